@@ -1,0 +1,293 @@
+/* Bounded reading and durable writing of files. */
+#include "core/base/fs.h"
+
+#include "core/base/alloc.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+static int code_of_errno(int e)
+{
+    switch (e) {
+    case ENOENT:
+    case ENOTDIR:
+        return -SRQ_ENOENT;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        return -SRQ_EPERM;
+    case ENOSPC:
+    case EDQUOT:
+        return -SRQ_ENOSPC;
+    case EEXIST:
+        return -SRQ_EEXIST;
+    case ENOMEM:
+        return -SRQ_ENOMEM;
+    default:
+        return -SRQ_EIO;
+    }
+}
+
+static int fail_errno(struct srq_error *err, const char *doing, const char *path)
+{
+    int e = errno;
+
+    return srq_fail_field(err, code_of_errno(e), path, "cannot %s %s: %s", doing, path, strerror(e));
+}
+
+static int read_open_file(int fd, const char *name, size_t max, char **data, size_t *len, struct srq_error *err)
+{
+    struct stat st;
+    size_t done = 0, size;
+    char *buf;
+
+    if (fstat(fd, &st) != 0)
+        return fail_errno(err, "read", name);
+    if (!S_ISREG(st.st_mode))
+        return srq_fail_field(err, -SRQ_EFORMAT, name, "%s is not a regular file", name);
+    if ((uint64_t)st.st_size > max)
+        return srq_fail_field(err, -SRQ_ELIMIT, name, "%s has %lld bytes, more than the %zu allowed", name,
+                              (long long)st.st_size, max);
+    size = (size_t)st.st_size;
+    buf = srq_malloc(size + 1);
+    if (buf == NULL)
+        return srq_fail_field(err, -SRQ_ENOMEM, name, "out of memory reading %s (%zu bytes)", name, size);
+    while (done < size) {
+        ssize_t n = read(fd, buf + done, size - done);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            srq_free(buf);
+            return fail_errno(err, "read", name);
+        }
+        if (n == 0)
+            break;
+        done += (size_t)n;
+    }
+    buf[done] = '\0';
+    *data = buf;
+    *len = done;
+    return 0;
+}
+
+static int read_at(int dirfd, const char *name, int flags, size_t max, char **data, size_t *len, struct srq_error *err)
+{
+    int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | flags);
+    int rc;
+
+    if (fd < 0)
+        return fail_errno(err, "open", name);
+    rc = read_open_file(fd, name, max, data, len, err);
+    close(fd);
+    return rc;
+}
+
+int srq_read_file(const char *path, size_t max, char **data, size_t *len, struct srq_error *err)
+{
+    return read_at(AT_FDCWD, path, 0, max, data, len, err);
+}
+
+int srq_read_file_at(int dirfd, const char *name, size_t max, char **data, size_t *len, struct srq_error *err)
+{
+    return read_at(dirfd, name, O_NOFOLLOW, max, data, len, err);
+}
+
+int srq_write_all(int fd, const void *data, size_t len)
+{
+    const char *p = data;
+
+    while (len > 0) {
+        ssize_t n = write(fd, p, len);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        p += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+int srq_fsync_dir(const char *path, struct srq_error *err)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = 0;
+
+    if (fd < 0)
+        return fail_errno(err, "open", path);
+    if (fsync(fd) != 0 && errno != EINVAL)
+        rc = fail_errno(err, "sync", path);
+    close(fd);
+    return rc;
+}
+
+static char *parent_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    if (slash == NULL)
+        return srq_strdup(".");
+    return slash == path ? srq_strdup("/") : srq_strndup(path, (size_t)(slash - path));
+}
+
+int srq_write_file_durable(const char *path, const void *data, size_t len, mode_t mode, struct srq_error *err)
+{
+    char *tmp = srq_asprintf("%s.tmp%ld", path, (long)getpid());
+    char *parent = parent_of(path);
+    int fd = -1, rc, e;
+
+    if (tmp == NULL || parent == NULL) {
+        rc = srq_fail_field(err, -SRQ_ENOMEM, path, "out of memory writing %s", path);
+        goto out;
+    }
+    fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+    if (fd < 0) {
+        rc = fail_errno(err, "create", tmp);
+        goto out;
+    }
+    e = srq_write_all(fd, data, len);
+    if (e == 0 && fsync(fd) != 0)
+        e = -errno;
+    if (close(fd) != 0 && e == 0)
+        e = -errno;
+    if (e == 0 && rename(tmp, path) != 0)
+        e = -errno;
+    if (e != 0) {
+        unlink(tmp);
+        errno = -e;
+        rc = fail_errno(err, "write", path);
+        goto out;
+    }
+    rc = srq_fsync_dir(parent, err);
+out:
+    srq_free(tmp);
+    srq_free(parent);
+    return rc;
+}
+
+int srq_mkdirs(const char *path, mode_t mode, struct srq_error *err)
+{
+    char *copy = srq_strdup(path);
+    int rc = 0;
+
+    if (copy == NULL)
+        return srq_fail_field(err, -SRQ_ENOMEM, path, "out of memory creating %s", path);
+    for (char *p = copy + 1;; p++) {
+        char keep = *p;
+
+        if (keep != '/' && keep != '\0')
+            continue;
+        *p = '\0';
+        if (mkdir(copy, mode) != 0 && errno != EEXIST && !(keep == '/' && srq_path_exists(copy))) {
+            rc = fail_errno(err, "create directory", copy);
+            break;
+        }
+        *p = keep;
+        if (keep == '\0')
+            break;
+    }
+    if (rc == 0) {
+        struct stat st;
+
+        if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
+            rc = srq_fail_field(err, -SRQ_EEXIST, path, "%s exists and is not a directory", path);
+    }
+    srq_free(copy);
+    return rc;
+}
+
+static int remove_at(int dirfd, const char *name, int depth)
+{
+    int fd, rc = 0;
+    DIR *dir;
+    struct dirent *entry;
+
+    if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
+        return 0;
+    if (errno != EISDIR && errno != EPERM)
+        return -errno;
+    if (depth > 64)
+        return -ELOOP;
+    fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    dir = fdopendir(fd);
+    if (dir == NULL) {
+        close(fd);
+        return -ENOMEM;
+    }
+    while (rc == 0 && (entry = readdir(dir)) != NULL) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            rc = remove_at(fd, entry->d_name, depth + 1);
+    }
+    closedir(dir);
+    if (rc == 0 && unlinkat(dirfd, name, AT_REMOVEDIR) != 0 && errno != ENOENT)
+        rc = -errno;
+    return rc;
+}
+
+int srq_remove_tree(const char *path, struct srq_error *err)
+{
+    int e = remove_at(AT_FDCWD, path, 0);
+
+    if (e == 0)
+        return 0;
+    errno = -e;
+    return fail_errno(err, "remove", path);
+}
+
+bool srq_path_exists(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0;
+}
+
+char *srq_path_join(const char *dir, const char *name)
+{
+    size_t n = strlen(dir);
+
+    return srq_asprintf(n > 0 && dir[n - 1] == '/' ? "%s%s" : "%s/%s", dir, name);
+}
+
+char *srq_path_absolute(const char *path)
+{
+    char cwd[PATH_MAX];
+
+    if (path[0] == '/')
+        return srq_strdup(path);
+    if (getcwd(cwd, sizeof(cwd)) == NULL)
+        return NULL;
+    return srq_path_join(cwd, path);
+}
+
+bool srq_is_base_name(const char *name)
+{
+    size_t len = strlen(name);
+
+    if (len == 0 || len > 255 || name[0] == '.')
+        return false;
+    for (const unsigned char *p = (const unsigned char *)name; *p != '\0'; p++) {
+        if (*p == '/' || *p == '\\' || *p < 0x20 || *p == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+int srq_disk_free(const char *path, uint64_t *bytes, struct srq_error *err)
+{
+    struct statvfs vfs;
+
+    if (statvfs(path, &vfs) != 0)
+        return fail_errno(err, "look at the file system of", path);
+    *bytes = (uint64_t)vfs.f_bavail * vfs.f_frsize;
+    return 0;
+}

@@ -1,0 +1,44 @@
+/* Files: bounded reading, durable writing. Nothing here follows a name that the caller did not mean to follow. */
+#ifndef SRQ_BASE_FS_H
+#define SRQ_BASE_FS_H
+
+#include <srq/error.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Reads a whole regular file of at most `max` bytes; the result has a NUL after `*len` bytes, free with srq_free. */
+int srq_read_file(const char *path, size_t max, char **data, size_t *len, struct srq_error *err);
+/* The same for a name relative to directory `dirfd`, not following a symbolic link in the last component. */
+int srq_read_file_at(int dirfd, const char *name, size_t max, char **data, size_t *len, struct srq_error *err);
+
+/* Writes `path` so that after a crash either the old or the new content is there: temporary file beside it, fsync,
+ * rename, fsync of the directory. */
+int srq_write_file_durable(const char *path, const void *data, size_t len, mode_t mode, struct srq_error *err);
+int srq_fsync_dir(const char *path, struct srq_error *err);
+
+int srq_write_all(int fd, const void *data, size_t len); /* 0 or -errno */
+int srq_mkdirs(const char *path, mode_t mode, struct srq_error *err); /* like mkdir -p */
+int srq_remove_tree(const char *path, struct srq_error *err);         /* like rm -rf, does not follow links out */
+bool srq_path_exists(const char *path);
+char *srq_path_join(const char *dir, const char *name); /* NULL when out of memory; srq_free */
+char *srq_path_absolute(const char *path);              /* relative to the working directory; not resolved; srq_free */
+bool srq_is_base_name(const char *name); /* no '/', '\\', leading '.', empty, control characters; at most 255 bytes */
+int srq_disk_free(const char *path, uint64_t *bytes, struct srq_error *err); /* for unprivileged users */
+
+/* A regular file mapped read-only. Size is checked again after mapping. A file that shrinks later gives an error from
+ * srq_map_check and reads as zeros instead of killing the process (srq_map_guard, installed on the first map). */
+struct srq_map {
+    const uint8_t *data;
+    size_t size;
+    int fd;
+    char *path;
+};
+int srq_map_open(const char *path, struct srq_map *map, struct srq_error *err);
+int srq_map_check(const struct srq_map *map, struct srq_error *err);
+void srq_map_release(const struct srq_map *map, const void *p, size_t len); /* MADV_DONTNEED of whole pages inside */
+void srq_map_close(struct srq_map *map);
+
+#endif

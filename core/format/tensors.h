@@ -1,0 +1,41 @@
+/* Named tensors in files: reading safetensors, single or sharded, and writing them. Hostile input stops here
+ * (spec formats 1.1 and 7). */
+#ifndef SRQ_FORMAT_TENSORS_H
+#define SRQ_FORMAT_TENSORS_H
+
+#include "core/base/fs.h"
+#include "core/tensor/tensor.h"
+
+struct srq_tensors; /* an opened set of tensors: one file, or the shards of an index */
+
+/* `path`: a .safetensors file, an index .json, or a folder holding model.safetensors or model.safetensors.index.json
+ * (the single file wins), or the diffusers names diffusion_pytorch_model.*. Only headers are read; data stay mapped. */
+int srq_tensors_open(const char *path, struct srq_tensors **out, struct srq_error *err);
+void srq_tensors_close(struct srq_tensors *ts);
+
+int64_t srq_tensors_count(const struct srq_tensors *ts);
+const char *srq_tensors_name(const struct srq_tensors *ts, int64_t i); /* sorted by name */
+/* The tensor `name`, pointing into the map; false when there is none. Data are aligned to their element size or the
+ * file was refused. */
+bool srq_tensors_get(const struct srq_tensors *ts, const char *name, struct srq_tensor *out);
+uint64_t srq_tensors_bytes(const struct srq_tensors *ts); /* of all data */
+void srq_tensors_release(const struct srq_tensors *ts, const struct srq_tensor *t); /* drop its pages */
+int srq_tensors_check(const struct srq_tensors *ts, struct srq_error *err); /* no file shrank meanwhile */
+/* 128-bit hash of all names, shapes, dtypes and data, 32 hex digits and NUL (fingerprint). Parallel, streaming. */
+int srq_tensors_hash(const struct srq_tensors *ts, char out[33], struct srq_error *err);
+
+/* Writing. Tensors are declared first, then the file is laid out (largest elements first, then name), then filled in
+ * any order, then finished: fsync and rename. Nothing is visible under the final name before that. */
+struct srq_tensor_writer;
+int srq_writer_create(const char *dir, const char *base, uint64_t shard_bytes, struct srq_tensor_writer **out,
+                      struct srq_error *err); /* base "model": model.safetensors, or shards and their index */
+int srq_writer_declare(struct srq_tensor_writer *w, const char *name, enum srq_dtype dtype, int rank,
+                       const int64_t *shape, struct srq_error *err);
+int srq_writer_begin(struct srq_tensor_writer *w, struct srq_error *err);
+/* All bytes of one tensor, or a part of them from byte `offset`. */
+int srq_writer_put(struct srq_tensor_writer *w, const char *name, uint64_t offset, const void *data, size_t bytes,
+                   struct srq_error *err);
+int srq_writer_finish(struct srq_tensor_writer *w, struct srq_error *err); /* error when a tensor was not filled */
+void srq_writer_free(struct srq_tensor_writer *w); /* removes temporary files of an unfinished write */
+
+#endif

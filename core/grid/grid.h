@@ -1,0 +1,41 @@
+/* Grids: sets of representable values with their fake-quantization, gradients and encoding. One file per grid.
+ * The operations themselves are struct srq_grid_ops of srq/plugin.h: plugins reach them through the host. */
+#ifndef SRQ_GRID_GRID_H
+#define SRQ_GRID_GRID_H
+
+#include <srq/plugin.h>
+
+#include "core/tensor/tensor.h"
+
+const struct srq_grid_ops *srq_grid(enum srq_grid_kind kind); /* NULL: not in this build */
+
+/* Group layout of a weight [out, in] (spec signround 1). */
+struct srq_groups srq_groups_of(int64_t out, int64_t in, int group);
+
+/* Scheme spelling: "w4g128", "w4g128z", "w3g64", "w8" (one group a row), "w4gt" (one group a tensor), "bf16", aliases
+ * "W4A16" …; see design words. Unknown or out-of-range: -SRQ_EINVAL naming what is accepted. */
+int srq_scheme_parse(const char *text, struct srq_scheme *out, struct srq_error *err);
+char *srq_scheme_text(const struct srq_scheme *s, char *out, size_t cap); /* canonical spelling; returns out */
+bool srq_scheme_equal(const struct srq_scheme *a, const struct srq_scheme *b);
+bool srq_scheme_has_act(const struct srq_scheme *s);
+/* Whether a layer of this shape can carry the scheme at all (dims multiples of 32 for integers, …): NULL or the reason. */
+const char *srq_scheme_refuses(const struct srq_scheme *s, int64_t out, int64_t in);
+/* Stored bits of a layer: codes, scales, zero-points (spec signround 7.2; zero-points charged also for symmetric). */
+uint64_t srq_scheme_bits(const struct srq_scheme *s, int64_t out, int64_t in);
+
+/* Codes, scales and zero-points of one layer, owned by whoever made it. */
+struct srq_codes {
+    struct srq_scheme scheme;
+    struct srq_groups groups;
+    uint8_t *codes; /* [out, in] */
+    float *scale;   /* [count] */
+    uint8_t *zero;  /* [count] */
+};
+int srq_codes_alloc(int64_t out, int64_t in, const struct srq_scheme *s, struct srq_codes *c, struct srq_error *err);
+void srq_codes_fini(struct srq_codes *c);
+/* Ŵ = scale * (code - zero) into dst [out, in] F32, BF16 or F16. Parallel. */
+int srq_codes_decode(const struct srq_codes *c, void *dst, enum srq_dtype dtype, struct srq_error *err);
+/* Host's check of a plugin's result: scales finite, non-zero, exact in F16; codes below 2^bits. */
+int srq_codes_check(const struct srq_codes *c, const char *layer, struct srq_error *err);
+
+#endif

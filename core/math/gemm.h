@@ -1,0 +1,37 @@
+/* Matrix products behind one call, with the backend chosen at run time.
+ *
+ * C[m,n] = alpha * op(A) op(B) + beta * C, row-major. F32 accumulation always. */
+#ifndef SRQ_MATH_GEMM_H
+#define SRQ_MATH_GEMM_H
+
+#include <srq/error.h>
+#include <srq/types.h>
+
+/* One operand: element (i,j) of the stored matrix at data[i*ld + j]; `trans` means that op() transposes it. */
+struct srq_mat {
+    const void *data;
+    enum srq_dtype dtype; /* SRQ_F32 or SRQ_BF16 */
+    int64_t ld;
+    bool trans;
+};
+
+/* C is F32 or BF16; A and B have the same dtype. beta is 0 or 1 (0 never reads C). Uses the team's threads; called from
+ * inside a parallel region it runs on the caller alone. Shapes may be any, 0 included. */
+void srq_gemm(int64_t m, int64_t n, int64_t k, float alpha, const struct srq_mat *a, const struct srq_mat *b, float beta,
+              void *c, enum srq_dtype c_dtype, int64_t ldc);
+
+/* What is asked for: "auto", "openblas", "onednn", "plain". NULL: $SRQ_GEMM, else "auto". Runs the self-test of every
+ * backend over all three products, odd shapes and each dtype used, against a naive product in double; a wrong answer
+ * disables that backend with a warning. Error when the one asked for is unknown, not built in, or wrong. */
+int srq_gemm_start(const char *backend, struct srq_error *err);
+/* Frees caches of primitives. */
+void srq_gemm_stop(void);
+/* "openblas", "onednn", …: who computes products of this dtype. */
+const char *srq_gemm_backend(enum srq_dtype dtype);
+/* The backend's own name for what it runs on, e.g. "OpenBLAS 0.3.21 Zen" (fingerprint, report). */
+const char *srq_gemm_describe(void);
+/* The dtype in which blocks should compute here: SRQ_BF16 where bf16 products are faster than f32 ones (AMX or
+ * AVX512-BF16 with a backend that uses it), else SRQ_F32. "compute" job option overrides. */
+enum srq_dtype srq_gemm_preferred(void);
+
+#endif

@@ -1,0 +1,74 @@
+/* Models: families, block graphs, loading a block at a time. */
+#ifndef SRQ_MODEL_MODEL_H
+#define SRQ_MODEL_MODEL_H
+
+#include "core/format/tensors.h"
+#include "core/tape/ops.h"
+
+struct srq_model; /* an opened model folder: configuration, family, layer table, mapped weights */
+
+/* One quantizable layer. */
+struct srq_layer_info {
+    const char *name;   /* checkpoint tensor without ".weight" */
+    const char *module; /* name inside the block: "mlp.down_proj"; "lm_head" outside */
+    int block;          /* -1: outside the blocks */
+    int64_t out, in;
+    enum srq_dtype dtype;
+    bool has_bias;
+    const char *tie;    /* layers of one block with the same tie share a scheme where runtimes fuse them: "qkv",
+                           "gate_up"; NULL: none */
+};
+
+struct srq_model_info {
+    const char *path, *family, *architecture;
+    int blocks;
+    int64_t hidden, intermediate, heads, kv_heads, head_dim, vocab, max_positions;
+    bool tied_head;
+    double rms_eps;
+    enum srq_dtype dtype;   /* of the checkpoint's weights */
+    int64_t parameters;     /* elements of all tensors */
+    uint64_t bytes;         /* of all tensors */
+    const char *quantized;  /* quant_method when the folder is an srq-readable quantized one, else NULL */
+};
+
+/* Opens a folder. Headers and configuration only; every expected tensor is checked for presence and exact shape. A
+ * quantized folder that srq can decode (its own exports) is opened too, with weights decoded as blocks are loaded;
+ * `plain_only` refuses those by name. */
+int srq_model_open(const char *path, bool plain_only, struct srq_model **out, struct srq_error *err);
+void srq_model_close(struct srq_model *m);
+const struct srq_model_info *srq_model_info(const struct srq_model *m);
+int srq_model_layer_count(const struct srq_model *m); /* all quantizable layers, lm_head last where not tied */
+const struct srq_layer_info *srq_model_layer(const struct srq_model *m, int i);
+const struct srq_tensors *srq_model_tensors(const struct srq_model *m);
+/* The stored weight of a layer [out, in], mapped (quantized folder: -SRQ_EUNSUPPORTED). */
+int srq_model_weight(const struct srq_model *m, const char *layer, struct srq_tensor *out, struct srq_error *err);
+/* First tensor with NaN or Inf among those of block `b` (-1: outside blocks) → -SRQ_ENUMERIC naming it and the index. */
+int srq_model_check_finite(const struct srq_model *m, int b, struct srq_error *err);
+
+/* One block's parameters in compute dtype, in memory of its own; reused from block to block. */
+struct srq_block;
+size_t srq_block_bytes(const struct srq_model *m, enum srq_dtype compute); /* for the plan: largest block */
+int srq_block_create(const struct srq_model *m, enum srq_dtype compute, struct srq_block **out, struct srq_error *err);
+int srq_block_load(struct srq_block *b, int index, struct srq_error *err); /* converts, then releases mapped pages */
+void srq_block_free(struct srq_block *b);
+int srq_block_linear_count(const struct srq_block *b);
+/* Linears in the order of srq_model_layer within the block. Their `weight` may be pointed elsewhere, sinks and taps set;
+ * srq_block_load points them back. */
+struct srq_linear *srq_block_linear(struct srq_block *b, int i);
+
+/* y = block(x): x [batch*seq, hidden] in the tape's dtype, positions 0 … seq-1. */
+struct srq_var *srq_block_forward(struct srq_block *b, struct srq_tape *t, struct srq_var *x, int64_t batch, int64_t seq);
+
+/* Embedding rows of ids [n] into dst [n, hidden] of dtype. */
+int srq_model_embed(const struct srq_model *m, const int32_t *ids, int64_t n, void *dst, enum srq_dtype dtype,
+                    struct srq_error *err);
+/* Final norm and head in F32: hidden [n, hidden] of dtype → logits [n, vocab]. The head in F32 is kept by `h`. */
+struct srq_head;
+size_t srq_head_bytes(const struct srq_model *m);
+int srq_head_create(const struct srq_model *m, struct srq_head **out, struct srq_error *err);
+int srq_head_logits(const struct srq_head *h, const void *hidden, enum srq_dtype dtype, int64_t n, float *logits,
+                    struct srq_error *err);
+struct srq_linear *srq_head_linear(struct srq_head *h); /* untied lm_head, for its tuning; NULL when tied */
+void srq_head_free(struct srq_head *h);
+
+#endif

@@ -1,0 +1,102 @@
+/* The message catalogue: JSON-RPC 2.0 with named parameters, one object per line, over AF_UNIX (design 4).
+ *
+ * One table lists every method and event with its parameters and reply. It drives validation on both sides, srqctl's
+ * verbs, completions, and srq-protocol(7). */
+#ifndef SRQ_PROTO_PROTO_H
+#define SRQ_PROTO_PROTO_H
+
+#include "core/base/buf.h"
+
+#include <srq/error.h>
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SRQ_PROTO_MAJOR 1
+#define SRQ_PROTO_MINOR 0
+#define SRQ_FRAME_MAX ((size_t)1 << 20)
+#define SRQ_DEPTH_MAX 32
+
+enum srq_field_type { SRQ_T_STRING, SRQ_T_INT, SRQ_T_NUMBER, SRQ_T_BOOL, SRQ_T_OBJECT, SRQ_T_ARRAY, SRQ_T_ANY };
+
+/* One member of params, a reply or an event. Tables end with a NULL name. */
+struct srq_field {
+    const char *name;
+    enum srq_field_type type;
+    bool required;
+    bool nullable;  /* unknown is null, never 0 */
+    const char *help;
+    double min, max; /* numbers, inclusive; strings and arrays: length; both 0: unbounded */
+    const struct srq_field *members; /* SRQ_T_OBJECT: its members; SRQ_T_ARRAY: members of each element object; NULL: any */
+};
+
+/* Who may call it. */
+enum srq_authority {
+    SRQ_AUTH_ANY,    /* anyone allowed on the socket */
+    SRQ_AUTH_LOOK,   /* job's owner, root, admins, and others where the configuration opens it */
+    SRQ_AUTH_OWNER,  /* job's owner or root */
+    SRQ_AUTH_ADMIN,  /* root or admin group; in a per-user daemon its user */
+};
+
+struct srq_method {
+    const char *name;
+    enum srq_authority authority;
+    const char *help;                /* one sentence */
+    const struct srq_field *params;
+    const struct srq_field *reply;
+    const char *paged;               /* name of the reply's array that is paged (params "offset", "limit"; reply
+                                        "total", "next_offset" or null), or NULL */
+};
+struct srq_event {
+    const char *name;
+    const char *help;
+    const struct srq_field *fields;
+};
+
+const struct srq_method *srq_proto_methods(size_t *count);
+const struct srq_event *srq_proto_events(size_t *count);
+const struct srq_method *srq_proto_method(const char *name); /* NULL: unknown */
+const struct srq_event *srq_proto_event(const char *name);
+
+/* Validation against the table: unknown members, missing ones, wrong types, out of range → -SRQ_EINVAL with err->field. */
+int srq_proto_check_params(const struct srq_method *m, const cJSON *params, struct srq_error *err);
+int srq_proto_check_reply(const struct srq_method *m, const cJSON *result, struct srq_error *err);
+int srq_proto_check_event(const struct srq_event *e, const cJSON *params, struct srq_error *err);
+
+/* Parsing one frame: UTF-8 strict, no NUL, depth cap, no duplicate keys, whole line consumed. Never crashes. */
+int srq_json_parse(const char *text, size_t len, int max_depth, cJSON **out, struct srq_error *err);
+
+/* Frames out of a byte stream. */
+struct srq_frames {
+    struct srq_buf in;
+    size_t scanned;
+};
+void srq_frames_init(struct srq_frames *f);
+void srq_frames_fini(struct srq_frames *f);
+/* Adds bytes; -SRQ_ELIMIT when a frame passes the cap. */
+int srq_frames_feed(struct srq_frames *f, const char *data, size_t len, struct srq_error *err);
+/* Next whole line without its newline, NUL-terminated, valid until the next call; NULL when there is none. */
+const char *srq_frames_next(struct srq_frames *f, size_t *len);
+
+/* Messages. Each returns a line with newline, srq_free; NULL when out of memory. params/result/data are not consumed. */
+char *srq_proto_request(const char *id, const char *method, const cJSON *params);
+char *srq_proto_result(const char *id, const cJSON *result);
+char *srq_proto_failure(const char *id, const struct srq_error *err); /* id may be NULL: null */
+char *srq_proto_event_line(const char *event, const cJSON *params);   /* a notification: method = event name */
+
+/* A received message, classified. Strings point into `json`, which the holder deletes. */
+enum srq_message_kind { SRQ_MSG_REQUEST, SRQ_MSG_RESULT, SRQ_MSG_FAILURE, SRQ_MSG_EVENT };
+struct srq_message {
+    enum srq_message_kind kind;
+    cJSON *json;
+    const char *id;       /* requests, results, failures; NULL for events */
+    const char *method;   /* requests and events */
+    cJSON *params;        /* requests and events; NULL when absent */
+    cJSON *result;
+    struct srq_error error; /* failures: code, text, field as sent */
+};
+int srq_proto_read(const char *line, size_t len, struct srq_message *out, struct srq_error *err);
+void srq_message_fini(struct srq_message *m);
+
+#endif

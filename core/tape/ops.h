@@ -1,0 +1,51 @@
+/* The operations that blocks are written with. Shapes: a batch of `batch` sequences of `seq` tokens is a matrix
+ * [batch*seq, features]. */
+#ifndef SRQ_TAPE_OPS_H
+#define SRQ_TAPE_OPS_H
+
+#include "core/tape/tape.h"
+
+/* Receives rows [row, row+rows) of dL/dW, F32 [rows, in], contiguous; may overwrite them. Called from several threads
+ * for different rows. */
+typedef void (*srq_weight_sink)(void *ctx, int64_t row, int64_t rows, float *grad);
+
+/* A linear layer as the tape sees it: y = x Wᵀ + bias. The owner (block, tuner) says which weight to use. */
+struct srq_linear {
+    const char *name;
+    int64_t out, in;
+    struct srq_tensor weight; /* [out, in], the one to use now; dtype F32 or BF16, the tape's dtype */
+    const float *bias;        /* [out] or NULL */
+    srq_weight_sink sink;     /* NULL: nobody wants dW, and it is not computed */
+    void *sink_ctx;
+    /* When set, called with each input of the layer before the product: x [tokens, in] (statistics, layer error). */
+    void (*tap)(void *ctx, const struct srq_linear *l, const struct srq_tensor *x);
+    void *tap_ctx;
+};
+
+/* y[t,o] = sum_i x[t,i] W[o,i] + b[o].  dx = dy W;  the sink receives dW = dyᵀ x tile by tile. */
+struct srq_var *srq_op_linear(struct srq_tape *t, struct srq_var *x, struct srq_linear *l);
+/* y = w * x * rsqrt(mean(x²) + eps) over the last axis; w [features] F32, no gradient for w. */
+struct srq_var *srq_op_rmsnorm(struct srq_tape *t, struct srq_var *x, const float *w, float eps);
+/* The same over each head: x [tokens, heads*head_dim], w [head_dim] (qwen3). */
+struct srq_var *srq_op_head_rmsnorm(struct srq_tape *t, struct srq_var *x, int64_t head_dim, const float *w, float eps);
+/* Rotary embedding, half-split form: cos, sin [seq, rot/2] F32; x [batch*seq, heads*head_dim]; the first `rot` dims of
+ * each head are rotated. */
+struct srq_var *srq_op_rope(struct srq_tape *t, struct srq_var *x, int64_t seq, int64_t head_dim, int64_t rot,
+                            const float *cos, const float *sin);
+/* Causal attention, softmax in F32. q [batch*seq, heads*head_dim], k and v [batch*seq, kv_heads*head_dim]; query head j
+ * uses kv head j / (heads/kv_heads). window 0: none, else a query sees itself and the window-1 keys before it. Saves
+ * only the log-sum-exp; tiles are recomputed in backward. */
+struct srq_attention {
+    int64_t batch, seq, heads, kv_heads, head_dim, window;
+    float scale;
+};
+struct srq_var *srq_op_attention(struct srq_tape *t, struct srq_var *q, struct srq_var *k, struct srq_var *v,
+                                 const struct srq_attention *a);
+/* silu(gate) * up, elementwise. */
+struct srq_var *srq_op_swiglu(struct srq_tape *t, struct srq_var *gate, struct srq_var *up);
+struct srq_var *srq_op_add(struct srq_tape *t, struct srq_var *a, struct srq_var *b);
+/* Mean over valid elements of (x - target)²; target has x's shape, F32 or BF16; mask [tokens] bytes, 0 leaves a token
+ * out, or NULL. The value is an F32 scalar. Loss and gradient are one pass. */
+struct srq_var *srq_op_mse(struct srq_tape *t, struct srq_var *x, const struct srq_tensor *target, const uint8_t *mask);
+
+#endif

@@ -1,0 +1,45 @@
+/* Element types: sizes, names, conversions. All rounding is to nearest, ties to even. */
+#ifndef SRQ_TENSOR_DTYPE_H
+#define SRQ_TENSOR_DTYPE_H
+
+#include <srq/error.h>
+#include <srq/types.h>
+
+#include <string.h>
+
+size_t srq_dtype_size(enum srq_dtype d);          /* bytes of one element */
+const char *srq_dtype_name(enum srq_dtype d);     /* safetensors spelling: "F32", "BF16", "F8_E4M3" … */
+bool srq_dtype_parse(const char *name, enum srq_dtype *out); /* safetensors spelling */
+bool srq_dtype_is_float(enum srq_dtype d);        /* F16, BF16, F32, F64 */
+
+static inline float srq_bf16_to_f32(uint16_t h)
+{
+    uint32_t u = (uint32_t)h << 16;
+    float f;
+
+    memcpy(&f, &u, sizeof(f));
+    return f;
+}
+
+/* NaN stays NaN (quiet). */
+static inline uint16_t srq_f32_to_bf16(float f)
+{
+    uint32_t u;
+
+    memcpy(&u, &f, sizeof(u));
+    if ((u & 0x7fffffffu) > 0x7f800000u)
+        return (uint16_t)(u >> 16 | 0x40u);
+    return (uint16_t)((u + 0x7fffu + (u >> 16 & 1)) >> 16);
+}
+
+float srq_f16_to_f32(uint16_t h);
+uint16_t srq_f32_to_f16(float f); /* overflow gives infinity */
+static inline float srq_round_f16(float f) { return srq_f16_to_f32(srq_f32_to_f16(f)); }
+
+float srq_e4m3_to_f32(uint8_t b);
+uint8_t srq_f32_to_e4m3(float f); /* saturates at ±448; NaN gives 0x7f */
+
+/* Converts n contiguous elements; from F32, F16, BF16 to F32, F16 or BF16 (others: -SRQ_EUNSUPPORTED). One thread. */
+int srq_convert(const void *src, enum srq_dtype from, void *dst, enum srq_dtype to, int64_t n);
+
+#endif

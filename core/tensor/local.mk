@@ -1,0 +1,3 @@
+core_libsrq_la_SOURCES += \
+	core/tensor/dtype.c core/tensor/dtype.h \
+	core/tensor/tensor.c core/tensor/tensor.h

@@ -1,0 +1,36 @@
+/* Calibration and evaluation text into token windows. */
+#ifndef SRQ_TEXT_SAMPLES_H
+#define SRQ_TEXT_SAMPLES_H
+
+#include "core/text/tokenizer.h"
+
+/* Token ids [count, seqlen] row-major, with a mask of the same shape (1: a token, 0: padding), NULL when all are. */
+struct srq_samples {
+    int64_t count, seqlen;
+    int32_t *ids;
+    uint8_t *mask;
+    char hash[33]; /* of ids and mask: fingerprint */
+};
+
+enum srq_sampling {
+    SRQ_SAMPLING_WINDOWS,  /* consecutive windows of seqlen ids of the joined files, without special tokens */
+    SRQ_SAMPLING_SHUFFLED, /* records shuffled, truncated, short ones dropped (spec signround 5) */
+};
+
+struct srq_sample_request {
+    const char *const *files; /* .txt; .jsonl rows with "text" or "messages"; a folder: its .txt and .jsonl, sorted */
+    int file_count;
+    enum srq_sampling sampling;
+    int64_t nsamples; /* at most; 0: all windows */
+    int64_t seqlen;
+    uint64_t seed;
+    int64_t vocab;    /* ids at or above are refused by name */
+    const char *model_dir; /* for the chat template of "messages" */
+};
+
+/* Error when not even one window results, with the number of ids there were. */
+int srq_samples_read(const struct srq_tokenizer *tk, const struct srq_sample_request *req, struct srq_samples *out,
+                     struct srq_error *err);
+void srq_samples_fini(struct srq_samples *s);
+
+#endif

@@ -1,0 +1,24 @@
+/* tokenizer.json, byte-level BPE: text to the ids that Hugging Face's tokenizers give (spec formats 3). */
+#ifndef SRQ_TEXT_TOKENIZER_H
+#define SRQ_TEXT_TOKENIZER_H
+
+#include <srq/error.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct srq_tokenizer;
+
+/* `dir`: a model folder with tokenizer.json (or vocab.json and merges.txt of GPT-2). */
+int srq_tokenizer_open(const char *dir, struct srq_tokenizer **out, struct srq_error *err);
+void srq_tokenizer_free(struct srq_tokenizer *tk);
+int64_t srq_tokenizer_size(const struct srq_tokenizer *tk); /* highest id + 1 */
+
+/* Encodes UTF-8 text. specials: add what the post-processor adds. parse_added: added tokens in the text become their
+ * ids (Hugging Face's behaviour). `*ids` is freed with srq_free. */
+int srq_tokenizer_encode(const struct srq_tokenizer *tk, const char *text, size_t len, bool specials, int32_t **ids,
+                         int64_t *count, struct srq_error *err);
+/* Bytes of one id as text for people; NULL when out of range. */
+const char *srq_tokenizer_token(const struct srq_tokenizer *tk, int32_t id);
+
+#endif

@@ -1,0 +1,70 @@
+/* Tunes one block with a plugin: the loop, the schedule, best-iterate choice, checkpoints inside the block
+ * (spec signround 5; design 6 and 7). */
+#ifndef SRQ_TUNE_BLOCK_TUNER_H
+#define SRQ_TUNE_BLOCK_TUNER_H
+
+#include "core/grid/grid.h"
+#include "core/model/model.h"
+#include "core/tune/plugin_host.h"
+
+struct srq_tuner; /* works on one block after the other, in memory planned once for the largest */
+
+/* The data of one block: token rows of all samples, [nsamples, seq, hidden] in `dtype` each. */
+struct srq_block_io {
+    enum srq_dtype dtype; /* F32 or BF16 */
+    int64_t nsamples, seq, hidden;
+    const void *input;    /* quantized chain's hidden states: what the block gets */
+    const void *target;   /* full-precision chain's block output */
+    const uint8_t *mask;  /* [nsamples, seq], or NULL */
+};
+
+struct srq_tune_config {
+    int64_t batch;        /* samples a micro-batch */
+    int64_t seq, nsamples;
+    uint64_t seed;
+    int64_t probe_every;  /* iterations between probes; the probe set is fixed for the job */
+    int64_t probe_samples; /* samples in the probe set, at most nsamples */
+};
+
+/* What the loop tells; any member may be NULL. A non-zero return of `tick` stops the loop with that code
+ * (-SRQ_ECANCELED for pause, finish and cancel), at an iteration boundary where srq_tuner_save may be called. */
+struct srq_tune_events {
+    void *ctx;
+    void (*point)(void *ctx, int64_t iter, double loss, double lr);               /* every iteration: batch loss */
+    void (*probe)(void *ctx, int64_t iter, double loss, bool best);               /* every probe */
+    void (*layer_error)(void *ctx, int layer, int64_t iter, double relative);     /* every probe, every layer */
+    int (*tick)(void *ctx, int64_t iter);                                         /* before every iteration */
+};
+
+struct srq_tune_outcome {
+    double loss_first, loss_best;  /* probe losses: before tuning, of the iterate kept */
+    int64_t best_iter, iters_done;
+    double *error_first, *error_best; /* per layer of the block, owned by the tuner until the next block */
+};
+
+/* Bytes by purpose, from shapes alone (measuring tape, declare() of the plugin). */
+struct srq_memory_row {
+    char name[64];
+    uint64_t bytes;
+};
+
+int srq_tuner_plan(const struct srq_model *m, const struct srq_plugin *p, void *self, const struct srq_tune_config *cfg,
+                   const struct srq_scheme *schemes /* one per model layer */, enum srq_dtype compute,
+                   struct srq_memory_row *rows, int cap, int *count, struct srq_error *err);
+int srq_tuner_create(const struct srq_model *m, const struct srq_plugin *p, void *self,
+                     const struct srq_tune_config *cfg, const struct srq_scheme *schemes, enum srq_dtype compute,
+                     struct srq_tuner **out, struct srq_error *err);
+void srq_tuner_free(struct srq_tuner *t);
+
+/* Tunes block `index`, already loaded in `block`. With `resume` (bytes of an earlier srq_tuner_save of this block) it
+ * goes on from there and gives the bytes of an undisturbed run. schemes[] of the layers may have changed since create.
+ * After success, srq_tuner_codes gives the layers' codes until the next block. */
+int srq_tuner_run(struct srq_tuner *t, struct srq_block *block, int index, const struct srq_scheme *schemes,
+                  const struct srq_block_io *io, const void *resume, size_t resume_len,
+                  const struct srq_tune_events *events, struct srq_tune_outcome *out, struct srq_error *err);
+/* The state of the running block at the iteration boundary where `tick` was called: TUNED and STATE arrays, best
+ * snapshot, losses, iteration. Free with srq_free. */
+int srq_tuner_save(const struct srq_tuner *t, void **data, size_t *len, struct srq_error *err);
+const struct srq_codes *srq_tuner_codes(const struct srq_tuner *t, int layer_in_block);
+
+#endif

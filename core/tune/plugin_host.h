@@ -1,0 +1,37 @@
+/* Loading plugins and serving them: dlopen, ABI check, option values, struct srq_host. */
+#ifndef SRQ_TUNE_PLUGIN_HOST_H
+#define SRQ_TUNE_PLUGIN_HOST_H
+
+#include <srq/plugin.h>
+
+struct srq_plugin_handle {
+    const struct srq_plugin *plugin;
+    void *dl;
+    char *path;
+};
+
+/* Searches $SRQ_PLUGIN_PATH (colon-separated folders), then the installed folder, for NAME.so. */
+int srq_plugin_load(const char *name, struct srq_plugin_handle *out, struct srq_error *err);
+int srq_plugin_load_path(const char *path, struct srq_plugin_handle *out, struct srq_error *err);
+void srq_plugin_unload(struct srq_plugin_handle *h);
+/* Names of all plugins found, sorted, NULL-terminated; free with srq_plugin_names_free. */
+int srq_plugin_names(char ***names, struct srq_error *err);
+void srq_plugin_names_free(char **names);
+
+/* Option values of one plugin for one job: defaults, then the recipe's, then the user's. */
+int srq_options_create(const struct srq_plugin *p, struct srq_options **out, struct srq_error *err);
+/* `value` as text; unknown name, wrong type, out of range: -SRQ_EINVAL naming option, value and what is accepted. */
+int srq_options_set(struct srq_options *o, const char *name, const char *value, struct srq_error *err);
+/* Applies the recipe named by the option "recipe" to what the user did not set; calls job(ctx, key, value) for rows
+ * "job.…". */
+int srq_options_finish(struct srq_options *o, int (*job)(void *ctx, const char *key, const char *value), void *ctx,
+                       struct srq_error *err);
+/* Canonical text of the value now in force, for the normalised spec; NULL when unset. Free with srq_free. */
+char *srq_options_text(const struct srq_options *o, const char *name);
+void srq_options_free(struct srq_options *o);
+
+/* The services. The seed makes `uniform` this job's own. */
+const struct srq_host *srq_host_services(void);
+void srq_host_seed(uint64_t seed);
+
+#endif

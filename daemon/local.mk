@@ -1,0 +1,2 @@
+include daemon/srqd/local.mk
+include daemon/srq-worker/local.mk

@@ -1,0 +1,276 @@
+/* Base and tensor: the random generator against its published vectors, conversions exhaustively, buffers, files. */
+#include "tests/unit/test.h"
+
+#include "core/base/alloc.h"
+#include "core/base/buf.h"
+#include "core/base/fs.h"
+#include "core/base/hash.h"
+#include "core/base/log.h"
+#include "core/base/rng.h"
+#include "core/tensor/tensor.h"
+
+#include <math.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Known-answer vectors of Philox4x32-10 published with Random123. */
+static void philox_gives_the_published_vectors(void **state)
+{
+    const uint32_t zero[4] = { 0 }, ones[4] = { ~0u, ~0u, ~0u, ~0u };
+    const uint32_t want0[4] = { 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8 };
+    const uint32_t want1[4] = { 0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd };
+    uint32_t out[4];
+
+    (void)state;
+    srq_philox(zero, zero, out);
+    assert_memory_equal(out, want0, sizeof(out));
+    srq_philox(ones, ones, out);
+    assert_memory_equal(out, want1, sizeof(out));
+}
+
+static void shuffle_is_a_permutation_and_repeats(void **state)
+{
+    int64_t a[257], b[257];
+    int seen[257] = { 0 };
+
+    (void)state;
+    srq_rng_shuffle(42, 7, a, 257);
+    srq_rng_shuffle(42, 7, b, 257);
+    assert_memory_equal(a, b, sizeof(a));
+    for (int i = 0; i < 257; i++)
+        seen[a[i]]++;
+    for (int i = 0; i < 257; i++)
+        assert_int_equal(seen[i], 1);
+    srq_rng_shuffle(42, 8, b, 257);
+    assert_memory_not_equal(a, b, sizeof(a));
+}
+
+static void f16_round_trips_every_value(void **state)
+{
+    (void)state;
+    for (uint32_t h = 0; h < 65536; h++) {
+        float f = srq_f16_to_f32((uint16_t)h);
+
+        if (isnan(f))
+            assert_true(isnan(srq_f16_to_f32(srq_f32_to_f16(f))));
+        else
+            assert_int_equal(srq_f32_to_f16(f), h);
+    }
+}
+
+static void f16_rounds_to_nearest_even(void **state)
+{
+    (void)state;
+    for (uint32_t h = 0; h < 0x7bff; h++) { /* midpoints between neighbours are exact in f32 */
+        float mid = (srq_f16_to_f32((uint16_t)h) + srq_f16_to_f32((uint16_t)(h + 1))) / 2;
+
+        assert_int_equal(srq_f32_to_f16(mid), h & 1 ? h + 1 : h);
+        assert_int_equal(srq_f32_to_f16(nextafterf(mid, 0)), h);
+        assert_int_equal(srq_f32_to_f16(nextafterf(mid, INFINITY)), h + 1);
+    }
+    assert_int_equal(srq_f32_to_f16(65519.996f), 0x7bff);
+    assert_int_equal(srq_f32_to_f16(65520.0f), 0x7c00);
+}
+
+static void bf16_rounds_to_nearest_even(void **state)
+{
+    (void)state;
+    assert_int_equal(srq_f32_to_bf16(1.0f), 0x3f80);
+    assert_int_equal(srq_f32_to_bf16(1.00390625f), 0x3f80); /* 1 + 2^-8: tie to even */
+    assert_int_equal(srq_f32_to_bf16(1.01171875f), 0x3f82); /* 1 + 3*2^-8: tie to even, up */
+    assert_true(isnan(srq_bf16_to_f32(srq_f32_to_bf16(NAN))));
+}
+
+static void e4m3_round_trips_every_value(void **state)
+{
+    (void)state;
+    for (int b = 0; b < 256; b++) {
+        float f = srq_e4m3_to_f32((uint8_t)b);
+
+        if (!isnan(f))
+            assert_int_equal(srq_f32_to_e4m3(f), b);
+    }
+    assert_int_equal(srq_f32_to_e4m3(1e9f), 0x7e);
+    assert_true(srq_e4m3_to_f32(0x7e) == 448.0f);
+}
+
+static void convert_agrees_with_the_scalar_functions(void **state)
+{
+    float in[1000], back[1000];
+    uint16_t h[1000];
+
+    (void)state;
+    for (int i = 0; i < 1000; i++)
+        in[i] = (float)(srq_rng_uniform(1, 2, (uint64_t)i) - 0.5) * 1000.0f;
+    assert_int_equal(srq_convert(in, SRQ_F32, h, SRQ_BF16, 1000), 0);
+    assert_int_equal(srq_convert(h, SRQ_BF16, back, SRQ_F32, 1000), 0);
+    for (int i = 0; i < 1000; i++) {
+        assert_int_equal(h[i], srq_f32_to_bf16(in[i]));
+        assert_true(back[i] == srq_bf16_to_f32(h[i]));
+    }
+    assert_int_equal(srq_convert(in, SRQ_F32, h, SRQ_I8, 1), -SRQ_EUNSUPPORTED);
+}
+
+static void tensor_count_refuses_overflow(void **state)
+{
+    struct srq_tensor t = { .dtype = SRQ_F32, .rank = 3, .shape = { INT64_MAX / 2, 3, 2 } };
+
+    (void)state;
+    assert_int_equal(srq_tensor_count(&t), -1);
+    t.rank = 0;
+    assert_int_equal(srq_tensor_count(&t), 1);
+    t = srq_tensor_2d(NULL, SRQ_BF16, 3, 5);
+    assert_int_equal(srq_tensor_count(&t), 15);
+}
+
+static void nonfinite_is_found_where_it_is(void **state)
+{
+    uint16_t bf[10000] = { 0 };
+    float f[5] = { 0, 1, 2, INFINITY, NAN };
+    struct srq_tensor t = srq_tensor_2d(bf, SRQ_BF16, 100, 100);
+
+    (void)state;
+    assert_int_equal(srq_tensor_first_nonfinite(&t), -1);
+    bf[8191] = 0x7fc0;
+    assert_int_equal(srq_tensor_first_nonfinite(&t), 8191);
+    t = srq_tensor_2d(f, SRQ_F32, 1, 5);
+    assert_int_equal(srq_tensor_first_nonfinite(&t), 3);
+}
+
+static void buffer_stops_at_its_maximum(void **state)
+{
+    struct srq_buf b;
+
+    (void)state;
+    srq_buf_init(&b, 10);
+    assert_true(srq_buf_printf(&b, "%d", 12345));
+    assert_true(srq_buf_puts(&b, "67890"));
+    assert_false(srq_buf_puts(&b, "x"));
+    assert_true(b.failed);
+    assert_string_equal(b.data, "1234567890");
+    srq_buf_fini(&b);
+}
+
+static bool fail_all(size_t size, void *ctx)
+{
+    (void)size;
+    (void)ctx;
+    return false;
+}
+
+static void allocation_hook_makes_allocations_fail(void **state)
+{
+    void *p;
+
+    (void)state;
+    srq_set_alloc_hook(fail_all, NULL);
+    p = srq_malloc(1);
+    srq_set_alloc_hook(NULL, NULL);
+    assert_null(p);
+}
+
+static void durable_write_replaces_and_reads_back(void **state)
+{
+    char dir[] = "/tmp/srq-base-XXXXXX", *path, *data;
+    struct srq_error err = { 0 };
+    size_t len;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    path = srq_path_join(dir, "a");
+    assert_ok(srq_write_file_durable(path, "one", 3, 0600, &err), &err);
+    assert_ok(srq_write_file_durable(path, "twotwo", 6, 0600, &err), &err);
+    assert_ok(srq_read_file(path, 100, &data, &len, &err), &err);
+    assert_int_equal(len, 6);
+    assert_string_equal(data, "twotwo");
+    srq_free(data);
+    assert_refused(srq_read_file(path, 5, &data, &len, &err), -SRQ_ELIMIT, &err, path);
+    srq_free(path);
+    assert_ok(srq_remove_tree(dir, &err), &err);
+    assert_false(srq_path_exists(dir));
+}
+
+static void a_file_that_shrinks_is_an_error_not_a_crash(void **state)
+{
+    char dir[] = "/tmp/srq-base-XXXXXX", *path, page[8192] = { 1, 2, 3 };
+    struct srq_error err = { 0 };
+    struct srq_map map;
+    int sum = 0;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    path = srq_path_join(dir, "a");
+    page[8191] = 7;
+    assert_ok(srq_write_file_durable(path, page, sizeof(page), 0600, &err), &err);
+    assert_ok(srq_map_open(path, &map, &err), &err);
+    assert_int_equal(map.data[8191], 7);
+    assert_int_equal(truncate(path, 10), 0);
+    for (size_t i = 0; i < map.size; i++)
+        sum += map.data[i];
+    assert_int_equal(sum, 6);
+    assert_refused(srq_map_check(&map, &err), -SRQ_EIO, &err, "shrank");
+    srq_map_close(&map);
+    srq_free(path);
+    assert_ok(srq_remove_tree(dir, &err), &err);
+}
+
+static void base_names_from_files_are_checked(void **state)
+{
+    (void)state;
+    assert_true(srq_is_base_name("model-00001-of-00002.safetensors"));
+    assert_false(srq_is_base_name("../x"));
+    assert_false(srq_is_base_name("a/b"));
+    assert_false(srq_is_base_name(".hidden"));
+    assert_false(srq_is_base_name("a\\b"));
+    assert_false(srq_is_base_name(""));
+}
+
+static void control_characters_are_escaped(void **state)
+{
+    char out[32], small[6];
+
+    (void)state;
+    assert_string_equal(srq_escape_control("a\033[1m\n", out, sizeof(out)), "a\\x1b[1m\\x0a");
+    assert_string_equal(srq_escape_control("abc\033", small, sizeof(small)), "abc");
+}
+
+static void hash_depends_on_boundaries_of_texts(void **state)
+{
+    struct srq_hash *a = srq_hash_create(), *b = srq_hash_create();
+    char x[SRQ_HASH_HEX], y[SRQ_HASH_HEX];
+
+    (void)state;
+    srq_hash_add_text(a, "ab");
+    srq_hash_add_text(a, "c");
+    srq_hash_add_text(b, "a");
+    srq_hash_add_text(b, "bc");
+    srq_hash_hex(a, x);
+    srq_hash_hex(b, y);
+    assert_string_not_equal(x, y);
+    srq_hash_free(a);
+    srq_hash_free(b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(philox_gives_the_published_vectors),
+        cmocka_unit_test(shuffle_is_a_permutation_and_repeats),
+        cmocka_unit_test(f16_round_trips_every_value),
+        cmocka_unit_test(f16_rounds_to_nearest_even),
+        cmocka_unit_test(bf16_rounds_to_nearest_even),
+        cmocka_unit_test(e4m3_round_trips_every_value),
+        cmocka_unit_test(convert_agrees_with_the_scalar_functions),
+        cmocka_unit_test(tensor_count_refuses_overflow),
+        cmocka_unit_test(nonfinite_is_found_where_it_is),
+        cmocka_unit_test(buffer_stops_at_its_maximum),
+        cmocka_unit_test(allocation_hook_makes_allocations_fail),
+        cmocka_unit_test(durable_write_replaces_and_reads_back),
+        cmocka_unit_test(a_file_that_shrinks_is_an_error_not_a_crash),
+        cmocka_unit_test(base_names_from_files_are_checked),
+        cmocka_unit_test(control_characters_are_escaped),
+        cmocka_unit_test(hash_depends_on_boundaries_of_texts),
+    };
+
+    return cmocka_run_group_tests_name("base", tests, NULL, NULL);
+}

@@ -1,0 +1,2 @@
+include tui/client/local.mk
+include tui/srqctl/local.mk
