@@ -1,1 +1,8 @@
-# shipped data
+# Shipped data: the demo model and its texts.
+demomodeldir = $(pkgdatadir)/models/demo-lm
+dist_demomodel_DATA = \
+	share/models/demo-lm/config.json share/models/demo-lm/generation_config.json \
+	share/models/demo-lm/model.safetensors share/models/demo-lm/tokenizer.json \
+	share/models/demo-lm/tokenizer_config.json
+demotextdir = $(pkgdatadir)/text
+dist_demotext_DATA = share/text/demo-calib.txt share/text/demo-eval.txt
