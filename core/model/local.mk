@@ -1,1 +1,2 @@
 # sources of core/model
+core_libsrq_la_SOURCES += core/model/model.h core/model/quantized.h
