@@ -1,0 +1,39 @@
+#!/bin/sh
+# The main job on the shipped demo model, as a user would run it: plain rounding, then SignRound, then the table.
+#
+# Runs the programs of a build tree ($top_builddir) without installing them, with a daemon of its own that ends with it.
+# Usage: top_srcdir=… top_builddir=… demo.sh [OUTPUT-DIR]     (default: ./demo-out)
+set -eu
+out=${1:-$PWD/demo-out}
+SRQ_TEST_DIR=$(mktemp -d /tmp/srq-demo.XXXXXX)
+. "$top_srcdir/tests/lib/env.sh"
+model=$top_srcdir/share/models/demo-lm
+calib=$top_srcdir/share/text/demo-calib.txt
+eval_text=$top_srcdir/share/text/demo-eval.txt
+scheme=w3g128
+
+finish() {
+    status=$?
+    "$SRQ_CTL" daemon stop --jobs >/dev/null 2>&1 || true
+    rm -rf "$SRQ_TEST_DIR"
+    exit "$status"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+show() {
+    printf '\n$ srqctl'
+    for word in "$@"; do printf ' %s' "$word"; done
+    printf '\n'
+    "$SRQ_CTL" "$@"
+}
+
+show inspect "$model"
+show submit "$model" --method rtn --scheme "$scheme" --eval "$eval_text" --set eval.windows=32 --set eval.seqlen=256 \
+    --name rounded -o "$out/rounded" --force --wait
+show submit "$model" --method signround --scheme "$scheme" --calib "$calib" --eval "$eval_text" \
+    --set nsamples=64 --set seqlen=256 --set eval.windows=32 --set signround.iters=100 \
+    --name tuned -o "$out/tuned" --force --wait
+show list
+show report @last
+printf '\nThe models are in %s (rounded, tuned); their reports are report.json there.\n' "$out"
