@@ -15,11 +15,15 @@ void srq_tensors_close(struct srq_tensors *ts);
 
 int64_t srq_tensors_count(const struct srq_tensors *ts);
 const char *srq_tensors_name(const struct srq_tensors *ts, int64_t i); /* sorted by name */
-/* The tensor `name`, pointing into the map; false when there is none. Data are aligned to their element size or the
- * file was refused. */
+/* The tensor `name`, read-only, pointing into the map; false when there is none. Data are aligned to their element size:
+ * where a file's odd header length puts them elsewhere, the first call copies them into memory of the set's own, which
+ * stays until it is closed. Callable from several threads. */
 bool srq_tensors_get(const struct srq_tensors *ts, const char *name, struct srq_tensor *out);
+/* The same without touching data: `out->data` is NULL. For planning from headers alone. */
+bool srq_tensors_describe(const struct srq_tensors *ts, const char *name, struct srq_tensor *out);
 uint64_t srq_tensors_bytes(const struct srq_tensors *ts); /* of all data */
-void srq_tensors_release(const struct srq_tensors *ts, const struct srq_tensor *t); /* drop its pages */
+/* Drops its pages from memory; they are read again when touched. Copies of misaligned tensors stay. */
+void srq_tensors_release(const struct srq_tensors *ts, const struct srq_tensor *t);
 int srq_tensors_check(const struct srq_tensors *ts, struct srq_error *err); /* no file shrank meanwhile */
 /* 128-bit hash of all names, shapes, dtypes and data, 32 hex digits and NUL (fingerprint). Parallel, streaming. */
 int srq_tensors_hash(const struct srq_tensors *ts, char out[33], struct srq_error *err);

@@ -1,0 +1,77 @@
+/* Strict JSON through Jansson, whose own nesting cap (2048) is too deep for a stack that plugins share. */
+#include "core/format/json.h"
+
+#include "core/base/alloc.h"
+#include "core/base/fs.h"
+#include "core/base/log.h"
+
+#include <pthread.h>
+
+static pthread_once_t alloc_once = PTHREAD_ONCE_INIT;
+
+/* Every allocation goes through one hook, Jansson's too. */
+static void use_srq_alloc(void)
+{
+    json_set_alloc_funcs(srq_malloc, srq_free);
+}
+
+/* Deepest nesting of brackets outside strings; wrong JSON gives some number that the parser need not agree with. */
+static int nesting(const char *data, size_t len)
+{
+    int depth = 0, deepest = 0;
+    bool text = false;
+
+    for (size_t i = 0; i < len; i++) {
+        char c = data[i];
+
+        if (text) {
+            if (c == '\\')
+                i++;
+            else if (c == '"')
+                text = false;
+        } else if (c == '"') {
+            text = true;
+        } else if (c == '{' || c == '[') {
+            if (++depth > deepest)
+                deepest = depth;
+            if (deepest > SRQ_JSON_DEPTH_MAX)
+                break;
+        } else if (c == '}' || c == ']') {
+            depth--;
+        }
+    }
+    return deepest;
+}
+
+int srq_json_parse(const char *data, size_t len, const char *what, json_t **out, struct srq_error *err)
+{
+    json_error_t why;
+    char text[JSON_ERROR_TEXT_LENGTH * 4];
+
+    *out = NULL;
+    pthread_once(&alloc_once, use_srq_alloc);
+    if (nesting(data, len) > SRQ_JSON_DEPTH_MAX)
+        return srq_fail_field(err, -SRQ_ELIMIT, what, "%s: JSON nested deeper than %d", what, SRQ_JSON_DEPTH_MAX);
+    *out = json_loadb(data, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
+    if (*out != NULL)
+        return 0;
+    if (json_error_code(&why) == json_error_out_of_memory)
+        return srq_fail_field(err, -SRQ_ENOMEM, what, "out of memory parsing %s", what);
+    return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: bad JSON at line %d, byte %d: %s", what, why.line, why.position,
+                          srq_escape_control(why.text, text, sizeof(text)));
+}
+
+int srq_json_read(const char *path, size_t max, json_t **out, struct srq_error *err)
+{
+    char *data;
+    size_t len;
+    int rc;
+
+    *out = NULL;
+    rc = srq_read_file(path, max, &data, &len, err);
+    if (rc != 0)
+        return rc;
+    rc = srq_json_parse(data, len, path, out, err);
+    srq_free(data);
+    return rc;
+}
