@@ -6,13 +6,23 @@
 #include "core/base/log.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 
 static pthread_once_t alloc_once = PTHREAD_ONCE_INIT;
+static _Thread_local bool alloc_failed; /* Jansson does not always tell want of memory from bad text */
+
+static void *alloc(size_t size)
+{
+    void *p = srq_malloc(size);
+
+    alloc_failed |= p == NULL;
+    return p;
+}
 
 /* Every allocation goes through one hook, Jansson's too. */
 static void use_srq_alloc(void)
 {
-    json_set_alloc_funcs(srq_malloc, srq_free);
+    json_set_alloc_funcs(alloc, srq_free);
 }
 
 /* Deepest nesting of brackets outside strings; wrong JSON gives some number that the parser need not agree with. */
@@ -52,10 +62,11 @@ int srq_json_parse(const char *data, size_t len, const char *what, json_t **out,
     pthread_once(&alloc_once, use_srq_alloc);
     if (nesting(data, len) > SRQ_JSON_DEPTH_MAX)
         return srq_fail_field(err, -SRQ_ELIMIT, what, "%s: JSON nested deeper than %d", what, SRQ_JSON_DEPTH_MAX);
+    alloc_failed = false;
     *out = json_loadb(data, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
     if (*out != NULL)
         return 0;
-    if (json_error_code(&why) == json_error_out_of_memory)
+    if (alloc_failed)
         return srq_fail_field(err, -SRQ_ENOMEM, what, "out of memory parsing %s", what);
     return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: bad JSON at line %d, byte %d: %s", what, why.line, why.position,
                           srq_escape_control(why.text, text, sizeof(text)));

@@ -1,1 +1,4 @@
-# unit tests of format
+unit_tests += tests/unit/test_safetensors
+tests_unit_test_safetensors_SOURCES = tests/unit/test_safetensors.c tests/unit/test.h tests/unit/folder.h
+tests_unit_test_safetensors_CFLAGS = $(unit_cflags)
+tests_unit_test_safetensors_LDADD = $(unit_ldadd)
