@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 static pthread_once_t alloc_once = PTHREAD_ONCE_INIT;
-static _Thread_local bool alloc_failed; /* Jansson does not always tell want of memory from bad text */
+static _Thread_local bool alloc_failed; /* Jansson may go on with bytes missing from a string */
 
 static void *alloc(size_t size)
 {
@@ -64,8 +64,10 @@ int srq_json_parse(const char *data, size_t len, const char *what, json_t **out,
         return srq_fail_field(err, -SRQ_ELIMIT, what, "%s: JSON nested deeper than %d", what, SRQ_JSON_DEPTH_MAX);
     alloc_failed = false;
     *out = json_loadb(data, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
-    if (*out != NULL)
+    if (*out != NULL && !alloc_failed)
         return 0;
+    json_decref(*out);
+    *out = NULL;
     if (alloc_failed)
         return srq_fail_field(err, -SRQ_ENOMEM, what, "out of memory parsing %s", what);
     return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: bad JSON at line %d, byte %d: %s", what, why.line, why.position,
