@@ -18,7 +18,16 @@
 #define SRQ_FRAME_MAX ((size_t)1 << 20)
 #define SRQ_DEPTH_MAX 32
 
-enum srq_field_type { SRQ_T_STRING, SRQ_T_INT, SRQ_T_NUMBER, SRQ_T_BOOL, SRQ_T_OBJECT, SRQ_T_ARRAY, SRQ_T_ANY };
+enum srq_field_type {
+    SRQ_T_STRING,
+    SRQ_T_INT,     /* a whole number of at most 2^53 */
+    SRQ_T_NUMBER,
+    SRQ_T_BOOL,
+    SRQ_T_OBJECT,
+    SRQ_T_ARRAY,   /* of objects with `members`, or of anything where that is NULL */
+    SRQ_T_STRINGS, /* an array of strings */
+    SRQ_T_ANY
+};
 
 /* One member of params, a reply or an event. Tables end with a NULL name. */
 struct srq_field {
@@ -29,6 +38,7 @@ struct srq_field {
     const char *help;
     double min, max; /* numbers, inclusive; strings and arrays: length; both 0: unbounded */
     const struct srq_field *members; /* SRQ_T_OBJECT: its members; SRQ_T_ARRAY: members of each element object; NULL: any */
+    const char *choices; /* SRQ_T_STRING: allowed values, separated by '|'; NULL: any */
 };
 
 /* Who may call it. */
@@ -39,6 +49,12 @@ enum srq_authority {
     SRQ_AUTH_ADMIN,  /* root or admin group; in a per-user daemon its user */
 };
 
+/* Who answers it. */
+enum srq_server {
+    SRQ_SERVER_DAEMON, /* srqd, to its clients */
+    SRQ_SERVER_WORKER, /* srq-worker's control socket, to srqd */
+};
+
 struct srq_method {
     const char *name;
     enum srq_authority authority;
@@ -47,6 +63,7 @@ struct srq_method {
     const struct srq_field *reply;
     const char *paged;               /* name of the reply's array that is paged (params "offset", "limit"; reply
                                         "total", "next_offset" or null), or NULL */
+    enum srq_server server;
 };
 struct srq_event {
     const char *name;
@@ -59,6 +76,9 @@ const struct srq_event *srq_proto_events(size_t *count);
 const struct srq_method *srq_proto_method(const char *name); /* NULL: unknown */
 const struct srq_event *srq_proto_event(const char *name);
 
+/* What a field type is called in messages and pages: "string", "integer", … */
+const char *srq_field_type_name(enum srq_field_type type);
+
 /* Validation against the table: unknown members, missing ones, wrong types, out of range → -SRQ_EINVAL with err->field. */
 int srq_proto_check_params(const struct srq_method *m, const cJSON *params, struct srq_error *err);
 int srq_proto_check_reply(const struct srq_method *m, const cJSON *result, struct srq_error *err);
@@ -70,16 +90,19 @@ int srq_json_parse(const char *text, size_t len, int max_depth, cJSON **out, str
 /* Frames out of a byte stream. */
 struct srq_frames {
     struct srq_buf in;
-    size_t scanned;
+    size_t taken; /* bytes that srq_frames_next handed out */
+    size_t line;  /* where the unfinished line begins */
 };
 void srq_frames_init(struct srq_frames *f);
 void srq_frames_fini(struct srq_frames *f);
-/* Adds bytes; -SRQ_ELIMIT when a frame passes the cap. */
+/* Adds bytes; -SRQ_ELIMIT when a frame (without its newline) passes SRQ_FRAME_MAX. Take the whole frames out with
+ * srq_frames_next before feeding more: what waits is bounded too. After an error the stream is beyond repair. */
 int srq_frames_feed(struct srq_frames *f, const char *data, size_t len, struct srq_error *err);
-/* Next whole line without its newline, NUL-terminated, valid until the next call; NULL when there is none. */
+/* Next whole line without its newline, NUL-terminated, writable, valid until the next feed; NULL when there is none. */
 const char *srq_frames_next(struct srq_frames *f, size_t *len);
 
-/* Messages. Each returns a line with newline, srq_free; NULL when out of memory. params/result/data are not consumed. */
+/* Messages. An error travels as {"code": -32000 - enum srq_code, "message": text, "data": {"code": name of the code,
+ * "field": field or null}}. Each returns a line with newline, srq_free; NULL when out of memory. params/result/data are not consumed. */
 char *srq_proto_request(const char *id, const char *method, const cJSON *params);
 char *srq_proto_result(const char *id, const cJSON *result);
 char *srq_proto_failure(const char *id, const struct srq_error *err); /* id may be NULL: null */
@@ -96,6 +119,8 @@ struct srq_message {
     cJSON *result;
     struct srq_error error; /* failures: code, text, field as sent */
 };
+/* Reads one frame. -SRQ_EPROTO or -SRQ_EFORMAT when it is no message; `out->id` is set even then where it could be
+ * read, so that the refusal can name the request. srq_message_fini in any case. */
 int srq_proto_read(const char *line, size_t len, struct srq_message *out, struct srq_error *err);
 void srq_message_fini(struct srq_message *m);
 
