@@ -23,6 +23,7 @@ include core/format/local.mk
 include core/text/local.mk
 include core/model/local.mk
 include core/grid/local.mk
+include core/grid/pack.mk
 include core/tune/local.mk
 include core/budget/local.mk
 include core/eval/local.mk

@@ -1,1 +1,4 @@
-# unit tests of eval
+unit_tests += tests/unit/test_pack
+tests_unit_test_pack_SOURCES = tests/unit/test_pack.c tests/unit/test.h
+tests_unit_test_pack_CFLAGS = $(unit_cflags)
+tests_unit_test_pack_LDADD = $(unit_ldadd)

@@ -1,0 +1,4 @@
+# packed layouts of integer codes
+core_libsrq_la_SOURCES += \
+	core/grid/pack_awq.c core/grid/pack_fields.h core/grid/pack_gptq.c \
+	core/grid/pack_layout.c core/grid/pack_layout.h core/grid/pack_read.c
