@@ -1,2 +1,11 @@
 # sources of core/model
-core_libsrq_la_SOURCES += core/model/model.h core/model/quantized.h
+core_libsrq_la_SOURCES += \
+	core/model/model.c core/model/model.h core/model/internal.h core/model/quantized.h \
+	core/model/block.c \
+	core/model/config.c \
+	core/model/families.c \
+	core/model/family_llama.c \
+	core/model/fields.c core/model/fields.h \
+	core/model/head.c \
+	core/model/read.c \
+	core/model/rope.c core/model/rope.h

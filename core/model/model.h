@@ -13,7 +13,7 @@ struct srq_layer_info {
     const char *module; /* name inside the block: "mlp.down_proj"; "lm_head" outside */
     int block;          /* -1: outside the blocks */
     int64_t out, in;
-    enum srq_dtype dtype;
+    enum srq_dtype dtype;   /* of the stored weight; the embedding's where the weight is packed */
     bool has_bias;
     const char *tie;    /* layers of one block with the same tie share a scheme where runtimes fuse them: "qkv",
                            "gate_up"; NULL: none */
@@ -48,27 +48,33 @@ int srq_model_check_finite(const struct srq_model *m, int b, struct srq_error *e
 /* One block's parameters in compute dtype, in memory of its own; reused from block to block. */
 struct srq_block;
 size_t srq_block_bytes(const struct srq_model *m, enum srq_dtype compute); /* for the plan: largest block */
+size_t srq_block_rope_bytes(const struct srq_model *m, int64_t seq); /* for the plan: tables that forward keeps */
 int srq_block_create(const struct srq_model *m, enum srq_dtype compute, struct srq_block **out, struct srq_error *err);
 int srq_block_load(struct srq_block *b, int index, struct srq_error *err); /* converts, then releases mapped pages */
 void srq_block_free(struct srq_block *b);
 int srq_block_linear_count(const struct srq_block *b);
 /* Linears in the order of srq_model_layer within the block. Their `weight` may be pointed elsewhere, sinks and taps set;
- * srq_block_load points them back. */
+ * srq_block_load points the weight back and clears sink and tap. The pointers stay the same from block to block. */
 struct srq_linear *srq_block_linear(struct srq_block *b, int i);
 
-/* y = block(x): x [batch*seq, hidden] in the tape's dtype, positions 0 … seq-1. */
+/* y = block(x): x [batch*seq, hidden] in the tape's dtype, positions 0 … seq-1. The tables of positions belong to the
+ * block and are made anew when `seq` changes, so run a pass's backward before a forward of another length. Before the
+ * first load only a measuring tape may be used. */
 struct srq_var *srq_block_forward(struct srq_block *b, struct srq_tape *t, struct srq_var *x, int64_t batch, int64_t seq);
 
 /* Embedding rows of ids [n] into dst [n, hidden] of dtype. */
 int srq_model_embed(const struct srq_model *m, const int32_t *ids, int64_t n, void *dst, enum srq_dtype dtype,
                     struct srq_error *err);
-/* Final norm and head in F32: hidden [n, hidden] of dtype → logits [n, vocab]. The head in F32 is kept by `h`. */
+/* Final norm and head in F32: hidden [n, hidden] of dtype → logits [n, vocab]. The weight stays mapped; `h` holds one
+ * panel of its rows in F32 and the normalised states of some tokens, so one `h` serves one caller at a time. */
 struct srq_head;
-size_t srq_head_bytes(const struct srq_model *m);
+size_t srq_head_bytes(const struct srq_model *m); /* of that memory; does not grow with n or the vocabulary */
 int srq_head_create(const struct srq_model *m, struct srq_head **out, struct srq_error *err);
 int srq_head_logits(const struct srq_head *h, const void *hidden, enum srq_dtype dtype, int64_t n, float *logits,
                     struct srq_error *err);
-struct srq_linear *srq_head_linear(struct srq_head *h); /* untied lm_head, for its tuning; NULL when tied */
+/* The untied lm_head, NULL when tied. Its weight is the stored tensor in the checkpoint's dtype (data NULL when packed);
+ * it may be pointed at another of dtype F32, F16 or BF16, and logits follow it. */
+struct srq_linear *srq_head_linear(struct srq_head *h);
 void srq_head_free(struct srq_head *h);
 
 #endif

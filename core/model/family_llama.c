@@ -1,0 +1,152 @@
+/* llama and its near relatives mistral, qwen2 and qwen3 (spec formats 2.1, 2.2): pre-norm blocks of grouped-query
+ * attention with rotary positions and a SiLU-gated MLP. They differ in biases, windows and norms of q and k. */
+#include "core/model/internal.h"
+
+#include <math.h>
+
+enum { Q, K, V, O, GATE, UP, DOWN, LINEARS };
+
+#define ATTENTION(qkv_bias, o_bias)                                                                                    \
+    [Q] = { "self_attn.q_proj", SRQ_DIM_QUERY, SRQ_DIM_HIDDEN, qkv_bias, "qkv" },                                      \
+    [K] = { "self_attn.k_proj", SRQ_DIM_KV, SRQ_DIM_HIDDEN, qkv_bias, "qkv" },                                         \
+    [V] = { "self_attn.v_proj", SRQ_DIM_KV, SRQ_DIM_HIDDEN, qkv_bias, "qkv" },                                         \
+    [O] = { "self_attn.o_proj", SRQ_DIM_HIDDEN, SRQ_DIM_QUERY, o_bias, NULL }
+#define MLP(mlp_bias)                                                                                                  \
+    [GATE] = { "mlp.gate_proj", SRQ_DIM_INTERMEDIATE, SRQ_DIM_HIDDEN, mlp_bias, "gate_up" },                           \
+    [UP] = { "mlp.up_proj", SRQ_DIM_INTERMEDIATE, SRQ_DIM_HIDDEN, mlp_bias, "gate_up" },                               \
+    [DOWN] = { "mlp.down_proj", SRQ_DIM_HIDDEN, SRQ_DIM_INTERMEDIATE, mlp_bias, NULL }
+
+static const struct srq_linear_row llama_linears[LINEARS] = { ATTENTION(SRQ_BIAS_ATTENTION, SRQ_BIAS_ATTENTION),
+                                                              MLP(SRQ_BIAS_MLP) };
+static const struct srq_linear_row mistral_linears[LINEARS] = { ATTENTION(SRQ_BIAS_NEVER, SRQ_BIAS_NEVER),
+                                                                MLP(SRQ_BIAS_NEVER) };
+static const struct srq_linear_row qwen2_linears[LINEARS] = { ATTENTION(SRQ_BIAS_ALWAYS, SRQ_BIAS_NEVER),
+                                                              MLP(SRQ_BIAS_NEVER) };
+static const struct srq_linear_row qwen3_linears[LINEARS] = { ATTENTION(SRQ_BIAS_ATTENTION, SRQ_BIAS_ATTENTION),
+                                                              MLP(SRQ_BIAS_NEVER) };
+
+/* Families without norms of q and k leave the last two out. */
+enum { INPUT_NORM, POST_NORM, PLAIN_VECTORS, Q_NORM = PLAIN_VECTORS, K_NORM, QWEN3_VECTORS };
+
+static const struct srq_vector_row vectors[QWEN3_VECTORS] = {
+    [INPUT_NORM] = { "input_layernorm", SRQ_DIM_HIDDEN },
+    [POST_NORM] = { "post_attention_layernorm", SRQ_DIM_HIDDEN },
+    [Q_NORM] = { "self_attn.q_norm", SRQ_DIM_HEAD },
+    [K_NORM] = { "self_attn.k_norm", SRQ_DIM_HEAD },
+};
+
+/* h + o_proj(attention(norm(h))) */
+static struct srq_var *attention(struct srq_block *b, struct srq_tape *t, struct srq_var *x, int64_t batch, int64_t seq)
+{
+    const struct srq_config *c = &b->model->config;
+    const struct srq_attention shape = {
+        .batch = batch,
+        .seq = seq,
+        .heads = c->heads,
+        .kv_heads = c->kv_heads,
+        .head_dim = c->head_dim,
+        .window = c->window[b->index < 0 ? 0 : b->index],
+        .scale = (float)(1 / sqrt((double)c->head_dim)),
+    };
+    float eps = (float)c->eps;
+    struct srq_var *h = srq_op_rmsnorm(t, x, b->vectors[INPUT_NORM], eps);
+    struct srq_var *q = srq_op_linear(t, h, &b->linears[Q]);
+    struct srq_var *k = srq_op_linear(t, h, &b->linears[K]);
+    struct srq_var *v = srq_op_linear(t, h, &b->linears[V]);
+
+    if (b->model->family->vector_count == QWEN3_VECTORS) {
+        q = srq_op_head_rmsnorm(t, q, c->head_dim, b->vectors[Q_NORM], eps);
+        k = srq_op_head_rmsnorm(t, k, c->head_dim, b->vectors[K_NORM], eps);
+    }
+    q = srq_op_rope(t, q, seq, c->head_dim, c->rope.dim, b->rope_cos, b->rope_sin);
+    k = srq_op_rope(t, k, seq, c->head_dim, c->rope.dim, b->rope_cos, b->rope_sin);
+    return srq_op_add(t, x, srq_op_linear(t, srq_op_attention(t, q, k, v, &shape), &b->linears[O]));
+}
+
+static struct srq_var *forward(struct srq_block *b, struct srq_tape *t, struct srq_var *x, int64_t batch, int64_t seq)
+{
+    struct srq_var *h = attention(b, t, x, batch, seq);
+    struct srq_var *n = srq_op_rmsnorm(t, h, b->vectors[POST_NORM], (float)b->model->config.eps);
+    struct srq_var *gate = srq_op_linear(t, n, &b->linears[GATE]);
+    struct srq_var *up = srq_op_linear(t, n, &b->linears[UP]);
+
+    return srq_op_add(t, h, srq_op_linear(t, srq_op_swiglu(t, gate, up), &b->linears[DOWN]));
+}
+
+#define WINDOW_MAX ((int64_t)1 << 31)
+
+/* mistral: one window for every layer; v0.1 had 4096, which is also what a configuration without the key means. */
+static int mistral_windows(const struct srq_fields *f, struct srq_config *c, struct srq_error *err)
+{
+    int64_t window = json_object_get(f->object, "sliding_window") == NULL ? 4096 : 0;
+    bool given = false;
+    int rc = srq_field_int(f, "sliding_window", false, 1, WINDOW_MAX, &window, err);
+
+    if (rc == 0)
+        rc = srq_config_layer_types(f, c, window, &given, err);
+    for (int64_t i = 0; rc == 0 && !given && i < c->layers; i++)
+        c->window[i] = window;
+    return rc;
+}
+
+/* qwen: windows only with use_sliding_window, then from layer max_window_layers on unless layer_types says which. */
+static int qwen_windows(const struct srq_fields *f, struct srq_config *c, struct srq_error *err)
+{
+    int64_t window = json_object_get(f->object, "sliding_window") == NULL ? 4096 : 0, first = 28;
+    bool use = false, given = false;
+    int rc;
+
+    if ((rc = srq_field_bool(f, "use_sliding_window", &use, err)) != 0 ||
+        (rc = srq_field_int(f, "sliding_window", false, use ? 1 : 0, WINDOW_MAX, &window, err)) != 0 ||
+        (rc = srq_field_int(f, "max_window_layers", false, 0, WINDOW_MAX, &first, err)) != 0)
+        return rc;
+    if (!use)
+        window = 0;
+    rc = srq_config_layer_types(f, c, window, &given, err);
+    for (int64_t i = first; rc == 0 && !given && i < c->layers; i++)
+        c->window[i] = window;
+    return rc;
+}
+
+#define OUTSIDE .prefix = "model.layers", .embed = "model.embed_tokens", .norm = "model.norm", .head = "lm_head"
+
+const struct srq_family srq_family_llama = {
+    .model_type = "llama",
+    OUTSIDE,
+    .linears = llama_linears,
+    .linear_count = LINEARS,
+    .vectors = vectors,
+    .vector_count = PLAIN_VECTORS,
+    .forward = forward,
+};
+const struct srq_family srq_family_mistral = {
+    .model_type = "mistral",
+    OUTSIDE,
+    .linears = mistral_linears,
+    .linear_count = LINEARS,
+    .vectors = vectors,
+    .vector_count = PLAIN_VECTORS,
+    .windows = mistral_windows,
+    .forward = forward,
+};
+const struct srq_family srq_family_qwen2 = {
+    .model_type = "qwen2",
+    OUTSIDE,
+    .linears = qwen2_linears,
+    .linear_count = LINEARS,
+    .vectors = vectors,
+    .vector_count = PLAIN_VECTORS,
+    .windows = qwen_windows,
+    .forward = forward,
+};
+const struct srq_family srq_family_qwen3 = {
+    .model_type = "qwen3",
+    OUTSIDE,
+    .linears = qwen3_linears,
+    .linear_count = LINEARS,
+    .vectors = vectors,
+    .vector_count = QWEN3_VECTORS,
+    .head_dim_default = 128,
+    .windows = qwen_windows,
+    .forward = forward,
+};

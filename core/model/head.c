@@ -1,0 +1,219 @@
+/* The ends of a model: embedding rows in, final norm and logits out.
+ *
+ * The head is the widest matrix of a model, so it is never held in F32: it stays mapped and is converted a panel of
+ * rows at a time, against as many tokens as fit beside it. */
+#include "core/model/internal.h"
+
+#include "core/base/alloc.h"
+#include "core/base/simd.h"
+#include "core/math/gemm.h"
+#include "core/math/team.h"
+
+#include <math.h>
+
+#define PANEL_BYTES ((int64_t)8 << 20)
+#define TOKENS_AT_ONCE 1024
+
+/* ---- embedding --------------------------------------------------------------------------------------------------- */
+
+struct embed_job {
+    const struct srq_tensor *table;
+    const int32_t *ids;
+    uint8_t *dst;
+    enum srq_dtype dtype;
+};
+
+static void embed_share(void *ctx, int64_t begin, int64_t end)
+{
+    const struct embed_job *j = ctx;
+    int64_t width = j->table->shape[1];
+    const uint8_t *src = j->table->data;
+    size_t from = (size_t)width * srq_dtype_size(j->table->dtype), to = (size_t)width * srq_dtype_size(j->dtype);
+
+    for (int64_t i = begin; i < end; i++)
+        (void)srq_convert(src + (size_t)j->ids[i] * from, j->table->dtype, j->dst + (size_t)i * to, j->dtype, width);
+}
+
+int srq_model_embed(const struct srq_model *m, const int32_t *ids, int64_t n, void *dst, enum srq_dtype dtype,
+                    struct srq_error *err)
+{
+    struct embed_job job = { &m->embed, ids, dst, dtype };
+
+    if (dtype != SRQ_F32 && dtype != SRQ_BF16)
+        return srq_fail(err, -SRQ_EINVAL, "hidden states are F32 or BF16, not %s", srq_dtype_name(dtype));
+    for (int64_t i = 0; i < n; i++) {
+        if (ids[i] < 0 || ids[i] >= m->info.vocab)
+            return srq_fail_field(err, -SRQ_EINVAL, "vocab_size",
+                                  "token id %d at %lld is outside the model's vocabulary of %lld", ids[i], (long long)i,
+                                  (long long)m->info.vocab);
+    }
+    srq_parallel(n, 16, embed_share, &job);
+    return 0;
+}
+
+/* ---- head -------------------------------------------------------------------------------------------------------- */
+
+struct srq_head {
+    const struct srq_model *model;
+    struct srq_linear linear;
+    int layer;            /* of lm_head in the table; -1 where tied */
+    int64_t panel_rows;
+    float *norm;          /* [hidden] */
+    float *tokens;        /* [TOKENS_AT_ONCE, hidden], after the norm */
+    float *panel;         /* [panel_rows, hidden] */
+    float *memory;
+    size_t bytes;
+};
+
+static int64_t panel_rows(const struct srq_model *m)
+{
+    int64_t rows = PANEL_BYTES / ((int64_t)sizeof(float) * m->info.hidden);
+
+    rows = rows < 16 ? 16 : rows / 16 * 16;
+    return rows < m->info.vocab ? rows : m->info.vocab;
+}
+
+size_t srq_head_bytes(const struct srq_model *m)
+{
+    return (size_t)(panel_rows(m) + TOKENS_AT_ONCE + 1) * (size_t)m->info.hidden * sizeof(float);
+}
+
+int srq_head_create(const struct srq_model *m, struct srq_head **out, struct srq_error *err)
+{
+    struct srq_head *h = srq_calloc(1, sizeof(*h));
+
+    *out = NULL;
+    if (h == NULL)
+        goto fail;
+    h->model = m;
+    h->layer = m->info.tied_head ? -1 : m->layer_count - 1;
+    h->linear = (struct srq_linear){ .name = m->family->head, .out = m->info.vocab, .in = m->info.hidden };
+    h->linear.weight = m->head;
+    h->panel_rows = panel_rows(m);
+    h->bytes = srq_head_bytes(m);
+    h->memory = srq_pages_alloc(h->bytes);
+    if (h->memory == NULL)
+        goto fail;
+    h->norm = h->memory;
+    h->tokens = h->norm + m->info.hidden;
+    h->panel = h->tokens + TOKENS_AT_ONCE * m->info.hidden;
+    (void)srq_convert(m->norm.data, m->norm.dtype, h->norm, SRQ_F32, m->info.hidden);
+    *out = h;
+    return 0;
+fail:
+    srq_head_free(h);
+    return srq_fail(err, -SRQ_ENOMEM, "out of memory for the head of %zu bytes", srq_head_bytes(m));
+}
+
+void srq_head_free(struct srq_head *h)
+{
+    if (h == NULL)
+        return;
+    srq_pages_free(h->memory, h->bytes);
+    if (h->model->head.data != NULL)
+        srq_tensors_release(h->model->tensors, &h->model->head);
+    srq_free(h);
+}
+
+struct srq_linear *srq_head_linear(struct srq_head *h)
+{
+    return h->layer >= 0 ? &h->linear : NULL;
+}
+
+#define LANES 16
+
+/* y = w * x * rsqrt(mean(x²) + eps). The sum is kept in LANES partial sums, so that it vectorizes in a fixed order. */
+SRQ_SIMD static void norm_row(const float *x, const float *w, float eps, float *y, int64_t n)
+{
+    float lane[LANES] = { 0 }, sum = 0, scale;
+    int64_t i = 0;
+
+    for (; i + LANES <= n; i += LANES) {
+        for (int k = 0; k < LANES; k++)
+            lane[k] += x[i + k] * x[i + k];
+    }
+    for (; i < n; i++)
+        sum += x[i] * x[i];
+    for (int k = 0; k < LANES; k++)
+        sum += lane[k];
+    scale = 1 / sqrtf(sum / (float)n + eps);
+    for (i = 0; i < n; i++)
+        y[i] = w[i] * (x[i] * scale);
+}
+
+struct norm_job {
+    const struct srq_head *head;
+    const uint8_t *src;
+    enum srq_dtype dtype;
+};
+
+static void norm_share(void *ctx, int64_t begin, int64_t end)
+{
+    const struct norm_job *j = ctx;
+    const struct srq_model_info *info = &j->head->model->info;
+    size_t row_bytes = (size_t)info->hidden * srq_dtype_size(j->dtype);
+
+    for (int64_t i = begin; i < end; i++) {
+        float *row = j->head->tokens + i * info->hidden;
+
+        (void)srq_convert(j->src + (size_t)i * row_bytes, j->dtype, row, SRQ_F32, info->hidden);
+        norm_row(row, j->head->norm, (float)info->rms_eps, row, info->hidden);
+    }
+}
+
+/* Rows [row, row+rows) of the head in F32: in place where they are stored so, else in the panel. */
+static int head_rows(const struct srq_head *h, int64_t row, int64_t rows, const float **out, struct srq_error *err)
+{
+    const struct srq_tensor *w = &h->linear.weight;
+    const uint8_t *src = w->data;
+
+    *out = h->panel;
+    if (src == NULL)
+        return srq_model_read_rows(h->model, h->layer, row, rows, h->panel, SRQ_F32, err);
+    src += (size_t)row * (size_t)h->linear.in * srq_dtype_size(w->dtype);
+    if (w->dtype == SRQ_F32)
+        *out = (const float *)(const void *)src;
+    else
+        srq_convert_parallel(src, w->dtype, h->panel, SRQ_F32, rows * h->linear.in);
+    return 0;
+}
+
+static int logits_of(const struct srq_head *h, int64_t n, float *logits, struct srq_error *err)
+{
+    int64_t width = h->linear.in, vocab = h->linear.out;
+
+    for (int64_t row = 0; row < vocab; row += h->panel_rows) {
+        int64_t rows = vocab - row < h->panel_rows ? vocab - row : h->panel_rows;
+        const struct srq_mat a = { h->tokens, SRQ_F32, width, false };
+        struct srq_mat b = { NULL, SRQ_F32, width, true };
+        const float *panel;
+        int rc = head_rows(h, row, rows, &panel, err);
+
+        if (rc != 0)
+            return rc;
+        b.data = panel;
+        srq_gemm(n, rows, width, 1, &a, &b, 0, logits + row, SRQ_F32, vocab);
+    }
+    return 0;
+}
+
+int srq_head_logits(const struct srq_head *h, const void *hidden, enum srq_dtype dtype, int64_t n, float *logits,
+                    struct srq_error *err)
+{
+    struct norm_job job = { h, hidden, dtype };
+    size_t row_bytes = (size_t)h->linear.in * srq_dtype_size(dtype);
+
+    if (dtype != SRQ_F32 && dtype != SRQ_BF16)
+        return srq_fail(err, -SRQ_EINVAL, "hidden states are F32 or BF16, not %s", srq_dtype_name(dtype));
+    for (int64_t i = 0; i < n; i += TOKENS_AT_ONCE) {
+        int64_t tokens = n - i < TOKENS_AT_ONCE ? n - i : TOKENS_AT_ONCE;
+        int rc;
+
+        job.src = (const uint8_t *)hidden + (size_t)i * row_bytes;
+        srq_parallel(tokens, 8, norm_share, &job);
+        rc = logits_of(h, tokens, logits + i * h->linear.out, err);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}

@@ -1,0 +1,140 @@
+/* What the files of core/model share: a family's description, a model's configuration, the parts of a block. */
+#ifndef SRQ_MODEL_INTERNAL_H
+#define SRQ_MODEL_INTERNAL_H
+
+#include "core/model/model.h"
+#include "core/model/quantized.h"
+#include "core/model/rope.h"
+
+#define SRQ_NAME_CAP 256 /* tensor names that srq builds itself */
+
+/* ---- families ---------------------------------------------------------------------------------------------------- */
+
+/* Widths that a family's tensors are made of. */
+enum srq_dim {
+    SRQ_DIM_HIDDEN,
+    SRQ_DIM_INTERMEDIATE,
+    SRQ_DIM_QUERY, /* heads * head_dim */
+    SRQ_DIM_KV,    /* kv_heads * head_dim */
+    SRQ_DIM_HEAD,  /* head_dim */
+    SRQ_DIM_VOCAB,
+};
+
+/* Whether a linear has a bias. */
+enum srq_bias {
+    SRQ_BIAS_NEVER,
+    SRQ_BIAS_ALWAYS,
+    SRQ_BIAS_ATTENTION, /* `attention_bias` of config.json */
+    SRQ_BIAS_MLP,       /* `mlp_bias` */
+};
+
+/* One linear of a block: tensor PREFIX.N.MODULE.weight [out, in]. */
+struct srq_linear_row {
+    const char *module;
+    enum srq_dim out, in;
+    enum srq_bias bias;
+    const char *tie; /* see struct srq_layer_info */
+};
+
+/* One vector of a block (a norm's weight): tensor PREFIX.N.MODULE.weight [dim]. */
+struct srq_vector_row {
+    const char *module;
+    enum srq_dim dim;
+};
+
+struct srq_config;
+
+/* One architecture. The order of `linears` is the order of layers in a block. */
+struct srq_family {
+    const char *model_type;
+    const char *prefix, *embed, *norm, *head; /* "model.layers" and the modules outside blocks */
+    const struct srq_linear_row *linears;
+    int linear_count;
+    const struct srq_vector_row *vectors;
+    int vector_count;
+    bool tied_default;        /* tie_word_embeddings where the configuration does not say */
+    bool partial_rotary;      /* partial_rotary_factor is known */
+    int64_t head_dim_default; /* 0: hidden / heads */
+    /* Fills config->window of layers that slide; NULL: the family has no windows. */
+    int (*windows)(const struct srq_fields *f, struct srq_config *config, struct srq_error *err);
+    /* y = block(x), see srq_block_forward. */
+    struct srq_var *(*forward)(struct srq_block *b, struct srq_tape *t, struct srq_var *x, int64_t batch, int64_t seq);
+};
+
+extern const struct srq_family srq_family_llama, srq_family_mistral, srq_family_qwen2, srq_family_qwen3;
+/* The family of a model_type, or NULL. */
+const struct srq_family *srq_family_find(const char *model_type);
+/* "llama, mistral, …"; returns out. */
+char *srq_family_names(char *out, size_t cap);
+
+/* ---- configuration ----------------------------------------------------------------------------------------------- */
+
+struct srq_config {
+    char *architecture; /* architectures[0], or "" */
+    int64_t layers, hidden, intermediate, heads, kv_heads, head_dim, vocab, max_positions;
+    double eps;
+    bool tied, attention_bias, mlp_bias;
+    int64_t *window; /* [layers]; 0: none, else a query sees itself and window-1 keys before it */
+    struct srq_rope rope;
+};
+
+/* Finds the family and reads its configuration with all bounds of spec formats 7. */
+int srq_config_read(const json_t *json, const struct srq_family **family, struct srq_config *out, struct srq_error *err);
+void srq_config_fini(struct srq_config *c);
+int64_t srq_config_dim(const struct srq_config *c, enum srq_dim dim);
+bool srq_config_bias(const struct srq_config *c, enum srq_bias bias);
+/* Windows by `layer_types`, where given: "sliding_attention" gets `window` (0: there is none, which is an error).
+ * `*given` says whether the key was there. */
+int srq_config_layer_types(const struct srq_fields *f, struct srq_config *c, int64_t window, bool *given,
+                           struct srq_error *err);
+
+/* ---- model ------------------------------------------------------------------------------------------------------- */
+
+/* A quantizable layer with its storage. */
+struct srq_layer_entry {
+    struct srq_layer_info info;
+    struct srq_tensor weight; /* mapped; data NULL when packed */
+    bool packed;              /* decoded by m->quantized */
+};
+
+struct srq_model {
+    struct srq_model_info info;
+    const struct srq_family *family;
+    struct srq_config config;
+    struct srq_tensors *tensors;
+    struct srq_quantized *quantized; /* NULL in a plain folder */
+    struct srq_layer_entry *layers;
+    int layer_count;
+    struct srq_tensor embed, norm, head; /* head: the embedding where tied; data NULL where packed */
+};
+
+/* The tensor PREFIX.block.module.suffix of a block. */
+bool srq_model_block_tensor(const struct srq_model *m, int block, const char *module, const char *suffix,
+                            struct srq_tensor *out);
+/* Rows [row, row+rows) of a linear's weight into dst [rows, in] of dtype F32 or BF16: converted from the map or decoded
+ * from a quantized folder. Parallel. */
+int srq_model_read_rows(const struct srq_model *m, int layer, int64_t row, int64_t rows, void *dst,
+                        enum srq_dtype dtype, struct srq_error *err);
+/* The whole weight; its mapped pages are dropped afterwards. */
+int srq_model_read_linear(const struct srq_model *m, int layer, void *dst, enum srq_dtype dtype, struct srq_error *err);
+/* srq_convert over the team. Both sides F32, F16 or BF16. */
+void srq_convert_parallel(const void *src, enum srq_dtype from, void *dst, enum srq_dtype to, int64_t n);
+
+/* ---- block ------------------------------------------------------------------------------------------------------- */
+
+struct srq_block {
+    const struct srq_model *model;
+    enum srq_dtype compute;
+    int index; /* the block that is loaded; -1: none yet */
+    struct srq_linear *linears; /* [family->linear_count] */
+    void **weights;             /* where linears[i]'s own weight is */
+    float **biases;             /* NULL where there is none */
+    float **vectors;            /* [family->vector_count] */
+    uint8_t *memory;            /* all of the above's data */
+    size_t bytes;
+    char (*names)[SRQ_NAME_CAP]; /* of the linears */
+    float *rope_cos, *rope_sin;  /* [rope_seq, rope.dim/2] */
+    int64_t rope_seq;
+};
+
+#endif

@@ -1,0 +1,363 @@
+/* Opening a model folder: configuration, layer table, every expected tensor checked for presence, dtype and shape. */
+#include "core/model/internal.h"
+
+#include "core/base/alloc.h"
+#include "core/format/json.h"
+
+#include <sys/stat.h>
+
+static int no_memory(const char *path, struct srq_error *err)
+{
+    return srq_fail(err, -SRQ_ENOMEM, "out of memory opening model %s", path);
+}
+
+/* ---- expected tensors -------------------------------------------------------------------------------------------- */
+
+static bool weight_dtype(enum srq_dtype d)
+{
+    return d == SRQ_F32 || d == SRQ_F16 || d == SRQ_BF16;
+}
+
+/* The tensor `name` with exactly this shape and a dtype that srq computes with. */
+static int expect(const struct srq_model *m, const char *name, int rank, const int64_t *shape, struct srq_tensor *out,
+                  struct srq_error *err)
+{
+    struct srq_tensor want = srq_tensor_make(NULL, SRQ_F32, rank, shape), t;
+    char have_text[96], want_text[96];
+
+    if (!srq_tensors_get(m->tensors, name, &t))
+        return srq_fail_field(err, -SRQ_EFORMAT, name, "tensor %s is missing from %s; a %s model has it", name,
+                              m->info.path, m->family->model_type);
+    if (t.rank != rank || memcmp(t.shape, shape, (size_t)rank * sizeof(*shape)) != 0)
+        return srq_fail_field(err, -SRQ_EFORMAT, name, "tensor %s has shape %s; config.json makes it %s", name,
+                              srq_tensor_shape_text(&t, have_text, sizeof(have_text)),
+                              srq_tensor_shape_text(&want, want_text, sizeof(want_text)));
+    if (!weight_dtype(t.dtype))
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, name, "tensor %s is %s; weights must be F32, F16 or BF16", name,
+                              srq_dtype_name(t.dtype));
+    *out = t;
+    return 0;
+}
+
+static void block_name(const struct srq_model *m, int block, const char *module, const char *suffix,
+                       char out[SRQ_NAME_CAP])
+{
+    snprintf(out, SRQ_NAME_CAP, "%s.%d.%s%s%s", m->family->prefix, block, module, suffix[0] != '\0' ? "." : "", suffix);
+}
+
+bool srq_model_block_tensor(const struct srq_model *m, int block, const char *module, const char *suffix,
+                            struct srq_tensor *out)
+{
+    char name[SRQ_NAME_CAP];
+
+    block_name(m, block, module, suffix, name);
+    return srq_tensors_get(m->tensors, name, out);
+}
+
+/* Fills the entry's storage: a packed weight where the folder is quantized and has one, else a plain tensor. */
+static int expect_weight(struct srq_model *m, struct srq_layer_entry *e, struct srq_error *err)
+{
+    const int64_t shape[2] = { e->info.out, e->info.in };
+    char name[SRQ_NAME_CAP];
+    int rc;
+
+    if (e->packed) {
+        e->info.dtype = m->embed.dtype;
+        return 0;
+    }
+    snprintf(name, sizeof(name), "%s.weight", e->info.name);
+    rc = expect(m, name, 2, shape, &e->weight, err);
+    e->info.dtype = e->weight.dtype;
+    return rc;
+}
+
+static int add_layer(struct srq_model *m, int block, const char *name, const char *module, int64_t out, int64_t in,
+                     struct srq_layer_entry **entry, struct srq_error *err)
+{
+    struct srq_layer_entry *e = &m->layers[m->layer_count];
+
+    *entry = e;
+    e->info = (struct srq_layer_info){ .name = srq_strdup(name), .module = module, .block = block, .out = out, .in = in };
+    if (e->info.name == NULL)
+        return no_memory(m->info.path, err);
+    m->layer_count++;
+    return expect_weight(m, e, err);
+}
+
+static int add_block(struct srq_model *m, int block, struct srq_error *err)
+{
+    const struct srq_family *f = m->family;
+    struct srq_layer_entry *e;
+    struct srq_tensor t;
+    char name[SRQ_NAME_CAP];
+    int rc;
+
+    for (int i = 0; i < f->linear_count; i++) {
+        const struct srq_linear_row *row = &f->linears[i];
+        int64_t out = srq_config_dim(&m->config, row->out), in = srq_config_dim(&m->config, row->in);
+
+        block_name(m, block, row->module, "", name);
+        if ((rc = add_layer(m, block, name, row->module, out, in, &e, err)) != 0)
+            return rc;
+        e->info.tie = row->tie;
+        e->info.has_bias = srq_config_bias(&m->config, row->bias);
+        block_name(m, block, row->module, "bias", name);
+        if (e->info.has_bias && (rc = expect(m, name, 1, &out, &t, err)) != 0)
+            return rc;
+    }
+    for (int i = 0; i < f->vector_count; i++) {
+        int64_t dim = srq_config_dim(&m->config, f->vectors[i].dim);
+
+        block_name(m, block, f->vectors[i].module, "weight", name);
+        if ((rc = expect(m, name, 1, &dim, &t, err)) != 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* Embedding, final norm and head. A head that is stored though tied is ignored; one that is absent though not tied is
+ * the embedding (spec formats 2.2). */
+static int add_outside(struct srq_model *m, struct srq_error *err)
+{
+    const struct srq_family *f = m->family;
+    const struct srq_config *c = &m->config;
+    const int64_t table[2] = { c->vocab, c->hidden };
+    struct srq_layer_entry *e;
+    struct srq_tensor t;
+    char name[SRQ_NAME_CAP];
+    int rc;
+
+    snprintf(name, sizeof(name), "%s.weight", f->norm);
+    if ((rc = expect(m, name, 1, &c->hidden, &m->norm, err)) != 0)
+        return rc;
+    snprintf(name, sizeof(name), "%s.weight", f->head);
+    m->info.tied_head = c->tied;
+    if (!c->tied && !srq_tensors_get(m->tensors, name, &t))
+        m->info.tied_head = true;
+    if (m->info.tied_head) {
+        m->head = m->embed;
+        return 0;
+    }
+    rc = add_layer(m, -1, f->head, f->head, table[0], table[1], &e, err);
+    m->head = e->weight;
+    return rc;
+}
+
+static int build_table(struct srq_model *m, struct srq_error *err)
+{
+    const struct srq_family *f = m->family;
+    const int64_t table[2] = { m->config.vocab, m->config.hidden };
+    char name[SRQ_NAME_CAP];
+    int rc;
+
+    m->layers = srq_calloc((size_t)m->config.layers * (size_t)f->linear_count + 1, sizeof(*m->layers));
+    if (m->layers == NULL)
+        return no_memory(m->info.path, err);
+    snprintf(name, sizeof(name), "%s.weight", f->embed);
+    if ((rc = expect(m, name, 2, table, &m->embed, err)) != 0)
+        return rc;
+    for (int b = 0; b < m->config.layers; b++) {
+        if ((rc = add_block(m, b, err)) != 0)
+            return rc;
+    }
+    return add_outside(m, err);
+}
+
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
+
+static int fill_info(struct srq_model *m, struct srq_error *err)
+{
+    const struct srq_config *c = &m->config;
+    struct srq_model_info *info = &m->info;
+
+    info->family = m->family->model_type;
+    info->architecture = c->architecture;
+    info->blocks = (int)c->layers;
+    info->hidden = c->hidden;
+    info->intermediate = c->intermediate;
+    info->heads = c->heads;
+    info->kv_heads = c->kv_heads;
+    info->head_dim = c->head_dim;
+    info->vocab = c->vocab;
+    info->max_positions = c->max_positions;
+    info->rms_eps = c->eps;
+    info->dtype = m->layers[0].info.dtype;
+    info->bytes = srq_tensors_bytes(m->tensors);
+    for (int64_t i = 0; i < srq_tensors_count(m->tensors); i++) {
+        struct srq_tensor t;
+        int64_t n;
+
+        if (!srq_tensors_get(m->tensors, srq_tensors_name(m->tensors, i), &t) || (n = srq_tensor_count(&t)) < 0 ||
+            __builtin_add_overflow(info->parameters, n, &info->parameters))
+            return srq_fail(err, -SRQ_EFORMAT, "%s: the number of parameters overflows", info->path);
+    }
+    return 0;
+}
+
+/* config.json, with the folder's own kind of error where there is none. */
+static int read_json(const char *path, json_t **out, struct srq_error *err)
+{
+    struct stat st;
+    char *name;
+    int rc;
+
+    if (stat(path, &st) != 0)
+        return srq_fail_field(err, -SRQ_ENOENT, "model", "there is no model folder %s", path);
+    if (!S_ISDIR(st.st_mode))
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, "model", "%s is not a folder with a config.json", path);
+    name = srq_path_join(path, "config.json");
+    if (name == NULL)
+        return no_memory(path, err);
+    if (!srq_path_exists(name))
+        rc = srq_fail_field(err, -SRQ_EFORMAT, "model", "%s has no config.json: it is not a model folder", path);
+    else
+        rc = srq_json_read(name, SRQ_JSON_CONFIG_MAX, out, err);
+    srq_free(name);
+    return rc;
+}
+
+static int open_quantized(struct srq_model *m, const json_t *config, bool plain_only, struct srq_error *err)
+{
+    const json_t *q = json_object_get(config, "quantization_config"), *method;
+
+    if (q == NULL || json_is_null(q))
+        return 0;
+    method = json_object_get(q, "quant_method");
+    if (!json_is_string(method))
+        return srq_fail_field(err, -SRQ_EFORMAT, "quantization_config",
+                              "config.json: quantization_config.quant_method: a string is due");
+    if (plain_only)
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, "quantization_config",
+                              "%s is already quantized (quant_method %.60s); give the original model", m->info.path,
+                              json_string_value(method));
+    return srq_fail_field(err, -SRQ_EUNSUPPORTED, "quantization_config",
+                          "%s is quantized with %.60s, whose weights this build cannot decode", m->info.path,
+                          json_string_value(method));
+}
+
+int srq_model_open(const char *path, bool plain_only, struct srq_model **out, struct srq_error *err)
+{
+    struct srq_model *m = srq_calloc(1, sizeof(*m));
+    json_t *config = NULL;
+    int rc;
+
+    *out = NULL;
+    if (m == NULL || (m->info.path = srq_strdup(path)) == NULL) {
+        srq_free(m);
+        return no_memory(path, err);
+    }
+    if ((rc = read_json(path, &config, err)) != 0 ||
+        (rc = srq_config_read(config, &m->family, &m->config, err)) != 0 ||
+        (rc = srq_tensors_open(path, &m->tensors, err)) != 0 ||
+        (rc = open_quantized(m, config, plain_only, err)) != 0 || (rc = build_table(m, err)) != 0 ||
+        (rc = fill_info(m, err)) != 0) {
+        srq_model_close(m);
+        m = NULL;
+    }
+    json_decref(config);
+    *out = m;
+    return rc;
+}
+
+void srq_model_close(struct srq_model *m)
+{
+    if (m == NULL)
+        return;
+    for (int i = 0; i < m->layer_count; i++)
+        srq_free((char *)(uintptr_t)m->layers[i].info.name);
+    srq_free(m->layers);
+    srq_tensors_close(m->tensors);
+    srq_config_fini(&m->config);
+    srq_free((char *)(uintptr_t)m->info.path);
+    srq_free(m);
+}
+
+/* ---- looking ----------------------------------------------------------------------------------------------------- */
+
+const struct srq_model_info *srq_model_info(const struct srq_model *m)
+{
+    return &m->info;
+}
+
+int srq_model_layer_count(const struct srq_model *m)
+{
+    return m->layer_count;
+}
+
+const struct srq_layer_info *srq_model_layer(const struct srq_model *m, int i)
+{
+    return i >= 0 && i < m->layer_count ? &m->layers[i].info : NULL;
+}
+
+const struct srq_tensors *srq_model_tensors(const struct srq_model *m)
+{
+    return m->tensors;
+}
+
+int srq_model_weight(const struct srq_model *m, const char *layer, struct srq_tensor *out, struct srq_error *err)
+{
+    for (int i = 0; i < m->layer_count; i++) {
+        const struct srq_layer_entry *e = &m->layers[i];
+
+        if (strcmp(e->info.name, layer) != 0)
+            continue;
+        if (e->packed)
+            return srq_fail_field(err, -SRQ_EUNSUPPORTED, layer, "layer %s is stored packed: it has no plain weight",
+                                  layer);
+        *out = e->weight;
+        return 0;
+    }
+    return srq_fail_field(err, -SRQ_ENOENT, layer, "the model has no layer %s", layer);
+}
+
+static int check_finite(const struct srq_model *m, const char *name, const struct srq_tensor *t, struct srq_error *err)
+{
+    int64_t at = srq_tensor_first_nonfinite(t);
+
+    srq_tensors_release(m->tensors, t);
+    if (at < 0)
+        return 0;
+    return srq_fail_field(err, -SRQ_ENUMERIC, name, "tensor %s has NaN or Inf at element %lld", name, (long long)at);
+}
+
+static int check_block_finite(const struct srq_model *m, int b, struct srq_error *err)
+{
+    const struct srq_family *f = m->family;
+    struct srq_tensor t;
+    char name[SRQ_NAME_CAP];
+    int rc = 0;
+
+    for (int i = 0; rc == 0 && i < f->linear_count; i++) {
+        const struct srq_layer_entry *e = &m->layers[b * f->linear_count + i];
+
+        block_name(m, b, f->linears[i].module, "weight", name);
+        if (!e->packed)
+            rc = check_finite(m, name, &e->weight, err);
+        block_name(m, b, f->linears[i].module, "bias", name);
+        if (rc == 0 && e->info.has_bias && srq_tensors_get(m->tensors, name, &t))
+            rc = check_finite(m, name, &t, err);
+    }
+    for (int i = 0; rc == 0 && i < f->vector_count; i++) {
+        block_name(m, b, f->vectors[i].module, "weight", name);
+        if (srq_tensors_get(m->tensors, name, &t))
+            rc = check_finite(m, name, &t, err);
+    }
+    return rc;
+}
+
+int srq_model_check_finite(const struct srq_model *m, int b, struct srq_error *err)
+{
+    char name[SRQ_NAME_CAP];
+    int rc;
+
+    if (b >= 0)
+        return check_block_finite(m, b, err);
+    snprintf(name, sizeof(name), "%s.weight", m->family->embed);
+    if ((rc = check_finite(m, name, &m->embed, err)) != 0)
+        return rc;
+    snprintf(name, sizeof(name), "%s.weight", m->family->norm);
+    if ((rc = check_finite(m, name, &m->norm, err)) != 0)
+        return rc;
+    snprintf(name, sizeof(name), "%s.weight", m->family->head);
+    return m->info.tied_head || m->head.data == NULL ? 0 : check_finite(m, name, &m->head, err);
+}
