@@ -1,0 +1,108 @@
+/* Codes, scales and zero-points of a layer: memory, decoding, and the host's check of what a plugin gave. */
+#include "core/grid/grid.h"
+
+#include "core/base/alloc.h"
+#include "core/base/simd.h"
+#include "core/math/team.h"
+
+#include <math.h>
+
+#define SEGMENT 512 /* elements converted at a time through a buffer on the stack */
+
+int srq_codes_alloc(int64_t out, int64_t in, const struct srq_scheme *s, struct srq_codes *c, struct srq_error *err)
+{
+    size_t n;
+
+    *c = (struct srq_codes){ .scheme = *s, .groups = srq_groups_of(out, in, s->group) };
+    if (out <= 0 || in <= 0 || !srq_mul_size((size_t)out, (size_t)in, &n))
+        return srq_fail(err, -SRQ_EINVAL, "codes for a weight of %lld x %lld", (long long)out, (long long)in);
+    c->codes = srq_calloc((size_t)out, (size_t)in);
+    c->scale = srq_calloc((size_t)c->groups.count, sizeof(*c->scale));
+    c->zero = srq_calloc((size_t)c->groups.count, sizeof(*c->zero));
+    if (c->codes == NULL || c->scale == NULL || c->zero == NULL) {
+        srq_codes_fini(c);
+        return srq_fail(err, -SRQ_ENOMEM, "no memory for the codes of %lld x %lld weights", (long long)out,
+                        (long long)in);
+    }
+    return 0;
+}
+
+void srq_codes_fini(struct srq_codes *c)
+{
+    srq_free(c->codes);
+    srq_free(c->scale);
+    srq_free(c->zero);
+    c->codes = NULL;
+    c->scale = NULL;
+    c->zero = NULL;
+}
+
+SRQ_SIMD static void decode_run(const uint8_t *codes, float scale, float zero, float *dst, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        dst[i] = scale * ((float)codes[i] - zero);
+}
+
+struct decode {
+    const struct srq_codes *c;
+    char *dst;
+    enum srq_dtype dtype;
+};
+
+static void decode_rows(void *ctx, int64_t begin, int64_t end)
+{
+    const struct decode *d = ctx;
+    const struct srq_groups *g = &d->c->groups;
+    size_t size = srq_dtype_size(d->dtype);
+    float part[SEGMENT];
+
+    for (int64_t r = begin; r < end; r++) {
+        for (int64_t i = 0; i < g->in;) {
+            int64_t group = g->count == 1 ? 0 : r * g->per_row + i / g->len;
+            int64_t stop = (i / g->len + 1) * g->len;
+            int64_t n = (stop < g->in ? stop : g->in) - i;
+            void *to = d->dst + (size_t)(r * g->in + i) * size;
+            float *f;
+
+            n = n < SEGMENT ? n : SEGMENT;
+            f = d->dtype == SRQ_F32 ? to : part;
+            decode_run(d->c->codes + r * g->in + i, d->c->scale[group], d->c->zero[group], f, n);
+            if (f == part)
+                srq_convert(part, SRQ_F32, to, d->dtype, n);
+            i += n;
+        }
+    }
+}
+
+int srq_codes_decode(const struct srq_codes *c, void *dst, enum srq_dtype dtype, struct srq_error *err)
+{
+    struct decode d = { .c = c, .dst = dst, .dtype = dtype };
+
+    if (dtype != SRQ_F32 && dtype != SRQ_BF16 && dtype != SRQ_F16)
+        return srq_fail(err, -SRQ_EUNSUPPORTED, "weights are not decoded into %s", srq_dtype_name(dtype));
+    srq_parallel(c->groups.out, 16, decode_rows, &d);
+    return 0;
+}
+
+int srq_codes_check(const struct srq_codes *c, const char *layer, struct srq_error *err)
+{
+    int64_t n = c->groups.out * c->groups.in;
+    int most = (1 << c->scheme.bits) - 1, top = 0;
+
+    for (int64_t g = 0; g < c->groups.count; g++) {
+        float s = c->scale[g];
+
+        if (!isfinite(s) || s == 0 || srq_round_f16(s) != s)
+            return srq_fail_field(err, -SRQ_ENUMERIC, layer, "scale %g of group %lld of %s is %s", (double)s,
+                                  (long long)g, layer,
+                                  !isfinite(s) ? "not finite" : s == 0 ? "zero" : "not a half-precision number");
+        if (c->zero[g] > most)
+            return srq_fail_field(err, -SRQ_ENUMERIC, layer, "zero-point %d of group %lld of %s passes %d", c->zero[g],
+                                  (long long)g, layer, most);
+    }
+    for (int64_t i = 0; i < n; i++)
+        top = c->codes[i] > top ? c->codes[i] : top;
+    if (top > most)
+        return srq_fail_field(err, -SRQ_ENUMERIC, layer, "code %d of %s passes %d", top, layer, most);
+    return 0;
+}

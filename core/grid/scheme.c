@@ -1,0 +1,208 @@
+/* Scheme spelling, group layout and the size of what a scheme stores. */
+#include "core/grid/grid.h"
+
+#include <stdio.h>
+#include <strings.h>
+
+#define GROUP_MAX 1048576
+
+static const char accepted[] = "w2 … w8 with an optional group (w4g128, w4gt) and z for zero-points (w4g128z), presets "
+                               "W2A16 … W8A16, or bf16";
+
+struct srq_groups srq_groups_of(int64_t out, int64_t in, int group)
+{
+    struct srq_groups g = { .out = out, .in = in };
+
+    if (group == 0) {
+        g.len = in;
+        g.per_row = 1;
+        g.count = 1;
+        return g;
+    }
+    g.len = group < 0 || group > in ? in : group;
+    g.per_row = g.len > 0 ? (in + g.len - 1) / g.len : 1;
+    g.count = out * g.per_row;
+    return g;
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Reads a decimal of at most 7 digits; -1 when there is none. */
+static int read_number(const char **p)
+{
+    int n = 0, digits = 0;
+
+    while (is_digit(**p) && digits < 8) {
+        n = n * 10 + (**p - '0');
+        (*p)++;
+        digits++;
+    }
+    return digits == 0 || digits == 8 ? -1 : n;
+}
+
+/* "g128", "gt", or nothing (one group a row). False when what follows 'g' is not a group. */
+static bool read_group(const char **p, int *group)
+{
+    if (**p != 'g' && **p != 'G')
+        return true;
+    (*p)++;
+    if (**p == 't' || **p == 'T') {
+        (*p)++;
+        *group = 0;
+        return true;
+    }
+    *group = read_number(p);
+    return *group > 0 && *group <= GROUP_MAX;
+}
+
+/* "a8", "a8g32": activation bits; a16 means that activations are left alone. */
+static bool read_act(const char **p, struct srq_scheme *s, bool *a16)
+{
+    *a16 = false;
+    if (**p != 'a' && **p != 'A')
+        return true;
+    (*p)++;
+    s->act_bits = read_number(p);
+    s->act_group = -1;
+    if (s->act_bits == 16) {
+        *a16 = true;
+        s->act_bits = 0;
+        s->act_group = 0;
+        return true;
+    }
+    return s->act_bits >= 2 && s->act_bits <= 8;
+}
+
+static bool is_known_elsewhere(const char *text)
+{
+    static const char *const names[] = { "mxfp4", "mxfp6", "mxfp8", "mxint4", "mxint8", "nvfp4", "fp8",
+                                         "fp8_static", "fp8_block", "fpw8a16", "int4", "int8", "q2_k", "q3_k",
+                                         "q4_k", "q5_k", "q6_k", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0" };
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcasecmp(text, names[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int parse_int(const char *text, struct srq_scheme *s, struct srq_error *err)
+{
+    const char *p = text + 1;
+    bool a16;
+
+    s->bits = read_number(&p);
+    s->group = -1;
+    if (s->bits < 0 || !read_group(&p, &s->group))
+        goto unknown;
+    if (*p == 'z' || *p == 'Z') {
+        s->grid = SRQ_GRID_INT_ASYM;
+        p++;
+    }
+    const char *act = p;
+    if (!read_act(&p, s, &a16))
+        goto unknown;
+    if (a16 && act == text + 2) { /* the preset: group 128 unless it says another */
+        s->group = 128;
+        if (!read_group(&p, &s->group))
+            goto unknown;
+    }
+    if (*p != '\0')
+        goto unknown;
+    if (s->bits < 2 || s->bits > 8)
+        return srq_fail(err, -SRQ_EINVAL, "scheme \"%.64s\" asks for %d bits; accepted are %s", text, s->bits, accepted);
+    if (s->act_bits != 0)
+        return srq_fail(err, -SRQ_EUNSUPPORTED, "scheme \"%.64s\" quantizes activations, which is not in this build",
+                        text);
+    return 0;
+unknown:
+    return srq_fail(err, -SRQ_EINVAL, "unknown scheme \"%.64s\"; accepted are %s", text, accepted);
+}
+
+int srq_scheme_parse(const char *text, struct srq_scheme *out, struct srq_error *err)
+{
+    struct srq_scheme s = { .grid = SRQ_GRID_INT_SYM };
+    int rc;
+
+    if (strcasecmp(text, "bf16") == 0) {
+        *out = (struct srq_scheme){ .grid = SRQ_GRID_NONE, .bits = 16 };
+        return 0;
+    }
+    if (is_known_elsewhere(text))
+        return srq_fail(err, -SRQ_EUNSUPPORTED, "scheme \"%.64s\" is not in this build; accepted are %s", text, accepted);
+    if (text[0] != 'w' && text[0] != 'W')
+        return srq_fail(err, -SRQ_EINVAL, "unknown scheme \"%.64s\"; accepted are %s", text, accepted);
+    rc = parse_int(text, &s, err);
+    if (rc == 0)
+        *out = s;
+    return rc;
+}
+
+char *srq_scheme_text(const struct srq_scheme *s, char *out, size_t cap)
+{
+    char group[16] = "", act[16] = "";
+
+    switch (s->grid) {
+    case SRQ_GRID_INT_SYM:
+    case SRQ_GRID_INT_ASYM:
+        if (s->group == 0)
+            snprintf(group, sizeof(group), "gt");
+        else if (s->group > 0)
+            snprintf(group, sizeof(group), "g%d", s->group);
+        if (s->act_bits > 0)
+            snprintf(act, sizeof(act), "a%d", s->act_bits);
+        snprintf(out, cap, "w%d%s%s%s", s->bits, group, s->grid == SRQ_GRID_INT_ASYM ? "z" : "", act);
+        break;
+    case SRQ_GRID_MXFP4:
+        snprintf(out, cap, "mxfp4");
+        break;
+    case SRQ_GRID_MXFP8:
+        snprintf(out, cap, "mxfp8");
+        break;
+    case SRQ_GRID_NVFP4:
+        snprintf(out, cap, "nvfp4");
+        break;
+    case SRQ_GRID_FP8:
+        snprintf(out, cap, "fp8");
+        break;
+    default:
+        snprintf(out, cap, "bf16");
+        break;
+    }
+    return out;
+}
+
+bool srq_scheme_equal(const struct srq_scheme *a, const struct srq_scheme *b)
+{
+    return a->grid == b->grid && a->bits == b->bits && a->group == b->group && a->act_bits == b->act_bits &&
+           a->act_group == b->act_group;
+}
+
+bool srq_scheme_has_act(const struct srq_scheme *s)
+{
+    return s->act_bits > 0;
+}
+
+const char *srq_scheme_refuses(const struct srq_scheme *s, int64_t out, int64_t in)
+{
+    if (s->grid == SRQ_GRID_NONE)
+        return NULL;
+    if (srq_grid(s->grid) == NULL)
+        return "its grid is not in this build";
+    if (out <= 0 || in <= 0 || out % 32 != 0 || in % 32 != 0)
+        return "integer schemes need both dimensions to be multiples of 32";
+    return NULL;
+}
+
+uint64_t srq_scheme_bits(const struct srq_scheme *s, int64_t out, int64_t in)
+{
+    uint64_t numel = (uint64_t)out * (uint64_t)in;
+    struct srq_groups g = srq_groups_of(out, in, s->group);
+
+    if (s->grid == SRQ_GRID_NONE)
+        return 16 * numel;
+    return (uint64_t)s->bits * numel + (uint64_t)g.count * (16 + (uint64_t)s->bits);
+}
