@@ -6,10 +6,10 @@ core_libsrqbase_la_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS) $(XXHASH_CFLAGS)
 core_libsrqbase_la_LIBADD = $(CJSON_LIBS) $(XXHASH_LIBS) -lpthread
 
 core_libsrq_la_SOURCES =
-core_libsrq_la_CFLAGS = $(AM_CFLAGS) $(OPENMP_CFLAGS) $(CJSON_CFLAGS) $(XXHASH_CFLAGS) $(JANSSON_CFLAGS) \
+core_libsrq_la_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS) $(XXHASH_CFLAGS) $(JANSSON_CFLAGS) \
 	$(OPENBLAS_CFLAGS) $(DNNL_CFLAGS) $(PCRE2_CFLAGS) $(UTF8PROC_CFLAGS) $(ARCHIVE_CFLAGS) $(PNG_CFLAGS)
 core_libsrq_la_LIBADD = core/libsrqbase.la $(JANSSON_LIBS) $(OPENBLAS_LIBS) $(DNNL_LIBS) $(PCRE2_LIBS) \
-	$(UTF8PROC_LIBS) $(ARCHIVE_LIBS) $(PNG_LIBS) $(OPENMP_CFLAGS) -lm -ldl
+	$(UTF8PROC_LIBS) $(ARCHIVE_LIBS) $(PNG_LIBS) $(OPENMP_LIBS) -lm -ldl
 
 srqincludedir = $(includedir)/srq
 srqinclude_HEADERS = core/include/srq/error.h core/include/srq/plugin.h core/include/srq/types.h

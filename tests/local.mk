@@ -11,8 +11,8 @@ AM_TESTS_ENVIRONMENT = \
 	top_builddir='$(abs_top_builddir)'; export top_builddir; \
 	CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; \
 	OMP_WAIT_POLICY=passive; export OMP_WAIT_POLICY;
-unit_cflags = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(OPENMP_CFLAGS) $(CJSON_CFLAGS) $(JANSSON_CFLAGS) -Wno-missing-prototypes
-unit_ldadd = core/libsrq.la core/libsrqbase.la $(CMOCKA_LIBS) $(OPENMP_CFLAGS) -lm
+unit_cflags = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(CJSON_CFLAGS) $(JANSSON_CFLAGS) -Wno-missing-prototypes
+unit_ldadd = core/libsrq.la core/libsrqbase.la $(CMOCKA_LIBS) $(OPENMP_LIBS) -lm
 
 include tests/unit/local.mk
 include tests/e2e/local.mk

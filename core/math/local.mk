@@ -1,1 +1,22 @@
-# sources of core/math
+core_libsrq_la_SOURCES += core/math/team.c core/math/team.h core/math/gemm.c core/math/gemm.h \
+	core/math/gemm_backend.h core/math/gemm_check.c core/math/gemm_openblas.c core/math/gemm_onednn.c \
+	core/math/gemm_plain.c core/math/kernels.c core/math/kernels.h core/math/vec.h
+core_libsrq_la_LIBADD += $(kernel_libs)
+
+# The kernels once per instruction set, picked at run time. Products and sums are contracted where the set has FMA.
+kernel_libs = core/math/libkernels_base.la
+noinst_LTLIBRARIES += core/math/libkernels_base.la
+core_math_libkernels_base_la_SOURCES = core/math/kernels_isa.c
+core_math_libkernels_base_la_CPPFLAGS = $(AM_CPPFLAGS) -DSRQ_KERNELS=srq_kernels_base -DSRQ_LANES=4
+core_math_libkernels_base_la_CFLAGS = $(AM_CFLAGS) -ffp-contract=fast
+if X86_KERNELS
+kernel_libs += core/math/libkernels_avx2.la core/math/libkernels_avx512.la
+noinst_LTLIBRARIES += core/math/libkernels_avx2.la core/math/libkernels_avx512.la
+core_math_libkernels_avx2_la_SOURCES = core/math/kernels_isa.c
+core_math_libkernels_avx2_la_CPPFLAGS = $(AM_CPPFLAGS) -DSRQ_KERNELS=srq_kernels_avx2 -DSRQ_LANES=8
+core_math_libkernels_avx2_la_CFLAGS = $(AM_CFLAGS) -ffp-contract=fast -mavx2 -mfma -mf16c
+core_math_libkernels_avx512_la_SOURCES = core/math/kernels_isa.c
+core_math_libkernels_avx512_la_CPPFLAGS = $(AM_CPPFLAGS) -DSRQ_KERNELS=srq_kernels_avx512 -DSRQ_LANES=16
+core_math_libkernels_avx512_la_CFLAGS = $(AM_CFLAGS) -ffp-contract=fast -mavx2 -mfma -mf16c -mavx512f -mavx512bw \
+	-mavx512dq -mavx512vl -mprefer-vector-width=512
+endif

@@ -1,1 +1,5 @@
 # unit tests of math
+unit_tests += tests/unit/test_math
+tests_unit_test_math_SOURCES = tests/unit/test_math.c tests/unit/test.h
+tests_unit_test_math_CFLAGS = $(unit_cflags)
+tests_unit_test_math_LDADD = $(unit_ldadd)

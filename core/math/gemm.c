@@ -1,0 +1,156 @@
+/* Chooses who computes a product. */
+#include "core/math/gemm.h"
+
+#include "core/base/log.h"
+#include "core/base/simd.h"
+#include "core/math/gemm_backend.h"
+#include "core/math/kernels.h"
+#include "core/tensor/dtype.h"
+
+#include <stdlib.h>
+
+static const struct srq_gemm_engine *const engines[] = {
+#ifdef HAVE_DNNL
+    &srq_gemm_onednn,
+#endif
+    &srq_gemm_openblas,
+    &srq_gemm_plain,
+};
+#define ENGINES ((int)(sizeof(engines) / sizeof(engines[0])))
+
+/* Who computes F32 and BF16; plain where nothing was started. */
+static const struct srq_gemm_engine *for_f32 = &srq_gemm_plain, *for_bf16 = &srq_gemm_plain;
+static char description[512] = "not started";
+
+/* ---- products ---- */
+
+/* C = beta C where there is nothing to add. */
+static void scale_only(const struct srq_product *p)
+{
+    if (p->beta != 0)
+        return; /* beta is 1 */
+    for (int64_t i = 0; i < p->m; i++)
+        memset((char *)p->c + (size_t)(i * p->ldc) * srq_dtype_size(p->c_dtype), 0,
+               (size_t)p->n * srq_dtype_size(p->c_dtype));
+}
+
+void srq_gemm(int64_t m, int64_t n, int64_t k, float alpha, const struct srq_mat *a, const struct srq_mat *b, float beta,
+              void *c, enum srq_dtype c_dtype, int64_t ldc)
+{
+    struct srq_product p = { m, n, k, alpha, beta, *a, *b, c, c_dtype, ldc };
+    const struct srq_gemm_engine *e = a->dtype == SRQ_BF16 ? for_bf16 : for_f32;
+
+    if (m <= 0 || n <= 0)
+        return;
+    if (k <= 0 || alpha == 0) {
+        scale_only(&p);
+        return;
+    }
+    if (!e->run(&p))
+        (void)srq_gemm_plain.run(&p);
+}
+
+/* ---- start ---- */
+
+/* Starts the engine and proves it for the dtypes it computes itself; false: it is not to be used. */
+static bool usable(const struct srq_gemm_engine *e, struct srq_error *err)
+{
+    static const enum srq_dtype dtypes[] = { SRQ_F32, SRQ_BF16 };
+
+    if (e->start(err) != 0)
+        return false;
+    for (int i = 0; i < 2; i++)
+        if ((e->native(dtypes[i]) || e == &srq_gemm_plain) && srq_gemm_check(e, dtypes[i], err) != 0)
+            return false;
+    return true;
+}
+
+static const struct srq_gemm_engine *find_usable(const char *name)
+{
+    struct srq_error err = { 0 };
+
+    for (int i = 0; i < ENGINES; i++) {
+        if (strcmp(engines[i]->name, name) != 0)
+            continue;
+        if (usable(engines[i], &err))
+            return engines[i];
+        srq_log(SRQ_LOG_WARN, "GEMM backend %s is not used: %s", name, err.text);
+    }
+    return NULL;
+}
+
+static void describe(void)
+{
+    char f32[160], bf16[160];
+
+    for_f32->describe(f32, sizeof(f32));
+    for_bf16->describe(bf16, sizeof(bf16));
+    if (for_f32 == for_bf16)
+        snprintf(description, sizeof(description), "%s; kernels %s, loops %s", f32, srq_kernels()->name,
+                 srq_simd_name());
+    else
+        snprintf(description, sizeof(description), "%s (f32), %s (bf16); kernels %s, loops %s", f32, bf16,
+                 srq_kernels()->name, srq_simd_name());
+}
+
+static bool known(const char *name)
+{
+    for (int i = 0; i < ENGINES; i++)
+        if (strcmp(engines[i]->name, name) == 0)
+            return true;
+    return false;
+}
+
+int srq_gemm_start(const char *backend, struct srq_error *err)
+{
+    const struct srq_gemm_engine *plain, *blas = NULL, *dnnl = NULL;
+    struct srq_error why = { 0 };
+    bool automatic;
+
+    if (backend == NULL || backend[0] == '\0')
+        backend = getenv("SRQ_GEMM");
+    if (backend == NULL || backend[0] == '\0')
+        backend = "auto";
+    automatic = strcmp(backend, "auto") == 0;
+    if (!automatic && !known(backend))
+        return srq_fail_field(err, -SRQ_EINVAL, "gemm", "GEMM backend \"%s\" is not one of auto, openblas, %splain",
+                              backend, known("onednn") ? "onednn, " : "(onednn is not in this build,) ");
+    if (!usable(&srq_gemm_plain, &why)) /* the last resort: nothing to fall back to */
+        return srq_fail_field(err, -(why.code != 0 ? why.code : SRQ_ENUMERIC), "gemm", "GEMM backend plain: %s",
+                              why.text);
+    plain = &srq_gemm_plain;
+    if (automatic || strcmp(backend, "openblas") == 0)
+        blas = find_usable("openblas");
+    if ((automatic && known("onednn")) || strcmp(backend, "onednn") == 0)
+        dnnl = find_usable("onednn");
+    if (!automatic && blas == NULL && dnnl == NULL && strcmp(backend, "plain") != 0)
+        return srq_fail_field(err, -SRQ_ENUMERIC, "gemm", "GEMM backend %s was asked for and cannot be used here",
+                              backend);
+    for_f32 = blas != NULL ? blas : dnnl != NULL ? dnnl : plain;
+    for_bf16 = dnnl != NULL && dnnl->native(SRQ_BF16) ? dnnl : plain;
+    describe();
+    return 0;
+}
+
+void srq_gemm_stop(void)
+{
+    for (int i = 0; i < ENGINES; i++)
+        engines[i]->stop();
+    for_f32 = for_bf16 = &srq_gemm_plain;
+    snprintf(description, sizeof(description), "not started");
+}
+
+const char *srq_gemm_backend(enum srq_dtype dtype)
+{
+    return dtype == SRQ_BF16 ? for_bf16->name : for_f32->name;
+}
+
+const char *srq_gemm_describe(void)
+{
+    return description;
+}
+
+enum srq_dtype srq_gemm_preferred(void)
+{
+    return for_bf16->native(SRQ_BF16) ? SRQ_BF16 : SRQ_F32;
+}

@@ -1,0 +1,39 @@
+/* What gemm.c and its backends say to each other; for core/math only. */
+#ifndef SRQ_MATH_GEMM_BACKEND_H
+#define SRQ_MATH_GEMM_BACKEND_H
+
+#include "core/math/gemm.h"
+
+/* One product, m, n, k > 0. */
+struct srq_product {
+    int64_t m, n, k;
+    float alpha, beta;
+    struct srq_mat a, b;
+    void *c;
+    enum srq_dtype c_dtype;
+    int64_t ldc;
+};
+
+struct srq_gemm_engine {
+    const char *name;
+    /* Prepares; error when the library cannot be used at all. */
+    int (*start)(struct srq_error *err);
+    void (*stop)(void);
+    /* Whether operands of this dtype are computed by the processor's own instructions for them. */
+    bool (*native)(enum srq_dtype dtype);
+    /* False: this product is not for this engine (dtype); C is untouched. */
+    bool (*run)(const struct srq_product *p);
+    /* The library's name, version and what it runs on. */
+    void (*describe)(char *out, size_t cap);
+};
+
+extern const struct srq_gemm_engine srq_gemm_openblas, srq_gemm_plain;
+#ifdef HAVE_DNNL
+extern const struct srq_gemm_engine srq_gemm_onednn;
+#endif
+
+/* Compares the engine's products (all three layouts, odd shapes, C in F32 and BF16) with a naive one in double.
+ * 0, or -SRQ_ENUMERIC naming the first wrong product. */
+int srq_gemm_check(const struct srq_gemm_engine *e, enum srq_dtype dtype, struct srq_error *err);
+
+#endif

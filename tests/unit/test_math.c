@@ -1,0 +1,396 @@
+/* Tests of the thread team, the products, and the scalar functions. */
+#include "test.h"
+
+#include "core/base/rng.h"
+#include "core/math/gemm.h"
+#include "core/math/kernels.h"
+#include "core/math/team.h"
+#include "core/math/vec.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#define THREADS 3
+
+/* ---- team ---- */
+
+struct visits {
+    _Atomic int count[1000];
+    _Atomic int calls;
+    _Atomic int64_t least;
+};
+
+static void visit_range(void *ctx, int64_t begin, int64_t end)
+{
+    struct visits *v = ctx;
+
+    atomic_fetch_add(&v->calls, 1);
+    for (int64_t least = v->least; end - begin < least && !atomic_compare_exchange_weak(&v->least, &least, end - begin);)
+        continue;
+    for (int64_t i = begin; i < end; i++)
+        atomic_fetch_add(&v->count[i], 1);
+}
+
+static void visit_item(void *ctx, int64_t item, int thread)
+{
+    struct visits *v = ctx;
+
+    if (thread >= 0 && thread < srq_team_size())
+        atomic_fetch_add(&v->count[item], 1);
+}
+
+static void every_index_is_visited_once(void **state)
+{
+    static const int64_t sizes[] = { 0, 1, 2, 3, 7, 100, 999, 1000 };
+
+    (void)state;
+    for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+        struct visits a = { .least = INT64_MAX }, b = { .least = 0 };
+
+        srq_parallel(sizes[s], 1, visit_range, &a);
+        srq_parallel_items(sizes[s], visit_item, &b);
+        for (int i = 0; i < 1000; i++) {
+            assert_int_equal(a.count[i], i < sizes[s] ? 1 : 0);
+            assert_int_equal(b.count[i], i < sizes[s] ? 1 : 0);
+        }
+    }
+}
+
+static void shares_are_not_smaller_than_the_grain(void **state)
+{
+    struct visits v = { .least = INT64_MAX };
+
+    (void)state;
+    srq_parallel(100, 40, visit_range, &v);
+    assert_int_equal(v.calls, 2);
+    assert_true(v.least >= 40);
+    v.calls = 0;
+    srq_parallel(30, 40, visit_range, &v);
+    assert_int_equal(v.calls, 1);
+}
+
+static void nested(void *ctx, int64_t begin, int64_t end)
+{
+    (void)begin;
+    (void)end;
+    srq_parallel(1000, 1, visit_range, ctx);
+}
+
+static void a_loop_inside_a_loop_runs_on_its_caller(void **state)
+{
+    struct visits v = { .least = INT64_MAX };
+
+    (void)state;
+    srq_parallel(THREADS, 1, nested, &v);
+    assert_int_equal(v.calls, THREADS);
+    assert_int_equal(v.count[999], THREADS);
+}
+
+static void halve(void *ctx, int64_t begin, int64_t end)
+{
+    volatile float *x = ctx;
+
+    for (int64_t i = begin; i < end; i++)
+        x[i] = x[i] * 0.5f;
+}
+
+static void denormals_count_as_zero(void **state)
+{
+    float x[64];
+
+    (void)state;
+    for (int i = 0; i < 64; i++)
+        x[i] = 1.2e-38f;
+    srq_parallel(64, 1, halve, x);
+    for (int i = 0; i < 64; i++)
+        assert_true(x[i] == 0.0f);
+}
+
+static void one_openmp_runtime_is_mapped(void **state)
+{
+    char names[2048];
+
+    (void)state;
+    srq_team_runtimes(names, sizeof(names));
+    if (strstr(names, "libgomp") == NULL || strchr(names, ' ') != NULL)
+        fail_msg("mapped: %s", names);
+}
+
+static void thread_counts_out_of_range_are_refused(void **state)
+{
+    struct srq_error err;
+
+    (void)state;
+    assert_refused(srq_team_start(-1, &err), -SRQ_EINVAL, &err, "-1");
+    assert_refused(srq_team_start(SRQ_TEAM_MAX + 1, &err), -SRQ_EINVAL, &err, "1025");
+    assert_int_equal(srq_team_size(), THREADS);
+    assert_in_range(srq_team_default(), 1, SRQ_TEAM_MAX);
+}
+
+/* ---- products ---- */
+
+struct product {
+    int64_t m, n, k;
+    enum srq_dtype dtype, c_dtype;
+    bool ta, tb;
+    float alpha, beta;
+};
+
+/* Element i of operand `stream`: in [-1, 1), exact in bf16. */
+static double value(int stream, int64_t i)
+{
+    static float table[8192];
+
+    if (table[0] == 0)
+        for (int j = 0; j < 8192; j++)
+            table[j] = srq_bf16_to_f32(srq_f32_to_bf16((float)(2 * srq_rng_uniform(5, 1, (uint64_t)j) - 1)));
+    return table[(i * 7 + stream * 1009) & 8191];
+}
+
+static void *make(enum srq_dtype dtype, int64_t n)
+{
+    void *p = malloc((size_t)n * srq_dtype_size(dtype) + 1);
+
+    assert_non_null(p);
+    return p;
+}
+
+static void set(void *p, enum srq_dtype dtype, int64_t i, double v)
+{
+    if (dtype == SRQ_F32)
+        ((float *)p)[i] = (float)v;
+    else
+        ((uint16_t *)p)[i] = srq_f32_to_bf16((float)v);
+}
+
+static double get(const void *p, enum srq_dtype dtype, int64_t i)
+{
+    return dtype == SRQ_F32 ? ((const float *)p)[i] : srq_bf16_to_f32(((const uint16_t *)p)[i]);
+}
+
+static void check_product(const struct product *q)
+{
+    int64_t lda = (q->ta ? q->m : q->k) + 1, ldb = (q->tb ? q->k : q->n) + 2, ldc = q->n + 1;
+    void *a = make(q->dtype, lda * (q->ta ? q->k : q->m) + 1), *b = make(q->dtype, ldb * (q->tb ? q->n : q->k) + 1);
+    void *c = make(q->c_dtype, ldc * q->m + 1);
+    struct srq_mat ma = { a, q->dtype, lda, q->ta }, mb = { b, q->dtype, ldb, q->tb };
+
+    for (int64_t i = 0; i < q->m; i++)
+        for (int64_t p = 0; p < q->k; p++)
+            set(a, q->dtype, q->ta ? p * lda + i : i * lda + p, value(1, i * q->k + p));
+    for (int64_t p = 0; p < q->k; p++)
+        for (int64_t j = 0; j < q->n; j++)
+            set(b, q->dtype, q->tb ? j * ldb + p : p * ldb + j, value(2, p * q->n + j));
+    for (int64_t i = 0; i < q->m; i++)
+        for (int64_t j = 0; j < q->n; j++)
+            set(c, q->c_dtype, i * ldc + j, q->beta != 0 ? value(3, i * q->n + j) : NAN);
+    srq_gemm(q->m, q->n, q->k, q->alpha, &ma, &mb, q->beta, c, q->c_dtype, ldc);
+    for (int64_t i = 0; i < q->m; i++) {
+        for (int64_t j = 0; j < q->n; j++) {
+            double want = 0, size = 0, got = get(c, q->c_dtype, i * ldc + j);
+
+            for (int64_t p = 0; p < q->k; p++) {
+                double t = value(1, i * q->k + p) * value(2, p * q->n + j);
+
+                want += t;
+                size += fabs(t);
+            }
+            want = q->alpha * want + (q->beta != 0 ? value(3, i * q->n + j) : 0);
+            if (!(fabs(got - want) <= 2e-6 * (size + 1) + (q->c_dtype == SRQ_BF16 ? 0x1p-8 * fabs(want) : 0)))
+                fail_msg("%s [%d,%d,%d] %s->%s trans %d%d beta %g at (%d,%d): %g, not %g", srq_gemm_backend(q->dtype),
+                         (int)q->m, (int)q->n, (int)q->k, srq_dtype_name(q->dtype), srq_dtype_name(q->c_dtype), q->ta,
+                         q->tb, (double)q->beta, (int)i, (int)j, got, want);
+        }
+    }
+    free(a);
+    free(b);
+    free(c);
+}
+
+static void check_backend(const char *name)
+{
+    static const int64_t shapes[][3] = { { 0, 5, 5 }, { 5, 0, 5 },    { 5, 5, 0 },    { 1, 1, 1 },
+                                         { 1, 9, 40 }, { 31, 1, 3 },   { 97, 33, 129 }, { 200, 270, 65 } };
+    static const bool layouts[4][2] = { { false, true }, { false, false }, { true, false }, { true, true } };
+    struct srq_error err;
+
+    assert_ok(srq_gemm_start(name, &err), &err);
+    for (size_t s = 0; s < sizeof(shapes) / sizeof(shapes[0]); s++) {
+        for (int v = 0; v < 4 * 4; v++) {
+            struct product q = { shapes[s][0], shapes[s][1], shapes[s][2], v & 4 ? SRQ_BF16 : SRQ_F32,
+                                 v & 8 ? SRQ_BF16 : SRQ_F32, layouts[v & 3][0], layouts[v & 3][1], 1, 0 };
+
+            check_product(&q);
+            q.beta = 1;
+            q.alpha = v & 1 ? 0.5f : 1;
+            check_product(&q);
+        }
+    }
+    srq_gemm_stop();
+}
+
+static void openblas_products_agree_with_sums_in_double(void **state)
+{
+    (void)state;
+    check_backend("openblas");
+}
+
+static void plain_products_agree_with_sums_in_double(void **state)
+{
+    (void)state;
+    check_backend("plain");
+}
+
+static void onednn_products_agree_with_sums_in_double(void **state)
+{
+    (void)state;
+#ifdef HAVE_DNNL
+    check_backend("onednn");
+#else
+    skip();
+#endif
+}
+
+static void product_in_item(void *ctx, int64_t item, int thread)
+{
+    float *c = (float *)ctx + item * 64 * 64;
+    struct srq_mat a = { (float *)ctx + 16 * 64 * 64, SRQ_F32, 64, false }, b = a;
+
+    (void)thread;
+    b.trans = true;
+    srq_gemm(64, 64, 64, 1, &a, &b, 0, c, SRQ_F32, 64);
+}
+
+static void products_inside_a_parallel_region_agree(void **state)
+{
+    static const char *const names[] = { "openblas", "plain", "auto" };
+    float *x = malloc(17 * 64 * 64 * sizeof(float));
+    struct srq_error err;
+
+    (void)state;
+    assert_non_null(x);
+    for (int i = 0; i < 64 * 64; i++)
+        x[16 * 64 * 64 + i] = (float)value(1, i);
+    for (size_t n = 0; n < 3; n++) {
+        assert_ok(srq_gemm_start(names[n], &err), &err);
+        memset(x, 0, 16 * 64 * 64 * sizeof(float));
+        srq_parallel_items(16, product_in_item, x);
+        for (int i = 1; i < 16; i++)
+            assert_memory_equal(x, x + i * 64 * 64, 64 * 64 * sizeof(float));
+        assert_true(x[0] > 1.0f);
+        srq_gemm_stop();
+    }
+    free(x);
+}
+
+static void a_product_repeats_bit_by_bit(void **state)
+{
+    static const char *const names[] = { "openblas", "plain", "auto" };
+    enum { M = 301, N = 200, K = 517 };
+    float *a = malloc(M * K * sizeof(float)), *b = malloc(N * K * sizeof(float));
+    float *c = malloc(M * N * sizeof(float)), *d = malloc(M * N * sizeof(float));
+    struct srq_mat ma = { a, SRQ_F32, K, false }, mb = { b, SRQ_F32, K, true };
+    struct srq_error err;
+
+    (void)state;
+    for (int i = 0; i < M * K; i++)
+        a[i] = (float)value(1, i);
+    for (int i = 0; i < N * K; i++)
+        b[i] = (float)value(2, i);
+    for (size_t n = 0; n < 3; n++) {
+        assert_ok(srq_gemm_start(names[n], &err), &err);
+        srq_gemm(M, N, K, 1, &ma, &mb, 0, c, SRQ_F32, N);
+        srq_gemm(M, N, K, 1, &ma, &mb, 0, d, SRQ_F32, N);
+        assert_memory_equal(c, d, M * N * sizeof(float));
+        srq_gemm_stop();
+    }
+    free(a);
+    free(b);
+    free(c);
+    free(d);
+}
+
+static void unknown_backend_is_refused_with_the_choices(void **state)
+{
+    struct srq_error err;
+
+    (void)state;
+    assert_refused(srq_gemm_start("mkl", &err), -SRQ_EINVAL, &err, "openblas");
+    assert_string_equal(err.field, "gemm");
+}
+
+static void bf16_is_preferred_only_where_the_processor_has_it(void **state)
+{
+    struct srq_error err;
+
+    (void)state;
+    assert_ok(srq_gemm_start("openblas", &err), &err);
+    assert_int_equal(srq_gemm_preferred(), SRQ_F32);
+    assert_ok(srq_gemm_start("auto", &err), &err);
+#if defined(__x86_64__)
+    if (!__builtin_cpu_supports("avx512bf16"))
+        assert_int_equal(srq_gemm_preferred(), SRQ_F32);
+#endif
+    assert_non_null(strstr(srq_gemm_describe(), "OpenBLAS"));
+    srq_gemm_stop();
+}
+
+/* ---- scalar functions ---- */
+
+static void exp_is_within_2e7_of_the_exact_value(void **state)
+{
+    double worst = 0;
+
+    (void)state;
+    for (double x = -87.2; x < 88.7; x += 0.000371) {
+        float f = (float)x;
+        double e = fabs(srq_expf(f) / exp((double)f) - 1);
+
+        if (e > worst)
+            worst = e;
+    }
+    if (!(worst < 2e-7))
+        fail_msg("worst relative error %g", worst);
+    assert_true(srq_expf(-100.0f) == 0.0f && srq_expf(-INFINITY) == 0.0f);
+    assert_true(isinf(srq_expf(100.0f)) && isnan(srq_expf(NAN)));
+    assert_true(srq_expf(0.0f) == 1.0f);
+}
+
+static void silu_and_its_slope_agree_with_double(void **state)
+{
+    (void)state;
+    for (double x = -80; x < 80; x += 0.0317) {
+        float f = (float)x;
+        double s = 1 / (1 + exp(-(double)f)), d = s + f * s * (1 - s);
+
+        assert_true(fabs(srq_siluf(f) - f * s) <= 4e-7 * fabs(f * s) + 1e-30);
+        assert_true(fabs(srq_silu_slope(f) - d) <= 1e-6 * (1 + fabs(d)));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_index_is_visited_once),
+        cmocka_unit_test(shares_are_not_smaller_than_the_grain),
+        cmocka_unit_test(a_loop_inside_a_loop_runs_on_its_caller),
+        cmocka_unit_test(denormals_count_as_zero),
+        cmocka_unit_test(one_openmp_runtime_is_mapped),
+        cmocka_unit_test(thread_counts_out_of_range_are_refused),
+        cmocka_unit_test(openblas_products_agree_with_sums_in_double),
+        cmocka_unit_test(plain_products_agree_with_sums_in_double),
+        cmocka_unit_test(onednn_products_agree_with_sums_in_double),
+        cmocka_unit_test(products_inside_a_parallel_region_agree),
+        cmocka_unit_test(a_product_repeats_bit_by_bit),
+        cmocka_unit_test(unknown_backend_is_refused_with_the_choices),
+        cmocka_unit_test(bf16_is_preferred_only_where_the_processor_has_it),
+        cmocka_unit_test(exp_is_within_2e7_of_the_exact_value),
+        cmocka_unit_test(silu_and_its_slope_agree_with_double),
+    };
+    struct srq_error err;
+
+    if (srq_team_start(THREADS, &err) != 0)
+        return 1;
+    return cmocka_run_group_tests_name("math", tests, NULL, NULL);
+}
