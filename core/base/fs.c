@@ -34,7 +34,7 @@ static int code_of_errno(int e)
     }
 }
 
-static int fail_errno(struct srq_error *err, const char *doing, const char *path)
+int srq_fail_errno(struct srq_error *err, const char *doing, const char *path)
 {
     int e = errno;
 
@@ -48,7 +48,7 @@ static int read_open_file(int fd, const char *name, size_t max, char **data, siz
     char *buf;
 
     if (fstat(fd, &st) != 0)
-        return fail_errno(err, "read", name);
+        return srq_fail_errno(err, "read", name);
     if (!S_ISREG(st.st_mode))
         return srq_fail_field(err, -SRQ_EFORMAT, name, "%s is not a regular file", name);
     if ((uint64_t)st.st_size > max)
@@ -65,7 +65,7 @@ static int read_open_file(int fd, const char *name, size_t max, char **data, siz
             continue;
         if (n < 0) {
             srq_free(buf);
-            return fail_errno(err, "read", name);
+            return srq_fail_errno(err, "read", name);
         }
         if (n == 0)
             break;
@@ -83,7 +83,7 @@ static int read_at(int dirfd, const char *name, int flags, size_t max, char **da
     int rc;
 
     if (fd < 0)
-        return fail_errno(err, "open", name);
+        return srq_fail_errno(err, "open", name);
     rc = read_open_file(fd, name, max, data, len, err);
     close(fd);
     return rc;
@@ -122,9 +122,9 @@ int srq_fsync_dir(const char *path, struct srq_error *err)
     int rc = 0;
 
     if (fd < 0)
-        return fail_errno(err, "open", path);
+        return srq_fail_errno(err, "open", path);
     if (fsync(fd) != 0 && errno != EINVAL)
-        rc = fail_errno(err, "sync", path);
+        rc = srq_fail_errno(err, "sync", path);
     close(fd);
     return rc;
 }
@@ -150,7 +150,7 @@ int srq_write_file_durable(const char *path, const void *data, size_t len, mode_
     }
     fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
     if (fd < 0) {
-        rc = fail_errno(err, "create", tmp);
+        rc = srq_fail_errno(err, "create", tmp);
         goto out;
     }
     e = srq_write_all(fd, data, len);
@@ -163,7 +163,7 @@ int srq_write_file_durable(const char *path, const void *data, size_t len, mode_
     if (e != 0) {
         unlink(tmp);
         errno = -e;
-        rc = fail_errno(err, "write", path);
+        rc = srq_fail_errno(err, "write", path);
         goto out;
     }
     rc = srq_fsync_dir(parent, err);
@@ -187,7 +187,7 @@ int srq_mkdirs(const char *path, mode_t mode, struct srq_error *err)
             continue;
         *p = '\0';
         if (mkdir(copy, mode) != 0 && errno != EEXIST && !(keep == '/' && srq_path_exists(copy))) {
-            rc = fail_errno(err, "create directory", copy);
+            rc = srq_fail_errno(err, "create directory", copy);
             break;
         }
         *p = keep;
@@ -241,7 +241,7 @@ int srq_remove_tree(const char *path, struct srq_error *err)
     if (e == 0)
         return 0;
     errno = -e;
-    return fail_errno(err, "remove", path);
+    return srq_fail_errno(err, "remove", path);
 }
 
 bool srq_path_exists(const char *path)
@@ -287,7 +287,7 @@ int srq_disk_free(const char *path, uint64_t *bytes, struct srq_error *err)
     struct statvfs vfs;
 
     if (statvfs(path, &vfs) != 0)
-        return fail_errno(err, "look at the file system of", path);
+        return srq_fail_errno(err, "look at the file system of", path);
     *bytes = (uint64_t)vfs.f_bavail * vfs.f_frsize;
     return 0;
 }

@@ -9,6 +9,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* "cannot DOING PATH: strerror(errno)", with the code that fits errno (ENOSPC → -SRQ_ENOSPC …); returns that code. */
+int srq_fail_errno(struct srq_error *err, const char *doing, const char *path);
+
 /* Reads a whole regular file of at most `max` bytes; the result has a NUL after `*len` bytes, free with srq_free. */
 int srq_read_file(const char *path, size_t max, char **data, size_t *len, struct srq_error *err);
 /* The same for a name relative to directory `dirfd`, not following a symbolic link in the last component. */

@@ -6,4 +6,5 @@ core_libsrqbase_la_SOURCES += \
 	core/base/hash.c core/base/hash.h \
 	core/base/log.c core/base/log.h \
 	core/base/rng.c core/base/rng.h \
-	core/base/simd.c core/base/simd.h
+	core/base/simd.c core/base/simd.h \
+	core/base/utf8.c core/base/utf8.h

@@ -2,6 +2,7 @@
 #include "core/format/json.h"
 
 #include "core/base/alloc.h"
+#include "core/base/buf.h"
 #include "core/base/fs.h"
 #include "core/base/log.h"
 
@@ -53,7 +54,7 @@ static int nesting(const char *data, size_t len)
     return deepest;
 }
 
-int srq_json_parse(const char *data, size_t len, const char *what, json_t **out, struct srq_error *err)
+int srq_json_read_text(const char *data, size_t len, const char *what, json_t **out, struct srq_error *err)
 {
     json_error_t why;
     char text[JSON_ERROR_TEXT_LENGTH * 4];
@@ -84,7 +85,27 @@ int srq_json_read(const char *path, size_t max, json_t **out, struct srq_error *
     rc = srq_read_file(path, max, &data, &len, err);
     if (rc != 0)
         return rc;
-    rc = srq_json_parse(data, len, path, out, err);
+    rc = srq_json_read_text(data, len, path, out, err);
     srq_free(data);
     return rc;
+}
+
+static int add_text(const char *text, size_t len, void *ctx)
+{
+    return srq_buf_add(ctx, text, len) ? 0 : -1;
+}
+
+char *srq_json_dump(const json_t *value, size_t flags)
+{
+    struct srq_buf buf;
+    bool whole;
+
+    pthread_once(&alloc_once, use_srq_alloc);
+    alloc_failed = false;
+    srq_buf_init(&buf, SRQ_JSON_TOKENIZER_MAX);
+    whole = json_dump_callback(value, add_text, &buf, flags) == 0 && !alloc_failed;
+    if (whole)
+        return srq_buf_take(&buf);
+    srq_buf_fini(&buf);
+    return NULL;
 }

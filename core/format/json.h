@@ -14,9 +14,12 @@
 /* Parses `len` bytes; `what` names them in errors. Refused with -SRQ_EFORMAT: duplicate keys, invalid UTF-8, lone
  * surrogates, NaN and Infinity, integers outside int64, anything after the value; with -SRQ_ELIMIT: nesting deeper than
  * SRQ_JSON_DEPTH_MAX. The caller releases `*out` with json_decref. */
-int srq_json_parse(const char *data, size_t len, const char *what, json_t **out, struct srq_error *err);
+int srq_json_read_text(const char *data, size_t len, const char *what, json_t **out, struct srq_error *err);
 
 /* The same for a regular file of at most `max` bytes. */
 int srq_json_read(const char *path, size_t max, json_t **out, struct srq_error *err);
+
+/* The text of `value` (Jansson's JSON_… flags), freed with srq_free; NULL when out of memory. */
+char *srq_json_dump(const json_t *value, size_t flags);
 
 #endif

@@ -234,7 +234,7 @@ int srq_st_header_read(const uint8_t *base, size_t size, const char *file, struc
                               file, len, size);
     if (len == 0 || base[8] != '{')
         return srq_fail_field(err, -SRQ_EFORMAT, file, "%s: the header does not start with '{'", file);
-    rc = srq_json_parse((const char *)base + 8, (size_t)len, file, &root, err);
+    rc = srq_json_read_text((const char *)base + 8, (size_t)len, file, &root, err);
     if (rc != 0)
         return rc;
     rc = read_entries(root, file, out, err);

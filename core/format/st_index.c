@@ -109,7 +109,7 @@ int srq_st_index_parse(const char *data, size_t len, const char *what, struct sr
     int rc;
 
     memset(out, 0, sizeof(*out));
-    rc = srq_json_parse(data, len, what, &root, err);
+    rc = srq_json_read_text(data, len, what, &root, err);
     if (rc != 0)
         return rc;
     map = json_object_get(root, "weight_map");

@@ -28,18 +28,25 @@ int srq_tensors_check(const struct srq_tensors *ts, struct srq_error *err); /* n
 /* 128-bit hash of all names, shapes, dtypes and data, 32 hex digits and NUL (fingerprint). Parallel, streaming. */
 int srq_tensors_hash(const struct srq_tensors *ts, char out[33], struct srq_error *err);
 
-/* Writing. Tensors are declared first, then the file is laid out (largest elements first, then name), then filled in
- * any order, then finished: fsync and rename. Nothing is visible under the final name before that. */
+/* Writing. Tensors are declared first, then the files are laid out (largest elements first, then name), then filled in
+ * any order, then finished: fsync and rename. Nothing is visible under the final names before that. After a failure the
+ * temporary files are removed at once and every later call fails; only srq_writer_free is left to do. */
 struct srq_tensor_writer;
+
+/* base "model": DIR/model.safetensors; or, where all data exceed `shard_bytes` (0: never), shards
+ * DIR/model-00001-of-0000N.safetensors in the order of declaration and DIR/model.safetensors.index.json. */
 int srq_writer_create(const char *dir, const char *base, uint64_t shard_bytes, struct srq_tensor_writer **out,
-                      struct srq_error *err); /* base "model": model.safetensors, or shards and their index */
+                      struct srq_error *err);
 int srq_writer_declare(struct srq_tensor_writer *w, const char *name, enum srq_dtype dtype, int rank,
                        const int64_t *shape, struct srq_error *err);
+/* Lays out and reserves the disk space: -SRQ_ENOSPC naming the file where there is too little. */
 int srq_writer_begin(struct srq_tensor_writer *w, struct srq_error *err);
-/* All bytes of one tensor, or a part of them from byte `offset`. */
+/* All bytes of one tensor, or a part of them from byte `offset`; parts must not overlap. From any thread. */
 int srq_writer_put(struct srq_tensor_writer *w, const char *name, uint64_t offset, const void *data, size_t bytes,
                    struct srq_error *err);
-int srq_writer_finish(struct srq_tensor_writer *w, struct srq_error *err); /* error when a tensor was not filled */
+/* -SRQ_ESTATE naming a tensor that was not filled. What an earlier writing left under the names of the other form (the
+ * single file beside new shards, the index beside a new single file) is removed, as readers would prefer the stale one. */
+int srq_writer_finish(struct srq_tensor_writer *w, struct srq_error *err);
 void srq_writer_free(struct srq_tensor_writer *w); /* removes temporary files of an unfinished write */
 
 #endif
