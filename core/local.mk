@@ -22,6 +22,7 @@ include core/tape/local.mk
 include core/format/local.mk
 include core/text/local.mk
 include core/model/local.mk
+include core/model/export.mk
 include core/grid/local.mk
 include core/grid/pack.mk
 include core/tune/local.mk

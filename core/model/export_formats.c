@@ -1,0 +1,207 @@
+/* The formats, and what each can carry: asked when a job is planned, long before anything is written. */
+#include "core/model/export_parts.h"
+
+#include "core/base/alloc.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static const struct srq_format formats[] = {
+    { "auto_round", "packed integers for the auto-round loader, vLLM and SGLang", true, false, false },
+    { "auto_gptq", "packed integers in the GPTQ layout, 2, 3, 4 or 8 bits", true, false, true },
+    { "auto_awq", "packed integers in the AWQ layout, 4 bits, one scheme", true, true, true },
+    { "fake", "dequantized weights in the model's own dtype", false, false, false },
+};
+
+const struct srq_format *srq_format_at(int i)
+{
+    return i >= 0 && i < (int)(sizeof(formats) / sizeof(formats[0])) ? &formats[i] : NULL;
+}
+
+const struct srq_format *srq_format_find(const char *name, struct srq_error *err)
+{
+    for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
+        if (strcmp(formats[i].name, name) == 0)
+            return &formats[i];
+    srq_fail_field(err, -SRQ_EINVAL, "formats", "no export format \"%.64s\"; there are auto_round, auto_gptq, auto_awq and fake",
+                   name);
+    return NULL;
+}
+
+/* The layout has the same limits in v1 and v2 except for zero-point 0, and v2 is what asymmetric layers get. */
+static enum srq_pack_layout layout_for(const struct srq_format *f)
+{
+    return strcmp(f->name, "auto_awq") == 0 ? SRQ_PACK_AWQ : SRQ_PACK_GPTQ_V2;
+}
+
+int srq_format_accepts(const struct srq_format *f, const struct srq_scheme *s, const struct srq_layer_info *layer,
+                       struct srq_error *err)
+{
+    struct srq_error why = { 0 };
+    struct srq_packed p;
+    int rc;
+
+    if (s->grid == SRQ_GRID_NONE || !f->packed)
+        return 0;
+    if (s->grid != SRQ_GRID_INT_SYM && s->grid != SRQ_GRID_INT_ASYM)
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, layer->name, "%s: %s holds integer grids only", layer->name,
+                              f->name);
+    if (srq_scheme_has_act(s))
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, layer->name, "%s: %s has no place for quantized activations",
+                              layer->name, f->name);
+    if (f->uniform && s->group > layer->in)
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, layer->name,
+                              "%s: group %d is longer than its rows of %" PRId64 ", which %s cannot say", layer->name,
+                              s->group, layer->in, f->name);
+    rc = srq_packed_init(&p, layout_for(f), s->bits, s->group, layer->out, layer->in, &why);
+    if (rc != 0)
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, layer->name, "%s: %s", layer->name, why.text);
+    return 0;
+}
+
+static bool same_stored(const struct srq_scheme *a, const struct srq_scheme *b)
+{
+    return a->grid == b->grid && (a->grid == SRQ_GRID_NONE || (a->bits == b->bits && a->group == b->group));
+}
+
+/* The scheme under which most weights are stored, among layers without a reason against them; the first of equals. */
+static bool main_scheme(const struct srq_model *m, const struct srq_scheme *schemes,
+                        char (*reason)[SRQ_FORMAT_REASON_MAX], struct srq_scheme *out)
+{
+    int n = srq_model_layer_count(m);
+    int64_t most = 0;
+
+    for (int i = 0; i < n; i++) {
+        int64_t covered = 0;
+
+        if (schemes[i].grid == SRQ_GRID_NONE || (reason != NULL && reason[i][0] != '\0'))
+            continue;
+        for (int j = 0; j < i && covered == 0; j++)
+            if (same_stored(&schemes[i], &schemes[j]))
+                covered = -1; /* counted when its first layer was met */
+        if (covered < 0)
+            continue;
+        for (int j = i; j < n; j++) {
+            const struct srq_layer_info *l = srq_model_layer(m, j);
+
+            if (same_stored(&schemes[i], &schemes[j]) && (reason == NULL || reason[j][0] == '\0'))
+                covered += l->out * l->in;
+        }
+        if (covered > most) {
+            most = covered;
+            *out = schemes[i];
+        }
+    }
+    return most > 0;
+}
+
+static bool tied(const struct srq_layer_info *a, const struct srq_layer_info *b)
+{
+    return a->tie != NULL && b->tie != NULL && a->block == b->block && strcmp(a->tie, b->tie) == 0;
+}
+
+/* Fused layers must be alike; one that is refused takes its partners with it. */
+static int refuse_untied(const struct srq_format *f, const struct srq_model *m, const struct srq_scheme *schemes,
+                         char (*reason)[SRQ_FORMAT_REASON_MAX])
+{
+    int n = srq_model_layer_count(m), refused = 0;
+
+    for (int i = 0; i < n; i++) {
+        const struct srq_layer_info *a = srq_model_layer(m, i);
+
+        for (int j = 0; a->tie != NULL && schemes[i].grid != SRQ_GRID_NONE && reason[i][0] == '\0' && j < n; j++) {
+            const struct srq_layer_info *b = srq_model_layer(m, j);
+
+            if (i == j || !tied(a, b))
+                continue;
+            if (!same_stored(&schemes[i], &schemes[j]))
+                snprintf(reason[i], SRQ_FORMAT_REASON_MAX,
+                         "%.80s: runtimes of %.16s fuse it with %.80s, which has another scheme", a->name, f->name,
+                         b->name);
+            else if (reason[j][0] != '\0')
+                snprintf(reason[i], SRQ_FORMAT_REASON_MAX,
+                         "%.80s: runtimes of %.16s fuse it with %.80s, which must be left alone", a->name, f->name,
+                         b->name);
+        }
+    }
+    for (int i = 0; i < n; i++)
+        refused += reason[i][0] != '\0';
+    return refused;
+}
+
+int srq_format_plan(const struct srq_format *f, const struct srq_model *m, const struct srq_scheme *schemes,
+                    char (*reason)[SRQ_FORMAT_REASON_MAX], struct srq_error *err)
+{
+    int n = srq_model_layer_count(m);
+    struct srq_scheme base;
+
+    (void)err;
+    for (int i = 0; i < n; i++) {
+        struct srq_error why = { 0 };
+
+        reason[i][0] = '\0';
+        if (srq_format_accepts(f, &schemes[i], srq_model_layer(m, i), &why) != 0)
+            snprintf(reason[i], SRQ_FORMAT_REASON_MAX, "%.*s", SRQ_FORMAT_REASON_MAX - 1, why.text);
+    }
+    if (!f->packed)
+        return 0;
+    if (f->uniform && main_scheme(m, schemes, reason, &base)) {
+        for (int i = 0; i < n; i++) {
+            char want[64], got[64];
+
+            if (schemes[i].grid == SRQ_GRID_NONE || reason[i][0] != '\0' || same_stored(&schemes[i], &base))
+                continue;
+            snprintf(reason[i], SRQ_FORMAT_REASON_MAX, "%.80s: %.16s has one scheme for all layers, here %.40s, not %.40s",
+                     srq_model_layer(m, i)->name, f->name, srq_scheme_text(&base, want, sizeof(want)),
+                     srq_scheme_text(&schemes[i], got, sizeof(got)));
+        }
+    }
+    return refuse_untied(f, m, schemes, reason);
+}
+
+static void choose_layout(struct srq_export_plan *p)
+{
+    bool sym = true, awq = true;
+
+    for (int i = 0; i < p->layers; i++) {
+        if (!srq_export_quantized(p, i))
+            continue;
+        sym = sym && p->schemes[i].grid == SRQ_GRID_INT_SYM;
+        awq = awq && p->schemes[i].grid == SRQ_GRID_INT_ASYM && p->schemes[i].bits == 4;
+    }
+    p->layout = sym ? SRQ_PACK_GPTQ_V1 : SRQ_PACK_GPTQ_V2;
+    if (strcmp(p->format->name, "auto_awq") == 0 || (strcmp(p->format->name, "auto_round") == 0 && awq && !sym))
+        p->layout = SRQ_PACK_AWQ;
+    /* auto_round:auto_gptq does without; every other reader of a GPTQ layout wants it. */
+    p->g_idx = p->format->packed && p->layout != SRQ_PACK_AWQ &&
+               !(strcmp(p->format->name, "auto_round") == 0 && p->layout == SRQ_PACK_GPTQ_V1);
+}
+
+int srq_export_plan_make(struct srq_export_plan *p, const struct srq_model *m, const struct srq_format *f,
+                         const struct srq_scheme *schemes, struct srq_error *err)
+{
+    char(*reason)[SRQ_FORMAT_REASON_MAX];
+    int n = srq_model_layer_count(m), rc;
+
+    memset(p, 0, sizeof(*p));
+    p->model = m;
+    p->format = f;
+    p->schemes = schemes;
+    p->layers = n;
+    reason = srq_calloc((size_t)n + 1, sizeof(*reason));
+    if (reason == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory planning an export");
+    rc = srq_format_plan(f, m, schemes, reason, err);
+    for (int i = 0; i < n && rc > 0; i++)
+        if (reason[i][0] != '\0')
+            rc = srq_fail_field(err, -SRQ_EUNSUPPORTED, srq_model_layer(m, i)->name, "%s", reason[i]);
+    srq_free(reason);
+    if (rc != 0)
+        return rc;
+    for (int i = 0; i < n; i++)
+        p->quantized += srq_export_quantized(p, i);
+    if (f->packed && !main_scheme(m, schemes, NULL, &p->base))
+        return srq_fail(err, -SRQ_EINVAL, "no layer is quantized: there is nothing to write as %s", f->name);
+    choose_layout(p);
+    return 0;
+}

@@ -1,0 +1,285 @@
+/* The weights of an export: packed layers, dequantized ones, and everything else as it was. */
+#include "core/model/export_parts.h"
+
+#include "core/base/alloc.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#define SHARD_BYTES ((uint64_t)5000000000)
+#define CHUNK 262144 /* elements converted at a time */
+
+int srq_export_layer_of(const struct srq_export_plan *p, const char *tensor, bool bias)
+{
+    const char *suffix = bias ? ".bias" : ".weight";
+    size_t len = strlen(tensor), tail = strlen(suffix);
+
+    if (len <= tail || strcmp(tensor + len - tail, suffix) != 0)
+        return -1;
+    for (int i = 0; i < p->layers; i++) {
+        const char *name = srq_model_layer(p->model, i)->name;
+
+        if (srq_export_quantized(p, i) && strlen(name) == len - tail && memcmp(name, tensor, len - tail) == 0)
+            return i;
+    }
+    return -1;
+}
+
+enum srq_dtype srq_export_dtype(const struct srq_export_plan *p, const char *tensor, enum srq_dtype source)
+{
+    bool f16 = p->format->f16 || (p->format->packed && srq_export_layer_of(p, tensor, true) >= 0);
+
+    return f16 && (source == SRQ_F32 || source == SRQ_BF16) ? SRQ_F16 : source;
+}
+
+/* Names of a packed layer's tensors, `layer.suffix`. */
+static int packed_name(char *out, size_t cap, const char *layer, const char *suffix, struct srq_error *err)
+{
+    if ((size_t)snprintf(out, cap, "%s.%s", layer, suffix) >= cap)
+        return srq_fail_field(err, -SRQ_ELIMIT, layer, "layer name %.100s… is too long", layer);
+    return 0;
+}
+
+/* Calls fn for each tensor of a packed layer. */
+static int each_part(const struct srq_export_plan *p, int layer, const struct srq_packed *k, const int32_t *g_idx,
+                     int (*fn)(void *ctx, const char *name, const struct srq_tensor *t, struct srq_error *err),
+                     void *ctx, struct srq_error *err)
+{
+    int64_t scales[2] = { k->groups, k->out }, columns[1] = { k->in };
+    const struct {
+        const char *suffix;
+        struct srq_tensor t;
+    } parts[] = {
+        { "qweight", srq_tensor_make(k->qweight, SRQ_I32, 2, k->qweight_shape) },
+        { "qzeros", srq_tensor_make(k->qzeros, SRQ_I32, 2, k->qzeros_shape) },
+        { "scales", srq_tensor_make(k->scales, SRQ_F16, 2, scales) },
+        { "g_idx", srq_tensor_make((void *)(uintptr_t)g_idx, SRQ_I32, 1, columns) },
+    };
+    int n = p->g_idx ? 4 : 3, rc = 0;
+
+    for (int i = 0; i < n && rc == 0; i++) {
+        char name[1200];
+
+        rc = packed_name(name, sizeof(name), srq_model_layer(p->model, layer)->name, parts[i].suffix, err);
+        if (rc == 0)
+            rc = fn(ctx, name, &parts[i].t, err);
+    }
+    return rc;
+}
+
+static int packed_init(const struct srq_export_plan *p, int layer, struct srq_packed *k, struct srq_error *err)
+{
+    const struct srq_layer_info *l = srq_model_layer(p->model, layer);
+    const struct srq_scheme *s = &p->schemes[layer];
+
+    return srq_packed_init(k, p->layout, s->bits, s->group, l->out, l->in, err);
+}
+
+/* Calls fn for every tensor that the export has, without data. */
+static int each_tensor(const struct srq_export_plan *p,
+                       int (*fn)(void *ctx, const char *name, const struct srq_tensor *t, struct srq_error *err),
+                       void *ctx, struct srq_error *err)
+{
+    const struct srq_tensors *ts = srq_model_tensors(p->model);
+    int rc = 0;
+
+    for (int64_t i = 0; i < srq_tensors_count(ts) && rc == 0; i++) {
+        const char *name = srq_tensors_name(ts, i);
+        int layer = srq_export_layer_of(p, name, false);
+        struct srq_tensor t;
+
+        if (p->format->packed && layer >= 0) {
+            struct srq_packed k;
+
+            rc = packed_init(p, layer, &k, err);
+            if (rc == 0)
+                rc = each_part(p, layer, &k, NULL, fn, ctx, err);
+            continue;
+        }
+        if (!srq_tensors_describe(ts, name, &t))
+            return srq_fail_field(err, -SRQ_EFORMAT, name, "tensor %s disappeared", name);
+        t.dtype = srq_export_dtype(p, name, t.dtype);
+        rc = fn(ctx, name, &t, err);
+    }
+    return rc;
+}
+
+static int add_bytes(void *ctx, const char *name, const struct srq_tensor *t, struct srq_error *err)
+{
+    uint64_t *sum = ctx;
+    size_t bytes;
+
+    if (!srq_tensor_bytes(t, &bytes) || __builtin_add_overflow(*sum, (uint64_t)bytes, sum))
+        return srq_fail_field(err, -SRQ_ELIMIT, name, "tensor %s is too large", name);
+    return 0;
+}
+
+int srq_export_bytes(const struct srq_format *f, const struct srq_model *m, const struct srq_scheme *schemes,
+                     uint64_t *bytes, struct srq_error *err)
+{
+    struct srq_export_plan p;
+    int rc = srq_export_plan_make(&p, m, f, schemes, err);
+
+    *bytes = 0;
+    return rc != 0 ? rc : each_tensor(&p, add_bytes, bytes, err);
+}
+
+static int declare(void *ctx, const char *name, const struct srq_tensor *t, struct srq_error *err)
+{
+    return srq_writer_declare(ctx, name, t->dtype, t->rank, t->shape, err);
+}
+
+static int put(void *ctx, const char *name, const struct srq_tensor *t, struct srq_error *err)
+{
+    size_t bytes;
+
+    if (!srq_tensor_bytes(t, &bytes))
+        return srq_fail_field(err, -SRQ_ELIMIT, name, "tensor %s is too large", name);
+    return srq_writer_put(ctx, name, 0, t->data, bytes, err);
+}
+
+static int put_packed(const struct srq_export_plan *p, int layer, const struct srq_codes *c,
+                      struct srq_tensor_writer *w, struct srq_error *err)
+{
+    const char *name = srq_model_layer(p->model, layer)->name;
+    struct srq_error why = { 0 };
+    struct srq_packed k;
+    int32_t *g_idx = NULL;
+    int rc = packed_init(p, layer, &k, err);
+
+    if (rc == 0)
+        rc = srq_packed_alloc(&k, err);
+    if (rc != 0)
+        return rc;
+    rc = srq_pack(c, &k, &why);
+    if (rc != 0)
+        rc = srq_fail_field(err, rc, name, "%s: %s", name, why.text);
+    if (rc == 0 && p->g_idx) {
+        g_idx = srq_malloc((size_t)k.in * sizeof(*g_idx));
+        if (g_idx == NULL)
+            rc = srq_fail(err, -SRQ_ENOMEM, "out of memory packing %s", name);
+        for (int64_t i = 0; i < k.in && g_idx != NULL; i++)
+            g_idx[i] = (int32_t)(i / k.group);
+    }
+    if (rc == 0)
+        rc = each_part(p, layer, &k, g_idx, put, w, err);
+    srq_free(g_idx);
+    srq_packed_fini(&k);
+    return rc;
+}
+
+/* Ŵ in the dtype of the source. */
+static int put_decoded(const struct srq_export_plan *p, int layer, const struct srq_codes *c, const char *tensor,
+                       struct srq_tensor_writer *w, struct srq_error *err)
+{
+    const struct srq_layer_info *l = srq_model_layer(p->model, layer);
+    size_t bytes = (size_t)(l->out * l->in) * srq_dtype_size(l->dtype);
+    void *data = srq_malloc(bytes);
+    int rc;
+
+    if (data == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory decoding %s (%zu bytes)", l->name, bytes);
+    rc = srq_codes_decode(c, data, l->dtype, err);
+    if (rc == 0)
+        rc = srq_writer_put(w, tensor, 0, data, bytes, err);
+    srq_free(data);
+    return rc;
+}
+
+/* Converts [first, first+n) of a tensor to F16; a finite value that becomes infinite is named. */
+static int to_f16(const char *name, const struct srq_tensor *t, int64_t first, int64_t n, uint16_t *half, float *wide,
+                  struct srq_error *err)
+{
+    const char *src = (const char *)t->data + (size_t)first * srq_dtype_size(t->dtype);
+    int rc = srq_convert(src, t->dtype, wide, SRQ_F32, n);
+
+    for (int64_t i = 0; i < n && rc == 0; i++) {
+        half[i] = srq_f32_to_f16(wide[i]);
+        if ((half[i] & 0x7fff) == 0x7c00 && isfinite(wide[i]))
+            return srq_fail_field(err, -SRQ_ENUMERIC, name,
+                                  "tensor %s holds %g at %" PRId64 ", beyond the 65504 of the F16 that this format uses",
+                                  name, (double)wide[i], first + i);
+    }
+    return rc;
+}
+
+static int put_copy(const struct srq_export_plan *p, const char *name, struct srq_tensor_writer *w,
+                    struct srq_error *err)
+{
+    const struct srq_tensors *ts = srq_model_tensors(p->model);
+    uint16_t *half = NULL;
+    float *wide = NULL;
+    struct srq_tensor t;
+    int64_t count;
+    int rc = 0;
+
+    if (!srq_tensors_get(ts, name, &t))
+        return srq_fail_field(err, -SRQ_EFORMAT, name, "tensor %s disappeared", name);
+    if (srq_export_dtype(p, name, t.dtype) == t.dtype) {
+        rc = put(w, name, &t, err);
+        srq_tensors_release(ts, &t);
+        return rc;
+    }
+    half = srq_malloc(CHUNK * sizeof(*half));
+    wide = srq_malloc(CHUNK * sizeof(*wide));
+    if (half == NULL || wide == NULL)
+        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory converting %s", name);
+    count = srq_tensor_count(&t);
+    for (int64_t at = 0; at < count && rc == 0; at += CHUNK) {
+        int64_t n = count - at < CHUNK ? count - at : CHUNK;
+
+        rc = to_f16(name, &t, at, n, half, wide, err);
+        if (rc == 0)
+            rc = srq_writer_put(w, name, (uint64_t)at * 2, half, (size_t)n * 2, err);
+    }
+    srq_free(half);
+    srq_free(wide);
+    srq_tensors_release(ts, &t);
+    return rc;
+}
+
+static int put_all(const struct srq_export_plan *p, const struct srq_export_request *r, struct srq_tensor_writer *w,
+                   struct srq_error *err)
+{
+    const struct srq_tensors *ts = srq_model_tensors(p->model);
+    int rc = 0;
+
+    for (int64_t i = 0; i < srq_tensors_count(ts) && rc == 0; i++)
+        if (srq_export_layer_of(p, srq_tensors_name(ts, i), false) < 0)
+            rc = put_copy(p, srq_tensors_name(ts, i), w, err);
+    for (int i = 0; i < p->layers && rc == 0; i++) {
+        const struct srq_codes *c;
+        char name[1200];
+
+        if (r->tick != NULL && (rc = r->tick(r->tick_ctx, i, 2 * (int64_t)p->layers)) != 0)
+            return srq_fail(err, rc, "export stopped on request");
+        if (!srq_export_quantized(p, i))
+            continue;
+        rc = r->codes(r->codes_ctx, i, &c, err);
+        if (rc == 0)
+            rc = packed_name(name, sizeof(name), srq_model_layer(p->model, i)->name, "weight", err);
+        if (rc == 0)
+            rc = p->format->packed ? put_packed(p, i, c, w, err) : put_decoded(p, i, c, name, w, err);
+    }
+    return rc;
+}
+
+int srq_export_tensors(const struct srq_export_plan *p, const struct srq_export_request *r, const char *dir,
+                       struct srq_error *err)
+{
+    struct srq_tensor_writer *w;
+    int rc = srq_writer_create(dir, "model", r->shard_bytes != 0 ? r->shard_bytes : SHARD_BYTES, &w, err);
+
+    if (rc != 0)
+        return rc;
+    rc = each_tensor(p, declare, w, err);
+    if (rc == 0)
+        rc = srq_writer_begin(w, err);
+    if (rc == 0)
+        rc = put_all(p, r, w, err);
+    if (rc == 0)
+        rc = srq_writer_finish(w, err);
+    srq_writer_free(w);
+    return rc;
+}
