@@ -1,1 +1,3 @@
-# sources of core/budget
+core_libsrq_la_SOURCES += \
+	core/budget/pattern.c \
+	core/budget/plan.c core/budget/plan.h core/budget/plan_file.c

@@ -1,1 +1,9 @@
 # unit tests of job
+unit_tests += tests/unit/test_journal
+tests_unit_test_journal_SOURCES = tests/unit/test_journal.c
+tests_unit_test_journal_CFLAGS = $(unit_cflags)
+tests_unit_test_journal_LDADD = $(unit_ldadd)
+unit_tests += tests/unit/test_plan
+tests_unit_test_plan_SOURCES = tests/unit/test_plan.c
+tests_unit_test_plan_CFLAGS = $(unit_cflags)
+tests_unit_test_plan_LDADD = $(unit_ldadd)

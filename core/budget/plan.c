@@ -1,0 +1,335 @@
+/* Making a plan: default, pins, ties, what shapes and formats can carry. */
+#include "core/budget/plan.h"
+
+#include "core/base/alloc.h"
+
+static const struct srq_scheme untouched = { .grid = SRQ_GRID_NONE, .bits = 16 };
+
+const char *srq_plan_source_name(enum srq_plan_source s)
+{
+    static const char *const names[] = { "default", "allocator", "pin" };
+
+    return names[s];
+}
+
+static bool outside(const struct srq_plan_layer *l)
+{
+    return l->info->block < 0;
+}
+
+static bool tied(const struct srq_plan_layer *a, const struct srq_plan_layer *b)
+{
+    return a->info->block == b->info->block && a->info->tie != NULL && b->info->tie != NULL &&
+           strcmp(a->info->tie, b->info->tie) == 0;
+}
+
+static void note(cJSON *notes, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void note(cJSON *notes, const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+
+    if (notes == NULL)
+        return;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    cJSON_AddItemToArray(notes, cJSON_CreateString(text));
+}
+
+static void apply_default(struct srq_plan *p, const struct srq_plan_request *req)
+{
+    for (int i = 0; i < p->count; i++) {
+        struct srq_plan_layer *l = &p->layers[i];
+
+        l->scheme = outside(l) && !req->quant_lm_head ? untouched : req->scheme;
+        l->source = SRQ_SOURCE_DEFAULT;
+        l->pin = -1;
+    }
+}
+
+/* One pin on the layers that its pattern names; later pins win over earlier ones. */
+static int apply_pin(struct srq_plan *p, const struct srq_plan_request *req, int pin, struct srq_error *err)
+{
+    const struct srq_pin *asked = &req->pins[pin];
+    struct srq_pattern *pattern;
+    int matched = 0, rc = srq_pattern_compile(asked->pattern, &pattern, err);
+
+    if (rc != 0)
+        return rc;
+    for (int i = 0; i < p->count; i++) {
+        struct srq_plan_layer *l = &p->layers[i];
+
+        if (!srq_pattern_match(pattern, l->info->name))
+            continue;
+        matched++;
+        if (outside(l) && !req->quant_lm_head && !srq_pattern_exact(pattern, l->info->name))
+            continue;
+        l->scheme = asked->scheme;
+        l->source = SRQ_SOURCE_PIN;
+        l->pin = pin;
+    }
+    srq_pattern_free(pattern);
+    if (matched > 0)
+        return 0;
+    if (p->count == 0)
+        return srq_fail_field(err, -SRQ_ENOENT, "layers", "layer pattern \"%.200s\" matches nothing; the model has no "
+                              "quantizable layers", asked->pattern);
+    return srq_fail_field(err, -SRQ_ENOENT, "layers", "layer pattern \"%.200s\" matches nothing; the model has %s … %s",
+                          asked->pattern, p->layers[0].info->name, p->layers[p->count - 1].info->name);
+}
+
+/* Ties are neighbours in the model's order, so a look ahead inside the block finds them all. */
+static int block_end(const struct srq_plan *p, int i)
+{
+    int end = i + 1;
+
+    while (end < p->count && p->layers[end].info->block == p->layers[i].info->block)
+        end++;
+    return end;
+}
+
+/* Gives the scheme of each tied pin to the members that have none of their own. widened[pin] counts them. */
+static int apply_ties(struct srq_plan *p, const struct srq_plan_request *req, int *widened, struct srq_error *err)
+{
+    for (int i = 0; i < p->count; i++) {
+        const struct srq_plan_layer *a = &p->layers[i];
+        int first = i, end = block_end(p, i);
+
+        if (a->pin < 0 || req->pins[a->pin].untied || a->info->tie == NULL)
+            continue;
+        while (first > 0 && p->layers[first - 1].info->block == a->info->block)
+            first--;
+        for (int k = first; k < end; k++) {
+            struct srq_plan_layer *b = &p->layers[k];
+
+            if (k == i || !tied(a, b))
+                continue;
+            if (b->pin < 0) {
+                b->scheme = a->scheme;
+                b->source = SRQ_SOURCE_PIN;
+                b->pin = a->pin;
+                widened[a->pin]++;
+            } else if (!srq_scheme_equal(&a->scheme, &b->scheme) && !req->pins[b->pin].untied) {
+                char x[32], y[32];
+
+                return srq_fail_field(err, -SRQ_EINVAL, "layers",
+                                      "%s is pinned to %s and %s to %s, but runtimes fuse them: give them one scheme, or "
+                                      "say \"untied\"", a->info->name, srq_scheme_text(&a->scheme, x, sizeof(x)),
+                                      b->info->name, srq_scheme_text(&b->scheme, y, sizeof(y)));
+            }
+        }
+    }
+    return 0;
+}
+
+static int refuse(const struct srq_plan_layer *l, const char *why, struct srq_error *err)
+{
+    char text[32];
+
+    return srq_fail_field(err, -SRQ_EUNSUPPORTED, l->info->name, "%s [%lld, %lld] cannot be stored as %s: %s",
+                          l->info->name, (long long)l->info->out, (long long)l->info->in,
+                          srq_scheme_text(&l->scheme, text, sizeof(text)), why);
+}
+
+/* Marks the layers whose shape cannot carry their scheme. */
+static int find_misshapen(struct srq_plan *p, struct srq_error *err)
+{
+    for (int i = 0; i < p->count; i++) {
+        struct srq_plan_layer *l = &p->layers[i];
+        const char *why;
+
+        if (l->scheme.grid == SRQ_GRID_NONE)
+            continue;
+        if (srq_grid(l->scheme.grid) == NULL)
+            return srq_fail_field(err, -SRQ_EUNSUPPORTED, "scheme", "%s: this build has no such grid", l->info->name);
+        why = srq_scheme_refuses(&l->scheme, l->info->out, l->info->in);
+        if (why != NULL)
+            snprintf(l->why, sizeof(l->why), "%s", why);
+    }
+    return 0;
+}
+
+static bool stays_tied(const struct srq_plan_layer *l, const struct srq_plan_request *req)
+{
+    return l->pin < 0 || !req->pins[l->pin].untied;
+}
+
+static bool marked(const struct srq_plan_layer *l)
+{
+    return l->why[0] != '\0' && l->scheme.grid != SRQ_GRID_NONE;
+}
+
+/* What is fused with a marked layer is marked too. */
+static void mark_fused(struct srq_plan *p, const struct srq_plan_request *req)
+{
+    for (int i = 0; i < p->count; i++) {
+        const struct srq_plan_layer *l = &p->layers[i];
+        int end = block_end(p, i), first = i;
+
+        if (!marked(l) || !stays_tied(l, req))
+            continue;
+        while (first > 0 && p->layers[first - 1].info->block == l->info->block)
+            first--;
+        for (int k = first; k < end; k++) {
+            struct srq_plan_layer *b = &p->layers[k];
+
+            if (k != i && tied(l, b) && b->why[0] == '\0' && stays_tied(b, req))
+                snprintf(b->why, sizeof(b->why), "it is fused with %.90s", l->info->module);
+        }
+    }
+}
+
+/* Marked layers are left in 16 bits. One note for each reason. */
+static void leave_marked(struct srq_plan *p, cJSON *notes)
+{
+    for (int i = 0; i < p->count; i++) {
+        struct srq_plan_layer *l = &p->layers[i];
+        const char *name = l->info->name;
+        int same = 0;
+
+        if (!marked(l))
+            continue;
+        l->scheme = untouched;
+        for (int k = i + 1; k < p->count; k++) { /* the like of it, told in the same sentence */
+            struct srq_plan_layer *b = &p->layers[k];
+
+            if (marked(b) && strcmp(b->why, l->why) == 0) {
+                b->scheme = untouched;
+                same++;
+            }
+        }
+        if (same > 0)
+            note(notes, "%s and %d more stay in 16 bits: %s", name, same, l->why);
+        else
+            note(notes, "%s stays in 16 bits: %s", name, l->why);
+    }
+}
+
+/* Reasons begin with the layer's name, which the plan has anyway. */
+static const char *without_name(const char *reason, const char *name)
+{
+    size_t n = strlen(name);
+
+    return strncmp(reason, name, n) == 0 && strncmp(reason + n, ": ", 2) == 0 ? reason + n + 2 : reason;
+}
+
+/* Asks the formats and leaves alone what they refuse, until they refuse nothing: every round takes a layer away. */
+static int fit_formats(struct srq_plan *p, const struct srq_plan_request *req, cJSON *notes, struct srq_error *err)
+{
+    struct srq_scheme *schemes = srq_calloc((size_t)p->count + 1, sizeof(*schemes));
+    char(*reason)[SRQ_PLAN_REASON_MAX] = srq_calloc((size_t)p->count + 1, sizeof(*reason));
+    int rc = schemes != NULL && reason != NULL ? 1 : srq_fail(err, -SRQ_ENOMEM, "out of memory for the plan");
+
+    while (rc > 0) {
+        for (int i = 0; i < p->count; i++) {
+            schemes[i] = p->layers[i].scheme;
+            reason[i][0] = '\0';
+        }
+        rc = req->formats(req->formats_ctx, schemes, reason, err);
+        for (int i = 0; rc > 0 && i < p->count; i++) {
+            struct srq_plan_layer *l = &p->layers[i];
+            const char *why = without_name(reason[i], l->info->name);
+
+            if (why[0] == '\0')
+                continue;
+            if (req->refuse_incompatible)
+                rc = refuse(l, why, err);
+            snprintf(l->why, sizeof(l->why), "%s", why);
+        }
+        if (rc > 0)
+            leave_marked(p, notes);
+    }
+    srq_free(reason);
+    srq_free(schemes);
+    return rc;
+}
+
+static void note_widened(const struct srq_plan_request *req, const int *widened, cJSON *notes)
+{
+    for (int i = 0; i < req->pin_count; i++) {
+        char text[32];
+
+        if (widened[i] > 0)
+            note(notes, "pin \"%.200s\" = %s also applies to %d layer%s that runtimes fuse with its own",
+                 req->pins[i].pattern, srq_scheme_text(&req->pins[i].scheme, text, sizeof(text)), widened[i],
+                 widened[i] == 1 ? "" : "s");
+    }
+}
+
+static int plan_alloc(const struct srq_layer_info *const *layers, int count, struct srq_plan *out,
+                      struct srq_error *err)
+{
+    memset(out, 0, sizeof(*out));
+    out->layers = srq_calloc((size_t)count, sizeof(out->layers[0]));
+    if (out->layers == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory for a plan of %d layers", count);
+    out->count = count;
+    for (int i = 0; i < count; i++) {
+        out->layers[i].info = layers[i];
+        out->layers[i].pin = -1;
+    }
+    return 0;
+}
+
+int srq_plan_make(const struct srq_layer_info *const *layers, int count, const struct srq_plan_request *req,
+                  struct srq_plan *out, cJSON *notes, struct srq_error *err)
+{
+    int *widened = srq_calloc((size_t)req->pin_count + 1, sizeof(*widened));
+    int rc = plan_alloc(layers, count, out, err);
+
+    if (rc == 0 && widened == NULL)
+        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory for a plan of %d layers", count);
+    if (rc == 0)
+        apply_default(out, req);
+    for (int i = 0; rc == 0 && i < req->pin_count; i++)
+        rc = apply_pin(out, req, i, err);
+    if (rc == 0)
+        rc = apply_ties(out, req, widened, err);
+    if (rc == 0)
+        rc = find_misshapen(out, err);
+    if (rc == 0) {
+        note_widened(req, widened, notes);
+        mark_fused(out, req);
+        leave_marked(out, notes);
+        if (req->formats != NULL)
+            rc = fit_formats(out, req, notes, err);
+    }
+    if (rc != 0)
+        srq_plan_fini(out);
+    srq_free(widened);
+    return rc;
+}
+
+void srq_plan_fini(struct srq_plan *p)
+{
+    srq_free(p->layers);
+    memset(p, 0, sizeof(*p));
+}
+
+struct srq_plan_size srq_plan_size(const struct srq_plan *p, uint64_t model_bytes)
+{
+    struct srq_plan_size size = { .before_bytes = model_bytes, .after_bytes = model_bytes };
+    double bits = 0, elements = 0;
+
+    for (int i = 0; i < p->count; i++) {
+        const struct srq_plan_layer *l = &p->layers[i];
+        uint64_t n = (uint64_t)l->info->out * (uint64_t)l->info->in;
+        uint64_t stored = n * srq_dtype_size(l->info->dtype);
+
+        if (l->scheme.grid == SRQ_GRID_NONE) {
+            if (outside(l))
+                continue;
+            bits += (double)stored * 8;
+        } else {
+            uint64_t b = srq_scheme_bits(&l->scheme, l->info->out, l->info->in);
+
+            bits += (double)b;
+            size.after_bytes -= stored;
+            size.after_bytes += (b + 7) / 8;
+        }
+        elements += (double)n;
+    }
+    size.average_bits = elements > 0 ? bits / elements : 0;
+    return size;
+}

@@ -1,0 +1,33 @@
+/* The worker's control socket: a thread that answers requests and sends the journal to attached clients.
+ *
+ * Requests only raise flags; the computing thread looks at them at iteration boundaries. */
+#ifndef SRQ_JOB_CONTROL_H
+#define SRQ_JOB_CONTROL_H
+
+#include "core/job/journal.h"
+
+#include <stdatomic.h>
+
+/* What was asked from outside. Set by the control thread and by signal handlers, read by the computing thread. */
+struct srq_job_flags {
+    atomic_bool pause;      /* checkpoint, end */
+    atomic_bool cancel;     /* end for good */
+    atomic_bool finish;     /* round what is left plainly, export */
+    atomic_bool checkpoint; /* checkpoint now, go on */
+    atomic_uint stage;      /* where the job is: position in srq_stage_name */
+};
+
+enum srq_stage { SRQ_STAGE_LOAD, SRQ_STAGE_CALIBRATE, SRQ_STAGE_QUANTIZE, SRQ_STAGE_EVALUATE, SRQ_STAGE_EXPORT };
+const char *srq_stage_name(unsigned stage);
+
+struct srq_control;
+/* Listens on a socket of its own in the runtime folder. journal and flags must outlive it. */
+int srq_control_start(const char *job, struct srq_journal *j, struct srq_job_flags *flags, struct srq_control **out,
+                      struct srq_error *err);
+const char *srq_control_path(const struct srq_control *c);
+/* Tells the thread that the journal grew. From any thread, also under the journal's lock. */
+void srq_control_wake(struct srq_control *c);
+/* Sends what is left to clients that keep up (at most `linger_s`), then ends and removes the socket. */
+void srq_control_stop(struct srq_control *c, double linger_s);
+
+#endif

@@ -1,0 +1,117 @@
+/* What plugins there are, as `plugin.info` shows them. */
+#include "core/job/spec.h"
+
+#include "core/proto/proto.h"
+
+static cJSON *text_or_null(const char *text)
+{
+    return text != NULL ? cJSON_CreateString(text) : cJSON_CreateNull();
+}
+
+static bool add_option(cJSON *rows, const struct srq_option *r)
+{
+    static const char *const types[] = { "bool", "int", "float", "string", "choice" };
+    bool bounded = r->min != 0 || r->max != 0;
+    cJSON *o = cJSON_CreateObject();
+    bool ok = o != NULL && cJSON_AddStringToObject(o, "name", r->name) != NULL &&
+              cJSON_AddStringToObject(o, "type", types[r->type]) != NULL &&
+              cJSON_AddItemToObject(o, "unit", text_or_null(r->unit)) &&
+              cJSON_AddItemToObject(o, "min", bounded ? cJSON_CreateNumber(r->min) : cJSON_CreateNull()) &&
+              cJSON_AddItemToObject(o, "max", bounded ? cJSON_CreateNumber(r->max) : cJSON_CreateNull()) &&
+              cJSON_AddItemToObject(o, "choices", text_or_null(r->choices)) &&
+              cJSON_AddItemToObject(o, "default", text_or_null(r->value)) &&
+              cJSON_AddStringToObject(o, "help", r->help != NULL ? r->help : "") != NULL;
+
+    if (ok && cJSON_AddItemToArray(rows, o))
+        return true;
+    cJSON_Delete(o);
+    return false;
+}
+
+/* Rows of one recipe become {"name", "values": {key: value}}. */
+static bool add_recipes(cJSON *list, const struct srq_recipe_row *row)
+{
+    cJSON *values = NULL;
+    const char *now = NULL;
+
+    for (; row != NULL && row->recipe != NULL; row++) {
+        if (now == NULL || strcmp(now, row->recipe) != 0) {
+            cJSON *o = cJSON_CreateObject();
+
+            if (o == NULL || !cJSON_AddItemToArray(list, o) ||
+                cJSON_AddStringToObject(o, "name", row->recipe) == NULL)
+                return false;
+            values = cJSON_AddObjectToObject(o, "values");
+            now = row->recipe;
+        }
+        if (values == NULL || cJSON_AddStringToObject(values, row->key, row->value) == NULL)
+            return false;
+    }
+    return true;
+}
+
+static cJSON *plugin_json(const struct srq_plugin *p)
+{
+    cJSON *o = cJSON_CreateObject(), *parts, *options, *recipes;
+
+    if (o == NULL || cJSON_AddStringToObject(o, "name", p->name) == NULL ||
+        cJSON_AddStringToObject(o, "version", p->version) == NULL ||
+        cJSON_AddStringToObject(o, "summary", p->summary) == NULL)
+        goto fail;
+    parts = cJSON_AddArrayToObject(o, "parts");
+    options = cJSON_AddArrayToObject(o, "options");
+    recipes = cJSON_AddArrayToObject(o, "recipes");
+    if (parts == NULL || options == NULL || recipes == NULL)
+        goto fail;
+    if (p->oneshot != NULL)
+        cJSON_AddItemToArray(parts, cJSON_CreateString("oneshot"));
+    if (p->tunable != NULL)
+        cJSON_AddItemToArray(parts, cJSON_CreateString("tunable"));
+    for (const struct srq_option *r = p->options; r != NULL && r->name != NULL; r++) {
+        if (!add_option(options, r))
+            goto fail;
+    }
+    if (!add_recipes(recipes, p->recipes))
+        goto fail;
+    return o;
+fail:
+    cJSON_Delete(o);
+    return NULL;
+}
+
+static int add_plugin(cJSON *list, const char *name, struct srq_error *err)
+{
+    struct srq_plugin_handle handle;
+    int rc = srq_plugin_load(name, &handle, err);
+    cJSON *o;
+
+    if (rc != 0)
+        return rc;
+    o = plugin_json(handle.plugin);
+    if (o == NULL || !cJSON_AddItemToArray(list, o))
+        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory describing plugin %s", name);
+    srq_plugin_unload(&handle);
+    return rc;
+}
+
+int srq_describe(const char *name, cJSON **out, struct srq_error *err)
+{
+    cJSON *root = cJSON_CreateObject(), *list = root != NULL ? cJSON_AddArrayToObject(root, "plugins") : NULL;
+    char **names = NULL;
+    int rc = 0;
+
+    if (list == NULL || !cJSON_AddItemToObject(root, "job_options", srq_job_options_describe()))
+        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory describing plugins");
+    else if (name != NULL)
+        rc = add_plugin(list, name, err);
+    else
+        rc = srq_plugin_names(&names, err);
+    for (char **n = names; rc == 0 && n != NULL && *n != NULL; n++)
+        rc = add_plugin(list, *n, err);
+    srq_plugin_names_free(names);
+    if (rc == 0)
+        *out = root;
+    else
+        cJSON_Delete(root);
+    return rc;
+}

@@ -1,0 +1,293 @@
+/* Journal: append, verify, cut a torn tail, read back. */
+#include "core/job/journal.h"
+
+#include "core/base/alloc.h"
+#include "core/base/clock.h"
+#include "core/base/fs.h"
+#include "core/base/hash.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SUM_TAIL 26 /* ,"sum":"0123456789abcdef"} */
+#define LINE_MAX_BYTES ((size_t)1 << 20)
+#define JOURNAL_MAX ((size_t)4 << 30)
+
+struct srq_journal {
+    char *path;
+    int fd;
+    pthread_mutex_t lock;
+    int64_t seq;
+    uint64_t bytes;
+    srq_journal_watch watch;
+    void *watch_ctx;
+};
+
+/* ---- lines ----------------------------------------------------------------------------------------------------- */
+
+/* Whether the line's sum is right; gives its sequence number. */
+static bool line_holds(const char *line, size_t len, int64_t *seq)
+{
+    char want[SUM_TAIL + 1], *end;
+
+    if (len <= SUM_TAIL + 8 || strncmp(line, "{\"seq\":", 7) != 0)
+        return false;
+    snprintf(want, sizeof(want), ",\"sum\":\"%016" PRIx64 "\"}", srq_hash64(line, len - SUM_TAIL));
+    if (memcmp(line + len - SUM_TAIL, want, SUM_TAIL) != 0)
+        return false;
+    *seq = strtoll(line + 7, &end, 10);
+    return *end == ',';
+}
+
+int srq_journal_parse(const char *line, size_t len, struct srq_journal_line *out, struct srq_error *err)
+{
+    const cJSON *time;
+
+    memset(out, 0, sizeof(*out));
+    if (!line_holds(line, len, &out->seq))
+        return srq_fail(err, -SRQ_EFORMAT, "a journal line's checksum is wrong");
+    out->json = cJSON_ParseWithLength(line, len);
+    time = cJSON_GetObjectItemCaseSensitive(out->json, "time");
+    out->event = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(out->json, "event"));
+    out->data = cJSON_GetObjectItemCaseSensitive(out->json, "data");
+    if (out->event == NULL || !cJSON_IsNumber(time) || !cJSON_IsObject(out->data)) {
+        srq_journal_line_fini(out);
+        return srq_fail(err, -SRQ_EFORMAT, "a journal line lacks its time, event or data");
+    }
+    out->time = time->valuedouble;
+    return 0;
+}
+
+void srq_journal_line_fini(struct srq_journal_line *l)
+{
+    cJSON_Delete(l->json);
+    memset(l, 0, sizeof(*l));
+}
+
+/* ---- opening --------------------------------------------------------------------------------------------------- */
+
+/* Walks the lines of `text`. Gives the bytes of the good lines at its start and the last sequence number; `good_after`:
+ * whether a line behind the first bad one has a right sum. */
+static void scan(const char *text, size_t len, uint64_t *good, int64_t *seq, bool *good_after)
+{
+    size_t at = 0;
+    bool bad = false;
+
+    *good = 0;
+    *seq = 0;
+    *good_after = false;
+    while (at < len) {
+        const char *end = memchr(text + at, '\n', len - at);
+        int64_t number;
+
+        if (end == NULL)
+            break;
+        if (!line_holds(text + at, (size_t)(end - text) - at, &number))
+            bad = true;
+        else if (bad || number != *seq + 1) /* a line before this one is gone */
+            bad = *good_after = true;
+        at = (size_t)(end - text) + 1;
+        if (!bad) {
+            *seq = number;
+            *good = at;
+        }
+    }
+}
+
+static int open_and_check(struct srq_journal *j, uint64_t *cut, struct srq_error *err)
+{
+    struct stat st;
+    char *text;
+    size_t len;
+    bool good_after;
+    int rc;
+
+    j->fd = open(j->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (j->fd < 0 || fstat(j->fd, &st) != 0)
+        return srq_fail_field(err, -SRQ_EIO, j->path, "cannot open %s: %s", j->path, strerror(errno));
+    rc = srq_read_file(j->path, JOURNAL_MAX, &text, &len, err);
+    if (rc != 0)
+        return rc;
+    scan(text, len, &j->bytes, &j->seq, &good_after);
+    srq_free(text);
+    if (good_after)
+        return srq_fail_field(err, -SRQ_EFORMAT, j->path,
+                              "%s is damaged behind line %" PRId64 ": a bad line is followed by good ones", j->path,
+                              j->seq);
+    *cut = len - j->bytes;
+    if (*cut > 0 && (ftruncate(j->fd, (off_t)j->bytes) != 0 || fsync(j->fd) != 0))
+        return srq_fail_field(err, -SRQ_EIO, j->path, "cannot cut the torn tail of %s: %s", j->path, strerror(errno));
+    return 0;
+}
+
+int srq_journal_open(const char *path, struct srq_journal **out, uint64_t *cut, struct srq_error *err)
+{
+    struct srq_journal *j = srq_calloc(1, sizeof(*j));
+    int rc;
+
+    *cut = 0;
+    if (j == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory opening %s", path);
+    j->fd = -1;
+    pthread_mutex_init(&j->lock, NULL);
+    j->path = srq_strdup(path);
+    rc = j->path != NULL ? open_and_check(j, cut, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory opening %s", path);
+    if (rc == 0)
+        *out = j;
+    else
+        srq_journal_close(j);
+    return rc;
+}
+
+void srq_journal_close(struct srq_journal *j)
+{
+    if (j == NULL)
+        return;
+    if (j->fd >= 0)
+        close(j->fd);
+    pthread_mutex_destroy(&j->lock);
+    srq_free(j->path);
+    srq_free(j);
+}
+
+/* ---- appending ------------------------------------------------------------------------------------------------- */
+
+static char *format_line(int64_t seq, double now, const char *event, const char *data, size_t *len)
+{
+    char *body = srq_asprintf("{\"seq\":%" PRId64 ",\"time\":%.6f,\"event\":\"%s\",\"data\":%s", seq, now, event, data);
+    char *line = NULL;
+
+    if (body != NULL)
+        line = srq_asprintf("%s,\"sum\":\"%016" PRIx64 "\"}\n", body, srq_hash64(body, strlen(body)));
+    srq_free(body);
+    if (line != NULL)
+        *len = strlen(line);
+    return line;
+}
+
+static int write_line(struct srq_journal *j, const char *line, size_t len, bool sync, struct srq_error *err)
+{
+    int e = srq_write_all(j->fd, line, len);
+
+    if (e == 0 && sync && fsync(j->fd) != 0)
+        e = -errno;
+    if (e == 0)
+        return 0;
+    if (ftruncate(j->fd, (off_t)j->bytes) != 0) /* else the next open cuts it */
+        return srq_fail_field(err, -SRQ_EIO, j->path, "cannot write %s: %s", j->path, strerror(-e));
+    return srq_fail_field(err, e == -ENOSPC || e == -EDQUOT ? -SRQ_ENOSPC : -SRQ_EIO, j->path, "cannot write %s: %s",
+                          j->path, strerror(-e));
+}
+
+int srq_journal_append(struct srq_journal *j, const char *event, cJSON *data, bool sync, struct srq_error *err)
+{
+    double now = srq_wall_s();
+    char *text = data != NULL ? cJSON_PrintUnformatted(data) : NULL, *line = NULL;
+    size_t len = 0;
+    int rc = 0;
+
+    pthread_mutex_lock(&j->lock);
+    if (data == NULL || text != NULL)
+        line = format_line(j->seq + 1, now, event, text != NULL ? text : "{}", &len);
+    if (line == NULL)
+        rc = srq_fail_field(err, -SRQ_ENOMEM, j->path, "out of memory writing to the journal");
+    else if (len > LINE_MAX_BYTES)
+        rc = srq_fail_field(err, -SRQ_ELIMIT, j->path, "a journal line of %zu bytes is too long (%s)", len, event);
+    else
+        rc = write_line(j, line, len, sync, err);
+    if (rc == 0) {
+        j->seq++;
+        j->bytes += len;
+        if (j->watch != NULL)
+            j->watch(j->watch_ctx, j->seq, now, event, data);
+    }
+    pthread_mutex_unlock(&j->lock);
+    srq_free(line);
+    cJSON_free(text);
+    cJSON_Delete(data);
+    return rc;
+}
+
+int64_t srq_journal_seq(struct srq_journal *j)
+{
+    int64_t seq;
+
+    pthread_mutex_lock(&j->lock);
+    seq = j->seq;
+    pthread_mutex_unlock(&j->lock);
+    return seq;
+}
+
+uint64_t srq_journal_bytes(struct srq_journal *j)
+{
+    uint64_t bytes;
+
+    pthread_mutex_lock(&j->lock);
+    bytes = j->bytes;
+    pthread_mutex_unlock(&j->lock);
+    return bytes;
+}
+
+void srq_journal_watch_set(struct srq_journal *j, srq_journal_watch watch, void *ctx)
+{
+    pthread_mutex_lock(&j->lock);
+    j->watch = watch;
+    j->watch_ctx = ctx;
+    pthread_mutex_unlock(&j->lock);
+}
+
+/* ---- reading --------------------------------------------------------------------------------------------------- */
+
+static int give_lines(const char *text, size_t len, uint64_t *offset,
+                      int (*fn)(void *ctx, const struct srq_journal_line *line), void *ctx, struct srq_error *err)
+{
+    size_t at = 0;
+
+    while (at < len) {
+        const char *end = memchr(text + at, '\n', len - at);
+        struct srq_journal_line line;
+        int rc;
+
+        if (end == NULL)
+            break;
+        rc = srq_journal_parse(text + at, (size_t)(end - text) - at, &line, err);
+        if (rc == 0)
+            rc = fn(ctx, &line);
+        srq_journal_line_fini(&line);
+        if (rc != 0)
+            return rc;
+        *offset += (size_t)(end - text) - at + 1;
+        at = (size_t)(end - text) + 1;
+    }
+    return 0;
+}
+
+int srq_journal_read(struct srq_journal *j, uint64_t *offset,
+                     int (*fn)(void *ctx, const struct srq_journal_line *line), void *ctx, struct srq_error *err)
+{
+    const size_t chunk = 2 * LINE_MAX_BYTES;
+    uint64_t end = srq_journal_bytes(j);
+    int rc = 0;
+
+    while (rc == 0 && *offset < end) {
+        size_t want = end - *offset < chunk ? (size_t)(end - *offset) : chunk;
+        uint64_t before = *offset;
+        char *text = srq_malloc(want);
+        ssize_t n = text != NULL ? pread(j->fd, text, want, (off_t)*offset) : -1;
+
+        if (n <= 0)
+            rc = srq_fail_field(err, -SRQ_EIO, j->path, "cannot read %s: %s", j->path, strerror(errno));
+        else
+            rc = give_lines(text, (size_t)n, offset, fn, ctx, err);
+        srq_free(text);
+        if (rc == 0 && *offset == before)
+            rc = srq_fail_field(err, -SRQ_EFORMAT, j->path, "%s has a line that does not end", j->path);
+    }
+    return rc;
+}

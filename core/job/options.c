@@ -1,0 +1,317 @@
+/* Job options: the table, text to values, values to JSON. */
+#include "core/job/options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define AT(member) offsetof(struct srq_job_options, member)
+#define EXACT_MAX 9007199254740992.0 /* 2^53: the last integer that JSON numbers carry exactly */
+
+static const struct srq_job_option table[] = {
+    { "nsamples", SRQ_JOB_INT, "samples", 1, 1000000, NULL, "128", "calibration samples used at most", AT(nsamples) },
+    { "seqlen", SRQ_JOB_INT, "tokens", 2, 1048576, NULL, "2048",
+      "tokens in a calibration sample, at most what the model has positions for", AT(seqlen) },
+    { "batch", SRQ_JOB_INT, "samples", 1, 65536, NULL, "8", "samples in one step of tuning", AT(batch) },
+    { "seed", SRQ_JOB_INT, NULL, 0, EXACT_MAX, NULL, "42", "seed of every random choice", AT(seed) },
+    { "threads", SRQ_JOB_INT, "threads", 0, 4096, NULL, "0",
+      "threads of the job; 0: what the machine or its control group allows", AT(threads) },
+    { "max_memory", SRQ_JOB_SIZE, "bytes", 0, EXACT_MAX, NULL, "0",
+      "memory the job may plan for; 0: what the machine or its control group has", AT(max_memory) },
+    { "max_disk", SRQ_JOB_SIZE, "bytes", 0, EXACT_MAX, NULL, "0",
+      "disk space for checkpoints and stored inputs; 0: what is free", AT(max_disk) },
+    { "eval.windows", SRQ_JOB_INT, "windows", 0, 100000000, NULL, "64", "windows evaluated at most; 0: all",
+      AT(eval_windows) },
+    { "eval.seqlen", SRQ_JOB_INT, "tokens", 2, 1048576, NULL, NULL,
+      "tokens in an evaluation window; unset: the same as seqlen", AT(eval_seqlen) },
+    { "probe_every", SRQ_JOB_INT, "iterations", 1, 1000000, NULL, "10",
+      "iterations between measurements on the fixed probe set", AT(probe_every) },
+    { "probe_samples", SRQ_JOB_INT, "samples", 1, 1000000, NULL, "8", "samples in the fixed probe set",
+      AT(probe_samples) },
+    { "checkpoint_s", SRQ_JOB_FLOAT, "s", 0, 86400, NULL, "30",
+      "seconds between checkpoints inside a block; longer where one would cost more than 5 % of the time",
+      AT(checkpoint_s) },
+    { "sampling", SRQ_JOB_CHOICE, NULL, 0, 0, "windows,shuffled", "windows",
+      "how calibration text becomes samples: consecutive windows, or shuffled records", AT(sampling) },
+    { "gemm", SRQ_JOB_CHOICE, NULL, 0, 0, "auto,openblas,onednn,plain", "auto", "who computes matrix products",
+      AT(gemm) },
+    { "compute", SRQ_JOB_CHOICE, NULL, 0, 0, "auto,f32,bf16", "auto", "element type in which blocks are tuned",
+      AT(compute) },
+    { "cache", SRQ_JOB_CHOICE, NULL, 0, 0, "auto,f32,bf16", "auto",
+      "element type of stored activations; auto: the same as compute", AT(cache) },
+};
+#define ROWS ((int)(sizeof(table) / sizeof(table[0])))
+_Static_assert(sizeof(table) / sizeof(table[0]) <= 64, "one bit a row");
+
+const struct srq_job_option *srq_job_option_table(int *count)
+{
+    *count = ROWS;
+    return table;
+}
+
+static int64_t *int_at(struct srq_job_options *o, const struct srq_job_option *row)
+{
+    return (int64_t *)((char *)o + row->offset);
+}
+
+static double number_of(const struct srq_job_options *o, const struct srq_job_option *row)
+{
+    const char *p = (const char *)o + row->offset;
+
+    return row->kind == SRQ_JOB_FLOAT ? *(const double *)p : (double)*(const int64_t *)p;
+}
+
+/* Position of word in "a,b,c", or -1. */
+static int choice_index(const char *choices, const char *word)
+{
+    size_t len = strlen(word);
+    int i = 0;
+
+    for (const char *p = choices;; i++) {
+        const char *comma = strchr(p, ',');
+        size_t n = comma != NULL ? (size_t)(comma - p) : strlen(p);
+
+        if (n == len && memcmp(p, word, n) == 0)
+            return i;
+        if (comma == NULL)
+            return -1;
+        p = comma + 1;
+    }
+}
+
+const char *srq_job_option_choice(const char *name, int64_t value, char *out, size_t cap)
+{
+    out[0] = '\0';
+    for (int i = 0; i < ROWS; i++) {
+        const char *p = table[i].choices;
+
+        if (strcmp(table[i].name, name) != 0 || p == NULL)
+            continue;
+        for (int64_t k = 0; k < value && p != NULL; k++) {
+            p = strchr(p, ',');
+            p = p != NULL ? p + 1 : NULL;
+        }
+        if (p != NULL)
+            snprintf(out, cap, "%.*s", (int)strcspn(p, ","), p);
+    }
+    return out;
+}
+
+bool srq_size_parse(const char *text, int64_t *bytes)
+{
+    char *end;
+    double v, unit = 1;
+
+    if (!isdigit((unsigned char)text[0]))
+        return false;
+    errno = 0;
+    v = strtod(text, &end);
+    if (errno != 0 || end == text || text[1] == 'x' || text[1] == 'X')
+        return false;
+    switch (tolower((unsigned char)*end)) {
+    case 't':
+        unit *= 1024; /* fall through */
+    case 'g':
+        unit *= 1024; /* fall through */
+    case 'm':
+        unit *= 1024; /* fall through */
+    case 'k':
+        unit *= 1024;
+        end++;
+        break;
+    default:
+        break;
+    }
+    if (unit > 1 && tolower((unsigned char)*end) == 'i')
+        end++;
+    if (tolower((unsigned char)*end) == 'b')
+        end++;
+    if (*end != '\0' || !(v * unit <= EXACT_MAX))
+        return false;
+    *bytes = (int64_t)(v * unit);
+    return true;
+}
+
+/* Edit distance with a cap on length: words here are option names. */
+static int distance(const char *a, const char *b)
+{
+    int la = (int)strnlen(a, 63), lb = (int)strnlen(b, 63), row[64];
+
+    for (int j = 0; j <= lb; j++)
+        row[j] = j;
+    for (int i = 1; i <= la; i++) {
+        int diagonal = row[0];
+
+        row[0] = i;
+        for (int j = 1; j <= lb; j++) {
+            int up = row[j], best = diagonal + (a[i - 1] != b[j - 1]);
+
+            if (up + 1 < best)
+                best = up + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            diagonal = up;
+            row[j] = best;
+        }
+    }
+    return row[lb];
+}
+
+const char *srq_nearest_word(const char *word, const char *const *names, int count)
+{
+    const char *best = NULL;
+    int least = (int)(strnlen(word, 63) / 3) + 1;
+
+    for (int i = 0; i < count; i++) {
+        int d = distance(word, names[i]);
+
+        if (d <= least && (best == NULL || d < least)) {
+            best = names[i];
+            least = d;
+        }
+    }
+    return best;
+}
+
+void srq_job_options_init(struct srq_job_options *o)
+{
+    memset(o, 0, sizeof(*o));
+    for (int i = 0; i < ROWS; i++) {
+        if (table[i].value != NULL)
+            (void)srq_job_options_set(o, table[i].name, table[i].value, false, NULL);
+    }
+}
+
+static int bad_value(const struct srq_job_option *row, const char *field, const char *value, struct srq_error *err)
+{
+    const char *unit = row->unit != NULL ? row->unit : "";
+
+    if (row->kind == SRQ_JOB_CHOICE)
+        return srq_fail_field(err, -SRQ_EINVAL, field, "option %s is \"%.60s\"; it can be one of %s", row->name, value,
+                              row->choices);
+    if (row->kind == SRQ_JOB_SIZE)
+        return srq_fail_field(err, -SRQ_EINVAL, field,
+                              "option %s is \"%.60s\"; it is a size in bytes, such as 8G or 512M", row->name, value);
+    return srq_fail_field(err, -SRQ_EINVAL, field, "option %s is \"%.60s\"; it is %s from %.15g to %.15g%s%s",
+                          row->name, value, row->kind == SRQ_JOB_INT ? "a whole number" : "a number", row->min,
+                          row->max, unit[0] != '\0' ? " " : "", unit);
+}
+
+static int unknown_option(const char *name, const char *field, struct srq_error *err)
+{
+    const char *names[ROWS], *near;
+
+    for (int i = 0; i < ROWS; i++)
+        names[i] = table[i].name;
+    near = srq_nearest_word(name, names, ROWS);
+    if (near != NULL)
+        return srq_fail_field(err, -SRQ_EINVAL, field, "there is no option \"%.100s\"; did you mean \"%s\"?", name, near);
+    return srq_fail_field(err, -SRQ_EINVAL, field,
+                          "there is no option \"%.100s\"; job options are listed in srq-job(5), a plugin's are written "
+                          "PLUGIN.OPTION", name);
+}
+
+static bool parse_value(struct srq_job_options *o, const struct srq_job_option *row, const char *value)
+{
+    char *end;
+    double d;
+
+    if (row->kind == SRQ_JOB_CHOICE) {
+        int at = choice_index(row->choices, value);
+
+        if (at >= 0)
+            *int_at(o, row) = at;
+        return at >= 0;
+    }
+    if (row->kind == SRQ_JOB_SIZE)
+        return srq_size_parse(value, int_at(o, row));
+    errno = 0;
+    d = strtod(value, &end);
+    if (errno != 0 || end == value || *end != '\0' || !isfinite(d) || d < row->min || d > row->max ||
+        strpbrk(value, "xX") != NULL)
+        return false;
+    if (row->kind == SRQ_JOB_FLOAT) {
+        *(double *)((char *)o + row->offset) = d;
+        return true;
+    }
+    if (d != floor(d))
+        return false;
+    *int_at(o, row) = (int64_t)d;
+    return true;
+}
+
+int srq_job_options_set(struct srq_job_options *o, const char *name, const char *value, bool user,
+                        struct srq_error *err)
+{
+    char field[160];
+
+    snprintf(field, sizeof(field), "options.%.140s", name);
+    for (int i = 0; i < ROWS; i++) {
+        if (strcmp(table[i].name, name) != 0)
+            continue;
+        if (!user && (o->set >> i & 1) != 0)
+            return 0;
+        if (!parse_value(o, &table[i], value))
+            return bad_value(&table[i], field, value, err);
+        if (user)
+            o->set |= UINT64_C(1) << i;
+        return 0;
+    }
+    return unknown_option(name, field, err);
+}
+
+void srq_job_options_finish(struct srq_job_options *o)
+{
+    if (o->eval_seqlen == 0)
+        o->eval_seqlen = o->seqlen;
+}
+
+bool srq_job_options_json(const struct srq_job_options *o, cJSON *object)
+{
+    for (int i = 0; i < ROWS; i++) {
+        char word[32];
+        cJSON *item;
+
+        if (table[i].kind == SRQ_JOB_CHOICE)
+            item = cJSON_AddStringToObject(
+                object, table[i].name,
+                srq_job_option_choice(table[i].name, (int64_t)number_of(o, &table[i]), word, sizeof(word)));
+        else
+            item = cJSON_AddNumberToObject(object, table[i].name, number_of(o, &table[i]));
+        if (item == NULL)
+            return false;
+    }
+    return true;
+}
+
+cJSON *srq_job_options_describe(void)
+{
+    static const char *const types[] = { "int", "float", "size", "choice" };
+    cJSON *rows = cJSON_CreateArray();
+
+    for (int i = 0; rows != NULL && i < ROWS; i++) {
+        const struct srq_job_option *r = &table[i];
+        bool bounded = r->min != 0 || r->max != 0;
+        cJSON *o = cJSON_CreateObject();
+        bool ok = o != NULL && cJSON_AddStringToObject(o, "name", r->name) != NULL &&
+                  cJSON_AddStringToObject(o, "type", types[r->kind]) != NULL &&
+                  cJSON_AddItemToObject(o, "unit", r->unit != NULL ? cJSON_CreateString(r->unit) : cJSON_CreateNull()) &&
+                  cJSON_AddItemToObject(o, "min", bounded ? cJSON_CreateNumber(r->min) : cJSON_CreateNull()) &&
+                  cJSON_AddItemToObject(o, "max", bounded ? cJSON_CreateNumber(r->max) : cJSON_CreateNull()) &&
+                  cJSON_AddItemToObject(o, "choices",
+                                        r->choices != NULL ? cJSON_CreateString(r->choices) : cJSON_CreateNull()) &&
+                  cJSON_AddItemToObject(o, "default",
+                                        r->value != NULL ? cJSON_CreateString(r->value) : cJSON_CreateNull()) &&
+                  cJSON_AddStringToObject(o, "help", r->help) != NULL;
+
+        if (!ok || !cJSON_AddItemToArray(rows, o)) {
+            cJSON_Delete(o);
+            cJSON_Delete(rows);
+            return NULL;
+        }
+    }
+    return rows;
+}

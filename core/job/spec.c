@@ -1,0 +1,521 @@
+/* Job specification: strict parsing key by key. */
+#include "core/job/spec.h"
+
+#include "core/base/alloc.h"
+#include "core/base/fs.h"
+#include "core/proto/proto.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define SPEC_MAX_LIST 4096
+
+struct parse {
+    struct srq_spec *spec;
+    unsigned flags;
+    struct srq_error *err;
+};
+
+typedef int (*key_parser)(struct parse *p, const char *key, const cJSON *value);
+
+static int wrong_type(struct parse *p, const char *key, const char *wanted)
+{
+    return srq_fail_field(p->err, -SRQ_EINVAL, key, "\"%s\" is not %s", key, wanted);
+}
+
+static int out_of_memory(struct parse *p)
+{
+    return srq_fail(p->err, -SRQ_ENOMEM, "out of memory reading the job");
+}
+
+static int take_string(struct parse *p, const char *key, const cJSON *value, char **out)
+{
+    if (!cJSON_IsString(value) || value->valuestring[0] == '\0')
+        return wrong_type(p, key, "a non-empty string");
+    srq_free(*out);
+    *out = srq_strdup(value->valuestring);
+    return *out != NULL ? 0 : out_of_memory(p);
+}
+
+static int take_bool(struct parse *p, const char *key, const cJSON *value, bool *out)
+{
+    if (!cJSON_IsBool(value))
+        return wrong_type(p, key, "true or false");
+    *out = cJSON_IsTrue(value);
+    return 0;
+}
+
+static int take_path(struct parse *p, const char *key, const char *text, char **out)
+{
+    if (text[0] != '/' && (p->flags & SRQ_SPEC_RELATIVE) == 0)
+        return srq_fail_field(p->err, -SRQ_EINVAL, key, "\"%s\" is \"%.300s\"; give an absolute path", key, text);
+    srq_free(*out);
+    *out = srq_path_absolute(text);
+    if (*out == NULL)
+        return out_of_memory(p);
+    for (size_t n = strlen(*out); n > 1 && (*out)[n - 1] == '/'; n--)
+        (*out)[n - 1] = '\0';
+    return 0;
+}
+
+/* A list of strings, or one string; each given to `each`. */
+static int take_list(struct parse *p, const char *key, const cJSON *value, char ***list, int *count,
+                     int (*each)(struct parse *p, const char *key, const char *text, char **out))
+{
+    int n = cJSON_IsString(value) ? 1 : cJSON_GetArraySize(value), rc = 0;
+
+    if (!cJSON_IsString(value) && !cJSON_IsArray(value))
+        return wrong_type(p, key, "a list of strings");
+    if (n > SPEC_MAX_LIST)
+        return srq_fail_field(p->err, -SRQ_ELIMIT, key, "\"%s\" has %d entries, more than %d", key, n, SPEC_MAX_LIST);
+    *list = srq_calloc((size_t)n + 1, sizeof(**list));
+    if (*list == NULL)
+        return out_of_memory(p);
+    for (int i = 0; rc == 0 && i < n; i++) {
+        const cJSON *item = cJSON_IsString(value) ? value : cJSON_GetArrayItem(value, i);
+
+        if (!cJSON_IsString(item) || item->valuestring[0] == '\0')
+            return wrong_type(p, key, "a list of non-empty strings");
+        *count = i + 1;
+        rc = each(p, key, item->valuestring, &(*list)[i]);
+    }
+    return rc;
+}
+
+static int take_file(struct parse *p, const char *key, const char *text, char **out)
+{
+    int rc = take_path(p, key, text, out);
+
+    if (rc != 0 || (p->flags & SRQ_SPEC_STORED) != 0)
+        return rc;
+    if (access(*out, R_OK) != 0)
+        return srq_fail_field(p->err, errno == EACCES ? -SRQ_EPERM : -SRQ_ENOENT, key, "%s file %.500s: %s",
+                              strcmp(key, "eval") == 0 ? "evaluation" : "calibration", *out, strerror(errno));
+    return 0;
+}
+
+/* Which formats there are is known to those who write them; the plan asks them. */
+static int take_format(struct parse *p, const char *key, const char *text, char **out)
+{
+    for (char **f = p->spec->formats; f != out; f++) {
+        if (strcmp(*f, text) == 0)
+            return srq_fail_field(p->err, -SRQ_EINVAL, key, "format %s is given twice", text);
+    }
+    *out = srq_strdup(text);
+    return *out != NULL ? 0 : out_of_memory(p);
+}
+
+/* ---- keys ---------------------------------------------------------------------------------------------------- */
+
+static int key_model(struct parse *p, const char *key, const cJSON *value)
+{
+    if (!cJSON_IsString(value) || value->valuestring[0] == '\0')
+        return wrong_type(p, key, "the path of a model folder");
+    return take_path(p, key, value->valuestring, &p->spec->model);
+}
+
+static int key_output(struct parse *p, const char *key, const cJSON *value)
+{
+    if (!cJSON_IsString(value) || value->valuestring[0] == '\0')
+        return wrong_type(p, key, "a path");
+    return take_path(p, key, value->valuestring, &p->spec->output);
+}
+
+static int add_plugin(struct parse *p, const char *key, const char *name, size_t len)
+{
+    struct srq_spec *s = p->spec;
+    struct srq_spec_plugin *plugin = &s->plugins[s->plugin_count];
+    int rc;
+
+    if (len == 0)
+        return srq_fail_field(p->err, -SRQ_EINVAL, key, "\"method\" has an empty name in it");
+    plugin->name = srq_strndup(name, len);
+    if (plugin->name == NULL)
+        return out_of_memory(p);
+    s->plugin_count++;
+    for (int i = 0; i < s->plugin_count - 1; i++) {
+        if (strcmp(s->plugins[i].name, plugin->name) == 0)
+            return srq_fail_field(p->err, -SRQ_EINVAL, key, "method names %s twice", plugin->name);
+    }
+    rc = srq_plugin_load(plugin->name, &plugin->handle, p->err);
+    if (rc == 0)
+        rc = srq_options_create(plugin->handle.plugin, &plugin->options, p->err);
+    if (rc != 0 && p->err != NULL)
+        snprintf(p->err->field, sizeof(p->err->field), "%s", key);
+    return rc;
+}
+
+static int key_method(struct parse *p, const char *key, const cJSON *value)
+{
+    const char *text = cJSON_GetStringValue(value);
+    int rc = 0, n = 1;
+
+    if (text == NULL || text[0] == '\0')
+        return wrong_type(p, key, "plugin names with commas between them");
+    for (const char *c = text; *c != '\0'; c++)
+        n += *c == ',';
+    if (n > 16)
+        return srq_fail_field(p->err, -SRQ_ELIMIT, key, "\"method\" names %d plugins, more than 16", n);
+    p->spec->plugins = srq_calloc((size_t)n, sizeof(p->spec->plugins[0]));
+    if (p->spec->plugins == NULL)
+        return out_of_memory(p);
+    while (rc == 0) {
+        size_t len = strcspn(text, ",");
+
+        rc = add_plugin(p, key, text, len);
+        if (text[len] == '\0')
+            break;
+        text += len + 1;
+    }
+    return rc;
+}
+
+static int key_scheme(struct parse *p, const char *key, const cJSON *value)
+{
+    return srq_scheme_from_json(value, key, &p->spec->scheme, p->err);
+}
+
+static int take_pin(struct parse *p, const char *key, const cJSON *row, struct srq_pin *pin)
+{
+    const cJSON *item;
+    bool scheme = false;
+    int rc = 0;
+
+    if (!cJSON_IsObject(row))
+        return wrong_type(p, key, "a list of {\"pattern\", \"scheme\"} objects");
+    cJSON_ArrayForEach(item, row)
+    {
+        if (strcmp(item->string, "pattern") == 0) {
+            rc = take_string(p, "layers.pattern", item, &pin->pattern);
+        } else if (strcmp(item->string, "scheme") == 0) {
+            rc = srq_scheme_from_json(item, "layers.scheme", &pin->scheme, p->err);
+            scheme = true;
+        } else if (strcmp(item->string, "untied") == 0) {
+            rc = take_bool(p, "layers.untied", item, &pin->untied);
+        } else {
+            rc = srq_fail_field(p->err, -SRQ_EINVAL, key,
+                                "a layer entry has no key \"%.60s\"; it has pattern, scheme, untied", item->string);
+        }
+        if (rc != 0)
+            return rc;
+    }
+    if (pin->pattern == NULL || !scheme)
+        return srq_fail_field(p->err, -SRQ_EINVAL, key, "an entry of \"layers\" lacks its %s",
+                              pin->pattern == NULL ? "pattern" : "scheme");
+    return 0;
+}
+
+static int key_layers(struct parse *p, const char *key, const cJSON *value)
+{
+    struct srq_spec *s = p->spec;
+    const cJSON *row;
+    int n = cJSON_GetArraySize(value), rc;
+
+    if (!cJSON_IsArray(value))
+        return wrong_type(p, key, "a list of {\"pattern\", \"scheme\"} objects");
+    if (n > SPEC_MAX_LIST)
+        return srq_fail_field(p->err, -SRQ_ELIMIT, key, "\"layers\" has %d entries, more than %d", n, SPEC_MAX_LIST);
+    s->pins = srq_calloc((size_t)n + 1, sizeof(s->pins[0]));
+    if (s->pins == NULL)
+        return out_of_memory(p);
+    cJSON_ArrayForEach(row, value)
+    {
+        rc = take_pin(p, key, row, &s->pins[s->pin_count++]);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int key_calib(struct parse *p, const char *key, const cJSON *value)
+{
+    return take_list(p, key, value, &p->spec->calib, &p->spec->calib_count, take_file);
+}
+
+static int key_eval(struct parse *p, const char *key, const cJSON *value)
+{
+    return take_list(p, key, value, &p->spec->eval, &p->spec->eval_count, take_file);
+}
+
+static int key_formats(struct parse *p, const char *key, const cJSON *value)
+{
+    return take_list(p, key, value, &p->spec->formats, &p->spec->format_count, take_format);
+}
+
+static int key_flag(struct parse *p, const char *key, const cJSON *value)
+{
+    struct srq_spec *s = p->spec;
+
+    if (strcmp(key, "force") == 0)
+        return take_bool(p, key, value, &s->force);
+    if (strcmp(key, "quant_lm_head") == 0)
+        return take_bool(p, key, value, &s->quant_lm_head);
+    return take_bool(p, key, value, &s->accept_drift);
+}
+
+static int key_text(struct parse *p, const char *key, const cJSON *value)
+{
+    if (cJSON_IsNull(value))
+        return 0;
+    return take_string(p, key, value, strcmp(key, "name") == 0 ? &p->spec->name : &p->spec->on_end);
+}
+
+static int key_priority(struct parse *p, const char *key, const cJSON *value)
+{
+    if (!cJSON_IsNumber(value) || value->valuedouble != floor(value->valuedouble) || fabs(value->valuedouble) > 1e6)
+        return wrong_type(p, key, "a whole number from -1000000 to 1000000");
+    p->spec->priority = (int64_t)value->valuedouble;
+    return 0;
+}
+
+static int key_incompatible(struct parse *p, const char *key, const cJSON *value)
+{
+    const char *text = cJSON_GetStringValue(value);
+
+    if (text == NULL || (strcmp(text, "keep") != 0 && strcmp(text, "refuse") != 0))
+        return wrong_type(p, key, "\"keep\" or \"refuse\"");
+    p->spec->refuse_incompatible = text[0] == 'r';
+    return 0;
+}
+
+static const char *option_text(const cJSON *value, char *buf, size_t cap)
+{
+    if (cJSON_IsString(value))
+        return value->valuestring;
+    if (cJSON_IsBool(value))
+        return cJSON_IsTrue(value) ? "true" : "false";
+    if (!cJSON_IsNumber(value))
+        return NULL;
+    snprintf(buf, cap, "%.17g", value->valuedouble);
+    for (int digits = 15; digits < 17; digits++) { /* the shortest text that means the same number */
+        char shorter[40];
+
+        snprintf(shorter, sizeof(shorter), "%.*g", digits, value->valuedouble);
+        if (strtod(shorter, NULL) == value->valuedouble) {
+            snprintf(buf, cap, "%s", shorter);
+            break;
+        }
+    }
+    return buf;
+}
+
+static int set_plugin_option(struct parse *p, const char *key, const char *dot, const char *text)
+{
+    struct srq_spec *s = p->spec;
+    int rc;
+
+    for (int i = 0; i < s->plugin_count; i++) {
+        size_t len = strlen(s->plugins[i].name);
+
+        if (len != (size_t)(dot - key) || memcmp(s->plugins[i].name, key, len) != 0)
+            continue;
+        rc = srq_options_set(s->plugins[i].options, dot + 1, text, p->err);
+        if (rc != 0 && p->err != NULL)
+            snprintf(p->err->field, sizeof(p->err->field), "options.%.140s", key);
+        return rc;
+    }
+    return 1;
+}
+
+static int key_options(struct parse *p, const char *key, const cJSON *value)
+{
+    const cJSON *item;
+
+    if (!cJSON_IsObject(value))
+        return wrong_type(p, key, "an object");
+    cJSON_ArrayForEach(item, value)
+    {
+        char buf[40];
+        const char *text = option_text(item, buf, sizeof(buf)), *dot = strchr(item->string, '.');
+        int rc = 1;
+
+        if (cJSON_IsNull(item)) /* null: the default */
+            continue;
+        if (text == NULL)
+            return srq_fail_field(p->err, -SRQ_EINVAL, "options", "option %.100s is not a number, a string or a bool",
+                                  item->string);
+        if (dot != NULL)
+            rc = set_plugin_option(p, item->string, dot, text);
+        if (rc == 1)
+            rc = srq_job_options_set(&p->spec->opt, item->string, text, true, p->err);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* In the order in which keys are read: options need the plugins of the method. */
+static const struct {
+    const char *key;
+    key_parser parse;
+    bool required;
+} keys[] = {
+    { "model", key_model, true },
+    { "method", key_method, true },
+    { "scheme", key_scheme, true },
+    { "output", key_output, true },
+    { "layers", key_layers, false },
+    { "calib", key_calib, false },
+    { "eval", key_eval, false },
+    { "formats", key_formats, false },
+    { "force", key_flag, false },
+    { "quant_lm_head", key_flag, false },
+    { "accept_drift", key_flag, false },
+    { "name", key_text, false },
+    { "on_end", key_text, false },
+    { "priority", key_priority, false },
+    { "incompatible", key_incompatible, false },
+    { "options", key_options, false },
+};
+#define KEYS ((int)(sizeof(keys) / sizeof(keys[0])))
+
+static int check_keys(const cJSON *json, struct srq_error *err)
+{
+    const char *names[KEYS];
+    const cJSON *item;
+
+    for (int i = 0; i < KEYS; i++)
+        names[i] = keys[i].key;
+    cJSON_ArrayForEach(item, json)
+    {
+        const char *near;
+        int i = 0;
+
+        while (i < KEYS && strcmp(item->string, names[i]) != 0)
+            i++;
+        if (i < KEYS)
+            continue;
+        near = srq_nearest_word(item->string, names, KEYS);
+        return srq_fail_field(err, -SRQ_EINVAL, item->string, "a job has no key \"%.100s\"%s%s%s", item->string,
+                              near != NULL ? "; did you mean \"" : "", near != NULL ? near : "",
+                              near != NULL ? "\"?" : "");
+    }
+    return 0;
+}
+
+static int recipe_row(void *ctx, const char *key, const char *value)
+{
+    struct parse *p = ctx;
+
+    if (strncmp(key, "job.", 4) == 0)
+        key += 4;
+    return srq_job_options_set(&p->spec->opt, key, value, false, p->err);
+}
+
+/* What only makes sense once all keys are known. */
+static int finish(struct parse *p)
+{
+    struct srq_spec *s = p->spec;
+    const struct srq_plugin *q = srq_spec_quantizer(s);
+    int rc;
+
+    for (int i = 0; i < s->plugin_count; i++) {
+        rc = srq_options_finish(s->plugins[i].options, recipe_row, p, p->err);
+        if (rc != 0)
+            return rc;
+    }
+    srq_job_options_finish(&s->opt);
+    if (q->oneshot == NULL && q->tunable == NULL)
+        return srq_fail_field(p->err, -SRQ_EUNSUPPORTED, "method", "%s is not a quantizer, and a method ends with one",
+                              q->name);
+    if (s->plugin_count > 1)
+        return srq_fail_field(p->err, -SRQ_EUNSUPPORTED, "method",
+                              "%s is not a transform, scorer or allocator, and only these may come before the quantizer",
+                              s->plugins[0].name);
+    if (srq_scheme_has_act(&s->scheme))
+        return srq_fail_field(p->err, -SRQ_EUNSUPPORTED, "scheme", "activations cannot be quantized by this build");
+    for (int i = 0; i < s->pin_count; i++) {
+        if (srq_scheme_has_act(&s->pins[i].scheme))
+            return srq_fail_field(p->err, -SRQ_EUNSUPPORTED, "layers",
+                                  "activations cannot be quantized by this build (pattern \"%.200s\")",
+                                  s->pins[i].pattern);
+    }
+    if (q->tunable != NULL && s->calib_count == 0)
+        return srq_fail_field(p->err, -SRQ_EINVAL, "calib", "method %s needs calibration text: give \"calib\" a file",
+                              q->name);
+    if (s->format_count == 0) {
+        s->formats = s->formats != NULL ? s->formats : srq_calloc(2, sizeof(s->formats[0]));
+        if (s->formats == NULL)
+            return out_of_memory(p);
+        rc = take_format(p, "formats", "auto_round", &s->formats[0]);
+        if (rc != 0)
+            return rc;
+        s->format_count = 1;
+    }
+    return 0;
+}
+
+int srq_spec_parse(const cJSON *json, unsigned flags, struct srq_spec *out, struct srq_error *err)
+{
+    struct parse p = { .spec = out, .flags = flags, .err = err };
+    int rc;
+
+    memset(out, 0, sizeof(*out));
+    srq_job_options_init(&out->opt);
+    if (!cJSON_IsObject(json))
+        return srq_fail(err, -SRQ_EINVAL, "a job is a JSON object");
+    rc = check_keys(json, err);
+    for (int i = 0; rc == 0 && i < KEYS; i++) {
+        const cJSON *value = cJSON_GetObjectItemCaseSensitive(json, keys[i].key);
+
+        if (value != NULL)
+            rc = keys[i].parse(&p, keys[i].key, value);
+        else if (keys[i].required)
+            rc = srq_fail_field(err, -SRQ_EINVAL, keys[i].key, "the job lacks \"%s\"", keys[i].key);
+    }
+    if (rc == 0)
+        rc = finish(&p);
+    if (rc != 0)
+        srq_spec_fini(out);
+    return rc;
+}
+
+int srq_spec_parse_text(const char *text, size_t len, unsigned flags, struct srq_spec *out, struct srq_error *err)
+{
+    cJSON *json = NULL;
+    int rc;
+
+    memset(out, 0, sizeof(*out));
+    rc = srq_json_parse(text, len, SRQ_DEPTH_MAX, &json, err);
+    if (rc == 0)
+        rc = srq_spec_parse(json, flags, out, err);
+    cJSON_Delete(json);
+    return rc;
+}
+
+static void free_list(char **list, int count)
+{
+    for (int i = 0; i < count; i++)
+        srq_free(list[i]);
+    srq_free(list);
+}
+
+void srq_spec_fini(struct srq_spec *s)
+{
+    for (int i = 0; i < s->plugin_count; i++) {
+        srq_options_free(s->plugins[i].options);
+        if (s->plugins[i].handle.plugin != NULL)
+            srq_plugin_unload(&s->plugins[i].handle);
+        srq_free(s->plugins[i].name);
+    }
+    for (int i = 0; i < s->pin_count; i++)
+        srq_free(s->pins[i].pattern);
+    free_list(s->calib, s->calib_count);
+    free_list(s->eval, s->eval_count);
+    free_list(s->formats, s->format_count);
+    srq_free(s->plugins);
+    srq_free(s->pins);
+    srq_free(s->model);
+    srq_free(s->output);
+    srq_free(s->name);
+    srq_free(s->on_end);
+    memset(s, 0, sizeof(*s));
+}
+
+const struct srq_plugin *srq_spec_quantizer(const struct srq_spec *s)
+{
+    return s->plugins[s->plugin_count - 1].handle.plugin;
+}

@@ -1,0 +1,55 @@
+/* The job specification: what srq-job(5) describes, parsed strictly and normalised.
+ *
+ * A normalised specification has every default filled in and parses to itself. */
+#ifndef SRQ_JOB_SPEC_H
+#define SRQ_JOB_SPEC_H
+
+#include "core/budget/plan.h"
+#include "core/job/options.h"
+#include "core/tune/plugin_host.h"
+
+#include <cjson/cJSON.h>
+
+/* One plugin of the method, with its options for this job. */
+struct srq_spec_plugin {
+    char *name;
+    struct srq_plugin_handle handle;
+    struct srq_options *options;
+};
+
+struct srq_spec {
+    char *model; /* absolute */
+    struct srq_spec_plugin *plugins; /* in the method's order; the last is the quantizer */
+    int plugin_count;
+    struct srq_scheme scheme;
+    struct srq_pin *pins;
+    int pin_count;
+    char **calib, **eval, **formats; /* absolute names; export formats */
+    int calib_count, eval_count, format_count;
+    char *output, *name, *on_end; /* name and on_end may be NULL */
+    bool force, refuse_incompatible, quant_lm_head, accept_drift;
+    int64_t priority;
+    struct srq_job_options opt;
+};
+
+enum {
+    SRQ_SPEC_RELATIVE = 1, /* relative names are taken from the working directory, else they are refused */
+    SRQ_SPEC_STORED = 2,   /* a spec.json accepted earlier: files are not looked for again */
+};
+
+/* Unknown keys, wrong types, values out of range, missing files: -SRQ_EINVAL (or what the file gave) with err->field
+ * naming the key. Loads the plugins of the method. */
+int srq_spec_parse(const cJSON *json, unsigned flags, struct srq_spec *out, struct srq_error *err);
+int srq_spec_parse_text(const char *text, size_t len, unsigned flags, struct srq_spec *out, struct srq_error *err);
+void srq_spec_fini(struct srq_spec *s);
+cJSON *srq_spec_json(const struct srq_spec *s); /* normalised; NULL when out of memory */
+const struct srq_plugin *srq_spec_quantizer(const struct srq_spec *s);
+char *srq_spec_method(const struct srq_spec *s); /* "a,b"; srq_free */
+
+/* A scheme in JSON: its spelling, or {"bits":4,"group_size":128,"sym":true}. */
+int srq_scheme_from_json(const cJSON *item, const char *field, struct srq_scheme *out, struct srq_error *err);
+
+/* {"plugins":[…], "job_options":[…]}: plugins found (all, or the one named). */
+int srq_describe(const char *name, cJSON **out, struct srq_error *err);
+
+#endif

@@ -1,0 +1,162 @@
+/* The normalised job as JSON, and schemes in JSON. */
+#include "core/job/spec.h"
+
+#include "core/base/alloc.h"
+#include "core/base/buf.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* ---- schemes --------------------------------------------------------------------------------------------------- */
+
+static int scheme_object(const cJSON *item, const char *field, struct srq_scheme *out, struct srq_error *err)
+{
+    const cJSON *member;
+    double bits = 0, group = -1;
+    bool sym = true, have_bits = false;
+    char text[48];
+
+    cJSON_ArrayForEach(member, item)
+    {
+        if (strcmp(member->string, "bits") == 0 && cJSON_IsNumber(member)) {
+            bits = member->valuedouble;
+            have_bits = true;
+        } else if (strcmp(member->string, "group_size") == 0 && cJSON_IsNumber(member)) {
+            group = member->valuedouble;
+        } else if (strcmp(member->string, "sym") == 0 && cJSON_IsBool(member)) {
+            sym = cJSON_IsTrue(member);
+        } else {
+            return srq_fail_field(err, -SRQ_EINVAL, field,
+                                  "a scheme object has bits, group_size (numbers) and sym (true or false), not \"%.60s\"",
+                                  member->string);
+        }
+    }
+    if (!have_bits || bits != floor(bits) || group != floor(group) || bits < 1 || bits > 16 || group < -1 ||
+        group > 1 << 30)
+        return srq_fail_field(err, -SRQ_EINVAL, field, "a scheme object needs whole numbers: \"bits\" and \"group_size\"");
+    if (bits == 16)
+        return srq_scheme_parse("bf16", out, err);
+    if (group == 0)
+        snprintf(text, sizeof(text), "w%dgt%s", (int)bits, sym ? "" : "z");
+    else if (group < 0)
+        snprintf(text, sizeof(text), "w%d%s", (int)bits, sym ? "" : "z");
+    else
+        snprintf(text, sizeof(text), "w%dg%d%s", (int)bits, (int)group, sym ? "" : "z");
+    return srq_scheme_parse(text, out, err);
+}
+
+int srq_scheme_from_json(const cJSON *item, const char *field, struct srq_scheme *out, struct srq_error *err)
+{
+    int rc;
+
+    if (cJSON_IsString(item))
+        rc = srq_scheme_parse(item->valuestring, out, err);
+    else if (cJSON_IsObject(item))
+        rc = scheme_object(item, field, out, err);
+    else
+        return srq_fail_field(err, -SRQ_EINVAL, field, "\"%s\" is neither a scheme's name nor a scheme object", field);
+    if (rc != 0 && err != NULL)
+        snprintf(err->field, sizeof(err->field), "%s", field);
+    return rc;
+}
+
+/* ---- writing --------------------------------------------------------------------------------------------------- */
+
+char *srq_spec_method(const struct srq_spec *s)
+{
+    struct srq_buf b;
+
+    srq_buf_init(&b, 4096);
+    for (int i = 0; i < s->plugin_count; i++)
+        srq_buf_printf(&b, "%s%s", i > 0 ? "," : "", s->plugins[i].name);
+    return srq_buf_take(&b);
+}
+
+static bool add_list(cJSON *root, const char *key, char **list, int count)
+{
+    cJSON *array = cJSON_CreateStringArray((const char *const *)list, count);
+
+    return array != NULL && cJSON_AddItemToObject(root, key, array);
+}
+
+static bool add_text(cJSON *root, const char *key, const char *text)
+{
+    return cJSON_AddItemToObject(root, key, text != NULL ? cJSON_CreateString(text) : cJSON_CreateNull());
+}
+
+static bool add_pins(cJSON *root, const struct srq_spec *s)
+{
+    cJSON *array = cJSON_AddArrayToObject(root, "layers");
+
+    for (int i = 0; array != NULL && i < s->pin_count; i++) {
+        char text[32];
+        cJSON *o = cJSON_CreateObject();
+
+        if (o == NULL || !cJSON_AddItemToArray(array, o) || !add_text(o, "pattern", s->pins[i].pattern) ||
+            !add_text(o, "scheme", srq_scheme_text(&s->pins[i].scheme, text, sizeof(text))) ||
+            (s->pins[i].untied && cJSON_AddTrueToObject(o, "untied") == NULL))
+            return false;
+    }
+    return array != NULL;
+}
+
+static cJSON *option_json(const struct srq_option *row, const char *text)
+{
+    char *end;
+    double d;
+
+    if (row->type == SRQ_OPT_BOOL)
+        return cJSON_CreateBool(strcmp(text, "true") == 0);
+    if (row->type == SRQ_OPT_INT || row->type == SRQ_OPT_FLOAT) {
+        d = strtod(text, &end);
+        if (end != text && *end == '\0')
+            return cJSON_CreateNumber(d);
+    }
+    return cJSON_CreateString(text);
+}
+
+static bool add_plugin_options(cJSON *options, const struct srq_spec_plugin *p)
+{
+    const struct srq_option *row = p->handle.plugin->options;
+
+    for (; row != NULL && row->name != NULL; row++) {
+        char *text = srq_options_text(p->options, row->name), *key;
+        bool ok;
+
+        if (text == NULL)
+            continue;
+        key = srq_asprintf("%s.%s", p->name, row->name);
+        ok = key != NULL && cJSON_AddItemToObject(options, key, option_json(row, text));
+        srq_free(key);
+        srq_free(text);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+cJSON *srq_spec_json(const struct srq_spec *s)
+{
+    char text[32], *method = srq_spec_method(s);
+    cJSON *root = cJSON_CreateObject(), *options;
+    bool ok = root != NULL && method != NULL && add_text(root, "model", s->model) && add_text(root, "method", method) &&
+              add_text(root, "scheme", srq_scheme_text(&s->scheme, text, sizeof(text))) && add_pins(root, s) &&
+              add_list(root, "calib", s->calib, s->calib_count) && add_list(root, "eval", s->eval, s->eval_count) &&
+              add_list(root, "formats", s->formats, s->format_count) && add_text(root, "output", s->output) &&
+              cJSON_AddBoolToObject(root, "force", s->force) != NULL && add_text(root, "name", s->name) &&
+              cJSON_AddNumberToObject(root, "priority", (double)s->priority) != NULL &&
+              add_text(root, "on_end", s->on_end) &&
+              add_text(root, "incompatible", s->refuse_incompatible ? "refuse" : "keep") &&
+              cJSON_AddBoolToObject(root, "quant_lm_head", s->quant_lm_head) != NULL &&
+              cJSON_AddBoolToObject(root, "accept_drift", s->accept_drift) != NULL;
+
+    srq_free(method);
+    options = ok ? cJSON_AddObjectToObject(root, "options") : NULL;
+    ok = options != NULL && srq_job_options_json(&s->opt, options);
+    for (int i = 0; ok && i < s->plugin_count; i++)
+        ok = add_plugin_options(options, &s->plugins[i]);
+    if (ok)
+        return root;
+    cJSON_Delete(root);
+    return NULL;
+}

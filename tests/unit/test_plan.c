@@ -1,0 +1,352 @@
+/* Plans: patterns, pins, ties, what shapes and formats carry, sizes, and the file. */
+#include "tests/unit/test.h"
+
+#include "core/base/alloc.h"
+#include "core/base/fs.h"
+#include "core/budget/plan.h"
+
+#include <math.h>
+#include <unistd.h>
+
+#define BLOCKS 3
+#define PER_BLOCK 7
+#define LAYERS (BLOCKS * PER_BLOCK + 1)
+
+static const struct {
+    const char *module, *tie;
+    int64_t out, in;
+} modules[PER_BLOCK] = {
+    { "self_attn.q_proj", "qkv", 256, 256 },   { "self_attn.k_proj", "qkv", 128, 256 },
+    { "self_attn.v_proj", "qkv", 128, 256 },   { "self_attn.o_proj", NULL, 256, 256 },
+    { "mlp.gate_proj", "gate_up", 512, 256 },  { "mlp.up_proj", "gate_up", 512, 256 },
+    { "mlp.down_proj", NULL, 256, 512 },
+};
+
+static struct srq_layer_info infos[LAYERS];
+static const struct srq_layer_info *layers[LAYERS];
+static char names[LAYERS][64];
+
+static int make_layers(void **state)
+{
+    (void)state;
+    for (int i = 0; i < LAYERS; i++) {
+        int b = i / PER_BLOCK, m = i % PER_BLOCK;
+        struct srq_layer_info *l = &infos[i];
+
+        if (i == LAYERS - 1) {
+            snprintf(names[i], sizeof(names[i]), "lm_head");
+            *l = (struct srq_layer_info){ names[i], "lm_head", -1, 1024, 256, SRQ_BF16, false, NULL };
+        } else {
+            snprintf(names[i], sizeof(names[i]), "model.layers.%d.%s", b, modules[m].module);
+            *l = (struct srq_layer_info){ names[i], modules[m].module, b, modules[m].out, modules[m].in, SRQ_BF16,
+                                          false, modules[m].tie };
+        }
+        layers[i] = l;
+    }
+    return 0;
+}
+
+static struct srq_scheme scheme(const char *text)
+{
+    struct srq_error err = { 0 };
+    struct srq_scheme s;
+
+    assert_ok(srq_scheme_parse(text, &s, &err), &err);
+    return s;
+}
+
+/* The scheme that the plan gives `name`, as text. */
+static const char *planned(const struct srq_plan *p, const char *name)
+{
+    static char text[32];
+
+    for (int i = 0; i < p->count; i++) {
+        if (strcmp(p->layers[i].info->name, name) == 0)
+            return srq_scheme_text(&p->layers[i].scheme, text, sizeof(text));
+    }
+    fail_msg("no layer %s", name);
+    return NULL;
+}
+
+static int count_of(const struct srq_plan *p, const char *text)
+{
+    char have[32];
+    int n = 0;
+
+    for (int i = 0; i < p->count; i++)
+        n += strcmp(srq_scheme_text(&p->layers[i].scheme, have, sizeof(have)), text) == 0;
+    return n;
+}
+
+static struct srq_pin pin(const char *pattern, const char *text)
+{
+    return (struct srq_pin){ .pattern = (char *)(uintptr_t)pattern, .scheme = scheme(text) };
+}
+
+static void make(const struct srq_pin *pins, int n, struct srq_plan *p, cJSON *notes)
+{
+    struct srq_plan_request req = { .scheme = scheme("w4g64"), .pins = pins, .pin_count = n };
+    struct srq_error err = { 0 };
+
+    assert_ok(srq_plan_make(layers, LAYERS, &req, p, notes, &err), &err);
+}
+
+static void default_covers_blocks_and_leaves_the_head(void **state)
+{
+    struct srq_plan p;
+
+    (void)state;
+    make(NULL, 0, &p, NULL);
+    assert_int_equal(count_of(&p, "w4g64"), LAYERS - 1);
+    assert_string_equal(planned(&p, "lm_head"), "bf16");
+    assert_string_equal(srq_plan_source_name(p.layers[0].source), "default");
+    srq_plan_fini(&p);
+}
+
+static void an_exact_name_pins_one_layer(void **state)
+{
+    struct srq_pin pins[] = { pin("model.layers.1.mlp.down_proj", "w8") };
+    struct srq_plan p;
+
+    (void)state;
+    make(pins, 1, &p, NULL);
+    assert_int_equal(count_of(&p, "w8"), 1);
+    assert_string_equal(planned(&p, "model.layers.1.mlp.down_proj"), "w8");
+    assert_int_equal(p.layers[13].source, SRQ_SOURCE_PIN);
+    srq_plan_fini(&p);
+}
+
+static void a_star_crosses_dots(void **state)
+{
+    struct srq_pin pins[] = { pin("model.*.down_proj", "w8") };
+    struct srq_plan p;
+
+    (void)state;
+    make(pins, 1, &p, NULL);
+    assert_int_equal(count_of(&p, "w8"), BLOCKS);
+    srq_plan_fini(&p);
+}
+
+static void a_regular_expression_is_searched_for(void **state)
+{
+    struct srq_pin pins[] = { pin("re:layers\\.(0|2)\\..*down", "w8") };
+    struct srq_plan p;
+
+    (void)state;
+    make(pins, 1, &p, NULL);
+    assert_int_equal(count_of(&p, "w8"), 2);
+    assert_string_equal(planned(&p, "model.layers.1.mlp.down_proj"), "w4g64");
+    srq_plan_fini(&p);
+}
+
+static void a_later_pin_wins(void **state)
+{
+    struct srq_pin pins[] = { pin("*down_proj", "w8"), pin("model.layers.0.mlp.down_proj", "w3g64") };
+    struct srq_plan p;
+
+    (void)state;
+    make(pins, 2, &p, NULL);
+    assert_string_equal(planned(&p, "model.layers.0.mlp.down_proj"), "w3g64");
+    assert_int_equal(count_of(&p, "w8"), BLOCKS - 1);
+    srq_plan_fini(&p);
+}
+
+static void a_pin_on_one_fused_layer_applies_to_all_and_says_so(void **state)
+{
+    struct srq_pin pins[] = { pin("model.layers.2.self_attn.k_proj", "w8") };
+    cJSON *notes = cJSON_CreateArray();
+    struct srq_plan p;
+
+    (void)state;
+    make(pins, 1, &p, notes);
+    assert_int_equal(count_of(&p, "w8"), 3);
+    assert_string_equal(planned(&p, "model.layers.2.self_attn.q_proj"), "w8");
+    assert_string_equal(planned(&p, "model.layers.2.self_attn.o_proj"), "w4g64");
+    assert_int_equal(cJSON_GetArraySize(notes), 1);
+    assert_non_null(strstr(cJSON_GetArrayItem(notes, 0)->valuestring, "2 layers that runtimes fuse"));
+    cJSON_Delete(notes);
+    srq_plan_fini(&p);
+}
+
+static void an_untied_pin_stays_alone(void **state)
+{
+    struct srq_pin pins[] = { pin("model.layers.2.self_attn.k_proj", "w8") };
+    struct srq_plan p;
+
+    (void)state;
+    pins[0].untied = true;
+    make(pins, 1, &p, NULL);
+    assert_int_equal(count_of(&p, "w8"), 1);
+    srq_plan_fini(&p);
+}
+
+static void the_head_is_pinned_by_its_name_only(void **state)
+{
+    struct srq_pin all[] = { pin("*", "w8") }, head[] = { pin("lm_head", "w8") };
+    struct srq_plan p;
+
+    (void)state;
+    make(all, 1, &p, NULL);
+    assert_string_equal(planned(&p, "lm_head"), "bf16");
+    srq_plan_fini(&p);
+    make(head, 1, &p, NULL);
+    assert_string_equal(planned(&p, "lm_head"), "w8");
+    srq_plan_fini(&p);
+}
+
+/* Each bad set of pins with what its sentence names. */
+static void bad_pins_are_refused_by_name(void **state)
+{
+    static const struct {
+        const char *one, *one_scheme, *two, *two_scheme;
+        int code;
+        const char *part;
+    } cases[] = {
+        { "layers.99.*", "w8", NULL, NULL, SRQ_ENOENT, "\"layers.99.*\" matches nothing" },
+        { "layers.99.*", "w8", NULL, NULL, SRQ_ENOENT, "model.layers.0.self_attn.q_proj … lm_head" },
+        { "model.layers.0", "w8", NULL, NULL, SRQ_ENOENT, "matches nothing" },
+        { "re:(", "w8", NULL, NULL, SRQ_EINVAL, "\"re:(\"" },
+        { "re:layers\\.9", "w8", NULL, NULL, SRQ_ENOENT, "re:layers" },
+        { "", "w8", NULL, NULL, SRQ_EINVAL, "empty" },
+        { "*q_proj", "w8", "*k_proj", "w3g64", SRQ_EINVAL, "runtimes fuse them" },
+        { "*gate_proj", "w8", "*up_proj", "bf16", SRQ_EINVAL, "model.layers.0.mlp.gate_proj is pinned to w8" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct srq_pin pins[2] = { pin(cases[i].one, cases[i].one_scheme) };
+        struct srq_plan_request req = { .scheme = scheme("w4g64"), .pins = pins, .pin_count = 1 };
+        struct srq_error err = { 0 };
+        struct srq_plan p;
+
+        if (cases[i].two != NULL)
+            pins[req.pin_count++] = pin(cases[i].two, cases[i].two_scheme);
+        assert_refused(srq_plan_make(layers, LAYERS, &req, &p, NULL, &err), -cases[i].code, &err, cases[i].part);
+        assert_string_equal(err.field, "layers");
+    }
+}
+
+/* A format that cannot carry q_proj of block 1, and then not what is fused with it. */
+static int no_second_q(void *ctx, const struct srq_scheme *schemes, char (*reason)[SRQ_PLAN_REASON_MAX],
+                       struct srq_error *err)
+{
+    int refused = 0;
+
+    (void)ctx;
+    (void)err;
+    for (int i = PER_BLOCK; i < PER_BLOCK + 3; i++) {
+        bool alone = i > PER_BLOCK && schemes[PER_BLOCK].grid == SRQ_GRID_NONE;
+
+        if (schemes[i].grid == SRQ_GRID_NONE || (i > PER_BLOCK && !alone))
+            continue;
+        snprintf(reason[i], SRQ_PLAN_REASON_MAX, "%s: the format says no", names[i]);
+        refused++;
+    }
+    return refused;
+}
+
+static void what_a_format_cannot_carry_stays_with_its_fused_layers(void **state)
+{
+    struct srq_plan_request req = { .scheme = scheme("w4g64"), .formats = no_second_q };
+    struct srq_error err = { 0 };
+    cJSON *notes = cJSON_CreateArray();
+    struct srq_plan p;
+
+    (void)state;
+    assert_ok(srq_plan_make(layers, LAYERS, &req, &p, notes, &err), &err);
+    assert_string_equal(planned(&p, "model.layers.1.self_attn.q_proj"), "bf16");
+    assert_string_equal(planned(&p, "model.layers.1.self_attn.v_proj"), "bf16");
+    assert_string_equal(planned(&p, "model.layers.1.self_attn.o_proj"), "w4g64");
+    assert_non_null(strstr(cJSON_GetArrayItem(notes, 0)->valuestring, "the format says no"));
+    cJSON_Delete(notes);
+    srq_plan_fini(&p);
+    req.refuse_incompatible = true;
+    assert_refused(srq_plan_make(layers, LAYERS, &req, &p, NULL, &err), -SRQ_EUNSUPPORTED, &err,
+                   "model.layers.1.self_attn.q_proj [256, 256] cannot be stored as w4g64: the format says no");
+}
+
+static void a_shape_that_cannot_carry_the_scheme_stays_with_a_warning(void **state)
+{
+    struct srq_plan_request req = { .scheme = scheme("w4g64") };
+    struct srq_error err = { 0 };
+    cJSON *notes = cJSON_CreateArray();
+    struct srq_plan p;
+
+    (void)state;
+    infos[3].out = 100; /* o_proj of block 0: not a multiple of 32 */
+    assert_ok(srq_plan_make(layers, LAYERS, &req, &p, notes, &err), &err);
+    infos[3].out = 256;
+    assert_string_equal(planned(&p, "model.layers.0.self_attn.o_proj"), "bf16");
+    assert_int_equal(cJSON_GetArraySize(notes), 1);
+    assert_non_null(strstr(cJSON_GetArrayItem(notes, 0)->valuestring, "model.layers.0.self_attn.o_proj stays in 16"));
+    cJSON_Delete(notes);
+    srq_plan_fini(&p);
+}
+
+/* w4g64: 4 bits and (16+4)/64 for scale and zero-point an element (spec signround 7.2). */
+static void sizes_count_scales_and_zero_points(void **state)
+{
+    struct srq_plan p;
+    struct srq_plan_size size;
+    uint64_t elements = 0, all = 0;
+
+    (void)state;
+    make(NULL, 0, &p, NULL);
+    for (int i = 0; i < LAYERS; i++) {
+        all += (uint64_t)(infos[i].out * infos[i].in);
+        if (infos[i].block >= 0)
+            elements += (uint64_t)(infos[i].out * infos[i].in);
+    }
+    size = srq_plan_size(&p, all * 2 + 1000);
+    assert_true(fabs(size.average_bits - (4 + 20.0 / 64)) < 1e-9);
+    assert_int_equal(size.before_bytes, all * 2 + 1000);
+    assert_int_equal(size.after_bytes, 1000 + (all - elements) * 2 + elements / 2 + elements / 64 * 20 / 8);
+    srq_plan_fini(&p);
+}
+
+static void a_saved_plan_loads_as_it_was(void **state)
+{
+    struct srq_pin pins[] = { pin("*down_proj", "w8"), pin("*o_proj", "bf16") };
+    char dir[] = "/tmp/srq-plan-XXXXXX", *path;
+    struct srq_error err = { 0 };
+    struct srq_plan p, q;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    path = srq_path_join(dir, "plan.json");
+    make(pins, 2, &p, NULL);
+    p.revision = 5;
+    assert_ok(srq_plan_save(&p, path, &err), &err);
+    assert_ok(srq_plan_load(layers, LAYERS, path, &q, &err), &err);
+    assert_int_equal(q.revision, 5);
+    for (int i = 0; i < LAYERS; i++) {
+        assert_true(srq_scheme_equal(&p.layers[i].scheme, &q.layers[i].scheme));
+        assert_int_equal(p.layers[i].source, q.layers[i].source);
+    }
+    srq_plan_fini(&q);
+    assert_refused(srq_plan_load(layers, LAYERS - 1, path, &q, &err), -SRQ_EFORMAT, &err, "plan.json");
+    srq_plan_fini(&p);
+    srq_free(path);
+    assert_ok(srq_remove_tree(dir, &err), &err);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(default_covers_blocks_and_leaves_the_head),
+        cmocka_unit_test(an_exact_name_pins_one_layer),
+        cmocka_unit_test(a_star_crosses_dots),
+        cmocka_unit_test(a_regular_expression_is_searched_for),
+        cmocka_unit_test(a_later_pin_wins),
+        cmocka_unit_test(a_pin_on_one_fused_layer_applies_to_all_and_says_so),
+        cmocka_unit_test(an_untied_pin_stays_alone),
+        cmocka_unit_test(the_head_is_pinned_by_its_name_only),
+        cmocka_unit_test(bad_pins_are_refused_by_name),
+        cmocka_unit_test(what_a_format_cannot_carry_stays_with_its_fused_layers),
+        cmocka_unit_test(a_shape_that_cannot_carry_the_scheme_stays_with_a_warning),
+        cmocka_unit_test(sizes_count_scales_and_zero_points),
+        cmocka_unit_test(a_saved_plan_loads_as_it_was),
+    };
+
+    return cmocka_run_group_tests_name("plan", tests, make_layers, NULL);
+}
