@@ -8,15 +8,21 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdlib.h>
 
 static pthread_once_t alloc_once = PTHREAD_ONCE_INIT;
-static _Thread_local bool alloc_failed; /* Jansson may go on with bytes missing from a string */
+static _Thread_local bool alloc_failed;
 
+/* Jansson's lexer does not notice that a byte could not be added to a string and then reads and writes past its end. So
+ * where the hook says no, it still gets its memory, and the failure is reported when it has come back. */
 static void *alloc(size_t size)
 {
     void *p = srq_malloc(size);
 
-    alloc_failed |= p == NULL;
+    if (p == NULL) {
+        alloc_failed = true;
+        p = malloc(size > 0 ? size : 1);
+    }
     return p;
 }
 

@@ -61,6 +61,12 @@ static int expect_weight(struct srq_model *m, struct srq_layer_entry *e, struct 
     char name[SRQ_NAME_CAP];
     int rc;
 
+    if (m->quantized != NULL) {
+        rc = srq_quantized_has(m->quantized, e->info.name, e->info.out, e->info.in, err);
+        if (rc < 0)
+            return rc;
+        e->packed = rc > 0;
+    }
     if (e->packed) {
         e->info.dtype = m->embed.dtype;
         return 0;
@@ -132,8 +138,12 @@ static int add_outside(struct srq_model *m, struct srq_error *err)
         return rc;
     snprintf(name, sizeof(name), "%s.weight", f->head);
     m->info.tied_head = c->tied;
-    if (!c->tied && !srq_tensors_get(m->tensors, name, &t))
-        m->info.tied_head = true;
+    if (!c->tied && !srq_tensors_get(m->tensors, name, &t)) {
+        rc = m->quantized != NULL ? srq_quantized_has(m->quantized, f->head, table[0], table[1], err) : 0;
+        if (rc < 0)
+            return rc;
+        m->info.tied_head = rc == 0;
+    }
     if (m->info.tied_head) {
         m->head = m->embed;
         return 0;
@@ -219,6 +229,7 @@ static int read_json(const char *path, json_t **out, struct srq_error *err)
 static int open_quantized(struct srq_model *m, const json_t *config, bool plain_only, struct srq_error *err)
 {
     const json_t *q = json_object_get(config, "quantization_config"), *method;
+    int rc;
 
     if (q == NULL || json_is_null(q))
         return 0;
@@ -230,9 +241,10 @@ static int open_quantized(struct srq_model *m, const json_t *config, bool plain_
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, "quantization_config",
                               "%s is already quantized (quant_method %.60s); give the original model", m->info.path,
                               json_string_value(method));
-    return srq_fail_field(err, -SRQ_EUNSUPPORTED, "quantization_config",
-                          "%s is quantized with %.60s, whose weights this build cannot decode", m->info.path,
-                          json_string_value(method));
+    rc = srq_quantized_open(q, m->tensors, &m->quantized, err);
+    if (rc == 0)
+        m->info.quantized = srq_quantized_method(m->quantized);
+    return rc;
 }
 
 int srq_model_open(const char *path, bool plain_only, struct srq_model **out, struct srq_error *err)
@@ -266,6 +278,7 @@ void srq_model_close(struct srq_model *m)
     for (int i = 0; i < m->layer_count; i++)
         srq_free((char *)(uintptr_t)m->layers[i].info.name);
     srq_free(m->layers);
+    srq_quantized_close(m->quantized);
     srq_tensors_close(m->tensors);
     srq_config_fini(&m->config);
     srq_free((char *)(uintptr_t)m->info.path);

@@ -3,6 +3,8 @@
 
 #include "core/math/team.h"
 
+#include <pthread.h>
+
 #define CONVERT_GRAIN 65536
 
 struct convert_job {
@@ -26,6 +28,45 @@ void srq_convert_parallel(const void *src, enum srq_dtype from, void *dst, enum 
     srq_parallel(n, CONVERT_GRAIN, convert_share, &job);
 }
 
+struct decode_job {
+    const struct srq_model *model;
+    const struct srq_layer_info *info;
+    int64_t row;
+    uint8_t *dst;
+    enum srq_dtype dtype;
+    pthread_mutex_t lock;
+    struct srq_error err; /* the first failure */
+};
+
+static void decode_share(void *ctx, int64_t begin, int64_t end)
+{
+    struct decode_job *j = ctx;
+    uint8_t *dst = j->dst + (size_t)begin * (size_t)j->info->in * srq_dtype_size(j->dtype);
+    struct srq_error err = { 0 };
+
+    if (srq_quantized_decode(j->model->quantized, j->info->name, j->row + begin, end - begin, dst, j->dtype, &err) == 0)
+        return;
+    pthread_mutex_lock(&j->lock);
+    if (j->err.code == 0)
+        j->err = err;
+    pthread_mutex_unlock(&j->lock);
+}
+
+static int decode_rows(const struct srq_model *m, const struct srq_layer_info *l, int64_t row, int64_t rows, void *dst,
+                       enum srq_dtype dtype, struct srq_error *err)
+{
+    struct decode_job job = { .model = m, .info = l, .row = row, .dst = dst, .dtype = dtype };
+    int rc;
+
+    pthread_mutex_init(&job.lock, NULL);
+    srq_parallel(rows, 1 + CONVERT_GRAIN / l->in, decode_share, &job);
+    pthread_mutex_destroy(&job.lock);
+    rc = -job.err.code;
+    if (rc != 0 && err != NULL)
+        *err = job.err;
+    return rc;
+}
+
 int srq_model_read_rows(const struct srq_model *m, int layer, int64_t row, int64_t rows, void *dst,
                         enum srq_dtype dtype, struct srq_error *err)
 {
@@ -33,7 +74,8 @@ int srq_model_read_rows(const struct srq_model *m, int layer, int64_t row, int64
     const struct srq_tensor *w = &e->weight;
     const uint8_t *src = w->data;
 
-    (void)err;
+    if (e->packed)
+        return decode_rows(m, &e->info, row, rows, dst, dtype, err);
     src += (size_t)row * (size_t)e->info.in * srq_dtype_size(w->dtype);
     srq_convert_parallel(src, w->dtype, dst, dtype, rows * e->info.in);
     return 0;
@@ -44,6 +86,9 @@ int srq_model_read_linear(const struct srq_model *m, int layer, void *dst, enum 
     const struct srq_layer_entry *e = &m->layers[layer];
     int rc = srq_model_read_rows(m, layer, 0, e->info.out, dst, dtype, err);
 
-    srq_tensors_release(m->tensors, &e->weight);
+    if (e->packed)
+        srq_quantized_release(m->quantized, e->info.name);
+    else
+        srq_tensors_release(m->tensors, &e->weight);
     return rc;
 }

@@ -1,1 +1,24 @@
 # unit tests of model
+
+reference_models = \
+	tests/reference/models/expected.safetensors \
+	tests/reference/models/llama-bias.json \
+	tests/reference/models/llama-default.json \
+	tests/reference/models/llama-dynamic.json \
+	tests/reference/models/llama-linear.json \
+	tests/reference/models/llama-llama3.json \
+	tests/reference/models/llama-longrope-long.json \
+	tests/reference/models/llama-longrope-short.json \
+	tests/reference/models/llama-tied.json \
+	tests/reference/models/llama-yarn-mscale.json \
+	tests/reference/models/llama-yarn.json \
+	tests/reference/models/mistral-full.json \
+	tests/reference/models/mistral.json \
+	tests/reference/models/qwen2-types.json \
+	tests/reference/models/qwen2-window.json \
+	tests/reference/models/qwen2.json \
+	tests/reference/models/qwen3.json \
+	tests/reference/models/weights-bias.safetensors \
+	tests/reference/models/weights-plain.safetensors \
+	tests/reference/models/weights-qwen3.safetensors
+EXTRA_DIST += tests/reference/model_reference.py $(reference_models)
