@@ -10,7 +10,9 @@ struct srq_plugin_handle {
     char *path;
 };
 
-/* Searches $SRQ_PLUGIN_PATH (colon-separated folders), then the installed folder, for NAME.so. */
+/* Searches $SRQ_PLUGIN_PATH (colon-separated folders), then the installed folder, for NAME.so. Unknown: -SRQ_ENOENT
+ * listing what there is. A file that is no plugin of this ABI: -SRQ_EUNSUPPORTED or -SRQ_EFORMAT with the reason; its
+ * option table and recipes are checked here too, so that later only users' values can be wrong. */
 int srq_plugin_load(const char *name, struct srq_plugin_handle *out, struct srq_error *err);
 int srq_plugin_load_path(const char *path, struct srq_plugin_handle *out, struct srq_error *err);
 void srq_plugin_unload(struct srq_plugin_handle *h);
@@ -20,10 +22,11 @@ void srq_plugin_names_free(char **names);
 
 /* Option values of one plugin for one job: defaults, then the recipe's, then the user's. */
 int srq_options_create(const struct srq_plugin *p, struct srq_options **out, struct srq_error *err);
-/* `value` as text; unknown name, wrong type, out of range: -SRQ_EINVAL naming option, value and what is accepted. */
+/* `value` as text; unknown name, wrong type, out of range: -SRQ_EINVAL naming option ("PLUGIN.NAME", also in
+ * err->field as "options.PLUGIN.NAME"), value and what is accepted. */
 int srq_options_set(struct srq_options *o, const char *name, const char *value, struct srq_error *err);
 /* Applies the recipe named by the option "recipe" to what the user did not set; calls job(ctx, key, value) for rows
- * "job.…". */
+ * "job.KEY", with the key alone (a value that the user set for KEY wins: that is job()'s to see). `job` may be NULL. */
 int srq_options_finish(struct srq_options *o, int (*job)(void *ctx, const char *key, const char *value), void *ctx,
                        struct srq_error *err);
 /* Canonical text of the value now in force, for the normalised spec; NULL when unset. Free with srq_free. */

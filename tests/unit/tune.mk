@@ -4,3 +4,59 @@ unit_tests += tests/unit/test_grid
 tests_unit_test_grid_SOURCES = tests/unit/test_grid.c
 tests_unit_test_grid_CFLAGS = $(unit_cflags)
 tests_unit_test_grid_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test_plugin_host
+tests_unit_test_plugin_host_SOURCES = tests/unit/test_plugin_host.c
+tests_unit_test_plugin_host_CFLAGS = $(unit_cflags)
+tests_unit_test_plugin_host_LDADD = $(unit_ldadd)
+
+# plugins with one defect each, for that test
+broken_ldflags = -module -avoid-version -shared -rpath $(abs_top_builddir)/tests/unit/plugins
+check_LTLIBRARIES += tests/unit/plugins/broken_magic.la
+tests_unit_plugins_broken_magic_la_SOURCES = tests/unit/plugins/broken.c
+tests_unit_plugins_broken_magic_la_CPPFLAGS = -I$(top_srcdir)/core/include -DMAGIC=0x12345678u
+tests_unit_plugins_broken_magic_la_LDFLAGS = $(broken_ldflags)
+check_LTLIBRARIES += tests/unit/plugins/broken_major.la
+tests_unit_plugins_broken_major_la_SOURCES = tests/unit/plugins/broken.c
+tests_unit_plugins_broken_major_la_CPPFLAGS = -I$(top_srcdir)/core/include -DMAJOR=2
+tests_unit_plugins_broken_major_la_LDFLAGS = $(broken_ldflags)
+check_LTLIBRARIES += tests/unit/plugins/broken_minor.la
+tests_unit_plugins_broken_minor_la_SOURCES = tests/unit/plugins/broken.c
+tests_unit_plugins_broken_minor_la_CPPFLAGS = -I$(top_srcdir)/core/include -DMINOR=7
+tests_unit_plugins_broken_minor_la_LDFLAGS = $(broken_ldflags)
+check_LTLIBRARIES += tests/unit/plugins/broken_size.la
+tests_unit_plugins_broken_size_la_SOURCES = tests/unit/plugins/broken.c
+tests_unit_plugins_broken_size_la_CPPFLAGS = -I$(top_srcdir)/core/include -DSIZE=24
+tests_unit_plugins_broken_size_la_LDFLAGS = $(broken_ldflags)
+check_LTLIBRARIES += tests/unit/plugins/broken_symbol.la
+tests_unit_plugins_broken_symbol_la_SOURCES = tests/unit/plugins/broken.c
+tests_unit_plugins_broken_symbol_la_CPPFLAGS = -I$(top_srcdir)/core/include -DNO_SYMBOL
+tests_unit_plugins_broken_symbol_la_LDFLAGS = $(broken_ldflags)
+check_LTLIBRARIES += tests/unit/plugins/broken_name.la
+tests_unit_plugins_broken_name_la_SOURCES = tests/unit/plugins/broken.c
+tests_unit_plugins_broken_name_la_CPPFLAGS = -I$(top_srcdir)/core/include -DNAME='"Bad/Name"'
+tests_unit_plugins_broken_name_la_LDFLAGS = $(broken_ldflags)
+check_LTLIBRARIES += tests/unit/plugins/broken_create.la
+tests_unit_plugins_broken_create_la_SOURCES = tests/unit/plugins/broken.c
+tests_unit_plugins_broken_create_la_CPPFLAGS = -I$(top_srcdir)/core/include -DCREATE=NULL
+tests_unit_plugins_broken_create_la_LDFLAGS = $(broken_ldflags)
+check_LTLIBRARIES += tests/unit/plugins/broken_parts.la
+tests_unit_plugins_broken_parts_la_SOURCES = tests/unit/plugins/broken.c
+tests_unit_plugins_broken_parts_la_CPPFLAGS = -I$(top_srcdir)/core/include -DONESHOT=NULL
+tests_unit_plugins_broken_parts_la_LDFLAGS = $(broken_ldflags)
+check_LTLIBRARIES += tests/unit/plugins/broken_quantize.la
+tests_unit_plugins_broken_quantize_la_SOURCES = tests/unit/plugins/broken.c
+tests_unit_plugins_broken_quantize_la_CPPFLAGS = -I$(top_srcdir)/core/include -DQUANTIZE=NULL
+tests_unit_plugins_broken_quantize_la_LDFLAGS = $(broken_ldflags)
+check_LTLIBRARIES += tests/unit/plugins/broken_tunable.la
+tests_unit_plugins_broken_tunable_la_SOURCES = tests/unit/plugins/broken.c
+tests_unit_plugins_broken_tunable_la_CPPFLAGS = -I$(top_srcdir)/core/include -DTUNABLE='&tunable'
+tests_unit_plugins_broken_tunable_la_LDFLAGS = $(broken_ldflags)
+check_LTLIBRARIES += tests/unit/plugins/broken_default.la
+tests_unit_plugins_broken_default_la_SOURCES = tests/unit/plugins/broken.c
+tests_unit_plugins_broken_default_la_CPPFLAGS = -I$(top_srcdir)/core/include -DDEFAULT='"11"'
+tests_unit_plugins_broken_default_la_LDFLAGS = $(broken_ldflags)
+check_LTLIBRARIES += tests/unit/plugins/broken_recipe.la
+tests_unit_plugins_broken_recipe_la_SOURCES = tests/unit/plugins/broken.c
+tests_unit_plugins_broken_recipe_la_CPPFLAGS = -I$(top_srcdir)/core/include -DRECIPE_KEY='"absent"'
+tests_unit_plugins_broken_recipe_la_LDFLAGS = $(broken_ldflags)

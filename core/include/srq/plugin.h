@@ -13,6 +13,12 @@
 #include <srq/error.h>
 #include <srq/types.h>
 
+#if defined(__GNUC__)
+#define SRQ_PLUGIN_EXPORT __attribute__((visibility("default")))
+#else
+#define SRQ_PLUGIN_EXPORT
+#endif
+
 #define SRQ_PLUGIN_MAGIC 0x53525121u /* "SRQ!" */
 #define SRQ_ABI_MAJOR 1              /* differs: the plugin is refused */
 #define SRQ_ABI_MINOR 0              /* plugin newer than host: refused */
@@ -99,6 +105,7 @@ struct srq_schedule {
     int64_t accum;      /* micro-batches per step, at least 1 */
     bool keep_best;     /* restore the iterate with the lowest probe loss at the end (else the last one) */
     int64_t patience;   /* stop after so many iterations without a better probe; 0: never */
+    double lr;          /* learning rate at the first step, for display only; 0: unknown */
 };
 
 /* Where the loop is. */
@@ -168,7 +175,7 @@ struct srq_grid_ops {
     void (*fake)(const struct srq_grid_args *a, int64_t row, int64_t rows, void *dst, enum srq_dtype dtype, int64_t ld);
     /* Straight-through gradients (spec signround 3). `grad` [rows, in] holds dL/dŴ on entry and dL/dV on return;
      * dL/dα and dL/dβ are added into galpha[count], gbeta[count] (may be NULL). One thread; with group 0 the caller
-     * gives arrays of its own per thread. */
+     * gives arrays of its own per thread or per row, each with the one entry that is added to. */
     void (*grad)(const struct srq_grid_args *a, int64_t row, int64_t rows, float *grad, float *galpha, float *gbeta);
     /* Codes, scales and zero-points of rows [row, row+rows), into the whole layer's arrays. One thread. */
     void (*encode)(const struct srq_grid_args *a, int64_t row, int64_t rows, struct srq_result *out);
@@ -219,7 +226,7 @@ struct srq_plugin {
     const struct srq_option *options; /* ends with a NULL name; may be NULL */
     const struct srq_recipe_row *recipes; /* ends with a NULL recipe; may be NULL */
 
-    /* One instance per job. `*self` may stay NULL. */
+    /* One instance per job. `*self` may stay NULL. Both functions are needed. */
     int (*create)(const struct srq_host *h, const struct srq_options *o, void **self, struct srq_error *err);
     void (*destroy)(const struct srq_host *h, void *self);
     /* Whether this scheme can be handled for this shape; called at planning time. NULL: every scheme whose grid exists. */
@@ -228,5 +235,8 @@ struct srq_plugin {
     const struct srq_oneshot *oneshot;
     const struct srq_tunable *tunable;
 };
+
+/* The one symbol that a plugin exports. */
+extern SRQ_PLUGIN_EXPORT const struct srq_plugin srq_plugin;
 
 #endif

@@ -1,0 +1,276 @@
+/* Finding plugins, loading them, and checking everything that can be checked before one of their functions runs. */
+#include "core/tune/plugin_host.h"
+
+#include "core/base/alloc.h"
+#include "core/base/buf.h"
+#include "core/base/fs.h"
+#include "core/tune/options.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#define SYMBOL "srq_plugin"
+#define SUFFIX ".so"
+#define NAME_MAX_LEN 64
+
+/* ---- the ABI check ---------------------------------------------------------------------------------------------- */
+
+static bool is_plugin_name(const char *s)
+{
+    return s[0] >= 'a' && s[0] <= 'z' && strlen(s) < NAME_MAX_LEN &&
+           s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-")] == '\0';
+}
+
+/* The head, in the order in which a foreign object can be read without trusting it further than checked. */
+static int check_head(const struct srq_plugin *p, const char *path, struct srq_error *err)
+{
+    if (p->magic != SRQ_PLUGIN_MAGIC)
+        return srq_fail(err, -SRQ_EFORMAT, "%s is no srq plugin: its magic number is 0x%08x, not 0x%08x", path,
+                        (unsigned)p->magic, SRQ_PLUGIN_MAGIC);
+    if (p->abi_major != SRQ_ABI_MAJOR)
+        return srq_fail(err, -SRQ_EUNSUPPORTED, "plugin %s was built for ABI %d.%d, this srq has %d.%d", path,
+                        p->abi_major, p->abi_minor, SRQ_ABI_MAJOR, SRQ_ABI_MINOR);
+    if (p->abi_minor > SRQ_ABI_MINOR)
+        return srq_fail(err, -SRQ_EUNSUPPORTED, "plugin %s needs ABI %d.%d, newer than this srq's %d.%d", path,
+                        p->abi_major, p->abi_minor, SRQ_ABI_MAJOR, SRQ_ABI_MINOR);
+    if (p->size != sizeof(struct srq_plugin))
+        return srq_fail(err, -SRQ_EFORMAT, "plugin %s describes itself in %u bytes where ABI %d.%d has %zu", path,
+                        (unsigned)p->size, p->abi_major, p->abi_minor, sizeof(struct srq_plugin));
+    if (p->name == NULL || !is_plugin_name(p->name))
+        return srq_fail(err, -SRQ_EFORMAT, "plugin %s has no proper name (a-z, 0-9 and -)", path);
+    if (p->version == NULL || p->summary == NULL)
+        return srq_fail(err, -SRQ_EFORMAT, "plugin %s lacks version or summary", path);
+    return 0;
+}
+
+static int check_functions(const struct srq_plugin *p, const char *path, struct srq_error *err)
+{
+    const struct srq_tunable *t = p->tunable;
+    const struct srq_oneshot *o = p->oneshot;
+    const char *missing = NULL;
+
+    if (p->create == NULL || p->destroy == NULL)
+        missing = p->create == NULL ? "create" : "destroy";
+    else if (o == NULL && t == NULL)
+        missing = "oneshot or tunable part";
+    else if (o != NULL && (o->size != sizeof(*o) || o->quantize == NULL))
+        missing = o->size != sizeof(*o) ? "oneshot part of the right size" : "oneshot.quantize";
+    else if (t != NULL && t->size != sizeof(*t))
+        missing = "tunable part of the right size";
+    else if (t != NULL && t->schedule == NULL)
+        missing = "tunable.schedule";
+    else if (t != NULL && t->declare == NULL)
+        missing = "tunable.declare";
+    else if (t != NULL && t->begin == NULL)
+        missing = "tunable.begin";
+    else if (t != NULL && t->weight == NULL)
+        missing = "tunable.weight";
+    else if (t != NULL && t->sink == NULL)
+        missing = "tunable.sink";
+    else if (t != NULL && t->step == NULL)
+        missing = "tunable.step";
+    else if (t != NULL && t->finish == NULL)
+        missing = "tunable.finish";
+    if (missing != NULL)
+        return srq_fail(err, -SRQ_EFORMAT, "plugin %s has no %s", path, missing);
+    return 0;
+}
+
+int srq_plugin_load_path(const char *path, struct srq_plugin_handle *out, struct srq_error *err)
+{
+    int rc;
+
+    *out = (struct srq_plugin_handle){ 0 };
+    out->path = srq_strdup(path);
+    if (out->path == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "no memory for the name of plugin %s", path);
+    out->dl = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (out->dl == NULL) {
+        const char *why = dlerror();
+
+        rc = srq_fail(err, srq_path_exists(path) ? -SRQ_EFORMAT : -SRQ_ENOENT, "plugin %s cannot be loaded: %s", path,
+                      why != NULL ? why : "no reason given");
+        goto fail;
+    }
+    out->plugin = dlsym(out->dl, SYMBOL);
+    if (out->plugin == NULL) {
+        rc = srq_fail(err, -SRQ_EFORMAT, "%s is no srq plugin: it exports no symbol " SYMBOL, path);
+        goto fail;
+    }
+    rc = check_head(out->plugin, path, err);
+    if (rc == 0)
+        rc = check_functions(out->plugin, path, err);
+    if (rc == 0)
+        rc = srq_options_check_table(out->plugin, err);
+    if (rc != 0)
+        goto fail;
+    return 0;
+fail:
+    srq_plugin_unload(out);
+    return rc;
+}
+
+void srq_plugin_unload(struct srq_plugin_handle *h)
+{
+    if (h->dl != NULL)
+        dlclose(h->dl);
+    srq_free(h->path);
+    *h = (struct srq_plugin_handle){ 0 };
+}
+
+/* ---- the search path -------------------------------------------------------------------------------------------- */
+
+/* Calls fn with each folder of $SRQ_PLUGIN_PATH, then with the installed one, until it returns non-zero. */
+static int each_dir(int (*fn)(void *ctx, const char *dir), void *ctx)
+{
+    const char *env = getenv("SRQ_PLUGIN_PATH");
+    int rc = 0;
+
+    for (const char *p = env != NULL ? env : ""; rc == 0 && *p != '\0';) {
+        size_t len = strcspn(p, ":");
+        char *dir = srq_strndup(p, len);
+
+        if (dir == NULL)
+            return -SRQ_ENOMEM;
+        if (len > 0)
+            rc = fn(ctx, dir);
+        srq_free(dir);
+        p += len + (p[len] == ':');
+    }
+    return rc != 0 ? rc : fn(ctx, SRQ_PLUGINDIR);
+}
+
+struct names {
+    char **list; /* NULL-terminated */
+    size_t count;
+};
+
+static int add_name(struct names *n, const char *file)
+{
+    size_t len = strlen(file);
+    char *name;
+    char **list;
+
+    if (len <= strlen(SUFFIX) || strcmp(file + len - strlen(SUFFIX), SUFFIX) != 0)
+        return 0;
+    name = srq_strndup(file, len - strlen(SUFFIX));
+    if (name == NULL)
+        return -SRQ_ENOMEM;
+    for (size_t i = 0; i < n->count; i++) {
+        if (strcmp(n->list[i], name) == 0) {
+            srq_free(name);
+            return 0;
+        }
+    }
+    list = is_plugin_name(name) ? srq_reallocarray(n->list, n->count + 2, sizeof(*list)) : NULL;
+    if (list == NULL) {
+        int rc = is_plugin_name(name) ? -SRQ_ENOMEM : 0;
+
+        srq_free(name);
+        return rc;
+    }
+    n->list = list;
+    n->list[n->count++] = name;
+    n->list[n->count] = NULL;
+    return 0;
+}
+
+static int list_dir(void *ctx, const char *dir)
+{
+    DIR *d = opendir(dir);
+    const struct dirent *e;
+    int rc = 0;
+
+    while (d != NULL && rc == 0 && (e = readdir(d)) != NULL)
+        rc = add_name(ctx, e->d_name);
+    if (d != NULL)
+        closedir(d);
+    return rc;
+}
+
+static int compare(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int srq_plugin_names(char ***names, struct srq_error *err)
+{
+    struct names n = { .list = srq_calloc(1, sizeof(char *)) };
+    int rc = n.list != NULL ? each_dir(list_dir, &n) : -SRQ_ENOMEM;
+
+    if (rc != 0) {
+        srq_plugin_names_free(n.list);
+        return srq_fail(err, rc, "no memory for the list of plugins");
+    }
+    qsort(n.list, n.count, sizeof(*n.list), compare);
+    *names = n.list;
+    return 0;
+}
+
+void srq_plugin_names_free(char **names)
+{
+    for (char **p = names; p != NULL && *p != NULL; p++)
+        srq_free(*p);
+    srq_free(names);
+}
+
+struct search {
+    const char *name;
+    char *found;
+};
+
+static int look_in(void *ctx, const char *dir)
+{
+    struct search *s = ctx;
+    char *path = srq_asprintf("%s/%s" SUFFIX, dir, s->name);
+
+    if (path == NULL)
+        return -SRQ_ENOMEM;
+    if (!srq_path_exists(path)) {
+        srq_free(path);
+        return 0;
+    }
+    s->found = path;
+    return 1;
+}
+
+static int not_found(const char *name, struct srq_error *err)
+{
+    struct srq_buf known;
+    char **names;
+
+    if (srq_plugin_names(&names, err) != 0)
+        return -SRQ_ENOMEM;
+    srq_buf_init(&known, 512);
+    for (char **p = names; *p != NULL; p++)
+        srq_buf_printf(&known, "%s%s", p == names ? "" : ", ", *p);
+    srq_fail(err, -SRQ_ENOENT, "there is no plugin \"%.80s\"; found are: %s", name,
+             names[0] == NULL ? "none" : known.data != NULL ? known.data : "");
+    srq_buf_fini(&known);
+    srq_plugin_names_free(names);
+    return -SRQ_ENOENT;
+}
+
+int srq_plugin_load(const char *name, struct srq_plugin_handle *out, struct srq_error *err)
+{
+    struct search s = { .name = name };
+    int rc;
+
+    *out = (struct srq_plugin_handle){ 0 };
+    if (!is_plugin_name(name))
+        return not_found(name, err);
+    rc = each_dir(look_in, &s);
+    if (rc < 0)
+        return srq_fail(err, rc, "no memory to look for plugin %s", name);
+    if (s.found == NULL)
+        return not_found(name, err);
+    rc = srq_plugin_load_path(s.found, out, err);
+    if (rc == 0 && strcmp(out->plugin->name, name) != 0) {
+        rc = srq_fail(err, -SRQ_EFORMAT, "plugin %s calls itself \"%s\"", s.found, out->plugin->name);
+        srq_plugin_unload(out);
+    }
+    srq_free(s.found);
+    return rc;
+}

@@ -1,0 +1,511 @@
+/* The plugin host: what it refuses to load, option tables and recipes, services, and the shipped plugins' behaviour
+ * through nothing but the plugin interface. */
+#include "tests/unit/test.h"
+
+#include "core/base/alloc.h"
+#include "core/base/rng.h"
+#include "core/grid/grid.h"
+#include "core/math/team.h"
+#include "core/tune/plugin_host.h"
+
+#include <math.h>
+
+static char *built(const char *relative)
+{
+    const char *top = getenv("top_builddir");
+
+    return srq_asprintf("%s/%s", top != NULL ? top : ".", relative);
+}
+
+static void use_built_plugins(void)
+{
+    char *path = built("plugins/rtn/.libs:"), *more = built("plugins/signround/.libs"), *both;
+
+    both = srq_asprintf("%s%s", path, more);
+    setenv("SRQ_PLUGIN_PATH", both, 1);
+    srq_free(path);
+    srq_free(more);
+    srq_free(both);
+}
+
+static void load(const char *name, struct srq_plugin_handle *h)
+{
+    struct srq_error err = { 0 };
+
+    use_built_plugins();
+    assert_ok(srq_plugin_load(name, h, &err), &err);
+}
+
+/* ---- loading ----------------------------------------------------------------------------------------------------- */
+
+static void broken_plugins_are_refused_with_their_reason(void **state)
+{
+    static const struct {
+        const char *name, *part;
+        int code;
+    } rows[] = {
+        { "magic", "magic number is 0x12345678", -SRQ_EFORMAT },
+        { "major", "was built for ABI 2.0, this srq has 1.0", -SRQ_EUNSUPPORTED },
+        { "minor", "needs ABI 1.7, newer than", -SRQ_EUNSUPPORTED },
+        { "size", "describes itself in 24 bytes", -SRQ_EFORMAT },
+        { "symbol", "exports no symbol srq_plugin", -SRQ_EFORMAT },
+        { "name", "has no proper name", -SRQ_EFORMAT },
+        { "create", "has no create", -SRQ_EFORMAT },
+        { "parts", "has no oneshot or tunable part", -SRQ_EFORMAT },
+        { "quantize", "has no oneshot.quantize", -SRQ_EFORMAT },
+        { "tunable", "has no tunable.schedule", -SRQ_EFORMAT },
+        { "default", "the default of option number is \"11\", which is not a whole number from 0 to 10", -SRQ_EFORMAT },
+        { "recipe", "sets \"absent\", which is no option", -SRQ_EFORMAT },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char *relative = srq_asprintf("tests/unit/plugins/.libs/broken_%s.so", rows[i].name), *path = built(relative);
+        struct srq_plugin_handle h;
+        struct srq_error err = { 0 };
+
+        assert_refused(srq_plugin_load_path(path, &h, &err), rows[i].code, &err, rows[i].part);
+        assert_non_null(strstr(err.text, path));
+        assert_null(h.dl);
+        srq_free(relative);
+        srq_free(path);
+    }
+}
+
+static void a_file_that_is_no_object_is_refused(void **state)
+{
+    struct srq_plugin_handle h;
+    struct srq_error err = { 0 };
+    char *path = built("config.status");
+
+    (void)state;
+    assert_refused(srq_plugin_load_path(path, &h, &err), -SRQ_EFORMAT, &err, "cannot be loaded");
+    srq_free(path);
+    assert_refused(srq_plugin_load_path("/nonexistent/x.so", &h, &err), -SRQ_ENOENT, &err, "/nonexistent/x.so");
+}
+
+static void an_unknown_name_lists_what_there_is(void **state)
+{
+    struct srq_plugin_handle h;
+    struct srq_error err = { 0 };
+
+    (void)state;
+    use_built_plugins();
+    assert_refused(srq_plugin_load("sginround", &h, &err), -SRQ_ENOENT, &err, "found are: rtn, signround");
+    assert_refused(srq_plugin_load("../rtn", &h, &err), -SRQ_ENOENT, &err, "no plugin \"../rtn\"");
+}
+
+static void names_are_sorted_and_unique(void **state)
+{
+    struct srq_error err = { 0 };
+    char **names;
+    int rtn = 0;
+
+    (void)state;
+    use_built_plugins();
+    assert_ok(srq_plugin_names(&names, &err), &err);
+    for (int i = 0; names[i] != NULL; i++) {
+        rtn += strcmp(names[i], "rtn") == 0;
+        if (i > 0)
+            assert_true(strcmp(names[i - 1], names[i]) < 0);
+    }
+    assert_int_equal(rtn, 1);
+    srq_plugin_names_free(names);
+}
+
+/* ---- options ----------------------------------------------------------------------------------------------------- */
+
+static void assert_option(const struct srq_options *o, const char *name, const char *want)
+{
+    char *text = srq_options_text(o, name);
+
+    if (text == NULL || strcmp(text, want) != 0)
+        fail_msg("option %s is \"%s\", wanted \"%s\"", name, text != NULL ? text : "(unset)", want);
+    srq_free(text);
+}
+
+static int collect(void *ctx, const char *key, const char *value)
+{
+    char *out = ctx;
+    size_t len = strlen(out);
+
+    snprintf(out + len, 256 - len, "%s=%s ", key, value);
+    return 0;
+}
+
+static void a_recipe_yields_to_the_user(void **state)
+{
+    struct srq_plugin_handle h;
+    struct srq_options *o;
+    struct srq_error err = { 0 };
+    char job[256] = "";
+
+    (void)state;
+    load("signround", &h);
+    assert_ok(srq_options_create(h.plugin, &o, &err), &err);
+    assert_option(o, "iters", "200");
+    assert_ok(srq_options_set(o, "recipe", "light", &err), &err);
+    assert_ok(srq_options_set(o, "iters", "70", &err), &err);
+    assert_ok(srq_options_finish(o, collect, job, &err), &err);
+    assert_option(o, "iters", "70");
+    assert_option(o, "lr", "0.005");
+    assert_string_equal(job, "nsamples=128 seqlen=2048 batch=8 ");
+    assert_int_equal(srq_host_services()->opt_int(o, "iters"), 70);
+    assert_true(srq_host_services()->opt_float(o, "lr") == 0.005);
+    assert_true(srq_host_services()->opt_bool(o, "minmax"));
+    assert_string_equal(srq_host_services()->opt_string(o, "recipe"), "light");
+    assert_false(srq_host_services()->opt_set(o, "nothing"));
+    srq_options_free(o);
+    srq_plugin_unload(&h);
+}
+
+static void bad_option_values_are_named(void **state)
+{
+    static const struct {
+        const char *name, *value, *part;
+    } rows[] = {
+        { "iters", "-1", "option signround.iters is \"-1\"; it must be a whole number from 0 to 100000" },
+        { "iters", "ten", "whole number" },
+        { "iters", "1.5", "whole number" },
+        { "iters", "", "whole number" },
+        { "iters", "99999999999999999999", "whole number" },
+        { "lr", "nan", "a number from 0 to 1" },
+        { "lr", "2", "a number from 0 to 1" },
+        { "lr", "0.1x", "a number from 0 to 1" },
+        { "minmax", "maybe", "true or false" },
+        { "recipe", "fast", "one of default,best,light" },
+        { "recipe", "default,best", "one of default,best,light" },
+        { "iter", "3", "plugin signround has no option \"iter\"; it has recipe, iters, lr" },
+    };
+    struct srq_plugin_handle h;
+    struct srq_options *o;
+    struct srq_error err = { 0 };
+
+    (void)state;
+    load("signround", &h);
+    assert_ok(srq_options_create(h.plugin, &o, &err), &err);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char *field = srq_asprintf("options.signround.%s", rows[i].name);
+
+        assert_refused(srq_options_set(o, rows[i].name, rows[i].value, &err), -SRQ_EINVAL, &err, rows[i].part);
+        assert_string_equal(err.field, field);
+        srq_free(field);
+    }
+    srq_options_free(o);
+    srq_plugin_unload(&h);
+}
+
+static void canonical_texts_do_not_depend_on_spelling(void **state)
+{
+    struct srq_plugin_handle h;
+    struct srq_options *o;
+    struct srq_error err = { 0 };
+
+    (void)state;
+    load("signround", &h);
+    assert_ok(srq_options_create(h.plugin, &o, &err), &err);
+    assert_ok(srq_options_set(o, "lr", "5.0e-3", &err), &err);
+    assert_option(o, "lr", "0.005");
+    assert_ok(srq_options_set(o, "iters", "+0050", &err), &err);
+    assert_option(o, "iters", "50");
+    assert_ok(srq_options_set(o, "minmax", "no", &err), &err);
+    assert_option(o, "minmax", "false");
+    srq_options_free(o);
+    srq_plugin_unload(&h);
+}
+
+/* ---- services ---------------------------------------------------------------------------------------------------- */
+
+static void sign_steps_have_fixed_length_and_rest_at_zero(void **state)
+{
+    float p[5] = { 1, 1, 1, 1, 1 }, g[5] = { 3, -1e-30f, 0, -0.0f, 1e30f }, buf[5] = { 9, 9, 9, 9, 9 };
+
+    (void)state;
+    srq_host_services()->sign_step(p, g, 0.25f, 5);
+    assert_true(p[0] == 0.75f && p[1] == 1.25f && p[2] == 1 && p[3] == 1 && p[4] == 0.75f);
+    srq_host_services()->sign_momentum_step(p, buf, g, 0.25f, 0.5f, true, 5);
+    assert_true(buf[0] == 3 && p[0] == 0.5f && p[2] == 1);
+    g[0] = -1;
+    srq_host_services()->sign_momentum_step(p, buf, g, 0.25f, 0.5f, false, 5);
+    assert_true(buf[0] == 0.5f && p[0] == 0.25f); /* 0.5 * 3 - 1 is still positive */
+}
+
+static void draws_repeat_and_depend_on_the_seed(void **state)
+{
+    const struct srq_host *h = srq_host_services();
+    double a;
+
+    (void)state;
+    srq_host_seed(1);
+    a = h->uniform(3, 4);
+    assert_true(a >= 0 && a < 1);
+    assert_true(h->uniform(3, 4) == a);
+    assert_true(h->uniform(3, 5) != a);
+    srq_host_seed(2);
+    assert_true(h->uniform(3, 4) != a);
+}
+
+/* ---- the shipped plugins ----------------------------------------------------------------------------------------- */
+
+enum { OUT = 64, IN = 96 };
+static float layer_w[OUT * IN];
+
+static void make_layer(struct srq_layer *l, const char *scheme)
+{
+    struct srq_error err = { 0 };
+
+    for (int i = 0; i < OUT * IN; i++)
+        layer_w[i] = (float)(srq_rng_uniform(11, 1, (uint64_t)i) - 0.5);
+    *l = (struct srq_layer){ .size = sizeof(*l), .name = "layer" };
+    l->weight = srq_tensor_2d(layer_w, SRQ_F32, OUT, IN);
+    assert_ok(srq_scheme_parse(scheme, &l->scheme, &err), &err);
+    l->groups = srq_groups_of(OUT, IN, l->scheme.group);
+}
+
+/* Plain rounding is the nearest value of the grid: no weight that is not at an end of the range is further than half a
+ * scale from its code. */
+static void rtn_rounds_to_the_nearest_value(void **state)
+{
+    struct srq_plugin_handle h;
+    struct srq_layer l;
+    struct srq_codes c;
+    struct srq_error err = { 0 };
+    float w[OUT * IN];
+    void *self;
+
+    (void)state;
+    load("rtn", &h);
+    make_layer(&l, "w4g32z");
+    assert_ok(h.plugin->create(srq_host_services(), NULL, &self, &err), &err);
+    assert_ok(srq_codes_alloc(OUT, IN, &l.scheme, &c, &err), &err);
+    struct srq_result r = { .size = sizeof(r), .codes = c.codes, .scale = c.scale, .zero = c.zero };
+
+    assert_ok(h.plugin->oneshot->quantize(srq_host_services(), self, &l, &r, &err), &err);
+    assert_ok(srq_codes_check(&c, "layer", &err), &err);
+    assert_ok(srq_codes_decode(&c, w, SRQ_F32, &err), &err);
+    for (int i = 0; i < OUT * IN; i++) {
+        if (c.codes[i] > 0 && c.codes[i] < 15)
+            assert_true(fabsf(w[i] - layer_w[i]) <= 0.50001f * c.scale[i / 32]);
+    }
+    h.plugin->destroy(srq_host_services(), self);
+    srq_codes_fini(&c);
+    srq_plugin_unload(&h);
+}
+
+/* A host small enough to see: arrays as declared, a quadratic loss sum (Ŵ - T)² whose gradient is 2 (Ŵ - T). */
+struct bench {
+    struct srq_plugin_handle plugin;
+    struct srq_options *options;
+    void *self;
+    struct srq_layer layer;
+    struct srq_param param[SRQ_MAX_PARAMS];
+    float *arrays[SRQ_MAX_PARAMS];
+    int count;
+    float fake[OUT * IN];
+};
+
+static void bench_open(struct bench *b, const char *scheme, const char *const *settings)
+{
+    struct srq_error err = { 0 };
+    const struct srq_host *host = srq_host_services();
+
+    load("signround", &b->plugin);
+    assert_ok(srq_options_create(b->plugin.plugin, &b->options, &err), &err);
+    for (; settings[0] != NULL; settings += 2)
+        assert_ok(srq_options_set(b->options, settings[0], settings[1], &err), &err);
+    assert_ok(srq_options_finish(b->options, NULL, NULL, &err), &err);
+    assert_ok(b->plugin.plugin->create(host, b->options, &b->self, &err), &err);
+    make_layer(&b->layer, scheme);
+    assert_ok(b->plugin.plugin->tunable->declare(host, b->self, &b->layer, b->param, &b->count, &err), &err);
+    for (int i = 0; i < b->count; i++) {
+        b->arrays[i] = srq_calloc((size_t)b->param[i].count, sizeof(float));
+        for (int64_t j = 0; j < b->param[i].count; j++)
+            b->arrays[i][j] = b->param[i].init;
+    }
+    b->layer.param = b->arrays;
+    assert_ok(b->plugin.plugin->tunable->begin(host, b->self, &b->layer, &err), &err);
+}
+
+static void bench_close(struct bench *b)
+{
+    for (int i = 0; i < b->count; i++)
+        srq_free(b->arrays[i]);
+    b->plugin.plugin->destroy(srq_host_services(), b->self);
+    srq_options_free(b->options);
+    srq_plugin_unload(&b->plugin);
+}
+
+static const float *bench_array(const struct bench *b, const char *name)
+{
+    for (int i = 0; i < b->count; i++) {
+        if (strcmp(b->param[i].name, name) == 0)
+            return b->arrays[i];
+    }
+    return NULL;
+}
+
+static double bench_iterate(struct bench *b, const float *target, int64_t iters, int64_t accum)
+{
+    const struct srq_tunable *t = b->plugin.plugin->tunable;
+    const struct srq_host *host = srq_host_services();
+    struct srq_tensor dst = srq_tensor_2d(b->fake, SRQ_F32, OUT, IN);
+    struct srq_error err = { 0 };
+    double loss = 0;
+
+    for (int64_t i = 0; i < iters; i++) {
+        struct srq_step s = { .size = sizeof(s), .iter = i, .iters = iters, .accum = accum };
+
+        s.schedule = 1 - (double)i / (double)iters;
+        assert_ok(t->weight(host, b->self, &b->layer, &dst, &err), &err);
+        for (s.micro = 0; s.micro < accum; s.micro++) {
+            float grad[OUT * IN];
+
+            loss = 0;
+            for (int j = 0; j < OUT * IN; j++) {
+                grad[j] = 2 * (b->fake[j] - target[j]);
+                loss += (double)grad[j] * (double)grad[j] / 4;
+            }
+            for (int64_t r = 0; r < OUT; r += 16)
+                t->sink(host, b->self, &b->layer, &s, r, 16, grad + r * IN);
+        }
+        assert_ok(t->step(host, b->self, &b->layer, &s, &err), &err);
+    }
+    return loss;
+}
+
+/* The target is what the grid gives for offsets of up to ±0.45: within the reach of T steps of 1/T, linearly falling. */
+static void signround_finds_a_rounding_within_reach(void **state)
+{
+    static const char *const schemes[] = { "w4g32", "w4g32z", "w4", "w4gtz", "w3g40" };
+
+    (void)state;
+    for (size_t k = 0; k < sizeof(schemes) / sizeof(schemes[0]); k++) {
+        struct bench *b = srq_calloc(1, sizeof(*b));
+        float *target = srq_calloc(OUT * IN, sizeof(float)), *v, kept[8];
+        struct srq_tensor dst;
+        struct srq_error err = { 0 };
+        double first, last;
+
+        bench_open(b, schemes[k], (const char *const[]){ "iters", "100", NULL });
+        v = (float *)(uintptr_t)bench_array(b, "v");
+        for (int i = 0; i < OUT * IN; i++)
+            v[i] = (float)(srq_rng_uniform(12, 1, (uint64_t)i) * 0.9 - 0.45);
+        dst = srq_tensor_2d(target, SRQ_F32, OUT, IN);
+        assert_ok(b->plugin.plugin->tunable->weight(srq_host_services(), b->self, &b->layer, &dst, &err), &err);
+        memset(v, 0, OUT * IN * sizeof(float));
+        memcpy(kept, bench_array(b, "lo"), sizeof(float));
+        first = bench_iterate(b, target, 1, 1);
+        memset(v, 0, OUT * IN * sizeof(float));
+        last = bench_iterate(b, target, 100, 1);
+        if (!(last < first * 0.1))
+            fail_msg("%s: loss %g at first, %g at last", schemes[k], first, last);
+        bench_close(b);
+        srq_free(target);
+        srq_free(b);
+    }
+}
+
+static void accumulating_equal_micro_batches_changes_nothing(void **state)
+{
+    struct bench *a = srq_calloc(1, sizeof(*a)), *b = srq_calloc(1, sizeof(*b));
+    float *target = srq_calloc(OUT * IN, sizeof(float));
+
+    (void)state;
+    for (int i = 0; i < OUT * IN; i++)
+        target[i] = (float)(srq_rng_uniform(13, 1, (uint64_t)i) - 0.5);
+    bench_open(a, "w3g32", (const char *const[]){ "iters", "10", NULL });
+    bench_open(b, "w3g32", (const char *const[]){ "iters", "10", "accum", "2", NULL });
+    assert_null(bench_array(a, "v_grad"));
+    assert_null(bench_array(a, "v_momentum"));
+    assert_non_null(bench_array(b, "v_grad"));
+    bench_iterate(a, target, 10, 1);
+    bench_iterate(b, target, 10, 2);
+    assert_memory_equal(bench_array(a, "v"), bench_array(b, "v"), OUT * IN * sizeof(float));
+    assert_memory_equal(bench_array(a, "alpha"), bench_array(b, "alpha"), (size_t)a->layer.groups.count * sizeof(float));
+    bench_close(a);
+    bench_close(b);
+    srq_free(a);
+    srq_free(b);
+    srq_free(target);
+}
+
+static void minmax_off_keeps_the_ranges(void **state)
+{
+    struct bench *b = srq_calloc(1, sizeof(*b));
+    float *target = srq_calloc(OUT * IN, sizeof(float));
+    uint8_t *codes = srq_calloc(OUT, IN), zero[OUT * 3];
+    float scale[OUT * 3];
+    struct srq_result r = { .size = sizeof(r), .codes = codes, .scale = scale, .zero = zero };
+    struct srq_error err = { 0 };
+
+    (void)state;
+    bench_open(b, "w2g32", (const char *const[]){ "iters", "5", "minmax", "false", "momentum", "0.9", NULL });
+    assert_null(bench_array(b, "alpha"));
+    assert_non_null(bench_array(b, "v_momentum"));
+    bench_iterate(b, target, 5, 1);
+    assert_ok(b->plugin.plugin->tunable->finish(srq_host_services(), b->self, &b->layer, &r, &err), &err);
+    for (int g = 0; g < OUT * 3; g++) {
+        float m = 0;
+
+        for (int i = 0; i < 32; i++)
+            m = fabsf(layer_w[g * 32 + i]) > fabsf(m) ? layer_w[g * 32 + i] : m;
+        assert_true(scale[g] == srq_round_f16(-m / 2));
+    }
+    bench_close(b);
+    srq_free(b);
+    srq_free(target);
+    srq_free(codes);
+}
+
+/* 2/T at 3 bits or fewer when T is at least 1000, else 1/T: seen in the first step's length. */
+static void learning_rate_follows_bits_and_iterations(void **state)
+{
+    static const struct {
+        const char *scheme, *iters;
+        double lr;
+    } rows[] = { { "w2g32", "999", 1 / 999.0 }, { "w2g32", "1000", 2 / 1000.0 }, { "w3", "1000", 2 / 1000.0 },
+                 { "w4g32", "1000", 1 / 1000.0 } };
+
+    (void)state;
+    for (size_t k = 0; k < sizeof(rows) / sizeof(rows[0]); k++) {
+        struct bench *b = srq_calloc(1, sizeof(*b));
+        float *target = srq_calloc(OUT * IN, sizeof(float)), most = 0;
+
+        bench_open(b, rows[k].scheme, (const char *const[]){ "iters", rows[k].iters, NULL });
+        bench_iterate(b, target, 1, 1);
+        for (int i = 0; i < OUT * IN; i++)
+            most = fabsf(bench_array(b, "v")[i]) > most ? fabsf(bench_array(b, "v")[i]) : most;
+        assert_true(most == (float)rows[k].lr);
+        bench_close(b);
+        srq_free(b);
+        srq_free(target);
+    }
+}
+
+static int start_team(void **state)
+{
+    (void)state;
+    return srq_team_start(2, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(broken_plugins_are_refused_with_their_reason),
+        cmocka_unit_test(a_file_that_is_no_object_is_refused),
+        cmocka_unit_test(an_unknown_name_lists_what_there_is),
+        cmocka_unit_test(names_are_sorted_and_unique),
+        cmocka_unit_test(a_recipe_yields_to_the_user),
+        cmocka_unit_test(bad_option_values_are_named),
+        cmocka_unit_test(canonical_texts_do_not_depend_on_spelling),
+        cmocka_unit_test(sign_steps_have_fixed_length_and_rest_at_zero),
+        cmocka_unit_test(draws_repeat_and_depend_on_the_seed),
+        cmocka_unit_test(rtn_rounds_to_the_nearest_value),
+        cmocka_unit_test(signround_finds_a_rounding_within_reach),
+        cmocka_unit_test(accumulating_equal_micro_batches_changes_nothing),
+        cmocka_unit_test(minmax_off_keeps_the_ranges),
+        cmocka_unit_test(learning_rate_follows_bits_and_iterations),
+    };
+
+    return cmocka_run_group_tests_name("plugin_host", tests, start_team, NULL);
+}
