@@ -1,1 +1,11 @@
-# unit tests of client
+unit_tests += tests/unit/test_ctl_args tests/unit/test_ctl_text tests/unit/test_ctl_progress
+ctl_ldadd = tui/libsrqctl.la $(CMOCKA_LIBS) $(CJSON_LIBS) -lm
+tests_unit_test_ctl_args_SOURCES = tests/unit/test_ctl_args.c tests/unit/test.h
+tests_unit_test_ctl_args_CFLAGS = $(unit_cflags)
+tests_unit_test_ctl_args_LDADD = $(ctl_ldadd)
+tests_unit_test_ctl_text_SOURCES = tests/unit/test_ctl_text.c tests/unit/test.h
+tests_unit_test_ctl_text_CFLAGS = $(unit_cflags)
+tests_unit_test_ctl_text_LDADD = $(ctl_ldadd)
+tests_unit_test_ctl_progress_SOURCES = tests/unit/test_ctl_progress.c tests/unit/test.h
+tests_unit_test_ctl_progress_CFLAGS = $(unit_cflags)
+tests_unit_test_ctl_progress_LDADD = $(ctl_ldadd)

@@ -1,0 +1,338 @@
+/* srqctl's tables: what they promise is parsed, shown in --help and offered by every completion script. */
+#include "tests/unit/test.h"
+
+#include "core/base/buf.h"
+#include "tui/srqctl/jobspec.h"
+#include "tui/srqctl/verb.h"
+
+#include <unistd.h>
+
+#define COUNT(w) ((int)(sizeof(w) / sizeof((w)[0])))
+
+static const struct ctl_verb *verb(const char *a)
+{
+    const char *words[] = { a };
+    int used;
+
+    return ctl_find_verb(1, words, &used);
+}
+
+static int parse(const char *name, int count, const char *const *words, struct ctl_args *out, struct srq_error *err)
+{
+    return ctl_parse(verb(name), count, words, out, err);
+}
+
+static void options_and_words_may_be_mixed(void **state)
+{
+    const char *words[] = { "MODEL", "-s", "w4g128", "--set", "a=1", "-o", "OUT", "--set=b=2", "--wait" };
+    struct ctl_args a;
+    struct srq_error err;
+    size_t at = 0;
+
+    (void)state;
+    assert_ok(parse("submit", COUNT(words), words, &a, &err), &err);
+    assert_int_equal(a.positional_count, 1);
+    assert_string_equal(a.positional[0], "MODEL");
+    assert_string_equal(ctl_value(&a, "scheme"), "w4g128");
+    assert_string_equal(ctl_value(&a, "output"), "OUT");
+    assert_true(ctl_given(&a, "wait"));
+    assert_false(ctl_given(&a, "dry-run"));
+    assert_string_equal(ctl_next_value(&a, "set", &at), "a=1");
+    assert_string_equal(ctl_next_value(&a, "set", &at), "b=2");
+    assert_null(ctl_next_value(&a, "set", &at));
+    ctl_args_fini(&a);
+}
+
+static void words_after_two_dashes_are_no_options(void **state)
+{
+    const char *words[] = { "@last", "--", "-5" };
+    struct ctl_args a;
+    struct srq_error err;
+
+    (void)state;
+    assert_ok(parse("priority", COUNT(words), words, &a, &err), &err);
+    assert_int_equal(a.positional_count, 2);
+    assert_string_equal(a.positional[1], "-5");
+    ctl_args_fini(&a);
+}
+
+static void bad_options_are_named_with_what_was_meant(void **state)
+{
+    struct {
+        const char *verb;
+        const char *words[4];
+        int count;
+        const char *says;
+    } cases[] = {
+        { "submit", { "M", "--shceme", "w4" }, 3, "unknown option --shceme; did you mean --scheme?" },
+        { "submit", { "M", "--budget=4.2" }, 2, "unknown option --budget;" },
+        { "submit", { "--json", "-qz" }, 2, "unknown option -q" },
+        { "submit", { "M", "--output" }, 2, "option --output needs a value" },
+        { "submit", { "M", "-o" }, 2, "option -o needs a value" },
+        { "submit", { "M", "--wait=3" }, 2, "option --wait takes no value" },
+        { "submit", { "M", "--s", "x" }, 3, "option --s could be more than one" },
+        { "submit", { "M", "-oA", "-oB" }, 3, "option --output is given twice: A and B" },
+        { "show", { "a", "b" }, 2, "does not expect \"b\"" },
+        { "show", { "--json" }, 1, "show needs JOB" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct ctl_args a;
+        struct srq_error err = { 0 };
+
+        assert_refused(parse(cases[i].verb, cases[i].count, cases[i].words, &a, &err), -SRQ_EINVAL, &err,
+                       cases[i].says);
+        ctl_args_fini(&a);
+    }
+}
+
+static void common_options_stand_before_the_verb_too(void **state)
+{
+    const char *words[] = { "--json", "--socket", "/s", "list", "--state", "done" };
+    struct ctl_args a;
+    struct srq_error err;
+    int used = 0;
+
+    (void)state;
+    assert_ok(ctl_parse_common(COUNT(words), words, &a, &used, &err), &err);
+    assert_int_equal(used, 3);
+    assert_string_equal(ctl_value(&a, "socket"), "/s");
+    ctl_args_fini(&a);
+}
+
+static void numbers_are_checked_against_their_range(void **state)
+{
+    const char *good[] = { "J", "--timeout", "2.5" }, *bad[] = { "J", "--timeout", "soon" }, *far[] = { "J", "-t", "-1" };
+    struct ctl_args a;
+    struct srq_error err;
+    double v = 7;
+
+    (void)state;
+    assert_ok(parse("wait", 3, good, &a, &err), &err);
+    assert_ok(ctl_number(&a, "timeout", 0, 10, &v, &err), &err);
+    assert_true(v == 2.5);
+    ctl_args_fini(&a);
+    assert_ok(parse("wait", 3, bad, &a, &err), &err);
+    assert_refused(ctl_number(&a, "timeout", 0, 10, &v, &err), -SRQ_EINVAL, &err, "soon is not a number");
+    ctl_args_fini(&a);
+    assert_ok(parse("wait", 3, far, &a, &err), &err);
+    assert_refused(ctl_number(&a, "timeout", 0, 10, &v, &err), -SRQ_EINVAL, &err, "-1 is not between 0 and 10");
+    ctl_args_fini(&a);
+}
+
+static void two_word_verbs_are_found_and_half_ones_are_not(void **state)
+{
+    const char *words[] = { "plugin", "list", "x" };
+    int used = 0;
+
+    (void)state;
+    assert_string_equal(ctl_find_verb(3, words, &used)->name, "plugin list");
+    assert_int_equal(used, 2);
+    assert_null(ctl_find_verb(1, words, &used));
+    assert_string_equal(ctl_nearest_verb("sumbit"), "submit");
+    assert_string_equal(ctl_nearest_verb("staus") == NULL ? "none" : "some", "none");
+    assert_null(ctl_nearest_verb("xyzzy"));
+}
+
+static bool contains(const struct srq_buf *b, const char *part)
+{
+    return b->data != NULL && strstr(b->data, part) != NULL;
+}
+
+static void every_option_is_in_its_help_and_in_every_completion(void **state)
+{
+    static const char *const shells[] = { "bash", "zsh", "fish" };
+    struct srq_buf script[3], help;
+    char name[64];
+
+    (void)state;
+    for (size_t s = 0; s < 3; s++) {
+        srq_buf_init(&script[s], 1 << 20);
+        assert_true(ctl_completion_script(shells[s], &script[s]));
+        assert_false(script[s].failed);
+    }
+    for (const struct ctl_verb *v = ctl_verbs; v->name != NULL; v++) {
+        srq_buf_init(&help, 1 << 16);
+        ctl_help_verb(v, &help);
+        for (const struct ctl_option *o = v->options; o != NULL && o->name != NULL; o++) {
+            snprintf(name, sizeof(name), "--%s", o->name);
+            if (!contains(&help, name) || !contains(&help, o->help))
+                fail_msg("srqctl %s --help does not show --%s", v->name, o->name);
+            for (size_t s = 0; s < 2; s++)
+                if (!contains(&script[s], name))
+                    fail_msg("%s completion does not offer --%s of %s", shells[s], o->name, v->name);
+            snprintf(name, sizeof(name), "-n '__srqctl_at -b %s' -l %s", v->name, o->name);
+            if (!contains(&script[2], name))
+                fail_msg("fish completion does not offer --%s of %s", o->name, v->name);
+        }
+        srq_buf_fini(&help);
+    }
+    for (size_t s = 0; s < 3; s++)
+        srq_buf_fini(&script[s]);
+}
+
+static void help_fits_a_screen_and_shows_two_examples(void **state)
+{
+    struct srq_buf help;
+
+    (void)state;
+    for (const struct ctl_verb *v = ctl_verbs; v->name != NULL; v++) {
+        int lines = 0, examples = 0;
+
+        srq_buf_init(&help, 1 << 16);
+        ctl_help_verb(v, &help);
+        for (char *p = help.data, *nl; (nl = strchr(p, '\n')) != NULL; p = nl + 1) {
+            lines++;
+            if (nl - p > 88)
+                fail_msg("%s: line of %d columns: %.*s", v->name, (int)(nl - p), (int)(nl - p), p);
+            examples += strncmp(p, "  ", 2) == 0 && strstr(p, "srqctl ") != NULL && strstr(p, "srqctl ") < nl &&
+                        p[2] != ' ' && p[2] != '-';
+        }
+        if (lines > 36)
+            fail_msg("srqctl %s --help has %d lines", v->name, lines);
+        assert_int_equal(examples, 2);
+        srq_buf_fini(&help);
+    }
+}
+
+/* Every verb and option that an example types exists, so that help never shows what is refused. */
+static void examples_parse(void **state)
+{
+    (void)state;
+    for (const struct ctl_verb *v = ctl_verbs; v->name != NULL; v++)
+        for (size_t i = 0; i < 2; i++) {
+            const char *words[32];
+            char line[256], *at = line;
+            int count = 0, used = 0;
+            struct ctl_args a;
+            struct srq_error err = { 0 };
+
+            snprintf(line, sizeof(line), "%s", strstr(v->examples[i], "srqctl ") + 7);
+            line[strcspn(line, "|>&)")] = '\0';
+            while (count < 32 && *(at += strspn(at, " ")) != '\0') {
+                words[count++] = at;
+                at += strcspn(at, " ");
+                if (*at != '\0')
+                    *at++ = '\0';
+            }
+            assert_ptr_equal(ctl_find_verb(count, words, &used), v);
+            assert_ok(ctl_parse(v, count - used, words + used, &a, &err), &err);
+            ctl_args_fini(&a);
+        }
+}
+
+static const char *text_at(const cJSON *spec, const char *path)
+{
+    return ctl_str(spec, path);
+}
+
+static void options_make_the_job_and_paths_become_absolute(void **state)
+{
+    const char *words[] = { "models/m", "-m", "signround", "-s", "w4g64", "-o", "/out", "--calib", "a.txt", "--calib", "/b",
+                      "-l", "re:(?=x)y=w8", "--set", "signround.iters=50", "--set", "gemm=a=b", "-f", "fake,auto_gptq",
+                      "--priority", "-3", "--force" };
+    struct ctl_args a;
+    struct srq_error err;
+    char cwd[4096], want[4200];
+    cJSON *spec;
+
+    (void)state;
+    assert_non_null(getcwd(cwd, sizeof(cwd)));
+    assert_ok(parse("submit", COUNT(words), words, &a, &err), &err);
+    assert_ok(ctl_jobspec(&a, &spec, &err), &err);
+    snprintf(want, sizeof(want), "%s/models/m", cwd);
+    assert_string_equal(text_at(spec, "model"), want);
+    snprintf(want, sizeof(want), "%s/a.txt", cwd);
+    assert_string_equal(cJSON_GetArrayItem(ctl_get(spec, "calib"), 0)->valuestring, want);
+    assert_string_equal(cJSON_GetArrayItem(ctl_get(spec, "calib"), 1)->valuestring, "/b");
+    assert_string_equal(ctl_str(cJSON_GetArrayItem(ctl_get(spec, "layers"), 0), "pattern"), "re:(?=x)y");
+    assert_string_equal(ctl_str(cJSON_GetArrayItem(ctl_get(spec, "layers"), 0), "scheme"), "w8");
+    assert_string_equal(cJSON_GetObjectItem(ctl_get(spec, "options"), "signround.iters")->valuestring, "50");
+    assert_string_equal(cJSON_GetObjectItem(ctl_get(spec, "options"), "gemm")->valuestring, "a=b");
+    assert_int_equal(cJSON_GetArraySize(ctl_get(spec, "formats")), 2);
+    assert_string_equal(cJSON_GetArrayItem(ctl_get(spec, "formats"), 1)->valuestring, "auto_gptq");
+    assert_true(ctl_num(spec, "priority") == -3);
+    assert_true(cJSON_IsTrue(ctl_get(spec, "force")));
+    assert_null(ctl_get(spec, "name"));
+    cJSON_Delete(spec);
+    ctl_args_fini(&a);
+}
+
+static void options_win_over_the_job_file(void **state)
+{
+    char dir[] = "/tmp/srqctl-spec-XXXXXX", path[64], want[64];
+    const char *words[] = { "--job", path, "-s", "w8", "--set", "seed=7" };
+    struct ctl_args a;
+    struct srq_error err;
+    cJSON *spec;
+    FILE *f;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/job.json", dir);
+    f = fopen(path, "w");
+    assert_non_null(f);
+    fputs("{\"model\":\"m\",\"scheme\":\"w4g128\",\"calib\":[\"../t\"],\"output\":\"/o\","
+          "\"options\":{\"seed\":1,\"batch\":4}}",
+          f);
+    fclose(f);
+    assert_ok(parse("submit", COUNT(words), words, &a, &err), &err);
+    assert_ok(ctl_jobspec(&a, &spec, &err), &err);
+    snprintf(want, sizeof(want), "%s/m", dir); /* a file's paths are relative to the file */
+    assert_string_equal(text_at(spec, "model"), want);
+    assert_string_equal(text_at(spec, "scheme"), "w8");
+    assert_string_equal(text_at(spec, "output"), "/o");
+    assert_string_equal(ctl_str(ctl_get(spec, "options"), "seed"), "7");
+    assert_true(ctl_num(ctl_get(spec, "options"), "batch") == 4);
+    cJSON_Delete(spec);
+    ctl_args_fini(&a);
+    unlink(path);
+    rmdir(dir);
+}
+
+static void malformed_values_are_refused_with_the_option(void **state)
+{
+    struct {
+        const char *words[4];
+        const char *says;
+    } cases[] = {
+        { { "M", "--set", "nsamples" }, "--set nsamples is not KEY=VALUE" },
+        { { "M", "-l", "x=" }, "--layer x= is not PATTERN=SCHEME" },
+        { { "M", "-f", "fake,,x" }, "--format has an empty name" },
+        { { "M", "-p", "high" }, "--priority high is not a number" },
+        { { "M", "-o", "" }, "the path of output is empty" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct ctl_args a;
+        struct srq_error err = { 0 };
+        cJSON *spec;
+
+        assert_ok(parse("submit", 3, cases[i].words, &a, &err), &err);
+        assert_refused(ctl_jobspec(&a, &spec, &err), -SRQ_EINVAL, &err, cases[i].says);
+        assert_null(spec);
+        ctl_args_fini(&a);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(options_and_words_may_be_mixed),
+        cmocka_unit_test(words_after_two_dashes_are_no_options),
+        cmocka_unit_test(bad_options_are_named_with_what_was_meant),
+        cmocka_unit_test(common_options_stand_before_the_verb_too),
+        cmocka_unit_test(numbers_are_checked_against_their_range),
+        cmocka_unit_test(two_word_verbs_are_found_and_half_ones_are_not),
+        cmocka_unit_test(every_option_is_in_its_help_and_in_every_completion),
+        cmocka_unit_test(help_fits_a_screen_and_shows_two_examples),
+        cmocka_unit_test(examples_parse),
+        cmocka_unit_test(options_make_the_job_and_paths_become_absolute),
+        cmocka_unit_test(options_win_over_the_job_file),
+        cmocka_unit_test(malformed_values_are_refused_with_the_option),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

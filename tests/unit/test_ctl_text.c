@@ -1,0 +1,198 @@
+/* How srqctl writes numbers, tables, suggestions, summaries and what it reads of the machine. */
+#include "tests/unit/test.h"
+
+#include "tui/srqctl/human.h"
+#include "tui/srqctl/json_text.h"
+#include "tui/srqctl/machine.h"
+#include "tui/srqctl/summary.h"
+#include "tui/srqctl/table.h"
+#include "tui/srqctl/verb.h"
+
+#include <math.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void numbers_have_units_and_three_digits(void **state)
+{
+    const struct {
+        char *(*human)(double, char *);
+        double v;
+        const char *want;
+    } cases[] = {
+        { ctl_human_bytes, 0, "0 B" },
+        { ctl_human_bytes, 999, "999 B" },
+        { ctl_human_bytes, 1000, "0.977 KiB" },
+        { ctl_human_bytes, 1024, "1.00 KiB" },
+        { ctl_human_bytes, 1.24 * (1 << 30), "1.24 GiB" },
+        { ctl_human_bytes, 999.7 * 1024, "0.976 MiB" },
+        { ctl_human_bytes, 102.35 * 1048576, "102 MiB" },
+        { ctl_human_bytes, NAN, "-" },
+        { ctl_human_seconds, 0, "0s" },
+        { ctl_human_seconds, 0.3456, "0.346s" },
+        { ctl_human_seconds, 9.996, "10.0s" },
+        { ctl_human_seconds, 59.94, "59.9s" },
+        { ctl_human_seconds, 59.96, "1m00s" },
+        { ctl_human_seconds, 192, "3m12s" },
+        { ctl_human_seconds, 3900, "1h05m" },
+        { ctl_human_seconds, 183600, "2d03h" },
+        { ctl_human_seconds, NAN, "-" },
+        { ctl_human_number, 27.4449, "27.4" },
+        { ctl_human_number, 0.012345, "0.0123" },
+        { ctl_human_number, 0.0999999, "0.100" },
+        { ctl_human_number, 0.00012345, "1.23e-04" },
+        { ctl_human_number, 9.999, "10.0" },
+        { ctl_human_number, 1234, "1234" },
+        { ctl_human_number, -4.25, "-4.25" },
+        { ctl_human_number, 0, "0" },
+        { ctl_human_number, NAN, "-" },
+        { ctl_human_percent, 0.4231, "42.3 %" },
+        { ctl_human_percent, 1, "100 %" },
+        { ctl_human_percent, NAN, "-" },
+    };
+    char out[CTL_HUMAN];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_string_equal(cases[i].human(cases[i].v, out), cases[i].want);
+}
+
+static void table_columns_line_up_and_control_characters_do_not_pass(void **state)
+{
+    struct ctl_table *t = ctl_table_create("name|>n|last");
+    struct srq_buf b;
+
+    (void)state;
+    srq_buf_init(&b, 4096);
+    ctl_table_cell(t, "a\033[2J");
+    ctl_table_cell(t, "5");
+    ctl_table_cell(t, "x");
+    ctl_table_cell(t, "long name");
+    ctl_table_cellf(t, "%d", 1234);
+    ctl_table_cell(t, "");
+    ctl_table_text(t, &b);
+    assert_string_equal(b.data, "name          n  last\n"
+                                "a\\x1b[2J      5  x\n"
+                                "long name  1234  \n");
+    ctl_table_free(t);
+    srq_buf_fini(&b);
+}
+
+static void width_counts_characters_not_bytes(void **state)
+{
+    (void)state;
+    assert_int_equal(ctl_text_width("abc"), 3);
+    assert_int_equal(ctl_text_width("a→b"), 3);
+    assert_int_equal(ctl_text_width("\xff\xfe"), 2);
+}
+
+static void nearest_word_is_near(void **state)
+{
+    static const char *const words[] = { "submit", "show", "series", "wait", "watch" };
+
+    (void)state;
+    assert_string_equal(ctl_nearest("sumbit", words, 5), "submit");
+    assert_string_equal(ctl_nearest("shwo", words, 5), "show");
+    assert_string_equal(ctl_nearest("wach", words, 5), "watch");
+    assert_null(ctl_nearest("quantize", words, 5));
+    assert_null(ctl_nearest("", words, 5));
+    assert_null(ctl_nearest("zz", words, 5));
+}
+
+static void summary_shows_original_rounded_and_tuned(void **state)
+{
+    cJSON *r = cJSON_Parse("{\"eval\":{\"before\":{\"perplexity\":27.44,\"kl\":null,\"top1\":null},"
+                           "\"rtn\":{\"perplexity\":29.1,\"kl\":0.0712,\"top1\":0.831},"
+                           "\"after\":{\"perplexity\":28,\"kl\":0.0301,\"top1\":0.889}},"
+                           "\"size\":{\"before_bytes\":538968064,\"after_bytes\":158334976,\"average_bits\":4.25},"
+                           "\"timing\":{\"total_s\":192}}");
+    struct srq_buf b;
+
+    (void)state;
+    srq_buf_init(&b, 4096);
+    ctl_summary(r, "/m/out", &b);
+    assert_string_equal(b.data, "                    original  rounded    tuned\n"
+                                "perplexity              27.4     29.1     28.0\n"
+                                "KL to the original         -   0.0712   0.0301\n"
+                                "top-1 agreement            -   83.1 %   88.9 %\n"
+                                "size                 514 MiB  151 MiB  151 MiB\n"
+                                "average bits                     4.25     4.25\n"
+                                "time 3m12s, output /m/out\n");
+    srq_buf_fini(&b);
+    cJSON_Delete(r);
+}
+
+static void json_becomes_lines_and_tables(void **state)
+{
+    cJSON *j = cJSON_Parse("{\"family\":\"llama\",\"weights_bytes\":1048576,\"config\":{\"tied\":true},"
+                           "\"layers\":[{\"name\":\"a\",\"shape\":[2,3],\"bits\":4},{\"name\":\"bb\",\"bits\":null}]}");
+    struct srq_buf b;
+
+    (void)state;
+    srq_buf_init(&b, 4096);
+    ctl_json_text(j, &b);
+    assert_string_equal(b.data, "family               llama\n"
+                                "weights              1.00 MiB\n"
+                                "config tied          yes\n"
+                                "\n"
+                                "name  shape  bits\n"
+                                "a     [2,3]     4\n"
+                                "bb    -         -\n");
+    srq_buf_fini(&b);
+    cJSON_Delete(j);
+}
+
+static void put_file(const char *root, const char *path, const char *text)
+{
+    char full[256], *slash;
+    FILE *f;
+
+    snprintf(full, sizeof(full), "%s%s", root, path);
+    for (slash = strchr(full + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        mkdir(full, 0700);
+        *slash = '/';
+    }
+    f = fopen(full, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static void tightest_control_group_limit_counts(void **state)
+{
+    char root[] = "/tmp/srqctl-machine-XXXXXX", command[64];
+    struct ctl_machine m;
+
+    (void)state;
+    assert_non_null(mkdtemp(root));
+    put_file(root, "/proc/meminfo", "MemTotal: 4000 kB\nMemAvailable:    2048 kB\n");
+    put_file(root, "/proc/self/cgroup", "0::/user.slice/job.scope\n");
+    put_file(root, "/proc/cpuinfo", "processor : 0\nflags : fpu avx2 fma avx512_bf16 amx_tile amx_bf16\n");
+    put_file(root, "/sys/fs/cgroup/user.slice/memory.max", "1000000\n");
+    put_file(root, "/sys/fs/cgroup/user.slice/cpu.max", "max 100000\n");
+    put_file(root, "/sys/fs/cgroup/user.slice/job.scope/memory.max", "max\n");
+    put_file(root, "/sys/fs/cgroup/user.slice/job.scope/cpu.max", "150000 100000\n");
+    ctl_machine_read(root, &m);
+    assert_true(m.memory_available == 2048.0 * 1024);
+    assert_true(m.memory_limit == 1000000);
+    assert_true(m.cpu_quota == 1.5);
+    assert_true(m.bf16_matrix);
+    assert_string_equal(m.instructions, "avx2 fma avx512_bf16 amx_bf16");
+    snprintf(command, sizeof(command), "rm -rf %s", root);
+    assert_int_equal(system(command), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(numbers_have_units_and_three_digits),
+        cmocka_unit_test(table_columns_line_up_and_control_characters_do_not_pass),
+        cmocka_unit_test(width_counts_characters_not_bytes),
+        cmocka_unit_test(nearest_word_is_near),
+        cmocka_unit_test(summary_shows_original_rounded_and_tuned),
+        cmocka_unit_test(json_becomes_lines_and_tables),
+        cmocka_unit_test(tightest_control_group_limit_counts),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

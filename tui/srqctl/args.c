@@ -1,0 +1,260 @@
+/* Command lines, parsed from the option tables with getopt_long. */
+#include "tui/srqctl/verb.h"
+
+#include "core/base/alloc.h"
+
+#include <getopt.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROWS_MAX 64
+
+const struct ctl_option ctl_common_options[] = {
+    { .name = "json", .help = "print JSON" },
+    { .name = "user", .help = "use your own daemon, not the system service" },
+    { .name = "socket", .arg = "PATH", .complete = CTL_C_FILE, .help = "the daemon's socket (default: $SRQ_SOCKET)" },
+    { .name = "help", .letter = 'h', .help = "show this help" },
+    { .name = NULL },
+};
+
+/* Both tables in the forms that getopt_long wants; a row's number + 256 is its code. */
+struct rows {
+    const struct ctl_option *row[ROWS_MAX];
+    struct option longs[ROWS_MAX + 1];
+    char shorts[2 * ROWS_MAX + 4];
+    int count;
+};
+
+static void add_rows(struct rows *r, const struct ctl_option *table, char **s)
+{
+    for (; table != NULL && table->name != NULL && r->count < ROWS_MAX; table++) {
+        int has = table->arg != NULL ? required_argument : no_argument;
+
+        r->row[r->count] = table;
+        r->longs[r->count] = (struct option){ table->name, has, NULL, 256 + r->count };
+        r->count++;
+        if (table->letter != 0) {
+            *(*s)++ = table->letter;
+            if (has == required_argument)
+                *(*s)++ = ':';
+        }
+    }
+}
+
+/* `stop`: options end at the first other word. */
+static void make_rows(struct rows *r, const struct ctl_option *own, bool stop)
+{
+    char *s = r->shorts;
+
+    memset(r, 0, sizeof(*r));
+    if (stop)
+        *s++ = '+';
+    *s++ = ':';
+    add_rows(r, own, &s);
+    add_rows(r, ctl_common_options, &s);
+    *s = '\0';
+}
+
+static const struct ctl_option *row_of(const struct rows *r, int code)
+{
+    if (code >= 256 && code - 256 < r->count)
+        return r->row[code - 256];
+    for (int i = 0; i < r->count; i++)
+        if (r->row[i]->letter == code && code != 0)
+            return r->row[i];
+    return NULL;
+}
+
+/* The option's name in a word "--name=value", in `out`. */
+static const char *bare_name(const char *word, char *out, size_t cap)
+{
+    snprintf(out, cap, "%.*s", (int)strcspn(word + 2, "="), word + 2);
+    return out;
+}
+
+/* `optopt` tells what getopt stumbled over: 0 for a long name that it cannot place, a row's code for a long option with
+ * a value too many or too few, a letter otherwise. */
+static int explain(const struct rows *r, const struct ctl_verb *verb, int what, const char *word, struct srq_error *err)
+{
+    const char *names[ROWS_MAX], *near;
+    const char *verb_name = verb != NULL ? verb->name : "", *gap = verb != NULL ? " " : "";
+    char name[128], letter[3] = { '-', (char)optopt, '\0' };
+
+    for (int i = 0; i < r->count; i++)
+        names[i] = r->row[i]->name;
+    if (optopt >= 256 && what == ':')
+        return srq_fail_field(err, -SRQ_EINVAL, row_of(r, optopt)->name, "option --%s needs a value, %s",
+                              row_of(r, optopt)->name, row_of(r, optopt)->arg);
+    if (optopt >= 256)
+        return srq_fail_field(err, -SRQ_EINVAL, row_of(r, optopt)->name, "option --%s takes no value",
+                              row_of(r, optopt)->name);
+    if (optopt != 0 && what == ':')
+        return srq_fail_field(err, -SRQ_EINVAL, letter, "option %s needs a value, %s", letter, row_of(r, optopt)->arg);
+    if (optopt != 0)
+        return srq_fail_field(err, -SRQ_EINVAL, letter, "unknown option %s; see: srqctl %s%s--help", letter, verb_name,
+                              gap);
+    bare_name(word, name, sizeof(name));
+    for (int i = 0; i < r->count; i++)
+        if (strncmp(names[i], name, strlen(name)) == 0)
+            return srq_fail_field(err, -SRQ_EINVAL, name, "option --%s could be more than one; write it out", name);
+    near = ctl_nearest(name, names, (size_t)r->count);
+    if (near != NULL)
+        return srq_fail_field(err, -SRQ_EINVAL, name, "unknown option --%s; did you mean --%s?", name, near);
+    return srq_fail_field(err, -SRQ_EINVAL, name, "unknown option --%s; see: srqctl %s%s--help", name, verb_name, gap);
+}
+
+static int parse(const struct rows *r, const struct ctl_verb *verb, int argc, char **argv, struct ctl_args *out,
+                 struct srq_error *err)
+{
+    int c;
+
+    optind = 0; /* glibc: start afresh, so that a process may parse twice */
+    opterr = 0;
+    for (;;) {
+        const struct ctl_option *row;
+
+        c = getopt_long(argc, argv, r->shorts, r->longs, NULL);
+        if (c == -1)
+            return 0;
+        row = row_of(r, c);
+        if (row == NULL)
+            return explain(r, verb, c, argv[optind - 1], err); /* an unknown long option has just been passed */
+        for (size_t i = 0; i < out->value_count && !row->many; i++)
+            if (out->values[i].option == row && row->arg != NULL && strcmp(out->values[i].value, optarg) != 0)
+                return srq_fail_field(err, -SRQ_EINVAL, row->name, "option --%s is given twice: %s and %s", row->name,
+                                      out->values[i].value, optarg);
+        out->values[out->value_count].option = row;
+        out->values[out->value_count++].value = row->arg != NULL ? optarg : NULL;
+    }
+}
+
+/* getopt wants a program name first; the words themselves are only reordered. */
+static char **with_name(int count, const char *const *words, char *name)
+{
+    char **argv = srq_calloc((size_t)count + 2, sizeof(*argv));
+
+    if (argv != NULL) {
+        argv[0] = name;
+        for (int i = 0; i < count; i++)
+            argv[i + 1] = (char *)(uintptr_t)words[i];
+    }
+    return argv;
+}
+
+/* Every letter of a cluster -abc may be an option, so letters bound the number of options. */
+static int room_for(struct ctl_args *out, int count, const char *const *words, struct srq_error *err)
+{
+    size_t letters = 1;
+
+    for (int i = 0; i < count; i++)
+        letters += strlen(words[i]);
+    memset(out, 0, sizeof(*out));
+    out->values = srq_calloc(letters, sizeof(*out->values));
+    out->positional = srq_calloc((size_t)count + 1, sizeof(*out->positional));
+    return out->values != NULL && out->positional != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory");
+}
+
+static int check_count(const struct ctl_verb *verb, const struct ctl_args *a, struct srq_error *err)
+{
+    if (a->positional_count < verb->min_args)
+        return srq_fail_field(err, -SRQ_EINVAL, verb->args, "%s needs %s; usage: srqctl %s %s", verb->name, verb->args,
+                              verb->name, verb->args);
+    if (a->positional_count > verb->max_args)
+        return srq_fail_field(err, -SRQ_EINVAL, a->positional[verb->max_args],
+                              "%s does not expect \"%s\"; usage: srqctl %s%s%s", verb->name,
+                              a->positional[verb->max_args], verb->name, verb->args[0] != '\0' ? " " : "", verb->args);
+    return 0;
+}
+
+int ctl_parse(const struct ctl_verb *verb, int count, const char *const *words, struct ctl_args *out, struct srq_error *err)
+{
+    char program[] = "srqctl", **argv;
+    struct rows r;
+    int rc = room_for(out, count, words, err);
+
+    out->verb = verb;
+    argv = with_name(count, words, program);
+    if (argv == NULL || rc != 0) {
+        srq_free(argv);
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory");
+    }
+    make_rows(&r, verb->options, false);
+    rc = parse(&r, verb, count + 1, argv, out, err);
+    for (int i = optind; rc == 0 && i < count + 1; i++)
+        out->positional[out->positional_count++] = argv[i];
+    srq_free(argv);
+    if (rc == 0 && !ctl_given(out, "help"))
+        rc = check_count(verb, out, err);
+    return rc;
+}
+
+int ctl_parse_common(int count, const char *const *words, struct ctl_args *out, int *used, struct srq_error *err)
+{
+    char program[] = "srqctl", **argv;
+    struct rows r;
+    int rc = room_for(out, count, words, err);
+
+    argv = with_name(count, words, program);
+    if (argv == NULL || rc != 0) {
+        srq_free(argv);
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory");
+    }
+    make_rows(&r, NULL, true);
+    rc = parse(&r, NULL, count + 1, argv, out, err);
+    *used = optind - 1;
+    srq_free(argv);
+    return rc;
+}
+
+void ctl_args_fini(struct ctl_args *a)
+{
+    srq_free(a->values);
+    srq_free(a->positional);
+    memset(a, 0, sizeof(*a));
+}
+
+bool ctl_given(const struct ctl_args *a, const char *name)
+{
+    for (size_t i = 0; i < a->value_count; i++)
+        if (strcmp(a->values[i].option->name, name) == 0)
+            return true;
+    return false;
+}
+
+const char *ctl_value(const struct ctl_args *a, const char *name)
+{
+    for (size_t i = a->value_count; i > 0; i--)
+        if (strcmp(a->values[i - 1].option->name, name) == 0)
+            return a->values[i - 1].value;
+    return NULL;
+}
+
+const char *ctl_next_value(const struct ctl_args *a, const char *name, size_t *at)
+{
+    while (*at < a->value_count) {
+        const struct ctl_value *v = &a->values[(*at)++];
+
+        if (strcmp(v->option->name, name) == 0)
+            return v->value;
+    }
+    return NULL;
+}
+
+int ctl_number(const struct ctl_args *a, const char *name, double min, double max, double *out, struct srq_error *err)
+{
+    const char *text = ctl_value(a, name);
+    char *end;
+    double v;
+
+    if (text == NULL)
+        return 0;
+    v = strtod(text, &end);
+    if (end == text || *end != '\0' || isnan(v))
+        return srq_fail_field(err, -SRQ_EINVAL, name, "--%s %s is not a number", name, text);
+    if (v < min || v > max)
+        return srq_fail_field(err, -SRQ_EINVAL, name, "--%s %s is not between %g and %g", name, text, min, max);
+    *out = v;
+    return 0;
+}

@@ -1,0 +1,97 @@
+/* srqctl list: the jobs, newest first. */
+#include "tui/srqctl/cmds.h"
+
+#include "tui/srqctl/human.h"
+#include "tui/srqctl/table.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+const struct ctl_option ctl_list_options[] = {
+    { "state", 's', "STATE", CTL_C_WORDS, "queued starting running paused done failed canceled",
+      "only jobs in this state", true },
+    { "all", 'a', NULL, CTL_C_NONE, NULL, "other users' jobs too, where the configuration opens them", false },
+    { "limit", 'n', "N", CTL_C_NONE, NULL, "only the newest N", false },
+    { .name = NULL },
+};
+
+/* "quantize 12/30", or why it does not run. */
+static void put_doing(struct ctl_table *t, const cJSON *job)
+{
+    const char *stage = ctl_str(job, "stage"), *state = ctl_str(job, "state");
+    double done = ctl_num(job, "done"), total = ctl_num(job, "total");
+
+    if (strcmp(state, "running") != 0 || stage[0] == '\0')
+        ctl_table_cellf(t, "%.60s", ctl_str(job, "reason"));
+    else if (isnan(done) || isnan(total))
+        ctl_table_cell(t, stage);
+    else
+        ctl_table_cellf(t, "%s %.0f/%.0f", stage, done, total);
+}
+
+static void put_job(struct ctl_table *t, const cJSON *job, bool owners)
+{
+    const char *name = strrchr(ctl_str(job, "model"), '/');
+    char n[CTL_HUMAN];
+
+    ctl_table_cell(t, ctl_str(job, "job"));
+    if (owners)
+        ctl_table_cell(t, ctl_str(job, "owner"));
+    ctl_table_cell(t, ctl_str(job, "state"));
+    ctl_table_cell(t, ctl_human_seconds(ctl_num(job, "eta_s"), n));
+    ctl_table_cell(t, ctl_human_number(ctl_num(job, "average_bits"), n));
+    ctl_table_cell(t, ctl_human_bytes(ctl_num(job, "after_bytes"), n));
+    ctl_table_cell(t, name != NULL ? name + 1 : ctl_str(job, "model"));
+    ctl_table_cellf(t, "%s %s", ctl_str(job, "method"), ctl_str(job, "scheme"));
+    put_doing(t, job);
+}
+
+int ctl_cmd_list(struct ctl *ctl)
+{
+    bool all = ctl_given(&ctl->args, "all");
+    struct srq_error err = { 0 };
+    cJSON *p = cJSON_CreateObject(), *reply = NULL, *states = NULL;
+    const cJSON *job;
+    struct ctl_table *t;
+    const char *state;
+    double limit = 0;
+    size_t at = 0;
+    int rc;
+
+    while ((state = ctl_next_value(&ctl->args, "state", &at)) != NULL) {
+        if (states == NULL)
+            states = cJSON_AddArrayToObject(p, "states");
+        cJSON_AddItemToArray(states, cJSON_CreateString(state));
+    }
+    if (all)
+        cJSON_AddTrueToObject(p, "all");
+    if (ctl_number(&ctl->args, "limit", 1, 10000, &limit, &err) != 0) {
+        cJSON_Delete(p);
+        return ctl_complain(ctl, CTL_USAGE, &err);
+    }
+    if (limit > 0)
+        cJSON_AddNumberToObject(p, "limit", floor(limit));
+    rc = ctl_connect(ctl, true);
+    if (rc != CTL_OK) {
+        cJSON_Delete(p);
+        return rc;
+    }
+    rc = limit > 0 ? ctl_call(ctl, "job.list", p, &reply) : ctl_call_paged(ctl, "job.list", p, &reply);
+    if (rc != CTL_OK)
+        return rc;
+    if (ctl->json)
+        return ctl_print_json(reply);
+    if (cJSON_GetArraySize(ctl_get(reply, "jobs")) == 0) {
+        puts(states != NULL ? "no such jobs" : "no jobs; submit one with: srqctl submit MODEL ... -o OUT");
+        cJSON_Delete(reply);
+        return ctl_flush(ctl);
+    }
+    t = ctl_table_create(all ? "job|owner|state|>left|>bits|>size|model|method|doing"
+                             : "job|state|>left|>bits|>size|model|method|doing");
+    cJSON_ArrayForEach(job, ctl_get(reply, "jobs"))
+        put_job(t, job, all);
+    ctl_table_print(t);
+    cJSON_Delete(reply);
+    return ctl_flush(ctl);
+}

@@ -1,0 +1,124 @@
+/* srqctl submit: ask for a job, or only for its plan. */
+#include "tui/srqctl/cmds.h"
+
+#include "core/base/log.h"
+#include "tui/srqctl/follow.h"
+#include "tui/srqctl/human.h"
+#include "tui/srqctl/jobspec.h"
+#include "tui/srqctl/plan_text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const struct ctl_option ctl_submit_options[] = {
+    { "output", 'o', "OUT", CTL_C_DIR, NULL, "folder of the result (must not exist)", false },
+    { "method", 'm', "NAMES", CTL_C_PLUGIN, NULL, "plugins in order, e.g. signround", false },
+    { "scheme", 's', "SCHEME", CTL_C_WORDS, "w4g128 w4g128z w4g64 w3g128 w2g64 w8 bf16", "how layers are stored", false },
+    { "calib", 0, "PATH", CTL_C_FILE, NULL, "calibration text, file or folder", true },
+    { "eval", 0, "FILE", CTL_C_FILE, NULL, "text to measure perplexity on", true },
+    { "layer", 'l', "PATTERN=SCHEME", CTL_C_NONE, NULL, "another scheme for some layers", true },
+    { "set", 0, "KEY=VALUE", CTL_C_NONE, NULL, "an option of the job or PLUGIN.OPTION", true },
+    { "format", 'f', "NAME", CTL_C_WORDS, "auto_round auto_gptq auto_awq fake", "layout of the result (auto_round)", true },
+    { "wait", 'w', NULL, CTL_C_NONE, NULL, "show progress until it ends", false },
+    { "dry-run", 'n', NULL, CTL_C_NONE, NULL, "print plan, memory, disk and time; submit nothing", false },
+    { "job", 'j', "FILE", CTL_C_FILE, NULL, "the same as JSON, see srq-job(5); '-': standard input", false },
+    { "name", 0, "NAME", CTL_C_NONE, NULL, "a name for people", false },
+    { "priority", 'p', "N", CTL_C_NONE, NULL, "higher goes first (0)", false },
+    { "paused", 0, NULL, CTL_C_NONE, NULL, "accept it, and wait for srqctl resume", false },
+    { "on-end", 0, "COMMAND", CTL_C_NONE, NULL, "run this when the job ends", false },
+    { "force", 0, NULL, CTL_C_NONE, NULL, "replace an output that exists", false },
+    { "lm-head", 0, NULL, CTL_C_NONE, NULL, "quantize the output layer too", false },
+    { "incompatible", 0, "WHAT", CTL_C_WORDS, "keep refuse", "layers that a format cannot hold: keep (bf16) or refuse", false },
+    { "accept-drift", 0, NULL, CTL_C_NONE, NULL, "resume even where machine or build differ", false },
+    { .name = NULL },
+};
+
+static int dry_run(struct ctl *ctl, cJSON *spec)
+{
+    cJSON *p = cJSON_CreateObject(), *reply = NULL;
+    int rc;
+
+    cJSON_AddItemToObject(p, "spec", spec);
+    rc = ctl_plan_spec(ctl, p, &reply);
+    if (rc != CTL_OK)
+        return rc;
+    if (ctl->json)
+        return ctl_print_json(reply);
+    ctl_print_resolved(reply);
+    ctl_print_layers(ctl_get(reply, "layers"));
+    puts("");
+    ctl_print_amounts(reply);
+    cJSON_Delete(reply);
+    return ctl_flush(ctl);
+}
+
+static void say_accepted(const cJSON *reply, const cJSON *spec, bool wait)
+{
+    const char *id = ctl_str(reply, "job"), *reason = ctl_str(reply, "reason");
+    char model[4096], output[4096];
+
+    printf("job %s %s%s%s: %s, %s to %s\n", id, ctl_str(reply, "state"), reason[0] != '\0' ? ", " : "", reason,
+           ctl_str(spec, "method")[0] != '\0' ? ctl_str(spec, "method") : "default method",
+           srq_escape_control(ctl_str(spec, "model"), model, sizeof(model)),
+           srq_escape_control(ctl_str(spec, "output"), output, sizeof(output)));
+    ctl_print_amounts(reply);
+    if (!wait)
+        printf("watch it with: srqctl watch %s\n", id);
+    fflush(stdout);
+}
+
+static int wait_for(struct ctl *ctl, const char *id)
+{
+    cJSON *job = NULL, *report = NULL, *out;
+    int ended = ctl_follow(ctl, id, ctl->json ? CTL_SHOW_NOTHING : CTL_SHOW_PROGRESS, 0, &job);
+
+    if (ctl->json && (ended == CTL_OK || ended == CTL_JOB_FAILED || ended == CTL_INTERRUPTED)) {
+        out = job != NULL ? job : ctl_job_params(id);
+        if (ended == CTL_OK && srq_client_call(ctl->client, "job.report", ctl_job_params(id), 60, &report, NULL) == 0)
+            cJSON_AddItemToObject(out, "report", cJSON_DetachItemFromObjectCaseSensitive(report, "report"));
+        cJSON_Delete(report);
+        return ctl_print_json(out) == CTL_OK ? ended : CTL_REFUSED;
+    }
+    if (job != NULL)
+        ended = ctl_print_end(ctl, job, ended);
+    cJSON_Delete(job);
+    return ended;
+}
+
+int ctl_cmd_submit(struct ctl *ctl)
+{
+    struct srq_error err = { 0 };
+    cJSON *spec = NULL, *p, *reply = NULL;
+    bool wait = ctl_given(&ctl->args, "wait");
+    int rc;
+
+    if (ctl->args.positional_count == 0 && !ctl_given(&ctl->args, "job")) {
+        srq_fail_field(&err, SRQ_EINVAL, "model", "submit needs a MODEL, or --job FILE that names one");
+        return ctl_complain(ctl, CTL_USAGE, &err);
+    }
+    rc = ctl_jobspec(&ctl->args, &spec, &err);
+    if (rc != 0)
+        return ctl_complain(ctl, rc == -SRQ_EINVAL ? CTL_USAGE : CTL_REFUSED, &err);
+    rc = ctl_connect(ctl, true);
+    if (rc != CTL_OK || ctl_given(&ctl->args, "dry-run")) {
+        if (rc == CTL_OK)
+            return dry_run(ctl, spec);
+        cJSON_Delete(spec);
+        return rc;
+    }
+    p = cJSON_CreateObject();
+    cJSON_AddItemToObject(p, "spec", cJSON_Duplicate(spec, true));
+    if (ctl_given(&ctl->args, "paused"))
+        cJSON_AddTrueToObject(p, "paused");
+    rc = ctl_call(ctl, "job.submit", p, &reply);
+    if (rc == CTL_OK && !ctl->json)
+        say_accepted(reply, spec, wait);
+    cJSON_Delete(spec);
+    if (rc == CTL_OK && wait) {
+        rc = wait_for(ctl, ctl_str(reply, "job"));
+    } else if (rc == CTL_OK && ctl->json) {
+        return ctl_print_json(reply);
+    }
+    cJSON_Delete(reply);
+    return rc;
+}

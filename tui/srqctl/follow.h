@@ -1,0 +1,22 @@
+/* Following a job to its end: subscribe, show progress, survive a restart of the daemon, stop on Ctrl-C. */
+#ifndef SRQ_CTL_FOLLOW_H
+#define SRQ_CTL_FOLLOW_H
+
+#include "tui/srqctl/verb.h"
+
+enum ctl_follow_show {
+    CTL_SHOW_NOTHING,
+    CTL_SHOW_PROGRESS, /* a line redrawn in place on a terminal, plain lines on a pipe */
+    CTL_SHOW_EVENTS,   /* every event as one line of JSON */
+};
+
+/* Waits for `id` to end, at most `timeout_s` (0: for ever). CTL_OK when it is done, CTL_JOB_FAILED when it failed or
+ * was canceled, CTL_TIMEOUT, CTL_INTERRUPTED (said how to return), CTL_NO_DAEMON, CTL_NO_JOB, CTL_DENIED, all but the
+ * first two complained of. `*job` (may be NULL): the job as job.get gives it at the end, the caller's; NULL when
+ * there is none. */
+int ctl_follow(struct ctl *ctl, const char *id, enum ctl_follow_show show, double timeout_s, cJSON **job);
+
+/* Prints how it ended (for people): the table of the report when done, the reason when not. Gives `ended` back. */
+int ctl_print_end(struct ctl *ctl, const cJSON *job, int ended);
+
+#endif

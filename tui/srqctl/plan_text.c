@@ -1,0 +1,197 @@
+/* Plans in words. */
+#include "tui/srqctl/plan_text.h"
+
+#include "core/base/alloc.h"
+#include "core/base/log.h"
+#include "tui/srqctl/human.h"
+#include "tui/srqctl/table.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+int ctl_plan_spec(struct ctl *ctl, cJSON *params, cJSON **reply)
+{
+    cJSON *page = NULL, *p, *layer, *to;
+    double offset;
+    int rc = ctl_call(ctl, "job.plan_spec", params, reply);
+
+    /* Further pages name the first answer's token, so that the plan is made only once. */
+    while (rc == CTL_OK && (offset = ctl_num(page != NULL ? page : *reply, "next_offset")) > 0) {
+        p = cJSON_CreateObject();
+        cJSON_AddStringToObject(p, "token", ctl_str(*reply, "token"));
+        cJSON_AddNumberToObject(p, "offset", offset);
+        cJSON_Delete(page);
+        page = NULL;
+        rc = ctl_call(ctl, "job.plan_spec", p, &page);
+        to = cJSON_GetObjectItemCaseSensitive(*reply, "layers");
+        while (rc == CTL_OK &&
+               (layer = cJSON_DetachItemFromArray(cJSON_GetObjectItemCaseSensitive(page, "layers"), 0)) != NULL)
+            cJSON_AddItemToArray(to, layer);
+        if (rc == CTL_OK && ctl_num(page, "next_offset") <= offset)
+            break; /* no page may point back */
+    }
+    cJSON_Delete(page);
+    if (rc != CTL_OK) {
+        cJSON_Delete(*reply);
+        *reply = NULL;
+        return rc;
+    }
+    cJSON_DeleteItemFromObjectCaseSensitive(*reply, "next_offset");
+    cJSON_DeleteItemFromObjectCaseSensitive(*reply, "token");
+    return CTL_OK;
+}
+
+static void print_member(const char *name, const cJSON *value)
+{
+    char *text = cJSON_PrintUnformatted(value), *line;
+    size_t cap;
+
+    if (text == NULL)
+        return;
+    cap = strlen(text) * 4 + 1;
+    line = srq_malloc(cap);
+    if (line != NULL && cJSON_IsString(value))
+        printf("%-13s %s\n", name, srq_escape_control(value->valuestring, line, cap));
+    else if (line != NULL)
+        printf("%-13s %s\n", name, text); /* JSON has its control characters escaped */
+    srq_free(line);
+    cJSON_free(text);
+}
+
+static void print_options(const cJSON *options)
+{
+    const cJSON *o;
+
+    cJSON_ArrayForEach(o, options)
+    {
+        char *text = cJSON_IsString(o) ? NULL : cJSON_PrintUnformatted(o), value[512];
+
+        srq_escape_control(cJSON_IsString(o) ? o->valuestring : text != NULL ? text : "", value, sizeof(value));
+        printf("  %s=%s\n", o->string, value);
+        cJSON_free(text);
+    }
+}
+
+void ctl_print_resolved(const cJSON *reply)
+{
+    const cJSON *m;
+
+    cJSON_ArrayForEach(m, ctl_get(reply, "spec"))
+    {
+        bool empty = cJSON_IsNull(m) || cJSON_IsFalse(m) || (cJSON_IsArray(m) && m->child == NULL);
+
+        if (strcmp(m->string, "options") == 0 || empty)
+            continue;
+        print_member(m->string, m);
+    }
+    puts("options");
+    print_options(ctl_get(reply, "spec.options"));
+    puts("");
+}
+
+/* Rows of the grouped plan. */
+struct group {
+    char key[640];
+    const cJSON *layer; /* the first of them */
+    double first, last; /* blocks; NaN outside */
+    int count;
+};
+
+static const char *module_of(const cJSON *layer)
+{
+    const char *m = ctl_str(layer, "module");
+
+    return m[0] != '\0' ? m : ctl_str(layer, "name");
+}
+
+static size_t make_groups(const cJSON *layers, struct group *groups)
+{
+    const cJSON *l;
+    size_t count = 0, i;
+
+    cJSON_ArrayForEach(l, layers)
+    {
+        char key[sizeof(groups->key)];
+        double block = ctl_num(l, "block");
+
+        snprintf(key, sizeof(key), "%.300s|%.0f|%.0f|%.100s|%.60s", module_of(l), ctl_num(l, "out"), ctl_num(l, "in"),
+                 ctl_str(l, "scheme"), ctl_str(l, "source"));
+        for (i = 0; i < count && strcmp(groups[i].key, key) != 0; i++)
+            ;
+        if (i == count) {
+            count++;
+            memcpy(groups[i].key, key, sizeof(key));
+            groups[i].layer = l;
+            groups[i].first = block;
+            groups[i].count = 0;
+        }
+        groups[i].last = block;
+        groups[i].count++;
+    }
+    return count;
+}
+
+void ctl_print_layers(const cJSON *layers)
+{
+    size_t n = layers != NULL ? (size_t)cJSON_GetArraySize(layers) : 0, count;
+    struct group *groups = srq_calloc(n + 1, sizeof(*groups));
+    struct ctl_table *t = ctl_table_create("blocks|module|shape|scheme|source|>layers");
+
+    if (groups == NULL || t == NULL) {
+        srq_free(groups);
+        ctl_table_free(t);
+        return;
+    }
+    count = make_groups(layers, groups);
+    for (size_t i = 0; i < count; i++) {
+        const struct group *g = &groups[i];
+
+        if (isnan(g->first))
+            ctl_table_cell(t, "-");
+        else if (g->first == g->last)
+            ctl_table_cellf(t, "%.0f", g->first);
+        else
+            ctl_table_cellf(t, g->count == (int)(g->last - g->first) + 1 ? "%.0f-%.0f" : "in %.0f-%.0f", g->first,
+                            g->last);
+        ctl_table_cell(t, module_of(g->layer));
+        ctl_table_cellf(t, "%.0fx%.0f", ctl_num(g->layer, "out"), ctl_num(g->layer, "in"));
+        ctl_table_cell(t, ctl_str(g->layer, "scheme"));
+        ctl_table_cell(t, ctl_str(g->layer, "source"));
+        ctl_table_cellf(t, "%d", g->count);
+    }
+    ctl_table_print(t);
+    srq_free(groups);
+}
+
+static void print_rows(const char *what, const cJSON *amounts)
+{
+    const cJSON *row;
+    char n[CTL_HUMAN], name[200];
+
+    if (!cJSON_IsObject(amounts))
+        return;
+    printf("%-7s %10s\n", what, ctl_human_bytes(ctl_num(amounts, "planned_bytes"), n));
+    cJSON_ArrayForEach(row, ctl_get(amounts, "rows"))
+        printf("        %10s  %s\n", ctl_human_bytes(ctl_num(row, "bytes"), n),
+               srq_escape_control(ctl_str(row, "name"), name, sizeof(name)));
+}
+
+void ctl_print_amounts(const cJSON *reply)
+{
+    char a[CTL_HUMAN], b[CTL_HUMAN], c[CTL_HUMAN], text[2048];
+    const cJSON *w;
+
+    print_rows("memory", ctl_get(reply, "memory"));
+    print_rows("disk", ctl_get(reply, "disk"));
+    if (cJSON_IsObject(ctl_get(reply, "size")))
+        printf("%-7s %10s -> %s, %s bits a weight\n", "size", ctl_human_bytes(ctl_num(reply, "size.before_bytes"), a),
+               ctl_human_bytes(ctl_num(reply, "size.after_bytes"), b),
+               ctl_human_number(ctl_num(reply, "size.average_bits"), c));
+    if (!isnan(ctl_num(reply, "estimate_s")))
+        printf("%-7s %10s on %.0f threads\n", "time", ctl_human_seconds(ctl_num(reply, "estimate_s"), a),
+               ctl_num(reply, "threads"));
+    cJSON_ArrayForEach(w, ctl_get(reply, "warnings"))
+        if (cJSON_IsString(w))
+            printf("warning: %s\n", srq_escape_control(w->valuestring, text, sizeof(text)));
+}

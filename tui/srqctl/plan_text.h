@@ -1,0 +1,17 @@
+/* Plans, memory, disk and time, as submit, plan and show print them. */
+#ifndef SRQ_CTL_PLAN_TEXT_H
+#define SRQ_CTL_PLAN_TEXT_H
+
+#include "tui/srqctl/verb.h"
+
+/* job.plan_spec with all its pages; consumes `params` ({"spec": …}). CTL_OK or the exit code. */
+int ctl_plan_spec(struct ctl *ctl, cJSON *params, cJSON **reply);
+
+/* What was resolved: the spec's members, one a line. */
+void ctl_print_resolved(const cJSON *reply);
+/* Layers with the same module, shape, scheme and source in one row, with how many blocks have them. */
+void ctl_print_layers(const cJSON *layers);
+/* Size, memory and disk rows, time, threads, warnings of a submit or plan_spec reply; unknown parts are left out. */
+void ctl_print_amounts(const cJSON *reply);
+
+#endif
