@@ -104,7 +104,7 @@ static void multiply_blocks(struct workspace *w, int64_t m, int64_t n, int64_t k
         for (int64_t i = 0; i < m; i += tm) {
             int64_t rows = m - i < tm ? m - i : tm;
 
-            kern->tile(k, w->a + i * k, w->b + j * k, acc);
+            kern->tile(k, w->a + i * k, 1, tm, w->b + j * k, acc, tn, false);
             for (int64_t r = 0; r < rows; r++) {
                 float *c = w->c + (i + r) * BLOCK_N + j;
                 const float *s = acc + r * tn;

@@ -1,22 +1,58 @@
 /* The innermost loops, compiled once for each instruction set and chosen at run time.
  *
- * All work on one thread. Rows are contiguous; `dtype` is SRQ_F32 or SRQ_BF16 and holds for every `void *` of the call;
- * arithmetic and `float *` are F32. */
+ * All work on one thread. Rows are contiguous; `dtype` is SRQ_F32 or SRQ_BF16 and holds for every `void *` of the call
+ * unless said otherwise; arithmetic and `float *` are F32. An output may be the same memory as an input of the same
+ * type (in place), but must not overlap one in part. `add`: the result is added to what the output holds. Sums have a
+ * fixed order. */
 #ifndef SRQ_MATH_KERNELS_H
 #define SRQ_MATH_KERNELS_H
 
 #include "core/tensor/tensor.h"
 
-/* Largest tile of the product kernel in any instruction set. */
+/* Largest tile of the product kernel in any instruction set, and a number of rows that every tile_m divides. */
 #define SRQ_TILE_M_MAX 16
 #define SRQ_TILE_N_MAX 32
+#define SRQ_TILE_M_MULTIPLE 12
 
 struct srq_kernels {
     const char *name; /* "base", "avx2", "avx512" */
 
-    /* Product kernel: acc[tile_m][tile_n] = sum_p a[p][tile_m] * b[p][tile_n] over p < k, packed operands. */
+    /* C[tile_m, tile_n] = sum over p < k of a[i*a_row + p*a_k] * b[p*tile_n + j]; C has row stride ldc. */
     int tile_m, tile_n;
-    void (*tile)(int64_t k, const float *a, const float *b, float *acc);
+    void (*tile)(int64_t k, const float *a, int64_t a_row, int64_t a_k, const float *b, float *c, int64_t ldc,
+                 bool add);
+    /* Packs a matrix [k, n] for `tile`: strips [ceil(n/tile_n)][k][tile_n], the last one filled with zeros. Element
+     * (p, j) is at src[p*ld + j], or at src[j*ld + p] when `across`. */
+    void (*pack)(enum srq_dtype dtype, const void *src, int64_t ld, bool across, int64_t k, int64_t n, float *dst);
+
+    /* y = w * x * r, r = 1/sqrt(mean(x²) + eps), which is returned. */
+    float (*rms_forward)(enum srq_dtype dtype, const void *x, const float *w, float eps, void *y, int64_t n);
+    /* dx = r (w dy - x r² mean(w dy x)) */
+    void (*rms_backward)(enum srq_dtype dtype, const void *x, const float *w, float r, const void *dy, void *dx,
+                         int64_t n, bool add);
+    /* One head: (a, b) = (x[i], x[i + rot/2]) becomes (a cos - b sin, b cos + a sin); `back`: with -sin. The rest is
+     * copied. */
+    void (*rope)(enum srq_dtype dtype, const void *x, const float *cos, const float *sin, int64_t rot, int64_t head_dim,
+                 bool back, void *y, bool add);
+    void (*swiglu)(enum srq_dtype dtype, const void *gate, const void *up, void *y, int64_t n);
+    /* dgate, dup may be NULL. */
+    void (*swiglu_backward)(enum srq_dtype dtype, const void *gate, const void *up, const void *dy, void *dgate,
+                            bool add_gate, void *dup, bool add_up, int64_t n);
+    void (*add)(enum srq_dtype dtype, const void *a, const void *b, void *y, int64_t n);
+    /* Returns sum (x - target)²; grad (may be NULL) = factor * (x - target). */
+    float (*square_error)(enum srq_dtype dtype, const void *x, enum srq_dtype target_dtype, const void *target,
+                          float factor, void *grad, int64_t n);
+
+    /* x[i] of a row of logits: the largest of scale*x. -inf when n is 0. */
+    float (*row_max)(const float *x, float scale, int64_t n);
+    /* x = e^(scale*x - shift); returns the sum. */
+    float (*row_exp)(float *x, float scale, float shift, int64_t n);
+    /* dp = p * (dp - mean) * scale */
+    void (*row_slope)(const float *p, float *dp, float mean, float scale, int64_t n);
+    float (*dot)(enum srq_dtype dtype, const void *a, const void *b, int64_t n);
+    /* y = factor * x, F32 rows to rows of `dtype`. */
+    void (*store)(enum srq_dtype dtype, const float *x, float factor, void *y, int64_t n, bool add);
+    void (*load)(enum srq_dtype dtype, const void *x, float *y, int64_t n);
 };
 
 /* The best set that this processor has; $SRQ_KERNELS names a lesser one (tests). */

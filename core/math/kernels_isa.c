@@ -1,37 +1,173 @@
 /* The kernels themselves. Compiled several times, with SRQ_KERNELS naming the table and SRQ_LANES the floats that a
- * vector register holds; the compiler's vector types keep one source for all. */
+ * vector register holds; the compiler's vector types keep one source for all.
+ *
+ * A loop goes through whole vectors, then once more over the rest: `FOR_VECTORS` runs its body with `i` and `len`, the
+ * elements that count (SRQ_LANES, except in the last round). get() fills what lies beyond with zeros, put() leaves it. */
 #include "core/math/kernels.h"
 
 #include "core/math/vec.h"
 
-typedef float vec __attribute__((vector_size(4 * SRQ_LANES), aligned(4), may_alias));
+#include <math.h>
 
-#if SRQ_LANES == 16
+#define LANES SRQ_LANES
+
+typedef float vec __attribute__((vector_size(4 * LANES)));
+typedef float vec_any __attribute__((vector_size(4 * LANES), aligned(4), may_alias)); /* in memory */
+typedef int32_t ivec __attribute__((vector_size(4 * LANES)));
+typedef uint32_t uvec __attribute__((vector_size(4 * LANES)));
+typedef uint16_t hvec __attribute__((vector_size(2 * LANES)));
+typedef uint16_t hvec_any __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
+
+#define INLINE static inline __attribute__((always_inline))
+#define FOR_VECTORS(i, len, n)                                                                                        \
+    for (int64_t i = 0, len = (n) < LANES ? (n) : LANES; i < (n); i += LANES, len = (n) - i < LANES ? (n) - i : LANES)
+
+#if LANES == 16
 #define ISA_NAME "avx512"
 #define TILE_M 12
-#elif SRQ_LANES == 8
+#elif LANES == 8
 #define ISA_NAME "avx2"
 #define TILE_M 6
 #else
 #define ISA_NAME "base"
 #define TILE_M 4
 #endif
-#define TILE_N (2 * SRQ_LANES)
+#define TILE_N (2 * LANES)
 
 _Static_assert(TILE_M <= SRQ_TILE_M_MAX && TILE_N <= SRQ_TILE_N_MAX, "a buffer of the caller would be too small");
+_Static_assert(SRQ_TILE_M_MULTIPLE % TILE_M == 0, "callers pad rows to SRQ_TILE_M_MULTIPLE");
 
 extern const struct srq_kernels SRQ_KERNELS;
 
-static void tile(int64_t k, const float *restrict a, const float *restrict b, float *restrict acc)
+/* ---- vectors ---- */
+
+INLINE vec spread(float x)
+{
+    return x - (vec){ 0 };
+}
+
+INLINE vec choose(ivec mask, vec yes, vec no)
+{
+    return (vec)(((ivec)yes & mask) | ((ivec)no & ~mask));
+}
+
+INLINE vec largest(vec a, vec b)
+{
+    return choose(a > b, a, b);
+}
+
+INLINE float sum_of(vec v)
+{
+    float s[LANES];
+
+    memcpy(s, &v, sizeof(s));
+    for (int step = LANES / 2; step > 0; step /= 2)
+        for (int i = 0; i < step; i++)
+            s[i] += s[i + step];
+    return s[0];
+}
+
+INLINE vec from_bf16(hvec h)
+{
+    return (vec)(__builtin_convertvector(h, uvec) << 16);
+}
+
+/* Ties to even; NaN stays a quiet NaN. */
+INLINE hvec to_bf16(vec v)
+{
+    uvec u = (uvec)v, rounded = (u + 0x7fffu + (u >> 16 & 1u)) >> 16, quiet = u >> 16 | 0x40u;
+    uvec nan = (uvec)((ivec)(u & 0x7fffffffu) > (ivec)((uvec){ 0 } + 0x7f800000u));
+
+    return __builtin_convertvector((rounded & ~nan) | (quiet & nan), hvec);
+}
+
+INLINE vec get(enum srq_dtype dtype, const void *p, int64_t i, int64_t len)
+{
+    if (dtype == SRQ_F32) {
+        const float *x = (const float *)p + i;
+        vec v = { 0 };
+
+        if (len == LANES)
+            return *(const vec_any *)x;
+        for (int64_t j = 0; j < len; j++)
+            v[j] = x[j];
+        return v;
+    } else {
+        const uint16_t *x = (const uint16_t *)p + i;
+        hvec v = { 0 };
+
+        if (len == LANES)
+            return from_bf16(*(const hvec_any *)x);
+        for (int64_t j = 0; j < len; j++)
+            v[j] = x[j];
+        return from_bf16(v);
+    }
+}
+
+INLINE void put(enum srq_dtype dtype, void *p, int64_t i, int64_t len, vec v)
+{
+    if (dtype == SRQ_F32) {
+        float *x = (float *)p + i;
+
+        if (len == LANES)
+            *(vec_any *)x = v;
+        else
+            memcpy(x, &v, (size_t)len * sizeof(float));
+    } else {
+        uint16_t *x = (uint16_t *)p + i;
+        hvec h = to_bf16(v);
+
+        if (len == LANES)
+            *(hvec_any *)x = h;
+        else
+            memcpy(x, &h, (size_t)len * sizeof(uint16_t));
+    }
+}
+
+INLINE vec put_add(enum srq_dtype dtype, void *p, int64_t i, int64_t len, vec v, bool add)
+{
+    if (add)
+        v += get(dtype, p, i, len);
+    put(dtype, p, i, len, v);
+    return v;
+}
+
+/* e^x as srq_expf, for x up to 88.3. */
+INLINE vec exp_of(vec x)
+{
+    ivec small = x < -87.3f;
+    vec in = choose(x > 88.3f, spread(88.3f), choose(small, spread(-87.3f), x));
+    vec k = in * 1.44269504f + 12582912.0f, r, p;
+    ivec ki = (ivec)k - 0x4b400000;
+
+    k -= 12582912.0f;
+    r = in - k * 0.693145752f;
+    r = r - k * 1.42860677e-6f;
+    p = r * 1.9841270e-4f + 1.3888889e-3f;
+    p = p * r + 8.3333333e-3f;
+    p = p * r + 4.1666667e-2f;
+    p = p * r + 1.6666667e-1f;
+    p = p * r + 5.0000000e-1f;
+    p = p * (r * r) + r + 1.0f;
+    p *= (vec)((ki + 127) << 23);
+    p = (vec)((ivec)p & ~small);
+    return choose(x == x, p, x);
+}
+
+/* ---- products ---- */
+
+static void tile(int64_t k, const float *a, int64_t a_row, int64_t a_k, const float *b, float *c, int64_t ldc,
+                 bool add)
 {
     vec sum[TILE_M][2] = { { { 0 } } };
 
     for (int64_t p = 0; p < k; p++) {
-        vec b0 = *(const vec *)(b + p * TILE_N), b1 = *(const vec *)(b + p * TILE_N + SRQ_LANES);
+        vec b0 = *(const vec_any *)(b + p * TILE_N), b1 = *(const vec_any *)(b + p * TILE_N + LANES);
+        const float *ap = a + p * a_k;
 
 #pragma GCC unroll 16
         for (int i = 0; i < TILE_M; i++) {
-            float x = a[p * TILE_M + i];
+            float x = ap[i * a_row];
 
             sum[i][0] += x * b0;
             sum[i][1] += x * b1;
@@ -39,9 +175,265 @@ static void tile(int64_t k, const float *restrict a, const float *restrict b, fl
     }
 #pragma GCC unroll 16
     for (int i = 0; i < TILE_M; i++) {
-        *(vec *)(acc + i * TILE_N) = sum[i][0];
-        *(vec *)(acc + i * TILE_N + SRQ_LANES) = sum[i][1];
+        vec_any *c0 = (vec_any *)(c + i * ldc), *c1 = (vec_any *)(c + i * ldc + LANES);
+
+        if (add) {
+            sum[i][0] += *c0;
+            sum[i][1] += *c1;
+        }
+        *c0 = sum[i][0];
+        *c1 = sum[i][1];
     }
+}
+
+INLINE float element(enum srq_dtype dtype, const void *p, int64_t i)
+{
+    return dtype == SRQ_F32 ? ((const float *)p)[i] : srq_bf16_to_f32(((const uint16_t *)p)[i]);
+}
+
+INLINE void pack_as(enum srq_dtype dtype, const void *src, int64_t ld, bool across, int64_t k, int64_t n, float *dst)
+{
+    size_t size = dtype == SRQ_F32 ? 4 : 2;
+
+    for (int64_t j = 0; j < n; j += TILE_N, dst += k * TILE_N) {
+        int64_t cols = n - j < TILE_N ? n - j : TILE_N;
+
+        if (cols < TILE_N)
+            memset(dst, 0, (size_t)(k * TILE_N) * sizeof(float));
+        if (across) {
+            for (int64_t q = 0; q < cols; q++) {
+                const char *row = (const char *)src + (size_t)((j + q) * ld) * size;
+
+                for (int64_t p = 0; p < k; p++)
+                    dst[p * TILE_N + q] = element(dtype, row, p);
+            }
+        } else {
+            for (int64_t p = 0; p < k; p++) {
+                const char *row = (const char *)src + (size_t)(p * ld + j) * size;
+
+                FOR_VECTORS (q, len, cols)
+                    put(SRQ_F32, dst, p * TILE_N + q, len, get(dtype, row, q, len));
+            }
+        }
+    }
+}
+
+/* ---- rows ---- */
+
+INLINE float rms_forward_as(enum srq_dtype dtype, const void *x, const float *w, float eps, void *y, int64_t n)
+{
+    vec squares = { 0 };
+    float r;
+
+    FOR_VECTORS (i, len, n) {
+        vec v = get(dtype, x, i, len);
+
+        squares += v * v;
+    }
+    r = 1.0f / sqrtf(sum_of(squares) / (float)n + eps);
+    FOR_VECTORS (i, len, n)
+        put(dtype, y, i, len, get(dtype, x, i, len) * r * get(SRQ_F32, w, i, len));
+    return r;
+}
+
+INLINE void rms_backward_as(enum srq_dtype dtype, const void *x, const float *w, float r, const void *dy, void *dx,
+                            int64_t n, bool add)
+{
+    vec dots = { 0 };
+    float along;
+
+    FOR_VECTORS (i, len, n)
+        dots += get(SRQ_F32, w, i, len) * get(dtype, dy, i, len) * get(dtype, x, i, len);
+    along = r * r * sum_of(dots) / (float)n;
+    FOR_VECTORS (i, len, n) {
+        vec g = get(SRQ_F32, w, i, len) * get(dtype, dy, i, len) - get(dtype, x, i, len) * along;
+
+        put_add(dtype, dx, i, len, g * r, add);
+    }
+}
+
+INLINE void rope_as(enum srq_dtype dtype, const void *x, const float *cos, const float *sin, int64_t rot,
+                    int64_t head_dim, float sign, void *y, bool add)
+{
+    int64_t half = rot / 2;
+
+    FOR_VECTORS (i, len, half) {
+        vec a = get(dtype, x, i, len), b = get(dtype, x, half + i, len);
+        vec c = get(SRQ_F32, cos, i, len), s = get(SRQ_F32, sin, i, len) * sign;
+
+        put_add(dtype, y, i, len, a * c - b * s, add);
+        put_add(dtype, y, half + i, len, b * c + a * s, add);
+    }
+    FOR_VECTORS (i, len, head_dim - rot)
+        put_add(dtype, y, rot + i, len, get(dtype, x, rot + i, len), add);
+}
+
+INLINE void swiglu_as(enum srq_dtype dtype, const void *gate, const void *up, void *y, int64_t n)
+{
+    FOR_VECTORS (i, len, n) {
+        vec g = get(dtype, gate, i, len);
+
+        put(dtype, y, i, len, g / (1.0f + exp_of(-g)) * get(dtype, up, i, len));
+    }
+}
+
+/* silu'(g) = s + g s (1 - s) with s = sigmoid(g). */
+INLINE void swiglu_backward_as(enum srq_dtype dtype, const void *gate, const void *up, const void *dy, void *dgate,
+                               bool add_gate, void *dup, bool add_up, int64_t n)
+{
+    FOR_VECTORS (i, len, n) {
+        vec g = get(dtype, gate, i, len), u = get(dtype, up, i, len), d = get(dtype, dy, i, len);
+        vec s = 1.0f / (1.0f + exp_of(-g));
+
+        if (dgate != NULL)
+            put_add(dtype, dgate, i, len, d * u * (s + g * s * (1.0f - s)), add_gate);
+        if (dup != NULL)
+            put_add(dtype, dup, i, len, d * g * s, add_up);
+    }
+}
+
+INLINE float square_error_as(enum srq_dtype dtype, const void *x, enum srq_dtype target_dtype, const void *target,
+                             float factor, void *grad, int64_t n)
+{
+    vec squares = { 0 };
+
+    FOR_VECTORS (i, len, n) {
+        vec d = get(dtype, x, i, len) - get(target_dtype, target, i, len);
+
+        squares += d * d;
+        if (grad != NULL)
+            put(dtype, grad, i, len, d * factor);
+    }
+    return sum_of(squares);
+}
+
+INLINE float dot_as(enum srq_dtype dtype, const void *a, const void *b, int64_t n)
+{
+    vec sum = { 0 };
+
+    FOR_VECTORS (i, len, n)
+        sum += get(dtype, a, i, len) * get(dtype, b, i, len);
+    return sum_of(sum);
+}
+
+/* ---- logits ---- */
+
+static float row_max(const float *x, float scale, int64_t n)
+{
+    vec most = spread(-INFINITY);
+    float best = -INFINITY;
+    int64_t i = 0;
+
+    for (; i + LANES <= n; i += LANES)
+        most = largest(scale * *(const vec_any *)(x + i), most);
+    for (int j = 0; j < LANES; j++)
+        best = most[j] > best ? most[j] : best;
+    for (; i < n; i++)
+        best = scale * x[i] > best ? scale * x[i] : best;
+    return best;
+}
+
+static float row_exp(float *x, float scale, float shift, int64_t n)
+{
+    vec sum = { 0 };
+
+    FOR_VECTORS (i, len, n) {
+        vec e = exp_of(get(SRQ_F32, x, i, len) * scale - shift);
+
+        put(SRQ_F32, x, i, len, e);
+        if (len < LANES)
+            e = get(SRQ_F32, x, i, len);
+        sum += e;
+    }
+    return sum_of(sum);
+}
+
+static void row_slope(const float *p, float *dp, float mean, float scale, int64_t n)
+{
+    FOR_VECTORS (i, len, n)
+        put(SRQ_F32, dp, i, len, get(SRQ_F32, p, i, len) * (get(SRQ_F32, dp, i, len) - mean) * scale);
+}
+
+/* ---- one function for each dtype, and the table ---- */
+
+#define BOTH(call_f32, call_bf16)                                                                                      \
+    do {                                                                                                              \
+        if (dtype == SRQ_F32)                                                                                         \
+            call_f32;                                                                                                 \
+        else                                                                                                          \
+            call_bf16;                                                                                                \
+    } while (0)
+
+static void pack(enum srq_dtype dtype, const void *src, int64_t ld, bool across, int64_t k, int64_t n, float *dst)
+{
+    BOTH(pack_as(SRQ_F32, src, ld, across, k, n, dst), pack_as(SRQ_BF16, src, ld, across, k, n, dst));
+}
+
+static float rms_forward(enum srq_dtype dtype, const void *x, const float *w, float eps, void *y, int64_t n)
+{
+    BOTH(return rms_forward_as(SRQ_F32, x, w, eps, y, n), return rms_forward_as(SRQ_BF16, x, w, eps, y, n));
+}
+
+static void rms_backward(enum srq_dtype dtype, const void *x, const float *w, float r, const void *dy, void *dx,
+                         int64_t n, bool add)
+{
+    BOTH(rms_backward_as(SRQ_F32, x, w, r, dy, dx, n, add), rms_backward_as(SRQ_BF16, x, w, r, dy, dx, n, add));
+}
+
+static void rope(enum srq_dtype dtype, const void *x, const float *cos, const float *sin, int64_t rot, int64_t head_dim,
+                 bool back, void *y, bool add)
+{
+    float sign = back ? -1.0f : 1.0f;
+
+    BOTH(rope_as(SRQ_F32, x, cos, sin, rot, head_dim, sign, y, add),
+         rope_as(SRQ_BF16, x, cos, sin, rot, head_dim, sign, y, add));
+}
+
+static void swiglu(enum srq_dtype dtype, const void *gate, const void *up, void *y, int64_t n)
+{
+    BOTH(swiglu_as(SRQ_F32, gate, up, y, n), swiglu_as(SRQ_BF16, gate, up, y, n));
+}
+
+static void swiglu_backward(enum srq_dtype dtype, const void *gate, const void *up, const void *dy, void *dgate,
+                            bool add_gate, void *dup, bool add_up, int64_t n)
+{
+    BOTH(swiglu_backward_as(SRQ_F32, gate, up, dy, dgate, add_gate, dup, add_up, n),
+         swiglu_backward_as(SRQ_BF16, gate, up, dy, dgate, add_gate, dup, add_up, n));
+}
+
+static void add_rows(enum srq_dtype dtype, const void *a, const void *b, void *y, int64_t n)
+{
+    FOR_VECTORS (i, len, n)
+        BOTH(put(SRQ_F32, y, i, len, get(SRQ_F32, a, i, len) + get(SRQ_F32, b, i, len)),
+             put(SRQ_BF16, y, i, len, get(SRQ_BF16, a, i, len) + get(SRQ_BF16, b, i, len)));
+}
+
+static float square_error(enum srq_dtype dtype, const void *x, enum srq_dtype target_dtype, const void *target,
+                          float factor, void *grad, int64_t n)
+{
+    if (target_dtype == SRQ_F32)
+        BOTH(return square_error_as(SRQ_F32, x, SRQ_F32, target, factor, grad, n),
+             return square_error_as(SRQ_BF16, x, SRQ_F32, target, factor, grad, n));
+    BOTH(return square_error_as(SRQ_F32, x, SRQ_BF16, target, factor, grad, n),
+         return square_error_as(SRQ_BF16, x, SRQ_BF16, target, factor, grad, n));
+}
+
+static float dot(enum srq_dtype dtype, const void *a, const void *b, int64_t n)
+{
+    BOTH(return dot_as(SRQ_F32, a, b, n), return dot_as(SRQ_BF16, a, b, n));
+}
+
+static void store(enum srq_dtype dtype, const float *x, float factor, void *y, int64_t n, bool add)
+{
+    FOR_VECTORS (i, len, n)
+        BOTH(put_add(SRQ_F32, y, i, len, get(SRQ_F32, x, i, len) * factor, add),
+             put_add(SRQ_BF16, y, i, len, get(SRQ_F32, x, i, len) * factor, add));
+}
+
+static void load(enum srq_dtype dtype, const void *x, float *y, int64_t n)
+{
+    FOR_VECTORS (i, len, n)
+        BOTH(put(SRQ_F32, y, i, len, get(SRQ_F32, x, i, len)), put(SRQ_F32, y, i, len, get(SRQ_BF16, x, i, len)));
 }
 
 const struct srq_kernels SRQ_KERNELS = {
@@ -49,4 +441,18 @@ const struct srq_kernels SRQ_KERNELS = {
     .tile_m = TILE_M,
     .tile_n = TILE_N,
     .tile = tile,
+    .pack = pack,
+    .rms_forward = rms_forward,
+    .rms_backward = rms_backward,
+    .rope = rope,
+    .swiglu = swiglu,
+    .swiglu_backward = swiglu_backward,
+    .add = add_rows,
+    .square_error = square_error,
+    .row_max = row_max,
+    .row_exp = row_exp,
+    .row_slope = row_slope,
+    .dot = dot,
+    .store = store,
+    .load = load,
 };

@@ -3,3 +3,7 @@ unit_tests += tests/unit/test_math
 tests_unit_test_math_SOURCES = tests/unit/test_math.c tests/unit/test.h
 tests_unit_test_math_CFLAGS = $(unit_cflags)
 tests_unit_test_math_LDADD = $(unit_ldadd)
+unit_tests += tests/unit/test_tape
+tests_unit_test_tape_SOURCES = tests/unit/test_tape.c tests/unit/test.h
+tests_unit_test_tape_CFLAGS = $(unit_cflags)
+tests_unit_test_tape_LDADD = $(unit_ldadd)

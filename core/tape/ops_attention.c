@@ -1,0 +1,469 @@
+/* Causal attention in tiles (after Dao et al. 2022, arXiv 2205.14135, and Dao 2023, arXiv 2307.08691).
+ *
+ * One item of work is one sequence and one key/value head, with all query heads that use it in order: so the sums into
+ * dk and dv have a fixed order and no two threads share an output. Keys and values are packed for the product kernel
+ * once per item. Of a tile [QUERIES, KEYS] of logits only the small tiles of the product kernel that touch the allowed
+ * triangle (or band) are computed; the rest of each row is set to zero before the next product reads it. */
+#include "core/tape/record.h"
+
+#include "core/math/kernels.h"
+#include "core/math/team.h"
+
+#include <math.h>
+
+#define QUERIES 48 /* a multiple of SRQ_TILE_M_MULTIPLE */
+#define KEYS 256   /* a multiple of every tile_n */
+#define LOGITS_LD (KEYS + SRQ_TILE_N_MAX + SRQ_TILE_M_MAX) /* a row of logits and what products read beyond it */
+
+_Static_assert(QUERIES % SRQ_TILE_M_MULTIPLE == 0 && KEYS % SRQ_TILE_N_MAX == 0, "tiles must fit");
+
+struct job {
+    struct srq_attention a;
+    const struct srq_kernels *kern;
+    enum srq_dtype dtype;
+    const char *q, *k, *v, *out, *dout;
+    char *y;                    /* forward: the output */
+    char *dq, *dk, *dv;         /* backward; NULL: nobody wants it */
+    bool add_q, add_k, add_v;
+    float *lse;                 /* [batch, heads, seq]; NULL: not saved */
+    float *work;                /* a stretch of work_len floats for each thread */
+    int64_t work_len;
+    int64_t group;              /* query heads per key/value head */
+    int64_t columns;            /* head_dim rounded up to tile_n: what products compute */
+    int64_t width;              /* row stride of sums; it and keys_padded fit the widest kernels, so that a plan made */
+    int64_t keys_padded;        /* on one machine holds on another */
+};
+
+/* Parts of a thread's workspace. */
+struct work {
+    float *q, *kt, *v, *logits, *out; /* forward */
+    float *q_packed, *dout, *dout_packed, *vt, *k, *slopes, *dq, *dk, *dv;
+    float *most, *sum; /* [QUERIES] running maximum and sum of a row; backward: lse and mean slope */
+};
+
+/* The tile at hand: queries [q0, q0 + nq) against keys [k0, k1). */
+struct span {
+    int64_t q0, nq, k0, k1;
+};
+
+static int64_t round_up(int64_t n, int64_t to)
+{
+    return (n + to - 1) / to * to;
+}
+
+/* A workspace as it is laid out; `base` NULL: only its length is wanted. */
+struct cursor {
+    float *base;
+    int64_t len;
+};
+
+static float *part(struct cursor *c, int64_t floats)
+{
+    float *p = c->base != NULL ? c->base + c->len : NULL;
+
+    c->len += round_up(floats, 16);
+    return p;
+}
+
+/* Fills `w` from the memory at `base`; returns the length in floats. */
+static int64_t lay_out(const struct job *j, bool backward, float *base, struct work *w)
+{
+    int64_t hd = j->a.head_dim, rows = j->a.seq + SRQ_TILE_M_MAX;
+    struct cursor at = { base, 0 };
+
+    memset(w, 0, sizeof(*w));
+    w->q = part(&at, QUERIES * hd);
+    w->kt = part(&at, j->keys_padded * hd);
+    w->logits = part(&at, QUERIES * LOGITS_LD);
+    w->most = part(&at, QUERIES);
+    w->sum = part(&at, QUERIES);
+    if (!backward) {
+        w->v = part(&at, j->a.seq * j->width);
+        w->out = part(&at, QUERIES * j->width);
+        return at.len;
+    }
+    w->q_packed = part(&at, QUERIES * j->width);
+    w->dout = part(&at, QUERIES * hd);
+    w->dout_packed = part(&at, QUERIES * j->width);
+    w->vt = part(&at, j->keys_padded * hd);
+    w->k = part(&at, j->a.seq * j->width);
+    w->slopes = part(&at, QUERIES * LOGITS_LD);
+    w->dq = part(&at, QUERIES * j->width);
+    w->dk = part(&at, rows * j->width);
+    w->dv = part(&at, rows * j->width);
+    return at.len;
+}
+
+static const char *at_row(const struct job *j, const char *base, int64_t row, int64_t heads, int64_t head)
+{
+    return base + (size_t)((row * heads + head) * j->a.head_dim) * srq_dtype_size(j->dtype);
+}
+
+/* The first key that query q sees. */
+static int64_t first_key(const struct job *j, int64_t q)
+{
+    return j->a.window > 0 && q >= j->a.window ? q - j->a.window + 1 : 0;
+}
+
+static int64_t lesser(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t greater(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Rows [q0, q0 + nq) of one head as F32 [QUERIES, head_dim], the rest zeros. */
+static void load_rows(const struct job *j, const char *base, int64_t row, int64_t heads, int64_t head, int64_t nq,
+                      float *dst)
+{
+    int64_t hd = j->a.head_dim;
+
+    for (int64_t r = 0; r < nq; r++)
+        j->kern->load(j->dtype, at_row(j, base, row + r, heads, head), dst + r * hd, hd);
+    memset(dst + nq * hd, 0, (size_t)((QUERIES - nq) * hd) * sizeof(float));
+}
+
+/* ---- products of a tile ---- */
+
+/* c[r, k - k0] = sum_d rows[r, d] packed[k, d], where some query of the small tile sees some key of it. */
+static void query_key(const struct job *j, const struct span *s, const float *rows, const float *packed, float *c)
+{
+    int64_t tm = j->kern->tile_m, tn = j->kern->tile_n, hd = j->a.head_dim;
+
+    for (int64_t k = s->k0; k < s->k1; k += tn) {
+        for (int64_t r = 0; r < s->nq; r += tm) {
+            if (k > s->q0 + r + tm - 1 || k + tn <= first_key(j, s->q0 + r))
+                continue;
+            j->kern->tile(hd, rows + r * hd, hd, 1, packed + k * hd, c + r * LOGITS_LD + (k - s->k0), LOGITS_LD,
+                          false);
+        }
+    }
+}
+
+/* c[r, d] += sum_k weights[r, k - k0] packed[k, d] over the keys that the small tile's queries see. */
+static void over_keys(const struct job *j, const struct span *s, const float *weights, const float *packed, float *c)
+{
+    int64_t tm = j->kern->tile_m, tn = j->kern->tile_n;
+
+    for (int64_t r = 0; r < s->nq; r += tm) {
+        int64_t from = greater(s->k0, first_key(j, s->q0 + r)), to = lesser(s->k1, s->q0 + r + tm);
+
+        if (from >= to)
+            continue;
+        for (int64_t d = 0; d < j->columns; d += tn)
+            j->kern->tile(to - from, weights + r * LOGITS_LD + (from - s->k0), LOGITS_LD, 1,
+                          packed + d * j->a.seq + from * tn, c + r * j->width + d, j->width, true);
+    }
+}
+
+/* c[k, d] += sum_r weights[r, k - k0] packed[r, d] over the queries that see the small tile's keys. */
+static void over_queries(const struct job *j, const struct span *s, const float *weights, const float *packed, float *c)
+{
+    int64_t tm = j->kern->tile_m, tn = j->kern->tile_n;
+
+    for (int64_t k = s->k0; k < s->k1; k += tm) {
+        int64_t from = greater(0, k - s->q0), to = s->nq;
+
+        if (j->a.window > 0)
+            to = lesser(to, k + tm - 1 + j->a.window - s->q0);
+        if (from >= to)
+            continue;
+        for (int64_t d = 0; d < j->columns; d += tn)
+            j->kern->tile(to - from, weights + from * LOGITS_LD + (k - s->k0), 1, LOGITS_LD,
+                          packed + d * QUERIES + from * tn, c + k * j->width + d, j->width, true);
+    }
+}
+
+/* Zeros in row r outside of its allowed keys [a, b), as far as products read. */
+static void clear_outside(const struct span *s, float *row, int64_t a, int64_t b)
+{
+    int64_t end = s->k1 - s->k0 + SRQ_TILE_M_MAX;
+
+    memset(row, 0, (size_t)(a - s->k0) * sizeof(float));
+    memset(row + (b - s->k0), 0, (size_t)(end - (b - s->k0)) * sizeof(float));
+}
+
+/* The allowed keys [*a, *b) of row r inside the tile; an empty range at k0 when there are none. */
+static void allowed(const struct job *j, const struct span *s, int64_t r, int64_t *a, int64_t *b)
+{
+    *a = greater(s->k0, first_key(j, s->q0 + r));
+    *b = lesser(s->k1, s->q0 + r + 1);
+    if (r >= s->nq || *a >= *b)
+        *a = *b = s->k0;
+}
+
+/* ---- forward ---- */
+
+/* Logits become weights relative to the row's running maximum; what is summed up already follows when that rises. */
+static void soften(const struct job *j, const struct span *s, struct work *w)
+{
+    for (int64_t r = 0; r < QUERIES; r++) {
+        float *row = w->logits + r * LOGITS_LD, *out = w->out + r * j->width, most;
+        int64_t a, b;
+
+        allowed(j, s, r, &a, &b);
+        if (a < b) {
+            most = j->kern->row_max(row + (a - s->k0), j->a.scale, b - a);
+            if (most > w->most[r]) {
+                float factor = expf(w->most[r] - most); /* 0 the first time */
+
+                if (factor != 0.0f)
+                    j->kern->store(SRQ_F32, out, factor, out, j->columns, false);
+                w->sum[r] *= factor;
+                w->most[r] = most;
+            }
+            w->sum[r] += j->kern->row_exp(row + (a - s->k0), j->a.scale, w->most[r], b - a);
+        }
+        clear_outside(s, row, a, b);
+    }
+}
+
+/* One query head, queries from q0 of sequence b. */
+static void forward_tile(const struct job *j, struct work *w, int64_t b, int64_t head, int64_t q0)
+{
+    int64_t seq = j->a.seq, row = b * seq + q0;
+    struct span s = { .q0 = q0, .nq = lesser(QUERIES, seq - q0) };
+    int64_t first = first_key(j, q0) / j->kern->tile_n * j->kern->tile_n, end = s.q0 + s.nq;
+
+    load_rows(j, j->q, row, j->a.heads, head, s.nq, w->q);
+    memset(w->out, 0, (size_t)(QUERIES * j->width) * sizeof(float));
+    for (int64_t r = 0; r < QUERIES; r++) {
+        w->most[r] = -INFINITY;
+        w->sum[r] = 0;
+    }
+    for (s.k0 = first; s.k0 < end; s.k0 += KEYS) {
+        s.k1 = lesser(s.k0 + KEYS, end);
+        query_key(j, &s, w->q, w->kt, w->logits);
+        soften(j, &s, w);
+        over_keys(j, &s, w->logits, w->v, w->out);
+    }
+    for (int64_t r = 0; r < s.nq; r++) {
+        j->kern->store(j->dtype, w->out + r * j->width, 1.0f / w->sum[r],
+                       (char *)at_row(j, j->y, row + r, j->a.heads, head), j->a.head_dim, false);
+        if (j->lse != NULL)
+            j->lse[(b * j->a.heads + head) * seq + q0 + r] = w->most[r] + logf(w->sum[r]);
+    }
+}
+
+static void forward_item(void *ctx, int64_t item, int thread)
+{
+    const struct job *j = ctx;
+    int64_t b = item / j->a.kv_heads, kv = item % j->a.kv_heads, ld = j->a.kv_heads * j->a.head_dim;
+    struct work w;
+
+    lay_out(j, false, j->work + thread * j->work_len, &w);
+    j->kern->pack(j->dtype, at_row(j, j->k, b * j->a.seq, j->a.kv_heads, kv), ld, true, j->a.head_dim, j->a.seq, w.kt);
+    j->kern->pack(j->dtype, at_row(j, j->v, b * j->a.seq, j->a.kv_heads, kv), ld, false, j->a.seq, j->a.head_dim, w.v);
+    for (int64_t h = kv * j->group; h < (kv + 1) * j->group; h++)
+        for (int64_t q0 = 0; q0 < j->a.seq; q0 += QUERIES)
+            forward_tile(j, &w, b, h, q0);
+}
+
+/* ---- backward ----
+ * P = exp(scale S - lse), dP = dO Vᵀ, dS = P (dP - rowsum(dO O)) scale;
+ * dq = dS K, dk = sum over query heads dSᵀ Q, dv = sum Pᵀ dO. */
+
+static void slopes(const struct job *j, const struct span *s, struct work *w)
+{
+    for (int64_t r = 0; r < QUERIES; r++) {
+        float *p = w->logits + r * LOGITS_LD, *ds = w->slopes + r * LOGITS_LD;
+        int64_t a, b;
+
+        allowed(j, s, r, &a, &b);
+        if (a < b) {
+            (void)j->kern->row_exp(p + (a - s->k0), j->a.scale, w->most[r], b - a);
+            j->kern->row_slope(p + (a - s->k0), ds + (a - s->k0), w->sum[r], j->a.scale, b - a);
+        }
+        clear_outside(s, p, a, b);
+        clear_outside(s, ds, a, b);
+    }
+}
+
+static void load_tile(const struct job *j, struct work *w, int64_t b, int64_t head, const struct span *s)
+{
+    int64_t row = b * j->a.seq + s->q0, hd = j->a.head_dim, heads = j->a.heads;
+
+    load_rows(j, j->q, row, heads, head, s->nq, w->q);
+    load_rows(j, j->dout, row, heads, head, s->nq, w->dout);
+    j->kern->pack(SRQ_F32, w->q, hd, false, QUERIES, hd, w->q_packed);
+    j->kern->pack(SRQ_F32, w->dout, hd, false, QUERIES, hd, w->dout_packed);
+    for (int64_t r = 0; r < s->nq; r++) {
+        w->most[r] = j->lse[(b * heads + head) * j->a.seq + s->q0 + r];
+        w->sum[r] = j->kern->dot(j->dtype, at_row(j, j->dout, row + r, heads, head),
+                                 at_row(j, j->out, row + r, heads, head), hd);
+    }
+}
+
+static void backward_tile(const struct job *j, struct work *w, int64_t b, int64_t head, int64_t q0)
+{
+    struct span s = { .q0 = q0, .nq = lesser(QUERIES, j->a.seq - q0) };
+    int64_t first = first_key(j, q0) / j->kern->tile_n * j->kern->tile_n, end = s.q0 + s.nq;
+
+    load_tile(j, w, b, head, &s);
+    memset(w->dq, 0, (size_t)(QUERIES * j->width) * sizeof(float));
+    for (s.k0 = first; s.k0 < end; s.k0 += KEYS) {
+        s.k1 = lesser(s.k0 + KEYS, end);
+        query_key(j, &s, w->q, w->kt, w->logits);
+        query_key(j, &s, w->dout, w->vt, w->slopes);
+        slopes(j, &s, w);
+        if (j->dq != NULL)
+            over_keys(j, &s, w->slopes, w->k, w->dq);
+        if (j->dk != NULL)
+            over_queries(j, &s, w->slopes, w->q_packed, w->dk);
+        if (j->dv != NULL)
+            over_queries(j, &s, w->logits, w->dout_packed, w->dv);
+    }
+    for (int64_t r = 0; r < s.nq && j->dq != NULL; r++)
+        j->kern->store(j->dtype, w->dq + r * j->width, 1.0f,
+                       (char *)at_row(j, j->dq, b * j->a.seq + q0 + r, j->a.heads, head), j->a.head_dim, j->add_q);
+}
+
+static void store_keys(const struct job *j, const float *sums, char *base, bool add, int64_t b, int64_t kv)
+{
+    for (int64_t k = 0; k < j->a.seq && base != NULL; k++)
+        j->kern->store(j->dtype, sums + k * j->width, 1.0f,
+                       (char *)at_row(j, base, b * j->a.seq + k, j->a.kv_heads, kv), j->a.head_dim, add);
+}
+
+static void backward_item(void *ctx, int64_t item, int thread)
+{
+    const struct job *j = ctx;
+    int64_t b = item / j->a.kv_heads, kv = item % j->a.kv_heads, hd = j->a.head_dim, ld = j->a.kv_heads * hd;
+    const char *k = at_row(j, j->k, b * j->a.seq, j->a.kv_heads, kv);
+    const char *v = at_row(j, j->v, b * j->a.seq, j->a.kv_heads, kv);
+    size_t sums = (size_t)((j->a.seq + SRQ_TILE_M_MAX) * j->width) * sizeof(float);
+    struct work w;
+
+    lay_out(j, true, j->work + thread * j->work_len, &w);
+    j->kern->pack(j->dtype, k, ld, true, hd, j->a.seq, w.kt);
+    j->kern->pack(j->dtype, v, ld, true, hd, j->a.seq, w.vt);
+    j->kern->pack(j->dtype, k, ld, false, j->a.seq, hd, w.k);
+    memset(w.dk, 0, sums);
+    memset(w.dv, 0, sums);
+    for (int64_t h = kv * j->group; h < (kv + 1) * j->group; h++)
+        for (int64_t q0 = 0; q0 < j->a.seq; q0 += QUERIES)
+            backward_tile(j, &w, b, h, q0);
+    store_keys(j, w.dk, j->dk, j->add_k, b, kv);
+    store_keys(j, w.dv, j->dv, j->add_v, b, kv);
+}
+
+/* ---- on the tape ---- */
+
+static void prepare(struct srq_tape *t, const struct srq_attention *a, bool backward, struct job *j)
+{
+    struct work w;
+
+    memset(j, 0, sizeof(*j));
+    j->a = *a;
+    j->kern = srq_kernels();
+    j->dtype = srq_tape_dtype(t);
+    j->group = a->heads / a->kv_heads;
+    j->columns = round_up(a->head_dim, j->kern->tile_n);
+    j->width = round_up(a->head_dim, SRQ_TILE_N_MAX);
+    j->keys_padded = round_up(a->seq, SRQ_TILE_N_MAX);
+    j->work_len = lay_out(j, backward, NULL, &w);
+}
+
+/* Multiplications and additions of `products` products over the allowed pairs. */
+static double flops(const struct srq_attention *a, int products)
+{
+    double pairs = 0;
+
+    for (int64_t q = 0; q < a->seq; q++)
+        pairs += (double)(a->window > 0 && a->window <= q ? a->window : q + 1);
+    return 2.0 * products * pairs * (double)(a->batch * a->heads * a->head_dim);
+}
+
+static int run(struct srq_tape *t, struct job *j, bool backward, struct srq_error *err)
+{
+    double since = srq_tape_clock(t);
+    struct srq_block_mem work;
+    int rc = srq_tape_take(t, (size_t)j->work_len * sizeof(float) * (size_t)srq_team_size(), &work, err);
+
+    if (rc != 0)
+        return rc;
+    j->work = srq_tape_at(t, &work);
+    if (!srq_tape_measuring(t)) {
+        srq_parallel_items(j->a.batch * j->a.kv_heads, backward ? backward_item : forward_item, j);
+        srq_tape_account(t, SRQ_TAPE_ATTENTION, backward, since, flops(&j->a, backward ? 5 : 2));
+    }
+    srq_tape_give(t, &work);
+    return 0;
+}
+
+static int backward(struct srq_tape *t, struct srq_node *n, struct srq_error *err)
+{
+    struct srq_value *q = n->in[0], *k = n->in[1], *v = n->in[2];
+    struct job j;
+    int rc = 0;
+
+    prepare(t, &n->as.attention, true, &j);
+    j.q = q->var.value.data, j.k = k->var.value.data, j.v = v->var.value.data;
+    j.out = n->out->var.value.data;
+    j.dout = n->out->var.grad.data;
+    j.lse = srq_tape_at(t, &n->saved);
+    if (q->var.wants_grad)
+        rc = srq_tape_grad(t, q, true, &j.add_q, err);
+    if (rc == 0 && k->var.wants_grad)
+        rc = srq_tape_grad(t, k, true, &j.add_k, err);
+    if (rc == 0 && v->var.wants_grad)
+        rc = srq_tape_grad(t, v, true, &j.add_v, err);
+    if (rc != 0)
+        return rc;
+    j.dq = q->var.wants_grad ? q->var.grad.data : NULL;
+    j.dk = k->var.wants_grad ? k->var.grad.data : NULL;
+    j.dv = v->var.wants_grad ? v->var.grad.data : NULL;
+    return run(t, &j, true, err);
+}
+
+static bool shapes_fit(const struct srq_attention *a, const struct srq_var *q, const struct srq_var *k,
+                       const struct srq_var *v)
+{
+    int64_t rows = a->batch * a->seq, kv = a->kv_heads * a->head_dim;
+
+    return a->batch > 0 && a->seq > 0 && a->heads > 0 && a->kv_heads > 0 && a->head_dim > 0 && a->window >= 0 &&
+           a->heads % a->kv_heads == 0 && srq_var_rows(q) == rows && srq_var_rows(k) == rows &&
+           srq_var_rows(v) == rows && srq_var_cols(q) == a->heads * a->head_dim && srq_var_cols(k) == kv &&
+           srq_var_cols(v) == kv;
+}
+
+struct srq_var *srq_op_attention(struct srq_tape *t, struct srq_var *q, struct srq_var *k, struct srq_var *v,
+                                 const struct srq_attention *a)
+{
+    struct srq_block_mem lse = { 0, 0 };
+    struct srq_value *y;
+    struct srq_node *n;
+    struct job j;
+
+    if (srq_tape_failed(t, q, k) || srq_tape_failed(t, v, v))
+        return NULL;
+    if (!shapes_fit(a, q, k, v))
+        return srq_tape_fail(t, -SRQ_EINVAL, "attention of %lld x %lld tokens, %lld/%lld heads of %lld, does not fit "
+                             "q [%lld, %lld], k [%lld, %lld]", (long long)a->batch, (long long)a->seq,
+                             (long long)a->heads, (long long)a->kv_heads, (long long)a->head_dim,
+                             (long long)srq_var_rows(q), (long long)srq_var_cols(q), (long long)srq_var_rows(k),
+                             (long long)srq_var_cols(k));
+    y = srq_tape_value(t, srq_var_rows(q), srq_var_cols(q), q->wants_grad || k->wants_grad || v->wants_grad);
+    if (y == NULL)
+        return NULL;
+    prepare(t, a, false, &j);
+    if (y->var.wants_grad && srq_tape_take(t, (size_t)(a->batch * a->heads * a->seq) * sizeof(float), &lse, NULL) != 0)
+        return NULL;
+    j.q = q->value.data, j.k = k->value.data, j.v = v->value.data;
+    j.y = y->var.value.data;
+    j.lse = lse.size > 0 ? srq_tape_at(t, &lse) : NULL;
+    if (run(t, &j, false, NULL) != 0)
+        return NULL;
+    if (!y->var.wants_grad)
+        return &y->var;
+    y->kept = true;
+    n = srq_tape_node(t, SRQ_TAPE_ATTENTION, backward, y, q, k, v);
+    if (n == NULL)
+        return NULL;
+    n->saved = lse;
+    n->as.attention = *a;
+    return &y->var;
+}

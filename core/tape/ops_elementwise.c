@@ -1,0 +1,133 @@
+/* SwiGLU and sums. */
+#include "core/tape/record.h"
+
+#include "core/math/kernels.h"
+#include "core/math/team.h"
+
+#define GRAIN 8192
+
+struct elements {
+    enum srq_dtype dtype;
+    const char *a, *b, *dy;
+    char *y, *da, *db; /* da, db NULL: nobody wants it */
+    bool add_a, add_b;
+};
+
+static char *shifted(const char *p, int64_t by, enum srq_dtype dtype)
+{
+    return p != NULL ? (char *)p + (size_t)by * srq_dtype_size(dtype) : NULL;
+}
+
+static struct srq_value *output(struct srq_tape *t, const char *op, const struct srq_var *a, const struct srq_var *b)
+{
+    if (srq_tape_failed(t, a, b))
+        return NULL;
+    if (srq_var_rows(a) != srq_var_rows(b) || srq_var_cols(a) != srq_var_cols(b)) {
+        srq_tape_fail(t, -SRQ_EINVAL, "%s of [%lld, %lld] and [%lld, %lld]", op, (long long)srq_var_rows(a),
+                      (long long)srq_var_cols(a), (long long)srq_var_rows(b), (long long)srq_var_cols(b));
+        return NULL;
+    }
+    return srq_tape_value(t, srq_var_rows(a), srq_var_cols(a), a->wants_grad || b->wants_grad);
+}
+
+/* ---- y = silu(gate) * up ---- */
+
+static void swiglu_range(void *ctx, int64_t begin, int64_t end)
+{
+    const struct elements *e = ctx;
+
+    srq_kernels()->swiglu(e->dtype, shifted(e->a, begin, e->dtype), shifted(e->b, begin, e->dtype),
+                          shifted(e->y, begin, e->dtype), end - begin);
+}
+
+/* dgate = dy up silu'(gate), dup = dy silu(gate) */
+static void swiglu_back_range(void *ctx, int64_t begin, int64_t end)
+{
+    const struct elements *e = ctx;
+
+    srq_kernels()->swiglu_backward(e->dtype, shifted(e->a, begin, e->dtype), shifted(e->b, begin, e->dtype),
+                                   shifted(e->dy, begin, e->dtype), shifted(e->da, begin, e->dtype), e->add_a,
+                                   shifted(e->db, begin, e->dtype), e->add_b, end - begin);
+}
+
+static int swiglu_backward(struct srq_tape *t, struct srq_node *n, struct srq_error *err)
+{
+    double since = srq_tape_clock(t);
+    struct srq_value *gate = n->in[0], *up = n->in[1];
+    struct elements e = { .dtype = srq_tape_dtype(t), .a = gate->var.value.data, .b = up->var.value.data,
+                          .dy = n->out->var.grad.data };
+    int rc = 0;
+
+    if (gate->var.wants_grad)
+        rc = srq_tape_grad(t, gate, true, &e.add_a, err);
+    if (rc == 0 && up->var.wants_grad)
+        rc = srq_tape_grad(t, up, true, &e.add_b, err);
+    if (rc != 0 || srq_tape_measuring(t))
+        return rc;
+    e.da = gate->var.wants_grad ? gate->var.grad.data : NULL;
+    e.db = up->var.wants_grad ? up->var.grad.data : NULL;
+    srq_parallel(srq_tensor_count(&n->out->var.grad), GRAIN, swiglu_back_range, &e);
+    srq_tape_account(t, SRQ_TAPE_SWIGLU, true, since, 0);
+    return 0;
+}
+
+struct srq_var *srq_op_swiglu(struct srq_tape *t, struct srq_var *gate, struct srq_var *up)
+{
+    double since = srq_tape_clock(t);
+    struct srq_value *y = output(t, "swiglu", gate, up);
+
+    if (y == NULL)
+        return NULL;
+    if (!srq_tape_measuring(t)) {
+        struct elements e = { .dtype = srq_tape_dtype(t), .a = gate->value.data, .b = up->value.data,
+                              .y = y->var.value.data };
+
+        srq_parallel(srq_tensor_count(&y->var.value), GRAIN, swiglu_range, &e);
+        srq_tape_account(t, SRQ_TAPE_SWIGLU, false, since, 0);
+    }
+    if (y->var.wants_grad && srq_tape_node(t, SRQ_TAPE_SWIGLU, swiglu_backward, y, gate, up, NULL) == NULL)
+        return NULL;
+    return &y->var;
+}
+
+/* ---- y = a + b ---- */
+
+static void add_range(void *ctx, int64_t begin, int64_t end)
+{
+    const struct elements *e = ctx;
+
+    srq_kernels()->add(e->dtype, shifted(e->a, begin, e->dtype), shifted(e->b, begin, e->dtype),
+                       shifted(e->y, begin, e->dtype), end - begin);
+}
+
+/* da = db = dy: the same memory, until somebody adds to it. */
+static int add_backward(struct srq_tape *t, struct srq_node *n, struct srq_error *err)
+{
+    double since = srq_tape_clock(t);
+    int rc = 0;
+
+    for (int i = 0; i < 2 && rc == 0; i++)
+        if (n->in[i]->var.wants_grad)
+            rc = srq_tape_pass_grad(t, n->out, n->in[i], err);
+    srq_tape_account(t, SRQ_TAPE_ADD, true, since, 0);
+    return rc;
+}
+
+struct srq_var *srq_op_add(struct srq_tape *t, struct srq_var *a, struct srq_var *b)
+{
+    double since = srq_tape_clock(t);
+    struct srq_value *y = output(t, "sum", a, b);
+
+    if (y == NULL)
+        return NULL;
+    if (!srq_tape_measuring(t)) {
+        struct elements e = { .dtype = srq_tape_dtype(t), .a = a->value.data, .b = b->value.data,
+                              .y = y->var.value.data };
+
+        srq_parallel(srq_tensor_count(&y->var.value), GRAIN, add_range, &e);
+        srq_tape_account(t, SRQ_TAPE_ADD, false, since, 0);
+    }
+    if (y->var.wants_grad && srq_tape_node(t, SRQ_TAPE_ADD, add_backward, y, a, b, NULL) == NULL)
+        return NULL;
+    return &y->var;
+}

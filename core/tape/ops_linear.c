@@ -1,0 +1,167 @@
+/* Linear layers. */
+#include "core/tape/record.h"
+
+#include "core/math/gemm.h"
+#include "core/math/kernels.h"
+#include "core/math/team.h"
+
+/* Bytes of weight gradient that a product makes before the sink gets them: small enough to stay in a shared cache,
+ * large enough for the product. */
+#define SINK_TILE_BYTES (1 << 20)
+#define SINK_TILE_ROWS_MIN 64
+
+static struct srq_mat mat(const void *data, enum srq_dtype dtype, int64_t ld, bool trans)
+{
+    return (struct srq_mat){ data, dtype, ld, trans };
+}
+
+/* ---- y[t,o] = sum_i x[t,i] W[o,i] + b[o] ---- */
+
+struct bias_rows {
+    const float *bias;
+    struct srq_tensor *y;
+    int64_t out;
+};
+
+static void fill_bias(void *ctx, int64_t begin, int64_t end)
+{
+    const struct bias_rows *b = ctx;
+
+    for (int64_t r = begin; r < end; r++)
+        srq_kernels()->store(b->y->dtype, b->bias, 1.0f, srq_row(b->y, r, b->out), b->out, false);
+}
+
+static void forward(const struct srq_linear *l, const struct srq_tensor *x, struct srq_tensor *y, int64_t rows)
+{
+    struct srq_mat a = mat(x->data, x->dtype, l->in, false), w = mat(l->weight.data, x->dtype, l->in, true);
+
+    if (l->bias != NULL) {
+        struct bias_rows b = { l->bias, y, l->out };
+
+        srq_parallel(rows, 1 + 8192 / (l->out + 1), fill_bias, &b);
+    }
+    srq_gemm(rows, l->out, l->in, 1.0f, &a, &w, l->bias != NULL ? 1.0f : 0.0f, y->data, y->dtype, l->out);
+}
+
+/* ---- dx = dy W ---- */
+
+static int input_gradient(struct srq_tape *t, struct srq_node *n, int64_t rows, struct srq_error *err)
+{
+    const struct srq_linear *l = n->as.linear;
+    struct srq_value *x = n->in[0];
+    struct srq_mat dy = mat(n->out->var.grad.data, srq_tape_dtype(t), l->out, false);
+    struct srq_mat w = mat(l->weight.data, srq_tape_dtype(t), l->in, false);
+    double since = srq_tape_clock(t);
+    bool add;
+    int rc = srq_tape_grad(t, x, true, &add, err);
+
+    if (rc != 0 || srq_tape_measuring(t))
+        return rc;
+    srq_gemm(rows, l->in, l->out, 1.0f, &dy, &w, add ? 1.0f : 0.0f, x->var.grad.data, x->var.grad.dtype, l->in);
+    srq_tape_account(t, SRQ_TAPE_LINEAR, true, since, 2.0 * (double)rows * (double)l->in * (double)l->out);
+    return 0;
+}
+
+/* ---- dW = dyᵀ x, tile by tile of its rows ---- */
+
+struct sink_call {
+    const struct srq_linear *l;
+    float *tile;
+    int64_t row;
+};
+
+static void sink_rows(void *ctx, int64_t begin, int64_t end)
+{
+    const struct sink_call *s = ctx;
+
+    s->l->sink(s->l->sink_ctx, s->row + begin, end - begin, s->tile + begin * s->l->in);
+}
+
+static int64_t sink_tile_rows(const struct srq_linear *l)
+{
+    int64_t rows = SINK_TILE_BYTES / (int64_t)sizeof(float) / (l->in > 0 ? l->in : 1);
+
+    if (rows < SINK_TILE_ROWS_MIN)
+        rows = SINK_TILE_ROWS_MIN;
+    if (rows >= l->out)
+        return l->out;
+    return (l->out + (l->out + rows - 1) / rows - 1) / ((l->out + rows - 1) / rows); /* tiles of about one size */
+}
+
+static int weight_gradient(struct srq_tape *t, struct srq_node *n, int64_t rows, struct srq_error *err)
+{
+    const struct srq_linear *l = n->as.linear;
+    enum srq_dtype dtype = srq_tape_dtype(t);
+    int64_t step = sink_tile_rows(l);
+    struct srq_block_mem mem;
+    struct sink_call s = { .l = l };
+    int rc = srq_tape_take(t, (size_t)step * (size_t)l->in * sizeof(float), &mem, err);
+
+    if (rc != 0)
+        return rc;
+    s.tile = srq_tape_at(t, &mem);
+    for (s.row = 0; s.row < l->out && !srq_tape_measuring(t); s.row += step) {
+        int64_t count = l->out - s.row < step ? l->out - s.row : step;
+        struct srq_mat dy = mat(srq_row(&n->out->var.grad, 0, 0), dtype, l->out, true);
+        struct srq_mat x = mat(n->in[0]->var.value.data, dtype, l->in, false);
+        double since = srq_tape_clock(t);
+
+        dy.data = srq_row(&n->out->var.grad, 1, s.row); /* column s.row of the first row */
+        srq_gemm(count, l->in, rows, 1.0f, &dy, &x, 0.0f, s.tile, SRQ_F32, l->in);
+        srq_tape_account(t, SRQ_TAPE_WEIGHT_GRAD, true, since, 2.0 * (double)rows * (double)l->in * (double)count);
+        since = srq_tape_clock(t);
+        srq_parallel(count, 1, sink_rows, &s);
+        srq_tape_account(t, SRQ_TAPE_SINK, true, since, 0);
+    }
+    srq_tape_give(t, &mem);
+    return 0;
+}
+
+static int backward(struct srq_tape *t, struct srq_node *n, struct srq_error *err)
+{
+    int64_t rows = srq_var_rows(&n->in[0]->var);
+    int rc = 0;
+
+    /* dW first: then x is not needed any more, and dx may take its place. */
+    if (n->as.linear->sink != NULL)
+        rc = weight_gradient(t, n, rows, err);
+    if (rc == 0 && n->in[0]->var.wants_grad)
+        rc = input_gradient(t, n, rows, err);
+    return rc;
+}
+
+/* ---- registration ---- */
+
+struct srq_var *srq_op_linear(struct srq_tape *t, struct srq_var *x, struct srq_linear *l)
+{
+    double since = srq_tape_clock(t);
+    struct srq_value *y;
+    struct srq_node *n;
+    int64_t rows;
+
+    if (srq_tape_failed(t, x, x))
+        return NULL;
+    rows = srq_var_rows(x);
+    if (srq_var_cols(x) != l->in)
+        return srq_tape_fail(t, -SRQ_EINVAL, "layer %s takes %lld features and gets %lld", l->name, (long long)l->in,
+                             (long long)srq_var_cols(x));
+    if (!srq_tape_measuring(t) && l->weight.dtype != srq_tape_dtype(t))
+        return srq_tape_fail(t, -SRQ_EINVAL, "the weight of layer %s is %s on a tape of %s", l->name,
+                             srq_dtype_name(l->weight.dtype), srq_dtype_name(srq_tape_dtype(t)));
+    y = srq_tape_value(t, rows, l->out, x->wants_grad || l->sink != NULL);
+    if (y == NULL)
+        return NULL;
+    if (!srq_tape_measuring(t)) {
+        if (l->tap != NULL)
+            l->tap(l->tap_ctx, l, &x->value);
+        forward(l, &x->value, &y->var.value, rows);
+        srq_tape_account(t, SRQ_TAPE_LINEAR, false, since, 2.0 * (double)rows * (double)l->in * (double)l->out);
+    }
+    if (!y->var.wants_grad)
+        return &y->var;
+    n = srq_tape_node(t, SRQ_TAPE_LINEAR, backward, y, x, NULL, NULL);
+    if (n == NULL)
+        return NULL;
+    n->as.linear = l;
+    return &y->var;
+}
