@@ -1,10 +1,18 @@
-# Manual pages. srq-protocol(7) is printed from the message table.
-noinst_PROGRAMS += man/protocol_page
+# Manual pages. srq-protocol(7) is printed from the message table, the options of srq-job(5) from theirs.
+noinst_PROGRAMS += man/protocol_page man/job_page
 man_protocol_page_SOURCES = man/protocol_page.c
 man_protocol_page_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS)
 man_protocol_page_LDADD = core/libsrqbase.la
+man_job_page_SOURCES = man/job_page.c
+man_job_page_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS)
+man_job_page_LDADD = core/libsrq.la core/libsrqbase.la
 
-nodist_man_MANS = man/srq-protocol.7
-CLEANFILES += man/srq-protocol.7
+nodist_man_MANS = man/srq-protocol.7 man/srq-job.5
+CLEANFILES += man/srq-protocol.7 man/srq-job.5
+EXTRA_DIST += man/srq-job.5.in
+dist_man_MANS += man/srq-plugin.7
+
 man/srq-protocol.7: man/protocol_page$(EXEEXT)
 	$(AM_V_GEN)$(MKDIR_P) man && man/protocol_page$(EXEEXT) >$@.tmp && mv $@.tmp $@
+man/srq-job.5: man/job_page$(EXEEXT) $(srcdir)/man/srq-job.5.in
+	$(AM_V_GEN)$(MKDIR_P) man && man/job_page$(EXEEXT) <$(srcdir)/man/srq-job.5.in >$@.tmp && mv $@.tmp $@

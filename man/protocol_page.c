@@ -4,13 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *type_word(enum srq_field_type type)
-{
-    static const char *const words[] = { "string", "integer", "number", "boolean", "object", "array", "any value" };
-
-    return (unsigned)type < sizeof(words) / sizeof(words[0]) ? words[type] : "value";
-}
-
 /* Text for mdoc: a backslash is doubled, a leading dot or quote made harmless. */
 static void text(const char *s)
 {
@@ -53,7 +46,7 @@ static void fields(const struct srq_field *f, int depth)
     for (; f->name != NULL; f++) {
         printf(".It Va %s\n", f->name);
         text(f->help);
-        printf("\n(%s", type_word(f->type));
+        printf("\n(%s", srq_field_type_name(f->type));
         bounds(f);
         printf("%s%s).\n", f->required ? "" : ", may be left out", f->nullable ? ", may be null" : "");
         if (f->members != NULL && f->members->name != NULL) {
