@@ -35,7 +35,7 @@ struct srq_tape {
     struct srq_grad_mem *free_grads;
     int value_count, node_count; /* in the last chunk in use */
     struct {
-        double forward_s, backward_s, flops;
+        double seconds[2], flops[2]; /* forward, backward */
     } times[SRQ_TAPE_KINDS];
 };
 
@@ -521,20 +521,18 @@ void srq_tape_account(struct srq_tape *t, enum srq_tape_kind kind, bool backward
 {
     if (!t->timing)
         return;
-    if (backward)
-        t->times[kind].backward_s += srq_clock_s() - since;
-    else
-        t->times[kind].forward_s += srq_clock_s() - since;
-    t->times[kind].flops += flops;
+    t->times[kind].seconds[backward] += srq_clock_s() - since;
+    t->times[kind].flops[backward] += flops;
 }
 
 int srq_tape_times(struct srq_tape *t, struct srq_tape_time *out, int cap, bool reset)
 {
     for (int k = 0; k < SRQ_TAPE_KINDS && k < cap; k++) {
         out[k].op = kind_names[k];
-        out[k].forward_s = t->times[k].forward_s;
-        out[k].backward_s = t->times[k].backward_s;
-        out[k].flops = (uint64_t)t->times[k].flops;
+        out[k].forward_s = t->times[k].seconds[0];
+        out[k].backward_s = t->times[k].seconds[1];
+        out[k].forward_flops = t->times[k].flops[0];
+        out[k].backward_flops = t->times[k].flops[1];
     }
     if (reset)
         memset(t->times, 0, sizeof(t->times));

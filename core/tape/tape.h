@@ -42,7 +42,7 @@ int srq_tape_backward(struct srq_tape *t, struct srq_var *loss, struct srq_error
 struct srq_tape_time {
     const char *op;
     double forward_s, backward_s;
-    uint64_t flops;
+    double forward_flops, backward_flops; /* of products */
 };
 int srq_tape_times(struct srq_tape *t, struct srq_tape_time *out, int cap, bool reset);
 void srq_tape_timing(struct srq_tape *t, bool on); /* default off */

@@ -1,1 +1,10 @@
-# tests/bench
+# tests/bench: `make bench` builds and runs it; BENCH_ARGS=--json and others go to the program.
+EXTRA_PROGRAMS += tests/bench/bench
+CLEANFILES += tests/bench/bench
+tests_bench_bench_SOURCES = tests/bench/bench.c tests/bench/bench.h tests/bench/bench_block.c tests/bench/bench_gemm.c
+tests_bench_bench_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS)
+tests_bench_bench_LDADD = core/libsrq.la core/libsrqbase.la $(CJSON_LIBS) -lm
+
+bench: tests/bench/bench plugins/signround/signround.la
+	@OMP_WAIT_POLICY=passive SRQ_PLUGIN_PATH='$(abs_top_builddir)/plugins/signround/.libs' tests/bench/bench $(BENCH_ARGS)
+.PHONY: bench
