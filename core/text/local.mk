@@ -1,1 +1,10 @@
-# sources of core/text
+core_libsrq_la_SOURCES += \
+	core/text/added.c core/text/added.h \
+	core/text/bpe.c core/text/bpe.h \
+	core/text/normalize.c core/text/normalize.h \
+	core/text/regex.c core/text/regex.h \
+	core/text/pretokenize.c core/text/pretokenize.h \
+	core/text/tokenizer.c core/text/tokenizer.h core/text/tokenizer_parts.h \
+	core/text/tokenizer_read.c \
+	core/text/unicode.c core/text/unicode.h \
+	core/text/vocab.c core/text/vocab.h

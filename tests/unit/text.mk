@@ -1,1 +1,23 @@
-# unit tests of text
+unit_tests += tests/unit/test_tokenizer
+tests_unit_test_tokenizer_SOURCES = tests/unit/test_tokenizer.c tests/unit/test.h tests/unit/folder.h
+tests_unit_test_tokenizer_CFLAGS = $(unit_cflags)
+tests_unit_test_tokenizer_LDADD = $(unit_ldadd) $(JANSSON_LIBS) -lpthread
+EXTRA_DIST += tests/reference/tokenizer_reference.py tests/reference/tokenizers/probes.json \
+	tests/reference/tokenizers/bloom/ids.json tests/reference/tokenizers/bloom/tokenizer.json \
+	tests/reference/tokenizers/clip/ids.json tests/reference/tokenizers/clip/tokenizer.json \
+	tests/reference/tokenizers/contiguous/ids.json tests/reference/tokenizers/contiguous/tokenizer.json \
+	tests/reference/tokenizers/digits/ids.json tests/reference/tokenizers/digits/tokenizer.json \
+	tests/reference/tokenizers/dropped/ids.json tests/reference/tokenizers/dropped/tokenizer.json \
+	tests/reference/tokenizers/fused/ids.json tests/reference/tokenizers/fused/tokenizer.json \
+	tests/reference/tokenizers/gpt2-files/ids.json tests/reference/tokenizers/gpt2-files/merges.txt \
+	tests/reference/tokenizers/gpt2-files/vocab.json tests/reference/tokenizers/gpt2/ids.json \
+	tests/reference/tokenizers/gpt2/tokenizer.json tests/reference/tokenizers/llama2/ids.json \
+	tests/reference/tokenizers/llama2/tokenizer.json tests/reference/tokenizers/llama3/ids.json \
+	tests/reference/tokenizers/llama3/tokenizer.json tests/reference/tokenizers/merged_with_next/ids.json \
+	tests/reference/tokenizers/merged_with_next/tokenizer.json \
+	tests/reference/tokenizers/merged_with_previous/ids.json \
+	tests/reference/tokenizers/merged_with_previous/tokenizer.json tests/reference/tokenizers/prefix/ids.json \
+	tests/reference/tokenizers/prefix/tokenizer.json tests/reference/tokenizers/qwen/ids.json \
+	tests/reference/tokenizers/qwen/tokenizer.json tests/reference/tokenizers/smollm/ids.json \
+	tests/reference/tokenizers/smollm/tokenizer.json tests/reference/tokenizers/unknown/ids.json \
+	tests/reference/tokenizers/unknown/tokenizer.json

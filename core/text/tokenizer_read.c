@@ -1,0 +1,376 @@
+/* tokenizer.json, or GPT-2's vocab.json and merges.txt, into a tokenizer. */
+#include "core/text/tokenizer_parts.h"
+
+#include "core/base/alloc.h"
+#include "core/base/fs.h"
+#include "core/base/utf8.h"
+#include "core/format/json.h"
+#include "core/format/st_header.h"
+
+#define SHOW 120
+#define SUFFIX_MAX 200
+
+static int oom(const char *what, struct srq_error *err)
+{
+    return srq_fail_field(err, -SRQ_ENOMEM, what, "out of memory reading %s", what);
+}
+
+static bool absent(const json_t *j)
+{
+    return j == NULL || json_is_null(j);
+}
+
+/* ---- vocabulary and merges ------------------------------------------------------------------------------------------ */
+
+static int read_vocab(struct srq_tokenizer *tk, json_t *vocab, const char *what, struct srq_error *err)
+{
+    const char *token;
+    json_t *id;
+    char shown[SHOW];
+    int rc = 0;
+
+    if (!json_is_object(vocab) || json_object_size(vocab) == 0)
+        return srq_fail_field(err, -SRQ_EFORMAT, what, "%s has no vocabulary", what);
+    json_object_foreach(vocab, token, id) {
+        if (!json_is_integer(id))
+            return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: the id of token \"%s\" is not an integer", what,
+                                  srq_st_show(token, shown, sizeof(shown)));
+        rc = srq_vocab_add(&tk->bpe.vocab, token, strlen(token), json_integer_value(id), what, err);
+        if (rc != 0)
+            return rc;
+    }
+    return rc;
+}
+
+/* "left right", split at its only blank. */
+static int add_merge_text(struct srq_tokenizer *tk, const char *text, size_t len, int32_t rank, const char *what,
+                          struct srq_error *err)
+{
+    const char *blank = memchr(text, ' ', len);
+    size_t left = blank != NULL ? (size_t)(blank - text) : 0;
+
+    if (blank == NULL || memchr(blank + 1, ' ', len - left - 1) != NULL)
+        return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: merge %d is not two tokens with a blank between", what, rank);
+    return srq_vocab_merge(&tk->bpe.vocab, text, left, blank + 1, len - left - 1, rank, what, err);
+}
+
+static int read_merges(struct srq_tokenizer *tk, const json_t *merges, const char *what, struct srq_error *err)
+{
+    size_t n = json_array_size(merges);
+    int rc = 0;
+
+    if (!json_is_array(merges))
+        return srq_fail_field(err, -SRQ_EFORMAT, what, "%s has no merges", what);
+    if (n > SRQ_VOCAB_MERGES_MAX)
+        return srq_fail_field(err, -SRQ_ELIMIT, what, "%s: %zu merges, more than %d", what, n, SRQ_VOCAB_MERGES_MAX);
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        const json_t *m = json_array_get(merges, i), *left = json_array_get(m, 0), *right = json_array_get(m, 1);
+
+        if (json_is_string(m))
+            rc = add_merge_text(tk, json_string_value(m), json_string_length(m), (int32_t)i, what, err);
+        else if (json_array_size(m) == 2 && json_is_string(left) && json_is_string(right))
+            rc = srq_vocab_merge(&tk->bpe.vocab, json_string_value(left), json_string_length(left),
+                                 json_string_value(right), json_string_length(right), (int32_t)i, what, err);
+        else
+            rc = srq_fail_field(err, -SRQ_EFORMAT, what, "%s: merge %zu is not a pair of tokens", what, i);
+    }
+    return rc;
+}
+
+static int read_model_options(struct srq_tokenizer *tk, const json_t *model, const char *what, struct srq_error *err)
+{
+    const json_t *dropout = json_object_get(model, "dropout"), *unk = json_object_get(model, "unk_token");
+    const char *prefix = json_string_value(json_object_get(model, "continuing_subword_prefix"));
+    const char *suffix = json_string_value(json_object_get(model, "end_of_word_suffix"));
+    char shown[SHOW];
+
+    if (!absent(dropout) && json_number_value(dropout) != 0)
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, what, "%s: BPE dropout gives random ids; srq does not do that", what);
+    if (prefix != NULL && prefix[0] != '\0')
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, what, "%s: continuing_subword_prefix \"%s\" is not supported", what,
+                              srq_st_show(prefix, shown, sizeof(shown)));
+    if (suffix != NULL && strlen(suffix) > SUFFIX_MAX)
+        return srq_fail_field(err, -SRQ_ELIMIT, what, "%s: end_of_word_suffix has more than %d bytes", what, SUFFIX_MAX);
+    if (suffix != NULL && suffix[0] != '\0' && (tk->bpe.suffix = srq_strdup(suffix)) == NULL)
+        return oom(what, err);
+    tk->bpe.fuse_unk = json_is_true(json_object_get(model, "fuse_unk"));
+    tk->bpe.byte_fallback = json_is_true(json_object_get(model, "byte_fallback"));
+    tk->bpe.ignore_merges = json_is_true(json_object_get(model, "ignore_merges"));
+    if (absent(unk))
+        return 0;
+    tk->bpe.unk = json_is_string(unk)
+                      ? srq_vocab_find(&tk->bpe.vocab, json_string_value(unk), json_string_length(unk))
+                      : -1;
+    if (tk->bpe.unk < 0)
+        return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: unk_token is not a token", what);
+    return 0;
+}
+
+static int read_model(struct srq_tokenizer *tk, const json_t *model, const char *what, struct srq_error *err)
+{
+    const char *type = json_string_value(json_object_get(model, "type"));
+    char shown[SHOW];
+    int rc;
+
+    if (!json_is_object(model))
+        return srq_fail_field(err, -SRQ_EFORMAT, what, "%s has no model", what);
+    if (type != NULL ? strcmp(type, "BPE") != 0 : json_object_get(model, "merges") == NULL)
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, what, "%s: tokenizer model \"%s\" is not BPE", what,
+                              srq_st_show(type != NULL ? type : "?", shown, sizeof(shown)));
+    rc = read_vocab(tk, json_object_get(model, "vocab"), what, err);
+    if (rc == 0)
+        rc = read_merges(tk, json_object_get(model, "merges"), what, err);
+    return rc == 0 ? read_model_options(tk, model, what, err) : rc;
+}
+
+/* ---- added tokens ----------------------------------------------------------------------------------------------------- */
+
+static bool flag(const json_t *token, const char *key)
+{
+    return json_is_true(json_object_get(token, key));
+}
+
+/* Searched for as its normalized text. */
+static int put_normalized(struct srq_tokenizer *tk, const char *text, const struct srq_added_token *t, const char *what,
+                          struct srq_error *err)
+{
+    struct srq_matcher *m;
+    struct srq_buf out, spare;
+    int rc;
+
+    if (tk->normalizer == NULL)
+        return srq_added_put(&tk->normalized, text, strlen(text), t, err);
+    m = srq_matcher_create();
+    if (m == NULL)
+        return oom(what, err);
+    srq_buf_init(&out, SIZE_MAX / 2);
+    srq_buf_init(&spare, SIZE_MAX / 2);
+    rc = srq_normalizer_run(tk->normalizer, m, text, strlen(text), &out, &spare, NULL, err);
+    if (rc == 0)
+        rc = srq_added_put(&tk->normalized, out.data, out.len, t, err);
+    srq_buf_fini(&out);
+    srq_buf_fini(&spare);
+    srq_matcher_free(m);
+    return rc;
+}
+
+static int read_added_token(struct srq_tokenizer *tk, const json_t *json, const char *what, struct srq_error *err)
+{
+    const char *text = json_string_value(json_object_get(json, "content"));
+    const json_t *id = json_object_get(json, "id");
+    struct srq_added_token t = { .single_word = flag(json, "single_word"), .lstrip = flag(json, "lstrip"),
+                                 .rstrip = flag(json, "rstrip") };
+    char shown[SHOW];
+    int32_t known;
+    int rc = 0;
+
+    if (text == NULL || !json_is_integer(id))
+        return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: an added token has no content or no id", what);
+    srq_st_show(text, shown, sizeof(shown));
+    if (text[0] == '\0')
+        return 0; /* never found */
+    known = srq_vocab_find(&tk->bpe.vocab, text, strlen(text));
+    if (known >= 0 && known != json_integer_value(id))
+        return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: added token \"%s\" has the id %lld here and %d in the vocabulary",
+                              what, shown, (long long)json_integer_value(id), known);
+    if (known < 0)
+        rc = srq_vocab_add(&tk->bpe.vocab, text, strlen(text), json_integer_value(id), what, err);
+    if (rc != 0)
+        return rc;
+    t.id = (int32_t)json_integer_value(id);
+    if (flag(json, "normalized"))
+        return put_normalized(tk, text, &t, what, err);
+    return srq_added_put(&tk->raw, text, strlen(text), &t, err);
+}
+
+/* ---- post-processor ------------------------------------------------------------------------------------------------------ */
+
+static int add_post_id(struct srq_tokenizer *tk, bool before, const json_t *id, const char *what, struct srq_error *err)
+{
+    if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= tk->bpe.vocab.size)
+        return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: the post-processor adds an id that no token has", what);
+    return srq_ids_add(before ? &tk->prefix : &tk->suffix, (int32_t)json_integer_value(id)) ? 0 : oom(what, err);
+}
+
+static int read_template(struct srq_tokenizer *tk, const json_t *json, const char *what, struct srq_error *err)
+{
+    const json_t *list = json_object_get(json, "single"), *specials = json_object_get(json, "special_tokens");
+    bool seen = false;
+    char shown[SHOW];
+    int rc = 0;
+
+    if (!json_is_array(list))
+        return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: the post-processor has no template \"single\"", what);
+    for (size_t i = 0; rc == 0 && i < json_array_size(list); i++) {
+        const json_t *piece = json_array_get(list, i), *special = json_object_get(piece, "SpecialToken");
+        const char *name = json_string_value(json_object_get(special, "id"));
+        const json_t *ids = name != NULL ? json_object_get(json_object_get(specials, name), "ids") : NULL;
+
+        if (json_object_get(piece, "Sequence") != NULL) {
+            if (seen)
+                return srq_fail_field(err, -SRQ_EUNSUPPORTED, what, "%s: the post-processor repeats the text", what);
+            seen = true;
+            continue;
+        }
+        if (!json_is_array(ids))
+            return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: the post-processor's token \"%s\" has no ids", what,
+                                  srq_st_show(name != NULL ? name : "?", shown, sizeof(shown)));
+        for (size_t k = 0; rc == 0 && k < json_array_size(ids); k++)
+            rc = add_post_id(tk, !seen, json_array_get(ids, k), what, err);
+    }
+    if (rc == 0 && !seen)
+        return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: the post-processor leaves the text out", what);
+    return rc;
+}
+
+static int read_post(struct srq_tokenizer *tk, const json_t *json, const char *what, struct srq_error *err)
+{
+    const char *type = json_string_value(json_object_get(json, "type"));
+    const json_t *list = json_object_get(json, "processors");
+    char shown[SHOW];
+    int rc = 0;
+
+    if (absent(json))
+        return 0;
+    if (type == NULL)
+        return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: a post-processor has no type", what);
+    if (strcmp(type, "ByteLevel") == 0)
+        return 0;
+    if (strcmp(type, "TemplateProcessing") == 0)
+        return read_template(tk, json, what, err);
+    if (strcmp(type, "RobertaProcessing") == 0 || strcmp(type, "BertProcessing") == 0) {
+        rc = add_post_id(tk, true, json_array_get(json_object_get(json, "cls"), 1), what, err);
+        return rc == 0 ? add_post_id(tk, false, json_array_get(json_object_get(json, "sep"), 1), what, err) : rc;
+    }
+    if (strcmp(type, "Sequence") != 0 || !json_is_array(list))
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, what, "%s: post-processor \"%s\" is not one that srq has", what,
+                              srq_st_show(type, shown, sizeof(shown)));
+    for (size_t i = 0; rc == 0 && i < json_array_size(list); i++)
+        rc = read_post(tk, json_array_get(list, i), what, err);
+    return rc;
+}
+
+/* ---- files ---------------------------------------------------------------------------------------------------------------- */
+
+static int read_json_tokenizer(struct srq_tokenizer *tk, const json_t *root, const char *what, struct srq_error *err)
+{
+    const json_t *added = json_object_get(root, "added_tokens");
+    int rc = srq_normalizer_read(json_object_get(root, "normalizer"), what, &tk->normalizer, err);
+
+    if (rc == 0)
+        rc = srq_pretokenizer_read(json_object_get(root, "pre_tokenizer"), what, &tk->pretokenizer, err);
+    if (rc == 0)
+        rc = read_model(tk, json_object_get(root, "model"), what, err);
+    if (rc == 0 && !absent(added) && !json_is_array(added))
+        rc = srq_fail_field(err, -SRQ_EFORMAT, what, "%s: added_tokens is not a list", what);
+    for (size_t i = 0; rc == 0 && i < json_array_size(added); i++)
+        rc = read_added_token(tk, json_array_get(added, i), what, err);
+    return rc == 0 ? read_post(tk, json_object_get(root, "post_processor"), what, err) : rc;
+}
+
+static int read_merges_text(struct srq_tokenizer *tk, const char *text, size_t len, const char *what, struct srq_error *err)
+{
+    int32_t rank = 0;
+    int rc = 0;
+
+    if (srq_utf8_check(text, len) != len)
+        return srq_fail_field(err, -SRQ_EFORMAT, what, "%s is not UTF-8 at byte %zu", what, srq_utf8_check(text, len));
+    for (size_t at = 0, end; rc == 0 && at < len; at = end + 1) {
+        const char *newline = memchr(text + at, '\n', len - at);
+        size_t n;
+
+        end = newline != NULL ? (size_t)(newline - text) : len;
+        n = end - at;
+        if (n > 0 && text[at + n - 1] == '\r')
+            n--;
+        if (n == 0 || (at == 0 && n >= 8 && memcmp(text, "#version", 8) == 0))
+            continue;
+        if (rank == SRQ_VOCAB_MERGES_MAX)
+            return srq_fail_field(err, -SRQ_ELIMIT, what, "%s: more than %d merges", what, SRQ_VOCAB_MERGES_MAX);
+        rc = add_merge_text(tk, text + at, n, rank++, what, err);
+    }
+    return rc;
+}
+
+/* A token of tokenizer_config.json: its text, or an object that holds it. */
+static const char *config_token(const json_t *config, const char *key)
+{
+    const json_t *t = json_object_get(config, key);
+
+    return json_string_value(json_is_object(t) ? json_object_get(t, "content") : t);
+}
+
+/* Special tokens of a folder without tokenizer.json, and whether the first goes before every text. */
+static int read_config(struct srq_tokenizer *tk, const char *path, struct srq_error *err)
+{
+    static const char *const keys[] = { "bos_token", "eos_token", "unk_token", "pad_token" };
+    struct srq_added_token t = { 0 };
+    json_t *config = NULL;
+    int rc = 0;
+
+    if (srq_path_exists(path))
+        rc = srq_json_read(path, SRQ_JSON_CONFIG_MAX, &config, err);
+    t.id = srq_vocab_find(&tk->bpe.vocab, "<|endoftext|>", 13);
+    if (rc == 0 && t.id >= 0)
+        rc = srq_added_put(&tk->raw, "<|endoftext|>", 13, &t, err);
+    for (size_t i = 0; rc == 0 && i < sizeof(keys) / sizeof(keys[0]); i++) {
+        const char *text = config_token(config, keys[i]);
+
+        t.id = text != NULL ? srq_vocab_find(&tk->bpe.vocab, text, strlen(text)) : -1;
+        if (t.id < 0)
+            continue;
+        rc = srq_added_put(&tk->raw, text, strlen(text), &t, err);
+        if (rc == 0 && i == 0 && flag(config, "add_bos_token") && !srq_ids_add(&tk->prefix, t.id))
+            rc = oom(path, err);
+    }
+    json_decref(config);
+    return rc;
+}
+
+static int read_gpt2_files(struct srq_tokenizer *tk, const char *vocab, const char *merges, const char *config,
+                           struct srq_error *err)
+{
+    json_t *root = NULL;
+    char *text = NULL;
+    size_t len;
+    int rc = srq_json_read(vocab, SRQ_JSON_TOKENIZER_MAX, &root, err);
+
+    if (rc == 0)
+        rc = read_vocab(tk, root, vocab, err);
+    json_decref(root);
+    if (rc == 0)
+        rc = srq_read_file(merges, SRQ_JSON_TOKENIZER_MAX, &text, &len, err);
+    if (rc == 0)
+        rc = read_merges_text(tk, text, len, merges, err);
+    srq_free(text);
+    if (rc == 0)
+        rc = srq_pretokenizer_gpt2(vocab, &tk->pretokenizer, err);
+    return rc == 0 ? read_config(tk, config, err) : rc;
+}
+
+int srq_tokenizer_read(struct srq_tokenizer *tk, const char *dir, struct srq_error *err)
+{
+    char *whole = srq_path_join(dir, "tokenizer.json"), *vocab = srq_path_join(dir, "vocab.json");
+    char *merges = srq_path_join(dir, "merges.txt"), *config = srq_path_join(dir, "tokenizer_config.json");
+    json_t *root = NULL;
+    int rc;
+
+    tk->bpe.unk = -1;
+    if (whole == NULL || vocab == NULL || merges == NULL || config == NULL) {
+        rc = oom(dir, err);
+    } else if (srq_path_exists(whole)) {
+        rc = srq_json_read(whole, SRQ_JSON_TOKENIZER_MAX, &root, err);
+        if (rc == 0)
+            rc = read_json_tokenizer(tk, root, whole, err);
+        json_decref(root);
+    } else if (srq_path_exists(vocab) && srq_path_exists(merges)) {
+        rc = read_gpt2_files(tk, vocab, merges, config, err);
+    } else {
+        rc = srq_fail_field(err, -SRQ_ENOENT, dir, "%s holds no tokenizer.json and no vocab.json with merges.txt", dir);
+    }
+    srq_free(whole);
+    srq_free(vocab);
+    srq_free(merges);
+    srq_free(config);
+    return rc;
+}
