@@ -33,13 +33,13 @@ LANES_INLINE void lanes_clamp(lanes_f *x, float lo, float hi)
     lanes_pick(&m, &h, x, x);
 }
 
-/* Loads eight weights of any float dtype as f32. Half precision: the exponent is shifted by a product, which is exact
- * for subnormals too. */
+/* Loads eight weights of any float dtype as f32. Half precision: the exponent is shifted by a product; subnormals are
+ * made from their whole-number mantissa, so that nothing passes through a denormal float, which a thread may flush. */
 LANES_INLINE void lanes_load_weight(const void *p, enum srq_dtype dtype, lanes_f *out)
 {
     lanes_h h;
-    lanes_i u, sign;
-    lanes_f f;
+    lanes_i u, sign, subnormal;
+    lanes_f f, tiny;
 
     if (dtype == SRQ_F32) {
         memcpy(out, p, sizeof(*out));
@@ -52,7 +52,10 @@ LANES_INLINE void lanes_load_weight(const void *p, enum srq_dtype dtype, lanes_f
         return;
     }
     sign = (u & 0x8000) << 16;
-    f = (lanes_f)((u & 0x7fff) << 13) * 0x1p112f;
+    subnormal = (u & 0x7c00) == 0;
+    tiny = __builtin_convertvector(u & 0x3ff, lanes_f) * 0x1p-24f;
+    f = (lanes_f)((u & 0x7fff) << 13 & ~subnormal) * 0x1p112f;
+    lanes_pick(&subnormal, &tiny, &f, &f);
     *out = (lanes_f)((lanes_i)f | sign);
 }
 

@@ -15,7 +15,7 @@ struct srq_block_io {
     int64_t nsamples, seq, hidden;
     const void *input;    /* quantized chain's hidden states: what the block gets */
     const void *target;   /* full-precision chain's block output */
-    const uint8_t *mask;  /* [nsamples, seq], or NULL */
+    const uint8_t *mask;  /* [nsamples, seq], 0 leaves a token out; or NULL */
 };
 
 struct srq_tune_config {
@@ -23,7 +23,8 @@ struct srq_tune_config {
     int64_t seq, nsamples;
     uint64_t seed;
     int64_t probe_every;  /* iterations between probes; the probe set is fixed for the job */
-    int64_t probe_samples; /* samples in the probe set, at most nsamples */
+    int64_t probe_samples; /* samples in the probe set, evenly spaced among all; at most nsamples are used */
+    enum srq_dtype cache;  /* of srq_block_io; F32 (the default) leaves room for either */
 };
 
 /* What the loop tells; any member may be NULL. A non-zero return of `tick` stops the loop with that code
@@ -32,17 +33,22 @@ struct srq_tune_events {
     void *ctx;
     void (*point)(void *ctx, int64_t iter, double loss, double lr);               /* every iteration: batch loss */
     void (*probe)(void *ctx, int64_t iter, double loss, bool best);               /* every probe */
-    void (*layer_error)(void *ctx, int layer, int64_t iter, double relative);     /* every probe, every layer */
+    void (*layer_error)(void *ctx, int layer, int64_t iter, double relative);     /* every probe, every tuned layer */
     int (*tick)(void *ctx, int64_t iter);                                         /* before every iteration */
 };
 
+/* The probe loss is the mean squared error over the valid elements of the probe samples. It is taken before the first
+ * iteration, every probe_every iterations, and once more after the last step, so that the final parameters are a
+ * candidate too, and so is iterate 0: with a plugin that starts from plain rounding, the result is never worse than
+ * that on the probe. Layer errors are ||X(W-Ŵ)ᵀ||² / ||XWᵀ||² over 128 tokens evenly spaced in the probe set. */
 struct srq_tune_outcome {
     double loss_first, loss_best;  /* probe losses: before tuning, of the iterate kept */
     int64_t best_iter, iters_done;
-    double *error_first, *error_best; /* per layer of the block, owned by the tuner until the next block */
+    double *error_first, *error_best; /* per layer of the block (NaN: not quantized), owned by the tuner until the next
+                                         block */
 };
 
-/* Bytes by purpose, from shapes alone (measuring tape, declare() of the plugin). */
+/* Bytes by purpose, from shapes alone (measuring tape, declare() of the plugin). They are the tuner's arenas. */
 struct srq_memory_row {
     char name[64];
     uint64_t bytes;
@@ -57,14 +63,25 @@ int srq_tuner_create(const struct srq_model *m, const struct srq_plugin *p, void
 void srq_tuner_free(struct srq_tuner *t);
 
 /* Tunes block `index`, already loaded in `block`. With `resume` (bytes of an earlier srq_tuner_save of this block) it
- * goes on from there and gives the bytes of an undisturbed run. schemes[] of the layers may have changed since create.
+ * goes on from there and gives the bytes of an undisturbed run; bytes that are not of this block, plan and options are
+ * -SRQ_EFORMAT or -SRQ_EDRIFT. schemes[] of the layers may have changed since create; where they need more than was
+ * planned (smaller groups), -SRQ_ELIMIT names the row, and a new tuner has to be planned.
+ * The weights in `block` are overwritten by fake-quantized ones; after success they are what the codes decode to.
  * After success, srq_tuner_codes gives the layers' codes until the next block. */
 int srq_tuner_run(struct srq_tuner *t, struct srq_block *block, int index, const struct srq_scheme *schemes,
                   const struct srq_block_io *io, const void *resume, size_t resume_len,
                   const struct srq_tune_events *events, struct srq_tune_outcome *out, struct srq_error *err);
+/* The same for one layer outside the blocks (an untied lm_head), `layer` by its place in the model's table:
+ * io->input is what the layer gets in the quantized chain, io->target what it gets in the full-precision chain (after
+ * the final norm), hidden = in of the layer; the loss is the mean squared error of the layer's output against the
+ * original weight's on the latter (spec signround 5.1). Computes in F32. Its codes are srq_tuner_codes(t, 0). */
+int srq_tuner_run_layer(struct srq_tuner *t, int layer, const struct srq_scheme *schemes, const struct srq_block_io *io,
+                        const void *resume, size_t resume_len, const struct srq_tune_events *events,
+                        struct srq_tune_outcome *out, struct srq_error *err);
 /* The state of the running block at the iteration boundary where `tick` was called: TUNED and STATE arrays, best
- * snapshot, losses, iteration. Free with srq_free. */
+ * snapshot, losses, iteration. Callable in `tick` and after a run that `tick` stopped. Free with srq_free. */
 int srq_tuner_save(const struct srq_tuner *t, void **data, size_t *len, struct srq_error *err);
+/* NULL: the layer is not quantized. */
 const struct srq_codes *srq_tuner_codes(const struct srq_tuner *t, int layer_in_block);
 
 #endif

@@ -2,5 +2,8 @@ core_libsrq_la_SOURCES += \
 	core/tune/plugin_host.c core/tune/plugin_host.h \
 	core/tune/options.c core/tune/options.h \
 	core/tune/services.c \
-	core/tune/sign_step.c core/tune/sign_step.h
+	core/tune/sign_step.c core/tune/sign_step.h \
+	core/tune/block_tuner.c core/tune/block_tuner.h core/tune/tuner.h \
+	core/tune/tuner_memory.c core/tune/tuner_layers.c core/tune/tuner_data.c core/tune/tuner_pass.c \
+	core/tune/tuner_single.c core/tune/tuner_probe.c core/tune/tuner_state.c
 core_libsrq_la_CFLAGS += -DSRQ_PLUGINDIR='"$(plugindir)"'

@@ -435,6 +435,12 @@ static void odd_shapes_are_named(void **state)
     assert_null(srq_scheme_refuses(&s, 33, 7));
 }
 
+static int start_team(void **state)
+{
+    (void)state;
+    return srq_team_start(2, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -451,5 +457,5 @@ int main(void)
         cmocka_unit_test(odd_shapes_are_named),
     };
 
-    return cmocka_run_group_tests_name("grid", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("grid", tests, start_team, NULL);
 }

@@ -1,0 +1,179 @@
+/* The loop over iterations of one unit: batches, probes, steps, stopping, and the result. */
+#include "core/tune/tuner.h"
+
+#include <math.h>
+
+static int check_io(const struct srq_tuner *t, const struct srq_block_io *io, int64_t width, bool single,
+                    struct srq_error *err)
+{
+    if (io->dtype != SRQ_F32 && io->dtype != SRQ_BF16)
+        return srq_fail(err, -SRQ_EINVAL, "hidden states are F32 or BF16, not %s", srq_dtype_name(io->dtype));
+    if (io->nsamples < 1 || io->seq < 1 || io->hidden != width)
+        return srq_fail(err, -SRQ_EINVAL, "hidden states [%lld, %lld, %lld] do not fit a width of %lld",
+                        (long long)io->nsamples, (long long)io->seq, (long long)io->hidden, (long long)width);
+    if (io->nsamples > t->cfg.nsamples || io->seq > t->cfg.seq ||
+        (!single && srq_dtype_size(io->dtype) > srq_dtype_size(t->cfg.cache)))
+        return srq_fail(err, -SRQ_ELIMIT, "%lld samples of %lld tokens in %s, and %lld of %lld in %s were planned",
+                        (long long)io->nsamples, (long long)io->seq, srq_dtype_name(io->dtype),
+                        (long long)t->cfg.nsamples, (long long)t->cfg.seq, srq_dtype_name(t->cfg.cache));
+    return 0;
+}
+
+/* Sizes of steps and the probe's samples: evenly spaced, the same for every block of the job. */
+static void set_up_data(struct srq_tuner *t)
+{
+    int64_t n = t->io->nsamples, probes = t->cfg.probe_samples < n ? t->cfg.probe_samples : n;
+
+    t->batch = t->cfg.batch < n ? t->cfg.batch : n;
+    t->step_samples = t->sched.accum < n / t->batch + 1 ? t->batch * t->sched.accum : n;
+    t->step_samples = t->step_samples < n ? t->step_samples : n;
+    t->perm_epoch = -1;
+    t->probe_count = probes;
+    for (int64_t i = 0; i < probes; i++)
+        t->probe[i] = i * n / probes;
+}
+
+static void set_up_loop(struct srq_tuner *t)
+{
+    t->iter = 0;
+    t->best_iter = t->last_probe = -1;
+    t->loss_first = t->loss_best = t->loss_last = (double)INFINITY;
+    for (int i = 0; i < t->layers_cap; i++)
+        t->error_first[i] = t->error_best[i] = t->error_last[i] = (double)NAN;
+    t->step = (struct srq_step){ .size = sizeof(t->step), .iters = t->sched.iters };
+}
+
+/* One step: its micro-batches, then the plugin's update. All micro-batches weigh the same. */
+static int iterate(struct srq_tuner *t, struct srq_error *err)
+{
+    const int64_t *samples = data_batch(t, t->iter);
+    int64_t micros = (t->step_samples + t->batch - 1) / t->batch;
+    double sum = 0, loss = 0;
+    int rc;
+
+    t->step.iter = t->iter;
+    t->step.accum = micros;
+    t->step.schedule = 1 - (double)t->iter / (double)t->sched.iters;
+    rc = unit_weights(t, err);
+    for (t->step.micro = 0; rc == 0 && t->step.micro < micros; t->step.micro++) {
+        int64_t at = t->step.micro * t->batch, left = t->step_samples - at;
+        int64_t n = left < t->batch ? left : t->batch;
+
+        data_gather(t, samples + at, n);
+        rc = pass_run(t, n, true, &loss, err);
+        sum += loss;
+    }
+    if (rc == 0)
+        rc = unit_step(t, err);
+    if (rc == 0 && t->events != NULL && t->events->point != NULL)
+        t->events->point(t->events->ctx, t->iter, sum / (double)micros, t->sched.lr * t->step.schedule);
+    return rc;
+}
+
+static bool out_of_patience(const struct srq_tuner *t)
+{
+    return t->sched.patience > 0 && t->best_iter >= 0 && t->iter - t->best_iter >= t->sched.patience;
+}
+
+static int loop(struct srq_tuner *t, struct srq_error *err)
+{
+    int rc = 0;
+
+    while (rc == 0 && t->iter < t->sched.iters) {
+        t->running = true;
+        if (t->events != NULL && t->events->tick != NULL)
+            rc = t->events->tick(t->events->ctx, t->iter);
+        t->running = false;
+        if (rc != 0) {
+            t->running = true; /* the state is that of a boundary, and may be saved */
+            return srq_fail(err, rc < 0 ? rc : -SRQ_ECANCELED, "stopped before iteration %lld", (long long)t->iter);
+        }
+        if (t->iter % t->cfg.probe_every == 0 && t->last_probe != t->iter)
+            rc = probe_run(t, err);
+        if (rc != 0 || out_of_patience(t))
+            break;
+        rc = iterate(t, err);
+        t->iter++;
+    }
+    if (rc == 0 && t->last_probe != t->iter) /* what the last step made is a candidate too */
+        rc = probe_run(t, err);
+    return rc;
+}
+
+static void report(struct srq_tuner *t, struct srq_tune_outcome *out)
+{
+    if (!t->sched.keep_best) {
+        t->best_iter = t->iter;
+        t->loss_best = t->loss_last;
+        memcpy(t->error_best, t->error_last, (size_t)t->count * sizeof(*t->error_best));
+    }
+    *out = (struct srq_tune_outcome){
+        .loss_first = t->loss_first,
+        .loss_best = t->loss_best,
+        .best_iter = t->best_iter,
+        .iters_done = t->iter,
+        .error_first = t->error_first,
+        .error_best = t->error_best,
+    };
+}
+
+static int run(struct srq_tuner *t, int unit, const struct srq_scheme *schemes, const void *resume, size_t resume_len,
+               struct srq_tune_outcome *out, struct srq_error *err)
+{
+    int rc;
+
+    t->running = false;
+    set_up_data(t);
+    set_up_loop(t);
+    rc = unit_place(t, unit, schemes, err);
+    if (rc == 0)
+        rc = unit_begin(t, err);
+    if (rc == 0 && resume != NULL)
+        rc = state_restore(t, resume, resume_len, err);
+    if (rc != 0)
+        return rc;
+    rc = loop(t, err);
+    if (rc != 0)
+        return rc;
+    unit_restore_best(t);
+    rc = unit_finish(t, err);
+    if (rc == 0)
+        report(t, out);
+    return rc;
+}
+
+int srq_tuner_run(struct srq_tuner *t, struct srq_block *block, int index, const struct srq_scheme *schemes,
+                  const struct srq_block_io *io, const void *resume, size_t resume_len,
+                  const struct srq_tune_events *events, struct srq_tune_outcome *out, struct srq_error *err)
+{
+    const struct srq_model_info *info = srq_model_info(t->model);
+    int rc = check_io(t, io, info->hidden, false, err);
+
+    if (rc != 0)
+        return rc;
+    if (index < 0 || index >= info->blocks)
+        return srq_fail(err, -SRQ_EINVAL, "block %d of a model with %d", index, info->blocks);
+    t->block = block;
+    t->io = io;
+    t->events = events;
+    return run(t, index, schemes, resume, resume_len, out, err);
+}
+
+int srq_tuner_run_layer(struct srq_tuner *t, int layer, const struct srq_scheme *schemes, const struct srq_block_io *io,
+                        const void *resume, size_t resume_len, const struct srq_tune_events *events,
+                        struct srq_tune_outcome *out, struct srq_error *err)
+{
+    int unit = srq_model_info(t->model)->blocks, first, count, rc;
+
+    if (unit_range(t->model, unit, &first, &count) != 0 || layer != first)
+        return srq_fail(err, -SRQ_EINVAL, "layer %d is not one outside the blocks", layer);
+    if (schemes[layer].grid == SRQ_GRID_NONE)
+        return srq_fail(err, -SRQ_EINVAL, "layer %s is not to be quantized", srq_model_layer(t->model, layer)->name);
+    rc = check_io(t, io, srq_model_layer(t->model, layer)->in, true, err);
+    if (rc != 0)
+        return rc;
+    t->block = NULL;
+    t->io = io;
+    t->events = events;
+    return run(t, unit, schemes, resume, resume_len, out, err);
+}

@@ -1,0 +1,369 @@
+/* The layers of a unit: their arrays, and every call of the plugin. */
+#include "core/tune/tuner.h"
+
+#include "core/base/alloc.h"
+#include "core/base/hash.h"
+#include "core/math/team.h"
+
+#define GRAIN_BYTES (1 << 20)
+
+int unit_range(const struct srq_model *m, int unit, int *first, int *count)
+{
+    int layers = srq_model_layer_count(m), block = unit < srq_model_info(m)->blocks ? unit : -1;
+
+    *count = 0;
+    for (int i = 0; i < layers; i++) {
+        if (srq_model_layer(m, i)->block != block)
+            continue;
+        if ((*count)++ == 0)
+            *first = i;
+        if (block < 0) /* outside the blocks, a layer is a unit of its own */
+            break;
+    }
+    return *count > 0 ? 0 : -SRQ_ENOENT;
+}
+
+/* ---- placing -------------------------------------------------------------------------------------------------- */
+
+static enum area_kind area_of(int kind)
+{
+    return kind == SRQ_PARAM_TUNED ? AREA_TUNED : kind == SRQ_PARAM_STATE ? AREA_STATE : AREA_SCRATCH;
+}
+
+static void mix(uint64_t *hash, uint64_t value)
+{
+    uint64_t both[2] = { *hash, value };
+
+    *hash = srq_hash64(both, sizeof(both));
+}
+
+/* One layer's arrays in the areas. */
+static int place_layer(struct srq_tuner *t, struct tuned_layer *l, struct srq_error *err)
+{
+    const struct srq_groups *g = &l->layer.groups;
+    void *p = NULL;
+    int rc;
+
+    memset(l->declared, 0, sizeof(l->declared));
+    l->count = 0;
+    rc = t->plugin->tunable->declare(srq_host_services(), t->self, &l->layer, l->declared, &l->count, err);
+    if (rc != 0)
+        return rc;
+    if (l->count < 0 || l->count > SRQ_MAX_PARAMS)
+        return srq_fail_field(err, -SRQ_EINVAL, l->layer.name, "plugin %s declares %d arrays for %s", t->plugin->name,
+                              l->count, l->layer.name);
+    for (int k = 0; k < l->count; k++) {
+        const struct srq_param *d = &l->declared[k];
+        size_t bytes;
+
+        if (d->count < 1 || d->kind < SRQ_PARAM_TUNED || d->kind > SRQ_PARAM_SCRATCH ||
+            !srq_mul_size((size_t)d->count, sizeof(float), &bytes))
+            return srq_fail_field(err, -SRQ_EINVAL, l->layer.name, "plugin %s declares array %d of %s wrongly",
+                                  t->plugin->name, k, l->layer.name);
+        rc = area_take(t, area_of(d->kind), bytes, &p, err);
+        if (rc != 0)
+            return rc;
+        l->param[k] = p;
+        mix(&t->layout, (uint64_t)d->count);
+        mix(&t->layout, (uint64_t)d->kind);
+    }
+    l->codes = (struct srq_codes){ .scheme = l->layer.scheme, .groups = *g };
+    if ((rc = area_take(t, AREA_CODES, (size_t)(g->out * g->in), &p, err)) != 0)
+        return rc;
+    l->codes.codes = p;
+    if ((rc = area_take(t, AREA_CODES, (size_t)g->count * sizeof(float), &p, err)) != 0)
+        return rc;
+    l->codes.scale = p;
+    if ((rc = area_take(t, AREA_CODES, (size_t)g->count, &p, err)) != 0)
+        return rc;
+    l->codes.zero = p;
+    return 0;
+}
+
+int64_t tile_rows(int64_t in)
+{
+    int64_t rows = 262144 / in;
+
+    return rows < 8 ? 8 : rows > 128 ? 128 : rows;
+}
+
+static int place_errors(struct srq_tuner *t, struct srq_error *err)
+{
+    size_t x = 0, w = 0, y = 0;
+    void *p[4];
+    size_t bytes[4];
+
+    for (int i = 0; i < t->count; i++) {
+        const struct srq_groups *g = &t->layers[i].layer.groups;
+        size_t tile = (size_t)tile_rows(g->in);
+
+        if (!t->layers[i].active)
+            continue;
+        x = (size_t)g->in > x ? (size_t)g->in : x;
+        w = tile * (size_t)g->in > w ? tile * (size_t)g->in : w;
+        y = tile > y ? tile : y;
+    }
+    bytes[0] = x * ERROR_TOKENS * sizeof(float);
+    bytes[1] = bytes[2] = w * sizeof(float);
+    bytes[3] = y * ERROR_TOKENS * sizeof(float);
+    for (int k = 0; k < 4; k++) {
+        int rc = area_take(t, AREA_ERROR, bytes[k], &p[k], err);
+
+        if (rc != 0)
+            return rc;
+    }
+    t->err_x = p[0];
+    t->err_w = p[1];
+    t->err_d = p[2];
+    t->err_y = p[3];
+    return 0;
+}
+
+/* Gathered rows: the layer outside the blocks computes in F32 on both sides. */
+static int place_batch(struct srq_tuner *t, bool single, struct srq_error *err)
+{
+    int64_t width = single ? t->layers[0].layer.groups.in : srq_model_info(t->model)->hidden;
+    size_t tokens = (size_t)(t->batch * t->cfg.seq), elements = tokens * (size_t)width;
+    void *x, *y, *mask;
+    int rc;
+
+    if ((rc = area_take(t, AREA_BATCH, elements * (single ? 4 : srq_dtype_size(t->compute)), &x, err)) != 0 ||
+        (rc = area_take(t, AREA_BATCH, elements * (single ? 4 : srq_dtype_size(t->cfg.cache)), &y, err)) != 0 ||
+        (rc = area_take(t, AREA_BATCH, tokens, &mask, err)) != 0)
+        return rc;
+    t->x = x;
+    t->y = y;
+    t->mask = mask;
+    return 0;
+}
+
+static int place_single(struct srq_tuner *t, struct srq_error *err)
+{
+    struct tuned_layer *l = &t->layers[0];
+    int64_t out = l->layer.groups.out, in = l->layer.groups.in;
+    size_t tokens = (size_t)(t->batch * t->cfg.seq), tile;
+    void *fake, *w, *e, *g;
+    int rc;
+
+    t->head_tile = tile_rows(in);
+    tile = (size_t)t->head_tile;
+    if ((rc = area_take(t, AREA_HEAD, (size_t)out * (size_t)in * sizeof(float), &fake, err)) != 0 ||
+        (rc = area_take(t, AREA_HEAD, tile * (size_t)in * sizeof(float), &w, err)) != 0 ||
+        (rc = area_take(t, AREA_HEAD, tile * tokens * sizeof(float), &e, err)) != 0 ||
+        (rc = area_take(t, AREA_HEAD, tile * (size_t)in * sizeof(float), &g, err)) != 0)
+        return rc;
+    l->fake = srq_tensor_2d(fake, SRQ_F32, out, in);
+    t->head_w = w;
+    t->head_e = e;
+    t->head_g = g;
+    return 0;
+}
+
+static void describe_layer(struct srq_tuner *t, int i, const struct srq_scheme *schemes)
+{
+    const struct srq_layer_info *info = srq_model_layer(t->model, t->first + i);
+    struct tuned_layer *l = &t->layers[i];
+    char text[64];
+
+    memset(l, 0, sizeof(*l));
+    l->tuner = t;
+    l->layer = (struct srq_layer){
+        .size = sizeof(l->layer),
+        .name = info->name,
+        .block = info->block,
+        .index = i,
+        .weight = srq_tensor_2d(NULL, info->dtype, info->out, info->in),
+        .scheme = schemes[t->first + i],
+        .groups = srq_groups_of(info->out, info->in, schemes[t->first + i].group),
+        .param = l->param,
+    };
+    l->active = l->layer.scheme.grid != SRQ_GRID_NONE;
+    srq_scheme_text(&l->layer.scheme, text, sizeof(text));
+    mix(&t->layout, srq_hash64(text, strlen(text)));
+    mix(&t->layout, srq_hash64(info->name, strlen(info->name)));
+}
+
+static void mix_config(struct srq_tuner *t)
+{
+    const uint64_t parts[] = { (uint64_t)t->cfg.batch, (uint64_t)t->cfg.seq,         (uint64_t)t->cfg.nsamples,
+                               t->cfg.seed,            (uint64_t)t->cfg.probe_every, (uint64_t)t->cfg.probe_samples,
+                               (uint64_t)t->compute,   (uint64_t)t->sched.iters,     (uint64_t)t->sched.accum,
+                               t->sched.keep_best,     (uint64_t)t->sched.patience,  (uint64_t)t->unit };
+
+    t->layout = srq_hash64(parts, sizeof(parts));
+}
+
+int unit_place(struct srq_tuner *t, int unit, const struct srq_scheme *schemes, struct srq_error *err)
+{
+    bool single = unit == srq_model_info(t->model)->blocks;
+    void *p;
+    int rc = unit_range(t->model, unit, &t->first, &t->count);
+
+    if (rc != 0)
+        return srq_fail(err, rc, "the model has no layers in block %d", unit);
+    t->unit = unit;
+    mix_config(t);
+    for (int k = 0; k < AREA_COUNT; k++)
+        t->area[k].used = 0;
+    for (int i = 0; rc == 0 && i < t->count; i++) {
+        describe_layer(t, i, schemes);
+        if (t->layers[i].active)
+            rc = place_layer(t, &t->layers[i], err);
+    }
+    if (rc == 0 && t->sched.keep_best && t->sched.iters > 0)
+        rc = area_take(t, AREA_BEST, t->area[AREA_TUNED].used, &p, err);
+    if (rc == 0)
+        rc = place_errors(t, err);
+    if (rc == 0)
+        rc = place_batch(t, single, err);
+    if (rc == 0 && single)
+        rc = place_single(t, err);
+    return rc;
+}
+
+/* ---- the plugin's calls ----------------------------------------------------------------------------------------- */
+
+struct fill {
+    float *p;
+    float value;
+};
+
+static void fill_share(void *ctx, int64_t begin, int64_t end)
+{
+    const struct fill *f = ctx;
+
+    for (int64_t i = begin; i < end; i++)
+        f->p[i] = f->value;
+}
+
+int unit_begin(struct srq_tuner *t, struct srq_error *err)
+{
+    for (int i = 0; i < t->count; i++) {
+        struct tuned_layer *l = &t->layers[i];
+        int rc;
+
+        if (!l->active)
+            continue;
+        if (t->block != NULL) {
+            l->linear = srq_block_linear(t->block, i);
+            l->fake = l->linear->weight;
+        }
+        rc = srq_model_weight(t->model, l->layer.name, &l->layer.weight, err);
+        if (rc != 0)
+            return rc;
+        for (int k = 0; k < l->count; k++) {
+            struct fill f = { l->param[k], l->declared[k].init };
+
+            srq_parallel(l->declared[k].count, GRAIN_BYTES / 4, fill_share, &f);
+        }
+        rc = t->plugin->tunable->begin(srq_host_services(), t->self, &l->layer, err);
+        if (rc != 0)
+            return rc;
+    }
+    t->weights_fresh = false;
+    return 0;
+}
+
+int unit_weights(struct srq_tuner *t, struct srq_error *err)
+{
+    for (int i = 0; !t->weights_fresh && i < t->count; i++) {
+        struct tuned_layer *l = &t->layers[i];
+        int rc = l->active ? t->plugin->tunable->weight(srq_host_services(), t->self, &l->layer, &l->fake, err) : 0;
+
+        if (rc != 0)
+            return rc;
+    }
+    t->weights_fresh = true;
+    return 0;
+}
+
+static void sink(void *ctx, int64_t row, int64_t rows, float *grad)
+{
+    struct tuned_layer *l = ctx;
+    struct srq_tuner *t = l->tuner;
+
+    t->plugin->tunable->sink(srq_host_services(), t->self, &l->layer, &t->step, row, rows, grad);
+}
+
+void unit_sinks(struct srq_tuner *t, bool on)
+{
+    for (int i = 0; i < t->count; i++) {
+        if (t->layers[i].linear != NULL) {
+            t->layers[i].linear->sink = on ? sink : NULL;
+            t->layers[i].linear->sink_ctx = &t->layers[i];
+        }
+    }
+}
+
+int unit_step(struct srq_tuner *t, struct srq_error *err)
+{
+    t->weights_fresh = false;
+    for (int i = 0; i < t->count; i++) {
+        struct tuned_layer *l = &t->layers[i];
+        int rc = l->active ? t->plugin->tunable->step(srq_host_services(), t->self, &l->layer, &t->step, err) : 0;
+
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+int unit_finish(struct srq_tuner *t, struct srq_error *err)
+{
+    for (int i = 0; i < t->count; i++) {
+        struct tuned_layer *l = &t->layers[i];
+        struct srq_result r = { .size = sizeof(r), .codes = l->codes.codes, .scale = l->codes.scale,
+                                .zero = l->codes.zero };
+        int rc;
+
+        if (!l->active)
+            continue;
+        rc = t->plugin->tunable->finish(srq_host_services(), t->self, &l->layer, &r, err);
+        if (rc == 0)
+            rc = srq_codes_check(&l->codes, l->layer.name, err);
+        if (rc == 0)
+            rc = srq_codes_decode(&l->codes, l->fake.data, l->fake.dtype, err);
+        if (rc != 0)
+            return rc;
+        srq_tensors_release(srq_model_tensors(t->model), &l->layer.weight);
+    }
+    return 0;
+}
+
+/* ---- the best iterate --------------------------------------------------------------------------------------------- */
+
+struct copy {
+    char *to;
+    const char *from;
+};
+
+static void copy_share(void *ctx, int64_t begin, int64_t end)
+{
+    const struct copy *c = ctx;
+
+    memcpy(c->to + begin, c->from + begin, (size_t)(end - begin));
+}
+
+void unit_keep_best(struct srq_tuner *t)
+{
+    struct copy c = { t->area[AREA_BEST].base, t->area[AREA_TUNED].base };
+
+    if (t->sched.keep_best && t->sched.iters > 0)
+        srq_parallel((int64_t)t->area[AREA_TUNED].used, GRAIN_BYTES, copy_share, &c);
+}
+
+void unit_restore_best(struct srq_tuner *t)
+{
+    struct copy c = { t->area[AREA_TUNED].base, t->area[AREA_BEST].base };
+
+    if (t->sched.keep_best && t->sched.iters > 0 && t->best_iter >= 0)
+        srq_parallel((int64_t)t->area[AREA_TUNED].used, GRAIN_BYTES, copy_share, &c);
+    t->weights_fresh = false;
+}
+
+const struct srq_codes *srq_tuner_codes(const struct srq_tuner *t, int layer_in_block)
+{
+    if (layer_in_block < 0 || layer_in_block >= t->count || !t->layers[layer_in_block].active)
+        return NULL;
+    return &t->layers[layer_in_block].codes;
+}

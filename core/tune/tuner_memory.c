@@ -1,0 +1,260 @@
+/* The tuner's memory: planned by placing every unit in areas without memory, then held in arenas of those sizes. */
+#include "core/tune/tuner.h"
+
+#include "core/base/alloc.h"
+
+#define ALIGN 64
+
+static const char *const names[AREA_COUNT] = {
+    [AREA_TUNED] = "tuner: parameters",     [AREA_BEST] = "tuner: best parameters", [AREA_STATE] = "tuner: optimizer state",
+    [AREA_SCRATCH] = "tuner: ranges and their gradients", [AREA_CODES] = "tuner: codes",
+    [AREA_BATCH] = "tuner: batch",          [AREA_ERROR] = "tuner: layer errors",   [AREA_HEAD] = "tuner: head",
+};
+
+const char *area_name(enum area_kind kind)
+{
+    return names[kind];
+}
+
+int area_take(struct srq_tuner *t, enum area_kind kind, size_t bytes, void **out, struct srq_error *err)
+{
+    struct area *a = &t->area[kind];
+    size_t need;
+
+    if (!srq_add_size(bytes, ALIGN - 1, &need) || !srq_add_size(a->used, need / ALIGN * ALIGN, &need))
+        return srq_fail(err, -SRQ_ELIMIT, "%s would need more than there are addresses", names[kind]);
+    if (need > a->size)
+        return srq_fail(err, -SRQ_ELIMIT, "%s needs %zu bytes, and %zu were planned", names[kind], need, a->size);
+    *out = a->base != NULL ? a->base + a->used : NULL;
+    a->used = need;
+    return 0;
+}
+
+/* ---- planning ------------------------------------------------------------------------------------------------- */
+
+static int check_config(const struct srq_plugin *p, const struct srq_tune_config *cfg, enum srq_dtype compute,
+                        struct srq_error *err)
+{
+    if (p->tunable == NULL)
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, "method", "plugin %s does not tune", p->name);
+    if (compute != SRQ_F32 && compute != SRQ_BF16)
+        return srq_fail_field(err, -SRQ_EINVAL, "compute", "blocks are computed in F32 or BF16, not %s",
+                              srq_dtype_name(compute));
+    if (cfg->batch < 1 || cfg->seq < 1 || cfg->nsamples < 1 || cfg->probe_every < 1 || cfg->probe_samples < 1)
+        return srq_fail(err, -SRQ_EINVAL,
+                        "batch %lld, seqlen %lld, nsamples %lld, probe_every %lld and probe_samples %lld must be positive",
+                        (long long)cfg->batch, (long long)cfg->seq, (long long)cfg->nsamples,
+                        (long long)cfg->probe_every, (long long)cfg->probe_samples);
+    return 0;
+}
+
+/* Fills what does not depend on a unit. */
+static int prepare(struct srq_tuner *t, struct srq_error *err)
+{
+    const struct srq_model_info *info = srq_model_info(t->model);
+    int rc, first, count;
+
+    t->sched = (struct srq_schedule){ .size = sizeof(t->sched), .accum = 1 };
+    rc = t->plugin->tunable->schedule(srq_host_services(), t->self, &t->sched, err);
+    if (rc != 0)
+        return rc;
+    if (t->sched.iters < 0 || t->sched.accum < 1 || t->sched.patience < 0)
+        return srq_fail(err, -SRQ_EINVAL, "plugin %s asks for %lld iterations of %lld micro-batches", t->plugin->name,
+                        (long long)t->sched.iters, (long long)t->sched.accum);
+    t->batch = t->cfg.batch < t->cfg.nsamples ? t->cfg.batch : t->cfg.nsamples;
+    for (int u = 0; u <= info->blocks; u++) {
+        if (unit_range(t->model, u, &first, &count) == 0 && count > t->layers_cap)
+            t->layers_cap = count;
+    }
+    t->layers = srq_calloc((size_t)t->layers_cap + 1, sizeof(*t->layers));
+    if (t->layers == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "no memory for the layers of a block");
+    return 0;
+}
+
+static void measure_sink(void *ctx, int64_t row, int64_t rows, float *grad)
+{
+    (void)ctx;
+    (void)row;
+    (void)rows;
+    (void)grad;
+}
+
+/* What one pass over a batch takes on the tape, forwards and backwards. */
+static int measure_tape(struct srq_tuner *t, struct srq_error *err)
+{
+    const struct srq_model_info *info = srq_model_info(t->model);
+    struct srq_block *b = NULL;
+    struct srq_tape *tape = NULL;
+    struct srq_tensor x, y;
+    struct srq_var *loss;
+    int rc = srq_block_create(t->model, t->compute, &b, err);
+
+    if (rc == 0)
+        rc = srq_tape_create(0, t->compute, true, &tape, err);
+    if (rc != 0)
+        goto done;
+    for (int i = 0; i < srq_block_linear_count(b); i++)
+        srq_block_linear(b, i)->sink = measure_sink;
+    x = srq_tensor_2d(NULL, t->compute, t->batch * t->cfg.seq, info->hidden);
+    y = srq_tensor_2d(NULL, t->cfg.cache, t->batch * t->cfg.seq, info->hidden);
+    loss = srq_op_mse(tape, srq_block_forward(b, tape, srq_tape_input(tape, &x, false), t->batch, t->cfg.seq), &y, NULL);
+    rc = srq_tape_error(tape, err);
+    if (rc == 0)
+        rc = srq_tape_backward(tape, loss, err);
+    srq_tape_reset(tape);
+    srq_tape_record(tape, false);
+    srq_op_mse(tape, srq_block_forward(b, tape, srq_tape_input(tape, &x, false), t->batch, t->cfg.seq), &y, NULL);
+    if (rc == 0)
+        rc = srq_tape_error(tape, err);
+    t->tape_bytes = srq_tape_peak(tape);
+done:
+    srq_tape_free(tape);
+    srq_block_free(b);
+    return rc;
+}
+
+static bool any_active(const struct srq_tuner *t, int unit, const struct srq_scheme *schemes)
+{
+    int first, count;
+
+    if (unit_range(t->model, unit, &first, &count) != 0)
+        return false;
+    for (int i = first; i < first + count; i++) {
+        if (schemes[i].grid != SRQ_GRID_NONE)
+            return true;
+    }
+    return false;
+}
+
+/* Sizes of all areas: the most that any unit takes. */
+static int measure(struct srq_tuner *t, const struct srq_scheme *schemes, struct srq_error *err)
+{
+    int units = srq_model_info(t->model)->blocks + 1, rc = 0;
+    size_t most[AREA_COUNT] = { 0 };
+
+    for (int k = 0; k < AREA_COUNT; k++)
+        t->area[k] = (struct area){ .size = SIZE_MAX };
+    for (int u = 0; rc == 0 && u < units; u++) {
+        if (u == units - 1 && !any_active(t, u, schemes))
+            continue;
+        rc = unit_place(t, u, schemes, err);
+        for (int k = 0; k < AREA_COUNT; k++)
+            most[k] = t->area[k].used > most[k] ? t->area[k].used : most[k];
+    }
+    for (int k = 0; k < AREA_COUNT; k++)
+        t->area[k] = (struct area){ .size = most[k] };
+    return rc != 0 ? rc : measure_tape(t, err);
+}
+
+static struct srq_tuner *new_tuner(const struct srq_model *m, const struct srq_plugin *p, void *self,
+                                   const struct srq_tune_config *cfg, enum srq_dtype compute)
+{
+    struct srq_tuner *t = srq_calloc(1, sizeof(*t));
+
+    if (t == NULL)
+        return NULL;
+    t->model = m;
+    t->plugin = p;
+    t->self = self;
+    t->cfg = *cfg;
+    t->compute = compute;
+    t->unit = -1;
+    return t;
+}
+
+int srq_tuner_plan(const struct srq_model *m, const struct srq_plugin *p, void *self, const struct srq_tune_config *cfg,
+                   const struct srq_scheme *schemes, enum srq_dtype compute, struct srq_memory_row *rows, int cap,
+                   int *count, struct srq_error *err)
+{
+    struct srq_tuner *t;
+    int rc = check_config(p, cfg, compute, err);
+
+    *count = 0;
+    if (rc != 0)
+        return rc;
+    if (cap < AREA_COUNT + 1)
+        return srq_fail(err, -SRQ_EINVAL, "the tuner's plan has %d rows, and there is room for %d", AREA_COUNT + 1, cap);
+    t = new_tuner(m, p, self, cfg, compute);
+    if (t == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "no memory to plan the tuner");
+    rc = prepare(t, err);
+    if (rc == 0)
+        rc = measure(t, schemes, err);
+    for (int k = 0; rc == 0 && k <= AREA_COUNT; k++) {
+        size_t bytes = k < AREA_COUNT ? t->area[k].size : t->tape_bytes;
+
+        if (bytes == 0)
+            continue;
+        snprintf(rows[*count].name, sizeof(rows[*count].name), "%s", k < AREA_COUNT ? names[k] : "tuner: activations");
+        rows[(*count)++].bytes = bytes;
+    }
+    srq_tuner_free(t);
+    return rc;
+}
+
+/* ---- life --------------------------------------------------------------------------------------------------------- */
+
+static int take_memory(struct srq_tuner *t, struct srq_error *err)
+{
+    size_t n = (size_t)t->cfg.nsamples;
+    int64_t probes = t->cfg.probe_samples < t->cfg.nsamples ? t->cfg.probe_samples : t->cfg.nsamples;
+
+    for (int k = 0; k < AREA_COUNT; k++) {
+        if (t->area[k].size == 0)
+            continue;
+        t->area[k].base = srq_pages_alloc(t->area[k].size);
+        if (t->area[k].base == NULL)
+            return srq_fail(err, -SRQ_ENOMEM, "no memory for %s (%zu bytes)", names[k], t->area[k].size);
+    }
+    t->perm = srq_calloc(n, sizeof(*t->perm));
+    t->probe = srq_calloc((size_t)probes, sizeof(*t->probe));
+    t->error_first = srq_calloc(3 * (size_t)t->layers_cap, sizeof(double));
+    if (t->perm == NULL || t->probe == NULL || t->error_first == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "no memory for the tuner's sample order");
+    t->error_best = t->error_first + t->layers_cap;
+    t->error_last = t->error_best + t->layers_cap;
+    return srq_tape_create(t->tape_bytes, t->compute, false, &t->tape, err);
+}
+
+int srq_tuner_create(const struct srq_model *m, const struct srq_plugin *p, void *self,
+                     const struct srq_tune_config *cfg, const struct srq_scheme *schemes, enum srq_dtype compute,
+                     struct srq_tuner **out, struct srq_error *err)
+{
+    struct srq_tuner *t;
+    int rc = check_config(p, cfg, compute, err);
+
+    *out = NULL;
+    if (rc != 0)
+        return rc;
+    t = new_tuner(m, p, self, cfg, compute);
+    if (t == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "no memory for the tuner");
+    rc = prepare(t, err);
+    if (rc == 0)
+        rc = measure(t, schemes, err);
+    if (rc == 0)
+        rc = take_memory(t, err);
+    if (rc != 0) {
+        srq_tuner_free(t);
+        return rc;
+    }
+    *out = t;
+    return 0;
+}
+
+void srq_tuner_free(struct srq_tuner *t)
+{
+    if (t == NULL)
+        return;
+    for (int k = 0; k < AREA_COUNT; k++) {
+        if (t->area[k].base != NULL)
+            srq_pages_free(t->area[k].base, t->area[k].size);
+    }
+    srq_tape_free(t->tape);
+    srq_free(t->perm);
+    srq_free(t->probe);
+    srq_free(t->error_first);
+    srq_free(t->layers);
+    srq_free(t);
+}

@@ -1,0 +1,74 @@
+/* One layer outside the blocks (spec signround 5.1): E = X_q Ŵᵀ - X_fp Wᵀ, loss mean E², dŴ = 2/n Eᵀ X_q, a tile of
+ * rows of the weight at a time, so that the output (tokens by vocabulary) never exists as a whole. A bias cancels. */
+#include "core/tune/tuner.h"
+
+#include "core/math/gemm.h"
+#include "core/math/team.h"
+
+static double sum_of_squares(const float *p, int64_t n)
+{
+    double sum = 0;
+
+    for (int64_t i = 0; i < n; i++)
+        sum += (double)p[i] * (double)p[i];
+    return sum;
+}
+
+static void drop_masked(const struct srq_tuner *t, int64_t tokens, int64_t rows)
+{
+    for (int64_t i = 0; i < tokens; i++) {
+        if (t->mask[i] == 0)
+            memset(t->head_e + i * rows, 0, (size_t)rows * sizeof(float));
+    }
+}
+
+struct sinking {
+    struct srq_tuner *t;
+    int64_t row;
+};
+
+static void sink_share(void *ctx, int64_t begin, int64_t end)
+{
+    const struct sinking *s = ctx;
+    struct srq_tuner *t = s->t;
+    struct srq_layer *l = &t->layers[0].layer;
+
+    t->plugin->tunable->sink(srq_host_services(), t->self, l, &t->step, s->row + begin, end - begin,
+                             t->head_g + begin * l->groups.in);
+}
+
+int single_pass(struct srq_tuner *t, int64_t n, bool backward, double *loss, struct srq_error *err)
+{
+    struct tuned_layer *l = &t->layers[0];
+    int64_t out = l->layer.groups.out, in = l->layer.groups.in, tokens = n * t->io->seq, valid = data_valid(t, n);
+    const struct srq_mat xq = { t->x, SRQ_F32, in, false }, xf = { t->y, SRQ_F32, in, false };
+    size_t size = srq_dtype_size(l->layer.weight.dtype);
+    double sum = 0;
+
+    (void)err;
+    for (int64_t row = 0; row < out; row += t->head_tile) {
+        int64_t rows = out - row < t->head_tile ? out - row : t->head_tile;
+        const struct srq_mat fake = { (const float *)l->fake.data + row * in, SRQ_F32, in, true };
+        const struct srq_mat w = { t->head_w, SRQ_F32, in, true }, e = { t->head_e, SRQ_F32, rows, true };
+        struct sinking s = { t, row };
+
+        (void)srq_convert((const char *)l->layer.weight.data + (size_t)(row * in) * size, l->layer.weight.dtype,
+                          t->head_w, SRQ_F32, rows * in);
+        srq_gemm(tokens, rows, in, 1, &xq, &fake, 0, t->head_e, SRQ_F32, rows);
+        srq_gemm(tokens, rows, in, -1, &xf, &w, 1, t->head_e, SRQ_F32, rows);
+        if (t->io->mask != NULL)
+            drop_masked(t, tokens, rows);
+        sum += sum_of_squares(t->head_e, tokens * rows);
+        if (!backward)
+            continue;
+        srq_gemm(rows, in, tokens, (float)(2 / ((double)valid * (double)out)), &e, &xq, 0, t->head_g, SRQ_F32, in);
+        srq_parallel(rows, 8, sink_share, &s);
+    }
+    *loss = valid > 0 ? sum / ((double)valid * (double)out) : 0;
+    if (!backward) {
+        const struct srq_tensor x = srq_tensor_2d(t->x, SRQ_F32, tokens, in);
+
+        probe_tap(t, l, &x);
+    }
+    return 0;
+}

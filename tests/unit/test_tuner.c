@@ -1,0 +1,753 @@
+/* The block tuner with the SignRound plugin on the demo model: what it gains, that a resumed block gives the same bytes,
+ * that its memory is the planned memory, and what it refuses. */
+#include "tests/unit/test.h"
+
+#include "core/base/alloc.h"
+#include "core/base/rng.h"
+#include "core/math/gemm.h"
+#include "core/math/team.h"
+#include "core/tune/block_tuner.h"
+#include "tests/unit/model_folder.h"
+
+#include <math.h>
+
+enum { SAMPLES = 12, SEQ = 48, PROBES = 4, LAYERS = 7 };
+
+/* One model, its block 0 and the two chains' data for it. */
+struct bed {
+    struct srq_model *model;
+    struct srq_block *block;
+    struct srq_plugin_handle plugin;
+    struct srq_options *options;
+    void *self;
+    struct srq_scheme *schemes;
+    struct srq_tune_config cfg;
+    struct srq_block_io io;
+    enum srq_dtype compute;
+    char *folder; /* made for this test, or NULL */
+
+    /* what events do and see */
+    struct srq_tuner *tuner;
+    int64_t stop_at;
+    void *saved;
+    size_t saved_len;
+    int points, probes, errors;
+    double first_point, last_probe;
+    int64_t allocations;
+    bool counting;
+};
+
+static void open_plugin(struct bed *b, const char *const *settings)
+{
+    struct srq_error err = { 0 };
+    const char *top = getenv("top_builddir");
+    char *path = srq_asprintf("%s/plugins/signround/.libs", top != NULL ? top : ".");
+
+    setenv("SRQ_PLUGIN_PATH", path, 1);
+    srq_free(path);
+    assert_ok(srq_plugin_load("signround", &b->plugin, &err), &err);
+    assert_ok(srq_options_create(b->plugin.plugin, &b->options, &err), &err);
+    for (; settings[0] != NULL; settings += 2)
+        assert_ok(srq_options_set(b->options, settings[0], settings[1], &err), &err);
+    assert_ok(srq_options_finish(b->options, NULL, NULL, &err), &err);
+    assert_ok(b->plugin.plugin->create(srq_host_services(), b->options, &b->self, &err), &err);
+}
+
+/* Full-precision output of the loaded block for all samples, in F32. */
+static void full_precision(struct bed *b, const float *x, float *y)
+{
+    struct srq_error err = { 0 };
+    struct srq_block *block;
+    struct srq_tape *t;
+    int64_t width = b->io.hidden;
+
+    assert_ok(srq_block_create(b->model, SRQ_F32, &block, &err), &err);
+    assert_ok(srq_block_load(block, 0, &err), &err);
+    assert_ok(srq_tape_create((size_t)64 << 20, SRQ_F32, false, &t, &err), &err);
+    srq_tape_record(t, false);
+    for (int64_t s = 0; s < b->io.nsamples; s++) {
+        struct srq_tensor in = srq_tensor_2d((void *)(uintptr_t)(x + s * SEQ * width), SRQ_F32, SEQ, width);
+        struct srq_var *out;
+
+        srq_tape_reset(t);
+        out = srq_block_forward(block, t, srq_tape_input(t, &in, false), 1, SEQ);
+        assert_ok(srq_tape_error(t, &err), &err);
+        memcpy(y + s * SEQ * width, out->value.data, (size_t)(SEQ * width) * sizeof(float));
+    }
+    srq_tape_free(t);
+    srq_block_free(block);
+}
+
+static struct bed *bed_open_folder(const char *folder, const char *scheme, const char *const *settings)
+{
+    struct bed *b = srq_calloc(1, sizeof(*b));
+    struct srq_error err = { 0 };
+    const struct srq_model_info *info;
+    int32_t ids[SAMPLES * SEQ];
+    float *x, *y;
+    size_t n;
+
+    assert_ok(srq_model_open(folder, true, &b->model, &err), &err);
+    info = srq_model_info(b->model);
+    open_plugin(b, settings);
+    b->schemes = srq_calloc((size_t)srq_model_layer_count(b->model), sizeof(*b->schemes));
+    for (int i = 0; i < srq_model_layer_count(b->model); i++)
+        assert_ok(srq_scheme_parse(scheme, &b->schemes[i], &err), &err);
+    b->cfg = (struct srq_tune_config){ .batch = 4, .seq = SEQ, .nsamples = SAMPLES, .seed = 42, .probe_every = 5,
+                                       .probe_samples = PROBES };
+    for (int i = 0; i < SAMPLES * SEQ; i++) /* small ids are the frequent ones */
+        ids[i] = (int32_t)(pow(srq_rng_uniform(3, 1, (uint64_t)i), 3) * (double)info->vocab);
+    n = (size_t)(SAMPLES * SEQ * info->hidden);
+    x = srq_calloc(n, sizeof(*x));
+    y = srq_calloc(n, sizeof(*y));
+    assert_ok(srq_model_embed(b->model, ids, SAMPLES * SEQ, x, SRQ_F32, &err), &err);
+    b->io = (struct srq_block_io){ .dtype = SRQ_F32, .nsamples = SAMPLES, .seq = SEQ, .hidden = info->hidden };
+    full_precision(b, x, y);
+    b->io.input = x;
+    b->io.target = y;
+    b->stop_at = -1;
+    assert_ok(srq_block_create(b->model, b->compute, &b->block, &err), &err);
+    assert_ok(srq_block_load(b->block, 0, &err), &err);
+    return b;
+}
+
+static struct bed *bed_open(const char *scheme, const char *const *settings)
+{
+    const char *top = getenv("top_srcdir");
+    char *folder = srq_asprintf("%s/share/models/demo-lm", top != NULL ? top : ".");
+    struct bed *b = bed_open_folder(folder, scheme, settings);
+
+    srq_free(folder);
+    return b;
+}
+
+static void bed_close(struct bed *b)
+{
+    srq_tuner_free(b->tuner);
+    srq_block_free(b->block);
+    b->plugin.plugin->destroy(srq_host_services(), b->self);
+    srq_options_free(b->options);
+    srq_plugin_unload(&b->plugin);
+    srq_free((void *)(uintptr_t)b->io.input);
+    srq_free((void *)(uintptr_t)b->io.target);
+    srq_free((void *)(uintptr_t)b->io.mask);
+    srq_free(b->schemes);
+    srq_free(b->saved);
+    srq_model_close(b->model);
+    if (b->folder != NULL)
+        folder_remove(b->folder);
+    srq_free(b);
+}
+
+/* ---- events ------------------------------------------------------------------------------------------------------- */
+
+static bool count_allocation(size_t size, void *ctx)
+{
+    struct bed *b = ctx;
+
+    (void)size;
+    __atomic_add_fetch(&b->allocations, 1, __ATOMIC_RELAXED);
+    return true;
+}
+
+static void on_point(void *ctx, int64_t iter, double loss, double lr)
+{
+    struct bed *b = ctx;
+
+    assert_int_equal(iter, b->points);
+    assert_true(isfinite(loss));
+    assert_true(lr > 0);
+    if (b->points++ == 0) {
+        b->first_point = loss;
+        if (b->counting)
+            srq_set_alloc_hook(count_allocation, b);
+    }
+}
+
+static void on_probe(void *ctx, int64_t iter, double loss, bool best)
+{
+    struct bed *b = ctx;
+
+    (void)best;
+    assert_true(iter >= 0);
+    b->last_probe = loss;
+    b->probes++;
+}
+
+static void on_error(void *ctx, int layer, int64_t iter, double relative)
+{
+    struct bed *b = ctx;
+
+    (void)iter;
+    assert_in_range(layer, 0, LAYERS - 1);
+    assert_true(relative > 0 && isfinite(relative));
+    b->errors++;
+}
+
+static int on_tick(void *ctx, int64_t iter)
+{
+    struct bed *b = ctx;
+    struct srq_error err = { 0 };
+
+    if (iter != b->stop_at)
+        return 0;
+    assert_ok(srq_tuner_save(b->tuner, &b->saved, &b->saved_len, &err), &err);
+    return -SRQ_ECANCELED;
+}
+
+static struct srq_tune_events events_of(struct bed *b)
+{
+    return (struct srq_tune_events){ .ctx = b, .point = on_point, .probe = on_probe, .layer_error = on_error,
+                                     .tick = on_tick };
+}
+
+static void make_tuner(struct bed *b)
+{
+    struct srq_error err = { 0 };
+
+    assert_ok(srq_tuner_create(b->model, b->plugin.plugin, b->self, &b->cfg, b->schemes, b->compute, &b->tuner, &err),
+              &err);
+}
+
+static int tune(struct bed *b, struct srq_tune_outcome *out, struct srq_error *err)
+{
+    struct srq_tune_events e = events_of(b);
+
+    if (b->tuner == NULL)
+        make_tuner(b);
+    return srq_tuner_run(b->tuner, b->block, 0, b->schemes, &b->io, NULL, 0, &e, out, err);
+}
+
+/* ---- what it gains ------------------------------------------------------------------------------------------------- */
+
+/* The block loss of the probe samples with the weights that are in the block now, computed here. */
+static double loss_of_block(struct bed *b)
+{
+    struct srq_error err = { 0 };
+    struct srq_tape *t;
+    int64_t width = b->io.hidden;
+    double sum = 0;
+
+    assert_ok(srq_tape_create((size_t)64 << 20, SRQ_F32, false, &t, &err), &err);
+    srq_tape_record(t, false);
+    for (int64_t p = 0; p < PROBES; p++) {
+        int64_t s = p * SAMPLES / PROBES;
+        const float *x = (const float *)b->io.input + s * SEQ * width, *y = (const float *)b->io.target + s * SEQ * width;
+        struct srq_tensor in = srq_tensor_2d((void *)(uintptr_t)x, SRQ_F32, SEQ, width);
+        const float *got;
+
+        srq_tape_reset(t);
+        got = srq_block_forward(b->block, t, srq_tape_input(t, &in, false), 1, SEQ)->value.data;
+        for (int64_t i = 0; i < SEQ * width; i++)
+            sum += pow((double)got[i] - (double)y[i], 2);
+    }
+    srq_tape_free(t);
+    return sum / (double)(PROBES * SEQ * width);
+}
+
+static void round_plainly(struct bed *b)
+{
+    struct srq_error err = { 0 };
+
+    assert_ok(srq_block_load(b->block, 0, &err), &err);
+    for (int i = 0; i < LAYERS; i++) {
+        struct srq_linear *l = srq_block_linear(b->block, i);
+        struct srq_tensor w;
+        struct srq_codes c;
+        struct srq_grid_args a = { .size = sizeof(a), .weight = &w, .scheme = b->schemes[i] };
+        struct srq_result r = { .size = sizeof(r) };
+        float *range;
+
+        assert_ok(srq_model_weight(b->model, l->name, &w, &err), &err);
+        assert_ok(srq_codes_alloc(l->out, l->in, &b->schemes[i], &c, &err), &err);
+        r.codes = c.codes;
+        r.scale = c.scale;
+        r.zero = c.zero;
+        range = srq_calloc(2 * (size_t)c.groups.count, sizeof(float));
+        a.groups = c.groups;
+        a.lo = range;
+        a.hi = range + c.groups.count;
+        assert_int_equal(srq_grid(a.scheme.grid)->extrema(&a, range, range + c.groups.count), 0);
+        srq_grid(a.scheme.grid)->encode(&a, 0, l->out, &r);
+        assert_ok(srq_codes_decode(&c, l->weight.data, SRQ_F32, &err), &err);
+        srq_codes_fini(&c);
+        srq_free(range);
+    }
+}
+
+static void fifty_iterations_at_two_bits_beat_plain_rounding(void **state)
+{
+    struct bed *b = bed_open("w2g64", (const char *const[]){ "iters", "50", NULL });
+    struct srq_tune_outcome out;
+    struct srq_error err = { 0 };
+    double plain;
+
+    (void)state;
+    assert_ok(tune(b, &out, &err), &err);
+    assert_int_equal(b->points, 50);
+    assert_int_equal(b->probes, 11);
+    assert_int_equal(b->errors, 11 * LAYERS);
+    assert_int_equal(out.iters_done, 50);
+    assert_true(out.loss_best < 0.6 * out.loss_first);
+    /* What is in the block is what the codes say, and its loss is the one that was reported. */
+    assert_true(fabs(loss_of_block(b) / out.loss_best - 1) < 1e-4);
+    round_plainly(b);
+    plain = loss_of_block(b);
+    assert_true(fabs(plain / out.loss_first - 1) < 1e-4);
+    for (int i = 0; i < LAYERS; i++)
+        assert_true(out.error_first[i] > 0 && out.error_best[i] > 0);
+    bed_close(b);
+}
+
+static void codes_decode_to_the_weights_in_the_block(void **state)
+{
+    struct bed *b = bed_open("w4g32z", (const char *const[]){ "iters", "6", NULL });
+    struct srq_tune_outcome out;
+    struct srq_error err = { 0 };
+
+    (void)state;
+    assert_ok(tune(b, &out, &err), &err);
+    for (int i = 0; i < LAYERS; i++) {
+        const struct srq_codes *c = srq_tuner_codes(b->tuner, i);
+        const struct srq_linear *l = srq_block_linear(b->block, i);
+        const float *w = l->weight.data;
+
+        for (int64_t k = 0; k < l->out * l->in; k++)
+            assert_true(w[k] == c->scale[k / 32] * (float)(c->codes[k] - c->zero[k / 32]));
+    }
+    assert_null(srq_tuner_codes(b->tuner, LAYERS));
+    bed_close(b);
+}
+
+static void a_layer_left_alone_has_no_codes_and_keeps_its_weight(void **state)
+{
+    struct bed *b = bed_open("w4g64", (const char *const[]){ "iters", "4", NULL });
+    struct srq_linear *l = srq_block_linear(b->block, 2);
+    struct srq_tune_outcome out;
+    struct srq_error err = { 0 };
+    size_t bytes = (size_t)(l->out * l->in) * sizeof(float);
+    float *before = srq_malloc(bytes);
+
+    (void)state;
+    memcpy(before, l->weight.data, bytes);
+    assert_ok(srq_scheme_parse("bf16", &b->schemes[2], &err), &err);
+    assert_ok(tune(b, &out, &err), &err);
+    assert_null(srq_tuner_codes(b->tuner, 2));
+    assert_non_null(srq_tuner_codes(b->tuner, 1));
+    assert_true(isnan(out.error_first[2]) && isnan(out.error_best[2]));
+    assert_memory_equal(before, l->weight.data, bytes);
+    srq_free(before);
+    bed_close(b);
+}
+
+static void no_iterations_round_plainly(void **state)
+{
+    struct bed *b = bed_open("w3g64", (const char *const[]){ "iters", "0", NULL });
+    struct srq_tune_outcome out;
+    struct srq_error err = { 0 };
+
+    (void)state;
+    assert_ok(tune(b, &out, &err), &err);
+    assert_int_equal(b->points, 0);
+    assert_int_equal(b->probes, 1);
+    assert_true(out.loss_best == out.loss_first && out.best_iter == 0);
+    round_plainly(b);
+    assert_true(fabs(loss_of_block(b) / out.loss_best - 1) < 1e-4);
+    bed_close(b);
+}
+
+/* A learning rate that wrecks the block: the best iterate is the one before the first step. */
+static void a_worse_result_rolls_back_to_plain_rounding(void **state)
+{
+    struct bed *b = bed_open("w4g64", (const char *const[]){ "iters", "8", "lr", "1", NULL });
+    struct srq_tune_outcome out;
+    struct srq_error err = { 0 };
+    double kept;
+
+    (void)state;
+    assert_ok(tune(b, &out, &err), &err);
+    assert_true(b->last_probe > out.loss_first);
+    assert_int_equal(out.best_iter, 0);
+    kept = loss_of_block(b);
+    round_plainly(b);
+    assert_true(kept == loss_of_block(b));
+    bed_close(b);
+}
+
+static void the_last_iterate_is_kept_where_asked_for(void **state)
+{
+    struct bed *b = bed_open("w4g64", (const char *const[]){ "iters", "8", "lr", "1", "keep_best", "no", NULL });
+    struct srq_tune_outcome out;
+    struct srq_error err = { 0 };
+
+    (void)state;
+    assert_ok(tune(b, &out, &err), &err);
+    assert_int_equal(out.best_iter, 8);
+    assert_true(out.loss_best == b->last_probe && out.loss_best > out.loss_first);
+    assert_true(fabs(loss_of_block(b) / out.loss_best - 1) < 1e-4);
+    bed_close(b);
+}
+
+static void patience_ends_a_block_that_does_not_improve(void **state)
+{
+    struct bed *b = bed_open("w4g64", (const char *const[]){ "iters", "100", "lr", "1", "patience", "7", NULL });
+    struct srq_tune_outcome out;
+    struct srq_error err = { 0 };
+
+    (void)state;
+    assert_ok(tune(b, &out, &err), &err);
+    assert_int_equal(out.iters_done, 7);
+    bed_close(b);
+}
+
+static void what_is_masked_does_not_matter(void **state)
+{
+    struct bed *a = bed_open("w3g64", (const char *const[]){ "iters", "5", NULL });
+    struct bed *b = bed_open("w3g64", (const char *const[]){ "iters", "5", NULL });
+    uint8_t *mask = srq_calloc(SAMPLES, SEQ), *mask2 = srq_calloc(SAMPLES, SEQ);
+    float *target = (float *)(uintptr_t)b->io.target;
+    struct srq_tune_outcome one, two;
+    struct srq_error err = { 0 };
+
+    (void)state;
+    for (int i = 0; i < SAMPLES * SEQ; i++) {
+        mask[i] = mask2[i] = i % SEQ < SEQ - 1 - i / SEQ;
+        for (int64_t k = 0; mask[i] == 0 && k < b->io.hidden; k++)
+            target[i * b->io.hidden + k] = 1e6f;
+    }
+    a->io.mask = mask;
+    b->io.mask = mask2;
+    assert_ok(tune(a, &one, &err), &err);
+    assert_ok(tune(b, &two, &err), &err);
+    assert_true(one.loss_first == two.loss_first && one.loss_best == two.loss_best);
+    for (int i = 0; i < LAYERS; i++) {
+        const struct srq_codes *c = srq_tuner_codes(a->tuner, i);
+
+        assert_memory_equal(c->codes, srq_tuner_codes(b->tuner, i)->codes, (size_t)(c->groups.out * c->groups.in));
+    }
+    bed_close(a);
+    bed_close(b);
+}
+
+/* ---- stopping and resuming -------------------------------------------------------------------------------------- */
+
+static void assert_same_codes(struct bed *a, struct bed *b)
+{
+    for (int i = 0; i < LAYERS; i++) {
+        const struct srq_codes *c = srq_tuner_codes(a->tuner, i), *d = srq_tuner_codes(b->tuner, i);
+
+        assert_memory_equal(c->codes, d->codes, (size_t)(c->groups.out * c->groups.in));
+        assert_memory_equal(c->scale, d->scale, (size_t)c->groups.count * sizeof(float));
+        assert_memory_equal(c->zero, d->zero, (size_t)c->groups.count);
+    }
+}
+
+static void check_resume(const char *scheme, const char *const *settings, int64_t stop_at)
+{
+    struct bed *a = bed_open(scheme, settings), *b = bed_open(scheme, settings);
+    struct srq_tune_events e = events_of(b);
+    struct srq_tune_outcome whole, parts;
+    struct srq_error err = { 0 };
+
+    assert_ok(tune(a, &whole, &err), &err);
+    b->stop_at = stop_at;
+    assert_int_equal(tune(b, &parts, &err), -SRQ_ECANCELED);
+    srq_tuner_free(b->tuner);
+    b->tuner = NULL;
+    b->stop_at = -1;
+    make_tuner(b);
+    assert_ok(srq_block_load(b->block, 0, &err), &err);
+    assert_ok(srq_tuner_run(b->tuner, b->block, 0, b->schemes, &b->io, b->saved, b->saved_len, &e, &parts, &err), &err);
+    assert_same_codes(a, b);
+    assert_true(whole.loss_first == parts.loss_first && whole.loss_best == parts.loss_best);
+    assert_int_equal(whole.best_iter, parts.best_iter);
+    assert_int_equal(a->points, b->points);
+    assert_int_equal(a->probes, b->probes);
+    for (int i = 0; i < LAYERS; i++)
+        assert_true(whole.error_first[i] == parts.error_first[i] && whole.error_best[i] == parts.error_best[i]);
+    bed_close(a);
+    bed_close(b);
+}
+
+static void resumed_equals_undisturbed(void **state)
+{
+    (void)state;
+    check_resume("w2g64", (const char *const[]){ "iters", "20", NULL }, 7);
+    check_resume("w2g64", (const char *const[]){ "iters", "20", NULL }, 10);
+    check_resume("w2g64", (const char *const[]){ "iters", "20", NULL }, 0);
+}
+
+static void resumed_equals_undisturbed_with_momentum_and_accumulation(void **state)
+{
+    (void)state;
+    check_resume("w3gtz", (const char *const[]){ "iters", "8", "momentum", "0.9", "accum", "2", NULL }, 3);
+    check_resume("w3", (const char *const[]){ "iters", "8", "keep_best", "no", "minmax", "no", NULL }, 5);
+}
+
+static void a_state_can_be_saved_after_the_stop_too(void **state)
+{
+    struct bed *b = bed_open("w4g64", (const char *const[]){ "iters", "9", NULL });
+    struct srq_tune_outcome out;
+    struct srq_error err = { 0 };
+    void *again;
+    size_t len;
+
+    (void)state;
+    b->stop_at = 3;
+    assert_refused(tune(b, &out, &err), -SRQ_ECANCELED, &err, "before iteration 3");
+    assert_ok(srq_tuner_save(b->tuner, &again, &len, &err), &err);
+    assert_int_equal(len, b->saved_len);
+    assert_memory_equal(again, b->saved, len);
+    srq_free(again);
+    b->stop_at = -1;
+    b->points = 0;
+    assert_ok(tune(b, &out, &err), &err);
+    assert_refused(srq_tuner_save(b->tuner, &again, &len, &err), -SRQ_ESTATE, &err, "no block");
+    bed_close(b);
+}
+
+static void damaged_and_foreign_checkpoints_are_refused(void **state)
+{
+    struct bed *b = bed_open("w4g64", (const char *const[]){ "iters", "9", NULL });
+    struct srq_tune_outcome out;
+    struct srq_error err = { 0 };
+    uint8_t *bytes;
+
+    (void)state;
+    b->stop_at = 2;
+    assert_int_equal(tune(b, &out, &err), -SRQ_ECANCELED);
+    bytes = b->saved;
+    assert_refused(srq_tuner_run(b->tuner, b->block, 0, b->schemes, &b->io, bytes, 10, NULL, &out, &err), -SRQ_EFORMAT,
+                   &err, "too short");
+    assert_refused(srq_tuner_run(b->tuner, b->block, 0, b->schemes, &b->io, bytes, b->saved_len - 8, NULL, &out, &err),
+                   -SRQ_EFORMAT, &err, "damaged");
+    bytes[b->saved_len / 2] ^= 1;
+    assert_refused(srq_tuner_run(b->tuner, b->block, 0, b->schemes, &b->io, bytes, b->saved_len, NULL, &out, &err),
+                   -SRQ_EFORMAT, &err, "damaged");
+    bytes[b->saved_len / 2] ^= 1;
+    assert_ok(srq_scheme_parse("w3g64", &b->schemes[1], &err), &err);
+    assert_refused(srq_tuner_run(b->tuner, b->block, 0, b->schemes, &b->io, bytes, b->saved_len, NULL, &out, &err),
+                   -SRQ_EDRIFT, &err, "another block, plan or set of options");
+    assert_ok(srq_scheme_parse("w4g64", &b->schemes[1], &err), &err);
+    assert_refused(srq_tuner_run(b->tuner, b->block, 1, b->schemes, &b->io, bytes, b->saved_len, NULL, &out, &err),
+                   -SRQ_EDRIFT, &err, "another block");
+    bed_close(b);
+}
+
+/* ---- memory --------------------------------------------------------------------------------------------------------- */
+
+static void the_loop_allocates_nothing_after_its_first_iteration(void **state)
+{
+    struct bed *b = bed_open("w4g64", (const char *const[]){ "iters", "12", NULL });
+    struct srq_tune_outcome out;
+    struct srq_error err = { 0 };
+    int rc;
+
+    (void)state;
+    b->counting = true;
+    rc = tune(b, &out, &err);
+    srq_set_alloc_hook(NULL, NULL);
+    assert_ok(rc, &err);
+    assert_int_equal(b->allocations, 0);
+    bed_close(b);
+}
+
+struct largest {
+    size_t sizes[64];
+    int count;
+};
+
+static bool note_size(size_t size, void *ctx)
+{
+    struct largest *l = ctx;
+
+    if (l->count < 64 && size > 65536)
+        l->sizes[l->count++] = size;
+    return true;
+}
+
+static void the_plan_is_what_is_allocated(void **state)
+{
+    struct bed *b = bed_open("w4g64", (const char *const[]){ "iters", "12", NULL });
+    struct srq_memory_row rows[16];
+    struct srq_error err = { 0 };
+    struct largest seen = { 0 };
+    uint64_t v = 0, block = srq_block_bytes(b->model, SRQ_F32);
+    int count, large = 0;
+
+    (void)state;
+    assert_ok(srq_tuner_plan(b->model, b->plugin.plugin, b->self, &b->cfg, b->schemes, SRQ_F32, rows, 16, &count, &err),
+              &err);
+    srq_set_alloc_hook(note_size, &seen);
+    make_tuner(b);
+    srq_set_alloc_hook(NULL, NULL);
+    for (int i = 0; i < count; i++) {
+        int found = 0;
+
+        large += rows[i].bytes > 65536;
+        for (int k = 0; k < seen.count; k++)
+            found += seen.sizes[k] == rows[i].bytes;
+        if (rows[i].bytes > 65536 && found == 0)
+            fail_msg("row \"%s\" of %llu bytes is no allocation", rows[i].name, (unsigned long long)rows[i].bytes);
+        if (strcmp(rows[i].name, "tuner: parameters") == 0)
+            v = rows[i].bytes;
+    }
+    for (int k = 0; k < seen.count; k++) /* and nothing else of size, but the block that measuring looks at */
+        large -= seen.sizes[k] != block;
+    assert_int_equal(large, 0);
+    /* V and two range factors a group, for all weights of a block: 4 (1 + 2/64) bytes each */
+    assert_true(fabs((double)v / (double)(block / 4) - 4.125) < 0.02);
+    bed_close(b);
+}
+
+static void a_plan_with_smaller_groups_is_over_the_limit(void **state)
+{
+    struct bed *b = bed_open("w4g128", (const char *const[]){ "iters", "3", NULL });
+    struct srq_tune_outcome out;
+    struct srq_error err = { 0 };
+
+    (void)state;
+    make_tuner(b);
+    assert_ok(srq_scheme_parse("w4g32", &b->schemes[3], &err), &err);
+    assert_refused(tune(b, &out, &err), -SRQ_ELIMIT, &err, "were planned");
+    assert_ok(srq_scheme_parse("w3g128", &b->schemes[3], &err), &err);
+    assert_ok(tune(b, &out, &err), &err);
+    assert_int_equal(srq_tuner_codes(b->tuner, 3)->scheme.bits, 3);
+    bed_close(b);
+}
+
+static void more_data_than_planned_is_over_the_limit(void **state)
+{
+    struct bed *b = bed_open("w4g128", (const char *const[]){ "iters", "3", NULL });
+    struct srq_tune_outcome out;
+    struct srq_error err = { 0 };
+
+    (void)state;
+    b->cfg.nsamples = SAMPLES - 1;
+    assert_refused(tune(b, &out, &err), -SRQ_ELIMIT, &err, "12 samples of 48 tokens in F32, and 11 of 48");
+    b->io.nsamples = SAMPLES - 1;
+    assert_ok(tune(b, &out, &err), &err);
+    bed_close(b);
+}
+
+/* ---- other arithmetic ------------------------------------------------------------------------------------------------ */
+
+static void blocks_can_compute_in_bf16(void **state)
+{
+    struct bed *b = bed_open("w2g64", (const char *const[]){ "iters", "12", NULL });
+    struct srq_tune_outcome out;
+    struct srq_error err = { 0 };
+
+    (void)state;
+    srq_block_free(b->block);
+    b->compute = SRQ_BF16;
+    assert_ok(srq_block_create(b->model, SRQ_BF16, &b->block, &err), &err);
+    assert_ok(srq_block_load(b->block, 0, &err), &err);
+    assert_ok(tune(b, &out, &err), &err);
+    assert_true(out.loss_best < 0.9 * out.loss_first);
+    bed_close(b);
+}
+
+/* ---- a layer outside the blocks -------------------------------------------------------------------------------------- */
+
+/* Mean squared error of the head's output on the probe samples, computed here in double. */
+static double head_loss(const struct bed *b, const struct srq_tensor *w, const float *fake, const float *xq,
+                        const float *xf)
+{
+    int64_t out = w->shape[0], in = w->shape[1], n = 0;
+    float *full = srq_calloc((size_t)(out * in), sizeof(float));
+    double sum = 0;
+
+    assert_int_equal(srq_convert(w->data, w->dtype, full, SRQ_F32, out * in), 0);
+    for (int64_t p = 0; p < PROBES; p++) {
+        for (int64_t i = 0; i < SEQ; i++) {
+            int64_t token = (p * b->io.nsamples / PROBES) * SEQ + i;
+
+            for (int64_t o = 0; o < out; o++, n++) {
+                double d = 0;
+
+                for (int64_t k = 0; k < in; k++)
+                    d += (double)xq[token * in + k] * (double)fake[o * in + k] -
+                         (double)xf[token * in + k] * (double)full[o * in + k];
+                sum += d * d;
+            }
+        }
+    }
+    srq_free(full);
+    return sum / (double)n;
+}
+
+static void an_untied_head_is_tuned_alone(void **state)
+{
+    char *folder = folder_of("llama-default");
+    struct bed *b = bed_open_folder(folder, "w2g32", (const char *const[]){ "iters", "40", NULL });
+    int head = srq_model_layer_count(b->model) - 1;
+    const struct srq_layer_info *info = srq_model_layer(b->model, head);
+    size_t n = (size_t)(SAMPLES * SEQ * info->in);
+    float *xq = srq_calloc(n, sizeof(float)), *xf = srq_calloc(n, sizeof(float)), *fake;
+    struct srq_block_io io = { .dtype = SRQ_F32, .nsamples = SAMPLES, .seq = SEQ, .hidden = info->in, .input = xq,
+                               .target = xf };
+    struct srq_tune_outcome out;
+    struct srq_error err = { 0 };
+    struct srq_tensor w;
+
+    (void)state;
+    b->folder = folder;
+    assert_int_equal(info->block, -1);
+    for (size_t i = 0; i < n; i++) { /* correlated between the chains */
+        xf[i] = (float)(srq_rng_uniform(21, 1, i / 3) - 0.5);
+        xq[i] = xf[i] + 0.02f * (float)(srq_rng_uniform(21, 2, i) - 0.5);
+    }
+    make_tuner(b);
+    assert_ok(srq_tuner_run_layer(b->tuner, head, b->schemes, &io, NULL, 0, NULL, &out, &err), &err);
+    assert_true(out.loss_best < 0.9 * out.loss_first);
+    assert_true(out.error_best[0] < out.error_first[0]);
+    assert_ok(srq_model_weight(b->model, info->name, &w, &err), &err);
+    fake = srq_calloc((size_t)(info->out * info->in), sizeof(float));
+    assert_ok(srq_codes_decode(srq_tuner_codes(b->tuner, 0), fake, SRQ_F32, &err), &err);
+    assert_true(fabs(head_loss(b, &w, fake, xq, xf) / out.loss_best - 1) < 1e-4);
+    assert_refused(srq_tuner_run_layer(b->tuner, 0, b->schemes, &io, NULL, 0, NULL, &out, &err), -SRQ_EINVAL, &err,
+                   "not one outside the blocks");
+    srq_free(xq);
+    srq_free(xf);
+    srq_free(fake);
+    bed_close(b);
+}
+
+static int start(void **state)
+{
+    struct srq_error err = { 0 };
+
+    (void)state;
+    if (srq_team_start(2, &err) != 0 || srq_gemm_start("auto", &err) != 0) {
+        print_error("%s\n", err.text);
+        return -1;
+    }
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fifty_iterations_at_two_bits_beat_plain_rounding),
+        cmocka_unit_test(codes_decode_to_the_weights_in_the_block),
+        cmocka_unit_test(a_layer_left_alone_has_no_codes_and_keeps_its_weight),
+        cmocka_unit_test(no_iterations_round_plainly),
+        cmocka_unit_test(a_worse_result_rolls_back_to_plain_rounding),
+        cmocka_unit_test(the_last_iterate_is_kept_where_asked_for),
+        cmocka_unit_test(patience_ends_a_block_that_does_not_improve),
+        cmocka_unit_test(what_is_masked_does_not_matter),
+        cmocka_unit_test(resumed_equals_undisturbed),
+        cmocka_unit_test(resumed_equals_undisturbed_with_momentum_and_accumulation),
+        cmocka_unit_test(a_state_can_be_saved_after_the_stop_too),
+        cmocka_unit_test(damaged_and_foreign_checkpoints_are_refused),
+        cmocka_unit_test(the_loop_allocates_nothing_after_its_first_iteration),
+        cmocka_unit_test(the_plan_is_what_is_allocated),
+        cmocka_unit_test(a_plan_with_smaller_groups_is_over_the_limit),
+        cmocka_unit_test(more_data_than_planned_is_over_the_limit),
+        cmocka_unit_test(blocks_can_compute_in_bf16),
+        cmocka_unit_test(an_untied_head_is_tuned_alone),
+    };
+
+    return cmocka_run_group_tests_name("tuner", tests, start, NULL);
+}
