@@ -6,6 +6,7 @@
 #include "core/format/json.h"
 #include "core/format/st_header.h"
 #include "core/format/st_index.h"
+#include "core/math/team.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -407,8 +408,7 @@ int srq_tensors_hash(const struct srq_tensors *ts, char out[33], struct srq_erro
                 (struct chunk){ .item = &ts->items[i], .at = at, .len = left < HASH_CHUNK ? left : HASH_CHUNK };
         }
     }
-    for (int64_t i = 0; i < n; i++)
-        hash_chunk(&job, i, 0);
+    srq_parallel_items(n, hash_chunk, &job);
     k = 0;
     for (int64_t i = 0; i < ts->count; i++) {
         hash_names(h, &ts->items[i]);

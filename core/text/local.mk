@@ -3,6 +3,7 @@ core_libsrq_la_SOURCES += \
 	core/text/bpe.c core/text/bpe.h \
 	core/text/normalize.c core/text/normalize.h \
 	core/text/regex.c core/text/regex.h \
+	core/text/samples.c core/text/samples.h \
 	core/text/pretokenize.c core/text/pretokenize.h \
 	core/text/tokenizer.c core/text/tokenizer.h core/text/tokenizer_parts.h \
 	core/text/tokenizer_read.c \

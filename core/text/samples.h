@@ -14,21 +14,24 @@ struct srq_samples {
 
 enum srq_sampling {
     SRQ_SAMPLING_WINDOWS,  /* consecutive windows of seqlen ids of the joined files, without special tokens */
-    SRQ_SAMPLING_SHUFFLED, /* records shuffled, truncated, short ones dropped (spec signround 5) */
+    SRQ_SAMPLING_SHUFFLED, /* records (a row, a whole .txt) shuffled, encoded with special tokens, truncated to seqlen;
+                            * shorter ones dropped, and those of which the last token fills more than half (spec
+                            * signround 5) */
 };
 
 struct srq_sample_request {
-    const char *const *files; /* .txt; .jsonl rows with "text" or "messages"; a folder: its .txt and .jsonl, sorted */
+    const char *const *files; /* .jsonl: rows with "text"; others: plain text; a folder: its .txt and .jsonl, sorted */
     int file_count;
     enum srq_sampling sampling;
     int64_t nsamples; /* at most; 0: all windows */
     int64_t seqlen;
     uint64_t seed;
     int64_t vocab;    /* ids at or above are refused by name */
-    const char *model_dir; /* for the chat template of "messages" */
+    const char *model_dir; /* where a chat template would be; rows with "messages" are refused, as none is read */
 };
 
-/* Error when not even one window results, with the number of ids there were. */
+/* Error when not even one sample results, with the number of ids there were. Text that is not UTF-8 is refused with file
+ * and byte, a bad row with file and line. On success the caller frees with srq_samples_fini. */
 int srq_samples_read(const struct srq_tokenizer *tk, const struct srq_sample_request *req, struct srq_samples *out,
                      struct srq_error *err);
 void srq_samples_fini(struct srq_samples *s);

@@ -21,3 +21,8 @@ EXTRA_DIST += tests/reference/tokenizer_reference.py tests/reference/tokenizers/
 	tests/reference/tokenizers/qwen/tokenizer.json tests/reference/tokenizers/smollm/ids.json \
 	tests/reference/tokenizers/smollm/tokenizer.json tests/reference/tokenizers/unknown/ids.json \
 	tests/reference/tokenizers/unknown/tokenizer.json
+
+unit_tests += tests/unit/test_samples
+tests_unit_test_samples_SOURCES = tests/unit/test_samples.c tests/unit/test.h tests/unit/folder.h
+tests_unit_test_samples_CFLAGS = $(unit_cflags)
+tests_unit_test_samples_LDADD = $(unit_ldadd)

@@ -1,0 +1,403 @@
+/* Calibration and evaluation text into token windows. */
+#include "core/text/samples.h"
+
+#include "core/base/alloc.h"
+#include "core/base/fs.h"
+#include "core/base/hash.h"
+#include "core/base/rng.h"
+#include "core/base/utf8.h"
+#include "core/format/json.h"
+#include "core/text/tokenizer_parts.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#define FILE_BYTES_MAX ((size_t)1 << 30)
+#define FILES_MAX 100000
+#define SHUFFLE_STREAM 0x63616c6962u /* of the counter-based generator: record order */
+#define ENOUGH 1                     /* returned by a record function: no more records are wanted */
+
+/* ---- the list of files --------------------------------------------------------------------------------------------- */
+
+struct paths {
+    char **data;
+    size_t count, cap;
+};
+
+static void paths_fini(struct paths *p)
+{
+    for (size_t i = 0; i < p->count; i++)
+        srq_free(p->data[i]);
+    srq_free(p->data);
+}
+
+/* Takes `path` over, also when it fails. */
+static int add_path(struct paths *p, char *path, struct srq_error *err)
+{
+    if (p->count == FILES_MAX) {
+        srq_free(path);
+        return srq_fail(err, -SRQ_ELIMIT, "more than %d text files", FILES_MAX);
+    }
+    if (path != NULL && p->count == p->cap) {
+        size_t cap = p->cap > 0 ? p->cap * 2 : 16;
+        char **data = srq_reallocarray(p->data, cap, sizeof(*data));
+
+        if (data == NULL) {
+            srq_free(path);
+            path = NULL;
+        } else {
+            p->data = data;
+            p->cap = cap;
+        }
+    }
+    if (path == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory listing text files");
+    p->data[p->count++] = path;
+    return 0;
+}
+
+static bool ends_with(const char *s, const char *end)
+{
+    size_t n = strlen(s), m = strlen(end);
+
+    return n > m && strcmp(s + n - m, end) == 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static int add_folder(struct paths *p, const char *folder, struct srq_error *err)
+{
+    size_t first = p->count;
+    DIR *dir = opendir(folder);
+    int rc = 0;
+
+    if (dir == NULL)
+        return srq_fail_errno(err, "open", folder);
+    for (struct dirent *e; rc == 0 && (e = readdir(dir)) != NULL;) {
+        if (ends_with(e->d_name, ".txt") || ends_with(e->d_name, ".jsonl"))
+            rc = add_path(p, srq_path_join(folder, e->d_name), err);
+    }
+    closedir(dir);
+    if (rc == 0 && p->count == first)
+        return srq_fail_field(err, -SRQ_ENOENT, folder, "%s holds no .txt and no .jsonl", folder);
+    qsort(p->data + first, p->count - first, sizeof(*p->data), by_name);
+    return rc;
+}
+
+static int list_paths(const struct srq_sample_request *req, struct paths *p, struct srq_error *err)
+{
+    int rc = 0;
+
+    for (int i = 0; rc == 0 && i < req->file_count; i++) {
+        struct stat st;
+
+        if (stat(req->files[i], &st) == 0 && S_ISDIR(st.st_mode))
+            rc = add_folder(p, req->files[i], err);
+        else
+            rc = add_path(p, srq_strdup(req->files[i]), err);
+    }
+    return rc;
+}
+
+/* ---- records ------------------------------------------------------------------------------------------------------- */
+
+/* `text` lives only during the call. */
+typedef int (*record_fn)(void *ctx, const char *where, const char *text, size_t len, struct srq_error *err);
+
+static int read_row(const char *where, const char *line, size_t len, record_fn fn, void *ctx, struct srq_error *err)
+{
+    json_t *row;
+    const json_t *text;
+    int rc = srq_json_read_text(line, len, where, &row, err);
+
+    if (rc != 0)
+        return rc;
+    text = json_object_get(row, "text");
+    if (json_is_string(text))
+        rc = fn(ctx, where, json_string_value(text), json_string_length(text), err);
+    else if (json_object_get(row, "messages") != NULL)
+        rc = srq_fail_field(err, -SRQ_EUNSUPPORTED, where,
+                            "%s: a row with \"messages\" needs the model's chat template, which srq does not read yet; "
+                            "give rows with \"text\"",
+                            where);
+    else
+        rc = srq_fail_field(err, -SRQ_EFORMAT, where, "%s: the row is not an object with a string \"text\"", where);
+    json_decref(row);
+    return rc;
+}
+
+static bool blank(const char *line, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (line[i] != ' ' && line[i] != '\t' && line[i] != '\r')
+            return false;
+    }
+    return true;
+}
+
+static int read_rows(const char *path, const char *data, size_t len, record_fn fn, void *ctx, struct srq_error *err)
+{
+    long long number = 0;
+    int rc = 0;
+
+    for (size_t at = 0, end; rc == 0 && at < len; at = end + 1) {
+        const char *newline = memchr(data + at, '\n', len - at);
+        char *where;
+
+        end = newline != NULL ? (size_t)(newline - data) : len;
+        number++;
+        if (blank(data + at, end - at))
+            continue;
+        where = srq_asprintf("%s:%lld", path, number);
+        if (where == NULL)
+            return srq_fail_field(err, -SRQ_ENOMEM, path, "out of memory reading %s", path);
+        rc = read_row(where, data + at, end - at, fn, ctx, err);
+        srq_free(where);
+    }
+    return rc;
+}
+
+/* Gives every record of all files to `fn`, until it returns something else than 0. */
+static int for_records(const struct paths *p, record_fn fn, void *ctx, struct srq_error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < p->count; i++) {
+        const char *path = p->data[i];
+        char *data;
+        size_t len, good;
+
+        rc = srq_read_file(path, FILE_BYTES_MAX, &data, &len, err);
+        if (rc != 0)
+            return rc;
+        good = srq_utf8_check(data, len);
+        if (good != len)
+            rc = srq_fail_field(err, -SRQ_EFORMAT, path, "%s is not UTF-8 text at byte %zu", path, good);
+        else if (ends_with(path, ".jsonl"))
+            rc = read_rows(path, data, len, fn, ctx, err);
+        else
+            rc = fn(ctx, path, data, len, err);
+        srq_free(data);
+    }
+    return rc;
+}
+
+/* ---- windows --------------------------------------------------------------------------------------------------------- */
+
+struct collecting {
+    const struct srq_tokenizer *tk;
+    const struct srq_sample_request *req;
+    struct srq_ids ids;
+    int64_t seen; /* ids of all records looked at */
+    int64_t want; /* ids; INT64_MAX: all */
+};
+
+/* Adds `count` ids; one that the model has no embedding for is refused by name. */
+static int take_ids(struct collecting *c, const char *where, const int32_t *ids, int64_t count, struct srq_error *err)
+{
+    for (int64_t i = 0; i < count; i++) {
+        if (ids[i] >= c->req->vocab)
+            return srq_fail_field(err, -SRQ_EINVAL, where,
+                                  "%s: token \"%s\" has the id %d, but the model has only %lld embeddings", where,
+                                  srq_tokenizer_token(c->tk, ids[i]), ids[i], (long long)c->req->vocab);
+    }
+    return srq_ids_append(&c->ids, ids, count)
+               ? 0
+               : srq_fail_field(err, -SRQ_ENOMEM, where, "out of memory for the ids of %s", where);
+}
+
+static int add_window_text(void *ctx, const char *where, const char *text, size_t len, struct srq_error *err)
+{
+    struct collecting *c = ctx;
+    int32_t *ids;
+    int64_t count, left = c->want - c->ids.count;
+    int rc = srq_tokenizer_encode(c->tk, text, len, false, &ids, &count, err);
+
+    if (rc != 0)
+        return rc;
+    c->seen += count;
+    rc = take_ids(c, where, ids, count < left ? count : left, err);
+    srq_free(ids);
+    return rc == 0 && c->ids.count >= c->want ? ENOUGH : rc;
+}
+
+/* ---- shuffled records --------------------------------------------------------------------------------------------------- */
+
+struct record {
+    char *where, *text;
+    size_t len;
+};
+
+struct records {
+    struct record *data;
+    int64_t count, cap;
+};
+
+static int keep_record(void *ctx, const char *where, const char *text, size_t len, struct srq_error *err)
+{
+    struct records *r = ctx;
+    struct record *rec;
+
+    if (r->count == r->cap) {
+        int64_t cap = r->cap > 0 ? r->cap * 2 : 64;
+        struct record *data = srq_reallocarray(r->data, (size_t)cap, sizeof(*data));
+
+        if (data == NULL)
+            return srq_fail_field(err, -SRQ_ENOMEM, where, "out of memory reading %s", where);
+        r->data = data;
+        r->cap = cap;
+    }
+    rec = &r->data[r->count];
+    rec->where = srq_strdup(where);
+    rec->text = srq_malloc(len);
+    rec->len = len;
+    r->count++;
+    if (rec->where == NULL || rec->text == NULL)
+        return srq_fail_field(err, -SRQ_ENOMEM, where, "out of memory reading %s", where);
+    if (len > 0)
+        memcpy(rec->text, text, len);
+    return 0;
+}
+
+static void records_fini(struct records *r)
+{
+    for (int64_t i = 0; i < r->count; i++) {
+        srq_free(r->data[i].where);
+        srq_free(r->data[i].text);
+    }
+    srq_free(r->data);
+}
+
+/* More than half of a sample being one and the same token says that it is padding or noise. */
+static bool monotonous(const int32_t *ids, int64_t n)
+{
+    int64_t same = 0;
+
+    for (int64_t i = 0; i < n; i++)
+        same += ids[i] == ids[n - 1];
+    return same > n / 2;
+}
+
+/* Encodes one record; adds its first seqlen ids, what the post-processor puts at the end included, or nothing. */
+static int add_record(struct collecting *c, const struct record *r, struct srq_error *err)
+{
+    int64_t n = c->req->seqlen, tail = c->tk->suffix.count, count;
+    int32_t *ids;
+    int rc = srq_tokenizer_encode(c->tk, r->text, r->len, true, &ids, &count, err);
+
+    if (rc != 0)
+        return rc;
+    c->seen += count;
+    if (count > n && tail < n)
+        memmove(ids + n - tail, ids + count - tail, (size_t)tail * sizeof(*ids));
+    if (count >= n && !monotonous(ids, n))
+        rc = take_ids(c, r->where, ids, n, err);
+    srq_free(ids);
+    return rc;
+}
+
+static int collect_shuffled(struct collecting *c, const struct paths *paths, struct srq_error *err)
+{
+    struct records r = { 0 };
+    int64_t *order = NULL;
+    int rc = for_records(paths, keep_record, &r, err);
+
+    if (rc == 0) {
+        order = srq_calloc((size_t)r.count, sizeof(*order));
+        if (order == NULL)
+            rc = srq_fail(err, -SRQ_ENOMEM, "out of memory shuffling %lld records", (long long)r.count);
+    }
+    if (rc == 0)
+        srq_rng_shuffle(c->req->seed, SHUFFLE_STREAM, order, r.count);
+    for (int64_t i = 0; rc == 0 && i < r.count && c->ids.count < c->want; i++)
+        rc = add_record(c, &r.data[order[i]], err);
+    srq_free(order);
+    records_fini(&r);
+    return rc;
+}
+
+/* ---- public -------------------------------------------------------------------------------------------------------------- */
+
+static int check_request(const struct srq_sample_request *req, int64_t *want, struct srq_error *err)
+{
+    if (req->file_count <= 0)
+        return srq_fail_field(err, -SRQ_EINVAL, "calib", "no text file was given");
+    if (req->seqlen < 1)
+        return srq_fail_field(err, -SRQ_EINVAL, "seqlen", "seqlen is %lld, less than 1", (long long)req->seqlen);
+    if (req->nsamples < 0)
+        return srq_fail_field(err, -SRQ_EINVAL, "nsamples", "nsamples is %lld, less than 0", (long long)req->nsamples);
+    if (req->nsamples == 0)
+        *want = INT64_MAX;
+    else if (__builtin_mul_overflow(req->nsamples, req->seqlen, want))
+        return srq_fail_field(err, -SRQ_EINVAL, "nsamples", "%lld samples of %lld ids are too many",
+                              (long long)req->nsamples, (long long)req->seqlen);
+    return 0;
+}
+
+static int hash_samples(struct srq_samples *s, struct srq_error *err)
+{
+    struct srq_hash *h = srq_hash_create();
+
+    if (h == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory hashing samples");
+    srq_hash_add(h, &s->count, sizeof(s->count));
+    srq_hash_add(h, &s->seqlen, sizeof(s->seqlen));
+    srq_hash_add(h, s->ids, (size_t)(s->count * s->seqlen) * sizeof(*s->ids));
+    srq_hash_hex(h, s->hash);
+    srq_hash_free(h);
+    return 0;
+}
+
+static int finish(struct collecting *c, const struct paths *paths, struct srq_samples *out, struct srq_error *err)
+{
+    const char *first = paths->data[0];
+
+    out->seqlen = c->req->seqlen;
+    out->count = c->ids.count / out->seqlen;
+    if (out->count == 0 && c->req->sampling == SRQ_SAMPLING_SHUFFLED)
+        return srq_fail_field(err, -SRQ_EINVAL, first,
+                              "no record of %s%s has %lld ids (seqlen) of its own; all records together have %lld", first,
+                              paths->count > 1 ? " and the other files" : "", (long long)out->seqlen, (long long)c->seen);
+    if (out->count == 0)
+        return srq_fail_field(err, -SRQ_EINVAL, first, "%s%s gives %lld ids, too few for one sample of %lld (seqlen)",
+                              first, paths->count > 1 ? " with the other files" : "", (long long)c->seen,
+                              (long long)out->seqlen);
+    out->ids = c->ids.data;
+    c->ids.data = NULL;
+    return hash_samples(out, err);
+}
+
+int srq_samples_read(const struct srq_tokenizer *tk, const struct srq_sample_request *req, struct srq_samples *out,
+                     struct srq_error *err)
+{
+    struct collecting c = { .tk = tk, .req = req };
+    struct paths paths = { 0 };
+    int rc;
+
+    memset(out, 0, sizeof(*out));
+    rc = check_request(req, &c.want, err);
+    if (rc == 0)
+        rc = list_paths(req, &paths, err);
+    if (rc == 0)
+        rc = req->sampling == SRQ_SAMPLING_SHUFFLED ? collect_shuffled(&c, &paths, err)
+                                                    : for_records(&paths, add_window_text, &c, err);
+    if (rc == 0 || rc == ENOUGH)
+        rc = finish(&c, &paths, out, err);
+    if (rc != 0)
+        srq_samples_fini(out);
+    srq_free(c.ids.data);
+    paths_fini(&paths);
+    return rc;
+}
+
+void srq_samples_fini(struct srq_samples *s)
+{
+    srq_free(s->ids);
+    srq_free(s->mask);
+    memset(s, 0, sizeof(*s));
+}
