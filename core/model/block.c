@@ -178,7 +178,9 @@ static bool prepare_rope(struct srq_block *b, int64_t seq)
 
 struct srq_var *srq_block_forward(struct srq_block *b, struct srq_tape *t, struct srq_var *x, int64_t batch, int64_t seq)
 {
+    if (!srq_tape_measuring(t) && b->index < 0)
+        return srq_tape_fail(t, -SRQ_ESTATE, "no block has been loaded");
     if (!srq_tape_measuring(t) && !prepare_rope(b, seq))
-        return NULL;
+        return srq_tape_fail(t, -SRQ_ENOMEM, "out of memory for the positions of %lld tokens", (long long)seq);
     return b->model->family->forward(b, t, x, batch, seq);
 }

@@ -66,7 +66,8 @@ struct srq_var *srq_block_forward(struct srq_block *b, struct srq_tape *t, struc
 int srq_model_embed(const struct srq_model *m, const int32_t *ids, int64_t n, void *dst, enum srq_dtype dtype,
                     struct srq_error *err);
 /* Final norm and head in F32: hidden [n, hidden] of dtype → logits [n, vocab]. The weight stays mapped; `h` holds one
- * panel of its rows in F32 and the normalised states of some tokens, so one `h` serves one caller at a time. */
+ * panel of its rows in F32 and the normalised states of some tokens, so one `h` serves one caller at a time. Every call
+ * converts the whole weight once per 1024 tokens: give it hundreds of them. */
 struct srq_head;
 size_t srq_head_bytes(const struct srq_model *m); /* of that memory; does not grow with n or the vocabulary */
 int srq_head_create(const struct srq_model *m, struct srq_head **out, struct srq_error *err);

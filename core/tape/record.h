@@ -60,7 +60,6 @@ struct srq_node {
 
 /* True when the tape has failed or an input is missing: the operation returns NULL. */
 bool srq_tape_failed(struct srq_tape *t, const struct srq_var *a, const struct srq_var *b);
-struct srq_var *srq_tape_fail(struct srq_tape *t, int code, const char *fmt, ...) SRQ_PRINTF(3, 4); /* gives NULL */
 
 /* A new value [rows, cols] in the tape's dtype; NULL when the arena is full. */
 struct srq_value *srq_tape_value(struct srq_tape *t, int64_t rows, int64_t cols, bool wants_grad);

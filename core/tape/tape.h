@@ -32,6 +32,8 @@ void srq_tape_record(struct srq_tape *t, bool on);
 size_t srq_tape_used(const struct srq_tape *t); /* bytes now in use */
 size_t srq_tape_peak(const struct srq_tape *t); /* most since create */
 int srq_tape_error(const struct srq_tape *t, struct srq_error *err); /* 0 or the first failure */
+/* For whoever writes a graph: makes this the tape's failure unless it has one, and gives NULL. */
+struct srq_var *srq_tape_fail(struct srq_tape *t, int code, const char *fmt, ...) SRQ_PRINTF(3, 4);
 
 /* A value over memory of the caller (batch input). */
 struct srq_var *srq_tape_input(struct srq_tape *t, const struct srq_tensor *value, bool wants_grad);

@@ -1,4 +1,15 @@
 # unit tests of model
+unit_tests += tests/unit/test_model
+tests_unit_test_model_SOURCES = tests/unit/test_model.c tests/unit/model_folder.c tests/unit/model_folder.h \
+	tests/unit/test.h
+tests_unit_test_model_CFLAGS = $(unit_cflags)
+tests_unit_test_model_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test_model_forward
+tests_unit_test_model_forward_SOURCES = tests/unit/test_model_forward.c tests/unit/model_folder.c \
+	tests/unit/model_folder.h tests/unit/test.h
+tests_unit_test_model_forward_CFLAGS = $(unit_cflags)
+tests_unit_test_model_forward_LDADD = $(unit_ldadd)
 
 reference_models = \
 	tests/reference/models/expected.safetensors \
