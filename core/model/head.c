@@ -37,10 +37,14 @@ static void embed_share(void *ctx, int64_t begin, int64_t end)
 int srq_model_embed(const struct srq_model *m, const int32_t *ids, int64_t n, void *dst, enum srq_dtype dtype,
                     struct srq_error *err)
 {
-    struct embed_job job = { &m->embed, ids, dst, dtype };
+    struct srq_tensor table;
+    struct embed_job job = { &table, ids, dst, dtype };
 
     if (dtype != SRQ_F32 && dtype != SRQ_BF16)
         return srq_fail(err, -SRQ_EINVAL, "hidden states are F32 or BF16, not %s", srq_dtype_name(dtype));
+    if (!srq_model_module_tensor(m, m->family->embed, &table))
+        return srq_fail_field(err, -SRQ_ENOENT, m->family->embed, "tensor %s.weight is missing from %s",
+                              m->family->embed, m->info.path);
     for (int64_t i = 0; i < n; i++) {
         if (ids[i] < 0 || ids[i] >= m->info.vocab)
             return srq_fail_field(err, -SRQ_EINVAL, "vocab_size",
@@ -81,14 +85,21 @@ size_t srq_head_bytes(const struct srq_model *m)
 int srq_head_create(const struct srq_model *m, struct srq_head **out, struct srq_error *err)
 {
     struct srq_head *h = srq_calloc(1, sizeof(*h));
+    struct srq_tensor norm;
 
     *out = NULL;
+    if (!srq_model_module_tensor(m, m->family->norm, &norm)) {
+        srq_free(h);
+        return srq_fail_field(err, -SRQ_ENOENT, m->family->norm, "tensor %s.weight is missing from %s", m->family->norm,
+                              m->info.path);
+    }
     if (h == NULL)
         goto fail;
     h->model = m;
     h->layer = m->info.tied_head ? -1 : m->layer_count - 1;
     h->linear = (struct srq_linear){ .name = m->family->head, .out = m->info.vocab, .in = m->info.hidden };
-    h->linear.weight = m->head;
+    if (!srq_model_head_tensor(m, &h->linear.weight))
+        h->linear.weight = srq_tensor_2d(NULL, SRQ_F32, m->info.vocab, m->info.hidden);
     h->panel_rows = panel_rows(m);
     h->bytes = srq_head_bytes(m);
     h->memory = srq_pages_alloc(h->bytes);
@@ -97,7 +108,7 @@ int srq_head_create(const struct srq_model *m, struct srq_head **out, struct srq
     h->norm = h->memory;
     h->tokens = h->norm + m->info.hidden;
     h->panel = h->tokens + TOKENS_AT_ONCE * m->info.hidden;
-    (void)srq_convert(m->norm.data, m->norm.dtype, h->norm, SRQ_F32, m->info.hidden);
+    (void)srq_convert(norm.data, norm.dtype, h->norm, SRQ_F32, m->info.hidden);
     *out = h;
     return 0;
 fail:
@@ -107,11 +118,13 @@ fail:
 
 void srq_head_free(struct srq_head *h)
 {
+    struct srq_tensor weight;
+
     if (h == NULL)
         return;
     srq_pages_free(h->memory, h->bytes);
-    if (h->model->head.data != NULL)
-        srq_tensors_release(h->model->tensors, &h->model->head);
+    if (srq_model_head_tensor(h->model, &weight))
+        srq_tensors_release(h->model->tensors, &weight);
     srq_free(h);
 }
 

@@ -90,11 +90,10 @@ int srq_config_layer_types(const struct srq_fields *f, struct srq_config *c, int
 
 /* ---- model ------------------------------------------------------------------------------------------------------- */
 
-/* A quantizable layer with its storage. */
+/* A quantizable layer with its storage: the tensor NAME.weight, or packed ones. */
 struct srq_layer_entry {
     struct srq_layer_info info;
-    struct srq_tensor weight; /* mapped; data NULL when packed */
-    bool packed;              /* decoded by m->quantized */
+    bool packed; /* decoded by m->quantized */
 };
 
 struct srq_model {
@@ -105,12 +104,16 @@ struct srq_model {
     struct srq_quantized *quantized; /* NULL in a plain folder */
     struct srq_layer_entry *layers;
     int layer_count;
-    struct srq_tensor embed, norm, head; /* head: the embedding where tied; data NULL where packed */
+    enum srq_dtype embed_dtype;
 };
 
 /* The tensor PREFIX.block.module.suffix of a block. */
 bool srq_model_block_tensor(const struct srq_model *m, int block, const char *module, const char *suffix,
                             struct srq_tensor *out);
+/* The tensor MODULE.weight, and the head's: the embedding where tied, false where packed. Opening has checked that what
+ * the family demands is there. */
+bool srq_model_module_tensor(const struct srq_model *m, const char *module, struct srq_tensor *out);
+bool srq_model_head_tensor(const struct srq_model *m, struct srq_tensor *out);
 /* Rows [row, row+rows) of a linear's weight into dst [rows, in] of dtype F32 or BF16: converted from the map or decoded
  * from a quantized folder. Parallel. */
 int srq_model_read_rows(const struct srq_model *m, int layer, int64_t row, int64_t rows, void *dst,

@@ -18,14 +18,14 @@ static bool weight_dtype(enum srq_dtype d)
     return d == SRQ_F32 || d == SRQ_F16 || d == SRQ_BF16;
 }
 
-/* The tensor `name` with exactly this shape and a dtype that srq computes with. */
+/* The tensor `name` with exactly this shape and a dtype that srq computes with; its data are not touched. */
 static int expect(const struct srq_model *m, const char *name, int rank, const int64_t *shape, struct srq_tensor *out,
                   struct srq_error *err)
 {
     struct srq_tensor want = srq_tensor_make(NULL, SRQ_F32, rank, shape), t;
     char have_text[96], want_text[96];
 
-    if (!srq_tensors_get(m->tensors, name, &t))
+    if (!srq_tensors_describe(m->tensors, name, &t))
         return srq_fail_field(err, -SRQ_EFORMAT, name, "tensor %s is missing from %s; a %s model has it", name,
                               m->info.path, m->family->model_type);
     if (t.rank != rank || memcmp(t.shape, shape, (size_t)rank * sizeof(*shape)) != 0)
@@ -54,10 +54,24 @@ bool srq_model_block_tensor(const struct srq_model *m, int block, const char *mo
     return srq_tensors_get(m->tensors, name, out);
 }
 
+bool srq_model_module_tensor(const struct srq_model *m, const char *module, struct srq_tensor *out)
+{
+    char name[SRQ_NAME_CAP];
+
+    snprintf(name, sizeof(name), "%s.weight", module);
+    return srq_tensors_get(m->tensors, name, out);
+}
+
+bool srq_model_head_tensor(const struct srq_model *m, struct srq_tensor *out)
+{
+    return srq_model_module_tensor(m, m->info.tied_head ? m->family->embed : m->family->head, out);
+}
+
 /* Fills the entry's storage: a packed weight where the folder is quantized and has one, else a plain tensor. */
 static int expect_weight(struct srq_model *m, struct srq_layer_entry *e, struct srq_error *err)
 {
     const int64_t shape[2] = { e->info.out, e->info.in };
+    struct srq_tensor t;
     char name[SRQ_NAME_CAP];
     int rc;
 
@@ -68,12 +82,13 @@ static int expect_weight(struct srq_model *m, struct srq_layer_entry *e, struct 
         e->packed = rc > 0;
     }
     if (e->packed) {
-        e->info.dtype = m->embed.dtype;
+        e->info.dtype = m->embed_dtype;
         return 0;
     }
     snprintf(name, sizeof(name), "%s.weight", e->info.name);
-    rc = expect(m, name, 2, shape, &e->weight, err);
-    e->info.dtype = e->weight.dtype;
+    rc = expect(m, name, 2, shape, &t, err);
+    if (rc == 0)
+        e->info.dtype = t.dtype;
     return rc;
 }
 
@@ -134,29 +149,24 @@ static int add_outside(struct srq_model *m, struct srq_error *err)
     int rc;
 
     snprintf(name, sizeof(name), "%s.weight", f->norm);
-    if ((rc = expect(m, name, 1, &c->hidden, &m->norm, err)) != 0)
+    if ((rc = expect(m, name, 1, &c->hidden, &t, err)) != 0)
         return rc;
     snprintf(name, sizeof(name), "%s.weight", f->head);
     m->info.tied_head = c->tied;
-    if (!c->tied && !srq_tensors_get(m->tensors, name, &t)) {
+    if (!c->tied && !srq_tensors_describe(m->tensors, name, &t)) {
         rc = m->quantized != NULL ? srq_quantized_has(m->quantized, f->head, table[0], table[1], err) : 0;
         if (rc < 0)
             return rc;
         m->info.tied_head = rc == 0;
     }
-    if (m->info.tied_head) {
-        m->head = m->embed;
-        return 0;
-    }
-    rc = add_layer(m, -1, f->head, f->head, table[0], table[1], &e, err);
-    m->head = e->weight;
-    return rc;
+    return m->info.tied_head ? 0 : add_layer(m, -1, f->head, f->head, table[0], table[1], &e, err);
 }
 
 static int build_table(struct srq_model *m, struct srq_error *err)
 {
     const struct srq_family *f = m->family;
     const int64_t table[2] = { m->config.vocab, m->config.hidden };
+    struct srq_tensor t;
     char name[SRQ_NAME_CAP];
     int rc;
 
@@ -164,8 +174,9 @@ static int build_table(struct srq_model *m, struct srq_error *err)
     if (m->layers == NULL)
         return no_memory(m->info.path, err);
     snprintf(name, sizeof(name), "%s.weight", f->embed);
-    if ((rc = expect(m, name, 2, table, &m->embed, err)) != 0)
+    if ((rc = expect(m, name, 2, table, &t, err)) != 0)
         return rc;
+    m->embed_dtype = t.dtype;
     for (int b = 0; b < m->config.layers; b++) {
         if ((rc = add_block(m, b, err)) != 0)
             return rc;
@@ -197,7 +208,7 @@ static int fill_info(struct srq_model *m, struct srq_error *err)
         struct srq_tensor t;
         int64_t n;
 
-        if (!srq_tensors_get(m->tensors, srq_tensors_name(m->tensors, i), &t) || (n = srq_tensor_count(&t)) < 0 ||
+        if (!srq_tensors_describe(m->tensors, srq_tensors_name(m->tensors, i), &t) || (n = srq_tensor_count(&t)) < 0 ||
             __builtin_add_overflow(info->parameters, n, &info->parameters))
             return srq_fail(err, -SRQ_EFORMAT, "%s: the number of parameters overflows", info->path);
     }
@@ -317,17 +328,22 @@ int srq_model_weight(const struct srq_model *m, const char *layer, struct srq_te
         if (e->packed)
             return srq_fail_field(err, -SRQ_EUNSUPPORTED, layer, "layer %s is stored packed: it has no plain weight",
                                   layer);
-        *out = e->weight;
-        return 0;
+        if (srq_model_module_tensor(m, layer, out))
+            return 0;
     }
     return srq_fail_field(err, -SRQ_ENOENT, layer, "the model has no layer %s", layer);
 }
 
-static int check_finite(const struct srq_model *m, const char *name, const struct srq_tensor *t, struct srq_error *err)
+/* Of a tensor that may be absent: a bias, a packed weight. */
+static int check_finite(const struct srq_model *m, const char *name, struct srq_error *err)
 {
-    int64_t at = srq_tensor_first_nonfinite(t);
+    struct srq_tensor t;
+    int64_t at;
 
-    srq_tensors_release(m->tensors, t);
+    if (!srq_tensors_get(m->tensors, name, &t))
+        return 0;
+    at = srq_tensor_first_nonfinite(&t);
+    srq_tensors_release(m->tensors, &t);
     if (at < 0)
         return 0;
     return srq_fail_field(err, -SRQ_ENUMERIC, name, "tensor %s has NaN or Inf at element %lld", name, (long long)at);
@@ -336,41 +352,34 @@ static int check_finite(const struct srq_model *m, const char *name, const struc
 static int check_block_finite(const struct srq_model *m, int b, struct srq_error *err)
 {
     const struct srq_family *f = m->family;
-    struct srq_tensor t;
     char name[SRQ_NAME_CAP];
     int rc = 0;
 
     for (int i = 0; rc == 0 && i < f->linear_count; i++) {
-        const struct srq_layer_entry *e = &m->layers[b * f->linear_count + i];
-
         block_name(m, b, f->linears[i].module, "weight", name);
-        if (!e->packed)
-            rc = check_finite(m, name, &e->weight, err);
+        rc = check_finite(m, name, err);
         block_name(m, b, f->linears[i].module, "bias", name);
-        if (rc == 0 && e->info.has_bias && srq_tensors_get(m->tensors, name, &t))
-            rc = check_finite(m, name, &t, err);
+        if (rc == 0 && m->layers[b * f->linear_count + i].info.has_bias)
+            rc = check_finite(m, name, err);
     }
     for (int i = 0; rc == 0 && i < f->vector_count; i++) {
         block_name(m, b, f->vectors[i].module, "weight", name);
-        if (srq_tensors_get(m->tensors, name, &t))
-            rc = check_finite(m, name, &t, err);
+        rc = check_finite(m, name, err);
     }
     return rc;
 }
 
 int srq_model_check_finite(const struct srq_model *m, int b, struct srq_error *err)
 {
+    const char *const outside[] = { m->family->embed, m->family->norm, m->family->head };
+    int count = m->info.tied_head ? 2 : 3, rc = 0;
     char name[SRQ_NAME_CAP];
-    int rc;
 
     if (b >= 0)
         return check_block_finite(m, b, err);
-    snprintf(name, sizeof(name), "%s.weight", m->family->embed);
-    if ((rc = check_finite(m, name, &m->embed, err)) != 0)
-        return rc;
-    snprintf(name, sizeof(name), "%s.weight", m->family->norm);
-    if ((rc = check_finite(m, name, &m->norm, err)) != 0)
-        return rc;
-    snprintf(name, sizeof(name), "%s.weight", m->family->head);
-    return m->info.tied_head || m->head.data == NULL ? 0 : check_finite(m, name, &m->head, err);
+    for (int i = 0; rc == 0 && i < count; i++) {
+        snprintf(name, sizeof(name), "%s.weight", outside[i]);
+        rc = check_finite(m, name, err);
+    }
+    return rc;
 }

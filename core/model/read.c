@@ -67,17 +67,30 @@ static int decode_rows(const struct srq_model *m, const struct srq_layer_info *l
     return rc;
 }
 
+/* The plain weight of a layer, which opening found. */
+static int plain_weight(const struct srq_model *m, const char *layer, struct srq_tensor *out, struct srq_error *err)
+{
+    if (srq_model_module_tensor(m, layer, out))
+        return 0;
+    return srq_fail_field(err, -SRQ_ENOENT, layer, "tensor %s.weight is missing from %s", layer, m->info.path);
+}
+
 int srq_model_read_rows(const struct srq_model *m, int layer, int64_t row, int64_t rows, void *dst,
                         enum srq_dtype dtype, struct srq_error *err)
 {
     const struct srq_layer_entry *e = &m->layers[layer];
-    const struct srq_tensor *w = &e->weight;
-    const uint8_t *src = w->data;
+    struct srq_tensor w;
+    const uint8_t *src;
+    int rc;
 
     if (e->packed)
         return decode_rows(m, &e->info, row, rows, dst, dtype, err);
-    src += (size_t)row * (size_t)e->info.in * srq_dtype_size(w->dtype);
-    srq_convert_parallel(src, w->dtype, dst, dtype, rows * e->info.in);
+    rc = plain_weight(m, e->info.name, &w, err);
+    if (rc != 0)
+        return rc;
+    src = w.data;
+    src += (size_t)row * (size_t)e->info.in * srq_dtype_size(w.dtype);
+    srq_convert_parallel(src, w.dtype, dst, dtype, rows * e->info.in);
     return 0;
 }
 
@@ -85,10 +98,11 @@ int srq_model_read_linear(const struct srq_model *m, int layer, void *dst, enum 
 {
     const struct srq_layer_entry *e = &m->layers[layer];
     int rc = srq_model_read_rows(m, layer, 0, e->info.out, dst, dtype, err);
+    struct srq_tensor w;
 
     if (e->packed)
         srq_quantized_release(m->quantized, e->info.name);
-    else
-        srq_tensors_release(m->tensors, &e->weight);
+    else if (rc == 0 && srq_model_module_tensor(m, e->info.name, &w))
+        srq_tensors_release(m->tensors, &w);
     return rc;
 }

@@ -3,8 +3,8 @@
 
     model_reference.py [DIR]      (needs torch, transformers, safetensors; DIR: default tests/reference/models)
 
-DIR then holds weights-NAME.safetensors (bf16, shared by several models), one configuration CASE.json for each model, and
-expected.safetensors:
+DIR then holds weights-NAME.safetensors (bf16, shared by several models; gptq: q_proj, o_proj and head packed), one
+configuration CASE.json for each model, and expected.safetensors:
     ids                  I32 [2, seq]         token ids of two sequences
     positions            I32 [p]              the positions at which logits are kept
     logits.CASE          F32 [2, p, vocab]
@@ -18,6 +18,7 @@ import sys
 import tempfile
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+import numpy as np
 import torch
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
@@ -53,6 +54,36 @@ def random_weights(seed, head_dim, inter, biases, norms, head):
             for name in ("q_norm", "k_norm"):
                 w[f"model.layers.{n}.self_attn.{name}.weight"] = 1.5 + normal(head_dim, scale=0.3)
     return w
+
+
+def pack_int32(fields, bits):
+    """Fields along the first axis as one little-endian stream of bits for each column: [n, c] -> [n*bits/32, c]."""
+    n, columns = fields.shape
+    stream = ((fields[:, None, :] >> np.arange(bits)[None, :, None]) & 1).reshape(n * bits // 32, 32, columns)
+    words = (stream.astype(np.uint64) << np.arange(32, dtype=np.uint64)[None, :, None]).sum(1)
+    return torch.from_numpy(words.astype(np.uint32).view(np.int32))
+
+
+def quantize_gptq(weights, bits=4, group=16):
+    """(packed, dequantized): q_proj, o_proj and head rounded to an asymmetric grid, packed as gptq_v2."""
+    packed, plain = {}, {}
+    for name, w in weights.items():
+        base = name.removesuffix(".weight")
+        if not base.endswith(("q_proj", "o_proj", "lm_head")):
+            packed[name] = plain[name] = w
+            continue
+        out, width = w.shape
+        g = w.float().reshape(out, width // group, group)
+        low, high = g.amin(2).clamp(max=0), g.amax(2).clamp(min=0)
+        scale = ((high - low) / (2**bits - 1)).half()
+        zero = torch.round(-low / scale.float()).clamp(0, 2**bits - 1)
+        code = (torch.round(g / scale.float()[..., None]) + zero[..., None]).clamp(0, 2**bits - 1)
+        plain[name] = ((code - zero[..., None]) * scale.float()[..., None]).reshape(out, width)
+        packed[base + ".qweight"] = pack_int32(code.reshape(out, width).T.numpy().astype(np.int64), bits)
+        packed[base + ".qzeros"] = pack_int32(zero.numpy().astype(np.int64), bits).T.contiguous()
+        packed[base + ".scales"] = scale.T.contiguous()
+        packed[base + ".g_idx"] = (torch.arange(width, dtype=torch.int32) // group).to(torch.int32)
+    return packed, plain
 
 
 WEIGHTS = {
@@ -121,6 +152,10 @@ def cases():
                                    rope_parameters={"rope_type": "default", "rope_theta": 1000000.0})
 
 
+GPTQ = {"quant_method": "gptq", "bits": 4, "group_size": 16, "sym": False, "desc_act": False, "lm_head": True,
+        "checkpoint_format": "gptq_v2"}
+
+
 def load(weights, settings):
     """A head that is stored though tied is left out: srq ignores it, transformers 5 would use it instead of tying."""
     if settings["tie_word_embeddings"]:
@@ -158,15 +193,20 @@ def main():
     weights = {name: make() for name, make in WEIGHTS.items()}
     for name, w in weights.items():
         save_file(w, os.path.join(folder, f"weights-{name}.safetensors"), metadata={"format": "pt"})
+    packed, dequantized = quantize_gptq(weights["plain"])
+    save_file(packed, os.path.join(folder, "weights-gptq.safetensors"), metadata={"format": "pt"})
+    weights["gptq"] = dequantized
     ids = torch.randint(0, VOCAB, (2, SEQ), generator=torch.Generator().manual_seed(7), dtype=torch.int32)
     out = {"ids": ids, "positions": torch.tensor(POSITIONS, dtype=torch.int32)}
-    for case, name, settings in cases():
+    for case, name, settings in [*cases(), ("llama-gptq", "gptq", llama(rope_theta=10000.0))]:
         model = load(weights[name], settings)
         with torch.no_grad():
             logits = model(ids.long(), use_cache=False).logits
         out[f"logits.{case}"] = logits[:, POSITIONS].contiguous()
         if case in GRADIENTS:
             block_gradients(model, case, GRADIENTS[case], out)
+        if name == "gptq":
+            settings["quantization_config"] = GPTQ
         with open(os.path.join(folder, f"{case}.json"), "w") as f:
             json.dump(settings, f)
             f.write("\n")

@@ -16,6 +16,7 @@ reference_models = \
 	tests/reference/models/llama-bias.json \
 	tests/reference/models/llama-default.json \
 	tests/reference/models/llama-dynamic.json \
+	tests/reference/models/llama-gptq.json \
 	tests/reference/models/llama-linear.json \
 	tests/reference/models/llama-llama3.json \
 	tests/reference/models/llama-longrope-long.json \
@@ -30,6 +31,7 @@ reference_models = \
 	tests/reference/models/qwen2.json \
 	tests/reference/models/qwen3.json \
 	tests/reference/models/weights-bias.safetensors \
+	tests/reference/models/weights-gptq.safetensors \
 	tests/reference/models/weights-plain.safetensors \
 	tests/reference/models/weights-qwen3.safetensors
 EXTRA_DIST += tests/reference/model_reference.py $(reference_models)

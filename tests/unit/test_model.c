@@ -209,6 +209,26 @@ static void both_spellings_of_rope_mean_the_same(void **state)
     }
 }
 
+static void packed_layers_are_in_the_table_without_a_plain_weight(void **state)
+{
+    char *folder = folder_of("llama-gptq");
+    struct srq_error err = { 0 };
+    struct srq_tensor t;
+    struct srq_model *m;
+
+    (void)state;
+    assert_ok(srq_model_open(folder, false, &m, &err), &err);
+    assert_string_equal(srq_model_info(m)->quantized, "gptq");
+    assert_int_equal(srq_model_layer_count(m), 15); /* the packed head too */
+    assert_ok(srq_model_weight(m, "model.layers.1.mlp.up_proj", &t, &err), &err);
+    assert_int_equal(t.dtype, SRQ_BF16);
+    assert_refused(srq_model_weight(m, "model.layers.1.self_attn.q_proj", &t, &err), -SRQ_EUNSUPPORTED, &err,
+                   "model.layers.1.self_attn.q_proj is stored packed");
+    assert_refused(srq_model_weight(m, "model.layers.2.mlp.up_proj", &t, &err), -SRQ_ENOENT, &err, "layers.2");
+    srq_model_close(m);
+    folder_remove(folder);
+}
+
 /* ---- what is refused --------------------------------------------------------------------------------------------- */
 
 /* `key` of the configuration of `model` becomes `value` (JSON), or is taken out where value is NULL. */
@@ -502,6 +522,7 @@ int main(void)
         cmocka_unit_test(info_counts_every_tensor),
         cmocka_unit_test(windows_follow_the_family),
         cmocka_unit_test(both_spellings_of_rope_mean_the_same),
+        cmocka_unit_test(packed_layers_are_in_the_table_without_a_plain_weight),
         cmocka_unit_test(bad_configurations_are_refused_by_field),
         cmocka_unit_test(bad_tensors_are_refused_by_name),
         cmocka_unit_test(unknown_tensors_are_no_objection),

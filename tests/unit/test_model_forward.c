@@ -91,7 +91,7 @@ static float *run_model(const char *folder, const int32_t *ids, int64_t batch, i
     float *logits;
     void *x;
 
-    assert_ok(srq_model_open(folder, true, &m, &err), &err);
+    assert_ok(srq_model_open(folder, false, &m, &err), &err);
     x = srq_calloc((size_t)(batch * seq * srq_model_info(m)->hidden), sizeof(float));
     logits = srq_calloc((size_t)(batch * seq * srq_model_info(m)->vocab), sizeof(float));
     assert_ok(srq_model_embed(m, ids, batch * seq, x, dtype, &err), &err);
@@ -430,6 +430,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         LOGITS("llama-default"),
+        LOGITS("llama-gptq"),
         LOGITS("llama-linear"),
         LOGITS("llama-dynamic"),
         LOGITS("llama-llama3"),
