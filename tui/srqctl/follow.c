@@ -29,6 +29,7 @@ struct follow {
     bool live;       /* a terminal line */
     bool line_shown;
     bool check;      /* something says that the job may have ended */
+    bool told_end;   /* the last event printed says how it ended */
 };
 
 static bool ended(const char *state)
@@ -86,6 +87,7 @@ static void print_event(const struct srq_message *m)
 static void take_event(struct follow *f, struct srq_message *m, struct srq_buf *lines)
 {
     double seq = ctl_num(m->params, "seq"), now = srq_clock_s();
+    bool over;
 
     if (strcmp(ctl_str(m->params, "job"), f->id) != 0)
         return;
@@ -94,9 +96,10 @@ static void take_event(struct follow *f, struct srq_message *m, struct srq_buf *
             return; /* seen before the connection was lost */
         f->last_seq = seq;
     }
-    if (strcmp(m->method, "job.state") == 0 && ended(ctl_str(m->params, "state")))
-        f->check = true;
+    over = strcmp(m->method, "job.state") == 0 && ended(ctl_str(m->params, "state"));
+    f->check = f->check || over;
     if (f->show == CTL_SHOW_EVENTS) {
+        f->told_end = over;
         print_event(m);
         return;
     }
@@ -197,6 +200,23 @@ static void settle(struct follow *f, const cJSON *job, struct srq_buf *lines)
     }
 }
 
+/* The events of a job that ended before we came need not say how: so that the last line always does. */
+static void tell_end(struct follow *f, const cJSON *job)
+{
+    cJSON *line;
+
+    if (f->show != CTL_SHOW_EVENTS || f->told_end)
+        return;
+    line = cJSON_CreateObject();
+    cJSON_AddStringToObject(line, "event", "job.state");
+    cJSON_AddStringToObject(line, "job", f->id);
+    cJSON_AddNullToObject(line, "seq");
+    cJSON_AddItemToObject(line, "time", cJSON_Duplicate(ctl_get(job, "ended"), true));
+    cJSON_AddStringToObject(line, "state", ctl_str(job, "state"));
+    cJSON_AddItemToObject(line, "reason", cJSON_Duplicate(ctl_get(job, "reason"), true));
+    ctl_print_json(line);
+}
+
 /* Looks at the job; 1 when it has ended (*job is set), 0 when not. */
 static int look(struct follow *f, cJSON **job, struct srq_buf *lines, struct srq_error *err)
 {
@@ -209,6 +229,7 @@ static int look(struct follow *f, cJSON **job, struct srq_buf *lines, struct srq
     print_lines(f, lines);
     if (ended(ctl_str(*job, "state"))) {
         settle(f, *job, lines);
+        tell_end(f, *job);
         return 1;
     }
     cJSON_Delete(*job);
