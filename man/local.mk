@@ -16,3 +16,15 @@ man/srq-protocol.7: man/protocol_page$(EXEEXT)
 	$(AM_V_GEN)$(MKDIR_P) man && man/protocol_page$(EXEEXT) >$@.tmp && mv $@.tmp $@
 man/srq-job.5: man/job_page$(EXEEXT) $(srcdir)/man/srq-job.5.in
 	$(AM_V_GEN)$(MKDIR_P) man && man/job_page$(EXEEXT) <$(srcdir)/man/srq-job.5.in >$@.tmp && mv $@.tmp $@
+
+# The verbs and options of srqctl(1) are its own tables.
+noinst_PROGRAMS += man/srqctl_page
+man_srqctl_page_SOURCES = man/srqctl_page.c
+man_srqctl_page_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS)
+man_srqctl_page_LDADD = tui/libsrqctl.la
+nodist_man_MANS += man/srqctl.1
+CLEANFILES += man/srqctl.1
+EXTRA_DIST += man/srqctl.1.in
+dist_man_MANS += man/srq.7
+man/srqctl.1: man/srqctl_page$(EXEEXT) $(srcdir)/man/srqctl.1.in
+	$(AM_V_GEN)$(MKDIR_P) man && man/srqctl_page$(EXEEXT) <$(srcdir)/man/srqctl.1.in >$@.tmp && mv $@.tmp $@

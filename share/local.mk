@@ -12,3 +12,20 @@ EXTRA_DIST += share/demo/demo.sh
 demo: all
 	top_srcdir='$(abs_top_srcdir)' top_builddir='$(abs_top_builddir)' $(SHELL) $(srcdir)/share/demo/demo.sh
 .PHONY: demo
+
+# Completions are printed by srqctl itself, from the tables that it parses with.
+bashcompletiondir = $(datadir)/bash-completion/completions
+zshcompletiondir = $(datadir)/zsh/site-functions
+fishcompletiondir = $(datadir)/fish/vendor_completions.d
+nodist_bashcompletion_DATA = share/completions/srqctl
+nodist_zshcompletion_DATA = share/completions/_srqctl
+nodist_fishcompletion_DATA = share/completions/srqctl.fish
+srqctl_completions = $(nodist_bashcompletion_DATA) $(nodist_zshcompletion_DATA) $(nodist_fishcompletion_DATA)
+CLEANFILES += $(srqctl_completions)
+make_completion = $(AM_V_GEN)$(MKDIR_P) share/completions && tui/srqctl/srqctl$(EXEEXT) completion
+share/completions/srqctl: tui/srqctl/srqctl$(EXEEXT)
+	$(make_completion) bash >$@.tmp && mv $@.tmp $@
+share/completions/_srqctl: tui/srqctl/srqctl$(EXEEXT)
+	$(make_completion) zsh >$@.tmp && mv $@.tmp $@
+share/completions/srqctl.fish: tui/srqctl/srqctl$(EXEEXT)
+	$(make_completion) fish >$@.tmp && mv $@.tmp $@

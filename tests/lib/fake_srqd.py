@@ -145,6 +145,14 @@ class FakeSrqd:
         if method == "hello":
             return {"major": self.major, "minor": 0, "server": "srqd", "version": "0.1.0", "pid": os.getpid(),
                     "mode": "user", "uid": os.getuid(), "admin": True}
+        if method == "daemon.info":
+            nothing = {s: 0 for s in ("queued", "starting", "running", "paused", "done", "failed", "canceled")}
+            return {"version": "0.1.0", "pid": os.getpid(), "uid": os.getuid(), "mode": "user", "socket": self.path,
+                    "state_dir": "/state", "config": None, "worker": "/srq-worker", "started": 1000.0, "uptime_s": 192.0,
+                    "draining": False, "refusing": None, "clients": 1, "jobs": nothing | {"done": 2},
+                    "limits": {k: None for k in ("max_running", "max_threads", "max_memory_bytes", "user_max_running",
+                                                 "user_max_threads", "user_max_memory_bytes", "user_max_queued")},
+                    "in_use": {"running": 0, "threads": 0, "memory_bytes": 0}}
         if method == "job.submit":
             if "model" not in params["spec"]:
                 raise Refusal("invalid", "model", "\"model\" is missing")
@@ -185,7 +193,7 @@ def main():
     if os.environ.get("SRQ_FAKE_DIES"):
         print("fatal: the store is broken", file=sys.stderr)
         sys.exit(1)
-    FakeSrqd(path, job="7f3a90c1")
+    FakeSrqd(path, job="7f3a90c1", list_jobs=int(os.environ.get("SRQ_FAKE_JOBS", "0")))
     time.sleep(float(os.environ.get("SRQ_FAKE_LIFE", "30")))
     os.unlink(path)
 

@@ -4,6 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
 #include "tui/srqctl/json_text.h"
+#include "tui/srqctl/plan_text.h"
 #include "tui/srqctl/worker_run.h"
 
 #include <stdio.h>
@@ -14,7 +15,7 @@ int ctl_cmd_inspect(struct ctl *ctl)
     char *model = srq_path_absolute(ctl->args.positional[0]);
     const char *args[] = { "--inspect", model, NULL };
     struct srq_buf text;
-    cJSON *answer = NULL;
+    cJSON *answer = NULL, *layers;
     int rc = model != NULL ? ctl_worker_run(args, NULL, NULL, NULL, &answer, &err)
                            : srq_fail(&err, -SRQ_ENOMEM, "out of memory");
 
@@ -23,10 +24,17 @@ int ctl_cmd_inspect(struct ctl *ctl)
         return ctl_refused(ctl, &err);
     if (ctl->json)
         return ctl_print_json(answer);
-    srq_buf_init(&text, (size_t)256 << 20);
+    /* Thirty blocks alike make one row a module; --json has every layer. */
+    layers = cJSON_DetachItemFromObjectCaseSensitive(answer, "layers");
+    srq_buf_init(&text, (size_t)1 << 20);
     ctl_json_text(answer, &text);
     fputs(text.data != NULL ? text.data : "", stdout);
     srq_buf_fini(&text);
+    if (layers != NULL) {
+        puts("");
+        ctl_print_layers(layers, "dtype", "tie");
+    }
+    cJSON_Delete(layers);
     cJSON_Delete(answer);
     return ctl_flush(ctl);
 }

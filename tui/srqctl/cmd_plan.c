@@ -43,7 +43,7 @@ int ctl_cmd_plan(struct ctl *ctl)
     if (ctl_given(&ctl->args, "layers"))
         print_all(ctl_get(reply, "layers"));
     else
-        ctl_print_layers(ctl_get(reply, "layers"));
+        ctl_print_layers(ctl_get(reply, "layers"), "scheme", "source");
     cJSON_Delete(reply);
     return ctl_flush(ctl);
 }

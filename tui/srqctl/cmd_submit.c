@@ -17,6 +17,7 @@ const struct ctl_option ctl_submit_options[] = {
     { "calib", 0, "PATH", CTL_C_FILE, NULL, "calibration text, file or folder", true },
     { "eval", 0, "FILE", CTL_C_FILE, NULL, "text to measure perplexity on", true },
     { "layer", 'l', "PATTERN=SCHEME", CTL_C_NONE, NULL, "another scheme for some layers", true },
+    { "untied", 0, NULL, CTL_C_NONE, NULL, "let --layer split q/k/v or gate/up, which runtimes fuse", false },
     { "set", 0, "KEY=VALUE", CTL_C_NONE, NULL, "an option of the job or PLUGIN.OPTION", true },
     { "format", 'f', "NAME", CTL_C_WORDS, "auto_round auto_gptq auto_awq fake", "layout of the result (auto_round)", true },
     { "wait", 'w', NULL, CTL_C_NONE, NULL, "show progress until it ends", false },
@@ -45,7 +46,7 @@ static int dry_run(struct ctl *ctl, cJSON *spec)
     if (ctl->json)
         return ctl_print_json(reply);
     ctl_print_resolved(reply);
-    ctl_print_layers(ctl_get(reply, "layers"));
+    ctl_print_layers(ctl_get(reply, "layers"), "scheme", "source");
     puts("");
     ctl_print_amounts(reply);
     cJSON_Delete(reply);

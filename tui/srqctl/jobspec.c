@@ -201,6 +201,8 @@ static int put_layers(cJSON *spec, const struct ctl_args *a, struct srq_error *e
         row = cJSON_CreateObject();
         cJSON_AddStringToObject(row, "pattern", pattern != NULL ? pattern : "");
         cJSON_AddStringToObject(row, "scheme", eq + 1);
+        if (ctl_given(a, "untied"))
+            cJSON_AddTrueToObject(row, "untied");
         cJSON_AddItemToArray(list, row);
         srq_free(pattern);
     }

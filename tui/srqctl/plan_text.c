@@ -105,7 +105,7 @@ static const char *module_of(const cJSON *layer)
     return m[0] != '\0' ? m : ctl_str(layer, "name");
 }
 
-static size_t make_groups(const cJSON *layers, struct group *groups)
+static size_t make_groups(const cJSON *layers, const char *member, const char *other, struct group *groups)
 {
     const cJSON *l;
     size_t count = 0, i;
@@ -116,7 +116,7 @@ static size_t make_groups(const cJSON *layers, struct group *groups)
         double block = ctl_num(l, "block");
 
         snprintf(key, sizeof(key), "%.300s|%.0f|%.0f|%.100s|%.60s", module_of(l), ctl_num(l, "out"), ctl_num(l, "in"),
-                 ctl_str(l, "scheme"), ctl_str(l, "source"));
+                 ctl_str(l, member), ctl_str(l, other));
         for (i = 0; i < count && strcmp(groups[i].key, key) != 0; i++)
             ;
         if (i == count) {
@@ -132,18 +132,21 @@ static size_t make_groups(const cJSON *layers, struct group *groups)
     return count;
 }
 
-void ctl_print_layers(const cJSON *layers)
+void ctl_print_layers(const cJSON *layers, const char *member, const char *other)
 {
+    char columns[128];
     size_t n = layers != NULL ? (size_t)cJSON_GetArraySize(layers) : 0, count;
     struct group *groups = srq_calloc(n + 1, sizeof(*groups));
-    struct ctl_table *t = ctl_table_create("blocks|module|shape|scheme|source|>layers");
+    struct ctl_table *t;
 
+    snprintf(columns, sizeof(columns), "blocks|module|shape|%.30s|%.30s|>layers", member, other);
+    t = ctl_table_create(columns);
     if (groups == NULL || t == NULL) {
         srq_free(groups);
         ctl_table_free(t);
         return;
     }
-    count = make_groups(layers, groups);
+    count = make_groups(layers, member, other, groups);
     for (size_t i = 0; i < count; i++) {
         const struct group *g = &groups[i];
 
@@ -156,8 +159,8 @@ void ctl_print_layers(const cJSON *layers)
                             g->last);
         ctl_table_cell(t, module_of(g->layer));
         ctl_table_cellf(t, "%.0fx%.0f", ctl_num(g->layer, "out"), ctl_num(g->layer, "in"));
-        ctl_table_cell(t, ctl_str(g->layer, "scheme"));
-        ctl_table_cell(t, ctl_str(g->layer, "source"));
+        ctl_table_cell(t, ctl_str(g->layer, member));
+        ctl_table_cell(t, ctl_str(g->layer, other));
         ctl_table_cellf(t, "%d", g->count);
     }
     ctl_table_print(t);

@@ -9,8 +9,8 @@ int ctl_plan_spec(struct ctl *ctl, cJSON *params, cJSON **reply);
 
 /* What was resolved: the spec's members, one a line. */
 void ctl_print_resolved(const cJSON *reply);
-/* Layers with the same module, shape, scheme and source in one row, with how many blocks have them. */
-void ctl_print_layers(const cJSON *layers);
+/* Layers that agree in module, shape and the two members named in one row, with how many there are. */
+void ctl_print_layers(const cJSON *layers, const char *member, const char *other);
 /* Size, memory and disk rows, time, threads, warnings of a submit or plan_spec reply; unknown parts are left out. */
 void ctl_print_amounts(const cJSON *reply);
 

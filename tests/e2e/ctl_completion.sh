@@ -1,0 +1,58 @@
+#!/bin/sh
+# What Tab offers: the bash script is run as bash would run it, against a scripted daemon for names of jobs.
+. "$top_srcdir/tests/lib/tap.sh"
+ctl=${SRQ_CTL:-$top_builddir/tui/srqctl/srqctl}
+export ctl
+if ! command -v bash >/dev/null 2>&1; then
+    skip "bash completion" "there is no bash"
+    done_testing
+fi
+dir=$(mktemp -d /tmp/srqctl-XXXXXX)
+trap 'rm -rf "$dir"' EXIT
+ln -s "$ctl" "$dir/srqctl"
+for shell in bash zsh fish; do "$ctl" completion $shell >"$dir/$shell"; done
+touch "$dir/text-file"
+mkdir "$dir/text-dir"
+
+# offers WORD… : what Tab after the last word gives, sorted, in one line
+cat >"$dir/offers" <<'END'
+cd "$(dirname "$0")"
+PATH=$PWD:$PATH
+compopt() { :; } # works only inside a real completion
+. ./bash
+COMP_WORDS=(srqctl "$@")
+COMP_CWORD=$#
+_srqctl
+printf '%s\n' "${COMPREPLY[@]}" | sort | tr '\n' ' ' | sed 's/ $//'
+END
+offers() { bash "$dir/offers" "$@"; }
+same() { [ "$1" = "$2" ] || { echo "want: $2"; echo "seen: $1"; return 1; }; }
+
+export SRQ_SOCKET="$dir/none"
+ok "verbs are offered first" same "$(offers re)" "report resume"
+ok "both words of a verb are offered" same "$(offers daemon '')" "drain info reload stop"
+ok "options of the verb are offered after a dash" same "$(offers daemon stop --jo)" "--jobs"
+ok "words of an option are offered after it" same "$(offers submit M --format auto_g)" "auto_gptq"
+ok "files are offered for a text, folders for an output" \
+    same "$(offers submit M --eval te),$(offers submit M -o te)" "text-dir text-file,text-dir"
+ok "common options are offered everywhere" same "$(offers list --soc)" "--socket"
+ok "an option and its value before the verb are no verb" same "$(offers --socket x dae)" "daemon"
+ok "words of a verb's argument are offered" same "$(offers completion '')" "bash fish zsh"
+ok "Tab starts no daemon" sh -c "[ \"\$(bash '$dir/offers' show '')\" = '' ] && [ ! -e '$dir/none' ]"
+
+SRQ_SOCKET="$dir/s" SRQ_STATE_DIR="$dir" SRQ_FAKE_LIFE=20 SRQ_FAKE_JOBS=2 \
+    python3 "$top_srcdir/tests/lib/fake_srqd.py" --socket "$dir/s" &
+fake=$!
+for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do [ -S "$dir/s" ] || sleep 0.2; done
+export SRQ_SOCKET="$dir/s"
+ok "jobs of a daemon that runs are offered" same "$(offers show '')" "@last job000 job001"
+kill "$fake"
+
+for shell in zsh fish; do
+    if command -v $shell >/dev/null 2>&1; then
+        ok "the script for $shell parses" $shell -n "$dir/$shell"
+    else
+        skip "the script for $shell parses" "there is no $shell"
+    fi
+done
+done_testing
