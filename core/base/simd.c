@@ -3,13 +3,15 @@
 
 const char *srq_simd_name(void)
 {
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(__SANITIZE_ADDRESS__)
+#if defined(SRQ_SIMD_LEVELS)
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl"))
+    if (__builtin_cpu_supports("x86-64-v4"))
         return "avx512";
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    if (__builtin_cpu_supports("x86-64-v3"))
+        return "avx2";
+#elif defined(SRQ_SIMD_AVX2)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx2"))
         return "avx2";
 #endif
     return "base";

@@ -6,7 +6,14 @@
 
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) && \
     !defined(__SANITIZE_ADDRESS__)
-#define SRQ_SIMD __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
+/* Names of features, not of processors: a clone for "haswell" would run on that one model and on no later one. */
+#if __GNUC__ >= 12
+#define SRQ_SIMD_LEVELS 1
+#define SRQ_SIMD __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define SRQ_SIMD_AVX2 1
+#define SRQ_SIMD __attribute__((target_clones("avx2", "default")))
+#endif
 #else
 #define SRQ_SIMD
 #endif
