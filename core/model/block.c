@@ -176,7 +176,8 @@ static bool prepare_rope(struct srq_block *b, int64_t seq)
     return true;
 }
 
-struct srq_var *srq_block_forward(struct srq_block *b, struct srq_tape *t, struct srq_var *x, int64_t batch, int64_t seq)
+struct srq_var *srq_block_forward(struct srq_block *b, struct srq_tape *t, struct srq_var *x, int64_t batch,
+                                  int64_t seq)
 {
     if (!srq_tape_measuring(t) && b->index < 0)
         return srq_tape_fail(t, -SRQ_ESTATE, "no block has been loaded");

@@ -131,7 +131,8 @@ int srq_config_layer_types(const struct srq_fields *f, struct srq_config *c, int
     if (v == NULL)
         return 0;
     if (!json_is_array(v) || json_array_size(v) != (size_t)c->layers)
-        return srq_field_fail(f, "layer_types", err, "an array of %lld names is due, one a layer", (long long)c->layers);
+        return srq_field_fail(f, "layer_types", err, "an array of %lld names is due, one a layer",
+                              (long long)c->layers);
     for (int64_t i = 0; i < c->layers; i++) {
         const char *type = json_string_value(json_array_get(v, (size_t)i));
 

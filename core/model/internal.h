@@ -79,7 +79,8 @@ struct srq_config {
 };
 
 /* Finds the family and reads its configuration with all bounds of spec formats 7. */
-int srq_config_read(const json_t *json, const struct srq_family **family, struct srq_config *out, struct srq_error *err);
+int srq_config_read(const json_t *json, const struct srq_family **family, struct srq_config *out,
+                    struct srq_error *err);
 void srq_config_fini(struct srq_config *c);
 int64_t srq_config_dim(const struct srq_config *c, enum srq_dim dim);
 bool srq_config_bias(const struct srq_config *c, enum srq_bias bias);

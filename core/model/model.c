@@ -98,7 +98,9 @@ static int add_layer(struct srq_model *m, int block, const char *name, const cha
     struct srq_layer_entry *e = &m->layers[m->layer_count];
 
     *entry = e;
-    e->info = (struct srq_layer_info){ .name = srq_strdup(name), .module = module, .block = block, .out = out, .in = in };
+    e->info = (struct srq_layer_info){ .name = srq_strdup(name), .module = module, .block = block };
+    e->info.out = out;
+    e->info.in = in;
     if (e->info.name == NULL)
         return no_memory(m->info.path, err);
     m->layer_count++;

@@ -60,7 +60,8 @@ struct srq_linear *srq_block_linear(struct srq_block *b, int i);
 /* y = block(x): x [batch*seq, hidden] in the tape's dtype, positions 0 … seq-1. The tables of positions belong to the
  * block and are made anew when `seq` changes, so run a pass's backward before a forward of another length. Before the
  * first load only a measuring tape may be used. */
-struct srq_var *srq_block_forward(struct srq_block *b, struct srq_tape *t, struct srq_var *x, int64_t batch, int64_t seq);
+struct srq_var *srq_block_forward(struct srq_block *b, struct srq_tape *t, struct srq_var *x, int64_t batch,
+                                  int64_t seq);
 
 /* Embedding rows of ids [n] into dst [n, hidden] of dtype. */
 int srq_model_embed(const struct srq_model *m, const int32_t *ids, int64_t n, void *dst, enum srq_dtype dtype,

@@ -184,6 +184,11 @@ static int read_dims(const struct srq_fields *config, const struct srq_fields *f
     return 0;
 }
 
+static int read_original(const struct srq_fields *f, struct srq_rope *r, struct srq_error *err)
+{
+    return srq_field_int(f, "original_max_position_embeddings", false, 1, POSITIONS_MAX, &r->original, err);
+}
+
 int srq_rope_read(const struct srq_fields *config, int64_t head_dim, int64_t max_positions, bool partial,
                   struct srq_rope *out, struct srq_error *err)
 {
@@ -205,9 +210,7 @@ int srq_rope_read(const struct srq_fields *config, int64_t head_dim, int64_t max
         return srq_field_fail(&f, "rope_theta", err, "%g is not above 1", out->theta);
     if (f.object == config->object) /* no parameters: plain RoPE */
         return 0;
-    if ((rc = srq_field_int(&f, "original_max_position_embeddings", false, 1, POSITIONS_MAX, &out->original, err)) != 0 ||
-        (rc = srq_field_int(config, "original_max_position_embeddings", false, 1, POSITIONS_MAX, &out->original,
-                            err)) != 0 ||
+    if ((rc = read_original(&f, out, err)) != 0 || (rc = read_original(config, out, err)) != 0 ||
         (rc = read_kind(&f, out, err)) != 0 || (rc = read_scaling(&f, out, err)) != 0)
         srq_rope_fini(out);
     return rc;
