@@ -1,1 +1,22 @@
-# tests/fuzz
+# Fuzz targets, each with the small driver: a bounded run in `make check`, a longer one in `make fuzz`.
+fuzz_tests = tests/fuzz/fuzz_safetensors tests/fuzz/fuzz_index tests/fuzz/fuzz_tokenizer tests/fuzz/fuzz_text
+fuzz_common = tests/fuzz/driver.c tests/fuzz/folder.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_safetensors_SOURCES = tests/fuzz/fuzz_safetensors.c $(fuzz_common)
+tests_fuzz_fuzz_safetensors_CFLAGS = $(unit_cflags)
+tests_fuzz_fuzz_safetensors_LDADD = $(unit_ldadd)
+tests_fuzz_fuzz_index_SOURCES = tests/fuzz/fuzz_index.c $(fuzz_common)
+tests_fuzz_fuzz_index_CFLAGS = $(unit_cflags)
+tests_fuzz_fuzz_index_LDADD = $(unit_ldadd)
+tests_fuzz_fuzz_tokenizer_SOURCES = tests/fuzz/fuzz_tokenizer.c $(fuzz_common)
+tests_fuzz_fuzz_tokenizer_CFLAGS = $(unit_cflags)
+tests_fuzz_fuzz_tokenizer_LDADD = $(unit_ldadd)
+tests_fuzz_fuzz_text_SOURCES = tests/fuzz/fuzz_text.c $(fuzz_common)
+tests_fuzz_fuzz_text_CFLAGS = $(unit_cflags)
+tests_fuzz_fuzz_text_LDADD = $(unit_ldadd)
+check_PROGRAMS += $(fuzz_tests)
+TESTS += $(fuzz_tests)
+
+fuzz: $(fuzz_tests)
+	set -e; for t in $(fuzz_tests); do \
+	  SRQ_FUZZ_INPUTS=1000000000 SRQ_FUZZ_SECONDS="$${SRQ_FUZZ_SECONDS:-60}" ./$$t; done
+.PHONY: fuzz
