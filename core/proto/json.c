@@ -6,6 +6,7 @@
 #include "core/proto/proto.h"
 
 #include "core/base/alloc.h"
+#include "core/proto/utf8.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -27,42 +28,6 @@ static void skip_blanks(struct scan *s)
 {
     while (s->p < s->end && (*s->p == ' ' || *s->p == '\t' || *s->p == '\r' || *s->p == '\n'))
         s->p++;
-}
-
-/* Length of the well-formed UTF-8 sequence at p (RFC 3629: no overlong forms, surrogates, or beyond U+10FFFF), or 0. */
-static int utf8_length(const unsigned char *p, const unsigned char *end)
-{
-    size_t left = (size_t)(end - p);
-    unsigned char lo = 0x80, hi = 0xbf;
-    int n;
-
-    if (p[0] < 0x80)
-        return 1;
-    if (p[0] >= 0xc2 && p[0] <= 0xdf)
-        n = 2;
-    else if (p[0] >= 0xe0 && p[0] <= 0xef)
-        n = 3;
-    else if (p[0] >= 0xf0 && p[0] <= 0xf4)
-        n = 4;
-    else
-        return 0;
-    if (left < (size_t)n)
-        return 0;
-    if (p[0] == 0xe0)
-        lo = 0xa0;
-    else if (p[0] == 0xed)
-        hi = 0x9f;
-    else if (p[0] == 0xf0)
-        lo = 0x90;
-    else if (p[0] == 0xf4)
-        hi = 0x8f;
-    if (p[1] < lo || p[1] > hi)
-        return 0;
-    for (int i = 2; i < n; i++) {
-        if (p[i] < 0x80 || p[i] > 0xbf)
-            return 0;
-    }
-    return n;
 }
 
 /* Four hexadecimal digits after \u; -1 when they are not there. */
@@ -128,7 +93,7 @@ static int scan_string(struct scan *s)
             if (rc != 0)
                 return rc;
         } else {
-            int n = utf8_length(s->p, s->end);
+            int n = srq_utf8_length(s->p, s->end);
 
             if (n == 0)
                 return bad(s, "invalid UTF-8");

@@ -2,18 +2,21 @@
 #include "core/proto/proto.h"
 
 #include "core/base/alloc.h"
+#include "core/proto/utf8.h"
 
 #include <string.h>
 
 #define ID_MAX 128
 #define RPC_CODE_BASE (-32000)
 
-/* Prints `root` as one line and deletes it. cJSON escapes control characters, so the line has no newline inside. */
+/* Prints `root` as one line and deletes it. cJSON escapes control characters, so the line has no newline inside. File
+ * names and texts that were cut may hold bytes that are no UTF-8; the reader would refuse the whole frame for one. */
 static char *finish(cJSON *root, bool ok)
 {
     char *line = NULL, *text = ok ? cJSON_PrintUnformatted(root) : NULL;
 
     if (text != NULL) {
+        srq_utf8_mend(text);
         line = srq_asprintf("%s\n", text);
         cJSON_free(text);
     }

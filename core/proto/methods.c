@@ -170,13 +170,11 @@ static const struct srq_field layer_fields[] = {
     F_END
 };
 static const struct srq_field plan_spec_params[] = {
-    F_OPT("spec", SRQ_T_OBJECT, "what would be asked, as in srq-job(5); or null with a token"),
-    F_ORNG("token", SRQ_T_STRING, 1, 64, "of an earlier answer on this connection, for its further pages"),
+    F_REQ("spec", SRQ_T_OBJECT, "what would be asked, as in srq-job(5); the same for every page"),
     PAGE_PARAMS,
     F_END
 };
 static const struct srq_field plan_spec_reply[] = {
-    F_REQ("token", SRQ_T_STRING, "names this answer until the next one"),
     F_REQ("spec", SRQ_T_OBJECT, "the spec with its defaults filled in"),
     F_REQ("revision", SRQ_T_INT, "revision of the plan"),
     PLAN_ANSWER,
@@ -352,8 +350,8 @@ static const struct srq_method methods[] = {
       SRQ_SERVER_DAEMON },
     { "job.finish", SRQ_AUTH_OWNER, "Rounds what is left plainly and exports now.", job_only, job_and_state, NULL,
       SRQ_SERVER_DAEMON },
-    { "job.priority", SRQ_AUTH_OWNER, "Sets a job's priority.", priority_params, priority_reply, NULL,
-      SRQ_SERVER_DAEMON },
+    { "job.priority", SRQ_AUTH_LOOK, "Sets a job's priority: its owner, not above 0, or an administrator.",
+      priority_params, priority_reply, NULL, SRQ_SERVER_DAEMON },
     { "job.delete", SRQ_AUTH_OWNER, "Forgets an ended job and its directory; the output stays.", job_only,
       delete_reply, NULL, SRQ_SERVER_DAEMON },
     { "job.gc", SRQ_AUTH_ANY, "Deletes ended jobs beyond the configured retention; others' need an administrator.",

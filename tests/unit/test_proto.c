@@ -242,6 +242,21 @@ static void what_is_built_is_read_back(void **state)
     cJSON_Delete(params);
 }
 
+static void bytes_that_are_no_utf8_do_not_spoil_a_message(void **state)
+{
+    struct srq_error err = { 0 }, sent = { 0 };
+    struct srq_message m;
+    char *line;
+
+    (void)state;
+    srq_fail(&sent, -SRQ_ENOENT, "no file \"a\xff\xe2\x82\" here: \xc3\xa9");
+    line = srq_proto_failure("1", &sent);
+    assert_ok(srq_proto_read(line, strlen(line) - 1, &m, &err), &err);
+    assert_string_equal(m.error.text, "no file \"a???\" here: \xc3\xa9");
+    srq_message_fini(&m);
+    srq_free(line);
+}
+
 static void envelopes_outside_json_rpc_are_refused(void **state)
 {
     static const struct {
@@ -395,6 +410,7 @@ int main(void)
         cmocka_unit_test(frames_do_not_depend_on_how_the_stream_is_cut),
         cmocka_unit_test(a_frame_over_the_cap_is_refused_whether_finished_or_not),
         cmocka_unit_test(what_is_built_is_read_back),
+        cmocka_unit_test(bytes_that_are_no_utf8_do_not_spoil_a_message),
         cmocka_unit_test(envelopes_outside_json_rpc_are_refused),
         cmocka_unit_test(params_are_held_to_the_table),
         cmocka_unit_test(events_are_held_to_the_table_inside_their_arrays),

@@ -1,0 +1,26 @@
+/* Starting a program as the user it works for: own session, no inherited descriptors, short environment. */
+#ifndef SRQD_LAUNCH_H
+#define SRQD_LAUNCH_H
+
+#include <srq/error.h>
+
+#include <sys/types.h>
+
+struct launch {
+    const char *const *argv;  /* argv[0] is the program's path; NULL-terminated */
+    uid_t uid;                /* whom it works for; privileges are dropped to it where we are root */
+    gid_t gid;                /* used where the user is in no passwd file */
+    const char *const *extra; /* environment, "NAME=value"; may be NULL */
+    int in, out, err;         /* the child's 0, 1, 2; -1: /dev/null */
+    int log_dir;              /* with log_name: 1 and 2 are appended to this file, opened as the user */
+    const char *log_name;     /* NULL: as `out` and `err` say */
+    int nice, oom_score_adj;
+};
+
+/* -SRQ_EPERM when we may not become that user; -SRQ_ENOENT naming the program when it cannot be executed. */
+int launch_process(const struct launch *l, pid_t *pid, struct srq_error *err);
+
+/* User name of `uid` into `out`, or the number where it has none. */
+void user_name_of(uid_t uid, char *out, size_t cap);
+
+#endif

@@ -1,0 +1,29 @@
+/* Where srqd's socket, state, configuration and worker program are (design 10, "Locations"). */
+#ifndef SRQD_PLACES_H
+#define SRQD_PLACES_H
+
+#include <srq/error.h>
+
+#include <stdbool.h>
+
+struct places {
+    bool system;   /* the machine's service, not one user's daemon */
+    char *socket;
+    char *state;   /* folder of the store */
+    char *jobs;    /* folder of the job directories, in it */
+    char *runtime; /* folder in which workers make their control sockets; a folder for each user in it where system */
+    char *config;  /* NULL: none */
+    char *worker;
+    char host[256];
+};
+
+struct place_wishes {
+    bool system;
+    const char *socket, *state_dir, *config; /* NULL: by rule */
+};
+
+/* Decides and creates the folders. A folder in /tmp must be ours and closed to others. */
+int places_find(struct places *p, const struct place_wishes *w, struct srq_error *err);
+void places_free(struct places *p);
+
+#endif

@@ -1,0 +1,195 @@
+"""A daemon under test and a plain client of its socket, written against the protocol's description only."""
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+
+class Refused(Exception):
+    def __init__(self, error):
+        super().__init__(error["message"])
+        self.code = error["data"]["code"]
+        self.field = error["data"]["field"]
+        self.text = error["message"]
+
+
+class Client:
+    def __init__(self, path, hello=True, timeout=20):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(timeout)
+        self.sock.connect(path)
+        self.buffer = b""
+        self.events = []
+        self.next_id = 0
+        if hello:
+            self.info = self.call("hello", major=1, minor=0, client="test")
+
+    def close(self):
+        self.sock.close()
+
+    def send_raw(self, data):
+        self.sock.sendall(data)
+
+    def read_message(self):
+        """The next frame; None at the end of the stream."""
+        while b"\n" not in self.buffer:
+            chunk = self.sock.recv(65536)
+            if not chunk:
+                return None
+            self.buffer += chunk
+        line, self.buffer = self.buffer.split(b"\n", 1)
+        return json.loads(line)
+
+    def call(self, method, **params):
+        self.next_id += 1
+        wanted = str(self.next_id)
+        request = {"jsonrpc": "2.0", "id": wanted, "method": method, "params": params}
+        self.send_raw(json.dumps(request).encode() + b"\n")
+        while True:
+            message = self.read_message()
+            if message is None:
+                raise EOFError("connection closed during " + method)
+            if "method" in message:
+                self.events.append(message)
+            elif message["id"] == wanted:
+                if "error" in message:
+                    raise Refused(message["error"])
+                return message["result"]
+            elif message["id"] is None:
+                raise Refused(message["error"])
+
+    def event(self):
+        return self.events.pop(0) if self.events else self.read_message()
+
+    def wait_event(self, name, timeout=20, **members):
+        """The next event of that name with these members."""
+        until = time.monotonic() + timeout
+        while time.monotonic() < until:
+            message = self.event()
+            if message is None:
+                raise EOFError("connection closed")
+            if message["method"] == name and all(message["params"].get(k) == v for k, v in members.items()):
+                return message["params"]
+        raise TimeoutError("no %s %s" % (name, members))
+
+
+class Daemon:
+    """One srqd in directories of its own."""
+
+    def __init__(self, config="", worker=None, args=(), env=None):
+        self.top = tempfile.mkdtemp(prefix="srqd-test-")
+        os.chmod(self.top, 0o755)
+        self.socket = os.path.join(self.top, "s")
+        self.state = os.path.join(self.top, "state")
+        self.runtime = os.path.join(self.top, "run")
+        self.config = os.path.join(self.top, "srqd.conf")
+        self.args = list(args)
+        self.process = None
+        build = os.environ.get("top_builddir", os.getcwd())
+        self.program = os.environ.get("SRQ_SRQD", os.path.join(build, "daemon/srqd/srqd"))
+        self.worker = worker or os.path.join(build, "tests/lib/fake_worker")
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith("SRQ_")}
+        self.env.update(SRQ_WORKER=self.worker, SRQ_RUNTIME_DIR=self.runtime)
+        self.env.update(env or {})
+        self.configure(config)
+
+    def configure(self, text):
+        with open(self.config, "w") as f:
+            f.write(text)
+
+    def start(self):
+        self.log = open(os.path.join(self.top, "log"), "ab")
+        self.process = subprocess.Popen(
+            [self.program, "--foreground", "--socket", self.socket, "--state-dir", self.state, "--config", self.config]
+            + self.args, env=self.env, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        until = time.monotonic() + 20
+        while True:
+            try:
+                self.client().close()
+                return self
+            except OSError:
+                if time.monotonic() > until or self.process.poll() is not None:
+                    raise RuntimeError("srqd did not come up:\n" + self.read_log())
+                time.sleep(0.02)
+
+    def client(self, **kw):
+        return Client(self.socket, **kw)
+
+    def read_log(self):
+        with open(os.path.join(self.top, "log"), errors="replace") as f:
+            return f.read()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def terminate(self):
+        self.process.terminate()
+        return self.process.wait(timeout=20)
+
+    def stop(self):
+        """Ends the daemon and every worker it has, and removes the directories."""
+        try:
+            if self.process.poll() is None:
+                c = self.client()
+                for job in c.call("job.list", all=True)["jobs"]:
+                    if job["pid"]:
+                        try:
+                            os.kill(job["pid"], signal.SIGKILL)
+                        except OSError:
+                            pass
+                self.process.kill()
+                self.process.wait()
+        except (OSError, EOFError):
+            self.process.kill()
+            self.process.wait()
+        self.log.close()
+        shutil.rmtree(self.top, ignore_errors=True)
+
+
+def spec(top, name="out", **options):
+    return {"model": "/", "output": os.path.join(top, name),
+            "options": {"fake." + k: v for k, v in options.items()}}
+
+
+def wait_state(client, job, *states, timeout=20):
+    until = time.monotonic() + timeout
+    while time.monotonic() < until:
+        got = client.call("job.get", job=job)
+        if got["state"] in states:
+            return got
+        time.sleep(0.02)
+    raise TimeoutError("job %s is %s (%s), not %s" % (job, got["state"], got["reason"], states))
+
+
+def alive(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return f.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def run_tests(tests):
+    """TAP for functions named by what they show. One that returns a string was skipped for that reason."""
+    names = sys.argv[1:]
+    tests = [t for t in tests if not names or t.__name__ in names]
+    print("1..%d" % len(tests), flush=True)
+    failed = False
+    for n, test in enumerate(tests, 1):
+        try:
+            reason = test()
+            print("ok %d - %s%s" % (n, test.__name__, " # SKIP " + reason if reason else ""), flush=True)
+        except BaseException as e:
+            failed = True
+            import traceback
+            print("not ok %d - %s" % (n, test.__name__))
+            print("".join("# " + line + "\n" for line in traceback.format_exc().splitlines()), end="", flush=True)
+            if isinstance(e, KeyboardInterrupt):
+                break
+    sys.exit(failed)
