@@ -1,0 +1,488 @@
+/* The evaluation loop: all windows through one block after the other, then logits a few hundred tokens at a time. */
+#include "core/eval/evaluator.h"
+
+#include "core/base/alloc.h"
+#include "core/base/clock.h"
+#include "core/eval/npy.h"
+#include "core/eval/scores.h"
+#include "core/math/team.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#define BATCH_TOKENS 2048
+#define LOGIT_BYTES ((int64_t)96 << 20)
+#define LOGIT_ROWS_MAX 1024
+
+struct srq_eval {
+    const struct srq_model *model, *reference;
+    const struct srq_samples *samples;
+    int64_t windows, seqlen, hidden, vocab, batch, logit_rows;
+    float *kept; /* [windows*seqlen, hidden], or NULL */
+    size_t state_bytes;
+};
+
+/* One run over one model. */
+struct run {
+    struct srq_eval *e;
+    const struct srq_model *model;
+    const struct srq_eval_weights *weights; /* or NULL */
+    const struct srq_eval_events *events;   /* or NULL */
+    float *states;                          /* [windows*seqlen, hidden] */
+    int64_t done, total;                    /* window-blocks */
+    struct srq_npy *npy;                    /* or NULL */
+    bool compare;                           /* with the reference's states */
+};
+
+/* ---- sizes ------------------------------------------------------------------------------------------------------- */
+
+static int64_t batch_of(const struct srq_eval_config *cfg, int64_t windows, int64_t seqlen)
+{
+    int64_t batch = cfg->batch > 0 ? cfg->batch : BATCH_TOKENS / seqlen;
+
+    batch = batch < 1 ? 1 : batch;
+    return batch < windows ? batch : windows;
+}
+
+static int64_t logit_rows_of(const struct srq_eval_config *cfg, int64_t vocab, int64_t tokens)
+{
+    int64_t rows = LOGIT_BYTES / (vocab * (int64_t)sizeof(float));
+
+    rows = rows < 16 ? 16 : rows > LOGIT_ROWS_MAX ? LOGIT_ROWS_MAX : rows;
+    rows = cfg->logit_rows > 0 ? cfg->logit_rows : rows;
+    return rows < tokens ? rows : tokens;
+}
+
+/* Bytes of a tape that runs one batch through one block without recording. */
+static int measure_tape(const struct srq_model *m, int64_t batch, int64_t seqlen, size_t *bytes,
+                        struct srq_error *err)
+{
+    struct srq_tensor x = srq_tensor_2d(NULL, SRQ_F32, batch * seqlen, srq_model_info(m)->hidden);
+    struct srq_block *block = NULL;
+    struct srq_tape *tape = NULL;
+    int rc = srq_block_create(m, SRQ_F32, &block, err);
+
+    if (rc == 0)
+        rc = srq_tape_create(0, SRQ_F32, true, &tape, err);
+    if (rc == 0) {
+        srq_tape_record(tape, false);
+        srq_block_forward(block, tape, srq_tape_input(tape, &x, false), batch, seqlen);
+        rc = srq_tape_error(tape, err);
+        *bytes = srq_tape_peak(tape);
+    }
+    srq_tape_free(tape);
+    srq_block_free(block);
+    return rc;
+}
+
+int srq_eval_plan(const struct srq_model *m, const struct srq_eval_config *cfg, int64_t windows, int64_t seqlen,
+                  bool reference, struct srq_eval_memory *out, struct srq_error *err)
+{
+    const struct srq_model_info *info = srq_model_info(m);
+    size_t tape = 0;
+    uint64_t rows;
+    int rc;
+
+    memset(out, 0, sizeof(*out));
+    if (windows <= 0 || seqlen < 2)
+        return srq_fail(err, -SRQ_EINVAL, "%" PRId64 " windows of %" PRId64 " tokens cannot be scored", windows, seqlen);
+    windows = cfg->windows > 0 && cfg->windows < windows ? cfg->windows : windows;
+    rc = measure_tape(m, batch_of(cfg, windows, seqlen), seqlen, &tape, err);
+    if (rc != 0)
+        return rc;
+    rows = (uint64_t)logit_rows_of(cfg, info->vocab, windows * seqlen);
+    out->hidden = (uint64_t)(windows * seqlen) * (uint64_t)info->hidden * sizeof(float);
+    out->reference = reference ? out->hidden : 0;
+    out->block = srq_block_bytes(m, SRQ_F32) + srq_block_rope_bytes(m, seqlen);
+    out->tape = tape;
+    out->head = srq_head_bytes(m) * (reference ? 2 : 1);
+    out->logits = rows * (uint64_t)info->vocab * sizeof(float) * (reference ? 2 : 1);
+    out->total = out->hidden + out->reference + out->logits;
+    /* Blocks and logits are not held at the same time. */
+    out->total += out->block + out->tape > out->head ? out->block + out->tape : out->head;
+    return 0;
+}
+
+/* ---- creation ---------------------------------------------------------------------------------------------------- */
+
+int srq_eval_create(const struct srq_model *m, const struct srq_model *reference, const struct srq_samples *samples,
+                    const struct srq_eval_config *cfg, struct srq_eval **out, struct srq_error *err)
+{
+    const struct srq_model_info *info = srq_model_info(m);
+    struct srq_eval *e;
+    size_t bytes;
+
+    *out = NULL;
+    if (reference == NULL)
+        reference = m;
+    if (samples->seqlen < 2 || samples->count < 1)
+        return srq_fail_field(err, -SRQ_EINVAL, "eval.seqlen",
+                              "%" PRId64 " windows of %" PRId64 " tokens cannot be scored; a window needs at least 2",
+                              samples->count, samples->seqlen);
+    if (srq_model_info(reference)->vocab != info->vocab)
+        return srq_fail_field(err, -SRQ_EINVAL, "reference",
+                              "the vocabularies of model and reference differ: %" PRId64 " and %" PRId64, info->vocab,
+                              srq_model_info(reference)->vocab);
+    e = srq_calloc(1, sizeof(*e));
+    if (e == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory for an evaluation");
+    e->model = m;
+    e->reference = reference;
+    e->samples = samples;
+    e->windows = cfg->windows > 0 && cfg->windows < samples->count ? cfg->windows : samples->count;
+    e->seqlen = samples->seqlen;
+    e->hidden = info->hidden;
+    e->vocab = info->vocab;
+    e->batch = batch_of(cfg, e->windows, e->seqlen);
+    e->logit_rows = logit_rows_of(cfg, e->vocab, e->windows * e->seqlen);
+    if (!srq_mul_size((size_t)(e->windows * e->seqlen), (size_t)srq_model_info(reference)->hidden * sizeof(float),
+                      &bytes)) {
+        srq_free(e);
+        return srq_fail(err, -SRQ_ELIMIT, "%" PRId64 " windows are too many", samples->count);
+    }
+    e->state_bytes = bytes;
+    *out = e;
+    return 0;
+}
+
+void srq_eval_free(struct srq_eval *e)
+{
+    if (e == NULL)
+        return;
+    if (e->kept != NULL)
+        srq_pages_free(e->kept, e->state_bytes);
+    srq_free(e);
+}
+
+const void *srq_eval_kept(const struct srq_eval *e, size_t *bytes)
+{
+    *bytes = e->kept != NULL ? e->state_bytes : 0;
+    return e->kept;
+}
+
+int srq_eval_keep(struct srq_eval *e, const void *states, size_t bytes, struct srq_error *err)
+{
+    if (bytes != e->state_bytes)
+        return srq_fail(err, -SRQ_EINVAL, "reference states of %zu bytes where %zu are due", bytes, e->state_bytes);
+    if (e->kept == NULL)
+        e->kept = srq_pages_alloc(e->state_bytes);
+    if (e->kept == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory for reference states of %zu bytes", bytes);
+    memcpy(e->kept, states, bytes);
+    return 0;
+}
+
+/* ---- blocks ------------------------------------------------------------------------------------------------------ */
+
+static int tick(struct run *r, int64_t windows, struct srq_error *err)
+{
+    int rc;
+
+    r->done += windows;
+    if (r->events == NULL || r->events->tick == NULL)
+        return 0;
+    rc = r->events->tick(r->events->ctx, r->done, r->total);
+    return rc == 0 ? 0 : srq_fail(err, rc, "evaluation stopped on request");
+}
+
+/* Overwrites the block's weights by decoded codes, where there are some. */
+static int set_weights(struct run *r, struct srq_block *block, int first, struct srq_error *err)
+{
+    int rc = 0;
+
+    for (int i = 0; r->weights != NULL && i < srq_block_linear_count(block) && rc == 0; i++) {
+        struct srq_linear *l = srq_block_linear(block, i);
+        const struct srq_codes *c = NULL;
+
+        rc = r->weights->codes(r->weights->ctx, first + i, &c, err);
+        if (rc == 0 && c != NULL)
+            rc = srq_codes_decode(c, l->weight.data, l->weight.dtype, err);
+    }
+    return rc;
+}
+
+/* All windows through one block; the states are replaced batch by batch. */
+static int run_windows(struct run *r, struct srq_block *block, struct srq_tape *tape, struct srq_error *err)
+{
+    struct srq_eval *e = r->e;
+    int64_t width = srq_model_info(r->model)->hidden;
+
+    for (int64_t w = 0; w < e->windows; w += e->batch) {
+        int64_t batch = e->windows - w < e->batch ? e->windows - w : e->batch, tokens = batch * e->seqlen;
+        float *states = r->states + w * e->seqlen * width;
+        struct srq_tensor x = srq_tensor_2d(states, SRQ_F32, tokens, width);
+        struct srq_var *y;
+        int rc;
+
+        srq_tape_reset(tape);
+        y = srq_block_forward(block, tape, srq_tape_input(tape, &x, false), batch, e->seqlen);
+        rc = srq_tape_error(tape, err);
+        if (rc != 0)
+            return rc;
+        memcpy(states, y->value.data, (size_t)(tokens * width) * sizeof(float));
+        rc = tick(r, batch, err);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int run_blocks(struct run *r, struct srq_error *err)
+{
+    const struct srq_model_info *info = srq_model_info(r->model);
+    struct srq_block *block = NULL;
+    struct srq_tape *tape = NULL;
+    size_t bytes = 0;
+    int rc = measure_tape(r->model, r->e->batch, r->e->seqlen, &bytes, err);
+
+    if (rc == 0)
+        rc = srq_model_embed(r->model, r->e->samples->ids, r->e->windows * r->e->seqlen, r->states, SRQ_F32, err);
+    if (rc == 0)
+        rc = srq_block_create(r->model, SRQ_F32, &block, err);
+    if (rc == 0)
+        rc = srq_tape_create(bytes, SRQ_F32, false, &tape, err);
+    if (rc == 0)
+        srq_tape_record(tape, false);
+    for (int b = 0; b < info->blocks && rc == 0; b++) {
+        rc = srq_block_load(block, b, err);
+        if (rc == 0)
+            rc = set_weights(r, block, b * srq_block_linear_count(block), err);
+        if (rc == 0)
+            rc = run_windows(r, block, tape, err);
+    }
+    srq_tape_free(tape);
+    srq_block_free(block);
+    return rc;
+}
+
+/* ---- logits ------------------------------------------------------------------------------------------------------ */
+
+/* The head with its weight, which may be decoded from codes. */
+struct head {
+    struct srq_head *head;
+    float *decoded;
+};
+
+static void head_fini(struct head *h)
+{
+    srq_head_free(h->head);
+    srq_free(h->decoded);
+}
+
+static int head_init(struct head *h, const struct srq_model *m, const struct srq_eval_weights *weights,
+                     struct srq_error *err)
+{
+    int layer = srq_model_layer_count(m) - 1, rc = srq_head_create(m, &h->head, err);
+    struct srq_linear *l = rc == 0 ? srq_head_linear(h->head) : NULL;
+    const struct srq_codes *c = NULL;
+
+    if (rc != 0 || l == NULL || weights == NULL)
+        return rc;
+    rc = weights->codes(weights->ctx, layer, &c, err);
+    if (rc != 0 || c == NULL)
+        return rc;
+    h->decoded = srq_malloc((size_t)(l->out * l->in) * sizeof(float));
+    if (h->decoded == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory for the decoded %s", l->name);
+    l->weight = srq_tensor_2d(h->decoded, SRQ_F32, l->out, l->in);
+    return srq_codes_decode(c, h->decoded, SRQ_F32, err);
+}
+
+/* Scores of the positions of one chunk, computed by the team, then added up in their order. */
+struct chunk {
+    const struct srq_eval *e;
+    int64_t first, rows; /* tokens of all windows */
+    const float *logits, *reference; /* [rows, vocab]; reference may be NULL */
+    double *loss, *kl;
+    uint8_t *scored, *same;
+};
+
+static bool is_scored(const struct srq_eval *e, int64_t token)
+{
+    const uint8_t *mask = e->samples->mask;
+
+    if (token % e->seqlen == e->seqlen - 1)
+        return false;
+    return mask == NULL || (mask[token] && mask[token + 1]);
+}
+
+static void score_share(void *ctx, int64_t begin, int64_t end)
+{
+    struct chunk *c = ctx;
+
+    for (int64_t i = begin; i < end; i++) {
+        const float *z = c->logits + i * c->e->vocab;
+        bool same = false;
+
+        c->scored[i] = is_scored(c->e, c->first + i);
+        if (!c->scored[i])
+            continue;
+        c->loss[i] = srq_token_loss(z, c->e->vocab, c->e->samples->ids[c->first + i + 1]);
+        if (c->reference != NULL)
+            c->kl[i] = srq_token_kl(c->reference + i * c->e->vocab, z, c->e->vocab, &same);
+        c->same[i] = same;
+    }
+}
+
+struct sums {
+    double loss, kl;
+    int64_t same, tokens;
+};
+
+static int add_up(const struct chunk *c, struct sums *s, struct srq_error *err)
+{
+    for (int64_t i = 0; i < c->rows; i++) {
+        if (!c->scored[i])
+            continue;
+        if (!isfinite(c->loss[i]) || (c->reference != NULL && !isfinite(c->kl[i])))
+            return srq_fail(err, -SRQ_ENUMERIC, "the logits of window %" PRId64 ", position %" PRId64 " are not finite",
+                            (c->first + i) / c->e->seqlen, (c->first + i) % c->e->seqlen);
+        s->loss += c->loss[i];
+        s->kl += c->reference != NULL ? c->kl[i] : 0;
+        s->same += c->same[i];
+        s->tokens++;
+    }
+    return 0;
+}
+
+/* Everything that exists per chunk. */
+struct room {
+    float *logits, *reference;
+    struct chunk chunk;
+};
+
+static void room_fini(struct room *m)
+{
+    srq_free(m->logits);
+    srq_free(m->reference);
+    srq_free(m->chunk.loss);
+    srq_free(m->chunk.kl);
+    srq_free(m->chunk.scored);
+    srq_free(m->chunk.same);
+}
+
+static int room_init(struct room *m, const struct run *r, struct srq_error *err)
+{
+    size_t rows = (size_t)r->e->logit_rows, vocab = (size_t)r->e->vocab;
+
+    m->logits = srq_malloc(rows * vocab * sizeof(float));
+    m->reference = r->compare ? srq_malloc(rows * vocab * sizeof(float)) : NULL;
+    m->chunk.e = r->e;
+    m->chunk.loss = srq_malloc(rows * sizeof(double));
+    m->chunk.kl = srq_malloc(rows * sizeof(double));
+    m->chunk.scored = srq_malloc(rows);
+    m->chunk.same = srq_malloc(rows);
+    if (m->logits != NULL && (!r->compare || m->reference != NULL) && m->chunk.loss != NULL && m->chunk.kl != NULL &&
+        m->chunk.scored != NULL && m->chunk.same != NULL)
+        return 0;
+    return srq_fail(err, -SRQ_ENOMEM, "out of memory for the logits of %zu tokens", rows);
+}
+
+static int score_chunk(struct run *r, struct room *m, const struct head *own, const struct head *reference,
+                       struct sums *s, struct srq_error *err)
+{
+    struct chunk *c = &m->chunk;
+    int64_t width = srq_model_info(r->model)->hidden, other = srq_model_info(r->e->reference)->hidden;
+    int rc = srq_head_logits(own->head, r->states + c->first * width, SRQ_F32, c->rows, m->logits, err);
+
+    if (rc == 0 && r->compare)
+        rc = srq_head_logits(reference->head, r->e->kept + c->first * other, SRQ_F32, c->rows, m->reference, err);
+    if (rc == 0 && r->npy != NULL)
+        rc = srq_npy_add(r->npy, m->logits, c->rows, err);
+    if (rc != 0)
+        return rc;
+    c->logits = m->logits;
+    c->reference = r->compare ? m->reference : NULL;
+    srq_parallel(c->rows, 1, score_share, c);
+    return add_up(c, s, err);
+}
+
+static int run_head(struct run *r, struct srq_eval_result *out, struct srq_error *err)
+{
+    int64_t tokens = r->e->windows * r->e->seqlen, base = r->done;
+    struct head own = { 0 }, reference = { 0 };
+    struct room m = { 0 };
+    struct sums s = { 0 };
+    int rc = head_init(&own, r->model, r->weights, err);
+
+    if (rc == 0 && r->compare)
+        rc = head_init(&reference, r->e->reference, NULL, err);
+    if (rc == 0)
+        rc = room_init(&m, r, err);
+    for (int64_t at = 0; at < tokens && rc == 0; at += r->e->logit_rows) {
+        m.chunk.first = at;
+        m.chunk.rows = tokens - at < r->e->logit_rows ? tokens - at : r->e->logit_rows;
+        rc = score_chunk(r, &m, &own, &reference, &s, err);
+        if (rc == 0)
+            rc = tick(r, base + (at + m.chunk.rows) / r->e->seqlen - r->done, err);
+    }
+    room_fini(&m);
+    head_fini(&own);
+    head_fini(&reference);
+    if (rc == 0 && s.tokens == 0)
+        rc = srq_fail(err, -SRQ_EINVAL, "no position of the text can be scored: all is padding");
+    if (rc != 0)
+        return rc;
+    out->tokens = s.tokens;
+    out->loss = s.loss / (double)s.tokens;
+    out->perplexity = exp(out->loss);
+    out->kl = r->compare ? s.kl / (double)s.tokens : (double)NAN;
+    out->top1 = r->compare ? (double)s.same / (double)s.tokens : (double)NAN;
+    return 0;
+}
+
+/* ---- runs -------------------------------------------------------------------------------------------------------- */
+
+static int run_model(struct run *r, const char *logits_path, struct srq_eval_result *out, struct srq_error *err)
+{
+    int64_t tokens = r->e->windows * r->e->seqlen;
+    size_t bytes = (size_t)tokens * (size_t)srq_model_info(r->model)->hidden * sizeof(float);
+    double begin = srq_clock_s();
+    int rc = 0;
+
+    r->total = r->e->windows * (srq_model_info(r->model)->blocks + 1);
+    r->states = srq_pages_alloc(bytes);
+    if (r->states == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory for hidden states of %zu bytes", bytes);
+    if (logits_path != NULL)
+        rc = srq_npy_create(logits_path, tokens, r->e->vocab, &r->npy, err);
+    if (rc == 0)
+        rc = run_blocks(r, err);
+    if (rc == 0)
+        rc = run_head(r, out, err);
+    if (rc == 0 && r->npy != NULL)
+        rc = srq_npy_finish(r->npy, err);
+    srq_npy_free(r->npy);
+    out->elapsed_s = srq_clock_s() - begin;
+    if (rc == 0)
+        return 0;
+    srq_pages_free(r->states, bytes);
+    r->states = NULL;
+    return rc;
+}
+
+int srq_eval_reference(struct srq_eval *e, const struct srq_eval_events *events, struct srq_eval_result *out,
+                       struct srq_error *err)
+{
+    struct run r = { .e = e, .model = e->reference, .events = events };
+    int rc = run_model(&r, NULL, out, err);
+
+    if (rc != 0)
+        return rc;
+    if (e->kept != NULL)
+        srq_pages_free(e->kept, e->state_bytes);
+    e->kept = r.states;
+    return 0;
+}
+
+int srq_eval_run(struct srq_eval *e, const struct srq_eval_weights *weights, const char *logits_path,
+                 const struct srq_eval_events *events, struct srq_eval_result *out, struct srq_error *err)
+{
+    struct run r = { .e = e, .model = e->model, .weights = weights, .events = events, .compare = e->kept != NULL };
+    int rc = run_model(&r, logits_path, out, err);
+
+    if (rc == 0)
+        srq_pages_free(r.states, (size_t)(e->windows * e->seqlen) * (size_t)e->hidden * sizeof(float));
+    return rc;
+}
