@@ -1,1 +1,14 @@
-# tests/interop
+# tests/interop: what srq writes, read by others. Python by $SRQ_PYTHON, else python3.
+check_PROGRAMS += tests/interop/export_tool
+tests_interop_export_tool_SOURCES = tests/interop/export_tool.c tests/interop/round_plainly.h
+tests_interop_export_tool_CFLAGS = $(AM_CFLAGS) $(OPENMP_CFLAGS)
+tests_interop_export_tool_LDADD = core/libsrq.la core/libsrqbase.la -lm
+
+interop_tests = tests/interop/export_layouts.sh tests/interop/export_loads.sh
+TESTS += $(interop_tests)
+EXTRA_DIST += $(interop_tests) tests/interop/export_layouts.py tests/interop/export_loads.py tests/interop/tap.py \
+	tests/interop/unpack.py
+
+check-interop:
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(interop_tests)'
+.PHONY: check-interop

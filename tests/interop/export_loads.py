@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""Exports loaded by transformers on the CPU: logits against the same model with the weights that an independent
+unpacker finds in the export. Loaders that are not installed are skipped by name."""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("AR_LOG_LEVEL", "ERROR")
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import tap
+
+TOKENS = 1024
+SHARE = 0.995  # of positions where both name the same next token: the loader computes in half precision
+
+
+def logits_of(model, ids):
+    import torch
+
+    with torch.no_grad():
+        return model(ids).logits.float()
+
+
+def expected(out, model_dir, ids):
+    """Logits in F32 of the source model with every packed layer replaced by its decoded weight."""
+    import torch
+    import unpack
+    from transformers import AutoModelForCausalLM
+
+    with open(os.path.join(out, "config.json")) as f:
+        config = json.load(f)
+    tensors = unpack.read_folder(out)
+    model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32).eval()
+    replaced = 0
+    for name, layer in model.named_modules():
+        if name + ".qweight" in tensors:
+            layer.weight.data = torch.tensor(unpack.unpack(config, tensors, name)[3])
+            replaced += 1
+    assert replaced > 0
+    return logits_of(model, ids)
+
+
+def check(model_dir, fmt, scheme, package, more=()):
+    torch = tap.need("torch")
+    tap.need("numpy")
+    tap.need("transformers")
+    tap.need(package)
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    with tempfile.TemporaryDirectory() as folder:
+        out = os.path.join(folder, "out")
+        tool = os.path.join(tap.BUILD, "tests/interop/export_tool")
+        subprocess.run([tool, model_dir, fmt, scheme, out, os.path.join(folder, "codes.safetensors"), *more],
+                       check=True)
+        tokenizer = AutoTokenizer.from_pretrained(out)
+        with open(os.path.join(tap.TOP, "share/text/demo-eval.txt"), encoding="utf-8") as f:
+            ids = tokenizer(f.read(), add_special_tokens=False)["input_ids"][:TOKENS]
+        ids = torch.tensor(ids).view(-1, 128)
+        model = AutoModelForCausalLM.from_pretrained(out, device_map="cpu").eval()
+        packed = [n for n, m in model.named_modules() if hasattr(m, "qweight")]
+        assert packed, "the loader made no packed layer"
+        got, want = logits_of(model, ids), expected(out, model_dir, ids)
+        same = (got.argmax(-1) == want.argmax(-1)).float().mean().item()
+        off = (got - want).abs().max().item() / want.abs().max().item()
+        print(f"# {fmt} {scheme}: same next token at {same:.4f} of positions, largest difference {off:.5f}")
+        assert same >= SHARE and off < 0.02, (same, off)
+
+
+def case(name, *args, **more):
+    def run():
+        check(*args, **more)
+    run.__name__ = name
+    tap.test(run)
+
+
+case("auto_round_symmetric_loads_in_transformers", tap.DEMO, "auto_round", "w4g64", "auto_round")
+case("auto_round_asymmetric_loads_in_transformers", tap.DEMO, "auto_round", "w4g32z", "auto_round")
+case("auto_round_mixed_widths_load_in_transformers", tap.DEMO, "auto_round", "w4g64", "auto_round",
+     more=["model.layers.1.mlp.down_proj=w8g64", "model.layers.2.self_attn.o_proj=bf16"])
+case("auto_round_2_bits_load_in_transformers", tap.DEMO, "auto_round", "w2g32", "auto_round")
+case("auto_round_3_bits_load_in_transformers", tap.DEMO, "auto_round", "w3g64", "auto_round")
+case("auto_round_8_bits_asymmetric_loads_in_transformers", tap.DEMO, "auto_round", "w8g64z", "auto_round")
+case("auto_gptq_loads_in_transformers", tap.DEMO, "auto_gptq", "w4g64", "gptqmodel")
+case("auto_awq_loads_in_transformers", tap.DEMO, "auto_awq", "w4g64z", "awq")
+
+
+@tap.test
+def auto_round_of_a_real_model_loads_in_transformers():
+    if not os.path.isdir(tap.REAL):
+        raise tap.Skip("SRQ_SMOLLM2 names no model folder")
+    check(tap.REAL, "auto_round", "w4g64", "auto_round")
+
+
+tap.done()

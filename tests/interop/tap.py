@@ -1,0 +1,48 @@
+"""TAP for tests in Python, and where things are."""
+import os
+import sys
+import traceback
+
+TOP = os.environ.get("top_srcdir", ".")
+BUILD = os.environ.get("top_builddir", ".")
+DEMO = os.path.join(TOP, "share/models/demo-lm")
+REAL = os.environ.get("SRQ_SMOLLM2", "")
+
+_count = 0
+_failed = False
+
+
+class Skip(Exception):
+    pass
+
+
+def test(function):
+    """Runs a test at once; its name, with blanks, is the TAP line."""
+    global _count, _failed
+    _count += 1
+    name = function.__name__.replace("_", " ")
+    try:
+        function()
+        print(f"ok {_count} - {name}")
+    except Skip as why:
+        print(f"ok {_count} - {name} # SKIP {why}")
+    except Exception:
+        _failed = True
+        print(f"not ok {_count} - {name}")
+        for line in traceback.format_exc().splitlines():
+            print(f"# {line}")
+    sys.stdout.flush()
+    return function
+
+
+def need(module):
+    """The module, or a skipped test."""
+    try:
+        return __import__(module)
+    except ImportError:
+        raise Skip(f"this Python has no {module}") from None
+
+
+def done():
+    print(f"1..{_count}")
+    sys.exit(1 if _failed else 0)
