@@ -7,6 +7,7 @@ TOP = os.environ.get("top_srcdir", ".")
 BUILD = os.environ.get("top_builddir", ".")
 DEMO = os.path.join(TOP, "share/models/demo-lm")
 REAL = os.environ.get("SRQ_SMOLLM2", "")
+TEXT = os.path.join(os.environ.get("SRQ_SHARED", os.path.join(TOP, "../shared")), "assets/text/wiki-test.txt")
 
 _count = 0
 _failed = False
