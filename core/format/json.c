@@ -2,7 +2,6 @@
 #include "core/format/json.h"
 
 #include "core/base/alloc.h"
-#include "core/base/buf.h"
 #include "core/base/fs.h"
 #include "core/base/log.h"
 
@@ -96,22 +95,16 @@ int srq_json_read(const char *path, size_t max, json_t **out, struct srq_error *
     return rc;
 }
 
-static int add_text(const char *text, size_t len, void *ctx)
+bool srq_json_quote(struct srq_buf *out, const char *text)
 {
-    return srq_buf_add(ctx, text, len) ? 0 : -1;
-}
-
-char *srq_json_dump(const json_t *value, size_t flags)
-{
-    struct srq_buf buf;
-    bool whole;
-
-    pthread_once(&alloc_once, use_srq_alloc);
-    alloc_failed = false;
-    srq_buf_init(&buf, SRQ_JSON_TOKENIZER_MAX);
-    whole = json_dump_callback(value, add_text, &buf, flags) == 0 && !alloc_failed;
-    if (whole)
-        return srq_buf_take(&buf);
-    srq_buf_fini(&buf);
-    return NULL;
+    srq_buf_puts(out, "\"");
+    for (const char *p = text; *p != '\0'; p++) {
+        if ((unsigned char)*p < 0x20)
+            srq_buf_printf(out, "\\u%04x", (unsigned char)*p);
+        else if (*p == '"' || *p == '\\')
+            srq_buf_add(out, (char[]){ '\\', *p }, 2);
+        else
+            srq_buf_add(out, p, 1);
+    }
+    return srq_buf_puts(out, "\"");
 }

@@ -2,6 +2,8 @@
 #ifndef SRQ_FORMAT_JSON_H
 #define SRQ_FORMAT_JSON_H
 
+#include "core/base/buf.h"
+
 #include <srq/error.h>
 
 #include <jansson.h>
@@ -19,7 +21,8 @@ int srq_json_read_text(const char *data, size_t len, const char *what, json_t **
 /* The same for a regular file of at most `max` bytes. */
 int srq_json_read(const char *path, size_t max, json_t **out, struct srq_error *err);
 
-/* The text of `value` (Jansson's JSON_… flags), freed with srq_free; NULL when out of memory. */
-char *srq_json_dump(const json_t *value, size_t flags);
+/* Adds `text` (UTF-8) as a JSON string; false when `out` failed. Writing goes through our own buffer, whose failures
+ * stay visible. */
+bool srq_json_quote(struct srq_buf *out, const char *text);
 
 #endif

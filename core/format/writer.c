@@ -222,53 +222,34 @@ static int name_shards(struct srq_tensor_writer *w, int n, struct srq_error *err
     return 0;
 }
 
-static json_t *describe(const struct slot *s)
+static void describe(const struct slot *s, struct srq_buf *out)
 {
-    json_t *shape = json_array(), *info = NULL;
-
-    for (int i = 0; shape != NULL && i < s->rank; i++)
-        json_array_append_new(shape, json_integer(s->shape[i]));
-    if (shape != NULL && json_array_size(shape) == (size_t)s->rank)
-        info = json_pack("{s:s, s:O, s:[I, I]}", "dtype", srq_dtype_name(s->dtype), "shape", shape, "data_offsets",
-                         (json_int_t)s->begin, (json_int_t)(s->begin + s->bytes));
-    json_decref(shape);
-    return info;
+    srq_buf_puts(out, ",");
+    srq_json_quote(out, s->name);
+    srq_buf_printf(out, ":{\"dtype\":\"%s\",\"shape\":[", srq_dtype_name(s->dtype));
+    for (int i = 0; i < s->rank; i++)
+        srq_buf_printf(out, "%s%" PRId64, i > 0 ? "," : "", s->shape[i]);
+    srq_buf_printf(out, "],\"data_offsets\":[%" PRIu64 ",%" PRIu64 "]}", s->begin, s->begin + s->bytes);
 }
 
 /* The first bytes of a shard: length, JSON, blanks until the data begin at a multiple of 8. */
 static int make_header(const struct srq_tensor_writer *w, struct slot *const *slots, int64_t n, struct srq_buf *out,
                        struct srq_error *err)
 {
-    json_t *root = json_pack("{s:{s:s}}", "__metadata__", "format", "pt");
-    char *text = NULL;
-    uint8_t length[8];
-    size_t len;
-    int rc = 0;
+    const uint8_t none[8] = { 0 };
 
-    for (int64_t i = 0; rc == 0 && root != NULL && i < n; i++) {
-        json_t *info = describe(slots[i]);
-
-        if (info == NULL)
-            rc = oom(w, err);
-        else if (json_object_set_new(root, slots[i]->name, info) != 0)
-            rc = oom(w, err);
-    }
-    if (rc == 0)
-        text = root != NULL ? srq_json_dump(root, JSON_COMPACT) : NULL;
-    json_decref(root);
-    if (rc != 0)
-        return rc;
-    if (text == NULL)
-        return oom(w, err);
-    len = (strlen(text) + 7) / 8 * 8;
-    for (int i = 0; i < 8; i++)
-        length[i] = (uint8_t)((uint64_t)len >> (8 * i));
-    srq_buf_add(out, length, sizeof(length));
-    srq_buf_puts(out, text);
-    while (!out->failed && out->len < 8 + len)
+    srq_buf_add(out, none, sizeof(none));
+    srq_buf_puts(out, "{\"__metadata__\":{\"format\":\"pt\"}");
+    for (int64_t i = 0; !out->failed && i < n; i++)
+        describe(slots[i], out);
+    srq_buf_puts(out, "}");
+    while (!out->failed && out->len % 8 != 0)
         srq_buf_puts(out, " ");
-    srq_free(text);
-    return out->failed ? oom(w, err) : 0;
+    if (out->failed)
+        return oom(w, err);
+    for (int i = 0; i < 8; i++)
+        out->data[i] = (char)((uint64_t)(out->len - 8) >> (8 * i));
+    return 0;
 }
 
 /* Creates the temporary file of a shard, at its full size so that a full disk shows now. */
@@ -456,21 +437,20 @@ static int place_shard(struct shard *s, struct srq_error *err)
 
 static int write_index(const struct srq_tensor_writer *w, const char *path, struct srq_error *err)
 {
-    json_t *map = json_object();
-    json_t *root = json_pack("{s:{s:I}, s:o}", "metadata", "total_size", (json_int_t)w->total, "weight_map", map);
-    char *text = NULL;
-    bool whole = root != NULL;
+    struct srq_buf out;
     int rc;
 
-    for (int64_t i = 0; whole && i < w->count; i++)
-        whole = json_object_set_new(map, w->slots[i].name, json_string(w->shards[w->slots[i].shard].name)) == 0;
-    if (whole)
-        text = srq_json_dump(root, JSON_INDENT(2));
-    json_decref(root);
-    if (text == NULL)
-        return oom(w, err);
-    rc = srq_write_file_durable(path, text, strlen(text), 0666, err);
-    srq_free(text);
+    srq_buf_init(&out, SRQ_JSON_HEADER_MAX);
+    srq_buf_printf(&out, "{\n  \"metadata\": {\n    \"total_size\": %" PRIu64 "\n  },\n  \"weight_map\": {", w->total);
+    for (int64_t i = 0; !out.failed && i < w->count; i++) {
+        srq_buf_puts(&out, i > 0 ? ",\n    " : "\n    ");
+        srq_json_quote(&out, w->slots[i].name);
+        srq_buf_puts(&out, ": ");
+        srq_json_quote(&out, w->shards[w->slots[i].shard].name);
+    }
+    srq_buf_puts(&out, "\n  }\n}\n");
+    rc = out.failed ? oom(w, err) : srq_write_file_durable(path, out.data, out.len, 0666, err);
+    srq_buf_fini(&out);
     return rc;
 }
 
