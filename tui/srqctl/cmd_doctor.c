@@ -184,7 +184,8 @@ static void check_machine(struct findings *f)
              ctl_human_number(m.cpu_quota, a));
     else
         note(f, FINE, "processors", NULL, "%d online", m.processors);
-    note(f, FINE, "instructions", m.bf16_matrix ? NULL : "blocks are tuned in f32 here", "%s", m.instructions);
+    note(f, FINE, "instructions", NULL, "%s%s", m.instructions,
+         m.bf16_matrix ? "" : "; none for bf16 matrices, so blocks are tuned in f32");
 }
 
 static void print(const cJSON *list)
