@@ -18,7 +18,7 @@ static bool add_option(cJSON *rows, const struct srq_option *r)
               cJSON_AddItemToObject(o, "unit", text_or_null(r->unit)) &&
               cJSON_AddItemToObject(o, "min", bounded ? cJSON_CreateNumber(r->min) : cJSON_CreateNull()) &&
               cJSON_AddItemToObject(o, "max", bounded ? cJSON_CreateNumber(r->max) : cJSON_CreateNull()) &&
-              cJSON_AddItemToObject(o, "choices", text_or_null(r->choices)) &&
+              cJSON_AddItemToObject(o, "choices", srq_choices_json(r->choices)) &&
               cJSON_AddItemToObject(o, "default", text_or_null(r->value)) &&
               cJSON_AddStringToObject(o, "help", r->help != NULL ? r->help : "") != NULL;
 

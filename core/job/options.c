@@ -287,6 +287,21 @@ bool srq_job_options_json(const struct srq_job_options *o, cJSON *object)
     return true;
 }
 
+cJSON *srq_choices_json(const char *choices)
+{
+    cJSON *list = choices != NULL ? cJSON_CreateArray() : cJSON_CreateNull();
+    char word[64];
+
+    for (const char *p = choices; p != NULL && list != NULL; p = *p == ',' ? p + 1 : NULL) {
+        size_t n = strcspn(p, ",");
+
+        snprintf(word, sizeof(word), "%.*s", (int)n, p);
+        cJSON_AddItemToArray(list, cJSON_CreateString(word));
+        p += n;
+    }
+    return list;
+}
+
 cJSON *srq_job_options_describe(void)
 {
     static const char *const types[] = { "int", "float", "size", "choice" };
@@ -301,8 +316,7 @@ cJSON *srq_job_options_describe(void)
                   cJSON_AddItemToObject(o, "unit", r->unit != NULL ? cJSON_CreateString(r->unit) : cJSON_CreateNull()) &&
                   cJSON_AddItemToObject(o, "min", bounded ? cJSON_CreateNumber(r->min) : cJSON_CreateNull()) &&
                   cJSON_AddItemToObject(o, "max", bounded ? cJSON_CreateNumber(r->max) : cJSON_CreateNull()) &&
-                  cJSON_AddItemToObject(o, "choices",
-                                        r->choices != NULL ? cJSON_CreateString(r->choices) : cJSON_CreateNull()) &&
+                  cJSON_AddItemToObject(o, "choices", srq_choices_json(r->choices)) &&
                   cJSON_AddItemToObject(o, "default",
                                         r->value != NULL ? cJSON_CreateString(r->value) : cJSON_CreateNull()) &&
                   cJSON_AddStringToObject(o, "help", r->help) != NULL;

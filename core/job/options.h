@@ -53,6 +53,8 @@ void srq_job_options_finish(struct srq_job_options *o); /* fills what depends on
 bool srq_job_options_json(const struct srq_job_options *o, cJSON *object);
 /* The table as JSON rows {name, type, unit, min, max, choices, default, help}; NULL when out of memory. */
 cJSON *srq_job_options_describe(void);
+/* "a,b,c" as ["a","b","c"], NULL as null; NULL when out of memory. */
+cJSON *srq_choices_json(const char *choices);
 /* The word behind a choice value, e.g. ("gemm", 1) → "openblas", written into out. */
 const char *srq_job_option_choice(const char *name, int64_t value, char *out, size_t cap);
 

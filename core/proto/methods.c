@@ -130,7 +130,10 @@ static const struct srq_field submit_params[] = {
     F_END
 };
 static const struct srq_field amount_row[] = {
-    F_REQ("name", SRQ_T_STRING, "what it is for"), F_REQ("bytes", SRQ_T_NUMBER, "how much"), F_END
+    F_REQ("name", SRQ_T_STRING, "what it is for"),
+    F_REQ("bytes", SRQ_T_NUMBER, "how much"),
+    F_OPT("stage", SRQ_T_STRING, "stage that needs it; null: all of them"),
+    F_END
 };
 static const struct srq_field amounts[] = {
     F_SUB("rows", SRQ_T_ARRAY, amount_row, "parts"),

@@ -176,8 +176,10 @@ static void print_rows(const char *what, const cJSON *amounts)
         return;
     printf("%-7s %10s\n", what, ctl_human_bytes(ctl_num(amounts, "planned_bytes"), n));
     cJSON_ArrayForEach(row, ctl_get(amounts, "rows"))
-        printf("        %10s  %s\n", ctl_human_bytes(ctl_num(row, "bytes"), n),
-               srq_escape_control(ctl_str(row, "name"), name, sizeof(name)));
+        printf("        %10s  %s%s%s%s\n", ctl_human_bytes(ctl_num(row, "bytes"), n),
+               srq_escape_control(ctl_str(row, "name"), name, sizeof(name)),
+               ctl_str(row, "stage")[0] != '\0' ? " (" : "", ctl_str(row, "stage"),
+               ctl_str(row, "stage")[0] != '\0' ? ")" : "");
 }
 
 void ctl_print_amounts(const cJSON *reply)
