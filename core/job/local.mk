@@ -1,7 +1,23 @@
 core_libsrq_la_SOURCES += \
+	core/job/blocks.c \
+	core/job/chain.c core/job/chain.h \
+	core/job/checkpoint.c core/job/checkpoint.h \
 	core/job/control.c core/job/control.h \
 	core/job/describe.c \
+	core/job/events.c core/job/events.h \
+	core/job/fingerprint.c core/job/fingerprint.h \
+	core/job/finish.c \
+	core/job/job.c core/job/job.h \
 	core/job/jobdir.c core/job/jobdir.h \
 	core/job/journal.c core/job/journal.h \
+	core/job/measure.c \
+	core/job/needs.c core/job/needs.h \
 	core/job/options.c core/job/options.h \
-	core/job/spec.c core/job/spec.h core/job/spec_write.c
+	core/job/plain.c core/job/plain.h \
+	core/job/quantize.c \
+	core/job/report.c \
+	core/job/resolve.c core/job/resolve.h \
+	core/job/run.h \
+	core/job/spec.c core/job/spec.h core/job/spec_write.c \
+	core/job/stages.c \
+	core/job/usage.c core/job/usage.h

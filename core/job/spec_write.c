@@ -74,7 +74,7 @@ char *srq_spec_method(const struct srq_spec *s)
 
 static bool add_list(cJSON *root, const char *key, char **list, int count)
 {
-    cJSON *array = cJSON_CreateStringArray((const char *const *)list, count);
+    cJSON *array = count > 0 ? cJSON_CreateStringArray((const char *const *)list, count) : cJSON_CreateArray();
 
     return array != NULL && cJSON_AddItemToObject(root, key, array);
 }

@@ -210,6 +210,24 @@ static int logits_of(const struct srq_head *h, int64_t n, float *logits, struct 
     return 0;
 }
 
+int srq_head_norm(const struct srq_head *h, void *hidden, enum srq_dtype dtype, int64_t n, struct srq_error *err)
+{
+    struct norm_job job = { h, NULL, dtype };
+    size_t row_bytes = (size_t)h->linear.in * srq_dtype_size(dtype);
+
+    if (dtype != SRQ_F32 && dtype != SRQ_BF16)
+        return srq_fail(err, -SRQ_EINVAL, "hidden states are F32 or BF16, not %s", srq_dtype_name(dtype));
+    for (int64_t i = 0; i < n; i += TOKENS_AT_ONCE) {
+        int64_t tokens = n - i < TOKENS_AT_ONCE ? n - i : TOKENS_AT_ONCE;
+        uint8_t *at = (uint8_t *)hidden + (size_t)i * row_bytes;
+
+        job.src = at;
+        srq_parallel(tokens, 8, norm_share, &job);
+        (void)srq_convert(h->tokens, SRQ_F32, at, dtype, tokens * h->linear.in);
+    }
+    return 0;
+}
+
 int srq_head_logits(const struct srq_head *h, const void *hidden, enum srq_dtype dtype, int64_t n, float *logits,
                     struct srq_error *err)
 {

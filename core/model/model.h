@@ -74,6 +74,8 @@ size_t srq_head_bytes(const struct srq_model *m); /* of that memory; does not gr
 int srq_head_create(const struct srq_model *m, struct srq_head **out, struct srq_error *err);
 int srq_head_logits(const struct srq_head *h, const void *hidden, enum srq_dtype dtype, int64_t n, float *logits,
                     struct srq_error *err);
+/* The final norm alone, in place: what the head gets. hidden [n, hidden] of dtype F32 or BF16. */
+int srq_head_norm(const struct srq_head *h, void *hidden, enum srq_dtype dtype, int64_t n, struct srq_error *err);
 /* The untied lm_head, NULL when tied. Its weight is the stored tensor in the checkpoint's dtype (data NULL when packed);
  * it may be pointed at another of dtype F32, F16 or BF16, and logits follow it. */
 struct srq_linear *srq_head_linear(struct srq_head *h);

@@ -1,0 +1,340 @@
+/* Chains of hidden states: storage, snapshots, running a block over them. */
+#include "core/job/chain.h"
+
+#include "core/base/alloc.h"
+#include "core/base/fs.h"
+#include "core/base/hash.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* ---- storage ----------------------------------------------------------------------------------------------------- */
+
+/* Reserved space, so that a full disk is an error here and not a signal later; nameless, so that nothing is left. */
+static void *map_file(const char *dir, size_t bytes, struct srq_error *err)
+{
+    char *name = srq_asprintf("%s/cache.XXXXXX", dir);
+    void *p = MAP_FAILED;
+    int fd = name != NULL ? mkostemp(name, O_CLOEXEC) : -1, e;
+
+    if (fd < 0) {
+        srq_fail_field(err, -SRQ_EIO, dir, "cannot make a file for stored activations in %s: %s", dir, strerror(errno));
+        srq_free(name);
+        return NULL;
+    }
+    unlink(name);
+    e = posix_fallocate(fd, 0, (off_t)bytes);
+    if (e == 0) {
+        p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        e = p == MAP_FAILED ? errno : 0;
+    }
+    if (e != 0)
+        srq_fail_field(err, e == ENOSPC ? -SRQ_ENOSPC : -SRQ_EIO, dir,
+                       "cannot reserve %zu bytes for stored activations in %s: %s", bytes, dir, strerror(e));
+    close(fd);
+    srq_free(name);
+    return e == 0 ? p : NULL;
+}
+
+int srq_chains_create(const char *dir, bool both, enum srq_dtype dtype, int64_t nsamples, int64_t seq, int64_t hidden,
+                      struct srq_chains *out, struct srq_error *err)
+{
+    size_t bytes;
+
+    memset(out, 0, sizeof(*out));
+    if (!srq_mul_size((size_t)nsamples, (size_t)seq, &bytes) || !srq_mul_size(bytes, (size_t)hidden, &bytes) ||
+        !srq_mul_size(bytes, srq_dtype_size(dtype), &bytes))
+        return srq_fail(err, -SRQ_ELIMIT, "activations of %" PRId64 " samples are too many", nsamples);
+    *out = (struct srq_chains){ .dtype = dtype, .nsamples = nsamples, .seq = seq, .hidden = hidden, .bytes = bytes,
+                                .mapped = dir != NULL };
+    out->fp = dir != NULL ? map_file(dir, bytes, err) : srq_pages_alloc(bytes);
+    if (out->fp != NULL && both)
+        out->q = dir != NULL ? map_file(dir, bytes, err) : srq_pages_alloc(bytes);
+    if (out->fp != NULL && (out->q != NULL || !both))
+        return 0;
+    if (dir == NULL)
+        srq_fail(err, -SRQ_ENOMEM, "out of memory storing activations (%zu bytes)", bytes);
+    srq_chains_fini(out);
+    return dir == NULL ? -SRQ_ENOMEM : -SRQ_EIO;
+}
+
+void srq_chains_fini(struct srq_chains *c)
+{
+    uint8_t *both[2] = { c->fp, c->q };
+
+    for (int i = 0; i < 2; i++) {
+        if (both[i] != NULL && c->mapped)
+            munmap(both[i], c->bytes);
+        else if (both[i] != NULL)
+            srq_pages_free(both[i], c->bytes);
+    }
+    memset(c, 0, sizeof(*c));
+}
+
+int srq_chains_embed(struct srq_chains *c, const struct srq_model *m, const struct srq_samples *s,
+                     struct srq_error *err)
+{
+    int rc = srq_model_embed(m, s->ids, c->nsamples * c->seq, c->fp, c->dtype, err);
+
+    if (rc == 0 && c->q != NULL)
+        memcpy(c->q, c->fp, c->bytes);
+    return rc;
+}
+
+/* ---- snapshots ----------------------------------------------------------------------------------------------------- */
+
+#define SNAPSHOT_MAGIC "SRQCHN1"
+struct snapshot_head {
+    char magic[8];
+    int64_t block, dtype, nsamples, seq, hidden;
+    uint64_t hash[2]; /* of the data of each chain */
+};
+
+static struct snapshot_head head_for(const struct srq_chains *c, int block)
+{
+    struct snapshot_head h;
+
+    memset(&h, 0, sizeof(h));
+    memcpy(h.magic, SNAPSHOT_MAGIC, sizeof(h.magic));
+    h.block = block;
+    h.dtype = c->dtype;
+    h.nsamples = c->nsamples;
+    h.seq = c->seq;
+    h.hidden = c->hidden;
+    return h;
+}
+
+int srq_chains_save(const struct srq_chains *c, const char *ckpt, int block, struct srq_error *err)
+{
+    char *name = srq_asprintf("%s/chain-%03d.bin", ckpt, block), *tmp = srq_asprintf("%s/chain.tmp", ckpt);
+    struct snapshot_head h = head_for(c, block);
+    int fd = -1, rc = 0, e;
+
+    h.hash[0] = srq_hash64(c->fp, c->bytes);
+    h.hash[1] = srq_hash64(c->q, c->bytes);
+    if (name == NULL || tmp == NULL) {
+        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory writing a snapshot");
+        goto out;
+    }
+    fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+    e = fd < 0 ? -errno : srq_write_all(fd, &h, sizeof(h));
+    if (e == 0)
+        e = srq_write_all(fd, c->fp, c->bytes);
+    if (e == 0)
+        e = srq_write_all(fd, c->q, c->bytes);
+    if (e == 0 && fsync(fd) != 0)
+        e = -errno;
+    if (e == 0 && rename(tmp, name) != 0)
+        e = -errno;
+    if (e != 0) {
+        unlink(tmp);
+        rc = srq_fail_field(err, e == -ENOSPC ? -SRQ_ENOSPC : -SRQ_EIO, name, "cannot write %s: %s", name, strerror(-e));
+    } else {
+        rc = srq_fsync_dir(ckpt, err);
+    }
+out:
+    if (fd >= 0)
+        close(fd);
+    srq_free(name);
+    srq_free(tmp);
+    return rc;
+}
+
+static bool snapshot_number(const char *name, int *block)
+{
+    char *end;
+    long v;
+
+    if (strncmp(name, "chain-", 6) != 0)
+        return false;
+    v = strtol(name + 6, &end, 10);
+    *block = (int)v;
+    return end != name + 6 && strcmp(end, ".bin") == 0 && v >= 0 && v < 1000000;
+}
+
+void srq_chains_forget(const char *ckpt, int keep)
+{
+    DIR *dir = opendir(ckpt);
+    struct dirent *e;
+    int block;
+
+    if (dir == NULL)
+        return;
+    while ((e = readdir(dir)) != NULL) {
+        if (snapshot_number(e->d_name, &block) && block != keep)
+            unlinkat(dirfd(dir), e->d_name, 0);
+    }
+    closedir(dir);
+}
+
+static int newest_snapshot(const char *ckpt, int most)
+{
+    DIR *dir = opendir(ckpt);
+    struct dirent *e;
+    int block, best = -1;
+
+    if (dir == NULL)
+        return -1;
+    while ((e = readdir(dir)) != NULL) {
+        if (snapshot_number(e->d_name, &block) && block <= most && block > best)
+            best = block;
+    }
+    closedir(dir);
+    return best;
+}
+
+int srq_chains_load(struct srq_chains *c, const char *ckpt, int most, int *block, struct srq_error *err)
+{
+    struct snapshot_head want, have;
+    struct srq_map map;
+    char *name;
+    int rc;
+
+    *block = newest_snapshot(ckpt, most);
+    if (*block < 0)
+        return 0;
+    name = srq_asprintf("%s/chain-%03d.bin", ckpt, *block);
+    rc = name != NULL ? srq_map_open(name, &map, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory reading a snapshot");
+    if (rc != 0) {
+        srq_free(name);
+        return rc;
+    }
+    want = head_for(c, *block);
+    if (map.size == sizeof(have) + 2 * c->bytes) {
+        memcpy(&have, map.data, sizeof(have));
+        memcpy(c->fp, map.data + sizeof(have), c->bytes);
+        memcpy(c->q, map.data + sizeof(have) + c->bytes, c->bytes);
+        want.hash[0] = srq_hash64(c->fp, c->bytes);
+        want.hash[1] = srq_hash64(c->q, c->bytes);
+    }
+    /* A snapshot can be done without: one that does not hold is not used. */
+    if (map.size != sizeof(have) + 2 * c->bytes || memcmp(&want, &have, sizeof(want)) != 0)
+        *block = -1;
+    srq_map_close(&map);
+    srq_free(name);
+    return 0;
+}
+
+/* ---- running a block ------------------------------------------------------------------------------------------------- */
+
+struct srq_forward {
+    const struct srq_model *model;
+    enum srq_dtype compute;
+    int64_t batch, seq, hidden;
+    struct srq_tape *tape;
+    void *staging; /* [batch*seq, hidden] in compute; made when the cache has another dtype */
+};
+
+static size_t arena_for(const struct srq_model *m, enum srq_dtype compute, int64_t batch, int64_t seq, int *rc,
+                        struct srq_error *err)
+{
+    struct srq_tensor x = srq_tensor_2d(NULL, compute, batch * seq, srq_model_info(m)->hidden);
+    struct srq_block *block = NULL;
+    struct srq_tape *tape = NULL;
+    size_t bytes = 0;
+
+    *rc = srq_block_create(m, compute, &block, err);
+    if (*rc == 0)
+        *rc = srq_tape_create(0, compute, true, &tape, err);
+    if (*rc == 0) {
+        srq_tape_record(tape, false);
+        srq_block_forward(block, tape, srq_tape_input(tape, &x, false), batch, seq);
+        *rc = srq_tape_error(tape, err);
+        bytes = srq_tape_peak(tape);
+    }
+    srq_tape_free(tape);
+    srq_block_free(block);
+    return bytes;
+}
+
+int srq_forward_bytes(const struct srq_model *m, enum srq_dtype compute, int64_t batch, int64_t seq, uint64_t *bytes,
+                      struct srq_error *err)
+{
+    int rc;
+
+    *bytes = arena_for(m, compute, batch, seq, &rc, err);
+    return rc;
+}
+
+int srq_forward_create(const struct srq_model *m, enum srq_dtype compute, int64_t batch, int64_t seq,
+                       struct srq_forward **out, struct srq_error *err)
+{
+    struct srq_forward *f = srq_calloc(1, sizeof(*f));
+    uint64_t bytes;
+    int rc = srq_forward_bytes(m, compute, batch, seq, &bytes, err);
+
+    if (f == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory for a forward pass");
+    f->model = m;
+    f->compute = compute;
+    f->batch = batch;
+    f->seq = seq;
+    f->hidden = srq_model_info(m)->hidden;
+    if (rc == 0)
+        rc = srq_tape_create(bytes, compute, false, &f->tape, err);
+    if (rc != 0) {
+        srq_forward_free(f);
+        return rc;
+    }
+    srq_tape_record(f->tape, false);
+    *out = f;
+    return 0;
+}
+
+void srq_forward_free(struct srq_forward *f)
+{
+    if (f == NULL)
+        return;
+    srq_tape_free(f->tape);
+    srq_free(f->staging);
+    srq_free(f);
+}
+
+/* One batch of `n` samples at `at`, in place. */
+static int run_batch(struct srq_forward *f, struct srq_block *b, enum srq_dtype dtype, uint8_t *at, int64_t n,
+                     struct srq_error *err)
+{
+    int64_t elements = n * f->seq * f->hidden;
+    struct srq_tensor x = srq_tensor_2d(at, f->compute, n * f->seq, f->hidden);
+    struct srq_var *y;
+    int rc = 0;
+
+    if (dtype != f->compute) {
+        if (f->staging == NULL)
+            f->staging = srq_malloc((size_t)(f->batch * f->seq * f->hidden) * srq_dtype_size(f->compute));
+        if (f->staging == NULL)
+            return srq_fail(err, -SRQ_ENOMEM, "out of memory for a forward pass");
+        rc = srq_convert(at, dtype, f->staging, f->compute, elements);
+        x.data = f->staging;
+    }
+    if (rc != 0)
+        return srq_fail(err, rc, "activations cannot be converted to %s", srq_dtype_name(f->compute));
+    srq_tape_reset(f->tape);
+    y = srq_block_forward(b, f->tape, srq_tape_input(f->tape, &x, false), n, f->seq);
+    rc = srq_tape_error(f->tape, err);
+    if (rc == 0)
+        rc = srq_convert(y->value.data, y->value.dtype, at, dtype, elements);
+    return rc;
+}
+
+int srq_forward_run(struct srq_forward *f, struct srq_block *b, struct srq_chains *c, uint8_t *chain,
+                    int (*tick)(void *ctx, int64_t done, int64_t total), void *ctx, struct srq_error *err)
+{
+    size_t sample = (size_t)(c->seq * c->hidden) * srq_dtype_size(c->dtype);
+
+    for (int64_t i = 0; i < c->nsamples; i += f->batch) {
+        int64_t n = c->nsamples - i < f->batch ? c->nsamples - i : f->batch;
+        int rc = tick != NULL ? tick(ctx, i, c->nsamples) : 0;
+
+        if (rc == 0)
+            rc = run_batch(f, b, c->dtype, chain + (size_t)i * sample, n, err);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}

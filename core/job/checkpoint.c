@@ -1,0 +1,362 @@
+/* Checkpoint files. */
+#include "core/job/checkpoint.h"
+
+#include "core/base/alloc.h"
+#include "core/base/fs.h"
+#include "core/base/hash.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
+#include <unistd.h>
+
+#define OUTCOME "srq.outcome" /* F64 [6 + 2*layers]: see pack_outcome */
+#define OUTCOME_HEAD 6
+
+/* ---- results ------------------------------------------------------------------------------------------------------ */
+
+int srq_block_result_init(struct srq_block_result *r, int layers, struct srq_error *err)
+{
+    memset(r, 0, sizeof(*r));
+    r->loss_first = r->loss_best = NAN;
+    r->best_iter = -1;
+    r->layers = layers;
+    r->error_first = srq_malloc((size_t)layers * 2 * sizeof(double) + 1);
+    if (r->error_first == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory for a block's result");
+    r->error_best = r->error_first + layers;
+    for (int i = 0; i < 2 * layers; i++)
+        r->error_first[i] = NAN;
+    return 0;
+}
+
+void srq_block_result_fini(struct srq_block_result *r)
+{
+    srq_free(r->error_first);
+    memset(r, 0, sizeof(*r));
+}
+
+static void pack_outcome(const struct srq_block_result *r, double *v)
+{
+    v[0] = r->loss_first;
+    v[1] = r->loss_best;
+    v[2] = (double)r->best_iter;
+    v[3] = (double)r->iters_done;
+    v[4] = r->elapsed_s;
+    v[5] = r->tune_s;
+    memcpy(v + OUTCOME_HEAD, r->error_first, (size_t)r->layers * sizeof(double));
+    memcpy(v + OUTCOME_HEAD + r->layers, r->error_best, (size_t)r->layers * sizeof(double));
+}
+
+static void unpack_outcome(struct srq_block_result *r, const double *v)
+{
+    r->loss_first = v[0];
+    r->loss_best = v[1];
+    r->best_iter = (int64_t)v[2];
+    r->iters_done = (int64_t)v[3];
+    r->elapsed_s = v[4];
+    r->tune_s = v[5];
+    memcpy(r->error_first, v + OUTCOME_HEAD, (size_t)r->layers * sizeof(double));
+    memcpy(r->error_best, v + OUTCOME_HEAD + r->layers, (size_t)r->layers * sizeof(double));
+}
+
+/* ---- finished blocks -------------------------------------------------------------------------------------------------- */
+
+static void block_base(int block, char *out, size_t cap)
+{
+    if (block < 0)
+        snprintf(out, cap, "block-head");
+    else
+        snprintf(out, cap, "block-%03d", block);
+}
+
+static char *block_path(const char *ckpt, int block)
+{
+    char base[32];
+
+    block_base(block, base, sizeof(base));
+    return srq_asprintf("%s/%s.safetensors", ckpt, base);
+}
+
+bool srq_ckpt_block_exists(const char *ckpt, int block)
+{
+    char *path = block_path(ckpt, block);
+    bool there = path != NULL && srq_path_exists(path);
+
+    srq_free(path);
+    return there;
+}
+
+/* The three tensors of a layer's codes, declared (`put` false) or filled. */
+static int codes_step(struct srq_tensor_writer *w, const struct srq_layer_info *l, const struct srq_codes *c, bool put,
+                      struct srq_error *err)
+{
+    const struct {
+        const char *suffix;
+        enum srq_dtype dtype;
+        int rank;
+        int64_t shape[2];
+        const void *data;
+    } parts[] = {
+        { "codes", SRQ_U8, 2, { l->out, l->in }, c->codes },
+        { "scale", SRQ_F32, 1, { c->groups.count }, c->scale },
+        { "zero", SRQ_U8, 1, { c->groups.count }, c->zero },
+    };
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < sizeof(parts) / sizeof(parts[0]); i++) {
+        struct srq_tensor t = srq_tensor_make(NULL, parts[i].dtype, parts[i].rank, parts[i].shape);
+        char *name = srq_asprintf("%s.%s", l->name, parts[i].suffix);
+        size_t bytes;
+
+        if (name == NULL || !srq_tensor_bytes(&t, &bytes))
+            rc = srq_fail(err, -SRQ_ENOMEM, "out of memory writing results of %s", l->name);
+        else if (put)
+            rc = srq_writer_put(w, name, 0, parts[i].data, bytes, err);
+        else
+            rc = srq_writer_declare(w, name, parts[i].dtype, parts[i].rank, parts[i].shape, err);
+        srq_free(name);
+    }
+    return rc;
+}
+
+static int fill(struct srq_tensor_writer *w, const struct srq_layer_info *const *infos, int layers,
+                const struct srq_codes *const *codes, const struct srq_block_result *result, struct srq_error *err)
+{
+    int64_t n = OUTCOME_HEAD + 2 * layers;
+    double *outcome = srq_malloc((size_t)n * sizeof(*outcome));
+    int rc = outcome != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory writing a block's result");
+
+    for (int i = 0; rc == 0 && i < layers; i++)
+        rc = codes[i] != NULL ? codes_step(w, infos[i], codes[i], false, err) : 0;
+    if (rc == 0)
+        rc = srq_writer_declare(w, OUTCOME, SRQ_F64, 1, &n, err);
+    if (rc == 0)
+        rc = srq_writer_begin(w, err);
+    for (int i = 0; rc == 0 && i < layers; i++)
+        rc = codes[i] != NULL ? codes_step(w, infos[i], codes[i], true, err) : 0;
+    if (rc == 0) {
+        pack_outcome(result, outcome);
+        rc = srq_writer_put(w, OUTCOME, 0, outcome, (size_t)n * sizeof(*outcome), err);
+    }
+    if (rc == 0)
+        rc = srq_writer_finish(w, err);
+    srq_free(outcome);
+    return rc;
+}
+
+int srq_ckpt_block_write(const char *ckpt, int block, const struct srq_layer_info *const *infos, int layers,
+                         const struct srq_codes *const *codes, const struct srq_block_result *result,
+                         struct srq_error *err)
+{
+    struct srq_tensor_writer *w = NULL;
+    char base[32];
+    int rc;
+
+    block_base(block, base, sizeof(base));
+    rc = srq_writer_create(ckpt, base, 0, &w, err);
+    if (rc == 0)
+        rc = fill(w, infos, layers, codes, result, err);
+    srq_writer_free(w);
+    return rc;
+}
+
+struct srq_ckpt_block {
+    struct srq_tensors *tensors;
+    int layers;
+    struct srq_codes *codes; /* point into the map */
+    bool *there;
+    struct srq_block_result result;
+};
+
+static bool part(const struct srq_tensors *ts, const char *layer, const char *suffix, enum srq_dtype dtype,
+                 int64_t count, void *out)
+{
+    char *name = srq_asprintf("%s.%s", layer, suffix);
+    struct srq_tensor t;
+    bool ok = name != NULL && srq_tensors_get(ts, name, &t) && t.dtype == dtype && srq_tensor_count(&t) == count;
+
+    srq_free(name);
+    if (ok)
+        memcpy(out, &t.data, sizeof(t.data));
+    return ok;
+}
+
+static int read_block(struct srq_ckpt_block *b, const char *path, const struct srq_layer_info *const *infos,
+                      const struct srq_scheme *schemes, struct srq_error *err)
+{
+    struct srq_tensor outcome;
+
+    for (int i = 0; i < b->layers; i++) {
+        const struct srq_layer_info *l = infos[i];
+        struct srq_codes *c = &b->codes[i];
+
+        if (schemes[i].grid == SRQ_GRID_NONE)
+            continue;
+        c->scheme = schemes[i];
+        c->groups = srq_groups_of(l->out, l->in, schemes[i].group);
+        if (!part(b->tensors, l->name, "codes", SRQ_U8, l->out * l->in, &c->codes) ||
+            !part(b->tensors, l->name, "scale", SRQ_F32, c->groups.count, &c->scale) ||
+            !part(b->tensors, l->name, "zero", SRQ_U8, c->groups.count, &c->zero))
+            return srq_fail_field(err, -SRQ_EFORMAT, path, "%s does not hold %s as it is planned", path, l->name);
+        b->there[i] = true;
+    }
+    if (!srq_tensors_get(b->tensors, OUTCOME, &outcome) || outcome.dtype != SRQ_F64 ||
+        srq_tensor_count(&outcome) != OUTCOME_HEAD + 2 * b->layers)
+        return srq_fail_field(err, -SRQ_EFORMAT, path, "%s lacks the outcome of its block", path);
+    unpack_outcome(&b->result, outcome.data);
+    return 0;
+}
+
+int srq_ckpt_block_open(const char *ckpt, int block, const struct srq_layer_info *const *infos,
+                        const struct srq_scheme *schemes, int layers, struct srq_ckpt_block **out,
+                        struct srq_error *err)
+{
+    struct srq_ckpt_block *b = srq_calloc(1, sizeof(*b));
+    char *path = block_path(ckpt, block);
+    int rc = 0;
+
+    if (b != NULL) {
+        b->layers = layers;
+        b->codes = srq_calloc((size_t)layers + 1, sizeof(b->codes[0]));
+        b->there = srq_calloc((size_t)layers + 1, sizeof(b->there[0]));
+    }
+    if (b == NULL || path == NULL || b->codes == NULL || b->there == NULL)
+        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory reading a block's result");
+    if (rc == 0)
+        rc = srq_block_result_init(&b->result, layers, err);
+    if (rc == 0)
+        rc = srq_tensors_open(path, &b->tensors, err);
+    if (rc == 0)
+        rc = read_block(b, path, infos, schemes, err);
+    srq_free(path);
+    if (rc == 0)
+        *out = b;
+    else
+        srq_ckpt_block_close(b);
+    return rc;
+}
+
+const struct srq_codes *srq_ckpt_block_codes(const struct srq_ckpt_block *b, int layer)
+{
+    return b->there[layer] ? &b->codes[layer] : NULL;
+}
+
+const struct srq_block_result *srq_ckpt_block_result(const struct srq_ckpt_block *b)
+{
+    return &b->result;
+}
+
+void srq_ckpt_block_close(struct srq_ckpt_block *b)
+{
+    if (b == NULL)
+        return;
+    srq_tensors_close(b->tensors);
+    srq_block_result_fini(&b->result);
+    srq_free(b->codes);
+    srq_free(b->there);
+    srq_free(b);
+}
+
+/* ---- the running block -------------------------------------------------------------------------------------------------- */
+
+#define RUNNING_MAGIC "SRQRUN1"
+struct running_head {
+    char magic[8];
+    int64_t block, iter;
+    double elapsed_s, tune_s;
+    uint64_t len, hash; /* of the state behind the head */
+};
+
+int srq_running_write(const char *ckpt, const struct srq_running *r, struct srq_error *err)
+{
+    struct running_head h = { RUNNING_MAGIC, r->block, r->iter, r->elapsed_s, r->tune_s, r->len,
+                              srq_hash64(r->state, r->len) };
+    char *name = srq_path_join(ckpt, "running.bin"), *tmp = srq_path_join(ckpt, "running.tmp");
+    int fd = -1, e, rc = 0;
+
+    if (name == NULL || tmp == NULL) {
+        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory writing a checkpoint");
+        goto out;
+    }
+    fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+    e = fd < 0 ? -errno : srq_write_all(fd, &h, sizeof(h));
+    if (e == 0)
+        e = srq_write_all(fd, r->state, r->len);
+    if (e == 0 && fsync(fd) != 0)
+        e = -errno;
+    if (e == 0 && rename(tmp, name) != 0)
+        e = -errno;
+    if (e != 0)
+        rc = srq_fail_field(err, e == -ENOSPC ? -SRQ_ENOSPC : -SRQ_EIO, name, "cannot write %s: %s", name, strerror(-e));
+    else
+        rc = srq_fsync_dir(ckpt, err);
+out:
+    if (fd >= 0)
+        close(fd);
+    srq_free(name);
+    srq_free(tmp);
+    return rc;
+}
+
+bool srq_running_read(const char *ckpt, int block, struct srq_running *out)
+{
+    char *name = srq_path_join(ckpt, "running.bin"), *data = NULL;
+    struct running_head h;
+    size_t len;
+    bool ok = name != NULL && srq_read_file(name, (size_t)1 << 40, &data, &len, NULL) == 0 && len >= sizeof(h);
+
+    memset(out, 0, sizeof(*out));
+    if (ok) {
+        memcpy(&h, data, sizeof(h));
+        ok = memcmp(h.magic, RUNNING_MAGIC, sizeof(h.magic)) == 0 && h.block == block && h.len == len - sizeof(h) &&
+             h.hash == srq_hash64(data + sizeof(h), h.len);
+    }
+    if (ok) {
+        memmove(data, data + sizeof(h), h.len);
+        *out = (struct srq_running){ h.block, h.iter, h.elapsed_s, h.tune_s, data, h.len };
+    } else {
+        srq_free(data);
+    }
+    srq_free(name);
+    return ok;
+}
+
+void srq_running_remove(const char *ckpt)
+{
+    char *name = srq_path_join(ckpt, "running.bin");
+
+    if (name != NULL)
+        unlink(name);
+    srq_free(name);
+}
+
+/* ---- small facts ---------------------------------------------------------------------------------------------------------- */
+
+int srq_fact_write(const char *ckpt, const char *name, const cJSON *fact, struct srq_error *err)
+{
+    char *path = srq_asprintf("%s/%s.json", ckpt, name), *text = cJSON_PrintUnformatted(fact);
+    int rc;
+
+    if (path == NULL || text == NULL)
+        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory writing %s", name);
+    else
+        rc = srq_write_file_durable(path, text, strlen(text), 0644, err);
+    srq_free(path);
+    cJSON_free(text);
+    return rc;
+}
+
+cJSON *srq_fact_read(const char *ckpt, const char *name)
+{
+    char *path = srq_asprintf("%s/%s.json", ckpt, name), *text = NULL;
+    size_t len;
+    cJSON *json = NULL;
+
+    if (path != NULL && srq_read_file(path, (size_t)16 << 20, &text, &len, NULL) == 0)
+        json = cJSON_ParseWithLength(text, len);
+    srq_free(text);
+    srq_free(path);
+    return json;
+}

@@ -1,0 +1,57 @@
+/* What survives a kill: results of finished blocks, the state of the running one, results of evaluations. All in the job
+ * directory's ckpt/, each file complete or absent. */
+#ifndef SRQ_JOB_CHECKPOINT_H
+#define SRQ_JOB_CHECKPOINT_H
+
+#include "core/grid/grid.h"
+#include "core/model/model.h"
+
+#include <cjson/cJSON.h>
+
+/* ---- finished blocks: ckpt/block-NNN.safetensors --------------------------------------------------------------------- */
+
+/* How the tuning of a block went; NaN: unknown. Arrays have one entry per layer of the block. */
+struct srq_block_result {
+    double loss_first, loss_best;
+    int64_t best_iter, iters_done; /* best_iter -1: nothing was tuned */
+    double elapsed_s, tune_s;      /* the whole block; its tuning loop alone */
+    int layers;
+    double *error_first, *error_best;
+};
+int srq_block_result_init(struct srq_block_result *r, int layers, struct srq_error *err); /* all unknown */
+void srq_block_result_fini(struct srq_block_result *r);
+
+/* codes[i]: of layer infos[i], NULL where it is left alone. block -1: the layers outside blocks. */
+int srq_ckpt_block_write(const char *ckpt, int block, const struct srq_layer_info *const *infos, int layers,
+                         const struct srq_codes *const *codes, const struct srq_block_result *result,
+                         struct srq_error *err);
+bool srq_ckpt_block_exists(const char *ckpt, int block);
+
+struct srq_ckpt_block; /* an opened result: codes point into the mapped file */
+/* Schemes are those of the layers, in order; a file that does not fit them: -SRQ_EFORMAT. */
+int srq_ckpt_block_open(const char *ckpt, int block, const struct srq_layer_info *const *infos,
+                        const struct srq_scheme *schemes, int layers, struct srq_ckpt_block **out,
+                        struct srq_error *err);
+const struct srq_codes *srq_ckpt_block_codes(const struct srq_ckpt_block *b, int layer); /* NULL: left alone */
+const struct srq_block_result *srq_ckpt_block_result(const struct srq_ckpt_block *b);
+void srq_ckpt_block_close(struct srq_ckpt_block *b);
+
+/* ---- the running block: ckpt/running.bin --------------------------------------------------------------------------- */
+
+struct srq_running {
+    int64_t block, iter;
+    double elapsed_s, tune_s; /* spent on the block so far */
+    void *state;              /* of the tuner; srq_free */
+    size_t len;
+};
+int srq_running_write(const char *ckpt, const struct srq_running *r, struct srq_error *err);
+/* false when there is none for this block, or it does not hold. */
+bool srq_running_read(const char *ckpt, int block, struct srq_running *out);
+void srq_running_remove(const char *ckpt);
+
+/* ---- small facts: ckpt/NAME.json ------------------------------------------------------------------------------------ */
+
+int srq_fact_write(const char *ckpt, const char *name, const cJSON *fact, struct srq_error *err);
+cJSON *srq_fact_read(const char *ckpt, const char *name); /* NULL: none */
+
+#endif

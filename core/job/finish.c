@@ -1,0 +1,131 @@
+/* The export stage: every format, the report, and the final name in one step. */
+#include "core/job/run.h"
+
+#include "core/base/alloc.h"
+#include "core/base/clock.h"
+#include "core/base/fs.h"
+
+#include <math.h>
+
+struct ticking {
+    struct srq_run *run;
+    const char *format;
+    int index;
+    struct srq_error err;
+};
+
+static int tick(void *ctx, int64_t done, int64_t total)
+{
+    struct ticking *t = ctx;
+    int formats = t->run->job.spec.format_count;
+
+    srq_event_progress(&t->run->events, t->index + (total > 0 ? (double)done / (double)total : 0), formats, "formats",
+                       t->format);
+    return srq_run_check(t->run, &t->err);
+}
+
+static int build_format(struct srq_run *run, int index, const char *dir, struct srq_error *err)
+{
+    struct ticking t = { .run = run, .format = run->job.spec.formats[index], .index = index };
+    struct srq_results results;
+    struct srq_export_request req = { .schemes = run->job.schemes, .codes = srq_results_codes, .codes_ctx = &results,
+                                      .tick = tick, .tick_ctx = &t };
+    int rc;
+
+    req.format = srq_format_find(t.format, err);
+    if (req.format == NULL)
+        return -SRQ_EINVAL;
+    srq_results_init(&results, run);
+    rc = srq_export_build(run->job.model, &req, dir, err);
+    srq_results_fini(&results);
+    if (rc != 0 && t.err.code != 0 && err != NULL)
+        *err = t.err;
+    return rc;
+}
+
+static int write_report(struct srq_run *run, const char *dir, struct srq_error *err)
+{
+    cJSON *report = srq_report_json(run, err);
+    char *text = report != NULL ? cJSON_Print(report) : NULL, *path = srq_path_join(dir, "report.json");
+    char *own = srq_jobdir_name(&run->dir, "report.json");
+    int rc = 0;
+
+    if (report == NULL)
+        rc = -SRQ_ENOMEM;
+    else if (text == NULL || path == NULL || own == NULL)
+        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory writing the report");
+    if (rc == 0)
+        rc = srq_write_file_durable(path, text, strlen(text), 0644, err);
+    if (rc == 0)
+        rc = srq_write_file_durable(own, text, strlen(text), 0644, err);
+    srq_free(path);
+    srq_free(own);
+    cJSON_free(text);
+    cJSON_Delete(report);
+    return rc;
+}
+
+/* One format is the folder itself, several are folders in it. */
+static int build_all(struct srq_run *run, const char *dir, struct srq_error *err)
+{
+    const struct srq_spec *s = &run->job.spec;
+    double start = srq_clock_s();
+    int rc = 0;
+
+    if (s->format_count > 1)
+        rc = srq_mkdirs(dir, 0755, err);
+    for (int i = 0; rc == 0 && i < s->format_count; i++) {
+        char *sub = s->format_count > 1 ? srq_path_join(dir, s->formats[i]) : srq_strdup(dir);
+
+        rc = sub != NULL ? build_format(run, i, sub, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory exporting");
+        srq_free(sub);
+    }
+    run->export_s = srq_clock_s() - start;
+    return rc == 0 ? write_report(run, dir, err) : rc;
+}
+
+/* An output that this very job published before it was killed: its report names the job and when it was made. */
+static bool published(const struct srq_run *run)
+{
+    char *path = srq_path_join(run->job.spec.output, "report.json"), *text = NULL;
+    size_t len = 0;
+    cJSON *report = NULL;
+    const cJSON *created;
+    const char *job;
+    bool ours;
+
+    if (path != NULL && srq_read_file(path, (size_t)256 << 20, &text, &len, NULL) == 0)
+        report = cJSON_ParseWithLength(text, len);
+    job = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(report, "job"));
+    created = cJSON_GetObjectItemCaseSensitive(report, "created");
+    ours = job != NULL && strcmp(job, run->dir.id) == 0 && cJSON_IsNumber(created) &&
+           fabs(created->valuedouble - run->created) < 1e-6;
+    cJSON_Delete(report);
+    srq_free(text);
+    srq_free(path);
+    return ours;
+}
+
+int srq_stage_export(struct srq_run *run, struct srq_error *err)
+{
+    const struct srq_spec *s = &run->job.spec;
+    char *dir;
+    int rc;
+
+    srq_event_stage(&run->events, SRQ_STAGE_EXPORT, 0, s->format_count, "formats");
+    dir = srq_export_temporary(s->output);
+    if (dir == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory exporting");
+    rc = srq_remove_tree(dir, err); /* what an earlier run left */
+    if (rc == 0 && !published(run)) {
+        rc = build_all(run, dir, err);
+        if (rc == 0)
+            rc = srq_export_publish(dir, s->output, s->force, err);
+        if (rc != 0)
+            srq_remove_tree(dir, NULL);
+    }
+    srq_free(dir);
+    if (rc == 0)
+        srq_event_progress(&run->events, s->format_count, s->format_count, "formats", NULL);
+    return rc;
+}

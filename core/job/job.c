@@ -1,0 +1,336 @@
+/* Running a job: directory, journal, control socket, then the stages in order. */
+#include "core/job/job.h"
+
+#include "core/base/alloc.h"
+#include "core/base/clock.h"
+#include "core/base/fs.h"
+#include "core/base/log.h"
+#include "core/job/run.h"
+#include "core/math/gemm.h"
+
+#include <inttypes.h>
+
+#define SPEC_MAX ((size_t)16 << 20)
+#define LINGER_S 2.0 /* attached clients get the last events */
+
+struct setting {
+    const struct srq_job_request *req;
+    struct srq_run run;
+    struct srq_journal *journal;
+    struct srq_control *control;
+    uint64_t cut;
+    /* while the journal is read */
+    double run_began, last_time;
+    int *told_blocks;
+    int told_count, told_cap;
+};
+
+/* ---- what the journal says of earlier runs --------------------------------------------------------------------------- */
+
+static int remember_block(struct setting *s, int block)
+{
+    if (s->told_count == s->told_cap) {
+        int cap = s->told_cap > 0 ? 2 * s->told_cap : 64;
+        int *more = srq_reallocarray(s->told_blocks, (size_t)cap, sizeof(*more));
+
+        if (more == NULL)
+            return -SRQ_ENOMEM;
+        s->told_blocks = more;
+        s->told_cap = cap;
+    }
+    s->told_blocks[s->told_count++] = block;
+    return 0;
+}
+
+static int recall(void *ctx, const struct srq_journal_line *line)
+{
+    static const char *const which[] = { "before", "rtn", "after" };
+    struct setting *s = ctx;
+    const char *state = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(line->data, "state"));
+    const char *what = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(line->data, "which"));
+    const cJSON *block = cJSON_GetObjectItemCaseSensitive(line->data, "block");
+
+    if (line->seq == 1)
+        s->run.created = line->time;
+    if (strcmp(line->event, "job.state") == 0 && state != NULL) {
+        snprintf(s->run.last_state, sizeof(s->run.last_state), "%s", state);
+        if (strcmp(state, "running") == 0) {
+            if (s->run_began > 0)
+                s->run.prior_s += s->last_time - s->run_began;
+            s->run_began = line->time;
+        }
+    }
+    s->last_time = line->time;
+    for (int i = 0; i < 3 && strcmp(line->event, "eval.result") == 0 && what != NULL; i++)
+        s->run.eval_told[i] = s->run.eval_told[i] || strcmp(what, which[i]) == 0;
+    if (strcmp(line->event, "block.end") == 0 && cJSON_IsNumber(block))
+        return remember_block(s, (int)block->valuedouble);
+    return 0;
+}
+
+static int open_journal(struct setting *s, struct srq_error *err)
+{
+    char *path = srq_jobdir_name(&s->run.dir, "journal.ndjson");
+    uint64_t offset = 0;
+    int rc = path != NULL ? srq_journal_open(path, &s->journal, &s->cut, err)
+                          : srq_fail(err, -SRQ_ENOMEM, "out of memory opening the journal");
+
+    srq_free(path);
+    if (rc == 0)
+        rc = srq_journal_read(s->journal, &offset, recall, s, err);
+    if (rc == 0 && s->run_began > 0)
+        s->run.prior_s += s->last_time - s->run_began;
+    return rc;
+}
+
+/* ---- specification and plan ------------------------------------------------------------------------------------------- */
+
+static int same_spec(const char *path, const char *text, struct srq_error *err)
+{
+    char *have;
+    size_t len;
+    int rc = srq_read_file(path, SPEC_MAX, &have, &len, err);
+
+    if (rc == 0 && strcmp(have, text) != 0)
+        rc = srq_fail_field(err, -SRQ_EEXIST, path, "%s belongs to another job; remove its directory or give another one",
+                            path);
+    if (rc == 0)
+        srq_free(have);
+    return rc;
+}
+
+/* The specification of a new job, normalised; one that is there already must be the same. */
+static int store_spec(struct setting *s, const char *path, struct srq_error *err)
+{
+    cJSON *json = srq_spec_json(&s->run.job.spec);
+    char *text = json != NULL ? cJSON_Print(json) : NULL;
+    int rc;
+
+    if (text == NULL)
+        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory storing the job");
+    else if (srq_path_exists(path))
+        rc = same_spec(path, text, err);
+    else
+        rc = srq_write_file_durable(path, text, strlen(text), 0644, err);
+    cJSON_free(text);
+    cJSON_Delete(json);
+    return rc;
+}
+
+static int read_spec(struct setting *s, const char *path, struct srq_error *err)
+{
+    char *text;
+    size_t len;
+    int rc = srq_read_file(path, SPEC_MAX, &text, &len, err);
+
+    if (rc != 0)
+        return rc;
+    rc = srq_resolve_text(text, len, SRQ_SPEC_STORED, &s->run.job, err);
+    srq_free(text);
+    return rc;
+}
+
+static int resolve(struct setting *s, struct srq_error *err)
+{
+    const struct srq_job_request *req = s->req;
+    char *path = srq_jobdir_name(&s->run.dir, "spec.json");
+    int rc;
+
+    if (path == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory opening the job");
+    if (req->spec == NULL)
+        rc = read_spec(s, path, err);
+    else /* a second call with the same job goes on with it, and may find its own output */
+        rc = srq_resolve_text(req->spec, req->spec_len,
+                              req->spec_flags | (srq_path_exists(path) ? (unsigned)SRQ_SPEC_STORED : 0u), &s->run.job, err);
+    if (rc == 0 && req->spec != NULL) {
+        rc = store_spec(s, path, err);
+        if (rc != 0)
+            srq_resolved_fini(&s->run.job);
+    }
+    srq_free(path);
+    return rc;
+}
+
+/* plan.json holds from the first run on. */
+static int settle_plan(struct srq_run *run, struct srq_error *err)
+{
+    struct srq_resolved *job = &run->job;
+    char *path = srq_jobdir_name(&run->dir, "plan.json");
+    struct srq_plan stored;
+    int rc;
+
+    if (path == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory opening the plan");
+    if (!srq_path_exists(path)) {
+        rc = srq_plan_save(&job->plan, path, err);
+    } else {
+        rc = srq_plan_load(job->layers, job->layer_count, path, &stored, err);
+        if (rc == 0) {
+            srq_plan_fini(&job->plan);
+            job->plan = stored;
+            for (int i = 0; i < job->layer_count; i++)
+                job->schemes[i] = stored.layers[i].scheme;
+            job->size = srq_plan_size(&job->plan, job->info->bytes);
+        }
+    }
+    srq_free(path);
+    return rc;
+}
+
+/* ---- the run -------------------------------------------------------------------------------------------------------------- */
+
+static void on_event(void *ctx, int64_t seq, double time, const char *event, const cJSON *data)
+{
+    struct setting *s = ctx;
+
+    if (seq == 1)
+        s->run.created = time;
+    if (s->control != NULL)
+        srq_control_wake(s->control);
+    if (s->req->watch != NULL)
+        s->req->watch(s->req->watch_ctx, seq, time, event, data);
+}
+
+static int run_stages(struct srq_run *run, struct srq_error *err)
+{
+    double start = srq_clock_s();
+    int rc = srq_stage_load(run, err);
+
+    if (rc == 0)
+        rc = srq_stage_calibrate(run, err);
+    run->load_s = srq_clock_s() - start;
+    if (rc == 0)
+        rc = srq_stage_evaluate_before(run, err);
+    if (rc == 0)
+        rc = srq_stage_quantize(run, err);
+    if (rc == 0)
+        rc = srq_stage_evaluate_after(run, err);
+    if (rc == 0)
+        rc = srq_stage_export(run, err);
+    if (rc == 0)
+        rc = srq_events_check(&run->events, err);
+    return rc;
+}
+
+static int prepare(struct setting *s, struct srq_error *err)
+{
+    struct srq_run *run = &s->run;
+    int rc = settle_plan(run, err);
+
+    run->block_told = srq_calloc((size_t)run->job.info->blocks + 2, sizeof(run->block_told[0]));
+    run->ckpt = srq_jobdir_name(&run->dir, "ckpt");
+    if (rc == 0 && (run->block_told == NULL || run->ckpt == NULL))
+        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory starting the job");
+    for (int i = 0; rc == 0 && i < s->told_count; i++) {
+        if (s->told_blocks[i] >= 0 && s->told_blocks[i] <= run->job.info->blocks)
+            run->block_told[s->told_blocks[i]] = true;
+    }
+    return rc;
+}
+
+static void begin(struct setting *s)
+{
+    struct srq_run *run = &s->run;
+
+    srq_event_state(&run->events, "running", NULL);
+    if (s->cut > 0)
+        srq_event_log(&run->events, SRQ_LOG_WARN, "the journal had a torn tail of %" PRIu64 " bytes, which was cut", s->cut);
+    for (int i = 0; i < cJSON_GetArraySize(run->job.notes); i++)
+        srq_event_log(&run->events, SRQ_LOG_WARN, "%s", cJSON_GetArrayItem(run->job.notes, i)->valuestring);
+    srq_event_log(&run->events, SRQ_LOG_INFO, "products: %s; %" PRId64 " threads; blocks compute in %s",
+                  srq_gemm_describe(), run->job.spec.opt.threads, srq_dtype_name(run->job.compute));
+}
+
+/* Tells how it ended. A failure that another try may mend leaves the job as it is: running. */
+static int conclude(struct setting *s, int rc, enum srq_job_end *end, struct srq_error *err)
+{
+    struct srq_events *e = &s->run.events;
+
+    if (rc == 0) {
+        *end = SRQ_JOB_DONE;
+        srq_event_state(e, "done", NULL);
+        return srq_events_check(e, err);
+    }
+    if (rc == -SRQ_ECANCELED) {
+        *end = atomic_load(&s->req->flags->cancel) ? SRQ_JOB_CANCELED : SRQ_JOB_PAUSED;
+        srq_event_state(e, *end == SRQ_JOB_CANCELED ? "canceled" : "paused", "asked for");
+        return srq_events_check(e, err);
+    }
+    srq_event_log(e, SRQ_LOG_ERROR, "%s", err->text);
+    if (rc != -SRQ_ENOMEM && rc != -SRQ_EIO)
+        srq_event_state(e, "failed", err->text);
+    return rc;
+}
+
+static int work(struct setting *s, enum srq_job_end *end, struct srq_error *err)
+{
+    struct srq_run *run = &s->run;
+    int rc;
+
+    srq_events_init(&run->events, s->journal, s->req->flags);
+    run->flags = s->req->flags;
+    run->start = srq_clock_s();
+    srq_journal_watch_set(s->journal, on_event, s);
+    rc = srq_control_start(run->dir.id, s->journal, s->req->flags, &s->control, err);
+    if (rc == 0)
+        rc = srq_jobdir_announce(&run->dir, srq_control_path(s->control), err);
+    if (rc == 0)
+        rc = resolve(s, err);
+    if (rc == 0) {
+        rc = srq_usage_start(&run->usage, err);
+        if (rc == 0)
+            rc = prepare(s, err);
+        begin(s);
+        if (rc == 0)
+            rc = run_stages(run, err);
+    }
+    rc = conclude(s, rc, end, err);
+    return rc;
+}
+
+static bool ended_before(const struct srq_run *run, enum srq_job_end *end)
+{
+    if (strcmp(run->last_state, "done") == 0)
+        *end = SRQ_JOB_DONE;
+    else if (strcmp(run->last_state, "canceled") == 0)
+        *end = SRQ_JOB_CANCELED;
+    else
+        return false;
+    return true;
+}
+
+static void clean_up(struct setting *s)
+{
+    struct srq_run *run = &s->run;
+
+    srq_control_stop(s->control, LINGER_S);
+    srq_usage_stop(run->usage);
+    srq_samples_fini(&run->calib);
+    srq_samples_fini(&run->eval);
+    if (run->job.model != NULL)
+        srq_resolved_fini(&run->job);
+    srq_free(run->block_told);
+    srq_free(run->ckpt);
+    srq_free(s->told_blocks);
+    srq_journal_close(s->journal);
+    srq_jobdir_close(&run->dir);
+}
+
+int srq_job_run(const struct srq_job_request *req, enum srq_job_end *end, struct srq_error *err)
+{
+    struct srq_error own = { 0 };
+    struct setting s = { .req = req };
+    int rc;
+
+    err = err != NULL ? err : &own;
+    rc = srq_jobdir_open(req->dir, req->spec != NULL, &s.run.dir, err);
+    if (rc != 0)
+        return rc;
+    srq_jobdir_sweep(&s.run.dir);
+    rc = open_journal(&s, err);
+    if (rc == 0 && !ended_before(&s.run, end))
+        rc = work(&s, end, err);
+    clean_up(&s);
+    return rc;
+}

@@ -1,0 +1,208 @@
+/* The evaluate stage: the original, plain rounding and the result, each measured once and remembered. */
+#include "core/job/run.h"
+
+#include "core/base/alloc.h"
+#include "core/base/clock.h"
+#include "core/base/fs.h"
+#include "core/job/plain.h"
+
+#include <math.h>
+
+enum which { BEFORE, RTN, AFTER };
+static const char *const names[] = { "before", "rtn", "after" };
+static const char *const facts[] = { "eval-before", "eval-rtn", "eval-after" };
+
+/* ---- weights of the plainly rounded model -------------------------------------------------------------------------- */
+
+struct rounded {
+    struct srq_run *run;
+    struct srq_codes codes; /* of the layer asked for last */
+};
+
+static int rounded_codes(void *ctx, int layer, const struct srq_codes **out, struct srq_error *err)
+{
+    struct rounded *r = ctx;
+    const struct srq_resolved *job = &r->run->job;
+    const struct srq_layer_info *info = job->layers[layer];
+    struct srq_tensor weight;
+    int rc;
+
+    *out = NULL;
+    if (job->schemes[layer].grid == SRQ_GRID_NONE)
+        return 0;
+    srq_codes_fini(&r->codes);
+    rc = srq_model_weight(job->model, info->name, &weight, err);
+    if (rc == 0)
+        rc = srq_codes_alloc(info->out, info->in, &job->schemes[layer], &r->codes, err);
+    if (rc == 0)
+        rc = srq_round_plain(&weight, info->name, &r->codes, err);
+    if (rc == 0)
+        *out = &r->codes;
+    return rc;
+}
+
+/* ---- telling and remembering ----------------------------------------------------------------------------------------- */
+
+static void tell(struct srq_run *run, enum which w, const cJSON *fact)
+{
+    cJSON *data;
+
+    if (run->eval_told[w])
+        return;
+    run->eval_told[w] = true;
+    data = cJSON_CreateObject();
+    if (data != NULL) {
+        static const char *const keys[] = { "perplexity", "kl", "top1", "tokens" };
+
+        cJSON_AddStringToObject(data, "which", names[w]);
+        for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+            cJSON_AddItemToObject(data, keys[i],
+                                  cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(fact, keys[i]), true));
+    }
+    srq_event_send(&run->events, "eval.result", data, true);
+}
+
+static int remember(struct srq_run *run, enum which w, const struct srq_eval_result *result, struct srq_error *err)
+{
+    cJSON *fact = cJSON_CreateObject();
+    bool ok = fact != NULL && srq_json_number(fact, "perplexity", result->perplexity) &&
+              srq_json_number(fact, "kl", result->kl) && srq_json_number(fact, "top1", result->top1) &&
+              srq_json_number(fact, "tokens", (double)result->tokens) &&
+              srq_json_number(fact, "elapsed_s", result->elapsed_s);
+    int rc = ok ? srq_fact_write(run->ckpt, facts[w], fact, err)
+                : srq_fail(err, -SRQ_ENOMEM, "out of memory keeping an evaluation");
+
+    if (rc == 0)
+        tell(run, w, fact);
+    cJSON_Delete(fact);
+    return rc;
+}
+
+/* Whether it was measured before; then it is told where that was missed. */
+static bool known(struct srq_run *run, enum which w)
+{
+    cJSON *fact = srq_fact_read(run->ckpt, facts[w]);
+    bool there = fact != NULL;
+
+    if (there)
+        tell(run, w, fact);
+    cJSON_Delete(fact);
+    return there;
+}
+
+/* The original's final states are kept on disk between the measurements before and after: they are many bytes that the
+ * quantize stage needs for itself. Without them (no space) the original runs again. */
+static void store_reference(struct srq_run *run, const struct srq_eval *e)
+{
+    size_t bytes;
+    const void *states = srq_eval_kept(e, &bytes);
+    char *path = srq_path_join(run->ckpt, "reference.bin");
+    uint64_t limit = (uint64_t)run->job.spec.opt.max_disk;
+    struct srq_error err = { 0 };
+
+    if (states != NULL && path != NULL && (limit == 0 || bytes <= limit) &&
+        srq_write_file_durable(path, states, bytes, 0644, &err) != 0)
+        srq_event_log(&run->events, SRQ_LOG_WARN, "states of the original were not kept: %s", err.text);
+    srq_free(path);
+}
+
+static bool take_reference(struct srq_run *run, struct srq_eval *e)
+{
+    char *path = srq_path_join(run->ckpt, "reference.bin");
+    struct srq_map map;
+    bool ok = false;
+
+    if (path != NULL && srq_map_open(path, &map, NULL) == 0) {
+        ok = srq_eval_keep(e, map.data, map.size, NULL) == 0;
+        srq_map_close(&map);
+    }
+    srq_free(path);
+    return ok;
+}
+
+/* ---- measuring ---------------------------------------------------------------------------------------------------------- */
+
+struct ticking {
+    struct srq_run *run;
+    const char *what;
+    struct srq_error err;
+};
+
+static int tick(void *ctx, int64_t done, int64_t total)
+{
+    struct ticking *t = ctx;
+
+    srq_event_progress(&t->run->events, (double)done, (double)total, "window-blocks", t->what);
+    return srq_run_check(t->run, &t->err);
+}
+
+static int measure(struct srq_run *run, struct srq_eval *e, enum which w, struct srq_error *err)
+{
+    struct ticking t = { .run = run, .what = names[w] };
+    struct srq_eval_events events = { &t, tick };
+    struct srq_eval_result result;
+    struct rounded rounded = { .run = run };
+    struct srq_results results;
+    struct srq_eval_weights weights = { &rounded, rounded_codes };
+    int rc;
+
+    srq_event_stage(&run->events, SRQ_STAGE_EVALUATE, 0, 0, "window-blocks");
+    srq_results_init(&results, run);
+    if (w == AFTER)
+        weights = (struct srq_eval_weights){ &results, srq_results_codes };
+    if (w == BEFORE)
+        rc = srq_eval_reference(e, &events, &result, err);
+    else
+        rc = srq_eval_run(e, &weights, NULL, &events, &result, err);
+    if (rc != 0 && t.err.code != 0 && err != NULL)
+        *err = t.err;
+    srq_codes_fini(&rounded.codes);
+    srq_results_fini(&results);
+    return rc == 0 ? remember(run, w, &result, err) : rc;
+}
+
+static int open_eval(struct srq_run *run, struct srq_eval **e, struct srq_error *err)
+{
+    struct srq_eval_config cfg = { .windows = run->job.spec.opt.eval_windows };
+
+    return srq_eval_create(run->job.model, NULL, &run->eval, &cfg, e, err);
+}
+
+/* Brings the original's states into `e`; tells its result where it is new. */
+static int reference(struct srq_run *run, struct srq_eval *e, struct srq_error *err)
+{
+    int rc;
+
+    if (known(run, BEFORE) && take_reference(run, e))
+        return 0;
+    rc = measure(run, e, BEFORE, err);
+    if (rc == 0)
+        store_reference(run, e);
+    return rc;
+}
+
+static int evaluate(struct srq_run *run, enum which w, struct srq_error *err)
+{
+    struct srq_eval *e = NULL;
+    int rc;
+
+    if (run->eval.count == 0 || (known(run, BEFORE) && known(run, w)))
+        return 0;
+    rc = open_eval(run, &e, err);
+    if (rc == 0)
+        rc = reference(run, e, err);
+    if (rc == 0 && !known(run, w))
+        rc = measure(run, e, w, err);
+    srq_eval_free(e);
+    return rc == 0 ? srq_events_check(&run->events, err) : rc;
+}
+
+int srq_stage_evaluate_before(struct srq_run *run, struct srq_error *err)
+{
+    return evaluate(run, RTN, err);
+}
+
+int srq_stage_evaluate_after(struct srq_run *run, struct srq_error *err)
+{
+    return evaluate(run, AFTER, err);
+}

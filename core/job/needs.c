@@ -1,0 +1,381 @@
+/* Memory and disk that a job needs, from shapes. */
+#include "core/job/needs.h"
+
+#include "core/base/alloc.h"
+#include "core/base/buf.h"
+#include "core/base/fs.h"
+#include "core/eval/evaluator.h"
+#include "core/job/chain.h"
+#include "core/job/resolve.h"
+#include "core/job/usage.h"
+#include "core/tune/block_tuner.h"
+
+#include <inttypes.h>
+#include <sys/stat.h>
+
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
+
+void srq_needs_add(struct srq_needs *n, const char *stage, const char *name, uint64_t bytes)
+{
+    struct srq_need *row = &n->rows[n->count];
+
+    if (bytes == 0 || n->count == SRQ_NEEDS_MAX)
+        return;
+    snprintf(row->name, sizeof(row->name), "%s", name);
+    row->stage = stage;
+    row->bytes = bytes;
+    n->count++;
+}
+
+uint64_t srq_needs_sum(const struct srq_needs *n)
+{
+    uint64_t sum = 0;
+
+    for (int i = 0; i < n->count; i++)
+        sum += n->rows[i].bytes;
+    return sum;
+}
+
+uint64_t srq_needs_peak(const struct srq_needs *n)
+{
+    uint64_t most = 0;
+
+    for (int i = 0; i < n->count; i++) {
+        uint64_t sum = 0;
+
+        for (int k = 0; k < n->count; k++) {
+            if (strcmp(n->rows[k].stage, "all") == 0 || strcmp(n->rows[k].stage, n->rows[i].stage) == 0)
+                sum += n->rows[k].bytes;
+        }
+        most = sum > most ? sum : most;
+    }
+    return most;
+}
+
+cJSON *srq_needs_json(const struct srq_needs *n, uint64_t planned)
+{
+    cJSON *root = cJSON_CreateObject(), *rows = root != NULL ? cJSON_AddArrayToObject(root, "rows") : NULL;
+
+    for (int i = 0; rows != NULL && i < n->count; i++) {
+        cJSON *o = cJSON_CreateObject();
+
+        if (o == NULL || !cJSON_AddItemToArray(rows, o) ||
+            cJSON_AddStringToObject(o, "name", n->rows[i].name) == NULL ||
+            cJSON_AddNumberToObject(o, "bytes", (double)n->rows[i].bytes) == NULL ||
+            cJSON_AddStringToObject(o, "stage", n->rows[i].stage) == NULL)
+            rows = NULL;
+    }
+    if (rows != NULL && cJSON_AddNumberToObject(root, "planned_bytes", (double)planned) != NULL)
+        return root;
+    cJSON_Delete(root);
+    return NULL;
+}
+
+char *srq_bytes_text(uint64_t bytes, char *out, size_t cap)
+{
+    static const char *const units[] = { "B", "KB", "MB", "GB", "TB", "PB" };
+    double v = (double)bytes;
+    int u = 0;
+
+    while (v >= 999.5 && u < 5) {
+        v /= 1000;
+        u++;
+    }
+    snprintf(out, cap, "%.*f %s", u == 0 || v >= 99.95 ? 0 : v >= 9.995 ? 1 : 2, v, units[u]);
+    return out;
+}
+
+char *srq_needs_text(const struct srq_needs *n, char *out, size_t cap)
+{
+    bool told[SRQ_NEEDS_MAX] = { false };
+    size_t at = 0;
+
+    out[0] = '\0';
+    for (int round = 0; round < n->count; round++) {
+        int most = -1, wrote;
+        char size[32];
+
+        for (int i = 0; i < n->count; i++) {
+            if (!told[i] && (most < 0 || n->rows[i].bytes > n->rows[most].bytes))
+                most = i;
+        }
+        told[most] = true;
+        wrote = snprintf(out + at, cap - at, "%s%s %s", at > 0 ? ", " : "", n->rows[most].name,
+                         srq_bytes_text(n->rows[most].bytes, size, sizeof(size)));
+        if (wrote < 0 || (size_t)wrote >= cap - at) {
+            out[at] = '\0';
+            break;
+        }
+        at += (size_t)wrote;
+    }
+    return out;
+}
+
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
+
+/* Codes, scales and zero-points of a layer as they are held. */
+static uint64_t codes_bytes(const struct srq_plan_layer *l)
+{
+    struct srq_groups g = srq_groups_of(l->info->out, l->info->in, l->scheme.group);
+
+    if (l->scheme.grid == SRQ_GRID_NONE)
+        return 0;
+    return (uint64_t)(l->info->out * l->info->in) + (uint64_t)g.count * (sizeof(float) + 1);
+}
+
+/* A block's layers are neighbours in the model's order. */
+static uint64_t largest_block_codes(const struct srq_resolved *r)
+{
+    uint64_t block = 0, most = 0;
+
+    for (int i = 0; i < r->layer_count; i++) {
+        uint64_t c = codes_bytes(&r->plan.layers[i]);
+
+        block = i > 0 && r->layers[i]->block == r->layers[i - 1]->block ? block + c : c;
+        most = block > most ? block : most;
+    }
+    return most;
+}
+
+static uint64_t largest_layer(const struct srq_resolved *r)
+{
+    uint64_t most = 0;
+
+    for (int i = 0; i < r->layer_count; i++) {
+        uint64_t n = (uint64_t)(r->layers[i]->out * r->layers[i]->in);
+
+        if (r->schemes[i].grid != SRQ_GRID_NONE && n > most)
+            most = n;
+    }
+    return most;
+}
+
+static int add_tuner(struct srq_resolved *r, int64_t nsamples, struct srq_error *err)
+{
+    const struct srq_job_options *o = &r->spec.opt;
+    struct srq_tune_config cfg = { .batch = o->batch < nsamples ? o->batch : nsamples,
+                                   .seq = o->seqlen,
+                                   .nsamples = nsamples,
+                                   .seed = (uint64_t)o->seed,
+                                   .probe_every = o->probe_every,
+                                   .probe_samples = o->probe_samples < nsamples ? o->probe_samples : nsamples,
+                                   .cache = r->cache };
+    struct srq_memory_row rows[32];
+    int count = 0, rc;
+
+    rc = srq_tuner_plan(r->model, srq_spec_quantizer(&r->spec), r->self, &cfg, r->schemes, r->compute, rows, 32, &count,
+                        err);
+    for (int i = 0; rc == 0 && i < count; i++)
+        srq_needs_add(&r->memory, "quantize", rows[i].name, rows[i].bytes);
+    return rc;
+}
+
+/* One of the two chains: hidden states of all samples. */
+static uint64_t chain_bytes(const struct srq_resolved *r, int64_t nsamples)
+{
+    return (uint64_t)nsamples * (uint64_t)r->spec.opt.seqlen * (uint64_t)r->info->hidden * srq_dtype_size(r->cache);
+}
+
+/* Bytes of text seldom are fewer than three a token. */
+static int64_t guess_windows(const struct srq_resolved *r)
+{
+    int64_t bytes = 0, most;
+
+    for (int i = 0; i < r->spec.eval_count; i++) {
+        struct stat st;
+
+        bytes += stat(r->spec.eval[i], &st) == 0 ? (int64_t)st.st_size : 0;
+    }
+    most = bytes / (3 * r->spec.opt.eval_seqlen) + 1;
+    return r->spec.opt.eval_windows > 0 && r->spec.opt.eval_windows < most ? r->spec.opt.eval_windows : most;
+}
+
+static int add_evaluation(struct srq_resolved *r, int64_t windows, struct srq_error *err)
+{
+    const struct srq_job_options *o = &r->spec.opt;
+    struct srq_eval_config cfg = { .windows = o->eval_windows };
+    struct srq_eval_memory m;
+    uint64_t layer = largest_layer(r);
+    int rc = srq_eval_plan(r->model, &cfg, windows, o->eval_seqlen, true, &m, err);
+
+    if (rc != 0)
+        return rc;
+    srq_needs_add(&r->memory, "all", "evaluation token ids", (uint64_t)windows * (uint64_t)o->eval_seqlen * 4);
+    srq_needs_add(&r->memory, "evaluate", "hidden states of all windows", m.hidden);
+    srq_needs_add(&r->memory, "evaluate", "final states of the original", m.reference);
+    srq_needs_add(&r->memory, "evaluate", "block parameters in F32", m.block);
+    srq_needs_add(&r->memory, "evaluate", "forward pass of some windows", m.tape);
+    srq_needs_add(&r->memory, "evaluate", "head", m.head);
+    srq_needs_add(&r->memory, "evaluate", "logits", m.logits);
+    srq_needs_add(&r->memory, "evaluate", "codes of the largest layer", layer + layer / 8);
+    return 0;
+}
+
+static int memory_rows(struct srq_resolved *r, int64_t nsamples, int64_t windows, struct srq_error *err)
+{
+    const struct srq_job_options *o = &r->spec.opt;
+    int64_t batch = o->batch < nsamples ? o->batch : nsamples;
+    uint64_t forward = 0, layer = largest_layer(r);
+    int rc = 0;
+
+    memset(&r->memory, 0, sizeof(r->memory));
+    if (r->calibrates) {
+        srq_needs_add(&r->memory, "all", "calibration token ids", (uint64_t)nsamples * (uint64_t)o->seqlen * 4);
+        rc = srq_forward_bytes(r->model, r->compute, batch, o->seqlen, &forward, err);
+        srq_needs_add(&r->memory, "quantize", "block parameters", srq_block_bytes(r->model, r->compute));
+        srq_needs_add(&r->memory, "quantize", "rope tables", srq_block_rope_bytes(r->model, o->seqlen));
+        srq_needs_add(&r->memory, "quantize", "forward pass of a batch", forward);
+        if (r->cache != r->compute)
+            srq_needs_add(&r->memory, "quantize", "conversion of a batch",
+                          (uint64_t)(batch * o->seqlen * r->info->hidden) * srq_dtype_size(r->compute));
+        if (!r->spill) {
+            srq_needs_add(&r->memory, "quantize", "activation cache, full precision", chain_bytes(r, nsamples));
+            srq_needs_add(&r->memory, "quantize", "activation cache, quantized", chain_bytes(r, nsamples));
+        }
+    }
+    if (rc == 0 && r->tunes)
+        rc = add_tuner(r, nsamples, err);
+    if (!r->tunes)
+        srq_needs_add(&r->memory, "quantize", "codes of the largest block", largest_block_codes(r));
+    if (rc == 0 && r->spec.eval_count > 0)
+        rc = add_evaluation(r, windows, err);
+    srq_needs_add(&r->memory, "export", "packing of the largest layer", 3 * layer);
+    return rc;
+}
+
+/* What memory the job may have: the user's limit, else what the machine or control group has. */
+static uint64_t memory_allowed(const struct srq_resolved *r)
+{
+    uint64_t machine = srq_usage_limit(), asked = (uint64_t)r->spec.opt.max_memory;
+
+    return asked != 0 && asked < machine ? asked : machine;
+}
+
+static int fit_memory(struct srq_resolved *r, int64_t nsamples, int64_t windows, struct srq_error *err)
+{
+    uint64_t allowed = memory_allowed(r);
+    char want[32], have[32], table[700];
+    int64_t asked_batch = r->spec.opt.batch;
+    int rc;
+
+    r->spill = false;
+    rc = memory_rows(r, nsamples, windows, err);
+    r->planned_bytes = srq_needs_peak(&r->memory);
+    if (rc == 0 && r->planned_bytes > allowed && r->calibrates && !r->spill) {
+        r->spill = true;
+        rc = memory_rows(r, nsamples, windows, err);
+        r->planned_bytes = srq_needs_peak(&r->memory);
+        srq_resolved_note(r, "stored activations go to disk: with them in memory more than %s would be needed",
+             srq_bytes_text(allowed, have, sizeof(have)));
+    }
+    while (rc == 0 && r->planned_bytes > allowed && r->tunes && r->spec.opt.batch > 1) {
+        r->spec.opt.batch /= 2;
+        rc = memory_rows(r, nsamples, windows, err);
+        r->planned_bytes = srq_needs_peak(&r->memory);
+    }
+    if (rc != 0)
+        return rc;
+    if (r->spec.opt.batch != asked_batch)
+        srq_resolved_note(r, "batch %" PRId64 " shrinks to %" PRId64 " to stay inside %s of memory", asked_batch, r->spec.opt.batch,
+             srq_bytes_text(allowed, have, sizeof(have)));
+    if (r->planned_bytes <= allowed)
+        return 0;
+    return srq_fail_field(err, -SRQ_ELIMIT, "options.max_memory", "the job needs %s of memory and may have %s: %s",
+                          srq_bytes_text(r->planned_bytes, want, sizeof(want)),
+                          srq_bytes_text(allowed, have, sizeof(have)),
+                          srq_needs_text(&r->memory, table, sizeof(table)));
+}
+
+/* ---- disk -------------------------------------------------------------------------------------------------------- */
+
+static int output_bytes(const struct srq_resolved *r, uint64_t *total, struct srq_error *err)
+{
+    *total = 0;
+    for (int i = 0; i < r->spec.format_count; i++) {
+        const struct srq_format *f = srq_format_find(r->spec.formats[i], err);
+        uint64_t bytes = 0;
+        int rc = f != NULL ? srq_export_bytes(f, r->model, r->schemes, &bytes, err) : -SRQ_EINVAL;
+
+        if (rc != 0)
+            return rc;
+        *total += bytes;
+    }
+    return 0;
+}
+
+static int disk_rows(struct srq_resolved *r, int64_t nsamples, struct srq_error *err)
+{
+    uint64_t codes = 0, output;
+    int rc = output_bytes(r, &output, err);
+
+    memset(&r->disk, 0, sizeof(r->disk));
+    for (int i = 0; i < r->layer_count; i++)
+        codes += codes_bytes(&r->plan.layers[i]);
+    srq_needs_add(&r->disk, "output", "output", output);
+    srq_needs_add(&r->disk, "job", "results of all blocks", codes);
+    if (r->tunes) {
+        /* Rounding offsets in F32, kept twice (running and best). */
+        srq_needs_add(&r->disk, "job", "checkpoint of the running block", 2 * largest_block_codes(r) * 2 * sizeof(float));
+        srq_needs_add(&r->disk, "job", "snapshots of both chains", 2 * 2 * chain_bytes(r, nsamples));
+    }
+    if (r->spill)
+        srq_needs_add(&r->disk, "job", "activation cache", 2 * chain_bytes(r, nsamples));
+    r->planned_disk_bytes = srq_needs_sum(&r->disk);
+    return rc;
+}
+
+static uint64_t disk_of(const struct srq_needs *n, const char *stage)
+{
+    uint64_t sum = 0;
+
+    for (int i = 0; i < n->count; i++) {
+        if (strcmp(n->rows[i].stage, stage) == 0)
+            sum += n->rows[i].bytes;
+    }
+    return sum;
+}
+
+/* Snapshots of the chains can be done without: a resume then computes them again. */
+static void drop_snapshots(struct srq_needs *n)
+{
+    for (int i = 0; i < n->count; i++) {
+        if (strcmp(n->rows[i].name, "snapshots of both chains") != 0)
+            continue;
+        memmove(&n->rows[i], &n->rows[i + 1], (size_t)(n->count - i - 1) * sizeof(n->rows[0]));
+        n->count--;
+    }
+}
+
+static int fit_disk(struct srq_resolved *r, int64_t nsamples, struct srq_error *err)
+{
+    uint64_t allowed = (uint64_t)r->spec.opt.max_disk, available, output;
+    char want[32], have[32], table[400], *parent;
+    int rc = disk_rows(r, nsamples, err);
+
+    if (rc != 0)
+        return rc;
+    if (allowed != 0 && disk_of(&r->disk, "job") > allowed)
+        drop_snapshots(&r->disk);
+    r->planned_disk_bytes = srq_needs_sum(&r->disk);
+    if (allowed != 0 && disk_of(&r->disk, "job") > allowed)
+        return srq_fail_field(err, -SRQ_ENOSPC, "options.max_disk",
+                              "checkpoints and stored inputs need %s of disk and may have %s: %s",
+                              srq_bytes_text(disk_of(&r->disk, "job"), want, sizeof(want)),
+                              srq_bytes_text(allowed, have, sizeof(have)),
+                              srq_needs_text(&r->disk, table, sizeof(table)));
+    parent = srq_strndup(r->spec.output, (size_t)(strrchr(r->spec.output, '/') - r->spec.output) + 1);
+    output = disk_of(&r->disk, "output");
+    if (parent != NULL && srq_disk_free(parent, &available, NULL) == 0 && available < output)
+        rc = srq_fail_field(err, -SRQ_ENOSPC, "output", "the output needs %s and %s has %s free",
+                            srq_bytes_text(output, want, sizeof(want)), parent,
+                            srq_bytes_text(available, have, sizeof(have)));
+    srq_free(parent);
+    return rc;
+}
+
+int srq_needs_plan(struct srq_resolved *r, int64_t nsamples, int64_t windows, struct srq_error *err)
+{
+    int rc = fit_memory(r, nsamples, windows > 0 ? windows : guess_windows(r), err);
+
+    return rc == 0 ? fit_disk(r, nsamples, err) : rc;
+}

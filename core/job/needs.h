@@ -1,0 +1,42 @@
+/* What a job will need of memory and disk, computed from shapes before any work (design 6). */
+#ifndef SRQ_JOB_NEEDS_H
+#define SRQ_JOB_NEEDS_H
+
+#include <srq/error.h>
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct srq_resolved;
+
+/* One use. Memory of a stage is given back at its end, so the plan is the stage with the most, beside what stays all the
+ * time (stage "all"). */
+struct srq_need {
+    char name[64];
+    const char *stage;
+    uint64_t bytes;
+};
+
+#define SRQ_NEEDS_MAX 64
+struct srq_needs {
+    struct srq_need rows[SRQ_NEEDS_MAX];
+    int count;
+};
+
+void srq_needs_add(struct srq_needs *n, const char *stage, const char *name, uint64_t bytes); /* 0 bytes: no row */
+uint64_t srq_needs_peak(const struct srq_needs *n);  /* of the largest stage, with "all" */
+uint64_t srq_needs_sum(const struct srq_needs *n);
+/* {"rows":[{name, bytes, stage}], "planned_bytes"} */
+cJSON *srq_needs_json(const struct srq_needs *n, uint64_t planned);
+/* The table as one text for people, "name 12.3 MB, …", largest first, at most cap bytes. Returns out. */
+char *srq_needs_text(const struct srq_needs *n, char *out, size_t cap);
+char *srq_bytes_text(uint64_t bytes, char *out, size_t cap); /* three significant digits: "1.23 GB" */
+
+/* Fills r->memory and r->disk for `nsamples` calibration samples and `windows` evaluation windows (0: not known yet, then
+ * guessed from the options and the sizes of the files). Where memory allowed is too little, first the activation cache
+ * goes to disk (r->spill), then the batch shrinks, each with a note. What still does not fit: -SRQ_ELIMIT or -SRQ_ENOSPC
+ * with the table. */
+int srq_needs_plan(struct srq_resolved *r, int64_t nsamples, int64_t windows, struct srq_error *err);
+
+#endif

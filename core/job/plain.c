@@ -1,0 +1,60 @@
+/* Plain rounding and one-shot plugins. */
+#include "core/job/plain.h"
+
+#include "core/base/alloc.h"
+#include "core/math/team.h"
+
+struct encode {
+    const struct srq_grid_ops *grid;
+    struct srq_grid_args args;
+    struct srq_result result;
+};
+
+static struct srq_result result_of(struct srq_codes *c)
+{
+    return (struct srq_result){ .size = sizeof(struct srq_result), .codes = c->codes, .scale = c->scale, .zero = c->zero };
+}
+
+static void encode_rows(void *ctx, int64_t begin, int64_t end)
+{
+    struct encode *e = ctx;
+
+    e->grid->encode(&e->args, begin, end - begin, &e->result);
+}
+
+int srq_round_plain(const struct srq_tensor *weight, const char *layer, struct srq_codes *out, struct srq_error *err)
+{
+    struct encode e = { .grid = srq_grid(out->scheme.grid), .result = result_of(out) };
+    float *range = srq_malloc(2 * (size_t)out->groups.count * sizeof(*range));
+    int rc;
+
+    if (e.grid == NULL || range == NULL) {
+        srq_free(range);
+        return range == NULL ? srq_fail_field(err, -SRQ_ENOMEM, layer, "out of memory rounding %s", layer)
+                             : srq_fail_field(err, -SRQ_EUNSUPPORTED, layer, "%s: no such grid in this build", layer);
+    }
+    e.args = (struct srq_grid_args){ .size = sizeof(e.args), .weight = weight, .scheme = out->scheme,
+                                     .groups = out->groups, .lo = range, .hi = range + out->groups.count };
+    rc = e.grid->extrema(&e.args, range, range + out->groups.count);
+    if (rc == 0) {
+        srq_parallel(out->groups.out, 8, encode_rows, &e);
+        rc = srq_codes_check(out, layer, err);
+    } else {
+        srq_fail_field(err, rc, layer, "the ranges of %s could not be found", layer);
+    }
+    srq_free(range);
+    return rc;
+}
+
+int srq_round_oneshot(const struct srq_plugin *p, void *self, const struct srq_tensor *weight, const char *layer,
+                      int block, int index, const float *importance, struct srq_codes *out, struct srq_error *err)
+{
+    struct srq_result result = result_of(out);
+    struct srq_layer l = { .size = sizeof(l), .name = layer, .block = block, .index = index, .weight = *weight,
+                           .scheme = out->scheme, .groups = out->groups, .importance = importance };
+    int rc = p->oneshot->quantize(srq_host_services(), self, &l, &result, err);
+
+    if (rc != 0)
+        return rc < 0 ? rc : -SRQ_EINVAL;
+    return srq_codes_check(out, layer, err);
+}

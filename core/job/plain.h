@@ -1,0 +1,16 @@
+/* Rounding without tuning: by the host itself, or by a one-shot plugin. */
+#ifndef SRQ_JOB_PLAIN_H
+#define SRQ_JOB_PLAIN_H
+
+#include "core/grid/grid.h"
+#include "core/tune/plugin_host.h"
+
+/* Every weight to the nearest value of its grid (spec signround 6, pure RTN): V = 0, α = β = 1. `out` is allocated for
+ * weight and scheme (srq_codes_alloc). Parallel. */
+int srq_round_plain(const struct srq_tensor *weight, const char *layer, struct srq_codes *out, struct srq_error *err);
+
+/* One layer by a one-shot plugin, its result checked. importance: [in] or NULL. */
+int srq_round_oneshot(const struct srq_plugin *p, void *self, const struct srq_tensor *weight, const char *layer,
+                      int block, int index, const float *importance, struct srq_codes *out, struct srq_error *err);
+
+#endif

@@ -1,0 +1,170 @@
+/* report.json (design 10): what came out of a job, with its measurements. */
+#include "core/job/run.h"
+
+#include "core/base/alloc.h"
+#include "core/base/clock.h"
+#include "core/math/gemm.h"
+
+#include <math.h>
+
+struct sums {
+    double tune_s, loop_s;
+    int64_t iters;
+};
+
+static bool add_layer(cJSON *layers, const struct srq_plan_layer *l, double first, double best)
+{
+    char text[32];
+    cJSON *o = cJSON_CreateObject();
+
+    return o != NULL && cJSON_AddItemToArray(layers, o) && cJSON_AddStringToObject(o, "name", l->info->name) != NULL &&
+           cJSON_AddStringToObject(o, "scheme", srq_scheme_text(&l->scheme, text, sizeof(text))) != NULL &&
+           cJSON_AddStringToObject(o, "source", srq_plan_source_name(l->source)) != NULL &&
+           srq_json_number(o, "error_first", first) && srq_json_number(o, "error_best", best) &&
+           srq_json_text_or_null(o, "why", l->why[0] != '\0' ? l->why : NULL);
+}
+
+static bool add_block(cJSON *blocks, const char *name, const struct srq_block_result *r)
+{
+    cJSON *o = cJSON_CreateObject();
+
+    return o != NULL && cJSON_AddItemToArray(blocks, o) && cJSON_AddStringToObject(o, "name", name) != NULL &&
+           srq_json_number(o, "loss_first", r->loss_first) && srq_json_number(o, "loss_best", r->loss_best) &&
+           srq_json_number(o, "best_iteration", r->best_iter >= 0 ? (double)r->best_iter : NAN) &&
+           srq_json_number(o, "iterations", (double)r->iters_done) && srq_json_number(o, "elapsed_s", r->elapsed_s);
+}
+
+/* One block's part of `blocks` and `layers`. */
+static int add_results(struct srq_run *run, int block, cJSON *blocks, cJSON *layers, struct sums *sums,
+                       struct srq_error *err)
+{
+    int first, n = srq_run_block_layers(run, block, &first), rc;
+    struct srq_ckpt_block *b = NULL;
+    const struct srq_block_result *r;
+    char name[200];
+    bool ok = true;
+
+    if (n == 0)
+        return 0;
+    if (block < 0 && !srq_ckpt_block_exists(run->ckpt, block)) {
+        for (int i = 0; ok && i < n; i++)
+            ok = add_layer(layers, &run->job.plan.layers[first + i], NAN, NAN);
+        return ok ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory writing the report");
+    }
+    rc = srq_ckpt_block_open(run->ckpt, block, run->job.layers + first, run->job.schemes + first, n, &b, err);
+    if (rc != 0)
+        return rc;
+    r = srq_ckpt_block_result(b);
+    sums->tune_s += r->elapsed_s;
+    if (r->iters_done > 0) {
+        sums->loop_s += r->tune_s;
+        sums->iters += r->iters_done;
+    }
+    if (block >= 0)
+        ok = add_block(blocks, srq_run_block_name(run, block, name, sizeof(name)), r);
+    for (int i = 0; ok && i < n; i++)
+        ok = add_layer(layers, &run->job.plan.layers[first + i], r->error_first[i], r->error_best[i]);
+    srq_ckpt_block_close(b);
+    return ok ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory writing the report");
+}
+
+/* eval.{before,rtn,after}.{perplexity,kl,top1}; null where not asked for. Adds up the time. */
+static bool add_eval(struct srq_run *run, cJSON *root, double *eval_s)
+{
+    static const char *const names[] = { "before", "rtn", "after" }, *const keys[] = { "perplexity", "kl", "top1" };
+    cJSON *eval = cJSON_AddObjectToObject(root, "eval");
+
+    for (int w = 0; eval != NULL && w < 3; w++) {
+        char name[32];
+        cJSON *fact, *o = cJSON_AddObjectToObject(eval, names[w]);
+
+        snprintf(name, sizeof(name), "eval-%s", names[w]);
+        fact = srq_fact_read(run->ckpt, name);
+        for (size_t k = 0; o != NULL && k < sizeof(keys) / sizeof(keys[0]); k++) {
+            const cJSON *v = cJSON_GetObjectItemCaseSensitive(fact, keys[k]);
+
+            srq_json_number(o, keys[k], cJSON_IsNumber(v) ? v->valuedouble : NAN);
+        }
+        if (fact != NULL) {
+            const cJSON *s = cJSON_GetObjectItemCaseSensitive(fact, "elapsed_s");
+
+            *eval_s += cJSON_IsNumber(s) ? s->valuedouble : 0;
+        }
+        cJSON_Delete(fact);
+    }
+    return eval != NULL;
+}
+
+static bool add_size(const struct srq_run *run, cJSON *root)
+{
+    cJSON *size = cJSON_AddObjectToObject(root, "size");
+
+    return size != NULL && srq_json_number(size, "before_bytes", (double)run->job.size.before_bytes) &&
+           srq_json_number(size, "after_bytes", (double)run->job.size.after_bytes) &&
+           srq_json_number(size, "average_bits", run->job.size.average_bits);
+}
+
+static bool add_timing(struct srq_run *run, cJSON *root, const struct sums *sums, double eval_s)
+{
+    cJSON *t = cJSON_AddObjectToObject(root, "timing");
+
+    return t != NULL && srq_json_number(t, "load_s", run->load_s) && srq_json_number(t, "tune_s", sums->tune_s) &&
+           srq_json_number(t, "eval_s", run->eval.count > 0 ? eval_s : NAN) &&
+           srq_json_number(t, "export_s", run->export_s) &&
+           srq_json_number(t, "total_s", run->prior_s + srq_clock_s() - run->start) &&
+           srq_json_number(t, "block_iteration_s", sums->iters > 0 ? sums->loop_s / (double)sums->iters : NAN);
+}
+
+static bool add_memory(struct srq_run *run, cJSON *root)
+{
+    cJSON *m = srq_needs_json(&run->job.memory, run->job.planned_bytes);
+
+    return m != NULL && cJSON_AddItemToObject(root, "memory", m) &&
+           srq_json_number(m, "peak_rss_bytes", (double)srq_usage_peak(run->usage));
+}
+
+static bool add_head(struct srq_run *run, cJSON *root)
+{
+    const struct srq_spec *s = &run->job.spec;
+    char *method = srq_spec_method(s), scheme[32];
+    cJSON *formats = cJSON_CreateStringArray((const char *const *)s->formats, s->format_count);
+    bool ok = method != NULL && formats != NULL && cJSON_AddStringToObject(root, "job", run->dir.id) != NULL &&
+              srq_json_text_or_null(root, "name", s->name) && srq_json_number(root, "created", run->created) &&
+              cJSON_AddStringToObject(root, "model", s->model) != NULL &&
+              cJSON_AddStringToObject(root, "method", method) != NULL &&
+              cJSON_AddStringToObject(root, "scheme", srq_scheme_text(&s->scheme, scheme, sizeof(scheme))) != NULL &&
+              cJSON_AddItemToObject(root, "formats", formats);
+
+    srq_free(method);
+    return ok;
+}
+
+cJSON *srq_report_json(struct srq_run *run, struct srq_error *err)
+{
+    cJSON *root = cJSON_CreateObject(), *blocks = NULL, *layers = NULL;
+    struct sums sums = { 0 };
+    double eval_s = 0;
+    bool ok = root != NULL && add_head(run, root) && (blocks = cJSON_AddArrayToObject(root, "blocks")) != NULL &&
+              (layers = cJSON_AddArrayToObject(root, "layers")) != NULL;
+    int rc = 0;
+
+    for (int b = 0; ok && rc == 0 && b < run->job.info->blocks; b++)
+        rc = add_results(run, b, blocks, layers, &sums, err);
+    if (ok && rc == 0)
+        rc = add_results(run, -1, blocks, layers, &sums, err);
+    if (rc != 0) {
+        cJSON_Delete(root);
+        return NULL;
+    }
+    ok = ok && add_eval(run, root, &eval_s) && add_size(run, root) && add_timing(run, root, &sums, eval_s) &&
+         add_memory(run, root) && cJSON_AddStringToObject(root, "gemm_backend", srq_gemm_backend(run->job.compute)) &&
+         cJSON_AddStringToObject(root, "compute", run->job.compute == SRQ_BF16 ? "bf16" : "f32") &&
+         srq_json_number(root, "threads", (double)run->job.spec.opt.threads) &&
+         srq_json_number(root, "seed", (double)run->job.spec.opt.seed) &&
+         cJSON_AddStringToObject(root, "version", PACKAGE_VERSION) != NULL;
+    if (ok)
+        return root;
+    srq_fail(err, -SRQ_ENOMEM, "out of memory writing the report");
+    cJSON_Delete(root);
+    return NULL;
+}

@@ -1,0 +1,264 @@
+/* Specification and model together. */
+#include "core/job/resolve.h"
+
+#include "core/base/alloc.h"
+#include "core/math/gemm.h"
+#include "core/math/team.h"
+#include "core/proto/proto.h"
+
+#include <inttypes.h>
+
+void srq_resolved_note(struct srq_resolved *r, const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    cJSON_AddItemToArray(r->notes, cJSON_CreateString(text));
+}
+
+static int start_math(struct srq_resolved *r, struct srq_error *err)
+{
+    struct srq_job_options *o = &r->spec.opt;
+    char gemm[32];
+    int rc;
+
+    if (o->threads == 0)
+        o->threads = srq_team_default();
+    rc = srq_team_start((int)o->threads, err);
+    if (rc == 0)
+        rc = srq_gemm_start(srq_job_option_choice("gemm", o->gemm, gemm, sizeof(gemm)), err);
+    if (rc != 0)
+        return rc;
+    if (o->compute == SRQ_CHOICE_AUTO)
+        o->compute = srq_gemm_preferred() == SRQ_BF16 ? SRQ_CHOICE_BF16 : SRQ_CHOICE_F32;
+    if (o->cache == SRQ_CHOICE_AUTO)
+        o->cache = o->compute;
+    r->compute = o->compute == SRQ_CHOICE_BF16 ? SRQ_BF16 : SRQ_F32;
+    r->cache = o->cache == SRQ_CHOICE_BF16 ? SRQ_BF16 : SRQ_F32;
+    return 0;
+}
+
+static int open_model(struct srq_resolved *r, struct srq_error *err)
+{
+    int rc = srq_model_open(r->spec.model, true, &r->model, err);
+
+    if (rc != 0) {
+        if (err != NULL && err->field[0] == '\0')
+            snprintf(err->field, sizeof(err->field), "model");
+        return rc;
+    }
+    r->info = srq_model_info(r->model);
+    r->layer_count = srq_model_layer_count(r->model);
+    r->layers = srq_calloc((size_t)r->layer_count + 1, sizeof(r->layers[0]));
+    r->schemes = srq_calloc((size_t)r->layer_count + 1, sizeof(r->schemes[0]));
+    if (r->layers == NULL || r->schemes == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory for %d layers", r->layer_count);
+    for (int i = 0; i < r->layer_count; i++)
+        r->layers[i] = srq_model_layer(r->model, i);
+    if (r->spec.quant_lm_head && r->info->tied_head)
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, "quant_lm_head",
+                              "lm_head of %s is tied to the embedding and cannot be quantized alone", r->info->path);
+    return 0;
+}
+
+/* Told only where it matters to the job. */
+static void clamp(struct srq_resolved *r, bool used, int64_t *value, const char *name)
+{
+    if (r->info->max_positions <= 0 || *value <= r->info->max_positions)
+        return;
+    if (used)
+        srq_resolved_note(r, "%s %" PRId64 " is more than the %" PRId64 " positions of the model and becomes that", name, *value,
+         r->info->max_positions);
+    *value = r->info->max_positions;
+}
+
+/* All export formats about one plan: a layer keeps the first reason against it. */
+static int ask_formats(void *ctx, const struct srq_scheme *schemes, char (*reason)[SRQ_PLAN_REASON_MAX],
+                       struct srq_error *err)
+{
+    struct srq_resolved *r = ctx;
+    char(*each)[SRQ_FORMAT_REASON_MAX] = srq_calloc((size_t)r->layer_count + 1, sizeof(*each));
+    int total = 0, rc = 0;
+
+    if (each == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory asking formats");
+    for (int f = 0; rc >= 0 && f < r->spec.format_count; f++) {
+        const struct srq_format *format = srq_format_find(r->spec.formats[f], err);
+
+        memset(each, 0, ((size_t)r->layer_count + 1) * sizeof(*each));
+        rc = format != NULL ? srq_format_plan(format, r->model, schemes, each, err) : -SRQ_EINVAL;
+        for (int i = 0; rc > 0 && i < r->layer_count; i++) {
+            if (each[i][0] == '\0' || reason[i][0] != '\0')
+                continue;
+            snprintf(reason[i], SRQ_PLAN_REASON_MAX, "%.*s", SRQ_PLAN_REASON_MAX - 1, each[i]);
+            total++;
+        }
+    }
+    srq_free(each);
+    return rc < 0 ? rc : total;
+}
+
+static int check_formats(const struct srq_resolved *r, struct srq_error *err)
+{
+    for (int i = 0; i < r->spec.format_count; i++) {
+        if (srq_format_find(r->spec.formats[i], err) == NULL) {
+            if (err != NULL)
+                snprintf(err->field, sizeof(err->field), "formats");
+            return -SRQ_EINVAL;
+        }
+    }
+    return 0;
+}
+
+/* The plugin's own word on every layer of the plan. */
+static int ask_plugin(const struct srq_resolved *r, struct srq_error *err)
+{
+    const struct srq_plugin *p = srq_spec_quantizer(&r->spec);
+
+    for (int i = 0, index = 0; p->accepts != NULL && i < r->layer_count; i++) {
+        const struct srq_layer_info *info = r->layers[i];
+        struct srq_layer l = { .size = sizeof(l), .name = info->name, .block = info->block, .scheme = r->schemes[i],
+                               .groups = srq_groups_of(info->out, info->in, r->schemes[i].group),
+                               .weight = srq_tensor_2d(NULL, info->dtype, info->out, info->in) };
+        int rc;
+
+        index = i > 0 && r->layers[i - 1]->block == info->block ? index + 1 : 0;
+        l.index = index;
+        if (r->schemes[i].grid == SRQ_GRID_NONE)
+            continue;
+        rc = p->accepts(srq_host_services(), r->self, &l, err);
+        if (rc != 0)
+            return rc < 0 ? rc : -SRQ_EUNSUPPORTED;
+    }
+    return 0;
+}
+
+static int make_plan(struct srq_resolved *r, struct srq_error *err)
+{
+    struct srq_plan_request req = { .scheme = r->spec.scheme, .pins = r->spec.pins, .pin_count = r->spec.pin_count,
+                                    .quant_lm_head = r->spec.quant_lm_head,
+                                    .refuse_incompatible = r->spec.refuse_incompatible,
+                                    .formats = ask_formats, .formats_ctx = r };
+    int rc = srq_plan_make(r->layers, r->layer_count, &req, &r->plan, r->notes, err);
+    bool any = false;
+
+    if (rc != 0)
+        return rc;
+    for (int i = 0; i < r->layer_count; i++) {
+        r->schemes[i] = r->plan.layers[i].scheme;
+        any = any || r->schemes[i].grid != SRQ_GRID_NONE;
+    }
+    if (!any)
+        srq_resolved_note(r, "no layer is quantized under this plan");
+    r->size = srq_plan_size(&r->plan, r->info->bytes);
+    return ask_plugin(r, err);
+}
+
+static int create_plugin(struct srq_resolved *r, struct srq_error *err)
+{
+    const struct srq_spec_plugin *q = &r->spec.plugins[r->spec.plugin_count - 1];
+    const struct srq_plugin *p = q->handle.plugin;
+    int rc;
+
+    srq_host_seed((uint64_t)r->spec.opt.seed);
+    rc = p->create != NULL ? p->create(srq_host_services(), q->options, &r->self, err) : 0;
+    r->tunes = p->tunable != NULL;
+    r->calibrates = r->tunes || (p->oneshot->needs & SRQ_NEED_IMPORTANCE) != 0;
+    if (rc == 0 && r->calibrates && r->spec.calib_count == 0)
+        return srq_fail_field(err, -SRQ_EINVAL, "calib", "method %s needs calibration text: give \"calib\" a file",
+                              p->name);
+    return rc < 0 ? rc : rc > 0 ? -SRQ_EINVAL : 0;
+}
+
+static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, struct srq_error *err)
+{
+    int rc;
+
+    r->notes = cJSON_CreateArray();
+    if (r->notes == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory reading the job");
+    rc = srq_spec_parse(json, flags, &r->spec, err);
+    if (rc == 0)
+        rc = check_formats(r, err);
+    if (rc == 0 && (flags & SRQ_SPEC_STORED) == 0)
+        rc = srq_export_check_output(r->spec.output, r->spec.model, r->spec.force, err);
+    if (rc == 0)
+        rc = start_math(r, err);
+    if (rc == 0)
+        rc = open_model(r, err);
+    if (rc != 0)
+        return rc;
+    rc = create_plugin(r, err);
+    clamp(r, r->calibrates, &r->spec.opt.seqlen, "seqlen");
+    clamp(r, r->spec.eval_count > 0, &r->spec.opt.eval_seqlen, "eval.seqlen");
+    if (rc == 0)
+        rc = make_plan(r, err);
+    if (rc == 0)
+        rc = srq_needs_plan(r, r->spec.opt.nsamples, 0, err);
+    return rc;
+}
+
+int srq_resolve(const cJSON *json, unsigned flags, struct srq_resolved *out, struct srq_error *err)
+{
+    int rc;
+
+    memset(out, 0, sizeof(*out));
+    rc = resolve(json, flags, out, err);
+    if (rc != 0)
+        srq_resolved_fini(out);
+    return rc;
+}
+
+int srq_resolve_text(const char *text, size_t len, unsigned flags, struct srq_resolved *out, struct srq_error *err)
+{
+    cJSON *json = NULL;
+    int rc;
+
+    memset(out, 0, sizeof(*out));
+    rc = srq_json_parse(text, len, SRQ_DEPTH_MAX, &json, err);
+    if (rc == 0)
+        rc = srq_resolve(json, flags, out, err);
+    cJSON_Delete(json);
+    return rc;
+}
+
+void srq_resolved_fini(struct srq_resolved *r)
+{
+    if (r->spec.plugin_count > 0 && srq_spec_quantizer(&r->spec) != NULL) {
+        const struct srq_plugin *p = srq_spec_quantizer(&r->spec);
+
+        if (p->destroy != NULL && r->self != NULL)
+            p->destroy(srq_host_services(), r->self);
+    }
+    srq_plan_fini(&r->plan);
+    srq_free(r->layers);
+    srq_free(r->schemes);
+    srq_model_close(r->model);
+    srq_spec_fini(&r->spec);
+    cJSON_Delete(r->notes);
+    memset(r, 0, sizeof(*r));
+}
+
+cJSON *srq_resolved_json(const struct srq_resolved *r)
+{
+    cJSON *root = cJSON_CreateObject(), *size = NULL;
+    bool ok = root != NULL && cJSON_AddItemToObject(root, "spec", srq_spec_json(&r->spec)) &&
+              cJSON_AddItemToObject(root, "plan", srq_plan_json(&r->plan)) &&
+              (size = cJSON_AddObjectToObject(root, "size")) != NULL &&
+              cJSON_AddNumberToObject(size, "before_bytes", (double)r->size.before_bytes) != NULL &&
+              cJSON_AddNumberToObject(size, "after_bytes", (double)r->size.after_bytes) != NULL &&
+              cJSON_AddNumberToObject(size, "average_bits", r->size.average_bits) != NULL &&
+              cJSON_AddItemToObject(root, "memory", srq_needs_json(&r->memory, r->planned_bytes)) &&
+              cJSON_AddItemToObject(root, "disk", srq_needs_json(&r->disk, r->planned_disk_bytes)) &&
+              cJSON_AddNullToObject(root, "estimate_s") != NULL &&
+              cJSON_AddItemToObject(root, "warnings", cJSON_Duplicate(r->notes, true)) &&
+              cJSON_AddNumberToObject(root, "threads", (double)r->spec.opt.threads) != NULL;
+
+    if (ok)
+        return root;
+    cJSON_Delete(root);
+    return NULL;
+}

@@ -1,0 +1,37 @@
+/* A job made concrete: its specification together with its model, plan, dtypes and needs. Reads headers only. */
+#ifndef SRQ_JOB_RESOLVE_H
+#define SRQ_JOB_RESOLVE_H
+
+#include "core/job/needs.h"
+#include "core/job/spec.h"
+#include "core/model/export.h"
+
+struct srq_resolved {
+    struct srq_spec spec; /* normalised: threads, compute, cache, seqlen and batch are what will be used */
+    struct srq_model *model;
+    const struct srq_model_info *info;
+    const struct srq_layer_info **layers; /* the model's */
+    int layer_count;
+    void *self; /* instance of the quantizer */
+    struct srq_plan plan;
+    struct srq_scheme *schemes; /* of the plan, one a layer */
+    enum srq_dtype compute, cache;
+    bool tunes;         /* the quantizer is tunable: there are chains, checkpoints inside blocks, samples */
+    bool calibrates;    /* it wants calibration data at all */
+    bool spill;         /* the activation cache is a mapped file */
+    cJSON *notes;       /* sentences for people */
+    struct srq_needs memory, disk;
+    uint64_t planned_bytes, planned_disk_bytes;
+    struct srq_plan_size size;
+};
+
+/* Flags: SRQ_SPEC_…. Starts the thread team and the products. With SRQ_SPEC_STORED the output is not looked at: a
+ * job that goes on may have written it. */
+int srq_resolve(const cJSON *json, unsigned flags, struct srq_resolved *out, struct srq_error *err);
+int srq_resolve_text(const char *text, size_t len, unsigned flags, struct srq_resolved *out, struct srq_error *err);
+void srq_resolved_fini(struct srq_resolved *r);
+void srq_resolved_note(struct srq_resolved *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* What --plan answers. */
+cJSON *srq_resolved_json(const struct srq_resolved *r);
+
+#endif

@@ -1,0 +1,67 @@
+/* Inside core/job: one run of a job, shared by its stages. */
+#ifndef SRQ_JOB_RUN_H
+#define SRQ_JOB_RUN_H
+
+#include "core/eval/evaluator.h"
+#include "core/job/checkpoint.h"
+#include "core/job/events.h"
+#include "core/job/jobdir.h"
+#include "core/job/resolve.h"
+#include "core/job/usage.h"
+
+struct srq_run {
+    struct srq_resolved job;
+    struct srq_jobdir dir;
+    char *ckpt; /* DIR/ckpt */
+    struct srq_events events;
+    struct srq_job_flags *flags;
+    struct srq_usage *usage;
+    struct srq_samples calib; /* count 0: none */
+    struct srq_samples eval;
+    /* from the journal */
+    double created;   /* wall time of its first line */
+    double prior_s;   /* spent in earlier runs */
+    char last_state[32];
+    bool *block_told; /* block.end is in the journal */
+    bool eval_told[3];
+    /* of this run */
+    double start; /* monotonic */
+    double load_s, export_s;
+    bool finish;  /* what is left is rounded plainly */
+};
+
+/* 0, or why the run shall end at once: -SRQ_ECANCELED (pause or cancel asked for), or the journal cannot be written. */
+int srq_run_check(struct srq_run *run, struct srq_error *err);
+
+/* Layers [*first, *first + count) of the model are those of `block` (-1: outside blocks). */
+int srq_run_block_layers(const struct srq_run *run, int block, int *first);
+
+/* The stages. Each picks up where the files in ckpt/ say it was. */
+int srq_stage_load(struct srq_run *run, struct srq_error *err);
+int srq_stage_calibrate(struct srq_run *run, struct srq_error *err);
+int srq_stage_evaluate_before(struct srq_run *run, struct srq_error *err);
+int srq_stage_quantize(struct srq_run *run, struct srq_error *err);
+int srq_stage_evaluate_after(struct srq_run *run, struct srq_error *err);
+int srq_stage_export(struct srq_run *run, struct srq_error *err);
+
+/* Codes of any layer from the results of finished blocks, one block's file open at a time. */
+struct srq_results {
+    struct srq_run *run;
+    struct srq_ckpt_block *open;
+    int block, first;
+};
+void srq_results_init(struct srq_results *r, struct srq_run *run);
+int srq_results_codes(void *results, int layer, const struct srq_codes **out, struct srq_error *err);
+void srq_results_fini(struct srq_results *r);
+
+/* The rounding of a whole block without tuning: by the plugin's one-shot part, or plainly where it has none or the job
+ * was told to finish. importance: one array a layer of the block, or NULL. Writes its result. */
+int srq_run_round_block(struct srq_run *run, int block, const float *const *importance, struct srq_error *err);
+/* After a block's result is on disk: tells it. */
+int srq_run_block_told(struct srq_run *run, int block, const struct srq_block_result *result, struct srq_error *err);
+char *srq_run_block_name(const struct srq_run *run, int block, char *out, size_t cap); /* "model.layers.3" */
+
+/* The report (design 10), for OUT and for the job directory. */
+cJSON *srq_report_json(struct srq_run *run, struct srq_error *err);
+
+#endif

@@ -1,0 +1,128 @@
+/* The load and calibrate stages: weights are looked over, texts become tokens, the fingerprint is taken. */
+#include "core/job/run.h"
+
+#include "core/base/alloc.h"
+#include "core/base/clock.h"
+#include "core/job/fingerprint.h"
+
+#include <inttypes.h>
+
+int srq_run_check(struct srq_run *run, struct srq_error *err)
+{
+    if (atomic_load(&run->flags->cancel))
+        return srq_fail(err, -SRQ_ECANCELED, "canceled");
+    if (atomic_load(&run->flags->pause))
+        return srq_fail(err, -SRQ_ECANCELED, "paused");
+    return srq_events_check(&run->events, err);
+}
+
+/* Every weight is looked at once before any work: a NaN found in the last block would cost the time of all others. A job
+ * that has results has been through this. */
+int srq_stage_load(struct srq_run *run, struct srq_error *err)
+{
+    int blocks = run->job.info->blocks, rc = 0;
+    cJSON *looked = srq_fact_read(run->ckpt, "weights");
+
+    srq_event_stage(&run->events, SRQ_STAGE_LOAD, 0, blocks + 1, "blocks");
+    for (int b = -1; rc == 0 && b < blocks && looked == NULL; b++) {
+        rc = srq_run_check(run, err);
+        if (rc == 0)
+            rc = srq_model_check_finite(run->job.model, b, err);
+        srq_event_progress(&run->events, b + 2, blocks + 1, "blocks", NULL);
+    }
+    if (rc == 0 && looked == NULL) {
+        looked = cJSON_CreateObject();
+        if (looked == NULL || cJSON_AddTrueToObject(looked, "finite") == NULL)
+            rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
+        else
+            rc = srq_fact_write(run->ckpt, "weights", looked, err);
+    }
+    cJSON_Delete(looked);
+    return rc;
+}
+
+static int read_samples(struct srq_run *run, const struct srq_tokenizer *tk, bool evaluation, struct srq_samples *out,
+                        struct srq_error *err)
+{
+    const struct srq_spec *s = &run->job.spec;
+    struct srq_sample_request req = {
+        .files = (const char *const *)(evaluation ? s->eval : s->calib),
+        .file_count = evaluation ? s->eval_count : s->calib_count,
+        .sampling = evaluation ? SRQ_SAMPLING_WINDOWS : (enum srq_sampling)s->opt.sampling,
+        .nsamples = evaluation ? s->opt.eval_windows : s->opt.nsamples,
+        .seqlen = evaluation ? s->opt.eval_seqlen : s->opt.seqlen,
+        .seed = (uint64_t)s->opt.seed,
+        .vocab = run->job.info->vocab,
+        .model_dir = s->model,
+    };
+
+    return srq_samples_read(tk, &req, out, err);
+}
+
+static int take_fingerprint(struct srq_run *run, struct srq_error *err)
+{
+    char *path = srq_jobdir_name(&run->dir, "fingerprint.json"), *drift = NULL;
+    cJSON *now = NULL;
+    int rc = srq_fingerprint_make(&run->job, run->calib.count > 0 ? &run->calib : NULL, &now, err);
+
+    if (rc == 0 && path == NULL)
+        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
+    if (rc == 0)
+        rc = srq_fingerprint_check(path, now, run->job.spec.accept_drift, &drift, err);
+    if (drift != NULL)
+        srq_event_log(&run->events, SRQ_LOG_WARN, "%s", drift);
+    srq_free(drift);
+    srq_free(path);
+    cJSON_Delete(now);
+    return rc;
+}
+
+/* The plan again, now that the numbers of samples are known; it is what the memory is held against. */
+static int plan_again(struct srq_run *run, struct srq_error *err)
+{
+    struct srq_resolved *job = &run->job;
+    char table[900], planned[32];
+    int notes = cJSON_GetArraySize(job->notes);
+    int rc = srq_needs_plan(job, run->calib.count > 0 ? run->calib.count : job->spec.opt.nsamples, run->eval.count, err);
+
+    while (cJSON_GetArraySize(job->notes) > notes) {
+        srq_event_log(&run->events, SRQ_LOG_WARN, "%s", cJSON_GetArrayItem(job->notes, notes)->valuestring);
+        cJSON_DeleteItemFromArray(job->notes, notes);
+    }
+    if (rc != 0)
+        return rc;
+    srq_event_log(&run->events, SRQ_LOG_INFO, "memory planned: %s (%s)",
+                  srq_bytes_text(job->planned_bytes, planned, sizeof(planned)),
+                  srq_needs_text(&job->memory, table, sizeof(table)));
+    return 0;
+}
+
+int srq_stage_calibrate(struct srq_run *run, struct srq_error *err)
+{
+    const struct srq_spec *s = &run->job.spec;
+    struct srq_tokenizer *tk = NULL;
+    int rc = 0, steps = (run->job.calibrates ? 1 : 0) + (s->eval_count > 0 ? 1 : 0);
+
+    srq_event_stage(&run->events, SRQ_STAGE_CALIBRATE, 0, steps + 1, "texts");
+    if (steps > 0)
+        rc = srq_tokenizer_open(s->model, &tk, err);
+    if (rc == 0 && run->job.calibrates) {
+        rc = read_samples(run, tk, false, &run->calib, err);
+        if (rc == 0 && run->calib.count < s->opt.nsamples)
+            srq_event_log(&run->events, SRQ_LOG_WARN,
+                          "calibration text gives %" PRId64 " samples of %" PRId64 " tokens, not %" PRId64,
+                          run->calib.count, run->calib.seqlen, s->opt.nsamples);
+        srq_event_progress(&run->events, 1, steps + 1, "texts", NULL);
+    }
+    if (rc == 0 && s->eval_count > 0)
+        rc = read_samples(run, tk, true, &run->eval, err);
+    srq_tokenizer_free(tk);
+    if (rc == 0)
+        rc = srq_run_check(run, err);
+    if (rc == 0)
+        rc = take_fingerprint(run, err);
+    if (rc == 0)
+        rc = plan_again(run, err);
+    srq_event_progress(&run->events, steps + 1, steps + 1, "texts", NULL);
+    return rc;
+}

@@ -1,0 +1,155 @@
+/* Commands that answer with one JSON object: describe, plan, inspect. */
+#include "daemon/srq-worker/commands.h"
+
+#include "core/base/alloc.h"
+#include "core/base/buf.h"
+#include "core/job/resolve.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define INPUT_MAX ((size_t)16 << 20)
+
+int worker_answer(cJSON *json)
+{
+    char *text = json != NULL ? cJSON_PrintUnformatted(json) : NULL;
+    int rc = text == NULL || puts(text) < 0 || fflush(stdout) != 0 ? WORKER_TRY_AGAIN : WORKER_DONE;
+
+    if (text == NULL)
+        fputs("srq-worker: out of memory writing the answer\n", stderr);
+    cJSON_free(text);
+    cJSON_Delete(json);
+    return rc;
+}
+
+int worker_refuse(const struct srq_error *err)
+{
+    cJSON *root = cJSON_CreateObject(), *e = root != NULL ? cJSON_AddObjectToObject(root, "error") : NULL;
+
+    if (e != NULL) {
+        cJSON_AddStringToObject(e, "code", srq_code_name(err->code));
+        if (err->field[0] != '\0')
+            cJSON_AddStringToObject(e, "field", err->field);
+        else
+            cJSON_AddNullToObject(e, "field");
+        cJSON_AddStringToObject(e, "message", err->text);
+    }
+    worker_answer(root);
+    return WORKER_FAILED;
+}
+
+int worker_read_input(char **text, size_t *len, struct srq_error *err)
+{
+    struct srq_buf b;
+    char data[65536];
+    ssize_t n;
+
+    srq_buf_init(&b, INPUT_MAX);
+    while ((n = read(STDIN_FILENO, data, sizeof(data))) != 0) {
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 || !srq_buf_add(&b, data, (size_t)n)) {
+            srq_buf_fini(&b);
+            return n < 0 ? srq_fail(err, -SRQ_EIO, "cannot read standard input: %s", strerror(errno))
+                         : srq_fail(err, -SRQ_ELIMIT, "standard input has more than %zu bytes", INPUT_MAX);
+        }
+    }
+    *len = b.len;
+    *text = srq_buf_take(&b);
+    if (*text == NULL)
+        return srq_fail(err, -SRQ_EINVAL, "standard input is empty; a JSON object is expected there");
+    return 0;
+}
+
+int worker_describe(const char *name)
+{
+    struct srq_error err = { 0 };
+    cJSON *json = NULL;
+
+    if (srq_describe(name, &json, &err) != 0)
+        return worker_refuse(&err);
+    return worker_answer(json);
+}
+
+int worker_plan(void)
+{
+    struct srq_error err = { 0 };
+    struct srq_resolved r;
+    char *text = NULL;
+    size_t len;
+    cJSON *answer;
+    int rc = worker_read_input(&text, &len, &err);
+
+    if (rc == 0)
+        rc = srq_resolve_text(text, len, 0, &r, &err);
+    srq_free(text);
+    if (rc != 0)
+        return worker_refuse(&err);
+    answer = srq_resolved_json(&r);
+    srq_resolved_fini(&r);
+    return worker_answer(answer);
+}
+
+/* ---- inspect ----------------------------------------------------------------------------------------------------- */
+
+static bool add_text(cJSON *o, const char *key, const char *text)
+{
+    return cJSON_AddItemToObject(o, key, text != NULL ? cJSON_CreateString(text) : cJSON_CreateNull());
+}
+
+static bool add_count(cJSON *o, const char *key, double v)
+{
+    return cJSON_AddNumberToObject(o, key, v) != NULL;
+}
+
+static bool add_layers(cJSON *root, const struct srq_model *m)
+{
+    cJSON *list = cJSON_AddArrayToObject(root, "layers");
+
+    for (int i = 0; list != NULL && i < srq_model_layer_count(m); i++) {
+        const struct srq_layer_info *l = srq_model_layer(m, i);
+        cJSON *o = cJSON_CreateObject();
+
+        if (o == NULL || !cJSON_AddItemToArray(list, o) || !add_text(o, "name", l->name) ||
+            !cJSON_AddItemToObject(o, "block", l->block >= 0 ? cJSON_CreateNumber(l->block) : cJSON_CreateNull()) ||
+            !add_text(o, "module", l->module) || !add_count(o, "out", (double)l->out) ||
+            !add_count(o, "in", (double)l->in) || !add_text(o, "dtype", srq_dtype_name(l->dtype)) ||
+            cJSON_AddBoolToObject(o, "bias", l->has_bias) == NULL || !add_text(o, "tie", l->tie))
+            return false;
+    }
+    return list != NULL;
+}
+
+static cJSON *model_json(const struct srq_model *m)
+{
+    const struct srq_model_info *i = srq_model_info(m);
+    cJSON *o = cJSON_CreateObject();
+    bool ok = o != NULL && add_text(o, "path", i->path) && add_text(o, "family", i->family) &&
+              add_text(o, "architecture", i->architecture) && add_text(o, "quantized", i->quantized) &&
+              add_text(o, "dtype", srq_dtype_name(i->dtype)) && add_count(o, "parameters", (double)i->parameters) &&
+              add_count(o, "bytes", (double)i->bytes) && add_count(o, "blocks", i->blocks) &&
+              add_count(o, "hidden", (double)i->hidden) && add_count(o, "intermediate", (double)i->intermediate) &&
+              add_count(o, "heads", (double)i->heads) && add_count(o, "kv_heads", (double)i->kv_heads) &&
+              add_count(o, "head_dim", (double)i->head_dim) && add_count(o, "vocab", (double)i->vocab) &&
+              add_count(o, "max_positions", (double)i->max_positions) &&
+              cJSON_AddBoolToObject(o, "tied_head", i->tied_head) != NULL && add_layers(o, m);
+
+    if (ok)
+        return o;
+    cJSON_Delete(o);
+    return NULL;
+}
+
+int worker_inspect(const char *path)
+{
+    struct srq_error err = { 0 };
+    struct srq_model *m = NULL;
+    cJSON *answer;
+
+    if (srq_model_open(path, false, &m, &err) != 0)
+        return worker_refuse(&err);
+    answer = model_json(m);
+    srq_model_close(m);
+    return worker_answer(answer);
+}

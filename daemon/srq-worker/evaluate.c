@@ -1,0 +1,225 @@
+/* --eval: perplexity of any readable folder, and its distance from another. */
+#include "daemon/srq-worker/commands.h"
+
+#include "core/base/alloc.h"
+#include "core/base/clock.h"
+#include "core/eval/evaluator.h"
+#include "core/job/options.h"
+#include "core/math/gemm.h"
+#include "core/math/team.h"
+#include "core/proto/proto.h"
+
+#include <math.h>
+#include <stdio.h>
+
+struct request {
+    cJSON *json;
+    const char *model, *reference, *logits;
+    const char **files;
+    int file_count;
+    struct srq_job_options opt;
+};
+
+struct measured {
+    struct srq_model *model, *reference;
+    struct srq_samples samples;
+    struct srq_eval *eval;
+    struct srq_eval_result base, result;
+};
+
+static int take_path(const cJSON *item, const char **out, struct srq_error *err)
+{
+    if (cJSON_IsNull(item))
+        return 0;
+    *out = cJSON_GetStringValue(item);
+    if (*out == NULL || (*out)[0] != '/')
+        return srq_fail_field(err, -SRQ_EINVAL, item->string, "\"%s\" is not an absolute path", item->string);
+    return 0;
+}
+
+static int take_files(struct request *r, const cJSON *list, struct srq_error *err)
+{
+    const cJSON *item;
+
+    if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) == 0)
+        return srq_fail_field(err, -SRQ_EINVAL, "eval", "\"eval\" is not a list of text files");
+    r->files = srq_calloc((size_t)cJSON_GetArraySize(list), sizeof(r->files[0]));
+    if (r->files == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory reading the request");
+    cJSON_ArrayForEach(item, list)
+    {
+        if (!cJSON_IsString(item))
+            return srq_fail_field(err, -SRQ_EINVAL, "eval", "\"eval\" is not a list of text files");
+        r->files[r->file_count++] = item->valuestring;
+    }
+    return 0;
+}
+
+static int take_options(struct request *r, const cJSON *options, struct srq_error *err)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, options)
+    {
+        char number[32];
+        int rc;
+
+        if (cJSON_IsNull(item))
+            continue;
+        snprintf(number, sizeof(number), "%.15g", item->valuedouble);
+        rc = srq_job_options_set(&r->opt, item->string, cJSON_IsString(item) ? item->valuestring : number, true, err);
+        if (rc != 0)
+            return rc;
+    }
+    srq_job_options_finish(&r->opt);
+    return 0;
+}
+
+static int read_request(struct request *r, struct srq_error *err)
+{
+    const cJSON *item, *options = NULL;
+    char *text = NULL;
+    size_t len;
+    int rc = worker_read_input(&text, &len, err);
+
+    srq_job_options_init(&r->opt);
+    if (rc == 0)
+        rc = srq_json_parse(text, len, SRQ_DEPTH_MAX, &r->json, err);
+    srq_free(text);
+    if (rc == 0 && !cJSON_IsObject(r->json))
+        rc = srq_fail(err, -SRQ_EINVAL, "a request is a JSON object");
+    if (rc != 0)
+        return rc;
+    cJSON_ArrayForEach(item, r->json)
+    {
+        if (strcmp(item->string, "model") == 0)
+            rc = take_path(item, &r->model, err);
+        else if (strcmp(item->string, "reference") == 0)
+            rc = take_path(item, &r->reference, err);
+        else if (strcmp(item->string, "logits") == 0)
+            rc = take_path(item, &r->logits, err);
+        else if (strcmp(item->string, "eval") == 0)
+            rc = take_files(r, item, err);
+        else if (strcmp(item->string, "options") == 0 && cJSON_IsObject(item))
+            options = item;
+        else
+            rc = srq_fail_field(err, -SRQ_EINVAL, item->string, "an evaluation has no key \"%.100s\"", item->string);
+        if (rc != 0)
+            return rc;
+    }
+    if (r->model == NULL)
+        return srq_fail_field(err, -SRQ_EINVAL, "model", "the request lacks \"model\"");
+    if (r->files == NULL)
+        return srq_fail_field(err, -SRQ_EINVAL, "eval", "the request lacks \"eval\": a list of text files");
+    return take_options(r, options, err);
+}
+
+static int tick(void *ctx, int64_t done, int64_t total)
+{
+    double *last = ctx, now = srq_clock_s();
+
+    if (now - *last < 0.2 && done < total)
+        return atomic_load(&worker_flags.pause) ? -SRQ_ECANCELED : 0;
+    *last = now;
+    fprintf(stderr,
+            "{\"event\":\"stage.progress\",\"data\":{\"stage\":\"evaluate\",\"done\":%lld,\"total\":%lld,"
+            "\"unit\":\"window-blocks\"}}\n", (long long)done, (long long)total);
+    return atomic_load(&worker_flags.pause) ? -SRQ_ECANCELED : 0;
+}
+
+static int read_samples(const struct request *r, struct measured *m, struct srq_error *err)
+{
+    struct srq_sample_request req = { .files = r->files, .file_count = r->file_count,
+                                      .nsamples = r->opt.eval_windows, .seqlen = r->opt.eval_seqlen,
+                                      .vocab = srq_model_info(m->model)->vocab, .model_dir = r->model };
+    int64_t positions = srq_model_info(m->model)->max_positions;
+    struct srq_tokenizer *tk = NULL;
+    int rc = srq_tokenizer_open(r->model, &tk, err);
+
+    if (positions > 0 && req.seqlen > positions)
+        req.seqlen = positions;
+    if (rc == 0)
+        rc = srq_samples_read(tk, &req, &m->samples, err);
+    srq_tokenizer_free(tk);
+    return rc;
+}
+
+static int measure(const struct request *r, struct measured *m, struct srq_error *err)
+{
+    struct srq_eval_config cfg = { .windows = r->opt.eval_windows };
+    double last = 0;
+    struct srq_eval_events events = { &last, tick };
+    char gemm[32];
+    int rc = srq_team_start(r->opt.threads != 0 ? (int)r->opt.threads : srq_team_default(), err);
+
+    if (rc == 0)
+        rc = srq_gemm_start(srq_job_option_choice("gemm", r->opt.gemm, gemm, sizeof(gemm)), err);
+    if (rc == 0)
+        rc = srq_model_open(r->model, false, &m->model, err);
+    if (rc == 0 && r->reference != NULL)
+        rc = srq_model_open(r->reference, false, &m->reference, err);
+    if (rc == 0)
+        rc = read_samples(r, m, err);
+    if (rc == 0)
+        rc = srq_eval_create(m->model, m->reference, &m->samples, &cfg, &m->eval, err);
+    if (rc == 0 && m->reference != NULL)
+        rc = srq_eval_reference(m->eval, &events, &m->base, err);
+    if (rc == 0)
+        rc = srq_eval_run(m->eval, NULL, r->logits, &events, &m->result, err);
+    return rc;
+}
+
+static void number(cJSON *o, const char *key, double v)
+{
+    cJSON_AddItemToObject(o, key, isfinite(v) ? cJSON_CreateNumber(v) : cJSON_CreateNull());
+}
+
+static cJSON *result_json(const struct request *r, const struct measured *m)
+{
+    cJSON *o = cJSON_CreateObject(), *base;
+
+    if (o == NULL)
+        return NULL;
+    cJSON_AddStringToObject(o, "model", r->model);
+    number(o, "perplexity", m->result.perplexity);
+    number(o, "loss", m->result.loss);
+    number(o, "kl", m->result.kl);
+    number(o, "top1", m->result.top1);
+    number(o, "tokens", (double)m->result.tokens);
+    number(o, "windows", (double)m->samples.count);
+    number(o, "seqlen", (double)m->samples.seqlen);
+    number(o, "elapsed_s", m->result.elapsed_s);
+    if (m->reference != NULL) {
+        base = cJSON_AddObjectToObject(o, "reference");
+        cJSON_AddStringToObject(base, "model", r->reference);
+        number(base, "perplexity", m->base.perplexity);
+        number(base, "loss", m->base.loss);
+    } else {
+        cJSON_AddNullToObject(o, "reference");
+    }
+    cJSON_AddItemToObject(o, "logits", r->logits != NULL ? cJSON_CreateString(r->logits) : cJSON_CreateNull());
+    cJSON_AddStringToObject(o, "gemm_backend", srq_gemm_backend(SRQ_F32));
+    number(o, "threads", srq_team_size());
+    return o;
+}
+
+int worker_evaluate(void)
+{
+    struct request r = { 0 };
+    struct measured m = { 0 };
+    struct srq_error err = { 0 };
+    int rc = read_request(&r, &err), code;
+
+    if (rc == 0)
+        rc = measure(&r, &m, &err);
+    if (rc == -SRQ_ECANCELED)
+        srq_fail(&err, -SRQ_ECANCELED, "stopped by a signal");
+    code = rc == 0 ? worker_answer(result_json(&r, &m)) : worker_refuse(&err);
+    srq_eval_free(m.eval);
+    srq_samples_fini(&m.samples);
+    srq_model_close(m.reference);
+    srq_model_close(m.model);
+    srq_free(r.files);
+    cJSON_Delete(r.json);
+    return code;
+}

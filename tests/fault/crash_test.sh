@@ -1,0 +1,86 @@
+#!/bin/sh
+# A worker is killed just before one of its writes, fsyncs, renames and unlinks in the job directory or the output, then
+# started again: what it exports must be what an undisturbed run exports, byte for byte.
+#
+# By default a choice of these moments is tried: one of every call on every kind of file, torn where it is a write, and
+# others spread over the run. SRQ_CRASH_ALL=1 tries every one, whole and torn.
+. "$top_srcdir/tests/lib/env.sh"
+exec 2>/dev/null # the shell's own words about killed children
+trap 'rm -rf "$SRQ_TEST_DIR"' EXIT
+lib=$top_builddir/tests/fault/.libs/crash_at.so
+share=$top_srcdir/share
+if [ ! -f "$lib" ]; then
+    echo "1..0 # SKIP the preloaded library was not built"
+    exit 0
+fi
+count=0
+ok() { count=$((count + 1)); echo "ok $count - $1"; }
+not_ok() { count=$((count + 1)); echo "not ok $count - $1"; failed=1; }
+
+# A job that takes well under a second: six blocks, two iterations, a checkpoint at each, two windows of evaluation.
+base=$SRQ_TEST_DIR/base
+spec=$SRQ_TEST_DIR/job.json
+cat > "$spec" <<JSON
+{"model": "$share/models/demo-lm", "method": "signround", "scheme": "w4g64", "output": "out", "formats": ["auto_round"],
+ "calib": ["$share/text/demo-calib.txt"], "eval": ["$share/text/demo-eval.txt"],
+ "options": {"nsamples": 2, "seqlen": 16, "batch": 1, "threads": 1, "probe_every": 2, "probe_samples": 1,
+             "checkpoint_s": 0, "eval.windows": 1, "eval.seqlen": 16, "signround.iters": 3}}
+JSON
+worker() { (cd "$1" && "$SRQ_WORKER" --spec "$spec" --dir "$1/job" >>"$1/log" 2>&1); }
+crashing() { # where, N, torn
+    (cd "$1" && SRQ_CRASH_UNDER=$1 SRQ_CRASH_AT=$2 SRQ_CRASH_TORN=$3 LD_PRELOAD=$lib \
+        "$SRQ_WORKER" --spec "$spec" --dir "$1/job" >>"$1/log" 2>&1)
+}
+same() { diff -r -x report.json "$base/out" "$1/out" >>"$1/log" 2>&1; }
+
+mkdir "$base"
+if ! (cd "$base" && SRQ_CRASH_UNDER=$base SRQ_CRASH_LOG=$SRQ_TEST_DIR/calls LD_PRELOAD=$lib \
+        "$SRQ_WORKER" --spec "$spec" --dir "$base/job" >"$base/log" 2>&1); then
+    sed 's/^/# /' "$base/log"
+    echo "Bail out! the undisturbed run failed"
+    exit 1
+fi
+calls=$(wc -l < "$SRQ_TEST_DIR/calls")
+ok "an undisturbed run makes $calls calls that change files"
+
+mkdir "$SRQ_TEST_DIR/again"
+worker "$SRQ_TEST_DIR/again"
+if same "$SRQ_TEST_DIR/again"; then ok "two runs give the same bytes"; else not_ok "two runs give the same bytes"; fi
+
+# Which of them: "N TORN" lines.
+if [ "${SRQ_CRASH_ALL:-0}" = 1 ]; then
+    awk '{ print NR, 0; if ($1 ~ /write/) print NR, 1 }' "$SRQ_TEST_DIR/calls" > "$SRQ_TEST_DIR/moments"
+else
+    awk '{ kind = $2; gsub(/[0-9]+/, "N", kind); sub(/^.*\.json/, "x.json", kind); key = $1 " " kind
+           if (!(key in seen)) order[++n] = key
+           seen[key]++; at[key, seen[key]] = NR }
+         END { for (i = 1; i <= n; i++) { k = order[i]; print at[k, int((seen[k] + 1) / 2)], k ~ /write/ }
+               for (i = 1; i < 8; i++) print int(NR * i / 8), i % 2 }' "$SRQ_TEST_DIR/calls" |
+        sort -n -u > "$SRQ_TEST_DIR/moments"
+fi
+
+while read -r at torn; do
+    run=$SRQ_TEST_DIR/killed
+    what=$(sed -n "${at}p" "$SRQ_TEST_DIR/calls")
+    rm -rf "$run"
+    mkdir "$run"
+    crashing "$run" "$at" "$torn"
+    code=$?
+    if [ "$code" -ne 137 ]; then
+        not_ok "killed before call $at, $what (exit code $code)"
+        continue
+    fi
+    tries=1
+    until worker "$run"; do
+        tries=$((tries + 1))
+        if [ "$tries" -gt 2 ]; then break; fi
+    done
+    if same "$run"; then
+        ok "killed before call $at, $what, torn $torn: the same bytes"
+    else
+        not_ok "killed before call $at, $what, torn $torn: the same bytes"
+        tail -5 "$run/log" | sed 's/^/# /'
+    fi
+done < "$SRQ_TEST_DIR/moments"
+echo "1..$count"
+exit ${failed:-0}
