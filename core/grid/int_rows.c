@@ -1,12 +1,18 @@
-/* Element passes of the integer grids: one read of the weight, the offset and the gradient each. */
+/* Element passes of the integer grids: one read of the weight, the offset and the gradient each.
+ *
+ * The loops are written for the vectorizer: no branches, no calls, at most SEGMENT elements of one group at a time. Sums
+ * have LANES partial sums in a fixed order, so that they are the same with every instruction set. */
 #include "core/grid/int_rows.h"
 
 #include "core/base/alloc.h"
 #include "core/base/simd.h"
-#include "core/grid/lanes.h"
 #include "core/math/team.h"
 
 #define SEGMENT 512
+#define LANES 16
+#define INLINE static inline __attribute__((always_inline))
+
+static const float no_offset[SEGMENT];
 
 float int_scale_floor(void)
 {
@@ -17,27 +23,22 @@ float int_scale_floor(void)
 
 SRQ_SIMD static void widen(const float *w, int64_t n, float *lo, float *hi)
 {
-    lanes_f least = { 0 }, most = { 0 }, x;
-    lanes_i m;
-    float part[LANES] = { 0 }, l[LANES], h[LANES];
+    float l[LANES] = { 0 }, h[LANES] = { 0 };
+    int64_t i = 0;
 
-    for (int64_t i = 0; i < n; i += LANES) {
-        if (i + LANES > n) {
-            memcpy(part, w + i, (size_t)(n - i) * sizeof(*w));
-            lanes_load(part, &x);
-        } else {
-            lanes_load(w + i, &x);
+    for (; i + LANES <= n; i += LANES) {
+        for (int k = 0; k < LANES; k++) {
+            l[k] = w[i + k] < l[k] ? w[i + k] : l[k];
+            h[k] = w[i + k] > h[k] ? w[i + k] : h[k];
         }
-        m = x < least;
-        lanes_pick(&m, &x, &least, &least);
-        m = x > most;
-        lanes_pick(&m, &x, &most, &most);
     }
-    memcpy(l, &least, sizeof(l));
-    memcpy(h, &most, sizeof(h));
-    for (int i = 0; i < LANES; i++) {
-        *lo = l[i] < *lo ? l[i] : *lo;
-        *hi = h[i] > *hi ? h[i] : *hi;
+    for (; i < n; i++) {
+        *lo = w[i] < *lo ? w[i] : *lo;
+        *hi = w[i] > *hi ? w[i] : *hi;
+    }
+    for (int k = 0; k < LANES; k++) {
+        *lo = l[k] < *lo ? l[k] : *lo;
+        *hi = h[k] > *hi ? h[k] : *hi;
     }
 }
 
@@ -98,148 +99,184 @@ int int_rows_extrema(const struct srq_grid_args *a, float *lo, float *hi)
 
 /* ---- one run of elements inside a group ---------------------------------------------------------------------- */
 
-/* What is read and written at element i of a run. */
+/* What is read at the elements of a run, at most SEGMENT of them. */
 struct run {
-    const char *w;
-    const float *v; /* or NULL */
+    const void *w;
+    const float *v;
     int64_t n;
 };
 
-/* x = W/s; e and k as in the header. Clamping to one step outside the interval before rounding changes neither e nor
- * k, and lets the sum with 1.5 * 2^23 round to the nearest even whole number. */
-LANES_INLINE void quantize(const lanes_f *w, const lanes_f *v, const struct int_unit *u, lanes_f *x, lanes_f *e,
-                           lanes_i *k)
+/* Half precision without a branch: the exponent is shifted by a product; subnormals are made from their whole-number
+ * mantissa, so that nothing passes through a denormal float, which a thread may flush. */
+INLINE float half_to_float(uint16_t h)
 {
-    lanes_f r;
+    uint32_t u = (uint32_t)(h & 0x7fff) << 13, sign = (uint32_t)(h & 0x8000) << 16;
+    float normal, tiny = (float)(int32_t)(h & 0x3ff) * 0x1p-24f, f;
 
-    *x = *w / u->s;
-    r = *x + *v;
-    lanes_clamp(&r, u->lo - 1, u->hi + 1);
-    r = (r + 0x1.8p23f) - 0x1.8p23f;
-    *k = (r >= u->lo) & (r <= u->hi);
-    *e = r;
-    lanes_clamp(e, u->lo, u->hi);
+    memcpy(&normal, &u, sizeof(normal));
+    f = (h & 0x7c00) != 0 ? normal * 0x1p112f : tiny;
+    memcpy(&u, &f, sizeof(u));
+    u |= sign;
+    memcpy(&f, &u, sizeof(f));
+    return f;
 }
 
-/* Loads up to eight elements; absent ones are zero, which adds nothing to any sum. */
-LANES_INLINE void load(const struct run *run, int64_t i, enum srq_dtype wtype, lanes_f *w, lanes_f *v)
+INLINE float weight_at(const void *w, enum srq_dtype dtype, int64_t i)
 {
-    size_t size = wtype == SRQ_F32 ? 4 : 2;
-    int64_t left = run->n - i;
+    if (dtype == SRQ_F32)
+        return ((const float *)w)[i];
+    if (dtype == SRQ_BF16)
+        return srq_bf16_to_f32(((const uint16_t *)w)[i]);
+    return half_to_float(((const uint16_t *)w)[i]);
+}
 
-    if (left >= LANES) {
-        lanes_load_weight(run->w + (size_t)i * size, wtype, w);
-        if (run->v != NULL)
-            lanes_load(run->v + i, v);
-    } else {
-        float wide[LANES] = { 0 }, off[LANES] = { 0 };
+/* r = rne(W/s + V), held to one step outside [lo, hi]: that changes neither e nor k, and lets the sum with 1.5 * 2^23
+ * round to the nearest even whole number. */
+INLINE float rounded(float x, float v, const struct int_unit *u)
+{
+    float r = x + v, lo = u->lo - 1, hi = u->hi + 1;
 
-        memcpy(wide, run->w + (size_t)i * size, (size_t)left * size);
-        lanes_load_weight(wide, wtype, w);
-        if (run->v != NULL) {
-            memcpy(off, run->v + i, (size_t)left * sizeof(float));
-            lanes_load(off, v);
-        }
+    r = r < lo ? lo : r;
+    r = r > hi ? hi : r;
+    return (r + 0x1.8p23f) - 0x1.8p23f;
+}
+
+INLINE float clamped_to(float r, const struct int_unit *u)
+{
+    r = r < u->lo ? u->lo : r;
+    return r > u->hi ? u->hi : r;
+}
+
+/* Finite numbers only, to nearest even. */
+INLINE uint16_t to_bf16(float f)
+{
+    uint32_t u;
+
+    memcpy(&u, &f, sizeof(u));
+    return (uint16_t)((u + 0x7fff + ((u >> 16) & 1)) >> 16);
+}
+
+INLINE void fake_run(const struct run *run, enum srq_dtype wtype, const struct int_unit *unit, void *restrict dst,
+                     enum srq_dtype dtype)
+{
+    const struct int_unit u = *unit;
+    const float *restrict v = run->v;
+    const void *restrict w = run->w;
+
+    for (int64_t i = 0; i < run->n; i++) {
+        float f = u.s * clamped_to(rounded(weight_at(w, wtype, i) / u.s, v[i], &u), &u);
+
+        if (dtype == SRQ_F32)
+            ((float *)dst)[i] = f;
+        else
+            ((uint16_t *)dst)[i] = to_bf16(f);
     }
 }
 
-LANES_INLINE void fake_run(const struct run *run, enum srq_dtype wtype, const struct int_unit *u, char *dst,
-                           enum srq_dtype dtype)
+INLINE void add_to(float *restrict a, const float *restrict b, int64_t n)
 {
-    size_t size = dtype == SRQ_F32 ? 4 : 2;
-    lanes_f w, v = { 0 }, x, e;
-    lanes_i k;
-    float part[LANES];
+    for (int64_t i = 0; i < n; i++)
+        a[i] += b[i];
+}
 
-    for (int64_t i = 0; i < run->n; i += LANES) {
-        load(run, i, wtype, &w, &v);
-        quantize(&w, &v, u, &x, &e, &k);
-        e *= u->s;
-        if (run->n - i >= LANES) {
-            lanes_store(dst + (size_t)i * size, dtype, &e);
-        } else {
-            lanes_store(part, dtype, &e);
-            memcpy(dst + (size_t)i * size, part, (size_t)(run->n - i) * size);
-        }
+/* Sum of n numbers, which are overwritten: the second half onto the first, until one vector is left. */
+INLINE float total(float *x, int64_t n)
+{
+    float t[LANES] = { 0 };
+
+    while (n > LANES) {
+        int64_t half = (n / 2 + LANES - 1) / LANES * LANES;
+
+        add_to(x, x + half, n - half);
+        n = half;
     }
+    memcpy(t, x, (size_t)n * sizeof(*x));
+    for (int h = LANES / 2; h > 0; h /= 2) {
+        for (int k = 0; k < h; k++)
+            t[k] += t[k + h];
+    }
+    return t[0];
 }
 
 /* grad: G on entry, G s k on return. */
-LANES_INLINE void grad_run(const struct run *run, enum srq_dtype wtype, const struct int_unit *u, float *grad,
-                           lanes_f *inner, lanes_f *clamped)
+INLINE void grad_run(const struct run *run, enum srq_dtype wtype, const struct int_unit *unit, float *restrict grad,
+                     struct int_sums *sums)
 {
-    lanes_f w, v = { 0 }, x, e, g;
-    lanes_i k;
+    const struct int_unit u = *unit;
+    const float *restrict v = run->v;
+    const void *restrict w = run->w;
+    float in[SEGMENT], out[SEGMENT];
 
-    for (int64_t i = 0; i < run->n; i += LANES) {
-        float part[LANES] = { 0 }, *p = grad + i;
-        int64_t left = run->n - i;
+    for (int64_t i = 0; i < run->n; i++) {
+        float x = weight_at(w, wtype, i) / u.s, r = rounded(x, v[i], &u), e = clamped_to(r, &u), g = grad[i];
+        float k = e == r ? 1.0f : 0.0f;
 
-        load(run, i, wtype, &w, &v);
-        if (left < LANES) {
-            memcpy(part, p, (size_t)left * sizeof(float));
-            p = part;
-        }
-        lanes_load(p, &g);
-        quantize(&w, &v, u, &x, &e, &k);
-        *inner += g * (e - (lanes_f)(k & (lanes_i)x));
-        *clamped += (lanes_f)(~k & (lanes_i)g);
-        g = (lanes_f)(k & (lanes_i)(g * u->s));
-        lanes_store(p, SRQ_F32, &g);
-        if (left < LANES)
-            memcpy(grad + i, part, (size_t)left * sizeof(float));
+        in[i] = g * (e - k * x);
+        out[i] = g * (1 - k);
+        grad[i] = g * u.s * k;
     }
+    sums->inner += total(in, run->n);
+    sums->clamped += total(out, run->n);
 }
 
-LANES_INLINE void encode_run(const struct run *run, enum srq_dtype wtype, const struct int_unit *u, uint8_t *codes)
+INLINE void encode_run(const struct run *run, enum srq_dtype wtype, const struct int_unit *unit,
+                       uint8_t *restrict codes)
 {
-    lanes_f w, v = { 0 }, x, e;
-    lanes_i k;
-    float part[LANES];
+    const struct int_unit u = *unit;
+    const float *restrict v = run->v;
+    const void *restrict w = run->w;
 
-    for (int64_t i = 0; i < run->n; i += LANES) {
-        load(run, i, wtype, &w, &v);
-        quantize(&w, &v, u, &x, &e, &k);
-        memcpy(part, &e, sizeof(part));
-        for (int64_t j = 0; j < LANES && i + j < run->n; j++)
-            codes[i + j] = (uint8_t)(part[j] - u->lo);
+    for (int64_t i = 0; i < run->n; i++) {
+        float e = clamped_to(rounded(weight_at(w, wtype, i) / u.s, v[i], &u), &u);
+
+        codes[i] = (uint8_t)(int32_t)(e - u.lo);
     }
 }
 
 /* ---- rows ---------------------------------------------------------------------------------------------------- */
 
-/* The run of group `j` of row `r`. */
-LANES_INLINE struct run run_of(const struct srq_grid_args *a, int64_t r, int64_t j, enum srq_dtype wtype)
+/* The run of row `r` from column `i` on, in a group that ends before column `stop`. */
+INLINE struct run run_at(const struct srq_grid_args *a, int64_t r, int64_t i, int64_t stop, enum srq_dtype wtype)
 {
-    const struct srq_groups *g = &a->groups;
-    int64_t from = r * g->in + j * g->len, left = g->in - j * g->len;
+    int64_t from = r * a->groups.in + i;
     struct run run;
 
+    run.n = stop - i < SEGMENT ? stop - i : SEGMENT;
     run.w = (const char *)a->weight->data + (size_t)from * (wtype == SRQ_F32 ? 4 : 2);
-    run.v = a->v != NULL ? a->v + from : NULL;
-    run.n = left < g->len ? left : g->len;
+    run.v = a->v != NULL ? a->v + from : no_offset;
     return run;
 }
 
-LANES_INLINE int64_t group_of(const struct srq_groups *g, int64_t r, int64_t j)
+INLINE int64_t group_of(const struct srq_groups *g, int64_t r, int64_t j)
 {
     return g->count == 1 ? 0 : r * g->per_row + j;
 }
 
-LANES_INLINE void fake_rows(const struct srq_grid_args *a, int64_t row, int64_t rows, char *dst, enum srq_dtype dtype,
-                            int64_t ld, int_unit_fn unit, enum srq_dtype wtype)
+/* First column after group j. */
+INLINE int64_t end_of(const struct srq_groups *g, int64_t j)
 {
+    int64_t stop = (j + 1) * g->len;
+
+    return stop < g->in ? stop : g->in;
+}
+
+INLINE void fake_rows(const struct srq_grid_args *a, int64_t row, int64_t rows, char *dst, enum srq_dtype dtype,
+                      int64_t ld, int_unit_fn unit, enum srq_dtype wtype)
+{
+    const struct srq_groups *g = &a->groups;
     size_t size = dtype == SRQ_F32 ? 4 : 2;
     struct int_unit u;
 
     for (int64_t r = row; r < row + rows; r++) {
-        char *to = dst + (size_t)((r - row) * ld) * size;
+        for (int64_t j = 0; j < g->per_row; j++) {
+            int64_t stop = end_of(g, j);
 
-        for (int64_t j = 0; j < a->groups.per_row; j++) {
-            struct run run = run_of(a, r, j, wtype);
+            unit(a, group_of(g, r, j), &u);
+            for (int64_t i = j * g->len; i < stop; i += SEGMENT) {
+                struct run run = run_at(a, r, i, stop, wtype);
 
-            unit(a, group_of(&a->groups, r, j), &u);
-            fake_run(&run, wtype, &u, to + (size_t)(j * a->groups.len) * size, dtype);
+                fake_run(&run, wtype, &u, dst + (size_t)((r - row) * ld + i) * size, dtype);
+            }
         }
     }
 }
@@ -249,40 +286,43 @@ SRQ_SIMD void int_rows_fake(const struct srq_grid_args *a, int64_t row, int64_t 
 {
     enum srq_dtype wtype = a->weight->dtype;
 
-    if (wtype == SRQ_BF16 && dtype == SRQ_F32)
+    if (dtype == SRQ_F32 && wtype == SRQ_BF16)
         fake_rows(a, row, rows, dst, SRQ_F32, ld, unit, SRQ_BF16);
+    else if (dtype == SRQ_F32 && wtype == SRQ_F32)
+        fake_rows(a, row, rows, dst, SRQ_F32, ld, unit, SRQ_F32);
+    else if (dtype == SRQ_F32)
+        fake_rows(a, row, rows, dst, SRQ_F32, ld, unit, SRQ_F16);
     else if (wtype == SRQ_BF16)
         fake_rows(a, row, rows, dst, SRQ_BF16, ld, unit, SRQ_BF16);
     else if (wtype == SRQ_F32)
-        fake_rows(a, row, rows, dst, dtype, ld, unit, SRQ_F32);
+        fake_rows(a, row, rows, dst, SRQ_BF16, ld, unit, SRQ_F32);
     else
-        fake_rows(a, row, rows, dst, dtype, ld, unit, SRQ_F16);
+        fake_rows(a, row, rows, dst, SRQ_BF16, ld, unit, SRQ_F16);
 }
 
-LANES_INLINE void grad_rows(const struct srq_grid_args *a, int64_t row, int64_t rows, float *grad, float *galpha,
-                            float *gbeta, int_unit_fn unit, int_fold_fn fold, enum srq_dtype wtype)
+INLINE void grad_rows(const struct srq_grid_args *a, int64_t row, int64_t rows, float *grad, float *galpha, float *gbeta,
+                      int_unit_fn unit, int_fold_fn fold, enum srq_dtype wtype)
 {
+    const struct srq_groups *g = &a->groups;
     struct int_unit u;
-    struct int_sums sums;
 
     for (int64_t r = row; r < row + rows; r++) {
-        for (int64_t j = 0; j < a->groups.per_row; j++) {
-            struct run run = run_of(a, r, j, wtype);
-            int64_t group = group_of(&a->groups, r, j);
-            lanes_f inner = { 0 }, clamped = { 0 };
+        for (int64_t j = 0; j < g->per_row; j++) {
+            int64_t stop = end_of(g, j), group = group_of(g, r, j);
+            struct int_sums sums = { 0 };
             float ga = 0, gb = 0;
 
             unit(a, group, &u);
-            grad_run(&run, wtype, &u, grad + (r - row) * a->groups.in + j * a->groups.len, &inner, &clamped);
-            if (galpha == NULL && gbeta == NULL)
+            for (int64_t i = j * g->len; i < stop; i += SEGMENT) {
+                struct run run = run_at(a, r, i, stop, wtype);
+
+                grad_run(&run, wtype, &u, grad + (r - row) * g->in + i, &sums);
+            }
+            if (galpha == NULL)
                 continue;
-            sums.inner = lanes_sum(&inner);
-            sums.clamped = lanes_sum(&clamped);
             fold(a, group, &u, &sums, &ga, &gb);
-            if (galpha != NULL)
-                galpha[group] += ga;
-            if (gbeta != NULL)
-                gbeta[group] += gb;
+            galpha[group] += ga;
+            gbeta[group] += gb;
         }
     }
 }
@@ -298,20 +338,23 @@ SRQ_SIMD void int_rows_grad(const struct srq_grid_args *a, int64_t row, int64_t 
         grad_rows(a, row, rows, grad, galpha, gbeta, unit, fold, SRQ_F16);
 }
 
-LANES_INLINE void encode_rows(const struct srq_grid_args *a, int64_t row, int64_t rows, struct srq_result *out,
-                              int_unit_fn unit, enum srq_dtype wtype)
+INLINE void encode_rows(const struct srq_grid_args *a, int64_t row, int64_t rows, struct srq_result *out,
+                        int_unit_fn unit, enum srq_dtype wtype)
 {
     const struct srq_groups *g = &a->groups;
     struct int_unit u;
 
     for (int64_t r = row; r < row + rows; r++) {
         for (int64_t j = 0; j < g->per_row; j++) {
-            struct run run = run_of(a, r, j, wtype);
-            int64_t group = group_of(g, r, j);
+            int64_t stop = end_of(g, j), group = group_of(g, r, j);
 
             unit(a, group, &u);
-            encode_run(&run, wtype, &u, out->codes + r * g->in + j * g->len);
-            if (g->count > 1 || r == 0) { /* with one group for all, its entry is written by one row's thread only */
+            for (int64_t i = j * g->len; i < stop; i += SEGMENT) {
+                struct run run = run_at(a, r, i, stop, wtype);
+
+                encode_run(&run, wtype, &u, out->codes + r * g->in + i);
+            }
+            if (g->count > 1 || r == 0) { /* one group for all: its entry is written by one row's thread only */
                 out->scale[group] = u.s;
                 out->zero[group] = (uint8_t)-u.lo;
             }

@@ -8,3 +8,14 @@ tests_bench_bench_LDADD = core/libsrq.la core/libsrqbase.la $(CJSON_LIBS) -lm
 bench: tests/bench/bench plugins/signround/signround.la
 	@OMP_WAIT_POLICY=passive SRQ_PLUGIN_PATH='$(abs_top_builddir)/plugins/signround/.libs' tests/bench/bench $(BENCH_ARGS)
 .PHONY: bench
+
+# Element passes of the grids: `make bench-grid`.
+EXTRA_PROGRAMS += tests/bench/bench_grid
+CLEANFILES += tests/bench/bench_grid
+tests_bench_bench_grid_SOURCES = tests/bench/bench_grid.c
+tests_bench_bench_grid_CFLAGS = $(AM_CFLAGS)
+tests_bench_bench_grid_LDADD = core/libsrq.la core/libsrqbase.la -lm
+
+bench-grid: tests/bench/bench_grid plugins/signround/signround.la
+	@OMP_WAIT_POLICY=passive SRQ_PLUGIN_PATH='$(abs_top_builddir)/plugins/signround/.libs' tests/bench/bench_grid
+.PHONY: bench-grid

@@ -174,7 +174,7 @@ struct srq_grid_ops {
     /* Ŵ of rows [row, row+rows) into `dst`, row stride `ld` elements, F32 or BF16. One thread. */
     void (*fake)(const struct srq_grid_args *a, int64_t row, int64_t rows, void *dst, enum srq_dtype dtype, int64_t ld);
     /* Straight-through gradients (spec signround 3). `grad` [rows, in] holds dL/dŴ on entry and dL/dV on return;
-     * dL/dα and dL/dβ are added into galpha[count], gbeta[count] (may be NULL). One thread; with group 0 the caller
+     * dL/dα and dL/dβ are added into galpha[count], gbeta[count] (both or neither may be NULL). One thread; with group 0 the caller
      * gives arrays of its own per thread or per row, each with the one entry that is added to. */
     void (*grad)(const struct srq_grid_args *a, int64_t row, int64_t rows, float *grad, float *galpha, float *gbeta);
     /* Codes, scales and zero-points of rows [row, row+rows), into the whole layer's arrays. One thread. */
