@@ -9,3 +9,12 @@ TESTS += $(ctl_tests)
 daemon_e2e = tests/e2e/daemon_jobs.py
 TESTS += $(daemon_e2e)
 dist_check_SCRIPTS += $(daemon_e2e) tests/lib/srqd_client.py
+
+# plugins, shipped and built outside the tree
+check_PROGRAMS += tests/e2e/plugin_suite
+tests_e2e_plugin_suite_SOURCES = tests/e2e/plugin_suite.c
+tests_e2e_plugin_suite_CFLAGS = $(AM_CFLAGS)
+tests_e2e_plugin_suite_LDADD = core/libsrq.la core/libsrqbase.la -lm
+dist_check_SCRIPTS += tests/e2e/plugin_outside.sh
+EXTRA_DIST += tests/e2e/outside_plugin.c
+TESTS += tests/e2e/plugin_outside.sh
