@@ -4,7 +4,10 @@ Trains tiny tokenizers of the kinds that language models use, with the `tokenize
 writes for each a folder FOLDER/KIND with tokenizer.json (or vocab.json and merges.txt) and ids.json: for every text of
 FOLDER/probes.json the library's ids without special tokens, and with them (null where that is the same).
 
-    python3 tests/reference/tokenizer_reference.py tests/reference/tokenizers
+    python3 tests/reference/tokenizer_reference.py tests/reference/tokenizers share/models/demo-lm
+
+Training breaks ties in no fixed order, so that tokenizers and ids change together from run to run.
+The ids of the demo model's own tokenizer go to FOLDER/demo-lm.
 """
 import json
 import os
@@ -152,7 +155,7 @@ def write_ids(path, tokenizer, probes):
     write(os.path.join(path, "ids.json"), rows)
 
 
-def main(folder):
+def main(folder, demo):
     probes = [p.encode("utf-16", "surrogatepass").decode("utf-16", "ignore") for p in PROBES]
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, "probes.json"), "w", encoding="ascii") as f:
@@ -164,6 +167,8 @@ def main(folder):
         write(os.path.join(path, "tokenizer.json"), json.loads(tokenizer.to_str()))
         write_ids(path, tokenizer, probes)
     write_gpt2_files(os.path.join(folder, "gpt2-files"), probes)
+    os.makedirs(os.path.join(folder, "demo-lm"), exist_ok=True)
+    write_ids(os.path.join(folder, "demo-lm"), Tokenizer.from_file(os.path.join(demo, "tokenizer.json")), probes)
 
 
 def write_gpt2_files(path, probes):
@@ -182,4 +187,4 @@ def write_gpt2_files(path, probes):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], sys.argv[2])

@@ -48,7 +48,8 @@ static void check_ids(const struct srq_tokenizer *tk, const char *kind, size_t r
     srq_free(ids);
 }
 
-static void check_kind(const char *kind)
+/* `model`: the tokenizer's folder below the top of the source. */
+static void check_folder(const char *kind, const char *model)
 {
     char name[64];
     json_t *probes, *rows;
@@ -63,7 +64,8 @@ static void check_kind(const char *kind)
     snprintf(name, sizeof(name), "%s/ids.json", kind);
     rows = reference_json(name);
     assert_int_equal(json_array_size(rows), json_array_size(probes));
-    reference_path(kind, path, sizeof(path));
+    reference_path("../../..", path, sizeof(path));
+    snprintf(path + strlen(path), sizeof(path) - strlen(path), "/%s", model);
     assert_ok(srq_tokenizer_open(path, &tk, &err), &err);
     for (int pass = 0; pass < 2; pass++) { /* the second time from the cache */
         for (size_t i = 0; i < json_array_size(probes); i++) {
@@ -77,6 +79,20 @@ static void check_kind(const char *kind)
     srq_tokenizer_free(tk);
     json_decref(rows);
     json_decref(probes);
+}
+
+static void check_kind(const char *kind)
+{
+    char model[128];
+
+    snprintf(model, sizeof(model), "tests/reference/tokenizers/%s", kind);
+    check_folder(kind, model);
+}
+
+static void ids_equal_the_reference_demo_model(void **state)
+{
+    (void)state;
+    check_folder("demo-lm", "share/models/demo-lm");
 }
 
 #define KIND(name, folder)                                                                                            \
@@ -443,6 +459,7 @@ static void every_failed_allocation_is_reported(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ids_equal_the_reference_demo_model),
         cmocka_unit_test(ids_equal_the_reference_gpt2),
         cmocka_unit_test(ids_equal_the_reference_gpt2_files),
         cmocka_unit_test(ids_equal_the_reference_prefix_space),
