@@ -146,6 +146,13 @@ check("submit sends absolute paths", spec == {"model": os.path.join(os.getcwd(),
                                               "output": os.path.join(tmp, "o")}, spec)
 fake.close()
 
+s = next(paths)
+fake = FakeSrqd(s, events=script(1), unsent=3)
+r = run(s, "watch", JOB)
+check("last events that never come do not keep watch from its end",
+      r.returncode == 0 and r.stdout.splitlines()[-1] == "time 3m12s, output /models/m-w4", r)
+fake.close()
+
 # ---- how it ended
 s = next(paths)
 fake = FakeSrqd(s, events=script(1), state="failed", reason="three deaths: signal 9")

@@ -17,7 +17,7 @@ json() { "$python" -c 'import json,sys; a=json.load(sys.stdin); sys.exit(0 if ev
 ctl_json() {
     local e=$1
     shift
-    "$SRQ_CTL" "$@" --json | json "$e"
+    "$SRQ_CTL" --json "$@" | json "$e"
 }
 exits() { # code WORD… : srqctl exits so
     local want=$1

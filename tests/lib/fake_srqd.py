@@ -48,13 +48,13 @@ REPORT = {
 class FakeSrqd:
     """`events`: list of (name, data) that a subscription replays with seq 1…; `live_delay` seconds between them.
     `state`: of the job once all events were sent (before that "running"). `drop_after`: closes every connection once
-    after so many events of a subscription, and stays away for `away` seconds."""
+    after so many events of a subscription, and stays away for `away` seconds. `unsent`: journal lines that job.get counts and no subscription brings."""
 
     def __init__(self, path, job="7f3a90c1", events=(), state="done", reason=None, live_delay=0.0, drop_after=None,
-                 away=0.0, major=1, list_jobs=0, hold=False):
+                 away=0.0, major=1, list_jobs=0, hold=False, unsent=0):
         self.path, self.job, self.events, self.final, self.reason = path, job, list(events), state, reason
         self.live_delay, self.drop_after, self.away, self.major = live_delay, drop_after, away, major
-        self.list_jobs, self.hold = list_jobs, hold
+        self.list_jobs, self.hold, self.unsent = list_jobs, hold, unsent
         self.requests, self.finished, self.closing = [], False, False
         self.lock, self.connections = threading.Lock(), []
         self.listen()
@@ -163,7 +163,7 @@ class FakeSrqd:
         if method == "job.get":
             job = self.find(params["job"])
             return summary(job, self.final if self.finished else "running", self.reason if self.finished else None,
-                           len(self.events))
+                           len(self.events) + self.unsent)
         if method == "job.report":
             return {"report": REPORT, "layers": [], "total": 0, "next_offset": None}
         if method == "job.list":

@@ -62,7 +62,8 @@ static void say_accepted(const cJSON *reply, const cJSON *spec, bool wait)
            ctl_str(spec, "method")[0] != '\0' ? ctl_str(spec, "method") : "default method",
            srq_escape_control(ctl_str(spec, "model"), model, sizeof(model)),
            srq_escape_control(ctl_str(spec, "output"), output, sizeof(output)));
-    ctl_print_amounts(reply);
+    ctl_print_sums(reply);
+    ctl_print_warnings(reply);
     if (!wait)
         printf("watch it with: srqctl watch %s\n", id);
     fflush(stdout);

@@ -190,11 +190,16 @@ static void settle(struct follow *f, const cJSON *job, struct srq_buf *lines)
     double until = srq_clock_s() + SETTLE_S, last = ctl_num(job, "last_seq");
     struct srq_message m;
     struct srq_error err;
+    int rc;
 
     while (f->show != CTL_SHOW_NOTHING && !ctl_interrupted && !isnan(last) && f->last_seq < last &&
-           srq_clock_s() < until && srq_client_event(f->ctl->client, 0.2, &m, &err) >= 0) {
-        if (m.json != NULL)
-            take_event(f, &m, lines);
+           srq_clock_s() < until) {
+        rc = srq_client_event(f->ctl->client, 0.2, &m, &err);
+        if (rc < 0)
+            return;
+        if (rc == 0)
+            continue;
+        take_event(f, &m, lines);
         srq_message_fini(&m);
         print_lines(f, lines);
     }

@@ -184,8 +184,7 @@ static void print_rows(const char *what, const cJSON *amounts)
 
 void ctl_print_amounts(const cJSON *reply)
 {
-    char a[CTL_HUMAN], b[CTL_HUMAN], c[CTL_HUMAN], text[2048];
-    const cJSON *w;
+    char a[CTL_HUMAN], b[CTL_HUMAN], c[CTL_HUMAN];
 
     print_rows("memory", ctl_get(reply, "memory"));
     print_rows("disk", ctl_get(reply, "disk"));
@@ -196,7 +195,32 @@ void ctl_print_amounts(const cJSON *reply)
     if (!isnan(ctl_num(reply, "estimate_s")))
         printf("%-7s %10s on %.0f threads\n", "time", ctl_human_seconds(ctl_num(reply, "estimate_s"), a),
                ctl_num(reply, "threads"));
+    ctl_print_warnings(reply);
+}
+
+void ctl_print_warnings(const cJSON *reply)
+{
+    char text[2048];
+    const cJSON *w;
+
     cJSON_ArrayForEach(w, ctl_get(reply, "warnings"))
         if (cJSON_IsString(w))
             printf("warning: %s\n", srq_escape_control(w->valuestring, text, sizeof(text)));
+}
+
+void ctl_print_sums(const cJSON *reply)
+{
+    char a[CTL_HUMAN], b[CTL_HUMAN];
+
+    if (isnan(ctl_num(reply, "size.after_bytes")))
+        return;
+    printf("%s -> %s", ctl_human_bytes(ctl_num(reply, "size.before_bytes"), a),
+           ctl_human_bytes(ctl_num(reply, "size.after_bytes"), b));
+    if (!isnan(ctl_num(reply, "size.average_bits")))
+        printf(" (%s bits a weight)", ctl_human_number(ctl_num(reply, "size.average_bits"), a));
+    printf(", memory %s, disk %s", ctl_human_bytes(ctl_num(reply, "memory.planned_bytes"), a),
+           ctl_human_bytes(ctl_num(reply, "disk.planned_bytes"), b));
+    if (!isnan(ctl_num(reply, "estimate_s")))
+        printf(", about %s", ctl_human_seconds(ctl_num(reply, "estimate_s"), a));
+    puts("");
 }

@@ -11,6 +11,10 @@ int ctl_plan_spec(struct ctl *ctl, cJSON *params, cJSON **reply);
 void ctl_print_resolved(const cJSON *reply);
 /* Layers that agree in module, shape and the two members named in one row, with how many there are. */
 void ctl_print_layers(const cJSON *layers, const char *member, const char *other);
+/* The sums of those in one line. */
+void ctl_print_sums(const cJSON *reply);
+/* Warnings, one a line. */
+void ctl_print_warnings(const cJSON *reply);
 /* Size, memory and disk rows, time, threads, warnings of a submit or plan_spec reply; unknown parts are left out. */
 void ctl_print_amounts(const cJSON *reply);
 

@@ -131,10 +131,13 @@ static void say_block(struct ctl_progress *p, const cJSON *e, bool live, struct 
         return;
     srq_buf_printf(lines, "block %.0f %s: ", ctl_num(e, "block") + 1, srq_escape_control(ctl_str(e, "name"), name,
                                                                                        sizeof(name)));
-    put_losses(lines, p->loss_first, p->loss_best);
-    if (!isnan(best))
-        srq_buf_printf(lines, " at iteration %.0f", best);
-    srq_buf_printf(lines, ", %s\n", ctl_human_seconds(ctl_num(e, "elapsed_s"), spent));
+    if (!isnan(p->loss_best)) { /* plain rounding has none */
+        put_losses(lines, p->loss_first, p->loss_best);
+        if (!isnan(best))
+            srq_buf_printf(lines, " at iteration %.0f", best);
+        srq_buf_puts(lines, ", ");
+    }
+    srq_buf_printf(lines, "%s\n", ctl_human_seconds(ctl_num(e, "elapsed_s"), spent));
 }
 
 static void say_result(const cJSON *e, struct srq_buf *lines)
