@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/bin/sh
 # Every verb of srqctl with the real daemon and worker on the demo model.
 . "$top_srcdir/tests/lib/tap.sh"
 . "$top_srcdir/tests/lib/env.sh"
@@ -15,22 +15,22 @@ cd "$dir" || exit 1
 json() { "$python" -c 'import json,sys; a=json.load(sys.stdin); sys.exit(0 if eval(sys.argv[1]) else (print(a), 1)[1])' "$1"; }
 # ctl_json EXPRESSION WORD… : the same over what srqctl answers
 ctl_json() {
-    local e=$1
+    ctl_expression=$1
     shift
-    "$SRQ_CTL" --json "$@" | json "$e"
+    "$SRQ_CTL" --json "$@" | json "$ctl_expression"
 }
 exits() { # code WORD… : srqctl exits so
-    local want=$1
+    ctl_want=$1
     shift
     "$SRQ_CTL" "$@"
-    local got=$?
-    [ "$got" -eq "$want" ] || { echo "exit code $got, not $want"; return 1; }
+    ctl_got=$?
+    [ "$ctl_got" -eq "$ctl_want" ] || { echo "exit code $ctl_got, not $ctl_want"; return 1; }
 }
 says() { # text WORD… : the answer for people, or the complaint, has the text
-    local want=$1 out
+    ctl_want=$1
     shift
-    out=$("$SRQ_CTL" "$@" 2>&1)
-    case $out in *"$want"*) ;; *) echo "$out"; return 1 ;; esac
+    ctl_out=$("$SRQ_CTL" "$@" 2>&1)
+    case $ctl_out in *"$ctl_want"*) ;; *) echo "$ctl_out"; return 1 ;; esac
 }
 
 ok "doctor finds daemon, worker and plugins before anything runs" says "signround" doctor
