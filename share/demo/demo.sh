@@ -7,6 +7,7 @@ set -eu
 out=${1:-$PWD/demo-out}
 SRQ_TEST_DIR=$(mktemp -d /tmp/srq-demo.XXXXXX)
 . "$top_srcdir/tests/lib/env.sh"
+mkdir -p "$out"
 model=$top_srcdir/share/models/demo-lm
 calib=$top_srcdir/share/text/demo-calib.txt
 eval_text=$top_srcdir/share/text/demo-eval.txt
