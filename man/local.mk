@@ -28,3 +28,15 @@ EXTRA_DIST += man/srqctl.1.in
 dist_man_MANS += man/srq.7
 man/srqctl.1: man/srqctl_page$(EXEEXT) $(srcdir)/man/srqctl.1.in
 	$(AM_V_GEN)$(MKDIR_P) man && man/srqctl_page$(EXEEXT) <$(srcdir)/man/srqctl.1.in >$@.tmp && mv $@.tmp $@
+
+# The keys of srqd.conf(5) are the daemon's own table.
+noinst_PROGRAMS += man/srqd_page
+man_srqd_page_SOURCES = man/srqd_page.c
+man_srqd_page_CFLAGS = $(AM_CFLAGS)
+man_srqd_page_LDADD = daemon/srqd/libsrqd.la core/libsrqbase.la $(EVENT_LIBS) $(SQLITE_LIBS) $(CJSON_LIBS)
+nodist_man_MANS += man/srqd.conf.5
+CLEANFILES += man/srqd.conf.5
+EXTRA_DIST += man/srqd.conf.5.in
+dist_man_MANS += man/srqd.8
+man/srqd.conf.5: man/srqd_page$(EXEEXT) $(srcdir)/man/srqd.conf.5.in
+	$(AM_V_GEN)$(MKDIR_P) man && man/srqd_page$(EXEEXT) <$(srcdir)/man/srqd.conf.5.in >$@.tmp && mv $@.tmp $@
