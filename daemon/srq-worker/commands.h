@@ -21,6 +21,7 @@ enum {
 extern struct srq_job_flags worker_flags; /* raised by signals and by the control socket */
 
 int worker_describe(const char *name);                   /* NULL: all plugins */
+int worker_machine(void);
 int worker_plan(void);                                   /* specification on standard input */
 int worker_inspect(const char *model);
 int worker_evaluate(void);                               /* request on standard input */

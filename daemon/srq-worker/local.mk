@@ -4,6 +4,7 @@ daemon_srq_worker_srq_worker_SOURCES = \
 	daemon/srq-worker/answer.c \
 	daemon/srq-worker/commands.h \
 	daemon/srq-worker/evaluate.c \
+	daemon/srq-worker/machine.c \
 	daemon/srq-worker/main.c \
 	daemon/srq-worker/progress.c \
 	daemon/srq-worker/run_job.c

@@ -22,6 +22,7 @@ static const char usage[] =
     "       srq-worker --eval < REQUEST           measure a model on a text\n"
     "       srq-worker --inspect MODEL            say what a model is\n"
     "       srq-worker --describe [PLUGIN]        say what algorithms there are\n"
+    "       srq-worker --machine                  say what products run on here, after testing them\n"
     "       srq-worker --version | --help\n"
     "\n"
     "A job is JSON: {\"model\": \"/m\", \"method\": \"signround\", \"scheme\": \"w4g128\", \"calib\": [\"/text\"],\n"
@@ -93,6 +94,7 @@ enum {
     CMD_SPEC = 's',
     CMD_EVALUATE = 'e',
     CMD_INSPECT = 'i',
+    CMD_MACHINE = 'm',
     CMD_VERSION = 'V',
     CMD_HELP = 'h',
     CMD_DIRECTORY = 'D',
@@ -105,7 +107,8 @@ static int parse(int argc, char **argv, struct request *r)
         { "job", required_argument, NULL, CMD_JOB },     { "spec", required_argument, NULL, CMD_SPEC },
         { "dir", required_argument, NULL, CMD_DIRECTORY }, { "eval", no_argument, NULL, CMD_EVALUATE },
         { "inspect", required_argument, NULL, CMD_INSPECT }, { "version", no_argument, NULL, CMD_VERSION },
-        { "help", no_argument, NULL, CMD_HELP },         { NULL, 0, NULL, 0 },
+        { "machine", no_argument, NULL, CMD_MACHINE },   { "help", no_argument, NULL, CMD_HELP },
+        { NULL, 0, NULL, 0 },
     };
     int c;
 
@@ -151,6 +154,8 @@ int main(int argc, char **argv)
         return worker_describe(r.value);
     case CMD_PLAN:
         return worker_plan();
+    case CMD_MACHINE:
+        return worker_machine();
     case CMD_INSPECT:
         return worker_inspect(r.value);
     case CMD_EVALUATE:

@@ -35,6 +35,9 @@ says() { # text WORD… : the answer for people, or the complaint, has the text
 
 ok "doctor finds daemon, worker and plugins before anything runs" says "signround" doctor
 ok "doctor is content" ctl_json "a['ok'] and not [c for c in a['checks'] if c['status'] == 'failure']" doctor
+ok "doctor names who computes products, as the worker tells" \
+    ctl_json "[c['text'] for c in a['checks'] if c['check'] == 'products'][0].startswith(json.loads(
+        __import__('subprocess').check_output(['$SRQ_WORKER', '--machine']))['gemm'])" doctor
 ok "doctor has started no daemon" exits 3 daemon info
 ok "plugin list names both algorithms" ctl_json "{p['name'] for p in a['plugins']} >= {'rtn', 'signround'}" plugin list
 ok "plugin info shows options with their defaults" says "signround.iters" plugin info signround

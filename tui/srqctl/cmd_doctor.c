@@ -144,8 +144,21 @@ static void check_worker(struct findings *f)
         note(f, FAILURE, "plugins", "set SRQ_PLUGIN_PATH to the folder that holds them", "srq-worker finds none");
     else
         note(f, FINE, "plugins", NULL, "%s", names);
-    if (ctl_str(answer, "gemm_backend")[0] != '\0')
-        note(f, FINE, "products", NULL, "matrix products by %s", ctl_str(answer, "gemm_backend"));
+    cJSON_Delete(answer);
+}
+
+static void check_products(struct findings *f)
+{
+    static const char *const args[] = { "--machine", NULL };
+    struct srq_error err = { 0 };
+    cJSON *answer = NULL;
+
+    if (ctl_worker_run(args, NULL, quiet, NULL, &answer, &err) != 0) {
+        note(f, FAILURE, "products", NULL, "%s", err.text);
+        return;
+    }
+    note(f, FINE, "products", NULL, "%s; blocks are tuned in %s on %.0f threads", ctl_str(answer, "gemm"),
+         ctl_str(answer, "compute"), ctl_num(answer, "threads"));
     cJSON_Delete(answer);
 }
 
@@ -184,8 +197,7 @@ static void check_machine(struct findings *f)
              ctl_human_number(m.cpu_quota, a));
     else
         note(f, FINE, "processors", NULL, "%d online", m.processors);
-    note(f, FINE, "instructions", NULL, "%s%s", m.instructions,
-         m.bf16_matrix ? "" : "; none for bf16 matrices, so blocks are tuned in f32");
+    note(f, FINE, "instructions", NULL, "%s", m.instructions);
 }
 
 static void print(const cJSON *list)
@@ -217,6 +229,8 @@ int ctl_cmd_doctor(struct ctl *ctl)
     if (found)
         check_daemon(&f, ctl, &place);
     check_worker(&f);
+    if (access(ctl_worker_program(), X_OK) == 0)
+        check_products(&f);
     check_state(&f);
     check_machine(&f);
     if (ctl->json) {

@@ -119,7 +119,6 @@ static void read_instructions(const char *root, struct ctl_machine *m)
                 size_t n = strlen(m->instructions);
 
                 snprintf(m->instructions + n, sizeof(m->instructions) - n, "%s%s", n > 0 ? " " : "", wanted[i]);
-                m->bf16_matrix = m->bf16_matrix || strstr(wanted[i], "_bf16") != NULL;
             }
         break;
     }

@@ -9,7 +9,6 @@ struct ctl_machine {
     double memory_available; /* bytes; NaN when unknown */
     double memory_limit;     /* bytes, the tightest of our control groups; 0: none */
     double cpu_quota;        /* processors, the tightest; 0: none */
-    bool bf16_matrix;        /* AMX or AVX512-BF16 */
     char instructions[160];  /* those that matter for the numerical work, by name */
 };
 
