@@ -4,8 +4,10 @@
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/fs.h"
+#include "core/job/chain.h"
 
 #include <math.h>
+#include <unistd.h>
 
 struct ticking {
     struct srq_run *run;
@@ -106,6 +108,18 @@ static bool published(const struct srq_run *run)
     return ours;
 }
 
+/* Nothing is resumed behind this point; results of blocks and the measurements stay with the job. */
+static void drop_large_files(const struct srq_run *run)
+{
+    char *reference = srq_path_join(run->ckpt, "reference.bin");
+
+    if (reference != NULL)
+        unlink(reference);
+    srq_free(reference);
+    srq_chains_forget(run->ckpt, -1);
+    srq_running_remove(run->ckpt);
+}
+
 int srq_stage_export(struct srq_run *run, struct srq_error *err)
 {
     const struct srq_spec *s = &run->job.spec;
@@ -125,6 +139,8 @@ int srq_stage_export(struct srq_run *run, struct srq_error *err)
             srq_remove_tree(dir, NULL);
     }
     srq_free(dir);
+    if (rc == 0)
+        drop_large_files(run);
     if (rc == 0)
         srq_event_progress(&run->events, s->format_count, s->format_count, "formats", NULL);
     return rc;

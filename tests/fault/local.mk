@@ -3,5 +3,5 @@ check_LTLIBRARIES += tests/fault/crash_at.la
 tests_fault_crash_at_la_SOURCES = tests/fault/crash_at.c
 tests_fault_crash_at_la_CFLAGS = $(SRQ_CFLAGS) -Wno-missing-prototypes
 tests_fault_crash_at_la_LDFLAGS = -module -avoid-version -rpath /nowhere
-dist_check_SCRIPTS += tests/fault/crash_test.sh tests/fault/kill_test.sh
-TESTS += tests/fault/crash_test.sh tests/fault/kill_test.sh
+dist_check_SCRIPTS += tests/fault/crash_test.sh tests/fault/kill_test.sh tests/fault/worker_test.sh
+TESTS += tests/fault/crash_test.sh tests/fault/kill_test.sh tests/fault/worker_test.sh

@@ -11,3 +11,7 @@ unit_tests += tests/unit/test_spec
 tests_unit_test_spec_SOURCES = tests/unit/test_spec.c
 tests_unit_test_spec_CFLAGS = $(unit_cflags)
 tests_unit_test_spec_LDADD = $(unit_ldadd)
+unit_tests += tests/unit/test_job
+tests_unit_test_job_SOURCES = tests/unit/test_job.c
+tests_unit_test_job_CFLAGS = $(unit_cflags)
+tests_unit_test_job_LDADD = $(unit_ldadd)

@@ -1,0 +1,192 @@
+/* Whole jobs on the demo model, in this process: events against the message table, the order to finish, accepted drift. */
+#include "tests/unit/test.h"
+
+#include "core/base/alloc.h"
+#include "core/base/fs.h"
+#include "core/job/job.h"
+#include "core/proto/proto.h"
+
+#include <unistd.h>
+
+static char dir[64], share[512];
+
+static int set_up(void **state)
+{
+    const char *build = getenv("top_builddir"), *src = getenv("top_srcdir");
+    char plugins[1024];
+
+    (void)state;
+    snprintf(plugins, sizeof(plugins), "%s/plugins/rtn/.libs:%s/plugins/signround/.libs", build != NULL ? build : ".",
+             build != NULL ? build : ".");
+    if (getenv("SRQ_PLUGIN_PATH") == NULL)
+        setenv("SRQ_PLUGIN_PATH", plugins, 1);
+    snprintf(share, sizeof(share), "%s/share", src != NULL ? src : ".");
+    snprintf(dir, sizeof(dir), "/tmp/srq-job-XXXXXX");
+    return mkdtemp(dir) == NULL ? -1 : setenv("SRQ_RUNTIME_DIR", dir, 1);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    return srq_remove_tree(dir, NULL);
+}
+
+/* Runs a small job; its output is DIR/NAME, its directory DIR/NAME.job. */
+static int run(const char *name, const char *method, const char *more, struct srq_job_flags *flags,
+               enum srq_job_end *end, struct srq_error *err)
+{
+    char *job = srq_asprintf("%s/%s.job", dir, name);
+    char *spec = srq_asprintf("{\"model\":\"%s/models/demo-lm\",\"method\":\"%s\",\"scheme\":\"w4g64\",\"output\":\"%s/%s\","
+                              "\"formats\":[\"fake\"],\"calib\":[\"%s/text/demo-calib.txt\"]%s}",
+                              share, method, dir, name, share, more);
+    struct srq_job_request req = { .dir = job, .spec = spec, .spec_len = strlen(spec), .flags = flags };
+    int rc = srq_job_run(&req, end, err);
+
+    srq_free(job);
+    srq_free(spec);
+    return rc;
+}
+
+#define SMALL                                                                                                         \
+    "\"nsamples\":2,\"seqlen\":16,\"batch\":1,\"threads\":1,\"probe_every\":2,\"probe_samples\":1,"                   \
+    "\"checkpoint_s\":0,\"eval.windows\":1,\"eval.seqlen\":16"
+
+struct seen {
+    int lines, checkpoints, ends, points, results;
+    char last_state[32];
+};
+
+static int check_line(void *ctx, const struct srq_journal_line *line)
+{
+    struct seen *seen = ctx;
+    struct srq_error err = { 0 };
+    const struct srq_event *event = srq_proto_event(line->event);
+    cJSON *params = cJSON_Duplicate(line->data, true);
+
+    if (event == NULL)
+        fail_msg("there is no event %s", line->event);
+    cJSON_AddStringToObject(params, "job", "j");
+    cJSON_AddNumberToObject(params, "seq", (double)line->seq);
+    cJSON_AddNumberToObject(params, "time", line->time);
+    if (srq_proto_check_event(event, params, &err) != 0)
+        fail_msg("%s does not fit the table: %s", line->event, err.text);
+    if (strcmp(line->event, "job.state") == 0)
+        snprintf(seen->last_state, sizeof(seen->last_state), "%s",
+                 cJSON_GetObjectItemCaseSensitive(line->data, "state")->valuestring);
+    cJSON_Delete(params);
+    seen->lines++;
+    seen->checkpoints += strcmp(line->event, "checkpoint") == 0;
+    seen->ends += strcmp(line->event, "block.end") == 0;
+    seen->points += strcmp(line->event, "tune.point") == 0;
+    seen->results += strcmp(line->event, "eval.result") == 0;
+    return 0;
+}
+
+static struct seen read_journal(const char *name)
+{
+    char *path = srq_asprintf("%s/%s.job/journal.ndjson", dir, name);
+    struct srq_error err = { 0 };
+    struct srq_journal *j = NULL;
+    struct seen seen = { 0 };
+    uint64_t cut, offset = 0;
+
+    assert_ok(srq_journal_open(path, &j, &cut, &err), &err);
+    assert_ok(srq_journal_read(j, &offset, check_line, &seen, &err), &err);
+    srq_journal_close(j);
+    srq_free(path);
+    return seen;
+}
+
+static void every_event_of_a_job_fits_the_message_table(void **state)
+{
+    struct srq_job_flags flags = { 0 };
+    struct srq_error err = { 0 };
+    enum srq_job_end end;
+    struct seen seen;
+    char *more = srq_asprintf(",\"eval\":[\"%s/text/demo-eval.txt\"],\"options\":{" SMALL ",\"signround.iters\":4}", share);
+
+    (void)state;
+    assert_ok(run("events", "signround", more, &flags, &end, &err), &err);
+    assert_int_equal(end, SRQ_JOB_DONE);
+    seen = read_journal("events");
+    assert_int_equal(seen.ends, 6);
+    assert_int_equal(seen.points, 24);
+    assert_int_equal(seen.results, 3);
+    assert_true(seen.checkpoints >= 6);
+    assert_string_equal(seen.last_state, "done");
+    srq_free(more);
+}
+
+static void assert_same_weights(const char *a, const char *b)
+{
+    char *pa = srq_asprintf("%s/%s/model.safetensors", dir, a), *pb = srq_asprintf("%s/%s/model.safetensors", dir, b);
+    struct srq_error err = { 0 };
+    char *da, *db;
+    size_t na, nb;
+
+    assert_ok(srq_read_file(pa, 1 << 28, &da, &na, &err), &err);
+    assert_ok(srq_read_file(pb, 1 << 28, &db, &nb, &err), &err);
+    assert_int_equal(na, nb);
+    assert_memory_equal(da, db, na);
+    srq_free(pa);
+    srq_free(pb);
+    srq_free(da);
+    srq_free(db);
+}
+
+static void finishing_at_once_gives_plain_rounding(void **state)
+{
+    struct srq_job_flags flags = { 0 }, none = { 0 };
+    struct srq_error err = { 0 };
+    enum srq_job_end end;
+
+    (void)state;
+    atomic_store(&flags.finish, true);
+    assert_ok(run("finished", "signround", ",\"options\":{" SMALL ",\"signround.iters\":1000}", &flags, &end, &err), &err);
+    assert_int_equal(end, SRQ_JOB_DONE);
+    assert_ok(run("plain", "rtn", ",\"options\":{\"threads\":1}", &none, &end, &err), &err);
+    assert_same_weights("finished", "plain");
+}
+
+static void canceling_ends_for_good(void **state)
+{
+    struct srq_job_flags flags = { 0 }, none = { 0 };
+    struct srq_error err = { 0 };
+    enum srq_job_end end;
+
+    (void)state;
+    atomic_store(&flags.cancel, true);
+    assert_ok(run("canceled", "rtn", "", &flags, &end, &err), &err);
+    assert_int_equal(end, SRQ_JOB_CANCELED);
+    assert_string_equal(read_journal("canceled").last_state, "canceled");
+    assert_ok(run("canceled", "rtn", "", &none, &end, &err), &err);
+    assert_int_equal(end, SRQ_JOB_CANCELED);
+}
+
+static void another_job_may_not_use_the_directory(void **state)
+{
+    struct srq_job_flags flags = { 0 };
+    struct srq_error err = { 0 };
+    enum srq_job_end end;
+
+    (void)state;
+    atomic_store(&flags.pause, true);
+    assert_ok(run("mine", "rtn", "", &flags, &end, &err), &err);
+    assert_int_equal(end, SRQ_JOB_PAUSED);
+    atomic_store(&flags.pause, false);
+    assert_refused(run("mine", "rtn", ",\"priority\":5", &flags, &end, &err), -SRQ_EEXIST, &err, "another job");
+    assert_ok(run("mine", "rtn", "", &flags, &end, &err), &err);
+    assert_int_equal(end, SRQ_JOB_DONE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_event_of_a_job_fits_the_message_table),
+        cmocka_unit_test(finishing_at_once_gives_plain_rounding),
+        cmocka_unit_test(canceling_ends_for_good),
+        cmocka_unit_test(another_job_may_not_use_the_directory),
+    };
+
+    return cmocka_run_group_tests_name("job", tests, set_up, tear_down);
+}
