@@ -369,6 +369,69 @@ static void silu_and_its_slope_agree_with_double(void **state)
     }
 }
 
+/* ---- kernels ---- */
+
+enum { ROW = 77 };
+
+/* What each row kernel of a set makes of the same rows, one after the other. */
+static int64_t run_rows(const struct srq_kernels *k, enum srq_dtype dtype, float *out)
+{
+    _Alignas(64) char a[ROW * 4], b[ROW * 4], y[ROW * 4], z[ROW * 4];
+    float w[ROW], *at = out;
+
+    for (int i = 0; i < ROW; i++) {
+        set(a, dtype, i, 3 * value(1, i));
+        set(b, dtype, i, 2 * value(2, i));
+        w[i] = (float)value(3, i);
+    }
+#define KEEP(n) (k->load(dtype, y, at, (n)), at += (n))
+    *at++ = k->rms_forward(dtype, a, w, 1e-5f, y, ROW);
+    KEEP(ROW);
+    k->rms_backward(dtype, a, w, 0.7f, b, y, ROW, true);
+    KEEP(ROW);
+    k->rope(dtype, a, w, w + 20, 38, 71, true, y, false);
+    KEEP(71);
+    k->swiglu(dtype, a, b, y, ROW);
+    KEEP(ROW);
+    memcpy(z, b, sizeof(z));
+    k->swiglu_backward(dtype, a, b, a, y, true, z, false, ROW);
+    KEEP(ROW);
+    k->add(dtype, a, z, y, ROW);
+    KEEP(ROW);
+    *at++ = k->square_error(dtype, a, dtype, b, 0.3f, y, ROW);
+    KEEP(ROW);
+    *at++ = k->dot(dtype, a, b, ROW);
+    *at++ = k->row_max(w, -2.0f, ROW);
+    *at++ = k->row_exp(w, 3.0f, 1.0f, ROW);
+    memcpy(at, w, sizeof(w));
+    return at + ROW - out;
+#undef KEEP
+}
+
+static void every_instruction_set_gives_the_same_rows(void **state)
+{
+    static const char *const names[] = { "avx2", "avx512" };
+    float want[16 * ROW], got[16 * ROW];
+
+    (void)state;
+    for (int d = 0; d < 2; d++) {
+        enum srq_dtype dtype = d == 0 ? SRQ_F32 : SRQ_BF16;
+        int64_t n = run_rows(srq_kernels_named("base"), dtype, want);
+
+        for (int s = 0; s < 2; s++) {
+            const struct srq_kernels *k = srq_kernels_named(names[s]);
+
+            if (k == NULL)
+                continue;
+            assert_int_equal(run_rows(k, dtype, got), n);
+            for (int64_t i = 0; i < n; i++) /* contraction and the order of sums may differ; bf16 then by one step */
+                if (!(fabs((double)got[i] - want[i]) <= (d == 0 ? 1e-6 : 1.0 / 128) * (1 + fabs((double)want[i]))))
+                    fail_msg("%s %s: %d is %g, base gives %g", names[s], srq_dtype_name(dtype), (int)i,
+                             (double)got[i], (double)want[i]);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -385,6 +448,7 @@ int main(void)
         cmocka_unit_test(a_product_repeats_bit_by_bit),
         cmocka_unit_test(unknown_backend_is_refused_with_the_choices),
         cmocka_unit_test(bf16_is_preferred_only_where_the_processor_has_it),
+        cmocka_unit_test(every_instruction_set_gives_the_same_rows),
         cmocka_unit_test(exp_is_within_2e7_of_the_exact_value),
         cmocka_unit_test(silu_and_its_slope_agree_with_double),
     };
