@@ -201,7 +201,7 @@ code = t.exit_code()
 text = t.text.decode()
 redraws = re.findall("\r([^\r\n]*)\033\\[K", text)
 check("a terminal shows one line redrawn in place with stage, block, iteration and losses",
-      code == 0 and any("quantize" in x and "/3 blocks" in x and "iteration" in x and "loss 0.0123 → " in x
+      code == 0 and any("quantize  block " in x and "/3 " in x and "iteration" in x and "loss 0.0123 → " in x
                         for x in redraws), text)
 check("the line follows the terminal's width",
       max(map(len, re.findall("\r([^\r\n]*)\033\\[K", t.text[:mark].decode(errors="replace"))), default=0) > 40 and

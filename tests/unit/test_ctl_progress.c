@@ -41,9 +41,36 @@ static void line_says_stage_block_iteration_losses_and_time(void **state)
     srq_buf_init(&line, 4096);
     run_to_the_middle(&p, true, &lines);
     ctl_progress_line(&p, 20, 1060, 200, &line);
-    assert_string_equal(line.data, "quantize  2/30 blocks  iteration 120/200  loss 0.0123 -> 0.00456  5m40s left  "
+    assert_string_equal(line.data, "quantize  block 3/30  iteration 120/200  loss 0.0123 -> 0.00456  5m40s left  "
                                    "12.5s each  1m00s so far  model.layers.2");
     assert_string_equal(lines.data, "running\n"); /* the line shows the rest */
+    srq_buf_fini(&lines);
+    srq_buf_fini(&line);
+}
+
+static void progress_within_a_stage_keeps_the_block_and_another_stage_ends_it(void **state)
+{
+    struct ctl_progress p;
+    struct srq_buf lines, line;
+
+    (void)state;
+    srq_buf_init(&lines, 4096);
+    srq_buf_init(&line, 4096);
+    run_to_the_middle(&p, true, &lines);
+    event(&p, "stage.progress",
+          "{\"stage\":\"quantize\",\"done\":2,\"total\":30,\"unit\":\"blocks\",\"elapsed_s\":25,\"rate\":2.5,"
+          "\"eta_s\":340,\"detail\":null}",
+          20, true, &lines);
+    ctl_progress_line(&p, 20, 1060, 200, &line);
+    assert_string_equal(line.data, "quantize  block 3/30  iteration 120/200  loss 0.0123 -> 0.00456  5m40s left  "
+                                   "2.50/s  1m00s so far");
+    srq_buf_clear(&line);
+    event(&p, "stage.progress",
+          "{\"stage\":\"export\",\"done\":0,\"total\":1,\"unit\":\"formats\",\"elapsed_s\":0,\"rate\":null,"
+          "\"eta_s\":null,\"detail\":null}",
+          21, true, &lines);
+    ctl_progress_line(&p, 21, 1061, 200, &line);
+    assert_string_equal(line.data, "export  0/1 formats  1m01s so far");
     srq_buf_fini(&lines);
     srq_buf_fini(&line);
 }
@@ -136,6 +163,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(line_says_stage_block_iteration_losses_and_time),
+        cmocka_unit_test(progress_within_a_stage_keeps_the_block_and_another_stage_ends_it),
         cmocka_unit_test(line_never_exceeds_the_width_and_keeps_the_stage),
         cmocka_unit_test(pipe_gets_one_line_for_stage_block_state_and_result),
         cmocka_unit_test(pipe_lines_of_one_stage_are_throttled),

@@ -27,7 +27,7 @@ static void put_doing(struct ctl_table *t, const cJSON *job)
     else if (isnan(done) || isnan(total))
         ctl_table_cell(t, stage);
     else
-        ctl_table_cellf(t, "%s %.0f/%.0f", stage, done, total);
+        ctl_table_cellf(t, "%s %.0f/%.0f", stage, floor(done), total);
 }
 
 static void put_job(struct ctl_table *t, const cJSON *job, bool owners)

@@ -26,7 +26,7 @@ static void show_stage(const cJSON *job)
         return;
     printf("%-10s %s", "stage", ctl_str(job, "stage"));
     if (!isnan(done))
-        printf(" %.0f", done);
+        printf(" %.0f", floor(done));
     if (!isnan(total))
         printf("/%.0f %s", total, ctl_str(job, "unit"));
     if (!isnan(left))

@@ -31,7 +31,7 @@ static void forget_block(struct ctl_progress *p)
     p->iter = p->iters = p->loss = p->loss_first = p->loss_best = (double)NAN;
 }
 
-/* "12/30 blocks", "12 blocks" where the total is unknown. */
+/* "block 13/30" while it runs, "12/30 files", "12 windows" where the total is unknown. */
 static void put_share(struct srq_buf *b, const struct ctl_progress *p)
 {
     char done[CTL_HUMAN], total[CTL_HUMAN];
@@ -44,7 +44,11 @@ static void put_share(struct srq_buf *b, const struct ctl_progress *p)
             srq_buf_printf(b, "/%s", ctl_human_bytes(p->total, total));
         return;
     }
-    srq_buf_printf(b, "%.0f", p->done);
+    if (strcmp(p->unit, "blocks") == 0 && p->block >= 0 && !isnan(p->total)) {
+        srq_buf_printf(b, "block %d/%.0f", p->block + 1, p->total);
+        return;
+    }
+    srq_buf_printf(b, "%.0f", floor(p->done)); /* half a block is not done */
     if (!isnan(p->total))
         srq_buf_printf(b, "/%.0f", p->total);
     if (p->unit[0] != '\0')
@@ -59,7 +63,7 @@ static void put_rate(struct srq_buf *b, const struct ctl_progress *p)
         return;
     if (strcmp(p->unit, "bytes") == 0)
         srq_buf_printf(b, "%s/s", ctl_human_bytes(p->rate, rate));
-    else if (p->rate < 0.1) /* "0.00833 blocks/s" tells less than its inverse */
+    else if (p->rate < 1) /* "0.00833 blocks/s" tells less than its inverse */
         srq_buf_printf(b, "%s each", ctl_human_seconds(1 / p->rate, rate));
     else
         srq_buf_printf(b, "%s/s", ctl_human_number(p->rate, rate));
@@ -88,8 +92,10 @@ static void say_state(struct ctl_progress *p, const cJSON *e, struct srq_buf *li
 
 static void take_stage(struct ctl_progress *p, const cJSON *e, double now, bool live, struct srq_buf *lines)
 {
-    bool changed;
+    bool changed = strcmp(ctl_str(e, "stage"), p->stage) != 0;
 
+    if (changed)
+        forget_block(p);
     copy(p->stage, sizeof(p->stage), ctl_str(e, "stage"));
     copy(p->unit, sizeof(p->unit), ctl_str(e, "unit"));
     copy(p->detail, sizeof(p->detail), ctl_str(e, "detail"));
@@ -99,12 +105,8 @@ static void take_stage(struct ctl_progress *p, const cJSON *e, double now, bool 
     p->eta_s = ctl_num(e, "eta_s");
     p->stage_elapsed_s = ctl_num(e, "elapsed_s");
     p->stage_seen_s = now;
-    changed = strcmp(p->stage, p->said_stage) != 0;
-    if (changed && p->block >= 0)
-        forget_block(p);
     if (live || (!changed && now - p->said_s < CTL_PLAIN_EVERY_S))
         return;
-    snprintf(p->said_stage, sizeof(p->said_stage), "%s", p->stage);
     p->said_s = now;
     srq_buf_printf(lines, "%s ", p->stage);
     put_share(lines, p);
@@ -157,12 +159,12 @@ static void say_result(const cJSON *e, struct srq_buf *lines)
     srq_buf_printf(lines, " on %.0f tokens\n", ctl_num(e, "tokens"));
 }
 
-static void say_log(const cJSON *e, struct srq_buf *lines)
+static void say_log(const cJSON *e, bool live, struct srq_buf *lines)
 {
     char text[2048];
     const char *level = ctl_str(e, "level");
 
-    if (strcmp(level, "debug") == 0)
+    if (strcmp(level, "debug") == 0 || (live && strcmp(level, "info") == 0))
         return;
     srq_escape_control(ctl_str(e, "text"), text, sizeof(text));
     if (strcmp(level, "info") == 0)
@@ -198,7 +200,7 @@ void ctl_progress_event(struct ctl_progress *p, const char *event, const cJSON *
     } else if (strcmp(event, "eval.result") == 0) {
         say_result(e, lines);
     } else if (strcmp(event, "log") == 0) {
-        say_log(e, lines);
+        say_log(e, live, lines);
     }
 }
 

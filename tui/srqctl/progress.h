@@ -20,7 +20,6 @@ struct ctl_progress {
     char block_name[128];
     double iter, iters, loss, loss_first, loss_best;
     double said_s; /* our clock at the last plain line of stage.progress */
-    char said_stage[16];
 };
 
 void ctl_progress_init(struct ctl_progress *p);
