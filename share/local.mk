@@ -29,3 +29,25 @@ share/completions/_srqctl: tui/srqctl/srqctl$(EXEEXT)
 	$(make_completion) zsh >$@.tmp && mv $@.tmp $@
 share/completions/srqctl.fish: tui/srqctl/srqctl$(EXEEXT)
 	$(make_completion) fish >$@.tmp && mv $@.tmp $@
+
+# The machine's service. Packages enable it; a source install only puts the files there.
+nodist_systemdsystemunit_DATA = share/systemd/srqd.service
+sysusersdir = $(prefix)/lib/sysusers.d
+tmpfilesdir = $(prefix)/lib/tmpfiles.d
+srqdocdir = $(docdir)
+dist_srqdoc_DATA = share/systemd/srqd.conf
+EXTRA_DIST += share/systemd/srqd.service.in share/systemd/srq.sysusers share/systemd/srq.tmpfiles
+CLEANFILES += share/systemd/srqd.service
+share/systemd/srqd.service: $(srcdir)/share/systemd/srqd.service.in
+	$(AM_V_GEN)$(MKDIR_P) share/systemd && sed 's|@sbindir[@]|$(sbindir)|g' $(srcdir)/share/systemd/srqd.service.in >$@.tmp && \
+	  mv $@.tmp $@
+
+install-data-local: install-srqd-system
+install-srqd-system:
+	$(MKDIR_P) '$(DESTDIR)$(sysusersdir)' '$(DESTDIR)$(tmpfilesdir)'
+	$(INSTALL_DATA) $(srcdir)/share/systemd/srq.sysusers '$(DESTDIR)$(sysusersdir)/srq.conf'
+	$(INSTALL_DATA) $(srcdir)/share/systemd/srq.tmpfiles '$(DESTDIR)$(tmpfilesdir)/srq.conf'
+uninstall-local: uninstall-srqd-system
+uninstall-srqd-system:
+	rm -f '$(DESTDIR)$(sysusersdir)/srq.conf' '$(DESTDIR)$(tmpfilesdir)/srq.conf'
+.PHONY: install-srqd-system uninstall-srqd-system

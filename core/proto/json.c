@@ -6,7 +6,7 @@
 #include "core/proto/proto.h"
 
 #include "core/base/alloc.h"
-#include "core/proto/utf8.h"
+#include "core/base/utf8.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -93,11 +93,7 @@ static int scan_string(struct scan *s)
             if (rc != 0)
                 return rc;
         } else {
-            int n = srq_utf8_length(s->p, s->end);
-
-            if (n == 0)
-                return bad(s, "invalid UTF-8");
-            s->p += n;
+            s->p++;
         }
     }
     if (s->p >= s->end)
@@ -314,6 +310,10 @@ int srq_json_parse(const char *text, size_t len, int max_depth, cJSON **out, str
     *out = NULL;
     s.p = s.base;
     s.end = s.base + len;
+    s.p += srq_utf8_check(text, len);
+    if (s.p < s.end)
+        return bad(&s, "invalid UTF-8");
+    s.p = s.base;
     rc = scan_text(&s, max_depth);
     if (rc != 0)
         return rc;

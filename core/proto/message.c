@@ -2,12 +2,21 @@
 #include "core/proto/proto.h"
 
 #include "core/base/alloc.h"
-#include "core/proto/utf8.h"
+#include "core/base/utf8.h"
 
 #include <string.h>
 
 #define ID_MAX 128
 #define RPC_CODE_BASE (-32000)
+
+/* Replaces every byte that is in no well-formed character by '?'. */
+static void mend_utf8(char *text)
+{
+    size_t len = strlen(text), at = 0;
+
+    while ((at += srq_utf8_check(text + at, len - at)) < len)
+        text[at++] = '?';
+}
 
 /* Prints `root` as one line and deletes it. cJSON escapes control characters, so the line has no newline inside. File
  * names and texts that were cut may hold bytes that are no UTF-8; the reader would refuse the whole frame for one. */
@@ -16,7 +25,7 @@ static char *finish(cJSON *root, bool ok)
     char *line = NULL, *text = ok ? cJSON_PrintUnformatted(root) : NULL;
 
     if (text != NULL) {
-        srq_utf8_mend(text);
+        mend_utf8(text);
         line = srq_asprintf("%s\n", text);
         cJSON_free(text);
     }

@@ -239,7 +239,7 @@ static const struct srq_field get_reply[] = {
     F_NUL("exit_code", SRQ_T_INT, "how the last worker exited"),
     F_NUL("signal", SRQ_T_INT, "signal that killed the last worker"),
     F_REQ("attached", SRQ_T_BOOL, "whether srqd hears its worker"),
-    F_NUL("last_seq", SRQ_T_INT, "last journal line that srqd saw"),
+    F_NUL("last_seq", SRQ_T_INT, "last journal line sent as an event since srqd started"),
     F_END
 };
 static const struct srq_field priority_params[] = {

@@ -152,7 +152,7 @@ static void on_event(struct bufferevent *bev, short what, void *ctx)
     struct client *c = ctx;
 
     (void)bev;
-    if ((what & BEV_EVENT_ERROR) != 0)
+    if ((what & BEV_EVENT_ERROR) != 0 || ((what & BEV_EVENT_EOF) != 0 && client_waiting(c) == 0))
         close_soon(c);
     else if ((what & BEV_EVENT_EOF) != 0)
         close_after_output(c); /* a peer may shut down its side and still read */

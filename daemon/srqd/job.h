@@ -55,6 +55,7 @@ struct job {
 
     /* Only in memory. */
     int64_t heard_progress_seq;
+    int64_t told_seq;                /* last journal line that subscribers were told; 0: none since srqd started */
     char stage[32], unit[32];
     double done, total, rate, eta_s; /* negative: unknown */
     bool child;                      /* the worker is our child; else it was adopted */

@@ -193,7 +193,8 @@ void jobdir_last_words(const struct job *j, char *out, size_t cap)
     int dir = jobdir_open(j, NULL), fd, lines = 0;
     struct stat st;
     ssize_t n = 0;
-    char *p;
+    char *p, *next;
+    size_t len;
 
     out[0] = '\0';
     if (dir < 0)
@@ -214,14 +215,14 @@ void jobdir_last_words(const struct job *j, char *out, size_t cap)
         if (p[-1] == '\n' && ++lines == TAIL_LINES)
             break;
     }
-    for (char *q = p; *q != '\0'; q++) {
-        if (*q == '\n')
-            *q = '\v'; /* survives as \x0b below, then becomes the separator */
+    for (char *line = p; line != NULL; line = next) {
+        next = strchr(line, '\n');
+        if (next != NULL)
+            *next++ = '\0';
+        srq_escape_control(line, clean, sizeof(clean));
+        len = strlen(out);
+        snprintf(out + len, cap - len, "%s%s", line != p ? " | " : "", clean);
     }
-    srq_escape_control(p, clean, sizeof(clean));
-    for (char *q = clean; (q = strstr(q, "\\x0b")) != NULL; q += 4)
-        memcpy(q, " |  ", 4);
-    snprintf(out, cap, "%s", clean);
 }
 
 static int parse_lock(const char *text, size_t len, struct job_lock *lock)

@@ -41,6 +41,17 @@ static int own_dir(const char *path, struct srq_error *err)
     return 0;
 }
 
+/* A folder that others may pass through, made so where it is missing; our umask would close it. */
+static int open_dir(const char *path, mode_t mode, struct srq_error *err)
+{
+    bool there = srq_path_exists(path);
+    int rc = srq_mkdirs(path, mode, err);
+
+    if (rc == 0 && !there && chmod(path, mode) != 0)
+        rc = srq_fail_field(err, -SRQ_EPERM, path, "cannot set the mode of %s: %s", path, strerror(errno));
+    return rc;
+}
+
 static char *home_dir(void)
 {
     const struct passwd *pw;
@@ -81,7 +92,7 @@ static int find_socket(struct places *p, const char *given, struct srq_error *er
     if (given != NULL) {
         p->socket = srq_path_absolute(given);
     } else if (p->system) {
-        rc = srq_mkdirs("/run/srq", 0755, err);
+        rc = open_dir("/run/srq", 0755, err);
         p->socket = srq_strdup("/run/srq/srqd.sock");
     } else {
         dir = user_runtime();
@@ -104,7 +115,7 @@ static int find_runtime(struct places *p, struct srq_error *err)
     if (p->system) {
         p->runtime = env("SRQ_RUNTIME_DIR") != NULL ? srq_path_absolute(env("SRQ_RUNTIME_DIR"))
                                                     : srq_strdup("/run/srq/workers");
-        rc = p->runtime != NULL ? srq_mkdirs(p->runtime, 0711, err) : -SRQ_ENOMEM;
+        rc = p->runtime != NULL ? open_dir(p->runtime, 0711, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory");
         return rc;
     }
     p->runtime = env("SRQ_RUNTIME_DIR") != NULL ? srq_path_absolute(env("SRQ_RUNTIME_DIR")) : user_runtime();
@@ -131,8 +142,8 @@ static int find_state(struct places *p, const char *given, struct srq_error *err
     p->jobs = p->state != NULL ? srq_path_join(p->state, "jobs") : NULL;
     if (p->jobs == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory");
-    rc = srq_mkdirs(p->state, p->system ? 0711 : 0700, err);
-    return rc == 0 ? srq_mkdirs(p->jobs, p->system ? 0711 : 0700, err) : rc;
+    rc = open_dir(p->state, p->system ? 0711 : 0700, err);
+    return rc == 0 ? open_dir(p->jobs, p->system ? 0711 : 0700, err) : rc;
 }
 
 static int find_config(struct places *p, const char *given, struct srq_error *err)

@@ -121,7 +121,7 @@ static int get(const struct request *r, cJSON **result, struct srq_error *err)
         ok = ok && cJSON_AddStringToObject(o, "directory", dir) != NULL && summary_put_planned(o, planned, false) &&
              put_number_or_null(o, "exit_code", j->exit_code) && put_number_or_null(o, "signal", j->exit_signal) &&
              cJSON_AddBoolToObject(o, "attached", worker_link_attached(j)) != NULL &&
-             put_number_or_null(o, "last_seq", j->last_seq > 0 ? (double)j->last_seq : -1);
+             put_number_or_null(o, "last_seq", j->told_seq > 0 ? (double)j->told_seq : -1);
         rc = ok ? 0 : rpc_no_memory(err);
     }
     cJSON_Delete(spec);

@@ -71,6 +71,8 @@ static void note(struct job *j, const char *event, const cJSON *params, int64_t 
 {
     if (seq > j->last_seq)
         j->last_seq = seq;
+    if (seq > j->told_seq && strcmp(event, "job.state") != 0)
+        j->told_seq = seq;
     if (strcmp(event, "stage.progress") == 0)
         note_progress(j, params);
     else if (strcmp(event, "checkpoint") == 0 || strcmp(event, "block.end") == 0)

@@ -28,7 +28,7 @@ def with_daemon(config=FAST, **kw):
     return wrap
 
 
-def refused(client, code, part, method, **params):
+def refused(client, code, part, method, /, **params):
     try:
         client.call(method, **params)
     except Refused as e:
@@ -509,4 +509,4 @@ def only_listed_variables_reach_a_worker_and_no_descriptor(d):
     os.close(w)
 
 
-run_tests([v for v in list(globals().values()) if callable(v) and getattr(v, "__qualname__", "").endswith("test")])
+run_tests([v for v in list(globals().values()) if callable(v) and getattr(v, "__qualname__", "").endswith(".test")])

@@ -1,5 +1,6 @@
 # Fuzz targets, each with the small driver: a bounded run in `make check`, a longer one in `make fuzz`.
-fuzz_tests = tests/fuzz/fuzz_safetensors tests/fuzz/fuzz_index tests/fuzz/fuzz_tokenizer tests/fuzz/fuzz_text
+fuzz_tests = tests/fuzz/fuzz_safetensors tests/fuzz/fuzz_index tests/fuzz/fuzz_tokenizer tests/fuzz/fuzz_text \
+	tests/fuzz/fuzz_protocol
 fuzz_common = tests/fuzz/driver.c tests/fuzz/folder.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_safetensors_SOURCES = tests/fuzz/fuzz_safetensors.c $(fuzz_common)
 tests_fuzz_fuzz_safetensors_CFLAGS = $(unit_cflags)
@@ -13,6 +14,9 @@ tests_fuzz_fuzz_tokenizer_LDADD = $(unit_ldadd)
 tests_fuzz_fuzz_text_SOURCES = tests/fuzz/fuzz_text.c $(fuzz_common)
 tests_fuzz_fuzz_text_CFLAGS = $(unit_cflags)
 tests_fuzz_fuzz_text_LDADD = $(unit_ldadd)
+tests_fuzz_fuzz_protocol_SOURCES = tests/fuzz/fuzz_protocol.c $(fuzz_common)
+tests_fuzz_fuzz_protocol_CFLAGS = $(unit_cflags)
+tests_fuzz_fuzz_protocol_LDADD = core/libsrqbase.la $(CJSON_LIBS)
 check_PROGRAMS += $(fuzz_tests)
 TESTS += $(fuzz_tests)
 

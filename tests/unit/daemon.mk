@@ -2,3 +2,8 @@ check_PROGRAMS += tests/lib/fake_worker
 tests_lib_fake_worker_SOURCES = tests/lib/fake_worker.c
 tests_lib_fake_worker_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS)
 tests_lib_fake_worker_LDADD = core/libsrqbase.la $(CJSON_LIBS)
+
+unit_tests += tests/unit/test_srqd
+tests_unit_test_srqd_SOURCES = tests/unit/test_srqd.c tests/unit/test.h
+tests_unit_test_srqd_CFLAGS = $(unit_cflags) $(EVENT_CFLAGS)
+tests_unit_test_srqd_LDADD = daemon/srqd/libsrqd.la core/libsrqbase.la $(CMOCKA_LIBS)

@@ -188,7 +188,7 @@ static void take_state(struct follow *f, const cJSON *job, struct srq_buf *lines
 static void settle(struct follow *f, const cJSON *job, struct srq_buf *lines)
 {
     double until = srq_clock_s() + SETTLE_S, last = ctl_num(job, "last_seq");
-    struct srq_message m;
+    struct srq_message m = { 0 };
     struct srq_error err;
     int rc;
 

@@ -1,0 +1,533 @@
+#!/usr/bin/env python3
+"""srqd and its clients: hostile frames, authority, slow readers, configuration, locks, starting and ending."""
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
+from srqd_client import Client, Daemon, Refused, alive, run_tests, spec, wait_state  # noqa: E402
+
+FAST = "[restart]\npauses_s = 0.05 0.1 0.2\n"
+
+
+def with_daemon(config=FAST, start=True, **kw):
+    def wrap(fn):
+        def test():
+            d = Daemon(config, **kw)
+            try:
+                if start:
+                    d.start()
+                return fn(d)
+            except BaseException:
+                if os.path.exists(os.path.join(d.top, "log")):
+                    print("".join("# log: " + l + "\n" for l in d.read_log().splitlines()[-40:]), end="")
+                raise
+            finally:
+                if d.process is not None:
+                    d.stop()
+                shutil.rmtree(d.top, ignore_errors=True)
+        test.__name__ = fn.__name__
+        return test
+    return wrap
+
+
+def refused(client, code, part, method, /, **params):
+    try:
+        client.call(method, **params)
+    except Refused as e:
+        assert e.code == code and part in e.text, "got %s: %s" % (e.code, e.text)
+        return e
+    raise AssertionError("%s was not refused" % method)
+
+
+HELLO = b'{"jsonrpc":"2.0","id":"h","method":"hello","params":{"major":1,"minor":0,"client":"t"}}\n'
+
+# Frame, code, part of the message, field, id of the answer.
+HOSTILE = [
+    (b"", "format", "ends where a value belongs", None, None),
+    (b"hello", "format", "unexpected character", None, None),
+    (b"{", "format", "no member name", None, None),
+    (b"[]", "protocol", "one JSON object", None, None),
+    (b"null", "protocol", "one JSON object", None, None),
+    (b'{"jsonrpc":"2.0","id":"1","method":"daemon.info"} x', "format", "more text", None, None),
+    (b'{"jsonrpc":"2.0","id":"1","id":"2","method":"daemon.info"}', "format", "given twice", "id", None),
+    (b'{"jsonrpc":"2.0","id":"1","method":"daemon\xff.info"}', "format", "UTF-8", None, None),
+    (b'{"jsonrpc":"2.0","id":"1","method":"daemon\\u0000.info"}', "format", "NUL", None, None),
+    (b'{"jsonrpc":"2.0","id":"1","method":"daemon\x00.info"}', "format", "NUL", None, None),
+    (b'{"jsonrpc":"2.0","id":"1","method":"a","params":' + b"[" * 40 + b"]" * 40 + b"}", "limit", "32 levels", None, None),
+    (b'{"jsonrpc":"2.0","id":"1","method":"job.priority","params":{"job":"a","priority":1e999}}', "format",
+     "range of a double", None, None),
+    (b'{"id":"1","method":"daemon.info"}', "protocol", "jsonrpc", "jsonrpc", "1"),
+    (b'{"jsonrpc":"2.0","id":1,"method":"daemon.info"}', "protocol", "id must be a string", "id", None),
+    (b'{"jsonrpc":"2.0","method":"daemon.info"}', "protocol", "with an id", None, None),
+    (b'{"jsonrpc":"2.0","id":"1","result":{}}', "protocol", "only requests", None, "1"),
+    (b'{"jsonrpc":"2.0","id":"1","method":"daemon.info","params":[1]}', "protocol", "named members", "params", "1"),
+    (b'{"jsonrpc":"2.0","id":"1","method":"daemon.info","uid":0}', "protocol", 'no member "uid"', "uid", "1"),
+    (b'{"jsonrpc":"2.0","id":"1","method":"job.shred"}', "unsupported", 'no method "job.shred"', "method", "1"),
+    (b'{"jsonrpc":"2.0","id":"1","method":"worker.pause"}', "unsupported", "no method", "method", "1"),
+    (b'{"jsonrpc":"2.0","id":"1","method":"job.pin"}', "unsupported", "no method", "method", "1"),
+    (b'{"jsonrpc":"2.0","id":"1","method":"job.get"}', "invalid", 'member "job" is missing', "job", "1"),
+    (b'{"jsonrpc":"2.0","id":"1","method":"job.get","params":{"job":7}}', "invalid", "of type string", "job", "1"),
+    (b'{"jsonrpc":"2.0","id":"1","method":"job.get","params":{"job":"../../etc"}}', "not_found", "no job", "job", "1"),
+    (b'{"jsonrpc":"2.0","id":"1","method":"job.get","params":{"job":"a","uid":0}}', "invalid", "unknown member",
+     "uid", "1"),
+    (b'{"jsonrpc":"2.0","id":"1","method":"job.list","params":{"limit":0}}', "invalid", "not between", "limit", "1"),
+    (b'{"jsonrpc":"2.0","id":"1","method":"job.list","params":{"states":["happy"]}}', "invalid", "happy", "states", "1"),
+    (b'{"jsonrpc":"2.0","id":"1","method":"job.submit","params":{"spec":"x"}}', "invalid", "of type object", "spec", "1"),
+    (b'{"jsonrpc":"2.0","id":"1","method":"job.submit","params":{"spec":{}}}', "not_found", "no such model", "model", "1"),
+    (b'{"jsonrpc":"2.0","id":"1","method":"events.subscribe","params":{"events":["rain"]}}', "invalid", "rain",
+     "events", "1"),
+    (b'{"jsonrpc":"2.0","id":"1","method":"events.subscribe","params":{"since_seq":3}}', "invalid", "needs a job",
+     "since_seq", "1"),
+    (b'{"jsonrpc":"2.0","id":"1","method":"events.unsubscribe","params":{"subscription":"s9"}}', "not_found", "s9",
+     "subscription", "1"),
+    (b'{"jsonrpc":"2.0","id":"1","method":"plugin.info","params":{"name":"--plan"}}', "not_found", "no plugin",
+     "name", "1"),
+]
+
+
+@with_daemon()
+def every_hostile_frame_gets_its_message_and_the_daemon_lives(d):
+    for frame, code, part, field, ident in HOSTILE:
+        c = d.client(hello=False)
+        c.send_raw(HELLO)
+        assert "result" in c.read_message()
+        c.send_raw(frame + b"\n")
+        got = c.read_message()
+        what = "%r: %r" % (frame[:100], got)
+        assert got["error"]["data"] == {"code": code, "field": field} and part in got["error"]["message"], what
+        assert got["id"] == ident, what
+        c.send_raw(b'{"jsonrpc":"2.0","id":"z","method":"daemon.info"}\n')
+        assert c.read_message()["id"] == "z", "the connection survives " + what
+        c.close()
+
+
+@with_daemon()
+def a_client_that_sends_only_nonsense_is_shown_the_door(d):
+    c = d.client()
+    c.send_raw(b"nonsense\n" * 100)
+    answers = 0
+    while c.read_message() is not None:
+        answers += 1
+    assert answers == 16, answers
+
+
+@with_daemon()
+def an_oversized_frame_ends_the_connection_with_the_reason(d):
+    c = d.client()
+    try:
+        c.send_raw(b'{"x":"' + b"y" * (1 << 20))
+    except OSError:
+        pass
+    got = c.read_message()
+    assert got["error"]["data"]["code"] == "limit" and "1048576 bytes" in got["error"]["message"], got
+    assert c.read_message() is None
+    d.client().call("daemon.info")
+
+
+@with_daemon()
+def random_bytes_never_hurt_the_daemon(d):
+    import random
+    rng = random.Random(7)
+    for _ in range(150):
+        c = d.client(hello=False)
+        base = bytearray(HELLO * 3 + b'{"jsonrpc":"2.0","id":"1","method":"job.list","params":{"limit":5}}\n')
+        for _ in range(rng.randrange(1, 12)):
+            base[rng.randrange(len(base))] = rng.randrange(256)
+        c.send_raw(bytes(base))
+        c.close()
+    assert d.client().call("daemon.info")["pid"] == d.process.pid
+
+
+@with_daemon()
+def hello_comes_first_and_a_wrong_major_is_told_both_versions(d):
+    c = d.client(hello=False)
+    refused(c, "protocol", "first call is hello", "daemon.info")
+    c = d.client(hello=False)
+    e = refused(c, "protocol", "protocol 1 is spoken here, the client speaks 9", "hello", major=9, minor=0, client="x")
+    assert e.field == "major"
+    assert c.read_message() is None
+
+
+@with_daemon()
+def sixtyfour_clients_watch_and_one_that_never_reads_hurts_nobody(d):
+    watchers = [d.client() for _ in range(63)]
+    for w in watchers:
+        w.call("events.subscribe", events=["tune.point"])
+    slow = d.client()
+    slow.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    slow.call("events.subscribe")
+    c = d.client()
+    job = c.call("job.submit", spec=spec(d.top, steps=40, spam=250, step_ms=5))["job"]
+    for w in watchers:
+        n = 0
+        while n < 10000:
+            n += 1 + w.wait_event("tune.point").get("skipped", 0)
+        assert n == 10000
+    wait_state(c, job, "done", timeout=60)
+    seen, skipped, order = 0, 0, {}
+    while True:
+        m = slow.event()
+        p = m["params"]
+        if m["method"] == "tune.point":
+            seen += 1
+            skipped += p.get("skipped", 0)
+            assert p["seq"] > order.get(p["block"], 0), "a series never runs backwards"
+            order[p["block"]] = p["seq"]
+        if seen + skipped == 10000:
+            break
+    assert skipped > 0, "the slow one was told what it missed"
+
+
+@with_daemon("[daemon]\nclient_output_max = 300K\n")
+def a_client_over_the_hard_limit_is_dropped(d):
+    c, slow = d.client(), d.client()
+    slow.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    slow.call("events.subscribe")
+    # Log lines are never coalesced: each stays in line for who does not read.
+    job = c.call("job.submit", spec=spec(d.top, steps=5, chatter=2000))["job"]
+    assert wait_state(c, job, "done")["restarts"] == 0
+    assert "does not read" in d.read_log()
+    assert c.call("daemon.info")["clients"] == 1
+
+
+@with_daemon()
+def a_replay_gives_every_line_once_across_the_join_with_live_events(d):
+    c = d.client()
+    job = c.call("job.submit", spec=spec(d.top, steps=60, spam=20, step_ms=10))["job"]
+    wait_state(c, job, "running")
+    time.sleep(0.2)
+    c.call("events.subscribe", job=job, since_seq=0)
+    seqs = []
+    while True:
+        m = c.event()
+        if m["method"] == "job.state" and m["params"]["state"] == "done":
+            break
+        if m["params"]["seq"]:
+            seqs.append(m["params"]["seq"])
+    with open(os.path.join(d.state, "jobs", job, "journal.ndjson")) as f:
+        lines = [json.loads(l) for l in f]
+    wanted = [l["seq"] for l in lines if l["event"] != "job.state"]
+    assert seqs == wanted, "%d lines, %d sent" % (len(wanted), len(seqs))
+    again = d.client()
+    again.call("events.subscribe", job=job, since_seq=wanted[-3])
+    assert [again.wait_event(e["event"])["seq"] for e in lines if e["seq"] in wanted[-2:]] == wanted[-2:]
+
+
+@with_daemon()
+def an_unsubscribed_client_hears_no_more(d):
+    c = d.client()
+    s = c.call("events.subscribe")["subscription"]
+    c.call("events.unsubscribe", subscription=s)
+    job = c.call("job.submit", spec=spec(d.top, steps=2))["job"]
+    wait_state(c, job, "done")
+    assert c.events == []
+
+
+@with_daemon()
+def names_of_jobs_may_be_short(d):
+    c = d.client()
+    refused(c, "not_found", "no jobs", "job.get", job="@last")
+    ids = [c.call("job.submit", spec=spec(d.top, str(n)), paused=True)["job"] for n in range(3)]
+    assert c.call("job.get", job="@last")["job"] == ids[-1]
+    for i in ids:
+        n = next(n for n in range(1, 7) if sum(o.startswith(i[:n]) for o in ids) == 1)
+        assert c.call("job.get", job=i[:n])["job"] == i
+    assert c.call("job.list", limit=2)["next_offset"] == 2
+    assert [j["job"] for j in c.call("job.list")["jobs"]] == ids[::-1]
+
+
+def as_user(uid, code, d, *args):
+    """Runs Python code as another user with a connected client `c`; its printed JSON."""
+    lib = os.path.join(os.path.abspath(os.environ.get("top_srcdir", ".")), "tests/lib")
+    # The other user may not be able to read our tree: the library travels on the command line.
+    with open(os.path.join(lib, "srqd_client.py")) as f:
+        source = f.read()
+    full = source + "\nimport sys, json\nc = Client(sys.argv[1])\n" + code
+    out = subprocess.run(["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups", sys.executable, "-c",
+                          full, d.socket] + list(args), cwd="/", capture_output=True, text=True, timeout=60)
+    assert out.returncode == 0, out.stderr
+    return json.loads(out.stdout.splitlines()[-1])
+
+
+TRY = """
+def attempt(method, **p):
+    try:
+        c.call(method, **p)
+        return "ok"
+    except Refused as e:
+        return e.code
+"""
+
+
+def second_user():
+    if os.geteuid() != 0:
+        return None, "needs root to become a second user"
+    if shutil.which("setpriv") is None:
+        return None, "needs setpriv"
+    import pwd
+    try:
+        return pwd.getpwnam("nobody").pw_uid, None
+    except KeyError:
+        return None, "there is no user nobody"
+
+
+def program_for_all(d):
+    """The stand-in worker, its libraries resolved, where every user may execute it."""
+    build = os.environ.get("top_builddir", ".")
+    copy = os.path.join(d.top, "worker")
+    real = os.path.join(build, "tests/lib/.libs/fake_worker")
+    shutil.copy(real if os.path.exists(real) else os.path.join(build, "tests/lib/fake_worker"), copy)
+    os.chmod(copy, 0o755)
+    d.env["SRQ_WORKER"] = copy
+
+
+@with_daemon(FAST + "[access]\nsocket_group = *\n", start=False, args=["--system"])
+def another_user_sees_and_changes_only_its_own_jobs(d):
+    uid, reason = second_user()
+    if reason:
+        return reason
+    program_for_all(d)
+    d.start()
+    c = d.client()
+    mine = c.call("job.submit", spec=spec(d.top, steps=2))["job"]
+    got = as_user(uid, TRY + """
+mine = sys.argv[2]
+print(json.dumps({m: attempt(m, job=mine) for m in
+    ("job.get", "job.cancel", "job.pause", "job.resume", "job.finish", "job.delete", "job.plan", "job.log",
+     "job.report", "events.subscribe")} |
+    {"prio": attempt("job.priority", job=mine, priority=1), "drain": attempt("daemon.drain"),
+     "stop": attempt("daemon.stop"), "reload": attempt("daemon.reload"),
+     "list": len(c.call("job.list", all=True)["jobs"]), "total": sum(c.call("job.list")["counts"].values())}))
+""", d, mine)
+    assert got.pop("list") == 0 and got.pop("total") == 1
+    assert set(got.values()) == {"permission"}, got
+
+
+@with_daemon(FAST + "[access]\nsocket_group = *\n", start=False, args=["--system"])
+def another_users_worker_runs_as_that_user_in_its_own_directory(d):
+    uid, reason = second_user()
+    if reason:
+        return reason
+    program_for_all(d)
+    d.start()
+    got = as_user(uid, """
+s = {"model": "/", "output": "/tmp/x-%d" % os.getpid(), "options": {"fake.steps": 100000}, "on_end": "id -u"}
+job = c.call("job.submit", spec=s)["job"]
+try:
+    c.call("job.submit", spec=dict(s, output="/tmp/y", priority=5))
+except Refused as e:
+    high = e.code
+pid = wait_state(c, job, "running")["pid"]
+got = c.call("job.get", job=job)
+print(json.dumps({"job": job, "pid": pid, "dir": got["directory"], "owner": got["owner"], "high": high}))
+""", d)
+    with open("/proc/%d/status" % got["pid"]) as f:
+        status = dict(l.split(":", 1) for l in f.read().splitlines() if ":" in l)
+    assert status["Uid"].split() == [str(uid)] * 4 and status["Gid"].split()[0] != "0", status["Uid"]
+    assert "0" not in status["Groups"].split(), status["Groups"]
+    st = os.stat(got["dir"])
+    assert st.st_uid == uid and stat.S_IMODE(st.st_mode) == 0o700
+    assert got["owner"] == "nobody" and got["high"] == "permission"
+    c = d.client()
+    assert c.call("job.get", job=got["job"])["attached"] is True
+    d.kill()
+    d.start()
+    c = d.client()
+    assert wait_state(c, got["job"], "running")["pid"] == got["pid"]
+    c.call("job.cancel", job=got["job"])
+    wait_state(c, got["job"], "canceled")
+
+
+@with_daemon(FAST)
+def a_daemon_of_one_user_refuses_another(d):
+    uid, reason = second_user()
+    if reason:
+        return reason
+    os.chmod(d.socket, 0o666)
+    out = subprocess.run(["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups", sys.executable, "-c",
+                          "import socket,sys\ns=socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\n"
+                          "print(s.recv(65536).decode())", d.socket], cwd="/", capture_output=True, text=True)
+    assert "this daemon serves user 0 only" in out.stdout, (out.stdout, out.stderr)
+
+
+@with_daemon(start=False)
+def a_second_daemon_on_the_socket_or_the_state_is_refused(d):
+    d.start()
+    for args, part in ((["--socket", d.socket, "--state-dir", d.top + "/other"], "this socket"),
+                       (["--socket", d.top + "/s2", "--state-dir", d.state], "this state folder")):
+        out = subprocess.run([d.program, "--foreground", "--config", d.config] + args, env=d.env, capture_output=True,
+                             text=True, timeout=20)
+        assert out.returncode == 1 and part in out.stderr, out.stderr
+    d.client().call("daemon.info")
+
+
+@with_daemon(start=False)
+def a_stale_socket_is_cleared_but_nothing_else(d):
+    s = socket.socket(socket.AF_UNIX)
+    s.bind(d.socket)
+    s.close()
+    d.start()
+    assert stat.S_IMODE(os.stat(d.socket).st_mode) == 0o600
+    d.terminate()
+    with open(d.socket, "w") as f:
+        f.write("precious")
+    out = subprocess.run([d.program, "--foreground", "--socket", d.socket, "--state-dir", d.state, "--config",
+                          d.config], env=d.env, capture_output=True, text=True, timeout=20)
+    assert out.returncode == 1 and "is not a socket" in out.stderr, out.stderr
+    assert open(d.socket).read() == "precious"
+
+
+@with_daemon(start=False)
+def the_configuration_is_strict_and_names_the_line(d):
+    for text, part in (("[limits]\nmax_runing = 3\n", 'line 2: unknown key "max_runing"'),
+                       ("[daemon]\nmax_running = 3\n", "line 2: max_running belongs in section [limits]"),
+                       ("max_running = 3\n", "line 1: max_running belongs in section [limits]"),
+                       ("[limits]\nmax_running = many\n", "line 2: max_running = many: not a whole number"),
+                       ("[limits]\n\nmax_running = -1\n", "line 3: max_running = -1: not between 0"),
+                       ("[limits]\nmax_memory = 3X\n", "a size is a number with K, M, G or T"),
+                       ("[limits]\nmax_running = 1\nmax_running = 2\n", "line 3: max_running is set twice"),
+                       ("[access]\nlook_all = true\n", "wants yes or no"),
+                       ("[restart]\npauses_s =\n", "wants 1 to 16 numbers"),
+                       ("[nonsense]\n", "line 1: unknown section [nonsense]"),
+                       ("hello\n", "neither key = value nor [section]")):
+        d.configure(text)
+        out = subprocess.run([d.program, "--check-config", "--config", d.config, "--socket", d.socket, "--state-dir",
+                              d.state], env=d.env, capture_output=True, text=True, timeout=20)
+        assert out.returncode == 1 and part in out.stderr and d.config in out.stderr, (text, out.stderr)
+
+
+@with_daemon()
+def a_wrong_configuration_is_not_taken_by_reload(d):
+    c = d.client()
+    d.configure("[limits]\nmax_running = 5\n")
+    c.call("daemon.reload")
+    assert c.call("daemon.info")["limits"]["max_running"] == 5
+    d.configure("[limits]\nmax_running = five\n")
+    refused(c, "invalid", "line 2", "daemon.reload")
+    d.process.send_signal(signal.SIGHUP)
+    time.sleep(0.3)
+    assert c.call("daemon.info")["limits"]["max_running"] == 5
+    assert "the old configuration stays" in d.read_log()
+
+
+@with_daemon(start=False)
+def arguments_are_checked_and_help_and_version_print(d):
+    def run(*args):
+        return subprocess.run([d.program] + list(args), env=d.env, capture_output=True, text=True, timeout=20)
+    assert run("--nonsense").returncode == 2 and "--nonsense" in run("--nonsense").stderr
+    assert run("--socket").returncode == 2
+    assert run("--idle-exit", "soon").returncode == 2
+    assert run("--version").stdout.startswith("srqd ")
+    text = run("--help").stdout
+    assert text.startswith("Usage: srqd") and len(text.splitlines()) <= 24
+
+
+@with_daemon(start=False)
+def without_foreground_it_returns_when_it_serves_and_says_why_when_not(d):
+    args = [d.program, "--socket", d.socket, "--state-dir", d.state, "--config", d.config]
+    out = subprocess.run(args, env=d.env, capture_output=True, text=True, timeout=20)
+    assert out.returncode == 0, out.stderr
+    c = d.client()
+    pid = c.call("daemon.info")["pid"]
+    assert os.getsid(pid) != os.getsid(0)
+    out = subprocess.run(args, env=d.env, capture_output=True, text=True, timeout=20)
+    assert out.returncode == 1 and "another srqd" in out.stderr
+    c.call("daemon.stop")
+    until = time.monotonic() + 10
+    while alive(pid):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    assert not os.path.exists(d.socket) and os.path.exists(d.state + "/srqd.log")
+
+
+@with_daemon(args=["--idle-exit", "1"])
+def an_idle_daemon_ends_but_not_while_jobs_or_clients_need_it(d):
+    c = d.client()
+    job = c.call("job.submit", spec=spec(d.top, steps=100))["job"]
+    c.close()
+    time.sleep(1.6)
+    c = d.client()
+    wait_state(c, job, "done")
+    time.sleep(2.2)
+    assert d.process.poll() is None, "a client is connected"
+    c.close()
+    assert d.process.wait(timeout=10) == 0
+
+
+@with_daemon(start=False)
+def the_service_manager_is_told(d):
+    path = os.path.join(d.top, "notify")
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    s.bind(path)
+    s.settimeout(10)
+    d.env["NOTIFY_SOCKET"] = path
+    d.start()
+    assert s.recv(4096).startswith(b"READY=1\n")
+    d.process.send_signal(signal.SIGHUP)
+    first = s.recv(4096)
+    assert first.startswith(b"RELOADING=1\nMONOTONIC_USEC="), first
+    assert s.recv(4096) == b"READY=1"
+    d.terminate()
+    assert s.recv(4096) == b"STOPPING=1"
+
+
+@with_daemon(start=False)
+def a_full_disk_refuses_new_jobs_and_loses_no_accepted_one(d):
+    if os.geteuid() != 0:
+        return "needs root to mount a small file system"
+    os.mkdir(d.state)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2M,mode=755", "tmpfs", d.state],
+                      capture_output=True).returncode != 0:
+        return "cannot mount a tmpfs here"
+    try:
+        d.configure("[daemon]\nmin_free = 0\n" + FAST)
+        d.start()
+        c = d.client()
+        job = c.call("job.submit", spec=spec(d.top, steps=1), paused=True)["job"]
+        ballast = os.open(d.state + "/ballast", os.O_WRONLY | os.O_CREAT)
+        try:
+            while True:
+                os.write(ballast, b"x" * 4096)
+        except OSError:
+            os.close(ballast)
+        refused(c, "no_space", "", "job.submit", spec=spec(d.top, "b"))
+        assert c.call("job.list")["total"] == 1
+        c.call("job.priority", job=job, priority=3)
+        os.remove(d.state + "/ballast")
+        time.sleep(1.5)
+        d.kill()
+        d.start()
+        c = d.client()
+        assert c.call("job.get", job=job)["priority"] == 3, "what the full disk could not take was written later"
+        d.configure("[daemon]\nmin_free = 100M\n")
+        c.call("daemon.reload")
+        e = refused(c, "no_space", "min_free", "job.submit", spec=spec(d.top, "c"))
+        assert "MiB free" in e.text
+        time.sleep(1.2)
+        assert "min_free" in c.call("daemon.info")["refusing"]
+        d.terminate()
+    finally:
+        subprocess.run(["umount", "-l", d.state])
+
+
+@with_daemon(start=False)
+def a_store_of_a_newer_version_is_left_alone(d):
+    import sqlite3
+    os.mkdir(d.state)
+    db = sqlite3.connect(d.state + "/srqd.db")
+    db.execute("PRAGMA user_version=999")
+    db.commit()
+    db.close()
+    out = subprocess.run([d.program, "--foreground", "--socket", d.socket, "--state-dir", d.state, "--config",
+                          d.config], env=d.env, capture_output=True, text=True, timeout=20)
+    assert out.returncode == 1 and "schema version 999" in out.stderr
+
+
+run_tests([v for v in list(globals().values()) if callable(v) and getattr(v, "__qualname__", "").endswith(".test")])
