@@ -128,7 +128,7 @@ static int bind_socket(struct srqd *d, int *out, struct srq_error *err)
     old = umask(0177);
     e = bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 ? 0 : errno;
     umask(old);
-    if (e == 0 && listen(fd, 128) != 0)
+    if (e == 0 && listen(fd, SOMAXCONN) != 0)
         e = errno;
     if (e != 0) {
         close(fd);

@@ -210,7 +210,7 @@ def a_job_submitted_paused_waits_for_resume(d):
 @with_daemon()
 def higher_priority_goes_first_then_order_of_submission(d):
     c = d.client()
-    first = c.call("job.submit", spec=spec(d.top, "first", steps=15))["job"]
+    first = c.call("job.submit", spec=spec(d.top, "first", steps=10000))["job"]
     wait_state(c, first, "running")
     low = c.call("job.submit", spec=dict(spec(d.top, "low", steps=1), priority=-5))["job"]
     mid = c.call("job.submit", spec=spec(d.top, "mid", steps=1))["job"]
@@ -218,6 +218,7 @@ def higher_priority_goes_first_then_order_of_submission(d):
     high = c.call("job.submit", spec=spec(d.top, "high", steps=1))["job"]
     c.call("job.priority", job=high, priority=7)
     assert [c.call("job.get", job=j)["position"] for j in (high, mid, mid2, low)] == [1, 2, 3, 4]
+    c.call("job.cancel", job=first)
     for j in (high, mid, mid2, low):
         wait_state(c, j, "done")
     starts = [c.call("job.get", job=j)["started"] for j in (first, high, mid, mid2, low)]

@@ -79,16 +79,10 @@ static void print_plan(const cJSON *spec)
     cJSON_free(text);
 }
 
-static int plan(void)
+static int plan_spec(cJSON *spec)
 {
-    char *text = malloc(SPEC_MAX);
-    size_t len = fread(text, 1, SPEC_MAX, stdin);
-    cJSON *spec;
-    const cJSON *model;
+    const cJSON *model = cJSON_GetObjectItemCaseSensitive(spec, "model");
 
-    if (srq_json_parse(text, len, SRQ_DEPTH_MAX, &spec, NULL) != 0)
-        return refuse("format", "", "the spec is no JSON");
-    model = cJSON_GetObjectItemCaseSensitive(spec, "model");
     if (!cJSON_IsString(model) || access(model->valuestring, R_OK) != 0)
         return refuse("not_found", "model", "there is no such model");
     if (option(spec, "fake.plan_crash", 0) > 0)
@@ -104,6 +98,21 @@ static int plan(void)
         cJSON_AddStringToObject(spec, "method", "fake");
     print_plan(spec);
     return 0;
+}
+
+static int plan(void)
+{
+    char *text = malloc(SPEC_MAX);
+    size_t len = fread(text, 1, SPEC_MAX, stdin);
+    cJSON *spec;
+    int rc = srq_json_parse(text, len, SRQ_DEPTH_MAX, &spec, NULL);
+
+    free(text);
+    if (rc != 0)
+        return refuse("format", "", "the spec is no JSON");
+    rc = plan_spec(spec);
+    cJSON_Delete(spec);
+    return rc;
 }
 
 /* ---- --job ---------------------------------------------------------------------------------------------------- */
@@ -429,6 +438,7 @@ static int run(const char *dir)
     struct worker w = { .id = strrchr(dir, '/') + 1 };
     char *text;
     size_t len;
+    int code;
 
     for (int i = 0; i < PEERS; i++)
         w.peers[i].fd = -1;
@@ -437,11 +447,18 @@ static int run(const char *dir)
         return 1;
     }
     w.spec = cJSON_Parse(text);
+    srq_free(text);
     take_lock(&w);
     count_lines(&w);
     w.journal = open("journal.ndjson", O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     listen_control(&w);
-    return work(&w);
+    code = work(&w);
+    for (int i = 0; i < PEERS; i++) {
+        if (w.peers[i].fd >= 0)
+            srq_frames_fini(&w.peers[i].frames);
+    }
+    cJSON_Delete(w.spec);
+    return code;
 }
 
 int main(int argc, char **argv)

@@ -22,7 +22,15 @@ class Client:
     def __init__(self, path, hello=True, timeout=20):
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(timeout)
-        self.sock.connect(path)
+        until = time.monotonic() + timeout
+        while True:
+            try:
+                self.sock.connect(path)
+                break
+            except BlockingIOError:  # the backlog is full
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.01)
         self.buffer = b""
         self.events = []
         self.next_id = 0
