@@ -11,3 +11,7 @@ tests_unit_test_eval_SOURCES = tests/unit/test_eval.c tests/unit/test.h tests/in
 tests_unit_test_eval_CFLAGS = $(unit_cflags)
 tests_unit_test_eval_LDADD = $(unit_ldadd)
 EXTRA_DIST += tests/reference/eval_reference.py tests/reference/eval_reference.txt
+unit_tests += tests/unit/test_quantized
+tests_unit_test_quantized_SOURCES = tests/unit/test_quantized.c tests/unit/folder.h tests/unit/test.h
+tests_unit_test_quantized_CFLAGS = $(unit_cflags)
+tests_unit_test_quantized_LDADD = $(unit_ldadd) $(JANSSON_LIBS)
