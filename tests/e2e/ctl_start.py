@@ -2,6 +2,7 @@
 """srqctl starts a daemon when none answers: at once, once, without its descriptors and with little of its environment."""
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ CTL = os.environ.get("SRQ_CTL") or os.path.join(os.environ["top_builddir"], "tui
 number = 0
 failed = False
 pids = []
+places = []
 
 
 def check(name, condition, seen=""):
@@ -29,6 +31,7 @@ def check(name, condition, seen=""):
 def place(**more):
     """A fresh place and its environment."""
     tmp = tempfile.mkdtemp(prefix="srqctl-")
+    places.append(tmp)
     env = {k: v for k, v in os.environ.items() if not k.startswith(("SRQ_", "XDG_"))}
     env |= {"SRQ_SRQD": os.path.join(LIB, "fake_srqd.py"), "SRQ_STATE_DIR": tmp, "SRQ_SOCKET": tmp + "/s",
             "SECRET_TOKEN": "x", "SRQ_FAKE_LIFE": "20", **more}
@@ -111,5 +114,7 @@ for pid in set(pids):
         os.kill(pid, signal.SIGTERM)
     except ProcessLookupError:
         pass
+for tmp in places:
+    shutil.rmtree(tmp, ignore_errors=True)
 print(f"1..{number}")
 sys.exit(1 if failed else 0)
