@@ -28,35 +28,25 @@ static void this_host(char *out, size_t cap)
     out[cap - 1] = '\0';
 }
 
-/* Field 22 of /proc/self/stat; the command in field 2 may hold blanks and parentheses. */
+/* Field 22 of /proc/self/stat; the command in field 2 may hold blanks and parentheses. One bounded read: files of proc(5)
+ * have no size. */
 static double process_start(void)
 {
-    char *text, *p;
-    size_t len;
-    double start = 0;
+    char text[2048], *p;
+    int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
 
-    if (srq_read_file("/proc/self/stat", 65536, &text, &len, NULL) != 0 || len == 0) {
-        int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC); /* files of proc(5) have size 0 */
-        ssize_t n;
-
-        text = srq_calloc(1, 2048);
-        n = fd >= 0 && text != NULL ? read(fd, text, 2047) : -1;
-        if (fd >= 0)
-            close(fd);
-        if (n <= 0) {
-            srq_free(text);
-            return 0;
-        }
-    }
+    if (fd >= 0)
+        close(fd);
+    if (n <= 0)
+        return 0;
+    text[n] = '\0';
     p = strrchr(text, ')');
     for (int field = 2; p != NULL && field < 22; field++) {
         p = strchr(p, ' ');
         p = p != NULL ? p + 1 : NULL;
     }
-    if (p != NULL)
-        start = strtod(p, NULL);
-    srq_free(text);
-    return start;
+    return p != NULL ? strtod(p, NULL) : 0;
 }
 
 /* Who wrote the lock file: pid 0 when it is empty or unreadable. */
