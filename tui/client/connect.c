@@ -127,7 +127,9 @@ static int open_log(char *path, size_t cap)
 /* The child's half: nothing of ours but the log stays open. Only async-signal-safe calls. */
 static _Noreturn void become_daemon(const char *program, const char *socket, int log, int report, char **kept)
 {
-    char *argv[] = { (char *)(uintptr_t)program, (char *)(uintptr_t) "--socket", (char *)(uintptr_t)socket, NULL };
+    /* Nobody looks after a daemon that was started in passing: it goes when nobody needs it any more. */
+    char *argv[] = { (char *)(uintptr_t)program, (char *)(uintptr_t) "--socket", (char *)(uintptr_t)socket,
+                     (char *)(uintptr_t) "--idle-exit=600", NULL };
     sigset_t none;
     int null = open("/dev/null", O_RDWR), e;
 
