@@ -12,6 +12,7 @@ os.environ.setdefault("AR_LOG_LEVEL", "ERROR")
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import tap
 
+DEMO_TEXT = os.path.join(tap.TOP, "share/text/demo-eval.txt")
 SHARE = 0.995  # of positions where both name the same next token: the loader computes in F16
 
 
@@ -41,7 +42,7 @@ def expected(out, model_dir, ids):
     return logits_of(model, ids)
 
 
-def check(model_dir, fmt, scheme, package, more=(), tokens=1024, text=os.path.join(tap.TOP, "share/text/demo-eval.txt")):
+def check(model_dir, fmt, scheme, package, more=(), tokens=1024, text=DEMO_TEXT):
     torch = tap.need("torch")
     tap.need("numpy")
     tap.need("transformers")
@@ -91,7 +92,7 @@ def auto_round_of_a_real_model_loads_in_transformers():
         raise tap.Skip("SRQ_SMOLLM2 names no model folder")
     if not os.path.exists(tap.TEXT):
         raise tap.Skip("SRQ_SHARED has no assets/text/wiki-test.txt")
-    check(tap.REAL, "auto_round", "w4g64", "auto_round", text=tap.TEXT)
+    check(tap.REAL, "auto_round", "w4g64", "auto_round", text=tap.TEXT, tokens=512)
 
 
 tap.done()
