@@ -251,6 +251,19 @@ bool srq_path_exists(const char *path)
     return stat(path, &st) == 0;
 }
 
+char *srq_path_ancestor(const char *path)
+{
+    char *at = parent_of(path);
+
+    while (at != NULL && !srq_path_exists(at)) {
+        char *up = parent_of(at);
+
+        srq_free(at);
+        at = up;
+    }
+    return at;
+}
+
 char *srq_path_join(const char *dir, const char *name)
 {
     size_t n = strlen(dir);

@@ -26,6 +26,8 @@ int srq_write_all(int fd, const void *data, size_t len); /* 0 or -errno */
 int srq_mkdirs(const char *path, mode_t mode, struct srq_error *err); /* like mkdir -p */
 int srq_remove_tree(const char *path, struct srq_error *err);         /* like rm -rf, does not follow links out */
 bool srq_path_exists(const char *path);
+/* The nearest folder above `path` that exists ("." where a relative one has none); NULL when out of memory; srq_free. */
+char *srq_path_ancestor(const char *path);
 char *srq_path_join(const char *dir, const char *name); /* NULL when out of memory; srq_free */
 char *srq_path_absolute(const char *path);              /* relative to the working directory; not resolved; srq_free */
 bool srq_is_base_name(const char *name); /* no '/', '\\', leading '.', empty, control characters; at most 255 bytes */

@@ -57,7 +57,7 @@ static int write_report(struct srq_run *run, const char *dir, struct srq_error *
     else if (text == NULL || path == NULL || own == NULL)
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory writing the report");
     if (rc == 0)
-        rc = srq_write_file_durable(path, text, strlen(text), 0644, err);
+        rc = srq_write_file_durable(path, text, strlen(text), 0666, err);
     if (rc == 0)
         rc = srq_write_file_durable(own, text, strlen(text), 0644, err);
     srq_free(path);
@@ -75,7 +75,7 @@ static int build_all(struct srq_run *run, const char *dir, struct srq_error *err
     int rc = 0;
 
     if (s->format_count > 1)
-        rc = srq_mkdirs(dir, 0755, err);
+        rc = srq_mkdirs(dir, 0777, err);
     for (int i = 0; rc == 0 && i < s->format_count; i++) {
         char *sub = s->format_count > 1 ? srq_path_join(dir, s->formats[i]) : srq_strdup(dir);
 
@@ -132,7 +132,9 @@ int srq_stage_export(struct srq_run *run, struct srq_error *err)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory exporting");
     rc = srq_remove_tree(dir, err); /* what an earlier run left */
     if (rc == 0 && !published(run)) {
-        rc = build_all(run, dir, err);
+        rc = srq_export_parents(s->output, err);
+        if (rc == 0)
+            rc = build_all(run, dir, err);
         if (rc == 0)
             rc = srq_export_publish(dir, s->output, s->force, err);
         if (rc != 0)

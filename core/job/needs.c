@@ -349,7 +349,7 @@ static void drop_snapshots(struct srq_needs *n)
 static int fit_disk(struct srq_resolved *r, int64_t nsamples, struct srq_error *err)
 {
     uint64_t allowed = (uint64_t)r->spec.opt.max_disk, available, output;
-    char want[32], have[32], table[400], *parent;
+    char want[32], have[32], table[400], *above;
     int rc = disk_rows(r, nsamples, err);
 
     if (rc != 0)
@@ -363,13 +363,13 @@ static int fit_disk(struct srq_resolved *r, int64_t nsamples, struct srq_error *
                               srq_bytes_text(disk_of(&r->disk, "job"), want, sizeof(want)),
                               srq_bytes_text(allowed, have, sizeof(have)),
                               srq_needs_text(&r->disk, table, sizeof(table)));
-    parent = srq_strndup(r->spec.output, (size_t)(strrchr(r->spec.output, '/') - r->spec.output) + 1);
+    above = srq_path_ancestor(r->spec.output);
     output = disk_of(&r->disk, "output");
-    if (parent != NULL && srq_disk_free(parent, &available, NULL) == 0 && available < output)
+    if (above != NULL && srq_disk_free(above, &available, NULL) == 0 && available < output)
         rc = srq_fail_field(err, -SRQ_ENOSPC, "output", "the output needs %s and %s has %s free",
-                            srq_bytes_text(output, want, sizeof(want)), parent,
+                            srq_bytes_text(output, want, sizeof(want)), above,
                             srq_bytes_text(available, have, sizeof(have)));
-    srq_free(parent);
+    srq_free(above);
     return rc;
 }
 

@@ -262,21 +262,28 @@ static bool within(const char *inner, const char *outer)
 
 int srq_export_check_output(const char *final_dir, const char *model_dir, bool force, struct srq_error *err)
 {
-    char *parent = parent_of(final_dir, NULL);
+    char *above = srq_path_ancestor(final_dir);
+    struct stat st;
     int rc = 0;
 
-    if (parent == NULL)
+    if (above == NULL)
         return no_memory(err);
     if (model_dir != NULL && within(model_dir, final_dir))
         rc = srq_fail_field(err, -SRQ_EINVAL, "output", "output %s would replace the model %s", final_dir, model_dir);
+    if (rc == 0 && model_dir != NULL && within(above, model_dir))
+        rc = srq_fail_field(err, -SRQ_EINVAL, "output", "output %s lies in the folder of the model %s", final_dir,
+                            model_dir);
     if (rc == 0)
         rc = check_existing(final_dir, force, err);
-    if (rc == 0 && access(parent, W_OK | X_OK) != 0) {
-        rc = fail_errno(err, "write into", parent);
+    if (rc == 0 && stat(above, &st) == 0 && !S_ISDIR(st.st_mode))
+        rc = srq_fail_field(err, -SRQ_EINVAL, "output", "output %s cannot be made: %s is not a folder", final_dir,
+                            above);
+    if (rc == 0 && access(above, W_OK | X_OK) != 0) {
+        rc = fail_errno(err, "write into", above);
         if (err != NULL)
             snprintf(err->field, sizeof(err->field), "output");
     }
-    srq_free(parent);
+    srq_free(above);
     return rc;
 }
 
@@ -330,6 +337,15 @@ int srq_export_publish(const char *built, const char *final_dir, bool force, str
     return rc;
 }
 
+int srq_export_parents(const char *final_dir, struct srq_error *err)
+{
+    char *parent = parent_of(final_dir, NULL);
+    int rc = parent != NULL ? srq_mkdirs(parent, 0777, err) : no_memory(err);
+
+    srq_free(parent);
+    return rc;
+}
+
 int srq_export(const struct srq_model *m, const struct srq_export_request *r, const char *final_dir, bool force,
                struct srq_error *err)
 {
@@ -341,7 +357,8 @@ int srq_export(const struct srq_model *m, const struct srq_export_request *r, co
     temporary = srq_export_temporary(final_dir);
     if (temporary == NULL)
         return no_memory(err);
-    if (exists(temporary))
+    rc = srq_export_parents(final_dir, err);
+    if (rc == 0 && exists(temporary))
         rc = srq_remove_tree(temporary, err);
     if (rc == 0)
         rc = srq_export_build(m, r, temporary, err);

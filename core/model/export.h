@@ -68,9 +68,11 @@ int srq_export_build(const struct srq_model *m, const struct srq_export_request 
  * (or nothing): then the two are exchanged and the old one removed. After a crash either `built` is still there and
  * nothing was published, or it is gone (or holds the replaced folder) and the final name is complete. */
 int srq_export_publish(const char *built, const char *final_dir, bool force, struct srq_error *err);
-/* What publish would refuse, asked before any work: existing output, missing or unwritable parent, an output that is the
- * model's own folder or holds it (`model_dir` may be NULL). */
+/* What cannot come out well, asked before any work: an output that exists, one for which nothing can be made in the nearest
+ * folder there is, one that is the model's own folder, holds it or lies in it (`model_dir` may be NULL). */
 int srq_export_check_output(const char *final_dir, const char *model_dir, bool force, struct srq_error *err);
+/* Makes the folders above a final name, like mkdir -p. */
+int srq_export_parents(const char *final_dir, struct srq_error *err);
 /* Where to build for a final name: a hidden name beside it. Free with srq_free; NULL when out of memory. */
 char *srq_export_temporary(const char *final_dir);
 

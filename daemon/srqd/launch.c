@@ -125,7 +125,7 @@ static _Noreturn void run_child(const struct launch *l, const struct identity *i
         sigaction(s, &plain, NULL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    umask(077);
+    umask(l->mask);
     write_oom_score(l->oom_score_adj);
     if (l->nice > 0)
         setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + l->nice);

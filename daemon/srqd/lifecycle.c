@@ -48,7 +48,8 @@ static void run_on_end(const struct job *j)
                       srq_asprintf("SRQ_OUTPUT=%s", j->output), NULL };
     const char *const argv[] = { "/bin/sh", "-c", j->on_end, NULL };
     struct launch l = { .argv = argv, .uid = j->uid, .gid = j->gid, .extra = (const char *const *)vars,
-                        .in = -1, .out = -1, .err = -1, .log_name = "worker.log" };
+                        .in = -1, .out = -1, .err = -1, .log_name = "worker.log",
+                        .mask = j->d->mask };
     struct srq_error err;
     pid_t pid;
 

@@ -53,7 +53,7 @@ int main(int argc, char **argv)
     if (o.debug)
         srq_log_level_set(SRQ_LOG_DEBUG);
     environment_prune();
-    umask(077);
+    d.mask = umask(077);
     signal(SIGPIPE, SIG_IGN);
     TAILQ_INIT(&d.clients);
     TAILQ_INIT(&d.jobs);

@@ -34,6 +34,7 @@ struct srqd {
     struct job_list jobs; /* in the order of submission */
     int64_t idle_exit_s;  /* from the command line or the configuration */
     double started;       /* wall time */
+    mode_t mask;          /* umask at our start: what jobs write for their users follows it, our own files do not */
     double idle_since;    /* monotonic; 0: not idle */
     bool draining;
     bool stopping;        /* ends as soon as the workers of daemon stop --jobs are gone */

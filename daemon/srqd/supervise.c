@@ -237,7 +237,8 @@ static int launch_worker(struct job *j, struct srq_error *err)
     const char *extra[] = { NULL, NULL };
     struct launch l = { .argv = argv, .uid = j->uid, .gid = j->gid, .extra = extra, .in = -1, .out = -1, .err = -1,
                         .log_name = "worker.log", .nice = (int)j->d->config.nice,
-                        .oom_score_adj = (int)j->d->config.oom_score_adj };
+                        .oom_score_adj = (int)j->d->config.oom_score_adj,
+                        .mask = j->d->mask };
     int rc = 0;
 
     l.log_dir = jobdir_open(j, err);

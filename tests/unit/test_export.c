@@ -437,12 +437,42 @@ static void the_model_itself_is_never_replaced(void **state)
 {
     struct fixture *f = *state;
     struct srq_error err = { 0 };
+    char inside[600];
 
     assert_refused(srq_export_check_output(f->model_dir, f->model_dir, true, &err), -SRQ_EINVAL, &err,
                    "would replace the model");
     assert_refused(srq_export_check_output("/", f->model_dir, true, &err), -SRQ_EINVAL, &err, "would replace");
-    snprintf(f->out, sizeof(f->out), "%s/no/such/out", f->dir);
-    assert_refused(srq_export_check_output(f->out, f->model_dir, false, &err), -SRQ_ENOENT, &err, "no/such");
+    snprintf(inside, sizeof(inside), "%s/a/b", f->model_dir);
+    assert_refused(srq_export_check_output(inside, f->model_dir, false, &err), -SRQ_EINVAL, &err, "in the folder of");
+    snprintf(inside, sizeof(inside), "%s/config.json/out", f->model_dir);
+    assert_refused(srq_export_check_output(inside, NULL, false, &err), -SRQ_EINVAL, &err, "config.json is not a folder");
+}
+
+static mode_t mode_of(const char *dir, const char *name)
+{
+    char *path = srq_path_join(dir, name);
+    struct stat st;
+
+    assert_int_equal(stat(path, &st), 0);
+    srq_free(path);
+    return st.st_mode & 07777;
+}
+
+static void missing_parents_are_made_and_modes_follow_the_umask(void **state)
+{
+    struct fixture *f = *state;
+    struct srq_export_request r = request(f, "auto_round");
+    struct srq_error err = { 0 };
+    mode_t old = umask(027);
+
+    use_scheme(f, "w4g64");
+    snprintf(f->out, sizeof(f->out), "%s/not/there/yet", f->dir);
+    assert_ok(srq_export(f->model, &r, f->out, false, &err), &err);
+    umask(old);
+    assert_int_equal(mode_of(f->out, ".."), 0750);
+    assert_int_equal(mode_of(f->out, "."), 0750);
+    assert_int_equal(mode_of(f->out, "config.json"), 0640);
+    assert_int_equal(mode_of(f->out, "model.safetensors"), 0640);
 }
 
 static void failure_leaves_nothing(void **state)
@@ -527,6 +557,7 @@ int main(void)
         EXPORT_TEST(planned_bytes_are_what_is_written),
         EXPORT_TEST(output_that_exists_is_kept_without_force),
         EXPORT_TEST(the_model_itself_is_never_replaced),
+        EXPORT_TEST(missing_parents_are_made_and_modes_follow_the_umask),
         EXPORT_TEST(failure_leaves_nothing),
         EXPORT_TEST(verification_names_a_layer_that_differs),
         cmocka_unit_test(reals_are_written_as_short_as_they_can_be),

@@ -148,7 +148,6 @@ static _Noreturn void become_daemon(const char *program, const char *socket, int
             close(fd);
     if (chdir("/") != 0)
         _exit(126);
-    umask(077);
     execve(program, argv, kept);
     e = errno;
     if (write(3, &e, sizeof(e)) != (ssize_t)sizeof(e))
