@@ -94,6 +94,21 @@ static int add_plugin(cJSON *list, const char *name, struct srq_error *err)
     return rc;
 }
 
+/* One that cannot be loaded must not hide the others: its sentence goes to `broken`. */
+static int add_any(cJSON *root, cJSON *list, const char *name, struct srq_error *err)
+{
+    struct srq_error why = { 0 };
+    int rc = add_plugin(list, name, &why);
+    cJSON *broken = cJSON_GetObjectItemCaseSensitive(root, "broken");
+
+    if (rc == 0)
+        return 0;
+    if (rc != -SRQ_ENOMEM && (broken != NULL || (broken = cJSON_AddArrayToObject(root, "broken")) != NULL) &&
+        cJSON_AddItemToArray(broken, cJSON_CreateString(why.text)))
+        return 0;
+    return srq_fail(err, -SRQ_ENOMEM, "out of memory describing plugins");
+}
+
 int srq_describe(const char *name, cJSON **out, struct srq_error *err)
 {
     cJSON *root = cJSON_CreateObject(), *list = root != NULL ? cJSON_AddArrayToObject(root, "plugins") : NULL;
@@ -107,7 +122,7 @@ int srq_describe(const char *name, cJSON **out, struct srq_error *err)
     else
         rc = srq_plugin_names(&names, err);
     for (char **n = names; rc == 0 && n != NULL && *n != NULL; n++)
-        rc = add_plugin(list, *n, err);
+        rc = add_any(root, list, *n, err);
     srq_plugin_names_free(names);
     if (rc == 0)
         *out = root;

@@ -100,7 +100,8 @@ static const struct srq_field plugin_short[] = {
     F_END
 };
 static const struct srq_field plugin_list[] = {
-    F_SUB("plugins", SRQ_T_ARRAY, plugin_short, "the plugins found"), F_END
+    F_SUB("plugins", SRQ_T_ARRAY, plugin_short, "the plugins found"),
+    F_OPT("broken", SRQ_T_STRINGS, "what was found but cannot be loaded: a sentence each"), F_END
 };
 static const struct srq_field plugin_params[] = { F_RNG("name", SRQ_T_STRING, 1, 64, "name of the plugin"), F_END };
 static const struct srq_field plugin_option[] = {

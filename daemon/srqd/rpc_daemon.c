@@ -5,6 +5,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "daemon/srqd/queue.h"
+#include "daemon/srqd/submission.h"
 #include "daemon/srqd/summary.h"
 #include "daemon/srqd/supervise.h"
 
@@ -122,11 +123,13 @@ static void described(const struct captured *c, void *ctx)
     int rc = 0;
 
     l->d->planning--;
-    if (c->timed_out || c->too_long || !WIFEXITED(c->status) || WEXITSTATUS(c->status) != 0)
+    if (!c->timed_out && !c->too_long)
+        rc = srq_json_parse(c->out, c->out_len, SRQ_DEPTH_MAX, &json, &err);
+    if (json != NULL)
+        rc = submission_refusal(json, &err);
+    if (json == NULL || (rc == 0 && (!WIFEXITED(c->status) || WEXITSTATUS(c->status) != 0)))
         rc = srq_fail(&err, one && WIFEXITED(c->status) && WEXITSTATUS(c->status) == 1 ? -SRQ_ENOENT : -SRQ_EIO,
                       "%s --describe failed: %.500s", l->d->places.worker, c->timed_out ? "timed out" : c->err);
-    else
-        rc = srq_json_parse(c->out, c->out_len, SRQ_DEPTH_MAX, &json, &err);
     list = cJSON_GetObjectItemCaseSensitive(json, "plugins");
     if (rc == 0 && !cJSON_IsArray(list))
         rc = srq_fail(&err, -SRQ_EFORMAT, "%s --describe names no plugins", l->d->places.worker);
@@ -143,6 +146,8 @@ static void described(const struct captured *c, void *ctx)
                 cJSON_DeleteItemFromObjectCaseSensitive(p, "recipes");
             }
             cJSON_AddItemToObject(result, "plugins", cJSON_DetachItemViaPointer(json, list));
+            if (cJSON_GetObjectItemCaseSensitive(json, "broken") != NULL)
+                cJSON_AddItemToObject(result, "broken", cJSON_DetachItemFromObjectCaseSensitive(json, "broken"));
         }
     }
     cJSON_Delete(json);

@@ -79,8 +79,7 @@ static int check_user_limit(const struct srqd *d, uid_t uid, struct srq_error *e
 
 /* ---- what the planner says ------------------------------------------------------------------------------------ */
 
-/* {"error":{"code","field","message"}} of a refused plan. */
-static int refusal_of(const cJSON *answer, struct srq_error *err)
+int submission_refusal(const cJSON *answer, struct srq_error *err)
 {
     const cJSON *e = cJSON_GetObjectItemCaseSensitive(answer, "error");
     const cJSON *code = cJSON_GetObjectItemCaseSensitive(e, "code");
@@ -113,7 +112,7 @@ static int read_answer(const struct submission *s, const struct captured *c, cJS
     rc = srq_json_parse(c->out, c->out_len, SRQ_DEPTH_MAX, out, &why);
     if (rc == 0 && WIFEXITED(c->status) && WEXITSTATUS(c->status) == 0 && cJSON_IsObject(*out))
         return 0;
-    rc = *out != NULL ? refusal_of(*out, err) : 0;
+    rc = *out != NULL ? submission_refusal(*out, err) : 0;
     if (rc == 0 && WIFEXITED(c->status))
         rc = srq_fail(err, -SRQ_EIO, "%s --plan ended with code %d%s%.600s", worker, WEXITSTATUS(c->status),
                       c->err[0] != '\0' ? ": " : "", c->err);

@@ -144,6 +144,11 @@ static void check_worker(struct findings *f)
         note(f, FAILURE, "plugins", "set SRQ_PLUGIN_PATH to the folder that holds them", "srq-worker finds none");
     else
         note(f, FINE, "plugins", NULL, "%s", names);
+    cJSON_ArrayForEach(p, ctl_get(answer, "broken"))
+    {
+        if (cJSON_IsString(p))
+            note(f, WARNING, "plugins", "build it again for this srq, or remove it", "%s", p->valuestring);
+    }
     cJSON_Delete(answer);
 }
 

@@ -32,7 +32,7 @@ int ctl_cmd_plugin_list(struct ctl *ctl)
     cJSON *reply = NULL;
     const cJSON *p;
     struct ctl_table *t;
-    char parts[256];
+    char parts[256], text[4096];
     int rc = ctl_connect(ctl, true);
 
     if (rc == CTL_OK)
@@ -51,6 +51,12 @@ int ctl_cmd_plugin_list(struct ctl *ctl)
     }
     if (t != NULL)
         ctl_table_print(t);
+    fflush(stdout);
+    cJSON_ArrayForEach(p, ctl_get(reply, "broken"))
+    {
+        if (cJSON_IsString(p))
+            fprintf(stderr, "srqctl: %s\n", srq_escape_control(p->valuestring, text, sizeof(text)));
+    }
     cJSON_Delete(reply);
     return ctl_flush(ctl);
 }
