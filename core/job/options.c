@@ -195,7 +195,7 @@ static int bad_value(const struct srq_job_option *row, const char *field, const 
     if (row->kind == SRQ_JOB_SIZE)
         return srq_fail_field(err, -SRQ_EINVAL, field,
                               "option %s is \"%.60s\"; it is a size in bytes, such as 8G or 512M", row->name, value);
-    return srq_fail_field(err, -SRQ_EINVAL, field, "option %s is \"%.60s\"; it is %s from %.15g to %.15g%s%s",
+    return srq_fail_field(err, -SRQ_EINVAL, field, "option %s is \"%.60s\"; it is %s from %.16g to %.16g%s%s",
                           row->name, value, row->kind == SRQ_JOB_INT ? "a whole number" : "a number", row->min,
                           row->max, unit[0] != '\0' ? " " : "", unit);
 }

@@ -2,11 +2,13 @@
 #include "core/job/resolve.h"
 
 #include "core/base/alloc.h"
+#include "core/base/fs.h"
 #include "core/math/gemm.h"
 #include "core/math/team.h"
 #include "core/proto/proto.h"
 
 #include <inttypes.h>
+#include <unistd.h>
 
 void srq_resolved_note(struct srq_resolved *r, const char *fmt, ...)
 {
@@ -173,6 +175,23 @@ static int create_plugin(struct srq_resolved *r, struct srq_error *err)
     return rc < 0 ? rc : rc > 0 ? -SRQ_EINVAL : 0;
 }
 
+/* Text needs a tokenizer; reading it may take a second, seeing that it is there does not. */
+static int check_tokenizer(const struct srq_resolved *r, struct srq_error *err)
+{
+    char *path = srq_path_join(r->spec.model, "tokenizer.json");
+    int rc = 0;
+
+    if (path == NULL)
+        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory reading the job");
+    else if ((r->calibrates || r->spec.eval_count > 0) && access(path, R_OK) != 0) {
+        rc = srq_fail_errno(err, "open", path);
+        if (err != NULL)
+            snprintf(err->field, sizeof(err->field), "model");
+    }
+    srq_free(path);
+    return rc;
+}
+
 static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, struct srq_error *err)
 {
     int rc;
@@ -194,6 +213,8 @@ static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, st
     rc = create_plugin(r, err);
     clamp(r, r->calibrates, &r->spec.opt.seqlen, "seqlen");
     clamp(r, r->spec.eval_count > 0, &r->spec.opt.eval_seqlen, "eval.seqlen");
+    if (rc == 0)
+        rc = check_tokenizer(r, err);
     if (rc == 0)
         rc = make_plan(r, err);
     if (rc == 0)

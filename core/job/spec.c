@@ -275,8 +275,10 @@ static int key_incompatible(struct parse *p, const char *key, const cJSON *value
 {
     const char *text = cJSON_GetStringValue(value);
 
-    if (text == NULL || (strcmp(text, "keep") != 0 && strcmp(text, "refuse") != 0))
+    if (text == NULL)
         return wrong_type(p, key, "\"keep\" or \"refuse\"");
+    if (strcmp(text, "keep") != 0 && strcmp(text, "refuse") != 0)
+        return srq_fail_field(p->err, -SRQ_EINVAL, key, "\"%s\" is \"%.100s\"; it can be \"keep\" or \"refuse\"", key, text);
     p->spec->refuse_incompatible = text[0] == 'r';
     return 0;
 }
@@ -320,6 +322,28 @@ static int set_plugin_option(struct parse *p, const char *key, const char *dot, 
     return 1;
 }
 
+static bool is_job_option(const char *name)
+{
+    int count;
+    const struct srq_job_option *table = srq_job_option_table(&count);
+
+    for (int i = 0; i < count; i++) {
+        if (strcmp(table[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* PLUGIN.OPTION of a plugin that the job does not have. */
+static int not_in_method(struct parse *p, const char *name, const char *dot)
+{
+    char field[160];
+
+    snprintf(field, sizeof(field), "options.%.140s", name);
+    return srq_fail_field(p->err, -SRQ_EINVAL, field, "option \"%.100s\" is for plugin \"%.*s\", which the method does not name",
+                          name, dot - name > 60 ? 60 : (int)(dot - name), name);
+}
+
 static int key_options(struct parse *p, const char *key, const cJSON *value)
 {
     const cJSON *item;
@@ -339,6 +363,9 @@ static int key_options(struct parse *p, const char *key, const cJSON *value)
                                   item->string);
         if (dot != NULL)
             rc = set_plugin_option(p, item->string, dot, text);
+        if (rc == 1 && dot != NULL && dot > item->string && strncmp(item->string, "eval.", 5) != 0 &&
+            !is_job_option(item->string))
+            return not_in_method(p, item->string, dot);
         if (rc == 1)
             rc = srq_job_options_set(&p->spec->opt, item->string, text, true, p->err);
         if (rc != 0)

@@ -64,6 +64,8 @@ static int send_line(struct srq_client *c, const char *line, struct srq_error *e
                 return srq_fail(err, -SRQ_ECANCELED, "interrupted");
             continue;
         }
+        if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
+            return 0; /* it has hung up; its last words, which say why, may wait to be read */
         if (n < 0)
             return lost(c, err, strerror(errno));
         line += n;
