@@ -11,6 +11,11 @@ daemon_e2e = tests/e2e/daemon_clients.py tests/e2e/daemon_jobs.py
 TESTS += $(daemon_e2e)
 dist_check_SCRIPTS += $(daemon_e2e) tests/lib/srqd_client.py
 
+# wrong models, texts, jobs, frames, plugins and users; the examples of pages and README
+bad_e2e = tests/e2e/bad_input.py tests/e2e/pages.sh
+TESTS += $(bad_e2e)
+dist_check_SCRIPTS += $(bad_e2e)
+
 # plugins, shipped and built outside the tree
 check_PROGRAMS += tests/e2e/plugin_suite
 tests_e2e_plugin_suite_SOURCES = tests/e2e/plugin_suite.c
