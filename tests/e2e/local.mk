@@ -24,3 +24,8 @@ tests_e2e_plugin_suite_LDADD = core/libsrq.la core/libsrqbase.la -lm
 dist_check_SCRIPTS += tests/e2e/plugin_outside.sh
 EXTRA_DIST += tests/e2e/outside_plugin.c
 TESTS += tests/e2e/plugin_outside.sh
+
+# whole jobs with the real programs: killed at random, repeated, held against their plan of memory
+job_e2e = tests/e2e/kills.py tests/e2e/same_bytes.py tests/e2e/memory.py
+TESTS += $(job_e2e)
+dist_check_SCRIPTS += $(job_e2e) tests/lib/real_jobs.py

@@ -2,9 +2,10 @@
 """Writes a small random llama model as a Hugging Face folder, with nothing but the standard library.
 
 usage: make_model.py DIR [--blocks N] [--hidden N] [--heads N] [--kv N] [--mlp N] [--vocab N] [--untied] [--seed N]
-       [--dtype BF16|F16|F32] [--break WHAT]
+       [--dtype BF16|F16|F32] [--alike] [--break WHAT]
 
 The tokenizer is byte-level BPE over single bytes (no merges), so any text works; vocab must be at least 257.
+--alike gives every block the values of the first: a deep model in little time, where values do not matter.
 --break makes one defect for tests of bad input: nan, inf, shape, missing-tensor, no-tokenizer, family, quantized,
 truncated, header-length, duplicate-key, overlap, dtype, auto-map, config-json, heads.
 """
@@ -25,6 +26,7 @@ p.add_argument("--vocab", type=int, default=320)
 p.add_argument("--untied", action="store_true")
 p.add_argument("--seed", type=int, default=1)
 p.add_argument("--dtype", default="BF16", choices=["BF16", "F16", "F32"])
+p.add_argument("--alike", action="store_true")
 p.add_argument("--break", dest="defect", default="")
 a = p.parse_args()
 rng = random.Random(a.seed)
@@ -68,9 +70,12 @@ if a.untied:
 victim = "model.layers.0.mlp.up_proj.weight"
 if a.defect == "missing-tensor":
     del tensors[victim]
+first = {}
 data, header, at = [], {"__metadata__": {"format": "pt"}}, 0
 for name, (shape, std) in sorted(tensors.items()):
-    blob = encode([1.0] * shape[0]) if std is None else normal(shape, std)
+    kind = name.split(".", 3)[3] if a.alike and name.startswith("model.layers.") else name
+    blob = first.get(kind) or (encode([1.0] * shape[0]) if std is None else normal(shape, std))
+    first[kind] = blob
     if name == victim and a.defect in ("nan", "inf"):
         bad = {"BF16": {"nan": 0x7FC0, "inf": 0x7F80}, "F16": {"nan": 0x7E00, "inf": 0x7C00}}.get(a.dtype)
         blob = blob[:6] + struct.pack("<H", bad[a.defect]) + blob[8:]
