@@ -98,9 +98,9 @@ int srq_eval_plan(const struct srq_model *m, const struct srq_eval_config *cfg, 
     out->tape = tape;
     out->head = srq_head_bytes(m) * (reference ? 2 : 1);
     out->logits = rows * (uint64_t)info->vocab * sizeof(float) * (reference ? 2 : 1);
-    out->total = out->hidden + out->reference + out->logits;
-    /* Blocks and logits are not held at the same time. */
-    out->total += out->block + out->tape > out->head ? out->block + out->tape : out->head;
+    /* Blocks are given back before the head and the logits come. */
+    out->total = out->hidden + out->reference;
+    out->total += out->block + out->tape > out->head + out->logits ? out->block + out->tape : out->head + out->logits;
     return 0;
 }
 

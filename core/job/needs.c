@@ -203,10 +203,13 @@ static int add_evaluation(struct srq_resolved *r, int64_t windows, struct srq_er
     srq_needs_add(&r->memory, "all", "evaluation token ids", (uint64_t)windows * (uint64_t)o->eval_seqlen * 4);
     srq_needs_add(&r->memory, "evaluate", "hidden states of all windows", m.hidden);
     srq_needs_add(&r->memory, "evaluate", "final states of the original", m.reference);
-    srq_needs_add(&r->memory, "evaluate", "block parameters in F32", m.block);
-    srq_needs_add(&r->memory, "evaluate", "forward pass of some windows", m.tape);
-    srq_needs_add(&r->memory, "evaluate", "head", m.head);
-    srq_needs_add(&r->memory, "evaluate", "logits", m.logits);
+    if (m.block + m.tape > m.head + m.logits) { /* never both: the larger is what counts */
+        srq_needs_add(&r->memory, "evaluate", "block parameters in F32", m.block);
+        srq_needs_add(&r->memory, "evaluate", "forward pass of some windows", m.tape);
+    } else {
+        srq_needs_add(&r->memory, "evaluate", "head", m.head);
+        srq_needs_add(&r->memory, "evaluate", "logits", m.logits);
+    }
     srq_needs_add(&r->memory, "evaluate", "codes of the largest layer", layer + layer / 8);
     return 0;
 }
