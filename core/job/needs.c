@@ -161,12 +161,17 @@ static int add_tuner(struct srq_resolved *r, int64_t nsamples, struct srq_error 
                                    .probe_samples = o->probe_samples < nsamples ? o->probe_samples : nsamples,
                                    .cache = r->cache };
     struct srq_memory_row rows[32];
+    uint64_t saved = 0;
     int count = 0, rc;
 
     rc = srq_tuner_plan(r->model, srq_spec_quantizer(&r->spec), r->self, &cfg, r->schemes, r->compute, rows, 32, &count,
                         err);
-    for (int i = 0; rc == 0 && i < count; i++)
+    for (int i = 0; rc == 0 && i < count; i++) {
         srq_needs_add(&r->memory, "quantize", rows[i].name, rows[i].bytes);
+        saved += rows[i].saved ? rows[i].bytes : 0;
+    }
+    if (rc == 0)
+        srq_needs_add(&r->memory, "quantize", "checkpoint of the running block", saved);
     return rc;
 }
 

@@ -52,6 +52,7 @@ struct srq_tune_outcome {
 struct srq_memory_row {
     char name[64];
     uint64_t bytes;
+    bool saved; /* srq_tuner_save makes a copy of it, for as long as a checkpoint takes */
 };
 
 int srq_tuner_plan(const struct srq_model *m, const struct srq_plugin *p, void *self, const struct srq_tune_config *cfg,
