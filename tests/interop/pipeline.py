@@ -16,7 +16,7 @@ import tap
 SHARE = 0.995   # of positions where both name the same next token
 WORST = 0.02    # of the largest logit: the loader rounds every product's result to 11 bits, block after block
 TYPICAL = 0.002  # the same for the mean difference
-WINDOW, WINDOWS = 128, 8
+WINDOW = 128
 CTL = os.path.join(tap.BUILD, "tui/srqctl/srqctl")
 CALIB = os.path.join(tap.TOP, "share/text/demo-calib.txt")
 EVAL = os.path.join(tap.TOP, "share/text/demo-eval.txt")
@@ -37,7 +37,7 @@ def ctl(*args):
     return p.stdout
 
 
-def compare(out, text):
+def compare(out, text, windows=8):
     """Both readers of one folder on the same windows."""
     import numpy
     import torch
@@ -45,12 +45,12 @@ def compare(out, text):
 
     file = out.rstrip("/") + ".npy"
     ctl("eval", out, "--eval", text, "--logits", file, "--set", "eval.seqlen=%d" % WINDOW,
-        "--set", "eval.windows=%d" % WINDOWS)
+        "--set", "eval.windows=%d" % windows)
     ours = numpy.load(file).astype(numpy.float32)
     os.unlink(file)
     with open(text, encoding="utf-8") as f:
         ids = AutoTokenizer.from_pretrained(out)(f.read(), add_special_tokens=False)["input_ids"]
-    ids = torch.tensor(ids[:WINDOW * WINDOWS]).view(-1, WINDOW)
+    ids = torch.tensor(ids[:WINDOW * windows]).view(-1, WINDOW)
     model = AutoModelForCausalLM.from_pretrained(out, device_map="cpu", dtype=torch.float16).eval()
     if not any(hasattr(m, "qweight") for m in model.modules()):
         raise tap.Skip("the loader has no processor for this packing on a CPU")
@@ -71,6 +71,8 @@ def need_loader(package):
         tap.need(module)
 
 
+# The F16 products of the loader are slow on many processors: fewer windows for a model of some size.
+REAL_TEXT = tap.TEXT if os.path.exists(tap.TEXT) else EVAL, int(os.environ.get("SRQ_PIPELINE_WINDOWS", "3"))
 jobs = {}
 
 
@@ -111,17 +113,17 @@ def real_model_rounded_as_auto_round():
     if not os.path.isdir(tap.REAL):
         raise tap.Skip("SRQ_SMOLLM2 names no model folder")
     need_loader("auto_round")
-    compare(run_job("real", tap.REAL, "rtn", "w4g64", ["auto_round"]), tap.TEXT if os.path.exists(tap.TEXT) else EVAL)
+    compare(run_job("real", tap.REAL, "rtn", "w4g64", ["auto_round"]), *REAL_TEXT)
 
 
 @tap.test
 def real_output_given_by_hand():
-    """A folder made elsewhere: SRQ_PIPELINE_OUT."""
+    """A folder made elsewhere: SRQ_PIPELINE_OUT, with SRQ_PIPELINE_WINDOWS windows."""
     out = os.environ.get("SRQ_PIPELINE_OUT", "")
     if not os.path.isdir(out):
         raise tap.Skip("SRQ_PIPELINE_OUT names no exported folder")
     need_loader("auto_round")
-    compare(out, tap.TEXT if os.path.exists(tap.TEXT) else EVAL)
+    compare(out, *REAL_TEXT)
 
 
 try:
