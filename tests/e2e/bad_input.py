@@ -97,7 +97,8 @@ class House:
                       for n in dirs + names)
 
     def job_folders(self):
-        return sorted(os.listdir(os.path.join(self.state, "jobs")))
+        """Those of jobs; a deleted one's is renamed ID.del at once and goes in the background."""
+        return sorted(n for n in os.listdir(os.path.join(self.state, "jobs")) if not n.endswith(".del"))
 
     def clear(self):
         """After a failure: nothing of it may disturb the next case."""
