@@ -87,15 +87,14 @@ static int open_journal(struct setting *s, struct srq_error *err)
 
 static int same_spec(const char *path, const char *text, struct srq_error *err)
 {
-    char *have;
+    char *have = NULL;
     size_t len;
     int rc = srq_read_file(path, SPEC_MAX, &have, &len, err);
 
     if (rc == 0 && strcmp(have, text) != 0)
         rc = srq_fail_field(err, -SRQ_EEXIST, path, "%s belongs to another job; remove its directory or give another one",
                             path);
-    if (rc == 0)
-        srq_free(have);
+    srq_free(have);
     return rc;
 }
 

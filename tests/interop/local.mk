@@ -4,11 +4,9 @@ tests_interop_export_tool_SOURCES = tests/interop/export_tool.c tests/interop/ro
 tests_interop_export_tool_CFLAGS = $(AM_CFLAGS) $(OPENMP_CFLAGS)
 tests_interop_export_tool_LDADD = core/libsrq.la core/libsrqbase.la -lm
 
-interop_tests = tests/interop/export_layouts.sh tests/interop/export_loads.sh \
-	tests/interop/pipeline.sh
+interop_tests = tests/interop/export_layouts.py tests/interop/export_loads.py tests/interop/pipeline.py
 TESTS += $(interop_tests)
-EXTRA_DIST += $(interop_tests) tests/interop/export_layouts.py tests/interop/export_loads.py tests/interop/pipeline.py \
-	tests/interop/tap.py tests/interop/unpack.py
+EXTRA_DIST += $(interop_tests) tests/interop/tap.py tests/interop/unpack.py
 
 check-interop:
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(interop_tests)'

@@ -1,7 +1,13 @@
-"""TAP for tests in Python, and where things are."""
+"""TAP for tests in Python, and where things are.
+
+Importing this goes on under $SRQ_PYTHON, the Python that has torch and the loaders, where one is named."""
 import os
 import sys
 import traceback
+
+if os.environ.get("SRQ_PYTHON") and "SRQ_PYTHON_RUNS" not in os.environ:
+    os.environ["SRQ_PYTHON_RUNS"] = "1"
+    os.execv(os.environ["SRQ_PYTHON"], [os.environ["SRQ_PYTHON"]] + sys.argv)
 
 TOP = os.environ.get("top_srcdir", ".")
 BUILD = os.environ.get("top_builddir", ".")
