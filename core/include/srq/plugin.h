@@ -21,7 +21,7 @@
 
 #define SRQ_PLUGIN_MAGIC 0x53525121u /* "SRQ!" */
 #define SRQ_ABI_MAJOR 1              /* differs: the plugin is refused */
-#define SRQ_ABI_MINOR 0              /* plugin newer than host: refused */
+#define SRQ_ABI_MINOR 1              /* plugin newer than host: refused */
 
 /* ---- options -------------------------------------------------------------------------------------------------- */
 
@@ -70,14 +70,18 @@ struct srq_layer {
     const float *importance;     /* [in] sum over calibration tokens of x^2, or NULL when not asked for */
     float **param;               /* param[k]: the array declared as k-th, `count` floats */
     void *user;
+    float tensor_scale;          /* nvfp4: gs = 448*6 / largest magnitude of the weight and of those tied to it
+                                    (spec signround 9.2); 1 for other grids */
 };
 
 /* What a quantizer gives back; the arrays are the host's, already of the right size. */
 struct srq_result {
     uint32_t size;
-    uint8_t *codes; /* [out, in] unsigned stored codes: sym q + 2^(bits-1), asym q in 0 … 2^bits-1 */
-    float *scale;   /* [count] of srq_groups, each exactly representable in F16, sign included */
-    uint8_t *zero;  /* [count] stored zero-points: 2^(bits-1) for sym */
+    uint8_t *codes; /* [out, in] unsigned stored codes: sym q + 2^(bits-1), asym q in 0 … 2^bits-1; mxfp4, nvfp4: the
+                       four bits of E2M1 (sign highest); mxfp8, fp8: the byte of E4M3 */
+    float *scale;   /* [count] of srq_groups. Integers: exactly representable in F16, sign included; mx: a power of two
+                       of E8M0; nvfp4: a value of E4M3, not yet divided by tensor_scale; fp8: any positive F32 */
+    uint8_t *zero;  /* [count] stored zero-points: 2^(bits-1) for sym; 0 for floating-point grids */
 };
 
 /* ---- tunable quantizers ----------------------------------------------------------------------------------------- */
@@ -118,6 +122,15 @@ struct srq_step {
 
 struct srq_host;
 
+enum { SRQ_NEED_IMPORTANCE = 1u /* layer->importance */ };
+
+/* What holds for one block alone. The host fills it with zeros first. */
+struct srq_block_rules {
+    uint32_t size;
+    double drop_largest; /* share of the elements of a micro-batch's block output whose errors are largest that is left
+                            out of the loss, rounded down but at least one (spec signround 8.3); 0: none is */
+};
+
 struct srq_tunable {
     uint32_t size;
     /* How to run the loop. */
@@ -140,17 +153,82 @@ struct srq_tunable {
     /* Codes for the present parameters (the host has restored the best ones). */
     int (*finish)(const struct srq_host *h, void *self, struct srq_layer *layer, struct srq_result *out,
                   struct srq_error *err);
+    /* SRQ_NEED_… for this job; NULL: nothing. Importance is that of the full-precision inputs. (since 1.1) */
+    uint32_t (*needs)(const struct srq_host *h, void *self);
+    /* Before begin(), once per block; NULL: no special rules. `layers`: those that are quantized. (since 1.1) */
+    int (*rules)(const struct srq_host *h, void *self, const struct srq_layer *const *layers, int count,
+                 struct srq_block_rules *out, struct srq_error *err);
 };
 
 /* ---- one-shot quantizers ---------------------------------------------------------------------------------------- */
 
-enum { SRQ_NEED_IMPORTANCE = 1u /* layer->importance */ };
-
 struct srq_oneshot {
     uint32_t size;
-    uint32_t needs; /* SRQ_NEED_… */
+    uint32_t needs; /* SRQ_NEED_…, for every job; see needs_of */
     int (*quantize)(const struct srq_host *h, void *self, struct srq_layer *layer, struct srq_result *out,
                     struct srq_error *err);
+    /* What this job needs beside `needs`, by its options; NULL: nothing. (since 1.1) */
+    uint32_t (*needs_of)(const struct srq_host *h, void *self);
+};
+
+/* ---- scorers (since 1.1) ---------------------------------------------------------------------------------------------- */
+
+/* The data on which scores are taken. */
+struct srq_score_data {
+    uint32_t size;
+    int64_t nsamples, seqlen, batch; /* 0: the job's own */
+};
+
+/* Some rows of one layer at the quantized point: every layer of the model carries the candidate scheme, rounded plainly,
+ * and `grad` is the gradient of the model's mean next-token cross-entropy over one batch. All [rows, in], F32. */
+struct srq_score_rows {
+    uint32_t size;
+    const struct srq_layer *layer; /* layer->scheme is the candidate */
+    int64_t row, rows;
+    const float *weight, *fake, *grad; /* W, Ŵ, dL/dŴ */
+};
+
+/* Measures how much a layer suffers from a scheme. The host runs the model forward and backward, a block at a time, once
+ * for every candidate and batch, and adds up, in a fixed order, what rows() returns. "bf16" scores 0 by definition. */
+struct srq_scorer {
+    uint32_t size;
+    int (*data)(const struct srq_host *h, void *self, struct srq_score_data *out, struct srq_error *err);
+    /* What these rows add to the layer's score. Called from several threads, for different rows. */
+    double (*rows)(const struct srq_host *h, void *self, const struct srq_score_rows *r);
+};
+
+/* ---- allocators (since 1.1) -------------------------------------------------------------------------------------------- */
+
+/* One decision: a layer, or layers that share a scheme. */
+struct srq_alloc_unit {
+    int choices;          /* at least 1 */
+    const uint64_t *bits; /* [choices] stored bits, scales and zero-points counted */
+    const double *loss;   /* [choices] score */
+};
+
+struct srq_alloc_point {
+    uint64_t bits;
+    double loss;
+};
+
+/* The arrays are the host's. */
+struct srq_alloc_result {
+    uint32_t size;
+    int *choice;   /* [units] */
+    uint64_t bits; /* of the plan chosen */
+    double loss;
+    double bound;  /* no plan within the budget has a smaller loss than this */
+    struct srq_alloc_point *front; /* [front_cap] the Pareto front of all plans, ascending bits, evenly thinned when it
+                                      is longer; its two ends are always kept */
+    int front_cap, front_count;
+};
+
+struct srq_allocator {
+    uint32_t size;
+    /* The plan of least loss of at most `budget` bits. Units that are decided already have one choice. None fits:
+     * -SRQ_EINVAL naming the smallest budget possible. */
+    int (*solve)(const struct srq_host *h, void *self, const struct srq_alloc_unit *units, int count, uint64_t budget,
+                 struct srq_alloc_result *out, struct srq_error *err);
 };
 
 /* ---- grids, as services ----------------------------------------------------------------------------------------- */
@@ -165,6 +243,9 @@ struct srq_grid_args {
     const float *lo, *hi;      /* [count] m = min(min W,0), M = max(max W,0), made by extrema() */
     const float *v;            /* [out, in] rounding offset */
     const float *alpha, *beta; /* [count] range coefficients */
+    const float *start;  /* [count] of search(): integers: the scale before beta, alpha is then unused; mx, nvfp4: factor on
+                            the group's largest magnitude. NULL: none (since 1.1) */
+    float tensor_scale;  /* of srq_layer, nvfp4 (since 1.1) */
 };
 
 struct srq_grid_ops {
@@ -179,6 +260,10 @@ struct srq_grid_ops {
     void (*grad)(const struct srq_grid_args *a, int64_t row, int64_t rows, float *grad, float *galpha, float *gbeta);
     /* Codes, scales and zero-points of rows [row, row+rows), into the whole layer's arrays. One thread. */
     void (*encode)(const struct srq_grid_args *a, int64_t row, int64_t rows, struct srq_result *out);
+    /* The start of every group of rows [row, row+rows) that gives the least sum of importance * (Ŵ - W)², importance
+     * [in] or NULL for all ones, among the candidates of spec signround 8.1. One thread; NULL where the grid has no
+     * search. (since 1.1) */
+    void (*search)(const struct srq_grid_args *a, const float *importance, int64_t row, int64_t rows, float *start);
 };
 
 /* ---- services of the host ---------------------------------------------------------------------------------------- */
@@ -234,6 +319,8 @@ struct srq_plugin {
 
     const struct srq_oneshot *oneshot;
     const struct srq_tunable *tunable;
+    const struct srq_scorer *scorer;       /* since 1.1 */
+    const struct srq_allocator *allocator; /* since 1.1 */
 };
 
 /* The one symbol that a plugin exports. */

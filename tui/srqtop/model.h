@@ -1,0 +1,136 @@
+/* What srqtop knows: jobs, their blocks and layers, curves, log, as the daemon told them.
+ *
+ * The data side (feed.c) fills it from replies and events; panels only read it. What is not known is never shown as 0:
+ * such numbers are a struct metric. Strings belong to the model; NULL where unknown. Indices into arrays hold until the
+ * next event is fed. */
+#ifndef SRQ_TUI_SRQTOP_MODEL_H
+#define SRQ_TUI_SRQTOP_MODEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct metric {
+    bool known;
+    double v;
+};
+
+enum top_job_state { TOP_QUEUED, TOP_STARTING, TOP_RUNNING, TOP_PAUSED, TOP_DONE, TOP_FAILED, TOP_CANCELED };
+enum top_work_state { TOP_PENDING, TOP_TUNING, TOP_FINISHED, TOP_STALE };
+enum top_source { TOP_BY_DEFAULT, TOP_BY_ALLOCATOR, TOP_BY_PIN, TOP_BY_FORMAT };
+
+/* A curve, at most TOP_POINTS points; when it is full every second one goes. Ascending in iter within one run of a
+ * block; a restart of the block begins it anew. */
+#define TOP_POINTS 2000
+struct top_point {
+    float iter, value;
+};
+struct top_series {
+    struct top_point *points;
+    int count, cap;
+};
+
+struct top_layer {
+    char *name, *module;
+    int block; /* index into blocks, -1: outside them */
+    int64_t out, in;
+    char scheme[32];     /* of the plan */
+    double bits;         /* of that scheme, without scales; 16 for bf16 */
+    enum top_source source;
+    bool pin;
+    const char *tie;     /* layers of one block with the same text change together; NULL: none */
+    enum top_work_state state;
+    struct metric score;       /* of the present scheme */
+    struct metric error_first, error_last, error_best;
+    struct metric saturation;  /* share 0 … 1 */
+    struct top_series errors;
+    /* what the user is about to ask for */
+    bool tagged;
+    char edit[32];       /* scheme proposed; empty: none */
+};
+
+struct top_block {
+    int index;
+    char *name;
+    int first, count;    /* its layers: layers[first … first+count) */
+    enum top_work_state state;
+    int64_t iters;
+    struct metric iter;  /* where the running one is */
+    struct metric loss_first, loss_last, loss_best, best_iter, elapsed_s;
+    struct top_series loss, probe;
+};
+
+struct top_line {
+    double time;
+    int level; /* 0 error, 1 warning, 2 info, 3 debug */
+    char *text;
+};
+#define TOP_LINES 5000 /* log lines kept, the newest */
+
+struct top_eval {
+    struct metric perplexity, kl, top1;
+};
+
+struct top_front_point {
+    double average_bits, loss;
+};
+
+struct top_job {
+    /* as listed */
+    char *id, *name, *owner, *model, *method, *scheme, *output, *reason, *stage, *unit;
+    enum top_job_state state;
+    bool own; /* the user may change it */
+    int priority;
+    struct metric position, submitted, started, ended;
+    struct metric done, total, rate, eta_s;
+    struct metric before_bytes, after_bytes, average_bits, memory_bytes, threads;
+    int restarts;
+    /* once it was opened */
+    bool opened, plan_known;
+    int64_t revision;
+    struct metric budget_bits;
+    struct top_layer *layers;
+    int layer_count;
+    struct top_block *blocks;
+    int block_count;
+    struct top_line *lines;
+    int line_count;
+    struct top_eval before, rtn, after;
+    struct top_front_point *front; /* Pareto front of allocation, ascending bits */
+    int front_count;
+    int64_t skipped; /* samples that the daemon left out because this client was slow */
+};
+
+/* What a proposed change would do, from a dry run. */
+struct top_preview {
+    bool known, waiting;
+    int changed;
+    struct metric before_bytes, after_bytes, average_bits_now, average_bits, forecast_now, forecast, cost_s;
+    int restarts;            /* block, -1: none */
+    int retunes;             /* how many blocks */
+    int64_t revision;
+    char *refused;           /* why it would be refused; NULL: it would not */
+};
+
+enum top_link_state { TOP_LINK_CONNECTING, TOP_LINK_UP, TOP_LINK_LOST };
+
+struct top_model {
+    enum top_link_state link;
+    char *link_text;         /* "no daemon at /run/…: trying again in 2 s" */
+    char *server;            /* "srqd 0.1.0, pid 123, user" */
+    bool admin, readonly;
+    struct top_job *jobs;    /* newest first, as the daemon lists them */
+    int job_count;
+    struct top_preview preview; /* of the edits of the job shown */
+    char *notice;            /* one line for the bottom: the last refusal or success; NULL: none */
+    bool notice_bad;
+    double now;              /* wall time of the last look, seconds */
+};
+
+void top_model_init(struct top_model *m);
+void top_model_fini(struct top_model *m);
+struct top_job *top_model_job(const struct top_model *m, const char *id); /* NULL: none */
+struct top_layer *top_job_layer(const struct top_job *j, const char *name); /* NULL: none */
+/* 1 - last/first; unknown where either is. */
+struct metric top_gain(struct metric first, struct metric last);
+
+#endif
