@@ -104,7 +104,8 @@ struct top_job {
 struct top_preview {
     bool known, waiting;
     int changed;
-    struct metric before_bytes, after_bytes, average_bits_now, average_bits, forecast_now, forecast, cost_s;
+    struct metric before_bytes, after_bytes; /* size of the exported weights by the plan as it is, and after the change */
+    struct metric average_bits_now, average_bits, forecast_now, forecast, cost_s;
     int restarts;            /* block, -1: none */
     int retunes;             /* how many blocks */
     int64_t revision;

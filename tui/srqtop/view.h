@@ -3,6 +3,7 @@
 #ifndef SRQ_TUI_SRQTOP_VIEW_H
 #define SRQ_TUI_SRQTOP_VIEW_H
 
+#include "tui/srqtop/glyphs.h"
 #include "tui/srqtop/model.h"
 
 enum top_panel { TOP_PANEL_QUEUE, TOP_PANEL_JOB, TOP_PANEL_HEATMAP, TOP_PANEL_LOG, TOP_PANEL_DIFF, TOP_PANEL_HELP,
@@ -12,36 +13,91 @@ enum top_heat { TOP_HEAT_SENSITIVITY, TOP_HEAT_BITS, TOP_HEAT_LOSS, TOP_HEAT_GAI
 
 /* What the app has to do after a key; everything else the view does by itself. */
 enum top_action {
-    TOP_DO_NOTHING,   /* the view changed, draw it */
+    TOP_DO_NOTHING,    /* the view changed, draw it */
     TOP_DO_QUIT,
-    TOP_DO_OPEN,      /* the job of view->job is shown: fetch plan, subscribe */
-    TOP_DO_EDIT,      /* layers' `edit` changed: ask for a preview */
-    TOP_DO_COMMIT,    /* send the edits */
-    TOP_DO_DROP,      /* forget the edits */
-    TOP_DO_COMMAND,   /* view->line holds a command line (":" was typed), without the colon */
-    TOP_DO_REFRESH    /* list again now */
+    TOP_DO_OPEN,       /* the job of view->job is shown: fetch plan, subscribe */
+    TOP_DO_OPEN_OTHER, /* the same for view->other */
+    TOP_DO_EDIT,       /* layers' `edit` changed: ask for a preview */
+    TOP_DO_COMMIT,     /* send the edits */
+    TOP_DO_DROP,       /* the edits were dropped: forget the preview */
+    TOP_DO_COMMAND,    /* view->line holds a command line (":" was typed), without the colon */
+    TOP_DO_REFRESH,    /* list again now; write the whole screen anew */
+    TOP_DO_SUSPEND     /* Ctrl-Z */
 };
 
-enum top_prompt { TOP_PROMPT_NONE, TOP_PROMPT_SEARCH, TOP_PROMPT_FILTER, TOP_PROMPT_COMMAND, TOP_PROMPT_BITS };
+enum top_prompt { TOP_PROMPT_NONE, TOP_PROMPT_SEARCH, TOP_PROMPT_FILTER, TOP_PROMPT_COMMAND, TOP_PROMPT_BITS,
+                  TOP_PROMPT_OTHER };
+
+/* Keys: a Unicode scalar value (Ctrl-A … as 1 …), or one of these. */
+enum {
+    TOP_KEY_NONE = 0,
+    TOP_KEY_TAB = 9,
+    TOP_KEY_ENTER = 13,
+    TOP_KEY_ESC = 27,
+    TOP_KEY_BACKSPACE = 127,
+    TOP_KEY_SPECIAL = 0x110000,
+    TOP_KEY_UP, TOP_KEY_DOWN, TOP_KEY_LEFT, TOP_KEY_RIGHT, TOP_KEY_PAGE_UP, TOP_KEY_PAGE_DOWN, TOP_KEY_HOME, TOP_KEY_END,
+    TOP_KEY_DELETE, TOP_KEY_INSERT, TOP_KEY_BACKTAB,
+    TOP_KEY_F1, TOP_KEY_F2, TOP_KEY_F3, TOP_KEY_F4, TOP_KEY_F5, TOP_KEY_F6, TOP_KEY_F7, TOP_KEY_F8, TOP_KEY_F9, TOP_KEY_F10,
+    TOP_KEY_CLICK,       /* left button at x, y */
+    TOP_KEY_DOUBLE_CLICK,
+    TOP_KEY_WHEEL_UP, TOP_KEY_WHEEL_DOWN,
+    TOP_KEY_RESIZE,
+    TOP_KEY_LAST
+};
+struct top_key {
+    int code;
+    int x, y; /* of the mouse, columns and rows from 0 */
+};
 
 #define TOP_LINE_MAX 512
+#define TOP_HISTORY 50
 struct top_view {
     enum top_panel panel, back; /* back: the panel under help */
+    enum glyph_set glyphs;
+    int width, height;          /* of the screen; screen_draw sets them from its canvas */
     char job[256], other[256];  /* ids of the job shown and of the one beside it; empty: none */
-    int queue_at, queue_top;
-    int tree_at, tree_top;      /* row of the tree of blocks and layers as shown (folded, filtered, sorted) */
-    bool *folded;               /* one a block of the job shown */
+    char queue_id[256];         /* job under the cursor of the queue; empty: the first */
+    int queue_at, queue_top;    /* its row, and the first row on the screen */
+    char tree_job[256];         /* job that the tree's members below are about */
+    int tree_block, tree_layer; /* item under the cursor; layer -1: the block itself; block -1: outside the blocks */
+    int tree_at, tree_top;      /* its row as shown (folded, filtered, sorted) */
+    bool *folded;               /* [folded_count + 1] one a block, the last for layers outside blocks */
     int folded_count;
-    int heat_block, heat_module, heat_top, heat_left;
+    int heat_block, heat_module, heat_top, heat_left; /* rows and columns of the map */
     enum top_heat heat;
-    int log_top;
+    int log_top, log_left, log_level; /* lines above log_level (model.h: 3 debug) are hidden */
+    int diff_top, help_top;
     bool follow, paused, log_scale, overlay; /* overlay: curves of all tagged rows */
-    int sort;                   /* of the panel's own orders */
+    int sort[TOP_PANEL_COUNT];  /* of the panel's own orders */
     char filter[TOP_LINE_MAX], search[TOP_LINE_MAX];
     enum top_prompt prompt;
-    char line[TOP_LINE_MAX];    /* being typed at the prompt */
-    int line_at;
+    char line[TOP_LINE_MAX];    /* being typed at the prompt, UTF-8 */
+    int line_at;                /* byte of the cursor */
+    char *history[TOP_HISTORY]; /* command lines, oldest first */
+    int history_count, history_at;
+    char message[256];          /* the view's own answer to the last key; empty: none */
+    bool message_bad;
+    int edits;                  /* layers with a proposed scheme, counted by view_settle */
     bool readonly;
 };
+
+/* Queue, log scale, follow, all log levels but debug; the rest zero. */
+void view_init(struct top_view *v);
+void view_fini(struct top_view *v);
+/* Brings cursor and scroll positions into the range of what the model holds now. */
+void view_settle(struct top_model *m, struct top_view *v);
+/* Takes a key, changes the view (and the edits and tags of the job's layers), and says what the app has to do. */
+enum top_action view_key(struct top_model *m, struct top_view *v, const struct top_key *key);
+/* Shows the job of that id (fold everything, cursor at the top). */
+void view_open(struct top_view *v, const char *id);
+
+struct top_job *view_job(const struct top_model *m, const struct top_view *v);       /* NULL: none shown */
+struct top_job *view_queue_job(const struct top_model *m, const struct top_view *v); /* under the queue's cursor */
+/* Layers that a command is about: the tagged ones, else those under the cursor of the tree or map (a block's cursor
+ * means all its layers). Writes at most `cap` indices, returns how many there are. */
+int view_selected(const struct top_model *m, const struct top_view *v, int *layers, int cap);
+/* Whether a name matches what was typed for search or filter: a glob when it has * or ?, else any part of the name. */
+bool view_matches(const char *name, const char *pattern);
 
 #endif
