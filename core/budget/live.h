@@ -1,0 +1,152 @@
+/* The live plan (design 5): what plan.json holds beside the schemes, and the engine that turns a request into a new plan.
+ *
+ * A unit is what is tuned at once: block 0 … blocks-1, and unit `blocks` for the layer outside the blocks, as events number
+ * them. The result of a unit carries the schemes it was made with and a generation: 1 for the first, larger each time it
+ * is tuned again. A unit with a result is stale when those schemes are not the plan's, or when its generation is below
+ * the one wanted.
+ *
+ * The engine does no input or output: it is told where the job is and gives a new plan and the reply. */
+#ifndef SRQ_BUDGET_LIVE_H
+#define SRQ_BUDGET_LIVE_H
+
+#include "core/budget/plan.h"
+
+/* ---- what plan.json holds ------------------------------------------------------------------------------------------ */
+
+struct srq_live_plan {
+    struct srq_plan plan;
+    int units; /* blocks + 1 */
+    struct srq_pin *pins; /* those in force, oldest first; owned */
+    int pin_count;
+    bool quant_lm_head; /* of the specification, like `scheme`, not in the file */
+    struct srq_scheme scheme;
+    double bits; /* the budget: average bits; NaN: none */
+    struct srq_scheme *candidates; /* of the budget; kept when there is none any more */
+    int candidate_count;
+    cJSON *allocation; /* data of the last plan.allocated, or NULL: the allocator has not run yet */
+    int64_t *wanted;   /* [units] generation that a unit's result must have; 0 or 1: any */
+    bool back;         /* what is stale comes before what is pending: a change that propagates came in the first pass */
+    /* The running unit goes on under the schemes it began with, though the plan has others. */
+    int hold; /* unit, -1: none */
+    int64_t hold_generation;
+    struct srq_scheme *held; /* [layers]; those of the unit count */
+    cJSON *last_change; /* data of the plan.changed that made this revision, or NULL */
+};
+
+/* The plan of a new job. `plan` is taken over, pins are copied. Free with srq_live_plan_fini, also after an error. */
+int srq_live_plan_init(struct srq_live_plan *lp, struct srq_plan *plan, const struct srq_pin *pins, int pin_count,
+                       struct srq_error *err);
+/* `bits` NaN: no budget. Candidates are copied. */
+int srq_live_plan_budget(struct srq_live_plan *lp, double bits, const struct srq_scheme *candidates, int count,
+                         struct srq_error *err);
+void srq_live_plan_fini(struct srq_live_plan *lp);
+int srq_live_plan_copy(const struct srq_live_plan *from, struct srq_live_plan *to, struct srq_error *err);
+
+/* plan.json: {revision, budget {bits, candidates}|null, allocation|null, pins, hold {block, generation, schemes}|null,
+ * retune [blocks], generations [of those], back, last_change|null, layers}. A file with revision and layers alone, as
+ * srq-worker --plan gives them, is read too: then budget and pins stay as they are in `lp`. */
+int srq_live_plan_save(const struct srq_live_plan *lp, const char *path, struct srq_error *err);
+/* Replaces what `lp` holds (made by srq_live_plan_init for the same layers). */
+int srq_live_plan_load(struct srq_live_plan *lp, const char *path, struct srq_error *err);
+
+/* Schemes under which unit `unit` is tuned as generation `generation`: the held ones, else the plan's. [layers] */
+const struct srq_scheme *srq_live_plan_held(const struct srq_live_plan *lp, int unit, int64_t generation); /* or NULL */
+int srq_layer_unit(const struct srq_live_plan *lp, int layer);
+
+/* ---- where the job is ----------------------------------------------------------------------------------------------- */
+
+enum srq_unit_state { SRQ_UNIT_PENDING, SRQ_UNIT_RUNNING, SRQ_UNIT_FINISHED, SRQ_UNIT_STALE };
+const char *srq_unit_state_name(enum srq_unit_state s); /* "pending", "running", "finished", "stale" */
+
+struct srq_unit {
+    int64_t generation; /* of its result; 0: none */
+    double cost_s;      /* time that making it took; NaN: unknown */
+};
+
+struct srq_live_state {
+    struct srq_unit *unit;     /* [units] */
+    struct srq_scheme *made;   /* [layers] schemes of the results; of units that have one */
+    int running;               /* unit being tuned, -1: none */
+    int64_t running_generation;
+    struct srq_scheme *tuning; /* [layers] schemes that the running unit is tuned under */
+    int64_t iter;              /* of the running unit; -1: unknown */
+    double spent_s;            /* on the running unit so far; NaN: unknown */
+    double replay_s;           /* time that chains take through one block; NaN: unknown */
+};
+
+enum srq_unit_state srq_live_unit(const struct srq_live_plan *lp, const struct srq_live_state *st, int unit);
+/* The unit to tune next: what is pending, then what is stale, each ascending; with `back` the first of either. -1: none. */
+int srq_live_next(const struct srq_live_plan *lp, const struct srq_live_state *st);
+
+/* ---- the allocator, as the engine calls it --------------------------------------------------------------------------- */
+
+struct srq_solver {
+    void *ctx;
+    /* Chooses a scheme for every layer that is not fixed, so that the plan's average_bits (srq_plan_size) is at most
+     * `bits`: schemes[i] holds the present one on entry and is left as it is where fixed[i] (pins, layers of finished
+     * blocks, layers outside the blocks that are left alone). Layers that share a tie get one scheme, and none gets a
+     * scheme that its shape cannot carry. Cannot be met: -SRQ_EINVAL, field "bits", naming the smallest possible. */
+    int (*allocate)(void *ctx, const struct srq_plan *plan, const bool *fixed, double bits, struct srq_scheme *schemes,
+                    struct srq_error *err);
+    /* Data of plan.allocated for the call of allocate() before this one; the caller's. NULL when out of memory. */
+    cJSON *(*describe)(void *ctx);
+    /* What a layer adds to the predicted loss under a scheme: 0 for "bf16", NaN where it is not known. */
+    double (*score)(void *ctx, int layer, const struct srq_scheme *scheme);
+};
+
+/* ---- a change --------------------------------------------------------------------------------------------------------- */
+
+enum srq_change_op {
+    SRQ_CHANGE_PIN,
+    SRQ_CHANGE_UNPIN,
+    SRQ_CHANGE_BUDGET,
+    SRQ_CHANGE_RETUNE,
+    SRQ_CHANGE_ALLOCATE, /* the job's own, once its layers are scored; not in requests from outside */
+};
+
+struct srq_change {
+    enum srq_change_op op;
+    struct srq_pin *pins; /* pin; owned */
+    int pin_count;
+    char **patterns; /* unpin, retune; owned */
+    int pattern_count;
+    double bits; /* budget; NaN: none any more */
+    bool release, propagate, after, dry_run; /* after: the running unit finishes as it is */
+    int64_t revision; /* that the plan must have; -1: any */
+    char by[128];
+};
+
+/* From the params of worker.change {op, by, pins, patterns, bits, release, running, propagate, revision, dry_run}: what
+ * does not belong to the op, or is missing or malformed: -SRQ_EINVAL with err->field. srq_change_fini in any case. */
+int srq_change_parse(const cJSON *params, struct srq_change *out, struct srq_error *err);
+void srq_change_fini(struct srq_change *c);
+
+struct srq_change_context {
+    const char *job; /* for messages */
+    const struct srq_live_plan *now;
+    const struct srq_live_state *state;
+    uint64_t model_bytes;
+    bool refuse_incompatible;
+    srq_plan_formats formats; /* or NULL */
+    void *formats_ctx;
+    const struct srq_solver *solver; /* NULL: the job has no scores (yet) */
+    bool scores_expected;            /* it will have them */
+    /* Whether the job can do what the plan asks (plugin, memory, disk); NULL: yes. A refusal ends the change. */
+    int (*check)(void *ctx, const struct srq_plan *plan, struct srq_error *err);
+    void *check_ctx;
+};
+
+struct srq_change_result {
+    struct srq_live_plan next; /* its last_change is set */
+    cJSON *reply;              /* as srq-protocol(7) says of job.pin; without "job" */
+    bool restart;              /* the running unit has to begin again */
+    bool leave;                /* it has to be left for an earlier one */
+};
+
+/* Works a change out. The present plan stays as it is; `out` is filled also in a dry run, srq_change_result_fini frees it
+ * in any case. A stale revision: -SRQ_ESTATE, field "revision". */
+int srq_change_make(const struct srq_change_context *ctx, const struct srq_change *change,
+                    struct srq_change_result *out, struct srq_error *err);
+void srq_change_result_fini(struct srq_change_result *r);
+
+#endif
