@@ -1,2 +1,3 @@
 include tui/client/local.mk
 include tui/srqctl/local.mk
+include tui/srqtop/data.mk

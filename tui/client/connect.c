@@ -32,7 +32,7 @@ static const char *const kept_names[] = {
     "XDG_*",  "SRQ_*",      "OMP_*",        "OPENBLAS_*",    "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS",
 };
 
-int srq_connect_unix(const char *path)
+static int connect_unix(const char *path, int flags)
 {
     struct sockaddr_un sa = { .sun_family = AF_UNIX };
     int fd;
@@ -40,7 +40,7 @@ int srq_connect_unix(const char *path)
     if (strlen(path) >= sizeof(sa.sun_path))
         return -ENAMETOOLONG;
     memcpy(sa.sun_path, path, strlen(path) + 1);
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
     if (fd < 0)
         return -errno;
     while (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) != 0) {
@@ -52,6 +52,11 @@ int srq_connect_unix(const char *path)
         return -e;
     }
     return fd;
+}
+
+int srq_connect_unix(const char *path)
+{
+    return connect_unix(path, 0);
 }
 
 /* In the system's absence of a service account of ours to compare with, a per-user socket must be served by the same
@@ -282,6 +287,22 @@ static int no_daemon(const struct srq_place *place, int error, struct srq_error 
     if (error == ENOENT || error == ECONNREFUSED)
         return srq_fail_field(err, -SRQ_ENOENT, "socket", "no daemon answers at %s", place->path);
     return srq_fail_field(err, -SRQ_EIO, "socket", "cannot connect to %s: %s", place->path, strerror(error));
+}
+
+int srq_connect_place(const struct srq_place *place, int *fd, struct srq_error *err)
+{
+    int rc;
+
+    /* Such a socket is connected at once or not at all: only a full queue of the listener would make it wait. */
+    *fd = connect_unix(place->path, SOCK_NONBLOCK);
+    if (*fd < 0)
+        return no_daemon(place, -*fd, err);
+    rc = check_peer(*fd, place, err);
+    if (rc != 0) {
+        close(*fd);
+        *fd = -1;
+    }
+    return rc;
 }
 
 int srq_connect_daemon(const struct srq_place *place, bool start, int *fd, bool *started, struct srq_error *err)

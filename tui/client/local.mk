@@ -7,3 +7,9 @@ tui_libsrqclient_la_SOURCES = \
 tui_libsrqclient_la_CPPFLAGS = $(AM_CPPFLAGS) -DSRQ_SBINDIR='"$(sbindir)"'
 tui_libsrqclient_la_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS)
 tui_libsrqclient_la_LIBADD = core/libsrqbase.la
+
+# The same inside an event loop.
+noinst_LTLIBRARIES += tui/libsrqasync.la
+tui_libsrqasync_la_SOURCES = tui/client/async.c tui/client/async.h
+tui_libsrqasync_la_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS) $(EVENT_CFLAGS)
+tui_libsrqasync_la_LIBADD = tui/libsrqclient.la $(EVENT_LIBS)

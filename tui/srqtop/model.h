@@ -27,6 +27,8 @@ struct top_point {
 struct top_series {
     struct top_point *points;
     int count, cap;
+    int stride, pending; /* thinning: one of `stride` samples stays; samples since the last that did (0: the tail) */
+    bool rewind;         /* a run began anew: the next point says from where */
 };
 
 struct top_layer {
@@ -34,7 +36,7 @@ struct top_layer {
     int block; /* index into blocks, -1: outside them */
     int64_t out, in;
     char scheme[32];     /* of the plan */
-    double bits;         /* of that scheme, without scales; 16 for bf16 */
+    double bits;         /* of that scheme, without scales; 16 for bf16; 0: not known */
     enum top_source source;
     bool pin;
     const char *tie;     /* layers of one block with the same text change together; NULL: none */
@@ -57,7 +59,12 @@ struct top_block {
     struct metric iter;  /* where the running one is */
     struct metric loss_first, loss_last, loss_best, best_iter, elapsed_s;
     struct top_series loss, probe;
+    bool again;              /* the run is (or was) not its first */
+    bool stale_next;         /* will be stale when its run ends */
+    int64_t begun_seq;       /* journal line of its last block.begin; 0: none yet */
 };
+#define TOP_BLOCKS 20000 /* more are not believed */
+#define TOP_LAYERS 200000
 
 struct top_line {
     double time;
@@ -98,6 +105,11 @@ struct top_job {
     struct top_front_point *front; /* Pareto front of allocation, ascending bits */
     int front_count;
     int64_t skipped; /* samples that the daemon left out because this client was slow */
+    char *candidates;   /* schemes the allocator may choose from, separated by ", "; NULL: no budget */
+    char *changed_by, *change; /* who changed the plan last, and what, in words; NULL: nobody since we look */
+    int64_t last_seq;   /* last journal line fed */
+    double progress_at; /* time of the newest progress, for those that come late */
+    bool plan_stale;    /* the plan must be asked for again */
 };
 
 /* What a proposed change would do, from a dry run. */
@@ -125,6 +137,9 @@ struct top_model {
     char *notice;            /* one line for the bottom: the last refusal or success; NULL: none */
     bool notice_bad;
     double now;              /* wall time of the last look, seconds */
+    int64_t uid;             /* our user id, as the daemon sees it; -1: not known */
+    bool list_stale;         /* the list must be asked for again */
+    bool changed;            /* something to draw came since the app last reset this */
 };
 
 void top_model_init(struct top_model *m);
@@ -133,5 +148,26 @@ struct top_job *top_model_job(const struct top_model *m, const char *id); /* NUL
 struct top_layer *top_job_layer(const struct top_job *j, const char *name); /* NULL: none */
 /* 1 - last/first; unknown where either is. */
 struct metric top_gain(struct metric first, struct metric last);
+
+struct metric top_known(double v); /* unknown when v is not finite */
+void top_job_fini(struct top_job *j);
+void top_job_close(struct top_job *j); /* forgets what opening it brought */
+void top_block_fini(struct top_block *b);
+void top_layer_fini(struct top_layer *l);
+/* The block with that index, made when it is new; NULL when that cannot be (too many, no memory). */
+struct top_block *top_job_block(struct top_job *j, int64_t index);
+void top_job_log(struct top_job *j, double time, int level, const char *text);
+void top_preview_reset(struct top_preview *p);
+void top_model_say(struct top_model *m, bool bad, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Replaces *to with a copy in which control characters are escaped; NULL: unknown. */
+void top_set_text(char **to, const char *text);
+
+/* Adds a point. Points of one run come in rising iter; others are left out. */
+void top_series_add(struct top_series *s, double iter, double value);
+void top_series_begin(struct top_series *s); /* a new run; the old curve stays until its first point */
+void top_series_fini(struct top_series *s);
+
+/* Bits of a scheme as it is spelled ("w4g128" 4, "mxfp8" 8, "bf16" 16); 0 when it does not say. */
+double top_scheme_bits(const char *scheme);
 
 #endif

@@ -1,0 +1,554 @@
+/* Events and lists become the model. Plans are in feed_plan.c. */
+#include "tui/srqtop/feed.h"
+
+#include "core/base/alloc.h"
+#include "tui/srqtop/feed_value.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- values ----------------------------------------------------------------------------------------------------- */
+
+const char *feed_text(const cJSON *o, const char *name)
+{
+    const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, name);
+
+    return cJSON_IsString(v) ? v->valuestring : NULL;
+}
+
+double feed_number(const cJSON *o, const char *name)
+{
+    const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, name);
+
+    return cJSON_IsNumber(v) ? v->valuedouble : (double)NAN;
+}
+
+struct metric feed_metric(const cJSON *o, const char *name)
+{
+    return top_known(feed_number(o, name));
+}
+
+int64_t feed_int(const cJSON *o, const char *name, int64_t low, int64_t high, int64_t other)
+{
+    double v = feed_number(o, name);
+
+    return v >= (double)low && v <= (double)high ? (int64_t)v : other;
+}
+
+bool feed_flag(const cJSON *o, const char *name)
+{
+    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, name));
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return (a == NULL) == (b == NULL) && (a == NULL || strcmp(a, b) == 0);
+}
+
+static bool job_state_of(const char *text, enum top_job_state *out)
+{
+    static const char *const names[] = { "queued", "starting", "running", "paused", "done", "failed", "canceled" };
+
+    for (size_t i = 0; text != NULL && i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(names[i], text) == 0) {
+            *out = (enum top_job_state)i;
+            return true;
+        }
+    return false;
+}
+
+/* ---- who answers, and the list of jobs -------------------------------------------------------------------------- */
+
+void top_feed_hello(struct top_model *m, const cJSON *reply)
+{
+    const char *server = feed_text(reply, "server"), *version = feed_text(reply, "version"),
+               *mode = feed_text(reply, "mode");
+    char text[300];
+
+    m->uid = feed_int(reply, "uid", 0, INT64_C(0xffffffff), -1);
+    m->admin = feed_flag(reply, "admin");
+    snprintf(text, sizeof(text), "%.100s %.60s, pid %.0f, %s", server != NULL ? server : "srqd",
+             version != NULL ? version : "?", feed_number(reply, "pid"),
+             mode != NULL && strcmp(mode, "system") == 0 ? "system service" : "per user");
+    top_set_text(&m->server, text);
+    m->changed = true;
+}
+
+static void take_progress(struct top_job *j, const cJSON *o)
+{
+    top_set_text(&j->stage, feed_text(o, "stage"));
+    top_set_text(&j->unit, feed_text(o, "unit"));
+    j->done = feed_metric(o, "done");
+    j->total = feed_metric(o, "total");
+    j->rate = feed_metric(o, "rate");
+    j->eta_s = feed_metric(o, "eta_s");
+}
+
+static void take_summary(struct top_model *m, struct top_job *j, const cJSON *o)
+{
+    const struct {
+        char **to;
+        const char *name;
+    } texts[] = { { &j->name, "name" },     { &j->owner, "owner" },   { &j->model, "model" },  { &j->method, "method" },
+                  { &j->scheme, "scheme" }, { &j->output, "output" }, { &j->reason, "reason" } };
+    int64_t uid = feed_int(o, "uid", 0, INT64_C(0xffffffff), -1);
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        top_set_text(texts[i].to, feed_text(o, texts[i].name));
+    (void)job_state_of(feed_text(o, "state"), &j->state);
+    j->own = m->uid == 0 || (uid >= 0 && uid == m->uid);
+    j->priority = (int)feed_int(o, "priority", -1000000, 1000000, 0);
+    j->restarts = (int)feed_int(o, "restarts", 0, 1000000000, 0);
+    j->position = feed_metric(o, "position");
+    j->submitted = feed_metric(o, "submitted");
+    j->started = feed_metric(o, "started");
+    j->ended = feed_metric(o, "ended");
+    j->before_bytes = feed_metric(o, "before_bytes");
+    j->after_bytes = feed_metric(o, "after_bytes");
+    j->average_bits = feed_metric(o, "average_bits");
+    j->memory_bytes = feed_metric(o, "memory_bytes");
+    j->threads = feed_metric(o, "threads");
+    take_progress(j, o);
+}
+
+void top_feed_list(struct top_model *m, const cJSON *reply)
+{
+    const cJSON *rows = cJSON_GetObjectItemCaseSensitive(reply, "jobs"), *row;
+    int n = cJSON_GetArraySize(rows), count = 0;
+    struct top_job *jobs = srq_calloc((size_t)n + 1, sizeof(*jobs)), *old;
+
+    if (jobs == NULL)
+        return;
+    cJSON_ArrayForEach(row, rows)
+    {
+        const char *id = feed_text(row, "job");
+        struct top_job *j = &jobs[count];
+
+        if (id == NULL || id[0] == '\0')
+            continue;
+        old = top_model_job(m, id);
+        if (old != NULL) {
+            *j = *old;
+            *old = (struct top_job){ .id = srq_strdup("") }; /* what is left of it is freed below */
+        } else {
+            top_set_text(&j->id, id);
+        }
+        if (j->id == NULL) {
+            top_job_fini(j);
+            *j = (struct top_job){ 0 };
+            continue;
+        }
+        take_summary(m, j, row);
+        count++;
+    }
+    for (int i = 0; i < m->job_count; i++)
+        top_job_fini(&m->jobs[i]);
+    srq_free(m->jobs);
+    m->jobs = jobs;
+    m->job_count = count;
+    m->list_stale = false;
+    m->changed = true;
+}
+
+struct top_job *top_feed_job(struct top_model *m, const cJSON *reply)
+{
+    const char *id = feed_text(reply, "job");
+    struct top_job *j = top_model_job(m, id), *jobs;
+
+    if (id == NULL || id[0] == '\0')
+        return NULL;
+    if (j == NULL) {
+        jobs = srq_reallocarray(m->jobs, (size_t)m->job_count + 1, sizeof(*jobs));
+        if (jobs == NULL)
+            return NULL;
+        m->jobs = jobs;
+        j = &jobs[m->job_count];
+        *j = (struct top_job){ 0 };
+        top_set_text(&j->id, id);
+        if (j->id == NULL)
+            return NULL;
+        m->job_count++;
+        m->list_stale = true; /* the list knows its place */
+    }
+    take_summary(m, j, reply);
+    m->changed = true;
+    return j;
+}
+
+/* ---- blocks ----------------------------------------------------------------------------------------------------- */
+
+static void set_state(struct top_job *j, struct top_block *b, enum top_work_state state)
+{
+    b->state = state;
+    for (int i = 0; i < b->count && b->first + i < j->layer_count; i++)
+        j->layers[b->first + i].state = state;
+}
+
+/* Layers outside the blocks are told of as one block more, behind the last. */
+static void adopt_layers(struct top_job *j, struct top_block *b, const cJSON *names)
+{
+    const cJSON *item;
+    int at = -1, n = 0;
+
+    if (b->count > 0)
+        return;
+    cJSON_ArrayForEach(item, names)
+    {
+        struct top_layer *l = cJSON_IsString(item) ? top_job_layer(j, item->valuestring) : NULL;
+        int i = l != NULL ? (int)(l - j->layers) : -1;
+
+        if (l == NULL || l->block >= 0 || (n > 0 && i != at + n))
+            return;
+        if (n++ == 0)
+            at = i;
+    }
+    if (n == 0)
+        return;
+    b->first = at;
+    b->count = n;
+    for (int i = 0; i < n; i++)
+        j->layers[at + i].block = b->index;
+}
+
+static struct top_block *block_of(struct top_job *j, const cJSON *e)
+{
+    return top_job_block(j, feed_int(e, "block", 0, TOP_BLOCKS - 1, -1));
+}
+
+/* The layer that an event is about: looked for in its block first. */
+static struct top_layer *layer_of(struct top_job *j, const cJSON *e)
+{
+    int64_t block = feed_int(e, "block", 0, TOP_BLOCKS - 1, -1);
+    const char *name = feed_text(e, "layer");
+    const struct top_block *b = block >= 0 && block < j->block_count ? &j->blocks[block] : NULL;
+
+    for (int i = 0; name != NULL && b != NULL && i < b->count && b->first + i < j->layer_count; i++)
+        if (strcmp(j->layers[b->first + i].name, name) == 0)
+            return &j->layers[b->first + i];
+    return top_job_layer(j, name);
+}
+
+static void block_begin(struct top_job *j, const cJSON *e)
+{
+    struct top_block *b = block_of(j, e);
+
+    if (b == NULL)
+        return;
+    if (b->name == NULL)
+        top_set_text(&b->name, feed_text(e, "name"));
+    adopt_layers(j, b, cJSON_GetObjectItemCaseSensitive(e, "layers"));
+    b->iters = feed_int(e, "iters", 0, INT64_C(1000000000), 0);
+    b->again = feed_flag(e, "again");
+    b->begun_seq = feed_int(e, "seq", 0, INT64_MAX / 2, 0);
+    b->iter = (struct metric){ 0 };
+    b->stale_next = false;
+    top_series_begin(&b->loss);
+    top_series_begin(&b->probe);
+    for (int i = 0; i < b->count && b->first + i < j->layer_count; i++)
+        top_series_begin(&j->layers[b->first + i].errors);
+    set_state(j, b, TOP_TUNING);
+}
+
+/* A sample that was held back for us while its block began anew is of the run before. */
+static bool is_late(const struct top_block *b, const cJSON *e)
+{
+    return feed_number(e, "seq") < (double)b->begun_seq;
+}
+
+static void tune_point(struct top_job *j, const cJSON *e)
+{
+    struct top_block *b = block_of(j, e);
+
+    if (b == NULL || is_late(b, e))
+        return;
+    b->iter = feed_metric(e, "iter");
+    top_series_add(&b->loss, feed_number(e, "iter"), feed_number(e, "loss"));
+}
+
+static void tune_probe(struct top_job *j, const cJSON *e)
+{
+    struct top_block *b = block_of(j, e);
+    struct metric loss = feed_metric(e, "loss");
+
+    if (b == NULL || is_late(b, e))
+        return;
+    top_series_add(&b->probe, feed_number(e, "iter"), feed_number(e, "loss"));
+    b->loss_last = loss;
+    b->loss_best = feed_metric(e, "best");
+    if (b->probe.count == 1) {
+        b->loss_first = loss;
+        b->best_iter = (struct metric){ 0 };
+    }
+    if (loss.known && b->loss_best.known && loss.v <= b->loss_best.v)
+        b->best_iter = feed_metric(e, "iter");
+}
+
+static void layer_error(struct top_job *j, const cJSON *e)
+{
+    struct top_layer *l = layer_of(j, e);
+    struct metric error = feed_metric(e, "error");
+
+    if (l == NULL || (l->block >= 0 && l->block < j->block_count && is_late(&j->blocks[l->block], e)))
+        return;
+    top_series_add(&l->errors, feed_number(e, "iter"), feed_number(e, "error"));
+    l->error_last = error;
+    if (l->errors.count <= 1) {
+        l->error_first = error;
+        l->error_best = error;
+    } else if (error.known && (!l->error_best.known || error.v < l->error_best.v)) {
+        l->error_best = error;
+    }
+}
+
+static void layer_done(struct top_job *j, const cJSON *e)
+{
+    struct top_layer *l = layer_of(j, e);
+    struct metric first = feed_metric(e, "error_first"), best = feed_metric(e, "error_best");
+
+    if (l == NULL)
+        return;
+    l->saturation = feed_metric(e, "saturation");
+    if (first.known)
+        l->error_first = first;
+    if (best.known)
+        l->error_best = best;
+}
+
+static void layer_scored(struct top_job *j, const cJSON *e)
+{
+    struct top_layer *l = layer_of(j, e);
+    const char *scheme = feed_text(e, "scheme");
+
+    if (l != NULL && scheme != NULL && strcmp(scheme, l->scheme) == 0)
+        l->score = feed_metric(e, "score");
+    else
+        j->plan_stale = true; /* the plan knows which score counts */
+}
+
+static void block_end(struct top_job *j, const cJSON *e)
+{
+    struct top_block *b = block_of(j, e);
+
+    if (b == NULL)
+        return;
+    if (b->name == NULL)
+        top_set_text(&b->name, feed_text(e, "name"));
+    b->loss_first = feed_metric(e, "loss_first");
+    b->loss_best = feed_metric(e, "loss_best");
+    b->best_iter = feed_metric(e, "best_iteration");
+    b->elapsed_s = feed_metric(e, "elapsed_s");
+    b->iter = (struct metric){ 0 };
+    set_state(j, b, b->stale_next ? TOP_STALE : TOP_FINISHED);
+    b->stale_next = false;
+}
+
+/* ---- the plan --------------------------------------------------------------------------------------------------- */
+
+static void put_change(char *out, size_t cap, const cJSON *change, double count, int number)
+{
+    size_t n = strlen(out);
+    const char *layer = feed_text(change, "layer"), *old = feed_text(change, "old"), *new = feed_text(change, "new");
+
+    if (n + 1 < cap)
+        snprintf(out + n, cap - n, "%s%.200s %.32s → %.32s%s", number > 0 ? ", " : "", layer != NULL ? layer : "?",
+                 old != NULL ? old : "?", new != NULL ? new : "?", number == 2 && count > 3 ? ", …" : "");
+}
+
+/* "2 layers: model.layers.3.mlp.up_proj w4g128 → w8, …" */
+static void change_words(const cJSON *e, char *out, size_t cap)
+{
+    const cJSON *changes = cJSON_GetObjectItemCaseSensitive(e, "changes"), *c;
+    double count = feed_number(e, "changed");
+    const char *op = feed_text(e, "op");
+    int i = 0;
+
+    if (isnan(count))
+        count = cJSON_GetArraySize(changes);
+    if (count == 0) {
+        snprintf(out, cap, "%.40s, no layer changed", op != NULL ? op : "a change");
+        return;
+    }
+    snprintf(out, cap, "%.0f %s: ", count, count == 1 ? "layer" : "layers");
+    cJSON_ArrayForEach(c, changes)
+    {
+        if (i < 3)
+            put_change(out, cap, c, count, i);
+        i++;
+    }
+}
+
+static void take_changes(struct top_job *j, const cJSON *changes)
+{
+    const cJSON *c;
+
+    cJSON_ArrayForEach(c, changes)
+    {
+        struct top_layer *l = top_job_layer(j, feed_text(c, "layer"));
+
+        if (l != NULL)
+            feed_scheme(l, feed_text(c, "new"), feed_text(c, "source"));
+    }
+}
+
+static void take_retunes(struct top_job *j, const cJSON *e)
+{
+    const cJSON *retunes = cJSON_GetObjectItemCaseSensitive(e, "retunes"), *item;
+    int64_t restarts = feed_int(e, "restarts", 0, TOP_BLOCKS - 1, -1);
+
+    cJSON_ArrayForEach(item, retunes)
+    {
+        struct top_block *b = cJSON_IsNumber(item) && item->valuedouble >= 0 && item->valuedouble < j->block_count
+                                  ? &j->blocks[(int)item->valuedouble]
+                                  : NULL;
+
+        if (b == NULL || b->index == restarts)
+            continue;
+        if (b->state == TOP_TUNING)
+            b->stale_next = true;
+        else if (b->state == TOP_FINISHED)
+            set_state(j, b, TOP_STALE);
+    }
+}
+
+static void plan_changed(struct top_job *j, const cJSON *e)
+{
+    int64_t revision = feed_int(e, "revision", 0, INT64_MAX / 2, -1);
+    const cJSON *size = cJSON_GetObjectItemCaseSensitive(e, "size");
+    const char *by = feed_text(e, "by");
+    char words[900], line[1200];
+
+    take_retunes(j, e);
+    change_words(e, words, sizeof(words));
+    snprintf(line, sizeof(line), "plan revision %.0f%s%.100s: %.900s", feed_number(e, "revision"),
+             by != NULL ? " by " : "", by != NULL ? by : "", words);
+    top_job_log(j, feed_number(e, "time"), 2, line);
+    top_set_text(&j->changed_by, by);
+    top_set_text(&j->change, words);
+    if (revision <= j->revision)
+        return; /* the plan that we have knows of it */
+    j->revision = revision;
+    j->plan_stale = true; /* scores and pins come with the whole plan */
+    take_changes(j, cJSON_GetObjectItemCaseSensitive(e, "changes"));
+    if (cJSON_IsObject(size)) {
+        j->before_bytes = feed_metric(size, "before_bytes");
+        j->after_bytes = feed_metric(size, "after_bytes");
+        j->average_bits = feed_metric(size, "average_bits");
+    }
+}
+
+static void plan_allocated(struct top_job *j, const cJSON *e)
+{
+    const cJSON *front = cJSON_GetObjectItemCaseSensitive(e, "front"), *p;
+    int n = cJSON_GetArraySize(front), count = 0;
+    struct top_front_point *points = n > 0 && n <= 10000 ? srq_calloc((size_t)n, sizeof(*points)) : NULL;
+
+    cJSON_ArrayForEach(p, front)
+    {
+        struct metric bits = feed_metric(p, "average_bits"), loss = feed_metric(p, "loss");
+
+        if (points != NULL && bits.known && loss.known)
+            points[count++] = (struct top_front_point){ bits.v, loss.v };
+    }
+    srq_free(j->front);
+    j->front = points;
+    j->front_count = points != NULL ? count : 0;
+    feed_candidates(j, cJSON_GetObjectItemCaseSensitive(e, "candidates"));
+    if (feed_metric(e, "target_bits").known)
+        j->budget_bits = feed_metric(e, "target_bits");
+    j->plan_stale = true;
+}
+
+/* ---- the rest --------------------------------------------------------------------------------------------------- */
+
+static void eval_result(struct top_job *j, const cJSON *e)
+{
+    const char *which = feed_text(e, "which");
+    struct top_eval *to = which == NULL                   ? NULL
+                          : strcmp(which, "before") == 0 ? &j->before
+                          : strcmp(which, "rtn") == 0    ? &j->rtn
+                          : strcmp(which, "after") == 0  ? &j->after
+                                                         : NULL;
+
+    if (to != NULL)
+        *to = (struct top_eval){ feed_metric(e, "perplexity"), feed_metric(e, "kl"), feed_metric(e, "top1") };
+}
+
+static void log_line(struct top_job *j, const cJSON *e)
+{
+    static const char *const levels[] = { "error", "warning", "info", "debug" };
+    const char *level = feed_text(e, "level"), *text = feed_text(e, "text");
+    int n = 2;
+
+    for (int i = 0; i < 4; i++)
+        if (level != NULL && strcmp(level, levels[i]) == 0)
+            n = i;
+    if (text != NULL)
+        top_job_log(j, feed_number(e, "time"), n, text);
+}
+
+static void job_state(struct top_model *m, struct top_job *j, const cJSON *e)
+{
+    enum top_job_state before = j->state;
+    const char *reason = feed_text(e, "reason");
+
+    /* Lines of the journal tell what the worker thought; the daemon's own have no number. */
+    if (feed_metric(e, "seq").known)
+        return;
+    if (!job_state_of(feed_text(e, "state"), &j->state))
+        return;
+    if (before != j->state || !same_text(reason, j->reason))
+        m->list_stale = true; /* places in the queue, times */
+    top_set_text(&j->reason, reason);
+}
+
+static void stage_progress(struct top_job *j, const cJSON *e)
+{
+    double time = feed_number(e, "time");
+
+    /* What a replay tells of old times comes between what is new. */
+    if (time < j->progress_at)
+        return;
+    j->progress_at = time;
+    take_progress(j, e);
+}
+
+void top_feed_event(struct top_model *m, const char *event, const cJSON *params)
+{
+    static const struct {
+        const char *name;
+        void (*take)(struct top_job *j, const cJSON *e);
+    } rows[] = {
+        { "tune.point", tune_point },     { "layer.error", layer_error },       { "tune.probe", tune_probe },
+        { "layer.done", layer_done },     { "layer.scored", layer_scored },     { "block.begin", block_begin },
+        { "block.end", block_end },       { "plan.changed", plan_changed },     { "plan.allocated", plan_allocated },
+        { "eval.result", eval_result },   { "log", log_line },
+    };
+    const char *id = feed_text(params, "job");
+    struct top_job *j = top_model_job(m, id);
+    int64_t seq = feed_int(params, "seq", 1, INT64_MAX / 2, 0);
+
+    if (j == NULL) {
+        m->list_stale = m->list_stale || id != NULL;
+        return;
+    }
+    m->changed = true;
+    if (strcmp(event, "job.state") == 0) {
+        job_state(m, j, params);
+        return;
+    }
+    if (strcmp(event, "stage.progress") == 0) {
+        stage_progress(j, params);
+        return;
+    }
+    if (!j->opened)
+        return;
+    j->skipped += feed_int(params, "skipped", 0, INT64_C(1000000000000), 0);
+    if (seq > j->last_seq)
+        j->last_seq = seq;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (strcmp(rows[i].name, event) == 0) {
+            rows[i].take(j, params);
+            return;
+        }
+}

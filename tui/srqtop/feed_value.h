@@ -1,0 +1,20 @@
+/* Members of replies and events, and what both halves of the feed do with them. Only they include this. */
+#ifndef SRQ_TUI_SRQTOP_FEED_VALUE_H
+#define SRQ_TUI_SRQTOP_FEED_VALUE_H
+
+#include "tui/srqtop/model.h"
+
+#include <cjson/cJSON.h>
+
+const char *feed_text(const cJSON *o, const char *name);   /* NULL: none */
+double feed_number(const cJSON *o, const char *name);      /* NaN: none */
+struct metric feed_metric(const cJSON *o, const char *name);
+/* Rounded towards 0; `other` where it is missing or not in [low, high]. */
+int64_t feed_int(const cJSON *o, const char *name, int64_t low, int64_t high, int64_t other);
+bool feed_flag(const cJSON *o, const char *name);
+
+/* Gives a layer its scheme and who decided it; a proposal that asked for just that is fulfilled. */
+void feed_scheme(struct top_layer *l, const char *scheme, const char *source);
+void feed_candidates(struct top_job *j, const cJSON *names);
+
+#endif
