@@ -19,7 +19,8 @@ static void text(const char *s)
 
 static void bounds(const struct srq_field *f)
 {
-    bool counted = f->type == SRQ_T_STRING || f->type == SRQ_T_ARRAY;
+    bool counted = f->type == SRQ_T_STRING || f->type == SRQ_T_ARRAY || f->type == SRQ_T_STRINGS ||
+                   f->type == SRQ_T_INTS;
 
     if (f->choices != NULL) {
         fputs(", one of ", stdout);

@@ -10,7 +10,7 @@
 const char *srq_field_type_name(enum srq_field_type type)
 {
     static const char *const names[] = { "string", "integer", "number",           "boolean",
-                                         "object", "array",   "array of strings", "value" };
+                                         "object", "array",   "array of strings", "array of integers", "value" };
 
     return (unsigned)type < sizeof(names) / sizeof(names[0]) ? names[type] : "value";
 }
@@ -66,6 +66,7 @@ static bool has_type(enum srq_field_type type, const cJSON *v)
         return cJSON_IsObject(v);
     case SRQ_T_ARRAY:
     case SRQ_T_STRINGS:
+    case SRQ_T_INTS:
         return cJSON_IsArray(v);
     case SRQ_T_ANY:
         return true;
@@ -88,6 +89,8 @@ static int check_elements(const struct srq_field *f, const cJSON *array, const c
         snprintf(sub, sizeof(sub), "%.120s[%zu]", path, i++);
         if (f->type == SRQ_T_STRINGS && !cJSON_IsString(item))
             return srq_fail_field(err, -SRQ_EINVAL, sub, "%s is not a string", sub);
+        if (f->type == SRQ_T_INTS && !has_type(SRQ_T_INT, item))
+            return srq_fail_field(err, -SRQ_EINVAL, sub, "%s is not a whole number", sub);
         if (f->members != NULL) {
             if (!cJSON_IsObject(item))
                 return srq_fail_field(err, -SRQ_EINVAL, sub, "%s is not an object", sub);
@@ -117,6 +120,7 @@ static int check_value(const struct srq_field *f, const cJSON *v, const char *pa
         return check_range(f, v->valuedouble, path, err);
     case SRQ_T_ARRAY:
     case SRQ_T_STRINGS:
+    case SRQ_T_INTS:
         return check_elements(f, v, path, err);
     case SRQ_T_OBJECT:
         return f->members != NULL ? check_members(f->members, v, path, err) : 0;

@@ -37,6 +37,7 @@ static const struct srq_field block_begin[] = {
     F_REQ("name", SRQ_T_STRING, "name of the block"),
     F_REQ("layers", SRQ_T_STRINGS, "names of its layers"),
     F_RNG("iters", SRQ_T_INT, 0, COUNT_MAX, "iterations planned"),
+    F_OPT("again", SRQ_T_BOOL, "true: it was tuned before and is stale"),
     F_END
 };
 
@@ -82,15 +83,66 @@ static const struct srq_field plan_change[] = {
     F_REQ("layer", SRQ_T_STRING, "name of the layer"),
     F_NUL("old", SRQ_T_STRING, "scheme it had"),
     F_REQ("new", SRQ_T_STRING, "scheme it has"),
-    F_REQ("source", SRQ_T_STRING, "default, allocator or pin"),
+    F_REQ("source", SRQ_T_STRING, "default, allocator, pin, or format"),
+    F_OCHO("state", LAYER_STATES, "how far the layer is"),
+    F_END
+};
+
+static const struct srq_field place_in_job[] = {
+    F_NUL("block", SRQ_T_INT, "block that was being tuned"),
+    F_NUL("iter", SRQ_T_INT, "its iteration"),
     F_END
 };
 
 static const struct srq_field plan_changed[] = {
     EVENT_HEAD,
     F_RNG("revision", SRQ_T_INT, 0, COUNT_MAX, "revision of the plan after the change"),
-    F_SUB("changes", SRQ_T_ARRAY, plan_change, "the layers that changed"),
+    F_LIST("changes", plan_change, 0, CHANGES_MAX, "the layers that changed, the first of them"),
     F_NUL("by", SRQ_T_STRING, "who or what changed them"),
+    F_OPT("op", SRQ_T_STRING, "what was asked: pin, unpin, budget, retune, or allocate"),
+    F_ORNG("changed", SRQ_T_INT, 0, COUNT_MAX, "layers that changed, all of them"),
+    F_OPT("retunes", SRQ_T_INTS, "numbers of the blocks that are tuned again after the first pass"),
+    F_OPT("restarts", SRQ_T_INT, "block that starts again at iteration 0; null: none"),
+    F_OSUB("size", SRQ_T_OBJECT, srq_size_fields, "size after the change"),
+    F_OSUB("at", SRQ_T_OBJECT, place_in_job, "where the job was; a resume applies the change there"),
+    F_END
+};
+
+static const struct srq_field layer_scored[] = {
+    EVENT_HEAD,
+    F_NUL("block", SRQ_T_INT, "number of its block; null: outside all blocks"),
+    F_REQ("layer", SRQ_T_STRING, "name of the layer"),
+    F_REQ("scheme", SRQ_T_STRING, "scheme that the score is of"),
+    F_NUL("score", SRQ_T_NUMBER, "loss that the scheme is expected to add"),
+    F_END
+};
+
+static const struct srq_field layer_done[] = {
+    EVENT_HEAD,
+    F_NUL("block", SRQ_T_INT, "number of its block; null: outside all blocks"),
+    F_REQ("layer", SRQ_T_STRING, "name of the layer"),
+    F_REQ("scheme", SRQ_T_STRING, "scheme that it was tuned in"),
+    F_NUL("error_first", SRQ_T_NUMBER, "relative output error before tuning"),
+    F_NUL("error_best", SRQ_T_NUMBER, "relative output error of the iterate that was kept"),
+    F_NUL("saturation", SRQ_T_NUMBER, "share of codes at the ends of the range"),
+    F_END
+};
+
+static const struct srq_field front_point[] = {
+    F_REQ("average_bits", SRQ_T_NUMBER, "bits of a weight, scales included"),
+    F_REQ("loss", SRQ_T_NUMBER, "sum of the scores"),
+    F_END
+};
+
+static const struct srq_field plan_allocated[] = {
+    EVENT_HEAD,
+    F_NUL("target_bits", SRQ_T_NUMBER, "average bits that were asked for"),
+    F_REQ("average_bits", SRQ_T_NUMBER, "average bits of the plan found"),
+    F_NUL("loss", SRQ_T_NUMBER, "its sum of scores"),
+    F_NUL("bound", SRQ_T_NUMBER, "no plan of that size has a smaller sum"),
+    F_NUL("gap", SRQ_T_NUMBER, "how far the loss may be above the best, relative"),
+    F_REQ("candidates", SRQ_T_STRINGS, "schemes that it chose from"),
+    F_LIST("front", front_point, 0, 200, "best loss at each size, ascending bits"),
     F_END
 };
 
@@ -128,7 +180,10 @@ static const struct srq_event events[] = {
     { "tune.probe", "Loss on the fixed probe set.", tune_probe },
     { "layer.error", "Error of one layer on the probe set.", layer_error },
     { "block.end", "A block is tuned.", block_end },
-    { "plan.changed", "Layers got another scheme.", plan_changed },
+    { "layer.done", "A layer of a block that ends: what tuning made of it.", layer_done },
+    { "layer.scored", "How much a scheme is expected to hurt a layer.", layer_scored },
+    { "plan.allocated", "The allocator chose schemes within the budget.", plan_allocated },
+    { "plan.changed", "Layers got another scheme, or are tuned again.", plan_changed },
     { "eval.result", "A model was measured.", eval_result },
     { "checkpoint", "A resume would go on from here.", checkpoint },
     { "log", "A line for people.", log_event },

@@ -17,6 +17,11 @@
 #define F_SUB(n, t, m, h)    { .name = (n), .type = (t), .required = true, .help = (h), .members = (m) }
 #define F_NSUB(n, t, m, h)   { .name = (n), .type = (t), .required = true, .nullable = true, .help = (h), \
                                .members = (m) }
+#define F_OSUB(n, t, m, h)   { .name = (n), .type = (t), .nullable = true, .help = (h), .members = (m) }
+#define F_LIST(n, m, lo, hi, h) { .name = (n), .type = SRQ_T_ARRAY, .required = true, .help = (h), .members = (m), \
+                                  .min = (lo), .max = (hi) }
+#define F_OLIST(n, m, hi, h) { .name = (n), .type = SRQ_T_ARRAY, .nullable = true, .help = (h), .members = (m), \
+                               .max = (hi) }
 #define F_CHO(n, c, h)       { .name = (n), .type = SRQ_T_STRING, .required = true, .help = (h), .choices = (c) }
 #define F_OCHO(n, c, h)      { .name = (n), .type = SRQ_T_STRING, .nullable = true, .help = (h), .choices = (c) }
 #define F_NCHO(n, c, h)      { .name = (n), .type = SRQ_T_STRING, .required = true, .nullable = true, .help = (h), \
@@ -27,5 +32,11 @@
 #define COUNT_MAX 9007199254740992.0 /* 2^53 */
 #define JOB_STATES "queued|starting|running|paused|done|failed|canceled"
 #define JOB_STAGES "load|calibrate|score|allocate|transform|quantize|evaluate|export"
+#define LAYER_STATES "pending|running|finished|stale"
+#define CHANGES_MAX 1000 /* layers that one change names; it counts them all */
+#define BITS_MOST 64.0   /* average bits that a budget may ask for */
+
+/* Shared by methods and events (methods.c). */
+extern const struct srq_field srq_size_fields[];
 
 #endif

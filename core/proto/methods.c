@@ -13,6 +13,8 @@
     F_RNG("total", SRQ_T_INT, 0, COUNT_MAX, "elements in all"),                                                       \
     F_NUL("next_offset", SRQ_T_INT, "offset of the next page; null: this was the last")
 
+#define HEATMAPS "sensitivity|bits|loss|gain|saturation"
+
 static const struct srq_field nothing[] = { F_END };
 static const struct srq_field job_only[] = { JOB_PARAM, F_END };
 static const struct srq_field job_and_state[] = { JOB_ID, F_CHO("state", JOB_STATES, "its state now"), F_END };
@@ -141,14 +143,14 @@ static const struct srq_field amounts[] = {
     F_REQ("planned_bytes", SRQ_T_NUMBER, "sum"),
     F_END
 };
-static const struct srq_field size_fields[] = {
+const struct srq_field srq_size_fields[] = {
     F_NUL("before_bytes", SRQ_T_NUMBER, "weights as they are"),
     F_NUL("after_bytes", SRQ_T_NUMBER, "weights as they will be, scales and zero-points included"),
     F_NUL("average_bits", SRQ_T_NUMBER, "bits a quantized weight takes"),
     F_END
 };
 #define PLAN_ANSWER                                                                                                  \
-    F_NSUB("size", SRQ_T_OBJECT, size_fields, "size before and after"),                                              \
+    F_NSUB("size", SRQ_T_OBJECT, srq_size_fields, "size before and after"),                                              \
     F_NSUB("memory", SRQ_T_OBJECT, amounts, "memory planned"),                                                       \
     F_NSUB("disk", SRQ_T_OBJECT, amounts, "disk planned"),                                                           \
     F_NUL("estimate_s", SRQ_T_NUMBER, "expected time, seconds"),                                                     \
@@ -171,6 +173,11 @@ static const struct srq_field layer_fields[] = {
     F_REQ("scheme", SRQ_T_STRING, "how it is stored"),
     F_REQ("source", SRQ_T_STRING, "who decided: default, allocator, pin, or format"),
     F_OPT("tie", SRQ_T_ANY, "layers with the same tie change together"),
+    F_OPT("why", SRQ_T_STRING, "why it stays in 16 bits though something else was asked for"),
+    F_OPT("bits", SRQ_T_NUMBER, "bits of a weight in that scheme, scales not counted; of a job's plan"),
+    F_OCHO("state", LAYER_STATES, "how far it is; of a job's plan"),
+    F_OPT("score", SRQ_T_NUMBER, "sensitivity score of that scheme: the loss that it is expected to add"),
+    F_OPT("pin", SRQ_T_BOOL, "whether a user decided"),
     F_END
 };
 static const struct srq_field plan_spec_params[] = {
@@ -255,8 +262,22 @@ static const struct srq_field gc_reply[] = {
     F_REQ("deleted", SRQ_T_STRINGS, "ids of the jobs that went"), F_END
 };
 static const struct srq_field paged_job[] = { JOB_PARAM, PAGE_PARAMS, F_END };
+static const struct srq_field pin_fields[] = {
+    F_RNG("pattern", SRQ_T_STRING, 1, 1000, "a layer's name, a glob, or re: and a regular expression"),
+    F_RNG("scheme", SRQ_T_STRING, 1, 64, "how those layers are stored"),
+    F_OPT("untied", SRQ_T_BOOL, "true: only they, not the layers that runtimes fuse with them"),
+    F_END
+};
+static const struct srq_field budget_fields[] = {
+    F_RNG("bits", SRQ_T_NUMBER, 0, BITS_MOST, "average bits of a weight"),
+    F_OPT("candidates", SRQ_T_STRINGS, "schemes that the allocator chooses from"),
+    F_END
+};
 static const struct srq_field plan_reply[] = {
     F_REQ("revision", SRQ_T_INT, "revision of the plan"),
+    F_OSUB("budget", SRQ_T_OBJECT, budget_fields, "size that the plan keeps to; null: none"),
+    F_OSUB("pins", SRQ_T_ARRAY, pin_fields, "what users decided, in order; a later one wins"),
+    F_OSUB("size", SRQ_T_OBJECT, srq_size_fields, "size before and after"),
     F_SUB("layers", SRQ_T_ARRAY, layer_fields, "the plan"),
     PAGE_REPLY,
     F_END
@@ -280,6 +301,99 @@ static const struct srq_field series_reply[] = {
     F_CHO("kind", "loss|probe|error", "what the values are"),
     F_SUB("points", SRQ_T_ARRAY, point, "in the order of the journal"),
     PAGE_REPLY,
+    F_END
+};
+static const struct srq_field heatmap_params[] = {
+    JOB_PARAM,
+    F_CHO("by", HEATMAPS, "what the values are"),
+    PAGE_PARAMS,
+    F_END
+};
+static const struct srq_field cell[] = {
+    F_REQ("layer", SRQ_T_STRING, "checkpoint name of the layer"),
+    F_NUL("block", SRQ_T_INT, "number of its block; null: outside all blocks"),
+    F_REQ("module", SRQ_T_STRING, "its name inside the block"),
+    F_NUL("value", SRQ_T_NUMBER, "sensitivity: score of its scheme, else of the lowest candidate; bits: of a weight; "
+                                 "loss: last relative output error; gain: share of the first error that tuning took "
+                                 "away; saturation: share of codes at the ends of the range; null: not known"),
+    F_REQ("scheme", SRQ_T_STRING, "how it is stored"),
+    F_REQ("pin", SRQ_T_BOOL, "whether a user decided that"),
+    F_CHO("state", LAYER_STATES, "how far it is"),
+    F_END
+};
+static const struct srq_field heatmap_reply[] = {
+    F_CHO("by", HEATMAPS, "what the values are"),
+    F_REQ("revision", SRQ_T_INT, "revision of the plan"),
+    F_SUB("cells", SRQ_T_ARRAY, cell, "one a layer, in the order of the plan"),
+    PAGE_REPLY,
+    F_END
+};
+
+/* A change of the plan: what all of them take, and what all of them answer. */
+#define CHANGE_GUARDS                                                                                                 \
+    F_ORNG("revision", SRQ_T_INT, 0, COUNT_MAX, "refuse unless the plan has this revision"),                           \
+    F_OPT("dry_run", SRQ_T_BOOL, "true: only say what would change")
+#define CHANGE_AGAIN                                                                                                  \
+    F_OPT("propagate", SRQ_T_BOOL, "true: tune every later block again too, since its inputs change")
+#define CHANGE_RUNNING                                                                                                \
+    F_OCHO("running", "restart|after", "the block being tuned starts again (default), or finishes first")
+static const struct srq_field pin_params[] = {
+    JOB_PARAM,
+    F_LIST("pins", pin_fields, 1, 1000, "decisions, in order"),
+    CHANGE_RUNNING, CHANGE_AGAIN, CHANGE_GUARDS, F_END
+};
+static const struct srq_field unpin_params[] = {
+    JOB_PARAM,
+    F_RNG("patterns", SRQ_T_STRINGS, 1, 1000, "layers that no pin holds any more"),
+    CHANGE_RUNNING, CHANGE_AGAIN, CHANGE_GUARDS, F_END
+};
+static const struct srq_field budget_params[] = {
+    JOB_PARAM,
+    F_NRNG("bits", SRQ_T_NUMBER, 0, BITS_MOST, "average bits of a weight; null: no budget, layers keep what they have"),
+    F_OPT("release", SRQ_T_BOOL, "true: finished layers may change too"),
+    CHANGE_RUNNING, CHANGE_AGAIN, CHANGE_GUARDS, F_END
+};
+static const struct srq_field retune_params[] = {
+    JOB_PARAM,
+    F_RNG("patterns", SRQ_T_STRINGS, 1, 1000, "layers whose blocks are tuned again"),
+    CHANGE_AGAIN, CHANGE_GUARDS, F_END
+};
+static const struct srq_field worker_change_params[] = {
+    F_CHO("op", "pin|unpin|budget|retune", "which change"),
+    F_RNG("by", SRQ_T_STRING, 1, 300, "who asked"),
+    F_OLIST("pins", pin_fields, 1000, "of pin"),
+    F_ORNG("patterns", SRQ_T_STRINGS, 1, 1000, "of unpin and retune"),
+    F_ORNG("bits", SRQ_T_NUMBER, 0, BITS_MOST, "of budget; null: none any more"),
+    F_OPT("release", SRQ_T_BOOL, "of budget"),
+    CHANGE_RUNNING, CHANGE_AGAIN, CHANGE_GUARDS, F_END
+};
+static const struct srq_field change_row[] = {
+    F_REQ("layer", SRQ_T_STRING, "name of the layer"),
+    F_NUL("old", SRQ_T_STRING, "scheme it had"),
+    F_REQ("new", SRQ_T_STRING, "scheme it has"),
+    F_REQ("source", SRQ_T_STRING, "who decided: default, allocator, pin, or format"),
+    F_CHO("state", LAYER_STATES, "how far it is now"),
+    F_END
+};
+static const struct srq_field forecast[] = {
+    F_NUL("now", SRQ_T_NUMBER, "sum of the scores before the change"),
+    F_NUL("then", SRQ_T_NUMBER, "sum of the scores after it"),
+    F_END
+};
+static const struct srq_field change_reply[] = {
+    JOB_ID,
+    F_RNG("revision", SRQ_T_INT, 0, COUNT_MAX, "revision of the plan after the change; in a dry run the present one"),
+    F_REQ("applied", SRQ_T_BOOL, "false: it was a dry run, or nothing changed"),
+    F_RNG("matched", SRQ_T_INT, 0, COUNT_MAX, "layers that the patterns name"),
+    F_RNG("changed", SRQ_T_INT, 0, COUNT_MAX, "layers that get another scheme"),
+    F_LIST("changes", change_row, 0, CHANGES_MAX, "the first of them"),
+    F_SUB("size", SRQ_T_OBJECT, srq_size_fields, "size after the change"),
+    F_SUB("size_now", SRQ_T_OBJECT, srq_size_fields, "size before it"),
+    F_NSUB("forecast", SRQ_T_OBJECT, forecast, "predicted loss; null: there are no scores"),
+    F_NUL("restarts", SRQ_T_INT, "block that starts again at iteration 0"),
+    F_REQ("retunes", SRQ_T_INTS, "numbers of the blocks that are tuned again after the first pass"),
+    F_NUL("cost_s", SRQ_T_NUMBER, "time that tuning again takes, seconds"),
+    F_REQ("warnings", SRQ_T_STRINGS, "what the user should know"),
     F_END
 };
 static const struct srq_field log_params[] = {
@@ -361,6 +475,16 @@ static const struct srq_method methods[] = {
     { "job.gc", SRQ_AUTH_ANY, "Deletes ended jobs beyond the configured retention; others' need an administrator.",
       gc_params, gc_reply, NULL, SRQ_SERVER_DAEMON },
     { "job.plan", SRQ_AUTH_LOOK, "The scheme of every layer.", paged_job, plan_reply, "layers", SRQ_SERVER_DAEMON },
+    { "job.pin", SRQ_AUTH_OWNER, "Decides the scheme of layers; no allocator changes it.", pin_params, change_reply,
+      NULL, SRQ_SERVER_DAEMON },
+    { "job.unpin", SRQ_AUTH_OWNER, "Takes decisions about layers back.", unpin_params, change_reply, NULL,
+      SRQ_SERVER_DAEMON },
+    { "job.budget", SRQ_AUTH_OWNER, "Sets the average bits and solves the plan again around its pins.", budget_params,
+      change_reply, NULL, SRQ_SERVER_DAEMON },
+    { "job.retune", SRQ_AUTH_OWNER, "Has the blocks of layers tuned again.", retune_params, change_reply, NULL,
+      SRQ_SERVER_DAEMON },
+    { "job.heatmap", SRQ_AUTH_LOOK, "One number for every layer.", heatmap_params, heatmap_reply, "cells",
+      SRQ_SERVER_DAEMON },
     { "job.series", SRQ_AUTH_LOOK, "Loss of a block or error of a layer over the iterations.", series_params,
       series_reply, "points", SRQ_SERVER_DAEMON },
     { "job.log", SRQ_AUTH_LOOK, "Log lines of a job.", log_params, log_reply, "lines", SRQ_SERVER_DAEMON },
@@ -380,6 +504,8 @@ static const struct srq_method methods[] = {
       SRQ_SERVER_WORKER },
     { "worker.checkpoint", SRQ_AUTH_OWNER, "Take a checkpoint now and go on.", nothing, nothing, NULL,
       SRQ_SERVER_WORKER },
+    { "worker.change", SRQ_AUTH_OWNER, "Change the plan, durably before the answer.", worker_change_params,
+      change_reply, NULL, SRQ_SERVER_WORKER },
 };
 /* clang-format on */
 

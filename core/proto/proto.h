@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define SRQ_PROTO_MAJOR 1
-#define SRQ_PROTO_MINOR 0
+#define SRQ_PROTO_MINOR 1
 #define SRQ_FRAME_MAX ((size_t)1 << 20)
 #define SRQ_DEPTH_MAX 32
 
@@ -26,6 +26,7 @@ enum srq_field_type {
     SRQ_T_OBJECT,
     SRQ_T_ARRAY,   /* of objects with `members`, or of anything where that is NULL */
     SRQ_T_STRINGS, /* an array of strings */
+    SRQ_T_INTS,    /* an array of whole numbers */
     SRQ_T_ANY
 };
 

@@ -315,6 +315,15 @@ static void params_are_held_to_the_table(void **state)
         { "job.log", "{\"job\":\"a\",\"source\":\"shadow\"}", "source", "not one of events|worker" },
         { "job.log", "{\"job\":\"a\",\"limit\":0}", "limit", "not between 1" },
         { "job.submit", "{\"spec\":[]}", "spec", "of type object" },
+        { "job.pin", "{\"job\":\"a\",\"pins\":[]}", "pins", "length 0" },
+        { "job.pin", "{\"job\":\"a\",\"pins\":[{\"pattern\":\"x\"}]}", "pins[0].scheme", "missing" },
+        { "job.pin", "{\"job\":\"a\",\"pins\":[{\"pattern\":\"x\",\"scheme\":\"w8\"}],\"by\":\"root\"}", "by", "unknown member" },
+        { "job.unpin", "{\"job\":\"a\",\"patterns\":[\"x\",7]}", "patterns[1]", "not a string" },
+        { "job.budget", "{\"job\":\"a\"}", "bits", "missing" },
+        { "job.budget", "{\"job\":\"a\",\"bits\":-1}", "bits", "not between 0 and 64" },
+        { "job.retune", "{\"job\":\"a\",\"patterns\":[\"x\"],\"running\":\"after\"}", "running", "unknown member" },
+        { "job.heatmap", "{\"job\":\"a\",\"by\":\"colour\"}", "by", "not one of sensitivity|" },
+        { "worker.change", "{\"op\":\"pin\",\"by\":\"me\",\"running\":\"never\"}", "running", "not one of restart|after" },
         { "hello", "{\"major\":1e300,\"minor\":0,\"client\":\"x\"}", "major", "of type integer" },
     };
     struct srq_error err;
@@ -328,8 +337,9 @@ static void params_are_held_to_the_table(void **state)
     }
     assert_ok(check("job.list", "{\"states\":null,\"limit\":5}", &err), &err);
     assert_int_equal(srq_proto_check_params(srq_proto_method("daemon.info"), NULL, &err), 0);
-    assert_null(srq_proto_method("job.pin"));
-    assert_null(srq_proto_event("layer.scored"));
+    assert_ok(check("job.budget", "{\"job\":\"a\",\"bits\":null,\"revision\":0,\"dry_run\":true}", &err), &err);
+    assert_null(srq_proto_method("job.shred"));
+    assert_null(srq_proto_event("rain"));
 }
 
 static void events_are_held_to_the_table_inside_their_arrays(void **state)
@@ -342,6 +352,11 @@ static void events_are_held_to_the_table_inside_their_arrays(void **state)
 
     (void)state;
     assert_ok(srq_proto_check_event(e, good, &err), &err);
+    cJSON_AddItemToObject(good, "retunes", cJSON_Parse("[0,3]"));
+    assert_ok(srq_proto_check_event(e, good, &err), &err);
+    cJSON_AddItemToArray(cJSON_GetObjectItem(good, "retunes"), cJSON_CreateNumber(1.5));
+    assert_refused(srq_proto_check_event(e, good, &err), -SRQ_EINVAL, &err, "retunes[2] is not a whole number");
+    cJSON_DeleteItemFromObject(good, "retunes");
     cJSON_DeleteItemFromObject(change, "new");
     assert_refused(srq_proto_check_event(e, good, &err), -SRQ_EINVAL, &err, "changes[0].new");
     cJSON_Delete(good);
