@@ -2,6 +2,7 @@ core_libsrq_la_SOURCES += \
 	core/tune/plugin_host.c core/tune/plugin_host.h \
 	core/tune/options.c core/tune/options.h \
 	core/tune/services.c \
+	core/tune/grid_service.c core/tune/grid_service.h \
 	core/tune/sign_step.c core/tune/sign_step.h \
 	core/tune/block_tuner.c core/tune/block_tuner.h core/tune/tuner.h \
 	core/tune/tuner_memory.c core/tune/tuner_layers.c core/tune/tuner_data.c core/tune/tuner_pass.c \

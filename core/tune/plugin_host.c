@@ -23,6 +23,17 @@ static bool is_plugin_name(const char *s)
            s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-")] == '\0';
 }
 
+/* Sizes of the structs by minor version: they only grow, and what a plugin does not have is zero. 0: there was none. */
+static const struct abi {
+    size_t plugin, oneshot, tunable, scorer, allocator;
+} versions[] = {
+    [0] = { .plugin = offsetof(struct srq_plugin, scorer), .oneshot = offsetof(struct srq_oneshot, needs_of),
+            .tunable = offsetof(struct srq_tunable, needs) },
+    [1] = { sizeof(struct srq_plugin), sizeof(struct srq_oneshot), sizeof(struct srq_tunable),
+            sizeof(struct srq_scorer), sizeof(struct srq_allocator) },
+};
+_Static_assert(sizeof(versions) / sizeof(versions[0]) == SRQ_ABI_MINOR + 1, "every minor version has its sizes");
+
 /* The head, in the order in which a foreign object can be read without trusting it further than checked. */
 static int check_head(const struct srq_plugin *p, const char *path, struct srq_error *err)
 {
@@ -35,13 +46,65 @@ static int check_head(const struct srq_plugin *p, const char *path, struct srq_e
     if (p->abi_minor > SRQ_ABI_MINOR)
         return srq_fail(err, -SRQ_EUNSUPPORTED, "plugin %s needs ABI %d.%d, newer than this srq's %d.%d", path,
                         p->abi_major, p->abi_minor, SRQ_ABI_MAJOR, SRQ_ABI_MINOR);
-    if (p->size != sizeof(struct srq_plugin))
+    if (p->size != versions[p->abi_minor].plugin)
         return srq_fail(err, -SRQ_EFORMAT, "plugin %s describes itself in %u bytes where ABI %d.%d has %zu", path,
-                        (unsigned)p->size, p->abi_major, p->abi_minor, sizeof(struct srq_plugin));
+                        (unsigned)p->size, p->abi_major, p->abi_minor, versions[p->abi_minor].plugin);
     if (p->name == NULL || !is_plugin_name(p->name))
         return srq_fail(err, -SRQ_EFORMAT, "plugin %s has no proper name (a-z, 0-9 and -)", path);
     if (p->version == NULL || p->summary == NULL)
         return srq_fail(err, -SRQ_EFORMAT, "plugin %s lacks version or summary", path);
+    return 0;
+}
+
+/* A plugin and its parts as this build knows them. */
+struct copy {
+    struct srq_plugin plugin;
+    struct srq_oneshot oneshot;
+    struct srq_tunable tunable;
+    struct srq_scorer scorer;
+    struct srq_allocator allocator;
+};
+
+/* `to` has room for this build's struct, which is never the smaller one. */
+static int copy_part(void *to, const void *from, const char *what, size_t want, const char *path, struct srq_error *err)
+{
+    uint32_t size;
+
+    memcpy(&size, from, sizeof(size)); /* every part begins with it */
+    if (size != want)
+        return srq_fail(err, -SRQ_EFORMAT, "plugin %s has no %s part of the right size: %u bytes, not %zu", path, what,
+                        (unsigned)size, want);
+    memcpy(to, from, size);
+    return 0;
+}
+
+/* Checks the sizes of all parts and makes the handle's plugin the copy of `p`. */
+static int adopt(struct srq_plugin_handle *h, const struct srq_plugin *p, struct srq_error *err)
+{
+    const struct abi *v = &versions[p->abi_minor];
+    struct copy *c = srq_calloc(1, sizeof(*c));
+    int rc = 0;
+
+    if (c == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "no memory for plugin %s", h->path);
+    h->copy = c;
+    h->plugin = &c->plugin;
+    memcpy(&c->plugin, p, p->size);
+    if (c->plugin.oneshot != NULL)
+        rc = copy_part(&c->oneshot, c->plugin.oneshot, "oneshot", v->oneshot, h->path, err);
+    if (rc == 0 && c->plugin.tunable != NULL)
+        rc = copy_part(&c->tunable, c->plugin.tunable, "tunable", v->tunable, h->path, err);
+    if (rc == 0 && c->plugin.scorer != NULL)
+        rc = copy_part(&c->scorer, c->plugin.scorer, "scorer", v->scorer, h->path, err);
+    if (rc == 0 && c->plugin.allocator != NULL)
+        rc = copy_part(&c->allocator, c->plugin.allocator, "allocator", v->allocator, h->path, err);
+    if (rc != 0)
+        return rc;
+    c->plugin.size = sizeof(c->plugin);
+    c->plugin.oneshot = c->plugin.oneshot != NULL ? &c->oneshot : NULL;
+    c->plugin.tunable = c->plugin.tunable != NULL ? &c->tunable : NULL;
+    c->plugin.scorer = c->plugin.scorer != NULL ? &c->scorer : NULL;
+    c->plugin.allocator = c->plugin.allocator != NULL ? &c->allocator : NULL;
     return 0;
 }
 
@@ -55,10 +118,8 @@ static int check_functions(const struct srq_plugin *p, const char *path, struct 
         missing = p->create == NULL ? "create" : "destroy";
     else if (o == NULL && t == NULL)
         missing = "oneshot or tunable part";
-    else if (o != NULL && (o->size != sizeof(*o) || o->quantize == NULL))
-        missing = o->size != sizeof(*o) ? "oneshot part of the right size" : "oneshot.quantize";
-    else if (t != NULL && t->size != sizeof(*t))
-        missing = "tunable part of the right size";
+    else if (o != NULL && o->quantize == NULL)
+        missing = "oneshot.quantize";
     else if (t != NULL && t->schedule == NULL)
         missing = "tunable.schedule";
     else if (t != NULL && t->declare == NULL)
@@ -80,6 +141,7 @@ static int check_functions(const struct srq_plugin *p, const char *path, struct 
 
 int srq_plugin_load_path(const char *path, struct srq_plugin_handle *out, struct srq_error *err)
 {
+    const struct srq_plugin *exported;
     int rc;
 
     *out = (struct srq_plugin_handle){ 0 };
@@ -94,12 +156,14 @@ int srq_plugin_load_path(const char *path, struct srq_plugin_handle *out, struct
                       why != NULL ? why : "no reason given");
         goto fail;
     }
-    out->plugin = dlsym(out->dl, SYMBOL);
-    if (out->plugin == NULL) {
+    exported = dlsym(out->dl, SYMBOL);
+    if (exported == NULL) {
         rc = srq_fail(err, -SRQ_EFORMAT, "%s is no srq plugin: it exports no symbol " SYMBOL, path);
         goto fail;
     }
-    rc = check_head(out->plugin, path, err);
+    rc = check_head(exported, path, err);
+    if (rc == 0)
+        rc = adopt(out, exported, err);
     if (rc == 0)
         rc = check_functions(out->plugin, path, err);
     if (rc == 0)
@@ -116,6 +180,7 @@ void srq_plugin_unload(struct srq_plugin_handle *h)
 {
     if (h->dl != NULL)
         dlclose(h->dl);
+    srq_free(h->copy);
     srq_free(h->path);
     *h = (struct srq_plugin_handle){ 0 };
 }

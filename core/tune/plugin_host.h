@@ -5,7 +5,10 @@
 #include <srq/plugin.h>
 
 struct srq_plugin_handle {
+    /* The host's copy of what the object exports: complete by this build's headers, members that an older plugin does
+     * not have are zero. */
     const struct srq_plugin *plugin;
+    void *copy;
     void *dl;
     char *path;
 };

@@ -4,8 +4,8 @@
 #include "core/base/alloc.h"
 #include "core/base/log.h"
 #include "core/base/rng.h"
-#include "core/grid/grid.h"
 #include "core/math/team.h"
+#include "core/tune/grid_service.h"
 #include "core/tune/options.h"
 #include "core/tune/sign_step.h"
 
@@ -46,7 +46,7 @@ const struct srq_host *srq_host_services(void)
         .free = srq_free,
         .parallel = srq_parallel,
         .uniform = host_uniform,
-        .grid = srq_grid,
+        .grid = srq_grid_service,
         .sign_step = srq_sign_step,
         .sign_momentum_step = srq_sign_momentum_step,
     };

@@ -20,6 +20,12 @@ compile() {
         "$top_srcdir/tests/e2e/outside_plugin.c"
 }
 
+# Plugins of an older minor version go on working: their headers are kept as they were.
+compile_old() {
+    $compiler -std=c17 -Wall -Wextra -Werror -O2 -fPIC -shared -I"$top_srcdir/tests/e2e/abi_1_0" -o "$SRQ_TEST_DIR/$1.so" \
+        "$top_srcdir/tests/e2e/$2.c"
+}
+
 headers_do_not_reach_into_the_tree() {
     ! grep -rn '#include "core/' "$root"
 }
@@ -27,6 +33,10 @@ headers_do_not_reach_into_the_tree() {
 for plugin in rtn signround; do
     ok "the shipped $plugin passes the suite of plugins" "$suite" "$top_builddir/plugins/$plugin/.libs/$plugin.so"
 done
+ok "a one-shot plugin compiles with the headers of ABI 1.0" compile_old dither outside_plugin
+ok "the one-shot plugin of ABI 1.0 passes the suite" "$suite" "$SRQ_TEST_DIR/dither.so"
+ok "a tunable plugin compiles with the headers of ABI 1.0" compile_old nudge outside_tunable
+ok "the tunable plugin of ABI 1.0 passes the suite" "$suite" "$SRQ_TEST_DIR/nudge.so"
 if ! command -v pkg-config >/dev/null; then
     skip "a plugin compiles outside the tree" "there is no pkg-config"
     done_testing

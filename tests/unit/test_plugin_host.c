@@ -45,9 +45,11 @@ static void broken_plugins_are_refused_with_their_reason(void **state)
         int code;
     } rows[] = {
         { "magic", "magic number is 0x12345678", -SRQ_EFORMAT },
-        { "major", "was built for ABI 2.0, this srq has 1.0", -SRQ_EUNSUPPORTED },
+        { "major", "was built for ABI 2.1, this srq has 1.1", -SRQ_EUNSUPPORTED },
         { "minor", "needs ABI 1.7, newer than", -SRQ_EUNSUPPORTED },
         { "size", "describes itself in 24 bytes", -SRQ_EFORMAT },
+        { "newer", "where ABI 1.0 has", -SRQ_EFORMAT },
+        { "part", "has no oneshot part of the right size: ", -SRQ_EFORMAT },
         { "symbol", "exports no symbol srq_plugin", -SRQ_EFORMAT },
         { "name", "has no proper name", -SRQ_EFORMAT },
         { "create", "has no create", -SRQ_EFORMAT },
@@ -292,6 +294,38 @@ static void rtn_rounds_to_the_nearest_value(void **state)
     srq_plugin_unload(&h);
 }
 
+/* The struct of ABI 1.0 ended before `start`; what lies behind it is another's. */
+static void grids_do_not_read_what_older_arguments_lack(void **state)
+{
+    struct srq_layer l;
+    float *lo, *hi, *start, *want = srq_calloc(OUT * IN, sizeof(*want)), *got = srq_calloc(OUT * IN, sizeof(*got));
+    const struct srq_grid_ops *grid;
+    struct srq_grid_args a = { .size = sizeof(a) };
+
+    (void)state;
+    make_layer(&l, "w3g32");
+    grid = srq_host_services()->grid(l.scheme.grid);
+    a.weight = &l.weight;
+    a.scheme = l.scheme;
+    a.groups = l.groups;
+    a.lo = lo = srq_calloc((size_t)l.groups.count, sizeof(*lo));
+    a.hi = hi = srq_calloc((size_t)l.groups.count, sizeof(*hi));
+    start = srq_calloc((size_t)l.groups.count, sizeof(*start));
+    for (int64_t i = 0; i < l.groups.count; i++)
+        start[i] = 3;
+    assert_int_equal(grid->extrema(&a, lo, hi), 0);
+    grid->fake(&a, 0, OUT, want, SRQ_F32, IN);
+    a.start = start;
+    a.size = offsetof(struct srq_grid_args, start);
+    grid->fake(&a, 0, OUT, got, SRQ_F32, IN);
+    assert_memory_equal(got, want, OUT * IN * sizeof(*got));
+    srq_free(lo);
+    srq_free(hi);
+    srq_free(start);
+    srq_free(want);
+    srq_free(got);
+}
+
 /* A host small enough to see: arrays as declared, a quadratic loss sum (Ŵ - T)² whose gradient is 2 (Ŵ - T). */
 struct bench {
     struct srq_plugin_handle plugin;
@@ -533,6 +567,7 @@ int main(void)
         cmocka_unit_test(canonical_texts_do_not_depend_on_spelling),
         cmocka_unit_test(sign_steps_have_fixed_length_and_rest_at_zero),
         cmocka_unit_test(draws_repeat_and_depend_on_the_seed),
+        cmocka_unit_test(grids_do_not_read_what_older_arguments_lack),
         cmocka_unit_test(rtn_rounds_to_the_nearest_value),
         cmocka_unit_test(signround_finds_every_rounding_within_reach),
         cmocka_unit_test(signround_finds_a_shorter_range),

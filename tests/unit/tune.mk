@@ -28,6 +28,14 @@ check_LTLIBRARIES += tests/unit/plugins/broken_size.la
 tests_unit_plugins_broken_size_la_SOURCES = tests/unit/plugins/broken.c
 tests_unit_plugins_broken_size_la_CPPFLAGS = -I$(top_srcdir)/core/include -DSIZE=24
 tests_unit_plugins_broken_size_la_LDFLAGS = $(broken_ldflags)
+check_LTLIBRARIES += tests/unit/plugins/broken_newer.la
+tests_unit_plugins_broken_newer_la_SOURCES = tests/unit/plugins/broken.c
+tests_unit_plugins_broken_newer_la_CPPFLAGS = -I$(top_srcdir)/core/include -DMINOR=0
+tests_unit_plugins_broken_newer_la_LDFLAGS = $(broken_ldflags)
+check_LTLIBRARIES += tests/unit/plugins/broken_part.la
+tests_unit_plugins_broken_part_la_SOURCES = tests/unit/plugins/broken.c
+tests_unit_plugins_broken_part_la_CPPFLAGS = -I$(top_srcdir)/core/include -DOLD
+tests_unit_plugins_broken_part_la_LDFLAGS = $(broken_ldflags)
 check_LTLIBRARIES += tests/unit/plugins/broken_symbol.la
 tests_unit_plugins_broken_symbol_la_SOURCES = tests/unit/plugins/broken.c
 tests_unit_plugins_broken_symbol_la_CPPFLAGS = -I$(top_srcdir)/core/include -DNO_SYMBOL

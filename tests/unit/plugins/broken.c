@@ -1,6 +1,10 @@
 /* A plugin with one defect, chosen when it is compiled: each is refused by the host with a sentence of its own. */
 #include <srq/plugin.h>
 
+#ifdef OLD /* a head of ABI 1.0 with parts that are newer */
+#define MINOR 0
+#define SIZE offsetof(struct srq_plugin, scorer)
+#endif
 #ifndef MAGIC
 #define MAGIC SRQ_PLUGIN_MAGIC
 #endif

@@ -1,0 +1,11 @@
+/* The operations of grids as plugins get them: arguments of an older plugin's headers are completed first. */
+#ifndef SRQ_TUNE_GRID_SERVICE_H
+#define SRQ_TUNE_GRID_SERVICE_H
+
+#include <srq/plugin.h>
+
+/* As srq_grid, which the host itself uses; struct srq_grid_args may be that of any minor version, by its size. Its scheme
+ * must be of this kind. NULL: not in this build. */
+const struct srq_grid_ops *srq_grid_service(enum srq_grid_kind kind);
+
+#endif

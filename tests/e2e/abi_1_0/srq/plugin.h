@@ -1,0 +1,242 @@
+/* The plugin interface: how an algorithm joins srq.
+ *
+ * A plugin is one shared object that exports one symbol, `const struct srq_plugin srq_plugin`. It includes only the
+ * headers of this folder and links against nothing of srq: every service comes through `struct srq_host`.
+ *
+ * The host owns data order, loops, schedules, best-iterate choice, memory, checkpoints and events; a plugin owns its
+ * mathematics. All structs here are append-only: a reader uses `size` to know which members its peer has.
+ *
+ * Calls into one plugin instance never overlap, except where a comment says "called from several threads". */
+#ifndef SRQ_PLUGIN_H
+#define SRQ_PLUGIN_H
+
+#include <srq/error.h>
+#include <srq/types.h>
+
+#if defined(__GNUC__)
+#define SRQ_PLUGIN_EXPORT __attribute__((visibility("default")))
+#else
+#define SRQ_PLUGIN_EXPORT
+#endif
+
+#define SRQ_PLUGIN_MAGIC 0x53525121u /* "SRQ!" */
+#define SRQ_ABI_MAJOR 1              /* differs: the plugin is refused */
+#define SRQ_ABI_MINOR 0              /* plugin newer than host: refused */
+
+/* ---- options -------------------------------------------------------------------------------------------------- */
+
+enum srq_option_type { SRQ_OPT_BOOL, SRQ_OPT_INT, SRQ_OPT_FLOAT, SRQ_OPT_STRING, SRQ_OPT_CHOICE };
+
+/* One row of a plugin's option table. It parses job specs and makes `srqctl plugin info`, forms and man pages. */
+struct srq_option {
+    const char *name;     /* without the plugin's name: "iters" is set by `--set signround.iters=…` */
+    enum srq_option_type type;
+    const char *unit;     /* "iterations", "s", … or NULL */
+    double min, max;      /* inclusive; numbers only; both 0: unbounded */
+    const char *choices;  /* SRQ_OPT_CHOICE: "a,b,c" */
+    const char *value;    /* default, as text; NULL: unset (the getters say so) */
+    const char *help;     /* one sentence */
+};
+
+/* A named set of defaults, chosen by the option named "recipe". Keys without a dot are job options (nsamples, seqlen,
+ * batch); a value that the user set wins over the recipe's. */
+struct srq_recipe_row {
+    const char *recipe;
+    const char *key;   /* "iters", or a job option prefixed by "job.": "job.nsamples" */
+    const char *value;
+};
+
+struct srq_options; /* opaque: the values of one plugin's options for one job */
+
+/* ---- what the host shows a plugin ------------------------------------------------------------------------------- */
+
+/* Where a layer's groups are. `per_row` groups in each of `out` rows, the last one short by `pad` elements (as if the
+ * row were padded with zeros); with group 0, one group for the whole tensor and per_row is 1. */
+struct srq_groups {
+    int64_t out, in;
+    int64_t len;     /* elements in a group along `in` (in for -1 and 0) */
+    int64_t per_row; /* groups in one row */
+    int64_t count;   /* all groups of the layer: out * per_row, or 1 with group 0 */
+};
+
+/* One layer while it is being quantized. Everything is the host's; a plugin may keep its own pointer in `user`. */
+struct srq_layer {
+    uint32_t size;
+    const char *name;            /* checkpoint tensor without ".weight": "model.layers.3.mlp.down_proj" */
+    int block, index;            /* which block; position inside it */
+    struct srq_tensor weight;    /* original [out, in], F32, F16 or BF16, read-only */
+    struct srq_scheme scheme;
+    struct srq_groups groups;
+    const float *importance;     /* [in] sum over calibration tokens of x^2, or NULL when not asked for */
+    float **param;               /* param[k]: the array declared as k-th, `count` floats */
+    void *user;
+};
+
+/* What a quantizer gives back; the arrays are the host's, already of the right size. */
+struct srq_result {
+    uint32_t size;
+    uint8_t *codes; /* [out, in] unsigned stored codes: sym q + 2^(bits-1), asym q in 0 … 2^bits-1 */
+    float *scale;   /* [count] of srq_groups, each exactly representable in F16, sign included */
+    uint8_t *zero;  /* [count] stored zero-points: 2^(bits-1) for sym */
+};
+
+/* ---- tunable quantizers ----------------------------------------------------------------------------------------- */
+
+enum {
+    SRQ_PARAM_TUNED = 1,   /* part of the best-iterate snapshot and of checkpoints */
+    SRQ_PARAM_STATE = 2,   /* part of checkpoints only (momentum) */
+    SRQ_PARAM_SCRATCH = 3, /* neither: made again by begin(), or valid only within an iteration */
+};
+
+/* One array of floats that a plugin wants for a layer. The host allocates it inside the planned memory, filled with
+ * `init` before begin(). */
+struct srq_param {
+    const char *name;
+    int64_t count;
+    float init;
+    int kind; /* SRQ_PARAM_… */
+};
+#define SRQ_MAX_PARAMS 16
+
+/* How the host shall run the loop of one block. */
+struct srq_schedule {
+    uint32_t size;
+    int64_t iters;      /* 0: no tuning, finish() is called at once */
+    int64_t accum;      /* micro-batches per step, at least 1 */
+    bool keep_best;     /* restore the iterate with the lowest probe loss at the end (else the last one) */
+    int64_t patience;   /* stop after so many iterations without a better probe; 0: never */
+    double lr;          /* learning rate at the first step, for display only; 0: unknown */
+};
+
+/* Where the loop is. */
+struct srq_step {
+    uint32_t size;
+    int64_t iter, iters;   /* 0-based */
+    int64_t micro, accum;  /* micro-batch within the step */
+    double schedule;       /* factor on learning rates: 1 - iter/iters */
+};
+
+struct srq_host;
+
+struct srq_tunable {
+    uint32_t size;
+    /* How to run the loop. */
+    int (*schedule)(const struct srq_host *h, void *self, struct srq_schedule *out, struct srq_error *err);
+    /* Which arrays `layer` needs; called with shapes and scheme only, also for the memory plan. */
+    int (*declare)(const struct srq_host *h, void *self, const struct srq_layer *layer,
+                   struct srq_param param[SRQ_MAX_PARAMS], int *count, struct srq_error *err);
+    /* Once per layer and block, also after a resume (then followed by the restored TUNED and STATE arrays). */
+    int (*begin)(const struct srq_host *h, void *self, struct srq_layer *layer, struct srq_error *err);
+    /* Writes the fake-quantized weight [out, in] for the present parameters. `dst` is F32 or BF16. May use h->parallel. */
+    int (*weight)(const struct srq_host *h, void *self, struct srq_layer *layer, struct srq_tensor *dst,
+                  struct srq_error *err);
+    /* Receives rows [row, row+rows) of dL/dŴ, `grad` [rows, in] F32, which it may overwrite. Every row comes exactly
+     * once per micro-batch, after weight(). Called from several threads, for different rows of the same layer. */
+    void (*sink)(const struct srq_host *h, void *self, struct srq_layer *layer, const struct srq_step *step,
+                 int64_t row, int64_t rows, float *grad);
+    /* After the last micro-batch of a step, once per layer. */
+    int (*step)(const struct srq_host *h, void *self, struct srq_layer *layer, const struct srq_step *step,
+                struct srq_error *err);
+    /* Codes for the present parameters (the host has restored the best ones). */
+    int (*finish)(const struct srq_host *h, void *self, struct srq_layer *layer, struct srq_result *out,
+                  struct srq_error *err);
+};
+
+/* ---- one-shot quantizers ---------------------------------------------------------------------------------------- */
+
+enum { SRQ_NEED_IMPORTANCE = 1u /* layer->importance */ };
+
+struct srq_oneshot {
+    uint32_t size;
+    uint32_t needs; /* SRQ_NEED_… */
+    int (*quantize)(const struct srq_host *h, void *self, struct srq_layer *layer, struct srq_result *out,
+                    struct srq_error *err);
+};
+
+/* ---- grids, as services ----------------------------------------------------------------------------------------- */
+
+/* The parameters of a grid for rows of one layer. Arrays are indexed by group: row * per_row + g (group 0: index 0).
+ * NULL alpha, beta: all ones. NULL v: all zeros. */
+struct srq_grid_args {
+    uint32_t size;
+    const struct srq_tensor *weight;
+    struct srq_scheme scheme;
+    struct srq_groups groups;
+    const float *lo, *hi;      /* [count] m = min(min W,0), M = max(max W,0), made by extrema() */
+    const float *v;            /* [out, in] rounding offset */
+    const float *alpha, *beta; /* [count] range coefficients */
+};
+
+struct srq_grid_ops {
+    uint32_t size;
+    /* Fills lo[count], hi[count] from the weight. Parallel inside. */
+    int (*extrema)(const struct srq_grid_args *a, float *lo, float *hi);
+    /* Ŵ of rows [row, row+rows) into `dst`, row stride `ld` elements, F32 or BF16. One thread. */
+    void (*fake)(const struct srq_grid_args *a, int64_t row, int64_t rows, void *dst, enum srq_dtype dtype, int64_t ld);
+    /* Straight-through gradients (spec signround 3). `grad` [rows, in] holds dL/dŴ on entry and dL/dV on return;
+     * dL/dα and dL/dβ are added into galpha[count], gbeta[count] (both or neither may be NULL). One thread; with group 0 the caller
+     * gives arrays of its own per thread or per row, each with the one entry that is added to. */
+    void (*grad)(const struct srq_grid_args *a, int64_t row, int64_t rows, float *grad, float *galpha, float *gbeta);
+    /* Codes, scales and zero-points of rows [row, row+rows), into the whole layer's arrays. One thread. */
+    void (*encode)(const struct srq_grid_args *a, int64_t row, int64_t rows, struct srq_result *out);
+};
+
+/* ---- services of the host ---------------------------------------------------------------------------------------- */
+
+enum srq_log_level { SRQ_LOG_ERROR, SRQ_LOG_WARN, SRQ_LOG_INFO, SRQ_LOG_DEBUG };
+
+struct srq_host {
+    uint32_t size;
+    uint32_t abi_major, abi_minor;
+    const char *version; /* of srq */
+
+    /* Option values. A name that is not in the plugin's table is a programming error and gives 0/false/NULL. */
+    bool (*opt_set)(const struct srq_options *o, const char *name); /* given by user, recipe or default */
+    int64_t (*opt_int)(const struct srq_options *o, const char *name);
+    double (*opt_float)(const struct srq_options *o, const char *name);
+    bool (*opt_bool)(const struct srq_options *o, const char *name);
+    const char *(*opt_string)(const struct srq_options *o, const char *name);
+
+    void (*log)(enum srq_log_level level, const char *fmt, ...);
+    void *(*alloc)(size_t size); /* zeroed; counted; NULL when memory is out */
+    void (*free)(void *p);
+
+    /* Runs fn(ctx, begin, end) over [0, n) in contiguous shares of at least `grain`, on the job's threads. */
+    void (*parallel)(int64_t n, int64_t grain, void (*fn)(void *ctx, int64_t begin, int64_t end), void *ctx);
+    /* Uniform in [0, 1) from the counter-based generator: the same for the same (stream, index) in every run. */
+    double (*uniform)(uint64_t stream, uint64_t index);
+
+    /* The operations of a grid, or NULL where this build lacks it. */
+    const struct srq_grid_ops *(*grid)(enum srq_grid_kind kind);
+    /* p[i] -= lr * sign(g[i]), sign(0) = 0. One thread. (spec signround 4) */
+    void (*sign_step)(float *p, const float *g, float lr, int64_t n);
+    /* With momentum: buf = mu*buf + g, then p -= lr * sign(buf). `first`: buf = g. One thread. */
+    void (*sign_momentum_step)(float *p, float *buf, const float *g, float lr, float mu, bool first, int64_t n);
+};
+
+/* ---- the plugin itself -------------------------------------------------------------------------------------------- */
+
+struct srq_plugin {
+    uint32_t magic; /* SRQ_PLUGIN_MAGIC */
+    uint16_t abi_major, abi_minor;
+    uint32_t size; /* sizeof(struct srq_plugin) */
+    const char *name;    /* [a-z][a-z0-9-]*, the word used in --method */
+    const char *version; /* of the algorithm; part of the resume fingerprint */
+    const char *summary; /* one sentence */
+    const struct srq_option *options; /* ends with a NULL name; may be NULL */
+    const struct srq_recipe_row *recipes; /* ends with a NULL recipe; may be NULL */
+
+    /* One instance per job. `*self` may stay NULL. Both functions are needed. */
+    int (*create)(const struct srq_host *h, const struct srq_options *o, void **self, struct srq_error *err);
+    void (*destroy)(const struct srq_host *h, void *self);
+    /* Whether this scheme can be handled for this shape; called at planning time. NULL: every scheme whose grid exists. */
+    int (*accepts)(const struct srq_host *h, void *self, const struct srq_layer *layer, struct srq_error *err);
+
+    const struct srq_oneshot *oneshot;
+    const struct srq_tunable *tunable;
+};
+
+/* The one symbol that a plugin exports. */
+extern SRQ_PLUGIN_EXPORT const struct srq_plugin srq_plugin;
+
+#endif
