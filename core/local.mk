@@ -3,7 +3,7 @@ noinst_LTLIBRARIES += core/libsrqbase.la core/libsrq.la
 
 core_libsrqbase_la_SOURCES =
 core_libsrqbase_la_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS) $(XXHASH_CFLAGS)
-core_libsrqbase_la_LIBADD = $(CJSON_LIBS) $(XXHASH_LIBS) -lpthread
+core_libsrqbase_la_LIBADD = $(CJSON_LIBS) $(XXHASH_LIBS) -lpthread -lm
 
 core_libsrq_la_SOURCES =
 core_libsrq_la_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS) $(XXHASH_CFLAGS) $(JANSSON_CFLAGS) \

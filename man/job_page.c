@@ -1,18 +1,22 @@
 /* Prints srq-job(5): its template from standard input, with the job options from their table. */
 #include "core/job/options.h"
+#include "man/mdoc.h"
 
 #include <stdio.h>
 #include <string.h>
 
 static void row(const struct srq_job_option *o)
 {
-    const char *last = o->help + strlen(o->help) - 1;
-
-    printf(".It Va %s\n%s%s\n", o->name, o->help, *last == '.' ? "" : ".");
-    if (o->choices != NULL)
-        printf("One of %s.\n", o->choices);
-    if (o->value != NULL)
-        printf("Default %s.\n", o->value);
+    printf(".It Va %s\n", o->name);
+    mdoc_sentence(o->help);
+    if (o->choices != NULL) {
+        fputs("One of ", stdout);
+        mdoc_sentence(o->choices);
+    }
+    if (o->value != NULL) {
+        fputs("Default ", stdout);
+        mdoc_sentence(o->value);
+    }
 }
 
 int main(void)

@@ -1,9 +1,9 @@
 # Manual pages. srq-protocol(7) is printed from the message table, the options of srq-job(5) from theirs.
 noinst_PROGRAMS += man/protocol_page man/job_page
-man_protocol_page_SOURCES = man/protocol_page.c
+man_protocol_page_SOURCES = man/protocol_page.c man/mdoc.c man/mdoc.h
 man_protocol_page_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS)
 man_protocol_page_LDADD = core/libsrqbase.la
-man_job_page_SOURCES = man/job_page.c
+man_job_page_SOURCES = man/job_page.c man/mdoc.c man/mdoc.h
 man_job_page_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS)
 man_job_page_LDADD = core/libsrq.la core/libsrqbase.la
 
@@ -19,7 +19,7 @@ man/srq-job.5: man/job_page$(EXEEXT) $(srcdir)/man/srq-job.5.in
 
 # The verbs and options of srqctl(1) are its own tables.
 noinst_PROGRAMS += man/srqctl_page
-man_srqctl_page_SOURCES = man/srqctl_page.c
+man_srqctl_page_SOURCES = man/srqctl_page.c man/mdoc.c man/mdoc.h
 man_srqctl_page_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS)
 man_srqctl_page_LDADD = tui/libsrqctl.la
 nodist_man_MANS += man/srqctl.1
@@ -31,7 +31,7 @@ man/srqctl.1: man/srqctl_page$(EXEEXT) $(srcdir)/man/srqctl.1.in
 
 # The keys of srqd.conf(5) are the daemon's own table.
 noinst_PROGRAMS += man/srqd_page
-man_srqd_page_SOURCES = man/srqd_page.c
+man_srqd_page_SOURCES = man/srqd_page.c man/mdoc.c man/mdoc.h
 man_srqd_page_CFLAGS = $(AM_CFLAGS)
 man_srqd_page_LDADD = daemon/srqd/libsrqd.la core/libsrqbase.la $(EVENT_LIBS) $(SQLITE_LIBS) $(CJSON_LIBS)
 nodist_man_MANS += man/srqd.conf.5

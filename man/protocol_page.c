@@ -1,21 +1,8 @@
 /* Prints srq-protocol(7) from the message table, so that the page cannot differ from what the programs check. */
 #include "core/proto/proto.h"
+#include "man/mdoc.h"
 
 #include <stdio.h>
-#include <string.h>
-
-/* Text for mdoc: a backslash is doubled, a leading dot or quote made harmless. */
-static void text(const char *s)
-{
-    if (*s == '.' || *s == '\'')
-        fputs("\\&", stdout);
-    for (; *s != '\0'; s++) {
-        if (*s == '\\')
-            fputs("\\e", stdout);
-        else
-            putchar(*s);
-    }
-}
 
 static void bounds(const struct srq_field *f)
 {
@@ -24,7 +11,7 @@ static void bounds(const struct srq_field *f)
 
     if (f->choices != NULL) {
         fputs(", one of ", stdout);
-        text(f->choices);
+        mdoc_text(f->choices);
     }
     if (f->min == 0 && f->max == 0)
         return;
@@ -46,7 +33,7 @@ static void fields(const struct srq_field *f, int depth)
     puts(".Bl -tag -width Ds -compact");
     for (; f->name != NULL; f++) {
         printf(".It Va %s\n", f->name);
-        text(f->help);
+        mdoc_text(f->help);
         printf("\n(%s", srq_field_type_name(f->type));
         bounds(f);
         printf("%s%s).\n", f->required ? "" : ", may be left out", f->nullable ? ", may be null" : "");
@@ -150,7 +137,7 @@ int main(void)
     puts(".Sh METHODS\nThose beginning with\n.Ql worker.\nare what\n.Xr srqd 8\nasks of a worker.");
     for (size_t i = 0; i < n; i++) {
         printf(".Ss %s\n", m[i].name);
-        text(m[i].help);
+        mdoc_text(m[i].help);
         printf("\n.Pp\nWho may: %s.\n.Pp\nParameters:\n", authority(m[i].authority));
         fields(m[i].params, 0);
         puts(".Pp\nReply:");
@@ -162,7 +149,7 @@ int main(void)
     puts(".Sh EVENTS");
     for (size_t i = 0; i < n; i++) {
         printf(".Ss Event %s\n", e[i].name);
-        text(e[i].help);
+        mdoc_text(e[i].help);
         puts("\n.Pp");
         fields(e[i].fields, 0);
     }

@@ -1,34 +1,9 @@
 /* Prints srqctl(1): its template from standard input, with verbs and options from their tables. */
+#include "man/mdoc.h"
 #include "tui/srqctl/verb.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* Text of a table as mdoc text: a line must not begin with a request, a backslash is written out, and a sentence begins
- * a line. */
-static void text(const char *t)
-{
-    if (*t == '.' || *t == '\'')
-        fputs("\\&", stdout);
-    if (*t != '\0' && *t != '\\')
-        putchar(*t++);
-    for (; *t != '\0'; t++) {
-        if (*t == '\\')
-            fputs("\\e", stdout);
-        else if (*t == '\n')
-            fputs(t[1] == '.' || t[1] == '\'' ? "\n\\&" : "\n", stdout);
-        else if (t[0] == ' ' && t[-1] == '.')
-            putchar('\n');
-        else
-            putchar(*t);
-    }
-}
-
-static void sentence(const char *t)
-{
-    text(t);
-    puts(t[strlen(t) - 1] == '.' ? "" : ".");
-}
 
 static void options(const struct ctl_option *o)
 {
@@ -43,7 +18,7 @@ static void options(const struct ctl_option *o)
         if (o->many)
             fputs(" ...", stdout);
         puts("");
-        sentence(o->help);
+        mdoc_sentence(o->help);
     }
     puts(".El");
 }
@@ -54,9 +29,9 @@ static void verb(const struct ctl_verb *v)
     if (v->args[0] != '\0')
         printf(" Ar %s", v->args);
     puts("");
-    sentence(v->help);
+    mdoc_sentence(v->help);
     if (v->more != NULL)
-        sentence(v->more);
+        mdoc_sentence(v->more);
     if (v->options != NULL)
         options(v->options);
 }

@@ -1,5 +1,6 @@
 /* Prints srqd.conf(5): its template from standard input, with the keys from the table that the daemon reads them by. */
 #include "daemon/srqd/config.h"
+#include "man/mdoc.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -34,8 +35,10 @@ static void keys(void)
             section = rows[i].section;
             printf(".Ss [%s]\n.Bl -tag -width Ds\n", section);
         }
-        printf(".It Va %s\n%s.\n%s\nDefault %s.\n", rows[i].key, rows[i].help, kind_text(rows[i].kind),
-               rows[i].initial);
+        printf(".It Va %s\n", rows[i].key);
+        mdoc_sentence(rows[i].help);
+        printf("%s\nDefault ", kind_text(rows[i].kind));
+        mdoc_sentence(rows[i].initial);
     }
     puts(".El");
 }

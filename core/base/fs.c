@@ -138,39 +138,54 @@ static char *parent_of(const char *path)
     return slash == path ? srq_strdup("/") : srq_strndup(path, (size_t)(slash - path));
 }
 
-int srq_write_file_durable(const char *path, const void *data, size_t len, mode_t mode, struct srq_error *err)
+/* Fills and syncs the temporary file; 0 or -errno, the file being gone again then. */
+static int write_temporary(const char *tmp, const struct srq_part *parts, size_t count, mode_t mode)
 {
-    char *tmp = srq_asprintf("%s.tmp%ld", path, (long)getpid());
-    char *parent = parent_of(path);
-    int fd = -1, rc, e;
+    int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode), e = 0;
 
-    if (tmp == NULL || parent == NULL) {
-        rc = srq_fail_field(err, -SRQ_ENOMEM, path, "out of memory writing %s", path);
-        goto out;
-    }
-    fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
-    if (fd < 0) {
-        rc = srq_fail_errno(err, "create", tmp);
-        goto out;
-    }
-    e = srq_write_all(fd, data, len);
+    if (fd < 0)
+        return -errno;
+    for (size_t i = 0; e == 0 && i < count; i++)
+        e = srq_write_all(fd, parts[i].data, parts[i].len);
     if (e == 0 && fsync(fd) != 0)
         e = -errno;
     if (close(fd) != 0 && e == 0)
         e = -errno;
-    if (e == 0 && rename(tmp, path) != 0)
-        e = -errno;
-    if (e != 0) {
+    if (e != 0)
         unlink(tmp);
-        errno = -e;
-        rc = srq_fail_errno(err, "write", path);
+    return e;
+}
+
+int srq_write_parts_durable(const char *path, const char *temporary, const struct srq_part *parts, size_t count,
+                            mode_t mode, struct srq_error *err)
+{
+    char *parent = parent_of(path), *tmp = NULL;
+    int rc, e;
+
+    if (parent != NULL)
+        tmp = temporary != NULL ? srq_path_join(parent, temporary) : srq_asprintf("%s.tmp%ld", path, (long)getpid());
+    if (tmp == NULL) {
+        rc = srq_fail_field(err, -SRQ_ENOMEM, path, "out of memory writing %s", path);
         goto out;
     }
-    rc = srq_fsync_dir(parent, err);
+    e = write_temporary(tmp, parts, count, mode);
+    if (e == 0 && rename(tmp, path) != 0) {
+        e = -errno;
+        unlink(tmp);
+    }
+    errno = -e;
+    rc = e == 0 ? srq_fsync_dir(parent, err) : srq_fail_errno(err, "write", path);
 out:
     srq_free(tmp);
     srq_free(parent);
     return rc;
+}
+
+int srq_write_file_durable(const char *path, const void *data, size_t len, mode_t mode, struct srq_error *err)
+{
+    const struct srq_part part = { data, len };
+
+    return srq_write_parts_durable(path, NULL, &part, 1, mode, err);
 }
 
 int srq_mkdirs(const char *path, mode_t mode, struct srq_error *err)

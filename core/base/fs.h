@@ -2,6 +2,8 @@
 #ifndef SRQ_BASE_FS_H
 #define SRQ_BASE_FS_H
 
+#include "core/base/part.h"
+
 #include <srq/error.h>
 
 #include <stdbool.h>
@@ -20,6 +22,10 @@ int srq_read_file_at(int dirfd, const char *name, size_t max, char **data, size_
 /* Writes `path` so that after a crash either the old or the new content is there: temporary file beside it, fsync,
  * rename, fsync of the directory. */
 int srq_write_file_durable(const char *path, const void *data, size_t len, mode_t mode, struct srq_error *err);
+/* The same for content that lies apart. `temporary`: base name of the file beside it, for files so large that what a kill
+ * leaves of one is to be overwritten by the next; NULL: a name of this process's own. */
+int srq_write_parts_durable(const char *path, const char *temporary, const struct srq_part *parts, size_t count,
+                            mode_t mode, struct srq_error *err);
 int srq_fsync_dir(const char *path, struct srq_error *err);
 
 int srq_write_all(int fd, const void *data, size_t len); /* 0 or -errno */

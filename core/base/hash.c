@@ -1,6 +1,8 @@
 /* XXH3 behind our own names. */
 #include "core/base/hash.h"
 
+#include <srq/error.h>
+
 #include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
@@ -42,4 +44,20 @@ void srq_hash_free(struct srq_hash *h)
 uint64_t srq_hash64(const void *data, size_t len)
 {
     return XXH3_64bits(data, len);
+}
+
+int srq_hash64_parts(const struct srq_part *parts, size_t count, uint64_t *out)
+{
+    XXH3_state_t *state = XXH3_createState();
+
+    if (state == NULL)
+        return -SRQ_ENOMEM;
+    XXH3_64bits_reset(state);
+    for (size_t i = 0; i < count; i++) {
+        if (parts[i].len > 0)
+            XXH3_64bits_update(state, parts[i].data, parts[i].len);
+    }
+    *out = XXH3_64bits_digest(state);
+    XXH3_freeState(state);
+    return 0;
 }

@@ -2,6 +2,8 @@
 #ifndef SRQ_BASE_HASH_H
 #define SRQ_BASE_HASH_H
 
+#include "core/base/part.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,5 +18,7 @@ void srq_hash_hex(const struct srq_hash *h, char out[SRQ_HASH_HEX]);
 void srq_hash_free(struct srq_hash *h);
 
 uint64_t srq_hash64(const void *data, size_t len);
+/* srq_hash64 of the parts one after the other; 0, or -SRQ_ENOMEM. */
+int srq_hash64_parts(const struct srq_part *parts, size_t count, uint64_t *out);
 
 #endif

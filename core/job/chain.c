@@ -111,37 +111,17 @@ static struct snapshot_head head_for(const struct srq_chains *c, int block)
 
 int srq_chains_save(const struct srq_chains *c, const char *ckpt, int block, struct srq_error *err)
 {
-    char *name = srq_asprintf("%s/chain-%03d.bin", ckpt, block), *tmp = srq_asprintf("%s/chain.tmp", ckpt);
+    char *name = srq_asprintf("%s/chain-%03d.bin", ckpt, block);
     struct snapshot_head h = head_for(c, block);
-    int fd = -1, rc = 0, e;
+    const struct srq_part parts[] = { { &h, sizeof(h) }, { c->fp, c->bytes }, { c->q, c->bytes } };
+    int rc;
 
+    if (name == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory writing a snapshot");
     h.hash[0] = srq_hash64(c->fp, c->bytes);
     h.hash[1] = srq_hash64(c->q, c->bytes);
-    if (name == NULL || tmp == NULL) {
-        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory writing a snapshot");
-        goto out;
-    }
-    fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-    e = fd < 0 ? -errno : srq_write_all(fd, &h, sizeof(h));
-    if (e == 0)
-        e = srq_write_all(fd, c->fp, c->bytes);
-    if (e == 0)
-        e = srq_write_all(fd, c->q, c->bytes);
-    if (e == 0 && fsync(fd) != 0)
-        e = -errno;
-    if (e == 0 && rename(tmp, name) != 0)
-        e = -errno;
-    if (e != 0) {
-        unlink(tmp);
-        rc = srq_fail_field(err, e == -ENOSPC ? -SRQ_ENOSPC : -SRQ_EIO, name, "cannot write %s: %s", name, strerror(-e));
-    } else {
-        rc = srq_fsync_dir(ckpt, err);
-    }
-out:
-    if (fd >= 0)
-        close(fd);
+    rc = srq_write_parts_durable(name, "chain.tmp", parts, sizeof(parts) / sizeof(parts[0]), 0644, err);
     srq_free(name);
-    srq_free(tmp);
     return rc;
 }
 

@@ -5,9 +5,6 @@
 #include "core/base/fs.h"
 #include "core/base/hash.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <math.h>
 #include <unistd.h>
 
@@ -269,58 +266,58 @@ struct running_head {
     uint64_t len, hash; /* of the state behind the head */
 };
 
-int srq_running_write(const char *ckpt, const struct srq_running *r, struct srq_error *err)
+int srq_running_write(const char *ckpt, const struct srq_running *r, const struct srq_part *state, size_t count,
+                      struct srq_error *err)
 {
-    struct running_head h = { RUNNING_MAGIC, r->block, r->iter, r->elapsed_s, r->tune_s, r->len,
-                              srq_hash64(r->state, r->len) };
-    char *name = srq_path_join(ckpt, "running.bin"), *tmp = srq_path_join(ckpt, "running.tmp");
-    int fd = -1, e, rc = 0;
+    struct running_head h = { RUNNING_MAGIC, r->block, r->iter, r->elapsed_s, r->tune_s, 0, 0 };
+    struct srq_part parts[1 + SRQ_RUNNING_PARTS] = { { &h, sizeof(h) } };
+    char *name = srq_path_join(ckpt, "running.bin");
+    int rc = 0;
 
-    if (name == NULL || tmp == NULL) {
-        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory writing a checkpoint");
-        goto out;
+    if (count > SRQ_RUNNING_PARTS)
+        rc = srq_fail(err, -SRQ_EINVAL, "a checkpoint of %zu parts", count);
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        parts[1 + i] = state[i];
+        h.len += state[i].len;
     }
-    fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-    e = fd < 0 ? -errno : srq_write_all(fd, &h, sizeof(h));
-    if (e == 0)
-        e = srq_write_all(fd, r->state, r->len);
-    if (e == 0 && fsync(fd) != 0)
-        e = -errno;
-    if (e == 0 && rename(tmp, name) != 0)
-        e = -errno;
-    if (e != 0)
-        rc = srq_fail_field(err, e == -ENOSPC ? -SRQ_ENOSPC : -SRQ_EIO, name, "cannot write %s: %s", name, strerror(-e));
-    else
-        rc = srq_fsync_dir(ckpt, err);
-out:
-    if (fd >= 0)
-        close(fd);
+    if (rc == 0 && (name == NULL || srq_hash64_parts(state, count, &h.hash) != 0))
+        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory writing a checkpoint");
+    if (rc == 0)
+        rc = srq_write_parts_durable(name, "running.tmp", parts, 1 + count, 0644, err);
     srq_free(name);
-    srq_free(tmp);
     return rc;
 }
 
-bool srq_running_read(const char *ckpt, int block, struct srq_running *out)
+bool srq_running_open(const char *ckpt, int block, struct srq_running *out)
 {
-    char *name = srq_path_join(ckpt, "running.bin"), *data = NULL;
+    char *name = srq_path_join(ckpt, "running.bin");
     struct running_head h;
-    size_t len;
-    bool ok = name != NULL && srq_read_file(name, (size_t)1 << 40, &data, &len, NULL) == 0 && len >= sizeof(h);
+    struct srq_map map = { 0 };
+    bool ok = name != NULL && srq_map_open(name, &map, NULL) == 0;
 
     memset(out, 0, sizeof(*out));
-    if (ok) {
-        memcpy(&h, data, sizeof(h));
-        ok = memcmp(h.magic, RUNNING_MAGIC, sizeof(h.magic)) == 0 && h.block == block && h.len == len - sizeof(h) &&
-             h.hash == srq_hash64(data + sizeof(h), h.len);
-    }
-    if (ok) {
-        memmove(data, data + sizeof(h), h.len);
-        *out = (struct srq_running){ h.block, h.iter, h.elapsed_s, h.tune_s, data, h.len };
-    } else {
-        srq_free(data);
-    }
     srq_free(name);
+    if (!ok)
+        return false;
+    ok = map.size >= sizeof(h);
+    if (ok) {
+        memcpy(&h, map.data, sizeof(h));
+        ok = memcmp(h.magic, RUNNING_MAGIC, sizeof(h.magic)) == 0 && h.block == block &&
+             h.len == map.size - sizeof(h) && h.hash == srq_hash64(map.data + sizeof(h), h.len);
+    }
+    if (ok)
+        *out = (struct srq_running){ h.block, h.iter, h.elapsed_s, h.tune_s, map.data + sizeof(h), h.len, map };
+    else
+        srq_map_close(&map);
     return ok;
+}
+
+void srq_running_close(struct srq_running *r)
+{
+    if (r->state != NULL)
+        srq_map_close(&r->map);
+    r->state = NULL;
+    r->len = 0;
 }
 
 void srq_running_remove(const char *ckpt)

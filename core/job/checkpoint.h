@@ -3,6 +3,7 @@
 #ifndef SRQ_JOB_CHECKPOINT_H
 #define SRQ_JOB_CHECKPOINT_H
 
+#include "core/base/fs.h"
 #include "core/grid/grid.h"
 #include "core/model/model.h"
 
@@ -41,12 +42,18 @@ void srq_ckpt_block_close(struct srq_ckpt_block *b);
 struct srq_running {
     int64_t block, iter;
     double elapsed_s, tune_s; /* spent on the block so far */
-    void *state;              /* of the tuner; srq_free */
+    /* of a file opened */
+    const void *state; /* of the tuner, in the map */
     size_t len;
+    struct srq_map map;
 };
-int srq_running_write(const char *ckpt, const struct srq_running *r, struct srq_error *err);
+#define SRQ_RUNNING_PARTS 16
+/* `state`: what srq_tuner_save gave, at most SRQ_RUNNING_PARTS parts. */
+int srq_running_write(const char *ckpt, const struct srq_running *r, const struct srq_part *state, size_t count,
+                      struct srq_error *err);
 /* false when there is none for this block, or it does not hold. */
-bool srq_running_read(const char *ckpt, int block, struct srq_running *out);
+bool srq_running_open(const char *ckpt, int block, struct srq_running *out);
+void srq_running_close(struct srq_running *r); /* may be called again */
 void srq_running_remove(const char *ckpt);
 
 /* ---- small facts: ckpt/NAME.json ------------------------------------------------------------------------------------ */

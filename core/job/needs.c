@@ -2,7 +2,7 @@
 #include "core/job/needs.h"
 
 #include "core/base/alloc.h"
-#include "core/base/buf.h"
+#include "core/base/digits.h"
 #include "core/base/fs.h"
 #include "core/eval/evaluator.h"
 #include "core/job/chain.h"
@@ -71,20 +71,6 @@ cJSON *srq_needs_json(const struct srq_needs *n, uint64_t planned)
     return NULL;
 }
 
-char *srq_bytes_text(uint64_t bytes, char *out, size_t cap)
-{
-    static const char *const units[] = { "B", "KB", "MB", "GB", "TB", "PB" };
-    double v = (double)bytes;
-    int u = 0;
-
-    while (v >= 999.5 && u < 5) {
-        v /= 1000;
-        u++;
-    }
-    snprintf(out, cap, "%.*f %s", u == 0 || v >= 99.95 ? 0 : v >= 9.995 ? 1 : 2, v, units[u]);
-    return out;
-}
-
 char *srq_needs_text(const struct srq_needs *n, char *out, size_t cap)
 {
     bool told[SRQ_NEEDS_MAX] = { false };
@@ -101,7 +87,7 @@ char *srq_needs_text(const struct srq_needs *n, char *out, size_t cap)
         }
         told[most] = true;
         wrote = snprintf(out + at, cap - at, "%s%s %s", at > 0 ? ", " : "", n->rows[most].name,
-                         srq_bytes_text(n->rows[most].bytes, size, sizeof(size)));
+                         srq_bytes_text((double)n->rows[most].bytes, size, sizeof(size)));
         if (wrote < 0 || (size_t)wrote >= cap - at) {
             out[at] = '\0';
             break;
@@ -161,17 +147,12 @@ static int add_tuner(struct srq_resolved *r, int64_t nsamples, struct srq_error 
                                    .probe_samples = o->probe_samples < nsamples ? o->probe_samples : nsamples,
                                    .cache = r->cache };
     struct srq_memory_row rows[32];
-    uint64_t saved = 0;
     int count = 0, rc;
 
     rc = srq_tuner_plan(r->model, srq_spec_quantizer(&r->spec), r->self, &cfg, r->schemes, r->compute, rows, 32, &count,
                         err);
-    for (int i = 0; rc == 0 && i < count; i++) {
+    for (int i = 0; rc == 0 && i < count; i++)
         srq_needs_add(&r->memory, "quantize", rows[i].name, rows[i].bytes);
-        saved += rows[i].saved ? rows[i].bytes : 0;
-    }
-    if (rc == 0)
-        srq_needs_add(&r->memory, "quantize", "checkpoint of the running block", saved);
     return rc;
 }
 
@@ -274,7 +255,7 @@ static int fit_memory(struct srq_resolved *r, int64_t nsamples, int64_t windows,
         rc = memory_rows(r, nsamples, windows, err);
         r->planned_bytes = srq_needs_peak(&r->memory);
         srq_resolved_note(r, "stored activations go to disk: with them in memory more than %s would be needed",
-             srq_bytes_text(allowed, have, sizeof(have)));
+             srq_bytes_text((double)allowed, have, sizeof(have)));
     }
     while (rc == 0 && r->planned_bytes > allowed && r->tunes && r->spec.opt.batch > 1) {
         r->spec.opt.batch /= 2;
@@ -285,12 +266,12 @@ static int fit_memory(struct srq_resolved *r, int64_t nsamples, int64_t windows,
         return rc;
     if (r->spec.opt.batch != asked_batch)
         srq_resolved_note(r, "batch %" PRId64 " shrinks to %" PRId64 " to stay inside %s of memory", asked_batch, r->spec.opt.batch,
-             srq_bytes_text(allowed, have, sizeof(have)));
+             srq_bytes_text((double)allowed, have, sizeof(have)));
     if (r->planned_bytes <= allowed)
         return 0;
     return srq_fail_field(err, -SRQ_ELIMIT, "options.max_memory", "the job needs %s of memory and may have %s: %s",
-                          srq_bytes_text(r->planned_bytes, want, sizeof(want)),
-                          srq_bytes_text(allowed, have, sizeof(have)),
+                          srq_bytes_text((double)r->planned_bytes, want, sizeof(want)),
+                          srq_bytes_text((double)allowed, have, sizeof(have)),
                           srq_needs_text(&r->memory, table, sizeof(table)));
 }
 
@@ -368,15 +349,15 @@ static int fit_disk(struct srq_resolved *r, int64_t nsamples, struct srq_error *
     if (allowed != 0 && disk_of(&r->disk, "job") > allowed)
         return srq_fail_field(err, -SRQ_ENOSPC, "options.max_disk",
                               "checkpoints and stored inputs need %s of disk and may have %s: %s",
-                              srq_bytes_text(disk_of(&r->disk, "job"), want, sizeof(want)),
-                              srq_bytes_text(allowed, have, sizeof(have)),
+                              srq_bytes_text((double)disk_of(&r->disk, "job"), want, sizeof(want)),
+                              srq_bytes_text((double)allowed, have, sizeof(have)),
                               srq_needs_text(&r->disk, table, sizeof(table)));
     above = srq_path_ancestor(r->spec.output);
     output = disk_of(&r->disk, "output");
     if (above != NULL && srq_disk_free(above, &available, NULL) == 0 && available < output)
         rc = srq_fail_field(err, -SRQ_ENOSPC, "output", "the output needs %s and %s has %s free",
-                            srq_bytes_text(output, want, sizeof(want)), above,
-                            srq_bytes_text(available, have, sizeof(have)));
+                            srq_bytes_text((double)output, want, sizeof(want)), above,
+                            srq_bytes_text((double)available, have, sizeof(have)));
     srq_free(above);
     return rc;
 }

@@ -29,9 +29,8 @@ uint64_t srq_needs_peak(const struct srq_needs *n);  /* of the largest stage, wi
 uint64_t srq_needs_sum(const struct srq_needs *n);
 /* {"rows":[{name, bytes, stage}], "planned_bytes"} */
 cJSON *srq_needs_json(const struct srq_needs *n, uint64_t planned);
-/* The table as one text for people, "name 12.3 MB, …", largest first, at most cap bytes. Returns out. */
+/* The table as one text for people, "name 12.3 MiB, …", largest first, at most cap bytes. Returns out. */
 char *srq_needs_text(const struct srq_needs *n, char *out, size_t cap);
-char *srq_bytes_text(uint64_t bytes, char *out, size_t cap); /* three significant digits: "1.23 GB" */
 
 /* Fills r->memory and r->disk for `nsamples` calibration samples and `windows` evaluation windows (0: not known yet, then
  * guessed from the options and the sizes of the files). Where memory allowed is too little, first the activation cache

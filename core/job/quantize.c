@@ -28,6 +28,7 @@ struct loop {
     double began;            /* monotonic */
     double before_s, tune_before_s; /* spent on it in earlier runs */
     double tune_began;
+    struct srq_running resumed; /* the checkpoint that it went on from, until the next one */
     double best;             /* probe loss */
     double saved_at, cost_s; /* last checkpoint; what one costs */
     bool slow_told;
@@ -106,12 +107,13 @@ static int checkpoint(struct loop *l, int64_t iter, struct srq_error *err)
     struct srq_running r = { .block = l->index, .iter = iter,
                              .elapsed_s = l->before_s + start - l->began,
                              .tune_s = l->tune_before_s + start - l->tune_began };
+    struct srq_tuner_state state;
     cJSON *data;
-    int rc = srq_tuner_save(l->tuner, &r.state, &r.len, err);
+    int rc = srq_tuner_save(l->tuner, &state, err);
 
+    srq_running_close(&l->resumed);
     if (rc == 0)
-        rc = srq_running_write(l->run->ckpt, &r, err);
-    srq_free(r.state);
+        rc = srq_running_write(l->run->ckpt, &r, state.parts, state.count, err);
     if (rc != 0)
         return rc;
     l->saved_at = srq_clock_s();
@@ -120,7 +122,7 @@ static int checkpoint(struct loop *l, int64_t iter, struct srq_error *err)
     if (data != NULL) {
         cJSON_AddNumberToObject(data, "block", l->index);
         cJSON_AddNumberToObject(data, "iter", (double)iter);
-        cJSON_AddNumberToObject(data, "bytes", (double)r.len);
+        cJSON_AddNumberToObject(data, "bytes", (double)state.len);
         cJSON_AddNumberToObject(data, "elapsed_s", l->cost_s);
     }
     srq_event_send(&l->run->events, "checkpoint", data, true);
@@ -270,26 +272,26 @@ static int tune(struct loop *l, struct srq_tune_outcome *outcome, struct srq_err
                                .hidden = l->chains.hidden, .input = l->chains.q, .target = l->chains.fp,
                                .mask = run->calib.mask };
     struct srq_tune_events events = { l, on_point, on_probe, on_layer_error, on_tick };
-    struct srq_running resume;
-    bool resumed = srq_running_read(run->ckpt, l->index, &resume);
+    const struct srq_running *resume = &l->resumed;
+    bool resumed = srq_running_open(run->ckpt, l->index, &l->resumed);
     int rc;
 
     l->best = NAN;
     if (resumed) {
-        l->before_s = resume.elapsed_s;
-        l->tune_before_s = resume.tune_s;
-        srq_event_log(&run->events, SRQ_LOG_INFO, "%s goes on at iteration %" PRId64, l->name, resume.iter);
+        l->before_s = resume->elapsed_s;
+        l->tune_before_s = resume->tune_s;
+        srq_event_log(&run->events, SRQ_LOG_INFO, "%s goes on at iteration %" PRId64, l->name, resume->iter);
     }
     l->tune_began = l->saved_at = srq_clock_s();
     if (l->outside)
-        rc = srq_tuner_run_layer(l->tuner, l->first, run->job.schemes, &io, resume.state, resume.len, &events, outcome,
-                                 err);
+        rc = srq_tuner_run_layer(l->tuner, l->first, run->job.schemes, &io, resume->state, resume->len, &events,
+                                 outcome, err);
     else
-        rc = srq_tuner_run(l->tuner, l->block, l->index, run->job.schemes, &io, resume.state, resume.len, &events,
+        rc = srq_tuner_run(l->tuner, l->block, l->index, run->job.schemes, &io, resume->state, resume->len, &events,
                            outcome, err);
     if (rc != 0 && l->tick_error.code != 0 && err != NULL)
         *err = l->tick_error;
-    srq_free(resume.state);
+    srq_running_close(&l->resumed);
     return rc;
 }
 

@@ -3,6 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
+#include "core/base/digits.h"
 #include "core/job/fingerprint.h"
 
 #include <inttypes.h>
@@ -92,7 +93,7 @@ static int plan_again(struct srq_run *run, struct srq_error *err)
     if (rc != 0)
         return rc;
     srq_event_log(&run->events, SRQ_LOG_INFO, "memory planned: %s (%s)",
-                  srq_bytes_text(job->planned_bytes, planned, sizeof(planned)),
+                  srq_bytes_text((double)job->planned_bytes, planned, sizeof(planned)),
                   srq_needs_text(&job->memory, table, sizeof(table)));
     return 0;
 }

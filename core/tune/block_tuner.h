@@ -3,6 +3,7 @@
 #ifndef SRQ_TUNE_BLOCK_TUNER_H
 #define SRQ_TUNE_BLOCK_TUNER_H
 
+#include "core/base/part.h"
 #include "core/grid/grid.h"
 #include "core/model/model.h"
 #include "core/tune/plugin_host.h"
@@ -52,7 +53,6 @@ struct srq_tune_outcome {
 struct srq_memory_row {
     char name[64];
     uint64_t bytes;
-    bool saved; /* srq_tuner_save makes a copy of it, for as long as a checkpoint takes */
 };
 
 int srq_tuner_plan(const struct srq_model *m, const struct srq_plugin *p, void *self, const struct srq_tune_config *cfg,
@@ -80,8 +80,16 @@ int srq_tuner_run_layer(struct srq_tuner *t, int layer, const struct srq_scheme 
                         const void *resume, size_t resume_len, const struct srq_tune_events *events,
                         struct srq_tune_outcome *out, struct srq_error *err);
 /* The state of the running block at the iteration boundary where `tick` was called: TUNED and STATE arrays, best
- * snapshot, losses, iteration. Callable in `tick` and after a run that `tick` stopped. Free with srq_free. */
-int srq_tuner_save(const struct srq_tuner *t, void **data, size_t *len, struct srq_error *err);
+ * snapshot, losses, iteration. The parts point into the tuner, so that keeping them takes no copy, and hold until the loop
+ * goes on; one after the other they are what a resume takes. Damage to them is for their keeper to notice. Callable in
+ * `tick` and after a run that `tick` stopped. */
+#define SRQ_TUNER_PARTS 7
+struct srq_tuner_state {
+    struct srq_part parts[SRQ_TUNER_PARTS];
+    size_t count, len; /* len: bytes of all parts */
+    char head[128];    /* the first part; the struct must not be moved */
+};
+int srq_tuner_save(const struct srq_tuner *t, struct srq_tuner_state *out, struct srq_error *err);
 /* NULL: the layer is not quantized. */
 const struct srq_codes *srq_tuner_codes(const struct srq_tuner *t, int layer_in_block);
 

@@ -187,7 +187,6 @@ int srq_tuner_plan(const struct srq_model *m, const struct srq_plugin *p, void *
         if (bytes == 0)
             continue;
         snprintf(rows[*count].name, sizeof(rows[*count].name), "%s", k < AREA_COUNT ? names[k] : "tuner: activations");
-        rows[*count].saved = k == AREA_TUNED || k == AREA_STATE || k == AREA_BEST;
         rows[(*count)++].bytes = bytes;
     }
     srq_tuner_free(t);

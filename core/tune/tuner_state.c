@@ -1,10 +1,7 @@
 /* The running block's state as bytes: what an undisturbed run would have in memory at an iteration boundary. */
 #include "core/tune/tuner.h"
 
-#include "core/base/alloc.h"
-#include "core/base/hash.h"
-
-#define MAGIC "SRQTUNE1"
+#define MAGIC "SRQTUNE2"
 
 struct state_head {
     char magic[8];
@@ -15,10 +12,10 @@ struct state_head {
     double loss_first, loss_best, loss_last;
 };
 
-/* head | error_first, error_best, error_last [layers] | tuned | state | best | hash of all before */
+/* head | error_first, error_best, error_last [layers] | tuned | state | best */
 static size_t total(const struct state_head *h)
 {
-    return sizeof(*h) + 3 * (size_t)h->layers * sizeof(double) + h->tuned + h->state + h->best + sizeof(uint64_t);
+    return sizeof(*h) + 3 * (size_t)h->layers * sizeof(double) + h->tuned + h->state + h->best;
 }
 
 static struct state_head head_of(const struct srq_tuner *t)
@@ -43,40 +40,27 @@ static struct state_head head_of(const struct srq_tuner *t)
     return h;
 }
 
-static char *put(char *to, const void *from, size_t n)
-{
-    if (n > 0)
-        memcpy(to, from, n);
-    return to + n;
-}
-
-int srq_tuner_save(const struct srq_tuner *t, void **data, size_t *len, struct srq_error *err)
+int srq_tuner_save(const struct srq_tuner *t, struct srq_tuner_state *out, struct srq_error *err)
 {
     struct state_head h;
     size_t errors;
-    uint64_t hash;
-    char *p;
 
-    *data = NULL;
-    *len = 0;
+    _Static_assert(sizeof(h) <= sizeof(out->head), "the head fits");
+    memset(out, 0, sizeof(*out));
     if (!t->running)
         return srq_fail(err, -SRQ_ESTATE, "no block is being tuned");
     h = head_of(t);
+    memcpy(out->head, &h, sizeof(h));
     errors = (size_t)h.layers * sizeof(double);
-    p = srq_malloc(total(&h));
-    if (p == NULL)
-        return srq_fail(err, -SRQ_ENOMEM, "no memory for a checkpoint of %zu bytes", total(&h));
-    *data = p;
-    *len = total(&h);
-    p = put(p, &h, sizeof(h));
-    p = put(p, t->error_first, errors);
-    p = put(p, t->error_best, errors);
-    p = put(p, t->error_last, errors);
-    p = put(p, t->area[AREA_TUNED].base, h.tuned);
-    p = put(p, t->area[AREA_STATE].base, h.state);
-    p = put(p, t->area[AREA_BEST].base, h.best);
-    hash = srq_hash64(*data, *len - sizeof(hash));
-    put(p, &hash, sizeof(hash));
+    out->parts[0] = (struct srq_part){ out->head, sizeof(h) };
+    out->parts[1] = (struct srq_part){ t->error_first, errors };
+    out->parts[2] = (struct srq_part){ t->error_best, errors };
+    out->parts[3] = (struct srq_part){ t->error_last, errors };
+    out->parts[4] = (struct srq_part){ t->area[AREA_TUNED].base, h.tuned };
+    out->parts[5] = (struct srq_part){ t->area[AREA_STATE].base, h.state };
+    out->parts[6] = (struct srq_part){ t->area[AREA_BEST].base, h.best };
+    out->count = SRQ_TUNER_PARTS;
+    out->len = total(&h);
     return 0;
 }
 
@@ -91,15 +75,13 @@ int state_restore(struct srq_tuner *t, const void *data, size_t len, struct srq_
 {
     struct state_head h, now = head_of(t);
     const char *p = data;
-    uint64_t hash;
     size_t errors;
 
-    if (len < sizeof(h) + sizeof(hash))
+    if (len < sizeof(h))
         return srq_fail(err, -SRQ_EFORMAT, "a tuner's checkpoint of %zu bytes is too short", len);
-    memcpy(&hash, p + len - sizeof(hash), sizeof(hash));
     p = get(&h, p, sizeof(h));
-    if (memcmp(h.magic, MAGIC, sizeof(h.magic)) != 0 || srq_hash64(data, len - sizeof(hash)) != hash)
-        return srq_fail(err, -SRQ_EFORMAT, "a tuner's checkpoint of %zu bytes is damaged", len);
+    if (memcmp(h.magic, MAGIC, sizeof(h.magic)) != 0)
+        return srq_fail(err, -SRQ_EFORMAT, "%zu bytes are no tuner's checkpoint", len);
     if (h.layout != now.layout || h.tuned != now.tuned || h.state != now.state || h.layers != now.layers ||
         h.nsamples != now.nsamples || h.seq != now.seq ||
         (h.best != 0 && h.best != t->area[AREA_BEST].used) || len != total(&h) || h.iter < 0 ||

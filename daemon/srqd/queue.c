@@ -3,6 +3,7 @@
 #include "daemon/srqd/queue.h"
 
 #include "core/base/alloc.h"
+#include "core/base/digits.h"
 #include "daemon/srqd/srqd.h"
 #include "daemon/srqd/supervise.h"
 
@@ -54,7 +55,7 @@ struct bound {
 static void amount(char *out, size_t cap, int64_t v, bool bytes)
 {
     if (bytes)
-        snprintf(out, cap, "%.1f MiB", (double)v / 1048576.0);
+        srq_bytes_text((double)v, out, cap);
     else
         snprintf(out, cap, "%lld", (long long)v);
 }

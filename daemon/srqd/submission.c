@@ -3,6 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
+#include "core/base/digits.h"
 #include "core/base/fs.h"
 #include "core/base/log.h"
 #include "daemon/srqd/jobdir.h"
@@ -40,6 +41,7 @@ int submission_allowed(struct srqd *d, struct srq_error *err)
 {
     struct srq_error why;
     uint64_t free_bytes;
+    char have[32], least[32];
 
     d->refusing[0] = '\0';
     if (d->stopping)
@@ -47,8 +49,9 @@ int submission_allowed(struct srqd *d, struct srq_error *err)
     else if (srq_disk_free(d->places.state, &free_bytes, &why) != 0)
         snprintf(d->refusing, sizeof(d->refusing), "%.200s", why.text);
     else if (free_bytes < (uint64_t)d->config.min_free)
-        snprintf(d->refusing, sizeof(d->refusing), "the disk of %.100s has %.1f MiB free, less than min_free = %.1f MiB",
-                 d->places.state, (double)free_bytes / 1048576.0, (double)d->config.min_free / 1048576.0);
+        snprintf(d->refusing, sizeof(d->refusing), "the disk of %.100s has %s free, less than min_free = %s",
+                 d->places.state, srq_bytes_text((double)free_bytes, have, sizeof(have)),
+                 srq_bytes_text((double)d->config.min_free, least, sizeof(least)));
     if (d->refusing[0] == '\0')
         return 0;
     return srq_fail(err, d->stopping ? -SRQ_ESTATE : -SRQ_ENOSPC, "no jobs are taken: %s", d->refusing);

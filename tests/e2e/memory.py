@@ -10,6 +10,7 @@ from srqd_client import run_tests  # noqa: E402
 
 NEAR = 0.15   # share by which peak and plan may differ
 DEPTH = 0.05  # share by which the peak of a deep model may be above a shallow one's
+MIB = 1024 * 1024
 peaks = {}
 
 
@@ -19,8 +20,8 @@ def figures(place, name, job):
     planned = place.ctl("submit", "--job", path, "--dry-run")["memory"]["planned_bytes"]
     place.run(place.env["SRQ_WORKER"], "--spec", path)
     memory = report(place.path(name))["memory"]
-    print("# %s: %.1f MB planned before the work, %.1f MB with the texts read, %.1f MB used (%+.1f %%)"
-          % (name, planned / 1e6, memory["planned_bytes"] / 1e6, memory["peak_rss_bytes"] / 1e6,
+    print("# %s: %.1f MiB planned before the work, %.1f MiB with the texts read, %.1f MiB used (%+.1f %%)"
+          % (name, planned / MIB, memory["planned_bytes"] / MIB, memory["peak_rss_bytes"] / MIB,
              100 * (memory["peak_rss_bytes"] / memory["planned_bytes"] - 1)), flush=True)
     return planned, memory["planned_bytes"], memory["peak_rss_bytes"]
 
@@ -80,7 +81,7 @@ def too_little_memory_is_refused_with_the_table_before_any_work():
                    output=p.path("small"))
         path = p.write_job("small", job)
         answer = p.run(p.env["SRQ_CTL"], "submit", "--job", path, code=1)
-        for part in ("may have 4.19 MB", "block parameters", "tuner: parameters", "MB"):
+        for part in ("may have 4.00 MiB", "block parameters", "tuner: parameters", "KiB"):
             assert part in answer, answer
         assert p.ctl("list")["jobs"] == [], "no job was taken"
         answer = p.run(p.env["SRQ_WORKER"], "--spec", path, code=1)

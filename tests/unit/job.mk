@@ -15,3 +15,7 @@ unit_tests += tests/unit/test_job
 tests_unit_test_job_SOURCES = tests/unit/test_job.c
 tests_unit_test_job_CFLAGS = $(unit_cflags)
 tests_unit_test_job_LDADD = $(unit_ldadd)
+unit_tests += tests/unit/test_checkpoint
+tests_unit_test_checkpoint_SOURCES = tests/unit/test_checkpoint.c
+tests_unit_test_checkpoint_CFLAGS = $(unit_cflags)
+tests_unit_test_checkpoint_LDADD = $(unit_ldadd)

@@ -190,6 +190,49 @@ static void durable_write_replaces_and_reads_back(void **state)
     assert_false(srq_path_exists(dir));
 }
 
+static void parts_are_written_and_hashed_as_one(void **state)
+{
+    const struct srq_part parts[] = { { "one", 3 }, { NULL, 0 }, { "two", 3 } };
+    char dir[] = "/tmp/srq-base-XXXXXX", *path, *data;
+    struct srq_error err = { 0 };
+    uint64_t hash;
+    size_t len;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    path = srq_path_join(dir, "a");
+    assert_ok(srq_write_parts_durable(path, "a.tmp", parts, 3, 0600, &err), &err);
+    assert_ok(srq_read_file(path, 100, &data, &len, &err), &err);
+    assert_int_equal(len, 6);
+    assert_string_equal(data, "onetwo");
+    assert_int_equal(srq_hash64_parts(parts, 3, &hash), 0);
+    assert_true(hash == srq_hash64("onetwo", 6));
+    srq_free(data);
+    srq_free(path);
+    assert_ok(srq_remove_tree(dir, &err), &err);
+}
+
+static void a_durable_write_that_fails_leaves_nothing_behind(void **state)
+{
+    const struct srq_part part = { "new", 3 };
+    char dir[] = "/tmp/srq-base-XXXXXX", *path, *inside, *tmp;
+    struct srq_error err = { 0 };
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    path = srq_path_join(dir, "a");
+    inside = srq_path_join(path, "b");
+    tmp = srq_path_join(dir, "a.tmp");
+    assert_ok(srq_mkdirs(inside, 0700, &err), &err); /* a name that cannot be taken: the last step fails */
+    assert_refused(srq_write_parts_durable(path, "a.tmp", &part, 1, 0600, &err), -SRQ_EIO, &err, path);
+    assert_false(srq_path_exists(tmp));
+    assert_true(srq_path_exists(inside));
+    srq_free(path);
+    srq_free(inside);
+    srq_free(tmp);
+    assert_ok(srq_remove_tree(dir, &err), &err);
+}
+
 static void a_file_that_shrinks_is_an_error_not_a_crash(void **state)
 {
     char dir[] = "/tmp/srq-base-XXXXXX", *path, page[8192] = { 1, 2, 3 };
@@ -266,6 +309,8 @@ int main(void)
         cmocka_unit_test(buffer_stops_at_its_maximum),
         cmocka_unit_test(allocation_hook_makes_allocations_fail),
         cmocka_unit_test(durable_write_replaces_and_reads_back),
+        cmocka_unit_test(parts_are_written_and_hashed_as_one),
+        cmocka_unit_test(a_durable_write_that_fails_leaves_nothing_behind),
         cmocka_unit_test(a_file_that_shrinks_is_an_error_not_a_crash),
         cmocka_unit_test(base_names_from_files_are_checked),
         cmocka_unit_test(control_characters_are_escaped),

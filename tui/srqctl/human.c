@@ -1,46 +1,16 @@
 /* Numbers as people read them. */
 #include "tui/srqctl/human.h"
 
+#include "core/base/digits.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-/* Three significant digits without an exponent, for v in [0.001, 1000). */
-static void three_digits(double v, char *out, size_t cap)
-{
-    double a = fabs(v);
-    int digits = 2;
-
-    if (a != 0 && isfinite(a))
-        digits = 2 - (int)floor(log10(a) + 1e-12);
-    /* 9.996 has three digits as "10.0": rounding may add one in front. */
-    if (digits > 0 && a != 0 && round(a * pow(10, digits)) >= 1000)
-        digits--;
-    snprintf(out, cap, "%.*f", digits > 0 ? digits : 0, v);
-}
-
 char *ctl_human_bytes(double bytes, char *out)
 {
-    static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB" };
-    char digits[CTL_HUMAN];
-    size_t u = 0;
-
-    if (!isfinite(bytes)) {
-        snprintf(out, CTL_HUMAN, "-");
-        return out;
-    }
-    /* From 999.5 on, three digits would round to the next unit's 1000. */
-    while (fabs(bytes) >= 999.5 && u + 1 < sizeof(units) / sizeof(units[0])) {
-        bytes /= 1024;
-        u++;
-    }
-    if (u == 0)
-        snprintf(digits, sizeof(digits), "%.0f", bytes);
-    else
-        three_digits(bytes, digits, sizeof(digits));
-    snprintf(out, CTL_HUMAN, "%.20s %s", digits, units[u]);
-    return out;
+    return srq_bytes_text(bytes, out, CTL_HUMAN);
 }
 
 char *ctl_human_seconds(double s, char *out)
@@ -54,7 +24,7 @@ char *ctl_human_seconds(double s, char *out)
     }
     whole = llround(s);
     if (s < 59.95) {
-        three_digits(s, digits, sizeof(digits));
+        srq_digits_text(s, digits, sizeof(digits));
         snprintf(out, CTL_HUMAN, "%.20ss", s == 0 ? "0" : digits);
     } else if (whole < 3600) {
         snprintf(out, CTL_HUMAN, "%lldm%02llds", whole / 60, whole % 60);
@@ -79,7 +49,7 @@ char *ctl_human_number(double v, char *out)
     else if (a < 0.001 || a >= 1e6)
         snprintf(out, CTL_HUMAN, "%.2e", v);
     else
-        three_digits(v, out, CTL_HUMAN);
+        srq_digits_text(v, out, CTL_HUMAN);
     return out;
 }
 
@@ -91,7 +61,7 @@ char *ctl_human_percent(double share, char *out)
         snprintf(out, CTL_HUMAN, "-");
         return out;
     }
-    three_digits(share * 100, digits, sizeof(digits));
+    srq_digits_text(share * 100, digits, sizeof(digits));
     snprintf(out, CTL_HUMAN, "%.20s %%", share == 0 ? "0" : digits);
     return out;
 }
