@@ -17,14 +17,13 @@ static bool outside(const struct srq_plan_layer *l)
     return l->info->block < 0;
 }
 
-static bool tied(const struct srq_plan_layer *a, const struct srq_plan_layer *b)
+bool srq_plan_tied(const struct srq_plan_layer *a, const struct srq_plan_layer *b)
 {
     return a->info->block == b->info->block && a->info->tie != NULL && b->info->tie != NULL &&
            strcmp(a->info->tie, b->info->tie) == 0;
 }
 
-static void note(cJSON *notes, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void note(cJSON *notes, const char *fmt, ...)
+void srq_plan_note(cJSON *notes, const char *fmt, ...)
 {
     char text[512];
     va_list ap;
@@ -42,10 +41,19 @@ static void apply_default(struct srq_plan *p, const struct srq_plan_request *req
     for (int i = 0; i < p->count; i++) {
         struct srq_plan_layer *l = &p->layers[i];
 
-        l->scheme = outside(l) && !req->quant_lm_head ? untouched : req->scheme;
+        l->asked = outside(l) && !req->quant_lm_head ? untouched : req->scheme;
         l->source = SRQ_SOURCE_DEFAULT;
         l->pin = -1;
     }
+}
+
+int srq_plan_no_match(const struct srq_plan *p, const char *pattern, struct srq_error *err)
+{
+    if (p->count == 0)
+        return srq_fail_field(err, -SRQ_ENOENT, "layers", "layer pattern \"%.200s\" matches nothing; the model has no "
+                              "quantizable layers", pattern);
+    return srq_fail_field(err, -SRQ_ENOENT, "layers", "layer pattern \"%.200s\" matches nothing; the model has %s … %s",
+                          pattern, p->layers[0].info->name, p->layers[p->count - 1].info->name);
 }
 
 /* One pin on the layers that its pattern names; later pins win over earlier ones. */
@@ -65,18 +73,13 @@ static int apply_pin(struct srq_plan *p, const struct srq_plan_request *req, int
         matched++;
         if (outside(l) && !req->quant_lm_head && !srq_pattern_exact(pattern, l->info->name))
             continue;
-        l->scheme = asked->scheme;
+        l->asked = asked->scheme;
         l->source = SRQ_SOURCE_PIN;
         l->pin = pin;
+        l->untied = asked->untied;
     }
     srq_pattern_free(pattern);
-    if (matched > 0)
-        return 0;
-    if (p->count == 0)
-        return srq_fail_field(err, -SRQ_ENOENT, "layers", "layer pattern \"%.200s\" matches nothing; the model has no "
-                              "quantizable layers", asked->pattern);
-    return srq_fail_field(err, -SRQ_ENOENT, "layers", "layer pattern \"%.200s\" matches nothing; the model has %s … %s",
-                          asked->pattern, p->layers[0].info->name, p->layers[p->count - 1].info->name);
+    return matched > 0 ? 0 : srq_plan_no_match(p, asked->pattern, err);
 }
 
 /* Ties are neighbours in the model's order, so a look ahead inside the block finds them all. */
@@ -90,33 +93,33 @@ static int block_end(const struct srq_plan *p, int i)
 }
 
 /* Gives the scheme of each tied pin to the members that have none of their own. widened[pin] counts them. */
-static int apply_ties(struct srq_plan *p, const struct srq_plan_request *req, int *widened, struct srq_error *err)
+static int apply_ties(struct srq_plan *p, int *widened, struct srq_error *err)
 {
     for (int i = 0; i < p->count; i++) {
         const struct srq_plan_layer *a = &p->layers[i];
         int first = i, end = block_end(p, i);
 
-        if (a->pin < 0 || req->pins[a->pin].untied || a->info->tie == NULL)
+        if (a->pin < 0 || a->untied || a->info->tie == NULL)
             continue;
         while (first > 0 && p->layers[first - 1].info->block == a->info->block)
             first--;
         for (int k = first; k < end; k++) {
             struct srq_plan_layer *b = &p->layers[k];
 
-            if (k == i || !tied(a, b))
+            if (k == i || !srq_plan_tied(a, b))
                 continue;
             if (b->pin < 0) {
-                b->scheme = a->scheme;
+                b->asked = a->asked;
                 b->source = SRQ_SOURCE_PIN;
                 b->pin = a->pin;
                 widened[a->pin]++;
-            } else if (!srq_scheme_equal(&a->scheme, &b->scheme) && !req->pins[b->pin].untied) {
+            } else if (!srq_scheme_equal(&a->asked, &b->asked) && !b->untied) {
                 char x[32], y[32];
 
                 return srq_fail_field(err, -SRQ_EINVAL, "layers",
                                       "%s is pinned to %s and %s to %s, but runtimes fuse them: give them one scheme, or "
-                                      "say \"untied\"", a->info->name, srq_scheme_text(&a->scheme, x, sizeof(x)),
-                                      b->info->name, srq_scheme_text(&b->scheme, y, sizeof(y)));
+                                      "say \"untied\"", a->info->name, srq_scheme_text(&a->asked, x, sizeof(x)),
+                                      b->info->name, srq_scheme_text(&b->asked, y, sizeof(y)));
             }
         }
     }
@@ -150,31 +153,26 @@ static int find_misshapen(struct srq_plan *p, struct srq_error *err)
     return 0;
 }
 
-static bool stays_tied(const struct srq_plan_layer *l, const struct srq_plan_request *req)
-{
-    return l->pin < 0 || !req->pins[l->pin].untied;
-}
-
 static bool marked(const struct srq_plan_layer *l)
 {
     return l->why[0] != '\0' && l->scheme.grid != SRQ_GRID_NONE;
 }
 
 /* What is fused with a marked layer is marked too. */
-static void mark_fused(struct srq_plan *p, const struct srq_plan_request *req)
+static void mark_fused(struct srq_plan *p)
 {
     for (int i = 0; i < p->count; i++) {
         const struct srq_plan_layer *l = &p->layers[i];
         int end = block_end(p, i), first = i;
 
-        if (!marked(l) || !stays_tied(l, req))
+        if (!marked(l) || l->untied)
             continue;
         while (first > 0 && p->layers[first - 1].info->block == l->info->block)
             first--;
         for (int k = first; k < end; k++) {
             struct srq_plan_layer *b = &p->layers[k];
 
-            if (k != i && tied(l, b) && b->why[0] == '\0' && stays_tied(b, req))
+            if (k != i && srq_plan_tied(l, b) && b->why[0] == '\0' && !b->untied)
                 snprintf(b->why, sizeof(b->why), "it is fused with %.90s", l->info->module);
         }
     }
@@ -200,9 +198,9 @@ static void leave_marked(struct srq_plan *p, cJSON *notes)
             }
         }
         if (same > 0)
-            note(notes, "%s and %d more stay in 16 bits: %s", name, same, l->why);
+            srq_plan_note(notes, "%s and %d more stay in 16 bits: %s", name, same, l->why);
         else
-            note(notes, "%s stays in 16 bits: %s", name, l->why);
+            srq_plan_note(notes, "%s stays in 16 bits: %s", name, l->why);
     }
 }
 
@@ -245,13 +243,29 @@ static int fit_formats(struct srq_plan *p, const struct srq_plan_request *req, c
     return rc;
 }
 
+int srq_plan_fit(struct srq_plan *p, const struct srq_plan_request *req, cJSON *notes, struct srq_error *err)
+{
+    int rc;
+
+    for (int i = 0; i < p->count; i++) {
+        p->layers[i].scheme = p->layers[i].asked;
+        p->layers[i].why[0] = '\0';
+    }
+    rc = find_misshapen(p, err);
+    if (rc != 0)
+        return rc;
+    mark_fused(p);
+    leave_marked(p, notes);
+    return req->formats != NULL ? fit_formats(p, req, notes, err) : 0;
+}
+
 static void note_widened(const struct srq_plan_request *req, const int *widened, cJSON *notes)
 {
     for (int i = 0; i < req->pin_count; i++) {
         char text[32];
 
         if (widened[i] > 0)
-            note(notes, "pin \"%.200s\" = %s also applies to %d layer%s that runtimes fuse with its own",
+            srq_plan_note(notes, "pin \"%.200s\" = %s also applies to %d layer%s that runtimes fuse with its own",
                  req->pins[i].pattern, srq_scheme_text(&req->pins[i].scheme, text, sizeof(text)), widened[i],
                  widened[i] == 1 ? "" : "s");
     }
@@ -285,20 +299,25 @@ int srq_plan_make(const struct srq_layer_info *const *layers, int count, const s
     for (int i = 0; rc == 0 && i < req->pin_count; i++)
         rc = apply_pin(out, req, i, err);
     if (rc == 0)
-        rc = apply_ties(out, req, widened, err);
-    if (rc == 0)
-        rc = find_misshapen(out, err);
+        rc = apply_ties(out, widened, err);
     if (rc == 0) {
         note_widened(req, widened, notes);
-        mark_fused(out, req);
-        leave_marked(out, notes);
-        if (req->formats != NULL)
-            rc = fit_formats(out, req, notes, err);
+        rc = srq_plan_fit(out, req, notes, err);
     }
     if (rc != 0)
         srq_plan_fini(out);
     srq_free(widened);
     return rc;
+}
+
+int srq_plan_copy(const struct srq_plan *from, struct srq_plan *to, struct srq_error *err)
+{
+    *to = *from;
+    to->layers = srq_calloc((size_t)from->count + 1, sizeof(to->layers[0]));
+    if (to->layers == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory for a plan of %d layers", from->count);
+    memcpy(to->layers, from->layers, (size_t)from->count * sizeof(to->layers[0]));
+    return 0;
 }
 
 void srq_plan_fini(struct srq_plan *p)

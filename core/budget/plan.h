@@ -24,9 +24,11 @@ const char *srq_plan_source_name(enum srq_plan_source s);
 #define SRQ_PLAN_REASON_MAX 240
 struct srq_plan_layer {
     const struct srq_layer_info *info; /* of the model, which must outlive the plan */
-    struct srq_scheme scheme;
+    struct srq_scheme scheme; /* how it will be stored */
+    struct srq_scheme asked;  /* what was decided: the same, unless `why` says why it cannot be */
     enum srq_plan_source source;
-    int pin;       /* which pin, -1: none */
+    bool untied;   /* by a pin: it does not share its scheme with what runtimes fuse with it */
+    int pin;       /* which pin of the request, -1: none */
     char why[SRQ_PLAN_REASON_MAX]; /* why it stays in 16 bits though something else was asked for; else empty */
 };
 
@@ -56,8 +58,17 @@ struct srq_plan_request {
 int srq_plan_make(const struct srq_layer_info *const *layers, int count, const struct srq_plan_request *req,
                   struct srq_plan *out, cJSON *notes, struct srq_error *err);
 void srq_plan_fini(struct srq_plan *p);
+int srq_plan_copy(const struct srq_plan *from, struct srq_plan *to, struct srq_error *err);
+/* Works `scheme` and `why` of every layer out again from what is asked; req gives the formats and how strict to be. */
+int srq_plan_fit(struct srq_plan *p, const struct srq_plan_request *req, cJSON *notes, struct srq_error *err);
+/* Whether two layers share a scheme where runtimes fuse them. */
+bool srq_plan_tied(const struct srq_plan_layer *a, const struct srq_plan_layer *b);
+/* Appends a sentence for people; `notes` may be NULL. */
+void srq_plan_note(cJSON *notes, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The refusal of a pattern that names no layer of the plan. */
+int srq_plan_no_match(const struct srq_plan *p, const char *pattern, struct srq_error *err);
 
-/* {"revision", "layers":[{name, block, module, out, in, scheme, source, tie}]} */
+/* {"revision", "layers":[{name, block, module, out, in, scheme, source, tie; why, asked, untied where they matter}]} */
 cJSON *srq_plan_json(const struct srq_plan *p);
 /* Takes schemes and sources from a stored plan; every layer must be there with its shape. */
 int srq_plan_from_json(const struct srq_layer_info *const *layers, int count, const cJSON *json, struct srq_plan *out,

@@ -21,7 +21,10 @@ static cJSON *layer_json(const struct srq_plan_layer *l)
                                     l->info->tie != NULL ? cJSON_CreateString(l->info->tie) : cJSON_CreateNull());
 
     if (ok && l->why[0] != '\0')
-        ok = cJSON_AddStringToObject(o, "why", l->why) != NULL;
+        ok = cJSON_AddStringToObject(o, "why", l->why) != NULL &&
+             cJSON_AddStringToObject(o, "asked", srq_scheme_text(&l->asked, text, sizeof(text))) != NULL;
+    if (ok && l->untied)
+        ok = cJSON_AddTrueToObject(o, "untied") != NULL;
     if (ok)
         return o;
     cJSON_Delete(o);
@@ -67,6 +70,8 @@ static int layer_from_json(struct srq_plan_layer *l, const cJSON *o, struct srq_
     const char *scheme = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "scheme"));
     const char *source = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "source"));
     const char *why = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "why"));
+    const char *asked = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "asked"));
+    int rc;
 
     if (name == NULL || strcmp(name, l->info->name) != 0)
         return srq_fail_field(err, -SRQ_EFORMAT, "plan.json", "plan.json names layer \"%.200s\" where the model has %s",
@@ -75,7 +80,10 @@ static int layer_from_json(struct srq_plan_layer *l, const cJSON *o, struct srq_
         return srq_fail_field(err, -SRQ_EFORMAT, "plan.json", "plan.json has no scheme or source for %s", name);
     if (why != NULL)
         snprintf(l->why, sizeof(l->why), "%s", why);
-    return srq_scheme_parse(scheme, &l->scheme, err);
+    l->untied = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "untied"));
+    rc = srq_scheme_parse(scheme, &l->scheme, err);
+    l->asked = l->scheme;
+    return rc == 0 && asked != NULL ? srq_scheme_parse(asked, &l->asked, err) : rc;
 }
 
 int srq_plan_from_json(const struct srq_layer_info *const *layers, int count, const cJSON *json, struct srq_plan *out,

@@ -1,0 +1,705 @@
+/* Working a change of the live plan out: who is meant, what they get, what has to be tuned again, what it costs. */
+#include "core/budget/live.h"
+
+#include "core/base/alloc.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+#define CHANGES_MAX 1000
+
+static const struct srq_scheme untouched = { .grid = SRQ_GRID_NONE, .bits = 16 };
+
+struct making {
+    const struct srq_change_context *ctx;
+    const struct srq_change *change;
+    struct srq_change_result *out;
+    struct srq_live_plan *next; /* &out->next */
+    bool *named;    /* [layers] by a pattern of the request */
+    int *touched;   /* [layers] by which pin of the request, ties included; -1: none */
+    bool *released; /* [layers] lost their pin */
+    bool *again;    /* [units] asked to be tuned again */
+    int matched;
+    bool holds;     /* the running unit was told to finish as it is */
+    cJSON *warnings;
+    struct srq_error *err;
+};
+
+static int layers_of(const struct making *m)
+{
+    return m->next->plan.count;
+}
+
+static struct srq_plan_layer *layer(const struct making *m, int i)
+{
+    return &m->next->plan.layers[i];
+}
+
+/* ---- who is meant ----------------------------------------------------------------------------------------------------- */
+
+/* Calls `each` for the layers that a pattern names; a pattern that names none is an error. */
+static int for_matches(struct making *m, const char *text, bool (*each)(struct making *m, int i, bool exact, int which),
+                       int which)
+{
+    struct srq_pattern *pattern;
+    int found = 0, rc = srq_pattern_compile(text, &pattern, m->err);
+
+    if (rc != 0)
+        return rc;
+    for (int i = 0; i < layers_of(m); i++) {
+        const char *name = layer(m, i)->info->name;
+
+        if (!srq_pattern_match(pattern, name))
+            continue;
+        found++;
+        if (each(m, i, srq_pattern_exact(pattern, name), which) && !m->named[i]) {
+            m->named[i] = true;
+            m->matched++;
+        }
+    }
+    srq_pattern_free(pattern);
+    return found > 0 ? 0 : srq_plan_no_match(&m->next->plan, text, m->err);
+}
+
+/* Layers tied to layer i: calls fn for each. They are neighbours in the model's order. */
+static int for_ties(struct making *m, int i, int (*fn)(struct making *m, int i, int other))
+{
+    const struct srq_plan_layer *a = layer(m, i);
+    int first = i, rc = 0;
+
+    while (first > 0 && layer(m, first - 1)->info->block == a->info->block)
+        first--;
+    for (int k = first; rc == 0 && k < layers_of(m) && layer(m, k)->info->block == a->info->block; k++) {
+        if (k != i && srq_plan_tied(a, layer(m, k)))
+            rc = fn(m, i, k);
+    }
+    return rc;
+}
+
+/* ---- pin ----------------------------------------------------------------------------------------------------------------- */
+
+static void decide(struct making *m, int i, const struct srq_scheme *scheme, int which, bool untied)
+{
+    struct srq_plan_layer *l = layer(m, i);
+
+    l->asked = *scheme;
+    l->source = SRQ_SOURCE_PIN;
+    l->untied = untied;
+    m->touched[i] = which;
+}
+
+static bool pin_layer(struct making *m, int i, bool exact, int which)
+{
+    const struct srq_pin *p = &m->change->pins[which];
+
+    /* What is outside the blocks is meant only by its own name, unless the job quantizes it anyway. */
+    if (layer(m, i)->info->block < 0 && !m->next->quant_lm_head && !exact)
+        return false;
+    decide(m, i, &p->scheme, which, p->untied);
+    return true;
+}
+
+static int pin_tie(struct making *m, int i, int other)
+{
+    const struct srq_plan_layer *a = layer(m, i), *b = layer(m, other);
+    char x[32], y[32];
+
+    if (m->touched[other] < 0) {
+        if (b->source != SRQ_SOURCE_PIN || !b->untied) /* one that was untied goes its own way */
+            decide(m, other, &a->asked, m->touched[i], false);
+        return 0;
+    }
+    if (b->untied || srq_scheme_equal(&a->asked, &b->asked))
+        return 0;
+    return srq_fail_field(m->err, -SRQ_EINVAL, "pins",
+                          "%s is pinned to %s and %s to %s, but runtimes fuse them: give them one scheme, or say \"untied\"",
+                          a->info->name, srq_scheme_text(&a->asked, x, sizeof(x)), b->info->name,
+                          srq_scheme_text(&b->asked, y, sizeof(y)));
+}
+
+static int keep_pin(struct making *m, const struct srq_pin *p)
+{
+    struct srq_live_plan *lp = m->next;
+    struct srq_pin *pins;
+    int n = 0;
+
+    for (int i = 0; i < lp->pin_count; i++) { /* the same words said before mean this now */
+        if (strcmp(lp->pins[i].pattern, p->pattern) == 0)
+            srq_free(lp->pins[i].pattern);
+        else
+            lp->pins[n++] = lp->pins[i];
+    }
+    lp->pin_count = n;
+    pins = srq_reallocarray(lp->pins, (size_t)n + 2, sizeof(*pins));
+    if (pins == NULL)
+        return srq_fail(m->err, -SRQ_ENOMEM, "out of memory for a pin");
+    lp->pins = pins;
+    pins[n] = *p;
+    pins[n].pattern = srq_strdup(p->pattern);
+    if (pins[n].pattern == NULL)
+        return srq_fail(m->err, -SRQ_ENOMEM, "out of memory for a pin");
+    lp->pin_count = n + 1;
+    return 0;
+}
+
+static int apply_pins(struct making *m)
+{
+    int rc = 0;
+
+    for (int p = 0; rc == 0 && p < m->change->pin_count; p++) {
+        rc = for_matches(m, m->change->pins[p].pattern, pin_layer, p);
+        if (rc == 0)
+            rc = keep_pin(m, &m->change->pins[p]);
+    }
+    for (int i = 0; rc == 0 && i < layers_of(m); i++) {
+        if (m->named[i] && !layer(m, i)->untied && layer(m, i)->info->tie != NULL)
+            rc = for_ties(m, i, pin_tie);
+    }
+    for (int p = 0; rc == 0 && p < m->change->pin_count; p++) {
+        int widened = 0;
+        char text[32];
+
+        for (int i = 0; i < layers_of(m); i++)
+            widened += m->touched[i] == p && !m->named[i];
+        if (widened > 0)
+            srq_plan_note(m->warnings, "pin \"%.200s\" = %s also applies to %d layer%s that runtimes fuse with its own",
+                          m->change->pins[p].pattern,
+                          srq_scheme_text(&m->change->pins[p].scheme, text, sizeof(text)), widened,
+                          widened == 1 ? "" : "s");
+    }
+    return rc;
+}
+
+/* ---- unpin, retune ------------------------------------------------------------------------------------------------------- */
+
+static bool name_layer(struct making *m, int i, bool exact, int which)
+{
+    (void)m;
+    (void)i;
+    (void)exact;
+    (void)which;
+    return true;
+}
+
+static void release(struct making *m, int i)
+{
+    struct srq_plan_layer *l = layer(m, i);
+
+    if (l->source != SRQ_SOURCE_PIN)
+        return;
+    l->asked = l->info->block < 0 && !m->next->quant_lm_head ? untouched : m->next->scheme;
+    l->source = SRQ_SOURCE_DEFAULT;
+    l->untied = false;
+    m->released[i] = true;
+}
+
+static int release_tie(struct making *m, int i, int other)
+{
+    (void)i;
+    if (!layer(m, other)->untied)
+        release(m, other);
+    return 0;
+}
+
+/* Forgets the pins of which no layer is left. */
+static int drop_pins(struct making *m)
+{
+    struct srq_live_plan *lp = m->next;
+    int n = 0, rc = 0;
+
+    for (int p = 0; p < lp->pin_count; p++) {
+        struct srq_pattern *pattern = NULL;
+        bool alive = false;
+
+        if (rc == 0)
+            rc = srq_pattern_compile(lp->pins[p].pattern, &pattern, m->err);
+        for (int i = 0; rc == 0 && !alive && i < lp->plan.count; i++)
+            alive = lp->plan.layers[i].source == SRQ_SOURCE_PIN &&
+                    srq_pattern_match(pattern, lp->plan.layers[i].info->name);
+        srq_pattern_free(pattern);
+        if (alive || rc != 0)
+            lp->pins[n++] = lp->pins[p];
+        else
+            srq_free(lp->pins[p].pattern);
+    }
+    lp->pin_count = n;
+    return rc;
+}
+
+static int apply_unpin(struct making *m)
+{
+    int rc = 0, pinned = 0;
+
+    for (int p = 0; rc == 0 && p < m->change->pattern_count; p++)
+        rc = for_matches(m, m->change->patterns[p], name_layer, p);
+    for (int i = 0; rc == 0 && i < layers_of(m); i++) {
+        bool untied = layer(m, i)->untied;
+
+        if (!m->named[i] || layer(m, i)->source != SRQ_SOURCE_PIN)
+            continue;
+        pinned++;
+        release(m, i);
+        if (!untied && layer(m, i)->info->tie != NULL)
+            rc = for_ties(m, i, release_tie);
+    }
+    if (rc == 0 && pinned == 0)
+        srq_plan_note(m->warnings, "none of the %d layer%s that match is pinned", m->matched, m->matched == 1 ? "" : "s");
+    return rc == 0 ? drop_pins(m) : rc;
+}
+
+static int apply_retune(struct making *m)
+{
+    const struct srq_live_state *st = m->ctx->state;
+    int rc = 0, waiting = 0;
+
+    for (int p = 0; rc == 0 && p < m->change->pattern_count; p++)
+        rc = for_matches(m, m->change->patterns[p], name_layer, p);
+    for (int i = 0; rc == 0 && i < layers_of(m); i++) {
+        if (m->named[i])
+            m->again[srq_layer_unit(m->next, i)] = true;
+    }
+    for (int u = 0; rc == 0 && u < m->next->units; u++) {
+        enum srq_unit_state s = srq_live_unit(m->next, st, u);
+
+        if (!m->again[u])
+            continue;
+        if ((s == SRQ_UNIT_FINISHED || s == SRQ_UNIT_STALE) && st->unit[u].generation > 0) {
+            m->next->wanted[u] = st->unit[u].generation + 1;
+        } else {
+            m->again[u] = false;
+            waiting++;
+        }
+    }
+    if (waiting > 0)
+        srq_plan_note(m->warnings, "%d block%s not been tuned to the end yet, so there is nothing to do again", waiting,
+                      waiting == 1 ? " has" : "s have");
+    return rc;
+}
+
+/* ---- the budget ------------------------------------------------------------------------------------------------------------ */
+
+/* What the allocator may not touch: pins, what is outside the blocks, and what is tuned already. */
+static bool constant(const struct making *m, int i)
+{
+    const struct srq_change *c = m->change;
+    enum srq_unit_state s = srq_live_unit(m->ctx->now, m->ctx->state, srq_layer_unit(m->next, i));
+
+    if (layer(m, i)->source == SRQ_SOURCE_PIN || layer(m, i)->info->block < 0)
+        return true;
+    if (m->released[i] || c->release || s == SRQ_UNIT_PENDING)
+        return false;
+    return s != SRQ_UNIT_RUNNING || c->after;
+}
+
+static int solve(struct making *m)
+{
+    const struct srq_solver *solver = m->ctx->solver;
+    struct srq_live_plan *lp = m->next;
+    int n = lp->plan.count, rc = 0;
+    bool *fixed = srq_calloc((size_t)n + 1, sizeof(*fixed));
+    struct srq_scheme *schemes = srq_calloc((size_t)n + 1, sizeof(*schemes));
+
+    if (fixed == NULL || schemes == NULL)
+        rc = srq_fail(m->err, -SRQ_ENOMEM, "out of memory for the budget");
+    for (int i = 0; rc == 0 && i < n; i++) {
+        fixed[i] = constant(m, i);
+        schemes[i] = fixed[i] && layer(m, i)->source != SRQ_SOURCE_PIN ? layer(m, i)->scheme : layer(m, i)->asked;
+        m->matched += m->change->op == SRQ_CHANGE_BUDGET && !fixed[i];
+    }
+    if (rc == 0)
+        rc = solver->allocate(solver->ctx, &lp->plan, fixed, lp->bits, schemes, m->err);
+    for (int i = 0; rc == 0 && i < n; i++) {
+        if (fixed[i])
+            continue;
+        layer(m, i)->asked = schemes[i];
+        layer(m, i)->source = SRQ_SOURCE_ALLOCATOR;
+    }
+    if (rc == 0) {
+        cJSON *data = solver->describe(solver->ctx);
+
+        cJSON_Delete(lp->allocation);
+        lp->allocation = data;
+        if (data == NULL)
+            rc = srq_fail(m->err, -SRQ_ENOMEM, "out of memory for the budget");
+    }
+    srq_free(fixed);
+    srq_free(schemes);
+    return rc;
+}
+
+static int apply_budget(struct making *m)
+{
+    const struct srq_change_context *x = m->ctx;
+
+    if (isnan(m->change->bits)) {
+        m->next->bits = (double)NAN;
+        return 0;
+    }
+    if (x->solver == NULL && x->scores_expected)
+        return srq_fail_field(m->err, -SRQ_ESTATE, "bits", "the layers of job %s are not scored yet; ask again then", x->job);
+    if (x->solver == NULL)
+        return srq_fail_field(m->err, -SRQ_ESTATE, "bits", "job %s has no sensitivity scores; submit it with --budget",
+                              x->job);
+    m->next->bits = m->change->bits;
+    return 0;
+}
+
+static int apply(struct making *m)
+{
+    bool budget, retune = m->change->op == SRQ_CHANGE_RETUNE;
+    int rc = 0;
+
+    switch (m->change->op) {
+    case SRQ_CHANGE_PIN:
+        rc = apply_pins(m);
+        break;
+    case SRQ_CHANGE_UNPIN:
+        rc = apply_unpin(m);
+        break;
+    case SRQ_CHANGE_BUDGET:
+        rc = apply_budget(m);
+        break;
+    case SRQ_CHANGE_RETUNE:
+        rc = apply_retune(m);
+        break;
+    case SRQ_CHANGE_ALLOCATE:
+        break;
+    }
+    budget = !isnan(m->next->bits) && !retune;
+    if (rc == 0 && budget && m->ctx->solver != NULL)
+        rc = solve(m);
+    else if (rc == 0 && budget && m->ctx->scores_expected)
+        srq_plan_note(m->warnings, "the bits of all other layers are chosen once the layers are scored");
+    return rc;
+}
+
+/* ---- what can be stored ---------------------------------------------------------------------------------------------------- */
+
+/* One warning for each reason for which layers newly stay in 16 bits. */
+static void warn_left(struct making *m)
+{
+    const struct srq_plan *old = &m->ctx->now->plan;
+
+    for (int i = 0; i < layers_of(m); i++) {
+        const struct srq_plan_layer *l = layer(m, i);
+        int same = 0;
+        bool first = true;
+
+        if (l->why[0] == '\0' || strcmp(l->why, old->layers[i].why) == 0)
+            continue;
+        for (int k = 0; k < layers_of(m); k++) {
+            bool like = strcmp(layer(m, k)->why, l->why) == 0 && strcmp(layer(m, k)->why, old->layers[k].why) != 0;
+
+            first = first && (!like || k >= i);
+            same += like && k > i;
+        }
+        if (first && same > 0)
+            srq_plan_note(m->warnings, "%s and %d more stay in 16 bits: %s", l->info->name, same, l->why);
+        else if (first)
+            srq_plan_note(m->warnings, "%s stays in 16 bits: %s", l->info->name, l->why);
+    }
+}
+
+static int fit(struct making *m)
+{
+    const struct srq_change_context *x = m->ctx;
+    struct srq_plan_request req = { .refuse_incompatible = x->refuse_incompatible, .formats = x->formats,
+                                    .formats_ctx = x->formats_ctx };
+    struct srq_plan_size size;
+    int rc = srq_plan_fit(&m->next->plan, &req, NULL, m->err);
+
+    if (rc == 0 && x->check != NULL)
+        rc = x->check(x->check_ctx, &m->next->plan, m->err);
+    if (rc != 0)
+        return rc;
+    warn_left(m);
+    size = srq_plan_size(&m->next->plan, x->model_bytes);
+    if (!isnan(m->next->bits) && m->next->allocation != NULL && size.average_bits > m->next->bits * (1 + 1e-9))
+        srq_plan_note(m->warnings, "the plan takes %.4g bits a weight on average, more than the budget of %.4g",
+                      size.average_bits, m->next->bits);
+    return 0;
+}
+
+/* ---- what has to be tuned again ---------------------------------------------------------------------------------------------- */
+
+static bool differs(const struct making *m, int unit, const struct srq_scheme *schemes)
+{
+    for (int i = 0; i < layers_of(m); i++) {
+        const struct srq_scheme *other = schemes != NULL ? &schemes[i] : &m->ctx->now->plan.layers[i].scheme;
+
+        if (srq_layer_unit(m->next, i) == unit && !srq_scheme_equal(&layer(m, i)->scheme, other))
+            return true;
+    }
+    return false;
+}
+
+/* The first unit that gets other weights by this change; -1: none that has been begun. */
+static int first_touched(const struct making *m)
+{
+    const struct srq_live_state *st = m->ctx->state;
+
+    for (int u = 0; u < m->next->units; u++) {
+        if (m->again[u] || ((u == st->running || st->unit[u].generation > 0) && differs(m, u, NULL)))
+            return u;
+    }
+    return -1;
+}
+
+/* Everything behind the first unit touched saw its old weights. */
+static void propagate(struct making *m)
+{
+    const struct srq_live_state *st = m->ctx->state;
+    struct srq_live_plan *lp = m->next;
+    int from = first_touched(m);
+
+    if (!m->change->propagate || from < 0)
+        return;
+    m->out->leave = st->running > from;
+    for (int u = from + 1; u < lp->units; u++) {
+        int64_t made = st->unit[u].generation;
+
+        if (made > 0 && lp->wanted[u] <= made)
+            lp->wanted[u] = made + 1;
+        lp->back = lp->back || (made == 0 && srq_live_unit(lp, st, u) != SRQ_UNIT_FINISHED);
+    }
+    if (m->out->leave && lp->hold == st->running)
+        lp->hold = -1;
+}
+
+static void treat_running(struct making *m)
+{
+    const struct srq_live_state *st = m->ctx->state;
+    struct srq_live_plan *lp = m->next;
+
+    if (st->running < 0 || m->out->leave || !differs(m, st->running, NULL))
+        return; /* one that is held stays so */
+    lp->hold = -1;
+    if (!differs(m, st->running, st->tuning))
+        return;
+    if (!m->change->after) {
+        m->out->restart = true;
+        return;
+    }
+    m->holds = true;
+    lp->hold = st->running;
+    lp->hold_generation = st->running_generation;
+    memcpy(lp->held, st->tuning, (size_t)lp->plan.count * sizeof(lp->held[0]));
+}
+
+/* Whether this change is why the unit will be tuned again. */
+static bool retunes(const struct making *m, int unit)
+{
+    const struct srq_live_state *st = m->ctx->state;
+
+    if (unit == st->running)
+        return m->holds || (m->out->leave && st->unit[unit].generation > 0);
+    return srq_live_unit(m->next, st, unit) == SRQ_UNIT_STALE &&
+           (m->again[unit] || srq_live_unit(m->ctx->now, st, unit) != SRQ_UNIT_STALE);
+}
+
+/* ---- the reply ------------------------------------------------------------------------------------------------------------------ */
+
+static bool add_number(cJSON *o, const char *key, double v)
+{
+    return cJSON_AddItemToObject(o, key, isfinite(v) ? cJSON_CreateNumber(v) : cJSON_CreateNull());
+}
+
+static bool add_size(const struct making *m, cJSON *o, const char *key, const struct srq_plan *plan)
+{
+    struct srq_plan_size s = srq_plan_size(plan, m->ctx->model_bytes);
+    cJSON *size = cJSON_AddObjectToObject(o, key);
+
+    return size != NULL && add_number(size, "before_bytes", (double)s.before_bytes) &&
+           add_number(size, "after_bytes", (double)s.after_bytes) && add_number(size, "average_bits", s.average_bits);
+}
+
+/* Adds "changed" and "changes"; rows carry the state of their unit in replies. */
+static bool add_changes(const struct making *m, cJSON *o, bool with_state)
+{
+    const struct srq_plan *old = &m->ctx->now->plan;
+    cJSON *list = cJSON_CreateArray();
+    int changed = 0;
+
+    for (int i = 0; list != NULL && i < layers_of(m); i++) {
+        const struct srq_plan_layer *l = layer(m, i);
+        enum srq_unit_state s = srq_live_unit(m->next, m->ctx->state, srq_layer_unit(m->next, i));
+        char text[32];
+        cJSON *row;
+
+        if (srq_scheme_equal(&l->scheme, &old->layers[i].scheme) || ++changed > CHANGES_MAX)
+            continue;
+        row = cJSON_CreateObject();
+        if (row == NULL || !cJSON_AddItemToArray(list, row) || cJSON_AddStringToObject(row, "layer", l->info->name) == NULL ||
+            cJSON_AddStringToObject(row, "old", srq_scheme_text(&old->layers[i].scheme, text, sizeof(text))) == NULL ||
+            cJSON_AddStringToObject(row, "new", srq_scheme_text(&l->scheme, text, sizeof(text))) == NULL ||
+            cJSON_AddStringToObject(row, "source", srq_plan_source_name(l->source)) == NULL ||
+            (with_state && cJSON_AddStringToObject(row, "state", srq_unit_state_name(s)) == NULL)) {
+            cJSON_Delete(list);
+            list = NULL;
+        }
+    }
+    return list != NULL && cJSON_AddNumberToObject(o, "changed", changed) != NULL &&
+           cJSON_AddItemToObject(o, "changes", list);
+}
+
+static bool add_units(const struct making *m, cJSON *o)
+{
+    int running = m->ctx->state->running;
+    bool restarts = m->out->restart || (m->out->leave && m->ctx->state->unit[running].generation == 0);
+    cJSON *list = cJSON_AddArrayToObject(o, "retunes");
+
+    for (int u = 0; list != NULL && u < m->next->units; u++) {
+        if (retunes(m, u) && !cJSON_AddItemToArray(list, cJSON_CreateNumber(u)))
+            return false;
+    }
+    return list != NULL && add_number(o, "restarts", restarts ? running : (double)NAN);
+}
+
+static double sum_scores(const struct making *m, const struct srq_plan *plan)
+{
+    const struct srq_solver *solver = m->ctx->solver;
+    double sum = 0;
+
+    for (int i = 0; i < plan->count; i++)
+        sum += plan->layers[i].scheme.grid != SRQ_GRID_NONE ? solver->score(solver->ctx, i, &plan->layers[i].scheme) : 0;
+    return sum;
+}
+
+static bool add_forecast(const struct making *m, cJSON *o)
+{
+    double now, then;
+    cJSON *f;
+
+    if (m->ctx->solver == NULL)
+        return cJSON_AddNullToObject(o, "forecast") != NULL;
+    now = sum_scores(m, &m->ctx->now->plan);
+    then = sum_scores(m, &m->next->plan);
+    if (!isfinite(now) || !isfinite(then))
+        return cJSON_AddNullToObject(o, "forecast") != NULL;
+    f = cJSON_AddObjectToObject(o, "forecast");
+    return f != NULL && add_number(f, "now", now) && add_number(f, "then", then);
+}
+
+/* Tuning again, and bringing the chains to where that is, from the start of the model at worst. */
+static double cost(const struct making *m)
+{
+    const struct srq_live_state *st = m->ctx->state;
+    double sum = m->out->restart || m->out->leave ? st->spent_s : 0;
+    int last = -1;
+
+    for (int u = 0; u < m->next->units; u++) {
+        if (!retunes(m, u))
+            continue;
+        last = u;
+        sum += u == st->running ? st->spent_s : st->unit[u].cost_s;
+    }
+    return last > 0 && isfinite(st->replay_s) ? sum + last * st->replay_s : sum;
+}
+
+static cJSON *make_event(const struct making *m)
+{
+    static const char *const ops[] = { "pin", "unpin", "budget", "retune", "allocate" };
+    const struct srq_live_state *st = m->ctx->state;
+    cJSON *o = cJSON_CreateObject(), *at = NULL;
+    bool ok = o != NULL && add_number(o, "revision", (double)m->next->plan.revision) &&
+              cJSON_AddStringToObject(o, "op", ops[m->change->op]) != NULL &&
+              cJSON_AddItemToObject(o, "by", m->change->by[0] != '\0' ? cJSON_CreateString(m->change->by)
+                                                                      : cJSON_CreateNull()) &&
+              add_units(m, o) && add_size(m, o, "size", &m->next->plan) &&
+              (at = cJSON_AddObjectToObject(o, "at")) != NULL &&
+              add_number(at, "block", st->running >= 0 ? st->running : (double)NAN) &&
+              add_number(at, "iter", st->running >= 0 && st->iter >= 0 ? (double)st->iter : (double)NAN) &&
+              add_changes(m, o, false);
+
+    if (ok)
+        return o;
+    cJSON_Delete(o);
+    return NULL;
+}
+
+static cJSON *make_reply(struct making *m)
+{
+    bool dry = m->change->dry_run;
+    cJSON *o = cJSON_CreateObject();
+    bool ok = o != NULL &&
+              add_number(o, "revision", (double)(dry ? m->ctx->now->plan.revision : m->next->plan.revision)) &&
+              cJSON_AddBoolToObject(o, "applied", !dry) != NULL && add_number(o, "matched", m->matched) &&
+              add_changes(m, o, true) && add_size(m, o, "size", &m->next->plan) &&
+              add_size(m, o, "size_now", &m->ctx->now->plan) && add_forecast(m, o) && add_units(m, o) &&
+              add_number(o, "cost_s", cost(m));
+
+    if (ok && cJSON_AddItemToObject(o, "warnings", m->warnings)) {
+        m->warnings = NULL;
+        return o;
+    }
+    cJSON_Delete(o);
+    return NULL;
+}
+
+/* ---- all of it -------------------------------------------------------------------------------------------------------------------- */
+
+static int answer(struct making *m)
+{
+    m->next->plan.revision++;
+    cJSON_Delete(m->next->last_change);
+    m->next->last_change = make_event(m);
+    m->out->reply = make_reply(m);
+    return m->next->last_change != NULL && m->out->reply != NULL
+               ? 0
+               : srq_fail(m->err, -SRQ_ENOMEM, "out of memory changing the plan");
+}
+
+static int make(struct making *m)
+{
+    size_t layers = (size_t)m->next->plan.count + 1;
+    int rc;
+
+    m->named = srq_calloc(layers, sizeof(*m->named));
+    m->touched = srq_calloc(layers, sizeof(*m->touched));
+    m->released = srq_calloc(layers, sizeof(*m->released));
+    m->again = srq_calloc((size_t)m->next->units + 1, sizeof(*m->again));
+    m->warnings = cJSON_CreateArray();
+    if (m->named == NULL || m->touched == NULL || m->released == NULL || m->again == NULL || m->warnings == NULL)
+        return srq_fail(m->err, -SRQ_ENOMEM, "out of memory changing the plan");
+    for (size_t i = 0; i < layers; i++)
+        m->touched[i] = -1;
+    rc = apply(m);
+    if (rc == 0 && m->change->op != SRQ_CHANGE_RETUNE)
+        rc = fit(m);
+    if (rc != 0)
+        return rc;
+    propagate(m);
+    treat_running(m);
+    return answer(m);
+}
+
+int srq_change_make(const struct srq_change_context *ctx, const struct srq_change *change,
+                    struct srq_change_result *out, struct srq_error *err)
+{
+    struct making m = { .ctx = ctx, .change = change, .out = out, .next = &out->next, .err = err };
+    int64_t now = ctx->now->plan.revision;
+    int rc;
+
+    memset(out, 0, sizeof(*out));
+    out->next.hold = -1;
+    if (change->revision >= 0 && change->revision != now)
+        return srq_fail_field(err, -SRQ_ESTATE, "revision",
+                              "the plan of job %s is at revision %" PRId64 " and no longer at %" PRId64 "; look at it again",
+                              ctx->job, now, change->revision);
+    rc = srq_live_plan_copy(ctx->now, &out->next, err);
+    if (rc == 0)
+        rc = make(&m);
+    srq_free(m.named);
+    srq_free(m.touched);
+    srq_free(m.released);
+    srq_free(m.again);
+    cJSON_Delete(m.warnings);
+    return rc;
+}
+
+void srq_change_result_fini(struct srq_change_result *r)
+{
+    cJSON_Delete(r->reply);
+    r->reply = NULL;
+    srq_live_plan_fini(&r->next);
+}
