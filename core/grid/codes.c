@@ -13,7 +13,7 @@ int srq_codes_alloc(int64_t out, int64_t in, const struct srq_scheme *s, struct 
 {
     size_t n;
 
-    *c = (struct srq_codes){ .scheme = *s, .groups = srq_groups_of(out, in, s->group) };
+    *c = (struct srq_codes){ .scheme = *s, .groups = srq_groups_of(out, in, s->group), .tensor_scale = 1 };
     if (out <= 0 || in <= 0 || !srq_mul_size((size_t)out, (size_t)in, &n))
         return srq_fail(err, -SRQ_EINVAL, "codes for a weight of %lld x %lld", (long long)out, (long long)in);
     c->codes = srq_calloc((size_t)out, (size_t)in);
@@ -43,10 +43,29 @@ SRQ_SIMD static void decode_run(const uint8_t *codes, float scale, float zero, f
         dst[i] = scale * ((float)codes[i] - zero);
 }
 
+SRQ_SIMD static void look_up_run(const uint8_t *codes, float scale, const float *element, float *dst, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        dst[i] = scale * element[codes[i]];
+}
+
+static bool is_integer(const struct srq_scheme *s)
+{
+    return s->grid == SRQ_GRID_INT_SYM || s->grid == SRQ_GRID_INT_ASYM;
+}
+
+float srq_nvfp4_tensor_scale(float top)
+{
+    float gs = 448.0f * 6 / top;
+
+    return !(top > 0) ? 1 : gs < 0x1p126f ? gs : 0x1p126f;
+}
+
 struct decode {
     const struct srq_codes *c;
     char *dst;
     enum srq_dtype dtype;
+    float element[256]; /* floating-point grids: what each code stands for */
 };
 
 static void decode_rows(void *ctx, int64_t begin, int64_t end)
@@ -66,7 +85,10 @@ static void decode_rows(void *ctx, int64_t begin, int64_t end)
 
             n = n < SEGMENT ? n : SEGMENT;
             f = d->dtype == SRQ_F32 ? to : part;
-            decode_run(d->c->codes + r * g->in + i, d->c->scale[group], d->c->zero[group], f, n);
+            if (is_integer(&d->c->scheme))
+                decode_run(d->c->codes + r * g->in + i, d->c->scale[group], d->c->zero[group], f, n);
+            else
+                look_up_run(d->c->codes + r * g->in + i, d->c->scale[group] / d->c->tensor_scale, d->element, f, n);
             if (f == part)
                 srq_convert(part, SRQ_F32, to, d->dtype, n);
             i += n;
@@ -80,29 +102,65 @@ int srq_codes_decode(const struct srq_codes *c, void *dst, enum srq_dtype dtype,
 
     if (dtype != SRQ_F32 && dtype != SRQ_BF16 && dtype != SRQ_F16)
         return srq_fail(err, -SRQ_EUNSUPPORTED, "weights are not decoded into %s", srq_dtype_name(dtype));
+    for (int i = 0; !is_integer(&c->scheme) && i < 256; i++)
+        d.element[i] = c->scheme.bits == 4 ? srq_e2m1_to_f32((uint8_t)(i & 15)) : srq_e4m3_to_f32((uint8_t)i);
     srq_parallel(c->groups.out, 16, decode_rows, &d);
+    return 0;
+}
+
+/* What is wrong with a scale, or NULL. */
+static const char *scale_fault(const struct srq_codes *c, float s)
+{
+    if (!isfinite(s))
+        return "not finite";
+    if (s == 0)
+        return "zero";
+    switch (c->scheme.grid) {
+    case SRQ_GRID_INT_SYM:
+    case SRQ_GRID_INT_ASYM:
+        return srq_round_f16(s) != s ? "not a half-precision number" : NULL;
+    case SRQ_GRID_MXFP4:
+    case SRQ_GRID_MXFP8:
+        return srq_e8m0_to_f32(srq_f32_to_e8m0(s)) != s ? "not a power of two of E8M0" : NULL;
+    case SRQ_GRID_NVFP4:
+        return s < 0 || srq_e4m3_to_f32(srq_f32_to_e4m3(s)) != s ? "not a positive number of E4M3" : NULL;
+    default:
+        return s < 0 ? "negative" : NULL;
+    }
+}
+
+static int check_codes(const struct srq_codes *c, const char *layer, struct srq_error *err)
+{
+    int64_t n = c->groups.out * c->groups.in;
+    int most = (1 << c->scheme.bits) - 1, top = 0, nans = 0;
+
+    for (int64_t i = 0; i < n; i++) {
+        top = c->codes[i] > top ? c->codes[i] : top;
+        nans += (c->codes[i] & 0x7f) == 0x7f;
+    }
+    if (top > most)
+        return srq_fail_field(err, -SRQ_ENUMERIC, layer, "code %d of %s passes %d", top, layer, most);
+    if (nans > 0 && (c->scheme.grid == SRQ_GRID_MXFP8 || c->scheme.grid == SRQ_GRID_FP8))
+        return srq_fail_field(err, -SRQ_ENUMERIC, layer, "%d codes of %s are NaN", nans, layer);
     return 0;
 }
 
 int srq_codes_check(const struct srq_codes *c, const char *layer, struct srq_error *err)
 {
-    int64_t n = c->groups.out * c->groups.in;
-    int most = (1 << c->scheme.bits) - 1, top = 0;
+    int most = is_integer(&c->scheme) ? (1 << c->scheme.bits) - 1 : 0;
 
+    if (c->scheme.grid == SRQ_GRID_NVFP4 && !(isfinite(c->tensor_scale) && c->tensor_scale > 0))
+        return srq_fail_field(err, -SRQ_ENUMERIC, layer, "the tensor scale %g of %s is not a positive number",
+                              (double)c->tensor_scale, layer);
     for (int64_t g = 0; g < c->groups.count; g++) {
-        float s = c->scale[g];
+        const char *fault = scale_fault(c, c->scale[g]);
 
-        if (!isfinite(s) || s == 0 || srq_round_f16(s) != s)
-            return srq_fail_field(err, -SRQ_ENUMERIC, layer, "scale %g of group %lld of %s is %s", (double)s,
-                                  (long long)g, layer,
-                                  !isfinite(s) ? "not finite" : s == 0 ? "zero" : "not a half-precision number");
+        if (fault != NULL)
+            return srq_fail_field(err, -SRQ_ENUMERIC, layer, "scale %g of group %lld of %s is %s", (double)c->scale[g],
+                                  (long long)g, layer, fault);
         if (c->zero[g] > most)
             return srq_fail_field(err, -SRQ_ENUMERIC, layer, "zero-point %d of group %lld of %s passes %d", c->zero[g],
                                   (long long)g, layer, most);
     }
-    for (int64_t i = 0; i < n; i++)
-        top = c->codes[i] > top ? c->codes[i] : top;
-    if (top > most)
-        return srq_fail_field(err, -SRQ_ENUMERIC, layer, "code %d of %s passes %d", top, layer, most);
-    return 0;
+    return check_codes(c, layer, err);
 }

@@ -6,11 +6,8 @@
 
 #include "core/base/alloc.h"
 #include "core/base/simd.h"
+#include "core/grid/rows.h"
 #include "core/math/team.h"
-
-#define SEGMENT 512
-#define LANES 16
-#define INLINE static inline __attribute__((always_inline))
 
 static const float no_offset[SEGMENT];
 
@@ -106,30 +103,6 @@ struct run {
     int64_t n;
 };
 
-/* Half precision without a branch: the exponent is shifted by a product; subnormals are made from their whole-number
- * mantissa, so that nothing passes through a denormal float, which a thread may flush. */
-INLINE float half_to_float(uint16_t h)
-{
-    uint32_t u = (uint32_t)(h & 0x7fff) << 13, sign = (uint32_t)(h & 0x8000) << 16;
-    float normal, tiny = (float)(int32_t)(h & 0x3ff) * 0x1p-24f, f;
-
-    memcpy(&normal, &u, sizeof(normal));
-    f = (h & 0x7c00) != 0 ? normal * 0x1p112f : tiny;
-    memcpy(&u, &f, sizeof(u));
-    u |= sign;
-    memcpy(&f, &u, sizeof(f));
-    return f;
-}
-
-INLINE float weight_at(const void *w, enum srq_dtype dtype, int64_t i)
-{
-    if (dtype == SRQ_F32)
-        return ((const float *)w)[i];
-    if (dtype == SRQ_BF16)
-        return srq_bf16_to_f32(((const uint16_t *)w)[i]);
-    return half_to_float(((const uint16_t *)w)[i]);
-}
-
 /* r = rne(W/s + V), held to one step outside [lo, hi]: that changes neither e nor k, and lets the sum with 1.5 * 2^23
  * round to the nearest even whole number. */
 INLINE float rounded(float x, float v, const struct int_unit *u)
@@ -147,15 +120,6 @@ INLINE float clamped_to(float r, const struct int_unit *u)
     return r > u->hi ? u->hi : r;
 }
 
-/* Finite numbers only, to nearest even. */
-INLINE uint16_t to_bf16(float f)
-{
-    uint32_t u;
-
-    memcpy(&u, &f, sizeof(u));
-    return (uint16_t)((u + 0x7fff + ((u >> 16) & 1)) >> 16);
-}
-
 INLINE void fake_run(const struct run *run, enum srq_dtype wtype, const struct int_unit *unit, void *restrict dst,
                      enum srq_dtype dtype)
 {
@@ -171,31 +135,6 @@ INLINE void fake_run(const struct run *run, enum srq_dtype wtype, const struct i
         else
             ((uint16_t *)dst)[i] = to_bf16(f);
     }
-}
-
-INLINE void add_to(float *restrict a, const float *restrict b, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++)
-        a[i] += b[i];
-}
-
-/* Sum of n numbers, which are overwritten: the second half onto the first, until one vector is left. */
-INLINE float total(float *x, int64_t n)
-{
-    float t[LANES] = { 0 };
-
-    while (n > LANES) {
-        int64_t half = (n / 2 + LANES - 1) / LANES * LANES;
-
-        add_to(x, x + half, n - half);
-        n = half;
-    }
-    memcpy(t, x, (size_t)n * sizeof(*x));
-    for (int h = LANES / 2; h > 0; h /= 2) {
-        for (int k = 0; k < h; k++)
-            t[k] += t[k + h];
-    }
-    return t[0];
 }
 
 /* grad: G on entry, G s k on return. */
@@ -245,19 +184,6 @@ INLINE struct run run_at(const struct srq_grid_args *a, int64_t r, int64_t i, in
     run.w = (const char *)a->weight->data + (size_t)from * (wtype == SRQ_F32 ? 4 : 2);
     run.v = a->v != NULL ? a->v + from : no_offset;
     return run;
-}
-
-INLINE int64_t group_of(const struct srq_groups *g, int64_t r, int64_t j)
-{
-    return g->count == 1 ? 0 : r * g->per_row + j;
-}
-
-/* First column after group j. */
-INLINE int64_t end_of(const struct srq_groups *g, int64_t j)
-{
-    int64_t stop = (j + 1) * g->len;
-
-    return stop < g->in ? stop : g->in;
 }
 
 INLINE void fake_rows(const struct srq_grid_args *a, int64_t row, int64_t rows, char *dst, enum srq_dtype dtype,

@@ -4,7 +4,7 @@
 #ifndef SRQ_GRID_INT_ROWS_H
 #define SRQ_GRID_INT_ROWS_H
 
-#include "core/grid/grid.h"
+#include "core/grid/ops.h"
 
 struct int_unit {
     float s;      /* scale as stored */
@@ -32,7 +32,5 @@ void int_rows_grad(const struct srq_grid_args *a, int64_t row, int64_t rows, flo
                    int_unit_fn unit, int_fold_fn fold);
 void int_rows_encode(const struct srq_grid_args *a, int64_t row, int64_t rows, struct srq_result *out,
                      int_unit_fn unit);
-
-extern const struct srq_grid_ops int_sym_ops, int_asym_ops;
 
 #endif

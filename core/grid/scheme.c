@@ -6,8 +6,19 @@
 
 #define GROUP_MAX 1048576
 
-static const char accepted[] = "w2 … w8 with an optional group (w4g128, w4gt) and z for zero-points (w4g128z), presets "
-                               "W2A16 … W8A16, or bf16";
+static const char accepted[] = "w2 … w8 with an optional group (w4g128, w4gt) and z for zero-points (w4g128z), mxfp4, "
+                               "mxfp8, nvfp4, fp8, fp8t, presets W2A16 … W8A16, or bf16";
+
+/* Schemes that are one word. The presets of the same names elsewhere quantize activations too: here they do not. */
+static const struct {
+    const char *name;
+    struct srq_scheme scheme;
+} words[] = {
+    { "bf16", { SRQ_GRID_NONE, 16, 0, 0, 0 } },  { "mxfp4", { SRQ_GRID_MXFP4, 4, 32, 0, 0 } },
+    { "mxfp8", { SRQ_GRID_MXFP8, 8, 32, 0, 0 } }, { "nvfp4", { SRQ_GRID_NVFP4, 4, 16, 0, 0 } },
+    { "fp8", { SRQ_GRID_FP8, 8, -1, 0, 0 } },     { "fp8t", { SRQ_GRID_FP8, 8, 0, 0, 0 } },
+    { "fpw8a16", { SRQ_GRID_FP8, 8, 0, 0, 0 } },  { NULL, { SRQ_GRID_NONE, 0, 0, 0, 0 } },
+};
 
 struct srq_groups srq_groups_of(int64_t out, int64_t in, int group)
 {
@@ -78,15 +89,40 @@ static bool read_act(const char **p, struct srq_scheme *s, bool *a16)
 
 static bool is_known_elsewhere(const char *text)
 {
-    static const char *const names[] = { "mxfp4", "mxfp6", "mxfp8", "mxint4", "mxint8", "nvfp4", "fp8",
-                                         "fp8_static", "fp8_block", "fpw8a16", "int4", "int8", "q2_k", "q3_k",
-                                         "q4_k", "q5_k", "q6_k", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0" };
+    static const char *const names[] = { "mxfp6", "mxint4", "mxint8", "fp8_static", "fp8_block", "int4", "int8",
+                                         "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "q4_0", "q4_1", "q5_0", "q5_1",
+                                         "q8_0" };
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (strcasecmp(text, names[i]) == 0)
             return true;
     }
     return false;
+}
+
+/* One of the words, or one with activations ("nvfp4a4"): -SRQ_ENOENT when it is neither. */
+static int parse_word(const char *text, struct srq_scheme *out, struct srq_error *err)
+{
+    struct srq_scheme s;
+    bool a16;
+
+    for (size_t i = 0; words[i].name != NULL; i++) {
+        size_t len = strlen(words[i].name);
+        const char *p = text + len;
+
+        if (strncasecmp(text, words[i].name, len) != 0)
+            continue;
+        s = words[i].scheme;
+        if (*p == '\0' || (s.grid != SRQ_GRID_NONE && read_act(&p, &s, &a16) && a16 && *p == '\0')) {
+            *out = words[i].scheme;
+            return 0;
+        }
+        if (*p == '\0' && s.act_bits >= 2 && s.act_bits <= 8)
+            return srq_fail(err, -SRQ_EUNSUPPORTED,
+                            "scheme \"%.64s\" quantizes activations, which is not in this build; %s quantizes the weights",
+                            text, words[i].name);
+    }
+    return -SRQ_ENOENT;
 }
 
 static int parse_int(const char *text, struct srq_scheme *s, struct srq_error *err)
@@ -127,10 +163,9 @@ int srq_scheme_parse(const char *text, struct srq_scheme *out, struct srq_error 
     struct srq_scheme s = { .grid = SRQ_GRID_INT_SYM };
     int rc;
 
-    if (strcasecmp(text, "bf16") == 0) {
-        *out = (struct srq_scheme){ .grid = SRQ_GRID_NONE, .bits = 16 };
-        return 0;
-    }
+    rc = parse_word(text, out, err);
+    if (rc != -SRQ_ENOENT)
+        return rc;
     if (is_known_elsewhere(text))
         return srq_fail(err, -SRQ_EUNSUPPORTED, "scheme \"%.64s\" is not in this build; accepted are %s", text, accepted);
     if (text[0] != 'w' && text[0] != 'W')
@@ -156,19 +191,13 @@ char *srq_scheme_text(const struct srq_scheme *s, char *out, size_t cap)
             snprintf(act, sizeof(act), "a%d", s->act_bits);
         snprintf(out, cap, "w%d%s%s%s", s->bits, group, s->grid == SRQ_GRID_INT_ASYM ? "z" : "", act);
         break;
-    case SRQ_GRID_MXFP4:
-        snprintf(out, cap, "mxfp4");
-        break;
-    case SRQ_GRID_MXFP8:
-        snprintf(out, cap, "mxfp8");
-        break;
-    case SRQ_GRID_NVFP4:
-        snprintf(out, cap, "nvfp4");
-        break;
-    case SRQ_GRID_FP8:
-        snprintf(out, cap, "fp8");
-        break;
     default:
+        for (size_t i = 0; words[i].name != NULL; i++) {
+            if (words[i].scheme.grid == s->grid && words[i].scheme.group == s->group) {
+                snprintf(out, cap, "%s", words[i].name);
+                return out;
+            }
+        }
         snprintf(out, cap, "bf16");
         break;
     }
@@ -192,9 +221,19 @@ const char *srq_scheme_refuses(const struct srq_scheme *s, int64_t out, int64_t 
         return NULL;
     if (srq_grid(s->grid) == NULL)
         return "its grid is not in this build";
-    if (out <= 0 || in <= 0 || out % 32 != 0 || in % 32 != 0)
-        return "integer schemes need both dimensions to be multiples of 32";
-    return NULL;
+    if (out <= 0 || in <= 0)
+        return "it has no elements";
+    switch (s->grid) {
+    case SRQ_GRID_MXFP4:
+    case SRQ_GRID_MXFP8:
+        return in % 32 != 0 ? "mx schemes need rows that are a multiple of 32 long" : NULL;
+    case SRQ_GRID_NVFP4:
+        return in % 16 != 0 ? "nvfp4 needs rows that are a multiple of 16 long" : NULL;
+    case SRQ_GRID_FP8:
+        return NULL;
+    default:
+        return out % 32 != 0 || in % 32 != 0 ? "integer schemes need both dimensions to be multiples of 32" : NULL;
+    }
 }
 
 uint64_t srq_scheme_bits(const struct srq_scheme *s, int64_t out, int64_t in)
@@ -204,5 +243,15 @@ uint64_t srq_scheme_bits(const struct srq_scheme *s, int64_t out, int64_t in)
 
     if (s->grid == SRQ_GRID_NONE)
         return 16 * numel;
-    return (uint64_t)s->bits * numel + (uint64_t)g.count * (16 + (uint64_t)s->bits);
+    numel *= (uint64_t)s->bits;
+    switch (s->grid) {
+    case SRQ_GRID_MXFP4:
+    case SRQ_GRID_MXFP8:
+    case SRQ_GRID_NVFP4:
+        return numel + (uint64_t)g.count * 8;
+    case SRQ_GRID_FP8:
+        return numel + (uint64_t)g.count * 16;
+    default:
+        return numel + (uint64_t)g.count * (16 + (uint64_t)s->bits);
+    }
 }

@@ -6,14 +6,37 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <strings.h>
 
 /* ---- schemes --------------------------------------------------------------------------------------------------- */
+
+/* {"data_type": "mxfp4"}: the words of srq_scheme_parse, with bits and group_size only where they agree. */
+static int word_object(const char *type, bool have_bits, double bits, bool have_group, double group, const char *field,
+                       struct srq_scheme *out, struct srq_error *err)
+{
+    struct srq_scheme s;
+    int rc;
+
+    if (strcasecmp(type, "fp8") == 0 && have_group && group == 0)
+        type = "fp8t";
+    rc = srq_scheme_parse(type, &s, err);
+    if (rc != 0)
+        return rc;
+    if (s.grid == SRQ_GRID_INT_SYM || s.grid == SRQ_GRID_INT_ASYM)
+        return srq_fail_field(err, -SRQ_EINVAL, field, "data_type \"%.60s\" is none; there are int, mxfp4, mxfp8, nvfp4 and fp8",
+                              type);
+    if ((have_bits && bits != s.bits) || (have_group && group != s.group))
+        return srq_fail_field(err, -SRQ_EINVAL, field, "%.60s has %d bits and group_size %d", type, s.bits, s.group);
+    *out = s;
+    return 0;
+}
 
 static int scheme_object(const cJSON *item, const char *field, struct srq_scheme *out, struct srq_error *err)
 {
     const cJSON *member;
     double bits = 0, group = -1;
-    bool sym = true, have_bits = false;
+    bool sym = true, have_bits = false, have_group = false;
+    const char *type = "int";
     char text[48];
 
     cJSON_ArrayForEach(member, item)
@@ -23,14 +46,19 @@ static int scheme_object(const cJSON *item, const char *field, struct srq_scheme
             have_bits = true;
         } else if (strcmp(member->string, "group_size") == 0 && cJSON_IsNumber(member)) {
             group = member->valuedouble;
+            have_group = true;
+        } else if (strcmp(member->string, "data_type") == 0 && cJSON_IsString(member)) {
+            type = member->valuestring;
         } else if (strcmp(member->string, "sym") == 0 && cJSON_IsBool(member)) {
             sym = cJSON_IsTrue(member);
         } else {
             return srq_fail_field(err, -SRQ_EINVAL, field,
-                                  "a scheme object has bits, group_size (numbers) and sym (true or false), not \"%.60s\"",
+                                  "a scheme object has bits, group_size (numbers), sym (true or false) and data_type, not \"%.60s\"",
                                   member->string);
         }
     }
+    if (strcmp(type, "int") != 0)
+        return word_object(type, have_bits, bits, have_group, group, field, out, err);
     if (!have_bits || bits != floor(bits) || group != floor(group) || bits < 1 || bits > 16 || group < -1 ||
         group > 1 << 30)
         return srq_fail_field(err, -SRQ_EINVAL, field, "a scheme object needs whole numbers: \"bits\" and \"group_size\"");

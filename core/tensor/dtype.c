@@ -121,6 +121,45 @@ uint8_t srq_f32_to_e4m3(float f)
     return sign | (uint8_t)((exp + 7) << 3 | ((int)q - 8));
 }
 
+float srq_e2m1_to_f32(uint8_t b)
+{
+    static const float element[8] = { 0, 0.5f, 1, 1.5f, 2, 3, 4, 6 };
+
+    return b & 8 ? -element[b & 7] : element[b & 7];
+}
+
+uint8_t srq_f32_to_e2m1(float f)
+{
+    uint8_t sign = signbit(f) ? 8 : 0;
+    float a = fabsf(f);
+
+    if (isnan(f))
+        return 7;
+    if (a > 5)
+        return sign | 7;
+    if (a < 2)
+        return sign | (uint8_t)rintf(a * 2); /* codes 0 … 4 */
+    return sign | (uint8_t)(a < 4 ? 2 + rintf(a) : 4 + rintf(a / 2));
+}
+
+/* By bits: arithmetic may flush 2^-127. */
+float srq_e8m0_to_f32(uint8_t b)
+{
+    uint32_t u = b == 255 ? 0x7fc00000u : b == 0 ? 0x00400000u : (uint32_t)b << 23;
+    float f;
+
+    memcpy(&f, &u, sizeof(f));
+    return f;
+}
+
+uint8_t srq_f32_to_e8m0(float f)
+{
+    uint32_t u;
+
+    memcpy(&u, &f, sizeof(u));
+    return (uint8_t)(u >> 23);
+}
+
 SRQ_SIMD static void bf16_to_f32(const uint16_t *s, float *d, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)

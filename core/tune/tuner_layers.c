@@ -67,7 +67,7 @@ static int place_layer(struct srq_tuner *t, struct tuned_layer *l, struct srq_er
         mix(&t->layout, (uint64_t)d->count);
         mix(&t->layout, (uint64_t)d->kind);
     }
-    l->codes = (struct srq_codes){ .scheme = l->layer.scheme, .groups = *g };
+    l->codes = (struct srq_codes){ .scheme = l->layer.scheme, .groups = *g, .tensor_scale = 1 };
     if ((rc = area_take(t, AREA_CODES, (size_t)(g->out * g->in), &p, err)) != 0)
         return rc;
     l->codes.codes = p;

@@ -50,6 +50,7 @@ static int rtn_quantize(const struct srq_host *h, void *self, struct srq_layer *
         .groups = layer->groups,
         .lo = range,
         .hi = range + layer->groups.count,
+        .tensor_scale = layer->tensor_scale,
     };
     rc = j.grid->extrema(&j.args, range, range + layer->groups.count);
     if (rc != 0)

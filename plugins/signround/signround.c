@@ -143,6 +143,7 @@ static struct srq_grid_args grid_args(const struct signround *s, const struct sr
         .v = array(layer, s->at.v),
         .alpha = array(layer, s->at.alpha),
         .beta = array(layer, s->at.beta),
+        .tensor_scale = layer->tensor_scale,
     };
 }
 

@@ -351,7 +351,7 @@ static void bad_results_are_refused(void **state)
 
 /* ---- schemes ------------------------------------------------------------------------------------------------------ */
 
-static void every_integer_spelling_is_read(void **state)
+static void every_spelling_is_read(void **state)
 {
     static const struct {
         const char *text, *canonical;
@@ -365,6 +365,10 @@ static void every_integer_spelling_is_read(void **state)
         { "W8A16", "w8g128", SRQ_GRID_INT_SYM, 8, 128 },    { "W2A16G32", "w2g32", SRQ_GRID_INT_SYM, 2, 32 },
         { "w4g64a16", "w4g64", SRQ_GRID_INT_SYM, 4, 64 },   { "bf16", "bf16", SRQ_GRID_NONE, 16, 0 },
         { "BF16", "bf16", SRQ_GRID_NONE, 16, 0 },           { "w5g32", "w5g32", SRQ_GRID_INT_SYM, 5, 32 },
+        { "mxfp4", "mxfp4", SRQ_GRID_MXFP4, 4, 32 },        { "MXFP8", "mxfp8", SRQ_GRID_MXFP8, 8, 32 },
+        { "NVFP4", "nvfp4", SRQ_GRID_NVFP4, 4, 16 },        { "fp8", "fp8", SRQ_GRID_FP8, 8, -1 },
+        { "fp8t", "fp8t", SRQ_GRID_FP8, 8, 0 },             { "FPW8A16", "fp8t", SRQ_GRID_FP8, 8, 0 },
+        { "mxfp4a16", "mxfp4", SRQ_GRID_MXFP4, 4, 32 },
     };
     struct srq_error err = { 0 };
 
@@ -388,8 +392,8 @@ static void what_is_no_scheme_is_refused(void **state)
 {
     static const char *const unknown[] = { "",      "w",      "w1",     "w9g128", "w4g",     "w4g0",  "w4g-1",   "w4g128x",
                                            "4g128", "w4 g64", "w4g128zz", "w16",  "w4a",     "w4a1",  "w4gtt",   "q4",
-                                           "w99999999999", "w4g99999999999" };
-    static const char *const elsewhere[] = { "w8a8", "w4g64a8", "w4a4", "mxfp4", "nvfp4", "MXFP4", "q4_k", "fp8", "INT8" };
+                                           "w99999999999", "w4g99999999999", "mxfp4x", "fp8t8", "nvfp4a", "mxfp4a99", "bf16a8" };
+    static const char *const elsewhere[] = { "w8a8", "w4g64a8", "w4a4", "mxfp4a4", "NVFP4A4", "fp8a8", "mxfp6", "q4_k", "fp8_block", "INT8" };
     struct srq_error err = { 0 };
     struct srq_scheme s;
 
@@ -406,7 +410,8 @@ static void size_counts_scales_and_zero_points(void **state)
     static const struct {
         const char *scheme;
         double bits;
-    } rows[] = { { "w4g128", 4.15625 }, { "w2g128", 2.140625 }, { "w2g64", 2.28125 }, { "bf16", 16 } };
+    } rows[] = { { "w4g128", 4.15625 }, { "w2g128", 2.140625 }, { "w2g64", 2.28125 }, { "bf16", 16 },
+                 { "mxfp4", 4.25 }, { "mxfp8", 8.25 }, { "nvfp4", 4.5 } };
     struct srq_error err = { 0 };
     struct srq_scheme s;
 
@@ -431,6 +436,14 @@ static void odd_shapes_are_named(void **state)
     assert_null(srq_scheme_refuses(&s, 64, 96));
     assert_non_null(srq_scheme_refuses(&s, 64, 100));
     assert_non_null(srq_scheme_refuses(&s, 33, 64));
+    assert_ok(srq_scheme_parse("mxfp8", &s, &err), &err);
+    assert_null(srq_scheme_refuses(&s, 33, 96));
+    assert_non_null(srq_scheme_refuses(&s, 32, 80));
+    assert_ok(srq_scheme_parse("nvfp4", &s, &err), &err);
+    assert_null(srq_scheme_refuses(&s, 33, 80));
+    assert_non_null(srq_scheme_refuses(&s, 32, 72));
+    assert_ok(srq_scheme_parse("fp8", &s, &err), &err);
+    assert_null(srq_scheme_refuses(&s, 33, 7));
     assert_ok(srq_scheme_parse("bf16", &s, &err), &err);
     assert_null(srq_scheme_refuses(&s, 33, 7));
 }
@@ -451,7 +464,7 @@ int main(void)
         cmocka_unit_test(fake_agrees_for_every_weight_and_output_dtype),
         cmocka_unit_test(zero_point_stays_storable),
         cmocka_unit_test(bad_results_are_refused),
-        cmocka_unit_test(every_integer_spelling_is_read),
+        cmocka_unit_test(every_spelling_is_read),
         cmocka_unit_test(what_is_no_scheme_is_refused),
         cmocka_unit_test(size_counts_scales_and_zero_points),
         cmocka_unit_test(odd_shapes_are_named),

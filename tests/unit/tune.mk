@@ -5,6 +5,13 @@ tests_unit_test_grid_SOURCES = tests/unit/test_grid.c
 tests_unit_test_grid_CFLAGS = $(unit_cflags)
 tests_unit_test_grid_LDADD = $(unit_ldadd)
 
+EXTRA_DIST += tests/reference/float_grid_reference.py tests/reference/float_grid_reference.txt
+
+unit_tests += tests/unit/test_grid_float
+tests_unit_test_grid_float_SOURCES = tests/unit/test_grid_float.c
+tests_unit_test_grid_float_CFLAGS = $(unit_cflags)
+tests_unit_test_grid_float_LDADD = $(unit_ldadd)
+
 unit_tests += tests/unit/test_plugin_host
 tests_unit_test_plugin_host_SOURCES = tests/unit/test_plugin_host.c
 tests_unit_test_plugin_host_CFLAGS = $(unit_cflags)
