@@ -63,6 +63,10 @@ static cJSON *plugin_json(const struct srq_plugin *p)
     recipes = cJSON_AddArrayToObject(o, "recipes");
     if (parts == NULL || options == NULL || recipes == NULL)
         goto fail;
+    if (p->scorer != NULL)
+        cJSON_AddItemToArray(parts, cJSON_CreateString("scorer"));
+    if (p->allocator != NULL)
+        cJSON_AddItemToArray(parts, cJSON_CreateString("allocator"));
     if (p->oneshot != NULL)
         cJSON_AddItemToArray(parts, cJSON_CreateString("oneshot"));
     if (p->tunable != NULL)

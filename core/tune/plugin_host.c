@@ -112,12 +112,18 @@ static int check_functions(const struct srq_plugin *p, const char *path, struct 
 {
     const struct srq_tunable *t = p->tunable;
     const struct srq_oneshot *o = p->oneshot;
+    const struct srq_scorer *r = p->scorer;
+    const struct srq_allocator *a = p->allocator;
     const char *missing = NULL;
 
     if (p->create == NULL || p->destroy == NULL)
         missing = p->create == NULL ? "create" : "destroy";
-    else if (o == NULL && t == NULL)
-        missing = "oneshot or tunable part";
+    else if (o == NULL && t == NULL && r == NULL && a == NULL)
+        missing = "oneshot, tunable, scorer or allocator part";
+    else if (r != NULL && (r->data == NULL || r->rows == NULL))
+        missing = r->data == NULL ? "scorer.data" : "scorer.rows";
+    else if (a != NULL && a->solve == NULL)
+        missing = "allocator.solve";
     else if (o != NULL && o->quantize == NULL)
         missing = "oneshot.quantize";
     else if (t != NULL && t->schedule == NULL)

@@ -10,6 +10,7 @@ include tests/unit/format.mk
 include tests/unit/text.mk
 include tests/unit/model.mk
 include tests/unit/tune.mk
+include tests/unit/budget.mk
 include tests/unit/job.mk
 include tests/unit/proto.mk
 include tests/unit/daemon.mk

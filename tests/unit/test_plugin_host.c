@@ -53,7 +53,7 @@ static void broken_plugins_are_refused_with_their_reason(void **state)
         { "symbol", "exports no symbol srq_plugin", -SRQ_EFORMAT },
         { "name", "has no proper name", -SRQ_EFORMAT },
         { "create", "has no create", -SRQ_EFORMAT },
-        { "parts", "has no oneshot or tunable part", -SRQ_EFORMAT },
+        { "parts", "has no oneshot, tunable, scorer or allocator part", -SRQ_EFORMAT },
         { "quantize", "has no oneshot.quantize", -SRQ_EFORMAT },
         { "tunable", "has no tunable.schedule", -SRQ_EFORMAT },
         { "default", "the default of option number is \"11\", which is not a whole number from 0 to 10", -SRQ_EFORMAT },

@@ -1,0 +1,97 @@
+/* DeltaLoss: first-order sensitivity of the model's loss to a layer's rounding (SignRoundV2, arXiv 2512.04746; spec
+ * signround 7.1).
+ *
+ * score(layer, scheme) = sum over batches and elements of |dL/dŴ * (W - Ŵ)|, the gradient taken at the quantized point,
+ * where every layer carries the scheme. The absolute value is taken of each element and batch, so that errors do not
+ * cancel. The activation term of the paper belongs to schemes that quantize activations. */
+#include <srq/plugin.h>
+
+#define LANES 16
+
+struct deltaloss {
+    struct srq_score_data data;
+};
+
+static int deltaloss_create(const struct srq_host *h, const struct srq_options *o, void **self, struct srq_error *err)
+{
+    struct deltaloss *d = h->alloc(sizeof(*d));
+
+    if (d == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "no memory for the scorer");
+    d->data = (struct srq_score_data){ .size = sizeof(d->data),
+                                       .nsamples = h->opt_int(o, "nsamples"),
+                                       .seqlen = h->opt_int(o, "seqlen"),
+                                       .batch = h->opt_int(o, "batch") };
+    *self = d;
+    return 0;
+}
+
+static void deltaloss_destroy(const struct srq_host *h, void *self)
+{
+    h->free(self);
+}
+
+static int deltaloss_data(const struct srq_host *h, void *self, struct srq_score_data *out, struct srq_error *err)
+{
+    const struct deltaloss *d = self;
+
+    (void)h;
+    (void)err;
+    *out = d->data;
+    return 0;
+}
+
+/* One row: partial sums in lanes, so that the compiler vectorizes them in an order that does not change. */
+static double row_sum(const float *restrict w, const float *restrict fake, const float *restrict grad, int64_t n)
+{
+    float lane[LANES] = { 0 };
+    double sum = 0;
+    int64_t i = 0;
+
+    for (; i + LANES <= n; i += LANES) {
+        for (int k = 0; k < LANES; k++)
+            lane[k] += __builtin_fabsf(grad[i + k] * (w[i + k] - fake[i + k]));
+    }
+    for (; i < n; i++)
+        sum += (double)__builtin_fabsf(grad[i] * (w[i] - fake[i]));
+    for (int k = 0; k < LANES; k++)
+        sum += (double)lane[k];
+    return sum;
+}
+
+static double deltaloss_rows(const struct srq_host *h, void *self, const struct srq_score_rows *r)
+{
+    int64_t in = r->layer->groups.in;
+    double sum = 0;
+
+    (void)h;
+    (void)self;
+    for (int64_t i = 0; i < r->rows; i++)
+        sum += row_sum(r->weight + i * in, r->fake + i * in, r->grad + i * in, in);
+    return sum;
+}
+
+static const struct srq_option options[] = {
+    { "nsamples", SRQ_OPT_INT, "samples", 1, 100000, NULL, "16",
+      "Calibration samples on which gradients are taken; 2-bit candidates want 128 or more." },
+    { "seqlen", SRQ_OPT_INT, "tokens", 2, 1048576, NULL, "256",
+      "Tokens of such a sample; 2-bit candidates want 1024 or more." },
+    { "batch", SRQ_OPT_INT, "samples", 1, 65536, NULL, "8", "Samples whose mean loss is differentiated together." },
+    { NULL, SRQ_OPT_BOOL, NULL, 0, 0, NULL, NULL, NULL },
+};
+
+static const struct srq_scorer scorer = { .size = sizeof(scorer), .data = deltaloss_data, .rows = deltaloss_rows };
+
+const struct srq_plugin srq_plugin = {
+    .magic = SRQ_PLUGIN_MAGIC,
+    .abi_major = SRQ_ABI_MAJOR,
+    .abi_minor = SRQ_ABI_MINOR,
+    .size = sizeof(struct srq_plugin),
+    .name = "deltaloss",
+    .version = "1.0",
+    .summary = "Scores layers by the first-order change of the model's loss under each candidate scheme.",
+    .options = options,
+    .create = deltaloss_create,
+    .destroy = deltaloss_destroy,
+    .scorer = &scorer,
+};
