@@ -3,6 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
+#include "daemon/srqd/layer_view.h"
 #include "daemon/srqd/srqd.h"
 #include "daemon/srqd/worker_link.h"
 
@@ -63,6 +64,7 @@ void job_free(struct job *j)
     if (j == NULL)
         return;
     worker_link_close(j);
+    layer_view_free(j->view);
     if (j->exit_watch != NULL)
         event_free(j->exit_watch);
     if (j->exit_fd >= 0)

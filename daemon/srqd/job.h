@@ -26,6 +26,7 @@ enum job_wish {
 };
 
 struct worker_link;
+struct layer_view;
 
 struct job {
     TAILQ_ENTRY(job) entry;
@@ -65,6 +66,8 @@ struct job {
     int exit_fd;
     struct event *timer;             /* restart pause, or grace of a canceled worker */
     struct worker_link *link;
+    bool changing;                   /* srq-worker --change runs: no worker is started meanwhile */
+    struct layer_view *view;         /* what its journal says of its layers; NULL: nobody asked yet */
 };
 
 TAILQ_HEAD(job_list, job);

@@ -60,15 +60,27 @@ void journal_close(struct journal_view *v)
     srq_free(v);
 }
 
-/* Whether `line` can be an entry of `event`: a cheap look before the parser, since journals are mostly samples. */
-static bool may_be(const char *line, const char *event)
+/* Whether `name` of `len` bytes is one of `events`. */
+static bool is_one_of(const char *name, size_t len, const char *events)
 {
-    char pattern[80];
+    for (const char *p = events; p != NULL; p = strchr(p, '|')) {
+        p += *p == '|';
+        if (strcspn(p, "|") == len && memcmp(p, name, len) == 0)
+            return true;
+    }
+    return false;
+}
 
-    if (event == NULL)
+/* Whether `line` can be an entry of `events`: a cheap look before the parser, since journals are mostly samples. */
+static bool may_be(const char *line, const char *events)
+{
+    static const char key[] = "\"event\":\"";
+    const char *name = events != NULL ? strstr(line, key) : NULL;
+
+    if (name == NULL)
         return true;
-    snprintf(pattern, sizeof(pattern), "\"%s\"", event);
-    return strstr(line, pattern) != NULL;
+    name += sizeof(key) - 1;
+    return is_one_of(name, strcspn(name, "\""), events);
 }
 
 /* {"seq","time","event","data","sum"} becomes the parameters of a notification. NULL when it is no event. */
@@ -100,26 +112,46 @@ static cJSON *params_of(const struct journal_view *v, cJSON *line, struct journa
     return params;
 }
 
-static bool visit_line(struct journal_view *v, const char *line, size_t len, int64_t since, const char *event,
+static bool visit_line(struct journal_view *v, const char *line, size_t len, int64_t since, const char *events,
                        journal_visit visit, void *ctx)
 {
     struct journal_entry e = { 0 };
     cJSON *json;
     bool more = true;
 
-    if (!may_be(line, event))
+    if (!may_be(line, events))
         return true;
     if (srq_json_parse(line, len, SRQ_DEPTH_MAX, &json, NULL) != 0)
         return true;
     e.params = params_of(v, json, &e);
-    if (e.params != NULL && e.seq > since && (event == NULL || strcmp(event, e.event) == 0))
+    if (e.params != NULL && e.seq > since &&
+        (events == NULL || is_one_of(e.event, strlen(e.event), events)))
         more = visit(&e, ctx);
     cJSON_Delete(e.params);
     cJSON_Delete(json);
     return more;
 }
 
-bool journal_read(struct journal_view *v, int64_t since, const char *event, size_t budget, journal_visit visit,
+bool journal_shrunk(const struct journal_view *v)
+{
+    struct stat st;
+
+    return fstat(v->fd, &st) != 0 || st.st_size < v->done;
+}
+
+/* An unfinished line is read again from its beginning: its worker may die, and the next one cuts it. */
+static void step_back(struct journal_view *v)
+{
+    size_t unfinished = v->frames.in.len - v->frames.line;
+
+    if (unfinished == 0 || lseek(v->fd, v->done - (off_t)unfinished, SEEK_SET) < 0)
+        return;
+    v->done -= (off_t)unfinished;
+    srq_frames_fini(&v->frames);
+    srq_frames_init(&v->frames);
+}
+
+bool journal_read(struct journal_view *v, int64_t since, const char *events, size_t budget, journal_visit visit,
                   void *ctx)
 {
     char chunk[CHUNK];
@@ -131,7 +163,7 @@ bool journal_read(struct journal_view *v, int64_t since, const char *event, size
         ssize_t n;
 
         while ((line = srq_frames_next(&v->frames, &len)) != NULL) {
-            if (!visit_line(v, line, len, since, event, visit, ctx))
+            if (!visit_line(v, line, len, since, events, visit, ctx))
                 return false;
         }
         if (budget > 0 && spent >= budget)
@@ -141,8 +173,10 @@ bool journal_read(struct journal_view *v, int64_t since, const char *event, size
         n = read(v->fd, chunk, sizeof(chunk));
         if (n < 0 && errno == EINTR)
             continue;
-        if (n <= 0)
+        if (n <= 0) {
+            step_back(v);
             return true;
+        }
         v->done += n;
         spent += (size_t)n;
         if (srq_frames_feed(&v->frames, chunk, (size_t)n, NULL) != 0)
@@ -150,12 +184,12 @@ bool journal_read(struct journal_view *v, int64_t since, const char *event, size
     }
 }
 
-void journal_scan(const struct job *j, int64_t since, const char *event, journal_visit visit, void *ctx)
+void journal_scan(const struct job *j, int64_t since, const char *events, journal_visit visit, void *ctx)
 {
     struct journal_view *v;
 
     if (journal_open(j, &v, NULL) != 0)
         return;
-    (void)journal_read(v, since, event, 0, visit, ctx);
+    (void)journal_read(v, since, events, 0, visit, ctx);
     journal_close(v);
 }

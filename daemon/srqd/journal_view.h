@@ -22,12 +22,16 @@ struct journal_view; /* an open journal and a place in it */
 int journal_open(const struct job *j, struct journal_view **out, struct srq_error *err);
 void journal_close(struct journal_view *v);
 
+/* Whether the file is shorter than what was read: its worker cut it. */
+bool journal_shrunk(const struct journal_view *v);
+
 /* Reads on from where it is, at most `budget` bytes (0: to the end). Entries with seq <= since, or of other events than
- * `event` (NULL: all), are left out without the cost of a full check. True at the end of what is whole. */
-bool journal_read(struct journal_view *v, int64_t since, const char *event, size_t budget, journal_visit visit,
+ * `events` (names with '|' between them; NULL: all), are left out without the cost of a full check. True at the end of
+ * what is whole; a later call goes on with what was written since, from the beginning of a line that was unfinished. */
+bool journal_read(struct journal_view *v, int64_t since, const char *events, size_t budget, journal_visit visit,
                   void *ctx);
 
 /* Opens, reads to the end, closes. No journal: nothing is visited. */
-void journal_scan(const struct job *j, int64_t since, const char *event, journal_visit visit, void *ctx);
+void journal_scan(const struct job *j, int64_t since, const char *events, journal_visit visit, void *ctx);
 
 #endif

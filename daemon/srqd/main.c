@@ -58,6 +58,7 @@ int main(int argc, char **argv)
     TAILQ_INIT(&d.clients);
     TAILQ_INIT(&d.jobs);
     TAILQ_INIT(&d.waiting_plans);
+    TAILQ_INIT(&d.waiting_changes);
     d.started = srq_wall_s();
     if (places_find(&d.places, &o.places, &err) != 0)
         return fail(&err, EXIT_REFUSED);

@@ -131,6 +131,10 @@ static bool admit(struct job *j, bool *blocks)
         *blocks = true;
         return false;
     }
+    if (j->changing) {
+        job_set_reason(j, "waits: its plan is being changed");
+        return false;
+    }
     user_bounds(d, j, queue_usage(d, j->uid), b);
     if (hold(j, first_over(b, BOUNDS), " of this user"))
         return false;

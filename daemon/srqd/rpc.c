@@ -4,13 +4,14 @@
 #include "core/base/alloc.h"
 #include "daemon/srqd/authority.h"
 #include "daemon/srqd/events.h"
+#include "daemon/srqd/jobdir.h"
 #include "daemon/srqd/lifecycle.h"
 
 #include <string.h>
 #include <unistd.h>
 
 #define PAGE_DEFAULT 500
-#define PAGE_BYTES (SRQ_FRAME_MAX / 2)
+#define FILE_MAX ((size_t)32 << 20)
 
 /* ---- parameters and replies ----------------------------------------------------------------------------------- */
 
@@ -88,24 +89,47 @@ int rpc_page_array(const struct request *r, cJSON *reply, const char *name, cons
         return rpc_no_memory(err);
     cJSON_ArrayForEach(item, array)
     {
-        char *text;
-        cJSON *copy;
-
         if (at++ < p.offset)
             continue;
-        if (count >= p.limit || bytes > PAGE_BYTES)
+        if (count >= p.limit || bytes > RPC_PAGE_BYTES)
             break;
-        text = cJSON_PrintUnformatted(item);
-        copy = text != NULL ? cJSON_Duplicate(item, true) : NULL;
-        bytes += text != NULL ? strlen(text) + 1 : 0;
-        cJSON_free(text);
-        if (copy == NULL || !cJSON_AddItemToArray(out, copy)) {
-            cJSON_Delete(copy);
+        if (!rpc_add_counted(out, cJSON_Duplicate(item, true), &bytes))
             return rpc_no_memory(err);
-        }
         count++;
     }
     return rpc_put_page(reply, p.offset, count, total) ? 0 : rpc_no_memory(err);
+}
+
+bool rpc_add_counted(cJSON *array, cJSON *item, size_t *bytes)
+{
+    char *text = item != NULL ? cJSON_PrintUnformatted(item) : NULL;
+    bool ok = text != NULL && cJSON_AddItemToArray(array, item);
+
+    if (ok)
+        *bytes += strlen(text) + 1;
+    else
+        cJSON_Delete(item);
+    cJSON_free(text);
+    return ok;
+}
+
+int rpc_read_json(const struct job *j, const char *name, cJSON **out, struct srq_error *err)
+{
+    char *text;
+    size_t len;
+    int rc = jobdir_read(j, name, FILE_MAX, &text, &len, err);
+
+    *out = NULL;
+    if (rc != 0)
+        return rc;
+    rc = srq_json_parse(text, len, SRQ_DEPTH_MAX, out, err);
+    srq_free(text);
+    if (rc == 0 && !cJSON_IsObject(*out)) {
+        cJSON_Delete(*out);
+        *out = NULL;
+        rc = srq_fail_field(err, -SRQ_EFORMAT, name, "%s of job %s is no JSON object", name, j->id);
+    }
+    return rc;
 }
 
 /* ---- jobs by name --------------------------------------------------------------------------------------------- */
@@ -254,7 +278,7 @@ static rpc_handler handler_of(const char *method)
     if (strcmp(method, "events.unsubscribe") == 0)
         return unsubscribe;
     if ((h = rpc_daemon_handler(method)) == NULL && (h = rpc_job_handler(method)) == NULL &&
-        (h = rpc_submit_handler(method)) == NULL)
+        (h = rpc_submit_handler(method)) == NULL && (h = rpc_plan_handler(method)) == NULL)
         h = rpc_look_handler(method);
     return h;
 }

@@ -57,10 +57,17 @@ bool rpc_put_page(cJSON *reply, int64_t offset, int64_t count, int64_t total);
  * members. The elements stay the array's. */
 int rpc_page_array(const struct request *r, cJSON *reply, const char *name, const cJSON *array, struct srq_error *err);
 
+/* Adds `item` (consumed; NULL: there was no memory for it) to `array`, and what it takes in a frame to *bytes. */
+#define RPC_PAGE_BYTES (SRQ_FRAME_MAX / 2)
+bool rpc_add_counted(cJSON *array, cJSON *item, size_t *bytes);
+/* A JSON object in the job's directory. */
+int rpc_read_json(const struct job *j, const char *name, cJSON **out, struct srq_error *err);
+
 /* Handlers, by file. */
 rpc_handler rpc_daemon_handler(const char *method);
 rpc_handler rpc_job_handler(const char *method);
 rpc_handler rpc_submit_handler(const char *method);
 rpc_handler rpc_look_handler(const char *method);
+rpc_handler rpc_plan_handler(const char *method);
 
 #endif

@@ -8,6 +8,7 @@
 #include "daemon/srqd/submission.h"
 #include "daemon/srqd/summary.h"
 #include "daemon/srqd/supervise.h"
+#include "daemon/srqd/worker_answer.h"
 
 #include <string.h>
 #include <sys/wait.h>
@@ -126,7 +127,7 @@ static void described(const struct captured *c, void *ctx)
     if (!c->timed_out && !c->too_long)
         rc = srq_json_parse(c->out, c->out_len, SRQ_DEPTH_MAX, &json, &err);
     if (json != NULL)
-        rc = submission_refusal(json, &err);
+        rc = worker_answer_refusal(json, &err);
     if (json == NULL || (rc == 0 && (!WIFEXITED(c->status) || WEXITSTATUS(c->status) != 0)))
         rc = srq_fail(&err, one && WIFEXITED(c->status) && WEXITSTATUS(c->status) == 1 ? -SRQ_ENOENT : -SRQ_EIO,
                       "%s --describe failed: %.500s", l->d->places.worker, c->timed_out ? "timed out" : c->err);

@@ -5,6 +5,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "daemon/srqd/authority.h"
+#include "daemon/srqd/change.h"
 #include "daemon/srqd/lifecycle.h"
 #include "daemon/srqd/queue.h"
 #include "daemon/srqd/supervise.h"
@@ -176,6 +177,12 @@ static int gc(const struct request *r, cJSON **result, struct srq_error *err)
     return 0;
 }
 
+static int change(const struct request *r, cJSON **result, struct srq_error *err)
+{
+    (void)result;
+    return change_begin(r, err);
+}
+
 rpc_handler rpc_job_handler(const char *method)
 {
     static const struct {
@@ -184,6 +191,7 @@ rpc_handler rpc_job_handler(const char *method)
     } rows[] = {
         { "job.cancel", cancel },     { "job.pause", pause_job },   { "job.resume", resume }, { "job.finish", finish },
         { "job.priority", priority }, { "job.delete", delete_job }, { "job.gc", gc },
+        { "job.pin", change },        { "job.unpin", change },      { "job.budget", change }, { "job.retune", change },
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

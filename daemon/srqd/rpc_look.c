@@ -1,4 +1,4 @@
-/* Methods that only look: lists, details, plans, curves, logs, reports. What lies in job directories is read as
+/* Methods that only look: lists, details, curves, logs, reports. What lies in job directories is read as
  * hostile input, with caps. */
 #include "daemon/srqd/rpc.h"
 
@@ -13,7 +13,6 @@
 #include <string.h>
 
 #define FILE_MAX ((size_t)32 << 20)
-#define PAGE_BYTES (SRQ_FRAME_MAX / 2)
 #define TEXT_MAX 4000 /* bytes of one log line */
 
 /* ---- lists ---------------------------------------------------------------------------------------------------- */
@@ -47,20 +46,6 @@ static bool listed(const struct request *r, const struct job *j, const cJSON *st
     return false;
 }
 
-/* Adds `item` (consumed) to `array` and its size to *bytes. */
-static bool add_counted(cJSON *array, cJSON *item, size_t *bytes)
-{
-    char *text = item != NULL ? cJSON_PrintUnformatted(item) : NULL;
-    bool ok = text != NULL && cJSON_AddItemToArray(array, item);
-
-    if (ok)
-        *bytes += strlen(text) + 1;
-    else
-        cJSON_Delete(item);
-    cJSON_free(text);
-    return ok;
-}
-
 static int list(const struct request *r, cJSON **result, struct srq_error *err)
 {
     const cJSON *states = rpc_param(r, "states");
@@ -86,14 +71,14 @@ static int list(const struct request *r, cJSON **result, struct srq_error *err)
 
         if (!listed(r, j, states, all) || at++ < p.offset)
             continue;
-        if (count >= p.limit || bytes > PAGE_BYTES)
+        if (count >= p.limit || bytes > RPC_PAGE_BYTES)
             break;
         o = cJSON_CreateObject();
         if (o != NULL && !summary_put(o, j)) {
             cJSON_Delete(o);
             o = NULL;
         }
-        if (!add_counted(jobs, o, &bytes))
+        if (!rpc_add_counted(jobs, o, &bytes))
             return rpc_no_memory(err);
         count++;
     }
@@ -132,48 +117,7 @@ static int get(const struct request *r, cJSON **result, struct srq_error *err)
     return rc;
 }
 
-/* ---- files of JSON -------------------------------------------------------------------------------------------- */
-
-static int read_json(const struct job *j, const char *name, cJSON **out, struct srq_error *err)
-{
-    char *text;
-    size_t len;
-    int rc = jobdir_read(j, name, FILE_MAX, &text, &len, err);
-
-    *out = NULL;
-    if (rc != 0)
-        return rc;
-    rc = srq_json_parse(text, len, SRQ_DEPTH_MAX, out, err);
-    srq_free(text);
-    if (rc == 0 && !cJSON_IsObject(*out)) {
-        cJSON_Delete(*out);
-        *out = NULL;
-        rc = srq_fail_field(err, -SRQ_EFORMAT, name, "%s of job %s is no JSON object", name, j->id);
-    }
-    return rc;
-}
-
-static int plan(const struct request *r, cJSON **result, struct srq_error *err)
-{
-    const cJSON *revision, *layers;
-    cJSON *json;
-    int rc = read_json(r->job, "plan.json", &json, err);
-
-    if (rc != 0)
-        return rc;
-    revision = cJSON_GetObjectItemCaseSensitive(json, "revision");
-    layers = cJSON_GetObjectItemCaseSensitive(json, "layers");
-    *result = cJSON_CreateObject();
-    if (!cJSON_IsNumber(revision) || !cJSON_IsArray(layers))
-        rc = srq_fail_field(err, -SRQ_EFORMAT, "plan.json", "plan.json of job %s has no revision and layers",
-                            r->job->id);
-    else if (cJSON_AddNumberToObject(*result, "revision", revision->valuedouble) == NULL)
-        rc = rpc_no_memory(err);
-    else
-        rc = rpc_page_array(r, *result, "layers", layers, err);
-    cJSON_Delete(json);
-    return rc;
-}
+/* ---- reports -------------------------------------------------------------------------------------------------- */
 
 static int report(const struct request *r, cJSON **result, struct srq_error *err)
 {
@@ -183,7 +127,7 @@ static int report(const struct request *r, cJSON **result, struct srq_error *err
     if (r->job->state != JOB_DONE)
         return srq_fail_field(err, -SRQ_ESTATE, "job", "job %s is %s; its report comes when it is done", r->job->id,
                               job_state_name(r->job->state));
-    rc = read_json(r->job, "report.json", &json, err);
+    rc = rpc_read_json(r->job, "report.json", &json, err);
     if (rc != 0)
         return rc;
     layers = cJSON_DetachItemFromObjectCaseSensitive(json, "layers");
@@ -218,12 +162,12 @@ static bool wanted(struct gather *g)
     int64_t at = g->total++;
 
     return !g->count_only && at >= g->page.offset && at == g->page.offset + g->kept && g->kept < g->page.limit &&
-           g->bytes <= PAGE_BYTES;
+           g->bytes <= RPC_PAGE_BYTES;
 }
 
 static void keep(struct gather *g, cJSON *item)
 {
-    if (!add_counted(g->out, item, &g->bytes))
+    if (!rpc_add_counted(g->out, item, &g->bytes))
         g->failed = true;
     else
         g->kept++;
@@ -357,12 +301,12 @@ static int worker_log(const struct request *r, cJSON *reply, struct srq_error *e
         total += text[i] == '\n' || i + 1 == len;
     p = rpc_page(r, total);
     rc = lines != NULL ? 0 : rpc_no_memory(err);
-    for (size_t i = 0; rc == 0 && i < len && kept < p.limit && bytes <= PAGE_BYTES;) {
+    for (size_t i = 0; rc == 0 && i < len && kept < p.limit && bytes <= RPC_PAGE_BYTES;) {
         const char *nl = memchr(text + i, '\n', len - i);
         size_t n = nl != NULL ? (size_t)(nl - text) - i : len - i;
 
         if (at++ >= p.offset) {
-            if (!add_counted(lines, worker_line(text + i, n), &bytes))
+            if (!rpc_add_counted(lines, worker_line(text + i, n), &bytes))
                 rc = rpc_no_memory(err);
             kept++;
         }
@@ -393,8 +337,8 @@ rpc_handler rpc_look_handler(const char *method)
         const char *name;
         rpc_handler handler;
     } rows[] = {
-        { "job.list", list },     { "job.get", get },     { "job.plan", plan },
-        { "job.series", series }, { "job.log", job_log }, { "job.report", report },
+        { "job.list", list }, { "job.get", get }, { "job.series", series }, { "job.log", job_log },
+        { "job.report", report },
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -6,6 +6,7 @@
 #include "core/base/fs.h"
 #include "core/base/log.h"
 #include "daemon/srqd/background.h"
+#include "daemon/srqd/change.h"
 #include "daemon/srqd/client.h"
 #include "daemon/srqd/jobdir.h"
 #include "daemon/srqd/lifecycle.h"
@@ -71,6 +72,7 @@ static void on_queue(evutil_socket_t fd, short what, void *ctx)
 
     (void)fd;
     (void)what;
+    changes_run(d);
     queue_run(d);
     if (d->stopping && !workers_left(d))
         srqd_quit(d);
@@ -92,7 +94,7 @@ static void check_idle(struct srqd *d)
 {
     int64_t limit = d->idle_exit_s >= 0 ? d->idle_exit_s : d->config.idle_exit_s;
 
-    if (limit == 0 || d->places.system || d->client_count > 0 || d->planning > 0 || unfinished_jobs(d)) {
+    if (limit == 0 || d->places.system || d->client_count > 0 || d->planning > 0 || d->changing > 0 || unfinished_jobs(d)) {
         d->idle_since = srq_clock_s();
         return;
     }
@@ -204,6 +206,7 @@ static void take_down(struct srqd *d, struct event *signals[3])
             job_save(j);
         job_free(j);
     }
+    changes_drop(d);
     store_close(d->store);
     for (int i = 0; i < 3; i++) {
         if (signals[i] != NULL)

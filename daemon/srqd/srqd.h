@@ -17,9 +17,11 @@ struct client;
 struct listener;
 
 struct submission;
+struct change;
 
 TAILQ_HEAD(client_list, client);
 TAILQ_HEAD(submission_list, submission);
+TAILQ_HEAD(change_list, change);
 
 struct srqd {
     struct event_base *base;
@@ -42,6 +44,9 @@ struct srqd {
     int planning;         /* planner processes alive */
     struct submission_list waiting_plans;
     int waiting_plan_count;
+    int changing; /* runs of srq-worker --change alive */
+    struct change_list waiting_changes;
+    int waiting_change_count;
     double stop_until;    /* monotonic; while stopping */
     struct event *queue_event, *tick;
 };

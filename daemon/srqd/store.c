@@ -40,7 +40,8 @@ static const char add_sql[] =
     "?29,?30,?31,?32)";
 static const char update_sql[] =
     "UPDATE jobs SET state=?2, reason=?3, wish=?4, priority=?5, started=?6, ended=?7, restarts=?8, deaths=?9,"
-    " progress_seq=?10, last_seq=?11, exit_code=?12, exit_signal=?13, pid=?14, pid_start=?15 WHERE id=?1";
+    " progress_seq=?10, last_seq=?11, exit_code=?12, exit_signal=?13, pid=?14, pid_start=?15,"
+    " after_bytes=?16, average_bits=?17 WHERE id=?1";
 static const char transition_sql[] = "INSERT INTO transitions VALUES(?1, ?2, ?3, ?4, ?5)";
 static const char remove_sql[] = "DELETE FROM jobs WHERE id=?1";
 static const char texts_sql[] = "SELECT spec, planned FROM jobs WHERE id=?1";
@@ -256,6 +257,8 @@ int store_update(struct srq_store *s, const struct job *j, bool transition, int6
         return rc;
     bind_text(s->update, 1, j->id);
     bind_changing(s->update, 2, j);
+    sqlite3_bind_double(s->update, 16, j->after_bytes);
+    sqlite3_bind_double(s->update, 17, j->average_bits);
     rc = step(s, s->update, "write", err);
     if (rc == 0 && transition)
         rc = add_transition(s, j, by_uid, err);

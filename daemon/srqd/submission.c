@@ -11,9 +11,9 @@
 #include "daemon/srqd/lifecycle.h"
 #include "daemon/srqd/queue.h"
 #include "daemon/srqd/summary.h"
+#include "daemon/srqd/worker_answer.h"
 
 #include <string.h>
-#include <sys/wait.h>
 
 #define ANSWER_MAX ((size_t)32 << 20)
 #define WAITING_MAX 256
@@ -78,53 +78,6 @@ static int check_user_limit(const struct srqd *d, uid_t uid, struct srq_error *e
         return 0;
     return srq_fail_field(err, -SRQ_ELIMIT, "user_max_queued", "you have %lld unfinished jobs, the most allowed",
                           (long long)limit);
-}
-
-/* ---- what the planner says ------------------------------------------------------------------------------------ */
-
-int submission_refusal(const cJSON *answer, struct srq_error *err)
-{
-    const cJSON *e = cJSON_GetObjectItemCaseSensitive(answer, "error");
-    const cJSON *code = cJSON_GetObjectItemCaseSensitive(e, "code");
-    const cJSON *field = cJSON_GetObjectItemCaseSensitive(e, "field");
-    const cJSON *text = cJSON_GetObjectItemCaseSensitive(e, "message");
-    int c = SRQ_EINVAL;
-
-    if (!cJSON_IsString(text))
-        return 0;
-    for (int i = 1; i < SRQ_CODE_COUNT && cJSON_IsString(code); i++) {
-        if (strcmp(srq_code_name(i), code->valuestring) == 0)
-            c = i;
-    }
-    return srq_fail_field(err, -c, cJSON_IsString(field) ? field->valuestring : "", "%s", text->valuestring);
-}
-
-/* The planner's answer, or the sentence that says why there is none. */
-static int read_answer(const struct submission *s, const struct captured *c, cJSON **out, struct srq_error *err)
-{
-    const char *worker = s->d->places.worker;
-    struct srq_error why = { 0 };
-    int rc;
-
-    *out = NULL;
-    if (c->timed_out)
-        return srq_fail(err, -SRQ_ETIMEOUT, "planning took longer than %lld s (plan_timeout_s)",
-                        (long long)s->d->config.plan_timeout_s);
-    if (c->too_long)
-        return srq_fail(err, -SRQ_ELIMIT, "the plan is longer than %zu bytes", ANSWER_MAX);
-    rc = srq_json_parse(c->out, c->out_len, SRQ_DEPTH_MAX, out, &why);
-    if (rc == 0 && WIFEXITED(c->status) && WEXITSTATUS(c->status) == 0 && cJSON_IsObject(*out))
-        return 0;
-    rc = *out != NULL ? submission_refusal(*out, err) : 0;
-    if (rc == 0 && WIFEXITED(c->status))
-        rc = srq_fail(err, -SRQ_EIO, "%s --plan ended with code %d%s%.600s", worker, WEXITSTATUS(c->status),
-                      c->err[0] != '\0' ? ": " : "", c->err);
-    else if (rc == 0)
-        rc = srq_fail(err, -SRQ_EIO, "%s --plan was killed by signal %d%s%.600s", worker, WTERMSIG(c->status),
-                      c->err[0] != '\0' ? ": " : "", c->err);
-    cJSON_Delete(*out);
-    *out = NULL;
-    return rc;
 }
 
 /* ---- accepting ------------------------------------------------------------------------------------------------ */
@@ -339,7 +292,7 @@ static void planned(const struct captured *captured, void *ctx)
     int rc;
 
     d->planning--;
-    rc = read_answer(s, captured, &answer, &err);
+    rc = worker_answer_read(d, captured, "--plan", ANSWER_MAX, &answer, &err);
     if (rc == 0)
         rc = s->params != NULL ? answer_plan(s, &answer, &result, &err) : accept_job(s, answer, &result, &err);
     if (rc != 0) {

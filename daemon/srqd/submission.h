@@ -14,7 +14,5 @@ int submission_allowed(struct srqd *d, struct srq_error *err);
 
 /* The reply of job.plan_spec out of the planner's answer. */
 int submission_plan_reply(const struct request *r, const cJSON *answer, cJSON **result, struct srq_error *err);
-/* The error in a worker program's answer {"error":{"code","field","message"}}; 0 where it has none. */
-int submission_refusal(const cJSON *answer, struct srq_error *err);
 
 #endif

@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define CHANGING_S 0.1 /* how often a start that a change of the plan holds up is tried */
 #define POLL_S 1.0 /* adopted workers where the kernel has no pidfd */
 
 static void start_worker(struct job *j);
@@ -67,6 +68,16 @@ static void note_progress(struct job *j, const cJSON *params)
     j->eta_s = number_of(params, "eta_s");
 }
 
+/* The plan's size after a change. Kept with the job, since lists show it. */
+static void note_size(struct job *j, const cJSON *size)
+{
+    if (!cJSON_IsObject(size))
+        return;
+    j->after_bytes = number_of(size, "after_bytes");
+    j->average_bits = number_of(size, "average_bits");
+    job_save(j);
+}
+
 static void note(struct job *j, const char *event, const cJSON *params, int64_t seq)
 {
     if (seq > j->last_seq)
@@ -75,6 +86,8 @@ static void note(struct job *j, const char *event, const cJSON *params, int64_t 
         j->told_seq = seq;
     if (strcmp(event, "stage.progress") == 0)
         note_progress(j, params);
+    else if (strcmp(event, "plan.changed") == 0)
+        note_size(j, cJSON_GetObjectItemCaseSensitive(params, "size"));
     else if (strcmp(event, "checkpoint") == 0 || strcmp(event, "block.end") == 0)
         j->heard_progress_seq = seq;
 }
@@ -291,6 +304,10 @@ static void start_worker(struct job *j)
     struct srq_error err = { 0 };
 
     clear_timer(j);
+    if (j->changing) { /* the directory is locked for an instant */
+        set_timer(j, CHANGING_S, on_restart);
+        return;
+    }
     j->killed = false;
     j->child = true;
     if (launch_worker(j, &err) != 0) {
@@ -365,6 +382,12 @@ static bool catch_up_entry(const struct journal_entry *e, void *ctx)
     if (strcmp(e->event, "job.state") != 0)
         events_publish(j, e->event, e->params);
     return true;
+}
+
+void supervise_catch_up(struct job *j)
+{
+    journal_scan(j, j->last_seq, NULL, catch_up_entry, j);
+    job_save(j);
 }
 
 static void crashed(struct job *j, const char *cause)

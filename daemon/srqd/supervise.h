@@ -15,5 +15,7 @@ void supervise_wish(struct job *j, enum job_wish wish);
 /* From the control connection. */
 void supervise_attached(struct job *j, const char *stage);
 void supervise_heard(struct job *j, const char *event, const cJSON *params);
+/* Takes what the journal of a job without a worker has got since, and tells subscribers. */
+void supervise_catch_up(struct job *j);
 
 #endif

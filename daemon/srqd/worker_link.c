@@ -18,6 +18,21 @@
 
 #define RETRY_FIRST_S 0.02
 #define RETRY_MOST_S 1.0
+#define CALLS_MAX 64
+
+/* A call whose answer is awaited. Its id on the wire is "METHOD#number". */
+struct worker_call {
+    TAILQ_ENTRY(worker_call) entry;
+    struct worker_link *link;
+    const struct srq_method *method;
+    char id[64];
+    char *line; /* the request; NULL once it was sent */
+    double timeout_s;
+    struct event *timer;
+    worker_call_done done;
+    void *ctx;
+};
+TAILQ_HEAD(worker_call_list, worker_call);
 
 struct worker_link {
     struct job *job;
@@ -27,6 +42,9 @@ struct worker_link {
     double pause_s;
     bool attached;
     const char *command; /* to be sent once attached */
+    struct worker_call_list calls;
+    int call_count;
+    unsigned long long last_call;
 };
 
 static void retry_later(struct worker_link *l)
@@ -38,6 +56,79 @@ static void retry_later(struct worker_link *l)
     l->pause_s = l->pause_s * 1.5 < RETRY_MOST_S ? l->pause_s * 1.5 : RETRY_MOST_S;
 }
 
+/* ---- calls ---------------------------------------------------------------------------------------------------- */
+
+/* Takes the call out of the list, then tells: what is told may call again. */
+static void end_call(struct worker_call *call, int rc, cJSON *result, const struct srq_error *err)
+{
+    bool sent = call->line == NULL;
+
+    TAILQ_REMOVE(&call->link->calls, call, entry);
+    call->link->call_count--;
+    call->done(rc, result, sent, err, call->ctx);
+    event_free(call->timer);
+    srq_free(call->line);
+    srq_free(call);
+}
+
+/* The connection is gone: calls that were sent will not be answered over another one. */
+static void end_sent_calls(struct worker_link *l)
+{
+    struct worker_call *call, *next;
+    struct srq_error err;
+
+    for (call = TAILQ_FIRST(&l->calls); call != NULL; call = next) {
+        next = TAILQ_NEXT(call, entry);
+        if (call->line == NULL) {
+            srq_fail_field(&err, -SRQ_EIO, "job",
+                           "the worker of job %s went away before it answered; whether the plan changed, its revision tells",
+                           l->job->id);
+            end_call(call, -SRQ_EIO, NULL, &err);
+        }
+    }
+}
+
+static void send_line(struct worker_link *l, char *line);
+
+static void send_calls(struct worker_link *l)
+{
+    struct worker_call *call;
+
+    TAILQ_FOREACH(call, &l->calls, entry)
+    {
+        if (call->line != NULL && l->attached)
+            send_line(l, call->line);
+        call->line = l->attached ? NULL : call->line;
+    }
+}
+
+static void on_call_timeout(evutil_socket_t fd, short what, void *ctx)
+{
+    struct worker_call *call = ctx;
+    struct srq_error err;
+
+    (void)fd;
+    (void)what;
+    srq_fail_field(&err, -SRQ_ETIMEOUT, "job", "the worker of job %s %s %g s; whether the plan changed, its revision tells",
+                   call->link->job->id, call->line != NULL ? "did not come up within" : "did not answer within",
+                   call->timeout_s);
+    end_call(call, -SRQ_ETIMEOUT, NULL, &err);
+}
+
+static struct worker_call *find_call(struct worker_link *l, const char *id)
+{
+    struct worker_call *call;
+
+    TAILQ_FOREACH(call, &l->calls, entry)
+    {
+        if (id != NULL && strcmp(call->id, id) == 0)
+            return call;
+    }
+    return NULL;
+}
+
+/* ---- the connection ------------------------------------------------------------------------------------------- */
+
 static void hang_up(struct worker_link *l)
 {
     if (l->bev != NULL)
@@ -46,6 +137,7 @@ static void hang_up(struct worker_link *l)
     l->attached = false;
     srq_frames_fini(&l->frames);
     srq_frames_init(&l->frames);
+    end_sent_calls(l);
     retry_later(l);
 }
 
@@ -64,12 +156,30 @@ static void send_command(struct worker_link *l)
     l->command = NULL;
 }
 
+/* An answer that came after its time is nobody's any more. */
+static bool is_call(const char *id)
+{
+    return id != NULL && strchr(id, '#') != NULL;
+}
+
+static int on_call_result(struct worker_link *l, const struct srq_message *m, struct srq_error *err)
+{
+    struct worker_call *call = find_call(l, m->id);
+    int rc = call != NULL ? srq_proto_check_reply(call->method, m->result, err) : 0;
+
+    if (call != NULL)
+        end_call(call, rc, rc == 0 ? cJSON_DetachItemViaPointer(m->json, m->result) : NULL, err);
+    return rc;
+}
+
 static int on_result(struct worker_link *l, const struct srq_message *m, struct srq_error *err)
 {
     const struct srq_method *method = srq_proto_method(m->id);
     const cJSON *stage;
     int rc;
 
+    if (is_call(m->id))
+        return on_call_result(l, m, err);
     if (method == NULL || method->server != SRQ_SERVER_WORKER)
         return srq_fail(err, -SRQ_EPROTO, "an answer to what nobody asked");
     rc = srq_proto_check_reply(method, m->result, err);
@@ -80,7 +190,20 @@ static int on_result(struct worker_link *l, const struct srq_message *m, struct 
     l->pause_s = RETRY_FIRST_S;
     supervise_attached(l->job, cJSON_IsString(stage) ? stage->valuestring : NULL);
     send_command(l);
+    send_calls(l);
     return 0;
+}
+
+static void on_failure(struct worker_link *l, const struct srq_message *m)
+{
+    struct worker_call *call = find_call(l, m->id);
+    int code = m->error.code > 0 && m->error.code < SRQ_CODE_COUNT ? m->error.code : SRQ_EPROTO;
+
+    if (call != NULL)
+        end_call(call, -code, NULL, &m->error);
+    else if (!is_call(m->id))
+        srq_log(SRQ_LOG_WARN, "job %s: worker refuses %s: %s", l->job->id, m->id != NULL ? m->id : "a message",
+                m->error.text);
 }
 
 static int on_event_message(struct worker_link *l, const struct srq_message *m, struct srq_error *err)
@@ -114,8 +237,7 @@ static int on_frame(struct worker_link *l, const char *line, size_t len, struct 
             rc = on_event_message(l, &m, err);
             break;
         case SRQ_MSG_FAILURE:
-            srq_log(SRQ_LOG_WARN, "job %s: worker refuses %s: %s", l->job->id, m.id != NULL ? m.id : "a message",
-                    m.error.text);
+            on_failure(l, &m);
             break;
         default:
             rc = srq_fail(err, -SRQ_EPROTO, "a worker has nothing to ask");
@@ -233,6 +355,7 @@ void worker_link_open(struct job *j)
     }
     l->job = j;
     l->pause_s = RETRY_FIRST_S;
+    TAILQ_INIT(&l->calls);
     srq_frames_init(&l->frames);
     j->link = l;
     retry_later(l);
@@ -245,6 +368,13 @@ void worker_link_close(struct job *j)
     if (l == NULL)
         return;
     j->link = NULL;
+    end_sent_calls(l);
+    while (!TAILQ_EMPTY(&l->calls)) {
+        struct srq_error err;
+
+        srq_fail_field(&err, -SRQ_EBUSY, "job", "the worker of job %s ended before it could be asked", j->id);
+        end_call(TAILQ_FIRST(&l->calls), -SRQ_EBUSY, NULL, &err);
+    }
     if (l->bev != NULL)
         bufferevent_free(l->bev);
     event_free(l->retry);
@@ -263,4 +393,41 @@ void worker_link_command(struct job *j, const char *method)
         return;
     j->link->command = method;
     send_command(j->link);
+}
+
+int worker_link_call(struct job *j, const char *method, const cJSON *params, double timeout_s, worker_call_done done,
+                     void *ctx, struct srq_error *err)
+{
+    struct timeval tv = { .tv_sec = (time_t)timeout_s,
+                          .tv_usec = (suseconds_t)((timeout_s - (double)(time_t)timeout_s) * 1e6) };
+    struct worker_link *l = j->link;
+    struct worker_call *call;
+
+    if (l == NULL)
+        return srq_fail_field(err, -SRQ_ESTATE, "job", "job %s has no worker to ask", j->id);
+    if (l->call_count >= CALLS_MAX)
+        return srq_fail_field(err, -SRQ_EBUSY, "job", "%d requests wait for the worker of job %s already; try again",
+                              CALLS_MAX, j->id);
+    call = srq_calloc(1, sizeof(*call));
+    if (call == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "the daemon is out of memory");
+    call->link = l;
+    call->method = srq_proto_method(method);
+    call->timeout_s = timeout_s;
+    call->done = done;
+    call->ctx = ctx;
+    snprintf(call->id, sizeof(call->id), "%s#%llu", method, ++l->last_call);
+    call->line = srq_proto_request(call->id, method, params);
+    call->timer = evtimer_new(j->d->base, on_call_timeout, call);
+    if (call->line == NULL || call->timer == NULL || evtimer_add(call->timer, &tv) != 0) {
+        if (call->timer != NULL)
+            event_free(call->timer);
+        srq_free(call->line);
+        srq_free(call);
+        return srq_fail(err, -SRQ_ENOMEM, "the daemon is out of memory");
+    }
+    TAILQ_INSERT_TAIL(&l->calls, call, entry);
+    l->call_count++;
+    send_calls(l);
+    return 0;
 }

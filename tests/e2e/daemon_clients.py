@@ -11,39 +11,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from srqd_client import Client, Daemon, Refused, alive, run_tests, spec, wait_state  # noqa: E402
-
-FAST = "[restart]\npauses_s = 0.05 0.1 0.2\n"
-
-
-def with_daemon(config=FAST, start=True, **kw):
-    def wrap(fn):
-        def test():
-            d = Daemon(config, **kw)
-            try:
-                if start:
-                    d.start()
-                return fn(d)
-            except BaseException:
-                if os.path.exists(os.path.join(d.top, "log")):
-                    print("".join("# log: " + l + "\n" for l in d.read_log().splitlines()[-40:]), end="")
-                raise
-            finally:
-                if d.process is not None:
-                    d.stop()
-                shutil.rmtree(d.top, ignore_errors=True)
-        test.__name__ = fn.__name__
-        return test
-    return wrap
-
-
-def refused(client, code, part, method, /, **params):
-    try:
-        client.call(method, **params)
-    except Refused as e:
-        assert e.code == code and part in e.text, "got %s: %s" % (e.code, e.text)
-        return e
-    raise AssertionError("%s was not refused" % method)
+from srqd_client import FAST, alive, as_user, program_for_all, refused, run_tests, second_user, spec, wait_state, with_daemon  # noqa: E402
 
 
 HELLO = b'{"jsonrpc":"2.0","id":"h","method":"hello","params":{"major":1,"minor":0,"client":"t"}}\n'
@@ -71,7 +39,13 @@ HOSTILE = [
     (b'{"jsonrpc":"2.0","id":"1","method":"daemon.info","uid":0}', "protocol", 'no member "uid"', "uid", "1"),
     (b'{"jsonrpc":"2.0","id":"1","method":"job.shred"}', "unsupported", 'no method "job.shred"', "method", "1"),
     (b'{"jsonrpc":"2.0","id":"1","method":"worker.pause"}', "unsupported", "no method", "method", "1"),
-    (b'{"jsonrpc":"2.0","id":"1","method":"job.pin"}', "unsupported", "no method", "method", "1"),
+    (b'{"jsonrpc":"2.0","id":"1","method":"job.pin"}', "invalid", 'member "job" is missing', "job", "1"),
+    (b'{"jsonrpc":"2.0","id":"1","method":"job.pin","params":{"job":"a","pins":[{"pattern":"x","scheme":""}]}}', "invalid",
+     "length 0", "pins[0].scheme", "1"),
+    (b'{"jsonrpc":"2.0","id":"1","method":"job.budget","params":{"job":"a","bits":"3"}}', "invalid", "of type number",
+     "bits", "1"),
+    (b'{"jsonrpc":"2.0","id":"1","method":"worker.change","params":{"op":"pin","by":"x"}}', "unsupported", "no method",
+     "method", "1"),
     (b'{"jsonrpc":"2.0","id":"1","method":"job.get"}', "invalid", 'member "job" is missing', "job", "1"),
     (b'{"jsonrpc":"2.0","id":"1","method":"job.get","params":{"job":7}}', "invalid", "of type string", "job", "1"),
     (b'{"jsonrpc":"2.0","id":"1","method":"job.get","params":{"job":"../../etc"}}', "not_found", "no job", "job", "1"),
@@ -243,19 +217,6 @@ def names_of_jobs_may_be_short(d):
     assert [j["job"] for j in c.call("job.list")["jobs"]] == ids[::-1]
 
 
-def as_user(uid, code, d, *args):
-    """Runs Python code as another user with a connected client `c`; its printed JSON."""
-    lib = os.path.join(os.path.abspath(os.environ.get("top_srcdir", ".")), "tests/lib")
-    # The other user may not be able to read our tree: the library travels on the command line.
-    with open(os.path.join(lib, "srqd_client.py")) as f:
-        source = f.read()
-    full = source + "\nimport sys, json\nc = Client(sys.argv[1])\n" + code
-    out = subprocess.run(["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups", sys.executable, "-c",
-                          full, d.socket] + list(args), cwd="/", capture_output=True, text=True, timeout=60)
-    assert out.returncode == 0, out.stderr
-    return json.loads(out.stdout.splitlines()[-1])
-
-
 TRY = """
 def attempt(method, **p):
     try:
@@ -264,28 +225,6 @@ def attempt(method, **p):
     except Refused as e:
         return e.code
 """
-
-
-def second_user():
-    if os.geteuid() != 0:
-        return None, "needs root to become a second user"
-    if shutil.which("setpriv") is None:
-        return None, "needs setpriv"
-    import pwd
-    try:
-        return pwd.getpwnam("nobody").pw_uid, None
-    except KeyError:
-        return None, "there is no user nobody"
-
-
-def program_for_all(d):
-    """The stand-in worker, its libraries resolved, where every user may execute it."""
-    build = os.environ.get("top_builddir", ".")
-    copy = os.path.join(d.top, "worker")
-    real = os.path.join(build, "tests/lib/.libs/fake_worker")
-    shutil.copy(real if os.path.exists(real) else os.path.join(build, "tests/lib/fake_worker"), copy)
-    os.chmod(copy, 0o755)
-    d.env["SRQ_WORKER"] = copy
 
 
 @with_daemon(FAST + "[access]\nsocket_group = *\n", start=False, args=["--system"])

@@ -6,35 +6,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from srqd_client import Daemon, Refused, alive, run_tests, spec, wait_state  # noqa: E402
-
-FAST = "[restart]\npauses_s = 0.05 0.1 0.2\n"
-
-
-def with_daemon(config=FAST, **kw):
-    def wrap(fn):
-        def test():
-            d = Daemon(config, **kw)
-            try:
-                d.start()
-                return fn(d)
-            except BaseException:
-                print("".join("# log: " + l + "\n" for l in d.read_log().splitlines()[-40:]), end="")
-                raise
-            finally:
-                d.stop()
-        test.__name__ = fn.__name__
-        return test
-    return wrap
-
-
-def refused(client, code, part, method, /, **params):
-    try:
-        client.call(method, **params)
-    except Refused as e:
-        assert e.code == code and part in e.text, "got %s: %s" % (e.code, e.text)
-        return e
-    raise AssertionError("%s was not refused" % method)
+from srqd_client import FAST, alive, refused, run_tests, spec, wait_state, with_daemon  # noqa: E402
 
 
 @with_daemon()

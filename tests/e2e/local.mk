@@ -7,9 +7,9 @@ dist_check_SCRIPTS += $(ctl_tests) tests/lib/fake_srqd.py
 TESTS += $(ctl_tests)
 
 # srqd against stand-in workers
-daemon_e2e = tests/e2e/daemon_clients.py tests/e2e/daemon_jobs.py
+daemon_e2e = tests/e2e/daemon_clients.py tests/e2e/daemon_jobs.py tests/e2e/daemon_plan.py
 TESTS += $(daemon_e2e)
-dist_check_SCRIPTS += $(daemon_e2e) tests/lib/srqd_client.py
+dist_check_SCRIPTS += $(daemon_e2e) tests/lib/srqd_client.py tests/lib/message_table.py
 
 # wrong models, texts, jobs, frames, plugins and users; the examples of pages and README
 bad_e2e = tests/e2e/bad_input.py tests/e2e/pages.sh

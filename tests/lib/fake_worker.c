@@ -3,11 +3,14 @@
  * What it does is set by options of the spec: fake.steps, fake.step_ms, fake.spam (points per step), fake.chatter (log lines per step), fake.layers,
  * fake.checkpoint_every (steps; 0: never), fake.crash_at (step at which it aborts), fake.crashes (how often it does;
  * counted in the job directory), fake.exit (code it ends with at the last step), fake.deaf (ignores worker.cancel),
- * fake.plan_s (time that --plan takes), fake.threads, fake.memory. */
+ * fake.plan_s (time that --plan takes), fake.threads, fake.memory, fake.change_s (time that a change takes),
+ * fake.change_mute (a change is never answered), fake.change_death (its worker ends instead), fake.change_nonsense (what
+ * is answered is no reply). */
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/fs.h"
 #include "core/proto/proto.h"
+#include "tests/lib/fake_change.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -211,11 +214,44 @@ static void replay(struct worker *w, int fd, double since)
     srq_free(text);
 }
 
+/* Makes the change and its event, and sends the answer. */
+static void answer_change(struct worker *w, struct peer *p, const struct srq_message *m)
+{
+    struct srq_error err = { 0 };
+    cJSON *reply, *event;
+    char *line, *data;
+
+    if (option(w->spec, "fake.change_death", 0) > 0)
+        abort();
+    if (option(w->spec, "fake.change_mute", 0) > 0)
+        return;
+    sleep_s(option(w->spec, "fake.change_s", 0));
+    if (fake_change(w->id, m->params, &reply, &event, &err) != 0)
+        line = srq_proto_failure(m->id, &err);
+    else if (option(w->spec, "fake.change_nonsense", 0) > 0)
+        line = srq_asprintf("{\"jsonrpc\":\"2.0\",\"id\":\"%s\",\"result\":{\"job\":\"other\"}}\n", m->id);
+    else
+        line = srq_proto_result(m->id, reply);
+    data = event != NULL ? cJSON_PrintUnformatted(event) : NULL;
+    if (data != NULL)
+        emit(w, "plan.changed", data);
+    send_text(p->fd, line);
+    srq_free(line);
+    cJSON_free(data);
+    cJSON_Delete(reply);
+    cJSON_Delete(event);
+}
+
 static void answer(struct worker *w, struct peer *p, const struct srq_message *m)
 {
-    cJSON *result = cJSON_CreateObject();
+    cJSON *result;
     char *line;
 
+    if (strcmp(m->method, "worker.change") == 0) {
+        answer_change(w, p, m);
+        return;
+    }
+    result = cJSON_CreateObject();
     if (strcmp(m->method, "worker.attach") == 0) {
         cJSON_AddNumberToObject(result, "pid", (double)getpid());
         cJSON_AddNumberToObject(result, "seq", (double)w->seq);
@@ -461,6 +497,46 @@ static int run(const char *dir)
     return code;
 }
 
+/* --change: the request on standard input, the reply on standard output. */
+static int change(const char *dir)
+{
+    struct worker w = { .id = strrchr(dir, '/') + 1 };
+    char *request = malloc(SPEC_MAX), *text = NULL, *data;
+    size_t len = fread(request, 1, SPEC_MAX, stdin), spec_len;
+    cJSON *params = cJSON_ParseWithLength(request, len), *reply, *event;
+    struct srq_error err = { 0 };
+
+    free(request);
+    for (int i = 0; i < PEERS; i++)
+        w.peers[i].fd = -1;
+    if (chdir(dir) != 0 || srq_read_file("spec.json", SPEC_MAX, &text, &spec_len, NULL) != 0)
+        return 1;
+    w.spec = cJSON_Parse(text);
+    srq_free(text);
+    take_lock(&w);
+    sleep_s(option(w.spec, "fake.change_s", 0));
+    if (option(w.spec, "fake.change_death", 0) > 0)
+        abort();
+    if (option(w.spec, "fake.change_nonsense", 0) > 0)
+        return puts("{\"job\":\"other\"}") < 0;
+    if (fake_change(w.id, params, &reply, &event, &err) != 0)
+        return refuse(srq_code_name(err.code), err.field, err.text);
+    count_lines(&w);
+    w.journal = open("journal.ndjson", O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    data = event != NULL ? cJSON_PrintUnformatted(event) : NULL;
+    if (data != NULL)
+        emit(&w, "plan.changed", data);
+    text = cJSON_PrintUnformatted(reply);
+    puts(text);
+    cJSON_free(text);
+    cJSON_free(data);
+    cJSON_Delete(reply);
+    cJSON_Delete(event);
+    cJSON_Delete(params);
+    cJSON_Delete(w.spec);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "--describe") == 0)
@@ -469,6 +545,8 @@ int main(int argc, char **argv)
         return plan();
     if (argc > 2 && strcmp(argv[1], "--job") == 0)
         return run(argv[2]);
-    fprintf(stderr, "usage: fake_worker --describe [NAME] | --plan | --job DIR\n");
+    if (argc > 2 && strcmp(argv[1], "--change") == 0)
+        return change(argv[2]);
+    fprintf(stderr, "usage: fake_worker --describe [NAME] | --plan | --job DIR | --change DIR\n");
     return 2;
 }

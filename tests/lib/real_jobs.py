@@ -7,6 +7,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -16,6 +17,10 @@ MODEL = os.path.join(SOURCE, "share/models/demo-lm")
 CALIB = os.path.join(SOURCE, "share/text/demo-calib.txt")
 EVAL = os.path.join(SOURCE, "share/text/demo-eval.txt")
 LIMIT_S = float(os.environ.get("SRQ_TEST_TIMEOUT_S", "600"))  # for anything that this waits for
+
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from message_table import checker  # noqa: E402
 
 
 class Failed(Exception):
@@ -180,6 +185,8 @@ class Journal:
             self.seq += 1
             if line["seq"] != self.seq:
                 raise AssertionError("journal line %d where %d was due" % (line["seq"], self.seq))
+            checker.see(line["event"], params=dict(line["data"], job="j", seq=line["seq"], time=line["time"]))
+        checker.done()
         return lines
 
 

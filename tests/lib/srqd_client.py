@@ -10,6 +10,12 @@ import tempfile
 import time
 
 
+try:
+    from message_table import checker
+except ImportError:  # as another user, who has only this file
+    checker = None
+
+
 class Refused(Exception):
     def __init__(self, error):
         super().__init__(error["message"])
@@ -51,7 +57,10 @@ class Client:
                 return None
             self.buffer += chunk
         line, self.buffer = self.buffer.split(b"\n", 1)
-        return json.loads(line)
+        message = json.loads(line)
+        if checker and "method" in message:
+            checker.see(message["method"], params=message["params"])
+        return message
 
     def call(self, method, **params):
         self.next_id += 1
@@ -67,6 +76,8 @@ class Client:
             elif message["id"] == wanted:
                 if "error" in message:
                     raise Refused(message["error"])
+                if checker:
+                    checker.see(method, result=message["result"])
                 return message["result"]
             elif message["id"] is None:
                 raise Refused(message["error"])
@@ -183,6 +194,76 @@ def alive(pid):
         return False
 
 
+FAST = "[restart]\npauses_s = 0.05 0.1 0.2\n"
+
+
+def with_daemon(config=FAST, start=True, **kw):
+    """Runs a test with a daemon of its own, and shows its log when the test fails."""
+    def wrap(fn):
+        def test():
+            d = Daemon(config, **kw)
+            try:
+                if start:
+                    d.start()
+                return fn(d)
+            except BaseException:
+                if os.path.exists(os.path.join(d.top, "log")):
+                    print("".join("# log: " + l + "\n" for l in d.read_log().splitlines()[-40:]), end="")
+                raise
+            finally:
+                if d.process is not None:
+                    d.stop()
+                shutil.rmtree(d.top, ignore_errors=True)
+        test.__name__ = fn.__name__
+        return test
+    return wrap
+
+
+def refused(client, code, part, method, /, **params):
+    """Calls what must be refused with this code and these words; the refusal."""
+    try:
+        client.call(method, **params)
+    except Refused as e:
+        assert e.code == code and part in e.text, "got %s: %s" % (e.code, e.text)
+        return e
+    raise AssertionError("%s was not refused" % method)
+
+
+def as_user(uid, code, d, *args):
+    """Runs Python code as another user with a connected client `c`; its printed JSON."""
+    # The other user may not be able to read our tree: the library travels on the command line.
+    with open(__file__) as f:
+        source = f.read()
+    full = source + "\nimport sys, json\nc = Client(sys.argv[1])\n" + code
+    out = subprocess.run(["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups", sys.executable, "-c",
+                          full, d.socket] + list(args), cwd="/", capture_output=True, text=True, timeout=60)
+    assert out.returncode == 0, out.stderr
+    return json.loads(out.stdout.splitlines()[-1])
+
+
+def second_user():
+    """(uid, None), or (None, why there is none)."""
+    if os.geteuid() != 0:
+        return None, "needs root to become a second user"
+    if shutil.which("setpriv") is None:
+        return None, "needs setpriv"
+    import pwd
+    try:
+        return pwd.getpwnam("nobody").pw_uid, None
+    except KeyError:
+        return None, "there is no user nobody"
+
+
+def program_for_all(d):
+    """The stand-in worker, its libraries resolved, where every user may execute it."""
+    build = os.environ.get("top_builddir", ".")
+    copy = os.path.join(d.top, "worker")
+    real = os.path.join(build, "tests/lib/.libs/fake_worker")
+    shutil.copy(real if os.path.exists(real) else os.path.join(build, "tests/lib/fake_worker"), copy)
+    os.chmod(copy, 0o755)
+    d.env["SRQ_WORKER"] = copy
+
+
 def run_tests(tests):
     """TAP for functions named by what they show. One that returns a string was skipped for that reason."""
     names = sys.argv[1:]
@@ -192,6 +273,8 @@ def run_tests(tests):
     for n, test in enumerate(tests, 1):
         try:
             reason = test()
+            if checker:
+                checker.done()
             print("ok %d - %s%s" % (n, test.__name__, " # SKIP " + reason if reason else ""), flush=True)
         except BaseException as e:
             failed = True

@@ -1,7 +1,12 @@
 check_PROGRAMS += tests/lib/fake_worker
-tests_lib_fake_worker_SOURCES = tests/lib/fake_worker.c
+tests_lib_fake_worker_SOURCES = tests/lib/fake_worker.c tests/lib/fake_change.c tests/lib/fake_change.h
 tests_lib_fake_worker_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS)
 tests_lib_fake_worker_LDADD = core/libsrqbase.la $(CJSON_LIBS)
+
+check_PROGRAMS += tests/lib/check_messages
+tests_lib_check_messages_SOURCES = tests/lib/check_messages.c
+tests_lib_check_messages_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS)
+tests_lib_check_messages_LDADD = core/libsrqbase.la $(CJSON_LIBS)
 
 unit_tests += tests/unit/test_srqd
 tests_unit_test_srqd_SOURCES = tests/unit/test_srqd.c tests/unit/test.h
