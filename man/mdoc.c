@@ -15,7 +15,7 @@ void mdoc_text(const char *t)
             fputs("\\e", stdout);
         else if (*t == '\n')
             fputs(t[1] == '.' || t[1] == '\'' ? "\n\\&" : "\n", stdout);
-        else if (t[0] == ' ' && t[-1] == '.')
+        else if (t[0] == ' ' && t[-1] == '.' && (t[1] < 'a' || t[1] > 'z')) /* not behind "e.g." */
             fputs(t[1] == '.' || t[1] == '\'' ? "\n\\&" : "\n", stdout);
         else
             putchar(*t);
