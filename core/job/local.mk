@@ -4,6 +4,7 @@ core_libsrq_la_SOURCES += \
 	core/job/checkpoint.c core/job/checkpoint.h \
 	core/job/control.c core/job/control.h \
 	core/job/describe.c \
+	core/job/estimate.c core/job/estimate.h \
 	core/job/events.c core/job/events.h \
 	core/job/fingerprint.c core/job/fingerprint.h \
 	core/job/finish.c \
@@ -12,6 +13,7 @@ core_libsrq_la_SOURCES += \
 	core/job/journal.c core/job/journal.h \
 	core/job/measure.c \
 	core/job/needs.c core/job/needs.h \
+	core/job/notes.c \
 	core/job/options.c core/job/options.h \
 	core/job/plain.c core/job/plain.h \
 	core/job/quantize.c \

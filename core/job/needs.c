@@ -11,7 +11,6 @@
 #include "core/tune/block_tuner.h"
 
 #include <inttypes.h>
-#include <sys/stat.h>
 
 /* ---- rows -------------------------------------------------------------------------------------------------------- */
 
@@ -162,17 +161,15 @@ static uint64_t chain_bytes(const struct srq_resolved *r, int64_t nsamples)
     return (uint64_t)nsamples * (uint64_t)r->spec.opt.seqlen * (uint64_t)r->info->hidden * srq_dtype_size(r->cache);
 }
 
-/* Bytes of text seldom are fewer than three a token. */
+int64_t srq_needs_windows(char *const *files, int count, int64_t seqlen)
+{
+    return srq_samples_bytes((const char *const *)files, count) / (3 * seqlen) + 1;
+}
+
 static int64_t guess_windows(const struct srq_resolved *r)
 {
-    int64_t bytes = 0, most;
+    int64_t most = srq_needs_windows(r->spec.eval, r->spec.eval_count, r->spec.opt.eval_seqlen);
 
-    for (int i = 0; i < r->spec.eval_count; i++) {
-        struct stat st;
-
-        bytes += stat(r->spec.eval[i], &st) == 0 ? (int64_t)st.st_size : 0;
-    }
-    most = bytes / (3 * r->spec.opt.eval_seqlen) + 1;
     return r->spec.opt.eval_windows > 0 && r->spec.opt.eval_windows < most ? r->spec.opt.eval_windows : most;
 }
 

@@ -32,6 +32,9 @@ cJSON *srq_needs_json(const struct srq_needs *n, uint64_t planned);
 /* The table as one text for people, "name 12.3 MiB, …", largest first, at most cap bytes. Returns out. */
 char *srq_needs_text(const struct srq_needs *n, char *out, size_t cap);
 
+/* Windows of `seqlen` tokens that the texts give at most: bytes of text seldom are fewer than three a token. */
+int64_t srq_needs_windows(char *const *files, int count, int64_t seqlen);
+
 /* Fills r->memory and r->disk for `nsamples` calibration samples and `windows` evaluation windows (0: not known yet, then
  * guessed from the options and the sizes of the files). Where memory allowed is too little, first the activation cache
  * goes to disk (r->spill), then the batch shrinks, each with a note. What still does not fit: -SRQ_ELIMIT or -SRQ_ENOSPC

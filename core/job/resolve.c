@@ -3,23 +3,14 @@
 
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
+#include "core/job/estimate.h"
+#include "core/job/events.h"
 #include "core/math/gemm.h"
 #include "core/math/team.h"
 #include "core/proto/proto.h"
 
 #include <inttypes.h>
 #include <unistd.h>
-
-void srq_resolved_note(struct srq_resolved *r, const char *fmt, ...)
-{
-    char text[512];
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof(text), fmt, ap);
-    va_end(ap);
-    cJSON_AddItemToArray(r->notes, cJSON_CreateString(text));
-}
 
 static int start_math(struct srq_resolved *r, struct srq_error *err)
 {
@@ -274,7 +265,7 @@ cJSON *srq_resolved_json(const struct srq_resolved *r)
               cJSON_AddNumberToObject(size, "average_bits", r->size.average_bits) != NULL &&
               cJSON_AddItemToObject(root, "memory", srq_needs_json(&r->memory, r->planned_bytes)) &&
               cJSON_AddItemToObject(root, "disk", srq_needs_json(&r->disk, r->planned_disk_bytes)) &&
-              cJSON_AddNullToObject(root, "estimate_s") != NULL &&
+              srq_json_number(root, "estimate_s", srq_estimate_s(r)) &&
               cJSON_AddItemToObject(root, "warnings", cJSON_Duplicate(r->notes, true)) &&
               cJSON_AddNumberToObject(root, "threads", (double)r->spec.opt.threads) != NULL;
 

@@ -104,6 +104,22 @@ static int list_paths(const struct srq_sample_request *req, struct paths *p, str
     return rc;
 }
 
+int64_t srq_samples_bytes(const char *const *files, int file_count)
+{
+    struct srq_sample_request req = { .files = files, .file_count = file_count };
+    struct paths p = { 0 };
+    int64_t bytes = 0;
+
+    (void)list_paths(&req, &p, NULL);
+    for (size_t i = 0; i < p.count; i++) {
+        struct stat st;
+
+        bytes += stat(p.data[i], &st) == 0 && S_ISREG(st.st_mode) ? (int64_t)st.st_size : 0;
+    }
+    paths_fini(&p);
+    return bytes;
+}
+
 /* ---- records ------------------------------------------------------------------------------------------------------- */
 
 /* `text` lives only during the call. */
@@ -122,8 +138,8 @@ static int read_row(const char *where, const char *line, size_t len, record_fn f
         rc = fn(ctx, where, json_string_value(text), json_string_length(text), err);
     else if (json_object_get(row, "messages") != NULL)
         rc = srq_fail_field(err, -SRQ_EUNSUPPORTED, where,
-                            "%s: a row with \"messages\" needs the model's chat template, which srq does not read yet; "
-                            "give rows with \"text\"",
+                            "%s: a row with \"messages\" needs the model's chat template, which is a program that srq "
+                            "does not run; apply it beforehand and give its output as \"text\"",
                             where);
     else
         rc = srq_fail_field(err, -SRQ_EFORMAT, where, "%s: the row is not an object with a string \"text\"", where);

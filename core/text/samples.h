@@ -27,7 +27,7 @@ struct srq_sample_request {
     int64_t seqlen;
     uint64_t seed;
     int64_t vocab;    /* ids at or above are refused by name */
-    const char *model_dir; /* where a chat template would be; rows with "messages" are refused, as none is read */
+    const char *model_dir; /* where a chat template would be; rows with "messages" are refused, as none is run */
 };
 
 /* Error when not even one sample results, with the number of ids there were. Text that is not UTF-8 is refused with file
@@ -35,5 +35,7 @@ struct srq_sample_request {
 int srq_samples_read(const struct srq_tokenizer *tk, const struct srq_sample_request *req, struct srq_samples *out,
                      struct srq_error *err);
 void srq_samples_fini(struct srq_samples *s);
+/* Bytes of the same files, before any is read; those that cannot be looked at count as none. */
+int64_t srq_samples_bytes(const char *const *files, int file_count);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
+#include "core/job/estimate.h"
 #include "core/job/job.h"
 #include "core/proto/proto.h"
 
@@ -179,6 +180,35 @@ static void another_job_may_not_use_the_directory(void **state)
     assert_int_equal(end, SRQ_JOB_DONE);
 }
 
+static double estimate(const char *method, const char *more)
+{
+    char *spec = srq_asprintf("{\"model\":\"%s/models/demo-lm\",\"method\":\"%s\",\"scheme\":\"w4g64\","
+                              "\"output\":\"%s/guess\",\"calib\":[\"%s/text/demo-calib.txt\"]%s}",
+                              share, method, dir, share, more);
+    struct srq_error err = { 0 };
+    struct srq_resolved r;
+    double s;
+
+    assert_ok(srq_resolve_text(spec, strlen(spec), 0, &r, &err), &err);
+    s = srq_estimate_s(&r);
+    srq_resolved_fini(&r);
+    srq_free(spec);
+    return s;
+}
+
+/* Far enough apart for the noise of its probes. */
+static void the_time_expected_grows_with_the_work(void **state)
+{
+    char *eval = srq_asprintf(",\"eval\":[\"%s/text/demo-eval.txt\"],\"options\":{\"threads\":1}", share);
+    double plain = estimate("rtn", ""), few = estimate("signround", ",\"options\":{\"threads\":1,\"signround.iters\":10}"),
+           many = estimate("signround", ",\"options\":{\"threads\":1,\"signround.iters\":1000}"),
+           measured = estimate("rtn", eval);
+
+    (void)state;
+    assert_true(plain > 0 && plain < few && few < many && plain < measured);
+    srq_free(eval);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +216,7 @@ int main(void)
         cmocka_unit_test(finishing_at_once_gives_plain_rounding),
         cmocka_unit_test(canceling_ends_for_good),
         cmocka_unit_test(another_job_may_not_use_the_directory),
+        cmocka_unit_test(the_time_expected_grows_with_the_work),
     };
 
     return cmocka_run_group_tests_name("job", tests, set_up, tear_down);

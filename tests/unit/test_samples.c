@@ -201,7 +201,7 @@ static void bad_input_is_refused_with_file_and_place(void **state)
     } rows[] = {
         { "bad.txt", "abc\xff" "d", 2, 0, -SRQ_EFORMAT, "bad.txt is not UTF-8 text at byte 3" },
         { "bad.jsonl", "{\"text\":\"a\"}\n{\"text\":\"\xc3\"}\n", 1, 0, -SRQ_EFORMAT, "bad.jsonl is not UTF-8 text at byte 22" },
-        { "m.jsonl", "{\"text\":\"a\"}\n\n{\"messages\":[]}\n", 9, 0, -SRQ_EUNSUPPORTED, "m.jsonl:3: a row with \"messages\"" },
+        { "m.jsonl", "{\"text\":\"a\"}\n\n{\"messages\":[]}\n", 9, 0, -SRQ_EUNSUPPORTED, "m.jsonl:3: a row with \"messages\" needs the model's chat template, which is a program that srq does not run; apply it" },
         { "m.jsonl", "{\"text\":\"a\"}\n{\"text\":7}\n", 9, 0, -SRQ_EFORMAT, "m.jsonl:2: the row is not" },
         { "m.jsonl", "[]\n", 9, 0, -SRQ_EFORMAT, "m.jsonl:1: the row is not" },
         { "m.jsonl", "{\"text\":\"a\"}\n{\"text\":\"a\",\n", 9, 0, -SRQ_EFORMAT, "m.jsonl:2: bad JSON" },

@@ -1,0 +1,243 @@
+/* Time from counts and speeds.
+ *
+ * Counted are floating-point operations of products, and elements that pass through loops of other kinds (norms, softmax,
+ * fake-quantization), in units of one fake-quantized weight. Both speeds are measured at shapes like the job's own. */
+#include "core/job/estimate.h"
+
+#include "core/base/alloc.h"
+#include "core/base/clock.h"
+#include "core/math/gemm.h"
+#include "core/math/team.h"
+#include "core/text/samples.h"
+
+#include <math.h>
+
+#define PROBE_S 0.015      /* for each speed */
+#define DISK_BYTES_S 500e6 /* reading weights, writing the output: not measured */
+#define TEXT_BYTES_S 3e6   /* tokenizing, one thread */
+#define START_S 0.3        /* a process, its tests of the products, and its files */
+#define DECODE_PASSES 1.0  /* of codes into weights */
+#define LOGIT_PASSES 3.0   /* of a logit: softmax, divergence */
+
+struct speed {
+    double compute, f32; /* operations a second in the job's dtype and in F32 */
+    double elements;     /* fake-quantized weights a second */
+};
+
+/* ---- speeds -------------------------------------------------------------------------------------------------------- */
+
+static int64_t at_most(int64_t v, int64_t most)
+{
+    return v < most ? v : most;
+}
+
+/* Calls `fn` until PROBE_S have passed, at least twice; seconds of the fastest call. */
+static double fastest(void (*fn)(void *ctx), void *ctx)
+{
+    double start = srq_clock_s(), best = INFINITY, before = start, now;
+
+    for (int i = 0; i < 2 || before - start < PROBE_S; i++) {
+        fn(ctx);
+        now = srq_clock_s();
+        best = now - before < best ? now - before : best;
+        before = now;
+        if (i > 0 && now - start > 4 * PROBE_S)
+            break;
+    }
+    return best;
+}
+
+struct product {
+    int64_t m, n, k;
+    struct srq_mat a, b;
+    float *c;
+};
+
+static void multiply(void *ctx)
+{
+    const struct product *p = ctx;
+
+    srq_gemm(p->m, p->n, p->k, 1, &p->a, &p->b, 0, p->c, SRQ_F32, p->n);
+}
+
+static double product_speed(enum srq_dtype dtype, int64_t tokens, int64_t n, int64_t k)
+{
+    struct product p = { .m = at_most(tokens, 256), .n = at_most(n, 1024), .k = at_most(k, 1024) };
+    size_t size = srq_dtype_size(dtype);
+    void *a = srq_calloc((size_t)(p.m * p.k), size), *b = srq_calloc((size_t)(p.n * p.k), size);
+    double speed = NAN;
+
+    p.a = (struct srq_mat){ a, dtype, p.k, false };
+    p.b = (struct srq_mat){ b, dtype, p.k, true };
+    p.c = srq_calloc((size_t)(p.m * p.n), sizeof(*p.c));
+    if (a != NULL && b != NULL && p.c != NULL)
+        speed = 2.0 * (double)p.m * (double)p.n * (double)p.k / fastest(multiply, &p);
+    srq_free(a);
+    srq_free(b);
+    srq_free(p.c);
+    return speed;
+}
+
+enum { PROBE_ROWS = 256, PROBE_COLS = 1024 };
+
+struct faking {
+    struct srq_grid_args args;
+    float *dst;
+};
+
+static void fake_rows(void *ctx, int64_t begin, int64_t end)
+{
+    const struct faking *f = ctx;
+
+    srq_grid(f->args.scheme.grid)->fake(&f->args, begin, end - begin, f->dst + begin * PROBE_COLS, SRQ_F32, PROBE_COLS);
+}
+
+static void fake(void *ctx)
+{
+    srq_parallel(PROBE_ROWS, 8, fake_rows, ctx);
+}
+
+static double element_speed(void)
+{
+    const struct srq_scheme scheme = { .grid = SRQ_GRID_INT_SYM, .bits = 4, .group = 64 };
+    const int64_t n = (int64_t)PROBE_ROWS * PROBE_COLS;
+    float *memory = srq_calloc((size_t)(3 * n), sizeof(*memory)), *range;
+    struct srq_tensor weight = srq_tensor_2d(memory, SRQ_F32, PROBE_ROWS, PROBE_COLS);
+    struct faking f = { .args = { .size = sizeof(f.args), .weight = &weight, .scheme = scheme,
+                                  .groups = srq_groups_of(PROBE_ROWS, PROBE_COLS, scheme.group) } };
+    double speed = NAN;
+
+    range = srq_malloc(2 * (size_t)f.args.groups.count * sizeof(*range));
+    if (memory != NULL && range != NULL) {
+        for (int64_t i = 0; i < f.args.groups.count; i++) {
+            range[i] = -1;
+            range[f.args.groups.count + i] = 1;
+        }
+        f.args.lo = range;
+        f.args.hi = range + f.args.groups.count;
+        f.args.v = memory + n;
+        f.dst = memory + 2 * n;
+        speed = (double)n / fastest(fake, &f);
+    }
+    srq_free(memory);
+    srq_free(range);
+    return speed;
+}
+
+static struct speed measure(const struct srq_resolved *r)
+{
+    const struct srq_job_options *o = &r->spec.opt;
+    int64_t tokens = o->batch * o->seqlen;
+    struct speed s = { .elements = element_speed() };
+
+    s.f32 = product_speed(SRQ_F32, tokens, r->info->intermediate, r->info->hidden);
+    s.compute = r->compute == SRQ_F32 ? s.f32
+                                      : product_speed(r->compute, tokens, r->info->intermediate, r->info->hidden);
+    return s;
+}
+
+/* ---- counts -------------------------------------------------------------------------------------------------------- */
+
+struct model {
+    double weights;  /* in the linears of all blocks */
+    double rounded;  /* of them, quantized */
+    double attended; /* operations of attention per token and token that it may see, all blocks */
+    double heads;    /* scores of attention per token and token that it may see, all blocks */
+    double elements; /* that pass through loops per token, all blocks */
+    double head;     /* weights of the head */
+};
+
+static struct model count(const struct srq_resolved *r)
+{
+    const struct srq_model_info *i = r->info;
+    double blocks = i->blocks;
+    struct model m = { .attended = 4.0 * (double)(i->heads * i->head_dim) * blocks,
+                       .heads = (double)i->heads * blocks,
+                       .elements = (8.0 * (double)i->hidden + 4.0 * (double)i->intermediate) * blocks,
+                       .head = (double)i->vocab * (double)i->hidden };
+
+    for (int k = 0; k < r->layer_count; k++) {
+        double n = (double)r->layers[k]->out * (double)r->layers[k]->in;
+
+        m.weights += r->layers[k]->block >= 0 ? n : 0;
+        m.rounded += r->schemes[k].grid != SRQ_GRID_NONE ? n : 0;
+    }
+    return m;
+}
+
+/* All blocks forward over `tokens` in samples of `seq`; a position sees half of its sample on average. */
+static double forward_s(const struct model *m, double speed, double elements, double tokens, double seq)
+{
+    double products = tokens * (2 * m->weights + m->attended * seq / 2);
+
+    return products / speed + tokens * (m->elements + m->heads * seq / 2) / elements;
+}
+
+/* ---- stages -------------------------------------------------------------------------------------------------------- */
+
+static double tune_s(const struct srq_resolved *r, const struct model *m, const struct speed *s, double samples)
+{
+    const struct srq_job_options *o = &r->spec.opt;
+    const struct srq_plugin *p = srq_spec_quantizer(&r->spec);
+    struct srq_schedule sched = { .size = sizeof(sched), .accum = 1 };
+    double seq = (double)o->seqlen, batch = fmin((double)o->batch, samples), probed, pass, probes;
+
+    if (p->tunable->schedule(srq_host_services(), r->self, &sched, NULL) != 0)
+        return NAN;
+    /* Backward computes twice the products of forward and passes twice over its elements; the weights are
+     * fake-quantized, their gradient goes through the grid, and they are moved. */
+    pass = 3 * forward_s(m, s->compute, s->elements, batch * seq, seq);
+    probed = fmin((double)o->probe_samples, samples) * seq;
+    probes = sched.iters > 0 ? (double)sched.iters / (double)o->probe_every + 2 : 0;
+    return 2 * forward_s(m, s->compute, s->elements, samples * seq, seq) +
+           (double)sched.iters * ((double)sched.accum * (pass + 2 * m->rounded / s->elements) + m->rounded / s->elements) +
+           probes * forward_s(m, s->compute, s->elements, probed, seq);
+}
+
+static double quantize_s(const struct srq_resolved *r, const struct model *m, const struct speed *s)
+{
+    const struct srq_job_options *o = &r->spec.opt;
+    double samples = fmin((double)o->nsamples, (double)srq_needs_windows(r->spec.calib, r->spec.calib_count, o->seqlen));
+    double rounding = 2 * m->rounded / s->elements;
+
+    if (r->tunes)
+        return rounding + tune_s(r, m, s, samples);
+    if (r->calibrates)
+        rounding += forward_s(m, s->compute, s->elements, samples * (double)o->seqlen, (double)o->seqlen);
+    return rounding;
+}
+
+/* Before, plainly rounded and after; the head also makes the original's logits again for the latter two. */
+static double evaluate_s(const struct srq_resolved *r, const struct model *m, const struct speed *s)
+{
+    const struct srq_job_options *o = &r->spec.opt;
+    double seq = (double)o->eval_seqlen, tokens, head;
+    int64_t windows = srq_needs_windows(r->spec.eval, r->spec.eval_count, o->eval_seqlen);
+
+    if (r->spec.eval_count == 0)
+        return 0;
+    windows = o->eval_windows > 0 ? at_most(windows, o->eval_windows) : windows;
+    tokens = (double)windows * seq;
+    head = tokens * (2 * m->head / s->f32 + LOGIT_PASSES * (double)r->info->vocab / s->elements);
+    return 3 * forward_s(m, s->f32, s->elements, tokens, seq) + 5 * head +
+           (3 + 2 * DECODE_PASSES) * m->rounded / s->elements;
+}
+
+/* Weights are looked over and hashed, texts read, the output written and read again. */
+static double files_s(const struct srq_resolved *r)
+{
+    double text = (double)srq_samples_bytes((const char *const *)r->spec.calib, r->calibrates ? r->spec.calib_count : 0) +
+                  (double)srq_samples_bytes((const char *const *)r->spec.eval, r->spec.eval_count);
+
+    return (2.0 * (double)r->info->bytes + 2.0 * r->spec.format_count * (double)r->size.after_bytes) / DISK_BYTES_S +
+           text / TEXT_BYTES_S;
+}
+
+double srq_estimate_s(const struct srq_resolved *r)
+{
+    struct speed s = measure(r);
+    struct model m = count(r);
+    double sum = START_S + files_s(r) + quantize_s(r, &m, &s) + evaluate_s(r, &m, &s);
+
+    return isfinite(sum) ? sum : NAN;
+}

@@ -1,0 +1,12 @@
+/* How long a job will take, guessed before any work: what it computes, counted from shapes, over what this machine was
+ * just seen to compute in a second. */
+#ifndef SRQ_JOB_ESTIMATE_H
+#define SRQ_JOB_ESTIMATE_H
+
+#include "core/job/resolve.h"
+
+/* Seconds from start to end; NaN where it cannot be known. Takes some tens of milliseconds, to measure products and
+ * element passes. Early stopping and sharing the machine with others are not foreseen. */
+double srq_estimate_s(const struct srq_resolved *r);
+
+#endif
