@@ -62,6 +62,7 @@ struct top_view {
     char tree_job[256];         /* job that the tree's members below are about */
     int tree_block, tree_layer; /* item under the cursor; layer -1: the block itself; block -1: outside the blocks */
     int tree_at, tree_top;      /* its row as shown (folded, filtered, sorted) */
+    int followed;               /* block that the cursor went to last with follow, -1: none */
     bool *folded;               /* [folded_count + 1] one a block, the last for layers outside blocks */
     int folded_count;
     int heat_block, heat_module, heat_top, heat_left; /* rows and columns of the map */

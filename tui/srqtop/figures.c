@@ -1,0 +1,172 @@
+/* Numbers, states and bars as panels show them. */
+#include "tui/srqtop/figures.h"
+
+#include "core/base/utf8.h"
+#include "tui/srqtop/glyphs.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static char *unknown(char *out)
+{
+    snprintf(out, FIGURE, "-");
+    return out;
+}
+
+char *figure_number(struct metric m, char *out)
+{
+    return m.known ? ctl_human_number(m.v, out) : unknown(out);
+}
+
+char *figure_bytes(struct metric m, char *out)
+{
+    return m.known ? ctl_human_bytes(m.v, out) : unknown(out);
+}
+
+char *figure_seconds(struct metric m, char *out)
+{
+    return m.known ? ctl_human_seconds(m.v, out) : unknown(out);
+}
+
+char *figure_percent(struct metric share, char *out)
+{
+    return share.known ? ctl_human_percent(share.v, out) : unknown(out);
+}
+
+char *figure_count(struct metric m, char *out)
+{
+    if (!m.known || !isfinite(m.v))
+        return unknown(out);
+    snprintf(out, FIGURE, "%.0f", fabs(m.v) < 1e15 ? m.v : copysign(1e15, m.v));
+    return out;
+}
+
+char *figure_bits(struct metric m, char *out)
+{
+    if (!m.known || !isfinite(m.v) || fabs(m.v) >= 1000)
+        return unknown(out);
+    snprintf(out, FIGURE, "%.2f", m.v);
+    return out;
+}
+
+char *figure_change(struct metric from, struct metric to, char *(*figure)(struct metric, char *), uint32_t arrow, char *out)
+{
+    char a[FIGURE], b[FIGURE], utf8[4];
+    int len = srq_utf8_put(arrow, utf8);
+
+    figure(from, a);
+    figure(to, b);
+    if (strcmp(a, b) == 0)
+        snprintf(out, FIGURE, "%.*s", CTL_HUMAN, a);
+    else
+        snprintf(out, FIGURE, "%.*s %.*s %.*s", CTL_HUMAN - 1, a, len, utf8, CTL_HUMAN - 1, b);
+    return out;
+}
+
+struct metric figure_share(struct metric a, struct metric b)
+{
+    if (!a.known || !b.known || !(b.v > 0))
+        return (struct metric){ false, 0 };
+    return known(a.v / b.v);
+}
+
+struct metric figure_gain(struct metric first, struct metric last)
+{
+    if (!first.known || !last.known || !(first.v > 0))
+        return (struct metric){ false, 0 };
+    return known(1 - last.v / first.v);
+}
+
+const char *figure_job_state(enum top_job_state s)
+{
+    static const char *const names[] = { [TOP_QUEUED] = "queued",   [TOP_STARTING] = "starting", [TOP_RUNNING] = "running",
+                                         [TOP_PAUSED] = "paused",   [TOP_DONE] = "done",         [TOP_FAILED] = "failed",
+                                         [TOP_CANCELED] = "canceled" };
+
+    return names[s];
+}
+
+enum role figure_job_role(enum top_job_state s)
+{
+    switch (s) {
+    case TOP_STARTING:
+    case TOP_RUNNING:
+        return ROLE_RUNNING;
+    case TOP_DONE:
+        return ROLE_GOOD;
+    case TOP_FAILED:
+        return ROLE_BAD;
+    default:
+        return ROLE_WAITING;
+    }
+}
+
+const char *figure_work_state(enum top_work_state s)
+{
+    static const char *const names[] = { [TOP_PENDING] = "pending",
+                                         [TOP_TUNING] = "tuning",
+                                         [TOP_FINISHED] = "finished",
+                                         [TOP_STALE] = "stale" };
+
+    return names[s];
+}
+
+enum role figure_work_role(enum top_work_state s)
+{
+    static const enum role roles[] = { [TOP_PENDING] = ROLE_WAITING,
+                                       [TOP_TUNING] = ROLE_RUNNING,
+                                       [TOP_FINISHED] = ROLE_GOOD,
+                                       [TOP_STALE] = ROLE_STALE };
+
+    return roles[s];
+}
+
+const char *figure_source(enum top_source s)
+{
+    static const char *const names[] = { [TOP_BY_DEFAULT] = "default",
+                                         [TOP_BY_ALLOCATOR] = "allocator",
+                                         [TOP_BY_PIN] = "pin",
+                                         [TOP_BY_FORMAT] = "format" };
+
+    return names[s];
+}
+
+const char *figure_scheme_group(const char *scheme, char out[16])
+{
+    const char *g;
+    size_t n = 0;
+
+    if (scheme[0] != 'w' || !isdigit((unsigned char)scheme[1]))
+        return "-";
+    g = scheme + 1 + strspn(scheme + 1, "0123456789");
+    if (g[0] != 'g')
+        return "row";
+    if (g[1] == 't')
+        return "tensor";
+    n = strspn(g + 1, "0123456789");
+    snprintf(out, 16, "%.*s", (int)(n < 15 ? n : 15), g + 1);
+    return out;
+}
+
+void figure_bar(struct canvas *c, int x, int y, int w, struct metric share, enum glyph_set set)
+{
+    const struct glyphs *g = glyphs_of(set);
+    double part = share.known ? share.v : 0;
+    int eighths;
+
+    part = part < 0 || isnan(part) ? 0 : part > 1 ? 1 : part;
+    /* A bar is full only when all is done. */
+    eighths = (int)floor(part * w * GLYPH_LEVELS + 1e-9);
+    for (int i = 0; i < w; i++) {
+        int have = eighths - i * GLYPH_LEVELS;
+
+        if (have >= GLYPH_LEVELS)
+            canvas_put(c, x + i, y, g->part[GLYPH_LEVELS - 1], ROLE_DONE_PART, 0);
+        else if (have > 0)
+            canvas_put(c, x + i, y, g->part[have - 1], ROLE_DONE_PART, 0);
+        else
+            canvas_put(c, x + i, y, g->rest, ROLE_REST_PART, 0);
+    }
+}

@@ -1,0 +1,100 @@
+/* The table of keys. */
+#include "tui/srqtop/keys.h"
+
+#define MOVING (IN_ALL)
+#define LISTS (IN(QUEUE) | IN(JOB) | IN(HEATMAP) | IN(LOG))
+#define LAYERS (IN(JOB) | IN(HEATMAP))
+
+const struct key_row key_rows[] = {
+    { "Up, k", { TOP_KEY_UP, 'k' }, MOVING, ACT_UP, "move up", NULL, false },
+    { "Down, j", { TOP_KEY_DOWN, 'j' }, MOVING, ACT_DOWN, "move down", NULL, false },
+    { "PgUp, Ctrl-B", { TOP_KEY_PAGE_UP, 2 }, MOVING, ACT_PAGE_UP, "move a page up", NULL, false },
+    { "PgDn, Ctrl-F", { TOP_KEY_PAGE_DOWN, 6 }, MOVING, ACT_PAGE_DOWN, "move a page down", NULL, false },
+    { "Home, g", { TOP_KEY_HOME, 'g' }, MOVING, ACT_FIRST, "move to the beginning", NULL, false },
+    { "End, G", { TOP_KEY_END, 'G' }, MOVING, ACT_LAST, "move to the end", NULL, false },
+    { "Enter", { TOP_KEY_ENTER }, IN(QUEUE), ACT_ENTER, "open the job under the cursor", "open", false },
+    { "Enter", { TOP_KEY_ENTER }, IN(JOB), ACT_ENTER, "commit the edits; without any, fold or unfold the block", "fold/commit", false },
+    { "Enter", { TOP_KEY_ENTER }, IN(HEATMAP), ACT_ENTER, "commit the edits", "commit", false },
+    { "Left", { TOP_KEY_LEFT }, IN(JOB), ACT_LEFT, "fold the block", NULL, false },
+    { "Right", { TOP_KEY_RIGHT }, IN(JOB), ACT_RIGHT, "unfold the block", NULL, false },
+    { "Left", { TOP_KEY_LEFT }, IN(HEATMAP), ACT_LEFT, "move to the module on the left", NULL, false },
+    { "Right", { TOP_KEY_RIGHT }, IN(HEATMAP), ACT_RIGHT, "move to the module on the right", NULL, false },
+    { "Left", { TOP_KEY_LEFT }, IN(LOG), ACT_LEFT, "scroll to the beginning of the lines", NULL, false },
+    { "Right", { TOP_KEY_RIGHT }, IN(LOG), ACT_RIGHT, "scroll to what long lines hide", NULL, false },
+    { "z", { 'z' }, IN(JOB), ACT_FOLD_ALL, "fold all blocks, or unfold them when all are folded", "fold all", false },
+    { "Space", { ' ' }, LAYERS, ACT_TAG, "tag the layer, or all layers of the block, or take the tag off; go on to the next", "tag", false },
+    { "T", { 'T' }, LAYERS, ACT_TAG_MATCHING, "tag every layer that the filter shows and the search matches", NULL, false },
+    { "U", { 'U' }, LAYERS, ACT_UNTAG, "take all tags off", NULL, false },
+    { "+", { '+' }, LAYERS, ACT_MORE_BITS, "propose one bit more for the tagged layers, or for the one under the cursor; after 8 comes bf16", "bits", true },
+    { "-", { '-' }, LAYERS, ACT_FEWER_BITS, "propose one bit less", "bits", true },
+    { "2 ... 8", { '2', '3', '4', '5', '6', '7', '8' }, LAYERS, ACT_BITS, "propose that many bits; grouping stays", NULL, true },
+    { "0", { '0' }, LAYERS, ACT_WHOLE_BITS, "propose bf16: leave them as they are in the model", NULL, true },
+    { "=", { '=' }, LAYERS, ACT_SCHEME, "type the scheme to propose, such as w4g64z or nvfp4", "scheme", true },
+    { "l", { 'l' }, LAYERS, ACT_LOG_SCALE, "logarithmic or linear scale", "log", false },
+    { "o", { 'o' }, IN(JOB), ACT_OVERLAY, "draw the curves of all tagged layers over each other", "overlay", false },
+    { "m", { 'm' }, IN(HEATMAP), ACT_MEASURE, "show the next measure: sensitivity, bits, loss, gain, saturation", "measure", false },
+    { "M", { 'M' }, IN(HEATMAP), ACT_MEASURE_BACK, "show the measure before", NULL, false },
+    { "f", { 'f' }, IN(JOB), ACT_FOLLOW, "follow: the cursor goes to the block that begins", "follow", false },
+    { "f", { 'f' }, IN(LOG), ACT_FOLLOW, "follow: stay at the newest line", "follow", false },
+    { "v", { 'v' }, IN(LOG), ACT_MORE_LEVELS, "show less urgent lines too, down to debug", "more", false },
+    { "V", { 'V' }, IN(LOG), ACT_FEWER_LEVELS, "show only more urgent lines, up to errors", "fewer", false },
+    { "/", { '/' }, LISTS, ACT_SEARCH, "search: a part of a name, or a glob with * and ?", "search", false },
+    { "n", { 'n' }, LISTS, ACT_AGAIN, "go to the next match", NULL, false },
+    { "N", { 'N' }, LISTS, ACT_AGAIN_BACK, "go to the match before", NULL, false },
+    { "\\", { '\\' }, IN(QUEUE) | IN(JOB) | IN(LOG) | IN(DIFF), ACT_FILTER, "filter: show only what matches; nothing typed shows all", "filter", false },
+    { "s", { 's' }, IN(QUEUE), ACT_SORT, "sort as listed, by name, state, owner, progress", "sort", false },
+    { "s", { 's' }, IN(JOB), ACT_SORT, "sort by order, loss, gain, bits, sensitivity", "sort", false },
+    { "s", { 's' }, IN(DIFF), ACT_SORT, "show all layers, or only those that differ", "differing", false },
+    { "d", { 'd' }, IN(QUEUE), ACT_DIFF, "compare the open job with the one under the cursor", "diff", false },
+    { "d", { 'd' }, IN(JOB) | IN(HEATMAP) | IN(LOG) | IN(DIFF), ACT_DIFF, "compare with another job, typed by id or name", "diff", false },
+    { "Esc", { TOP_KEY_ESC }, IN_ALL, ACT_ESCAPE, "drop the edits; without any, forget search and filter; in help, go back", NULL, false },
+    { ":", { ':' }, IN_ALL, ACT_COMMAND, "type a command of srqctl(1), about the job shown", "command", false },
+    { "p", { 'p' }, IN_ALL, ACT_PAUSE, "hold the picture still, or let it go on", "pause", false },
+    { "Tab", { TOP_KEY_TAB }, IN_ALL, ACT_NEXT_PANEL, "next panel", "panel", false },
+    { "Shift-Tab", { TOP_KEY_BACKTAB }, IN_ALL, ACT_PREVIOUS_PANEL, "panel before", NULL, false },
+    { "1 ... 6", { '1', '2', '3', '4', '5', '6' }, IN_ALL & ~(LAYERS), ACT_PANEL, "that panel (in Job and Heatmap digits are bits)", NULL, false },
+    { "F1 ... F6", { TOP_KEY_F1, TOP_KEY_F2, TOP_KEY_F3, TOP_KEY_F4, TOP_KEY_F5, TOP_KEY_F6 }, IN_ALL, ACT_FUNCTION, "that panel", NULL, false },
+    { "r, Ctrl-L", { 'r', 12 }, IN_ALL, ACT_REFRESH, "ask the daemon again and draw the screen anew", NULL, false },
+    { "?", { '?' }, IN_ALL, ACT_HELP, "keys and panels", "help", false },
+    { "Ctrl-Z", { 26 }, IN_ALL, ACT_SUSPEND, "back to the shell; fg returns", NULL, false },
+    { "q, Ctrl-C", { 'q', 3 }, IN_ALL, ACT_QUIT, "quit; jobs go on", "quit", false },
+    { "Click", { TOP_KEY_CLICK }, IN_ALL, ACT_CLICK, "select the row, cell or panel", NULL, false },
+    { "Double click", { TOP_KEY_DOUBLE_CLICK }, IN_ALL, ACT_DOUBLE_CLICK, "open the job, fold or unfold the block", NULL, false },
+    { "Wheel up", { TOP_KEY_WHEEL_UP }, IN_ALL, ACT_WHEEL_UP, "move three rows up", NULL, false },
+    { "Wheel down", { TOP_KEY_WHEEL_DOWN }, IN_ALL, ACT_WHEEL_DOWN, "move three rows down", NULL, false },
+    { .keys = NULL },
+};
+
+const struct key_row *key_find(int code, enum top_panel panel)
+{
+    if (code == TOP_KEY_NONE)
+        return NULL;
+    for (const struct key_row *k = key_rows; k->keys != NULL; k++)
+        for (int i = 0; k->panels >> panel & 1 && i < KEY_CODES && k->codes[i] != 0; i++)
+            if (k->codes[i] == code)
+                return k;
+    return NULL;
+}
+
+const char *panel_name(enum top_panel panel)
+{
+    static const char *const names[TOP_PANEL_COUNT] = { "Queue", "Job", "Heatmap", "Log", "Diff", "Help" };
+
+    return names[panel];
+}
+
+const char *panel_summary(enum top_panel panel)
+{
+    static const char *const summaries[TOP_PANEL_COUNT] = {
+        [TOP_PANEL_QUEUE] = "All jobs that the user may see: state, why one waits, stage, progress, time left, average bits, size "
+                            "of the weights before and after, memory, owner",
+        [TOP_PANEL_JOB] = "One job: its phases, the tree of blocks and layers with bits, group, initial and best loss, gain, state "
+                          "and curve, and the curve of what is under the cursor",
+        [TOP_PANEL_HEATMAP] = "Blocks by modules, each cell one layer's sensitivity, bits, loss, gain or saturation",
+        [TOP_PANEL_LOG] = "What the job's worker said",
+        [TOP_PANEL_DIFF] = "Two jobs side by side: size, evaluation, and for each layer scheme and error",
+        [TOP_PANEL_HELP] = "The keys of every panel",
+    };
+
+    return summaries[panel];
+}
