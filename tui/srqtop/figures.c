@@ -2,11 +2,11 @@
 #include "tui/srqtop/figures.h"
 
 #include "core/base/utf8.h"
-#include "tui/srqtop/glyphs.h"
 
 #include <ctype.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static char *unknown(char *out)
@@ -133,12 +133,34 @@ const char *figure_source(enum top_source s)
     return names[s];
 }
 
+static bool integer_scheme(const char *scheme)
+{
+    return scheme[0] == 'w' && isdigit((unsigned char)scheme[1]);
+}
+
+struct metric figure_scheme_bits(const char *scheme)
+{
+    static const struct {
+        const char *name;
+        double bits;
+    } others[] = { { "bf16", 16 }, { "f16", 16 }, { "mxfp4", 4 }, { "mxfp8", 8 }, { "nvfp4", 4 }, { "fp8", 8 } };
+
+    if (integer_scheme(scheme))
+        return known((double)strtol(scheme + 1, NULL, 10));
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        if (strncmp(scheme, others[i].name, strlen(others[i].name)) == 0)
+            return known(others[i].bits);
+    if (scheme[0] == 'q' && isdigit((unsigned char)scheme[1]))
+        return known((double)(scheme[1] - '0'));
+    return (struct metric){ false, 0 };
+}
+
 const char *figure_scheme_group(const char *scheme, char out[16])
 {
     const char *g;
     size_t n = 0;
 
-    if (scheme[0] != 'w' || !isdigit((unsigned char)scheme[1]))
+    if (!integer_scheme(scheme))
         return "-";
     g = scheme + 1 + strspn(scheme + 1, "0123456789");
     if (g[0] != 'g')

@@ -4,6 +4,7 @@
 
 #include "tui/srqctl/human.h"
 #include "tui/srqtop/canvas.h"
+#include "tui/srqtop/glyphs.h"
 #include "tui/srqtop/model.h"
 
 #define FIGURE (2 * CTL_HUMAN + 8) /* room for any of them */
@@ -32,6 +33,8 @@ enum role figure_job_role(enum top_job_state s);
 const char *figure_work_state(enum top_work_state s); /* "pending", "tuning", "finished", "stale" */
 enum role figure_work_role(enum top_work_state s);
 const char *figure_source(enum top_source s);
+/* Bits that a scheme's name says ("w4g128": 4, "mxfp4": 4, "bf16": 16); unknown for what it does not know. */
+struct metric figure_scheme_bits(const char *scheme);
 const char *figure_scheme_group(const char *scheme, char out[16]); /* "g128" of w4g128; "row", "tensor", "-" */
 
 /* Progress bar with eighths of a cell, `share` 0 … 1; unknown: an empty one. */

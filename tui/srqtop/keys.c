@@ -1,6 +1,8 @@
 /* The table of keys. */
 #include "tui/srqtop/keys.h"
 
+#include <stddef.h>
+
 #define MOVING (IN_ALL)
 #define LISTS (IN(QUEUE) | IN(JOB) | IN(HEATMAP) | IN(LOG))
 #define LAYERS (IN(JOB) | IN(HEATMAP))

@@ -40,7 +40,7 @@ static bool wanted(const struct top_view *v, struct pair p)
 {
     const struct top_layer *l = p.a != NULL ? p.a : p.b;
 
-    if (v->filter[0] != '\0' && (l->name == NULL || !view_matches(l->name, v->filter)))
+    if (v->filter[TOP_PANEL_DIFF][0] != '\0' && (l->name == NULL || !view_matches(l->name, v->filter[TOP_PANEL_DIFF])))
         return false;
     return v->sort[TOP_PANEL_DIFF] == 0 || p.a == NULL || p.b == NULL || strcmp(p.a->scheme, p.b->scheme) != 0;
 }

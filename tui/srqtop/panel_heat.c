@@ -1,7 +1,6 @@
 /* Heatmap: blocks × modules, each cell a number of the layer. */
 #include "tui/srqtop/panels.h"
 
-#include "tui/srqtop/edit.h"
 #include "tui/srqtop/figures.h"
 #include "tui/srqtop/tree.h"
 
@@ -129,7 +128,7 @@ static void cell(const struct draw *d, int x, int y, int w, const struct top_lay
 
     value_text(m, d->v->heat, text);
     if (d->v->heat == TOP_HEAT_BITS && l->edit[0] != '\0')
-        figure_count(edit_bits_of(l->edit), text);
+        figure_count(figure_scheme_bits(l->edit), text);
     if (text[0] == '-' && text[1] == '\0') {
         canvas_str(d->c, x + 1, y, room, text, ROLE_FAINT, 0);
     } else {

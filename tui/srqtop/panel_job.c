@@ -3,7 +3,6 @@
 
 #include "core/base/alloc.h"
 #include "tui/srqtop/columns.h"
-#include "tui/srqtop/edit.h"
 #include "tui/srqtop/figures.h"
 #include "tui/srqtop/plot.h"
 #include "tui/srqtop/tree.h"
@@ -190,7 +189,7 @@ static void layer_row(const struct draw *d, const struct top_layer *l, const str
     canvas_str(d->c, p[NAME].x + 2, y, p[NAME].w - 2, name,
                l->name != NULL && found(d, l->name) ? ROLE_MATCH : l->tagged ? ROLE_TAGGED : ROLE_TEXT, 0);
     if (l->edit[0] != '\0') {
-        struct metric old = edit_bits_of(l->scheme), new = edit_bits_of(l->edit);
+        struct metric old = figure_scheme_bits(l->scheme), new = figure_scheme_bits(l->edit);
 
         /* Where the bits stay it is the group that changes. */
         if (p[BITS].w >= 10 || (old.known && new.known && old.v == new.v))
@@ -205,7 +204,7 @@ static void layer_row(const struct draw *d, const struct top_layer *l, const str
         canvas_str(d->c, p[BITS].x, y, p[BITS].w, p[BITS].w >= 8 && l->scheme[0] != '\0' ? l->scheme : bits,
                    l->pin ? ROLE_PINNED : ROLE_TEXT, 0);
     }
-    number(d, &p[GROUP], y, figure_scheme_group(edit_scheme(l), group), ROLE_TEXT);
+    number(d, &p[GROUP], y, figure_scheme_group(l->edit[0] != '\0' ? l->edit : l->scheme, group), ROLE_TEXT);
     losses(d, p, y, l->error_first, l->error_best);
     state_cell(d, &p[STATE], y, l->state);
     if (p[SPARK].w > 0)
@@ -297,7 +296,7 @@ static void rows(const struct draw *d, struct rect r)
     }
     if (n == 0)
         canvas_str(d->c, r.x, r.y + title_rows, r.w,
-                   d->v->filter[0] != '\0' ? "no block or layer matches the filter" : "- no plan known yet", ROLE_FAINT, 0);
+                   d->v->filter[TOP_PANEL_JOB][0] != '\0' ? "no block or layer matches the filter" : "- no plan known yet", ROLE_FAINT, 0);
     srq_free(tree);
 }
 

@@ -23,7 +23,7 @@ int panel_log_lines(const struct top_job *j, const struct top_view *v, int **lin
     *lines = at;
     for (int i = 0; at != NULL && i < j->line_count; i++)
         if (level_of(&j->lines[i]) <= v->log_level &&
-            (v->filter[0] == '\0' || (j->lines[i].text != NULL && view_matches(j->lines[i].text, v->filter))))
+            (v->filter[TOP_PANEL_LOG][0] == '\0' || (j->lines[i].text != NULL && view_matches(j->lines[i].text, v->filter[TOP_PANEL_LOG]))))
             at[n++] = i;
     return n;
 }

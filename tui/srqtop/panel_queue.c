@@ -83,7 +83,7 @@ int panel_queue_order(const struct top_model *m, const struct top_view *v, int *
     for (int i = 0; i < m->job_count; i++) {
         int k = n;
 
-        if (!passes(&m->jobs[i], v->filter))
+        if (!passes(&m->jobs[i], v->filter[TOP_PANEL_QUEUE]))
             continue;
         while (k > 0 && before(&m->jobs[i], &m->jobs[at[k - 1]], v->sort[TOP_PANEL_QUEUE])) {
             at[k] = at[k - 1];
@@ -167,7 +167,7 @@ void panel_queue(const struct draw *d, struct rect r)
     if (n == 0)
         canvas_str(d->c, r.x, r.y + title + (r.h > 3), r.w,
                    d->m->link != TOP_LINK_UP    ? "- no word from the daemon yet"
-                   : d->v->filter[0] != '\0'    ? "no job matches the filter"
+                   : d->v->filter[TOP_PANEL_QUEUE][0] != '\0'    ? "no job matches the filter"
                                                 : "no jobs: srqctl submit MODEL ... -o OUT queues one",
                    ROLE_FAINT, 0);
     srq_free(order);

@@ -135,14 +135,14 @@ static double layer_key(const struct top_layer *l, int sort)
 static int add_block(const struct top_job *j, const struct top_view *v, int block, struct sorted *scratch,
                      struct tree_row *rows)
 {
-    bool filtered = v->filter[0] != '\0';
-    bool whole = !filtered || (block >= 0 && view_matches(tree_block_name(j, block), v->filter));
+    bool filtered = v->filter[TOP_PANEL_JOB][0] != '\0';
+    bool whole = !filtered || (block >= 0 && view_matches(tree_block_name(j, block), v->filter[TOP_PANEL_JOB]));
     int slot = block >= 0 ? block : v->folded_count, begin, end, n = 0, count = 0;
     bool folded = !filtered && (v->folded == NULL || slot > v->folded_count || v->folded[slot]);
 
     range_of(j, block, &begin, &end);
     for (int i = begin; i < end; i++)
-        if (in_block(j, i, block) && (whole || view_matches(j->layers[i].name, v->filter)))
+        if (in_block(j, i, block) && (whole || view_matches(j->layers[i].name, v->filter[TOP_PANEL_JOB])))
             scratch[n++] = (struct sorted){ layer_key(&j->layers[i], v->sort[TOP_PANEL_JOB]), i };
     if (n == 0 && (block < 0 || !whole))
         return 0;

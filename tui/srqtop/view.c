@@ -2,7 +2,7 @@
 #include "tui/srqtop/view.h"
 
 #include "core/base/alloc.h"
-#include "tui/srqtop/edit.h"
+#include "tui/srqtop/edits.h"
 #include "tui/srqtop/layout.h"
 #include "tui/srqtop/panels.h"
 #include "tui/srqtop/tree.h"
@@ -227,7 +227,7 @@ void view_settle(struct top_model *m, struct top_view *v)
 {
     struct top_job *j = view_job(m, v);
 
-    v->edits = j != NULL ? edit_count(j) : 0;
+    v->edits = j != NULL ? top_edits_count(j) : 0;
     settle_queue(m, v);
     if (j != NULL) {
         settle_tree(j, v);

@@ -71,7 +71,7 @@ struct top_view {
     int diff_top, help_top;
     bool follow, paused, log_scale, overlay; /* overlay: curves of all tagged rows */
     int sort[TOP_PANEL_COUNT];  /* of the panel's own orders */
-    char filter[TOP_LINE_MAX], search[TOP_LINE_MAX];
+    char filter[TOP_PANEL_COUNT][TOP_LINE_MAX], search[TOP_LINE_MAX]; /* a filter is its panel's own */
     enum top_prompt prompt;
     char line[TOP_LINE_MAX];    /* being typed at the prompt, UTF-8 */
     int line_at;                /* byte of the cursor */
