@@ -9,6 +9,7 @@
 #include "core/job/resolve.h"
 #include "core/job/usage.h"
 #include "core/tune/block_tuner.h"
+#include "core/tune/importance.h"
 
 #include <inttypes.h>
 
@@ -219,6 +220,8 @@ static int memory_rows(struct srq_resolved *r, int64_t nsamples, int64_t windows
             srq_needs_add(&r->memory, "quantize", "activation cache, quantized", chain_bytes(r, nsamples));
         }
     }
+    if ((r->needs & SRQ_NEED_IMPORTANCE) != 0)
+        srq_needs_add(&r->memory, "quantize", "importance of a block's inputs", srq_importance_bytes(r->model));
     if (rc == 0 && r->tunes)
         rc = add_tuner(r, nsamples, err);
     if (!r->tunes)

@@ -6,6 +6,7 @@
 #include "core/job/chain.h"
 #include "core/math/team.h"
 #include "core/tune/block_tuner.h"
+#include "core/tune/importance.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -19,6 +20,7 @@ struct loop {
     struct srq_forward *forward;
     struct srq_block *block;
     struct srq_tuner *tuner;
+    struct srq_importance *importance; /* NULL: the quantizer does not need it */
     struct srq_tensor *own; /* the block's own weights, for decoded codes */
     int64_t iters;
     /* the running block */
@@ -193,6 +195,31 @@ static int forward(struct loop *l, uint8_t *chain, struct srq_error *err)
     return rc;
 }
 
+/* The full-precision block over its own chain; its inputs are weighed on the way where the quantizer needs that. */
+static int forward_full(struct loop *l, struct srq_error *err)
+{
+    int rc;
+
+    if (l->importance != NULL)
+        srq_importance_begin(l->importance, l->block);
+    rc = forward(l, l->chains.fp, err);
+    if (l->importance != NULL)
+        srq_importance_end(l->importance);
+    return rc;
+}
+
+/* The full-precision chain through the final norm, which is what the head gets. */
+static int norm_full(struct loop *l, const struct srq_head *head, struct srq_error *err)
+{
+    int64_t tokens = l->chains.nsamples * l->chains.seq;
+    const struct srq_tensor x = srq_tensor_2d(l->chains.fp, l->chains.dtype, tokens, l->chains.hidden);
+    int rc = srq_head_norm(head, l->chains.fp, l->chains.dtype, tokens, err);
+
+    if (rc == 0 && l->importance != NULL)
+        srq_importance_of_input(l->importance, &x);
+    return rc;
+}
+
 static int load(struct loop *l, int block, struct srq_error *err)
 {
     int rc = srq_block_load(l->block, block, err);
@@ -270,7 +297,8 @@ static int tune(struct loop *l, struct srq_tune_outcome *outcome, struct srq_err
     struct srq_run *run = l->run;
     struct srq_block_io io = { .dtype = l->chains.dtype, .nsamples = l->chains.nsamples, .seq = l->chains.seq,
                                .hidden = l->chains.hidden, .input = l->chains.q, .target = l->chains.fp,
-                               .mask = run->calib.mask };
+                               .mask = run->calib.mask,
+                               .importance = l->importance != NULL ? srq_importance_sums(l->importance) : NULL };
     struct srq_tune_events events = { l, on_point, on_probe, on_layer_error, on_tick };
     const struct srq_running *resume = &l->resumed;
     bool resumed = srq_running_open(run->ckpt, l->index, &l->resumed);
@@ -358,7 +386,7 @@ static int tune_block(struct loop *l, int block, struct srq_error *err)
     rc = load(l, block, err);
     if (rc == 0) {
         tell_begin(l);
-        rc = forward(l, l->chains.fp, err); /* the target: what the full-precision block makes of its own chain */
+        rc = forward_full(l, err); /* the target */
     }
     if (rc == 0)
         rc = tune(l, &outcome, err);
@@ -390,7 +418,7 @@ static int tune_head(struct loop *l, struct srq_error *err)
     tell_begin(l);
     rc = srq_head_create(l->run->job.model, &head, err);
     if (rc == 0)
-        rc = srq_head_norm(head, l->chains.fp, l->chains.dtype, tokens, err);
+        rc = norm_full(l, head, err);
     if (rc == 0)
         rc = srq_head_norm(head, l->chains.q, l->chains.dtype, tokens, err);
     srq_head_free(head);
@@ -467,6 +495,8 @@ static int create(struct loop *l, struct srq_error *err)
         rc = srq_block_create(job->model, job->compute, &l->block, err);
     if (rc == 0)
         rc = srq_tuner_create(job->model, p, job->self, &cfg, job->schemes, job->compute, &l->tuner, err);
+    if (rc == 0 && (job->needs & SRQ_NEED_IMPORTANCE) != 0)
+        rc = srq_importance_create(job->model, &l->importance, err);
     return rc;
 }
 
@@ -476,6 +506,7 @@ static void destroy(struct loop *l)
     srq_block_free(l->block);
     srq_forward_free(l->forward);
     srq_chains_fini(&l->chains);
+    srq_importance_free(l->importance);
     srq_free(l->own);
 }
 
@@ -499,70 +530,15 @@ static int tuned_loop(struct srq_run *run, int first, struct srq_error *err)
 
 /* ---- one-shot with statistics ------------------------------------------------------------------------------------------ */
 
-struct importance {
-    float **sum; /* [in] a layer */
-    struct srq_block *block;
-    int layers;
-};
-
-struct add_squares {
-    const struct srq_tensor *x;
-    float *sum;
-};
-
-static void add_columns(void *ctx, int64_t begin, int64_t end)
+static int measured_head(struct loop *l, struct srq_error *err)
 {
-    struct add_squares *a = ctx;
-    int64_t rows = a->x->shape[0], cols = a->x->shape[1];
+    struct srq_head *head = NULL;
+    int rc = srq_head_create(l->run->job.model, &head, err);
 
-    for (int64_t r = 0; r < rows; r++) {
-        for (int64_t i = begin; i < end; i++) {
-            float v = a->x->dtype == SRQ_F32 ? ((const float *)a->x->data)[r * cols + i]
-                                             : srq_bf16_to_f32(((const uint16_t *)a->x->data)[r * cols + i]);
-
-            a->sum[i] += v * v;
-        }
-    }
-}
-
-static void on_input(void *ctx, const struct srq_linear *linear, const struct srq_tensor *x)
-{
-    struct importance *im = ctx;
-
-    for (int i = 0; i < im->layers; i++) {
-        struct add_squares a = { x, im->sum[i] };
-
-        if (srq_block_linear(im->block, i) == linear)
-            srq_parallel(linear->in, 64, add_columns, &a);
-    }
-}
-
-/* One block: its inputs' squares are summed while the full-precision chain goes through it. */
-static int measure_and_round(struct loop *l, int block, bool round, struct srq_error *err)
-{
-    struct importance im = { .block = l->block };
-    int rc = load(l, block, err);
-
-    im.layers = l->layers;
-    im.sum = srq_calloc((size_t)l->layers + 1, sizeof(im.sum[0]));
-    for (int i = 0; rc == 0 && round && i < l->layers; i++) {
-        struct srq_linear *linear = srq_block_linear(l->block, i);
-
-        if (im.sum != NULL)
-            im.sum[i] = srq_calloc((size_t)linear->in, sizeof(float));
-        if (im.sum == NULL || im.sum[i] == NULL)
-            rc = srq_fail(err, -SRQ_ENOMEM, "out of memory for importance");
-        linear->tap = on_input;
-        linear->tap_ctx = &im;
-    }
     if (rc == 0)
-        rc = forward(l, l->chains.fp, err);
-    if (rc == 0 && round)
-        rc = srq_run_round_block(l->run, block, (const float *const *)im.sum, err);
-    for (int i = 0; im.sum != NULL && i < l->layers; i++)
-        srq_free(im.sum[i]);
-    srq_free(im.sum);
-    return rc;
+        rc = norm_full(l, head, err);
+    srq_head_free(head);
+    return rc == 0 ? srq_run_round_block(l->run, -1, srq_importance_sums(l->importance), err) : rc;
 }
 
 static int measured_loop(struct srq_run *run, int first, struct srq_error *err)
@@ -581,11 +557,19 @@ static int measured_loop(struct srq_run *run, int first, struct srq_error *err)
     if (rc == 0)
         rc = srq_block_create(job->model, job->compute, &l.block, err);
     if (rc == 0)
+        rc = srq_importance_create(job->model, &l.importance, err);
+    if (rc == 0)
         rc = srq_chains_embed(&l.chains, job->model, &run->calib, err);
     for (int b = 0; rc == 0 && b < job->info->blocks; b++) {
-        rc = measure_and_round(&l, b, b >= first, err);
+        rc = load(&l, b, err);
+        if (rc == 0)
+            rc = forward_full(&l, err);
+        if (rc == 0 && b >= first)
+            rc = srq_run_round_block(run, b, srq_importance_sums(l.importance), err);
         srq_event_progress(&run->events, b + 1, job->info->blocks, "blocks", l.name);
     }
+    if (rc == 0 && head_wanted(run))
+        rc = measured_head(&l, err);
     destroy(&l);
     return rc;
 }
@@ -649,7 +633,7 @@ int srq_stage_quantize(struct srq_run *run, struct srq_error *err)
     cJSON_Delete(finish);
     rc = tell_missing(run, done, err);
     srq_event_stage(&run->events, SRQ_STAGE_QUANTIZE, done, blocks, "blocks");
-    if (rc == 0 && !run->finish && (done < blocks || (run->job.tunes && head_wanted(run)))) {
+    if (rc == 0 && !run->finish && (done < blocks || (run->job.calibrates && head_wanted(run)))) {
         if (run->job.tunes)
             rc = tuned_loop(run, done, err);
         else if (run->job.calibrates)
@@ -661,7 +645,7 @@ int srq_stage_quantize(struct srq_run *run, struct srq_error *err)
     }
     if (rc == 0 && run->finish)
         rc = plain_loop(run, finished_blocks(run), err);
-    if (rc == 0 && head_wanted(run)) /* by a one-shot quantizer, or told to finish */
+    if (rc == 0 && head_wanted(run)) /* by a quantizer that needs no data, or told to finish */
         rc = srq_run_round_block(run, -1, NULL, err);
     return rc;
 }

@@ -159,7 +159,8 @@ static int create_plugin(struct srq_resolved *r, struct srq_error *err)
     srq_host_seed((uint64_t)r->spec.opt.seed);
     rc = p->create != NULL ? p->create(srq_host_services(), q->options, &r->self, err) : 0;
     r->tunes = p->tunable != NULL;
-    r->calibrates = r->tunes || (p->oneshot->needs & SRQ_NEED_IMPORTANCE) != 0;
+    r->needs = rc == 0 ? srq_plugin_needs(p, r->self) : 0;
+    r->calibrates = r->tunes || (r->needs & SRQ_NEED_IMPORTANCE) != 0;
     if (rc == 0 && r->calibrates && r->spec.calib_count == 0)
         return srq_fail_field(err, -SRQ_EINVAL, "calib", "method %s needs calibration text: give \"calib\" a file",
                               p->name);

@@ -17,6 +17,7 @@ struct srq_resolved {
     struct srq_scheme *schemes; /* of the plan, one a layer */
     enum srq_dtype compute, cache;
     bool tunes;         /* the quantizer is tunable: there are chains, checkpoints inside blocks, samples */
+    uint32_t needs;     /* SRQ_NEED_… of it */
     bool calibrates;    /* it wants calibration data at all */
     bool spill;         /* the activation cache is a mapped file */
     cJSON *notes;       /* sentences for people */

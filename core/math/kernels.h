@@ -42,6 +42,9 @@ struct srq_kernels {
     /* Returns sum (x - target)²; grad (may be NULL) = factor * (x - target). */
     float (*square_error)(enum srq_dtype dtype, const void *x, enum srq_dtype target_dtype, const void *target,
                           float factor, void *grad, int64_t n);
+    /* Largest |x - target|; 0 when n is 0. What is not a number is passed over. */
+    float (*largest_error)(enum srq_dtype dtype, const void *x, enum srq_dtype target_dtype, const void *target,
+                           int64_t n);
 
     /* x[i] of a row of logits: the largest of scale*x. -inf when n is 0. */
     float (*row_max)(const float *x, float scale, int64_t n);

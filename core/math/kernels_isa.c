@@ -307,6 +307,22 @@ INLINE float square_error_as(enum srq_dtype dtype, const void *x, enum srq_dtype
     return sum_of(squares);
 }
 
+INLINE float largest_error_as(enum srq_dtype dtype, const void *x, enum srq_dtype target_dtype, const void *target,
+                              int64_t n)
+{
+    vec most = { 0 };
+    float best = 0;
+
+    FOR_VECTORS (i, len, n) {
+        vec d = get(dtype, x, i, len) - get(target_dtype, target, i, len);
+
+        most = largest((vec)((ivec)d & 0x7fffffff), most);
+    }
+    for (int j = 0; j < LANES; j++)
+        best = most[j] > best ? most[j] : best;
+    return best;
+}
+
 INLINE float dot_as(enum srq_dtype dtype, const void *a, const void *b, int64_t n)
 {
     vec sum = { 0 };
@@ -418,6 +434,16 @@ static float square_error(enum srq_dtype dtype, const void *x, enum srq_dtype ta
          return square_error_as(SRQ_BF16, x, SRQ_BF16, target, factor, grad, n));
 }
 
+static float largest_error(enum srq_dtype dtype, const void *x, enum srq_dtype target_dtype, const void *target,
+                           int64_t n)
+{
+    if (target_dtype == SRQ_F32)
+        BOTH(return largest_error_as(SRQ_F32, x, SRQ_F32, target, n),
+             return largest_error_as(SRQ_BF16, x, SRQ_F32, target, n));
+    BOTH(return largest_error_as(SRQ_F32, x, SRQ_BF16, target, n),
+         return largest_error_as(SRQ_BF16, x, SRQ_BF16, target, n));
+}
+
 static float dot(enum srq_dtype dtype, const void *a, const void *b, int64_t n)
 {
     BOTH(return dot_as(SRQ_F32, a, b, n), return dot_as(SRQ_BF16, a, b, n));
@@ -449,6 +475,7 @@ const struct srq_kernels SRQ_KERNELS = {
     .swiglu_backward = swiglu_backward,
     .add = add_rows,
     .square_error = square_error,
+    .largest_error = largest_error,
     .row_max = row_max,
     .row_exp = row_exp,
     .row_slope = row_slope,

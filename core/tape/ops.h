@@ -47,5 +47,10 @@ struct srq_var *srq_op_add(struct srq_tape *t, struct srq_var *a, struct srq_var
 /* Mean over valid elements of (x - target)²; target has x's shape, F32 or BF16; mask [tokens] bytes, 0 leaves a token
  * out, or NULL. The value is an F32 scalar. Loss and gradient are one pass. */
 struct srq_var *srq_op_mse(struct srq_tape *t, struct srq_var *x, const struct srq_tensor *target, const uint8_t *mask);
+/* The same without the largest |x - target|: the share `drop_largest` in [0, 1) of the valid elements, rounded down but
+ * at least one, 0: none. Their squares and gradients are zero; the mean is still over all valid elements. Among equal
+ * errors those of earlier elements are left out (spec signround 8.3). */
+struct srq_var *srq_op_mse_dropping(struct srq_tape *t, struct srq_var *x, const struct srq_tensor *target,
+                                    const uint8_t *mask, double drop_largest);
 
 #endif

@@ -17,6 +17,8 @@ struct srq_block_io {
     const void *input;    /* quantized chain's hidden states: what the block gets */
     const void *target;   /* full-precision chain's block output */
     const uint8_t *mask;  /* [nsamples, seq], 0 leaves a token out; or NULL */
+    const float *const *importance; /* [layers of the block], [in] each: srq_importance_sums of the full-precision inputs,
+                                       where the plugin needs them (srq_plugin_needs); else NULL */
 };
 
 struct srq_tune_config {
@@ -32,13 +34,15 @@ struct srq_tune_config {
  * (-SRQ_ECANCELED for pause, finish and cancel), at an iteration boundary where srq_tuner_save may be called. */
 struct srq_tune_events {
     void *ctx;
-    void (*point)(void *ctx, int64_t iter, double loss, double lr);               /* every iteration: batch loss */
+    void (*point)(void *ctx, int64_t iter, double loss, double lr);               /* every iteration: batch loss, without
+                                                                                     what the block's rules leave out */
     void (*probe)(void *ctx, int64_t iter, double loss, bool best);               /* every probe */
     void (*layer_error)(void *ctx, int layer, int64_t iter, double relative);     /* every probe, every tuned layer */
     int (*tick)(void *ctx, int64_t iter);                                         /* before every iteration */
 };
 
-/* The probe loss is the mean squared error over the valid elements of the probe samples. It is taken before the first
+/* The probe loss is the mean squared error over all valid elements of the probe samples, also where the block's rules
+ * leave the largest errors out of the loss that is tuned on: so it means the same for every plan. It is taken before the first
  * iteration, every probe_every iterations, and once more after the last step, so that the final parameters are a
  * candidate too, and so is iterate 0: with a plugin that starts from plain rounding, the result is never worse than
  * that on the probe. Layer errors are ||X(W-Ŵ)ᵀ||² / ||XWᵀ||² over 128 tokens evenly spaced in the probe set. */
@@ -66,7 +70,7 @@ void srq_tuner_free(struct srq_tuner *t);
 /* Tunes block `index`, already loaded in `block`. With `resume` (bytes of an earlier srq_tuner_save of this block) it
  * goes on from there and gives the bytes of an undisturbed run; bytes that are not of this block, plan and options are
  * -SRQ_EFORMAT or -SRQ_EDRIFT. schemes[] of the layers may have changed since create; where they need more than was
- * planned (smaller groups), -SRQ_ELIMIT names the row, and a new tuner has to be planned.
+ * planned (smaller groups, errors left out of the loss), -SRQ_ELIMIT names the row, and a new tuner has to be planned.
  * The weights in `block` are overwritten by fake-quantized ones; after success they are what the codes decode to.
  * After success, srq_tuner_codes gives the layers' codes until the next block. */
 int srq_tuner_run(struct srq_tuner *t, struct srq_block *block, int index, const struct srq_scheme *schemes,

@@ -182,6 +182,18 @@ fail:
     return rc;
 }
 
+uint32_t srq_plugin_needs(const struct srq_plugin *p, void *self)
+{
+    const struct srq_tunable *t = p->tunable;
+    const struct srq_oneshot *o = p->oneshot;
+
+    if (t != NULL)
+        return t->needs != NULL ? t->needs(srq_host_services(), self) : 0;
+    if (o == NULL)
+        return 0;
+    return o->needs | (o->needs_of != NULL ? o->needs_of(srq_host_services(), self) : 0);
+}
+
 void srq_plugin_unload(struct srq_plugin_handle *h)
 {
     if (h->dl != NULL)

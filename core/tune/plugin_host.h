@@ -23,6 +23,9 @@ void srq_plugin_unload(struct srq_plugin_handle *h);
 int srq_plugin_names(char ***names, struct srq_error *err);
 void srq_plugin_names_free(char **names);
 
+/* SRQ_NEED_… of a job's instance: the quantizer's part that will be used, a tunable one before a one-shot one. */
+uint32_t srq_plugin_needs(const struct srq_plugin *p, void *self);
+
 /* Option values of one plugin for one job: defaults, then the recipe's, then the user's. */
 int srq_options_create(const struct srq_plugin *p, struct srq_options **out, struct srq_error *err);
 /* `value` as text; unknown name, wrong type, out of range: -SRQ_EINVAL naming option ("PLUGIN.NAME", also in

@@ -43,15 +43,19 @@ struct srq_tuner {
     void *self;
     struct srq_tune_config cfg;
     enum srq_dtype compute;
+    uint32_t needs; /* SRQ_NEED_… of the plugin */
     struct srq_schedule sched;
     struct srq_tape *tape;
     size_t tape_bytes;
+    double tape_drop; /* largest share of errors left out that the tape was measured for */
     struct area area[AREA_COUNT];
 
     /* the present unit */
     int unit;       /* block, or the number of blocks for a layer outside them */
     int first, count; /* its layers in the model's table */
     struct tuned_layer *layers; /* [most layers of a unit] */
+    const struct srq_layer **active; /* those that are quantized, as rules() sees them */
+    struct srq_block_rules rules;
     int layers_cap;
     struct srq_block *block; /* NULL for a single layer */
     const struct srq_block_io *io;

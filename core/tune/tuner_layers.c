@@ -183,6 +183,32 @@ static void describe_layer(struct srq_tuner *t, int i, const struct srq_scheme *
     mix(&t->layout, srq_hash64(info->name, strlen(info->name)));
 }
 
+/* What the plugin wants for this block. A layer outside the blocks has its output computed in tiles, never as a whole,
+ * so there are no rules for it. */
+static int unit_rules(struct srq_tuner *t, bool single, struct srq_error *err)
+{
+    const struct srq_tunable *tunable = t->plugin->tunable;
+    int n = 0, rc;
+
+    t->rules = (struct srq_block_rules){ .size = sizeof(t->rules) };
+    for (int i = 0; i < t->count; i++) {
+        if (t->layers[i].active)
+            t->active[n++] = &t->layers[i].layer;
+    }
+    if (tunable->rules == NULL || single || n == 0)
+        return 0;
+    rc = tunable->rules(srq_host_services(), t->self, t->active, n, &t->rules, err);
+    if (rc != 0)
+        return rc;
+    if (!(t->rules.drop_largest >= 0 && t->rules.drop_largest < 1))
+        return srq_fail(err, -SRQ_EINVAL, "plugin %s leaves a share of %g of the errors out", t->plugin->name,
+                        t->rules.drop_largest);
+    if (t->tape != NULL && t->rules.drop_largest > t->tape_drop)
+        return srq_fail(err, -SRQ_ELIMIT, "tuner: activations needs more where errors are left out, as was not planned");
+    mix(&t->layout, (uint64_t)(t->rules.drop_largest * 1e12));
+    return 0;
+}
+
 static void mix_config(struct srq_tuner *t)
 {
     const uint64_t parts[] = { (uint64_t)t->cfg.batch, (uint64_t)t->cfg.seq,         (uint64_t)t->cfg.nsamples,
@@ -210,6 +236,8 @@ int unit_place(struct srq_tuner *t, int unit, const struct srq_scheme *schemes, 
         if (t->layers[i].active)
             rc = place_layer(t, &t->layers[i], err);
     }
+    if (rc == 0)
+        rc = unit_rules(t, single, err);
     if (rc == 0 && t->sched.keep_best && t->sched.iters > 0)
         rc = area_take(t, AREA_BEST, t->area[AREA_TUNED].used, &p, err);
     if (rc == 0)
@@ -248,6 +276,10 @@ int unit_begin(struct srq_tuner *t, struct srq_error *err)
             l->linear = srq_block_linear(t->block, i);
             l->fake = l->linear->weight;
         }
+        l->layer.importance = t->io->importance != NULL ? t->io->importance[i] : NULL;
+        if ((t->needs & SRQ_NEED_IMPORTANCE) != 0 && l->layer.importance == NULL)
+            return srq_fail_field(err, -SRQ_EINVAL, l->layer.name, "plugin %s needs the importance of the inputs of %s",
+                                  t->plugin->name, l->layer.name);
         rc = srq_model_weight(t->model, l->layer.name, &l->layer.weight, err);
         if (rc != 0)
             return rc;

@@ -66,8 +66,10 @@ static int prepare(struct srq_tuner *t, struct srq_error *err)
         if (unit_range(t->model, u, &first, &count) == 0 && count > t->layers_cap)
             t->layers_cap = count;
     }
+    t->needs = srq_plugin_needs(t->plugin, t->self);
     t->layers = srq_calloc((size_t)t->layers_cap + 1, sizeof(*t->layers));
-    if (t->layers == NULL)
+    t->active = srq_calloc((size_t)t->layers_cap + 1, sizeof(*t->active));
+    if (t->layers == NULL || t->active == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "no memory for the layers of a block");
     return 0;
 }
@@ -98,7 +100,9 @@ static int measure_tape(struct srq_tuner *t, struct srq_error *err)
         srq_block_linear(b, i)->sink = measure_sink;
     x = srq_tensor_2d(NULL, t->compute, t->batch * t->cfg.seq, info->hidden);
     y = srq_tensor_2d(NULL, t->cfg.cache, t->batch * t->cfg.seq, info->hidden);
-    loss = srq_op_mse(tape, srq_block_forward(b, tape, srq_tape_input(tape, &x, false), t->batch, t->cfg.seq), &y, NULL);
+    loss = srq_op_mse_dropping(tape,
+                               srq_block_forward(b, tape, srq_tape_input(tape, &x, false), t->batch, t->cfg.seq), &y,
+                               NULL, t->tape_drop);
     rc = srq_tape_error(tape, err);
     if (rc == 0)
         rc = srq_tape_backward(tape, loss, err);
@@ -139,6 +143,7 @@ static int measure(struct srq_tuner *t, const struct srq_scheme *schemes, struct
         if (u == units - 1 && !any_active(t, u, schemes))
             continue;
         rc = unit_place(t, u, schemes, err);
+        t->tape_drop = t->rules.drop_largest > t->tape_drop ? t->rules.drop_largest : t->tape_drop;
         for (int k = 0; k < AREA_COUNT; k++)
             most[k] = t->area[k].used > most[k] ? t->area[k].used : most[k];
     }
@@ -256,5 +261,6 @@ void srq_tuner_free(struct srq_tuner *t)
     srq_free(t->probe);
     srq_free(t->error_first);
     srq_free(t->layers);
+    srq_free(t->active);
     srq_free(t);
 }

@@ -1,26 +1,64 @@
-/* Plain rounding to the nearest value of the grid: no data, no tuning (spec signround 6, pure RTN). */
+/* Rounding to the nearest value of the grid, without tuning (spec signround 6).
+ *
+ * Plain: the scale of every group comes from its extrema; needs no data. With the option "opt" it comes from a search for
+ * the least sum of squared errors, weighted by the importance of the inputs where calibration data gives it: symmetric
+ * integers of less than 8 bits and nvfp4. The mx formats, whose scales are powers of two, are searched without weights;
+ * asymmetric integers, 8 bits and fp8 are rounded plainly in any case. */
 #include <srq/plugin.h>
 
+#include <string.h>
+
+enum opt { OFF, WEIGHTED, FREE };
+
+struct rtn {
+    enum opt opt;
+};
+
 struct job {
-    const struct srq_host *h;
     struct srq_grid_args args;
     const struct srq_grid_ops *grid;
+    const float *importance;
+    float *start;
     struct srq_result *out;
 };
 
 static int rtn_create(const struct srq_host *h, const struct srq_options *o, void **self, struct srq_error *err)
 {
-    (void)h;
-    (void)o;
-    (void)err;
-    *self = NULL;
+    struct rtn *s = h->alloc(sizeof(*s));
+    const char *opt = o != NULL ? h->opt_string(o, "opt") : NULL;
+
+    if (s == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "no memory for rtn");
+    s->opt = opt == NULL || strcmp(opt, "off") == 0 ? OFF : strcmp(opt, "on") == 0 ? WEIGHTED : FREE;
+    *self = s;
     return 0;
 }
 
 static void rtn_destroy(const struct srq_host *h, void *self)
 {
+    h->free(self);
+}
+
+static uint32_t needs_of(const struct srq_host *h, void *self)
+{
+    const struct rtn *s = self;
+
     (void)h;
-    (void)self;
+    return s->opt == WEIGHTED ? SRQ_NEED_IMPORTANCE : 0;
+}
+
+static bool searches(const struct rtn *s, const struct srq_grid_ops *grid, const struct srq_scheme *scheme)
+{
+    if (s->opt == OFF || grid->search == NULL)
+        return false;
+    return scheme->grid != SRQ_GRID_INT_SYM || scheme->bits < 8;
+}
+
+static void search_rows(void *ctx, int64_t begin, int64_t end)
+{
+    const struct job *j = ctx;
+
+    j->grid->search(&j->args, j->importance, begin, end - begin, j->start);
 }
 
 static void encode_rows(void *ctx, int64_t begin, int64_t end)
@@ -30,17 +68,35 @@ static void encode_rows(void *ctx, int64_t begin, int64_t end)
     j->grid->encode(&j->args, begin, end - begin, j->out);
 }
 
+static void round_layer(const struct srq_host *h, const struct rtn *s, struct job *j)
+{
+    const struct srq_scheme *scheme = &j->args.scheme;
+    bool mx = scheme->grid == SRQ_GRID_MXFP4 || scheme->grid == SRQ_GRID_MXFP8;
+    int64_t out = j->args.groups.out;
+
+    if (searches(s, j->grid, scheme)) {
+        if (s->opt == FREE || mx)
+            j->importance = NULL;
+        if (scheme->group == 0) /* one group: its rows cannot be shared out */
+            search_rows(j, 0, out);
+        else
+            h->parallel(out, 1, search_rows, j);
+        j->args.start = j->start;
+    }
+    h->parallel(out, 16, encode_rows, j);
+}
+
 static int rtn_quantize(const struct srq_host *h, void *self, struct srq_layer *layer, struct srq_result *out,
                         struct srq_error *err)
 {
-    struct job j = { .h = h, .grid = h->grid(layer->scheme.grid), .out = out };
+    struct job j = { .grid = h->grid(layer->scheme.grid), .importance = layer->importance, .out = out };
+    int64_t n = layer->groups.count;
     float *range;
     int rc;
 
-    (void)self;
     if (j.grid == NULL)
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, layer->name, "the grid of %s is not in this build", layer->name);
-    range = h->alloc(2 * (size_t)layer->groups.count * sizeof(*range));
+    range = h->alloc(3 * (size_t)n * sizeof(*range));
     if (range == NULL)
         return srq_fail_field(err, -SRQ_ENOMEM, layer->name, "no memory for the ranges of %s", layer->name);
     j.args = (struct srq_grid_args){
@@ -49,19 +105,42 @@ static int rtn_quantize(const struct srq_host *h, void *self, struct srq_layer *
         .scheme = layer->scheme,
         .groups = layer->groups,
         .lo = range,
-        .hi = range + layer->groups.count,
+        .hi = range + n,
         .tensor_scale = layer->tensor_scale,
     };
-    rc = j.grid->extrema(&j.args, range, range + layer->groups.count);
+    j.start = range + 2 * n;
+    rc = j.grid->extrema(&j.args, range, range + n);
     if (rc != 0)
         srq_fail_field(err, rc, layer->name, "the ranges of %s could not be found", layer->name);
     else
-        h->parallel(layer->groups.out, 16, encode_rows, &j);
+        round_layer(h, self, &j);
     h->free(range);
     return rc;
 }
 
-static const struct srq_oneshot rtn_oneshot = { .size = sizeof(rtn_oneshot), .quantize = rtn_quantize };
+static const struct srq_option options[] = {
+    { "recipe", SRQ_OPT_CHOICE, NULL, 0, 0, "rtn,opt_rtn", "rtn",
+      "Set of defaults: opt_rtn searches the scales with importance from 128 samples of calibration text." },
+    { "opt", SRQ_OPT_CHOICE, NULL, 0, 0, "off,on,free", "off",
+      "Search the scale of every group: on weighs errors by the inputs of calibration text, free weighs all alike and needs "
+      "no text. Asymmetric and 8-bit integers and fp8 are rounded plainly." },
+    { NULL, SRQ_OPT_BOOL, NULL, 0, 0, NULL, NULL, NULL },
+};
+
+static const struct srq_recipe_row recipes[] = {
+    { "rtn", "opt", "off" },
+    { "opt_rtn", "opt", "on" },
+    { "opt_rtn", "job.nsamples", "128" },
+    { "opt_rtn", "job.seqlen", "2048" },
+    { "opt_rtn", "job.batch", "8" },
+    { NULL, NULL, NULL },
+};
+
+static const struct srq_oneshot rtn_oneshot = {
+    .size = sizeof(rtn_oneshot),
+    .quantize = rtn_quantize,
+    .needs_of = needs_of,
+};
 
 const struct srq_plugin srq_plugin = {
     .magic = SRQ_PLUGIN_MAGIC,
@@ -69,8 +148,10 @@ const struct srq_plugin srq_plugin = {
     .abi_minor = SRQ_ABI_MINOR,
     .size = sizeof(struct srq_plugin),
     .name = "rtn",
-    .version = "1.0",
-    .summary = "Plain rounding of every weight to the nearest value of its grid; needs no data.",
+    .version = "1.1",
+    .summary = "Rounding of every weight to the nearest value of its grid: plainly, without data, or with searched scales.",
+    .options = options,
+    .recipes = recipes,
     .create = rtn_create,
     .destroy = rtn_destroy,
     .oneshot = &rtn_oneshot,

@@ -1,12 +1,19 @@
 /* SignRound: learns, block by block, which way every weight is rounded and how far every group's range reaches, by
  * steps of fixed length against the sign of the gradient (Cheng et al. 2024, arXiv 2309.05516; spec signround 2-5).
  *
- * For every weight an offset V in the rounding, for every group factors alpha and beta in [0, 1] on its extrema. */
+ * For every weight an offset V in the rounding, for every group factors alpha and beta in [0, 1] on its extrema.
+ *
+ * With alg_ext, version 2 (arXiv 2512.04746; spec signround 8): a group's scale starts from a search that weighs errors by
+ * the importance of the inputs, one factor beta in [0, 2] moves it from there, and the largest errors of a block's output
+ * stay out of the loss. For grids that have such a search; layers on others are tuned as without it. */
 #include <srq/plugin.h>
 
-/* Arrays of a layer, in the order in which declare() asks for them; -1 where a job needs none. */
+#define DROPPED 0.001 /* share of a block's output errors that version 2 leaves out (spec signround 8.3) */
+
+/* Arrays of a layer, in the order in which declare() asks for them; -1 where a layer needs none. */
 struct slots {
     int v, lo, hi;
+    int start; /* version 2 */
     int alpha, beta, galpha, gbeta;
     int v_buf, alpha_buf, beta_buf; /* momentum */
     int v_grad;                     /* sum over micro-batches */
@@ -16,14 +23,54 @@ struct slots {
 struct signround {
     int64_t iters, accum, patience;
     double lr, minmax_lr, momentum;
-    bool minmax, keep_best;
-    struct slots at;
+    bool minmax, keep_best, alg_ext;
+    bool plain_told;
+    struct slots at[2]; /* of layers tuned by version 1 and 2 */
 };
+
+/* The arrays of one version, numbered. */
+static void number_slots(const struct signround *s, bool second, struct slots *at)
+{
+    int n = 0;
+
+    *at = (struct slots){ -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0 };
+    at->v = n++;
+    at->lo = n++;
+    at->hi = n++;
+    if (second)
+        at->start = n++;
+    if (s->minmax) {
+        at->alpha = second ? -1 : n++;
+        at->beta = n++;
+        at->galpha = n++;
+        at->gbeta = n++;
+    }
+    if (s->momentum > 0) {
+        at->v_buf = n++;
+        at->alpha_buf = s->minmax && !second ? n++ : -1;
+        at->beta_buf = s->minmax ? n++ : -1;
+    }
+    if (s->accum > 1)
+        at->v_grad = n++;
+    at->count = n;
+}
+
+/* Version 2 is for grids with a search. */
+static bool is_second(const struct srq_host *h, const struct signround *s, const struct srq_layer *layer)
+{
+    const struct srq_grid_ops *grid = s->alg_ext ? h->grid(layer->scheme.grid) : NULL;
+
+    return grid != NULL && grid->search != NULL;
+}
+
+static const struct slots *slots_of(const struct srq_host *h, const struct signround *s, const struct srq_layer *layer)
+{
+    return &s->at[is_second(h, s, layer)];
+}
 
 static int create(const struct srq_host *h, const struct srq_options *o, void **self, struct srq_error *err)
 {
     struct signround *s = h->alloc(sizeof(*s));
-    int n = 0;
 
     if (s == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "no memory for signround");
@@ -35,27 +82,9 @@ static int create(const struct srq_host *h, const struct srq_options *o, void **
     s->momentum = h->opt_float(o, "momentum");
     s->minmax = h->opt_bool(o, "minmax");
     s->keep_best = h->opt_bool(o, "keep_best");
-
-    s->at = (struct slots){ -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0 };
-    s->at.v = n++;
-    s->at.lo = n++;
-    s->at.hi = n++;
-    if (s->minmax) {
-        s->at.alpha = n++;
-        s->at.beta = n++;
-        s->at.galpha = n++;
-        s->at.gbeta = n++;
-    }
-    if (s->momentum > 0) {
-        s->at.v_buf = n++;
-        if (s->minmax) {
-            s->at.alpha_buf = n++;
-            s->at.beta_buf = n++;
-        }
-    }
-    if (s->accum > 1)
-        s->at.v_grad = n++;
-    s->at.count = n;
+    s->alg_ext = h->opt_bool(o, "alg_ext");
+    number_slots(s, false, &s->at[0]);
+    number_slots(s, true, &s->at[1]);
     *self = s;
     return 0;
 }
@@ -89,6 +118,31 @@ static int schedule(const struct srq_host *h, void *self, struct srq_schedule *o
     return 0;
 }
 
+static uint32_t needs(const struct srq_host *h, void *self)
+{
+    const struct signround *s = self;
+
+    (void)h;
+    return s->alg_ext ? SRQ_NEED_IMPORTANCE : 0;
+}
+
+/* Few bits make a few large errors, and the mean would be about them alone. */
+static int rules(const struct srq_host *h, void *self, const struct srq_layer *const *layers, int count,
+                 struct srq_block_rules *out, struct srq_error *err)
+{
+    const struct signround *s = self;
+
+    (void)err;
+    for (int i = 0; i < count; i++) {
+        const struct srq_scheme *scheme = &layers[i]->scheme;
+        bool coarse = scheme->bits < 4 || (scheme->act_bits > 0 && scheme->act_bits <= 4);
+
+        if (coarse && is_second(h, s, layers[i]))
+            out->drop_largest = DROPPED;
+    }
+    return 0;
+}
+
 /* With one group for a whole tensor, rows are handed to several threads that would all add to one gradient: each row
  * gets an entry of its own, and step() adds them up in order. */
 static int64_t range_grads(const struct srq_layer *layer)
@@ -105,15 +159,14 @@ static void declare_one(struct srq_param *param, int at, const char *name, int64
 static int declare(const struct srq_host *h, void *self, const struct srq_layer *layer,
                    struct srq_param param[SRQ_MAX_PARAMS], int *count, struct srq_error *err)
 {
-    const struct signround *s = self;
-    const struct slots *at = &s->at;
+    const struct slots *at = slots_of(h, self, layer);
     int64_t weights = layer->groups.out * layer->groups.in, groups = layer->groups.count;
 
-    (void)h;
     (void)err;
     declare_one(param, at->v, "v", weights, 0, SRQ_PARAM_TUNED);
     declare_one(param, at->lo, "lo", groups, 0, SRQ_PARAM_SCRATCH);
     declare_one(param, at->hi, "hi", groups, 0, SRQ_PARAM_SCRATCH);
+    declare_one(param, at->start, "start", groups, 1, SRQ_PARAM_SCRATCH);
     declare_one(param, at->alpha, "alpha", groups, 1, SRQ_PARAM_TUNED);
     declare_one(param, at->beta, "beta", groups, 1, SRQ_PARAM_TUNED);
     declare_one(param, at->galpha, "galpha", range_grads(layer), 0, SRQ_PARAM_SCRATCH);
@@ -131,47 +184,85 @@ static float *array(const struct srq_layer *layer, int at)
     return at >= 0 ? layer->param[at] : NULL;
 }
 
-static struct srq_grid_args grid_args(const struct signround *s, const struct srq_layer *layer)
+static struct srq_grid_args grid_args(const struct slots *at, const struct srq_layer *layer)
 {
     return (struct srq_grid_args){
         .size = sizeof(struct srq_grid_args),
         .weight = &layer->weight,
         .scheme = layer->scheme,
         .groups = layer->groups,
-        .lo = array(layer, s->at.lo),
-        .hi = array(layer, s->at.hi),
-        .v = array(layer, s->at.v),
-        .alpha = array(layer, s->at.alpha),
-        .beta = array(layer, s->at.beta),
+        .lo = array(layer, at->lo),
+        .hi = array(layer, at->hi),
+        .v = array(layer, at->v),
+        .alpha = array(layer, at->alpha),
+        .beta = array(layer, at->beta),
+        .start = array(layer, at->start),
         .tensor_scale = layer->tensor_scale,
     };
 }
 
+struct searching {
+    const struct srq_grid_ops *grid;
+    struct srq_grid_args args;
+    const float *importance;
+    float *start;
+};
+
+static void search_rows(void *ctx, int64_t from, int64_t to)
+{
+    const struct searching *s = ctx;
+
+    s->grid->search(&s->args, s->importance, from, to - from, s->start);
+}
+
+/* Where the scales of version 2 start, before any iteration; the same again after a resume. */
+static void search(const struct srq_host *h, const struct srq_layer *layer, const struct slots *at)
+{
+    struct searching s = { h->grid(layer->scheme.grid), grid_args(at, layer), layer->importance,
+                           array(layer, at->start) };
+
+    s.args.start = NULL;
+    if (layer->scheme.group == 0) /* one group: its rows cannot be shared out */
+        search_rows(&s, 0, layer->groups.out);
+    else
+        h->parallel(layer->groups.out, 1, search_rows, &s);
+}
+
 static int begin(const struct srq_host *h, void *self, struct srq_layer *layer, struct srq_error *err)
 {
-    const struct signround *s = self;
+    struct signround *s = self;
+    const struct slots *at = slots_of(h, s, layer);
     const struct srq_grid_ops *grid = h->grid(layer->scheme.grid);
-    struct srq_grid_args args = grid_args(s, layer);
+    struct srq_grid_args args = grid_args(at, layer);
     int rc;
 
     if (grid == NULL)
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, layer->name, "the grid of %s is not in this build", layer->name);
-    rc = grid->extrema(&args, array(layer, s->at.lo), array(layer, s->at.hi));
-    return rc != 0 ? srq_fail_field(err, rc, layer->name, "the ranges of %s could not be found", layer->name) : 0;
+    rc = grid->extrema(&args, array(layer, at->lo), array(layer, at->hi));
+    if (rc != 0)
+        return srq_fail_field(err, rc, layer->name, "the ranges of %s could not be found", layer->name);
+    if (at->start >= 0) {
+        search(h, layer, at);
+    } else if (s->alg_ext && !s->plain_told) {
+        h->log(SRQ_LOG_INFO, "signround.alg_ext has no search for the grid of %s: it and others like it are tuned without",
+               layer->name);
+        s->plain_told = true;
+    }
+    return 0;
 }
 
 /* ---- the loop ------------------------------------------------------------------------------------------------- */
 
-static void project(float *p, int64_t n)
+static void project(float *p, int64_t n, float most)
 {
     for (int64_t i = 0; p != NULL && i < n; i++)
-        p[i] = p[i] < 0 ? 0 : p[i] > 1 ? 1 : p[i];
+        p[i] = p[i] < 0 ? 0 : p[i] > most ? most : p[i];
 }
 
-static void project_ranges(const struct signround *s, struct srq_layer *layer)
+static void project_ranges(const struct slots *at, struct srq_layer *layer)
 {
-    project(array(layer, s->at.alpha), layer->groups.count);
-    project(array(layer, s->at.beta), layer->groups.count);
+    project(array(layer, at->alpha), layer->groups.count, 1);
+    project(array(layer, at->beta), layer->groups.count, at->start >= 0 ? 2 : 1);
 }
 
 struct rows {
@@ -193,11 +284,11 @@ static void fake_rows(void *ctx, int64_t from, int64_t to)
 static int weight(const struct srq_host *h, void *self, struct srq_layer *layer, struct srq_tensor *dst,
                   struct srq_error *err)
 {
-    const struct signround *s = self;
-    struct rows r = { .grid = h->grid(layer->scheme.grid), .args = grid_args(s, layer), .dst = dst };
+    const struct slots *at = slots_of(h, self, layer);
+    struct rows r = { .grid = h->grid(layer->scheme.grid), .args = grid_args(at, layer), .dst = dst };
 
     (void)err;
-    project_ranges(s, layer);
+    project_ranges(at, layer);
     h->parallel(layer->groups.out, 8, fake_rows, &r);
     return 0;
 }
@@ -205,11 +296,12 @@ static int weight(const struct srq_host *h, void *self, struct srq_layer *layer,
 static void move_v(const struct srq_host *h, const struct signround *s, const struct srq_layer *layer,
                    const struct srq_step *step, int64_t from, int64_t n, const float *grad)
 {
-    float *v = array(layer, s->at.v) + from;
+    const struct slots *at = slots_of(h, s, layer);
+    float *v = array(layer, at->v) + from;
     float lr = (float)(learning_rate(s, layer) * step->schedule);
 
-    if (s->at.v_buf >= 0)
-        h->sign_momentum_step(v, array(layer, s->at.v_buf) + from, grad, lr, (float)s->momentum, step->iter == 0, n);
+    if (at->v_buf >= 0)
+        h->sign_momentum_step(v, array(layer, at->v_buf) + from, grad, lr, (float)s->momentum, step->iter == 0, n);
     else
         h->sign_step(v, grad, lr, n);
 }
@@ -219,10 +311,11 @@ static void sink(const struct srq_host *h, void *self, struct srq_layer *layer, 
                  int64_t row, int64_t rows, float *grad)
 {
     const struct signround *s = self;
+    const struct slots *at = slots_of(h, s, layer);
     const struct srq_grid_ops *grid = h->grid(layer->scheme.grid);
-    struct srq_grid_args args = grid_args(s, layer);
+    struct srq_grid_args args = grid_args(at, layer);
     int64_t in = layer->groups.in;
-    float *galpha = array(layer, s->at.galpha), *gbeta = array(layer, s->at.gbeta), *sum = array(layer, s->at.v_grad);
+    float *galpha = array(layer, at->galpha), *gbeta = array(layer, at->gbeta), *sum = array(layer, at->v_grad);
 
     for (int64_t r = row; r < row + rows; r++, grad += in) {
         int64_t shift = galpha != NULL && layer->scheme.group == 0 ? r : 0;
@@ -243,6 +336,8 @@ static void move_range(const struct srq_host *h, const struct signround *s, cons
     int64_t n = layer->groups.count, parts = range_grads(layer);
     float lr = (float)((s->minmax_lr > 0 ? s->minmax_lr : learning_rate(s, layer)) * step->schedule);
 
+    if (p == NULL)
+        return;
     for (int64_t i = n; i < parts; i++)
         grad[0] += grad[i];
     if (buf != NULL)
@@ -264,23 +359,22 @@ static void move_summed(void *ctx, int64_t from, int64_t to)
 {
     const struct move *m = ctx;
 
-    move_v(m->h, m->s, m->layer, m->step, from, to - from, array(m->layer, m->s->at.v_grad) + from);
+    move_v(m->h, m->s, m->layer, m->step, from, to - from,
+           array(m->layer, slots_of(m->h, m->s, m->layer)->v_grad) + from);
 }
 
-static int step(const struct srq_host *h, void *self, struct srq_layer *layer, const struct srq_step *at,
+static int step(const struct srq_host *h, void *self, struct srq_layer *layer, const struct srq_step *now,
                 struct srq_error *err)
 {
     const struct signround *s = self;
-    struct move m = { h, s, layer, at };
+    const struct slots *at = slots_of(h, s, layer);
+    struct move m = { h, s, layer, now };
 
     (void)err;
-    if (s->at.v_grad >= 0)
+    if (at->v_grad >= 0)
         h->parallel(layer->groups.out * layer->groups.in, 16384, move_summed, &m);
-    if (s->minmax) {
-        move_range(h, s, layer, at, array(layer, s->at.alpha), array(layer, s->at.galpha),
-                   array(layer, s->at.alpha_buf));
-        move_range(h, s, layer, at, array(layer, s->at.beta), array(layer, s->at.gbeta), array(layer, s->at.beta_buf));
-    }
+    move_range(h, s, layer, now, array(layer, at->alpha), array(layer, at->galpha), array(layer, at->alpha_buf));
+    move_range(h, s, layer, now, array(layer, at->beta), array(layer, at->gbeta), array(layer, at->beta_buf));
     return 0;
 }
 
@@ -294,11 +388,11 @@ static void encode_rows(void *ctx, int64_t from, int64_t to)
 static int finish(const struct srq_host *h, void *self, struct srq_layer *layer, struct srq_result *out,
                   struct srq_error *err)
 {
-    const struct signround *s = self;
-    struct rows r = { .grid = h->grid(layer->scheme.grid), .args = grid_args(s, layer), .out = out };
+    const struct slots *at = slots_of(h, self, layer);
+    struct rows r = { .grid = h->grid(layer->scheme.grid), .args = grid_args(at, layer), .out = out };
 
     (void)err;
-    project_ranges(s, layer);
+    project_ranges(at, layer);
     h->parallel(layer->groups.out, 16, encode_rows, &r);
     return 0;
 }
@@ -313,6 +407,9 @@ static const struct srq_option options[] = {
       "Step of the rounding offsets; 0: 1/iters, or 2/iters for at most 3 bits when iters is at least 1000." },
     { "minmax_lr", SRQ_OPT_FLOAT, NULL, 0, 1, NULL, "0", "Step of the range factors; 0: that of the rounding offsets." },
     { "minmax", SRQ_OPT_BOOL, NULL, 0, 0, NULL, "true", "Tune the range of every group too." },
+    { "alg_ext", SRQ_OPT_BOOL, NULL, 0, 0, NULL, "false",
+      "Version 2, better at 2 and 3 bits: scales from a search weighted by the inputs, the largest errors left out of the "
+      "loss; asymmetric integers and fp8 are tuned as without it." },
     { "momentum", SRQ_OPT_FLOAT, NULL, 0, 0.999, NULL, "0", "Share of the earlier gradients that is kept." },
     { "accum", SRQ_OPT_INT, "micro-batches", 1, 1024, NULL, "1", "Micro-batches whose gradients make one step." },
     { "keep_best", SRQ_OPT_BOOL, NULL, 0, 0, NULL, "true",
@@ -339,6 +436,8 @@ static const struct srq_tunable tunable = {
     .sink = sink,
     .step = step,
     .finish = finish,
+    .needs = needs,
+    .rules = rules,
 };
 
 const struct srq_plugin srq_plugin = {
@@ -347,7 +446,7 @@ const struct srq_plugin srq_plugin = {
     .abi_minor = SRQ_ABI_MINOR,
     .size = sizeof(struct srq_plugin),
     .name = "signround",
-    .version = "1.0",
+    .version = "1.1",
     .summary = "Learns the rounding of every weight and the range of every group by signed gradient steps on each block.",
     .options = options,
     .recipes = recipes,

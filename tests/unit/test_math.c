@@ -400,6 +400,7 @@ static int64_t run_rows(const struct srq_kernels *k, enum srq_dtype dtype, float
     KEEP(ROW);
     *at++ = k->square_error(dtype, a, dtype, b, 0.3f, y, ROW);
     KEEP(ROW);
+    *at++ = k->largest_error(dtype, a, dtype, b, ROW);
     *at++ = k->dot(dtype, a, b, ROW);
     *at++ = k->row_max(w, -2.0f, ROW);
     *at++ = k->row_exp(w, 3.0f, 1.0f, ROW);
