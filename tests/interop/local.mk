@@ -4,9 +4,10 @@ tests_interop_export_tool_SOURCES = tests/interop/export_tool.c tests/interop/ro
 tests_interop_export_tool_CFLAGS = $(AM_CFLAGS) $(OPENMP_CFLAGS)
 tests_interop_export_tool_LDADD = core/libsrq.la core/libsrqbase.la -lm
 
-interop_tests = tests/interop/export_layouts.py tests/interop/export_loads.py tests/interop/pipeline.py
+interop_tests = tests/interop/export_layouts.py tests/interop/export_loads.py tests/interop/pipeline.py \
+	tests/interop/tiny_jobs.py
 TESTS += $(interop_tests)
-EXTRA_DIST += $(interop_tests) tests/interop/tap.py tests/interop/unpack.py
+EXTRA_DIST += $(interop_tests) tests/interop/tap.py tests/interop/unpack.py tests/interop/tiny_llama.py
 
 check-interop:
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(interop_tests)'

@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+"""Rare ways through a job, on tiny random models, through srq-worker: a head of its own that is tuned too, and a one-shot
+quantizer that looks at data. What comes out is unpacked, and held against a forward pass, by code that shares nothing with
+srq."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import tap
+
+sys.path.insert(0, os.path.join(tap.TOP, "tests/lib"))
+WORKER = os.path.join(tap.BUILD, "daemon/srq-worker/srq-worker")
+PAUSED = 10
+SAMPLES, SEQ, BLOCKS = 8, 32, 2
+TEXT = "".join("Line %d: %s\n" % (i * i, "the quick brown fox jumps over lazy dogs"[i % 17:]) for i in range(60))
+
+top = tempfile.mkdtemp(prefix="srq-tiny-")
+plugins = [os.path.join(tap.BUILD, "plugins", n, ".libs") for n in os.listdir(os.path.join(tap.BUILD, "plugins"))]
+ENV = {k: v for k, v in os.environ.items() if not k.startswith("SRQ_")}
+ENV.update(SRQ_PLUGIN_PATH=":".join([top, *plugins]), SRQ_RUNTIME_DIR=top, OMP_WAIT_POLICY="passive")
+with open(os.path.join(top, "calib.txt"), "w") as f:
+    f.write(TEXT)
+
+
+def model(name, *more):
+    path = os.path.join(top, name)
+    if not os.path.exists(path):
+        subprocess.run([sys.executable, os.path.join(tap.TOP, "tests/lib/make_model.py"), path, "--blocks", str(BLOCKS),
+                        "--mlp", "96", "--vocab", "288", *more], check=True)
+    return path
+
+
+def command(name, job, **options):
+    job = {"formats": ["auto_round"], "calib": [os.path.join(top, "calib.txt")], "output": os.path.join(top, name), **job}
+    job["options"] = {"nsamples": SAMPLES, "seqlen": SEQ, "batch": 4, "threads": 1, "compute": "f32", "cache": "f32",
+                      "probe_samples": SAMPLES, **options}
+    path = os.path.join(top, name + ".json")
+    with open(path, "w") as f:
+        json.dump(job, f)
+    return [WORKER, "--spec", path]
+
+
+def run(name, job, code=0, **options):
+    p = subprocess.run(command(name, job, **options), env=ENV, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                       timeout=300)
+    assert p.returncode == code, "exit %d: %s" % (p.returncode, p.stderr[-2000:])
+    return os.path.join(top, name)
+
+
+def events(name, event):
+    try:
+        with open(os.path.join(top, name + ".srq-job", "journal.ndjson")) as f:
+            lines = [json.loads(line) for line in f if line.endswith("\n")]
+    except FileNotFoundError:
+        return []
+    return [line["data"] for line in lines if line["event"] == event]
+
+
+def calibration():
+    """Bytes are tokens: consecutive windows of the text."""
+    import numpy as np
+
+    return np.frombuffer(TEXT.encode()[:SAMPLES * SEQ], np.uint8).reshape(SAMPLES, SEQ)
+
+
+def unpacked(out):
+    """{layer: (codes, weight)} of an exported folder."""
+    import unpack
+
+    with open(os.path.join(out, "config.json")) as f:
+        config = json.load(f)
+    tensors = unpack.read_folder(out)
+    return {n[:-len(".qweight")]: unpack.unpack(config, tensors, n[:-len(".qweight")])[0::3]
+            for n in tensors if n.endswith(".qweight")}
+
+
+HEAD = {"method": "signround", "scheme": "w3g32", "quant_lm_head": True}
+ITERS = {"signround.iters": 20}
+
+
+@tap.test
+def an_untied_head_is_tuned_and_its_loss_is_what_it_is_said_to_be():
+    tap.need("numpy")
+    import numpy as np
+    import tiny_llama
+
+    source = model("untied", "--untied")
+    out = run("head", dict(HEAD, model=source), **ITERS)
+    layers = unpacked(out)
+    assert "lm_head" in layers and len(layers) == 7 * BLOCKS + 1, sorted(layers)
+    full = tiny_llama.Model(source)
+    tuned = tiny_llama.Model(source, {n: w.astype(np.float64) for n, (_, w) in layers.items()})
+    want = full.final(calibration()) @ full.weights["lm_head"].T
+    got = tuned.final(calibration()) @ tuned.weights["lm_head"].T
+    loss = float(((got - want) ** 2).mean())
+    end = [e for e in events("head", "block.end") if e["block"] == BLOCKS]
+    assert len(end) == 1, "the head ends once"
+    print("# loss of the head: %.6g first, %.6g kept; %.6g by the unpacked weights" %
+          (end[0]["loss_first"], end[0]["loss_best"], loss))
+    assert end[0]["loss_best"] < end[0]["loss_first"], "tuning gains"
+    assert abs(loss - end[0]["loss_best"]) < 2e-3 * loss, (loss, end[0])
+    with open(os.path.join(out, "report.json")) as f:
+        row = [r for r in json.load(f)["layers"] if r["name"] == "lm_head"][0]
+    assert row["scheme"] == "w3g32" and 0 < row["error_best"] < 1, row
+
+
+@tap.test
+def a_job_paused_while_its_head_is_tuned_gives_the_same_bytes():
+    tap.need("numpy")
+    source = model("untied", "--untied")
+    more = dict(ITERS, **{"signround.iters": 1500})
+    whole = run("whole", dict(HEAD, model=source), **more)
+    p = subprocess.Popen(command("paused", dict(HEAD, model=source), **more), env=ENV, stdin=subprocess.DEVNULL,
+                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 300
+    while not any(e["block"] == BLOCKS for e in events("paused", "tune.point")):
+        assert p.poll() is None and time.monotonic() < until, "the head was never reached"
+        time.sleep(0.005)
+    p.send_signal(signal.SIGTERM)
+    assert p.wait(timeout=60) == PAUSED, p.returncode
+    out = run("paused", dict(HEAD, model=source), **more)
+    assert any(" goes on at iteration " in e["text"] and "lm_head" in e["text"] for e in events("paused", "log")), \
+        [e["text"] for e in events("paused", "log")]
+    for name in sorted(os.listdir(whole)):
+        if name != "report.json":
+            with open(os.path.join(whole, name), "rb") as a, open(os.path.join(out, name), "rb") as b:
+                assert a.read() == b.read(), name
+
+
+@tap.test
+def a_one_shot_quantizer_gets_the_importance_of_every_column():
+    tap.need("numpy")
+    import numpy as np
+    import tiny_llama
+
+    compiler = os.environ.get("CC", "cc").split()
+    subprocess.run([*compiler, "-std=c17", "-O1", "-fPIC", "-shared", "-I", os.path.join(tap.TOP, "core/include"), "-o",
+                    os.path.join(top, "columns.so"), os.path.join(tap.TOP, "tests/e2e/outside_importance.c")], check=True)
+    source = model("tied")
+    out = run("columns", {"method": "columns", "scheme": "w8g32", "model": source})
+    layers = unpacked(out)
+    full = tiny_llama.Model(source)
+    full.final(calibration())
+    assert sorted(layers) == sorted(full.inputs), sorted(layers)
+    for name, x in full.inputs.items():
+        importance = (x * x).sum(0)
+        want, codes = importance / importance.max() * 255, layers[name][0]
+        assert (codes == codes[0]).all(), name
+        worst = float(np.abs(codes[0] - want).max())
+        assert worst < 0.51, "%s: %g codes off" % (name, worst)  # half a code is rounding
+
+
+@tap.test
+def a_head_without_data_is_rounded_by_the_one_shot_part():
+    """rtn on a head of its own: the nearest value of the grid everywhere."""
+    tap.need("numpy")
+    import numpy as np
+    import tiny_llama
+
+    source = model("untied", "--untied")
+    out = run("rounded", {"method": "rtn", "scheme": "w4g32z", "quant_lm_head": True, "model": source, "calib": []})
+    codes, weight = unpacked(out)["lm_head"]
+    want = tiny_llama.Model(source).weights["lm_head"]
+    groups = want.reshape(len(want), -1, 32)
+    step = (np.maximum(groups.max(-1), 0) - np.minimum(groups.min(-1), 0)) / 15
+    off = np.abs(weight - want).reshape(groups.shape).max(-1) / step
+    # half a step, and at the ends what rounding the zero-point moved the range by
+    assert off.max() < 1.02 and np.median(off) < 0.51, (off.max(), np.median(off))
+    assert codes.min() == 0 and codes.max() == 15
+
+
+shutil.rmtree(top, ignore_errors=True)
+tap.done()
