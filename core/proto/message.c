@@ -101,6 +101,28 @@ char *srq_proto_event_line(const char *event, const cJSON *params)
     return finish(root, ok);
 }
 
+/* A text of an error, as what is printed may be read: with its bad bytes mended. */
+static bool add_text(cJSON *o, const char *name, const char *text)
+{
+    cJSON *item = cJSON_AddStringToObject(o, name, text);
+
+    if (item != NULL)
+        mend_utf8(item->valuestring);
+    return item != NULL;
+}
+
+cJSON *srq_proto_error(const struct srq_error *err)
+{
+    cJSON *root = cJSON_CreateObject(), *e = cJSON_AddObjectToObject(root, "error");
+
+    if (e != NULL && add_text(e, "code", srq_code_name(err->code)) &&
+        (err->field[0] != '\0' ? add_text(e, "field", err->field) : cJSON_AddNullToObject(e, "field") != NULL) &&
+        add_text(e, "message", err->text))
+        return root;
+    cJSON_Delete(root);
+    return NULL;
+}
+
 static int code_of_name(const char *name)
 {
     for (int c = 1; c < SRQ_CODE_COUNT; c++) {

@@ -109,6 +109,10 @@ char *srq_proto_result(const char *id, const cJSON *result);
 char *srq_proto_failure(const char *id, const struct srq_error *err); /* id may be NULL: null */
 char *srq_proto_event_line(const char *event, const cJSON *params);   /* a notification: method = event name */
 
+/* {"error": {"code", "field" or null, "message"}}: what programs print where an answer was expected. NULL when out of
+ * memory. */
+cJSON *srq_proto_error(const struct srq_error *err);
+
 /* A received message, classified. Strings point into `json`, which the holder deletes. */
 enum srq_message_kind { SRQ_MSG_REQUEST, SRQ_MSG_RESULT, SRQ_MSG_FAILURE, SRQ_MSG_EVENT };
 struct srq_message {

@@ -4,6 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/base/buf.h"
 #include "core/job/resolve.h"
+#include "core/proto/proto.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -25,17 +26,7 @@ int worker_answer(cJSON *json)
 
 int worker_refuse(const struct srq_error *err)
 {
-    cJSON *root = cJSON_CreateObject(), *e = root != NULL ? cJSON_AddObjectToObject(root, "error") : NULL;
-
-    if (e != NULL) {
-        cJSON_AddStringToObject(e, "code", srq_code_name(err->code));
-        if (err->field[0] != '\0')
-            cJSON_AddStringToObject(e, "field", err->field);
-        else
-            cJSON_AddNullToObject(e, "field");
-        cJSON_AddStringToObject(e, "message", err->text);
-    }
-    worker_answer(root);
+    worker_answer(srq_proto_error(err));
     return WORKER_FAILED;
 }
 

@@ -29,8 +29,10 @@ offers() { bash "$dir/offers" "$@"; }
 same() { [ "$1" = "$2" ] || { echo "want: $2"; echo "seen: $1"; return 1; }; }
 
 export SRQ_SOCKET="$dir/none"
-ok "verbs are offered first" same "$(offers re)" "report resume"
+ok "verbs are offered first" same "$(offers re)" "report resume retune"
 ok "both words of a verb are offered" same "$(offers daemon '')" "drain info reload stop"
+ok "verbs that change a plan have their options" same "$(offers pin j p w8 --a),$(offers heatmap j --by s)" \
+    "--after,saturation sensitivity"
 ok "options of the verb are offered after a dash" same "$(offers daemon stop --jo)" "--jobs"
 ok "words of an option are offered after it" same "$(offers submit M --format auto_g)" "auto_gptq"
 ok "files are offered for a text, folders for an output" \

@@ -249,7 +249,7 @@ s = next(paths)
 fake = FakeSrqd(s, major=9)
 r = run(s, "list")
 check("a daemon of another protocol is exit code 3 with a clear sentence",
-      r.returncode == 3 and "speaks another protocol than 1.0" in r.stderr, r)
+      r.returncode == 3 and "speaks another protocol than 1." in r.stderr, r)
 fake.close()
 for name, data in {"garbage": b"\xff\xfe{]\n", "an endless line": b"x" * (3 << 20), "silence and a close": b"",
                    "a reply without members": b'{"jsonrpc":"2.0","id":"1","result":{}}\n'}.items():

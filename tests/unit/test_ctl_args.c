@@ -2,6 +2,7 @@
 #include "tests/unit/test.h"
 
 #include "core/base/buf.h"
+#include "tui/srqctl/change.h"
 #include "tui/srqctl/jobspec.h"
 #include "tui/srqctl/verb.h"
 
@@ -65,7 +66,7 @@ static void bad_options_are_named_with_what_was_meant(void **state)
         const char *says;
     } cases[] = {
         { "submit", { "M", "--shceme", "w4" }, 3, "unknown option --shceme; did you mean --scheme?" },
-        { "submit", { "M", "--budget=4.2" }, 2, "unknown option --budget;" },
+        { "submit", { "M", "--bugdet=4.2" }, 2, "unknown option --bugdet; did you mean --budget?" },
         { "submit", { "--json", "-qz" }, 2, "unknown option -q" },
         { "submit", { "M", "--output" }, 2, "option --output needs a value" },
         { "submit", { "M", "-o" }, 2, "option -o needs a value" },
@@ -291,12 +292,77 @@ static void options_win_over_the_job_file(void **state)
     rmdir(dir);
 }
 
+static void a_budget_overrides_its_part_of_the_job_file(void **state)
+{
+    char dir[] = "/tmp/srqctl-spec-XXXXXX", path[64];
+    const char *bits[] = { "--job", path, "--budget", "3.25" };
+    const char *all[] = { "M", "--budget=4", "--candidates", "w2g64,w4g64", "--candidates", "w8" };
+    struct ctl_args a;
+    struct srq_error err;
+    cJSON *spec;
+    FILE *f;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/job.json", dir);
+    f = fopen(path, "w");
+    assert_non_null(f);
+    fputs("{\"budget\":{\"bits\":5,\"candidates\":[\"w8\",\"w2\"]}}", f);
+    fclose(f);
+    assert_ok(parse("submit", COUNT(bits), bits, &a, &err), &err);
+    assert_ok(ctl_jobspec(&a, &spec, &err), &err);
+    assert_true(ctl_num(spec, "budget.bits") == 3.25);
+    assert_int_equal(cJSON_GetArraySize(ctl_get(spec, "budget.candidates")), 2);
+    cJSON_Delete(spec);
+    ctl_args_fini(&a);
+    assert_ok(parse("submit", COUNT(all), all, &a, &err), &err);
+    assert_ok(ctl_jobspec(&a, &spec, &err), &err);
+    assert_true(ctl_num(spec, "budget.bits") == 4);
+    assert_string_equal(cJSON_GetArrayItem(ctl_get(spec, "budget.candidates"), 2)->valuestring, "w8");
+    cJSON_Delete(spec);
+    ctl_args_fini(&a);
+    unlink(path);
+    rmdir(dir);
+}
+
+static int pins(int count, const char *const *words, cJSON **out, struct srq_error *err)
+{
+    return ctl_pins(words, count, false, out, err);
+}
+
+static void pins_are_a_pattern_and_a_scheme_or_divided_by_the_last_equals_sign(void **state)
+{
+    const char *pair[] = { "re:(?=x)y", "w8" }, *many[] = { "a.*=w4g64", "re:(?=q)=w2", "c=w8" }, *bad[] = { "a=w8", "b" };
+    struct srq_error err;
+    cJSON *p;
+
+    (void)state;
+    assert_ok(pins(2, pair, &p, &err), &err);
+    assert_string_equal(ctl_str(cJSON_GetArrayItem(p, 0), "pattern"), "re:(?=x)y");
+    assert_string_equal(ctl_str(cJSON_GetArrayItem(p, 0), "scheme"), "w8");
+    cJSON_Delete(p);
+    assert_ok(pins(3, many, &p, &err), &err);
+    assert_int_equal(cJSON_GetArraySize(p), 3);
+    assert_string_equal(ctl_str(cJSON_GetArrayItem(p, 1), "pattern"), "re:(?=q)");
+    assert_string_equal(ctl_str(cJSON_GetArrayItem(p, 1), "scheme"), "w2");
+    cJSON_Delete(p);
+    assert_ok(pins(1, many, &p, &err), &err);
+    cJSON_Delete(p);
+    /* Two words of which the second has no '=' are a pair; three are not. */
+    assert_ok(pins(2, bad, &p, &err), &err);
+    cJSON_Delete(p);
+    assert_refused(pins(1, bad + 1, &p, &err), -SRQ_EINVAL, &err, "b is not PATTERN=SCHEME");
+    cJSON_Delete(p);
+}
+
 static void malformed_values_are_refused_with_the_option(void **state)
 {
     struct {
         const char *words[4];
         const char *says;
     } cases[] = {
+        { { "M", "--candidates", "w8" }, "--candidates goes with --budget" },
+        { { "M", "--budget", "65" }, "--budget 65 is not between 0 and 64" },
         { { "M", "--set", "nsamples" }, "--set nsamples is not KEY=VALUE" },
         { { "M", "-l", "x=" }, "--layer x= is not PATTERN=SCHEME" },
         { { "M", "-f", "fake,,x" }, "--format has an empty name" },
@@ -331,6 +397,8 @@ int main(void)
         cmocka_unit_test(examples_parse),
         cmocka_unit_test(options_make_the_job_and_paths_become_absolute),
         cmocka_unit_test(options_win_over_the_job_file),
+        cmocka_unit_test(a_budget_overrides_its_part_of_the_job_file),
+        cmocka_unit_test(pins_are_a_pattern_and_a_scheme_or_divided_by_the_last_equals_sign),
         cmocka_unit_test(malformed_values_are_refused_with_the_option),
     };
 

@@ -1,6 +1,9 @@
 /* How srqctl writes numbers, tables, suggestions, summaries and what it reads of the machine. */
 #include "tests/unit/test.h"
 
+#include "tui/srqctl/change.h"
+#include "tui/srqctl/csv.h"
+#include "tui/srqctl/heatmap_text.h"
 #include "tui/srqctl/human.h"
 #include "tui/srqctl/json_text.h"
 #include "tui/srqctl/machine.h"
@@ -98,6 +101,175 @@ static void nearest_word_is_near(void **state)
     assert_null(ctl_nearest("zz", words, 5));
 }
 
+static void expect_change(const char *json, const char *want)
+{
+    cJSON *reply = cJSON_Parse(json);
+    struct srq_buf b;
+
+    assert_non_null(reply);
+    srq_buf_init(&b, 1 << 16);
+    ctl_change_text(reply, &b);
+    assert_string_equal(b.data, want);
+    srq_buf_fini(&b);
+    cJSON_Delete(reply);
+}
+
+static void a_change_says_what_it_does_and_costs(void **state)
+{
+    (void)state;
+    expect_change("{\"job\":\"j\",\"revision\":4,\"applied\":true,\"matched\":9,\"changed\":7,\"changes\":["
+                  "{\"layer\":\"a.q\",\"old\":\"w4g128\",\"new\":\"w8\",\"source\":\"pin\",\"state\":\"running\"},"
+                  "{\"layer\":\"a.down\\u001b\",\"old\":null,\"new\":\"w8\",\"source\":\"pin\",\"state\":\"stale\"},"
+                  "{\"layer\":\"c\",\"old\":\"w4\",\"new\":\"w8\",\"source\":\"pin\",\"state\":\"pending\"},"
+                  "{\"layer\":\"d\",\"old\":\"w4\",\"new\":\"w8\",\"source\":\"pin\",\"state\":\"pending\"},"
+                  "{\"layer\":\"e\",\"old\":\"w4\",\"new\":\"w8\",\"source\":\"pin\",\"state\":\"pending\"},"
+                  "{\"layer\":\"a-much-longer-name\",\"old\":\"w4\",\"new\":\"w8\",\"source\":\"pin\",\"state\":\"pending\"}],"
+                  "\"size\":{\"before_bytes\":4194304,\"after_bytes\":1363149,\"average_bits\":4.61},"
+                  "\"size_now\":{\"before_bytes\":4194304,\"after_bytes\":1048576,\"average_bits\":4.25},"
+                  "\"forecast\":{\"now\":0.0123,\"then\":0.0101},\"restarts\":7,\"retunes\":[0,1,2,5,8,9],"
+                  "\"cost_s\":130,\"warnings\":[\"q, k and v of block 7 change together\"]}",
+                  "revision 4: 7 layers changed\n"
+                  "  a.q         w4g128 -> w8, running\n"
+                  "  a.down\\x1b  - -> w8, stale\n"
+                  "  c           w4 -> w8, pending\n"
+                  "  d           w4 -> w8, pending\n"
+                  "  e           w4 -> w8, pending\n"
+                  "  and 2 more\n"
+                  "size            1.00 MiB -> 1.30 MiB\n"
+                  "bits a weight   4.25 -> 4.61\n"
+                  "predicted loss  0.0123 -> 0.0101\n"
+                  "restarts        block 7, from its first iteration\n"
+                  "tuned again     blocks 0-2, 5, 8-9\n"
+                  "takes           about 2m10s\n"
+                  "warning: q, k and v of block 7 change together\n");
+}
+
+static void a_dry_run_and_an_empty_change_say_so(void **state)
+{
+    (void)state;
+    expect_change("{\"job\":\"j\",\"revision\":3,\"applied\":false,\"matched\":1,\"changed\":0,\"changes\":[],"
+                  "\"size\":{\"before_bytes\":null,\"after_bytes\":null,\"average_bits\":null},"
+                  "\"size_now\":{\"before_bytes\":null,\"after_bytes\":null,\"average_bits\":null},"
+                  "\"forecast\":null,\"restarts\":null,\"retunes\":[4],\"cost_s\":null,\"warnings\":[]}",
+                  "dry run at revision 3: 0 layers would change\n"
+                  "tuned again     block 4\n");
+    expect_change("{\"job\":\"j\",\"revision\":3,\"applied\":false,\"matched\":1,\"changed\":0,\"changes\":[],"
+                  "\"forecast\":null,\"restarts\":null,\"retunes\":[],\"cost_s\":null,\"warnings\":[]}",
+                  "revision 3: nothing to change in 1 layer\n");
+}
+
+static const char heat[] =
+    "{\"by\":\"loss\",\"revision\":2,\"total\":6,\"cells\":["
+    "{\"layer\":\"m.0.attn.q_proj\",\"block\":0,\"module\":\"attn.q_proj\",\"value\":0.001,\"scheme\":\"w4\",\"pin\":false,"
+    "\"state\":\"finished\"},"
+    "{\"layer\":\"m.0.mlp.down_proj\",\"block\":0,\"module\":\"mlp.down_proj\",\"value\":1,\"scheme\":\"w8\",\"pin\":true,"
+    "\"state\":\"finished\"},"
+    "{\"layer\":\"m.1.attn.q_proj\",\"block\":1,\"module\":\"attn.q_proj\",\"value\":0.0316,\"scheme\":\"w4\",\"pin\":false,"
+    "\"state\":\"running\"},"
+    "{\"layer\":\"m.1.mlp.down_proj\",\"block\":1,\"module\":\"mlp.down_proj\",\"value\":null,\"scheme\":\"w8\",\"pin\":true,"
+    "\"state\":\"running\"},"
+    "{\"layer\":\"lm,head\",\"block\":null,\"module\":\"head\",\"value\":0.3,\"scheme\":\"bf16\",\"pin\":false,"
+    "\"state\":\"pending\"}]}";
+
+static void expect_heat(const char *json, bool numbers, bool utf8, const char *want)
+{
+    cJSON *reply = cJSON_Parse(json);
+    struct srq_buf b;
+
+    assert_non_null(reply);
+    srq_buf_init(&b, 1 << 20);
+    ctl_heatmap_text(reply, numbers, utf8, &b);
+    assert_string_equal(b.data, want);
+    srq_buf_fini(&b);
+    cJSON_Delete(reply);
+}
+
+static void a_heatmap_is_read_without_colour(void **state)
+{
+    (void)state;
+    /* 1/0.001 is more than 100: 0.0316 is in the middle of a logarithmic scale. */
+    expect_heat(heat, false, false,
+                "block  q    down \n"
+                "    0  ..   @@!\n"
+                "    1  ++   -!\n"
+                "\n"
+                "lm,head  %\n"
+                "\n"
+                "loss: . is 0.00100, @ is 1.00, logarithmic; ! pinned, - not known\n");
+    expect_heat(heat, false, true,
+                "block  q    down \n"
+                "    0  ░░   ██!\n"
+                "    1  ▒▒   -!\n"
+                "\n"
+                "lm,head  █\n"
+                "\n"
+                "loss: ░ is 0.00100, █ is 1.00, logarithmic; ! pinned, - not known\n");
+    expect_heat(heat, true, false,
+                "block        q   down \n"
+                "    0  0.00100   1.00!\n"
+                "    1   0.0316      -!\n"
+                "\n"
+                "lm,head  0.300\n"
+                "\n"
+                "loss: . is 0.00100, @ is 1.00, logarithmic; ! pinned, - not known\n");
+    expect_heat("{\"by\":\"sensitivity\",\"revision\":0,\"total\":1,\"cells\":[{\"layer\":\"a.b\",\"block\":0,"
+                "\"module\":\"b\",\"value\":null,\"scheme\":\"w4\",\"pin\":false,\"state\":\"pending\"}]}",
+                false, false,
+                "block  b \n"
+                "    0  - \n"
+                "\n"
+                "sensitivity: nothing is known yet; jobs submitted with --budget measure it\n");
+}
+
+/* A model with many experts: as many columns as fit stand side by side, the rest below, numbered. */
+static void a_wide_heatmap_is_cut_and_numbered(void **state)
+{
+    cJSON *reply = cJSON_Parse("{\"by\":\"bits\",\"revision\":0}"), *cells = cJSON_AddArrayToObject(reply, "cells");
+    struct srq_buf b;
+
+    (void)state;
+    for (int i = 0; i < 40; i++) {
+        cJSON *c = cJSON_CreateObject();
+        char name[32];
+
+        snprintf(name, sizeof(name), "experts.%d.up", i % 20);
+        cJSON_AddStringToObject(c, "layer", name);
+        cJSON_AddNumberToObject(c, "block", i / 20);
+        cJSON_AddStringToObject(c, "module", name);
+        cJSON_AddNumberToObject(c, "value", 1 + i % 20);
+        cJSON_AddItemToArray(cells, c);
+    }
+    srq_buf_init(&b, 1 << 20);
+    ctl_heatmap_text(reply, true, false, &b);
+    assert_non_null(strstr(b.data, "block     1      2 "));
+    assert_non_null(strstr(b.data, "block    16     17 "));
+    assert_non_null(strstr(b.data, "    1  16.0   17.0 "));
+    assert_non_null(strstr(b.data, "\n20: experts.19.up\n"));
+    srq_buf_fini(&b);
+    cJSON_Delete(reply);
+}
+
+static void csv_quotes_what_needs_it_and_keeps_every_digit(void **state)
+{
+    cJSON *reply = cJSON_Parse(heat);
+    struct srq_buf b;
+
+    (void)state;
+    srq_buf_init(&b, 1 << 16);
+    ctl_heatmap_csv(reply, &b);
+    assert_true(strncmp(b.data, "layer,block,module,value,scheme,pin,state\n"
+                                "m.0.attn.q_proj,0,attn.q_proj,0.001,w4,false,finished\n", 90) == 0);
+    assert_non_null(strstr(b.data, "\nm.1.mlp.down_proj,1,mlp.down_proj,,w8,true,running\n"));
+    assert_non_null(strstr(b.data, "\n\"lm,head\",,head,0.3,bf16,false,pending\n"));
+    srq_buf_clear(&b);
+    ctl_csv_text(&b, true, "say \"no\"");
+    ctl_csv_number(&b, false, 0.1);
+    ctl_csv_number(&b, false, 1.0 / 3);
+    assert_string_equal(b.data, "\"say \"\"no\"\"\",0.1,0.33333333333333331");
+    srq_buf_fini(&b);
+    cJSON_Delete(reply);
+}
+
 static void summary_shows_original_rounded_and_tuned(void **state)
 {
     cJSON *r = cJSON_Parse("{\"eval\":{\"before\":{\"perplexity\":27.44,\"kl\":null,\"top1\":null},"
@@ -188,6 +360,11 @@ int main(void)
         cmocka_unit_test(table_columns_line_up_and_control_characters_do_not_pass),
         cmocka_unit_test(width_counts_characters_not_bytes),
         cmocka_unit_test(nearest_word_is_near),
+        cmocka_unit_test(a_change_says_what_it_does_and_costs),
+        cmocka_unit_test(a_dry_run_and_an_empty_change_say_so),
+        cmocka_unit_test(a_heatmap_is_read_without_colour),
+        cmocka_unit_test(a_wide_heatmap_is_cut_and_numbered),
+        cmocka_unit_test(csv_quotes_what_needs_it_and_keeps_every_digit),
         cmocka_unit_test(summary_shows_original_rounded_and_tuned),
         cmocka_unit_test(json_becomes_lines_and_tables),
         cmocka_unit_test(tightest_control_group_limit_counts),

@@ -51,32 +51,13 @@ static int help_json(const struct ctl_verb *only)
 
 int ctl_cmd_help(struct ctl *ctl)
 {
-    const struct ctl_verb *v = NULL;
-    struct srq_error err = { 0 };
-    struct srq_buf b;
-    int used = 0, n = ctl->args.positional_count;
     const char *const *words = ctl->args.positional;
+    const struct ctl_verb *v = NULL;
+    int used = 0, n = ctl->args.positional_count;
 
-    if (n > 0)
-        v = ctl_find_verb(n, words, &used);
-    if (n > 0 && v == NULL) {
-        const char *near = ctl_nearest_verb(words[0]);
-
-        srq_fail_field(&err, SRQ_EINVAL, "verb", "unknown verb \"%s\"%s%s%s", words[0],
-                       near != NULL ? "; did you mean " : "; srqctl --help lists them", near != NULL ? near : "",
-                       near != NULL ? "?" : "");
-        return ctl_complain(ctl, CTL_USAGE, &err);
-    }
-    if (ctl->json)
-        return help_json(v);
-    srq_buf_init(&b, 1 << 16);
-    if (v != NULL)
-        ctl_help_verb(v, &b);
-    else
-        ctl_help_overview(&b);
-    fputs(b.data != NULL ? b.data : "", stdout);
-    srq_buf_fini(&b);
-    return ctl_flush(ctl);
+    if (n > 0 && (v = ctl_find_verb(n, words, &used)) == NULL)
+        return ctl_unknown_verb(ctl, words[0]);
+    return ctl->json ? help_json(v) : ctl_print_help(v);
 }
 
 int ctl_cmd_version(struct ctl *ctl)

@@ -32,7 +32,7 @@ int ctl_cmd_inspect(struct ctl *ctl)
     srq_buf_fini(&text);
     if (layers != NULL) {
         puts("");
-        ctl_print_layers(layers, "dtype", "tie");
+        ctl_print_layers(layers, "dtype|tie");
     }
     cJSON_Delete(layers);
     cJSON_Delete(answer);

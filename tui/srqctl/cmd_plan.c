@@ -1,9 +1,11 @@
 /* srqctl plan: the scheme of every layer. */
 #include "tui/srqctl/cmds.h"
 
+#include "tui/srqctl/human.h"
 #include "tui/srqctl/plan_text.h"
 #include "tui/srqctl/table.h"
 
+#include <math.h>
 #include <stdio.h>
 
 const struct ctl_option ctl_plan_options[] = {
@@ -13,7 +15,7 @@ const struct ctl_option ctl_plan_options[] = {
 
 static void print_all(const cJSON *layers)
 {
-    struct ctl_table *t = ctl_table_create("layer|shape|scheme|source");
+    struct ctl_table *t = ctl_table_create("layer|shape|scheme|source|state");
     const cJSON *l;
 
     if (t == NULL)
@@ -24,8 +26,27 @@ static void print_all(const cJSON *layers)
         ctl_table_cellf(t, "%.0fx%.0f", ctl_num(l, "out"), ctl_num(l, "in"));
         ctl_table_cell(t, ctl_str(l, "scheme"));
         ctl_table_cell(t, ctl_str(l, "source"));
+        ctl_table_cell(t, ctl_str(l, "state"));
     }
     ctl_table_print(t);
+}
+
+static void print_head(const cJSON *reply)
+{
+    int pins = cJSON_GetArraySize(ctl_get(reply, "pins"));
+    char a[CTL_HUMAN], b[CTL_HUMAN];
+
+    printf("revision %.0f, %d layers", ctl_num(reply, "revision"), cJSON_GetArraySize(ctl_get(reply, "layers")));
+    if (pins > 0)
+        printf(", %d pin%s", pins, pins == 1 ? "" : "s");
+    if (!isnan(ctl_num(reply, "size.after_bytes")))
+        printf(", %s %s %s", ctl_human_bytes(ctl_num(reply, "size.before_bytes"), a), ctl_arrow(),
+               ctl_human_bytes(ctl_num(reply, "size.after_bytes"), b));
+    if (!isnan(ctl_num(reply, "size.average_bits")))
+        printf(", %s bits a weight", ctl_human_number(ctl_num(reply, "size.average_bits"), a));
+    if (!isnan(ctl_num(reply, "budget.bits")))
+        printf(", budget %s", ctl_human_number(ctl_num(reply, "budget.bits"), a));
+    puts("");
 }
 
 int ctl_cmd_plan(struct ctl *ctl)
@@ -39,11 +60,11 @@ int ctl_cmd_plan(struct ctl *ctl)
         return rc;
     if (ctl->json)
         return ctl_print_json(reply);
-    printf("revision %.0f, %d layers\n", ctl_num(reply, "revision"), cJSON_GetArraySize(ctl_get(reply, "layers")));
+    print_head(reply);
     if (ctl_given(&ctl->args, "layers"))
         print_all(ctl_get(reply, "layers"));
     else
-        ctl_print_layers(ctl_get(reply, "layers"), "scheme", "source");
+        ctl_print_layers(ctl_get(reply, "layers"), "scheme|source|state");
     cJSON_Delete(reply);
     return ctl_flush(ctl);
 }

@@ -1,17 +1,21 @@
 /* srqctl series: a block's losses or a layer's errors over the iterations. */
 #include "tui/srqctl/cmds.h"
 
+#include "tui/srqctl/csv.h"
 #include "tui/srqctl/human.h"
 #include "tui/srqctl/table.h"
 
 #include <math.h>
 #include <stdio.h>
 
+#define CSV_MAX ((size_t)256 << 20)
+
 const struct ctl_option ctl_series_options[] = {
     { "block", 'b', "N", CTL_C_NONE, NULL, "the losses of block N, counted from 0", false },
     { "layer", 'l', "NAME", CTL_C_NONE, NULL, "the errors of a layer", false },
     { "kind", 'k', "KIND", CTL_C_WORDS, "loss probe error", "loss (of batches), probe (fixed samples), error (layer)",
       false },
+    { "csv", 0, NULL, CTL_C_NONE, NULL, "comma-separated, with all digits", false },
     { .name = NULL },
 };
 
@@ -34,6 +38,24 @@ static void print_points(const cJSON *reply)
         ctl_table_cell(t, ctl_human_number(ctl_num(p, "lr"), n));
     }
     ctl_table_print(t);
+}
+
+static int print_csv(const cJSON *reply)
+{
+    struct srq_buf out;
+    const cJSON *p;
+
+    srq_buf_init(&out, CSV_MAX);
+    srq_buf_puts(&out, "iter,value,lr,time\n");
+    cJSON_ArrayForEach(p, ctl_get(reply, "points"))
+    {
+        ctl_csv_number(&out, true, ctl_num(p, "iter"));
+        ctl_csv_number(&out, false, ctl_num(p, "value"));
+        ctl_csv_number(&out, false, ctl_num(p, "lr"));
+        ctl_csv_number(&out, false, ctl_num(p, "time"));
+        ctl_csv_end(&out);
+    }
+    return ctl_print_text(&out);
 }
 
 int ctl_cmd_series(struct ctl *ctl)
@@ -65,6 +87,11 @@ int ctl_cmd_series(struct ctl *ctl)
         return rc;
     if (ctl->json)
         return ctl_print_json(reply);
+    if (ctl_given(a, "csv")) {
+        rc = print_csv(reply);
+        cJSON_Delete(reply);
+        return rc;
+    }
     print_points(reply);
     cJSON_Delete(reply);
     return ctl_flush(ctl);

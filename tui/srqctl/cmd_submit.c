@@ -17,6 +17,8 @@ const struct ctl_option ctl_submit_options[] = {
     { "calib", 0, "PATH", CTL_C_FILE, NULL, "calibration text, file or folder", true },
     { "eval", 0, "FILE", CTL_C_FILE, NULL, "text to measure perplexity on", true },
     { "layer", 'l', "PATTERN=SCHEME", CTL_C_NONE, NULL, "another scheme for some layers", true },
+    { "budget", 'b', "BITS", CTL_C_NONE, NULL, "average bits a weight; schemes by measured sensitivity", false },
+    { "candidates", 0, "SCHEMES", CTL_C_NONE, NULL, "what --budget chooses from, e.g. w2g64,w4g64,w8", true },
     { "untied", 0, NULL, CTL_C_NONE, NULL, "let --layer split q/k/v or gate/up, which runtimes fuse", false },
     { "set", 0, "KEY=VALUE", CTL_C_NONE, NULL, "an option of the job or PLUGIN.OPTION", true },
     { "format", 'f', "NAME", CTL_C_WORDS, "auto_round auto_gptq auto_awq fake", "layout of the result (auto_round)", true },
@@ -40,13 +42,13 @@ static int dry_run(struct ctl *ctl, cJSON *spec)
     int rc;
 
     cJSON_AddItemToObject(p, "spec", spec);
-    rc = ctl_plan_spec(ctl, p, &reply);
+    rc = ctl_call_paged(ctl, "job.plan_spec", p, &reply);
     if (rc != CTL_OK)
         return rc;
     if (ctl->json)
         return ctl_print_json(reply);
     ctl_print_resolved(reply);
-    ctl_print_layers(ctl_get(reply, "layers"), "scheme", "source");
+    ctl_print_layers(ctl_get(reply, "layers"), "scheme|source");
     puts("");
     ctl_print_amounts(reply);
     cJSON_Delete(reply);

@@ -10,20 +10,9 @@ const struct ctl_option ctl_wait_options[] = {
 
 int ctl_cmd_wait(struct ctl *ctl)
 {
-    struct srq_error err = { 0 };
-    cJSON *found = NULL, *job = NULL;
-    double timeout = 0;
-    int rc;
+    cJSON *job;
+    int rc = ctl_follow_named(ctl, CTL_SHOW_NOTHING, &job);
 
-    if (ctl_number(&ctl->args, "timeout", 0.001, 1e9, &timeout, &err) != 0)
-        return ctl_complain(ctl, CTL_USAGE, &err);
-    rc = ctl_connect(ctl, true);
-    if (rc == CTL_OK)
-        rc = ctl_call(ctl, "job.get", ctl_job_params(ctl->args.positional[0]), &found);
-    if (rc != CTL_OK)
-        return rc;
-    rc = ctl_follow(ctl, ctl_str(found, "job"), CTL_SHOW_NOTHING, timeout, &job);
-    cJSON_Delete(found);
     if (job == NULL)
         return rc;
     if (ctl->json)

@@ -315,3 +315,22 @@ int ctl_follow(struct ctl *ctl, const char *id, enum ctl_follow_show show, doubl
         cJSON_Delete(found);
     return code;
 }
+
+int ctl_follow_named(struct ctl *ctl, enum ctl_follow_show show, cJSON **job)
+{
+    struct srq_error err = { 0 };
+    cJSON *found = NULL;
+    double timeout = 0;
+    int rc;
+
+    *job = NULL;
+    if (ctl_number(&ctl->args, "timeout", 0.001, 1e9, &timeout, &err) != 0)
+        return ctl_complain(ctl, CTL_USAGE, &err);
+    rc = ctl_connect(ctl, true);
+    if (rc == CTL_OK)
+        rc = ctl_call(ctl, "job.get", ctl_job_params(ctl->args.positional[0]), &found);
+    if (rc == CTL_OK)
+        rc = ctl_follow(ctl, ctl_str(found, "job"), show, timeout, job);
+    cJSON_Delete(found);
+    return rc;
+}

@@ -16,6 +16,9 @@ enum ctl_follow_show {
  * there is none. */
 int ctl_follow(struct ctl *ctl, const char *id, enum ctl_follow_show show, double timeout_s, cJSON **job);
 
+/* What wait and watch begin with: --timeout, the daemon, the job that was named; then ctl_follow. */
+int ctl_follow_named(struct ctl *ctl, enum ctl_follow_show show, cJSON **job);
+
 /* Prints how it ended (for people): the table of the report when done, the reason when not. Gives `ended` back. */
 int ctl_print_end(struct ctl *ctl, const cJSON *job, int ended);
 

@@ -1,4 +1,4 @@
-/* --help, written from the tables. */
+/* --help, written from the tables, and what is said to a verb that is in none. */
 #include "tui/srqctl/verb.h"
 
 #include <stdio.h>
@@ -52,4 +52,46 @@ void ctl_help_verb(const struct ctl_verb *v, struct srq_buf *b)
     for (size_t i = 0; i < 2; i++)
         if (v->examples[i] != NULL)
             srq_buf_printf(b, "  %s\n", v->examples[i]);
+}
+
+int ctl_print_help(const struct ctl_verb *v)
+{
+    struct srq_buf b;
+
+    srq_buf_init(&b, 1 << 16);
+    if (v != NULL)
+        ctl_help_verb(v, &b);
+    else
+        ctl_help_overview(&b);
+    return ctl_print_text(&b);
+}
+
+/* "plugin" alone, or "plugin lst": names what there is. */
+static bool half_verb(const char *word, char *list, size_t cap)
+{
+    size_t n = strlen(word), len = 0;
+
+    list[0] = '\0';
+    for (const struct ctl_verb *v = ctl_verbs; v->name != NULL; v++)
+        if (strncmp(v->name, word, n) == 0 && v->name[n] == ' ' && len < cap) {
+            int more = snprintf(list + len, cap - len, "%s%s", len > 0 ? ", " : "", v->name);
+
+            len += more > 0 ? (size_t)more : 0;
+        }
+    return list[0] != '\0';
+}
+
+int ctl_unknown_verb(const struct ctl *ctl, const char *word)
+{
+    struct srq_error err = { 0 };
+    const char *near = ctl_nearest_verb(word);
+    char list[256];
+
+    if (half_verb(word, list, sizeof(list)))
+        srq_fail_field(&err, SRQ_EINVAL, "verb", "%s is one of: %s", word, list);
+    else if (near != NULL)
+        srq_fail_field(&err, SRQ_EINVAL, "verb", "unknown verb \"%s\"; did you mean %s?", word, near);
+    else
+        srq_fail_field(&err, SRQ_EINVAL, "verb", "unknown verb \"%s\"; srqctl --help lists them", word);
+    return ctl_complain(ctl, CTL_USAGE, &err);
 }

@@ -147,35 +147,44 @@ static int put_paths(cJSON *spec, const char *name, const struct ctl_args *a, st
     return 0;
 }
 
-/* "--format auto_gptq,fake --format auto_round": names, in order. */
-static int put_formats(cJSON *spec, const struct ctl_args *a, struct srq_error *err)
+/* "--format auto_gptq,fake --format auto_round": names, in order. *list stays NULL where the option is not given. */
+static int read_names(const struct ctl_args *a, const char *option, cJSON **list, struct srq_error *err)
 {
     const char *text;
-    cJSON *list = NULL;
     size_t at = 0;
 
-    while ((text = ctl_next_value(a, "format", &at)) != NULL) {
-        if (list == NULL)
-            list = cJSON_CreateArray();
+    *list = NULL;
+    while ((text = ctl_next_value(a, option, &at)) != NULL) {
+        if (*list == NULL)
+            *list = cJSON_CreateArray();
         for (;;) {
             size_t n = strcspn(text, ",");
             char name[64];
 
             if (n == 0 || n >= sizeof(name)) {
-                cJSON_Delete(list);
-                return srq_fail_field(err, -SRQ_EINVAL, "format", "--format has %s name",
+                cJSON_Delete(*list);
+                *list = NULL;
+                return srq_fail_field(err, -SRQ_EINVAL, option, "--%s has %s name", option,
                                       n == 0 ? "an empty" : "too long a");
             }
             snprintf(name, sizeof(name), "%.*s", (int)n, text);
-            cJSON_AddItemToArray(list, cJSON_CreateString(name));
+            cJSON_AddItemToArray(*list, cJSON_CreateString(name));
             if (text[n] == '\0')
                 break;
             text += n + 1;
         }
     }
+    return 0;
+}
+
+static int put_formats(cJSON *spec, const struct ctl_args *a, struct srq_error *err)
+{
+    cJSON *list;
+    int rc = read_names(a, "format", &list, err);
+
     if (list != NULL)
         put(spec, "formats", list);
-    return 0;
+    return rc;
 }
 
 /* A pattern may hold '=' (a regular expression's lookahead), a scheme does not: the last one divides. */
@@ -208,6 +217,30 @@ static int put_layers(cJSON *spec, const struct ctl_args *a, struct srq_error *e
     }
     if (list != NULL)
         put(spec, "layers", list);
+    return 0;
+}
+
+/* {"bits", "candidates"}; either overrides its part of what the file says. */
+static int put_budget(cJSON *spec, const struct ctl_args *a, struct srq_error *err)
+{
+    cJSON *budget = cJSON_GetObjectItemCaseSensitive(spec, "budget"), *list = NULL;
+    double bits = 0;
+    int rc = ctl_number(a, "budget", 0, 64, &bits, err);
+
+    if (rc == 0)
+        rc = read_names(a, "candidates", &list, err);
+    if (rc == 0 && list != NULL && !ctl_given(a, "budget") && !cJSON_IsObject(budget))
+        rc = srq_fail_field(err, -SRQ_EINVAL, "candidates", "--candidates goes with --budget BITS");
+    if (rc != 0) {
+        cJSON_Delete(list);
+        return rc;
+    }
+    if ((ctl_given(a, "budget") || list != NULL) && !cJSON_IsObject(budget))
+        put(spec, "budget", budget = cJSON_CreateObject());
+    if (ctl_given(a, "budget"))
+        put(budget, "bits", cJSON_CreateNumber(bits));
+    if (list != NULL)
+        put(budget, "candidates", list);
     return 0;
 }
 
@@ -275,6 +308,8 @@ int ctl_jobspec(const struct ctl_args *a, cJSON **spec, struct srq_error *err)
         rc = put_formats(*spec, a, err);
     if (rc == 0)
         rc = put_layers(*spec, a, err);
+    if (rc == 0)
+        rc = put_budget(*spec, a, err);
     if (rc == 0)
         rc = put_options(*spec, a, err);
     if (rc == 0)

@@ -10,38 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-int ctl_plan_spec(struct ctl *ctl, cJSON *params, cJSON **reply)
-{
-    cJSON *page = NULL, *p, *layer, *to;
-    double offset;
-    int rc = ctl_call(ctl, "job.plan_spec", params, reply);
-
-    /* Further pages name the first answer's token, so that the plan is made only once. */
-    while (rc == CTL_OK && (offset = ctl_num(page != NULL ? page : *reply, "next_offset")) > 0) {
-        p = cJSON_CreateObject();
-        cJSON_AddStringToObject(p, "token", ctl_str(*reply, "token"));
-        cJSON_AddNumberToObject(p, "offset", offset);
-        cJSON_Delete(page);
-        page = NULL;
-        rc = ctl_call(ctl, "job.plan_spec", p, &page);
-        to = cJSON_GetObjectItemCaseSensitive(*reply, "layers");
-        while (rc == CTL_OK &&
-               (layer = cJSON_DetachItemFromArray(cJSON_GetObjectItemCaseSensitive(page, "layers"), 0)) != NULL)
-            cJSON_AddItemToArray(to, layer);
-        if (rc == CTL_OK && ctl_num(page, "next_offset") <= offset)
-            break; /* no page may point back */
-    }
-    cJSON_Delete(page);
-    if (rc != CTL_OK) {
-        cJSON_Delete(*reply);
-        *reply = NULL;
-        return rc;
-    }
-    cJSON_DeleteItemFromObjectCaseSensitive(*reply, "next_offset");
-    cJSON_DeleteItemFromObjectCaseSensitive(*reply, "token");
-    return CTL_OK;
-}
-
 static void print_member(const char *name, const cJSON *value)
 {
     char *text = cJSON_PrintUnformatted(value), *line;
@@ -105,18 +73,29 @@ static const char *module_of(const cJSON *layer)
     return m[0] != '\0' ? m : ctl_str(layer, "name");
 }
 
-static size_t make_groups(const cJSON *layers, const char *member, const char *other, struct group *groups)
+/* The next name of a list with '|' between them into `out`; NULL at the end. */
+static const char *next_member(const char *list, char out[32])
+{
+    size_t n = strcspn(list, "|");
+
+    snprintf(out, 32, "%.*s", (int)n, list);
+    return n == 0 ? NULL : list[n] == '|' ? list + n + 1 : list + n;
+}
+
+static size_t make_groups(const cJSON *layers, const char *members, struct group *groups)
 {
     const cJSON *l;
     size_t count = 0, i;
 
     cJSON_ArrayForEach(l, layers)
     {
-        char key[sizeof(groups->key)];
+        char key[sizeof(groups->key)], member[32];
         double block = ctl_num(l, "block");
+        const char *more = members;
 
-        snprintf(key, sizeof(key), "%.300s|%.0f|%.0f|%.100s|%.60s", module_of(l), ctl_num(l, "out"), ctl_num(l, "in"),
-                 ctl_str(l, member), ctl_str(l, other));
+        snprintf(key, sizeof(key), "%.300s|%.0f|%.0f", module_of(l), ctl_num(l, "out"), ctl_num(l, "in"));
+        while ((more = next_member(more, member)) != NULL)
+            snprintf(key + strlen(key), sizeof(key) - strlen(key), "|%.60s", ctl_str(l, member));
         for (i = 0; i < count && strcmp(groups[i].key, key) != 0; i++)
             ;
         if (i == count) {
@@ -132,37 +111,41 @@ static size_t make_groups(const cJSON *layers, const char *member, const char *o
     return count;
 }
 
-void ctl_print_layers(const cJSON *layers, const char *member, const char *other)
+static void print_group(const struct group *g, const char *members, struct ctl_table *t)
+{
+    char member[32];
+
+    if (isnan(g->first))
+        ctl_table_cell(t, "-");
+    else if (g->first == g->last)
+        ctl_table_cellf(t, "%.0f", g->first);
+    else
+        ctl_table_cellf(t, g->count == (int)(g->last - g->first) + 1 ? "%.0f-%.0f" : "in %.0f-%.0f", g->first,
+                        g->last);
+    ctl_table_cell(t, module_of(g->layer));
+    ctl_table_cellf(t, "%.0fx%.0f", ctl_num(g->layer, "out"), ctl_num(g->layer, "in"));
+    while ((members = next_member(members, member)) != NULL)
+        ctl_table_cell(t, ctl_str(g->layer, member));
+    ctl_table_cellf(t, "%d", g->count);
+}
+
+void ctl_print_layers(const cJSON *layers, const char *members)
 {
     char columns[128];
     size_t n = layers != NULL ? (size_t)cJSON_GetArraySize(layers) : 0, count;
     struct group *groups = srq_calloc(n + 1, sizeof(*groups));
     struct ctl_table *t;
 
-    snprintf(columns, sizeof(columns), "blocks|module|shape|%.30s|%.30s|>layers", member, other);
+    snprintf(columns, sizeof(columns), "blocks|module|shape|%.60s|>layers", members);
     t = ctl_table_create(columns);
     if (groups == NULL || t == NULL) {
         srq_free(groups);
         ctl_table_free(t);
         return;
     }
-    count = make_groups(layers, member, other, groups);
-    for (size_t i = 0; i < count; i++) {
-        const struct group *g = &groups[i];
-
-        if (isnan(g->first))
-            ctl_table_cell(t, "-");
-        else if (g->first == g->last)
-            ctl_table_cellf(t, "%.0f", g->first);
-        else
-            ctl_table_cellf(t, g->count == (int)(g->last - g->first) + 1 ? "%.0f-%.0f" : "in %.0f-%.0f", g->first,
-                            g->last);
-        ctl_table_cell(t, module_of(g->layer));
-        ctl_table_cellf(t, "%.0fx%.0f", ctl_num(g->layer, "out"), ctl_num(g->layer, "in"));
-        ctl_table_cell(t, ctl_str(g->layer, member));
-        ctl_table_cell(t, ctl_str(g->layer, other));
-        ctl_table_cellf(t, "%d", g->count);
-    }
+    count = make_groups(layers, members, groups);
+    for (size_t i = 0; i < count; i++)
+        print_group(&groups[i], members, t);
     ctl_table_print(t);
     srq_free(groups);
 }

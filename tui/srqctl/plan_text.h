@@ -4,13 +4,11 @@
 
 #include "tui/srqctl/verb.h"
 
-/* job.plan_spec with all its pages; consumes `params` ({"spec": …}). CTL_OK or the exit code. */
-int ctl_plan_spec(struct ctl *ctl, cJSON *params, cJSON **reply);
-
 /* What was resolved: the spec's members, one a line. */
 void ctl_print_resolved(const cJSON *reply);
-/* Layers that agree in module, shape and the two members named in one row, with how many there are. */
-void ctl_print_layers(const cJSON *layers, const char *member, const char *other);
+/* Layers that agree in module, shape and these members (names with '|' between them) in one row, with how many there
+ * are. */
+void ctl_print_layers(const cJSON *layers, const char *members);
 /* The sums of those in one line. */
 void ctl_print_sums(const cJSON *reply);
 /* Warnings, one a line. */

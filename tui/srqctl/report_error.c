@@ -29,15 +29,7 @@ int ctl_complain(const struct ctl *ctl, int exit_code, const struct srq_error *e
     char line[sizeof(err->text) * 4];
 
     if (ctl != NULL && ctl->json) {
-        cJSON *all = cJSON_CreateObject(), *e = cJSON_AddObjectToObject(all, "error");
-
-        cJSON_AddStringToObject(e, "code", srq_code_name(err->code));
-        if (err->field[0] != '\0')
-            cJSON_AddStringToObject(e, "field", err->field);
-        else
-            cJSON_AddNullToObject(e, "field");
-        cJSON_AddStringToObject(e, "message", err->text);
-        ctl_print_json(all);
+        ctl_print_json(srq_proto_error(err));
         return exit_code;
     }
     fflush(stdout);
@@ -62,6 +54,13 @@ int ctl_flush(const struct ctl *ctl)
     (void)ctl;
     fprintf(stderr, "srqctl: %s\n", err.text);
     return CTL_REFUSED;
+}
+
+int ctl_print_text(struct srq_buf *text)
+{
+    fputs(text->data != NULL ? text->data : "", stdout);
+    srq_buf_fini(text);
+    return ctl_flush(NULL);
 }
 
 int ctl_print_json(cJSON *json)

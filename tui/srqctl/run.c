@@ -28,50 +28,6 @@ const struct ctl_verb *ctl_find_verb(int count, const char *const *words, int *u
     return found;
 }
 
-/* "plugin" alone, or "plugin lst": names what there is. */
-static bool half_verb(const char *word, char *list, size_t cap)
-{
-    size_t n = strlen(word), len = 0;
-
-    list[0] = '\0';
-    for (const struct ctl_verb *v = ctl_verbs; v->name != NULL; v++)
-        if (strncmp(v->name, word, n) == 0 && v->name[n] == ' ' && len < cap) {
-            int more = snprintf(list + len, cap - len, "%s%s", len > 0 ? ", " : "", v->name);
-
-            len += more > 0 ? (size_t)more : 0;
-        }
-    return list[0] != '\0';
-}
-
-static int unknown_verb(const struct ctl *ctl, const char *word)
-{
-    struct srq_error err = { 0 };
-    const char *near = ctl_nearest_verb(word);
-    char list[256];
-
-    if (half_verb(word, list, sizeof(list)))
-        srq_fail_field(&err, SRQ_EINVAL, "verb", "%s is one of: %s", word, list);
-    else if (near != NULL)
-        srq_fail_field(&err, SRQ_EINVAL, "verb", "unknown verb \"%s\"; did you mean %s?", word, near);
-    else
-        srq_fail_field(&err, SRQ_EINVAL, "verb", "unknown verb \"%s\"; srqctl --help lists them", word);
-    return ctl_complain(ctl, CTL_USAGE, &err);
-}
-
-static int print_help(const struct ctl *ctl, const struct ctl_verb *v)
-{
-    struct srq_buf b;
-
-    srq_buf_init(&b, 1 << 16);
-    if (v != NULL)
-        ctl_help_verb(v, &b);
-    else
-        ctl_help_overview(&b);
-    fputs(b.data != NULL ? b.data : "", stdout);
-    srq_buf_fini(&b);
-    return ctl_flush(ctl);
-}
-
 static void take_common(struct ctl *ctl, const struct ctl_args *a)
 {
     ctl->json = ctl->json || ctl_given(a, "json");
@@ -97,13 +53,13 @@ static int run_verb(struct ctl *ctl, int count, const char *const *words)
 
     v = ctl_find_verb(count, words, &used);
     if (v == NULL)
-        return unknown_verb(ctl, words[0]);
+        return ctl_unknown_verb(ctl, words[0]);
     rc = ctl_parse(v, count - used, words + used, &ctl->args, &err);
     if (rc != 0) {
         rc = ctl_complain(ctl, CTL_USAGE, &err);
     } else {
         take_common(ctl, &ctl->args);
-        rc = ctl_given(&ctl->args, "help") ? print_help(ctl, v) : v->run(ctl);
+        rc = ctl_given(&ctl->args, "help") ? ctl_print_help(v) : v->run(ctl);
     }
     ctl_args_fini(&ctl->args);
     return rc;
@@ -129,7 +85,7 @@ int ctl_main(int argc, char **argv)
         if (used < argc - 1) {
             rc = run_verb(&ctl, argc - 1 - used, words + used);
         } else {
-            rc = print_help(&ctl, NULL);
+            rc = ctl_print_help(NULL);
             rc = ctl_given(&before, "help") ? rc : CTL_USAGE;
         }
     }

@@ -104,6 +104,10 @@ int ctl_number(const struct ctl_args *a, const char *name, double min, double ma
 /* ---- help (help.c): text into `b` */
 void ctl_help_overview(struct srq_buf *b);
 void ctl_help_verb(const struct ctl_verb *v, struct srq_buf *b);
+/* Prints the help of a verb, NULL: of all. An exit code. */
+int ctl_print_help(const struct ctl_verb *v);
+/* Says that there is no verb `word`, and what may be meant. CTL_USAGE. */
+int ctl_unknown_verb(const struct ctl *ctl, const char *word);
 /* "did you mean" for a word against candidates (edit distance); NULL when nothing is near. */
 const char *ctl_nearest(const char *word, const char *const *candidates, size_t count);
 const char *ctl_nearest_verb(const char *word);
@@ -120,6 +124,8 @@ int ctl_refused(const struct ctl *ctl, const struct srq_error *err);
 int ctl_exit_of(const struct srq_error *err);
 /* Prints JSON on one line and deletes it; gives CTL_OK, or CTL_REFUSED when standard output fails. */
 int ctl_print_json(cJSON *json);
+/* Prints text and frees it; gives what ctl_flush gives. */
+int ctl_print_text(struct srq_buf *text);
 /* Ends standard output: CTL_OK unless it could not be written. */
 int ctl_flush(const struct ctl *ctl);
 
