@@ -253,8 +253,11 @@ INLINE void float_encode(const struct float_grid *f, const struct srq_grid_args 
 INLINE void float_search(const struct float_grid *f, const struct srq_grid_args *a, const float *importance, int64_t row,
                          int64_t rows, const float *candidate, int count, float *start)
 {
+    struct srq_grid_args nominal = *a;
     const struct srq_groups *g = &a->groups;
     float w[SEGMENT], h[SEGMENT];
+
+    nominal.beta = NULL;
 
     for (int64_t r = row; r < row + rows; r++) {
         for (int64_t j = 0; j < g->per_row; j++) {
@@ -265,11 +268,11 @@ INLINE void float_search(const struct float_grid *f, const struct srq_grid_args 
 
             load_run(a->weight, r * g->in + from, w, n);
             error_weights_run(&e, w, from, n, h);
-            f->unit(a, group, 1.0f, &u);
+            f->unit(&nominal, group, 1.0f, &u);
             least = float_error_run(f, &u, h, w, n);
             start[group] = 1;
             for (int c = 0; c < count; c++) {
-                f->unit(a, group, candidate[c], &u);
+                f->unit(&nominal, group, candidate[c], &u);
                 error = n == f->len ? float_error_run(f, &u, h, w, f->len) : float_error_run(f, &u, h, w, n);
                 if (error < least) {
                     least = error;

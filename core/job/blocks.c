@@ -4,6 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/job/plain.h"
+#include "core/tune/tensor_scale.h"
 
 #include <math.h>
 
@@ -106,6 +107,8 @@ static int round_layer(struct srq_run *run, int layer, int index, const float *i
 
     if (rc == 0)
         rc = srq_codes_alloc(info->out, info->in, &run->job.schemes[layer], out, err);
+    if (rc == 0)
+        rc = srq_tensor_scale(run->job.model, layer, &run->job.schemes[layer], &out->tensor_scale, err);
     if (rc != 0)
         return rc;
     if (p->oneshot != NULL && !run->job.tunes && !run->finish)

@@ -85,7 +85,7 @@ bool srq_ckpt_block_exists(const char *ckpt, int block)
     return there;
 }
 
-/* The three tensors of a layer's codes, declared (`put` false) or filled. */
+/* The tensors of a layer's codes, declared (`put` false) or filled. */
 static int codes_step(struct srq_tensor_writer *w, const struct srq_layer_info *l, const struct srq_codes *c, bool put,
                       struct srq_error *err)
 {
@@ -99,10 +99,12 @@ static int codes_step(struct srq_tensor_writer *w, const struct srq_layer_info *
         { "codes", SRQ_U8, 2, { l->out, l->in }, c->codes },
         { "scale", SRQ_F32, 1, { c->groups.count }, c->scale },
         { "zero", SRQ_U8, 1, { c->groups.count }, c->zero },
+        { "tensor_scale", SRQ_F32, 1, { 1 }, &c->tensor_scale },
     };
+    size_t count = c->scheme.grid == SRQ_GRID_NVFP4 ? 4 : 3;
     int rc = 0;
 
-    for (size_t i = 0; rc == 0 && i < sizeof(parts) / sizeof(parts[0]); i++) {
+    for (size_t i = 0; rc == 0 && i < count; i++) {
         struct srq_tensor t = srq_tensor_make(NULL, parts[i].dtype, parts[i].rank, parts[i].shape);
         char *name = srq_asprintf("%s.%s", l->name, parts[i].suffix);
         size_t bytes;
@@ -188,6 +190,7 @@ static int read_block(struct srq_ckpt_block *b, const char *path, const struct s
     for (int i = 0; i < b->layers; i++) {
         const struct srq_layer_info *l = infos[i];
         struct srq_codes *c = &b->codes[i];
+        const float *tensor_scale = NULL;
 
         if (schemes[i].grid == SRQ_GRID_NONE)
             continue;
@@ -195,8 +198,10 @@ static int read_block(struct srq_ckpt_block *b, const char *path, const struct s
         c->groups = srq_groups_of(l->out, l->in, schemes[i].group);
         if (!part(b->tensors, l->name, "codes", SRQ_U8, l->out * l->in, &c->codes) ||
             !part(b->tensors, l->name, "scale", SRQ_F32, c->groups.count, &c->scale) ||
-            !part(b->tensors, l->name, "zero", SRQ_U8, c->groups.count, &c->zero))
+            !part(b->tensors, l->name, "zero", SRQ_U8, c->groups.count, &c->zero) ||
+            (c->scheme.grid == SRQ_GRID_NVFP4 && !part(b->tensors, l->name, "tensor_scale", SRQ_F32, 1, &tensor_scale)))
             return srq_fail_field(err, -SRQ_EFORMAT, path, "%s does not hold %s as it is planned", path, l->name);
+        c->tensor_scale = tensor_scale != NULL ? *tensor_scale : 1;
         b->there[i] = true;
     }
     if (!srq_tensors_get(b->tensors, OUTCOME, &outcome) || outcome.dtype != SRQ_F64 ||

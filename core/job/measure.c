@@ -5,6 +5,7 @@
 #include "core/base/clock.h"
 #include "core/base/fs.h"
 #include "core/job/plain.h"
+#include "core/tune/tensor_scale.h"
 
 #include <math.h>
 
@@ -34,6 +35,8 @@ static int rounded_codes(void *ctx, int layer, const struct srq_codes **out, str
     rc = srq_model_weight(job->model, info->name, &weight, err);
     if (rc == 0)
         rc = srq_codes_alloc(info->out, info->in, &job->schemes[layer], &r->codes, err);
+    if (rc == 0)
+        rc = srq_tensor_scale(job->model, layer, &job->schemes[layer], &r->codes.tensor_scale, err);
     if (rc == 0)
         rc = srq_round_plain(&weight, info->name, &r->codes, err);
     if (rc == 0)

@@ -34,7 +34,8 @@ int srq_round_plain(const struct srq_tensor *weight, const char *layer, struct s
                              : srq_fail_field(err, -SRQ_EUNSUPPORTED, layer, "%s: no such grid in this build", layer);
     }
     e.args = (struct srq_grid_args){ .size = sizeof(e.args), .weight = weight, .scheme = out->scheme,
-                                     .groups = out->groups, .lo = range, .hi = range + out->groups.count };
+                                     .groups = out->groups, .lo = range, .hi = range + out->groups.count,
+                                     .tensor_scale = out->tensor_scale };
     rc = e.grid->extrema(&e.args, range, range + out->groups.count);
     if (rc == 0) {
         srq_parallel(out->groups.out, 8, encode_rows, &e);
@@ -51,7 +52,8 @@ int srq_round_oneshot(const struct srq_plugin *p, void *self, const struct srq_t
 {
     struct srq_result result = result_of(out);
     struct srq_layer l = { .size = sizeof(l), .name = layer, .block = block, .index = index, .weight = *weight,
-                           .scheme = out->scheme, .groups = out->groups, .importance = importance };
+                           .scheme = out->scheme, .groups = out->groups, .importance = importance,
+                           .tensor_scale = out->tensor_scale };
     int rc = p->oneshot->quantize(srq_host_services(), self, &l, &result, err);
 
     if (rc != 0)

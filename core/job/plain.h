@@ -6,7 +6,7 @@
 #include "core/tune/plugin_host.h"
 
 /* Every weight to the nearest value of its grid (spec signround 6, pure RTN): V = 0, α = β = 1. `out` is allocated for
- * weight and scheme (srq_codes_alloc). Parallel. */
+ * weight and scheme (srq_codes_alloc), its tensor_scale set (srq_tensor_scale). Parallel. */
 int srq_round_plain(const struct srq_tensor *weight, const char *layer, struct srq_codes *out, struct srq_error *err);
 
 /* One layer by a one-shot plugin, its result checked. importance: [in] or NULL. */

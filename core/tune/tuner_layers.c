@@ -4,6 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/base/hash.h"
 #include "core/math/team.h"
+#include "core/tune/tensor_scale.h"
 
 #define GRAIN_BYTES (1 << 20)
 
@@ -176,6 +177,7 @@ static void describe_layer(struct srq_tuner *t, int i, const struct srq_scheme *
         .scheme = schemes[t->first + i],
         .groups = srq_groups_of(info->out, info->in, schemes[t->first + i].group),
         .param = l->param,
+        .tensor_scale = 1, /* until unit_begin() */
     };
     l->active = l->layer.scheme.grid != SRQ_GRID_NONE;
     srq_scheme_text(&l->layer.scheme, text, sizeof(text));
@@ -281,8 +283,11 @@ int unit_begin(struct srq_tuner *t, struct srq_error *err)
             return srq_fail_field(err, -SRQ_EINVAL, l->layer.name, "plugin %s needs the importance of the inputs of %s",
                                   t->plugin->name, l->layer.name);
         rc = srq_model_weight(t->model, l->layer.name, &l->layer.weight, err);
+        if (rc == 0)
+            rc = srq_tensor_scale(t->model, t->first + i, &l->layer.scheme, &l->layer.tensor_scale, err);
         if (rc != 0)
             return rc;
+        l->codes.tensor_scale = l->layer.tensor_scale;
         for (int k = 0; k < l->count; k++) {
             struct fill f = { l->param[k], l->declared[k].init };
 

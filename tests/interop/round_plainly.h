@@ -4,6 +4,7 @@
 
 #include "core/grid/grid.h"
 #include "core/model/model.h"
+#include "core/tune/tensor_scale.h"
 
 #include <stdlib.h>
 
@@ -21,11 +22,14 @@ static inline int round_plainly(const struct srq_model *m, int layer, const stru
 
     if (rc == 0)
         rc = srq_codes_alloc(l->out, l->in, s, c, err);
+    if (rc == 0)
+        rc = srq_tensor_scale(m, layer, s, &c->tensor_scale, err);
     if (rc != 0)
         return rc;
     lo = malloc((size_t)c->groups.count * sizeof(*lo));
     hi = malloc((size_t)c->groups.count * sizeof(*hi));
     a.weight = &w;
+    a.tensor_scale = c->tensor_scale;
     a.groups = c->groups;
     a.lo = lo;
     a.hi = hi;

@@ -261,7 +261,7 @@ struct srq_grid_ops {
     /* Codes, scales and zero-points of rows [row, row+rows), into the whole layer's arrays. One thread. */
     void (*encode)(const struct srq_grid_args *a, int64_t row, int64_t rows, struct srq_result *out);
     /* The start of every group of rows [row, row+rows) that gives the least sum of importance * (Ŵ - W)², importance
-     * [in] or NULL for all ones, among the candidates of spec signround 8.1, V = 0 and beta as given. Channels without
+     * [in] or NULL for all ones, among the candidates of spec signround 8.1, V = 0 and beta = 1. Channels without
      * importance are filled in as spec signround 6 says; integer scales are rounded as they will be stored. With group 0
      * give all rows in one call. One thread; NULL where the grid has no search. (since 1.1) */
     void (*search)(const struct srq_grid_args *a, const float *importance, int64_t row, int64_t rows, float *start);
