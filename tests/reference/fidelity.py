@@ -53,7 +53,8 @@ def run_row(r, model, tmp):
         "model": model, "method": "signround", "scheme": r["scheme"], "calib": [os.path.join(text, r["calib"])],
         "eval": [os.path.join(text, r["eval"])], "formats": ["fake"], "output": out, "force": True,
         "options": {"nsamples": r["nsamples"], "seqlen": r["seqlen"], "batch": r["batch"],
-                    "eval.windows": r["eval_windows"], "signround.iters": a.iters or r["iters"]},
+                    "eval.windows": r["eval_windows"], "signround.iters": a.iters or r["iters"],
+                    "signround.alg_ext": r["alg_ext"]},
     }
     path = os.path.join(tmp, "job.json")
     with open(path, "w") as f:

@@ -1,239 +1,6 @@
 /* The block tuner with the SignRound plugin on the demo model: what it gains, that a resumed block gives the same bytes,
  * that its memory is the planned memory, and what it refuses. */
-#include "tests/unit/test.h"
-
-#include "core/base/alloc.h"
-#include "core/base/rng.h"
-#include "core/math/gemm.h"
-#include "core/math/team.h"
-#include "core/tune/block_tuner.h"
-#include "tests/unit/model_folder.h"
-
-#include <math.h>
-
-enum { SAMPLES = 12, SEQ = 48, PROBES = 4, LAYERS = 7 };
-
-/* One model, its block 0 and the two chains' data for it. */
-struct bed {
-    struct srq_model *model;
-    struct srq_block *block;
-    struct srq_plugin_handle plugin;
-    struct srq_options *options;
-    void *self;
-    struct srq_scheme *schemes;
-    struct srq_tune_config cfg;
-    struct srq_block_io io;
-    enum srq_dtype compute;
-    char *folder; /* made for this test, or NULL */
-
-    /* what events do and see */
-    struct srq_tuner *tuner;
-    int64_t stop_at;
-    void *saved;
-    size_t saved_len;
-    int points, probes, errors;
-    double first_point, last_probe;
-    int64_t allocations;
-    bool counting;
-};
-
-static void open_plugin(struct bed *b, const char *const *settings)
-{
-    struct srq_error err = { 0 };
-    const char *top = getenv("top_builddir");
-    char *path = srq_asprintf("%s/plugins/signround/.libs", top != NULL ? top : ".");
-
-    setenv("SRQ_PLUGIN_PATH", path, 1);
-    srq_free(path);
-    assert_ok(srq_plugin_load("signround", &b->plugin, &err), &err);
-    assert_ok(srq_options_create(b->plugin.plugin, &b->options, &err), &err);
-    for (; settings[0] != NULL; settings += 2)
-        assert_ok(srq_options_set(b->options, settings[0], settings[1], &err), &err);
-    assert_ok(srq_options_finish(b->options, NULL, NULL, &err), &err);
-    assert_ok(b->plugin.plugin->create(srq_host_services(), b->options, &b->self, &err), &err);
-}
-
-/* Full-precision output of the loaded block for all samples, in F32. */
-static void full_precision(struct bed *b, const float *x, float *y)
-{
-    struct srq_error err = { 0 };
-    struct srq_block *block;
-    struct srq_tape *t;
-    int64_t width = b->io.hidden;
-
-    assert_ok(srq_block_create(b->model, SRQ_F32, &block, &err), &err);
-    assert_ok(srq_block_load(block, 0, &err), &err);
-    assert_ok(srq_tape_create((size_t)64 << 20, SRQ_F32, false, &t, &err), &err);
-    srq_tape_record(t, false);
-    for (int64_t s = 0; s < b->io.nsamples; s++) {
-        struct srq_tensor in = srq_tensor_2d((void *)(uintptr_t)(x + s * SEQ * width), SRQ_F32, SEQ, width);
-        struct srq_var *out;
-
-        srq_tape_reset(t);
-        out = srq_block_forward(block, t, srq_tape_input(t, &in, false), 1, SEQ);
-        assert_ok(srq_tape_error(t, &err), &err);
-        memcpy(y + s * SEQ * width, out->value.data, (size_t)(SEQ * width) * sizeof(float));
-    }
-    srq_tape_free(t);
-    srq_block_free(block);
-}
-
-static struct bed *bed_open_folder(const char *folder, const char *scheme, const char *const *settings)
-{
-    struct bed *b = srq_calloc(1, sizeof(*b));
-    struct srq_error err = { 0 };
-    const struct srq_model_info *info;
-    int32_t ids[SAMPLES * SEQ];
-    float *x, *y;
-    size_t n;
-
-    assert_ok(srq_model_open(folder, true, &b->model, &err), &err);
-    info = srq_model_info(b->model);
-    open_plugin(b, settings);
-    b->schemes = srq_calloc((size_t)srq_model_layer_count(b->model), sizeof(*b->schemes));
-    for (int i = 0; i < srq_model_layer_count(b->model); i++)
-        assert_ok(srq_scheme_parse(scheme, &b->schemes[i], &err), &err);
-    b->cfg = (struct srq_tune_config){ .batch = 4, .seq = SEQ, .nsamples = SAMPLES, .seed = 42, .probe_every = 5,
-                                       .probe_samples = PROBES };
-    for (int i = 0; i < SAMPLES * SEQ; i++) /* small ids are the frequent ones */
-        ids[i] = (int32_t)(pow(srq_rng_uniform(3, 1, (uint64_t)i), 3) * (double)info->vocab);
-    n = (size_t)(SAMPLES * SEQ * info->hidden);
-    x = srq_calloc(n, sizeof(*x));
-    y = srq_calloc(n, sizeof(*y));
-    assert_ok(srq_model_embed(b->model, ids, SAMPLES * SEQ, x, SRQ_F32, &err), &err);
-    b->io = (struct srq_block_io){ .dtype = SRQ_F32, .nsamples = SAMPLES, .seq = SEQ, .hidden = info->hidden };
-    full_precision(b, x, y);
-    b->io.input = x;
-    b->io.target = y;
-    b->stop_at = -1;
-    assert_ok(srq_block_create(b->model, b->compute, &b->block, &err), &err);
-    assert_ok(srq_block_load(b->block, 0, &err), &err);
-    return b;
-}
-
-static struct bed *bed_open(const char *scheme, const char *const *settings)
-{
-    const char *top = getenv("top_srcdir");
-    char *folder = srq_asprintf("%s/share/models/demo-lm", top != NULL ? top : ".");
-    struct bed *b = bed_open_folder(folder, scheme, settings);
-
-    srq_free(folder);
-    return b;
-}
-
-static void bed_close(struct bed *b)
-{
-    srq_tuner_free(b->tuner);
-    srq_block_free(b->block);
-    b->plugin.plugin->destroy(srq_host_services(), b->self);
-    srq_options_free(b->options);
-    srq_plugin_unload(&b->plugin);
-    srq_free((void *)(uintptr_t)b->io.input);
-    srq_free((void *)(uintptr_t)b->io.target);
-    srq_free((void *)(uintptr_t)b->io.mask);
-    srq_free(b->schemes);
-    srq_free(b->saved);
-    srq_model_close(b->model);
-    if (b->folder != NULL)
-        folder_remove(b->folder);
-    srq_free(b);
-}
-
-/* ---- events ------------------------------------------------------------------------------------------------------- */
-
-static bool count_allocation(size_t size, void *ctx)
-{
-    struct bed *b = ctx;
-
-    (void)size;
-    __atomic_add_fetch(&b->allocations, 1, __ATOMIC_RELAXED);
-    return true;
-}
-
-static void on_point(void *ctx, int64_t iter, double loss, double lr)
-{
-    struct bed *b = ctx;
-
-    assert_int_equal(iter, b->points);
-    assert_true(isfinite(loss));
-    assert_true(lr > 0);
-    if (b->points++ == 0) {
-        b->first_point = loss;
-        if (b->counting)
-            srq_set_alloc_hook(count_allocation, b);
-    }
-}
-
-static void on_probe(void *ctx, int64_t iter, double loss, bool best)
-{
-    struct bed *b = ctx;
-
-    (void)best;
-    assert_true(iter >= 0);
-    b->last_probe = loss;
-    b->probes++;
-}
-
-static void on_error(void *ctx, int layer, int64_t iter, double relative)
-{
-    struct bed *b = ctx;
-
-    (void)iter;
-    assert_in_range(layer, 0, LAYERS - 1);
-    assert_true(relative > 0 && isfinite(relative));
-    b->errors++;
-}
-
-static void *in_one(const struct srq_tuner_state *s)
-{
-    char *all = srq_malloc(s->len), *at = all;
-
-    assert_non_null(all);
-    for (size_t i = 0; i < s->count; i++) {
-        if (s->parts[i].len > 0)
-            memcpy(at, s->parts[i].data, s->parts[i].len);
-        at += s->parts[i].len;
-    }
-    assert_int_equal(at - all, s->len);
-    return all;
-}
-
-static int on_tick(void *ctx, int64_t iter)
-{
-    struct bed *b = ctx;
-    struct srq_tuner_state state;
-    struct srq_error err = { 0 };
-
-    if (iter != b->stop_at)
-        return 0;
-    assert_ok(srq_tuner_save(b->tuner, &state, &err), &err);
-    b->saved = in_one(&state);
-    b->saved_len = state.len;
-    return -SRQ_ECANCELED;
-}
-
-static struct srq_tune_events events_of(struct bed *b)
-{
-    return (struct srq_tune_events){ .ctx = b, .point = on_point, .probe = on_probe, .layer_error = on_error,
-                                     .tick = on_tick };
-}
-
-static void make_tuner(struct bed *b)
-{
-    struct srq_error err = { 0 };
-
-    assert_ok(srq_tuner_create(b->model, b->plugin.plugin, b->self, &b->cfg, b->schemes, b->compute, &b->tuner, &err),
-              &err);
-}
-
-static int tune(struct bed *b, struct srq_tune_outcome *out, struct srq_error *err)
-{
-    struct srq_tune_events e = events_of(b);
-
-    if (b->tuner == NULL)
-        make_tuner(b);
-    return srq_tuner_run(b->tuner, b->block, 0, b->schemes, &b->io, NULL, 0, &e, out, err);
-}
+#include "tests/unit/tuner_bed.h"
 
 /* ---- what it gains ------------------------------------------------------------------------------------------------- */
 
@@ -314,6 +81,23 @@ static void fifty_iterations_at_two_bits_beat_plain_rounding(void **state)
     for (int i = 0; i < LAYERS; i++)
         assert_true(out.error_first[i] > 0 && out.error_best[i] > 0);
     bed_close(b);
+}
+
+static void searched_scales_end_with_a_smaller_loss(void **state)
+{
+    struct srq_tune_outcome out[2];
+    struct srq_error err = { 0 };
+
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        struct bed *b = bed_open("w2g64", (const char *const[]){ "iters", "50", "alg_ext", k == 0 ? "no" : "yes", NULL });
+
+        assert_ok(tune(b, &out[k], &err), &err);
+        /* the probe leaves nothing out, whatever the loss tuned on does */
+        assert_true(fabs(loss_of_block(b) / out[k].loss_best - 1) < 1e-4);
+        bed_close(b);
+    }
+    assert_true(out[1].loss_best < out[0].loss_best);
 }
 
 static void codes_decode_to_the_weights_in_the_block(void **state)
@@ -501,6 +285,13 @@ static void resumed_equals_undisturbed_with_momentum_and_accumulation(void **sta
     check_resume("w3", (const char *const[]){ "iters", "8", "keep_best", "no", "minmax", "no", NULL }, 5);
 }
 
+static void resumed_equals_undisturbed_with_searched_scales(void **state)
+{
+    (void)state;
+    check_resume("w2g64", (const char *const[]){ "iters", "14", "alg_ext", "yes", NULL }, 7);
+    check_resume("w3gt", (const char *const[]){ "iters", "6", "alg_ext", "yes", "momentum", "0.9", "accum", "2", NULL }, 3);
+}
+
 static void a_state_can_be_saved_after_the_stop_too(void **state)
 {
     struct bed *b = bed_open("w4g64", (const char *const[]){ "iters", "9", NULL });
@@ -634,6 +425,24 @@ static void a_plan_with_smaller_groups_is_over_the_limit(void **state)
     bed_close(b);
 }
 
+static void leaving_errors_out_has_to_be_planned(void **state)
+{
+    struct bed *b = bed_open("w4g128", (const char *const[]){ "iters", "3", "alg_ext", "yes", NULL });
+    struct srq_tune_outcome out;
+    struct srq_error err = { 0 };
+
+    (void)state;
+    make_tuner(b);
+    assert_ok(srq_scheme_parse("w3g128", &b->schemes[3], &err), &err);
+    assert_refused(tune(b, &out, &err), -SRQ_ELIMIT, &err, "tuner: activations");
+    srq_tuner_free(b->tuner);
+    b->tuner = NULL;
+    assert_ok(tune(b, &out, &err), &err);
+    b->io.importance = NULL;
+    assert_refused(tune(b, &out, &err), -SRQ_EINVAL, &err, "signround needs the importance of the inputs of model.layers.0");
+    bed_close(b);
+}
+
 static void more_data_than_planned_is_over_the_limit(void **state)
 {
     struct bed *b = bed_open("w4g128", (const char *const[]){ "iters", "3", NULL });
@@ -748,6 +557,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fifty_iterations_at_two_bits_beat_plain_rounding),
+        cmocka_unit_test(searched_scales_end_with_a_smaller_loss),
         cmocka_unit_test(codes_decode_to_the_weights_in_the_block),
         cmocka_unit_test(a_layer_left_alone_has_no_codes_and_keeps_its_weight),
         cmocka_unit_test(no_iterations_round_plainly),
@@ -757,11 +567,13 @@ int main(void)
         cmocka_unit_test(what_is_masked_does_not_matter),
         cmocka_unit_test(resumed_equals_undisturbed),
         cmocka_unit_test(resumed_equals_undisturbed_with_momentum_and_accumulation),
+        cmocka_unit_test(resumed_equals_undisturbed_with_searched_scales),
         cmocka_unit_test(a_state_can_be_saved_after_the_stop_too),
         cmocka_unit_test(cut_and_foreign_checkpoints_are_refused),
         cmocka_unit_test(the_loop_allocates_nothing_after_its_first_iteration),
         cmocka_unit_test(the_plan_is_what_is_allocated),
         cmocka_unit_test(a_plan_with_smaller_groups_is_over_the_limit),
+        cmocka_unit_test(leaving_errors_out_has_to_be_planned),
         cmocka_unit_test(more_data_than_planned_is_over_the_limit),
         cmocka_unit_test(blocks_can_compute_in_bf16),
         cmocka_unit_test(an_untied_head_is_tuned_alone),

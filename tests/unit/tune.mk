@@ -77,6 +77,12 @@ tests_unit_plugins_broken_recipe_la_CPPFLAGS = -I$(top_srcdir)/core/include -DRE
 tests_unit_plugins_broken_recipe_la_LDFLAGS = $(broken_ldflags)
 
 unit_tests += tests/unit/test_tuner
-tests_unit_test_tuner_SOURCES = tests/unit/test_tuner.c tests/unit/model_folder.c tests/unit/model_folder.h
+tests_unit_test_tuner_SOURCES = tests/unit/test_tuner.c tests/unit/tuner_bed.h tests/unit/model_folder.c tests/unit/model_folder.h
 tests_unit_test_tuner_CFLAGS = $(unit_cflags)
 tests_unit_test_tuner_LDADD = $(unit_ldadd)
+
+EXTRA_DIST += tests/reference/signround2_reference.py tests/reference/signround2_reference.txt
+unit_tests += tests/unit/test_signround2
+tests_unit_test_signround2_SOURCES = tests/unit/test_signround2.c
+tests_unit_test_signround2_CFLAGS = $(unit_cflags)
+tests_unit_test_signround2_LDADD = $(unit_ldadd)
