@@ -1,0 +1,174 @@
+/* The model as JSON. */
+#include "tui/srqtop/json.h"
+
+static const char *const job_states[] = { "queued", "starting", "running", "paused", "done", "failed", "canceled" };
+static const char *const work_states[] = { "pending", "running", "finished", "stale" };
+static const char *const sources[] = { "default", "allocator", "pin", "format" };
+static const char *const links[] = { "connecting", "up", "lost" };
+static const char *const levels[] = { "error", "warning", "info", "debug" };
+
+static void put_text(cJSON *o, const char *name, const char *text)
+{
+    if (text != NULL)
+        cJSON_AddStringToObject(o, name, text);
+    else
+        cJSON_AddNullToObject(o, name);
+}
+
+static void put(cJSON *o, const char *name, struct metric v)
+{
+    if (v.known)
+        cJSON_AddNumberToObject(o, name, v.v);
+    else
+        cJSON_AddNullToObject(o, name);
+}
+
+/* [[iteration, value], …] */
+static void put_series(cJSON *o, const char *name, const struct top_series *s)
+{
+    cJSON *a = cJSON_AddArrayToObject(o, name);
+
+    for (int i = 0; a != NULL && i < s->count; i++) {
+        const float pair[2] = { s->points[i].iter, s->points[i].value };
+
+        cJSON_AddItemToArray(a, cJSON_CreateFloatArray(pair, 2));
+    }
+}
+
+static void put_eval(cJSON *o, const char *name, const struct top_eval *e)
+{
+    cJSON *v = cJSON_AddObjectToObject(o, name);
+
+    put(v, "perplexity", e->perplexity);
+    put(v, "kl", e->kl);
+    put(v, "top1", e->top1);
+}
+
+static cJSON *layer_json(const struct top_layer *l)
+{
+    cJSON *o = cJSON_CreateObject();
+
+    put_text(o, "name", l->name);
+    put_text(o, "module", l->module);
+    if (l->block >= 0)
+        cJSON_AddNumberToObject(o, "block", l->block);
+    else
+        cJSON_AddNullToObject(o, "block");
+    cJSON_AddNumberToObject(o, "out", (double)l->out);
+    cJSON_AddNumberToObject(o, "in", (double)l->in);
+    put_text(o, "scheme", l->scheme);
+    put(o, "bits", (struct metric){ l->bits > 0, l->bits });
+    put_text(o, "source", sources[l->source]);
+    cJSON_AddBoolToObject(o, "pin", l->pin);
+    put_text(o, "state", work_states[l->state]);
+    put(o, "score", l->score);
+    put(o, "error_first", l->error_first);
+    put(o, "error_last", l->error_last);
+    put(o, "error_best", l->error_best);
+    put(o, "saturation", l->saturation);
+    put_series(o, "errors", &l->errors);
+    return o;
+}
+
+static cJSON *block_json(const struct top_block *b)
+{
+    cJSON *o = cJSON_CreateObject();
+
+    cJSON_AddNumberToObject(o, "block", b->index);
+    put_text(o, "name", b->name);
+    put_text(o, "state", work_states[b->state]);
+    cJSON_AddNumberToObject(o, "iters", (double)b->iters);
+    put(o, "iter", b->iter);
+    put(o, "loss_first", b->loss_first);
+    put(o, "loss_last", b->loss_last);
+    put(o, "loss_best", b->loss_best);
+    put(o, "best_iteration", b->best_iter);
+    put(o, "elapsed_s", b->elapsed_s);
+    put_series(o, "loss", &b->loss);
+    put_series(o, "probe", &b->probe);
+    return o;
+}
+
+static void put_opened(cJSON *o, const struct top_job *j)
+{
+    cJSON *eval, *a;
+
+    cJSON_AddNumberToObject(o, "revision", (double)j->revision);
+    put(o, "budget_bits", j->budget_bits);
+    cJSON_AddNumberToObject(o, "skipped", (double)j->skipped);
+    eval = cJSON_AddObjectToObject(o, "eval");
+    put_eval(eval, "before", &j->before);
+    put_eval(eval, "rtn", &j->rtn);
+    put_eval(eval, "after", &j->after);
+    a = cJSON_AddArrayToObject(o, "blocks");
+    for (int i = 0; i < j->block_count; i++)
+        cJSON_AddItemToArray(a, block_json(&j->blocks[i]));
+    a = cJSON_AddArrayToObject(o, "layers");
+    for (int i = 0; i < j->layer_count; i++)
+        cJSON_AddItemToArray(a, layer_json(&j->layers[i]));
+    a = cJSON_AddArrayToObject(o, "front");
+    for (int i = 0; i < j->front_count; i++) {
+        cJSON *p = cJSON_CreateObject();
+
+        cJSON_AddNumberToObject(p, "average_bits", j->front[i].average_bits);
+        cJSON_AddNumberToObject(p, "loss", j->front[i].loss);
+        cJSON_AddItemToArray(a, p);
+    }
+    a = cJSON_AddArrayToObject(o, "log");
+    for (int i = 0; i < j->line_count; i++) {
+        cJSON *p = cJSON_CreateObject();
+
+        put(p, "time", top_known(j->lines[i].time));
+        put_text(p, "level", levels[j->lines[i].level & 3]);
+        put_text(p, "text", j->lines[i].text);
+        cJSON_AddItemToArray(a, p);
+    }
+}
+
+static cJSON *job_json(const struct top_job *j)
+{
+    cJSON *o = cJSON_CreateObject();
+
+    put_text(o, "job", j->id);
+    put_text(o, "name", j->name);
+    put_text(o, "owner", j->owner);
+    cJSON_AddBoolToObject(o, "own", j->own);
+    put_text(o, "state", job_states[j->state]);
+    put_text(o, "reason", j->reason);
+    cJSON_AddNumberToObject(o, "priority", j->priority);
+    put(o, "position", j->position);
+    put_text(o, "model", j->model);
+    put_text(o, "method", j->method);
+    put_text(o, "scheme", j->scheme);
+    put_text(o, "output", j->output);
+    put(o, "submitted", j->submitted);
+    put(o, "started", j->started);
+    put(o, "ended", j->ended);
+    put_text(o, "stage", j->stage);
+    put(o, "done", j->done);
+    put(o, "total", j->total);
+    put_text(o, "unit", j->unit);
+    put(o, "rate", j->rate);
+    put(o, "eta_s", j->eta_s);
+    put(o, "before_bytes", j->before_bytes);
+    put(o, "after_bytes", j->after_bytes);
+    put(o, "average_bits", j->average_bits);
+    put(o, "memory_bytes", j->memory_bytes);
+    put(o, "threads", j->threads);
+    cJSON_AddNumberToObject(o, "restarts", j->restarts);
+    if (j->opened)
+        put_opened(o, j);
+    return o;
+}
+
+cJSON *top_json(const struct top_model *m)
+{
+    cJSON *o = cJSON_CreateObject(), *jobs;
+
+    put_text(o, "link", links[m->link]);
+    put_text(o, "server", m->server);
+    jobs = cJSON_AddArrayToObject(o, "jobs");
+    for (int i = 0; i < m->job_count; i++)
+        cJSON_AddItemToArray(jobs, job_json(&m->jobs[i]));
+    return o;
+}

@@ -1,0 +1,29 @@
+/* The command line of srqtop: one table for parsing, --help and the manual page. */
+#ifndef SRQ_TUI_SRQTOP_OPTIONS_H
+#define SRQ_TUI_SRQTOP_OPTIONS_H
+
+#include "core/base/buf.h"
+
+#include <srq/error.h>
+
+#include <stdbool.h>
+
+struct top_option {
+    const char *name; /* without dashes */
+    char letter;      /* 0: none */
+    const char *arg;  /* NULL: takes none */
+    const char *help; /* one line, without a full stop */
+};
+extern const struct top_option top_option_rows[]; /* ends with a NULL name */
+
+struct top_options {
+    const char *job, *theme, *socket;
+    bool readonly, once, json, ascii, mono, user_only, help, version;
+    int width, height; /* 0: not given */
+};
+
+/* -SRQ_EINVAL with one sentence. Strings point into argv. */
+int top_options_read(int argc, char **argv, struct top_options *out, struct srq_error *err);
+void top_options_help(struct srq_buf *b);
+
+#endif
