@@ -75,6 +75,39 @@ static void edit(const char *layer, const char *scheme)
 
 /* ---- edits ------------------------------------------------------------------------------------------------------ */
 
+static void other_bits_keep_the_group_and_take_the_tied_layers_along(void **state)
+{
+    struct top_layer *q = top_job_layer(job, "m.0.q_proj"), *k = top_job_layer(job, "m.0.k_proj"),
+                     *other = top_job_layer(job, "m.1.q_proj");
+
+    (void)state;
+    q->tie = srq_strdup("qk");
+    k->tie = srq_strdup("qk");
+    other->tie = srq_strdup("qk"); /* of another block: it does not follow */
+    assert_true(top_edit_bits(job, q, 3));
+    assert_string_equal(q->edit, "w3g128");
+    assert_string_equal(k->edit, "w3g128");
+    assert_string_equal(other->edit, "");
+    assert_true(top_edit_bits(job, other, 8)); /* no integers: the group is the job's */
+    assert_string_equal(other->edit, "w8g128");
+    assert_true(top_edit_bits(job, k, 16));
+    assert_string_equal(q->edit, "bf16");
+    assert_true(top_edit_step(job, q, -1));
+    assert_string_equal(q->edit, "w8g128");
+    assert_true(top_edit_bits(job, q, 4)); /* what it has: no proposal */
+    assert_string_equal(q->edit, "");
+    assert_true(top_edit_step(job, q, -1));
+    assert_string_equal(q->edit, "w3g128");
+    assert_true(top_edit_step(job, q, -1));
+    assert_false(top_edit_step(job, q, -1)); /* 2 is the least */
+    assert_string_equal(q->edit, "w2g128");
+    assert_false(top_edit_scheme(job, q, "a scheme that is longer than any scheme is"));
+    assert_true(top_edit_scheme(job, q, ""));
+    assert_int_equal(top_edits_count(job), 1);
+    top_edits_drop(job);
+    assert_int_equal(top_edits_count(job), 0);
+}
+
 static void edits_become_one_request_with_the_revision_seen(void **state)
 {
     const struct top_edit_options plain = { 0 }, all = { .untied = true, .propagate = true, .after = true };
@@ -411,6 +444,7 @@ static void wrong_options_are_refused_by_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(other_bits_keep_the_group_and_take_the_tied_layers_along, setup, teardown),
         cmocka_unit_test_setup_teardown(edits_become_one_request_with_the_revision_seen, setup, teardown),
         cmocka_unit_test(a_dry_run_becomes_a_preview),
         cmocka_unit_test(only_a_stale_revision_is_one),

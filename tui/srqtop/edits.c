@@ -9,6 +9,76 @@
 
 /* ---- proposals -------------------------------------------------------------------------------------------------- */
 
+static const char *wanted_scheme(const struct top_layer *l)
+{
+    return l->edit[0] != '\0' ? l->edit : l->scheme;
+}
+
+static void set_edit(struct top_layer *l, const char *scheme)
+{
+    if (scheme == NULL || strcmp(scheme, l->scheme) == 0)
+        l->edit[0] = '\0';
+    else
+        snprintf(l->edit, sizeof(l->edit), "%s", scheme);
+}
+
+bool top_edit_scheme(struct top_job *j, struct top_layer *l, const char *scheme)
+{
+    if (scheme != NULL && strlen(scheme) >= sizeof(l->edit))
+        return false;
+    set_edit(l, scheme != NULL && scheme[0] != '\0' ? scheme : NULL);
+    for (int i = 0; l->tie != NULL && i < j->layer_count; i++) {
+        struct top_layer *t = &j->layers[i];
+
+        if (t != l && t->block == l->block && t->tie != NULL && strcmp(t->tie, l->tie) == 0)
+            set_edit(t, scheme != NULL && scheme[0] != '\0' ? scheme : NULL);
+    }
+    return true;
+}
+
+/* "w4g128" and 8 make "w8g128": only where the scheme begins with "w" and digits can others take their place. */
+static bool with_bits(const char *scheme, int bits, char out[32])
+{
+    size_t digits = scheme[0] == 'w' ? strspn(scheme + 1, "0123456789") : 0;
+    int n;
+
+    if (digits == 0)
+        return false;
+    n = snprintf(out, 32, "w%d%s", bits, scheme + 1 + digits);
+    return n > 0 && n < 32;
+}
+
+bool top_edit_bits(struct top_job *j, struct top_layer *l, int bits)
+{
+    char scheme[32];
+
+    if (bits < 1 || bits > 16)
+        return false;
+    if (bits == 16)
+        return top_edit_scheme(j, l, "bf16");
+    /* A layer that was left in 16 bits, or is in another kind of grid, takes its group from the job's own scheme. */
+    if (!with_bits(wanted_scheme(l), bits, scheme) && !with_bits(l->scheme, bits, scheme) &&
+        (j->scheme == NULL || !with_bits(j->scheme, bits, scheme)))
+        snprintf(scheme, sizeof(scheme), "w%d", bits);
+    return top_edit_scheme(j, l, scheme);
+}
+
+bool top_edit_step(struct top_job *j, struct top_layer *l, int direction)
+{
+    static const int usual[] = { 2, 3, 4, 5, 6, 8, 16 };
+    const int n = (int)(sizeof(usual) / sizeof(usual[0]));
+    double now = top_scheme_bits(wanted_scheme(l));
+    int to = 0;
+
+    for (int i = 0; i < n; i++) {
+        if (direction > 0 && usual[i] > now && to == 0)
+            to = usual[i];
+        if (direction < 0 && usual[i] < now)
+            to = usual[i];
+    }
+    return to != 0 && top_edit_bits(j, l, to);
+}
+
 int top_edits_count(const struct top_job *j)
 {
     int n = 0;
