@@ -40,3 +40,14 @@ EXTRA_DIST += man/srqd.conf.5.in
 dist_man_MANS += man/srqd.8
 man/srqd.conf.5: man/srqd_page$(EXEEXT) $(srcdir)/man/srqd.conf.5.in
 	$(AM_V_GEN)$(MKDIR_P) man && man/srqd_page$(EXEEXT) <$(srcdir)/man/srqd.conf.5.in >$@.tmp && mv $@.tmp $@
+
+# The options, panels, keys and commands of srqtop(1) are its own tables.
+noinst_PROGRAMS += man/srqtop_page
+man_srqtop_page_SOURCES = man/srqtop_page.c
+man_srqtop_page_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS)
+man_srqtop_page_LDADD = tui/libsrqtop.la
+nodist_man_MANS += man/srqtop.1
+CLEANFILES += man/srqtop.1
+EXTRA_DIST += man/srqtop.1.in
+man/srqtop.1: man/srqtop_page$(EXEEXT) $(srcdir)/man/srqtop.1.in
+	$(AM_V_GEN)$(MKDIR_P) man && man/srqtop_page$(EXEEXT) <$(srcdir)/man/srqtop.1.in >$@.tmp && mv $@.tmp $@

@@ -48,13 +48,15 @@ REPORT = {
 class FakeSrqd:
     """`events`: list of (name, data) that a subscription replays with seq 1…; `live_delay` seconds between them.
     `state`: of the job once all events were sent (before that "running"). `drop_after`: closes every connection once
-    after so many events of a subscription, and stays away for `away` seconds. `unsent`: journal lines that job.get counts and no subscription brings."""
+    after so many events of a subscription, and stays away for `away` seconds. `unsent`: journal lines that job.get counts and no subscription brings.
+    `layers`: rows of job.plan; the job is listed then."""
 
     def __init__(self, path, job="7f3a90c1", events=(), state="done", reason=None, live_delay=0.0, drop_after=None,
-                 away=0.0, major=1, list_jobs=0, hold=False, unsent=0):
+                 away=0.0, major=1, list_jobs=0, hold=False, unsent=0, layers=None, revision=0):
         self.path, self.job, self.events, self.final, self.reason = path, job, list(events), state, reason
         self.live_delay, self.drop_after, self.away, self.major = live_delay, drop_after, away, major
         self.list_jobs, self.hold, self.unsent = list_jobs, hold, unsent
+        self.layers, self.revision = layers, revision
         self.requests, self.finished, self.closing = [], False, False
         self.lock, self.connections = threading.Lock(), []
         self.listen()
@@ -109,7 +111,7 @@ class FakeSrqd:
                     self.send(c, {"id": request["id"], "result": result})
                 except Refusal as r:
                     self.send(c, {"id": request["id"], "error": r.body})
-                if request["method"] == "events.subscribe":
+                if request["method"] == "events.subscribe" and request["params"].get("job"):
                     threading.Thread(target=self.stream, args=(c, request["params"].get("since_seq", 0)),
                                      daemon=True).start()
         except (OSError, ValueError):
@@ -168,15 +170,24 @@ class FakeSrqd:
             return {"report": REPORT, "layers": [], "total": 0, "next_offset": None}
         if method == "job.list":
             jobs, at = [f"job{i:03}" for i in range(self.list_jobs)], int(params.get("offset", 0))
+            if self.layers is not None:
+                jobs.append(self.job)
             keys = [k for k in summary("x", "done") if k not in (
                 "spec", "directory", "memory", "disk", "estimate_s", "warnings", "exit_code", "signal", "attached",
                 "last_seq")]
-            page = [{k: summary(j, "done")[k] for k in keys} for j in jobs[at:at + 3]]
+            state = self.final if self.finished or self.layers is None else "running"
+            page = [{k: summary(j, state)[k] for k in keys} for j in jobs[at:at + 3]]
             return {"jobs": page, "total": len(jobs), "next_offset": at + 3 if at + 3 < len(jobs) else None,
                     "counts": {s: 0 for s in ("queued", "starting", "running", "paused", "done", "failed",
                                               "canceled")}}
-        if method == "events.subscribe":
+        if method == "job.plan" and self.layers is not None:
             self.find(params["job"])
+            at = int(params.get("offset", 0))
+            return {"revision": self.revision, "layers": self.layers[at:at + 100], "total": len(self.layers),
+                    "next_offset": at + 100 if at + 100 < len(self.layers) else None}
+        if method == "events.subscribe":
+            if params.get("job"):
+                self.find(params["job"])
             return {"subscription": "1"}
         raise Refusal("unsupported", None, f"no method {method}")
 
