@@ -43,7 +43,7 @@ man/srqd.conf.5: man/srqd_page$(EXEEXT) $(srcdir)/man/srqd.conf.5.in
 
 # The options, panels, keys and commands of srqtop(1) are its own tables.
 noinst_PROGRAMS += man/srqtop_page
-man_srqtop_page_SOURCES = man/srqtop_page.c
+man_srqtop_page_SOURCES = man/srqtop_page.c man/mdoc.c man/mdoc.h
 man_srqtop_page_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS)
 man_srqtop_page_LDADD = tui/libsrqtop.la
 nodist_man_MANS += man/srqtop.1

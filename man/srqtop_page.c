@@ -1,25 +1,11 @@
 /* Prints srqtop(1): its template from standard input, with options, panels, keys and commands from their tables. */
+#include "man/mdoc.h"
 #include "tui/srqtop/command.h"
 #include "tui/srqtop/keys.h"
 #include "tui/srqtop/options.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* Text of a table as mdoc text: a line must not begin with a request, a backslash is written out. */
-static void text(const char *t)
-{
-    if (*t == '.' || *t == '\'')
-        fputs("\\&", stdout);
-    for (; *t != '\0'; t++)
-        fputs(*t == '\\' ? "\\e" : (char[]){ *t, '\0' }, stdout);
-}
-
-static void sentence(const char *t)
-{
-    text(t);
-    puts(t[strlen(t) - 1] == '.' ? "" : ".");
-}
 
 static void options(void)
 {
@@ -32,7 +18,7 @@ static void options(void)
         if (o->arg != NULL)
             printf(" Ar %s", o->arg);
         puts("");
-        sentence(o->help);
+        mdoc_sentence(o->help);
     }
     puts(".El");
 }
@@ -42,7 +28,7 @@ static void panels(void)
     puts(".Bl -tag -width Heatmap");
     for (int p = 0; p < TOP_PANEL_COUNT; p++) {
         printf(".It Sy %s\n", panel_name((enum top_panel)p));
-        sentence(panel_summary((enum top_panel)p));
+        mdoc_sentence(panel_summary((enum top_panel)p));
     }
     puts(".El");
 }
@@ -55,9 +41,9 @@ static void key_list(unsigned panels_mask, bool everywhere)
         if ((k->panels == IN_ALL) != everywhere || (k->panels & panels_mask) == 0)
             continue;
         fputs(".It \\&", stdout);
-        text(k->keys);
+        mdoc_text(k->keys);
         puts("");
-        sentence(k->help);
+        mdoc_sentence(k->help);
     }
     puts(".El");
 }
@@ -87,7 +73,7 @@ static void commands(void)
         if (args[0] != '\0')
             printf(" Ar %s", args);
         puts("");
-        sentence(help);
+        mdoc_sentence(help);
     }
 }
 

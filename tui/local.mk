@@ -1,4 +1,3 @@
 include tui/client/local.mk
 include tui/srqctl/local.mk
-include tui/srqtop/data.mk
-include tui/srqtop/screen.mk
+include tui/srqtop/local.mk

@@ -30,3 +30,8 @@ TESTS += tests/e2e/plugin_outside.sh
 job_e2e = tests/e2e/kills.py tests/e2e/same_bytes.py tests/e2e/memory.py
 TESTS += $(job_e2e)
 dist_check_SCRIPTS += $(job_e2e) tests/lib/real_jobs.py
+
+# srqtop in a terminal (tmux)
+top_e2e = tests/e2e/top_terminal.py
+TESTS += $(top_e2e)
+dist_check_SCRIPTS += $(top_e2e) tests/lib/tmux.py

@@ -4,7 +4,7 @@
 #include "tui/srqctl/change.h"
 #include "tui/srqctl/csv.h"
 #include "tui/srqctl/heatmap_text.h"
-#include "tui/srqctl/human.h"
+#include "tui/client/human.h"
 #include "tui/srqctl/json_text.h"
 #include "tui/srqctl/machine.h"
 #include "tui/srqctl/summary.h"

@@ -3,10 +3,11 @@ noinst_LTLIBRARIES += tui/libsrqclient.la
 tui_libsrqclient_la_SOURCES = \
 	tui/client/client.c tui/client/client.h \
 	tui/client/connect.c tui/client/connect.h \
+	tui/client/human.c tui/client/human.h \
 	tui/client/locate.c tui/client/locate.h
 tui_libsrqclient_la_CPPFLAGS = $(AM_CPPFLAGS) -DSRQ_SBINDIR='"$(sbindir)"'
 tui_libsrqclient_la_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS)
-tui_libsrqclient_la_LIBADD = core/libsrqbase.la
+tui_libsrqclient_la_LIBADD = core/libsrqbase.la -lm
 
 # The same inside an event loop.
 noinst_LTLIBRARIES += tui/libsrqasync.la

@@ -4,7 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
 #include "tui/client/connect.h"
-#include "tui/srqctl/human.h"
+#include "tui/client/human.h"
 #include "tui/srqctl/machine.h"
 #include "tui/srqctl/worker_run.h"
 

@@ -1,7 +1,7 @@
 /* srqctl list: the jobs, newest first. */
 #include "tui/srqctl/cmds.h"
 
-#include "tui/srqctl/human.h"
+#include "tui/client/human.h"
 #include "tui/srqctl/table.h"
 
 #include <math.h>

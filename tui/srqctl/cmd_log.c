@@ -2,7 +2,7 @@
 #include "tui/srqctl/cmds.h"
 
 #include "core/base/log.h"
-#include "tui/srqctl/human.h"
+#include "tui/client/human.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* srqctl plan: the scheme of every layer. */
 #include "tui/srqctl/cmds.h"
 
-#include "tui/srqctl/human.h"
+#include "tui/client/human.h"
 #include "tui/srqctl/plan_text.h"
 #include "tui/srqctl/table.h"
 

@@ -1,7 +1,7 @@
 /* srqctl report: the report of a job that is done. */
 #include "tui/srqctl/cmds.h"
 
-#include "tui/srqctl/human.h"
+#include "tui/client/human.h"
 #include "tui/srqctl/summary.h"
 #include "tui/srqctl/table.h"
 

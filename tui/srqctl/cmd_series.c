@@ -2,7 +2,7 @@
 #include "tui/srqctl/cmds.h"
 
 #include "tui/srqctl/csv.h"
-#include "tui/srqctl/human.h"
+#include "tui/client/human.h"
 #include "tui/srqctl/table.h"
 
 #include <math.h>

@@ -3,7 +3,7 @@
 
 #include "core/base/log.h"
 #include "tui/srqctl/follow.h"
-#include "tui/srqctl/human.h"
+#include "tui/client/human.h"
 #include "tui/srqctl/jobspec.h"
 #include "tui/srqctl/plan_text.h"
 

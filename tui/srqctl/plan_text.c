@@ -3,7 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/log.h"
-#include "tui/srqctl/human.h"
+#include "tui/client/human.h"
 #include "tui/srqctl/table.h"
 
 #include <math.h>

@@ -2,7 +2,7 @@
 #include "tui/srqctl/summary.h"
 
 #include "core/base/log.h"
-#include "tui/srqctl/human.h"
+#include "tui/client/human.h"
 #include "tui/srqctl/table.h"
 #include "tui/srqctl/verb.h"
 

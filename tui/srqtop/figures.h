@@ -2,7 +2,7 @@
 #ifndef SRQ_TUI_SRQTOP_FIGURES_H
 #define SRQ_TUI_SRQTOP_FIGURES_H
 
-#include "tui/srqctl/human.h"
+#include "tui/client/human.h"
 #include "tui/srqtop/canvas.h"
 #include "tui/srqtop/glyphs.h"
 #include "tui/srqtop/model.h"

@@ -1,5 +1,5 @@
 /* Numbers as people read them. */
-#include "tui/srqctl/human.h"
+#include "tui/client/human.h"
 
 #include "core/base/digits.h"
 
