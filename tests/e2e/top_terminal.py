@@ -166,7 +166,7 @@ with Terminal(tmp, env=ENV) as t:
         pid = start(t, s)
         os.kill(pid, signal.SIGTERM)
         shell_is_back(t)
-        t.run("clear; echo code=$?")
+        t.run("echo code=$?")
         return True if "code=143" in t.until(r"^code=\d+") else t.screen()
     attempt("a signal still shows in the exit code", exit_code)
 
@@ -212,12 +212,12 @@ with Terminal(tmp, env=ENV) as t:
     # ---- the daemon goes and comes
     def comes_back():
         start(t, s, "--job", "@last")
-        t.until(r"model\.layers")
+        t.until(r"39/40")
         fake.close()
         t.until("trying again")
         fake.closing = False
         fake.listen()
-        t.until("fake|pid %d" % os.getpid(), 15)
+        t.until("pid %d" % os.getpid(), 15)
         time.sleep(0.5)
         since = [p.get("since_seq") for m, p in fake.requests if m == "events.subscribe" and p.get("job")]
         t.keys("q")

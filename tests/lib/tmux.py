@@ -17,13 +17,14 @@ class Terminal:
         self.socket = os.path.join(folder, "tmux-%d-%x" % (os.getpid(), id(self)))
         self.env = dict(os.environ if env is None else env, LC_ALL="C.UTF-8", TERM="xterm")
         self.env.pop("TMUX", None)
+        self.asked = 0
         config = self.socket + ".conf"
         with open(config, "w") as f:
             f.write("set -g default-terminal %s\nset -g status off\nset -s escape-time 0\nset -g remain-on-exit on\n" % term)
         self.base = ["tmux", "-f", config, "-S", self.socket]
         self.tmux("new-session", "-d", "-x", str(width), "-y", str(height), "env PS1='$ ' sh")
         self.run("PS1='@ '")
-        self.until(r"^@ $")
+        self.until(r"^@ *$")
 
     @staticmethod
     def there():
@@ -74,8 +75,10 @@ class Terminal:
 
     def output(self, line, timeout=30.0):
         """What a command prints at the shell, with the screen cleared before."""
-        self.run("clear; %s; echo 'end''-of-it'" % line)
-        return self.until(r"^end-of-it$", timeout).split("end-of-it")[0]
+        self.asked += 1
+        mark = "end-%d-of-it" % self.asked
+        self.run("clear; %s; echo end-'%d'-of-it" % (line, self.asked))
+        return self.until("^%s$" % mark, timeout).split(mark)[0]
 
     def children(self):
         """Processes that the shell started."""

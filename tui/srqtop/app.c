@@ -200,7 +200,7 @@ static void complete(struct app *a)
 /* Stops as a shell's job does: the terminal is given back first and taken again afterwards. */
 static void stop(struct app *a)
 {
-    terminal_restore();
+    terminal_suspend();
     raise(SIGSTOP);
     terminal_resume();
     draw_soon(a, 0);

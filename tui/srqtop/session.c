@@ -27,7 +27,7 @@ struct ask {
     struct top_session *s;
     enum ask_kind kind;
     char job[256];
-    bool beside;
+    bool beside, typed; /* typed: by the user, who wants to see it */
     struct top_command command;
     cJSON *sent; /* pins of a commit */
 };
@@ -148,13 +148,14 @@ static void ask_plan(struct top_session *s, const char *job)
     srq_async_call(s->link, "job.plan", job_params(job), CALL_WAIT_S, answered, a);
 }
 
-static void ask_find(struct top_session *s, const char *job, bool beside)
+static void ask_find(struct top_session *s, const char *job, bool beside, bool typed)
 {
     struct ask *a;
 
     if (under_way(s, ASK_FIND, job) || (a = new_ask(s, ASK_FIND, job)) == NULL)
         return;
     a->beside = beside;
+    a->typed = typed;
     srq_async_call(s->link, "job.get", job_params(job), CALL_WAIT_S, answered, a);
 }
 
@@ -193,7 +194,7 @@ static void open_job(struct top_session *s, const char *id)
     if (id[0] == '\0' || !srq_async_up(s->link))
         return;
     if (j == NULL) {
-        ask_find(s, id, strcmp(id, s->v->other) == 0);
+        ask_find(s, id, strcmp(id, s->v->other) == 0, false);
         return;
     }
     if (j->opened)
@@ -233,7 +234,7 @@ void top_session_find(struct top_session *s, const char *typed, bool beside)
         s->v->other[0] = '\0';
         top_session_follow(s);
     } else if (srq_async_up(s->link)) {
-        ask_find(s, typed, beside);
+        ask_find(s, typed, beside, true);
     } else {
         top_model_say(s->m, true, "not connected to a daemon");
     }
@@ -256,10 +257,16 @@ static void found(struct top_session *s, struct ask *a, const cJSON *result, con
     if (asked_for)
         s->wanted[0] = '\0';
     s->target_seq = feed_number(result, "last_seq");
-    if (a->beside)
+    if (a->beside) {
         snprintf(s->v->other, sizeof(s->v->other), "%s", j->id);
-    else if (strcmp(s->v->job, j->id) != 0 || s->v->panel == TOP_PANEL_QUEUE)
-        view_open(s->v, j->id);
+        if (a->typed)
+            s->v->panel = TOP_PANEL_DIFF;
+    } else {
+        if (strcmp(s->v->job, j->id) != 0)
+            view_open(s->v, j->id);
+        if (a->typed && (s->v->panel == TOP_PANEL_QUEUE || s->v->panel == TOP_PANEL_HELP))
+            s->v->panel = TOP_PANEL_JOB;
+    }
     top_session_follow(s);
 }
 
@@ -531,7 +538,7 @@ static void came_up(struct top_session *s)
     for (int i = 0; i < s->m->job_count; i++) /* what happened meanwhile */
         s->m->jobs[i].plan_stale = s->m->jobs[i].opened;
     if (s->wanted[0] != '\0')
-        ask_find(s, s->wanted, false);
+        ask_find(s, s->wanted, false, true);
     top_session_follow(s);
     top_session_edited(s);
     plan_chores(s);

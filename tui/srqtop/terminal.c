@@ -209,6 +209,14 @@ void terminal_close(void)
     canvas_fini(&term.shown);
 }
 
+void terminal_suspend(void)
+{
+    if (term.screen == NULL || !term.taken)
+        return;
+    endwin(); /* so that ncurses takes the screen again at the next refresh */
+    terminal_restore();
+}
+
 void terminal_resume(void)
 {
     if (term.screen == NULL)

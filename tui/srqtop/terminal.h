@@ -15,6 +15,7 @@ int terminal_open(const struct theme *theme, bool mono, struct srq_error *err);
 void terminal_close(void); /* gives it back as it was; does nothing when it is not open */
 /* Async-signal-safe: writes the restoring sequences and sets the old modes. For handlers of deadly signals. */
 void terminal_restore(void);
+void terminal_suspend(void); /* the same as terminal_restore before the process is stopped; not for handlers */
 /* After the process was stopped and continues: takes the terminal again and draws everything at the next flush. */
 void terminal_resume(void);
 
