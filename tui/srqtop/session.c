@@ -16,10 +16,12 @@
 #define LIST_EVERY_S 10.0
 #define CHORES_S 0.3  /* news are gathered that long before the list or a plan is asked for again */
 #define CALL_WAIT_S 60.0
-#define QUIET_S 0.5   /* a journal that brings nothing for that long is at its end */
+/* Lines about the job's state are not sent again, so the last line that comes need not be the journal's last. */
+#define QUIET_S 0.7   /* a journal that brings nothing for that long is at its end */
+#define BEGIN_S 2.0   /* and one that has not begun by then is empty */
 #define QUEUE_EVENTS "job.state stage.progress"
 
-enum ask_kind { ASK_LIST, ASK_FIND, ASK_PLAN, ASK_PREVIEW, ASK_COMMIT, ASK_COMMAND };
+enum ask_kind { ASK_LIST, ASK_FIND, ASK_PLAN, ASK_LENGTH, ASK_PREVIEW, ASK_COMMIT, ASK_COMMAND };
 
 /* One request under way. */
 struct ask {
@@ -48,7 +50,7 @@ struct top_session {
     bool again_after_plan; /* a preview of the plan as it is now */
     struct srq_error failure;
     double last_event_s;
-    double target_seq; /* journal line that the job shown had when it was looked at; NaN: not known */
+    double target_seq; /* journal line that the job shown had when it was subscribed to; NaN: not known */
 };
 
 static struct timeval in_seconds(double s)
@@ -240,6 +242,22 @@ void top_session_find(struct top_session *s, const char *typed, bool beside)
     }
 }
 
+/* How long the journal is that now comes. */
+static void ask_length(struct top_session *s, const char *job)
+{
+    struct ask *a = new_ask(s, ASK_LENGTH, job);
+
+    if (a != NULL)
+        srq_async_call(s->link, "job.get", job_params(job), CALL_WAIT_S, answered, a);
+}
+
+static void length_came(struct top_session *s, const struct ask *a, const cJSON *result)
+{
+    s->last_event_s = srq_clock_s();
+    if (strcmp(a->job, s->v->job) == 0)
+        s->target_seq = feed_number(result, "last_seq");
+}
+
 static void found(struct top_session *s, struct ask *a, const cJSON *result, const struct srq_error *err)
 {
     struct top_job *j = result != NULL ? top_feed_job(s->m, result) : NULL;
@@ -256,7 +274,6 @@ static void found(struct top_session *s, struct ask *a, const cJSON *result, con
     }
     if (asked_for)
         s->wanted[0] = '\0';
-    s->target_seq = feed_number(result, "last_seq");
     if (a->beside) {
         snprintf(s->v->other, sizeof(s->v->other), "%s", j->id);
         if (a->typed)
@@ -282,7 +299,10 @@ static void plan_came(struct top_session *s, struct ask *a, const cJSON *result,
         j->plan_stale = false;
         top_model_say(s->m, true, "%s", err->text);
     }
-    (void)srq_async_subscribe(s->link, j->id, NULL, j->last_seq, NULL);
+    if (srq_async_seen(s->link, j->id) < 0) {
+        (void)srq_async_subscribe(s->link, j->id, NULL, j->last_seq, NULL);
+        ask_length(s, j->id);
+    }
     if (s->again_after_plan && strcmp(j->id, s->v->job) == 0) {
         s->again_after_plan = false;
         top_session_edited(s);
@@ -499,6 +519,9 @@ static void answered(void *ctx, const cJSON *result, const struct srq_error *err
     case ASK_PLAN:
         plan_came(s, a, result, err);
         break;
+    case ASK_LENGTH:
+        length_came(s, a, result);
+        break;
     case ASK_PREVIEW:
         preview_came(s, a, result, err);
         break;
@@ -579,9 +602,9 @@ static bool journal_is_here(const struct top_session *s, const char *id)
         return true;
     if (j == NULL || srq_async_seen(s->link, id) < 0)
         return false;
-    if (strcmp(id, s->v->job) == 0 && isfinite(s->target_seq) && (double)j->last_seq >= s->target_seq)
+    if (strcmp(id, s->v->job) == 0 && (double)j->last_seq >= s->target_seq) /* NaN is never reached */
         return true;
-    return srq_clock_s() - s->last_event_s > QUIET_S;
+    return srq_clock_s() - s->last_event_s > (j->last_seq > 0 ? QUIET_S : BEGIN_S);
 }
 
 bool top_session_settled(const struct top_session *s)
