@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.join(os.environ["top_srcdir"], "tests", "lib"))
 from real_jobs import BUILD, CALIB, Place, SOURCE, daemon_pid, kill, report, wait_for, workers  # noqa: E402
 from tmux import Terminal, Timeout  # noqa: E402
 
-TOP = os.path.join(BUILD, "tui", "srqtop", "srqtop")
+TOP = os.environ.get("SRQ_TOP") or os.path.join(BUILD, "tui", "srqtop", "srqtop")
 BLOCKS = 6
 number = 0
 failed = False

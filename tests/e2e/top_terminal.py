@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.join(os.environ["top_srcdir"], "tests", "lib"))
 from fake_srqd import FakeSrqd  # noqa: E402
 from tmux import Terminal, Timeout  # noqa: E402
 
-TOP = os.path.join(os.environ["top_builddir"], "tui", "srqtop", "srqtop")
+TOP = os.environ.get("SRQ_TOP") or os.path.join(os.environ["top_builddir"], "tui", "srqtop", "srqtop")
 ENV = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "NO_COLOR")}
 ENV["LC_ALL"] = "C.UTF-8"
 JOB = "7f3a90c1"
