@@ -41,7 +41,8 @@ static void key_list(unsigned panels_mask, bool everywhere)
         if ((k->panels == IN_ALL) != everywhere || (k->panels & panels_mask) == 0)
             continue;
         fputs(".It \\&", stdout);
-        mdoc_text(k->keys);
+        for (const char *c = k->keys; *c != '\0'; c++) /* one line, dots and all */
+            fputs(*c == '\\' ? "\\e" : (char[]){ *c, '\0' }, stdout);
         puts("");
         mdoc_sentence(k->help);
     }

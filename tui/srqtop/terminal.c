@@ -176,6 +176,7 @@ static void modes(void)
 int terminal_open(const struct theme *theme, bool mono, struct srq_error *err)
 {
     const char *name = getenv("TERM");
+    TERMINAL *tried;
     int known = 0;
 
     if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO) || tcgetattr(STDIN_FILENO, &term.modes) != 0)
@@ -183,7 +184,10 @@ int terminal_open(const struct theme *theme, bool mono, struct srq_error *err)
     if (name == NULL || setupterm(name, STDOUT_FILENO, &known) == ERR)
         return srq_fail(err, -SRQ_EINVAL, "terminal type \"%.64s\" is not known to terminfo; --once prints without it",
                         name != NULL ? name : "");
+    tried = cur_term;
     term.screen = newterm(NULL, stdout, stdin);
+    if (tried != cur_term)
+        del_curterm(tried);
     if (term.screen == NULL)
         return srq_fail(err, -SRQ_EINVAL, "terminal type \"%.64s\" cannot show full screens", name);
     term.theme = theme;
