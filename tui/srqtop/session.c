@@ -539,11 +539,26 @@ static void answered(void *ctx, const cJSON *result, const struct srq_error *err
 
 /* ---- the link --------------------------------------------------------------------------------------------------- */
 
+/* Somebody else changed the plan while ours is being edited: what the preview says is old. */
+static void plan_moved(struct top_session *s, const cJSON *params)
+{
+    const struct top_job *j = top_model_job(s->m, feed_text(params, "job"));
+
+    if (j == NULL || strcmp(j->id, s->v->job) != 0 || top_edits_count(j) == 0 || under_way(s, ASK_COMMIT, j->id) ||
+        under_way(s, ASK_COMMAND, j->id))
+        return;
+    top_model_say(s->m, true, "%s changed the plan: %s; your edits are kept",
+                  j->changed_by != NULL ? j->changed_by : "somebody", j->change != NULL ? j->change : "?");
+    top_session_edited(s);
+}
+
 static void on_event(void *ctx, const char *event, const cJSON *params)
 {
     struct top_session *s = ctx;
 
     top_feed_event(s->m, event, params);
+    if (strcmp(event, "plan.changed") == 0)
+        plan_moved(s, params);
     s->last_event_s = srq_clock_s();
     plan_chores(s);
     if (s->m->changed)
