@@ -73,7 +73,7 @@ with Place() as place:
         "model": place.path("model"), "method": "signround", "scheme": "w4g32", "formats": ["auto_round"], "calib": [CALIB],
         "options": {"nsamples": 8, "seqlen": 64, "batch": 4, "checkpoint_s": 1, "signround.iters": 2500}})
     env = dict(place.env, PATH=os.environ["PATH"])
-    with Terminal(place.top, 110, 40, env=env) as t:
+    with Terminal(place.top, 170, 45, env=env) as t:
         try:
             t.run("clear; %s --job %s" % (TOP, job))
             seen = t.until(r"model\.layers\.0", 30)

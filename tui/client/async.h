@@ -25,7 +25,8 @@ struct srq_async_options {
     /* `why` is NULL when up. Called when the state changes and after every failed attempt. May call srq_async_call and
      * srq_async_subscribe, not srq_async_free. */
     void (*state)(void *ctx, enum srq_async_state state, const struct srq_error *why, double retry_s);
-    /* Every event of the subscriptions, checked against the table. */
+    /* Every event of the subscriptions whose name the table has. Unlike replies they are not checked further: what
+     * `params` holds, but for a text "job", is for the receiver to doubt. */
     void (*event)(void *ctx, const char *event, const cJSON *params);
     void *ctx;
 };
