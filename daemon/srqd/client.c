@@ -52,22 +52,27 @@ size_t client_waiting(const struct client *c)
     return evbuffer_get_length(bufferevent_get_output(c->bev));
 }
 
-void client_send(struct client *c, char *line)
+void client_send_copy(struct client *c, const char *line, size_t len)
 {
     if (line == NULL) {
         srq_log(SRQ_LOG_ERROR, "out of memory for a message to client %llu", (unsigned long long)c->number);
         close_soon(c);
         return;
     }
-    if (!c->closing) {
-        if (bufferevent_write(c->bev, line, strlen(line)) != 0)
-            close_soon(c);
-        else if (client_waiting(c) > (size_t)c->d->config.client_output_max) {
-            srq_log(SRQ_LOG_WARN, "client %llu (uid %lu, pid %ld) does not read: %zu bytes wait; dropped",
-                    (unsigned long long)c->number, (unsigned long)c->uid, (long)c->pid, client_waiting(c));
-            close_soon(c);
-        }
+    if (c->closing)
+        return;
+    if (bufferevent_write(c->bev, line, len) != 0) {
+        close_soon(c);
+    } else if (client_waiting(c) > (size_t)c->d->config.client_output_max) {
+        srq_log(SRQ_LOG_WARN, "client %llu (uid %lu, pid %ld) does not read: %zu bytes wait; dropped",
+                (unsigned long long)c->number, (unsigned long)c->uid, (long)c->pid, client_waiting(c));
+        close_soon(c);
     }
+}
+
+void client_send(struct client *c, char *line)
+{
+    client_send_copy(c, line, line != NULL ? strlen(line) : 0);
     srq_free(line);
 }
 

@@ -43,6 +43,8 @@ struct client *client_find(struct srqd *d, uint64_t number); /* NULL: it has gon
 
 /* Queues one line (with newline); a client whose output passes the hard limit is dropped. `line` is consumed. */
 void client_send(struct client *c, char *line);
+/* The same for a line that goes to many: it stays the caller's. NULL: there was no memory for it. */
+void client_send_copy(struct client *c, const char *line, size_t len);
 size_t client_waiting(const struct client *c); /* bytes of output */
 
 /* Answers request `id` of method `m`: `result` (consumed) when rc is 0, else `err`. A result that does not match the

@@ -6,6 +6,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
+#include "core/base/hash.h"
 #include "daemon/srqd/authority.h"
 #include "daemon/srqd/client.h"
 #include "daemon/srqd/journal_view.h"
@@ -29,6 +30,7 @@ struct subscription {
 struct held_sample {
     TAILQ_ENTRY(held_sample) entry;
     char *key;
+    uint64_t hash;     /* of the key */
     const char *event; /* in the table */
     cJSON *params;
     int64_t skipped;
@@ -92,11 +94,12 @@ static void send_held(struct client *c, struct held_sample *h)
 
 static struct held_sample *find_held(struct client *c, const char *key)
 {
+    uint64_t hash = srq_hash64(key, strlen(key));
     struct held_sample *h;
 
     TAILQ_FOREACH(h, &c->held, entry)
     {
-        if (strcmp(h->key, key) == 0)
+        if (h->hash == hash && strcmp(h->key, key) == 0)
             return h;
     }
     return NULL;
@@ -120,8 +123,9 @@ static void hold_sample(struct client *c, const char *event, const cJSON *params
         srq_free(key);
         return;
     }
+    /* Too many series: the oldest goes out after all, so that nothing is left out unsaid; the hard limit bounds it. */
     if (c->held_count >= HELD_MAX)
-        held_free(c, TAILQ_FIRST(&c->held));
+        send_held(c, TAILQ_FIRST(&c->held));
     h = srq_calloc(1, sizeof(*h));
     if (h == NULL) {
         srq_free(key);
@@ -129,6 +133,7 @@ static void hold_sample(struct client *c, const char *event, const cJSON *params
         return;
     }
     h->key = key;
+    h->hash = srq_hash64(key, strlen(key));
     h->event = event;
     h->params = copy;
     TAILQ_INSERT_TAIL(&c->held, h, entry);
@@ -183,16 +188,22 @@ void events_publish(struct job *j, const char *event, const cJSON *params)
     int64_t n = cJSON_IsNumber(seq) ? (int64_t)seq->valuedouble : 0;
     const struct srq_event *row = srq_proto_event(event);
     struct client *c, *next;
+    char *line = NULL; /* written once for all who get it */
+    size_t len = 0;
 
     for (c = TAILQ_FIRST(&j->d->clients); c != NULL && row != NULL; c = next) {
         next = TAILQ_NEXT(c, entry);
         if (c->closing || !client_wants(c, j, event, n) || !may_look(c, j))
             continue;
-        if (is_sample(event) && (c->held_count > 0 || client_waiting(c) > CLIENT_SOFT_OUTPUT))
+        if (is_sample(event) && (c->held_count > 0 || client_waiting(c) > CLIENT_SOFT_OUTPUT)) {
             hold_sample(c, row->name, params);
-        else
-            client_send(c, srq_proto_event_line(event, params));
+            continue;
+        }
+        if (line == NULL && (line = srq_proto_event_line(event, params)) != NULL)
+            len = strlen(line);
+        client_send_copy(c, line, len);
     }
+    srq_free(line);
 }
 
 void events_announce_state(struct job *j)

@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
@@ -131,19 +132,32 @@ def hello_comes_first_and_a_wrong_major_is_told_both_versions(d):
 
 @with_daemon()
 def sixtyfour_clients_watch_and_one_that_never_reads_hurts_nobody(d):
-    watchers = [d.client() for _ in range(63)]
+    watchers = [d.client() for _ in range(62)]
     for w in watchers:
         w.call("events.subscribe", events=["tune.point"])
+    asker = d.client()
     slow = d.client()
     slow.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     slow.call("events.subscribe")
     c = d.client()
     job = c.call("job.submit", spec=spec(d.top, steps=40, spam=250, step_ms=5))["job"]
+    waits = []
+
+    def ask():
+        while len(waits) < 40:
+            begin = time.monotonic()
+            asker.call("job.list")
+            waits.append(time.monotonic() - begin)
+            time.sleep(0.01)
+    thread = threading.Thread(target=ask)
+    thread.start()
     for w in watchers:
         n = 0
         while n < 10000:
             n += 1 + w.wait_event("tune.point").get("skipped", 0)
         assert n == 10000
+    thread.join()
+    assert sorted(waits)[len(waits) // 2] < 0.5, "half of the requests were answered after %g s" % sorted(waits)[len(waits) // 2]
     wait_state(c, job, "done", timeout=60)
     seen, skipped, order = 0, 0, {}
     while True:
@@ -157,6 +171,25 @@ def sixtyfour_clients_watch_and_one_that_never_reads_hurts_nobody(d):
         if seen + skipped == 10000:
             break
     assert skipped > 0, "the slow one was told what it missed"
+
+
+@with_daemon()
+def every_sample_is_sent_or_counted_also_of_very_many_series(d):
+    c = d.client()
+    for series in (9000, 3000):  # more than are held back at once, and fewer
+        slow = d.client()
+        slow.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.call("events.subscribe", events=["tune.point"])
+        job = c.call("job.submit", spec=spec(d.top, str(series), steps=6, spam=series, series=series))["job"]
+        wait_state(c, job, "done", timeout=60)
+        told, skipped = {}, 0
+        while sum(told.values()) < 6 * series:
+            p = slow.wait_event("tune.point")
+            told[p["block"]] = told.get(p["block"], 0) + 1 + p.get("skipped", 0)
+            skipped += p.get("skipped", 0)
+        assert set(told.values()) == {6} and len(told) == series, sorted(set(told.values()))
+        assert skipped > 0 or series > 4096
+        slow.close()
 
 
 @with_daemon("[daemon]\nclient_output_max = 300K\n")

@@ -1,6 +1,6 @@
 /* A stand-in for srq-worker in tests of srqd: same command lines, job directory and control socket, no numerics.
  *
- * What it does is set by options of the spec: fake.steps, fake.step_ms, fake.spam (points per step), fake.chatter (log lines per step), fake.layers,
+ * What it does is set by options of the spec: fake.steps, fake.step_ms, fake.spam (points per step), fake.series (blocks they are of), fake.chatter (log lines per step), fake.layers,
  * fake.checkpoint_every (steps; 0: never), fake.crash_at (step at which it aborts), fake.crashes (how often it does;
  * counted in the job directory), fake.exit (code it ends with at the last step), fake.deaf (ignores worker.cancel),
  * fake.plan_s (time that --plan takes), fake.threads, fake.memory, fake.change_s (time that a change takes),
@@ -410,10 +410,10 @@ static int leave(struct worker *w, const char *state, int code)
 
 static void one_step(struct worker *w, int steps)
 {
-    int spam = (int)option(w->spec, "fake.spam", 1), chatter = (int)option(w->spec, "fake.chatter", 0);
+    int spam = (int)option(w->spec, "fake.spam", 1), series = (int)option(w->spec, "fake.series", 4), chatter = (int)option(w->spec, "fake.chatter", 0);
 
     for (int i = 0; i < spam; i++)
-        emitf(w, "tune.point", "{\"block\":%d,\"iter\":%d,\"loss\":%.6f,\"lr\":0.005}", i % 4, w->step,
+        emitf(w, "tune.point", "{\"block\":%d,\"iter\":%d,\"loss\":%.6f,\"lr\":0.005}", i % series, w->step,
               1.0 / (1 + w->step));
     for (int i = 0; i < chatter; i++)
         emitf(w, "log", "{\"level\":\"info\",\"text\":\"line %d of step %d, as long as log lines tend to be\"}", i, w->step);
