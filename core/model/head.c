@@ -12,7 +12,7 @@
 #include <math.h>
 
 #define PANEL_BYTES ((int64_t)8 << 20)
-#define TOKENS_AT_ONCE 1024
+#define TOKENS_AT_ONCE SRQ_HEAD_TOKENS
 
 /* ---- embedding --------------------------------------------------------------------------------------------------- */
 
@@ -56,18 +56,6 @@ int srq_model_embed(const struct srq_model *m, const int32_t *ids, int64_t n, vo
 }
 
 /* ---- head -------------------------------------------------------------------------------------------------------- */
-
-struct srq_head {
-    const struct srq_model *model;
-    struct srq_linear linear;
-    int layer;            /* of lm_head in the table; -1 where tied */
-    int64_t panel_rows;
-    float *norm;          /* [hidden] */
-    float *tokens;        /* [TOKENS_AT_ONCE, hidden], after the norm */
-    float *panel;         /* [panel_rows, hidden] */
-    float *memory;
-    size_t bytes;
-};
 
 static int64_t panel_rows(const struct srq_model *m)
 {
@@ -174,8 +162,7 @@ static void norm_share(void *ctx, int64_t begin, int64_t end)
     }
 }
 
-/* Rows [row, row+rows) of the head in F32: in place where they are stored so, else in the panel. */
-static int head_rows(const struct srq_head *h, int64_t row, int64_t rows, const float **out, struct srq_error *err)
+int srq_head_rows(const struct srq_head *h, int64_t row, int64_t rows, const float **out, struct srq_error *err)
 {
     const struct srq_tensor *w = &h->linear.weight;
     const uint8_t *src = w->data;
@@ -200,7 +187,7 @@ static int logits_of(const struct srq_head *h, int64_t n, float *logits, struct 
         const struct srq_mat a = { h->tokens, SRQ_F32, width, false };
         struct srq_mat b = { NULL, SRQ_F32, width, true };
         const float *panel;
-        int rc = head_rows(h, row, rows, &panel, err);
+        int rc = srq_head_rows(h, row, rows, &panel, err);
 
         if (rc != 0)
             return rc;

@@ -141,4 +141,23 @@ struct srq_block {
     int64_t rope_seq;
 };
 
+/* ---- head -------------------------------------------------------------------------------------------------------- */
+
+#define SRQ_HEAD_TOKENS 1024 /* that go through the head together */
+
+struct srq_head {
+    const struct srq_model *model;
+    struct srq_linear linear;
+    int layer;            /* of lm_head in the table; -1 where tied */
+    int64_t panel_rows;
+    float *norm;          /* [hidden] */
+    float *tokens;        /* [SRQ_HEAD_TOKENS, hidden], after the norm */
+    float *panel;         /* [panel_rows, hidden] */
+    float *memory;
+    size_t bytes;
+};
+
+/* Rows [row, row+rows) of the head in F32: in place where they are stored so, else in the panel. */
+int srq_head_rows(const struct srq_head *h, int64_t row, int64_t rows, const float **out, struct srq_error *err);
+
 #endif

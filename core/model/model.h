@@ -81,4 +81,15 @@ int srq_head_norm(const struct srq_head *h, void *hidden, enum srq_dtype dtype, 
 struct srq_linear *srq_head_linear(struct srq_head *h);
 void srq_head_free(struct srq_head *h);
 
+/* Cross-entropy through final norm and head, with its gradient, in F32 and in panels of the vocabulary: logits of all
+ * words never exist together. */
+struct srq_head_loss;
+size_t srq_head_loss_bytes(const struct srq_model *m); /* for the plan, beside the head's own */
+int srq_head_loss_create(const struct srq_head *h, struct srq_head_loss **out, struct srq_error *err);
+void srq_head_loss_free(struct srq_head_loss *l);
+/* hidden [n, hidden] of dtype F32 or BF16; target[i]: the word that token i has to predict, -1: none. *loss: the sum over
+ * predicting tokens, in nats. grad [n, hidden] of the same dtype (may be `hidden` itself): factor * d(loss)/d(hidden). */
+int srq_head_loss_run(struct srq_head_loss *l, const void *hidden, enum srq_dtype dtype, int64_t n,
+                      const int32_t *target, float factor, double *loss, void *grad, struct srq_error *err);
+
 #endif

@@ -52,5 +52,8 @@ struct srq_var *srq_op_mse(struct srq_tape *t, struct srq_var *x, const struct s
  * errors those of earlier elements are left out (spec signround 8.3). */
 struct srq_var *srq_op_mse_dropping(struct srq_tape *t, struct srq_var *x, const struct srq_tensor *target,
                                     const uint8_t *mask, double drop_largest);
+/* sum x g, with g of x's shape and the tape's dtype: an F32 scalar from which backward begins where dL/dx = g is known
+ * from elsewhere (the loss of what follows a block). g is copied. */
+struct srq_var *srq_op_dot(struct srq_tape *t, struct srq_var *x, const struct srq_tensor *g);
 
 #endif

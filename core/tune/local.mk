@@ -1,6 +1,7 @@
 core_libsrq_la_SOURCES += \
 	core/tune/plugin_host.c core/tune/plugin_host.h \
 	core/tune/options.c core/tune/options.h \
+	core/tune/scoring.c core/tune/scoring.h \
 	core/tune/services.c \
 	core/tune/grid_service.c core/tune/grid_service.h \
 	core/tune/sign_step.c core/tune/sign_step.h \

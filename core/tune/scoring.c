@@ -1,0 +1,537 @@
+/* Scoring passes: forward block by block with rounded weights, loss, and the blocks again in reverse. */
+#include "core/tune/scoring.h"
+
+#include "core/base/alloc.h"
+#include "core/math/kernels.h"
+#include "core/math/team.h"
+
+#include <math.h>
+
+/* Memory, each one row of the plan. */
+enum part { PART_BLOCK, PART_ROPE, PART_TAPE, PART_STATES, PART_LAYERS, PART_HEAD, PART_COUNT };
+static const char *const names[PART_COUNT] = {
+    "scoring: block parameters", "scoring: rope tables", "scoring: activations and gradients",
+    "scoring: inputs of all blocks", "scoring: ranges, sums and rows of layers", "scoring: head and loss",
+};
+
+struct scored_layer {
+    struct srq_scoring *s;
+    struct srq_layer layer;
+    const struct srq_grid_ops *grid; /* NULL: left alone */
+    struct srq_grid_args args;
+    double *row_sum; /* [out] */
+};
+
+struct srq_scoring {
+    const struct srq_model *model;
+    const struct srq_plugin *plugin;
+    void *self;
+    struct srq_scoring_config cfg;
+    int blocks, layers; /* layers of a block */
+    int64_t hidden;
+    size_t state_bytes; /* of one block's input for a sweep */
+    struct scored_layer *layer; /* [layers] */
+    struct srq_block *block;
+    int loaded; /* which block is in memory, rounded under `schemes`; -1: none */
+    const struct srq_scheme *schemes;
+    struct srq_tape *tape;
+    struct srq_head *head;
+    struct srq_head_loss *loss;
+    uint8_t *states;  /* [blocks + 1][sweep, seq, hidden] of compute: inputs; from the end on, gradients of outputs */
+    uint8_t *memory;  /* of layers */
+    float *range;     /* lo and hi of a block's groups */
+    float *row;       /* [threads][2][longest row] W and Ŵ */
+    int32_t *target;  /* [sweep, seq] */
+    int64_t row_len;
+    size_t bytes[PART_COUNT];
+    /* one run */
+    int64_t done, total;
+    int (*tick)(void *ctx, int64_t done, int64_t total);
+    void *tick_ctx;
+};
+
+/* ---- sizes --------------------------------------------------------------------------------------------------------------- */
+
+static void ignore_gradient(void *ctx, int64_t row, int64_t rows, float *grad)
+{
+    (void)ctx;
+    (void)row;
+    (void)rows;
+    (void)grad;
+}
+
+/* What a batch takes on the tape, forwards and backwards. */
+static int measure_tape(struct srq_scoring *s, struct srq_error *err)
+{
+    struct srq_tensor x = srq_tensor_2d(NULL, s->cfg.compute, s->cfg.batch * s->cfg.seq, s->hidden);
+    struct srq_block *b = NULL;
+    struct srq_tape *t = NULL;
+    struct srq_var *dot;
+    int rc = srq_block_create(s->model, s->cfg.compute, &b, err);
+
+    if (rc == 0)
+        rc = srq_tape_create(0, s->cfg.compute, true, &t, err);
+    if (rc == 0) {
+        for (int i = 0; i < s->layers; i++)
+            srq_block_linear(b, i)->sink = ignore_gradient;
+        dot = srq_op_dot(t, srq_block_forward(b, t, srq_tape_input(t, &x, true), s->cfg.batch, s->cfg.seq), &x);
+        rc = srq_tape_error(t, err);
+        if (rc == 0)
+            rc = srq_tape_backward(t, dot, err);
+        srq_tape_reset(t);
+        srq_tape_record(t, false);
+        srq_block_forward(b, t, srq_tape_input(t, &x, false), s->cfg.batch, s->cfg.seq);
+        if (rc == 0)
+            rc = srq_tape_error(t, err);
+        s->bytes[PART_TAPE] = srq_tape_peak(t);
+    }
+    srq_tape_free(t);
+    srq_block_free(b);
+    return rc;
+}
+
+/* Groups of a block, the most that any candidate makes; its rows; its longest row. */
+static void measure_layers(struct srq_scoring *s, const struct srq_scheme *candidates, int count, size_t *groups,
+                           size_t *rows)
+{
+    *groups = *rows = 0;
+    for (int i = 0; i < s->layers; i++) {
+        const struct srq_layer_info *l = srq_model_layer(s->model, i);
+        int64_t most = 1;
+
+        for (int c = 0; c < count; c++) {
+            struct srq_groups g = srq_groups_of(l->out, l->in, candidates[c].group);
+
+            most = candidates[c].grid != SRQ_GRID_NONE && g.count > most ? g.count : most;
+        }
+        *groups += (size_t)most;
+        *rows += (size_t)l->out;
+        s->row_len = l->in > s->row_len ? l->in : s->row_len;
+    }
+}
+
+static size_t row_floats(const struct srq_scoring *s)
+{
+    return (size_t)srq_team_size() * 2 * (size_t)s->row_len;
+}
+
+static int measure(struct srq_scoring *s, const struct srq_scheme *candidates, int count, size_t *groups, size_t *rows,
+                   struct srq_error *err)
+{
+    const struct srq_scoring_config *c = &s->cfg;
+
+    if (c->batch < 1 || c->sweep < c->batch || c->sweep % c->batch != 0 || c->seq < 2)
+        return srq_fail(err, -SRQ_EINVAL, "samples of %lld tokens in batches of %lld, %lld at a time, cannot be scored",
+                        (long long)c->seq, (long long)c->batch, (long long)c->sweep);
+    if (!srq_mul_size((size_t)(c->sweep * c->seq), (size_t)s->hidden * srq_dtype_size(c->compute), &s->state_bytes) ||
+        !srq_mul_size(s->state_bytes, (size_t)s->blocks + 1, &s->bytes[PART_STATES]))
+        return srq_fail(err, -SRQ_ELIMIT, "the inputs of %d blocks for %lld samples are too many", s->blocks,
+                        (long long)c->sweep);
+    measure_layers(s, candidates, count, groups, rows);
+    s->bytes[PART_BLOCK] = srq_block_bytes(s->model, c->compute);
+    s->bytes[PART_ROPE] = srq_block_rope_bytes(s->model, c->seq);
+    s->bytes[PART_LAYERS] = *rows * sizeof(double) + (2 * *groups + row_floats(s)) * sizeof(float) +
+                            (size_t)(c->sweep * c->seq) * sizeof(int32_t);
+    s->bytes[PART_HEAD] = srq_head_bytes(s->model) + srq_head_loss_bytes(s->model);
+    return measure_tape(s, err);
+}
+
+static struct srq_scoring *new_scoring(const struct srq_model *m, const struct srq_scoring_config *cfg)
+{
+    struct srq_scoring *s = srq_calloc(1, sizeof(*s));
+
+    if (s == NULL)
+        return NULL;
+    s->model = m;
+    s->cfg = *cfg;
+    s->blocks = srq_model_info(m)->blocks;
+    s->hidden = srq_model_info(m)->hidden;
+    s->loaded = -1;
+    while (s->layers < srq_model_layer_count(m) && srq_model_layer(m, s->layers)->block == 0)
+        s->layers++;
+    return s;
+}
+
+int srq_scoring_plan(const struct srq_model *m, const struct srq_scoring_config *cfg,
+                     const struct srq_scheme *candidates, int count, struct srq_memory_row *rows, int cap, int *row_count,
+                     struct srq_error *err)
+{
+    struct srq_scoring *s = new_scoring(m, cfg);
+    size_t groups, sums;
+    int rc = s != NULL ? measure(s, candidates, count, &groups, &sums, err)
+                       : srq_fail(err, -SRQ_ENOMEM, "out of memory planning the scores");
+
+    *row_count = 0;
+    for (int i = 0; rc == 0 && i < PART_COUNT && i < cap; i++) {
+        snprintf(rows[i].name, sizeof(rows[i].name), "%s", names[i]);
+        rows[i].bytes = s->bytes[i];
+        (*row_count)++;
+    }
+    srq_scoring_free(s);
+    return rc;
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------------------------- */
+
+static int create(struct srq_scoring *s, const struct srq_scheme *candidates, int count, struct srq_error *err)
+{
+    size_t groups, rows;
+    double *sums;
+    int rc = measure(s, candidates, count, &groups, &rows, err);
+
+    if (rc != 0)
+        return rc;
+    s->layer = srq_calloc((size_t)s->layers + 1, sizeof(s->layer[0]));
+    s->memory = srq_pages_alloc(s->bytes[PART_LAYERS]);
+    s->states = srq_pages_alloc(s->bytes[PART_STATES]);
+    if (s->layer == NULL || s->memory == NULL || s->states == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory for scoring (%zu bytes of block inputs)", s->bytes[PART_STATES]);
+    sums = (double *)(void *)s->memory;
+    for (int i = 0; i < s->layers; i++) {
+        s->layer[i].s = s;
+        s->layer[i].row_sum = sums;
+        sums += srq_model_layer(s->model, i)->out;
+    }
+    s->range = (float *)(void *)sums;
+    s->row = s->range + 2 * groups;
+    s->target = (int32_t *)(void *)(s->row + row_floats(s));
+    rc = srq_block_create(s->model, s->cfg.compute, &s->block, err);
+    if (rc == 0)
+        rc = srq_tape_create(s->bytes[PART_TAPE], s->cfg.compute, false, &s->tape, err);
+    if (rc == 0)
+        rc = srq_head_create(s->model, &s->head, err);
+    return rc == 0 ? srq_head_loss_create(s->head, &s->loss, err) : rc;
+}
+
+int srq_scoring_create(const struct srq_model *m, const struct srq_plugin *scorer, void *self,
+                       const struct srq_scoring_config *cfg, const struct srq_scheme *candidates, int count,
+                       struct srq_scoring **out, struct srq_error *err)
+{
+    struct srq_scoring *s = new_scoring(m, cfg);
+    int rc;
+
+    *out = NULL;
+    if (s == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory for scoring");
+    s->plugin = scorer;
+    s->self = self;
+    rc = create(s, candidates, count, err);
+    if (rc != 0) {
+        srq_scoring_free(s);
+        return rc;
+    }
+    *out = s;
+    return 0;
+}
+
+void srq_scoring_free(struct srq_scoring *s)
+{
+    if (s == NULL)
+        return;
+    srq_head_loss_free(s->loss);
+    srq_head_free(s->head);
+    srq_tape_free(s->tape);
+    srq_block_free(s->block);
+    if (s->states != NULL)
+        srq_pages_free(s->states, s->bytes[PART_STATES]);
+    if (s->memory != NULL)
+        srq_pages_free(s->memory, s->bytes[PART_LAYERS]);
+    srq_free(s->layer);
+    srq_free(s);
+}
+
+/* ---- a block under its schemes ---------------------------------------------------------------------------------------------- */
+
+/* Rows of dL/dŴ of one layer, on one thread of several. */
+static void take_gradient(void *ctx, int64_t row, int64_t rows, float *grad)
+{
+    struct scored_layer *l = ctx;
+    struct srq_scoring *s = l->s;
+    int64_t in = l->layer.groups.in;
+    float *own = s->row + (size_t)srq_team_thread() * 2 * (size_t)s->row_len, *fake = own + s->row_len;
+    const struct srq_tensor *w = &l->layer.weight;
+    size_t bytes = (size_t)in * srq_dtype_size(w->dtype);
+
+    for (int64_t i = 0; i < rows; i++) {
+        const char *stored = (const char *)w->data + (size_t)(row + i) * bytes;
+        struct srq_score_rows r = { .size = sizeof(r), .layer = &l->layer, .row = row + i, .rows = 1, .weight = own,
+                                    .fake = fake, .grad = grad + i * in };
+
+        (void)srq_convert(stored, w->dtype, own, SRQ_F32, in);
+        l->grid->fake(&l->args, row + i, 1, fake, SRQ_F32, in);
+        l->row_sum[row + i] = s->plugin->scorer->rows(srq_host_services(), s->self, &r);
+    }
+}
+
+struct rounding {
+    const struct scored_layer *l;
+    struct srq_tensor *dst;
+};
+
+static void round_rows(void *ctx, int64_t begin, int64_t end)
+{
+    const struct rounding *r = ctx;
+    int64_t in = r->l->layer.groups.in;
+    size_t bytes = (size_t)in * srq_dtype_size(r->dst->dtype);
+
+    r->l->grid->fake(&r->l->args, begin, end - begin, (char *)r->dst->data + (size_t)begin * bytes, r->dst->dtype, in);
+}
+
+/* nvfp4 has one scale for the tensors that runtimes fuse: of the largest magnitude among them (spec signround 9.2). */
+static void share_tensor_scale(struct srq_scoring *s)
+{
+    for (int i = 0; i < s->layers; i++) {
+        const struct srq_layer_info *a = srq_model_layer(s->model, i);
+        struct scored_layer *l = &s->layer[i];
+        float top = 0;
+
+        l->layer.tensor_scale = l->args.tensor_scale = 1;
+        for (int k = 0; l->grid != NULL && l->layer.scheme.grid == SRQ_GRID_NVFP4 && k < s->layers; k++) {
+            const struct srq_layer_info *b = srq_model_layer(s->model, k);
+            const struct scored_layer *o = &s->layer[k];
+
+            if (o->grid == NULL || o->layer.scheme.grid != SRQ_GRID_NVFP4 ||
+                (k != i && (a->tie == NULL || b->tie == NULL || strcmp(a->tie, b->tie) != 0)))
+                continue;
+            for (int64_t g = 0; g < o->layer.groups.count; g++)
+                top = fmaxf(top, fmaxf(-o->args.lo[g], o->args.hi[g]));
+        }
+        if (top > 0)
+            l->layer.tensor_scale = l->args.tensor_scale = srq_nvfp4_tensor_scale(top);
+    }
+}
+
+static int prepare_layer(struct srq_scoring *s, int i, int layer, float **range, struct srq_error *err)
+{
+    struct scored_layer *l = &s->layer[i];
+    const struct srq_layer_info *info = srq_model_layer(s->model, layer);
+    int rc;
+
+    l->grid = NULL;
+    if (s->schemes[layer].grid == SRQ_GRID_NONE)
+        return 0;
+    l->grid = srq_grid(s->schemes[layer].grid);
+    if (l->grid == NULL)
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, info->name, "%s: no such grid in this build", info->name);
+    l->layer = (struct srq_layer){ .size = sizeof(l->layer), .name = info->name, .block = info->block, .index = i,
+                                   .scheme = s->schemes[layer], .tensor_scale = 1,
+                                   .groups = srq_groups_of(info->out, info->in, s->schemes[layer].group) };
+    rc = srq_model_weight(s->model, info->name, &l->layer.weight, err);
+    if (rc != 0)
+        return rc;
+    l->args = (struct srq_grid_args){ .size = sizeof(l->args), .weight = &l->layer.weight, .scheme = l->layer.scheme,
+                                      .groups = l->layer.groups, .lo = *range,
+                                      .hi = *range + l->layer.groups.count, .tensor_scale = 1 };
+    *range += 2 * l->layer.groups.count;
+    rc = l->grid->extrema(&l->args, (float *)(uintptr_t)l->args.lo, (float *)(uintptr_t)l->args.hi);
+    return rc == 0 ? 0 : srq_fail_field(err, rc, info->name, "the ranges of %s could not be found", info->name);
+}
+
+/* Brings a block into memory with its weights rounded. */
+static int load(struct srq_scoring *s, int block, struct srq_error *err)
+{
+    float *range = s->range;
+    int rc;
+
+    if (s->loaded == block)
+        return 0;
+    s->loaded = -1;
+    rc = srq_block_load(s->block, block, err);
+    for (int i = 0; rc == 0 && i < s->layers; i++)
+        rc = prepare_layer(s, i, block * s->layers + i, &range, err);
+    if (rc != 0)
+        return rc;
+    share_tensor_scale(s);
+    for (int i = 0; i < s->layers; i++) {
+        struct rounding r = { &s->layer[i], &srq_block_linear(s->block, i)->weight };
+
+        if (s->layer[i].grid != NULL)
+            srq_parallel(s->layer[i].layer.groups.out, 8, round_rows, &r);
+    }
+    s->loaded = block;
+    return 0;
+}
+
+static void release(struct srq_scoring *s)
+{
+    for (int i = 0; i < s->layers; i++) {
+        if (s->layer[i].grid != NULL)
+            srq_tensors_release(srq_model_tensors(s->model), &s->layer[i].layer.weight);
+    }
+}
+
+static void set_sinks(struct srq_scoring *s, bool on)
+{
+    for (int i = 0; i < s->layers; i++) {
+        struct srq_linear *linear = srq_block_linear(s->block, i);
+
+        linear->sink = on && s->layer[i].grid != NULL ? take_gradient : NULL;
+        linear->sink_ctx = &s->layer[i];
+    }
+}
+
+/* ---- passes ------------------------------------------------------------------------------------------------------------------ */
+
+static int step(struct srq_scoring *s, struct srq_error *err)
+{
+    int rc = s->tick != NULL ? s->tick(s->tick_ctx, ++s->done, s->total) : 0;
+
+    return rc == 0 ? 0 : srq_fail(err, rc < 0 ? rc : -SRQ_ECANCELED, "scoring was stopped");
+}
+
+static uint8_t *state(const struct srq_scoring *s, int block, int64_t sample)
+{
+    return s->states + (size_t)block * s->state_bytes +
+           (size_t)(sample * s->cfg.seq * s->hidden) * srq_dtype_size(s->cfg.compute);
+}
+
+/* A batch at `at` of n samples through the loaded block; its output becomes the next block's input. */
+static int forward(struct srq_scoring *s, int block, int64_t at, int64_t n, struct srq_error *err)
+{
+    struct srq_tensor x = srq_tensor_2d(state(s, block, at), s->cfg.compute, n * s->cfg.seq, s->hidden);
+    struct srq_var *y;
+    int rc;
+
+    srq_tape_reset(s->tape);
+    srq_tape_record(s->tape, false);
+    y = srq_block_forward(s->block, s->tape, srq_tape_input(s->tape, &x, false), n, s->cfg.seq);
+    rc = srq_tape_error(s->tape, err);
+    if (rc == 0)
+        memcpy(state(s, block + 1, at), y->value.data,
+               (size_t)(n * s->cfg.seq * s->hidden) * srq_dtype_size(s->cfg.compute));
+    return rc;
+}
+
+/* The same again with recording, and backwards: the gradient of its output becomes that of its input. */
+static int backward(struct srq_scoring *s, int block, int64_t at, int64_t n, double *score, struct srq_error *err)
+{
+    struct srq_tensor x = srq_tensor_2d(state(s, block, at), s->cfg.compute, n * s->cfg.seq, s->hidden);
+    struct srq_tensor g = srq_tensor_2d(state(s, block + 1, at), s->cfg.compute, n * s->cfg.seq, s->hidden);
+    struct srq_var *in, *dot;
+    int rc;
+
+    srq_tape_reset(s->tape);
+    srq_tape_record(s->tape, true);
+    in = srq_tape_input(s->tape, &x, block > 0);
+    dot = srq_op_dot(s->tape, srq_block_forward(s->block, s->tape, in, n, s->cfg.seq), &g);
+    rc = srq_tape_error(s->tape, err);
+    if (rc == 0)
+        rc = srq_tape_backward(s->tape, dot, err);
+    if (rc != 0)
+        return rc;
+    if (block > 0)
+        memcpy(x.data, in->grad.data, (size_t)(n * s->cfg.seq * s->hidden) * srq_dtype_size(s->cfg.compute));
+    for (int i = 0; i < s->layers; i++) {
+        const struct scored_layer *l = &s->layer[i];
+
+        for (int64_t r = 0; l->grid != NULL && r < l->layer.groups.out; r++)
+            score[block * s->layers + i] += l->row_sum[r];
+    }
+    return 0;
+}
+
+/* What every token has to predict; returns how many do. */
+static int64_t set_targets(struct srq_scoring *s, const struct srq_samples *samples, int64_t first, int64_t n)
+{
+    int64_t seq = s->cfg.seq, valid = 0;
+
+    for (int64_t i = 0; i < n * seq; i++) {
+        int64_t at = first * seq + i;
+        bool last = i % seq == seq - 1;
+        bool padded = !last && samples->mask != NULL && !(samples->mask[at] && samples->mask[at + 1]);
+
+        s->target[i] = last || padded ? -1 : samples->ids[at + 1];
+        valid += s->target[i] >= 0;
+    }
+    return valid;
+}
+
+struct totals {
+    double loss;
+    int64_t tokens;
+};
+
+/* Every batch's own mean loss is differentiated. */
+static int losses(struct srq_scoring *s, const struct srq_samples *samples, int64_t first, int64_t n, struct totals *t,
+                  struct srq_error *err)
+{
+    int rc = 0;
+
+    for (int64_t at = 0; rc == 0 && at < n; at += s->cfg.batch) {
+        int64_t count = n - at < s->cfg.batch ? n - at : s->cfg.batch;
+        int64_t valid = set_targets(s, samples, first + at, count);
+        uint8_t *states = state(s, s->blocks, at);
+        double loss = 0;
+
+        rc = srq_head_loss_run(s->loss, states, s->cfg.compute, count * s->cfg.seq, s->target,
+                               valid > 0 ? 1.0f / (float)valid : 0.0f, &loss, states, err);
+        t->loss += loss;
+        t->tokens += valid;
+        if (rc == 0)
+            rc = step(s, err);
+    }
+    return rc;
+}
+
+/* Samples [first, first + n) forward and backward. */
+static int sweep(struct srq_scoring *s, const struct srq_samples *samples, int64_t first, int64_t n, double *score,
+                 struct totals *totals, struct srq_error *err)
+{
+    int rc = srq_model_embed(s->model, samples->ids + first * s->cfg.seq, n * s->cfg.seq, s->states, s->cfg.compute,
+                             err);
+
+    for (int b = 0; rc == 0 && b < s->blocks; b++) {
+        rc = load(s, b, err);
+        set_sinks(s, false);
+        for (int64_t at = 0; rc == 0 && at < n; at += s->cfg.batch) {
+            rc = forward(s, b, at, n - at < s->cfg.batch ? n - at : s->cfg.batch, err);
+            if (rc == 0)
+                rc = step(s, err);
+        }
+        release(s);
+    }
+    if (rc == 0)
+        rc = losses(s, samples, first, n, totals, err);
+    for (int b = s->blocks - 1; rc == 0 && b >= 0; b--) {
+        rc = load(s, b, err);
+        set_sinks(s, true);
+        for (int64_t at = 0; rc == 0 && at < n; at += s->cfg.batch) {
+            rc = backward(s, b, at, n - at < s->cfg.batch ? n - at : s->cfg.batch, score, err);
+            if (rc == 0)
+                rc = step(s, err);
+        }
+        release(s);
+    }
+    return rc;
+}
+
+int srq_scoring_run(struct srq_scoring *s, const struct srq_scheme *schemes, const struct srq_samples *samples,
+                    int (*tick)(void *ctx, int64_t done, int64_t total), void *ctx, double *score, double *loss,
+                    struct srq_error *err)
+{
+    int64_t n = samples->count < s->cfg.nsamples ? samples->count : s->cfg.nsamples;
+    struct totals totals = { 0, 0 };
+    int rc = 0;
+
+    if (samples->seqlen != s->cfg.seq)
+        return srq_fail(err, -SRQ_EINVAL, "samples of %lld tokens where %lld were planned", (long long)samples->seqlen,
+                        (long long)s->cfg.seq);
+    s->schemes = schemes;
+    s->loaded = -1;
+    s->tick = tick;
+    s->tick_ctx = ctx;
+    s->done = 0;
+    s->total = (n + s->cfg.batch - 1) / s->cfg.batch * (2 * s->blocks + 1);
+    for (int i = 0; i < s->blocks * s->layers; i++)
+        score[i] = 0;
+    for (int64_t first = 0; rc == 0 && first < n; first += s->cfg.sweep) {
+        rc = sweep(s, samples, first, n - first < s->cfg.sweep ? n - first : s->cfg.sweep, score, &totals, err);
+    }
+    for (int i = 0; rc == 0 && i < s->blocks * s->layers; i++) {
+        if (!isfinite(score[i]) || !isfinite(totals.loss))
+            rc = srq_fail_field(err, -SRQ_ENUMERIC, srq_model_layer(s->model, i)->name,
+                                "the score of %s is not a finite number", srq_model_layer(s->model, i)->name);
+    }
+    *loss = totals.tokens > 0 ? totals.loss / (double)totals.tokens : (double)NAN;
+    return rc;
+}

@@ -1,0 +1,39 @@
+/* Sensitivity of layers, measured: the whole model forward and backward with every layer rounded plainly under one
+ * candidate scheme, one block in memory at a time (spec signround 7.1).
+ *
+ * Forward: each block's input is kept. The loss is the mean next-token cross-entropy of a batch. Backward: the blocks in
+ * reverse, each computed again from its input; its layers' gradients go to the scorer tile by tile. What a scorer
+ * returns is kept a row at a time and added up in the order of rows, batches and nothing else. */
+#ifndef SRQ_TUNE_SCORING_H
+#define SRQ_TUNE_SCORING_H
+
+#include "core/grid/grid.h"
+#include "core/model/model.h"
+#include "core/text/samples.h"
+#include "core/tune/block_tuner.h"
+
+struct srq_scoring;
+
+struct srq_scoring_config {
+    int64_t nsamples, seq, batch;
+    int64_t sweep; /* samples that go through the model together, a multiple of batch: block inputs are kept for these */
+    enum srq_dtype compute;
+};
+
+/* Memory by purpose. `candidates`: the schemes that will be scored. */
+int srq_scoring_plan(const struct srq_model *m, const struct srq_scoring_config *cfg,
+                     const struct srq_scheme *candidates, int count, struct srq_memory_row *rows, int cap, int *row_count,
+                     struct srq_error *err);
+int srq_scoring_create(const struct srq_model *m, const struct srq_plugin *scorer, void *self,
+                       const struct srq_scoring_config *cfg, const struct srq_scheme *candidates, int count,
+                       struct srq_scoring **out, struct srq_error *err);
+void srq_scoring_free(struct srq_scoring *s);
+
+/* One pass with the layers under schemes[] (one per model layer; those without a grid are left alone). score[i] of the
+ * others is set. *loss: mean cross-entropy at that point. tick (or NULL) is called between batches with steps done and
+ * steps in all; a non-zero return ends with that code. */
+int srq_scoring_run(struct srq_scoring *s, const struct srq_scheme *schemes, const struct srq_samples *samples,
+                    int (*tick)(void *ctx, int64_t done, int64_t total), void *ctx, double *score, double *loss,
+                    struct srq_error *err);
+
+#endif
