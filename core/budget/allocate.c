@@ -205,6 +205,19 @@ static int budget_of(const struct problem *p, uint64_t *budget, struct srq_error
     return 0;
 }
 
+int srq_allocate_check(const struct srq_allocate_request *req, const struct srq_plan *plan, struct srq_error *err)
+{
+    struct problem p;
+    uint64_t budget;
+    int rc = problem_init(&p, req, plan, err);
+
+    if (rc != 0)
+        return rc;
+    rc = budget_of(&p, &budget, err);
+    problem_fini(&p);
+    return rc;
+}
+
 /* The host believes no plugin: the choice is looked over and its figures are computed again. */
 static int check(const struct problem *p, uint64_t budget, struct srq_alloc_result *r, struct srq_error *err)
 {
@@ -323,7 +336,7 @@ cJSON *srq_allocation_json(const struct srq_allocation *a, const struct srq_cand
               cJSON_AddNumberToObject(root, "average_bits", a->average_bits) != NULL &&
               cJSON_AddNumberToObject(root, "loss", a->loss) != NULL &&
               cJSON_AddNumberToObject(root, "bound", a->bound) != NULL &&
-              cJSON_AddNumberToObject(root, "gap", a->loss - a->bound) != NULL &&
+              cJSON_AddNumberToObject(root, "gap", a->loss > 0 ? (a->loss - a->bound) / a->loss : 0) != NULL &&
               (list = cJSON_AddArrayToObject(root, "candidates")) != NULL;
 
     for (int i = 0; ok && i < c->count; i++)

@@ -75,13 +75,15 @@ struct srq_allocation {
 /* Average bits of the smallest and the largest plan that the free layers allow. */
 int srq_allocate_bounds(const struct srq_allocate_request *req, const struct srq_plan *plan, double *least, double *most,
                         struct srq_error *err);
+/* Whether the target is possible at all; scores may be NULL. As srq_allocate refuses it. */
+int srq_allocate_check(const struct srq_allocate_request *req, const struct srq_plan *plan, struct srq_error *err);
 /* Gives the free layers of `plan` the schemes of the best plan inside the budget, and source `allocator`; fixed layers and
  * those with no candidate stay. Layers of one block with the same tie that are free share a scheme. The revision stays:
  * bumping it is up to whoever keeps the plan. A target outside [least, most]: -SRQ_EINVAL naming both, field
  * "budget.bits" (1e-3 of slack). On failure the plan is unchanged. */
 int srq_allocate(const struct srq_allocate_request *req, struct srq_plan *plan, struct srq_allocation *out,
                  struct srq_error *err);
-/* {target_bits, average_bits, loss, bound, gap, candidates, front:[{average_bits, loss}]}: event, report, ckpt. */
+/* {target_bits, average_bits, loss, bound, gap (relative), candidates, front:[{average_bits, loss}]}: event, report, ckpt. */
 cJSON *srq_allocation_json(const struct srq_allocation *a, const struct srq_candidates *c);
 
 #endif

@@ -17,7 +17,15 @@ struct srq_job_flags {
     atomic_uint stage;      /* where the job is: position in srq_stage_name */
 };
 
-enum srq_stage { SRQ_STAGE_LOAD, SRQ_STAGE_CALIBRATE, SRQ_STAGE_QUANTIZE, SRQ_STAGE_EVALUATE, SRQ_STAGE_EXPORT };
+enum srq_stage {
+    SRQ_STAGE_LOAD,
+    SRQ_STAGE_CALIBRATE,
+    SRQ_STAGE_SCORE,
+    SRQ_STAGE_ALLOCATE,
+    SRQ_STAGE_QUANTIZE,
+    SRQ_STAGE_EVALUATE,
+    SRQ_STAGE_EXPORT,
+};
 const char *srq_stage_name(unsigned stage);
 
 struct srq_control;

@@ -67,10 +67,10 @@ static int model_hash(const struct srq_model *m, char out[SRQ_HASH_HEX], struct 
     return rc;
 }
 
-int srq_fingerprint_make(const struct srq_resolved *r, const struct srq_samples *samples, cJSON **out,
-                         struct srq_error *err)
+int srq_fingerprint_make(const struct srq_resolved *r, const struct srq_samples *samples,
+                         const struct srq_samples *scored, cJSON **out, struct srq_error *err)
 {
-    char spec[SRQ_HASH_HEX], model[SRQ_HASH_HEX], threads[32];
+    char spec[SRQ_HASH_HEX], model[SRQ_HASH_HEX], threads[32], texts[80];
     struct srq_buf plugins;
     cJSON *json = cJSON_CreateObject();
     int rc = model_hash(r->model, model, err);
@@ -79,12 +79,14 @@ int srq_fingerprint_make(const struct srq_resolved *r, const struct srq_samples 
     for (int i = 0; i < r->spec.plugin_count; i++)
         srq_buf_printf(&plugins, "%s%s %s", i > 0 ? ", " : "", r->spec.plugins[i].name,
                        r->spec.plugins[i].handle.plugin->version);
+    snprintf(texts, sizeof(texts), "%s%s%s", samples != NULL ? samples->hash : scored != NULL ? "" : "none",
+             samples != NULL && scored != NULL ? "+" : "", scored != NULL ? scored->hash : "");
     snprintf(threads, sizeof(threads), "%lld", (long long)r->spec.opt.threads);
     if (rc == 0 && (json == NULL || plugins.failed || !spec_hash(&r->spec, spec) ||
                     cJSON_AddStringToObject(json, "srq", PACKAGE_VERSION) == NULL ||
                     cJSON_AddStringToObject(json, "spec", spec) == NULL ||
                     cJSON_AddStringToObject(json, "model", model) == NULL ||
-                    cJSON_AddStringToObject(json, "calibration", samples != NULL ? samples->hash : "none") == NULL ||
+                    cJSON_AddStringToObject(json, "calibration", texts) == NULL ||
                     cJSON_AddStringToObject(json, "plugins", plugins.data) == NULL ||
                     cJSON_AddStringToObject(json, "gemm", srq_gemm_describe()) == NULL ||
                     cJSON_AddStringToObject(json, "simd", srq_simd_name()) == NULL ||

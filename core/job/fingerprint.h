@@ -5,9 +5,10 @@
 #include "core/job/resolve.h"
 #include "core/text/samples.h"
 
-/* {srq, spec, model, calibration, plugins, gemm, simd, threads}: texts. `samples` may be NULL. Reads the whole model. */
-int srq_fingerprint_make(const struct srq_resolved *r, const struct srq_samples *samples, cJSON **out,
-                         struct srq_error *err);
+/* {srq, spec, model, calibration, plugins, gemm, simd, threads}: texts. `samples`, and those that layers are scored on,
+ * may be NULL. Reads the whole model. */
+int srq_fingerprint_make(const struct srq_resolved *r, const struct srq_samples *samples,
+                         const struct srq_samples *scored, cJSON **out, struct srq_error *err);
 /* Compares with `path`, or writes it where there is none. A field that differs: -SRQ_EDRIFT naming it with both values,
  * unless `accept`: then *drift is set to the sentence (srq_free) and the new one is written. */
 int srq_fingerprint_check(const char *path, const cJSON *now, bool accept, char **drift, struct srq_error *err);

@@ -200,6 +200,10 @@ static int run_stages(struct srq_run *run, struct srq_error *err)
         rc = srq_stage_calibrate(run, err);
     run->load_s = srq_clock_s() - start;
     if (rc == 0)
+        rc = srq_stage_score(run, err);
+    if (rc == 0)
+        rc = srq_stage_allocate(run, err);
+    if (rc == 0)
         rc = srq_stage_evaluate_before(run, err);
     if (rc == 0)
         rc = srq_stage_quantize(run, err);
@@ -306,7 +310,9 @@ static void clean_up(struct setting *s)
     srq_control_stop(s->control, LINGER_S);
     srq_usage_stop(run->usage);
     srq_samples_fini(&run->calib);
+    srq_samples_fini(&run->score);
     srq_samples_fini(&run->eval);
+    srq_scores_fini(&run->scores);
     if (run->job.model != NULL)
         srq_resolved_fini(&run->job);
     srq_free(run->block_told);

@@ -1,5 +1,7 @@
 core_libsrq_la_SOURCES += \
+	core/job/allocate.c \
 	core/job/blocks.c \
+	core/job/budget.c core/job/budget.h \
 	core/job/chain.c core/job/chain.h \
 	core/job/checkpoint.c core/job/checkpoint.h \
 	core/job/control.c core/job/control.h \
@@ -20,6 +22,7 @@ core_libsrq_la_SOURCES += \
 	core/job/report.c \
 	core/job/resolve.c core/job/resolve.h \
 	core/job/run.h \
+	core/job/score.c core/job/score_cache.c \
 	core/job/spec.c core/job/spec.h core/job/spec_write.c \
 	core/job/stages.c \
 	core/job/usage.c core/job/usage.h

@@ -5,6 +5,7 @@
 #include "core/base/digits.h"
 #include "core/base/fs.h"
 #include "core/eval/evaluator.h"
+#include "core/job/budget.h"
 #include "core/job/chain.h"
 #include "core/job/resolve.h"
 #include "core/job/usage.h"
@@ -226,6 +227,8 @@ static int memory_rows(struct srq_resolved *r, int64_t nsamples, int64_t windows
         rc = add_tuner(r, nsamples, err);
     if (!r->tunes)
         srq_needs_add(&r->memory, "quantize", "codes of the largest block", largest_block_codes(r));
+    if (rc == 0)
+        rc = srq_budget_needs(r, err);
     if (rc == 0 && r->spec.eval_count > 0)
         rc = add_evaluation(r, windows, err);
     srq_needs_add(&r->memory, "export", "packing of the largest layer", 3 * layer);
@@ -240,6 +243,32 @@ static uint64_t memory_allowed(const struct srq_resolved *r)
     return asked != 0 && asked < machine ? asked : machine;
 }
 
+static uint64_t stage_bytes(const struct srq_needs *n, const char *stage)
+{
+    uint64_t sum = 0;
+
+    for (int i = 0; i < n->count; i++) {
+        if (strcmp(n->rows[i].stage, "all") == 0 || strcmp(n->rows[i].stage, stage) == 0)
+            sum += n->rows[i].bytes;
+    }
+    return sum;
+}
+
+/* Fewer samples go through the model together while layers are scored: more time, the same scores. */
+static int fit_scoring(struct srq_resolved *r, int64_t nsamples, int64_t windows, uint64_t allowed, struct srq_error *err)
+{
+    int64_t batch = r->score_data.batch, all = batch > 0 ? (r->score_data.nsamples + batch - 1) / batch : 0;
+    int rc = 0;
+
+    while (rc == 0 && all > 1 && stage_bytes(&r->memory, "score") > allowed) {
+        all = (all + 1) / 2;
+        r->score_sweep = all;
+        rc = memory_rows(r, nsamples, windows, err);
+    }
+    r->planned_bytes = srq_needs_peak(&r->memory);
+    return rc;
+}
+
 static int fit_memory(struct srq_resolved *r, int64_t nsamples, int64_t windows, struct srq_error *err)
 {
     uint64_t allowed = memory_allowed(r);
@@ -248,8 +277,10 @@ static int fit_memory(struct srq_resolved *r, int64_t nsamples, int64_t windows,
     int rc;
 
     r->spill = false;
+    r->score_sweep = 0;
     rc = memory_rows(r, nsamples, windows, err);
-    r->planned_bytes = srq_needs_peak(&r->memory);
+    if (rc == 0)
+        rc = fit_scoring(r, nsamples, windows, allowed, err);
     if (rc == 0 && r->planned_bytes > allowed && r->calibrates && !r->spill) {
         r->spill = true;
         rc = memory_rows(r, nsamples, windows, err);
@@ -362,9 +393,33 @@ static int fit_disk(struct srq_resolved *r, int64_t nsamples, struct srq_error *
     return rc;
 }
 
+static void swap_schemes(struct srq_resolved *r, struct srq_scheme *other)
+{
+    for (int i = 0; i < r->layer_count; i++) {
+        struct srq_scheme s = r->schemes[i];
+
+        r->schemes[i] = r->plan.layers[i].scheme = other[i];
+        other[i] = s;
+    }
+}
+
 int srq_needs_plan(struct srq_resolved *r, int64_t nsamples, int64_t windows, struct srq_error *err)
 {
-    int rc = fit_memory(r, nsamples, windows > 0 ? windows : guess_windows(r), err);
+    struct srq_scheme *largest = NULL;
+    int rc;
 
-    return rc == 0 ? fit_disk(r, nsamples, err) : rc;
+    if (srq_spec_has_budget(&r->spec) && !r->allocated) { /* nobody knows yet what will be chosen */
+        largest = srq_calloc((size_t)r->layer_count + 1, sizeof(*largest));
+        if (largest == NULL)
+            return srq_fail(err, -SRQ_ENOMEM, "out of memory planning memory");
+        srq_budget_largest(r, largest);
+        swap_schemes(r, largest);
+    }
+    rc = fit_memory(r, nsamples, windows > 0 ? windows : guess_windows(r), err);
+    if (rc == 0)
+        rc = fit_disk(r, nsamples, err);
+    if (largest != NULL)
+        swap_schemes(r, largest);
+    srq_free(largest);
+    return rc;
 }

@@ -12,7 +12,7 @@ struct sums {
     int64_t iters;
 };
 
-static bool add_layer(cJSON *layers, const struct srq_plan_layer *l, double first, double best)
+static bool add_layer(cJSON *layers, const struct srq_plan_layer *l, double score, double first, double best)
 {
     char text[32];
     cJSON *o = cJSON_CreateObject();
@@ -20,7 +20,7 @@ static bool add_layer(cJSON *layers, const struct srq_plan_layer *l, double firs
     return o != NULL && cJSON_AddItemToArray(layers, o) && cJSON_AddStringToObject(o, "name", l->info->name) != NULL &&
            cJSON_AddStringToObject(o, "scheme", srq_scheme_text(&l->scheme, text, sizeof(text))) != NULL &&
            cJSON_AddStringToObject(o, "source", srq_plan_source_name(l->source)) != NULL &&
-           srq_json_number(o, "error_first", first) && srq_json_number(o, "error_best", best) &&
+           srq_json_number(o, "score", score) && srq_json_number(o, "error_first", first) && srq_json_number(o, "error_best", best) &&
            srq_json_text_or_null(o, "why", l->why[0] != '\0' ? l->why : NULL);
 }
 
@@ -32,6 +32,20 @@ static bool add_block(cJSON *blocks, const char *name, const struct srq_block_re
            srq_json_number(o, "loss_first", r->loss_first) && srq_json_number(o, "loss_best", r->loss_best) &&
            srq_json_number(o, "best_iteration", r->best_iter >= 0 ? (double)r->best_iter : NAN) &&
            srq_json_number(o, "iterations", (double)r->iters_done) && srq_json_number(o, "elapsed_s", r->elapsed_s);
+}
+
+/* Of the layer under its scheme; unknown where nothing was scored. */
+static double score_of(const struct srq_run *run, int layer)
+{
+    return run->scores.layers > 0 ? srq_scores_of(&run->scores, layer, &run->job.schemes[layer]) : (double)NAN;
+}
+
+/* What the allocator made of the budget, or null. */
+static bool add_allocation(struct srq_run *run, cJSON *root)
+{
+    cJSON *fact = srq_fact_read(run->ckpt, "allocation");
+
+    return cJSON_AddItemToObject(root, "allocation", fact != NULL ? fact : cJSON_CreateNull());
 }
 
 /* One block's part of `blocks` and `layers`. */
@@ -48,7 +62,7 @@ static int add_results(struct srq_run *run, int block, cJSON *blocks, cJSON *lay
         return 0;
     if (block < 0 && !srq_ckpt_block_exists(run->ckpt, block)) {
         for (int i = 0; ok && i < n; i++)
-            ok = add_layer(layers, &run->job.plan.layers[first + i], NAN, NAN);
+            ok = add_layer(layers, &run->job.plan.layers[first + i], score_of(run, first + i), NAN, NAN);
         return ok ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory writing the report");
     }
     rc = srq_ckpt_block_open(run->ckpt, block, run->job.layers + first, run->job.schemes + first, n, &b, err);
@@ -63,7 +77,7 @@ static int add_results(struct srq_run *run, int block, cJSON *blocks, cJSON *lay
     if (block >= 0)
         ok = add_block(blocks, srq_run_block_name(run, block, name, sizeof(name)), r);
     for (int i = 0; ok && i < n; i++)
-        ok = add_layer(layers, &run->job.plan.layers[first + i], r->error_first[i], r->error_best[i]);
+        ok = add_layer(layers, &run->job.plan.layers[first + i], score_of(run, first + i), r->error_first[i], r->error_best[i]);
     srq_ckpt_block_close(b);
     return ok ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory writing the report");
 }
@@ -156,7 +170,7 @@ cJSON *srq_report_json(struct srq_run *run, struct srq_error *err)
         cJSON_Delete(root);
         return NULL;
     }
-    ok = ok && add_eval(run, root, &eval_s) && add_size(run, root) && add_timing(run, root, &sums, eval_s) &&
+    ok = ok && add_allocation(run, root) && add_eval(run, root, &eval_s) && add_size(run, root) && add_timing(run, root, &sums, eval_s) &&
          add_memory(run, root) && cJSON_AddStringToObject(root, "gemm_backend", srq_gemm_backend(run->job.compute)) &&
          cJSON_AddStringToObject(root, "compute", run->job.compute == SRQ_BF16 ? "bf16" : "f32") &&
          srq_json_number(root, "threads", (double)run->job.spec.opt.threads) &&

@@ -3,6 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
+#include "core/job/budget.h"
 #include "core/job/estimate.h"
 #include "core/job/events.h"
 #include "core/math/gemm.h"
@@ -69,8 +70,8 @@ static void clamp(struct srq_resolved *r, bool used, int64_t *value, const char 
 }
 
 /* All export formats about one plan: a layer keeps the first reason against it. */
-static int ask_formats(void *ctx, const struct srq_scheme *schemes, char (*reason)[SRQ_PLAN_REASON_MAX],
-                       struct srq_error *err)
+int srq_resolved_formats(void *ctx, const struct srq_scheme *schemes, char (*reason)[SRQ_PLAN_REASON_MAX],
+                         struct srq_error *err)
 {
     struct srq_resolved *r = ctx;
     char(*each)[SRQ_FORMAT_REASON_MAX] = srq_calloc((size_t)r->layer_count + 1, sizeof(*each));
@@ -134,7 +135,7 @@ static int make_plan(struct srq_resolved *r, struct srq_error *err)
     struct srq_plan_request req = { .scheme = r->spec.scheme, .pins = r->spec.pins, .pin_count = r->spec.pin_count,
                                     .quant_lm_head = r->spec.quant_lm_head,
                                     .refuse_incompatible = r->spec.refuse_incompatible,
-                                    .formats = ask_formats, .formats_ctx = r };
+                                    .formats = srq_resolved_formats, .formats_ctx = r };
     int rc = srq_plan_make(r->layers, r->layer_count, &req, &r->plan, r->notes, err);
     bool any = false;
 
@@ -175,7 +176,7 @@ static int check_tokenizer(const struct srq_resolved *r, struct srq_error *err)
 
     if (path == NULL)
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory reading the job");
-    else if ((r->calibrates || r->spec.eval_count > 0) && access(path, R_OK) != 0) {
+    else if ((r->calibrates || r->spec.eval_count > 0 || srq_spec_has_budget(&r->spec)) && access(path, R_OK) != 0) {
         rc = srq_fail_errno(err, "open", path);
         if (err != NULL)
             snprintf(err->field, sizeof(err->field), "model");
@@ -208,7 +209,11 @@ static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, st
     if (rc == 0)
         rc = check_tokenizer(r, err);
     if (rc == 0)
+        rc = srq_budget_open(r, err);
+    if (rc == 0)
         rc = make_plan(r, err);
+    if (rc == 0)
+        rc = srq_budget_settle(r, err);
     if (rc == 0)
         rc = srq_needs_plan(r, r->spec.opt.nsamples, 0, err);
     return rc;
@@ -240,6 +245,7 @@ int srq_resolve_text(const char *text, size_t len, unsigned flags, struct srq_re
 
 void srq_resolved_fini(struct srq_resolved *r)
 {
+    srq_budget_close(r);
     if (r->spec.plugin_count > 0 && srq_spec_quantizer(&r->spec) != NULL) {
         const struct srq_plugin *p = srq_spec_quantizer(&r->spec);
 

@@ -13,6 +13,11 @@ struct srq_resolved {
     const struct srq_layer_info **layers; /* the model's */
     int layer_count;
     void *self; /* instance of the quantizer */
+    void *scorer_self, *allocator_self;  /* where the job has a budget */
+    struct srq_candidates candidates;    /* likewise; count 0: none */
+    struct srq_score_data score_data;    /* likewise: on what layers are scored */
+    int64_t score_sweep;                 /* batches whose block inputs are kept together; 0: all */
+    bool allocated;                      /* the plan is what the allocator chose; until then the largest is planned for */
     struct srq_plan plan;
     struct srq_scheme *schemes; /* of the plan, one a layer */
     enum srq_dtype compute, cache;
@@ -31,6 +36,9 @@ struct srq_resolved {
 int srq_resolve(const cJSON *json, unsigned flags, struct srq_resolved *out, struct srq_error *err);
 int srq_resolve_text(const char *text, size_t len, unsigned flags, struct srq_resolved *out, struct srq_error *err);
 void srq_resolved_fini(struct srq_resolved *r);
+/* What the export formats of the job refuse: a srq_plan_formats, ctx the job. */
+int srq_resolved_formats(void *ctx, const struct srq_scheme *schemes, char (*reason)[SRQ_PLAN_REASON_MAX],
+                         struct srq_error *err);
 void srq_resolved_note(struct srq_resolved *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* What --plan answers. */
 cJSON *srq_resolved_json(const struct srq_resolved *r);

@@ -17,7 +17,9 @@ struct srq_run {
     struct srq_job_flags *flags;
     struct srq_usage *usage;
     struct srq_samples calib; /* count 0: none */
+    struct srq_samples score; /* what layers are scored on; count 0: none */
     struct srq_samples eval;
+    struct srq_scores scores; /* once they are known; layers 0: not */
     /* from the journal */
     double created;   /* wall time of its first line */
     double prior_s;   /* spent in earlier runs */
@@ -39,6 +41,8 @@ int srq_run_block_layers(const struct srq_run *run, int block, int *first);
 /* The stages. Each picks up where the files in ckpt/ say it was. */
 int srq_stage_load(struct srq_run *run, struct srq_error *err);
 int srq_stage_calibrate(struct srq_run *run, struct srq_error *err);
+int srq_stage_score(struct srq_run *run, struct srq_error *err);
+int srq_stage_allocate(struct srq_run *run, struct srq_error *err);
 int srq_stage_evaluate_before(struct srq_run *run, struct srq_error *err);
 int srq_stage_quantize(struct srq_run *run, struct srq_error *err);
 int srq_stage_evaluate_after(struct srq_run *run, struct srq_error *err);

@@ -16,6 +16,7 @@
 struct parse {
     struct srq_spec *spec;
     unsigned flags;
+    bool scheme_given;
     struct srq_error *err;
 };
 
@@ -124,6 +125,7 @@ static int key_output(struct parse *p, const char *key, const cJSON *value)
     return take_path(p, key, value->valuestring, &p->spec->output);
 }
 
+/* Room for all of them was made with the list. */
 static int add_plugin(struct parse *p, const char *key, const char *name, size_t len)
 {
     struct srq_spec *s = p->spec;
@@ -159,7 +161,7 @@ static int key_method(struct parse *p, const char *key, const cJSON *value)
         n += *c == ',';
     if (n > 16)
         return srq_fail_field(p->err, -SRQ_ELIMIT, key, "\"method\" names %d plugins, more than 16", n);
-    p->spec->plugins = srq_calloc((size_t)n, sizeof(p->spec->plugins[0]));
+    p->spec->plugins = srq_calloc((size_t)n + 2, sizeof(p->spec->plugins[0])); /* a budget adds two */
     if (p->spec->plugins == NULL)
         return out_of_memory(p);
     while (rc == 0) {
@@ -173,8 +175,118 @@ static int key_method(struct parse *p, const char *key, const cJSON *value)
     return rc;
 }
 
+/* ---- budget ---- */
+
+static int take_candidates(struct parse *p, const char *key, const cJSON *list)
+{
+    struct srq_spec *s = p->spec;
+    const cJSON *item;
+    int rc = 0;
+
+    if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) < 1)
+        return wrong_type(p, key, "a list of schemes");
+    if (cJSON_GetArraySize(list) > SRQ_CANDIDATES_MAX)
+        return srq_fail_field(p->err, -SRQ_ELIMIT, key, "\"%s\" has %d entries, more than %d", key,
+                              cJSON_GetArraySize(list), SRQ_CANDIDATES_MAX);
+    cJSON_ArrayForEach(item, list)
+    {
+        struct srq_scheme *c = &s->candidates[s->candidate_count];
+        char text[32];
+
+        rc = srq_scheme_from_json(item, key, c, p->err);
+        if (rc != 0)
+            return rc;
+        for (int i = 0; i < s->candidate_count; i++) {
+            if (srq_scheme_equal(&s->candidates[i], c))
+                return srq_fail_field(p->err, -SRQ_EINVAL, key, "candidate %s is given twice",
+                                      srq_scheme_text(c, text, sizeof(text)));
+        }
+        s->candidate_count++;
+    }
+    return 0;
+}
+
+static int take_default_candidates(struct parse *p)
+{
+    static const char *const names[] = { "w2g64", "w3g64", "w4g64", "w8g64" };
+    int rc = 0;
+
+    for (int i = 0; rc == 0 && i < 4; i++)
+        rc = srq_scheme_parse(names[i], &p->spec->candidates[p->spec->candidate_count++], p->err);
+    return rc;
+}
+
+/* The plugin before the quantizer that has this part; -1: none. */
+static int find_part(const struct srq_spec *s, bool scorer)
+{
+    for (int i = 0; i + 1 < s->plugin_count; i++) {
+        const struct srq_plugin *plugin = s->plugins[i].handle.plugin;
+
+        if (scorer ? plugin->scorer != NULL : plugin->allocator != NULL)
+            return i;
+    }
+    return -1;
+}
+
+/* Puts a plugin into the method at place `at`. */
+static int insert_plugin(struct parse *p, const char *name, int at)
+{
+    struct srq_spec *s = p->spec;
+    int rc = add_plugin(p, "method", name, strlen(name));
+    struct srq_spec_plugin added;
+
+    if (rc != 0)
+        return rc;
+    added = s->plugins[s->plugin_count - 1];
+    memmove(&s->plugins[at + 1], &s->plugins[at], (size_t)(s->plugin_count - 1 - at) * sizeof(added));
+    s->plugins[at] = added;
+    return 0;
+}
+
+static int key_budget(struct parse *p, const char *key, const cJSON *value)
+{
+    struct srq_spec *s = p->spec;
+    const cJSON *item;
+    int rc = 0;
+
+    if (cJSON_IsNull(value))
+        return 0;
+    if (!cJSON_IsObject(value))
+        return wrong_type(p, key, "{\"bits\", \"candidates\"} or null");
+    cJSON_ArrayForEach(item, value)
+    {
+        if (strcmp(item->string, "bits") == 0 && cJSON_IsNumber(item) && item->valuedouble > 0 &&
+            item->valuedouble <= 64)
+            s->budget_bits = item->valuedouble;
+        else if (strcmp(item->string, "bits") == 0)
+            return srq_fail_field(p->err, -SRQ_EINVAL, "budget.bits",
+                                  "\"budget.bits\" is not a number of bits above 0 and at most 64");
+        else if (strcmp(item->string, "candidates") == 0)
+            rc = take_candidates(p, "budget.candidates", item);
+        else
+            rc = srq_fail_field(p->err, -SRQ_EINVAL, key, "a budget has no key \"%.60s\"; it has bits and candidates",
+                                item->string);
+        if (rc != 0)
+            return rc;
+    }
+    if (isnan(s->budget_bits))
+        return srq_fail_field(p->err, -SRQ_EINVAL, "budget.bits", "the budget lacks its bits");
+    if (s->candidate_count == 0)
+        rc = take_default_candidates(p);
+    if (rc != 0)
+        return rc;
+    if (find_part(s, true) < 0)
+        rc = insert_plugin(p, "deltaloss", 0);
+    if (rc == 0 && find_part(s, false) < 0)
+        rc = insert_plugin(p, "knapsack", s->plugin_count - 1);
+    s->scorer = find_part(s, true);
+    s->allocator = find_part(s, false);
+    return rc;
+}
+
 static int key_scheme(struct parse *p, const char *key, const cJSON *value)
 {
+    p->scheme_given = true;
     return srq_scheme_from_json(value, key, &p->spec->scheme, p->err);
 }
 
@@ -374,7 +486,7 @@ static int key_options(struct parse *p, const char *key, const cJSON *value)
     return 0;
 }
 
-/* In the order in which keys are read: options need the plugins of the method. */
+/* In the order in which keys are read: options need the plugins of the method, to which a budget may add. */
 static const struct {
     const char *key;
     key_parser parse;
@@ -382,6 +494,7 @@ static const struct {
 } keys[] = {
     { "model", key_model, true },
     { "method", key_method, true },
+    { "budget", key_budget, false },
     { "scheme", key_scheme, true },
     { "output", key_output, true },
     { "layers", key_layers, false },
@@ -432,6 +545,61 @@ static int recipe_row(void *ctx, const char *key, const char *value)
     return srq_job_options_set(&p->spec->opt, key, value, false, p->err);
 }
 
+/* A method is [scorer] [allocator] quantizer, the first two with a budget. */
+static int check_roles(struct parse *p)
+{
+    const struct srq_spec *s = p->spec;
+
+    if (srq_spec_has_budget(s) && s->scorer > s->allocator)
+        return srq_fail_field(p->err, -SRQ_EINVAL, "method", "%s scores what %s allocates by, so it comes first",
+                              s->plugins[s->scorer].name, s->plugins[s->allocator].name);
+    for (int i = 0; i + 1 < s->plugin_count; i++) {
+        const struct srq_plugin *plugin = s->plugins[i].handle.plugin;
+
+        if (i == s->scorer || i == s->allocator)
+            continue;
+        if (plugin->scorer != NULL || plugin->allocator != NULL)
+            return srq_fail_field(p->err, -SRQ_EINVAL, "method",
+                                  srq_spec_has_budget(s) ? "%s is one scorer or allocator too many"
+                                                         : "%s chooses schemes under a budget, and the job has none: give "
+                                                           "\"budget\" its bits",
+                                  s->plugins[i].name);
+        return srq_fail_field(p->err, -SRQ_EUNSUPPORTED, "method",
+                              "%s is not a transform, scorer or allocator, and only these may come before the quantizer",
+                              s->plugins[i].name);
+    }
+    return 0;
+}
+
+static double rough_bits(const struct srq_scheme *c)
+{
+    return (double)srq_scheme_bits(c, 1024, 1024) / (1024.0 * 1024.0);
+}
+
+/* Until schemes are chosen, and for layers that none of the candidates suits: the largest candidate inside the budget. */
+static void nearest_candidate(struct srq_spec *s)
+{
+    s->scheme = s->candidates[0];
+    for (int i = 1; i < s->candidate_count; i++) {
+        double bits = rough_bits(&s->candidates[i]), have = rough_bits(&s->scheme);
+
+        if (have > s->budget_bits ? bits < have : bits <= s->budget_bits && bits > have)
+            s->scheme = s->candidates[i];
+    }
+}
+
+static int check_activations(struct parse *p)
+{
+    const struct srq_spec *s = p->spec;
+
+    for (int i = 0; i < s->candidate_count; i++) {
+        if (srq_scheme_has_act(&s->candidates[i]))
+            return srq_fail_field(p->err, -SRQ_EUNSUPPORTED, "budget.candidates",
+                                  "activations cannot be quantized by this build");
+    }
+    return 0;
+}
+
 /* What only makes sense once all keys are known. */
 static int finish(struct parse *p)
 {
@@ -448,10 +616,11 @@ static int finish(struct parse *p)
     if (q->oneshot == NULL && q->tunable == NULL)
         return srq_fail_field(p->err, -SRQ_EUNSUPPORTED, "method", "%s is not a quantizer, and a method ends with one",
                               q->name);
-    if (s->plugin_count > 1)
-        return srq_fail_field(p->err, -SRQ_EUNSUPPORTED, "method",
-                              "%s is not a transform, scorer or allocator, and only these may come before the quantizer",
-                              s->plugins[0].name);
+    rc = check_roles(p);
+    if (rc != 0)
+        return rc;
+    if (srq_spec_has_budget(s) && !p->scheme_given)
+        nearest_candidate(s);
     if (srq_scheme_has_act(&s->scheme))
         return srq_fail_field(p->err, -SRQ_EUNSUPPORTED, "scheme", "activations cannot be quantized by this build");
     for (int i = 0; i < s->pin_count; i++) {
@@ -460,6 +629,12 @@ static int finish(struct parse *p)
                                   "activations cannot be quantized by this build (pattern \"%.200s\")",
                                   s->pins[i].pattern);
     }
+    rc = check_activations(p);
+    if (rc != 0)
+        return rc;
+    if (srq_spec_has_budget(s) && s->calib_count == 0)
+        return srq_fail_field(p->err, -SRQ_EINVAL, "calib", "%s needs calibration text: give \"calib\" a file",
+                              srq_spec_scorer(s)->name);
     if (q->tunable != NULL && s->calib_count == 0)
         return srq_fail_field(p->err, -SRQ_EINVAL, "calib", "method %s needs calibration text: give \"calib\" a file",
                               q->name);
@@ -481,6 +656,8 @@ int srq_spec_parse(const cJSON *json, unsigned flags, struct srq_spec *out, stru
     int rc;
 
     memset(out, 0, sizeof(*out));
+    out->scorer = out->allocator = -1;
+    out->budget_bits = (double)NAN;
     srq_job_options_init(&out->opt);
     if (!cJSON_IsObject(json))
         return srq_fail(err, -SRQ_EINVAL, "a job is a JSON object");
@@ -490,7 +667,7 @@ int srq_spec_parse(const cJSON *json, unsigned flags, struct srq_spec *out, stru
 
         if (value != NULL)
             rc = keys[i].parse(&p, keys[i].key, value);
-        else if (keys[i].required)
+        else if (keys[i].required && !(keys[i].parse == key_scheme && srq_spec_has_budget(out)))
             rc = srq_fail_field(err, -SRQ_EINVAL, keys[i].key, "the job lacks \"%s\"", keys[i].key);
     }
     if (rc == 0)
@@ -545,4 +722,19 @@ void srq_spec_fini(struct srq_spec *s)
 const struct srq_plugin *srq_spec_quantizer(const struct srq_spec *s)
 {
     return s->plugins[s->plugin_count - 1].handle.plugin;
+}
+
+bool srq_spec_has_budget(const struct srq_spec *s)
+{
+    return !isnan(s->budget_bits);
+}
+
+const struct srq_plugin *srq_spec_scorer(const struct srq_spec *s)
+{
+    return s->scorer >= 0 ? s->plugins[s->scorer].handle.plugin : NULL;
+}
+
+const struct srq_plugin *srq_spec_allocator(const struct srq_spec *s)
+{
+    return s->allocator >= 0 ? s->plugins[s->allocator].handle.plugin : NULL;
 }

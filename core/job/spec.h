@@ -4,7 +4,7 @@
 #ifndef SRQ_JOB_SPEC_H
 #define SRQ_JOB_SPEC_H
 
-#include "core/budget/plan.h"
+#include "core/budget/scores.h"
 #include "core/job/options.h"
 #include "core/tune/plugin_host.h"
 
@@ -21,6 +21,10 @@ struct srq_spec {
     char *model; /* absolute */
     struct srq_spec_plugin *plugins; /* in the method's order; the last is the quantizer */
     int plugin_count;
+    int scorer, allocator; /* which plugins choose schemes under the budget; -1: there is no budget */
+    double budget_bits;    /* average bits a weight; NaN: no budget */
+    struct srq_scheme candidates[SRQ_CANDIDATES_MAX];
+    int candidate_count;
     struct srq_scheme scheme;
     struct srq_pin *pins;
     int pin_count;
@@ -45,6 +49,11 @@ void srq_spec_fini(struct srq_spec *s);
 cJSON *srq_spec_json(const struct srq_spec *s); /* normalised; NULL when out of memory */
 const struct srq_plugin *srq_spec_quantizer(const struct srq_spec *s);
 char *srq_spec_method(const struct srq_spec *s); /* "a,b"; srq_free */
+
+bool srq_spec_has_budget(const struct srq_spec *s);
+/* The part, or NULL where the job has no budget. */
+const struct srq_plugin *srq_spec_scorer(const struct srq_spec *s);
+const struct srq_plugin *srq_spec_allocator(const struct srq_spec *s);
 
 /* A scheme in JSON: its spelling, or {"bits":4,"group_size":128,"sym":true}. */
 int srq_scheme_from_json(const cJSON *item, const char *field, struct srq_scheme *out, struct srq_error *err);

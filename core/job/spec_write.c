@@ -128,6 +128,24 @@ static bool add_pins(cJSON *root, const struct srq_spec *s)
     return array != NULL;
 }
 
+static bool add_budget(cJSON *root, const struct srq_spec *s)
+{
+    char text[32];
+    cJSON *budget, *list;
+
+    if (!srq_spec_has_budget(s))
+        return cJSON_AddNullToObject(root, "budget") != NULL;
+    budget = cJSON_AddObjectToObject(root, "budget");
+    if (budget == NULL || cJSON_AddNumberToObject(budget, "bits", s->budget_bits) == NULL)
+        return false;
+    list = cJSON_AddArrayToObject(budget, "candidates");
+    for (int i = 0; list != NULL && i < s->candidate_count; i++) {
+        if (!cJSON_AddItemToArray(list, cJSON_CreateString(srq_scheme_text(&s->candidates[i], text, sizeof(text)))))
+            return false;
+    }
+    return list != NULL;
+}
+
 static cJSON *option_json(const struct srq_option *row, const char *text)
 {
     char *end;
@@ -168,7 +186,8 @@ cJSON *srq_spec_json(const struct srq_spec *s)
     char text[32], *method = srq_spec_method(s);
     cJSON *root = cJSON_CreateObject(), *options;
     bool ok = root != NULL && method != NULL && add_text(root, "model", s->model) && add_text(root, "method", method) &&
-              add_text(root, "scheme", srq_scheme_text(&s->scheme, text, sizeof(text))) && add_pins(root, s) &&
+              add_text(root, "scheme", srq_scheme_text(&s->scheme, text, sizeof(text))) && add_budget(root, s) &&
+              add_pins(root, s) &&
               add_list(root, "calib", s->calib, s->calib_count) && add_list(root, "eval", s->eval, s->eval_count) &&
               add_list(root, "formats", s->formats, s->format_count) && add_text(root, "output", s->output) &&
               cJSON_AddBoolToObject(root, "force", s->force) != NULL && add_text(root, "name", s->name) &&

@@ -1,0 +1,299 @@
+/* What a budget adds to a resolved job. */
+#include "core/job/budget.h"
+
+#include "core/base/alloc.h"
+#include "core/math/team.h"
+
+#include <math.h>
+
+#define SOLVER_BYTES ((uint64_t)40 << 20) /* partial plans, front */
+
+/* ---- scorer and allocator -------------------------------------------------------------------------------------------- */
+
+static int create(const struct srq_resolved *r, int plugin, void **self, struct srq_error *err)
+{
+    const struct srq_spec_plugin *p = &r->spec.plugins[plugin];
+    int rc = p->handle.plugin->create(srq_host_services(), p->options, self, err);
+
+    return rc > 0 ? -SRQ_EINVAL : rc;
+}
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* What the scorer asks for, where it does not care what the job has, and what the model has positions for. */
+static int ask_data(struct srq_resolved *r, struct srq_error *err)
+{
+    const struct srq_scorer *scorer = srq_spec_scorer(&r->spec)->scorer;
+    struct srq_score_data d = { .size = sizeof(d) };
+    int rc = scorer->data(srq_host_services(), r->scorer_self, &d, err);
+
+    if (rc != 0)
+        return rc < 0 ? rc : -SRQ_EINVAL;
+    d.nsamples = d.nsamples > 0 ? d.nsamples : r->spec.opt.nsamples;
+    d.seqlen = d.seqlen > 0 ? d.seqlen : r->spec.opt.seqlen;
+    d.batch = smaller(d.batch > 0 ? d.batch : r->spec.opt.batch, d.nsamples);
+    if (r->info->max_positions > 0 && d.seqlen > r->info->max_positions)
+        d.seqlen = r->info->max_positions;
+    if (d.seqlen < 2)
+        return srq_fail(err, -SRQ_EINVAL, "%s wants samples of %lld tokens", srq_spec_scorer(&r->spec)->name,
+                        (long long)d.seqlen);
+    r->score_data = d;
+    return 0;
+}
+
+int srq_budget_open(struct srq_resolved *r, struct srq_error *err)
+{
+    int rc;
+
+    if (!srq_spec_has_budget(&r->spec))
+        return 0;
+    rc = create(r, r->spec.scorer, &r->scorer_self, err);
+    if (rc == 0 && r->spec.allocator == r->spec.scorer)
+        r->allocator_self = r->scorer_self;
+    else if (rc == 0)
+        rc = create(r, r->spec.allocator, &r->allocator_self, err);
+    return rc == 0 ? ask_data(r, err) : rc;
+}
+
+void srq_budget_close(struct srq_resolved *r)
+{
+    if (r->allocator_self != NULL && r->allocator_self != r->scorer_self)
+        srq_spec_allocator(&r->spec)->destroy(srq_host_services(), r->allocator_self);
+    if (r->scorer_self != NULL)
+        srq_spec_scorer(&r->spec)->destroy(srq_host_services(), r->scorer_self);
+    r->scorer_self = r->allocator_self = NULL;
+    srq_candidates_fini(&r->candidates);
+}
+
+/* ---- candidates ---------------------------------------------------------------------------------------------------------- */
+
+static bool *allowed(const struct srq_resolved *r, int layer, int candidate)
+{
+    return &r->candidates.allowed[(size_t)layer * (size_t)r->candidates.count + (size_t)candidate];
+}
+
+static bool up_to_allocator(const struct srq_resolved *r, int layer)
+{
+    return r->layers[layer]->block >= 0 && r->plan.layers[layer].source != SRQ_SOURCE_PIN;
+}
+
+/* The quantizer's own word on a layer under a scheme. */
+static bool accepted(const struct srq_resolved *r, int layer, const struct srq_scheme *s)
+{
+    const struct srq_plugin *p = srq_spec_quantizer(&r->spec);
+    const struct srq_layer_info *info = r->layers[layer];
+    struct srq_layer l = { .size = sizeof(l), .name = info->name, .block = info->block, .scheme = *s,
+                           .groups = srq_groups_of(info->out, info->in, s->group), .tensor_scale = 1,
+                           .weight = srq_tensor_2d(NULL, info->dtype, info->out, info->in) };
+
+    for (int i = layer; i > 0 && r->layers[i - 1]->block == info->block; i--)
+        l.index++;
+    return s->grid == SRQ_GRID_NONE || p->accepts == NULL || p->accepts(srq_host_services(), r->self, &l, NULL) == 0;
+}
+
+static void ask_shapes(struct srq_resolved *r)
+{
+    for (int i = 0; i < r->layer_count; i++) {
+        for (int c = 0; c < r->candidates.count; c++) {
+            const struct srq_scheme *s = &r->candidates.scheme[c];
+
+            *allowed(r, i, c) = r->layers[i]->block >= 0 &&
+                                (s->grid == SRQ_GRID_NONE || srq_grid(s->grid) != NULL) &&
+                                srq_scheme_refuses(s, r->layers[i]->out, r->layers[i]->in) == NULL && accepted(r, i, s);
+        }
+    }
+}
+
+typedef char reason_text[SRQ_PLAN_REASON_MAX];
+
+/* Every candidate on all layers at once: what a format refuses, a layer cannot become. */
+static int ask_each(struct srq_resolved *r, struct srq_scheme *schemes, reason_text *reason, struct srq_error *err)
+{
+    int rc = 0;
+
+    for (int c = 0; rc >= 0 && c < r->candidates.count; c++) {
+        for (int i = 0; i < r->layer_count; i++) {
+            schemes[i] = up_to_allocator(r, i) && *allowed(r, i, c) ? r->candidates.scheme[c] : r->plan.layers[i].scheme;
+            reason[i][0] = '\0';
+        }
+        rc = srq_resolved_formats(r, schemes, reason, err);
+        for (int i = 0; rc > 0 && i < r->layer_count; i++) {
+            if (reason[i][0] != '\0' && up_to_allocator(r, i))
+                *allowed(r, i, c) = false;
+        }
+    }
+    return rc < 0 ? rc : 0;
+}
+
+static bool tied(const struct srq_layer_info *a, const struct srq_layer_info *b)
+{
+    return a->block == b->block && a->tie != NULL && b->tie != NULL && strcmp(a->tie, b->tie) == 0;
+}
+
+/* A mixed plan: each tie group gets another candidate that all of it can have. */
+static void mix(struct srq_resolved *r, struct srq_scheme *schemes, bool *mixed)
+{
+    int turn = 0;
+
+    for (int i = 0; i < r->layer_count; i++) {
+        int before = i - 1, c;
+
+        schemes[i] = r->plan.layers[i].scheme;
+        mixed[i] = false;
+        if (!up_to_allocator(r, i))
+            continue;
+        while (before >= 0 && r->layers[before]->block == r->layers[i]->block &&
+               !(tied(r->layers[before], r->layers[i]) && up_to_allocator(r, before)))
+            before--;
+        if (before >= 0 && r->layers[before]->block == r->layers[i]->block) {
+            schemes[i] = schemes[before];
+            mixed[i] = mixed[before];
+            continue;
+        }
+        for (int k = 0; k < r->candidates.count && !mixed[i]; k++) {
+            bool all = true;
+
+            c = (turn + k) % r->candidates.count;
+            for (int m = i; m < r->layer_count && r->layers[m]->block == r->layers[i]->block; m++)
+                all = all && ((m != i && !tied(r->layers[m], r->layers[i])) || !up_to_allocator(r, m) || *allowed(r, m, c));
+            mixed[i] = all;
+            if (all)
+                schemes[i] = r->candidates.scheme[c];
+        }
+        turn++;
+    }
+}
+
+/* Formats with one scheme for all layers have nothing to allocate. */
+static int ask_mixed(struct srq_resolved *r, struct srq_scheme *schemes, reason_text *reason, bool *mixed,
+                     struct srq_error *err)
+{
+    int rc;
+
+    mix(r, schemes, mixed);
+    for (int i = 0; i < r->layer_count; i++)
+        reason[i][0] = '\0';
+    rc = srq_resolved_formats(r, schemes, reason, err);
+    for (int i = 0; rc > 0 && i < r->layer_count; i++) {
+        if (reason[i][0] != '\0' && mixed[i])
+            return srq_fail_field(err, -SRQ_EUNSUPPORTED, "formats",
+                                  "a budget mixes schemes, which an export format of the job cannot carry: %s", reason[i]);
+    }
+    return rc < 0 ? rc : 0;
+}
+
+static int check_bounds(struct srq_resolved *r, bool *fixed, struct srq_error *err)
+{
+    struct srq_allocate_request req = srq_budget_request(r, &r->plan, NULL, fixed);
+
+    return srq_allocate_check(&req, &r->plan, err);
+}
+
+int srq_budget_settle(struct srq_resolved *r, struct srq_error *err)
+{
+    size_t n = (size_t)r->layer_count + 1;
+    struct srq_scheme *schemes;
+    reason_text *reason;
+    bool *flags;
+    int rc;
+
+    if (!srq_spec_has_budget(&r->spec))
+        return 0;
+    schemes = srq_calloc(n, sizeof(*schemes));
+    reason = srq_calloc(n, sizeof(*reason));
+    flags = srq_calloc(n, sizeof(*flags));
+    rc = srq_candidates_init(&r->candidates, r->spec.candidates, r->spec.candidate_count, r->layer_count, err);
+    if (rc == 0 && (schemes == NULL || reason == NULL || flags == NULL))
+        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory looking at candidates");
+    if (rc == 0) {
+        ask_shapes(r);
+        rc = ask_each(r, schemes, reason, err);
+    }
+    if (rc == 0)
+        rc = ask_mixed(r, schemes, reason, flags, err);
+    if (rc == 0)
+        rc = check_bounds(r, flags, err);
+    srq_free(flags);
+    srq_free(reason);
+    srq_free(schemes);
+    return rc;
+}
+
+struct srq_allocate_request srq_budget_request(const struct srq_resolved *r, const struct srq_plan *plan,
+                                               const struct srq_scores *scores, bool *fixed)
+{
+    for (int i = 0; i < plan->count; i++)
+        fixed[i] = plan->layers[i].source == SRQ_SOURCE_PIN;
+    return (struct srq_allocate_request){ .solver = srq_spec_allocator(&r->spec)->allocator,
+                                          .self = r->allocator_self,
+                                          .host = srq_host_services(),
+                                          .candidates = &r->candidates,
+                                          .scores = scores,
+                                          .bits = r->spec.budget_bits,
+                                          .fixed = fixed };
+}
+
+/* ---- scoring --------------------------------------------------------------------------------------------------------------- */
+
+struct srq_scoring_config srq_budget_scoring(const struct srq_resolved *r, int64_t nsamples)
+{
+    int64_t batch = smaller(r->score_data.batch, nsamples), all = (nsamples + batch - 1) / batch * batch;
+
+    return (struct srq_scoring_config){ .nsamples = nsamples,
+                                        .seq = r->score_data.seqlen,
+                                        .batch = batch,
+                                        .sweep = r->score_sweep > 0 ? smaller(r->score_sweep * batch, all) : all,
+                                        .compute = r->compute };
+}
+
+void srq_budget_point(const struct srq_resolved *r, int candidate, struct srq_scheme *schemes)
+{
+    const struct srq_scheme *s = &r->candidates.scheme[candidate], untouched = { .grid = SRQ_GRID_NONE, .bits = 16 };
+
+    for (int i = 0; i < r->layer_count; i++) {
+        bool carries = r->layers[i]->block >= 0 && srq_scheme_refuses(s, r->layers[i]->out, r->layers[i]->in) == NULL;
+
+        schemes[i] = carries ? *s : untouched;
+    }
+}
+
+int srq_budget_needs(struct srq_resolved *r, struct srq_error *err)
+{
+    struct srq_scoring_config cfg;
+    struct srq_memory_row rows[16];
+    int count = 0, rc;
+
+    if (!srq_spec_has_budget(&r->spec))
+        return 0;
+    cfg = srq_budget_scoring(r, r->score_data.nsamples);
+    rc = srq_scoring_plan(r->model, &cfg, r->candidates.scheme, r->candidates.count, rows, 16, &count, err);
+    srq_needs_add(&r->memory, "score", "scoring: token ids", (uint64_t)(cfg.nsamples * cfg.seq) * sizeof(int32_t));
+    for (int i = 0; rc == 0 && i < count; i++)
+        srq_needs_add(&r->memory, "score", rows[i].name, rows[i].bytes);
+    srq_needs_add(&r->memory, "all", "scores",
+                  (uint64_t)r->layer_count * (uint64_t)r->candidates.count * sizeof(double));
+    srq_needs_add(&r->memory, "allocate", "partial plans", SOLVER_BYTES);
+    return rc;
+}
+
+void srq_budget_largest(const struct srq_resolved *r, struct srq_scheme *schemes)
+{
+    for (int i = 0; i < r->layer_count; i++) {
+        const struct srq_layer_info *l = r->layers[i];
+        int64_t most = -1;
+
+        schemes[i] = r->plan.layers[i].scheme;
+        for (int c = 0; up_to_allocator(r, i) && c < r->candidates.count; c++) {
+            const struct srq_scheme *s = &r->candidates.scheme[c];
+            int64_t groups = s->grid != SRQ_GRID_NONE ? srq_groups_of(l->out, l->in, s->group).count : 0;
+
+            if (!*allowed(r, i, c) || groups <= most)
+                continue;
+            most = groups;
+            schemes[i] = *s;
+        }
+    }
+}
