@@ -17,6 +17,7 @@ include tests/unit/daemon.mk
 include tests/unit/client.mk
 include tests/unit/eval.mk
 include tests/unit/top.mk
+include tests/unit/screen.mk
 
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)

@@ -191,6 +191,21 @@ int canvas_str(struct canvas *c, int x, int y, int max, const char *text, enum r
     return used;
 }
 
+int canvas_str_tail(struct canvas *c, int x, int y, int max, const char *text, enum role role, int attr)
+{
+    int n;
+
+    if (text == NULL || max <= 0)
+        return 0;
+    n = columns_of(c, text);
+    if (n <= max)
+        return canvas_str(c, x, y, max, text, role, attr);
+    while (n > max - 1 && *text != '\0')
+        n -= next_width(c, canvas_next(&text));
+    canvas_put(c, x, y, c->ascii ? '~' : 0x2026, role, attr);
+    return 1 + canvas_str(c, x + 1, y, max - 1, text, role, attr);
+}
+
 void canvas_str_right(struct canvas *c, int x, int y, int max, const char *text, enum role role, int attr)
 {
     int n = text != NULL ? columns_of(c, text) : 0;

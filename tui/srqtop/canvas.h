@@ -44,7 +44,9 @@ void canvas_put(struct canvas *c, int x, int y, uint32_t code, enum role role, i
 void canvas_fill(struct canvas *c, struct rect r, uint32_t code, enum role role, int attr);
 /* Writes text in at most `max` columns; what does not fit is cut and ends in an ellipsis. Returns the columns used. */
 int canvas_str(struct canvas *c, int x, int y, int max, const char *text, enum role role, int attr);
-/* The same, ending at column x + max. */
+/* The same, but what does not fit is cut at the beginning: the end of a layer's name says more. */
+int canvas_str_tail(struct canvas *c, int x, int y, int max, const char *text, enum role role, int attr);
+/* The same as canvas_str, ending at column x + max. */
 void canvas_str_right(struct canvas *c, int x, int y, int max, const char *text, enum role role, int attr);
 int canvas_printf(struct canvas *c, int x, int y, int max, enum role role, int attr, const char *fmt, ...)
     __attribute__((format(printf, 7, 8)));

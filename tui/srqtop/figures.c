@@ -6,7 +6,6 @@
 #include <ctype.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static char *unknown(char *out)
@@ -72,13 +71,6 @@ struct metric figure_share(struct metric a, struct metric b)
     return known(a.v / b.v);
 }
 
-struct metric figure_gain(struct metric first, struct metric last)
-{
-    if (!first.known || !last.known || !(first.v > 0))
-        return (struct metric){ false, 0 };
-    return known(1 - last.v / first.v);
-}
-
 const char *figure_job_state(enum top_job_state s)
 {
     static const char *const names[] = { [TOP_QUEUED] = "queued",   [TOP_STARTING] = "starting", [TOP_RUNNING] = "running",
@@ -140,19 +132,9 @@ static bool integer_scheme(const char *scheme)
 
 struct metric figure_scheme_bits(const char *scheme)
 {
-    static const struct {
-        const char *name;
-        double bits;
-    } others[] = { { "bf16", 16 }, { "f16", 16 }, { "mxfp4", 4 }, { "mxfp8", 8 }, { "nvfp4", 4 }, { "fp8", 8 } };
+    double bits = top_scheme_bits(scheme);
 
-    if (integer_scheme(scheme))
-        return known((double)strtol(scheme + 1, NULL, 10));
-    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-        if (strncmp(scheme, others[i].name, strlen(others[i].name)) == 0)
-            return known(others[i].bits);
-    if (scheme[0] == 'q' && isdigit((unsigned char)scheme[1]))
-        return known((double)(scheme[1] - '0'));
-    return (struct metric){ false, 0 };
+    return bits > 0 ? known(bits) : (struct metric){ false, 0 };
 }
 
 const char *figure_scheme_group(const char *scheme, char out[16])

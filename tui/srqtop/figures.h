@@ -25,15 +25,13 @@ static inline struct metric known(double v)
 }
 /* a/b where both are known and b > 0 */
 struct metric figure_share(struct metric a, struct metric b);
-/* Share that an error fell by, 1 - last/first; unknown where either is or first is 0. */
-struct metric figure_gain(struct metric first, struct metric last);
 
 const char *figure_job_state(enum top_job_state s);   /* "running" */
 enum role figure_job_role(enum top_job_state s);
 const char *figure_work_state(enum top_work_state s); /* "pending", "tuning", "finished", "stale" */
 enum role figure_work_role(enum top_work_state s);
 const char *figure_source(enum top_source s);
-/* Bits that a scheme's name says ("w4g128": 4, "mxfp4": 4, "bf16": 16); unknown for what it does not know. */
+/* Bits that a scheme's name says (top_scheme_bits); unknown where it does not. */
 struct metric figure_scheme_bits(const char *scheme);
 const char *figure_scheme_group(const char *scheme, char out[16]); /* "g128" of w4g128; "row", "tensor", "-" */
 

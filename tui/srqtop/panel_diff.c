@@ -130,13 +130,13 @@ static void row(const struct draw *d, const struct column_place *p, int y, struc
 {
     const struct metric none = { false, 0 };
     struct metric a = at.a != NULL ? at.a->error_best : none, b = at.b != NULL ? at.b->error_best : none;
-    struct metric change = figure_gain(a, b);
+    struct metric change = top_gain(a, b);
     const char *name = at.a != NULL ? at.a->name : at.b->name;
     bool differs = at.a == NULL || at.b == NULL || strcmp(at.a->scheme, at.b->scheme) != 0;
 
     change.v = -change.v;
     canvas_put(d->c, p[MARK].x, y, differs ? d->g->differs : ' ', ROLE_EDITED, 0);
-    canvas_str(d->c, p[NAME].x, y, p[NAME].w, name != NULL ? name : "-", differs ? ROLE_EDITED : ROLE_TEXT, 0);
+    canvas_str_tail(d->c, p[NAME].x, y, p[NAME].w, name != NULL ? name : "-", differs ? ROLE_EDITED : ROLE_TEXT, 0);
     scheme(d, &p[SCHEME_A], y, at.a);
     scheme(d, &p[SCHEME_B], y, at.b);
     number(d, &p[ERROR_A], y, a, figure_number, ROLE_TEXT);

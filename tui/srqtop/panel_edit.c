@@ -12,29 +12,36 @@ static int part(const struct draw *d, int x, int y, int end, const char *label, 
     return x + canvas_str(d->c, x, y, end - x, value, role, 0) + 2;
 }
 
-static void answer(const struct draw *d, struct rect r, int x, int y, const struct top_preview *p)
+static int consequences(const struct draw *d, int x, int y, int end, const struct top_preview *p)
 {
-    int end = r.x + r.w;
     char text[FIGURE], more[3 * FIGURE];
+    bool worse = p->forecast.known && p->forecast_now.known && p->forecast.v > p->forecast_now.v;
 
-    x = part(d, x, y, end, "size", figure_change(p->before_bytes, p->after_bytes, figure_bytes, d->g->arrow, text), ROLE_TEXT);
-    x = part(d, x, y, end, "bits", figure_change(p->average_bits_now, p->average_bits, figure_bits, d->g->arrow, text), ROLE_TEXT);
     x = part(d, x, y, end, "predicted loss", figure_change(p->forecast_now, p->forecast, figure_number, d->g->arrow, text),
-             p->forecast.known && p->forecast_now.known && p->forecast.v > p->forecast_now.v ? ROLE_LOSS_BAD : ROLE_TEXT);
-    if (r.h >= 2) {
-        x = r.x;
-        y++;
-    }
-    if (p->restarts >= 0)
+             worse ? ROLE_LOSS_BAD : ROLE_TEXT);
+    if (p->restarts >= 0) {
         snprintf(more, sizeof(more), "block %d", p->restarts);
-    else
-        snprintf(more, sizeof(more), "nothing");
-    x = part(d, x, y, end, "restarts", more, ROLE_TEXT);
+        x = part(d, x, y, end, "restarts", more, ROLE_STALE);
+    }
     if (p->retunes > 0) {
         snprintf(more, sizeof(more), "%d block%s in %s", p->retunes, p->retunes == 1 ? "" : "s", figure_seconds(p->cost_s, text));
         x = part(d, x, y, end, "tunes again", more, ROLE_STALE);
     }
-    canvas_printf(d->c, x, y, end - x, ROLE_FAINT, 0, "Enter commits, Esc drops");
+    return x;
+}
+
+static void answer(const struct draw *d, struct rect r, int x, int y, const struct top_preview *p)
+{
+    int end = r.x + r.w;
+    char text[FIGURE];
+
+    x = part(d, x, y, end, "size", figure_change(p->before_bytes, p->after_bytes, figure_bytes, d->g->arrow, text), ROLE_TEXT);
+    x = part(d, x, y, end, "bits", figure_change(p->average_bits_now, p->average_bits, figure_bits, d->g->arrow, text), ROLE_TEXT);
+    if (r.h >= 2)
+        consequences(d, r.x, y + 1, end, p);
+    else
+        x = consequences(d, x, y, end, p);
+    canvas_str(d->c, x, y, end - x, "Enter commits, Esc drops", ROLE_FAINT, 0);
 }
 
 void panel_edit(const struct draw *d, struct rect r)

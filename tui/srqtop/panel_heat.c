@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct scale {
@@ -56,6 +57,24 @@ static char *value_text(struct metric m, enum top_heat heat, char *out)
     default:
         return figure_number(m, out);
     }
+}
+
+/* A number in at most `room` columns: three digits, else two with an exponent ("1.8e-3"); false: neither fits. */
+static bool cell_text(struct metric m, enum top_heat heat, int room, char *out)
+{
+    char digits[CTL_HUMAN], *e;
+
+    value_text(m, heat, out);
+    if (canvas_columns(out) <= room)
+        return true;
+    if (heat == TOP_HEAT_GAIN || heat == TOP_HEAT_SATURATION) {
+        snprintf(out, FIGURE, "%.0f%%", m.v * 100);
+    } else {
+        snprintf(digits, sizeof(digits), "%.1e", m.v);
+        e = strchr(digits, 'e');
+        snprintf(out, FIGURE, "%.*s%d", e != NULL ? (int)(e - digits) + 1 : 0, digits, e != NULL ? (int)strtol(e + 1, NULL, 10) : 0);
+    }
+    return canvas_columns(out) <= room;
 }
 
 void panel_heat_head(const struct draw *d, struct rect r)
@@ -124,20 +143,19 @@ static void cell(const struct draw *d, int x, int y, int w, const struct top_lay
     enum role role = m.known && isfinite(m.v) ? (enum role)(ROLE_HEAT_0 + level_of(s, m.v)) : ROLE_FAINT;
     char text[FIGURE];
     uint32_t mark = l->edit[0] != '\0' ? d->g->edited : l->pin ? d->g->pinned : l->tagged ? d->g->tagged : 0;
-    int room = w - 2; /* a mark and the gap to the next cell */
+    int room = w - 1 - (here || mark == 0) - (mark != 0); /* beside the gap, the mark and the bracket */
 
-    value_text(m, d->v->heat, text);
     if (d->v->heat == TOP_HEAT_BITS && l->edit[0] != '\0')
-        figure_count(figure_scheme_bits(l->edit), text);
-    if (text[0] == '-' && text[1] == '\0') {
-        canvas_str(d->c, x + 1, y, room, text, ROLE_FAINT, 0);
+        m = figure_scheme_bits(l->edit);
+    if (!m.known || !isfinite(m.v)) {
+        canvas_str(d->c, x + 1, y, room, "-", ROLE_FAINT, 0);
     } else {
-        uint32_t shade = m.known && isfinite(m.v) ? d->g->shade[level_of(s, m.v) / 2] : ' ';
+        uint32_t shade = d->g->shade[level_of(s, m.v) / 2];
 
         canvas_fill(d->c, (struct rect){ x, y, w - 1, 1 }, shade, role, 0);
-        if (canvas_columns(text) <= room - (here || mark != 0)) {
+        if (cell_text(m, d->v->heat, room, text)) {
             canvas_fill(d->c, (struct rect){ x, y, w - 1, 1 }, ' ', role, 0);
-            canvas_str(d->c, x + 1, y, room, text, role, 0);
+            canvas_str(d->c, x + (here || canvas_columns(text) < w - 1 - (mark != 0)), y, room, text, role, 0);
             if (canvas_columns(text) + 2 < w - 1)
                 canvas_put(d->c, x, y, shade, role, 0);
         }
@@ -184,7 +202,7 @@ void panel_heat(const struct draw *d, struct rect r)
         bool on = row == d->v->heat_block;
 
         canvas_put(d->c, r.x, line, on ? d->g->cursor : ' ', ROLE_TEXT, 0);
-        canvas_str(d->c, r.x + 1, line, shape.label - 2, tree_block_name(d->job, row == map.outside ? -1 : row), ROLE_TEXT,
+        canvas_str_tail(d->c, r.x + 1, line, shape.label - 2, tree_block_name(d->job, row == map.outside ? -1 : row), ROLE_TEXT,
                    on ? ATTR_BOLD : 0);
         for (int k = 0; k < shape.columns && d->v->heat_left + k < map.columns; k++) {
             int column = d->v->heat_left + k, at = map.cells[row * map.columns + column];

@@ -13,11 +13,11 @@
 enum { MARK, NAME, BITS, GROUP, FIRST, BEST, GAIN, STATE, SPARK, SCORE, SOURCE, COLUMNS };
 
 static const struct column columns[COLUMNS] = {
-    [MARK] = { "", 3, 3, 0, false },        [NAME] = { "block / layer", 12, 44, 0, false },
-    [BITS] = { "bits", 4, 12, 1, false },   [GROUP] = { "group", 5, 6, 6, true },
+    [MARK] = { "", 3, 3, 0, false },        [NAME] = { "block / layer", 20, 44, 0, false },
+    [BITS] = { "bits", 5, 12, 1, false },   [GROUP] = { "group", 5, 6, 7, true },
     [FIRST] = { "initial", 8, 9, 4, true }, [BEST] = { "best", 8, 9, 2, true },
-    [GAIN] = { "gain", 6, 7, 3, true },     [STATE] = { "state", 8, 10, 5, false },
-    [SPARK] = { "curve", 8, 20, 7, false }, [SCORE] = { "score", 8, 9, 8, true },
+    [GAIN] = { "gain", 7, 7, 3, true },     [STATE] = { "state", 10, 10, 5, false },
+    [SPARK] = { "curve", 8, 20, 6, false }, [SCORE] = { "score", 8, 9, 8, true },
     [SOURCE] = { "source", 9, 9, 9, false },
 };
 
@@ -116,7 +116,9 @@ static void title(const struct draw *d, struct rect r, int y)
     if (d->v->sort[TOP_PANEL_JOB] != 0)
         x += canvas_printf(d->c, x, y, end - x, ROLE_FAINT, 0, "by %s", tree_sort_name(d->v->sort[TOP_PANEL_JOB])) + 2;
     if (j->reason != NULL)
-        canvas_str(d->c, x, y, end - x, j->reason, j->state == TOP_FAILED ? ROLE_BAD : ROLE_FAINT, 0);
+        x += canvas_str(d->c, x, y, end - x, j->reason, j->state == TOP_FAILED ? ROLE_BAD : ROLE_FAINT, 0) + 2;
+    if (j->change != NULL)
+        canvas_printf(d->c, x, y, end - x, ROLE_FAINT, 0, "%s: %s", j->changed_by != NULL ? j->changed_by : "-", j->change);
 }
 
 void panel_job_head(const struct draw *d, struct rect r)
@@ -147,7 +149,7 @@ static void number(const struct draw *d, const struct column_place *p, int y, co
 
 static void losses(const struct draw *d, const struct column_place *p, int y, struct metric first, struct metric best)
 {
-    struct metric gain = figure_gain(first, best);
+    struct metric gain = top_gain(first, best);
     char text[FIGURE];
 
     number(d, &p[FIRST], y, figure_number(first, text), ROLE_TEXT);
@@ -186,7 +188,7 @@ static void layer_row(const struct draw *d, const struct top_layer *l, const str
 
     canvas_put(d->c, p[MARK].x + 1, y, l->tagged ? d->g->tagged : ' ', ROLE_TAGGED, 0);
     canvas_put(d->c, p[MARK].x + 2, y, l->pin ? d->g->pinned : ' ', ROLE_PINNED, 0);
-    canvas_str(d->c, p[NAME].x + 2, y, p[NAME].w - 2, name,
+    canvas_str_tail(d->c, p[NAME].x + 2, y, p[NAME].w - 2, name,
                l->name != NULL && found(d, l->name) ? ROLE_MATCH : l->tagged ? ROLE_TAGGED : ROLE_TEXT, 0);
     if (l->edit[0] != '\0') {
         struct metric old = figure_scheme_bits(l->scheme), new = figure_scheme_bits(l->edit);
@@ -199,7 +201,7 @@ static void layer_row(const struct draw *d, const struct top_layer *l, const str
         canvas_put(d->c, p[BITS].x, y, d->g->edited, ROLE_EDITED, 0);
         canvas_str(d->c, p[BITS].x + 1, y, p[BITS].w - 1, label, ROLE_EDITED, 0);
     } else {
-        const char *bits = figure_count(known(l->bits), text);
+        const char *bits = figure_count((struct metric){ l->bits > 0, l->bits }, text);
 
         canvas_str(d->c, p[BITS].x, y, p[BITS].w, p[BITS].w >= 8 && l->scheme[0] != '\0' ? l->scheme : bits,
                    l->pin ? ROLE_PINNED : ROLE_TEXT, 0);
@@ -260,7 +262,7 @@ static void block_row(const struct draw *d, int block, bool open, const struct c
 
     block_marks(d, block, p, y);
     canvas_put(d->c, p[NAME].x, y, open ? d->g->open : d->g->closed, ROLE_TEXT, 0);
-    canvas_str(d->c, p[NAME].x + 2, y, p[NAME].w - 2, name, found(d, name) ? ROLE_MATCH : ROLE_TEXT, ATTR_BOLD);
+    canvas_str_tail(d->c, p[NAME].x + 2, y, p[NAME].w - 2, name, found(d, name) ? ROLE_MATCH : ROLE_TEXT, ATTR_BOLD);
     if (edited)
         canvas_put(d->c, x++, y, d->g->edited, ROLE_EDITED, 0);
     canvas_str(d->c, x, y, p[BITS].w - edited, figure_bits(tree_block_bits(d->job, block), text),

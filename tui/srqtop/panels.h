@@ -46,6 +46,6 @@ void panel_diff_head(const struct draw *d, struct rect r);
 void panel_diff(const struct draw *d, struct rect r);
 int panel_diff_rows(const struct top_model *m, const struct top_view *v); /* how many there are to scroll */
 void panel_help(const struct draw *d, struct rect r);
-int panel_help_rows(void);
+int panel_help_rows(int width); /* lines of the text when it is that wide */
 
 #endif

@@ -184,7 +184,7 @@ static void legend(struct canvas *c, int x, int y, int w, const struct plot *p, 
         last = known(s->points[s->count - 1].value);
     }
     canvas_put(c, x, y, g->marker[k], (enum role)(ROLE_CURVE_0 + k), ATTR_BOLD);
-    room = canvas_str(c, x + 2, y, room, p->curves[k].label, (enum role)(ROLE_CURVE_0 + k), 0);
+    room = canvas_str_tail(c, x + 2, y, room, p->curves[k].label, (enum role)(ROLE_CURVE_0 + k), 0);
     canvas_str(c, x + 4 + room, y, w - room - 4, figure_change(first, last, figure_number, g->arrow, text), ROLE_TEXT, 0);
 }
 

@@ -111,10 +111,12 @@ static void bar(const struct draw *d, struct rect r)
             tail += first_key(k, key) + canvas_columns(k->bar) + 2;
     /* Help and quit stand at the right end whatever else fits. */
     for (const struct key_row *k = key_rows; k->keys != NULL && x >= 0; k++) {
-        const struct key_row *next = k + 1;
+        const struct key_row *next;
 
         if (k->bar == NULL || always(k) || !(k->panels >> d->v->panel & 1))
             continue;
+        for (next = k + 1; next->keys != NULL && !(next->panels >> d->v->panel & 1);)
+            next++;
         x = bar_word(d, x, r.y, end - tail, k, next->keys != NULL && next->bar != NULL && strcmp(next->bar, k->bar) == 0);
     }
     x = r.w > tail ? end - tail : r.x;

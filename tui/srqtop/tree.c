@@ -76,6 +76,8 @@ struct metric tree_block_bits(const struct top_job *j, int block)
         if (in_block(j, i, block)) {
             double n = (double)j->layers[i].out * (double)j->layers[i].in;
 
+            if (!(j->layers[i].bits > 0))
+                return (struct metric){ false, 0 };
             weights += n;
             bits += n * j->layers[i].bits;
         }
@@ -105,7 +107,7 @@ static double block_key(const struct top_job *j, int block, int sort)
     case TREE_BY_LOSS:
         return b != NULL ? key_of(b->loss_best, true) : NAN;
     case TREE_BY_GAIN:
-        return b != NULL ? key_of(figure_gain(b->loss_first, b->loss_best), false) : NAN;
+        return b != NULL ? key_of(top_gain(b->loss_first, b->loss_best), false) : NAN;
     case TREE_BY_BITS:
         return key_of(tree_block_bits(j, block), true);
     case TREE_BY_SENSITIVITY:
@@ -121,9 +123,9 @@ static double layer_key(const struct top_layer *l, int sort)
     case TREE_BY_LOSS:
         return key_of(l->error_best, true);
     case TREE_BY_GAIN:
-        return key_of(figure_gain(l->error_first, l->error_best), false);
+        return key_of(top_gain(l->error_first, l->error_best), false);
     case TREE_BY_BITS:
-        return -l->bits;
+        return l->bits > 0 ? -l->bits : NAN;
     case TREE_BY_SENSITIVITY:
         return key_of(l->score, true);
     default:
@@ -244,11 +246,11 @@ struct metric map_value(const struct top_layer *l, enum top_heat heat)
     case TOP_HEAT_SENSITIVITY:
         return l->score;
     case TOP_HEAT_BITS:
-        return known(l->bits);
+        return (struct metric){ l->bits > 0, l->bits };
     case TOP_HEAT_LOSS:
         return l->error_last.known ? l->error_last : l->error_best;
     case TOP_HEAT_GAIN:
-        return figure_gain(l->error_first, l->error_best);
+        return top_gain(l->error_first, l->error_best);
     case TOP_HEAT_SATURATION:
     default:
         return l->saturation;

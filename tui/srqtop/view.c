@@ -241,5 +241,5 @@ void view_settle(struct top_model *m, struct top_view *v)
     if (v->panel == TOP_PANEL_DIFF)
         v->diff_top = clamp(v->diff_top, 0, panel_diff_rows(m, v) - body_rows(v, 2));
     if (v->panel == TOP_PANEL_HELP)
-        v->help_top = clamp(v->help_top, 0, panel_help_rows() - body_rows(v, 1 << 20));
+        v->help_top = clamp(v->help_top, 0, panel_help_rows(v->width) - body_rows(v, 1 << 20));
 }
