@@ -146,7 +146,7 @@ static void axes(struct canvas *c, struct rect in, struct range r, const struct 
 {
     const struct glyphs *g = glyphs_of(p->set);
     char text[FIGURE];
-    int x = in.x - 1, bottom = in.y + in.h, n;
+    int x = in.x - 1, bottom = in.y + in.h, steps = in.h >= 13 ? 4 : in.h >= 7 ? 2 : 1, n;
 
     for (int y = in.y; y < bottom; y++)
         canvas_put(c, x, y, g->vline, ROLE_AXIS, 0);
@@ -158,11 +158,13 @@ static void axes(struct canvas *c, struct rect in, struct range r, const struct 
         canvas_put(c, x, bottom - 1, g->tick, ROLE_AXIS, 0);
         canvas_str_right(c, in.x - LABEL, bottom - 1, LABEL - 1, figure_number(known(r.y0), text), ROLE_TEXT, 0);
     }
-    if (in.h >= 7 && in.h % 2 == 1 && r.y1 > r.y0) {
-        double middle = p->log ? sqrt(r.y0) * sqrt(r.y1) : (r.y0 + r.y1) / 2;
+    for (int k = 1; k < steps && r.y1 > r.y0; k++) {
+        int y = (in.h - 1) * k / steps;
+        double t = 1 - (double)y / (in.h - 1);
 
-        canvas_put(c, x, in.y + in.h / 2, g->tick, ROLE_AXIS, 0);
-        canvas_str_right(c, in.x - LABEL, in.y + in.h / 2, LABEL - 1, figure_number(known(middle), text), ROLE_TEXT, 0);
+        canvas_put(c, x, in.y + y, g->tick, ROLE_AXIS, 0);
+        figure_number(known(p->log ? r.y0 * pow(r.y1 / r.y0, t) : r.y0 + t * (r.y1 - r.y0)), text);
+        canvas_str_right(c, in.x - LABEL, in.y + y, LABEL - 1, text, ROLE_TEXT, 0);
     }
     n = canvas_str(c, in.x, bottom + 1, in.w / 3, figure_count(known(r.x0), text), ROLE_TEXT, 0);
     if (r.x1 > r.x0)
