@@ -19,3 +19,15 @@ tests_bench_bench_grid_LDADD = core/libsrq.la core/libsrqbase.la -lm
 bench-grid: tests/bench/bench_grid plugins/signround/signround.la
 	@OMP_WAIT_POLICY=passive SRQ_PLUGIN_PATH='$(abs_top_builddir)/plugins/signround/.libs' tests/bench/bench_grid
 .PHONY: bench-grid
+
+# Frames of srqtop: `make bench-screen`.
+EXTRA_PROGRAMS += tests/bench/bench_screen
+CLEANFILES += tests/bench/bench_screen
+tests_bench_bench_screen_SOURCES = tests/bench/bench_screen.c tests/unit/top_model.c tests/unit/top_model.h
+tests_bench_bench_screen_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS)
+tests_bench_bench_screen_LDADD = tui/libsrqtopscreen.la tui/libsrqtopdata.la tui/libsrqctl.la core/libsrqbase.la \
+	$(CJSON_LIBS) $(EVENT_LIBS) -lm
+
+bench-screen: tests/bench/bench_screen
+	@tests/bench/bench_screen
+.PHONY: bench-screen
