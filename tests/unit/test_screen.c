@@ -122,6 +122,14 @@ static void look(struct top_model *m, struct top_view *v, const char *panel)
         v->tree_block = 1;
         v->tree_layer = 7 + 2;
     }
+    if (strcmp(panel, "overlay") == 0) {
+        v->panel = TOP_PANEL_JOB;
+        v->overlay = true;
+        v->log_scale = false;
+        v->tree_block = 1;
+        for (int i = 0; i < 3; i++)
+            m->jobs[0].layers[7 + 2 * i].tagged = true;
+    }
     if (strcmp(panel, "edit") == 0) {
         m->jobs[0].layers[7 + 6].tagged = true;
         assert_true(top_edit_bits(&m->jobs[0], &m->jobs[0].layers[7], 3));
@@ -169,6 +177,7 @@ PICTURE(queue)
 PICTURE(job)
 PICTURE(heatmap)
 PICTURE(edit)
+PICTURE(overlay)
 PICTURE(log)
 PICTURE(diff)
 PICTURE(help)
@@ -286,7 +295,7 @@ int main(void)
         cmocka_unit_test(queue_looks_as_stored),   cmocka_unit_test(job_looks_as_stored),
         cmocka_unit_test(heatmap_looks_as_stored), cmocka_unit_test(edit_looks_as_stored),
         cmocka_unit_test(log_looks_as_stored),     cmocka_unit_test(diff_looks_as_stored),
-        cmocka_unit_test(help_looks_as_stored),    cmocka_unit_test(unknown_numbers_are_dashes),
+        cmocka_unit_test(overlay_looks_as_stored), cmocka_unit_test(help_looks_as_stored),    cmocka_unit_test(unknown_numbers_are_dashes),
         cmocka_unit_test(ten_thousand_random_keys_and_sizes_do_no_harm),
     };
 

@@ -23,45 +23,71 @@ static const struct column columns[COLUMNS] = {
 
 static const char *const stages[] = { "load",      "calibrate", "score",    "allocate",
                                       "transform", "quantize",  "evaluate", "export" };
-enum { STAGES = sizeof(stages) / sizeof(stages[0]) };
+enum { LOAD, CALIBRATE, SCORE_STAGE, ALLOCATE, TRANSFORM, QUANTIZE, EVALUATE, EXPORT, STAGES };
 
 /* ---- head */
 
+static bool stage_is(const struct top_job *j, int s)
+{
+    return j->stage != NULL && strcmp(j->stage, stages[s]) == 0;
+}
+
+/* The original is measured before anything is tuned, the result after all is: one stage name for both. */
+static bool measures_original(const struct top_job *j)
+{
+    if (!stage_is(j, EVALUATE))
+        return false;
+    for (int b = 0; b < j->block_count; b++)
+        if (j->blocks[b].state != TOP_PENDING)
+            return false;
+    return !j->after.perplexity.known;
+}
+
 static bool has_stage(const struct top_job *j, int s)
 {
-    bool now = j->stage != NULL && strcmp(j->stage, stages[s]) == 0;
-
-    if (strcmp(stages[s], "score") == 0 || strcmp(stages[s], "allocate") == 0)
-        return now || j->budget_bits.known;
-    return now || strcmp(stages[s], "transform") != 0;
+    if (s == SCORE_STAGE || s == ALLOCATE)
+        return stage_is(j, s) || j->budget_bits.known;
+    return stage_is(j, s) || s != TRANSFORM;
 }
 
-static int stage_now(const struct top_job *j)
+/* Stages in the order of this job; *now: place of the present one, STAGES when all are done, -1: not known. */
+static void stage_order(const struct top_job *j, int order[STAGES], int *now)
 {
-    if (j->state == TOP_DONE)
-        return STAGES;
-    for (int s = 0; s < STAGES; s++)
-        if (j->stage != NULL && strcmp(j->stage, stages[s]) == 0)
-            return s;
-    return -1;
+    bool early = measures_original(j);
+    int n = 0;
+
+    for (int s = LOAD; s <= ALLOCATE; s++)
+        order[n++] = s;
+    if (early)
+        order[n++] = EVALUATE;
+    order[n++] = TRANSFORM;
+    order[n++] = QUANTIZE;
+    if (!early)
+        order[n++] = EVALUATE;
+    order[n] = EXPORT;
+    *now = j->state == TOP_DONE ? STAGES : -1;
+    for (int i = 0; *now < 0 && i < STAGES; i++)
+        if (stage_is(j, order[i]))
+            *now = i;
 }
 
-/* "✓load ✓calibrate ▶quantize 42.0 % ▇▇▇░░ 3m12s left · evaluate · export" */
+/* "✓load ✓calibrate ▶quantize ▇▇▇░░ 42.0 % 3m12s left ·evaluate ·export" */
 static void phases(const struct draw *d, struct rect r, int y)
 {
     const struct top_job *j = d->job;
-    int now = stage_now(j), x = r.x, end = r.x + r.w;
+    int order[STAGES], now, x = r.x, end = r.x + r.w;
     char text[FIGURE];
 
-    for (int s = 0; s < STAGES && x < end; s++) {
-        bool ended = s < now, here = s == now;
+    stage_order(j, order, &now);
+    for (int i = 0; i < STAGES && x < end; i++) {
+        bool ended = i < now, here = i == now;
         enum role role = ended ? ROLE_GOOD : !here ? ROLE_WAITING : j->state == TOP_FAILED ? ROLE_BAD : ROLE_RUNNING;
         uint32_t mark = ended ? d->g->finished : !here ? d->g->pending : j->state == TOP_FAILED ? d->g->failed : d->g->tuning;
 
-        if (!has_stage(j, s))
+        if (!has_stage(j, order[i]))
             continue;
         canvas_put(d->c, x, y, mark, role, 0);
-        x += 1 + canvas_str(d->c, x + 1, y, end - x - 1, stages[s], role, 0) + 1;
+        x += 1 + canvas_str(d->c, x + 1, y, end - x - 1, stages[order[i]], role, 0) + 1;
         if (!here)
             continue;
         if (end - x > 30) {
