@@ -138,6 +138,8 @@ static void prepare_restore(void)
     add_capability("rmkx");
     add_capability("cnorm");
     add_capability("rmcup");
+    if (tigetstr("rmcup") == NULL) /* the picture stays: what follows begins below it */
+        add_restore("\r\n");
 }
 
 void terminal_restore(void)
@@ -185,11 +187,12 @@ int terminal_open(const struct theme *theme, bool mono, struct srq_error *err)
         return srq_fail(err, -SRQ_EINVAL, "terminal type \"%.64s\" is not known to terminfo; --once prints without it",
                         name != NULL ? name : "");
     tried = cur_term;
-    term.screen = newterm(NULL, stdout, stdin);
+    /* Without a way to move the cursor, ncurses would scroll instead. */
+    term.screen = tigetstr("cup") != NULL ? newterm(NULL, stdout, stdin) : NULL;
     if (tried != cur_term)
         del_curterm(tried);
     if (term.screen == NULL)
-        return srq_fail(err, -SRQ_EINVAL, "terminal type \"%.64s\" cannot show full screens", name);
+        return srq_fail(err, -SRQ_EINVAL, "terminal type \"%.64s\" cannot show full screens; --once prints without it", name);
     term.theme = theme;
     term.mono = mono;
     canvas_init(&term.shown);
