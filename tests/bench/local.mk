@@ -25,8 +25,7 @@ EXTRA_PROGRAMS += tests/bench/bench_screen
 CLEANFILES += tests/bench/bench_screen
 tests_bench_bench_screen_SOURCES = tests/bench/bench_screen.c tests/unit/top_model.c tests/unit/top_model.h
 tests_bench_bench_screen_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS)
-tests_bench_bench_screen_LDADD = tui/libsrqtopscreen.la tui/libsrqtopdata.la tui/libsrqctl.la core/libsrqbase.la \
-	$(CJSON_LIBS) $(EVENT_LIBS) -lm
+tests_bench_bench_screen_LDADD = tui/libsrqtop.la $(CJSON_LIBS) -lm
 
 bench-screen: tests/bench/bench_screen
 	@tests/bench/bench_screen

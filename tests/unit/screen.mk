@@ -1,6 +1,5 @@
 unit_tests += tests/unit/test_layout tests/unit/test_plot tests/unit/test_screen tests/unit/test_view
-screen_ldadd = tui/libsrqtopscreen.la tui/libsrqtopdata.la tui/libsrqctl.la core/libsrqbase.la $(CMOCKA_LIBS) $(CJSON_LIBS) \
-	$(EVENT_LIBS) -lm
+screen_ldadd = tui/libsrqtop.la $(CMOCKA_LIBS) $(CJSON_LIBS) -lm
 tests_unit_test_layout_SOURCES = tests/unit/test_layout.c tests/unit/test.h
 tests_unit_test_layout_CFLAGS = $(unit_cflags)
 tests_unit_test_layout_LDADD = $(screen_ldadd)
