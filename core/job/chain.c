@@ -16,16 +16,17 @@
 /* ---- storage ----------------------------------------------------------------------------------------------------- */
 
 /* Reserved space, so that a full disk is an error here and not a signal later; nameless, so that nothing is left. */
-static void *map_file(const char *dir, size_t bytes, struct srq_error *err)
+static int map_file(const char *dir, size_t bytes, uint8_t **out, struct srq_error *err)
 {
     char *name = srq_asprintf("%s/cache.XXXXXX", dir);
     void *p = MAP_FAILED;
     int fd = name != NULL ? mkostemp(name, O_CLOEXEC) : -1, e;
 
     if (fd < 0) {
-        srq_fail_field(err, -SRQ_EIO, dir, "cannot make a file for stored activations in %s: %s", dir, strerror(errno));
+        int rc = srq_fail_errno(err, "make a file for stored activations in", dir);
+
         srq_free(name);
-        return NULL;
+        return rc;
     }
     unlink(name);
     e = posix_fallocate(fd, 0, (off_t)bytes);
@@ -33,18 +34,28 @@ static void *map_file(const char *dir, size_t bytes, struct srq_error *err)
         p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         e = p == MAP_FAILED ? errno : 0;
     }
-    if (e != 0)
-        srq_fail_field(err, e == ENOSPC ? -SRQ_ENOSPC : -SRQ_EIO, dir,
-                       "cannot reserve %zu bytes for stored activations in %s: %s", bytes, dir, strerror(e));
     close(fd);
     srq_free(name);
-    return e == 0 ? p : NULL;
+    if (e != 0)
+        return srq_fail_field(err, e == ENOSPC ? -SRQ_ENOSPC : -SRQ_EIO, dir,
+                              "cannot reserve %zu bytes for stored activations in %s: %s", bytes, dir, strerror(e));
+    *out = p;
+    return 0;
+}
+
+static int make_chain(const char *dir, size_t bytes, uint8_t **out, struct srq_error *err)
+{
+    if (dir != NULL)
+        return map_file(dir, bytes, out, err);
+    *out = srq_pages_alloc(bytes);
+    return *out != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory storing activations (%zu bytes)", bytes);
 }
 
 int srq_chains_create(const char *dir, bool both, enum srq_dtype dtype, int64_t nsamples, int64_t seq, int64_t hidden,
                       struct srq_chains *out, struct srq_error *err)
 {
     size_t bytes;
+    int rc;
 
     memset(out, 0, sizeof(*out));
     if (!srq_mul_size((size_t)nsamples, (size_t)seq, &bytes) || !srq_mul_size(bytes, (size_t)hidden, &bytes) ||
@@ -52,15 +63,12 @@ int srq_chains_create(const char *dir, bool both, enum srq_dtype dtype, int64_t 
         return srq_fail(err, -SRQ_ELIMIT, "activations of %" PRId64 " samples are too many", nsamples);
     *out = (struct srq_chains){ .dtype = dtype, .nsamples = nsamples, .seq = seq, .hidden = hidden, .bytes = bytes,
                                 .mapped = dir != NULL };
-    out->fp = dir != NULL ? map_file(dir, bytes, err) : srq_pages_alloc(bytes);
-    if (out->fp != NULL && both)
-        out->q = dir != NULL ? map_file(dir, bytes, err) : srq_pages_alloc(bytes);
-    if (out->fp != NULL && (out->q != NULL || !both))
-        return 0;
-    if (dir == NULL)
-        srq_fail(err, -SRQ_ENOMEM, "out of memory storing activations (%zu bytes)", bytes);
-    srq_chains_fini(out);
-    return dir == NULL ? -SRQ_ENOMEM : -SRQ_EIO;
+    rc = make_chain(dir, bytes, &out->fp, err);
+    if (rc == 0 && both)
+        rc = make_chain(dir, bytes, &out->q, err);
+    if (rc != 0)
+        srq_chains_fini(out);
+    return rc;
 }
 
 void srq_chains_fini(struct srq_chains *c)
