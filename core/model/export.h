@@ -1,5 +1,5 @@
-/* Writing a quantized model as a folder that other programs load: auto_round, auto_gptq, auto_awq, or plain weights
- * (spec formats 4.1 to 4.6).
+/* Writing a quantized model as a folder that other programs load: auto_round, auto_gptq, auto_awq, compressed-tensors, or
+ * plain weights (spec formats 4.1 to 4.6).
  *
  * auto_round: packing_format follows the schemes (spec formats 4.4): all symmetric: auto_round:auto_gptq (v1 zeros); all
  *   4-bit asymmetric: auto_round:auto_awq; anything else: auto_round (v2 zeros). Mixed widths go to extra_config.
@@ -7,6 +7,8 @@
  *   asymmetric rounding produces, so a model with any asymmetric layer is written as checkpoint_format gptq_v2 instead.
  *   Unquantized tensors are F16.
  * auto_awq: 4 bits, one scheme for all quantized layers; unquantized tensors are F16.
+ * compressed-tensors: integers of 4 and 8 bits, mxfp4, mxfp8, nvfp4, fp8, and mixtures of them. Scales keep their exact
+ *   values: F16 for integers, F32 for fp8; everything else is stored as it was.
  * fake: the dequantized weights Ŵ in the dtype of the source, no quantization_config; any scheme.
  *
  * The bytes depend on model, schemes and codes alone: no time, name or path is in them. */

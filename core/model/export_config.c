@@ -248,6 +248,8 @@ int srq_export_quantization_config(const struct srq_export_plan *p, json_t **out
         *out = gptq_config(p);
     else if (strcmp(p->format->name, "auto_awq") == 0)
         *out = awq_config(p);
+    else if (p->ct)
+        *out = srq_export_ct_config(p);
     else
         *out = auto_round_config(p);
     return *out != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory making a quantization_config");

@@ -10,6 +10,8 @@ static const struct srq_format formats[] = {
     { "auto_round", "packed integers for the auto-round loader, vLLM and SGLang", true, false, false },
     { "auto_gptq", "packed integers in the GPTQ layout, 2, 3, 4 or 8 bits", true, false, true },
     { "auto_awq", "packed integers in the AWQ layout, 4 bits, one scheme", true, true, true },
+    { "compressed-tensors", "4 or 8 bit integers, mxfp4, mxfp8, nvfp4 and fp8 for vLLM and transformers", true, false,
+      false },
     { "fake", "dequantized weights in the model's own dtype", false, false, false },
 };
 
@@ -23,9 +25,14 @@ const struct srq_format *srq_format_find(const char *name, struct srq_error *err
     for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
         if (strcmp(formats[i].name, name) == 0)
             return &formats[i];
-    srq_fail_field(err, -SRQ_EINVAL, "formats", "no export format \"%.64s\"; there are auto_round, auto_gptq, auto_awq and fake",
-                   name);
+    srq_fail_field(err, -SRQ_EINVAL, "formats", "no export format \"%.64s\"; there are auto_round, auto_gptq, auto_awq, "
+                   "compressed-tensors and fake", name);
     return NULL;
+}
+
+static bool is_ct(const struct srq_format *f)
+{
+    return strcmp(f->name, "compressed-tensors") == 0;
 }
 
 /* The layout has the same limits in v1 and v2 except for zero-point 0, and v2 is what asymmetric layers get. */
@@ -39,13 +46,19 @@ int srq_format_accepts(const struct srq_format *f, const struct srq_scheme *s, c
 {
     struct srq_error why = { 0 };
     struct srq_packed p;
+    struct srq_ct ct;
     int rc;
 
     if (s->grid == SRQ_GRID_NONE || !f->packed)
         return 0;
+    if (is_ct(f)) {
+        rc = srq_ct_init(&ct, s, layer->out, layer->in, &why);
+        return rc == 0 ? 0 : srq_fail_field(err, -SRQ_EUNSUPPORTED, layer->name, "%s: %s", layer->name, why.text);
+    }
     if (s->grid != SRQ_GRID_INT_SYM && s->grid != SRQ_GRID_INT_ASYM)
-        return srq_fail_field(err, -SRQ_EUNSUPPORTED, layer->name, "%s: %s holds integer grids only", layer->name,
-                              f->name);
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, layer->name,
+                              "%s: %s holds integer grids only; compressed-tensors holds mxfp4, mxfp8, nvfp4 and fp8",
+                              layer->name, f->name);
     if (srq_scheme_has_act(s))
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, layer->name, "%s: %s has no place for quantized activations",
                               layer->name, f->name);
@@ -169,11 +182,12 @@ static void choose_layout(struct srq_export_plan *p)
         sym = sym && p->schemes[i].grid == SRQ_GRID_INT_SYM;
         awq = awq && p->schemes[i].grid == SRQ_GRID_INT_ASYM && p->schemes[i].bits == 4;
     }
+    p->ct = is_ct(p->format);
     p->layout = sym ? SRQ_PACK_GPTQ_V1 : SRQ_PACK_GPTQ_V2;
     if (strcmp(p->format->name, "auto_awq") == 0 || (strcmp(p->format->name, "auto_round") == 0 && awq && !sym))
         p->layout = SRQ_PACK_AWQ;
     /* auto_round:auto_gptq does without; every other reader of a GPTQ layout wants it. */
-    p->g_idx = p->format->packed && p->layout != SRQ_PACK_AWQ &&
+    p->g_idx = p->format->packed && !p->ct && p->layout != SRQ_PACK_AWQ &&
                !(strcmp(p->format->name, "auto_round") == 0 && p->layout == SRQ_PACK_GPTQ_V1);
 }
 

@@ -28,7 +28,7 @@ int srq_export_layer_of(const struct srq_export_plan *p, const char *tensor, boo
 
 enum srq_dtype srq_export_dtype(const struct srq_export_plan *p, const char *tensor, enum srq_dtype source)
 {
-    bool f16 = p->format->f16 || (p->format->packed && srq_export_layer_of(p, tensor, true) >= 0);
+    bool f16 = p->format->f16 || (p->format->packed && !p->ct && srq_export_layer_of(p, tensor, true) >= 0);
 
     return f16 && (source == SRQ_F32 || source == SRQ_BF16) ? SRQ_F16 : source;
 }
@@ -68,6 +68,39 @@ static int each_part(const struct srq_export_plan *p, int layer, const struct sr
     return rc;
 }
 
+/* As each_part, for compressed-tensors. */
+static int each_ct_part(const struct srq_export_plan *p, int layer, const struct srq_ct *k,
+                        int (*fn)(void *ctx, const char *name, const struct srq_tensor *t, struct srq_error *err),
+                        void *ctx, struct srq_error *err)
+{
+    int rc = 0;
+
+    for (int i = 0; i < k->count && rc == 0; i++) {
+        char name[1200];
+
+        rc = packed_name(name, sizeof(name), srq_model_layer(p->model, layer)->name, k->part[i].suffix, err);
+        if (rc == 0)
+            rc = fn(ctx, name, &k->part[i].t, err);
+    }
+    return rc;
+}
+
+static int ct_init(const struct srq_export_plan *p, int layer, struct srq_ct *k, struct srq_error *err)
+{
+    const struct srq_layer_info *l = srq_model_layer(p->model, layer);
+
+    return srq_ct_init(k, &p->schemes[layer], l->out, l->in, err);
+}
+
+int srq_export_part_count(const struct srq_export_plan *p, int layer)
+{
+    struct srq_ct k;
+
+    if (!p->ct)
+        return p->g_idx ? 4 : 3;
+    return ct_init(p, layer, &k, NULL) == 0 ? k.count : 0;
+}
+
 static int packed_init(const struct srq_export_plan *p, int layer, struct srq_packed *k, struct srq_error *err)
 {
     const struct srq_layer_info *l = srq_model_layer(p->model, layer);
@@ -89,6 +122,14 @@ static int each_tensor(const struct srq_export_plan *p,
         int layer = srq_export_layer_of(p, name, false);
         struct srq_tensor t;
 
+        if (p->ct && layer >= 0) {
+            struct srq_ct k;
+
+            rc = ct_init(p, layer, &k, err);
+            if (rc == 0)
+                rc = each_ct_part(p, layer, &k, fn, ctx, err);
+            continue;
+        }
         if (p->format->packed && layer >= 0) {
             struct srq_packed k;
 
@@ -166,6 +207,23 @@ static int put_packed(const struct srq_export_plan *p, int layer, const struct s
         rc = each_part(p, layer, &k, g_idx, put, w, err);
     srq_free(g_idx);
     srq_packed_fini(&k);
+    return rc;
+}
+
+static int put_ct(const struct srq_export_plan *p, int layer, const struct srq_codes *c, struct srq_tensor_writer *w,
+                  struct srq_error *err)
+{
+    struct srq_ct k;
+    int rc = ct_init(p, layer, &k, err);
+
+    if (rc == 0)
+        rc = srq_ct_alloc(&k, err);
+    if (rc != 0)
+        return rc;
+    rc = srq_ct_pack(c, &k, err);
+    if (rc == 0)
+        rc = each_ct_part(p, layer, &k, put, w, err);
+    srq_ct_fini(&k);
     return rc;
 }
 
@@ -260,7 +318,9 @@ static int put_all(const struct srq_export_plan *p, const struct srq_export_requ
         if (rc == 0)
             rc = packed_name(name, sizeof(name), srq_model_layer(p->model, i)->name, "weight", err);
         if (rc == 0)
-            rc = p->format->packed ? put_packed(p, i, c, w, err) : put_decoded(p, i, c, name, w, err);
+            rc = p->ct               ? put_ct(p, i, c, w, err)
+                 : p->format->packed ? put_packed(p, i, c, w, err)
+                                     : put_decoded(p, i, c, name, w, err);
     }
     return rc;
 }

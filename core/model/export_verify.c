@@ -168,14 +168,16 @@ static int check_copy(const struct check *c, const char *name, struct srq_error 
 static int check_tensors(const struct check *c, const struct srq_export_request *r, struct srq_error *err)
 {
     const struct srq_tensors *from = srq_model_tensors(c->plan->model);
-    int64_t want = 0, parts = !c->plan->format->packed ? 1 : c->plan->g_idx ? 4 : 3;
+    int64_t want = 0;
     int rc = 0;
 
     for (int64_t i = 0; i < srq_tensors_count(from) && rc == 0; i++) {
         const char *name = srq_tensors_name(from, i);
 
-        if (srq_export_layer_of(c->plan, name, false) >= 0) {
-            want += parts;
+        int layer = srq_export_layer_of(c->plan, name, false);
+
+        if (layer >= 0) {
+            want += c->plan->format->packed ? srq_export_part_count(c->plan, layer) : 1;
             continue;
         }
         want++;

@@ -3,11 +3,13 @@
 
 #include "core/base/alloc.h"
 #include "core/model/quantized_config.h"
+#include "core/model/quantized_ct.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 struct srq_quantized {
+    struct srq_quantized_ct *ct; /* a compressed-tensors folder; else NULL and config is there */
     struct srq_quantized_config *config;
     const struct srq_tensors *tensors;
 };
@@ -19,6 +21,13 @@ struct parts {
     struct srq_tensor qweight, qzeros, scales, index;
 };
 
+static bool is_ct(const json_t *config)
+{
+    const char *method = json_string_value(json_object_get(config, "quant_method"));
+
+    return method != NULL && strcmp(method, "compressed-tensors") == 0;
+}
+
 int srq_quantized_open(const json_t *config, const struct srq_tensors *tensors, struct srq_quantized **out,
                        struct srq_error *err)
 {
@@ -29,7 +38,10 @@ int srq_quantized_open(const json_t *config, const struct srq_tensors *tensors, 
     if (q == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory opening a quantized folder");
     q->tensors = tensors;
-    rc = srq_quantized_config_read(config, tensors, &q->config, err);
+    if (is_ct(config))
+        rc = srq_quantized_ct_open(config, tensors, &q->ct, err);
+    else
+        rc = srq_quantized_config_read(config, tensors, &q->config, err);
     if (rc != 0) {
         srq_free(q);
         return rc;
@@ -43,12 +55,13 @@ void srq_quantized_close(struct srq_quantized *q)
     if (q == NULL)
         return;
     srq_quantized_config_free(q->config);
+    srq_quantized_ct_close(q->ct);
     srq_free(q);
 }
 
 const char *srq_quantized_method(const struct srq_quantized *q)
 {
-    return srq_quantized_config_method(q->config);
+    return q->ct != NULL ? "compressed-tensors" : srq_quantized_config_method(q->config);
 }
 
 static bool part(const struct srq_quantized *q, const char *layer, const char *suffix, bool data,
@@ -130,6 +143,8 @@ int srq_quantized_has(const struct srq_quantized *q, const char *layer, int64_t 
     struct parts p;
     int rc;
 
+    if (q->ct != NULL)
+        return srq_quantized_ct_has(q->ct, layer, out, in, err);
     if (!part(q, layer, "qweight", false, &t))
         return 0;
     if (part(q, layer, "weight", false, &t))
@@ -248,8 +263,11 @@ int srq_quantized_decode(const struct srq_quantized *q, const char *layer, int64
     struct parts p;
     struct room m;
     int64_t out = 0, in = 0;
-    int rc = layer_shape(q, layer, &out, &in, err);
+    int rc;
 
+    if (q->ct != NULL)
+        return srq_quantized_ct_decode(q->ct, layer, row, rows, dst, dtype, err);
+    rc = layer_shape(q, layer, &out, &in, err);
     if (rc == 0)
         rc = get_parts(q, layer, out, in, true, &p, err);
     if (rc == 0)
@@ -272,6 +290,10 @@ void srq_quantized_release(const struct srq_quantized *q, const char *layer)
     static const char *const suffix[] = { "qweight", "qzeros", "scales", "g_idx" };
     struct srq_tensor t;
 
+    if (q->ct != NULL) {
+        srq_quantized_ct_release(q->ct, layer);
+        return;
+    }
     for (size_t i = 0; i < sizeof(suffix) / sizeof(suffix[0]); i++)
         if (part(q, layer, suffix[i], true, &t))
             srq_tensors_release(q->tensors, &t);

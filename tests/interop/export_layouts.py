@@ -20,6 +20,18 @@ CASES = [
     ("auto_gptq", "w8", []),
     ("auto_awq", "w4g64", []),
     ("auto_awq", "w4g32z", ["model.layers.3.mlp.down_proj=bf16"]),
+    ("compressed-tensors", "w4g32", []),
+    ("compressed-tensors", "w4g64z", ["model.layers.2.self_attn.o_proj=bf16"]),
+    ("compressed-tensors", "w8", []),
+    ("compressed-tensors", "w8g32z", []),
+    ("compressed-tensors", "mxfp4", []),
+    ("compressed-tensors", "mxfp8", ["model.layers.1.mlp.down_proj=bf16"]),
+    ("compressed-tensors", "nvfp4", []),
+    ("compressed-tensors", "fp8", []),
+    ("compressed-tensors", "fp8t", []),
+    ("compressed-tensors", "mxfp4", ["model.layers.1.mlp.down_proj=mxfp8", "model.layers.2.self_attn.o_proj=bf16",
+                                     "model.layers.3.mlp.down_proj=w8g32", "model.layers.4.mlp.down_proj=nvfp4",
+                                     "model.layers.5.mlp.down_proj=fp8"]),
 ]
 
 
@@ -34,7 +46,9 @@ def compare(fmt, scheme, more):
     tap.need("numpy")
     import numpy as np
     import unpack
+    import unpack_ct
 
+    decode = unpack_ct.unpack if fmt == "compressed-tensors" else unpack.unpack
     with tempfile.TemporaryDirectory() as folder:
         out, codes = export(folder, fmt, scheme, more)
         with open(os.path.join(out, "config.json")) as f:
@@ -44,7 +58,7 @@ def compare(fmt, scheme, more):
         layers = sorted(n[: -len(".codes")] for n in want if n.endswith(".codes"))
         assert layers
         for layer in layers:
-            got = unpack.unpack(config, tensors, layer)
+            got = decode(config, tensors, layer)
             for what, a in zip(("codes", "scale", "zero"), got):
                 b = want[f"{layer}.{what}"]
                 assert a.shape == b.shape and (a == b).all(), f"{layer}.{what}"
@@ -53,8 +67,8 @@ def compare(fmt, scheme, more):
             assert error < 0.6, f"{layer}: {error}"  # 2 bits: half of a step is half of the largest weight
         for name, t in source.items():
             if name.endswith(".weight") and name[: -len(".weight")] in layers:
-                assert name not in tensors, name
-            elif fmt == "auto_round":
+                assert name not in tensors or name + "_scale" in tensors, name
+            elif fmt in ("auto_round", "compressed-tensors"):
                 assert (tensors[name] == t).all(), name
             else:
                 wide = (t.astype(np.uint32) << 16).view(np.float32)

@@ -27,6 +27,7 @@ def expected(out, model_dir, ids):
     """Logits in F32 of the source model with every packed layer replaced by its decoded weight."""
     import torch
     import unpack
+    import unpack_ct
     from transformers import AutoModelForCausalLM
 
     with open(os.path.join(out, "config.json")) as f:
@@ -38,11 +39,14 @@ def expected(out, model_dir, ids):
         if name + ".qweight" in tensors:
             layer.weight.data = torch.tensor(unpack.unpack(config, tensors, name)[3])
             replaced += 1
+        elif name + ".weight_scale" in tensors:
+            layer.weight.data = torch.tensor(unpack_ct.unpack(config, tensors, name)[3])
+            replaced += 1
     assert replaced > 0
     return logits_of(model, ids)
 
 
-def check(model_dir, fmt, scheme, package, more=(), tokens=1024, text=DEMO_TEXT):
+def check(model_dir, fmt, scheme, package, more=(), tokens=1024, text=DEMO_TEXT, dtype="float16"):
     torch = tap.need("torch")
     tap.need("numpy")
     tap.need("transformers")
@@ -58,8 +62,8 @@ def check(model_dir, fmt, scheme, package, more=(), tokens=1024, text=DEMO_TEXT)
         with open(text, encoding="utf-8") as f:
             ids = tokenizer(f.read(), add_special_tokens=False)["input_ids"][:tokens]
         ids = torch.tensor(ids).view(-1, 128)
-        model = AutoModelForCausalLM.from_pretrained(out, device_map="cpu", dtype=torch.float16).eval()
-        if not any(hasattr(m, "qweight") for m in model.modules()):
+        model = AutoModelForCausalLM.from_pretrained(out, device_map="cpu", dtype=getattr(torch, dtype)).eval()
+        if not any(hasattr(m, "qweight") or hasattr(m, "weight_scale") for m in model.modules()):
             raise tap.Skip("the loader has no processor for this packing on a CPU")
         got, want = logits_of(model, ids), expected(out, model_dir, ids)
         same = (got.argmax(-1) == want.argmax(-1)).float().mean().item()
@@ -84,6 +88,15 @@ case("auto_round_3_bits_load_in_transformers", tap.DEMO, "auto_round", "w3g64", 
 case("auto_round_8_bits_asymmetric_loads_in_transformers", tap.DEMO, "auto_round", "w8g64z", "auto_round")
 case("auto_gptq_loads_in_transformers", tap.DEMO, "auto_gptq", "w4g64", "gptqmodel")
 case("auto_awq_loads_in_transformers", tap.DEMO, "auto_awq", "w4g64z", "awq")
+
+
+for scheme in ("w4g64", "w4g32z", "w8", "mxfp4", "mxfp8", "nvfp4", "fp8", "fp8t"):
+    case(f"compressed_tensors_{scheme}_loads_in_transformers", tap.DEMO, "compressed-tensors", scheme,
+         "compressed_tensors", dtype="float32")
+case("compressed_tensors_of_mixed_formats_loads_in_transformers", tap.DEMO, "compressed-tensors", "w4g64",
+     "compressed_tensors", dtype="float32",
+     more=["model.layers.1.mlp.down_proj=fp8", "model.layers.2.self_attn.o_proj=bf16",
+           "model.layers.3.mlp.down_proj=mxfp4", "model.layers.4.mlp.down_proj=nvfp4"])
 
 
 @tap.test

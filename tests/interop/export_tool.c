@@ -1,7 +1,8 @@
 /* Exports a model by plain rounding, and writes the integer codes apart from it, for tests in other languages to compare.
  *
  * usage: export_tool MODEL FORMAT SCHEME OUT CODES.safetensors [LAYER=SCHEME]…
- * CODES holds LAYER.codes U8 [out, in], LAYER.scale F32 and LAYER.zero U8, both [out, groups]. */
+ * CODES holds LAYER.codes U8 [out, in], LAYER.scale F32 and LAYER.zero U8, both [out, groups], [1, 1] where one group spans
+ * the tensor. */
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
 #include "core/math/team.h"
@@ -55,6 +56,7 @@ static int put_layers(struct tool *t, struct srq_tensor_writer *w, bool data, st
     for (int i = 0; i < n && rc == 0; i++) {
         const struct srq_layer_info *l = srq_model_layer(t->model, i);
         struct srq_groups g = srq_groups_of(l->out, l->in, t->schemes[i].group);
+        int64_t rows = t->schemes[i].group == 0 ? 1 : l->out;
         const struct srq_codes *c = NULL;
         char name[3][512];
 
@@ -66,9 +68,9 @@ static int put_layers(struct tool *t, struct srq_tensor_writer *w, bool data, st
         if (!data) {
             rc = srq_writer_declare(w, name[0], SRQ_U8, 2, (int64_t[]){ l->out, l->in }, err);
             if (rc == 0)
-                rc = srq_writer_declare(w, name[1], SRQ_F32, 2, (int64_t[]){ l->out, g.per_row }, err);
+                rc = srq_writer_declare(w, name[1], SRQ_F32, 2, (int64_t[]){ rows, g.per_row }, err);
             if (rc == 0)
-                rc = srq_writer_declare(w, name[2], SRQ_U8, 2, (int64_t[]){ l->out, g.per_row }, err);
+                rc = srq_writer_declare(w, name[2], SRQ_U8, 2, (int64_t[]){ rows, g.per_row }, err);
             continue;
         }
         rc = give(t, i, &c, err);

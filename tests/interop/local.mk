@@ -7,7 +7,7 @@ tests_interop_export_tool_LDADD = core/libsrq.la core/libsrqbase.la -lm
 interop_tests = tests/interop/export_layouts.py tests/interop/export_loads.py tests/interop/pipeline.py \
 	tests/interop/tiny_jobs.py
 TESTS += $(interop_tests)
-EXTRA_DIST += $(interop_tests) tests/interop/tap.py tests/interop/unpack.py tests/interop/tiny_llama.py
+EXTRA_DIST += $(interop_tests) tests/interop/tap.py tests/interop/unpack.py tests/interop/unpack_ct.py tests/interop/tiny_llama.py
 
 check-interop:
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(interop_tests)'

@@ -8,7 +8,7 @@ import struct
 
 import numpy as np
 
-DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "I32": "<i4", "U8": "u1", "I64": "<i8"}
+DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "I32": "<i4", "U8": "u1", "I64": "<i8", "F8_E4M3": "u1"}
 
 
 def read_safetensors(path):

@@ -1,0 +1,400 @@
+/* Layers of compressed-tensors folders: which scheme a configuration gives each, and their rows decoded. */
+#include "core/model/quantized_ct.h"
+
+#include "core/base/alloc.h"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include <inttypes.h>
+#include <string.h>
+
+#define MAX_NAMES 100000
+#define MATCH_LIMIT 100000 /* steps of one pattern on one name; patterns come with the folder */
+#define ROWS_AT_ONCE 16
+
+/* A list of layer names, class names and patterns ("re:…", matched from the start). */
+struct names {
+    char **text;
+    pcre2_code **re; /* NULL: an exact name */
+    size_t count;
+};
+
+struct group {
+    struct srq_scheme scheme;
+    struct names targets;
+};
+
+struct srq_quantized_ct {
+    const struct srq_tensors *tensors;
+    struct group *groups;
+    size_t count;
+    struct names ignore;
+    pcre2_match_context *match;
+};
+
+static int no_memory(struct srq_error *err)
+{
+    return srq_fail(err, -SRQ_ENOMEM, "out of memory reading quantization_config");
+}
+
+/* ---- names ------------------------------------------------------------------------------------------------------- */
+
+static void names_fini(struct names *n)
+{
+    for (size_t i = 0; i < n->count; i++) {
+        srq_free(n->text[i]);
+        pcre2_code_free(n->re[i]);
+    }
+    srq_free(n->text);
+    srq_free(n->re);
+}
+
+static int names_read(struct names *n, const json_t *list, const char *key, struct srq_error *err)
+{
+    if (list == NULL || json_is_null(list))
+        return 0;
+    if (!json_is_array(list) || json_array_size(list) > MAX_NAMES)
+        return srq_fail_field(err, -SRQ_EFORMAT, key, "\"%s\" of quantization_config is not a list of names", key);
+    n->text = srq_calloc(json_array_size(list) + 1, sizeof(*n->text));
+    n->re = srq_calloc(json_array_size(list) + 1, sizeof(*n->re));
+    if (n->text == NULL || n->re == NULL)
+        return no_memory(err);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *text = json_string_value(json_array_get(list, i));
+        PCRE2_SIZE at;
+        int code;
+
+        if (text == NULL)
+            return srq_fail_field(err, -SRQ_EFORMAT, key, "\"%s\" holds something that is not a name", key);
+        n->text[i] = srq_strdup(text);
+        n->count = i + 1;
+        if (n->text[i] == NULL)
+            return no_memory(err);
+        if (strncmp(text, "re:", 3) != 0)
+            continue;
+        n->re[i] = pcre2_compile((PCRE2_SPTR)(text + 3), PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_ANCHORED, &code, &at,
+                                 NULL);
+        if (n->re[i] == NULL)
+            return srq_fail_field(err, -SRQ_EFORMAT, key, "layer pattern \"%.200s\" does not compile (at %zu)", text,
+                                  (size_t)at);
+    }
+    return 0;
+}
+
+/* How well a list fits a layer: 3 by its name, 2 by a pattern, 1 by its class, 0 not at all. */
+static int names_match(const struct srq_quantized_ct *q, const struct names *n, const char *layer, int *rank,
+                       struct srq_error *err)
+{
+    *rank = 0;
+    for (size_t i = 0; i < n->count; i++) {
+        pcre2_match_data *md;
+        int rc;
+
+        if (n->re[i] == NULL) {
+            int fit = strcmp(n->text[i], layer) == 0 ? 3 : strcmp(n->text[i], "Linear") == 0 ? 1 : 0;
+
+            *rank = fit > *rank ? fit : *rank;
+            continue;
+        }
+        md = pcre2_match_data_create(1, NULL);
+        if (md == NULL)
+            return no_memory(err);
+        rc = pcre2_match(n->re[i], (PCRE2_SPTR)layer, PCRE2_ZERO_TERMINATED, 0, 0, md, q->match);
+        pcre2_match_data_free(md);
+        if (rc >= 0)
+            *rank = *rank > 2 ? *rank : 2;
+        else if (rc != PCRE2_ERROR_NOMATCH)
+            return srq_fail_field(err, -SRQ_ELIMIT, layer, "layer pattern \"%.200s\" takes too long on \"%.200s\"",
+                                  n->text[i], layer);
+    }
+    return 0;
+}
+
+/* ---- groups ------------------------------------------------------------------------------------------------------ */
+
+static int refuse_weights(struct srq_error *err, const json_t *w, const char *format)
+{
+    char *text = json_dumps(w, JSON_COMPACT);
+    int rc = srq_fail_field(err, -SRQ_EUNSUPPORTED, "weights", "weights of %.100s with %.300s cannot be decoded", format,
+                            text != NULL ? text : "no description");
+
+    free(text);
+    return rc;
+}
+
+static const char *text_in(const json_t *o, const char *key)
+{
+    const char *s = json_string_value(json_object_get(o, key));
+
+    return s != NULL ? s : "";
+}
+
+/* The scheme that "weights" of a group describe; its format must be the one in which that scheme is stored. */
+static int read_scheme(const json_t *w, const char *format, struct srq_scheme *out, struct srq_error *err)
+{
+    const char *type = text_in(w, "type"), *strategy = text_in(w, "strategy");
+    json_int_t bits = json_integer_value(json_object_get(w, "num_bits"));
+    json_int_t size = json_integer_value(json_object_get(w, "group_size"));
+    bool sym = !json_is_false(json_object_get(w, "symmetric")), channel = strcmp(strategy, "channel") == 0;
+    bool grouped = strcmp(strategy, "group") == 0;
+    const json_t *order = json_object_get(w, "actorder");
+    struct srq_scheme s = { .bits = (int)bits, .group = channel ? -1 : strcmp(strategy, "tensor") == 0 ? 0 : (int)size };
+
+    if (order != NULL && !json_is_null(order))
+        return refuse_weights(err, w, format);
+    if (strcmp(type, "int") == 0 && (bits == 4 || bits == 8) && (channel || (grouped && size > 0 && size <= 1 << 24)))
+        s.grid = sym ? SRQ_GRID_INT_SYM : SRQ_GRID_INT_ASYM;
+    else if (strcmp(type, "float") != 0 || !sym)
+        return refuse_weights(err, w, format);
+    else if (bits == 4 && size == 16 && strcmp(strategy, "tensor_group") == 0)
+        s.grid = SRQ_GRID_NVFP4;
+    else if ((bits == 4 || bits == 8) && size == 32 && grouped)
+        s.grid = bits == 4 ? SRQ_GRID_MXFP4 : SRQ_GRID_MXFP8;
+    else if (bits == 8 && (channel || strcmp(strategy, "tensor") == 0))
+        s.grid = SRQ_GRID_FP8;
+    else
+        return refuse_weights(err, w, format);
+    if (strcmp(format, srq_ct_format(&s)) != 0 && !(s.grid == SRQ_GRID_FP8 && strcmp(format, "naive-quantized") == 0))
+        return refuse_weights(err, w, format);
+    *out = s;
+    return 0;
+}
+
+static int read_group(struct group *g, const json_t *o, const char *format, struct srq_error *err)
+{
+    const json_t *w = json_object_get(o, "weights"), *in = json_object_get(o, "input_activations");
+    const json_t *out = json_object_get(o, "output_activations"), *own = json_object_get(o, "format");
+    int rc;
+
+    if (!json_is_object(o) || !json_is_object(w))
+        return srq_fail_field(err, -SRQ_EFORMAT, "config_groups", "a group of config_groups has no weights");
+    if ((in != NULL && !json_is_null(in)) || (out != NULL && !json_is_null(out)))
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, "input_activations",
+                              "quantized activations of a folder are not in this build");
+    rc = read_scheme(w, json_is_string(own) ? json_string_value(own) : format, &g->scheme, err);
+    return rc == 0 ? names_read(&g->targets, json_object_get(o, "targets"), "targets", err) : rc;
+}
+
+static int read_config(struct srq_quantized_ct *q, const json_t *config, struct srq_error *err)
+{
+    json_t *groups = json_object_get(config, "config_groups");
+    const char *format = text_in(config, "format"), *status = text_in(config, "quantization_status");
+    int rc = 0;
+
+    if (strcmp(status, "compressed") != 0)
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, "quantization_status",
+                              "quantized folder with quantization_status \"%.60s\" cannot be decoded", status);
+    if (!json_is_object(groups) || json_object_size(groups) == 0 || json_object_size(groups) > MAX_NAMES)
+        return srq_fail_field(err, -SRQ_EFORMAT, "config_groups", "quantization_config has no config_groups");
+    q->groups = srq_calloc(json_object_size(groups), sizeof(*q->groups));
+    if (q->groups == NULL)
+        return no_memory(err);
+    for (void *it = json_object_iter(groups); it != NULL && rc == 0; it = json_object_iter_next(groups, it))
+        rc = read_group(&q->groups[q->count++], json_object_iter_value(it), format, err);
+    return rc == 0 ? names_read(&q->ignore, json_object_get(config, "ignore"), "ignore", err) : rc;
+}
+
+int srq_quantized_ct_open(const json_t *config, const struct srq_tensors *tensors, struct srq_quantized_ct **out,
+                          struct srq_error *err)
+{
+    struct srq_quantized_ct *q = srq_calloc(1, sizeof(*q));
+    int rc;
+
+    *out = NULL;
+    if (q == NULL)
+        return no_memory(err);
+    q->tensors = tensors;
+    q->match = pcre2_match_context_create(NULL);
+    if (q->match != NULL)
+        pcre2_set_match_limit(q->match, MATCH_LIMIT);
+    rc = q->match != NULL ? read_config(q, config, err) : no_memory(err);
+    if (rc != 0) {
+        srq_quantized_ct_close(q);
+        return rc;
+    }
+    *out = q;
+    return 0;
+}
+
+void srq_quantized_ct_close(struct srq_quantized_ct *q)
+{
+    if (q == NULL)
+        return;
+    for (size_t i = 0; i < q->count; i++)
+        names_fini(&q->groups[i].targets);
+    names_fini(&q->ignore);
+    pcre2_match_context_free(q->match);
+    srq_free(q->groups);
+    srq_free(q);
+}
+
+/* The scheme of a layer; its grid is SRQ_GRID_NONE where the configuration leaves it alone. */
+static int scheme_of(const struct srq_quantized_ct *q, const char *layer, struct srq_scheme *out, struct srq_error *err)
+{
+    int best, rank, rc = names_match(q, &q->ignore, layer, &best, err);
+
+    *out = (struct srq_scheme){ .grid = SRQ_GRID_NONE };
+    if (rc != 0 || best > 0)
+        return rc;
+    for (size_t i = 0; i < q->count && rc == 0; i++) {
+        rc = names_match(q, &q->groups[i].targets, layer, &rank, err);
+        if (rc == 0 && rank > best) {
+            best = rank;
+            *out = q->groups[i].scheme;
+        }
+    }
+    return rc;
+}
+
+/* ---- layers ------------------------------------------------------------------------------------------------------ */
+
+static bool part(const struct srq_quantized_ct *q, const char *layer, const char *suffix, bool data,
+                 struct srq_tensor *out)
+{
+    char name[1200];
+
+    if ((size_t)snprintf(name, sizeof(name), "%s.%s", layer, suffix) >= sizeof(name))
+        return false;
+    return data ? srq_tensors_get(q->tensors, name, out) : srq_tensors_describe(q->tensors, name, out);
+}
+
+/* Whether a scale of floating point may have this dtype: other writers use the model's. */
+static bool scale_dtype_ok(const struct srq_tensor *want, enum srq_dtype got)
+{
+    bool free_choice = want->dtype == SRQ_F16 || (want->dtype == SRQ_F32 && want->rank <= 2);
+
+    return got == want->dtype || (free_choice && (got == SRQ_F32 || got == SRQ_F16 || got == SRQ_BF16));
+}
+
+static int get_part(const struct srq_quantized_ct *q, const char *layer, struct srq_ct_part *p, bool data,
+                    struct srq_error *err)
+{
+    struct srq_tensor want = p->t;
+    bool scale = strcmp(p->suffix, "weight_scale") == 0;
+    char got[128], wanted[128];
+
+    if (!part(q, layer, p->suffix, data, &p->t))
+        return srq_fail_field(err, -SRQ_EFORMAT, layer, "packed layer %s has no tensor %s.%s", layer, layer, p->suffix);
+    if (p->t.rank == want.rank && memcmp(p->t.shape, want.shape, (size_t)want.rank * sizeof(want.shape[0])) == 0 &&
+        (p->t.dtype == want.dtype || (scale && scale_dtype_ok(&want, p->t.dtype))))
+        return 0;
+    return srq_fail_field(err, -SRQ_EFORMAT, layer, "tensor %s.%s is %s %s where its configuration means %s %s", layer,
+                          p->suffix, srq_dtype_name(p->t.dtype), srq_tensor_shape_text(&p->t, got, sizeof(got)),
+                          srq_dtype_name(want.dtype), srq_tensor_shape_text(&want, wanted, sizeof(wanted)));
+}
+
+static int get_layer(const struct srq_quantized_ct *q, const char *layer, int64_t out, int64_t in, bool data,
+                     struct srq_ct *p, struct srq_error *err)
+{
+    struct srq_scheme s;
+    int rc = scheme_of(q, layer, &s, err);
+
+    if (rc == 0)
+        rc = srq_ct_init(p, &s, out, in, err);
+    for (int i = 0; rc == 0 && i < p->count; i++)
+        rc = get_part(q, layer, &p->part[i], data, err);
+    if (rc == 0 && data && (s.grid == SRQ_GRID_INT_SYM || s.grid == SRQ_GRID_INT_ASYM)) {
+        int64_t shape[2];
+
+        memcpy(shape, p->part[2].t.data, sizeof(shape));
+        if (shape[0] != out || shape[1] != in)
+            rc = srq_fail_field(err, -SRQ_EFORMAT, layer, "%s.weight_shape says %" PRId64 " x %" PRId64, layer, shape[0],
+                                shape[1]);
+    }
+    return rc;
+}
+
+int srq_quantized_ct_has(const struct srq_quantized_ct *q, const char *layer, int64_t out, int64_t in,
+                         struct srq_error *err)
+{
+    struct srq_scheme s;
+    struct srq_tensor t;
+    struct srq_ct p;
+    int rc = scheme_of(q, layer, &s, err);
+    bool packed = part(q, layer, "weight_packed", false, &t);
+
+    if (rc != 0)
+        return rc;
+    if (packed && part(q, layer, "weight", false, &t))
+        return srq_fail_field(err, -SRQ_EFORMAT, layer, "%s is stored twice, as weight and as weight_packed", layer);
+    if (s.grid == SRQ_GRID_NONE) {
+        if (packed || part(q, layer, "weight_scale", false, &t))
+            return srq_fail_field(err, -SRQ_EFORMAT, layer, "%s is packed but its configuration says it is not", layer);
+        return 0;
+    }
+    rc = get_layer(q, layer, out, in, false, &p, err);
+    return rc != 0 ? rc : 1;
+}
+
+/* [out, in] as the shapes of the parts imply them; get_layer checks everything else. */
+static int layer_shape(const struct srq_quantized_ct *q, const char *layer, int64_t *out, int64_t *in,
+                       struct srq_error *err)
+{
+    struct srq_scheme s;
+    struct srq_tensor t;
+    int rc = scheme_of(q, layer, &s, err);
+
+    if (rc != 0)
+        return rc;
+    if (s.grid == SRQ_GRID_NONE || (!part(q, layer, "weight_packed", false, &t) && !part(q, layer, "weight", false, &t)) ||
+        t.rank != 2 || t.shape[0] > INT32_MAX || t.shape[1] > INT32_MAX)
+        return srq_fail_field(err, -SRQ_ENOENT, layer, "%s is not a packed layer", layer);
+    *out = t.shape[0];
+    *in = t.dtype == SRQ_I32 ? t.shape[1] * 32 / s.bits : t.dtype == SRQ_U8 ? t.shape[1] * 2 : t.shape[1];
+    return 0;
+}
+
+static int decode_rows(const struct srq_ct *p, int64_t row, int64_t rows, struct srq_codes *c, void *dst,
+                       enum srq_dtype dtype, struct srq_error *err)
+{
+    int64_t in = p->groups.in;
+    int rc = 0;
+
+    for (int64_t r = 0; rc == 0 && r < rows; r += ROWS_AT_ONCE) {
+        int64_t k = rows - r < ROWS_AT_ONCE ? rows - r : ROWS_AT_ONCE;
+
+        rc = srq_ct_unpack_rows(p, row + r, k, c->codes, c->scale, c->zero, &c->tensor_scale, err);
+        c->groups.out = k;
+        c->groups.count = p->scheme.group == 0 ? 1 : k * p->groups.per_row;
+        if (rc == 0)
+            rc = srq_codes_decode(c, (char *)dst + (size_t)(r * in) * srq_dtype_size(dtype), dtype, err);
+    }
+    return rc;
+}
+
+int srq_quantized_ct_decode(const struct srq_quantized_ct *q, const char *layer, int64_t row, int64_t rows, void *dst,
+                            enum srq_dtype dtype, struct srq_error *err)
+{
+    struct srq_error why = { 0 };
+    struct srq_codes c;
+    struct srq_ct p;
+    int64_t out = 0, in = 0;
+    int rc = layer_shape(q, layer, &out, &in, err);
+
+    if (rc == 0)
+        rc = get_layer(q, layer, out, in, true, &p, err);
+    if (rc != 0)
+        return rc;
+    if (row < 0 || rows < 0 || row > out || rows > out - row)
+        return srq_fail(err, -SRQ_EINVAL, "%" PRId64 " rows from %" PRId64 " of %s, which has %" PRId64, rows, row,
+                        layer, out);
+    rc = srq_codes_alloc(ROWS_AT_ONCE, in, &p.scheme, &c, err);
+    if (rc != 0)
+        return rc;
+    rc = decode_rows(&p, row, rows, &c, dst, dtype, &why);
+    if (rc != 0)
+        rc = srq_fail_field(err, rc, layer, "%s: %s", layer, why.text);
+    srq_codes_fini(&c);
+    return rc;
+}
+
+void srq_quantized_ct_release(const struct srq_quantized_ct *q, const char *layer)
+{
+    static const char *const suffix[] = { "weight_packed", "weight", "weight_scale", "weight_zero_point" };
+    struct srq_tensor t;
+
+    for (size_t i = 0; i < sizeof(suffix) / sizeof(suffix[0]); i++)
+        if (part(q, layer, suffix[i], true, &t))
+            srq_tensors_release(q->tensors, &t);
+}
