@@ -43,9 +43,8 @@ def two_runs_with_one_seed_are_identical_and_another_seed_differs():
         assert report(p.path("other"))["seed"] == 8
 
 
-def a_pause_and_a_resume_leave_no_trace():
+def check_pauses(long):
     with Place() as p:
-        long = demo_job("w3g64", evaluate=True, **dict(SMALL, signround__iters=60, eval__windows=4))
         p.wait(p.submit("calm", long))
         job = p.submit("paused", long)
         for _ in range(2):
@@ -58,6 +57,14 @@ def a_pause_and_a_resume_leave_no_trace():
         assert any("goes on at iteration" in e["text"] for e in events(p.job_dir(job), "log")), "it paused inside a block"
         assert not differing(p.path("calm"), p.path("paused")), differing(p.path("calm"), p.path("paused"))
         assert results_of(p.path("calm")) == results_of(p.path("paused"))
+
+
+def a_pause_and_a_resume_leave_no_trace():
+    check_pauses(demo_job("w3g64", evaluate=True, **dict(SMALL, signround__iters=60, eval__windows=4)))
+
+
+def a_pause_and_a_resume_leave_no_trace_on_searched_scales():
+    check_pauses(demo_job("w2g64", **dict(SMALL, signround__iters=60, signround__alg_ext=True)))
 
 
 def finish_exports_early_what_is_there_and_plain_rounding_for_the_rest():
@@ -123,6 +130,7 @@ if __name__ == "__main__":
     run_tests([
         two_runs_with_one_seed_are_identical_and_another_seed_differs,
         a_pause_and_a_resume_leave_no_trace,
+        a_pause_and_a_resume_leave_no_trace_on_searched_scales,
         finish_exports_early_what_is_there_and_plain_rounding_for_the_rest,
         a_resume_with_other_calibration_text_is_refused_unless_drift_is_accepted,
         the_daemon_tells_a_refused_resume_with_the_field_that_drifted,

@@ -149,6 +149,47 @@ static void finishing_at_once_gives_plain_rounding(void **state)
     assert_same_weights("finished", "plain");
 }
 
+static double error_of_rounding(const char *name, const char *more)
+{
+    struct srq_job_flags flags = { 0 };
+    struct srq_error err = { 0 };
+    enum srq_job_end end;
+    char *path = srq_asprintf("%s/%s/report.json", dir, name), *text;
+    size_t len;
+    cJSON *report;
+    double kl;
+
+    assert_ok(run(name, "rtn", more, &flags, &end, &err), &err);
+    assert_int_equal(end, SRQ_JOB_DONE);
+    assert_ok(srq_read_file(path, 1 << 20, &text, &len, &err), &err);
+    report = cJSON_ParseWithLength(text, len);
+    kl = cJSON_GetObjectItem(cJSON_GetObjectItem(cJSON_GetObjectItem(report, "eval"), "after"), "kl")->valuedouble;
+    cJSON_Delete(report);
+    srq_free(text);
+    srq_free(path);
+    return kl;
+}
+
+/* At 2 bits, by text of the model's own. */
+static void rounding_with_scales_searched_by_calibration_text_is_closer_to_the_original(void **state)
+{
+    static const char *const opts[] = { "off", "on" };
+    double kl[2];
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        char *more = srq_asprintf(",\"eval\":[\"%s/text/demo-eval.txt\"],\"layers\":[{\"pattern\":\"*\","
+                                  "\"scheme\":\"w2g64\"}],\"options\":{\"nsamples\":4,\"seqlen\":64,\"batch\":2,"
+                                  "\"threads\":1,\"eval.windows\":2,\"eval.seqlen\":64,\"rtn.opt\":\"%s\"}",
+                                  share, opts[i]);
+
+        kl[i] = error_of_rounding(opts[i], more);
+        srq_free(more);
+    }
+    if (!(kl[1] < 0.9 * kl[0]))
+        fail_msg("KL divergence %g with searched scales, %g without", kl[1], kl[0]);
+}
+
 static void canceling_ends_for_good(void **state)
 {
     struct srq_job_flags flags = { 0 }, none = { 0 };
@@ -214,6 +255,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_event_of_a_job_fits_the_message_table),
         cmocka_unit_test(finishing_at_once_gives_plain_rounding),
+        cmocka_unit_test(rounding_with_scales_searched_by_calibration_text_is_closer_to_the_original),
         cmocka_unit_test(canceling_ends_for_good),
         cmocka_unit_test(another_job_may_not_use_the_directory),
         cmocka_unit_test(the_time_expected_grows_with_the_work),
