@@ -155,7 +155,8 @@ struct srq_tunable {
                   struct srq_error *err);
     /* SRQ_NEED_… for this job; NULL: nothing. Importance is that of the full-precision inputs. (since 1.1) */
     uint32_t (*needs)(const struct srq_host *h, void *self);
-    /* Before begin(), once per block; NULL: no special rules. `layers`: those that are quantized. (since 1.1) */
+    /* Before begin(), once per block, and for the memory plan with shapes and schemes only; NULL: no special rules.
+     * `layers`: those that are quantized. (since 1.1) */
     int (*rules)(const struct srq_host *h, void *self, const struct srq_layer *const *layers, int count,
                  struct srq_block_rules *out, struct srq_error *err);
 };
