@@ -569,9 +569,10 @@ static cJSON *odd_value(unsigned *seed, int depth)
 {
     static const double numbers[] = { 0, -1, 1, 0.5, 3, 1e308, -1e308, 9007199254740993.0, 2147483648.0, -2147483649.0,
                                       19999, 20000, 1e-320 };
-    static const char *const texts[] = { "a", "", "m.0.q", "w4g128", "pending", "running", "load", "pin", "lm_head",
-                                         "ein sehr langer Text, der in kein Schema und in keine kurze Zeile passt: "
-                                         "0123456789012345678901234567890123456789", "\x1b]0;x\x07" };
+    static const char *const texts[] = {
+        "a", "", "m.0.q", "w4g128", "pending", "running", "load", "pin", "lm_head", "\x1b]0;x\x07",
+        "longer than any scheme is and than most short lines can hold: 0123456789012345678901234567890123456789",
+    };
     cJSON *o;
 
     switch (rand_r(seed) % (depth > 3 ? 4 : 7)) {

@@ -10,7 +10,7 @@ tui_libsrqctl_la_SOURCES = \
 	tui/srqctl/cmd_unpin.c tui/srqctl/cmd_watch.c tui/srqctl/cmds.h tui/srqctl/csv.c tui/srqctl/csv.h \
 	tui/srqctl/completion_bash.c tui/srqctl/completion_fish.c tui/srqctl/completion_zsh.c tui/srqctl/completion.h \
 	tui/srqctl/follow.c tui/srqctl/follow.h tui/srqctl/print_end.c \
-	tui/srqctl/heatmap_text.c tui/srqctl/heatmap_text.h tui/srqctl/help.c tui/srqctl/human.h \
+	tui/srqctl/heatmap_text.c tui/srqctl/heatmap_text.h tui/srqctl/help.c \
 	tui/srqctl/jobspec.c tui/srqctl/jobspec.h \
 	tui/srqctl/json_text.c tui/srqctl/json_text.h \
 	tui/srqctl/machine.c tui/srqctl/machine.h \

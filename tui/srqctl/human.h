@@ -1,2 +1,0 @@
-/* Numbers as people read them: shared with srqtop. */
-#include "tui/client/human.h"
