@@ -79,7 +79,7 @@ with Place() as place:
             t.run("clear; %s --job %s" % (TOP, job))
             seen = t.until(r"model\.layers\.0", 30)
             check("the tree of the job's blocks is there", all(f"model.layers.{b}" in seen for b in range(BLOCKS)), seen)
-            seen = t.until(r"▶ *\d+/%d?" % ITERS, 60)
+            seen = t.until(r"▶ *\d+/", 60)
             check("the running block shows its iteration", True)
             wait_for("a finished block", lambda: known(place, job)["blocks"][0]["state"] == "finished", 120, 0.3)
             j = known(place, job)

@@ -258,6 +258,18 @@ static void length_came(struct top_session *s, const struct ask *a, const cJSON 
         s->target_seq = feed_number(result, "last_seq");
 }
 
+/* A job that was shown is gone: deleted, or never there. */
+static void forget_job(struct top_session *s, const char *job)
+{
+    srq_async_unsubscribe(s->link, job);
+    if (strcmp(s->v->other, job) == 0)
+        s->v->other[0] = '\0';
+    if (strcmp(s->v->job, job) == 0) {
+        s->v->job[0] = '\0';
+        s->v->panel = TOP_PANEL_QUEUE;
+    }
+}
+
 static void found(struct top_session *s, struct ask *a, const cJSON *result, const struct srq_error *err)
 {
     struct top_job *j = result != NULL ? top_feed_job(s->m, result) : NULL;
@@ -270,6 +282,8 @@ static void found(struct top_session *s, struct ask *a, const cJSON *result, con
             top_model_say(s->m, true, "%s", err->text);
             s->wanted[0] = '\0';
         }
+        if (err != NULL && err->code == SRQ_ENOENT)
+            forget_job(s, a->job);
         return;
     }
     if (asked_for)
