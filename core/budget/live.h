@@ -113,7 +113,7 @@ struct srq_change {
     double bits; /* budget; NaN: none any more */
     bool release, propagate, after, dry_run; /* after: the running unit finishes as it is */
     int64_t revision; /* that the plan must have; -1: any */
-    char by[128];
+    char by[304];
 };
 
 /* From the params of worker.change {op, by, pins, patterns, bits, release, running, propagate, revision, dry_run}: what

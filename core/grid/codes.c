@@ -164,3 +164,20 @@ int srq_codes_check(const struct srq_codes *c, const char *layer, struct srq_err
     }
     return check_codes(c, layer, err);
 }
+
+double srq_codes_saturation(const struct srq_codes *c)
+{
+    int64_t n = c->groups.out * c->groups.in, ends = 0;
+    uint8_t low = 0, high = (uint8_t)((1 << c->scheme.bits) - 1), mask = 0xff;
+
+    if (!is_integer(&c->scheme)) { /* both signs of the largest magnitude; E4M3's is below its NaN */
+        low = high = c->scheme.bits == 4 ? 0x07 : 0x7e;
+        mask = c->scheme.bits == 4 ? 0x07 : 0x7f;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        uint8_t v = c->codes[i] & mask;
+
+        ends += v == low || v == high;
+    }
+    return n > 0 ? (double)ends / (double)n : 0;
+}

@@ -47,5 +47,7 @@ int srq_codes_decode(const struct srq_codes *c, void *dst, enum srq_dtype dtype,
 /* Host's check of a plugin's result. Integers: scales finite, non-zero, exact in F16; codes and zero-points below 2^bits.
  * Floating-point grids: scales positive and of the kind that is stored (struct srq_result), no code that is no number. */
 int srq_codes_check(const struct srq_codes *c, const char *layer, struct srq_error *err);
+/* Share of codes at the ends of the grid's range: values that it may have cut off. */
+double srq_codes_saturation(const struct srq_codes *c);
 
 #endif

@@ -57,12 +57,14 @@ int srq_results_codes(void *results, int layer, const struct srq_codes **out, st
         int n = srq_run_block_layers(r->run, block, &r->first), rc;
 
         srq_results_fini(r);
-        rc = srq_ckpt_block_open(r->run->ckpt, block, job->layers + r->first, job->schemes + r->first, n, &r->open,
-                                 err);
+        rc = srq_ckpt_block_open(r->run->ckpt, block, job->layers + r->first, n, &r->open, err);
         if (rc != 0)
             return rc;
         r->block = block;
     }
+    if (!srq_scheme_equal(srq_ckpt_block_scheme(r->open, layer - r->first), &job->schemes[layer]))
+        return srq_fail_field(err, -SRQ_EFORMAT, job->layers[layer]->name,
+                              "the stored result of %s is not in the scheme that the plan has", job->layers[layer]->name);
     *out = srq_ckpt_block_codes(r->open, layer - r->first);
     return 0;
 }
@@ -73,23 +75,44 @@ void srq_results_fini(struct srq_results *r)
     r->open = NULL;
 }
 
-int srq_run_block_told(struct srq_run *run, int block, const struct srq_block_result *result, struct srq_error *err)
+static void tell_layer(struct srq_run *run, const struct srq_layer_info *info, const struct srq_scheme *scheme,
+                       const struct srq_block_result *result, int i)
 {
-    int shown = block < 0 ? run->job.info->blocks : block; /* what is outside comes after them */
+    cJSON *data = cJSON_CreateObject();
+    char text[32];
+
+    if (data != NULL) {
+        srq_json_number(data, "block", info->block >= 0 ? info->block : NAN);
+        cJSON_AddStringToObject(data, "layer", info->name);
+        cJSON_AddStringToObject(data, "scheme", srq_scheme_text(scheme, text, sizeof(text)));
+        srq_json_number(data, "error_first", result->error_first[i]);
+        srq_json_number(data, "error_best", result->error_best[i]);
+        srq_json_number(data, "saturation", result->saturation[i]);
+    }
+    srq_event_send(&run->events, "layer.done", data, false);
+}
+
+int srq_run_tell_result(struct srq_run *run, int unit, const struct srq_block_result *result,
+                        const struct srq_scheme *schemes, struct srq_error *err)
+{
+    int block = srq_tasks_block(run->tasks, unit), first, n = srq_run_block_layers(run, block, &first);
     char name[200];
     cJSON *data;
 
-    if (run->block_told[shown])
-        return srq_events_check(&run->events, err);
-    run->block_told[shown] = true;
+    for (int i = 0; i < n; i++) {
+        if (schemes[i].grid != SRQ_GRID_NONE)
+            tell_layer(run, run->job.layers[first + i], &schemes[i], result, i);
+    }
+    run->told[unit] = result->generation;
     data = cJSON_CreateObject();
     if (data != NULL) {
-        cJSON_AddNumberToObject(data, "block", shown);
+        cJSON_AddNumberToObject(data, "block", unit);
         cJSON_AddStringToObject(data, "name", srq_run_block_name(run, block, name, sizeof(name)));
         srq_json_number(data, "loss_first", result->loss_first);
         srq_json_number(data, "loss_best", result->loss_best);
         srq_json_number(data, "best_iteration", result->best_iter >= 0 ? (double)result->best_iter : NAN);
         cJSON_AddNumberToObject(data, "elapsed_s", result->elapsed_s);
+        cJSON_AddNumberToObject(data, "generation", (double)result->generation);
     }
     srq_event_send(&run->events, "block.end", data, true);
     return srq_events_check(&run->events, err);
@@ -97,8 +120,8 @@ int srq_run_block_told(struct srq_run *run, int block, const struct srq_block_re
 
 /* ---- rounding ------------------------------------------------------------------------------------------------------ */
 
-static int round_layer(struct srq_run *run, int layer, int index, const float *importance, struct srq_codes *out,
-                       struct srq_error *err)
+static int round_layer(struct srq_run *run, int layer, int index, const struct srq_scheme *scheme, const float *importance,
+                       struct srq_codes *out, struct srq_error *err)
 {
     const struct srq_layer_info *info = run->job.layers[layer];
     const struct srq_plugin *p = srq_spec_quantizer(&run->job.spec);
@@ -106,9 +129,9 @@ static int round_layer(struct srq_run *run, int layer, int index, const float *i
     int rc = srq_model_weight(run->job.model, info->name, &weight, err);
 
     if (rc == 0)
-        rc = srq_codes_alloc(info->out, info->in, &run->job.schemes[layer], out, err);
+        rc = srq_codes_alloc(info->out, info->in, scheme, out, err);
     if (rc == 0)
-        rc = srq_tensor_scale(run->job.model, layer, &run->job.schemes[layer], &out->tensor_scale, err);
+        rc = srq_tensor_scale(run->job.model, layer, scheme, &out->tensor_scale, err);
     if (rc != 0)
         return rc;
     if (p->oneshot != NULL && !run->job.tunes && !run->finish)
@@ -119,34 +142,75 @@ static int round_layer(struct srq_run *run, int layer, int index, const float *i
     return rc;
 }
 
-int srq_run_round_block(struct srq_run *run, int block, const float *const *importance, struct srq_error *err)
-{
-    int first, n = srq_run_block_layers(run, block, &first), rc = 0;
-    struct srq_codes *codes = srq_calloc((size_t)n + 1, sizeof(*codes));
-    const struct srq_codes **given = srq_calloc((size_t)n + 1, sizeof(*given));
-    struct srq_block_result result = { 0 };
-    double start = srq_clock_s();
+/* A unit being rounded. */
+struct rounding {
+    struct srq_run *run;
+    const struct srq_task *task;
+    int first, layers;
+    struct srq_ckpt_block *before; /* its result so far; or NULL */
+    struct srq_codes *codes;       /* [layers]; of those that are rounded anew */
+    const struct srq_codes **given;
+    struct srq_block_result result;
+};
 
-    if (codes == NULL || given == NULL)
-        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory rounding a block");
-    for (int i = 0; rc == 0 && i < n; i++) {
-        if (run->job.schemes[first + i].grid == SRQ_GRID_NONE)
-            continue;
-        rc = round_layer(run, first + i, i, importance != NULL ? importance[i] : NULL, &codes[i], err);
-        given[i] = &codes[i];
+static int round_or_keep(struct rounding *r, int i, const float *importance, struct srq_error *err)
+{
+    const struct srq_scheme *scheme = &r->task->schemes[r->first + i];
+
+    if (scheme->grid == SRQ_GRID_NONE)
+        return 0;
+    if (r->before != NULL && srq_scheme_equal(srq_ckpt_block_scheme(r->before, i), scheme)) {
+        r->given[i] = srq_ckpt_block_codes(r->before, i);
+        r->result.error_first[i] = srq_ckpt_block_result(r->before)->error_first[i];
+        r->result.error_best[i] = srq_ckpt_block_result(r->before)->error_best[i];
+    } else {
+        int rc = round_layer(r->run, r->first + i, i, scheme, importance, &r->codes[i], err);
+
+        if (rc != 0)
+            return rc;
+        r->given[i] = &r->codes[i];
     }
-    if (rc == 0)
-        rc = srq_block_result_init(&result, n, err);
+    r->result.saturation[i] = srq_codes_saturation(r->given[i]);
+    return 0;
+}
+
+static int round_unit(struct rounding *r, const float *const *importance, struct srq_error *err)
+{
+    struct srq_run *run = r->run;
+    int block = srq_tasks_block(run->tasks, r->task->unit), rc;
+    double start = srq_clock_s();
+    bool given_up = false;
+
+    r->layers = srq_run_block_layers(run, block, &r->first);
+    r->codes = srq_calloc((size_t)r->layers + 1, sizeof(*r->codes));
+    r->given = srq_calloc((size_t)r->layers + 1, sizeof(*r->given));
+    if (r->codes == NULL || r->given == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory rounding a block");
+    rc = srq_block_result_init(&r->result, r->layers, err);
+    if (rc == 0 && run->finish && r->task->again)
+        rc = srq_ckpt_block_open(run->ckpt, block, run->job.layers + r->first, r->layers, &r->before, err);
+    for (int i = 0; rc == 0 && i < r->layers; i++)
+        rc = round_or_keep(r, i, importance != NULL ? importance[i] : NULL, err);
     if (rc == 0) {
-        result.elapsed_s = srq_clock_s() - start;
-        rc = srq_ckpt_block_write(run->ckpt, block, run->job.layers + first, n, given, &result, err);
+        r->result.elapsed_s = srq_clock_s() - start;
+        rc = srq_tasks_commit(run->tasks, r->task, r->given, &r->result, &given_up, err);
     }
-    if (rc == 0)
-        rc = srq_run_block_told(run, block, &result, err);
-    for (int i = 0; codes != NULL && i < n; i++)
-        srq_codes_fini(&codes[i]);
-    srq_block_result_fini(&result);
-    srq_free(codes);
-    srq_free(given);
+    if (rc == 0 && given_up)
+        return srq_fail(err, -SRQ_ECANCELED, "the plan changed");
+    return rc == 0 ? srq_run_tell_result(run, r->task->unit, &r->result, r->task->schemes + r->first, err) : rc;
+}
+
+int srq_run_round_task(struct srq_run *run, const struct srq_task *task, const float *const *importance,
+                       struct srq_error *err)
+{
+    struct rounding r = { .run = run, .task = task };
+    int rc = round_unit(&r, importance, err);
+
+    for (int i = 0; r.codes != NULL && i < r.layers; i++)
+        srq_codes_fini(&r.codes[i]);
+    srq_ckpt_block_close(r.before);
+    srq_block_result_fini(&r.result);
+    srq_free(r.codes);
+    srq_free(r.given);
     return rc;
 }

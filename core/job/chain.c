@@ -96,20 +96,22 @@ int srq_chains_embed(struct srq_chains *c, const struct srq_model *m, const stru
 
 /* ---- snapshots ----------------------------------------------------------------------------------------------------- */
 
-#define SNAPSHOT_MAGIC "SRQCHN1"
+#define SNAPSHOT_MAGIC "SRQCHN2"
 struct snapshot_head {
     char magic[8];
     int64_t block, dtype, nsamples, seq, hidden;
+    uint64_t inputs;
     uint64_t hash[2]; /* of the data of each chain */
 };
 
-static struct snapshot_head head_for(const struct srq_chains *c, int block)
+static struct snapshot_head head_for(const struct srq_chains *c, int block, uint64_t inputs)
 {
     struct snapshot_head h;
 
     memset(&h, 0, sizeof(h));
     memcpy(h.magic, SNAPSHOT_MAGIC, sizeof(h.magic));
     h.block = block;
+    h.inputs = inputs;
     h.dtype = c->dtype;
     h.nsamples = c->nsamples;
     h.seq = c->seq;
@@ -117,10 +119,10 @@ static struct snapshot_head head_for(const struct srq_chains *c, int block)
     return h;
 }
 
-int srq_chains_save(const struct srq_chains *c, const char *ckpt, int block, struct srq_error *err)
+int srq_chains_save(const struct srq_chains *c, const char *ckpt, int block, uint64_t inputs, struct srq_error *err)
 {
     char *name = srq_asprintf("%s/chain-%03d.bin", ckpt, block);
-    struct snapshot_head h = head_for(c, block);
+    struct snapshot_head h = head_for(c, block, inputs);
     const struct srq_part parts[] = { { &h, sizeof(h) }, { c->fp, c->bytes }, { c->q, c->bytes } };
     int rc;
 
@@ -145,66 +147,124 @@ static bool snapshot_number(const char *name, int *block)
     return end != name + 6 && strcmp(end, ".bin") == 0 && v >= 0 && v < 1000000;
 }
 
-void srq_chains_forget(const char *ckpt, int keep)
+#define SNAPSHOTS_MAX 4096
+
+/* Blocks that have a snapshot, ascending; returns how many. */
+static int list_snapshots(const char *ckpt, int *blocks)
 {
     DIR *dir = opendir(ckpt);
     struct dirent *e;
-    int block;
+    int block, n = 0;
 
     if (dir == NULL)
-        return;
-    while ((e = readdir(dir)) != NULL) {
-        if (snapshot_number(e->d_name, &block) && block != keep)
-            unlinkat(dirfd(dir), e->d_name, 0);
-    }
-    closedir(dir);
-}
-
-static int newest_snapshot(const char *ckpt, int most)
-{
-    DIR *dir = opendir(ckpt);
-    struct dirent *e;
-    int block, best = -1;
-
-    if (dir == NULL)
-        return -1;
-    while ((e = readdir(dir)) != NULL) {
-        if (snapshot_number(e->d_name, &block) && block <= most && block > best)
-            best = block;
-    }
-    closedir(dir);
-    return best;
-}
-
-int srq_chains_load(struct srq_chains *c, const char *ckpt, int most, int *block, struct srq_error *err)
-{
-    struct snapshot_head want, have;
-    struct srq_map map;
-    char *name;
-    int rc;
-
-    *block = newest_snapshot(ckpt, most);
-    if (*block < 0)
         return 0;
-    name = srq_asprintf("%s/chain-%03d.bin", ckpt, *block);
-    rc = name != NULL ? srq_map_open(name, &map, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory reading a snapshot");
-    if (rc != 0) {
-        srq_free(name);
-        return rc;
+    while (n < SNAPSHOTS_MAX && (e = readdir(dir)) != NULL) {
+        int at = n;
+
+        if (!snapshot_number(e->d_name, &block))
+            continue;
+        for (; at > 0 && blocks[at - 1] > block; at--)
+            blocks[at] = blocks[at - 1];
+        blocks[at] = block;
+        n++;
     }
-    want = head_for(c, *block);
+    closedir(dir);
+    return n;
+}
+
+static int remove_snapshot(const char *ckpt, int block)
+{
+    char *name = srq_asprintf("%s/chain-%03d.bin", ckpt, block);
+    int rc = name != NULL && (unlink(name) == 0 || errno == ENOENT) ? 0 : -1;
+
+    srq_free(name);
+    return rc;
+}
+
+void srq_chains_thin(const char *ckpt, int newest, int keep)
+{
+    int blocks[SNAPSHOTS_MAX], n = list_snapshots(ckpt, blocks);
+
+    while (n > keep) {
+        int drop = -1, least = 0;
+
+        /* The one whose neighbours (block 0 needs no snapshot) are closest to each other. */
+        for (int i = 0; i < n; i++) {
+            int gap = (i + 1 < n ? blocks[i + 1] : blocks[i]) - (i > 0 ? blocks[i - 1] : 0);
+
+            if ((blocks[i] != newest || keep == 0) && (drop < 0 || gap < least)) {
+                drop = i;
+                least = gap;
+            }
+        }
+        if (drop < 0 || remove_snapshot(ckpt, blocks[drop]) != 0)
+            return;
+        for (n--; drop < n; drop++)
+            blocks[drop] = blocks[drop + 1];
+    }
+}
+
+int srq_chains_forget_behind(const char *ckpt, int block, struct srq_error *err)
+{
+    int blocks[SNAPSHOTS_MAX], n = list_snapshots(ckpt, blocks), removed = 0;
+
+    for (int i = 0; i < n; i++) {
+        if (blocks[i] <= block)
+            continue;
+        if (remove_snapshot(ckpt, blocks[i]) != 0)
+            return srq_fail_field(err, -SRQ_EIO, ckpt, "cannot remove an old snapshot in %s: %s", ckpt, strerror(errno));
+        removed++;
+    }
+    return removed > 0 ? srq_fsync_dir(ckpt, err) : 0;
+}
+
+/* Takes a snapshot in where it holds: *used. One that does not can be done without. */
+static int load_one(struct srq_chains *c, const char *ckpt, int block, uint64_t inputs, bool *used, struct srq_error *err)
+{
+    struct snapshot_head want = head_for(c, block, inputs), have;
+    char *name = srq_asprintf("%s/chain-%03d.bin", ckpt, block);
+    struct srq_map map;
+    int rc = name != NULL ? srq_map_open(name, &map, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory reading a snapshot");
+
+    *used = false;
+    srq_free(name);
+    if (rc != 0)
+        return rc;
     if (map.size == sizeof(have) + 2 * c->bytes) {
         memcpy(&have, map.data, sizeof(have));
+        want.hash[0] = have.hash[0];
+        want.hash[1] = have.hash[1];
+        *used = memcmp(&want, &have, sizeof(want)) == 0;
+    }
+    if (*used) {
         memcpy(c->fp, map.data + sizeof(have), c->bytes);
         memcpy(c->q, map.data + sizeof(have) + c->bytes, c->bytes);
-        want.hash[0] = srq_hash64(c->fp, c->bytes);
-        want.hash[1] = srq_hash64(c->q, c->bytes);
+        *used = have.hash[0] == srq_hash64(c->fp, c->bytes) && have.hash[1] == srq_hash64(c->q, c->bytes);
     }
-    /* A snapshot can be done without: one that does not hold is not used. */
-    if (map.size != sizeof(have) + 2 * c->bytes || memcmp(&want, &have, sizeof(want)) != 0)
-        *block = -1;
     srq_map_close(&map);
-    srq_free(name);
+    return 0;
+}
+
+int srq_chains_load(struct srq_chains *c, const char *ckpt, int most, uint64_t (*inputs)(void *ctx, int block), void *ctx,
+                    int *block, struct srq_error *err)
+{
+    int blocks[SNAPSHOTS_MAX], n = list_snapshots(ckpt, blocks);
+
+    *block = -1;
+    for (int i = n - 1; i >= 0; i--) {
+        bool used;
+        int rc;
+
+        if (blocks[i] > most)
+            continue;
+        rc = load_one(c, ckpt, blocks[i], inputs(ctx, blocks[i]), &used, err);
+        if (rc != 0)
+            return rc;
+        if (used) {
+            *block = blocks[i];
+            return 0;
+        }
+    }
     return 0;
 }
 

@@ -22,11 +22,17 @@ void srq_chains_fini(struct srq_chains *c);
 int srq_chains_embed(struct srq_chains *c, const struct srq_model *m, const struct srq_samples *s,
                      struct srq_error *err);
 
-/* A snapshot of both chains as they enter `block`, durable; its name is CKPT/chain-NNN.bin. */
-int srq_chains_save(const struct srq_chains *c, const char *ckpt, int block, struct srq_error *err);
-/* Loads the newest snapshot for a block of at most `most`; *block is -1 where there is none. */
-int srq_chains_load(struct srq_chains *c, const char *ckpt, int most, int *block, struct srq_error *err);
-void srq_chains_forget(const char *ckpt, int keep); /* removes snapshots but that of block `keep` */
+/* A snapshot of both chains as they enter `block`, durable; its name is CKPT/chain-NNN.bin. `inputs` names the results of
+ * the blocks before it that the quantized chain came through: other results, other inputs. */
+int srq_chains_save(const struct srq_chains *c, const char *ckpt, int block, uint64_t inputs, struct srq_error *err);
+/* Loads the newest snapshot for a block of at most `most` that was made with inputs(ctx, block); *block is -1 where there
+ * is none. */
+int srq_chains_load(struct srq_chains *c, const char *ckpt, int most, uint64_t (*inputs)(void *ctx, int block), void *ctx,
+                    int *block, struct srq_error *err);
+/* Keeps at most `keep` snapshots, that of block `newest` among them and the others evenly spread; 0: none. */
+void srq_chains_thin(const char *ckpt, int newest, int keep);
+/* Removes, durably, the snapshots behind `block`, which are of no use once that gets another result. */
+int srq_chains_forget_behind(const char *ckpt, int block, struct srq_error *err);
 
 /* Runs blocks over a chain, batch by batch, in memory of its own. */
 struct srq_forward;

@@ -2,14 +2,16 @@
 #include "core/job/checkpoint.h"
 
 #include "core/base/alloc.h"
+#include "core/base/buf.h"
 #include "core/base/fs.h"
 #include "core/base/hash.h"
 
 #include <math.h>
 #include <unistd.h>
 
-#define OUTCOME "srq.outcome" /* F64 [6 + 2*layers]: see pack_outcome */
-#define OUTCOME_HEAD 6
+#define OUTCOME "srq.outcome" /* F64 [7 + 3*layers]: see pack_outcome */
+#define OUTCOME_HEAD 7
+#define SCHEMES "srq.schemes" /* U8: a scheme's name and a newline for each layer */
 
 /* ---- results ------------------------------------------------------------------------------------------------------ */
 
@@ -19,11 +21,13 @@ int srq_block_result_init(struct srq_block_result *r, int layers, struct srq_err
     r->loss_first = r->loss_best = NAN;
     r->best_iter = -1;
     r->layers = layers;
-    r->error_first = srq_malloc((size_t)layers * 2 * sizeof(double) + 1);
+    r->generation = 1;
+    r->error_first = srq_malloc((size_t)layers * 3 * sizeof(double) + 1);
     if (r->error_first == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory for a block's result");
     r->error_best = r->error_first + layers;
-    for (int i = 0; i < 2 * layers; i++)
+    r->saturation = r->error_best + layers;
+    for (int i = 0; i < 3 * layers; i++)
         r->error_first[i] = NAN;
     return 0;
 }
@@ -42,8 +46,8 @@ static void pack_outcome(const struct srq_block_result *r, double *v)
     v[3] = (double)r->iters_done;
     v[4] = r->elapsed_s;
     v[5] = r->tune_s;
-    memcpy(v + OUTCOME_HEAD, r->error_first, (size_t)r->layers * sizeof(double));
-    memcpy(v + OUTCOME_HEAD + r->layers, r->error_best, (size_t)r->layers * sizeof(double));
+    v[6] = (double)r->generation;
+    memcpy(v + OUTCOME_HEAD, r->error_first, 3 * (size_t)r->layers * sizeof(double)); /* and what lies behind it */
 }
 
 static void unpack_outcome(struct srq_block_result *r, const double *v)
@@ -54,8 +58,8 @@ static void unpack_outcome(struct srq_block_result *r, const double *v)
     r->iters_done = (int64_t)v[3];
     r->elapsed_s = v[4];
     r->tune_s = v[5];
-    memcpy(r->error_first, v + OUTCOME_HEAD, (size_t)r->layers * sizeof(double));
-    memcpy(r->error_best, v + OUTCOME_HEAD + r->layers, (size_t)r->layers * sizeof(double));
+    r->generation = (int64_t)v[6];
+    memcpy(r->error_first, v + OUTCOME_HEAD, 3 * (size_t)r->layers * sizeof(double));
 }
 
 /* ---- finished blocks -------------------------------------------------------------------------------------------------- */
@@ -120,17 +124,39 @@ static int codes_step(struct srq_tensor_writer *w, const struct srq_layer_info *
     return rc;
 }
 
+/* The names of the layers' schemes; srq_free. */
+static char *scheme_names(const struct srq_codes *const *codes, int layers)
+{
+    struct srq_buf b;
+    char text[32];
+    bool ok = true;
+
+    srq_buf_init(&b, (size_t)layers * sizeof(text) + 1);
+    for (int i = 0; ok && i < layers; i++)
+        ok = srq_buf_puts(&b, codes[i] != NULL ? srq_scheme_text(&codes[i]->scheme, text, sizeof(text)) : "bf16") &&
+             srq_buf_puts(&b, "\n");
+    if (ok)
+        return srq_buf_take(&b);
+    srq_buf_fini(&b);
+    return NULL;
+}
+
 static int fill(struct srq_tensor_writer *w, const struct srq_layer_info *const *infos, int layers,
                 const struct srq_codes *const *codes, const struct srq_block_result *result, struct srq_error *err)
 {
-    int64_t n = OUTCOME_HEAD + 2 * layers;
+    int64_t n = OUTCOME_HEAD + 3 * layers, named;
     double *outcome = srq_malloc((size_t)n * sizeof(*outcome));
-    int rc = outcome != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory writing a block's result");
+    char *schemes = scheme_names(codes, layers);
+    int rc = outcome != NULL && schemes != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory writing a block's result");
+
+    named = schemes != NULL ? (int64_t)strlen(schemes) : 0;
 
     for (int i = 0; rc == 0 && i < layers; i++)
         rc = codes[i] != NULL ? codes_step(w, infos[i], codes[i], false, err) : 0;
     if (rc == 0)
         rc = srq_writer_declare(w, OUTCOME, SRQ_F64, 1, &n, err);
+    if (rc == 0)
+        rc = srq_writer_declare(w, SCHEMES, SRQ_U8, 1, &named, err);
     if (rc == 0)
         rc = srq_writer_begin(w, err);
     for (int i = 0; rc == 0 && i < layers; i++)
@@ -140,7 +166,10 @@ static int fill(struct srq_tensor_writer *w, const struct srq_layer_info *const 
         rc = srq_writer_put(w, OUTCOME, 0, outcome, (size_t)n * sizeof(*outcome), err);
     }
     if (rc == 0)
+        rc = srq_writer_put(w, SCHEMES, 0, schemes, (size_t)named, err);
+    if (rc == 0)
         rc = srq_writer_finish(w, err);
+    srq_free(schemes);
     srq_free(outcome);
     return rc;
 }
@@ -164,6 +193,7 @@ int srq_ckpt_block_write(const char *ckpt, int block, const struct srq_layer_inf
 struct srq_ckpt_block {
     struct srq_tensors *tensors;
     int layers;
+    struct srq_scheme *schemes;
     struct srq_codes *codes; /* point into the map */
     bool *there;
     struct srq_block_result result;
@@ -182,11 +212,41 @@ static bool part(const struct srq_tensors *ts, const char *layer, const char *su
     return ok;
 }
 
-static int read_block(struct srq_ckpt_block *b, const char *path, const struct srq_layer_info *const *infos,
-                      const struct srq_scheme *schemes, struct srq_error *err)
+static int read_schemes(struct srq_ckpt_block *b, const char *path, struct srq_error *err)
 {
-    struct srq_tensor outcome;
+    struct srq_tensor t;
+    const char *p, *end;
 
+    if (!srq_tensors_get(b->tensors, SCHEMES, &t) || t.dtype != SRQ_U8)
+        return srq_fail_field(err, -SRQ_EFORMAT, path, "%s lacks the schemes of its layers", path);
+    p = t.data;
+    end = p + srq_tensor_count(&t);
+    for (int i = 0; i < b->layers; i++) {
+        const char *line = memchr(p, '\n', (size_t)(end - p));
+        char text[32];
+        int rc;
+
+        if (line == NULL || (size_t)(line - p) >= sizeof(text))
+            return srq_fail_field(err, -SRQ_EFORMAT, path, "%s does not hold %d layers", path, b->layers);
+        memcpy(text, p, (size_t)(line - p));
+        text[line - p] = '\0';
+        rc = srq_scheme_parse(text, &b->schemes[i], err);
+        if (rc != 0)
+            return rc;
+        p = line + 1;
+    }
+    return p == end ? 0 : srq_fail_field(err, -SRQ_EFORMAT, path, "%s holds more than %d layers", path, b->layers);
+}
+
+static int read_block(struct srq_ckpt_block *b, const char *path, const struct srq_layer_info *const *infos,
+                      struct srq_error *err)
+{
+    const struct srq_scheme *schemes = b->schemes;
+    struct srq_tensor outcome;
+    int rc = read_schemes(b, path, err);
+
+    if (rc != 0)
+        return rc;
     for (int i = 0; i < b->layers; i++) {
         const struct srq_layer_info *l = infos[i];
         struct srq_codes *c = &b->codes[i];
@@ -200,20 +260,19 @@ static int read_block(struct srq_ckpt_block *b, const char *path, const struct s
             !part(b->tensors, l->name, "scale", SRQ_F32, c->groups.count, &c->scale) ||
             !part(b->tensors, l->name, "zero", SRQ_U8, c->groups.count, &c->zero) ||
             (c->scheme.grid == SRQ_GRID_NVFP4 && !part(b->tensors, l->name, "tensor_scale", SRQ_F32, 1, &tensor_scale)))
-            return srq_fail_field(err, -SRQ_EFORMAT, path, "%s does not hold %s as it is planned", path, l->name);
+            return srq_fail_field(err, -SRQ_EFORMAT, path, "%s does not hold %s as it says", path, l->name);
         c->tensor_scale = tensor_scale != NULL ? *tensor_scale : 1;
         b->there[i] = true;
     }
     if (!srq_tensors_get(b->tensors, OUTCOME, &outcome) || outcome.dtype != SRQ_F64 ||
-        srq_tensor_count(&outcome) != OUTCOME_HEAD + 2 * b->layers)
+        srq_tensor_count(&outcome) != OUTCOME_HEAD + 3 * b->layers)
         return srq_fail_field(err, -SRQ_EFORMAT, path, "%s lacks the outcome of its block", path);
     unpack_outcome(&b->result, outcome.data);
     return 0;
 }
 
-int srq_ckpt_block_open(const char *ckpt, int block, const struct srq_layer_info *const *infos,
-                        const struct srq_scheme *schemes, int layers, struct srq_ckpt_block **out,
-                        struct srq_error *err)
+int srq_ckpt_block_open(const char *ckpt, int block, const struct srq_layer_info *const *infos, int layers,
+                        struct srq_ckpt_block **out, struct srq_error *err)
 {
     struct srq_ckpt_block *b = srq_calloc(1, sizeof(*b));
     char *path = block_path(ckpt, block);
@@ -221,17 +280,18 @@ int srq_ckpt_block_open(const char *ckpt, int block, const struct srq_layer_info
 
     if (b != NULL) {
         b->layers = layers;
+        b->schemes = srq_calloc((size_t)layers + 1, sizeof(b->schemes[0]));
         b->codes = srq_calloc((size_t)layers + 1, sizeof(b->codes[0]));
         b->there = srq_calloc((size_t)layers + 1, sizeof(b->there[0]));
     }
-    if (b == NULL || path == NULL || b->codes == NULL || b->there == NULL)
+    if (b == NULL || path == NULL || b->schemes == NULL || b->codes == NULL || b->there == NULL)
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory reading a block's result");
     if (rc == 0)
         rc = srq_block_result_init(&b->result, layers, err);
     if (rc == 0)
         rc = srq_tensors_open(path, &b->tensors, err);
     if (rc == 0)
-        rc = read_block(b, path, infos, schemes, err);
+        rc = read_block(b, path, infos, err);
     srq_free(path);
     if (rc == 0)
         *out = b;
@@ -245,6 +305,11 @@ const struct srq_codes *srq_ckpt_block_codes(const struct srq_ckpt_block *b, int
     return b->there[layer] ? &b->codes[layer] : NULL;
 }
 
+const struct srq_scheme *srq_ckpt_block_scheme(const struct srq_ckpt_block *b, int layer)
+{
+    return &b->schemes[layer];
+}
+
 const struct srq_block_result *srq_ckpt_block_result(const struct srq_ckpt_block *b)
 {
     return &b->result;
@@ -256,6 +321,7 @@ void srq_ckpt_block_close(struct srq_ckpt_block *b)
         return;
     srq_tensors_close(b->tensors);
     srq_block_result_fini(&b->result);
+    srq_free(b->schemes);
     srq_free(b->codes);
     srq_free(b->there);
     srq_free(b);
@@ -263,10 +329,11 @@ void srq_ckpt_block_close(struct srq_ckpt_block *b)
 
 /* ---- the running block -------------------------------------------------------------------------------------------------- */
 
-#define RUNNING_MAGIC "SRQRUN1"
+#define RUNNING_MAGIC "SRQRUN2"
 struct running_head {
     char magic[8];
     int64_t block, iter;
+    uint64_t key;
     double elapsed_s, tune_s;
     uint64_t len, hash; /* of the state behind the head */
 };
@@ -274,7 +341,7 @@ struct running_head {
 int srq_running_write(const char *ckpt, const struct srq_running *r, const struct srq_part *state, size_t count,
                       struct srq_error *err)
 {
-    struct running_head h = { RUNNING_MAGIC, r->block, r->iter, r->elapsed_s, r->tune_s, 0, 0 };
+    struct running_head h = { RUNNING_MAGIC, r->block, r->iter, r->key, r->elapsed_s, r->tune_s, 0, 0 };
     struct srq_part parts[1 + SRQ_RUNNING_PARTS] = { { &h, sizeof(h) } };
     char *name = srq_path_join(ckpt, "running.bin");
     int rc = 0;
@@ -293,7 +360,7 @@ int srq_running_write(const char *ckpt, const struct srq_running *r, const struc
     return rc;
 }
 
-bool srq_running_open(const char *ckpt, int block, struct srq_running *out)
+bool srq_running_open(const char *ckpt, int block, uint64_t key, struct srq_running *out)
 {
     char *name = srq_path_join(ckpt, "running.bin");
     struct running_head h;
@@ -307,11 +374,11 @@ bool srq_running_open(const char *ckpt, int block, struct srq_running *out)
     ok = map.size >= sizeof(h);
     if (ok) {
         memcpy(&h, map.data, sizeof(h));
-        ok = memcmp(h.magic, RUNNING_MAGIC, sizeof(h.magic)) == 0 && h.block == block &&
+        ok = memcmp(h.magic, RUNNING_MAGIC, sizeof(h.magic)) == 0 && h.block == block && h.key == key &&
              h.len == map.size - sizeof(h) && h.hash == srq_hash64(map.data + sizeof(h), h.len);
     }
     if (ok)
-        *out = (struct srq_running){ h.block, h.iter, h.elapsed_s, h.tune_s, map.data + sizeof(h), h.len, map };
+        *out = (struct srq_running){ h.block, h.iter, h.key, h.elapsed_s, h.tune_s, map.data + sizeof(h), h.len, map };
     else
         srq_map_close(&map);
     return ok;
@@ -361,4 +428,13 @@ cJSON *srq_fact_read(const char *ckpt, const char *name)
     srq_free(text);
     srq_free(path);
     return json;
+}
+
+void srq_fact_remove(const char *ckpt, const char *name)
+{
+    char *path = srq_asprintf("%s/%s.json", ckpt, name);
+
+    if (path != NULL)
+        unlink(path);
+    srq_free(path);
 }

@@ -16,23 +16,26 @@ struct srq_block_result {
     double loss_first, loss_best;
     int64_t best_iter, iters_done; /* best_iter -1: nothing was tuned */
     double elapsed_s, tune_s;      /* the whole block; its tuning loop alone */
+    int64_t generation;            /* 1 for the block's first result, larger for each later one */
     int layers;
     double *error_first, *error_best;
+    double *saturation; /* share of codes at the ends of the range */
 };
 int srq_block_result_init(struct srq_block_result *r, int layers, struct srq_error *err); /* all unknown */
 void srq_block_result_fini(struct srq_block_result *r);
 
-/* codes[i]: of layer infos[i], NULL where it is left alone. block -1: the layers outside blocks. */
+/* codes[i]: of layer infos[i], NULL where it is left alone; the file keeps their schemes. block -1: the layers outside
+ * blocks. */
 int srq_ckpt_block_write(const char *ckpt, int block, const struct srq_layer_info *const *infos, int layers,
                          const struct srq_codes *const *codes, const struct srq_block_result *result,
                          struct srq_error *err);
 bool srq_ckpt_block_exists(const char *ckpt, int block);
 
 struct srq_ckpt_block; /* an opened result: codes point into the mapped file */
-/* Schemes are those of the layers, in order; a file that does not fit them: -SRQ_EFORMAT. */
-int srq_ckpt_block_open(const char *ckpt, int block, const struct srq_layer_info *const *infos,
-                        const struct srq_scheme *schemes, int layers, struct srq_ckpt_block **out,
-                        struct srq_error *err);
+/* A file that does not hold these layers: -SRQ_EFORMAT. */
+int srq_ckpt_block_open(const char *ckpt, int block, const struct srq_layer_info *const *infos, int layers,
+                        struct srq_ckpt_block **out, struct srq_error *err);
+const struct srq_scheme *srq_ckpt_block_scheme(const struct srq_ckpt_block *b, int layer); /* that it was made with */
 const struct srq_codes *srq_ckpt_block_codes(const struct srq_ckpt_block *b, int layer); /* NULL: left alone */
 const struct srq_block_result *srq_ckpt_block_result(const struct srq_ckpt_block *b);
 void srq_ckpt_block_close(struct srq_ckpt_block *b);
@@ -41,6 +44,7 @@ void srq_ckpt_block_close(struct srq_ckpt_block *b);
 
 struct srq_running {
     int64_t block, iter;
+    uint64_t key; /* of what its result depends on: generation, schemes, results of the blocks before it */
     double elapsed_s, tune_s; /* spent on the block so far */
     /* of a file opened */
     const void *state; /* of the tuner, in the map */
@@ -51,8 +55,8 @@ struct srq_running {
 /* `state`: what srq_tuner_save gave, at most SRQ_RUNNING_PARTS parts. */
 int srq_running_write(const char *ckpt, const struct srq_running *r, const struct srq_part *state, size_t count,
                       struct srq_error *err);
-/* false when there is none for this block, or it does not hold. */
-bool srq_running_open(const char *ckpt, int block, struct srq_running *out);
+/* false when there is none for this block and key, or it does not hold. */
+bool srq_running_open(const char *ckpt, int block, uint64_t key, struct srq_running *out);
 void srq_running_close(struct srq_running *r); /* may be called again */
 void srq_running_remove(const char *ckpt);
 
@@ -60,5 +64,6 @@ void srq_running_remove(const char *ckpt);
 
 int srq_fact_write(const char *ckpt, const char *name, const cJSON *fact, struct srq_error *err);
 cJSON *srq_fact_read(const char *ckpt, const char *name); /* NULL: none */
+void srq_fact_remove(const char *ckpt, const char *name);
 
 #endif

@@ -22,6 +22,7 @@
 
 #define CLIENT_MAX 16
 #define OUT_MAX ((size_t)8 << 20)
+#define CHANGE "worker.change"
 #define OUT_FULL ((size_t)1 << 18) /* stop reading the journal for a client that has so much unsent */
 
 struct client {
@@ -29,6 +30,7 @@ struct client {
     struct srq_frames in;
     struct srq_buf out;
     bool attached, close_when_sent;
+    char *held; /* a request for a change that came before the plan was there */
     int64_t since;
     uint64_t offset; /* in the journal */
 };
@@ -42,6 +44,9 @@ struct srq_control {
     double stop_at; /* monotonic; written before `stop` is raised */
     struct srq_journal *journal;
     struct srq_job_flags *flags;
+    atomic_bool changes; /* the two below are set */
+    int (*change)(void *ctx, const cJSON *params, cJSON **reply, struct srq_error *err);
+    void *change_ctx;
     struct client clients[CLIENT_MAX];
 };
 
@@ -56,6 +61,7 @@ const char *srq_stage_name(unsigned stage)
 static void drop(struct client *c)
 {
     close(c->fd);
+    srq_free(c->held);
     srq_frames_fini(&c->in);
     srq_buf_fini(&c->out);
     memset(c, 0, sizeof(*c));
@@ -131,13 +137,29 @@ static int attach(struct srq_control *k, struct client *c, const cJSON *params, 
     return 0;
 }
 
-static int serve(struct srq_control *k, struct client *c, const char *method, const cJSON *params, cJSON *result,
+static int change(struct srq_control *k, const cJSON *params, cJSON **result, struct srq_error *err)
+{
+    cJSON *reply = NULL;
+    int rc = srq_proto_check_params(srq_proto_method(CHANGE), params, err);
+
+    if (rc == 0)
+        rc = k->change(k->change_ctx, params, &reply, err);
+    if (rc == 0) {
+        cJSON_Delete(*result);
+        *result = reply;
+    }
+    return rc;
+}
+
+static int serve(struct srq_control *k, struct client *c, const char *method, const cJSON *params, cJSON **result,
                  struct srq_error *err)
 {
     struct srq_job_flags *f = k->flags;
 
     if (strcmp(method, "worker.attach") == 0)
-        return attach(k, c, params, result, err);
+        return attach(k, c, params, *result, err);
+    if (strcmp(method, CHANGE) == 0)
+        return change(k, params, result, err);
     if (strcmp(method, "worker.pause") == 0)
         atomic_store(&f->pause, true);
     else if (strcmp(method, "worker.cancel") == 0)
@@ -160,9 +182,15 @@ static void handle_frame(struct srq_control *k, struct client *c, const char *li
 
     if (rc == 0 && m.kind != SRQ_MSG_REQUEST)
         rc = srq_fail(&err, -SRQ_EPROTO, "only requests are taken here");
+    if (rc == 0 && strcmp(m.method, CHANGE) == 0 && !atomic_load(&k->changes)) {
+        c->held = srq_strndup(line, len);
+        srq_message_fini(&m);
+        c->close_when_sent = c->held == NULL;
+        return;
+    }
     if (rc == 0) {
         result = cJSON_CreateObject();
-        rc = result != NULL ? serve(k, c, m.method, m.params, result, &err)
+        rc = result != NULL ? serve(k, c, m.method, m.params, &result, &err)
                             : srq_fail(&err, -SRQ_ENOMEM, "out of memory");
     }
     send_line(c, rc == 0 ? srq_proto_result(m.id, result) : srq_proto_failure(m.id, &err));
@@ -170,11 +198,26 @@ static void handle_frame(struct srq_control *k, struct client *c, const char *li
     srq_message_fini(&m);
 }
 
+/* Requests are answered in their order, so that one that has to wait holds up those behind it. */
+static void handle_frames(struct srq_control *k, struct client *c)
+{
+    const char *line;
+    size_t len;
+
+    if (c->held != NULL && atomic_load(&k->changes)) {
+        char *held = c->held;
+
+        c->held = NULL;
+        handle_frame(k, c, held, strlen(held));
+        srq_free(held);
+    }
+    while (c->held == NULL && !c->close_when_sent && (line = srq_frames_next(&c->in, &len)) != NULL)
+        handle_frame(k, c, line, len);
+}
+
 static void receive(struct srq_control *k, struct client *c)
 {
     char data[4096];
-    const char *line;
-    size_t len;
     struct srq_error err = { 0 };
     ssize_t n = recv(c->fd, data, sizeof(data), MSG_DONTWAIT);
 
@@ -189,8 +232,7 @@ static void receive(struct srq_control *k, struct client *c)
         c->close_when_sent = true;
         return;
     }
-    while (!c->close_when_sent && (line = srq_frames_next(&c->in, &len)) != NULL)
-        handle_frame(k, c, line, len);
+    handle_frames(k, c);
 }
 
 static void transmit(struct client *c)
@@ -261,7 +303,8 @@ static int fill_poll(const struct srq_control *k, struct pollfd *p, int *who)
             continue;
         who[n] = i;
         p[n++] = (struct pollfd){ .fd = k->clients[i].fd,
-                                  .events = (short)(POLLIN | (k->clients[i].out.len > 0 ? POLLOUT : 0)) };
+                                  .events = (short)((k->clients[i].held == NULL ? POLLIN : 0) |
+                                                    (k->clients[i].out.len > 0 ? POLLOUT : 0)) };
     }
     return n;
 }
@@ -277,6 +320,8 @@ static void *loop(void *arg)
         uint64_t count;
 
         for (int i = 0; i < CLIENT_MAX; i++) {
+            if (k->clients[i].fd >= 0 && k->clients[i].held != NULL)
+                handle_frames(k, &k->clients[i]);
             if (k->clients[i].fd >= 0)
                 feed(k, &k->clients[i]);
         }
@@ -367,6 +412,15 @@ int srq_control_start(const char *job, struct srq_journal *j, struct srq_job_fla
     else
         srq_control_stop(k, 0);
     return rc;
+}
+
+void srq_control_changes(struct srq_control *c,
+                         int (*change_fn)(void *ctx, const cJSON *params, cJSON **reply, struct srq_error *err), void *ctx)
+{
+    c->change = change_fn;
+    c->change_ctx = ctx;
+    atomic_store(&c->changes, true);
+    srq_control_wake(c);
 }
 
 const char *srq_control_path(const struct srq_control *c)

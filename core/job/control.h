@@ -1,6 +1,7 @@
 /* The worker's control socket: a thread that answers requests and sends the journal to attached clients.
  *
- * Requests only raise flags; the computing thread looks at them at iteration boundaries. */
+ * Requests only raise flags, at which the computing thread looks at iteration boundaries; but for changes of the plan,
+ * which are made in the control thread itself. */
 #ifndef SRQ_JOB_CONTROL_H
 #define SRQ_JOB_CONTROL_H
 
@@ -33,6 +34,9 @@ struct srq_control;
 int srq_control_start(const char *job, struct srq_journal *j, struct srq_job_flags *flags, struct srq_control **out,
                       struct srq_error *err);
 const char *srq_control_path(const struct srq_control *c);
+/* From here on worker.change is answered by `change`, in the control thread; requests that came before have waited. */
+void srq_control_changes(struct srq_control *c,
+                         int (*change)(void *ctx, const cJSON *params, cJSON **reply, struct srq_error *err), void *ctx);
 /* Tells the thread that the journal grew. From any thread, also under the journal's lock. */
 void srq_control_wake(struct srq_control *c);
 /* Sends what is left to clients that keep up (at most `linger_s`), then ends and removes the socket. */

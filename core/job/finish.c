@@ -67,6 +67,42 @@ static int write_report(struct srq_run *run, const char *dir, struct srq_error *
     return rc;
 }
 
+static cJSON *plan_row(const struct srq_plan_layer *l)
+{
+    cJSON *o = cJSON_CreateObject();
+    char text[32];
+
+    if (o != NULL && cJSON_AddStringToObject(o, "name", l->info->name) != NULL &&
+        cJSON_AddStringToObject(o, "scheme", srq_scheme_text(&l->scheme, text, sizeof(text))) != NULL &&
+        cJSON_AddStringToObject(o, "source", srq_plan_source_name(l->source)) != NULL)
+        return o;
+    cJSON_Delete(o);
+    return NULL;
+}
+
+/* srq_plan.json: scheme and source of every layer, for whoever gets the model. Like all of the export it names no time and
+ * no person. */
+static int write_plan(struct srq_run *run, const char *dir, struct srq_error *err)
+{
+    const struct srq_plan *plan = &run->job.plan;
+    cJSON *root = cJSON_CreateObject(), *rows = root != NULL ? cJSON_AddArrayToObject(root, "layers") : NULL;
+    char *text = NULL, *path = srq_path_join(dir, "srq_plan.json");
+    bool ok = rows != NULL;
+    int rc;
+
+    for (int i = 0; ok && i < plan->count; i++)
+        ok = cJSON_AddItemToArray(rows, plan_row(&plan->layers[i]));
+    ok = ok && cJSON_AddNumberToObject(root, "average_bits", run->job.size.average_bits) != NULL;
+    if (ok)
+        text = cJSON_Print(root);
+    rc = text != NULL && path != NULL ? srq_write_file_durable(path, text, strlen(text), 0666, err)
+                                      : srq_fail(err, -SRQ_ENOMEM, "out of memory writing the plan");
+    srq_free(path);
+    cJSON_free(text);
+    cJSON_Delete(root);
+    return rc;
+}
+
 /* One format is the folder itself, several are folders in it. */
 static int build_all(struct srq_run *run, const char *dir, struct srq_error *err)
 {
@@ -83,11 +119,13 @@ static int build_all(struct srq_run *run, const char *dir, struct srq_error *err
         srq_free(sub);
     }
     run->export_s = srq_clock_s() - start;
+    if (rc == 0)
+        rc = write_plan(run, dir, err);
     return rc == 0 ? write_report(run, dir, err) : rc;
 }
 
-/* An output that this very job published before it was killed: its report names the job and when it was made. */
-static bool published(const struct srq_run *run)
+/* Its report names the job and when it was made. */
+bool srq_run_published(const struct srq_run *run)
 {
     char *path = srq_path_join(run->job.spec.output, "report.json"), *text = NULL;
     size_t len = 0;
@@ -116,7 +154,7 @@ static void drop_large_files(const struct srq_run *run)
     if (reference != NULL)
         unlink(reference);
     srq_free(reference);
-    srq_chains_forget(run->ckpt, -1);
+    srq_chains_thin(run->ckpt, -1, 0);
     srq_running_remove(run->ckpt);
 }
 
@@ -131,7 +169,7 @@ int srq_stage_export(struct srq_run *run, struct srq_error *err)
     if (dir == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory exporting");
     rc = srq_remove_tree(dir, err); /* what an earlier run left */
-    if (rc == 0 && !published(run)) {
+    if (rc == 0 && !srq_run_published(run)) {
         rc = srq_export_parents(s->output, err);
         if (rc == 0)
             rc = build_all(run, dir, err);

@@ -21,24 +21,30 @@ struct setting {
     uint64_t cut;
     /* while the journal is read */
     double run_began, last_time;
-    int *told_blocks;
-    int told_count, told_cap;
+    int64_t *told; /* [told_cap] generation of the last block.end of each unit */
+    int told_cap;
+    int64_t revision; /* of the last plan.changed */
 };
 
 /* ---- what the journal says of earlier runs --------------------------------------------------------------------------- */
 
-static int remember_block(struct setting *s, int block)
+static int remember_block(struct setting *s, const cJSON *block, const cJSON *generation)
 {
-    if (s->told_count == s->told_cap) {
-        int cap = s->told_cap > 0 ? 2 * s->told_cap : 64;
-        int *more = srq_reallocarray(s->told_blocks, (size_t)cap, sizeof(*more));
+    int unit = block->valueint;
+
+    if (unit < 0 || unit > 1000000)
+        return 0;
+    if (unit >= s->told_cap) {
+        int cap = unit + 64;
+        int64_t *more = srq_reallocarray(s->told, (size_t)cap, sizeof(*more));
 
         if (more == NULL)
             return -SRQ_ENOMEM;
-        s->told_blocks = more;
+        memset(more + s->told_cap, 0, (size_t)(cap - s->told_cap) * sizeof(*more));
+        s->told = more;
         s->told_cap = cap;
     }
-    s->told_blocks[s->told_count++] = block;
+    s->told[unit] = cJSON_IsNumber(generation) ? (int64_t)generation->valuedouble : 1;
     return 0;
 }
 
@@ -49,6 +55,7 @@ static int recall(void *ctx, const struct srq_journal_line *line)
     const char *state = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(line->data, "state"));
     const char *what = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(line->data, "which"));
     const cJSON *block = cJSON_GetObjectItemCaseSensitive(line->data, "block");
+    const cJSON *revision = cJSON_GetObjectItemCaseSensitive(line->data, "revision");
 
     if (line->seq == 1)
         s->run.created = line->time;
@@ -63,8 +70,10 @@ static int recall(void *ctx, const struct srq_journal_line *line)
     s->last_time = line->time;
     for (int i = 0; i < 3 && strcmp(line->event, "eval.result") == 0 && what != NULL; i++)
         s->run.eval_told[i] = s->run.eval_told[i] || strcmp(what, which[i]) == 0;
+    if (strcmp(line->event, "plan.changed") == 0 && cJSON_IsNumber(revision))
+        s->revision = (int64_t)revision->valuedouble;
     if (strcmp(line->event, "block.end") == 0 && cJSON_IsNumber(block))
-        return remember_block(s, (int)block->valuedouble);
+        return remember_block(s, block, cJSON_GetObjectItemCaseSensitive(line->data, "generation"));
     return 0;
 }
 
@@ -83,7 +92,7 @@ static int open_journal(struct setting *s, struct srq_error *err)
     return rc;
 }
 
-/* ---- specification and plan ------------------------------------------------------------------------------------------- */
+/* ---- specification ------------------------------------------------------------------------------------------- */
 
 static int same_spec(const char *path, const char *text, struct srq_error *err)
 {
@@ -151,32 +160,6 @@ static int resolve(struct setting *s, struct srq_error *err)
     return rc;
 }
 
-/* plan.json holds from the first run on. */
-static int settle_plan(struct srq_run *run, struct srq_error *err)
-{
-    struct srq_resolved *job = &run->job;
-    char *path = srq_jobdir_name(&run->dir, "plan.json");
-    struct srq_plan stored;
-    int rc;
-
-    if (path == NULL)
-        return srq_fail(err, -SRQ_ENOMEM, "out of memory opening the plan");
-    if (!srq_path_exists(path)) {
-        rc = srq_plan_save(&job->plan, path, err);
-    } else {
-        rc = srq_plan_load(job->layers, job->layer_count, path, &stored, err);
-        if (rc == 0) {
-            srq_plan_fini(&job->plan);
-            job->plan = stored;
-            for (int i = 0; i < job->layer_count; i++)
-                job->schemes[i] = stored.layers[i].scheme;
-            job->size = srq_plan_size(&job->plan, job->info->bytes);
-        }
-    }
-    srq_free(path);
-    return rc;
-}
-
 /* ---- the run -------------------------------------------------------------------------------------------------------------- */
 
 static void on_event(void *ctx, int64_t seq, double time, const char *event, const cJSON *data)
@@ -189,6 +172,21 @@ static void on_event(void *ctx, int64_t seq, double time, const char *event, con
         srq_control_wake(s->control);
     if (s->req->watch != NULL)
         s->req->watch(s->req->watch_ctx, seq, time, event, data);
+}
+
+/* Until nothing is pending or stale and the result is measured, whatever changes meanwhile. */
+static int quantize(struct srq_run *run, struct srq_error *err)
+{
+    for (;;) {
+        int rc = srq_stage_quantize(run, err);
+
+        if (rc == 0)
+            rc = srq_stage_evaluate_after(run, err);
+        if (rc == -SRQ_ECANCELED && srq_tasks_unfinished(run->tasks))
+            rc = srq_run_check(run, err);
+        if (rc != 0 || srq_tasks_seal(run->tasks))
+            return rc;
+    }
 }
 
 static int run_stages(struct srq_run *run, struct srq_error *err)
@@ -206,9 +204,7 @@ static int run_stages(struct srq_run *run, struct srq_error *err)
     if (rc == 0)
         rc = srq_stage_evaluate_before(run, err);
     if (rc == 0)
-        rc = srq_stage_quantize(run, err);
-    if (rc == 0)
-        rc = srq_stage_evaluate_after(run, err);
+        rc = quantize(run, err);
     if (rc == 0)
         rc = srq_stage_export(run, err);
     if (rc == 0)
@@ -219,17 +215,22 @@ static int run_stages(struct srq_run *run, struct srq_error *err)
 static int prepare(struct setting *s, struct srq_error *err)
 {
     struct srq_run *run = &s->run;
-    int rc = settle_plan(run, err);
+    int units = run->job.info->blocks + 1;
 
-    run->block_told = srq_calloc((size_t)run->job.info->blocks + 2, sizeof(run->block_told[0]));
+    run->told = srq_calloc((size_t)units + 1, sizeof(run->told[0]));
     run->ckpt = srq_jobdir_name(&run->dir, "ckpt");
-    if (rc == 0 && (run->block_told == NULL || run->ckpt == NULL))
-        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory starting the job");
-    for (int i = 0; rc == 0 && i < s->told_count; i++) {
-        if (s->told_blocks[i] >= 0 && s->told_blocks[i] <= run->job.info->blocks)
-            run->block_told[s->told_blocks[i]] = true;
-    }
-    return rc;
+    if (run->told == NULL || run->ckpt == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory starting the job");
+    if (s->told_cap > 0)
+        memcpy(run->told, s->told, (size_t)(s->told_cap < units ? s->told_cap : units) * sizeof(run->told[0]));
+    return srq_tasks_open(run, s->revision, &run->tasks, err);
+}
+
+static int on_change(void *ctx, const cJSON *params, cJSON **reply, struct srq_error *err)
+{
+    struct srq_run *run = ctx;
+
+    return srq_tasks_change(run->tasks, params, reply, err);
 }
 
 static void begin(struct setting *s)
@@ -250,6 +251,8 @@ static int conclude(struct setting *s, int rc, enum srq_job_end *end, struct srq
 {
     struct srq_events *e = &s->run.events;
 
+    if (s->run.tasks != NULL && (rc == 0 || (rc != -SRQ_ENOMEM && rc != -SRQ_EIO && !atomic_load(&s->req->flags->pause))))
+        srq_tasks_close(s->run.tasks, "has ended");
     if (rc == 0) {
         *end = SRQ_JOB_DONE;
         srq_event_state(e, "done", NULL);
@@ -285,6 +288,10 @@ static int work(struct setting *s, enum srq_job_end *end, struct srq_error *err)
         if (rc == 0)
             rc = prepare(s, err);
         begin(s);
+        if (rc == 0 && srq_run_published(run))
+            srq_tasks_close(run->tasks, "is exported");
+        if (rc == 0)
+            srq_control_changes(s->control, on_change, run);
         if (rc == 0)
             rc = run_stages(run, err);
     }
@@ -308,6 +315,7 @@ static void clean_up(struct setting *s)
     struct srq_run *run = &s->run;
 
     srq_control_stop(s->control, LINGER_S);
+    srq_tasks_free(run->tasks);
     srq_usage_stop(run->usage);
     srq_samples_fini(&run->calib);
     srq_samples_fini(&run->score);
@@ -315,9 +323,9 @@ static void clean_up(struct setting *s)
     srq_scores_fini(&run->scores);
     if (run->job.model != NULL)
         srq_resolved_fini(&run->job);
-    srq_free(run->block_told);
+    srq_free(run->told);
     srq_free(run->ckpt);
-    srq_free(s->told_blocks);
+    srq_free(s->told);
     srq_journal_close(s->journal);
     srq_jobdir_close(&run->dir);
 }
@@ -336,6 +344,43 @@ int srq_job_run(const struct srq_job_request *req, enum srq_job_end *end, struct
     rc = open_journal(&s, err);
     if (rc == 0 && !ended_before(&s.run, end))
         rc = work(&s, end, err);
+    clean_up(&s);
+    return rc;
+}
+
+/* ---- a change while nobody works ---------------------------------------------------------------------------------------- */
+
+static int change_resting(struct setting *s, const cJSON *params, cJSON **reply, struct srq_error *err)
+{
+    struct srq_run *run = &s->run;
+    const char *state = run->last_state;
+    int rc;
+
+    if (strcmp(state, "done") == 0 || strcmp(state, "canceled") == 0 || strcmp(state, "failed") == 0)
+        return srq_fail(err, -SRQ_ESTATE, "job %s is %s; its plan can no longer be changed", run->dir.id, state);
+    srq_events_init(&run->events, s->journal, s->req->flags);
+    rc = resolve(s, err);
+    if (rc == 0)
+        rc = prepare(s, err);
+    if (rc == 0 && srq_run_published(run))
+        srq_tasks_close(run->tasks, "is exported");
+    return rc == 0 ? srq_tasks_change(run->tasks, params, reply, err) : rc;
+}
+
+int srq_job_change(const char *dir, const cJSON *params, cJSON **reply, struct srq_error *err)
+{
+    struct srq_job_flags flags = { 0 };
+    struct srq_job_request req = { .dir = dir, .flags = &flags };
+    struct setting s = { .req = &req };
+    int rc = srq_jobdir_open(dir, false, &s.run.dir, err);
+
+    *reply = NULL;
+    if (rc != 0)
+        return rc;
+    srq_jobdir_sweep(&s.run.dir);
+    rc = open_journal(&s, err);
+    if (rc == 0)
+        rc = change_resting(&s, params, reply, err);
     clean_up(&s);
     return rc;
 }

@@ -21,4 +21,8 @@ struct srq_job_request {
  * anything else is for good. A new specification in a directory that has another one: -SRQ_EEXIST. */
 int srq_job_run(const struct srq_job_request *req, enum srq_job_end *end, struct srq_error *err);
 
+/* Changes the plan of a job that no worker has (srq-protocol(7), worker.change), under its directory's lock. -SRQ_EBUSY:
+ * a worker has it after all; -SRQ_ESTATE: it has ended. `reply` is the caller's. */
+int srq_job_change(const char *dir, const cJSON *params, cJSON **reply, struct srq_error *err);
+
 #endif

@@ -13,6 +13,7 @@ core_libsrq_la_SOURCES += \
 	core/job/job.c core/job/job.h \
 	core/job/jobdir.c core/job/jobdir.h \
 	core/job/journal.c core/job/journal.h \
+	core/job/loop.c core/job/loop.h core/job/loop_tune.c \
 	core/job/measure.c \
 	core/job/needs.c core/job/needs.h \
 	core/job/notes.c \
@@ -25,4 +26,5 @@ core_libsrq_la_SOURCES += \
 	core/job/score.c core/job/score_cache.c \
 	core/job/spec.c core/job/spec.h core/job/spec_write.c \
 	core/job/stages.c \
+	core/job/tasks.c core/job/tasks.h \
 	core/job/usage.c core/job/usage.h

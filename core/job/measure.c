@@ -1,4 +1,5 @@
-/* The evaluate stage: the original, plain rounding and the result, each measured once and remembered. */
+/* The evaluate stage: the original, plain rounding and the result, each measured once for what it depends on (the plan, the
+ * results) and remembered. */
 #include "core/job/run.h"
 
 #include "core/base/alloc.h"
@@ -7,6 +8,7 @@
 #include "core/job/plain.h"
 #include "core/tune/tensor_scale.h"
 
+#include <inttypes.h>
 #include <math.h>
 
 enum which { BEFORE, RTN, AFTER };
@@ -65,18 +67,31 @@ static void tell(struct srq_run *run, enum which w, const cJSON *fact)
     srq_event_send(&run->events, "eval.result", data, true);
 }
 
+/* Names what a measurement depends on, beside model and text. */
+static const char *key_of(struct srq_run *run, enum which w, char *out, size_t cap)
+{
+    uint64_t plan = w == BEFORE ? 0 : srq_tasks_plan_key(run->tasks);
+    uint64_t results = w == AFTER ? srq_tasks_inputs(run->tasks, srq_tasks_units(run->tasks)) : 0;
+
+    snprintf(out, cap, "%016" PRIx64 "%016" PRIx64, plan, results);
+    return out;
+}
+
 static int remember(struct srq_run *run, enum which w, const struct srq_eval_result *result, struct srq_error *err)
 {
     cJSON *fact = cJSON_CreateObject();
-    bool ok = fact != NULL && srq_json_number(fact, "perplexity", result->perplexity) &&
+    char key[40];
+    bool ok = fact != NULL && cJSON_AddStringToObject(fact, "of", key_of(run, w, key, sizeof(key))) != NULL && srq_json_number(fact, "perplexity", result->perplexity) &&
               srq_json_number(fact, "kl", result->kl) && srq_json_number(fact, "top1", result->top1) &&
               srq_json_number(fact, "tokens", (double)result->tokens) &&
               srq_json_number(fact, "elapsed_s", result->elapsed_s);
     int rc = ok ? srq_fact_write(run->ckpt, facts[w], fact, err)
                 : srq_fail(err, -SRQ_ENOMEM, "out of memory keeping an evaluation");
 
-    if (rc == 0)
+    if (rc == 0) {
+        run->eval_told[w] = false; /* what was told before was of another plan */
         tell(run, w, fact);
+    }
     cJSON_Delete(fact);
     return rc;
 }
@@ -85,7 +100,9 @@ static int remember(struct srq_run *run, enum which w, const struct srq_eval_res
 static bool known(struct srq_run *run, enum which w)
 {
     cJSON *fact = srq_fact_read(run->ckpt, facts[w]);
-    bool there = fact != NULL;
+    const char *of = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(fact, "of"));
+    char key[40];
+    bool there = of != NULL && strcmp(of, key_of(run, w, key, sizeof(key))) == 0;
 
     if (there)
         tell(run, w, fact);
@@ -128,6 +145,7 @@ static bool take_reference(struct srq_run *run, struct srq_eval *e)
 struct ticking {
     struct srq_run *run;
     const char *what;
+    bool result; /* the result is measured: a change of the plan ends that */
     struct srq_error err;
 };
 
@@ -136,12 +154,14 @@ static int tick(void *ctx, int64_t done, int64_t total)
     struct ticking *t = ctx;
 
     srq_event_progress(&t->run->events, (double)done, (double)total, "window-blocks", t->what);
+    if (t->result && srq_tasks_unfinished(t->run->tasks))
+        return srq_fail(&t->err, -SRQ_ECANCELED, "the plan changed");
     return srq_run_check(t->run, &t->err);
 }
 
 static int measure(struct srq_run *run, struct srq_eval *e, enum which w, struct srq_error *err)
 {
-    struct ticking t = { .run = run, .what = names[w] };
+    struct ticking t = { .run = run, .what = names[w], .result = w == AFTER };
     struct srq_eval_events events = { &t, tick };
     struct srq_eval_result result;
     struct rounded rounded = { .run = run };
@@ -189,20 +209,24 @@ static int evaluate(struct srq_run *run, enum which w, struct srq_error *err)
     struct srq_eval *e = NULL;
     int rc;
 
-    if (run->eval.count == 0 || (known(run, BEFORE) && known(run, w)))
+    if (run->eval.count == 0 || (known(run, BEFORE) && known(run, RTN) && (w == RTN || known(run, AFTER))))
         return 0;
     rc = open_eval(run, &e, err);
     if (rc == 0)
         rc = reference(run, e, err);
-    if (rc == 0 && !known(run, w))
-        rc = measure(run, e, w, err);
+    if (rc == 0 && !known(run, RTN)) /* again where the plan changed since: the two are to be compared */
+        rc = measure(run, e, RTN, err);
+    if (rc == 0 && w == AFTER && !known(run, AFTER))
+        rc = measure(run, e, AFTER, err);
     srq_eval_free(e);
     return rc == 0 ? srq_events_check(&run->events, err) : rc;
 }
 
 int srq_stage_evaluate_before(struct srq_run *run, struct srq_error *err)
 {
-    return evaluate(run, RTN, err);
+    int rc = srq_tasks_sync(run->tasks, err);
+
+    return rc == 0 ? evaluate(run, RTN, err) : rc;
 }
 
 int srq_stage_evaluate_after(struct srq_run *run, struct srq_error *err)

@@ -14,6 +14,8 @@
 
 #include <inttypes.h>
 
+#define SNAPSHOTS_MOST 4 /* kept, evenly spread over the blocks */
+
 /* ---- rows -------------------------------------------------------------------------------------------------------- */
 
 void srq_needs_add(struct srq_needs *n, const char *stage, const char *name, uint64_t bytes)
@@ -269,10 +271,23 @@ static int fit_scoring(struct srq_resolved *r, int64_t nsamples, int64_t windows
     return rc;
 }
 
-static int fit_memory(struct srq_resolved *r, int64_t nsamples, int64_t windows, struct srq_error *err)
+static int check_memory(const struct srq_resolved *r, struct srq_error *err)
 {
     uint64_t allowed = memory_allowed(r);
     char want[32], have[32], table[700];
+
+    if (r->planned_bytes <= allowed)
+        return 0;
+    return srq_fail_field(err, -SRQ_ELIMIT, "options.max_memory", "the job needs %s of memory and may have %s: %s",
+                          srq_bytes_text((double)r->planned_bytes, want, sizeof(want)),
+                          srq_bytes_text((double)allowed, have, sizeof(have)),
+                          srq_needs_text(&r->memory, table, sizeof(table)));
+}
+
+static int fit_memory(struct srq_resolved *r, int64_t nsamples, int64_t windows, struct srq_error *err)
+{
+    uint64_t allowed = memory_allowed(r);
+    char have[32];
     int64_t asked_batch = r->spec.opt.batch;
     int rc;
 
@@ -298,12 +313,7 @@ static int fit_memory(struct srq_resolved *r, int64_t nsamples, int64_t windows,
     if (r->spec.opt.batch != asked_batch)
         srq_resolved_note(r, "batch %" PRId64 " shrinks to %" PRId64 " to stay inside %s of memory", asked_batch, r->spec.opt.batch,
              srq_bytes_text((double)allowed, have, sizeof(have)));
-    if (r->planned_bytes <= allowed)
-        return 0;
-    return srq_fail_field(err, -SRQ_ELIMIT, "options.max_memory", "the job needs %s of memory and may have %s: %s",
-                          srq_bytes_text((double)r->planned_bytes, want, sizeof(want)),
-                          srq_bytes_text((double)allowed, have, sizeof(have)),
-                          srq_needs_text(&r->memory, table, sizeof(table)));
+    return check_memory(r, err);
 }
 
 /* ---- disk -------------------------------------------------------------------------------------------------------- */
@@ -336,7 +346,9 @@ static int disk_rows(struct srq_resolved *r, int64_t nsamples, struct srq_error 
     if (r->tunes) {
         /* Rounding offsets in F32, kept twice (running and best). */
         srq_needs_add(&r->disk, "job", "checkpoint of the running block", 2 * largest_block_codes(r) * 2 * sizeof(float));
-        srq_needs_add(&r->disk, "job", "snapshots of both chains", 2 * 2 * chain_bytes(r, nsamples));
+        if (r->snapshots > 0) /* and the one being written */
+            srq_needs_add(&r->disk, "job", "snapshots of both chains",
+                          (uint64_t)(r->snapshots + 1) * 2 * chain_bytes(r, nsamples));
     }
     if (r->spill)
         srq_needs_add(&r->disk, "job", "activation cache", 2 * chain_bytes(r, nsamples));
@@ -355,28 +367,21 @@ static uint64_t disk_of(const struct srq_needs *n, const char *stage)
     return sum;
 }
 
-/* Snapshots of the chains can be done without: a resume then computes them again. */
-static void drop_snapshots(struct srq_needs *n)
-{
-    for (int i = 0; i < n->count; i++) {
-        if (strcmp(n->rows[i].name, "snapshots of both chains") != 0)
-            continue;
-        memmove(&n->rows[i], &n->rows[i + 1], (size_t)(n->count - i - 1) * sizeof(n->rows[0]));
-        n->count--;
-    }
-}
-
 static int fit_disk(struct srq_resolved *r, int64_t nsamples, struct srq_error *err)
 {
     uint64_t allowed = (uint64_t)r->spec.opt.max_disk, available, output;
     char want[32], have[32], table[400], *above;
-    int rc = disk_rows(r, nsamples, err);
+    int rc;
 
+    /* Snapshots of the chains can be done without: a resume then computes them again. */
+    r->snapshots = r->tunes ? SNAPSHOTS_MOST : 0;
+    rc = disk_rows(r, nsamples, err);
+    while (rc == 0 && r->snapshots > 0 && allowed != 0 && disk_of(&r->disk, "job") > allowed) {
+        r->snapshots--;
+        rc = disk_rows(r, nsamples, err);
+    }
     if (rc != 0)
         return rc;
-    if (allowed != 0 && disk_of(&r->disk, "job") > allowed)
-        drop_snapshots(&r->disk);
-    r->planned_disk_bytes = srq_needs_sum(&r->disk);
     if (allowed != 0 && disk_of(&r->disk, "job") > allowed)
         return srq_fail_field(err, -SRQ_ENOSPC, "options.max_disk",
                               "checkpoints and stored inputs need %s of disk and may have %s: %s",
@@ -422,4 +427,14 @@ int srq_needs_plan(struct srq_resolved *r, int64_t nsamples, int64_t windows, st
         swap_schemes(r, largest);
     srq_free(largest);
     return rc;
+}
+
+int srq_needs_again(struct srq_resolved *r, int64_t nsamples, int64_t windows, struct srq_error *err)
+{
+    int rc = memory_rows(r, nsamples, windows > 0 ? windows : guess_windows(r), err);
+
+    r->planned_bytes = srq_needs_peak(&r->memory);
+    if (rc == 0)
+        rc = check_memory(r, err);
+    return rc == 0 ? fit_disk(r, nsamples, err) : rc;
 }

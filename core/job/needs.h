@@ -40,5 +40,8 @@ int64_t srq_needs_windows(char *const *files, int count, int64_t seqlen);
  * goes to disk (r->spill), then the batch shrinks, each with a note. What still does not fit: -SRQ_ELIMIT or -SRQ_ENOSPC
  * with the table. */
 int srq_needs_plan(struct srq_resolved *r, int64_t nsamples, int64_t windows, struct srq_error *err);
+/* The same for a job under way whose plan is to change: where activations are and how large a batch is stay as they are, so
+ * what does not fit then is refused. Only memory, disk and their sums in `r` are touched. */
+int srq_needs_again(struct srq_resolved *r, int64_t nsamples, int64_t windows, struct srq_error *err);
 
 #endif

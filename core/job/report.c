@@ -12,7 +12,12 @@ struct sums {
     int64_t iters;
 };
 
-static bool add_layer(cJSON *layers, const struct srq_plan_layer *l, double score, double first, double best)
+/* What is known of one layer; NaN: nothing. */
+struct layer_numbers {
+    double score, error_first, error_best, saturation;
+};
+
+static bool add_layer(cJSON *layers, const struct srq_plan_layer *l, const struct layer_numbers *n)
 {
     char text[32];
     cJSON *o = cJSON_CreateObject();
@@ -20,7 +25,8 @@ static bool add_layer(cJSON *layers, const struct srq_plan_layer *l, double scor
     return o != NULL && cJSON_AddItemToArray(layers, o) && cJSON_AddStringToObject(o, "name", l->info->name) != NULL &&
            cJSON_AddStringToObject(o, "scheme", srq_scheme_text(&l->scheme, text, sizeof(text))) != NULL &&
            cJSON_AddStringToObject(o, "source", srq_plan_source_name(l->source)) != NULL &&
-           srq_json_number(o, "score", score) && srq_json_number(o, "error_first", first) && srq_json_number(o, "error_best", best) &&
+           srq_json_number(o, "score", n->score) && srq_json_number(o, "error_first", n->error_first) &&
+           srq_json_number(o, "error_best", n->error_best) && srq_json_number(o, "saturation", n->saturation) &&
            srq_json_text_or_null(o, "why", l->why[0] != '\0' ? l->why : NULL);
 }
 
@@ -60,12 +66,13 @@ static int add_results(struct srq_run *run, int block, cJSON *blocks, cJSON *lay
 
     if (n == 0)
         return 0;
-    if (block < 0 && !srq_ckpt_block_exists(run->ckpt, block)) {
+    if (block < 0 && (run->job.schemes[first].grid == SRQ_GRID_NONE || !srq_ckpt_block_exists(run->ckpt, block))) {
         for (int i = 0; ok && i < n; i++)
-            ok = add_layer(layers, &run->job.plan.layers[first + i], score_of(run, first + i), NAN, NAN);
+            ok = add_layer(layers, &run->job.plan.layers[first + i],
+                           &(struct layer_numbers){ score_of(run, first + i), NAN, NAN, NAN });
         return ok ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory writing the report");
     }
-    rc = srq_ckpt_block_open(run->ckpt, block, run->job.layers + first, run->job.schemes + first, n, &b, err);
+    rc = srq_ckpt_block_open(run->ckpt, block, run->job.layers + first, n, &b, err);
     if (rc != 0)
         return rc;
     r = srq_ckpt_block_result(b);
@@ -77,7 +84,9 @@ static int add_results(struct srq_run *run, int block, cJSON *blocks, cJSON *lay
     if (block >= 0)
         ok = add_block(blocks, srq_run_block_name(run, block, name, sizeof(name)), r);
     for (int i = 0; ok && i < n; i++)
-        ok = add_layer(layers, &run->job.plan.layers[first + i], score_of(run, first + i), r->error_first[i], r->error_best[i]);
+        ok = add_layer(layers, &run->job.plan.layers[first + i],
+                       &(struct layer_numbers){ score_of(run, first + i), r->error_first[i], r->error_best[i],
+                                                r->saturation[i] });
     srq_ckpt_block_close(b);
     return ok ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory writing the report");
 }
@@ -158,7 +167,8 @@ cJSON *srq_report_json(struct srq_run *run, struct srq_error *err)
     cJSON *root = cJSON_CreateObject(), *blocks = NULL, *layers = NULL;
     struct sums sums = { 0 };
     double eval_s = 0;
-    bool ok = root != NULL && add_head(run, root) && (blocks = cJSON_AddArrayToObject(root, "blocks")) != NULL &&
+    bool ok = root != NULL && add_head(run, root) &&
+              srq_json_number(root, "plan_revision", (double)run->job.plan.revision) && (blocks = cJSON_AddArrayToObject(root, "blocks")) != NULL &&
               (layers = cJSON_AddArrayToObject(root, "layers")) != NULL;
     int rc = 0;
 

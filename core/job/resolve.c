@@ -70,10 +70,10 @@ static void clamp(struct srq_resolved *r, bool used, int64_t *value, const char 
 }
 
 /* All export formats about one plan: a layer keeps the first reason against it. */
-int srq_resolved_formats(void *ctx, const struct srq_scheme *schemes, char (*reason)[SRQ_PLAN_REASON_MAX],
+int srq_resolved_formats(void *resolved, const struct srq_scheme *schemes, char (*reason)[SRQ_PLAN_REASON_MAX],
                          struct srq_error *err)
 {
-    struct srq_resolved *r = ctx;
+    const struct srq_resolved *r = resolved;
     char(*each)[SRQ_FORMAT_REASON_MAX] = srq_calloc((size_t)r->layer_count + 1, sizeof(*each));
     int total = 0, rc = 0;
 
@@ -107,8 +107,7 @@ static int check_formats(const struct srq_resolved *r, struct srq_error *err)
     return 0;
 }
 
-/* The plugin's own word on every layer of the plan. */
-static int ask_plugin(const struct srq_resolved *r, struct srq_error *err)
+int srq_resolved_accepts(const struct srq_resolved *r, struct srq_error *err)
 {
     const struct srq_plugin *p = srq_spec_quantizer(&r->spec);
 
@@ -148,7 +147,7 @@ static int make_plan(struct srq_resolved *r, struct srq_error *err)
     if (!any)
         srq_resolved_note(r, "no layer is quantized under this plan");
     r->size = srq_plan_size(&r->plan, r->info->bytes);
-    return ask_plugin(r, err);
+    return srq_resolved_accepts(r, err);
 }
 
 static int create_plugin(struct srq_resolved *r, struct srq_error *err)

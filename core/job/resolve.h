@@ -24,6 +24,7 @@ struct srq_resolved {
     bool tunes;         /* the quantizer is tunable: there are chains, checkpoints inside blocks, samples */
     uint32_t needs;     /* SRQ_NEED_… of it */
     bool calibrates;    /* it wants calibration data at all */
+    int snapshots;      /* of both chains that the disk plan has room for */
     bool spill;         /* the activation cache is a mapped file */
     cJSON *notes;       /* sentences for people */
     struct srq_needs memory, disk;
@@ -36,10 +37,11 @@ struct srq_resolved {
 int srq_resolve(const cJSON *json, unsigned flags, struct srq_resolved *out, struct srq_error *err);
 int srq_resolve_text(const char *text, size_t len, unsigned flags, struct srq_resolved *out, struct srq_error *err);
 void srq_resolved_fini(struct srq_resolved *r);
-/* What the export formats of the job refuse: a srq_plan_formats, ctx the job. */
-int srq_resolved_formats(void *ctx, const struct srq_scheme *schemes, char (*reason)[SRQ_PLAN_REASON_MAX],
-                         struct srq_error *err);
 void srq_resolved_note(struct srq_resolved *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The export formats' word on a plan: an srq_plan_formats, `resolved` a struct srq_resolved. */
+int srq_resolved_formats(void *resolved, const struct srq_scheme *schemes, char (*reason)[SRQ_PLAN_REASON_MAX],
+                         struct srq_error *err);
+int srq_resolved_accepts(const struct srq_resolved *r, struct srq_error *err); /* the quantizer's, on every layer */
 /* What --plan answers. */
 cJSON *srq_resolved_json(const struct srq_resolved *r);
 

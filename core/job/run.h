@@ -7,6 +7,7 @@
 #include "core/job/events.h"
 #include "core/job/jobdir.h"
 #include "core/job/resolve.h"
+#include "core/job/tasks.h"
 #include "core/job/usage.h"
 
 struct srq_run {
@@ -15,6 +16,7 @@ struct srq_run {
     char *ckpt; /* DIR/ckpt */
     struct srq_events events;
     struct srq_job_flags *flags;
+    struct srq_tasks *tasks;
     struct srq_usage *usage;
     struct srq_samples calib; /* count 0: none */
     struct srq_samples score; /* what layers are scored on; count 0: none */
@@ -24,7 +26,7 @@ struct srq_run {
     double created;   /* wall time of its first line */
     double prior_s;   /* spent in earlier runs */
     char last_state[32];
-    bool *block_told; /* block.end is in the journal */
+    int64_t *told; /* [blocks + 1] generation of the last block.end in the journal; 0: none */
     bool eval_told[3];
     /* of this run */
     double start; /* monotonic */
@@ -58,12 +60,18 @@ void srq_results_init(struct srq_results *r, struct srq_run *run);
 int srq_results_codes(void *results, int layer, const struct srq_codes **out, struct srq_error *err);
 void srq_results_fini(struct srq_results *r);
 
-/* The rounding of a whole block without tuning: by the plugin's one-shot part, or plainly where it has none or the job
- * was told to finish. importance: one array a layer of the block, or NULL. Writes its result. */
-int srq_run_round_block(struct srq_run *run, int block, const float *const *importance, struct srq_error *err);
-/* After a block's result is on disk: tells it. */
-int srq_run_block_told(struct srq_run *run, int block, const struct srq_block_result *result, struct srq_error *err);
+/* One task without tuning: by the plugin's one-shot part, or plainly where it has none or the job was told to finish; then
+ * layers that have their scheme already keep their codes. importance: one array a layer of the block, or NULL. Writes its
+ * result and tells it; -SRQ_ECANCELED when the plan changed meanwhile. */
+int srq_run_round_task(struct srq_run *run, const struct srq_task *task, const float *const *importance,
+                       struct srq_error *err);
+/* After a unit's result is on disk: tells it. schemes: of its layers. */
+int srq_run_tell_result(struct srq_run *run, int unit, const struct srq_block_result *result,
+                        const struct srq_scheme *schemes, struct srq_error *err);
 char *srq_run_block_name(const struct srq_run *run, int block, char *out, size_t cap); /* "model.layers.3" */
+
+/* Whether the output is there already, published by this very job before it was killed. */
+bool srq_run_published(const struct srq_run *run);
 
 /* The report (design 10), for OUT and for the job directory. */
 cJSON *srq_report_json(struct srq_run *run, struct srq_error *err);

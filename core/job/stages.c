@@ -108,7 +108,11 @@ static int plan_again(struct srq_run *run, struct srq_error *err)
     struct srq_resolved *job = &run->job;
     char table[900], planned[32];
     int notes = cJSON_GetArraySize(job->notes);
-    int rc = srq_needs_plan(job, run->calib.count > 0 ? run->calib.count : job->spec.opt.nsamples, run->eval.count, err);
+    int rc;
+
+    srq_tasks_lock(run->tasks); /* who asks for a change meanwhile looks at the same */
+    rc = srq_needs_plan(job, run->calib.count > 0 ? run->calib.count : job->spec.opt.nsamples, run->eval.count, err);
+    srq_tasks_unlock(run->tasks);
 
     while (cJSON_GetArraySize(job->notes) > notes) {
         srq_event_log(&run->events, SRQ_LOG_WARN, "%s", cJSON_GetArrayItem(job->notes, notes)->valuestring);

@@ -76,6 +76,7 @@ static const struct srq_field block_end[] = {
     F_NUL("loss_best", SRQ_T_NUMBER, "probe loss of the iterate that was kept"),
     F_NUL("best_iteration", SRQ_T_INT, "iteration of that iterate"),
     F_RNG("elapsed_s", SRQ_T_NUMBER, 0, COUNT_MAX, "time the block took, seconds"),
+    F_ORNG("generation", SRQ_T_INT, 1, COUNT_MAX, "1 for the block's first result, larger for each later one"),
     F_END
 };
 

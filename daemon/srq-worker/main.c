@@ -18,6 +18,7 @@ struct srq_job_flags worker_flags;
 static const char usage[] =
     "usage: srq-worker --spec FILE [--dir DIR]    run a job (srq-job(5)) in this shell\n"
     "       srq-worker --job DIR                  run or go on with the job in a job directory\n"
+    "       srq-worker --change DIR < REQUEST     change the plan of a job that is not running\n"
     "       srq-worker --plan < SPEC              say what a job would do; read headers only\n"
     "       srq-worker --eval < REQUEST           measure a model on a text\n"
     "       srq-worker --inspect MODEL            say what a model is\n"
@@ -91,6 +92,7 @@ enum {
     CMD_DESCRIBE = 'd',
     CMD_PLAN = 'p',
     CMD_JOB = 'j',
+    CMD_CHANGE = 'c',
     CMD_SPEC = 's',
     CMD_EVALUATE = 'e',
     CMD_INSPECT = 'i',
@@ -104,7 +106,8 @@ static int parse(int argc, char **argv, struct request *r)
 {
     static const struct option options[] = {
         { "describe", no_argument, NULL, CMD_DESCRIBE }, { "plan", no_argument, NULL, CMD_PLAN },
-        { "job", required_argument, NULL, CMD_JOB },     { "spec", required_argument, NULL, CMD_SPEC },
+        { "job", required_argument, NULL, CMD_JOB },     { "change", required_argument, NULL, CMD_CHANGE },
+        { "spec", required_argument, NULL, CMD_SPEC },
         { "dir", required_argument, NULL, CMD_DIRECTORY }, { "eval", no_argument, NULL, CMD_EVALUATE },
         { "inspect", required_argument, NULL, CMD_INSPECT }, { "version", no_argument, NULL, CMD_VERSION },
         { "machine", no_argument, NULL, CMD_MACHINE },   { "help", no_argument, NULL, CMD_HELP },
@@ -161,6 +164,8 @@ int main(int argc, char **argv)
     case CMD_EVALUATE:
         offer_to_die();
         return worker_evaluate();
+    case CMD_CHANGE:
+        return worker_change(r.value);
     case CMD_JOB:
         offer_to_die();
         return worker_job(r.value);

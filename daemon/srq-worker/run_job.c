@@ -84,3 +84,25 @@ int worker_standalone(const char *spec, const char *dir)
     srq_free(beside);
     return code;
 }
+
+int worker_change(const char *dir)
+{
+    struct srq_error err = { 0 };
+    cJSON *params = NULL, *reply = NULL;
+    char *text = NULL;
+    size_t len;
+    int rc = worker_read_input(&text, &len, &err);
+
+    if (rc == 0)
+        rc = srq_json_parse(text, len, SRQ_DEPTH_MAX, &params, &err);
+    if (rc == 0)
+        rc = srq_proto_check_params(srq_proto_method("worker.change"), params, &err);
+    if (rc == 0)
+        rc = srq_job_change(dir, params, &reply, &err);
+    srq_free(text);
+    cJSON_Delete(params);
+    if (rc == 0)
+        return worker_answer(reply);
+    worker_refuse(&err);
+    return rc == -SRQ_EBUSY ? WORKER_LOCKED : WORKER_FAILED;
+}

@@ -27,7 +27,7 @@ EXTRA_DIST += tests/e2e/outside_plugin.c tests/e2e/outside_tunable.c tests/e2e/o
 TESTS += tests/e2e/plugin_outside.sh
 
 # whole jobs with the real programs: killed at random, repeated, held against their plan of memory
-job_e2e = tests/e2e/kills.py tests/e2e/same_bytes.py tests/e2e/memory.py
+job_e2e = tests/e2e/live.py tests/e2e/kills.py tests/e2e/same_bytes.py tests/e2e/memory.py
 TESTS += $(job_e2e)
 dist_check_SCRIPTS += $(job_e2e) tests/lib/real_jobs.py
 

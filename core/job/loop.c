@@ -1,0 +1,237 @@
+/* The loop's memory, and where its chains are. */
+#include "core/job/loop.h"
+
+#include "core/base/alloc.h"
+#include "core/base/clock.h"
+#include "core/job/tasks.h"
+
+/* ---- over one block ----------------------------------------------------------------------------------------------------- */
+
+static int chain_tick(void *ctx, int64_t done, int64_t total)
+{
+    struct srq_loop *l = ctx;
+
+    (void)done;
+    (void)total;
+    return srq_run_check(l->run, &l->tick_error);
+}
+
+int srq_loop_forward(struct srq_loop *l, uint8_t *chain, struct srq_error *err)
+{
+    int rc = srq_forward_run(l->forward, l->block, &l->chains, chain, chain_tick, l, err);
+
+    if (rc != 0)
+        l->at = -1; /* half old, half new */
+    if (rc != 0 && l->tick_error.code != 0 && err != NULL)
+        *err = l->tick_error;
+    return rc;
+}
+
+/* What the head gets: the full-precision chain through the final norm. */
+static int norm_full(struct srq_loop *l, struct srq_error *err)
+{
+    int64_t tokens = l->chains.nsamples * l->chains.seq;
+    const struct srq_tensor x = srq_tensor_2d(l->chains.fp, l->chains.dtype, tokens, l->chains.hidden);
+    struct srq_head *head = NULL;
+    int rc = srq_head_create(l->run->job.model, &head, err);
+
+    if (rc == 0)
+        rc = srq_head_norm(head, l->chains.fp, l->chains.dtype, tokens, err);
+    if (rc == 0 && l->importance != NULL)
+        srq_importance_of_input(l->importance, &x);
+    if (rc == 0 && l->chains.q != NULL)
+        rc = srq_head_norm(head, l->chains.q, l->chains.dtype, tokens, err);
+    srq_head_free(head);
+    return rc;
+}
+
+int srq_loop_full(struct srq_loop *l, struct srq_error *err)
+{
+    int rc;
+
+    if (l->ahead)
+        return 0;
+    if (srq_tasks_block(l->run->tasks, l->task.unit) < 0) {
+        rc = norm_full(l, err);
+    } else {
+        if (l->importance != NULL)
+            srq_importance_begin(l->importance, l->block);
+        rc = srq_loop_forward(l, l->chains.fp, err);
+        if (l->importance != NULL)
+            srq_importance_end(l->importance);
+    }
+    if (rc != 0)
+        l->at = -1;
+    l->ahead = rc == 0;
+    return rc;
+}
+
+int srq_loop_load(struct srq_loop *l, int unit, struct srq_error *err)
+{
+    int block = srq_tasks_block(l->run->tasks, unit), rc = 0;
+
+    l->layers = srq_run_block_layers(l->run, block, &l->first);
+    srq_run_block_name(l->run, block, l->name, sizeof(l->name));
+    if (block < 0)
+        return 0;
+    rc = srq_block_load(l->block, block, err);
+    for (int i = 0; rc == 0 && i < l->layers; i++)
+        l->own[i] = srq_block_linear(l->block, i)->weight;
+    return rc;
+}
+
+int srq_loop_use_codes(struct srq_loop *l, const struct srq_codes *(*get)(void *from, int layer), void *from,
+                       struct srq_error *err)
+{
+    for (int i = 0; i < l->layers; i++) {
+        struct srq_linear *linear = srq_block_linear(l->block, i);
+        const struct srq_codes *c = get(from, i);
+        int rc;
+
+        linear->weight = l->own[i];
+        linear->sink = NULL;
+        linear->tap = NULL;
+        if (c == NULL)
+            continue;
+        rc = srq_codes_decode(c, l->own[i].data, l->own[i].dtype, err);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* ---- where the chains are ------------------------------------------------------------------------------------------------ */
+
+static const struct srq_codes *from_file(void *from, int layer)
+{
+    return srq_ckpt_block_codes(from, layer);
+}
+
+/* Brings the chains over a block that has a result, as that says. */
+static int replay(struct srq_loop *l, int block, struct srq_error *err)
+{
+    struct srq_ckpt_block *result = NULL;
+    double start = srq_clock_s();
+    int rc = srq_loop_load(l, block, err);
+
+    if (rc == 0 && l->chains.q != NULL)
+        rc = srq_ckpt_block_open(l->run->ckpt, block, l->run->job.layers + l->first, l->layers, &result, err);
+    if (rc == 0)
+        rc = srq_loop_forward(l, l->chains.fp, err);
+    if (rc == 0 && l->chains.q != NULL)
+        rc = srq_loop_use_codes(l, from_file, result, err);
+    if (rc == 0 && l->chains.q != NULL)
+        rc = srq_loop_forward(l, l->chains.q, err);
+    srq_ckpt_block_close(result);
+    if (rc == 0)
+        srq_tasks_replayed(l->run->tasks, srq_clock_s() - start);
+    return rc;
+}
+
+/* From the nearest snapshot that holds, else from the embedding. */
+static int restore(struct srq_loop *l, int unit, struct srq_error *err)
+{
+    struct srq_run *run = l->run;
+    int rc = 0;
+
+    l->ahead = false;
+    l->at = -1;
+    if (l->chains.q != NULL)
+        rc = srq_chains_load(&l->chains, run->ckpt, unit, srq_tasks_inputs, run->tasks, &l->at, err);
+    if (rc == 0 && l->at < 0) {
+        rc = srq_chains_embed(&l->chains, run->job.model, &run->calib, err);
+        l->at = rc == 0 ? 0 : -1;
+    }
+    if (rc == 0 && l->at < unit && l->chains.q != NULL)
+        srq_event_log(&run->events, SRQ_LOG_INFO, "inputs of block %d are computed again from block %d on", unit, l->at);
+    return rc;
+}
+
+int srq_loop_position(struct srq_loop *l, int unit, struct srq_error *err)
+{
+    int rc = 0;
+
+    if (l->at == unit)
+        return 0;
+    if (l->at < 0 || l->at > unit || l->ahead)
+        rc = restore(l, unit, err);
+    while (rc == 0 && l->at < unit) {
+        rc = replay(l, l->at, err);
+        if (rc == 0)
+            l->at++;
+    }
+    return rc;
+}
+
+/* ---- life ------------------------------------------------------------------------------------------------------------------ */
+
+struct srq_tune_config srq_loop_config(const struct srq_run *run)
+{
+    const struct srq_job_options *o = &run->job.spec.opt;
+    int64_t n = run->calib.count;
+
+    return (struct srq_tune_config){ .batch = o->batch < n ? o->batch : n,
+                                     .seq = run->calib.seqlen,
+                                     .nsamples = n,
+                                     .seed = (uint64_t)o->seed,
+                                     .probe_every = o->probe_every,
+                                     .probe_samples = o->probe_samples < n ? o->probe_samples : n,
+                                     .cache = run->job.cache };
+}
+
+static int take_memory(struct srq_loop *l, struct srq_error *err)
+{
+    struct srq_resolved *job = &l->run->job;
+    const struct srq_plugin *p = srq_spec_quantizer(&job->spec);
+    struct srq_tune_config cfg = srq_loop_config(l->run);
+    struct srq_schedule schedule = { .size = sizeof(schedule) };
+    int rc = job->tunes ? p->tunable->schedule(srq_host_services(), job->self, &schedule, err) : 0;
+
+    l->iters = schedule.iters;
+    l->own = srq_calloc((size_t)job->layer_count + 1, sizeof(l->own[0]));
+    if (l->own == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory starting the block loop");
+    if (rc == 0)
+        rc = srq_chains_create(job->spill ? l->run->dir.path : NULL, job->tunes, job->cache, cfg.nsamples, cfg.seq,
+                               job->info->hidden, &l->chains, err);
+    if (rc == 0)
+        rc = srq_forward_create(job->model, job->compute, cfg.batch, cfg.seq, &l->forward, err);
+    if (rc == 0)
+        rc = srq_block_create(job->model, job->compute, &l->block, err);
+    if (rc == 0 && (job->needs & SRQ_NEED_IMPORTANCE) != 0)
+        rc = srq_importance_create(job->model, &l->importance, err);
+    return rc;
+}
+
+int srq_loop_create(struct srq_run *run, struct srq_loop **out, struct srq_error *err)
+{
+    struct srq_loop *l = srq_calloc(1, sizeof(*l));
+    int rc;
+
+    *out = NULL;
+    if (l == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory starting the block loop");
+    l->run = run;
+    l->at = -1;
+    l->snapshot_at = srq_clock_s();
+    l->snapshot_rate = 200e6; /* until one was written */
+    rc = take_memory(l, err);
+    if (rc != 0)
+        srq_loop_free(l);
+    else
+        *out = l;
+    return rc;
+}
+
+void srq_loop_free(struct srq_loop *l)
+{
+    if (l == NULL)
+        return;
+    srq_tuner_free(l->tuner);
+    srq_block_free(l->block);
+    srq_forward_free(l->forward);
+    srq_chains_fini(&l->chains);
+    srq_importance_free(l->importance);
+    srq_free(l->own);
+    srq_free(l);
+}

@@ -1,0 +1,60 @@
+/* Inside core/job: the memory and the chains in which units are tuned or measured, one task after the other. */
+#ifndef SRQ_JOB_LOOP_H
+#define SRQ_JOB_LOOP_H
+
+#include "core/job/chain.h"
+#include "core/job/run.h"
+#include "core/tune/block_tuner.h"
+#include "core/tune/importance.h"
+
+struct srq_loop {
+    struct srq_run *run;
+    struct srq_chains chains; /* q NULL where nothing is tuned */
+    struct srq_forward *forward;
+    struct srq_block *block;
+    struct srq_tuner *tuner;
+    uint64_t tuner_key; /* of the schemes that it was made for */
+    struct srq_importance *importance; /* NULL: the quantizer does not need it */
+    struct srq_tensor *own; /* the block's own weights, for decoded codes */
+    int64_t iters;
+    /* where the chains are: both enter block `at`, -1: nowhere. `ahead`: the full-precision one is past it already, or
+     * both went through the final norm. */
+    int at;
+    bool ahead;
+    /* the running task */
+    struct srq_task task;
+    int layers, first;
+    char name[200];
+    double began;                   /* monotonic */
+    double before_s, tune_before_s; /* spent on it in earlier runs */
+    double tune_began;
+    struct srq_running resumed; /* the checkpoint that it went on from, until the next one */
+    double best;                /* probe loss */
+    double saved_at, cost_s;    /* last checkpoint; what one costs */
+    bool slow_told;
+    double snapshot_at, snapshot_rate; /* last snapshot; bytes a second */
+    struct srq_error tick_error;
+};
+
+/* loop.c */
+int srq_loop_create(struct srq_run *run, struct srq_loop **out, struct srq_error *err);
+void srq_loop_free(struct srq_loop *l);
+/* Loads the task's block, or finds the layer outside the blocks. */
+int srq_loop_load(struct srq_loop *l, int unit, struct srq_error *err);
+/* The chains enter `unit`; where they are ahead of the very unit they stay so. */
+int srq_loop_position(struct srq_loop *l, int unit, struct srq_error *err);
+/* The full-precision chain over the loaded block, or through the final norm, with its inputs weighed where needed. */
+int srq_loop_full(struct srq_loop *l, struct srq_error *err);
+/* Runs the loaded block over a chain; a failure of the tick is the reason then. */
+int srq_loop_forward(struct srq_loop *l, uint8_t *chain, struct srq_error *err);
+/* The block computes with its codes from now on: they are decoded over its own weights. */
+int srq_loop_use_codes(struct srq_loop *l, const struct srq_codes *(*get)(void *from, int layer), void *from,
+                       struct srq_error *err);
+struct srq_tune_config srq_loop_config(const struct srq_run *run);
+
+/* loop_tune.c: one task of a tunable quantizer, result and all. -SRQ_ECANCELED also when the plan changed. */
+int srq_loop_tune(struct srq_loop *l, const struct srq_task *task, struct srq_error *err);
+/* One task of a quantizer that only needs its inputs weighed. */
+int srq_loop_measure(struct srq_loop *l, const struct srq_task *task, struct srq_error *err);
+
+#endif
