@@ -19,3 +19,7 @@ unit_tests += tests/unit/test_checkpoint
 tests_unit_test_checkpoint_SOURCES = tests/unit/test_checkpoint.c
 tests_unit_test_checkpoint_CFLAGS = $(unit_cflags)
 tests_unit_test_checkpoint_LDADD = $(unit_ldadd)
+unit_tests += tests/unit/test_live
+tests_unit_test_live_SOURCES = tests/unit/test_live.c
+tests_unit_test_live_CFLAGS = $(unit_cflags)
+tests_unit_test_live_LDADD = $(unit_ldadd)

@@ -1,0 +1,451 @@
+/* The change engine: who is meant, what they get, what is tuned again; plan.json and back. */
+#include "tests/unit/test.h"
+
+#include "core/base/alloc.h"
+#include "core/base/fs.h"
+#include "core/budget/live.h"
+
+#include <math.h>
+#include <unistd.h>
+
+#define BLOCKS 4
+#define PER_BLOCK 4
+#define LAYERS (BLOCKS * PER_BLOCK + 1)
+
+static const struct {
+    const char *module, *tie;
+} modules[PER_BLOCK] = { { "q_proj", "qkv" }, { "k_proj", "qkv" }, { "o_proj", NULL }, { "down_proj", NULL } };
+
+static struct srq_layer_info infos[LAYERS];
+static const struct srq_layer_info *layers[LAYERS];
+static char names[LAYERS][64];
+
+/* A job in the middle: blocks below `running` have results, `running` is tuned as its first generation. */
+struct bed {
+    struct srq_live_plan plan;
+    struct srq_live_state state;
+    struct srq_unit unit[BLOCKS + 1];
+    struct srq_scheme made[LAYERS], tuning[LAYERS];
+    struct srq_change_context ctx;
+};
+static struct bed bed;
+
+static struct srq_scheme scheme(const char *text)
+{
+    struct srq_error err = { 0 };
+    struct srq_scheme s;
+
+    assert_ok(srq_scheme_parse(text, &s, &err), &err);
+    return s;
+}
+
+static int make_layers(void **state)
+{
+    (void)state;
+    for (int i = 0; i < LAYERS; i++) {
+        int m = i % PER_BLOCK;
+
+        if (i == LAYERS - 1) {
+            snprintf(names[i], sizeof(names[i]), "lm_head");
+            infos[i] = (struct srq_layer_info){ names[i], "lm_head", -1, 128, 64, SRQ_BF16, false, NULL };
+        } else {
+            snprintf(names[i], sizeof(names[i]), "layers.%d.%s", i / PER_BLOCK, modules[m].module);
+            infos[i] = (struct srq_layer_info){ names[i], modules[m].module, i / PER_BLOCK, 64, 64, SRQ_BF16, false,
+                                                modules[m].tie };
+        }
+        layers[i] = &infos[i];
+    }
+    return 0;
+}
+
+static int set_up(void **state)
+{
+    struct srq_plan_request req = { .scheme = scheme("w4g32") };
+    struct srq_error err = { 0 };
+    struct srq_plan plan;
+    int running = 2;
+
+    (void)state;
+    memset(&bed, 0, sizeof(bed));
+    assert_ok(srq_plan_make(layers, LAYERS, &req, &plan, NULL, &err), &err);
+    assert_ok(srq_live_plan_init(&bed.plan, &plan, NULL, 0, &err), &err);
+    bed.plan.scheme = req.scheme;
+    for (int u = 0; u <= BLOCKS; u++)
+        bed.unit[u] = (struct srq_unit){ u < running ? 1 : 0, u < running ? 10 : (double)NAN };
+    for (int i = 0; i < LAYERS; i++)
+        bed.made[i] = bed.tuning[i] = bed.plan.plan.layers[i].scheme;
+    bed.state = (struct srq_live_state){ .unit = bed.unit, .made = bed.made, .tuning = bed.tuning, .running = running,
+                                         .running_generation = 1, .iter = 5, .spent_s = 3, .replay_s = (double)NAN };
+    bed.ctx = (struct srq_change_context){ .job = "j", .now = &bed.plan, .state = &bed.state, .model_bytes = 1000000 };
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    srq_live_plan_fini(&bed.plan);
+    return 0;
+}
+
+/* Works out a change given as JSON. */
+static int change(const char *json, struct srq_change_result *out, struct srq_error *err)
+{
+    cJSON *params = cJSON_Parse(json);
+    struct srq_change c;
+    int rc;
+
+    assert_non_null(params);
+    memset(out, 0, sizeof(*out));
+    out->next.hold = -1;
+    rc = srq_change_parse(params, &c, err);
+    if (rc == 0)
+        rc = srq_change_make(&bed.ctx, &c, out, err);
+    srq_change_fini(&c);
+    cJSON_Delete(params);
+    return rc;
+}
+
+/* The same, and it becomes the plan. */
+static cJSON *apply(const char *json, bool *restart)
+{
+    struct srq_change_result r;
+    struct srq_error err = { 0 };
+    cJSON *reply;
+
+    assert_ok(change(json, &r, &err), &err);
+    srq_live_plan_fini(&bed.plan);
+    bed.plan = r.next;
+    memset(&r.next, 0, sizeof(r.next));
+    reply = r.reply;
+    r.reply = NULL;
+    if (restart != NULL)
+        *restart = r.restart;
+    srq_change_result_fini(&r);
+    return reply;
+}
+
+static const char *now(const char *name)
+{
+    static char text[32];
+
+    for (int i = 0; i < LAYERS; i++) {
+        if (strcmp(names[i], name) == 0)
+            return srq_scheme_text(&bed.plan.plan.layers[i].scheme, text, sizeof(text));
+    }
+    fail_msg("no layer %s", name);
+    return NULL;
+}
+
+static double number(const cJSON *o, const char *key)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(o, key);
+
+    return cJSON_IsNumber(item) ? item->valuedouble : (double)NAN;
+}
+
+static char *list(const cJSON *o, const char *key)
+{
+    static char text[256];
+    char *json = cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(o, key));
+
+    assert_non_null(json);
+    snprintf(text, sizeof(text), "%s", json);
+    cJSON_free(json);
+    return text;
+}
+
+#define PIN(pattern, scheme, more)                                                                                    \
+    "{\"op\":\"pin\",\"by\":\"t\",\"pins\":[{\"pattern\":\"" pattern "\",\"scheme\":\"" scheme "\"" more "}]"
+
+static void a_pending_layer_changes_at_once_and_nothing_is_tuned_again(void **state)
+{
+    bool restart;
+    cJSON *reply = apply(PIN("layers.3.down_proj", "w8g32", "") "}", &restart);
+
+    (void)state;
+    assert_string_equal(now("layers.3.down_proj"), "w8g32");
+    assert_false(restart);
+    assert_string_equal(list(reply, "retunes"), "[]");
+    assert_true(number(reply, "changed") == 1 && number(reply, "revision") == 1);
+    assert_int_equal(bed.plan.pin_count, 1);
+    cJSON_Delete(reply);
+}
+
+static void globs_and_expressions_pin_what_they_match(void **state)
+{
+    (void)state;
+    cJSON_Delete(apply(PIN("*.o_proj", "w8g32", "") "}", NULL));
+    cJSON_Delete(apply(PIN("re:^layers\\\\.[13]\\\\.down", "w3g32", "") "}", NULL));
+    for (int b = 0; b < BLOCKS; b++) {
+        char name[64];
+
+        snprintf(name, sizeof(name), "layers.%d.o_proj", b);
+        assert_string_equal(now(name), "w8g32");
+        snprintf(name, sizeof(name), "layers.%d.down_proj", b);
+        assert_string_equal(now(name), b % 2 == 1 ? "w3g32" : "w4g32");
+    }
+    assert_string_equal(now("lm_head"), "bf16");
+}
+
+static void fused_layers_change_together_unless_untied(void **state)
+{
+    cJSON *reply = apply(PIN("layers.3.q_proj", "w8g32", "") "}", NULL);
+
+    (void)state;
+    assert_string_equal(now("layers.3.k_proj"), "w8g32");
+    assert_true(number(reply, "matched") == 1 && number(reply, "changed") == 2);
+    assert_non_null(strstr(list(reply, "warnings"), "runtimes fuse"));
+    cJSON_Delete(reply);
+    cJSON_Delete(apply(PIN("layers.3.q_proj", "w3g32", ",\"untied\":true") "}", NULL));
+    assert_string_equal(now("layers.3.q_proj"), "w3g32");
+    assert_string_equal(now("layers.3.k_proj"), "w8g32");
+}
+
+static void a_finished_block_becomes_stale_and_comes_last(void **state)
+{
+    cJSON *reply = apply(PIN("layers.0.down_proj", "w3g32", "") "}", NULL);
+
+    (void)state;
+    assert_string_equal(list(reply, "retunes"), "[0]");
+    assert_true(number(reply, "cost_s") == 10);
+    assert_int_equal(srq_live_unit(&bed.plan, &bed.state, 0), SRQ_UNIT_STALE);
+    bed.state.running = -1;
+    assert_int_equal(srq_live_next(&bed.plan, &bed.state), 2);
+    bed.unit[2].generation = bed.unit[3].generation = 1;
+    assert_int_equal(srq_live_next(&bed.plan, &bed.state), 0);
+    cJSON_Delete(reply);
+    /* back to what it was made with: nothing is left to do */
+    reply = apply("{\"op\":\"unpin\",\"by\":\"t\",\"patterns\":[\"layers.0.*\"]}", NULL);
+    assert_string_equal(now("layers.0.down_proj"), "w4g32");
+    assert_int_equal(srq_live_next(&bed.plan, &bed.state), -1);
+    assert_int_equal(bed.plan.pin_count, 0);
+    cJSON_Delete(reply);
+}
+
+static void the_running_block_restarts_or_is_held(void **state)
+{
+    bool restart;
+    cJSON *reply = apply(PIN("layers.2.o_proj", "w8g32", "") "}", &restart);
+
+    (void)state;
+    assert_true(restart && number(reply, "restarts") == 2 && number(reply, "cost_s") == 3);
+    assert_null(srq_live_plan_held(&bed.plan, 2, 1));
+    cJSON_Delete(reply);
+    reply = apply(PIN("layers.2.down_proj", "w8g32", "") ",\"running\":\"after\"}", &restart);
+    assert_false(restart);
+    assert_string_equal(list(reply, "retunes"), "[2]");
+    assert_non_null(srq_live_plan_held(&bed.plan, 2, 1));
+    assert_null(srq_live_plan_held(&bed.plan, 2, 2));
+    assert_true(srq_scheme_equal(&srq_live_plan_held(&bed.plan, 2, 1)[2 * PER_BLOCK + 3], &bed.tuning[0]));
+    cJSON_Delete(reply);
+    /* a change elsewhere leaves the hold; a restart ends it */
+    cJSON_Delete(apply(PIN("layers.3.o_proj", "w8g32", "") "}", &restart));
+    assert_false(restart);
+    assert_non_null(srq_live_plan_held(&bed.plan, 2, 1));
+    cJSON_Delete(apply(PIN("layers.2.down_proj", "w3g32", "") "}", &restart));
+    assert_true(restart);
+    assert_null(srq_live_plan_held(&bed.plan, 2, 1));
+}
+
+static void propagating_takes_the_job_back(void **state)
+{
+    struct srq_change_result r;
+    struct srq_error err = { 0 };
+
+    (void)state;
+    assert_ok(change(PIN("layers.0.o_proj", "w8g32", "") ",\"propagate\":true}", &r, &err), &err);
+    assert_true(r.leave && r.next.back);
+    assert_string_equal(list(r.reply, "retunes"), "[0,1]");
+    bed.state.running = -1;
+    assert_int_equal(srq_live_next(&r.next, &bed.state), 0);
+    bed.unit[0].generation = 2;
+    bed.made[2] = scheme("w8g32");
+    assert_int_equal(srq_live_next(&r.next, &bed.state), 1);
+    bed.unit[1].generation = 2;
+    assert_int_equal(srq_live_next(&r.next, &bed.state), 2);
+    srq_change_result_fini(&r);
+}
+
+static void retuning_asks_for_another_generation(void **state)
+{
+    cJSON *reply = apply("{\"op\":\"retune\",\"by\":\"t\",\"patterns\":[\"layers.*.o_proj\"]}", NULL);
+
+    (void)state;
+    assert_string_equal(list(reply, "retunes"), "[0,1]");
+    assert_true(number(reply, "changed") == 0 && number(reply, "matched") == BLOCKS);
+    assert_non_null(strstr(list(reply, "warnings"), "2 blocks have not been tuned to the end"));
+    assert_int_equal(bed.plan.wanted[1], 2);
+    cJSON_Delete(reply);
+}
+
+static void a_stale_revision_is_refused_with_both(void **state)
+{
+    struct srq_change_result r;
+    struct srq_error err = { 0 };
+
+    (void)state;
+    cJSON_Delete(apply(PIN("layers.3.o_proj", "w8g32", "") ",\"revision\":0}", NULL));
+    assert_refused(change(PIN("nowhere", "w8g32", "") ",\"revision\":0}", &r, &err), -SRQ_ESTATE, &err,
+                   "at revision 1 and no longer at 0");
+    assert_string_equal(err.field, "revision");
+    srq_change_result_fini(&r);
+}
+
+static void what_cannot_be_meant_is_refused(void **state)
+{
+    static const struct {
+        const char *json, *words;
+        int code;
+    } cases[] = {
+        { PIN("layers.9.*", "w8g32", "") "}", "matches nothing", -SRQ_ENOENT },
+        { "{\"op\":\"pin\",\"by\":\"t\",\"pins\":[{\"pattern\":\"layers.3.q_proj\",\"scheme\":\"w8g32\"},"
+          "{\"pattern\":\"layers.3.k_proj\",\"scheme\":\"w3g32\"}]}", "runtimes fuse them", -SRQ_EINVAL },
+        { "{\"op\":\"budget\",\"by\":\"t\",\"bits\":3}", "has no sensitivity scores", -SRQ_ESTATE },
+        { "{\"op\":\"budget\",\"by\":\"t\"}", "bits", -SRQ_EINVAL },
+        { "{\"op\":\"retune\",\"by\":\"t\",\"patterns\":[\"*\"],\"running\":\"after\"}", "running", -SRQ_EINVAL },
+        { PIN("*", "w8g32", "") ",\"running\":\"soon\"}", "restart", -SRQ_EINVAL },
+        { "{\"op\":\"drop\",\"by\":\"t\"}", "pin, unpin", -SRQ_EINVAL },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct srq_change_result r;
+        struct srq_error err = { 0 };
+
+        assert_refused(change(cases[i].json, &r, &err), cases[i].code, &err, cases[i].words);
+        srq_change_result_fini(&r);
+    }
+    assert_int_equal(bed.plan.plan.revision, 0);
+}
+
+/* 64x64 codes of 8 bits and, a group of 32, a 16-bit scale and an 8-bit zero-point, against 4 bits each. */
+static void sizes_are_right_to_the_byte(void **state)
+{
+    cJSON *reply = apply(PIN("layers.3.down_proj", "w8g32", "") ",\"dry_run\":true}", NULL);
+    const cJSON *size = cJSON_GetObjectItemCaseSensitive(reply, "size");
+    const cJSON *before = cJSON_GetObjectItemCaseSensitive(reply, "size_now");
+    double elements = 64 * 64, groups = elements / 32;
+
+    (void)state;
+    assert_true(number(size, "after_bytes") - number(before, "after_bytes") == (elements * 4 + groups * 4) / 8);
+    assert_true(number(before, "after_bytes") ==
+                1000000 - BLOCKS * PER_BLOCK * (elements * 2 - (elements * 4 + groups * 20) / 8));
+    assert_true(cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(reply, "applied")));
+    assert_true(number(reply, "revision") == 0);
+    cJSON_Delete(reply);
+}
+
+/* ---- an allocator that gives w2g32 to all that it may ------------------------------------------------------------------ */
+
+static bool was_fixed[LAYERS];
+
+static int allocate(void *ctx, const struct srq_plan *plan, const bool *fixed, double bits, struct srq_scheme *schemes,
+                    struct srq_error *err)
+{
+    (void)ctx;
+    if (bits < 2)
+        return srq_fail_field(err, -SRQ_EINVAL, "bits", "at least 2");
+    for (int i = 0; i < plan->count; i++) {
+        was_fixed[i] = fixed[i];
+        if (!fixed[i])
+            schemes[i] = scheme("w2g32");
+    }
+    return 0;
+}
+
+static cJSON *describe(void *ctx)
+{
+    (void)ctx;
+    return cJSON_CreateObject();
+}
+
+static double score(void *ctx, int layer, const struct srq_scheme *s)
+{
+    (void)ctx;
+    (void)layer;
+    return 1.0 / s->bits;
+}
+
+static void a_budget_keeps_pins_and_what_is_finished(void **state)
+{
+    const struct srq_solver solver = { NULL, allocate, describe, score };
+    cJSON *reply;
+    const cJSON *f;
+
+    (void)state;
+    bed.ctx.solver = &solver;
+    cJSON_Delete(apply(PIN("layers.3.o_proj", "w8g32", "") "}", NULL));
+    reply = apply("{\"op\":\"budget\",\"by\":\"t\",\"bits\":3}", NULL);
+    assert_string_equal(now("layers.0.o_proj"), "w4g32");
+    assert_string_equal(now("layers.3.o_proj"), "w8g32");
+    assert_string_equal(now("layers.3.down_proj"), "w2g32");
+    assert_string_equal(now("layers.2.down_proj"), "w2g32");
+    assert_true(was_fixed[0] && was_fixed[LAYERS - 1] && !was_fixed[2 * PER_BLOCK]);
+    f = cJSON_GetObjectItemCaseSensitive(reply, "forecast");
+    assert_true(fabs(number(f, "now") - (15.0 / 4 + 1.0 / 8)) < 1e-12);
+    assert_true(fabs(number(f, "then") - (8.0 / 4 + 1.0 / 8 + 7.0 / 2)) < 1e-12);
+    assert_string_equal(list(reply, "retunes"), "[]");
+    cJSON_Delete(reply);
+    /* every later change is solved again; released layers may change though they are finished */
+    reply = apply("{\"op\":\"budget\",\"by\":\"t\",\"bits\":3,\"release\":true}", NULL);
+    assert_string_equal(list(reply, "retunes"), "[0,1]");
+    assert_int_equal(bed.plan.plan.layers[0].source, SRQ_SOURCE_ALLOCATOR);
+    cJSON_Delete(reply);
+    reply = apply("{\"op\":\"budget\",\"by\":\"t\",\"bits\":null}", NULL);
+    assert_true(number(reply, "changed") == 0 && isnan(bed.plan.bits));
+    cJSON_Delete(reply);
+}
+
+static void a_saved_plan_is_the_same_again(void **state)
+{
+    char path[] = "/tmp/srq-live-XXXXXX";
+    struct srq_error err = { 0 };
+    struct srq_live_plan other;
+    struct srq_scheme candidates[2] = { scheme("w2g32"), scheme("w4g32") };
+    struct srq_plan copy;
+    char *a, *b;
+    size_t na, nb;
+
+    (void)state;
+    close(mkstemp(path));
+    assert_ok(srq_live_plan_budget(&bed.plan, 3.5, candidates, 2, &err), &err);
+    cJSON_Delete(apply(PIN("layers.2.q_proj", "w8g32", ",\"untied\":true") ",\"running\":\"after\"}", NULL));
+    cJSON_Delete(apply(PIN("layers.0.o_proj", "w8g32", "") ",\"propagate\":true}", NULL));
+    assert_ok(srq_live_plan_save(&bed.plan, path, &err), &err);
+    assert_ok(srq_read_file(path, 1 << 20, &a, &na, &err), &err);
+    assert_ok(srq_plan_copy(&bed.plan.plan, &copy, &err), &err);
+    assert_ok(srq_live_plan_init(&other, &copy, NULL, 0, &err), &err);
+    assert_ok(srq_live_plan_load(&other, path, &err), &err);
+    assert_int_equal(other.plan.revision, 2);
+    assert_int_equal(other.pin_count, 2);
+    assert_true(other.bits == 3.5 && other.candidate_count == 2 && other.back && other.wanted[1] == 2);
+    assert_true(other.plan.layers[2 * PER_BLOCK].untied);
+    assert_ok(srq_live_plan_save(&other, path, &err), &err);
+    assert_ok(srq_read_file(path, 1 << 20, &b, &nb, &err), &err);
+    assert_string_equal(a, b);
+    srq_free(a);
+    srq_free(b);
+    srq_live_plan_fini(&other);
+    unlink(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+        T(a_pending_layer_changes_at_once_and_nothing_is_tuned_again),
+        T(globs_and_expressions_pin_what_they_match),
+        T(fused_layers_change_together_unless_untied),
+        T(a_finished_block_becomes_stale_and_comes_last),
+        T(the_running_block_restarts_or_is_held),
+        T(propagating_takes_the_job_back),
+        T(retuning_asks_for_another_generation),
+        T(a_stale_revision_is_refused_with_both),
+        T(what_cannot_be_meant_is_refused),
+        T(sizes_are_right_to_the_byte),
+        T(a_budget_keeps_pins_and_what_is_finished),
+        T(a_saved_plan_is_the_same_again),
+    };
+
+    return cmocka_run_group_tests_name("live", tests, make_layers, NULL);
+}
