@@ -1,4 +1,4 @@
-/* The allocate stage: schemes are chosen inside the budget, by the scores. */
+/* The allocate stage, and the allocator as changes of the live plan ask it: schemes inside the budget, by the scores. */
 #include "core/job/run.h"
 
 #include "core/base/alloc.h"
@@ -6,112 +6,99 @@
 
 #include <math.h>
 
-#define CHANGES_MAX 1000 /* told in one event */
+/* ---- an srq_solver; ctx is the run -------------------------------------------------------------------------------------- */
 
-/* {revision, changes, by, op, changed}: what the allocator made of the plan that was. */
-static cJSON *change_json(const struct srq_run *run, const struct srq_scheme *before)
+static int solve(void *ctx, const struct srq_plan *plan, const bool *fixed, double bits, struct srq_scheme *schemes,
+                 struct srq_error *err)
 {
-    const struct srq_plan *plan = &run->job.plan;
-    cJSON *data = cJSON_CreateObject(), *list = data != NULL ? cJSON_AddArrayToObject(data, "changes") : NULL;
-    int changed = 0;
+    struct srq_run *run = ctx;
+    bool *pins = srq_calloc((size_t)plan->count + 1, sizeof(*pins));
+    struct srq_allocate_request req;
+    struct srq_plan copy = { 0 };
+    int rc = pins != NULL ? srq_plan_copy(plan, &copy, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory allocating bits");
 
-    for (int i = 0; list != NULL && i < plan->count; i++) {
-        char old[32], now[32];
-        cJSON *o;
-
-        if (srq_scheme_equal(&before[i], &plan->layers[i].scheme) || changed++ >= CHANGES_MAX)
-            continue;
-        o = cJSON_CreateObject();
-        if (o == NULL || !cJSON_AddItemToArray(list, o))
-            break;
-        cJSON_AddStringToObject(o, "layer", plan->layers[i].info->name);
-        cJSON_AddStringToObject(o, "old", srq_scheme_text(&before[i], old, sizeof(old)));
-        cJSON_AddStringToObject(o, "new", srq_scheme_text(&plan->layers[i].scheme, now, sizeof(now)));
-        cJSON_AddStringToObject(o, "source", srq_plan_source_name(plan->layers[i].source));
-    }
-    if (list != NULL) {
-        cJSON_AddNumberToObject(data, "revision", (double)plan->revision);
-        cJSON_AddStringToObject(data, "by", srq_spec_allocator(&run->job.spec)->name);
-        cJSON_AddStringToObject(data, "op", "allocate");
-        cJSON_AddNumberToObject(data, "changed", changed);
-    }
-    return data;
-}
-
-/* The plan is on disk before anyone hears of it; the fact that it was made comes last. */
-static int keep(struct srq_run *run, const struct srq_scheme *before, cJSON *allocation, struct srq_error *err)
-{
-    struct srq_resolved *job = &run->job;
-    char *path = srq_jobdir_name(&run->dir, "plan.json");
-    int rc = path != NULL && allocation != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory keeping the plan");
-
-    job->plan.revision++;
-    if (rc == 0)
-        rc = srq_plan_save(&job->plan, path, err);
     if (rc == 0) {
-        srq_event_send(&run->events, "plan.changed", change_json(run, before), true);
-        srq_event_send(&run->events, "plan.allocated", cJSON_Duplicate(allocation, true), true);
-        rc = srq_fact_write(run->ckpt, "allocation", allocation, err);
+        req = srq_budget_request(&run->job, plan, &run->scores, pins);
+        req.fixed = fixed;
+        req.bits = bits;
+        for (int i = 0; i < plan->count; i++)
+            copy.layers[i].scheme = schemes[i];
+        rc = srq_allocate(&req, &copy, &run->allocation, err);
     }
-    srq_free(path);
-    return rc == 0 ? srq_events_check(&run->events, err) : rc;
-}
-
-static int solve(struct srq_run *run, bool *fixed, struct srq_scheme *before, struct srq_error *err)
-{
-    struct srq_resolved *job = &run->job;
-    struct srq_allocate_request req = srq_budget_request(job, &job->plan, &run->scores, fixed);
-    struct srq_allocation a;
-    cJSON *allocation;
-    int rc;
-
-    for (int i = 0; i < job->layer_count; i++)
-        before[i] = job->schemes[i];
-    rc = srq_allocate(&req, &job->plan, &a, err);
-    if (rc != 0)
-        return rc;
-    srq_event_log(&run->events, SRQ_LOG_INFO,
-                  "%s: %.4f bits on average of %.6g allowed (%.4f to %.4f possible), loss %.6g, at least %.6g possible",
-                  srq_spec_allocator(&job->spec)->name, a.average_bits, a.target_bits, a.least, a.most, a.loss, a.bound);
-    allocation = srq_allocation_json(&a, &job->candidates);
-    rc = keep(run, before, allocation, err);
-    cJSON_Delete(allocation);
+    for (int i = 0; rc == 0 && i < plan->count; i++) {
+        if (!fixed[i])
+            schemes[i] = copy.layers[i].scheme;
+    }
+    srq_plan_fini(&copy);
+    srq_free(pins);
     return rc;
 }
+
+static cJSON *describe(void *ctx)
+{
+    const struct srq_run *run = ctx;
+
+    return srq_allocation_json(&run->allocation, &run->job.candidates);
+}
+
+static double score(void *ctx, int layer, const struct srq_scheme *scheme)
+{
+    const struct srq_run *run = ctx;
+
+    return srq_scores_of(&run->scores, layer, scheme);
+}
+
+void srq_run_offer_solver(struct srq_run *run)
+{
+    const struct srq_solver solver = { run, solve, describe, score };
+
+    srq_tasks_solver(run->tasks, &solver);
+}
+
+/* ---- the stage -------------------------------------------------------------------------------------------------------------- */
 
 /* The stages that follow work with the plan as it is now, in the memory that it needs. */
 static int follow(struct srq_run *run, struct srq_error *err)
 {
     struct srq_resolved *job = &run->job;
+    int rc = srq_tasks_sync(run->tasks, err);
 
-    for (int i = 0; i < job->layer_count; i++)
-        job->schemes[i] = job->plan.layers[i].scheme;
-    job->size = srq_plan_size(&job->plan, job->info->bytes);
+    if (rc != 0)
+        return rc;
+    srq_tasks_lock(run->tasks);
     job->allocated = true;
-    return srq_needs_plan(job, run->calib.count > 0 ? run->calib.count : job->spec.opt.nsamples, run->eval.count, err);
+    rc = srq_needs_plan(job, run->calib.count > 0 ? run->calib.count : job->spec.opt.nsamples, run->eval.count, err);
+    srq_tasks_unlock(run->tasks);
+    return rc;
+}
+
+static int choose(struct srq_run *run, struct srq_error *err)
+{
+    const char *name = srq_spec_allocator(&run->job.spec)->name;
+    const struct srq_allocation *a = &run->allocation;
+    int rc;
+
+    memset(&run->allocation, 0, sizeof(run->allocation));
+    srq_run_offer_solver(run);
+    rc = srq_tasks_allocate(run->tasks, name, err);
+    if (rc == 0 && a->target_bits > 0) /* it was asked now, and not in an earlier run */
+        srq_event_log(&run->events, SRQ_LOG_INFO,
+                      "%s: %.4f bits on average of %.6g allowed (%.4f to %.4f possible), loss %.6g, at least %.6g possible",
+                      name, a->average_bits, a->target_bits, a->least, a->most, a->loss, a->bound);
+    return rc;
 }
 
 int srq_stage_allocate(struct srq_run *run, struct srq_error *err)
 {
-    size_t n = (size_t)run->job.layer_count + 1;
-    cJSON *known = srq_fact_read(run->ckpt, "allocation");
-    bool *fixed = srq_calloc(n, sizeof(*fixed));
-    struct srq_scheme *before = srq_calloc(n, sizeof(*before));
-    int rc = 0;
+    int rc;
 
-    if (srq_spec_has_budget(&run->job.spec)) {
-        srq_event_stage(&run->events, SRQ_STAGE_ALLOCATE, 0, 1, "plans");
-        if (fixed == NULL || before == NULL)
-            rc = srq_fail(err, -SRQ_ENOMEM, "out of memory allocating bits");
-        else if (known == NULL)
-            rc = solve(run, fixed, before, err);
-        if (rc == 0)
-            rc = follow(run, err);
-        if (rc == 0)
-            srq_event_progress(&run->events, 1, 1, "plans", NULL);
-    }
-    srq_free(before);
-    srq_free(fixed);
-    cJSON_Delete(known);
+    if (!srq_spec_has_budget(&run->job.spec))
+        return 0;
+    srq_event_stage(&run->events, SRQ_STAGE_ALLOCATE, 0, 1, "plans");
+    rc = choose(run, err);
+    if (rc == 0)
+        rc = follow(run, err);
+    if (rc == 0)
+        srq_event_progress(&run->events, 1, 1, "plans", NULL);
     return rc;
 }

@@ -49,9 +49,9 @@ static double score_of(const struct srq_run *run, int layer)
 /* What the allocator made of the budget, or null. */
 static bool add_allocation(struct srq_run *run, cJSON *root)
 {
-    cJSON *fact = srq_fact_read(run->ckpt, "allocation");
+    cJSON *last = srq_tasks_allocation(run->tasks);
 
-    return cJSON_AddItemToObject(root, "allocation", fact != NULL ? fact : cJSON_CreateNull());
+    return cJSON_AddItemToObject(root, "allocation", last != NULL ? last : cJSON_CreateNull());
 }
 
 /* One block's part of `blocks` and `layers`. */

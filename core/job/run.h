@@ -22,6 +22,7 @@ struct srq_run {
     struct srq_samples score; /* what layers are scored on; count 0: none */
     struct srq_samples eval;
     struct srq_scores scores; /* once they are known; layers 0: not */
+    struct srq_allocation allocation; /* of the allocator's last call, under the lock of the tasks */
     /* from the journal */
     double created;   /* wall time of its first line */
     double prior_s;   /* spent in earlier runs */
@@ -45,6 +46,7 @@ int srq_stage_load(struct srq_run *run, struct srq_error *err);
 int srq_stage_calibrate(struct srq_run *run, struct srq_error *err);
 int srq_stage_score(struct srq_run *run, struct srq_error *err);
 int srq_stage_allocate(struct srq_run *run, struct srq_error *err);
+void srq_run_offer_solver(struct srq_run *run); /* from here on changes of the plan ask the allocator; scores are known */
 int srq_stage_evaluate_before(struct srq_run *run, struct srq_error *err);
 int srq_stage_quantize(struct srq_run *run, struct srq_error *err);
 int srq_stage_evaluate_after(struct srq_run *run, struct srq_error *err);

@@ -206,8 +206,10 @@ int srq_stage_score(struct srq_run *run, struct srq_error *err)
     }
     srq_scoring_free(s.pass);
     if (rc == 0) {
+        srq_tasks_lock(run->tasks); /* a change of the plan may be looking at what was known before */
         srq_scores_fini(&run->scores);
         run->scores = s.scores;
+        srq_tasks_unlock(run->tasks);
         memset(&s.scores, 0, sizeof(s.scores));
     }
     srq_scores_fini(&s.scores);

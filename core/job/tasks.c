@@ -481,13 +481,6 @@ void srq_tasks_solver(struct srq_tasks *t, const struct srq_solver *solver)
     pthread_mutex_unlock(&t->lock);
 }
 
-void srq_tasks_expect_scores(struct srq_tasks *t, bool expected)
-{
-    pthread_mutex_lock(&t->lock);
-    t->scores_expected = expected;
-    pthread_mutex_unlock(&t->lock);
-}
-
 int srq_tasks_allocate(struct srq_tasks *t, const char *by, struct srq_error *err)
 {
     struct srq_change change = { .op = SRQ_CHANGE_ALLOCATE, .bits = (double)NAN, .revision = -1 };
@@ -576,6 +569,9 @@ static int read_plan(struct srq_tasks *t, int64_t told, struct srq_error *err)
         rc = srq_live_plan_init(&t->plan, &plan, job->spec.pins, job->spec.pin_count, err);
     t->plan.quant_lm_head = job->spec.quant_lm_head;
     t->plan.scheme = job->spec.scheme;
+    t->scores_expected = srq_spec_has_budget(&job->spec);
+    if (rc == 0 && t->scores_expected)
+        rc = srq_live_plan_budget(&t->plan, job->spec.budget_bits, job->spec.candidates, job->spec.candidate_count, err);
     t->path = srq_jobdir_name(&t->run->dir, "plan.json");
     if (rc == 0 && t->path == NULL)
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory opening the plan");
@@ -609,6 +605,20 @@ static void find_running(struct srq_tasks *t)
     } else {
         t->state.running = -1;
     }
+}
+
+/* Scores of an earlier run: without them the allocator waits for the score stage. */
+static void find_scores(struct srq_tasks *t)
+{
+    struct srq_run *run = t->run;
+    char *path = t->scores_expected && t->plan.allocation != NULL ? srq_path_join(run->ckpt, "scores.json") : NULL;
+
+    if (path != NULL &&
+        srq_scores_load(path, run->job.layers, run->job.layer_count, &run->scores, NULL) == 0) {
+        run->tasks = t;
+        srq_run_offer_solver(run);
+    }
+    srq_free(path);
 }
 
 static int create_planner(struct srq_tasks *t, struct srq_error *err)
@@ -645,13 +655,13 @@ int srq_tasks_open(struct srq_run *run, int64_t told, struct srq_tasks **out, st
         read_fact(t);
         tidy(t);
         find_running(t);
+        find_scores(t);
         publish(t);
         rc = srq_tasks_sync(t, err);
     }
+    *out = rc == 0 ? t : NULL;
     if (rc != 0)
         srq_tasks_free(t);
-    else
-        *out = t;
     return rc;
 }
 

@@ -69,7 +69,6 @@ void srq_tasks_unlock(struct srq_tasks *t);
 
 /* From here on the allocator can be asked; `solver` is copied. NULL takes it away. */
 void srq_tasks_solver(struct srq_tasks *t, const struct srq_solver *solver);
-void srq_tasks_expect_scores(struct srq_tasks *t, bool expected);
 /* Has the allocator choose what is not pinned, once in a job's life: it is in the plan then. `by` is told. */
 int srq_tasks_allocate(struct srq_tasks *t, const char *by, struct srq_error *err);
 /* A copy of the last plan.allocated's data, or NULL. */

@@ -314,6 +314,39 @@ def what_follows_is_tuned_again_where_it_is_asked_for():
         assert not differing(job.out, fresh.out), differing(job.out, fresh.out)
 
 
+def a_budget_is_solved_again_around_pins():
+    with Place() as place:
+        model = make_model(place, "--blocks", "4")
+        budget = {"bits": 4.0, "candidates": ["w2g32", "w3g32", "w4g32", "w8g32"]}
+        for attempt in range(RUNS_MAX):
+            job = Job(place, "b%d" % attempt, spec(model, budget=budget))
+            job.start()
+            job.begun(1)
+            try:
+                pinned = job.pin(1, {name(3, "mlp.down_proj"): "w8g32"})
+                looser = job.change("budget", 1, bits=5.5)
+                break
+            except Missed as e:
+                print("# %s" % e, flush=True)
+                job.end()
+        assert pinned["size"]["average_bits"] <= 4.0 + 1e-9 and pinned["forecast"]["now"] > 0, pinned
+        assert not any(c["layer"].startswith("model.layers.0.") for c in pinned["changes"] + looser["changes"])
+        assert 4.0 < looser["size"]["average_bits"] <= 5.5 and looser["retunes"] == [], looser
+        assert looser["forecast"]["then"] < looser["forecast"]["now"], looser["forecast"]
+        job.kill()  # what is on disk is enough to go on
+        job.end()
+        changes = events(job.folder, "plan.changed")
+        assert [c["op"] for c in changes] == ["allocate", "pin", "budget"], changes
+        assert len(events(job.folder, "plan.allocated")) == 3
+        with open(os.path.join(job.out, "report.json")) as f:
+            report = json.load(f)
+        assert report["size"]["after_bytes"] == looser["size"]["after_bytes"], (report["size"], looser["size"])
+        assert report["allocation"]["target_bits"] == 5.5, report["allocation"]
+        rows = {row["name"]: row for row in report["layers"]}
+        assert rows[name(3, "mlp.down_proj")]["scheme"] == "w8g32" and rows[name(3, "mlp.down_proj")]["source"] == "pin"
+        assert rows[name(2, "mlp.up_proj")]["source"] == "allocator" and rows[name(2, "mlp.up_proj")]["score"] > 0
+
+
 def a_change_is_refused_in_words():
     with Place() as place:
         model = make_model(place, "--blocks", "2")
@@ -352,4 +385,5 @@ def a_change_is_refused_in_words():
 
 if __name__ == "__main__":
     run_tests([a_change_is_refused_in_words, what_follows_is_tuned_again_where_it_is_asked_for,
+               a_budget_is_solved_again_around_pins,
                changes_obey_and_kills_leave_the_same_bytes])
