@@ -46,7 +46,7 @@ static bool measures_original(const struct top_job *j)
 static bool has_stage(const struct top_job *j, int s)
 {
     if (s == SCORE_STAGE || s == ALLOCATE)
-        return stage_is(j, s) || j->budget_bits.known;
+        return stage_is(j, s) || j->budget_bits.known || j->candidates != NULL || j->front_count > 0;
     return stage_is(j, s) || s != TRANSFORM;
 }
 
