@@ -89,7 +89,7 @@ struct srq_tuner {
     bool weights_fresh;
 };
 
-/* tuner_memory.c */
+/* tuner_area.c */
 /* Takes `bytes` of an area, 64-byte aligned; while measuring NULL with the need counted. -SRQ_ELIMIT when it is full. */
 int area_take(struct srq_tuner *t, enum area_kind kind, size_t bytes, void **out, struct srq_error *err);
 const char *area_name(enum area_kind kind);
@@ -118,7 +118,6 @@ int single_pass(struct srq_tuner *t, int64_t n, bool backward, double *loss, str
 
 /* tuner_probe.c */
 int probe_run(struct srq_tuner *t, struct srq_error *err);
-void probe_tap(struct srq_tuner *t, struct tuned_layer *l, const struct srq_tensor *x);
 
 /* tuner_state.c */
 int state_restore(struct srq_tuner *t, const void *data, size_t len, struct srq_error *err);

@@ -3,33 +3,6 @@
 
 #include "core/base/alloc.h"
 
-#define ALIGN 64
-
-static const char *const names[AREA_COUNT] = {
-    [AREA_TUNED] = "tuner: parameters",     [AREA_BEST] = "tuner: best parameters", [AREA_STATE] = "tuner: optimizer state",
-    [AREA_SCRATCH] = "tuner: ranges and their gradients", [AREA_CODES] = "tuner: codes",
-    [AREA_BATCH] = "tuner: batch",          [AREA_ERROR] = "tuner: layer errors",   [AREA_HEAD] = "tuner: head",
-};
-
-const char *area_name(enum area_kind kind)
-{
-    return names[kind];
-}
-
-int area_take(struct srq_tuner *t, enum area_kind kind, size_t bytes, void **out, struct srq_error *err)
-{
-    struct area *a = &t->area[kind];
-    size_t need;
-
-    if (!srq_add_size(bytes, ALIGN - 1, &need) || !srq_add_size(a->used, need / ALIGN * ALIGN, &need))
-        return srq_fail(err, -SRQ_ELIMIT, "%s would need more than there are addresses", names[kind]);
-    if (need > a->size)
-        return srq_fail(err, -SRQ_ELIMIT, "%s needs %zu bytes, and %zu were planned", names[kind], need, a->size);
-    *out = a->base != NULL ? a->base + a->used : NULL;
-    a->used = need;
-    return 0;
-}
-
 /* ---- planning ------------------------------------------------------------------------------------------------- */
 
 static int check_config(const struct srq_plugin *p, const struct srq_tune_config *cfg, enum srq_dtype compute,
@@ -191,7 +164,7 @@ int srq_tuner_plan(const struct srq_model *m, const struct srq_plugin *p, void *
 
         if (bytes == 0)
             continue;
-        snprintf(rows[*count].name, sizeof(rows[*count].name), "%s", k < AREA_COUNT ? names[k] : "tuner: activations");
+        snprintf(rows[*count].name, sizeof(rows[*count].name), "%s", k < AREA_COUNT ? area_name(k) : "tuner: activations");
         rows[(*count)++].bytes = bytes;
     }
     srq_tuner_free(t);
@@ -210,7 +183,7 @@ static int take_memory(struct srq_tuner *t, struct srq_error *err)
             continue;
         t->area[k].base = srq_pages_alloc(t->area[k].size);
         if (t->area[k].base == NULL)
-            return srq_fail(err, -SRQ_ENOMEM, "no memory for %s (%zu bytes)", names[k], t->area[k].size);
+            return srq_fail(err, -SRQ_ENOMEM, "no memory for %s (%zu bytes)", area_name(k), t->area[k].size);
     }
     t->perm = srq_calloc(n, sizeof(*t->perm));
     t->probe = srq_calloc((size_t)probes, sizeof(*t->probe));

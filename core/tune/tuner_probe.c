@@ -54,7 +54,7 @@ static double product_squared(const struct srq_tuner *t, const float *w, int64_t
     return sum;
 }
 
-void probe_tap(struct srq_tuner *t, struct tuned_layer *l, const struct srq_tensor *x)
+static void take_errors(struct srq_tuner *t, struct tuned_layer *l, const struct srq_tensor *x)
 {
     int64_t in = l->layer.groups.in, out = l->layer.groups.out, most = tile_rows(in);
 
@@ -76,7 +76,7 @@ static void tap(void *ctx, const struct srq_linear *linear, const struct srq_ten
     struct tuned_layer *l = ctx;
 
     (void)linear;
-    probe_tap(l->tuner, l, x);
+    take_errors(l->tuner, l, x);
 }
 
 static void set_taps(struct srq_tuner *t, bool on)
@@ -107,6 +107,11 @@ static int probe_loss(struct srq_tuner *t, double *out, struct srq_error *err)
         pick_tokens(t, n, chunks < ERROR_TOKENS ? ERROR_TOKENS / chunks : 1);
         valid = data_valid(t, n);
         rc = pass_run(t, n, false, &loss, err);
+        if (rc == 0 && t->block == NULL) { /* a single layer: what it got is what was gathered */
+            const struct srq_tensor x = srq_tensor_2d(t->x, SRQ_F32, n * t->io->seq, t->layers[0].layer.groups.in);
+
+            take_errors(t, &t->layers[0], &x);
+        }
         sum += valid > 0 ? loss * (double)valid : 0;
         total += valid;
     }

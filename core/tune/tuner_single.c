@@ -65,10 +65,5 @@ int single_pass(struct srq_tuner *t, int64_t n, bool backward, double *loss, str
         srq_parallel(rows, 8, sink_share, &s);
     }
     *loss = valid > 0 ? sum / ((double)valid * (double)out) : 0;
-    if (!backward) {
-        const struct srq_tensor x = srq_tensor_2d(t->x, SRQ_F32, tokens, in);
-
-        probe_tap(t, l, &x);
-    }
     return 0;
 }

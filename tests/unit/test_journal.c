@@ -283,83 +283,88 @@ static void answer(int fd, char *out, size_t cap)
     out[n] = '\0';
 }
 
-static void attached_clients_get_the_journal_from_where_they_say(void **state)
+/* A worker's end: an open journal, its control socket, a client of it. */
+struct served {
+    struct srq_journal *journal;
+    struct srq_job_flags flags;
+    struct srq_control *control;
+    int fd;
+    char line[4096]; /* the last answer */
+};
+
+static void serve(struct served *s, int lines)
 {
     struct srq_error err = { 0 };
-    struct srq_journal *j = open_journal(0);
-    struct srq_job_flags flags = { 0 };
-    struct srq_control *k;
-    char line[4096];
-    int fd;
+
+    memset(s, 0, sizeof(*s));
+    s->journal = open_journal(0);
+    for (int i = 1; i <= lines; i++)
+        add(s->journal, "log", i);
+    assert_ok(srq_control_start("j7", s->journal, &s->flags, &s->control, &err), &err);
+    s->fd = dial(srq_control_path(s->control));
+}
+
+/* The next line that the client gets has every one of these words; the list ends with NULL. */
+static void assert_next(struct served *s, const char *const *words)
+{
+    answer(s->fd, s->line, sizeof(s->line));
+    for (; *words != NULL; words++)
+        assert_non_null(strstr(s->line, *words));
+}
+#define NEXT(s, ...) assert_next(s, (const char *const[]){ __VA_ARGS__, NULL })
+
+static void stop_serving(struct served *s)
+{
+    close(s->fd);
+    if (s->control != NULL)
+        srq_control_stop(s->control, 0);
+    srq_journal_close(s->journal);
+}
+
+static void attached_clients_get_the_journal_from_where_they_say(void **state)
+{
+    struct served s;
 
     (void)state;
-    for (int i = 1; i <= 3; i++)
-        add(j, "log", i);
-    assert_ok(srq_control_start("j7", j, &flags, &k, &err), &err);
-    fd = dial(srq_control_path(k));
-    ask(fd, "{\"jsonrpc\":\"2.0\",\"id\":\"a\",\"method\":\"worker.attach\",\"params\":{\"since_seq\":2}}\n");
-    answer(fd, line, sizeof(line));
-    assert_non_null(strstr(line, "\"seq\":3"));
-    assert_non_null(strstr(line, "\"stage\":\"load\""));
-    answer(fd, line, sizeof(line));
-    assert_non_null(strstr(line, "\"value\":3"));
-    assert_non_null(strstr(line, "\"job\":\"j7\""));
-    add(j, "block.end", 4);
-    srq_control_wake(k);
-    answer(fd, line, sizeof(line));
-    assert_non_null(strstr(line, "\"method\":\"block.end\""));
-    assert_non_null(strstr(line, "\"seq\":4"));
-    close(fd);
-    srq_control_stop(k, 0);
-    srq_journal_close(j);
+    serve(&s, 3);
+    ask(s.fd, "{\"jsonrpc\":\"2.0\",\"id\":\"a\",\"method\":\"worker.attach\",\"params\":{\"since_seq\":2}}\n");
+    NEXT(&s, "\"seq\":3", "\"stage\":\"load\"");
+    NEXT(&s, "\"value\":3", "\"job\":\"j7\"");
+    add(s.journal, "block.end", 4);
+    srq_control_wake(s.control);
+    NEXT(&s, "\"method\":\"block.end\"", "\"seq\":4");
+    stop_serving(&s);
 }
 
 static void requests_raise_their_flags(void **state)
 {
-    struct srq_error err = { 0 };
-    struct srq_journal *j = open_journal(0);
-    struct srq_job_flags flags = { 0 };
-    struct srq_control *k;
-    char line[4096];
-    int fd;
+    struct served s;
 
     (void)state;
-    assert_ok(srq_control_start("j7", j, &flags, &k, &err), &err);
-    fd = dial(srq_control_path(k));
-    ask(fd, "{\"jsonrpc\":\"2.0\",\"id\":\"1\",\"method\":\"worker.pause\"}\n");
-    answer(fd, line, sizeof(line));
-    assert_non_null(strstr(line, "\"result\""));
-    assert_true(atomic_load(&flags.pause));
-    assert_false(atomic_load(&flags.cancel));
-    ask(fd, "{\"jsonrpc\":\"2.0\",\"id\":\"2\",\"method\":\"worker.explode\"}\n");
-    answer(fd, line, sizeof(line));
-    assert_non_null(strstr(line, "worker.explode"));
-    close(fd);
-    srq_control_stop(k, 0);
-    srq_journal_close(j);
+    serve(&s, 0);
+    ask(s.fd, "{\"jsonrpc\":\"2.0\",\"id\":\"1\",\"method\":\"worker.pause\"}\n");
+    NEXT(&s, "\"result\"");
+    assert_true(atomic_load(&s.flags.pause));
+    assert_false(atomic_load(&s.flags.cancel));
+    ask(s.fd, "{\"jsonrpc\":\"2.0\",\"id\":\"2\",\"method\":\"worker.explode\"}\n");
+    NEXT(&s, "worker.explode");
+    stop_serving(&s);
 }
 
 static void what_was_journaled_before_the_end_still_reaches_clients(void **state)
 {
-    struct srq_error err = { 0 };
-    struct srq_journal *j = open_journal(0);
-    struct srq_job_flags flags = { 0 };
-    struct srq_control *k;
-    char line[4096];
-    int fd;
+    struct served s;
 
     (void)state;
-    assert_ok(srq_control_start("j7", j, &flags, &k, &err), &err);
-    fd = dial(srq_control_path(k));
-    ask(fd, "{\"jsonrpc\":\"2.0\",\"id\":\"a\",\"method\":\"worker.attach\",\"params\":{\"since_seq\":0}}\n");
-    answer(fd, line, sizeof(line));
-    add(j, "job.state", 5);
-    srq_control_stop(k, 2);
-    answer(fd, line, sizeof(line));
-    assert_non_null(strstr(line, "\"method\":\"job.state\""));
-    assert_int_equal(read(fd, line, 1), 0);
-    close(fd);
-    srq_journal_close(j);
+    serve(&s, 0);
+    ask(s.fd, "{\"jsonrpc\":\"2.0\",\"id\":\"a\",\"method\":\"worker.attach\",\"params\":{\"since_seq\":0}}\n");
+    NEXT(&s, "\"result\"");
+    add(s.journal, "job.state", 5);
+    srq_control_stop(s.control, 2);
+    s.control = NULL;
+    NEXT(&s, "\"method\":\"job.state\"");
+    assert_int_equal(read(s.fd, s.line, 1), 0);
+    stop_serving(&s);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, make_dir, remove_dir)

@@ -5,6 +5,7 @@
 #include "core/base/clock.h"
 #include "core/base/fs.h"
 #include "core/base/log.h"
+#include "tui/client/dial.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +17,6 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,33 +31,6 @@ static const char *const kept_names[] = {
     "PATH",   "HOME",       "USER",         "LOGNAME",       "LANG",         "LC_*",          "TZ", "TMPDIR",
     "XDG_*",  "SRQ_*",      "OMP_*",        "OPENBLAS_*",    "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS",
 };
-
-static int connect_unix(const char *path, int flags)
-{
-    struct sockaddr_un sa = { .sun_family = AF_UNIX };
-    int fd;
-
-    if (strlen(path) >= sizeof(sa.sun_path))
-        return -ENAMETOOLONG;
-    memcpy(sa.sun_path, path, strlen(path) + 1);
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
-    if (fd < 0)
-        return -errno;
-    while (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) != 0) {
-        int e = errno;
-
-        if (e == EINTR)
-            continue;
-        close(fd);
-        return -e;
-    }
-    return fd;
-}
-
-int srq_connect_unix(const char *path)
-{
-    return connect_unix(path, 0);
-}
 
 /* In the system's absence of a service account of ours to compare with, a per-user socket must be served by the same
  * user or root: anybody can make a socket in /tmp, nobody else may receive our paths. */
@@ -242,7 +215,7 @@ static int start_and_wait(const struct srq_place *place, int *fd, struct srq_err
     for (;;) {
         const struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
 
-        *fd = srq_connect_unix(place->path);
+        *fd = srq_dial_unix(place->path, 0);
         if (*fd >= 0)
             return 0;
         if (gone || srq_clock_s() > until)
@@ -294,7 +267,7 @@ int srq_connect_place(const struct srq_place *place, int *fd, struct srq_error *
     int rc;
 
     /* Such a socket is connected at once or not at all: only a full queue of the listener would make it wait. */
-    *fd = connect_unix(place->path, SOCK_NONBLOCK);
+    *fd = srq_dial_unix(place->path, SOCK_NONBLOCK);
     if (*fd < 0)
         return no_daemon(place, -*fd, err);
     rc = check_peer(*fd, place, err);
@@ -313,12 +286,12 @@ int srq_connect_daemon(const struct srq_place *place, bool start, int *fd, bool 
     rc = start ? srq_place_prepare(place, err) : 0;
     if (rc != 0)
         return rc;
-    *fd = srq_connect_unix(place->path);
+    *fd = srq_dial_unix(place->path, 0);
     if (*fd < 0 && start && place->kind != SRQ_SOCKET_SYSTEM && (*fd == -ENOENT || *fd == -ECONNREFUSED)) {
         lock = open_lock(place, err);
         if (lock < 0)
             return lock;
-        *fd = srq_connect_unix(place->path);
+        *fd = srq_dial_unix(place->path, 0);
         if (*fd < 0) {
             rc = start_and_wait(place, fd, err);
             *started = rc == 0;

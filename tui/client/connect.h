@@ -4,10 +4,7 @@
 
 #include "tui/client/locate.h"
 
-/* A connected, close-on-exec descriptor, or -errno. */
-int srq_connect_unix(const char *path);
-
-/* The same for an event loop: never waits, starts nothing; *fd is non-blocking. Errors as srq_connect_daemon. */
+/* For an event loop: never waits, starts nothing; *fd is non-blocking. Errors as srq_connect_daemon. */
 int srq_connect_place(const struct srq_place *place, int *fd, struct srq_error *err);
 
 const char *srq_daemon_program(void); /* $SRQ_SRQD, else the installed one */

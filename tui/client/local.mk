@@ -3,6 +3,7 @@ noinst_LTLIBRARIES += tui/libsrqclient.la
 tui_libsrqclient_la_SOURCES = \
 	tui/client/client.c tui/client/client.h \
 	tui/client/connect.c tui/client/connect.h \
+	tui/client/dial.c tui/client/dial.h \
 	tui/client/human.c tui/client/human.h \
 	tui/client/locate.c tui/client/locate.h
 tui_libsrqclient_la_CPPFLAGS = $(AM_CPPFLAGS) -DSRQ_SBINDIR='"$(sbindir)"'

@@ -3,7 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
-#include "tui/client/connect.h"
+#include "tui/client/dial.h"
 
 #include <errno.h>
 #include <pwd.h>
@@ -36,7 +36,7 @@ static int put_path(struct srq_place *out, enum srq_socket_kind kind, struct srq
  * machine's service, and starting a second daemon behind its back would be a surprise. */
 static bool service_listens(const char *path)
 {
-    int fd = srq_connect_unix(path);
+    int fd = srq_dial_unix(path, 0);
 
     if (fd >= 0) {
         close(fd);
