@@ -41,8 +41,10 @@ struct srq_tune_events {
     int (*tick)(void *ctx, int64_t iter);                                         /* before every iteration */
 };
 
-/* The probe loss is the mean squared error over all valid elements of the probe samples, also where the block's rules
- * leave the largest errors out of the loss that is tuned on: so it means the same for every plan. It is taken before the first
+/* The probe loss is the mean squared error over the valid elements of the probe samples, without what the block's rules
+ * leave out of each batch's loss: where a few outliers decide the plain error, it falls or rises with them alone, and
+ * chooses iterates that are worse for everything else. So it is comparable between plans with the same rules only. It is
+ * taken before the first
  * iteration, every probe_every iterations, and once more after the last step, so that the final parameters are a
  * candidate too, and so is iterate 0: with a plugin that starts from plain rounding, the result is never worse than
  * that on the probe. Layer errors are ||X(W-Ŵ)ᵀ||² / ||XWᵀ||² over 128 tokens evenly spaced in the probe set. */

@@ -81,7 +81,8 @@ static int measure_tape(struct srq_tuner *t, struct srq_error *err)
         rc = srq_tape_backward(tape, loss, err);
     srq_tape_reset(tape);
     srq_tape_record(tape, false);
-    srq_op_mse(tape, srq_block_forward(b, tape, srq_tape_input(tape, &x, false), t->batch, t->cfg.seq), &y, NULL);
+    srq_op_mse_dropping(tape, srq_block_forward(b, tape, srq_tape_input(tape, &x, false), t->batch, t->cfg.seq), &y,
+                        NULL, t->tape_drop);
     if (rc == 0)
         rc = srq_tape_error(tape, err);
     t->tape_bytes = srq_tape_peak(tape);

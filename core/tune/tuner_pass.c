@@ -1,5 +1,5 @@
 /* One pass of gathered samples through the block: forward with the fake-quantized weights, loss, and backward into the
- * sinks of the layers. What is tuned on leaves out the errors that the block's rules say; what is only measured does not. */
+ * sinks of the layers. The loss leaves out the errors that the block's rules say, also where it is only measured. */
 #include "core/tune/tuner.h"
 
 int pass_run(struct srq_tuner *t, int64_t n, bool backward, double *loss, struct srq_error *err)
@@ -16,8 +16,7 @@ int pass_run(struct srq_tuner *t, int64_t n, bool backward, double *loss, struct
     srq_tape_record(t->tape, backward);
     unit_sinks(t, backward);
     out = srq_block_forward(t->block, t->tape, srq_tape_input(t->tape, &x, false), n, t->io->seq);
-    mse = srq_op_mse_dropping(t->tape, out, &y, t->io->mask != NULL ? t->mask : NULL,
-                              backward ? t->rules.drop_largest : 0);
+    mse = srq_op_mse_dropping(t->tape, out, &y, t->io->mask != NULL ? t->mask : NULL, t->rules.drop_largest);
     rc = srq_tape_error(t->tape, err);
     if (rc == 0 && mse == NULL)
         rc = srq_fail(err, -SRQ_ENOMEM, "no memory for the tables of block %d", t->unit);
