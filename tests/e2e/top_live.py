@@ -77,8 +77,8 @@ with Place() as place:
     with Terminal(place.top, 170, 45, env=env) as t:
         try:
             t.run("clear; %s --job %s" % (TOP, job))
-            seen = t.until(r"model\.layers\.0", 30)
-            check("the tree of the job's blocks is there", all(f"model.layers.{b}" in seen for b in range(BLOCKS)), seen)
+            seen = t.until(r"layers\.0", 30)
+            check("the tree of the job's blocks is there", all(f"layers.{b} " in seen for b in range(BLOCKS)), seen)
             seen = t.until(r"▶ *\d+/", 60)
             check("the running block shows its iteration", True)
             wait_for("a finished block", lambda: known(place, job)["blocks"][0]["state"] == "finished", 120, 0.3)
@@ -159,6 +159,23 @@ with Place() as place:
     check("srq_plan.json tells scheme and source of every layer",
           {x["name"]: x["scheme"] for x in json.load(open(place.path("out", "srq_plan.json")))["layers"]}.items() >=
           {n: plan[n] for n in want}.items())
+
+    with Terminal(place.top, 120, 30, env=env) as t:
+        try:
+            t.run("clear; %s --job %s" % (TOP, job))
+            t.until(r"layers\.0")
+            t.type(":delete")
+            t.keys("Enter")
+            t.until(r"\(y/n\)")
+            t.keys("y")
+            t.until("is deleted")
+            wait_for("an empty queue", lambda: place.ctl("list")["jobs"] == [], 20)
+            t.until(r"no job", 30)
+            t.keys("q")
+            t.until(r"^@ *$")
+            check("a deleted job goes, its output stays", os.path.exists(place.path("out", "config.json")))
+        except (Timeout, TimeoutError) as e:
+            check("a deleted job goes, its output stays", False, str(e) + "\n" + t.screen())
 
 print(f"1..{number}")
 sys.exit(failed)

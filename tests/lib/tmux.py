@@ -22,9 +22,14 @@ class Terminal:
         with open(config, "w") as f:
             f.write("set -g default-terminal %s\nset -g status off\nset -s escape-time 0\nset -g remain-on-exit on\n" % term)
         self.base = ["tmux", "-f", config, "-S", self.socket]
-        self.tmux("new-session", "-d", "-x", str(width), "-y", str(height), "env PS1='$ ' sh")
-        self.run("PS1='@ '")
-        self.until(r"^@ *$")
+        with open(self.socket + ".rc", "w") as f:
+            f.write("PS1='@ '\n")
+        self.tmux("new-session", "-d", "-x", str(width), "-y", str(height), "env ENV='%s.rc' sh" % self.socket)
+        try:
+            self.until(r"^@ *$")
+        except Timeout:
+            self.__exit__()
+            raise
 
     @staticmethod
     def there():
