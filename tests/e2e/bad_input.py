@@ -14,6 +14,7 @@ import time
 TOP = os.environ.get("top_srcdir", ".")
 BUILD = os.environ.get("top_builddir", ".")
 sys.path.insert(0, os.path.join(TOP, "tests/lib"))
+from message_table import checker  # noqa: E402
 from srqd_client import Client, Refused  # noqa: E402
 
 CTL = os.path.join(BUILD, "tui/srqctl/srqctl")
@@ -668,6 +669,7 @@ def main():
         for n, t in enumerate(tests, 1):
             try:
                 t(h)
+                checker.done()
                 print("ok %d - %s" % (n, t.__name__), flush=True)
             except Skip as why:
                 print("ok %d - %s # SKIP %s" % (n, t.__name__, why), flush=True)

@@ -26,6 +26,10 @@ EXTRA_DIST += tests/e2e/outside_plugin.c tests/e2e/outside_tunable.c tests/e2e/o
 	tests/e2e/abi_1_0/srq/plugin.h tests/e2e/abi_1_0/srq/types.h tests/e2e/abi_1_0/srq/error.h
 TESTS += tests/e2e/plugin_outside.sh
 
+# the live plan with the real programs
+TESTS += tests/e2e/live_daemon.py
+dist_check_SCRIPTS += tests/e2e/live_daemon.py
+
 # whole jobs with the real programs: killed at random, repeated, held against their plan of memory
 job_e2e = tests/e2e/live.py tests/e2e/kills.py tests/e2e/same_bytes.py tests/e2e/memory.py
 TESTS += $(job_e2e)
