@@ -1,4 +1,4 @@
-unit_tests += tests/unit/test_ctl_args tests/unit/test_ctl_text tests/unit/test_ctl_progress
+unit_tests += tests/unit/test_ctl_args tests/unit/test_ctl_text tests/unit/test_ctl_progress tests/unit/test_pictures
 ctl_ldadd = tui/libsrqctl.la $(CMOCKA_LIBS) $(CJSON_LIBS) -lm
 tests_unit_test_ctl_args_SOURCES = tests/unit/test_ctl_args.c tests/unit/test.h
 tests_unit_test_ctl_args_CFLAGS = $(unit_cflags)
@@ -9,3 +9,6 @@ tests_unit_test_ctl_text_LDADD = $(ctl_ldadd)
 tests_unit_test_ctl_progress_SOURCES = tests/unit/test_ctl_progress.c tests/unit/test.h
 tests_unit_test_ctl_progress_CFLAGS = $(unit_cflags)
 tests_unit_test_ctl_progress_LDADD = $(ctl_ldadd)
+tests_unit_test_pictures_SOURCES = tests/unit/test_pictures.c tests/unit/test.h
+tests_unit_test_pictures_CFLAGS = $(unit_cflags) $(PNG_CFLAGS)
+tests_unit_test_pictures_LDADD = $(ctl_ldadd) $(PNG_LIBS)

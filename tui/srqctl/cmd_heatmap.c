@@ -1,6 +1,7 @@
 /* srqctl heatmap: one number for every layer, blocks by modules. */
 #include "tui/srqctl/cmds.h"
 
+#include "tui/srqctl/chart.h"
 #include "tui/srqctl/heatmap_text.h"
 
 #include <langinfo.h>
@@ -14,8 +15,21 @@ const struct ctl_option ctl_heatmap_options[] = {
     { "numbers", 'n', NULL, CTL_C_NONE, NULL, "values instead of shades", false },
     { "ascii", 'a', NULL, CTL_C_NONE, NULL, "shades in ASCII", false },
     { "csv", 0, NULL, CTL_C_NONE, NULL, "a line a layer, comma-separated", false },
+    { "png", 0, "FILE", CTL_C_FILE, NULL, "draw it into FILE", false },
     { .name = NULL },
 };
+
+static int draw(struct ctl *ctl, const cJSON *reply)
+{
+    struct srq_error err = { 0 };
+    struct ctl_picture p;
+    int rc;
+
+    ctl_chart_heatmap(&p, reply);
+    rc = ctl_picture_png(&p, ctl_value(&ctl->args, "png"), &err);
+    ctl_picture_fini(&p);
+    return rc == 0 ? CTL_OK : ctl_complain(ctl, CTL_REFUSED, &err);
+}
 
 int ctl_cmd_heatmap(struct ctl *ctl)
 {
@@ -35,6 +49,11 @@ int ctl_cmd_heatmap(struct ctl *ctl)
         return rc;
     if (ctl->json)
         return ctl_print_json(reply);
+    if (ctl_value(&ctl->args, "png") != NULL) {
+        rc = draw(ctl, reply);
+        cJSON_Delete(reply);
+        return rc;
+    }
     srq_buf_init(&text, TEXT_MAX);
     if (ctl_given(&ctl->args, "csv"))
         ctl_heatmap_csv(reply, &text);

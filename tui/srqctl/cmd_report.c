@@ -1,16 +1,23 @@
 /* srqctl report: the report of a job that is done. */
 #include "tui/srqctl/cmds.h"
 
+#include "core/base/alloc.h"
+#include "core/base/fs.h"
 #include "tui/client/human.h"
+#include "tui/srqctl/report_html.h"
 #include "tui/srqctl/summary.h"
 #include "tui/srqctl/table.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <stdio.h>
+
+#define PAGE_MAX ((size_t)256 << 20)
 
 const struct ctl_option ctl_report_options[] = {
     { "blocks", 'b', NULL, CTL_C_NONE, NULL, "the losses of every block too", false },
     { "layers", 'l', NULL, CTL_C_NONE, NULL, "the errors of every layer too", false },
+    { "output", 'o', "FILE", CTL_C_FILE, NULL, "write a page of HTML with curves, heatmaps and all tables to FILE", false },
     { .name = NULL },
 };
 
@@ -72,6 +79,66 @@ static void print_facts(const cJSON *r)
            ctl_num(r, "seed"), ctl_str(r, "version"));
 }
 
+/* ---- the page ------------------------------------------------------------------------------------------------- */
+
+static int fetch_series(struct ctl *ctl, const char *job, int blocks, const cJSON ***out)
+{
+    cJSON **all = srq_calloc((size_t)blocks + 1, sizeof(*all));
+    int rc = all != NULL ? CTL_OK : CTL_REFUSED;
+
+    for (int i = 0; rc == CTL_OK && i < blocks; i++) {
+        cJSON *p = ctl_job_params(job);
+
+        cJSON_AddNumberToObject(p, "block", i);
+        cJSON_AddStringToObject(p, "kind", "probe");
+        rc = ctl_call_paged(ctl, "job.series", p, &all[i]);
+    }
+    *out = (const cJSON **)(void *)all;
+    return rc;
+}
+
+static int fetch_heat(struct ctl *ctl, const char *job, const cJSON *out[3])
+{
+    static const char *const by[] = { "bits", "loss", "sensitivity" };
+    int rc = CTL_OK;
+
+    for (int i = 0; rc == CTL_OK && i < 3; i++) {
+        cJSON *p = ctl_job_params(job), *reply = NULL;
+
+        cJSON_AddStringToObject(p, "by", by[i]);
+        rc = ctl_call_paged(ctl, "job.heatmap", p, &reply);
+        out[i] = reply;
+    }
+    return rc;
+}
+
+static int write_page(struct ctl *ctl, const char *path, const cJSON *job, const cJSON *report, const cJSON *layers)
+{
+    struct ctl_report_parts parts = { .job = job, .report = report, .layers = layers,
+                                      .blocks = cJSON_GetArraySize(ctl_get(report, "blocks")) };
+    struct srq_error err = { 0 };
+    struct srq_buf page;
+    int rc = fetch_series(ctl, ctl_str(job, "job"), parts.blocks, &parts.probe);
+
+    if (rc == CTL_OK)
+        rc = fetch_heat(ctl, ctl_str(job, "job"), parts.heat);
+    srq_buf_init(&page, PAGE_MAX);
+    if (rc == CTL_OK) {
+        ctl_report_html(&parts, &page);
+        if (page.failed)
+            rc = ctl_complain(ctl, CTL_REFUSED, (srq_fail(&err, -SRQ_ENOMEM, "out of memory writing the page"), &err));
+        else if (srq_write_file_durable(path, page.data, page.len, 0666, &err) != 0)
+            rc = ctl_complain(ctl, CTL_REFUSED, &err);
+    }
+    srq_buf_fini(&page);
+    for (int i = 0; i < 3; i++)
+        cJSON_Delete((cJSON *)(uintptr_t)parts.heat[i]);
+    for (int i = 0; parts.probe != NULL && i < parts.blocks; i++)
+        cJSON_Delete((cJSON *)(uintptr_t)parts.probe[i]);
+    srq_free(parts.probe);
+    return rc;
+}
+
 int ctl_cmd_report(struct ctl *ctl)
 {
     cJSON *reply = NULL, *job = NULL, *report;
@@ -93,6 +160,13 @@ int ctl_cmd_report(struct ctl *ctl)
         cJSON_Delete(reply);
         cJSON_Delete(job);
         return ctl_print_json(report);
+    }
+    if (ctl_value(&ctl->args, "output") != NULL) {
+        rc = write_page(ctl, ctl_value(&ctl->args, "output"), job, report, ctl_get(reply, "layers"));
+        cJSON_Delete(report);
+        cJSON_Delete(reply);
+        cJSON_Delete(job);
+        return rc;
     }
     srq_buf_init(&text, 1 << 20);
     ctl_summary(report, ctl_str(job, "output"), &text);

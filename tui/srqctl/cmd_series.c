@@ -1,6 +1,8 @@
 /* srqctl series: a block's losses or a layer's errors over the iterations. */
 #include "tui/srqctl/cmds.h"
 
+#include "core/base/alloc.h"
+#include "tui/srqctl/chart.h"
 #include "tui/srqctl/csv.h"
 #include "tui/client/human.h"
 #include "tui/srqctl/table.h"
@@ -16,6 +18,8 @@ const struct ctl_option ctl_series_options[] = {
     { "kind", 'k', "KIND", CTL_C_WORDS, "loss probe error", "loss (of batches), probe (fixed samples), error (layer)",
       false },
     { "csv", 0, NULL, CTL_C_NONE, NULL, "comma-separated, with all digits", false },
+    { "png", 0, "FILE", CTL_C_FILE, NULL, "draw the curve into FILE", false },
+    { "log", 0, NULL, CTL_C_NONE, NULL, "with a logarithmic scale, for --png", false },
     { .name = NULL },
 };
 
@@ -58,6 +62,29 @@ static int print_csv(const cJSON *reply)
     return ctl_print_text(&out);
 }
 
+static int draw(struct ctl *ctl, const cJSON *reply, const char *of)
+{
+    struct srq_error err = { 0 };
+    struct ctl_curve curve = { .name = NULL };
+    struct ctl_picture p;
+    char title[CTL_PICTURE_LABEL];
+    double *x, *y;
+    int rc;
+
+    if (!ctl_chart_points(reply, &x, &y, &curve.count))
+        return ctl_complain(ctl, CTL_REFUSED, (srq_fail(&err, -SRQ_ENOMEM, "out of memory drawing a curve"), &err));
+    curve.x = x;
+    curve.y = y;
+    snprintf(title, sizeof(title), "%.10s of %.100s", ctl_str(reply, "kind"), of);
+    ctl_picture_init(&p, 1000, 500);
+    ctl_chart_curves(&p, title, "iteration", ctl_str(reply, "kind"), &curve, 1, ctl_given(&ctl->args, "log"));
+    rc = ctl_picture_png(&p, ctl_value(&ctl->args, "png"), &err);
+    ctl_picture_fini(&p);
+    srq_free(x);
+    srq_free(y);
+    return rc == 0 ? CTL_OK : ctl_complain(ctl, CTL_REFUSED, &err);
+}
+
 int ctl_cmd_series(struct ctl *ctl)
 {
     const struct ctl_args *a = &ctl->args;
@@ -89,6 +116,17 @@ int ctl_cmd_series(struct ctl *ctl)
         return ctl_print_json(reply);
     if (ctl_given(a, "csv")) {
         rc = print_csv(reply);
+        cJSON_Delete(reply);
+        return rc;
+    }
+    if (ctl_value(a, "png") != NULL) {
+        char of[CTL_PICTURE_LABEL];
+
+        if (ctl_given(a, "block"))
+            snprintf(of, sizeof(of), "block %.0f", block);
+        else
+            snprintf(of, sizeof(of), "%s", ctl_value(a, "layer"));
+        rc = draw(ctl, reply, of);
         cJSON_Delete(reply);
         return rc;
     }

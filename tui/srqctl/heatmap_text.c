@@ -4,6 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/base/log.h"
 #include "tui/srqctl/csv.h"
+#include "tui/srqctl/heatmap.h"
 #include "tui/client/human.h"
 #include "tui/srqctl/table.h"
 #include "tui/srqctl/verb.h"
@@ -14,7 +15,6 @@
 
 #define NAMED 16 /* modules that get a column heading; more are numbered, with a list below */
 #define HEAD 64
-#define SPREAD 100 /* largest over smallest from which shades are logarithmic */
 
 /* ---- the scale ------------------------------------------------------------------------------------------------ */
 
@@ -22,80 +22,29 @@ static const char *const blocks[] = { "░", "▒", "▓", "█" };
 static const char *const ascii[] = { ".", ":", "-", "=", "+", "*", "#", "%", "@" };
 
 struct scale {
-    double low, high; /* NaN: no value at all */
-    bool log;
+    struct ctl_heat_scale of;
     const char *const *shade;
     int shades;
 };
 
 static struct scale make_scale(const cJSON *cells, bool utf8)
 {
-    struct scale s = { .low = NAN, .high = NAN, .shade = utf8 ? blocks : ascii,
-                       .shades = utf8 ? (int)(sizeof(blocks) / sizeof(blocks[0]))
-                                      : (int)(sizeof(ascii) / sizeof(ascii[0])) };
-    const cJSON *c;
-
-    cJSON_ArrayForEach(c, cells)
-    {
-        double v = ctl_num(c, "value");
-
-        s.low = fmin(s.low, v); /* fmin and fmax pass over NaN */
-        s.high = fmax(s.high, v);
-    }
-    s.log = s.low > 0 && s.high / s.low > SPREAD;
-    return s;
+    return (struct scale){ .of = ctl_heat_scale(cells), .shade = utf8 ? blocks : ascii,
+                           .shades = utf8 ? (int)(sizeof(blocks) / sizeof(blocks[0]))
+                                          : (int)(sizeof(ascii) / sizeof(ascii[0])) };
 }
 
 static const char *shade_of(const struct scale *s, double v)
 {
-    double low = s->log ? log(s->low) : s->low, high = s->log ? log(s->high) : s->high;
-    double at = high > low ? ((s->log ? log(v) : v) - low) / (high - low) : 0.5;
-    int i = (int)(at * s->shades);
+    int i = (int)(ctl_heat_share(&s->of, v) * s->shades);
 
     return s->shade[i < 0 ? 0 : i >= s->shades ? s->shades - 1 : i];
 }
 
 /* ---- modules -------------------------------------------------------------------------------------------------- */
 
-struct modules {
-    const char **name;
-    int count;
-};
-
-static int module_at(const struct modules *m, const char *name)
-{
-    for (int i = 0; i < m->count; i++)
-        if (strcmp(m->name[i], name) == 0)
-            return i;
-    return -1;
-}
-
-static struct modules find_modules(const cJSON *cells)
-{
-    struct modules m = { srq_calloc((size_t)cJSON_GetArraySize(cells) + 1, sizeof(*m.name)), 0 };
-    const cJSON *c;
-
-    cJSON_ArrayForEach(c, cells)
-        if (m.name != NULL && cJSON_IsNumber(ctl_get(c, "block")) && module_at(&m, ctl_str(c, "module")) < 0)
-            m.name[m.count++] = ctl_str(c, "module");
-    return m;
-}
-
-/* The last part of a module's name, without the "_proj" that they all have. */
-static const char *short_name(const char *module, char out[HEAD])
-{
-    const char *dot = strrchr(module, '.');
-    size_t n;
-
-    snprintf(out, HEAD, "%.60s", dot != NULL ? dot + 1 : module);
-    n = strlen(out);
-    if (n > 5 && strcmp(out + n - 5, "_proj") == 0)
-        out[n - 5] = '\0';
-    return out;
-}
-
 /* Of a column; ctl_table_create wants no '|' in it. */
-static const char *heading(const struct modules *m, int i, char out[HEAD])
+static const char *heading(const struct ctl_heat_modules *m, int i, char out[HEAD])
 {
     char name[HEAD], raw[HEAD];
     int same = 0;
@@ -104,9 +53,9 @@ static const char *heading(const struct modules *m, int i, char out[HEAD])
         snprintf(out, HEAD, "%d", i + 1);
         return out;
     }
-    short_name(m->name[i], raw);
+    ctl_heat_short_name(m->name[i], raw, HEAD);
     for (int k = 0; k < m->count; k++)
-        same += strcmp(short_name(m->name[k], name), raw) == 0;
+        same += strcmp(ctl_heat_short_name(m->name[k], name, HEAD), raw) == 0;
     if (same > 1)
         snprintf(raw, sizeof(raw), "%.60s", m->name[i]);
     srq_escape_control(raw, out, HEAD);
@@ -134,14 +83,14 @@ static void put_cell(const struct scale *s, const cJSON *cell, bool numbers, str
 }
 
 /* One row of blocks' cells; they stand together in the plan. Gives the first cell of the next block. */
-static const cJSON *put_block(const struct scale *s, const struct modules *m, const cJSON *cell, bool numbers,
+static const cJSON *put_block(const struct scale *s, const struct ctl_heat_modules *m, const cJSON *cell, bool numbers,
                               struct ctl_table *t, const cJSON **at)
 {
     double block = ctl_num(cell, "block");
 
     memset(at, 0, (size_t)m->count * sizeof(*at));
     for (; cell != NULL && ctl_num(cell, "block") == block; cell = cell->next) {
-        int i = module_at(m, ctl_str(cell, "module"));
+        int i = ctl_heat_module_at(m, ctl_str(cell, "module"));
 
         if (i >= 0)
             at[i] = cell;
@@ -153,13 +102,13 @@ static const cJSON *put_block(const struct scale *s, const struct modules *m, co
 }
 
 /* A table has few columns; a wider map is cut into several. */
-static void put_blocks(const struct scale *s, const struct modules *all, const cJSON *cells, bool numbers,
+static void put_blocks(const struct scale *s, const struct ctl_heat_modules *all, const cJSON *cells, bool numbers,
                        struct srq_buf *out)
 {
     const cJSON **at = srq_calloc((size_t)all->count + 1, sizeof(*at));
 
     for (int from = 0; at != NULL && from < all->count; from += 15) {
-        struct modules m = { all->name + from, all->count - from < 15 ? all->count - from : 15 };
+        struct ctl_heat_modules m = { all->name + from, all->count - from < 15 ? all->count - from : 15 };
         char columns[17 * (HEAD + 2)] = ">block", head[HEAD];
         const cJSON *cell = cells != NULL ? cells->child : NULL;
         struct ctl_table *t;
@@ -203,31 +152,31 @@ static void put_others(const struct scale *s, const cJSON *cells, bool numbers, 
         srq_buf_puts(out, "\n");
 }
 
-static void put_legend(const struct scale *s, const struct modules *m, const char *by, struct srq_buf *out)
+static void put_legend(const struct scale *s, const struct ctl_heat_modules *m, const char *by, struct srq_buf *out)
 {
     char a[CTL_HUMAN], b[CTL_HUMAN], name[400];
 
     for (int i = 0; m->count > NAMED && i < m->count; i++)
         srq_buf_printf(out, "%d: %s\n", i + 1, srq_escape_control(m->name[i], name, sizeof(name)));
-    if (isnan(s->low)) {
+    if (isnan(s->of.low)) {
         srq_buf_printf(out, "%s: nothing is known yet%s\n", by,
                        strcmp(by, "sensitivity") == 0 ? "; jobs submitted with --budget measure it" : "");
         return;
     }
-    srq_buf_printf(out, "%s: %s is %s, %s is %s%s; ! pinned, - not known\n", by, s->shade[0], ctl_human_number(s->low, a),
-                   s->shade[s->shades - 1], ctl_human_number(s->high, b), s->log ? ", logarithmic" : "");
+    srq_buf_printf(out, "%s: %s is %s, %s is %s%s; ! pinned, - not known\n", by, s->shade[0], ctl_human_number(s->of.low, a),
+                   s->shade[s->shades - 1], ctl_human_number(s->of.high, b), s->of.log ? ", logarithmic" : "");
 }
 
 void ctl_heatmap_text(const cJSON *reply, bool numbers, bool utf8, struct srq_buf *out)
 {
     const cJSON *cells = ctl_get(reply, "cells");
     struct scale s = make_scale(cells, utf8);
-    struct modules m = find_modules(cells);
+    struct ctl_heat_modules m = ctl_heat_modules(cells);
 
     put_blocks(&s, &m, cells, numbers, out);
     put_others(&s, cells, numbers, out);
     put_legend(&s, &m, ctl_str(reply, "by"), out);
-    srq_free(m.name);
+    ctl_heat_modules_fini(&m);
 }
 
 void ctl_heatmap_csv(const cJSON *reply, struct srq_buf *out)

@@ -10,6 +10,9 @@ tui_libsrqctl_la_SOURCES = \
 	tui/srqctl/cmd_unpin.c tui/srqctl/cmd_watch.c tui/srqctl/cmds.h tui/srqctl/csv.c tui/srqctl/csv.h \
 	tui/srqctl/completion_bash.c tui/srqctl/completion_fish.c tui/srqctl/completion_zsh.c tui/srqctl/completion.h \
 	tui/srqctl/follow.c tui/srqctl/follow.h tui/srqctl/print_end.c \
+	tui/srqctl/chart.h tui/srqctl/chart_curves.c tui/srqctl/chart_heatmap.c tui/srqctl/font.c tui/srqctl/font.h \
+	tui/srqctl/heatmap.c tui/srqctl/heatmap.h tui/srqctl/picture.c tui/srqctl/picture.h tui/srqctl/picture_png.c \
+	tui/srqctl/report_html.c tui/srqctl/report_html.h \
 	tui/srqctl/heatmap_text.c tui/srqctl/heatmap_text.h tui/srqctl/help.c \
 	tui/srqctl/jobspec.c tui/srqctl/jobspec.h \
 	tui/srqctl/json_text.c tui/srqctl/json_text.h \
@@ -25,8 +28,8 @@ tui_libsrqctl_la_SOURCES = \
 	tui/srqctl/verbs.c \
 	tui/srqctl/worker_run.c tui/srqctl/worker_run.h
 tui_libsrqctl_la_CPPFLAGS = $(AM_CPPFLAGS) -DSRQ_LIBEXECDIR='"$(libexecdir)"'
-tui_libsrqctl_la_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS)
-tui_libsrqctl_la_LIBADD = tui/libsrqclient.la core/libsrqbase.la -lm
+tui_libsrqctl_la_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS) $(PNG_CFLAGS)
+tui_libsrqctl_la_LIBADD = tui/libsrqclient.la core/libsrqbase.la $(PNG_LIBS) -lm
 
 bin_PROGRAMS += tui/srqctl/srqctl
 tui_srqctl_srqctl_SOURCES = tui/srqctl/main.c

@@ -75,7 +75,7 @@ const struct ctl_verb ctl_verbs[] = {
       { "srqctl series @last --block 0", "srqctl series 3f2a --layer model.layers.0.mlp.down_proj --csv" },
       ctl_cmd_series },
     { "report", RESULTS, "JOB", A_JOB, NULL, "Show the report of a job that is done", NULL, ctl_report_options,
-      { "srqctl report @last", "srqctl report 3f2a --json | jq .eval" }, ctl_cmd_report },
+      { "srqctl report @last", "srqctl report 3f2a -o report.html" }, ctl_cmd_report },
 
     { "eval", MODELS, "MODEL --eval FILE", 1, 1, CTL_C_FILE, NULL,
       "Measure a model's perplexity, exports included", NULL, ctl_eval_options,
