@@ -1,7 +1,8 @@
 /* Parts of the screen from its size. */
 #include "tui/srqtop/layout.h"
 
-enum { WIDE = 110 }; /* columns from which curves stand beside the tree */
+/* Columns from which curves stand beside the tree, and those that the tree keeps then: state and sparkline fit. */
+enum { WIDE = 116, TREE = 80 };
 
 static int head_rows(int height, enum top_panel panel)
 {
@@ -37,7 +38,7 @@ static void split(struct layout *l, struct rect rest, enum top_panel panel)
 
     l->side = (struct rect){ rest.x, rest.y, 0, 0 };
     if (panel == TOP_PANEL_JOB && rest.w >= WIDE && rest.h >= 8) {
-        int w = rest.w * 2 / 5;
+        int w = rest.w * 2 / 5 < rest.w - TREE ? rest.w * 2 / 5 : rest.w - TREE;
 
         l->side = (struct rect){ rest.x + rest.w - w, rest.y, w, rest.h };
         rest.w -= w;
