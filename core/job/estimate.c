@@ -194,6 +194,21 @@ static double tune_s(const struct srq_resolved *r, const struct model *m, const 
            probes * forward_s(m, s->compute, s->elements, probed, seq);
 }
 
+/* Every candidate: all blocks rounded, then forward, forward again where the states of a block are made anew, and
+ * backward, in F32; then the head both ways. */
+static double score_s(const struct srq_resolved *r, const struct model *m, const struct speed *s)
+{
+    const struct srq_score_data *d = &r->score_data;
+    double seq = (double)d->seqlen, tokens;
+
+    if (!srq_spec_has_budget(&r->spec))
+        return 0;
+    tokens = fmin((double)d->nsamples, (double)srq_needs_windows(r->spec.calib, r->spec.calib_count, d->seqlen)) * seq;
+    return r->candidates.count *
+           (4 * forward_s(m, s->f32, s->elements, tokens, seq) + 3 * m->weights / s->elements +
+            tokens * (6 * m->head / s->f32 + 2 * LOGIT_PASSES * (double)r->info->vocab / s->elements));
+}
+
 static double quantize_s(const struct srq_resolved *r, const struct model *m, const struct speed *s)
 {
     const struct srq_job_options *o = &r->spec.opt;
@@ -237,7 +252,7 @@ double srq_estimate_s(const struct srq_resolved *r)
 {
     struct speed s = measure(r);
     struct model m = count(r);
-    double sum = START_S + files_s(r) + quantize_s(r, &m, &s) + evaluate_s(r, &m, &s);
+    double sum = START_S + files_s(r) + score_s(r, &m, &s) + quantize_s(r, &m, &s) + evaluate_s(r, &m, &s);
 
     return isfinite(sum) ? sum : NAN;
 }
