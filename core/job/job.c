@@ -184,7 +184,9 @@ static int quantize(struct srq_run *run, struct srq_error *err)
             rc = srq_stage_evaluate_after(run, err);
         if (rc == -SRQ_ECANCELED && srq_tasks_unfinished(run->tasks))
             rc = srq_run_check(run, err);
-        if (rc != 0 || srq_tasks_seal(run->tasks))
+        if (rc == 0 && srq_tasks_seal(run->tasks))
+            return srq_tasks_sync(run->tasks, err); /* a change may have been of names only: pins, the revision */
+        if (rc != 0)
             return rc;
     }
 }
