@@ -17,7 +17,7 @@
 const struct ctl_option ctl_report_options[] = {
     { "blocks", 'b', NULL, CTL_C_NONE, NULL, "the losses of every block too", false },
     { "layers", 'l', NULL, CTL_C_NONE, NULL, "the errors of every layer too", false },
-    { "output", 'o', "FILE", CTL_C_FILE, NULL, "write a page of HTML with curves, heatmaps and all tables to FILE", false },
+    { "output", 'o', "FILE", CTL_C_FILE, NULL, "write it as a page of HTML, with curves and heatmaps", false },
     { .name = NULL },
 };
 
