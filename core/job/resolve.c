@@ -184,6 +184,22 @@ static int check_tokenizer(const struct srq_resolved *r, struct srq_error *err)
     return rc;
 }
 
+/* A plan that quantizes nothing though a scheme was asked for says why, by its first layer. */
+static int check_plan(const struct srq_resolved *r, struct srq_error *err)
+{
+    const struct srq_plan_layer *first = NULL;
+
+    for (int i = 0; i < r->plan.count; i++) {
+        if (r->plan.layers[i].scheme.grid != SRQ_GRID_NONE)
+            return 0;
+        if (first == NULL && r->plan.layers[i].why[0] != '\0')
+            first = &r->plan.layers[i];
+    }
+    return first == NULL ? 0
+                         : srq_fail_field(err, -SRQ_EUNSUPPORTED, "scheme", "no layer could be quantized; %s: %s",
+                                          first->info->name, first->why);
+}
+
 static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, struct srq_error *err)
 {
     int rc;
@@ -211,6 +227,8 @@ static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, st
         rc = srq_budget_open(r, err);
     if (rc == 0)
         rc = make_plan(r, err);
+    if (rc == 0)
+        rc = check_plan(r, err);
     if (rc == 0)
         rc = srq_budget_settle(r, err);
     if (rc == 0)

@@ -102,17 +102,49 @@ static int take_fingerprint(struct srq_run *run, struct srq_error *err)
     return rc;
 }
 
+/* The batch that the job settled on when it first knew its samples; 0: it has not yet. Another plan may leave room for a
+ * larger one later, which would give other bytes after a resume than without one. */
+static int64_t settled_batch(const struct srq_run *run)
+{
+    cJSON *fact = srq_fact_read(run->ckpt, "batch");
+    const cJSON *batch = cJSON_GetObjectItemCaseSensitive(fact, "batch");
+    int64_t n = cJSON_IsNumber(batch) && batch->valuedouble >= 1 && batch->valuedouble <= (double)run->job.spec.opt.batch
+                    ? (int64_t)batch->valuedouble
+                    : 0;
+
+    cJSON_Delete(fact);
+    return n;
+}
+
+static int settle_batch(const struct srq_run *run, struct srq_error *err)
+{
+    cJSON *fact = cJSON_CreateObject();
+    int rc;
+
+    if (fact == NULL || cJSON_AddNumberToObject(fact, "batch", (double)run->job.spec.opt.batch) == NULL)
+        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
+    else
+        rc = srq_fact_write(run->ckpt, "batch", fact, err);
+    cJSON_Delete(fact);
+    return rc;
+}
+
 /* The plan again, now that the numbers of samples are known; it is what the memory is held against. */
 static int plan_again(struct srq_run *run, struct srq_error *err)
 {
     struct srq_resolved *job = &run->job;
     char table[900], planned[32];
     int notes = cJSON_GetArraySize(job->notes);
+    int64_t batch = settled_batch(run);
     int rc;
 
     srq_tasks_lock(run->tasks); /* who asks for a change meanwhile looks at the same */
+    if (batch > 0)
+        job->spec.opt.batch = batch;
     rc = srq_needs_plan(job, run->calib.count > 0 ? run->calib.count : job->spec.opt.nsamples, run->eval.count, err);
     srq_tasks_unlock(run->tasks);
+    if (rc == 0 && batch == 0 && job->tunes)
+        rc = settle_batch(run, err);
 
     while (cJSON_GetArraySize(job->notes) > notes) {
         srq_event_log(&run->events, SRQ_LOG_WARN, "%s", cJSON_GetArrayItem(job->notes, notes)->valuestring);

@@ -287,7 +287,8 @@ refused("option: bad size", GOOD("--set", "max_memory=lots"), ["max_memory", "lo
 refused("option: no value", GOOD("--set", "seed"), ["KEY=VALUE"], code=USAGE)
 refused("scheme: nonsense", GOOD(), ["four bits", "w4g128"], scheme="four bits")
 refused("scheme: too many bits", GOOD(), ["w9g32", "9 bits"], scheme="w9g32")
-refused("scheme: not in this build", GOOD(), ["mxfp4", "not in this build"], scheme="mxfp4")
+refused("scheme: not in this build", GOOD(), ["q4_k", "not in this build"], scheme="q4_k")
+refused("scheme: not for the format", GOOD(), ["mxfp4", "auto_round", "no layer could be quantized"], scheme="mxfp4")
 refused("scheme: quantized activations", GOOD(), ["w4g32a8", "activations"], scheme="w4g32a8")
 refused("layers: a pattern that matches nothing", GOOD("-l", "model.layers.9.*=w8"), ["model.layers.9.*", "layers.0"])
 refused("layers: bad regular expression", GOOD("-l", "re:(q_proj=w8"), ["(q_proj", "parenthes"])
@@ -298,7 +299,7 @@ refused("format: cannot carry the scheme, and is not to leave layers out",
         GOOD("-f", "auto_awq", "--incompatible", "refuse"), ["self_attn.q_proj", "w8g32", "AWQ", "4 bits"], scheme="w8g32")
 refused("incompatible: neither keep nor refuse", GOOD("--incompatible", "maybe"), ["incompatible", "maybe", "refuse"])
 refused("priority: not a number", GOOD("-p", "high"), ["priority", "high"], code=USAGE)
-refused("memory: too little", GOOD("--set", "max_memory=16K"), ["16.4 KB", "memory", "codes of the largest block"])
+refused("memory: too little", GOOD("--set", "max_memory=16K"), ["16.0 KiB", "memory", "codes of the largest block"])
 refused("disk: too little", GOOD("--set", "max_disk=1K"), ["disk", "results of all blocks"])
 refused("submit: unknown flag", GOOD("--mehtod=rtn"), ["--mehtod"], code=USAGE)
 
