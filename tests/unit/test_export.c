@@ -193,6 +193,8 @@ static void formats_round_trip(void **state)
         { "auto_gptq", "w2g32z", "checkpoint_format", "gptq_v2" },
         { "auto_awq", "w4g64", "version", "gemm" },
         { "auto_awq", "w4g128z", "version", "gemm" },
+        { "compressed-tensors", "w4g64z", "format", "pack-quantized" },
+        { "compressed-tensors", "w8", "format", "pack-quantized" },
     };
     struct fixture *f = *state;
     struct srq_error err = { 0 };
@@ -385,6 +387,14 @@ static void plans_that_a_format_cannot_carry_are_refused_by_layer(void **state)
     assert_int_equal(srq_format_plan(srq_format_find("auto_round", &err), f->model, f->schemes, f->reason, &err), 3);
     assert_non_null(strstr(f->reason[q], "k_proj"));
     assert_non_null(strstr(f->reason[k], "q_proj"));
+    use_scheme(f, "mxfp4");
+    assert_int_equal(srq_format_plan(srq_format_find("compressed-tensors", &err), f->model, f->schemes, f->reason, &err), 0);
+    assert_int_equal(srq_format_plan(srq_format_find("auto_round", &err), f->model, f->schemes, f->reason, &err),
+                     f->layers);
+    assert_non_null(strstr(f->reason[down], "compressed-tensors holds mxfp4"));
+    set_layer(f, "model.layers.4.mlp.down_proj", "w3g64");
+    assert_int_equal(srq_format_plan(srq_format_find("compressed-tensors", &err), f->model, f->schemes, f->reason, &err), 1);
+    assert_non_null(strstr(f->reason[down], "down_proj: compressed-tensors holds integers of 4 or 8 bits, not 3"));
     use_scheme(f, "w5g64");
     assert_int_equal(srq_format_plan(srq_format_find("fake", &err), f->model, f->schemes, f->reason, &err), 0);
     assert_null(srq_format_find("gguf_q4", &err));
@@ -393,11 +403,11 @@ static void plans_that_a_format_cannot_carry_are_refused_by_layer(void **state)
 
 static void planned_bytes_are_what_is_written(void **state)
 {
-    static const char *const names[] = { "auto_round", "auto_gptq", "auto_awq", "fake" };
+    static const char *const names[] = { "auto_round", "auto_gptq", "auto_awq", "compressed-tensors", "fake" };
     struct fixture *f = *state;
     struct srq_error err = { 0 };
 
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 5; i++) {
         struct srq_export_request r = request(f, names[i]);
         struct srq_tensors *ts;
         uint64_t bytes;

@@ -12,6 +12,11 @@ tests_unit_test_grid_float_SOURCES = tests/unit/test_grid_float.c
 tests_unit_test_grid_float_CFLAGS = $(unit_cflags)
 tests_unit_test_grid_float_LDADD = $(unit_ldadd)
 
+unit_tests += tests/unit/test_pack_ct
+tests_unit_test_pack_ct_SOURCES = tests/unit/test_pack_ct.c
+tests_unit_test_pack_ct_CFLAGS = $(unit_cflags)
+tests_unit_test_pack_ct_LDADD = $(unit_ldadd)
+
 unit_tests += tests/unit/test_plugin_host
 tests_unit_test_plugin_host_SOURCES = tests/unit/test_plugin_host.c
 tests_unit_test_plugin_host_CFLAGS = $(unit_cflags)

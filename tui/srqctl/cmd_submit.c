@@ -13,7 +13,7 @@
 const struct ctl_option ctl_submit_options[] = {
     { "output", 'o', "OUT", CTL_C_DIR, NULL, "folder of the result (must not exist)", false },
     { "method", 'm', "NAMES", CTL_C_PLUGIN, NULL, "plugins in order, e.g. signround", false },
-    { "scheme", 's', "SCHEME", CTL_C_WORDS, "w4g128 w4g128z w4g64 w3g128 w2g64 w8 bf16", "how layers are stored", false },
+    { "scheme", 's', "SCHEME", CTL_C_WORDS, "w4g128 w4g128z w4g64 w3g128 w2g64 w8 mxfp4 mxfp8 nvfp4 fp8 fp8t bf16", "how layers are stored", false },
     { "calib", 0, "PATH", CTL_C_FILE, NULL, "calibration text, file or folder", true },
     { "eval", 0, "FILE", CTL_C_FILE, NULL, "text to measure perplexity on", true },
     { "layer", 'l', "PATTERN=SCHEME", CTL_C_NONE, NULL, "another scheme for some layers", true },
@@ -21,7 +21,7 @@ const struct ctl_option ctl_submit_options[] = {
     { "candidates", 0, "SCHEMES", CTL_C_NONE, NULL, "what --budget chooses from, e.g. w2g64,w4g64,w8", true },
     { "untied", 0, NULL, CTL_C_NONE, NULL, "let --layer split q/k/v or gate/up, which runtimes fuse", false },
     { "set", 0, "KEY=VALUE", CTL_C_NONE, NULL, "an option of the job or PLUGIN.OPTION", true },
-    { "format", 'f', "NAME", CTL_C_WORDS, "auto_round auto_gptq auto_awq fake", "layout of the result (auto_round)", true },
+    { "format", 'f', "NAME", CTL_C_WORDS, "auto_round auto_gptq auto_awq compressed-tensors fake", "layout of the result (auto_round)", true },
     { "wait", 'w', NULL, CTL_C_NONE, NULL, "show progress until it ends", false },
     { "dry-run", 'n', NULL, CTL_C_NONE, NULL, "print plan, memory, disk and time; submit nothing", false },
     { "job", 'j', "FILE", CTL_C_FILE, NULL, "the same as JSON, see srq-job(5); '-': standard input", false },
