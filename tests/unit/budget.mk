@@ -4,7 +4,8 @@ tests_unit_test_allocate_SOURCES = tests/unit/test_allocate.c
 tests_unit_test_allocate_CFLAGS = $(unit_cflags)
 tests_unit_test_allocate_LDADD = $(unit_ldadd)
 
-EXTRA_DIST += tests/reference/deltaloss_reference.py tests/reference/deltaloss_reference.txt
+EXTRA_DIST += tests/reference/deltaloss_reference.py tests/reference/deltaloss_reference.txt \
+	tests/reference/allocation.py
 unit_tests += tests/unit/test_scoring
 tests_unit_test_scoring_SOURCES = tests/unit/test_scoring.c tests/unit/model_folder.c tests/unit/model_folder.h \
 	tests/unit/test.h
