@@ -8,10 +8,12 @@
  *   2. Greedy filling and exchanges of one or two choices give a good plan to begin with.
  *   3. Partial plans whose bound is not below the best plan known are dropped. What is left is small, because the gap
  *      between relaxation and optimum shrinks as units grow in number.
- * If more than `max_states` partial plans were made all the same, the best plan found is given with its proven bound. */
+ * If more than `max_states` partial plans were made all the same, or lists of them merged for too long, the best plan found
+ * is given with its proven bound: that happens where all bits are worth the same and sizes have nothing in common. */
 #include <srq/plugin.h>
 
 #define EPSILON 1e-12       /* of the sum of losses: differences below are rounding errors of the sum itself */
+#define MERGES 16           /* steps of merging that may be made for each partial plan allowed */
 #define EXCHANGES 40        /* rounds of improving the first plan */
 #define FRONT_WORK 3000000  /* steps that an exact front may take; longer ones are made of the relaxation's corners */
 #define FRONT_LIST 65536
@@ -61,7 +63,7 @@ struct solver {
     double base_loss, best_loss, lambda;
     bool proven;
     /* the dynamic programme */
-    int64_t max_states;
+    int64_t max_states, work; /* work: steps of merging so far */
     struct state *states;
     int64_t state_count, state_cap;
     uint32_t *list[3]; /* partial plans: of the units so far, result being merged, spare */
@@ -420,6 +422,9 @@ static int merge(struct solver *s, int64_t *n, int64_t m, int item, int64_t most
     uint32_t *spare;
     int rc = reserve_list(s, 2, *n + m + 1);
 
+    s->work += *n + m;
+    if (rc == 0 && s->work / MERGES > s->max_states)
+        return 1;
     while (rc == 0 && (i < *n || k < m)) {
         const struct state *a = i < *n ? &s->states[s->list[1][i]] : NULL, *b = k < m ? &s->states[s->list[0][k]] : NULL;
         int64_t b_bits = b != NULL ? b->bits + shift : 0;
@@ -493,7 +498,7 @@ static int order_units(const struct solver *s, struct turn *turns)
     return n;
 }
 
-/* 0: every plan that could win was looked at. 1: max_states was reached. */
+/* 0: every plan that could win was looked at. 1: the search was cut short. */
 static int search(struct solver *s, struct turn *turns)
 {
     int64_t room = (int64_t)s->budget - (int64_t)s->base_bits, saving = 0, n = 1;

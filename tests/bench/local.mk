@@ -30,3 +30,14 @@ tests_bench_bench_screen_LDADD = tui/libsrqtop.la $(CJSON_LIBS) -lm
 bench-screen: tests/bench/bench_screen
 	@tests/bench/bench_screen
 .PHONY: bench-screen
+
+# The allocator on a thousand layers: `make bench-allocate`.
+EXTRA_PROGRAMS += tests/bench/bench_allocate
+CLEANFILES += tests/bench/bench_allocate
+tests_bench_bench_allocate_SOURCES = tests/bench/bench_allocate.c
+tests_bench_bench_allocate_CFLAGS = $(AM_CFLAGS)
+tests_bench_bench_allocate_LDADD = core/libsrq.la core/libsrqbase.la -lm
+
+bench-allocate: tests/bench/bench_allocate plugins/knapsack/knapsack.la
+	@OMP_WAIT_POLICY=passive SRQ_PLUGIN_PATH='$(abs_top_builddir)/plugins/knapsack/.libs' tests/bench/bench_allocate
+.PHONY: bench-allocate
