@@ -46,7 +46,7 @@ class Place:
             SRQ_PLUGIN_PATH=":".join(glob.glob(os.path.join(BUILD, "plugins/*/.libs"))),
             SRQ_SOCKET=self.socket,
             SRQ_STATE_DIR=self.path("state"),
-            SRQ_RUNTIME_DIR=self.path("run"),
+            SRQ_RUNTIME_DIR=self.path("run"), SRQ_CACHE_DIR=self.path("cache"),
             SRQ_CONFIG=self.path("srqd.conf"),
             OMP_WAIT_POLICY="passive",
         )

@@ -113,7 +113,8 @@ class Daemon:
         self.program = os.environ.get("SRQ_SRQD", os.path.join(build, "daemon/srqd/srqd"))
         self.worker = worker or os.path.join(build, "tests/lib/fake_worker")
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("SRQ_")}
-        self.env.update(SRQ_WORKER=self.worker, SRQ_RUNTIME_DIR=self.runtime)
+        self.env.update(SRQ_WORKER=self.worker, SRQ_RUNTIME_DIR=self.runtime,
+                        SRQ_CACHE_DIR=os.path.join(self.runtime, "cache"))
         self.env.update(env or {})
         self.configure(config)
 
