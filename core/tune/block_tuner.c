@@ -43,6 +43,14 @@ static void set_up_loop(struct srq_tuner *t)
     t->step = (struct srq_step){ .size = sizeof(t->step), .iters = t->sched.iters };
 }
 
+/* What is left of a learning rate at iteration `iter` (spec signround 4). */
+static double decay(const struct srq_schedule *s, int64_t iter)
+{
+    double share = (double)iter / (double)s->iters;
+
+    return s->decay == SRQ_DECAY_COSINE ? (1 + cos(3.14159265358979323846 * share)) / 2 : 1 - share;
+}
+
 /* One step: its micro-batches, then the plugin's update. All micro-batches weigh the same. */
 static int iterate(struct srq_tuner *t, struct srq_error *err)
 {
@@ -53,7 +61,7 @@ static int iterate(struct srq_tuner *t, struct srq_error *err)
 
     t->step.iter = t->iter;
     t->step.accum = micros;
-    t->step.schedule = 1 - (double)t->iter / (double)t->sched.iters;
+    t->step.schedule = decay(&t->sched, t->iter);
     rc = unit_weights(t, err);
     for (t->step.micro = 0; rc == 0 && t->step.micro < micros; t->step.micro++) {
         int64_t at = t->step.micro * t->batch, left = t->step_samples - at;

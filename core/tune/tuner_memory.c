@@ -34,6 +34,9 @@ static int prepare(struct srq_tuner *t, struct srq_error *err)
     if (t->sched.iters < 0 || t->sched.accum < 1 || t->sched.patience < 0)
         return srq_fail(err, -SRQ_EINVAL, "plugin %s asks for %lld iterations of %lld micro-batches", t->plugin->name,
                         (long long)t->sched.iters, (long long)t->sched.accum);
+    if (t->sched.decay != SRQ_DECAY_LINEAR && t->sched.decay != SRQ_DECAY_COSINE)
+        return srq_fail(err, -SRQ_EINVAL, "plugin %s asks for decay %d, which there is not", t->plugin->name,
+                        t->sched.decay);
     t->batch = t->cfg.batch < t->cfg.nsamples ? t->cfg.batch : t->cfg.nsamples;
     for (int u = 0; u <= info->blocks; u++) {
         if (unit_range(t->model, u, &first, &count) == 0 && count > t->layers_cap)

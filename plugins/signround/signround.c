@@ -23,6 +23,7 @@ struct slots {
 struct signround {
     int64_t iters, accum, patience;
     double lr, minmax_lr, momentum;
+    int decay;
     bool minmax, keep_best, alg_ext;
     bool plain_told;
     struct slots at[2]; /* of layers tuned by version 1 and 2 */
@@ -80,6 +81,7 @@ static int create(const struct srq_host *h, const struct srq_options *o, void **
     s->lr = h->opt_float(o, "lr");
     s->minmax_lr = h->opt_float(o, "minmax_lr");
     s->momentum = h->opt_float(o, "momentum");
+    s->decay = strcmp(h->opt_string(o, "decay"), "cosine") == 0 ? SRQ_DECAY_COSINE : SRQ_DECAY_LINEAR;
     s->minmax = h->opt_bool(o, "minmax");
     s->keep_best = h->opt_bool(o, "keep_best");
     s->alg_ext = h->opt_bool(o, "alg_ext");
@@ -115,6 +117,7 @@ static int schedule(const struct srq_host *h, void *self, struct srq_schedule *o
     out->keep_best = s->keep_best;
     out->patience = s->patience;
     out->lr = learning_rate(s, NULL);
+    out->decay = s->decay;
     return 0;
 }
 
@@ -406,6 +409,7 @@ static const struct srq_option options[] = {
     { "lr", SRQ_OPT_FLOAT, NULL, 0, 1, NULL, "0",
       "Step of the rounding offsets; 0: 1/iters, or 2/iters for at most 3 bits when iters is at least 1000." },
     { "minmax_lr", SRQ_OPT_FLOAT, NULL, 0, 1, NULL, "0", "Step of the range factors; 0: that of the rounding offsets." },
+    { "decay", SRQ_OPT_CHOICE, NULL, 0, 0, "linear,cosine", "linear", "How the steps shrink to nothing over the iterations." },
     { "minmax", SRQ_OPT_BOOL, NULL, 0, 0, NULL, "true", "Tune the range of every group too." },
     { "alg_ext", SRQ_OPT_BOOL, NULL, 0, 0, NULL, "false",
       "Version 2, better at 2 and 3 bits: scales from a search weighted by the inputs, the largest errors left out of the "

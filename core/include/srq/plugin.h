@@ -110,6 +110,12 @@ struct srq_schedule {
     bool keep_best;     /* restore the iterate with the lowest probe loss at the end (else the last one) */
     int64_t patience;   /* stop after so many iterations without a better probe; 0: never */
     double lr;          /* learning rate at the first step, for display only; 0: unknown */
+    int decay;          /* SRQ_DECAY_…, how srq_step.schedule falls (since 1.1) */
+};
+
+enum {
+    SRQ_DECAY_LINEAR = 0, /* 1 - t/T */
+    SRQ_DECAY_COSINE,     /* (1 + cos(pi t/T)) / 2 */
 };
 
 /* Where the loop is. */
@@ -117,7 +123,7 @@ struct srq_step {
     uint32_t size;
     int64_t iter, iters;   /* 0-based */
     int64_t micro, accum;  /* micro-batch within the step */
-    double schedule;       /* factor on learning rates: 1 - iter/iters */
+    double schedule;       /* factor on learning rates, by srq_schedule.decay */
 };
 
 struct srq_host;
