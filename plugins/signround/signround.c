@@ -96,14 +96,17 @@ static void destroy(const struct srq_host *h, void *self)
     h->free(self);
 }
 
-/* 1/T; 2/T for at most 3 bits when there are many iterations (spec signround 4). */
+/* 1/T; 2/T for at most 3 bits when there are many iterations (spec signround 4). A cosine keeps the steps long for half of
+ * the way and short at the end, and then wants a longer one to begin with. */
 static double learning_rate(const struct signround *s, const struct srq_layer *layer)
 {
     double t = (double)(s->iters > 0 ? s->iters : 1);
 
     if (s->lr > 0)
         return s->lr;
-    return layer != NULL && layer->scheme.bits <= 3 && s->iters >= 1000 ? 2 / t : 1 / t;
+    if (layer != NULL && layer->scheme.bits <= 3 && s->iters >= 1000)
+        return 2 / t;
+    return s->decay == SRQ_DECAY_COSINE ? 1.5 / t : 1 / t;
 }
 
 static int schedule(const struct srq_host *h, void *self, struct srq_schedule *out, struct srq_error *err)
@@ -407,9 +410,11 @@ static const struct srq_option options[] = {
       "Set of defaults: best is about five times slower, light about three times faster." },
     { "iters", SRQ_OPT_INT, "iterations", 0, 100000, NULL, "200", "Steps per block; 0 rounds plainly." },
     { "lr", SRQ_OPT_FLOAT, NULL, 0, 1, NULL, "0",
-      "Step of the rounding offsets; 0: 1/iters, or 2/iters for at most 3 bits when iters is at least 1000." },
+      "Step of the rounding offsets; 0: 1/iters (1.5/iters with decay=cosine), or 2/iters for at most 3 bits when iters is "
+      "at least 1000." },
     { "minmax_lr", SRQ_OPT_FLOAT, NULL, 0, 1, NULL, "0", "Step of the range factors; 0: that of the rounding offsets." },
-    { "decay", SRQ_OPT_CHOICE, NULL, 0, 0, "linear,cosine", "linear", "How the steps shrink to nothing over the iterations." },
+    { "decay", SRQ_OPT_CHOICE, NULL, 0, 0, "linear,cosine", "linear",
+      "How the steps shrink to nothing over the iterations; linear is the published method." },
     { "minmax", SRQ_OPT_BOOL, NULL, 0, 0, NULL, "true", "Tune the range of every group too." },
     { "alg_ext", SRQ_OPT_BOOL, NULL, 0, 0, NULL, "false",
       "Version 2, better at 2 and 3 bits: scales from a search weighted by the inputs, the largest errors left out of the "

@@ -524,21 +524,22 @@ static void minmax_off_keeps_the_ranges(void **state)
     srq_free(codes);
 }
 
-/* 2/T at 3 bits or fewer when T is at least 1000, else 1/T: seen in the first step's length. */
+/* 2/T at 3 bits or fewer when T is at least 1000, else 1/T, or 1.5/T with a cosine: seen in the first step's length. */
 static void learning_rate_follows_bits_and_iterations(void **state)
 {
     static const struct {
-        const char *scheme, *iters;
+        const char *scheme, *iters, *decay;
         double lr;
-    } rows[] = { { "w2g32", "999", 1 / 999.0 }, { "w2g32", "1000", 2 / 1000.0 }, { "w3", "1000", 2 / 1000.0 },
-                 { "w4g32", "1000", 1 / 1000.0 } };
+    } rows[] = { { "w2g32", "999", "linear", 1 / 999.0 },    { "w2g32", "1000", "linear", 2 / 1000.0 },
+                 { "w3", "1000", "linear", 2 / 1000.0 },     { "w4g32", "1000", "linear", 1 / 1000.0 },
+                 { "w4g32", "1000", "cosine", 1.5 / 1000.0 }, { "w2g32", "1000", "cosine", 2 / 1000.0 } };
 
     (void)state;
     for (size_t k = 0; k < sizeof(rows) / sizeof(rows[0]); k++) {
         struct bench *b = srq_calloc(1, sizeof(*b));
         float *target = srq_calloc(OUT * IN, sizeof(float)), most = 0;
 
-        bench_open(b, rows[k].scheme, (const char *const[]){ "iters", rows[k].iters, NULL });
+        bench_open(b, rows[k].scheme, (const char *const[]){ "iters", rows[k].iters, "decay", rows[k].decay, NULL });
         bench_iterate(b, target, 1, 1);
         for (int i = 0; i < OUT * IN; i++)
             most = fabsf(bench_array(b, "v")[i]) > most ? fabsf(bench_array(b, "v")[i]) : most;

@@ -195,6 +195,28 @@ static void a_worse_result_rolls_back_to_plain_rounding(void **state)
     bed_close(b);
 }
 
+/* Half of the rate is left at half of the way in both; a quarter of the way on, 3/4 of it or (1 + cos 45 degrees) / 2. */
+static void steps_shrink_as_asked_for(void **state)
+{
+    static const struct {
+        const char *decay;
+        double first, quarter;
+    } rows[] = { { "linear", 1 / 8.0, 0.75 }, { "cosine", 1.5 / 8, 0.85355339059327373 } };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct bed *b = bed_open("w4g64", (const char *const[]){ "iters", "8", "decay", rows[i].decay, NULL });
+        struct srq_tune_outcome out;
+        struct srq_error err = { 0 };
+
+        assert_ok(tune(b, &out, &err), &err);
+        assert_true(fabs(b->rates[0] / rows[i].first - 1) < 1e-12);
+        assert_true(fabs(b->rates[2] / b->rates[0] - rows[i].quarter) < 1e-12);
+        assert_true(fabs(b->rates[4] / b->rates[0] - 0.5) < 1e-12);
+        bed_close(b);
+    }
+}
+
 static void the_last_iterate_is_kept_where_asked_for(void **state)
 {
     struct bed *b = bed_open("w4g64", (const char *const[]){ "iters", "8", "lr", "1", "keep_best", "no", NULL });
@@ -582,6 +604,7 @@ int main(void)
         cmocka_unit_test(a_layer_left_alone_has_no_codes_and_keeps_its_weight),
         cmocka_unit_test(no_iterations_round_plainly),
         cmocka_unit_test(a_worse_result_rolls_back_to_plain_rounding),
+        cmocka_unit_test(steps_shrink_as_asked_for),
         cmocka_unit_test(the_last_iterate_is_kept_where_asked_for),
         cmocka_unit_test(patience_ends_a_block_that_does_not_improve),
         cmocka_unit_test(what_is_masked_does_not_matter),

@@ -38,6 +38,7 @@ struct bed {
     size_t saved_len;
     int points, probes, errors;
     double first_point, last_probe;
+    double rates[8]; /* learning rates of the first iterations */
     int64_t allocations;
     bool counting;
 };
@@ -167,6 +168,8 @@ static void on_point(void *ctx, int64_t iter, double loss, double lr)
     assert_int_equal(iter, b->points);
     assert_true(isfinite(loss));
     assert_true(lr > 0);
+    if (iter < 8)
+        b->rates[iter] = lr;
     if (b->points++ == 0) {
         b->first_point = loss;
         if (b->counting)
