@@ -24,7 +24,7 @@ core_libsrq_la_SOURCES += \
 	core/job/resolve.c core/job/resolve.h \
 	core/job/run.h \
 	core/job/score.c core/job/score_cache.c \
-	core/job/spec.c core/job/spec.h core/job/spec_write.c \
+	core/job/spec.c core/job/spec.h core/job/spec_parts.c core/job/spec_write.c \
 	core/job/stages.c \
 	core/job/tasks.c core/job/tasks.h \
 	core/job/usage.c core/job/usage.h

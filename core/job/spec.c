@@ -243,6 +243,17 @@ static int insert_plugin(struct parse *p, const char *name, int at)
     return 0;
 }
 
+/* A method ends with a quantizer. */
+static int check_quantizer(struct parse *p)
+{
+    const struct srq_plugin *q = srq_spec_quantizer(p->spec);
+
+    return q->oneshot != NULL || q->tunable != NULL
+               ? 0
+               : srq_fail_field(p->err, -SRQ_EUNSUPPORTED, "method",
+                                "%s is not a quantizer, and a method ends with one", q->name);
+}
+
 static int key_budget(struct parse *p, const char *key, const cJSON *value)
 {
     struct srq_spec *s = p->spec;
@@ -273,6 +284,8 @@ static int key_budget(struct parse *p, const char *key, const cJSON *value)
         return srq_fail_field(p->err, -SRQ_EINVAL, "budget.bits", "the budget lacks its bits");
     if (s->candidate_count == 0)
         rc = take_default_candidates(p);
+    if (rc == 0)
+        rc = check_quantizer(p);
     if (rc != 0)
         return rc;
     if (find_part(s, true) < 0)
@@ -613,10 +626,9 @@ static int finish(struct parse *p)
             return rc;
     }
     srq_job_options_finish(&s->opt);
-    if (q->oneshot == NULL && q->tunable == NULL)
-        return srq_fail_field(p->err, -SRQ_EUNSUPPORTED, "method", "%s is not a quantizer, and a method ends with one",
-                              q->name);
-    rc = check_roles(p);
+    rc = check_quantizer(p);
+    if (rc == 0)
+        rc = check_roles(p);
     if (rc != 0)
         return rc;
     if (srq_spec_has_budget(s) && !p->scheme_given)
@@ -688,53 +700,4 @@ int srq_spec_parse_text(const char *text, size_t len, unsigned flags, struct srq
         rc = srq_spec_parse(json, flags, out, err);
     cJSON_Delete(json);
     return rc;
-}
-
-static void free_list(char **list, int count)
-{
-    for (int i = 0; i < count; i++)
-        srq_free(list[i]);
-    srq_free(list);
-}
-
-void srq_spec_fini(struct srq_spec *s)
-{
-    for (int i = 0; i < s->plugin_count; i++) {
-        srq_options_free(s->plugins[i].options);
-        if (s->plugins[i].handle.plugin != NULL)
-            srq_plugin_unload(&s->plugins[i].handle);
-        srq_free(s->plugins[i].name);
-    }
-    for (int i = 0; i < s->pin_count; i++)
-        srq_free(s->pins[i].pattern);
-    free_list(s->calib, s->calib_count);
-    free_list(s->eval, s->eval_count);
-    free_list(s->formats, s->format_count);
-    srq_free(s->plugins);
-    srq_free(s->pins);
-    srq_free(s->model);
-    srq_free(s->output);
-    srq_free(s->name);
-    srq_free(s->on_end);
-    memset(s, 0, sizeof(*s));
-}
-
-const struct srq_plugin *srq_spec_quantizer(const struct srq_spec *s)
-{
-    return s->plugins[s->plugin_count - 1].handle.plugin;
-}
-
-bool srq_spec_has_budget(const struct srq_spec *s)
-{
-    return !isnan(s->budget_bits);
-}
-
-const struct srq_plugin *srq_spec_scorer(const struct srq_spec *s)
-{
-    return s->scorer >= 0 ? s->plugins[s->scorer].handle.plugin : NULL;
-}
-
-const struct srq_plugin *srq_spec_allocator(const struct srq_spec *s)
-{
-    return s->allocator >= 0 ? s->plugins[s->allocator].handle.plugin : NULL;
 }

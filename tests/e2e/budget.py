@@ -165,6 +165,8 @@ def what_cannot_be_is_refused_when_planned():
         assert error["field"] == "method" and "budget" in error["message"], error
         error = plan(p, job(p, "no", 4, method="knapsack,deltaloss,rtn"))["error"]
         assert error["field"] == "method" and "comes first" in error["message"], error
+        error = plan(p, job(p, "no", 4, method="rtn,knapsack"))["error"]
+        assert error["field"] == "method" and "not a quantizer" in error["message"], error
         made = job(p, "no", 4)
         del made["calib"]
         assert plan(p, made)["error"]["field"] == "calib"

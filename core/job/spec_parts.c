@@ -1,0 +1,56 @@
+/* What a parsed specification holds: its plugins by their part in the method, and its end. */
+#include "core/job/spec.h"
+
+#include "core/base/alloc.h"
+
+#include <math.h>
+#include <string.h>
+
+static void free_list(char **list, int count)
+{
+    for (int i = 0; i < count; i++)
+        srq_free(list[i]);
+    srq_free(list);
+}
+
+void srq_spec_fini(struct srq_spec *s)
+{
+    for (int i = 0; i < s->plugin_count; i++) {
+        srq_options_free(s->plugins[i].options);
+        if (s->plugins[i].handle.plugin != NULL)
+            srq_plugin_unload(&s->plugins[i].handle);
+        srq_free(s->plugins[i].name);
+    }
+    for (int i = 0; i < s->pin_count; i++)
+        srq_free(s->pins[i].pattern);
+    free_list(s->calib, s->calib_count);
+    free_list(s->eval, s->eval_count);
+    free_list(s->formats, s->format_count);
+    srq_free(s->plugins);
+    srq_free(s->pins);
+    srq_free(s->model);
+    srq_free(s->output);
+    srq_free(s->name);
+    srq_free(s->on_end);
+    memset(s, 0, sizeof(*s));
+}
+
+const struct srq_plugin *srq_spec_quantizer(const struct srq_spec *s)
+{
+    return s->plugins[s->plugin_count - 1].handle.plugin;
+}
+
+bool srq_spec_has_budget(const struct srq_spec *s)
+{
+    return !isnan(s->budget_bits);
+}
+
+const struct srq_plugin *srq_spec_scorer(const struct srq_spec *s)
+{
+    return s->scorer >= 0 ? s->plugins[s->scorer].handle.plugin : NULL;
+}
+
+const struct srq_plugin *srq_spec_allocator(const struct srq_spec *s)
+{
+    return s->allocator >= 0 ? s->plugins[s->allocator].handle.plugin : NULL;
+}
