@@ -62,10 +62,15 @@ def check(model_dir, fmt, scheme, package, more=(), tokens=1024, text=DEMO_TEXT,
         with open(text, encoding="utf-8") as f:
             ids = tokenizer(f.read(), add_special_tokens=False)["input_ids"][:tokens]
         ids = torch.tensor(ids).view(-1, 128)
-        model = AutoModelForCausalLM.from_pretrained(out, device_map="cpu", dtype=getattr(torch, dtype)).eval()
+        try:
+            model = AutoModelForCausalLM.from_pretrained(out, device_map="cpu", dtype=getattr(torch, dtype)).eval()
+        except RuntimeError as e:
+            if fmt == "compressed-tensors" and scheme.endswith("z") and "mismatched" in str(e):
+                raise tap.Skip("the loader makes room for unpacked zero-points, though it writes packed ones itself")
+            raise
         if dtype == "bfloat16":  # the loader decodes these formats to BF16 only, in its first pass: then count in F32
             logits_of(model, ids[:1])
-            model = model.float()
+            model = torch.nn.Module.float(model)  # the class of quantized models refuses its own
         if not any(hasattr(m, "qweight") or hasattr(m, "weight_scale") for m in model.modules()):
             raise tap.Skip("the loader has no processor for this packing on a CPU")
         got, want = logits_of(model, ids), expected(out, model_dir, ids)
