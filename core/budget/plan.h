@@ -73,9 +73,6 @@ cJSON *srq_plan_json(const struct srq_plan *p);
 /* Takes schemes and sources from a stored plan; every layer must be there with its shape. */
 int srq_plan_from_json(const struct srq_layer_info *const *layers, int count, const cJSON *json, struct srq_plan *out,
                        struct srq_error *err);
-int srq_plan_save(const struct srq_plan *p, const char *path, struct srq_error *err); /* durable replacement */
-int srq_plan_load(const struct srq_layer_info *const *layers, int count, const char *path, struct srq_plan *out,
-                  struct srq_error *err);
 
 /* Size of the planned layers and of the model (scales and zero-points as spec signround 7.2 counts them). Layers outside
  * blocks count in average_bits only where they are quantized. */

@@ -3,8 +3,6 @@
 
 #include "core/base/alloc.h"
 
-#define PLAN_MAX ((size_t)256 << 20)
-
 static cJSON *layer_json(const struct srq_plan_layer *l)
 {
     char text[32];
@@ -111,40 +109,5 @@ int srq_plan_from_json(const struct srq_layer_info *const *layers, int count, co
     }
     if (rc != 0)
         srq_plan_fini(out);
-    return rc;
-}
-
-int srq_plan_save(const struct srq_plan *p, const char *path, struct srq_error *err)
-{
-    cJSON *json = srq_plan_json(p);
-    char *text = json != NULL ? cJSON_Print(json) : NULL;
-    int rc;
-
-    if (text == NULL)
-        rc = srq_fail_field(err, -SRQ_ENOMEM, path, "out of memory writing %s", path);
-    else
-        rc = srq_write_file_durable(path, text, strlen(text), 0644, err);
-    cJSON_free(text);
-    cJSON_Delete(json);
-    return rc;
-}
-
-int srq_plan_load(const struct srq_layer_info *const *layers, int count, const char *path, struct srq_plan *out,
-                  struct srq_error *err)
-{
-    char *text;
-    size_t len;
-    cJSON *json;
-    int rc = srq_read_file(path, PLAN_MAX, &text, &len, err);
-
-    if (rc != 0)
-        return rc;
-    json = cJSON_ParseWithLength(text, len);
-    if (json == NULL)
-        rc = srq_fail_field(err, -SRQ_EFORMAT, path, "%s is not JSON", path);
-    else
-        rc = srq_plan_from_json(layers, count, json, out, err);
-    cJSON_Delete(json);
-    srq_free(text);
     return rc;
 }
