@@ -151,7 +151,7 @@ int srq_jobdir_announce(struct srq_jobdir *d, const char *socket, struct srq_err
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory locking %s", d->path);
     else if (ftruncate(d->lock, 0) != 0 || pwrite(d->lock, text, strlen(text), 0) != (ssize_t)strlen(text) ||
              fsync(d->lock) != 0)
-        rc = srq_fail_field(err, -SRQ_EIO, d->path, "cannot write the lock of %s: %s", d->path, strerror(errno));
+        rc = srq_fail_errno(err, "write the lock of", d->path);
     else
         rc = srq_write_file_durable(name, socket, strlen(socket), 0644, err);
     srq_free(name);

@@ -133,7 +133,8 @@ def a_kill_while_layers_are_scored_leaves_no_trace():
         with open(os.path.join(p.path("calm.job"), "ckpt/scores.json")) as x, open(os.path.join(folder, "ckpt/scores.json")) as y:
             assert x.read() == y.read()
         said = [e["text"] for e in events(folder, "log") if e["text"].startswith("scored ")]
-        assert len(said) <= len(CANDIDATES), "a finished candidate was measured again: %s" % said
+        # A candidate is told before it is stored: the one at which the kill came may be measured twice.
+        assert len(said) <= len(CANDIDATES) + 1, "finished candidates were measured again: %s" % said
 
 
 def another_budget_takes_its_scores_from_the_cache():

@@ -28,8 +28,14 @@ if ! (cd "$base" && "$SRQ_WORKER" --spec "$spec" --dir "$base/job" >"$base/log" 
 fi
 took_ms=$((($(date +%s%N) - start) / 1000000))
 
+# The first right after a checkpoint inside a block, whatever the machine's speed.
+(cd "$run" && exec "$SRQ_WORKER" --spec "$spec" --dir "$run/job" >>"$run/log" 2>&1) &
+pid=$!
+until grep -q '"event":"checkpoint"' "$run/job/journal.ndjson" || ! kill -0 "$pid"; do sleep 0.01; done
+kill -9 "$pid"
+wait "$pid"
 # Moments from a small generator with a fixed seed, between 50 ms and a third of an undisturbed run.
-seed=12345 kills=0 code=137
+seed=12345 kills=1 code=137
 span=$((took_ms / 3 + 100))
 while [ "$kills" -lt "$kills_wanted" ]; do
     seed=$(((seed * 1103515245 + 12345) % 2147483648))
