@@ -555,29 +555,54 @@ static bool add_units(const struct making *m, cJSON *o)
     return list != NULL && add_number(o, "restarts", restarts ? running : (double)NAN);
 }
 
-static double sum_scores(const struct making *m, const struct srq_plan *plan)
+/* The sum of a plan's scores; where one is not known, `why` says which, unless it says something already. */
+static double sum_scores(const struct making *m, const struct srq_plan *plan, char *why, size_t cap)
 {
     const struct srq_solver *solver = m->ctx->solver;
     double sum = 0;
 
-    for (int i = 0; i < plan->count; i++)
-        sum += plan->layers[i].scheme.grid != SRQ_GRID_NONE ? solver->score(solver->ctx, i, &plan->layers[i].scheme) : 0;
+    for (int i = 0; i < plan->count; i++) {
+        const struct srq_scheme *s = &plan->layers[i].scheme;
+        double score = s->grid != SRQ_GRID_NONE ? solver->score(solver->ctx, i, s) : 0;
+        char text[32];
+
+        if (!isfinite(score) && why[0] == '\0')
+            snprintf(why, cap, "%.200s was not scored as %s", plan->layers[i].info->name,
+                     srq_scheme_text(s, text, sizeof(text)));
+        sum += score;
+    }
     return sum;
 }
 
+/* "forecast" and, where it is null, "forecast_missing": why. */
 static bool add_forecast(const struct making *m, cJSON *o)
 {
+    char why[300] = "";
     double now, then;
     cJSON *f;
 
     if (m->ctx->solver == NULL)
-        return cJSON_AddNullToObject(o, "forecast") != NULL;
-    now = sum_scores(m, &m->ctx->now->plan);
-    then = sum_scores(m, &m->next->plan);
+        return cJSON_AddNullToObject(o, "forecast") != NULL &&
+               cJSON_AddStringToObject(o, "forecast_missing", "no layer is scored: the job has no budget") != NULL;
+    now = sum_scores(m, &m->ctx->now->plan, why, sizeof(why));
+    then = sum_scores(m, &m->next->plan, why, sizeof(why));
     if (!isfinite(now) || !isfinite(then))
-        return cJSON_AddNullToObject(o, "forecast") != NULL;
+        return cJSON_AddNullToObject(o, "forecast") != NULL && cJSON_AddStringToObject(o, "forecast_missing", why) != NULL;
     f = cJSON_AddObjectToObject(o, "forecast");
-    return f != NULL && add_number(f, "now", now) && add_number(f, "then", then);
+    return f != NULL && add_number(f, "now", now) && add_number(f, "then", then) &&
+           cJSON_AddNullToObject(o, "forecast_missing") != NULL;
+}
+
+/* Layers that the allocator moves to make room for what was asked. */
+static bool add_moved(const struct making *m, cJSON *o)
+{
+    const struct srq_plan *old = &m->ctx->now->plan;
+    int moved = 0;
+
+    for (int i = 0; i < layers_of(m); i++)
+        moved += !srq_scheme_equal(&layer(m, i)->scheme, &old->layers[i].scheme) &&
+                 layer(m, i)->source == SRQ_SOURCE_ALLOCATOR;
+    return cJSON_AddNumberToObject(o, "moved", moved) != NULL;
 }
 
 /* Tuning again, and bringing the chains to where that is, from the start of the model at worst. */
@@ -625,8 +650,8 @@ static cJSON *make_reply(struct making *m)
               add_number(o, "revision", (double)(dry ? m->ctx->now->plan.revision : m->next->plan.revision)) &&
               cJSON_AddBoolToObject(o, "applied", !dry) != NULL && add_number(o, "matched", m->matched) &&
               add_changes(m, o, true) && add_size(m, o, "size", &m->next->plan) &&
-              add_size(m, o, "size_now", &m->ctx->now->plan) && add_forecast(m, o) && add_units(m, o) &&
-              add_number(o, "cost_s", cost(m));
+              add_size(m, o, "size_now", &m->ctx->now->plan) && add_forecast(m, o) && add_moved(m, o) &&
+              add_units(m, o) && add_number(o, "cost_s", cost(m));
 
     if (ok && cJSON_AddItemToObject(o, "warnings", m->warnings)) {
         m->warnings = NULL;

@@ -21,6 +21,8 @@ struct srq_eval {
     int64_t windows, seqlen, hidden, vocab, batch, logit_rows;
     float *kept; /* [windows*seqlen, hidden], or NULL */
     size_t state_bytes;
+    double *window_loss;    /* [windows]: sums while a run scores, then means */
+    int64_t *window_tokens; /* [windows] */
 };
 
 /* One run over one model. */
@@ -142,6 +144,12 @@ int srq_eval_create(const struct srq_model *m, const struct srq_model *reference
         return srq_fail(err, -SRQ_ELIMIT, "%" PRId64 " windows are too many", samples->count);
     }
     e->state_bytes = bytes;
+    e->window_loss = srq_calloc((size_t)e->windows, sizeof(*e->window_loss));
+    e->window_tokens = srq_calloc((size_t)e->windows, sizeof(*e->window_tokens));
+    if (e->window_loss == NULL || e->window_tokens == NULL) {
+        srq_eval_free(e);
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory for an evaluation");
+    }
     *out = e;
     return 0;
 }
@@ -152,7 +160,15 @@ void srq_eval_free(struct srq_eval *e)
         return;
     if (e->kept != NULL)
         srq_pages_free(e->kept, e->state_bytes);
+    srq_free(e->window_loss);
+    srq_free(e->window_tokens);
     srq_free(e);
+}
+
+const double *srq_eval_window_losses(const struct srq_eval *e, int64_t *count)
+{
+    *count = e->windows;
+    return e->window_loss;
 }
 
 const void *srq_eval_kept(const struct srq_eval *e, size_t *bytes)
@@ -339,6 +355,8 @@ static int add_up(const struct chunk *c, struct sums *s, struct srq_error *err)
             return srq_fail(err, -SRQ_ENUMERIC, "the logits of window %" PRId64 ", position %" PRId64 " are not finite",
                             (c->first + i) / c->e->seqlen, (c->first + i) % c->e->seqlen);
         s->loss += c->loss[i];
+        c->e->window_loss[(c->first + i) / c->e->seqlen] += c->loss[i];
+        c->e->window_tokens[(c->first + i) / c->e->seqlen]++;
         s->kl += c->reference != NULL ? c->kl[i] : 0;
         s->same += c->same[i];
         s->tokens++;
@@ -406,6 +424,8 @@ static int run_head(struct run *r, struct srq_eval_result *out, struct srq_error
     struct sums s = { 0 };
     int rc = head_init(&own, r->model, r->weights, err);
 
+    memset(r->e->window_loss, 0, (size_t)r->e->windows * sizeof(double));
+    memset(r->e->window_tokens, 0, (size_t)r->e->windows * sizeof(int64_t));
     if (rc == 0 && r->compare)
         rc = head_init(&reference, r->e->reference, NULL, err);
     if (rc == 0)
@@ -424,6 +444,9 @@ static int run_head(struct run *r, struct srq_eval_result *out, struct srq_error
         rc = srq_fail(err, -SRQ_EINVAL, "no position of the text can be scored: all is padding");
     if (rc != 0)
         return rc;
+    for (int64_t w = 0; w < r->e->windows; w++)
+        r->e->window_loss[w] = r->e->window_tokens[w] > 0 ? r->e->window_loss[w] / (double)r->e->window_tokens[w]
+                                                          : (double)NAN;
     out->tokens = s.tokens;
     out->loss = s.loss / (double)s.tokens;
     out->perplexity = exp(out->loss);

@@ -74,4 +74,7 @@ int srq_eval_keep(struct srq_eval *e, const void *states, size_t bytes, struct s
 int srq_eval_run(struct srq_eval *e, const struct srq_eval_weights *weights, const char *logits_path,
                  const struct srq_eval_events *events, struct srq_eval_result *out, struct srq_error *err);
 
+/* Mean loss of each window in the last run, [*count]; NaN for one of which nothing is scored. The evaluation's own. */
+const double *srq_eval_window_losses(const struct srq_eval *e, int64_t *count);
+
 #endif

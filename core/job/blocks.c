@@ -120,8 +120,8 @@ int srq_run_tell_result(struct srq_run *run, int unit, const struct srq_block_re
 
 /* ---- rounding ------------------------------------------------------------------------------------------------------ */
 
-static int round_layer(struct srq_run *run, int layer, int index, const struct srq_scheme *scheme, const float *importance,
-                       struct srq_codes *out, struct srq_error *err)
+static int round_layer(struct srq_run *run, int layer, int index, const struct srq_scheme *scheme,
+                       const struct srq_layer_inputs *inputs, struct srq_codes *out, struct srq_error *err)
 {
     const struct srq_layer_info *info = run->job.layers[layer];
     const struct srq_plugin *p = srq_spec_quantizer(&run->job.spec);
@@ -135,7 +135,7 @@ static int round_layer(struct srq_run *run, int layer, int index, const struct s
     if (rc != 0)
         return rc;
     if (p->oneshot != NULL && !run->job.tunes && !run->finish)
-        rc = srq_round_oneshot(p, run->job.self, &weight, info->name, info->block, index, importance, out, err);
+        rc = srq_round_oneshot(p, run->job.self, &weight, info->name, info->block, index, inputs, out, err);
     else
         rc = srq_round_plain(&weight, info->name, out, err);
     srq_tensors_release(srq_model_tensors(run->job.model), &weight);
@@ -146,6 +146,7 @@ static int round_layer(struct srq_run *run, int layer, int index, const struct s
 struct rounding {
     struct srq_run *run;
     const struct srq_task *task;
+    const struct srq_unit_inputs *inputs; /* or NULL */
     int first, layers;
     struct srq_ckpt_block *before; /* its result so far; or NULL */
     struct srq_codes *codes;       /* [layers]; of those that are rounded anew */
@@ -153,7 +154,7 @@ struct rounding {
     struct srq_block_result result;
 };
 
-static int round_or_keep(struct rounding *r, int i, const float *importance, struct srq_error *err)
+static int round_or_keep(struct rounding *r, int i, struct srq_error *err)
 {
     const struct srq_scheme *scheme = &r->task->schemes[r->first + i];
 
@@ -164,8 +165,14 @@ static int round_or_keep(struct rounding *r, int i, const float *importance, str
         r->result.error_first[i] = srq_ckpt_block_result(r->before)->error_first[i];
         r->result.error_best[i] = srq_ckpt_block_result(r->before)->error_best[i];
     } else {
-        int rc = round_layer(r->run, r->first + i, i, scheme, importance, &r->codes[i], err);
+        const struct srq_unit_inputs *from = r->inputs;
+        struct srq_layer_inputs inputs = { 0 };
+        int rc = from != NULL ? from->of(from->ctx, i, &inputs, err) : 0;
 
+        if (rc == 0)
+            rc = round_layer(r->run, r->first + i, i, scheme, &inputs, &r->codes[i], err);
+        if (rc == 0 && from != NULL && from->rounded != NULL)
+            rc = from->rounded(from->ctx, i, &r->codes[i], err);
         if (rc != 0)
             return rc;
         r->given[i] = &r->codes[i];
@@ -174,7 +181,7 @@ static int round_or_keep(struct rounding *r, int i, const float *importance, str
     return 0;
 }
 
-static int round_unit(struct rounding *r, const float *const *importance, struct srq_error *err)
+static int round_unit(struct rounding *r, struct srq_error *err)
 {
     struct srq_run *run = r->run;
     int block = srq_tasks_block(run->tasks, r->task->unit), rc;
@@ -190,7 +197,7 @@ static int round_unit(struct rounding *r, const float *const *importance, struct
     if (rc == 0 && run->finish && r->task->again)
         rc = srq_ckpt_block_open(run->ckpt, block, run->job.layers + r->first, r->layers, &r->before, err);
     for (int i = 0; rc == 0 && i < r->layers; i++)
-        rc = round_or_keep(r, i, importance != NULL ? importance[i] : NULL, err);
+        rc = round_or_keep(r, i, err);
     if (rc == 0) {
         r->result.elapsed_s = srq_clock_s() - start;
         rc = srq_tasks_commit(run->tasks, r->task, r->given, &r->result, &given_up, err);
@@ -200,11 +207,11 @@ static int round_unit(struct rounding *r, const float *const *importance, struct
     return rc == 0 ? srq_run_tell_result(run, r->task->unit, &r->result, r->task->schemes + r->first, err) : rc;
 }
 
-int srq_run_round_task(struct srq_run *run, const struct srq_task *task, const float *const *importance,
+int srq_run_round_task(struct srq_run *run, const struct srq_task *task, const struct srq_unit_inputs *inputs,
                        struct srq_error *err)
 {
-    struct rounding r = { .run = run, .task = task };
-    int rc = round_unit(&r, importance, err);
+    struct rounding r = { .run = run, .task = task, .inputs = inputs };
+    int rc = round_unit(&r, err);
 
     for (int i = 0; r.codes != NULL && i < r.layers; i++)
         srq_codes_fini(&r.codes[i]);

@@ -343,8 +343,8 @@ void srq_forward_free(struct srq_forward *f)
     srq_free(f);
 }
 
-/* One batch of `n` samples at `at`, in place. */
-static int run_batch(struct srq_forward *f, struct srq_block *b, enum srq_dtype dtype, uint8_t *at, int64_t n,
+/* One batch of `n` samples at `at`; its output replaces it where `keep`. */
+static int run_batch(struct srq_forward *f, struct srq_block *b, enum srq_dtype dtype, uint8_t *at, int64_t n, bool keep,
                      struct srq_error *err)
 {
     int64_t elements = n * f->seq * f->hidden;
@@ -365,13 +365,13 @@ static int run_batch(struct srq_forward *f, struct srq_block *b, enum srq_dtype 
     srq_tape_reset(f->tape);
     y = srq_block_forward(b, f->tape, srq_tape_input(f->tape, &x, false), n, f->seq);
     rc = srq_tape_error(f->tape, err);
-    if (rc == 0)
+    if (rc == 0 && keep)
         rc = srq_convert(y->value.data, y->value.dtype, at, dtype, elements);
     return rc;
 }
 
-int srq_forward_run(struct srq_forward *f, struct srq_block *b, struct srq_chains *c, uint8_t *chain,
-                    int (*tick)(void *ctx, int64_t done, int64_t total), void *ctx, struct srq_error *err)
+static int run_all(struct srq_forward *f, struct srq_block *b, struct srq_chains *c, uint8_t *chain, bool keep,
+                   int (*tick)(void *ctx, int64_t done, int64_t total), void *ctx, struct srq_error *err)
 {
     size_t sample = (size_t)(c->seq * c->hidden) * srq_dtype_size(c->dtype);
 
@@ -380,9 +380,21 @@ int srq_forward_run(struct srq_forward *f, struct srq_block *b, struct srq_chain
         int rc = tick != NULL ? tick(ctx, i, c->nsamples) : 0;
 
         if (rc == 0)
-            rc = run_batch(f, b, c->dtype, chain + (size_t)i * sample, n, err);
+            rc = run_batch(f, b, c->dtype, chain + (size_t)i * sample, n, keep, err);
         if (rc != 0)
             return rc;
     }
     return 0;
+}
+
+int srq_forward_run(struct srq_forward *f, struct srq_block *b, struct srq_chains *c, uint8_t *chain,
+                    int (*tick)(void *ctx, int64_t done, int64_t total), void *ctx, struct srq_error *err)
+{
+    return run_all(f, b, c, chain, true, tick, ctx, err);
+}
+
+int srq_forward_listen(struct srq_forward *f, struct srq_block *b, struct srq_chains *c, uint8_t *chain,
+                       int (*tick)(void *ctx, int64_t done, int64_t total), void *ctx, struct srq_error *err)
+{
+    return run_all(f, b, c, chain, false, tick, ctx, err);
 }

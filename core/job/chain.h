@@ -46,5 +46,8 @@ int srq_forward_bytes(const struct srq_model *m, enum srq_dtype compute, int64_t
  * return ends with that code, the chain then being half old and half new. */
 int srq_forward_run(struct srq_forward *f, struct srq_block *b, struct srq_chains *c, uint8_t *chain,
                     int (*tick)(void *ctx, int64_t done, int64_t total), void *ctx, struct srq_error *err);
+/* The same without replacing anything: for whoever listens to the block's layers. */
+int srq_forward_listen(struct srq_forward *f, struct srq_block *b, struct srq_chains *c, uint8_t *chain,
+                       int (*tick)(void *ctx, int64_t done, int64_t total), void *ctx, struct srq_error *err);
 
 #endif

@@ -52,8 +52,8 @@ struct srq_control {
 
 const char *srq_stage_name(unsigned stage)
 {
-    static const char *const names[] = { "load",     "calibrate", "score", "allocate",
-                                         "quantize", "evaluate",  "export" };
+    static const char *const names[] = { "load",      "calibrate", "score",    "allocate",
+                                         "transform", "quantize",  "evaluate", "export" };
 
     return stage < sizeof(names) / sizeof(names[0]) ? names[stage] : "load";
 }

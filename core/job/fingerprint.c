@@ -68,9 +68,10 @@ static int model_hash(const struct srq_model *m, char out[SRQ_HASH_HEX], struct 
 }
 
 int srq_fingerprint_make(const struct srq_resolved *r, const struct srq_samples *samples,
-                         const struct srq_samples *scored, cJSON **out, struct srq_error *err)
+                         const struct srq_samples *scored, const struct srq_samples *scaled, cJSON **out,
+                         struct srq_error *err)
 {
-    char spec[SRQ_HASH_HEX], model[SRQ_HASH_HEX], threads[32], texts[80];
+    char spec[SRQ_HASH_HEX], model[SRQ_HASH_HEX], threads[32], texts[120];
     struct srq_buf plugins;
     cJSON *json = cJSON_CreateObject();
     int rc = model_hash(r->model, model, err);
@@ -79,8 +80,10 @@ int srq_fingerprint_make(const struct srq_resolved *r, const struct srq_samples 
     for (int i = 0; i < r->spec.plugin_count; i++)
         srq_buf_printf(&plugins, "%s%s %s", i > 0 ? ", " : "", r->spec.plugins[i].name,
                        r->spec.plugins[i].handle.plugin->version);
-    snprintf(texts, sizeof(texts), "%s%s%s", samples != NULL ? samples->hash : scored != NULL ? "" : "none",
-             samples != NULL && scored != NULL ? "+" : "", scored != NULL ? scored->hash : "");
+    snprintf(texts, sizeof(texts), "%s%s%s%s%s",
+             samples != NULL ? samples->hash : scored != NULL || scaled != NULL ? "" : "none",
+             samples != NULL && scored != NULL ? "+" : "", scored != NULL ? scored->hash : "",
+             scaled != NULL && (samples != NULL || scored != NULL) ? "+" : "", scaled != NULL ? scaled->hash : "");
     snprintf(threads, sizeof(threads), "%lld", (long long)r->spec.opt.threads);
     if (rc == 0 && (json == NULL || plugins.failed || !spec_hash(&r->spec, spec) ||
                     cJSON_AddStringToObject(json, "srq", PACKAGE_VERSION) == NULL ||
@@ -154,4 +157,26 @@ int srq_fingerprint_check(const char *path, const cJSON *now, bool accept, char 
     }
     *drift = srq_strdup(differs.text);
     return write_fingerprint(path, now, err);
+}
+
+int srq_fingerprint_model(const struct srq_jobdir *dir, char *out, size_t cap, struct srq_error *err)
+{
+    char *path = srq_jobdir_name(dir, "fingerprint.json"), *text = NULL;
+    size_t len = 0;
+    cJSON *json;
+    const char *model;
+    int rc = path != NULL ? srq_read_file(path, 1 << 20, &text, &len, err)
+                          : srq_fail(err, -SRQ_ENOMEM, "out of memory reading the fingerprint");
+
+    if (rc == 0) {
+        json = cJSON_ParseWithLength(text, len);
+        model = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "model"));
+        snprintf(out, cap, "%s", model != NULL ? model : "");
+        if (out[0] == '\0')
+            rc = srq_fail_field(err, -SRQ_EFORMAT, path, "%s does not name the model's hash", path);
+        cJSON_Delete(json);
+    }
+    srq_free(text);
+    srq_free(path);
+    return rc;
 }

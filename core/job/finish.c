@@ -9,6 +9,8 @@
 #include <math.h>
 #include <unistd.h>
 
+#define SCALES_MAX ((size_t)1 << 30)
+
 struct ticking {
     struct srq_run *run;
     const char *format;
@@ -103,6 +105,23 @@ static int write_plan(struct srq_run *run, const char *dir, struct srq_error *er
     return rc;
 }
 
+/* srq_scales.st: the scales that were folded in, for whoever wants to use them again. The name keeps loaders of weights away. */
+static int write_scales(struct srq_run *run, const char *dir, struct srq_error *err)
+{
+    char *from = srq_asprintf("%s/" SRQ_SCALES_FILE ".safetensors", run->ckpt), *to = srq_path_join(dir, "srq_scales.st");
+    char *data = NULL;
+    size_t len = 0;
+    int rc = from != NULL && to != NULL ? srq_read_file(from, SCALES_MAX, &data, &len, err)
+                                        : srq_fail(err, -SRQ_ENOMEM, "out of memory writing the scales");
+
+    if (rc == 0)
+        rc = srq_write_file_durable(to, data, len, 0666, err);
+    srq_free(data);
+    srq_free(from);
+    srq_free(to);
+    return rc;
+}
+
 /* One format is the folder itself, several are folders in it. */
 static int build_all(struct srq_run *run, const char *dir, struct srq_error *err)
 {
@@ -121,6 +140,8 @@ static int build_all(struct srq_run *run, const char *dir, struct srq_error *err
     run->export_s = srq_clock_s() - start;
     if (rc == 0)
         rc = write_plan(run, dir, err);
+    if (rc == 0 && run->scales.pairs > 0)
+        rc = write_scales(run, dir, err);
     return rc == 0 ? write_report(run, dir, err) : rc;
 }
 

@@ -206,6 +206,8 @@ static int run_stages(struct srq_run *run, struct srq_error *err)
     if (rc == 0)
         rc = srq_stage_evaluate_before(run, err);
     if (rc == 0)
+        rc = srq_stage_transform(run, err);
+    if (rc == 0)
         rc = quantize(run, err);
     if (rc == 0)
         rc = srq_stage_export(run, err);
@@ -321,6 +323,8 @@ static void clean_up(struct setting *s)
     srq_usage_stop(run->usage);
     srq_samples_fini(&run->calib);
     srq_samples_fini(&run->score);
+    srq_samples_fini(&run->scaling);
+    srq_scales_fini(&run->scales);
     srq_samples_fini(&run->eval);
     srq_scores_fini(&run->scores);
     if (run->job.model != NULL)

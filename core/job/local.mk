@@ -2,6 +2,7 @@ core_libsrq_la_SOURCES += \
 	core/job/allocate.c \
 	core/job/blocks.c \
 	core/job/budget.c core/job/budget.h \
+	core/job/cache.c core/job/cache.h \
 	core/job/chain.c core/job/chain.h \
 	core/job/checkpoint.c core/job/checkpoint.h \
 	core/job/control.c core/job/control.h \
@@ -13,7 +14,7 @@ core_libsrq_la_SOURCES += \
 	core/job/job.c core/job/job.h \
 	core/job/jobdir.c core/job/jobdir.h \
 	core/job/journal.c core/job/journal.h \
-	core/job/loop.c core/job/loop.h core/job/loop_tune.c \
+	core/job/loop.c core/job/loop.h core/job/loop_tune.c core/job/loop_oneshot.c \
 	core/job/measure.c \
 	core/job/needs.c core/job/needs.h \
 	core/job/notes.c \
@@ -23,8 +24,10 @@ core_libsrq_la_SOURCES += \
 	core/job/report.c \
 	core/job/resolve.c core/job/resolve.h \
 	core/job/run.h \
+	core/job/scale_cache.c core/job/scale_cache.h \
 	core/job/score.c core/job/score_cache.c \
 	core/job/spec.c core/job/spec.h core/job/spec_parts.c core/job/spec_write.c \
 	core/job/stages.c \
 	core/job/tasks.c core/job/tasks.h \
+	core/job/transform.c core/job/transform.h core/job/transform_stage.c \
 	core/job/usage.c core/job/usage.h

@@ -16,15 +16,25 @@ static int chain_tick(void *ctx, int64_t done, int64_t total)
     return srq_run_check(l->run, &l->tick_error);
 }
 
+static int tick_or(const struct srq_loop *l, int rc, struct srq_error *err)
+{
+    if (rc != 0 && l->tick_error.code != 0 && err != NULL)
+        *err = l->tick_error;
+    return rc;
+}
+
 int srq_loop_forward(struct srq_loop *l, uint8_t *chain, struct srq_error *err)
 {
     int rc = srq_forward_run(l->forward, l->block, &l->chains, chain, chain_tick, l, err);
 
     if (rc != 0)
         l->at = -1; /* half old, half new */
-    if (rc != 0 && l->tick_error.code != 0 && err != NULL)
-        *err = l->tick_error;
-    return rc;
+    return tick_or(l, rc, err);
+}
+
+int srq_loop_listen(struct srq_loop *l, uint8_t *chain, struct srq_error *err)
+{
+    return tick_or(l, srq_forward_listen(l->forward, l->block, &l->chains, chain, chain_tick, l, err), err);
 }
 
 /* What the head gets: the full-precision chain through the final norm. */
@@ -39,6 +49,8 @@ static int norm_full(struct srq_loop *l, struct srq_error *err)
         rc = srq_head_norm(head, l->chains.fp, l->chains.dtype, tokens, err);
     if (rc == 0 && l->importance != NULL)
         srq_importance_of_input(l->importance, &x);
+    if (rc == 0 && l->statistics != NULL)
+        srq_statistics_of_input(l->statistics, &x);
     if (rc == 0 && l->chains.q != NULL)
         rc = srq_head_norm(head, l->chains.q, l->chains.dtype, tokens, err);
     srq_head_free(head);
@@ -114,8 +126,10 @@ static int replay(struct srq_loop *l, int block, struct srq_error *err)
     double start = srq_clock_s();
     int rc = srq_loop_load(l, block, err);
 
-    if (rc == 0 && l->chains.q != NULL)
+    if (rc == 0 && (l->chains.q != NULL || l->gathers))
         rc = srq_ckpt_block_open(l->run->ckpt, block, l->run->job.layers + l->first, l->layers, &result, err);
+    if (rc == 0 && l->gathers)
+        rc = srq_loop_use_codes(l, from_file, result, err);
     if (rc == 0)
         rc = srq_loop_forward(l, l->chains.fp, err);
     if (rc == 0 && l->chains.q != NULL)
@@ -188,6 +202,7 @@ static int take_memory(struct srq_loop *l, struct srq_error *err)
     int rc = job->tunes ? p->tunable->schedule(srq_host_services(), job->self, &schedule, err) : 0;
 
     l->iters = schedule.iters;
+    l->gathers = !job->tunes && (job->needs & (SRQ_NEED_HESSIAN | SRQ_NEED_RANGES)) != 0;
     l->own = srq_calloc((size_t)job->layer_count + 1, sizeof(l->own[0]));
     if (l->own == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory starting the block loop");
@@ -200,6 +215,8 @@ static int take_memory(struct srq_loop *l, struct srq_error *err)
         rc = srq_block_create(job->model, job->compute, &l->block, err);
     if (rc == 0 && (job->needs & SRQ_NEED_IMPORTANCE) != 0)
         rc = srq_importance_create(job->model, &l->importance, err);
+    if (rc == 0 && l->gathers)
+        rc = srq_statistics_create(job->model, job->needs, true, &l->statistics, err);
     return rc;
 }
 
@@ -232,6 +249,7 @@ void srq_loop_free(struct srq_loop *l)
     srq_forward_free(l->forward);
     srq_chains_fini(&l->chains);
     srq_importance_free(l->importance);
+    srq_statistics_free(l->statistics);
     srq_free(l->own);
     srq_free(l);
 }

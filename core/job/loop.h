@@ -6,15 +6,18 @@
 #include "core/job/run.h"
 #include "core/tune/block_tuner.h"
 #include "core/tune/importance.h"
+#include "core/tune/statistics.h"
 
 struct srq_loop {
     struct srq_run *run;
     struct srq_chains chains; /* q NULL where nothing is tuned */
+    bool gathers; /* one-shot with statistics: the one chain there is, chains.fp, comes through the results */
     struct srq_forward *forward;
     struct srq_block *block;
     struct srq_tuner *tuner;
     uint64_t tuner_key; /* of the schemes that it was made for */
     struct srq_importance *importance; /* NULL: the quantizer does not need it */
+    struct srq_statistics *statistics; /* the same */
     struct srq_tensor *own; /* the block's own weights, for decoded codes */
     int64_t iters;
     /* where the chains are: both enter block `at`, -1: nowhere. `ahead`: the full-precision one is past it already, or
@@ -47,14 +50,19 @@ int srq_loop_position(struct srq_loop *l, int unit, struct srq_error *err);
 int srq_loop_full(struct srq_loop *l, struct srq_error *err);
 /* Runs the loaded block over a chain; a failure of the tick is the reason then. */
 int srq_loop_forward(struct srq_loop *l, uint8_t *chain, struct srq_error *err);
+/* The same for whoever listens to its layers; the chain stays as it is. */
+int srq_loop_listen(struct srq_loop *l, uint8_t *chain, struct srq_error *err);
 /* The block computes with its codes from now on: they are decoded over its own weights. */
 int srq_loop_use_codes(struct srq_loop *l, const struct srq_codes *(*get)(void *from, int layer), void *from,
                        struct srq_error *err);
 struct srq_tune_config srq_loop_config(const struct srq_run *run);
 
+/* A task begins: the chains enter its unit. */
+int srq_loop_begin(struct srq_loop *l, const struct srq_task *task, struct srq_error *err);
+
 /* loop_tune.c: one task of a tunable quantizer, result and all. -SRQ_ECANCELED also when the plan changed. */
 int srq_loop_tune(struct srq_loop *l, const struct srq_task *task, struct srq_error *err);
-/* One task of a quantizer that only needs its inputs weighed. */
-int srq_loop_measure(struct srq_loop *l, const struct srq_task *task, struct srq_error *err);
+/* loop_oneshot.c: one task of a quantizer that needs to know its inputs and tunes nothing. */
+int srq_loop_oneshot(struct srq_loop *l, const struct srq_task *task, struct srq_error *err);
 
 #endif

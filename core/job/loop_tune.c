@@ -295,7 +295,7 @@ static int follow(struct srq_loop *l, struct srq_error *err)
     return rc;
 }
 
-static int begin(struct srq_loop *l, const struct srq_task *task, struct srq_error *err)
+int srq_loop_begin(struct srq_loop *l, const struct srq_task *task, struct srq_error *err)
 {
     l->began = srq_clock_s();
     l->before_s = l->tune_before_s = 0;
@@ -308,7 +308,7 @@ int srq_loop_tune(struct srq_loop *l, const struct srq_task *task, struct srq_er
 {
     struct srq_tune_outcome outcome = { 0 };
     bool given_up = false;
-    int rc = begin(l, task, err);
+    int rc = srq_loop_begin(l, task, err);
 
     if (rc == 0) {
         snapshot(l);
@@ -327,23 +327,4 @@ int srq_loop_tune(struct srq_loop *l, const struct srq_task *task, struct srq_er
     if (rc == 0 && given_up)
         return srq_fail(err, -SRQ_ECANCELED, "the plan changed");
     return rc == 0 ? follow(l, err) : rc;
-}
-
-int srq_loop_measure(struct srq_loop *l, const struct srq_task *task, struct srq_error *err)
-{
-    int rc = begin(l, task, err);
-
-    if (rc == 0)
-        rc = srq_loop_load(l, task->unit, err);
-    if (rc == 0)
-        rc = srq_loop_full(l, err);
-    if (rc == 0)
-        rc = srq_run_round_task(l->run, task, srq_importance_sums(l->importance), err);
-    if (rc == 0 && srq_tasks_block(l->run->tasks, task->unit) >= 0) {
-        l->at = task->unit + 1;
-        l->ahead = false;
-    } else if (rc == 0) {
-        l->at = -1;
-    }
-    return rc;
 }

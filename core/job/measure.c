@@ -6,6 +6,7 @@
 #include "core/base/clock.h"
 #include "core/base/fs.h"
 #include "core/job/plain.h"
+#include "core/model/scale_pairs.h"
 #include "core/tune/tensor_scale.h"
 
 #include <inttypes.h>
@@ -77,14 +78,28 @@ static const char *key_of(struct srq_run *run, enum which w, char *out, size_t c
     return out;
 }
 
-static int remember(struct srq_run *run, enum which w, const struct srq_eval_result *result, struct srq_error *err)
+/* Mean loss of each window, so that two methods can be held against each other window by window. */
+static bool add_windows(cJSON *fact, const struct srq_eval *e)
+{
+    cJSON *list = cJSON_AddArrayToObject(fact, "windows");
+    int64_t count;
+    const double *loss = srq_eval_window_losses(e, &count);
+    bool ok = list != NULL;
+
+    for (int64_t i = 0; ok && i < count; i++)
+        ok = cJSON_AddItemToArray(list, isfinite(loss[i]) ? cJSON_CreateNumber(loss[i]) : cJSON_CreateNull());
+    return ok;
+}
+
+static int remember(struct srq_run *run, enum which w, const struct srq_eval *e, const struct srq_eval_result *result,
+                    struct srq_error *err)
 {
     cJSON *fact = cJSON_CreateObject();
     char key[40];
     bool ok = fact != NULL && cJSON_AddStringToObject(fact, "of", key_of(run, w, key, sizeof(key))) != NULL && srq_json_number(fact, "perplexity", result->perplexity) &&
               srq_json_number(fact, "kl", result->kl) && srq_json_number(fact, "top1", result->top1) &&
               srq_json_number(fact, "tokens", (double)result->tokens) &&
-              srq_json_number(fact, "elapsed_s", result->elapsed_s);
+              srq_json_number(fact, "elapsed_s", result->elapsed_s) && add_windows(fact, e);
     int rc = ok ? srq_fact_write(run->ckpt, facts[w], fact, err)
                 : srq_fail(err, -SRQ_ENOMEM, "out of memory keeping an evaluation");
 
@@ -170,6 +185,8 @@ static int measure(struct srq_run *run, struct srq_eval *e, enum which w, struct
     int rc;
 
     srq_event_stage(&run->events, SRQ_STAGE_EVALUATE, 0, 0, "window-blocks");
+    if (w != AFTER) /* these two are of the stored model, whatever has been folded into it meanwhile */
+        srq_model_unfold(run->job.model);
     srq_results_init(&results, run);
     if (w == AFTER)
         weights = (struct srq_eval_weights){ &results, srq_results_codes };
@@ -181,7 +198,9 @@ static int measure(struct srq_run *run, struct srq_eval *e, enum which w, struct
         *err = t.err;
     srq_codes_fini(&rounded.codes);
     srq_results_fini(&results);
-    return rc == 0 ? remember(run, w, &result, err) : rc;
+    if (rc == 0 && w != AFTER)
+        rc = srq_run_fold(run, err);
+    return rc == 0 ? remember(run, w, e, &result, err) : rc;
 }
 
 static int open_eval(struct srq_run *run, struct srq_eval **e, struct srq_error *err)

@@ -8,9 +8,11 @@
 #include "core/job/budget.h"
 #include "core/job/chain.h"
 #include "core/job/resolve.h"
+#include "core/job/transform.h"
 #include "core/job/usage.h"
 #include "core/tune/block_tuner.h"
 #include "core/tune/importance.h"
+#include "core/tune/statistics.h"
 
 #include <inttypes.h>
 
@@ -219,18 +221,25 @@ static int memory_rows(struct srq_resolved *r, int64_t nsamples, int64_t windows
             srq_needs_add(&r->memory, "quantize", "conversion of a batch",
                           (uint64_t)(batch * o->seqlen * r->info->hidden) * srq_dtype_size(r->compute));
         if (!r->spill) {
-            srq_needs_add(&r->memory, "quantize", "activation cache, full precision", chain_bytes(r, nsamples));
-            srq_needs_add(&r->memory, "quantize", "activation cache, quantized", chain_bytes(r, nsamples));
+            if (r->tunes || (r->needs & SRQ_NEED_IMPORTANCE) != 0)
+                srq_needs_add(&r->memory, "quantize", "activation cache, full precision", chain_bytes(r, nsamples));
+            if (r->tunes || (r->needs & SRQ_NEED_IMPORTANCE) == 0)
+                srq_needs_add(&r->memory, "quantize", "activation cache, quantized", chain_bytes(r, nsamples));
         }
     }
     if ((r->needs & SRQ_NEED_IMPORTANCE) != 0)
         srq_needs_add(&r->memory, "quantize", "importance of a block's inputs", srq_importance_bytes(r->model));
+    if (!r->tunes)
+        srq_needs_add(&r->memory, "quantize", "statistics of a block's inputs",
+                      srq_statistics_bytes(r->model, r->needs, true));
     if (rc == 0 && r->tunes)
         rc = add_tuner(r, nsamples, err);
     if (!r->tunes)
         srq_needs_add(&r->memory, "quantize", "codes of the largest block", largest_block_codes(r));
     if (rc == 0)
         rc = srq_budget_needs(r, err);
+    if (rc == 0)
+        rc = srq_job_transform_needs(r, err);
     if (rc == 0 && r->spec.eval_count > 0)
         rc = add_evaluation(r, windows, err);
     srq_needs_add(&r->memory, "export", "packing of the largest layer", 3 * layer);

@@ -48,12 +48,14 @@ int srq_round_plain(const struct srq_tensor *weight, const char *layer, struct s
 }
 
 int srq_round_oneshot(const struct srq_plugin *p, void *self, const struct srq_tensor *weight, const char *layer,
-                      int block, int index, const float *importance, struct srq_codes *out, struct srq_error *err)
+                      int block, int index, const struct srq_layer_inputs *inputs, struct srq_codes *out,
+                      struct srq_error *err)
 {
     struct srq_result result = result_of(out);
     struct srq_layer l = { .size = sizeof(l), .name = layer, .block = block, .index = index, .weight = *weight,
-                           .scheme = out->scheme, .groups = out->groups, .importance = importance,
-                           .tensor_scale = out->tensor_scale };
+                           .scheme = out->scheme, .groups = out->groups,
+                           .importance = inputs->importance, .tensor_scale = out->tensor_scale, .in_max = inputs->max,
+                           .in_mean = inputs->mean, .hessian = inputs->hessian, .tokens = inputs->tokens };
     int rc = p->oneshot->quantize(srq_host_services(), self, &l, &result, err);
 
     if (rc != 0)

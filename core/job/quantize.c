@@ -50,7 +50,7 @@ static int do_task(struct srq_run *run, struct srq_loop **loop, const struct srq
         rc = srq_loop_create(run, loop, err);
     if (rc != 0)
         return rc;
-    return run->job.tunes ? srq_loop_tune(*loop, task, err) : srq_loop_measure(*loop, task, err);
+    return run->job.tunes ? srq_loop_tune(*loop, task, err) : srq_loop_oneshot(*loop, task, err);
 }
 
 static int all_tasks(struct srq_run *run, struct srq_loop **loop, struct srq_error *err)

@@ -46,6 +46,34 @@ static double score_of(const struct srq_run *run, int layer)
     return run->scores.layers > 0 ? srq_scores_of(&run->scores, layer, &run->job.schemes[layer]) : (double)NAN;
 }
 
+/* Which scales were folded in, and how they were found. */
+static bool add_transform(struct srq_run *run, cJSON *root)
+{
+    const struct srq_scales_outcome *o = &run->scales.outcome;
+    cJSON *fact = srq_fact_read(run->ckpt, SRQ_FOLD_FACT), *t;
+    double least, most;
+    bool ok;
+
+    if (run->scales.pairs == 0) {
+        cJSON_Delete(fact);
+        return cJSON_AddNullToObject(root, "transform") != NULL;
+    }
+    srq_scales_range(&run->scales, run->job.model, &least, &most);
+    t = cJSON_AddObjectToObject(root, "transform");
+    ok = t != NULL && cJSON_AddStringToObject(t, "plugin", srq_spec_transform(&run->job.spec)->name) != NULL &&
+         cJSON_AddNumberToObject(t, "steps", (double)o->steps) != NULL &&
+         cJSON_AddNumberToObject(t, "best_step", (double)o->best_step) != NULL;
+    if (ok) {
+        srq_json_number(t, "loss_first", o->loss_first);
+        srq_json_number(t, "loss_best", o->loss_best);
+        srq_json_number(t, "scale_min", least);
+        srq_json_number(t, "scale_max", most);
+        cJSON_AddItemToObject(t, "fold_error", cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(fact, "error"), true));
+    }
+    cJSON_Delete(fact);
+    return ok;
+}
+
 /* What the allocator made of the budget, or null. */
 static bool add_allocation(struct srq_run *run, cJSON *root)
 {
@@ -91,7 +119,7 @@ static int add_results(struct srq_run *run, int block, cJSON *blocks, cJSON *lay
     return ok ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory writing the report");
 }
 
-/* eval.{before,rtn,after}.{perplexity,kl,top1}; null where not asked for. Adds up the time. */
+/* eval.{before,rtn,after}.{perplexity,kl,top1,windows}; null where not asked for. Adds up the time. */
 static bool add_eval(struct srq_run *run, cJSON *root, double *eval_s)
 {
     static const char *const names[] = { "before", "rtn", "after" }, *const keys[] = { "perplexity", "kl", "top1" };
@@ -111,6 +139,7 @@ static bool add_eval(struct srq_run *run, cJSON *root, double *eval_s)
         if (fact != NULL) {
             const cJSON *s = cJSON_GetObjectItemCaseSensitive(fact, "elapsed_s");
 
+            cJSON_AddItemToObject(o, "windows", cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(fact, "windows"), true));
             *eval_s += cJSON_IsNumber(s) ? s->valuedouble : 0;
         }
         cJSON_Delete(fact);
@@ -180,7 +209,7 @@ cJSON *srq_report_json(struct srq_run *run, struct srq_error *err)
         cJSON_Delete(root);
         return NULL;
     }
-    ok = ok && add_allocation(run, root) && add_eval(run, root, &eval_s) && add_size(run, root) && add_timing(run, root, &sums, eval_s) &&
+    ok = ok && add_transform(run, root) && add_allocation(run, root) && add_eval(run, root, &eval_s) && add_size(run, root) && add_timing(run, root, &sums, eval_s) &&
          add_memory(run, root) && cJSON_AddStringToObject(root, "gemm_backend", srq_gemm_backend(run->job.compute)) &&
          cJSON_AddStringToObject(root, "compute", run->job.compute == SRQ_BF16 ? "bf16" : "f32") &&
          srq_json_number(root, "threads", (double)run->job.spec.opt.threads) &&

@@ -6,6 +6,7 @@
 #include "core/job/budget.h"
 #include "core/job/estimate.h"
 #include "core/job/events.h"
+#include "core/job/transform.h"
 #include "core/math/gemm.h"
 #include "core/math/team.h"
 #include "core/proto/proto.h"
@@ -138,13 +139,15 @@ static int make_plan(struct srq_resolved *r, struct srq_error *err)
     int rc = srq_plan_make(r->layers, r->layer_count, &req, &r->plan, r->notes, err);
     bool any = false;
 
+    if (rc == 0 && srq_spec_transform(&r->spec) != NULL)
+        rc = srq_job_transform_aim(r, &req, err);
     if (rc != 0)
         return rc;
     for (int i = 0; i < r->layer_count; i++) {
         r->schemes[i] = r->plan.layers[i].scheme;
         any = any || r->schemes[i].grid != SRQ_GRID_NONE;
     }
-    if (!any)
+    if (!any && srq_spec_quantizes(&r->spec))
         srq_resolved_note(r, "no layer is quantized under this plan");
     r->size = srq_plan_size(&r->plan, r->info->bytes);
     return srq_resolved_accepts(r, err);
@@ -160,7 +163,7 @@ static int create_plugin(struct srq_resolved *r, struct srq_error *err)
     rc = p->create != NULL ? p->create(srq_host_services(), q->options, &r->self, err) : 0;
     r->tunes = p->tunable != NULL;
     r->needs = rc == 0 ? srq_plugin_needs(p, r->self) : 0;
-    r->calibrates = r->tunes || (r->needs & SRQ_NEED_IMPORTANCE) != 0;
+    r->calibrates = r->tunes || (r->needs & (SRQ_NEED_IMPORTANCE | SRQ_NEED_HESSIAN | SRQ_NEED_RANGES)) != 0;
     if (rc == 0 && r->calibrates && r->spec.calib_count == 0)
         return srq_fail_field(err, -SRQ_EINVAL, "calib", "method %s needs calibration text: give \"calib\" a file",
                               p->name);
@@ -175,7 +178,7 @@ static int check_tokenizer(const struct srq_resolved *r, struct srq_error *err)
 
     if (path == NULL)
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory reading the job");
-    else if ((r->calibrates || r->spec.eval_count > 0 || srq_spec_has_budget(&r->spec)) && access(path, R_OK) != 0) {
+    else if ((r->calibrates || r->transform.nsamples > 0 || r->spec.eval_count > 0 || srq_spec_has_budget(&r->spec)) && access(path, R_OK) != 0) {
         rc = srq_fail_errno(err, "open", path);
         if (err != NULL)
             snprintf(err->field, sizeof(err->field), "model");
@@ -219,6 +222,8 @@ static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, st
     if (rc != 0)
         return rc;
     rc = create_plugin(r, err);
+    if (rc == 0)
+        rc = srq_job_transform_open(r, err);
     clamp(r, r->calibrates, &r->spec.opt.seqlen, "seqlen");
     clamp(r, r->spec.eval_count > 0, &r->spec.opt.eval_seqlen, "eval.seqlen");
     if (rc == 0)
@@ -263,6 +268,7 @@ int srq_resolve_text(const char *text, size_t len, unsigned flags, struct srq_re
 void srq_resolved_fini(struct srq_resolved *r)
 {
     srq_budget_close(r);
+    srq_job_transform_close(r);
     if (r->spec.plugin_count > 0 && srq_spec_quantizer(&r->spec) != NULL) {
         const struct srq_plugin *p = srq_spec_quantizer(&r->spec);
 

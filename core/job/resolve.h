@@ -17,6 +17,10 @@ struct srq_resolved {
     struct srq_candidates candidates;    /* likewise; count 0: none */
     struct srq_score_data score_data;    /* likewise: on what layers are scored */
     int64_t score_sweep;                 /* batches whose block inputs are kept together; 0: all */
+    void *transform_self;                /* where the method has a transform */
+    struct srq_transform_schedule transform; /* likewise: nsamples and seqlen of the samples that it gets; 0: none */
+    struct srq_scheme *aims;             /* likewise: what layers are scaled for, one a layer; the plan's schemes, or those
+                                            that were asked for where nothing is quantized */
     bool allocated;                      /* the plan is what the allocator chose; until then the largest is planned for */
     struct srq_plan plan;
     struct srq_scheme *schemes; /* of the plan, one a layer */

@@ -6,9 +6,11 @@
 #include "core/job/checkpoint.h"
 #include "core/job/events.h"
 #include "core/job/jobdir.h"
+#include "core/job/plain.h"
 #include "core/job/resolve.h"
 #include "core/job/tasks.h"
 #include "core/job/usage.h"
+#include "core/tune/scales.h"
 
 struct srq_run {
     struct srq_resolved job;
@@ -20,6 +22,8 @@ struct srq_run {
     struct srq_usage *usage;
     struct srq_samples calib; /* count 0: none */
     struct srq_samples score; /* what layers are scored on; count 0: none */
+    struct srq_samples scaling; /* what scales are found with; count 0: none */
+    struct srq_scales scales; /* of the transform stage, once it is over; pairs 0: there are none */
     struct srq_samples eval;
     struct srq_scores scores; /* once they are known; layers 0: not */
     struct srq_allocation allocation; /* of the allocator's last call, under the lock of the tasks */
@@ -48,6 +52,12 @@ int srq_stage_score(struct srq_run *run, struct srq_error *err);
 int srq_stage_allocate(struct srq_run *run, struct srq_error *err);
 void srq_run_offer_solver(struct srq_run *run); /* from here on changes of the plan ask the allocator; scores are known */
 int srq_stage_evaluate_before(struct srq_run *run, struct srq_error *err);
+#define SRQ_SCALES_FILE "scales"    /* in ckpt/, .safetensors: what the transform stage found */
+#define SRQ_FOLD_FACT "fold"        /* how far the folded model is from the stored one */
+/* Finds scales, or takes up those that were found, and folds them into the model. */
+int srq_stage_transform(struct srq_run *run, struct srq_error *err);
+/* The model with the scales of the transform stage; without one: the stored model. */
+int srq_run_fold(struct srq_run *run, struct srq_error *err);
 int srq_stage_quantize(struct srq_run *run, struct srq_error *err);
 int srq_stage_evaluate_after(struct srq_run *run, struct srq_error *err);
 int srq_stage_export(struct srq_run *run, struct srq_error *err);
@@ -62,10 +72,17 @@ void srq_results_init(struct srq_results *r, struct srq_run *run);
 int srq_results_codes(void *results, int layer, const struct srq_codes **out, struct srq_error *err);
 void srq_results_fini(struct srq_results *r);
 
+/* What is known of the inputs of a unit's layers, asked for in their order. */
+struct srq_unit_inputs {
+    void *ctx;
+    int (*of)(void *ctx, int layer, struct srq_layer_inputs *out, struct srq_error *err);
+    int (*rounded)(void *ctx, int layer, const struct srq_codes *codes, struct srq_error *err); /* or NULL */
+};
+
 /* One task without tuning: by the plugin's one-shot part, or plainly where it has none or the job was told to finish; then
- * layers that have their scheme already keep their codes. importance: one array a layer of the block, or NULL. Writes its
- * result and tells it; -SRQ_ECANCELED when the plan changed meanwhile. */
-int srq_run_round_task(struct srq_run *run, const struct srq_task *task, const float *const *importance,
+ * layers that have their scheme already keep their codes. Writes its result and tells it; -SRQ_ECANCELED when the plan
+ * changed meanwhile. */
+int srq_run_round_task(struct srq_run *run, const struct srq_task *task, const struct srq_unit_inputs *inputs,
                        struct srq_error *err);
 /* After a unit's result is on disk: tells it. schemes: of its layers. */
 int srq_run_tell_result(struct srq_run *run, int unit, const struct srq_block_result *result,

@@ -5,6 +5,7 @@
 #include "core/base/clock.h"
 #include "core/base/fs.h"
 #include "core/job/budget.h"
+#include "core/job/fingerprint.h"
 
 #include <math.h>
 
@@ -150,28 +151,6 @@ static int take_up(struct scoring *s, struct srq_error *err)
     return srq_scores_init(&s->scores, job->candidates.scheme, job->candidates.count, job->layer_count, err);
 }
 
-static int read_model_hash(struct scoring *s, struct srq_error *err)
-{
-    char *path = srq_jobdir_name(&s->run->dir, "fingerprint.json"), *text = NULL;
-    size_t len = 0;
-    cJSON *json;
-    const char *model;
-    int rc = path != NULL ? srq_read_file(path, 1 << 20, &text, &len, err)
-                          : srq_fail(err, -SRQ_ENOMEM, "out of memory scoring layers");
-
-    if (rc == 0) {
-        json = cJSON_ParseWithLength(text, len);
-        model = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "model"));
-        snprintf(s->model, sizeof(s->model), "%s", model != NULL ? model : "");
-        if (s->model[0] == '\0')
-            rc = srq_fail_field(err, -SRQ_EFORMAT, path, "%s does not name the model's hash", path);
-        cJSON_Delete(json);
-    }
-    srq_free(text);
-    srq_free(path);
-    return rc;
-}
-
 static int open_stage(struct scoring *s, struct srq_error *err)
 {
     struct srq_run *run = s->run;
@@ -185,7 +164,7 @@ static int open_stage(struct scoring *s, struct srq_error *err)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory scoring layers");
     s->cfg = srq_budget_scoring(&run->job, run->score.count);
     rc = take_up(s, err);
-    return rc == 0 ? read_model_hash(s, err) : rc;
+    return rc == 0 ? srq_fingerprint_model(&run->dir, s->model, sizeof(s->model), err) : rc;
 }
 
 int srq_stage_score(struct srq_run *run, struct srq_error *err)

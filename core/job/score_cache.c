@@ -3,58 +3,23 @@
 
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
-#include "core/base/hash.h"
-#include "core/base/simd.h"
-#include "core/math/gemm.h"
-
-#include <stdlib.h>
-
-/* The folder; NULL: none is to be used, or memory is out. */
-static char *cache_dir(void)
-{
-    const char *own = getenv("SRQ_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-
-    if (own != NULL)
-        return own[0] == '/' ? srq_strdup(own) : NULL;
-    if (xdg != NULL && xdg[0] == '/')
-        return srq_asprintf("%s/srq/scores", xdg);
-    return home != NULL && home[0] == '/' ? srq_asprintf("%s/.cache/srq/scores", home) : NULL;
-}
-
-static void add_options(struct srq_hash *h, const struct srq_spec_plugin *p)
-{
-    const struct srq_option *row = p->handle.plugin->options;
-
-    for (; row != NULL && row->name != NULL; row++) {
-        char *text = srq_options_text(p->options, row->name);
-
-        srq_hash_add_text(h, row->name);
-        srq_hash_add_text(h, text != NULL ? text : "");
-        srq_free(text);
-    }
-}
+#include "core/job/cache.h"
 
 static bool key_hex(const struct srq_score_key *key, char out[SRQ_HASH_HEX])
 {
     const struct srq_resolved *r = key->job;
-    const struct srq_spec_plugin *p = &r->spec.plugins[r->spec.scorer];
-    const int64_t numbers[] = { key->data.nsamples, key->data.seq, key->data.batch, r->spec.opt.threads, r->layer_count };
+    const int64_t numbers[] = { key->data.nsamples, key->data.seq, key->data.batch, r->layer_count };
     struct srq_hash *h = srq_hash_create();
     char scheme[32];
 
     if (h == NULL)
         return false;
-    srq_hash_add_text(h, "srq scores 1");
-    srq_hash_add_text(h, PACKAGE_VERSION);
+    srq_hash_add_text(h, "srq scores 2");
     srq_hash_add_text(h, key->model);
     srq_hash_add_text(h, key->tokens);
-    srq_hash_add_text(h, p->name);
-    srq_hash_add_text(h, p->handle.plugin->version);
-    add_options(h, p);
+    srq_cache_add_plugin(h, &r->spec.plugins[r->spec.scorer]);
+    srq_cache_add_machine(h, r, key->data.compute);
     srq_hash_add_text(h, srq_scheme_text(&r->candidates.scheme[key->candidate], scheme, sizeof(scheme)));
-    srq_hash_add_text(h, srq_dtype_name(key->data.compute));
-    srq_hash_add_text(h, srq_gemm_describe());
-    srq_hash_add_text(h, srq_simd_name());
     srq_hash_add(h, numbers, sizeof(numbers));
     srq_hash_hex(h, out);
     srq_hash_free(h);
@@ -72,7 +37,7 @@ bool srq_score_cache_read(const struct srq_score_key *key, double *score)
 {
     const struct srq_resolved *r = key->job;
     struct srq_scores s = { 0 };
-    char *dir = cache_dir(), *path = dir != NULL ? file_in(dir, key) : NULL;
+    char *dir = srq_cache_dir("scores"), *path = dir != NULL ? file_in(dir, key) : NULL;
     bool ok = path != NULL && srq_scores_load(path, r->layers, r->layer_count, &s, NULL) == 0 && s.count == 1 &&
               srq_scheme_equal(&s.scheme[0], &r->candidates.scheme[key->candidate]);
 
@@ -88,7 +53,7 @@ bool srq_score_cache_write(const struct srq_score_key *key, const double *score,
 {
     const struct srq_resolved *r = key->job;
     struct srq_scores s = { 0 };
-    char *dir = cache_dir(), *path = dir != NULL ? file_in(dir, key) : NULL;
+    char *dir = srq_cache_dir("scores"), *path = dir != NULL ? file_in(dir, key) : NULL;
     int rc = 0;
 
     if (path != NULL) {

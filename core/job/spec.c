@@ -243,15 +243,64 @@ static int insert_plugin(struct parse *p, const char *name, int at)
     return 0;
 }
 
-/* A method ends with a quantizer. */
+static bool is_quantizer(const struct srq_plugin *p)
+{
+    return p->oneshot != NULL || p->tunable != NULL;
+}
+
+/* A method ends with a quantizer, or is a transform alone. */
 static int check_quantizer(struct parse *p)
 {
-    const struct srq_plugin *q = srq_spec_quantizer(p->spec);
+    const struct srq_spec *s = p->spec;
+    const struct srq_plugin *last = s->plugins[s->plugin_count - 1].handle.plugin;
 
-    return q->oneshot != NULL || q->tunable != NULL
-               ? 0
-               : srq_fail_field(p->err, -SRQ_EUNSUPPORTED, "method",
-                                "%s is not a quantizer, and a method ends with one", q->name);
+    if (is_quantizer(last))
+        return 0;
+    if (last->transform != NULL && s->plugin_count == 1 && !srq_spec_has_budget(s))
+        return 0;
+    if (last->transform != NULL && s->plugin_count > 1 && is_quantizer(s->plugins[s->plugin_count - 2].handle.plugin))
+        return srq_fail_field(p->err, -SRQ_EUNSUPPORTED, "method",
+                              "%s is a transform, which comes before the quantizer, and %s is before it: give %s,%s",
+                              last->name, s->plugins[s->plugin_count - 2].name, last->name,
+                              s->plugins[s->plugin_count - 2].name);
+    return srq_fail_field(p->err, -SRQ_EUNSUPPORTED, "method", "%s is not a quantizer, and a method ends with one",
+                          last->name);
+}
+
+/* Finds the transform. One that can also quantize is the quantizer where it comes last, and the transform too where no other
+ * comes before it. */
+static int find_transform(struct parse *p)
+{
+    struct srq_spec *s = p->spec;
+
+    for (int i = 0; i < s->plugin_count; i++) {
+        const struct srq_plugin *plugin = s->plugins[i].handle.plugin;
+        bool last = i == s->plugin_count - 1;
+
+        if (plugin->transform == NULL || (last && is_quantizer(plugin) && s->transform >= 0))
+            continue;
+        if (s->transform >= 0)
+            return srq_fail_field(p->err, -SRQ_EUNSUPPORTED, "method",
+                                  "%s and %s are both transforms, and a method has at most one",
+                                  s->plugins[s->transform].name, plugin->name);
+        s->transform = i;
+    }
+    return 0;
+}
+
+/* Without a quantizer there are no codes to export. */
+static int check_alone(struct parse *p)
+{
+    const struct srq_spec *s = p->spec;
+
+    for (int i = 0; !srq_spec_quantizes(s) && i < s->format_count; i++) {
+        if (strcmp(s->formats[i], "fake") != 0)
+            return srq_fail_field(p->err, -SRQ_EUNSUPPORTED, "formats",
+                                  "%s alone quantizes nothing, so its model can only be exported as \"fake\", not as \"%s\"; "
+                                  "or put a quantizer behind it: %s,rtn",
+                                  s->plugins[s->transform].name, s->formats[i], s->plugins[s->transform].name);
+    }
+    return 0;
 }
 
 static int key_budget(struct parse *p, const char *key, const cJSON *value)
@@ -558,7 +607,7 @@ static int recipe_row(void *ctx, const char *key, const char *value)
     return srq_job_options_set(&p->spec->opt, key, value, false, p->err);
 }
 
-/* A method is [scorer] [allocator] quantizer, the first two with a budget. */
+/* A method is [scorer] [allocator] [transform] quantizer, the first two with a budget. */
 static int check_roles(struct parse *p)
 {
     const struct srq_spec *s = p->spec;
@@ -569,7 +618,7 @@ static int check_roles(struct parse *p)
     for (int i = 0; i + 1 < s->plugin_count; i++) {
         const struct srq_plugin *plugin = s->plugins[i].handle.plugin;
 
-        if (i == s->scorer || i == s->allocator)
+        if (i == s->scorer || i == s->allocator || i == s->transform)
             continue;
         if (plugin->scorer != NULL || plugin->allocator != NULL)
             return srq_fail_field(p->err, -SRQ_EINVAL, "method",
@@ -617,7 +666,7 @@ static int check_activations(struct parse *p)
 static int finish(struct parse *p)
 {
     struct srq_spec *s = p->spec;
-    const struct srq_plugin *q = srq_spec_quantizer(s);
+    const struct srq_plugin *q;
     int rc;
 
     for (int i = 0; i < s->plugin_count; i++) {
@@ -628,9 +677,12 @@ static int finish(struct parse *p)
     srq_job_options_finish(&s->opt);
     rc = check_quantizer(p);
     if (rc == 0)
+        rc = find_transform(p);
+    if (rc == 0)
         rc = check_roles(p);
     if (rc != 0)
         return rc;
+    q = srq_spec_quantizer(s);
     if (srq_spec_has_budget(s) && !p->scheme_given)
         nearest_candidate(s);
     if (srq_scheme_has_act(&s->scheme))
@@ -654,12 +706,12 @@ static int finish(struct parse *p)
         s->formats = s->formats != NULL ? s->formats : srq_calloc(2, sizeof(s->formats[0]));
         if (s->formats == NULL)
             return out_of_memory(p);
-        rc = take_format(p, "formats", "auto_round", &s->formats[0]);
+        rc = take_format(p, "formats", srq_spec_quantizes(s) ? "auto_round" : "fake", &s->formats[0]);
         if (rc != 0)
             return rc;
         s->format_count = 1;
     }
-    return 0;
+    return check_alone(p);
 }
 
 int srq_spec_parse(const cJSON *json, unsigned flags, struct srq_spec *out, struct srq_error *err)
@@ -668,7 +720,7 @@ int srq_spec_parse(const cJSON *json, unsigned flags, struct srq_spec *out, stru
     int rc;
 
     memset(out, 0, sizeof(*out));
-    out->scorer = out->allocator = -1;
+    out->scorer = out->allocator = out->transform = -1;
     out->budget_bits = (double)NAN;
     srq_job_options_init(&out->opt);
     if (!cJSON_IsObject(json))

@@ -19,8 +19,9 @@ struct srq_spec_plugin {
 
 struct srq_spec {
     char *model; /* absolute */
-    struct srq_spec_plugin *plugins; /* in the method's order; the last is the quantizer */
+    struct srq_spec_plugin *plugins; /* in the method's order; the last is the quantizer, unless there is none */
     int plugin_count;
+    int transform;         /* which plugin gives scales to fold into the model; -1: none */
     int scorer, allocator; /* which plugins choose schemes under the budget; -1: there is no budget */
     double budget_bits;    /* average bits a weight; NaN: no budget */
     struct srq_scheme candidates[SRQ_CANDIDATES_MAX];
@@ -47,13 +48,17 @@ int srq_spec_parse(const cJSON *json, unsigned flags, struct srq_spec *out, stru
 int srq_spec_parse_text(const char *text, size_t len, unsigned flags, struct srq_spec *out, struct srq_error *err);
 void srq_spec_fini(struct srq_spec *s);
 cJSON *srq_spec_json(const struct srq_spec *s); /* normalised; NULL when out of memory */
+/* A transform alone quantizes nothing: then this is a plugin without any part, and srq_spec_quantizes is false. */
 const struct srq_plugin *srq_spec_quantizer(const struct srq_spec *s);
+bool srq_spec_quantizes(const struct srq_spec *s);
 char *srq_spec_method(const struct srq_spec *s); /* "a,b"; srq_free */
 
 bool srq_spec_has_budget(const struct srq_spec *s);
 /* The part, or NULL where the job has no budget. */
 const struct srq_plugin *srq_spec_scorer(const struct srq_spec *s);
 const struct srq_plugin *srq_spec_allocator(const struct srq_spec *s);
+/* The transform, or NULL where the method has none. */
+const struct srq_plugin *srq_spec_transform(const struct srq_spec *s);
 
 /* A scheme in JSON: its spelling, or {"bits":4,"group_size":128,"sym":true}. */
 int srq_scheme_from_json(const cJSON *item, const char *field, struct srq_scheme *out, struct srq_error *err);

@@ -35,9 +35,23 @@ void srq_spec_fini(struct srq_spec *s)
     memset(s, 0, sizeof(*s));
 }
 
+bool srq_spec_quantizes(const struct srq_spec *s)
+{
+    const struct srq_plugin *last = s->plugins[s->plugin_count - 1].handle.plugin;
+
+    return last->oneshot != NULL || last->tunable != NULL;
+}
+
 const struct srq_plugin *srq_spec_quantizer(const struct srq_spec *s)
 {
-    return s->plugins[s->plugin_count - 1].handle.plugin;
+    static const struct srq_plugin nothing = { .size = sizeof(nothing), .name = "nothing", .version = "0", .summary = "" };
+
+    return srq_spec_quantizes(s) ? s->plugins[s->plugin_count - 1].handle.plugin : &nothing;
+}
+
+const struct srq_plugin *srq_spec_transform(const struct srq_spec *s)
+{
+    return s->transform >= 0 ? s->plugins[s->transform].handle.plugin : NULL;
 }
 
 bool srq_spec_has_budget(const struct srq_spec *s)

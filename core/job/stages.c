@@ -60,26 +60,27 @@ static int read_samples(struct srq_run *run, const struct srq_tokenizer *tk, boo
     return srq_samples_read(tk, &req, out, err);
 }
 
-/* What layers are scored on: of the same texts, as many and as long as the scorer asks for. */
-static int read_score_samples(struct srq_run *run, const struct srq_tokenizer *tk, struct srq_error *err)
+/* Of the same texts, as many and as long as a scorer or a transform asks for. */
+static int read_own_samples(struct srq_run *run, const struct srq_tokenizer *tk, int64_t nsamples, int64_t seqlen,
+                            const char *use, struct srq_samples *out, struct srq_error *err)
 {
     const struct srq_spec *s = &run->job.spec;
     struct srq_sample_request req = {
         .files = (const char *const *)s->calib,
         .file_count = s->calib_count,
         .sampling = (enum srq_sampling)s->opt.sampling,
-        .nsamples = run->job.score_data.nsamples,
-        .seqlen = run->job.score_data.seqlen,
+        .nsamples = nsamples,
+        .seqlen = seqlen,
         .seed = (uint64_t)s->opt.seed,
         .vocab = run->job.info->vocab,
         .model_dir = s->model,
     };
-    int rc = srq_samples_read(tk, &req, &run->score, err);
+    int rc = srq_samples_read(tk, &req, out, err);
 
-    if (rc == 0 && run->score.count < req.nsamples)
+    if (rc == 0 && out->count < nsamples)
         srq_event_log(&run->events, SRQ_LOG_WARN,
-                      "calibration text gives %" PRId64 " samples of %" PRId64 " tokens to score layers on, not %" PRId64,
-                      run->score.count, run->score.seqlen, req.nsamples);
+                      "calibration text gives %" PRId64 " samples of %" PRId64 " tokens to %s, not %" PRId64, out->count,
+                      out->seqlen, use, nsamples);
     return rc;
 }
 
@@ -88,7 +89,8 @@ static int take_fingerprint(struct srq_run *run, struct srq_error *err)
     char *path = srq_jobdir_name(&run->dir, "fingerprint.json"), *drift = NULL;
     cJSON *now = NULL;
     int rc = srq_fingerprint_make(&run->job, run->calib.count > 0 ? &run->calib : NULL,
-                                   run->score.count > 0 ? &run->score : NULL, &now, err);
+                                   run->score.count > 0 ? &run->score : NULL,
+                                   run->scaling.count > 0 ? &run->scaling : NULL, &now, err);
 
     if (rc == 0 && path == NULL)
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
@@ -162,8 +164,10 @@ int srq_stage_calibrate(struct srq_run *run, struct srq_error *err)
 {
     const struct srq_spec *s = &run->job.spec;
     struct srq_tokenizer *tk = NULL;
-    int rc = 0, scored = srq_spec_has_budget(s) ? 1 : 0;
-    int steps = (run->job.calibrates ? 1 : 0) + (s->eval_count > 0 ? 1 : 0) + scored;
+    const struct srq_score_data *score = &run->job.score_data;
+    const struct srq_transform_schedule *scale = &run->job.transform;
+    int rc = 0, scored = srq_spec_has_budget(s) ? 1 : 0, scaled = scale->nsamples > 0 ? 1 : 0;
+    int steps = (run->job.calibrates ? 1 : 0) + (s->eval_count > 0 ? 1 : 0) + scored + scaled;
 
     srq_event_stage(&run->events, SRQ_STAGE_CALIBRATE, 0, steps + 1, "texts");
     if (steps > 0)
@@ -177,7 +181,9 @@ int srq_stage_calibrate(struct srq_run *run, struct srq_error *err)
         srq_event_progress(&run->events, 1, steps + 1, "texts", NULL);
     }
     if (rc == 0 && scored > 0)
-        rc = read_score_samples(run, tk, err);
+        rc = read_own_samples(run, tk, score->nsamples, score->seqlen, "score layers on", &run->score, err);
+    if (rc == 0 && scaled > 0)
+        rc = read_own_samples(run, tk, scale->nsamples, scale->seqlen, "find scales with", &run->scaling, err);
     if (rc == 0 && s->eval_count > 0)
         rc = read_samples(run, tk, true, &run->eval, err);
     srq_tokenizer_free(tk);

@@ -141,9 +141,14 @@ int srq_block_load(struct srq_block *b, int index, struct srq_error *err)
         rc = srq_model_read_linear(m, layer, b->weights[i], b->compute, err);
         if (rc == 0 && b->biases[i] != NULL)
             rc = load_vector(b, f->linears[i].module, "bias", b->biases[i], err);
+        if (rc == 0 && b->biases[i] != NULL)
+            srq_fold_bias(m, layer, b->biases[i]);
     }
-    for (int i = 0; rc == 0 && i < f->vector_count; i++)
+    for (int i = 0; rc == 0 && i < f->vector_count; i++) {
         rc = load_vector(b, f->vectors[i].module, "weight", b->vectors[i], err);
+        if (rc == 0)
+            srq_fold_vector(m, index, i, b->vectors[i]);
+    }
     return rc != 0 ? rc : srq_tensors_check(m->tensors, err);
 }
 

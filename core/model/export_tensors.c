@@ -2,6 +2,7 @@
 #include "core/model/export_parts.h"
 
 #include "core/base/alloc.h"
+#include "core/model/internal.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -268,15 +269,17 @@ static int put_copy(const struct srq_export_plan *p, const char *name, struct sr
     const struct srq_tensors *ts = srq_model_tensors(p->model);
     uint16_t *half = NULL;
     float *wide = NULL;
+    void *owned;
     struct srq_tensor t;
     int64_t count;
-    int rc = 0;
+    int rc = srq_model_tensor(p->model, name, &t, &owned, err);
 
-    if (!srq_tensors_get(ts, name, &t))
-        return srq_fail_field(err, -SRQ_EFORMAT, name, "tensor %s disappeared", name);
+    if (rc != 0)
+        return rc;
     if (srq_export_dtype(p, name, t.dtype) == t.dtype) {
         rc = put(w, name, &t, err);
         srq_tensors_release(ts, &t);
+        srq_free(owned);
         return rc;
     }
     half = srq_malloc(CHUNK * sizeof(*half));
@@ -294,6 +297,7 @@ static int put_copy(const struct srq_export_plan *p, const char *name, struct sr
     srq_free(half);
     srq_free(wide);
     srq_tensors_release(ts, &t);
+    srq_free(owned);
     return rc;
 }
 

@@ -5,6 +5,7 @@
 #include "core/base/alloc.h"
 #include "core/format/json.h"
 #include "core/math/team.h"
+#include "core/model/internal.h"
 #include "core/model/quantized.h"
 
 #include <inttypes.h>
@@ -151,18 +152,24 @@ static int check_copy(const struct check *c, const char *name, struct srq_error 
 {
     const struct srq_tensors *from = srq_model_tensors(c->plan->model);
     struct srq_tensor a, b;
+    void *owned;
     size_t bytes;
-    bool same;
+    int rc;
 
-    if (!srq_tensors_get(from, name, &a) || !srq_tensors_get(c->ts, name, &b))
+    if (!srq_tensors_get(c->ts, name, &b))
         return srq_fail_field(err, -SRQ_EFORMAT, name, "tensor %s is missing from the export", name);
+    rc = srq_model_tensor(c->plan->model, name, &a, &owned, err);
+    if (rc != 0)
+        return rc;
     if (b.dtype != srq_export_dtype(c->plan, name, a.dtype) || a.rank != b.rank ||
         memcmp(a.shape, b.shape, (size_t)a.rank * sizeof(a.shape[0])) != 0 || !srq_tensor_bytes(&b, &bytes))
-        return srq_fail_field(err, -SRQ_EFORMAT, name, "tensor %s has another shape in the export", name);
-    same = a.dtype == b.dtype ? bytes == 0 || memcmp(a.data, b.data, bytes) == 0 : equal_converted(&a, &b);
+        rc = srq_fail_field(err, -SRQ_EFORMAT, name, "tensor %s has another shape in the export", name);
+    else if (a.dtype == b.dtype ? bytes > 0 && memcmp(a.data, b.data, bytes) != 0 : !equal_converted(&a, &b))
+        rc = srq_fail_field(err, -SRQ_EFORMAT, name, "tensor %s differs from its source", name);
     srq_tensors_release(from, &a);
     srq_tensors_release(c->ts, &b);
-    return same ? 0 : srq_fail_field(err, -SRQ_EFORMAT, name, "tensor %s differs from its source", name);
+    srq_free(owned);
+    return rc;
 }
 
 static int check_tensors(const struct check *c, const struct srq_export_request *r, struct srq_error *err)

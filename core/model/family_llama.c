@@ -35,6 +35,15 @@ static const struct srq_vector_row vectors[QWEN3_VECTORS] = {
     [K_NORM] = { "self_attn.k_norm", SRQ_DIM_HEAD },
 };
 
+/* Where scales fit: what lies between is linear in the producer. The norms of q and k are no pairs (rope mixes their
+ * channels). */
+static const struct srq_pair_row pairs[] = {
+    { 'A', false, INPUT_NORM, SRQ_BETWEEN_NOTHING, { Q, K, V }, 3 },
+    { 'B', false, POST_NORM, SRQ_BETWEEN_NOTHING, { GATE, UP }, 2 },
+    { 'C', true, V, SRQ_BETWEEN_ATTENTION, { O }, 1 },
+    { 'D', true, UP, SRQ_BETWEEN_PRODUCT, { DOWN }, 1 },
+};
+
 /* h + o_proj(attention(norm(h))) */
 static struct srq_var *attention(struct srq_block *b, struct srq_tape *t, struct srq_var *x, int64_t batch, int64_t seq)
 {
@@ -108,7 +117,8 @@ static int qwen_windows(const struct srq_fields *f, struct srq_config *c, struct
     return rc;
 }
 
-#define OUTSIDE .prefix = "model.layers", .embed = "model.embed_tokens", .norm = "model.norm", .head = "lm_head"
+#define OUTSIDE .prefix = "model.layers", .embed = "model.embed_tokens", .norm = "model.norm", .head = "lm_head", .pairs = pairs,     \
+    .pair_count = (int)(sizeof(pairs) / sizeof(pairs[0]))
 
 const struct srq_family srq_family_llama = {
     .model_type = "llama",

@@ -86,7 +86,7 @@ int srq_head_create(const struct srq_model *m, struct srq_head **out, struct srq
     h->model = m;
     h->layer = m->info.tied_head ? -1 : m->layer_count - 1;
     h->linear = (struct srq_linear){ .name = m->family->head, .out = m->info.vocab, .in = m->info.hidden };
-    if (!srq_model_head_tensor(m, &h->linear.weight))
+    if (!srq_model_head_tensor(m, &h->linear.weight) || (h->layer >= 0 && srq_fold_changes(m, h->layer)))
         h->linear.weight = srq_tensor_2d(NULL, SRQ_F32, m->info.vocab, m->info.hidden);
     h->panel_rows = panel_rows(m);
     h->bytes = srq_head_bytes(m);
@@ -97,6 +97,7 @@ int srq_head_create(const struct srq_model *m, struct srq_head **out, struct srq
     h->tokens = h->norm + m->info.hidden;
     h->panel = h->tokens + TOKENS_AT_ONCE * m->info.hidden;
     (void)srq_convert(norm.data, norm.dtype, h->norm, SRQ_F32, m->info.hidden);
+    srq_fold_vector(m, -1, 0, h->norm);
     *out = h;
     return 0;
 fail:

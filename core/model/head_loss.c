@@ -224,7 +224,7 @@ static int chunk(struct job *j, int64_t n, double *loss, struct srq_error *err)
         if (j->target[i] >= 0)
             *loss += l->sum[i] - l->right[i];
     }
-    for (j->row = 0; rc == 0 && j->row < vocab; j->row += j->rows) {
+    for (j->row = 0; rc == 0 && j->grad != NULL && j->row < vocab; j->row += j->rows) {
         rc = panel_logits(j, n, &panel, err);
         if (rc == 0) {
             const struct srq_mat p = { l->logits, SRQ_F32, j->rows, false }, w = { panel, SRQ_F32, width, false };
@@ -233,7 +233,7 @@ static int chunk(struct job *j, int64_t n, double *loss, struct srq_error *err)
             srq_gemm(n, width, j->rows, 1, &p, &w, j->row > 0 ? 1.0f : 0.0f, l->dy, SRQ_F32, width);
         }
     }
-    if (rc == 0)
+    if (rc == 0 && j->grad != NULL)
         srq_parallel(n, 8, end_share, j);
     return rc;
 }
@@ -254,8 +254,8 @@ int srq_head_loss_run(struct srq_head_loss *l, const void *hidden, enum srq_dtyp
     }
     for (int64_t i = 0; rc == 0 && i < n; i += l->tokens) {
         struct job j = { .l = l, .hidden = (const uint8_t *)hidden + (size_t)i * bytes,
-                         .grad = (uint8_t *)grad + (size_t)i * bytes, .dtype = dtype, .target = target + i,
-                         .factor = factor };
+                         .grad = grad != NULL ? (uint8_t *)grad + (size_t)i * bytes : NULL, .dtype = dtype,
+                         .target = target + i, .factor = factor };
 
         rc = chunk(&j, n - i < l->tokens ? n - i : l->tokens, loss, err);
     }

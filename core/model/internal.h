@@ -5,6 +5,7 @@
 #include "core/model/model.h"
 #include "core/model/quantized.h"
 #include "core/model/rope.h"
+#include "core/model/scale_pairs.h"
 
 #define SRQ_NAME_CAP 256 /* tensor names that srq builds itself */
 
@@ -42,6 +43,15 @@ struct srq_vector_row {
     enum srq_dim dim;
 };
 
+/* One pair of a block that takes scales (scale_pairs.h). */
+struct srq_pair_row {
+    char kind;
+    bool linear;  /* the producer is a linear, else a vector */
+    int producer; /* its place in `linears` or `vectors` */
+    enum srq_between between;
+    int consumers[SRQ_PAIR_CONSUMERS], count; /* places in `linears` */
+};
+
 struct srq_config;
 
 /* One architecture. The order of `linears` is the order of layers in a block. */
@@ -52,6 +62,8 @@ struct srq_family {
     int linear_count;
     const struct srq_vector_row *vectors;
     int vector_count;
+    const struct srq_pair_row *pairs;
+    int pair_count;
     bool tied_default;        /* tie_word_embeddings where the configuration does not say */
     bool partial_rotary;      /* partial_rotary_factor is known */
     int64_t head_dim_default; /* 0: hidden / heads */
@@ -95,7 +107,11 @@ int srq_config_layer_types(const struct srq_fields *f, struct srq_config *c, int
 struct srq_layer_entry {
     struct srq_layer_info info;
     bool packed; /* decoded by m->quantized */
+    int made_by; /* the pair whose consumer it is; -1: none */
+    int makes;   /* the pair whose producer it is; -1: none */
 };
+
+struct srq_fold; /* the scales that are folded in */
 
 struct srq_model {
     struct srq_model_info info;
@@ -106,6 +122,9 @@ struct srq_model {
     struct srq_layer_entry *layers;
     int layer_count;
     enum srq_dtype embed_dtype;
+    struct srq_pair_info *pairs; /* of block b: from b * family->pair_count; then E, where there is one */
+    int pair_count;
+    struct srq_fold *fold; /* NULL: the weights are the stored ones */
 };
 
 /* The tensor PREFIX.block.module.suffix of a block. */
@@ -123,6 +142,29 @@ int srq_model_read_rows(const struct srq_model *m, int layer, int64_t row, int64
 int srq_model_read_linear(const struct srq_model *m, int layer, void *dst, enum srq_dtype dtype, struct srq_error *err);
 /* srq_convert over the team. Both sides F32, F16 or BF16. */
 void srq_convert_parallel(const void *src, enum srq_dtype from, void *dst, enum srq_dtype to, int64_t n);
+
+/* ---- pairs and folding ------------------------------------------------------------------------------------------- */
+
+int srq_pairs_build(struct srq_model *m, struct srq_error *err);
+void srq_pairs_fini(struct srq_model *m);
+
+/* Whether the fold changes a layer's weight; false without a fold. */
+bool srq_fold_changes(const struct srq_model *m, int layer);
+/* Rows [row, row+rows) of a layer's stored weight `src` (its first row is `row`), folded, into dst of dtype F32, F16 or
+ * BF16. Parallel. */
+void srq_fold_rows(const struct srq_model *m, int layer, int64_t row, int64_t rows, const struct srq_tensor *src,
+                   void *dst, enum srq_dtype dtype);
+/* A layer's bias [out] and a norm's weight, in place. block -1: the final norm. */
+void srq_fold_bias(const struct srq_model *m, int layer, float *bias);
+void srq_fold_vector(const struct srq_model *m, int block, int vector, float *weight);
+/* The folded weight in F32 [out, in]: the fold's own memory, kept until a layer of another block is asked for. */
+int srq_fold_weight(const struct srq_model *m, int layer, const struct srq_tensor *stored, struct srq_tensor *out,
+                    struct srq_error *err);
+
+/* Any tensor of the folder as the model is now, in its stored dtype: the mapped one, or (`*owned`) folded in memory that
+ * srq_free gives back. */
+int srq_model_tensor(const struct srq_model *m, const char *name, struct srq_tensor *out, void **owned,
+                     struct srq_error *err);
 
 /* ---- block ------------------------------------------------------------------------------------------------------- */
 

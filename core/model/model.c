@@ -99,6 +99,7 @@ static int add_layer(struct srq_model *m, int block, const char *name, const cha
 
     *entry = e;
     e->info = (struct srq_layer_info){ .name = srq_strdup(name), .module = module, .block = block };
+    e->made_by = e->makes = -1;
     e->info.out = out;
     e->info.in = in;
     if (e->info.name == NULL)
@@ -275,7 +276,7 @@ int srq_model_open(const char *path, bool plain_only, struct srq_model **out, st
         (rc = srq_config_read(config, &m->family, &m->config, err)) != 0 ||
         (rc = srq_tensors_open(path, &m->tensors, err)) != 0 ||
         (rc = open_quantized(m, config, plain_only, err)) != 0 || (rc = build_table(m, err)) != 0 ||
-        (rc = fill_info(m, err)) != 0) {
+        (rc = fill_info(m, err)) != 0 || (rc = srq_pairs_build(m, err)) != 0) {
         srq_model_close(m);
         m = NULL;
     }
@@ -288,6 +289,8 @@ void srq_model_close(struct srq_model *m)
 {
     if (m == NULL)
         return;
+    srq_model_unfold(m);
+    srq_pairs_fini(m);
     for (int i = 0; i < m->layer_count; i++)
         srq_free((char *)(uintptr_t)m->layers[i].info.name);
     srq_free(m->layers);
@@ -331,7 +334,7 @@ int srq_model_weight(const struct srq_model *m, const char *layer, struct srq_te
             return srq_fail_field(err, -SRQ_EUNSUPPORTED, layer, "layer %s is stored packed: it has no plain weight",
                                   layer);
         if (srq_model_module_tensor(m, layer, out))
-            return 0;
+            return srq_fold_changes(m, i) ? srq_fold_weight(m, i, out, out, err) : 0;
     }
     return srq_fail_field(err, -SRQ_ENOENT, layer, "the model has no layer %s", layer);
 }

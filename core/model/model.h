@@ -40,7 +40,8 @@ const struct srq_model_info *srq_model_info(const struct srq_model *m);
 int srq_model_layer_count(const struct srq_model *m); /* all quantizable layers, lm_head last where not tied */
 const struct srq_layer_info *srq_model_layer(const struct srq_model *m, int i);
 const struct srq_tensors *srq_model_tensors(const struct srq_model *m);
-/* The stored weight of a layer [out, in], mapped (quantized folder: -SRQ_EUNSUPPORTED). */
+/* The stored weight of a layer [out, in], mapped (quantized folder: -SRQ_EUNSUPPORTED). Where scales are folded in
+ * (scale_pairs.h) it is F32 in memory of the model's own, kept until a layer of another block is asked for; one thread. */
 int srq_model_weight(const struct srq_model *m, const char *layer, struct srq_tensor *out, struct srq_error *err);
 /* First tensor with NaN or Inf among those of block `b` (-1: outside blocks) → -SRQ_ENUMERIC naming it and the index. */
 int srq_model_check_finite(const struct srq_model *m, int b, struct srq_error *err);
@@ -76,7 +77,7 @@ int srq_head_logits(const struct srq_head *h, const void *hidden, enum srq_dtype
                     struct srq_error *err);
 /* The final norm alone, in place: what the head gets. hidden [n, hidden] of dtype F32 or BF16. */
 int srq_head_norm(const struct srq_head *h, void *hidden, enum srq_dtype dtype, int64_t n, struct srq_error *err);
-/* The untied lm_head, NULL when tied. Its weight is the stored tensor in the checkpoint's dtype (data NULL when packed);
+/* The untied lm_head, NULL when tied. Its weight is the stored tensor in the checkpoint's dtype (data NULL when packed or folded);
  * it may be pointed at another of dtype F32, F16 or BF16, and logits follow it. */
 struct srq_linear *srq_head_linear(struct srq_head *h);
 void srq_head_free(struct srq_head *h);
@@ -88,8 +89,19 @@ size_t srq_head_loss_bytes(const struct srq_model *m); /* for the plan, beside t
 int srq_head_loss_create(const struct srq_head *h, struct srq_head_loss **out, struct srq_error *err);
 void srq_head_loss_free(struct srq_head_loss *l);
 /* hidden [n, hidden] of dtype F32 or BF16; target[i]: the word that token i has to predict, -1: none. *loss: the sum over
- * predicting tokens, in nats. grad [n, hidden] of the same dtype (may be `hidden` itself): factor * d(loss)/d(hidden). */
+ * predicting tokens, in nats. grad [n, hidden] of the same dtype (may be `hidden` itself): factor * d(loss)/d(hidden);
+ * NULL: the loss alone. */
 int srq_head_loss_run(struct srq_head_loss *l, const void *hidden, enum srq_dtype dtype, int64_t n,
                       const int32_t *target, float factor, double *loss, void *grad, struct srq_error *err);
+
+/* The same for the divergence from a teacher's words, KL(teacher‖student), of which the logits are made anew from its final
+ * hidden states. The two heads may be one; tokens with a target below 0 are left out. */
+struct srq_head_distil;
+size_t srq_head_distil_bytes(const struct srq_model *m); /* for the plan, beside the heads' own */
+int srq_head_distil_create(const struct srq_head *teacher, const struct srq_head *student, struct srq_head_distil **out,
+                           struct srq_error *err);
+void srq_head_distil_free(struct srq_head_distil *l);
+int srq_head_distil_run(struct srq_head_distil *l, const void *teacher, const void *hidden, enum srq_dtype dtype, int64_t n,
+                        const int32_t *target, float factor, double *loss, void *grad, struct srq_error *err);
 
 #endif

@@ -90,6 +90,13 @@ int srq_model_read_rows(const struct srq_model *m, int layer, int64_t row, int64
         return rc;
     src = w.data;
     src += (size_t)row * (size_t)e->info.in * srq_dtype_size(w.dtype);
+    if (srq_fold_changes(m, layer)) {
+        const int64_t shape[2] = { rows, e->info.in };
+        const struct srq_tensor part = srq_tensor_make((void *)(uintptr_t)src, w.dtype, 2, shape);
+
+        srq_fold_rows(m, layer, row, rows, &part, dst, dtype);
+        return 0;
+    }
     srq_convert_parallel(src, w.dtype, dst, dtype, rows * e->info.in);
     return 0;
 }

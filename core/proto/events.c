@@ -59,6 +59,24 @@ static const struct srq_field tune_probe[] = {
     F_END
 };
 
+static const struct srq_field transform_point[] = {
+    EVENT_HEAD,
+    F_RNG("iter", SRQ_T_INT, 0, COUNT_MAX, "training step"),
+    F_NUL("loss", SRQ_T_NUMBER, "loss of the step's batch"),
+    F_NUL("lr", SRQ_T_NUMBER, "step size"),
+    F_END
+};
+
+static const struct srq_field transform_probe[] = {
+    EVENT_HEAD,
+    F_RNG("iter", SRQ_T_INT, 0, COUNT_MAX, "training steps done"),
+    F_NUL("loss", SRQ_T_NUMBER, "loss on the samples held out"),
+    F_NUL("best", SRQ_T_NUMBER, "the smallest of them so far"),
+    F_NUL("spread_mean", SRQ_T_NUMBER, "mean of |log scale| over all channels"),
+    F_NUL("spread_max", SRQ_T_NUMBER, "the largest of them"),
+    F_END
+};
+
 static const struct srq_field layer_error[] = {
     EVENT_HEAD,
     F_RNG("block", SRQ_T_INT, 0, COUNT_MAX, "number of the block"),
@@ -179,6 +197,8 @@ static const struct srq_event events[] = {
     { "block.begin", "The tuning of a block begins.", block_begin },
     { "tune.point", "Loss of one tuning iteration.", tune_point },
     { "tune.probe", "Loss on the fixed probe set.", tune_probe },
+    { "transform.point", "Loss of one training step of a transform.", transform_point },
+    { "transform.probe", "Loss of a transform on the samples held out.", transform_probe },
     { "layer.error", "Error of one layer on the probe set.", layer_error },
     { "block.end", "A block is tuned.", block_end },
     { "layer.done", "A layer of a block that ends: what tuning made of it.", layer_done },
@@ -204,4 +224,16 @@ const struct srq_event *srq_proto_event(const char *name)
             return &events[i];
     }
     return NULL;
+}
+
+bool srq_proto_is_sample(const char *event)
+{
+    static const char *const samples[] = { "tune.point", "tune.probe", "transform.point", "transform.probe", "layer.error",
+                                           "stage.progress" };
+
+    for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++) {
+        if (strcmp(event, samples[i]) == 0)
+            return true;
+    }
+    return false;
 }

@@ -286,7 +286,8 @@ static const struct srq_field series_params[] = {
     JOB_PARAM,
     F_ORNG("block", SRQ_T_INT, 0, COUNT_MAX, "number of the block: its loss"),
     F_ORNG("layer", SRQ_T_STRING, 1, 1000, "name of a layer: its error"),
-    F_OCHO("kind", "loss|probe|error", "batch loss (default with a block), probe loss, or layer error"),
+    F_OCHO("kind", "loss|probe|error|transform|transform_probe",
+           "batch loss (default with a block), probe loss, layer error; of the transform: batch loss, probe loss"),
     PAGE_PARAMS,
     F_END
 };
@@ -298,7 +299,7 @@ static const struct srq_field point[] = {
     F_END
 };
 static const struct srq_field series_reply[] = {
-    F_CHO("kind", "loss|probe|error", "what the values are"),
+    F_CHO("kind", "loss|probe|error|transform|transform_probe", "what the values are"),
     F_SUB("points", SRQ_T_ARRAY, point, "in the order of the journal"),
     PAGE_REPLY,
     F_END
@@ -389,7 +390,9 @@ static const struct srq_field change_reply[] = {
     F_LIST("changes", change_row, 0, CHANGES_MAX, "the first of them"),
     F_SUB("size", SRQ_T_OBJECT, srq_size_fields, "size after the change"),
     F_SUB("size_now", SRQ_T_OBJECT, srq_size_fields, "size before it"),
-    F_NSUB("forecast", SRQ_T_OBJECT, forecast, "predicted loss; null: there are no scores"),
+    F_RNG("moved", SRQ_T_INT, 0, COUNT_MAX, "those of them that the allocator chose again, to keep the budget"),
+    F_NSUB("forecast", SRQ_T_OBJECT, forecast, "predicted loss; null: not known"),
+    F_NUL("forecast_missing", SRQ_T_STRING, "why it is not known"),
     F_NUL("restarts", SRQ_T_INT, "block that starts again at iteration 0"),
     F_REQ("retunes", SRQ_T_INTS, "numbers of the blocks that are tuned again after the first pass"),
     F_NUL("cost_s", SRQ_T_NUMBER, "time that tuning again takes, seconds"),

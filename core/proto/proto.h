@@ -76,6 +76,8 @@ const struct srq_method *srq_proto_methods(size_t *count);
 const struct srq_event *srq_proto_events(size_t *count);
 const struct srq_method *srq_proto_method(const char *name); /* NULL: unknown */
 const struct srq_event *srq_proto_event(const char *name);
+/* Whether it is a sample of a series, of which a slow reader may miss some: never a fact. */
+bool srq_proto_is_sample(const char *event);
 
 /* What a field type is called in messages and pages: "string", "integer", … */
 const char *srq_field_type_name(enum srq_field_type type);

@@ -25,12 +25,15 @@ static bool is_plugin_name(const char *s)
 
 /* Sizes of the structs by minor version: they only grow, and what a plugin does not have is zero. 0: there was none. */
 static const struct abi {
-    size_t plugin, oneshot, tunable, scorer, allocator;
+    size_t plugin, oneshot, tunable, scorer, allocator, transform;
 } versions[] = {
     [0] = { .plugin = offsetof(struct srq_plugin, scorer), .oneshot = offsetof(struct srq_oneshot, needs_of),
             .tunable = offsetof(struct srq_tunable, needs) },
-    [1] = { sizeof(struct srq_plugin), sizeof(struct srq_oneshot), sizeof(struct srq_tunable),
-            sizeof(struct srq_scorer), sizeof(struct srq_allocator) },
+    [1] = { .plugin = offsetof(struct srq_plugin, transform), .oneshot = sizeof(struct srq_oneshot),
+            .tunable = sizeof(struct srq_tunable), .scorer = sizeof(struct srq_scorer),
+            .allocator = sizeof(struct srq_allocator) },
+    [2] = { sizeof(struct srq_plugin), sizeof(struct srq_oneshot), sizeof(struct srq_tunable),
+            sizeof(struct srq_scorer), sizeof(struct srq_allocator), sizeof(struct srq_transform) },
 };
 _Static_assert(sizeof(versions) / sizeof(versions[0]) == SRQ_ABI_MINOR + 1, "every minor version has its sizes");
 
@@ -63,6 +66,7 @@ struct copy {
     struct srq_tunable tunable;
     struct srq_scorer scorer;
     struct srq_allocator allocator;
+    struct srq_transform transform;
 };
 
 /* `to` has room for this build's struct, which is never the smaller one. */
@@ -98,6 +102,8 @@ static int adopt(struct srq_plugin_handle *h, const struct srq_plugin *p, struct
         rc = copy_part(&c->scorer, c->plugin.scorer, "scorer", v->scorer, h->path, err);
     if (rc == 0 && c->plugin.allocator != NULL)
         rc = copy_part(&c->allocator, c->plugin.allocator, "allocator", v->allocator, h->path, err);
+    if (rc == 0 && c->plugin.transform != NULL)
+        rc = copy_part(&c->transform, c->plugin.transform, "transform", v->transform, h->path, err);
     if (rc != 0)
         return rc;
     c->plugin.size = sizeof(c->plugin);
@@ -105,6 +111,7 @@ static int adopt(struct srq_plugin_handle *h, const struct srq_plugin *p, struct
     c->plugin.tunable = c->plugin.tunable != NULL ? &c->tunable : NULL;
     c->plugin.scorer = c->plugin.scorer != NULL ? &c->scorer : NULL;
     c->plugin.allocator = c->plugin.allocator != NULL ? &c->allocator : NULL;
+    c->plugin.transform = c->plugin.transform != NULL ? &c->transform : NULL;
     return 0;
 }
 
@@ -114,12 +121,15 @@ static int check_functions(const struct srq_plugin *p, const char *path, struct 
     const struct srq_oneshot *o = p->oneshot;
     const struct srq_scorer *r = p->scorer;
     const struct srq_allocator *a = p->allocator;
+    const struct srq_transform *f = p->transform;
     const char *missing = NULL;
 
     if (p->create == NULL || p->destroy == NULL)
         missing = p->create == NULL ? "create" : "destroy";
-    else if (o == NULL && t == NULL && r == NULL && a == NULL)
-        missing = "oneshot, tunable, scorer or allocator part";
+    else if (o == NULL && t == NULL && r == NULL && a == NULL && f == NULL)
+        missing = "oneshot, tunable, scorer, allocator or transform part";
+    else if (f != NULL && (f->kinds == NULL || f->schedule == NULL || f->begin == NULL))
+        missing = f->kinds == NULL ? "transform.kinds" : f->schedule == NULL ? "transform.schedule" : "transform.begin";
     else if (r != NULL && (r->data == NULL || r->rows == NULL))
         missing = r->data == NULL ? "scorer.data" : "scorer.rows";
     else if (a != NULL && a->solve == NULL)

@@ -5,8 +5,11 @@
 #include "core/base/log.h"
 #include "core/base/rng.h"
 #include "core/math/team.h"
+#include "core/tensor/dtype.h"
+#include "core/tune/feedback.h"
 #include "core/tune/grid_service.h"
 #include "core/tune/options.h"
+#include "core/tune/quadratic.h"
 #include "core/tune/sign_step.h"
 
 /* Streams of plugins have the top bit set, so that none collides with the host's own draws. */
@@ -22,6 +25,11 @@ void srq_host_seed(uint64_t seed)
 static double host_uniform(uint64_t stream, uint64_t index)
 {
     return srq_rng_uniform(host_seed, stream | PLUGIN_STREAM, index);
+}
+
+static void host_widen(const void *src, enum srq_dtype dtype, float *dst, int64_t n)
+{
+    (void)srq_convert(src, dtype, dst, SRQ_F32, n);
 }
 
 static void *host_alloc(size_t size)
@@ -49,6 +57,10 @@ const struct srq_host *srq_host_services(void)
         .grid = srq_grid_service,
         .sign_step = srq_sign_step,
         .sign_momentum_step = srq_sign_momentum_step,
+        .quadratic = srq_quadratic,
+        .inverse_factor = srq_inverse_factor,
+        .column_feedback = srq_column_feedback,
+        .widen = host_widen,
     };
 
     return &host;

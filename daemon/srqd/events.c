@@ -52,12 +52,6 @@ static cJSON *state_params(const struct job *j)
     return params;
 }
 
-static bool is_sample(const char *event)
-{
-    return strcmp(event, "tune.point") == 0 || strcmp(event, "tune.probe") == 0 ||
-           strcmp(event, "layer.error") == 0 || strcmp(event, "stage.progress") == 0;
-}
-
 /* Samples of one series share a key. */
 static char *series_key(const char *event, const cJSON *params)
 {
@@ -195,7 +189,7 @@ void events_publish(struct job *j, const char *event, const cJSON *params)
         next = TAILQ_NEXT(c, entry);
         if (c->closing || !client_wants(c, j, event, n) || !may_look(c, j))
             continue;
-        if (is_sample(event) && (c->held_count > 0 || client_waiting(c) > CLIENT_SOFT_OUTPUT)) {
+        if (srq_proto_is_sample(event) && (c->held_count > 0 || client_waiting(c) > CLIENT_SOFT_OUTPUT)) {
             hold_sample(c, row->name, params);
             continue;
         }

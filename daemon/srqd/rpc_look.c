@@ -251,16 +251,21 @@ static int gather_page(const struct request *r, struct gather *g, journal_visit 
 static int series(const struct request *r, cJSON **result, struct srq_error *err)
 {
     const char *kind = rpc_text(r, "kind"), *layer = rpc_text(r, "layer");
-    bool block = rpc_param(r, "block") != NULL;
+    bool block = rpc_param(r, "block") != NULL, transform = kind != NULL && strncmp(kind, "transform", 9) == 0;
     struct gather g = { .layer = layer, .block = rpc_number(r, "block", -1) };
 
-    if (block == (layer != NULL))
+    if (transform && (block || layer != NULL))
+        return srq_fail_field(err, -SRQ_EINVAL, "block", "a transform is of the whole model: give no block and no layer");
+    if (!transform && block == (layer != NULL))
         return srq_fail_field(err, -SRQ_EINVAL, "block", "give either a block or a layer");
     if (kind == NULL)
         kind = layer != NULL ? "error" : "loss";
-    if ((layer != NULL) != (strcmp(kind, "error") == 0))
+    if (!transform && (layer != NULL) != (strcmp(kind, "error") == 0))
         return srq_fail_field(err, -SRQ_EINVAL, "kind", "loss and probe are a block's, error is a layer's");
-    g.event = layer != NULL ? "layer.error" : strcmp(kind, "loss") == 0 ? "tune.point" : "tune.probe";
+    g.event = transform           ? strcmp(kind, "transform") == 0 ? "transform.point" : "transform.probe"
+              : layer != NULL       ? "layer.error"
+              : strcmp(kind, "loss") == 0 ? "tune.point"
+                                          : "tune.probe";
     g.value = layer != NULL ? "error" : "loss";
     *result = cJSON_CreateObject();
     if (cJSON_AddStringToObject(*result, "kind", kind) == NULL)

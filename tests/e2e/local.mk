@@ -23,7 +23,8 @@ tests_e2e_plugin_suite_CFLAGS = $(AM_CFLAGS)
 tests_e2e_plugin_suite_LDADD = core/libsrq.la core/libsrqbase.la -lm
 dist_check_SCRIPTS += tests/e2e/plugin_outside.sh
 EXTRA_DIST += tests/e2e/outside_plugin.c tests/e2e/outside_tunable.c tests/e2e/outside_importance.c \
-	tests/e2e/abi_1_0/srq/plugin.h tests/e2e/abi_1_0/srq/types.h tests/e2e/abi_1_0/srq/error.h
+	tests/e2e/abi_1_0/srq/plugin.h tests/e2e/abi_1_0/srq/types.h tests/e2e/abi_1_0/srq/error.h \
+	tests/e2e/abi_1_1/srq/plugin.h tests/e2e/abi_1_1/srq/types.h tests/e2e/abi_1_1/srq/error.h
 TESTS += tests/e2e/plugin_outside.sh
 
 # the live plan with the real programs
@@ -31,7 +32,8 @@ TESTS += tests/e2e/live_daemon.py
 dist_check_SCRIPTS += tests/e2e/live_daemon.py
 
 # whole jobs with the real programs: killed at random, repeated, held against their plan of memory
-job_e2e = tests/e2e/budget.py tests/e2e/live.py tests/e2e/kills.py tests/e2e/same_bytes.py tests/e2e/memory.py
+job_e2e = tests/e2e/budget.py tests/e2e/live.py tests/e2e/kills.py tests/e2e/same_bytes.py tests/e2e/memory.py \
+	tests/e2e/methods.py tests/e2e/compare.py tests/e2e/scales.py
 TESTS += $(job_e2e)
 dist_check_SCRIPTS += $(job_e2e) tests/lib/real_jobs.py
 

@@ -31,6 +31,8 @@ refused_with() { # text command…
 page=$top_srcdir/man/srq-plugin.7
 display "$page" 1 >shrink.c
 display "$page" 2 >build.sh
+display "$page" 3 >even.c
+display "$page" 4 >build-even.sh
 ok "srq-plugin(7) begins with the whole of shrink.c" grep -q '^/\* shrink.c \*/' shrink.c
 ok "then says how it is built and tried" grep -q 'pkg-config --cflags srq' build.sh
 if ! command -v pkg-config >/dev/null; then
@@ -43,12 +45,15 @@ else
     PKG_CONFIG_PATH=$(dirname "$(find root -name srq.pc)")
     export PKG_CONFIG_PATH PKG_CONFIG_SYSROOT_DIR="$SRQ_TEST_DIR/root"
     ok "it builds and describes itself as the page says" sh -e build.sh
+    ok "and so does the transform" sh -e build-even.sh
     "$SRQ_CTL" daemon stop >/dev/null 2>&1 # it was started with the page's plugin path alone
     while [ -S "$SRQ_SOCKET" ]; do sleep 0.1; done
     SRQ_PLUGIN_PATH=$SRQ_PLUGIN_PATH:$SRQ_TEST_DIR
     export SRQ_PLUGIN_PATH
     ok "a job runs with it" srqctl submit tiny -m shrink -s w4g32 -o shrunk --set shrink.factor=0.9 --wait
     ok "its output is a model that srq reads" srqctl inspect shrunk
+    ok "a job runs with the transform before it" srqctl submit tiny -m even,shrink -s w4g32 -o evened --wait
+    ok "its scales are in the output" test -s evened/srq_scales.st
     ok "its option is checked against its table" refused_with "from 0.1 to 1" \
         srqctl submit tiny -m shrink -s w4g32 -o other --set shrink.factor=1.5
     ok "and nothing is left of the refusal" test ! -e other

@@ -22,7 +22,7 @@ compile() {
 
 # Plugins of an older minor version go on working: their headers are kept as they were.
 compile_old() {
-    $compiler -std=c17 -Wall -Wextra -Werror -O2 -fPIC -shared -I"$top_srcdir/tests/e2e/abi_1_0" -o "$SRQ_TEST_DIR/$1.so" \
+    $compiler -std=c17 -Wall -Wextra -Werror -O2 -fPIC -shared -I"$top_srcdir/tests/e2e/abi_$3" -o "$SRQ_TEST_DIR/$1.so" \
         "$top_srcdir/tests/e2e/$2.c"
 }
 
@@ -30,13 +30,16 @@ headers_do_not_reach_into_the_tree() {
     ! grep -rn '#include "core/' "$root"
 }
 
-for plugin in rtn signround; do
+for plugin in rtn signround gptq awq hqq omniquant; do
     ok "the shipped $plugin passes the suite of plugins" "$suite" "$top_builddir/plugins/$plugin/.libs/$plugin.so"
 done
-ok "a one-shot plugin compiles with the headers of ABI 1.0" compile_old dither outside_plugin
-ok "the one-shot plugin of ABI 1.0 passes the suite" "$suite" "$SRQ_TEST_DIR/dither.so"
-ok "a tunable plugin compiles with the headers of ABI 1.0" compile_old nudge outside_tunable
-ok "the tunable plugin of ABI 1.0 passes the suite" "$suite" "$SRQ_TEST_DIR/nudge.so"
+for abi in 1_0 1_1; do
+    version=$(echo "$abi" | tr _ .)
+    ok "a one-shot plugin compiles with the headers of ABI $version" compile_old dither outside_plugin $abi
+    ok "the one-shot plugin of ABI $version passes the suite" "$suite" "$SRQ_TEST_DIR/dither.so"
+    ok "a tunable plugin compiles with the headers of ABI $version" compile_old nudge outside_tunable $abi
+    ok "the tunable plugin of ABI $version passes the suite" "$suite" "$SRQ_TEST_DIR/nudge.so"
+done
 if ! command -v pkg-config >/dev/null; then
     skip "a plugin compiles outside the tree" "there is no pkg-config"
     done_testing

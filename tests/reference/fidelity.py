@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares srq's perplexities with the anchor figures of another implementation, row by row (TAP).
 
-usage: fidelity.py [--model demo-lm|smollm2] [--scheme NAME] [--alg-ext] [--iters N]
+usage: fidelity.py [--model demo-lm|smollm2] [--scheme NAME] [--alg-ext] [--iters N] [--set KEY=VALUE]...
 
 Runs `srq-worker --spec` with each row's settings and token files. A row passes when
   full precision   is within 0.1 % of the row's,
@@ -23,6 +23,8 @@ p.add_argument("--model")
 p.add_argument("--scheme")
 p.add_argument("--alg-ext", action="store_true", help="only rows of SignRoundV2 (default: only rows of version 1)")
 p.add_argument("--iters", type=int, help="override the row's iterations (for a quick look; the check is skipped)")
+p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
+               help="an option beside the row's, as for srqctl submit (signround.decay=linear)")
 p.add_argument("--keep", help="keep outputs in this folder")
 a = p.parse_args()
 
@@ -56,6 +58,7 @@ def run_row(r, model, tmp):
                     "eval.windows": r["eval_windows"], "signround.iters": a.iters or r["iters"],
                     "signround.alg_ext": r["alg_ext"]},
     }
+    spec["options"].update(pair.split("=", 1) for pair in a.set)
     path = os.path.join(tmp, "job.json")
     with open(path, "w") as f:
         json.dump(spec, f)

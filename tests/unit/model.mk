@@ -11,6 +11,12 @@ tests_unit_test_model_forward_SOURCES = tests/unit/test_model_forward.c tests/un
 tests_unit_test_model_forward_CFLAGS = $(unit_cflags)
 tests_unit_test_model_forward_LDADD = $(unit_ldadd)
 
+unit_tests += tests/unit/test_scale_pairs
+tests_unit_test_scale_pairs_SOURCES = tests/unit/test_scale_pairs.c tests/unit/model_folder.c \
+	tests/unit/model_folder.h tests/unit/test.h
+tests_unit_test_scale_pairs_CFLAGS = $(unit_cflags)
+tests_unit_test_scale_pairs_LDADD = $(unit_ldadd)
+
 reference_models = \
 	tests/reference/models/expected.safetensors \
 	tests/reference/models/llama-bias.json \

@@ -126,9 +126,10 @@ static void a_change_says_what_it_does_and_costs(void **state)
                   "{\"layer\":\"a-much-longer-name\",\"old\":\"w4\",\"new\":\"w8\",\"source\":\"pin\",\"state\":\"pending\"}],"
                   "\"size\":{\"before_bytes\":4194304,\"after_bytes\":1363149,\"average_bits\":4.61},"
                   "\"size_now\":{\"before_bytes\":4194304,\"after_bytes\":1048576,\"average_bits\":4.25},"
-                  "\"forecast\":{\"now\":0.0123,\"then\":0.0101},\"restarts\":7,\"retunes\":[0,1,2,5,8,9],"
+                  "\"moved\":5,\"forecast\":{\"now\":0.0123,\"then\":0.0101},\"restarts\":7,\"retunes\":[0,1,2,5,8,9],"
                   "\"cost_s\":130,\"warnings\":[\"q, k and v of block 7 change together\"]}",
                   "revision 4: 7 layers changed\n"
+                  "5 of them to keep the budget\n"
                   "  a.q         w4g128 -> w8, running\n"
                   "  a.down\\x1b  - -> w8, stale\n"
                   "  c           w4 -> w8, pending\n"
@@ -150,8 +151,9 @@ static void a_dry_run_and_an_empty_change_say_so(void **state)
     expect_change("{\"job\":\"j\",\"revision\":3,\"applied\":false,\"matched\":1,\"changed\":0,\"changes\":[],"
                   "\"size\":{\"before_bytes\":null,\"after_bytes\":null,\"average_bits\":null},"
                   "\"size_now\":{\"before_bytes\":null,\"after_bytes\":null,\"average_bits\":null},"
-                  "\"forecast\":null,\"restarts\":null,\"retunes\":[4],\"cost_s\":null,\"warnings\":[]}",
+                  "\"forecast\":null,\"forecast_missing\":\"a.q was not scored as w5g64\",\"restarts\":null,\"retunes\":[4],\"cost_s\":null,\"warnings\":[]}",
                   "dry run at revision 3: 0 layers would change\n"
+                  "predicted loss  not known: a.q was not scored as w5g64\n"
                   "tuned again     block 4\n");
     expect_change("{\"job\":\"j\",\"revision\":3,\"applied\":false,\"matched\":1,\"changed\":0,\"changes\":[],"
                   "\"forecast\":null,\"restarts\":null,\"retunes\":[],\"cost_s\":null,\"warnings\":[]}",

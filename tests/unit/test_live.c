@@ -384,6 +384,8 @@ static void a_budget_keeps_pins_and_what_is_finished(void **state)
     f = cJSON_GetObjectItemCaseSensitive(reply, "forecast");
     assert_true(fabs(number(f, "now") - (15.0 / 4 + 1.0 / 8)) < 1e-12);
     assert_true(fabs(number(f, "then") - (8.0 / 4 + 1.0 / 8 + 7.0 / 2)) < 1e-12);
+    assert_true(number(reply, "moved") == number(reply, "changed") && number(reply, "moved") == 7);
+    assert_true(cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(reply, "forecast_missing")));
     assert_string_equal(list(reply, "retunes"), "[]");
     cJSON_Delete(reply);
     /* every later change is solved again; released layers may change though they are finished */

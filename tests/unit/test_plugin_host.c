@@ -45,7 +45,7 @@ static void broken_plugins_are_refused_with_their_reason(void **state)
         int code;
     } rows[] = {
         { "magic", "magic number is 0x12345678", -SRQ_EFORMAT },
-        { "major", "was built for ABI 2.1, this srq has 1.1", -SRQ_EUNSUPPORTED },
+        { "major", "was built for ABI 2.2, this srq has 1.2", -SRQ_EUNSUPPORTED },
         { "minor", "needs ABI 1.7, newer than", -SRQ_EUNSUPPORTED },
         { "size", "describes itself in 24 bytes", -SRQ_EFORMAT },
         { "newer", "where ABI 1.0 has", -SRQ_EFORMAT },
@@ -53,7 +53,7 @@ static void broken_plugins_are_refused_with_their_reason(void **state)
         { "symbol", "exports no symbol srq_plugin", -SRQ_EFORMAT },
         { "name", "has no proper name", -SRQ_EFORMAT },
         { "create", "has no create", -SRQ_EFORMAT },
-        { "parts", "has no oneshot, tunable, scorer or allocator part", -SRQ_EFORMAT },
+        { "parts", "has no oneshot, tunable, scorer, allocator or transform part", -SRQ_EFORMAT },
         { "quantize", "has no oneshot.quantize", -SRQ_EFORMAT },
         { "tunable", "has no tunable.schedule", -SRQ_EFORMAT },
         { "default", "the default of option number is \"11\", which is not a whole number from 0 to 10", -SRQ_EFORMAT },

@@ -2,6 +2,8 @@
  * torch step by step, the search vector of the specification, and sums taken in a plain way. */
 #include "tests/unit/test.h"
 
+#include "tests/unit/plugin_bench.h"
+
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
 #include "core/base/rng.h"
@@ -14,98 +16,6 @@
 #include <math.h>
 
 #define MOST 4096 /* elements of a layer here */
-
-/* ---- a plugin and one layer ---------------------------------------------------------------------------------------- */
-
-struct bench {
-    struct srq_plugin_handle plugin;
-    struct srq_options *options;
-    void *self;
-    struct srq_layer layer;
-    struct srq_param param[SRQ_MAX_PARAMS];
-    float *arrays[SRQ_MAX_PARAMS];
-    int count;
-    struct srq_codes codes;
-};
-
-static void bench_load(struct bench *b, const char *name, const char *const *settings)
-{
-    const char *top = getenv("top_builddir");
-    char *path = srq_asprintf("%s/plugins/%s/.libs", top != NULL ? top : ".", name);
-    struct srq_error err = { 0 };
-
-    memset(b, 0, sizeof(*b));
-    setenv("SRQ_PLUGIN_PATH", path, 1);
-    srq_free(path);
-    assert_ok(srq_plugin_load(name, &b->plugin, &err), &err);
-    assert_ok(srq_options_create(b->plugin.plugin, &b->options, &err), &err);
-    for (; settings[0] != NULL; settings += 2)
-        assert_ok(srq_options_set(b->options, settings[0], settings[1], &err), &err);
-    assert_ok(srq_options_finish(b->options, NULL, NULL, &err), &err);
-    assert_ok(b->plugin.plugin->create(srq_host_services(), b->options, &b->self, &err), &err);
-}
-
-static void bench_layer(struct bench *b, const char *scheme, float *w, int64_t out, int64_t in, const float *importance)
-{
-    struct srq_error err = { 0 };
-
-    b->layer = (struct srq_layer){ .size = sizeof(b->layer), .name = "layer", .importance = importance,
-                                   .tensor_scale = 1 };
-    b->layer.weight = srq_tensor_2d(w, SRQ_F32, out, in);
-    assert_ok(srq_scheme_parse(scheme, &b->layer.scheme, &err), &err);
-    b->layer.groups = srq_groups_of(out, in, b->layer.scheme.group);
-    assert_ok(srq_codes_alloc(out, in, &b->layer.scheme, &b->codes, &err), &err);
-}
-
-static struct srq_result result_of(struct bench *b)
-{
-    return (struct srq_result){ .size = sizeof(struct srq_result), .codes = b->codes.codes, .scale = b->codes.scale,
-                                .zero = b->codes.zero };
-}
-
-/* The arrays of a tunable plugin, and its begin(). */
-static void bench_begin(struct bench *b)
-{
-    const struct srq_tunable *t = b->plugin.plugin->tunable;
-    struct srq_error err = { 0 };
-
-    assert_ok(t->declare(srq_host_services(), b->self, &b->layer, b->param, &b->count, &err), &err);
-    for (int i = 0; i < b->count; i++) {
-        b->arrays[i] = srq_calloc((size_t)b->param[i].count, sizeof(float));
-        for (int64_t j = 0; j < b->param[i].count; j++)
-            b->arrays[i][j] = b->param[i].init;
-    }
-    b->layer.param = b->arrays;
-    assert_ok(t->begin(srq_host_services(), b->self, &b->layer, &err), &err);
-}
-
-static void bench_finish(struct bench *b)
-{
-    struct srq_result r = result_of(b);
-    struct srq_error err = { 0 };
-
-    assert_ok(b->plugin.plugin->tunable->finish(srq_host_services(), b->self, &b->layer, &r, &err), &err);
-    assert_ok(srq_codes_check(&b->codes, "layer", &err), &err);
-}
-
-static void bench_close(struct bench *b)
-{
-    for (int i = 0; i < b->count; i++)
-        srq_free(b->arrays[i]);
-    srq_codes_fini(&b->codes);
-    b->plugin.plugin->destroy(srq_host_services(), b->self);
-    srq_options_free(b->options);
-    srq_plugin_unload(&b->plugin);
-}
-
-static const float *bench_array(const struct bench *b, const char *name)
-{
-    for (int i = 0; i < b->count; i++) {
-        if (strcmp(b->param[i].name, name) == 0)
-            return b->arrays[i];
-    }
-    return NULL;
-}
 
 /* Steps against the gradient of sum (Ŵ - target)². */
 static void bench_tune(struct bench *b, const float *target, int64_t iters)
@@ -350,7 +260,7 @@ static double rounded(const char *opt, const char *scheme, bool weighted, uint8_
 
     bench_load(&b, "rtn", (const char *const[]){ "opt", opt, NULL });
     bench_layer(&b, scheme, rtn_w, 32, 64, rtn_h);
-    r = result_of(&b);
+    r = bench_result(&b);
     assert_ok(b.plugin.plugin->oneshot->quantize(srq_host_services(), b.self, &b.layer, &r, &err), &err);
     assert_ok(srq_codes_check(&b.codes, "layer", &err), &err);
     assert_ok(srq_codes_decode(&b.codes, fake, SRQ_F32, &err), &err);

@@ -139,7 +139,7 @@ static void a_dry_run_becomes_a_preview(void **state)
         "{\"job\":\"x\",\"revision\":5,\"applied\":false,\"matched\":2,\"changed\":2,\"changes\":[],"
         "\"size\":{\"before_bytes\":900,\"after_bytes\":300,\"average_bits\":5.5},"
         "\"size_now\":{\"before_bytes\":900,\"after_bytes\":200,\"average_bits\":4.25},"
-        "\"forecast\":{\"now\":0.5,\"then\":null},\"restarts\":3,\"retunes\":[1,2],\"cost_s\":12.5,\"warnings\":[]}");
+        "\"moved\":1,\"forecast\":{\"now\":0.5,\"then\":null},\"forecast_missing\":\"b was not scored as w5\",\"restarts\":3,\"retunes\":[1,2],\"cost_s\":12.5,\"warnings\":[]}");
     struct srq_error err = { 0 };
     struct top_preview p = { 0 };
 
@@ -149,6 +149,8 @@ static void a_dry_run_becomes_a_preview(void **state)
     top_preview_take(&p, r, NULL);
     assert_true(p.known && !p.waiting && p.refused == NULL);
     assert_int_equal(p.changed, 2);
+    assert_int_equal(p.moved, 1);
+    assert_string_equal(p.missing, "b was not scored as w5");
     assert_true(p.before_bytes.v == 200 && p.after_bytes.v == 300); /* of the exported weights: now, and then */
     assert_true(p.average_bits_now.v == 4.25 && p.average_bits.v == 5.5);
     assert_true(p.forecast_now.v == 0.5 && !p.forecast.known);

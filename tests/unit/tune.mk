@@ -88,6 +88,31 @@ tests_unit_test_tuner_LDADD = $(unit_ldadd)
 
 EXTRA_DIST += tests/reference/signround2_reference.py tests/reference/signround2_reference.txt
 unit_tests += tests/unit/test_signround2
-tests_unit_test_signround2_SOURCES = tests/unit/test_signround2.c
+tests_unit_test_signround2_SOURCES = tests/unit/test_signround2.c tests/unit/plugin_bench.c tests/unit/plugin_bench.h
 tests_unit_test_signround2_CFLAGS = $(unit_cflags)
 tests_unit_test_signround2_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test_statistics
+tests_unit_test_statistics_SOURCES = tests/unit/test_statistics.c tests/unit/model_folder.c tests/unit/model_folder.h
+tests_unit_test_statistics_CFLAGS = $(unit_cflags)
+tests_unit_test_statistics_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test_feedback
+tests_unit_test_feedback_SOURCES = tests/unit/test_feedback.c
+tests_unit_test_feedback_CFLAGS = $(unit_cflags)
+tests_unit_test_feedback_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test_methods
+tests_unit_test_methods_SOURCES = tests/unit/test_methods.c tests/unit/plugin_bench.c tests/unit/plugin_bench.h \
+	tests/unit/synthetic_layer.c tests/unit/synthetic_layer.h
+tests_unit_test_methods_CFLAGS = $(unit_cflags)
+tests_unit_test_methods_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test_transform
+tests_unit_test_transform_SOURCES = tests/unit/test_transform.c tests/unit/model_folder.c tests/unit/model_folder.h
+tests_unit_test_transform_CFLAGS = $(unit_cflags)
+tests_unit_test_transform_LDADD = $(unit_ldadd)
+unit_tests += tests/unit/test_scales
+tests_unit_test_scales_SOURCES = tests/unit/test_scales.c tests/unit/model_folder.c tests/unit/model_folder.h
+tests_unit_test_scales_CFLAGS = $(unit_cflags)
+tests_unit_test_scales_LDADD = $(unit_ldadd)

@@ -372,12 +372,6 @@ int64_t srq_async_seen(const struct srq_async *a, const char *job)
 }
 
 /* Samples are held back for a slow reader, so one may come behind events with higher numbers. */
-static bool is_sample(const char *event)
-{
-    return strcmp(event, "tune.point") == 0 || strcmp(event, "tune.probe") == 0 ||
-           strcmp(event, "layer.error") == 0 || strcmp(event, "stage.progress") == 0;
-}
-
 static void on_event(struct srq_async *a, const struct srq_message *m)
 {
     const struct srq_event *row = srq_proto_event(m->method);
@@ -394,7 +388,7 @@ static void on_event(struct srq_async *a, const struct srq_message *m)
         return; /* on its way when we unsubscribed */
     if (s != NULL && cJSON_IsNumber(seq) &&
         (all == NULL || (all->names != NULL && !has_word(all->names, row->name)))) {
-        if (seq->valuedouble <= (double)s->seen && !is_sample(row->name))
+        if (seq->valuedouble <= (double)s->seen && !srq_proto_is_sample(row->name))
             return;
         if (seq->valuedouble > (double)s->seen && seq->valuedouble < 9e15)
             s->seen = (int64_t)seq->valuedouble;

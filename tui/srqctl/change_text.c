@@ -28,6 +28,8 @@ static void heading(const cJSON *reply, struct srq_buf *out)
         srq_buf_printf(out, "dry run at revision %.0f: %.0f layer%s would change\n", revision, changed, plural(changed));
     else
         srq_buf_printf(out, "revision %.0f: nothing to change in %.0f layer%s\n", revision, matched, plural(matched));
+    if (ctl_num(reply, "moved") > 0)
+        srq_buf_printf(out, "%.0f of them to keep the budget\n", ctl_num(reply, "moved"));
 }
 
 static void layers(const cJSON *reply, struct srq_buf *out)
@@ -114,6 +116,9 @@ void ctl_change_text(const cJSON *reply, struct srq_buf *out)
     line(out, "bits a weight", ctl_num(reply, "size_now.average_bits"), ctl_num(reply, "size.average_bits"),
          ctl_human_number);
     line(out, "predicted loss", ctl_num(reply, "forecast.now"), ctl_num(reply, "forecast.then"), ctl_human_number);
+    if (ctl_str(reply, "forecast_missing")[0] != '\0')
+        srq_buf_printf(out, "%-15s not known: %s\n", "predicted loss",
+                       srq_escape_control(ctl_str(reply, "forecast_missing"), text, sizeof(text)));
     work(reply, out);
     cJSON_ArrayForEach(w, ctl_get(reply, "warnings"))
         if (cJSON_IsString(w))

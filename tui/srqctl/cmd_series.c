@@ -15,7 +15,8 @@
 const struct ctl_option ctl_series_options[] = {
     { "block", 'b', "N", CTL_C_NONE, NULL, "the losses of block N, counted from 0", false },
     { "layer", 'l', "NAME", CTL_C_NONE, NULL, "the errors of a layer", false },
-    { "kind", 'k', "KIND", CTL_C_WORDS, "loss probe error", "loss (of batches), probe (fixed samples), error (layer)",
+    { "kind", 'k', "KIND", CTL_C_WORDS, "loss probe error transform transform_probe",
+      "loss (of batches), probe (fixed samples), error (layer), transform or transform_probe (of the job)",
       false },
     { "csv", 0, NULL, CTL_C_NONE, NULL, "comma-separated, with all digits", false },
     { "png", 0, "FILE", CTL_C_FILE, NULL, "draw the curve into FILE", false },
@@ -93,7 +94,9 @@ int ctl_cmd_series(struct ctl *ctl)
     cJSON *p, *reply = NULL;
     int rc = ctl_number(a, "block", 0, 1e9, &block, &err);
 
-    if (rc == 0 && ctl_given(a, "block") == ctl_given(a, "layer"))
+    bool transform = ctl_value(a, "kind") != NULL && strncmp(ctl_value(a, "kind"), "transform", 9) == 0;
+
+    if (rc == 0 && !transform && ctl_given(a, "block") == ctl_given(a, "layer"))
         rc = srq_fail_field(&err, -SRQ_EINVAL, "block", "series needs either --block N or --layer NAME");
     if (rc == 0 && block != floor(block))
         rc = srq_fail_field(&err, -SRQ_EINVAL, "block", "--block %s is not a whole number", ctl_value(a, "block"));
@@ -105,7 +108,7 @@ int ctl_cmd_series(struct ctl *ctl)
     p = ctl_job_params(a->positional[0]);
     if (ctl_given(a, "block"))
         cJSON_AddNumberToObject(p, "block", block);
-    else
+    if (ctl_given(a, "layer"))
         cJSON_AddStringToObject(p, "layer", ctl_value(a, "layer"));
     if (ctl_value(a, "kind") != NULL)
         cJSON_AddStringToObject(p, "kind", ctl_value(a, "kind"));
@@ -124,6 +127,8 @@ int ctl_cmd_series(struct ctl *ctl)
 
         if (ctl_given(a, "block"))
             snprintf(of, sizeof(of), "block %.0f", block);
+        else if (transform)
+            snprintf(of, sizeof(of), "scales");
         else
             snprintf(of, sizeof(of), "%s", ctl_value(a, "layer"));
         rc = draw(ctl, reply, of);

@@ -5,7 +5,8 @@ tui_libsrqctl_la_SOURCES = \
 	tui/srqctl/change.c tui/srqctl/change.h tui/srqctl/change_text.c \
 	tui/srqctl/cmd_budget.c tui/srqctl/cmd_change.c tui/srqctl/cmd_completion.c tui/srqctl/cmd_daemon.c tui/srqctl/cmd_doctor.c \
 	tui/srqctl/cmd_eval.c tui/srqctl/cmd_heatmap.c tui/srqctl/cmd_help.c tui/srqctl/cmd_inspect.c tui/srqctl/cmd_list.c \
-	tui/srqctl/cmd_log.c tui/srqctl/cmd_pin.c tui/srqctl/cmd_plan.c tui/srqctl/cmd_plugin.c tui/srqctl/cmd_report.c \
+	tui/srqctl/cmd_compare.c tui/srqctl/compare.h tui/srqctl/compare_make.c tui/srqctl/compare_show.c \
+	tui/srqctl/compare_stats.c tui/srqctl/cmd_log.c tui/srqctl/cmd_pin.c tui/srqctl/cmd_plan.c tui/srqctl/cmd_plugin.c tui/srqctl/cmd_report.c \
 	tui/srqctl/cmd_retune.c tui/srqctl/cmd_series.c tui/srqctl/cmd_show.c tui/srqctl/cmd_submit.c tui/srqctl/cmd_wait.c \
 	tui/srqctl/cmd_unpin.c tui/srqctl/cmd_watch.c tui/srqctl/cmds.h tui/srqctl/csv.c tui/srqctl/csv.h \
 	tui/srqctl/completion_bash.c tui/srqctl/completion_fish.c tui/srqctl/completion_zsh.c tui/srqctl/completion.h \

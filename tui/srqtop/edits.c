@@ -145,6 +145,9 @@ void top_preview_take(struct top_preview *p, const cJSON *result, const struct s
         return;
     }
     p->changed = (int)feed_int(result, "changed", 0, TOP_LAYERS, 0);
+    p->moved = (int)feed_int(result, "moved", 0, TOP_LAYERS, 0);
+    if (cJSON_IsString(cJSON_GetObjectItemCaseSensitive(result, "forecast_missing")))
+        top_set_text(&p->missing, cJSON_GetObjectItemCaseSensitive(result, "forecast_missing")->valuestring);
     p->before_bytes = feed_metric(now, "after_bytes");
     p->after_bytes = feed_metric(size, "after_bytes");
     p->average_bits_now = feed_metric(now, "average_bits");

@@ -235,6 +235,7 @@ struct top_layer *top_job_layer(const struct top_job *j, const char *name)
 void top_preview_reset(struct top_preview *p)
 {
     srq_free(p->refused);
+    srq_free(p->missing);
     *p = (struct top_preview){ .restarts = -1 };
 }
 

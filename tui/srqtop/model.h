@@ -115,7 +115,8 @@ struct top_job {
 /* What a proposed change would do, from a dry run. */
 struct top_preview {
     bool known, waiting;
-    int changed;
+    int changed, moved;      /* layers; those of them that the allocator chose again */
+    char *missing;           /* why no loss is predicted; NULL: one is */
     struct metric before_bytes, after_bytes; /* size of the exported weights by the plan as it is, and after the change */
     struct metric average_bits_now, average_bits, forecast_now, forecast, cost_s;
     int restarts;            /* block, -1: none */

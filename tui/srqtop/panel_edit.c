@@ -19,6 +19,8 @@ static int consequences(const struct draw *d, int x, int y, int end, const struc
 
     x = part(d, x, y, end, "predicted loss", figure_change(p->forecast_now, p->forecast, figure_number, d->g->arrow, text),
              worse ? ROLE_LOSS_BAD : ROLE_TEXT);
+    if (p->missing != NULL)
+        x = part(d, x, y, end, "", p->missing, ROLE_FAINT);
     if (p->restarts >= 0) {
         snprintf(more, sizeof(more), "block %d", p->restarts);
         x = part(d, x, y, end, "restarts", more, ROLE_STALE);
@@ -51,6 +53,8 @@ void panel_edit(const struct draw *d, struct rect r)
     int x = r.x;
 
     x += canvas_printf(d->c, x, r.y, r.w, ROLE_EDITED, 0, "%d edit%s", d->v->edits, d->v->edits == 1 ? "" : "s") + 2;
+    if (p->known && p->refused == NULL && p->moved > 0)
+        x += canvas_printf(d->c, x, r.y, r.x + r.w - x, ROLE_EDITED, 0, "%d more to keep the budget", p->moved) + 2;
     if (p->refused != NULL) {
         canvas_printf(d->c, x, r.y, r.x + r.w - x, ROLE_BAD, 0, "refused: %s", p->refused);
         canvas_str(d->c, r.x, r.y + 1, r.w, "change them, or Esc drops", ROLE_FAINT, 0);

@@ -21,7 +21,7 @@
 
 #define SRQ_PLUGIN_MAGIC 0x53525121u /* "SRQ!" */
 #define SRQ_ABI_MAJOR 1              /* differs: the plugin is refused */
-#define SRQ_ABI_MINOR 1              /* plugin newer than host: refused */
+#define SRQ_ABI_MINOR 2              /* plugin newer than host: refused */
 
 /* ---- options -------------------------------------------------------------------------------------------------- */
 
@@ -72,6 +72,10 @@ struct srq_layer {
     void *user;
     float tensor_scale;          /* nvfp4: gs = 448*6 / largest magnitude of the weight and of those tied to it
                                     (spec signround 9.2); 1 for other grids */
+    /* Of the layer's inputs x, where asked for (SRQ_NEED_…), else NULL; importance is not given beside them. (since 1.2) */
+    const float *in_max, *in_mean; /* [in] largest and mean |x| */
+    const float *hessian;          /* [in, in] mean of x xᵀ, symmetric, both halves filled */
+    int64_t tokens;                /* that they were taken over */
 };
 
 /* What a quantizer gives back; the arrays are the host's, already of the right size. */
@@ -128,7 +132,14 @@ struct srq_step {
 
 struct srq_host;
 
-enum { SRQ_NEED_IMPORTANCE = 1u /* layer->importance */ };
+enum {
+    SRQ_NEED_IMPORTANCE = 1u << 0, /* layer->importance */
+    SRQ_NEED_HESSIAN = 1u << 1,    /* layer->hessian (since 1.2) */
+    SRQ_NEED_RANGES = 1u << 2,     /* layer->in_max and in_mean (since 1.2) */
+    SRQ_NEED_SEQUENTIAL = 1u << 3, /* one-shot quantizers: the statistics of a layer come through the layers before it as
+                                      they were quantized, those of its own block included (true-sequential); without it
+                                      only the blocks before are. (since 1.2) */
+};
 
 /* What holds for one block alone. The host fills it with zeros first. */
 struct srq_block_rules {
@@ -238,6 +249,69 @@ struct srq_allocator {
                  struct srq_alloc_result *out, struct srq_error *err);
 };
 
+/* ---- transforms (since 1.2) --------------------------------------------------------------------------------------------- */
+
+/* A producer and the layers that read what it makes, which can take one positive scale a channel without changing what the
+ * model computes (spec teq 3): the producer gives x/scale, and every consumer's weight is multiplied by scale along `in`.
+ * What is quantized then is W·diag(scale). */
+struct srq_scale_group {
+    uint32_t size;
+    const char *name;    /* the producer's module */
+    char kind;           /* 'A' norm -> q, k, v; 'B' norm -> gate, up; 'C' v -> o; 'D' up -> down; 'E' final norm -> head */
+    int block, index;    /* -1 for 'E'; place among all groups of the model */
+    int64_t channels;    /* of scale */
+    int64_t in;          /* input channels of the consumers */
+    int64_t width, repeat; /* input channel c uses scale[c / width / repeat * width + c % width] */
+    const struct srq_layer *const *consumers; /* weights as stored, schemes as planned ("bf16": not quantized), statistics of
+                                                 the full-precision inputs as far as asked for */
+    int count;
+    float *scale;        /* [channels] */
+    float *state[4];     /* [channels] each, as many as srq_transform_schedule.states, zero at first; part of checkpoints */
+    void *user;          /* the plugin's */
+};
+
+enum srq_objective {
+    SRQ_OBJECTIVE_NONE = 0,  /* begin() is all there is */
+    SRQ_OBJECTIVE_CE,        /* next-token cross-entropy of the whole model */
+    SRQ_OBJECTIVE_KD,        /* Kullback-Leibler divergence from the full-precision model's words */
+    SRQ_OBJECTIVE_BLOCK_MSE, /* each block for itself: full-precision input, mean squared error of the output */
+};
+
+/* How the host shall train scales. Every step all quantized layers compute with Q(W·diag(scale))·diag(1/scale), Q being
+ * plain rounding under the layer's own scheme. */
+struct srq_transform_schedule {
+    uint32_t size;
+    int objective;          /* SRQ_OBJECTIVE_… */
+    int64_t steps, batch;   /* samples a step */
+    int64_t nsamples, seqlen; /* of the calibration set; 0: the job's own */
+    int64_t holdout;        /* samples kept for probes, not trained on; at least 1 where keep_best is set */
+    int64_t probe_every;    /* steps between probes on them */
+    bool keep_best;         /* the scales of the best probe, those before the first step among them */
+    double lr;              /* for display */
+    double warmup;          /* share of the steps over which srq_step.schedule rises to 1 */
+    int decay;              /* SRQ_DECAY_… after that */
+    int states;             /* arrays of a group's state, at most 4 */
+    const char *load;       /* scales to take instead, from a file that an earlier job left; NULL: none. Lives as long as
+                               the instance. */
+    bool ranges;            /* integers with groups inside a row: the gradient follows the ends of a group's range, which
+                               move with the scales of their channels; false: ranges count as constants */
+};
+
+struct srq_transform {
+    uint32_t size;
+    uint32_t (*needs)(const struct srq_host *h, void *self); /* SRQ_NEED_HESSIAN, SRQ_NEED_RANGES; NULL: nothing */
+    /* Kinds that are scaled, a subset of "ABCDE". */
+    const char *(*kinds)(const struct srq_host *h, void *self);
+    int (*schedule)(const struct srq_host *h, void *self, struct srq_transform_schedule *out, struct srq_error *err);
+    /* Sets g->scale, all ones on entry: what statistics say, or where training starts. In the order of blocks; with the
+     * statistics of this group alone. */
+    int (*begin)(const struct srq_host *h, void *self, struct srq_scale_group *g, struct srq_error *err);
+    /* One step of training: grad [channels] is dL/dscale with rounding passed straight through (spec teq 5), and may be
+     * overwritten. NULL where schedule() never asks for training. */
+    int (*step)(const struct srq_host *h, void *self, struct srq_scale_group *g, const struct srq_step *step, float *grad,
+                struct srq_error *err);
+};
+
 /* ---- grids, as services ----------------------------------------------------------------------------------------- */
 
 /* The parameters of a grid for rows of one layer. Arrays are indexed by group: row * per_row + g (group 0: index 0).
@@ -305,6 +379,23 @@ struct srq_host {
     void (*sign_step)(float *p, const float *g, float lr, int64_t n);
     /* With momentum: buf = mu*buf + g, then p -= lr * sign(buf). `first`: buf = g. One thread. */
     void (*sign_momentum_step)(float *p, float *buf, const float *g, float lr, float mu, bool first, int64_t n);
+
+    /* (since 1.2) */
+    /* sum over rows of d_r H d_rᵀ: d [rows, n], h [n, n] symmetric, all F32: with H = mean x xᵀ the mean over tokens of
+     * |x dᵀ|². Uses the job's threads. NaN when memory is out. */
+    double (*quadratic)(const float *d, int64_t rows, const float *h, int64_t n);
+    /* u [n, n] becomes the upper triangular U with Uᵀ U = (H + damp I)⁻¹, zeros below its diagonal; h [n, n] symmetric. 0,
+     * -SRQ_ENOMEM, or -SRQ_ENUMERIC where H + damp I is not positive definite; u is undefined then. Uses the job's threads. */
+    int (*inverse_factor)(const float *h, int64_t n, double damp, float *u);
+    /* Rounds the columns of w [rows, n] one after the other with feedback of the error to those behind (GPTQ). `round` gives
+     * the value of column `col` of a row whose weights, with the feedback so far, are w [n]; it is called from several
+     * threads for different rows. `block` columns are updated at once, those behind them afterwards together: the first
+     * column of a block sees all feedback in all columns behind it, another one up to the end of its block. 0 or
+     * -SRQ_ENOMEM. */
+    int (*column_feedback)(float *w, int64_t rows, int64_t n, const float *u, int64_t block,
+                           float (*round)(void *ctx, int64_t row, int64_t col, const float *w), void *ctx);
+    /* n elements of any of F32, F16, BF16 to F32. One thread. */
+    void (*widen)(const void *src, enum srq_dtype dtype, float *dst, int64_t n);
 };
 
 /* ---- the plugin itself -------------------------------------------------------------------------------------------- */
@@ -329,6 +420,7 @@ struct srq_plugin {
     const struct srq_tunable *tunable;
     const struct srq_scorer *scorer;       /* since 1.1 */
     const struct srq_allocator *allocator; /* since 1.1 */
+    const struct srq_transform *transform; /* since 1.2 */
 };
 
 /* The one symbol that a plugin exports. */

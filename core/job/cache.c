@@ -1,0 +1,45 @@
+/* Where the cache is, and what every file of it depends on. */
+#include "core/job/cache.h"
+
+#include "core/base/alloc.h"
+#include "core/base/simd.h"
+#include "core/math/gemm.h"
+
+#include <stdlib.h>
+
+char *srq_cache_dir(const char *kind)
+{
+    const char *own = getenv("SRQ_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+
+    if (own != NULL)
+        return own[0] == '/' ? srq_strdup(own) : NULL;
+    if (xdg != NULL && xdg[0] == '/')
+        return srq_asprintf("%s/srq/%s", xdg, kind);
+    return home != NULL && home[0] == '/' ? srq_asprintf("%s/.cache/srq/%s", home, kind) : NULL;
+}
+
+void srq_cache_add_plugin(struct srq_hash *h, const struct srq_spec_plugin *p)
+{
+    const struct srq_option *row = p->handle.plugin->options;
+
+    srq_hash_add_text(h, p->name);
+    srq_hash_add_text(h, p->handle.plugin->version);
+    for (; row != NULL && row->name != NULL; row++) {
+        char *text = srq_options_text(p->options, row->name);
+
+        srq_hash_add_text(h, row->name);
+        srq_hash_add_text(h, text != NULL ? text : "");
+        srq_free(text);
+    }
+}
+
+void srq_cache_add_machine(struct srq_hash *h, const struct srq_resolved *r, enum srq_dtype compute)
+{
+    int64_t threads = r->spec.opt.threads;
+
+    srq_hash_add_text(h, PACKAGE_VERSION);
+    srq_hash_add_text(h, srq_dtype_name(compute));
+    srq_hash_add_text(h, srq_gemm_describe());
+    srq_hash_add_text(h, srq_simd_name());
+    srq_hash_add(h, &threads, sizeof(threads));
+}

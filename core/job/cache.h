@@ -1,0 +1,17 @@
+/* The user's cache folder: what jobs found and other jobs can take up. Files are named by a hash of all that their content
+ * depends on; one that is not there is measured again. */
+#ifndef SRQ_JOB_CACHE_H
+#define SRQ_JOB_CACHE_H
+
+#include "core/base/hash.h"
+#include "core/job/resolve.h"
+
+/* $SRQ_CACHE_DIR, else $XDG_CACHE_HOME/srq/KIND, else ~/.cache/srq/KIND; freed with srq_free. NULL: none is to be used
+ * (SRQ_CACHE_DIR empty, no home), or memory is out. */
+char *srq_cache_dir(const char *kind);
+/* Adds a plugin's name, version and all its options' values. */
+void srq_cache_add_plugin(struct srq_hash *h, const struct srq_spec_plugin *p);
+/* Adds what numbers depend on whatever the plugin: srq's version, element type, products, instruction set, threads. */
+void srq_cache_add_machine(struct srq_hash *h, const struct srq_resolved *r, enum srq_dtype compute);
+
+#endif

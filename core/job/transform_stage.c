@@ -1,0 +1,315 @@
+/* The transform stage: scales are found, kept, folded into the model and held against the stored one. */
+#include "core/job/run.h"
+
+#include "core/base/alloc.h"
+#include "core/base/clock.h"
+#include "core/base/fs.h"
+#include "core/job/fingerprint.h"
+#include "core/job/scale_cache.h"
+#include "core/job/transform.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define RUNNING "scales-running" /* the same while they are trained */
+#define AIMS "scales-for"        /* fact: the schemes that they are found for */
+#define POINTS 400             /* loss points of the training in the journal, about */
+#define CHECKPOINT_COST 20     /* a checkpoint may cost one part in so many of the time: 5 % */
+
+struct stage {
+    struct srq_run *run;
+    const struct srq_plugin *plugin;
+    struct srq_transformer *t;
+    struct srq_scheme *aims; /* [layers] */
+    bool *wanted;            /* [pairs] */
+    char *done, *running;    /* files */
+    bool steps;              /* progress counts steps, no longer blocks */
+    double saved_at, cost_s; /* of checkpoints */
+    struct srq_error tick_error;
+};
+
+/* ---- what they are found for --------------------------------------------------------------------------------------------- */
+
+static int keep_aims(struct stage *s, struct srq_error *err)
+{
+    cJSON *fact = cJSON_CreateObject(), *list = fact != NULL ? cJSON_AddArrayToObject(fact, "schemes") : NULL;
+    bool ok = list != NULL;
+    char text[32];
+    int rc;
+
+    for (int i = 0; ok && i < s->run->job.layer_count; i++)
+        ok = cJSON_AddItemToArray(list, cJSON_CreateString(srq_scheme_text(&s->aims[i], text, sizeof(text))));
+    rc = ok ? srq_fact_write(s->run->ckpt, AIMS, fact, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory");
+    cJSON_Delete(fact);
+    return rc;
+}
+
+/* The schemes of the plan as the stage first began: a resume goes on with those, whatever the plan has become. */
+static int settle_aims(struct stage *s, struct srq_error *err)
+{
+    const struct srq_resolved *job = &s->run->job;
+    cJSON *fact = srq_fact_read(s->run->ckpt, AIMS);
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(fact, "schemes");
+    bool known = cJSON_GetArraySize(list) == job->layer_count && job->layer_count > 0;
+
+    for (int i = 0; i < job->layer_count; i++) {
+        const char *text = cJSON_GetStringValue(cJSON_GetArrayItem(list, i));
+
+        s->aims[i] = job->aims != NULL ? job->aims[i] : job->schemes[i];
+        known = known && text != NULL && srq_scheme_parse(text, &s->aims[i], NULL) == 0;
+    }
+    for (int i = 0; !known && i < job->layer_count; i++)
+        s->aims[i] = job->aims != NULL ? job->aims[i] : job->schemes[i];
+    cJSON_Delete(fact);
+    return known ? 0 : keep_aims(s, err);
+}
+
+/* ---- finding them ------------------------------------------------------------------------------------------------------------ */
+
+static int checkpoint(struct stage *s, struct srq_error *err)
+{
+    double start = srq_clock_s();
+    int rc = srq_transform_save(s->t, s->run->ckpt, RUNNING, err);
+    struct stat st;
+    cJSON *data;
+
+    s->saved_at = srq_clock_s();
+    s->cost_s = s->saved_at - start;
+    data = rc == 0 ? cJSON_CreateObject() : NULL;
+    if (data != NULL) {
+        cJSON_AddNullToObject(data, "block");
+        cJSON_AddNumberToObject(data, "iter", (double)srq_transform_step(s->t));
+        cJSON_AddNumberToObject(data, "bytes", stat(s->running, &st) == 0 ? (double)st.st_size : 0);
+        cJSON_AddNumberToObject(data, "elapsed_s", s->cost_s);
+        srq_event_send(&s->run->events, "checkpoint", data, true);
+    }
+    return rc == 0 ? srq_events_check(&s->run->events, err) : rc;
+}
+
+/* Progress, requests, and between steps checkpoints, which may cost one part in CHECKPOINT_COST of the time. Told to finish,
+ * the training ends with what it has. */
+static int on_tick(void *ctx, double done, double total, const char *unit, bool at_step)
+{
+    struct stage *s = ctx;
+    struct srq_run *run = s->run;
+    bool pause = atomic_load(&run->flags->pause), due;
+
+    if (!s->steps && strcmp(unit, "steps") == 0) {
+        s->steps = true;
+        srq_event_stage(&run->events, SRQ_STAGE_TRANSFORM, done, total, unit);
+    }
+    srq_event_progress(&run->events, done, total, unit, s->plugin->name);
+    due = srq_clock_s() - s->saved_at >= fmax(run->job.spec.opt.checkpoint_s, s->cost_s * CHECKPOINT_COST);
+    if (at_step && done > 0 && (pause || due || atomic_exchange(&run->flags->checkpoint, false)) &&
+        checkpoint(s, &s->tick_error) != 0)
+        return -s->tick_error.code;
+    if (at_step && atomic_load(&run->flags->finish))
+        return 1;
+    return srq_run_check(run, &s->tick_error);
+}
+
+static void on_point(void *ctx, int64_t step, double loss, double lr)
+{
+    struct stage *s = ctx;
+    int64_t all = s->run->job.transform.steps, every = all > POINTS ? (all + POINTS - 1) / POINTS : 1;
+    cJSON *data = step % every == 0 || step == all - 1 ? cJSON_CreateObject() : NULL;
+
+    if (data == NULL)
+        return;
+    cJSON_AddNumberToObject(data, "iter", (double)step);
+    srq_json_number(data, "loss", loss);
+    srq_json_number(data, "lr", lr);
+    srq_event_send(&s->run->events, "transform.point", data, false);
+}
+
+static void on_probe(void *ctx, int64_t step, double loss, double best, const struct srq_scales_spread *spread)
+{
+    struct stage *s = ctx;
+    cJSON *data = cJSON_CreateObject();
+
+    if (data == NULL)
+        return;
+    cJSON_AddNumberToObject(data, "iter", (double)step);
+    srq_json_number(data, "loss", loss);
+    srq_json_number(data, "best", best);
+    srq_json_number(data, "spread_mean", spread->mean);
+    srq_json_number(data, "spread_max", spread->max);
+    srq_event_send(&s->run->events, "transform.probe", data, false);
+}
+
+static int search(struct stage *s, const struct srq_transform_config *cfg, struct srq_error *err)
+{
+    struct srq_run *run = s->run;
+    struct srq_transform_events events = { .ctx = s, .tick = on_tick, .point = on_point, .probe = on_probe };
+    int rc = srq_transform_create(run->job.model, s->plugin, run->job.transform_self, s->aims, cfg,
+                                  run->scaling.count > 0 ? &run->scaling : NULL, &s->t, err);
+
+    if (rc == 0)
+        rc = srq_transform_run(s->t, srq_path_exists(s->running) ? s->running : NULL, &events, err);
+    if (rc != 0 && s->tick_error.code != 0)
+        *err = s->tick_error;
+    if (rc == 0)
+        rc = srq_scales_write(srq_transform_scales(s->t), run->job.model, run->ckpt, SRQ_SCALES_FILE, err);
+    return rc;
+}
+
+/* Those of an earlier job, where there are some. */
+static int from_cache(struct stage *s, const struct srq_scale_key *key, bool *found, struct srq_error *err)
+{
+    struct srq_run *run = s->run;
+    struct srq_scales known = { 0 };
+    int rc = srq_scales_alloc(run->job.model, s->wanted, &known, err);
+
+    *found = rc == 0 && srq_scale_cache_read(key, &known);
+    if (*found) {
+        srq_event_log(&run->events, SRQ_LOG_INFO, "scales of %s are known from an earlier job", s->plugin->name);
+        rc = srq_scales_write(&known, run->job.model, run->ckpt, SRQ_SCALES_FILE, err);
+    }
+    srq_scales_fini(&known);
+    return rc;
+}
+
+/* What took no samples is found again as fast as it is read; a training that was told to end early is not what its options
+ * say. */
+static int find(struct stage *s, struct srq_error *err)
+{
+    struct srq_run *run = s->run;
+    struct srq_scale_key key = { .tokens = run->scaling.hash, .job = &run->job, .aims = s->aims,
+                                 .data = srq_job_transform_config(&run->job, run->scaling.count) };
+    bool keeps = run->scaling.count > 0, found = false;
+    struct srq_error why = { 0 };
+    char model[64];
+    int rc = keeps ? srq_fingerprint_model(&run->dir, model, sizeof(model), err) : 0;
+
+    key.model = model;
+    if (rc == 0 && keeps)
+        rc = from_cache(s, &key, &found, err);
+    if (rc == 0 && !found)
+        rc = search(s, &key.data, err);
+    if (rc == 0 && keeps && !found && srq_transform_scales(s->t)->outcome.steps == run->job.transform.steps &&
+        !srq_scale_cache_write(&key, srq_transform_scales(s->t), &why))
+        srq_event_log(&run->events, SRQ_LOG_WARN, "scales were not kept for other jobs: %s", why.text);
+    srq_transform_free(s->t);
+    s->t = NULL;
+    return rc;
+}
+
+/* ---- folding ------------------------------------------------------------------------------------------------------------------ */
+
+int srq_run_fold(struct srq_run *run, struct srq_error *err)
+{
+    if (run->scales.pairs == 0)
+        return 0;
+    return srq_model_fold(run->job.model, (const float *const *)run->scales.alpha, err);
+}
+
+/* Some tokens of the calibration text, else of the vocabulary. */
+static int64_t pick_tokens(const struct srq_run *run, int32_t tokens[SRQ_FOLD_TOKENS])
+{
+    const struct srq_samples *s = run->scaling.count > 0 ? &run->scaling : &run->calib;
+    int64_t n = s->count > 0 && s->seqlen < SRQ_FOLD_TOKENS ? s->seqlen : SRQ_FOLD_TOKENS;
+
+    for (int64_t i = 0; i < n; i++)
+        tokens[i] = s->count > 0 ? s->ids[i] : (int32_t)((i * 131 + 7) % run->job.info->vocab);
+    return n;
+}
+
+static int keep_fold(struct srq_run *run, double error, struct srq_error *err)
+{
+    cJSON *fact = cJSON_CreateObject();
+    int rc = fact != NULL && cJSON_AddNumberToObject(fact, "error", error) != NULL
+                 ? srq_fact_write(run->ckpt, SRQ_FOLD_FACT, fact, err)
+                 : srq_fail(err, -SRQ_ENOMEM, "out of memory");
+
+    cJSON_Delete(fact);
+    return rc;
+}
+
+/* Folded and stored model have to compute the same: once for the scales of a job. */
+static int check_fold(struct stage *s, struct srq_error *err)
+{
+    cJSON *known = srq_fact_read(s->run->ckpt, SRQ_FOLD_FACT);
+    int32_t tokens[SRQ_FOLD_TOKENS];
+    int64_t n = pick_tokens(s->run, tokens);
+    double error = 0;
+    int rc;
+
+    cJSON_Delete(known);
+    if (known != NULL)
+        return 0;
+    rc = srq_model_fold_error(s->run->job.model, tokens, n, &error, err);
+    if (rc != 0)
+        return rc;
+    srq_event_log(&s->run->events, SRQ_LOG_INFO,
+                  "%s: scales are folded in; logits of %" PRId64 " tokens differ by %.3g, relative L2", s->plugin->name, n,
+                  error);
+    if (!(error <= SRQ_FOLD_TOLERANCE))
+        return srq_fail(err, -SRQ_ENUMERIC,
+                        "the model with the scales of %s folded in differs from the stored one by %.3g, relative L2 of the "
+                        "logits; at most %.3g is taken", s->plugin->name, error, SRQ_FOLD_TOLERANCE);
+    return keep_fold(s->run, error, err);
+}
+
+/* ---- the stage ------------------------------------------------------------------------------------------------------------------ */
+
+static int open_stage(struct stage *s, struct srq_error *err)
+{
+    struct srq_run *run = s->run;
+
+    s->saved_at = srq_clock_s();
+    s->aims = srq_calloc((size_t)run->job.layer_count + 1, sizeof(s->aims[0]));
+    s->wanted = srq_calloc((size_t)srq_model_pair_count(run->job.model) + 1, sizeof(s->wanted[0]));
+    s->done = srq_asprintf("%s/" SRQ_SCALES_FILE ".safetensors", run->ckpt);
+    s->running = srq_asprintf("%s/" RUNNING ".safetensors", run->ckpt);
+    if (s->aims == NULL || s->wanted == NULL || s->done == NULL || s->running == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory beginning the transform");
+    return srq_transform_pairs(run->job.model, s->plugin, run->job.transform_self, s->wanted, err);
+}
+
+/* Takes the scales of the finished stage up. */
+static int take_up(struct stage *s, struct srq_error *err)
+{
+    struct srq_run *run = s->run;
+    int rc;
+
+    srq_scales_fini(&run->scales);
+    rc = srq_scales_alloc(run->job.model, s->wanted, &run->scales, err);
+    if (rc == 0)
+        rc = srq_scales_read(&run->scales, run->job.model, s->done, err);
+    if (rc != 0)
+        srq_scales_fini(&run->scales);
+    return rc;
+}
+
+int srq_stage_transform(struct srq_run *run, struct srq_error *err)
+{
+    struct stage s = { .run = run, .plugin = srq_spec_transform(&run->job.spec) };
+    int rc;
+
+    if (s.plugin == NULL)
+        return 0;
+    srq_event_stage(&run->events, SRQ_STAGE_TRANSFORM, 0, run->job.info->blocks, "blocks");
+    rc = open_stage(&s, err);
+    if (rc == 0 && !srq_path_exists(s.done)) {
+        rc = srq_tasks_sync(run->tasks, err);
+        if (rc == 0)
+            rc = settle_aims(&s, err);
+        if (rc == 0)
+            rc = find(&s, err);
+        if (rc == 0)
+            unlink(s.running);
+    }
+    if (rc == 0)
+        rc = take_up(&s, err);
+    if (rc == 0)
+        rc = srq_run_fold(run, err);
+    if (rc == 0)
+        rc = check_fold(&s, err);
+    srq_free(s.aims);
+    srq_free(s.wanted);
+    srq_free(s.done);
+    srq_free(s.running);
+    return rc == 0 ? srq_events_check(&run->events, err) : rc;
+}

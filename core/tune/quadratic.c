@@ -1,0 +1,35 @@
+/* Output error of a layer from the second moment of its inputs, in panels of rows. */
+#include "core/tune/quadratic.h"
+
+#include "core/base/alloc.h"
+#include "core/math/gemm.h"
+
+#include <math.h>
+
+#define PANEL_ROWS 256 /* of d H that exist together */
+
+double srq_quadratic(const float *d, int64_t rows, const float *h, int64_t n)
+{
+    int64_t most = rows < PANEL_ROWS ? rows : PANEL_ROWS;
+    float *panel = srq_calloc((size_t)(most > 0 ? most : 1), (size_t)n * sizeof(float));
+    const struct srq_mat b = { h, SRQ_F32, n, false };
+    double sum = 0;
+
+    if (panel == NULL)
+        return NAN;
+    for (int64_t r = 0; r < rows; r += most) {
+        int64_t count = rows - r < most ? rows - r : most;
+        const struct srq_mat a = { d + r * n, SRQ_F32, n, false };
+
+        srq_gemm(count, n, n, 1, &a, &b, 0, panel, SRQ_F32, n);
+        for (int64_t i = 0; i < count; i++) {
+            double row = 0;
+
+            for (int64_t j = 0; j < n; j++)
+                row += (double)panel[i * n + j] * (double)d[(r + i) * n + j];
+            sum += row;
+        }
+    }
+    srq_free(panel);
+    return sum;
+}

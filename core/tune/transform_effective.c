@@ -1,0 +1,360 @@
+/* Effective weights of a block, W_eff = Q(W diag(a)) diag(1/a), and what a gradient with respect to them says of a. */
+#include "core/tune/transform_parts.h"
+
+#include "core/base/alloc.h"
+#include "core/math/team.h"
+
+#include <math.h>
+
+#define ROWS SRQ_TRANSFORM_ROWS
+
+/* ---- memory --------------------------------------------------------------------------------------------------------- */
+
+/* Inputs of all linears of a block, the widest one, and the most groups that some rows of a layer have. */
+static void widths(const struct srq_transformer *t, int64_t *all, int64_t *widest, int64_t *groups)
+{
+    *all = *widest = 0;
+    *groups = 1;
+    for (int i = 0; i < srq_model_layer_count(t->model); i++) {
+        const struct srq_layer_info *l = srq_model_layer(t->model, i);
+        int64_t n = t->schemes[i].grid != SRQ_GRID_NONE ? srq_groups_of(ROWS, l->in, t->schemes[i].group).count : 1;
+
+        if (l->block < 0)
+            continue;
+        *all += l->block == 0 ? l->in : 0;
+        *widest = l->in > *widest ? l->in : *widest;
+        *groups = n > *groups ? n : *groups;
+    }
+}
+
+size_t srq_effective_bytes(const struct srq_transformer *t)
+{
+    int64_t all, widest, groups;
+    size_t threads = (size_t)srq_team_size();
+
+    widths(t, &all, &widest, &groups);
+    return (size_t)t->linears * sizeof(struct srq_effective_layer) + (size_t)all * (threads * sizeof(double) + sizeof(float)) +
+           threads * 2 * (size_t)(ROWS * widest + groups) * sizeof(float);
+}
+
+int srq_effective_create(struct srq_transformer *t, struct srq_error *err)
+{
+    size_t threads = (size_t)srq_team_size();
+    int64_t all, widest, groups, at = 0;
+
+    widths(t, &all, &widest, &groups);
+    t->row_floats = (size_t)(ROWS * widest);
+    t->group_floats = (size_t)groups;
+    t->layer = srq_calloc((size_t)t->linears + 1, sizeof(t->layer[0]));
+    t->sums = srq_calloc((size_t)all * threads + 1, sizeof(t->sums[0]));
+    t->column = srq_calloc((size_t)all + 1, sizeof(t->column[0]));
+    t->rows = srq_calloc(threads * 2 * (t->row_floats + t->group_floats) + 1, sizeof(t->rows[0]));
+    if (t->layer == NULL || t->sums == NULL || t->column == NULL || t->rows == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory for the effective weights of a block");
+    for (int i = 0; i < t->linears; i++) {
+        int64_t in = srq_model_layer(t->model, i)->in;
+
+        t->layer[i].t = t;
+        t->layer[i].sum = t->sums + (size_t)at * threads;
+        t->layer[i].column = t->column + at;
+        at += in;
+    }
+    t->loaded = -1;
+    return 0;
+}
+
+void srq_effective_free(struct srq_transformer *t)
+{
+    srq_free(t->layer);
+    srq_free(t->sums);
+    srq_free(t->column);
+    srq_free(t->rows);
+}
+
+/* ---- rounding ---------------------------------------------------------------------------------------------------------- */
+
+struct scratch {
+    float *wide, *fake; /* [ROWS, in]: W diag(a), and its rounding */
+    float *lo, *hi;     /* of its groups */
+};
+
+static struct scratch scratch_of(const struct srq_transformer *t)
+{
+    float *at = t->rows + (size_t)srq_team_thread() * 2 * (t->row_floats + t->group_floats);
+
+    return (struct scratch){ at, at + t->row_floats, at + 2 * t->row_floats, at + 2 * t->row_floats + t->group_floats };
+}
+
+/* Rows of the stored weight in F32, scaled. */
+static void widen(const struct srq_effective_layer *l, int64_t row, int64_t rows, float *wide)
+{
+    int64_t in = l->info->in;
+    const uint8_t *src = (const uint8_t *)l->weight.data + (size_t)(row * in) * srq_dtype_size(l->weight.dtype);
+
+    (void)srq_convert(src, l->weight.dtype, wide, SRQ_F32, rows * in);
+    for (int64_t r = 0; l->group != NULL && r < rows; r++)
+        for (int64_t i = 0; i < in; i++)
+            wide[r * in + i] *= l->column[i];
+}
+
+static void round_rows(const struct srq_effective_layer *l, int64_t row, int64_t rows, const struct scratch *s)
+{
+    int64_t in = l->info->in;
+    struct srq_tensor w = srq_tensor_2d(s->wide, SRQ_F32, rows, in);
+    struct srq_grid_args a = { .size = sizeof(a), .weight = &w, .scheme = l->scheme, .lo = s->lo, .hi = s->hi,
+                               .groups = srq_groups_of(rows, in, l->scheme.group), .tensor_scale = l->tensor_scale };
+
+    widen(l, row, rows, s->wide);
+    (void)l->grid->extrema(&a, s->lo, s->hi);
+    if (l->scheme.group == 0) {
+        s->lo[0] = l->lo;
+        s->hi[0] = l->hi;
+    }
+    l->grid->fake(&a, 0, rows, s->fake, SRQ_F32, in);
+}
+
+struct share {
+    struct srq_effective_layer *l;
+    struct srq_tensor *dst;
+    float lo[SRQ_TEAM_MAX], hi[SRQ_TEAM_MAX];
+};
+
+static void range_share(void *ctx, int64_t begin, int64_t end)
+{
+    struct share *s = ctx;
+    struct scratch tmp = scratch_of(s->l->t);
+    int64_t in = s->l->info->in;
+    float lo = 0, hi = 0;
+
+    for (int64_t row = begin; row < end; row += ROWS) {
+        int64_t rows = end - row < ROWS ? end - row : ROWS;
+
+        widen(s->l, row, rows, tmp.wide);
+        for (int64_t i = 0; i < rows * in; i++) {
+            lo = tmp.wide[i] < lo ? tmp.wide[i] : lo;
+            hi = tmp.wide[i] > hi ? tmp.wide[i] : hi;
+        }
+    }
+    s->lo[srq_team_thread()] = fminf(s->lo[srq_team_thread()], lo);
+    s->hi[srq_team_thread()] = fmaxf(s->hi[srq_team_thread()], hi);
+}
+
+static void find_range(struct srq_effective_layer *l, struct share *s)
+{
+    s->l = l;
+    memset(s->lo, 0, sizeof(s->lo));
+    memset(s->hi, 0, sizeof(s->hi));
+    srq_parallel(l->info->out, ROWS, range_share, s);
+    l->lo = l->hi = 0;
+    for (int k = 0; k < SRQ_TEAM_MAX; k++) {
+        l->lo = fminf(l->lo, s->lo[k]);
+        l->hi = fmaxf(l->hi, s->hi[k]);
+    }
+}
+
+static bool needs_range(const struct srq_effective_layer *l)
+{
+    return l->grid != NULL && (l->scheme.group == 0 || l->scheme.grid == SRQ_GRID_NVFP4);
+}
+
+static bool tied(const struct srq_layer_info *a, const struct srq_layer_info *b)
+{
+    return a->tie != NULL && b->tie != NULL && strcmp(a->tie, b->tie) == 0;
+}
+
+/* nvfp4 has one scale for the tensors that runtimes fuse: of the largest magnitude among them (spec signround 9.2). */
+static void set_tensor_scales(struct srq_transformer *t)
+{
+    for (int i = 0; i < t->linears; i++) {
+        struct srq_effective_layer *l = &t->layer[i];
+        float top = 0;
+
+        l->tensor_scale = 1;
+        if (l->grid == NULL || l->scheme.grid != SRQ_GRID_NVFP4)
+            continue;
+        for (int k = 0; k < t->linears; k++) {
+            const struct srq_effective_layer *o = &t->layer[k];
+
+            if (o->grid != NULL && o->scheme.grid == SRQ_GRID_NVFP4 && (k == i || tied(l->info, o->info)))
+                top = fmaxf(top, fmaxf(-o->lo, o->hi));
+        }
+        l->tensor_scale = srq_nvfp4_tensor_scale(top);
+    }
+}
+
+static void effective_share(void *ctx, int64_t begin, int64_t end)
+{
+    const struct share *s = ctx;
+    const struct srq_effective_layer *l = s->l;
+    struct scratch tmp = scratch_of(l->t);
+    int64_t in = l->info->in;
+    size_t size = srq_dtype_size(s->dst->dtype);
+
+    for (int64_t row = begin; row < end; row += ROWS) {
+        int64_t rows = end - row < ROWS ? end - row : ROWS;
+
+        round_rows(l, row, rows, &tmp);
+        for (int64_t r = 0; l->group != NULL && r < rows; r++)
+            for (int64_t i = 0; i < in; i++)
+                tmp.fake[r * in + i] /= l->column[i];
+        (void)srq_convert(tmp.fake, SRQ_F32, (uint8_t *)s->dst->data + (size_t)(row * in) * size, s->dst->dtype, rows * in);
+    }
+}
+
+/* ---- a block ----------------------------------------------------------------------------------------------------------- */
+
+static struct srq_transform_group *group_of(struct srq_transformer *t, int layer)
+{
+    for (int g = 0; g < t->group_count; g++)
+        for (int k = 0; k < t->groups[g].pair->consumer_count; k++)
+            if (t->groups[g].pair->consumers[k] == layer)
+                return &t->groups[g];
+    return NULL;
+}
+
+static int prepare(struct srq_transformer *t, int i, int layer, struct srq_error *err)
+{
+    struct srq_effective_layer *l = &t->layer[i];
+
+    l->info = srq_model_layer(t->model, layer);
+    l->scheme = t->schemes[layer];
+    l->grid = NULL;
+    l->group = group_of(t, layer);
+    if (l->scheme.grid == SRQ_GRID_NONE)
+        return 0;
+    l->grid = srq_grid(l->scheme.grid);
+    if (l->grid == NULL)
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, l->info->name, "%s: no such grid in this build", l->info->name);
+    for (int64_t c = 0; l->group != NULL && c < l->info->in; c++)
+        l->column[c] = l->group->info.scale[srq_pair_channel(l->group->pair, c)];
+    return srq_model_weight(t->model, l->info->name, &l->weight, err);
+}
+
+int srq_effective_load(struct srq_transformer *t, int block, struct srq_error *err)
+{
+    struct share s;
+    int rc;
+
+    if (t->loaded == block)
+        return 0;
+    t->loaded = -1;
+    rc = srq_block_load(t->block, block, err);
+    for (int i = 0; rc == 0 && i < t->linears; i++)
+        rc = prepare(t, i, block * t->linears + i, err);
+    if (rc != 0)
+        return rc;
+    for (int i = 0; i < t->linears; i++)
+        if (needs_range(&t->layer[i]))
+            find_range(&t->layer[i], &s);
+    set_tensor_scales(t);
+    for (int i = 0; i < t->linears; i++) {
+        if (t->layer[i].grid == NULL)
+            continue;
+        s.l = &t->layer[i];
+        s.dst = &srq_block_linear(t->block, i)->weight;
+        srq_parallel(s.l->info->out, ROWS, effective_share, &s);
+    }
+    t->loaded = block;
+    return 0;
+}
+
+/* ---- gradients ------------------------------------------------------------------------------------------------------------ */
+
+/* Where a group of a row has its least and its largest element. */
+static void ends_of(const float *w, int64_t len, int64_t *least, int64_t *most)
+{
+    *least = *most = 0;
+    for (int64_t i = 1; i < len; i++) {
+        *least = w[i] < w[*least] ? i : *least;
+        *most = w[i] > w[*most] ? i : *most;
+    }
+}
+
+/* What scales do to the range of their group, by the channels that its ends lie in: with dL/dQ = G/a in `grad`, the grid says
+ * how the loss changes with the logarithm of either end, which moves as that channel's scale does. Without it all scales of a
+ * group would drift together, which changes nothing but is most of what the gradient says. */
+static void add_ranges(const struct srq_effective_layer *l, int64_t rows, const struct scratch *s, float *grad, double *sum)
+{
+    int64_t in = l->info->in;
+    struct srq_groups groups = srq_groups_of(rows, in, l->scheme.group);
+    struct srq_tensor w = srq_tensor_2d(s->wide, SRQ_F32, rows, in);
+    struct srq_grid_args a = { .size = sizeof(a), .weight = &w, .scheme = l->scheme, .lo = s->lo, .hi = s->hi,
+                               .groups = groups, .tensor_scale = l->tensor_scale };
+    float *low = s->fake, *high = s->fake + groups.count; /* what was rounded is not needed any more */
+
+    for (int64_t k = 0; k < rows * in; k++)
+        grad[k] /= l->column[k % in];
+    memset(low, 0, (size_t)groups.count * 2 * sizeof(*low));
+    l->grid->grad(&a, 0, rows, grad, low, high);
+    for (int64_t g = 0; g < groups.count; g++) {
+        int64_t row = g / groups.per_row, from = g % groups.per_row * groups.len;
+        int64_t len = in - from < groups.len ? in - from : groups.len, least, most;
+
+        ends_of(s->wide + row * in + from, len, &least, &most);
+        sum[from + least] += s->lo[g] < 0 ? (double)low[g] : 0;
+        sum[from + most] += s->hi[g] > 0 ? (double)high[g] : 0;
+    }
+}
+
+/* Groups of one element have no ends that could move apart. */
+static bool follows_ranges(const struct srq_effective_layer *l)
+{
+    return l->t->schedule.ranges && l->scheme.group != 0 &&
+           2 * srq_groups_of(1, l->info->in, l->scheme.group).per_row <= l->info->in &&
+           (l->scheme.grid == SRQ_GRID_INT_SYM || l->scheme.grid == SRQ_GRID_INT_ASYM);
+}
+
+/* Rows of G = dL/dW_eff of one layer, on one thread of several: with E = W - W_eff formed in F32 from what was rounded. */
+static void take_gradient(void *ctx, int64_t row, int64_t rows, float *grad)
+{
+    struct srq_effective_layer *l = ctx;
+    struct scratch tmp = scratch_of(l->t);
+    int64_t in = l->info->in;
+    double *sum = l->sum + (size_t)srq_team_thread() * (size_t)in;
+
+    for (int64_t at = 0; at < rows; at += ROWS) {
+        int64_t n = rows - at < ROWS ? rows - at : ROWS;
+
+        round_rows(l, row + at, n, &tmp);
+        for (int64_t r = 0; r < n; r++) {
+            const float *g = grad + (at + r) * in, *w = tmp.wide + r * in, *q = tmp.fake + r * in;
+
+            for (int64_t i = 0; i < in; i++)
+                sum[i] += (double)((w[i] - q[i]) / l->column[i] * g[i]);
+        }
+        if (follows_ranges(l))
+            add_ranges(l, n, &tmp, grad + at * in, sum);
+    }
+}
+
+void srq_effective_listen(struct srq_transformer *t, bool on)
+{
+    for (int i = 0; i < t->linears; i++) {
+        struct srq_linear *linear = srq_block_linear(t->block, i);
+
+        linear->sink = on && t->layer[i].grid != NULL && t->layer[i].group != NULL ? take_gradient : NULL;
+        linear->sink_ctx = &t->layer[i];
+    }
+}
+
+void srq_effective_collect(struct srq_transformer *t)
+{
+    int threads = srq_team_size();
+
+    for (int i = 0; i < t->linears; i++) {
+        struct srq_effective_layer *l = &t->layer[i];
+        int64_t in = l->info->in;
+
+        if (l->grid == NULL || l->group == NULL)
+            continue;
+        for (int64_t c = 0; c < in; c++) {
+            int64_t j = srq_pair_channel(l->group->pair, c);
+            double sum = 0;
+
+            for (int k = 0; k < threads; k++)
+                sum += l->sum[k * in + c];
+            l->group->grad[j] += (float)(sum / (double)l->column[c]);
+        }
+        memset(l->sum, 0, (size_t)(threads * in) * sizeof(*l->sum));
+    }
+}

@@ -1,0 +1,493 @@
+/* Training of scales: a batch through the model with effective weights, its loss, the blocks again in reverse, a step of
+ * every group; now and then a probe on samples that are held out (spec teq 5, 6).
+ *
+ * block_mse needs no pass through the whole model: every block is given the original's input and held against the original's
+ * output. */
+#include "core/tune/transform_parts.h"
+
+#include "core/base/alloc.h"
+#include "core/base/rng.h"
+
+#include <math.h>
+
+#define STREAM ((uint64_t)0x7465) /* of the order of samples */
+
+struct srq_training {
+    struct srq_head *head;
+    struct srq_head_loss *loss;       /* ce */
+    struct srq_head_distil *distil;   /* kd */
+    uint8_t *states;  /* [blocks + 1][batch, seq, hidden]: inputs; from the end on, gradients of outputs. block_mse: [3] */
+    int32_t *ids, *target; /* [batch, seq] */
+    uint8_t *mask;         /* [batch, seq], where samples have one */
+    uint8_t *teacher;      /* kd: [batch, seq, hidden] final states of the original */
+    int64_t *order;   /* [samples that are trained on] of the running epoch */
+    int64_t epoch;
+    struct srq_training_state at;
+};
+
+/* ---- memory ----------------------------------------------------------------------------------------------------------- */
+
+static bool by_blocks(const struct srq_transformer *t)
+{
+    return t->schedule.objective == SRQ_OBJECTIVE_BLOCK_MSE;
+}
+
+static int64_t trained_on(const struct srq_transformer *t)
+{
+    return t->cfg.nsamples - t->schedule.holdout;
+}
+
+static size_t states_bytes(const struct srq_transformer *t)
+{
+    return (by_blocks(t) ? 3 : (size_t)t->blocks + 1) * srq_transform_state_bytes(t, t->cfg.batch);
+}
+
+static void ignore_gradient(void *ctx, int64_t row, int64_t rows, float *grad)
+{
+    (void)ctx;
+    (void)row;
+    (void)rows;
+    (void)grad;
+}
+
+/* What a batch takes on the tape, forwards and backwards. */
+static int measure_tape(struct srq_transformer *t, size_t *bytes, struct srq_error *err)
+{
+    struct srq_tensor x = srq_tensor_2d(NULL, t->cfg.compute, t->cfg.batch * t->cfg.seq, t->hidden);
+    struct srq_block *b = NULL;
+    struct srq_tape *tape = NULL;
+    int rc = srq_block_create(t->model, t->cfg.compute, &b, err);
+
+    if (rc == 0)
+        rc = srq_tape_create(0, t->cfg.compute, true, &tape, err);
+    if (rc == 0) {
+        struct srq_var *y;
+
+        for (int i = 0; i < t->linears; i++)
+            srq_block_linear(b, i)->sink = ignore_gradient;
+        y = srq_block_forward(b, tape, srq_tape_input(tape, &x, true), t->cfg.batch, t->cfg.seq);
+        y = by_blocks(t) ? srq_op_mse(tape, y, &x, NULL) : srq_op_dot(tape, y, &x);
+        rc = srq_tape_error(tape, err);
+        if (rc == 0)
+            rc = srq_tape_backward(tape, y, err);
+        *bytes = srq_tape_peak(tape);
+    }
+    srq_tape_free(tape);
+    srq_block_free(b);
+    return rc;
+}
+
+int srq_training_measure(struct srq_transformer *t, struct srq_error *err)
+{
+    size_t tape = 0, ids = (size_t)(t->cfg.batch * t->cfg.seq) * (2 * sizeof(int32_t) + 1);
+    bool kd = t->schedule.objective == SRQ_OBJECTIVE_KD;
+    int rc = measure_tape(t, &tape, err);
+
+    t->bytes[SRQ_PART_TAPE] = tape > t->bytes[SRQ_PART_TAPE] ? tape : t->bytes[SRQ_PART_TAPE];
+    t->bytes[SRQ_PART_STATES] = states_bytes(t) + ids + (kd ? srq_transform_state_bytes(t, t->cfg.batch) : 0);
+    t->bytes[SRQ_PART_LAYERS] = srq_effective_bytes(t);
+    if (!by_blocks(t))
+        t->bytes[SRQ_PART_HEAD] = srq_head_bytes(t->model) +
+                                  (kd ? srq_head_distil_bytes(t->model) : srq_head_loss_bytes(t->model));
+    return rc;
+}
+
+int srq_training_create(struct srq_transformer *t, struct srq_error *err)
+{
+    struct srq_training *s = srq_calloc(1, sizeof(*s));
+    size_t tokens = (size_t)(t->cfg.batch * t->cfg.seq);
+    bool kd = t->schedule.objective == SRQ_OBJECTIVE_KD;
+    int rc = 0;
+
+    if (s == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory for the training of scales");
+    t->training = s;
+    s->epoch = -1;
+    s->states = srq_pages_alloc(states_bytes(t));
+    s->ids = srq_calloc(tokens, sizeof(*s->ids));
+    s->target = srq_calloc(tokens, sizeof(*s->target));
+    s->mask = srq_calloc(tokens, 1);
+    s->order = srq_calloc((size_t)trained_on(t) + 1, sizeof(*s->order));
+    s->teacher = kd ? srq_malloc(srq_transform_state_bytes(t, t->cfg.batch)) : NULL;
+    if (s->states == NULL || s->ids == NULL || s->target == NULL || s->mask == NULL || s->order == NULL ||
+        (kd && s->teacher == NULL))
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory for the training of scales (%zu bytes of states)", states_bytes(t));
+    if (!by_blocks(t))
+        rc = srq_head_create(t->model, &s->head, err);
+    if (rc == 0 && kd)
+        rc = srq_head_distil_create(s->head, s->head, &s->distil, err);
+    else if (rc == 0 && !by_blocks(t))
+        rc = srq_head_loss_create(s->head, &s->loss, err);
+    return rc == 0 ? srq_effective_create(t, err) : rc;
+}
+
+void srq_training_free(struct srq_transformer *t)
+{
+    struct srq_training *s = t->training;
+
+    srq_effective_free(t);
+    if (s == NULL)
+        return;
+    if (s->states != NULL)
+        srq_pages_free(s->states, states_bytes(t));
+    srq_head_loss_free(s->loss);
+    srq_head_distil_free(s->distil);
+    srq_head_free(s->head);
+    srq_free(s->ids);
+    srq_free(s->target);
+    srq_free(s->mask);
+    srq_free(s->teacher);
+    srq_free(s->order);
+    srq_free(s);
+    t->training = NULL;
+}
+
+/* ---- a batch -------------------------------------------------------------------------------------------------------------- */
+
+/* Takes samples [n] up: ids, what every token has to predict, the original's final states. Returns how many predict. */
+static int64_t take_batch(struct srq_transformer *t, const int64_t *sample, int64_t n)
+{
+    struct srq_training *s = t->training;
+    const uint8_t *mask = t->samples->mask;
+    int64_t seq = t->cfg.seq, valid = 0;
+
+    for (int64_t i = 0; i < n; i++) {
+        const int32_t *ids = t->samples->ids + sample[i] * seq;
+
+        memcpy(s->ids + i * seq, ids, (size_t)seq * sizeof(*ids));
+        if (s->teacher != NULL)
+            memcpy(s->teacher + srq_transform_state_bytes(t, i), t->chain + srq_transform_state_bytes(t, sample[i]),
+                   srq_transform_state_bytes(t, 1));
+        for (int64_t k = 0; k < seq; k++) {
+            const uint8_t *m = mask != NULL ? mask + sample[i] * seq + k : NULL;
+            bool predicts = k + 1 < seq && (m == NULL || (m[0] && m[1]));
+
+            s->mask[i * seq + k] = m == NULL || m[0];
+            s->target[i * seq + k] = predicts ? ids[k + 1] : -1;
+            valid += predicts;
+        }
+    }
+    return valid;
+}
+
+static uint8_t *state(const struct srq_transformer *t, int i)
+{
+    return t->training->states + (size_t)i * srq_transform_state_bytes(t, t->cfg.batch);
+}
+
+static struct srq_tensor tensor_of(const struct srq_transformer *t, uint8_t *states, int64_t n)
+{
+    return srq_tensor_2d(states, t->cfg.compute, n * t->cfg.seq, t->hidden);
+}
+
+/* States through the block in memory. */
+static int forward(struct srq_transformer *t, uint8_t *from, uint8_t *to, int64_t n, struct srq_error *err)
+{
+    struct srq_tensor x = tensor_of(t, from, n);
+    struct srq_var *y;
+    int rc;
+
+    srq_tape_reset(t->tape);
+    srq_tape_record(t->tape, false);
+    y = srq_block_forward(t->block, t->tape, srq_tape_input(t->tape, &x, false), n, t->cfg.seq);
+    rc = srq_tape_error(t->tape, err);
+    if (rc == 0)
+        memcpy(to, y->value.data, srq_transform_state_bytes(t, n));
+    return rc;
+}
+
+/* The same again with recording, and backwards: the gradient of its output becomes that of its input. */
+static int backward(struct srq_transformer *t, int block, int64_t n, struct srq_error *err)
+{
+    struct srq_tensor x = tensor_of(t, state(t, block), n), g = tensor_of(t, state(t, block + 1), n);
+    struct srq_var *in, *dot;
+    int rc;
+
+    srq_tape_reset(t->tape);
+    srq_tape_record(t->tape, true);
+    in = srq_tape_input(t->tape, &x, block > 0);
+    dot = srq_op_dot(t->tape, srq_block_forward(t->block, t->tape, in, n, t->cfg.seq), &g);
+    rc = srq_tape_error(t->tape, err);
+    if (rc == 0)
+        rc = srq_tape_backward(t->tape, dot, err);
+    if (rc == 0 && block > 0)
+        memcpy(x.data, in->grad.data, srq_transform_state_bytes(t, n));
+    if (rc == 0)
+        srq_effective_collect(t);
+    return rc;
+}
+
+static int tick(const struct srq_transformer *t, struct srq_error *err)
+{
+    return srq_transform_tick(t, (double)t->training->at.step, (double)t->schedule.steps, "steps", false, err);
+}
+
+/* Loss of the words, summed; with `grad` the states become its gradient, each token's share being 1/valid. */
+static int words(struct srq_transformer *t, int64_t n, int64_t valid, bool grad, double *loss, struct srq_error *err)
+{
+    struct srq_training *s = t->training;
+    uint8_t *x = state(t, t->blocks);
+    float factor = valid > 0 ? 1.0f / (float)valid : 0;
+
+    if (s->distil != NULL)
+        return srq_head_distil_run(s->distil, s->teacher, x, t->cfg.compute, n * t->cfg.seq, s->target, factor, loss,
+                                   grad ? x : NULL, err);
+    return srq_head_loss_run(s->loss, x, t->cfg.compute, n * t->cfg.seq, s->target, factor, loss, grad ? x : NULL, err);
+}
+
+static int whole_model(struct srq_transformer *t, int64_t n, int64_t valid, bool grad, double *loss, struct srq_error *err)
+{
+    int rc = srq_model_embed(t->model, t->training->ids, n * t->cfg.seq, state(t, 0), t->cfg.compute, err);
+
+    for (int b = 0; rc == 0 && b < t->blocks; b++) {
+        rc = srq_effective_load(t, b, err);
+        srq_effective_listen(t, false);
+        if (rc == 0)
+            rc = forward(t, state(t, b), state(t, b + 1), n, err);
+        if (rc == 0)
+            rc = tick(t, err);
+    }
+    if (rc == 0)
+        rc = words(t, n, valid, grad, loss, err);
+    for (int b = t->blocks - 1; rc == 0 && grad && b >= 0; b--) {
+        rc = srq_effective_load(t, b, err);
+        srq_effective_listen(t, true);
+        if (rc == 0)
+            rc = backward(t, b, n, err);
+        if (rc == 0)
+            rc = tick(t, err);
+    }
+    return rc;
+}
+
+/* One block against the original's output: its mean squared error. */
+static int block_error(struct srq_transformer *t, int64_t n, bool grad, double *loss, struct srq_error *err)
+{
+    struct srq_tensor x = tensor_of(t, state(t, 0), n), target = tensor_of(t, state(t, 1), n);
+    struct srq_var *e;
+    int rc;
+
+    srq_tape_reset(t->tape);
+    srq_tape_record(t->tape, grad);
+    e = srq_op_mse(t->tape, srq_block_forward(t->block, t->tape, srq_tape_input(t->tape, &x, false), n, t->cfg.seq), &target,
+                   t->samples->mask != NULL ? t->training->mask : NULL);
+    rc = srq_tape_error(t->tape, err);
+    if (rc == 0)
+        *loss += (double)*(const float *)e->value.data;
+    if (rc == 0 && grad)
+        rc = srq_tape_backward(t->tape, e, err);
+    if (rc == 0 && grad)
+        srq_effective_collect(t);
+    return rc;
+}
+
+static int each_block(struct srq_transformer *t, int64_t n, bool grad, double *loss, struct srq_error *err)
+{
+    int rc = srq_model_embed(t->model, t->training->ids, n * t->cfg.seq, state(t, 0), t->cfg.compute, err);
+
+    for (int b = 0; rc == 0 && b < t->blocks; b++) {
+        rc = srq_block_load(t->block, b, err);
+        t->loaded = -1; /* these are the original's weights */
+        if (rc == 0)
+            rc = forward(t, state(t, 0), state(t, 1), n, err);
+        if (rc == 0)
+            rc = srq_effective_load(t, b, err);
+        srq_effective_listen(t, grad);
+        if (rc == 0)
+            rc = block_error(t, n, grad, loss, err);
+        if (rc == 0)
+            rc = tick(t, err);
+        memcpy(state(t, 0), state(t, 1), srq_transform_state_bytes(t, n));
+    }
+    return rc;
+}
+
+/* Mean loss of samples [n]; with `grad` every group's gradient. */
+static int batch(struct srq_transformer *t, const int64_t *sample, int64_t n, bool grad, double *loss, double *weight,
+                 struct srq_error *err)
+{
+    int64_t valid = take_batch(t, sample, n);
+    int rc;
+
+    *loss = 0;
+    if (grad)
+        memset(t->grads, 0, t->channels * sizeof(t->grads[0]));
+    rc = by_blocks(t) ? each_block(t, n, grad, loss, err) : whole_model(t, n, valid, grad, loss, err);
+    *weight = by_blocks(t) ? (double)n : (double)valid;
+    if (!by_blocks(t))
+        *loss = valid > 0 ? *loss / (double)valid : 0;
+    return rc;
+}
+
+/* ---- probes ---------------------------------------------------------------------------------------------------------------- */
+
+static void copy_scales(const struct srq_model *m, struct srq_scales *to, const struct srq_scales *from)
+{
+    for (int i = 0; i < from->pairs; i++)
+        if (from->alpha[i] != NULL)
+            memcpy(to->alpha[i], from->alpha[i], (size_t)srq_model_pair(m, i)->channels * sizeof(float));
+}
+
+static int probe(struct srq_transformer *t, struct srq_error *err)
+{
+    struct srq_training_state *at = &t->training->at;
+    int64_t first = trained_on(t), n = t->schedule.holdout, ids[64];
+    double sum = 0, all = 0, loss, weight;
+    struct srq_scales_spread spread;
+
+    t->loaded = -1; /* scales have moved */
+    for (int64_t k = 0; k < n;) {
+        int64_t count = n - k < t->cfg.batch ? n - k : t->cfg.batch;
+        int rc;
+
+        count = count < 64 ? count : 64;
+        for (int64_t i = 0; i < count; i++)
+            ids[i] = first + k + i;
+        rc = batch(t, ids, count, false, &loss, &weight, err);
+        if (rc != 0)
+            return rc;
+        sum += loss * weight;
+        all += weight;
+        k += count;
+    }
+    loss = all > 0 ? sum / all : (double)NAN;
+    if (isnan(at->first))
+        at->first = loss;
+    if (isnan(at->best) || loss < at->best) {
+        at->best = loss;
+        at->best_step = at->step;
+        copy_scales(t->model, &t->best, &t->scales);
+    }
+    spread = srq_scales_spread(&t->scales, t->model);
+    if (t->events != NULL && t->events->probe != NULL)
+        t->events->probe(t->events->ctx, at->step, loss, at->best, &spread);
+    return 0;
+}
+
+static bool probes_now(const struct srq_transformer *t)
+{
+    int64_t step = t->training->at.step, every = t->schedule.probe_every > 0 ? t->schedule.probe_every : t->schedule.steps;
+
+    return t->schedule.holdout > 0 && (step % every == 0 || step == t->schedule.steps);
+}
+
+/* ---- steps ----------------------------------------------------------------------------------------------------------------- */
+
+/* Samples of step `step`, in an order of its own for every epoch. */
+static int64_t choose(struct srq_transformer *t, int64_t step, int64_t *sample)
+{
+    struct srq_training *s = t->training;
+    int64_t n = trained_on(t), count = t->cfg.batch < n ? t->cfg.batch : n;
+
+    for (int64_t i = 0; i < count; i++) {
+        int64_t at = step * count + i;
+
+        if (at / n != s->epoch) {
+            s->epoch = at / n;
+            for (int64_t k = 0; k < n; k++)
+                s->order[k] = k;
+            srq_rng_shuffle(t->cfg.seed, STREAM + (uint64_t)s->epoch, s->order, n);
+        }
+        sample[i] = s->order[at % n];
+    }
+    return count;
+}
+
+static double share_of(const struct srq_transform_schedule *s, int64_t step)
+{
+    double warm = s->warmup * (double)s->steps, at = (double)step, rest;
+
+    if (at < warm)
+        return (at + 1) / (warm + 1);
+    rest = (at - warm) / fmax((double)s->steps - warm, 1);
+    return s->decay == SRQ_DECAY_COSINE ? 0.5 * (1 + cos(rest * acos(-1.0))) : 1 - rest;
+}
+
+static int move_scales(struct srq_transformer *t, const struct srq_step *step, struct srq_error *err)
+{
+    for (int i = 0; i < t->group_count; i++) {
+        struct srq_transform_group *g = &t->groups[i];
+        int rc = 0;
+
+        if (g->pair->block < 0)
+            continue;
+        rc = t->plugin->transform->step(srq_host_services(), t->self, &g->info, step, g->grad, err);
+        if (rc == 0)
+            rc = srq_scales_check(g->info.name, g->info.scale, g->info.channels, err);
+        if (rc != 0)
+            return rc < 0 ? rc : -SRQ_EINVAL;
+    }
+    return 0;
+}
+
+static int one_step(struct srq_transformer *t, int64_t *sample, struct srq_error *err)
+{
+    struct srq_training_state *at = &t->training->at;
+    struct srq_step step = { .size = sizeof(step), .iter = at->step, .iters = t->schedule.steps,
+                             .schedule = share_of(&t->schedule, at->step) };
+    int64_t n = choose(t, at->step, sample);
+    double loss, weight;
+    int rc;
+
+    t->loaded = -1;
+    rc = batch(t, sample, n, true, &loss, &weight, err);
+    if (rc == 0 && !isfinite(loss))
+        rc = srq_fail(err, -SRQ_ENUMERIC, "the loss at step %lld of %s is not a finite number", (long long)at->step,
+                      t->plugin->name);
+    if (rc == 0)
+        rc = move_scales(t, &step, err);
+    if (rc != 0)
+        return rc;
+    if (t->events != NULL && t->events->point != NULL)
+        t->events->point(t->events->ctx, at->step, loss, t->schedule.lr * step.schedule);
+    at->step++;
+    return 0;
+}
+
+static int train(struct srq_transformer *t, int64_t *sample, struct srq_error *err)
+{
+    struct srq_training_state *at = &t->training->at;
+    int rc = at->step == 0 && t->schedule.holdout > 0 && isnan(at->first) ? probe(t, err) : 0;
+
+    while (rc == 0 && at->step < t->schedule.steps) {
+        rc = srq_transform_tick(t, (double)at->step, (double)t->schedule.steps, "steps", true, err);
+        if (rc > 0) /* told to end here */
+            break;
+        if (rc == 0)
+            rc = one_step(t, sample, err);
+        if (rc == 0 && probes_now(t))
+            rc = probe(t, err);
+    }
+    return rc < 0 ? rc : 0;
+}
+
+int srq_training_run(struct srq_transformer *t, const char *resume, struct srq_error *err)
+{
+    struct srq_training_state *at = &t->training->at;
+    int64_t *sample = srq_calloc((size_t)t->cfg.batch + 1, sizeof(*sample));
+    int rc = sample != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory for the training of scales");
+
+    *at = (struct srq_training_state){ .first = (double)NAN, .best = (double)NAN, .best_step = -1 };
+    if (rc == 0 && resume != NULL)
+        rc = srq_training_read(t, at, resume, err);
+    if (rc == 0)
+        rc = train(t, sample, err);
+    if (rc == 0) {
+        if (t->schedule.keep_best && at->best_step >= 0)
+            copy_scales(t->model, &t->scales, &t->best);
+        t->scales.outcome = (struct srq_scales_outcome){ at->first, at->best, at->step,
+                                                         t->schedule.keep_best ? at->best_step : at->step };
+    }
+    srq_free(sample);
+    return rc;
+}
+
+int64_t srq_transform_step(const struct srq_transformer *t)
+{
+    return t->training != NULL ? t->training->at.step : 0;
+}
+
+int srq_transform_save(const struct srq_transformer *t, const char *dir, const char *base, struct srq_error *err)
+{
+    return srq_training_write(t, &t->training->at, dir, base, err);
+}

@@ -1,0 +1,292 @@
+/* Rules that several plugins take scales from: see scale_rules.h. */
+#include "plugins/scale_rules.h"
+
+#include <math.h>
+#include <string.h>
+
+#define CHUNK 64    /* rows of a weight that are rounded and measured together */
+#define GRID 20     /* exponents of the search: 0, 1/20 … 19/20 */
+
+static int64_t channel_of(const struct srq_scale_group *g, int64_t c)
+{
+    return c / g->width / g->repeat * g->width + c % g->width;
+}
+
+/* Row `row` of a weight; `out` [in]. */
+static void read_row(const struct srq_host *h, const struct srq_tensor *w, int64_t row, float *out)
+{
+    int64_t in = w->shape[1];
+    size_t bytes = (size_t)in * (w->dtype == SRQ_F32 ? sizeof(float) : sizeof(uint16_t));
+
+    h->widen((const uint8_t *)w->data + (size_t)row * bytes, w->dtype, out, in);
+}
+
+/* ---- what the rules are made of ------------------------------------------------------------------------------------------- */
+
+/* most[channel] = largest |W| of all consumers' columns that use it. */
+static void largest_weights(const struct srq_host *h, const struct srq_scale_group *g, float *row, float *most)
+{
+    memset(most, 0, (size_t)g->channels * sizeof(float));
+    for (int i = 0; i < g->count; i++) {
+        const struct srq_tensor *w = &g->consumers[i]->weight;
+
+        for (int64_t r = 0; r < w->shape[0]; r++) {
+            read_row(h, w, r, row);
+            for (int64_t c = 0; c < g->in; c++)
+                most[channel_of(g, c)] = fmaxf(most[channel_of(g, c)], fabsf(row[c]));
+        }
+    }
+}
+
+/* mean[channel] = mean over the consumers' rows of |W| over the largest |W| of its group: how much of its group's range a
+ * column fills. */
+static void filled_ranges(const struct srq_host *h, const struct srq_scale_group *g, float *row, float *mean)
+{
+    int64_t rows = 0;
+
+    memset(mean, 0, (size_t)g->channels * sizeof(float));
+    for (int i = 0; i < g->count; i++) {
+        const struct srq_layer *l = g->consumers[i];
+        int64_t len = l->groups.len > 0 && l->groups.len < g->in ? l->groups.len : g->in;
+
+        rows += l->weight.shape[0];
+        for (int64_t r = 0; r < l->weight.shape[0]; r++) {
+            read_row(h, &l->weight, r, row);
+            for (int64_t at = 0; at < g->in; at += len) {
+                int64_t end = at + len < g->in ? at + len : g->in;
+                float top = 0;
+
+                for (int64_t c = at; c < end; c++)
+                    top = fmaxf(top, fabsf(row[c]));
+                for (int64_t c = at; top > 0 && c < end; c++)
+                    mean[channel_of(g, c)] += fabsf(row[c]) / top;
+            }
+        }
+    }
+    for (int64_t j = 0; j < g->channels; j++)
+        mean[j] /= (float)(rows * g->repeat);
+}
+
+/* Of the inputs, which all consumers share: largest over a channel's copies, or their mean. */
+static void of_inputs(const struct srq_scale_group *g, const float *x, bool largest, float *out)
+{
+    memset(out, 0, (size_t)g->channels * sizeof(float));
+    for (int64_t c = 0; c < g->in; c++) {
+        float *o = &out[channel_of(g, c)];
+
+        *o = largest ? fmaxf(*o, x[c]) : *o + x[c] / (float)g->repeat;
+    }
+}
+
+/* ---- the search ---------------------------------------------------------------------------------------------------------------- */
+
+struct measuring {
+    const struct srq_host *h;
+    const struct srq_scale_group *g;
+    const struct srq_layer *l;
+    const float *scale; /* [channels] */
+    float *scaled, *diff; /* [CHUNK, in] */
+    float *range;         /* lo and hi of CHUNK rows */
+};
+
+/* Rows of W diag(scale). */
+static void scale_rows(const struct measuring *m, int64_t row, int64_t rows)
+{
+    for (int64_t r = 0; r < rows; r++) {
+        float *to = m->scaled + r * m->g->in;
+
+        read_row(m->h, &m->l->weight, row + r, to);
+        for (int64_t c = 0; c < m->g->in; c++)
+            to[c] *= m->scale[channel_of(m->g, c)];
+    }
+}
+
+/* What all rows share: the range of a scheme with one group a tensor, the scale of nvfp4. */
+static void whole_range(const struct measuring *m, float *lo, float *hi)
+{
+    *lo = *hi = 0;
+    for (int64_t row = 0; row < m->l->groups.out; row += CHUNK) {
+        int64_t rows = m->l->groups.out - row < CHUNK ? m->l->groups.out - row : CHUNK;
+
+        scale_rows(m, row, rows);
+        for (int64_t i = 0; i < rows * m->g->in; i++) {
+            *lo = fminf(*lo, m->scaled[i]);
+            *hi = fmaxf(*hi, m->scaled[i]);
+        }
+    }
+}
+
+/* Mean squared error of the layer's output: what rounding W diag(scale) does to it, seen through diag(1/scale). */
+static double output_error(const struct measuring *m)
+{
+    const struct srq_layer *l = m->l;
+    const struct srq_grid_ops *grid = m->h->grid(l->scheme.grid);
+    int64_t in = m->g->in;
+    bool whole = l->scheme.group == 0;
+    float lo, hi, top;
+    double sum = 0;
+
+    whole_range(m, &lo, &hi);
+    top = fmaxf(-lo, hi);
+    for (int64_t row = 0; row < l->groups.out; row += CHUNK) {
+        int64_t rows = l->groups.out - row < CHUNK ? l->groups.out - row : CHUNK;
+        struct srq_tensor w = { .data = m->scaled, .dtype = SRQ_F32, .rank = 2, .shape = { rows, in } };
+        struct srq_grid_args a = { .size = sizeof(a), .weight = &w, .scheme = l->scheme, .groups = l->groups,
+                                   .lo = m->range, .hi = m->range + CHUNK * (whole ? 1 : l->groups.per_row),
+                                   .tensor_scale = l->scheme.grid == SRQ_GRID_NVFP4 && top > 0 ? 448 * 6 / top : 1 };
+
+        a.groups.out = rows;
+        a.groups.count = whole ? 1 : rows * l->groups.per_row;
+        scale_rows(m, row, rows);
+        if (grid->extrema(&a, m->range, (float *)(uintptr_t)a.hi) != 0)
+            return (double)NAN;
+        if (whole) {
+            m->range[0] = lo;
+            ((float *)(uintptr_t)a.hi)[0] = hi;
+        }
+        grid->fake(&a, 0, rows, m->diff, SRQ_F32, in);
+        for (int64_t r = 0; r < rows; r++) {
+            for (int64_t c = 0; c < in; c++) {
+                int64_t at = r * in + c;
+
+                m->diff[at] = (m->diff[at] - m->scaled[at]) / m->scale[channel_of(m->g, c)];
+            }
+        }
+        sum += m->h->quadratic(m->diff, rows, l->hessian, in);
+    }
+    return sum;
+}
+
+static double group_error(struct measuring *m)
+{
+    double sum = 0;
+
+    for (int i = 0; i < m->g->count; i++) {
+        m->l = m->g->consumers[i];
+        if (m->l->scheme.grid != SRQ_GRID_NONE && m->l->hessian != NULL)
+            sum += output_error(m);
+    }
+    return sum;
+}
+
+/* s = x^r, or x^r / w^(1-r), at least 1e-4, over sqrt(max min). */
+static void candidate(const float *x, const float *w, float r, bool weights, float *s, int64_t n)
+{
+    float most = 0, least = INFINITY, middle;
+
+    for (int64_t j = 0; j < n; j++) {
+        s[j] = powf(fmaxf(x[j], 1e-8f), r);
+        if (weights)
+            s[j] /= powf(fmaxf(w[j], 1e-8f), 1 - r);
+        s[j] = fmaxf(s[j], 1e-4f);
+        most = fmaxf(most, s[j]);
+        least = fminf(least, s[j]);
+    }
+    middle = sqrtf(most * least);
+    for (int64_t j = 0; j < n; j++)
+        s[j] /= middle;
+}
+
+static int search(const struct srq_host *h, float least, struct srq_scale_group *g, const float *x, const float *w,
+                  float *trial, struct srq_error *err)
+{
+    int64_t per_row = 1;
+    struct measuring m = { .h = h, .g = g, .scale = g->scale };
+    double best;
+
+    for (int i = 0; i < g->count; i++)
+        per_row = g->consumers[i]->groups.per_row > per_row ? g->consumers[i]->groups.per_row : per_row;
+    m.scaled = h->alloc((size_t)(2 * CHUNK) * (size_t)(g->in + per_row) * sizeof(float));
+    if (m.scaled == NULL)
+        return srq_fail_field(err, -SRQ_ENOMEM, g->name, "no memory for the search of %s", g->name);
+    m.diff = m.scaled + CHUNK * g->in;
+    m.range = m.diff + CHUNK * g->in;
+    best = group_error(&m); /* of all ones */
+    m.scale = trial;
+    for (int k = 0; k < 2 * GRID && best > 0; k++) {
+        double error;
+
+        candidate(x, w, (float)(k % GRID) / GRID, k >= GRID, trial, g->channels);
+        for (int64_t j = 0; j < g->channels; j++)
+            trial[j] = fmaxf(trial[j], least);
+        error = group_error(&m);
+        if (error < best) {
+            best = error;
+            memcpy(g->scale, trial, (size_t)g->channels * sizeof(float));
+        }
+    }
+    h->free(m.scaled);
+    return isnan(best) ? srq_fail_field(err, -SRQ_ENUMERIC, g->name, "the error of %s is not a number", g->name) : 0;
+}
+
+/* ---- the rules ----------------------------------------------------------------------------------------------------------------- */
+
+/* Room for a row and three arrays of channels. */
+static float *take(const struct srq_host *h, const struct srq_scale_group *g, struct srq_error *err)
+{
+    float *row = h->alloc((size_t)(g->in + 3 * g->channels) * sizeof(float));
+
+    if (row == NULL)
+        srq_fail_field(err, -SRQ_ENOMEM, g->name, "no memory for the scales of %s", g->name);
+    return row;
+}
+
+static int no_statistics(const struct srq_scale_group *g, struct srq_error *err)
+{
+    return srq_fail_field(err, -SRQ_ESTATE, g->name, "there are no statistics of the inputs that %s gives", g->name);
+}
+
+int scale_rules_weights(const struct srq_host *h, float least, struct srq_scale_group *g, struct srq_error *err)
+{
+    float *row = take(h, g, err), *w = row != NULL ? row + g->in : NULL;
+
+    if (row == NULL)
+        return -SRQ_ENOMEM;
+    largest_weights(h, g, row, w);
+    for (int64_t j = 0; j < g->channels; j++)
+        g->scale[j] = fmaxf(w[j] > 0 ? 1 / sqrtf(w[j]) : 1, least);
+    h->free(row);
+    return 0;
+}
+
+int scale_rules_smooth(const struct srq_host *h, float share, float least, struct srq_scale_group *g, struct srq_error *err)
+{
+    const float *most = g->consumers[0]->in_max;
+    float *row = most != NULL ? take(h, g, err) : NULL, *w, *x;
+
+    if (most == NULL)
+        return no_statistics(g, err);
+    if (row == NULL)
+        return -SRQ_ENOMEM;
+    w = row + g->in;
+    x = w + g->channels;
+    largest_weights(h, g, row, w);
+    of_inputs(g, most, true, x);
+    for (int64_t j = 0; j < g->channels; j++) {
+        float s = powf(x[j], share) / powf(fmaxf(w[j], 1e-5f), 1 - share);
+
+        g->scale[j] = x[j] > 0 ? fmaxf(s, least) : 1;
+    }
+    h->free(row);
+    return 0;
+}
+
+int scale_rules_search(const struct srq_host *h, float least, struct srq_scale_group *g, struct srq_error *err)
+{
+    const struct srq_layer *first = g->consumers[0];
+    float *row, *w, *x;
+    int rc;
+
+    if (first->in_mean == NULL || first->hessian == NULL)
+        return no_statistics(g, err);
+    row = take(h, g, err);
+    if (row == NULL)
+        return -SRQ_ENOMEM;
+    w = row + g->in;
+    x = w + g->channels;
+    filled_ranges(h, g, row, w);
+    of_inputs(g, first->in_mean, false, x);
+    rc = search(h, least, g, x, w, x + g->channels, err);
+    h->free(row);
+    return rc;
+}

@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""srqctl compare with the real programs: rows, refusals, results found again, what is written, Ctrl-C."""
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
+from real_jobs import CALIB, EVAL, MODEL, Place, wait_for  # noqa: E402
+from srqd_client import run_tests  # noqa: E402
+
+WORDS = ["compare", MODEL, "--calib", CALIB, "--eval", EVAL, "--set", "batch=2", "--set", "nsamples=8", "--set", "seqlen=64", "--set",
+         "eval.windows=4", "--set", "threads=1", "--set", "signround.iters=3"]
+
+
+def rows_are_measured_and_found_again():
+    with Place() as p:
+        words = WORDS + ["-m", "rtn,hqq,short=signround:signround.iters=20", "-s", "w3g64,w3g64z", "--seeds", "2", "-o",
+                         p.path("cmp")]
+        files = ["--csv", p.path("t.csv"), "--html", p.path("t.html"), "--png", p.path("t.png")]
+        said = json.loads(p.run(p.env["SRQ_CTL"], *words, "--dry-run", "--json"))
+        assert all(r["state"] == "stopped" for r in said["rows"]) and not os.path.exists(p.path("cmp", "runs"))
+        first = p.ctl(*words, *files)
+        rows = {(r["label"], r["scheme"]): r for r in first["rows"]}
+        assert len(rows) == 6 and rows["short", "w3g64"]["method"] == "signround"
+        refused = rows.pop(("hqq", "w3g64"))
+        assert refused["state"] == "refused" and "asymmetric" in refused["reason"] and refused["perplexity"] is None
+        for name, r in rows.items():
+            assert r["state"] == "done" and [x["seed"] for x in r["runs"]] == [42, 43], (name, r)
+            assert r["perplexity_low"] < r["perplexity"] < r["perplexity_high"], r
+            assert 3 < r["average_bits"] < 4 and r["bytes"] > 1e6 and r["peak_rss_bytes"] > 1e6 and r["seconds"] > 0, r
+            assert sorted(os.listdir(r["runs"][0]["folder"])) == ["report.json"], "models are not kept"
+        rtn = rows["rtn", "w3g64z"]
+        assert rtn["loss_to_rounding"] == 0 and rtn["perplexity_deviation"] == 0 and rtn["to_rounding"] == "same", rtn
+        assert rows["short", "w3g64z"]["perplexity_deviation"] > 0
+        with open(p.path("t.csv"), newline="") as f:
+            table = list(csv.DictReader(f))
+        assert len(table) == 6 and abs(float(table[1]["perplexity"]) - rtn["perplexity"]) < 1e-9, table[1]
+        with open(p.path("t.html")) as f:
+            page = f.read()
+        assert "<svg" in page and "short" in page and "<script" not in page and "asymmetric" in page
+        with open(p.path("t.png"), "rb") as f:
+            assert f.read(8) == b"\x89PNG\r\n\x1a\n"
+        began = time.monotonic()
+        again = p.ctl(*words)
+        assert time.monotonic() - began < 5, "nothing is run again but what was refused"
+        assert all(r["state"] == "reused" for r in again["rows"] if r["label"] != "hqq" or r["scheme"] == "w3g64z")
+        assert [r["perplexity"] for r in again["rows"]] == [r["perplexity"] for r in first["rows"]]
+        out = p.run(p.env["SRQ_CTL"], *words)
+        assert "TO ROUNDING" in out and "hqq w3g64 refused: hqq fits ranges" in out, out
+
+
+def models_are_kept_on_request():
+    with Place() as p:
+        got = p.ctl(*WORDS, "-m", "signround", "-s", "w4g64", "-o", p.path("cmp"), "--keep", "--format", "auto_round")
+        assert "model.safetensors" in os.listdir(got["rows"][0]["runs"][0]["folder"])
+
+
+def words_that_make_no_sense_are_refused():
+    with Place() as p:
+        for words, part in ((["-s", "w4g64"], "--methods"), (["-m", "rtn"], "--schemes"),
+                            (["-m", "signround:x", "-s", "w4g64"], "x is not KEY=VALUE"), (["-m", "=rtn", "-s", "w4g64"], "names no method"),
+                            (["-m", "rtn,signround", "-s", "w4g64", "--seeds", "0"], "seeds"),
+                            (["-m", "rtn", "-s", "w4g64"], "none of the methods has a plugin signround")):
+            said = p.run(p.env["SRQ_CTL"], *WORDS, *words, "-o", p.path("cmp"), code=2)
+            assert part in said, said
+        said = p.run(p.env["SRQ_CTL"], "compare", MODEL, "-m", "rtn", "-s", "w4g64", code=2)
+        assert "--eval" in said, said
+
+
+def control_c_cancels_what_has_not_ended():
+    with Place() as p:
+        words = [p.env["SRQ_CTL"], *WORDS, "-m", "rtn,long=signround:signround.iters=100000", "-s", "w3g64", "-o", p.path("cmp")]
+        c = subprocess.Popen(words, env=p.env, cwd=p.top, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True)
+        wait_for("the long job", lambda: any(j["state"] == "running" and j["method"] == "signround"
+                                             for j in p.ctl("list")["jobs"]) or c.poll() is not None)
+        wait_for("the short job's end", lambda: any(j["state"] == "done" for j in p.ctl("list")["jobs"]))
+        time.sleep(0.5)
+        c.send_signal(signal.SIGINT)
+        out, complaints = c.communicate(timeout=60)
+        assert c.returncode == 130, (c.returncode, out, complaints)
+        assert "1 job is canceled" in complaints and "rtn" in out, (out, complaints)
+        wait_for("the cancellation", lambda: all(j["state"] in ("done", "canceled") for j in p.ctl("list")["jobs"]))
+
+
+if __name__ == "__main__":
+    run_tests([
+        rows_are_measured_and_found_again,
+        models_are_kept_on_request,
+        words_that_make_no_sense_are_refused,
+        control_c_cancels_what_has_not_ended,
+    ])

@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+"""One-shot methods and transforms as whole jobs of srq-worker: what they gain, that kills leave no trace, what is refused."""
+import json
+import os
+import signal
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
+from real_jobs import CALIB, EVAL, MODEL, Place, differing, events, report, results_of, wait_for  # noqa: E402
+from srqd_client import run_tests  # noqa: E402
+
+SMALL = dict(nsamples=8, seqlen=64, batch=4, threads=2, eval__windows=4)
+TEQ = dict(SMALL, teq__nsamples=24, teq__seqlen=64, teq__holdout=8, teq__batch=4, teq__probe_every=5)
+
+
+def job(method, scheme, calib=True, formats=("auto_round",), evaluate=False, **options):
+    j = {"model": MODEL, "method": method, "scheme": scheme, "formats": list(formats),
+         "options": {k.replace("__", "."): v for k, v in options.items()}}
+    if calib:
+        j["calib"] = [CALIB]
+    if evaluate:
+        j["eval"] = [EVAL]
+    return j
+
+
+def worker(p, name, j, code=0):
+    path = p.write_job(name, dict(j, output=p.path(name)))
+    return p.run(p.env["SRQ_WORKER"], "--spec", path, "--dir", p.path(name + ".job"), code=code)
+
+
+def gptq_hqq_and_awq_lose_less_than_plain_rounding():
+    with Place() as p:
+        more = dict(SMALL, nsamples=64, seqlen=128)
+        for method, scheme in (("gptq", "w3g64"), ("gptq", "w2g64z"), ("awq", "w3g64z"), ("hqq", "w2g32z")):
+            worker(p, method + scheme, job(method, scheme, evaluate=True, **more))
+            e = report(p.path(method + scheme))["eval"]
+            print("# %s %s: perplexity %.3f, plainly rounded %.3f, original %.3f" % (
+                method, scheme, e["after"]["perplexity"], e["rtn"]["perplexity"], e["before"]["perplexity"]))
+            assert e["after"]["kl"] < e["rtn"]["kl"], e
+
+
+def scales_of_one_leave_the_codes_of_plain_rounding():
+    """Acceptance test 1 of the scales."""
+    with Place() as p:
+        worker(p, "plain", job("rtn", "w3g64", calib=False, threads=2))
+        worker(p, "ones", job("teq,rtn", "w3g64", **dict(TEQ, teq__steps=0)))
+        assert set(differing(p.path("plain"), p.path("ones"))) <= {"srq_scales.st"}, differing(p.path("plain"), p.path("ones"))
+
+
+def training_lowers_the_loss_on_samples_held_out():
+    """Acceptance test 6."""
+    with Place() as p:
+        worker(p, "out", job("teq,rtn", "w3", evaluate=True, **dict(TEQ, teq__steps=30, teq__lr=0.005)))
+        r = report(p.path("out"))
+        t = r["transform"]
+        print("# %s; perplexity %.3f, plainly rounded %.3f" % (t, r["eval"]["after"]["perplexity"], r["eval"]["rtn"]["perplexity"]))
+        assert t["plugin"] == "teq" and t["steps"] == 30 and t["best_step"] > 0 and t["loss_best"] < t["loss_first"], t
+        assert t["fold_error"] <= 1e-5 and t["scale_min"] < 1 < t["scale_max"], t
+        points = events(p.path("out.job"), "transform.point")
+        probes = events(p.path("out.job"), "transform.probe")
+        assert len(points) == 30 and len(probes) == 7, (len(points), len(probes))
+        assert probes[-1]["spread_max"] > probes[0]["spread_max"] == 0
+
+
+def check_kills(name, j, ready):
+    with Place() as p:
+        worker(p, "calm", j)
+        path, folder = p.write_job("killed", dict(j, output=p.path("killed"))), p.path("killed.job")
+        p.env["SRQ_CACHE_DIR"] = p.path("another-cache")  # what the calm job kept there is not to be found
+        words = ["--spec", path, "--dir", folder]
+        for n in (1, 2):
+            w = subprocess.Popen([p.env["SRQ_WORKER"], *words], env=p.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            wait_for("a place for kill %d" % n, lambda: ready(folder, n) or w.poll() is not None)
+            w.send_signal(signal.SIGKILL)
+            assert w.wait() == -signal.SIGKILL, "it was over before it was killed"
+            words = ["--job", folder]
+        p.run(p.env["SRQ_WORKER"], *words)
+        assert not differing(p.path("calm"), p.path("killed")), differing(p.path("calm"), p.path("killed"))
+        assert results_of(p.path("calm")) == results_of(p.path("killed"))
+
+
+def kills_leave_no_trace_on_trained_scales():
+    def ready(folder, n):
+        return len([e for e in events(folder, "checkpoint") if e["block"] is None]) >= 3 * n
+
+    check_kills("teq", job("teq,gptq", "w3g64", **dict(TEQ, teq__steps=60, teq__init="awq", checkpoint_s=0.05)), ready)
+
+
+def kills_leave_no_trace_on_feedback():
+    check_kills("gptq", job("gptq", "w3g64", **dict(SMALL, nsamples=64, seqlen=128, gptq__act_order=True)),
+                lambda folder, n: len(events(folder, "block.end")) >= 2 * n)
+
+
+def scales_are_taken_from_an_earlier_output():
+    with Place() as p:
+        worker(p, "first", job("teq,rtn", "w3g64", **dict(TEQ, teq__steps=0, teq__init="awq")))
+        scales = p.path("first", "srq_scales.st")
+        worker(p, "again", job("teq,rtn", "w3g64", calib=False, threads=2, teq__load=scales))
+        assert not differing(p.path("first"), p.path("again")), differing(p.path("first"), p.path("again"))
+        with open(scales, "rb") as f:
+            data = f.read()
+        bad = p.path("bad.st")
+        for what, content, part in (("cut", data[:len(data) // 2], "bad.st"), ("renamed", data.replace(b"input_layernorm", b"inputXlayernorm"), "scale"),
+                                    ("empty", b"", "bad.st")):
+            with open(bad, "wb") as f:
+                f.write(content)
+            said = worker(p, what, job("teq,rtn", "w3g64", calib=False, threads=2, teq__load=bad), code=1)
+            assert part in said, (what, said[-300:])
+            assert not os.path.exists(p.path(what))
+        said = worker(p, "missing", job("teq,rtn", "w3g64", calib=False, threads=2, teq__load=p.path("nothing.st")), code=1)
+        assert "nothing.st" in said, said[-300:]
+
+
+def a_transform_alone_is_exported_as_weights():
+    with Place() as p:
+        worker(p, "out", job("awq", "w3g64", formats=["fake"], evaluate=True, **dict(SMALL, awq__clip="off")))
+        worker(p, "alone", job("smoothquant", "w8", formats=["fake"], evaluate=True, **SMALL))
+        e = report(p.path("alone"))["eval"]
+        assert abs(e["after"]["perplexity"] / e["before"]["perplexity"] - 1) < 1e-4, e
+        got = json.loads(p.run(p.env["SRQ_CTL"], "eval", p.path("alone"), "--eval", EVAL, "--set", "eval.windows=4", "--set",
+                               "eval.seqlen=64", "--json"))
+        assert abs(got["perplexity"] / e["before"]["perplexity"] - 1) < 2e-2, (got, e)
+
+
+def what_makes_no_sense_is_refused_by_name():
+    with Place() as p:
+        for method, scheme, more, part in (
+                ("rtn,teq", "w4g64", {}, "give teq,rtn"),
+                ("teq,smoothquant,rtn", "w4g64", {}, "at most one"),
+                ("teq", "w4g64", {}, "can only be exported as \"fake\""),
+                ("gptq", "w4g64", {"calib": None}, "gptq needs calibration text"),
+                ("teq,rtn", "w4g64", {"calib": None}, "teq needs calibration text"),
+                ("gptq", "mxfp4", {"formats": ["fake"]}, "gptq rounds to integers"),
+                ("hqq", "w4g64", {}, "asymmetric schemes"),
+                ("teq,rtn", "w4g64", {"options": {"teq.pairs": "AF"}}, "teq.pairs is \"AF\""),
+                ("teq,rtn", "w4g64", {"options": {"teq.load": "scales.st"}}, "absolute path"),
+                ("teq,rtn", "w4g64", {"options": {"teq.nsamples": 16, "teq.holdout": 16}}, "holds out 16")):
+            j = {k: v for k, v in dict(job(method, scheme), **more).items() if v is not None}
+            said = worker(p, "no", j, code=1)
+            assert part in said, (method, said[-400:])
+
+
+if __name__ == "__main__":
+    run_tests([
+        gptq_hqq_and_awq_lose_less_than_plain_rounding,
+        scales_of_one_leave_the_codes_of_plain_rounding,
+        training_lowers_the_loss_on_samples_held_out,
+        kills_leave_no_trace_on_trained_scales,
+        kills_leave_no_trace_on_feedback,
+        scales_are_taken_from_an_earlier_output,
+        a_transform_alone_is_exported_as_weights,
+        what_makes_no_sense_is_refused_by_name,
+    ])

@@ -1,0 +1,395 @@
+/* One-shot methods on the synthetic layer of spec seed-methods 2.2: the error of a layer's output as a share of plain
+ * rounding's is no worse than the table's by more than a quarter. */
+#include "tests/unit/test.h"
+
+#include "tests/unit/synthetic_layer.h"
+
+#include "core/base/alloc.h"
+#include "core/math/gemm.h"
+#include "core/math/team.h"
+
+#include <math.h>
+
+static struct synthetic layer;
+
+static double share(const char *plugin, const char *const *settings, const char *scheme)
+{
+    static const char *const none[] = { NULL };
+
+    return synthetic_run(&layer, plugin, settings != NULL ? settings : none, scheme) /
+           synthetic_run(&layer, "rtn", none, scheme);
+}
+
+static void assert_share(const char *plugin, const char *const *settings, const char *scheme, double table)
+{
+    double got = share(plugin, settings, scheme);
+
+    print_message("%s %s: %.3f of plain rounding, table %.3f\n", plugin, scheme, got, table);
+    if (!(got <= 1.25 * table))
+        fail_msg("%s %s is at %.3f of plain rounding, the table at %.3f", plugin, scheme, got, table);
+}
+
+/* The layer itself: plain rounding's error as a share of the output's energy, which the table gives too. */
+static void test_layer(void **state)
+{
+    static const char *const none[] = { NULL };
+    static const struct { const char *scheme; double share; } rows[] = { { "w2g128z", 0.329 }, { "w3g128z", 0.0795 },
+                                                                          { "w4g128z", 0.0173 } };
+    float *zero = srq_calloc(SYNTHETIC_OUT * SYNTHETIC_IN, sizeof(*zero));
+    double all = synthetic_loss(&layer, zero);
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        double got = synthetic_run(&layer, "rtn", none, rows[i].scheme) / all;
+
+        print_message("rtn %s: %.4f of the output's energy, table %.4f\n", rows[i].scheme, got, rows[i].share);
+        assert_true(got > rows[i].share / 2 && got < rows[i].share * 2);
+    }
+    srq_free(zero);
+}
+
+static void test_gptq(void **state)
+{
+    static const char *const order[] = { "act_order", "true", NULL };
+    static const char *const both[] = { "act_order", "true", "range_search", "true", NULL };
+
+    (void)state;
+    assert_share("gptq", NULL, "w2g128z", 0.25);
+    assert_share("gptq", NULL, "w3g128z", 0.20);
+    assert_share("gptq", NULL, "w4g128z", 0.19);
+    assert_share("gptq", order, "w2g128z", 0.16);
+    assert_share("gptq", order, "w3g128z", 0.13);
+    assert_share("gptq", order, "w4g128z", 0.12);
+    assert_share("gptq", both, "w2g128z", 0.13);
+    assert_share("gptq", both, "w3g128z", 0.11);
+    assert_share("gptq", both, "w4g128z", 0.115);
+    assert_true(share("gptq", NULL, "w3g128") < 0.4); /* symmetric, a group a row and one a tensor too */
+    assert_true(share("gptq", NULL, "w3") < 0.4);
+    assert_true(share("gptq", NULL, "w3gtz") < 0.4);
+}
+
+/* Blocks are a matter of speed: groups smaller, equal and larger than they are, and ones that do not divide the row. */
+static void test_gptq_blocks(void **state)
+{
+    static const char *const schemes[] = { "w3g32z", "w3g128", "w3g96z", "w3g192", "w3z" };
+
+    (void)state;
+    for (size_t s = 0; s < sizeof(schemes) / sizeof(schemes[0]); s++) {
+        static const char *const blocks[] = { "1", "17", "64", "128", "4096" };
+        double first = 0;
+
+        for (size_t b = 0; b < sizeof(blocks) / sizeof(blocks[0]); b++) {
+            const char *const settings[] = { "block", blocks[b], NULL };
+            double loss = synthetic_run(&layer, "gptq", settings, schemes[s]);
+
+            first = b == 0 ? loss : first;
+            if (fabs(loss / first - 1) > 0.02) /* ties of rounding fall otherwise now and then */
+                fail_msg("%s: blocks of %s give %g, of 1 %g", schemes[s], blocks[b], loss, first);
+        }
+    }
+}
+
+/* A channel that nothing reached is rounded plainly, and a second moment of rank 1 is damped until it can be used. */
+static void test_gptq_dead(void **state)
+{
+    static const char *const none[] = { NULL };
+    struct synthetic dead = layer;
+    struct srq_error err = { 0 };
+    struct srq_result r;
+    struct bench b;
+
+    (void)state;
+    dead.hessian = srq_calloc(SYNTHETIC_IN * SYNTHETIC_IN, sizeof(float));
+    for (int64_t i = 0; i < SYNTHETIC_IN; i++)
+        for (int64_t j = 0; j < SYNTHETIC_IN; j++)
+            dead.hessian[i * SYNTHETIC_IN + j] = i != 9 && j != 9 ? layer.x[i] * layer.x[j] : 0;
+    bench_load(&b, "gptq", none);
+    synthetic_give(&dead, &b, "w4z");
+    r = bench_result(&b);
+    assert_ok(b.plugin.plugin->oneshot->quantize(srq_host_services(), b.self, &b.layer, &r, &err), &err);
+    assert_ok(srq_codes_check(&b.codes, "layer", &err), &err);
+    for (int64_t row = 0; row < SYNTHETIC_OUT; row++) {
+        float s = b.codes.scale[row], z = (float)b.codes.zero[row];
+        float q = fminf(fmaxf(rintf(layer.w[row * SYNTHETIC_IN + 9] / s) + z, 0), 15);
+
+        assert_int_equal(b.codes.codes[row * SYNTHETIC_IN + 9], (int)q);
+    }
+    bench_close(&b);
+    srq_free(dead.hessian);
+}
+
+/* Not even the most damping helps: plain rounding's codes. */
+static void test_gptq_gives_up(void **state)
+{
+    static const char *const none[] = { NULL };
+    static const char *const plugins[] = { "gptq", "rtn" };
+    uint8_t *codes[2];
+    struct synthetic bad = layer;
+
+    (void)state;
+    bad.hessian = srq_calloc(SYNTHETIC_IN * SYNTHETIC_IN, sizeof(float));
+    for (int64_t i = 0; i < SYNTHETIC_IN; i++)
+        for (int64_t j = 0; j < SYNTHETIC_IN; j++)
+            bad.hessian[i * SYNTHETIC_IN + j] = i == j ? 1 : 100;
+    for (int k = 0; k < 2; k++) {
+        struct srq_error err = { 0 };
+        struct srq_result r;
+        struct bench b;
+
+        bench_load(&b, plugins[k], none);
+        synthetic_give(&bad, &b, "w4g64");
+        r = bench_result(&b);
+        assert_ok(b.plugin.plugin->oneshot->quantize(srq_host_services(), b.self, &b.layer, &r, &err), &err);
+        codes[k] = srq_malloc(SYNTHETIC_OUT * SYNTHETIC_IN);
+        memcpy(codes[k], b.codes.codes, SYNTHETIC_OUT * SYNTHETIC_IN);
+        bench_close(&b);
+    }
+    assert_memory_equal(codes[0], codes[1], SYNTHETIC_OUT * SYNTHETIC_IN);
+    srq_free(codes[0]);
+    srq_free(codes[1]);
+    srq_free(bad.hessian);
+}
+
+static void assert_not_accepted(const char *plugin, const char *scheme, const char *part)
+{
+    static const char *const none[] = { NULL };
+    struct srq_error err = { 0 };
+    struct bench b;
+
+    bench_load(&b, plugin, none);
+    synthetic_give(&layer, &b, scheme);
+    assert_refused(b.plugin.plugin->accepts(srq_host_services(), b.self, &b.layer, &err), -SRQ_EUNSUPPORTED, &err, part);
+    bench_close(&b);
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    assert_not_accepted("gptq", "mxfp4", "gptq rounds to integers");
+    assert_not_accepted("hqq", "w4g64", "asymmetric schemes");
+}
+
+static void test_hqq(void **state)
+{
+    (void)state;
+    assert_share("hqq", NULL, "w2g128z", 0.98);
+    assert_share("hqq", NULL, "w3g128z", 0.92);
+    assert_share("hqq", NULL, "w4g128z", 0.89);
+}
+
+/* Never a larger sum of |D|^p than plain rounding's: zero-points are taken only where they lessen it. */
+static void test_hqq_norm(void **state)
+{
+    static const char *const none[] = { NULL };
+    double sum[2] = { 0 };
+
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        struct srq_error err = { 0 };
+        struct srq_result r;
+        struct bench b;
+        float *decoded = srq_malloc(SYNTHETIC_OUT * SYNTHETIC_IN * sizeof(*decoded));
+
+        bench_load(&b, k == 0 ? "rtn" : "hqq", none);
+        synthetic_give(&layer, &b, "w3g64z");
+        r = bench_result(&b);
+        assert_ok(b.plugin.plugin->oneshot->quantize(srq_host_services(), b.self, &b.layer, &r, &err), &err);
+        assert_ok(srq_codes_decode(&b.codes, decoded, SRQ_F32, &err), &err);
+        for (int64_t i = 0; i < SYNTHETIC_OUT * SYNTHETIC_IN; i++)
+            sum[k] += pow(fabs((double)decoded[i] - (double)layer.w[i]), 0.7);
+        bench_close(&b);
+        srq_free(decoded);
+    }
+    assert_true(sum[1] < sum[0]);
+}
+
+/* ---- transforms: a group whose one consumer is the layer -------------------------------------------------------------------- */
+
+/* Scales of a transform for the layer under a scheme; the caller frees them. */
+static float *scales_of(const char *plugin, const char *const *settings, const char *scheme)
+{
+    struct srq_error err = { 0 };
+    struct bench b;
+    const struct srq_layer *consumer = &b.layer;
+    float *scale = srq_malloc(SYNTHETIC_IN * sizeof(*scale));
+    struct srq_scale_group g = { .size = sizeof(g), .name = "norm", .kind = 'A', .channels = SYNTHETIC_IN,
+                                 .in = SYNTHETIC_IN, .width = SYNTHETIC_IN, .repeat = 1, .consumers = &consumer, .count = 1,
+                                 .scale = scale };
+
+    for (int i = 0; i < SYNTHETIC_IN; i++)
+        scale[i] = 1;
+    bench_load(&b, plugin, settings);
+    synthetic_give(&layer, &b, scheme);
+    assert_ok(b.plugin.plugin->transform->begin(srq_host_services(), b.self, &g, &err), &err);
+    bench_close(&b);
+    return scale;
+}
+
+/* Loss of plain rounding with scales, seen through their inverse. */
+static double scaled_loss(const float *scale, const char *scheme)
+{
+    static const char *const none[] = { NULL };
+    struct synthetic scaled = layer;
+    struct srq_error err = { 0 };
+    struct srq_result r;
+    struct bench b;
+    double loss;
+
+    scaled.w = srq_malloc(SYNTHETIC_OUT * SYNTHETIC_IN * sizeof(float));
+    for (int i = 0; i < SYNTHETIC_OUT * SYNTHETIC_IN; i++)
+        scaled.w[i] = layer.w[i] * scale[i % SYNTHETIC_IN];
+    bench_load(&b, "rtn", none);
+    synthetic_give(&scaled, &b, scheme);
+    r = bench_result(&b);
+    assert_ok(b.plugin.plugin->oneshot->quantize(srq_host_services(), b.self, &b.layer, &r, &err), &err);
+    assert_ok(srq_codes_decode(&b.codes, scaled.w, SRQ_F32, &err), &err);
+    for (int i = 0; i < SYNTHETIC_OUT * SYNTHETIC_IN; i++)
+        scaled.w[i] /= scale[i % SYNTHETIC_IN];
+    loss = synthetic_loss(&layer, scaled.w);
+    bench_close(&b);
+    srq_free(scaled.w);
+    return loss;
+}
+
+static void test_awq_scales(void **state)
+{
+    static const char *const none[] = { NULL };
+    static const struct { const char *scheme; double table; } rows[] = { { "w2g128z", 0.58 }, { "w3g128z", 0.53 },
+                                                                          { "w4g128z", 0.57 } };
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        float *scale = scales_of("awq", none, rows[i].scheme);
+        double got = scaled_loss(scale, rows[i].scheme) / synthetic_run(&layer, "rtn", none, rows[i].scheme);
+
+        print_message("awq %s: %.3f of plain rounding, table %.3f\n", rows[i].scheme, got, rows[i].table);
+        assert_true(got <= 1.25 * rows[i].table);
+        srq_free(scale);
+    }
+}
+
+/* Clipping is judged by a group's own columns; on the whole it must still help. */
+static void test_awq_clip(void **state)
+{
+    static const char *const off[] = { "clip", "off", NULL };
+
+    (void)state;
+    assert_true(fabs(share("awq", off, "w3g128z") - 1) < 1e-9);
+    assert_true(share("awq", NULL, "w2g128z") < 0.9);
+    assert_true(share("awq", NULL, "w3g64") < 1);
+    assert_not_accepted("awq", "mxfp4", "awq,rtn");
+}
+
+/* s = max|x|^a / max|w|^(1-a), by hand. */
+static void test_smoothquant(void **state)
+{
+    static const char *const settings[] = { "alpha", "0.7", NULL };
+    float *scale = scales_of("smoothquant", settings, "w8");
+
+    (void)state;
+    for (int c = 0; c < SYNTHETIC_IN; c += 61) {
+        float most = 0;
+
+        for (int r = 0; r < SYNTHETIC_OUT; r++)
+            most = fmaxf(most, fabsf(layer.w[r * SYNTHETIC_IN + c]));
+        assert_true(fabs((double)scale[c] / (pow((double)layer.max[c], 0.7) / pow((double)most, 0.3)) - 1) < 1e-5);
+    }
+    srq_free(scale);
+}
+
+/* ---- clipping that is learned -------------------------------------------------------------------------------------------- */
+
+/* Adam against the layer's own output error, whose gradient is 2 (Ŵ - W) H; the loss after so many steps. */
+static double clipped_loss(const char *scheme, int steps)
+{
+    static const char *const none[] = { NULL };
+    size_t n = SYNTHETIC_OUT * SYNTHETIC_IN;
+    float *fake = srq_malloc(n * sizeof(*fake)), *grad = srq_malloc(n * sizeof(*grad)), *d = srq_malloc(n * sizeof(*d));
+    struct srq_tensor dst = srq_tensor_2d(fake, SRQ_F32, SYNTHETIC_OUT, SYNTHETIC_IN);
+    const struct srq_tunable *t;
+    struct srq_error err = { 0 };
+    struct bench b;
+    double loss;
+
+    bench_load(&b, "omniquant", none);
+    t = b.plugin.plugin->tunable;
+    synthetic_give(&layer, &b, scheme);
+    bench_begin(&b);
+    for (int i = 0; i < steps; i++) {
+        const struct srq_mat e = { d, SRQ_F32, SYNTHETIC_IN, false }, h = { layer.hessian, SRQ_F32, SYNTHETIC_IN, false };
+        const struct srq_step now = { .size = sizeof(now), .iter = i, .iters = steps, .accum = 1, .schedule = 1 };
+
+        assert_ok(t->weight(srq_host_services(), b.self, &b.layer, &dst, &err), &err);
+        for (size_t k = 0; k < n; k++)
+            d[k] = fake[k] - layer.w[k];
+        srq_gemm(SYNTHETIC_OUT, SYNTHETIC_IN, SYNTHETIC_IN, 2, &e, &h, 0, grad, SRQ_F32, SYNTHETIC_IN);
+        t->sink(srq_host_services(), b.self, &b.layer, &now, 0, SYNTHETIC_OUT, grad);
+        assert_ok(t->step(srq_host_services(), b.self, &b.layer, &now, &err), &err);
+    }
+    bench_finish(&b);
+    for (int64_t g = 0; g < b.layer.groups.count; g++) {
+        assert_true(bench_array(&b, "alpha")[g] > 0 && bench_array(&b, "alpha")[g] <= 1);
+        assert_true(bench_array(&b, "beta")[g] > 0 && bench_array(&b, "beta")[g] <= 1);
+    }
+    loss = synthetic_loss_of(&layer, &b.codes);
+    bench_close(&b);
+    srq_free(fake);
+    srq_free(grad);
+    srq_free(d);
+    return loss;
+}
+
+static void test_omniquant(void **state)
+{
+    static const char *const none[] = { NULL };
+    double gain[2];
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        const char *scheme = i == 0 ? "w2g128z" : "w4g128z";
+
+        gain[i] = clipped_loss(scheme, 300) / synthetic_run(&layer, "rtn", none, scheme);
+        print_message("omniquant %s: %.3f of plain rounding\n", scheme, gain[i]);
+    }
+    assert_true(gain[0] < 0.8 && gain[1] < 0.85);
+    assert_not_accepted("omniquant", "mxfp4", "omniquant clips integers");
+}
+
+static int start(void **state)
+{
+    struct srq_error err = { 0 };
+
+    (void)state;
+    if (srq_team_start(2, &err) != 0 || srq_gemm_start(NULL, &err) != 0)
+        return -1;
+    synthetic_make(&layer, 7);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    synthetic_free(&layer);
+    srq_gemm_stop();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_layer),
+        cmocka_unit_test(test_gptq),
+        cmocka_unit_test(test_gptq_blocks),
+        cmocka_unit_test(test_gptq_dead),
+        cmocka_unit_test(test_gptq_gives_up),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_hqq),
+        cmocka_unit_test(test_hqq_norm),
+        cmocka_unit_test(test_awq_scales),
+        cmocka_unit_test(test_awq_clip),
+        cmocka_unit_test(test_smoothquant),
+        cmocka_unit_test(test_omniquant),
+    };
+
+    return cmocka_run_group_tests(tests, start, stop);
+}

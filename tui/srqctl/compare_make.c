@@ -1,0 +1,314 @@
+/* Which jobs a comparison is made of, and what names their results. */
+#include "tui/srqctl/compare.h"
+
+#include "core/base/alloc.h"
+#include "core/base/fs.h"
+#include "core/base/hash.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define SEED 42
+
+static int no_memory(struct srq_error *err)
+{
+    return srq_fail(err, -SRQ_ENOMEM, "out of memory comparing methods");
+}
+
+/* ---- what was asked --------------------------------------------------------------------------------------------------- */
+
+struct method {
+    char *label, *plugins;
+    cJSON *options;
+};
+
+static void method_fini(struct method *m)
+{
+    srq_free(m->label);
+    srq_free(m->plugins);
+    cJSON_Delete(m->options);
+}
+
+static int add_option(struct method *m, const char *text, size_t len, struct srq_error *err)
+{
+    char pair[512];
+    size_t n;
+
+    snprintf(pair, sizeof(pair), "%.*s", (int)len, text);
+    n = strcspn(pair, "=");
+    if (n == 0 || pair[n] == '\0' || len >= sizeof(pair))
+        return srq_fail_field(err, -SRQ_EINVAL, "methods", "--methods: %.200s is not KEY=VALUE, e.g. teq.steps=100", pair);
+    pair[n] = '\0';
+    return cJSON_AddStringToObject(m->options, pair, pair + n + 1) != NULL ? 0 : no_memory(err);
+}
+
+/* [LABEL=]PLUGIN[+PLUGIN…][:KEY=VALUE…] */
+static int parse_method(const char *text, size_t len, struct method *m, struct srq_error *err)
+{
+    size_t head = 0, sign = 0;
+    char *whole;
+    int rc = 0;
+
+    *m = (struct method){ .options = cJSON_CreateObject() };
+    while (head < len && text[head] != ':')
+        head++;
+    while (sign < head && text[sign] != '=')
+        sign++;
+    whole = srq_strndup(text, head);
+    m->label = whole == NULL ? NULL : sign < head ? srq_strndup(text, sign) : srq_strdup(whole);
+    m->plugins = whole == NULL ? NULL : srq_strdup(sign < head ? whole + sign + 1 : whole);
+    srq_free(whole);
+    if (m->options == NULL || m->label == NULL || m->plugins == NULL)
+        return no_memory(err);
+    if (m->label[0] == '\0' || m->plugins[0] == '\0')
+        return srq_fail_field(err, -SRQ_EINVAL, "methods", "--methods: \"%.*s\" names no method", (int)len, text);
+    for (char *p = m->plugins; *p != '\0'; p++)
+        *p = *p == '+' ? ',' : *p;
+    for (size_t at = head; rc == 0 && at < len;) {
+        size_t end = ++at;
+
+        while (end < len && text[end] != ':')
+            end++;
+        rc = add_option(m, text + at, end - at, err);
+        at = end;
+    }
+    return rc;
+}
+
+/* ---- names of results ---------------------------------------------------------------------------------------------------- */
+
+static void add_file(struct srq_hash *h, const char *path)
+{
+    struct stat st;
+    char text[80];
+
+    srq_hash_add_text(h, path);
+    if (stat(path, &st) != 0)
+        return;
+    snprintf(text, sizeof(text), "%lld %lld.%09ld", (long long)st.st_size, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+    srq_hash_add_text(h, text);
+}
+
+/* The model's files and the texts by size and time, everything that the job is told, and the version. */
+static int take_key(const cJSON *spec, char key[33], struct srq_error *err)
+{
+    static const char *const lists[] = { "calib", "eval" };
+    static const char *const files[] = { "config.json", "tokenizer.json", "model.safetensors",
+                                         "model.safetensors.index.json" };
+    struct srq_hash *h = srq_hash_create();
+    char *text = cJSON_PrintUnformatted(spec);
+
+    if (h == NULL || text == NULL) {
+        srq_hash_free(h);
+        cJSON_free(text);
+        return no_memory(err);
+    }
+    srq_hash_add_text(h, PACKAGE_VERSION);
+    srq_hash_add_text(h, text);
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        char *path = srq_path_join(ctl_str(spec, "model"), files[i]);
+
+        if (path != NULL)
+            add_file(h, path);
+        srq_free(path);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        const cJSON *list = ctl_get(spec, lists[i]), *item;
+
+        cJSON_ArrayForEach(item, list)
+            if (cJSON_IsString(item))
+                add_file(h, item->valuestring);
+    }
+    srq_hash_hex(h, key);
+    srq_hash_free(h);
+    cJSON_free(text);
+    return 0;
+}
+
+/* ---- options of plugins ---------------------------------------------------------------------------------------------- */
+
+/* "PLUGIN.OPTION": how long PLUGIN is; 0 for an option of the job itself. */
+static size_t plugin_of(const char *option)
+{
+    size_t n = strcspn(option, ".");
+
+    return option[n] == '\0' || strncmp(option, "eval.", 5) == 0 ? 0 : n;
+}
+
+static bool has_plugin(const char *plugins, const char *name, size_t len)
+{
+    while (*plugins != '\0') {
+        size_t n = strcspn(plugins, ",");
+
+        if (n == len && memcmp(plugins, name, n) == 0)
+            return true;
+        plugins += n + (plugins[n] == ',');
+    }
+    return false;
+}
+
+/* What was set for plugins that this method does not have is of other methods. */
+static void drop_foreign(cJSON *options, const char *plugins)
+{
+    for (cJSON *item = options->child, *next; item != NULL; item = next) {
+        size_t n = plugin_of(item->string);
+
+        next = item->next;
+        if (n > 0 && !has_plugin(plugins, item->string, n))
+            cJSON_Delete(cJSON_DetachItemViaPointer(options, item));
+    }
+}
+
+/* But it has to be of one of them. */
+static int check_foreign(const struct ctl_compare *c, const cJSON *base, struct srq_error *err)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, ctl_get(base, "options"))
+    {
+        size_t n = plugin_of(item->string);
+        bool found = n == 0;
+
+        for (int i = 0; i < c->count && !found; i++)
+            found = has_plugin(c->rows[i].method, item->string, n);
+        if (!found)
+            return srq_fail_field(err, -SRQ_EINVAL, "set", "--set %s: none of the methods has a plugin %.*s", item->string,
+                                  (int)n, item->string);
+    }
+    return 0;
+}
+
+/* ---- rows -------------------------------------------------------------------------------------------------------------------- */
+
+static int make_run(struct ctl_compare_run *run, const cJSON *base, const struct method *m, const char *scheme, int64_t seed,
+                    const char *folder, struct srq_error *err)
+{
+    cJSON *options, *item;
+    int rc;
+
+    run->seed = seed;
+    run->spec = cJSON_Duplicate(base, true);
+    options = cJSON_GetObjectItemCaseSensitive(run->spec, "options");
+    if (options == NULL)
+        options = cJSON_AddObjectToObject(run->spec, "options");
+    if (options == NULL)
+        return no_memory(err);
+    drop_foreign(options, m->plugins);
+    cJSON_ArrayForEach(item, m->options)
+    {
+        cJSON_DeleteItemFromObjectCaseSensitive(options, item->string);
+        cJSON_AddStringToObject(options, item->string, item->valuestring);
+    }
+    cJSON_DeleteItemFromObjectCaseSensitive(options, "seed");
+    cJSON_AddNumberToObject(options, "seed", (double)seed);
+    cJSON_DeleteItemFromObjectCaseSensitive(run->spec, "output");
+    if (cJSON_AddStringToObject(run->spec, "method", m->plugins) == NULL ||
+        cJSON_AddStringToObject(run->spec, "scheme", scheme) == NULL)
+        return no_memory(err);
+    if (ctl_get(run->spec, "formats") == NULL)
+        cJSON_AddItemToArray(cJSON_AddArrayToObject(run->spec, "formats"), cJSON_CreateString("fake"));
+    rc = take_key(run->spec, run->key, err);
+    if (rc != 0)
+        return rc;
+    run->folder = srq_asprintf("%s/runs/%s", folder, run->key);
+    if (run->folder == NULL || cJSON_AddStringToObject(run->spec, "output", run->folder) == NULL ||
+        cJSON_AddTrueToObject(run->spec, "force") == NULL)
+        return no_memory(err);
+    return 0;
+}
+
+static int make_row(struct ctl_compare *c, const cJSON *base, const struct method *m, const char *scheme, int seeds,
+                    const char *folder, struct srq_error *err)
+{
+    const cJSON *given = ctl_get(base, "options.seed");
+    int64_t first = cJSON_IsString(given) ? strtoll(given->valuestring, NULL, 10) : SEED;
+    struct ctl_compare_row *rows = srq_reallocarray(c->rows, (size_t)c->count + 1, sizeof(*rows)), *row;
+    int rc = 0;
+
+    if (rows == NULL)
+        return no_memory(err);
+    c->rows = rows;
+    row = &rows[c->count++];
+    *row = (struct ctl_compare_row){ .label = srq_strdup(m->label), .method = srq_strdup(m->plugins),
+                                     .scheme = srq_strdup(scheme), .runs = srq_calloc((size_t)seeds, sizeof(*row->runs)) };
+    if (row->label == NULL || row->method == NULL || row->scheme == NULL || row->runs == NULL)
+        return no_memory(err);
+    row->count = seeds;
+    for (int i = 0; rc == 0 && i < seeds; i++)
+        rc = make_run(&row->runs[i], base, m, scheme, first + i, folder, err);
+    return rc;
+}
+
+static int each_scheme(struct ctl_compare *c, const struct ctl_args *a, const cJSON *base, const struct method *m, int seeds,
+                       const char *folder, struct srq_error *err)
+{
+    const char *text;
+    size_t at = 0;
+    int rc = 0;
+
+    while (rc == 0 && (text = ctl_next_value(a, "schemes", &at)) != NULL) {
+        while (rc == 0 && *text != '\0') {
+            size_t n = strcspn(text, ",");
+            char scheme[64];
+
+            snprintf(scheme, sizeof(scheme), "%.*s", (int)n, text);
+            rc = make_row(c, base, m, scheme, seeds, folder, err);
+            text += n + (text[n] == ',');
+        }
+    }
+    return rc;
+}
+
+int ctl_compare_make(const struct ctl_args *a, const cJSON *base, const char *folder, struct ctl_compare *out,
+                     struct srq_error *err)
+{
+    const char *text;
+    double seeds = 1;
+    size_t at = 0;
+    int rc = ctl_number(a, "seeds", 1, 1000, &seeds, err);
+
+    *out = (struct ctl_compare){ 0 };
+    if (rc == 0 && (!ctl_given(a, "methods") || !ctl_given(a, "schemes")))
+        rc = srq_fail_field(err, -SRQ_EINVAL, ctl_given(a, "methods") ? "schemes" : "methods",
+                            "compare needs --methods LIST and --schemes LIST");
+    while (rc == 0 && (text = ctl_next_value(a, "methods", &at)) != NULL) {
+        while (rc == 0 && *text != '\0') {
+            size_t n = strcspn(text, ",");
+            struct method m;
+
+            rc = parse_method(text, n, &m, err);
+            if (rc == 0)
+                rc = each_scheme(out, a, base, &m, (int)seeds, folder, err);
+            method_fini(&m);
+            text += n + (text[n] == ',');
+        }
+    }
+    if (rc == 0)
+        rc = check_foreign(out, base, err);
+    if (rc != 0)
+        ctl_compare_fini(out);
+    return rc;
+}
+
+void ctl_compare_fini(struct ctl_compare *c)
+{
+    for (int i = 0; i < c->count; i++) {
+        struct ctl_compare_row *row = &c->rows[i];
+
+        for (int k = 0; k < row->count; k++) {
+            cJSON_Delete(row->runs[k].spec);
+            cJSON_Delete(row->runs[k].report);
+            srq_free(row->runs[k].folder);
+            srq_free(row->runs[k].job);
+            srq_free(row->runs[k].reason);
+        }
+        srq_free(row->runs);
+        srq_free(row->label);
+        srq_free(row->method);
+        srq_free(row->scheme);
+    }
+    srq_free(c->rows);
+    *c = (struct ctl_compare){ 0 };
+}
