@@ -574,7 +574,7 @@ static double sum_scores(const struct making *m, const struct srq_plan *plan, ch
     return sum;
 }
 
-/* "forecast" and, where it is null, "forecast_missing": why. */
+/* "forecast" and, where it is null though layers were scored, "forecast_missing": why. */
 static bool add_forecast(const struct making *m, cJSON *o)
 {
     char why[300] = "";
@@ -582,8 +582,7 @@ static bool add_forecast(const struct making *m, cJSON *o)
     cJSON *f;
 
     if (m->ctx->solver == NULL)
-        return cJSON_AddNullToObject(o, "forecast") != NULL &&
-               cJSON_AddStringToObject(o, "forecast_missing", "no layer is scored: the job has no budget") != NULL;
+        return cJSON_AddNullToObject(o, "forecast") != NULL && cJSON_AddNullToObject(o, "forecast_missing") != NULL;
     now = sum_scores(m, &m->ctx->now->plan, why, sizeof(why));
     then = sum_scores(m, &m->next->plan, why, sizeof(why));
     if (!isfinite(now) || !isfinite(then))

@@ -153,8 +153,8 @@ def a_budget_is_solved_again_and_the_heatmap_shows_the_scores():
         assert not dry["applied"] and dry["size"]["average_bits"] <= 4 and dry["changed"] > 0, dry
         assert dry["forecast"]["then"] > dry["forecast"]["now"], "fewer bits, more loss"
         assert dry["moved"] == dry["changed"] and dry["forecast_missing"] is None, dry
-        odd = place.ctl("pin", job, "model.layers.0.mlp.down_proj", "w5g32", "--dry-run")
-        assert odd["forecast"] is None and "was not scored as w5g32" in odd["forecast_missing"], odd
+        odd = place.ctl("pin", job, "model.layers.0.mlp.down_proj", "w3g32", "--dry-run")
+        assert odd["forecast"] is None and "was not scored as w3g32" in odd["forecast_missing"], odd
         # In the same state a dry run and the change say the same, unless a block began between them.
         text = place.run(place.env["SRQ_CTL"], "budget", job, "4")
         assert "predicted loss" in text and text.startswith("revision "), text

@@ -102,7 +102,7 @@ static void fill_reply(cJSON *reply, const char *job, double revision, bool appl
     cJSON_AddItemToObject(reply, "size_now", size_json(300));
     cJSON_AddNumberToObject(reply, "moved", 0);
     cJSON_AddNullToObject(reply, "forecast");
-    cJSON_AddStringToObject(reply, "forecast_missing", "no layer is scored: the job has no budget");
+    cJSON_AddNullToObject(reply, "forecast_missing");
     cJSON_AddNullToObject(reply, "restarts");
     cJSON_AddItemToObject(reply, "retunes", retunes);
     cJSON_AddNullToObject(reply, "cost_s");
