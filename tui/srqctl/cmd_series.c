@@ -16,7 +16,7 @@ const struct ctl_option ctl_series_options[] = {
     { "block", 'b', "N", CTL_C_NONE, NULL, "the losses of block N, counted from 0", false },
     { "layer", 'l', "NAME", CTL_C_NONE, NULL, "the errors of a layer", false },
     { "kind", 'k', "KIND", CTL_C_WORDS, "loss probe error transform transform_probe",
-      "loss (of batches), probe (fixed samples), error (layer), transform or transform_probe (of the job)",
+      "loss, probe, error, transform, transform_probe",
       false },
     { "csv", 0, NULL, CTL_C_NONE, NULL, "comma-separated, with all digits", false },
     { "png", 0, "FILE", CTL_C_FILE, NULL, "draw the curve into FILE", false },
