@@ -513,8 +513,8 @@ static bool add_size(const struct making *m, cJSON *o, const char *key, const st
            add_number(size, "after_bytes", (double)s.after_bytes) && add_number(size, "average_bits", s.average_bits);
 }
 
-/* Adds "changed" and "changes"; rows carry the state of their unit in replies. */
-static bool add_changes(const struct making *m, cJSON *o, bool with_state)
+/* Adds "changed" and "changes"; rows carry the state of their unit. */
+static bool add_changes(const struct making *m, cJSON *o)
 {
     const struct srq_plan *old = &m->ctx->now->plan;
     cJSON *list = cJSON_CreateArray();
@@ -533,7 +533,7 @@ static bool add_changes(const struct making *m, cJSON *o, bool with_state)
             cJSON_AddStringToObject(row, "old", srq_scheme_text(&old->layers[i].scheme, text, sizeof(text))) == NULL ||
             cJSON_AddStringToObject(row, "new", srq_scheme_text(&l->scheme, text, sizeof(text))) == NULL ||
             cJSON_AddStringToObject(row, "source", srq_plan_source_name(l->source)) == NULL ||
-            (with_state && cJSON_AddStringToObject(row, "state", srq_unit_state_name(s)) == NULL)) {
+            cJSON_AddStringToObject(row, "state", srq_unit_state_name(s)) == NULL) {
             cJSON_Delete(list);
             list = NULL;
         }
@@ -633,7 +633,7 @@ static cJSON *make_event(const struct making *m)
               (at = cJSON_AddObjectToObject(o, "at")) != NULL &&
               add_number(at, "block", st->running >= 0 ? st->running : (double)NAN) &&
               add_number(at, "iter", st->running >= 0 && st->iter >= 0 ? (double)st->iter : (double)NAN) &&
-              add_changes(m, o, false);
+              add_changes(m, o);
 
     if (ok)
         return o;
@@ -648,7 +648,7 @@ static cJSON *make_reply(struct making *m)
     bool ok = o != NULL &&
               add_number(o, "revision", (double)(dry ? m->ctx->now->plan.revision : m->next->plan.revision)) &&
               cJSON_AddBoolToObject(o, "applied", !dry) != NULL && add_number(o, "matched", m->matched) &&
-              add_changes(m, o, true) && add_size(m, o, "size", &m->next->plan) &&
+              add_changes(m, o) && add_size(m, o, "size", &m->next->plan) &&
               add_size(m, o, "size_now", &m->ctx->now->plan) && add_forecast(m, o) && add_moved(m, o) &&
               add_units(m, o) && add_number(o, "cost_s", cost(m));
 

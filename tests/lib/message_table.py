@@ -59,5 +59,18 @@ class Checker:
         wrong, self.wrong = self.wrong, []
         assert not wrong, "%d messages that the table does not allow: %s" % (len(wrong), wrong[:5])
 
+    def unseen(self):
+        """Optional members of replies and events that no message so far had a value in."""
+        self.done()
+        with self.lock:
+            self.marked.clear()
+            self.send({"unseen": True})
+            self.send({"mark": "done"})
+            self.process.stdin.flush()
+        if not self.marked.wait(60):
+            raise TimeoutError("check_messages does not answer")
+        names, self.wrong = self.wrong, []
+        return names
+
 
 checker = Checker()

@@ -129,6 +129,32 @@ static void print_group(const struct group *g, const char *members, struct ctl_t
     ctl_table_cellf(t, "%d", g->count);
 }
 
+/* Layers that do not get what was asked for, a line for each reason and the first layer that has it. */
+static void print_kept(const cJSON *layers)
+{
+    const cJSON *l, *other;
+    char name[600], why[600], asked[128];
+
+    cJSON_ArrayForEach(l, layers)
+    {
+        int alike = 0;
+
+        if (ctl_str(l, "why")[0] == '\0')
+            continue;
+        for (other = layers->child; other != l && strcmp(ctl_str(other, "why"), ctl_str(l, "why")) != 0;)
+            other = other->next;
+        if (other != l)
+            continue;
+        for (; other != NULL; other = other->next)
+            alike += strcmp(ctl_str(other, "why"), ctl_str(l, "why")) == 0;
+        printf("%s", srq_escape_control(ctl_str(l, "name"), name, sizeof(name)));
+        if (alike > 1)
+            printf(" and %d more", alike - 1);
+        printf(": not %s: %s\n", srq_escape_control(ctl_str(l, "asked"), asked, sizeof(asked)),
+               srq_escape_control(ctl_str(l, "why"), why, sizeof(why)));
+    }
+}
+
 void ctl_print_layers(const cJSON *layers, const char *members)
 {
     char columns[128];
@@ -148,6 +174,7 @@ void ctl_print_layers(const cJSON *layers, const char *members)
         print_group(&groups[i], members, t);
     ctl_table_print(t);
     srq_free(groups);
+    print_kept(layers);
 }
 
 static void print_rows(const char *what, const cJSON *amounts)

@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""Every optional member of the message table occurs in a real answer or event, so that table and writers cannot drift
+apart unseen: a member that the table does not know is refused by clients, and one that nobody writes is a promise."""
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
+from real_jobs import CALIB, LIMIT_S, SOURCE, Place  # noqa: E402
+from message_table import checker  # noqa: E402
+from srqd_client import Client, run_tests  # noqa: E402
+
+Q = "model.layers.%d.self_attn.q_proj"
+DOWN = "model.layers.%d.mlp.down_proj"
+RARE = {
+    # only for a client that reads slower than samples come: tests/e2e/daemon_clients.py
+    "skipped",
+}
+
+
+def spec_of(place, **more):
+    where = place.path("model")
+    if not os.path.exists(where):
+        subprocess.run([sys.executable, os.path.join(SOURCE, "tests/lib/make_model.py"), where, "--blocks", "3"], check=True)
+    return dict({"model": where, "method": "rtn", "scheme": "w4g32", "formats": ["auto_round"], "output": place.path("out")},
+                **more)
+
+
+def kept_layers_are_in_the_plan_with_what_was_asked():
+    """In a dry run, in the plan of a job, and for each reason: shape, format, split fused layers."""
+    with Place() as place:
+        place.ctl("plugin", "list")  # starts the daemon
+        c = Client(place.socket, timeout=LIMIT_S)
+        for asked, spec in (
+                ("w8g32", spec_of(place, layers=[{"pattern": Q % 0, "scheme": "w8g32", "untied": True}])),
+                ("w8g32", spec_of(place, formats=["auto_awq"], layers=[{"pattern": DOWN % 1, "scheme": "w8g32"}])),
+                ("w4g128", spec_of(place, scheme="w4g128"))):
+            dry = c.call("job.plan_spec", spec=spec)["layers"]
+            kept = [l for l in dry if l.get("why")]
+            assert kept and all(l["scheme"] == "bf16" for l in kept), kept
+            assert asked in {l["asked"] for l in kept}, kept
+            if "layers" in spec and spec["layers"][0].get("untied"):
+                assert [l["name"] for l in dry if l.get("untied")] == [Q % 0], kept
+            job = c.call("job.submit", spec=spec, paused=True)["job"]
+            again = [l for l in c.call("job.plan", job=job)["layers"] if l["why"]]
+            assert [(l["name"], l["asked"], l["why"]) for l in kept] == \
+                   [(l["name"], l["asked"], l["why"]) for l in again], (kept, again)
+            words = place.run(place.env["SRQ_CTL"], "plan", job)
+            assert kept[0]["why"] in words, words
+            c.call("job.cancel", job=job)
+
+
+def every_optional_member_is_seen():
+    with Place() as place:
+        broken = place.path("broken.so")
+        with open(broken, "w") as f:
+            f.write("not a plugin")
+        place.env["SRQ_PLUGIN_PATH"] += ":" + place.top
+        place.ctl("plugin", "list")
+        c = Client(place.socket, timeout=LIMIT_S)
+        c.call("plugin.list")
+        for name in ("signround", "rtn"):
+            c.call("plugin.info", name=name)
+        options = {"nsamples": 4, "seqlen": 48, "batch": 2, "threads": 1, "probe_every": 10, "probe_samples": 2,
+                   "signround.iters": 400}
+        job = c.call("job.submit", spec=spec_of(
+            place, method="deltaloss,knapsack,signround", budget={"bits": 5, "candidates": ["w2g32", "w4g32", "w8g32"]},
+            calib=[CALIB], options=options))["job"]
+        c.call("events.subscribe", job=job, since_seq=0)
+        c.wait_event("block.end", timeout=LIMIT_S, block=0)
+        c.wait_event("tune.point", timeout=LIMIT_S, block=1)
+        c.call("job.pin", job=job, pins=[{"pattern": Q % 0, "scheme": "w8g32", "untied": True}])
+        c.call("job.pin", job=job, pins=[{"pattern": DOWN % 1, "scheme": "w8g32"}], running="restart")
+        c.call("job.plan", job=job)
+        c.wait_event("job.state", timeout=LIMIT_S, state="done")
+        left = [name for name in checker.unseen() if name.rsplit(".", 1)[1] not in RARE]
+        assert not left, left
+
+
+if __name__ == "__main__":
+    run_tests([kept_layers_are_in_the_plan_with_what_was_asked, every_optional_member_is_seen])
