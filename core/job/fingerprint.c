@@ -4,11 +4,9 @@
 #include "core/base/alloc.h"
 #include "core/base/buf.h"
 #include "core/base/fs.h"
-#include "core/base/hash.h"
 #include "core/base/simd.h"
 #include "core/math/gemm.h"
-
-#define FILE_MAX ((size_t)256 << 20)
+#include "core/model/export.h"
 
 /* Keys of the specification that do not touch the result. */
 static const char *const harmless[] = { "name", "priority", "on_end", "force", "accept_drift", "output" };
@@ -37,70 +35,192 @@ static bool spec_hash(const struct srq_spec *s, char out[SRQ_HASH_HEX])
     return ok;
 }
 
-/* Weights, and the small files that say what they mean. */
-static int model_hash(const struct srq_model *m, char out[SRQ_HASH_HEX], struct srq_error *err)
+/* A file's content under its name; one that is not there counts as that. */
+static int add_file(struct srq_hash *h, const char *name, const char *path, struct srq_error *err)
 {
-    static const char *const files[] = { "config.json", "tokenizer.json" };
-    struct srq_hash *h = srq_hash_create();
-    char weights[33];
-    int rc = h != NULL ? srq_tensors_hash(srq_model_tensors(m), weights, err)
-                       : srq_fail(err, -SRQ_ENOMEM, "out of memory hashing the model");
+    struct srq_map map;
+    int rc;
 
-    if (rc == 0)
-        srq_hash_add_text(h, weights);
-    for (size_t i = 0; rc == 0 && i < sizeof(files) / sizeof(files[0]); i++) {
-        char *path = srq_path_join(srq_model_info(m)->path, files[i]), *text;
-        size_t len;
+    if (path == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory taking the fingerprint");
+    if (!srq_path_exists(path))
+        return 0;
+    rc = srq_map_open(path, &map, err);
+    if (rc != 0)
+        return rc;
+    srq_hash_add_text(h, name);
+    srq_hash_add(h, map.data, map.size);
+    srq_map_close(&map);
+    return 0;
+}
 
-        if (path == NULL)
-            rc = srq_fail(err, -SRQ_ENOMEM, "out of memory hashing the model");
-        else if (srq_path_exists(path) && (rc = srq_read_file(path, FILE_MAX, &text, &len, err)) == 0) {
-            srq_hash_add_text(h, files[i]);
-            srq_hash_add(h, text, len);
-            srq_free(text);
-        }
+/* Those of `names` (ends with NULL) that lie in the model's folder. */
+static int add_model_files(struct srq_hash *h, const struct srq_model *m, const char *const *names, struct srq_error *err)
+{
+    int rc = 0;
+
+    for (; rc == 0 && *names != NULL; names++) {
+        char *path = srq_path_join(srq_model_info(m)->path, *names);
+
+        rc = add_file(h, *names, path, err);
         srq_free(path);
     }
-    if (rc == 0)
-        srq_hash_hex(h, out);
-    srq_hash_free(h);
     return rc;
 }
 
-int srq_fingerprint_make(const struct srq_resolved *r, const struct srq_samples *samples,
-                         const struct srq_samples *scored, const struct srq_samples *scaled, cJSON **out,
+/* Weights, and the small files that say what they mean. */
+static int model_hash(const struct srq_model *m, struct srq_hash *h, struct srq_error *err)
+{
+    static const char *const files[] = { "config.json", "tokenizer.json", NULL };
+    char weights[33];
+    int rc = srq_tensors_hash(srq_model_tensors(m), weights, err);
+
+    if (rc == 0)
+        srq_hash_add_text(h, weights);
+    return rc == 0 ? add_model_files(h, m, files, err) : rc;
+}
+
+struct fingerprint {
+    const struct srq_resolved *job;
+    cJSON *json;
+};
+
+static int add(struct fingerprint *f, const char *field, const char *value, struct srq_error *err)
+{
+    if (cJSON_AddStringToObject(f->json, field, value) == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory taking the fingerprint");
+    return 0;
+}
+
+/* field: "TEXT hash" of the one file at `path`, or TEXT alone where it cannot be looked at. */
+static void file_text(struct srq_buf *out, const char *text, const char *path)
+{
+    struct srq_hash *h = path != NULL ? srq_hash_create() : NULL;
+    char hex[SRQ_HASH_HEX];
+
+    srq_buf_printf(out, "%s", text);
+    if (h != NULL && srq_path_exists(path) && add_file(h, "", path, NULL) == 0) {
+        srq_hash_hex(h, hex);
+        srq_buf_printf(out, " %.16s", hex);
+    }
+    srq_hash_free(h);
+}
+
+static int add_programs(struct fingerprint *f, struct srq_error *err)
+{
+    const struct srq_spec *s = &f->job->spec;
+    struct srq_buf text;
+    int rc;
+
+    srq_buf_init(&text, 8192);
+    file_text(&text, PACKAGE_VERSION, "/proc/self/exe");
+    rc = text.failed ? -SRQ_ENOMEM : add(f, "srq", text.data, err);
+    srq_buf_fini(&text);
+    srq_buf_init(&text, 8192);
+    for (int i = 0; i < s->plugin_count; i++) {
+        srq_buf_printf(&text, "%s%s ", i > 0 ? ", " : "", s->plugins[i].name);
+        file_text(&text, s->plugins[i].handle.plugin->version, s->plugins[i].handle.path);
+    }
+    if (rc == 0)
+        rc = text.failed ? -SRQ_ENOMEM : add(f, "plugins", text.data, err);
+    srq_buf_fini(&text);
+    return rc == -SRQ_ENOMEM ? srq_fail(err, rc, "out of memory taking the fingerprint") : rc;
+}
+
+static int add_model(struct fingerprint *f, struct srq_error *err)
+{
+    const char *load = f->job->transform.load;
+    struct srq_hash *model = srq_hash_create(), *files = srq_hash_create(), *scales = srq_hash_create();
+    char hex[SRQ_HASH_HEX];
+    int rc = model != NULL && files != NULL && scales != NULL ? model_hash(f->job->model, model, err)
+                                                              : srq_fail(err, -SRQ_ENOMEM, "out of memory hashing the model");
+
+    if (rc == 0) {
+        srq_hash_hex(model, hex);
+        rc = add(f, "model", hex, err);
+    }
+    if (rc == 0)
+        rc = add_model_files(files, f->job->model, srq_export_carried, err);
+    if (rc == 0) {
+        srq_hash_hex(files, hex);
+        rc = add(f, "files", hex, err);
+    }
+    if (rc == 0 && load != NULL)
+        rc = add_file(scales, "", load, err);
+    if (rc == 0) {
+        srq_hash_hex(scales, hex);
+        rc = add(f, "scales", load != NULL ? hex : "none", err);
+    }
+    srq_hash_free(model);
+    srq_hash_free(files);
+    srq_hash_free(scales);
+    return rc;
+}
+
+static const char *hash_of(const struct srq_samples *s)
+{
+    return s->count > 0 ? s->hash : "";
+}
+
+static int add_texts(struct fingerprint *f, const struct srq_fingerprint_texts *t, struct srq_error *err)
+{
+    const struct srq_samples *const all[] = { t->calib, t->score, t->scaling };
+    char text[3 * (SRQ_HASH_HEX + 1) + 8] = "";
+    int rc;
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        const char *hash = hash_of(all[i]);
+
+        if (hash[0] != '\0')
+            snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s", text[0] != '\0' ? "+" : "", hash);
+    }
+    rc = add(f, "calibration", text[0] != '\0' ? text : "none", err);
+    return rc == 0 ? add(f, "evaluation", t->eval->count > 0 ? t->eval->hash : "none", err) : rc;
+}
+
+int srq_fingerprint_make(const struct srq_resolved *r, const struct srq_fingerprint_texts *texts, cJSON **out,
                          struct srq_error *err)
 {
-    char spec[SRQ_HASH_HEX], model[SRQ_HASH_HEX], threads[32], texts[120];
-    struct srq_buf plugins;
-    cJSON *json = cJSON_CreateObject();
-    int rc = model_hash(r->model, model, err);
+    struct fingerprint f = { r, cJSON_CreateObject() };
+    char spec[SRQ_HASH_HEX], threads[32];
+    int rc = f.json != NULL && spec_hash(&r->spec, spec) ? add_programs(&f, err)
+                                                         : srq_fail(err, -SRQ_ENOMEM, "out of memory taking the fingerprint");
 
-    srq_buf_init(&plugins, 8192);
-    for (int i = 0; i < r->spec.plugin_count; i++)
-        srq_buf_printf(&plugins, "%s%s %s", i > 0 ? ", " : "", r->spec.plugins[i].name,
-                       r->spec.plugins[i].handle.plugin->version);
-    snprintf(texts, sizeof(texts), "%s%s%s%s%s",
-             samples != NULL ? samples->hash : scored != NULL || scaled != NULL ? "" : "none",
-             samples != NULL && scored != NULL ? "+" : "", scored != NULL ? scored->hash : "",
-             scaled != NULL && (samples != NULL || scored != NULL) ? "+" : "", scaled != NULL ? scaled->hash : "");
     snprintf(threads, sizeof(threads), "%lld", (long long)r->spec.opt.threads);
-    if (rc == 0 && (json == NULL || plugins.failed || !spec_hash(&r->spec, spec) ||
-                    cJSON_AddStringToObject(json, "srq", PACKAGE_VERSION) == NULL ||
-                    cJSON_AddStringToObject(json, "spec", spec) == NULL ||
-                    cJSON_AddStringToObject(json, "model", model) == NULL ||
-                    cJSON_AddStringToObject(json, "calibration", texts) == NULL ||
-                    cJSON_AddStringToObject(json, "plugins", plugins.data) == NULL ||
-                    cJSON_AddStringToObject(json, "gemm", srq_gemm_describe()) == NULL ||
-                    cJSON_AddStringToObject(json, "simd", srq_simd_name()) == NULL ||
-                    cJSON_AddStringToObject(json, "threads", threads) == NULL))
-        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory taking the fingerprint");
-    srq_buf_fini(&plugins);
     if (rc == 0)
-        *out = json;
+        rc = add(&f, "spec", spec, err);
+    if (rc == 0)
+        rc = add_model(&f, err);
+    if (rc == 0)
+        rc = add_texts(&f, texts, err);
+    if (rc == 0)
+        rc = add(&f, "gemm", srq_gemm_describe(), err);
+    if (rc == 0)
+        rc = add(&f, "simd", srq_simd_name(), err);
+    if (rc == 0)
+        rc = add(&f, "threads", threads, err);
+    if (rc == 0)
+        *out = f.json;
     else
-        cJSON_Delete(json);
+        cJSON_Delete(f.json);
     return rc;
+}
+
+int srq_fingerprint_basis(const cJSON *now, char out[SRQ_HASH_HEX], struct srq_error *err)
+{
+    struct srq_hash *h = srq_hash_create();
+    const cJSON *field;
+
+    if (h == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory taking the fingerprint");
+    cJSON_ArrayForEach(field, now)
+    {
+        srq_hash_add_text(h, field->string);
+        srq_hash_add_text(h, field->valuestring);
+    }
+    srq_hash_hex(h, out);
+    srq_hash_free(h);
+    return 0;
 }
 
 /* The first field that differs, as a sentence in `err`. */

@@ -68,13 +68,15 @@ static void tell(struct srq_run *run, enum which w, const cJSON *fact)
     srq_event_send(&run->events, "eval.result", data, true);
 }
 
-/* Names what a measurement depends on, beside model and text. */
+#define KEY_LEN (SRQ_HASH_HEX + 33)
+
+/* Names what a measurement depends on. */
 static const char *key_of(struct srq_run *run, enum which w, char *out, size_t cap)
 {
     uint64_t plan = w == BEFORE ? 0 : srq_tasks_plan_key(run->tasks);
     uint64_t results = w == AFTER ? srq_tasks_inputs(run->tasks, srq_tasks_units(run->tasks)) : 0;
 
-    snprintf(out, cap, "%016" PRIx64 "%016" PRIx64, plan, results);
+    snprintf(out, cap, "%s%016" PRIx64 "%016" PRIx64, run->basis, plan, results);
     return out;
 }
 
@@ -95,7 +97,7 @@ static int remember(struct srq_run *run, enum which w, const struct srq_eval *e,
                     struct srq_error *err)
 {
     cJSON *fact = cJSON_CreateObject();
-    char key[40];
+    char key[KEY_LEN];
     bool ok = fact != NULL && cJSON_AddStringToObject(fact, "of", key_of(run, w, key, sizeof(key))) != NULL && srq_json_number(fact, "perplexity", result->perplexity) &&
               srq_json_number(fact, "kl", result->kl) && srq_json_number(fact, "top1", result->top1) &&
               srq_json_number(fact, "tokens", (double)result->tokens) &&
@@ -116,7 +118,7 @@ static bool known(struct srq_run *run, enum which w)
 {
     cJSON *fact = srq_fact_read(run->ckpt, facts[w]);
     const char *of = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(fact, "of"));
-    char key[40];
+    char key[KEY_LEN];
     bool there = of != NULL && strcmp(of, key_of(run, w, key, sizeof(key))) == 0;
 
     if (there)
@@ -125,32 +127,62 @@ static bool known(struct srq_run *run, enum which w)
     return there;
 }
 
+#define STATES "reference"
+
+static char *states_path(const struct srq_run *run)
+{
+    return srq_path_join(run->ckpt, STATES ".bin");
+}
+
+/* What is known of the states kept: of what they are, and their hash. */
+static bool states_fact(struct srq_run *run, const void *states, size_t bytes, char of[KEY_LEN], char hash[24])
+{
+    key_of(run, BEFORE, of, KEY_LEN);
+    return snprintf(hash, 24, "%016" PRIx64, srq_hash64(states, bytes)) > 0;
+}
+
 /* The original's final states are kept on disk between the measurements before and after: they are many bytes that the
  * quantize stage needs for itself. Without them (no space) the original runs again. */
 static void store_reference(struct srq_run *run, const struct srq_eval *e)
 {
     size_t bytes;
     const void *states = srq_eval_kept(e, &bytes);
-    char *path = srq_path_join(run->ckpt, "reference.bin");
+    char *path = states_path(run), of[KEY_LEN], hash[24];
     uint64_t limit = (uint64_t)run->job.spec.opt.max_disk;
     struct srq_error err = { 0 };
+    cJSON *fact = cJSON_CreateObject();
 
-    if (states != NULL && path != NULL && (limit == 0 || bytes <= limit) &&
-        srq_write_file_durable(path, states, bytes, 0644, &err) != 0)
+    srq_fact_remove(run->ckpt, STATES); /* never the old word about the new bytes */
+    if (states != NULL && path != NULL && fact != NULL && (limit == 0 || bytes <= limit) &&
+        (srq_write_file_durable(path, states, bytes, 0644, &err) != 0 || !states_fact(run, states, bytes, of, hash) ||
+         cJSON_AddStringToObject(fact, "of", of) == NULL || cJSON_AddStringToObject(fact, "hash", hash) == NULL ||
+         srq_fact_write(run->ckpt, STATES, fact, &err) != 0))
         srq_event_log(&run->events, SRQ_LOG_WARN, "states of the original were not kept: %s", err.text);
+    cJSON_Delete(fact);
     srq_free(path);
 }
 
+static bool same_text(const cJSON *fact, const char *key, const char *text)
+{
+    const char *value = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(fact, key));
+
+    return value != NULL && strcmp(value, text) == 0;
+}
+
+/* Only states of this very model and text, undamaged. */
 static bool take_reference(struct srq_run *run, struct srq_eval *e)
 {
-    char *path = srq_path_join(run->ckpt, "reference.bin");
+    cJSON *fact = srq_fact_read(run->ckpt, STATES);
+    char *path = fact != NULL ? states_path(run) : NULL, of[KEY_LEN], hash[24];
     struct srq_map map;
     bool ok = false;
 
     if (path != NULL && srq_map_open(path, &map, NULL) == 0) {
-        ok = srq_eval_keep(e, map.data, map.size, NULL) == 0;
+        ok = states_fact(run, map.data, map.size, of, hash) && same_text(fact, "of", of) && same_text(fact, "hash", hash) &&
+             srq_eval_keep(e, map.data, map.size, NULL) == 0;
         srq_map_close(&map);
     }
+    cJSON_Delete(fact);
     srq_free(path);
     return ok;
 }

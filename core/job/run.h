@@ -2,6 +2,7 @@
 #ifndef SRQ_JOB_RUN_H
 #define SRQ_JOB_RUN_H
 
+#include "core/base/hash.h"
 #include "core/eval/evaluator.h"
 #include "core/job/checkpoint.h"
 #include "core/job/events.h"
@@ -25,6 +26,7 @@ struct srq_run {
     struct srq_samples scaling; /* what scales are found with; count 0: none */
     struct srq_scales scales; /* of the transform stage, once it is over; pairs 0: there are none */
     struct srq_samples eval;
+    char basis[SRQ_HASH_HEX]; /* of the fingerprint: what measurements stand on */
     struct srq_scores scores; /* once they are known; layers 0: not */
     struct srq_allocation allocation; /* of the allocator's last call, under the lock of the tasks */
     /* from the journal */

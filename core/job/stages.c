@@ -88,10 +88,11 @@ static int take_fingerprint(struct srq_run *run, struct srq_error *err)
 {
     char *path = srq_jobdir_name(&run->dir, "fingerprint.json"), *drift = NULL;
     cJSON *now = NULL;
-    int rc = srq_fingerprint_make(&run->job, run->calib.count > 0 ? &run->calib : NULL,
-                                   run->score.count > 0 ? &run->score : NULL,
-                                   run->scaling.count > 0 ? &run->scaling : NULL, &now, err);
+    const struct srq_fingerprint_texts texts = { &run->calib, &run->score, &run->scaling, &run->eval };
+    int rc = srq_fingerprint_make(&run->job, &texts, &now, err);
 
+    if (rc == 0)
+        rc = srq_fingerprint_basis(now, run->basis, err);
     if (rc == 0 && path == NULL)
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
     if (rc == 0)

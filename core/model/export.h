@@ -82,4 +82,7 @@ char *srq_export_temporary(const char *final_dir);
 int srq_export(const struct srq_model *m, const struct srq_export_request *r, const char *final_dir, bool force,
                struct srq_error *err);
 
+/* Files beside the weights that an export carries along as they are; ends with NULL. */
+extern const char *const srq_export_carried[];
+
 #endif

@@ -53,8 +53,6 @@ int srq_export_layer_of(const struct srq_export_plan *p, const char *tensor, boo
 int srq_export_verify(const struct srq_export_plan *p, const struct srq_export_request *r, const char *dir,
                       struct srq_error *err);
 
-/* Tokenizer and other files that go along, as they are (spec formats 4.6). NULL at the end. */
-extern const char *const srq_export_carried[];
 int srq_export_carry(const char *from, const char *to, struct srq_error *err);
 
 #endif

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from real_jobs import CALIB, EVAL, Place, demo_job, differing, events, report, results_of, wait_for  # noqa: E402
+from real_jobs import CALIB, EVAL, MODEL, Place, demo_job, differing, events, report, results_of, wait_for  # noqa: E402
 from srqd_client import run_tests  # noqa: E402
 
 SMALL = dict(nsamples=8, seqlen=64, batch=4, threads=2, checkpoint_s=0.1, probe_samples=4)
@@ -85,30 +85,109 @@ def finish_exports_early_what_is_there_and_plain_rounding_for_the_rest():
                      "eval.seqlen=64")["perplexity"] < 200, "the shipped model has about 70"
 
 
-def a_resume_with_other_calibration_text_is_refused_unless_drift_is_accepted():
+def half_of(source, to):
+    with open(source) as f:
+        text = f.read()
+    with open(to, "w") as f:
+        f.write(text[len(text) // 2:])
+
+
+class Inputs:
+    """Copies of all that a job reads, so that a test may change each."""
+
+    def __init__(self, place):
+        self.model, self.plugins = place.path("model"), place.path("plugins")
+        self.calib, self.eval = place.path("calib.txt"), place.path("eval.txt")
+        self.output = place.path("out")
+        shutil.copytree(MODEL, self.model)
+        os.makedirs(self.plugins, exist_ok=True)
+        for path in place.env["SRQ_PLUGIN_PATH"].split(":"):
+            for name in os.listdir(path):
+                if name == "signround.so":
+                    shutil.copy(os.path.realpath(os.path.join(path, name)), os.path.join(self.plugins, name))
+        shutil.copyfile(CALIB, self.calib)
+        shutil.copyfile(EVAL, self.eval)
+        self.place = place
+        self.env = dict(place.env, SRQ_PLUGIN_PATH=self.plugins)
+
+    def spec(self, **more):
+        return dict(demo_job("w3g64", evaluate=True, **dict(SMALL, signround__iters=60, eval__windows=4)), model=self.model,
+                    calib=[self.calib], eval=[self.eval], output=self.output, **more)
+
+    def pause_inside(self, folder, **more):
+        """Begins a job in `folder` and pauses it inside a block, its original and rounded model measured."""
+        path = self.place.write_job("job", self.spec(**more))
+        worker = subprocess.Popen([self.env["SRQ_WORKER"], "--spec", path, "--dir", folder], env=self.env,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for("a checkpoint", lambda: in_blocks(folder) or worker.poll() is not None)
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait() == 10, "it paused"
+
+    def go_on(self, folder):
+        return subprocess.run([self.env["SRQ_WORKER"], "--job", folder], env=self.env, capture_output=True, text=True)
+
+
+def append(path, data):
+    with open(path, "ab") as f:
+        f.write(data)
+
+
+def a_resume_is_refused_when_anything_has_changed_that_the_result_or_report_depends_on():
+    """Each change alone, on the same paused job, taken back before the next."""
     with Place() as p:
-        text = p.path("text.txt")
-        shutil.copyfile(CALIB, text)
-        spec = dict(demo_job("w3g64", **dict(SMALL, signround__iters=60)), calib=[text], output=p.path("out"))
-        refusing, accepting = p.path("refusing"), p.path("accepting")
-        for folder, accept in ((refusing, False), (accepting, True)):
-            path = p.write_job("job", dict(spec, accept_drift=accept))
-            shutil.copyfile(CALIB, text)
-            worker = subprocess.Popen([p.env["SRQ_WORKER"], "--spec", path, "--dir", folder], env=p.env,
-                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            wait_for("a checkpoint", lambda: in_blocks(folder) or worker.poll() is not None)
-            worker.send_signal(signal.SIGTERM)
-            assert worker.wait() == 10, "it paused"
-            with open(CALIB) as f, open(text, "w") as g:
-                g.write(f.read()[5000:])
-            if not accept:
-                answer = p.run(p.env["SRQ_WORKER"], "--job", folder, code=1)
-                assert "calibration was" in answer, answer
-                assert not os.path.exists(p.path("out"))
-            else:
-                p.run(p.env["SRQ_WORKER"], "--job", folder)
-                assert any("calibration was" in e["text"] for e in events(folder, "log"))
-                assert report(p.path("out"))["method"] == "signround"
+        inputs = Inputs(p)
+        folder = p.path("job")
+        inputs.pause_inside(folder)
+        changes = {
+            "calibration": (inputs.calib, lambda path: half_of(CALIB, path)),
+            "evaluation": (inputs.eval, lambda path: half_of(EVAL, path)),
+            "files": (os.path.join(inputs.model, "generation_config.json"), lambda path: append(path, b"\n")),
+            "model": (os.path.join(inputs.model, "config.json"), lambda path: append(path, b"\n")),
+            "plugins": (os.path.join(inputs.plugins, "signround.so"), lambda path: append(path, b"\0")),
+        }
+        for field, (path, change) in changes.items():
+            shutil.copy(path, p.path("before"))
+            change(path)
+            got = inputs.go_on(folder)
+            assert got.returncode == 1 and "cannot go on as it began: %s was" % field in got.stdout + got.stderr, \
+                (field, got.stdout[-500:] + got.stderr[-500:])
+            assert not os.path.exists(inputs.output), field
+            os.remove(path)  # a plugin may be mapped elsewhere
+            shutil.copy(p.path("before"), path)
+        got = inputs.go_on(folder)
+        assert got.returncode == 0, got.stdout[-500:] + got.stderr[-500:]
+
+
+def accepted_drift_measures_everything_again_on_what_there_is_now():
+    with Place() as p:
+        inputs = Inputs(p)
+        folder = p.path("job")
+        inputs.pause_inside(folder, accept_drift=True)
+        half_of(EVAL, inputs.eval)
+        got = inputs.go_on(folder)
+        assert got.returncode == 0, got.stdout[-500:] + got.stderr[-500:]
+        assert any("evaluation was" in e["text"] for e in events(folder, "log"))
+        mixed = report(inputs.output)["eval"]
+        inputs.output = p.path("fresh")
+        p.env.update(SRQ_PLUGIN_PATH=inputs.plugins)
+        p.run(p.env["SRQ_WORKER"], "--spec", p.write_job("fresh-job", inputs.spec()), "--dir", p.path("fresh-dir"))
+        assert mixed == report(inputs.output)["eval"], "the same figures as of a job that never saw the other text"
+
+
+def damaged_states_of_the_original_are_not_believed():
+    with Place() as p:
+        inputs = Inputs(p)
+        inputs.pause_inside(p.path("job"))
+        states = os.path.join(p.path("job"), "ckpt", "reference.bin")
+        with open(states, "r+b") as f:
+            f.seek(os.path.getsize(states) // 2)
+            f.write(b"\x40" * 4096)
+        assert inputs.go_on(p.path("job")).returncode == 0
+        kl = report(inputs.output)["eval"]
+        inputs.output = p.path("fresh")
+        p.env.update(SRQ_PLUGIN_PATH=inputs.plugins)
+        p.run(p.env["SRQ_WORKER"], "--spec", p.write_job("fresh-job", inputs.spec()), "--dir", p.path("fresh-dir"))
+        assert kl == report(inputs.output)["eval"]
 
 
 def the_daemon_tells_a_refused_resume_with_the_field_that_drifted():
@@ -132,6 +211,8 @@ if __name__ == "__main__":
         a_pause_and_a_resume_leave_no_trace,
         a_pause_and_a_resume_leave_no_trace_on_searched_scales,
         finish_exports_early_what_is_there_and_plain_rounding_for_the_rest,
-        a_resume_with_other_calibration_text_is_refused_unless_drift_is_accepted,
+        a_resume_is_refused_when_anything_has_changed_that_the_result_or_report_depends_on,
+        accepted_drift_measures_everything_again_on_what_there_is_now,
+        damaged_states_of_the_original_are_not_believed,
         the_daemon_tells_a_refused_resume_with_the_field_that_drifted,
     ])
