@@ -6,7 +6,9 @@
 
 #include <math.h>
 
-#define SLACK 1e-3 /* average bits by which a target may miss what is possible (spec signround 7.2) */
+#define SLACK 1e-3 /* average bits by which a target may be above what is possible (spec signround 7.2); never below: a
+                      budget is what the plan may take at most */
+#define ROUNDED 1e-9 /* of a target that is meant to be the least possible */
 
 struct problem {
     const struct srq_allocate_request *req;
@@ -196,7 +198,7 @@ static int budget_of(const struct problem *p, uint64_t *budget, struct srq_error
 {
     double bits = p->req->bits, least = average(p, p->least), most = average(p, p->most), total;
 
-    if (!(bits >= least - SLACK && bits <= most + SLACK))
+    if (!(bits >= least * (1 - ROUNDED) && bits <= most + SLACK))
         return srq_fail_field(err, -SRQ_EINVAL, "budget.bits",
                               "a budget of %.6g bits is not possible: candidates and pins allow %.4f to %.4f on average",
                               bits, least, most);
@@ -308,6 +310,72 @@ int srq_allocate(const struct srq_allocate_request *req, struct srq_plan *plan, 
     if (rc == 0)
         take(&p, plan, &r, out);
     problem_fini(&p);
+    return rc;
+}
+
+/* ---- choices that can be stored ------------------------------------------------------------------------------------------ */
+
+int srq_allocate_least(void *request, struct srq_plan *plan, const bool *fixed, struct srq_error *err)
+{
+    struct srq_allocate_request req = *(const struct srq_allocate_request *)request;
+    struct problem p;
+    int rc;
+
+    req.fixed = fixed;
+    rc = problem_init(&p, &req, plan, err);
+    if (rc != 0)
+        return rc;
+    for (int i = 0; i < plan->count; i++) {
+        int u = p.unit[i], least = 0;
+        const uint64_t *bits = p.bits + (size_t)(u < 0 ? 0 : u) * (size_t)req.candidates->count;
+
+        if (u < 0)
+            continue;
+        for (int k = 1; k < p.choices[u]; k++)
+            least = bits[k] < bits[least] ? k : least;
+        plan->layers[i].scheme = req.candidates->scheme[p.candidate[(size_t)u * (size_t)req.candidates->count + (size_t)least]];
+    }
+    problem_fini(&p);
+    return 0;
+}
+
+/* One choice, fitted; *more: some layer takes more bits than it was counted with, and is fixed now. */
+static int choose_once(struct srq_plan *plan, bool *fixed, struct srq_scheme *counted, const struct srq_plan_request *fit,
+                       srq_choose_schemes choose, void *ctx, bool *more, struct srq_error *err)
+{
+    int rc = choose(ctx, plan, fixed, err);
+
+    for (int i = 0; rc == 0 && i < plan->count; i++) {
+        counted[i] = plan->layers[i].scheme;
+        if (!fixed[i])
+            plan->layers[i].asked = plan->layers[i].scheme;
+    }
+    if (rc == 0)
+        rc = srq_plan_fit(plan, fit, NULL, err);
+    *more = false;
+    for (int i = 0; rc == 0 && i < plan->count; i++) {
+        const struct srq_plan_layer *l = &plan->layers[i];
+
+        if (layer_bits(l->info, &l->scheme) > layer_bits(l->info, &counted[i]))
+            fixed[i] = *more = true;
+    }
+    return rc;
+}
+
+int srq_allocate_fitting(struct srq_plan *plan, bool *fixed, const struct srq_plan_request *fit, srq_choose_schemes choose,
+                         void *ctx, struct srq_error *err)
+{
+    struct srq_scheme *counted = srq_calloc((size_t)plan->count + 1, sizeof(*counted));
+    bool more = true;
+    int rc = counted != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory allocating bits to %d layers", plan->count);
+
+    for (int i = 0; rc == 0 && i < plan->count; i++) {
+        if (!fixed[i] || plan->layers[i].source == SRQ_SOURCE_PIN)
+            plan->layers[i].scheme = plan->layers[i].asked;
+    }
+    while (rc == 0 && more) /* every round fixes another layer */
+        rc = choose_once(plan, fixed, counted, fit, choose, ctx, &more, err);
+    srq_free(counted);
     return rc;
 }
 

@@ -1,5 +1,6 @@
 /* Working a change of the live plan out: who is meant, what they get, what has to be tuned again, what it costs. */
 #include "core/budget/live.h"
+#include "core/budget/scores.h"
 
 #include "core/base/alloc.h"
 
@@ -291,31 +292,52 @@ static bool constant(const struct making *m, int i)
     return s != SRQ_UNIT_RUNNING || c->after;
 }
 
+static int ask_solver(void *ctx, struct srq_plan *plan, const bool *fixed, struct srq_error *err)
+{
+    const struct making *m = ctx;
+    const struct srq_solver *solver = m->ctx->solver;
+    struct srq_scheme *schemes = srq_calloc((size_t)plan->count + 1, sizeof(*schemes));
+    int rc = schemes != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory for the budget");
+
+    for (int i = 0; rc == 0 && i < plan->count; i++)
+        schemes[i] = plan->layers[i].scheme;
+    if (rc == 0)
+        rc = solver->allocate(solver->ctx, plan, fixed, m->next->bits, schemes, err);
+    for (int i = 0; rc == 0 && i < plan->count; i++)
+        plan->layers[i].scheme = schemes[i];
+    srq_free(schemes);
+    return rc;
+}
+
+static struct srq_plan_request fit_request(const struct making *m)
+{
+    const struct srq_change_context *x = m->ctx;
+
+    return (struct srq_plan_request){ .refuse_incompatible = x->refuse_incompatible, .formats = x->formats,
+                                      .formats_ctx = x->formats_ctx };
+}
+
 static int solve(struct making *m)
 {
-    const struct srq_solver *solver = m->ctx->solver;
     struct srq_live_plan *lp = m->next;
+    struct srq_plan_request req = fit_request(m);
     int n = lp->plan.count, rc = 0;
-    bool *fixed = srq_calloc((size_t)n + 1, sizeof(*fixed));
-    struct srq_scheme *schemes = srq_calloc((size_t)n + 1, sizeof(*schemes));
+    bool *fixed = srq_calloc((size_t)n + 1, 2 * sizeof(*fixed)), *decided = fixed != NULL ? fixed + n + 1 : NULL;
 
-    if (fixed == NULL || schemes == NULL)
+    if (fixed == NULL)
         rc = srq_fail(m->err, -SRQ_ENOMEM, "out of memory for the budget");
     for (int i = 0; rc == 0 && i < n; i++) {
-        fixed[i] = constant(m, i);
-        schemes[i] = fixed[i] && layer(m, i)->source != SRQ_SOURCE_PIN ? layer(m, i)->scheme : layer(m, i)->asked;
+        fixed[i] = decided[i] = constant(m, i);
         m->matched += m->change->op == SRQ_CHANGE_BUDGET && !fixed[i];
     }
     if (rc == 0)
-        rc = solver->allocate(solver->ctx, &lp->plan, fixed, lp->bits, schemes, m->err);
+        rc = srq_allocate_fitting(&lp->plan, fixed, &req, ask_solver, m, m->err);
     for (int i = 0; rc == 0 && i < n; i++) {
-        if (fixed[i])
-            continue;
-        layer(m, i)->asked = schemes[i];
-        layer(m, i)->source = SRQ_SOURCE_ALLOCATOR;
+        if (!decided[i])
+            layer(m, i)->source = SRQ_SOURCE_ALLOCATOR;
     }
     if (rc == 0) {
-        cJSON *data = solver->describe(solver->ctx);
+        cJSON *data = m->ctx->solver->describe(m->ctx->solver->ctx);
 
         cJSON_Delete(lp->allocation);
         lp->allocation = data;
@@ -323,7 +345,6 @@ static int solve(struct making *m)
             rc = srq_fail(m->err, -SRQ_ENOMEM, "out of memory for the budget");
     }
     srq_free(fixed);
-    srq_free(schemes);
     return rc;
 }
 
@@ -403,8 +424,7 @@ static void warn_left(struct making *m)
 static int fit(struct making *m)
 {
     const struct srq_change_context *x = m->ctx;
-    struct srq_plan_request req = { .refuse_incompatible = x->refuse_incompatible, .formats = x->formats,
-                                    .formats_ctx = x->formats_ctx };
+    struct srq_plan_request req = fit_request(m);
     struct srq_plan_size size;
     int rc = srq_plan_fit(&m->next->plan, &req, NULL, m->err);
 

@@ -80,9 +80,20 @@ int srq_allocate_check(const struct srq_allocate_request *req, const struct srq_
 /* Gives the free layers of `plan` the schemes of the best plan inside the budget, and source `allocator`; fixed layers and
  * those with no candidate stay. Layers of one block with the same tie that are free share a scheme. The revision stays:
  * bumping it is up to whoever keeps the plan. A target outside [least, most]: -SRQ_EINVAL naming both, field
- * "budget.bits" (1e-3 of slack). On failure the plan is unchanged. */
+ * "budget.bits" (1e-3 of slack above). On failure the plan is unchanged. */
 int srq_allocate(const struct srq_allocate_request *req, struct srq_plan *plan, struct srq_allocation *out,
                  struct srq_error *err);
+/* Chooses schemes that can be stored as they were counted. What export formats and shapes leave in 16 bits is known only
+ * for a whole plan; so a choice is made, fitted (srq_plan_fit by `fit`), and where a layer takes more bits than it was
+ * counted with, it is a constant of that size in the next choice, until nothing takes more. `choose` gives the layers that
+ * are not fixed a scheme, counting the others with theirs. In: `fixed` [plan->count], and every layer as asked for; out:
+ * the plan fitted, with what was chosen as `asked`, and in `fixed` also the layers that had to be constants. */
+typedef int (*srq_choose_schemes)(void *ctx, struct srq_plan *plan, const bool *fixed, struct srq_error *err);
+int srq_allocate_fitting(struct srq_plan *plan, bool *fixed, const struct srq_plan_request *fit, srq_choose_schemes choose,
+                         void *ctx, struct srq_error *err);
+/* Gives free layers the smallest choice that they have: an srq_choose_schemes, ctx a struct srq_allocate_request whose
+ * `fixed` is replaced. */
+int srq_allocate_least(void *request, struct srq_plan *plan, const bool *fixed, struct srq_error *err);
 /* {target_bits, average_bits, loss, bound, gap (relative), candidates, front:[{average_bits, loss}]}: event, report, ckpt. */
 cJSON *srq_allocation_json(const struct srq_allocation *a, const struct srq_candidates *c);
 

@@ -80,6 +80,15 @@ static bool up_to_allocator(const struct srq_resolved *r, int layer)
     return r->layers[layer]->block >= 0 && r->plan.layers[layer].source != SRQ_SOURCE_PIN;
 }
 
+/* What a layer has that the allocator does not choose for. A pin counts as asked for: whether it can be stored may hang on
+ * what the allocator gives to the layers that are fused with it. */
+static struct srq_scheme decided(const struct srq_resolved *r, int layer)
+{
+    const struct srq_plan_layer *l = &r->plan.layers[layer];
+
+    return l->source == SRQ_SOURCE_PIN ? l->asked : l->scheme;
+}
+
 /* The quantizer's own word on a layer under a scheme. */
 static bool accepted(const struct srq_resolved *r, int layer, const struct srq_scheme *s)
 {
@@ -116,7 +125,7 @@ static int ask_each(struct srq_resolved *r, struct srq_scheme *schemes, reason_t
 
     for (int c = 0; rc >= 0 && c < r->candidates.count; c++) {
         for (int i = 0; i < r->layer_count; i++) {
-            schemes[i] = up_to_allocator(r, i) && *allowed(r, i, c) ? r->candidates.scheme[c] : r->plan.layers[i].scheme;
+            schemes[i] = up_to_allocator(r, i) && *allowed(r, i, c) ? r->candidates.scheme[c] : decided(r, i);
             reason[i][0] = '\0';
         }
         rc = srq_resolved_formats(r, schemes, reason, err);
@@ -141,7 +150,7 @@ static void mix(struct srq_resolved *r, struct srq_scheme *schemes, bool *mixed)
     for (int i = 0; i < r->layer_count; i++) {
         int before = i - 1, c;
 
-        schemes[i] = r->plan.layers[i].scheme;
+        schemes[i] = decided(r, i);
         mixed[i] = false;
         if (!up_to_allocator(r, i))
             continue;
@@ -185,11 +194,21 @@ static int ask_mixed(struct srq_resolved *r, struct srq_scheme *schemes, reason_
     return rc < 0 ? rc : 0;
 }
 
+/* Against the smallest plan that can be stored: what stays in 16 bits counts as that. */
 static int check_bounds(struct srq_resolved *r, bool *fixed, struct srq_error *err)
 {
+    struct srq_plan_request fit = { .refuse_incompatible = r->spec.refuse_incompatible, .formats = srq_resolved_formats,
+                                    .formats_ctx = r };
     struct srq_allocate_request req = srq_budget_request(r, &r->plan, NULL, fixed);
+    struct srq_plan least = { 0 };
+    int rc = srq_plan_copy(&r->plan, &least, err);
 
-    return srq_allocate_check(&req, &r->plan, err);
+    if (rc == 0)
+        rc = srq_allocate_fitting(&least, fixed, &fit, srq_allocate_least, &req, err);
+    if (rc == 0)
+        rc = srq_allocate_check(&req, &least, err);
+    srq_plan_fini(&least);
+    return rc;
 }
 
 int srq_budget_settle(struct srq_resolved *r, struct srq_error *err)
@@ -279,13 +298,31 @@ int srq_budget_needs(struct srq_resolved *r, struct srq_error *err)
     return rc;
 }
 
-void srq_budget_largest(const struct srq_resolved *r, struct srq_scheme *schemes)
+/* What cannot be stored stays in 16 bits; every round takes a layer away. */
+static int leave_refused(struct srq_resolved *r, struct srq_scheme *schemes, struct srq_error *err)
+{
+    reason_text *reason = srq_calloc((size_t)r->layer_count + 1, sizeof(*reason));
+    int rc = reason != NULL ? 1 : srq_fail(err, -SRQ_ENOMEM, "out of memory planning a budget");
+
+    while (rc > 0) {
+        memset(reason, 0, (size_t)r->layer_count * sizeof(*reason));
+        rc = srq_resolved_formats(r, schemes, reason, err);
+        for (int i = 0; rc > 0 && i < r->layer_count; i++) {
+            if (reason[i][0] != '\0')
+                schemes[i] = (struct srq_scheme){ .grid = SRQ_GRID_NONE, .bits = 16 };
+        }
+    }
+    srq_free(reason);
+    return rc;
+}
+
+int srq_budget_largest(struct srq_resolved *r, struct srq_scheme *schemes, struct srq_error *err)
 {
     for (int i = 0; i < r->layer_count; i++) {
         const struct srq_layer_info *l = r->layers[i];
         int64_t most = -1;
 
-        schemes[i] = r->plan.layers[i].scheme;
+        schemes[i] = decided(r, i);
         for (int c = 0; up_to_allocator(r, i) && c < r->candidates.count; c++) {
             const struct srq_scheme *s = &r->candidates.scheme[c];
             int64_t groups = s->grid != SRQ_GRID_NONE ? srq_groups_of(l->out, l->in, s->group).count : 0;
@@ -296,4 +333,5 @@ void srq_budget_largest(const struct srq_resolved *r, struct srq_scheme *schemes
             schemes[i] = *s;
         }
     }
+    return leave_refused(r, schemes, err);
 }

@@ -25,7 +25,7 @@ void srq_budget_point(const struct srq_resolved *r, int candidate, struct srq_sc
 int srq_budget_needs(struct srq_resolved *r, struct srq_error *err);
 /* Schemes [layers] that need the most of memory and disk among what the allocator may choose: what is planned until it
  * has chosen. */
-void srq_budget_largest(const struct srq_resolved *r, struct srq_scheme *schemes);
+int srq_budget_largest(struct srq_resolved *r, struct srq_scheme *schemes, struct srq_error *err);
 
 /* Scores that an earlier job found, in the user's cache folder ($SRQ_CACHE_DIR, else $XDG_CACHE_HOME/srq/scores, else
  * ~/.cache/srq/scores; SRQ_CACHE_DIR empty: none is used). A file is named by a hash of all that one candidate's scores

@@ -426,7 +426,11 @@ int srq_needs_plan(struct srq_resolved *r, int64_t nsamples, int64_t windows, st
         largest = srq_calloc((size_t)r->layer_count + 1, sizeof(*largest));
         if (largest == NULL)
             return srq_fail(err, -SRQ_ENOMEM, "out of memory planning memory");
-        srq_budget_largest(r, largest);
+        rc = srq_budget_largest(r, largest, err);
+        if (rc != 0) {
+            srq_free(largest);
+            return rc;
+        }
         swap_schemes(r, largest);
     }
     rc = fit_memory(r, nsamples, windows > 0 ? windows : guess_windows(r), err);

@@ -111,6 +111,30 @@ def a_pin_is_a_constraint():
             assert row["scheme"] == "w8g32" and row["source"] == "pin", row
 
 
+def layers_that_stay_in_16_bits_count_against_the_budget():
+    """A pin splits what runtimes fuse, so that the layout keeps all of it in 16 bits; what is left pays for that."""
+    with Place() as p:
+        use_cache(p, "cache")
+        split = [{"pattern": "model.layers.0.self_attn.q_proj", "scheme": "w8g32", "untied": True}]
+        few = {"candidates": ["w2g32", "w3g32", "w4g32"]}
+        model = tiny_model(p)
+        made = job(p, "split", 4.6, model=model, layers=split, budget=dict(few, bits=4.6))
+        run(p, "split", made)
+        r = report(p.path("split"))
+        assert r["size"]["average_bits"] <= 4.6, r["size"]
+        assert abs(r["size"]["average_bits"] - r["allocation"]["average_bits"]) < 1e-9, (r["size"], r["allocation"])
+        kept = [row["name"] for row in r["layers"] if row["why"]]
+        assert [name.split(".")[-1] for name in kept] == ["q_proj", "k_proj", "v_proj"], kept
+        # Where the others may have the pin's scheme too, they are stored with it.
+        made = job(p, "joined", 4.6, model=model, layers=split, budget={"bits": 4.6, "candidates": CANDIDATES})
+        run(p, "joined", made)
+        r = report(p.path("joined"))
+        assert r["size"]["average_bits"] <= 4.6 and not [row for row in r["layers"] if row["why"]], r["size"]
+        # Less than the smallest plan that can be stored is refused before any work.
+        error = plan(p, job(p, "no", 3, model=model, layers=split, budget=dict(few, bits=3)))["error"]
+        assert error["field"] == "budget.bits" and "budget of 3 bits is not possible" in error["message"], error
+
+
 def a_kill_while_layers_are_scored_leaves_no_trace():
     with Place() as p:
         made = job(p, "calm", 3.7, options=dict(SHORT, **{"deltaloss.nsamples": 16, "deltaloss.batch": 4}))
@@ -178,5 +202,5 @@ def what_cannot_be_is_refused_when_planned():
 
 if __name__ == "__main__":
     run_tests([a_budget_is_kept_and_what_was_chosen_is_exported, a_pin_is_a_constraint,
-               a_kill_while_layers_are_scored_leaves_no_trace, another_budget_takes_its_scores_from_the_cache,
+               layers_that_stay_in_16_bits_count_against_the_budget, a_kill_while_layers_are_scored_leaves_no_trace, another_budget_takes_its_scores_from_the_cache,
                what_cannot_be_is_refused_when_planned])

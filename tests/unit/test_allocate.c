@@ -495,6 +495,63 @@ static void candidates_that_a_layer_cannot_carry_are_not_chosen(void **state)
     bed_close(&b);
 }
 
+/* A format that stores b.0.o in 16 bits under every candidate, and q and k of block 1 unless they have 8 bits. */
+static int refuse_some(void *ctx, const struct srq_scheme *schemes, char (*reason)[SRQ_PLAN_REASON_MAX],
+                       struct srq_error *err)
+{
+    int refused = 0;
+
+    (void)ctx;
+    (void)err;
+    for (int i = 2; i <= 4; i++) {
+        if (schemes[i].grid == SRQ_GRID_NONE || (i > 2 && schemes[i].bits == 8))
+            continue;
+        snprintf(reason[i], SRQ_PLAN_REASON_MAX, "cannot be stored");
+        refused++;
+    }
+    return refused;
+}
+
+static int allocate(void *ctx, struct srq_plan *plan, const bool *fixed, struct srq_error *err)
+{
+    struct bed *b = ctx;
+    struct srq_allocate_request req = b->req;
+    struct srq_allocation a;
+
+    req.fixed = fixed;
+    return srq_allocate(&req, plan, &a, err);
+}
+
+static void what_formats_keep_in_16_bits_is_paid_for_by_the_others(void **state)
+{
+    struct srq_plan_request fit = { .formats = refuse_some };
+    struct srq_error err = { 0 };
+    struct bed b;
+
+    (void)state;
+    for (double bits = 7; bits < 12; bits += 0.25) {
+        int rc;
+
+        bed_open(&b, NULL, NULL);
+        b.req.bits = bits;
+        rc = srq_allocate_fitting(&b.plan, b.fixed, &fit, allocate, &b, &err);
+        if (rc == 0) {
+            assert_true(srq_plan_size(&b.plan, 1000000).average_bits <= bits);
+            assert_int_equal(b.plan.layers[2].scheme.grid, SRQ_GRID_NONE);
+            assert_true(b.fixed[2] && b.plan.layers[2].why[0] != '\0');
+        } else {
+            assert_refused(rc, -SRQ_EINVAL, &err, "on average");
+        }
+        bed_close(&b);
+    }
+    bed_open(&b, NULL, NULL);
+    assert_ok(srq_allocate_fitting(&b.plan, b.fixed, &fit, srq_allocate_least, &b.req, &err), &err);
+    for (int i = 0; i < LAYERS - 1; i++)
+        assert_int_equal(b.plan.layers[i].scheme.grid == SRQ_GRID_NONE ? 16 : b.plan.layers[i].scheme.bits,
+                         i >= 2 && i <= 4 ? 16 : 2);
+    bed_close(&b);
+}
+
 static void stored_scores_come_back_exactly(void **state)
 {
     struct srq_error err = { 0 };
@@ -534,6 +591,7 @@ int main(void)
         cmocka_unit_test(a_plan_is_the_best_of_all_plans_within_the_budget),
         cmocka_unit_test(a_budget_out_of_reach_is_refused_with_both_bounds),
         cmocka_unit_test(candidates_that_a_layer_cannot_carry_are_not_chosen),
+        cmocka_unit_test(what_formats_keep_in_16_bits_is_paid_for_by_the_others),
         cmocka_unit_test(stored_scores_come_back_exactly),
     };
 
