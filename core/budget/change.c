@@ -527,10 +527,11 @@ static bool add_number(cJSON *o, const char *key, double v)
 static bool add_size(const struct making *m, cJSON *o, const char *key, const struct srq_plan *plan)
 {
     struct srq_plan_size s = srq_plan_size(plan, m->ctx->model_bytes);
+    uint64_t stored = m->ctx->stored != NULL ? m->ctx->stored(m->ctx->formats_ctx, plan) : 0;
     cJSON *size = cJSON_AddObjectToObject(o, key);
 
     return size != NULL && add_number(size, "before_bytes", (double)s.before_bytes) &&
-           add_number(size, "after_bytes", (double)s.after_bytes) && add_number(size, "average_bits", s.average_bits);
+           add_number(size, "after_bytes", (double)(stored > 0 ? stored : s.after_bytes)) && add_number(size, "average_bits", s.average_bits);
 }
 
 /* Adds "changed" and "changes"; rows carry the state of their unit. */

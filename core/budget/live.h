@@ -126,6 +126,8 @@ struct srq_change_context {
     const struct srq_live_plan *now;
     const struct srq_live_state *state;
     uint64_t model_bytes;
+    /* Bytes of the export under a plan, 0: not known; its ctx is formats_ctx. NULL: scales and codes are counted. */
+    uint64_t (*stored)(void *ctx, const struct srq_plan *plan);
     bool refuse_incompatible;
     srq_plan_formats formats; /* or NULL */
     void *formats_ctx;

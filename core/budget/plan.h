@@ -74,8 +74,8 @@ cJSON *srq_plan_json(const struct srq_plan *p);
 int srq_plan_from_json(const struct srq_layer_info *const *layers, int count, const cJSON *json, struct srq_plan *out,
                        struct srq_error *err);
 
-/* Size of the planned layers and of the model (scales and zero-points as spec signround 7.2 counts them). Layers outside
- * blocks count in average_bits only where they are quantized. */
+/* Size of the planned layers and of the model (scales and zero-points as spec signround 7.2 counts them, without what a
+ * file format adds). Layers outside blocks count in average_bits only where they are quantized. */
 struct srq_plan_size {
     uint64_t before_bytes, after_bytes;
     double average_bits;

@@ -12,6 +12,7 @@
 #include "core/proto/proto.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <unistd.h>
 
 static int start_math(struct srq_resolved *r, struct srq_error *err)
@@ -130,6 +131,30 @@ int srq_resolved_accepts(const struct srq_resolved *r, struct srq_error *err)
     return 0;
 }
 
+uint64_t srq_resolved_stored(void *resolved, const struct srq_plan *plan)
+{
+    const struct srq_resolved *r = resolved;
+    const struct srq_format *f = r->spec.format_count > 0 ? srq_format_find(r->spec.formats[0], NULL) : NULL;
+    struct srq_scheme *schemes = srq_calloc((size_t)plan->count + 1, sizeof(*schemes));
+    uint64_t bytes = 0;
+
+    for (int i = 0; schemes != NULL && i < plan->count; i++)
+        schemes[i] = plan->layers[i].scheme;
+    if (f == NULL || schemes == NULL || srq_export_bytes(f, r->model, schemes, &bytes, NULL) != 0)
+        bytes = 0;
+    srq_free(schemes);
+    return bytes;
+}
+
+void srq_resolved_take_size(struct srq_resolved *r)
+{
+    uint64_t stored = srq_resolved_stored(r, &r->plan);
+
+    r->size = srq_plan_size(&r->plan, r->info->bytes);
+    if (stored > 0)
+        r->size.after_bytes = stored;
+}
+
 static int make_plan(struct srq_resolved *r, struct srq_error *err)
 {
     struct srq_plan_request req = { .scheme = r->spec.scheme, .pins = r->spec.pins, .pin_count = r->spec.pin_count,
@@ -149,7 +174,7 @@ static int make_plan(struct srq_resolved *r, struct srq_error *err)
     }
     if (!any && srq_spec_quantizes(&r->spec))
         srq_resolved_note(r, "no layer is quantized under this plan");
-    r->size = srq_plan_size(&r->plan, r->info->bytes);
+    srq_resolved_take_size(r);
     return srq_resolved_accepts(r, err);
 }
 
@@ -284,6 +309,12 @@ void srq_resolved_fini(struct srq_resolved *r)
     memset(r, 0, sizeof(*r));
 }
 
+/* What the allocator will choose is not known before it has. */
+static double once_chosen(const struct srq_resolved *r, double v)
+{
+    return srq_spec_has_budget(&r->spec) && !r->allocated ? (double)NAN : v;
+}
+
 cJSON *srq_resolved_json(const struct srq_resolved *r)
 {
     cJSON *root = cJSON_CreateObject(), *size = NULL;
@@ -291,8 +322,8 @@ cJSON *srq_resolved_json(const struct srq_resolved *r)
               cJSON_AddItemToObject(root, "plan", srq_plan_json(&r->plan)) &&
               (size = cJSON_AddObjectToObject(root, "size")) != NULL &&
               cJSON_AddNumberToObject(size, "before_bytes", (double)r->size.before_bytes) != NULL &&
-              cJSON_AddNumberToObject(size, "after_bytes", (double)r->size.after_bytes) != NULL &&
-              cJSON_AddNumberToObject(size, "average_bits", r->size.average_bits) != NULL &&
+              srq_json_number(size, "after_bytes", once_chosen(r, (double)r->size.after_bytes)) &&
+              srq_json_number(size, "average_bits", once_chosen(r, r->size.average_bits)) &&
               cJSON_AddItemToObject(root, "memory", srq_needs_json(&r->memory, r->planned_bytes)) &&
               cJSON_AddItemToObject(root, "disk", srq_needs_json(&r->disk, r->planned_disk_bytes)) &&
               srq_json_number(root, "estimate_s", srq_estimate_s(r)) &&

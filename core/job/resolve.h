@@ -33,7 +33,7 @@ struct srq_resolved {
     cJSON *notes;       /* sentences for people */
     struct srq_needs memory, disk;
     uint64_t planned_bytes, planned_disk_bytes;
-    struct srq_plan_size size;
+    struct srq_plan_size size; /* after_bytes: all tensors of the export, in the first format */
 };
 
 /* Flags: SRQ_SPEC_…. Starts the thread team and the products. With SRQ_SPEC_STORED the output is not looked at: a
@@ -45,6 +45,10 @@ void srq_resolved_note(struct srq_resolved *r, const char *fmt, ...) __attribute
 /* The export formats' word on a plan: an srq_plan_formats, `resolved` a struct srq_resolved. */
 int srq_resolved_formats(void *resolved, const struct srq_scheme *schemes, char (*reason)[SRQ_PLAN_REASON_MAX],
                          struct srq_error *err);
+/* Bytes of all tensors of the export under a plan, in the first format; 0: they cannot be told. `resolved` likewise. */
+uint64_t srq_resolved_stored(void *resolved, const struct srq_plan *plan);
+/* Takes the size of r->plan. */
+void srq_resolved_take_size(struct srq_resolved *r);
 int srq_resolved_accepts(const struct srq_resolved *r, struct srq_error *err); /* the quantizer's, on every layer */
 /* What --plan answers. */
 cJSON *srq_resolved_json(const struct srq_resolved *r);

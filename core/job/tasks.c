@@ -302,7 +302,7 @@ int srq_tasks_sync(struct srq_tasks *t, struct srq_error *err)
         job->plan = copy;
         for (int i = 0; i < job->layer_count; i++)
             job->schemes[i] = copy.layers[i].scheme;
-        job->size = srq_plan_size(&job->plan, job->info->bytes);
+        srq_resolved_take_size(job);
         if (t->replanned && t->planned_bytes > job->planned_bytes) { /* what was needed once stays planned */
             job->memory = t->memory;
             job->planned_bytes = t->planned_bytes;
@@ -426,7 +426,7 @@ static int change_locked(struct srq_tasks *t, const struct srq_change *change, c
 {
     struct srq_resolved *job = &t->run->job;
     struct srq_change_context ctx = { .job = t->run->dir.id, .now = &t->plan, .state = &t->state,
-                                      .model_bytes = job->info->bytes,
+                                      .model_bytes = job->info->bytes, .stored = srq_resolved_stored,
                                       .refuse_incompatible = job->spec.refuse_incompatible,
                                       .formats = srq_resolved_formats, .formats_ctx = job,
                                       .solver = t->has_solver ? &t->solver : NULL,

@@ -198,7 +198,11 @@ void ctl_print_amounts(const cJSON *reply)
 
     print_rows("memory", ctl_get(reply, "memory"));
     print_rows("disk", ctl_get(reply, "disk"));
-    if (cJSON_IsObject(ctl_get(reply, "size")))
+    if (cJSON_IsNumber(ctl_get(reply, "spec.budget.bits")) && isnan(ctl_num(reply, "size.after_bytes")))
+        printf("%-7s %10s -> chosen once layers are scored, at most %s bits a weight\n", "size",
+               ctl_human_bytes(ctl_num(reply, "size.before_bytes"), a),
+               ctl_human_number(ctl_num(reply, "spec.budget.bits"), b));
+    else if (cJSON_IsObject(ctl_get(reply, "size")))
         printf("%-7s %10s -> %s, %s bits a weight\n", "size", ctl_human_bytes(ctl_num(reply, "size.before_bytes"), a),
                ctl_human_bytes(ctl_num(reply, "size.after_bytes"), b),
                ctl_human_number(ctl_num(reply, "size.average_bits"), c));
@@ -222,10 +226,11 @@ void ctl_print_sums(const cJSON *reply)
 {
     char a[CTL_HUMAN], b[CTL_HUMAN];
 
-    if (isnan(ctl_num(reply, "size.after_bytes")))
+    if (!cJSON_IsObject(ctl_get(reply, "size")))
         return;
     printf("%s -> %s", ctl_human_bytes(ctl_num(reply, "size.before_bytes"), a),
-           ctl_human_bytes(ctl_num(reply, "size.after_bytes"), b));
+           isnan(ctl_num(reply, "size.after_bytes")) ? "chosen once layers are scored"
+                                                     : ctl_human_bytes(ctl_num(reply, "size.after_bytes"), b));
     if (!isnan(ctl_num(reply, "size.average_bits")))
         printf(" (%s bits a weight)", ctl_human_number(ctl_num(reply, "size.average_bits"), a));
     printf(", memory %s, disk %s", ctl_human_bytes(ctl_num(reply, "memory.planned_bytes"), a),

@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""The size that is forecast is the size that comes out: for every format, by plan, by live change, and in the report."""
+import json
+import os
+import struct
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
+from real_jobs import CALIB, SOURCE, Place, report  # noqa: E402
+from srqd_client import run_tests  # noqa: E402
+
+Q = "model.layers.0.self_attn.q_proj"
+SIDES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2}
+
+
+def tensor_bytes(folder):
+    """Bytes of all tensors of an exported folder, from the headers of its files."""
+    total = 0
+    for name in os.listdir(folder):
+        if not name.endswith(".safetensors"):
+            continue
+        with open(os.path.join(folder, name), "rb") as f:
+            header = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
+        header.pop("__metadata__", None)
+        for t in header.values():
+            n = SIDES.get(t["dtype"], 1)
+            for side in t["shape"]:
+                n *= side
+            assert t["data_offsets"][1] - t["data_offsets"][0] == n, t
+            total += n
+    return total
+
+
+def model(place, *words):
+    folder = place.path("model" + "".join(words))
+    if not os.path.exists(folder):
+        subprocess.run([sys.executable, os.path.join(SOURCE, "tests/lib/make_model.py"), folder, "--hidden", "128", "--mlp",
+                        "256"] + list(words), check=True)
+    return folder
+
+
+def check(place, name, **spec):
+    spec = dict({"method": "rtn", "model": model(place), "output": place.path(name)}, **spec)
+    path = place.write_job(name, spec)
+    forecast = place.ctl("submit", "--job", path, "--dry-run")["size"]
+    job = place.ctl("submit", "--job", path)
+    assert job["size"] == forecast, (job["size"], forecast)
+    place.wait(job["job"])
+    formats = spec.get("formats", ["auto_round"])
+    first = place.path(name) if len(formats) == 1 else place.path(name, formats[0])
+    size, real = report(place.path(name))["size"], tensor_bytes(first)
+    assert size["after_bytes"] == real, "%s: %d reported, %d written" % (name, size["after_bytes"], real)
+    assert forecast["after_bytes"] in (None, real), "%s: %s forecast, %d written" % (name, forecast, real)
+    assert size["before_bytes"] == tensor_bytes(spec["model"])
+    assert place.ctl("show", job["job"])["after_bytes"] == real
+    return forecast, size
+
+
+def every_format_is_forecast_to_the_byte():
+    with Place() as p:
+        for form, schemes in (("auto_round", ("w4g64", "w3g64", "w2g32z", "w8")), ("auto_gptq", ("w4g64", "w3g64")),
+                              ("auto_awq", ("w4g64z",)), ("fake", ("w4g64", "w2g32")),
+                              ("compressed-tensors", ("w4g64", "w8", "mxfp4", "mxfp8", "nvfp4", "fp8", "fp8t"))):
+            for scheme in schemes:
+                forecast, _ = check(p, form + scheme, formats=[form], scheme=scheme)
+                assert forecast["after_bytes"] is not None
+        check(p, "two", formats=["auto_gptq", "fake"], scheme="w4g64")
+        check(p, "kept", formats=["auto_gptq"], scheme="w4g64", layers=[{"pattern": "*.mlp.down_proj", "scheme": "bf16"}])
+        check(p, "untied", model=model(p, "--untied"), formats=["auto_gptq"], scheme="w4g64", quant_lm_head=True)
+
+
+def a_transform_folds_into_the_size_that_was_forecast():
+    with Place() as p:
+        check(p, "smooth", method="smoothquant,rtn", formats=["auto_gptq"], scheme="w4g64", calib=[CALIB],
+              options={"nsamples": 4, "seqlen": 32, "threads": 1})
+
+
+def a_budget_has_no_size_before_it_is_solved():
+    with Place() as p:
+        budget = {"bits": 4, "candidates": ["w2g64", "w4g64", "w8g64"]}
+        spec = {"formats": ["auto_gptq"], "budget": budget, "calib": [CALIB],
+                "options": {"threads": 1, "deltaloss.nsamples": 2, "deltaloss.seqlen": 32}}
+        forecast, size = check(p, "budget", **spec)
+        assert forecast["after_bytes"] is None and forecast["average_bits"] is None, forecast
+        assert size["average_bits"] <= 4
+        path = p.write_job("again", dict(spec, model=model(p), method="rtn", output=p.path("again")))
+        words = p.run(p.env["SRQ_CTL"], "submit", "--job", path, "--dry-run")
+        assert "chosen once layers are scored, at most 4" in words, words
+
+
+def a_live_change_forecasts_what_comes_out():
+    with Place() as p:
+        path = p.write_job("live", {"method": "rtn", "model": model(p), "scheme": "w4g64", "formats": ["auto_gptq"],
+                                    "output": p.path("live")})
+        job = p.ctl("submit", "--job", path, "--paused")["job"]
+        said = p.ctl("pin", job, Q, "w8g64", "--dry-run")["size"]
+        assert p.ctl("pin", job, Q, "w8g64")["size"] == said
+        p.ctl("resume", job)
+        p.wait(job)
+        assert tensor_bytes(p.path("live")) == said["after_bytes"] == report(p.path("live"))["size"]["after_bytes"]
+
+
+if __name__ == "__main__":
+    run_tests([every_format_is_forecast_to_the_byte, a_transform_folds_into_the_size_that_was_forecast,
+               a_budget_has_no_size_before_it_is_solved, a_live_change_forecasts_what_comes_out])
