@@ -450,7 +450,7 @@ static int run_head(struct run *r, struct srq_eval_result *out, struct srq_error
     out->tokens = s.tokens;
     out->loss = s.loss / (double)s.tokens;
     out->perplexity = exp(out->loss);
-    out->kl = r->compare ? s.kl / (double)s.tokens : (double)NAN;
+    out->kl = !r->compare ? (double)NAN : s.kl < 0 ? 0 : s.kl / (double)s.tokens; /* rounding may leave nothing below 0 */
     out->top1 = r->compare ? (double)s.same / (double)s.tokens : (double)NAN;
     return 0;
 }

@@ -106,6 +106,23 @@ static int checkpoint(struct srq_loop *l, int64_t iter, struct srq_error *err)
     return srq_events_check(&l->run->events, err);
 }
 
+/* Told to finish: the block keeps what its iterations found, from a checkpoint on disk, so that a resume ends it at the
+ * same one. */
+static int finish_here(struct srq_loop *l, int64_t iter)
+{
+    int rc = 0;
+
+    if (!l->run->finish) {
+        if (iter > 0)
+            rc = checkpoint(l, iter, &l->tick_error);
+        if (rc == 0)
+            rc = srq_run_keep_finish(l->run, l->task.unit, iter, &l->tick_error);
+        if (rc == 0 && iter == 0) /* nothing to keep: like the blocks that follow */
+            rc = srq_fail(&l->tick_error, -SRQ_ECANCELED, "told to finish");
+    }
+    return rc != 0 ? rc : SRQ_TUNE_ENOUGH;
+}
+
 /* Between iterations: progress, requests, checkpoints. */
 static int on_tick(void *ctx, int64_t iter)
 {
@@ -117,8 +134,8 @@ static int on_tick(void *ctx, int64_t iter)
 
     srq_tasks_iteration(run->tasks, iter);
     srq_event_progress(&run->events, done, srq_tasks_total(run->tasks), "blocks", l->name);
-    if (atomic_load(&run->flags->finish))
-        return srq_fail(&l->tick_error, -SRQ_ECANCELED, "told to finish");
+    if (run->finish || atomic_load(&run->flags->finish))
+        return finish_here(l, iter);
     if (srq_tasks_interrupted(run->tasks))
         return srq_fail(&l->tick_error, -SRQ_ECANCELED, "the plan changed");
     if ((pause || now || srq_clock_s() - l->saved_at >= checkpoint_every(l)) && iter > 0) {
@@ -283,7 +300,7 @@ static int follow(struct srq_loop *l, struct srq_error *err)
     int rc;
 
     l->at = -1;
-    if (srq_tasks_block(l->run->tasks, l->task.unit) < 0 || !srq_tasks_unfinished(l->run->tasks))
+    if (l->run->finish || srq_tasks_block(l->run->tasks, l->task.unit) < 0 || !srq_tasks_unfinished(l->run->tasks))
         return 0;
     rc = srq_loop_use_codes(l, from_tuner, l, err);
     if (rc == 0)

@@ -4,20 +4,37 @@
 
 #include <inttypes.h>
 
-/* The order to finish is kept, so that a resume obeys it too. */
-static int keep_finish(struct srq_run *run, int unit, struct srq_error *err)
+#define FINISH "finish" /* fact: where the job was told to finish */
+
+int srq_run_keep_finish(struct srq_run *run, int unit, int64_t iter, struct srq_error *err)
 {
     cJSON *fact = cJSON_CreateObject();
+    char name[200];
     int rc;
 
-    if (fact == NULL || cJSON_AddNumberToObject(fact, "block", unit) == NULL)
+    srq_run_block_name(run, srq_tasks_block(run->tasks, unit), name, sizeof(name));
+    if (fact == NULL || cJSON_AddNumberToObject(fact, "block", unit) == NULL ||
+        cJSON_AddStringToObject(fact, "name", name) == NULL || cJSON_AddNumberToObject(fact, "iteration", (double)iter) == NULL)
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
     else
-        rc = srq_fact_write(run->ckpt, "finish", fact, err);
+        rc = srq_fact_write(run->ckpt, FINISH, fact, err);
     cJSON_Delete(fact);
-    if (rc == 0)
-        srq_event_log(&run->events, SRQ_LOG_INFO, "told to finish: what is left from block %d on is rounded plainly", unit);
-    return rc;
+    if (rc != 0)
+        return rc;
+    run->finish = true;
+    if (iter > 0)
+        srq_event_log(&run->events, SRQ_LOG_INFO,
+                      "told to finish: %s keeps what %" PRId64 " iterations found, what follows is rounded plainly", name, iter);
+    else
+        srq_event_log(&run->events, SRQ_LOG_INFO, "told to finish: what is left from %s on is rounded plainly", name);
+    return 0;
+}
+
+cJSON *srq_run_finish_json(const struct srq_run *run)
+{
+    cJSON *fact = srq_fact_read(run->ckpt, FINISH);
+
+    return fact != NULL ? fact : cJSON_CreateNull();
 }
 
 /* Results that a killed run wrote but could not tell any more. */
@@ -40,11 +57,21 @@ static int tell_missing(struct srq_run *run, struct srq_error *err)
     return rc;
 }
 
+/* A checkpoint of this very task: what its iterations found is kept. */
+static bool has_begun(const struct srq_run *run, const struct srq_task *task)
+{
+    struct srq_running running;
+    bool begun = srq_running_open(run->ckpt, task->unit, task->key, &running);
+
+    srq_running_close(&running);
+    return begun;
+}
+
 static int do_task(struct srq_run *run, struct srq_loop **loop, const struct srq_task *task, struct srq_error *err)
 {
     int rc = 0;
 
-    if (run->finish || !run->job.calibrates)
+    if ((run->finish && !has_begun(run, task)) || !run->job.calibrates)
         return srq_run_round_task(run, task, NULL, err);
     if (*loop == NULL)
         rc = srq_loop_create(run, loop, err);
@@ -65,10 +92,8 @@ static int all_tasks(struct srq_run *run, struct srq_loop **loop, struct srq_err
             rc = srq_tasks_next(run->tasks, &task, err);
         if (rc != 0 || task.unit < 0)
             return rc;
-        if (run->job.tunes && !run->finish && atomic_load(&run->flags->finish)) {
-            run->finish = true;
-            rc = keep_finish(run, task.unit, err);
-        }
+        if (run->job.tunes && !run->finish && !has_begun(run, &task) && atomic_load(&run->flags->finish))
+            rc = srq_run_keep_finish(run, task.unit, 0, err);
         if (task.again && !again) /* progress counts from here: what was done is to be done again */
             srq_event_stage(&run->events, SRQ_STAGE_QUANTIZE, srq_tasks_done(run->tasks), srq_tasks_total(run->tasks),
                             "blocks");
@@ -85,7 +110,7 @@ static int all_tasks(struct srq_run *run, struct srq_loop **loop, struct srq_err
 
 int srq_stage_quantize(struct srq_run *run, struct srq_error *err)
 {
-    cJSON *finish = srq_fact_read(run->ckpt, "finish");
+    cJSON *finish = srq_fact_read(run->ckpt, FINISH);
     struct srq_loop *loop = NULL;
     int rc;
 

@@ -81,6 +81,12 @@ struct srq_unit_inputs {
     int (*rounded)(void *ctx, int layer, const struct srq_codes *codes, struct srq_error *err); /* or NULL */
 };
 
+/* Told to finish, at an iteration of a unit (0: before it began): kept, so that a resume obeys it too. From then on the
+ * rest is rounded plainly. */
+int srq_run_keep_finish(struct srq_run *run, int unit, int64_t iter, struct srq_error *err);
+/* {"block", "name", "iteration"} of that, or null. */
+cJSON *srq_run_finish_json(const struct srq_run *run);
+
 /* One task without tuning: by the plugin's one-shot part, or plainly where it has none or the job was told to finish; then
  * layers that have their scheme already keep their codes. Writes its result and tells it; -SRQ_ECANCELED when the plan
  * changed meanwhile. */

@@ -129,11 +129,11 @@ static int refuse_untied(const struct srq_format *f, const struct srq_model *m, 
                 continue;
             if (!same_stored(&schemes[i], &schemes[j]))
                 snprintf(reason[i], SRQ_FORMAT_REASON_MAX,
-                         "%.80s: runtimes of %.16s fuse it with %.80s, which has another scheme", a->name, f->name,
+                         "%.80s: runtimes of %.24s fuse it with %.80s, which has another scheme", a->name, f->name,
                          b->name);
             else if (reason[j][0] != '\0')
                 snprintf(reason[i], SRQ_FORMAT_REASON_MAX,
-                         "%.80s: runtimes of %.16s fuse it with %.80s, which must be left alone", a->name, f->name,
+                         "%.80s: runtimes of %.24s fuse it with %.80s, which must be left alone", a->name, f->name,
                          b->name);
         }
     }
@@ -164,7 +164,7 @@ int srq_format_plan(const struct srq_format *f, const struct srq_model *m, const
 
             if (schemes[i].grid == SRQ_GRID_NONE || reason[i][0] != '\0' || same_stored(&schemes[i], &base))
                 continue;
-            snprintf(reason[i], SRQ_FORMAT_REASON_MAX, "%.80s: %.16s has one scheme for all layers, here %.40s, not %.40s",
+            snprintf(reason[i], SRQ_FORMAT_REASON_MAX, "%.80s: %.24s has one scheme for all layers, here %.24s, not %.24s",
                      srq_model_layer(m, i)->name, f->name, srq_scheme_text(&base, want, sizeof(want)),
                      srq_scheme_text(&schemes[i], got, sizeof(got)));
         }

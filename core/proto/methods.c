@@ -207,7 +207,7 @@ static const struct srq_field plan_spec_reply[] = {
     F_NUL("position", SRQ_T_INT, "place in the queue, from 1"),                                                      \
     F_REQ("model", SRQ_T_STRING, "path of the model"),                                                               \
     F_REQ("method", SRQ_T_STRING, "plugins in their order"),                                                         \
-    F_REQ("scheme", SRQ_T_STRING, "default scheme"),                                                                 \
+    F_REQ("scheme", SRQ_T_STRING, "default scheme, or the budget that schemes are chosen within"),                                                                   \
     F_REQ("output", SRQ_T_STRING, "where the result goes"),                                                          \
     F_REQ("submitted", SRQ_T_NUMBER, "when, seconds since the epoch"),                                               \
     F_NUL("started", SRQ_T_NUMBER, "when its worker first started"),                                                 \

@@ -92,6 +92,10 @@ static int loop(struct srq_tuner *t, struct srq_error *err)
         if (t->events != NULL && t->events->tick != NULL)
             rc = t->events->tick(t->events->ctx, t->iter);
         t->running = false;
+        if (rc == SRQ_TUNE_ENOUGH) {
+            rc = 0;
+            break;
+        }
         if (rc != 0) {
             t->running = true; /* the state is that of a boundary, and may be saved */
             return srq_fail(err, rc < 0 ? rc : -SRQ_ECANCELED, "stopped before iteration %lld", (long long)t->iter);

@@ -31,7 +31,7 @@ struct srq_tune_config {
 };
 
 /* What the loop tells; any member may be NULL. A non-zero return of `tick` stops the loop with that code
- * (-SRQ_ECANCELED for pause, finish and cancel), at an iteration boundary where srq_tuner_save may be called. */
+ * (-SRQ_ECANCELED for pause and cancel), at an iteration boundary where srq_tuner_save may be called. */
 struct srq_tune_events {
     void *ctx;
     void (*point)(void *ctx, int64_t iter, double loss, double lr);               /* every iteration: batch loss, without
@@ -40,6 +40,8 @@ struct srq_tune_events {
     void (*layer_error)(void *ctx, int layer, int64_t iter, double relative);     /* every probe, every tuned layer */
     int (*tick)(void *ctx, int64_t iter);                                         /* before every iteration */
 };
+
+#define SRQ_TUNE_ENOUGH 1 /* of tick: the iterations done so far are all there will be */
 
 /* The probe loss is the mean squared error over the valid elements of the probe samples, without what the block's rules
  * leave out of each batch's loss: where a few outliers decide the plain error, it falls or rises with them alone, and

@@ -248,11 +248,43 @@ static int gather_page(const struct request *r, struct gather *g, journal_visit 
     return !g->failed && rpc_put_page(reply, g->page.offset, g->kept, g->total) ? 0 : rpc_no_memory(err);
 }
 
+/* A curve of what the model does not have is a mistake, not an empty curve. */
+static int check_place(const struct request *r, const char *layer, double block, struct srq_error *err)
+{
+    cJSON *plan;
+    const cJSON *l, *first = NULL, *last = NULL;
+    double most = -1;
+    bool found = layer == NULL;
+    int rc = 0;
+
+    if (rpc_read_json(r->job, "plan.json", &plan, NULL) != 0)
+        return 0; /* the journal may be read all the same */
+    cJSON_ArrayForEach(l, cJSON_GetObjectItemCaseSensitive(plan, "layers"))
+    {
+        const cJSON *name = cJSON_GetObjectItemCaseSensitive(l, "name"), *b = cJSON_GetObjectItemCaseSensitive(l, "block");
+
+        if (!cJSON_IsString(name))
+            continue;
+        first = first != NULL ? first : name;
+        last = name;
+        found = found || strcmp(name->valuestring, layer) == 0;
+        most = cJSON_IsNumber(b) && b->valuedouble > most ? b->valuedouble : most;
+    }
+    if (!found)
+        rc = srq_fail_field(err, -SRQ_EINVAL, "layer", "job %s has no layer \"%.300s\"; it has %.150s to %.150s", r->job->id,
+                            layer, first != NULL ? first->valuestring : "none", last != NULL ? last->valuestring : "none");
+    else if (layer == NULL && block > most + 1) /* what is outside the blocks comes behind them */
+        rc = srq_fail_field(err, -SRQ_EINVAL, "block", "job %s has no block %.0f; it has 0 to %.0f", r->job->id, block, most);
+    cJSON_Delete(plan);
+    return rc;
+}
+
 static int series(const struct request *r, cJSON **result, struct srq_error *err)
 {
     const char *kind = rpc_text(r, "kind"), *layer = rpc_text(r, "layer");
     bool block = rpc_param(r, "block") != NULL, transform = kind != NULL && strncmp(kind, "transform", 9) == 0;
     struct gather g = { .layer = layer, .block = rpc_number(r, "block", -1) };
+    int rc;
 
     if (transform && (block || layer != NULL))
         return srq_fail_field(err, -SRQ_EINVAL, "block", "a transform is of the whole model: give no block and no layer");
@@ -262,6 +294,9 @@ static int series(const struct request *r, cJSON **result, struct srq_error *err
         kind = layer != NULL ? "error" : "loss";
     if (!transform && (layer != NULL) != (strcmp(kind, "error") == 0))
         return srq_fail_field(err, -SRQ_EINVAL, "kind", "loss and probe are a block's, error is a layer's");
+    rc = transform ? 0 : check_place(r, layer, rpc_number(r, "block", -1), err);
+    if (rc != 0)
+        return rc;
     g.event = transform           ? strcmp(kind, "transform") == 0 ? "transform.point" : "transform.probe"
               : layer != NULL       ? "layer.error"
               : strcmp(kind, "loss") == 0 ? "tune.point"

@@ -104,6 +104,17 @@ static double number_in(const cJSON *o, const char *a, const char *b)
     return cJSON_IsNumber(v) && v->valuedouble >= 0 ? v->valuedouble : -1;
 }
 
+/* The scheme of its layers, or what their schemes are chosen within. */
+static int take_scheme(const cJSON *spec, char **out, struct srq_error *err)
+{
+    double bits = number_in(spec, "budget", "bits");
+
+    if (bits < 0)
+        return take_text(spec, "scheme", true, out, err);
+    *out = srq_asprintf("within %.6g bits", bits);
+    return *out != NULL ? 0 : rpc_no_memory(err);
+}
+
 static int fill_job(struct job *j, const struct submission *s, const cJSON *answer, struct srq_error *err)
 {
     const cJSON *spec = cJSON_GetObjectItemCaseSensitive(answer, "spec");
@@ -128,7 +139,7 @@ static int fill_job(struct job *j, const struct submission *s, const cJSON *answ
     if (rc == 0)
         rc = take_text(spec, "method", true, &j->method, err);
     if (rc == 0)
-        rc = take_text(spec, "scheme", true, &j->scheme, err);
+        rc = take_scheme(spec, &j->scheme, err);
     if (rc == 0)
         rc = take_text(spec, "output", true, &j->output, err);
     if (rc == 0)

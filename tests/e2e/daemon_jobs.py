@@ -401,6 +401,8 @@ def curves_plan_and_logs_are_paged(d):
     log = c.call("job.log", job=job)["lines"]
     assert [l["text"] for l in log] == ["all done"] and log[0]["level"] == "info"
     refused(c, "invalid", "either a block or a layer", "job.series", job=job)
+    refused(c, "invalid", 'has no layer "nope"; it has ', "job.series", job=job, layer="nope")
+    refused(c, "invalid", "has no block 99; it has 0 to 24", "job.series", job=job, block=99)
 
 
 @with_daemon()

@@ -85,6 +85,27 @@ def finish_exports_early_what_is_there_and_plain_rounding_for_the_rest():
                      "eval.seqlen=64")["perplexity"] < 200, "the shipped model has about 70"
 
 
+def finish_keeps_what_the_running_block_has_learnt_and_says_so():
+    """Also when the worker is killed right after it was told: the resume ends the block at the same iteration."""
+    with Place() as p:
+        job = p.submit("early", demo_job("w3g64", evaluate=True, **dict(SMALL, signround__iters=3000, eval__windows=4)))
+        folder = p.job_dir(job)
+        wait_for("iterations", lambda: [e for e in events(folder, "checkpoint") if e["iter"] > 20])
+        p.ctl("finish", job)
+        p.wait(job)
+        r = report(p.path("early"))
+        first, rest = r["blocks"][0], r["blocks"][1:]
+        assert r["finish"]["block"] == 0 and r["finish"]["iteration"] > 20, r["finish"]
+        assert first["iterations"] == r["finish"]["iteration"], (first, r["finish"])
+        assert first["loss_best"] < first["loss_first"] and first["best_iteration"] > 0, first
+        assert all(b["best_iteration"] is None and b["loss_best"] is None for b in rest), rest
+        words = p.run(p.env["SRQ_CTL"], "report", job)
+        assert "partly tuned" in words and "1 of 6 blocks are tuned, the others rounded plainly" in words, words
+        page = p.path("page.html")
+        p.run(p.env["SRQ_CTL"], "report", job, "-o", page)
+        assert "partly tuned" in open(page).read() and "1 of 6 blocks are tuned" in open(page).read()
+
+
 def half_of(source, to):
     with open(source) as f:
         text = f.read()
@@ -211,6 +232,7 @@ if __name__ == "__main__":
         a_pause_and_a_resume_leave_no_trace,
         a_pause_and_a_resume_leave_no_trace_on_searched_scales,
         finish_exports_early_what_is_there_and_plain_rounding_for_the_rest,
+        finish_keeps_what_the_running_block_has_learnt_and_says_so,
         a_resume_is_refused_when_anything_has_changed_that_the_result_or_report_depends_on,
         accepted_drift_measures_everything_again_on_what_there_is_now,
         damaged_states_of_the_original_are_not_believed,

@@ -41,6 +41,7 @@ REPORT = {
              "rtn": {"perplexity": 29.1, "kl": 0.0712, "top1": 0.831},
              "after": {"perplexity": 28.0, "kl": 0.0301, "top1": 0.889}},
     "size": {"before_bytes": 538968064, "after_bytes": 158334976, "average_bits": 4.25},
+    "blocks": [{"name": "model.layers.0", "best_iteration": 50}], "finish": None,
     "timing": {"total_s": 192.0},
 }
 

@@ -53,6 +53,15 @@ char *ctl_human_number(double v, char *out)
     return out;
 }
 
+char *ctl_human_count(double v, char *out)
+{
+    if (v == floor(v) && fabs(v) < 1e15)
+        snprintf(out, CTL_HUMAN, "%.0f", v);
+    else
+        ctl_human_number(v, out);
+    return out;
+}
+
 char *ctl_human_percent(double share, char *out)
 {
     char digits[CTL_HUMAN];

@@ -44,7 +44,7 @@ static void put_cell(struct ctl_picture *p, const struct ctl_heat_scale *s, cons
         ctl_picture_rect(p, x, y, CELL_W - 2, CELL_H - 2, PIN);
     ctl_picture_rect(p, x + 3, y + 3, CELL_W - 8, CELL_H - 8, isnan(v) ? UNKNOWN : colour(share));
     ctl_picture_text(p, x + CELL_W / 2.0, y + CELL_H / 2.0 - 1, CTL_MIDDLE, !isnan(v) && share < 0.6 ? 0xffffff : INK,
-                     ctl_human_number(v, text));
+                     ctl_heat_number(s, v, text));
 }
 
 static void put_scale(struct ctl_picture *p, const struct ctl_heat_scale *s, double x)
@@ -58,8 +58,8 @@ static void put_scale(struct ctl_picture *p, const struct ctl_heat_scale *s, dou
     }
     for (int i = 0; i < STEPS; i++)
         ctl_picture_rect(p, x, TOP + high - (i + 1) * 3, 24, 3, colour((i + 0.5) / STEPS));
-    ctl_picture_text(p, x + 32, TOP + 6, CTL_LEFT, INK, ctl_human_number(s->high, text));
-    ctl_picture_text(p, x + 32, TOP + high - 6, CTL_LEFT, INK, ctl_human_number(s->low, text));
+    ctl_picture_text(p, x + 32, TOP + 6, CTL_LEFT, INK, ctl_heat_number(s, s->high, text));
+    ctl_picture_text(p, x + 32, TOP + high - 6, CTL_LEFT, INK, ctl_heat_number(s, s->low, text));
     if (s->log)
         ctl_picture_text(p, x, TOP + high + 16, CTL_LEFT, INK, "logarithmic");
     ctl_picture_rect(p, x, TOP + high + 34, 24, 18, PIN);

@@ -34,11 +34,11 @@ static void limit_text(const cJSON *info, const char *what, const char *used_key
     used = ctl_num(info, path);
     snprintf(path, sizeof(path), "limits.%s", limit_key);
     limit = ctl_num(info, path);
-    printf("%-9s %s", what, bytes ? ctl_human_bytes(used, a) : ctl_human_number(used, a));
+    printf("%-9s %s", what, bytes ? ctl_human_bytes(used, a) : ctl_human_count(used, a));
     if (isnan(limit))
         puts(" in use, no limit");
     else
-        printf(" in use of %s\n", bytes ? ctl_human_bytes(limit, b) : ctl_human_number(limit, b));
+        printf(" in use of %s\n", bytes ? ctl_human_bytes(limit, b) : ctl_human_count(limit, b));
 }
 
 static void print_info(const cJSON *info)

@@ -199,7 +199,7 @@ static void check_machine(struct findings *f)
          m.memory_limit > 0 ? ctl_human_bytes(m.memory_limit, b) : "");
     if (m.cpu_quota > 0)
         note(f, FINE, "processors", NULL, "%d online, control group allows %s", m.processors,
-             ctl_human_number(m.cpu_quota, a));
+             ctl_human_count(m.cpu_quota, a));
     else
         note(f, FINE, "processors", NULL, "%d online", m.processors);
     note(f, FINE, "instructions", NULL, "%s", m.instructions);

@@ -2,6 +2,7 @@
 #include "tui/srqctl/heatmap.h"
 
 #include "core/base/alloc.h"
+#include "tui/client/human.h"
 #include "tui/srqctl/verb.h"
 
 #include <math.h>
@@ -13,7 +14,7 @@
 
 struct ctl_heat_scale ctl_heat_scale(const cJSON *cells)
 {
-    struct ctl_heat_scale s = { .low = NAN, .high = NAN };
+    struct ctl_heat_scale s = { .low = NAN, .high = NAN, .whole = true };
     const cJSON *c;
 
     cJSON_ArrayForEach(c, cells)
@@ -22,9 +23,15 @@ struct ctl_heat_scale ctl_heat_scale(const cJSON *cells)
 
         s.low = fmin(s.low, v); /* fmin and fmax pass over NaN */
         s.high = fmax(s.high, v);
+        s.whole = s.whole && (isnan(v) || v == floor(v));
     }
     s.log = s.low > 0 && s.high / s.low > SPREAD;
     return s;
+}
+
+char *ctl_heat_number(const struct ctl_heat_scale *s, double v, char *out)
+{
+    return s->whole ? ctl_human_count(v, out) : ctl_human_number(v, out);
 }
 
 double ctl_heat_share(const struct ctl_heat_scale *s, double v)

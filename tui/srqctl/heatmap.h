@@ -10,8 +10,11 @@
 struct ctl_heat_scale {
     double low, high; /* NaN: no value at all */
     bool log;         /* they are far apart and positive */
+    bool whole;       /* all of them are whole numbers */
 };
 struct ctl_heat_scale ctl_heat_scale(const cJSON *cells);
+/* A value as people read it, in out[CTL_HUMAN]. */
+char *ctl_heat_number(const struct ctl_heat_scale *s, double v, char *out);
 double ctl_heat_share(const struct ctl_heat_scale *s, double v); /* 0 … 1 from low to high; 0.5 where all are equal */
 
 /* Modules in the order of the plan, those of layers outside the blocks left out. Names are the reply's. */

@@ -77,7 +77,7 @@ static void put_cell(const struct scale *s, const cJSON *cell, bool numbers, str
     else if (isnan(v))
         ctl_table_cellf(t, "-%s", pin);
     else if (numbers)
-        ctl_table_cellf(t, "%s%s", ctl_human_number(v, n), pin);
+        ctl_table_cellf(t, "%s%s", ctl_heat_number(&s->of, v, n), pin);
     else
         ctl_table_cellf(t, "%s%s%s", shade_of(s, v), shade_of(s, v), pin);
 }
@@ -145,7 +145,7 @@ static void put_others(const struct scale *s, const cJSON *cells, bool numbers, 
             continue;
         any = true;
         srq_buf_printf(out, "%s  %s%s\n", srq_escape_control(ctl_str(c, "layer"), name, sizeof(name)),
-                       isnan(v) ? "-" : numbers ? ctl_human_number(v, n) : shade_of(s, v),
+                       isnan(v) ? "-" : numbers ? ctl_heat_number(&s->of, v, n) : shade_of(s, v),
                        cJSON_IsTrue(ctl_get(c, "pin")) ? "!" : "");
     }
     if (any)
@@ -163,8 +163,8 @@ static void put_legend(const struct scale *s, const struct ctl_heat_modules *m, 
                        strcmp(by, "sensitivity") == 0 ? "; jobs submitted with --budget measure it" : "");
         return;
     }
-    srq_buf_printf(out, "%s: %s is %s, %s is %s%s; ! pinned, - not known\n", by, s->shade[0], ctl_human_number(s->of.low, a),
-                   s->shade[s->shades - 1], ctl_human_number(s->of.high, b), s->of.log ? ", logarithmic" : "");
+    srq_buf_printf(out, "%s: %s is %s, %s is %s%s; ! pinned, - not known\n", by, s->shade[0], ctl_heat_number(&s->of, s->of.low, a),
+                   s->shade[s->shades - 1], ctl_heat_number(&s->of, s->of.high, b), s->of.log ? ", logarithmic" : "");
 }
 
 void ctl_heatmap_text(const cJSON *reply, bool numbers, bool utf8, struct srq_buf *out)

@@ -129,6 +129,8 @@ static void say_block(struct ctl_progress *p, const cJSON *e, bool live, struct 
 
     p->loss_first = ctl_num(e, "loss_first");
     p->loss_best = ctl_num(e, "loss_best");
+    p->tuned += !isnan(best);
+    p->plain += isnan(best);
     if (live)
         return;
     srq_buf_printf(lines, "block %.0f %s: ", ctl_num(e, "block") + 1, srq_escape_control(ctl_str(e, "name"), name,
@@ -142,9 +144,10 @@ static void say_block(struct ctl_progress *p, const cJSON *e, bool live, struct 
     srq_buf_printf(lines, "%s\n", ctl_human_seconds(ctl_num(e, "elapsed_s"), spent));
 }
 
-static void say_result(const cJSON *e, struct srq_buf *lines)
+static void say_result(const struct ctl_progress *p, const cJSON *e, struct srq_buf *lines)
 {
-    static const char *const names[][2] = { { "before", "original" }, { "rtn", "rounded" }, { "after", "tuned" } };
+    const char *after = p->tuned == 0 ? "quantized" : p->plain > 0 ? "partly tuned" : "tuned";
+    const char *const names[][2] = { { "before", "original" }, { "rtn", "rounded" }, { "after", after } };
     const char *which = ctl_str(e, "which");
     char n[CTL_HUMAN];
 
@@ -198,7 +201,7 @@ void ctl_progress_event(struct ctl_progress *p, const char *event, const cJSON *
     } else if (strcmp(event, "block.end") == 0) {
         say_block(p, e, live, lines);
     } else if (strcmp(event, "eval.result") == 0) {
-        say_result(e, lines);
+        say_result(p, e, lines);
     } else if (strcmp(event, "log") == 0) {
         say_log(e, live, lines);
     }

@@ -19,6 +19,7 @@ struct ctl_progress {
     int block;                            /* -1: none runs */
     char block_name[128];
     double iter, iters, loss, loss_first, loss_best;
+    int tuned, plain; /* blocks that ended with and without an iterate to keep */
     double said_s; /* our clock at the last plain line of stage.progress */
 };
 

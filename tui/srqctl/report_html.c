@@ -1,6 +1,8 @@
 /* The report as a page. */
 #include "tui/srqctl/report_html.h"
 
+#include "tui/srqctl/summary.h"
+
 #include "core/base/alloc.h"
 #include "tui/srqctl/chart.h"
 #include "tui/client/human.h"
@@ -69,12 +71,13 @@ static void eval_row(struct srq_buf *b, const cJSON *report, const char *name, c
 static void evaluation(struct srq_buf *b, const cJSON *report)
 {
     char before[CTL_HUMAN], after[CTL_HUMAN], bits[CTL_HUMAN];
+    struct srq_buf told;
 
     ctl_human_bytes(ctl_num(report, "size.before_bytes"), before);
     ctl_human_bytes(ctl_num(report, "size.after_bytes"), after);
     ctl_human_number(ctl_num(report, "size.average_bits"), bits);
-    srq_buf_puts(b, "<h2>Result</h2><table><tr><th></th><th class='n'>original</th><th class='n'>rounded</th>"
-                    "<th class='n'>tuned</th></tr>\n");
+    srq_buf_puts(b, "<h2>Result</h2><table><tr><th></th><th class='n'>original</th><th class='n'>rounded</th><th class='n'>");
+    srq_buf_printf(b, "%s</th></tr>\n", ctl_result_name(report));
     eval_row(b, report, "perplexity", "perplexity", ctl_human_number);
     eval_row(b, report, "KL to the original, nats", "kl", ctl_human_number);
     eval_row(b, report, "same most likely token", "top1", ctl_human_percent);
@@ -87,6 +90,14 @@ static void evaluation(struct srq_buf *b, const cJSON *report)
     number_cell(b, bits);
     number_cell(b, bits);
     srq_buf_puts(b, "</tr></table>\n");
+    srq_buf_init(&told, 4096);
+    ctl_finish_text(report, &told);
+    if (told.len > 0) {
+        srq_buf_puts(b, "<p>");
+        ctl_xml_text(b, told.data);
+        srq_buf_puts(b, "</p>\n");
+    }
+    srq_buf_fini(&told);
 }
 
 static void settings(struct srq_buf *b, const struct ctl_report_parts *parts)
@@ -106,8 +117,8 @@ static void settings(struct srq_buf *b, const struct ctl_report_parts *parts)
              ctl_human_bytes(ctl_num(r, "memory.peak_rss_bytes"), c));
     fact(b, "memory", line);
     fact(b, "products", ctl_str(r, "gemm_backend"));
-    fact(b, "threads", ctl_human_number(ctl_num(r, "threads"), a));
-    fact(b, "seed", ctl_human_number(ctl_num(r, "seed"), a));
+    fact(b, "threads", ctl_human_count(ctl_num(r, "threads"), a));
+    fact(b, "seed", ctl_human_count(ctl_num(r, "seed"), a));
     fact(b, "srq", ctl_str(r, "version"));
     srq_buf_puts(b, "</table>\n");
     if (options == NULL)
@@ -174,7 +185,7 @@ static void blocks(struct srq_buf *b, const cJSON *report)
         number_cell(b, ctl_human_number(first, n));
         number_cell(b, ctl_human_number(best, n));
         number_cell(b, ctl_human_percent(first > 0 ? 1 - best / first : (double)NAN, n));
-        number_cell(b, ctl_human_number(ctl_num(block, "best_iteration"), n));
+        number_cell(b, ctl_human_count(ctl_num(block, "best_iteration"), n));
         srq_buf_puts(b, "</tr>\n");
     }
     srq_buf_puts(b, "</table></details>\n");

@@ -22,11 +22,50 @@ static void row(struct ctl_table *t, const cJSON *report, const char *name, cons
     }
 }
 
+static int blocks_tuned(const cJSON *report, int *all)
+{
+    const cJSON *b;
+    int tuned = 0;
+
+    *all = 0;
+    cJSON_ArrayForEach(b, ctl_get(report, "blocks"))
+    {
+        ++*all;
+        tuned += cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(b, "best_iteration"));
+    }
+    return tuned;
+}
+
+const char *ctl_result_name(const cJSON *report)
+{
+    int all, tuned = blocks_tuned(report, &all);
+
+    return tuned == 0 ? "quantized" : tuned < all ? "partly tuned" : "tuned";
+}
+
+void ctl_finish_text(const cJSON *report, struct srq_buf *out)
+{
+    const cJSON *finish = ctl_get(report, "finish");
+    double iteration = ctl_num(finish, "iteration");
+    int all, tuned = blocks_tuned(report, &all);
+    char name[600];
+
+    if (!cJSON_IsObject(finish))
+        return;
+    srq_buf_printf(out, "told to finish at %s", srq_escape_control(ctl_str(finish, "name"), name, sizeof(name)));
+    if (iteration > 0)
+        srq_buf_printf(out, ", iteration %.0f", iteration);
+    srq_buf_printf(out, ": %d of %d blocks are tuned, the others rounded plainly", tuned, all);
+}
+
 void ctl_summary(const cJSON *report, const char *output, struct srq_buf *out)
 {
-    struct ctl_table *t = ctl_table_create("|>original|>rounded|>tuned");
+    char heads[64];
+    struct ctl_table *t;
     char a[CTL_HUMAN], b[CTL_HUMAN], path[4096];
 
+    snprintf(heads, sizeof(heads), "|>original|>rounded|>%s", ctl_result_name(report));
+    t = ctl_table_create(heads);
     if (t == NULL)
         return;
     row(t, report, "perplexity", "perplexity", ctl_human_number);
@@ -45,6 +84,10 @@ void ctl_summary(const cJSON *report, const char *output, struct srq_buf *out)
     ctl_table_cell(t, b);
     ctl_table_text(t, out);
     ctl_table_free(t);
+    if (cJSON_IsObject(ctl_get(report, "finish"))) {
+        ctl_finish_text(report, out);
+        srq_buf_puts(out, "\n");
+    }
     srq_buf_printf(out, "time %s", ctl_human_seconds(ctl_num(report, "timing.total_s"), a));
     if (output != NULL && output[0] != '\0')
         srq_buf_printf(out, ", output %s", srq_escape_control(output, path, sizeof(path)));
