@@ -297,6 +297,55 @@ char *srq_path_absolute(const char *path)
     return srq_path_join(cwd, path);
 }
 
+/* Adds the components of `rest` to the canonical `at`, in place of which the result is returned; both are freed. */
+static char *add_components(char *at, char *rest)
+{
+    char *save = NULL;
+
+    for (char *c = strtok_r(rest, "/", &save); at != NULL && c != NULL; c = strtok_r(NULL, "/", &save)) {
+        char *next;
+
+        if (strcmp(c, ".") == 0)
+            continue;
+        next = strcmp(c, "..") == 0 ? parent_of(at) : srq_path_join(at, c);
+        srq_free(at);
+        at = next;
+    }
+    srq_free(rest);
+    return at;
+}
+
+static char *real(const char *path)
+{
+    char resolved[PATH_MAX];
+
+    return realpath(path, resolved) != NULL ? srq_strdup(resolved) : NULL;
+}
+
+char *srq_path_canonical(const char *path)
+{
+    char *whole = srq_path_absolute(path), *prefix = whole != NULL ? srq_strdup(whole) : NULL, *at = NULL;
+
+    /* The longest beginning that exists; what comes behind it is only names. */
+    while (prefix != NULL && (at = real(prefix)) == NULL && strcmp(prefix, "/") != 0) {
+        char *slash = strrchr(prefix, '/');
+
+        slash[slash == prefix ? 1 : 0] = '\0';
+    }
+    if (at != NULL)
+        at = add_components(at, srq_strdup(whole + strlen(prefix)));
+    srq_free(prefix);
+    srq_free(whole);
+    return at;
+}
+
+bool srq_path_within(const char *inner, const char *outer)
+{
+    size_t n = strlen(outer);
+
+    return strncmp(inner, outer, n) == 0 && (inner[n] == '\0' || inner[n] == '/' || (n == 1 && outer[0] == '/'));
+}
+
 bool srq_is_base_name(const char *name)
 {
     size_t len = strlen(name);

@@ -36,6 +36,11 @@ bool srq_path_exists(const char *path);
 char *srq_path_ancestor(const char *path);
 char *srq_path_join(const char *dir, const char *name); /* NULL when out of memory; srq_free */
 char *srq_path_absolute(const char *path);              /* relative to the working directory; not resolved; srq_free */
+/* The one spelling of a name, which may be of something that does not exist yet: absolute, links resolved in the part that
+ * exists, without ".", ".." and empty components. srq_free. */
+char *srq_path_canonical(const char *path);
+/* Whether canonical `inner` is `outer` or lies below it. */
+bool srq_path_within(const char *inner, const char *outer);
 bool srq_is_base_name(const char *name); /* no '/', '\\', leading '.', empty, control characters; at most 255 bytes */
 int srq_disk_free(const char *path, uint64_t *bytes, struct srq_error *err); /* for unprivileged users */
 

@@ -111,18 +111,34 @@ static int take_format(struct parse *p, const char *key, const char *text, char 
 
 /* ---- keys ---------------------------------------------------------------------------------------------------- */
 
+/* One folder has one name from here on, however it was spelled. */
+static int take_folder(struct parse *p, const char *key, const char *text, char **out)
+{
+    char *canonical;
+    int rc = take_path(p, key, text, out);
+
+    if (rc != 0 || (p->flags & SRQ_SPEC_STORED) != 0)
+        return rc;
+    canonical = srq_path_canonical(*out);
+    if (canonical == NULL)
+        return out_of_memory(p);
+    srq_free(*out);
+    *out = canonical;
+    return 0;
+}
+
 static int key_model(struct parse *p, const char *key, const cJSON *value)
 {
     if (!cJSON_IsString(value) || value->valuestring[0] == '\0')
         return wrong_type(p, key, "the path of a model folder");
-    return take_path(p, key, value->valuestring, &p->spec->model);
+    return take_folder(p, key, value->valuestring, &p->spec->model);
 }
 
 static int key_output(struct parse *p, const char *key, const cJSON *value)
 {
     if (!cJSON_IsString(value) || value->valuestring[0] == '\0')
         return wrong_type(p, key, "a path");
-    return take_path(p, key, value->valuestring, &p->spec->output);
+    return take_folder(p, key, value->valuestring, &p->spec->output);
 }
 
 /* Room for all of them was made with the list. */

@@ -14,6 +14,7 @@
 #include "daemon/srqd/worker_answer.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #define ANSWER_MAX ((size_t)32 << 20)
 #define WAITING_MAX 256
@@ -149,15 +150,52 @@ static int fill_job(struct job *j, const struct submission *s, const cJSON *answ
     return rc;
 }
 
-/* Two jobs must not write one output. */
+/* The same folder under two mounts has two canonical names. */
+static bool same_folder(const char *a, const char *b)
+{
+    const char *name = strrchr(a, '/');
+    size_t n = name != NULL ? (size_t)(name - a) : 0, m = strrchr(b, '/') != NULL ? (size_t)(strrchr(b, '/') - b) : 0;
+    struct stat x, y;
+    char *above, *other;
+    bool same;
+
+    if (strcmp(a, b) == 0)
+        return true;
+    if (name == NULL || strcmp(name, b + m) != 0)
+        return false;
+    above = srq_strndup(a, n + 1);
+    other = srq_strndup(b, m + 1);
+    same = above != NULL && other != NULL && stat(above, &x) == 0 && stat(other, &y) == 0 && x.st_dev == y.st_dev &&
+           x.st_ino == y.st_ino;
+    srq_free(above);
+    srq_free(other);
+    return same;
+}
+
+static bool overlap(const char *a, const char *b)
+{
+    return srq_path_within(a, b) || srq_path_within(b, a) || same_folder(a, b);
+}
+
+/* Two jobs must not write one output, nor one into the other's, nor one over what the other reads. Names are canonical as
+ * the planner, who may look at them as their user, made them. */
 static int check_output(const struct job *j, struct srq_error *err)
 {
     const struct job *o;
 
+    if (overlap(j->output, j->d->places.state))
+        return srq_fail_field(err, -SRQ_EINVAL, "output", "output %s is where srqd keeps its jobs", j->output);
     TAILQ_FOREACH(o, &j->d->jobs, entry)
     {
-        if (!job_ended(o) && strcmp(o->output, j->output) == 0)
+        if (job_ended(o))
+            continue;
+        if (overlap(o->output, j->output))
             return srq_fail_field(err, -SRQ_EEXIST, "output", "job %s is going to write %s already", o->id, o->output);
+        if (srq_path_within(j->model, o->output))
+            return srq_fail_field(err, -SRQ_EEXIST, "model", "job %s is going to replace %s, where model %s is", o->id,
+                                  o->output, j->model);
+        if (srq_path_within(o->model, j->output))
+            return srq_fail_field(err, -SRQ_EEXIST, "output", "job %s reads its model from %s", o->id, o->model);
     }
     return 0;
 }

@@ -17,7 +17,6 @@ sys.path.insert(0, os.path.join(TOP, "tests/lib"))
 from message_table import checker  # noqa: E402
 from srqd_client import Client, Refused  # noqa: E402
 
-CTL = os.path.join(BUILD, "tui/srqctl/srqctl")
 OTHER_UID = 65534
 REFUSED, USAGE, NO_JOB, DENIED, FAILED = 1, 2, 4, 5, 7
 QUICK = ["--set", "nsamples=2", "--set", "seqlen=32", "--set", "threads=1"]
@@ -38,16 +37,32 @@ class House:
         self.plugins = self.folder("plugins")
         self.state = os.path.join(self.top, "state")
         self.socket = os.path.join(self.top, "s")
-        found = [os.path.join(BUILD, "plugins", n, ".libs") for n in sorted(os.listdir(os.path.join(BUILD, "plugins")))]
+        self.programs = self.folder("programs")
+        self.copy_programs()
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("SRQ_")}
         self.env.update(
-            SRQ_SRQD=os.path.join(BUILD, "daemon/srqd/srqd"), SRQ_WORKER=os.path.join(BUILD, "daemon/srq-worker/srq-worker"),
-            SRQ_PLUGIN_PATH=":".join([f for f in found if os.path.isdir(f)] + [self.plugins]), SRQ_SOCKET=self.socket,
+            SRQ_SRQD=self.program("srqd"), SRQ_WORKER=self.program("srq-worker"),
+            SRQ_PLUGIN_PATH=self.programs + ":" + self.plugins, SRQ_SOCKET=self.socket,
             SRQ_STATE_DIR=self.state, SRQ_RUNTIME_DIR=os.path.join(self.top, "run"), HOME=self.top,
             OMP_WAIT_POLICY="passive", LC_ALL="C.UTF-8")
         os.mkdir(self.env["SRQ_RUNTIME_DIR"], 0o700)
         self.env["SRQ_CONFIG"] = self.text("srqd.conf", "[restart]\npauses_s = 0.05 0.1\n")
         self.calib = self.text("calib.txt", "The quick brown fox jumps over the lazy dog. " * 40)
+
+    def program(self, name):
+        return os.path.join(self.programs, name)
+
+    def copy_programs(self):
+        """Where every user may run them: the build tree may lie in a folder that only its owner may enter."""
+        places = ["tui/srqctl/srqctl", "daemon/srqd/srqd", "daemon/srq-worker/srq-worker"]
+        for name in os.listdir(os.path.join(BUILD, "plugins")):
+            places.append(os.path.join("plugins", name, ".libs", name + ".so"))
+        for place in places:
+            path = os.path.join(BUILD, place)
+            if os.path.exists(path):
+                copy = os.path.join(self.programs, os.path.basename(place))
+                shutil.copyfile(path, copy)
+                os.chmod(copy, 0o755)
 
     def folder(self, name):
         path = os.path.join(self.top, name)
@@ -76,7 +91,7 @@ class House:
         return self.model("good")
 
     def ctl(self, *args, uid=None, timeout=60):
-        words = [CTL, *args]
+        words = [self.program("srqctl"), *args]
         if uid is not None:
             words = ["setpriv", "--reuid=%d" % uid, "--regid=%d" % uid, "--clear-groups", *words]
         return subprocess.run(words, env=self.env, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout,
@@ -329,6 +344,34 @@ def output_that_exists_needs_force_and_must_be_a_model(h):
         untouched(h, lambda: expect(h.ctl("submit", h.good(), "-m", "rtn", "-s", "w4g32", "-o", there, *more), REFUSED,
                                     [there, word]))
     shutil.rmtree(there)
+
+
+@test
+def output_of_an_unfinished_job_is_refused_however_it_is_spelled(h):
+    """Also a folder in it, the folder that it is in, and one that the other reads its model from."""
+    os.symlink(h.work, os.path.join(h.work, "link"))
+    os.mkdir(os.path.join(h.work, "dir"))
+    job = h.json("submit", h.good(), "-m", "rtn", "-s", "w4g32", "-o", os.path.join(h.work, "two"), "--paused")["job"]
+    for name in "two", "./two", "/two/", "dir/../two", "link/two", "new/../two", "link/./link//two", "two/sub", ".":
+        out = name if name.startswith(".") else h.work + "/" + name
+        for more in [], ["--force"]:
+            untouched(h, lambda: expect(h.ctl("submit", h.good(), "-m", "rtn", "-s", "w4g32", "-o", out, *more), REFUSED, []))
+    said = expect(h.ctl("submit", h.good(), "-m", "rtn", "-s", "w4g32", "-o", "link/two"), REFUSED,
+                  ["job %s is going to write %s already" % (job, os.path.join(h.work, "two"))])
+    assert "link" not in said, said
+    copy = os.path.join(h.work, "copy")
+    shutil.copytree(h.good(), copy)
+    reads = h.json("submit", copy, "-m", "rtn", "-s", "w4g32", "-o", os.path.join(h.work, "three"), "--paused")["job"]
+    expect(h.ctl("submit", h.good(), "-m", "rtn", "-s", "w4g32", "-o", "link/copy", "--force"), REFUSED,
+           ["job %s reads its model from %s" % (reads, copy)])
+    expect(h.ctl("submit", h.good(), "-m", "rtn", "-s", "w4g32", "-o", os.path.join(h.state, "x")), REFUSED,
+           ["where srqd keeps its jobs"])
+    for j in job, reads:
+        expect(h.ctl("cancel", j), 0, [])
+        expect(h.ctl("delete", j), 0, [])
+    shutil.rmtree(copy)
+    os.rmdir(os.path.join(h.work, "dir"))
+    os.unlink(os.path.join(h.work, "link"))
 
 
 refused("output: the model itself", lambda h: [h.good(), "--force", "-o", h.good()], ["would replace the model"])
@@ -651,6 +694,7 @@ def job_of_another_user_runs_as_that_user(h):
 @test
 def a_daemon_of_one_user_serves_no_other(h):
     uid = other_uid()
+    other_house(h)  # or it is known by now that no other user can run the programs
     os.chmod(h.socket, 0o666)
     p = h.ctl("list", uid=uid)
     os.chmod(h.socket, 0o600)

@@ -268,6 +268,45 @@ static void base_names_from_files_are_checked(void **state)
     assert_false(srq_is_base_name(""));
 }
 
+static void canonical(const char *in, const char *top, const char *want)
+{
+    char *path = in[0] == '/' ? srq_strdup(in) : srq_asprintf("%s/%s", top, in);
+    char *real = realpath(top, NULL), *expected = want[0] == '/' ? srq_strdup(want) : srq_path_join(real, want);
+    char *got = srq_path_canonical(path);
+
+    assert_string_equal(got, expected);
+    srq_free(got);
+    srq_free(expected);
+    free(real);
+    srq_free(path);
+}
+
+static void a_folder_has_one_name_however_it_is_spelled(void **state)
+{
+    char top[] = "/tmp/srq-path.XXXXXX", *link, *dir;
+    struct srq_error err = { 0 };
+
+    (void)state;
+    assert_non_null(mkdtemp(top));
+    dir = srq_path_join(top, "dir");
+    link = srq_path_join(top, "link");
+    assert_int_equal(mkdir(dir, 0700), 0);
+    assert_int_equal(symlink(dir, link), 0);
+    canonical("dir/out", top, "dir/out");
+    canonical("link/out", top, "dir/out");
+    canonical("link//./out/", top, "dir/out");
+    canonical("dir/../link/a/../out", top, "dir/out");
+    canonical("new/../../x", top, "/tmp/x");
+    canonical("link/../y", top, "y"); /* what the kernel takes it for: above the folder that the link names */
+    canonical("/", top, "/");
+    canonical("/../..", top, "/");
+    assert_true(srq_path_within("/a/b", "/a") && srq_path_within("/a", "/a") && srq_path_within("/a", "/"));
+    assert_false(srq_path_within("/ab", "/a") || srq_path_within("/a", "/a/b"));
+    srq_free(dir);
+    srq_free(link);
+    assert_ok(srq_remove_tree(top, &err), &err);
+}
+
 static void control_characters_are_escaped(void **state)
 {
     char out[32], small[6];
@@ -313,6 +352,7 @@ int main(void)
         cmocka_unit_test(a_durable_write_that_fails_leaves_nothing_behind),
         cmocka_unit_test(a_file_that_shrinks_is_an_error_not_a_crash),
         cmocka_unit_test(base_names_from_files_are_checked),
+        cmocka_unit_test(a_folder_has_one_name_however_it_is_spelled),
         cmocka_unit_test(control_characters_are_escaped),
         cmocka_unit_test(hash_depends_on_boundaries_of_texts),
     };
