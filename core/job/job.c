@@ -138,6 +138,21 @@ static int read_spec(struct setting *s, const char *path, struct srq_error *err)
     return rc;
 }
 
+/* A job directory goes when its job is deleted, an output when it is replaced: neither may lie in the other. */
+static int check_apart(const struct srq_run *run, struct srq_error *err)
+{
+    char *dir = srq_path_canonical(run->dir.path), *out = srq_path_canonical(run->job.spec.output);
+    int rc = 0;
+
+    if (dir == NULL || out == NULL)
+        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory opening the job");
+    else if (srq_path_within(dir, out) || srq_path_within(out, dir))
+        rc = srq_fail_field(err, -SRQ_EINVAL, "output", "output %s and job directory %s lie in each other", out, dir);
+    srq_free(dir);
+    srq_free(out);
+    return rc;
+}
+
 static int resolve(struct setting *s, struct srq_error *err)
 {
     const struct srq_job_request *req = s->req;
@@ -151,8 +166,10 @@ static int resolve(struct setting *s, struct srq_error *err)
     else /* a second call with the same job goes on with it, and may find its own output */
         rc = srq_resolve_text(req->spec, req->spec_len,
                               req->spec_flags | (srq_path_exists(path) ? (unsigned)SRQ_SPEC_STORED : 0u), &s->run.job, err);
-    if (rc == 0 && req->spec != NULL) {
-        rc = store_spec(s, path, err);
+    if (rc == 0) {
+        rc = check_apart(&s->run, err);
+        if (rc == 0 && req->spec != NULL)
+            rc = store_spec(s, path, err);
         if (rc != 0)
             srq_resolved_fini(&s->run.job);
     }

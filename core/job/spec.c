@@ -117,7 +117,7 @@ static int take_folder(struct parse *p, const char *key, const char *text, char 
     char *canonical;
     int rc = take_path(p, key, text, out);
 
-    if (rc != 0 || (p->flags & SRQ_SPEC_STORED) != 0)
+    if (rc != 0 || (p->flags & (SRQ_SPEC_STORED | SRQ_SPEC_RELATIVE)) == SRQ_SPEC_STORED) /* a job's own specification */
         return rc;
     canonical = srq_path_canonical(*out);
     if (canonical == NULL)
