@@ -288,7 +288,7 @@ static int work(struct setting *s, enum srq_job_end *end, struct srq_error *err)
     if (rc == 0)
         rc = resolve(s, err);
     if (rc == 0) {
-        rc = srq_usage_start(&run->usage, err);
+        rc = srq_usage_start(run->job.baseline_bytes, &run->usage, err);
         if (rc == 0)
             rc = prepare(s, err);
         begin(s);

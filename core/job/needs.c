@@ -10,6 +10,7 @@
 #include "core/job/resolve.h"
 #include "core/job/transform.h"
 #include "core/job/usage.h"
+#include "core/math/gemm.h"
 #include "core/tune/block_tuner.h"
 #include "core/tune/importance.h"
 #include "core/tune/statistics.h"
@@ -203,6 +204,18 @@ static int add_evaluation(struct srq_resolved *r, int64_t windows, struct srq_er
     return 0;
 }
 
+/* What the libraries take for the products that the rows before have named (design 6): measured, since it is another on every
+ * processor. What they took earlier they keep. */
+static void add_libraries(struct srq_resolved *r)
+{
+    uint64_t before = srq_usage_now(), after;
+
+    srq_gemm_rehearse();
+    after = srq_usage_now();
+    r->library_bytes += after > before ? after - before : 0;
+    srq_needs_add(&r->memory, "all", "libraries: code, scratch, packed operands", r->library_bytes);
+}
+
 static int memory_rows(struct srq_resolved *r, int64_t nsamples, int64_t windows, struct srq_error *err)
 {
     const struct srq_job_options *o = &r->spec.opt;
@@ -243,6 +256,8 @@ static int memory_rows(struct srq_resolved *r, int64_t nsamples, int64_t windows
     if (rc == 0 && r->spec.eval_count > 0)
         rc = add_evaluation(r, windows, err);
     srq_needs_add(&r->memory, "export", "packing of the largest layer", 3 * layer);
+    if (rc == 0)
+        add_libraries(r);
     return rc;
 }
 
