@@ -7,6 +7,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 static srq_alloc_hook alloc_hook;
 static void *alloc_hook_ctx;
 
@@ -105,6 +109,13 @@ void *srq_pages_alloc(size_t size)
         (void)madvise(p, size, MADV_HUGEPAGE);
 #endif
     return p;
+}
+
+void srq_heap_trim(void)
+{
+#ifdef __GLIBC__
+    (void)malloc_trim(0);
+#endif
 }
 
 void srq_pages_free(void *p, size_t size)

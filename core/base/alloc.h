@@ -23,6 +23,9 @@ void srq_free(void *p);
 void *srq_pages_alloc(size_t size);
 void srq_pages_free(void *p, size_t size);
 
+/* Gives freed memory that malloc still holds back to the system, where the C library can. */
+void srq_heap_trim(void);
+
 /* a*b and a+b in size_t/int64 with overflow check: true when it fits. */
 static inline bool srq_mul_size(size_t a, size_t b, size_t *out) { return !__builtin_mul_overflow(a, b, out); }
 static inline bool srq_add_size(size_t a, size_t b, size_t *out) { return !__builtin_add_overflow(a, b, out); }

@@ -191,14 +191,23 @@ static void on_event(void *ctx, int64_t seq, double time, const char *event, con
         s->req->watch(s->req->watch_ctx, seq, time, event, data);
 }
 
+/* What a stage has freed goes back at its end: the plan counts no stage's memory in the next one. */
+static int stage(struct srq_run *run, int (*work_of)(struct srq_run *, struct srq_error *), struct srq_error *err)
+{
+    int rc = work_of(run, err);
+
+    srq_heap_trim();
+    return rc;
+}
+
 /* Until nothing is pending or stale and the result is measured, whatever changes meanwhile. */
 static int quantize(struct srq_run *run, struct srq_error *err)
 {
     for (;;) {
-        int rc = srq_stage_quantize(run, err);
+        int rc = stage(run, srq_stage_quantize, err);
 
         if (rc == 0)
-            rc = srq_stage_evaluate_after(run, err);
+            rc = stage(run, srq_stage_evaluate_after, err);
         if (rc == -SRQ_ECANCELED && srq_tasks_unfinished(run->tasks))
             rc = srq_run_check(run, err);
         if (rc == 0 && srq_tasks_seal(run->tasks))
@@ -211,19 +220,19 @@ static int quantize(struct srq_run *run, struct srq_error *err)
 static int run_stages(struct srq_run *run, struct srq_error *err)
 {
     double start = srq_clock_s();
-    int rc = srq_stage_load(run, err);
+    int rc = stage(run, srq_stage_load, err);
 
     if (rc == 0)
-        rc = srq_stage_calibrate(run, err);
+        rc = stage(run, srq_stage_calibrate, err);
     run->load_s = srq_clock_s() - start;
     if (rc == 0)
-        rc = srq_stage_score(run, err);
+        rc = stage(run, srq_stage_score, err);
     if (rc == 0)
-        rc = srq_stage_allocate(run, err);
+        rc = stage(run, srq_stage_allocate, err);
     if (rc == 0)
-        rc = srq_stage_evaluate_before(run, err);
+        rc = stage(run, srq_stage_evaluate_before, err);
     if (rc == 0)
-        rc = srq_stage_transform(run, err);
+        rc = stage(run, srq_stage_transform, err);
     if (rc == 0)
         rc = quantize(run, err);
     if (rc == 0)
@@ -305,7 +314,7 @@ static int work(struct setting *s, enum srq_job_end *end, struct srq_error *err)
     if (rc == 0)
         rc = resolve(s, err);
     if (rc == 0) {
-        rc = srq_usage_start(&run->usage, err);
+        rc = srq_usage_start(run->job.baseline_bytes, &run->usage, err);
         if (rc == 0)
             rc = prepare(s, err);
         begin(s);

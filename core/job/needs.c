@@ -10,11 +10,15 @@
 #include "core/job/resolve.h"
 #include "core/job/transform.h"
 #include "core/job/usage.h"
+#include "core/math/gemm.h"
+#include "core/text/samples.h"
 #include "core/tune/block_tuner.h"
+#include "core/tune/feedback.h"
 #include "core/tune/importance.h"
 #include "core/tune/statistics.h"
 
 #include <inttypes.h>
+#include <sys/stat.h>
 
 #define SNAPSHOTS_MOST 4 /* kept, evenly spread over the blocks */
 
@@ -141,6 +145,43 @@ static uint64_t largest_layer(const struct srq_resolved *r)
     return most;
 }
 
+static uint64_t largest_feedback(const struct srq_resolved *r)
+{
+    uint64_t most = 0;
+
+    for (int i = 0; i < r->layer_count; i++) {
+        uint64_t bytes = srq_feedback_bytes(r->layers[i]->out, r->layers[i]->in);
+
+        if (r->schemes[i].grid != SRQ_GRID_NONE && bytes > most)
+            most = bytes;
+    }
+    return most;
+}
+
+/* A vocabulary with its merges as tables, while the file is read also as a tree: so many bytes for one of the file. */
+#define TOKENIZER_BYTES_A_BYTE 6
+
+/* The stage that reads texts; they are over before the work. */
+static void add_texts(struct srq_resolved *r)
+{
+    const struct srq_spec *s = &r->spec;
+    bool calib = r->calibrates || r->transform.nsamples > 0 || srq_spec_has_budget(s);
+    int64_t most = calib ? srq_samples_memory((const char *const *)s->calib, s->calib_count,
+                                              (enum srq_sampling)s->opt.sampling) : 0;
+    int64_t eval = srq_samples_memory((const char *const *)s->eval, s->eval_count, SRQ_SAMPLING_WINDOWS);
+    char *path = srq_path_join(s->model, "tokenizer.json");
+    struct stat st;
+
+    if (!calib && s->eval_count == 0) {
+        srq_free(path);
+        return;
+    }
+    if (path != NULL && stat(path, &st) == 0)
+        srq_needs_add(&r->memory, "calibrate", "tokenizer", TOKENIZER_BYTES_A_BYTE * (uint64_t)st.st_size);
+    srq_needs_add(&r->memory, "calibrate", "text, its words and ids", (uint64_t)(eval > most ? eval : most));
+    srq_free(path);
+}
+
 static int add_tuner(struct srq_resolved *r, int64_t nsamples, struct srq_error *err)
 {
     const struct srq_job_options *o = &r->spec.opt;
@@ -203,6 +244,18 @@ static int add_evaluation(struct srq_resolved *r, int64_t windows, struct srq_er
     return 0;
 }
 
+/* What the libraries take for the products that the rows before have named (design 6): measured, since it is another on every
+ * processor. What they took earlier they keep. */
+static void add_libraries(struct srq_resolved *r)
+{
+    uint64_t before = srq_usage_now(), after;
+
+    srq_gemm_rehearse();
+    after = srq_usage_now();
+    r->library_bytes += after > before ? after - before : 0;
+    srq_needs_add(&r->memory, "all", "libraries: code, scratch, packed operands", r->library_bytes);
+}
+
 static int memory_rows(struct srq_resolved *r, int64_t nsamples, int64_t windows, struct srq_error *err)
 {
     const struct srq_job_options *o = &r->spec.opt;
@@ -211,6 +264,7 @@ static int memory_rows(struct srq_resolved *r, int64_t nsamples, int64_t windows
     int rc = 0;
 
     memset(&r->memory, 0, sizeof(r->memory));
+    add_texts(r);
     if (r->calibrates) {
         srq_needs_add(&r->memory, "all", "calibration token ids", (uint64_t)nsamples * (uint64_t)o->seqlen * 4);
         rc = srq_forward_bytes(r->model, r->compute, batch, o->seqlen, &forward, err);
@@ -229,6 +283,8 @@ static int memory_rows(struct srq_resolved *r, int64_t nsamples, int64_t windows
     }
     if ((r->needs & SRQ_NEED_IMPORTANCE) != 0)
         srq_needs_add(&r->memory, "quantize", "importance of a block's inputs", srq_importance_bytes(r->model));
+    if (!r->tunes && (r->needs & SRQ_NEED_HESSIAN) != 0)
+        srq_needs_add(&r->memory, "quantize", "feedback of the largest layer", largest_feedback(r));
     if (!r->tunes)
         srq_needs_add(&r->memory, "quantize", "statistics of a block's inputs",
                       srq_statistics_bytes(r->model, r->needs, true));
@@ -243,6 +299,8 @@ static int memory_rows(struct srq_resolved *r, int64_t nsamples, int64_t windows
     if (rc == 0 && r->spec.eval_count > 0)
         rc = add_evaluation(r, windows, err);
     srq_needs_add(&r->memory, "export", "packing of the largest layer", 3 * layer);
+    if (rc == 0)
+        add_libraries(r);
     return rc;
 }
 

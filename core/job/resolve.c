@@ -7,6 +7,7 @@
 #include "core/job/estimate.h"
 #include "core/job/events.h"
 #include "core/job/transform.h"
+#include "core/job/usage.h"
 #include "core/math/gemm.h"
 #include "core/math/team.h"
 #include "core/proto/proto.h"
@@ -261,9 +262,11 @@ static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, st
         rc = check_plan(r, err);
     if (rc == 0)
         rc = srq_budget_settle(r, err);
-    if (rc == 0)
-        rc = srq_needs_plan(r, r->spec.opt.nsamples, 0, err);
-    return rc;
+    if (rc != 0)
+        return rc;
+    srq_heap_trim();
+    r->baseline_bytes = srq_usage_now();
+    return srq_needs_plan(r, r->spec.opt.nsamples, 0, err);
 }
 
 int srq_resolve(const cJSON *json, unsigned flags, struct srq_resolved *out, struct srq_error *err)

@@ -31,6 +31,8 @@ struct srq_resolved {
     int snapshots;      /* of both chains that the disk plan has room for */
     bool spill;         /* the activation cache is a mapped file */
     cJSON *notes;       /* sentences for people */
+    uint64_t baseline_bytes; /* memory of the process before any of what is planned */
+    uint64_t library_bytes;  /* what libraries took so far for the products that were planned */
     struct srq_needs memory, disk;
     uint64_t planned_bytes, planned_disk_bytes;
     struct srq_plan_size size; /* after_bytes: all tensors of the export, in the first format */

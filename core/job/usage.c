@@ -81,7 +81,7 @@ static void *watch(void *arg)
     return NULL;
 }
 
-int srq_usage_start(struct srq_usage **out, struct srq_error *err)
+int srq_usage_start(uint64_t baseline, struct srq_usage **out, struct srq_error *err)
 {
     struct srq_usage *u = srq_calloc(1, sizeof(*u));
     sigset_t all, old;
@@ -91,7 +91,7 @@ int srq_usage_start(struct srq_usage **out, struct srq_error *err)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory starting the memory watch");
     pthread_mutex_init(&u->lock, NULL);
     pthread_cond_init(&u->wake, NULL);
-    u->baseline = srq_usage_now();
+    u->baseline = baseline;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &old);
     e = pthread_create(&u->thread, NULL, watch, u);

@@ -11,7 +11,7 @@
 uint64_t srq_usage_now(void);
 
 struct srq_usage; /* a thread that looks every few milliseconds and keeps the most */
-int srq_usage_start(struct srq_usage **out, struct srq_error *err); /* what is there at the start is the baseline */
+int srq_usage_start(uint64_t baseline, struct srq_usage **out, struct srq_error *err); /* bytes of srq_usage_now() */
 uint64_t srq_usage_peak(struct srq_usage *u);                       /* over the baseline; looks once more */
 void srq_usage_stop(struct srq_usage *u);
 

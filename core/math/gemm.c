@@ -38,7 +38,7 @@ void srq_gemm(int64_t m, int64_t n, int64_t k, float alpha, const struct srq_mat
               void *c, enum srq_dtype c_dtype, int64_t ldc)
 {
     struct srq_product p = { m, n, k, alpha, beta, *a, *b, c, c_dtype, ldc };
-    const struct srq_gemm_engine *e = a->dtype == SRQ_BF16 ? for_bf16 : for_f32;
+    const struct srq_gemm_engine *e = srq_gemm_engine_for(a->dtype);
 
     if (m <= 0 || n <= 0)
         return;
@@ -62,6 +62,8 @@ static bool usable(const struct srq_gemm_engine *e, struct srq_error *err)
     for (int i = 0; i < 2; i++)
         if ((e->native(dtypes[i]) || e == &srq_gemm_plain) && srq_gemm_check(e, dtypes[i], err) != 0)
             return false;
+    if (e->forget != NULL)
+        e->forget(); /* shapes of the test are not those of the work */
     return true;
 }
 
@@ -134,10 +136,16 @@ int srq_gemm_start(const char *backend, struct srq_error *err)
 
 void srq_gemm_stop(void)
 {
+    srq_gemm_forget();
     for (int i = 0; i < ENGINES; i++)
         engines[i]->stop();
     for_f32 = for_bf16 = &srq_gemm_plain;
     snprintf(description, sizeof(description), "not started");
+}
+
+const struct srq_gemm_engine *srq_gemm_engine_for(enum srq_dtype dtype)
+{
+    return dtype == SRQ_BF16 ? for_bf16 : for_f32;
 }
 
 const char *srq_gemm_backend(enum srq_dtype dtype)

@@ -20,11 +20,18 @@ struct srq_mat {
 void srq_gemm(int64_t m, int64_t n, int64_t k, float alpha, const struct srq_mat *a, const struct srq_mat *b, float beta,
               void *c, enum srq_dtype c_dtype, int64_t ldc);
 
+/* A product that will be run, by its shape; operands' data do not matter. Planning names products so. */
+void srq_gemm_expect(int64_t m, int64_t n, int64_t k, float alpha, const struct srq_mat *a, const struct srq_mat *b,
+                     float beta, enum srq_dtype c_dtype, int64_t ldc);
+/* Makes the libraries take the memory that they need for the products expected so far (code, scratch, packed operands), so
+ * that it can be measured before the work; in well under a second for shapes of any size. */
+void srq_gemm_rehearse(void);
+
 /* What is asked for: "auto", "openblas", "onednn", "plain". NULL: $SRQ_GEMM, else "auto". Runs the self-test of every
  * backend over all three products, odd shapes and each dtype used, against a naive product in double; a wrong answer
  * disables that backend with a warning. Error when the one asked for is unknown, not built in, or wrong. */
 int srq_gemm_start(const char *backend, struct srq_error *err);
-/* Frees caches of primitives. */
+/* Frees caches of primitives, and what was expected. */
 void srq_gemm_stop(void);
 /* "openblas", "onednn", …: who computes products of this dtype. */
 const char *srq_gemm_backend(enum srq_dtype dtype);

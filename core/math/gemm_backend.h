@@ -23,6 +23,10 @@ struct srq_gemm_engine {
     bool (*native)(enum srq_dtype dtype);
     /* False: this product is not for this engine (dtype); C is untouched. */
     bool (*run)(const struct srq_product *p);
+    /* Makes the library take the memory that this product will need, its data pointers being NULL, in little time however
+     * large the product is. NULL: the engine takes none that it does not hold from the start. */
+    void (*rehearse)(const struct srq_product *p);
+    void (*forget)(void); /* gives back what is kept for particular products; NULL: nothing is */
     /* The library's name, version and what it runs on. */
     void (*describe)(char *out, size_t cap);
 };
@@ -31,6 +35,11 @@ extern const struct srq_gemm_engine srq_gemm_openblas, srq_gemm_plain;
 #ifdef HAVE_DNNL
 extern const struct srq_gemm_engine srq_gemm_onednn;
 #endif
+
+/* Who computes products of this dtype. */
+const struct srq_gemm_engine *srq_gemm_engine_for(enum srq_dtype dtype);
+/* No shape is expected any more. */
+void srq_gemm_forget(void);
 
 /* Compares the engine's products (all three layouts, odd shapes, C in F32 and BF16) with a naive one in double.
  * 0, or -SRQ_ENUMERIC naming the first wrong product. */

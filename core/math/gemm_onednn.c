@@ -37,12 +37,17 @@ struct entry {
     struct key key;
     dnnl_primitive_t primitive; /* NULL: oneDNN does not offer this product */
     desc a, b, c;
+    size_t scratch; /* bytes that it works in */
     bool used;
 };
 
 static dnnl_engine_t engine;
 static dnnl_stream_t stream;
 static struct entry *cache;
+/* One piece for all primitives, as large as the most that any of them wants: they run one after the other. Left to itself
+ * oneDNN keeps one for each. */
+static void *scratch;
+static size_t scratch_bytes;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool bf16_native;
 
@@ -83,7 +88,8 @@ static dnnl_primitive_attr_t make_attr(const struct key *key)
     if (key->beta != 0.0f)
         ok = ok && dnnl_post_ops_append_sum(ops, key->beta) == dnnl_success;
 #endif
-    ok = ok && dnnl_primitive_attr_set_post_ops(attr, ops) == dnnl_success;
+    ok = ok && dnnl_primitive_attr_set_post_ops(attr, ops) == dnnl_success &&
+         dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user) == dnnl_success;
     dnnl_post_ops_destroy(ops);
     if (!ok) {
         dnnl_primitive_attr_destroy(attr);
@@ -92,7 +98,8 @@ static dnnl_primitive_attr_t make_attr(const struct key *key)
     return attr;
 }
 
-static dnnl_primitive_t make_primitive(const struct entry *e, dnnl_primitive_attr_t attr)
+/* *bytes: of the scratch that it wants. */
+static dnnl_primitive_t make_primitive(const struct entry *e, dnnl_primitive_attr_t attr, size_t *bytes)
 {
     dnnl_primitive_desc_t pd = NULL;
     dnnl_primitive_t primitive = NULL;
@@ -111,6 +118,7 @@ static dnnl_primitive_t make_primitive(const struct entry *e, dnnl_primitive_att
         return NULL;
     if (dnnl_primitive_create(&primitive, pd) != dnnl_success)
         primitive = NULL;
+    *bytes = dnnl_memory_desc_get_size(dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0));
     dnnl_primitive_desc_destroy(pd);
     return primitive;
 }
@@ -143,7 +151,7 @@ static bool fill(struct entry *e, const struct key *key)
     e->key = *key;
     attr = make_attr(key);
     if (attr != NULL) {
-        e->primitive = make_primitive(e, attr);
+        e->primitive = make_primitive(e, attr, &e->scratch);
         dnnl_primitive_attr_destroy(attr);
     }
     return true;
@@ -163,18 +171,42 @@ static const struct entry *find(const struct key *key)
     return fill(e, key) ? e : NULL;
 }
 
+static bool hold_scratch(size_t bytes)
+{
+    if (bytes <= scratch_bytes)
+        return true;
+    srq_pages_free(scratch, scratch_bytes);
+    scratch = srq_pages_alloc(bytes);
+    scratch_bytes = scratch != NULL ? bytes : 0;
+    return scratch != NULL;
+}
+
+/* What the primitive works in, as oneDNN describes it. */
+static dnnl_status_t make_scratch(const struct entry *e, dnnl_memory_t *out)
+{
+    const_dnnl_primitive_desc_t pd;
+    dnnl_status_t rc = dnnl_primitive_get_primitive_desc(e->primitive, &pd);
+
+    return rc != dnnl_success ? rc
+                              : dnnl_memory_create(out, dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0),
+                                                   engine, scratch);
+}
+
 static bool execute(const struct entry *e, const struct srq_product *p)
 {
-    dnnl_memory_t a = NULL, b = NULL, c = NULL;
-    bool ok;
+    dnnl_memory_t a = NULL, b = NULL, c = NULL, s = NULL;
+    bool ok = hold_scratch(e->scratch);
 
-    ok = dnnl_memory_create(&a, DESC_REF(e->a), engine, (void *)p->a.data) == dnnl_success &&
+
+    ok = ok && dnnl_memory_create(&a, DESC_REF(e->a), engine, (void *)p->a.data) == dnnl_success &&
          dnnl_memory_create(&b, DESC_REF(e->b), engine, (void *)p->b.data) == dnnl_success &&
-         dnnl_memory_create(&c, DESC_REF(e->c), engine, p->c) == dnnl_success;
+         dnnl_memory_create(&c, DESC_REF(e->c), engine, p->c) == dnnl_success &&
+         (e->scratch == 0 || make_scratch(e, &s) == dnnl_success);
     if (ok) {
-        dnnl_exec_arg_t args[3] = { { DNNL_ARG_SRC, a }, { DNNL_ARG_WEIGHTS, b }, { DNNL_ARG_DST, c } };
+        dnnl_exec_arg_t args[4] = { { DNNL_ARG_SRC, a }, { DNNL_ARG_WEIGHTS, b }, { DNNL_ARG_DST, c },
+                                    { DNNL_ARG_SCRATCHPAD, s } };
 
-        ok = dnnl_primitive_execute(e->primitive, stream, 3, args) == dnnl_success &&
+        ok = dnnl_primitive_execute(e->primitive, stream, s != NULL ? 4 : 3, args) == dnnl_success &&
              dnnl_stream_wait(stream) == dnnl_success;
     }
     if (a != NULL)
@@ -183,29 +215,53 @@ static bool execute(const struct entry *e, const struct srq_product *p)
         dnnl_memory_destroy(b);
     if (c != NULL)
         dnnl_memory_destroy(c);
+    if (s != NULL)
+        dnnl_memory_destroy(s);
     return ok;
 }
 
-static bool run(const struct srq_product *p)
+static struct key key_of(const struct srq_product *p)
 {
     struct key key;
-    const struct entry *e;
-    bool ok;
 
-    if (p->a.dtype == SRQ_BF16 && !bf16_native)
-        return false;
     memset(&key, 0, sizeof(key));
     key.m = p->m, key.n = p->n, key.k = p->k;
     key.lda = p->a.ld, key.ldb = p->b.ld, key.ldc = p->ldc;
     key.alpha = p->alpha, key.beta = p->beta;
     key.dtype = p->a.dtype, key.c_dtype = p->c_dtype;
     key.trans_a = p->a.trans, key.trans_b = p->b.trans;
+    return key;
+}
+
+static bool run(const struct srq_product *p)
+{
+    struct key key = key_of(p);
+    const struct entry *e;
+    bool ok;
+
+    if (p->a.dtype == SRQ_BF16 && !bf16_native)
+        return false;
     /* Products inside a parallel region take turns: a kept primitive may be replaced by another thread's. */
     pthread_mutex_lock(&lock);
     e = find(&key);
     ok = e != NULL && e->primitive != NULL && execute(e, p);
     pthread_mutex_unlock(&lock);
     return ok;
+}
+
+/* The primitive is made and kept as for the product itself; what it works in is touched. */
+static void rehearse(const struct srq_product *p)
+{
+    struct key key = key_of(p);
+    const struct entry *e;
+
+    if (p->a.dtype == SRQ_BF16 && !bf16_native)
+        return;
+    pthread_mutex_lock(&lock);
+    e = find(&key);
+    if (e != NULL && e->primitive != NULL && hold_scratch(e->scratch) && e->scratch > 0)
+        memset(scratch, 0, e->scratch);
+    pthread_mutex_unlock(&lock);
 }
 
 static bool has_bf16(void)
@@ -221,11 +277,19 @@ static bool has_bf16(void)
 #endif
 }
 
-static void stop(void)
+static void forget(void)
 {
     if (cache != NULL)
         for (int i = 0; i < CACHE_SIZE; i++)
             clear(&cache[i]);
+    srq_pages_free(scratch, scratch_bytes);
+    scratch = NULL;
+    scratch_bytes = 0;
+}
+
+static void stop(void)
+{
+    forget();
     srq_free(cache);
     cache = NULL;
     if (stream != NULL)
@@ -248,6 +312,7 @@ static int start(struct srq_error *err)
         stop();
         return srq_fail(err, -SRQ_EUNSUPPORTED, "oneDNN has no processor engine here");
     }
+    (void)dnnl_set_primitive_cache_capacity(0); /* what is kept here is enough, and can be given back */
     bf16_native = has_bf16();
     return 0;
 }
@@ -266,7 +331,8 @@ static void describe(char *out, size_t cap)
 }
 
 const struct srq_gemm_engine srq_gemm_onednn = {
-    .name = "onednn", .start = start, .stop = stop, .native = native, .run = run, .describe = describe,
+    .name = "onednn", .start = start, .stop = stop, .native = native, .run = run, .rehearse = rehearse,
+    .forget = forget, .describe = describe,
 };
 
 #endif

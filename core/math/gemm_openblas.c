@@ -1,6 +1,9 @@
 /* Products by OpenBLAS: f32. */
 #include "core/math/gemm_backend.h"
 
+#include "core/base/alloc.h"
+#include "core/math/team.h"
+
 #include <cblas.h>
 
 static int start(struct srq_error *err)
@@ -35,6 +38,40 @@ static bool run(const struct srq_product *p)
     return true;
 }
 
+/* OpenBLAS packs panels of both operands into buffers of its threads, which it keeps. How much of them it touches depends
+ * on m, n and k up to its own tile sizes: of k at most a few hundred at a time, of n as many columns a thread. So two
+ * products of zeros that are long only where length counts touch all that the real one will. */
+#define TILE_K 1024 /* at least twice the library's largest tile */
+#define TILE_N 1024 /* a thread */
+#define NARROW 64
+
+static void touch(int64_t m, int64_t n, int64_t k)
+{
+    size_t a = (size_t)(m * k), b = (size_t)(n * k), c = (size_t)(m * n), bytes = (a + b + c) * sizeof(float);
+    float *zeros = srq_pages_alloc(bytes); /* read, not written: these pages are never taken */
+
+    if (zeros == NULL)
+        return;
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)m, (blasint)n, (blasint)k, 1, zeros, (blasint)k,
+                zeros + a, (blasint)k, 0, zeros + a + b, (blasint)n);
+    srq_pages_free(zeros, bytes);
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void rehearse(const struct srq_product *p)
+{
+    int64_t threads = srq_team_size(), k = least(p->k, TILE_K), n = least(p->n, TILE_N * threads);
+
+    if (p->a.dtype != SRQ_F32 || p->c_dtype != SRQ_F32 || !fits(p))
+        return;
+    touch(p->m, least(n, NARROW * threads), k);
+    touch(least(p->m, NARROW * threads), n, k);
+}
+
 /* "OpenBLAS 0.3.21 Zen" */
 static void describe(char *out, size_t cap)
 {
@@ -47,5 +84,6 @@ static void describe(char *out, size_t cap)
 }
 
 const struct srq_gemm_engine srq_gemm_openblas = {
-    .name = "openblas", .start = start, .stop = stop, .native = native, .run = run, .describe = describe,
+    .name = "openblas", .start = start, .stop = stop, .native = native, .run = run, .rehearse = rehearse,
+    .describe = describe,
 };

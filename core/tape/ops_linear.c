@@ -31,16 +31,26 @@ static void fill_bias(void *ctx, int64_t begin, int64_t end)
         srq_kernels()->store(b->y->dtype, b->bias, 1.0f, srq_row(b->y, r, b->out), b->out, false);
 }
 
-static void forward(const struct srq_linear *l, const struct srq_tensor *x, struct srq_tensor *y, int64_t rows)
+/* A measuring tape names the product instead of running it. */
+static void product(const struct srq_tape *t, int64_t m, int64_t n, int64_t k, const struct srq_mat *a,
+                    const struct srq_mat *b, float beta, void *c, enum srq_dtype c_dtype, int64_t ldc)
+{
+    if (srq_tape_measuring(t))
+        srq_gemm_expect(m, n, k, 1.0f, a, b, beta, c_dtype, ldc);
+    else
+        srq_gemm(m, n, k, 1.0f, a, b, beta, c, c_dtype, ldc);
+}
+
+static void forward(const struct srq_tape *t, const struct srq_linear *l, const struct srq_tensor *x, struct srq_tensor *y, int64_t rows)
 {
     struct srq_mat a = mat(x->data, x->dtype, l->in, false), w = mat(l->weight.data, x->dtype, l->in, true);
 
-    if (l->bias != NULL) {
+    if (l->bias != NULL && !srq_tape_measuring(t)) {
         struct bias_rows b = { l->bias, y, l->out };
 
         srq_parallel(rows, 1 + 8192 / (l->out + 1), fill_bias, &b);
     }
-    srq_gemm(rows, l->out, l->in, 1.0f, &a, &w, l->bias != NULL ? 1.0f : 0.0f, y->data, y->dtype, l->out);
+    product(t, rows, l->out, l->in, &a, &w, l->bias != NULL ? 1.0f : 0.0f, y->data, y->dtype, l->out);
 }
 
 /* ---- dx = dy W ---- */
@@ -55,9 +65,11 @@ static int input_gradient(struct srq_tape *t, struct srq_node *n, int64_t rows, 
     bool add;
     int rc = srq_tape_grad(t, x, true, &add, err);
 
-    if (rc != 0 || srq_tape_measuring(t))
+    if (rc != 0)
         return rc;
-    srq_gemm(rows, l->in, l->out, 1.0f, &dy, &w, add ? 1.0f : 0.0f, x->var.grad.data, x->var.grad.dtype, l->in);
+    product(t, rows, l->in, l->out, &dy, &w, add ? 1.0f : 0.0f, x->var.grad.data, x->var.grad.dtype, l->in);
+    if (srq_tape_measuring(t))
+        return 0;
     srq_tape_account(t, SRQ_TAPE_LINEAR, true, since, 2.0 * (double)rows * (double)l->in * (double)l->out);
     return 0;
 }
@@ -100,14 +112,16 @@ static int weight_gradient(struct srq_tape *t, struct srq_node *n, int64_t rows,
     if (rc != 0)
         return rc;
     s.tile = srq_tape_at(t, &mem);
-    for (s.row = 0; s.row < l->out && !srq_tape_measuring(t); s.row += step) {
+    for (s.row = 0; s.row < l->out; s.row += step) {
         int64_t count = l->out - s.row < step ? l->out - s.row : step;
         struct srq_mat dy = mat(srq_row(&n->out->var.grad, 0, 0), dtype, l->out, true);
         struct srq_mat x = mat(n->in[0]->var.value.data, dtype, l->in, false);
         double since = srq_tape_clock(t);
 
-        dy.data = srq_row(&n->out->var.grad, 1, s.row); /* column s.row of the first row */
-        srq_gemm(count, l->in, rows, 1.0f, &dy, &x, 0.0f, s.tile, SRQ_F32, l->in);
+        dy.data = srq_tape_measuring(t) ? NULL : srq_row(&n->out->var.grad, 1, s.row); /* column s.row of the first row */
+        product(t, count, l->in, rows, &dy, &x, 0.0f, s.tile, SRQ_F32, l->in);
+        if (srq_tape_measuring(t))
+            continue;
         srq_tape_account(t, SRQ_TAPE_WEIGHT_GRAD, true, since, 2.0 * (double)rows * (double)l->in * (double)count);
         since = srq_tape_clock(t);
         srq_parallel(count, 1, sink_rows, &s);
@@ -151,10 +165,12 @@ struct srq_var *srq_op_linear(struct srq_tape *t, struct srq_var *x, struct srq_
     y = srq_tape_value(t, rows, l->out, x->wants_grad || l->sink != NULL);
     if (y == NULL)
         return NULL;
-    if (!srq_tape_measuring(t)) {
+    if (srq_tape_measuring(t)) {
+        forward(t, l, &x->value, &y->var.value, rows);
+    } else {
         if (l->tap != NULL)
             l->tap(l->tap_ctx, l, &x->value);
-        forward(l, &x->value, &y->var.value, rows);
+        forward(t, l, &x->value, &y->var.value, rows);
         srq_tape_account(t, SRQ_TAPE_LINEAR, false, since, 2.0 * (double)rows * (double)l->in * (double)l->out);
     }
     if (!y->var.wants_grad)

@@ -120,6 +120,33 @@ int64_t srq_samples_bytes(const char *const *files, int file_count)
     return bytes;
 }
 
+/* A file is held as it is, its words at a time as eight bytes of place and id for every one of text; of rows
+ * one is encoded at a time. */
+#define BYTES_A_BYTE 8
+#define ENCODER_BYTES ((int64_t)1 << 20) /* words that were seen before */
+#define ROW_BYTES ((int64_t)64 << 10)
+
+int64_t srq_samples_memory(const char *const *files, int file_count, enum srq_sampling sampling)
+{
+    struct srq_sample_request req = { .files = files, .file_count = file_count };
+    struct paths p = { 0 };
+    int64_t most = 0, all = 0;
+
+    (void)list_paths(&req, &p, NULL);
+    for (size_t i = 0; i < p.count; i++) {
+        struct stat st;
+        int64_t bytes = stat(p.data[i], &st) == 0 && S_ISREG(st.st_mode) ? (int64_t)st.st_size : 0;
+        int64_t at_once = ends_with(p.data[i], ".jsonl") && bytes > ROW_BYTES ? ROW_BYTES : bytes;
+
+        bytes = bytes < (int64_t)FILE_BYTES_MAX ? bytes : (int64_t)FILE_BYTES_MAX; /* larger ones are refused */
+        at_once = at_once < bytes ? at_once : bytes;
+        all += bytes;
+        most = bytes + BYTES_A_BYTE * at_once > most ? bytes + BYTES_A_BYTE * at_once : most;
+    }
+    paths_fini(&p);
+    return (most > 0 ? most + ENCODER_BYTES : 0) + (sampling == SRQ_SAMPLING_SHUFFLED ? all : 0);
+}
+
 /* ---- records ------------------------------------------------------------------------------------------------------- */
 
 /* `text` lives only during the call. */

@@ -35,6 +35,9 @@ struct srq_sample_request {
 int srq_samples_read(const struct srq_tokenizer *tk, const struct srq_sample_request *req, struct srq_samples *out,
                      struct srq_error *err);
 void srq_samples_fini(struct srq_samples *s);
+/* Memory that reading these files takes at most, for the plan: the largest of them with its words and ids, where sampling
+ * is shuffled beside the records of all. By the sizes of the files, as is found with English text and common tokenizers. */
+int64_t srq_samples_memory(const char *const *files, int file_count, enum srq_sampling sampling);
 /* Bytes of the same files, before any is read; those that cannot be looked at count as none. */
 int64_t srq_samples_bytes(const char *const *files, int file_count);
 

@@ -214,3 +214,8 @@ int srq_column_feedback(float *w, int64_t rows, int64_t n, const float *u, int64
     srq_free(c.error);
     return 0;
 }
+
+uint64_t srq_feedback_bytes(int64_t rows, int64_t n)
+{
+    return (3 * (uint64_t)n + (uint64_t)rows + 1) * (uint64_t)n * sizeof(float);
+}

@@ -18,4 +18,8 @@ int srq_inverse_factor(const float *h, int64_t n, double damp, float *u);
 typedef float (*srq_round_fn)(void *ctx, int64_t row, int64_t col, const float *w);
 int srq_column_feedback(float *w, int64_t rows, int64_t n, const float *u, int64_t block, srq_round_fn round, void *ctx);
 
+/* For the plan: what rounding a layer [rows, n] so takes beside the second moment itself: a copy of that, the same being
+ * factored, the triangle, and the weights with their feedback. */
+uint64_t srq_feedback_bytes(int64_t rows, int64_t n);
+
 #endif

@@ -1,0 +1,59 @@
+/* Products before they are run: who plans memory names their shapes, and a rehearsal makes the libraries take for them
+ * what they will take: generated code, scratch, packed copies of operands. What that is differs from one processor to the
+ * next, so it is measured and not computed. */
+#include "core/math/gemm_backend.h"
+
+#include <pthread.h>
+
+#define SHAPES_MAX 192 /* distinct ones; a tuned block of a transformer has about forty with those of evaluation */
+
+static struct srq_product shapes[SHAPES_MAX];
+static int shape_count, rehearsed;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static bool same_operand(const struct srq_mat *a, const struct srq_mat *b)
+{
+    return a->dtype == b->dtype && a->ld == b->ld && a->trans == b->trans;
+}
+
+static bool same(const struct srq_product *p, const struct srq_product *q)
+{
+    return p->m == q->m && p->n == q->n && p->k == q->k && p->alpha == q->alpha && (p->beta != 0) == (q->beta != 0) &&
+           same_operand(&p->a, &q->a) && same_operand(&p->b, &q->b) && p->c_dtype == q->c_dtype && p->ldc == q->ldc;
+}
+
+void srq_gemm_expect(int64_t m, int64_t n, int64_t k, float alpha, const struct srq_mat *a, const struct srq_mat *b,
+                     float beta, enum srq_dtype c_dtype, int64_t ldc)
+{
+    struct srq_product p = { m, n, k, alpha, beta, *a, *b, NULL, c_dtype, ldc };
+    int i = 0;
+
+    if (m <= 0 || n <= 0 || k <= 0)
+        return;
+    p.a.data = p.b.data = NULL;
+    pthread_mutex_lock(&lock);
+    while (i < shape_count && !same(&shapes[i], &p))
+        i++;
+    if (i == shape_count && shape_count < SHAPES_MAX)
+        shapes[shape_count++] = p;
+    pthread_mutex_unlock(&lock);
+}
+
+void srq_gemm_rehearse(void)
+{
+    pthread_mutex_lock(&lock);
+    for (; rehearsed < shape_count; rehearsed++) {
+        const struct srq_gemm_engine *e = srq_gemm_engine_for(shapes[rehearsed].a.dtype);
+
+        if (e->rehearse != NULL)
+            e->rehearse(&shapes[rehearsed]);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+void srq_gemm_forget(void)
+{
+    pthread_mutex_lock(&lock);
+    shape_count = rehearsed = 0;
+    pthread_mutex_unlock(&lock);
+}
