@@ -1,8 +1,10 @@
 core_libsrq_la_SOURCES += \
 	core/text/added.c core/text/added.h \
 	core/text/bpe.c core/text/bpe.h \
+	core/text/members.c core/text/members.h \
 	core/text/normalize.c core/text/normalize.h \
-	core/text/regex.c core/text/regex.h \
+	core/text/regex.c core/text/regex.h core/text/regex_class.c \
+	core/text/regex_names.c core/text/regex_parts.h core/text/regex_translate.c \
 	core/text/samples.c core/text/samples.h \
 	core/text/pretokenize.c core/text/pretokenize.h \
 	core/text/tokenizer.c core/text/tokenizer.h core/text/tokenizer_parts.h \

@@ -5,6 +5,7 @@
 #include "core/base/alloc.h"
 #include "core/base/utf8.h"
 #include "core/format/st_header.h"
+#include "core/text/members.h"
 #include "core/text/unicode.h"
 
 #include <stdlib.h>
@@ -40,18 +41,6 @@ static const struct {
     { "NFKD", UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT },
 };
 
-static int read_pattern(const json_t *json, const char *what, struct srq_regex **out, struct srq_error *err)
-{
-    const json_t *regex = json_object_get(json, "Regex"), *string = json_object_get(json, "String");
-
-    *out = NULL;
-    if (json_is_string(regex))
-        return srq_regex_compile(json_string_value(regex), json_string_length(regex), false, what, out, err);
-    if (json_is_string(string))
-        return srq_regex_compile(json_string_value(string), json_string_length(string), true, what, out, err);
-    return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: a pattern is neither {\"Regex\": …} nor {\"String\": …}", what);
-}
-
 static int keep_content(struct step *s, const json_t *text, const char *key, const char *what, struct srq_error *err)
 {
     if (!json_is_string(text))
@@ -76,9 +65,11 @@ static int read_sequence(const json_t *json, const char *what, struct srq_normal
 
 static int read_steps(const json_t *json, const char *what, struct srq_normalizer *n, struct srq_error *err)
 {
-    const char *type = json_string_value(json_object_get(json, "type"));
+    const char *type = json_string_value(json_object_get(json, "type")), *text;
     char shown[SHOW];
     struct step *s;
+    bool literal;
+    int rc;
 
     if (type == NULL)
         return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: a normalizer has no type", what);
@@ -99,18 +90,18 @@ static int read_steps(const json_t *json, const char *what, struct srq_normalize
         return 0;
     }
     if (strcmp(type, "Strip") == 0) {
+        rc = srq_member_flag(json, "strip_left", "normalizer Strip", &s->left, what, err);
         s->kind = STRIP;
-        s->left = json_is_true(json_object_get(json, "strip_left"));
-        s->right = json_is_true(json_object_get(json, "strip_right"));
-        return 0;
+        return rc != 0 ? rc : srq_member_flag(json, "strip_right", "normalizer Strip", &s->right, what, err);
     }
     if (strcmp(type, "Prepend") == 0) {
         s->kind = PREPEND;
         return keep_content(s, json_object_get(json, "prepend"), "prepend", what, err);
     }
     if (strcmp(type, "Replace") == 0) {
-        int rc = read_pattern(json_object_get(json, "pattern"), what, &s->pattern, err);
-
+        rc = srq_member_pattern(json, "normalizer Replace", &text, &literal, what, err);
+        if (rc == 0)
+            rc = srq_regex_compile(text, strlen(text), literal, what, &s->pattern, err);
         s->kind = REPLACE;
         return rc != 0 ? rc : keep_content(s, json_object_get(json, "content"), "content", what, err);
     }
@@ -130,7 +121,7 @@ int srq_normalizer_read(const json_t *json, const char *what, struct srq_normali
     if (n == NULL)
         return srq_fail_field(err, -SRQ_ENOMEM, what, "out of memory reading %s", what);
     rc = read_steps(json, what, n, err);
-    if (rc != 0) {
+    if (rc != 0 || n->count == 0) { /* an empty Sequence leaves the text as it is */
         srq_normalizer_free(n);
         return rc;
     }
@@ -204,21 +195,26 @@ static void run_lowercase(const char *text, size_t len, struct srq_buf *out)
     }
 }
 
+/* Every match becomes the content; an empty one right behind another match is none, and an empty text has none. */
 static int run_replace(const struct step *s, struct srq_matcher *m, const char *text, size_t len, struct srq_buf *out,
                        struct srq_error *err)
 {
     size_t at = 0, from = 0, begin, end;
+    bool any = false;
     int found = 0;
 
-    while (from <= len && (found = srq_regex_find(s->pattern, m, text, len, from, &begin, &end, err)) > 0) {
+    while (len > 0 && from <= len &&
+           (found = srq_regex_find(s->pattern, m, text, len, from, &begin, &end, err)) > 0) {
+        if (begin == end && any && end == at) {
+            uint32_t code;
+
+            from = end + (end < len ? (size_t)srq_utf8_next(text + end, &code) : 1);
+            continue;
+        }
         srq_buf_add(out, text + at, begin - at);
         srq_buf_puts(out, s->content);
         at = from = end;
-        if (begin == end) { /* an empty match: go on after the next character */
-            uint32_t code;
-
-            from += end < len ? (size_t)srq_utf8_next(text + end, &code) : 1;
-        }
+        any = true;
     }
     srq_buf_add(out, text + at, len - at);
     return found < 0 ? found : 0;

@@ -4,6 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/base/utf8.h"
 #include "core/format/st_header.h"
+#include "core/text/members.h"
 #include "core/text/unicode.h"
 
 #define STEPS_MAX 64
@@ -78,11 +79,9 @@ static int bad(struct srq_error *err, const char *what, const char *type, const 
 static int read_split(const json_t *json, const char *what, struct step *s, struct srq_error *err)
 {
     static const char *const names[] = { "Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous" };
-    const char *behavior = json_string_value(json_object_get(json, "behavior"));
-    const json_t *pattern = json_object_get(json, "pattern");
-    const json_t *regex = json_object_get(pattern, "Regex"), *string = json_object_get(pattern, "String");
-    const json_t *text = json_is_string(regex) ? regex : string;
-    int found = -1;
+    const char *behavior = json_string_value(json_object_get(json, "behavior")), *text;
+    int found = -1, rc;
+    bool literal;
 
     for (int i = 0; behavior != NULL && i < 5; i++) {
         if (strcmp(behavior, names[i]) == 0)
@@ -90,54 +89,72 @@ static int read_split(const json_t *json, const char *what, struct step *s, stru
     }
     if (found < 0)
         return bad(err, what, "Split", "behavior");
-    if (!json_is_string(text))
-        return bad(err, what, "Split", "pattern");
     s->kind = SPLIT;
     s->behavior = (enum behavior)found;
-    s->invert = json_is_true(json_object_get(json, "invert"));
-    return srq_regex_compile(json_string_value(text), json_string_length(text), text == string, what, &s->pattern, err);
+    rc = srq_member_flag(json, "invert", "pre-tokenizer Split", &s->invert, what, err);
+    if (rc == 0)
+        rc = srq_member_pattern(json, "pre-tokenizer Split", &text, &literal, what, err);
+    return rc != 0 ? rc : srq_regex_compile(text, strlen(text), literal, what, &s->pattern, err);
 }
 
 static int read_byte_level(const json_t *json, const char *what, struct step *s, struct srq_error *err)
 {
-    const json_t *prefix = json_object_get(json, "add_prefix_space"), *regex = json_object_get(json, "use_regex");
+    bool regex = true, trim; /* trim_offsets has no part in ids */
+    int rc;
 
-    if (!json_is_boolean(prefix))
+    if (json_object_get(json, "add_prefix_space") == NULL)
         return bad(err, what, "ByteLevel", "add_prefix_space");
     s->kind = BYTE_LEVEL;
-    s->prefix = json_is_true(prefix);
-    if (regex != NULL && !json_is_boolean(regex))
-        return bad(err, what, "ByteLevel", "use_regex");
-    if (regex != NULL && json_is_false(regex))
-        return 0;
+    rc = srq_member_flag(json, "add_prefix_space", "pre-tokenizer ByteLevel", &s->prefix, what, err);
+    if (rc == 0)
+        rc = srq_member_flag(json, "use_regex", "pre-tokenizer ByteLevel", &regex, what, err);
+    if (rc == 0)
+        rc = srq_member_flag(json, "trim_offsets", "pre-tokenizer ByteLevel", &trim, what, err);
+    if (rc != 0 || !regex)
+        return rc;
     return srq_regex_compile(gpt2_pattern, sizeof(gpt2_pattern) - 1, false, what, &s->pattern, err);
+}
+
+/* Older files have add_prefix_space for the scheme; newer ones may have both, which have to agree. */
+static int read_prepend_scheme(const json_t *json, const char *what, struct step *s, struct srq_error *err)
+{
+    const json_t *scheme = json_object_get(json, "prepend_scheme");
+    const char *name = json_string_value(scheme);
+    bool add = true;
+    int rc = srq_member_flag(json, "add_prefix_space", "pre-tokenizer Metaspace", &add, what, err);
+
+    if (rc != 0)
+        return rc;
+    if (scheme == NULL)
+        name = add ? "always" : "never";
+    if (name == NULL || (strcmp(name, "always") != 0 && strcmp(name, "first") != 0 && strcmp(name, "never") != 0))
+        return bad(err, what, "Metaspace", "prepend_scheme");
+    if (!add && strcmp(name, "never") != 0)
+        return srq_fail_field(err, -SRQ_EFORMAT, what,
+                              "%s: pre-tokenizer Metaspace: \"add_prefix_space\" is false and \"prepend_scheme\" is \"%s\"",
+                              what, name);
+    s->prepend = name[0] == 'a' ? ALWAYS : name[0] == 'f' ? FIRST : NEVER;
+    return 0;
 }
 
 static int read_metaspace(const json_t *json, const char *what, struct step *s, struct srq_error *err)
 {
-    const json_t *split = json_object_get(json, "split"), *add = json_object_get(json, "add_prefix_space");
-    const char *scheme = json_string_value(json_object_get(json, "prepend_scheme"));
     const char *replacement = json_string_value(json_object_get(json, "replacement"));
+    bool split = true;
     uint32_t code;
+    int rc;
 
     if (replacement == NULL || replacement[0] == '\0' ||
         (size_t)srq_utf8_next(replacement, &code) != strlen(replacement))
         return bad(err, what, "Metaspace", "replacement");
     s->kind = METASPACE;
     memcpy(s->replacement, replacement, strlen(replacement));
-    if (scheme == NULL)
-        scheme = add != NULL && json_is_false(add) ? "never" : "always";
-    if (strcmp(scheme, "always") == 0)
-        s->prepend = ALWAYS;
-    else if (strcmp(scheme, "first") == 0)
-        s->prepend = FIRST;
-    else if (strcmp(scheme, "never") == 0)
-        s->prepend = NEVER;
-    else
-        return bad(err, what, "Metaspace", "prepend_scheme");
     s->behavior = MERGED_WITH_NEXT;
-    if (split != NULL && json_is_false(split))
-        return 0;
+    rc = read_prepend_scheme(json, what, s, err);
+    if (rc == 0)
+        rc = srq_member_flag(json, "split", "pre-tokenizer Metaspace", &split, what, err);
+    if (rc != 0 || !split)
+        return rc;
     return srq_regex_compile(replacement, strlen(replacement), true, what, &s->pattern, err);
 }
 
@@ -146,6 +163,7 @@ static int read_steps(const json_t *json, const char *what, struct srq_pretokeni
     const char *type = json_string_value(json_object_get(json, "type"));
     const json_t *list = json_object_get(json, "pretokenizers");
     char shown[SHOW];
+    bool single = false;
     struct step *s;
     int rc = 0;
 
@@ -171,9 +189,10 @@ static int read_steps(const json_t *json, const char *what, struct srq_pretokeni
     if (strcmp(type, "Metaspace") == 0)
         return read_metaspace(json, what, s, err);
     if (strcmp(type, "Digits") == 0) {
+        rc = srq_member_flag(json, "individual_digits", "pre-tokenizer Digits", &single, what, err);
         s->kind = DIGITS;
-        s->behavior = json_is_true(json_object_get(json, "individual_digits")) ? ISOLATED : CONTIGUOUS;
-        return 0;
+        s->behavior = single ? ISOLATED : CONTIGUOUS;
+        return rc;
     }
     return srq_fail_field(err, -SRQ_EUNSUPPORTED, what, "%s: pre-tokenizer \"%s\" is not one that srq has", what,
                           srq_st_show(type, shown, sizeof(shown)));
@@ -285,24 +304,26 @@ static int next_match(const struct run *r, const struct step *s, const char *tex
 
 typedef int (*segment_fn)(void *ctx, size_t begin, size_t end, bool match);
 
-/* Calls fn for every match and gap of non-zero length, in order. */
+/* Calls fn for every match, also those of no length, which part their neighbours, and for every gap, in order. */
 static int for_segments(const struct run *r, const struct step *s, const char *text, size_t len, segment_fn fn, void *ctx)
 {
     size_t at = 0, from = 0, begin, end;
+    bool any = false; /* a match ended at `at` */
     int found = 0, rc = 0;
 
-    while (rc == 0 && from < len && (found = next_match(r, s, text, len, from, &begin, &end)) > 0) {
-        if (begin > at)
-            rc = fn(ctx, at, begin, s->invert);
-        if (rc == 0 && end > begin)
-            rc = fn(ctx, begin, end, !s->invert);
-        at = from = end;
-        if (begin == end) {
+    while (rc == 0 && from <= len && (found = next_match(r, s, text, len, from, &begin, &end)) > 0) {
+        if (begin == end && any && end == at) { /* right behind the match before: none */
             uint32_t code;
 
-            at = begin;
-            from += end < len ? (size_t)srq_utf8_next(text + end, &code) : 1;
+            from = end + (end < len ? (size_t)srq_utf8_next(text + end, &code) : 1);
+            continue;
         }
+        if (begin > at)
+            rc = fn(ctx, at, begin, s->invert);
+        if (rc == 0)
+            rc = fn(ctx, begin, end, !s->invert);
+        at = from = end;
+        any = true;
     }
     if (found < 0)
         return found;

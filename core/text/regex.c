@@ -1,13 +1,9 @@
-/* Translation and running of patterns.
- *
- * Differences that matter between Oniguruma's Ruby syntax and PCRE2: \s is White_Space there (PCRE2 adds U+180E), \w
- * includes marks and connectors, \h is a hexadecimal digit, ^ and $ work at every line, a class may hold classes, and
- * {n,m}+ is a repeated repeat, not a possessive one. */
+/* Compiling and running of patterns. */
 #include "core/text/regex.h"
 
 #include "core/base/alloc.h"
-#include "core/base/buf.h"
 #include "core/format/st_header.h"
+#include "core/text/regex_parts.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
@@ -19,8 +15,8 @@
 #define SHOW 300
 
 struct srq_regex {
-    pcre2_code *code; /* NULL: matches nowhere (the empty literal) */
-    char *text;       /* for errors */
+    pcre2_code *code;
+    char *text; /* for errors */
 };
 
 struct srq_matcher {
@@ -29,165 +25,13 @@ struct srq_matcher {
     pcre2_jit_stack *stack;
 };
 
-/* ---- translation ------------------------------------------------------------------------------------------------- */
-
-struct translation {
-    const char *p, *end;
-    struct srq_buf out;
-    const char *unsupported; /* what made it stop */
-};
-
-static const char space_set[] = "\\t-\\r\\x{85}\\p{Z}";
-static const char word_set[] = "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{200c}\\x{200d}";
-static const char hex_set[] = "0-9A-Fa-f";
-
-static void put_set(struct translation *t, const char *set, bool negated, bool in_class)
-{
-    if (in_class && negated) {
-        t->unsupported = "a negated class inside a class";
-        return;
-    }
-    if (!in_class)
-        srq_buf_puts(&t->out, negated ? "[^" : "[");
-    srq_buf_puts(&t->out, set);
-    if (!in_class)
-        srq_buf_puts(&t->out, "]");
-}
-
-/* Copies up to and including the next `last`. */
-static void copy_through(struct translation *t, char last)
-{
-    while (t->p < t->end) {
-        char c = *t->p++;
-
-        srq_buf_add(&t->out, &c, 1);
-        if (c == last)
-            break;
-    }
-}
-
-/* After a backslash. */
-static void translate_escape(struct translation *t, bool in_class)
-{
-    char c = t->p < t->end ? *t->p++ : '\0';
-
-    switch (c) {
-    case 's':
-    case 'S':
-        if (in_class && c == 'S')
-            srq_buf_puts(&t->out, "\\S");
-        else
-            put_set(t, space_set, c == 'S', in_class);
-        break;
-    case 'w':
-    case 'W':
-        put_set(t, word_set, c == 'W', in_class);
-        break;
-    case 'h':
-    case 'H':
-        put_set(t, hex_set, c == 'H', in_class);
-        break;
-    case 'p':
-    case 'P':
-    case 'x':
-        srq_buf_add(&t->out, (char[]){ '\\', c }, 2);
-        if (t->p < t->end && *t->p == '{')
-            copy_through(t, '}');
-        break;
-    case '\0':
-        srq_buf_puts(&t->out, "\\");
-        break;
-    case 'X':
-    case 'R':
-    case 'K':
-    case 'G':
-    case 'g':
-    case 'y':
-    case 'Y':
-    case 'O':
-    case 'N':
-        t->unsupported = "an escape that engines read differently";
-        break;
-    default:
-        srq_buf_add(&t->out, (char[]){ '\\', c }, 2);
-        break;
-    }
-}
-
-/* After '[': the class to its end, inner classes united with it. */
-static void translate_class(struct translation *t)
-{
-    int depth = 1;
-    bool seam = false; /* an inner bracket was just dropped: a '-' here is no range */
-
-    srq_buf_puts(&t->out, "[");
-    if (t->p < t->end && *t->p == '^') {
-        t->p++;
-        srq_buf_puts(&t->out, "^");
-    }
-    if (t->p < t->end && *t->p == ']') {
-        t->p++;
-        srq_buf_puts(&t->out, "\\]");
-    }
-    while (t->p < t->end && t->unsupported == NULL) {
-        char c = *t->p++;
-        bool was_seam = seam;
-
-        seam = false;
-        if (c == '\\') {
-            translate_escape(t, true);
-        } else if (c == '[' && t->p < t->end && *t->p == ':') {
-            srq_buf_puts(&t->out, "[");
-            copy_through(t, ']');
-        } else if (c == '[') {
-            if (t->p < t->end && *t->p == '^')
-                t->unsupported = "a negated class inside a class";
-            depth++;
-            seam = true;
-        } else if (c == ']') {
-            if (--depth == 0) {
-                srq_buf_puts(&t->out, "]");
-                return;
-            }
-            seam = true;
-        } else if (c == '&' && t->p < t->end && *t->p == '&') {
-            t->unsupported = "an intersection of classes";
-        } else if (c == '-' && (was_seam || (t->p < t->end && *t->p == '['))) {
-            srq_buf_puts(&t->out, "\\-");
-        } else {
-            srq_buf_add(&t->out, &c, 1);
-        }
-    }
-}
-
-static void translate(struct translation *t)
-{
-    while (t->p < t->end && t->unsupported == NULL) {
-        char c = *t->p++;
-
-        if (c == '\\') {
-            translate_escape(t, false);
-        } else if (c == '[') {
-            translate_class(t);
-        } else if (c == '}') {
-            srq_buf_puts(&t->out, "}");
-            if (t->p < t->end && *t->p == '+')
-                t->unsupported = "{…}+";
-        } else if (c == '(' && t->p < t->end && *t->p == '*') {
-            t->unsupported = "(*";
-        } else {
-            srq_buf_add(&t->out, &c, 1);
-        }
-    }
-}
-
 /* ---- compiling ------------------------------------------------------------------------------------------------------- */
 
 static int compile(struct srq_regex *p, const char *text, size_t len, bool literal, const char *what,
                    struct srq_error *err)
 {
     uint32_t flags = literal ? PCRE2_UTF | PCRE2_LITERAL
-                             : PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C | PCRE2_DOLLAR_ENDONLY;
+                             : PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
     pcre2_compile_context *context = pcre2_compile_context_create(NULL);
     char message[128], shown[SHOW];
     PCRE2_SIZE at;
@@ -210,18 +54,20 @@ static int compile(struct srq_regex *p, const char *text, size_t len, bool liter
 static int translate_and_compile(struct srq_regex *p, const char *text, size_t len, const char *what,
                                  struct srq_error *err)
 {
-    struct translation t = { .p = text, .end = text + len };
+    struct srq_translation t = { .p = text, .end = text + len };
     char shown[SHOW];
     int rc;
 
     srq_buf_init(&t.out, (size_t)PATTERN_MAX * 64);
-    srq_buf_puts(&t.out, "");
-    translate(&t);
-    if (t.unsupported != NULL)
+    srq_regex_translate(&t);
+    if (t.out.failed)
+        rc = srq_fail_field(err, -SRQ_ENOMEM, what, "out of memory reading %s", what);
+    else if (t.malformed != NULL)
+        rc = srq_fail_field(err, -SRQ_EFORMAT, what, "%s: pattern \"%s\" does not compile: %s", what,
+                            srq_st_show(p->text, shown, sizeof(shown)), t.malformed);
+    else if (t.unsupported != NULL)
         rc = srq_fail_field(err, -SRQ_EUNSUPPORTED, what, "%s: pattern \"%s\" uses %s, which srq does not read", what,
                             srq_st_show(p->text, shown, sizeof(shown)), t.unsupported);
-    else if (t.out.failed)
-        rc = srq_fail_field(err, -SRQ_ENOMEM, what, "out of memory reading %s", what);
     else
         rc = compile(p, t.out.data, t.out.len, false, what, err);
     srq_buf_fini(&t.out);
@@ -246,8 +92,8 @@ int srq_regex_compile(const char *text, size_t len, bool literal, const char *wh
     }
     if (!literal)
         rc = translate_and_compile(p, text, len, what, err);
-    else if (len > 0)
-        rc = compile(p, text, len, true, what, err);
+    else
+        rc = compile(p, text, len, len > 0, what, err); /* an empty one matches everywhere, as a pattern does */
     if (rc != 0) {
         srq_regex_free(p);
         return rc;
@@ -304,8 +150,6 @@ int srq_regex_find(const struct srq_regex *p, struct srq_matcher *m, const char 
     char shown[SHOW], message[128];
     int n;
 
-    if (p->code == NULL)
-        return 0;
     n = pcre2_match(p->code, (PCRE2_SPTR)text, len, from, PCRE2_NO_UTF_CHECK, m->data, m->context);
     if (n == PCRE2_ERROR_NOMATCH)
         return 0;

@@ -268,13 +268,27 @@ int srq_tokenizer_encode(const struct srq_tokenizer *tk, const char *text, size_
     return rc;
 }
 
+/* The token of an id: of the model, or an added one. NULL where there is none. */
+static const struct srq_vocab_token *token_of(const struct srq_tokenizer *tk, int32_t id, bool *added)
+{
+    const struct srq_vocab *v = &tk->bpe.vocab;
+
+    *added = id >= v->size || v->tokens[id].text == NULL;
+    if (*added)
+        v = &tk->added;
+    return id < v->size && v->tokens[id].text != NULL ? &v->tokens[id] : NULL;
+}
+
 /* The bytes that a token stands for, printable: what is no UTF-8 of its own as <0xHH>. */
 static char *show_token(const struct srq_tokenizer *tk, int32_t id)
 {
-    const struct srq_vocab_token *t = &tk->bpe.vocab.tokens[id];
-    bool byte_level = srq_pretokenizer_byte_level(tk->pretokenizer);
+    bool added, byte_level;
+    const struct srq_vocab_token *t = token_of(tk, id, &added);
     struct srq_buf bytes, out;
 
+    if (t == NULL)
+        return srq_strdup("");
+    byte_level = !added && srq_pretokenizer_byte_level(tk->pretokenizer);
     srq_buf_init(&bytes, SRQ_VOCAB_TOKEN_MAX);
     srq_buf_init(&out, (size_t)SRQ_VOCAB_TOKEN_MAX * 6);
     srq_buf_add(&bytes, "", 0);
@@ -287,7 +301,7 @@ static char *show_token(const struct srq_tokenizer *tk, int32_t id)
         byte_level = b >= 0;
         srq_buf_add(&bytes, &(char){ (char)b }, 1);
     }
-    if (!byte_level) { /* also an added token, whose text is not mapped */
+    if (!byte_level) { /* also an added token of the model's vocabulary, whose text is not mapped */
         srq_buf_clear(&bytes);
         srq_buf_add(&bytes, t->text, t->len);
     }
@@ -307,10 +321,9 @@ static char *show_token(const struct srq_tokenizer *tk, int32_t id)
 
 static int show_all(struct srq_tokenizer *tk, const char *dir, struct srq_error *err)
 {
-    tk->size = tk->bpe.vocab.size;
     tk->shown = srq_calloc((size_t)tk->size, sizeof(*tk->shown));
     for (int32_t i = 0; tk->shown != NULL && i < tk->size; i++) {
-        tk->shown[i] = tk->bpe.vocab.tokens[i].text != NULL ? show_token(tk, i) : srq_strdup("");
+        tk->shown[i] = show_token(tk, i);
         if (tk->shown[i] == NULL)
             return srq_fail_field(err, -SRQ_ENOMEM, dir, "out of memory reading the tokenizer of %s", dir);
     }
@@ -327,6 +340,7 @@ int srq_tokenizer_open(const char *dir, struct srq_tokenizer **out, struct srq_e
     if (tk == NULL)
         return srq_fail_field(err, -SRQ_ENOMEM, dir, "out of memory reading the tokenizer of %s", dir);
     srq_vocab_init(&tk->bpe.vocab);
+    srq_vocab_init(&tk->added);
     srq_added_init(&tk->raw);
     srq_added_init(&tk->normalized);
     tk->lock = srq_malloc(sizeof(*tk->lock));
@@ -369,6 +383,7 @@ void srq_tokenizer_free(struct srq_tokenizer *tk)
     srq_normalizer_free(tk->normalizer);
     srq_pretokenizer_free(tk->pretokenizer);
     srq_vocab_fini(&tk->bpe.vocab);
+    srq_vocab_fini(&tk->added);
     srq_free(tk->bpe.suffix);
     srq_free(tk->prefix.data);
     srq_free(tk->suffix.data);

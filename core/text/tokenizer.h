@@ -14,8 +14,8 @@ int srq_tokenizer_open(const char *dir, struct srq_tokenizer **out, struct srq_e
 void srq_tokenizer_free(struct srq_tokenizer *tk);
 int64_t srq_tokenizer_size(const struct srq_tokenizer *tk); /* highest id + 1 */
 
-/* Encodes UTF-8 text. specials: add what the post-processor adds. parse_added: added tokens in the text become their
- * ids (Hugging Face's behaviour). `*ids` is freed with srq_free. */
+/* Encodes UTF-8 text. specials: add what the post-processor adds. Added tokens in the text become their ids; truncation
+ * and padding of the file are not applied, as transformers does not. `*ids` is freed with srq_free. */
 int srq_tokenizer_encode(const struct srq_tokenizer *tk, const char *text, size_t len, bool specials, int32_t **ids,
                          int64_t *count, struct srq_error *err);
 /* Bytes of one id as text for people; NULL when out of range. */

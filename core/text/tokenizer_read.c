@@ -6,6 +6,7 @@
 #include "core/base/utf8.h"
 #include "core/format/json.h"
 #include "core/format/st_header.h"
+#include "core/text/members.h"
 
 #define SHOW 120
 #define SUFFIX_MAX 200
@@ -77,44 +78,66 @@ static int read_merges(struct srq_tokenizer *tk, const json_t *merges, const cha
     return rc;
 }
 
-static int read_model_options(struct srq_tokenizer *tk, const json_t *model, const char *what, struct srq_error *err)
+static int read_dropout(const json_t *dropout, const char *what, struct srq_error *err)
 {
-    const json_t *dropout = json_object_get(model, "dropout"), *unk = json_object_get(model, "unk_token");
-    const char *prefix = json_string_value(json_object_get(model, "continuing_subword_prefix"));
-    const char *suffix = json_string_value(json_object_get(model, "end_of_word_suffix"));
-    char shown[SHOW];
+    if (absent(dropout) || (json_is_number(dropout) && json_number_value(dropout) == 0))
+        return 0;
+    return srq_fail_field(err, -SRQ_EUNSUPPORTED, what, "%s: BPE dropout gives random ids; srq does not do that", what);
+}
 
-    if (!absent(dropout) && json_number_value(dropout) != 0)
-        return srq_fail_field(err, -SRQ_EUNSUPPORTED, what, "%s: BPE dropout gives random ids; srq does not do that", what);
-    if (prefix != NULL && prefix[0] != '\0')
+static int read_affixes(struct srq_tokenizer *tk, const json_t *model, const char *what, struct srq_error *err)
+{
+    const char *prefix = "", *suffix = "";
+    char shown[SHOW];
+    int rc = srq_member_text_or_null(model, "continuing_subword_prefix", "the model", &prefix, what, err);
+
+    if (rc == 0)
+        rc = srq_member_text_or_null(model, "end_of_word_suffix", "the model", &suffix, what, err);
+    if (rc != 0)
+        return rc;
+    if (prefix[0] != '\0')
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, what, "%s: continuing_subword_prefix \"%s\" is not supported", what,
                               srq_st_show(prefix, shown, sizeof(shown)));
-    if (suffix != NULL && strlen(suffix) > SUFFIX_MAX)
+    if (strlen(suffix) > SUFFIX_MAX)
         return srq_fail_field(err, -SRQ_ELIMIT, what, "%s: end_of_word_suffix has more than %d bytes", what, SUFFIX_MAX);
-    if (suffix != NULL && suffix[0] != '\0' && (tk->bpe.suffix = srq_strdup(suffix)) == NULL)
+    if (suffix[0] != '\0' && (tk->bpe.suffix = srq_strdup(suffix)) == NULL)
         return oom(what, err);
-    tk->bpe.fuse_unk = json_is_true(json_object_get(model, "fuse_unk"));
-    tk->bpe.byte_fallback = json_is_true(json_object_get(model, "byte_fallback"));
-    tk->bpe.ignore_merges = json_is_true(json_object_get(model, "ignore_merges"));
-    if (absent(unk))
-        return 0;
-    tk->bpe.unk = json_is_string(unk)
-                      ? srq_vocab_find(&tk->bpe.vocab, json_string_value(unk), json_string_length(unk))
-                      : -1;
+    return 0;
+}
+
+static int read_model_options(struct srq_tokenizer *tk, const json_t *model, const char *what, struct srq_error *err)
+{
+    const char *unk = NULL;
+    int rc = read_dropout(json_object_get(model, "dropout"), what, err);
+
+    if (rc == 0)
+        rc = read_affixes(tk, model, what, err);
+    if (rc == 0)
+        rc = srq_member_flag_or_null(model, "fuse_unk", "the model", &tk->bpe.fuse_unk, what, err);
+    if (rc == 0)
+        rc = srq_member_flag_or_null(model, "byte_fallback", "the model", &tk->bpe.byte_fallback, what, err);
+    if (rc == 0)
+        rc = srq_member_flag_or_null(model, "ignore_merges", "the model", &tk->bpe.ignore_merges, what, err);
+    if (rc == 0)
+        rc = srq_member_text_or_null(model, "unk_token", "the model", &unk, what, err);
+    if (rc != 0 || unk == NULL)
+        return rc;
+    tk->bpe.unk = srq_vocab_find(&tk->bpe.vocab, unk, strlen(unk));
     if (tk->bpe.unk < 0)
-        return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: unk_token is not a token", what);
+        return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: unk_token is not a token of the model", what);
     return 0;
 }
 
 static int read_model(struct srq_tokenizer *tk, const json_t *model, const char *what, struct srq_error *err)
 {
-    const char *type = json_string_value(json_object_get(model, "type"));
+    const json_t *kind = json_object_get(model, "type");
+    const char *type = json_string_value(kind);
     char shown[SHOW];
     int rc;
 
     if (!json_is_object(model))
         return srq_fail_field(err, -SRQ_EFORMAT, what, "%s has no model", what);
-    if (type != NULL ? strcmp(type, "BPE") != 0 : json_object_get(model, "merges") == NULL)
+    if (kind != NULL ? type == NULL || strcmp(type, "BPE") != 0 : json_object_get(model, "merges") == NULL)
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, what, "%s: tokenizer model \"%s\" is not BPE", what,
                               srq_st_show(type != NULL ? type : "?", shown, sizeof(shown)));
     rc = read_vocab(tk, json_object_get(model, "vocab"), what, err);
@@ -125,17 +148,13 @@ static int read_model(struct srq_tokenizer *tk, const json_t *model, const char 
 
 /* ---- added tokens ----------------------------------------------------------------------------------------------------- */
 
-static bool flag(const json_t *token, const char *key)
-{
-    return json_is_true(json_object_get(token, key));
-}
-
 /* Searched for as its normalized text. */
 static int put_normalized(struct srq_tokenizer *tk, const char *text, const struct srq_added_token *t, const char *what,
                           struct srq_error *err)
 {
     struct srq_matcher *m;
     struct srq_buf out, spare;
+    char shown[SHOW];
     int rc;
 
     if (tk->normalizer == NULL)
@@ -146,6 +165,9 @@ static int put_normalized(struct srq_tokenizer *tk, const char *text, const stru
     srq_buf_init(&out, SIZE_MAX / 2);
     srq_buf_init(&spare, SIZE_MAX / 2);
     rc = srq_normalizer_run(tk->normalizer, m, text, strlen(text), &out, &spare, NULL, err);
+    if (rc == 0 && out.len == 0)
+        rc = srq_fail_field(err, -SRQ_EUNSUPPORTED, what, "%s: the normalizer leaves nothing of added token \"%s\"", what,
+                            srq_st_show(text, shown, sizeof(shown)));
     if (rc == 0)
         rc = srq_added_put(&tk->normalized, out.data, out.len, t, err);
     srq_buf_fini(&out);
@@ -154,40 +176,101 @@ static int put_normalized(struct srq_tokenizer *tk, const char *text, const stru
     return rc;
 }
 
+static int read_added_flags(const json_t *json, struct srq_added_token *t, bool *normalized, const char *what,
+                            struct srq_error *err)
+{
+    bool special; /* has no part in ids */
+    int rc = srq_member_flag(json, "single_word", "an added token", &t->single_word, what, err);
+
+    if (rc == 0)
+        rc = srq_member_flag(json, "lstrip", "an added token", &t->lstrip, what, err);
+    if (rc == 0)
+        rc = srq_member_flag(json, "rstrip", "an added token", &t->rstrip, what, err);
+    if (rc == 0)
+        rc = srq_member_flag(json, "normalized", "an added token", normalized, what, err);
+    return rc == 0 ? srq_member_flag(json, "special", "an added token", &special, what, err) : rc;
+}
+
+/* The id of an added token: the model's, where it has the word. Otherwise, as the reference has it, the next one behind
+ * both vocabularies, whatever the file says; files that it wrote say the same. */
+static int added_id(struct srq_tokenizer *tk, const char *text, json_int_t said, int32_t *id, const char *what,
+                    struct srq_error *err)
+{
+    int32_t entries = (int32_t)tk->bpe.vocab.used;
+    char shown[SHOW];
+
+    *id = srq_vocab_find(&tk->bpe.vocab, text, strlen(text));
+    if (*id >= 0 && *id != said)
+        return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: added token \"%s\" has the id %lld here and %d in the vocabulary",
+                              what, srq_st_show(text, shown, sizeof(shown)), (long long)said, *id);
+    if (*id >= 0) {
+        if (*id > tk->last_added)
+            tk->last_added = *id;
+        return 0;
+    }
+    *id = tk->last_added >= entries ? tk->last_added + 1 : entries;
+    if (*id < tk->bpe.vocab.size && tk->bpe.vocab.tokens[*id].text != NULL)
+        return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: id %d belongs to two tokens, one of them added token \"%s\"",
+                              what, *id, srq_st_show(text, shown, sizeof(shown)));
+    tk->last_added = *id;
+    return srq_vocab_add(&tk->added, text, strlen(text), *id, what, err);
+}
+
 static int read_added_token(struct srq_tokenizer *tk, const json_t *json, const char *what, struct srq_error *err)
 {
     const char *text = json_string_value(json_object_get(json, "content"));
     const json_t *id = json_object_get(json, "id");
-    struct srq_added_token t = { .single_word = flag(json, "single_word"), .lstrip = flag(json, "lstrip"),
-                                 .rstrip = flag(json, "rstrip") };
-    char shown[SHOW];
-    int32_t known;
-    int rc = 0;
+    struct srq_added_token t = { 0 };
+    bool normalized = false;
+    int rc;
 
-    if (text == NULL || !json_is_integer(id))
+    if (text == NULL || !json_is_integer(id) || json_integer_value(id) < 0)
         return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: an added token has no content or no id", what);
-    srq_st_show(text, shown, sizeof(shown));
-    if (text[0] == '\0')
-        return 0; /* never found */
-    known = srq_vocab_find(&tk->bpe.vocab, text, strlen(text));
-    if (known >= 0 && known != json_integer_value(id))
-        return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: added token \"%s\" has the id %lld here and %d in the vocabulary",
-                              what, shown, (long long)json_integer_value(id), known);
-    if (known < 0)
-        rc = srq_vocab_add(&tk->bpe.vocab, text, strlen(text), json_integer_value(id), what, err);
+    rc = read_added_flags(json, &t, &normalized, what, err);
+    if (rc != 0 || text[0] == '\0')
+        return rc; /* the empty one is never found */
+    rc = added_id(tk, text, json_integer_value(id), &t.id, what, err);
     if (rc != 0)
         return rc;
-    t.id = (int32_t)json_integer_value(id);
-    if (flag(json, "normalized"))
-        return put_normalized(tk, text, &t, what, err);
-    return srq_added_put(&tk->raw, text, strlen(text), &t, err);
+    return normalized ? put_normalized(tk, text, &t, what, err) : srq_added_put(&tk->raw, text, strlen(text), &t, err);
+}
+
+/* One text given twice: the same again is passed over; with other flags it is a question which of them hold. */
+static int read_added(struct srq_tokenizer *tk, const json_t *list, const char *what, struct srq_error *err)
+{
+    json_t *seen;
+    int rc = 0;
+
+    if (absent(list))
+        return 0;
+    if (!json_is_array(list))
+        return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: added_tokens is not a list", what);
+    seen = json_object();
+    if (seen == NULL)
+        return oom(what, err);
+    for (size_t i = 0; rc == 0 && i < json_array_size(list); i++) {
+        json_t *token = json_array_get(list, i);
+        const char *text = json_string_value(json_object_get(token, "content"));
+        const json_t *before = text != NULL ? json_object_get(seen, text) : NULL;
+        char shown[SHOW];
+
+        if (before != NULL && !json_equal(before, token))
+            rc = srq_fail_field(err, -SRQ_EFORMAT, what, "%s: added token \"%s\" stands there twice, and differs", what,
+                                srq_st_show(text, shown, sizeof(shown)));
+        else if (before == NULL)
+            rc = read_added_token(tk, token, what, err);
+        if (rc == 0 && before == NULL && json_object_set(seen, text, token) != 0)
+            rc = oom(what, err);
+    }
+    json_decref(seen);
+    return rc;
 }
 
 /* ---- post-processor ------------------------------------------------------------------------------------------------------ */
 
 static int add_post_id(struct srq_tokenizer *tk, bool before, const json_t *id, const char *what, struct srq_error *err)
 {
-    if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= tk->bpe.vocab.size)
+    if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= tk->size)
         return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: the post-processor adds an id that no token has", what);
     return srq_ids_add(before ? &tk->prefix : &tk->suffix, (int32_t)json_integer_value(id)) ? 0 : oom(what, err);
 }
@@ -252,19 +335,36 @@ static int read_post(struct srq_tokenizer *tk, const json_t *json, const char *w
 
 /* ---- files ---------------------------------------------------------------------------------------------------------------- */
 
+static void count_ids(struct srq_tokenizer *tk)
+{
+    tk->size = tk->added.size > tk->bpe.vocab.size ? tk->added.size : tk->bpe.vocab.size;
+}
+
+static int read_version(const json_t *root, const char *what, struct srq_error *err)
+{
+    const char *version = "1.0";
+    char shown[SHOW];
+    int rc = srq_member_text_or_null(root, "version", "the file", &version, what, err);
+
+    if (rc == 0 && strcmp(version, "1.0") != 0)
+        rc = srq_fail_field(err, -SRQ_EUNSUPPORTED, what, "%s: version \"%s\" is not 1.0", what,
+                            srq_st_show(version, shown, sizeof(shown)));
+    return rc;
+}
+
 static int read_json_tokenizer(struct srq_tokenizer *tk, const json_t *root, const char *what, struct srq_error *err)
 {
-    const json_t *added = json_object_get(root, "added_tokens");
-    int rc = srq_normalizer_read(json_object_get(root, "normalizer"), what, &tk->normalizer, err);
+    int rc = read_version(root, what, err);
 
+    if (rc == 0)
+        rc = srq_normalizer_read(json_object_get(root, "normalizer"), what, &tk->normalizer, err);
     if (rc == 0)
         rc = srq_pretokenizer_read(json_object_get(root, "pre_tokenizer"), what, &tk->pretokenizer, err);
     if (rc == 0)
         rc = read_model(tk, json_object_get(root, "model"), what, err);
-    if (rc == 0 && !absent(added) && !json_is_array(added))
-        rc = srq_fail_field(err, -SRQ_EFORMAT, what, "%s: added_tokens is not a list", what);
-    for (size_t i = 0; rc == 0 && i < json_array_size(added); i++)
-        rc = read_added_token(tk, json_array_get(added, i), what, err);
+    if (rc == 0)
+        rc = read_added(tk, json_object_get(root, "added_tokens"), what, err);
+    count_ids(tk);
     return rc == 0 ? read_post(tk, json_object_get(root, "post_processor"), what, err) : rc;
 }
 
@@ -306,10 +406,13 @@ static int read_config(struct srq_tokenizer *tk, const char *path, struct srq_er
     static const char *const keys[] = { "bos_token", "eos_token", "unk_token", "pad_token" };
     struct srq_added_token t = { 0 };
     json_t *config = NULL;
+    bool begins = false;
     int rc = 0;
 
     if (srq_path_exists(path))
         rc = srq_json_read(path, SRQ_JSON_CONFIG_MAX, &config, err);
+    if (rc == 0)
+        rc = srq_member_flag_or_null(config, "add_bos_token", "the configuration", &begins, path, err);
     t.id = srq_vocab_find(&tk->bpe.vocab, "<|endoftext|>", 13);
     if (rc == 0 && t.id >= 0)
         rc = srq_added_put(&tk->raw, "<|endoftext|>", 13, &t, err);
@@ -320,7 +423,7 @@ static int read_config(struct srq_tokenizer *tk, const char *path, struct srq_er
         if (t.id < 0)
             continue;
         rc = srq_added_put(&tk->raw, text, strlen(text), &t, err);
-        if (rc == 0 && i == 0 && flag(config, "add_bos_token") && !srq_ids_add(&tk->prefix, t.id))
+        if (rc == 0 && i == 0 && begins && !srq_ids_add(&tk->prefix, t.id))
             rc = oom(path, err);
     }
     json_decref(config);
@@ -345,6 +448,7 @@ static int read_gpt2_files(struct srq_tokenizer *tk, const char *vocab, const ch
     srq_free(text);
     if (rc == 0)
         rc = srq_pretokenizer_gpt2(vocab, &tk->pretokenizer, err);
+    count_ids(tk);
     return rc == 0 ? read_config(tk, config, err) : rc;
 }
 
@@ -356,6 +460,7 @@ int srq_tokenizer_read(struct srq_tokenizer *tk, const char *dir, struct srq_err
     int rc;
 
     tk->bpe.unk = -1;
+    tk->last_added = -1;
     if (whole == NULL || vocab == NULL || merges == NULL || config == NULL) {
         rc = oom(dir, err);
     } else if (srq_path_exists(whole)) {

@@ -4,15 +4,19 @@ Trains tiny tokenizers of the kinds that language models use, with the `tokenize
 writes for each a folder FOLDER/KIND with tokenizer.json (or vocab.json and merges.txt) and ids.json: for every text of
 FOLDER/probes.json the library's ids without special tokens, and with them (null where that is the same).
 
-    python3 tests/reference/tokenizer_reference.py tests/reference/tokenizers share/models/demo-lm
+    python3 tests/reference/tokenizer_reference.py [--cases] tests/reference/tokenizers share/models/demo-lm
 
 Training breaks ties in no fixed order, so that tokenizers and ids change together from run to run.
 The ids of the demo model's own tokenizer go to FOLDER/demo-lm.
+
+FOLDER/cases.json holds what the library gives for the small tokenizers of tokenizer_cases.py, which are not trained: rows
+of a name, the tokenizer (its vocabulary by index) and the ids of every text. With --cases only that file is written.
 """
 import json
 import os
 import sys
 
+import tokenizer_cases as cases
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 LLAMA3 = (
@@ -186,5 +190,35 @@ def write_gpt2_files(path, probes):
     write_ids(path, tokenizer, probes)
 
 
+def case_tokenizers():
+    for pattern in cases.PATTERNS:
+        yield pattern, cases.tokenizer(pre_tokenizer=cases.split(pattern))
+    for name, tokenizer in cases.structures():
+        if not name.startswith("Split") or name.endswith("Contiguous"):
+            yield name, tokenizer
+
+
+def write_cases(path):
+    vocabularies, rows = [], []
+    for name, tokenizer in case_tokenizers():
+        library = Tokenizer.from_str(json.dumps(tokenizer))
+        ids = [library.encode(text, add_special_tokens=False).ids for text in cases.TEXTS]
+        vocab = tokenizer["model"]["vocab"]
+        if vocab not in vocabularies:
+            vocabularies.append(vocab)
+        tokenizer["model"]["vocab"] = vocabularies.index(vocab)
+        rows.append(json.dumps([name, tokenizer, ids], ensure_ascii=False, separators=(",", ":")))
+    refused = [[cases.tokenizer(0, pre_tokenizer=cases.split(p)), names] for p, names in cases.REFUSED.items()]
+    for tokenizer, _ in refused:
+        tokenizer["model"]["vocab"] = 0
+    with open(path, "w", encoding="utf-8") as f:
+        parts = {"texts": cases.TEXTS, "vocabularies": vocabularies, "refused": refused}
+        f.write(json.dumps(parts, ensure_ascii=False, separators=(",", ":"))[:-1])
+        f.write(',"rows":[\n' + ",\n".join(rows) + "\n]}\n")
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    folder, demo = sys.argv[-2:]
+    if sys.argv[1] != "--cases":
+        main(folder, demo)
+    write_cases(os.path.join(folder, "cases.json"))

@@ -2,7 +2,8 @@ unit_tests += tests/unit/test_tokenizer
 tests_unit_test_tokenizer_SOURCES = tests/unit/test_tokenizer.c tests/unit/test.h tests/unit/folder.h
 tests_unit_test_tokenizer_CFLAGS = $(unit_cflags)
 tests_unit_test_tokenizer_LDADD = $(unit_ldadd) $(JANSSON_LIBS) -lpthread
-EXTRA_DIST += tests/reference/tokenizer_reference.py tests/reference/tokenizers/probes.json tests/reference/tokenizers/demo-lm/ids.json \
+EXTRA_DIST += tests/reference/tokenizer_cases.py tests/reference/tokenizer_reference.py \
+	tests/reference/tokenizers/cases.json tests/reference/tokenizers/probes.json tests/reference/tokenizers/demo-lm/ids.json \
 	tests/reference/tokenizers/bloom/ids.json tests/reference/tokenizers/bloom/tokenizer.json \
 	tests/reference/tokenizers/clip/ids.json tests/reference/tokenizers/clip/tokenizer.json \
 	tests/reference/tokenizers/contiguous/ids.json tests/reference/tokenizers/contiguous/tokenizer.json \
@@ -26,3 +27,8 @@ unit_tests += tests/unit/test_samples
 tests_unit_test_samples_SOURCES = tests/unit/test_samples.c tests/unit/test.h tests/unit/folder.h
 tests_unit_test_samples_CFLAGS = $(unit_cflags)
 tests_unit_test_samples_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test_tokenizer_cases
+tests_unit_test_tokenizer_cases_SOURCES = tests/unit/test_tokenizer_cases.c tests/unit/test.h tests/unit/folder.h
+tests_unit_test_tokenizer_cases_CFLAGS = $(unit_cflags)
+tests_unit_test_tokenizer_cases_LDADD = $(unit_ldadd) $(JANSSON_LIBS)
