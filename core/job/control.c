@@ -17,12 +17,14 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #define CLIENT_MAX 16
 #define OUT_MAX ((size_t)8 << 20)
 #define CHANGE "worker.change"
+#define LOOK_EVERY_S 1.0 /* whether the socket is still where it was made */
 #define OUT_FULL ((size_t)1 << 18) /* stop reading the journal for a client that has so much unsent */
 
 struct client {
@@ -37,7 +39,13 @@ struct client {
 
 struct srq_control {
     char *job, *path;
+    dev_t device; /* of the socket's file, by which another of its name is told from it */
+    ino_t inode;
     int listener, wake;
+    double looked;     /* when the path was looked at last */
+    atomic_bool tells; /* the two below are set */
+    int (*tell)(void *ctx, const char *path, struct srq_error *err);
+    void *tell_ctx;
     pthread_t thread;
     bool running;
     atomic_bool stop;
@@ -309,6 +317,66 @@ static int fill_poll(const struct srq_control *k, struct pollfd *p, int *who)
     return n;
 }
 
+static int listen_on(struct srq_control *k, struct srq_error *err)
+{
+    struct sockaddr_un addr = { .sun_family = AF_UNIX };
+    struct stat st;
+    char *dir;
+    int rc = srq_runtime_dir(&dir, err);
+
+    if (rc != 0)
+        return rc;
+    k->path = srq_asprintf("%s/w%ld-%08" PRIx32 ".sock", dir, (long)getpid(),
+                           (uint32_t)srq_hash64(k->job, strlen(k->job)));
+    srq_free(dir);
+    if (k->path == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory opening the control socket");
+    if (strlen(k->path) >= sizeof(addr.sun_path))
+        return srq_fail_field(err, -SRQ_ELIMIT, k->path, "control socket path %s is longer than %zu bytes", k->path,
+                              sizeof(addr.sun_path) - 1);
+    memcpy(addr.sun_path, k->path, strlen(k->path) + 1);
+    unlink(k->path);
+    k->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (k->listener < 0 || bind(k->listener, (struct sockaddr *)&addr, sizeof(addr)) != 0 || listen(k->listener, 8) != 0 ||
+        lstat(k->path, &st) != 0)
+        return srq_fail_field(err, -SRQ_EIO, k->path, "cannot listen on %s: %s", k->path, strerror(errno));
+    k->device = st.st_dev;
+    k->inode = st.st_ino;
+    return 0;
+}
+
+static bool in_place(const struct srq_control *k)
+{
+    struct stat st;
+
+    return lstat(k->path, &st) == 0 && st.st_dev == k->device && st.st_ino == k->inode;
+}
+
+/* A socket whose name is gone can be reached by nobody new; those who are connected stay so. */
+static void look_after(struct srq_control *k)
+{
+    struct srq_error err = { 0 };
+    char *before = k->path;
+    int listener = k->listener;
+
+    k->looked = srq_clock_s();
+    if (in_place(k))
+        return;
+    k->path = NULL;
+    if (listen_on(k, &err) != 0) { /* not yet: tried again */
+        if (k->listener >= 0 && k->listener != listener)
+            close(k->listener);
+        srq_free(k->path);
+        k->path = before;
+        k->listener = listener;
+        return;
+    }
+    close(listener);
+    srq_free(before);
+    if (atomic_load(&k->tells) && k->tell(k->tell_ctx, k->path, &err) != 0)
+        srq_log(SRQ_LOG_WARN, "%s", err.text);
+}
+
 static void *loop(void *arg)
 {
     struct srq_control *k = arg;
@@ -327,8 +395,10 @@ static void *loop(void *arg)
         }
         if (stopping && (all_sent(k) || srq_clock_s() > k->stop_at))
             break;
+        if (!stopping && atomic_load(&k->tells) && srq_clock_s() - k->looked >= LOOK_EVERY_S)
+            look_after(k);
         n = fill_poll(k, p, who);
-        if (poll(p, (nfds_t)n, stopping ? 20 : -1) < 0 && errno != EINTR)
+        if (poll(p, (nfds_t)n, stopping ? 20 : (int)(LOOK_EVERY_S * 1000)) < 0 && errno != EINTR)
             break;
         if ((p[1].revents & POLLIN) != 0 && read(k->wake, &count, sizeof(count)) < 0 && errno != EAGAIN)
             break;
@@ -344,30 +414,6 @@ static void *loop(void *arg)
             welcome(k);
     }
     return NULL;
-}
-
-static int listen_on(struct srq_control *k, struct srq_error *err)
-{
-    struct sockaddr_un addr = { .sun_family = AF_UNIX };
-    char *dir;
-    int rc = srq_runtime_dir(&dir, err);
-
-    if (rc != 0)
-        return rc;
-    k->path = srq_asprintf("%s/w%ld-%08" PRIx32 ".sock", dir, (long)getpid(),
-                           (uint32_t)srq_hash64(k->job, strlen(k->job)));
-    srq_free(dir);
-    if (k->path == NULL)
-        return srq_fail(err, -SRQ_ENOMEM, "out of memory opening the control socket");
-    if (strlen(k->path) >= sizeof(addr.sun_path))
-        return srq_fail_field(err, -SRQ_ELIMIT, k->path, "control socket path %s is longer than %zu bytes", k->path,
-                              sizeof(addr.sun_path) - 1);
-    memcpy(addr.sun_path, k->path, strlen(k->path) + 1);
-    unlink(k->path);
-    k->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (k->listener < 0 || bind(k->listener, (struct sockaddr *)&addr, sizeof(addr)) != 0 || listen(k->listener, 8) != 0)
-        return srq_fail_field(err, -SRQ_EIO, k->path, "cannot listen on %s: %s", k->path, strerror(errno));
-    return 0;
 }
 
 /* Signals are for the main thread. */
@@ -423,9 +469,17 @@ void srq_control_changes(struct srq_control *c,
     srq_control_wake(c);
 }
 
-const char *srq_control_path(const struct srq_control *c)
+int srq_control_announce(struct srq_control *c, int (*tell)(void *ctx, const char *path, struct srq_error *err), void *ctx,
+                         struct srq_error *err)
 {
-    return c->path;
+    char *path = srq_strdup(c->path); /* the thread looks after the first one only from here on */
+    int rc = path != NULL ? tell(ctx, path, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory opening the control socket");
+
+    srq_free(path);
+    c->tell = tell;
+    c->tell_ctx = ctx;
+    atomic_store(&c->tells, true);
+    return rc;
 }
 
 void srq_control_wake(struct srq_control *c)

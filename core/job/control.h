@@ -34,7 +34,11 @@ struct srq_control;
 /* Listens on a socket of its own in the runtime folder. journal and flags must outlive it. */
 int srq_control_start(const char *job, struct srq_journal *j, struct srq_job_flags *flags, struct srq_control **out,
                       struct srq_error *err);
-const char *srq_control_path(const struct srq_control *c);
+/* Tells where it listens, now and whenever that changes: a runtime folder may be taken away (at logout, by a cleaner of
+ * temporary files) and the socket with it. It is looked after every second, and then made again. Later calls come from the
+ * control thread; a failure of theirs is logged. */
+int srq_control_announce(struct srq_control *c, int (*tell)(void *ctx, const char *path, struct srq_error *err), void *ctx,
+                         struct srq_error *err);
 /* From here on worker.change is answered by `change`, in the control thread; requests that came before have waited. */
 void srq_control_changes(struct srq_control *c,
                          int (*change)(void *ctx, const cJSON *params, cJSON **reply, struct srq_error *err), void *ctx);

@@ -299,6 +299,13 @@ static int conclude(struct setting *s, int rc, enum srq_job_end *end, struct srq
     return rc;
 }
 
+static int tell_socket(void *ctx, const char *path, struct srq_error *err)
+{
+    struct srq_run *run = ctx;
+
+    return srq_jobdir_announce(&run->dir, path, err);
+}
+
 static int work(struct setting *s, enum srq_job_end *end, struct srq_error *err)
 {
     struct srq_run *run = &s->run;
@@ -310,7 +317,7 @@ static int work(struct setting *s, enum srq_job_end *end, struct srq_error *err)
     srq_journal_watch_set(s->journal, on_event, s);
     rc = srq_control_start(run->dir.id, s->journal, s->req->flags, &s->control, err);
     if (rc == 0)
-        rc = srq_jobdir_announce(&run->dir, srq_control_path(s->control), err);
+        rc = srq_control_announce(s->control, tell_socket, run, err);
     if (rc == 0)
         rc = resolve(s, err);
     if (rc == 0) {

@@ -217,6 +217,12 @@ int srq_runtime_dir(char **out, struct srq_error *err)
         path = srq_asprintf("/tmp/srq-%ld", (long)getuid());
     if (path == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory naming the runtime folder");
+    if (mkdir(path, 0700) != 0 && errno == ENOENT && xdg != NULL) { /* taken away at logout: until the next login */
+        srq_free(path);
+        path = srq_asprintf("/tmp/srq-%ld", (long)getuid());
+        if (path == NULL)
+            return srq_fail(err, -SRQ_ENOMEM, "out of memory naming the runtime folder");
+    }
     if (mkdir(path, 0700) != 0 && errno != EEXIST) {
         int rc = srq_fail_field(err, -SRQ_EIO, path, "cannot make runtime folder %s: %s", path, strerror(errno));
 

@@ -20,6 +20,10 @@
 struct listener {
     struct evconnlistener *ev;
     int socket_lock, state_lock;
+    char *path;   /* where it listens: the socket's place, or the second one */
+    dev_t device; /* of the socket's file, by which another of its name is told from it */
+    ino_t inode;
+    bool complained;
 };
 
 static int take_lock(const char *path, const char *what, int *out, struct srq_error *err)
@@ -35,13 +39,20 @@ static int take_lock(const char *path, const char *what, int *out, struct srq_er
     return srq_fail_field(err, -SRQ_EBUSY, path, "another srqd has %s (%s is locked)", what, path);
 }
 
-static int take_locks(struct srqd *d, struct listener *l, struct srq_error *err)
+static int lock_socket(const char *socket, int *out, struct srq_error *err)
 {
-    char *path = srq_asprintf("%s.lock", d->places.socket);
-    int rc = path != NULL ? take_lock(path, "this socket", &l->socket_lock, err)
-                          : srq_fail(err, -SRQ_ENOMEM, "out of memory");
+    char *path = srq_asprintf("%s.lock", socket);
+    int rc = path != NULL ? take_lock(path, "this socket", out, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory");
 
     srq_free(path);
+    return rc;
+}
+
+static int take_locks(struct srqd *d, struct listener *l, struct srq_error *err)
+{
+    int rc = lock_socket(d->places.socket, &l->socket_lock, err);
+    char *path;
+
     if (rc != 0)
         return rc;
     path = srq_path_join(d->places.state, "srqd.lock");
@@ -84,9 +95,9 @@ static void on_accept_error(struct evconnlistener *ev, void *ctx)
 }
 
 /* A system service's socket is for a group; a user's for that user. */
-static int set_access(struct srqd *d, struct srq_error *err)
+static int set_access(struct srqd *d, const char *path, struct srq_error *err)
 {
-    const char *path = d->places.socket, *name = d->config.socket_group;
+    const char *name = d->config.socket_group;
     const struct group *g;
     mode_t mode = 0600;
 
@@ -107,10 +118,9 @@ static int set_access(struct srqd *d, struct srq_error *err)
     return 0;
 }
 
-static int bind_socket(struct srqd *d, int *out, struct srq_error *err)
+static int bind_socket(const char *path, int *out, struct srq_error *err)
 {
     struct sockaddr_un sa = { .sun_family = AF_UNIX };
-    const char *path = d->places.socket;
     struct stat st;
     mode_t old;
     int fd, e;
@@ -139,30 +149,118 @@ static int bind_socket(struct srqd *d, int *out, struct srq_error *err)
     return 0;
 }
 
+/* "PID SOCKET" in the lock of the state folder: clients that look elsewhere find us by it. */
+static void tell_place(struct listener *l)
+{
+    char text[256];
+    int n = snprintf(text, sizeof(text), "%ld %s\n", (long)getpid(), l->path);
+
+    if (ftruncate(l->state_lock, 0) != 0 || pwrite(l->state_lock, text, (size_t)n, 0) != n)
+        srq_log(SRQ_LOG_WARN, "clients cannot be told where the socket is: %s", strerror(errno));
+}
+
+/* Listens at `path`, whose lock is ours, instead of wherever it did before. */
+static int listen_at(struct srqd *d, struct listener *l, const char *path, struct srq_error *err)
+{
+    char *kept = srq_strdup(path);
+    struct evconnlistener *ev = NULL;
+    struct stat st;
+    int fd = -1, rc = kept != NULL ? bind_socket(path, &fd, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory");
+
+    if (rc == 0)
+        rc = set_access(d, path, err);
+    if (rc == 0 && lstat(path, &st) != 0)
+        rc = srq_fail_field(err, -SRQ_EIO, path, "cannot look at %s: %s", path, strerror(errno));
+    if (rc == 0) {
+        ev = evconnlistener_new(d->base, on_accept, d, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+        rc = ev != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory");
+    }
+    if (rc != 0) {
+        if (fd >= 0)
+            close(fd);
+        srq_free(kept);
+        return rc;
+    }
+    evconnlistener_set_error_cb(ev, on_accept_error);
+    if (l->ev != NULL)
+        evconnlistener_free(l->ev);
+    srq_free(l->path);
+    l->ev = ev;
+    l->path = kept;
+    l->device = st.st_dev;
+    l->inode = st.st_ino;
+    tell_place(l);
+    return 0;
+}
+
 int listener_open(struct srqd *d, struct srq_error *err)
 {
     struct listener *l = srq_calloc(1, sizeof(*l));
-    int fd = -1, rc;
+    int rc;
 
     if (l == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory");
     l->socket_lock = l->state_lock = -1;
     d->listener = l;
     rc = take_locks(d, l, err);
+    return rc == 0 ? listen_at(d, l, d->places.socket, err) : rc;
+}
+
+/* ---- a name that is gone ---------------------------------------------------------------------------------------- */
+
+static bool in_place(const struct listener *l)
+{
+    struct stat st;
+
+    return lstat(l->path, &st) == 0 && st.st_dev == l->device && st.st_ino == l->inode;
+}
+
+static int move_to(struct srqd *d, struct listener *l, const char *path, struct srq_error *err)
+{
+    int lock = -1, rc = lock_socket(path, &lock, err);
+
     if (rc == 0)
-        rc = bind_socket(d, &fd, err);
-    if (rc == 0)
-        rc = set_access(d, err);
-    if (rc == 0) {
-        l->ev = evconnlistener_new(d->base, on_accept, d, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
-        if (l->ev == NULL)
-            rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
-        else
-            evconnlistener_set_error_cb(l->ev, on_accept_error);
+        rc = listen_at(d, l, path, err);
+    if (rc != 0) {
+        if (lock >= 0)
+            close(lock);
+        return rc;
     }
-    if (rc != 0 && fd >= 0)
-        close(fd);
+    if (l->socket_lock >= 0)
+        close(l->socket_lock);
+    l->socket_lock = lock;
+    l->complained = false;
+    srq_log(SRQ_LOG_WARN, "the socket's name was gone; listens on %s again", path);
+    return 0;
+}
+
+static int move_to_second(struct srqd *d, struct listener *l, struct srq_error *err)
+{
+    char *path = d->places.system ? NULL : places_second_socket();
+    int rc = path != NULL ? move_to(d, l, path, err) : -SRQ_EIO;
+
+    srq_free(path);
     return rc;
+}
+
+void listener_look_after(struct srqd *d)
+{
+    struct listener *l = d->listener;
+    struct srq_error err = { 0 };
+    bool there, at_home;
+
+    if (l == NULL || l->ev == NULL)
+        return;
+    there = in_place(l);
+    at_home = strcmp(l->path, d->places.socket) == 0;
+    if (there && at_home)
+        return;
+    if (places_renew(&d->places, &err) == 0 && move_to(d, l, d->places.socket, &err) == 0)
+        return;
+    if (there || move_to_second(d, l, NULL) == 0 || l->complained)
+        return;
+    l->complained = true;
+    srq_log(SRQ_LOG_ERROR, "no client can connect: %s", err.text);
 }
 
 void listener_close(struct srqd *d)
@@ -173,7 +271,8 @@ void listener_close(struct srqd *d)
         return;
     d->listener = NULL;
     if (l->ev != NULL) {
-        unlink(d->places.socket);
+        if (in_place(l))
+            unlink(l->path);
         evconnlistener_free(l->ev);
     }
     /* The lock files stay: removing one would let two daemons lock different files of one name. */
@@ -181,5 +280,6 @@ void listener_close(struct srqd *d)
         close(l->socket_lock);
     if (l->state_lock >= 0)
         close(l->state_lock);
+    srq_free(l->path);
     srq_free(l);
 }

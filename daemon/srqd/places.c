@@ -164,6 +164,52 @@ static int find_config(struct places *p, const char *given, struct srq_error *er
     return 0;
 }
 
+/* The folder of the socket itself; what is above it is not ours to make. */
+static int renew_socket_dir(const struct places *p, struct srq_error *err)
+{
+    char *dir = srq_strdup(p->socket), *slash = dir != NULL ? strrchr(dir, '/') : NULL;
+    struct stat st;
+    int rc = 0;
+
+    if (slash == NULL || slash == dir) {
+        srq_free(dir);
+        return 0;
+    }
+    *slash = '\0';
+    if (lstat(dir, &st) != 0) {
+        if (mkdir(dir, p->system ? 0755 : 0700) != 0)
+            rc = srq_fail_field(err, -SRQ_EIO, dir, "cannot make %s: %s", dir, strerror(errno));
+        else if (p->system && chmod(dir, 0755) != 0)
+            rc = srq_fail_field(err, -SRQ_EPERM, dir, "cannot set the mode of %s: %s", dir, strerror(errno));
+    } else if (st.st_uid != geteuid() && st.st_uid != 0) {
+        rc = srq_fail_field(err, -SRQ_EPERM, dir, "%s is somebody else's", dir);
+    }
+    srq_free(dir);
+    return rc;
+}
+
+int places_renew(struct places *p, struct srq_error *err)
+{
+    int rc = renew_socket_dir(p, err);
+
+    if (rc != 0 || srq_path_exists(p->runtime))
+        return rc;
+    if (mkdir(p->runtime, 0700) != 0 && errno != EEXIST)
+        return srq_fail_field(err, -SRQ_EIO, p->runtime, "cannot make %s: %s", p->runtime, strerror(errno));
+    if (p->system && chmod(p->runtime, 0711) != 0)
+        return srq_fail_field(err, -SRQ_EPERM, p->runtime, "cannot set the mode of %s: %s", p->runtime, strerror(errno));
+    return p->system ? 0 : own_dir(p->runtime, err);
+}
+
+char *places_second_socket(void)
+{
+    char *dir = srq_asprintf("/tmp/srq-%lu", (unsigned long)geteuid());
+    char *path = dir != NULL && own_dir(dir, NULL) == 0 ? srq_path_join(dir, "srqd.sock") : NULL;
+
+    srq_free(dir);
+    return path;
+}
+
 int places_find(struct places *p, const struct place_wishes *w, struct srq_error *err)
 {
     int rc;

@@ -24,6 +24,10 @@ struct place_wishes {
 
 /* Decides and creates the folders. A folder in /tmp must be ours and closed to others. */
 int places_find(struct places *p, const struct place_wishes *w, struct srq_error *err);
+/* Makes the socket's and the workers' runtime folder again where they are gone. */
+int places_renew(struct places *p, struct srq_error *err);
+/* /tmp/srq-UID/srqd.sock, its folder made and ours; srq_free. NULL: it cannot be had. */
+char *places_second_socket(void);
 void places_free(struct places *p);
 
 #endif

@@ -112,6 +112,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
     (void)what;
     lifecycle_retry(d);
     (void)submission_allowed(d, NULL);
+    listener_look_after(d);
     check_idle(d);
     if (d->stopping && srq_clock_s() > d->stop_until) {
         srq_log(SRQ_LOG_WARN, "workers did not checkpoint in %lld s; they go on by themselves",

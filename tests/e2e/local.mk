@@ -12,7 +12,7 @@ TESTS += $(daemon_e2e)
 dist_check_SCRIPTS += $(daemon_e2e) tests/lib/srqd_client.py tests/lib/message_table.py
 
 # wrong models, texts, jobs, frames, plugins and users; the examples of pages and README
-bad_e2e = tests/e2e/bad_input.py tests/e2e/pages.sh tests/e2e/optional_members.py
+bad_e2e = tests/e2e/runtime_dir.py tests/e2e/bad_input.py tests/e2e/pages.sh tests/e2e/optional_members.py
 TESTS += $(bad_e2e)
 dist_check_SCRIPTS += $(bad_e2e)
 

@@ -289,8 +289,18 @@ struct served {
     struct srq_job_flags flags;
     struct srq_control *control;
     int fd;
+    char path[108];
     char line[4096]; /* the last answer */
 };
+
+static int take_path(void *ctx, const char *where, struct srq_error *err)
+{
+    struct served *s = ctx;
+
+    (void)err;
+    snprintf(s->path, sizeof(s->path), "%.107s", where);
+    return 0;
+}
 
 static void serve(struct served *s, int lines)
 {
@@ -301,7 +311,8 @@ static void serve(struct served *s, int lines)
     for (int i = 1; i <= lines; i++)
         add(s->journal, "log", i);
     assert_ok(srq_control_start("j7", s->journal, &s->flags, &s->control, &err), &err);
-    s->fd = dial(srq_control_path(s->control));
+    assert_ok(srq_control_announce(s->control, take_path, s, &err), &err);
+    s->fd = dial(s->path);
 }
 
 /* The next line that the client gets has every one of these words; the list ends with NULL. */

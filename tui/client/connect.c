@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #define START_WAIT_S 15.0 /* a daemon that re-attaches many workers answers before it has read their journals */
+#define MOVE_WAIT_S 5.0   /* a daemon whose socket's folder was taken away listens again within a second or two */
 #define KEPT_MAX 256
 
 extern char **environ;
@@ -262,12 +263,44 @@ static int no_daemon(const struct srq_place *place, int error, struct srq_error 
     return srq_fail_field(err, -SRQ_EIO, "socket", "cannot connect to %s: %s", place->path, strerror(error));
 }
 
+static bool is_absent(int error)
+{
+    return error == -ENOENT || error == -ECONNREFUSED;
+}
+
+static bool users_own(const struct srq_place *place)
+{
+    return place->kind == SRQ_SOCKET_RUNTIME || place->kind == SRQ_SOCKET_TMP;
+}
+
+/* Nobody answers where the user's own daemon should be: one that holds the lock of the state folder is asked where it is,
+ * and given the time to make its socket again. -ENOENT: there is none. */
+static int dial_holder(const struct srq_place *place)
+{
+    double until = srq_clock_s() + MOVE_WAIT_S;
+    struct srq_place other;
+    int fd = -ENOENT;
+
+    while (users_own(place) && srq_locate_by_lock(&other)) {
+        const struct timespec pause = { .tv_nsec = 50 * 1000 * 1000 };
+
+        fd = srq_dial_unix(other.path, 0);
+        if (!is_absent(fd) || !is_absent(fd = srq_dial_unix(place->path, 0)) || srq_clock_s() > until)
+            break;
+        nanosleep(&pause, NULL);
+    }
+    return fd;
+}
+
 int srq_connect_place(const struct srq_place *place, int *fd, struct srq_error *err)
 {
+    struct srq_place other;
     int rc;
 
     /* Such a socket is connected at once or not at all: only a full queue of the listener would make it wait. */
     *fd = srq_dial_unix(place->path, SOCK_NONBLOCK);
+    if (is_absent(*fd) && users_own(place) && srq_locate_by_lock(&other))
+        *fd = srq_dial_unix(other.path, SOCK_NONBLOCK);
     if (*fd < 0)
         return no_daemon(place, -*fd, err);
     rc = check_peer(*fd, place, err);
@@ -287,7 +320,9 @@ int srq_connect_daemon(const struct srq_place *place, bool start, int *fd, bool 
     if (rc != 0)
         return rc;
     *fd = srq_dial_unix(place->path, 0);
-    if (*fd < 0 && start && place->kind != SRQ_SOCKET_SYSTEM && (*fd == -ENOENT || *fd == -ECONNREFUSED)) {
+    if (is_absent(*fd))
+        *fd = dial_holder(place);
+    if (*fd < 0 && start && place->kind != SRQ_SOCKET_SYSTEM && is_absent(*fd)) {
         lock = open_lock(place, err);
         if (lock < 0)
             return lock;

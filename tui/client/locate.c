@@ -6,10 +6,12 @@
 #include "tui/client/dial.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -98,6 +100,43 @@ char *srq_locate_state(void)
     if (home == NULL && (pw = getpwuid(getuid())) != NULL)
         home = pw->pw_dir;
     return home != NULL ? srq_path_join(home, ".local/state/srq") : NULL;
+}
+
+/* srqd's state folder has the host's name below it, but where somebody chose the folder. */
+static char *lock_path(void)
+{
+    char host[256] = "", *state = srq_locate_state(), *path = NULL;
+
+    if (state == NULL)
+        return NULL;
+    if (env("SRQ_STATE_DIR") != NULL)
+        path = srq_path_join(state, "srqd.lock");
+    else if (gethostname(host, sizeof(host) - 1) == 0 && host[0] != '\0' && strchr(host, '/') == NULL)
+        path = srq_asprintf("%s/%s/srqd.lock", state, host);
+    srq_free(state);
+    return path;
+}
+
+bool srq_locate_by_lock(struct srq_place *out)
+{
+    char *path = lock_path(), text[sizeof(out->path) + 32];
+    int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+    ssize_t n = fd >= 0 ? pread(fd, text, sizeof(text) - 1, 0) : -1;
+    bool held = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    char *space;
+
+    if (fd >= 0)
+        close(fd);
+    srq_free(path);
+    if (!held || n <= 0 || text[n - 1] != '\n')
+        return false;
+    text[n - 1] = '\0';
+    space = strchr(text, ' ');
+    if (space == NULL || space[1] != '/' || strlen(space + 1) >= sizeof(out->path))
+        return false;
+    snprintf(out->path, sizeof(out->path), "%s", space + 1);
+    out->kind = SRQ_SOCKET_TMP; /* whoever answers there must be us */
+    return true;
 }
 
 const char *srq_socket_kind_name(enum srq_socket_kind kind)

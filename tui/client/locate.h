@@ -32,6 +32,11 @@ int srq_place_prepare(const struct srq_place *place, struct srq_error *err);
  * no home; srq_free. */
 char *srq_locate_state(void);
 
+/* Where the user's own daemon says that it listens, by the lock that it holds in its state folder: it may have been started
+ * where $XDG_RUNTIME_DIR was another, or had its socket's folder taken away. True: one is alive, and out->path is its
+ * socket. */
+bool srq_locate_by_lock(struct srq_place *out);
+
 /* A short name for people: "given", "system service", "per user". */
 const char *srq_socket_kind_name(enum srq_socket_kind kind);
 
