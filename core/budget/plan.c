@@ -173,7 +173,7 @@ static void mark_fused(struct srq_plan *p)
             struct srq_plan_layer *b = &p->layers[k];
 
             if (k != i && srq_plan_tied(l, b) && b->why[0] == '\0' && !b->untied)
-                snprintf(b->why, sizeof(b->why), "it is fused with %.90s", l->info->module);
+                snprintf(b->why, sizeof(b->why), "it is fused with %.60s: %.160s", l->info->module, l->why);
         }
     }
 }

@@ -395,7 +395,7 @@ static int change_resting(struct setting *s, const cJSON *params, cJSON **reply,
     const char *state = run->last_state;
     int rc;
 
-    if (strcmp(state, "done") == 0 || strcmp(state, "canceled") == 0 || strcmp(state, "failed") == 0)
+    if (strcmp(state, "done") == 0 || strcmp(state, "canceled") == 0)
         return srq_fail(err, -SRQ_ESTATE, "job %s is %s; its plan can no longer be changed", run->dir.id, state);
     srq_events_init(&run->events, s->journal, s->req->flags);
     rc = resolve(s, err);

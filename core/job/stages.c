@@ -5,6 +5,7 @@
 #include "core/base/clock.h"
 #include "core/base/digits.h"
 #include "core/job/fingerprint.h"
+#include "core/tune/tensor_scale.h"
 
 #include <inttypes.h>
 
@@ -17,23 +18,98 @@ int srq_run_check(struct srq_run *run, struct srq_error *err)
     return srq_events_check(&run->events, err);
 }
 
-/* Every weight is looked at once before any work: a NaN found in the last block would cost the time of all others. A job
- * that has results has been through this. */
+/* The scales of a layer, rounded plainly: what its values cannot be stored in is known at once. */
+static int check_scales(struct srq_run *run, int layer, const struct srq_scheme *scheme, struct srq_error *err)
+{
+    const struct srq_resolved *job = &run->job;
+    const struct srq_layer_info *info = job->layers[layer];
+    struct srq_codes codes = { 0 };
+    struct srq_error why = { 0 };
+    struct srq_tensor weight;
+    char text[32];
+    int rc = srq_model_weight(job->model, info->name, &weight, err);
+
+    if (rc == 0)
+        rc = srq_codes_alloc(info->out, info->in, scheme, &codes, err);
+    if (rc == 0)
+        rc = srq_tensor_scale(job->model, layer, scheme, &codes.tensor_scale, err);
+    if (rc == 0) {
+        rc = srq_round_plain(&weight, info->name, &codes, &why);
+        if (rc != 0)
+            rc = srq_fail_field(err, rc, info->name, "%s; it cannot be stored as %s: give it another scheme, such as bf16",
+                                why.text, srq_scheme_text(scheme, text, sizeof(text)));
+    }
+    srq_codes_fini(&codes);
+    srq_tensors_release(srq_model_tensors(job->model), &weight);
+    return rc;
+}
+
+/* All schemes that the layer may get: its own, or those that an allocator chooses from. */
+static int check_layer(struct srq_run *run, int layer, struct srq_error *err)
+{
+    const struct srq_resolved *job = &run->job;
+    bool chosen = srq_spec_has_budget(&job->spec) && !job->allocated && job->layers[layer]->block >= 0 &&
+                  job->plan.layers[layer].source != SRQ_SOURCE_PIN;
+    int rc = 0;
+
+    if (!chosen)
+        return job->schemes[layer].grid != SRQ_GRID_NONE ? check_scales(run, layer, &job->schemes[layer], err) : 0;
+    for (int c = 0; rc == 0 && c < job->candidates.count; c++) {
+        if (job->candidates.allowed[(size_t)layer * (size_t)job->candidates.count + (size_t)c] &&
+            job->candidates.scheme[c].grid != SRQ_GRID_NONE)
+            rc = check_scales(run, layer, &job->candidates.scheme[c], err);
+    }
+    return rc;
+}
+
+static int check_block(struct srq_run *run, int block, struct srq_error *err)
+{
+    int first, n = srq_run_block_layers(run, block, &first), rc = srq_run_check(run, err);
+
+    if (rc == 0)
+        rc = srq_model_check_finite(run->job.model, block, err);
+    for (int i = 0; rc == 0 && i < n && srq_spec_quantizes(&run->job.spec); i++)
+        rc = check_layer(run, first + i, err);
+    return rc;
+}
+
+static int check_formats(struct srq_run *run, struct srq_error *err)
+{
+    const struct srq_spec *s = &run->job.spec;
+    int rc = 0;
+
+    for (int i = 0; rc == 0 && i < s->format_count; i++) {
+        const struct srq_format *f = srq_format_find(s->formats[i], err);
+
+        rc = f != NULL ? srq_export_check_values(f, run->job.model, run->job.schemes, err) : -SRQ_EINVAL;
+    }
+    return rc;
+}
+
+/* Every weight is looked at once before any work: what cannot be computed with or stored (a NaN, a value whose scale is too
+ * large) and is found in the last block would cost the time of all others. A job that has been through this with the
+ * plan that it has does not do it again. */
 int srq_stage_load(struct srq_run *run, struct srq_error *err)
 {
-    int blocks = run->job.info->blocks, rc = 0;
+    int blocks = run->job.info->blocks, rc = srq_tasks_sync(run->tasks, err);
     cJSON *looked = srq_fact_read(run->ckpt, "weights");
+    const char *of = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(looked, "plan"));
+    char plan[24];
+    bool known;
 
+    snprintf(plan, sizeof(plan), "%016" PRIx64, srq_tasks_plan_key(run->tasks));
+    known = of != NULL && strcmp(of, plan) == 0;
     srq_event_stage(&run->events, SRQ_STAGE_LOAD, 0, blocks + 1, "blocks");
-    for (int b = -1; rc == 0 && b < blocks && looked == NULL; b++) {
-        rc = srq_run_check(run, err);
-        if (rc == 0)
-            rc = srq_model_check_finite(run->job.model, b, err);
+    for (int b = -1; rc == 0 && b < blocks && !known; b++) {
+        rc = check_block(run, b, err);
         srq_event_progress(&run->events, b + 2, blocks + 1, "blocks", NULL);
     }
-    if (rc == 0 && looked == NULL) {
+    if (rc == 0 && !known)
+        rc = check_formats(run, err);
+    if (rc == 0 && !known) {
+        cJSON_Delete(looked);
         looked = cJSON_CreateObject();
-        if (looked == NULL || cJSON_AddTrueToObject(looked, "finite") == NULL)
+        if (looked == NULL || cJSON_AddStringToObject(looked, "plan", plan) == NULL)
             rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
         else
             rc = srq_fact_write(run->ckpt, "weights", looked, err);

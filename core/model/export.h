@@ -45,6 +45,10 @@ int srq_format_plan(const struct srq_format *f, const struct srq_model *m, const
 int srq_export_bytes(const struct srq_format *f, const struct srq_model *m, const struct srq_scheme *schemes,
                      uint64_t *bytes, struct srq_error *err);
 
+/* Whether every tensor that the format stores in F16 fits into it: -SRQ_ENUMERIC naming the first that does not. Reads them. */
+int srq_export_check_values(const struct srq_format *f, const struct srq_model *m, const struct srq_scheme *schemes,
+                            struct srq_error *err);
+
 struct srq_export_request {
     const struct srq_format *format;
     const struct srq_scheme *schemes; /* one per model layer */

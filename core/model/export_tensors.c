@@ -263,15 +263,59 @@ static int to_f16(const char *name, const struct srq_tensor *t, int64_t first, i
     return rc;
 }
 
+/* All of a tensor that becomes F16, written to `w`, or only looked at where that is NULL. */
+static int convert_all(const char *name, const struct srq_tensor *t, struct srq_tensor_writer *w, struct srq_error *err)
+{
+    uint16_t *half = srq_malloc(CHUNK * sizeof(*half));
+    float *wide = srq_malloc(CHUNK * sizeof(*wide));
+    int64_t count = srq_tensor_count(t);
+    int rc = half != NULL && wide != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory converting %s", name);
+
+    for (int64_t at = 0; at < count && rc == 0; at += CHUNK) {
+        int64_t n = count - at < CHUNK ? count - at : CHUNK;
+
+        rc = to_f16(name, t, at, n, half, wide, err);
+        if (rc == 0 && w != NULL)
+            rc = srq_writer_put(w, name, (uint64_t)at * 2, half, (size_t)n * 2, err);
+    }
+    srq_free(half);
+    srq_free(wide);
+    return rc;
+}
+
+static int check_values(void *ctx, const char *name, const struct srq_tensor *stored, struct srq_error *err)
+{
+    const struct srq_export_plan *p = ctx;
+    struct srq_tensor t;
+    void *owned;
+    int rc;
+
+    if (stored->dtype != SRQ_F16 || !srq_tensors_describe(srq_model_tensors(p->model), name, &t) || t.dtype == SRQ_F16)
+        return 0; /* made by us, or as it was */
+    rc = srq_model_tensor(p->model, name, &t, &owned, err);
+    if (rc != 0)
+        return rc;
+    rc = convert_all(name, &t, NULL, err);
+    srq_tensors_release(srq_model_tensors(p->model), &t);
+    srq_free(owned);
+    return rc;
+}
+
+int srq_export_check_values(const struct srq_format *f, const struct srq_model *m, const struct srq_scheme *schemes,
+                            struct srq_error *err)
+{
+    struct srq_export_plan p;
+    int rc = srq_export_plan_make(&p, m, f, schemes, err);
+
+    return rc != 0 ? rc : each_tensor(&p, check_values, &p, err);
+}
+
 static int put_copy(const struct srq_export_plan *p, const char *name, struct srq_tensor_writer *w,
                     struct srq_error *err)
 {
     const struct srq_tensors *ts = srq_model_tensors(p->model);
-    uint16_t *half = NULL;
-    float *wide = NULL;
     void *owned;
     struct srq_tensor t;
-    int64_t count;
     int rc = srq_model_tensor(p->model, name, &t, &owned, err);
 
     if (rc != 0)
@@ -282,20 +326,7 @@ static int put_copy(const struct srq_export_plan *p, const char *name, struct sr
         srq_free(owned);
         return rc;
     }
-    half = srq_malloc(CHUNK * sizeof(*half));
-    wide = srq_malloc(CHUNK * sizeof(*wide));
-    if (half == NULL || wide == NULL)
-        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory converting %s", name);
-    count = srq_tensor_count(&t);
-    for (int64_t at = 0; at < count && rc == 0; at += CHUNK) {
-        int64_t n = count - at < CHUNK ? count - at : CHUNK;
-
-        rc = to_f16(name, &t, at, n, half, wide, err);
-        if (rc == 0)
-            rc = srq_writer_put(w, name, (uint64_t)at * 2, half, (size_t)n * 2, err);
-    }
-    srq_free(half);
-    srq_free(wide);
+    rc = convert_all(name, &t, w, err);
     srq_tensors_release(ts, &t);
     srq_free(owned);
     return rc;

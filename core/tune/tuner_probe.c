@@ -141,6 +141,22 @@ static void note(struct srq_tuner *t, double loss, bool best)
         e->probe(e->ctx, t->iter, loss, best);
 }
 
+/* The first layer whose rounded weights are no numbers; where there is none, the block as a whole. */
+static int name_culprit(const struct srq_tuner *t, struct srq_error *err)
+{
+    for (int i = 0; i < t->count; i++) {
+        const struct tuned_layer *l = &t->layers[i];
+        char text[32];
+
+        if (l->active && l->fake.data != NULL && srq_tensor_first_nonfinite(&l->fake) >= 0)
+            return srq_fail_field(err, -SRQ_ENUMERIC, l->layer.name,
+                                  "%s rounded to %s holds values that are no numbers: give it another scheme, such as bf16",
+                                  l->layer.name, srq_scheme_text(&l->layer.scheme, text, sizeof(text)));
+    }
+    return srq_fail_field(err, -SRQ_ENUMERIC, t->layers[0].layer.name,
+                          "the outputs of the block of %s are not numbers, though its weights are", t->layers[0].layer.name);
+}
+
 int probe_run(struct srq_tuner *t, struct srq_error *err)
 {
     double loss = 0;
@@ -152,7 +168,7 @@ int probe_run(struct srq_tuner *t, struct srq_error *err)
     if (rc != 0)
         return rc;
     if (t->iter == 0 && !isfinite(loss))
-        return srq_fail(err, -SRQ_ENUMERIC, "the loss of %s is not a number before tuning", t->layers[0].layer.name);
+        return name_culprit(t, err);
     best = t->best_iter < 0 || loss < t->loss_best;
     t->loss_last = loss;
     t->last_probe = t->iter;

@@ -127,6 +127,12 @@ static int start_program(struct change *c, struct job *j, struct srq_error *err)
 
 /* ---- which of the two ----------------------------------------------------------------------------------------- */
 
+/* A failed job can be resumed, and often a change of its plan is what lets it come through. */
+static bool settled(const struct job *j)
+{
+    return job_ended(j) && j->state != JOB_FAILED;
+}
+
 static int refuse_ended(const struct job *j, struct srq_error *err)
 {
     return srq_fail_field(err, -SRQ_ESTATE, "job", "job %s is %s; its plan cannot be changed any more", j->id,
@@ -141,7 +147,7 @@ static int set_going(struct change *c, struct srq_error *err)
 
     if (j == NULL)
         return srq_fail_field(err, -SRQ_ENOENT, "job", "there is no job \"%s\" any more", c->job);
-    if (job_ended(j))
+    if (settled(j))
         return refuse_ended(j, err);
     if (j->pid > 0) {
         rc = worker_link_call(j, "worker.change", c->params, (double)c->d->config.plan_timeout_s, on_worker_answer, c,
@@ -192,7 +198,7 @@ int change_begin(const struct request *r, struct srq_error *err)
 {
     struct change *c;
 
-    if (job_ended(r->job))
+    if (settled(r->job))
         return refuse_ended(r->job, err);
     if (r->d->waiting_change_count >= WAITING_MAX)
         return srq_fail(err, -SRQ_EBUSY, "%d changes of plans wait; try again", WAITING_MAX);
