@@ -346,6 +346,13 @@ bool srq_path_within(const char *inner, const char *outer)
     return strncmp(inner, outer, n) == 0 && (inner[n] == '\0' || inner[n] == '/' || (n == 1 && outer[0] == '/'));
 }
 
+bool srq_is_lfs_pointer(const char *data, size_t len)
+{
+    static const char start[] = "version https://git-lfs.github.com/spec/";
+
+    return len >= sizeof(start) - 1 && len < 2048 && memcmp(data, start, sizeof(start) - 1) == 0;
+}
+
 bool srq_is_base_name(const char *name)
 {
     size_t len = strlen(name);

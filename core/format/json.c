@@ -90,7 +90,8 @@ int srq_json_read(const char *path, size_t max, json_t **out, struct srq_error *
     rc = srq_read_file(path, max, &data, &len, err);
     if (rc != 0)
         return rc;
-    rc = srq_json_read_text(data, len, path, out, err);
+    rc = srq_is_lfs_pointer(data, len) ? srq_fail_field(err, -SRQ_EFORMAT, path, SRQ_LFS_SENTENCE, path)
+                                       : srq_json_read_text(data, len, path, out, err);
     srq_free(data);
     return rc;
 }

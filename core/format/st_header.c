@@ -2,6 +2,7 @@
 #include "core/format/st_header.h"
 
 #include "core/base/alloc.h"
+#include "core/base/fs.h"
 #include "core/base/log.h"
 #include "core/format/json.h"
 #include "core/tensor/tensor.h"
@@ -223,6 +224,8 @@ int srq_st_header_read(const uint8_t *base, size_t size, const char *file, struc
     int rc;
 
     memset(out, 0, sizeof(*out));
+    if (srq_is_lfs_pointer((const char *)base, size))
+        return srq_fail_field(err, -SRQ_EFORMAT, file, SRQ_LFS_SENTENCE, file);
     if (size < 8)
         return srq_fail_field(err, -SRQ_EFORMAT, file, "%s: %zu bytes are too few for a header length", file, size);
     len = load_le64(base);

@@ -48,6 +48,8 @@ static int open_model(struct srq_resolved *r, struct srq_error *err)
         return rc;
     }
     r->info = srq_model_info(r->model);
+    for (int i = 0; srq_model_note(r->model, i) != NULL; i++)
+        srq_resolved_note(r, "%s", srq_model_note(r->model, i));
     r->layer_count = srq_model_layer_count(r->model);
     r->layers = srq_calloc((size_t)r->layer_count + 1, sizeof(r->layers[0]));
     r->schemes = srq_calloc((size_t)r->layer_count + 1, sizeof(r->schemes[0]));
@@ -229,6 +231,20 @@ static int check_plan(const struct srq_resolved *r, struct srq_error *err)
                                           first->info->name, first->why);
 }
 
+/* What was given and nothing of the job looks at. */
+static void note_surplus(struct srq_resolved *r)
+{
+    const struct srq_spec *s = &r->spec;
+    char *method;
+
+    if (s->calib_count > 0 && !r->calibrates && r->transform.nsamples == 0 && !srq_spec_has_budget(s)) {
+        method = srq_spec_method(s);
+        srq_resolved_note(r, "calib %.300s is not read: method %.60s needs no calibration text", s->calib[0],
+                          method != NULL ? method : "");
+        srq_free(method);
+    }
+}
+
 static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, struct srq_error *err)
 {
     int rc;
@@ -254,6 +270,8 @@ static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, st
     clamp(r, r->spec.eval_count > 0, &r->spec.opt.eval_seqlen, "eval.seqlen");
     if (rc == 0)
         rc = check_tokenizer(r, err);
+    if (rc == 0)
+        note_surplus(r);
     if (rc == 0)
         rc = srq_budget_open(r, err);
     if (rc == 0)

@@ -125,7 +125,17 @@ struct srq_model {
     struct srq_pair_info *pairs; /* of block b: from b * family->pair_count; then E, where there is one */
     int pair_count;
     struct srq_fold *fold; /* NULL: the weights are the stored ones */
+    char **notes;          /* sentences for people */
+    int note_count;
 };
+
+/* notes.c: what of the folder does not fit together */
+int srq_model_take_notes(struct srq_model *m, struct srq_error *err);
+void srq_model_drop_notes(struct srq_model *m);
+
+/* PREFIX.block.module.suffix; a suffix of "" is left out with its dot. */
+void srq_model_block_name(const struct srq_model *m, int block, const char *module, const char *suffix,
+                          char name[SRQ_NAME_CAP]);
 
 /* The tensor PREFIX.block.module.suffix of a block. */
 bool srq_model_block_tensor(const struct srq_model *m, int block, const char *module, const char *suffix,

@@ -1,6 +1,6 @@
 # sources of core/model
 core_libsrq_la_SOURCES += \
-	core/model/model.c core/model/model.h core/model/internal.h core/model/quantized.h \
+	core/model/model.c core/model/notes.c core/model/model.h core/model/internal.h core/model/quantized.h \
 	core/model/block.c \
 	core/model/config.c \
 	core/model/families.c \

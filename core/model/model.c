@@ -39,8 +39,8 @@ static int expect(const struct srq_model *m, const char *name, int rank, const i
     return 0;
 }
 
-static void block_name(const struct srq_model *m, int block, const char *module, const char *suffix,
-                       char out[SRQ_NAME_CAP])
+void srq_model_block_name(const struct srq_model *m, int block, const char *module, const char *suffix,
+                          char out[SRQ_NAME_CAP])
 {
     snprintf(out, SRQ_NAME_CAP, "%s.%d.%s%s%s", m->family->prefix, block, module, suffix[0] != '\0' ? "." : "", suffix);
 }
@@ -50,7 +50,7 @@ bool srq_model_block_tensor(const struct srq_model *m, int block, const char *mo
 {
     char name[SRQ_NAME_CAP];
 
-    block_name(m, block, module, suffix, name);
+    srq_model_block_name(m, block, module, suffix, name);
     return srq_tensors_get(m->tensors, name, out);
 }
 
@@ -120,19 +120,19 @@ static int add_block(struct srq_model *m, int block, struct srq_error *err)
         const struct srq_linear_row *row = &f->linears[i];
         int64_t out = srq_config_dim(&m->config, row->out), in = srq_config_dim(&m->config, row->in);
 
-        block_name(m, block, row->module, "", name);
+        srq_model_block_name(m, block, row->module, "", name);
         if ((rc = add_layer(m, block, name, row->module, out, in, &e, err)) != 0)
             return rc;
         e->info.tie = row->tie;
         e->info.has_bias = srq_config_bias(&m->config, row->bias);
-        block_name(m, block, row->module, "bias", name);
+        srq_model_block_name(m, block, row->module, "bias", name);
         if (e->info.has_bias && (rc = expect(m, name, 1, &out, &t, err)) != 0)
             return rc;
     }
     for (int i = 0; i < f->vector_count; i++) {
         int64_t dim = srq_config_dim(&m->config, f->vectors[i].dim);
 
-        block_name(m, block, f->vectors[i].module, "weight", name);
+        srq_model_block_name(m, block, f->vectors[i].module, "weight", name);
         if ((rc = expect(m, name, 1, &dim, &t, err)) != 0)
             return rc;
     }
@@ -276,7 +276,8 @@ int srq_model_open(const char *path, bool plain_only, struct srq_model **out, st
         (rc = srq_config_read(config, &m->family, &m->config, err)) != 0 ||
         (rc = srq_tensors_open(path, &m->tensors, err)) != 0 ||
         (rc = open_quantized(m, config, plain_only, err)) != 0 || (rc = build_table(m, err)) != 0 ||
-        (rc = fill_info(m, err)) != 0 || (rc = srq_pairs_build(m, err)) != 0) {
+        (rc = fill_info(m, err)) != 0 || (rc = srq_pairs_build(m, err)) != 0 ||
+        (rc = srq_model_take_notes(m, err)) != 0) {
         srq_model_close(m);
         m = NULL;
     }
@@ -291,6 +292,7 @@ void srq_model_close(struct srq_model *m)
         return;
     srq_model_unfold(m);
     srq_pairs_fini(m);
+    srq_model_drop_notes(m);
     for (int i = 0; i < m->layer_count; i++)
         srq_free((char *)(uintptr_t)m->layers[i].info.name);
     srq_free(m->layers);
@@ -361,14 +363,14 @@ static int check_block_finite(const struct srq_model *m, int b, struct srq_error
     int rc = 0;
 
     for (int i = 0; rc == 0 && i < f->linear_count; i++) {
-        block_name(m, b, f->linears[i].module, "weight", name);
+        srq_model_block_name(m, b, f->linears[i].module, "weight", name);
         rc = check_finite(m, name, err);
-        block_name(m, b, f->linears[i].module, "bias", name);
+        srq_model_block_name(m, b, f->linears[i].module, "bias", name);
         if (rc == 0 && m->layers[b * f->linear_count + i].info.has_bias)
             rc = check_finite(m, name, err);
     }
     for (int i = 0; rc == 0 && i < f->vector_count; i++) {
-        block_name(m, b, f->vectors[i].module, "weight", name);
+        srq_model_block_name(m, b, f->vectors[i].module, "weight", name);
         rc = check_finite(m, name, err);
     }
     return rc;

@@ -37,6 +37,9 @@ struct srq_model_info {
 int srq_model_open(const char *path, bool plain_only, struct srq_model **out, struct srq_error *err);
 void srq_model_close(struct srq_model *m);
 const struct srq_model_info *srq_model_info(const struct srq_model *m);
+/* Sentences for people about what of the folder is contradictory or not used, and what is done about it; NULL behind the
+ * last. */
+const char *srq_model_note(const struct srq_model *m, int i);
 int srq_model_layer_count(const struct srq_model *m); /* all quantizable layers, lm_head last where not tied */
 const struct srq_layer_info *srq_model_layer(const struct srq_model *m, int i);
 const struct srq_tensors *srq_model_tensors(const struct srq_model *m);

@@ -112,6 +112,16 @@ static bool add_layers(cJSON *root, const struct srq_model *m)
     return list != NULL;
 }
 
+static bool add_notes(cJSON *root, const struct srq_model *m)
+{
+    cJSON *list = cJSON_AddArrayToObject(root, "warnings");
+    bool ok = list != NULL;
+
+    for (int i = 0; ok && srq_model_note(m, i) != NULL; i++)
+        ok = cJSON_AddItemToArray(list, cJSON_CreateString(srq_model_note(m, i)));
+    return ok;
+}
+
 static cJSON *model_json(const struct srq_model *m)
 {
     const struct srq_model_info *i = srq_model_info(m);
@@ -124,7 +134,7 @@ static cJSON *model_json(const struct srq_model *m)
               add_count(o, "heads", (double)i->heads) && add_count(o, "kv_heads", (double)i->kv_heads) &&
               add_count(o, "head_dim", (double)i->head_dim) && add_count(o, "vocab", (double)i->vocab) &&
               add_count(o, "max_positions", (double)i->max_positions) &&
-              cJSON_AddBoolToObject(o, "tied_head", i->tied_head) != NULL && add_layers(o, m);
+              cJSON_AddBoolToObject(o, "tied_head", i->tied_head) != NULL && add_layers(o, m) && add_notes(o, m);
 
     if (ok)
         return o;

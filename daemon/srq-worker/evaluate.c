@@ -2,6 +2,7 @@
 #include "daemon/srq-worker/commands.h"
 
 #include "core/base/alloc.h"
+#include "core/base/log.h"
 #include "core/base/clock.h"
 #include "core/eval/evaluator.h"
 #include "core/job/options.h"
@@ -158,6 +159,8 @@ static int measure(const struct request *r, struct measured *m, struct srq_error
         rc = srq_model_open(r->model, false, &m->model, err);
     if (rc == 0 && r->reference != NULL)
         rc = srq_model_open(r->reference, false, &m->reference, err);
+    for (int i = 0; rc == 0 && srq_model_note(m->model, i) != NULL; i++)
+        srq_log(SRQ_LOG_WARN, "%s", srq_model_note(m->model, i));
     if (rc == 0)
         rc = read_samples(r, m, err);
     if (rc == 0)

@@ -1,0 +1,187 @@
+/* What a folder holds that does not fit together, or more than its family uses: said, with what is done about it. */
+#include "core/model/internal.h"
+
+#include "core/base/alloc.h"
+#include "core/base/buf.h"
+
+#include <stdlib.h>
+
+#define SAMPLES 64     /* rows compared where two tensors should be one: enough to tell, and quick for any size */
+#define NOTES_MAX 16
+
+static int add(struct srq_model *m, struct srq_error *err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+static int add(struct srq_model *m, struct srq_error *err, const char *fmt, ...)
+{
+    char text[600];
+    va_list ap;
+
+    if (m->notes == NULL)
+        m->notes = srq_calloc(NOTES_MAX, sizeof(*m->notes));
+    if (m->notes == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory looking at %s", m->info.path);
+    if (m->note_count == NOTES_MAX)
+        return 0;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    m->notes[m->note_count] = srq_strdup(text);
+    if (m->notes[m->note_count] == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory looking at %s", m->info.path);
+    m->note_count++;
+    return 0;
+}
+
+/* ---- the head ---------------------------------------------------------------------------------------------------- */
+
+static bool seem_equal(const struct srq_tensor *a, const struct srq_tensor *b)
+{
+    size_t row;
+
+    if (a->dtype != b->dtype || a->rank != 2 || b->rank != 2 || a->shape[0] != b->shape[0] || a->shape[1] != b->shape[1])
+        return false;
+    row = (size_t)a->shape[1] * srq_dtype_size(a->dtype);
+    for (int64_t i = 0; i < SAMPLES; i++) {
+        size_t at = (size_t)(i * (a->shape[0] - 1) / (SAMPLES - 1)) * row;
+
+        if (memcmp((const char *)a->data + at, (const char *)b->data + at, row) != 0)
+            return false;
+    }
+    return true;
+}
+
+static int look_at_head(struct srq_model *m, struct srq_error *err)
+{
+    const struct srq_family *f = m->family;
+    struct srq_tensor head, embed;
+    bool stored = srq_model_module_tensor(m, f->head, &head);
+
+    if (m->config.tied && stored && srq_model_module_tensor(m, f->embed, &embed) && !seem_equal(&head, &embed))
+        return add(m, err,
+                   "%s.weight has other values than %s.weight, but config.json ties them (tie_word_embeddings): the stored head "
+                   "is not used", f->head, f->embed);
+    if (!m->config.tied && m->info.tied_head)
+        return add(m, err, "there is no %s.weight, though config.json does not tie it to the embedding: %s.weight is used",
+                   f->head, f->embed);
+    return 0;
+}
+
+/* ---- tensors ----------------------------------------------------------------------------------------------------- */
+
+struct names {
+    char **name;
+    size_t count, cap;
+};
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool take(struct names *n, char *name)
+{
+    if (name == NULL || n->count == n->cap) {
+        srq_free(name);
+        return false;
+    }
+    n->name[n->count++] = name;
+    return true;
+}
+
+static void names_fini(struct names *n)
+{
+    for (size_t i = 0; i < n->count; i++)
+        srq_free(n->name[i]);
+    srq_free(n->name);
+}
+
+/* Names of all that the family loads. */
+static bool expected_names(const struct srq_model *m, struct names *n)
+{
+    const struct srq_family *f = m->family;
+    bool ok;
+
+    n->count = 0;
+    n->cap = 2 * (size_t)m->layer_count + (size_t)m->config.layers * (size_t)f->vector_count + 3;
+    n->name = srq_calloc(n->cap, sizeof(*n->name));
+    ok = n->name != NULL && take(n, srq_asprintf("%s.weight", f->embed)) && take(n, srq_asprintf("%s.weight", f->norm)) &&
+         take(n, srq_asprintf("%s.weight", f->head));
+    for (int i = 0; ok && i < m->layer_count; i++) {
+        ok = take(n, srq_asprintf("%s.weight", m->layers[i].info.name));
+        if (ok && m->layers[i].info.has_bias)
+            ok = take(n, srq_asprintf("%s.bias", m->layers[i].info.name));
+    }
+    for (int b = 0; ok && b < m->config.layers; b++) {
+        for (int i = 0; ok && i < f->vector_count; i++) {
+            char name[SRQ_NAME_CAP];
+
+            srq_model_block_name(m, b, f->vectors[i].module, "weight", name);
+            ok = take(n, srq_strdup(name));
+        }
+    }
+    if (ok)
+        qsort(n->name, n->count, sizeof(*n->name), by_text);
+    return ok;
+}
+
+/* Tables that older checkpoints store beside the weights and that everybody computes. */
+static bool is_computed(const char *name)
+{
+    static const char *const ends[] = { "rotary_emb.inv_freq", "attn.masked_bias" };
+    size_t len = strlen(name);
+
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        size_t n = strlen(ends[i]);
+
+        if (len >= n && strcmp(name + len - n, ends[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int look_at_tensors(struct srq_model *m, struct srq_error *err)
+{
+    struct names known = { 0 };
+    const char *first = NULL;
+    int64_t surplus = 0;
+    int rc = expected_names(m, &known) ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory looking at %s", m->info.path);
+
+    for (int64_t i = 0; rc == 0 && i < srq_tensors_count(m->tensors); i++) {
+        const char *name = srq_tensors_name(m->tensors, i);
+
+        if (bsearch(&name, known.name, known.count, sizeof(*known.name), by_text) != NULL || is_computed(name))
+            continue;
+        first = first != NULL ? first : name;
+        surplus++;
+    }
+    names_fini(&known);
+    if (rc == 0 && surplus == 1)
+        rc = add(m, err, "tensor %.200s is nothing that a %s model of this config.json has: it is carried along and not used",
+                 first, m->info.family);
+    else if (rc == 0 && surplus > 1)
+        rc = add(m, err,
+                 "tensor %.200s and %lld more are nothing that a %s model of this config.json has: they are carried along and "
+                 "not used", first, (long long)surplus - 1, m->info.family);
+    return rc;
+}
+
+int srq_model_take_notes(struct srq_model *m, struct srq_error *err)
+{
+    int rc = m->quantized == NULL ? look_at_head(m, err) : 0;
+
+    return rc == 0 && m->quantized == NULL ? look_at_tensors(m, err) : rc;
+}
+
+void srq_model_drop_notes(struct srq_model *m)
+{
+    for (int i = 0; i < m->note_count; i++)
+        srq_free(m->notes[i]);
+    srq_free(m->notes);
+    m->notes = NULL;
+    m->note_count = 0;
+}
+
+const char *srq_model_note(const struct srq_model *m, int i)
+{
+    return i >= 0 && i < m->note_count ? m->notes[i] : NULL;
+}

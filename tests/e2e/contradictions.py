@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+"""Input that contradicts itself, or of which nothing is used, is never resolved without a word."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
+sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/e2e"))
+from real_jobs import CALIB, SOURCE, Failed, Place  # noqa: E402
+from srqd_client import run_tests  # noqa: E402
+from unstorable import bf16, make_model  # noqa: E402
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "ab" * 32 + "\nsize 538090408\n"
+VOCAB, HIDDEN = 320, 64
+
+
+def warnings(place, model, *words):
+    """Of a dry run; inspect says the same of the model."""
+    said = place.ctl("submit", model, "-m", "rtn", "-s", "w4g32", "-o", place.path("out"), "--dry-run", *words)["warnings"]
+    seen = place.ctl("inspect", model)["warnings"]
+    assert all(w in said for w in seen), (said, seen)
+    return said
+
+
+def remade(place, change):
+    shutil.rmtree(place.path("model"), ignore_errors=True)
+    return make_model(place, change)
+
+
+def a_stored_head_that_the_tie_flag_contradicts_is_told():
+    def other(tensors, config):
+        config["tie_word_embeddings"] = True
+        tensors["lm_head.weight"] = ["BF16", [VOCAB, HIDDEN], bytearray(bf16(0.5) * VOCAB * HIDDEN)]
+
+    def same(tensors, config):
+        config["tie_word_embeddings"] = True
+        tensors["lm_head.weight"] = list(tensors["model.embed_tokens.weight"])
+
+    def none(tensors, config):
+        config["tie_word_embeddings"] = False
+        tensors.pop("lm_head.weight", None)
+
+    with Place() as p:
+        said = warnings(p, remade(p, other))
+        assert any("lm_head.weight has other values than model.embed_tokens.weight" in w and "tie_word_embeddings" in w and
+                   "stored head is not used" in w for w in said), said
+        assert warnings(p, remade(p, same)) == []
+        said = warnings(p, remade(p, none))
+        assert any("there is no lm_head.weight" in w and "model.embed_tokens.weight is used" in w for w in said), said
+
+
+def tensors_that_the_family_does_not_have_are_named():
+    def one(tensors, config):
+        tensors["model.layers.1.self_attn.q_proj.bias"] = ["BF16", [HIDDEN], bytearray(bf16(1) * HIDDEN)]
+        for b in range(3):
+            tensors["model.layers.%d.self_attn.rotary_emb.inv_freq" % b] = ["BF16", [8], bytearray(bf16(1) * 8)]
+
+    def many(tensors, config):
+        for i in range(4):
+            tensors["visual.%d.weight" % i] = ["BF16", [HIDDEN], bytearray(bf16(1) * HIDDEN)]
+
+    with Place() as p:
+        said = warnings(p, remade(p, one))
+        assert len(said) == 1 and "model.layers.1.self_attn.q_proj.bias is nothing" in said[0], said
+        said = warnings(p, remade(p, many))
+        assert len(said) == 1 and "visual.0.weight and 3 more" in said[0] and "carried along" in said[0], said
+        p.ctl("submit", p.path("model"), "-m", "rtn", "-s", "w4g32", "-o", p.path("out"), "--wait")
+        with open(p.path("out", "model.safetensors"), "rb") as f:
+            assert b"visual.3.weight" in f.read()
+
+
+def text_that_no_part_of_the_method_reads_is_told():
+    with Place() as p:
+        said = warnings(p, remade(p, lambda tensors, config: None), "--calib", CALIB)
+        assert said == ["calib %s is not read: method rtn needs no calibration text" % CALIB], said
+
+
+def a_git_lfs_pointer_is_called_that():
+    with Place() as p:
+        for name in "model.safetensors", "config.json", "tokenizer.json", "calib":
+            model = remade(p, lambda tensors, config: None)
+            path = p.path("calib.txt") if name == "calib" else os.path.join(model, name)
+            with open(path, "w") as f:
+                f.write(POINTER)
+            words = ["-m", "rtn", "-s", "w4g32", "-o", p.path("o-" + name)]
+            if name in ("tokenizer.json", "calib"):
+                words = ["-m", "signround", "-s", "w4g32", "-o", p.path("o-" + name), "--calib",
+                         path if name == "calib" else CALIB, "--set", "nsamples=2", "--set", "seqlen=32"]
+            try:
+                p.run(p.env["SRQ_CTL"], "submit", model, *words, "--wait")
+            except Failed as e:
+                assert "%s is a git-lfs pointer" % path in e.text and "git lfs pull" in e.text, e.text
+            else:
+                raise AssertionError("%s was taken for the file itself" % path)
+
+
+if __name__ == "__main__":
+    run_tests([a_stored_head_that_the_tie_flag_contradicts_is_told, tensors_that_the_family_does_not_have_are_named,
+               text_that_no_part_of_the_method_reads_is_told, a_git_lfs_pointer_is_called_that])
