@@ -61,6 +61,13 @@ uint64_t srq_needs_peak(const struct srq_needs *n)
     return most;
 }
 
+uint64_t srq_needs_over(uint64_t planned, uint64_t used)
+{
+    uint64_t bound = planned + planned / 100 * 3 + ((uint64_t)2 << 20);
+
+    return used > bound ? used - planned : 0;
+}
+
 cJSON *srq_needs_json(const struct srq_needs *n, uint64_t planned)
 {
     cJSON *root = cJSON_CreateObject(), *rows = root != NULL ? cJSON_AddArrayToObject(root, "rows") : NULL;

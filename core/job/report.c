@@ -170,9 +170,10 @@ static bool add_timing(struct srq_run *run, cJSON *root, const struct sums *sums
 static bool add_memory(struct srq_run *run, cJSON *root)
 {
     cJSON *m = srq_needs_json(&run->job.memory, run->job.planned_bytes);
+    uint64_t peak = srq_usage_peak(run->usage);
 
-    return m != NULL && cJSON_AddItemToObject(root, "memory", m) &&
-           srq_json_number(m, "peak_rss_bytes", (double)srq_usage_peak(run->usage));
+    return m != NULL && cJSON_AddItemToObject(root, "memory", m) && srq_json_number(m, "peak_rss_bytes", (double)peak) &&
+           srq_json_number(m, "over_plan_bytes", (double)srq_needs_over(run->job.planned_bytes, peak));
 }
 
 static bool add_head(struct srq_run *run, cJSON *root)
