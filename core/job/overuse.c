@@ -23,6 +23,7 @@ void srq_run_watch_memory(struct srq_run *run)
     if (used <= run->told_bytes + run->told_bytes / 8 || srq_needs_over(run->job.planned_bytes, used) == 0)
         return;
     run->told_bytes = used;
+    run->over_stage = srq_stage_name(run->events.stage);
     srq_run_tell_memory(run);
     srq_event_log(&run->events, SRQ_LOG_WARN, "stage %s uses %s of memory where %s were planned",
                   srq_stage_name(run->events.stage), srq_bytes_text((double)used, have, sizeof(have)),

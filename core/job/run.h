@@ -37,6 +37,7 @@ struct srq_run {
     double start; /* monotonic */
     double load_s, export_s;
     uint64_t told_bytes; /* used when it was last told that the plan is exceeded */
+    const char *over_stage; /* where that was last; NULL: nowhere */
     bool finish;  /* what is left is rounded plainly */
 };
 
