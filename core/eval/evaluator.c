@@ -98,7 +98,7 @@ int srq_eval_plan(const struct srq_model *m, const struct srq_eval_config *cfg, 
     out->reference = reference ? out->hidden : 0;
     out->block = srq_block_bytes(m, SRQ_F32) + srq_block_rope_bytes(m, seqlen);
     out->tape = tape;
-    out->head = srq_head_bytes(m) * (reference ? 2 : 1);
+    out->head = srq_head_bytes(m, (int64_t)rows) * (reference ? 2 : 1);
     out->logits = rows * (uint64_t)info->vocab * sizeof(float) * (reference ? 2 : 1);
     /* Blocks are given back before the head and the logits come. */
     out->total = out->hidden + out->reference;

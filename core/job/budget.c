@@ -6,7 +6,9 @@
 
 #include <math.h>
 
-#define SOLVER_BYTES ((uint64_t)40 << 20) /* partial plans, front */
+/* Partial plans: lists grow with the layers, and end where the search does. */
+#define SOLVER_BYTES_LAYER ((uint64_t)64 << 10)
+#define SOLVER_BYTES_MOST ((uint64_t)40 << 20)
 
 /* ---- scorer and allocator -------------------------------------------------------------------------------------------- */
 
@@ -283,6 +285,7 @@ int srq_budget_needs(struct srq_resolved *r, struct srq_error *err)
 {
     struct srq_scoring_config cfg;
     struct srq_memory_row rows[16];
+    uint64_t solver = (uint64_t)r->layer_count * SOLVER_BYTES_LAYER;
     int count = 0, rc;
 
     if (!srq_spec_has_budget(&r->spec))
@@ -294,7 +297,7 @@ int srq_budget_needs(struct srq_resolved *r, struct srq_error *err)
         srq_needs_add(&r->memory, "score", rows[i].name, rows[i].bytes);
     srq_needs_add(&r->memory, "all", "scores",
                   (uint64_t)r->layer_count * (uint64_t)r->candidates.count * sizeof(double));
-    srq_needs_add(&r->memory, "allocate", "partial plans", SOLVER_BYTES);
+    srq_needs_add(&r->memory, "allocate", "partial plans", solver < SOLVER_BYTES_MOST ? solver : SOLVER_BYTES_MOST);
     return rc;
 }
 

@@ -196,6 +196,8 @@ static int stage(struct srq_run *run, int (*work_of)(struct srq_run *, struct sr
 {
     int rc = work_of(run, err);
 
+    (void)srq_usage_peak(run->usage); /* a short stage may lie between two looks */
+    srq_run_watch_memory(run);
     srq_heap_trim();
     return rc;
 }

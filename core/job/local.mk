@@ -18,7 +18,7 @@ core_libsrq_la_SOURCES += \
 	core/job/measure.c \
 	core/job/needs.c core/job/needs.h \
 	core/job/notes.c \
-	core/job/options.c core/job/options.h \
+	core/job/options.c core/job/overuse.c core/job/options.h \
 	core/job/plain.c core/job/plain.h \
 	core/job/quantize.c \
 	core/job/report.c \

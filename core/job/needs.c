@@ -61,6 +61,13 @@ uint64_t srq_needs_peak(const struct srq_needs *n)
     return most;
 }
 
+uint64_t srq_needs_over(uint64_t planned, uint64_t used)
+{
+    uint64_t bound = planned + planned / 100 * 3 + ((uint64_t)2 << 20);
+
+    return used > bound ? used - planned : 0;
+}
+
 cJSON *srq_needs_json(const struct srq_needs *n, uint64_t planned)
 {
     cJSON *root = cJSON_CreateObject(), *rows = root != NULL ? cJSON_AddArrayToObject(root, "rows") : NULL;
@@ -244,12 +251,45 @@ static int add_evaluation(struct srq_resolved *r, int64_t windows, struct srq_er
     return 0;
 }
 
+#define MOMENT_ROWS 256 /* inputs that are added to a moment at once */
+#define LOGIT_ROWS 1024 /* tokens whose logits are made at once, at most */
+
+static void expect(int64_t m, int64_t n, int64_t k)
+{
+    const struct srq_mat a = { NULL, SRQ_F32, k, false }, b = { NULL, SRQ_F32, k, true };
+
+    srq_gemm_expect(m, n, k, 1, &a, &b, 0, SRQ_F32, n);
+}
+
+/* F32 products outside of tapes: moments of inputs and what is done with them, logits. Only their sizes count, and of these
+ * the largest. */
+static void expect_others(const struct srq_resolved *r)
+{
+    const struct srq_plugin *transform = srq_spec_transform(&r->spec);
+    uint32_t needs = r->needs;
+    int64_t widest = 0, tokens = 0;
+
+    if (transform != NULL && transform->transform->needs != NULL)
+        needs |= transform->transform->needs(srq_host_services(), r->transform_self);
+    for (int i = 0; i < r->layer_count; i++) {
+        if (r->layers[i]->block >= 0 && r->layers[i]->in > widest)
+            widest = r->layers[i]->in;
+    }
+    if ((needs & SRQ_NEED_HESSIAN) != 0)
+        expect(widest, widest, MOMENT_ROWS);
+    if (r->spec.eval_count > 0 || transform != NULL || srq_spec_has_budget(&r->spec))
+        tokens = LOGIT_ROWS;
+    expect(tokens, r->info->vocab, r->info->hidden);
+}
+
 /* What the libraries take for the products that the rows before have named (design 6): measured, since it is another on every
  * processor. What they took earlier they keep. */
 static void add_libraries(struct srq_resolved *r)
 {
-    uint64_t before = srq_usage_now(), after;
+    uint64_t before, after;
 
+    expect_others(r);
+    before = srq_usage_now();
     srq_gemm_rehearse();
     after = srq_usage_now();
     r->library_bytes += after > before ? after - before : 0;
@@ -283,7 +323,7 @@ static int memory_rows(struct srq_resolved *r, int64_t nsamples, int64_t windows
     }
     if ((r->needs & SRQ_NEED_IMPORTANCE) != 0)
         srq_needs_add(&r->memory, "quantize", "importance of a block's inputs", srq_importance_bytes(r->model));
-    if (!r->tunes && (r->needs & SRQ_NEED_HESSIAN) != 0)
+    if (!r->tunes && (r->needs & SRQ_NEED_FEEDBACK) != 0)
         srq_needs_add(&r->memory, "quantize", "feedback of the largest layer", largest_feedback(r));
     if (!r->tunes)
         srq_needs_add(&r->memory, "quantize", "statistics of a block's inputs",

@@ -26,6 +26,9 @@ struct srq_needs {
 
 void srq_needs_add(struct srq_needs *n, const char *stage, const char *name, uint64_t bytes); /* 0 bytes: no row */
 uint64_t srq_needs_peak(const struct srq_needs *n);  /* of the largest stage, with "all" */
+/* Bytes by which `used` is above the plan with what is allowed to it (3 % and 2 MiB: measurement and the allocator); 0:
+ * within. */
+uint64_t srq_needs_over(uint64_t planned, uint64_t used);
 uint64_t srq_needs_sum(const struct srq_needs *n);
 /* {"rows":[{name, bytes, stage}], "planned_bytes"} */
 cJSON *srq_needs_json(const struct srq_needs *n, uint64_t planned);

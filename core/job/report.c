@@ -170,9 +170,13 @@ static bool add_timing(struct srq_run *run, cJSON *root, const struct sums *sums
 static bool add_memory(struct srq_run *run, cJSON *root)
 {
     cJSON *m = srq_needs_json(&run->job.memory, run->job.planned_bytes);
+    uint64_t peak = srq_usage_peak(run->usage);
 
-    return m != NULL && cJSON_AddItemToObject(root, "memory", m) &&
-           srq_json_number(m, "peak_rss_bytes", (double)srq_usage_peak(run->usage));
+    srq_run_watch_memory(run); /* of this stage, which is not over */
+
+    return m != NULL && cJSON_AddItemToObject(root, "memory", m) && srq_json_number(m, "peak_rss_bytes", (double)peak) &&
+           srq_json_number(m, "over_plan_bytes", (double)srq_needs_over(run->job.planned_bytes, peak)) &&
+           srq_json_text_or_null(m, "over_plan_stage", run->over_stage);
 }
 
 static bool add_head(struct srq_run *run, cJSON *root)

@@ -38,11 +38,18 @@ struct srq_run {
     /* of this run */
     double start; /* monotonic */
     double load_s, export_s;
+    uint64_t told_bytes; /* used when it was last told that the plan is exceeded */
+    const char *over_stage; /* where that was last; NULL: nowhere */
     bool finish;  /* what is left is rounded plainly */
 };
 
 /* 0, or why the run shall end at once: -SRQ_ECANCELED (pause or cancel asked for), or the journal cannot be written. */
 int srq_run_check(struct srq_run *run, struct srq_error *err);
+
+/* Tells (job.memory, and a warning that names the stage) when the job has come to use more than was planned, and again when
+ * that has grown by an eighth. Between batches and at the end of stages. */
+void srq_run_watch_memory(struct srq_run *run);
+void srq_run_tell_memory(struct srq_run *run); /* planned and used as they are now */
 
 /* Layers [*first, *first + count) of the model are those of `block` (-1: outside blocks). */
 int srq_run_block_layers(const struct srq_run *run, int block, int *first);

@@ -11,6 +11,7 @@
 
 int srq_run_check(struct srq_run *run, struct srq_error *err)
 {
+    srq_run_watch_memory(run);
     if (atomic_load(&run->flags->cancel))
         return srq_fail(err, -SRQ_ECANCELED, "canceled");
     if (atomic_load(&run->flags->pause))
@@ -234,6 +235,7 @@ static int plan_again(struct srq_run *run, struct srq_error *err)
     srq_event_log(&run->events, SRQ_LOG_INFO, "memory planned: %s (%s)",
                   srq_bytes_text((double)job->planned_bytes, planned, sizeof(planned)),
                   srq_needs_text(&job->memory, table, sizeof(table)));
+    srq_run_tell_memory(run);
     return 0;
 }
 

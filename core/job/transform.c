@@ -122,13 +122,14 @@ static int add_check(struct srq_resolved *r, struct srq_error *err)
     srq_needs_add(&r->memory, "check", "fold: forward pass of some tokens", forward);
     srq_needs_add(&r->memory, "check", "fold: states and logits, folded and stored",
                   2 * (uint64_t)SRQ_FOLD_TOKENS * (uint64_t)(r->info->vocab + r->info->hidden) * sizeof(float));
-    srq_needs_add(&r->memory, "check", "fold: head", srq_head_bytes(r->model));
+    srq_needs_add(&r->memory, "check", "fold: head", srq_head_bytes(r->model, SRQ_FOLD_TOKENS));
     return rc;
 }
 
 int srq_job_transform_needs(struct srq_resolved *r, struct srq_error *err)
 {
     const struct srq_plugin *p = srq_spec_transform(&r->spec);
+    static const char *const after[] = { "check", "quantize", "evaluate", "export" }; /* once scales are found */
     struct srq_transform_config cfg;
     struct srq_memory_row rows[16];
     int count = 0, rc;
@@ -141,6 +142,7 @@ int srq_job_transform_needs(struct srq_resolved *r, struct srq_error *err)
     srq_needs_add(&r->memory, "all", "transform: token ids", (uint64_t)(cfg.nsamples * cfg.seq) * sizeof(int32_t));
     for (int i = 0; rc == 0 && i < count; i++)
         srq_needs_add(&r->memory, "transform", rows[i].name, rows[i].bytes);
-    srq_needs_add(&r->memory, "all", "scales and what they are folded into", srq_model_fold_bytes(r->model));
+    for (size_t i = 0; i < sizeof(after) / sizeof(after[0]); i++)
+        srq_needs_add(&r->memory, after[i], "scales and what they are folded into", srq_model_fold_bytes(r->model));
     return rc == 0 ? add_check(r, err) : rc;
 }

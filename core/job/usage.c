@@ -110,6 +110,11 @@ uint64_t srq_usage_peak(struct srq_usage *u)
     return atomic_load(&u->peak);
 }
 
+uint64_t srq_usage_most(struct srq_usage *u)
+{
+    return u != NULL ? atomic_load(&u->peak) : 0;
+}
+
 void srq_usage_stop(struct srq_usage *u)
 {
     if (u == NULL)

@@ -39,16 +39,20 @@ static bool run(const struct srq_product *p)
 }
 
 /* OpenBLAS packs panels of both operands into buffers of its threads, which it keeps. How much of them it touches depends
- * on m, n and k up to its own tile sizes: of k at most a few hundred at a time, of n as many columns a thread. So two
- * products of zeros that are long only where length counts touch all that the real one will. */
+ * on m, n and k up to its own tile sizes: of k at most a few hundred at a time, of n about as many, of m a thread's share.
+ * So two products of zeros that are long only where length counts touch all that the real one will; a product that touches
+ * no more than one before it need not be run. */
 #define TILE_K 1024 /* at least twice the library's largest tile */
 #define TILE_N 1024 /* a thread */
-#define NARROW 64
+#define NARROW 64   /* for several threads, which share what they packed; one alone keeps it only where n is above a tile */
+#define NARROW_ALONE 832
+
+static int64_t tall, wide; /* elements of the largest panels so far */
 
 static void touch(int64_t m, int64_t n, int64_t k)
 {
     size_t a = (size_t)(m * k), b = (size_t)(n * k), c = (size_t)(m * n), bytes = (a + b + c) * sizeof(float);
-    float *zeros = srq_pages_alloc(bytes); /* read, not written: these pages are never taken */
+    float *zeros = srq_pages_alloc(bytes); /* operands are read, not written: their pages are never taken */
 
     if (zeros == NULL)
         return;
@@ -64,12 +68,22 @@ static int64_t least(int64_t a, int64_t b)
 
 static void rehearse(const struct srq_product *p)
 {
-    int64_t threads = srq_team_size(), k = least(p->k, TILE_K), n = least(p->n, TILE_N * threads);
+    int64_t threads = srq_team_size(), narrow = threads > 1 ? NARROW * threads : NARROW_ALONE;
+    int64_t k = least(p->k, TILE_K), n = least(p->n, TILE_N * threads);
 
     if (p->a.dtype != SRQ_F32 || p->c_dtype != SRQ_F32 || !fits(p))
         return;
-    touch(p->m, least(n, NARROW * threads), k);
-    touch(least(p->m, NARROW * threads), n, k);
+    if (p->m * k > tall)
+        touch(p->m, least(n, narrow), k);
+    if (n * k > wide)
+        touch(least(p->m, narrow), n, k);
+    tall = p->m * k > tall ? p->m * k : tall;
+    wide = n * k > wide ? n * k : wide;
+}
+
+static void forget(void)
+{
+    tall = wide = 0;
 }
 
 /* "OpenBLAS 0.3.21 Zen" */
@@ -84,6 +98,6 @@ static void describe(char *out, size_t cap)
 }
 
 const struct srq_gemm_engine srq_gemm_openblas = {
-    .name = "openblas", .start = start, .stop = stop, .native = native, .run = run, .rehearse = rehearse,
-    .describe = describe,
+    .name = "openblas", .start = start, .stop = stop, .native = native, .run = run,
+    .rehearse = rehearse, .forget = forget, .describe = describe,
 };

@@ -65,9 +65,9 @@ static int64_t panel_rows(const struct srq_model *m)
     return rows < m->info.vocab ? rows : m->info.vocab;
 }
 
-size_t srq_head_bytes(const struct srq_model *m)
+size_t srq_head_bytes(const struct srq_model *m, int64_t n)
 {
-    return (size_t)(panel_rows(m) + TOKENS_AT_ONCE + 1) * (size_t)m->info.hidden * sizeof(float);
+    return (size_t)(panel_rows(m) + (n < TOKENS_AT_ONCE ? n : TOKENS_AT_ONCE) + 1) * (size_t)m->info.hidden * sizeof(float);
 }
 
 int srq_head_create(const struct srq_model *m, struct srq_head **out, struct srq_error *err)
@@ -89,7 +89,7 @@ int srq_head_create(const struct srq_model *m, struct srq_head **out, struct srq
     if (!srq_model_head_tensor(m, &h->linear.weight) || (h->layer >= 0 && srq_fold_changes(m, h->layer)))
         h->linear.weight = srq_tensor_2d(NULL, SRQ_F32, m->info.vocab, m->info.hidden);
     h->panel_rows = panel_rows(m);
-    h->bytes = srq_head_bytes(m);
+    h->bytes = srq_head_bytes(m, TOKENS_AT_ONCE);
     h->memory = srq_pages_alloc(h->bytes);
     if (h->memory == NULL)
         goto fail;
@@ -102,7 +102,7 @@ int srq_head_create(const struct srq_model *m, struct srq_head **out, struct srq
     return 0;
 fail:
     srq_head_free(h);
-    return srq_fail(err, -SRQ_ENOMEM, "out of memory for the head of %zu bytes", srq_head_bytes(m));
+    return srq_fail(err, -SRQ_ENOMEM, "out of memory for the head of %zu bytes", srq_head_bytes(m, TOKENS_AT_ONCE));
 }
 
 void srq_head_free(struct srq_head *h)

@@ -2,8 +2,8 @@
  * respect to the hidden states.
  *
  * As in head_loss.c the vocabulary is gone through twice, a panel of rows at a time: for both log-sum-exps, then for
- * sum p (log p - log q) and the gradient q - p, which goes back through the panel at once. Logits of neither model exist
- * for all words together. */
+ * sum p (log p - log q) and the gradient q - p, which goes back through the panel at once. Logits of neither model
+ * exist for all words together. */
 #include "core/model/internal.h"
 
 #include "core/base/alloc.h"
@@ -18,11 +18,11 @@
 /* One of the two models. */
 struct side {
     const struct srq_head *head;
-    float *x, *y;   /* [tokens, hidden] before and after the norm */
-    float *r;       /* [tokens] 1/rms */
-    float *logits;  /* [tokens, rows] */
-    float *most;    /* [tokens] largest logit so far */
-    double *sum;    /* [tokens] of e^(logit - most); then the log-sum-exp */
+    float *x, *y;  /* [tokens, hidden] before and after the norm */
+    float *r;      /* [tokens] 1/rms */
+    float *logits; /* [tokens, rows] */
+    float *most;   /* [tokens] largest logit so far */
+    double *sum;   /* [tokens] of e^(logit - most); then the log-sum-exp */
 };
 
 struct srq_head_distil {
@@ -44,7 +44,8 @@ struct job {
     float factor;
 };
 
-/* ---- memory -------------------------------------------------------------------------------------------------------------- */
+/* ---- memory
+ * -------------------------------------------------------------------------------------------------------------- */
 
 static int64_t panel_rows(const struct srq_model *m)
 {
@@ -71,10 +72,10 @@ static float *lay_out_side(struct side *s, float *at, size_t tokens, size_t rows
     return s->most + tokens;
 }
 
-/* Where everything is; with `l` also sets its pointers. Returns the bytes. */
-static size_t lay_out(const struct srq_model *m, struct srq_head_distil *l)
+/* Where everything is for so many tokens; with `l` also sets its pointers. Returns the bytes. */
+static size_t lay_out(const struct srq_model *m, size_t tokens, struct srq_head_distil *l)
 {
-    size_t rows = (size_t)panel_rows(m), tokens = (size_t)tokens_at_once(m), width = (size_t)m->info.hidden;
+    size_t rows = (size_t)panel_rows(m), width = (size_t)m->info.hidden;
 
     if (l != NULL) {
         double *sums = (double *)(void *)l->memory;
@@ -82,37 +83,39 @@ static size_t lay_out(const struct srq_model *m, struct srq_head_distil *l)
         l->teacher.sum = sums;
         l->student.sum = sums + tokens;
         l->kl = sums + 2 * tokens;
-        l->dy = lay_out_side(&l->student, lay_out_side(&l->teacher, (float *)(void *)(sums + 3 * tokens), tokens, rows, width),
+        l->dy = lay_out_side(&l->student,
+                             lay_out_side(&l->teacher, (float *)(void *)(sums + 3 * tokens), tokens, rows, width),
                              tokens, rows, width);
     }
     return 3 * tokens * sizeof(double) + (5 * tokens * width + 2 * tokens * rows + 4 * tokens) * sizeof(float);
 }
 
-size_t srq_head_distil_bytes(const struct srq_model *m)
+size_t srq_head_distil_bytes(const struct srq_model *m, int64_t n)
 {
-    return lay_out(m, NULL);
+    return lay_out(m, (size_t)(n < tokens_at_once(m) ? n : tokens_at_once(m)), NULL);
 }
 
-int srq_head_distil_create(const struct srq_head *teacher, const struct srq_head *student, struct srq_head_distil **out,
-                           struct srq_error *err)
+int srq_head_distil_create(const struct srq_head *teacher, const struct srq_head *student, int64_t n,
+                           struct srq_head_distil **out, struct srq_error *err)
 {
     struct srq_head_distil *l = srq_calloc(1, sizeof(*l));
 
     *out = NULL;
     if (l == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory for the divergence");
-    l->bytes = srq_head_distil_bytes(student->model);
+    l->tokens = n < tokens_at_once(student->model) ? n : tokens_at_once(student->model);
+    l->bytes = srq_head_distil_bytes(student->model, l->tokens);
     l->memory = srq_pages_alloc(l->bytes);
     if (l->memory == NULL) {
+        int rc = srq_fail(err, -SRQ_ENOMEM, "out of memory for the divergence (%zu bytes)", l->bytes);
+
         srq_free(l);
-        return srq_fail(err, -SRQ_ENOMEM, "out of memory for the divergence (%zu bytes)",
-                        srq_head_distil_bytes(student->model));
+        return rc;
     }
-    lay_out(student->model, l);
+    lay_out(student->model, (size_t)l->tokens, l);
     l->teacher.head = teacher;
     l->student.head = student;
     l->rows = panel_rows(student->model) < student->panel_rows ? panel_rows(student->model) : student->panel_rows;
-    l->tokens = tokens_at_once(student->model);
     *out = l;
     return 0;
 }
@@ -125,7 +128,8 @@ void srq_head_distil_free(struct srq_head_distil *l)
     srq_free(l);
 }
 
-/* ---- shares of the team ---------------------------------------------------------------------------------------------------- */
+/* ---- shares of the team
+ * ---------------------------------------------------------------------------------------------------- */
 
 static void begin_side(struct side *s, const uint8_t *hidden, enum srq_dtype dtype, int64_t i)
 {
@@ -215,7 +219,8 @@ static void end_share(void *ctx, int64_t begin, int64_t end)
     }
 }
 
-/* ---- a chunk of tokens ----------------------------------------------------------------------------------------------------- */
+/* ---- a chunk of tokens
+ * ----------------------------------------------------------------------------------------------------- */
 
 static void side_logits(const struct side *s, const float *panel, int64_t n, int64_t rows)
 {
@@ -268,7 +273,8 @@ static int chunk(struct job *j, int64_t n, double *loss, struct srq_error *err)
             break;
         srq_parallel(n, 1, slope_share, j);
         if (j->grad != NULL) {
-            const struct srq_mat d = { l->student.logits, SRQ_F32, j->rows, false }, w = { panel, SRQ_F32, width, false };
+            const struct srq_mat d = { l->student.logits, SRQ_F32, j->rows, false },
+                                 w = { panel, SRQ_F32, width, false };
 
             srq_gemm(n, width, j->rows, 1, &d, &w, j->row > 0 ? 1.0f : 0.0f, l->dy, SRQ_F32, width);
         }
@@ -280,8 +286,8 @@ static int chunk(struct job *j, int64_t n, double *loss, struct srq_error *err)
     return rc;
 }
 
-int srq_head_distil_run(struct srq_head_distil *l, const void *teacher, const void *hidden, enum srq_dtype dtype, int64_t n,
-                        const int32_t *target, float factor, double *loss, void *grad, struct srq_error *err)
+int srq_head_distil_run(struct srq_head_distil *l, const void *teacher, const void *hidden, enum srq_dtype dtype,
+                        int64_t n, const int32_t *target, float factor, double *loss, void *grad, struct srq_error *err)
 {
     size_t bytes = (size_t)l->student.head->linear.in * srq_dtype_size(dtype);
     int rc = 0;
@@ -291,8 +297,11 @@ int srq_head_distil_run(struct srq_head_distil *l, const void *teacher, const vo
         return srq_fail(err, -SRQ_EINVAL, "hidden states are F32 or BF16, not %s", srq_dtype_name(dtype));
     for (int64_t i = 0; rc == 0 && i < n; i += l->tokens) {
         size_t at = (size_t)i * bytes;
-        struct job j = { .l = l, .hidden = { (const uint8_t *)teacher + at, (const uint8_t *)hidden + at },
-                         .grad = grad != NULL ? (uint8_t *)grad + at : NULL, .dtype = dtype, .target = target + i,
+        struct job j = { .l = l,
+                         .hidden = { (const uint8_t *)teacher + at, (const uint8_t *)hidden + at },
+                         .grad = grad != NULL ? (uint8_t *)grad + at : NULL,
+                         .dtype = dtype,
+                         .target = target + i,
                          .factor = factor };
 
         rc = chunk(&j, n - i < l->tokens ? n - i : l->tokens, loss, err);

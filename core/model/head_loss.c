@@ -55,10 +55,10 @@ static int64_t loss_tokens(const struct srq_model *m)
     return tokens < 16 ? 16 : tokens > SRQ_HEAD_TOKENS ? SRQ_HEAD_TOKENS : tokens;
 }
 
-/* Where everything is; with `l` also sets its pointers. Returns the bytes. */
-static size_t lay_out(const struct srq_model *m, struct srq_head_loss *l)
+/* Where everything is for so many tokens; with `l` also sets its pointers. Returns the bytes. */
+static size_t lay_out(const struct srq_model *m, size_t tokens, struct srq_head_loss *l)
 {
-    size_t rows = (size_t)loss_rows(m), tokens = (size_t)loss_tokens(m), width = (size_t)m->info.hidden;
+    size_t rows = (size_t)loss_rows(m), width = (size_t)m->info.hidden;
     size_t states = tokens * width * sizeof(float), at = 2 * tokens * sizeof(double);
 
     if (l != NULL) {
@@ -74,12 +74,12 @@ static size_t lay_out(const struct srq_model *m, struct srq_head_loss *l)
     return at + 3 * states + tokens * rows * sizeof(float) + 2 * tokens * sizeof(float);
 }
 
-size_t srq_head_loss_bytes(const struct srq_model *m)
+size_t srq_head_loss_bytes(const struct srq_model *m, int64_t n)
 {
-    return lay_out(m, NULL);
+    return lay_out(m, (size_t)(n < loss_tokens(m) ? n : loss_tokens(m)), NULL);
 }
 
-int srq_head_loss_create(const struct srq_head *h, struct srq_head_loss **out, struct srq_error *err)
+int srq_head_loss_create(const struct srq_head *h, int64_t n, struct srq_head_loss **out, struct srq_error *err)
 {
     struct srq_head_loss *l = srq_calloc(1, sizeof(*l));
 
@@ -87,15 +87,17 @@ int srq_head_loss_create(const struct srq_head *h, struct srq_head_loss **out, s
     if (l == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory for the loss");
     l->head = h;
-    l->bytes = srq_head_loss_bytes(h->model);
+    l->tokens = n < loss_tokens(h->model) ? n : loss_tokens(h->model);
+    l->bytes = srq_head_loss_bytes(h->model, l->tokens);
     l->memory = srq_pages_alloc(l->bytes);
     if (l->memory == NULL) {
+        int rc = srq_fail(err, -SRQ_ENOMEM, "out of memory for the loss (%zu bytes)", l->bytes);
+
         srq_free(l);
-        return srq_fail(err, -SRQ_ENOMEM, "out of memory for the loss (%zu bytes)", srq_head_loss_bytes(h->model));
+        return rc;
     }
-    lay_out(h->model, l);
+    lay_out(h->model, (size_t)l->tokens, l);
     l->rows = loss_rows(h->model) < h->panel_rows ? loss_rows(h->model) : h->panel_rows;
-    l->tokens = loss_tokens(h->model);
     *out = l;
     return 0;
 }
@@ -108,7 +110,8 @@ void srq_head_loss_free(struct srq_head_loss *l)
     srq_free(l);
 }
 
-/* ---- shares of the team ------------------------------------------------------------------------------------------- */
+/* ---- shares of the team -------------------------------------------------------------------------------------------
+ */
 
 static void begin_share(void *ctx, int64_t begin, int64_t end)
 {
@@ -187,7 +190,8 @@ static void end_share(void *ctx, int64_t begin, int64_t end)
     }
 }
 
-/* ---- a chunk of tokens ---------------------------------------------------------------------------------------------- */
+/* ---- a chunk of tokens ----------------------------------------------------------------------------------------------
+ */
 
 /* Gives the logits of one panel for `n` tokens. */
 static int panel_logits(struct job *j, int64_t n, const float **panel, struct srq_error *err)
@@ -253,9 +257,12 @@ int srq_head_loss_run(struct srq_head_loss *l, const void *hidden, enum srq_dtyp
                             (long long)l->head->linear.out);
     }
     for (int64_t i = 0; rc == 0 && i < n; i += l->tokens) {
-        struct job j = { .l = l, .hidden = (const uint8_t *)hidden + (size_t)i * bytes,
-                         .grad = grad != NULL ? (uint8_t *)grad + (size_t)i * bytes : NULL, .dtype = dtype,
-                         .target = target + i, .factor = factor };
+        struct job j = { .l = l,
+                         .hidden = (const uint8_t *)hidden + (size_t)i * bytes,
+                         .grad = grad != NULL ? (uint8_t *)grad + (size_t)i * bytes : NULL,
+                         .dtype = dtype,
+                         .target = target + i,
+                         .factor = factor };
 
         rc = chunk(&j, n - i < l->tokens ? n - i : l->tokens, loss, err);
     }

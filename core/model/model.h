@@ -74,7 +74,9 @@ int srq_model_embed(const struct srq_model *m, const int32_t *ids, int64_t n, vo
  * panel of its rows in F32 and the normalised states of some tokens, so one `h` serves one caller at a time. Every call
  * converts the whole weight once per 1024 tokens: give it hundreds of them. */
 struct srq_head;
-size_t srq_head_bytes(const struct srq_model *m); /* of that memory; does not grow with n or the vocabulary */
+/* Of that memory; does not grow with the vocabulary, nor with n above a thousand. For the plan: what up to `n` tokens at a
+ * time touch of it. */
+size_t srq_head_bytes(const struct srq_model *m, int64_t n);
 int srq_head_create(const struct srq_model *m, struct srq_head **out, struct srq_error *err);
 int srq_head_logits(const struct srq_head *h, const void *hidden, enum srq_dtype dtype, int64_t n, float *logits,
                     struct srq_error *err);
@@ -88,8 +90,9 @@ void srq_head_free(struct srq_head *h);
 /* Cross-entropy through final norm and head, with its gradient, in F32 and in panels of the vocabulary: logits of all
  * words never exist together. */
 struct srq_head_loss;
-size_t srq_head_loss_bytes(const struct srq_model *m); /* for the plan, beside the head's own */
-int srq_head_loss_create(const struct srq_head *h, struct srq_head_loss **out, struct srq_error *err);
+size_t srq_head_loss_bytes(const struct srq_model *m, int64_t n); /* for the plan, beside the head's own */
+/* n: tokens that are given to a run at most; more only take longer. */
+int srq_head_loss_create(const struct srq_head *h, int64_t n, struct srq_head_loss **out, struct srq_error *err);
 void srq_head_loss_free(struct srq_head_loss *l);
 /* hidden [n, hidden] of dtype F32 or BF16; target[i]: the word that token i has to predict, -1: none. *loss: the sum over
  * predicting tokens, in nats. grad [n, hidden] of the same dtype (may be `hidden` itself): factor * d(loss)/d(hidden);
@@ -100,8 +103,8 @@ int srq_head_loss_run(struct srq_head_loss *l, const void *hidden, enum srq_dtyp
 /* The same for the divergence from a teacher's words, KL(teacher‖student), of which the logits are made anew from its final
  * hidden states. The two heads may be one; tokens with a target below 0 are left out. */
 struct srq_head_distil;
-size_t srq_head_distil_bytes(const struct srq_model *m); /* for the plan, beside the heads' own */
-int srq_head_distil_create(const struct srq_head *teacher, const struct srq_head *student, struct srq_head_distil **out,
+size_t srq_head_distil_bytes(const struct srq_model *m, int64_t n); /* for the plan, beside the heads' own */
+int srq_head_distil_create(const struct srq_head *teacher, const struct srq_head *student, int64_t n, struct srq_head_distil **out,
                            struct srq_error *err);
 void srq_head_distil_free(struct srq_head_distil *l);
 int srq_head_distil_run(struct srq_head_distil *l, const void *teacher, const void *hidden, enum srq_dtype dtype, int64_t n,

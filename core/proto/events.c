@@ -31,6 +31,14 @@ static const struct srq_field stage_progress[] = {
     F_END
 };
 
+static const struct srq_field job_memory[] = {
+    EVENT_HEAD,
+    F_CHO("stage", JOB_STAGES, "what the job is doing"),
+    F_RNG("planned_bytes", SRQ_T_NUMBER, 0, COUNT_MAX, "memory planned, now that the texts are read"),
+    F_RNG("used_bytes", SRQ_T_NUMBER, 0, COUNT_MAX, "the most that it used so far"),
+    F_END
+};
+
 static const struct srq_field block_begin[] = {
     EVENT_HEAD,
     F_RNG("block", SRQ_T_INT, 0, COUNT_MAX, "number of the block"),
@@ -194,6 +202,7 @@ static const struct srq_field log_event[] = {
 static const struct srq_event events[] = {
     { "job.state", "A job came into another state.", job_state },
     { "stage.progress", "How far the running stage is.", stage_progress },
+    { "job.memory", "Memory planned and used: once the plan is settled, and where it is exceeded.", job_memory },
     { "block.begin", "The tuning of a block begins.", block_begin },
     { "tune.point", "Loss of one tuning iteration.", tune_point },
     { "tune.probe", "Loss on the fixed probe set.", tune_probe },

@@ -50,17 +50,17 @@ static const struct srq_field counts[] = {
 static const struct srq_field limits[] = {
     F_NUL("max_running", SRQ_T_INT, "jobs at once; null: no limit"),
     F_NUL("max_threads", SRQ_T_INT, "threads of running jobs in sum"),
-    F_NUL("max_memory_bytes", SRQ_T_NUMBER, "planned memory of running jobs in sum"),
+    F_NUL("max_memory_bytes", SRQ_T_NUMBER, "memory of running jobs in sum, planned or used"),
     F_NUL("user_max_running", SRQ_T_INT, "jobs of one user at once"),
     F_NUL("user_max_threads", SRQ_T_INT, "threads of one user's running jobs"),
-    F_NUL("user_max_memory_bytes", SRQ_T_NUMBER, "planned memory of one user's running jobs"),
+    F_NUL("user_max_memory_bytes", SRQ_T_NUMBER, "memory of one user's running jobs, planned or used"),
     F_NUL("user_max_queued", SRQ_T_INT, "unfinished jobs that one user may have"),
     F_END
 };
 static const struct srq_field in_use[] = {
     F_REQ("running", SRQ_T_INT, "jobs with a worker"),
     F_REQ("threads", SRQ_T_INT, "their threads"),
-    F_REQ("memory_bytes", SRQ_T_NUMBER, "their planned memory"),
+    F_REQ("memory_bytes", SRQ_T_NUMBER, "their memory: of each what was planned or what it used, whichever is more"),
     F_END
 };
 static const struct srq_field daemon_info[] = {

@@ -120,9 +120,9 @@ int64_t srq_samples_bytes(const char *const *files, int file_count)
     return bytes;
 }
 
-/* A file is held as it is, its words at a time as eight bytes of place and id for every one of text; of rows
+/* A file is held as it is, its words at a time as six bytes of place and id for every one of text; of rows
  * one is encoded at a time. */
-#define BYTES_A_BYTE 8
+#define BYTES_A_BYTE 6
 #define ENCODER_BYTES ((int64_t)1 << 20) /* words that were seen before */
 #define ROW_BYTES ((int64_t)64 << 10)
 

@@ -132,7 +132,7 @@ static int measure(struct srq_scoring *s, const struct srq_scheme *candidates, i
     s->bytes[PART_ROPE] = srq_block_rope_bytes(s->model, c->seq);
     s->bytes[PART_LAYERS] = *rows * sizeof(double) + (2 * *groups + row_floats(s)) * sizeof(float) +
                             (size_t)(c->sweep * c->seq) * sizeof(int32_t);
-    s->bytes[PART_HEAD] = srq_head_bytes(s->model) + srq_head_loss_bytes(s->model);
+    s->bytes[PART_HEAD] = srq_head_bytes(s->model, c->batch * c->seq) + srq_head_loss_bytes(s->model, c->batch * c->seq);
     return measure_tape(s, err);
 }
 
@@ -200,7 +200,7 @@ static int create(struct srq_scoring *s, const struct srq_scheme *candidates, in
         rc = srq_tape_create(s->bytes[PART_TAPE], s->cfg.compute, false, &s->tape, err);
     if (rc == 0)
         rc = srq_head_create(s->model, &s->head, err);
-    return rc == 0 ? srq_head_loss_create(s->head, &s->loss, err) : rc;
+    return rc == 0 ? srq_head_loss_create(s->head, s->cfg.batch * s->cfg.seq, &s->loss, err) : rc;
 }
 
 int srq_scoring_create(const struct srq_model *m, const struct srq_plugin *scorer, void *self,

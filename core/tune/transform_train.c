@@ -81,14 +81,15 @@ int srq_training_measure(struct srq_transformer *t, struct srq_error *err)
 {
     size_t tape = 0, ids = (size_t)(t->cfg.batch * t->cfg.seq) * (2 * sizeof(int32_t) + 1);
     bool kd = t->schedule.objective == SRQ_OBJECTIVE_KD;
+    int64_t tokens = t->cfg.batch * t->cfg.seq;
     int rc = measure_tape(t, &tape, err);
 
     t->bytes[SRQ_PART_TAPE] = tape > t->bytes[SRQ_PART_TAPE] ? tape : t->bytes[SRQ_PART_TAPE];
     t->bytes[SRQ_PART_STATES] = states_bytes(t) + ids + (kd ? srq_transform_state_bytes(t, t->cfg.batch) : 0);
     t->bytes[SRQ_PART_LAYERS] = srq_effective_bytes(t);
     if (!by_blocks(t))
-        t->bytes[SRQ_PART_HEAD] = srq_head_bytes(t->model) +
-                                  (kd ? srq_head_distil_bytes(t->model) : srq_head_loss_bytes(t->model));
+        t->bytes[SRQ_PART_HEAD] = srq_head_bytes(t->model, tokens) +
+                                  (kd ? srq_head_distil_bytes(t->model, tokens) : srq_head_loss_bytes(t->model, tokens));
     return rc;
 }
 
@@ -115,9 +116,9 @@ int srq_training_create(struct srq_transformer *t, struct srq_error *err)
     if (!by_blocks(t))
         rc = srq_head_create(t->model, &s->head, err);
     if (rc == 0 && kd)
-        rc = srq_head_distil_create(s->head, s->head, &s->distil, err);
+        rc = srq_head_distil_create(s->head, s->head, t->cfg.batch * t->cfg.seq, &s->distil, err);
     else if (rc == 0 && !by_blocks(t))
-        rc = srq_head_loss_create(s->head, &s->loss, err);
+        rc = srq_head_loss_create(s->head, t->cfg.batch * t->cfg.seq, &s->loss, err);
     return rc == 0 ? srq_effective_create(t, err) : rc;
 }
 

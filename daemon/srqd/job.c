@@ -39,6 +39,11 @@ bool job_ended(const struct job *j)
     return j->state == JOB_DONE || j->state == JOB_FAILED || j->state == JOB_CANCELED;
 }
 
+int64_t job_memory(const struct job *j)
+{
+    return j->told_memory > j->memory_bytes ? j->told_memory : j->memory_bytes;
+}
+
 bool job_active(const struct job *j)
 {
     return j->state == JOB_STARTING || j->state == JOB_RUNNING;

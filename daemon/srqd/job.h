@@ -57,6 +57,7 @@ struct job {
     /* Only in memory. */
     int64_t heard_progress_seq;
     int64_t told_seq;                /* last journal line that subscribers were told; 0: none since srqd started */
+    int64_t told_memory;             /* the most that its worker says it planned or used; 0: not said */
     char stage[32], unit[32];
     double done, total, rate, eta_s; /* negative: unknown */
     bool child;                      /* the worker is our child; else it was adopted */
@@ -75,6 +76,7 @@ TAILQ_HEAD(job_list, job);
 const char *job_state_name(enum job_state s);
 bool job_state_of(const char *name, enum job_state *out);
 bool job_ended(const struct job *j);  /* done, failed or canceled */
+int64_t job_memory(const struct job *j); /* what counts while it runs: planned or used, whichever is more */
 bool job_active(const struct job *j); /* has or is about to have a worker */
 
 struct job *job_create(struct srqd *d); /* in no list; NULL when out of memory */

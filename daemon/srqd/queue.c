@@ -25,7 +25,7 @@ struct usage queue_usage(const struct srqd *d, uid_t uid)
         if (job_active(j) && (uid == (uid_t)-1 || j->uid == uid)) {
             u.running++;
             u.threads += j->threads;
-            u.memory += j->memory_bytes;
+            u.memory += job_memory(j);
         }
     }
     return u;

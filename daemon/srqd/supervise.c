@@ -78,6 +78,15 @@ static void note_size(struct job *j, const cJSON *size)
     job_save(j);
 }
 
+/* No worker uses more than the machine has, whatever it says. */
+static void note_memory(struct job *j, const cJSON *params)
+{
+    double planned = number_of(params, "planned_bytes"), used = number_of(params, "used_bytes");
+    double machine = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE), most = used > planned ? used : planned;
+
+    j->told_memory = (int64_t)(most < machine ? most : machine);
+}
+
 static void note(struct job *j, const char *event, const cJSON *params, int64_t seq)
 {
     if (seq > j->last_seq)
@@ -86,6 +95,8 @@ static void note(struct job *j, const char *event, const cJSON *params, int64_t 
         j->told_seq = seq;
     if (strcmp(event, "stage.progress") == 0)
         note_progress(j, params);
+    else if (strcmp(event, "job.memory") == 0)
+        note_memory(j, params);
     else if (strcmp(event, "plan.changed") == 0)
         note_size(j, cJSON_GetObjectItemCaseSensitive(params, "size"));
     else if (strcmp(event, "checkpoint") == 0 || strcmp(event, "block.end") == 0)
@@ -310,6 +321,7 @@ static void start_worker(struct job *j)
     }
     j->killed = false;
     j->child = true;
+    j->told_memory = 0;
     if (launch_worker(j, &err) != 0) {
         j->pid = 0;
         after_death(j, err.text);
@@ -354,8 +366,15 @@ static bool adopt(struct job *j)
     return true;
 }
 
+static bool recall_memory(const struct journal_entry *e, void *ctx)
+{
+    note_memory(ctx, e->params);
+    return true;
+}
+
 void supervise_recover(struct job *j)
 {
+    journal_scan(j, 0, "job.memory", recall_memory, j); /* was heard by an earlier srqd, which kept it in memory */
     if (adopt(j))
         return;
     /* It may live without having got to its lock yet. */

@@ -61,7 +61,7 @@ static uint32_t needs_of(const struct srq_host *h, void *self)
     const struct gptq *s = self;
 
     (void)h;
-    return SRQ_NEED_HESSIAN | (s->sequential ? SRQ_NEED_SEQUENTIAL : 0);
+    return SRQ_NEED_HESSIAN | SRQ_NEED_FEEDBACK | (s->sequential ? SRQ_NEED_SEQUENTIAL : 0);
 }
 
 static int gptq_accepts(const struct srq_host *h, void *self, const struct srq_layer *layer, struct srq_error *err)

@@ -216,6 +216,35 @@ def limits_hold_in_sum_and_waiting_jobs_say_why(d):
     assert c.call("job.get", job=b)["state"] == "done"
 
 
+def in_use(c):
+    return c.call("daemon.info")["in_use"]["memory_bytes"]
+
+
+@with_daemon("[limits]\nmax_running = 10\nuser_max_memory = 1K\n")
+def a_worker_over_its_plan_counts_with_what_it_uses(d):
+    """Also after a restart of srqd, which learns it from the journal; the next job waits and says why."""
+    c = d.client()
+    a = c.call("job.submit", spec=spec(d.top, "a", steps=10000, memory=300, uses=900))["job"]
+    wait_state(c, a, "running")
+    until = time.monotonic() + 20
+    while in_use(c) != 900:
+        assert time.monotonic() < until, in_use(c)
+        time.sleep(0.02)
+    b = c.call("job.submit", spec=spec(d.top, "b", steps=1, memory=300))["job"]
+    time.sleep(0.3)
+    got = c.call("job.get", job=b)
+    assert got["state"] == "queued" and "900 B of 1.00 KiB" in got["reason"], got
+    d.kill()
+    d.start()
+    c = d.client()
+    assert wait_state(c, a, "running")["memory_bytes"] == 300, "the plan stays what it was"
+    assert in_use(c) == 900
+    assert c.call("job.get", job=b)["state"] == "queued"
+    c.call("job.cancel", job=a)
+    wait_state(c, b, "done")
+    assert in_use(c) == 0
+
+
 @with_daemon("[limits]\nuser_max_queued = 2\n")
 def a_user_may_not_fill_the_queue(d):
     c = d.client()

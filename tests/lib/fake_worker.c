@@ -3,7 +3,7 @@
  * What it does is set by options of the spec: fake.steps, fake.step_ms, fake.spam (points per step), fake.series (blocks they are of), fake.chatter (log lines per step), fake.layers,
  * fake.checkpoint_every (steps; 0: never), fake.crash_at (step at which it aborts), fake.crashes (how often it does;
  * counted in the job directory), fake.exit (code it ends with at the last step), fake.deaf (ignores worker.cancel),
- * fake.plan_s (time that --plan takes), fake.threads, fake.memory, fake.change_s (time that a change takes),
+ * fake.plan_s (time that --plan takes), fake.threads, fake.memory, fake.uses (memory that it says it uses beyond its plan), fake.change_s (time that a change takes),
  * fake.change_mute (a change is never answered), fake.change_death (its worker ends instead), fake.change_nonsense (what
  * is answered is no reply). */
 #include "core/base/alloc.h"
@@ -442,6 +442,9 @@ static int work(struct worker *w)
     char report[256];
 
     emit(w, "job.state", "{\"state\":\"running\",\"reason\":null}");
+    if (option(w->spec, "fake.uses", 0) > 0)
+        emitf(w, "job.memory", "{\"stage\":\"quantize\",\"planned_bytes\":%.0f,\"used_bytes\":%.0f}",
+              option(w->spec, "fake.memory", 1000), option(w->spec, "fake.uses", 0));
     for (w->step = read_number("step"); w->step < steps && !w->finish; w->step++) {
         maybe_crash(w);
         one_step(w, steps);

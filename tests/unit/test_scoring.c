@@ -79,7 +79,7 @@ static void a_heads_gradient_is_that_of_finite_differences(void **state)
         for (int64_t i = 0; i < n * width; i++)
             x[i] = (float)(2 * srq_rng_uniform(1, 1, (uint64_t)i) - 1);
         assert_ok(srq_head_create(m, &h, &err), &err);
-        assert_ok(srq_head_loss_create(h, &l, &err), &err);
+        assert_ok(srq_head_loss_create(h, n, &l, &err), &err);
         assert_ok(srq_head_loss_run(l, x, SRQ_F32, n, target, 0.25f, &loss, g, &err), &err);
         expected = loss_of(m, x, n, target);
         assert_true(fabs(loss - expected) < 1e-5 * expected);

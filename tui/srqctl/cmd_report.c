@@ -77,6 +77,9 @@ static void print_facts(const cJSON *r)
            ctl_human_bytes(ctl_num(r, "memory.planned_bytes"), a),
            ctl_human_bytes(ctl_num(r, "memory.peak_rss_bytes"), b), ctl_str(r, "gemm_backend"), ctl_num(r, "threads"),
            ctl_num(r, "seed"), ctl_str(r, "version"));
+    if (ctl_num(r, "memory.over_plan_bytes") > 0)
+        printf("memory was %s over the plan in stage %s\n", ctl_human_bytes(ctl_num(r, "memory.over_plan_bytes"), a),
+               ctl_str(r, "memory.over_plan_stage"));
 }
 
 /* ---- the page ------------------------------------------------------------------------------------------------- */

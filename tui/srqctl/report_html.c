@@ -116,6 +116,11 @@ static void settings(struct srq_buf *b, const struct ctl_report_parts *parts)
     snprintf(line, sizeof(line), "%s planned, %s at most", ctl_human_bytes(ctl_num(r, "memory.planned_bytes"), a),
              ctl_human_bytes(ctl_num(r, "memory.peak_rss_bytes"), c));
     fact(b, "memory", line);
+    if (ctl_num(r, "memory.over_plan_bytes") > 0) {
+        snprintf(line, sizeof(line), "%s in stage %s", ctl_human_bytes(ctl_num(r, "memory.over_plan_bytes"), a),
+                 ctl_str(r, "memory.over_plan_stage"));
+        fact(b, "over the plan", line);
+    }
     fact(b, "products", ctl_str(r, "gemm_backend"));
     fact(b, "threads", ctl_human_count(ctl_num(r, "threads"), a));
     fact(b, "seed", ctl_human_count(ctl_num(r, "seed"), a));

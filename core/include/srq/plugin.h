@@ -139,6 +139,8 @@ enum {
     SRQ_NEED_SEQUENTIAL = 1u << 3, /* one-shot quantizers: the statistics of a layer come through the layers before it as
                                       they were quantized, those of its own block included (true-sequential); without it
                                       only the blocks before are. (since 1.2) */
+    SRQ_NEED_FEEDBACK = 1u << 4,   /* one-shot quantizers: memory to round with column_feedback (three squares of the
+                                      layer's inputs and its weights, F32) is planned beside its second moment */
 };
 
 /* What holds for one block alone. The host fills it with zeros first. */
