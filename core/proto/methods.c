@@ -174,6 +174,7 @@ static const struct srq_field layer_fields[] = {
     F_REQ("source", SRQ_T_STRING, "who decided: default, allocator, pin, or format"),
     F_OPT("tie", SRQ_T_ANY, "layers with the same tie change together"),
     F_OPT("why", SRQ_T_STRING, "why it stays in 16 bits though something else was asked for"),
+    F_OPT("widths", SRQ_T_INTS, "bits of an integer scheme that its shape and every export format can hold"),
     F_OPT("bits", SRQ_T_NUMBER, "bits of a weight in that scheme, scales not counted; of a job's plan"),
     F_OCHO("state", LAYER_STATES, "how far it is; of a job's plan"),
     F_OPT("score", SRQ_T_NUMBER, "sensitivity score of that scheme: the loss that it is expected to add"),
