@@ -295,6 +295,115 @@ with Terminal(tmp, env=ENV) as t:
     attempt("Tab completes verbs and layers", completes)
     quiet.close()
 
+    # ---- pastes, split sequences, edits
+    told = ["model.layers.0.mlp.up_proj stays in 16 bits: nothing here holds it", "a second warning"]
+    running = FakeSrqd(s, events=script(), layers=layers(), hold=True, warnings=told)
+
+    def sent(dry):
+        return [p for m, p in running.requests if m == "job.pin" and bool(p.get("dry_run")) == dry]
+
+    def at_layer(name="model.layers.0.mlp.up_proj", before=""):
+        t.run("clear; %s %s --socket %s --job @last" % (before, TOP, s))
+        t.until(r"model\.layers")
+        t.type("/" + name)
+        t.keys("Enter")
+        t.until(r"▶.*mlp\.up_proj")
+
+    def paste_is_no_key():
+        at_layer()
+        t.paste("8\n\nq:quit\n")
+        t.until("a paste is no command")
+        t.keys("8")
+        t.until("1 edit ")
+        t.keys("q")
+        t.until(r"1 edit not committed.*\(y/n\)")
+        t.paste("y\n")
+        t.keys("n")
+        t.until("the edits stay")
+        t.type(":")
+        t.paste("dro\np\x1b[A\n")
+        t.until(r"^:dro p \[A")
+        t.keys("Escape")
+        t.keys("q")
+        t.until(r"\(y/n\)")
+        t.keys("y")
+        shell_is_back(t)
+        return sent(False) == [] or sent(False)
+    attempt("a paste outside of a prompt does nothing, inside it is text, and it answers no question", paste_is_no_key)
+
+    def brackets_are_off():
+        t.run("clear; cat -v")
+        t.paste("pasted\n")
+        seen = t.until("^pasted")
+        t.keys("C-c")
+        shell_is_back(t)
+        return "200~" not in seen or seen
+    attempt("bracketed paste is off again", brackets_are_off)
+
+    def brackets_are_off_after_a_crash():
+        pid = start(t, s, "--job", "@last")
+        t.until(r"model\.layers")
+        os.kill(pid, signal.SIGSEGV)
+        shell_is_back(t)
+        return brackets_are_off()
+    attempt("also after a crash", brackets_are_off_after_a_crash)
+
+    def split_is_one():
+        at_layer(before="ESCDELAY=20000")  # however long a busy machine takes
+        t.keys("8")
+        t.until("1 edit ")
+        t.bytes("\x1b")
+        time.sleep(0.2)  # the slow line
+        t.bytes("[")
+        t.bytes("A")
+        seen = t.until(r"▶.*self_attn\.k_proj")
+        t.bytes("\x1b[<0;4")
+        t.bytes(";1M")  # a click on the first panel's name
+        t.until(r"▶ *1 Queue")
+        t.keys("q")
+        t.until(r"\(y/n\)")
+        t.keys("y")
+        shell_is_back(t)
+        return "1 edit " in seen and "(y/n)" not in seen or seen
+    attempt("a sequence that a slow line splits is one key, with the keyboard and with the mouse", split_is_one)
+
+    def warnings_are_shown():
+        at_layer()
+        t.keys("8")
+        seen = t.until("a second warning")
+        t.resize(60, 9)
+        t.until("2 warnings")
+        small = t.until("w: 1 more line")
+        t.keys("w")
+        small += t.until("a second warning")
+        t.resize(100, 30)
+        t.keys("Escape")
+        t.until(r"drop 1 edit\? \(y/n\)")
+        t.keys("y")
+        t.keys("q")
+        shell_is_back(t)
+        return "stays in 16 bits" in seen and "2 warnings" in seen and "second" in small and "holds it" in small or (seen, small)
+    attempt("the preview shows every warning, on a small screen too", warnings_are_shown)
+
+    def hidden_stays():
+        at_layer()
+        t.keys("Space")
+        t.type("\\k_proj")
+        t.keys("Enter")
+        t.until('filter "k_proj"')
+        t.keys("8")
+        t.until("the filter hides all 1 tagged layers")
+        t.type(":retune model.layers.0.*")
+        t.keys("Enter")
+        t.until(r"retune also reaches 3 layers that the filter hides.*\(y/n\)")
+        t.keys("n")
+        t.until("retune: not done")
+        t.keys("q")
+        shell_is_back(t)
+        return not [m for m, _ in running.requests if m == "job.retune"] or running.requests
+    attempt("nothing is done to what the filter hides unless asked about", hidden_stays)
+    running.close()
+
 shutil.rmtree(tmp, ignore_errors=True)
 print(f"1..{number}")
 sys.exit(failed)
