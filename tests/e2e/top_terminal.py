@@ -19,7 +19,7 @@ TOP = os.environ.get("SRQ_TOP") or os.path.join(os.environ["top_builddir"], "tui
 ENV = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "NO_COLOR")}
 ENV["LC_ALL"] = "C.UTF-8"
 JOB = "7f3a90c1"
-IDLE_S = float(os.environ.get("SRQ_TEST_IDLE_S", "10"))
+SEED = 4
 number = 0
 failed = False
 
@@ -41,6 +41,13 @@ def attempt(name, do):
         check(name, seen is None or seen is True, seen)
     except (Timeout, subprocess.SubprocessError, OSError, AssertionError) as e:
         check(name, False, repr(e))
+
+
+def wait_for(condition, timeout=60):
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, "what was waited for did not come"
+        time.sleep(0.02)
 
 
 def layers(blocks=4):
@@ -190,7 +197,8 @@ with Terminal(tmp, env=ENV) as t:
 
     # ---- sizes
     def resized():
-        chance = random.Random(4)
+        print(f"# seed {SEED}")
+        chance = random.Random(SEED)
         pid = start(t, s, "--job", "@last")
         t.until(r"model\.layers")
         for i in range(60):
@@ -213,13 +221,17 @@ with Terminal(tmp, env=ENV) as t:
     def comes_back():
         start(t, s, "--job", "@last")
         t.until(r"39/40")
+        before_it = len([m for m, p in fake.requests if m == "events.subscribe" and p.get("job")])
         fake.close()
         t.until("trying again")
         fake.closing = False
         fake.listen()
         t.until("pid %d" % os.getpid(), 15)
-        time.sleep(0.5)
-        since = [p.get("since_seq") for m, p in fake.requests if m == "events.subscribe" and p.get("job")]
+
+        def subscriptions():
+            return [p.get("since_seq") for m, p in fake.requests if m == "events.subscribe" and p.get("job")]
+        wait_for(lambda: len(subscriptions()) > before_it)
+        since = subscriptions()
         t.keys("q")
         shell_is_back(t)
         return since[-1] == len(fake.events) or since
@@ -246,20 +258,23 @@ with Terminal(tmp, env=ENV) as t:
     def rests():
         pid = start(t, s, "--job", "@last")
         t.until(r"model\.layers")
-        time.sleep(1)
 
-        def ticks():
-            with open(f"/proc/{pid}/stat") as f:
-                fields = f.read().rsplit(")", 1)[1].split()
-            return int(fields[11]) + int(fields[12])
-        begin = ticks()
-        time.sleep(IDLE_S)
-        share = (ticks() - begin) / os.sysconf("SC_CLK_TCK") / IDLE_S
+        def looks():
+            return sum(m == "job.list" for m, _ in quiet.requests)
+
+        def wakings():
+            with open(f"/proc/{pid}/status") as f:
+                return int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", f.read(), re.M).group(1))
+        counts = []
+        for _ in range(2):  # from one look at the list to the next, which is all there is to do
+            seen = looks()
+            wait_for(lambda: looks() > seen)
+            counts.append(wakings())
         t.keys("q")
         shell_is_back(t)
-        print(f"# {share * 100:.2f} % of a core in {IDLE_S:g} s")
-        return share < 0.01 or share
-    attempt("at rest it uses less than 1 % of a core", rests)
+        print(f"# {counts[1] - counts[0]} times awake for one look at the list")
+        return counts[1] - counts[0] < 60 or counts
+    attempt("at rest it wakes for its looks at the list and for nothing else", rests)
 
     # ---- what must not happen by mistake
     def asks_first():
