@@ -251,7 +251,8 @@ static bool is_integer(const struct srq_scheme *s)
 /* Which widths every layer could have with its own grouping, all layers having that width. */
 static int find_widths(struct srq_plan *p, const struct srq_plan_request *req, struct srq_error *err)
 {
-    struct srq_scheme *schemes = srq_calloc((size_t)p->count + 1, sizeof(*schemes)), like = { .grid = SRQ_GRID_INT_SYM };
+    struct srq_scheme *schemes = srq_calloc((size_t)p->count + 1, sizeof(*schemes));
+    struct srq_scheme like = { .grid = SRQ_GRID_INT_SYM };
     char(*reason)[SRQ_PLAN_REASON_MAX] = srq_calloc((size_t)p->count + 1, sizeof(*reason));
     int rc = schemes != NULL && reason != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory for the plan");
 

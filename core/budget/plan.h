@@ -69,7 +69,8 @@ void srq_plan_note(cJSON *notes, const char *fmt, ...) __attribute__((format(pri
 /* The refusal of a pattern that names no layer of the plan. */
 int srq_plan_no_match(const struct srq_plan *p, const char *pattern, struct srq_error *err);
 
-/* {"revision", "layers":[{name, block, module, out, in, scheme, source, tie, widths; why, asked, untied where they matter}]} */
+/* {"revision", "layers":[{name, block, module, out, in, scheme, source, tie, widths; why, asked, untied where they
+ * matter}]} */
 cJSON *srq_plan_json(const struct srq_plan *p);
 /* Takes schemes and sources from a stored plan; every layer must be there with its shape. */
 int srq_plan_from_json(const struct srq_layer_info *const *layers, int count, const cJSON *json, struct srq_plan *out,

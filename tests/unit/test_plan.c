@@ -252,7 +252,8 @@ static int fours_and_eights(void *ctx, const struct srq_scheme *schemes, char (*
     (void)ctx;
     (void)err;
     for (int i = 0; i < LAYERS; i++) {
-        bool holds = schemes[i].grid == SRQ_GRID_NONE || schemes[i].bits == 8 || (schemes[i].bits == 4 && i != PER_BLOCK);
+        bool holds =
+            schemes[i].grid == SRQ_GRID_NONE || schemes[i].bits == 8 || (schemes[i].bits == 4 && i != PER_BLOCK);
 
         snprintf(reason[i], SRQ_PLAN_REASON_MAX, "%s", holds ? "" : "no such width");
         n += !holds;

@@ -139,7 +139,8 @@ static void a_dry_run_becomes_a_preview(void **state)
         "{\"job\":\"x\",\"revision\":5,\"applied\":false,\"matched\":2,\"changed\":2,\"changes\":[],"
         "\"size\":{\"before_bytes\":900,\"after_bytes\":300,\"average_bits\":5.5},"
         "\"size_now\":{\"before_bytes\":900,\"after_bytes\":200,\"average_bits\":4.25},"
-        "\"moved\":1,\"forecast\":{\"now\":0.5,\"then\":null},\"forecast_missing\":\"b was not scored as w5\",\"restarts\":3,\"retunes\":[1,2],\"cost_s\":12.5,\"warnings\":[\"a stays in 16 bits\",\"b too\"]}");
+        "\"moved\":1,\"forecast\":{\"now\":0.5,\"then\":null},\"forecast_missing\":\"b was not scored as "
+        "w5\",\"restarts\":3,\"retunes\":[1,2],\"cost_s\":12.5,\"warnings\":[\"a stays in 16 bits\",\"b too\"]}");
     struct srq_error err = { 0 };
     struct top_preview p = { 0 };
 
@@ -306,9 +307,16 @@ static void what_the_filter_hides_is_asked_about(void **state)
         const char *line;
         int hidden; /* 0: nothing to ask */
     } rows[] = {
-        { "pin m.0.q_proj w8", 0 },   { "pin m.*.q_proj w8", 1 }, { "pin re:^m w8", 2 },         { "unpin m.1.q_proj", 1 },
-        { "retune m.0.q_proj m.1.*", 1 }, { "budget 4", 2 },      { "budget 4 --dry-run", 0 },   { "commit", 1 },
-        { "pause", 0 },               { "pin m.0.k_proj w8 --dry-run", 0 },
+        { "pin m.0.q_proj w8", 0 },
+        { "pin m.*.q_proj w8", 1 },
+        { "pin re:^m w8", 2 },
+        { "unpin m.1.q_proj", 1 },
+        { "retune m.0.q_proj m.1.*", 1 },
+        { "budget 4", 2 },
+        { "budget 4 --dry-run", 0 },
+        { "commit", 1 },
+        { "pause", 0 },
+        { "pin m.0.k_proj w8 --dry-run", 0 },
     };
     struct top_command c;
 
@@ -496,7 +504,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(wrong_lines_are_refused_with_what_is_wrong, setup, teardown),
         cmocka_unit_test_setup_teardown(what_the_filter_hides_is_asked_about, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_is_changed_when_readonly, setup, teardown),
-        cmocka_unit_test_setup_teardown(words_without_a_job_are_about_the_one_under_the_cursor_of_the_queue, setup, teardown),
+        cmocka_unit_test_setup_teardown(words_without_a_job_are_about_the_one_under_the_cursor_of_the_queue, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(short_words_and_panels, setup, teardown),
         cmocka_unit_test_setup_teardown(words_are_completed_as_far_as_they_are_clear, setup, teardown),
         cmocka_unit_test_setup_teardown(the_rest_of_the_line_stays, setup, teardown),

@@ -135,8 +135,9 @@ static void paste(struct fixture *f, const char *text)
 {
     view_key(&f->m, &f->v, &(struct top_key){ .code = TOP_KEY_PASTE });
     for (; *text != '\0'; text++)
-        assert_int_equal(view_key(&f->m, &f->v, &(struct top_key){ .code = *text == '\n' ? TOP_KEY_ENTER : *text, .pasted = true }),
-                         TOP_DO_NOTHING);
+        assert_int_equal(
+            view_key(&f->m, &f->v, &(struct top_key){ .code = *text == '\n' ? TOP_KEY_ENTER : *text, .pasted = true }),
+            TOP_DO_NOTHING);
 }
 
 static void a_paste_outside_a_prompt_does_nothing(void **state)
@@ -298,8 +299,9 @@ static void every_warning_of_the_preview_can_be_read(void **state)
     p->warnings = srq_calloc(3, sizeof(*p->warnings));
     p->warning_count = 3;
     for (int i = 0; i < 3; i++)
-        top_set_text(&p->warnings[i], i == 0 ? "alpha stays in 16 bits: no format of this job has a place for it" :
-                                      i == 1 ? "beta is also changed" : "gamma costs more than the budget of 4 bits allows");
+        top_set_text(&p->warnings[i], i == 0   ? "alpha stays in 16 bits: no format of this job has a place for it"
+                                      : i == 1 ? "beta is also changed"
+                                               : "gamma costs more than the budget of 4 bits allows");
     for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
         struct canvas c;
         char seen[3] = { 0 };

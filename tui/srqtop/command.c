@@ -332,14 +332,17 @@ static bool reaches_layer(const struct top_job *j, const struct words *w, int la
     while (l->tie != NULL && end + 1 < j->layer_count && j->layers[end + 1].block == l->block)
         end++;
     for (int i = begin; l->tie != NULL && (w->flags & F_UNTIED) == 0 && i <= end; i++) {
-        if (j->layers[i].tie != NULL && strcmp(j->layers[i].tie, l->tie) == 0 && names_layer(w, last, j->layers[i].name))
+        const struct top_layer *t = &j->layers[i];
+
+        if (t->tie != NULL && strcmp(t->tie, l->tie) == 0 && names_layer(w, last, t->name))
             return true;
     }
     return false;
 }
 
 /* A change that reaches what the user does not see is asked about first. */
-static void guard_hidden(const struct top_model *m, const struct top_view *v, const struct words *w, struct top_command *c)
+static void guard_hidden(const struct top_model *m, const struct top_view *v, const struct words *w,
+                         struct top_command *c)
 {
     const struct top_job *j = view_job(m, v);
     bool commit = c->kind == TOP_CMD_COMMIT, all = strcmp(c->verb, "budget") == 0;
@@ -354,8 +357,8 @@ static void guard_hidden(const struct top_model *m, const struct top_view *v, co
     if (hidden == 0)
         return;
     c->confirm = true;
-    snprintf(c->text, sizeof(c->text), "%s also reaches %d layer%s that the filter hides: go on? (y/n)", c->verb, hidden,
-             hidden == 1 ? "" : "s");
+    snprintf(c->text, sizeof(c->text), "%s also reaches %d layer%s that the filter hides: go on? (y/n)", c->verb,
+             hidden, hidden == 1 ? "" : "s");
 }
 
 void top_command_read(const struct top_model *m, const struct top_view *v, const char *line, struct top_command *out)

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- warnings, wrapped between words ------------------------------------------------------------------------------- */
+/* ---- warnings, wrapped between words ---------------------------------------------------------------------------- */
 
 /* Bytes of `text` that go on one line. */
 static size_t line_bytes(const char *text, int width)
@@ -69,7 +69,7 @@ void panel_edit_warning(const struct top_preview *p, int width, int row, char *o
     walk(p, width, row, out, cap);
 }
 
-/* ---- the rest ------------------------------------------------------------------------------------------------------- */
+/* ---- the rest --------------------------------------------------------------------------------------------------- */
 
 static int part(const struct draw *d, int x, int y, int end, const char *label, const char *value, enum role role)
 {
@@ -127,7 +127,8 @@ static void warnings(const struct draw *d, struct rect r)
         canvas_str(d->c, r.x, r.y + y, r.w, line, ROLE_BAD, 0);
     }
     if (n > r.h) {
-        snprintf(more, sizeof(more), hidden > 0 ? " w: %d more line%s" : " w: again from the first", hidden, hidden == 1 ? "" : "s");
+        snprintf(more, sizeof(more), hidden > 0 ? " w: %d more line%s" : " w: again from the first", hidden,
+                 hidden == 1 ? "" : "s");
         canvas_str_right(d->c, r.x, r.y + r.h - 1, r.w, more, ROLE_FAINT, 0);
     }
 }

@@ -189,8 +189,8 @@ static void modes(void)
     ask_reports();
 }
 
-/* Terminfo's names of keys that a terminal may send in a way of its own, and how long it may take after ESC: ESCDELAY of
- * the environment, in milliseconds, as ncurses has it. */
+/* Terminfo's names of keys that a terminal may send in a way of its own, and how long it may take after ESC: ESCDELAY
+ * of the environment, in milliseconds, as ncurses has it. */
 static void prepare_keys(void)
 {
     static const struct {

@@ -109,7 +109,8 @@ void view_open(struct top_view *v, const char *id);
 struct top_job *view_job(const struct top_model *m, const struct top_view *v);       /* NULL: none shown */
 struct top_job *view_queue_job(const struct top_model *m, const struct top_view *v); /* under the queue's cursor */
 /* Layers that a command is about: the tagged ones, else those under the cursor of the tree or map (a block's cursor
- * means all its layers); never one that the filter hides, so that tags which it hides leave none. Writes at most `cap` indices, returns how many there are. */
+ * means all its layers); never one that the filter hides, so that tags which it hides leave none. Writes at most `cap`
+ * indices, returns how many there are. */
 int view_selected(const struct top_model *m, const struct top_view *v, int *layers, int cap);
 /* Whether a name matches what was typed for search or filter: a glob when it has * or ?, else any part of the name. */
 bool view_matches(const char *name, const char *pattern);

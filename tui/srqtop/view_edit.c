@@ -39,7 +39,9 @@ bool view_may_edit(const struct top_model *m, struct top_view *v)
 
 static bool propose_one(struct top_job *j, struct top_layer *l, struct view_proposal p)
 {
-    return p.scheme != NULL ? top_edit_scheme(j, l, p.scheme) : p.step != 0 ? top_edit_step(j, l, p.step) : top_edit_bits(j, l, p.bits);
+    if (p.scheme != NULL)
+        return top_edit_scheme(j, l, p.scheme);
+    return p.step != 0 ? top_edit_step(j, l, p.step) : top_edit_bits(j, l, p.bits);
 }
 
 /* Whether a layer changes together with one that the filter hides. */
@@ -78,7 +80,8 @@ static void say_proposed(const struct top_job *j, struct top_view *v, int n, int
     else if (failed > 0)
         view_say(v, true, "%d layer%s cannot take that", failed, failed == 1 ? "" : "s");
     else if (tags > 0)
-        view_say(v, true, "%d tagged layer%s that the filter hides %s left alone", tags, tags == 1 ? "" : "s", tags == 1 ? "is" : "are");
+        view_say(v, true, "%d tagged layer%s that the filter hides %s left alone", tags, tags == 1 ? "" : "s",
+                 tags == 1 ? "is" : "are");
 }
 
 enum top_action view_propose(struct top_model *m, struct top_view *v, struct view_proposal p)
@@ -152,7 +155,8 @@ enum top_action view_commit(struct top_model *m, struct top_view *v)
     if (hidden == 0)
         return TOP_DO_COMMIT;
     v->question = TOP_ASK_COMMIT;
-    view_say(v, true, "the filter hides %d of %s: commit all the same? (y/n)", hidden, view_count_edits(v->edits, edits));
+    view_say(v, true, "the filter hides %d of %s: commit all the same? (y/n)", hidden,
+             view_count_edits(v->edits, edits));
     return TOP_DO_NOTHING;
 }
 
