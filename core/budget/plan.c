@@ -243,6 +243,43 @@ static int fit_formats(struct srq_plan *p, const struct srq_plan_request *req, c
     return rc;
 }
 
+static bool is_integer(const struct srq_scheme *s)
+{
+    return s->grid == SRQ_GRID_INT_SYM || s->grid == SRQ_GRID_INT_ASYM;
+}
+
+/* Which widths every layer could have with its own grouping, all layers having that width. */
+static int find_widths(struct srq_plan *p, const struct srq_plan_request *req, struct srq_error *err)
+{
+    struct srq_scheme *schemes = srq_calloc((size_t)p->count + 1, sizeof(*schemes));
+    struct srq_scheme like = { .grid = SRQ_GRID_INT_SYM };
+    char(*reason)[SRQ_PLAN_REASON_MAX] = srq_calloc((size_t)p->count + 1, sizeof(*reason));
+    int rc = schemes != NULL && reason != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory for the plan");
+
+    for (int i = p->count - 1; i >= 0; i--) { /* what has no integer grid yet is taken for the first that has one */
+        if (is_integer(&p->layers[i].asked))
+            like = p->layers[i].asked;
+    }
+    for (int bits = 2; rc >= 0 && bits <= 8; bits++) {
+        for (int i = 0; i < p->count; i++) {
+            schemes[i] = is_integer(&p->layers[i].asked) ? p->layers[i].asked : like;
+            schemes[i].bits = bits;
+            reason[i][0] = '\0';
+        }
+        if (req->formats != NULL)
+            rc = req->formats(req->formats_ctx, schemes, reason, err);
+        for (int i = 0; rc >= 0 && i < p->count; i++) {
+            struct srq_plan_layer *l = &p->layers[i];
+
+            if (reason[i][0] == '\0' && srq_scheme_refuses(&schemes[i], l->info->out, l->info->in) == NULL)
+                l->widths |= 1u << bits;
+        }
+    }
+    srq_free(reason);
+    srq_free(schemes);
+    return rc < 0 ? rc : 0;
+}
+
 int srq_plan_fit(struct srq_plan *p, const struct srq_plan_request *req, cJSON *notes, struct srq_error *err)
 {
     int rc;
@@ -250,8 +287,11 @@ int srq_plan_fit(struct srq_plan *p, const struct srq_plan_request *req, cJSON *
     for (int i = 0; i < p->count; i++) {
         p->layers[i].scheme = p->layers[i].asked;
         p->layers[i].why[0] = '\0';
+        p->layers[i].widths = 0;
     }
-    rc = find_misshapen(p, err);
+    rc = find_widths(p, req, err);
+    if (rc == 0)
+        rc = find_misshapen(p, err);
     if (rc != 0)
         return rc;
     mark_fused(p);

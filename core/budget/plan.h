@@ -29,6 +29,7 @@ struct srq_plan_layer {
     enum srq_plan_source source;
     bool untied;   /* by a pin: it does not share its scheme with what runtimes fuse with it */
     int pin;       /* which pin of the request, -1: none */
+    unsigned widths; /* bits of an integer grid that its shape and every export format can hold, as 1 << bits */
     char why[SRQ_PLAN_REASON_MAX]; /* why it stays in 16 bits though something else was asked for; else empty */
 };
 
@@ -68,7 +69,8 @@ void srq_plan_note(cJSON *notes, const char *fmt, ...) __attribute__((format(pri
 /* The refusal of a pattern that names no layer of the plan. */
 int srq_plan_no_match(const struct srq_plan *p, const char *pattern, struct srq_error *err);
 
-/* {"revision", "layers":[{name, block, module, out, in, scheme, source, tie; why, asked, untied where they matter}]} */
+/* {"revision", "layers":[{name, block, module, out, in, scheme, source, tie, widths; why, asked, untied where they
+ * matter}]} */
 cJSON *srq_plan_json(const struct srq_plan *p);
 /* Takes schemes and sources from a stored plan; every layer must be there with its shape. */
 int srq_plan_from_json(const struct srq_layer_info *const *layers, int count, const cJSON *json, struct srq_plan *out,

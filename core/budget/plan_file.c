@@ -3,6 +3,17 @@
 
 #include "core/base/alloc.h"
 
+static bool add_widths(cJSON *o, unsigned widths)
+{
+    cJSON *list = cJSON_AddArrayToObject(o, "widths");
+
+    for (int bits = 2; list != NULL && bits <= 8; bits++) {
+        if (widths >> bits & 1 && !cJSON_AddItemToArray(list, cJSON_CreateNumber(bits)))
+            return false;
+    }
+    return list != NULL;
+}
+
 static cJSON *layer_json(const struct srq_plan_layer *l)
 {
     char text[32];
@@ -18,6 +29,8 @@ static cJSON *layer_json(const struct srq_plan_layer *l)
               cJSON_AddItemToObject(o, "tie",
                                     l->info->tie != NULL ? cJSON_CreateString(l->info->tie) : cJSON_CreateNull());
 
+    if (ok)
+        ok = add_widths(o, l->widths);
     if (ok && l->why[0] != '\0')
         ok = cJSON_AddStringToObject(o, "why", l->why) != NULL &&
              cJSON_AddStringToObject(o, "asked", srq_scheme_text(&l->asked, text, sizeof(text))) != NULL;
@@ -69,6 +82,7 @@ static int layer_from_json(struct srq_plan_layer *l, const cJSON *o, struct srq_
     const char *source = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "source"));
     const char *why = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "why"));
     const char *asked = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "asked"));
+    const cJSON *bits;
     int rc;
 
     if (name == NULL || strcmp(name, l->info->name) != 0)
@@ -78,6 +92,11 @@ static int layer_from_json(struct srq_plan_layer *l, const cJSON *o, struct srq_
         return srq_fail_field(err, -SRQ_EFORMAT, "plan.json", "plan.json has no scheme or source for %s", name);
     if (why != NULL)
         snprintf(l->why, sizeof(l->why), "%s", why);
+    cJSON_ArrayForEach(bits, cJSON_GetObjectItemCaseSensitive(o, "widths"))
+    {
+        if (cJSON_IsNumber(bits) && bits->valuedouble >= 2 && bits->valuedouble <= 8)
+            l->widths |= 1u << bits->valueint;
+    }
     l->untied = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "untied"));
     rc = srq_scheme_parse(scheme, &l->scheme, err);
     l->asked = l->scheme;

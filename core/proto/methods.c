@@ -176,6 +176,7 @@ static const struct srq_field layer_fields[] = {
     F_OPT("why", SRQ_T_STRING, "why it stays in 16 bits though something else was asked for"),
     F_OPT("asked", SRQ_T_STRING, "with why: what was asked for"),
     F_OPT("untied", SRQ_T_BOOL, "true: a pin took it out of its tie"),
+    F_OPT("widths", SRQ_T_INTS, "bits of an integer scheme that its shape and every export format can hold"),
     F_OPT("bits", SRQ_T_NUMBER, "bits of a weight in that scheme, scales not counted; of a job's plan"),
     F_OCHO("state", LAYER_STATES, "how far it is; of a job's plan"),
     F_OPT("score", SRQ_T_NUMBER, "sensitivity score of that scheme: the loss that it is expected to add"),

@@ -203,8 +203,7 @@ static int run_replace(const struct step *s, struct srq_matcher *m, const char *
     bool any = false;
     int found = 0;
 
-    while (len > 0 && from <= len &&
-           (found = srq_regex_find(s->pattern, m, text, len, from, &begin, &end, err)) > 0) {
+    while (len > 0 && from <= len && (found = srq_regex_find(s->pattern, m, text, len, from, &begin, &end, err)) > 0) {
         if (begin == end && any && end == at) {
             uint32_t code;
 

@@ -130,9 +130,9 @@ static int read_prepend_scheme(const json_t *json, const char *what, struct step
     if (name == NULL || (strcmp(name, "always") != 0 && strcmp(name, "first") != 0 && strcmp(name, "never") != 0))
         return bad(err, what, "Metaspace", "prepend_scheme");
     if (!add && strcmp(name, "never") != 0)
-        return srq_fail_field(err, -SRQ_EFORMAT, what,
-                              "%s: pre-tokenizer Metaspace: \"add_prefix_space\" is false and \"prepend_scheme\" is \"%s\"",
-                              what, name);
+        return srq_fail_field(
+            err, -SRQ_EFORMAT, what,
+            "%s: pre-tokenizer Metaspace: \"add_prefix_space\" is false and \"prepend_scheme\" is \"%s\"", what, name);
     s->prepend = name[0] == 'a' ? ALWAYS : name[0] == 'f' ? FIRST : NEVER;
     return 0;
 }

@@ -166,8 +166,8 @@ static int put_normalized(struct srq_tokenizer *tk, const char *text, const stru
     srq_buf_init(&spare, SIZE_MAX / 2);
     rc = srq_normalizer_run(tk->normalizer, m, text, strlen(text), &out, &spare, NULL, err);
     if (rc == 0 && out.len == 0)
-        rc = srq_fail_field(err, -SRQ_EUNSUPPORTED, what, "%s: the normalizer leaves nothing of added token \"%s\"", what,
-                            srq_st_show(text, shown, sizeof(shown)));
+        rc = srq_fail_field(err, -SRQ_EUNSUPPORTED, what, "%s: the normalizer leaves nothing of added token \"%s\"",
+                            what, srq_st_show(text, shown, sizeof(shown)));
     if (rc == 0)
         rc = srq_added_put(&tk->normalized, out.data, out.len, t, err);
     srq_buf_fini(&out);
@@ -201,8 +201,9 @@ static int added_id(struct srq_tokenizer *tk, const char *text, json_int_t said,
 
     *id = srq_vocab_find(&tk->bpe.vocab, text, strlen(text));
     if (*id >= 0 && *id != said)
-        return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: added token \"%s\" has the id %lld here and %d in the vocabulary",
-                              what, srq_st_show(text, shown, sizeof(shown)), (long long)said, *id);
+        return srq_fail_field(err, -SRQ_EFORMAT, what,
+                              "%s: added token \"%s\" has the id %lld here and %d in the vocabulary", what,
+                              srq_st_show(text, shown, sizeof(shown)), (long long)said, *id);
     if (*id >= 0) {
         if (*id > tk->last_added)
             tk->last_added = *id;
@@ -210,8 +211,9 @@ static int added_id(struct srq_tokenizer *tk, const char *text, json_int_t said,
     }
     *id = tk->last_added >= entries ? tk->last_added + 1 : entries;
     if (*id < tk->bpe.vocab.size && tk->bpe.vocab.tokens[*id].text != NULL)
-        return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: id %d belongs to two tokens, one of them added token \"%s\"",
-                              what, *id, srq_st_show(text, shown, sizeof(shown)));
+        return srq_fail_field(err, -SRQ_EFORMAT, what,
+                              "%s: id %d belongs to two tokens, one of them added token \"%s\"", what, *id,
+                              srq_st_show(text, shown, sizeof(shown)));
     tk->last_added = *id;
     return srq_vocab_add(&tk->added, text, strlen(text), *id, what, err);
 }

@@ -81,7 +81,7 @@ static cJSON *make_row(const struct plan *p, const cJSON *layer, size_t at, cons
         copy_member(o, "module", layer) && copy_member(o, "out", layer) && copy_member(o, "in", layer) &&
         copy_member(o, "scheme", layer) && copy_member(o, "source", layer) && copy_member(o, "tie", layer) &&
         copy_member(o, "why", layer) && copy_member(o, "asked", layer) && copy_member(o, "untied", layer) &&
-        put_known(o, "bits", scheme_bits(scheme)) &&
+        copy_member(o, "widths", layer) && put_known(o, "bits", scheme_bits(scheme)) &&
         cJSON_AddStringToObject(o, "state", state_of(p, at)) != NULL &&
         put_known(o, "score", layer_view_score(p->view, at, scheme)) &&
         cJSON_AddBoolToObject(o, "pin", pinned(layer)) != NULL)

@@ -82,11 +82,11 @@ job=$("$SRQ_CTL" submit "$model" -m signround -s w4g64 --calib "$calib" $short -
 ok "submit --json in \$(…) gives the id at once" test -n "$job"
 ok "the beginning of an id names the job" ctl_json "a['job'] == '$job'" show "${job%?}"
 ok "wait --timeout leaves a running job with exit code 6" exits 6 wait "$job" --timeout 3
-ok "watch on a pipe shows its stages" sh -c "'$SRQ_CTL' watch $job --timeout 4 | grep -q '^quantize'"
+ok "watch on a pipe shows its stages" sh -c "'$SRQ_CTL' watch $job --timeout 120 | grep -m 1 -q '^quantize'"
 ok "series has a block's losses" ctl_json "len(a['points']) > 0 and a['points'][0]['value'] > 0" series "$job" -b 0
 ok "priority is set" ctl_json "a['priority'] == -5" priority "$job" -- -5
 ok "pause ends in the paused state" exits 0 pause "$job"
-for _ in $(seq 50); do
+for _ in $(seq 300); do
     "$SRQ_CTL" show "$job" --json | json "a['state'] == 'paused'" >/dev/null && break
     sleep 0.2
 done
@@ -109,10 +109,11 @@ ok "reload says what was read" exits 0 daemon reload
 
 # shellcheck disable=SC2086
 ok "submit --wait survives a restart of the daemon" sh -c "'$SRQ_CTL' submit '$model' -m signround -s w4g64 \
-    --calib '$calib' $short --set signround.iters=150 -o again --wait >again.log 2>&1 & p=\$!; sleep 2; \
-    '$SRQ_CTL' daemon stop && sleep 1 && '$SRQ_CTL' list >/dev/null; wait \$p || { cat again.log; exit 1; }"
+    --calib '$calib' $short --set signround.iters=150 -o again --wait >again.log 2>&1 & p=\$!; \
+    until '$SRQ_CTL' list --json | grep -Eq '\"state\": ?\"running\"'; do kill -0 \$p || break; sleep 0.1; done; \
+    '$SRQ_CTL' daemon stop && while [ -S '$SRQ_SOCKET' ]; do sleep 0.1; done && '$SRQ_CTL' list >/dev/null; wait \$p || { cat again.log; exit 1; }"
 ok "daemon stop ends it" exits 0 daemon stop
-for _ in $(seq 50); do
+for _ in $(seq 300); do
     [ -S "$SRQ_SOCKET" ] || break
     sleep 0.1
 done

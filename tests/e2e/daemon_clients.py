@@ -109,7 +109,9 @@ def an_oversized_frame_ends_the_connection_with_the_reason(d):
 @with_daemon()
 def random_bytes_never_hurt_the_daemon(d):
     import random
-    rng = random.Random(7)
+    seed = 7
+    print("# seed %d" % seed)
+    rng = random.Random(seed)
     for _ in range(150):
         c = d.client(hello=False)
         base = bytearray(HELLO * 3 + b'{"jsonrpc":"2.0","id":"1","method":"job.list","params":{"limit":5}}\n')

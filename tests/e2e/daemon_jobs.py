@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """srqd runs jobs: submission, progress, crashes, pauses, limits, its own death. The workers are stand-ins."""
 import os
+import select
 import signal
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from srqd_client import FAST, alive, refused, run_tests, spec, wait_state, with_daemon  # noqa: E402
+from srqd_client import (FAST, alive, children, goes_on, journal_lines, refused, run_tests, spec,  # noqa: E402
+                         wait_state, wait_until, with_daemon)
 
 
 @with_daemon()
@@ -51,20 +53,18 @@ def what_the_planner_refuses_is_an_error_of_submit(d):
 @with_daemon("[daemon]\nplan_timeout_s = 1\n")
 def planning_has_a_time_cap(d):
     c = d.client()
-    begin = time.monotonic()
-    refused(c, "timeout", "longer than 1 s", "job.submit", spec=spec(d.top, plan_s=30))
-    assert time.monotonic() - begin < 10
+    refused(c, "timeout", "longer than 1 s", "job.submit", spec=spec(d.top, plan_s=3600))
 
 
 @with_daemon()
 def a_slow_plan_keeps_nobody_else_waiting(d):
     a, b = d.client(), d.client()
     a.send_raw(b'{"jsonrpc":"2.0","id":"9","method":"job.submit","params":{"spec":{"model":"/","output":"/x",'
-               b'"options":{"fake.plan_s":3}}}}\n')
-    time.sleep(0.2)
-    begin = time.monotonic()
+               b'"options":{"fake.plan_s":3600}}}}\n')
+    planner = wait_until("the planner", lambda: children(d.process.pid, "--plan"))[0]
     b.call("daemon.info")
-    assert time.monotonic() - begin < 1
+    assert alive(planner) and not select.select([a.sock], [], [], 0)[0], "the answer came while the plan was being made"
+    os.kill(planner, signal.SIGKILL)
 
 
 @with_daemon()
@@ -104,7 +104,7 @@ def deaths_with_progress_in_between_do_not_add_up(d):
     job = c.call("job.submit", spec=spec(d.top, steps=400, step_ms=10, checkpoint_every=1))["job"]
     for _ in range(4):
         got = wait_state(c, job, "running")
-        time.sleep(0.2)
+        goes_on(d, job, 2)
         os.kill(got["pid"], signal.SIGKILL)
         wait_state(c, job, "starting")
     got = wait_state(c, job, "running")
@@ -145,9 +145,9 @@ def a_worker_that_ignores_cancel_is_killed(d):
 @with_daemon()
 def pause_frees_the_worker_and_resume_goes_on_where_it_was(d):
     c = d.client()
-    job = c.call("job.submit", spec=spec(d.top, steps=60, checkpoint_every=0))["job"]
+    job = c.call("job.submit", spec=spec(d.top, steps=60, step_ms=50, checkpoint_every=0))["job"]
     pid = wait_state(c, job, "running")["pid"]
-    time.sleep(0.3)
+    goes_on(d, job)
     c.call("job.pause", job=job)
     got = wait_state(c, job, "paused")
     assert got["pid"] is None and not alive(pid) and got["exit_code"] == 10
@@ -173,7 +173,8 @@ def finish_ends_a_job_early_but_well(d):
 def a_job_submitted_paused_waits_for_resume(d):
     c = d.client()
     job = c.call("job.submit", spec=spec(d.top, steps=1), paused=True)["job"]
-    time.sleep(0.3)
+    after = c.call("job.submit", spec=spec(d.top, "after", steps=1))["job"]
+    wait_state(c, after, "done")  # the queue has gone past the first
     assert c.call("job.get", job=job)["state"] == "paused"
     c.call("job.resume", job=job)
     wait_state(c, job, "done")
@@ -204,8 +205,8 @@ def limits_hold_in_sum_and_waiting_jobs_say_why(d):
     wait_state(c, a, "running")
     b = c.call("job.submit", spec=spec(d.top, "b", steps=1, threads=2, memory=100))["job"]
     small = c.call("job.submit", spec=spec(d.top, "c", steps=1, threads=1, memory=100))["job"]
-    time.sleep(0.3)
-    got = c.call("job.get", job=b)
+    got = wait_until("a reason", lambda: (lambda j: j["reason"] and j)(c.call("job.get", job=b)))
+    wait_until("a reason", lambda: c.call("job.get", job=small)["reason"])
     assert got["state"] == "queued" and "threads" in got["reason"] and "3 of 4" in got["reason"], got
     assert b in c.call("job.get", job=small)["reason"], "a small job does not overtake a large one for ever"
     refused(c, "limit", "max_threads = 4", "job.submit", spec=spec(d.top, "x", threads=9, memory=1))
@@ -266,19 +267,18 @@ def two_unfinished_jobs_never_share_an_output(d):
 @with_daemon()
 def a_killed_daemon_finds_its_worker_again(d):
     c = d.client()
-    job = c.call("job.submit", spec=spec(d.top, steps=80, checkpoint_every=0))["job"]
+    job = c.call("job.submit", spec=spec(d.top, steps=80, step_ms=50, checkpoint_every=0))["job"]
     pid = wait_state(c, job, "running")["pid"]
-    time.sleep(0.2)
+    goes_on(d, job)
     d.kill()
+    before = journal_lines(d, job)
+    wait_until("what the worker does alone", lambda: journal_lines(d, job) > before + 2)
     assert alive(pid)
-    time.sleep(0.2)
     d.start()
     c = d.client()
     got = wait_state(c, job, "running")
     assert got["pid"] == pid and got["restarts"] == 0
-    until = time.monotonic() + 5
-    while not c.call("job.get", job=job)["attached"]:
-        assert time.monotonic() < until
+    wait_until("the worker's link", lambda: c.call("job.get", job=job)["attached"])
     c.call("events.subscribe", job=job, since_seq=0, events=["tune.point"])
     assert [c.wait_event("tune.point")["iter"] for _ in range(80)] == list(range(80)), "no point lost, none twice"
     got = wait_state(c, job, "done")
@@ -310,9 +310,9 @@ def a_worker_that_ended_meanwhile_is_recorded_as_it_ended(d):
 @with_daemon()
 def a_worker_that_died_meanwhile_is_started_again(d):
     c = d.client()
-    job = c.call("job.submit", spec=spec(d.top, steps=60, checkpoint_every=1))["job"]
+    job = c.call("job.submit", spec=spec(d.top, steps=60, step_ms=50, checkpoint_every=1))["job"]
     pid = wait_state(c, job, "running")["pid"]
-    time.sleep(0.3)
+    goes_on(d, job, 2)
     d.kill()
     os.kill(pid, signal.SIGKILL)
     d.start()
@@ -355,9 +355,9 @@ def sigterm_leaves_workers_running(d):
 @with_daemon()
 def stop_with_jobs_checkpoints_them_and_the_next_start_goes_on(d):
     c = d.client()
-    job = c.call("job.submit", spec=spec(d.top, steps=60, checkpoint_every=0))["job"]
+    job = c.call("job.submit", spec=spec(d.top, steps=60, step_ms=50, checkpoint_every=0))["job"]
     pid = wait_state(c, job, "running")["pid"]
-    time.sleep(0.2)
+    goes_on(d, job)
     assert c.call("daemon.stop", jobs=True)["workers"] == 1
     assert d.process.wait(timeout=20) == 0
     assert not alive(pid)
@@ -373,9 +373,8 @@ def a_drained_daemon_starts_nothing_new(d):
     c = d.client()
     c.call("daemon.drain")
     job = c.call("job.submit", spec=spec(d.top, steps=1))["job"]
-    time.sleep(0.3)
-    got = c.call("job.get", job=job)
-    assert got["state"] == "queued" and "drained" in got["reason"]
+    wait_until("the reason", lambda: "drained" in (c.call("job.get", job=job)["reason"] or ""))
+    assert c.call("job.get", job=job)["state"] == "queued"
     c.call("daemon.drain", on=False)
     wait_state(c, job, "done")
 
@@ -390,9 +389,8 @@ def delete_and_gc_remove_ended_jobs_only(d):
     refused(c, "state", "cancel it first", "job.delete", job=b)
     c.call("job.delete", job=a)
     refused(c, "not_found", a, "job.get", job=a)
-    until = time.monotonic() + 5
-    while os.path.exists(directory) or os.path.exists(directory + ".del"):
-        assert time.monotonic() < until
+    wait_until("the end of its directory",
+               lambda: not os.path.exists(directory) and not os.path.exists(directory + ".del"))
     c.call("job.cancel", job=b)
     assert c.call("job.gc") == {"deleted": []}, "young jobs are kept"
     d.configure("[retention]\nkeep_days = 0\nkeep_jobs = 0\n")
@@ -409,10 +407,7 @@ def the_on_end_command_learns_how_it_ended(d):
     s["on_end"] = "echo $SRQ_JOB $SRQ_STATE $SRQ_OUTPUT $NOTIFY_SOCKET > %s.t; mv %s.t %s" % (note, note, note)
     job = c.call("job.submit", spec=s)["job"]
     wait_state(c, job, "done")
-    until = time.monotonic() + 5
-    while not os.path.exists(note):
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    wait_until("the note", lambda: os.path.exists(note))
     assert open(note).read().split() == [job, "done", s["output"]]
 
 

@@ -50,14 +50,15 @@ class FakeSrqd:
     """`events`: list of (name, data) that a subscription replays with seq 1…; `live_delay` seconds between them.
     `state`: of the job once all events were sent (before that "running"). `drop_after`: closes every connection once
     after so many events of a subscription, and stays away for `away` seconds. `unsent`: journal lines that job.get counts and no subscription brings.
-    `layers`: rows of job.plan; the job is listed then."""
+    `layers`: rows of job.plan; the job is listed then. `warnings`: job.pin is answered, with these."""
 
     def __init__(self, path, job="7f3a90c1", events=(), state="done", reason=None, live_delay=0.0, drop_after=None,
-                 away=0.0, major=1, list_jobs=0, hold=False, unsent=0, layers=None, revision=0):
+                 away=0.0, major=1, list_jobs=0, hold=False, unsent=0, layers=None, revision=0,
+                 warnings=None):
         self.path, self.job, self.events, self.final, self.reason = path, job, list(events), state, reason
         self.live_delay, self.drop_after, self.away, self.major = live_delay, drop_after, away, major
         self.list_jobs, self.hold, self.unsent = list_jobs, hold, unsent
-        self.layers, self.revision = layers, revision
+        self.layers, self.revision, self.warnings = layers, revision, warnings
         self.requests, self.finished, self.closing = [], False, False
         self.lock, self.connections = threading.Lock(), []
         self.listen()
@@ -186,6 +187,13 @@ class FakeSrqd:
             at = int(params.get("offset", 0))
             return {"revision": self.revision, "layers": self.layers[at:at + 100], "total": len(self.layers),
                     "next_offset": at + 100 if at + 100 < len(self.layers) else None}
+        if method == "job.pin" and self.warnings is not None:
+            return {"job": self.find(params["job"]), "revision": self.revision, "applied": not params.get("dry_run"),
+                    "matched": len(params["pins"]), "changed": len(params["pins"]), "changes": [], "moved": 0,
+                    "size": {"before_bytes": 1 << 30, "after_bytes": 1 << 28, "average_bits": 4.5},
+                    "size_now": {"before_bytes": 1 << 30, "after_bytes": 1 << 28, "average_bits": 4.25},
+                    "forecast": None, "forecast_missing": None, "restarts": None, "retunes": [], "cost_s": None,
+                    "warnings": self.warnings}
         if method == "events.subscribe":
             if params.get("job"):
                 self.find(params["job"])

@@ -187,6 +187,49 @@ def wait_state(client, job, *states, timeout=20):
     raise TimeoutError("job %s is %s (%s), not %s" % (job, got["state"], got["reason"], states))
 
 
+def wait_until(what, condition, timeout=60):
+    """What the condition gives once it is true."""
+    until = time.monotonic() + timeout
+    while True:
+        got = condition()
+        if got:
+            return got
+        if time.monotonic() > until:
+            raise TimeoutError("%s did not come" % what)
+        time.sleep(0.02)
+
+
+def goes_on(d, job, points=1):
+    """Waits for that many points that the job tunes from now on; the second tells that the first is in a checkpoint, where
+    each step has one."""
+    c = d.client(timeout=60)
+    c.call("events.subscribe", job=job, events=["tune.point"])
+    for _ in range(points):
+        c.wait_event("tune.point", timeout=60)
+    c.close()
+
+
+def journal_lines(d, job):
+    with open(os.path.join(d.state, "jobs", job, "journal.ndjson"), "rb") as f:
+        return f.read().count(b"\n")
+
+
+def children(pid, word):
+    """Processes that `pid` started, with `word` among their arguments."""
+    found = []
+    for name in os.listdir("/proc"):
+        try:
+            with open("/proc/%s/stat" % name) as f:
+                parent = int(f.read().rsplit(")", 1)[1].split()[1])
+            with open("/proc/%s/cmdline" % name, "rb") as f:
+                words = f.read().split(b"\0")
+        except (OSError, ValueError, IndexError):
+            continue
+        if parent == pid and word.encode() in words:
+            found.append(int(name))
+    return found
+
+
 def alive(pid):
     try:
         with open("/proc/%d/stat" % pid) as f:

@@ -59,6 +59,15 @@ class Terminal:
         """Keys by their names in tmux: Enter, Escape, C-c, Up …"""
         self.tmux("send-keys", *names)
 
+    def bytes(self, text):
+        """Bytes as a terminal sends them: "\\033" is not followed by anything that tmux makes of a key."""
+        self.tmux("send-keys", "-H", *["%02x" % b for b in text.encode()])
+
+    def paste(self, text):
+        """As a terminal pastes: in brackets where the program asked for them."""
+        self.tmux("set-buffer", "--", text)
+        self.tmux("paste-buffer", "-p", "-r")
+
     def run(self, line):
         """Types a line at the shell's prompt."""
         self.type(line)

@@ -1,5 +1,8 @@
-unit_tests += tests/unit/test_layout tests/unit/test_plot tests/unit/test_screen tests/unit/test_view
+unit_tests += tests/unit/test_decode tests/unit/test_layout tests/unit/test_plot tests/unit/test_screen tests/unit/test_view
 screen_ldadd = tui/libsrqtop.la $(CMOCKA_LIBS) $(CJSON_LIBS) -lm
+tests_unit_test_decode_SOURCES = tests/unit/test_decode.c tests/unit/test.h
+tests_unit_test_decode_CFLAGS = $(unit_cflags)
+tests_unit_test_decode_LDADD = $(screen_ldadd)
 tests_unit_test_layout_SOURCES = tests/unit/test_layout.c tests/unit/test.h
 tests_unit_test_layout_CFLAGS = $(unit_cflags)
 tests_unit_test_layout_LDADD = $(screen_ldadd)

@@ -243,6 +243,53 @@ static int no_second_q(void *ctx, const struct srq_scheme *schemes, char (*reaso
     return refused;
 }
 
+/* A format of 4 and 8 bits; the second q_proj takes 8 only. */
+static int fours_and_eights(void *ctx, const struct srq_scheme *schemes, char (*reason)[SRQ_PLAN_REASON_MAX],
+                            struct srq_error *err)
+{
+    int n = 0;
+
+    (void)ctx;
+    (void)err;
+    for (int i = 0; i < LAYERS; i++) {
+        bool holds =
+            schemes[i].grid == SRQ_GRID_NONE || schemes[i].bits == 8 || (schemes[i].bits == 4 && i != PER_BLOCK);
+
+        snprintf(reason[i], SRQ_PLAN_REASON_MAX, "%s", holds ? "" : "no such width");
+        n += !holds;
+    }
+    return n;
+}
+
+static void a_plan_lists_the_widths_that_shape_and_formats_hold(void **state)
+{
+    struct srq_plan_request req = { .scheme = scheme("w8g64"), .formats = fours_and_eights };
+    struct srq_error err = { 0 };
+    struct srq_plan plan, again;
+    int64_t rows = infos[3].out;
+    cJSON *json;
+
+    (void)state;
+    infos[3].out = 250; /* no integer scheme has such a shape */
+    assert_ok(srq_plan_make(layers, LAYERS, &req, &plan, NULL, &err), &err);
+    assert_int_equal(plan.layers[0].widths, 1u << 4 | 1u << 8);
+    assert_int_equal(plan.layers[3].widths, 0);
+    assert_int_equal(plan.layers[PER_BLOCK].widths, 1u << 8);
+    assert_int_equal(plan.layers[LAYERS - 1].widths, 1u << 4 | 1u << 8); /* the head, which stays as it is by default */
+    json = srq_plan_json(&plan);
+    assert_ok(srq_plan_from_json(layers, LAYERS, json, &again, &err), &err);
+    for (int i = 0; i < LAYERS; i++)
+        assert_int_equal(again.layers[i].widths, plan.layers[i].widths);
+    cJSON_Delete(json);
+    srq_plan_fini(&again);
+    srq_plan_fini(&plan);
+    req.formats = NULL;
+    assert_ok(srq_plan_make(layers, LAYERS, &req, &plan, NULL, &err), &err);
+    assert_int_equal(plan.layers[0].widths, 0x1fc);
+    srq_plan_fini(&plan);
+    infos[3].out = rows;
+}
+
 static void what_a_format_cannot_carry_stays_with_its_fused_layers(void **state)
 {
     struct srq_plan_request req = { .scheme = scheme("w4g64"), .formats = no_second_q };
@@ -337,6 +384,7 @@ int main(void)
         cmocka_unit_test(an_untied_pin_stays_alone),
         cmocka_unit_test(the_head_is_pinned_by_its_name_only),
         cmocka_unit_test(bad_pins_are_refused_by_name),
+        cmocka_unit_test(a_plan_lists_the_widths_that_shape_and_formats_hold),
         cmocka_unit_test(what_a_format_cannot_carry_stays_with_its_fused_layers),
         cmocka_unit_test(a_shape_that_cannot_carry_the_scheme_stays_with_a_warning),
         cmocka_unit_test(sizes_count_scales_and_zero_points),

@@ -213,7 +213,7 @@ static void unknown_numbers_are_dashes(void **state)
 static struct top_key random_key(uint64_t step)
 {
     static const char typed[] = "jkgGhl+-=0245678 TUzmMofvVnNsdpr?/\\:q123456 aw*_\x7f\x15";
-    struct top_key k = { 0, 0, 0 };
+    struct top_key k = { 0 };
     int r = (int)(srq_rng_uniform(7, 1, step) * 100);
     double u = srq_rng_uniform(7, 2, step);
 
@@ -225,6 +225,7 @@ static struct top_key random_key(uint64_t step)
         k.code = r < 88 ? TOP_KEY_ENTER : r < 98 ? TOP_KEY_ESC : r < 99 ? TOP_KEY_TAB : (int)(u * 0x10ffff);
     k.x = (int)(srq_rng_uniform(7, 3, step) * 320) - 5;
     k.y = (int)(srq_rng_uniform(7, 4, step) * 110) - 5;
+    k.pasted = srq_rng_uniform(7, 5, step) < 0.05;
     return k;
 }
 

@@ -139,7 +139,8 @@ static void a_dry_run_becomes_a_preview(void **state)
         "{\"job\":\"x\",\"revision\":5,\"applied\":false,\"matched\":2,\"changed\":2,\"changes\":[],"
         "\"size\":{\"before_bytes\":900,\"after_bytes\":300,\"average_bits\":5.5},"
         "\"size_now\":{\"before_bytes\":900,\"after_bytes\":200,\"average_bits\":4.25},"
-        "\"moved\":1,\"forecast\":{\"now\":0.5,\"then\":null},\"forecast_missing\":\"b was not scored as w5\",\"restarts\":3,\"retunes\":[1,2],\"cost_s\":12.5,\"warnings\":[]}");
+        "\"moved\":1,\"forecast\":{\"now\":0.5,\"then\":null},\"forecast_missing\":\"b was not scored as "
+        "w5\",\"restarts\":3,\"retunes\":[1,2],\"cost_s\":12.5,\"warnings\":[\"a stays in 16 bits\",\"b too\"]}");
     struct srq_error err = { 0 };
     struct top_preview p = { 0 };
 
@@ -157,6 +158,9 @@ static void a_dry_run_becomes_a_preview(void **state)
     assert_true(p.cost_s.v == 12.5);
     assert_int_equal(p.restarts, 3);
     assert_int_equal(p.retunes, 2);
+    assert_int_equal(p.warning_count, 2);
+    assert_string_equal(p.warnings[0], "a stays in 16 bits");
+    assert_string_equal(p.warnings[1], "b too");
     srq_fail_field(&err, SRQ_EINVAL, "pins[0].scheme", "w99 is no scheme");
     top_preview_take(&p, NULL, &err);
     assert_string_equal(p.refused, "w99 is no scheme");
@@ -295,6 +299,50 @@ static void wrong_lines_are_refused_with_what_is_wrong(void **state)
             fail_msg("\"%s\" gave %d: %s", rows[i][0], (int)c.kind, c.text);
         top_command_fini(&c);
     }
+}
+
+static void what_the_filter_hides_is_asked_about(void **state)
+{
+    static const struct {
+        const char *line;
+        int hidden; /* 0: nothing to ask */
+    } rows[] = {
+        { "pin m.0.q_proj w8", 0 },
+        { "pin m.*.q_proj w8", 1 },
+        { "pin re:^m w8", 2 },
+        { "unpin m.1.q_proj", 1 },
+        { "retune m.0.q_proj m.1.*", 1 },
+        { "budget 4", 2 },
+        { "budget 4 --dry-run", 0 },
+        { "commit", 1 },
+        { "pause", 0 },
+        { "pin m.0.k_proj w8 --dry-run", 0 },
+    };
+    struct top_command c;
+
+    (void)state;
+    edit("m.1.q_proj", "w8");
+    edit("m.0.q_proj", "w8");
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+            char want[40];
+
+            top_command_read(&model, &view, rows[i].line, &c);
+            snprintf(want, sizeof(want), "reaches %d layer%s that", rows[i].hidden, rows[i].hidden == 1 ? "" : "s");
+            if (c.confirm != (pass > 0 && rows[i].hidden > 0) || (c.confirm && strstr(c.text, want) == NULL))
+                fail_msg("%s: %s", rows[i].line, c.confirm ? c.text : "not asked");
+            top_command_fini(&c);
+        }
+        snprintf(view.filter[TOP_PANEL_JOB], sizeof(view.filter[0]), "m.0.q_proj");
+    }
+    job->layers[0].tie = srq_strdup("qk");
+    job->layers[1].tie = srq_strdup("qk");
+    top_command_read(&model, &view, "pin m.0.q_proj w8", &c); /* takes the fused one along */
+    assert_true(c.confirm);
+    top_command_fini(&c);
+    top_command_read(&model, &view, "pin m.0.q_proj w8 --untied", &c);
+    assert_false(c.confirm);
+    top_command_fini(&c);
 }
 
 static void nothing_is_changed_when_readonly(void **state)
@@ -454,8 +502,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(commands_become_requests_of_the_table, setup, teardown),
         cmocka_unit_test_setup_teardown(what_cannot_be_taken_back_is_asked_first, setup, teardown),
         cmocka_unit_test_setup_teardown(wrong_lines_are_refused_with_what_is_wrong, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_the_filter_hides_is_asked_about, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_is_changed_when_readonly, setup, teardown),
-        cmocka_unit_test_setup_teardown(words_without_a_job_are_about_the_one_under_the_cursor_of_the_queue, setup, teardown),
+        cmocka_unit_test_setup_teardown(words_without_a_job_are_about_the_one_under_the_cursor_of_the_queue, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(short_words_and_panels, setup, teardown),
         cmocka_unit_test_setup_teardown(words_are_completed_as_far_as_they_are_clear, setup, teardown),
         cmocka_unit_test_setup_teardown(the_rest_of_the_line_stays, setup, teardown),

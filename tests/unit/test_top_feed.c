@@ -619,6 +619,7 @@ static void odd_values_are_left_out(void **state)
     unsigned seed = 20261122;
 
     (void)state;
+    print_message("seed %u\n", seed);
     for (int n = 0; n < 20000; n++) {
         cJSON *e = cJSON_CreateObject();
 

@@ -6,6 +6,7 @@
 #include "tui/srqtop/edits.h"
 #include "tui/srqtop/keys.h"
 #include "tui/srqtop/layout.h"
+#include "tui/srqtop/screen.h"
 #include "tui/srqtop/tabs.h"
 #include "tui/srqtop/tree.h"
 
@@ -50,7 +51,7 @@ static int end(void **state)
 
 static enum top_action press(struct fixture *f, int code)
 {
-    return view_key(&f->m, &f->v, &(struct top_key){ code, 0, 0 });
+    return view_key(&f->m, &f->v, &(struct top_key){ .code = code });
 }
 
 static enum top_action type(struct fixture *f, const char *text)
@@ -71,7 +72,7 @@ static void more_bits_reach_tied_layers_and_no_others(void **state)
 
     assert_int_equal(press(f, '+'), TOP_DO_EDIT);
     for (int m = 0; m < 3; m++)
-        assert_string_equal(edit_of(f, 1, m), "w5g128z");
+        assert_string_equal(edit_of(f, 1, m), "w8g128z");
     assert_string_equal(edit_of(f, 1, 3), "");
     assert_string_equal(edit_of(f, 2, 0), "");
     assert_int_equal(f->v.edits, 3);
@@ -124,9 +125,207 @@ static void enter_commits_and_escape_drops(void **state)
 
     press(f, '+');
     assert_int_equal(press(f, TOP_KEY_ENTER), TOP_DO_COMMIT);
-    assert_int_equal(press(f, TOP_KEY_ESC), TOP_DO_DROP);
+    assert_int_equal(press(f, TOP_KEY_ESC), TOP_DO_NOTHING);
+    assert_int_equal(press(f, 'y'), TOP_DO_DROP);
     assert_int_equal(top_edits_count(f->job), 0);
     assert_int_equal(press(f, TOP_KEY_ENTER), TOP_DO_NOTHING);
+}
+
+static void paste(struct fixture *f, const char *text)
+{
+    view_key(&f->m, &f->v, &(struct top_key){ .code = TOP_KEY_PASTE });
+    for (; *text != '\0'; text++)
+        assert_int_equal(
+            view_key(&f->m, &f->v, &(struct top_key){ .code = *text == '\n' ? TOP_KEY_ENTER : *text, .pasted = true }),
+            TOP_DO_NOTHING);
+}
+
+static void a_paste_outside_a_prompt_does_nothing(void **state)
+{
+    struct fixture *f = *state;
+
+    paste(f, "8\n0\nq:quit\n");
+    assert_int_equal(top_edits_count(f->job), 0);
+    assert_int_equal(f->v.prompt, TOP_PROMPT_NONE);
+    assert_non_null(strstr(f->v.message, "a paste is no command"));
+    press(f, '8');
+    press(f, 'q');
+    paste(f, "yyy\n"); /* it is no answer either */
+    assert_int_equal(f->v.question, TOP_ASK_QUIT);
+    assert_int_equal(press(f, 'n'), TOP_DO_NOTHING);
+    assert_int_equal(f->v.edits, 3);
+}
+
+static void a_paste_at_a_prompt_is_text_and_runs_nothing(void **state)
+{
+    struct fixture *f = *state;
+
+    press(f, ':');
+    paste(f, "cancel j-run\ndelete\033[A\t\003x\n");
+    assert_int_equal(f->v.prompt, TOP_PROMPT_COMMAND);
+    assert_string_equal(f->v.line, "cancel j-run delete [A x ");
+    assert_int_equal(press(f, TOP_KEY_ENTER), TOP_DO_COMMAND);
+}
+
+static void leaving_with_edits_asks_first(void **state)
+{
+    static const int keys[] = { 'q', 3 };
+    struct fixture *f = *state;
+
+    assert_int_equal(press(f, 'q'), TOP_DO_QUIT);
+    press(f, '8');
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(press(f, keys[i]), TOP_DO_NOTHING);
+        assert_non_null(strstr(f->v.message, "3 edits not committed"));
+        assert_int_equal(press(f, 'n'), TOP_DO_NOTHING);
+        assert_int_equal(f->v.edits, 3);
+        press(f, keys[i]);
+        assert_int_equal(press(f, 'y'), TOP_DO_QUIT);
+    }
+    assert_int_equal(view_leave(&f->m, &f->v), TOP_DO_NOTHING); /* :quit */
+    press(f, 'n');
+    view_open(&f->v, "j-done"); /* edits of a job that is not shown */
+    assert_int_equal(press(f, 'q'), TOP_DO_NOTHING);
+}
+
+static void escape_with_edits_asks_first(void **state)
+{
+    struct fixture *f = *state;
+
+    press(f, '8');
+    assert_int_equal(press(f, TOP_KEY_ESC), TOP_DO_NOTHING);
+    assert_non_null(strstr(f->v.message, "drop 3 edits? (y/n)"));
+    assert_int_equal(press(f, TOP_KEY_ESC), TOP_DO_NOTHING);
+    assert_int_equal(f->v.edits, 3);
+}
+
+static void edits_do_not_touch_what_the_filter_hides(void **state)
+{
+    struct fixture *f = *state;
+
+    press(f, '\\');
+    type(f, "down_proj");
+    f->v.tree_block = 1;
+    f->v.tree_layer = -1;
+    press(f, '4'); /* the block's row: its layers that are shown */
+    assert_string_equal(edit_of(f, 1, 6), "w4g128");
+    assert_int_equal(top_edits_count(f->job), 1);
+}
+
+static void tags_that_the_filter_hides_are_left_alone(void **state)
+{
+    struct fixture *f = *state;
+
+    f->job->layers[3].tagged = f->job->layers[6].tagged = true;
+    press(f, '\\');
+    type(f, "down_proj");
+    press(f, '3');
+    assert_string_equal(edit_of(f, 0, 3), "");
+    assert_string_equal(edit_of(f, 0, 6), "w3g128");
+    assert_non_null(strstr(f->v.message, "1 tagged layer"));
+    f->job->layers[6].tagged = false;
+    press(f, '2'); /* only hidden tags: nothing, and not what is under the cursor instead */
+    assert_int_equal(top_edits_count(f->job), 1);
+    assert_non_null(strstr(f->v.message, "hides all 1 tagged"));
+}
+
+static void layers_fused_with_hidden_ones_are_left_alone(void **state)
+{
+    struct fixture *f = *state;
+
+    press(f, '\\');
+    type(f, "q_proj");
+    f->v.tree_block = 1;
+    f->v.tree_layer = MODULES;
+    assert_int_equal(press(f, '8'), TOP_DO_DROP);
+    assert_int_equal(top_edits_count(f->job), 0);
+    assert_non_null(strstr(f->v.message, "fuse"));
+}
+
+static void committing_hidden_edits_asks_first(void **state)
+{
+    struct fixture *f = *state;
+
+    press(f, '8');
+    press(f, '\\');
+    type(f, "down_proj");
+    assert_int_equal(press(f, TOP_KEY_ENTER), TOP_DO_NOTHING);
+    assert_non_null(strstr(f->v.message, "hides 3 of 3 edits"));
+    assert_int_equal(press(f, 'x'), TOP_DO_NOTHING);
+    press(f, TOP_KEY_ENTER);
+    assert_int_equal(press(f, 'y'), TOP_DO_COMMIT);
+}
+
+static void space_on_a_filtered_block_tags_what_is_shown(void **state)
+{
+    struct fixture *f = *state;
+
+    press(f, '\\');
+    type(f, "mlp");
+    f->v.tree_block = 2;
+    f->v.tree_layer = -1;
+    press(f, ' ');
+    for (int m = 0; m < MODULES; m++)
+        assert_int_equal(f->job->layers[2 * MODULES + m].tagged, m >= 4);
+}
+
+static void steps_stay_in_what_can_be_stored(void **state)
+{
+    struct fixture *f = *state;
+
+    for (int m = 0; m < 3; m++)
+        f->job->layers[MODULES + m].widths = 1u << 3 | 1u << 4 | 1u << 5 | 1u << 8;
+    press(f, '+');
+    assert_string_equal(edit_of(f, 1, 0), "w5g128z");
+    f->job->layers[MODULES + 1].widths = 1u << 4; /* fused with it, and of another shape */
+    press(f, '+');
+    assert_string_equal(edit_of(f, 1, 0), "bf16");
+    press(f, '-');
+    assert_string_equal(edit_of(f, 1, 0), ""); /* 4 bits again, as planned */
+    press(f, '-');
+    assert_non_null(strstr(f->v.message, "cannot take that"));
+}
+
+static void every_warning_of_the_preview_can_be_read(void **state)
+{
+    static const struct {
+        int w, h;
+    } sizes[] = { { 120, 40 }, { 80, 24 }, { 40, 10 }, { 30, 6 }, { 20, 4 } };
+    struct fixture *f = *state;
+    struct top_preview *p = &f->m.preview;
+
+    press(f, '8');
+    p->known = true;
+    p->warnings = srq_calloc(3, sizeof(*p->warnings));
+    p->warning_count = 3;
+    for (int i = 0; i < 3; i++)
+        top_set_text(&p->warnings[i], i == 0   ? "alpha stays in 16 bits: no format of this job has a place for it"
+                                      : i == 1 ? "beta is also changed"
+                                               : "gamma costs more than the budget of 4 bits allows");
+    for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+        struct canvas c;
+        char seen[3] = { 0 };
+
+        canvas_init(&c);
+        assert_true(canvas_resize(&c, sizes[s].w, sizes[s].h));
+        f->v.warning_top = 0;
+        for (int page = 0; page < 20; page++) {
+            char *text;
+
+            screen_draw(&f->m, &f->v, &c);
+            text = canvas_text(&c);
+            assert_non_null(text);
+            seen[0] |= strstr(text, "alpha") != NULL;
+            seen[1] |= strstr(text, "beta") != NULL;
+            seen[2] |= strstr(text, "gamma") != NULL;
+            assert_true(sizes[s].h < 8 || strstr(text, "3 warning") != NULL);
+            srq_free(text);
+            press(f, 'w');
+        }
+        if (!seen[0] || !seen[1] || !seen[2])
+            fail_msg("%d x %d hides a warning", sizes[s].w, sizes[s].h);
+        canvas_fini(&c);
+    }
 }
 
 static void read_only_says_so_and_changes_nothing(void **state)
@@ -358,12 +557,12 @@ static void a_click_selects_the_row_and_a_tab_its_panel(void **state)
     char label[32];
     struct rect tab;
 
-    view_key(&f->m, &f->v, &(struct top_key){ TOP_KEY_CLICK, l.main.x + 5, l.main.y + 1 + 2 });
+    view_key(&f->m, &f->v, &(struct top_key){ .code = TOP_KEY_CLICK, .x = l.main.x + 5, .y = l.main.y + 1 + 2 });
     assert_int_equal(f->v.tree_at, f->v.tree_top + 2);
     tab = tab_place(l.tabs, TOP_PANEL_HEATMAP, label);
-    view_key(&f->m, &f->v, &(struct top_key){ TOP_KEY_CLICK, tab.x + 1, tab.y });
+    view_key(&f->m, &f->v, &(struct top_key){ .code = TOP_KEY_CLICK, .x = tab.x + 1, .y = tab.y });
     assert_int_equal(f->v.panel, TOP_PANEL_HEATMAP);
-    view_key(&f->m, &f->v, &(struct top_key){ TOP_KEY_WHEEL_DOWN, 0, 0 });
+    view_key(&f->m, &f->v, &(struct top_key){ .code = TOP_KEY_WHEEL_DOWN });
     assert_int_equal(f->v.heat_block, 3);
 }
 
@@ -430,6 +629,17 @@ int main(void)
         CASE(zero_means_bf16_and_digits_come_back_from_it),
         CASE(a_typed_scheme_goes_to_the_selection),
         CASE(enter_commits_and_escape_drops),
+        CASE(a_paste_outside_a_prompt_does_nothing),
+        CASE(a_paste_at_a_prompt_is_text_and_runs_nothing),
+        CASE(leaving_with_edits_asks_first),
+        CASE(escape_with_edits_asks_first),
+        CASE(edits_do_not_touch_what_the_filter_hides),
+        CASE(tags_that_the_filter_hides_are_left_alone),
+        CASE(layers_fused_with_hidden_ones_are_left_alone),
+        CASE(committing_hidden_edits_asks_first),
+        CASE(space_on_a_filtered_block_tags_what_is_shown),
+        CASE(steps_stay_in_what_can_be_stored),
+        CASE(every_warning_of_the_preview_can_be_read),
         CASE(read_only_says_so_and_changes_nothing),
         CASE(another_users_job_is_refused_with_the_name),
         CASE(an_ended_jobs_plan_is_fixed),

@@ -13,7 +13,6 @@
 
 #include <event2/event.h>
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,7 +21,6 @@
 #define DRAW_S 0.1
 #define DRAW_KEY_S 0.03
 #define CLOCK_S 1.0
-#define EMPTY_READS 50 /* readable and yet without a key so often in a row: the terminal is gone */
 
 enum { SIG_RESIZE, SIG_CONTINUE, SIG_STOP, SIG_TERMINATE, SIG_HANGUP, SIG_INTERRUPT, SIG_OUR_COUNT };
 
@@ -32,11 +30,10 @@ struct app {
     struct top_model model;
     struct top_view view;
     struct canvas canvas;
-    struct event *input, *draw_timer, *clock, *signals[SIG_OUR_COUNT];
+    struct event *input, *key_timer, *draw_timer, *clock, *signals[SIG_OUR_COUNT];
     double drawn_s, due_s;
     bool scheduled;
     struct top_command asked; /* a command that waits for y or n; kind TOP_CMD_NOTHING: none */
-    int empty_reads;
     int died;                 /* signal that ended us; 0: none */
 };
 
@@ -156,7 +153,8 @@ static void obey(struct app *a, struct top_command *c)
         set_theme(a, c->text);
         break;
     case TOP_CMD_QUIT:
-        leave(a);
+        if (view_leave(&a->model, &a->view) == TOP_DO_QUIT)
+            leave(a);
         break;
     }
 }
@@ -166,7 +164,7 @@ static void command(struct app *a)
     struct top_command c;
 
     top_command_read(&a->model, &a->view, a->view.line, &c);
-    if (c.kind == TOP_CMD_REQUEST && c.confirm) {
+    if (c.kind != TOP_CMD_REFUSED && c.confirm) {
         a->asked = c; /* its params are ours now */
         top_model_say(&a->model, true, "%s", c.text);
         return;
@@ -175,9 +173,11 @@ static void command(struct app *a)
     top_command_fini(&c);
 }
 
-/* The answer to a question: y does it, anything else does not. */
+/* The answer to a question: y does it, any other key does not; a paste is none. */
 static void confirm(struct app *a, const struct top_key *key)
 {
+    if (key->pasted || key->code == TOP_KEY_PASTE || key->code == TOP_KEY_NONE || key->code == TOP_KEY_RESIZE)
+        return;
     if (key->code == 'y' || key->code == 'Y')
         obey(a, &a->asked);
     else
@@ -253,7 +253,7 @@ static void take_key(struct app *a, const struct top_key *key)
         confirm(a, key);
         return;
     }
-    if (key->code == TOP_KEY_TAB && a->view.prompt == TOP_PROMPT_COMMAND) {
+    if (key->code == TOP_KEY_TAB && !key->pasted && a->view.prompt == TOP_PROMPT_COMMAND) {
         complete(a);
         return;
     }
@@ -270,24 +270,34 @@ static void end_by(struct app *a, int number)
     leave(a);
 }
 
+/* Keys that are there; what may still become one, an ESC above all, is looked at again when its time is over. */
 static void on_input(evutil_socket_t fd, short what, void *ctx)
 {
     struct app *a = ctx;
-    struct pollfd p = { .fd = (int)fd, .events = POLLIN };
     struct top_key key;
+    struct timeval t;
+    double wait;
     bool any = false;
 
+    (void)fd;
     (void)what;
-    while (a->died == 0 && terminal_key(&key)) {
+    while (a->died == 0 && !event_base_got_break(a->base) && terminal_key(&key)) {
         any = true;
         take_key(a, &key);
     }
-    a->empty_reads = any ? 0 : a->empty_reads + 1;
-    if (any) {
+    if (any)
         draw_soon(a, DRAW_KEY_S);
-    } else if (poll(&p, 1, 0) > 0 && ((p.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0 || a->empty_reads > EMPTY_READS)) {
+    if (terminal_gone())
         end_by(a, SIGHUP);
+    wait = terminal_key_wait();
+    if (wait < 0) {
+        evtimer_del(a->key_timer);
+        return;
     }
+    wait += 0.001; /* not just before */
+    t.tv_sec = (time_t)wait;
+    t.tv_usec = (suseconds_t)((wait - (double)t.tv_sec) * 1e6);
+    evtimer_add(a->key_timer, &t);
 }
 
 /* ---- signals ---------------------------------------------------------------------------------------------------- */
@@ -334,9 +344,10 @@ static int begin(struct app *a, const struct top_options *o, struct srq_error *e
     if (a->base == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory");
     a->input = event_new(a->base, STDIN_FILENO, EV_READ | EV_PERSIST, on_input, a);
+    a->key_timer = evtimer_new(a->base, on_input, a);
     a->draw_timer = evtimer_new(a->base, on_draw, a);
     a->clock = evtimer_new(a->base, on_clock, a);
-    if (a->input == NULL || a->draw_timer == NULL || a->clock == NULL)
+    if (a->input == NULL || a->key_timer == NULL || a->draw_timer == NULL || a->clock == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory");
     rc = terminal_open(o->theme != NULL ? theme_find(o->theme) : &themes[0], o->mono, err);
     if (rc != 0)
@@ -350,7 +361,7 @@ static int begin(struct app *a, const struct top_options *o, struct srq_error *e
 
 static void end(struct app *a)
 {
-    struct event *events[] = { a->input, a->draw_timer, a->clock };
+    struct event *events[] = { a->input, a->key_timer, a->draw_timer, a->clock };
 
     top_session_free(a->session);
     for (int i = 0; i < SIG_OUR_COUNT; i++)

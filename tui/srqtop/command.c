@@ -3,6 +3,7 @@
 
 #include "tui/srqtop/feed_value.h"
 
+#include <fnmatch.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -306,6 +307,60 @@ static bool takes_job_word(const struct verb *row, int words)
     return row->first == W_JOB && words - 1 == row->max;
 }
 
+/* ---- layers that the filter hides -------------------------------------------------------------------------------- */
+
+/* Whether a verb's patterns name a layer; "re:" is only known by the daemon, and counts as if it did. */
+static bool names_layer(const struct words *w, int last, const char *name)
+{
+    for (int i = 1; i <= last && i < w->count; i++) {
+        if (strncmp(w->word[i], "re:", 3) == 0 || fnmatch(w->word[i], name, 0) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The layer itself, or one that runtimes fuse with it, is named. */
+static bool reaches_layer(const struct top_job *j, const struct words *w, int last, int at)
+{
+    const struct top_layer *l = &j->layers[at];
+    int begin = at, end = at;
+
+    if (names_layer(w, last, l->name))
+        return true;
+    while (l->tie != NULL && begin > 0 && j->layers[begin - 1].block == l->block)
+        begin--;
+    while (l->tie != NULL && end + 1 < j->layer_count && j->layers[end + 1].block == l->block)
+        end++;
+    for (int i = begin; l->tie != NULL && (w->flags & F_UNTIED) == 0 && i <= end; i++) {
+        const struct top_layer *t = &j->layers[i];
+
+        if (t->tie != NULL && strcmp(t->tie, l->tie) == 0 && names_layer(w, last, t->name))
+            return true;
+    }
+    return false;
+}
+
+/* A change that reaches what the user does not see is asked about first. */
+static void guard_hidden(const struct top_model *m, const struct top_view *v, const struct words *w,
+                         struct top_command *c)
+{
+    const struct top_job *j = view_job(m, v);
+    bool commit = c->kind == TOP_CMD_COMMIT, all = strcmp(c->verb, "budget") == 0;
+    int hidden = 0, last = strcmp(c->verb, "pin") == 0 ? 1 : w->count - 1;
+
+    if (j == NULL || strcmp(c->job, j->id) != 0 || (!commit && !c->change) || (w->flags & F_DRY_RUN) != 0)
+        return;
+    for (int i = 0; i < j->layer_count; i++) {
+        if (view_hides(v, j, i))
+            hidden += commit ? j->layers[i].edit[0] != '\0' : all || reaches_layer(j, w, last, i);
+    }
+    if (hidden == 0)
+        return;
+    c->confirm = true;
+    snprintf(c->text, sizeof(c->text), "%s also reaches %d layer%s that the filter hides: go on? (y/n)", c->verb,
+             hidden, hidden == 1 ? "" : "s");
+}
+
 void top_command_read(const struct top_model *m, const struct top_view *v, const char *line, struct top_command *out)
 {
     const struct top_job *j = job_meant(m, v);
@@ -344,6 +399,8 @@ void top_command_read(const struct top_model *m, const struct top_view *v, const
         set_job(out, j->id);
     if (row->read != NULL)
         row->read(m, &w, out);
+    if (out->kind != TOP_CMD_REFUSED && !out->confirm)
+        guard_hidden(m, v, &w, out);
 }
 
 void top_command_fini(struct top_command *c)

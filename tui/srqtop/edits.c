@@ -1,6 +1,7 @@
 /* Proposed schemes, their preview, and the request that makes them so. */
 #include "tui/srqtop/edits.h"
 
+#include "core/base/alloc.h"
 #include "core/base/buf.h"
 #include "tui/srqtop/feed_value.h"
 
@@ -63,20 +64,35 @@ bool top_edit_bits(struct top_job *j, struct top_layer *l, int bits)
     return top_edit_scheme(j, l, scheme);
 }
 
+/* Whether a layer can be stored in so many bits. Ties change together, so that theirs count too. */
+static bool can_hold(const struct top_job *j, const struct top_layer *l, int bits)
+{
+    static const unsigned usual = 1u << 2 | 1u << 3 | 1u << 4 | 1u << 8;
+
+    if (bits == 16)
+        return true;
+    if ((l->widths != 0 ? l->widths : usual) >> bits & 1) {
+        for (int i = 0; l->tie != NULL && i < j->layer_count; i++) {
+            const struct top_layer *t = &j->layers[i];
+
+            if (t->block == l->block && t->tie != NULL && strcmp(t->tie, l->tie) == 0 && t->widths != 0 &&
+                (t->widths >> bits & 1) == 0)
+                return false;
+        }
+        return true;
+    }
+    return false;
+}
+
 bool top_edit_step(struct top_job *j, struct top_layer *l, int direction)
 {
-    static const int usual[] = { 2, 3, 4, 5, 6, 8, 16 };
-    const int n = (int)(sizeof(usual) / sizeof(usual[0]));
     double now = top_scheme_bits(wanted_scheme(l));
-    int to = 0;
 
-    for (int i = 0; i < n; i++) {
-        if (direction > 0 && usual[i] > now && to == 0)
-            to = usual[i];
-        if (direction < 0 && usual[i] < now)
-            to = usual[i];
+    for (int bits = direction > 0 ? 1 : 16; bits >= 1 && bits <= 16; bits += direction) {
+        if ((direction > 0 ? bits > now : bits < now) && can_hold(j, l, bits))
+            return top_edit_bits(j, l, bits);
     }
-    return to != 0 && top_edit_bits(j, l, to);
+    return false;
 }
 
 int top_edits_count(const struct top_job *j)
@@ -132,6 +148,18 @@ cJSON *top_edits_params(const struct top_job *j, const struct top_edit_options *
 
 /* ---- the answer ------------------------------------------------------------------------------------------------- */
 
+static void take_warnings(struct top_preview *p, const cJSON *list)
+{
+    const cJSON *w;
+
+    p->warnings = srq_calloc((size_t)cJSON_GetArraySize(list) + 1, sizeof(*p->warnings));
+    cJSON_ArrayForEach(w, list)
+    {
+        if (p->warnings != NULL && cJSON_IsString(w) && w->valuestring[0] != '\0')
+            top_set_text(&p->warnings[p->warning_count++], w->valuestring);
+    }
+}
+
 void top_preview_take(struct top_preview *p, const cJSON *result, const struct srq_error *err)
 {
     const cJSON *size = cJSON_GetObjectItemCaseSensitive(result, "size");
@@ -158,6 +186,7 @@ void top_preview_take(struct top_preview *p, const cJSON *result, const struct s
     p->restarts = (int)feed_int(result, "restarts", 0, TOP_BLOCKS, -1);
     p->retunes = cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(result, "retunes"));
     p->revision = feed_int(result, "revision", 0, INT64_MAX / 2, 0);
+    take_warnings(p, cJSON_GetObjectItemCaseSensitive(result, "warnings"));
 }
 
 void top_change_text(const cJSON *result, char *out, size_t cap)

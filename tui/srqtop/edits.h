@@ -14,7 +14,8 @@ bool top_edit_scheme(struct top_job *j, struct top_layer *l, const char *scheme)
 /* Proposes the layer's present (or proposed) scheme with other bits, group size and all else kept; from 16 bits the
  * job's default scheme is the pattern. 16: "bf16". False where no scheme comes of it. */
 bool top_edit_bits(struct top_job *j, struct top_layer *l, int bits);
-/* One step up or down the usual bits 2, 3, 4, 5, 6, 8, 16. */
+/* One step up or down the bits that the layer can be stored in, as the daemon lists them; where it lists none, the
+ * usual 2, 3, 4, 8. 16 is bf16. False: there is no further one. */
 bool top_edit_step(struct top_job *j, struct top_layer *l, int direction);
 int top_edits_count(const struct top_job *j);
 void top_edits_drop(struct top_job *j);

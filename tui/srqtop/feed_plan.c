@@ -80,8 +80,14 @@ static void set_tie(struct top_layer *l, const cJSON *row)
 static void take_row(struct top_layer *l, const cJSON *row)
 {
     struct metric bits = feed_metric(row, "bits");
-    const cJSON *pin = cJSON_GetObjectItemCaseSensitive(row, "pin");
+    const cJSON *pin = cJSON_GetObjectItemCaseSensitive(row, "pin"), *width;
 
+    l->widths = 0;
+    cJSON_ArrayForEach(width, cJSON_GetObjectItemCaseSensitive(row, "widths"))
+    {
+        if (cJSON_IsNumber(width) && width->valuedouble >= 2 && width->valuedouble <= 8)
+            l->widths |= 1u << width->valueint;
+    }
     feed_scheme(l, feed_text(row, "scheme"), feed_text(row, "source"));
     if (bits.known && bits.v > 0 && bits.v <= 64)
         l->bits = bits.v;

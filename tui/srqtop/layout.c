@@ -54,6 +54,13 @@ static void split(struct layout *l, struct rect rest, enum top_panel panel)
     l->main = rest;
 }
 
+int layout_warning_rows(int height, const struct top_view *view)
+{
+    int most = height >= 8 ? (height / 4 > 1 ? height / 4 : 1) : 0;
+
+    return view->warning_rows < most ? view->warning_rows : most;
+}
+
 struct layout layout(int width, int height, enum top_panel panel, const struct top_view *view)
 {
     struct layout l;
@@ -63,7 +70,7 @@ struct layout layout(int width, int height, enum top_panel panel, const struct t
     /* The bottom from below: keys, then the prompt, which has precedence, then what edits would do. */
     l.bar = take(&rest, height >= 5 ? 1 : 0, false);
     l.notice = take(&rest, view->prompt != TOP_PROMPT_NONE || height >= 4 ? 1 : 0, false);
-    l.edit = take(&rest, !edits || height < 6 ? 0 : height >= 12 ? 2 : 1, false);
+    l.edit = take(&rest, !edits || height < 6 ? 0 : (height >= 12 ? 2 : 1) + layout_warning_rows(height, view), false);
     l.tabs = take(&rest, height >= 4 ? 1 : 0, true);
     l.head = take(&rest, head_rows(height, panel), true);
     split(&l, rest, panel);

@@ -17,6 +17,9 @@ struct layout {
 };
 #define LAYOUT_PARTS 7
 
+/* Rows of the edit part that are for warnings; 0 where there is no room for any. */
+int layout_warning_rows(int height, const struct top_view *view);
+
 struct layout layout(int width, int height, enum top_panel panel, const struct top_view *view);
 
 #endif

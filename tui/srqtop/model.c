@@ -234,6 +234,9 @@ struct top_layer *top_job_layer(const struct top_job *j, const char *name)
 
 void top_preview_reset(struct top_preview *p)
 {
+    for (int i = 0; i < p->warning_count; i++)
+        srq_free(p->warnings[i]);
+    srq_free(p->warnings);
     srq_free(p->refused);
     srq_free(p->missing);
     *p = (struct top_preview){ .restarts = -1 };

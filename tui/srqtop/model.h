@@ -37,6 +37,7 @@ struct top_layer {
     int64_t out, in;
     char scheme[32];     /* of the plan */
     double bits;         /* of that scheme, without scales; 16 for bf16; 0: not known */
+    unsigned widths;     /* bits 2 … 8 that it can be stored in, as 1 << bits; 0: not known */
     enum top_source source;
     bool pin;
     const char *tie;     /* layers of one block with the same text change together; NULL: none */
@@ -123,6 +124,8 @@ struct top_preview {
     int retunes;             /* how many blocks */
     int64_t revision;
     char *refused;           /* why it would be refused; NULL: it would not */
+    char **warnings;         /* of the dry run, all of them; one may be NULL (no memory) */
+    int warning_count;
 };
 
 enum top_link_state { TOP_LINK_CONNECTING, TOP_LINK_UP, TOP_LINK_LOST };

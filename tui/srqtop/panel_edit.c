@@ -2,8 +2,74 @@
 #include "tui/srqtop/panels.h"
 
 #include "tui/srqtop/figures.h"
+#include "tui/srqtop/layout.h"
 
 #include <stdio.h>
+#include <string.h>
+
+/* ---- warnings, wrapped between words ---------------------------------------------------------------------------- */
+
+/* Bytes of `text` that go on one line. */
+static size_t line_bytes(const char *text, int width)
+{
+    const char *at = text, *blank = NULL, *next;
+    int used = 0;
+
+    while (*at != '\0') {
+        next = at;
+        used += canvas_width_of(canvas_next(&next));
+        if (used > width && at > text)
+            return blank != NULL ? (size_t)(blank - text) : (size_t)(at - text);
+        if (*at == ' ')
+            blank = at;
+        at = next;
+    }
+    return (size_t)(at - text);
+}
+
+/* Lines of one text; line `want` of it goes to `out`. */
+static int wrap(const char *text, int width, int want, char *out, size_t cap)
+{
+    int n = 0;
+
+    while (text != NULL && *text != '\0') {
+        size_t len = line_bytes(text, width > 1 ? width : 1);
+
+        if (n++ == want)
+            snprintf(out, cap, "%.*s", (int)len, text);
+        text += len;
+        text += strspn(text, " ");
+    }
+    return n;
+}
+
+/* Each begins with a sign; why a change would be refused comes first. */
+static int walk(const struct top_preview *p, int width, int want, char *out, size_t cap)
+{
+    char text[1200];
+    int n = 0;
+
+    for (int i = p->refused != NULL ? -1 : 0; i < p->warning_count; i++) {
+        const char *what = i < 0 ? p->refused : p->warnings[i];
+
+        snprintf(text, sizeof(text), "! %.1100s", what != NULL ? what : "(out of memory)");
+        n += wrap(text, width, want - n, out, cap);
+    }
+    return n;
+}
+
+int panel_edit_warning_rows(const struct top_preview *p, int width)
+{
+    return walk(p, width, -1, NULL, 0);
+}
+
+void panel_edit_warning(const struct top_preview *p, int width, int row, char *out, size_t cap)
+{
+    out[0] = '\0';
+    walk(p, width, row, out, cap);
+}
+
+/* ---- the rest --------------------------------------------------------------------------------------------------- */
 
 static int part(const struct draw *d, int x, int y, int end, const char *label, const char *value, enum role role)
 {
@@ -37,6 +103,10 @@ static void answer(const struct draw *d, struct rect r, int x, int y, const stru
     int end = r.x + r.w;
     char text[FIGURE];
 
+    if (p->warning_count > 0) { /* first, so that a narrow screen has it */
+        snprintf(text, sizeof(text), "%d warning%s", p->warning_count, p->warning_count == 1 ? "" : "s");
+        x = part(d, x, y, end, "", text, ROLE_BAD);
+    }
     x = part(d, x, y, end, "size", figure_change(p->before_bytes, p->after_bytes, figure_bytes, d->g->arrow, text), ROLE_TEXT);
     x = part(d, x, y, end, "bits", figure_change(p->average_bits_now, p->average_bits, figure_bits, d->g->arrow, text), ROLE_TEXT);
     if (r.h >= 2)
@@ -46,23 +116,46 @@ static void answer(const struct draw *d, struct rect r, int x, int y, const stru
     canvas_str(d->c, x, y, end - x, "Enter commits, Esc drops", ROLE_FAINT, 0);
 }
 
+/* As many lines as there is room for, and at the end of the last how many are left. */
+static void warnings(const struct draw *d, struct rect r)
+{
+    int n = d->v->warning_rows, hidden = n - d->v->warning_top - r.h;
+    char line[1200], more[64];
+
+    for (int y = 0; y < r.h && d->v->warning_top + y < n; y++) {
+        panel_edit_warning(&d->m->preview, d->v->width, d->v->warning_top + y, line, sizeof(line));
+        canvas_str(d->c, r.x, r.y + y, r.w, line, ROLE_BAD, 0);
+    }
+    if (n > r.h) {
+        snprintf(more, sizeof(more), hidden > 0 ? " w: %d more line%s" : " w: again from the first", hidden,
+                 hidden == 1 ? "" : "s");
+        canvas_str_right(d->c, r.x, r.y + r.h - 1, r.w, more, ROLE_FAINT, 0);
+    }
+}
+
 void panel_edit(const struct draw *d, struct rect r)
 {
     struct rect old = canvas_clip(d->c, r);
     const struct top_preview *p = &d->m->preview;
-    int x = r.x;
+    int x = r.x, rows = layout_warning_rows(d->v->height, d->v);
 
+    rows = rows < r.h ? rows : r.h - 1;
     x += canvas_printf(d->c, x, r.y, r.w, ROLE_EDITED, 0, "%d edit%s", d->v->edits, d->v->edits == 1 ? "" : "s") + 2;
     if (p->known && p->refused == NULL && p->moved > 0)
         x += canvas_printf(d->c, x, r.y, r.x + r.w - x, ROLE_EDITED, 0, "%d more to keep the budget", p->moved) + 2;
+    if (rows > 0)
+        warnings(d, (struct rect){ r.x, r.y + r.h - rows, r.w, rows });
+    r.h -= rows;
     if (p->refused != NULL) {
-        canvas_printf(d->c, x, r.y, r.x + r.w - x, ROLE_BAD, 0, "refused: %s", p->refused);
-        canvas_str(d->c, r.x, r.y + 1, r.w, "change them, or Esc drops", ROLE_FAINT, 0);
+        canvas_printf(d->c, x, r.y, r.x + r.w - x, ROLE_BAD, 0, "refused%s", rows > 0 ? "" : ": w shows why");
+        if (r.h >= 2)
+            canvas_str(d->c, r.x, r.y + 1, r.w, "change them, or Esc drops", ROLE_FAINT, 0);
     } else if (p->known) {
         answer(d, r, x, r.y, p);
     } else {
         canvas_str(d->c, x, r.y, r.x + r.w - x, p->waiting ? "asking the daemon what they would do" : "- no forecast", ROLE_FAINT, 0);
-        canvas_str(d->c, r.x, r.y + 1, r.w, "Enter commits, Esc drops", ROLE_FAINT, 0);
+        if (r.h >= 2)
+            canvas_str(d->c, r.x, r.y + 1, r.w, "Enter commits, Esc drops", ROLE_FAINT, 0);
     }
     canvas_unclip(d->c, old);
 }

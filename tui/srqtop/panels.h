@@ -5,6 +5,8 @@
 #include "tui/srqtop/canvas.h"
 #include "tui/srqtop/view.h"
 
+#include <stddef.h>
+
 /* What every panel draws with. */
 struct draw {
     struct canvas *c;
@@ -37,6 +39,9 @@ struct heat_shape {
 };
 struct heat_shape panel_heat_shape(const struct top_job *j, struct rect r, int map_columns);
 
+/* Lines that the preview's warnings, and why it would be refused, take in `width` columns; the text of one of them. */
+int panel_edit_warning_rows(const struct top_preview *p, int width);
+void panel_edit_warning(const struct top_preview *p, int width, int row, char *out, size_t cap);
 void panel_edit(const struct draw *d, struct rect r);
 void panel_log_head(const struct draw *d, struct rect r);
 void panel_log(const struct draw *d, struct rect r);

@@ -73,6 +73,15 @@ static void insert(struct top_view *v, int code)
     v->line_at += (int)n;
 }
 
+void prompt_paste(struct top_view *v, int code)
+{
+    bool control = code < ' ' || (code >= 0x7f && code < 0xa0);
+
+    if (control && v->line_at > 0 && v->line[v->line_at - 1] == ' ')
+        return;
+    insert(v, control ? ' ' : code);
+}
+
 static int word_before(const struct top_view *v)
 {
     int at = v->line_at;

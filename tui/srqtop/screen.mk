@@ -2,6 +2,7 @@
 noinst_LTLIBRARIES += tui/libsrqtopscreen.la
 tui_libsrqtopscreen_la_SOURCES = \
 	tui/srqtop/canvas.c tui/srqtop/canvas.h tui/srqtop/role.h \
+	tui/srqtop/decode.c tui/srqtop/decode.h \
 	tui/srqtop/columns.c tui/srqtop/columns.h \
 	tui/srqtop/figures.c tui/srqtop/figures.h \
 	tui/srqtop/glyphs.c tui/srqtop/glyphs.h \
@@ -16,6 +17,7 @@ tui_libsrqtopscreen_la_SOURCES = \
 	tui/srqtop/terminal.c tui/srqtop/terminal.h \
 	tui/srqtop/theme.c tui/srqtop/theme.h \
 	tui/srqtop/tree.c tui/srqtop/tree.h \
-	tui/srqtop/view.c tui/srqtop/view.h tui/srqtop/view_key.c
+	tui/srqtop/view.c tui/srqtop/view.h tui/srqtop/view_edit.c tui/srqtop/view_key.c \
+	tui/srqtop/view_parts.h
 tui_libsrqtopscreen_la_CFLAGS = $(AM_CFLAGS) $(NCURSES_CFLAGS) $(UTF8PROC_CFLAGS) $(CJSON_CFLAGS)
 tui_libsrqtopscreen_la_LIBADD = $(NCURSES_LIBS) $(UTF8PROC_LIBS) -lm

@@ -2,11 +2,11 @@
 #include "tui/srqtop/terminal.h"
 
 #include "core/base/clock.h"
-#include "core/base/utf8.h"
+#include "tui/srqtop/decode.h"
 
 #include <errno.h>
 #include <langinfo.h>
-#include <locale.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +34,9 @@ static struct {
     size_t restore_len;
     struct canvas shown;               /* what is on the screen */
     bool all;                          /* write everything next time */
+    struct decoder keys;
+    bool mouse;                        /* it reports clicks */
+    bool gone;                         /* its input has ended */
     double click_s;
     int click_x, click_y;
 } term;
@@ -131,7 +134,10 @@ static void prepare_restore(void)
     const char *mouse = tigetstr("kmous");
 
     term.restore_len = 0;
-    if (mouse != NULL && mouse != (const char *)-1) /* the mouse's modes are not in terminfo */
+    term.mouse = mouse != NULL && mouse != (const char *)-1;
+    if (tigetstr("cup") != NULL)
+        add_restore("\033[?2004l"); /* bracketed paste; neither it nor the mouse's modes are in terminfo */
+    if (term.mouse)
         add_restore("\033[?1000l\033[?1002l\033[?1003l\033[?1006l");
     add_capability("sgr0");
     add_capability("op");
@@ -161,18 +167,51 @@ void terminal_restore(void)
     errno = saved;
 }
 
+/* Asks for pastes in brackets, and for clicks. A terminal that knows neither passes over both. */
+static void ask_reports(void)
+{
+    static const char paste[] = "\033[?2004h", mouse[] = "\033[?1000h\033[?1006h";
+
+    (void)!write(STDOUT_FILENO, paste, sizeof(paste) - 1);
+    if (term.mouse)
+        (void)!write(STDOUT_FILENO, mouse, sizeof(mouse) - 1);
+}
+
 static void modes(void)
 {
     raw();
     noecho();
     nonl();
     keypad(stdscr, TRUE);
-    nodelay(stdscr, TRUE);
     meta(stdscr, TRUE);
+    typeahead(-1); /* keys are read here, not by ncurses */
     curs_set(0);
-    mousemask(BUTTON1_PRESSED | BUTTON4_PRESSED | BUTTON5_PRESSED, NULL);
-    mouseinterval(0);
-    set_escdelay(25);
+    ask_reports();
+}
+
+/* Terminfo's names of keys that a terminal may send in a way of its own, and how long it may take after ESC: ESCDELAY
+ * of the environment, in milliseconds, as ncurses has it. */
+static void prepare_keys(void)
+{
+    static const struct {
+        const char *name;
+        int key;
+    } names[] = { { "kcuu1", TOP_KEY_UP },   { "kcud1", TOP_KEY_DOWN },   { "kcub1", TOP_KEY_LEFT },
+                  { "kcuf1", TOP_KEY_RIGHT }, { "kpp", TOP_KEY_PAGE_UP },  { "knp", TOP_KEY_PAGE_DOWN },
+                  { "khome", TOP_KEY_HOME },  { "kend", TOP_KEY_END },     { "kdch1", TOP_KEY_DELETE },
+                  { "kich1", TOP_KEY_INSERT }, { "kcbt", TOP_KEY_BACKTAB }, { "kent", TOP_KEY_ENTER },
+                  { "kf1", TOP_KEY_F1 },      { "kf2", TOP_KEY_F2 },       { "kf3", TOP_KEY_F3 },
+                  { "kf4", TOP_KEY_F4 },      { "kf5", TOP_KEY_F5 },       { "kf6", TOP_KEY_F6 },
+                  { "kf7", TOP_KEY_F7 },      { "kf8", TOP_KEY_F8 },       { "kf9", TOP_KEY_F9 },
+                  { "kf10", TOP_KEY_F10 } };
+    const char *delay = getenv("ESCDELAY");
+    long ms = delay != NULL ? strtol(delay, NULL, 10) : 0;
+
+    decode_init(&term.keys, terminal_utf8());
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        decode_own(&term.keys, tigetstr(names[i].name), names[i].key);
+    if (ms > 0 && ms <= 60000)
+        term.keys.esc_s = (double)ms / 1000;
 }
 
 int terminal_open(const struct theme *theme, bool mono, struct srq_error *err)
@@ -197,6 +236,8 @@ int terminal_open(const struct theme *theme, bool mono, struct srq_error *err)
     term.mono = mono;
     canvas_init(&term.shown);
     prepare_restore();
+    prepare_keys();
+    term.gone = false;
     term.taken = 1;
     modes();
     begin_colours();
@@ -320,71 +361,61 @@ void terminal_flush(const struct canvas *c)
 
 /* ---- keys */
 
-static const struct {
-    int curses, key;
-} specials[] = {
-    { KEY_UP, TOP_KEY_UP },          { KEY_DOWN, TOP_KEY_DOWN },        { KEY_LEFT, TOP_KEY_LEFT },
-    { KEY_RIGHT, TOP_KEY_RIGHT },    { KEY_PPAGE, TOP_KEY_PAGE_UP },    { KEY_NPAGE, TOP_KEY_PAGE_DOWN },
-    { KEY_HOME, TOP_KEY_HOME },      { KEY_END, TOP_KEY_END },          { KEY_DC, TOP_KEY_DELETE },
-    { KEY_IC, TOP_KEY_INSERT },      { KEY_BTAB, TOP_KEY_BACKTAB },     { KEY_ENTER, TOP_KEY_ENTER },
-    { KEY_BACKSPACE, TOP_KEY_BACKSPACE }, { KEY_RESIZE, TOP_KEY_RESIZE },
-};
-
-static int mouse_key(struct top_key *key)
+/* The second click at one place soon after the first is a double one. */
+static int click(const struct top_key *key)
 {
-    MEVENT e;
     double now = srq_clock_s();
 
-    if (getmouse(&e) != OK)
-        return TOP_KEY_NONE;
-    key->x = e.x;
-    key->y = e.y;
-    if (e.bstate & BUTTON4_PRESSED)
-        return TOP_KEY_WHEEL_UP;
-    if (e.bstate & BUTTON5_PRESSED)
-        return TOP_KEY_WHEEL_DOWN;
-    if (!(e.bstate & BUTTON1_PRESSED))
-        return TOP_KEY_NONE;
-    if (now - term.click_s < DOUBLE_CLICK_S && e.x == term.click_x && e.y == term.click_y) {
+    if (now - term.click_s < DOUBLE_CLICK_S && key->x == term.click_x && key->y == term.click_y) {
         term.click_s = 0;
         return TOP_KEY_DOUBLE_CLICK;
     }
     term.click_s = now;
-    term.click_x = e.x;
-    term.click_y = e.y;
+    term.click_x = key->x;
+    term.click_y = key->y;
     return TOP_KEY_CLICK;
 }
 
-static int special_key(wint_t code, struct top_key *key)
+/* One byte of standard input, if there is any. */
+static bool read_byte(unsigned char *byte)
 {
-    if (code == KEY_MOUSE)
-        return mouse_key(key);
-    if (code >= KEY_F(1) && code <= KEY_F(10))
-        return TOP_KEY_F1 + (int)(code - KEY_F(1));
-    for (size_t i = 0; i < sizeof(specials) / sizeof(specials[0]); i++)
-        if (specials[i].curses == (int)code)
-            return specials[i].key;
-    return TOP_KEY_NONE;
+    struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
+    ssize_t n;
+
+    if (poll(&p, 1, 0) <= 0)
+        return false;
+    if ((p.revents & POLLIN) == 0) {
+        term.gone = true;
+        return false;
+    }
+    n = read(STDIN_FILENO, byte, 1);
+    term.gone = term.gone || n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN);
+    return n == 1;
 }
 
 bool terminal_key(struct top_key *key)
 {
-    wint_t code;
-    int rc;
+    unsigned char byte;
 
-    *key = (struct top_key){ 0, 0, 0 };
-    if (term.screen == NULL)
+    *key = (struct top_key){ .code = TOP_KEY_NONE };
+    if (term.screen == NULL || !term.taken)
         return false;
-    rc = get_wch(&code);
-    if (rc == ERR)
-        return false;
-    if (rc == KEY_CODE_YES)
-        key->code = special_key(code, key);
-    else if (code == '\n' || code == '\r')
-        key->code = TOP_KEY_ENTER;
-    else if (code == 8)
-        key->code = TOP_KEY_BACKSPACE;
-    else
-        key->code = (int)code < TOP_KEY_SPECIAL ? (int)code : TOP_KEY_NONE;
+    while (!decode_next(&term.keys, key, srq_clock_s())) {
+        if (!read_byte(&byte))
+            return false;
+        decode_byte(&term.keys, byte, srq_clock_s());
+    }
+    if (key->code == TOP_KEY_CLICK)
+        key->code = click(key);
     return true;
+}
+
+double terminal_key_wait(void)
+{
+    return term.screen != NULL && term.taken ? decode_wait(&term.keys, srq_clock_s()) : -1;
+}
+
+bool terminal_gone(void)
+{
+    return term.gone;
 }

@@ -69,33 +69,49 @@ static int map_layer(const struct top_job *j, const struct top_view *v)
     return at;
 }
 
+bool view_hides(const struct top_view *v, const struct top_job *j, int layer)
+{
+    const struct top_layer *l = &j->layers[layer];
+    const char *filter = v->filter[TOP_PANEL_JOB];
+
+    if (v->panel == TOP_PANEL_HEATMAP || filter[0] == '\0' || view_matches(l->name, filter))
+        return false;
+    return l->block < 0 || !view_matches(tree_block_name(j, l->block), filter);
+}
+
+/* Adds layer `i` to the selection unless it is hidden. */
+static void select_layer(const struct top_view *v, const struct top_job *j, int i, int *layers, int cap, int *n)
+{
+    if (view_hides(v, j, i))
+        return;
+    if (*n < cap)
+        layers[*n] = i;
+    ++*n;
+}
+
 int view_selected(const struct top_model *m, const struct top_view *v, int *layers, int cap)
 {
     const struct top_job *j = view_job(m, v);
+    bool tags = false;
     int n = 0, one;
 
     if (j == NULL)
         return 0;
     for (int i = 0; i < j->layer_count; i++)
         if (j->layers[i].tagged) {
-            if (n < cap)
-                layers[n] = i;
-            n++;
+            tags = true;
+            select_layer(v, j, i, layers, cap, &n);
         }
-    if (n > 0)
+    if (tags)
         return n;
     one = v->panel == TOP_PANEL_HEATMAP ? map_layer(j, v) : v->tree_layer;
     if (one >= 0 && one < j->layer_count) {
-        if (cap > 0)
-            layers[0] = one;
-        return 1;
+        select_layer(v, j, one, layers, cap, &n);
+        return n;
     }
     for (int i = 0; v->panel != TOP_PANEL_HEATMAP && v->tree_at >= 0 && i < j->layer_count; i++)
-        if (j->layers[i].block == v->tree_block) {
-            if (n < cap)
-                layers[n] = i;
-            n++;
-        }
+        if (j->layers[i].block == v->tree_block)
+            select_layer(v, j, i, layers, cap, &n);
     return n;
 }
 
@@ -228,6 +244,8 @@ void view_settle(struct top_model *m, struct top_view *v)
     struct top_job *j = view_job(m, v);
 
     v->edits = j != NULL ? top_edits_count(j) : 0;
+    v->warning_rows = v->edits > 0 ? panel_edit_warning_rows(&m->preview, v->width) : 0;
+    v->warning_top = v->warning_top < v->warning_rows ? v->warning_top : 0;
     settle_queue(m, v);
     if (j != NULL) {
         settle_tree(j, v);

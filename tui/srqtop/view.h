@@ -28,6 +28,9 @@ enum top_action {
 enum top_prompt { TOP_PROMPT_NONE, TOP_PROMPT_SEARCH, TOP_PROMPT_FILTER, TOP_PROMPT_COMMAND, TOP_PROMPT_BITS,
                   TOP_PROMPT_OTHER };
 
+/* What the view asks, with y or n, before it goes on. */
+enum top_question { TOP_ASK_NOTHING, TOP_ASK_QUIT, TOP_ASK_DROP, TOP_ASK_COMMIT };
+
 /* Keys: a Unicode scalar value (Ctrl-A … as 1 …), or one of these. */
 enum {
     TOP_KEY_NONE = 0,
@@ -43,11 +46,13 @@ enum {
     TOP_KEY_DOUBLE_CLICK,
     TOP_KEY_WHEEL_UP, TOP_KEY_WHEEL_DOWN,
     TOP_KEY_RESIZE,
+    TOP_KEY_PASTE,       /* a paste begins: its text follows as keys that are `pasted` */
     TOP_KEY_LAST
 };
 struct top_key {
     int code;
-    int x, y; /* of the mouse, columns and rows from 0 */
+    int x, y;    /* of the mouse, columns and rows from 0 */
+    bool pasted; /* text of a paste, whatever the code is: never a command */
 };
 
 #define TOP_LINE_MAX 512
@@ -79,6 +84,8 @@ struct top_view {
     int history_count, history_at;
     char message[256];          /* the view's own answer to the last key; empty: none */
     bool message_bad;
+    enum top_question question; /* the next key answers it */
+    int warning_rows, warning_top; /* lines of the preview's warnings in this width, and the first one shown */
     int edits;                  /* layers with a proposed scheme, counted by view_settle */
     bool readonly;
 };
@@ -90,13 +97,20 @@ void view_fini(struct top_view *v);
 void view_settle(struct top_model *m, struct top_view *v);
 /* Takes a key, changes the view (and the edits and tags of the job's layers), and says what the app has to do. */
 enum top_action view_key(struct top_model *m, struct top_view *v, const struct top_key *key);
+/* Leaves, or asks first where edits would be lost: what the app has to do now. */
+enum top_action view_leave(const struct top_model *m, struct top_view *v);
+/* The same for sending the edits: asks first where the filter hides some of them. */
+enum top_action view_commit(struct top_model *m, struct top_view *v);
+/* Whether the filter keeps a layer off the screen. The map has no filter. */
+bool view_hides(const struct top_view *v, const struct top_job *j, int layer);
 /* Shows the job of that id (fold everything, cursor at the top). */
 void view_open(struct top_view *v, const char *id);
 
 struct top_job *view_job(const struct top_model *m, const struct top_view *v);       /* NULL: none shown */
 struct top_job *view_queue_job(const struct top_model *m, const struct top_view *v); /* under the queue's cursor */
 /* Layers that a command is about: the tagged ones, else those under the cursor of the tree or map (a block's cursor
- * means all its layers). Writes at most `cap` indices, returns how many there are. */
+ * means all its layers); never one that the filter hides, so that tags which it hides leave none. Writes at most `cap`
+ * indices, returns how many there are. */
 int view_selected(const struct top_model *m, const struct top_view *v, int *layers, int cap);
 /* Whether a name matches what was typed for search or filter: a glob when it has * or ?, else any part of the name. */
 bool view_matches(const char *name, const char *pattern);

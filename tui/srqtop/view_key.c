@@ -1,30 +1,17 @@
 /* What each key does to the view, to tags and to edits. */
 #include "core/base/alloc.h"
-#include "tui/srqtop/edits.h"
-#include "tui/srqtop/figures.h"
 #include "tui/srqtop/keys.h"
 #include "tui/srqtop/layout.h"
 #include "tui/srqtop/panels.h"
 #include "tui/srqtop/prompt.h"
 #include "tui/srqtop/tabs.h"
 #include "tui/srqtop/tree.h"
+#include "tui/srqtop/view_parts.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { FAR = 1 << 20, WHEEL = 3, WHOLE_BITS = 16, LOG_STEP = 8 };
-
-static void say(struct top_view *v, bool bad, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-static void say(struct top_view *v, bool bad, const char *fmt, ...)
-{
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(v->message, sizeof(v->message), fmt, ap);
-    va_end(ap);
-    v->message_bad = bad;
-}
 
 /* ---- moving */
 
@@ -240,7 +227,7 @@ static void search(const struct top_model *m, struct top_view *v, int step)
     struct items it;
 
     if (v->search[0] == '\0') {
-        say(v, false, "nothing was searched for yet: / searches");
+        view_say(v, false, "nothing was searched for yet: / searches");
         return;
     }
     items_init(&it, m, v);
@@ -255,7 +242,7 @@ static void search(const struct top_model *m, struct top_view *v, int step)
         }
     }
     items_fini(&it);
-    say(v, true, "nothing here matches \"%.200s\"", v->search);
+    view_say(v, true, "nothing here matches \"%.200s\"", v->search);
 }
 
 /* ---- tags */
@@ -278,103 +265,31 @@ static void tag(struct top_job *j, struct top_view *v)
         return;
     }
     for (int i = 0; i < j->layer_count; i++)
-        if (j->layers[i].block == block)
+        if (j->layers[i].block == block && !view_hides(v, j, i))
             all = all && j->layers[i].tagged;
     for (int i = 0; i < j->layer_count; i++)
-        if (j->layers[i].block == block)
+        if (j->layers[i].block == block && !view_hides(v, j, i))
             j->layers[i].tagged = !all;
 }
 
 static void tag_matching(struct top_job *j, struct top_view *v)
 {
-    const char *filter = v->filter[TOP_PANEL_JOB];
     int n = 0;
 
     for (int i = 0; i < j->layer_count; i++) {
-        const char *block = tree_block_name(j, j->layers[i].block);
-
-        if ((filter[0] != '\0' && !view_matches(j->layers[i].name, filter) && !view_matches(block, filter)) ||
+        if (view_hides(v, j, i) ||
             (v->search[0] != '\0' && !view_matches(j->layers[i].name, v->search)))
             continue;
         j->layers[i].tagged = true;
         n++;
     }
-    say(v, n == 0, "%d layer%s tagged", n, n == 1 ? "" : "s");
+    view_say(v, n == 0, "%d layer%s tagged", n, n == 1 ? "" : "s");
 }
 
 static void untag(struct top_job *j)
 {
     for (int i = 0; i < j->layer_count; i++)
         j->layers[i].tagged = false;
-}
-
-/* ---- edits */
-
-static bool may_edit(const struct top_model *m, struct top_view *v)
-{
-    const struct top_job *j = view_job(m, v);
-
-    if (v->readonly || m->readonly)
-        say(v, true, "read-only: nothing can be changed");
-    else if (j == NULL)
-        say(v, true, "no job is open");
-    else if (!j->own)
-        say(v, true, "this job belongs to %.64s, who alone may change it", j->owner != NULL ? j->owner : "someone else");
-    else if (j->state == TOP_DONE || j->state == TOP_FAILED || j->state == TOP_CANCELED)
-        say(v, true, "this job is %s: its plan is fixed", figure_job_state(j->state));
-    else
-        return true;
-    return false;
-}
-
-/* What is proposed: a scheme, or bits, or a step. */
-struct proposal {
-    const char *scheme;
-    int bits, step;
-};
-
-static bool propose_one(struct top_job *j, struct top_layer *l, struct proposal p)
-{
-    return p.scheme != NULL ? top_edit_scheme(j, l, p.scheme) : p.step != 0 ? top_edit_step(j, l, p.step) : top_edit_bits(j, l, p.bits);
-}
-
-static enum top_action propose(struct top_model *m, struct top_view *v, struct proposal p)
-{
-    struct top_job *j = view_job(m, v);
-    int n = view_selected(m, v, NULL, 0), failed = 0;
-    int *at = srq_calloc((size_t)n + 1, sizeof(*at));
-    char (*old)[sizeof(j->layers->edit)] = srq_calloc((size_t)n + 1, sizeof(*old));
-
-    if (at != NULL && old != NULL) {
-        n = view_selected(m, v, at, n);
-        for (int i = 0; i < n; i++)
-            memcpy(old[i], j->layers[at[i]].edit, sizeof(*old));
-        for (int i = 0; i < n; i++) {
-            struct top_layer *l = &j->layers[at[i]];
-
-            /* One that followed a tied layer before it has had its step. */
-            if (strcmp(l->edit, old[i]) == 0)
-                failed += !propose_one(j, l, p);
-        }
-    }
-    srq_free(at);
-    srq_free(old);
-    v->edits = top_edits_count(j);
-    if (n == 0)
-        say(v, true, "no layer is selected");
-    else if (failed > 0)
-        say(v, true, "%d layer%s cannot take that", failed, failed == 1 ? "" : "s");
-    return v->edits > 0 ? TOP_DO_EDIT : TOP_DO_DROP;
-}
-
-static enum top_action drop(struct top_model *m, struct top_view *v)
-{
-    struct top_job *j = view_job(m, v);
-
-    if (j != NULL)
-        top_edits_drop(j);
-    v->edits = 0;
-    return TOP_DO_DROP;
 }
 
 /* ---- opening and comparing */
@@ -405,7 +320,7 @@ static enum top_action compare(const struct top_model *m, struct top_view *v)
     const struct top_job *j = v->panel == TOP_PANEL_QUEUE ? view_queue_job(m, v) : NULL;
 
     if (view_job(m, v) == NULL) {
-        say(v, true, "open a job first, then compare it with another");
+        view_say(v, true, "open a job first, then compare it with another");
         return TOP_DO_NOTHING;
     }
     if (j != NULL && j->id != NULL && strcmp(j->id, v->job) != 0)
@@ -434,7 +349,7 @@ static enum top_action compare_named(const struct top_model *m, struct top_view 
     }
     if (n == 1)
         return compare_with(v, found);
-    say(v, true, n == 0 ? "no job is called \"%.200s\"" : "more than one job is called \"%.200s\"", name);
+    view_say(v, true, n == 0 ? "no job is called \"%.200s\"" : "more than one job is called \"%.200s\"", name);
     return TOP_DO_NOTHING;
 }
 
@@ -452,9 +367,9 @@ static enum top_action accepted(struct top_model *m, struct top_view *v, enum to
         memcpy(v->filter[v->panel], v->line, sizeof(v->filter[v->panel]));
         return TOP_DO_NOTHING;
     case TOP_PROMPT_BITS:
-        if (v->line[0] == '\0' || !may_edit(m, v))
+        if (v->line[0] == '\0' || !view_may_edit(m, v))
             return TOP_DO_NOTHING;
-        return propose(m, v, (struct proposal){ .scheme = v->line });
+        return view_propose(m, v, (struct view_proposal){ .scheme = v->line });
     case TOP_PROMPT_OTHER:
         return v->line[0] != '\0' ? compare_named(m, v, v->line) : TOP_DO_NOTHING;
     case TOP_PROMPT_COMMAND:
@@ -517,14 +432,19 @@ static enum top_action double_click(const struct top_model *m, struct top_view *
 
 /* ---- dispatch */
 
-static enum top_action escape(struct top_model *m, struct top_view *v)
+static enum top_action escape(struct top_view *v)
 {
+    char edits[40];
+
     if (v->panel == TOP_PANEL_HELP) {
         v->panel = v->back;
         return TOP_DO_NOTHING;
     }
-    if (v->edits > 0)
-        return drop(m, v);
+    if (v->edits > 0) {
+        v->question = TOP_ASK_DROP;
+        view_say(v, true, "drop %s? (y/n)", view_count_edits(v->edits, edits));
+        return TOP_DO_NOTHING;
+    }
     v->search[0] = v->filter[v->panel][0] = '\0';
     return TOP_DO_NOTHING;
 }
@@ -536,11 +456,11 @@ static void next_sort(struct top_view *v)
 
     *sort = counts[v->panel] > 0 ? (*sort + 1) % counts[v->panel] : 0;
     if (v->panel == TOP_PANEL_QUEUE)
-        say(v, false, "jobs %s%s", *sort == 0 ? "" : "by ", panel_queue_sort_name(*sort));
+        view_say(v, false, "jobs %s%s", *sort == 0 ? "" : "by ", panel_queue_sort_name(*sort));
     else if (v->panel == TOP_PANEL_JOB)
-        say(v, false, "blocks and layers by %s", tree_sort_name(*sort));
+        view_say(v, false, "blocks and layers by %s", tree_sort_name(*sort));
     else
-        say(v, false, *sort == 0 ? "all layers" : "layers whose schemes differ");
+        view_say(v, false, *sort == 0 ? "all layers" : "layers whose schemes differ");
 }
 
 /* Switches that change only how things look. */
@@ -552,16 +472,16 @@ static void toggle(struct top_view *v, enum key_act act)
         break;
     case ACT_LOG_SCALE:
         v->log_scale = !v->log_scale;
-        say(v, false, "%s scale", v->log_scale ? "logarithmic" : "linear");
+        view_say(v, false, "%s scale", v->log_scale ? "logarithmic" : "linear");
         break;
     case ACT_OVERLAY:
         v->overlay = !v->overlay;
-        say(v, false, v->overlay ? "curves of all tagged layers" : "curve of the selection");
+        view_say(v, false, v->overlay ? "curves of all tagged layers" : "curve of the selection");
         break;
     case ACT_FOLLOW:
         v->follow = !v->follow;
         v->followed = -1;
-        say(v, false, v->follow ? "following" : "not following");
+        view_say(v, false, v->follow ? "following" : "not following");
         break;
     case ACT_MEASURE:
         v->heat = (enum top_heat)(((int)v->heat + 1) % TOP_HEAT_COUNT);
@@ -582,12 +502,31 @@ static enum top_action enter(struct top_model *m, struct top_view *v)
     if (v->panel == TOP_PANEL_QUEUE)
         return open_job(m, v);
     if (v->edits > 0)
-        return TOP_DO_COMMIT;
+        return view_commit(m, v);
     if (v->panel == TOP_PANEL_JOB)
         fold_toggle(v);
     else
-        say(v, false, "there are no edits to commit");
+        view_say(v, false, "there are no edits to commit");
     return TOP_DO_NOTHING;
+}
+
+/* The preview's warnings a page further, around the end; where they have no room of their own, line by line here. */
+static void next_warnings(const struct top_model *m, struct top_view *v)
+{
+    int rows = layout_warning_rows(v->height, v);
+    char line[sizeof(v->message)];
+
+    if (v->warning_rows == 0) {
+        view_say(v, false, v->edits > 0 ? "the preview warns of nothing" : "there are no edits");
+        return;
+    }
+    if (rows == 0) {
+        panel_edit_warning(&m->preview, v->width, v->warning_top, line, sizeof(line));
+        view_say(v, true, "%s", line);
+    }
+    v->warning_top += rows > 0 ? rows : 1;
+    if (v->warning_top >= v->warning_rows)
+        v->warning_top = 0;
 }
 
 static void sideways(struct top_view *v, int by)
@@ -620,7 +559,7 @@ static enum top_action act_on(struct top_model *m, struct top_view *v, const str
 {
     switch (row->act) {
     case ACT_QUIT:
-        return TOP_DO_QUIT;
+        return view_leave(m, v);
     case ACT_HELP:
         show_panel(v, v->panel == TOP_PANEL_HELP ? v->back : TOP_PANEL_HELP);
         break;
@@ -659,7 +598,7 @@ static enum top_action act_on(struct top_model *m, struct top_view *v, const str
     case ACT_SUSPEND:
         return TOP_DO_SUSPEND;
     case ACT_ESCAPE:
-        return escape(m, v);
+        return escape(v);
     case ACT_UP:
         move(m, v, -1);
         break;
@@ -700,18 +639,21 @@ static enum top_action act_on(struct top_model *m, struct top_view *v, const str
         change_tags(m, v, row->act);
         break;
     case ACT_MORE_BITS:
-        return propose(m, v, (struct proposal){ .step = 1 });
+        return view_propose(m, v, (struct view_proposal){ .step = 1 });
     case ACT_FEWER_BITS:
-        return propose(m, v, (struct proposal){ .step = -1 });
+        return view_propose(m, v, (struct view_proposal){ .step = -1 });
     case ACT_BITS:
-        return propose(m, v, (struct proposal){ .bits = key->code - '0' });
+        return view_propose(m, v, (struct view_proposal){ .bits = key->code - '0' });
     case ACT_WHOLE_BITS:
-        return propose(m, v, (struct proposal){ .bits = WHOLE_BITS });
+        return view_propose(m, v, (struct view_proposal){ .bits = WHOLE_BITS });
     case ACT_SCHEME:
         prompt_open(v, TOP_PROMPT_BITS, "");
         break;
     case ACT_FOLD_ALL:
         fold_all(v);
+        break;
+    case ACT_WARNINGS:
+        next_warnings(m, v);
         break;
     case ACT_CLICK:
         return click(m, v, key->x, key->y);
@@ -723,6 +665,16 @@ static enum top_action act_on(struct top_model *m, struct top_view *v, const str
     return TOP_DO_NOTHING;
 }
 
+static void paste(struct top_view *v, const struct top_key *key)
+{
+    if (v->question != TOP_ASK_NOTHING)
+        return;
+    if (v->prompt != TOP_PROMPT_NONE && key->pasted)
+        prompt_paste(v, key->code);
+    else if (v->prompt == TOP_PROMPT_NONE && key->code == TOP_KEY_PASTE)
+        view_say(v, true, "a paste is no command: it does something only in a line that is being typed");
+}
+
 enum top_action view_key(struct top_model *m, struct top_view *v, const struct top_key *key)
 {
     enum top_action action = TOP_DO_NOTHING;
@@ -731,14 +683,20 @@ enum top_action view_key(struct top_model *m, struct top_view *v, const struct t
 
     if (key->code == TOP_KEY_RESIZE || key->code == TOP_KEY_NONE)
         return TOP_DO_NOTHING;
+    if (key->pasted || key->code == TOP_KEY_PASTE) { /* text for a prompt; never keys, never an answer */
+        paste(v, key);
+        return TOP_DO_NOTHING;
+    }
     v->message[0] = '\0';
     view_settle(m, v);
-    if (prompt != TOP_PROMPT_NONE) {
+    if (v->question != TOP_ASK_NOTHING) {
+        action = view_answer(m, v, key->code);
+    } else if (prompt != TOP_PROMPT_NONE) {
         if (prompt_key(v, key->code) == PROMPT_ACCEPTED)
             action = accepted(m, v, prompt);
     } else {
         row = key_find(key->code, v->panel);
-        if (row != NULL && (!row->edits || may_edit(m, v)))
+        if (row != NULL && (!row->edits || view_may_edit(m, v)))
             action = act_on(m, v, row, key);
     }
     view_settle(m, v);
