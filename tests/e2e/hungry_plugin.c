@@ -34,8 +34,10 @@ static int quantize(const struct srq_host *h, void *self, struct srq_layer *laye
         memory[i] = (char)(i >> 12);
     for (size_t i = 0; i < BYTES; i += 512)
         sum += memory[i];
-    for (int64_t g = 0; g < layer->groups.count; g++)
+    for (int64_t g = 0; g < layer->groups.count; g++) {
         out->scale[g] = sum != 0 ? 1.0f : 0.5f;
+        out->zero[g] = (uint8_t)(1 << (layer->scheme.bits - 1));
+    }
     h->free(memory);
     return 0;
 }
