@@ -84,7 +84,8 @@ def strip(left, right):
 
 def structures():
     """Tokenizers of which the parts, not the patterns, are in question: (what, tokenizer)."""
-    last = len(vocabulary("▁ẞ"))
+    known = vocabulary("▁ẞ")
+    last = len(known)
     few = {"a": 0, "b": 1, "ab": 2, "<unk>": 3, " ": 4}
     fallback = dict(few, **{"<0x%02X>" % b: 5 + b for b in range(256) if b != 0xCC})
     for flags in ({}, {"lstrip": True}, {"rstrip": True}, {"single_word": True}, {"lstrip": True, "rstrip": True, "single_word": True}):
@@ -95,7 +96,8 @@ def structures():
                 normalizer={"type": "Lowercase"}, vocab=vocabulary("▁ẞ"))
     for flags in ({"rstrip": True}, {"lstrip": True, "rstrip": True}):
         yield f"added white space that swallows its like {flags}", tokenizer(
-            added_tokens=[added(last, "  ", lstrip=True), added(3, "\n", **flags, normalized=True), added(last + 1, "a", **flags)])
+            added_tokens=[added(last, "  ", lstrip=True), added(known["\n"], "\n", **flags, normalized=True),
+                          added(known["a"], "a", **flags)])
     yield "an added word inside a word", tokenizer(few, None, ignore_merges=True, pre_tokenizer=split("[a-z]+|."),
                                                    added_tokens=[added(5, "word", single_word=True), added(6, "w", single_word=True)])
     yield "an added token that the model has", tokenizer(few, None, [["a", "b"]], added_tokens=[added(2, "ab", single_word=True)])
