@@ -145,6 +145,8 @@ static void swallow(const struct srq_added_token *t, const char *text, size_t le
 {
     uint32_t code;
 
+    if (t->lstrip && hit->begin < taken)
+        hit->begin = taken; /* the one before has swallowed some of it, or all */
     while (t->lstrip && hit->begin > taken) {
         size_t before = char_before(text, hit->begin, &code);
 

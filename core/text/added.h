@@ -35,7 +35,8 @@ int srq_added_put(struct srq_added *a, const char *text, size_t len, const struc
                   struct srq_error *err); /* a text put twice keeps its first token */
 
 /* The next token in `text`, searching from `from` (leftmost, then longest; flags respected); what it swallows never
- * reaches before `taken`. Gives its range and where to search on; false when there is none. */
+ * reaches before `taken`. Gives its range and where to search on; false when there is none. A token that strips on its
+ * left and was swallowed by the one before has no range (end <= begin): it counts as white space. */
 struct srq_added_hit {
     size_t begin, end;  /* with swallowed white space */
     size_t next;        /* search on here */

@@ -129,6 +129,15 @@ int srq_normalizer_read(const json_t *json, const char *what, struct srq_normali
     return 0;
 }
 
+bool srq_normalizer_prepends(const struct srq_normalizer *n)
+{
+    for (int i = 0; n != NULL && i < n->count; i++) {
+        if (n->steps[i].kind == PREPEND)
+            return true;
+    }
+    return false;
+}
+
 void srq_normalizer_free(struct srq_normalizer *n)
 {
     if (n == NULL)
@@ -197,7 +206,7 @@ static void run_lowercase(const char *text, size_t len, struct srq_buf *out)
 
 /* Every match becomes the content; an empty one right behind another match is none, and an empty text has none. */
 static int run_replace(const struct step *s, struct srq_matcher *m, const char *text, size_t len, struct srq_buf *out,
-                       struct srq_error *err)
+                       bool *begins, struct srq_error *err)
 {
     size_t at = 0, from = 0, begin, end;
     bool any = false;
@@ -214,6 +223,8 @@ static int run_replace(const struct step *s, struct srq_matcher *m, const char *
         srq_buf_puts(out, s->content);
         at = from = end;
         any = true;
+        if (out->len == 0 && end > 0 && begins != NULL)
+            *begins = false;
     }
     srq_buf_add(out, text + at, len - at);
     return found < 0 ? found : 0;
@@ -255,7 +266,7 @@ static int run_step(const struct step *s, struct srq_matcher *m, const char *tex
         run_lowercase(text, len, out);
         return 0;
     case REPLACE:
-        return run_replace(s, m, text, len, out, err);
+        return run_replace(s, m, text, len, out, begins, err);
     case PREPEND:
         if (len > 0)
             srq_buf_puts(out, s->content);

@@ -238,6 +238,21 @@ void srq_pretokenizer_free(struct srq_pretokenizer *p)
     srq_free(p);
 }
 
+bool srq_pretokenizer_first_of_pieces(const struct srq_pretokenizer *p, bool prepended)
+{
+    bool cut = false;
+
+    for (int i = 0; i < p->count; i++) {
+        const struct step *s = &p->steps[i];
+
+        if (s->kind == METASPACE && s->prepend == FIRST && cut && prepended)
+            return true;
+        prepended = prepended || (s->kind == METASPACE && s->prepend != NEVER);
+        cut = cut || s->kind != METASPACE || s->pattern != NULL;
+    }
+    return false;
+}
+
 bool srq_pretokenizer_byte_level(const struct srq_pretokenizer *p)
 {
     return p->count > 0 && p->steps[p->count - 1].kind == BYTE_LEVEL;

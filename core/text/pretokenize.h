@@ -18,6 +18,9 @@ void srq_pretokenizer_free(struct srq_pretokenizer *p);
 /* The GPT-2 pre-tokenizer, for a vocabulary without a tokenizer.json. */
 int srq_pretokenizer_gpt2(const char *what, struct srq_pretokenizer **out, struct srq_error *err);
 
+/* Whether a Metaspace with "first" is given pieces of a text that another one may have prepended to; with `prepended`,
+ * pieces of any text. Which piece is the first is then a question of how characters are counted. */
+bool srq_pretokenizer_first_of_pieces(const struct srq_pretokenizer *p, bool prepended);
 bool srq_pretokenizer_byte_level(const struct srq_pretokenizer *p); /* words are bytes to be mapped by srq_byte_map */
 
 /* Called for each word in turn; a code other than 0 stops the cutting and is returned. */

@@ -186,12 +186,14 @@ static int around_added(struct srq_encoder *e, const struct srq_added *added, co
     int rc = 0;
 
     while (rc == 0 && srq_added_find(added, text, len, from, taken, &hit)) {
+        from = hit.next;
+        if (hit.end <= hit.begin)
+            continue;
         if (hit.begin > taken)
             rc = fn(e, text + taken, hit.begin - taken, first && taken == 0, err);
         if (rc == 0 && !srq_ids_add(&e->out, hit.id))
             rc = out_of_memory(err);
         taken = hit.end;
-        from = hit.next;
     }
     if (rc == 0 && taken < len)
         rc = fn(e, text + taken, len - taken, first && taken == 0, err);

@@ -362,6 +362,11 @@ static int read_json_tokenizer(struct srq_tokenizer *tk, const json_t *root, con
         rc = srq_normalizer_read(json_object_get(root, "normalizer"), what, &tk->normalizer, err);
     if (rc == 0)
         rc = srq_pretokenizer_read(json_object_get(root, "pre_tokenizer"), what, &tk->pretokenizer, err);
+    if (rc == 0 && srq_pretokenizer_first_of_pieces(tk->pretokenizer, srq_normalizer_prepends(tk->normalizer)))
+        rc = srq_fail_field(err, -SRQ_EUNSUPPORTED, what,
+                            "%s: pre-tokenizer Metaspace with prepend_scheme \"first\" behind another that cuts, and after "
+                            "something was prepended, which srq does not do",
+                            what);
     if (rc == 0)
         rc = read_model(tk, json_object_get(root, "model"), what, err);
     if (rc == 0)

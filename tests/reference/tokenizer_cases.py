@@ -84,7 +84,8 @@ def strip(left, right):
 
 def structures():
     """Tokenizers of which the parts, not the patterns, are in question: (what, tokenizer)."""
-    last = len(vocabulary("▁ẞ"))
+    known = vocabulary("▁ẞ")
+    last = len(known)
     few = {"a": 0, "b": 1, "ab": 2, "<unk>": 3, " ": 4}
     fallback = dict(few, **{"<0x%02X>" % b: 5 + b for b in range(256) if b != 0xCC})
     for flags in ({}, {"lstrip": True}, {"rstrip": True}, {"single_word": True}, {"lstrip": True, "rstrip": True, "single_word": True}):
@@ -93,6 +94,10 @@ def structures():
             yield f"added tokens {more}", tokenizer(
                 added_tokens=[added(last, "<t>", **more), added(last + 1, "word", **more), added(last + 2, "Ünï", **more)],
                 normalizer={"type": "Lowercase"}, vocab=vocabulary("▁ẞ"))
+    for flags in ({"rstrip": True}, {"lstrip": True, "rstrip": True}):
+        yield f"added white space that swallows its like {flags}", tokenizer(
+            added_tokens=[added(last, "  ", lstrip=True), added(known["\n"], "\n", **flags, normalized=True),
+                          added(known["a"], "a", **flags)])
     yield "an added word inside a word", tokenizer(few, None, ignore_merges=True, pre_tokenizer=split("[a-z]+|."),
                                                    added_tokens=[added(5, "word", single_word=True), added(6, "w", single_word=True)])
     yield "an added token that the model has", tokenizer(few, None, [["a", "b"]], added_tokens=[added(2, "ab", single_word=True)])
@@ -115,6 +120,9 @@ def structures():
         for right in (False, True):
             yield f"Strip {left} {right}", tokenizer(normalizer=sequence(strip(left, right), replace("^", "b"), replace(" ", "e", "String")))
             yield f"Strip {left} {right}, added", tokenizer(normalizer=strip(left, right), added_tokens=[added(last, "<t>", normalized=True)])
+    yield "Metaspace first behind what takes the beginning away", tokenizer(
+        normalizer=sequence(replace("a", "", "String"), replace("b+", "")),
+        pre_tokenizer={"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": True})
     yield "no normalizer in a Sequence", tokenizer(normalizer=sequence())
     yield "no pre-tokenizer in a Sequence", tokenizer(pre_tokenizer={"type": "Sequence", "pretokenizers": []})
     yield "Prepend", tokenizer(normalizer=sequence(strip(True, True), {"type": "Prepend", "prepend": "▁"}))

@@ -321,6 +321,10 @@ static void bad_tokenizers_are_refused_with_the_reason(void **state)
         { SPLIT("\\\\2(a)"), -SRQ_EUNSUPPORTED, "\\2" },
         { SPLIT("(a\\\\1)"), -SRQ_EUNSUPPORTED, "\\1" },
         { SPLIT("\\\\C"), -SRQ_EUNSUPPORTED, "\\C" },
+        { "{\"normalizer\":{\"type\":\"Prepend\",\"prepend\":\"_\"},\"pre_tokenizer\":{\"type\":\"Sequence\","
+          "\"pretokenizers\":[{\"type\":\"Digits\"},{\"type\":\"Metaspace\",\"replacement\":\"_\","
+          "\"prepend_scheme\":\"first\"}]}," MODEL "}",
+          -SRQ_EUNSUPPORTED, "prepend_scheme \"first\" behind another" },
         { NORM("{\"type\":\"Precompiled\"}"), -SRQ_EUNSUPPORTED, "normalizer \"Precompiled\"" },
         { NORM("{\"type\":\"Replace\",\"pattern\":{},\"content\":\"\"}"), -SRQ_EFORMAT, "Regex" },
         { NORM("{\"type\":\"Prepend\"}"), -SRQ_EFORMAT, "prepend" },
