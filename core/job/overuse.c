@@ -1,4 +1,5 @@
-/* What a job uses held against what was planned for it: srqd counts the larger of both, people are told where it went over. */
+/* What a job uses held against what was planned for it: srqd counts the larger of both, people are told where it went
+ * over. */
 #include "core/job/run.h"
 
 #include "core/base/digits.h"

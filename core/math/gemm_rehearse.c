@@ -1,6 +1,6 @@
 /* Products before they are run: who plans memory names their shapes, and a rehearsal makes the libraries take for them
- * what they will take: generated code, scratch, packed copies of operands. What that is differs from one processor to the
- * next, so it is measured and not computed. */
+ * what they will take: generated code, scratch, packed copies of operands. What that is differs from one processor to
+ * the next, so it is measured and not computed. */
 #include "core/math/gemm_backend.h"
 
 #include <pthread.h>

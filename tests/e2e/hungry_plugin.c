@@ -1,5 +1,5 @@
-/* A one-shot plugin that takes far more memory than any plan gives it, and then does nothing: codes stay as they are made,
- * all zero. Built by tests/e2e/memory.py, to see that a worker over its plan says so. */
+/* A one-shot plugin that takes far more memory than any plan gives it, and then does nothing: codes stay as they are
+ * made, all zero. Built by tests/e2e/memory.py, to see that a worker over its plan says so. */
 #include <srq/plugin.h>
 
 #define BYTES ((size_t)48 << 20)

@@ -5,6 +5,7 @@
 #include "core/base/fs.h"
 #include "core/job/estimate.h"
 #include "core/job/job.h"
+#include "core/job/needs.h"
 #include "core/proto/proto.h"
 
 #include <unistd.h>
@@ -250,6 +251,16 @@ static void the_time_expected_grows_with_the_work(void **state)
     srq_free(eval);
 }
 
+static void a_plan_is_exceeded_above_three_percent_and_two_mebibytes(void **state)
+{
+    const uint64_t mib = 1 << 20;
+
+    (void)state;
+    assert_true(srq_needs_over(100 * mib, 0) == 0 && srq_needs_over(100 * mib, 105 * mib - 200) == 0);
+    assert_true(srq_needs_over(100 * mib, 105 * mib + 1) == 5 * mib + 1);
+    assert_true(srq_needs_over(0, 2 * mib) == 0 && srq_needs_over(0, 3 * mib) == 3 * mib);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -259,6 +270,7 @@ int main(void)
         cmocka_unit_test(canceling_ends_for_good),
         cmocka_unit_test(another_job_may_not_use_the_directory),
         cmocka_unit_test(the_time_expected_grows_with_the_work),
+        cmocka_unit_test(a_plan_is_exceeded_above_three_percent_and_two_mebibytes),
     };
 
     return cmocka_run_group_tests_name("job", tests, set_up, tear_down);

@@ -1,6 +1,8 @@
 /* Tests of the thread team, the products, and the scalar functions. */
 #include "test.h"
 
+#include "core/base/alloc.h"
+#include "core/base/clock.h"
 #include "core/base/rng.h"
 #include "core/math/gemm.h"
 #include "core/math/kernels.h"
@@ -433,6 +435,88 @@ static void every_instruction_set_gives_the_same_rows(void **state)
     }
 }
 
+/* Resident anonymous memory, bytes. */
+static int64_t resident(void)
+{
+    char line[128];
+    long long kib = -1;
+    FILE *f = fopen("/proc/self/smaps_rollup", "r");
+
+    while (f != NULL && kib < 0 && fgets(line, sizeof(line), f) != NULL)
+        (void)sscanf(line, "Anonymous: %lld kB", &kib);
+    if (f != NULL)
+        fclose(f);
+    return kib * 1024;
+}
+
+/* What a library takes for a product, it has taken once the product's shape was rehearsed. */
+static void check_rehearsal(enum srq_dtype dtype, bool transposed)
+{
+    const int64_t m = 1024, n = 768, k = 512;
+    size_t size = dtype == SRQ_F32 ? 4 : 2;
+    char *a = srq_calloc((size_t)(m * k), size), *b = srq_calloc((size_t)(n * k), size);
+    float *c = srq_malloc((size_t)(m * n) * sizeof(*c));
+    struct srq_mat x = { a, dtype, transposed ? m : k, transposed }, w = { b, dtype, k, true };
+    int64_t before, taken;
+
+    memset(a, 0x3f, (size_t)(m * k) * size);
+    memset(b, 0x3f, (size_t)(n * k) * size);
+    memset(c, 0, (size_t)(m * n) * sizeof(*c));
+    srq_gemm_expect(m, n, k, 1, &x, &w, 0, SRQ_F32, n);
+    before = resident();
+    srq_gemm_rehearse();
+    taken = resident() - before;
+    srq_gemm(m, n, k, 1, &x, &w, 0, c, SRQ_F32, n);
+    if (resident() - before > taken + (256 << 10))
+        fail_msg("%s: %lld bytes taken while it was rehearsed, %lld with the product", srq_dtype_name(dtype),
+                 (long long)taken, (long long)(resident() - before));
+    srq_free(a);
+    srq_free(b);
+    srq_free(c);
+}
+
+static void a_product_that_was_rehearsed_takes_no_more_memory(void **state)
+{
+    static const char *const backends[] = { "openblas", "onednn" };
+
+    (void)state;
+    if (resident() < 0)
+        skip();
+    for (int i = 0; i < 2; i++) {
+        struct srq_error err = { 0 };
+
+        srq_gemm_stop();
+        if (srq_gemm_start(backends[i], &err) != 0)
+            continue; /* not in this build */
+        check_rehearsal(SRQ_F32, false);
+        check_rehearsal(SRQ_BF16, false);
+        check_rehearsal(SRQ_BF16, true);
+    }
+    srq_gemm_stop();
+}
+
+/* However large: its time is that of making code, not of computing. */
+static void a_rehearsal_is_quick_for_products_of_any_size(void **state)
+{
+    const int64_t m = 32768, n = 151936, k = 8192;
+    struct srq_error err = { 0 };
+    double since;
+
+    (void)state;
+    srq_gemm_stop();
+    assert_ok(srq_gemm_start(NULL, &err), &err);
+    for (int d = 0; d < 2; d++) {
+        enum srq_dtype dtype = d == 0 ? SRQ_F32 : SRQ_BF16;
+        const struct srq_mat a = { NULL, dtype, k, false }, b = { NULL, dtype, k, true };
+
+        srq_gemm_expect(m, n, k, 1, &a, &b, 0, dtype, n);
+    }
+    since = srq_clock_s();
+    srq_gemm_rehearse();
+    assert_true(srq_clock_s() - since < 5); /* the product itself takes minutes */
+    srq_gemm_stop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -448,6 +532,8 @@ int main(void)
         cmocka_unit_test(products_inside_a_parallel_region_agree),
         cmocka_unit_test(a_product_repeats_bit_by_bit),
         cmocka_unit_test(unknown_backend_is_refused_with_the_choices),
+        cmocka_unit_test(a_product_that_was_rehearsed_takes_no_more_memory),
+        cmocka_unit_test(a_rehearsal_is_quick_for_products_of_any_size),
         cmocka_unit_test(bf16_is_preferred_only_where_the_processor_has_it),
         cmocka_unit_test(every_instruction_set_gives_the_same_rows),
         cmocka_unit_test(exp_is_within_2e7_of_the_exact_value),
