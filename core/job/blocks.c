@@ -66,6 +66,11 @@ int srq_results_codes(void *results, int layer, const struct srq_codes **out, st
         return srq_fail_field(err, -SRQ_EFORMAT, job->layers[layer]->name,
                               "the stored result of %s is not in the scheme that the plan has", job->layers[layer]->name);
     *out = srq_ckpt_block_codes(r->open, layer - r->first);
+    if (*out != NULL && r->run->refined != NULL && r->run->refined_at[layer] >= 0) {
+        r->refined = **out;
+        r->refined.scale = r->run->refined + r->run->refined_at[layer];
+        *out = &r->refined;
+    }
     return 0;
 }
 

@@ -61,7 +61,7 @@ struct srq_control {
 const char *srq_stage_name(unsigned stage)
 {
     static const char *const names[] = { "load",      "calibrate", "score",    "allocate",
-                                         "transform", "quantize",  "evaluate", "export" };
+                                         "transform", "quantize",  "refine",   "evaluate", "export" };
 
     return stage < sizeof(names) / sizeof(names[0]) ? names[stage] : "load";
 }

@@ -209,6 +209,8 @@ static int quantize(struct srq_run *run, struct srq_error *err)
         int rc = stage(run, srq_stage_quantize, err);
 
         if (rc == 0)
+            rc = stage(run, srq_stage_refine, err);
+        if (rc == 0)
             rc = stage(run, srq_stage_evaluate_after, err);
         if (rc == -SRQ_ECANCELED && srq_tasks_unfinished(run->tasks))
             rc = srq_run_check(run, err);
@@ -356,6 +358,7 @@ static void clean_up(struct setting *s)
     srq_control_stop(s->control, LINGER_S);
     srq_tasks_free(run->tasks);
     srq_usage_stop(run->usage);
+    srq_run_forget_refined(run);
     srq_samples_fini(&run->calib);
     srq_samples_fini(&run->score);
     srq_samples_fini(&run->scaling);

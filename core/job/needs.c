@@ -7,6 +7,7 @@
 #include "core/eval/evaluator.h"
 #include "core/job/budget.h"
 #include "core/job/chain.h"
+#include "core/job/refine.h"
 #include "core/job/resolve.h"
 #include "core/job/transform.h"
 #include "core/job/usage.h"
@@ -277,7 +278,7 @@ static void expect_others(const struct srq_resolved *r)
     }
     if ((needs & SRQ_NEED_HESSIAN) != 0)
         expect(widest, widest, MOMENT_ROWS);
-    if (r->spec.eval_count > 0 || transform != NULL || srq_spec_has_budget(&r->spec))
+    if (r->spec.eval_count > 0 || transform != NULL || srq_spec_has_budget(&r->spec) || srq_job_refines(r))
         tokens = LOGIT_ROWS;
     expect(tokens, r->info->vocab, r->info->hidden);
 }
@@ -336,6 +337,8 @@ static int memory_rows(struct srq_resolved *r, int64_t nsamples, int64_t windows
         rc = srq_budget_needs(r, err);
     if (rc == 0)
         rc = srq_job_transform_needs(r, err);
+    if (rc == 0)
+        rc = srq_job_refine_needs(r, nsamples, err);
     if (rc == 0 && r->spec.eval_count > 0)
         rc = add_evaluation(r, windows, err);
     srq_needs_add(&r->memory, "export", "packing of the largest layer", 3 * layer);
@@ -457,6 +460,7 @@ static int disk_rows(struct srq_resolved *r, int64_t nsamples, struct srq_error 
             srq_needs_add(&r->disk, "job", "snapshots of both chains",
                           (uint64_t)(r->snapshots + 1) * 2 * chain_bytes(r, nsamples));
     }
+    srq_needs_add(&r->disk, "job", "scales tuned end to end", srq_job_refine_disk(r));
     if (r->spill)
         srq_needs_add(&r->disk, "job", "activation cache", 2 * chain_bytes(r, nsamples));
     r->planned_disk_bytes = srq_needs_sum(&r->disk);

@@ -213,7 +213,8 @@ cJSON *srq_report_json(struct srq_run *run, struct srq_error *err)
         cJSON_Delete(root);
         return NULL;
     }
-    ok = ok && cJSON_AddItemToObject(root, "finish", srq_run_finish_json(run)) && add_transform(run, root) && add_allocation(run, root) && add_eval(run, root, &eval_s) && add_size(run, root) && add_timing(run, root, &sums, eval_s) &&
+    ok = ok && cJSON_AddItemToObject(root, "finish", srq_run_finish_json(run)) &&
+         cJSON_AddItemToObject(root, "refine", srq_run_refine_json(run)) && add_transform(run, root) && add_allocation(run, root) && add_eval(run, root, &eval_s) && add_size(run, root) && add_timing(run, root, &sums, eval_s) &&
          add_memory(run, root) && cJSON_AddStringToObject(root, "gemm_backend", srq_gemm_backend(run->job.compute)) &&
          cJSON_AddStringToObject(root, "compute", run->job.compute == SRQ_BF16 ? "bf16" : "f32") &&
          srq_json_number(root, "threads", (double)run->job.spec.opt.threads) &&

@@ -41,6 +41,8 @@ struct srq_run {
     uint64_t told_bytes; /* used when it was last told that the plan is exceeded */
     const char *over_stage; /* where that was last; NULL: nowhere */
     bool finish;  /* what is left is rounded plainly */
+    float *refined;      /* scales that results have in the place of their own; NULL: none */
+    int64_t *refined_at; /* [layers] where a layer's begin in them; -1: it keeps its own */
 };
 
 /* 0, or why the run shall end at once: -SRQ_ECANCELED (pause or cancel asked for), or the journal cannot be written. */
@@ -68,6 +70,11 @@ int srq_stage_transform(struct srq_run *run, struct srq_error *err);
 /* The model with the scales of the transform stage; without one: the stored model. */
 int srq_run_fold(struct srq_run *run, struct srq_error *err);
 int srq_stage_quantize(struct srq_run *run, struct srq_error *err);
+/* Tunes the scales of the result end to end, or takes up those that were found for it. */
+int srq_stage_refine(struct srq_run *run, struct srq_error *err);
+void srq_run_forget_refined(struct srq_run *run);
+/* {"steps", "loss_first", "loss_last", "kept"}, or null. */
+cJSON *srq_run_refine_json(const struct srq_run *run);
 int srq_stage_evaluate_after(struct srq_run *run, struct srq_error *err);
 int srq_stage_export(struct srq_run *run, struct srq_error *err);
 
@@ -76,6 +83,7 @@ struct srq_results {
     struct srq_run *run;
     struct srq_ckpt_block *open;
     int block, first;
+    struct srq_codes refined; /* of the layer asked for last, where its scales are others than stored */
 };
 void srq_results_init(struct srq_results *r, struct srq_run *run);
 int srq_results_codes(void *results, int layer, const struct srq_codes **out, struct srq_error *err);

@@ -129,7 +129,7 @@ static int add_check(struct srq_resolved *r, struct srq_error *err)
 int srq_job_transform_needs(struct srq_resolved *r, struct srq_error *err)
 {
     const struct srq_plugin *p = srq_spec_transform(&r->spec);
-    static const char *const after[] = { "check", "quantize", "evaluate", "export" }; /* once scales are found */
+    static const char *const after[] = { "check", "quantize", "refine", "evaluate", "export" }; /* once scales are found */
     struct srq_transform_config cfg;
     struct srq_memory_row rows[16];
     int count = 0, rc;

@@ -31,7 +31,7 @@
 
 #define COUNT_MAX 9007199254740992.0 /* 2^53 */
 #define JOB_STATES "queued|starting|running|paused|done|failed|canceled"
-#define JOB_STAGES "load|calibrate|score|allocate|transform|quantize|evaluate|export"
+#define JOB_STAGES "load|calibrate|score|allocate|transform|quantize|refine|evaluate|export"
 #define LAYER_STATES "pending|running|finished|stale"
 #define CHANGES_MAX 1000 /* layers that one change names; it counts them all */
 #define BITS_MOST 64.0   /* average bits that a budget may ask for */

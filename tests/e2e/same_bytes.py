@@ -67,6 +67,32 @@ def a_pause_and_a_resume_leave_no_trace_on_searched_scales():
     check_pauses(demo_job("w2g64", **dict(SMALL, signround__iters=60, signround__alg_ext=True)))
 
 
+def a_pause_while_scales_are_tuned_end_to_end_leaves_no_trace():
+    long = demo_job("w3g64", evaluate=True, **dict(SMALL, nsamples=16, signround__iters=4, eval__windows=4, refine=30))
+    with Place() as p:
+        p.wait(p.submit("calm", long))
+        told = report(p.path("calm"))["refine"]
+        assert told["kept"] and told["steps"] == 30 * 3 and told["loss_last"] < told["loss_first"], told
+        plain = dict(long, options=dict(long["options"], refine=0))
+        p.wait(p.submit("plain", plain))
+        assert report(p.path("plain"))["refine"] is None
+        assert report(p.path("calm"))["eval"]["after"]["kl"] < report(p.path("plain"))["eval"]["after"]["kl"]
+        job = p.submit("paused", long)
+        for how in (signal.SIGTERM, signal.SIGKILL):
+            def steps():
+                return [e for e in events(p.job_dir(job), "checkpoint") if e["block"] is None]
+            before = len(steps())
+            wait_for("a checkpoint of scales", lambda: len(steps()) > before)
+            os.kill(p.ctl("show", job)["pid"], how)
+            if how == signal.SIGTERM:
+                wait_for("the pause", lambda: p.ctl("show", job)["state"] == "paused")
+                p.ctl("resume", job)
+        p.wait(job)
+        said = [e["text"] for e in events(p.job_dir(job), "log")]
+        assert sum("scales end to end goes on" in text for text in said) == 2, said
+        assert not differing(p.path("calm"), p.path("paused")), differing(p.path("calm"), p.path("paused"))
+
+
 def finish_exports_early_what_is_there_and_plain_rounding_for_the_rest():
     with Place() as p:
         long = demo_job("w4g64", **dict(SMALL, signround__iters=200))
@@ -231,6 +257,7 @@ if __name__ == "__main__":
         two_runs_with_one_seed_are_identical_and_another_seed_differs,
         a_pause_and_a_resume_leave_no_trace,
         a_pause_and_a_resume_leave_no_trace_on_searched_scales,
+        a_pause_while_scales_are_tuned_end_to_end_leaves_no_trace,
         finish_exports_early_what_is_there_and_plain_rounding_for_the_rest,
         finish_keeps_what_the_running_block_has_learnt_and_says_so,
         a_resume_is_refused_when_anything_has_changed_that_the_result_or_report_depends_on,

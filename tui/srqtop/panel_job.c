@@ -22,8 +22,8 @@ static const struct column columns[COLUMNS] = {
 };
 
 static const char *const stages[] = { "load",      "calibrate", "score",    "allocate",
-                                      "transform", "quantize",  "evaluate", "export" };
-enum { LOAD, CALIBRATE, SCORE_STAGE, ALLOCATE, TRANSFORM, QUANTIZE, EVALUATE, EXPORT, STAGES };
+                                      "transform", "quantize",  "refine",   "evaluate", "export" };
+enum { LOAD, CALIBRATE, SCORE_STAGE, ALLOCATE, TRANSFORM, QUANTIZE, REFINE, EVALUATE, EXPORT, STAGES };
 
 /* ---- head */
 
@@ -47,7 +47,7 @@ static bool has_stage(const struct top_job *j, int s)
 {
     if (s == SCORE_STAGE || s == ALLOCATE)
         return stage_is(j, s) || j->budget_bits.known || j->candidates != NULL || j->front_count > 0;
-    return stage_is(j, s) || s != TRANSFORM;
+    return stage_is(j, s) || (s != TRANSFORM && s != REFINE);
 }
 
 /* Stages in the order of this job; *now: place of the present one, STAGES when all are done, -1: not known. */
@@ -62,6 +62,7 @@ static void stage_order(const struct top_job *j, int order[STAGES], int *now)
         order[n++] = EVALUATE;
     order[n++] = TRANSFORM;
     order[n++] = QUANTIZE;
+    order[n++] = REFINE;
     if (!early)
         order[n++] = EVALUATE;
     order[n] = EXPORT;

@@ -1,0 +1,14 @@
+/* Inside core/job: tuning the scales of a finished result end to end (core/tune/refine.h), where the option `refine` asks
+ * for it and the method reads calibration text. */
+#ifndef SRQ_JOB_REFINE_H
+#define SRQ_JOB_REFINE_H
+
+#include "core/job/resolve.h"
+
+/* Whether the job has the stage, under its present plan. */
+bool srq_job_refines(const struct srq_resolved *r);
+/* Adds its rows to r->memory. */
+int srq_job_refine_needs(struct srq_resolved *r, int64_t nsamples, struct srq_error *err);
+uint64_t srq_job_refine_disk(const struct srq_resolved *r);
+
+#endif

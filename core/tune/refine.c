@@ -1,0 +1,627 @@
+/* End-to-end tuning of scales. */
+#include "core/tune/refine.h"
+
+#include "core/base/alloc.h"
+#include "core/base/rng.h"
+#include "core/math/team.h"
+
+#include <math.h>
+
+#define STREAM ((uint64_t)0x7265) /* of the order of samples */
+#define BETA1 0.9
+#define BETA2 0.99
+#define RATE 0.04 /* over 2^bits: about a twentieth of what rounding leaves of a weight */
+#define GRAIN 4096
+
+/* Memory, each one row of the plan. */
+enum part { PART_BLOCK, PART_ROPE, PART_TAPE, PART_STATES, PART_SCALES, PART_HEAD, PART_COUNT };
+static const char *const names[PART_COUNT] = {
+    "scales end to end: block parameters", "scales end to end: rope tables",
+    "scales end to end: activations and gradients", "scales end to end: states of a batch and of the original",
+    "scales end to end: scales and moments", "scales end to end: heads",
+};
+
+struct refined_layer {
+    bool on;
+    const struct srq_codes *codes; /* of the block that is loaded */
+    size_t first;                  /* of its groups among all */
+    struct srq_refine *r;
+};
+
+struct srq_refine {
+    const struct srq_model *model;
+    struct srq_refine_config cfg;
+    const struct srq_scheme *schemes;
+    int blocks, layers; /* layers of a block */
+    int64_t hidden, held, steps, trained; /* held out; trained on */
+    size_t bytes[PART_COUNT], groups;
+    struct refined_layer *layer; /* [blocks * layers] */
+    struct srq_block *block;
+    int loaded; /* block whose codes are in memory; -1: none */
+    bool original; /* its own weights instead */
+    struct srq_tape *tape;
+    struct srq_head *head;
+    struct srq_head_distil *distil;
+    uint8_t *states;  /* [blocks + 1][batch, seq, hidden]: inputs; from the end on, gradients of outputs */
+    uint8_t *teacher; /* [nsamples, seq, hidden] final states of the original */
+    uint8_t *taught;  /* [batch, seq, hidden] those of the batch */
+    int32_t *ids, *target; /* [batch, seq] */
+    int64_t *order;        /* [trained] of the running epoch */
+    int64_t epoch;
+    float *base, *delta, *m, *v, *scale, *grad; /* [groups] each; delta, m, v lie together: they are the state */
+    /* one run */
+    const struct srq_samples *samples;
+    srq_refine_codes codes;
+    void *codes_ctx;
+    int64_t step;
+    double loss_first;
+};
+
+/* ---- sizes ----------------------------------------------------------------------------------------------------------- */
+
+bool srq_refine_tunes(const struct srq_layer_info *layer, const struct srq_scheme *scheme)
+{
+    return layer->block >= 0 && (scheme->grid == SRQ_GRID_INT_SYM || scheme->grid == SRQ_GRID_INT_ASYM) && scheme->group != 0;
+}
+
+static size_t groups_of(const struct srq_model *m, const struct srq_scheme *schemes, int layer)
+{
+    const struct srq_layer_info *l = srq_model_layer(m, layer);
+
+    return srq_refine_tunes(l, &schemes[layer]) ? (size_t)srq_groups_of(l->out, l->in, schemes[layer].group).count : 0;
+}
+
+int64_t srq_refine_offset(const struct srq_model *m, const struct srq_scheme *schemes, int layer)
+{
+    size_t at = 0;
+
+    if (groups_of(m, schemes, layer) == 0)
+        return -1;
+    for (int i = 0; i < layer; i++)
+        at += groups_of(m, schemes, i);
+    return (int64_t)at;
+}
+
+static size_t state_bytes(const struct srq_refine *r, int64_t samples)
+{
+    return (size_t)(samples * r->cfg.seq * r->hidden) * srq_dtype_size(r->cfg.compute);
+}
+
+static void ignore_gradient(void *ctx, int64_t row, int64_t rows, float *grad)
+{
+    (void)ctx;
+    (void)row;
+    (void)rows;
+    (void)grad;
+}
+
+/* What a batch takes on the tape, forwards and backwards. */
+static int measure_tape(struct srq_refine *r, struct srq_error *err)
+{
+    struct srq_tensor x = srq_tensor_2d(NULL, r->cfg.compute, r->cfg.batch * r->cfg.seq, r->hidden);
+    struct srq_block *b = NULL;
+    struct srq_tape *t = NULL;
+    struct srq_var *dot;
+    int rc = srq_block_create(r->model, r->cfg.compute, &b, err);
+
+    if (rc == 0)
+        rc = srq_tape_create(0, r->cfg.compute, true, &t, err);
+    if (rc == 0) {
+        for (int i = 0; i < r->layers; i++)
+            srq_block_linear(b, i)->sink = ignore_gradient;
+        dot = srq_op_dot(t, srq_block_forward(b, t, srq_tape_input(t, &x, true), r->cfg.batch, r->cfg.seq), &x);
+        rc = srq_tape_error(t, err);
+        if (rc == 0)
+            rc = srq_tape_backward(t, dot, err);
+        srq_tape_reset(t);
+        srq_tape_record(t, false);
+        srq_block_forward(b, t, srq_tape_input(t, &x, false), r->cfg.batch, r->cfg.seq);
+        if (rc == 0)
+            rc = srq_tape_error(t, err);
+        r->bytes[PART_TAPE] = srq_tape_peak(t);
+    }
+    srq_tape_free(t);
+    srq_block_free(b);
+    return rc;
+}
+
+/* An eighth of the samples is held out, at most a batch; a batch is at most what is left. */
+static void divide(struct srq_refine *r)
+{
+    struct srq_refine_config *c = &r->cfg;
+
+    r->held = c->nsamples / 8 < 1 ? 1 : c->nsamples / 8;
+    r->held = r->held > c->batch ? c->batch : r->held;
+    r->trained = c->nsamples - r->held;
+    c->batch = c->batch > r->trained ? r->trained : c->batch;
+    r->steps = c->batch > 0 ? c->epochs * (r->trained / c->batch) : 0;
+}
+
+static int measure(struct srq_refine *r, struct srq_error *err)
+{
+    const struct srq_refine_config *c = &r->cfg;
+    int64_t tokens = c->batch * c->seq;
+
+    for (int i = 0; i < r->blocks * r->layers; i++)
+        r->groups += groups_of(r->model, r->schemes, i);
+    r->bytes[PART_BLOCK] = srq_block_bytes(r->model, c->compute);
+    r->bytes[PART_ROPE] = srq_block_rope_bytes(r->model, c->seq);
+    r->bytes[PART_STATES] = (size_t)(r->blocks + 2) * state_bytes(r, c->batch) + state_bytes(r, c->nsamples) +
+                            (size_t)tokens * 2 * sizeof(int32_t);
+    r->bytes[PART_SCALES] = 6 * r->groups * sizeof(float);
+    r->bytes[PART_HEAD] = srq_head_bytes(r->model, tokens) + srq_head_distil_bytes(r->model, tokens);
+    return measure_tape(r, err);
+}
+
+static struct srq_refine *new_refine(const struct srq_model *m, const struct srq_refine_config *cfg,
+                                     const struct srq_scheme *schemes)
+{
+    struct srq_refine *r = srq_calloc(1, sizeof(*r));
+
+    if (r == NULL)
+        return NULL;
+    r->model = m;
+    r->cfg = *cfg;
+    r->schemes = schemes;
+    r->blocks = srq_model_info(m)->blocks;
+    r->hidden = srq_model_info(m)->hidden;
+    r->loaded = r->epoch = -1;
+    while (r->layers < srq_model_layer_count(m) && srq_model_layer(m, r->layers)->block == 0)
+        r->layers++;
+    divide(r);
+    return r;
+}
+
+int srq_refine_plan(const struct srq_model *m, const struct srq_refine_config *cfg, const struct srq_scheme *schemes,
+                    struct srq_memory_row *rows, int cap, int *count, struct srq_error *err)
+{
+    struct srq_refine *r = new_refine(m, cfg, schemes);
+    int rc = r != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory planning the tuning of scales");
+
+    *count = 0;
+    if (rc == 0 && r->steps > 0)
+        rc = measure(r, err);
+    for (int i = 0; rc == 0 && r->steps > 0 && i < PART_COUNT && i < cap; i++) {
+        snprintf(rows[i].name, sizeof(rows[i].name), "%s", names[i]);
+        rows[i].bytes = r->bytes[i];
+        (*count)++;
+    }
+    srq_refine_free(r);
+    return rc;
+}
+
+/* ---- life ------------------------------------------------------------------------------------------------------------- */
+
+static int create(struct srq_refine *r, struct srq_error *err)
+{
+    size_t tokens = (size_t)(r->cfg.batch * r->cfg.seq), at = 0;
+    float *all;
+    int rc = measure(r, err);
+
+    if (rc != 0)
+        return rc;
+    r->layer = srq_calloc((size_t)(r->blocks * r->layers) + 1, sizeof(*r->layer));
+    r->order = srq_calloc((size_t)r->trained + 1, sizeof(*r->order));
+    r->states = srq_pages_alloc(r->bytes[PART_STATES]);
+    all = srq_pages_alloc(r->bytes[PART_SCALES] + 1);
+    r->base = all;
+    if (r->layer == NULL || r->order == NULL || r->states == NULL || all == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory for the tuning of scales (%zu bytes of states)",
+                        r->bytes[PART_STATES]);
+    r->delta = r->base + r->groups;
+    r->m = r->delta + r->groups;
+    r->v = r->m + r->groups;
+    r->scale = r->v + r->groups;
+    r->grad = r->scale + r->groups;
+    r->taught = r->states + (size_t)(r->blocks + 1) * state_bytes(r, r->cfg.batch);
+    r->teacher = r->taught + state_bytes(r, r->cfg.batch);
+    r->ids = (int32_t *)(void *)(r->teacher + state_bytes(r, r->cfg.nsamples));
+    r->target = r->ids + tokens;
+    for (int i = 0; i < r->blocks * r->layers; i++) {
+        r->layer[i] = (struct refined_layer){ .on = groups_of(r->model, r->schemes, i) > 0, .first = at, .r = r };
+        at += groups_of(r->model, r->schemes, i);
+    }
+    rc = srq_block_create(r->model, r->cfg.compute, &r->block, err);
+    if (rc == 0)
+        rc = srq_tape_create(r->bytes[PART_TAPE], r->cfg.compute, false, &r->tape, err);
+    if (rc == 0)
+        rc = srq_head_create(r->model, &r->head, err);
+    return rc == 0 ? srq_head_distil_create(r->head, r->head, (int64_t)tokens, &r->distil, err) : rc;
+}
+
+int srq_refine_create(const struct srq_model *m, const struct srq_refine_config *cfg, const struct srq_scheme *schemes,
+                      struct srq_refine **out, struct srq_error *err)
+{
+    struct srq_refine *r = new_refine(m, cfg, schemes);
+    int rc;
+
+    *out = NULL;
+    if (r == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory for the tuning of scales");
+    rc = r->steps > 0 ? create(r, err) : srq_fail(err, -SRQ_EINVAL, "scales cannot be tuned on %lld samples",
+                                                  (long long)cfg->nsamples);
+    if (rc != 0) {
+        srq_refine_free(r);
+        return rc;
+    }
+    *out = r;
+    return 0;
+}
+
+void srq_refine_free(struct srq_refine *r)
+{
+    if (r == NULL)
+        return;
+    srq_head_distil_free(r->distil);
+    srq_head_free(r->head);
+    srq_tape_free(r->tape);
+    srq_block_free(r->block);
+    if (r->states != NULL)
+        srq_pages_free(r->states, r->bytes[PART_STATES]);
+    if (r->base != NULL)
+        srq_pages_free(r->base, r->bytes[PART_SCALES] + 1);
+    srq_free(r->layer);
+    srq_free(r->order);
+    srq_free(r);
+}
+
+/* ---- a block ------------------------------------------------------------------------------------------------------------ */
+
+/* Rows of dL/dŴ of one layer, on one thread of several: every group lies in one row. */
+static void take_gradient(void *ctx, int64_t row, int64_t rows, float *grad)
+{
+    const struct refined_layer *l = ctx;
+    const struct srq_groups *g = &l->codes->groups;
+
+    for (int64_t i = row; i < row + rows; i++, grad += g->in) {
+        for (int64_t k = 0; k < g->per_row; k++) {
+            int64_t at = i * g->per_row + k, from = k * g->len, to = from + g->len < g->in ? from + g->len : g->in;
+            const uint8_t *q = l->codes->codes + i * g->in;
+            float sum = 0, zero = (float)l->codes->zero[at];
+
+            for (int64_t c = from; c < to; c++)
+                sum += grad[c] * ((float)q[c] - zero);
+            l->r->grad[l->first + (size_t)at] += sum * l->r->scale[l->first + (size_t)at];
+        }
+    }
+}
+
+static int take_codes(struct srq_refine *r, int block, struct srq_error *err)
+{
+    int rc = 0;
+
+    for (int i = 0; rc == 0 && i < r->layers; i++) {
+        int layer = block * r->layers + i;
+        struct srq_linear *linear = srq_block_linear(r->block, i);
+        struct refined_layer *l = &r->layer[layer];
+        struct srq_codes codes;
+
+        if (r->schemes[layer].grid == SRQ_GRID_NONE)
+            continue;
+        rc = r->codes(r->codes_ctx, layer, &l->codes, err);
+        if (rc != 0)
+            return rc;
+        codes = *l->codes;
+        if (l->on)
+            codes.scale = r->scale + l->first;
+        rc = srq_codes_decode(&codes, linear->weight.data, linear->weight.dtype, err);
+    }
+    return rc;
+}
+
+static int load(struct srq_refine *r, int block, bool original, bool sinks, struct srq_error *err)
+{
+    int rc = 0;
+
+    if (r->loaded != block || r->original != original) {
+        r->loaded = -1;
+        rc = srq_block_load(r->block, block, err);
+        if (rc == 0 && !original)
+            rc = take_codes(r, block, err);
+        if (rc != 0)
+            return rc;
+        r->loaded = block;
+        r->original = original;
+    }
+    for (int i = 0; i < r->layers; i++) {
+        struct srq_linear *linear = srq_block_linear(r->block, i);
+        struct refined_layer *l = &r->layer[block * r->layers + i];
+
+        linear->sink = sinks && l->on ? take_gradient : NULL;
+        linear->sink_ctx = l;
+    }
+    return 0;
+}
+
+static struct srq_tensor tensor_of(const struct srq_refine *r, uint8_t *states, int64_t n)
+{
+    return srq_tensor_2d(states, r->cfg.compute, n * r->cfg.seq, r->hidden);
+}
+
+static uint8_t *state(const struct srq_refine *r, int block)
+{
+    return r->states + (size_t)block * state_bytes(r, r->cfg.batch);
+}
+
+static int forward(struct srq_refine *r, uint8_t *from, uint8_t *to, int64_t n, struct srq_error *err)
+{
+    struct srq_tensor x = tensor_of(r, from, n);
+    struct srq_var *y;
+    int rc;
+
+    srq_tape_reset(r->tape);
+    srq_tape_record(r->tape, false);
+    y = srq_block_forward(r->block, r->tape, srq_tape_input(r->tape, &x, false), n, r->cfg.seq);
+    rc = srq_tape_error(r->tape, err);
+    if (rc == 0)
+        memcpy(to, y->value.data, state_bytes(r, n));
+    return rc;
+}
+
+/* The same again with recording, and backwards: the gradient of its output becomes that of its input. */
+static int backward(struct srq_refine *r, int block, int64_t n, struct srq_error *err)
+{
+    struct srq_tensor x = tensor_of(r, state(r, block), n), g = tensor_of(r, state(r, block + 1), n);
+    struct srq_var *in, *dot;
+    int rc;
+
+    srq_tape_reset(r->tape);
+    srq_tape_record(r->tape, true);
+    in = srq_tape_input(r->tape, &x, block > 0);
+    dot = srq_op_dot(r->tape, srq_block_forward(r->block, r->tape, in, n, r->cfg.seq), &g);
+    rc = srq_tape_error(r->tape, err);
+    if (rc == 0)
+        rc = srq_tape_backward(r->tape, dot, err);
+    if (rc == 0 && block > 0)
+        memcpy(x.data, in->grad.data, state_bytes(r, n));
+    return rc;
+}
+
+/* ---- a batch ------------------------------------------------------------------------------------------------------------- */
+
+/* Final states of all samples through the original's blocks. */
+static int make_teacher(struct srq_refine *r, struct srq_error *err)
+{
+    int64_t n = r->cfg.nsamples, batch = r->cfg.batch;
+    int rc = srq_model_embed(r->model, r->samples->ids, n * r->cfg.seq, r->teacher, r->cfg.compute, err);
+
+    for (int b = 0; rc == 0 && b < r->blocks; b++) {
+        rc = load(r, b, true, false, err);
+        for (int64_t at = 0; rc == 0 && at < n; at += batch) {
+            uint8_t *states = r->teacher + state_bytes(r, at);
+
+            rc = forward(r, states, states, n - at < batch ? n - at : batch, err);
+        }
+    }
+    return rc;
+}
+
+/* Takes samples [n] up; returns how many of their tokens predict another. */
+static int64_t take_batch(struct srq_refine *r, const int64_t *sample, int64_t n)
+{
+    int64_t seq = r->cfg.seq, valid = 0;
+
+    for (int64_t i = 0; i < n; i++) {
+        const uint8_t *mask = r->samples->mask != NULL ? r->samples->mask + sample[i] * seq : NULL;
+
+        memcpy(r->ids + i * seq, r->samples->ids + sample[i] * seq, (size_t)seq * sizeof(*r->ids));
+        memcpy(r->taught + state_bytes(r, i), r->teacher + state_bytes(r, sample[i]), state_bytes(r, 1));
+        for (int64_t k = 0; k < seq; k++) {
+            bool predicts = k + 1 < seq && (mask == NULL || (mask[k] != 0 && mask[k + 1] != 0));
+
+            r->target[i * seq + k] = predicts ? 0 : -1; /* which word it is does not matter */
+            valid += predicts;
+        }
+    }
+    return valid;
+}
+
+/* The divergence of samples [n], summed; with `grad` dL/dδ of every group is added up, L being the mean. */
+static int run_batch(struct srq_refine *r, const int64_t *sample, int64_t n, bool grad, double *loss, int64_t *valid,
+                     struct srq_error *err)
+{
+    int rc;
+
+    *valid = take_batch(r, sample, n);
+    rc = srq_model_embed(r->model, r->ids, n * r->cfg.seq, state(r, 0), r->cfg.compute, err);
+    for (int b = 0; rc == 0 && b < r->blocks; b++) {
+        rc = load(r, b, false, false, err);
+        if (rc == 0)
+            rc = forward(r, state(r, b), state(r, b + 1), n, err);
+    }
+    if (rc == 0)
+        rc = srq_head_distil_run(r->distil, r->taught, state(r, r->blocks), r->cfg.compute, n * r->cfg.seq, r->target,
+                                 *valid > 0 ? 1.0f / (float)*valid : 0, loss, grad ? state(r, r->blocks) : NULL, err);
+    for (int b = r->blocks - 1; rc == 0 && grad && b >= 0; b--) {
+        rc = load(r, b, false, true, err);
+        if (rc == 0)
+            rc = backward(r, b, n, err);
+    }
+    return rc;
+}
+
+static int held_loss(struct srq_refine *r, double *out, struct srq_error *err)
+{
+    double sum = 0;
+    int64_t all = 0;
+    int rc = 0;
+
+    for (int64_t at = 0; rc == 0 && at < r->held; at += r->cfg.batch) {
+        int64_t n = r->held - at < r->cfg.batch ? r->held - at : r->cfg.batch, valid;
+        double loss = 0;
+
+        for (int64_t i = 0; i < n; i++)
+            r->order[i] = r->trained + at + i; /* made anew before the next step */
+        r->epoch = -1;
+        rc = run_batch(r, r->order, n, false, &loss, &valid, err);
+        sum += loss;
+        all += valid;
+    }
+    *out = all > 0 ? sum / (double)all : 0;
+    return rc == 0 && !isfinite(*out) ? srq_fail(err, -SRQ_ENUMERIC, "the quantized model's words are no numbers") : rc;
+}
+
+/* ---- steps ---------------------------------------------------------------------------------------------------------------- */
+
+static const int64_t *samples_of(struct srq_refine *r)
+{
+    int64_t per_epoch = r->trained / r->cfg.batch, epoch = r->step / per_epoch;
+
+    if (epoch != r->epoch) {
+        srq_rng_shuffle(r->cfg.seed, STREAM << 32 | (uint64_t)epoch, r->order, r->trained);
+        r->epoch = epoch;
+    }
+    return r->order + r->step % per_epoch * r->cfg.batch;
+}
+
+struct moving {
+    struct srq_refine *r;
+    const struct refined_layer *l;
+    double rate, first, second; /* of the step; corrections of the moments */
+};
+
+static void move_share(void *ctx, int64_t begin, int64_t end)
+{
+    const struct moving *k = ctx;
+    struct srq_refine *r = k->r;
+
+    for (size_t i = k->l->first + (size_t)begin; i < k->l->first + (size_t)end; i++) {
+        double g = (double)r->grad[i];
+
+        r->grad[i] = 0;
+        r->m[i] = (float)(BETA1 * (double)r->m[i] + (1 - BETA1) * g);
+        r->v[i] = (float)(BETA2 * (double)r->v[i] + (1 - BETA2) * g * g);
+        r->delta[i] -= (float)(k->rate * ((double)r->m[i] / k->first) / (sqrt((double)r->v[i] / k->second) + 1e-12));
+        r->scale[i] = r->base[i] * expf(r->delta[i]);
+    }
+}
+
+static void move(struct srq_refine *r)
+{
+    double pi = acos(-1), schedule = 0.5 * (1 + cos(pi * (double)r->step / (double)r->steps));
+
+    for (int i = 0; i < r->blocks * r->layers; i++) {
+        struct moving k = { r, &r->layer[i], schedule * RATE / (double)(1 << r->schemes[i].bits),
+                            1 - pow(BETA1, (double)r->step + 1), 1 - pow(BETA2, (double)r->step + 1) };
+
+        if (r->layer[i].on)
+            srq_parallel((int64_t)groups_of(r->model, r->schemes, i), GRAIN, move_share, &k);
+    }
+    r->loaded = -1; /* decoded with other scales */
+}
+
+static void set_scales(struct srq_refine *r, bool tuned)
+{
+    for (size_t i = 0; i < r->groups; i++) {
+        float s = tuned ? srq_f16_to_f32(srq_f32_to_f16(r->base[i] * expf(r->delta[i]))) : r->base[i];
+
+        r->scale[i] = isfinite(s) && s != 0 ? s : r->base[i];
+    }
+    r->loaded = -1;
+}
+
+static int take_base(struct srq_refine *r, struct srq_error *err)
+{
+    int rc = 0;
+
+    for (int i = 0; rc == 0 && i < r->blocks * r->layers; i++) {
+        const struct srq_codes *codes;
+
+        if (!r->layer[i].on)
+            continue;
+        rc = r->codes(r->codes_ctx, i, &codes, err);
+        if (rc == 0)
+            memcpy(r->base + r->layer[i].first, codes->scale, groups_of(r->model, r->schemes, i) * sizeof(float));
+    }
+    memset(r->delta, 0, 3 * r->groups * sizeof(float));
+    memset(r->grad, 0, r->groups * sizeof(float));
+    return rc;
+}
+
+static int restore(struct srq_refine *r, const void *state_in, size_t len, struct srq_error *err)
+{
+    struct srq_refine_state s;
+
+    if (len != sizeof(s.head) + 3 * r->groups * sizeof(float))
+        return srq_fail(err, -SRQ_EFORMAT, "a state of %zu bytes is not one of these scales", len);
+    memcpy(&s.head, state_in, sizeof(s.head));
+    if (s.head.step < 0 || s.head.step > r->steps)
+        return srq_fail(err, -SRQ_EFORMAT, "a state at step %lld of %lld", (long long)s.head.step, (long long)r->steps);
+    r->step = s.head.step;
+    r->loss_first = s.head.loss_first;
+    memcpy(r->delta, (const char *)state_in + sizeof(s.head), 3 * r->groups * sizeof(float));
+    for (size_t i = 0; i < r->groups; i++)
+        r->scale[i] = r->base[i] * expf(r->delta[i]);
+    return 0;
+}
+
+static int all_steps(struct srq_refine *r, const struct srq_refine_events *e, struct srq_error *err)
+{
+    int rc = 0;
+
+    while (rc == 0 && r->step < r->steps) {
+        double loss = 0;
+        int64_t valid;
+
+        rc = e != NULL && e->tick != NULL ? e->tick(e->ctx, r->step, r->steps) : 0;
+        if (rc != 0)
+            return srq_fail(err, rc < 0 ? rc : -SRQ_ECANCELED, "stopped before step %lld", (long long)r->step);
+        rc = run_batch(r, samples_of(r), r->cfg.batch, true, &loss, &valid, err);
+        if (rc == 0 && !isfinite(loss))
+            rc = srq_fail(err, -SRQ_ENUMERIC, "the divergence at step %lld is no number", (long long)r->step);
+        if (rc == 0) {
+            move(r);
+            r->step++;
+        }
+    }
+    return rc;
+}
+
+int srq_refine_run(struct srq_refine *r, const struct srq_samples *samples, srq_refine_codes codes, void *codes_ctx,
+                   const void *state_in, size_t state_len, const struct srq_refine_events *events,
+                   struct srq_refine_outcome *out, struct srq_error *err)
+{
+    int rc;
+
+    if (samples->count != r->cfg.nsamples || samples->seqlen != r->cfg.seq)
+        return srq_fail(err, -SRQ_EINVAL, "%lld samples of %lld tokens where others were planned", (long long)samples->count,
+                        (long long)samples->seqlen);
+    r->samples = samples;
+    r->codes = codes;
+    r->codes_ctx = codes_ctx;
+    r->step = 0;
+    rc = take_base(r, err);
+    if (rc == 0)
+        rc = make_teacher(r, err);
+    set_scales(r, false);
+    if (rc == 0 && state_in != NULL)
+        rc = restore(r, state_in, state_len, err);
+    else if (rc == 0)
+        rc = held_loss(r, &r->loss_first, err);
+    if (rc == 0)
+        rc = all_steps(r, events, err);
+    *out = (struct srq_refine_outcome){ .steps = r->steps, .loss_first = r->loss_first };
+    set_scales(r, true);
+    if (rc == 0)
+        rc = held_loss(r, &out->loss_last, err);
+    out->kept = rc == 0 && out->loss_last < out->loss_first;
+    if (!out->kept)
+        set_scales(r, false);
+    return rc;
+}
+
+void srq_refine_save(const struct srq_refine *r, struct srq_refine_state *out)
+{
+    memset(out, 0, sizeof(*out));
+    out->head.step = r->step;
+    out->head.loss_first = r->loss_first;
+    out->parts[0] = (struct srq_part){ &out->head, sizeof(out->head) };
+    out->parts[1] = (struct srq_part){ r->delta, 3 * r->groups * sizeof(float) };
+    out->count = 2;
+}
+
+const float *srq_refine_scales(const struct srq_refine *r, size_t *count)
+{
+    *count = r->groups;
+    return r->scale;
+}
