@@ -4,6 +4,8 @@
  * fake-quantization), in units of one fake-quantized weight. Both speeds are measured at shapes like the job's own. */
 #include "core/job/estimate.h"
 
+#include "core/job/refine.h"
+
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/math/gemm.h"
@@ -222,6 +224,20 @@ static double quantize_s(const struct srq_resolved *r, const struct model *m, co
     return rounding;
 }
 
+/* Every step: blocks forward, forward again and backward, the student's and the teacher's logits twice and their way back. */
+static double refine_s(const struct srq_resolved *r, const struct model *m, const struct speed *s)
+{
+    const struct srq_job_options *o = &r->spec.opt;
+    double samples = fmin((double)o->nsamples, (double)srq_needs_windows(r->spec.calib, r->spec.calib_count, o->seqlen));
+    double seq = (double)o->seqlen, batch = fmin((double)o->batch, samples), tokens = (double)o->refine * samples * 7 / 8 * seq;
+
+    if (!srq_job_refines(r) || !(batch > 0))
+        return 0;
+    return 4 * forward_s(m, s->compute, s->elements, tokens, seq) + forward_s(m, s->compute, s->elements, samples * seq, seq) +
+           tokens * (10 * m->head / s->f32 + 4 * LOGIT_PASSES * (double)r->info->vocab / s->elements) +
+           tokens / (batch * seq) * (2 + DECODE_PASSES) * m->rounded / s->elements;
+}
+
 /* Before, plainly rounded and after; the head also makes the original's logits again for the latter two. */
 static double evaluate_s(const struct srq_resolved *r, const struct model *m, const struct speed *s)
 {
@@ -252,7 +268,7 @@ double srq_estimate_s(const struct srq_resolved *r)
 {
     struct speed s = measure(r);
     struct model m = count(r);
-    double sum = START_S + files_s(r) + score_s(r, &m, &s) + quantize_s(r, &m, &s) + evaluate_s(r, &m, &s);
+    double sum = START_S + files_s(r) + score_s(r, &m, &s) + quantize_s(r, &m, &s) + refine_s(r, &m, &s) + evaluate_s(r, &m, &s);
 
     return isfinite(sum) ? sum : NAN;
 }

@@ -3,9 +3,13 @@
  *
  * For every weight an offset V in the rounding, for every group factors alpha and beta in [0, 1] on its extrema.
  *
- * With alg_ext, version 2 (arXiv 2512.04746; spec signround 8): a group's scale starts from a search that weighs errors by
- * the importance of the inputs, one factor beta in [0, 2] moves it from there, and the largest errors of a block's output
- * stay out of the loss. For grids that have such a search; layers on others are tuned as without it. */
+ * With search, a group's scale starts from a search that weighs errors by the importance of the inputs, and one factor beta
+ * in [0, 2] moves it from there (of version 2, arXiv 2512.04746; spec signround 8). For grids that have such a search; layers
+ * on others are tuned as without it. With alg_ext, the rest of version 2 too: the largest errors of a block's output stay
+ * out of the loss.
+ *
+ * The recipe "published" has the values of the first paper. The defaults differ where measurements say so: steps shrink by a
+ * cosine, ranges move at a fraction of the offsets' pace, and scales start from the search. */
 #include <srq/plugin.h>
 
 #define DROPPED 0.001 /* share of a block's output errors that version 2 leaves out (spec signround 8.3) */
@@ -22,9 +26,9 @@ struct slots {
 
 struct signround {
     int64_t iters, accum, patience;
-    double lr, minmax_lr, momentum;
+    double lr, minmax_lr, range_pace, momentum;
     int decay;
-    bool minmax, keep_best, alg_ext;
+    bool minmax, keep_best, search, alg_ext;
     bool plain_told;
     struct slots at[2]; /* of layers tuned by version 1 and 2 */
 };
@@ -56,10 +60,10 @@ static void number_slots(const struct signround *s, bool second, struct slots *a
     at->count = n;
 }
 
-/* Version 2 is for grids with a search. */
+/* One factor on a scale that was searched for: for grids with a search. */
 static bool is_second(const struct srq_host *h, const struct signround *s, const struct srq_layer *layer)
 {
-    const struct srq_grid_ops *grid = s->alg_ext ? h->grid(layer->scheme.grid) : NULL;
+    const struct srq_grid_ops *grid = s->search ? h->grid(layer->scheme.grid) : NULL;
 
     return grid != NULL && grid->search != NULL;
 }
@@ -80,11 +84,13 @@ static int create(const struct srq_host *h, const struct srq_options *o, void **
     s->patience = h->opt_int(o, "patience");
     s->lr = h->opt_float(o, "lr");
     s->minmax_lr = h->opt_float(o, "minmax_lr");
+    s->range_pace = h->opt_float(o, "range_pace");
     s->momentum = h->opt_float(o, "momentum");
     s->decay = strcmp(h->opt_string(o, "decay"), "cosine") == 0 ? SRQ_DECAY_COSINE : SRQ_DECAY_LINEAR;
     s->minmax = h->opt_bool(o, "minmax");
     s->keep_best = h->opt_bool(o, "keep_best");
     s->alg_ext = h->opt_bool(o, "alg_ext");
+    s->search = s->alg_ext || h->opt_bool(o, "search");
     number_slots(s, false, &s->at[0]);
     number_slots(s, true, &s->at[1]);
     *self = s;
@@ -129,7 +135,7 @@ static uint32_t needs(const struct srq_host *h, void *self)
     const struct signround *s = self;
 
     (void)h;
-    return s->alg_ext ? SRQ_NEED_IMPORTANCE : 0;
+    return s->search ? SRQ_NEED_IMPORTANCE : 0;
 }
 
 /* Few bits make a few large errors, and the mean would be about them alone. */
@@ -143,7 +149,7 @@ static int rules(const struct srq_host *h, void *self, const struct srq_layer *c
         const struct srq_scheme *scheme = &layers[i]->scheme;
         bool coarse = scheme->bits < 4 || (scheme->act_bits > 0 && scheme->act_bits <= 4);
 
-        if (coarse && is_second(h, s, layers[i]))
+        if (s->alg_ext && coarse && is_second(h, s, layers[i]))
             out->drop_largest = DROPPED;
     }
     return 0;
@@ -340,7 +346,7 @@ static void move_range(const struct srq_host *h, const struct signround *s, cons
                        const struct srq_step *step, float *p, float *grad, float *buf)
 {
     int64_t n = layer->groups.count, parts = range_grads(layer);
-    float lr = (float)((s->minmax_lr > 0 ? s->minmax_lr : learning_rate(s, layer)) * step->schedule);
+    float lr = (float)((s->minmax_lr > 0 ? s->minmax_lr : s->range_pace * learning_rate(s, layer)) * step->schedule);
 
     if (p == NULL)
         return;
@@ -406,19 +412,23 @@ static int finish(const struct srq_host *h, void *self, struct srq_layer *layer,
 /* ---- tables ---------------------------------------------------------------------------------------------------- */
 
 static const struct srq_option options[] = {
-    { "recipe", SRQ_OPT_CHOICE, NULL, 0, 0, "default,best,light", "default",
-      "Set of defaults: best is about five times slower, light about three times faster." },
+    { "recipe", SRQ_OPT_CHOICE, NULL, 0, 0, "default,best,light,published", "default",
+      "Set of defaults: best is about five times slower, light about three times faster, published as in the first paper." },
     { "iters", SRQ_OPT_INT, "iterations", 0, 100000, NULL, "200", "Steps per block; 0 rounds plainly." },
     { "lr", SRQ_OPT_FLOAT, NULL, 0, 1, NULL, "0",
       "Step of the rounding offsets; 0: 1/iters (1.5/iters with decay=cosine), or 2/iters for at most 3 bits when iters is "
       "at least 1000." },
-    { "minmax_lr", SRQ_OPT_FLOAT, NULL, 0, 1, NULL, "0", "Step of the range factors; 0: that of the rounding offsets." },
-    { "decay", SRQ_OPT_CHOICE, NULL, 0, 0, "linear,cosine", "linear",
+    { "minmax_lr", SRQ_OPT_FLOAT, NULL, 0, 1, NULL, "0",
+      "Step of the range factors; 0: range_pace times that of the rounding offsets." },
+    { "range_pace", SRQ_OPT_FLOAT, NULL, 0, 10, NULL, "0.25", "Pace of the range factors, as a share of the offsets'." },
+    { "decay", SRQ_OPT_CHOICE, NULL, 0, 0, "linear,cosine", "cosine",
       "How the steps shrink to nothing over the iterations; linear is the published method." },
     { "minmax", SRQ_OPT_BOOL, NULL, 0, 0, NULL, "true", "Tune the range of every group too." },
+    { "search", SRQ_OPT_BOOL, NULL, 0, 0, NULL, "true",
+      "Start scales from a search weighted by the inputs; asymmetric integers and fp8 start from their extrema." },
     { "alg_ext", SRQ_OPT_BOOL, NULL, 0, 0, NULL, "false",
-      "Version 2, better at 2 and 3 bits: scales from a search weighted by the inputs, the largest errors left out of the "
-      "loss; asymmetric integers and fp8 are tuned as without it." },
+      "Version 2, for 2 and 3 bits: search, and the largest errors are left out of the loss; asymmetric integers and fp8 are "
+      "tuned as without it." },
     { "momentum", SRQ_OPT_FLOAT, NULL, 0, 0.999, NULL, "0", "Share of the earlier gradients that is kept." },
     { "accum", SRQ_OPT_INT, "micro-batches", 1, 1024, NULL, "1", "Micro-batches whose gradients make one step." },
     { "keep_best", SRQ_OPT_BOOL, NULL, 0, 0, NULL, "true",
@@ -433,7 +443,10 @@ static const struct srq_recipe_row recipes[] = {
     { "default", "job.batch", "8" }, { "best", "iters", "1000" },          { "best", "job.nsamples", "512" },
     { "best", "job.seqlen", "2048" }, { "best", "job.batch", "8" },        { "light", "iters", "50" },
     { "light", "lr", "0.005" },      { "light", "job.nsamples", "128" },   { "light", "job.seqlen", "2048" },
-    { "light", "job.batch", "8" },   { NULL, NULL, NULL },
+    { "light", "job.batch", "8" },   { "published", "iters", "200" },      { "published", "job.nsamples", "128" },
+    { "published", "job.seqlen", "2048" }, { "published", "job.batch", "8" }, { "published", "decay", "linear" },
+    { "published", "range_pace", "1" }, { "published", "search", "false" }, { "published", "job.refine", "0" },
+    { NULL, NULL, NULL },
 };
 
 static const struct srq_tunable tunable = {

@@ -11,3 +11,9 @@ tests_unit_test_scoring_SOURCES = tests/unit/test_scoring.c tests/unit/model_fol
 	tests/unit/test.h
 tests_unit_test_scoring_CFLAGS = $(unit_cflags)
 tests_unit_test_scoring_LDADD = $(unit_ldadd)
+
+# scales tuned end to end
+unit_tests += tests/unit/test_refine
+tests_unit_test_refine_SOURCES = tests/unit/test_refine.c tests/unit/test.h
+tests_unit_test_refine_CFLAGS = $(unit_cflags)
+tests_unit_test_refine_LDADD = $(unit_ldadd)

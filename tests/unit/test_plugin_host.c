@@ -345,6 +345,7 @@ static void bench_open(struct bench *b, const char *scheme, const char *const *s
 
     load("signround", &b->plugin);
     assert_ok(srq_options_create(b->plugin.plugin, &b->options, &err), &err);
+    assert_ok(srq_options_set(b->options, "recipe", "published", &err), &err);
     for (; settings[0] != NULL; settings += 2)
         assert_ok(srq_options_set(b->options, settings[0], settings[1], &err), &err);
     assert_ok(srq_options_finish(b->options, NULL, NULL, &err), &err);

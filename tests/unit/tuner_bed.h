@@ -53,6 +53,8 @@ static void open_plugin(struct bed *b, const char *const *settings)
     srq_free(path);
     assert_ok(srq_plugin_load("signround", &b->plugin, &err), &err);
     assert_ok(srq_options_create(b->plugin.plugin, &b->options, &err), &err);
+    if (strcmp(b->plugin.plugin->name, "signround") == 0)
+        assert_ok(srq_options_set(b->options, "recipe", "published", &err), &err);
     for (; settings[0] != NULL; settings += 2)
         assert_ok(srq_options_set(b->options, settings[0], settings[1], &err), &err);
     assert_ok(srq_options_finish(b->options, NULL, NULL, &err), &err);
