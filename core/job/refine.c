@@ -221,6 +221,7 @@ static int on_tick(void *ctx, int64_t step, int64_t steps)
     int rc = 0;
 
     srq_event_progress(&run->events, (double)step, (double)steps, "steps", NULL);
+    (void)srq_usage_peak(run->usage); /* a short run may lie between two looks */
     if (atomic_load(&run->flags->finish))
         return srq_fail(&k->error, -SRQ_ECANCELED, "told to finish");
     if (srq_tasks_unfinished(run->tasks))

@@ -101,6 +101,7 @@ static int on_tick(void *ctx, double done, double total, const char *unit, bool 
         srq_event_stage(&run->events, SRQ_STAGE_TRANSFORM, done, total, unit);
     }
     srq_event_progress(&run->events, done, total, unit, s->plugin->name);
+    (void)srq_usage_peak(run->usage); /* a short search may lie between two looks */
     due = srq_clock_s() - s->saved_at >= fmax(run->job.spec.opt.checkpoint_s, s->cost_s * CHECKPOINT_COST);
     if (at_step && done > 0 && (pause || due || atomic_exchange(&run->flags->checkpoint, false)) &&
         checkpoint(s, &s->tick_error) != 0)

@@ -21,12 +21,12 @@ JOB = demo_job("w3g128", ["auto_round", "fake"], evaluate=True, nsamples=16, seq
                checkpoint_s=0.2, eval__windows=16, signround__iters=40)
 
 # What a worker comes to, in this order; the evaluate stage comes before and after tuning.
-WAY = ["start", "load", "calibrate", "evaluate", "quantize", "evaluate after", "export", "end"]
-STAGES = ["load", "calibrate", "evaluate", "quantize", "export"]
+WAY = ["start", "load", "calibrate", "evaluate", "quantize", "refine", "evaluate after", "export", "end"]
+STAGES = ["load", "calibrate", "evaluate", "quantize", "refine", "export"]
 # One run's targets: early ones, then those inside blocks mixed with the stages that every restart passes, then the late ones.
 EARLY = ["load", "calibrate", "evaluate", "start", "load", "calibrate", "evaluate", "calibrate", "evaluate"]
 MIDDLE = ["quantize", "quantize", "calibrate", "checkpoint", "quantize", "load", "checkpoint", "start"] * 3 + ["quantize", "checkpoint"] * 2
-LATE = ["evaluate after", "export", "export", "evaluate after", "export", "evaluate after", "export", "export", "export"]
+LATE = ["refine", "refine", "evaluate after", "export", "export", "evaluate after", "export", "evaluate after", "export", "export", "export"]
 
 
 class Life:

@@ -151,7 +151,7 @@ static void a_recipe_yields_to_the_user(void **state)
     assert_ok(srq_options_finish(o, collect, job, &err), &err);
     assert_option(o, "iters", "70");
     assert_option(o, "lr", "0.005");
-    assert_string_equal(job, "nsamples=128 seqlen=2048 batch=8 ");
+    assert_string_equal(job, "refine=2 nsamples=128 seqlen=2048 batch=8 ");
     assert_int_equal(srq_host_services()->opt_int(o, "iters"), 70);
     assert_true(srq_host_services()->opt_float(o, "lr") == 0.005);
     assert_true(srq_host_services()->opt_bool(o, "minmax"));
@@ -175,8 +175,8 @@ static void bad_option_values_are_named(void **state)
         { "lr", "2", "a number from 0 to 1" },
         { "lr", "0.1x", "a number from 0 to 1" },
         { "minmax", "maybe", "true or false" },
-        { "recipe", "fast", "one of default,best,light" },
-        { "recipe", "default,best", "one of default,best,light" },
+        { "recipe", "fast", "one of default,best,light,published" },
+        { "recipe", "default,best", "one of default,best,light,published" },
         { "iter", "3", "plugin signround has no option \"iter\"; it has recipe, iters, lr" },
     };
     struct srq_plugin_handle h;
