@@ -264,11 +264,29 @@ static double files_s(const struct srq_resolved *r)
            text / TEXT_BYTES_S;
 }
 
-double srq_estimate_s(const struct srq_resolved *r)
+void srq_estimate_way(const struct srq_resolved *r, double out[SRQ_WAY_LENGTH])
 {
     struct speed s = measure(r);
     struct model m = count(r);
-    double sum = START_S + files_s(r) + score_s(r, &m, &s) + quantize_s(r, &m, &s) + refine_s(r, &m, &s) + evaluate_s(r, &m, &s);
+    double files = files_s(r), eval = evaluate_s(r, &m, &s);
 
+    for (int i = 0; i < SRQ_WAY_LENGTH; i++)
+        out[i] = 0;
+    out[SRQ_WAY_LOAD] = START_S + files / 2;
+    out[SRQ_WAY_SCORE] = score_s(r, &m, &s);
+    out[SRQ_WAY_ORIGINAL] = out[SRQ_WAY_ROUNDED] = out[SRQ_WAY_RESULT] = eval / 3;
+    out[SRQ_WAY_TRANSFORM] = srq_spec_transform(&r->spec) != NULL ? (double)NAN : 0;
+    out[SRQ_WAY_QUANTIZE] = quantize_s(r, &m, &s);
+    out[SRQ_WAY_REFINE] = refine_s(r, &m, &s);
+    out[SRQ_WAY_EXPORT] = files / 2;
+}
+
+double srq_estimate_s(const struct srq_resolved *r)
+{
+    double way[SRQ_WAY_LENGTH], sum = 0;
+
+    srq_estimate_way(r, way);
+    for (int i = 0; i < SRQ_WAY_LENGTH; i++)
+        sum += i == SRQ_WAY_TRANSFORM ? 0 : way[i];
     return isfinite(sum) ? sum : NAN;
 }

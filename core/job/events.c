@@ -11,6 +11,55 @@ void srq_events_init(struct srq_events *e, struct srq_journal *j, struct srq_job
     memset(e, 0, sizeof(*e));
     e->journal = j;
     e->flags = flags;
+    e->place = -1;
+    e->pace = 1;
+    for (int i = 0; i < SRQ_WAY_LENGTH; i++)
+        e->expected[i] = NAN;
+}
+
+void srq_event_expect(struct srq_events *e, const double expected[SRQ_WAY_LENGTH])
+{
+    memcpy(e->expected, expected, sizeof(e->expected));
+}
+
+/* ---- the time left ------------------------------------------------------------------------------------------------ */
+
+#define PACE_MOST 20.0
+#define SHARE_LEAST 0.02 /* of a part, from which on its pace is believed */
+
+static const enum srq_stage way[SRQ_WAY_LENGTH] = {
+    [SRQ_WAY_LOAD] = SRQ_STAGE_LOAD,         [SRQ_WAY_CALIBRATE] = SRQ_STAGE_CALIBRATE,
+    [SRQ_WAY_SCORE] = SRQ_STAGE_SCORE,       [SRQ_WAY_ALLOCATE] = SRQ_STAGE_ALLOCATE,
+    [SRQ_WAY_ORIGINAL] = SRQ_STAGE_EVALUATE, [SRQ_WAY_ROUNDED] = SRQ_STAGE_EVALUATE,
+    [SRQ_WAY_TRANSFORM] = SRQ_STAGE_TRANSFORM, [SRQ_WAY_QUANTIZE] = SRQ_STAGE_QUANTIZE,
+    [SRQ_WAY_REFINE] = SRQ_STAGE_REFINE,     [SRQ_WAY_RESULT] = SRQ_STAGE_EVALUATE,
+    [SRQ_WAY_EXPORT] = SRQ_STAGE_EXPORT,
+};
+
+/* The next place of that stage, or, where the job went back, its first. */
+static int place_of(enum srq_stage stage, int after)
+{
+    for (int i = after + 1; i < SRQ_WAY_LENGTH; i++)
+        if (way[i] == stage)
+            return i;
+    for (int i = 0; i < SRQ_WAY_LENGTH; i++)
+        if (way[i] == stage)
+            return i;
+    return SRQ_WAY_LENGTH - 1;
+}
+
+/* The rest of this part, and all that follow at the pace that this one has. */
+static double left(struct srq_events *e, double share, double elapsed, double eta)
+{
+    double expected = e->expected[e->place], rest = 0;
+
+    if (share >= SHARE_LEAST && expected > 0 && way[e->place] != SRQ_STAGE_LOAD && way[e->place] != SRQ_STAGE_EXPORT)
+        e->pace = fmin(fmax(elapsed / share / expected, 1 / PACE_MOST), PACE_MOST);
+    for (int i = e->place + 1; i < SRQ_WAY_LENGTH; i++)
+        rest += e->expected[i];
+    if (!isfinite(eta))
+        eta = expected * e->pace * (1 - share);
+    return eta + rest * e->pace;
 }
 
 int srq_events_check(const struct srq_events *e, struct srq_error *err)
@@ -73,11 +122,13 @@ void srq_event_log(struct srq_events *e, enum srq_log_level level, const char *f
 
 static void send_progress(struct srq_events *e, double done, double total, const char *unit, const char *detail)
 {
-    double elapsed = srq_clock_s() - e->stage_start, rate = NAN;
+    double elapsed = srq_clock_s() - e->stage_start, rate = NAN, eta;
+    double share = total > e->base_done ? (done - e->base_done) / (total - e->base_done) : 0;
     cJSON *data = cJSON_CreateObject();
 
     if (elapsed > 0.05 && done > e->base_done)
         rate = (done - e->base_done) / elapsed;
+    eta = total > 0 ? (total - done) / rate : NAN;
     if (data != NULL) {
         cJSON_AddStringToObject(data, "stage", srq_stage_name(e->stage));
         cJSON_AddNumberToObject(data, "done", done);
@@ -85,7 +136,8 @@ static void send_progress(struct srq_events *e, double done, double total, const
         cJSON_AddStringToObject(data, "unit", unit);
         cJSON_AddNumberToObject(data, "elapsed_s", elapsed);
         srq_json_number(data, "rate", rate);
-        srq_json_number(data, "eta_s", total > 0 ? (total - done) / rate : NAN);
+        srq_json_number(data, "eta_s", eta);
+        srq_json_number(data, "left_s", left(e, share, elapsed, eta));
         if (detail != NULL)
             cJSON_AddStringToObject(data, "detail", detail);
     }
@@ -96,6 +148,7 @@ static void send_progress(struct srq_events *e, double done, double total, const
 void srq_event_stage(struct srq_events *e, enum srq_stage stage, double done, double total, const char *unit)
 {
     e->stage = stage;
+    e->place = place_of(stage, e->place);
     e->stage_start = srq_clock_s();
     e->base_done = done;
     atomic_store(&e->flags->stage, (unsigned)stage);

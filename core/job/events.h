@@ -6,6 +6,22 @@
 
 #include <srq/plugin.h>
 
+/* What a job goes through, in this order; a stage that comes more than once has a place for each time. */
+enum srq_place { /* of the way */
+    SRQ_WAY_LOAD,
+    SRQ_WAY_CALIBRATE,
+    SRQ_WAY_SCORE,
+    SRQ_WAY_ALLOCATE,
+    SRQ_WAY_ORIGINAL, /* evaluated */
+    SRQ_WAY_ROUNDED,
+    SRQ_WAY_TRANSFORM,
+    SRQ_WAY_QUANTIZE,
+    SRQ_WAY_REFINE,
+    SRQ_WAY_RESULT,
+    SRQ_WAY_EXPORT,
+    SRQ_WAY_LENGTH
+};
+
 struct srq_events {
     struct srq_journal *journal;
     struct srq_job_flags *flags;
@@ -13,6 +29,10 @@ struct srq_events {
     /* progress of the running stage */
     enum srq_stage stage;
     double stage_start, last_sent, base_done;
+    /* the time left */
+    double expected[SRQ_WAY_LENGTH]; /* seconds that each part of the way takes; NaN: unknown */
+    int place;                       /* -1: before the first */
+    double pace;                     /* of this machine now, against what was expected */
 };
 
 void srq_events_init(struct srq_events *e, struct srq_journal *j, struct srq_job_flags *flags);
@@ -22,6 +42,8 @@ int srq_events_check(const struct srq_events *e, struct srq_error *err);
 void srq_event_state(struct srq_events *e, const char *state, const char *reason /* or NULL */);
 void srq_event_log(struct srq_events *e, enum srq_log_level level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* Takes up how long every part will take; before the first stage. */
+void srq_event_expect(struct srq_events *e, const double expected[SRQ_WAY_LENGTH]);
 /* Begins a stage at `done` of `total` (0: unknown). */
 void srq_event_stage(struct srq_events *e, enum srq_stage stage, double done, double total, const char *unit);
 /* Sent at most a few times a second and ever more rarely in a long stage; the last one always. */

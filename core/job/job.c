@@ -5,6 +5,7 @@
 #include "core/base/clock.h"
 #include "core/base/fs.h"
 #include "core/base/log.h"
+#include "core/job/estimate.h"
 #include "core/job/run.h"
 #include "core/math/gemm.h"
 
@@ -313,6 +314,7 @@ static int tell_socket(void *ctx, const char *path, struct srq_error *err)
 static int work(struct setting *s, enum srq_job_end *end, struct srq_error *err)
 {
     struct srq_run *run = &s->run;
+    double way[SRQ_WAY_LENGTH];
     int rc;
 
     srq_events_init(&run->events, s->journal, s->req->flags);
@@ -329,6 +331,8 @@ static int work(struct setting *s, enum srq_job_end *end, struct srq_error *err)
         if (rc == 0)
             rc = prepare(s, err);
         begin(s);
+        srq_estimate_way(&run->job, way);
+        srq_event_expect(&run->events, way);
         if (rc == 0 && srq_run_published(run))
             srq_tasks_close(run->tasks, "is exported");
         if (rc == 0)

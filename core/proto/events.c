@@ -27,6 +27,7 @@ static const struct srq_field stage_progress[] = {
     F_RNG("elapsed_s", SRQ_T_NUMBER, 0, COUNT_MAX, "time since the stage began, seconds"),
     F_NRNG("rate", SRQ_T_NUMBER, 0, 1e18, "units per second"),
     F_NRNG("eta_s", SRQ_T_NUMBER, 0, 1e18, "time left in this stage, seconds"),
+    F_ORNG("left_s", SRQ_T_NUMBER, 0, 1e18, "time left of the job, seconds; null: not known"),
     F_OPT("detail", SRQ_T_STRING, "one more word, e.g. the block's name"),
     F_END
 };

@@ -218,7 +218,7 @@ static const struct srq_field plan_spec_reply[] = {
     F_NUL("total", SRQ_T_NUMBER, "units of the stage in all"),                                                       \
     F_NUL("unit", SRQ_T_STRING, "what the units are"),                                                               \
     F_NUL("rate", SRQ_T_NUMBER, "units per second"),                                                                 \
-    F_NUL("eta_s", SRQ_T_NUMBER, "time left in the stage, seconds"),                                                 \
+    F_NUL("eta_s", SRQ_T_NUMBER, "time left of the job, or where that is unknown in the stage, seconds"),            \
     F_NUL("before_bytes", SRQ_T_NUMBER, "weights as they are"),                                                      \
     F_NUL("after_bytes", SRQ_T_NUMBER, "weights as they will be"),                                                   \
     F_NUL("average_bits", SRQ_T_NUMBER, "bits a quantized weight takes"),                                            \

@@ -65,7 +65,9 @@ static void note_progress(struct job *j, const cJSON *params)
     j->done = number_of(params, "done");
     j->total = number_of(params, "total");
     j->rate = number_of(params, "rate");
-    j->eta_s = number_of(params, "eta_s");
+    j->eta_s = number_of(params, "left_s");
+    if (j->eta_s < 0)
+        j->eta_s = number_of(params, "eta_s");
 }
 
 /* The plan's size after a change. Kept with the job, since lists show it. */

@@ -8,6 +8,7 @@
 #include "core/job/needs.h"
 #include "core/proto/proto.h"
 
+#include <math.h>
 #include <unistd.h>
 
 static char dir[64], share[512];
@@ -261,9 +262,64 @@ static void a_plan_is_exceeded_above_three_percent_and_two_mebibytes(void **stat
     assert_true(srq_needs_over(0, 2 * mib) == 0 && srq_needs_over(0, 3 * mib) == 3 * mib);
 }
 
+/* ---- the time left ------------------------------------------------------------------------------------------------- */
+
+static void note_left(void *ctx, int64_t seq, double time, const char *event, const cJSON *data)
+{
+    (void)seq;
+    (void)time;
+    if (strcmp(event, "stage.progress") == 0)
+        *(double *)ctx = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(data, "left_s"));
+}
+
+/* At the beginning of a stage nothing is measured yet: what is left is what was expected of it and of all after it. */
+static void the_time_left_is_that_of_the_stages_to_come(void **state)
+{
+    static const double expected[SRQ_WAY_LENGTH] = {
+        [SRQ_WAY_LOAD] = 1,      [SRQ_WAY_SCORE] = 2,    [SRQ_WAY_ORIGINAL] = 4, [SRQ_WAY_ROUNDED] = 8,
+        [SRQ_WAY_QUANTIZE] = 32, [SRQ_WAY_REFINE] = 64, [SRQ_WAY_RESULT] = 128, [SRQ_WAY_EXPORT] = 256,
+    };
+    static const struct {
+        enum srq_stage stage;
+        double left;
+    } way[] = {
+        { SRQ_STAGE_LOAD, 495 },     { SRQ_STAGE_CALIBRATE, 494 }, { SRQ_STAGE_EVALUATE, 492 }, { SRQ_STAGE_EVALUATE, 488 },
+        { SRQ_STAGE_QUANTIZE, 480 }, { SRQ_STAGE_REFINE, 448 }, /* the plan changed */ { SRQ_STAGE_QUANTIZE, 480 },
+        { SRQ_STAGE_REFINE, 448 },   { SRQ_STAGE_EVALUATE, 384 },  { SRQ_STAGE_EXPORT, 256 },
+    };
+    double unknown[SRQ_WAY_LENGTH], left = -1;
+    uint64_t cut;
+    char *path = srq_asprintf("%s/left", dir);
+    struct srq_job_flags flags = { 0 };
+    struct srq_journal *journal;
+    struct srq_events e;
+    struct srq_error err;
+
+    (void)state;
+    assert_ok(srq_journal_open(path, &journal, &cut, &err), &err);
+    srq_journal_watch_set(journal, note_left, &left);
+    srq_events_init(&e, journal, &flags);
+    srq_event_expect(&e, expected);
+    for (size_t i = 0; i < sizeof(way) / sizeof(way[0]); i++) {
+        srq_event_stage(&e, way[i].stage, 0, 10, "pieces");
+        assert_true(left == way[i].left);
+    }
+    memcpy(unknown, expected, sizeof(unknown));
+    unknown[SRQ_WAY_TRANSFORM] = NAN;
+    srq_events_init(&e, journal, &flags);
+    srq_event_expect(&e, unknown);
+    srq_event_stage(&e, SRQ_STAGE_LOAD, 0, 10, "pieces");
+    assert_true(isnan(left)); /* until that stage is over */
+    srq_event_stage(&e, SRQ_STAGE_QUANTIZE, 0, 10, "pieces");
+    assert_true(left == 480);
+    srq_journal_close(journal);
+    srq_free(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_time_left_is_that_of_the_stages_to_come),
         cmocka_unit_test(every_event_of_a_job_fits_the_message_table),
         cmocka_unit_test(finishing_at_once_gives_plain_rounding),
         cmocka_unit_test(rounding_with_scales_searched_by_calibration_text_is_closer_to_the_original),

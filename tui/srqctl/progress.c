@@ -102,7 +102,7 @@ static void take_stage(struct ctl_progress *p, const cJSON *e, double now, bool 
     p->done = ctl_num(e, "done");
     p->total = ctl_num(e, "total");
     p->rate = ctl_num(e, "rate");
-    p->eta_s = ctl_num(e, "eta_s");
+    p->eta_s = ctl_num(e, isnan(ctl_num(e, "left_s")) ? "eta_s" : "left_s");
     p->stage_elapsed_s = ctl_num(e, "elapsed_s");
     p->stage_seen_s = now;
     if (live || (!changed && now - p->said_s < CTL_PLAIN_EVERY_S))

@@ -82,7 +82,9 @@ static void take_progress(struct top_job *j, const cJSON *o)
     j->done = feed_metric(o, "done");
     j->total = feed_metric(o, "total");
     j->rate = feed_metric(o, "rate");
-    j->eta_s = feed_metric(o, "eta_s");
+    j->eta_s = feed_metric(o, "left_s"); /* events have both, summaries the job's */
+    if (!j->eta_s.known)
+        j->eta_s = feed_metric(o, "eta_s");
 }
 
 static void take_summary(struct top_model *m, struct top_job *j, const cJSON *o)
