@@ -14,10 +14,11 @@ SRQ_STATE_DIR=${SRQ_STATE_DIR:-$SRQ_TEST_DIR/state}
 SRQ_RUNTIME_DIR=${SRQ_RUNTIME_DIR:-$SRQ_TEST_DIR/run}
 SRQ_CACHE_DIR=${SRQ_CACHE_DIR:-$SRQ_TEST_DIR/cache}
 SRQ_PLUGIN_DIR=${SRQ_PLUGIN_DIR:-/nonexistent} # no plugin of an srq that is installed
-SRQ_CONFIG=${SRQ_CONFIG:-/dev/null}            # no settings of the user's own daemon
+SRQ_CONFIG=${SRQ_CONFIG:-$SRQ_TEST_DIR/srqd.conf} # nor settings of the user's own daemon
 SRQ_SHARED=${SRQ_SHARED:-$top_srcdir/../shared}
 OMP_WAIT_POLICY=passive
 mkdir -p "$SRQ_STATE_DIR" "$SRQ_RUNTIME_DIR"
 chmod 700 "$SRQ_RUNTIME_DIR"
+[ -e "$SRQ_CONFIG" ] || : >"$SRQ_CONFIG"
 export SRQ_PLUGIN_DIR SRQ_CONFIG SRQ_CACHE_DIR SRQ_SRQD SRQ_WORKER SRQ_CTL SRQ_PLUGIN_PATH SRQ_TEST_DIR SRQ_SOCKET SRQ_STATE_DIR SRQ_RUNTIME_DIR SRQ_SHARED
 export OMP_WAIT_POLICY
