@@ -25,7 +25,7 @@ class Terminal:
         self.base = ["tmux", "-f", config, "-S", self.socket]
         with open(self.socket + ".rc", "w") as f:
             f.write("PS1='@ '\n")
-        self.tmux("new-session", "-d", "-x", str(width), "-y", str(height), "env ENV='%s.rc' sh" % self.socket)
+        self.tmux("new-session", "-d", "-x", str(width), "-y", str(height), "exec env ENV='%s.rc' sh" % self.socket)
         try:
             self.until(r"^@ *$")
         except Timeout:
