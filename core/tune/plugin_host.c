@@ -215,10 +215,11 @@ void srq_plugin_unload(struct srq_plugin_handle *h)
 
 /* ---- the search path -------------------------------------------------------------------------------------------- */
 
-/* Calls fn with each folder of $SRQ_PLUGIN_PATH, then with the installed one, until it returns non-zero. */
+/* Calls fn with each folder of $SRQ_PLUGIN_PATH, then with the installed one ($SRQ_PLUGIN_DIR in its place), until it
+ * returns non-zero. */
 static int each_dir(int (*fn)(void *ctx, const char *dir), void *ctx)
 {
-    const char *env = getenv("SRQ_PLUGIN_PATH");
+    const char *env = getenv("SRQ_PLUGIN_PATH"), *installed = getenv("SRQ_PLUGIN_DIR");
     int rc = 0;
 
     for (const char *p = env != NULL ? env : ""; rc == 0 && *p != '\0';) {
@@ -232,7 +233,7 @@ static int each_dir(int (*fn)(void *ctx, const char *dir), void *ctx)
         srq_free(dir);
         p += len + (p[len] == ':');
     }
-    return rc != 0 ? rc : fn(ctx, SRQ_PLUGINDIR);
+    return rc != 0 ? rc : fn(ctx, installed != NULL && installed[0] != '\0' ? installed : SRQ_PLUGINDIR);
 }
 
 struct names {

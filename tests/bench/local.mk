@@ -9,6 +9,8 @@ bench: tests/bench/bench plugins/signround/signround.la
 	@OMP_WAIT_POLICY=passive SRQ_PLUGIN_PATH='$(abs_top_builddir)/plugins/signround/.libs' tests/bench/bench $(BENCH_ARGS)
 .PHONY: bench
 
+EXTRA_DIST += tests/bench/peer.py
+
 # Element passes of the grids: `make bench-grid`.
 EXTRA_PROGRAMS += tests/bench/bench_grid
 CLEANFILES += tests/bench/bench_grid

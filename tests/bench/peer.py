@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
-"""Time per block and iteration of SignRound, srq beside another implementation, on this machine, in turn.
+"""Time per block and iteration of SignRound, srq beside another implementation, on this machine, in turn (TAP).
 
-usage: peer.py MODEL_DIR [--scheme w4g64] [--nsamples 32] [--seqlen 256] [--batch 8] [--iters 10,30] [--rounds 3]
-       [--threads N] [--peer COMMAND] [--compile] [--json FILE]
+usage: peer.py [MODEL_DIR] [--calib TEXT] [--scheme w4g64] [--nsamples 32] [--seqlen 256] [--batch 8] [--iters 10,30]
+               [--rounds 3] [--threads N] [--peer COMMAND] [--modes eager,compiled] [--set KEY=VALUE]... [--json FILE]
 
 A time per block-iteration is the slope between two iteration counts, which leaves out loading, calibration, and
-compilation. Each round runs srq and the peer at both counts, one after the other; the ratio is taken round by round
-and the median with its spread is printed. The peer is a command like the one of the shared tools that prints
-`RESULT {"quantize_s": …, "blocks": …}`; without it only srq is timed.
-Needs $SRQ_WORKER and $SRQ_PLUGIN_PATH.
+compilation. Each round runs srq and the peer in every mode at both counts, one after the other; the ratio is taken
+round by round, and the median with its spread is printed. The median may be at most
+  0.7   times the peer's time where it runs eagerly,
+  2     times its time where it compiles what it runs.
+The peer is a command like tools/autoround-run of the shared assets ($SRQ_SHARED), which prints
+`RESULT {"quantize_s": ..., "blocks": ...}`, run by $SRQ_PYTHON; MODEL_DIR is $SRQ_SMOLLM2 where none is named.
+Needs $SRQ_WORKER and $SRQ_PLUGIN_PATH. `make peer` gives all that; PEER_ARGS= are further arguments.
 """
 import argparse
 import json
@@ -20,10 +23,13 @@ import subprocess
 import sys
 import tempfile
 
+MOST = {"eager": 0.7, "compiled": 2.0}
+SHARED = os.environ.get("SRQ_SHARED", "")
+
 p = argparse.ArgumentParser(usage=__doc__.split("\n\n")[1][7:])
-p.add_argument("model")
+p.add_argument("model", nargs="?", default=os.environ.get("SRQ_SMOLLM2", ""))
 p.add_argument("--scheme", default="w4g64")
-p.add_argument("--calib", required=True)
+p.add_argument("--calib", default=os.path.join(SHARED, "assets/text/wiki-valid.txt"))
 p.add_argument("--nsamples", type=int, default=32)
 p.add_argument("--seqlen", type=int, default=256)
 p.add_argument("--batch", type=int, default=8)
@@ -31,16 +37,37 @@ p.add_argument("--iters", default="10,30")
 p.add_argument("--rounds", type=int, default=3)
 p.add_argument("--threads", type=int, default=os.cpu_count())
 p.add_argument("--peer")
-p.add_argument("--compile", action="store_true")
+p.add_argument("--modes", default="eager,compiled")
 p.add_argument("--set", action="append", default=[], help="further srq options, KEY=VALUE")
 p.add_argument("--json")
 a = p.parse_args()
 counts = [int(x) for x in a.iters.split(",")]
+modes = a.modes.split(",")
+if any(mode not in MOST for mode in modes):
+    p.error("--modes are of eager and compiled")
+
+
+def absent():
+    """Why nothing can be compared here, or None."""
+    tool, python = os.path.join(SHARED, "tools/autoround-run"), os.environ.get("SRQ_PYTHON")
+    if not os.path.isdir(a.model):
+        return "no folder of a model (MODEL_DIR or SRQ_SMOLLM2)"
+    if not os.path.isfile(a.calib):
+        return "no calibration text (--calib or SRQ_SHARED)"
+    if a.peer:
+        return None
+    if not os.path.isfile(tool):
+        return "no tools/autoround-run in the shared assets (SRQ_SHARED)"
+    if not python or subprocess.run([python, "-c", "import torch, transformers, auto_round"],
+                                    stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL).returncode != 0:
+        return "no Python with torch, transformers and auto_round (SRQ_PYTHON)"
+    a.peer = shlex.join([python, tool])
+    return None
 
 
 def run_srq(iters):
     """Seconds of tuning and the number of blocks, from the job's own report."""
-    with tempfile.TemporaryDirectory() as tmp:
+    with tempfile.TemporaryDirectory(prefix="srq-peer-") as tmp:
         options = {"nsamples": a.nsamples, "seqlen": a.seqlen, "batch": a.batch, "threads": a.threads,
                    "signround.iters": iters}
         options.update(kv.split("=", 1) for kv in a.set)
@@ -50,6 +77,7 @@ def run_srq(iters):
         with open(path, "w") as f:
             json.dump(spec, f)
         run = subprocess.run([os.environ["SRQ_WORKER"], "--spec", path, "--dir", os.path.join(tmp, "job")],
+                             env=dict(os.environ, SRQ_CACHE_DIR=os.path.join(tmp, "cache"), OMP_WAIT_POLICY="passive"),
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if run.returncode != 0:
             sys.exit(run.stdout)
@@ -58,13 +86,13 @@ def run_srq(iters):
     return report["timing"]["tune_s"], len(report["blocks"]), report["memory"]["peak_rss_bytes"] / 2**20, report["gemm_backend"]
 
 
-def run_peer(iters):
+def run_peer(iters, mode):
     bits, group, asym = re.fullmatch(r"w(\d)g(\d+)(z?)", a.scheme).groups()
     cmd = shlex.split(a.peer) + [a.model, "--bits", bits, "--group", group, "--iters", str(iters), "--nsamples",
                                  str(a.nsamples), "--seqlen", str(a.seqlen), "--batch", str(a.batch), "--calib", a.calib,
                                  "--eval", a.calib, "--time-only", "--threads", str(a.threads)]
     cmd += ["--asym"] if asym else []
-    cmd += ["--compile"] if a.compile else []
+    cmd += ["--compile"] if mode == "compiled" else []
     run = subprocess.run(cmd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     found = re.search(r"^RESULT (\{.*\})$", run.stdout, re.M)
     if run.returncode != 0 or not found:
@@ -78,23 +106,34 @@ def slope(run):
     return (high[0] - low[0]) / (counts[1] - counts[0]) / high[1], high[2], high[3]
 
 
+why = absent()
+if why:
+    print("1..0 # SKIP " + why)
+    sys.exit(0)
+print(f"1..{len(modes)}", flush=True)
 rounds = []
 for k in range(a.rounds):
     s, s_mib, backend = slope(run_srq)
     row = {"srq_s": s, "srq_peak_mib": s_mib, "gemm_backend": backend}
-    text = f"round {k + 1}: srq {s:.4f} s per block-iteration ({backend}, {s_mib:.0f} MiB)"
-    if a.peer:
-        q, q_mib, _ = slope(run_peer)
-        row.update(peer_s=q, peer_peak_mib=q_mib, ratio=s / q)
-        text += f", peer {q:.4f} s ({q_mib:.0f} MiB), ratio {s / q:.3f}"
+    print(f"# round {k + 1}: srq {s:.4f} s per block-iteration ({backend}, {s_mib:.0f} MiB)", flush=True)
+    for mode in modes:
+        q, q_mib, _ = slope(lambda iters: run_peer(iters, mode))
+        row[mode] = {"peer_s": q, "peer_peak_mib": q_mib, "ratio": s / q}
+        print(f"# round {k + 1}: peer {mode} {q:.4f} s ({q_mib:.0f} MiB), ratio {s / q:.3f}", flush=True)
     rounds.append(row)
-    print(text, flush=True)
 summary = {"model": a.model, "scheme": a.scheme, "batch": a.batch, "seqlen": a.seqlen, "iters": counts,
-           "threads": a.threads, "compiled": a.compile, "rounds": rounds}
-if a.peer:
-    ratios = sorted(r["ratio"] for r in rounds)
-    summary["ratio"] = {"min": ratios[0], "median": statistics.median(ratios), "max": ratios[-1]}
-    print(f"ratio: median {summary['ratio']['median']:.3f}, {ratios[0]:.3f} to {ratios[-1]:.3f}")
+           "threads": a.threads, "rounds": rounds}
+failed = False
+for k, mode in enumerate(modes, 1):
+    ratios = sorted(r[mode]["ratio"] for r in rounds)
+    median = statistics.median(ratios)
+    summary[mode] = {"min": ratios[0], "median": median, "max": ratios[-1]}
+    # A peer that seems to take no time at all was not measured.
+    good = 0 < median <= MOST[mode]
+    failed |= not good
+    print(f"{'ok' if good else 'not ok'} {k} - time of srq to the peer's, {mode}: median {median:.3f}, {ratios[0]:.3f} to "
+          f"{ratios[-1]:.3f}, at most {MOST[mode]:g}", flush=True)
 if a.json:
     with open(a.json, "w") as f:
         json.dump(summary, f, indent=1)
+sys.exit(failed)

@@ -42,7 +42,7 @@ class House:
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("SRQ_")}
         self.env.update(
             SRQ_SRQD=self.program("srqd"), SRQ_WORKER=self.program("srq-worker"),
-            SRQ_PLUGIN_PATH=self.programs + ":" + self.plugins, SRQ_SOCKET=self.socket,
+            SRQ_PLUGIN_PATH=self.programs + ":" + self.plugins, SRQ_PLUGIN_DIR="/nonexistent", SRQ_SOCKET=self.socket,
             SRQ_STATE_DIR=self.state, SRQ_RUNTIME_DIR=os.path.join(self.top, "run"), HOME=self.top,
             OMP_WAIT_POLICY="passive", LC_ALL="C.UTF-8")
         os.mkdir(self.env["SRQ_RUNTIME_DIR"], 0o700)

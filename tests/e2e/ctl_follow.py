@@ -176,12 +176,11 @@ check("wait --timeout gives up with exit code 6", r.returncode == 6 and time.mon
 
 # ---- Ctrl-C
 for args in (["watch", JOB], ["submit", "m", "-o", "o", "--wait"], ["wait", JOB]):
+    fake.requests.clear()
     p = subprocess.Popen([CTL, "--socket", s, *args], env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                          text=True)
-    while not any(m == "events.subscribe" for m, _ in fake.requests):
+    while p.poll() is None and not any(m == "events.subscribe" for m, _ in fake.requests):
         time.sleep(0.02)
-    fake.requests.clear()
-    time.sleep(0.3)
     p.send_signal(signal.SIGINT)
     out, err = p.communicate(timeout=20)
     check(f"Ctrl-C in {args[0]} says how to return and exits 130, the job untouched",

@@ -2,7 +2,7 @@
  * made, all zero. Built by tests/e2e/memory.py, to see that a worker over its plan says so. */
 #include <srq/plugin.h>
 
-#define BYTES ((size_t)48 << 20)
+#define BYTES ((size_t)128 << 20)
 
 static char nothing;
 

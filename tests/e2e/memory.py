@@ -154,7 +154,7 @@ def evaluation_stays_at_its_plan_where_it_needs_the_most():
 
 
 def a_worker_over_its_plan_says_so_and_where():
-    """By a plugin that takes 48 MiB of which nobody knows."""
+    """By a plugin that takes 128 MiB of which nobody knows; a machine short of memory takes part of it back at once."""
     with Place() as p:
         subprocess.run(shlex.split(os.environ.get("CC", "cc")) + [
             "-std=c17", "-O1", "-fPIC", "-shared", "-I" + os.path.join(SOURCE, "core/include"), "-o", p.path("hungry.so"),

@@ -51,7 +51,7 @@ def go_to(t, name):
     """The cursor on a layer of the tree."""
     t.type("/" + name)
     t.keys("Enter")
-    time.sleep(0.2)
+    t.until(r"(?<!/)" + re.escape(name))
 
 
 def change(t, name, digit, revision):

@@ -36,6 +36,7 @@ kill -9 "$pid"
 wait "$pid"
 # Moments from a small generator with a fixed seed, between 50 ms and a third of an undisturbed run.
 seed=12345 kills=1 code=137
+echo "# seed $seed"
 span=$((took_ms / 3 + 100))
 while [ "$kills" -lt "$kills_wanted" ]; do
     seed=$(((seed * 1103515245 + 12345) % 2147483648))
@@ -66,7 +67,7 @@ rm -rf "$run"
 mkdir "$run"
 (cd "$run" && exec "$SRQ_WORKER" --spec "$spec" --dir "$run/job" >>"$run/log" 2>&1) &
 pid=$!
-until grep -q '"event":"tune.point"' "$run/job/journal.ndjson" 2>/dev/null; do sleep 0.02; done
+until grep -q '"event":"tune.point"' "$run/job/journal.ndjson" 2>/dev/null || ! kill -0 "$pid"; do sleep 0.02; done
 kill -TERM "$pid"
 wait "$pid"
 [ $? -eq 10 ]

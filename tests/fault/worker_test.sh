@@ -88,7 +88,7 @@ check $? "with less memory activations go to disk and the bytes are the same"
 job long signround '' ', "signround.iters": 4000, "checkpoint_s": 0.1'
 "$SRQ_WORKER" --spec long.json >words 2>&1 &
 pid=$!
-until grep -q '"event":"checkpoint"' long.srq-job/journal.ndjson; do sleep 0.05; done
+until grep -q '"event":"checkpoint"' long.srq-job/journal.ndjson || ! kill -0 "$pid"; do sleep 0.05; done
 "$SRQ_WORKER" --job long.srq-job >answer 2>&1
 [ $? -eq 12 ] && has "process $pid" answer
 check $? "a second worker is turned away with code 12 and who has the job"

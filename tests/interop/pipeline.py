@@ -27,6 +27,7 @@ plugins = [os.path.join(tap.BUILD, "plugins", n, ".libs") for n in os.listdir(os
 ENV = {k: v for k, v in os.environ.items() if not k.startswith("SRQ_")}
 ENV.update(SRQ_SRQD=os.path.join(tap.BUILD, "daemon/srqd/srqd"),
            SRQ_WORKER=os.path.join(tap.BUILD, "daemon/srq-worker/srq-worker"), SRQ_PLUGIN_PATH=":".join(plugins),
+           SRQ_PLUGIN_DIR="/nonexistent", XDG_CONFIG_HOME="/nonexistent", SRQ_CACHE_DIR=os.path.join(top, "cache"),
            SRQ_SOCKET=os.path.join(top, "s"), SRQ_STATE_DIR=os.path.join(top, "state"),
            SRQ_RUNTIME_DIR=os.path.join(top, "run"), OMP_WAIT_POLICY="passive")
 

@@ -21,7 +21,8 @@ TEXT = "".join("Line %d: %s\n" % (i * i, "the quick brown fox jumps over lazy do
 top = tempfile.mkdtemp(prefix="srq-tiny-")
 plugins = [os.path.join(tap.BUILD, "plugins", n, ".libs") for n in os.listdir(os.path.join(tap.BUILD, "plugins"))]
 ENV = {k: v for k, v in os.environ.items() if not k.startswith("SRQ_")}
-ENV.update(SRQ_PLUGIN_PATH=":".join([top, *plugins]), SRQ_RUNTIME_DIR=top, OMP_WAIT_POLICY="passive")
+ENV.update(SRQ_PLUGIN_PATH=":".join([top, *plugins]), SRQ_PLUGIN_DIR="/nonexistent", SRQ_RUNTIME_DIR=top,
+           SRQ_CACHE_DIR=os.path.join(top, "cache"), OMP_WAIT_POLICY="passive")
 with open(os.path.join(top, "calib.txt"), "w") as f:
     f.write(TEXT)
 

@@ -44,6 +44,7 @@ class Place:
             SRQ_WORKER=os.path.join(BUILD, "daemon/srq-worker/srq-worker"),
             SRQ_CTL=os.path.join(BUILD, "tui/srqctl/srqctl"),
             SRQ_PLUGIN_PATH=":".join(glob.glob(os.path.join(BUILD, "plugins/*/.libs"))),
+            SRQ_PLUGIN_DIR="/nonexistent",
             SRQ_SOCKET=self.socket,
             SRQ_STATE_DIR=self.path("state"),
             SRQ_RUNTIME_DIR=self.path("run"), SRQ_CACHE_DIR=self.path("cache"),

@@ -20,11 +20,12 @@ class Terminal:
         self.asked = 0
         config = self.socket + ".conf"
         with open(config, "w") as f:
-            f.write("set -g default-terminal %s\nset -g status off\nset -s escape-time 0\nset -g remain-on-exit on\n" % term)
+            # A user may have no shell that runs anything.
+            f.write("set -g default-shell /bin/sh\nset -g default-terminal %s\nset -g status off\nset -s escape-time 0\nset -g remain-on-exit on\n" % term)
         self.base = ["tmux", "-f", config, "-S", self.socket]
         with open(self.socket + ".rc", "w") as f:
             f.write("PS1='@ '\n")
-        self.tmux("new-session", "-d", "-x", str(width), "-y", str(height), "env ENV='%s.rc' sh" % self.socket)
+        self.tmux("new-session", "-d", "-x", str(width), "-y", str(height), "exec env ENV='%s.rc' sh" % self.socket)
         try:
             self.until(r"^@ *$")
         except Timeout:

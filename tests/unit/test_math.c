@@ -8,6 +8,7 @@
 #include "core/math/kernels.h"
 #include "core/math/team.h"
 #include "core/math/vec.h"
+#include "tests/unit/skip.h"
 
 #include <math.h>
 #include <stdatomic.h>
@@ -244,13 +245,15 @@ static void plain_products_agree_with_sums_in_double(void **state)
     check_backend("plain");
 }
 
+SKIPPABLE(onednn_products_agree_with_sums_in_double);
+
 static void onednn_products_agree_with_sums_in_double(void **state)
 {
     (void)state;
 #ifdef HAVE_DNNL
     check_backend("onednn");
 #else
-    skip();
+    skip_because(onednn_products_agree_with_sums_in_double, "this build has no oneDNN");
 #endif
 }
 
@@ -528,7 +531,7 @@ int main(void)
         cmocka_unit_test(thread_counts_out_of_range_are_refused),
         cmocka_unit_test(openblas_products_agree_with_sums_in_double),
         cmocka_unit_test(plain_products_agree_with_sums_in_double),
-        cmocka_unit_test(onednn_products_agree_with_sums_in_double),
+        skippable_unit_test(onednn_products_agree_with_sums_in_double),
         cmocka_unit_test(products_inside_a_parallel_region_agree),
         cmocka_unit_test(a_product_repeats_bit_by_bit),
         cmocka_unit_test(unknown_backend_is_refused_with_the_choices),

@@ -23,6 +23,7 @@ static void use_built_plugins(void)
 
     both = srq_asprintf("%s%s", path, more);
     setenv("SRQ_PLUGIN_PATH", both, 1);
+    setenv("SRQ_PLUGIN_DIR", "/nonexistent", 1); /* whatever is installed here */
     srq_free(path);
     srq_free(more);
     srq_free(both);
@@ -113,6 +114,23 @@ static void names_are_sorted_and_unique(void **state)
     }
     assert_int_equal(rtn, 1);
     srq_plugin_names_free(names);
+}
+
+static void another_folder_can_stand_for_the_installed_one(void **state)
+{
+    struct srq_error err = { 0 };
+    char **names, *first = built("plugins/signround/.libs"), *last = built("plugins/rtn/.libs");
+
+    (void)state;
+    setenv("SRQ_PLUGIN_PATH", first, 1);
+    setenv("SRQ_PLUGIN_DIR", last, 1);
+    assert_ok(srq_plugin_names(&names, &err), &err);
+    assert_string_equal(names[0], "rtn");
+    assert_string_equal(names[1], "signround");
+    assert_null(names[2]);
+    srq_plugin_names_free(names);
+    srq_free(first);
+    srq_free(last);
 }
 
 /* ---- options ----------------------------------------------------------------------------------------------------- */
@@ -564,6 +582,7 @@ int main(void)
         cmocka_unit_test(a_file_that_is_no_object_is_refused),
         cmocka_unit_test(an_unknown_name_lists_what_there_is),
         cmocka_unit_test(names_are_sorted_and_unique),
+        cmocka_unit_test(another_folder_can_stand_for_the_installed_one),
         cmocka_unit_test(a_recipe_yields_to_the_user),
         cmocka_unit_test(bad_option_values_are_named),
         cmocka_unit_test(canonical_texts_do_not_depend_on_spelling),
