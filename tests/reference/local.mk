@@ -16,9 +16,10 @@ fidelity: all
 	  --seeds $(SEEDS) $${MODEL:+--model "$$MODEL"} $${SCHEME:+--scheme "$$SCHEME"} $${VERSION:+--version "$$VERSION"} \
 	  $${ITERS:+--iters "$$ITERS"} $${SET:+--set "$$SET"}
 
-# One seed on the demo model: bounds that hold whatever the seed's luck.
+# One seed on the demo model: bounds that hold whatever the seed's luck. The excess of a row has a standard deviation of about
+# 0.0005 at 4 bits (sqrt(2 KL / tokens)), ours and the anchor's alike; the KL bounds are the narrow ones.
 fidelity-demo: all
-	@$(measuring); $(PYTHON3) $(srcdir)/tests/reference/fidelity.py --model demo-lm --seeds 1 --bound 1.3 --slack 0.001
+	@$(measuring); $(PYTHON3) $(srcdir)/tests/reference/fidelity.py --model demo-lm --seeds 1 --bound 1.3 --slack 0.002
 
 # Time of an iteration: `make peer`; PEER_ARGS='--rounds 1' and others go to the script.
 peer: all
