@@ -4,6 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/base/rng.h"
 #include "core/math/team.h"
+#include "core/tune/walk.h"
 
 #include <math.h>
 
@@ -87,44 +88,6 @@ static size_t state_bytes(const struct srq_refine *r, int64_t samples)
     return (size_t)(samples * r->cfg.seq * r->hidden) * srq_dtype_size(r->cfg.compute);
 }
 
-static void ignore_gradient(void *ctx, int64_t row, int64_t rows, float *grad)
-{
-    (void)ctx;
-    (void)row;
-    (void)rows;
-    (void)grad;
-}
-
-/* What a batch takes on the tape, forwards and backwards. */
-static int measure_tape(struct srq_refine *r, struct srq_error *err)
-{
-    struct srq_tensor x = srq_tensor_2d(NULL, r->cfg.compute, r->cfg.batch * r->cfg.seq, r->hidden);
-    struct srq_block *b = NULL;
-    struct srq_tape *t = NULL;
-    struct srq_var *dot;
-    int rc = srq_block_create(r->model, r->cfg.compute, &b, err);
-
-    if (rc == 0)
-        rc = srq_tape_create(0, r->cfg.compute, true, &t, err);
-    if (rc == 0) {
-        for (int i = 0; i < r->layers; i++)
-            srq_block_linear(b, i)->sink = ignore_gradient;
-        dot = srq_op_dot(t, srq_block_forward(b, t, srq_tape_input(t, &x, true), r->cfg.batch, r->cfg.seq), &x);
-        rc = srq_tape_error(t, err);
-        if (rc == 0)
-            rc = srq_tape_backward(t, dot, err);
-        srq_tape_reset(t);
-        srq_tape_record(t, false);
-        srq_block_forward(b, t, srq_tape_input(t, &x, false), r->cfg.batch, r->cfg.seq);
-        if (rc == 0)
-            rc = srq_tape_error(t, err);
-        r->bytes[PART_TAPE] = srq_tape_peak(t);
-    }
-    srq_tape_free(t);
-    srq_block_free(b);
-    return rc;
-}
-
 /* An eighth of the samples is held out, at most a batch; a batch is at most what is left. */
 static void divide(struct srq_refine *r)
 {
@@ -150,7 +113,7 @@ static int measure(struct srq_refine *r, struct srq_error *err)
                             (size_t)tokens * 2 * sizeof(int32_t);
     r->bytes[PART_SCALES] = 6 * r->groups * sizeof(float);
     r->bytes[PART_HEAD] = srq_head_bytes(r->model, tokens) + srq_head_distil_bytes(r->model, tokens);
-    return measure_tape(r, err);
+    return srq_walk_measure(r->model, c->compute, c->batch, c->seq, &r->bytes[PART_TAPE], err);
 }
 
 static struct srq_refine *new_refine(const struct srq_model *m, const struct srq_refine_config *cfg,
@@ -333,9 +296,9 @@ static int load(struct srq_refine *r, int block, bool original, bool sinks, stru
     return 0;
 }
 
-static struct srq_tensor tensor_of(const struct srq_refine *r, uint8_t *states, int64_t n)
+static struct srq_walk walk_of(const struct srq_refine *r)
 {
-    return srq_tensor_2d(states, r->cfg.compute, n * r->cfg.seq, r->hidden);
+    return (struct srq_walk){ r->block, r->tape, r->cfg.compute, r->cfg.seq, r->hidden };
 }
 
 static uint8_t *state(const struct srq_refine *r, int block)
@@ -343,45 +306,12 @@ static uint8_t *state(const struct srq_refine *r, int block)
     return r->states + (size_t)block * state_bytes(r, r->cfg.batch);
 }
 
-static int forward(struct srq_refine *r, uint8_t *from, uint8_t *to, int64_t n, struct srq_error *err)
-{
-    struct srq_tensor x = tensor_of(r, from, n);
-    struct srq_var *y;
-    int rc;
-
-    srq_tape_reset(r->tape);
-    srq_tape_record(r->tape, false);
-    y = srq_block_forward(r->block, r->tape, srq_tape_input(r->tape, &x, false), n, r->cfg.seq);
-    rc = srq_tape_error(r->tape, err);
-    if (rc == 0)
-        memcpy(to, y->value.data, state_bytes(r, n));
-    return rc;
-}
-
-/* The same again with recording, and backwards: the gradient of its output becomes that of its input. */
-static int backward(struct srq_refine *r, int block, int64_t n, struct srq_error *err)
-{
-    struct srq_tensor x = tensor_of(r, state(r, block), n), g = tensor_of(r, state(r, block + 1), n);
-    struct srq_var *in, *dot;
-    int rc;
-
-    srq_tape_reset(r->tape);
-    srq_tape_record(r->tape, true);
-    in = srq_tape_input(r->tape, &x, block > 0);
-    dot = srq_op_dot(r->tape, srq_block_forward(r->block, r->tape, in, n, r->cfg.seq), &g);
-    rc = srq_tape_error(r->tape, err);
-    if (rc == 0)
-        rc = srq_tape_backward(r->tape, dot, err);
-    if (rc == 0 && block > 0)
-        memcpy(x.data, in->grad.data, state_bytes(r, n));
-    return rc;
-}
-
 /* ---- a batch ------------------------------------------------------------------------------------------------------------- */
 
 /* Final states of all samples through the original's blocks. */
 static int make_teacher(struct srq_refine *r, struct srq_error *err)
 {
+    struct srq_walk walk = walk_of(r);
     int64_t n = r->cfg.nsamples, batch = r->cfg.batch;
     int rc = srq_model_embed(r->model, r->samples->ids, n * r->cfg.seq, r->teacher, r->cfg.compute, err);
 
@@ -390,7 +320,7 @@ static int make_teacher(struct srq_refine *r, struct srq_error *err)
         for (int64_t at = 0; rc == 0 && at < n; at += batch) {
             uint8_t *states = r->teacher + state_bytes(r, at);
 
-            rc = forward(r, states, states, n - at < batch ? n - at : batch, err);
+            rc = srq_walk_forward(&walk, states, states, n - at < batch ? n - at : batch, err);
         }
     }
     return rc;
@@ -420,6 +350,7 @@ static int64_t take_batch(struct srq_refine *r, const int64_t *sample, int64_t n
 static int run_batch(struct srq_refine *r, const int64_t *sample, int64_t n, bool grad, double *loss, int64_t *valid,
                      struct srq_error *err)
 {
+    struct srq_walk walk = walk_of(r);
     int rc;
 
     *valid = take_batch(r, sample, n);
@@ -427,7 +358,7 @@ static int run_batch(struct srq_refine *r, const int64_t *sample, int64_t n, boo
     for (int b = 0; rc == 0 && b < r->blocks; b++) {
         rc = load(r, b, false, false, err);
         if (rc == 0)
-            rc = forward(r, state(r, b), state(r, b + 1), n, err);
+            rc = srq_walk_forward(&walk, state(r, b), state(r, b + 1), n, err);
     }
     if (rc == 0)
         rc = srq_head_distil_run(r->distil, r->taught, state(r, r->blocks), r->cfg.compute, n * r->cfg.seq, r->target,
@@ -435,7 +366,7 @@ static int run_batch(struct srq_refine *r, const int64_t *sample, int64_t n, boo
     for (int b = r->blocks - 1; rc == 0 && grad && b >= 0; b--) {
         rc = load(r, b, false, true, err);
         if (rc == 0)
-            rc = backward(r, b, n, err);
+            rc = srq_walk_backward(&walk, state(r, b), state(r, b + 1), n, b > 0, err);
     }
     return rc;
 }

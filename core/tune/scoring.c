@@ -4,6 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/math/kernels.h"
 #include "core/math/team.h"
+#include "core/tune/walk.h"
 
 #include <math.h>
 
@@ -52,44 +53,6 @@ struct srq_scoring {
 
 /* ---- sizes --------------------------------------------------------------------------------------------------------------- */
 
-static void ignore_gradient(void *ctx, int64_t row, int64_t rows, float *grad)
-{
-    (void)ctx;
-    (void)row;
-    (void)rows;
-    (void)grad;
-}
-
-/* What a batch takes on the tape, forwards and backwards. */
-static int measure_tape(struct srq_scoring *s, struct srq_error *err)
-{
-    struct srq_tensor x = srq_tensor_2d(NULL, s->cfg.compute, s->cfg.batch * s->cfg.seq, s->hidden);
-    struct srq_block *b = NULL;
-    struct srq_tape *t = NULL;
-    struct srq_var *dot;
-    int rc = srq_block_create(s->model, s->cfg.compute, &b, err);
-
-    if (rc == 0)
-        rc = srq_tape_create(0, s->cfg.compute, true, &t, err);
-    if (rc == 0) {
-        for (int i = 0; i < s->layers; i++)
-            srq_block_linear(b, i)->sink = ignore_gradient;
-        dot = srq_op_dot(t, srq_block_forward(b, t, srq_tape_input(t, &x, true), s->cfg.batch, s->cfg.seq), &x);
-        rc = srq_tape_error(t, err);
-        if (rc == 0)
-            rc = srq_tape_backward(t, dot, err);
-        srq_tape_reset(t);
-        srq_tape_record(t, false);
-        srq_block_forward(b, t, srq_tape_input(t, &x, false), s->cfg.batch, s->cfg.seq);
-        if (rc == 0)
-            rc = srq_tape_error(t, err);
-        s->bytes[PART_TAPE] = srq_tape_peak(t);
-    }
-    srq_tape_free(t);
-    srq_block_free(b);
-    return rc;
-}
-
 /* Groups of a block, the most that any candidate makes; its rows; its longest row. */
 static void measure_layers(struct srq_scoring *s, const struct srq_scheme *candidates, int count, size_t *groups,
                            size_t *rows)
@@ -133,7 +96,7 @@ static int measure(struct srq_scoring *s, const struct srq_scheme *candidates, i
     s->bytes[PART_LAYERS] = *rows * sizeof(double) + (2 * *groups + row_floats(s)) * sizeof(float) +
                             (size_t)(c->sweep * c->seq) * sizeof(int32_t);
     s->bytes[PART_HEAD] = srq_head_bytes(s->model, c->batch * c->seq) + srq_head_loss_bytes(s->model, c->batch * c->seq);
-    return measure_tape(s, err);
+    return srq_walk_measure(s->model, s->cfg.compute, s->cfg.batch, s->cfg.seq, &s->bytes[PART_TAPE], err);
 }
 
 static struct srq_scoring *new_scoring(const struct srq_model *m, const struct srq_scoring_config *cfg)
@@ -385,42 +348,27 @@ static uint8_t *state(const struct srq_scoring *s, int block, int64_t sample)
            (size_t)(sample * s->cfg.seq * s->hidden) * srq_dtype_size(s->cfg.compute);
 }
 
+static struct srq_walk walk_of(const struct srq_scoring *s)
+{
+    return (struct srq_walk){ s->block, s->tape, s->cfg.compute, s->cfg.seq, s->hidden };
+}
+
 /* A batch at `at` of n samples through the loaded block; its output becomes the next block's input. */
 static int forward(struct srq_scoring *s, int block, int64_t at, int64_t n, struct srq_error *err)
 {
-    struct srq_tensor x = srq_tensor_2d(state(s, block, at), s->cfg.compute, n * s->cfg.seq, s->hidden);
-    struct srq_var *y;
-    int rc;
+    struct srq_walk walk = walk_of(s);
 
-    srq_tape_reset(s->tape);
-    srq_tape_record(s->tape, false);
-    y = srq_block_forward(s->block, s->tape, srq_tape_input(s->tape, &x, false), n, s->cfg.seq);
-    rc = srq_tape_error(s->tape, err);
-    if (rc == 0)
-        memcpy(state(s, block + 1, at), y->value.data,
-               (size_t)(n * s->cfg.seq * s->hidden) * srq_dtype_size(s->cfg.compute));
-    return rc;
+    return srq_walk_forward(&walk, state(s, block, at), state(s, block + 1, at), n, err);
 }
 
 /* The same again with recording, and backwards: the gradient of its output becomes that of its input. */
 static int backward(struct srq_scoring *s, int block, int64_t at, int64_t n, double *score, struct srq_error *err)
 {
-    struct srq_tensor x = srq_tensor_2d(state(s, block, at), s->cfg.compute, n * s->cfg.seq, s->hidden);
-    struct srq_tensor g = srq_tensor_2d(state(s, block + 1, at), s->cfg.compute, n * s->cfg.seq, s->hidden);
-    struct srq_var *in, *dot;
-    int rc;
+    struct srq_walk walk = walk_of(s);
+    int rc = srq_walk_backward(&walk, state(s, block, at), state(s, block + 1, at), n, block > 0, err);
 
-    srq_tape_reset(s->tape);
-    srq_tape_record(s->tape, true);
-    in = srq_tape_input(s->tape, &x, block > 0);
-    dot = srq_op_dot(s->tape, srq_block_forward(s->block, s->tape, in, n, s->cfg.seq), &g);
-    rc = srq_tape_error(s->tape, err);
-    if (rc == 0)
-        rc = srq_tape_backward(s->tape, dot, err);
     if (rc != 0)
         return rc;
-    if (block > 0)
-        memcpy(x.data, in->grad.data, (size_t)(n * s->cfg.seq * s->hidden) * srq_dtype_size(s->cfg.compute));
     for (int i = 0; i < s->layers; i++) {
         const struct scored_layer *l = &s->layer[i];
 

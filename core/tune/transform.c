@@ -135,6 +135,11 @@ size_t srq_transform_state_bytes(const struct srq_transformer *t, int64_t n)
     return (size_t)(n * t->cfg.seq * t->hidden) * srq_dtype_size(t->cfg.compute);
 }
 
+struct srq_walk srq_transform_walk(const struct srq_transformer *t)
+{
+    return (struct srq_walk){ t->block, t->tape, t->cfg.compute, t->cfg.seq, t->hidden };
+}
+
 /* What a batch takes on the tape, forwards. */
 static int measure_forward(struct srq_transformer *t, struct srq_error *err)
 {

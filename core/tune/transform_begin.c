@@ -6,25 +6,10 @@
 
 /* ---- the pass -------------------------------------------------------------------------------------------------------- */
 
-/* A batch of n samples at `x` through the loaded block, in place. */
-static int forward(struct srq_transformer *t, uint8_t *states, int64_t n, struct srq_error *err)
-{
-    struct srq_tensor x = srq_tensor_2d(states, t->cfg.compute, n * t->cfg.seq, t->hidden);
-    struct srq_var *y;
-    int rc;
-
-    srq_tape_reset(t->tape);
-    srq_tape_record(t->tape, false);
-    y = srq_block_forward(t->block, t->tape, srq_tape_input(t->tape, &x, false), n, t->cfg.seq);
-    rc = srq_tape_error(t->tape, err);
-    if (rc == 0)
-        memcpy(states, y->value.data, srq_transform_state_bytes(t, n));
-    return rc;
-}
-
 /* All samples through block `b`; statistics of the inputs of layers that groups have as consumers. */
 static int pass_block(struct srq_transformer *t, int b, const bool *wanted, struct srq_error *err)
 {
+    struct srq_walk walk = srq_transform_walk(t);
     int64_t n = t->cfg.nsamples, batch = t->cfg.batch;
     int rc = srq_block_load(t->block, b, err);
 
@@ -32,8 +17,9 @@ static int pass_block(struct srq_transformer *t, int b, const bool *wanted, stru
         srq_statistics_begin(t->statistics, t->block, wanted);
     for (int64_t at = 0; rc == 0 && at < n; at += batch) {
         int64_t count = n - at < batch ? n - at : batch;
+        uint8_t *states = t->chain + srq_transform_state_bytes(t, at);
 
-        rc = forward(t, t->chain + srq_transform_state_bytes(t, at), count, err);
+        rc = srq_walk_forward(&walk, states, states, count, err);
         if (rc == 0)
             rc = srq_transform_tick(t, b + (double)(at + count) / (double)n, t->blocks, "blocks", false, err);
     }

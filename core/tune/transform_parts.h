@@ -4,6 +4,7 @@
 
 #include "core/tune/statistics.h"
 #include "core/tune/transform.h"
+#include "core/tune/walk.h"
 
 /* Rows that are rounded together: few enough for a thread's caches. */
 #define SRQ_TRANSFORM_ROWS 8
@@ -72,6 +73,8 @@ struct srq_transformer {
     struct srq_training *training;
 };
 
+/* Its block and tape, to go through with a batch. */
+struct srq_walk srq_transform_walk(const struct srq_transformer *t);
 /* Bytes of hidden states of n samples. */
 size_t srq_transform_state_bytes(const struct srq_transformer *t, int64_t n);
 /* Tells how far it is; what the caller answers. */

@@ -42,14 +42,6 @@ static size_t states_bytes(const struct srq_transformer *t)
     return (by_blocks(t) ? 3 : (size_t)t->blocks + 1) * srq_transform_state_bytes(t, t->cfg.batch);
 }
 
-static void ignore_gradient(void *ctx, int64_t row, int64_t rows, float *grad)
-{
-    (void)ctx;
-    (void)row;
-    (void)rows;
-    (void)grad;
-}
-
 /* What a batch takes on the tape, forwards and backwards. */
 static int measure_tape(struct srq_transformer *t, size_t *bytes, struct srq_error *err)
 {
@@ -64,7 +56,7 @@ static int measure_tape(struct srq_transformer *t, size_t *bytes, struct srq_err
         struct srq_var *y;
 
         for (int i = 0; i < t->linears; i++)
-            srq_block_linear(b, i)->sink = ignore_gradient;
+            srq_block_linear(b, i)->sink = srq_walk_ignore_gradient;
         y = srq_block_forward(b, tape, srq_tape_input(tape, &x, true), t->cfg.batch, t->cfg.seq);
         y = by_blocks(t) ? srq_op_mse(tape, y, &x, NULL) : srq_op_dot(tape, y, &x);
         rc = srq_tape_error(tape, err);
@@ -181,43 +173,6 @@ static struct srq_tensor tensor_of(const struct srq_transformer *t, uint8_t *sta
     return srq_tensor_2d(states, t->cfg.compute, n * t->cfg.seq, t->hidden);
 }
 
-/* States through the block in memory. */
-static int forward(struct srq_transformer *t, uint8_t *from, uint8_t *to, int64_t n, struct srq_error *err)
-{
-    struct srq_tensor x = tensor_of(t, from, n);
-    struct srq_var *y;
-    int rc;
-
-    srq_tape_reset(t->tape);
-    srq_tape_record(t->tape, false);
-    y = srq_block_forward(t->block, t->tape, srq_tape_input(t->tape, &x, false), n, t->cfg.seq);
-    rc = srq_tape_error(t->tape, err);
-    if (rc == 0)
-        memcpy(to, y->value.data, srq_transform_state_bytes(t, n));
-    return rc;
-}
-
-/* The same again with recording, and backwards: the gradient of its output becomes that of its input. */
-static int backward(struct srq_transformer *t, int block, int64_t n, struct srq_error *err)
-{
-    struct srq_tensor x = tensor_of(t, state(t, block), n), g = tensor_of(t, state(t, block + 1), n);
-    struct srq_var *in, *dot;
-    int rc;
-
-    srq_tape_reset(t->tape);
-    srq_tape_record(t->tape, true);
-    in = srq_tape_input(t->tape, &x, block > 0);
-    dot = srq_op_dot(t->tape, srq_block_forward(t->block, t->tape, in, n, t->cfg.seq), &g);
-    rc = srq_tape_error(t->tape, err);
-    if (rc == 0)
-        rc = srq_tape_backward(t->tape, dot, err);
-    if (rc == 0 && block > 0)
-        memcpy(x.data, in->grad.data, srq_transform_state_bytes(t, n));
-    if (rc == 0)
-        srq_effective_collect(t);
-    return rc;
-}
-
 static int tick(const struct srq_transformer *t, struct srq_error *err)
 {
     return srq_transform_tick(t, (double)t->training->at.step, (double)t->schedule.steps, "steps", false, err);
@@ -238,13 +193,14 @@ static int words(struct srq_transformer *t, int64_t n, int64_t valid, bool grad,
 
 static int whole_model(struct srq_transformer *t, int64_t n, int64_t valid, bool grad, double *loss, struct srq_error *err)
 {
+    struct srq_walk walk = srq_transform_walk(t);
     int rc = srq_model_embed(t->model, t->training->ids, n * t->cfg.seq, state(t, 0), t->cfg.compute, err);
 
     for (int b = 0; rc == 0 && b < t->blocks; b++) {
         rc = srq_effective_load(t, b, err);
         srq_effective_listen(t, false);
         if (rc == 0)
-            rc = forward(t, state(t, b), state(t, b + 1), n, err);
+            rc = srq_walk_forward(&walk, state(t, b), state(t, b + 1), n, err);
         if (rc == 0)
             rc = tick(t, err);
     }
@@ -254,7 +210,9 @@ static int whole_model(struct srq_transformer *t, int64_t n, int64_t valid, bool
         rc = srq_effective_load(t, b, err);
         srq_effective_listen(t, true);
         if (rc == 0)
-            rc = backward(t, b, n, err);
+            rc = srq_walk_backward(&walk, state(t, b), state(t, b + 1), n, b > 0, err);
+        if (rc == 0)
+            srq_effective_collect(t);
         if (rc == 0)
             rc = tick(t, err);
     }
@@ -284,13 +242,14 @@ static int block_error(struct srq_transformer *t, int64_t n, bool grad, double *
 
 static int each_block(struct srq_transformer *t, int64_t n, bool grad, double *loss, struct srq_error *err)
 {
+    struct srq_walk walk = srq_transform_walk(t);
     int rc = srq_model_embed(t->model, t->training->ids, n * t->cfg.seq, state(t, 0), t->cfg.compute, err);
 
     for (int b = 0; rc == 0 && b < t->blocks; b++) {
         rc = srq_block_load(t->block, b, err);
         t->loaded = -1; /* these are the original's weights */
         if (rc == 0)
-            rc = forward(t, state(t, 0), state(t, 1), n, err);
+            rc = srq_walk_forward(&walk, state(t, 0), state(t, 1), n, err);
         if (rc == 0)
             rc = srq_effective_load(t, b, err);
         srq_effective_listen(t, grad);
