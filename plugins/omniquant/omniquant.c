@@ -4,7 +4,7 @@
  * A group's extrema m and M become m sigmoid(low) and M sigmoid(high); both start at 4, so that nearly nothing is clipped, and
  * are moved by Adam without weight decay. Weights are rounded to the nearest code, and gradients pass through that. Scales of
  * input channels are not learned here: put teq, awq or smoothquant before it. */
-#include <srq/plugin.h>
+#include "plugins/grid_rows.h"
 
 #include <math.h>
 
@@ -125,31 +125,15 @@ static void set_factors(struct srq_layer *layer)
     }
 }
 
-struct rows {
-    const struct srq_grid_ops *grid;
-    struct srq_grid_args args;
-    struct srq_tensor *dst;
-    struct srq_result *out;
-};
-
-static void fake_rows(void *ctx, int64_t from, int64_t to)
-{
-    const struct rows *r = ctx;
-    int64_t in = r->args.groups.in;
-    size_t size = r->dst->dtype == SRQ_F32 ? 4 : 2;
-
-    r->grid->fake(&r->args, from, to - from, (char *)r->dst->data + (size_t)(from * in) * size, r->dst->dtype, in);
-}
-
 static int weight(const struct srq_host *h, void *self, struct srq_layer *layer, struct srq_tensor *dst,
                   struct srq_error *err)
 {
-    struct rows r = { .grid = h->grid(layer->scheme.grid), .args = grid_args(layer), .dst = dst };
+    struct srq_grid_args args = grid_args(layer);
 
     (void)self;
     (void)err;
     set_factors(layer);
-    h->parallel(layer->groups.out, 8, fake_rows, &r);
+    grid_rows_fake(h, layer, &args, dst);
     return 0;
 }
 
@@ -199,22 +183,15 @@ static int step(const struct srq_host *h, void *self, struct srq_layer *layer, c
     return 0;
 }
 
-static void encode_rows(void *ctx, int64_t from, int64_t to)
-{
-    const struct rows *r = ctx;
-
-    r->grid->encode(&r->args, from, to - from, r->out);
-}
-
 static int finish(const struct srq_host *h, void *self, struct srq_layer *layer, struct srq_result *out,
                   struct srq_error *err)
 {
-    struct rows r = { .grid = h->grid(layer->scheme.grid), .args = grid_args(layer), .out = out };
+    struct srq_grid_args args = grid_args(layer);
 
     (void)self;
     (void)err;
     set_factors(layer);
-    h->parallel(layer->groups.out, 16, encode_rows, &r);
+    grid_rows_encode(h, layer, &args, out);
     return 0;
 }
 

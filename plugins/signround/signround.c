@@ -12,7 +12,7 @@
  * cosine, and the scales of the finished result are tuned end to end. Neither search without alg_ext nor a slow range_pace
  * are defaults: they gain on small models, but where some tokens have massive activations the loss is theirs alone, and
  * ranges that start narrow and move slowly do not reach them again. */
-#include <srq/plugin.h>
+#include "plugins/grid_rows.h"
 
 #define DROPPED 0.001 /* share of a block's output errors that version 2 leaves out (spec signround 8.3) */
 
@@ -279,31 +279,15 @@ static void project_ranges(const struct slots *at, struct srq_layer *layer)
     project(array(layer, at->beta), layer->groups.count, at->start >= 0 ? 2 : 1);
 }
 
-struct rows {
-    const struct srq_grid_ops *grid;
-    struct srq_grid_args args;
-    struct srq_tensor *dst;
-    struct srq_result *out;
-};
-
-static void fake_rows(void *ctx, int64_t from, int64_t to)
-{
-    const struct rows *r = ctx;
-    int64_t in = r->args.groups.in;
-    size_t size = r->dst->dtype == SRQ_F32 ? 4 : 2;
-
-    r->grid->fake(&r->args, from, to - from, (char *)r->dst->data + (size_t)(from * in) * size, r->dst->dtype, in);
-}
-
 static int weight(const struct srq_host *h, void *self, struct srq_layer *layer, struct srq_tensor *dst,
                   struct srq_error *err)
 {
     const struct slots *at = slots_of(h, self, layer);
-    struct rows r = { .grid = h->grid(layer->scheme.grid), .args = grid_args(at, layer), .dst = dst };
+    struct srq_grid_args args = grid_args(at, layer);
 
     (void)err;
     project_ranges(at, layer);
-    h->parallel(layer->groups.out, 8, fake_rows, &r);
+    grid_rows_fake(h, layer, &args, dst);
     return 0;
 }
 
@@ -392,22 +376,15 @@ static int step(const struct srq_host *h, void *self, struct srq_layer *layer, c
     return 0;
 }
 
-static void encode_rows(void *ctx, int64_t from, int64_t to)
-{
-    const struct rows *r = ctx;
-
-    r->grid->encode(&r->args, from, to - from, r->out);
-}
-
 static int finish(const struct srq_host *h, void *self, struct srq_layer *layer, struct srq_result *out,
                   struct srq_error *err)
 {
     const struct slots *at = slots_of(h, self, layer);
-    struct rows r = { .grid = h->grid(layer->scheme.grid), .args = grid_args(at, layer), .out = out };
+    struct srq_grid_args args = grid_args(at, layer);
 
     (void)err;
     project_ranges(at, layer);
-    h->parallel(layer->groups.out, 16, encode_rows, &r);
+    grid_rows_encode(h, layer, &args, out);
     return 0;
 }
 
