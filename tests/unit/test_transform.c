@@ -88,11 +88,20 @@ struct bed {
     struct srq_transformer *t;
 };
 
+static void forget_gradients(void)
+{
+    for (int i = 0; i < PAIRS; i++) {
+        free(script.grad[i]);
+        script.grad[i] = NULL;
+    }
+}
+
 static void open_bed(struct bed *b, const char *scheme, int objective, int64_t steps)
 {
     struct srq_error err = { 0 };
 
     memset(b, 0, sizeof(*b));
+    forget_gradients(); /* of another bed that is open */
     memset(&script, 0, sizeof(script));
     b->folder = folder_of("llama-default");
     assert_ok(srq_model_open(b->folder, true, &b->model, &err), &err);
@@ -117,10 +126,7 @@ static void make(struct bed *b)
 
 static void close_bed(struct bed *b)
 {
-    for (int i = 0; i < PAIRS; i++) {
-        free(script.grad[i]);
-        script.grad[i] = NULL;
-    }
+    forget_gradients();
     srq_transform_free(b->t);
     srq_model_close(b->model);
     folder_remove(b->folder);
