@@ -5,6 +5,7 @@
 #include "core/job/estimate.h"
 
 #include "core/job/refine.h"
+#include "core/job/resample.h"
 
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
@@ -211,10 +212,18 @@ static double score_s(const struct srq_resolved *r, const struct model *m, const
             tokens * (6 * m->head / s->f32 + 2 * LOGIT_PASSES * (double)r->info->vocab / s->elements));
 }
 
+/* Calibration samples, copies included. */
+static double samples_of(const struct srq_resolved *r)
+{
+    const struct srq_job_options *o = &r->spec.opt;
+
+    return (double)srq_job_resampled(r, at_most(srq_needs_windows(r->spec.calib, r->spec.calib_count, o->seqlen), o->nsamples));
+}
+
 static double quantize_s(const struct srq_resolved *r, const struct model *m, const struct speed *s)
 {
     const struct srq_job_options *o = &r->spec.opt;
-    double samples = fmin((double)o->nsamples, (double)srq_needs_windows(r->spec.calib, r->spec.calib_count, o->seqlen));
+    double samples = samples_of(r);
     double rounding = 2 * m->rounded / s->elements;
 
     if (r->tunes)
@@ -228,7 +237,7 @@ static double quantize_s(const struct srq_resolved *r, const struct model *m, co
 static double refine_s(const struct srq_resolved *r, const struct model *m, const struct speed *s)
 {
     const struct srq_job_options *o = &r->spec.opt;
-    double samples = fmin((double)o->nsamples, (double)srq_needs_windows(r->spec.calib, r->spec.calib_count, o->seqlen));
+    double samples = samples_of(r);
     double seq = (double)o->seqlen, batch = fmin((double)o->batch, samples), tokens = (double)o->refine * samples * 7 / 8 * seq;
 
     if (!srq_job_refines(r) || !(batch > 0))

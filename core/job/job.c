@@ -229,6 +229,8 @@ static int run_stages(struct srq_run *run, struct srq_error *err)
 
     if (rc == 0)
         rc = stage(run, srq_stage_calibrate, err);
+    if (rc == 0)
+        rc = stage(run, srq_stage_resample, err);
     run->load_s = srq_clock_s() - start;
     if (rc == 0)
         rc = stage(run, srq_stage_score, err);

@@ -20,7 +20,7 @@ core_libsrq_la_SOURCES += \
 	core/job/notes.c \
 	core/job/options.c core/job/overuse.c core/job/options.h \
 	core/job/plain.c core/job/plain.h \
-	core/job/quantize.c core/job/refine.c core/job/refine.h \
+	core/job/quantize.c core/job/refine.c core/job/refine.h core/job/resample.c core/job/resample.h \
 	core/job/report.c \
 	core/job/resolve.c core/job/resolve.h \
 	core/job/run.h \

@@ -8,6 +8,7 @@
 #include "core/job/budget.h"
 #include "core/job/chain.h"
 #include "core/job/refine.h"
+#include "core/job/resample.h"
 #include "core/job/resolve.h"
 #include "core/job/transform.h"
 #include "core/job/usage.h"
@@ -337,6 +338,8 @@ static int memory_rows(struct srq_resolved *r, int64_t nsamples, int64_t windows
         rc = srq_budget_needs(r, err);
     if (rc == 0)
         rc = srq_job_transform_needs(r, err);
+    if (rc == 0)
+        rc = srq_job_resample_needs(r, nsamples, err);
     if (rc == 0)
         rc = srq_job_refine_needs(r, nsamples, err);
     if (rc == 0 && r->spec.eval_count > 0)

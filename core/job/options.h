@@ -35,6 +35,7 @@ struct srq_job_options {
     int64_t eval_windows, eval_seqlen;
     int64_t probe_every, probe_samples;
     int64_t refine; /* epochs */
+    int64_t resample; /* tokens */
     double checkpoint_s;
     int64_t sampling;       /* enum srq_sampling */
     int64_t gemm;           /* position in its choices; srq_job_option_choice gives the name */

@@ -6,6 +6,7 @@
 #include "core/job/budget.h"
 #include "core/job/estimate.h"
 #include "core/job/events.h"
+#include "core/job/resample.h"
 #include "core/job/transform.h"
 #include "core/job/usage.h"
 #include "core/math/gemm.h"
@@ -247,6 +248,7 @@ static void note_surplus(struct srq_resolved *r)
 
 static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, struct srq_error *err)
 {
+    int64_t samples;
     int rc;
 
     r->notes = cJSON_CreateArray();
@@ -284,7 +286,9 @@ static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, st
         return rc;
     srq_heap_trim();
     r->baseline_bytes = srq_usage_now();
-    return srq_needs_plan(r, r->spec.opt.nsamples, 0, err);
+    samples = srq_job_resampled(r, r->spec.opt.nsamples);
+    r->copies = samples / r->spec.opt.nsamples - 1;
+    return srq_needs_plan(r, samples, 0, err);
 }
 
 int srq_resolve(const cJSON *json, unsigned flags, struct srq_resolved *out, struct srq_error *err)

@@ -28,6 +28,7 @@ struct srq_resolved {
     bool tunes;         /* the quantizer is tunable: there are chains, checkpoints inside blocks, samples */
     uint32_t needs;     /* SRQ_NEED_… of it */
     bool calibrates;    /* it wants calibration data at all */
+    int64_t copies;     /* of each calibration sample, beside it, with words drawn anew */
     int snapshots;      /* of both chains that the disk plan has room for */
     bool spill;         /* the activation cache is a mapped file */
     cJSON *notes;       /* sentences for people */

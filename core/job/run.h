@@ -21,7 +21,7 @@ struct srq_run {
     struct srq_job_flags *flags;
     struct srq_tasks *tasks;
     struct srq_usage *usage;
-    struct srq_samples calib; /* count 0: none */
+    struct srq_samples calib; /* with the copies whose words are drawn anew; count 0: none */
     struct srq_samples score; /* what layers are scored on; count 0: none */
     struct srq_samples scaling; /* what scales are found with; count 0: none */
     struct srq_scales scales; /* of the transform stage, once it is over; pairs 0: there are none */
@@ -59,6 +59,8 @@ int srq_run_block_layers(const struct srq_run *run, int block, int *first);
 /* The stages. Each picks up where the files in ckpt/ say it was. */
 int srq_stage_load(struct srq_run *run, struct srq_error *err);
 int srq_stage_calibrate(struct srq_run *run, struct srq_error *err);
+/* Part of calibrate: copies of calibration samples get their words, or those that they had got. */
+int srq_stage_resample(struct srq_run *run, struct srq_error *err);
 int srq_stage_score(struct srq_run *run, struct srq_error *err);
 int srq_stage_allocate(struct srq_run *run, struct srq_error *err);
 void srq_run_offer_solver(struct srq_run *run); /* from here on changes of the plan ask the allocator; scores are known */

@@ -5,6 +5,7 @@
 #include "core/base/clock.h"
 #include "core/base/digits.h"
 #include "core/job/fingerprint.h"
+#include "core/job/resample.h"
 #include "core/tune/tensor_scale.h"
 
 #include <inttypes.h>
@@ -270,6 +271,8 @@ int srq_stage_calibrate(struct srq_run *run, struct srq_error *err)
         rc = srq_run_check(run, err);
     if (rc == 0)
         rc = take_fingerprint(run, err);
+    if (rc == 0)
+        rc = srq_job_resample_extend(run, err);
     if (rc == 0)
         rc = plan_again(run, err);
     srq_event_progress(&run->events, steps + 1, steps + 1, "texts", NULL);

@@ -11,7 +11,8 @@
 #define STREAM ((uint64_t)0x7265) /* of the order of samples */
 #define BETA1 0.9
 #define BETA2 0.99
-#define RATE 0.04 /* over 2^bits: about a twentieth of what rounding leaves of a weight */
+#define RATE 0.1 /* over 2^bits, what rounding leaves of a weight, and over the root of blocks, whose changes add up */
+#define WARM 10 /* one part in so many of the steps is shorter: the first ones know nothing of the moments */
 #define GRAIN 4096
 
 /* Memory, each one row of the plan. */
@@ -430,9 +431,13 @@ static void move_share(void *ctx, int64_t begin, int64_t end)
 static void move(struct srq_refine *r)
 {
     double pi = acos(-1), schedule = 0.5 * (1 + cos(pi * (double)r->step / (double)r->steps));
+    double warm = (double)(r->steps / WARM), rate = RATE / sqrt((double)r->blocks);
+
+    if ((double)r->step < warm)
+        schedule *= ((double)r->step + 1) / (warm + 1);
 
     for (int i = 0; i < r->blocks * r->layers; i++) {
-        struct moving k = { r, &r->layer[i], schedule * RATE / (double)(1 << r->schemes[i].bits),
+        struct moving k = { r, &r->layer[i], schedule * rate / (double)(1 << r->schemes[i].bits),
                             1 - pow(BETA1, (double)r->step + 1), 1 - pow(BETA2, (double)r->step + 1) };
 
         if (r->layer[i].on)

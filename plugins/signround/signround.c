@@ -419,14 +419,21 @@ static const struct srq_option options[] = {
 };
 
 static const struct srq_recipe_row recipes[] = {
-    { "default", "iters", "200" },   { "default", "job.nsamples", "128" }, { "default", "job.seqlen", "2048" },
-    { "default", "job.batch", "8" }, { "default", "job.refine", "4" },      { "best", "job.refine", "4" },
-    { "light", "job.refine", "2" },  { "best", "iters", "1000" },          { "best", "job.nsamples", "512" },
-    { "best", "job.seqlen", "2048" }, { "best", "job.batch", "8" },        { "light", "iters", "50" },
-    { "light", "lr", "0.005" },      { "light", "job.nsamples", "128" },   { "light", "job.seqlen", "2048" },
-    { "light", "job.batch", "8" },   { "published", "iters", "200" },      { "published", "job.nsamples", "128" },
-    { "published", "job.seqlen", "2048" }, { "published", "job.batch", "8" }, { "published", "decay", "linear" },
-    { "published", "range_pace", "1" }, { "published", "search", "false" }, { "published", "job.refine", "0" },
+    { "default", "iters", "200" },        { "default", "job.nsamples", "128" },
+    { "default", "job.seqlen", "2048" },  { "default", "job.batch", "8" },
+    { "default", "job.refine", "4" },     { "default", "job.resample", "65536" },
+    { "best", "iters", "1000" },          { "best", "job.nsamples", "512" },
+    { "best", "job.seqlen", "2048" },     { "best", "job.batch", "8" },
+    { "best", "job.refine", "4" },        { "best", "job.resample", "65536" },
+    { "light", "iters", "50" },           { "light", "lr", "0.005" },
+    { "light", "job.nsamples", "128" },   { "light", "job.seqlen", "2048" },
+    { "light", "job.batch", "8" },        { "light", "job.refine", "2" },
+    { "light", "job.resample", "65536" },
+    { "published", "iters", "200" },      { "published", "job.nsamples", "128" },
+    { "published", "job.seqlen", "2048" }, { "published", "job.batch", "8" },
+    { "published", "decay", "linear" },   { "published", "range_pace", "1" },
+    { "published", "search", "false" },   { "published", "job.refine", "0" },
+    { "published", "job.resample", "0" },
     { NULL, NULL, NULL },
 };
 

@@ -13,6 +13,11 @@ tests_unit_test_scoring_CFLAGS = $(unit_cflags)
 tests_unit_test_scoring_LDADD = $(unit_ldadd)
 
 # scales tuned end to end
+unit_tests += tests/unit/test_resample
+tests_unit_test_resample_SOURCES = tests/unit/test_resample.c tests/unit/test.h
+tests_unit_test_resample_CFLAGS = $(unit_cflags)
+tests_unit_test_resample_LDADD = $(unit_ldadd)
+
 unit_tests += tests/unit/test_refine
 tests_unit_test_refine_SOURCES = tests/unit/test_refine.c tests/unit/test.h
 tests_unit_test_refine_CFLAGS = $(unit_cflags)

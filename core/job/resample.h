@@ -1,0 +1,17 @@
+/* Inside core/job: where the option `resample` asks for it, calibration samples get copies in which most words are drawn anew
+ * (core/tune/resample.h). The words are kept in ckpt/, so that a resume does not draw again. */
+#ifndef SRQ_JOB_RESAMPLE_H
+#define SRQ_JOB_RESAMPLE_H
+
+#include "core/job/resolve.h"
+
+struct srq_run;
+
+/* Samples in all, where `samples` are read. */
+int64_t srq_job_resampled(const struct srq_resolved *r, int64_t samples);
+/* Rows of memory; nsamples: in all. */
+int srq_job_resample_needs(struct srq_resolved *r, int64_t nsamples, struct srq_error *err);
+/* Makes room for the copies behind the samples that were read. */
+int srq_job_resample_extend(struct srq_run *run, struct srq_error *err);
+
+#endif
