@@ -68,11 +68,11 @@ def a_pause_and_a_resume_leave_no_trace_on_searched_scales():
 
 
 def a_pause_while_scales_are_tuned_end_to_end_leaves_no_trace():
-    long = demo_job("w3g64", evaluate=True, **dict(SMALL, nsamples=16, signround__iters=4, eval__windows=4, refine=30))
+    long = demo_job("w3g64", evaluate=True, **dict(SMALL, nsamples=16, signround__iters=4, eval__windows=4, refine=6))
     with Place() as p:
         p.wait(p.submit("calm", long))
         told = report(p.path("calm"))["refine"]
-        assert told["kept"] and told["steps"] == 30 * 3 and told["loss_last"] < told["loss_first"], told
+        assert told["kept"] and told["steps"] == 6 * 15 and told["loss_last"] < told["loss_first"], told
         plain = dict(long, options=dict(long["options"], refine=0))
         p.wait(p.submit("plain", plain))
         assert report(p.path("plain"))["refine"] is None
@@ -90,6 +90,7 @@ def a_pause_while_scales_are_tuned_end_to_end_leaves_no_trace():
         p.wait(job)
         said = [e["text"] for e in events(p.job_dir(job), "log")]
         assert sum("scales end to end goes on" in text for text in said) == 2, said
+        assert sum("3 copies of each sample" in text for text in said) == 1, said  # drawn once, then taken from ckpt/
         assert not differing(p.path("calm"), p.path("paused")), differing(p.path("calm"), p.path("paused"))
 
 
