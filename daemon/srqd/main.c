@@ -4,9 +4,9 @@
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
-#include "daemon/srqd/background.h"
-#include "daemon/srqd/environment.h"
-#include "daemon/srqd/options.h"
+#include "daemon/srqd/base/background.h"
+#include "daemon/srqd/base/environment.h"
+#include "daemon/srqd/base/options.h"
 
 #include <signal.h>
 #include <stdio.h>

@@ -3,12 +3,12 @@
 #define SRQD_SRQD_H
 
 #include "core/proto/proto.h"
-#include "daemon/srqd/capture.h"
-#include "daemon/srqd/children.h"
-#include "daemon/srqd/config.h"
-#include "daemon/srqd/job.h"
-#include "daemon/srqd/places.h"
-#include "daemon/srqd/store.h"
+#include "daemon/srqd/base/capture.h"
+#include "daemon/srqd/base/children.h"
+#include "daemon/srqd/base/config.h"
+#include "daemon/srqd/base/places.h"
+#include "daemon/srqd/jobs/job.h"
+#include "daemon/srqd/store/store.h"
 
 #include <event2/event.h>
 

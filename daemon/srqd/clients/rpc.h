@@ -1,0 +1,73 @@
+/* Requests: looked up in the table, held to it, allowed or not, handed to their handler. */
+#ifndef SRQD_RPC_H
+#define SRQD_RPC_H
+
+#include "daemon/srqd/clients/client.h"
+
+#define RPC_LATER 1 /* the handler will answer by rpc_answer_later */
+
+struct request {
+    struct srqd *d;
+    struct client *c;
+    const char *id;
+    const struct srq_method *method;
+    const cJSON *params;
+    struct job *job; /* resolved where the method names one; else NULL */
+};
+
+/* 0 with *result, RPC_LATER, or a negative error. */
+typedef int (*rpc_handler)(const struct request *r, cJSON **result, struct srq_error *err);
+
+/* Answers the request by itself. Not 0: it could not be taken as one; the caller sends the failure, and closes where
+ * *fatal. */
+int rpc_dispatch(struct client *c, const struct srq_message *m, bool *fatal, struct srq_error *err);
+
+/* An answer under way outlives its client. */
+struct later {
+    struct srqd *d;
+    uint64_t client;
+    const struct srq_method *method;
+    char id[129];
+};
+void rpc_later(struct later *l, const struct request *r);
+void rpc_answer_later(const struct later *l, int rc, cJSON *result, const struct srq_error *err);
+
+/* By its id, a unique beginning of it (of the caller's own jobs first), or "@last". */
+struct job *rpc_find_job(const struct client *c, const char *name, struct srq_error *err);
+
+/* Parameters. */
+const cJSON *rpc_param(const struct request *r, const char *name); /* NULL: absent or null */
+bool rpc_flag(const struct request *r, const char *name, bool otherwise);
+double rpc_number(const struct request *r, const char *name, double otherwise);
+const char *rpc_text(const struct request *r, const char *name); /* NULL: absent or null */
+
+/* Replies: numbers that are unknown (negative here) and texts that are not there become null. */
+bool put_number_or_null(cJSON *object, const char *name, double v);
+bool put_text_or_null(cJSON *object, const char *name, const char *text);
+int rpc_no_memory(struct srq_error *err);
+
+/* Paging: what part of `total` elements is wanted. */
+struct page {
+    int64_t offset, limit;
+};
+struct page rpc_page(const struct request *r, int64_t total);
+/* Adds "total" and "next_offset" for a page of `count` elements from `offset`. */
+bool rpc_put_page(cJSON *reply, int64_t offset, int64_t count, int64_t total);
+/* Appends elements [page.offset, …) of `array` to reply[name] until the limit or half a frame is full; then the page's
+ * members. The elements stay the array's. */
+int rpc_page_array(const struct request *r, cJSON *reply, const char *name, const cJSON *array, struct srq_error *err);
+
+/* Adds `item` (consumed; NULL: there was no memory for it) to `array`, and what it takes in a frame to *bytes. */
+#define RPC_PAGE_BYTES (SRQ_FRAME_MAX / 2)
+bool rpc_add_counted(cJSON *array, cJSON *item, size_t *bytes);
+/* A JSON object in the job's directory. */
+int rpc_read_json(const struct job *j, const char *name, cJSON **out, struct srq_error *err);
+
+/* Handlers, by file. */
+rpc_handler rpc_daemon_handler(const char *method);
+rpc_handler rpc_job_handler(const char *method);
+rpc_handler rpc_submit_handler(const char *method);
+rpc_handler rpc_look_handler(const char *method);
+rpc_handler rpc_plan_handler(const char *method);
+
+#endif

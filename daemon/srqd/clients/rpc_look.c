@@ -1,0 +1,389 @@
+/* Methods that only look: lists, details, curves, logs, reports. What lies in job directories is read as
+ * hostile input, with caps. */
+#include "daemon/srqd/clients/rpc.h"
+
+#include "core/base/alloc.h"
+#include "core/base/log.h"
+#include "daemon/srqd/clients/authority.h"
+#include "daemon/srqd/clients/summary.h"
+#include "daemon/srqd/jobs/jobdir.h"
+#include "daemon/srqd/workers/journal_view.h"
+#include "daemon/srqd/workers/link.h"
+
+#include <string.h>
+
+#define FILE_MAX ((size_t)32 << 20)
+#define TEXT_MAX 4000 /* bytes of one log line */
+
+/* ---- lists ---------------------------------------------------------------------------------------------------- */
+
+static int check_states(const cJSON *states, struct srq_error *err)
+{
+    const cJSON *item;
+    enum job_state s;
+
+    cJSON_ArrayForEach(item, states)
+    {
+        if (!job_state_of(item->valuestring, &s))
+            return srq_fail_field(err, -SRQ_EINVAL, "states", "there is no job state \"%.60s\"", item->valuestring);
+    }
+    return 0;
+}
+
+static bool listed(const struct request *r, const struct job *j, const cJSON *states, bool all)
+{
+    const cJSON *item;
+
+    if (j->uid != r->c->uid && !(all && may_look(r->c, j)))
+        return false;
+    if (states == NULL)
+        return true;
+    cJSON_ArrayForEach(item, states)
+    {
+        if (strcmp(item->valuestring, job_state_name(j->state)) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int list(const struct request *r, cJSON **result, struct srq_error *err)
+{
+    const cJSON *states = rpc_param(r, "states");
+    bool all = rpc_flag(r, "all", false);
+    int64_t total = 0, at = 0, count = 0;
+    int rc = check_states(states, err);
+    size_t bytes = 0;
+    const struct job *j;
+    struct page p;
+    cJSON *jobs;
+
+    if (rc != 0)
+        return rc;
+    TAILQ_FOREACH(j, &r->d->jobs, entry) total += listed(r, j, states, all);
+    p = rpc_page(r, total);
+    *result = cJSON_CreateObject();
+    jobs = cJSON_AddArrayToObject(*result, "jobs");
+    if (jobs == NULL)
+        return rpc_no_memory(err);
+    TAILQ_FOREACH_REVERSE(j, &r->d->jobs, job_list, entry)
+    {
+        cJSON *o;
+
+        if (!listed(r, j, states, all) || at++ < p.offset)
+            continue;
+        if (count >= p.limit || bytes > RPC_PAGE_BYTES)
+            break;
+        o = cJSON_CreateObject();
+        if (o != NULL && !summary_put(o, j)) {
+            cJSON_Delete(o);
+            o = NULL;
+        }
+        if (!rpc_add_counted(jobs, o, &bytes))
+            return rpc_no_memory(err);
+        count++;
+    }
+    return rpc_put_page(*result, p.offset, count, total) && summary_put_counts(*result, "counts", r->d)
+               ? 0
+               : rpc_no_memory(err);
+}
+
+static int get(const struct request *r, cJSON **result, struct srq_error *err)
+{
+    const struct job *j = r->job;
+    char *spec_text, *planned_text, *dir = job_path(j, NULL);
+    cJSON *o = cJSON_CreateObject(), *spec = NULL, *planned = NULL;
+    int rc = store_texts(r->d->store, j->id, &spec_text, &planned_text, err);
+    bool ok;
+
+    *result = o;
+    if (rc == 0)
+        rc = srq_json_parse(spec_text, strlen(spec_text), SRQ_DEPTH_MAX, &spec, err);
+    if (rc == 0)
+        rc = srq_json_parse(planned_text, strlen(planned_text), SRQ_DEPTH_MAX, &planned, err);
+    if (rc == 0) {
+        ok = dir != NULL && summary_put(o, j) && cJSON_AddItemToObject(o, "spec", spec);
+        spec = ok ? NULL : spec;
+        ok = ok && cJSON_AddStringToObject(o, "directory", dir) != NULL && summary_put_planned(o, planned, false) &&
+             put_number_or_null(o, "exit_code", j->exit_code) && put_number_or_null(o, "signal", j->exit_signal) &&
+             cJSON_AddBoolToObject(o, "attached", worker_link_attached(j)) != NULL &&
+             put_number_or_null(o, "last_seq", j->told_seq > 0 ? (double)j->told_seq : -1);
+        rc = ok ? 0 : rpc_no_memory(err);
+    }
+    cJSON_Delete(spec);
+    cJSON_Delete(planned);
+    srq_free(spec_text);
+    srq_free(planned_text);
+    srq_free(dir);
+    return rc;
+}
+
+/* ---- reports -------------------------------------------------------------------------------------------------- */
+
+static int report(const struct request *r, cJSON **result, struct srq_error *err)
+{
+    cJSON *json, *layers;
+    int rc;
+
+    if (r->job->state != JOB_DONE)
+        return srq_fail_field(err, -SRQ_ESTATE, "job", "job %s is %s; its report comes when it is done", r->job->id,
+                              job_state_name(r->job->state));
+    rc = rpc_read_json(r->job, "report.json", &json, err);
+    if (rc != 0)
+        return rc;
+    layers = cJSON_DetachItemFromObjectCaseSensitive(json, "layers");
+    *result = cJSON_CreateObject();
+    if (*result == NULL || !cJSON_AddItemToObject(*result, "report", json)) {
+        cJSON_Delete(json);
+        rc = rpc_no_memory(err);
+    } else {
+        rc = rpc_page_array(r, *result, "layers", layers, err);
+    }
+    cJSON_Delete(layers);
+    return rc;
+}
+
+/* ---- the journal ---------------------------------------------------------------------------------------------- */
+
+/* Elements found so far; only those of the page are kept, but all are counted. A page from the end needs the count
+ * first, so the journal is then read twice. */
+struct gather {
+    const char *event, *value, *layer;
+    double block; /* negative: any */
+    struct page page;
+    bool count_only;
+    int64_t total, kept;
+    size_t bytes;
+    cJSON *out;
+    bool failed;
+};
+
+static bool wanted(struct gather *g)
+{
+    int64_t at = g->total++;
+
+    return !g->count_only && at >= g->page.offset && at == g->page.offset + g->kept && g->kept < g->page.limit &&
+           g->bytes <= RPC_PAGE_BYTES;
+}
+
+static void keep(struct gather *g, cJSON *item)
+{
+    if (!rpc_add_counted(g->out, item, &g->bytes))
+        g->failed = true;
+    else
+        g->kept++;
+}
+
+static double number_of(const cJSON *o, const char *name)
+{
+    const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, name);
+
+    return cJSON_IsNumber(v) ? v->valuedouble : -1;
+}
+
+static bool add_copy(cJSON *o, const char *name, const cJSON *v)
+{
+    cJSON *copy = v != NULL ? cJSON_Duplicate(v, true) : cJSON_CreateNull();
+
+    return copy != NULL && cJSON_AddItemToObject(o, name, copy);
+}
+
+static bool gather_point(const struct journal_entry *e, void *ctx)
+{
+    struct gather *g = ctx;
+    const cJSON *layer = cJSON_GetObjectItemCaseSensitive(e->params, "layer");
+    cJSON *o;
+
+    if (g->block >= 0 && number_of(e->params, "block") != g->block)
+        return true;
+    if (g->layer != NULL && (!cJSON_IsString(layer) || strcmp(layer->valuestring, g->layer) != 0))
+        return true;
+    if (!wanted(g))
+        return true;
+    o = cJSON_CreateObject();
+    if (cJSON_AddNumberToObject(o, "iter", number_of(e->params, "iter")) == NULL ||
+        !add_copy(o, "value", cJSON_GetObjectItemCaseSensitive(e->params, g->value)) ||
+        !add_copy(o, "lr", cJSON_GetObjectItemCaseSensitive(e->params, "lr")) ||
+        cJSON_AddNumberToObject(o, "time", e->time) == NULL) {
+        cJSON_Delete(o);
+        o = NULL;
+    }
+    keep(g, o);
+    return !g->failed;
+}
+
+static bool gather_log(const struct journal_entry *e, void *ctx)
+{
+    struct gather *g = ctx;
+    cJSON *o;
+
+    if (!wanted(g))
+        return true;
+    o = cJSON_CreateObject();
+    if (cJSON_AddNumberToObject(o, "seq", (double)e->seq) == NULL ||
+        cJSON_AddNumberToObject(o, "time", e->time) == NULL ||
+        !add_copy(o, "level", cJSON_GetObjectItemCaseSensitive(e->params, "level")) ||
+        !add_copy(o, "text", cJSON_GetObjectItemCaseSensitive(e->params, "text"))) {
+        cJSON_Delete(o);
+        o = NULL;
+    }
+    keep(g, o);
+    return !g->failed;
+}
+
+/* Reads the journal for `visit` into reply[name]. */
+static int gather_page(const struct request *r, struct gather *g, journal_visit visit, cJSON *reply, const char *name,
+                       struct srq_error *err)
+{
+    g->out = cJSON_AddArrayToObject(reply, name);
+    if (g->out == NULL)
+        return rpc_no_memory(err);
+    if (rpc_number(r, "offset", 0) < 0) {
+        g->count_only = true;
+        journal_scan(r->job, 0, g->event, visit, g);
+        g->count_only = false;
+    }
+    g->page = rpc_page(r, rpc_number(r, "offset", 0) < 0 ? g->total : INT64_MAX / 2);
+    g->total = 0;
+    journal_scan(r->job, 0, g->event, visit, g);
+    return !g->failed && rpc_put_page(reply, g->page.offset, g->kept, g->total) ? 0 : rpc_no_memory(err);
+}
+
+/* A curve of what the model does not have is a mistake, not an empty curve. */
+static int check_place(const struct request *r, const char *layer, double block, struct srq_error *err)
+{
+    cJSON *plan;
+    const cJSON *l, *first = NULL, *last = NULL;
+    double most = -1;
+    bool found = layer == NULL;
+    int rc = 0;
+
+    if (rpc_read_json(r->job, "plan.json", &plan, NULL) != 0)
+        return 0; /* the journal may be read all the same */
+    cJSON_ArrayForEach(l, cJSON_GetObjectItemCaseSensitive(plan, "layers"))
+    {
+        const cJSON *name = cJSON_GetObjectItemCaseSensitive(l, "name"), *b = cJSON_GetObjectItemCaseSensitive(l, "block");
+
+        if (!cJSON_IsString(name))
+            continue;
+        first = first != NULL ? first : name;
+        last = name;
+        found = found || strcmp(name->valuestring, layer) == 0;
+        most = cJSON_IsNumber(b) && b->valuedouble > most ? b->valuedouble : most;
+    }
+    if (!found)
+        rc = srq_fail_field(err, -SRQ_EINVAL, "layer", "job %s has no layer \"%.300s\"; it has %.150s to %.150s", r->job->id,
+                            layer, first != NULL ? first->valuestring : "none", last != NULL ? last->valuestring : "none");
+    else if (layer == NULL && block > most + 1) /* what is outside the blocks comes behind them */
+        rc = srq_fail_field(err, -SRQ_EINVAL, "block", "job %s has no block %.0f; it has 0 to %.0f", r->job->id, block, most);
+    cJSON_Delete(plan);
+    return rc;
+}
+
+static int series(const struct request *r, cJSON **result, struct srq_error *err)
+{
+    const char *kind = rpc_text(r, "kind"), *layer = rpc_text(r, "layer");
+    bool block = rpc_param(r, "block") != NULL, transform = kind != NULL && strncmp(kind, "transform", 9) == 0;
+    struct gather g = { .layer = layer, .block = rpc_number(r, "block", -1) };
+    int rc;
+
+    if (transform && (block || layer != NULL))
+        return srq_fail_field(err, -SRQ_EINVAL, "block", "a transform is of the whole model: give no block and no layer");
+    if (!transform && block == (layer != NULL))
+        return srq_fail_field(err, -SRQ_EINVAL, "block", "give either a block or a layer");
+    if (kind == NULL)
+        kind = layer != NULL ? "error" : "loss";
+    if (!transform && (layer != NULL) != (strcmp(kind, "error") == 0))
+        return srq_fail_field(err, -SRQ_EINVAL, "kind", "loss and probe are a block's, error is a layer's");
+    rc = transform ? 0 : check_place(r, layer, rpc_number(r, "block", -1), err);
+    if (rc != 0)
+        return rc;
+    g.event = transform           ? strcmp(kind, "transform") == 0 ? "transform.point" : "transform.probe"
+              : layer != NULL       ? "layer.error"
+              : strcmp(kind, "loss") == 0 ? "tune.point"
+                                          : "tune.probe";
+    g.value = layer != NULL ? "error" : "loss";
+    *result = cJSON_CreateObject();
+    if (cJSON_AddStringToObject(*result, "kind", kind) == NULL)
+        return rpc_no_memory(err);
+    return gather_page(r, &g, gather_point, *result, "points", err);
+}
+
+/* ---- logs ----------------------------------------------------------------------------------------------------- */
+
+static cJSON *worker_line(const char *line, size_t len)
+{
+    char raw[TEXT_MAX + 1], clean[4 * TEXT_MAX + 1];
+    cJSON *o = cJSON_CreateObject();
+
+    len = len < TEXT_MAX ? len : TEXT_MAX;
+    memcpy(raw, line, len);
+    raw[len] = '\0';
+    srq_escape_control(raw, clean, sizeof(clean));
+    if (cJSON_AddNullToObject(o, "seq") != NULL && cJSON_AddNullToObject(o, "time") != NULL &&
+        cJSON_AddNullToObject(o, "level") != NULL && cJSON_AddStringToObject(o, "text", clean) != NULL)
+        return o;
+    cJSON_Delete(o);
+    return NULL;
+}
+
+static int worker_log(const struct request *r, cJSON *reply, struct srq_error *err)
+{
+    cJSON *lines = cJSON_AddArrayToObject(reply, "lines");
+    int64_t total = 0, at = 0, kept = 0;
+    size_t len = 0, bytes = 0;
+    char *text = NULL;
+    struct page p;
+    int rc = jobdir_read(r->job, "worker.log", FILE_MAX, &text, &len, err);
+
+    if (rc != 0 && rc != -SRQ_ENOENT)
+        return rc;
+    for (size_t i = 0; i < len; i++)
+        total += text[i] == '\n' || i + 1 == len;
+    p = rpc_page(r, total);
+    rc = lines != NULL ? 0 : rpc_no_memory(err);
+    for (size_t i = 0; rc == 0 && i < len && kept < p.limit && bytes <= RPC_PAGE_BYTES;) {
+        const char *nl = memchr(text + i, '\n', len - i);
+        size_t n = nl != NULL ? (size_t)(nl - text) - i : len - i;
+
+        if (at++ >= p.offset) {
+            if (!rpc_add_counted(lines, worker_line(text + i, n), &bytes))
+                rc = rpc_no_memory(err);
+            kept++;
+        }
+        i += n + 1;
+    }
+    srq_free(text);
+    if (rc == 0 && !rpc_put_page(reply, p.offset, kept, total))
+        rc = rpc_no_memory(err);
+    return rc;
+}
+
+static int job_log(const struct request *r, cJSON **result, struct srq_error *err)
+{
+    const char *source = rpc_text(r, "source");
+    struct gather g = { .event = "log", .block = -1 };
+
+    *result = cJSON_CreateObject();
+    if (*result == NULL)
+        return rpc_no_memory(err);
+    if (source != NULL && strcmp(source, "worker") == 0)
+        return worker_log(r, *result, err);
+    return gather_page(r, &g, gather_log, *result, "lines", err);
+}
+
+rpc_handler rpc_look_handler(const char *method)
+{
+    static const struct {
+        const char *name;
+        rpc_handler handler;
+    } rows[] = {
+        { "job.list", list }, { "job.get", get }, { "job.series", series }, { "job.log", job_log },
+        { "job.report", report },
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (strcmp(rows[i].name, method) == 0)
+            return rows[i].handler;
+    }
+    return NULL;
+}

@@ -1,0 +1,21 @@
+/* Workers: started, watched, restarted after a crash, found again after srqd was away. Never two for one job: the
+ * worker itself holds a lock on the job directory, and one that finds it taken ends with code 12. */
+#ifndef SRQD_SUPERVISE_H
+#define SRQD_SUPERVISE_H
+
+#include "core/proto/proto.h"
+#include "daemon/srqd/jobs/job.h"
+
+/* Starts a worker for a job that was admitted. */
+void supervise_start(struct job *j);
+/* At srqd's own start: re-attaches to the job's worker, or starts one from the checkpoint. */
+void supervise_recover(struct job *j);
+/* Asks the worker; remembered until it has answered by ending. Only for active jobs. */
+void supervise_wish(struct job *j, enum job_wish wish);
+/* From the control connection. */
+void supervise_attached(struct job *j, const char *stage);
+void supervise_heard(struct job *j, const char *event, const cJSON *params);
+/* Takes what the journal of a job without a worker has got since, and tells subscribers. */
+void supervise_catch_up(struct job *j);
+
+#endif
