@@ -18,18 +18,23 @@ daemon_srqd_libsrqd_la_SOURCES = \
 	daemon/srqd/store/store.c daemon/srqd/store/store.h \
 	daemon/srqd/jobs/job.c daemon/srqd/jobs/job.h \
 	daemon/srqd/jobs/jobdir.c daemon/srqd/jobs/jobdir.h \
+	daemon/srqd/jobs/jobs.h \
 	daemon/srqd/jobs/lifecycle.c daemon/srqd/jobs/lifecycle.h \
 	daemon/srqd/jobs/queue.c daemon/srqd/jobs/queue.h \
+	daemon/srqd/jobs/record.c daemon/srqd/jobs/record.h \
 	daemon/srqd/workers/answer.c daemon/srqd/workers/answer.h \
 	daemon/srqd/workers/journal_view.c daemon/srqd/workers/journal_view.h \
 	daemon/srqd/workers/layer_view.c daemon/srqd/workers/layer_view.h \
 	daemon/srqd/workers/link.c daemon/srqd/workers/link.h \
 	daemon/srqd/workers/outcome.c daemon/srqd/workers/outcome.h \
 	daemon/srqd/workers/supervise.c daemon/srqd/workers/supervise.h \
+	daemon/srqd/workers/worker.c daemon/srqd/workers/worker.h \
 	daemon/srqd/clients/authority.c daemon/srqd/clients/authority.h \
 	daemon/srqd/clients/change.c daemon/srqd/clients/change.h \
 	daemon/srqd/clients/client.c daemon/srqd/clients/client.h \
+	daemon/srqd/clients/dispatch.c daemon/srqd/clients/dispatch.h \
 	daemon/srqd/clients/events.c daemon/srqd/clients/events.h \
+	daemon/srqd/clients/handlers.h \
 	daemon/srqd/clients/listener.c daemon/srqd/clients/listener.h \
 	daemon/srqd/clients/rpc.c daemon/srqd/clients/rpc.h \
 	daemon/srqd/clients/rpc_daemon.c \
@@ -37,6 +42,7 @@ daemon_srqd_libsrqd_la_SOURCES = \
 	daemon/srqd/clients/rpc_look.c \
 	daemon/srqd/clients/rpc_plan.c \
 	daemon/srqd/clients/rpc_submit.c \
+	daemon/srqd/clients/service.c daemon/srqd/clients/service.h \
 	daemon/srqd/clients/submission.c daemon/srqd/clients/submission.h \
 	daemon/srqd/clients/summary.c daemon/srqd/clients/summary.h \
 	daemon/srqd/srqd.c daemon/srqd/srqd.h

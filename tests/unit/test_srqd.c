@@ -5,8 +5,9 @@
 #include "core/base/fs.h"
 #include "daemon/srqd/base/environment.h"
 #include "daemon/srqd/base/process.h"
+#include "daemon/srqd/jobs/jobs.h"
 #include "daemon/srqd/jobs/queue.h"
-#include "daemon/srqd/srqd.h"
+#include "daemon/srqd/jobs/record.h"
 #include "daemon/srqd/workers/outcome.h"
 
 #include <fcntl.h>

@@ -38,51 +38,49 @@ static bool peer_in_group(int fd, gid_t primary, const char *name)
     return found;
 }
 
-int authority_identify(struct client *c, int fd, struct srq_error *err)
+int authority_identify(const struct srqd *d, int fd, struct peer *p, struct srq_error *err)
 {
     struct ucred peer;
     socklen_t len = sizeof(peer);
 
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
         return srq_fail(err, -SRQ_EIO, "cannot tell who connects: %s", strerror(errno));
-    c->uid = peer.uid;
-    c->gid = peer.gid;
-    c->pid = peer.pid;
-    c->admin = peer.uid == 0 || peer.uid == geteuid();
-    if (!c->d->places.system && !c->admin)
+    *p = (struct peer){ peer.uid, peer.gid, peer.pid, peer.uid == 0 || peer.uid == geteuid() };
+    if (!d->places.system && !p->admin)
         return srq_fail(err, -SRQ_EPERM, "this daemon serves user %lu only", (unsigned long)geteuid());
-    if (!c->admin)
-        c->admin = peer_in_group(fd, peer.gid, c->d->config.admin_group);
+    if (!p->admin)
+        p->admin = peer_in_group(fd, peer.gid, d->config.admin_group);
     return 0;
 }
 
-bool may_look(const struct client *c, const struct job *j)
+bool may_look(const struct peer *p, const struct job *j)
 {
-    return c->uid == j->uid || c->uid == 0 || c->admin || c->d->config.look_all;
+    return p->uid == j->uid || p->uid == 0 || p->admin || j->d->config.look_all;
 }
 
-bool may_change(const struct client *c, const struct job *j)
+bool may_change(const struct peer *p, const struct job *j)
 {
-    return c->uid == j->uid || c->uid == 0;
+    return p->uid == j->uid || p->uid == 0;
 }
 
-int authority_check(const struct client *c, const struct srq_method *m, const struct job *j, struct srq_error *err)
+int authority_check(const struct srqd *d, const struct peer *p, const struct srq_method *m, const struct job *j,
+                    struct srq_error *err)
 {
     switch (m->authority) {
     case SRQ_AUTH_ANY:
         return 0;
     case SRQ_AUTH_LOOK:
-        if (j == NULL || may_look(c, j))
+        if (j == NULL || may_look(p, j))
             return 0;
         break;
     case SRQ_AUTH_OWNER:
-        if (j != NULL && may_change(c, j))
+        if (j != NULL && may_change(p, j))
             return 0;
         break;
     case SRQ_AUTH_ADMIN:
-        if (c->admin)
+        if (p->admin)
             return 0;
-        return srq_fail(err, -SRQ_EPERM, "%s is for root and group %s", m->name, c->d->config.admin_group);
+        return srq_fail(err, -SRQ_EPERM, "%s is for root and group %s", m->name, d->config.admin_group);
     }
     return srq_fail_field(err, -SRQ_EPERM, "job", "job %s belongs to %s", j != NULL ? j->id : "", j != NULL ? j->owner : "another user");
 }

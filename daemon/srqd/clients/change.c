@@ -4,7 +4,9 @@
 
 #include "core/base/alloc.h"
 #include "core/base/log.h"
+#include "daemon/srqd/base/capture.h"
 #include "daemon/srqd/base/launch.h"
+#include "daemon/srqd/jobs/jobdir.h"
 #include "daemon/srqd/jobs/queue.h"
 #include "daemon/srqd/workers/answer.h"
 #include "daemon/srqd/workers/link.h"
@@ -17,7 +19,6 @@
 
 struct change {
     TAILQ_ENTRY(change) entry; /* while it waits */
-    struct srqd *d;
     struct later later;
     char job[JOB_ID_MAX]; /* it may go meanwhile */
     cJSON *params;        /* of worker.change */
@@ -27,18 +28,6 @@ static void change_free(struct change *c)
 {
     cJSON_Delete(c->params);
     srq_free(c);
-}
-
-static struct job *job_of(const struct change *c)
-{
-    struct job *j;
-
-    TAILQ_FOREACH(j, &c->d->jobs, entry)
-    {
-        if (strcmp(j->id, c->job) == 0)
-            return j;
-    }
-    return NULL;
 }
 
 /* Tells the client and forgets the change. `result` is consumed; the job's id in it is ours to say. */
@@ -59,9 +48,9 @@ static void answer(struct change *c, int rc, cJSON *result, const struct srq_err
 
 static void wait_again(struct change *c)
 {
-    TAILQ_INSERT_TAIL(&c->d->waiting_changes, c, entry);
-    c->d->waiting_change_count++;
-    queue_kick(c->d);
+    TAILQ_INSERT_TAIL(&c->later.all->changes.waiting, c, entry);
+    c->later.all->changes.waiting_count++;
+    queue_kick(c->later.all->d);
 }
 
 /* ---- by its worker -------------------------------------------------------------------------------------------- */
@@ -83,8 +72,8 @@ static void on_program_end(const struct captured *captured, void *ctx)
 {
     const struct srq_method *method = srq_proto_method("worker.change");
     struct change *c = ctx;
-    struct srqd *d = c->d;
-    struct job *j = job_of(c);
+    struct srqd *d = c->later.all->d;
+    struct job *j = job_find(&d->jobs, c->job);
     struct srq_error err = { 0 };
     cJSON *result = NULL;
     int rc = worker_answer_read(d, captured, "--change", ANSWER_MAX, &result, &err);
@@ -93,7 +82,7 @@ static void on_program_end(const struct captured *captured, void *ctx)
         cJSON_Delete(result);
         result = NULL;
     }
-    d->changing--;
+    c->later.all->changes.running--;
     if (j != NULL) {
         j->changing = false;
         supervise_catch_up(j); /* the event is in the journal, whatever became of the answer */
@@ -104,21 +93,22 @@ static void on_program_end(const struct captured *captured, void *ctx)
 
 static int start_program(struct change *c, struct job *j, struct srq_error *err)
 {
-    char *dir = job_path(j, NULL), *text = cJSON_PrintUnformatted(c->params);
-    const char *const argv[] = { c->d->places.worker, "--change", dir, NULL };
+    char *dir = jobdir_path(j), *text = cJSON_PrintUnformatted(c->params);
+    const struct srqd *d = j->d;
+    const char *const argv[] = { d->places.worker, "--change", dir, NULL };
     struct capture_wish w = { .argv = argv, .uid = j->uid, .gid = j->gid, .input = text, .out_max = ANSWER_MAX,
-                              .timeout_s = (double)c->d->config.plan_timeout_s };
+                              .timeout_s = (double)d->config.plan_timeout_s };
     int rc;
 
     if (dir == NULL || text == NULL) {
         rc = rpc_no_memory(err);
     } else {
         w.input_len = strlen(text);
-        rc = capture_start(c->d->base, c->d->children, &w, on_program_end, c, err);
+        rc = capture_start(d->base, d->children, &w, on_program_end, c, err);
     }
     if (rc == 0) {
         j->changing = true;
-        c->d->changing++;
+        c->later.all->changes.running++;
     }
     srq_free(dir);
     cJSON_free(text);
@@ -142,7 +132,8 @@ static int refuse_ended(const struct job *j, struct srq_error *err)
 /* 1: under way; 0: it must wait; else an error. */
 static int set_going(struct change *c, struct srq_error *err)
 {
-    struct job *j = job_of(c);
+    const struct srqd *d = c->later.all->d;
+    struct job *j = job_find(&d->jobs, c->job);
     int rc;
 
     if (j == NULL)
@@ -150,29 +141,28 @@ static int set_going(struct change *c, struct srq_error *err)
     if (settled(j))
         return refuse_ended(j, err);
     if (j->pid > 0) {
-        rc = worker_link_call(j, "worker.change", c->params, (double)c->d->config.plan_timeout_s, on_worker_answer, c,
-                              err);
+        rc = worker_link_call(j, "worker.change", c->params, (double)d->config.plan_timeout_s, on_worker_answer, c, err);
         return rc == 0 ? 1 : rc;
     }
-    if (j->changing || c->d->changing >= c->d->config.plans_at_once)
+    if (j->changing || c->later.all->changes.running >= d->config.plans_at_once)
         return 0;
     rc = start_program(c, j, err);
     return rc == 0 ? 1 : rc;
 }
 
-void changes_run(struct srqd *d)
+void changes_run(struct clients *all)
 {
     struct change *c, *next;
 
-    for (c = TAILQ_FIRST(&d->waiting_changes); c != NULL; c = next) {
+    for (c = TAILQ_FIRST(&all->changes.waiting); c != NULL; c = next) {
         struct srq_error err = { 0 };
         int rc = set_going(c, &err);
 
         next = TAILQ_NEXT(c, entry);
         if (rc == 0)
             continue;
-        TAILQ_REMOVE(&d->waiting_changes, c, entry);
-        d->waiting_change_count--;
+        TAILQ_REMOVE(&all->changes.waiting, c, entry);
+        all->changes.waiting_count--;
         if (rc < 0)
             answer(c, rc, NULL, &err);
     }
@@ -184,8 +174,8 @@ static cJSON *worker_params(const struct request *r)
     cJSON *p = cJSON_Duplicate(r->params, true);
     char name[256], by[120];
 
-    user_name_of(r->c->uid, name, sizeof(name));
-    snprintf(by, sizeof(by), "%.80s (uid %lu)", name, (unsigned long)r->c->uid);
+    user_name_of(r->c->peer.uid, name, sizeof(name));
+    snprintf(by, sizeof(by), "%.80s (uid %lu)", name, (unsigned long)r->c->peer.uid);
     cJSON_DeleteItemFromObjectCaseSensitive(p, "job");
     if (cJSON_AddStringToObject(p, "op", r->method->name + strlen("job.")) != NULL &&
         cJSON_AddStringToObject(p, "by", by) != NULL)
@@ -200,12 +190,11 @@ int change_begin(const struct request *r, struct srq_error *err)
 
     if (settled(r->job))
         return refuse_ended(r->job, err);
-    if (r->d->waiting_change_count >= WAITING_MAX)
+    if (r->c->all->changes.waiting_count >= WAITING_MAX)
         return srq_fail(err, -SRQ_EBUSY, "%d changes of plans wait; try again", WAITING_MAX);
     c = srq_calloc(1, sizeof(*c));
     if (c == NULL)
         return rpc_no_memory(err);
-    c->d = r->d;
     memcpy(c->job, r->job->id, sizeof(c->job));
     c->params = worker_params(r);
     if (c->params == NULL) {
@@ -217,13 +206,13 @@ int change_begin(const struct request *r, struct srq_error *err)
     return RPC_LATER;
 }
 
-void changes_drop(struct srqd *d)
+void changes_drop(struct clients *all)
 {
     struct change *c;
 
-    while ((c = TAILQ_FIRST(&d->waiting_changes)) != NULL) {
-        TAILQ_REMOVE(&d->waiting_changes, c, entry);
+    while ((c = TAILQ_FIRST(&all->changes.waiting)) != NULL) {
+        TAILQ_REMOVE(&all->changes.waiting, c, entry);
         change_free(c);
     }
-    d->waiting_change_count = 0;
+    all->changes.waiting_count = 0;
 }

@@ -7,9 +7,9 @@
 
 /* Starts the change that a request of job.pin, job.unpin, job.budget or job.retune asks for. RPC_LATER or an error. */
 int change_begin(const struct request *r, struct srq_error *err);
-/* Goes on with changes that wait. Called from the loop, by queue_kick. */
-void changes_run(struct srqd *d);
+/* Goes on with changes that wait. Called from the loop, after queue_kick. */
+void changes_run(struct clients *all);
 /* Drops what waits, at the daemon's end. */
-void changes_drop(struct srqd *d);
+void changes_drop(struct clients *all);
 
 #endif

@@ -3,9 +3,6 @@
 
 #include "core/base/alloc.h"
 #include "core/base/log.h"
-#include "daemon/srqd/clients/authority.h"
-#include "daemon/srqd/clients/events.h"
-#include "daemon/srqd/clients/rpc.h"
 
 #include <event2/buffer.h>
 #include <string.h>
@@ -32,7 +29,7 @@ static void close_soon(struct client *c)
         return;
     c->closing = true;
     bufferevent_disable(c->bev, EV_READ);
-    event_base_once(c->d->base, -1, EV_TIMEOUT, reap, c, &now);
+    event_base_once(c->all->d->base, -1, EV_TIMEOUT, reap, c, &now);
 }
 
 /* Writes what is queued first, but does not wait for a peer that does not read. */
@@ -44,7 +41,7 @@ static void close_after_output(struct client *c)
         return;
     c->closing = true;
     bufferevent_disable(c->bev, EV_READ);
-    event_base_once(c->d->base, -1, EV_TIMEOUT, reap, c, &grace);
+    event_base_once(c->all->d->base, -1, EV_TIMEOUT, reap, c, &grace);
 }
 
 size_t client_waiting(const struct client *c)
@@ -63,9 +60,9 @@ void client_send_copy(struct client *c, const char *line, size_t len)
         return;
     if (bufferevent_write(c->bev, line, len) != 0) {
         close_soon(c);
-    } else if (client_waiting(c) > (size_t)c->d->config.client_output_max) {
+    } else if (client_waiting(c) > (size_t)c->all->d->config.client_output_max) {
         srq_log(SRQ_LOG_WARN, "client %llu (uid %lu, pid %ld) does not read: %zu bytes wait; dropped",
-                (unsigned long long)c->number, (unsigned long)c->uid, (long)c->pid, client_waiting(c));
+                (unsigned long long)c->number, (unsigned long)c->peer.uid, (long)c->peer.pid, client_waiting(c));
         close_soon(c);
     }
 }
@@ -115,7 +112,7 @@ static void on_frame(struct client *c, const char *line, size_t len)
         fault(c, m.id, &err, false);
     else if (m.kind != SRQ_MSG_REQUEST && srq_fail(&err, -SRQ_EPROTO, "only requests with an id are taken") != 0)
         fault(c, m.id, &err, false);
-    else if (rpc_dispatch(c, &m, &fatal, &err) != 0)
+    else if (c->all->user->request(c, &m, &fatal, &err) != 0)
         fault(c, m.id, &err, fatal);
     srq_message_fini(&m);
 }
@@ -149,7 +146,7 @@ static void on_write(struct bufferevent *bev, void *ctx)
     if (c->closing)
         return;
     bufferevent_enable(bev, EV_READ);
-    events_drained(c);
+    c->all->user->drained(c);
 }
 
 static void on_event(struct bufferevent *bev, short what, void *ctx)
@@ -163,8 +160,9 @@ static void on_event(struct bufferevent *bev, short what, void *ctx)
         close_after_output(c); /* a peer may shut down its side and still read */
 }
 
-int client_accept(struct srqd *d, int fd, struct srq_error *err)
+int client_accept(struct clients *all, int fd, struct srq_error *err)
 {
+    const struct srqd *d = all->d;
     struct client *c = srq_calloc(1, sizeof(*c));
     int rc;
 
@@ -172,13 +170,13 @@ int client_accept(struct srqd *d, int fd, struct srq_error *err)
         close(fd);
         return srq_fail(err, -SRQ_ENOMEM, "out of memory for a client");
     }
-    c->d = d;
-    c->number = ++d->next_client;
+    c->all = all;
+    c->number = ++all->last_number;
     TAILQ_INIT(&c->subscriptions);
     TAILQ_INIT(&c->held);
     srq_frames_init(&c->frames);
-    rc = authority_identify(c, fd, err);
-    if (rc == 0 && d->client_count >= d->config.max_clients)
+    rc = authority_identify(d, fd, &c->peer, err);
+    if (rc == 0 && all->count >= d->config.max_clients)
         rc = srq_fail(err, -SRQ_ELIMIT, "%lld clients are connected already (max_clients)",
                       (long long)d->config.max_clients);
     if (rc != 0) {
@@ -202,16 +200,16 @@ int client_accept(struct srqd *d, int fd, struct srq_error *err)
     bufferevent_setwatermark(c->bev, EV_WRITE, CLIENT_SOFT_OUTPUT / 2, 0);
     bufferevent_setwatermark(c->bev, EV_READ, 0, (size_t)64 << 10);
     bufferevent_enable(c->bev, EV_READ | EV_WRITE);
-    TAILQ_INSERT_TAIL(&d->clients, c, entry);
-    d->client_count++;
+    TAILQ_INSERT_TAIL(&all->list, c, entry);
+    all->count++;
     return 0;
 }
 
 void client_free(struct client *c)
 {
-    TAILQ_REMOVE(&c->d->clients, c, entry);
-    c->d->client_count--;
-    events_drop_client(c);
+    TAILQ_REMOVE(&c->all->list, c, entry);
+    c->all->count--;
+    c->all->user->gone(c);
     srq_frames_fini(&c->frames);
     bufferevent_free(c->bev);
     cJSON_Delete(c->plan);
@@ -219,11 +217,11 @@ void client_free(struct client *c)
     srq_free(c);
 }
 
-struct client *client_find(struct srqd *d, uint64_t number)
+struct client *client_find(struct clients *all, uint64_t number)
 {
     struct client *c;
 
-    TAILQ_FOREACH(c, &d->clients, entry)
+    TAILQ_FOREACH(c, &all->list, entry)
     {
         if (c->number == number && !c->closing)
             return c;

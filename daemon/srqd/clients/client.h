@@ -1,29 +1,73 @@
-/* One connection: who it is, its frames, what waits for it. */
+/* Connections: who each is, its frames, what waits for it; and what is kept for all of them. */
 #ifndef SRQD_CLIENT_H
 #define SRQD_CLIENT_H
 
 #include "core/proto/proto.h"
-#include "daemon/srqd/srqd.h"
+#include "daemon/srqd/clients/authority.h"
 
 #include <event2/bufferevent.h>
 
 #define CLIENT_SOFT_OUTPUT ((size_t)256 << 10) /* beyond it samples are held back and requests are not read */
 
+struct client;
+struct listener;
+struct submission;
+struct change;
 struct subscription;
 struct held_sample;
+TAILQ_HEAD(client_list, client);
+TAILQ_HEAD(submission_list, submission);
+TAILQ_HEAD(change_list, change);
 TAILQ_HEAD(subscription_list, subscription);
 TAILQ_HEAD(held_list, held_sample);
 
+/* What connections are used for. */
+struct client_user {
+    /* Answers the request by itself. Not 0: it could not be taken as one; the caller sends the failure, and closes where
+     * *fatal. */
+    int (*request)(struct client *c, const struct srq_message *m, bool *fatal, struct srq_error *err);
+    void (*drained)(struct client *c); /* its output ran low */
+    void (*gone)(struct client *c);    /* it is about to be freed */
+};
+
+/* What the process itself can be asked for. */
+struct process_orders {
+    void *ctx;
+    int (*reload)(void *ctx, struct srq_error *err); /* reads the configuration again; the old one stays when it is wrong */
+    void (*quit)(void *ctx);                         /* soon, after answers under way were written; workers go on */
+    void (*stop_with_jobs)(void *ctx);               /* when no worker is left, or after stop_grace_s */
+};
+
+/* Each part is for the file that its type or comment names. */
+struct clients {
+    struct srqd *d;
+    struct process_orders orders;
+    const struct client_user *user;
+    struct listener *listener;
+    struct client_list list;
+    int count;
+    uint64_t last_number;
+    double started; /* wall time of our start */
+    struct {
+        int running;        /* srq-worker --plan and --describe */
+        char refusing[256]; /* why no job is taken; empty: they are */
+        struct submission_list waiting;
+        int waiting_count;
+    } plans; /* submission */
+    struct {
+        int running; /* srq-worker --change */
+        struct change_list waiting;
+        int waiting_count;
+    } changes; /* change */
+};
+
 struct client {
     TAILQ_ENTRY(client) entry;
-    struct srqd *d;
+    struct clients *all;
     uint64_t number; /* names it in answers that come later */
     struct bufferevent *bev;
     struct srq_frames frames;
-    uid_t uid;
-    gid_t gid;
-    pid_t pid;
-    bool admin;
+    struct peer peer;
     bool hello;
     bool closing; /* goes when its output is written */
     int faults;   /* frames that were no message */
@@ -37,9 +81,9 @@ struct client {
 };
 
 /* Takes over a connected descriptor (closed on failure). */
-int client_accept(struct srqd *d, int fd, struct srq_error *err);
+int client_accept(struct clients *all, int fd, struct srq_error *err);
 void client_free(struct client *c);
-struct client *client_find(struct srqd *d, uint64_t number); /* NULL: it has gone */
+struct client *client_find(struct clients *all, uint64_t number); /* NULL: it has gone */
 
 /* Queues one line (with newline); a client whose output passes the hard limit is dropped. `line` is consumed. */
 void client_send(struct client *c, char *line);

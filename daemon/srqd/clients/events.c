@@ -7,8 +7,6 @@
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/hash.h"
-#include "daemon/srqd/clients/authority.h"
-#include "daemon/srqd/clients/client.h"
 #include "daemon/srqd/workers/journal_view.h"
 
 #include <stdio.h>
@@ -176,18 +174,19 @@ static bool client_wants(struct client *c, const struct job *j, const char *even
     return any;
 }
 
-void events_publish(struct job *j, const char *event, const cJSON *params)
+void events_publish(void *all, struct job *j, const char *event, const cJSON *params)
 {
     const cJSON *seq = cJSON_GetObjectItemCaseSensitive(params, "seq");
     int64_t n = cJSON_IsNumber(seq) ? (int64_t)seq->valuedouble : 0;
     const struct srq_event *row = srq_proto_event(event);
+    const struct client_list *list = &((struct clients *)all)->list;
     struct client *c, *next;
     char *line = NULL; /* written once for all who get it */
     size_t len = 0;
 
-    for (c = TAILQ_FIRST(&j->d->clients); c != NULL && row != NULL; c = next) {
+    for (c = TAILQ_FIRST(list); c != NULL && row != NULL; c = next) {
         next = TAILQ_NEXT(c, entry);
-        if (c->closing || !client_wants(c, j, event, n) || !may_look(c, j))
+        if (c->closing || !client_wants(c, j, event, n) || !may_look(&c->peer, j))
             continue;
         if (srq_proto_is_sample(event) && (c->held_count > 0 || client_waiting(c) > CLIENT_SOFT_OUTPUT)) {
             hold_sample(c, row->name, params);
@@ -200,12 +199,12 @@ void events_publish(struct job *j, const char *event, const cJSON *params)
     srq_free(line);
 }
 
-void events_announce_state(struct job *j)
+void events_announce_state(void *all, struct job *j)
 {
     cJSON *params = state_params(j);
 
     if (params != NULL)
-        events_publish(j, "job.state", params);
+        events_publish(all, j, "job.state", params);
     cJSON_Delete(params);
 }
 
@@ -226,12 +225,13 @@ static void subscription_free(struct client *c, struct subscription *s)
     srq_free(s);
 }
 
-void events_forget_job(const struct job *j)
+void events_forget_job(void *all, const struct job *j)
 {
+    const struct client_list *list = &((struct clients *)all)->list;
     struct client *c;
     struct subscription *s, *next;
 
-    TAILQ_FOREACH(c, &j->d->clients, entry)
+    TAILQ_FOREACH(c, list, entry)
     {
         for (s = TAILQ_FIRST(&c->subscriptions); s != NULL; s = next) {
             next = TAILQ_NEXT(s, entry);

@@ -3,18 +3,17 @@
 #define SRQD_EVENTS_H
 
 #include "core/proto/proto.h"
-#include "daemon/srqd/jobs/job.h"
+#include "daemon/srqd/clients/client.h"
 
-struct client;
-
-/* Tells everybody concerned the job's present state. */
-void events_announce_state(struct job *j);
+/* As struct job_watcher wants them; `all` is the struct clients.
+ * Tells everybody concerned the job's present state. */
+void events_announce_state(void *all, struct job *j);
 /* Sends an event of `j` to everybody who subscribed and may see it. `params` stays the caller's. */
-void events_publish(struct job *j, const char *event, const cJSON *params);
+void events_publish(void *all, struct job *j, const char *event, const cJSON *params);
 /* Tells one client the job's present state, as a job.state event. */
 void events_tell_state(struct client *c, const struct job *j);
 /* Ends subscriptions of one job, which is about to go. */
-void events_forget_job(const struct job *j);
+void events_forget_job(void *all, const struct job *j);
 
 /* Subscriptions of a client. `names` NULL: all events. `since` < 0: no replay. */
 int events_subscribe(struct client *c, struct job *j, const cJSON *names, int64_t since, char id[32],

@@ -4,7 +4,6 @@
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
 #include "core/base/log.h"
-#include "daemon/srqd/clients/client.h"
 
 #include <errno.h>
 #include <event2/listener.h>
@@ -76,22 +75,22 @@ static void on_accept(struct evconnlistener *ev, evutil_socket_t fd, struct sock
 /* Out of descriptors: the connection stays in the backlog and the loop must not spin on it. */
 static void listen_again(evutil_socket_t fd, short what, void *ctx)
 {
-    struct srqd *d = ctx;
+    struct clients *all = ctx;
 
     (void)fd;
     (void)what;
-    if (d->listener != NULL)
-        evconnlistener_enable(d->listener->ev);
+    if (all->listener != NULL)
+        evconnlistener_enable(all->listener->ev);
 }
 
 static void on_accept_error(struct evconnlistener *ev, void *ctx)
 {
     const struct timeval pause = { .tv_usec = 200000 };
-    struct srqd *d = ctx;
+    struct clients *all = ctx;
 
     srq_log(SRQ_LOG_ERROR, "cannot accept: %s", strerror(errno));
     evconnlistener_disable(ev);
-    event_base_once(d->base, -1, EV_TIMEOUT, listen_again, d, &pause);
+    event_base_once(all->d->base, -1, EV_TIMEOUT, listen_again, all, &pause);
 }
 
 /* A system service's socket is for a group; a user's for that user. */
@@ -160,7 +159,7 @@ static void tell_place(struct listener *l)
 }
 
 /* Listens at `path`, whose lock is ours, instead of wherever it did before. */
-static int listen_at(struct srqd *d, struct listener *l, const char *path, struct srq_error *err)
+static int listen_at(struct clients *all, struct listener *l, const char *path, struct srq_error *err)
 {
     char *kept = srq_strdup(path);
     struct evconnlistener *ev = NULL;
@@ -168,11 +167,11 @@ static int listen_at(struct srqd *d, struct listener *l, const char *path, struc
     int fd = -1, rc = kept != NULL ? bind_socket(path, &fd, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory");
 
     if (rc == 0)
-        rc = set_access(d, path, err);
+        rc = set_access(all->d, path, err);
     if (rc == 0 && lstat(path, &st) != 0)
         rc = srq_fail_field(err, -SRQ_EIO, path, "cannot look at %s: %s", path, strerror(errno));
     if (rc == 0) {
-        ev = evconnlistener_new(d->base, on_accept, d, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+        ev = evconnlistener_new(all->d->base, on_accept, all, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
         rc = ev != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory");
     }
     if (rc != 0) {
@@ -193,7 +192,7 @@ static int listen_at(struct srqd *d, struct listener *l, const char *path, struc
     return 0;
 }
 
-int listener_open(struct srqd *d, struct srq_error *err)
+int listener_open(struct clients *all, struct srq_error *err)
 {
     struct listener *l = srq_calloc(1, sizeof(*l));
     int rc;
@@ -201,9 +200,9 @@ int listener_open(struct srqd *d, struct srq_error *err)
     if (l == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory");
     l->socket_lock = l->state_lock = -1;
-    d->listener = l;
-    rc = take_locks(d, l, err);
-    return rc == 0 ? listen_at(d, l, d->places.socket, err) : rc;
+    all->listener = l;
+    rc = take_locks(all->d, l, err);
+    return rc == 0 ? listen_at(all, l, all->d->places.socket, err) : rc;
 }
 
 /* ---- a name that is gone ---------------------------------------------------------------------------------------- */
@@ -215,12 +214,12 @@ static bool in_place(const struct listener *l)
     return lstat(l->path, &st) == 0 && st.st_dev == l->device && st.st_ino == l->inode;
 }
 
-static int move_to(struct srqd *d, struct listener *l, const char *path, struct srq_error *err)
+static int move_to(struct clients *all, struct listener *l, const char *path, struct srq_error *err)
 {
     int lock = -1, rc = lock_socket(path, &lock, err);
 
     if (rc == 0)
-        rc = listen_at(d, l, path, err);
+        rc = listen_at(all, l, path, err);
     if (rc != 0) {
         if (lock >= 0)
             close(lock);
@@ -234,18 +233,19 @@ static int move_to(struct srqd *d, struct listener *l, const char *path, struct 
     return 0;
 }
 
-static int move_to_second(struct srqd *d, struct listener *l, struct srq_error *err)
+static int move_to_second(struct clients *all, struct listener *l, struct srq_error *err)
 {
-    char *path = d->places.system ? NULL : places_second_socket();
-    int rc = path != NULL ? move_to(d, l, path, err) : -SRQ_EIO;
+    char *path = all->d->places.system ? NULL : places_second_socket();
+    int rc = path != NULL ? move_to(all, l, path, err) : -SRQ_EIO;
 
     srq_free(path);
     return rc;
 }
 
-void listener_look_after(struct srqd *d)
+void listener_look_after(struct clients *all)
 {
-    struct listener *l = d->listener;
+    struct listener *l = all->listener;
+    struct srqd *d = all->d;
     struct srq_error err = { 0 };
     bool there, at_home;
 
@@ -255,21 +255,21 @@ void listener_look_after(struct srqd *d)
     at_home = strcmp(l->path, d->places.socket) == 0;
     if (there && at_home)
         return;
-    if (places_renew(&d->places, &err) == 0 && move_to(d, l, d->places.socket, &err) == 0)
+    if (places_renew(&d->places, &err) == 0 && move_to(all, l, d->places.socket, &err) == 0)
         return;
-    if (there || move_to_second(d, l, NULL) == 0 || l->complained)
+    if (there || move_to_second(all, l, NULL) == 0 || l->complained)
         return;
     l->complained = true;
     srq_log(SRQ_LOG_ERROR, "no client can connect: %s", err.text);
 }
 
-void listener_close(struct srqd *d)
+void listener_close(struct clients *all)
 {
-    struct listener *l = d->listener;
+    struct listener *l = all->listener;
 
     if (l == NULL)
         return;
-    d->listener = NULL;
+    all->listener = NULL;
     if (l->ev != NULL) {
         if (in_place(l))
             unlink(l->path);

@@ -1,4 +1,4 @@
-/* Requests: looked up in the table, held to it, allowed or not, handed to their handler. */
+/* A request and what its handler does with it: parameters, replies, pages, answers that come later. */
 #ifndef SRQD_RPC_H
 #define SRQD_RPC_H
 
@@ -18,22 +18,15 @@ struct request {
 /* 0 with *result, RPC_LATER, or a negative error. */
 typedef int (*rpc_handler)(const struct request *r, cJSON **result, struct srq_error *err);
 
-/* Answers the request by itself. Not 0: it could not be taken as one; the caller sends the failure, and closes where
- * *fatal. */
-int rpc_dispatch(struct client *c, const struct srq_message *m, bool *fatal, struct srq_error *err);
-
 /* An answer under way outlives its client. */
 struct later {
-    struct srqd *d;
+    struct clients *all;
     uint64_t client;
     const struct srq_method *method;
     char id[129];
 };
 void rpc_later(struct later *l, const struct request *r);
 void rpc_answer_later(const struct later *l, int rc, cJSON *result, const struct srq_error *err);
-
-/* By its id, a unique beginning of it (of the caller's own jobs first), or "@last". */
-struct job *rpc_find_job(const struct client *c, const char *name, struct srq_error *err);
 
 /* Parameters. */
 const cJSON *rpc_param(const struct request *r, const char *name); /* NULL: absent or null */
@@ -62,12 +55,5 @@ int rpc_page_array(const struct request *r, cJSON *reply, const char *name, cons
 bool rpc_add_counted(cJSON *array, cJSON *item, size_t *bytes);
 /* A JSON object in the job's directory. */
 int rpc_read_json(const struct job *j, const char *name, cJSON **out, struct srq_error *err);
-
-/* Handlers, by file. */
-rpc_handler rpc_daemon_handler(const char *method);
-rpc_handler rpc_job_handler(const char *method);
-rpc_handler rpc_submit_handler(const char *method);
-rpc_handler rpc_look_handler(const char *method);
-rpc_handler rpc_plan_handler(const char *method);
 
 #endif

@@ -1,10 +1,10 @@
 /* Methods about the daemon and its plugins. */
-#include "daemon/srqd/clients/rpc.h"
+#include "daemon/srqd/clients/handlers.h"
 
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
-#include "daemon/srqd/clients/submission.h"
+#include "daemon/srqd/base/capture.h"
 #include "daemon/srqd/clients/summary.h"
 #include "daemon/srqd/jobs/queue.h"
 #include "daemon/srqd/workers/answer.h"
@@ -46,7 +46,8 @@ static bool put_use(cJSON *reply, const struct srqd *d)
 
 static int info(const struct request *r, cJSON **result, struct srq_error *err)
 {
-    struct srqd *d = r->d;
+    const struct clients *all = r->c->all;
+    const struct srqd *d = r->d;
     cJSON *o = cJSON_CreateObject();
 
     *result = o;
@@ -58,11 +59,11 @@ static int info(const struct request *r, cJSON **result, struct srq_error *err)
         cJSON_AddStringToObject(o, "state_dir", d->places.state) == NULL ||
         !put_text_or_null(o, "config", d->places.config) ||
         cJSON_AddStringToObject(o, "worker", d->places.worker) == NULL ||
-        cJSON_AddNumberToObject(o, "started", d->started) == NULL ||
-        cJSON_AddNumberToObject(o, "uptime_s", srq_wall_s() - d->started) == NULL ||
+        cJSON_AddNumberToObject(o, "started", all->started) == NULL ||
+        cJSON_AddNumberToObject(o, "uptime_s", srq_wall_s() - all->started) == NULL ||
         cJSON_AddBoolToObject(o, "draining", d->draining) == NULL ||
-        !put_text_or_null(o, "refusing", d->refusing[0] != '\0' ? d->refusing : NULL) ||
-        cJSON_AddNumberToObject(o, "clients", d->client_count) == NULL || !summary_put_counts(o, "jobs", d) ||
+        !put_text_or_null(o, "refusing", all->plans.refusing[0] != '\0' ? all->plans.refusing : NULL) ||
+        cJSON_AddNumberToObject(o, "clients", all->count) == NULL || !summary_put_counts(o, "jobs", d) ||
         !put_limits(o, &d->config) || !put_use(o, d))
         return rpc_no_memory(err);
     return 0;
@@ -70,7 +71,7 @@ static int info(const struct request *r, cJSON **result, struct srq_error *err)
 
 static int reload(const struct request *r, cJSON **result, struct srq_error *err)
 {
-    int rc = srqd_reload(r->d, err);
+    int rc = r->c->all->orders.reload(r->c->all->orders.ctx, err);
 
     if (rc != 0)
         return rc;
@@ -82,7 +83,7 @@ static int drain(const struct request *r, cJSON **result, struct srq_error *err)
 {
     r->d->draining = rpc_flag(r, "on", true);
     srq_log(SRQ_LOG_INFO, "%s by uid %lu", r->d->draining ? "drained" : "draining taken back",
-            (unsigned long)r->c->uid);
+            (unsigned long)r->c->peer.uid);
     queue_kick(r->d);
     *result = cJSON_CreateObject();
     return cJSON_AddBoolToObject(*result, "draining", r->d->draining) != NULL ? 0 : rpc_no_memory(err);
@@ -90,6 +91,7 @@ static int drain(const struct request *r, cJSON **result, struct srq_error *err)
 
 static int stop(const struct request *r, cJSON **result, struct srq_error *err)
 {
+    const struct process_orders *orders = &r->c->all->orders;
     bool jobs = rpc_flag(r, "jobs", false);
     int workers = 0;
     struct job *j;
@@ -105,11 +107,8 @@ static int stop(const struct request *r, cJSON **result, struct srq_error *err)
     *result = cJSON_CreateObject();
     if (cJSON_AddNumberToObject(*result, "workers", workers) == NULL)
         return rpc_no_memory(err);
-    srq_log(SRQ_LOG_INFO, "stop%s by uid %lu", jobs ? " with its jobs" : "", (unsigned long)r->c->uid);
-    if (jobs)
-        srqd_stop_with_jobs(r->d);
-    else
-        srqd_quit(r->d);
+    srq_log(SRQ_LOG_INFO, "stop%s by uid %lu", jobs ? " with its jobs" : "", (unsigned long)r->c->peer.uid);
+    (jobs ? orders->stop_with_jobs : orders->quit)(orders->ctx);
     return 0;
 }
 
@@ -123,17 +122,17 @@ static void described(const struct captured *c, void *ctx)
     cJSON *json = NULL, *list, *result = NULL;
     int rc = 0;
 
-    l->d->planning--;
+    l->all->plans.running--;
     if (!c->timed_out && !c->too_long)
         rc = srq_json_parse(c->out, c->out_len, SRQ_DEPTH_MAX, &json, &err);
     if (json != NULL)
         rc = worker_answer_refusal(json, &err);
     if (json == NULL || (rc == 0 && (!WIFEXITED(c->status) || WEXITSTATUS(c->status) != 0)))
         rc = srq_fail(&err, one && WIFEXITED(c->status) && WEXITSTATUS(c->status) == 1 ? -SRQ_ENOENT : -SRQ_EIO,
-                      "%s --describe failed: %.500s", l->d->places.worker, c->timed_out ? "timed out" : c->err);
+                      "%s --describe failed: %.500s", l->all->d->places.worker, c->timed_out ? "timed out" : c->err);
     list = cJSON_GetObjectItemCaseSensitive(json, "plugins");
     if (rc == 0 && !cJSON_IsArray(list))
-        rc = srq_fail(&err, -SRQ_EFORMAT, "%s --describe names no plugins", l->d->places.worker);
+        rc = srq_fail(&err, -SRQ_EFORMAT, "%s --describe names no plugins", l->all->d->places.worker);
     if (rc == 0 && one && cJSON_GetArraySize(list) != 1)
         rc = srq_fail_field(&err, -SRQ_ENOENT, "name", "there is no such plugin");
     if (rc == 0) {
@@ -160,7 +159,7 @@ static int describe(const struct request *r, cJSON **result, struct srq_error *e
 {
     const char *name = rpc_text(r, "name");
     const char *argv[] = { r->d->places.worker, "--describe", name, NULL };
-    struct capture_wish w = { .argv = argv, .uid = r->c->uid, .gid = r->c->gid, .out_max = DESCRIBE_MAX,
+    struct capture_wish w = { .argv = argv, .uid = r->c->peer.uid, .gid = r->c->peer.gid, .out_max = DESCRIBE_MAX,
                               .timeout_s = (double)r->d->config.plan_timeout_s };
     struct later *l;
     int rc;
@@ -178,7 +177,7 @@ static int describe(const struct request *r, cJSON **result, struct srq_error *e
         srq_free(l);
         return rc;
     }
-    r->d->planning++;
+    r->c->all->plans.running++;
     return RPC_LATER;
 }
 

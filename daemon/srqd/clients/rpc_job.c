@@ -1,10 +1,9 @@
 /* Methods that change jobs. */
-#include "daemon/srqd/clients/rpc.h"
+#include "daemon/srqd/clients/handlers.h"
 
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
-#include "daemon/srqd/clients/authority.h"
 #include "daemon/srqd/clients/change.h"
 #include "daemon/srqd/jobs/lifecycle.h"
 #include "daemon/srqd/jobs/queue.h"
@@ -37,7 +36,7 @@ static int cancel(const struct request *r, cJSON **result, struct srq_error *err
         supervise_wish(j, WISH_CANCEL);
     } else {
         job_clear_reason(j);
-        job_move(j, JOB_CANCELED, r->c->uid);
+        job_move(j, JOB_CANCELED, r->c->peer.uid);
     }
     return answer_state(r, result, err);
 }
@@ -48,7 +47,7 @@ static int pause_job(const struct request *r, cJSON **result, struct srq_error *
 
     if (j->state == JOB_QUEUED) {
         job_set_reason(j, "paused on request");
-        job_move(j, JOB_PAUSED, r->c->uid);
+        job_move(j, JOB_PAUSED, r->c->peer.uid);
     } else if (job_active(j) && j->wish != WISH_CANCEL) {
         supervise_wish(j, WISH_PAUSE);
     } else {
@@ -69,7 +68,7 @@ static int resume(const struct request *r, cJSON **result, struct srq_error *err
         return rc;
     j->deaths = 0;
     job_clear_reason(j);
-    job_move(j, JOB_QUEUED, r->c->uid);
+    job_move(j, JOB_QUEUED, r->c->peer.uid);
     return answer_state(r, result, err);
 }
 
@@ -83,7 +82,7 @@ static int finish(const struct request *r, cJSON **result, struct srq_error *err
         /* It needs a worker once more to round the rest and export. */
         j->wish = WISH_FINISH;
         job_clear_reason(j);
-        job_move(j, JOB_QUEUED, r->c->uid);
+        job_move(j, JOB_QUEUED, r->c->peer.uid);
     } else {
         return wrong_state(r, "finished", err);
     }
@@ -95,16 +94,16 @@ static int priority(const struct request *r, cJSON **result, struct srq_error *e
     int wanted = (int)rpc_number(r, "priority", 0);
     struct job *j = r->job;
 
-    if (!may_change(r->c, j) && !r->c->admin)
+    if (!may_change(&r->c->peer, j) && !r->c->peer.admin)
         return srq_fail_field(err, -SRQ_EPERM, "job", "job %s belongs to %s", j->id, j->owner);
     if (job_ended(j))
         return wrong_state(r, "moved in the queue", err);
-    if (wanted > 0 && wanted > j->priority && !r->c->admin)
+    if (wanted > 0 && wanted > j->priority && !r->c->peer.admin)
         return srq_fail_field(err, -SRQ_EPERM, "priority", "a priority above 0 needs root or group %s",
                               r->d->config.admin_group);
     j->priority = wanted;
     job_save(j);
-    srq_log(SRQ_LOG_INFO, "job %s: priority %d, by uid %lu", j->id, wanted, (unsigned long)r->c->uid);
+    srq_log(SRQ_LOG_INFO, "job %s: priority %d, by uid %lu", j->id, wanted, (unsigned long)r->c->peer.uid);
     queue_kick(r->d);
     *result = cJSON_CreateObject();
     return cJSON_AddStringToObject(*result, "job", j->id) != NULL &&
@@ -165,7 +164,7 @@ static int gc(const struct request *r, cJSON **result, struct srq_error *err)
         int rc;
 
         next = TAILQ_NEXT(j, entry);
-        if (!expired(j) || !(may_change(r->c, j) || r->c->admin))
+        if (!expired(j) || !(may_change(&r->c->peer, j) || r->c->peer.admin))
             continue;
         name = cJSON_CreateString(j->id);
         if (name == NULL || !cJSON_AddItemToArray(names, name))

@@ -1,10 +1,9 @@
 /* Methods that only look: lists, details, curves, logs, reports. What lies in job directories is read as
  * hostile input, with caps. */
-#include "daemon/srqd/clients/rpc.h"
+#include "daemon/srqd/clients/handlers.h"
 
 #include "core/base/alloc.h"
 #include "core/base/log.h"
-#include "daemon/srqd/clients/authority.h"
 #include "daemon/srqd/clients/summary.h"
 #include "daemon/srqd/jobs/jobdir.h"
 #include "daemon/srqd/workers/journal_view.h"
@@ -34,7 +33,7 @@ static bool listed(const struct request *r, const struct job *j, const cJSON *st
 {
     const cJSON *item;
 
-    if (j->uid != r->c->uid && !(all && may_look(r->c, j)))
+    if (j->uid != r->c->peer.uid && !(all && may_look(&r->c->peer, j)))
         return false;
     if (states == NULL)
         return true;
@@ -90,7 +89,7 @@ static int list(const struct request *r, cJSON **result, struct srq_error *err)
 static int get(const struct request *r, cJSON **result, struct srq_error *err)
 {
     const struct job *j = r->job;
-    char *spec_text, *planned_text, *dir = job_path(j, NULL);
+    char *spec_text, *planned_text, *dir = jobdir_path(j);
     cJSON *o = cJSON_CreateObject(), *spec = NULL, *planned = NULL;
     int rc = store_texts(r->d->store, j->id, &spec_text, &planned_text, err);
     bool ok;

@@ -1,5 +1,5 @@
 /* job.plan and job.heatmap: a job's plan.json beside what its journal says of each layer. Both files are hostile input. */
-#include "daemon/srqd/clients/rpc.h"
+#include "daemon/srqd/clients/handlers.h"
 
 #include "daemon/srqd/jobs/jobdir.h"
 #include "daemon/srqd/workers/layer_view.h"
@@ -25,8 +25,7 @@ static int plan_open(struct plan *p, struct job *j, struct srq_error *err)
     if (!cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(p->json, "revision")) || !cJSON_IsArray(p->layers))
         rc = srq_fail_field(err, -SRQ_EFORMAT, "plan.json", "plan.json of job %s has no revision and layers", j->id);
     if (rc == 0)
-        rc = layer_view_refresh(j, p->layers, err);
-    p->view = j->view;
+        rc = layer_view_refresh(j, p->layers, &p->view, err);
     return rc;
 }
 

@@ -1,4 +1,6 @@
 /* job.submit and job.plan_spec. */
+#include "daemon/srqd/clients/handlers.h"
+
 #include "daemon/srqd/clients/submission.h"
 
 #include <string.h>

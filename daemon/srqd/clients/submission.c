@@ -6,11 +6,13 @@
 #include "core/base/digits.h"
 #include "core/base/fs.h"
 #include "core/base/log.h"
+#include "daemon/srqd/base/capture.h"
 #include "daemon/srqd/base/launch.h"
 #include "daemon/srqd/clients/summary.h"
 #include "daemon/srqd/jobs/jobdir.h"
 #include "daemon/srqd/jobs/lifecycle.h"
 #include "daemon/srqd/jobs/queue.h"
+#include "daemon/srqd/jobs/record.h"
 #include "daemon/srqd/workers/answer.h"
 
 #include <string.h>
@@ -22,7 +24,6 @@
 struct submission {
     TAILQ_ENTRY(submission) entry;
     struct later later;
-    struct srqd *d;
     uid_t uid;
     gid_t gid;
     bool admin;
@@ -38,24 +39,27 @@ static void submission_free(struct submission *s)
     srq_free(s);
 }
 
-int submission_allowed(struct srqd *d, struct srq_error *err)
+int submission_allowed(struct clients *all, struct srq_error *err)
 {
+    char *refusing = all->plans.refusing;
+    const size_t cap = sizeof(all->plans.refusing);
+    const struct srqd *d = all->d;
     struct srq_error why;
     uint64_t free_bytes;
     char have[32], least[32];
 
-    d->refusing[0] = '\0';
+    refusing[0] = '\0';
     if (d->stopping)
-        snprintf(d->refusing, sizeof(d->refusing), "the daemon is stopping");
+        snprintf(refusing, cap, "the daemon is stopping");
     else if (srq_disk_free(d->places.state, &free_bytes, &why) != 0)
-        snprintf(d->refusing, sizeof(d->refusing), "%.200s", why.text);
+        snprintf(refusing, cap, "%.200s", why.text);
     else if (free_bytes < (uint64_t)d->config.min_free)
-        snprintf(d->refusing, sizeof(d->refusing), "the disk of %.100s has %s free, less than min_free = %s",
+        snprintf(refusing, cap, "the disk of %.100s has %s free, less than min_free = %s",
                  d->places.state, srq_bytes_text((double)free_bytes, have, sizeof(have)),
                  srq_bytes_text((double)d->config.min_free, least, sizeof(least)));
-    if (d->refusing[0] == '\0')
+    if (refusing[0] == '\0')
         return 0;
-    return srq_fail(err, d->stopping ? -SRQ_ESTATE : -SRQ_ENOSPC, "no jobs are taken: %s", d->refusing);
+    return srq_fail(err, d->stopping ? -SRQ_ESTATE : -SRQ_ENOSPC, "no jobs are taken: %s", refusing);
 }
 
 static int64_t unfinished_of(const struct srqd *d, uid_t uid)
@@ -202,7 +206,7 @@ static int check_output(const struct job *j, struct srq_error *err)
 
 static int check_job(const struct job *j, const struct submission *s, struct srq_error *err)
 {
-    int rc = submission_allowed(j->d, err);
+    int rc = submission_allowed(s->later.all, err);
 
     if (rc == 0)
         rc = check_user_limit(j->d, j->uid, err);
@@ -250,7 +254,7 @@ static int make_durable(struct job *j, const cJSON *answer, struct srq_error *er
 
 static int accept_reply(const struct job *j, const cJSON *answer, cJSON **result, struct srq_error *err)
 {
-    char *dir = job_path(j, NULL);
+    char *dir = jobdir_path(j);
     cJSON *o = cJSON_CreateObject();
     bool ok = dir != NULL && cJSON_AddStringToObject(o, "job", j->id) != NULL &&
               cJSON_AddStringToObject(o, "state", job_state_name(j->state)) != NULL &&
@@ -265,7 +269,8 @@ static int accept_reply(const struct job *j, const cJSON *answer, cJSON **result
 static int accept_job(struct submission *s, const cJSON *answer, cJSON **result, struct srq_error *err)
 {
     const struct srq_method *m = srq_proto_method("job.submit");
-    struct job *j = job_create(s->d);
+    struct srqd *d = s->later.all->d;
+    struct job *j = job_create(d);
     int rc = j != NULL ? fill_job(j, s, answer, err) : rpc_no_memory(err);
 
     if (rc == 0)
@@ -288,16 +293,16 @@ static int accept_job(struct submission *s, const cJSON *answer, cJSON **result,
         job_free(j);
         return rc;
     }
-    TAILQ_INSERT_TAIL(&s->d->jobs, j, entry);
+    TAILQ_INSERT_TAIL(&d->jobs, j, entry);
     srq_log(SRQ_LOG_INFO, "job %s of %s: %s, %s -> %s", j->id, j->owner, j->method, j->model, j->output);
     rc = accept_reply(j, answer, result, err);
-    queue_kick(s->d);
+    queue_kick(d);
     return rc;
 }
 
 /* ---- planning ------------------------------------------------------------------------------------------------- */
 
-static void start_next(struct srqd *d);
+static void start_next(struct clients *all);
 
 int submission_plan_reply(const struct request *r, const cJSON *answer, cJSON **result, struct srq_error *err)
 {
@@ -317,8 +322,8 @@ int submission_plan_reply(const struct request *r, const cJSON *answer, cJSON **
 /* Keeps the answer with the client for the further pages. */
 static int answer_plan(struct submission *s, cJSON **answer, cJSON **result, struct srq_error *err)
 {
-    struct client *c = client_find(s->d, s->later.client);
-    struct request r = { .d = s->d, .c = c, .id = s->later.id, .method = s->later.method, .params = s->params };
+    struct client *c = client_find(s->later.all, s->later.client);
+    struct request r = { .d = s->later.all->d, .c = c, .id = s->later.id, .method = s->later.method, .params = s->params };
     int rc = submission_plan_reply(&r, *answer, result, err);
 
     if (rc == 0 && c != NULL) {
@@ -335,13 +340,13 @@ static int answer_plan(struct submission *s, cJSON **answer, cJSON **result, str
 static void planned(const struct captured *captured, void *ctx)
 {
     struct submission *s = ctx;
-    struct srqd *d = s->d;
+    struct clients *all = s->later.all;
     struct srq_error err = { 0 };
     cJSON *answer = NULL, *result = NULL;
     int rc;
 
-    d->planning--;
-    rc = worker_answer_read(d, captured, "--plan", ANSWER_MAX, &answer, &err);
+    all->plans.running--;
+    rc = worker_answer_read(all->d, captured, "--plan", ANSWER_MAX, &answer, &err);
     if (rc == 0)
         rc = s->params != NULL ? answer_plan(s, &answer, &result, &err) : accept_job(s, answer, &result, &err);
     if (rc != 0) {
@@ -351,31 +356,32 @@ static void planned(const struct captured *captured, void *ctx)
     rpc_answer_later(&s->later, rc, result, &err);
     cJSON_Delete(answer);
     submission_free(s);
-    start_next(d);
+    start_next(all);
 }
 
 static int start_planner(struct submission *s, struct srq_error *err)
 {
-    const char *const argv[] = { s->d->places.worker, "--plan", NULL };
+    const struct srqd *d = s->later.all->d;
+    const char *const argv[] = { d->places.worker, "--plan", NULL };
     struct capture_wish w = { .argv = argv, .uid = s->uid, .gid = s->gid, .input = s->spec,
                               .input_len = strlen(s->spec), .out_max = ANSWER_MAX,
-                              .timeout_s = (double)s->d->config.plan_timeout_s };
-    int rc = capture_start(s->d->base, s->d->children, &w, planned, s, err);
+                              .timeout_s = (double)d->config.plan_timeout_s };
+    int rc = capture_start(d->base, d->children, &w, planned, s, err);
 
     if (rc == 0)
-        s->d->planning++;
+        s->later.all->plans.running++;
     return rc;
 }
 
-static void start_next(struct srqd *d)
+static void start_next(struct clients *all)
 {
     struct submission *s;
 
-    while (d->planning < d->config.plans_at_once && (s = TAILQ_FIRST(&d->waiting_plans)) != NULL) {
+    while (all->plans.running < all->d->config.plans_at_once && (s = TAILQ_FIRST(&all->plans.waiting)) != NULL) {
         struct srq_error err;
 
-        TAILQ_REMOVE(&d->waiting_plans, s, entry);
-        d->waiting_plan_count--;
+        TAILQ_REMOVE(&all->plans.waiting, s, entry);
+        all->plans.waiting_count--;
         if (start_planner(s, &err) != 0) {
             rpc_answer_later(&s->later, -err.code, NULL, &err);
             submission_free(s);
@@ -386,22 +392,22 @@ static void start_next(struct srqd *d)
 int submission_begin(const struct request *r, struct srq_error *err)
 {
     bool dry = strcmp(r->method->name, "job.plan_spec") == 0;
+    struct clients *all = r->c->all;
     struct submission *s;
-    int rc = dry ? 0 : submission_allowed(r->d, err);
+    int rc = dry ? 0 : submission_allowed(all, err);
 
     if (rc == 0 && !dry)
-        rc = check_user_limit(r->d, r->c->uid, err);
-    if (rc == 0 && r->d->waiting_plan_count >= WAITING_MAX)
+        rc = check_user_limit(r->d, r->c->peer.uid, err);
+    if (rc == 0 && all->plans.waiting_count >= WAITING_MAX)
         rc = srq_fail(err, -SRQ_EBUSY, "%d jobs wait to be planned; try again", WAITING_MAX);
     if (rc != 0)
         return rc;
     s = srq_calloc(1, sizeof(*s));
     if (s == NULL)
         return rpc_no_memory(err);
-    s->d = r->d;
-    s->uid = r->c->uid;
-    s->gid = r->c->gid;
-    s->admin = r->c->admin;
+    s->uid = r->c->peer.uid;
+    s->gid = r->c->peer.gid;
+    s->admin = r->c->peer.admin;
     s->paused = rpc_flag(r, "paused", false);
     s->spec = cJSON_PrintUnformatted(rpc_param(r, "spec"));
     s->params = dry ? cJSON_Duplicate(r->params, true) : NULL;
@@ -410,19 +416,19 @@ int submission_begin(const struct request *r, struct srq_error *err)
         return rpc_no_memory(err);
     }
     rpc_later(&s->later, r);
-    TAILQ_INSERT_TAIL(&r->d->waiting_plans, s, entry);
-    r->d->waiting_plan_count++;
-    start_next(r->d);
+    TAILQ_INSERT_TAIL(&all->plans.waiting, s, entry);
+    all->plans.waiting_count++;
+    start_next(all);
     return RPC_LATER;
 }
 
-void submissions_drop(struct srqd *d)
+void submissions_drop(struct clients *all)
 {
     struct submission *s;
 
-    while ((s = TAILQ_FIRST(&d->waiting_plans)) != NULL) {
-        TAILQ_REMOVE(&d->waiting_plans, s, entry);
+    while ((s = TAILQ_FIRST(&all->plans.waiting)) != NULL) {
+        TAILQ_REMOVE(&all->plans.waiting, s, entry);
         submission_free(s);
     }
-    d->waiting_plan_count = 0;
+    all->plans.waiting_count = 0;
 }

@@ -3,7 +3,6 @@
 
 #include "daemon/srqd/clients/rpc.h"
 #include "daemon/srqd/jobs/queue.h"
-#include "daemon/srqd/srqd.h"
 
 static double or_unknown(double v)
 {

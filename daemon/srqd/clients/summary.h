@@ -3,7 +3,7 @@
 #define SRQD_SUMMARY_H
 
 #include "core/proto/proto.h"
-#include "daemon/srqd/jobs/job.h"
+#include "daemon/srqd/jobs/jobs.h"
 
 /* The members of a job's summary, added to `o`. False when out of memory. */
 bool summary_put(cJSON *o, const struct job *j);

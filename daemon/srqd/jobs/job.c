@@ -2,17 +2,12 @@
 #include "daemon/srqd/jobs/job.h"
 
 #include "core/base/alloc.h"
-#include "core/base/fs.h"
-#include "daemon/srqd/srqd.h"
-#include "daemon/srqd/workers/layer_view.h"
-#include "daemon/srqd/workers/link.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 static const char *const state_names[JOB_STATES_N] = {
     "queued", "starting", "running", "paused", "done", "failed", "canceled",
@@ -58,8 +53,6 @@ struct job *job_create(struct srqd *d)
     j->d = d;
     j->before_bytes = j->after_bytes = j->average_bits = -1;
     j->exit_code = j->exit_signal = -1;
-    j->exit_fd = -1;
-    j->oom_kills = -1;
     job_forget_progress(j);
     return j;
 }
@@ -68,14 +61,6 @@ void job_free(struct job *j)
 {
     if (j == NULL)
         return;
-    worker_link_close(j);
-    layer_view_free(j->view);
-    if (j->exit_watch != NULL)
-        event_free(j->exit_watch);
-    if (j->exit_fd >= 0)
-        close(j->exit_fd);
-    if (j->timer != NULL)
-        event_free(j->timer);
     srq_free(j->owner);
     srq_free(j->name);
     srq_free(j->model);
@@ -112,16 +97,16 @@ void job_forget_progress(struct job *j)
     j->done = j->total = j->rate = j->eta_s = -1;
 }
 
-static bool id_taken(const struct job_list *taken, const char *id)
+struct job *job_find(const struct job_list *jobs, const char *id)
 {
-    const struct job *j;
+    struct job *j;
 
-    TAILQ_FOREACH(j, taken, entry)
+    TAILQ_FOREACH(j, jobs, entry)
     {
         if (strcmp(j->id, id) == 0)
-            return true;
+            break;
     }
-    return false;
+    return j;
 }
 
 int job_new_id(const struct job_list *taken, char out[JOB_ID_MAX], struct srq_error *err)
@@ -135,12 +120,6 @@ int job_new_id(const struct job_list *taken, char out[JOB_ID_MAX], struct srq_er
         for (size_t i = 0; i < sizeof(raw); i++)
             out[i] = letters[raw[i] % (sizeof(letters) - 1)];
         out[sizeof(raw)] = '\0';
-    } while (id_taken(taken, out));
+    } while (job_find(taken, out) != NULL);
     return 0;
-}
-
-char *job_path(const struct job *j, const char *name)
-{
-    return name != NULL ? srq_asprintf("%s/%s/%s", j->d->places.jobs, j->id, name)
-                        : srq_path_join(j->d->places.jobs, j->id);
 }

@@ -1,4 +1,4 @@
-/* A job as srqd holds it: what the store has, and what is known of its worker. */
+/* A job as srqd holds it: what the store has, and what is known of its progress. */
 #ifndef SRQD_JOB_H
 #define SRQD_JOB_H
 
@@ -6,7 +6,6 @@
 
 #include <srq/error.h>
 
-#include <event2/event.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
@@ -25,8 +24,8 @@ enum job_wish {
     WISH_STOP, /* daemon stop --jobs: pause, but stay in the queue */
 };
 
-struct worker_link;
-struct layer_view;
+struct srqd;
+struct worker;
 
 struct job {
     TAILQ_ENTRY(job) entry;
@@ -60,15 +59,8 @@ struct job {
     int64_t told_memory;             /* the most that its worker says it planned or used; 0: not said */
     char stage[32], unit[32];
     double done, total, rate, eta_s; /* negative: unknown */
-    bool child;                      /* the worker is our child; else it was adopted */
-    bool killed;                     /* we sent it SIGKILL */
-    int64_t oom_kills;               /* of our cgroup when it started; negative: unknown */
-    struct event *exit_watch;        /* adopted workers */
-    int exit_fd;
-    struct event *timer;             /* restart pause, or grace of a canceled worker */
-    struct worker_link *link;
     bool changing;                   /* srq-worker --change runs: no worker is started meanwhile */
-    struct layer_view *view;         /* what its journal says of its layers; NULL: nobody asked yet */
+    struct worker *worker;           /* what those who run it keep with it */
 };
 
 TAILQ_HEAD(job_list, job);
@@ -85,10 +77,9 @@ void job_set_reason(struct job *j, const char *fmt, ...) __attribute__((format(p
 void job_clear_reason(struct job *j);
 void job_forget_progress(struct job *j);
 
+/* By its whole id; NULL: there is none. */
+struct job *job_find(const struct job_list *jobs, const char *id);
 /* A new id: 6 letters and digits, none of them easily taken for another, unlike every id in `taken`. */
 int job_new_id(const struct job_list *taken, char out[JOB_ID_MAX], struct srq_error *err);
-
-/* Path of the job's directory, or of a name in it; srq_free. */
-char *job_path(const struct job *j, const char *name);
 
 #endif

@@ -4,7 +4,8 @@
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
 #include "core/base/log.h"
-#include "daemon/srqd/srqd.h"
+#include "core/proto/proto.h"
+#include "daemon/srqd/jobs/jobs.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -22,6 +23,11 @@
 static char *path_with(const struct job *j, const char *suffix)
 {
     return srq_asprintf("%s/%s%s", j->d->places.jobs, j->id, suffix);
+}
+
+char *jobdir_path(const struct job *j)
+{
+    return path_with(j, "");
 }
 
 static int write_in(const char *dir, const char *name, const char *text, const struct job *j, struct srq_error *err)

@@ -6,6 +6,8 @@
 
 #include "daemon/srqd/jobs/job.h"
 
+char *jobdir_path(const struct job *j); /* srq_free; NULL when out of memory */
+
 /* Writes ID.new with both texts, durable, owned by the job's user. Leaves nothing behind when it fails. */
 int jobdir_prepare(const struct job *j, const char *spec, const char *plan, struct srq_error *err);
 /* ID.new becomes ID, durably. */

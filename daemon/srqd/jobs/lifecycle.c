@@ -5,10 +5,10 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "daemon/srqd/base/launch.h"
-#include "daemon/srqd/clients/events.h"
 #include "daemon/srqd/jobs/jobdir.h"
+#include "daemon/srqd/jobs/jobs.h"
 #include "daemon/srqd/jobs/queue.h"
-#include "daemon/srqd/srqd.h"
+#include "daemon/srqd/jobs/record.h"
 
 #include <unistd.h>
 
@@ -84,16 +84,25 @@ void job_move(struct job *j, enum job_state state, int64_t by)
     store(j, true, by);
     srq_log(SRQ_LOG_INFO, "job %s of %s: %s%s%s", j->id, j->owner, job_state_name(state),
             j->reason != NULL ? ": " : "", j->reason != NULL ? j->reason : "");
-    events_announce_state(j);
+    j->d->watcher.state(j->d->watcher.ctx, j);
     if (job_ended(j) && !was_ended && j->on_end != NULL)
         run_on_end(j);
     queue_kick(j->d);
 }
 
-int job_delete(struct job *j, struct srq_error *err)
+void job_forget(struct job *j)
 {
     struct srqd *d = j->d;
-    int rc = store_delete(d->store, j->id, err);
+
+    TAILQ_REMOVE(&d->jobs, j, entry);
+    d->runner.let_go(j);
+    job_free(j);
+}
+
+int job_delete(struct job *j, struct srq_error *err)
+{
+    const struct job_watcher *w = &j->d->watcher;
+    int rc = store_delete(j->d->store, j->id, err);
 
     if (rc != 0)
         return rc;
@@ -101,8 +110,7 @@ int job_delete(struct job *j, struct srq_error *err)
     rc = jobdir_remove(j, err);
     if (rc != 0)
         srq_log(SRQ_LOG_WARN, "job %s: %s", j->id, err->text);
-    events_forget_job(j);
-    TAILQ_REMOVE(&d->jobs, j, entry);
-    job_free(j);
+    w->deleted(w->ctx, j);
+    job_forget(j);
     return 0;
 }

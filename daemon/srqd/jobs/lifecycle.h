@@ -14,6 +14,8 @@ void job_save(struct job *j);
 /* Tries again what the store could not take. */
 void lifecycle_retry(struct srqd *d);
 
+/* Takes a job out of memory. */
+void job_forget(struct job *j);
 /* Takes an accepted job out of memory, the store and the disk. */
 int job_delete(struct job *j, struct srq_error *err);
 

@@ -4,8 +4,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/digits.h"
-#include "daemon/srqd/srqd.h"
-#include "daemon/srqd/workers/supervise.h"
+#include "daemon/srqd/jobs/jobs.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -163,7 +162,7 @@ void queue_run(struct srqd *d)
     const struct job *last = NULL, *blocker = NULL;
     struct job *j;
 
-    while ((j = next_after(d, last)) != NULL) {
+    while (d->recovering == 0 && (j = next_after(d, last)) != NULL) {
         bool blocks = false;
 
         last = j;
@@ -173,7 +172,7 @@ void queue_run(struct srqd *d)
             else
                 job_set_reason(j, "waits behind job %s", blocker->id);
         } else if (admit(j, &blocks)) {
-            supervise_start(j);
+            d->runner.start(j);
         } else if (blocks) {
             blocker = j;
         }

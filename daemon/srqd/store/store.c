@@ -1,17 +1,14 @@
-/* Jobs in SQLite. */
+/* The database. */
 #include "daemon/srqd/store/store.h"
 
 #include "core/base/alloc.h"
-#include "core/base/clock.h"
-#include "core/base/log.h"
-#include "daemon/srqd/srqd.h"
 
 #include <sqlite3.h>
 #include <string.h>
 
 struct srq_store {
     sqlite3 *db;
-    sqlite3_stmt *add, *update, *transition, *remove, *texts;
+    sqlite3_stmt *statements[STORE_STATEMENTS];
 };
 
 /* migrations[v] brings version v to v + 1. Append only: databases of every earlier version exist. */
@@ -32,25 +29,27 @@ static const char *const migrations[] = {
 };
 #define SCHEMA_VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
 
-static const char add_sql[] =
-    "INSERT INTO jobs(id, uid, gid, owner, name, model, method, scheme, output, on_end, submitted, threads,"
-    " memory_bytes, before_bytes, after_bytes, average_bits, state, reason, wish, priority, started, ended, restarts,"
-    " deaths, progress_seq, last_seq, exit_code, exit_signal, pid, pid_start, spec, planned)"
-    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,"
-    "?29,?30,?31,?32)";
-static const char update_sql[] =
-    "UPDATE jobs SET state=?2, reason=?3, wish=?4, priority=?5, started=?6, ended=?7, restarts=?8, deaths=?9,"
-    " progress_seq=?10, last_seq=?11, exit_code=?12, exit_signal=?13, pid=?14, pid_start=?15,"
-    " after_bytes=?16, average_bits=?17 WHERE id=?1";
-static const char transition_sql[] = "INSERT INTO transitions VALUES(?1, ?2, ?3, ?4, ?5)";
-static const char remove_sql[] = "DELETE FROM jobs WHERE id=?1";
-static const char texts_sql[] = "SELECT spec, planned FROM jobs WHERE id=?1";
-static const char load_sql[] =
-    "SELECT id, number, uid, gid, owner, name, model, method, scheme, output, on_end, submitted, threads,"
-    " memory_bytes, before_bytes, after_bytes, average_bits, state, reason, wish, priority, started, ended, restarts,"
-    " deaths, progress_seq, last_seq, exit_code, exit_signal, pid, pid_start FROM jobs ORDER BY number";
+static const char *const statements[STORE_STATEMENTS] = {
+    [STORE_ADD] =
+        "INSERT INTO jobs(id, uid, gid, owner, name, model, method, scheme, output, on_end, submitted, threads,"
+        " memory_bytes, before_bytes, after_bytes, average_bits, state, reason, wish, priority, started, ended, restarts,"
+        " deaths, progress_seq, last_seq, exit_code, exit_signal, pid, pid_start, spec, planned)"
+        " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,"
+        "?29,?30,?31,?32)",
+    [STORE_UPDATE] =
+        "UPDATE jobs SET state=?2, reason=?3, wish=?4, priority=?5, started=?6, ended=?7, restarts=?8, deaths=?9,"
+        " progress_seq=?10, last_seq=?11, exit_code=?12, exit_signal=?13, pid=?14, pid_start=?15,"
+        " after_bytes=?16, average_bits=?17 WHERE id=?1",
+    [STORE_TRANSITION] = "INSERT INTO transitions VALUES(?1, ?2, ?3, ?4, ?5)",
+    [STORE_LOAD] =
+        "SELECT id, number, uid, gid, owner, name, model, method, scheme, output, on_end, submitted, threads,"
+        " memory_bytes, before_bytes, after_bytes, average_bits, state, reason, wish, priority, started, ended, restarts,"
+        " deaths, progress_seq, last_seq, exit_code, exit_signal, pid, pid_start FROM jobs ORDER BY number",
+    [STORE_REMOVE] = "DELETE FROM jobs WHERE id=?1",
+    [STORE_TEXTS] = "SELECT spec, planned FROM jobs WHERE id=?1",
+};
 
-static int fail(struct srq_store *s, const char *doing, struct srq_error *err)
+int store_fail(struct srq_store *s, const char *doing, struct srq_error *err)
 {
     int e = sqlite3_errcode(s->db) & 0xff;
     int code = e == SQLITE_FULL ? -SRQ_ENOSPC : e == SQLITE_NOMEM ? -SRQ_ENOMEM : e == SQLITE_BUSY ? -SRQ_EBUSY : -SRQ_EIO;
@@ -60,7 +59,7 @@ static int fail(struct srq_store *s, const char *doing, struct srq_error *err)
 
 static int run(struct srq_store *s, const char *sql, const char *doing, struct srq_error *err)
 {
-    return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail(s, doing, err);
+    return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : store_fail(s, doing, err);
 }
 
 static int read_version(struct srq_store *s, int *version, struct srq_error *err)
@@ -69,11 +68,11 @@ static int read_version(struct srq_store *s, int *version, struct srq_error *err
     int rc = 0;
 
     if (sqlite3_prepare_v2(s->db, "PRAGMA user_version", -1, &q, NULL) != SQLITE_OK)
-        return fail(s, "read", err);
+        return store_fail(s, "read", err);
     if (sqlite3_step(q) == SQLITE_ROW)
         *version = sqlite3_column_int(q, 0);
     else
-        rc = fail(s, "read", err);
+        rc = store_fail(s, "read", err);
     sqlite3_finalize(q);
     return rc;
 }
@@ -101,13 +100,6 @@ static int migrate(struct srq_store *s, const char *path, struct srq_error *err)
     return rc;
 }
 
-static int prepare(struct srq_store *s, const char *sql, sqlite3_stmt **out, struct srq_error *err)
-{
-    return sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, out, NULL) == SQLITE_OK
-               ? 0
-               : fail(s, "read", err);
-}
-
 int store_open(const char *path, struct srq_store **out, struct srq_error *err)
 {
     struct srq_store *s = srq_calloc(1, sizeof(*s));
@@ -127,16 +119,10 @@ int store_open(const char *path, struct srq_store **out, struct srq_error *err)
     rc = run(s, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA trusted_schema=OFF", "open", err);
     if (rc == 0)
         rc = migrate(s, path, err);
-    if (rc == 0)
-        rc = prepare(s, add_sql, &s->add, err);
-    if (rc == 0)
-        rc = prepare(s, update_sql, &s->update, err);
-    if (rc == 0)
-        rc = prepare(s, transition_sql, &s->transition, err);
-    if (rc == 0)
-        rc = prepare(s, remove_sql, &s->remove, err);
-    if (rc == 0)
-        rc = prepare(s, texts_sql, &s->texts, err);
+    for (int i = 0; rc == 0 && i < STORE_STATEMENTS; i++) {
+        if (sqlite3_prepare_v3(s->db, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &s->statements[i], NULL) != SQLITE_OK)
+            rc = store_fail(s, "read", err);
+    }
     if (rc != 0) {
         store_close(s);
         return rc;
@@ -149,16 +135,18 @@ void store_close(struct srq_store *s)
 {
     if (s == NULL)
         return;
-    sqlite3_finalize(s->add);
-    sqlite3_finalize(s->update);
-    sqlite3_finalize(s->transition);
-    sqlite3_finalize(s->remove);
-    sqlite3_finalize(s->texts);
+    for (int i = 0; i < STORE_STATEMENTS; i++)
+        sqlite3_finalize(s->statements[i]);
     sqlite3_close(s->db);
     srq_free(s);
 }
 
-static void bind_text(sqlite3_stmt *q, int at, const char *text)
+struct sqlite3_stmt *store_statement(struct srq_store *s, enum store_statement which)
+{
+    return s->statements[which];
+}
+
+void store_bind_text(struct sqlite3_stmt *q, int at, const char *text)
 {
     if (text != NULL)
         sqlite3_bind_text(q, at, text, -1, SQLITE_STATIC);
@@ -166,47 +154,21 @@ static void bind_text(sqlite3_stmt *q, int at, const char *text)
         sqlite3_bind_null(q, at);
 }
 
-/* Runs a statement that returns no rows. */
-static int step(struct srq_store *s, sqlite3_stmt *q, const char *doing, struct srq_error *err)
+int store_step(struct srq_store *s, struct sqlite3_stmt *q, const char *doing, struct srq_error *err)
 {
-    int rc = sqlite3_step(q) == SQLITE_DONE ? 0 : fail(s, doing, err);
+    int rc = sqlite3_step(q) == SQLITE_DONE ? 0 : store_fail(s, doing, err);
 
     sqlite3_reset(q);
     sqlite3_clear_bindings(q);
     return rc;
 }
 
-/* Binds what changes during a job's life to parameters from `at` on. */
-static void bind_changing(sqlite3_stmt *q, int at, const struct job *j)
+int store_begin(struct srq_store *s, struct srq_error *err)
 {
-    bind_text(q, at, job_state_name(j->state));
-    bind_text(q, at + 1, j->reason);
-    sqlite3_bind_int(q, at + 2, j->wish);
-    sqlite3_bind_int(q, at + 3, j->priority);
-    sqlite3_bind_double(q, at + 4, j->started);
-    sqlite3_bind_double(q, at + 5, j->ended);
-    sqlite3_bind_int(q, at + 6, j->restarts);
-    sqlite3_bind_int(q, at + 7, j->deaths);
-    sqlite3_bind_int64(q, at + 8, j->progress_seq);
-    sqlite3_bind_int64(q, at + 9, j->last_seq);
-    sqlite3_bind_int(q, at + 10, j->exit_code);
-    sqlite3_bind_int(q, at + 11, j->exit_signal);
-    sqlite3_bind_int64(q, at + 12, j->pid);
-    sqlite3_bind_int64(q, at + 13, j->pid_start);
+    return run(s, "BEGIN IMMEDIATE", "write", err);
 }
 
-static int add_transition(struct srq_store *s, const struct job *j, int64_t by_uid, struct srq_error *err)
-{
-    bind_text(s->transition, 1, j->id);
-    sqlite3_bind_double(s->transition, 2, srq_wall_s());
-    bind_text(s->transition, 3, job_state_name(j->state));
-    bind_text(s->transition, 4, j->reason);
-    if (by_uid >= 0)
-        sqlite3_bind_int64(s->transition, 5, by_uid);
-    return step(s, s->transition, "write", err);
-}
-
-static int commit(struct srq_store *s, int rc, struct srq_error *err)
+int store_commit(struct srq_store *s, int rc, struct srq_error *err)
 {
     if (rc == 0)
         rc = run(s, "COMMIT", "write", err);
@@ -215,154 +177,36 @@ static int commit(struct srq_store *s, int rc, struct srq_error *err)
     return rc;
 }
 
-int store_add(struct srq_store *s, struct job *j, const char *spec, const char *planned, struct srq_error *err)
-{
-    sqlite3_stmt *q = s->add;
-    int rc = run(s, "BEGIN IMMEDIATE", "write", err);
-
-    if (rc != 0)
-        return rc;
-    bind_text(q, 1, j->id);
-    sqlite3_bind_int64(q, 2, j->uid);
-    sqlite3_bind_int64(q, 3, j->gid);
-    bind_text(q, 4, j->owner);
-    bind_text(q, 5, j->name);
-    bind_text(q, 6, j->model);
-    bind_text(q, 7, j->method);
-    bind_text(q, 8, j->scheme);
-    bind_text(q, 9, j->output);
-    bind_text(q, 10, j->on_end);
-    sqlite3_bind_double(q, 11, j->submitted);
-    sqlite3_bind_int(q, 12, j->threads);
-    sqlite3_bind_int64(q, 13, j->memory_bytes);
-    sqlite3_bind_double(q, 14, j->before_bytes);
-    sqlite3_bind_double(q, 15, j->after_bytes);
-    sqlite3_bind_double(q, 16, j->average_bits);
-    bind_changing(q, 17, j);
-    bind_text(q, 31, spec);
-    bind_text(q, 32, planned);
-    rc = step(s, q, "write", err);
-    if (rc == 0) {
-        j->number = sqlite3_last_insert_rowid(s->db);
-        rc = add_transition(s, j, j->uid, err);
-    }
-    return commit(s, rc, err);
-}
-
-int store_update(struct srq_store *s, const struct job *j, bool transition, int64_t by_uid, struct srq_error *err)
-{
-    int rc = run(s, "BEGIN IMMEDIATE", "write", err);
-
-    if (rc != 0)
-        return rc;
-    bind_text(s->update, 1, j->id);
-    bind_changing(s->update, 2, j);
-    sqlite3_bind_double(s->update, 16, j->after_bytes);
-    sqlite3_bind_double(s->update, 17, j->average_bits);
-    rc = step(s, s->update, "write", err);
-    if (rc == 0 && transition)
-        rc = add_transition(s, j, by_uid, err);
-    return commit(s, rc, err);
-}
-
 int store_delete(struct srq_store *s, const char *id, struct srq_error *err)
 {
-    bind_text(s->remove, 1, id);
-    return step(s, s->remove, "write", err);
+    store_bind_text(s->statements[STORE_REMOVE], 1, id);
+    return store_step(s, s->statements[STORE_REMOVE], "write", err);
 }
 
-static char *column(sqlite3_stmt *q, int at)
+char *store_column(struct sqlite3_stmt *q, int at)
 {
     const char *text = (const char *)sqlite3_column_text(q, at);
 
     return text != NULL ? srq_strdup(text) : NULL;
 }
 
-static struct job *read_row(sqlite3_stmt *q, struct srqd *d)
-{
-    struct job *j = job_create(d);
-    const char *state = (const char *)sqlite3_column_text(q, 17);
-
-    if (j == NULL)
-        return NULL;
-    snprintf(j->id, sizeof(j->id), "%s", (const char *)sqlite3_column_text(q, 0));
-    j->number = sqlite3_column_int64(q, 1);
-    j->uid = (uid_t)sqlite3_column_int64(q, 2);
-    j->gid = (gid_t)sqlite3_column_int64(q, 3);
-    j->owner = column(q, 4);
-    j->name = column(q, 5);
-    j->model = column(q, 6);
-    j->method = column(q, 7);
-    j->scheme = column(q, 8);
-    j->output = column(q, 9);
-    j->on_end = column(q, 10);
-    j->submitted = sqlite3_column_double(q, 11);
-    j->threads = sqlite3_column_int(q, 12);
-    j->memory_bytes = sqlite3_column_int64(q, 13);
-    j->before_bytes = sqlite3_column_double(q, 14);
-    j->after_bytes = sqlite3_column_double(q, 15);
-    j->average_bits = sqlite3_column_double(q, 16);
-    if (state == NULL || !job_state_of(state, &j->state))
-        j->state = JOB_FAILED;
-    j->reason = column(q, 18);
-    j->wish = (enum job_wish)sqlite3_column_int(q, 19);
-    j->priority = sqlite3_column_int(q, 20);
-    j->started = sqlite3_column_double(q, 21);
-    j->ended = sqlite3_column_double(q, 22);
-    j->restarts = sqlite3_column_int(q, 23);
-    j->deaths = sqlite3_column_int(q, 24);
-    j->progress_seq = sqlite3_column_int64(q, 25);
-    j->heard_progress_seq = j->progress_seq;
-    j->last_seq = sqlite3_column_int64(q, 26);
-    j->exit_code = sqlite3_column_int(q, 27);
-    j->exit_signal = sqlite3_column_int(q, 28);
-    j->pid = (pid_t)sqlite3_column_int64(q, 29);
-    j->pid_start = sqlite3_column_int64(q, 30);
-    if (j->owner == NULL || j->model == NULL || j->method == NULL || j->scheme == NULL || j->output == NULL) {
-        job_free(j);
-        return NULL;
-    }
-    return j;
-}
-
-int store_load(struct srq_store *s, struct srqd *d, struct job_list *list, struct srq_error *err)
-{
-    sqlite3_stmt *q;
-    int rc = 0, e;
-
-    if (sqlite3_prepare_v2(s->db, load_sql, -1, &q, NULL) != SQLITE_OK)
-        return fail(s, "read", err);
-    while ((e = sqlite3_step(q)) == SQLITE_ROW) {
-        struct job *j = read_row(q, d);
-
-        if (j == NULL) {
-            rc = srq_fail(err, -SRQ_ENOMEM, "out of memory reading the store");
-            break;
-        }
-        TAILQ_INSERT_TAIL(list, j, entry);
-    }
-    if (rc == 0 && e != SQLITE_DONE)
-        rc = fail(s, "read", err);
-    sqlite3_finalize(q);
-    return rc;
-}
-
 int store_texts(struct srq_store *s, const char *id, char **spec, char **planned, struct srq_error *err)
 {
+    sqlite3_stmt *q = s->statements[STORE_TEXTS];
     int e, rc = 0;
 
     *spec = *planned = NULL;
-    bind_text(s->texts, 1, id);
-    e = sqlite3_step(s->texts);
+    store_bind_text(q, 1, id);
+    e = sqlite3_step(q);
     if (e == SQLITE_ROW) {
-        *spec = column(s->texts, 0);
-        *planned = column(s->texts, 1);
+        *spec = store_column(q, 0);
+        *planned = store_column(q, 1);
         if (*spec == NULL || *planned == NULL)
             rc = srq_fail(err, -SRQ_ENOMEM, "out of memory reading the store");
     } else {
-        rc = e == SQLITE_DONE ? srq_fail(err, -SRQ_ENOENT, "job %s is not in the store", id) : fail(s, "read", err);
+        rc = e == SQLITE_DONE ? srq_fail(err, -SRQ_ENOENT, "job %s is not in the store", id) : store_fail(s, "read", err);
     }
-    sqlite3_reset(s->texts);
-    sqlite3_clear_bindings(s->texts);
+    sqlite3_reset(q);
+    sqlite3_clear_bindings(q);
     return rc;
 }

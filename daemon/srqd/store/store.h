@@ -1,24 +1,43 @@
-/* The durable record of jobs: one SQLite file (WAL, synchronous FULL). Only state transitions are committed. */
+/* The durable record: one SQLite file (WAL, synchronous FULL), its schema and the statements that run on it. What a row
+ * means is said by those who bind and read it. */
 #ifndef SRQD_STORE_H
 #define SRQD_STORE_H
 
-#include "daemon/srqd/jobs/job.h"
+#include <srq/error.h>
+
+#include <stdbool.h>
 
 struct srq_store;
+struct sqlite3_stmt;
+
+enum store_statement {
+    STORE_ADD,        /* a job with its texts */
+    STORE_UPDATE,     /* what changes during a job's life */
+    STORE_TRANSITION, /* of a job's state: when, to what, why, who asked */
+    STORE_LOAD,       /* every job in the order of submission */
+    STORE_REMOVE,
+    STORE_TEXTS,
+    STORE_STATEMENTS
+};
 
 /* Opens or creates `path`, bringing an older schema up to date; one of a newer version is refused. */
 int store_open(const char *path, struct srq_store **out, struct srq_error *err);
 void store_close(struct srq_store *s);
 
-/* Adds an accepted job with its normalised spec and what the planner said (JSON texts). Durable when it returns 0.
- * -SRQ_ENOSPC when the disk is full. j->number is set. */
-int store_add(struct srq_store *s, struct job *j, const char *spec, const char *planned, struct srq_error *err);
-/* Records the job's present state, and the transition with who asked (-1: srqd itself) when `transition`. */
-int store_update(struct srq_store *s, const struct job *j, bool transition, int64_t by_uid, struct srq_error *err);
+struct sqlite3_stmt *store_statement(struct srq_store *s, enum store_statement which);
+void store_bind_text(struct sqlite3_stmt *q, int at, const char *text); /* NULL is null; `text` is not copied */
+char *store_column(struct sqlite3_stmt *q, int at);                     /* srq_free; NULL where it is null */
+/* Runs a statement that returns no rows, and takes its values off. */
+int store_step(struct srq_store *s, struct sqlite3_stmt *q, const char *doing, struct srq_error *err);
+/* Around statements that belong together; a commit with rc < 0 takes them back and returns it. -SRQ_ENOSPC when the disk is
+ * full; durable when the commit returns 0. */
+int store_begin(struct srq_store *s, struct srq_error *err);
+int store_commit(struct srq_store *s, int rc, struct srq_error *err);
+/* The last failure, as what "cannot `doing` the store". */
+int store_fail(struct srq_store *s, const char *doing, struct srq_error *err);
+
 int store_delete(struct srq_store *s, const char *id, struct srq_error *err);
-/* Every job in the order of submission, appended to `list`. */
-int store_load(struct srq_store *s, struct srqd *d, struct job_list *list, struct srq_error *err);
-/* The texts given to store_add; srq_free both. */
+/* The texts that a job was added with; srq_free both. */
 int store_texts(struct srq_store *s, const char *id, char **spec, char **planned, struct srq_error *err);
 
 #endif

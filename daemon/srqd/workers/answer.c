@@ -1,6 +1,8 @@
 /* Answers of the worker program. */
 #include "daemon/srqd/workers/answer.h"
 
+#include "core/proto/proto.h"
+
 #include <string.h>
 #include <sys/wait.h>
 

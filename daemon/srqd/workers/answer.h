@@ -2,7 +2,8 @@
 #ifndef SRQD_ANSWER_H
 #define SRQD_ANSWER_H
 
-#include "daemon/srqd/srqd.h"
+#include "daemon/srqd/base/capture.h"
+#include "daemon/srqd/jobs/jobs.h"
 
 /* The JSON object it printed into *out, or the sentence that says why there is none. `doing` is the option it was
  * called with, `max` the cap its output was held to. */

@@ -5,8 +5,9 @@
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/hash.h"
-#include "daemon/srqd/srqd.h"
+#include "daemon/srqd/jobs/jobs.h"
 #include "daemon/srqd/workers/journal_view.h"
+#include "daemon/srqd/workers/worker.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -316,15 +317,15 @@ static void make_room(struct srqd *d)
 
     TAILQ_FOREACH(j, &d->jobs, entry)
     {
-        if (j->view == NULL)
+        if (j->worker == NULL || j->worker->view == NULL)
             continue;
         n++;
-        if (oldest == NULL || j->view->used < oldest->view->used)
+        if (oldest == NULL || j->worker->view->used < oldest->worker->view->used)
             oldest = j;
     }
     if (n >= VIEWS_MAX) {
-        layer_view_free(oldest->view);
-        oldest->view = NULL;
+        layer_view_free(oldest->worker->view);
+        oldest->worker->view = NULL;
     }
 }
 
@@ -339,25 +340,30 @@ static int read_on(struct job *j, struct layer_view *v)
     return v->backwards ? 1 : 0;
 }
 
-int layer_view_refresh(struct job *j, const cJSON *layers, struct srq_error *err)
+int layer_view_refresh(struct job *j, const cJSON *layers, const struct layer_view **out, struct srq_error *err)
 {
-    for (int try = 0; try < 2; try++) {
-        if (j->view != NULL && !fits(j->view, layers)) {
-            layer_view_free(j->view);
-            j->view = NULL;
+    struct worker *w = worker_of(j);
+
+    for (int try = 0; w != NULL && try < 2; try++) {
+        if (w->view != NULL && !fits(w->view, layers)) {
+            layer_view_free(w->view);
+            w->view = NULL;
         }
-        if (j->view == NULL) {
+        if (w->view == NULL) {
             make_room(j->d);
-            j->view = make(layers);
+            w->view = make(layers);
         }
-        if (j->view == NULL)
+        if (w->view == NULL)
             return srq_fail(err, -SRQ_ENOMEM, "the daemon is out of memory");
-        j->view->used = srq_clock_s();
-        if (read_on(j, j->view) == 0)
+        w->view->used = srq_clock_s();
+        *out = w->view;
+        if (read_on(j, w->view) == 0)
             return 0;
-        layer_view_free(j->view);
-        j->view = NULL;
+        layer_view_free(w->view);
+        w->view = NULL;
     }
+    if (w == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "the daemon is out of memory");
     return srq_fail_field(err, -SRQ_EFORMAT, "journal.ndjson", "the lines of job %s's journal are not in order", j->id);
 }
 

@@ -17,8 +17,9 @@ struct layer_facts {
 
 struct layer_view;
 
-/* Brings j->view up to date with the journal and with `layers`, the array of its plan.json. */
-int layer_view_refresh(struct job *j, const cJSON *layers, struct srq_error *err);
+/* The job's view, brought up to date with the journal and with `layers`, the array of its plan.json. It lives until the
+ * next call for any job. */
+int layer_view_refresh(struct job *j, const cJSON *layers, const struct layer_view **out, struct srq_error *err);
 void layer_view_free(struct layer_view *v); /* NULL is fine */
 
 /* By the layer's place in the plan. */

@@ -5,8 +5,8 @@
 #include "core/base/log.h"
 #include "core/proto/proto.h"
 #include "daemon/srqd/jobs/jobdir.h"
-#include "daemon/srqd/srqd.h"
-#include "daemon/srqd/workers/supervise.h"
+#include "daemon/srqd/jobs/jobs.h"
+#include "daemon/srqd/workers/worker.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -36,6 +36,7 @@ TAILQ_HEAD(worker_call_list, worker_call);
 
 struct worker_link {
     struct job *job;
+    const struct worker_hearer *hearer;
     struct bufferevent *bev;
     struct event *retry;
     struct srq_frames frames;
@@ -46,6 +47,11 @@ struct worker_link {
     int call_count;
     unsigned long long last_call;
 };
+
+static struct worker_link *link_of(const struct job *j)
+{
+    return j->worker != NULL ? j->worker->link : NULL;
+}
 
 static void retry_later(struct worker_link *l)
 {
@@ -188,7 +194,7 @@ static int on_result(struct worker_link *l, const struct srq_message *m, struct 
     stage = cJSON_GetObjectItemCaseSensitive(m->result, "stage");
     l->attached = true;
     l->pause_s = RETRY_FIRST_S;
-    supervise_attached(l->job, cJSON_IsString(stage) ? stage->valuestring : NULL);
+    l->hearer->attached(l->job, cJSON_IsString(stage) ? stage->valuestring : NULL);
     send_command(l);
     send_calls(l);
     return 0;
@@ -219,7 +225,7 @@ static int on_event_message(struct worker_link *l, const struct srq_message *m, 
         return rc;
     if (strcmp(job->valuestring, l->job->id) != 0)
         return srq_fail(err, -SRQ_EPROTO, "event of job \"%.60s\"", job->valuestring);
-    supervise_heard(l->job, event->name, m->params);
+    l->hearer->heard(l->job, event->name, m->params);
     return 0;
 }
 
@@ -341,11 +347,12 @@ static void on_retry(evutil_socket_t nothing, short what, void *ctx)
     cJSON_Delete(params);
 }
 
-void worker_link_open(struct job *j)
+void worker_link_open(struct job *j, const struct worker_hearer *hearer)
 {
+    struct worker *w = worker_of(j);
     struct worker_link *l;
 
-    if (j->link != NULL)
+    if (w == NULL || w->link != NULL)
         return;
     l = srq_calloc(1, sizeof(*l));
     if (l == NULL || (l->retry = evtimer_new(j->d->base, on_retry, l)) == NULL) {
@@ -354,20 +361,21 @@ void worker_link_open(struct job *j)
         return;
     }
     l->job = j;
+    l->hearer = hearer;
     l->pause_s = RETRY_FIRST_S;
     TAILQ_INIT(&l->calls);
     srq_frames_init(&l->frames);
-    j->link = l;
+    w->link = l;
     retry_later(l);
 }
 
 void worker_link_close(struct job *j)
 {
-    struct worker_link *l = j->link;
+    struct worker_link *l = link_of(j);
 
     if (l == NULL)
         return;
-    j->link = NULL;
+    j->worker->link = NULL;
     end_sent_calls(l);
     while (!TAILQ_EMPTY(&l->calls)) {
         struct srq_error err;
@@ -384,15 +392,15 @@ void worker_link_close(struct job *j)
 
 bool worker_link_attached(const struct job *j)
 {
-    return j->link != NULL && j->link->attached;
+    return link_of(j) != NULL && link_of(j)->attached;
 }
 
 void worker_link_command(struct job *j, const char *method)
 {
-    if (j->link == NULL)
+    if (link_of(j) == NULL)
         return;
-    j->link->command = method;
-    send_command(j->link);
+    link_of(j)->command = method;
+    send_command(link_of(j));
 }
 
 int worker_link_call(struct job *j, const char *method, const cJSON *params, double timeout_s, worker_call_done done,
@@ -400,7 +408,7 @@ int worker_link_call(struct job *j, const char *method, const cJSON *params, dou
 {
     struct timeval tv = { .tv_sec = (time_t)timeout_s,
                           .tv_usec = (suseconds_t)((timeout_s - (double)(time_t)timeout_s) * 1e6) };
-    struct worker_link *l = j->link;
+    struct worker_link *l = link_of(j);
     struct worker_call *call;
 
     if (l == NULL)

@@ -7,9 +7,15 @@
 
 #include <cjson/cJSON.h>
 
+/* Who hears what the worker says. */
+struct worker_hearer {
+    void (*attached)(struct job *j, const char *stage); /* NULL: it said none */
+    void (*heard)(struct job *j, const char *event, const cJSON *params);
+};
+
 /* Connects as soon as the worker has made its socket, and again whenever the connection breaks, while the worker
- * lives. */
-void worker_link_open(struct job *j);
+ * lives. `hearer` stays the caller's. */
+void worker_link_open(struct job *j, const struct worker_hearer *hearer);
 void worker_link_close(struct job *j);
 bool worker_link_attached(const struct job *j);
 /* Sends "worker.pause" or the like, now or once attached. */

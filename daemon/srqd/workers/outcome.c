@@ -4,6 +4,8 @@
 #include "core/base/log.h"
 #include "daemon/srqd/base/process.h"
 #include "daemon/srqd/jobs/jobdir.h"
+#include "daemon/srqd/workers/journal_view.h"
+#include "daemon/srqd/workers/worker.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -56,9 +58,9 @@ static void explain_failure(const struct job *j, const struct testament *t, int 
 static void explain_crash(const struct job *j, int status, struct outcome *o)
 {
     char how[64], words[512];
-    int64_t kills = process_oom_kills();
-    bool oom = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !j->killed && j->oom_kills >= 0 &&
-               kills > j->oom_kills;
+    const struct worker *w = j->worker;
+    bool oom = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && w != NULL && !w->killed && w->oom_kills >= 0 &&
+               process_oom_kills() > w->oom_kills;
 
     process_status_text(status, how, sizeof(how));
     jobdir_last_words(j, words, sizeof(words));

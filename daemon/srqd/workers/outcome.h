@@ -3,7 +3,6 @@
 #define SRQD_OUTCOME_H
 
 #include "daemon/srqd/jobs/job.h"
-#include "daemon/srqd/workers/journal_view.h"
 
 enum outcome_kind {
     OUTCOME_DONE,

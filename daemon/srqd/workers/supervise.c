@@ -7,12 +7,14 @@
 #include "core/base/log.h"
 #include "daemon/srqd/base/launch.h"
 #include "daemon/srqd/base/process.h"
-#include "daemon/srqd/clients/events.h"
 #include "daemon/srqd/jobs/jobdir.h"
+#include "daemon/srqd/jobs/jobs.h"
 #include "daemon/srqd/jobs/lifecycle.h"
-#include "daemon/srqd/srqd.h"
+#include "daemon/srqd/workers/journal_view.h"
+#include "daemon/srqd/workers/layer_view.h"
 #include "daemon/srqd/workers/link.h"
 #include "daemon/srqd/workers/outcome.h"
+#include "daemon/srqd/workers/worker.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -33,18 +35,19 @@ static void set_timer(struct job *j, double seconds, event_callback_fn fn)
     struct timeval tv = { .tv_sec = (time_t)seconds,
                           .tv_usec = (suseconds_t)((seconds - (double)(time_t)seconds) * 1e6) };
 
-    if (j->timer != NULL)
-        event_free(j->timer);
-    j->timer = evtimer_new(j->d->base, fn, j);
-    if (j->timer != NULL)
-        evtimer_add(j->timer, &tv);
+    if (j->worker->timer != NULL)
+        event_free(j->worker->timer);
+    j->worker->timer = evtimer_new(j->d->base, fn, j);
+    if (j->worker->timer != NULL)
+        evtimer_add(j->worker->timer, &tv);
 }
 
 static void clear_timer(struct job *j)
 {
-    if (j->timer != NULL)
-        event_free(j->timer);
-    j->timer = NULL;
+    if (j->worker != NULL && j->worker->timer != NULL) {
+        event_free(j->worker->timer);
+        j->worker->timer = NULL;
+    }
 }
 
 /* ---- what the worker says ------------------------------------------------------------------------------------- */
@@ -105,7 +108,14 @@ static void note(struct job *j, const char *event, const cJSON *params, int64_t 
         j->heard_progress_seq = seq;
 }
 
-void supervise_heard(struct job *j, const char *event, const cJSON *params)
+static void publish(struct job *j, const char *event, const cJSON *params)
+{
+    /* srqd tells the states itself, after they are committed. */
+    if (strcmp(event, "job.state") != 0)
+        j->d->watcher.event(j->d->watcher.ctx, j, event, params);
+}
+
+static void on_heard(struct job *j, const char *event, const cJSON *params)
 {
     const cJSON *n = cJSON_GetObjectItemCaseSensitive(params, "seq");
     int64_t seq = cJSON_IsNumber(n) ? (int64_t)n->valuedouble : 0;
@@ -113,12 +123,10 @@ void supervise_heard(struct job *j, const char *event, const cJSON *params)
     if (seq > 0 && seq <= j->last_seq)
         return;
     note(j, event, params, seq);
-    /* srqd tells the states itself, after they are committed. */
-    if (strcmp(event, "job.state") != 0)
-        events_publish(j, event, params);
+    publish(j, event, params);
 }
 
-void supervise_attached(struct job *j, const char *stage)
+static void on_attached(struct job *j, const char *stage)
 {
     if (stage != NULL && j->stage[0] == '\0')
         snprintf(j->stage, sizeof(j->stage), "%s", stage);
@@ -127,6 +135,8 @@ void supervise_attached(struct job *j, const char *stage)
         job_move(j, JOB_RUNNING, BY_SRQD);
     }
 }
+
+static const struct worker_hearer hearer = { on_attached, on_heard };
 
 /* ---- wishes --------------------------------------------------------------------------------------------------- */
 
@@ -140,7 +150,7 @@ static void on_grace_over(evutil_socket_t fd, short what, void *ctx)
         return;
     srq_log(SRQ_LOG_WARN, "job %s: its worker did not end %lld s after it was canceled; killed", j->id,
             (long long)j->d->config.cancel_grace_s);
-    j->killed = true;
+    j->worker->killed = true;
     /* Its own session: the group is the worker and what it started. */
     if (process_start_time(j->pid) == j->pid_start)
         kill(-j->pid, SIGKILL);
@@ -200,7 +210,7 @@ static void poll_adopted(evutil_socket_t fd, short what, void *ctx)
     (void)fd;
     (void)what;
     if (process_start_time(j->pid) == j->pid_start)
-        evtimer_add(j->exit_watch, &again);
+        evtimer_add(j->worker->exit_watch, &again);
     else
         worker_gone(j, false, 0);
 }
@@ -217,23 +227,23 @@ static void watch_adopted(struct job *j)
 {
     const struct timeval soon = { 0 };
 
-    j->exit_fd = process_watch_fd(j->pid);
-    if (j->exit_fd >= 0)
-        j->exit_watch = event_new(j->d->base, j->exit_fd, EV_READ, on_adopted_end, j);
+    j->worker->exit_fd = process_watch_fd(j->pid);
+    if (j->worker->exit_fd >= 0)
+        j->worker->exit_watch = event_new(j->d->base, j->worker->exit_fd, EV_READ, on_adopted_end, j);
     else
-        j->exit_watch = evtimer_new(j->d->base, poll_adopted, j);
-    if (j->exit_watch != NULL)
-        event_add(j->exit_watch, j->exit_fd >= 0 ? NULL : &soon);
+        j->worker->exit_watch = evtimer_new(j->d->base, poll_adopted, j);
+    if (j->worker->exit_watch != NULL)
+        event_add(j->worker->exit_watch, j->worker->exit_fd >= 0 ? NULL : &soon);
 }
 
 static void unwatch(struct job *j)
 {
-    if (j->exit_watch != NULL)
-        event_free(j->exit_watch);
-    j->exit_watch = NULL;
-    if (j->exit_fd >= 0)
-        close(j->exit_fd);
-    j->exit_fd = -1;
+    if (j->worker->exit_watch != NULL)
+        event_free(j->worker->exit_watch);
+    j->worker->exit_watch = NULL;
+    if (j->worker->exit_fd >= 0)
+        close(j->worker->exit_fd);
+    j->worker->exit_fd = -1;
 }
 
 /* ---- starting ------------------------------------------------------------------------------------------------- */
@@ -258,7 +268,7 @@ static char *runtime_dir(const struct job *j, struct srq_error *err)
 
 static int launch_worker(struct job *j, struct srq_error *err)
 {
-    char *dir = job_path(j, NULL), *runtime = runtime_dir(j, err), *var = NULL;
+    char *dir = jobdir_path(j), *runtime = runtime_dir(j, err), *var = NULL;
     const char *argv[] = { j->d->places.worker, "--job", dir, NULL };
     const char *extra[] = { NULL, NULL };
     struct launch l = { .argv = argv, .uid = j->uid, .gid = j->gid, .extra = extra, .in = -1, .out = -1, .err = -1,
@@ -274,7 +284,7 @@ static int launch_worker(struct job *j, struct srq_error *err)
         rc = runtime == NULL && err->code != 0 ? -err->code : srq_fail(err, -SRQ_ENOMEM, "out of memory");
     if (rc == 0) {
         extra[0] = var;
-        j->oom_kills = process_oom_kills();
+        j->worker->oom_kills = process_oom_kills();
         rc = launch_process(&l, &j->pid, err);
     }
     if (l.log_dir >= 0)
@@ -316,13 +326,18 @@ static void start_worker(struct job *j)
 {
     struct srq_error err = { 0 };
 
+    if (worker_of(j) == NULL) {
+        job_set_reason(j, "srqd was out of memory");
+        job_move(j, JOB_FAILED, BY_SRQD);
+        return;
+    }
     clear_timer(j);
     if (j->changing) { /* the directory is locked for an instant */
         set_timer(j, CHANGING_S, on_restart);
         return;
     }
-    j->killed = false;
-    j->child = true;
+    j->worker->killed = false;
+    j->worker->child = true;
     j->told_memory = 0;
     if (launch_worker(j, &err) != 0) {
         j->pid = 0;
@@ -335,7 +350,7 @@ static void start_worker(struct job *j)
     job_save(j);
     if (children_watch(j->d->children, j->pid, on_child_end, j, &err) != 0)
         srq_log(SRQ_LOG_ERROR, "job %s: %s", j->id, err.text);
-    worker_link_open(j);
+    worker_link_open(j, &hearer);
     pass_wish_on(j);
 }
 
@@ -359,10 +374,10 @@ static bool adopt(struct job *j)
         return false;
     j->pid = lock.pid;
     j->pid_start = start;
-    j->child = false;
+    j->worker->child = false;
     job_save(j);
     watch_adopted(j);
-    worker_link_open(j);
+    worker_link_open(j, &hearer);
     pass_wish_on(j);
     srq_log(SRQ_LOG_INFO, "job %s: worker %ld found again", j->id, (long)j->pid);
     return true;
@@ -376,14 +391,18 @@ static bool recall_memory(const struct journal_entry *e, void *ctx)
 
 void supervise_recover(struct job *j)
 {
+    if (worker_of(j) == NULL) {
+        srq_log(SRQ_LOG_ERROR, "job %s: out of memory; looked after again when srqd starts anew", j->id);
+        return;
+    }
     journal_scan(j, 0, "job.memory", recall_memory, j); /* was heard by an earlier srqd, which kept it in memory */
     if (adopt(j))
         return;
     /* It may live without having got to its lock yet. */
     if (j->pid > 0 && process_start_time(j->pid) == j->pid_start && process_uid(j->pid) == j->uid) {
-        j->child = false;
+        j->worker->child = false;
         watch_adopted(j);
-        worker_link_open(j);
+        worker_link_open(j, &hearer);
         pass_wish_on(j);
         return;
     }
@@ -400,8 +419,7 @@ static bool catch_up_entry(const struct journal_entry *e, void *ctx)
     struct job *j = ctx;
 
     note(j, e->event, e->params, e->seq);
-    if (strcmp(e->event, "job.state") != 0)
-        events_publish(j, e->event, e->params);
+    publish(j, e->event, e->params);
     return true;
 }
 
@@ -484,4 +502,18 @@ static void worker_gone(struct job *j, bool known, int status)
         start_worker(j);
         break;
     }
+}
+
+void supervise_let_go(struct job *j)
+{
+    struct worker *w = j->worker;
+
+    if (w == NULL)
+        return;
+    worker_link_close(j);
+    unwatch(j);
+    clear_timer(j);
+    layer_view_free(w->view);
+    j->worker = NULL;
+    srq_free(w);
 }

@@ -3,7 +3,6 @@
 #ifndef SRQD_SUPERVISE_H
 #define SRQD_SUPERVISE_H
 
-#include "core/proto/proto.h"
 #include "daemon/srqd/jobs/job.h"
 
 /* Starts a worker for a job that was admitted. */
@@ -12,10 +11,9 @@ void supervise_start(struct job *j);
 void supervise_recover(struct job *j);
 /* Asks the worker; remembered until it has answered by ending. Only for active jobs. */
 void supervise_wish(struct job *j, enum job_wish wish);
-/* From the control connection. */
-void supervise_attached(struct job *j, const char *stage);
-void supervise_heard(struct job *j, const char *event, const cJSON *params);
 /* Takes what the journal of a job without a worker has got since, and tells subscribers. */
 void supervise_catch_up(struct job *j);
+/* Frees what is kept of the job's worker. The process, if there is one, lives on. */
+void supervise_let_go(struct job *j);
 
 #endif
