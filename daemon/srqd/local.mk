@@ -27,7 +27,9 @@ daemon_srqd_libsrqd_la_SOURCES = \
 	daemon/srqd/workers/layer_view.c daemon/srqd/workers/layer_view.h \
 	daemon/srqd/workers/link.c daemon/srqd/workers/link.h \
 	daemon/srqd/workers/outcome.c daemon/srqd/workers/outcome.h \
+	daemon/srqd/workers/reading.c daemon/srqd/workers/reading.h \
 	daemon/srqd/workers/supervise.c daemon/srqd/workers/supervise.h \
+	daemon/srqd/workers/testament.c daemon/srqd/workers/testament.h \
 	daemon/srqd/workers/worker.c daemon/srqd/workers/worker.h \
 	daemon/srqd/clients/authority.c daemon/srqd/clients/authority.h \
 	daemon/srqd/clients/change.c daemon/srqd/clients/change.h \

@@ -22,6 +22,9 @@ struct change {
     struct later later;
     char job[JOB_ID_MAX]; /* it may go meanwhile */
     cJSON *params;        /* of worker.change */
+    int rc;               /* what the program said, until the journal is read */
+    cJSON *result;
+    struct srq_error err;
 };
 
 static void change_free(struct change *c)
@@ -68,27 +71,36 @@ static void on_worker_answer(int rc, cJSON *result, bool sent, const struct srq_
 
 /* ---- without a worker ----------------------------------------------------------------------------------------- */
 
+/* The events are told: now the answer. */
+static void on_caught_up(void *ctx)
+{
+    struct change *c = ctx;
+    struct clients *all = c->later.all;
+    struct job *j = job_find(&all->d->jobs, c->job);
+
+    all->changes.running--;
+    if (j != NULL)
+        j->changing = false;
+    answer(c, c->rc, c->result, &c->err);
+    queue_kick(all->d);
+}
+
 static void on_program_end(const struct captured *captured, void *ctx)
 {
-    const struct srq_method *method = srq_proto_method("worker.change");
     struct change *c = ctx;
     struct srqd *d = c->later.all->d;
     struct job *j = job_find(&d->jobs, c->job);
-    struct srq_error err = { 0 };
-    cJSON *result = NULL;
-    int rc = worker_answer_read(d, captured, "--change", ANSWER_MAX, &result, &err);
 
-    if (rc == 0 && (rc = srq_proto_check_reply(method, result, &err)) != 0) {
-        cJSON_Delete(result);
-        result = NULL;
+    c->rc = worker_answer_read(d, captured, "--change", ANSWER_MAX, &c->result, &c->err);
+    if (c->rc == 0 && (c->rc = srq_proto_check_reply(srq_proto_method("worker.change"), c->result, &c->err)) != 0) {
+        cJSON_Delete(c->result);
+        c->result = NULL;
     }
-    c->later.all->changes.running--;
-    if (j != NULL) {
-        j->changing = false;
-        supervise_catch_up(j); /* the event is in the journal, whatever became of the answer */
-    }
-    answer(c, rc, result, &err);
-    queue_kick(d);
+    /* What it did is in the journal, whatever became of its answer. */
+    if (j != NULL)
+        supervise_catch_up(j, on_caught_up, c);
+    else
+        on_caught_up(c);
 }
 
 static int start_program(struct change *c, struct job *j, struct srq_error *err)
@@ -140,6 +152,8 @@ static int set_going(struct change *c, struct srq_error *err)
         return srq_fail_field(err, -SRQ_ENOENT, "job", "there is no job \"%s\" any more", c->job);
     if (settled(j))
         return refuse_ended(j, err);
+    if (supervise_reading(j))
+        return 0;
     if (j->pid > 0) {
         rc = worker_link_call(j, "worker.change", c->params, (double)d->config.plan_timeout_s, on_worker_answer, c, err);
         return rc == 0 ? 1 : rc;

@@ -73,6 +73,7 @@ struct client {
     int faults;   /* frames that were no message */
     int later;    /* answers under way */
     struct subscription_list subscriptions;
+    struct event *turn;    /* for the next step of its replays */
     struct held_list held; /* samples held back, newest of each series */
     int held_count;
     uint64_t next_subscription;

@@ -14,7 +14,6 @@
 
 #define SUBSCRIPTIONS_MAX 64
 #define HELD_MAX 4096
-#define REPLAY_STEP ((size_t)128 << 10)
 
 struct subscription {
     TAILQ_ENTRY(subscription) entry;
@@ -257,22 +256,42 @@ static bool replay_entry(const struct journal_entry *e, void *ctx)
     return !r->c->closing && client_waiting(r->c) <= CLIENT_SOFT_OUTPUT;
 }
 
-/* Goes on with replays while there is room. Reading in steps keeps other clients served. */
+static void replay_on(struct client *c);
+
+static void on_turn(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    replay_on(ctx);
+}
+
+/* Goes on with replays while there is room, a step of each at every turn of the loop. */
 static void replay_on(struct client *c)
 {
+    const struct timeval soon = { 0 };
     struct subscription *s;
+    bool more = false;
 
     TAILQ_FOREACH(s, &c->subscriptions, entry)
     {
+        const struct journal_filter after = { .since = s->seen };
         struct replay r = { c, s };
 
-        while (s->replay != NULL && !c->closing && client_waiting(c) <= CLIENT_SOFT_OUTPUT) {
-            if (journal_read(s->replay, s->seen, NULL, REPLAY_STEP, replay_entry, &r)) {
-                journal_close(s->replay);
-                s->replay = NULL;
-            }
+        if (s->replay == NULL || c->closing || client_waiting(c) > CLIENT_SOFT_OUTPUT)
+            continue;
+        if (journal_read(s->replay, &after, JOURNAL_STEP, replay_entry, &r) == JOURNAL_END) {
+            journal_close(s->replay);
+            s->replay = NULL;
+        } else {
+            more = true;
         }
     }
+    if (!more || c->closing || client_waiting(c) > CLIENT_SOFT_OUTPUT)
+        return;
+    if (c->turn == NULL)
+        c->turn = evtimer_new(c->all->d->base, on_turn, c);
+    if (c->turn != NULL)
+        evtimer_add(c->turn, &soon);
 }
 
 void events_drained(struct client *c)
@@ -319,8 +338,8 @@ int events_subscribe(struct client *c, struct job *j, const cJSON *names, int64_
     }
     if (j != NULL)
         memcpy(s->job, j->id, sizeof(s->job));
-    if (since >= 0)
-        (void)journal_open(j, &s->replay, NULL); /* none yet: nothing to replay */
+    if (since >= 0 && journal_open(j, &s->replay, NULL) == 0) /* none yet: nothing to replay */
+        journal_seek(s->replay, since);
     snprintf(s->id, sizeof(s->id), "s%llu", (unsigned long long)++c->next_subscription);
     memcpy(id, s->id, sizeof(s->id));
     TAILQ_INSERT_TAIL(&c->subscriptions, s, entry);
@@ -347,4 +366,7 @@ void events_drop_client(struct client *c)
         subscription_free(c, TAILQ_FIRST(&c->subscriptions));
     while (!TAILQ_EMPTY(&c->held))
         held_free(c, TAILQ_FIRST(&c->held));
+    if (c->turn != NULL)
+        event_free(c->turn);
+    c->turn = NULL;
 }

@@ -150,3 +150,57 @@ void rpc_answer_later(const struct later *l, int rc, cJSON *result, const struct
     c->later--;
     client_answer(c, l->id, l->method, rc, result, err);
 }
+
+struct kept {
+    struct later later;
+    rpc_handler handler;
+    cJSON *params;
+    char job[JOB_ID_MAX];
+};
+
+struct kept *rpc_keep(const struct request *r, rpc_handler handler)
+{
+    struct kept *k = srq_calloc(1, sizeof(*k));
+
+    if (k == NULL || (k->params = cJSON_Duplicate(r->params, true)) == NULL) {
+        srq_free(k);
+        return NULL;
+    }
+    k->handler = handler;
+    memcpy(k->job, r->job->id, sizeof(k->job));
+    rpc_later(&k->later, r);
+    return k;
+}
+
+void rpc_keep_drop(struct kept *k)
+{
+    struct client *c = client_find(k->later.all, k->later.client);
+
+    if (c != NULL)
+        c->later--;
+    cJSON_Delete(k->params);
+    srq_free(k);
+}
+
+void rpc_again(void *kept)
+{
+    struct kept *k = kept;
+    struct srqd *d = k->later.all->d;
+    struct request r = { .d = d, .c = client_find(k->later.all, k->later.client), .id = k->later.id,
+                         .method = k->later.method, .params = k->params, .job = job_find(&d->jobs, k->job) };
+    struct srq_error err = { 0 };
+    cJSON *result = NULL;
+    int rc;
+
+    if (r.c != NULL) {
+        rc = r.job != NULL ? k->handler(&r, &result, &err)
+                           : srq_fail_field(&err, -SRQ_ENOENT, "job", "there is no job \"%s\" any more", k->job);
+        if (rc < 0) {
+            cJSON_Delete(result);
+            result = NULL;
+        }
+        if (rc != RPC_LATER)
+            client_answer(r.c, r.id, r.method, rc, result, &err);
+    }
+    rpc_keep_drop(k);
+}

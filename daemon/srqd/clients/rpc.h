@@ -28,6 +28,13 @@ struct later {
 void rpc_later(struct later *l, const struct request *r);
 void rpc_answer_later(const struct later *l, int rc, cJSON *result, const struct srq_error *err);
 
+/* A request whose handler is called again, with a job that has not gone meanwhile, when `rpc_again` is called with what
+ * rpc_keep gave; the answer goes out then. NULL: no memory. rpc_keep_drop where that never happens. */
+struct kept;
+struct kept *rpc_keep(const struct request *r, rpc_handler handler);
+void rpc_again(void *kept);
+void rpc_keep_drop(struct kept *k);
+
 /* Parameters. */
 const cJSON *rpc_param(const struct request *r, const char *name); /* NULL: absent or null */
 bool rpc_flag(const struct request *r, const char *name, bool otherwise);

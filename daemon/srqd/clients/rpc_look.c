@@ -6,8 +6,8 @@
 #include "core/base/log.h"
 #include "daemon/srqd/clients/summary.h"
 #include "daemon/srqd/jobs/jobdir.h"
-#include "daemon/srqd/workers/journal_view.h"
 #include "daemon/srqd/workers/link.h"
+#include "daemon/srqd/workers/reading.h"
 
 #include <string.h>
 
@@ -146,8 +146,13 @@ static int report(const struct request *r, cJSON **result, struct srq_error *err
 /* Elements found so far; only those of the page are kept, but all are counted. A page from the end needs the count
  * first, so the journal is then read twice. */
 struct gather {
-    const char *event, *value, *layer;
+    struct later later;
+    struct journal_view *journal;
+    struct reading *reading;
+    journal_visit visit;
+    const char *event, *value, *layer; /* the layer is in `params` */
     double block; /* negative: any */
+    cJSON *params, *reply;
     struct page page;
     bool count_only;
     int64_t total, kept;
@@ -229,22 +234,76 @@ static bool gather_log(const struct journal_entry *e, void *ctx)
     return !g->failed;
 }
 
-/* Reads the journal for `visit` into reply[name]. */
-static int gather_page(const struct request *r, struct gather *g, journal_visit visit, cJSON *reply, const char *name,
+static void gather_free(struct gather *g)
+{
+    journal_close(g->journal);
+    cJSON_Delete(g->params);
+    cJSON_Delete(g->reply);
+    srq_free(g);
+}
+
+static void on_gathered(void *ctx);
+
+static void gather_on(struct gather *g)
+{
+    const struct reading_wish wish = { .base = g->later.all->d->base, .journal = g->journal, .visit = g->visit,
+                                       .filter = { .events = g->event }, .done = on_gathered, .ctx = g };
+
+    if (g->journal != NULL)
+        journal_seek(g->journal, 0);
+    reading_start(&wish, &g->reading);
+}
+
+static void on_gathered(void *ctx)
+{
+    struct gather *g = ctx;
+    const struct request r = { .params = g->params };
+    struct srq_error err = { 0 };
+    cJSON *reply = NULL;
+    int rc = 0;
+
+    if (g->count_only) {
+        g->count_only = false;
+        g->page = rpc_page(&r, g->total);
+        g->total = 0;
+        gather_on(g);
+        return;
+    }
+    if (g->failed || !rpc_put_page(g->reply, g->page.offset, g->kept, g->total))
+        rc = rpc_no_memory(&err);
+    if (rc == 0) {
+        reply = g->reply;
+        g->reply = NULL;
+    }
+    rpc_answer_later(&g->later, rc, reply, &err);
+    gather_free(g);
+}
+
+/* Reads the job's journal for g->visit into reply[name], and answers when that is done. `reply` is consumed. */
+static int gather_page(const struct request *r, const struct gather *wish, cJSON *reply, const char *name,
                        struct srq_error *err)
 {
-    g->out = cJSON_AddArrayToObject(reply, name);
-    if (g->out == NULL)
+    struct gather *g = srq_malloc(sizeof(*g));
+
+    if (g == NULL) {
+        cJSON_Delete(reply);
         return rpc_no_memory(err);
-    if (rpc_number(r, "offset", 0) < 0) {
-        g->count_only = true;
-        journal_scan(r->job, 0, g->event, visit, g);
-        g->count_only = false;
     }
-    g->page = rpc_page(r, rpc_number(r, "offset", 0) < 0 ? g->total : INT64_MAX / 2);
-    g->total = 0;
-    journal_scan(r->job, 0, g->event, visit, g);
-    return !g->failed && rpc_put_page(reply, g->page.offset, g->kept, g->total) ? 0 : rpc_no_memory(err);
+    *g = *wish;
+    g->reply = reply;
+    g->out = cJSON_AddArrayToObject(reply, name);
+    g->params = cJSON_Duplicate(r->params, true);
+    if (g->out == NULL || g->params == NULL) {
+        gather_free(g);
+        return rpc_no_memory(err);
+    }
+    g->layer = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(g->params, "layer"));
+    g->count_only = rpc_number(r, "offset", 0) < 0;
+    g->page = rpc_page(r, INT64_MAX / 2);
+    (void)journal_open(r->job, &g->journal, NULL); /* none yet: an empty page */
+    rpc_later(&g->later, r);
+    gather_on(g);
+    return RPC_LATER;
 }
 
 /* A curve of what the model does not have is a mistake, not an empty curve. */
@@ -282,7 +341,8 @@ static int series(const struct request *r, cJSON **result, struct srq_error *err
 {
     const char *kind = rpc_text(r, "kind"), *layer = rpc_text(r, "layer");
     bool block = rpc_param(r, "block") != NULL, transform = kind != NULL && strncmp(kind, "transform", 9) == 0;
-    struct gather g = { .layer = layer, .block = rpc_number(r, "block", -1) };
+    struct gather g = { .visit = gather_point, .block = rpc_number(r, "block", -1) };
+    cJSON *reply;
     int rc;
 
     if (transform && (block || layer != NULL))
@@ -301,10 +361,13 @@ static int series(const struct request *r, cJSON **result, struct srq_error *err
               : strcmp(kind, "loss") == 0 ? "tune.point"
                                           : "tune.probe";
     g.value = layer != NULL ? "error" : "loss";
-    *result = cJSON_CreateObject();
-    if (cJSON_AddStringToObject(*result, "kind", kind) == NULL)
+    (void)result;
+    reply = cJSON_CreateObject();
+    if (cJSON_AddStringToObject(reply, "kind", kind) == NULL) {
+        cJSON_Delete(reply);
         return rpc_no_memory(err);
-    return gather_page(r, &g, gather_point, *result, "points", err);
+    }
+    return gather_page(r, &g, reply, "points", err);
 }
 
 /* ---- logs ----------------------------------------------------------------------------------------------------- */
@@ -360,14 +423,12 @@ static int worker_log(const struct request *r, cJSON *reply, struct srq_error *e
 static int job_log(const struct request *r, cJSON **result, struct srq_error *err)
 {
     const char *source = rpc_text(r, "source");
-    struct gather g = { .event = "log", .block = -1 };
+    const struct gather g = { .visit = gather_log, .event = "log", .block = -1 };
 
+    if (source == NULL || strcmp(source, "worker") != 0)
+        return gather_page(r, &g, cJSON_CreateObject(), "lines", err);
     *result = cJSON_CreateObject();
-    if (*result == NULL)
-        return rpc_no_memory(err);
-    if (source != NULL && strcmp(source, "worker") == 0)
-        return worker_log(r, *result, err);
-    return gather_page(r, &g, gather_log, *result, "lines", err);
+    return *result != NULL ? worker_log(r, *result, err) : rpc_no_memory(err);
 }
 
 rpc_handler rpc_look_handler(const char *method)

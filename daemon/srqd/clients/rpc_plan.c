@@ -14,9 +14,12 @@ struct plan {
     const struct layer_view *view;
 };
 
-static int plan_open(struct plan *p, struct job *j, struct srq_error *err)
+/* 0, RPC_LATER with the request kept for `handler`, or an error. */
+static int plan_open(struct plan *p, const struct request *r, rpc_handler handler, struct srq_error *err)
 {
+    struct job *j = r->job;
     int rc = rpc_read_json(j, "plan.json", &p->json, err);
+    struct kept *k;
 
     if (rc != 0)
         return rc;
@@ -26,7 +29,15 @@ static int plan_open(struct plan *p, struct job *j, struct srq_error *err)
         rc = srq_fail_field(err, -SRQ_EFORMAT, "plan.json", "plan.json of job %s has no revision and layers", j->id);
     if (rc == 0)
         rc = layer_view_refresh(j, p->layers, &p->view, err);
-    return rc;
+    if (rc <= 0)
+        return rc;
+    k = rpc_keep(r, handler);
+    if (k == NULL)
+        return rpc_no_memory(err);
+    rc = layer_view_wait(j, rpc_again, k, err);
+    if (rc != 0)
+        rpc_keep_drop(k);
+    return rc == 0 ? RPC_LATER : rc;
 }
 
 static void plan_close(struct plan *p)
@@ -169,7 +180,7 @@ static bool put_size(cJSON *reply, const struct plan *p)
 static int plan(const struct request *r, cJSON **result, struct srq_error *err)
 {
     struct plan p = { 0 };
-    int rc = plan_open(&p, r->job, err);
+    int rc = plan_open(&p, r, plan, err);
     cJSON *o = rc == 0 ? cJSON_CreateObject() : NULL;
 
     *result = o;
@@ -186,7 +197,7 @@ static int heatmap(const struct request *r, cJSON **result, struct srq_error *er
 {
     const char *by = rpc_text(r, "by");
     struct plan p = { 0 };
-    int rc = plan_open(&p, r->job, err);
+    int rc = plan_open(&p, r, heatmap, err);
     cJSON *o = rc == 0 ? cJSON_CreateObject() : NULL;
 
     *result = o;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -71,16 +72,31 @@ static bool is_one_of(const char *name, size_t len, const char *events)
     return false;
 }
 
-/* Whether `line` can be an entry of `events`: a cheap look before the parser, since journals are mostly samples. */
-static bool may_be(const char *line, const char *events)
+static const char seq_key[] = "{\"seq\":";
+
+/* The number that the line begins with; -1 where it does not. */
+static int64_t seq_of(const char *line)
+{
+    return strncmp(line, seq_key, sizeof(seq_key) - 1) == 0 ? strtoll(line + sizeof(seq_key) - 1, NULL, 10) : -1;
+}
+
+static const char *events_for(const struct journal_filter *f, int64_t seq)
+{
+    return seq > f->since ? f->events : f->older != NULL ? f->older : "";
+}
+
+/* Whether `line` can be an entry that is wanted: a cheap look before the parser, since journals are mostly samples. */
+static bool may_be(const char *line, const struct journal_filter *f)
 {
     static const char key[] = "\"event\":\"";
-    const char *name = events != NULL ? strstr(line, key) : NULL;
+    const char *name = strstr(line, key), *events;
+    int64_t seq = seq_of(line);
 
-    if (name == NULL)
+    if (name == NULL || seq < 0)
         return true;
+    events = events_for(f, seq);
     name += sizeof(key) - 1;
-    return is_one_of(name, strcspn(name, "\""), events);
+    return events == NULL || is_one_of(name, strcspn(name, "\""), events);
 }
 
 /* {"seq","time","event","data","sum"} becomes the parameters of a notification. NULL when it is no event. */
@@ -112,20 +128,21 @@ static cJSON *params_of(const struct journal_view *v, cJSON *line, struct journa
     return params;
 }
 
-static bool visit_line(struct journal_view *v, const char *line, size_t len, int64_t since, const char *events,
+static bool visit_line(struct journal_view *v, const char *line, size_t len, const struct journal_filter *f,
                        journal_visit visit, void *ctx)
 {
     struct journal_entry e = { 0 };
+    const char *events;
     cJSON *json;
     bool more = true;
 
-    if (!may_be(line, events))
+    if (!may_be(line, f))
         return true;
     if (srq_json_parse(line, len, SRQ_DEPTH_MAX, &json, NULL) != 0)
         return true;
     e.params = params_of(v, json, &e);
-    if (e.params != NULL && e.seq > since &&
-        (events == NULL || is_one_of(e.event, strlen(e.event), events)))
+    events = events_for(f, e.seq);
+    if (e.params != NULL && (events == NULL || is_one_of(e.event, strlen(e.event), events)))
         more = visit(&e, ctx);
     cJSON_Delete(e.params);
     cJSON_Delete(json);
@@ -151,8 +168,33 @@ static void step_back(struct journal_view *v)
     srq_frames_init(&v->frames);
 }
 
-bool journal_read(struct journal_view *v, int64_t since, const char *events, size_t budget, journal_visit visit,
-                  void *ctx)
+void journal_seek(struct journal_view *v, int64_t since)
+{
+    char chunk[CHUNK];
+    off_t low = 0, high; /* a line up to `since` begins at `low`, or it is 0; none does from `high` on */
+    struct stat st;
+
+    high = fstat(v->fd, &st) == 0 ? st.st_size : 0;
+    while (high - low > CHUNK) {
+        off_t middle = low + (high - low) / 2;
+        ssize_t n = pread(v->fd, chunk, sizeof(chunk) - 1, middle);
+        const char *nl = n > 0 ? memchr(chunk, '\n', (size_t)n) : NULL;
+        int64_t seq;
+
+        chunk[n > 0 ? n : 0] = '\0';
+        seq = nl != NULL && strchr(nl, ',') != NULL ? seq_of(nl + 1) : -1;
+        if (seq >= 0 && seq <= since)
+            low = middle + (nl + 1 - chunk);
+        else
+            high = middle;
+    }
+    srq_frames_fini(&v->frames);
+    srq_frames_init(&v->frames);
+    v->done = lseek(v->fd, low, SEEK_SET);
+}
+
+enum journal_stop journal_read(struct journal_view *v, const struct journal_filter *f, size_t budget,
+                               journal_visit visit, void *ctx)
 {
     char chunk[CHUNK];
     size_t spent = 0;
@@ -163,33 +205,23 @@ bool journal_read(struct journal_view *v, int64_t since, const char *events, siz
         ssize_t n;
 
         while ((line = srq_frames_next(&v->frames, &len)) != NULL) {
-            if (!visit_line(v, line, len, since, events, visit, ctx))
-                return false;
+            if (!visit_line(v, line, len, f, visit, ctx))
+                return JOURNAL_STOPPED;
         }
         if (budget > 0 && spent >= budget)
-            return false;
+            return JOURNAL_MORE;
         if (v->broken || v->done > JOURNAL_MAX)
-            return true;
+            return JOURNAL_END;
         n = read(v->fd, chunk, sizeof(chunk));
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {
             step_back(v);
-            return true;
+            return JOURNAL_END;
         }
         v->done += n;
         spent += (size_t)n;
         if (srq_frames_feed(&v->frames, chunk, (size_t)n, NULL) != 0)
             v->broken = true;
     }
-}
-
-void journal_scan(const struct job *j, int64_t since, const char *events, journal_visit visit, void *ctx)
-{
-    struct journal_view *v;
-
-    if (journal_open(j, &v, NULL) != 0)
-        return;
-    (void)journal_read(v, since, events, 0, visit, ctx);
-    journal_close(v);
 }

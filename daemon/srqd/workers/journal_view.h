@@ -25,13 +25,28 @@ void journal_close(struct journal_view *v);
 /* Whether the file is shorter than what was read: its worker cut it. */
 bool journal_shrunk(const struct journal_view *v);
 
-/* Reads on from where it is, at most `budget` bytes (0: to the end). Entries with seq <= since, or of other events than
- * `events` (names with '|' between them; NULL: all), are left out without the cost of a full check. True at the end of
- * what is whole; a later call goes on with what was written since, from the beginning of a line that was unfinished. */
-bool journal_read(struct journal_view *v, int64_t since, const char *events, size_t budget, journal_visit visit,
-                  void *ctx);
+/* Goes near the first entry with seq > since, not behind it; 0: to the beginning. Numbers rise, so a few looks find it in
+ * a journal of any length. */
+void journal_seek(struct journal_view *v, int64_t since);
 
-/* Opens, reads to the end, closes. No journal: nothing is visited. */
-void journal_scan(const struct job *j, int64_t since, const char *events, journal_visit visit, void *ctx);
+/* What is visited; the rest is left out without the cost of a full check. Events are names with '|' between them. */
+struct journal_filter {
+    int64_t since;
+    const char *events; /* of entries after `since`; NULL: all */
+    const char *older;  /* of those up to it; NULL: none */
+};
+
+#define JOURNAL_STEP ((size_t)128 << 10) /* what one turn of the loop has time for */
+
+enum journal_stop {
+    JOURNAL_MORE,    /* the budget is spent */
+    JOURNAL_STOPPED, /* by the visit */
+    JOURNAL_END      /* of what is whole; a later call goes on with what was written since, from the beginning of a line
+                      * that was unfinished */
+};
+
+/* Reads on from where it is, about `budget` bytes (0: to the end). */
+enum journal_stop journal_read(struct journal_view *v, const struct journal_filter *f, size_t budget,
+                               journal_visit visit, void *ctx);
 
 #endif

@@ -6,7 +6,7 @@
 #include "core/base/clock.h"
 #include "core/base/hash.h"
 #include "daemon/srqd/jobs/jobs.h"
-#include "daemon/srqd/workers/journal_view.h"
+#include "daemon/srqd/workers/reading.h"
 #include "daemon/srqd/workers/worker.h"
 
 #include <math.h>
@@ -38,11 +38,22 @@ struct block {
     bool stale; /* what it has, or is about to have, is not what the plan wants */
 };
 
+/* Who wants to know when the view is up to date. */
+struct waiter {
+    TAILQ_ENTRY(waiter) entry;
+    void (*ready)(void *ctx);
+    void *ctx;
+};
+TAILQ_HEAD(waiter_list, waiter);
+
 struct layer_view {
     struct journal_view *journal;
+    struct reading *reading;
+    struct waiter_list waiters; /* for the reading */
     int64_t seq; /* last line taken */
     double used; /* monotonic */
     bool backwards; /* the numbers of the lines do not rise: the journal was cut and goes on */
+    bool second;    /* made because that was so with the one before */
     struct layer *layers;
     size_t count;
     uint32_t *slots; /* open addressing, layer + 1; 0: free */
@@ -228,10 +239,25 @@ static bool take(const struct journal_entry *e, void *ctx)
 
 /* ---- making and keeping --------------------------------------------------------------------------------------- */
 
-void layer_view_free(struct layer_view *v)
+static void tell_waiters(void *ctx)
+{
+    struct layer_view *v = ctx;
+    struct waiter_list told = TAILQ_HEAD_INITIALIZER(told);
+    struct waiter *w;
+
+    TAILQ_CONCAT(&told, &v->waiters, entry); /* who is told may free the view */
+    while ((w = TAILQ_FIRST(&told)) != NULL) {
+        TAILQ_REMOVE(&told, w, entry);
+        w->ready(w->ctx);
+        srq_free(w);
+    }
+}
+
+static void free_view(struct layer_view *v)
 {
     if (v == NULL)
         return;
+    reading_stop(&v->reading);
     journal_close(v->journal);
     for (size_t i = 0; i < v->count; i++) {
         for (int k = 0; k < v->layers[i].score_count; k++)
@@ -261,9 +287,11 @@ static struct layer_view *make(const cJSON *layers)
 
     while (slots < 2 * n)
         slots *= 2;
+    if (v != NULL)
+        TAILQ_INIT(&v->waiters);
     if (v == NULL || (v->layers = srq_calloc(n + 1, sizeof(*v->layers))) == NULL ||
         (v->slots = srq_calloc(slots, sizeof(*v->slots))) == NULL) {
-        layer_view_free(v);
+        free_view(v);
         return NULL;
     }
     v->slot_count = slots;
@@ -275,7 +303,7 @@ static struct layer_view *make(const cJSON *layers)
         *l = (struct layer){ .name = srq_strdup(name_of(item)), .block = block,
                              .facts = { NAN, NAN, NAN, NAN } };
         if (l->name == NULL) {
-            layer_view_free(v);
+            free_view(v);
             return NULL;
         }
         if (block >= 0 && block < BLOCKS_MAX && (size_t)block >= v->block_count)
@@ -289,7 +317,7 @@ static struct layer_view *make(const cJSON *layers)
     }
     v->blocks = srq_calloc(v->block_count, sizeof(*v->blocks));
     if (v->blocks == NULL) {
-        layer_view_free(v);
+        free_view(v);
         return NULL;
     }
     return v;
@@ -309,6 +337,23 @@ static bool fits(const struct layer_view *v, const cJSON *layers)
     return i == v->count;
 }
 
+/* Its waiters look again, and find that it has gone. */
+static void drop(struct job *j)
+{
+    struct layer_view *v = j->worker->view;
+
+    j->worker->view = NULL;
+    if (v != NULL)
+        tell_waiters(v);
+    free_view(v);
+}
+
+void layer_view_drop(struct job *j)
+{
+    if (j->worker != NULL)
+        drop(j);
+}
+
 /* Many jobs may be looked at in turn; each open journal is a descriptor. */
 static void make_room(struct srqd *d)
 {
@@ -320,51 +365,75 @@ static void make_room(struct srqd *d)
         if (j->worker == NULL || j->worker->view == NULL)
             continue;
         n++;
-        if (oldest == NULL || j->worker->view->used < oldest->worker->view->used)
+        if (j->worker->view->reading == NULL &&
+            (oldest == NULL || j->worker->view->used < oldest->worker->view->used))
             oldest = j;
     }
-    if (n >= VIEWS_MAX) {
-        layer_view_free(oldest->worker->view);
-        oldest->worker->view = NULL;
-    }
+    if (n >= VIEWS_MAX && oldest != NULL)
+        drop(oldest);
 }
 
-/* 0: as far as the journal goes. 1: the journal is not the one that was read. */
+/* 0: as far as the journal goes. LATER: it is being read. GONE: the journal is not the one that was read. */
+enum { LATER = 1, GONE };
+
 static int read_on(struct job *j, struct layer_view *v)
 {
+    struct reading_wish wish = { .base = j->d->base, .filter = { .events = WANTED }, .visit = take,
+                                 .done = tell_waiters, .ctx = v };
+
+    if (v->reading != NULL)
+        return LATER;
     if (v->journal == NULL && journal_open(j, &v->journal, NULL) != 0)
         return 0; /* none yet */
-    if (journal_shrunk(v->journal))
-        return 1;
-    (void)journal_read(v->journal, 0, WANTED, 0, take, v);
-    return v->backwards ? 1 : 0;
+    if (v->backwards || journal_shrunk(v->journal))
+        return GONE;
+    wish.journal = v->journal;
+    reading_start(&wish, &v->reading);
+    return v->reading != NULL ? LATER : v->backwards ? GONE : 0;
 }
 
 int layer_view_refresh(struct job *j, const cJSON *layers, const struct layer_view **out, struct srq_error *err)
 {
     struct worker *w = worker_of(j);
+    bool second = false;
 
-    for (int try = 0; w != NULL && try < 2; try++) {
-        if (w->view != NULL && !fits(w->view, layers)) {
-            layer_view_free(w->view);
-            w->view = NULL;
-        }
-        if (w->view == NULL) {
+    for (;;) {
+        int rc;
+
+        if (w != NULL && w->view != NULL && !fits(w->view, layers))
+            drop(j);
+        if (w != NULL && w->view == NULL) {
             make_room(j->d);
             w->view = make(layers);
+            if (w->view != NULL)
+                w->view->second = second;
         }
-        if (w->view == NULL)
+        if (w == NULL || w->view == NULL)
             return srq_fail(err, -SRQ_ENOMEM, "the daemon is out of memory");
         w->view->used = srq_clock_s();
         *out = w->view;
-        if (read_on(j, w->view) == 0)
-            return 0;
-        layer_view_free(w->view);
-        w->view = NULL;
+        rc = read_on(j, w->view);
+        if (rc != GONE)
+            return rc;
+        second = w->view->second;
+        drop(j);
+        if (second)
+            return srq_fail_field(err, -SRQ_EFORMAT, "journal.ndjson", "the lines of job %s's journal are not in order",
+                                  j->id);
+        second = true;
     }
+}
+
+int layer_view_wait(struct job *j, void (*ready)(void *ctx), void *ctx, struct srq_error *err)
+{
+    struct waiter *w = srq_calloc(1, sizeof(*w));
+
     if (w == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "the daemon is out of memory");
-    return srq_fail_field(err, -SRQ_EFORMAT, "journal.ndjson", "the lines of job %s's journal are not in order", j->id);
+    w->ready = ready;
+    w->ctx = ctx;
+    TAILQ_INSERT_TAIL(&j->worker->view->waiters, w, entry);
+    return 0;
 }
 
 /* ---- looking -------------------------------------------------------------------------------------------------- */

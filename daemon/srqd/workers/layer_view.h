@@ -18,9 +18,11 @@ struct layer_facts {
 struct layer_view;
 
 /* The job's view, brought up to date with the journal and with `layers`, the array of its plan.json. It lives until the
- * next call for any job. */
+ * loop goes on. 1: the journal is long and still being read; layer_view_wait, and ask again when told. */
 int layer_view_refresh(struct job *j, const cJSON *layers, const struct layer_view **out, struct srq_error *err);
-void layer_view_free(struct layer_view *v); /* NULL is fine */
+/* `ready` is called once, after the reading or when the view goes. */
+int layer_view_wait(struct job *j, void (*ready)(void *ctx), void *ctx, struct srq_error *err);
+void layer_view_drop(struct job *j); /* its view, if it has one */
 
 /* By the layer's place in the plan. */
 struct layer_facts layer_view_facts(const struct layer_view *v, size_t layer);

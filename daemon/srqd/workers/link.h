@@ -10,7 +10,7 @@
 /* Who hears what the worker says. */
 struct worker_hearer {
     void (*attached)(struct job *j, const char *stage); /* NULL: it said none */
-    void (*heard)(struct job *j, const char *event, const cJSON *params);
+    void (*heard)(struct job *j, const char *event, cJSON *params); /* in the table; `params` stays the caller's */
 };
 
 /* Connects as soon as the worker has made its socket, and again whenever the connection breaks, while the worker

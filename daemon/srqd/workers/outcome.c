@@ -1,7 +1,6 @@
 /* Exit codes, signals and last words into a verdict. */
 #include "daemon/srqd/workers/outcome.h"
 
-#include "core/base/log.h"
 #include "daemon/srqd/base/process.h"
 #include "daemon/srqd/jobs/jobdir.h"
 #include "daemon/srqd/workers/journal_view.h"
@@ -15,29 +14,25 @@
 /* Exit codes of srq-worker --job. */
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_PAUSED = 10, EXIT_CANCELED = 11, EXIT_LOCKED = 12 };
 
-/* The journal's last words about the job itself. */
-struct testament {
-    char state[16];
-    char reason[512];
-    char error[512]; /* last log line of level error */
-};
-
-static bool read_will(const struct journal_entry *e, void *ctx)
+static bool take(const struct journal_entry *e, void *ctx)
 {
-    struct testament *t = ctx;
-    const cJSON *reason = cJSON_GetObjectItemCaseSensitive(e->params, "reason");
-
-    if (strcmp(e->event, "job.state") == 0) {
-        snprintf(t->state, sizeof(t->state), "%s", cJSON_GetObjectItemCaseSensitive(e->params, "state")->valuestring);
-        srq_escape_control(cJSON_IsString(reason) ? reason->valuestring : "", t->reason, sizeof(t->reason));
-        if (strcmp(t->state, "running") == 0)
-            t->error[0] = '\0'; /* of an earlier life */
-    } else if (strcmp(e->event, "log") == 0 &&
-               strcmp(cJSON_GetObjectItemCaseSensitive(e->params, "level")->valuestring, "error") == 0) {
-        srq_escape_control(cJSON_GetObjectItemCaseSensitive(e->params, "text")->valuestring, t->error,
-                           sizeof(t->error));
-    }
+    testament_take(ctx, e);
     return true;
+}
+
+/* What is known, and what the journal has got since. Those who decide have read it to its end by then. */
+static void complete(const struct job *j, struct testament *t)
+{
+    struct journal_filter filter = { .events = TESTAMENT_EVENTS };
+    struct journal_view *v;
+
+    *t = j->worker != NULL ? j->worker->testament : (struct testament){ 0 };
+    filter.since = t->seq;
+    if (journal_open(j, &v, NULL) != 0)
+        return;
+    journal_seek(v, t->seq);
+    (void)journal_read(v, &filter, 0, take, t);
+    journal_close(v);
 }
 
 static void explain_failure(const struct job *j, const struct testament *t, int code, struct outcome *o)
@@ -88,10 +83,10 @@ static void decide_unseen(const struct job *j, const struct testament *t, struct
 
 void outcome_decide(const struct job *j, bool known, int status, struct outcome *o)
 {
-    struct testament t = { 0 };
+    struct testament t;
 
     o->text[0] = '\0';
-    journal_scan(j, 0, NULL, read_will, &t);
+    complete(j, &t);
     if (!known) {
         decide_unseen(j, &t, o);
         return;

@@ -10,10 +10,11 @@
 #include "daemon/srqd/jobs/jobdir.h"
 #include "daemon/srqd/jobs/jobs.h"
 #include "daemon/srqd/jobs/lifecycle.h"
-#include "daemon/srqd/workers/journal_view.h"
+#include "daemon/srqd/jobs/queue.h"
 #include "daemon/srqd/workers/layer_view.h"
 #include "daemon/srqd/workers/link.h"
 #include "daemon/srqd/workers/outcome.h"
+#include "daemon/srqd/workers/reading.h"
 #include "daemon/srqd/workers/worker.h"
 
 #include <errno.h>
@@ -92,8 +93,12 @@ static void note_memory(struct job *j, const cJSON *params)
     j->told_memory = (int64_t)(most < machine ? most : machine);
 }
 
-static void note(struct job *j, const char *event, const cJSON *params, int64_t seq)
+static void note(struct job *j, const struct journal_entry *e)
 {
+    const char *event = e->event;
+    const cJSON *params = e->params;
+    int64_t seq = e->seq;
+
     if (seq > j->last_seq)
         j->last_seq = seq;
     if (seq > j->told_seq && strcmp(event, "job.state") != 0)
@@ -115,14 +120,18 @@ static void publish(struct job *j, const char *event, const cJSON *params)
         j->d->watcher.event(j->d->watcher.ctx, j, event, params);
 }
 
-static void on_heard(struct job *j, const char *event, const cJSON *params)
+static void on_heard(struct job *j, const char *event, cJSON *params)
 {
     const cJSON *n = cJSON_GetObjectItemCaseSensitive(params, "seq");
-    int64_t seq = cJSON_IsNumber(n) ? (int64_t)n->valuedouble : 0;
+    const struct journal_entry e = { .seq = cJSON_IsNumber(n) ? (int64_t)n->valuedouble : 0, .event = event,
+                                     .params = params };
 
-    if (seq > 0 && seq <= j->last_seq)
+    if (e.seq > 0 && e.seq <= j->last_seq)
         return;
-    note(j, event, params, seq);
+    /* A gap is filled from the journal when the worker has ended. */
+    if (e.seq == j->worker->testament.seq + 1)
+        testament_take(&j->worker->testament, &e);
+    note(j, &e);
     publish(j, event, params);
 }
 
@@ -137,6 +146,48 @@ static void on_attached(struct job *j, const char *stage)
 }
 
 static const struct worker_hearer hearer = { on_attached, on_heard };
+
+/* ---- what the journal says -------------------------------------------------------------------------------------- */
+
+/* Lines that were heard before count for the testament, and for the memory, which an earlier srqd did not store. */
+static bool read_entry(const struct journal_entry *e, void *ctx)
+{
+    struct job *j = ctx;
+
+    if (e->seq > j->worker->testament.seq)
+        testament_take(&j->worker->testament, e);
+    if (e->seq > j->last_seq) {
+        note(j, e);
+        publish(j, e->event, e->params);
+    } else if (strcmp(e->event, "job.memory") == 0) {
+        note_memory(j, e->params);
+    }
+    return true;
+}
+
+/* Reads what the journal has got that was not heard. `done` begins with settle_testament. */
+static void read_on(struct job *j, struct reading **holder, void (*done)(void *ctx))
+{
+    struct reading_wish wish = { .base = j->d->base, .close = true, .visit = read_entry, .done = done, .ctx = j,
+                                 .filter = { .since = j->last_seq, .older = TESTAMENT_EVENTS "|job.memory" } };
+    int64_t from = j->worker->testament.seq;
+
+    if (journal_open(j, &wish.journal, NULL) == 0)
+        journal_seek(wish.journal, from < j->last_seq ? from : j->last_seq);
+    reading_start(&wish, holder);
+}
+
+/* After a reading: all lines up to the last one are in the testament. */
+static void settle_testament(struct job *j)
+{
+    if (j->worker->testament.seq < j->last_seq)
+        j->worker->testament.seq = j->last_seq;
+}
+
+bool supervise_reading(const struct job *j)
+{
+    return j->worker != NULL && j->worker->reading != NULL;
+}
 
 /* ---- wishes --------------------------------------------------------------------------------------------------- */
 
@@ -179,7 +230,7 @@ void supervise_wish(struct job *j, enum job_wish wish)
 {
     j->wish = wish;
     job_save(j);
-    if (j->pid > 0) {
+    if (j->pid > 0 || supervise_reading(j)) {
         pass_wish_on(j);
         return;
     }
@@ -383,19 +434,13 @@ static bool adopt(struct job *j)
     return true;
 }
 
-static bool recall_memory(const struct journal_entry *e, void *ctx)
+static void recovered(void *ctx)
 {
-    note_memory(ctx, e->params);
-    return true;
-}
+    struct job *j = ctx;
 
-void supervise_recover(struct job *j)
-{
-    if (worker_of(j) == NULL) {
-        srq_log(SRQ_LOG_ERROR, "job %s: out of memory; looked after again when srqd starts anew", j->id);
-        return;
-    }
-    journal_scan(j, 0, "job.memory", recall_memory, j); /* was heard by an earlier srqd, which kept it in memory */
+    settle_testament(j);
+    j->d->recovering--;
+    queue_kick(j->d);
     if (adopt(j))
         return;
     /* It may live without having got to its lock yet. */
@@ -412,21 +457,36 @@ void supervise_recover(struct job *j)
         start_worker(j);
 }
 
+void supervise_recover(struct job *j)
+{
+    if (worker_of(j) == NULL) {
+        srq_log(SRQ_LOG_ERROR, "job %s: out of memory; looked after again when srqd starts anew", j->id);
+        return;
+    }
+    j->d->recovering++;
+    read_on(j, &j->worker->reading, recovered);
+}
+
 /* ---- the end of a worker -------------------------------------------------------------------------------------- */
 
-static bool catch_up_entry(const struct journal_entry *e, void *ctx)
+static void on_caught_up(void *ctx)
 {
     struct job *j = ctx;
 
-    note(j, e->event, e->params, e->seq);
-    publish(j, e->event, e->params);
-    return true;
+    settle_testament(j);
+    job_save(j);
+    j->worker->caught_up(j->worker->caught_ctx);
 }
 
-void supervise_catch_up(struct job *j)
+void supervise_catch_up(struct job *j, void (*done)(void *ctx), void *ctx)
 {
-    journal_scan(j, j->last_seq, NULL, catch_up_entry, j);
-    job_save(j);
+    if (worker_of(j) == NULL) {
+        done(ctx);
+        return;
+    }
+    j->worker->caught_up = done;
+    j->worker->caught_ctx = ctx;
+    read_on(j, &j->worker->change, on_caught_up);
 }
 
 static void crashed(struct job *j, const char *cause)
@@ -459,14 +519,15 @@ static void paused(struct job *j)
     job_move(j, JOB_PAUSED, BY_SRQD);
 }
 
-static void worker_gone(struct job *j, bool known, int status)
+static void decide(void *ctx)
 {
+    struct job *j = ctx;
+    bool known = j->worker->known;
+    int status = j->worker->status;
     struct outcome o;
 
-    worker_link_close(j);
-    unwatch(j);
-    clear_timer(j);
-    journal_scan(j, j->last_seq, NULL, catch_up_entry, j);
+    settle_testament(j);
+    clear_timer(j); /* of a wish that came meanwhile */
     outcome_decide(j, known, status, &o);
     j->pid = 0;
     j->pid_start = 0;
@@ -502,6 +563,17 @@ static void worker_gone(struct job *j, bool known, int status)
         start_worker(j);
         break;
     }
+    queue_kick(j->d);
+}
+
+static void worker_gone(struct job *j, bool known, int status)
+{
+    worker_link_close(j);
+    unwatch(j);
+    clear_timer(j);
+    j->worker->known = known;
+    j->worker->status = status;
+    read_on(j, &j->worker->reading, decide);
 }
 
 void supervise_let_go(struct job *j)
@@ -513,7 +585,12 @@ void supervise_let_go(struct job *j)
     worker_link_close(j);
     unwatch(j);
     clear_timer(j);
-    layer_view_free(w->view);
+    reading_stop(&w->reading);
+    if (w->change != NULL) {
+        reading_stop(&w->change);
+        w->caught_up(w->caught_ctx);
+    }
+    layer_view_drop(j);
     j->worker = NULL;
     srq_free(w);
 }

@@ -3,9 +3,11 @@
 #define SRQD_WORKER_H
 
 #include "daemon/srqd/jobs/job.h"
+#include "daemon/srqd/workers/testament.h"
 
 #include <event2/event.h>
 
+struct reading;
 struct worker_link;
 struct layer_view;
 
@@ -17,6 +19,13 @@ struct worker {
     int exit_fd;
     struct event *timer;      /* restart pause, or grace of a canceled worker */
     struct worker_link *link;
+    struct testament testament;
+    struct reading *reading;  /* of the journal, while it is not settled what becomes of the job */
+    bool known;               /* `status` is from waitpid; the end of the process that the reading is for */
+    int status;
+    struct reading *change;   /* of what a change without a worker wrote */
+    void (*caught_up)(void *ctx);
+    void *caught_ctx;
     struct layer_view *view;  /* what the journal says of its layers; NULL: nobody asked yet */
 };
 
