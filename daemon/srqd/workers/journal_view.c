@@ -197,6 +197,7 @@ enum journal_stop journal_read(struct journal_view *v, const struct journal_filt
                                journal_visit visit, void *ctx)
 {
     char chunk[CHUNK];
+    bool any = false;
     size_t spent = 0;
     const char *line;
     size_t len;
@@ -205,10 +206,11 @@ enum journal_stop journal_read(struct journal_view *v, const struct journal_filt
         ssize_t n;
 
         while ((line = srq_frames_next(&v->frames, &len)) != NULL) {
+            any = true;
             if (!visit_line(v, line, len, f, visit, ctx))
                 return JOURNAL_STOPPED;
         }
-        if (budget > 0 && spent >= budget)
+        if (any && budget > 0 && spent >= budget) /* the end is seen though a long line is not finished */
             return JOURNAL_MORE;
         if (v->broken || v->done > JOURNAL_MAX)
             return JOURNAL_END;
