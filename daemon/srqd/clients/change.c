@@ -108,7 +108,11 @@ static int start_program(struct change *c, struct job *j, struct srq_error *err)
     char *dir = jobdir_path(j), *text = cJSON_PrintUnformatted(c->params);
     const struct srqd *d = j->d;
     const char *const argv[] = { d->places.worker, "--change", dir, NULL };
-    struct capture_wish w = { .argv = argv, .uid = j->uid, .gid = j->gid, .input = text, .out_max = ANSWER_MAX,
+    struct capture_wish w = { .argv = argv,
+                              .uid = j->uid,
+                              .gid = j->gid,
+                              .input = text,
+                              .out_max = ANSWER_MAX,
                               .timeout_s = (double)d->config.plan_timeout_s };
     int rc;
 
@@ -155,7 +159,8 @@ static int set_going(struct change *c, struct srq_error *err)
     if (supervise_reading(j))
         return 0;
     if (j->pid > 0) {
-        rc = worker_link_call(j, "worker.change", c->params, (double)d->config.plan_timeout_s, on_worker_answer, c, err);
+        rc =
+            worker_link_call(j, "worker.change", c->params, (double)d->config.plan_timeout_s, on_worker_answer, c, err);
         return rc == 0 ? 1 : rc;
     }
     if (j->changing || c->later.all->changes.running >= d->config.plans_at_once)

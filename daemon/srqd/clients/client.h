@@ -23,8 +23,8 @@ TAILQ_HEAD(held_list, held_sample);
 
 /* What connections are used for. */
 struct client_user {
-    /* Answers the request by itself. Not 0: it could not be taken as one; the caller sends the failure, and closes where
-     * *fatal. */
+    /* Answers the request by itself. Not 0: it could not be taken as one; the caller sends the failure, and closes
+     * where *fatal. */
     int (*request)(struct client *c, const struct srq_message *m, bool *fatal, struct srq_error *err);
     void (*drained)(struct client *c); /* its output ran low */
     void (*gone)(struct client *c);    /* it is about to be freed */
@@ -33,9 +33,10 @@ struct client_user {
 /* What the process itself can be asked for. */
 struct process_orders {
     void *ctx;
-    int (*reload)(void *ctx, struct srq_error *err); /* reads the configuration again; the old one stays when it is wrong */
-    void (*quit)(void *ctx);                         /* soon, after answers under way were written; workers go on */
-    void (*stop_with_jobs)(void *ctx);               /* when no worker is left, or after stop_grace_s */
+    /* Reads the configuration again; the old one stays when it is wrong. */
+    int (*reload)(void *ctx, struct srq_error *err);
+    void (*quit)(void *ctx);           /* soon, after answers under way were written; workers go on */
+    void (*stop_with_jobs)(void *ctx); /* when no worker is left, or after stop_grace_s */
 };
 
 /* Each part is for the file that its type or comment names. */
@@ -77,8 +78,8 @@ struct client {
     struct held_list held; /* samples held back, newest of each series */
     int held_count;
     uint64_t next_subscription;
-    char *plan_key;   /* spec of the last job.plan_spec */
-    cJSON *plan;      /* its answer */
+    char *plan_key; /* spec of the last job.plan_spec */
+    cJSON *plan;    /* its answer */
 };
 
 /* Takes over a connected descriptor (closed on failure). */

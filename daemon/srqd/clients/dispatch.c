@@ -120,20 +120,25 @@ static void after_subscribe(const struct request *r)
 
 /* ---- dispatch ------------------------------------------------------------------------------------------------- */
 
+static const struct rpc_row own_rows[] = {
+    { "hello", hello },
+    { "events.subscribe", subscribe },
+    { "events.unsubscribe", unsubscribe },
+    { NULL, NULL },
+};
+
 static rpc_handler handler_of(const char *method)
 {
-    rpc_handler h = NULL;
+    static const struct rpc_row *const parts[] = { own_rows,      rpc_daemon_rows, rpc_job_rows,
+                                                   rpc_look_rows, rpc_plan_rows,   rpc_submit_rows };
 
-    if (strcmp(method, "hello") == 0)
-        return hello;
-    if (strcmp(method, "events.subscribe") == 0)
-        return subscribe;
-    if (strcmp(method, "events.unsubscribe") == 0)
-        return unsubscribe;
-    if ((h = rpc_daemon_handler(method)) == NULL && (h = rpc_job_handler(method)) == NULL &&
-        (h = rpc_submit_handler(method)) == NULL && (h = rpc_plan_handler(method)) == NULL)
-        h = rpc_look_handler(method);
-    return h;
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        for (const struct rpc_row *row = parts[i]; row->method != NULL; row++) {
+            if (strcmp(row->method, method) == 0)
+                return row->handler;
+        }
+    }
+    return NULL;
 }
 
 static int prepare(struct request *r, struct srq_error *err)

@@ -1,13 +1,14 @@
-/* Handlers of methods, by the file that they are in; NULL: the method is not there. */
+/* Handlers of methods, by the file that they are in. */
 #ifndef SRQD_HANDLERS_H
 #define SRQD_HANDLERS_H
 
 #include "daemon/srqd/clients/rpc.h"
 
-rpc_handler rpc_daemon_handler(const char *method);
-rpc_handler rpc_job_handler(const char *method);
-rpc_handler rpc_submit_handler(const char *method);
-rpc_handler rpc_look_handler(const char *method);
-rpc_handler rpc_plan_handler(const char *method);
+struct rpc_row {
+    const char *method; /* NULL: the end */
+    rpc_handler handler;
+};
+
+extern const struct rpc_row rpc_daemon_rows[], rpc_job_rows[], rpc_look_rows[], rpc_plan_rows[], rpc_submit_rows[];
 
 #endif

@@ -49,6 +49,18 @@ bool put_text_or_null(cJSON *object, const char *name, const char *text)
     return (text != NULL ? cJSON_AddStringToObject(object, name, text) : cJSON_AddNullToObject(object, name)) != NULL;
 }
 
+bool put_copy(cJSON *object, const char *name, const cJSON *v)
+{
+    cJSON *copy = v != NULL ? cJSON_Duplicate(v, true) : cJSON_CreateNull();
+
+    return copy != NULL && cJSON_AddItemToObject(object, name, copy);
+}
+
+bool put_member(cJSON *object, const char *name, const cJSON *from)
+{
+    return put_copy(object, name, cJSON_GetObjectItemCaseSensitive(from, name));
+}
+
 int rpc_no_memory(struct srq_error *err)
 {
     return srq_fail(err, -SRQ_ENOMEM, "the daemon is out of memory");
@@ -186,8 +198,12 @@ void rpc_again(void *kept)
 {
     struct kept *k = kept;
     struct srqd *d = k->later.all->d;
-    struct request r = { .d = d, .c = client_find(k->later.all, k->later.client), .id = k->later.id,
-                         .method = k->later.method, .params = k->params, .job = job_find(&d->jobs, k->job) };
+    struct request r = { .d = d,
+                         .c = client_find(k->later.all, k->later.client),
+                         .id = k->later.id,
+                         .method = k->later.method,
+                         .params = k->params,
+                         .job = job_find(&d->jobs, k->job) };
     struct srq_error err = { 0 };
     cJSON *result = NULL;
     int rc;

@@ -44,6 +44,9 @@ const char *rpc_text(const struct request *r, const char *name); /* NULL: absent
 /* Replies: numbers that are unknown (negative here) and texts that are not there become null. */
 bool put_number_or_null(cJSON *object, const char *name, double v);
 bool put_text_or_null(cJSON *object, const char *name, const char *text);
+/* A copy of `v`, and of the member of that name; what is not there becomes null. */
+bool put_copy(cJSON *object, const char *name, const cJSON *v);
+bool put_member(cJSON *object, const char *name, const cJSON *from);
 int rpc_no_memory(struct srq_error *err);
 
 /* Paging: what part of `total` elements is wanted. */

@@ -181,19 +181,8 @@ static int describe(const struct request *r, cJSON **result, struct srq_error *e
     return RPC_LATER;
 }
 
-rpc_handler rpc_daemon_handler(const char *method)
-{
-    static const struct {
-        const char *name;
-        rpc_handler handler;
-    } rows[] = {
-        { "daemon.info", info },     { "daemon.reload", reload },   { "daemon.drain", drain },
-        { "daemon.stop", stop },     { "plugin.list", describe },   { "plugin.info", describe },
-    };
-
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        if (strcmp(rows[i].name, method) == 0)
-            return rows[i].handler;
-    }
-    return NULL;
-}
+const struct rpc_row rpc_daemon_rows[] = {
+    { "daemon.info", info },     { "daemon.reload", reload },   { "daemon.drain", drain },
+    { "daemon.stop", stop },     { "plugin.list", describe },   { "plugin.info", describe },
+    { NULL, NULL },
+};

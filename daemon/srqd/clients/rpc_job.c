@@ -182,20 +182,9 @@ static int change(const struct request *r, cJSON **result, struct srq_error *err
     return change_begin(r, err);
 }
 
-rpc_handler rpc_job_handler(const char *method)
-{
-    static const struct {
-        const char *name;
-        rpc_handler handler;
-    } rows[] = {
-        { "job.cancel", cancel },     { "job.pause", pause_job },   { "job.resume", resume }, { "job.finish", finish },
-        { "job.priority", priority }, { "job.delete", delete_job }, { "job.gc", gc },
-        { "job.pin", change },        { "job.unpin", change },      { "job.budget", change }, { "job.retune", change },
-    };
-
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        if (strcmp(rows[i].name, method) == 0)
-            return rows[i].handler;
-    }
-    return NULL;
-}
+const struct rpc_row rpc_job_rows[] = {
+    { "job.cancel", cancel },     { "job.pause", pause_job },   { "job.resume", resume }, { "job.finish", finish },
+    { "job.priority", priority }, { "job.delete", delete_job }, { "job.gc", gc },
+    { "job.pin", change },        { "job.unpin", change },      { "job.budget", change }, { "job.retune", change },
+    { NULL, NULL },
+};

@@ -151,7 +151,7 @@ struct gather {
     struct reading *reading;
     journal_visit visit;
     const char *event, *value, *layer; /* the layer is in `params` */
-    double block; /* negative: any */
+    double block;                      /* negative: any */
     cJSON *params, *reply;
     struct page page;
     bool count_only;
@@ -184,13 +184,6 @@ static double number_of(const cJSON *o, const char *name)
     return cJSON_IsNumber(v) ? v->valuedouble : -1;
 }
 
-static bool add_copy(cJSON *o, const char *name, const cJSON *v)
-{
-    cJSON *copy = v != NULL ? cJSON_Duplicate(v, true) : cJSON_CreateNull();
-
-    return copy != NULL && cJSON_AddItemToObject(o, name, copy);
-}
-
 static bool gather_point(const struct journal_entry *e, void *ctx)
 {
     struct gather *g = ctx;
@@ -205,9 +198,8 @@ static bool gather_point(const struct journal_entry *e, void *ctx)
         return true;
     o = cJSON_CreateObject();
     if (cJSON_AddNumberToObject(o, "iter", number_of(e->params, "iter")) == NULL ||
-        !add_copy(o, "value", cJSON_GetObjectItemCaseSensitive(e->params, g->value)) ||
-        !add_copy(o, "lr", cJSON_GetObjectItemCaseSensitive(e->params, "lr")) ||
-        cJSON_AddNumberToObject(o, "time", e->time) == NULL) {
+        !put_copy(o, "value", cJSON_GetObjectItemCaseSensitive(e->params, g->value)) ||
+        !put_member(o, "lr", e->params) || cJSON_AddNumberToObject(o, "time", e->time) == NULL) {
         cJSON_Delete(o);
         o = NULL;
     }
@@ -224,9 +216,8 @@ static bool gather_log(const struct journal_entry *e, void *ctx)
         return true;
     o = cJSON_CreateObject();
     if (cJSON_AddNumberToObject(o, "seq", (double)e->seq) == NULL ||
-        cJSON_AddNumberToObject(o, "time", e->time) == NULL ||
-        !add_copy(o, "level", cJSON_GetObjectItemCaseSensitive(e->params, "level")) ||
-        !add_copy(o, "text", cJSON_GetObjectItemCaseSensitive(e->params, "text"))) {
+        cJSON_AddNumberToObject(o, "time", e->time) == NULL || !put_member(o, "level", e->params) ||
+        !put_member(o, "text", e->params)) {
         cJSON_Delete(o);
         o = NULL;
     }
@@ -246,8 +237,12 @@ static void on_gathered(void *ctx);
 
 static void gather_on(struct gather *g)
 {
-    const struct reading_wish wish = { .base = g->later.all->d->base, .journal = g->journal, .visit = g->visit,
-                                       .filter = { .events = g->event }, .done = on_gathered, .ctx = g };
+    const struct reading_wish wish = { .base = g->later.all->d->base,
+                                       .journal = g->journal,
+                                       .visit = g->visit,
+                                       .filter = { .events = g->event },
+                                       .done = on_gathered,
+                                       .ctx = g };
 
     if (g->journal != NULL)
         journal_seek(g->journal, 0);
@@ -319,7 +314,8 @@ static int check_place(const struct request *r, const char *layer, double block,
         return 0; /* the journal may be read all the same */
     cJSON_ArrayForEach(l, cJSON_GetObjectItemCaseSensitive(plan, "layers"))
     {
-        const cJSON *name = cJSON_GetObjectItemCaseSensitive(l, "name"), *b = cJSON_GetObjectItemCaseSensitive(l, "block");
+        const cJSON *name = cJSON_GetObjectItemCaseSensitive(l, "name"),
+                    *b = cJSON_GetObjectItemCaseSensitive(l, "block");
 
         if (!cJSON_IsString(name))
             continue;
@@ -329,10 +325,12 @@ static int check_place(const struct request *r, const char *layer, double block,
         most = cJSON_IsNumber(b) && b->valuedouble > most ? b->valuedouble : most;
     }
     if (!found)
-        rc = srq_fail_field(err, -SRQ_EINVAL, "layer", "job %s has no layer \"%.300s\"; it has %.150s to %.150s", r->job->id,
-                            layer, first != NULL ? first->valuestring : "none", last != NULL ? last->valuestring : "none");
+        rc = srq_fail_field(err, -SRQ_EINVAL, "layer", "job %s has no layer \"%.300s\"; it has %.150s to %.150s",
+                            r->job->id, layer, first != NULL ? first->valuestring : "none",
+                            last != NULL ? last->valuestring : "none");
     else if (layer == NULL && block > most + 1) /* what is outside the blocks comes behind them */
-        rc = srq_fail_field(err, -SRQ_EINVAL, "block", "job %s has no block %.0f; it has 0 to %.0f", r->job->id, block, most);
+        rc = srq_fail_field(err, -SRQ_EINVAL, "block", "job %s has no block %.0f; it has 0 to %.0f", r->job->id, block,
+                            most);
     cJSON_Delete(plan);
     return rc;
 }
@@ -346,7 +344,8 @@ static int series(const struct request *r, cJSON **result, struct srq_error *err
     int rc;
 
     if (transform && (block || layer != NULL))
-        return srq_fail_field(err, -SRQ_EINVAL, "block", "a transform is of the whole model: give no block and no layer");
+        return srq_fail_field(err, -SRQ_EINVAL, "block",
+                              "a transform is of the whole model: give no block and no layer");
     if (!transform && block == (layer != NULL))
         return srq_fail_field(err, -SRQ_EINVAL, "block", "give either a block or a layer");
     if (kind == NULL)
@@ -356,8 +355,8 @@ static int series(const struct request *r, cJSON **result, struct srq_error *err
     rc = transform ? 0 : check_place(r, layer, rpc_number(r, "block", -1), err);
     if (rc != 0)
         return rc;
-    g.event = transform           ? strcmp(kind, "transform") == 0 ? "transform.point" : "transform.probe"
-              : layer != NULL       ? "layer.error"
+    g.event = transform                   ? strcmp(kind, "transform") == 0 ? "transform.point" : "transform.probe"
+              : layer != NULL             ? "layer.error"
               : strcmp(kind, "loss") == 0 ? "tune.point"
                                           : "tune.probe";
     g.value = layer != NULL ? "error" : "loss";
@@ -431,19 +430,7 @@ static int job_log(const struct request *r, cJSON **result, struct srq_error *er
     return *result != NULL ? worker_log(r, *result, err) : rpc_no_memory(err);
 }
 
-rpc_handler rpc_look_handler(const char *method)
-{
-    static const struct {
-        const char *name;
-        rpc_handler handler;
-    } rows[] = {
-        { "job.list", list }, { "job.get", get }, { "job.series", series }, { "job.log", job_log },
-        { "job.report", report },
-    };
-
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        if (strcmp(rows[i].name, method) == 0)
-            return rows[i].handler;
-    }
-    return NULL;
-}
+const struct rpc_row rpc_look_rows[] = {
+    { "job.list", list },   { "job.get", get },       { "job.series", series },
+    { "job.log", job_log }, { "job.report", report }, { NULL, NULL },
+};

@@ -1,4 +1,5 @@
-/* job.plan and job.heatmap: a job's plan.json beside what its journal says of each layer. Both files are hostile input. */
+/* job.plan and job.heatmap: a job's plan.json beside what its journal says of each layer. Both files are hostile input.
+ */
 #include "daemon/srqd/clients/handlers.h"
 
 #include "daemon/srqd/jobs/jobdir.h"
@@ -52,18 +53,6 @@ static const char *text_of(const cJSON *o, const char *name)
     return cJSON_IsString(v) ? v->valuestring : "";
 }
 
-static bool add_copy(cJSON *o, const char *name, const cJSON *v)
-{
-    cJSON *copy = v != NULL ? cJSON_Duplicate(v, true) : cJSON_CreateNull();
-
-    return copy != NULL && cJSON_AddItemToObject(o, name, copy);
-}
-
-static bool copy_member(cJSON *o, const char *name, const cJSON *from)
-{
-    return add_copy(o, name, cJSON_GetObjectItemCaseSensitive(from, name));
-}
-
 static bool put_known(cJSON *o, const char *name, double v)
 {
     return (isfinite(v) ? cJSON_AddNumberToObject(o, name, v) : cJSON_AddNullToObject(o, name)) != NULL;
@@ -87,12 +76,11 @@ static cJSON *make_row(const struct plan *p, const cJSON *layer, size_t at, cons
     cJSON *o = cJSON_CreateObject();
 
     (void)by;
-    if (o != NULL && copy_member(o, "name", layer) && copy_member(o, "block", layer) &&
-        copy_member(o, "module", layer) && copy_member(o, "out", layer) && copy_member(o, "in", layer) &&
-        copy_member(o, "scheme", layer) && copy_member(o, "source", layer) && copy_member(o, "tie", layer) &&
-        copy_member(o, "why", layer) && copy_member(o, "asked", layer) && copy_member(o, "untied", layer) &&
-        copy_member(o, "widths", layer) && put_known(o, "bits", scheme_bits(scheme)) &&
-        cJSON_AddStringToObject(o, "state", state_of(p, at)) != NULL &&
+    if (o != NULL && put_member(o, "name", layer) && put_member(o, "block", layer) && put_member(o, "module", layer) &&
+        put_member(o, "out", layer) && put_member(o, "in", layer) && put_member(o, "scheme", layer) &&
+        put_member(o, "source", layer) && put_member(o, "tie", layer) && put_member(o, "why", layer) &&
+        put_member(o, "asked", layer) && put_member(o, "untied", layer) && put_member(o, "widths", layer) &&
+        put_known(o, "bits", scheme_bits(scheme)) && cJSON_AddStringToObject(o, "state", state_of(p, at)) != NULL &&
         put_known(o, "score", layer_view_score(p->view, at, scheme)) &&
         cJSON_AddBoolToObject(o, "pin", pinned(layer)) != NULL)
         return o;
@@ -122,10 +110,10 @@ static cJSON *make_cell(const struct plan *p, const cJSON *layer, size_t at, con
     const char *scheme = text_of(layer, "scheme"), *module = text_of(layer, "module");
     cJSON *o = cJSON_CreateObject();
 
-    if (o != NULL && add_copy(o, "layer", cJSON_GetObjectItemCaseSensitive(layer, "name")) &&
-        copy_member(o, "block", layer) &&
+    if (o != NULL && put_copy(o, "layer", cJSON_GetObjectItemCaseSensitive(layer, "name")) &&
+        put_member(o, "block", layer) &&
         cJSON_AddStringToObject(o, "module", module[0] != '\0' ? module : text_of(layer, "name")) != NULL &&
-        put_known(o, "value", value_of(p, at, scheme, by)) && copy_member(o, "scheme", layer) &&
+        put_known(o, "value", value_of(p, at, scheme, by)) && put_member(o, "scheme", layer) &&
         cJSON_AddBoolToObject(o, "pin", pinned(layer)) != NULL &&
         cJSON_AddStringToObject(o, "state", state_of(p, at)) != NULL)
         return o;
@@ -170,7 +158,7 @@ static bool put_size(cJSON *reply, const struct plan *p)
     cJSON *o;
 
     if (size != NULL)
-        return add_copy(reply, "size", size);
+        return put_copy(reply, "size", size);
     o = cJSON_AddObjectToObject(reply, "size");
     return put_number_or_null(o, "before_bytes", p->job->before_bytes) &&
            put_number_or_null(o, "after_bytes", p->job->after_bytes) &&
@@ -184,8 +172,8 @@ static int plan(const struct request *r, cJSON **result, struct srq_error *err)
     cJSON *o = rc == 0 ? cJSON_CreateObject() : NULL;
 
     *result = o;
-    if (rc == 0 && (!copy_member(o, "revision", p.json) || !copy_member(o, "budget", p.json) ||
-                    !copy_member(o, "pins", p.json) || !put_size(o, &p)))
+    if (rc == 0 && (!put_member(o, "revision", p.json) || !put_member(o, "budget", p.json) ||
+                    !put_member(o, "pins", p.json) || !put_size(o, &p)))
         rc = rpc_no_memory(err);
     if (rc == 0)
         rc = put_layers(r, &p, o, "layers", make_row, NULL, err);
@@ -201,7 +189,7 @@ static int heatmap(const struct request *r, cJSON **result, struct srq_error *er
     cJSON *o = rc == 0 ? cJSON_CreateObject() : NULL;
 
     *result = o;
-    if (rc == 0 && (cJSON_AddStringToObject(o, "by", by) == NULL || !copy_member(o, "revision", p.json)))
+    if (rc == 0 && (cJSON_AddStringToObject(o, "by", by) == NULL || !put_member(o, "revision", p.json)))
         rc = rpc_no_memory(err);
     if (rc == 0)
         rc = put_layers(r, &p, o, "cells", make_cell, by, err);
@@ -209,9 +197,8 @@ static int heatmap(const struct request *r, cJSON **result, struct srq_error *er
     return rc;
 }
 
-rpc_handler rpc_plan_handler(const char *method)
-{
-    if (strcmp(method, "job.plan") == 0)
-        return plan;
-    return strcmp(method, "job.heatmap") == 0 ? heatmap : NULL;
-}
+const struct rpc_row rpc_plan_rows[] = {
+    { "job.plan", plan },
+    { "job.heatmap", heatmap },
+    { NULL, NULL },
+};

@@ -25,9 +25,8 @@ static int plan_spec(const struct request *r, cJSON **result, struct srq_error *
     return same ? submission_plan_reply(r, r->c->plan, result, err) : submission_begin(r, err);
 }
 
-rpc_handler rpc_submit_handler(const char *method)
-{
-    if (strcmp(method, "job.submit") == 0)
-        return submit;
-    return strcmp(method, "job.plan_spec") == 0 ? plan_spec : NULL;
-}
+const struct rpc_row rpc_submit_rows[] = {
+    { "job.submit", submit },
+    { "job.plan_spec", plan_spec },
+    { NULL, NULL },
+};

@@ -54,8 +54,8 @@ int submission_allowed(struct clients *all, struct srq_error *err)
     else if (srq_disk_free(d->places.state, &free_bytes, &why) != 0)
         snprintf(refusing, cap, "%.200s", why.text);
     else if (free_bytes < (uint64_t)d->config.min_free)
-        snprintf(refusing, cap, "the disk of %.100s has %s free, less than min_free = %s",
-                 d->places.state, srq_bytes_text((double)free_bytes, have, sizeof(have)),
+        snprintf(refusing, cap, "the disk of %.100s has %s free, less than min_free = %s", d->places.state,
+                 srq_bytes_text((double)free_bytes, have, sizeof(have)),
                  srq_bytes_text((double)d->config.min_free, least, sizeof(least)));
     if (refusing[0] == '\0')
         return 0;
@@ -181,8 +181,8 @@ static bool overlap(const char *a, const char *b)
     return srq_path_within(a, b) || srq_path_within(b, a) || same_folder(a, b);
 }
 
-/* Two jobs must not write one output, nor one into the other's, nor one over what the other reads. Names are canonical as
- * the planner, who may look at them as their user, made them. */
+/* Two jobs must not write one output, nor one into the other's, nor one over what the other reads. Names are canonical
+ * as the planner, who may look at them as their user, made them. */
 static int check_output(const struct job *j, struct srq_error *err)
 {
     const struct job *o;
@@ -323,7 +323,9 @@ int submission_plan_reply(const struct request *r, const cJSON *answer, cJSON **
 static int answer_plan(struct submission *s, cJSON **answer, cJSON **result, struct srq_error *err)
 {
     struct client *c = client_find(s->later.all, s->later.client);
-    struct request r = { .d = s->later.all->d, .c = c, .id = s->later.id, .method = s->later.method, .params = s->params };
+    struct request r = {
+        .d = s->later.all->d, .c = c, .id = s->later.id, .method = s->later.method, .params = s->params
+    };
     int rc = submission_plan_reply(&r, *answer, result, err);
 
     if (rc == 0 && c != NULL) {
@@ -363,8 +365,12 @@ static int start_planner(struct submission *s, struct srq_error *err)
 {
     const struct srqd *d = s->later.all->d;
     const char *const argv[] = { d->places.worker, "--plan", NULL };
-    struct capture_wish w = { .argv = argv, .uid = s->uid, .gid = s->gid, .input = s->spec,
-                              .input_len = strlen(s->spec), .out_max = ANSWER_MAX,
+    struct capture_wish w = { .argv = argv,
+                              .uid = s->uid,
+                              .gid = s->gid,
+                              .input = s->spec,
+                              .input_len = strlen(s->spec),
+                              .out_max = ANSWER_MAX,
                               .timeout_s = (double)d->config.plan_timeout_s };
     int rc = capture_start(d->base, d->children, &w, planned, s, err);
 

@@ -13,8 +13,8 @@ static bool put_progress(cJSON *o, const struct job *j)
 {
     return put_text_or_null(o, "stage", j->stage[0] != '\0' ? j->stage : NULL) &&
            put_number_or_null(o, "done", j->done) && put_number_or_null(o, "total", j->total) &&
-           put_text_or_null(o, "unit", j->unit[0] != '\0' ? j->unit : NULL) &&
-           put_number_or_null(o, "rate", j->rate) && put_number_or_null(o, "eta_s", j->eta_s);
+           put_text_or_null(o, "unit", j->unit[0] != '\0' ? j->unit : NULL) && put_number_or_null(o, "rate", j->rate) &&
+           put_number_or_null(o, "eta_s", j->eta_s);
 }
 
 bool summary_put(cJSON *o, const struct job *j)
@@ -23,8 +23,7 @@ bool summary_put(cJSON *o, const struct job *j)
            cJSON_AddStringToObject(o, "owner", j->owner) != NULL &&
            cJSON_AddNumberToObject(o, "uid", (double)j->uid) != NULL &&
            cJSON_AddStringToObject(o, "state", job_state_name(j->state)) != NULL &&
-           put_text_or_null(o, "reason", j->reason) &&
-           cJSON_AddNumberToObject(o, "priority", j->priority) != NULL &&
+           put_text_or_null(o, "reason", j->reason) && cJSON_AddNumberToObject(o, "priority", j->priority) != NULL &&
            put_number_or_null(o, "position", or_unknown(queue_position(j))) &&
            cJSON_AddStringToObject(o, "model", j->model) != NULL &&
            cJSON_AddStringToObject(o, "method", j->method) != NULL &&
@@ -56,14 +55,6 @@ bool summary_put_counts(cJSON *o, const char *name, const struct srqd *d)
     return true;
 }
 
-static bool copy_or_null(cJSON *o, const char *name, const cJSON *planned)
-{
-    const cJSON *v = cJSON_GetObjectItemCaseSensitive(planned, name);
-    cJSON *copy = v != NULL ? cJSON_Duplicate(v, true) : cJSON_CreateNull();
-
-    return copy != NULL && cJSON_AddItemToObject(o, name, copy);
-}
-
 bool summary_put_planned(cJSON *o, const cJSON *planned, bool with_size_and_threads)
 {
     const cJSON *warnings = cJSON_GetObjectItemCaseSensitive(planned, "warnings");
@@ -71,8 +62,7 @@ bool summary_put_planned(cJSON *o, const cJSON *planned, bool with_size_and_thre
 
     if (copy == NULL || !cJSON_AddItemToObject(o, "warnings", copy))
         return false;
-    if (with_size_and_threads && (!copy_or_null(o, "size", planned) || !copy_or_null(o, "threads", planned)))
+    if (with_size_and_threads && (!put_member(o, "size", planned) || !put_member(o, "threads", planned)))
         return false;
-    return copy_or_null(o, "memory", planned) && copy_or_null(o, "disk", planned) &&
-           copy_or_null(o, "estimate_s", planned);
+    return put_member(o, "memory", planned) && put_member(o, "disk", planned) && put_member(o, "estimate_s", planned);
 }

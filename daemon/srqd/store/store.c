@@ -29,25 +29,27 @@ static const char *const migrations[] = {
 };
 #define SCHEMA_VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
 
+/* clang-format off */
 static const char *const statements[STORE_STATEMENTS] = {
     [STORE_ADD] =
-        "INSERT INTO jobs(id, uid, gid, owner, name, model, method, scheme, output, on_end, submitted, threads,"
-        " memory_bytes, before_bytes, after_bytes, average_bits, state, reason, wish, priority, started, ended, restarts,"
-        " deaths, progress_seq, last_seq, exit_code, exit_signal, pid, pid_start, spec, planned)"
-        " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,"
-        "?29,?30,?31,?32)",
+    "INSERT INTO jobs(id, uid, gid, owner, name, model, method, scheme, output, on_end, submitted, threads,"
+    " memory_bytes, before_bytes, after_bytes, average_bits, state, reason, wish, priority, started, ended, restarts,"
+    " deaths, progress_seq, last_seq, exit_code, exit_signal, pid, pid_start, spec, planned)"
+    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,"
+    "?29,?30,?31,?32)",
     [STORE_UPDATE] =
-        "UPDATE jobs SET state=?2, reason=?3, wish=?4, priority=?5, started=?6, ended=?7, restarts=?8, deaths=?9,"
-        " progress_seq=?10, last_seq=?11, exit_code=?12, exit_signal=?13, pid=?14, pid_start=?15,"
-        " after_bytes=?16, average_bits=?17 WHERE id=?1",
+    "UPDATE jobs SET state=?2, reason=?3, wish=?4, priority=?5, started=?6, ended=?7, restarts=?8, deaths=?9,"
+    " progress_seq=?10, last_seq=?11, exit_code=?12, exit_signal=?13, pid=?14, pid_start=?15,"
+    " after_bytes=?16, average_bits=?17 WHERE id=?1",
     [STORE_TRANSITION] = "INSERT INTO transitions VALUES(?1, ?2, ?3, ?4, ?5)",
     [STORE_LOAD] =
-        "SELECT id, number, uid, gid, owner, name, model, method, scheme, output, on_end, submitted, threads,"
-        " memory_bytes, before_bytes, after_bytes, average_bits, state, reason, wish, priority, started, ended, restarts,"
-        " deaths, progress_seq, last_seq, exit_code, exit_signal, pid, pid_start FROM jobs ORDER BY number",
+    "SELECT id, number, uid, gid, owner, name, model, method, scheme, output, on_end, submitted, threads,"
+    " memory_bytes, before_bytes, after_bytes, average_bits, state, reason, wish, priority, started, ended, restarts,"
+    " deaths, progress_seq, last_seq, exit_code, exit_signal, pid, pid_start FROM jobs ORDER BY number",
     [STORE_REMOVE] = "DELETE FROM jobs WHERE id=?1",
     [STORE_TEXTS] = "SELECT spec, planned FROM jobs WHERE id=?1",
 };
+/* clang-format on */
 
 int store_fail(struct srq_store *s, const char *doing, struct srq_error *err)
 {
@@ -120,7 +122,8 @@ int store_open(const char *path, struct srq_store **out, struct srq_error *err)
     if (rc == 0)
         rc = migrate(s, path, err);
     for (int i = 0; rc == 0 && i < STORE_STATEMENTS; i++) {
-        if (sqlite3_prepare_v3(s->db, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &s->statements[i], NULL) != SQLITE_OK)
+        if (sqlite3_prepare_v3(s->db, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &s->statements[i], NULL) !=
+            SQLITE_OK)
             rc = store_fail(s, "read", err);
     }
     if (rc != 0) {
@@ -204,7 +207,8 @@ int store_texts(struct srq_store *s, const char *id, char **spec, char **planned
         if (*spec == NULL || *planned == NULL)
             rc = srq_fail(err, -SRQ_ENOMEM, "out of memory reading the store");
     } else {
-        rc = e == SQLITE_DONE ? srq_fail(err, -SRQ_ENOENT, "job %s is not in the store", id) : store_fail(s, "read", err);
+        rc = e == SQLITE_DONE ? srq_fail(err, -SRQ_ENOENT, "job %s is not in the store", id)
+                              : store_fail(s, "read", err);
     }
     sqlite3_reset(q);
     sqlite3_clear_bindings(q);

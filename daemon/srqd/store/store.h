@@ -29,8 +29,8 @@ void store_bind_text(struct sqlite3_stmt *q, int at, const char *text); /* NULL 
 char *store_column(struct sqlite3_stmt *q, int at);                     /* srq_free; NULL where it is null */
 /* Runs a statement that returns no rows, and takes its values off. */
 int store_step(struct srq_store *s, struct sqlite3_stmt *q, const char *doing, struct srq_error *err);
-/* Around statements that belong together; a commit with rc < 0 takes them back and returns it. -SRQ_ENOSPC when the disk is
- * full; durable when the commit returns 0. */
+/* Around statements that belong together; a commit with rc < 0 takes them back and returns it. -SRQ_ENOSPC when the
+ * disk is full; durable when the commit returns 0. */
 int store_begin(struct srq_store *s, struct srq_error *err);
 int store_commit(struct srq_store *s, int rc, struct srq_error *err);
 /* The last failure, as what "cannot `doing` the store". */

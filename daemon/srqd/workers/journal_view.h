@@ -25,8 +25,8 @@ void journal_close(struct journal_view *v);
 /* Whether the file is shorter than what was read: its worker cut it. */
 bool journal_shrunk(const struct journal_view *v);
 
-/* Goes near the first entry with seq > since, not behind it; 0: to the beginning. Numbers rise, so a few looks find it in
- * a journal of any length. */
+/* Goes near the first entry with seq > since, not behind it; 0: to the beginning. Numbers rise, so a few looks find it
+ * in a journal of any length. */
 void journal_seek(struct journal_view *v, int64_t since);
 
 /* What is visited; the rest is left out without the cost of a full check. Events are names with '|' between them. */

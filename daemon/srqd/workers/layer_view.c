@@ -50,10 +50,10 @@ struct layer_view {
     struct journal_view *journal;
     struct reading *reading;
     struct waiter_list waiters; /* for the reading */
-    int64_t seq; /* last line taken */
-    double used; /* monotonic */
-    bool backwards; /* the numbers of the lines do not rise: the journal was cut and goes on */
-    bool second;    /* made because that was so with the one before */
+    int64_t seq;                /* last line taken */
+    double used;                /* monotonic */
+    bool backwards;             /* the numbers of the lines do not rise: the journal was cut and goes on */
+    bool second;                /* made because that was so with the one before */
     struct layer *layers;
     size_t count;
     uint32_t *slots; /* open addressing, layer + 1; 0: free */
@@ -300,8 +300,7 @@ static struct layer_view *make(const cJSON *layers)
         struct layer *l = &v->layers[v->count];
         double block = number_of(item, "block");
 
-        *l = (struct layer){ .name = srq_strdup(name_of(item)), .block = block,
-                             .facts = { NAN, NAN, NAN, NAN } };
+        *l = (struct layer){ .name = srq_strdup(name_of(item)), .block = block, .facts = { NAN, NAN, NAN, NAN } };
         if (l->name == NULL) {
             free_view(v);
             return NULL;
@@ -365,8 +364,7 @@ static void make_room(struct srqd *d)
         if (j->worker == NULL || j->worker->view == NULL)
             continue;
         n++;
-        if (j->worker->view->reading == NULL &&
-            (oldest == NULL || j->worker->view->used < oldest->worker->view->used))
+        if (j->worker->view->reading == NULL && (oldest == NULL || j->worker->view->used < oldest->worker->view->used))
             oldest = j;
     }
     if (n >= VIEWS_MAX && oldest != NULL)
@@ -378,8 +376,9 @@ enum { LATER = 1, GONE };
 
 static int read_on(struct job *j, struct layer_view *v)
 {
-    struct reading_wish wish = { .base = j->d->base, .filter = { .events = WANTED }, .visit = take,
-                                 .done = tell_waiters, .ctx = v };
+    struct reading_wish wish = {
+        .base = j->d->base, .filter = { .events = WANTED }, .visit = take, .done = tell_waiters, .ctx = v
+    };
 
     if (v->reading != NULL)
         return LATER;

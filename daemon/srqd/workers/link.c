@@ -86,9 +86,10 @@ static void end_sent_calls(struct worker_link *l)
     for (call = TAILQ_FIRST(&l->calls); call != NULL; call = next) {
         next = TAILQ_NEXT(call, entry);
         if (call->line == NULL) {
-            srq_fail_field(&err, -SRQ_EIO, "job",
-                           "the worker of job %s went away before it answered; whether the plan changed, its revision tells",
-                           l->job->id);
+            srq_fail_field(
+                &err, -SRQ_EIO, "job",
+                "the worker of job %s went away before it answered; whether the plan changed, its revision tells",
+                l->job->id);
             end_call(call, -SRQ_EIO, NULL, &err);
         }
     }
@@ -115,9 +116,9 @@ static void on_call_timeout(evutil_socket_t fd, short what, void *ctx)
 
     (void)fd;
     (void)what;
-    srq_fail_field(&err, -SRQ_ETIMEOUT, "job", "the worker of job %s %s %g s; whether the plan changed, its revision tells",
-                   call->link->job->id, call->line != NULL ? "did not come up within" : "did not answer within",
-                   call->timeout_s);
+    srq_fail_field(&err, -SRQ_ETIMEOUT, "job",
+                   "the worker of job %s %s %g s; whether the plan changed, its revision tells", call->link->job->id,
+                   call->line != NULL ? "did not come up within" : "did not answer within", call->timeout_s);
     end_call(call, -SRQ_ETIMEOUT, NULL, &err);
 }
 

@@ -9,7 +9,7 @@
 
 /* Who hears what the worker says. */
 struct worker_hearer {
-    void (*attached)(struct job *j, const char *stage); /* NULL: it said none */
+    void (*attached)(struct job *j, const char *stage);             /* NULL: it said none */
     void (*heard)(struct job *j, const char *event, cJSON *params); /* in the table; `params` stays the caller's */
 };
 

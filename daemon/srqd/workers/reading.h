@@ -18,8 +18,8 @@ struct reading_wish {
     void *ctx;
 };
 
-/* Takes the first step at once, and calls `done` before it returns where that was all. Else *holder has the reading until
- * `done` is called or it is stopped. Where there is no memory for steps, all is read at once. */
+/* Takes the first step at once, and calls `done` before it returns where that was all. Else *holder has the reading
+ * until `done` is called or it is stopped. Where there is no memory for steps, all is read at once. */
 void reading_start(const struct reading_wish *w, struct reading **holder);
 /* Ends it without `done`. NULL in *holder is fine. */
 void reading_stop(struct reading **holder);

@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 #define CHANGING_S 0.1 /* how often a start that a change of the plan holds up is tried */
-#define POLL_S 1.0 /* adopted workers where the kernel has no pidfd */
+#define POLL_S 1.0     /* adopted workers where the kernel has no pidfd */
 
 static void start_worker(struct job *j);
 static void worker_gone(struct job *j, bool known, int status);
@@ -88,7 +88,8 @@ static void note_size(struct job *j, const cJSON *size)
 static void note_memory(struct job *j, const cJSON *params)
 {
     double planned = number_of(params, "planned_bytes"), used = number_of(params, "used_bytes");
-    double machine = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE), most = used > planned ? used : planned;
+    double machine = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE),
+           most = used > planned ? used : planned;
 
     j->told_memory = (int64_t)(most < machine ? most : machine);
 }
@@ -123,7 +124,8 @@ static void publish(struct job *j, const char *event, const cJSON *params)
 static void on_heard(struct job *j, const char *event, cJSON *params)
 {
     const cJSON *n = cJSON_GetObjectItemCaseSensitive(params, "seq");
-    const struct journal_entry e = { .seq = cJSON_IsNumber(n) ? (int64_t)n->valuedouble : 0, .event = event,
+    const struct journal_entry e = { .seq = cJSON_IsNumber(n) ? (int64_t)n->valuedouble : 0,
+                                     .event = event,
                                      .params = params };
 
     if (e.seq > 0 && e.seq <= j->last_seq)
@@ -168,7 +170,11 @@ static bool read_entry(const struct journal_entry *e, void *ctx)
 /* Reads what the journal has got that was not heard. `done` begins with settle_testament. */
 static void read_on(struct job *j, struct reading **holder, void (*done)(void *ctx))
 {
-    struct reading_wish wish = { .base = j->d->base, .close = true, .visit = read_entry, .done = done, .ctx = j,
+    struct reading_wish wish = { .base = j->d->base,
+                                 .close = true,
+                                 .visit = read_entry,
+                                 .done = done,
+                                 .ctx = j,
                                  .filter = { .since = j->last_seq, .older = TESTAMENT_EVENTS "|job.memory" } };
     int64_t from = j->worker->testament.seq;
 
@@ -322,8 +328,15 @@ static int launch_worker(struct job *j, struct srq_error *err)
     char *dir = jobdir_path(j), *runtime = runtime_dir(j, err), *var = NULL;
     const char *argv[] = { j->d->places.worker, "--job", dir, NULL };
     const char *extra[] = { NULL, NULL };
-    struct launch l = { .argv = argv, .uid = j->uid, .gid = j->gid, .extra = extra, .in = -1, .out = -1, .err = -1,
-                        .log_name = "worker.log", .nice = (int)j->d->config.nice,
+    struct launch l = { .argv = argv,
+                        .uid = j->uid,
+                        .gid = j->gid,
+                        .extra = extra,
+                        .in = -1,
+                        .out = -1,
+                        .err = -1,
+                        .log_name = "worker.log",
+                        .nice = (int)j->d->config.nice,
                         .oom_score_adj = (int)j->d->config.oom_score_adj,
                         .mask = j->d->mask };
     int rc = 0;

@@ -13,8 +13,8 @@ void supervise_recover(struct job *j);
 void supervise_wish(struct job *j, enum job_wish wish);
 /* Whether its journal is being read, after which it is known what becomes of it. */
 bool supervise_reading(const struct job *j);
-/* Takes what the journal of a job without a worker has got since, tells subscribers, then calls `done`, once; also where
- * the job goes meanwhile. One at a time for a job. */
+/* Takes what the journal of a job without a worker has got since, tells subscribers, then calls `done`, once; also
+ * where the job goes meanwhile. One at a time for a job. */
 void supervise_catch_up(struct job *j, void (*done)(void *ctx), void *ctx);
 /* Frees what is kept of the job's worker. The process, if there is one, lives on. */
 void supervise_let_go(struct job *j);

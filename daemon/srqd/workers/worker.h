@@ -17,16 +17,16 @@ struct worker {
     int64_t oom_kills;        /* of our cgroup when it started; negative: unknown */
     struct event *exit_watch; /* adopted workers */
     int exit_fd;
-    struct event *timer;      /* restart pause, or grace of a canceled worker */
+    struct event *timer; /* restart pause, or grace of a canceled worker */
     struct worker_link *link;
     struct testament testament;
-    struct reading *reading;  /* of the journal, while it is not settled what becomes of the job */
-    bool known;               /* `status` is from waitpid; the end of the process that the reading is for */
+    struct reading *reading; /* of the journal, while it is not settled what becomes of the job */
+    bool known;              /* `status` is from waitpid; the end of the process that the reading is for */
     int status;
-    struct reading *change;   /* of what a change without a worker wrote */
+    struct reading *change; /* of what a change without a worker wrote */
     void (*caught_up)(void *ctx);
     void *caught_ctx;
-    struct layer_view *view;  /* what the journal says of its layers; NULL: nobody asked yet */
+    struct layer_view *view; /* what the journal says of its layers; NULL: nobody asked yet */
 };
 
 /* The job's, made where there is none yet; NULL when out of memory. */
