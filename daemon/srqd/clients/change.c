@@ -108,11 +108,7 @@ static int start_program(struct change *c, struct job *j, struct srq_error *err)
     char *dir = jobdir_path(j), *text = cJSON_PrintUnformatted(c->params);
     const struct srqd *d = j->d;
     const char *const argv[] = { d->places.worker, "--change", dir, NULL };
-    struct capture_wish w = { .argv = argv,
-                              .uid = j->uid,
-                              .gid = j->gid,
-                              .input = text,
-                              .out_max = ANSWER_MAX,
+    struct capture_wish w = { .argv = argv, .uid = j->uid, .gid = j->gid, .input = text, .out_max = ANSWER_MAX,
                               .timeout_s = (double)d->config.plan_timeout_s };
     int rc;
 

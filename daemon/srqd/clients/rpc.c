@@ -198,12 +198,8 @@ void rpc_again(void *kept)
 {
     struct kept *k = kept;
     struct srqd *d = k->later.all->d;
-    struct request r = { .d = d,
-                         .c = client_find(k->later.all, k->later.client),
-                         .id = k->later.id,
-                         .method = k->later.method,
-                         .params = k->params,
-                         .job = job_find(&d->jobs, k->job) };
+    struct request r = { .d = d, .c = client_find(k->later.all, k->later.client), .id = k->later.id,
+                         .method = k->later.method, .params = k->params, .job = job_find(&d->jobs, k->job) };
     struct srq_error err = { 0 };
     cJSON *result = NULL;
     int rc;

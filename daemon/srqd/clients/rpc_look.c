@@ -237,12 +237,8 @@ static void on_gathered(void *ctx);
 
 static void gather_on(struct gather *g)
 {
-    const struct reading_wish wish = { .base = g->later.all->d->base,
-                                       .journal = g->journal,
-                                       .visit = g->visit,
-                                       .filter = { .events = g->event },
-                                       .done = on_gathered,
-                                       .ctx = g };
+    const struct reading_wish wish = { .base = g->later.all->d->base, .journal = g->journal, .visit = g->visit,
+                                       .filter = { .events = g->event }, .done = on_gathered, .ctx = g };
 
     if (g->journal != NULL)
         journal_seek(g->journal, 0);

@@ -365,12 +365,8 @@ static int start_planner(struct submission *s, struct srq_error *err)
 {
     const struct srqd *d = s->later.all->d;
     const char *const argv[] = { d->places.worker, "--plan", NULL };
-    struct capture_wish w = { .argv = argv,
-                              .uid = s->uid,
-                              .gid = s->gid,
-                              .input = s->spec,
-                              .input_len = strlen(s->spec),
-                              .out_max = ANSWER_MAX,
+    struct capture_wish w = { .argv = argv, .uid = s->uid, .gid = s->gid, .input = s->spec,
+                              .input_len = strlen(s->spec), .out_max = ANSWER_MAX,
                               .timeout_s = (double)d->config.plan_timeout_s };
     int rc = capture_start(d->base, d->children, &w, planned, s, err);
 

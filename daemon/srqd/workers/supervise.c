@@ -124,8 +124,7 @@ static void publish(struct job *j, const char *event, const cJSON *params)
 static void on_heard(struct job *j, const char *event, cJSON *params)
 {
     const cJSON *n = cJSON_GetObjectItemCaseSensitive(params, "seq");
-    const struct journal_entry e = { .seq = cJSON_IsNumber(n) ? (int64_t)n->valuedouble : 0,
-                                     .event = event,
+    const struct journal_entry e = { .seq = cJSON_IsNumber(n) ? (int64_t)n->valuedouble : 0, .event = event,
                                      .params = params };
 
     if (e.seq > 0 && e.seq <= j->last_seq)
@@ -170,11 +169,7 @@ static bool read_entry(const struct journal_entry *e, void *ctx)
 /* Reads what the journal has got that was not heard. `done` begins with settle_testament. */
 static void read_on(struct job *j, struct reading **holder, void (*done)(void *ctx))
 {
-    struct reading_wish wish = { .base = j->d->base,
-                                 .close = true,
-                                 .visit = read_entry,
-                                 .done = done,
-                                 .ctx = j,
+    struct reading_wish wish = { .base = j->d->base, .close = true, .visit = read_entry, .done = done, .ctx = j,
                                  .filter = { .since = j->last_seq, .older = TESTAMENT_EVENTS "|job.memory" } };
     int64_t from = j->worker->testament.seq;
 
@@ -328,17 +323,9 @@ static int launch_worker(struct job *j, struct srq_error *err)
     char *dir = jobdir_path(j), *runtime = runtime_dir(j, err), *var = NULL;
     const char *argv[] = { j->d->places.worker, "--job", dir, NULL };
     const char *extra[] = { NULL, NULL };
-    struct launch l = { .argv = argv,
-                        .uid = j->uid,
-                        .gid = j->gid,
-                        .extra = extra,
-                        .in = -1,
-                        .out = -1,
-                        .err = -1,
-                        .log_name = "worker.log",
-                        .nice = (int)j->d->config.nice,
-                        .oom_score_adj = (int)j->d->config.oom_score_adj,
-                        .mask = j->d->mask };
+    struct launch l = { .argv = argv, .uid = j->uid, .gid = j->gid, .extra = extra, .in = -1, .out = -1, .err = -1,
+                        .log_name = "worker.log", .nice = (int)j->d->config.nice,
+                        .oom_score_adj = (int)j->d->config.oom_score_adj, .mask = j->d->mask };
     int rc = 0;
 
     l.log_dir = jobdir_open(j, err);
