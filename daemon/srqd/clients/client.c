@@ -174,6 +174,7 @@ int client_accept(struct clients *all, int fd, struct srq_error *err)
     c->number = ++all->last_number;
     TAILQ_INIT(&c->subscriptions);
     TAILQ_INIT(&c->held);
+    TAILQ_INIT(&c->gathers);
     srq_frames_init(&c->frames);
     rc = authority_identify(d, fd, &c->peer, err);
     if (rc == 0 && all->count >= d->config.max_clients)

@@ -10,6 +10,7 @@
 #define CLIENT_SOFT_OUTPUT ((size_t)256 << 10) /* beyond it samples are held back and requests are not read */
 
 struct client;
+struct gather;
 struct listener;
 struct submission;
 struct change;
@@ -20,6 +21,7 @@ TAILQ_HEAD(submission_list, submission);
 TAILQ_HEAD(change_list, change);
 TAILQ_HEAD(subscription_list, subscription);
 TAILQ_HEAD(held_list, held_sample);
+TAILQ_HEAD(gather_list, gather);
 
 /* What connections are used for. */
 struct client_user {
@@ -78,6 +80,7 @@ struct client {
     struct held_list held; /* samples held back, newest of each series */
     int held_count;
     uint64_t next_subscription;
+    struct gather_list gathers; /* pages of journals that are being read for it */
     char *plan_key; /* spec of the last job.plan_spec */
     cJSON *plan;    /* its answer */
 };

@@ -11,4 +11,7 @@ struct rpc_row {
 
 extern const struct rpc_row rpc_daemon_rows[], rpc_job_rows[], rpc_look_rows[], rpc_plan_rows[], rpc_submit_rows[];
 
+/* Ends what is read for pages of a client that goes. */
+void rpc_look_drop_client(struct client *c);
+
 #endif

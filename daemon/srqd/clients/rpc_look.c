@@ -146,6 +146,8 @@ static int report(const struct request *r, cJSON **result, struct srq_error *err
 /* Elements found so far; only those of the page are kept, but all are counted. A page from the end needs the count
  * first, so the journal is then read twice. */
 struct gather {
+    TAILQ_ENTRY(gather) entry;
+    struct client *client;
     struct later later;
     struct journal_view *journal;
     struct reading *reading;
@@ -227,6 +229,8 @@ static bool gather_log(const struct journal_entry *e, void *ctx)
 
 static void gather_free(struct gather *g)
 {
+    TAILQ_REMOVE(&g->client->gathers, g, entry);
+    reading_stop(&g->reading);
     journal_close(g->journal);
     cJSON_Delete(g->params);
     cJSON_Delete(g->reply);
@@ -281,6 +285,8 @@ static int gather_page(const struct request *r, const struct gather *wish, cJSON
         return rpc_no_memory(err);
     }
     *g = *wish;
+    g->client = r->c;
+    TAILQ_INSERT_TAIL(&r->c->gathers, g, entry);
     g->reply = reply;
     g->out = cJSON_AddArrayToObject(reply, name);
     g->params = cJSON_Duplicate(r->params, true);
@@ -295,6 +301,12 @@ static int gather_page(const struct request *r, const struct gather *wish, cJSON
     rpc_later(&g->later, r);
     gather_on(g);
     return RPC_LATER;
+}
+
+void rpc_look_drop_client(struct client *c)
+{
+    while (!TAILQ_EMPTY(&c->gathers))
+        gather_free(TAILQ_FIRST(&c->gathers));
 }
 
 /* A curve of what the model does not have is a mistake, not an empty curve. */

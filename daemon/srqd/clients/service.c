@@ -4,12 +4,19 @@
 #include "core/base/clock.h"
 #include "daemon/srqd/clients/dispatch.h"
 #include "daemon/srqd/clients/events.h"
+#include "daemon/srqd/clients/handlers.h"
 #include "daemon/srqd/clients/listener.h"
 #include "daemon/srqd/clients/submission.h"
 
+static void on_gone(struct client *c)
+{
+    events_drop_client(c);
+    rpc_look_drop_client(c);
+}
+
 void service_init(struct clients *all, struct srqd *d, const struct process_orders *orders)
 {
-    static const struct client_user user = { rpc_dispatch, events_drained, events_drop_client };
+    static const struct client_user user = { rpc_dispatch, events_drained, on_gone };
 
     *all = (struct clients){ .d = d, .orders = *orders, .user = &user, .started = srq_wall_s() };
     TAILQ_INIT(&all->list);
