@@ -4,7 +4,7 @@
 #include "core/base/alloc.h"
 
 #include <sqlite3.h>
-#include <string.h>
+#include <stdio.h>
 
 struct srq_store {
     sqlite3 *db;

@@ -3,7 +3,6 @@
 
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
-#include "core/base/fs.h"
 #include "core/base/log.h"
 #include "daemon/srqd/base/launch.h"
 #include "daemon/srqd/base/process.h"
