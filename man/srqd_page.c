@@ -1,5 +1,5 @@
 /* Prints srqd.conf(5): its template from standard input, with the keys from the table that the daemon reads them by. */
-#include "daemon/srqd/config.h"
+#include "daemon/srqd/base/config.h"
 #include "man/mdoc.h"
 
 #include <stdio.h>

@@ -3,39 +3,51 @@ noinst_LTLIBRARIES += daemon/srqd/libsrqd.la
 srqd_cflags = $(AM_CFLAGS) $(EVENT_CFLAGS) $(SQLITE_CFLAGS) $(CJSON_CFLAGS) \
 	-DSRQ_LIBEXECDIR='"$(libexecdir)"' -DSRQ_SYSCONFDIR='"$(sysconfdir)"'
 
-# Everything but main, so that unit tests can link it.
+# Everything but main, so that unit tests can link it. Each folder includes from itself and from those above it here.
 daemon_srqd_libsrqd_la_SOURCES = \
-	daemon/srqd/authority.c daemon/srqd/authority.h \
-	daemon/srqd/background.c daemon/srqd/background.h \
-	daemon/srqd/capture.c daemon/srqd/capture.h \
-	daemon/srqd/change.c daemon/srqd/change.h \
-	daemon/srqd/children.c daemon/srqd/children.h \
-	daemon/srqd/client.c daemon/srqd/client.h \
-	daemon/srqd/config.c daemon/srqd/config.h \
-	daemon/srqd/environment.c daemon/srqd/environment.h \
-	daemon/srqd/events.c daemon/srqd/events.h \
-	daemon/srqd/job.c daemon/srqd/job.h \
-	daemon/srqd/jobdir.c daemon/srqd/jobdir.h \
-	daemon/srqd/journal_view.c daemon/srqd/journal_view.h \
-	daemon/srqd/launch.c daemon/srqd/launch.h \
-	daemon/srqd/layer_view.c daemon/srqd/layer_view.h \
-	daemon/srqd/lifecycle.c daemon/srqd/lifecycle.h \
-	daemon/srqd/listener.c daemon/srqd/listener.h \
-	daemon/srqd/notify.c daemon/srqd/notify.h \
-	daemon/srqd/options.c daemon/srqd/options.h \
-	daemon/srqd/outcome.c daemon/srqd/outcome.h \
-	daemon/srqd/places.c daemon/srqd/places.h \
-	daemon/srqd/process.c daemon/srqd/process.h \
-	daemon/srqd/queue.c daemon/srqd/queue.h \
-	daemon/srqd/rpc.c daemon/srqd/rpc.h daemon/srqd/rpc_daemon.c daemon/srqd/rpc_job.c \
-	daemon/srqd/rpc_look.c daemon/srqd/rpc_plan.c daemon/srqd/rpc_submit.c \
-	daemon/srqd/srqd.c daemon/srqd/srqd.h \
-	daemon/srqd/store.c daemon/srqd/store.h \
-	daemon/srqd/submission.c daemon/srqd/submission.h \
-	daemon/srqd/summary.c daemon/srqd/summary.h \
-	daemon/srqd/supervise.c daemon/srqd/supervise.h \
-	daemon/srqd/worker_answer.c daemon/srqd/worker_answer.h \
-	daemon/srqd/worker_link.c daemon/srqd/worker_link.h
+	daemon/srqd/base/background.c daemon/srqd/base/background.h \
+	daemon/srqd/base/capture.c daemon/srqd/base/capture.h \
+	daemon/srqd/base/children.c daemon/srqd/base/children.h \
+	daemon/srqd/base/config.c daemon/srqd/base/config.h \
+	daemon/srqd/base/environment.c daemon/srqd/base/environment.h \
+	daemon/srqd/base/launch.c daemon/srqd/base/launch.h \
+	daemon/srqd/base/notify.c daemon/srqd/base/notify.h \
+	daemon/srqd/base/options.c daemon/srqd/base/options.h \
+	daemon/srqd/base/places.c daemon/srqd/base/places.h \
+	daemon/srqd/base/process.c daemon/srqd/base/process.h \
+	daemon/srqd/store/store.c daemon/srqd/store/store.h \
+	daemon/srqd/jobs/job.c daemon/srqd/jobs/job.h \
+	daemon/srqd/jobs/jobdir.c daemon/srqd/jobs/jobdir.h \
+	daemon/srqd/jobs/jobs.h \
+	daemon/srqd/jobs/lifecycle.c daemon/srqd/jobs/lifecycle.h \
+	daemon/srqd/jobs/queue.c daemon/srqd/jobs/queue.h \
+	daemon/srqd/jobs/record.c daemon/srqd/jobs/record.h \
+	daemon/srqd/workers/answer.c daemon/srqd/workers/answer.h \
+	daemon/srqd/workers/journal_view.c daemon/srqd/workers/journal_view.h \
+	daemon/srqd/workers/layer_view.c daemon/srqd/workers/layer_view.h \
+	daemon/srqd/workers/link.c daemon/srqd/workers/link.h \
+	daemon/srqd/workers/outcome.c daemon/srqd/workers/outcome.h \
+	daemon/srqd/workers/reading.c daemon/srqd/workers/reading.h \
+	daemon/srqd/workers/supervise.c daemon/srqd/workers/supervise.h \
+	daemon/srqd/workers/testament.c daemon/srqd/workers/testament.h \
+	daemon/srqd/workers/worker.c daemon/srqd/workers/worker.h \
+	daemon/srqd/clients/authority.c daemon/srqd/clients/authority.h \
+	daemon/srqd/clients/change.c daemon/srqd/clients/change.h \
+	daemon/srqd/clients/client.c daemon/srqd/clients/client.h \
+	daemon/srqd/clients/dispatch.c daemon/srqd/clients/dispatch.h \
+	daemon/srqd/clients/events.c daemon/srqd/clients/events.h \
+	daemon/srqd/clients/handlers.h \
+	daemon/srqd/clients/listener.c daemon/srqd/clients/listener.h \
+	daemon/srqd/clients/rpc.c daemon/srqd/clients/rpc.h \
+	daemon/srqd/clients/rpc_daemon.c \
+	daemon/srqd/clients/rpc_job.c \
+	daemon/srqd/clients/rpc_look.c \
+	daemon/srqd/clients/rpc_plan.c \
+	daemon/srqd/clients/rpc_submit.c \
+	daemon/srqd/clients/service.c daemon/srqd/clients/service.h \
+	daemon/srqd/clients/submission.c daemon/srqd/clients/submission.h \
+	daemon/srqd/clients/summary.c daemon/srqd/clients/summary.h \
+	daemon/srqd/srqd.c daemon/srqd/srqd.h
 daemon_srqd_libsrqd_la_CFLAGS = $(srqd_cflags)
 daemon_srqd_libsrqd_la_LIBADD = core/libsrqbase.la $(EVENT_LIBS) $(SQLITE_LIBS) $(CJSON_LIBS)
 

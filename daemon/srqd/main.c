@@ -2,11 +2,9 @@
 #include "daemon/srqd/srqd.h"
 
 #include "core/base/alloc.h"
-#include "core/base/clock.h"
 #include "core/base/log.h"
-#include "daemon/srqd/background.h"
-#include "daemon/srqd/environment.h"
-#include "daemon/srqd/options.h"
+#include "daemon/srqd/base/environment.h"
+#include "daemon/srqd/base/options.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -34,7 +32,8 @@ static int fail(const struct srq_error *err, int code)
 
 int main(int argc, char **argv)
 {
-    struct srqd d = { 0 };
+    struct daemon s;
+    struct places *places = &s.d.places;
     struct srqd_options o;
     struct background bg = { 0 };
     struct srq_error err = { 0 };
@@ -53,26 +52,22 @@ int main(int argc, char **argv)
     if (o.debug)
         srq_log_level_set(SRQ_LOG_DEBUG);
     environment_prune();
-    d.mask = umask(077);
+    srqd_init(&s);
+    s.d.mask = umask(077);
     signal(SIGPIPE, SIG_IGN);
-    TAILQ_INIT(&d.clients);
-    TAILQ_INIT(&d.jobs);
-    TAILQ_INIT(&d.waiting_plans);
-    TAILQ_INIT(&d.waiting_changes);
-    d.started = srq_wall_s();
-    if (places_find(&d.places, &o.places, &err) != 0)
+    if (places_find(places, &o.places, &err) != 0)
         return fail(&err, EXIT_REFUSED);
-    if (srqd_reload(&d, &err) != 0) {
-        places_free(&d.places);
+    if (srqd_reload(&s, &err) != 0) {
+        places_free(places);
         return fail(&err, o.check_config ? EXIT_REFUSED : EXIT_USAGE);
     }
     if (o.check_config) {
-        printf("%s: no faults\n", d.places.config != NULL ? d.places.config : "defaults");
-        places_free(&d.places);
+        printf("%s: no faults\n", places->config != NULL ? places->config : "defaults");
+        places_free(places);
         return 0;
     }
-    if (!o.foreground && background_enter(&bg, d.places.state, &err) != 0)
+    if (!o.foreground && background_enter(&bg, places->state, &err) != 0)
         return fail(&err, EXIT_REFUSED);
-    d.idle_exit_s = o.idle_exit_s;
-    return srqd_run(&d, &bg) == 0 ? 0 : EXIT_REFUSED;
+    s.idle_exit_s = o.idle_exit_s;
+    return srqd_run(&s, &bg) == 0 ? 0 : EXIT_REFUSED;
 }

@@ -22,6 +22,10 @@ include tests/unit/screen.mk
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 
+# who includes whom, of all sources
+dist_check_SCRIPTS += tests/unit/layers.py
+TESTS += tests/unit/layers.py
+
 check-unit:
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(unit_tests)'
 .PHONY: check-unit

@@ -3,11 +3,12 @@
 
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
-#include "daemon/srqd/environment.h"
-#include "daemon/srqd/outcome.h"
-#include "daemon/srqd/process.h"
-#include "daemon/srqd/queue.h"
-#include "daemon/srqd/srqd.h"
+#include "daemon/srqd/base/environment.h"
+#include "daemon/srqd/base/process.h"
+#include "daemon/srqd/jobs/jobs.h"
+#include "daemon/srqd/jobs/queue.h"
+#include "daemon/srqd/jobs/record.h"
+#include "daemon/srqd/workers/outcome.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -1,0 +1,247 @@
+/* Where things are. */
+#include "daemon/srqd/base/places.h"
+
+#include "core/base/alloc.h"
+#include "core/base/fs.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#ifndef SRQ_LIBEXECDIR
+#define SRQ_LIBEXECDIR "/usr/local/libexec"
+#endif
+#ifndef SRQ_SYSCONFDIR
+#define SRQ_SYSCONFDIR "/usr/local/etc"
+#endif
+
+static const char *env(const char *name)
+{
+    const char *v = getenv(name);
+
+    return v != NULL && v[0] != '\0' ? v : NULL;
+}
+
+/* A folder of ours, made 0700 where it is missing. In /tmp anybody may have made the name before us. */
+static int own_dir(const char *path, struct srq_error *err)
+{
+    struct stat st;
+    int rc = srq_mkdirs(path, 0700, err);
+
+    if (rc != 0)
+        return rc;
+    if (lstat(path, &st) != 0)
+        return srq_fail_field(err, -SRQ_EIO, path, "cannot look at %s: %s", path, strerror(errno));
+    if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022) != 0)
+        return srq_fail_field(err, -SRQ_EPERM, path, "%s is not a folder of ours that only we can write", path);
+    return 0;
+}
+
+/* A folder that others may pass through, made so where it is missing; our umask would close it. */
+static int open_dir(const char *path, mode_t mode, struct srq_error *err)
+{
+    bool there = srq_path_exists(path);
+    int rc = srq_mkdirs(path, mode, err);
+
+    if (rc == 0 && !there && chmod(path, mode) != 0)
+        rc = srq_fail_field(err, -SRQ_EPERM, path, "cannot set the mode of %s: %s", path, strerror(errno));
+    return rc;
+}
+
+static char *home_dir(void)
+{
+    const struct passwd *pw;
+
+    if (env("HOME") != NULL)
+        return srq_strdup(env("HOME"));
+    pw = getpwuid(geteuid());
+    return srq_strdup(pw != NULL ? pw->pw_dir : "/");
+}
+
+/* $NAME/rest, else ~/fallback/rest. */
+static char *xdg(const char *name, const char *fallback, const char *rest)
+{
+    char *home, *path;
+
+    if (env(name) != NULL)
+        return srq_path_join(env(name), rest);
+    home = home_dir();
+    path = home != NULL ? srq_asprintf("%s/%s/%s", home, fallback, rest) : NULL;
+    srq_free(home);
+    return path;
+}
+
+/* The per-user runtime folder: $XDG_RUNTIME_DIR/srq, else /tmp/srq-UID. */
+static char *user_runtime(void)
+{
+    return env("XDG_RUNTIME_DIR") != NULL ? srq_path_join(env("XDG_RUNTIME_DIR"), "srq")
+                                          : srq_asprintf("/tmp/srq-%lu", (unsigned long)geteuid());
+}
+
+static int find_socket(struct places *p, const char *given, struct srq_error *err)
+{
+    char *dir = NULL;
+    int rc = 0;
+
+    if (given == NULL)
+        given = env("SRQ_SOCKET");
+    if (given != NULL) {
+        p->socket = srq_path_absolute(given);
+    } else if (p->system) {
+        rc = open_dir("/run/srq", 0755, err);
+        p->socket = srq_strdup("/run/srq/srqd.sock");
+    } else {
+        dir = user_runtime();
+        rc = dir != NULL ? own_dir(dir, err) : -SRQ_ENOMEM;
+        p->socket = dir != NULL ? srq_path_join(dir, "srqd.sock") : NULL;
+    }
+    srq_free(dir);
+    if (rc == 0 && p->socket == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory");
+    if (rc == 0 && strlen(p->socket) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
+        return srq_fail_field(err, -SRQ_ELIMIT, "socket", "socket path %s is longer than %zu bytes", p->socket,
+                              sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1);
+    return rc;
+}
+
+static int find_runtime(struct places *p, struct srq_error *err)
+{
+    int rc;
+
+    if (p->system) {
+        p->runtime = env("SRQ_RUNTIME_DIR") != NULL ? srq_path_absolute(env("SRQ_RUNTIME_DIR"))
+                                                    : srq_strdup("/run/srq/workers");
+        rc = p->runtime != NULL ? open_dir(p->runtime, 0711, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory");
+        return rc;
+    }
+    p->runtime = env("SRQ_RUNTIME_DIR") != NULL ? srq_path_absolute(env("SRQ_RUNTIME_DIR")) : user_runtime();
+    return p->runtime != NULL ? own_dir(p->runtime, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory");
+}
+
+/* A per-user state folder lies below the host's name, because a home may be shared between machines. */
+static int find_state(struct places *p, const char *given, struct srq_error *err)
+{
+    char *base = NULL;
+    int rc;
+
+    if (given == NULL)
+        given = env("SRQ_STATE_DIR");
+    if (given != NULL) {
+        p->state = srq_path_absolute(given);
+    } else if (p->system) {
+        p->state = srq_strdup("/var/lib/srq");
+    } else {
+        base = xdg("XDG_STATE_HOME", ".local/state", "srq");
+        p->state = base != NULL ? srq_path_join(base, p->host) : NULL;
+        srq_free(base);
+    }
+    p->jobs = p->state != NULL ? srq_path_join(p->state, "jobs") : NULL;
+    if (p->jobs == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory");
+    rc = open_dir(p->state, p->system ? 0711 : 0700, err);
+    return rc == 0 ? open_dir(p->jobs, p->system ? 0711 : 0700, err) : rc;
+}
+
+static int find_config(struct places *p, const char *given, struct srq_error *err)
+{
+    if (given == NULL)
+        given = env("SRQ_CONFIG");
+    if (given != NULL)
+        p->config = srq_path_absolute(given);
+    else
+        p->config = p->system ? srq_strdup(SRQ_SYSCONFDIR "/srq/srqd.conf")
+                              : xdg("XDG_CONFIG_HOME", ".config", "srq/srqd.conf");
+    if (p->config == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory");
+    if (given == NULL && !srq_path_exists(p->config)) {
+        srq_free(p->config);
+        p->config = NULL;
+    }
+    return 0;
+}
+
+/* The folder of the socket itself; what is above it is not ours to make. */
+static int renew_socket_dir(const struct places *p, struct srq_error *err)
+{
+    char *dir = srq_strdup(p->socket), *slash = dir != NULL ? strrchr(dir, '/') : NULL;
+    struct stat st;
+    int rc = 0;
+
+    if (slash == NULL || slash == dir) {
+        srq_free(dir);
+        return 0;
+    }
+    *slash = '\0';
+    if (lstat(dir, &st) != 0) {
+        if (mkdir(dir, p->system ? 0755 : 0700) != 0)
+            rc = srq_fail_field(err, -SRQ_EIO, dir, "cannot make %s: %s", dir, strerror(errno));
+        else if (p->system && chmod(dir, 0755) != 0)
+            rc = srq_fail_field(err, -SRQ_EPERM, dir, "cannot set the mode of %s: %s", dir, strerror(errno));
+    } else if (st.st_uid != geteuid() && st.st_uid != 0) {
+        rc = srq_fail_field(err, -SRQ_EPERM, dir, "%s is somebody else's", dir);
+    }
+    srq_free(dir);
+    return rc;
+}
+
+int places_renew(struct places *p, struct srq_error *err)
+{
+    int rc = renew_socket_dir(p, err);
+
+    if (rc != 0 || srq_path_exists(p->runtime))
+        return rc;
+    if (mkdir(p->runtime, 0700) != 0 && errno != EEXIST)
+        return srq_fail_field(err, -SRQ_EIO, p->runtime, "cannot make %s: %s", p->runtime, strerror(errno));
+    if (p->system && chmod(p->runtime, 0711) != 0)
+        return srq_fail_field(err, -SRQ_EPERM, p->runtime, "cannot set the mode of %s: %s", p->runtime, strerror(errno));
+    return p->system ? 0 : own_dir(p->runtime, err);
+}
+
+char *places_second_socket(void)
+{
+    char *dir = srq_asprintf("/tmp/srq-%lu", (unsigned long)geteuid());
+    char *path = dir != NULL && own_dir(dir, NULL) == 0 ? srq_path_join(dir, "srqd.sock") : NULL;
+
+    srq_free(dir);
+    return path;
+}
+
+int places_find(struct places *p, const struct place_wishes *w, struct srq_error *err)
+{
+    int rc;
+
+    memset(p, 0, sizeof(*p));
+    p->system = w->system;
+    if (gethostname(p->host, sizeof(p->host) - 1) != 0 || p->host[0] == '\0' || strchr(p->host, '/') != NULL)
+        memcpy(p->host, "localhost", 10);
+    rc = find_socket(p, w->socket, err);
+    if (rc == 0)
+        rc = find_state(p, w->state_dir, err);
+    if (rc == 0)
+        rc = find_runtime(p, err);
+    if (rc == 0)
+        rc = find_config(p, w->config, err);
+    if (rc == 0) {
+        p->worker = srq_strdup(env("SRQ_WORKER") != NULL ? env("SRQ_WORKER") : SRQ_LIBEXECDIR "/srq-worker");
+        if (p->worker == NULL)
+            rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
+    }
+    if (rc != 0)
+        places_free(p);
+    return rc;
+}
+
+void places_free(struct places *p)
+{
+    srq_free(p->socket);
+    srq_free(p->state);
+    srq_free(p->jobs);
+    srq_free(p->runtime);
+    srq_free(p->config);
+    srq_free(p->worker);
+    memset(p, 0, sizeof(*p));
+}

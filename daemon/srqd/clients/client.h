@@ -1,0 +1,104 @@
+/* Connections: who each is, its frames, what waits for it; and what is kept for all of them. */
+#ifndef SRQD_CLIENT_H
+#define SRQD_CLIENT_H
+
+#include "core/proto/proto.h"
+#include "daemon/srqd/clients/authority.h"
+
+#include <event2/bufferevent.h>
+
+#define CLIENT_SOFT_OUTPUT ((size_t)256 << 10) /* beyond it samples are held back and requests are not read */
+
+struct client;
+struct gather;
+struct listener;
+struct submission;
+struct change;
+struct subscription;
+struct held_sample;
+TAILQ_HEAD(client_list, client);
+TAILQ_HEAD(submission_list, submission);
+TAILQ_HEAD(change_list, change);
+TAILQ_HEAD(subscription_list, subscription);
+TAILQ_HEAD(held_list, held_sample);
+TAILQ_HEAD(gather_list, gather);
+
+/* What connections are used for. */
+struct client_user {
+    /* Answers the request by itself. Not 0: it could not be taken as one; the caller sends the failure, and closes
+     * where *fatal. */
+    int (*request)(struct client *c, const struct srq_message *m, bool *fatal, struct srq_error *err);
+    void (*drained)(struct client *c); /* its output ran low */
+    void (*gone)(struct client *c);    /* it is about to be freed */
+};
+
+/* What the process itself can be asked for. */
+struct process_orders {
+    void *ctx;
+    /* Reads the configuration again; the old one stays when it is wrong. */
+    int (*reload)(void *ctx, struct srq_error *err);
+    void (*quit)(void *ctx);           /* soon, after answers under way were written; workers go on */
+    void (*stop_with_jobs)(void *ctx); /* when no worker is left, or after stop_grace_s */
+};
+
+/* Each part is for the file that its type or comment names. */
+struct clients {
+    struct srqd *d;
+    struct process_orders orders;
+    const struct client_user *user;
+    struct listener *listener;
+    struct client_list list;
+    int count;
+    uint64_t last_number;
+    double started; /* wall time of our start */
+    struct {
+        int running;        /* srq-worker --plan and --describe */
+        char refusing[256]; /* why no job is taken; empty: they are */
+        struct submission_list waiting;
+        int waiting_count;
+    } plans; /* submission */
+    struct {
+        int running; /* srq-worker --change */
+        struct change_list waiting;
+        int waiting_count;
+    } changes; /* change */
+};
+
+struct client {
+    TAILQ_ENTRY(client) entry;
+    struct clients *all;
+    uint64_t number; /* names it in answers that come later */
+    struct bufferevent *bev;
+    struct srq_frames frames;
+    struct peer peer;
+    bool hello;
+    bool closing; /* goes when its output is written */
+    int faults;   /* frames that were no message */
+    int later;    /* answers under way */
+    struct subscription_list subscriptions;
+    struct event *turn;    /* for the next step of its replays */
+    struct held_list held; /* samples held back, newest of each series */
+    int held_count;
+    uint64_t next_subscription;
+    struct gather_list gathers; /* pages of journals that are being read for it */
+    char *plan_key; /* spec of the last job.plan_spec */
+    cJSON *plan;    /* its answer */
+};
+
+/* Takes over a connected descriptor (closed on failure). */
+int client_accept(struct clients *all, int fd, struct srq_error *err);
+void client_free(struct client *c);
+struct client *client_find(struct clients *all, uint64_t number); /* NULL: it has gone */
+
+/* Queues one line (with newline); a client whose output passes the hard limit is dropped. `line` is consumed. */
+void client_send(struct client *c, char *line);
+/* The same for a line that goes to many: it stays the caller's. NULL: there was no memory for it. */
+void client_send_copy(struct client *c, const char *line, size_t len);
+size_t client_waiting(const struct client *c); /* bytes of output */
+
+/* Answers request `id` of method `m`: `result` (consumed) when rc is 0, else `err`. A result that does not match the
+ * table is replaced by an error: what workers wrote never reaches a client unchecked. */
+void client_answer(struct client *c, const char *id, const struct srq_method *m, int rc, cJSON *result,
+                   const struct srq_error *err);
+
+#endif

@@ -1,0 +1,69 @@
+/* A request and what its handler does with it: parameters, replies, pages, answers that come later. */
+#ifndef SRQD_RPC_H
+#define SRQD_RPC_H
+
+#include "daemon/srqd/clients/client.h"
+
+#define RPC_LATER 1 /* the handler will answer by rpc_answer_later */
+
+struct request {
+    struct srqd *d;
+    struct client *c;
+    const char *id;
+    const struct srq_method *method;
+    const cJSON *params;
+    struct job *job; /* resolved where the method names one; else NULL */
+};
+
+/* 0 with *result, RPC_LATER, or a negative error. */
+typedef int (*rpc_handler)(const struct request *r, cJSON **result, struct srq_error *err);
+
+/* An answer under way outlives its client. */
+struct later {
+    struct clients *all;
+    uint64_t client;
+    const struct srq_method *method;
+    char id[129];
+};
+void rpc_later(struct later *l, const struct request *r);
+void rpc_answer_later(const struct later *l, int rc, cJSON *result, const struct srq_error *err);
+
+/* A request whose handler is called again, with a job that has not gone meanwhile, when `rpc_again` is called with what
+ * rpc_keep gave; the answer goes out then. NULL: no memory. rpc_keep_drop where that never happens. */
+struct kept;
+struct kept *rpc_keep(const struct request *r, rpc_handler handler);
+void rpc_again(void *kept);
+void rpc_keep_drop(struct kept *k);
+
+/* Parameters. */
+const cJSON *rpc_param(const struct request *r, const char *name); /* NULL: absent or null */
+bool rpc_flag(const struct request *r, const char *name, bool otherwise);
+double rpc_number(const struct request *r, const char *name, double otherwise);
+const char *rpc_text(const struct request *r, const char *name); /* NULL: absent or null */
+
+/* Replies: numbers that are unknown (negative here) and texts that are not there become null. */
+bool put_number_or_null(cJSON *object, const char *name, double v);
+bool put_text_or_null(cJSON *object, const char *name, const char *text);
+/* A copy of `v`, and of the member of that name; what is not there becomes null. */
+bool put_copy(cJSON *object, const char *name, const cJSON *v);
+bool put_member(cJSON *object, const char *name, const cJSON *from);
+int rpc_no_memory(struct srq_error *err);
+
+/* Paging: what part of `total` elements is wanted. */
+struct page {
+    int64_t offset, limit;
+};
+struct page rpc_page(const struct request *r, int64_t total);
+/* Adds "total" and "next_offset" for a page of `count` elements from `offset`. */
+bool rpc_put_page(cJSON *reply, int64_t offset, int64_t count, int64_t total);
+/* Appends elements [page.offset, …) of `array` to reply[name] until the limit or half a frame is full; then the page's
+ * members. The elements stay the array's. */
+int rpc_page_array(const struct request *r, cJSON *reply, const char *name, const cJSON *array, struct srq_error *err);
+
+/* Adds `item` (consumed; NULL: there was no memory for it) to `array`, and what it takes in a frame to *bytes. */
+#define RPC_PAGE_BYTES (SRQ_FRAME_MAX / 2)
+bool rpc_add_counted(cJSON *array, cJSON *item, size_t *bytes);
+/* A JSON object in the job's directory. */
+int rpc_read_json(const struct job *j, const char *name, cJSON **out, struct srq_error *err);
+
+#endif

@@ -1,0 +1,188 @@
+/* Methods about the daemon and its plugins. */
+#include "daemon/srqd/clients/handlers.h"
+
+#include "core/base/alloc.h"
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "daemon/srqd/base/capture.h"
+#include "daemon/srqd/clients/summary.h"
+#include "daemon/srqd/jobs/queue.h"
+#include "daemon/srqd/workers/answer.h"
+#include "daemon/srqd/workers/supervise.h"
+
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define DESCRIBE_MAX ((size_t)8 << 20)
+
+static double or_none(int64_t limit)
+{
+    return limit > 0 ? (double)limit : -1;
+}
+
+static bool put_limits(cJSON *reply, const struct srqd_config *c)
+{
+    cJSON *o = cJSON_AddObjectToObject(reply, "limits");
+
+    return put_number_or_null(o, "max_running", or_none(c->max_running)) &&
+           put_number_or_null(o, "max_threads", or_none(c->max_threads)) &&
+           put_number_or_null(o, "max_memory_bytes", or_none(c->max_memory)) &&
+           put_number_or_null(o, "user_max_running", or_none(c->user_max_running)) &&
+           put_number_or_null(o, "user_max_threads", or_none(c->user_max_threads)) &&
+           put_number_or_null(o, "user_max_memory_bytes", or_none(c->user_max_memory)) &&
+           put_number_or_null(o, "user_max_queued", or_none(c->user_max_queued));
+}
+
+static bool put_use(cJSON *reply, const struct srqd *d)
+{
+    struct usage u = queue_usage(d, (uid_t)-1);
+    cJSON *o = cJSON_AddObjectToObject(reply, "in_use");
+
+    return cJSON_AddNumberToObject(o, "running", (double)u.running) != NULL &&
+           cJSON_AddNumberToObject(o, "threads", (double)u.threads) != NULL &&
+           cJSON_AddNumberToObject(o, "memory_bytes", (double)u.memory) != NULL;
+}
+
+static int info(const struct request *r, cJSON **result, struct srq_error *err)
+{
+    const struct clients *all = r->c->all;
+    const struct srqd *d = r->d;
+    cJSON *o = cJSON_CreateObject();
+
+    *result = o;
+    if (cJSON_AddStringToObject(o, "version", PACKAGE_VERSION) == NULL ||
+        cJSON_AddNumberToObject(o, "pid", (double)getpid()) == NULL ||
+        cJSON_AddNumberToObject(o, "uid", (double)geteuid()) == NULL ||
+        cJSON_AddStringToObject(o, "mode", d->places.system ? "system" : "user") == NULL ||
+        cJSON_AddStringToObject(o, "socket", d->places.socket) == NULL ||
+        cJSON_AddStringToObject(o, "state_dir", d->places.state) == NULL ||
+        !put_text_or_null(o, "config", d->places.config) ||
+        cJSON_AddStringToObject(o, "worker", d->places.worker) == NULL ||
+        cJSON_AddNumberToObject(o, "started", all->started) == NULL ||
+        cJSON_AddNumberToObject(o, "uptime_s", srq_wall_s() - all->started) == NULL ||
+        cJSON_AddBoolToObject(o, "draining", d->draining) == NULL ||
+        !put_text_or_null(o, "refusing", all->plans.refusing[0] != '\0' ? all->plans.refusing : NULL) ||
+        cJSON_AddNumberToObject(o, "clients", all->count) == NULL || !summary_put_counts(o, "jobs", d) ||
+        !put_limits(o, &d->config) || !put_use(o, d))
+        return rpc_no_memory(err);
+    return 0;
+}
+
+static int reload(const struct request *r, cJSON **result, struct srq_error *err)
+{
+    int rc = r->c->all->orders.reload(r->c->all->orders.ctx, err);
+
+    if (rc != 0)
+        return rc;
+    *result = cJSON_CreateObject();
+    return put_text_or_null(*result, "config", r->d->places.config) ? 0 : rpc_no_memory(err);
+}
+
+static int drain(const struct request *r, cJSON **result, struct srq_error *err)
+{
+    r->d->draining = rpc_flag(r, "on", true);
+    srq_log(SRQ_LOG_INFO, "%s by uid %lu", r->d->draining ? "drained" : "draining taken back",
+            (unsigned long)r->c->peer.uid);
+    queue_kick(r->d);
+    *result = cJSON_CreateObject();
+    return cJSON_AddBoolToObject(*result, "draining", r->d->draining) != NULL ? 0 : rpc_no_memory(err);
+}
+
+static int stop(const struct request *r, cJSON **result, struct srq_error *err)
+{
+    const struct process_orders *orders = &r->c->all->orders;
+    bool jobs = rpc_flag(r, "jobs", false);
+    int workers = 0;
+    struct job *j;
+
+    TAILQ_FOREACH(j, &r->d->jobs, entry)
+    {
+        if (!job_active(j))
+            continue;
+        workers++;
+        if (jobs && j->wish != WISH_PAUSE && j->wish != WISH_CANCEL)
+            supervise_wish(j, WISH_STOP);
+    }
+    *result = cJSON_CreateObject();
+    if (cJSON_AddNumberToObject(*result, "workers", workers) == NULL)
+        return rpc_no_memory(err);
+    srq_log(SRQ_LOG_INFO, "stop%s by uid %lu", jobs ? " with its jobs" : "", (unsigned long)r->c->peer.uid);
+    (jobs ? orders->stop_with_jobs : orders->quit)(orders->ctx);
+    return 0;
+}
+
+/* ---- plugins: what the worker program says -------------------------------------------------------------------- */
+
+static void described(const struct captured *c, void *ctx)
+{
+    struct later *l = ctx;
+    struct srq_error err = { 0 };
+    bool one = strcmp(l->method->name, "plugin.info") == 0;
+    cJSON *json = NULL, *list, *result = NULL;
+    int rc = 0;
+
+    l->all->plans.running--;
+    if (!c->timed_out && !c->too_long)
+        rc = srq_json_parse(c->out, c->out_len, SRQ_DEPTH_MAX, &json, &err);
+    if (json != NULL)
+        rc = worker_answer_refusal(json, &err);
+    if (json == NULL || (rc == 0 && (!WIFEXITED(c->status) || WEXITSTATUS(c->status) != 0)))
+        rc = srq_fail(&err, one && WIFEXITED(c->status) && WEXITSTATUS(c->status) == 1 ? -SRQ_ENOENT : -SRQ_EIO,
+                      "%s --describe failed: %.500s", l->all->d->places.worker, c->timed_out ? "timed out" : c->err);
+    list = cJSON_GetObjectItemCaseSensitive(json, "plugins");
+    if (rc == 0 && !cJSON_IsArray(list))
+        rc = srq_fail(&err, -SRQ_EFORMAT, "%s --describe names no plugins", l->all->d->places.worker);
+    if (rc == 0 && one && cJSON_GetArraySize(list) != 1)
+        rc = srq_fail_field(&err, -SRQ_ENOENT, "name", "there is no such plugin");
+    if (rc == 0) {
+        result = one ? cJSON_DetachItemFromArray(list, 0) : cJSON_CreateObject();
+        if (!one) {
+            cJSON *p;
+
+            cJSON_ArrayForEach(p, list)
+            {
+                cJSON_DeleteItemFromObjectCaseSensitive(p, "options");
+                cJSON_DeleteItemFromObjectCaseSensitive(p, "recipes");
+            }
+            cJSON_AddItemToObject(result, "plugins", cJSON_DetachItemViaPointer(json, list));
+            if (cJSON_GetObjectItemCaseSensitive(json, "broken") != NULL)
+                cJSON_AddItemToObject(result, "broken", cJSON_DetachItemFromObjectCaseSensitive(json, "broken"));
+        }
+    }
+    cJSON_Delete(json);
+    rpc_answer_later(l, rc, result, &err);
+    srq_free(l);
+}
+
+static int describe(const struct request *r, cJSON **result, struct srq_error *err)
+{
+    const char *name = rpc_text(r, "name");
+    const char *argv[] = { r->d->places.worker, "--describe", name, NULL };
+    struct capture_wish w = { .argv = argv, .uid = r->c->peer.uid, .gid = r->c->peer.gid, .out_max = DESCRIBE_MAX,
+                              .timeout_s = (double)r->d->config.plan_timeout_s };
+    struct later *l;
+    int rc;
+
+    (void)result;
+    if (name != NULL && name[0] == '-')
+        return srq_fail_field(err, -SRQ_ENOENT, "name", "there is no plugin \"%.60s\"", name);
+    l = srq_calloc(1, sizeof(*l));
+    if (l == NULL)
+        return rpc_no_memory(err);
+    rpc_later(l, r);
+    rc = capture_start(r->d->base, r->d->children, &w, described, l, err);
+    if (rc != 0) {
+        r->c->later--;
+        srq_free(l);
+        return rc;
+    }
+    r->c->all->plans.running++;
+    return RPC_LATER;
+}
+
+const struct rpc_row rpc_daemon_rows[] = {
+    { "daemon.info", info },     { "daemon.reload", reload },   { "daemon.drain", drain },
+    { "daemon.stop", stop },     { "plugin.list", describe },   { "plugin.info", describe },
+    { NULL, NULL },
+};

@@ -1,0 +1,444 @@
+/* Methods that only look: lists, details, curves, logs, reports. What lies in job directories is read as
+ * hostile input, with caps. */
+#include "daemon/srqd/clients/handlers.h"
+
+#include "core/base/alloc.h"
+#include "core/base/log.h"
+#include "daemon/srqd/clients/summary.h"
+#include "daemon/srqd/jobs/jobdir.h"
+#include "daemon/srqd/workers/link.h"
+#include "daemon/srqd/workers/reading.h"
+
+#include <string.h>
+
+#define FILE_MAX ((size_t)32 << 20)
+#define TEXT_MAX 4000 /* bytes of one log line */
+
+/* ---- lists ---------------------------------------------------------------------------------------------------- */
+
+static int check_states(const cJSON *states, struct srq_error *err)
+{
+    const cJSON *item;
+    enum job_state s;
+
+    cJSON_ArrayForEach(item, states)
+    {
+        if (!job_state_of(item->valuestring, &s))
+            return srq_fail_field(err, -SRQ_EINVAL, "states", "there is no job state \"%.60s\"", item->valuestring);
+    }
+    return 0;
+}
+
+static bool listed(const struct request *r, const struct job *j, const cJSON *states, bool all)
+{
+    const cJSON *item;
+
+    if (j->uid != r->c->peer.uid && !(all && may_look(&r->c->peer, j)))
+        return false;
+    if (states == NULL)
+        return true;
+    cJSON_ArrayForEach(item, states)
+    {
+        if (strcmp(item->valuestring, job_state_name(j->state)) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int list(const struct request *r, cJSON **result, struct srq_error *err)
+{
+    const cJSON *states = rpc_param(r, "states");
+    bool all = rpc_flag(r, "all", false);
+    int64_t total = 0, at = 0, count = 0;
+    int rc = check_states(states, err);
+    size_t bytes = 0;
+    const struct job *j;
+    struct page p;
+    cJSON *jobs;
+
+    if (rc != 0)
+        return rc;
+    TAILQ_FOREACH(j, &r->d->jobs, entry) total += listed(r, j, states, all);
+    p = rpc_page(r, total);
+    *result = cJSON_CreateObject();
+    jobs = cJSON_AddArrayToObject(*result, "jobs");
+    if (jobs == NULL)
+        return rpc_no_memory(err);
+    TAILQ_FOREACH_REVERSE(j, &r->d->jobs, job_list, entry)
+    {
+        cJSON *o;
+
+        if (!listed(r, j, states, all) || at++ < p.offset)
+            continue;
+        if (count >= p.limit || bytes > RPC_PAGE_BYTES)
+            break;
+        o = cJSON_CreateObject();
+        if (o != NULL && !summary_put(o, j)) {
+            cJSON_Delete(o);
+            o = NULL;
+        }
+        if (!rpc_add_counted(jobs, o, &bytes))
+            return rpc_no_memory(err);
+        count++;
+    }
+    return rpc_put_page(*result, p.offset, count, total) && summary_put_counts(*result, "counts", r->d)
+               ? 0
+               : rpc_no_memory(err);
+}
+
+static int get(const struct request *r, cJSON **result, struct srq_error *err)
+{
+    const struct job *j = r->job;
+    char *spec_text, *planned_text, *dir = jobdir_path(j);
+    cJSON *o = cJSON_CreateObject(), *spec = NULL, *planned = NULL;
+    int rc = store_texts(r->d->store, j->id, &spec_text, &planned_text, err);
+    bool ok;
+
+    *result = o;
+    if (rc == 0)
+        rc = srq_json_parse(spec_text, strlen(spec_text), SRQ_DEPTH_MAX, &spec, err);
+    if (rc == 0)
+        rc = srq_json_parse(planned_text, strlen(planned_text), SRQ_DEPTH_MAX, &planned, err);
+    if (rc == 0) {
+        ok = dir != NULL && summary_put(o, j) && cJSON_AddItemToObject(o, "spec", spec);
+        spec = ok ? NULL : spec;
+        ok = ok && cJSON_AddStringToObject(o, "directory", dir) != NULL && summary_put_planned(o, planned, false) &&
+             put_number_or_null(o, "exit_code", j->exit_code) && put_number_or_null(o, "signal", j->exit_signal) &&
+             cJSON_AddBoolToObject(o, "attached", worker_link_attached(j)) != NULL &&
+             put_number_or_null(o, "last_seq", j->told_seq > 0 ? (double)j->told_seq : -1);
+        rc = ok ? 0 : rpc_no_memory(err);
+    }
+    cJSON_Delete(spec);
+    cJSON_Delete(planned);
+    srq_free(spec_text);
+    srq_free(planned_text);
+    srq_free(dir);
+    return rc;
+}
+
+/* ---- reports -------------------------------------------------------------------------------------------------- */
+
+static int report(const struct request *r, cJSON **result, struct srq_error *err)
+{
+    cJSON *json, *layers;
+    int rc;
+
+    if (r->job->state != JOB_DONE)
+        return srq_fail_field(err, -SRQ_ESTATE, "job", "job %s is %s; its report comes when it is done", r->job->id,
+                              job_state_name(r->job->state));
+    rc = rpc_read_json(r->job, "report.json", &json, err);
+    if (rc != 0)
+        return rc;
+    layers = cJSON_DetachItemFromObjectCaseSensitive(json, "layers");
+    *result = cJSON_CreateObject();
+    if (*result == NULL || !cJSON_AddItemToObject(*result, "report", json)) {
+        cJSON_Delete(json);
+        rc = rpc_no_memory(err);
+    } else {
+        rc = rpc_page_array(r, *result, "layers", layers, err);
+    }
+    cJSON_Delete(layers);
+    return rc;
+}
+
+/* ---- the journal ---------------------------------------------------------------------------------------------- */
+
+/* Elements found so far; only those of the page are kept, but all are counted. A page from the end needs the count
+ * first, so the journal is then read twice. */
+struct gather {
+    TAILQ_ENTRY(gather) entry;
+    struct client *client;
+    struct later later;
+    struct journal_view *journal;
+    struct reading *reading;
+    journal_visit visit;
+    const char *event, *value, *layer; /* the layer is in `params` */
+    double block;                      /* negative: any */
+    cJSON *params, *reply;
+    struct page page;
+    bool count_only;
+    int64_t total, kept;
+    size_t bytes;
+    cJSON *out;
+    bool failed;
+};
+
+static bool wanted(struct gather *g)
+{
+    int64_t at = g->total++;
+
+    return !g->count_only && at >= g->page.offset && at == g->page.offset + g->kept && g->kept < g->page.limit &&
+           g->bytes <= RPC_PAGE_BYTES;
+}
+
+static void keep(struct gather *g, cJSON *item)
+{
+    if (!rpc_add_counted(g->out, item, &g->bytes))
+        g->failed = true;
+    else
+        g->kept++;
+}
+
+static double number_of(const cJSON *o, const char *name)
+{
+    const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, name);
+
+    return cJSON_IsNumber(v) ? v->valuedouble : -1;
+}
+
+static bool gather_point(const struct journal_entry *e, void *ctx)
+{
+    struct gather *g = ctx;
+    const cJSON *layer = cJSON_GetObjectItemCaseSensitive(e->params, "layer");
+    cJSON *o;
+
+    if (g->block >= 0 && number_of(e->params, "block") != g->block)
+        return true;
+    if (g->layer != NULL && (!cJSON_IsString(layer) || strcmp(layer->valuestring, g->layer) != 0))
+        return true;
+    if (!wanted(g))
+        return true;
+    o = cJSON_CreateObject();
+    if (cJSON_AddNumberToObject(o, "iter", number_of(e->params, "iter")) == NULL ||
+        !put_copy(o, "value", cJSON_GetObjectItemCaseSensitive(e->params, g->value)) ||
+        !put_member(o, "lr", e->params) || cJSON_AddNumberToObject(o, "time", e->time) == NULL) {
+        cJSON_Delete(o);
+        o = NULL;
+    }
+    keep(g, o);
+    return !g->failed;
+}
+
+static bool gather_log(const struct journal_entry *e, void *ctx)
+{
+    struct gather *g = ctx;
+    cJSON *o;
+
+    if (!wanted(g))
+        return true;
+    o = cJSON_CreateObject();
+    if (cJSON_AddNumberToObject(o, "seq", (double)e->seq) == NULL ||
+        cJSON_AddNumberToObject(o, "time", e->time) == NULL || !put_member(o, "level", e->params) ||
+        !put_member(o, "text", e->params)) {
+        cJSON_Delete(o);
+        o = NULL;
+    }
+    keep(g, o);
+    return !g->failed;
+}
+
+static void gather_free(struct gather *g)
+{
+    TAILQ_REMOVE(&g->client->gathers, g, entry);
+    reading_stop(&g->reading);
+    journal_close(g->journal);
+    cJSON_Delete(g->params);
+    cJSON_Delete(g->reply);
+    srq_free(g);
+}
+
+static void on_gathered(void *ctx);
+
+static void gather_on(struct gather *g)
+{
+    const struct reading_wish wish = { .base = g->later.all->d->base, .journal = g->journal, .visit = g->visit,
+                                       .filter = { .events = g->event }, .done = on_gathered, .ctx = g };
+
+    if (g->journal != NULL)
+        journal_seek(g->journal, 0);
+    reading_start(&wish, &g->reading);
+}
+
+static void on_gathered(void *ctx)
+{
+    struct gather *g = ctx;
+    const struct request r = { .params = g->params };
+    struct srq_error err = { 0 };
+    cJSON *reply = NULL;
+    int rc = 0;
+
+    if (g->count_only) {
+        g->count_only = false;
+        g->page = rpc_page(&r, g->total);
+        g->total = 0;
+        gather_on(g);
+        return;
+    }
+    if (g->failed || !rpc_put_page(g->reply, g->page.offset, g->kept, g->total))
+        rc = rpc_no_memory(&err);
+    if (rc == 0) {
+        reply = g->reply;
+        g->reply = NULL;
+    }
+    rpc_answer_later(&g->later, rc, reply, &err);
+    gather_free(g);
+}
+
+/* Reads the job's journal for g->visit into reply[name], and answers when that is done. `reply` is consumed. */
+static int gather_page(const struct request *r, const struct gather *wish, cJSON *reply, const char *name,
+                       struct srq_error *err)
+{
+    struct gather *g = srq_malloc(sizeof(*g));
+
+    if (g == NULL) {
+        cJSON_Delete(reply);
+        return rpc_no_memory(err);
+    }
+    *g = *wish;
+    g->client = r->c;
+    TAILQ_INSERT_TAIL(&r->c->gathers, g, entry);
+    g->reply = reply;
+    g->out = cJSON_AddArrayToObject(reply, name);
+    g->params = cJSON_Duplicate(r->params, true);
+    if (g->out == NULL || g->params == NULL) {
+        gather_free(g);
+        return rpc_no_memory(err);
+    }
+    g->layer = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(g->params, "layer"));
+    g->count_only = rpc_number(r, "offset", 0) < 0;
+    g->page = rpc_page(r, INT64_MAX / 2);
+    (void)journal_open(r->job, &g->journal, NULL); /* none yet: an empty page */
+    rpc_later(&g->later, r);
+    gather_on(g);
+    return RPC_LATER;
+}
+
+void rpc_look_drop_client(struct client *c)
+{
+    while (!TAILQ_EMPTY(&c->gathers))
+        gather_free(TAILQ_FIRST(&c->gathers));
+}
+
+/* A curve of what the model does not have is a mistake, not an empty curve. */
+static int check_place(const struct request *r, const char *layer, double block, struct srq_error *err)
+{
+    cJSON *plan;
+    const cJSON *l, *first = NULL, *last = NULL;
+    double most = -1;
+    bool found = layer == NULL;
+    int rc = 0;
+
+    if (rpc_read_json(r->job, "plan.json", &plan, NULL) != 0)
+        return 0; /* the journal may be read all the same */
+    cJSON_ArrayForEach(l, cJSON_GetObjectItemCaseSensitive(plan, "layers"))
+    {
+        const cJSON *name = cJSON_GetObjectItemCaseSensitive(l, "name"),
+                    *b = cJSON_GetObjectItemCaseSensitive(l, "block");
+
+        if (!cJSON_IsString(name))
+            continue;
+        first = first != NULL ? first : name;
+        last = name;
+        found = found || strcmp(name->valuestring, layer) == 0;
+        most = cJSON_IsNumber(b) && b->valuedouble > most ? b->valuedouble : most;
+    }
+    if (!found)
+        rc = srq_fail_field(err, -SRQ_EINVAL, "layer", "job %s has no layer \"%.300s\"; it has %.150s to %.150s",
+                            r->job->id, layer, first != NULL ? first->valuestring : "none",
+                            last != NULL ? last->valuestring : "none");
+    else if (layer == NULL && block > most + 1) /* what is outside the blocks comes behind them */
+        rc = srq_fail_field(err, -SRQ_EINVAL, "block", "job %s has no block %.0f; it has 0 to %.0f", r->job->id, block,
+                            most);
+    cJSON_Delete(plan);
+    return rc;
+}
+
+static int series(const struct request *r, cJSON **result, struct srq_error *err)
+{
+    const char *kind = rpc_text(r, "kind"), *layer = rpc_text(r, "layer");
+    bool block = rpc_param(r, "block") != NULL, transform = kind != NULL && strncmp(kind, "transform", 9) == 0;
+    struct gather g = { .visit = gather_point, .block = rpc_number(r, "block", -1) };
+    cJSON *reply;
+    int rc;
+
+    if (transform && (block || layer != NULL))
+        return srq_fail_field(err, -SRQ_EINVAL, "block",
+                              "a transform is of the whole model: give no block and no layer");
+    if (!transform && block == (layer != NULL))
+        return srq_fail_field(err, -SRQ_EINVAL, "block", "give either a block or a layer");
+    if (kind == NULL)
+        kind = layer != NULL ? "error" : "loss";
+    if (!transform && (layer != NULL) != (strcmp(kind, "error") == 0))
+        return srq_fail_field(err, -SRQ_EINVAL, "kind", "loss and probe are a block's, error is a layer's");
+    rc = transform ? 0 : check_place(r, layer, rpc_number(r, "block", -1), err);
+    if (rc != 0)
+        return rc;
+    g.event = transform                   ? strcmp(kind, "transform") == 0 ? "transform.point" : "transform.probe"
+              : layer != NULL             ? "layer.error"
+              : strcmp(kind, "loss") == 0 ? "tune.point"
+                                          : "tune.probe";
+    g.value = layer != NULL ? "error" : "loss";
+    (void)result;
+    reply = cJSON_CreateObject();
+    if (cJSON_AddStringToObject(reply, "kind", kind) == NULL) {
+        cJSON_Delete(reply);
+        return rpc_no_memory(err);
+    }
+    return gather_page(r, &g, reply, "points", err);
+}
+
+/* ---- logs ----------------------------------------------------------------------------------------------------- */
+
+static cJSON *worker_line(const char *line, size_t len)
+{
+    char raw[TEXT_MAX + 1], clean[4 * TEXT_MAX + 1];
+    cJSON *o = cJSON_CreateObject();
+
+    len = len < TEXT_MAX ? len : TEXT_MAX;
+    memcpy(raw, line, len);
+    raw[len] = '\0';
+    srq_escape_control(raw, clean, sizeof(clean));
+    if (cJSON_AddNullToObject(o, "seq") != NULL && cJSON_AddNullToObject(o, "time") != NULL &&
+        cJSON_AddNullToObject(o, "level") != NULL && cJSON_AddStringToObject(o, "text", clean) != NULL)
+        return o;
+    cJSON_Delete(o);
+    return NULL;
+}
+
+static int worker_log(const struct request *r, cJSON *reply, struct srq_error *err)
+{
+    cJSON *lines = cJSON_AddArrayToObject(reply, "lines");
+    int64_t total = 0, at = 0, kept = 0;
+    size_t len = 0, bytes = 0;
+    char *text = NULL;
+    struct page p;
+    int rc = jobdir_read(r->job, "worker.log", FILE_MAX, &text, &len, err);
+
+    if (rc != 0 && rc != -SRQ_ENOENT)
+        return rc;
+    for (size_t i = 0; i < len; i++)
+        total += text[i] == '\n' || i + 1 == len;
+    p = rpc_page(r, total);
+    rc = lines != NULL ? 0 : rpc_no_memory(err);
+    for (size_t i = 0; rc == 0 && i < len && kept < p.limit && bytes <= RPC_PAGE_BYTES;) {
+        const char *nl = memchr(text + i, '\n', len - i);
+        size_t n = nl != NULL ? (size_t)(nl - text) - i : len - i;
+
+        if (at++ >= p.offset) {
+            if (!rpc_add_counted(lines, worker_line(text + i, n), &bytes))
+                rc = rpc_no_memory(err);
+            kept++;
+        }
+        i += n + 1;
+    }
+    srq_free(text);
+    if (rc == 0 && !rpc_put_page(reply, p.offset, kept, total))
+        rc = rpc_no_memory(err);
+    return rc;
+}
+
+static int job_log(const struct request *r, cJSON **result, struct srq_error *err)
+{
+    const char *source = rpc_text(r, "source");
+    const struct gather g = { .visit = gather_log, .event = "log", .block = -1 };
+
+    if (source == NULL || strcmp(source, "worker") != 0)
+        return gather_page(r, &g, cJSON_CreateObject(), "lines", err);
+    *result = cJSON_CreateObject();
+    return *result != NULL ? worker_log(r, *result, err) : rpc_no_memory(err);
+}
+
+const struct rpc_row rpc_look_rows[] = {
+    { "job.list", list },   { "job.get", get },       { "job.series", series },
+    { "job.log", job_log }, { "job.report", report }, { NULL, NULL },
+};

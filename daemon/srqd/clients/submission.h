@@ -1,0 +1,18 @@
+/* A job on its way in: planned by the worker program as the submitting user, made durable, accepted. */
+#ifndef SRQD_SUBMISSION_H
+#define SRQD_SUBMISSION_H
+
+#include "daemon/srqd/clients/rpc.h"
+
+/* Starts planning for job.submit or job.plan_spec, or lines up behind other plans. RPC_LATER or an error. */
+int submission_begin(const struct request *r, struct srq_error *err);
+/* Drops what still waits to be planned, at the daemon's end. */
+void submissions_drop(struct clients *all);
+
+/* 0, or why the daemon takes no job now; keeps plans.refusing. */
+int submission_allowed(struct clients *all, struct srq_error *err);
+
+/* The reply of job.plan_spec out of the planner's answer. */
+int submission_plan_reply(const struct request *r, const cJSON *answer, cJSON **result, struct srq_error *err);
+
+#endif

@@ -1,0 +1,186 @@
+/* Admission. Higher priority first, then order of submission. A job that the limits in sum hold back also holds back
+ * those behind it, so that a large job is not overtaken for ever; a job held back by its user's own limits is passed. */
+#include "daemon/srqd/jobs/queue.h"
+
+#include "core/base/alloc.h"
+#include "core/base/digits.h"
+#include "daemon/srqd/jobs/jobs.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool before(const struct job *a, const struct job *b)
+{
+    return a->priority != b->priority ? a->priority > b->priority : a->number < b->number;
+}
+
+struct usage queue_usage(const struct srqd *d, uid_t uid)
+{
+    struct usage u = { 0 };
+    const struct job *j;
+
+    TAILQ_FOREACH(j, &d->jobs, entry)
+    {
+        if (job_active(j) && (uid == (uid_t)-1 || j->uid == uid)) {
+            u.running++;
+            u.threads += j->threads;
+            u.memory += job_memory(j);
+        }
+    }
+    return u;
+}
+
+int queue_position(const struct job *j)
+{
+    const struct job *o;
+    int position = 1;
+
+    if (j->state != JOB_QUEUED)
+        return 0;
+    TAILQ_FOREACH(o, &j->d->jobs, entry)
+    {
+        if (o->state == JOB_QUEUED && before(o, j))
+            position++;
+    }
+    return position;
+}
+
+struct bound {
+    const char *what, *key;
+    int64_t limit, used, wanted;
+    bool bytes;
+};
+
+static void amount(char *out, size_t cap, int64_t v, bool bytes)
+{
+    if (bytes)
+        srq_bytes_text((double)v, out, cap);
+    else
+        snprintf(out, cap, "%lld", (long long)v);
+}
+
+/* The first bound that the job does not fit, or NULL. */
+static const struct bound *first_over(const struct bound *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (b[i].limit > 0 && b[i].used + b[i].wanted > b[i].limit)
+            return &b[i];
+    }
+    return NULL;
+}
+
+static bool hold(struct job *j, const struct bound *b, const char *whose)
+{
+    char used[32], limit[32], wanted[32];
+
+    if (b == NULL)
+        return false;
+    amount(used, sizeof(used), b->used, b->bytes);
+    amount(limit, sizeof(limit), b->limit, b->bytes);
+    amount(wanted, sizeof(wanted), b->wanted, b->bytes);
+    if (strcmp(b->what, "jobs") == 0)
+        job_set_reason(j, "waits: %s of %s jobs%s run", used, limit, whose);
+    else
+        job_set_reason(j, "waits for %s %s: %s of %s%s are in use", wanted, b->what, used, limit, whose);
+    return true;
+}
+
+#define BOUNDS 3
+
+static void sum_bounds(const struct srqd *d, const struct job *j, struct usage u, struct bound b[BOUNDS])
+{
+    b[0] = (struct bound){ "jobs", "max_running", d->config.max_running, u.running, 1, false };
+    b[1] = (struct bound){ "threads", "max_threads", d->config.max_threads, u.threads, j->threads, false };
+    b[2] = (struct bound){ "of memory", "max_memory", d->config.max_memory, u.memory, j->memory_bytes, true };
+}
+
+static void user_bounds(const struct srqd *d, const struct job *j, struct usage u, struct bound b[BOUNDS])
+{
+    b[0] = (struct bound){ "jobs", "user_max_running", d->config.user_max_running, u.running, 1, false };
+    b[1] = (struct bound){ "threads", "user_max_threads", d->config.user_max_threads, u.threads, j->threads, false };
+    b[2] = (struct bound){ "of memory", "user_max_memory", d->config.user_max_memory, u.memory, j->memory_bytes,
+                           true };
+}
+
+int queue_could_start(const struct job *j, struct srq_error *err)
+{
+    struct bound b[2 * BOUNDS];
+    const struct bound *over;
+    char limit[32], wanted[32];
+
+    sum_bounds(j->d, j, (struct usage){ 0 }, b);
+    user_bounds(j->d, j, (struct usage){ 0 }, b + BOUNDS);
+    over = first_over(b, 2 * BOUNDS);
+    if (over == NULL)
+        return 0;
+    amount(limit, sizeof(limit), over->limit, over->bytes);
+    amount(wanted, sizeof(wanted), over->wanted, over->bytes);
+    return srq_fail_field(err, -SRQ_ELIMIT, over->key, "the job needs %s %s, more than this daemon's limit %s = %s",
+                          wanted, over->what, over->key, limit);
+}
+
+/* Whether `j` may start now; its reason says why not. *blocks: nobody behind it may start either. */
+static bool admit(struct job *j, bool *blocks)
+{
+    struct srqd *d = j->d;
+    struct bound b[BOUNDS];
+
+    if (d->stopping || d->draining) {
+        job_set_reason(j, d->stopping ? "waits: the daemon is stopping" : "waits: the daemon is drained");
+        *blocks = true;
+        return false;
+    }
+    if (j->changing) {
+        job_set_reason(j, "waits: its plan is being changed");
+        return false;
+    }
+    user_bounds(d, j, queue_usage(d, j->uid), b);
+    if (hold(j, first_over(b, BOUNDS), " of this user"))
+        return false;
+    sum_bounds(d, j, queue_usage(d, (uid_t)-1), b);
+    if (hold(j, first_over(b, BOUNDS), "")) {
+        *blocks = true;
+        return false;
+    }
+    return true;
+}
+
+static struct job *next_after(struct srqd *d, const struct job *last)
+{
+    struct job *j, *best = NULL;
+
+    TAILQ_FOREACH(j, &d->jobs, entry)
+    {
+        if (j->state == JOB_QUEUED && (last == NULL || before(last, j)) && (best == NULL || before(j, best)))
+            best = j;
+    }
+    return best;
+}
+
+void queue_run(struct srqd *d)
+{
+    const struct job *last = NULL, *blocker = NULL;
+    struct job *j;
+
+    while (d->recovering == 0 && (j = next_after(d, last)) != NULL) {
+        bool blocks = false;
+
+        last = j;
+        if (blocker != NULL) {
+            if (d->draining || d->stopping)
+                (void)admit(j, &blocks);
+            else
+                job_set_reason(j, "waits behind job %s", blocker->id);
+        } else if (admit(j, &blocks)) {
+            d->runner.start(j);
+        } else if (blocks) {
+            blocker = j;
+        }
+    }
+}
+
+void queue_kick(struct srqd *d)
+{
+    if (d->queue_event != NULL)
+        event_active(d->queue_event, EV_TIMEOUT, 1);
+}

@@ -1,0 +1,63 @@
+/* Answers of the worker program. */
+#include "daemon/srqd/workers/answer.h"
+
+#include "core/proto/proto.h"
+
+#include <string.h>
+#include <sys/wait.h>
+
+#define EXIT_LOCKED 12 /* another process has the job directory */
+
+int worker_answer_refusal(const cJSON *answer, struct srq_error *err)
+{
+    const cJSON *e = cJSON_GetObjectItemCaseSensitive(answer, "error");
+    const cJSON *code = cJSON_GetObjectItemCaseSensitive(e, "code");
+    const cJSON *field = cJSON_GetObjectItemCaseSensitive(e, "field");
+    const cJSON *text = cJSON_GetObjectItemCaseSensitive(e, "message");
+    int c = SRQ_EINVAL;
+
+    if (!cJSON_IsString(text))
+        return 0;
+    for (int i = 1; i < SRQ_CODE_COUNT && cJSON_IsString(code); i++) {
+        if (strcmp(srq_code_name(i), code->valuestring) == 0)
+            c = i;
+    }
+    return srq_fail_field(err, -c, cJSON_IsString(field) ? field->valuestring : "", "%s", text->valuestring);
+}
+
+/* It ended without an answer. */
+static int no_answer(const struct srqd *d, const struct captured *c, const char *doing, struct srq_error *err)
+{
+    const char *gap = c->err[0] != '\0' ? ": " : "";
+
+    if (WIFEXITED(c->status) && WEXITSTATUS(c->status) == EXIT_LOCKED)
+        return srq_fail(err, -SRQ_EBUSY, "another process has the job's directory; try again");
+    if (WIFEXITED(c->status))
+        return srq_fail(err, -SRQ_EIO, "%s %s ended with code %d%s%.600s", d->places.worker, doing,
+                        WEXITSTATUS(c->status), gap, c->err);
+    return srq_fail(err, -SRQ_EIO, "%s %s was killed by signal %d%s%.600s", d->places.worker, doing,
+                    WTERMSIG(c->status), gap, c->err);
+}
+
+int worker_answer_read(const struct srqd *d, const struct captured *c, const char *doing, size_t max, cJSON **out,
+                       struct srq_error *err)
+{
+    struct srq_error why = { 0 };
+    int rc;
+
+    *out = NULL;
+    if (c->timed_out)
+        return srq_fail(err, -SRQ_ETIMEOUT, "%s %s took longer than %lld s (plan_timeout_s)", d->places.worker, doing,
+                        (long long)d->config.plan_timeout_s);
+    if (c->too_long)
+        return srq_fail(err, -SRQ_ELIMIT, "%s %s printed more than %zu bytes", d->places.worker, doing, max);
+    rc = srq_json_parse(c->out, c->out_len, SRQ_DEPTH_MAX, out, &why);
+    if (rc == 0 && WIFEXITED(c->status) && WEXITSTATUS(c->status) == 0 && cJSON_IsObject(*out))
+        return 0;
+    rc = *out != NULL ? worker_answer_refusal(*out, err) : 0;
+    if (rc == 0)
+        rc = no_answer(d, c, doing, err);
+    cJSON_Delete(*out);
+    *out = NULL;
+    return rc;
+}
