@@ -3,7 +3,8 @@
  *
  * As in head_loss.c the vocabulary is gone through twice, a panel of rows at a time: for both log-sum-exps, then for
  * sum p (log p - log q) and the gradient q - p, which goes back through the panel at once. Logits of neither model
- * exist for all words together. */
+ * exist for all words together. States in BF16 are multiplied in BF16: what rounding them for it adds to the divergence is
+ * a thousandth of what four bits cost. */
 #include "core/model/internal.h"
 
 #include "core/base/alloc.h"
@@ -14,11 +15,13 @@
 #include <math.h>
 
 #define LOGIT_BYTES ((int64_t)8 << 20) /* of each of the two */
+#define PIECE 256                      /* words of a row that are worked on together */
 
 /* One of the two models. */
 struct side {
     const struct srq_head *head;
     float *x, *y;  /* [tokens, hidden] before and after the norm */
+    uint16_t *y16; /* [tokens, hidden] BF16 of y */
     float *r;      /* [tokens] 1/rms */
     float *logits; /* [tokens, rows] */
     float *most;   /* [tokens] largest logit so far */
@@ -29,6 +32,7 @@ struct srq_head_distil {
     struct side teacher, student;
     int64_t rows, tokens; /* of the vocabulary in a panel; of hidden states together */
     float *dy;            /* [tokens, hidden] */
+    uint16_t *panel;      /* [rows, hidden] BF16, where the weight is not stored so */
     double *kl;           /* [tokens] */
     uint8_t *memory;
     size_t bytes;
@@ -44,8 +48,7 @@ struct job {
     float factor;
 };
 
-/* ---- memory
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- memory ----------------------------------------------------------------------------------------------------------- */
 
 static int64_t panel_rows(const struct srq_model *m)
 {
@@ -66,7 +69,8 @@ static float *lay_out_side(struct side *s, float *at, size_t tokens, size_t rows
 {
     s->x = at;
     s->y = s->x + tokens * width;
-    s->logits = s->y + tokens * width;
+    s->y16 = (uint16_t *)(void *)(s->y + tokens * width);
+    s->logits = s->y + tokens * width + (tokens * width + 1) / 2;
     s->r = s->logits + tokens * rows;
     s->most = s->r + tokens;
     return s->most + tokens;
@@ -86,8 +90,10 @@ static size_t lay_out(const struct srq_model *m, size_t tokens, struct srq_head_
         l->dy = lay_out_side(&l->student,
                              lay_out_side(&l->teacher, (float *)(void *)(sums + 3 * tokens), tokens, rows, width),
                              tokens, rows, width);
+        l->panel = (uint16_t *)(void *)(l->dy + tokens * width);
     }
-    return 3 * tokens * sizeof(double) + (5 * tokens * width + 2 * tokens * rows + 4 * tokens) * sizeof(float);
+    return 3 * tokens * sizeof(double) + rows * width * sizeof(uint16_t) +
+           (5 * tokens * width + 2 * ((tokens * width + 1) / 2) + 2 * tokens * rows + 4 * tokens) * sizeof(float);
 }
 
 size_t srq_head_distil_bytes(const struct srq_model *m, int64_t n)
@@ -128,8 +134,7 @@ void srq_head_distil_free(struct srq_head_distil *l)
     srq_free(l);
 }
 
-/* ---- shares of the team
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- shares of the team ----------------------------------------------------------------------------------------------- */
 
 static void begin_side(struct side *s, const uint8_t *hidden, enum srq_dtype dtype, int64_t i)
 {
@@ -139,6 +144,8 @@ static void begin_side(struct side *s, const uint8_t *hidden, enum srq_dtype dty
     srq_kernels()->load(dtype, hidden + (size_t)(i * info->hidden) * srq_dtype_size(dtype), x, info->hidden);
     s->r[i] = srq_kernels()->rms_forward(SRQ_F32, x, s->head->norm, (float)info->rms_eps, s->y + i * info->hidden,
                                          info->hidden);
+    if (dtype == SRQ_BF16)
+        srq_kernels()->store(SRQ_BF16, s->y + i * info->hidden, 1.0f, s->y16 + i * info->hidden, info->hidden, false);
     s->most[i] = -INFINITY;
     s->sum[i] = 0;
 }
@@ -177,28 +184,44 @@ static void sum_share(void *ctx, int64_t begin, int64_t end)
     }
 }
 
-/* The student's logits become q - p; what the panel adds to the divergence. */
+/* q - p of n words from their logits, and sum p (log p - log q). sums: the two log-sum-exps. */
+static double piece(float *p, float *q, double sums[2], int64_t n)
+{
+    float ratio[PIECE], apart = (float)(sums[0] - sums[1]); /* log p - log q */
+
+    for (int64_t k = 0; k < n; k++)
+        ratio[k] = p[k] - q[k] - apart;
+    srq_kernels()->row_exp(p, 1.0f, (float)sums[0], n);
+    srq_kernels()->row_exp(q, 1.0f, (float)sums[1], n);
+    for (int64_t k = 0; k < n; k++)
+        q[k] -= p[k];
+    return (double)srq_kernels()->dot(SRQ_F32, p, ratio, n);
+}
+
+/* The student's logits become q - p, of the type of the states, in rows that begin where they did; what the panel adds to the
+ * divergence. */
 static void slope_share(void *ctx, int64_t begin, int64_t end)
 {
     const struct job *j = ctx;
     struct srq_head_distil *l = j->l;
 
     for (int64_t i = begin; i < end; i++) {
-        float *p = l->teacher.logits + i * j->rows, *q = l->student.logits + i * j->rows;
-        double kl = 0;
+        float *p = l->teacher.logits + i * j->rows, *q = l->student.logits + i * j->rows, copy[PIECE];
+        double sums[2] = { l->teacher.sum[i], l->student.sum[i] };
 
         if (j->target[i] < 0) {
             memset(q, 0, (size_t)j->rows * sizeof(float));
             continue;
         }
-        for (int64_t k = 0; k < j->rows; k++) {
-            double log_p = (double)p[k] - l->teacher.sum[i], log_q = (double)q[k] - l->student.sum[i];
-            double prob = exp(log_p);
+        for (int64_t k = 0; k < j->rows; k += PIECE) {
+            int64_t n = j->rows - k < PIECE ? j->rows - k : PIECE;
 
-            kl += prob * (log_p - log_q);
-            q[k] = (float)(exp(log_q) - prob);
+            l->kl[i] += piece(p + k, q + k, sums, n);
+            if (j->dtype == SRQ_BF16) { /* never beyond what was read */
+                memcpy(copy, q + k, (size_t)n * sizeof(float));
+                srq_kernels()->store(SRQ_BF16, copy, 1.0f, (uint16_t *)(void *)q + k, n, false);
+            }
         }
-        l->kl[i] += kl;
     }
 }
 
@@ -219,34 +242,52 @@ static void end_share(void *ctx, int64_t begin, int64_t end)
     }
 }
 
-/* ---- a chunk of tokens
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- a chunk of tokens ------------------------------------------------------------------------------------------------ */
 
-static void side_logits(const struct side *s, const float *panel, int64_t n, int64_t rows)
+/* Rows of a head's weight in the type of the states. */
+static int panel_of(const struct job *j, const struct srq_head *h, const void **out, struct srq_error *err)
+{
+    const struct srq_tensor *w = &h->linear.weight;
+    const float *rows;
+    int rc;
+
+    if (j->dtype == SRQ_BF16 && w->data != NULL && w->dtype == SRQ_BF16) {
+        *out = (const uint16_t *)w->data + j->row * h->linear.in;
+        return 0;
+    }
+    rc = srq_head_rows(h, j->row, j->rows, &rows, err);
+    *out = rows;
+    if (rc == 0 && j->dtype == SRQ_BF16) {
+        srq_convert_parallel(rows, SRQ_F32, j->l->panel, SRQ_BF16, j->rows * h->linear.in);
+        *out = j->l->panel;
+    }
+    return rc;
+}
+
+static void side_logits(const struct job *j, const struct side *s, const void *panel, int64_t n)
 {
     int64_t width = s->head->linear.in;
-    const struct srq_mat a = { s->y, SRQ_F32, width, false }, b = { panel, SRQ_F32, width, true };
+    const void *y = j->dtype == SRQ_BF16 ? (const void *)s->y16 : s->y;
+    const struct srq_mat a = { y, j->dtype, width, false }, b = { panel, j->dtype, width, true };
 
-    srq_gemm(n, rows, width, 1, &a, &b, 0, s->logits, SRQ_F32, rows);
+    srq_gemm(n, j->rows, width, 1, &a, &b, 0, s->logits, SRQ_F32, j->rows);
 }
 
 /* Logits of one panel for `n` tokens, of both; *panel: the student's rows. */
-static int panel_logits(struct job *j, int64_t n, const float **panel, struct srq_error *err)
+static int panel_logits(struct job *j, int64_t n, const void **panel, struct srq_error *err)
 {
     struct srq_head_distil *l = j->l;
     int64_t left = l->student.head->linear.out - j->row;
-    const float *teacher;
-    int rc = 0;
+    int rc;
 
     j->rows = left < l->rows ? left : l->rows;
-    rc = srq_head_rows(l->teacher.head, j->row, j->rows, &teacher, err);
+    rc = panel_of(j, l->teacher.head, panel, err);
     if (rc == 0)
-        side_logits(&l->teacher, teacher, n, j->rows);
-    *panel = teacher;
+        side_logits(j, &l->teacher, *panel, n);
     if (rc == 0 && l->student.head != l->teacher.head)
-        rc = srq_head_rows(l->student.head, j->row, j->rows, panel, err);
+        rc = panel_of(j, l->student.head, panel, err);
     if (rc == 0)
-        side_logits(&l->student, *panel, n, j->rows);
+        side_logits(j, &l->student, *panel, n);
     return rc;
 }
 
@@ -254,7 +295,8 @@ static int chunk(struct job *j, int64_t n, double *loss, struct srq_error *err)
 {
     struct srq_head_distil *l = j->l;
     int64_t width = l->student.head->linear.in, vocab = l->student.head->linear.out;
-    const float *panel;
+    int64_t stride = j->dtype == SRQ_BF16 ? 2 : 1; /* of rows of q - p, in places for a logit */
+    const void *panel;
     int rc = 0;
 
     srq_parallel(n, 8, begin_share, j);
@@ -273,8 +315,8 @@ static int chunk(struct job *j, int64_t n, double *loss, struct srq_error *err)
             break;
         srq_parallel(n, 1, slope_share, j);
         if (j->grad != NULL) {
-            const struct srq_mat d = { l->student.logits, SRQ_F32, j->rows, false },
-                                 w = { panel, SRQ_F32, width, false };
+            const struct srq_mat d = { l->student.logits, j->dtype, stride * j->rows, false },
+                                 w = { panel, j->dtype, width, false };
 
             srq_gemm(n, width, j->rows, 1, &d, &w, j->row > 0 ? 1.0f : 0.0f, l->dy, SRQ_F32, width);
         }
