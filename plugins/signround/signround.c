@@ -3,15 +3,14 @@
  *
  * For every weight an offset V in the rounding, for every group factors alpha and beta in [0, 1] on its extrema.
  *
- * With search, a group's scale starts from a search that weighs errors by the importance of the inputs, and one factor beta
- * in [0, 2] moves it from there (of version 2, arXiv 2512.04746; spec signround 8). For grids that have such a search; layers
- * on others are tuned as without it. With alg_ext, the rest of version 2 too: the largest errors of a block's output stay
- * out of the loss.
+ * With alg_ext (version 2, arXiv 2512.04746; spec signround 8) a group's scale starts from a search that weighs errors by the
+ * importance of the inputs, one factor beta in [0, 2] moves it from there, and for 2 and 3 bits the largest errors of a
+ * block's output stay out of the loss. For grids that have such a search; layers on others are tuned as without it.
  *
- * The recipe "published" has the values of the first paper. The defaults differ where measurements say so: steps shrink by a
- * cosine, and the scales of the finished result are tuned end to end. Neither search without alg_ext nor a slow range_pace
- * are defaults: they gain on small models, but where some tokens have massive activations the loss is theirs alone, and
- * ranges that start narrow and move slowly do not reach them again. */
+ * The recipe "published" has the values of the first paper. The defaults differ where measurements say so: alg_ext, with
+ * ranges that move slowly once they were searched for; steps that shrink by a cosine; more samples where there are few; the
+ * scales of the finished result tuned end to end. A search without leaving errors out is nothing to have at few bits: where
+ * some tokens have massive activations the loss is theirs alone, and ranges that start narrow do not reach them again. */
 #include "plugins/grid_rows.h"
 
 #define DROPPED 0.001 /* share of a block's output errors that version 2 leaves out (spec signround 8.3) */
@@ -30,8 +29,8 @@ struct signround {
     int64_t iters, accum, patience;
     double lr, minmax_lr, range_pace, momentum;
     int decay;
-    bool minmax, keep_best, search, alg_ext;
-    bool plain_told;
+    bool minmax, keep_best, alg_ext;
+    bool asked, plain_told; /* for alg_ext by the user; that a layer is tuned without */
     struct slots at[2]; /* of layers tuned by version 1 and 2 */
 };
 
@@ -65,7 +64,7 @@ static void number_slots(const struct signround *s, bool second, struct slots *a
 /* One factor on a scale that was searched for: for grids with a search. */
 static bool is_second(const struct srq_host *h, const struct signround *s, const struct srq_layer *layer)
 {
-    const struct srq_grid_ops *grid = s->search ? h->grid(layer->scheme.grid) : NULL;
+    const struct srq_grid_ops *grid = s->alg_ext ? h->grid(layer->scheme.grid) : NULL;
 
     return grid != NULL && grid->search != NULL;
 }
@@ -92,7 +91,7 @@ static int create(const struct srq_host *h, const struct srq_options *o, void **
     s->minmax = h->opt_bool(o, "minmax");
     s->keep_best = h->opt_bool(o, "keep_best");
     s->alg_ext = h->opt_bool(o, "alg_ext");
-    s->search = s->alg_ext || h->opt_bool(o, "search");
+    s->asked = h->opt_set(o, "alg_ext");
     number_slots(s, false, &s->at[0]);
     number_slots(s, true, &s->at[1]);
     *self = s;
@@ -137,7 +136,7 @@ static uint32_t needs(const struct srq_host *h, void *self)
     const struct signround *s = self;
 
     (void)h;
-    return s->search ? SRQ_NEED_IMPORTANCE : 0;
+    return s->alg_ext ? SRQ_NEED_IMPORTANCE : 0;
 }
 
 /* Few bits make a few large errors, and the mean would be about them alone. */
@@ -257,7 +256,7 @@ static int begin(const struct srq_host *h, void *self, struct srq_layer *layer, 
         return srq_fail_field(err, rc, layer->name, "the ranges of %s could not be found", layer->name);
     if (at->start >= 0) {
         search(h, layer, at);
-    } else if (s->alg_ext && !s->plain_told) {
+    } else if (s->alg_ext && s->asked && !s->plain_told) {
         h->log(SRQ_LOG_INFO, "signround.alg_ext has no search for the grid of %s: it and others like it are tuned without",
                layer->name);
         s->plain_told = true;
@@ -328,11 +327,19 @@ static void sink(const struct srq_host *h, void *self, struct srq_layer *layer, 
     }
 }
 
+/* A searched scale starts near its end, extrema may be far from it. */
+static double range_rate(const struct srq_host *h, const struct signround *s, const struct srq_layer *layer)
+{
+    double pace = s->range_pace > 0 ? s->range_pace : is_second(h, s, layer) ? 0.25 : 1;
+
+    return s->minmax_lr > 0 ? s->minmax_lr : pace * learning_rate(s, layer);
+}
+
 static void move_range(const struct srq_host *h, const struct signround *s, const struct srq_layer *layer,
                        const struct srq_step *step, float *p, float *grad, float *buf)
 {
     int64_t n = layer->groups.count, parts = range_grads(layer);
-    float lr = (float)((s->minmax_lr > 0 ? s->minmax_lr : s->range_pace * learning_rate(s, layer)) * step->schedule);
+    float lr = (float)(range_rate(h, s, layer) * step->schedule);
 
     if (p == NULL)
         return;
@@ -399,15 +406,13 @@ static const struct srq_option options[] = {
       "at least 1000." },
     { "minmax_lr", SRQ_OPT_FLOAT, NULL, 0, 1, NULL, "0",
       "Step of the range factors; 0: range_pace times that of the rounding offsets." },
-    { "range_pace", SRQ_OPT_FLOAT, NULL, 0, 10, NULL, "1", "Pace of the range factors, as a share of the offsets'." },
+    { "range_pace", SRQ_OPT_FLOAT, NULL, 0, 10, NULL, "0",
+      "Pace of the range factors, as a share of the offsets'; 0: a quarter where scales start from a search, else the same." },
     { "decay", SRQ_OPT_CHOICE, NULL, 0, 0, "linear,cosine", "cosine",
       "How the steps shrink to nothing over the iterations; linear is the published method." },
     { "minmax", SRQ_OPT_BOOL, NULL, 0, 0, NULL, "true", "Tune the range of every group too." },
-    { "search", SRQ_OPT_BOOL, NULL, 0, 0, NULL, "false",
-      "Start scales from a search weighted by the inputs; asymmetric integers and fp8 start from their extrema. Models with "
-      "massive activations need alg_ext with it." },
-    { "alg_ext", SRQ_OPT_BOOL, NULL, 0, 0, NULL, "false",
-      "Version 2, for 2 and 3 bits: search, and the largest errors are left out of the loss; asymmetric integers and fp8 are "
+    { "alg_ext", SRQ_OPT_BOOL, NULL, 0, 0, NULL, "true",
+      "Version 2: search, and for 2 and 3 bits the largest errors are left out of the loss; asymmetric integers and fp8 are "
       "tuned as without it." },
     { "momentum", SRQ_OPT_FLOAT, NULL, 0, 0.999, NULL, "0", "Share of the earlier gradients that is kept." },
     { "accum", SRQ_OPT_INT, "micro-batches", 1, 1024, NULL, "1", "Micro-batches whose gradients make one step." },
@@ -421,18 +426,18 @@ static const struct srq_option options[] = {
 static const struct srq_recipe_row recipes[] = {
     { "default", "iters", "200" },        { "default", "job.nsamples", "128" },
     { "default", "job.seqlen", "2048" },  { "default", "job.batch", "8" },
-    { "default", "job.refine", "4" },     { "default", "job.resample", "65536" },
+    { "default", "job.refine", "2" },     { "default", "job.resample", "65536" },
     { "best", "iters", "1000" },          { "best", "job.nsamples", "512" },
     { "best", "job.seqlen", "2048" },     { "best", "job.batch", "8" },
     { "best", "job.refine", "4" },        { "best", "job.resample", "65536" },
     { "light", "iters", "50" },           { "light", "lr", "0.005" },
     { "light", "job.nsamples", "128" },   { "light", "job.seqlen", "2048" },
-    { "light", "job.batch", "8" },        { "light", "job.refine", "2" },
+    { "light", "job.batch", "8" },        { "light", "job.refine", "1" },
     { "light", "job.resample", "65536" },
     { "published", "iters", "200" },      { "published", "job.nsamples", "128" },
     { "published", "job.seqlen", "2048" }, { "published", "job.batch", "8" },
     { "published", "decay", "linear" },   { "published", "range_pace", "1" },
-    { "published", "search", "false" },   { "published", "job.refine", "0" },
+    { "published", "alg_ext", "false" },   { "published", "job.refine", "0" },
     { "published", "job.resample", "0" },
     { NULL, NULL, NULL },
 };

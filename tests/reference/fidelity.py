@@ -80,9 +80,10 @@ def run_row(r, model, seed, tmp):
         "model": model, "method": "signround", "scheme": r["scheme"], "calib": [os.path.join(text, r["calib"])],
         "eval": [os.path.join(text, r["eval"])], "formats": ["fake"], "output": out, "force": True,
         "options": {"nsamples": r["nsamples"], "seqlen": r["seqlen"], "batch": r["batch"], "seed": seed,
-                    "eval.windows": r["eval_windows"], "signround.iters": a.iters or r["iters"],
-                    "signround.alg_ext": r["alg_ext"]},
+                    "eval.windows": r["eval_windows"], "signround.iters": a.iters or r["iters"]},
     }
+    if r["alg_ext"]:
+        spec["options"]["signround.alg_ext"] = True
     spec["options"].update(pair.split("=", 1) for pair in a.set)
     path = os.path.join(tmp, "job.json")
     with open(path, "w") as f:

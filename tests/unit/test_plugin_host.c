@@ -169,7 +169,7 @@ static void a_recipe_yields_to_the_user(void **state)
     assert_ok(srq_options_finish(o, collect, job, &err), &err);
     assert_option(o, "iters", "70");
     assert_option(o, "lr", "0.005");
-    assert_string_equal(job, "nsamples=128 seqlen=2048 batch=8 refine=2 resample=65536 ");
+    assert_string_equal(job, "nsamples=128 seqlen=2048 batch=8 refine=1 resample=65536 ");
     assert_int_equal(srq_host_services()->opt_int(o, "iters"), 70);
     assert_true(srq_host_services()->opt_float(o, "lr") == 0.005);
     assert_true(srq_host_services()->opt_bool(o, "minmax"));

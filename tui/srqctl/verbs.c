@@ -79,11 +79,11 @@ const struct ctl_verb ctl_verbs[] = {
     { "compare", RESULTS, "MODEL -m LIST -s LIST --eval FILE", 1, 1, CTL_C_FILE, NULL,
       "Run methods by schemes and show them in one table",
       "A method is plugins joined by +, with a label before = and options behind colons:\n"
-      "v2=signround:signround.alg_ext=true. --set PLUGIN.KEY=VALUE is for methods with PLUGIN.\n"
+      "v1=signround:signround.alg_ext=false. --set PLUGIN.KEY=VALUE is for methods with PLUGIN.\n"
       "Results that are in DIR already are not run again. Ctrl-C cancels what has not ended.",
       ctl_compare_options,
       { "srqctl compare ./llama -m rtn,teq+gptq -s w3g64,w4g64 --calib c.txt --eval t.txt",
-        "srqctl compare ./llama -m v2=signround:signround.alg_ext=true -s w2 --eval t.txt" },
+        "srqctl compare ./llama -m v1=signround:signround.alg_ext=false -s w2 --eval t.txt" },
       ctl_cmd_compare },
 
     { "eval", MODELS, "MODEL --eval FILE", 1, 1, CTL_C_FILE, NULL,
