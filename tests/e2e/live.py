@@ -160,7 +160,7 @@ WANTED = {name(3, "mlp.down_proj"): 8, name(4, "self_attn.o_proj"): 8, name(0, "
 
 
 def change_all(job, kill):
-    """The changes, each in its block. `kill(where)` may kill the worker at a place."""
+    """The changes, each in its block. `kill(where)` may kill the worker at a place; True: it did."""
     job.start()
     job.begun(2)
     first = job.pin(2, {name(3, "mlp.down_proj"): "w8g32", "re:layers\\.4\\..*o_proj$": "w8g32", "lm_head": "w8g32"})
@@ -191,7 +191,8 @@ def change_all(job, kill):
     job.call("worker.checkpoint", {})
     job.until("a checkpoint of the block tuned again", lambda line: line["event"] in ("checkpoint", "block.end") and
               line["data"]["block"] == 0 and line["seq"] > at)
-    kill("again, later")
+    if kill("again, later") and any(e["block"] == 0 and e["generation"] == 2 for e in events(job.folder, "block.end")):
+        raise Missed("the block tuned again was over before it was killed")
     job.until("the end of the block tuned again", lambda line: line["event"] == "block.end" and
               line["data"]["block"] == 0 and line["data"]["generation"] == 2)
     kill("between")
@@ -204,7 +205,12 @@ def run(place, run_name, model, kills):
     for attempt in range(RUNS_MAX):
         job = Job(place, "%s%d" % (run_name, attempt), spec(model, eval=[EVAL]))
         try:
-            last = change_all(job, lambda where: job.kill() if where in kills else None)
+            def kill(where):
+                if where in kills:
+                    job.kill()
+                return where in kills
+
+            last = change_all(job, kill)
         except Missed as e:
             print("# %s" % e, flush=True)
             job.process.kill()
