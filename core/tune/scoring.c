@@ -228,6 +228,7 @@ static void take_gradient(void *ctx, int64_t row, int64_t rows, float *grad)
 
 struct rounding {
     const struct scored_layer *l;
+    struct srq_grid_args args;
     struct srq_tensor *dst;
 };
 
@@ -237,7 +238,18 @@ static void round_rows(void *ctx, int64_t begin, int64_t end)
     int64_t in = r->l->layer.groups.in;
     size_t bytes = (size_t)in * srq_dtype_size(r->dst->dtype);
 
-    r->l->grid->fake(&r->l->args, begin, end - begin, (char *)r->dst->data + (size_t)begin * bytes, r->dst->dtype, in);
+    r->l->grid->fake(&r->args, begin, end - begin, (char *)r->dst->data + (size_t)begin * bytes, r->dst->dtype, in);
+}
+
+/* Where gradients are taken: with fewer bits everywhere the model has no words left, and its gradients say nothing. */
+static struct srq_grid_args point_of(const struct scored_layer *l)
+{
+    struct srq_grid_args args = l->args;
+    bool integer = args.scheme.grid == SRQ_GRID_INT_SYM || args.scheme.grid == SRQ_GRID_INT_ASYM;
+
+    if (integer && args.scheme.bits < SRQ_SCORING_BITS)
+        args.scheme.bits = SRQ_SCORING_BITS;
+    return args;
 }
 
 /* nvfp4 has one scale for the tensors that runtimes fuse: of the largest magnitude among them (spec signround 9.2). */
@@ -306,7 +318,7 @@ static int load(struct srq_scoring *s, int block, struct srq_error *err)
         return rc;
     share_tensor_scale(s);
     for (int i = 0; i < s->layers; i++) {
-        struct rounding r = { &s->layer[i], &srq_block_linear(s->block, i)->weight };
+        struct rounding r = { &s->layer[i], point_of(&s->layer[i]), &srq_block_linear(s->block, i)->weight };
 
         if (s->layer[i].grid != NULL)
             srq_parallel(s->layer[i].layer.groups.out, 8, round_rows, &r);

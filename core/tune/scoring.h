@@ -1,5 +1,6 @@
 /* Sensitivity of layers, measured: the whole model forward and backward with every layer rounded plainly under one
- * candidate scheme, one block in memory at a time (spec signround 7.1).
+ * candidate scheme, integers to SRQ_SCORING_BITS at least, one block in memory at a time (after spec signround 7.1, which
+ * takes the candidate's own bits).
  *
  * Forward: each block's input is kept. The loss is the mean next-token cross-entropy of a batch. Backward: the blocks in
  * reverse, each computed again from its input; its layers' gradients go to the scorer tile by tile. What a scorer
@@ -11,6 +12,8 @@
 #include "core/model/model.h"
 #include "core/text/samples.h"
 #include "core/tune/block_tuner.h"
+
+#define SRQ_SCORING_BITS 4
 
 struct srq_scoring;
 

@@ -1,12 +1,14 @@
 /* DeltaLoss: first-order sensitivity of the model's loss to a layer's rounding (SignRoundV2, arXiv 2512.04746; spec
- * signround 7.1).
+ * signround 7.1), with what measurements changed.
  *
- * score(layer, scheme) = sum over batches and elements of |dL/dŴ * (W - Ŵ)|, the gradient taken at the quantized point,
- * where every layer carries the scheme. The absolute value is taken of each element and batch, so that errors do not
- * cancel. The activation term of the paper belongs to schemes that quantize activations. */
+ * score(layer, scheme) = sum over samples and runs of 64 weights of a row of |sum of dL/dW (W - Ŵ)|. Inside a run errors
+ * cancel, as they do in the model's sums; over whole rows they would cancel by chance, and the published absolute value of
+ * each element counts noise. The gradient is taken where every layer is rounded to 4 bits at least (core/tune/scoring.h),
+ * of one sample at a time. The activation term of the paper belongs to schemes that quantize activations. */
 #include <srq/plugin.h>
 
 #define LANES 16
+#define RUN 64 /* a multiple of LANES */
 
 struct deltaloss {
     struct srq_score_data data;
@@ -41,8 +43,8 @@ static int deltaloss_data(const struct srq_host *h, void *self, struct srq_score
     return 0;
 }
 
-/* One row: partial sums in lanes, so that the compiler vectorizes them in an order that does not change. */
-static double row_sum(const float *restrict w, const float *restrict fake, const float *restrict grad, int64_t n)
+/* Signed, of n weights: partial sums in lanes, so that the compiler vectorizes them in an order that does not change. */
+static double run_sum(const float *restrict w, const float *restrict fake, const float *restrict grad, int64_t n)
 {
     float lane[LANES] = { 0 };
     double sum = 0;
@@ -50,12 +52,24 @@ static double row_sum(const float *restrict w, const float *restrict fake, const
 
     for (; i + LANES <= n; i += LANES) {
         for (int k = 0; k < LANES; k++)
-            lane[k] += __builtin_fabsf(grad[i + k] * (w[i + k] - fake[i + k]));
+            lane[k] += grad[i + k] * (w[i + k] - fake[i + k]);
     }
     for (; i < n; i++)
-        sum += (double)__builtin_fabsf(grad[i] * (w[i] - fake[i]));
+        sum += (double)(grad[i] * (w[i] - fake[i]));
     for (int k = 0; k < LANES; k++)
         sum += (double)lane[k];
+    return sum;
+}
+
+static double row_sum(const float *w, const float *fake, const float *grad, int64_t n)
+{
+    double sum = 0;
+
+    for (int64_t i = 0; i < n; i += RUN) {
+        double part = run_sum(w + i, fake + i, grad + i, n - i < RUN ? n - i : RUN);
+
+        sum += part < 0 ? -part : part;
+    }
     return sum;
 }
 
@@ -72,11 +86,12 @@ static double deltaloss_rows(const struct srq_host *h, void *self, const struct 
 }
 
 static const struct srq_option options[] = {
-    { "nsamples", SRQ_OPT_INT, "samples", 1, 100000, NULL, "16",
+    { "nsamples", SRQ_OPT_INT, "samples", 1, 100000, NULL, "32",
       "Calibration samples on which gradients are taken; 2-bit candidates want 128 or more." },
     { "seqlen", SRQ_OPT_INT, "tokens", 2, 1048576, NULL, "256",
       "Tokens of such a sample; 2-bit candidates want 1024 or more." },
-    { "batch", SRQ_OPT_INT, "samples", 1, 65536, NULL, "8", "Samples whose mean loss is differentiated together." },
+    { "batch", SRQ_OPT_INT, "samples", 1, 65536, NULL, "1",
+      "Samples whose mean loss is differentiated together: more are faster and blur what each says." },
     { NULL, SRQ_OPT_BOOL, NULL, 0, 0, NULL, NULL, NULL },
 };
 
@@ -88,7 +103,7 @@ const struct srq_plugin srq_plugin = {
     .abi_minor = SRQ_ABI_MINOR,
     .size = sizeof(struct srq_plugin),
     .name = "deltaloss",
-    .version = "1.0",
+    .version = "1.1",
     .summary = "Scores layers by the first-order change of the model's loss under each candidate scheme.",
     .options = options,
     .create = deltaloss_create,

@@ -4,8 +4,9 @@
 usage: deltaloss_reference.py TOP_SRCDIR > tests/reference/deltaloss_reference.txt
 needs: torch, transformers
 
-score = sum over batches and elements of |dL/dW^ * (W - W^)|, L the mean next-token cross-entropy of the batch, every layer
-of the blocks plainly rounded under the scheme, arithmetic in F32 (spec signround 7.1, 2.1, 2.2).
+score = sum over batches and runs of 64 weights of a row of |sum of dL/dW * (W - W^)|, L the mean next-token cross-entropy of
+the batch where every layer of the blocks is plainly rounded under the scheme with 4 bits at least, W^ with the scheme's own;
+arithmetic in F32 (after spec signround 7.1; 2.1, 2.2).
 """
 import os
 import sys
@@ -66,7 +67,7 @@ for name, scheme, bits, group, asym, samples, seq, batch in CASES:
     score = dict.fromkeys(layers, 0.0)
     total = tokens = 0
     for n, m in layers.items():
-        m.weight.data = fake(original[n], bits, group, asym)
+        m.weight.data = fake(original[n], max(bits, 4), group, asym)
     for at in range(0, samples, batch):
         x = ids[at : at + batch]
         model.zero_grad()
@@ -76,7 +77,9 @@ for name, scheme, bits, group, asym, samples, seq, batch in CASES:
         total += loss.item() * x[:, 1:].numel()
         tokens += x[:, 1:].numel()
         for n, m in layers.items():
-            score[n] += (m.weight.grad * (original[n] - m.weight.detach())).abs().double().sum().item()
+            change = (m.weight.grad * (original[n] - fake(original[n], bits, group, asym))).double()
+            runs = torch.nn.functional.pad(change, (0, -change.shape[1] % 64)).reshape(change.shape[0], -1, 64)
+            score[n] += runs.sum(2).abs().sum().item()
     print(f"{name} {scheme} {samples} {seq} {batch} {len(layers)} {total / tokens:.9g}")
     for n in layers:
         print(f"{n} {score[n]:.9g}")

@@ -28,6 +28,6 @@ peer: all
 # Mixed bits by sensitivity: `make allocation`; ALLOCATION_ARGS='--bits 3.5' and others go to the script.
 allocation: all
 	@$(measuring); $(PYTHON3) $(srcdir)/tests/reference/allocation.py "$$SRQ_WORKER" "$$SRQ_PLUGIN_PATH" "$$SRQ_SMOLLM2" \
-	  "$$SRQ_SHARED/assets/text/wiki-valid.txt" "$$SRQ_SHARED/assets/text/wiki-test.txt" --random 0 --nsamples 16 \
+	  "$$SRQ_SHARED/assets/text/wiki-valid.txt" "$$SRQ_SHARED/assets/text/wiki-test.txt" --random 0 \
 	  --anchors "$$SRQ_SHARED/assets/anchors.json" $(ALLOCATION_ARGS)
 .PHONY: fidelity fidelity-demo peer allocation

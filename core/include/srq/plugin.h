@@ -199,13 +199,14 @@ struct srq_score_data {
     int64_t nsamples, seqlen, batch; /* 0: the job's own */
 };
 
-/* Some rows of one layer at the quantized point: every layer of the model carries the candidate scheme, rounded plainly,
- * and `grad` is the gradient of the model's mean next-token cross-entropy over one batch. All [rows, in], F32. */
+/* Some rows of one layer at the quantized point: every layer of the model carries the candidate scheme, integers with 4 bits
+ * at least, rounded plainly, and `grad` is the gradient of the model's mean next-token cross-entropy over one batch, taken
+ * there. `fake` has the candidate's own bits. All [rows, in], F32. */
 struct srq_score_rows {
     uint32_t size;
     const struct srq_layer *layer; /* layer->scheme is the candidate */
     int64_t row, rows;
-    const float *weight, *fake, *grad; /* W, Ŵ, dL/dŴ */
+    const float *weight, *fake, *grad; /* W, Ŵ, dL/dW */
 };
 
 /* Measures how much a layer suffers from a scheme. The host runs the model forward and backward, a block at a time, once
