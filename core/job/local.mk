@@ -5,14 +5,12 @@ core_libsrq_la_SOURCES += \
 	core/job/cache.c core/job/cache.h \
 	core/job/chain.c core/job/chain.h \
 	core/job/checkpoint.c core/job/checkpoint.h \
-	core/job/control.c core/job/control.h \
 	core/job/describe.c \
 	core/job/estimate.c core/job/estimate.h \
 	core/job/events.c core/job/events.h \
 	core/job/fingerprint.c core/job/fingerprint.h \
-	core/job/finish.c \
+	core/job/finish.c core/job/flags.h \
 	core/job/job.c core/job/job.h \
-	core/job/jobdir.c core/job/jobdir.h \
 	core/job/journal.c core/job/journal.h \
 	core/job/loop.c core/job/loop.h core/job/loop_tune.c core/job/loop_oneshot.c \
 	core/job/measure.c \

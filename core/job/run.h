@@ -6,7 +6,6 @@
 #include "core/eval/evaluator.h"
 #include "core/job/checkpoint.h"
 #include "core/job/events.h"
-#include "core/job/jobdir.h"
 #include "core/job/plain.h"
 #include "core/job/resolve.h"
 #include "core/job/tasks.h"
@@ -15,8 +14,9 @@
 
 struct srq_run {
     struct srq_resolved job;
-    struct srq_jobdir dir;
-    char *ckpt; /* DIR/ckpt */
+    const char *dir; /* absolute */
+    const char *id;  /* the directory's name */
+    char *ckpt;      /* DIR/ckpt */
     struct srq_events events;
     struct srq_job_flags *flags;
     struct srq_tasks *tasks;

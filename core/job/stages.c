@@ -4,6 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/digits.h"
+#include "core/base/fs.h"
 #include "core/job/fingerprint.h"
 #include "core/job/resample.h"
 #include "core/tune/tensor_scale.h"
@@ -164,7 +165,7 @@ static int read_own_samples(struct srq_run *run, const struct srq_tokenizer *tk,
 
 static int take_fingerprint(struct srq_run *run, struct srq_error *err)
 {
-    char *path = srq_jobdir_name(&run->dir, "fingerprint.json"), *drift = NULL;
+    char *path = srq_path_join(run->dir, "fingerprint.json"), *drift = NULL;
     cJSON *now = NULL;
     const struct srq_fingerprint_texts texts = { &run->calib, &run->score, &run->scaling, &run->eval };
     int rc = srq_fingerprint_make(&run->job, &texts, &now, err);
