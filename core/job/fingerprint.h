@@ -3,7 +3,7 @@
 #define SRQ_JOB_FINGERPRINT_H
 
 #include "core/base/hash.h"
-#include "core/job/resolve.h"
+#include "core/job/resolved.h"
 #include "core/text/samples.h"
 
 /* What was read for the job; a set with count 0 was not wanted. */

@@ -6,7 +6,9 @@
 #include "core/base/fs.h"
 #include "core/base/log.h"
 #include "core/job/estimate.h"
+#include "core/job/resolve.h"
 #include "core/job/run.h"
+#include "core/job/tasks.h"
 #include "core/math/gemm.h"
 
 #include <inttypes.h>

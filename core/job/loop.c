@@ -3,7 +3,6 @@
 
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
-#include "core/job/tasks.h"
 
 /* ---- over one block ----------------------------------------------------------------------------------------------------- */
 

@@ -3,6 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
+#include "core/job/tasks.h"
 #include "core/math/gemm.h"
 
 #include <math.h>

@@ -6,6 +6,7 @@
 #include "core/base/fs.h"
 #include "core/job/budget.h"
 #include "core/job/fingerprint.h"
+#include "core/job/tasks.h"
 
 #include <math.h>
 

@@ -6,7 +6,9 @@
 #include "core/base/digits.h"
 #include "core/base/fs.h"
 #include "core/job/fingerprint.h"
+#include "core/job/footprint.h"
 #include "core/job/resample.h"
+#include "core/job/tasks.h"
 #include "core/tune/tensor_scale.h"
 
 #include <inttypes.h>
@@ -223,7 +225,7 @@ static int plan_again(struct srq_run *run, struct srq_error *err)
     srq_tasks_lock(run->tasks); /* who asks for a change meanwhile looks at the same */
     if (batch > 0)
         job->spec.opt.batch = batch;
-    rc = srq_needs_plan(job, run->calib.count > 0 ? run->calib.count : job->spec.opt.nsamples, run->eval.count, err);
+    rc = srq_footprint_plan(job, run->calib.count > 0 ? run->calib.count : job->spec.opt.nsamples, run->eval.count, err);
     srq_tasks_unlock(run->tasks);
     if (rc == 0 && batch == 0 && job->tunes)
         rc = settle_batch(run, err);
@@ -273,7 +275,7 @@ int srq_stage_calibrate(struct srq_run *run, struct srq_error *err)
     if (rc == 0)
         rc = take_fingerprint(run, err);
     if (rc == 0)
-        rc = srq_job_resample_extend(run, err);
+        rc = srq_run_extend_samples(run, err);
     if (rc == 0)
         rc = plan_again(run, err);
     srq_event_progress(&run->events, steps + 1, steps + 1, "texts", NULL);

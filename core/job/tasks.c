@@ -6,6 +6,7 @@
 #include "core/base/fs.h"
 #include "core/base/hash.h"
 #include "core/job/chain.h"
+#include "core/job/footprint.h"
 #include "core/job/run.h"
 
 #include <inttypes.h>
@@ -365,7 +366,7 @@ static int check_plan(void *ctx, const struct srq_plan *plan, struct srq_error *
     tmp.self = t->planner;
     rc = srq_resolved_accepts(&tmp, err);
     if (rc == 0)
-        rc = srq_needs_again(&tmp, t->run->calib.count > 0 ? t->run->calib.count : tmp.spec.opt.nsamples,
+        rc = srq_footprint_again(&tmp, t->run->calib.count > 0 ? t->run->calib.count : tmp.spec.opt.nsamples,
                              t->run->eval.count, err);
     if (rc == 0) {
         t->memory = tmp.memory;

@@ -6,6 +6,7 @@
 #include "core/base/fs.h"
 #include "core/job/fingerprint.h"
 #include "core/job/scale_cache.h"
+#include "core/job/tasks.h"
 #include "core/job/transform.h"
 
 #include <inttypes.h>
