@@ -6,6 +6,7 @@
 #include "core/job/estimate.h"
 #include "core/job/job.h"
 #include "core/job/needs.h"
+#include "core/job/resolve.h"
 #include "core/proto/proto.h"
 
 #include <math.h>
