@@ -1,5 +1,5 @@
 core_libsrq_la_SOURCES += \
-	core/grid/grid.c core/grid/grid.h \
+	core/grid/grid.h core/grid/ops.c \
 	core/grid/scheme.c \
 	core/grid/codes.c \
 	core/grid/int_rows.c core/grid/int_rows.h \

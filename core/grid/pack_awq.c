@@ -1,6 +1,9 @@
 /* AWQ packing: eight 4-bit columns a word, in the order its kernels unpack them (spec formats 4.3). */
 #include "core/grid/pack_fields.h"
 
+#include "core/grid/pack_layout.h"
+#include "core/math/team.h"
+
 static const uint8_t column_of_slot[8] = { 0, 2, 4, 6, 1, 3, 5, 7 };
 
 /* One word from the eight fields at src[column*step]. */

@@ -2,9 +2,8 @@
 #ifndef SRQ_GRID_PACK_FIELDS_H
 #define SRQ_GRID_PACK_FIELDS_H
 
-#include "core/base/simd.h"
-#include "core/grid/pack_layout.h"
-#include "core/math/team.h"
+struct srq_codes;
+struct srq_packed;
 
 /* `less`: what is taken from each zero-point before it is stored (1 in v1, else 0). */
 void srq_pack_gptq(const struct srq_codes *c, struct srq_packed *p, int less);

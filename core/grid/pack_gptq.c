@@ -4,6 +4,9 @@
  * its words. At 3 bits values 10 and 21 straddle words, which the 64-bit accumulator takes care of. */
 #include "core/grid/pack_fields.h"
 
+#include "core/grid/pack_layout.h"
+#include "core/math/team.h"
+
 /* Packs 32 fields taken at src[k*step] into `bits` words written at dst[w*stride]. */
 static inline void pack_run(const uint8_t *src, int64_t step, int less, int bits, uint32_t *dst, int64_t stride)
 {

@@ -2,7 +2,9 @@
 #include "core/grid/pack_layout.h"
 
 #include "core/base/alloc.h"
+#include "core/base/simd.h"
 #include "core/grid/pack_fields.h"
+#include "core/math/team.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -4,6 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/job/plain.h"
+#include "core/job/tasks.h"
 #include "core/tune/tensor_scale.h"
 
 #include <math.h>

@@ -2,7 +2,7 @@
 #ifndef SRQ_JOB_BUDGET_H
 #define SRQ_JOB_BUDGET_H
 
-#include "core/job/resolve.h"
+#include "core/job/resolved.h"
 #include "core/tune/scoring.h"
 
 /* All of these do nothing for a job without a budget. */

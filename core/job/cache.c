@@ -4,6 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/base/simd.h"
 #include "core/math/gemm.h"
+#include "core/tune/options.h"
 
 #include <stdlib.h>
 

@@ -4,7 +4,7 @@
 #define SRQ_JOB_CACHE_H
 
 #include "core/base/hash.h"
-#include "core/job/resolve.h"
+#include "core/job/resolved.h"
 
 /* $SRQ_CACHE_DIR, else $XDG_CACHE_HOME/srq/KIND, else ~/.cache/srq/KIND; freed with srq_free. NULL: none is to be used
  * (SRQ_CACHE_DIR empty, no home), or memory is out. */

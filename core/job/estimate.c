@@ -4,6 +4,7 @@
  * fake-quantization), in units of one fake-quantized weight. Both speeds are measured at shapes like the job's own. */
 #include "core/job/estimate.h"
 
+#include "core/job/footprint.h"
 #include "core/job/refine.h"
 #include "core/job/resample.h"
 
@@ -206,7 +207,7 @@ static double score_s(const struct srq_resolved *r, const struct model *m, const
 
     if (!srq_spec_has_budget(&r->spec))
         return 0;
-    tokens = fmin((double)d->nsamples, (double)srq_needs_windows(r->spec.calib, r->spec.calib_count, d->seqlen)) * seq;
+    tokens = fmin((double)d->nsamples, (double)srq_footprint_windows(r->spec.calib, r->spec.calib_count, d->seqlen)) * seq;
     return r->candidates.count *
            (4 * forward_s(m, s->f32, s->elements, tokens, seq) + 3 * m->weights / s->elements +
             tokens * (6 * m->head / s->f32 + 2 * LOGIT_PASSES * (double)r->info->vocab / s->elements));
@@ -217,7 +218,7 @@ static double samples_of(const struct srq_resolved *r)
 {
     const struct srq_job_options *o = &r->spec.opt;
 
-    return (double)srq_job_resampled(r, at_most(srq_needs_windows(r->spec.calib, r->spec.calib_count, o->seqlen), o->nsamples));
+    return (double)srq_job_resampled(r, at_most(srq_footprint_windows(r->spec.calib, r->spec.calib_count, o->seqlen), o->nsamples));
 }
 
 static double quantize_s(const struct srq_resolved *r, const struct model *m, const struct speed *s)
@@ -252,7 +253,7 @@ static double evaluate_s(const struct srq_resolved *r, const struct model *m, co
 {
     const struct srq_job_options *o = &r->spec.opt;
     double seq = (double)o->eval_seqlen, tokens, head;
-    int64_t windows = srq_needs_windows(r->spec.eval, r->spec.eval_count, o->eval_seqlen);
+    int64_t windows = srq_footprint_windows(r->spec.eval, r->spec.eval_count, o->eval_seqlen);
 
     if (r->spec.eval_count == 0)
         return 0;

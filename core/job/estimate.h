@@ -4,7 +4,7 @@
 #define SRQ_JOB_ESTIMATE_H
 
 #include "core/job/events.h"
-#include "core/job/resolve.h"
+#include "core/job/resolved.h"
 
 /* Seconds from start to end; NaN where it cannot be known. Takes some tens of milliseconds, to measure products and
  * element passes. Early stopping and sharing the machine with others are not foreseen. */

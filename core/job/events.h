@@ -2,7 +2,9 @@
 #ifndef SRQ_JOB_EVENTS_H
 #define SRQ_JOB_EVENTS_H
 
-#include "core/job/control.h"
+#include "core/job/flags.h"
+#include "core/job/journal.h"
+#include "core/proto/proto.h"
 
 #include <srq/plugin.h>
 

@@ -279,9 +279,9 @@ int srq_fingerprint_check(const char *path, const cJSON *now, bool accept, char 
     return write_fingerprint(path, now, err);
 }
 
-int srq_fingerprint_model(const struct srq_jobdir *dir, char *out, size_t cap, struct srq_error *err)
+int srq_fingerprint_model(const char *dir, char *out, size_t cap, struct srq_error *err)
 {
-    char *path = srq_jobdir_name(dir, "fingerprint.json"), *text = NULL;
+    char *path = srq_path_join(dir, "fingerprint.json"), *text = NULL;
     size_t len = 0;
     cJSON *json;
     const char *model;

@@ -3,8 +3,7 @@
 #define SRQ_JOB_FINGERPRINT_H
 
 #include "core/base/hash.h"
-#include "core/job/jobdir.h"
-#include "core/job/resolve.h"
+#include "core/job/resolved.h"
 #include "core/text/samples.h"
 
 /* What was read for the job; a set with count 0 was not wanted. */
@@ -22,7 +21,7 @@ int srq_fingerprint_make(const struct srq_resolved *r, const struct srq_fingerpr
 int srq_fingerprint_check(const char *path, const cJSON *now, bool accept, char **drift, struct srq_error *err);
 /* A hash of all of it: what was stored under another one is not of this job as it is now. */
 int srq_fingerprint_basis(const cJSON *now, char out[SRQ_HASH_HEX], struct srq_error *err);
-/* The model's hash, of the fingerprint.json that the job has. */
-int srq_fingerprint_model(const struct srq_jobdir *dir, char *out, size_t cap, struct srq_error *err);
+/* The model's hash, of the fingerprint.json in job directory `dir`. */
+int srq_fingerprint_model(const char *dir, char *out, size_t cap, struct srq_error *err);
 
 #endif

@@ -51,7 +51,7 @@ static int write_report(struct srq_run *run, const char *dir, struct srq_error *
 {
     cJSON *report = srq_report_json(run, err);
     char *text = report != NULL ? cJSON_Print(report) : NULL, *path = srq_path_join(dir, "report.json");
-    char *own = srq_jobdir_name(&run->dir, "report.json");
+    char *own = srq_path_join(run->dir, "report.json");
     int rc = 0;
 
     if (report == NULL)
@@ -159,7 +159,7 @@ bool srq_run_published(const struct srq_run *run)
         report = cJSON_ParseWithLength(text, len);
     job = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(report, "job"));
     created = cJSON_GetObjectItemCaseSensitive(report, "created");
-    ours = job != NULL && strcmp(job, run->dir.id) == 0 && cJSON_IsNumber(created) &&
+    ours = job != NULL && strcmp(job, run->id) == 0 && cJSON_IsNumber(created) &&
            fabs(created->valuedouble - run->created) < 1e-6;
     cJSON_Delete(report);
     srq_free(text);

@@ -1,4 +1,4 @@
-/* Running a job: directory, journal, control socket, then the stages in order. */
+/* Running a job: journal, control from outside, then the stages in order. */
 #include "core/job/job.h"
 
 #include "core/base/alloc.h"
@@ -6,19 +6,19 @@
 #include "core/base/fs.h"
 #include "core/base/log.h"
 #include "core/job/estimate.h"
+#include "core/job/resolve.h"
 #include "core/job/run.h"
+#include "core/job/tasks.h"
 #include "core/math/gemm.h"
 
 #include <inttypes.h>
 
 #define SPEC_MAX ((size_t)16 << 20)
-#define LINGER_S 2.0 /* attached clients get the last events */
 
 struct setting {
     const struct srq_job_request *req;
     struct srq_run run;
     struct srq_journal *journal;
-    struct srq_control *control;
     uint64_t cut;
     /* while the journal is read */
     double run_began, last_time;
@@ -80,7 +80,7 @@ static int recall(void *ctx, const struct srq_journal_line *line)
 
 static int open_journal(struct setting *s, struct srq_error *err)
 {
-    char *path = srq_jobdir_name(&s->run.dir, "journal.ndjson");
+    char *path = srq_path_join(s->run.dir, "journal.ndjson");
     uint64_t offset = 0;
     int rc = path != NULL ? srq_journal_open(path, &s->journal, &s->cut, err)
                           : srq_fail(err, -SRQ_ENOMEM, "out of memory opening the journal");
@@ -142,7 +142,7 @@ static int read_spec(struct setting *s, const char *path, struct srq_error *err)
 /* A job directory goes when its job is deleted, an output when it is replaced: neither may lie in the other. */
 static int check_apart(const struct srq_run *run, struct srq_error *err)
 {
-    char *dir = srq_path_canonical(run->dir.path), *out = srq_path_canonical(run->job.spec.output);
+    char *dir = srq_path_canonical(run->dir), *out = srq_path_canonical(run->job.spec.output);
     int rc = 0;
 
     if (dir == NULL || out == NULL)
@@ -157,7 +157,7 @@ static int check_apart(const struct srq_run *run, struct srq_error *err)
 static int resolve(struct setting *s, struct srq_error *err)
 {
     const struct srq_job_request *req = s->req;
-    char *path = srq_jobdir_name(&s->run.dir, "spec.json");
+    char *path = srq_path_join(s->run.dir, "spec.json");
     int rc;
 
     if (path == NULL)
@@ -186,8 +186,6 @@ static void on_event(void *ctx, int64_t seq, double time, const char *event, con
 
     if (seq == 1)
         s->run.created = time;
-    if (s->control != NULL)
-        srq_control_wake(s->control);
     if (s->req->watch != NULL)
         s->req->watch(s->req->watch_ctx, seq, time, event, data);
 }
@@ -255,7 +253,7 @@ static int prepare(struct setting *s, struct srq_error *err)
     int units = run->job.info->blocks + 1;
 
     run->told = srq_calloc((size_t)units + 1, sizeof(run->told[0]));
-    run->ckpt = srq_jobdir_name(&run->dir, "ckpt");
+    run->ckpt = srq_path_join(run->dir, "ckpt");
     if (run->told == NULL || run->ckpt == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory starting the job");
     if (s->told_cap > 0)
@@ -306,15 +304,9 @@ static int conclude(struct setting *s, int rc, enum srq_job_end *end, struct srq
     return rc;
 }
 
-static int tell_socket(void *ctx, const char *path, struct srq_error *err)
-{
-    struct srq_run *run = ctx;
-
-    return srq_jobdir_announce(&run->dir, path, err);
-}
-
 static int work(struct setting *s, enum srq_job_end *end, struct srq_error *err)
 {
+    const struct srq_job_control *control = s->req->control;
     struct srq_run *run = &s->run;
     double way[SRQ_WAY_LENGTH];
     int rc;
@@ -323,9 +315,7 @@ static int work(struct setting *s, enum srq_job_end *end, struct srq_error *err)
     run->flags = s->req->flags;
     run->start = srq_clock_s();
     srq_journal_watch_set(s->journal, on_event, s);
-    rc = srq_control_start(run->dir.id, s->journal, s->req->flags, &s->control, err);
-    if (rc == 0)
-        rc = srq_control_announce(s->control, tell_socket, run, err);
+    rc = control != NULL ? control->start(control->ctx, s->journal, err) : 0;
     if (rc == 0)
         rc = resolve(s, err);
     if (rc == 0) {
@@ -337,8 +327,8 @@ static int work(struct setting *s, enum srq_job_end *end, struct srq_error *err)
         srq_event_expect(&run->events, way);
         if (rc == 0 && srq_run_published(run))
             srq_tasks_close(run->tasks, "is exported");
-        if (rc == 0)
-            srq_control_changes(s->control, on_change, run);
+        if (rc == 0 && control != NULL)
+            control->changes(control->ctx, on_change, run);
         if (rc == 0)
             rc = run_stages(run, err);
     }
@@ -357,11 +347,21 @@ static bool ended_before(const struct srq_run *run, enum srq_job_end *end)
     return true;
 }
 
+static int set_up(struct setting *s, const struct srq_job_request *req, struct srq_error *err)
+{
+    memset(s, 0, sizeof(*s));
+    s->req = req;
+    s->run.dir = req->dir;
+    s->run.id = strrchr(req->dir, '/') + 1;
+    return open_journal(s, err);
+}
+
 static void clean_up(struct setting *s)
 {
     struct srq_run *run = &s->run;
 
-    srq_control_stop(s->control, LINGER_S);
+    if (s->req->control != NULL)
+        s->req->control->stop(s->req->control->ctx);
     srq_tasks_free(run->tasks);
     srq_usage_stop(run->usage);
     srq_run_forget_refined(run);
@@ -377,21 +377,16 @@ static void clean_up(struct setting *s)
     srq_free(run->ckpt);
     srq_free(s->told);
     srq_journal_close(s->journal);
-    srq_jobdir_close(&run->dir);
 }
 
 int srq_job_run(const struct srq_job_request *req, enum srq_job_end *end, struct srq_error *err)
 {
     struct srq_error own = { 0 };
-    struct setting s = { .req = req };
+    struct setting s;
     int rc;
 
     err = err != NULL ? err : &own;
-    rc = srq_jobdir_open(req->dir, req->spec != NULL, &s.run.dir, err);
-    if (rc != 0)
-        return rc;
-    srq_jobdir_sweep(&s.run.dir);
-    rc = open_journal(&s, err);
+    rc = set_up(&s, req, err);
     if (rc == 0 && !ended_before(&s.run, end))
         rc = work(&s, end, err);
     clean_up(&s);
@@ -407,7 +402,7 @@ static int change_resting(struct setting *s, const cJSON *params, cJSON **reply,
     int rc;
 
     if (strcmp(state, "done") == 0 || strcmp(state, "canceled") == 0)
-        return srq_fail(err, -SRQ_ESTATE, "job %s is %s; its plan can no longer be changed", run->dir.id, state);
+        return srq_fail(err, -SRQ_ESTATE, "job %s is %s; its plan can no longer be changed", run->id, state);
     srq_events_init(&run->events, s->journal, s->req->flags);
     rc = resolve(s, err);
     if (rc == 0)
@@ -421,14 +416,10 @@ int srq_job_change(const char *dir, const cJSON *params, cJSON **reply, struct s
 {
     struct srq_job_flags flags = { 0 };
     struct srq_job_request req = { .dir = dir, .flags = &flags };
-    struct setting s = { .req = &req };
-    int rc = srq_jobdir_open(dir, false, &s.run.dir, err);
+    struct setting s;
+    int rc = set_up(&s, &req, err);
 
     *reply = NULL;
-    if (rc != 0)
-        return rc;
-    srq_jobdir_sweep(&s.run.dir);
-    rc = open_journal(&s, err);
     if (rc == 0)
         rc = change_resting(&s, params, reply, err);
     clean_up(&s);

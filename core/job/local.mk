@@ -5,24 +5,23 @@ core_libsrq_la_SOURCES += \
 	core/job/cache.c core/job/cache.h \
 	core/job/chain.c core/job/chain.h \
 	core/job/checkpoint.c core/job/checkpoint.h \
-	core/job/control.c core/job/control.h \
 	core/job/describe.c \
 	core/job/estimate.c core/job/estimate.h \
 	core/job/events.c core/job/events.h \
 	core/job/fingerprint.c core/job/fingerprint.h \
-	core/job/finish.c \
+	core/job/finish.c core/job/flags.h \
+	core/job/footprint.c core/job/footprint.h \
 	core/job/job.c core/job/job.h \
-	core/job/jobdir.c core/job/jobdir.h \
 	core/job/journal.c core/job/journal.h \
 	core/job/loop.c core/job/loop.h core/job/loop_tune.c core/job/loop_oneshot.c \
 	core/job/measure.c \
 	core/job/needs.c core/job/needs.h \
-	core/job/notes.c \
 	core/job/options.c core/job/overuse.c core/job/options.h \
 	core/job/plain.c core/job/plain.h \
-	core/job/quantize.c core/job/refine.c core/job/refine.h core/job/resample.c core/job/resample.h \
+	core/job/quantize.c core/job/refine.c core/job/refine.h core/job/refine_stage.c \
+	core/job/resample.c core/job/resample.h core/job/resample_stage.c \
 	core/job/report.c \
-	core/job/resolve.c core/job/resolve.h \
+	core/job/resolve.c core/job/resolve.h core/job/resolved.c core/job/resolved.h \
 	core/job/run.h \
 	core/job/scale_cache.c core/job/scale_cache.h \
 	core/job/score.c core/job/score_cache.c \

@@ -3,7 +3,6 @@
 
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
-#include "core/job/tasks.h"
 
 /* ---- over one block ----------------------------------------------------------------------------------------------------- */
 
@@ -207,7 +206,7 @@ static int take_memory(struct srq_loop *l, struct srq_error *err)
     if (l->own == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory starting the block loop");
     if (rc == 0)
-        rc = srq_chains_create(job->spill ? l->run->dir.path : NULL, job->tunes, job->cache, cfg.nsamples, cfg.seq,
+        rc = srq_chains_create(job->spill ? l->run->dir : NULL, job->tunes, job->cache, cfg.nsamples, cfg.seq,
                                job->info->hidden, &l->chains, err);
     if (rc == 0)
         rc = srq_forward_create(job->model, job->compute, cfg.batch, cfg.seq, &l->forward, err);

@@ -4,6 +4,7 @@
 
 #include "core/job/chain.h"
 #include "core/job/run.h"
+#include "core/job/tasks.h"
 #include "core/tune/block_tuner.h"
 #include "core/tune/importance.h"
 #include "core/tune/statistics.h"

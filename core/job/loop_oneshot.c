@@ -8,7 +8,6 @@
 #include "core/job/loop.h"
 
 #include "core/base/alloc.h"
-#include "core/job/tasks.h"
 
 /* ---- importance --------------------------------------------------------------------------------------------------------- */
 

@@ -4,7 +4,6 @@
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/hash.h"
-#include "core/job/tasks.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -6,6 +6,7 @@
 #include "core/base/clock.h"
 #include "core/base/fs.h"
 #include "core/job/plain.h"
+#include "core/job/tasks.h"
 #include "core/model/scale_pairs.h"
 #include "core/tune/tensor_scale.h"
 

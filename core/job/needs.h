@@ -1,4 +1,4 @@
-/* What a job will need of memory and disk, computed from shapes before any work (design 6). */
+/* Tables of memory and disk that a job will need (design 6). */
 #ifndef SRQ_JOB_NEEDS_H
 #define SRQ_JOB_NEEDS_H
 
@@ -7,8 +7,6 @@
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stdint.h>
-
-struct srq_resolved;
 
 /* One use. Memory of a stage is given back at its end, so the plan is the stage with the most, beside what stays all the
  * time (stage "all"). */
@@ -34,17 +32,5 @@ uint64_t srq_needs_sum(const struct srq_needs *n);
 cJSON *srq_needs_json(const struct srq_needs *n, uint64_t planned);
 /* The table as one text for people, "name 12.3 MiB, …", largest first, at most cap bytes. Returns out. */
 char *srq_needs_text(const struct srq_needs *n, char *out, size_t cap);
-
-/* Windows of `seqlen` tokens that the texts give at most: bytes of text seldom are fewer than three a token. */
-int64_t srq_needs_windows(char *const *files, int count, int64_t seqlen);
-
-/* Fills r->memory and r->disk for `nsamples` calibration samples and `windows` evaluation windows (0: not known yet, then
- * guessed from the options and the sizes of the files). Where memory allowed is too little, first the activation cache
- * goes to disk (r->spill), then the batch shrinks, each with a note. What still does not fit: -SRQ_ELIMIT or -SRQ_ENOSPC
- * with the table. */
-int srq_needs_plan(struct srq_resolved *r, int64_t nsamples, int64_t windows, struct srq_error *err);
-/* The same for a job under way whose plan is to change: where activations are and how large a batch is stay as they are, so
- * what does not fit then is refused. Only memory, disk and their sums in `r` are touched. */
-int srq_needs_again(struct srq_resolved *r, int64_t nsamples, int64_t windows, struct srq_error *err);
 
 #endif

@@ -1,6 +1,5 @@
 /* The quantize stage: task after task, until nothing is pending or stale. */
 #include "core/job/loop.h"
-#include "core/job/tasks.h"
 
 #include <inttypes.h>
 

@@ -3,6 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
+#include "core/job/tasks.h"
 #include "core/math/gemm.h"
 
 #include <math.h>
@@ -184,7 +185,7 @@ static bool add_head(struct srq_run *run, cJSON *root)
     const struct srq_spec *s = &run->job.spec;
     char *method = srq_spec_method(s), scheme[32];
     cJSON *formats = cJSON_CreateStringArray((const char *const *)s->formats, s->format_count);
-    bool ok = method != NULL && formats != NULL && cJSON_AddStringToObject(root, "job", run->dir.id) != NULL &&
+    bool ok = method != NULL && formats != NULL && cJSON_AddStringToObject(root, "job", run->id) != NULL &&
               srq_json_text_or_null(root, "name", s->name) && srq_json_number(root, "created", run->created) &&
               cJSON_AddStringToObject(root, "model", s->model) != NULL &&
               cJSON_AddStringToObject(root, "method", method) != NULL &&

@@ -1,15 +1,5 @@
-/* Calibration samples with words drawn anew, once for a job. */
+/* How many calibration samples there are with their copies, and what drawing these needs. */
 #include "core/job/resample.h"
-
-#include "core/base/alloc.h"
-#include "core/base/fs.h"
-#include "core/job/run.h"
-#include "core/tune/resample.h"
-
-#include <inttypes.h>
-
-#define WORDS "resampled.bin" /* in ckpt/: ids of all copies */
-#define FACT "resample"
 
 int64_t srq_job_resampled(const struct srq_resolved *r, int64_t samples)
 {
@@ -18,7 +8,7 @@ int64_t srq_job_resampled(const struct srq_resolved *r, int64_t samples)
     return r->calibrates ? samples * (1 + srq_resample_copies(o->resample, samples, o->seqlen)) : samples;
 }
 
-static struct srq_resample_config config_of(const struct srq_resolved *r, int64_t nsamples)
+struct srq_resample_config srq_job_resample_config(const struct srq_resolved *r, int64_t nsamples)
 {
     const struct srq_job_options *o = &r->spec.opt;
     int64_t read = nsamples / (1 + r->copies);
@@ -33,118 +23,11 @@ static struct srq_resample_config config_of(const struct srq_resolved *r, int64_
 
 int srq_job_resample_needs(struct srq_resolved *r, int64_t nsamples, struct srq_error *err)
 {
-    struct srq_resample_config cfg = config_of(r, nsamples);
+    struct srq_resample_config cfg = srq_job_resample_config(r, nsamples);
     struct srq_memory_row rows[8];
     int count = 0, rc = srq_resample_plan(r->model, &cfg, rows, 8, &count, err);
 
     for (int i = 0; rc == 0 && i < count; i++)
         srq_needs_add(&r->memory, "resample", rows[i].name, rows[i].bytes);
-    return rc;
-}
-
-int srq_job_resample_extend(struct srq_run *run, struct srq_error *err)
-{
-    struct srq_resolved *job = &run->job;
-    int64_t read = run->calib.count, all = srq_job_resampled(job, read);
-
-    if (read == 0)
-        return 0;
-    srq_tasks_lock(run->tasks);
-    job->copies = all / read - 1;
-    srq_tasks_unlock(run->tasks);
-    return job->copies > 0 ? srq_resample_extend(&run->calib, job->copies, err) : 0;
-}
-
-/* ---- kept words ------------------------------------------------------------------------------------------------------- */
-
-static size_t word_bytes(const struct srq_run *run, int32_t **at)
-{
-    int64_t tokens = run->calib.count / (1 + run->job.copies) * run->calib.seqlen;
-
-    *at = run->calib.ids + tokens;
-    return (size_t)(tokens * run->job.copies) * sizeof(int32_t);
-}
-
-/* "BASIS HASH": of what, and of the words themselves. */
-static void fact_text(const struct srq_run *run, const void *words, size_t bytes, char *out, size_t cap)
-{
-    snprintf(out, cap, "%s %016" PRIx64, run->basis, srq_hash64(words, bytes));
-}
-
-static bool take_up(struct srq_run *run)
-{
-    int32_t *words;
-    size_t bytes = word_bytes(run, &words);
-    cJSON *fact = srq_fact_read(run->ckpt, FACT);
-    const char *of = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(fact, "of"));
-    char *path = srq_path_join(run->ckpt, WORDS), is[SRQ_HASH_HEX + 20];
-    struct srq_map map;
-    bool known = false;
-
-    if (of != NULL && path != NULL && srq_map_open(path, &map, NULL) == 0) {
-        fact_text(run, map.data, map.size, is, sizeof(is));
-        known = map.size == bytes && strcmp(is, of) == 0;
-        if (known)
-            memcpy(words, map.data, bytes);
-        srq_map_close(&map);
-    }
-    cJSON_Delete(fact);
-    srq_free(path);
-    return known;
-}
-
-static int keep(struct srq_run *run, struct srq_error *err)
-{
-    int32_t *words;
-    size_t bytes = word_bytes(run, &words);
-    char *path = srq_path_join(run->ckpt, WORDS), of[SRQ_HASH_HEX + 20];
-    cJSON *fact = cJSON_CreateObject();
-    int rc = path != NULL && fact != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory keeping words");
-
-    fact_text(run, words, bytes, of, sizeof(of));
-    if (rc == 0 && cJSON_AddStringToObject(fact, "of", of) == NULL)
-        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory keeping words");
-    if (rc == 0)
-        rc = srq_write_file_durable(path, words, bytes, 0644, err);
-    if (rc == 0)
-        rc = srq_fact_write(run->ckpt, FACT, fact, err);
-    cJSON_Delete(fact);
-    srq_free(path);
-    return rc;
-}
-
-/* ---- the stage -------------------------------------------------------------------------------------------------------- */
-
-struct drawing {
-    struct srq_run *run;
-    struct srq_error error;
-};
-
-static int on_tick(void *ctx, int64_t done, int64_t all)
-{
-    struct drawing *d = ctx;
-
-    srq_event_progress(&d->run->events, (double)done, (double)all, "blocks", NULL);
-    return srq_run_check(d->run, &d->error);
-}
-
-int srq_stage_resample(struct srq_run *run, struct srq_error *err)
-{
-    struct srq_resample_config cfg = config_of(&run->job, run->calib.count);
-    struct drawing d = { .run = run };
-    int rc;
-
-    if (cfg.copies == 0 || run->calib.count == 0 || take_up(run))
-        return 0;
-    srq_event_stage(&run->events, SRQ_STAGE_CALIBRATE, 0, 1, "blocks");
-    rc = srq_resample_run(run->job.model, &cfg, &run->calib, on_tick, &d, err);
-    if (rc != 0 && d.error.code != 0 && err != NULL)
-        *err = d.error;
-    if (rc == 0)
-        rc = keep(run, err);
-    if (rc == 0)
-        srq_event_log(&run->events, SRQ_LOG_INFO,
-                      "calibration text is short (%" PRId64 " tokens): beside it %" PRId64 " copies of each sample are used, "
-                      "with words that the model expects", cfg.nsamples * cfg.seq, cfg.copies);
     return rc;
 }

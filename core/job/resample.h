@@ -3,15 +3,13 @@
 #ifndef SRQ_JOB_RESAMPLE_H
 #define SRQ_JOB_RESAMPLE_H
 
-#include "core/job/resolve.h"
-
-struct srq_run;
+#include "core/job/resolved.h"
+#include "core/tune/resample.h"
 
 /* Samples in all, where `samples` are read. */
 int64_t srq_job_resampled(const struct srq_resolved *r, int64_t samples);
-/* Rows of memory; nsamples: in all. */
+/* How they are drawn, and rows of memory; nsamples: in all. */
+struct srq_resample_config srq_job_resample_config(const struct srq_resolved *r, int64_t nsamples);
 int srq_job_resample_needs(struct srq_resolved *r, int64_t nsamples, struct srq_error *err);
-/* Makes room for the copies behind the samples that were read. */
-int srq_job_resample_extend(struct srq_run *run, struct srq_error *err);
 
 #endif

@@ -6,6 +6,7 @@
 #include "core/job/budget.h"
 #include "core/job/estimate.h"
 #include "core/job/events.h"
+#include "core/job/footprint.h"
 #include "core/job/resample.h"
 #include "core/job/transform.h"
 #include "core/job/usage.h"
@@ -75,32 +76,6 @@ static void clamp(struct srq_resolved *r, bool used, int64_t *value, const char 
     *value = r->info->max_positions;
 }
 
-/* All export formats about one plan: a layer keeps the first reason against it. */
-int srq_resolved_formats(void *resolved, const struct srq_scheme *schemes, char (*reason)[SRQ_PLAN_REASON_MAX],
-                         struct srq_error *err)
-{
-    const struct srq_resolved *r = resolved;
-    char(*each)[SRQ_FORMAT_REASON_MAX] = srq_calloc((size_t)r->layer_count + 1, sizeof(*each));
-    int total = 0, rc = 0;
-
-    if (each == NULL)
-        return srq_fail(err, -SRQ_ENOMEM, "out of memory asking formats");
-    for (int f = 0; rc >= 0 && f < r->spec.format_count; f++) {
-        const struct srq_format *format = srq_format_find(r->spec.formats[f], err);
-
-        memset(each, 0, ((size_t)r->layer_count + 1) * sizeof(*each));
-        rc = format != NULL ? srq_format_plan(format, r->model, schemes, each, err) : -SRQ_EINVAL;
-        for (int i = 0; rc > 0 && i < r->layer_count; i++) {
-            if (each[i][0] == '\0' || reason[i][0] != '\0')
-                continue;
-            snprintf(reason[i], SRQ_PLAN_REASON_MAX, "%.*s", SRQ_PLAN_REASON_MAX - 1, each[i]);
-            total++;
-        }
-    }
-    srq_free(each);
-    return rc < 0 ? rc : total;
-}
-
 static int check_formats(const struct srq_resolved *r, struct srq_error *err)
 {
     for (int i = 0; i < r->spec.format_count; i++) {
@@ -111,52 +86,6 @@ static int check_formats(const struct srq_resolved *r, struct srq_error *err)
         }
     }
     return 0;
-}
-
-int srq_resolved_accepts(const struct srq_resolved *r, struct srq_error *err)
-{
-    const struct srq_plugin *p = srq_spec_quantizer(&r->spec);
-
-    for (int i = 0, index = 0; p->accepts != NULL && i < r->layer_count; i++) {
-        const struct srq_layer_info *info = r->layers[i];
-        struct srq_layer l = { .size = sizeof(l), .name = info->name, .block = info->block, .scheme = r->schemes[i],
-                               .groups = srq_groups_of(info->out, info->in, r->schemes[i].group),
-                               .weight = srq_tensor_2d(NULL, info->dtype, info->out, info->in) };
-        int rc;
-
-        index = i > 0 && r->layers[i - 1]->block == info->block ? index + 1 : 0;
-        l.index = index;
-        if (r->schemes[i].grid == SRQ_GRID_NONE)
-            continue;
-        rc = p->accepts(srq_host_services(), r->self, &l, err);
-        if (rc != 0)
-            return rc < 0 ? rc : -SRQ_EUNSUPPORTED;
-    }
-    return 0;
-}
-
-uint64_t srq_resolved_stored(void *resolved, const struct srq_plan *plan)
-{
-    const struct srq_resolved *r = resolved;
-    const struct srq_format *f = r->spec.format_count > 0 ? srq_format_find(r->spec.formats[0], NULL) : NULL;
-    struct srq_scheme *schemes = srq_calloc((size_t)plan->count + 1, sizeof(*schemes));
-    uint64_t bytes = 0;
-
-    for (int i = 0; schemes != NULL && i < plan->count; i++)
-        schemes[i] = plan->layers[i].scheme;
-    if (f == NULL || schemes == NULL || srq_export_bytes(f, r->model, schemes, &bytes, NULL) != 0)
-        bytes = 0;
-    srq_free(schemes);
-    return bytes;
-}
-
-void srq_resolved_take_size(struct srq_resolved *r)
-{
-    uint64_t stored = srq_resolved_stored(r, &r->plan);
-
-    r->size = srq_plan_size(&r->plan, r->info->bytes);
-    if (stored > 0)
-        r->size.after_bytes = stored;
 }
 
 static int make_plan(struct srq_resolved *r, struct srq_error *err)
@@ -288,7 +217,7 @@ static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, st
     r->baseline_bytes = srq_usage_now();
     samples = srq_job_resampled(r, r->spec.opt.nsamples);
     r->copies = samples / r->spec.opt.nsamples - 1;
-    return srq_needs_plan(r, samples, 0, err);
+    return srq_footprint_plan(r, samples, 0, err);
 }
 
 int srq_resolve(const cJSON *json, unsigned flags, struct srq_resolved *out, struct srq_error *err)

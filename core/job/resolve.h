@@ -1,58 +1,14 @@
-/* A job made concrete: its specification together with its model, plan, dtypes and needs. Reads headers only. */
+/* Making a job concrete: from its specification and what stands in headers. */
 #ifndef SRQ_JOB_RESOLVE_H
 #define SRQ_JOB_RESOLVE_H
 
-#include "core/job/needs.h"
-#include "core/job/spec.h"
-#include "core/model/export.h"
-
-struct srq_resolved {
-    struct srq_spec spec; /* normalised: threads, compute, cache, seqlen and batch are what will be used */
-    struct srq_model *model;
-    const struct srq_model_info *info;
-    const struct srq_layer_info **layers; /* the model's */
-    int layer_count;
-    void *self; /* instance of the quantizer */
-    void *scorer_self, *allocator_self;  /* where the job has a budget */
-    struct srq_candidates candidates;    /* likewise; count 0: none */
-    struct srq_score_data score_data;    /* likewise: on what layers are scored */
-    int64_t score_sweep;                 /* batches whose block inputs are kept together; 0: all */
-    void *transform_self;                /* where the method has a transform */
-    struct srq_transform_schedule transform; /* likewise: nsamples and seqlen of the samples that it gets; 0: none */
-    struct srq_scheme *aims;             /* likewise: what layers are scaled for, one a layer; the plan's schemes, or those
-                                            that were asked for where nothing is quantized */
-    bool allocated;                      /* the plan is what the allocator chose; until then the largest is planned for */
-    struct srq_plan plan;
-    struct srq_scheme *schemes; /* of the plan, one a layer */
-    enum srq_dtype compute, cache;
-    bool tunes;         /* the quantizer is tunable: there are chains, checkpoints inside blocks, samples */
-    uint32_t needs;     /* SRQ_NEED_… of it */
-    bool calibrates;    /* it wants calibration data at all */
-    int64_t copies;     /* of each calibration sample, beside it, with words drawn anew */
-    int snapshots;      /* of both chains that the disk plan has room for */
-    bool spill;         /* the activation cache is a mapped file */
-    cJSON *notes;       /* sentences for people */
-    uint64_t baseline_bytes; /* memory of the process before any of what is planned */
-    uint64_t library_bytes;  /* what libraries took so far for the products that were planned */
-    struct srq_needs memory, disk;
-    uint64_t planned_bytes, planned_disk_bytes;
-    struct srq_plan_size size; /* after_bytes: all tensors of the export, in the first format */
-};
+#include "core/job/resolved.h"
 
 /* Flags: SRQ_SPEC_…. Starts the thread team and the products. With SRQ_SPEC_STORED the output is not looked at: a
  * job that goes on may have written it. */
 int srq_resolve(const cJSON *json, unsigned flags, struct srq_resolved *out, struct srq_error *err);
 int srq_resolve_text(const char *text, size_t len, unsigned flags, struct srq_resolved *out, struct srq_error *err);
 void srq_resolved_fini(struct srq_resolved *r);
-void srq_resolved_note(struct srq_resolved *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* The export formats' word on a plan: an srq_plan_formats, `resolved` a struct srq_resolved. */
-int srq_resolved_formats(void *resolved, const struct srq_scheme *schemes, char (*reason)[SRQ_PLAN_REASON_MAX],
-                         struct srq_error *err);
-/* Bytes of all tensors of the export under a plan, in the first format; 0: they cannot be told. `resolved` likewise. */
-uint64_t srq_resolved_stored(void *resolved, const struct srq_plan *plan);
-/* Takes the size of r->plan. */
-void srq_resolved_take_size(struct srq_resolved *r);
-int srq_resolved_accepts(const struct srq_resolved *r, struct srq_error *err); /* the quantizer's, on every layer */
 /* What --plan answers. */
 cJSON *srq_resolved_json(const struct srq_resolved *r);
 

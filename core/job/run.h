@@ -6,17 +6,19 @@
 #include "core/eval/evaluator.h"
 #include "core/job/checkpoint.h"
 #include "core/job/events.h"
-#include "core/job/jobdir.h"
 #include "core/job/plain.h"
-#include "core/job/resolve.h"
-#include "core/job/tasks.h"
+#include "core/job/resolved.h"
 #include "core/job/usage.h"
 #include "core/tune/scales.h"
 
+struct srq_task;
+struct srq_tasks;
+
 struct srq_run {
     struct srq_resolved job;
-    struct srq_jobdir dir;
-    char *ckpt; /* DIR/ckpt */
+    const char *dir; /* absolute */
+    const char *id;  /* the directory's name */
+    char *ckpt;      /* DIR/ckpt */
     struct srq_events events;
     struct srq_job_flags *flags;
     struct srq_tasks *tasks;
@@ -59,7 +61,9 @@ int srq_run_block_layers(const struct srq_run *run, int block, int *first);
 /* The stages. Each picks up where the files in ckpt/ say it was. */
 int srq_stage_load(struct srq_run *run, struct srq_error *err);
 int srq_stage_calibrate(struct srq_run *run, struct srq_error *err);
-/* Part of calibrate: copies of calibration samples get their words, or those that they had got. */
+/* Parts of calibrate: room for copies behind the samples that were read, then the copies' words, or those that they had
+ * got. */
+int srq_run_extend_samples(struct srq_run *run, struct srq_error *err);
 int srq_stage_resample(struct srq_run *run, struct srq_error *err);
 int srq_stage_score(struct srq_run *run, struct srq_error *err);
 int srq_stage_allocate(struct srq_run *run, struct srq_error *err);

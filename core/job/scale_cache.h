@@ -4,7 +4,7 @@
 #ifndef SRQ_JOB_SCALE_CACHE_H
 #define SRQ_JOB_SCALE_CACHE_H
 
-#include "core/job/resolve.h"
+#include "core/job/resolved.h"
 #include "core/tune/transform.h"
 
 struct srq_scale_key {

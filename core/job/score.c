@@ -6,6 +6,7 @@
 #include "core/base/fs.h"
 #include "core/job/budget.h"
 #include "core/job/fingerprint.h"
+#include "core/job/tasks.h"
 
 #include <math.h>
 
@@ -164,7 +165,7 @@ static int open_stage(struct scoring *s, struct srq_error *err)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory scoring layers");
     s->cfg = srq_budget_scoring(&run->job, run->score.count);
     rc = take_up(s, err);
-    return rc == 0 ? srq_fingerprint_model(&run->dir, s->model, sizeof(s->model), err) : rc;
+    return rc == 0 ? srq_fingerprint_model(run->dir, s->model, sizeof(s->model), err) : rc;
 }
 
 int srq_stage_score(struct srq_run *run, struct srq_error *err)

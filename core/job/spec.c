@@ -4,6 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
 #include "core/proto/proto.h"
+#include "core/tune/options.h"
 
 #include <ctype.h>
 #include <errno.h>

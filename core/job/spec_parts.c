@@ -2,6 +2,7 @@
 #include "core/job/spec.h"
 
 #include "core/base/alloc.h"
+#include "core/tune/options.h"
 
 #include <math.h>
 #include <string.h>

@@ -3,6 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/buf.h"
+#include "core/tune/options.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -4,8 +4,11 @@
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/digits.h"
+#include "core/base/fs.h"
 #include "core/job/fingerprint.h"
+#include "core/job/footprint.h"
 #include "core/job/resample.h"
+#include "core/job/tasks.h"
 #include "core/tune/tensor_scale.h"
 
 #include <inttypes.h>
@@ -164,7 +167,7 @@ static int read_own_samples(struct srq_run *run, const struct srq_tokenizer *tk,
 
 static int take_fingerprint(struct srq_run *run, struct srq_error *err)
 {
-    char *path = srq_jobdir_name(&run->dir, "fingerprint.json"), *drift = NULL;
+    char *path = srq_path_join(run->dir, "fingerprint.json"), *drift = NULL;
     cJSON *now = NULL;
     const struct srq_fingerprint_texts texts = { &run->calib, &run->score, &run->scaling, &run->eval };
     int rc = srq_fingerprint_make(&run->job, &texts, &now, err);
@@ -222,7 +225,7 @@ static int plan_again(struct srq_run *run, struct srq_error *err)
     srq_tasks_lock(run->tasks); /* who asks for a change meanwhile looks at the same */
     if (batch > 0)
         job->spec.opt.batch = batch;
-    rc = srq_needs_plan(job, run->calib.count > 0 ? run->calib.count : job->spec.opt.nsamples, run->eval.count, err);
+    rc = srq_footprint_plan(job, run->calib.count > 0 ? run->calib.count : job->spec.opt.nsamples, run->eval.count, err);
     srq_tasks_unlock(run->tasks);
     if (rc == 0 && batch == 0 && job->tunes)
         rc = settle_batch(run, err);
@@ -272,7 +275,7 @@ int srq_stage_calibrate(struct srq_run *run, struct srq_error *err)
     if (rc == 0)
         rc = take_fingerprint(run, err);
     if (rc == 0)
-        rc = srq_job_resample_extend(run, err);
+        rc = srq_run_extend_samples(run, err);
     if (rc == 0)
         rc = plan_again(run, err);
     srq_event_progress(&run->events, steps + 1, steps + 1, "texts", NULL);

@@ -6,6 +6,7 @@
 #include "core/base/fs.h"
 #include "core/base/hash.h"
 #include "core/job/chain.h"
+#include "core/job/footprint.h"
 #include "core/job/run.h"
 
 #include <inttypes.h>
@@ -365,7 +366,7 @@ static int check_plan(void *ctx, const struct srq_plan *plan, struct srq_error *
     tmp.self = t->planner;
     rc = srq_resolved_accepts(&tmp, err);
     if (rc == 0)
-        rc = srq_needs_again(&tmp, t->run->calib.count > 0 ? t->run->calib.count : tmp.spec.opt.nsamples,
+        rc = srq_footprint_again(&tmp, t->run->calib.count > 0 ? t->run->calib.count : tmp.spec.opt.nsamples,
                              t->run->eval.count, err);
     if (rc == 0) {
         t->memory = tmp.memory;
@@ -425,7 +426,7 @@ static int adopt(struct srq_tasks *t, struct srq_change_result *r, bool allocate
 static int change_locked(struct srq_tasks *t, const struct srq_change *change, cJSON **reply, struct srq_error *err)
 {
     struct srq_resolved *job = &t->run->job;
-    struct srq_change_context ctx = { .job = t->run->dir.id, .now = &t->plan, .state = &t->state,
+    struct srq_change_context ctx = { .job = t->run->id, .now = &t->plan, .state = &t->state,
                                       .model_bytes = job->info->bytes, .stored = srq_resolved_stored,
                                       .refuse_incompatible = job->spec.refuse_incompatible,
                                       .formats = srq_resolved_formats, .formats_ctx = job,
@@ -572,7 +573,7 @@ static int read_plan(struct srq_tasks *t, int64_t told, struct srq_error *err)
     t->scores_expected = srq_spec_has_budget(&job->spec);
     if (rc == 0 && t->scores_expected)
         rc = srq_live_plan_budget(&t->plan, job->spec.budget_bits, job->spec.candidates, job->spec.candidate_count, err);
-    t->path = srq_jobdir_name(&t->run->dir, "plan.json");
+    t->path = srq_path_join(t->run->dir, "plan.json");
     if (rc == 0 && t->path == NULL)
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory opening the plan");
     if (rc != 0)

@@ -6,7 +6,7 @@
 #ifndef SRQ_JOB_TRANSFORM_H
 #define SRQ_JOB_TRANSFORM_H
 
-#include "core/job/resolve.h"
+#include "core/job/resolved.h"
 #include "core/tune/transform.h"
 
 #define SRQ_FOLD_TOKENS 64 /* on which the folded model is held against the stored one */

@@ -6,6 +6,7 @@
 #include "core/base/fs.h"
 #include "core/job/fingerprint.h"
 #include "core/job/scale_cache.h"
+#include "core/job/tasks.h"
 #include "core/job/transform.h"
 
 #include <inttypes.h>
@@ -182,7 +183,7 @@ static int find(struct stage *s, struct srq_error *err)
     bool keeps = run->scaling.count > 0, found = false;
     struct srq_error why = { 0 };
     char model[64];
-    int rc = keeps ? srq_fingerprint_model(&run->dir, model, sizeof(model), err) : 0;
+    int rc = keeps ? srq_fingerprint_model(run->dir, model, sizeof(model), err) : 0;
 
     key.model = model;
     if (rc == 0 && keeps)

@@ -1,4 +1,4 @@
-/* What gemm.c and its backends say to each other; for core/math only. */
+/* What gemm_backend.c and the backends say to each other; for core/math only. */
 #ifndef SRQ_MATH_GEMM_BACKEND_H
 #define SRQ_MATH_GEMM_BACKEND_H
 

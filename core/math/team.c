@@ -223,23 +223,6 @@ int srq_team_start(int threads, struct srq_error *err)
     return 0;
 }
 
-void srq_team_passive(char **argv)
-{
-    char path[4096];
-    ssize_t n;
-
-    if (getenv("OMP_WAIT_POLICY") != NULL)
-        return;
-    if (setenv("OMP_WAIT_POLICY", "passive", 1) != 0)
-        return;
-    n = readlink("/proc/self/exe", path, sizeof(path) - 1);
-    if (n > 0) { /* by its name, which is then that of the process too */
-        path[n] = '\0';
-        execv(path, argv);
-    }
-    execv("/proc/self/exe", argv);
-}
-
 int srq_team_size(void)
 {
     return team_size;

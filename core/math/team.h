@@ -4,7 +4,7 @@
  *
  * Waiting: an idle thread of the team must sleep, not spin, on a machine that others use. libgomp reads
  * OMP_WAIT_POLICY when it is loaded, before main, so a program cannot set it for itself. Whoever launches a worker puts
- * OMP_WAIT_POLICY=passive into its environment; a program started without it calls srq_team_passive first. */
+ * OMP_WAIT_POLICY=passive into its environment; a worker started without it starts itself again. */
 #ifndef SRQ_MATH_TEAM_H
 #define SRQ_MATH_TEAM_H
 
@@ -13,11 +13,6 @@
 #include <stdint.h>
 
 #define SRQ_TEAM_MAX 1024
-
-/* Starts the program again with OMP_WAIT_POLICY=passive when the environment does not set a policy; returns (without
- * effect) when it does, or when the program could not be started again. First thing in main, before any descriptor is
- * opened that must not be inherited. */
-void srq_team_passive(char **argv);
 
 /* Sets the number of threads of srq, OpenBLAS and oneDNN; 0: the default (cgroup quota, else processors allowed).
  * Called once, before any work (tests may call it again). Also checks that OpenBLAS uses OpenMP and that only one

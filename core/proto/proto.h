@@ -87,6 +87,21 @@ int srq_proto_check_params(const struct srq_method *m, const cJSON *params, stru
 int srq_proto_check_reply(const struct srq_method *m, const cJSON *result, struct srq_error *err);
 int srq_proto_check_event(const struct srq_event *e, const cJSON *params, struct srq_error *err);
 
+/* What a job is doing, in the order in which a job comes to it first. */
+enum srq_stage {
+    SRQ_STAGE_LOAD,
+    SRQ_STAGE_CALIBRATE,
+    SRQ_STAGE_SCORE,
+    SRQ_STAGE_ALLOCATE,
+    SRQ_STAGE_TRANSFORM,
+    SRQ_STAGE_QUANTIZE,
+    SRQ_STAGE_REFINE,
+    SRQ_STAGE_EVALUATE,
+    SRQ_STAGE_EXPORT,
+    SRQ_STAGES
+};
+const char *srq_stage_name(unsigned stage); /* as messages and the journal spell it */
+
 /* Parsing one frame: UTF-8 strict, no NUL, depth cap, no duplicate keys, whole line consumed. Never crashes. */
 int srq_json_parse(const char *text, size_t len, int max_depth, cJSON **out, struct srq_error *err);
 

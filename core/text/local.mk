@@ -7,7 +7,7 @@ core_libsrq_la_SOURCES += \
 	core/text/regex_names.c core/text/regex_parts.h core/text/regex_translate.c \
 	core/text/samples.c core/text/samples.h \
 	core/text/pretokenize.c core/text/pretokenize.h \
-	core/text/tokenizer.c core/text/tokenizer.h core/text/tokenizer_parts.h \
+	core/text/tokenizer_encode.c core/text/tokenizer.h core/text/tokenizer_parts.h \
 	core/text/tokenizer_read.c \
 	core/text/unicode.c core/text/unicode.h \
 	core/text/vocab.c core/text/vocab.h

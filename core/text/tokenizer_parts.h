@@ -1,4 +1,4 @@
-/* What a tokenizer is made of: filled by tokenizer_read.c, used by tokenizer.c. */
+/* What a tokenizer is made of: filled by tokenizer_read.c, used by tokenizer_encode.c. */
 #ifndef SRQ_TEXT_TOKENIZER_PARTS_H
 #define SRQ_TEXT_TOKENIZER_PARTS_H
 

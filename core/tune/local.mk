@@ -10,10 +10,10 @@ core_libsrq_la_SOURCES += \
 	core/tune/sign_step.c core/tune/sign_step.h \
 	core/tune/importance.c core/tune/importance.h \
 	core/tune/statistics.c core/tune/statistics.h \
-	core/tune/block_tuner.c core/tune/block_tuner.h core/tune/tuner.h \
+	core/tune/block_tuner.h core/tune/tuner.c core/tune/tuner.h \
 	core/tune/tuner_area.c core/tune/tuner_memory.c core/tune/tuner_layers.c core/tune/tuner_data.c core/tune/tuner_pass.c \
 	core/tune/tuner_single.c core/tune/tuner_probe.c core/tune/tuner_state.c \
 	core/tune/tensor_scale.c core/tune/tensor_scale.h \
 	core/tune/scales.c core/tune/scales.h \
-	core/tune/transform.c core/tune/transform.h core/tune/transform_parts.h core/tune/transform_begin.c core/tune/transform_effective.c core/tune/transform_train.c core/tune/transform_state.c
+	core/tune/transform_life.c core/tune/transform.h core/tune/transform_parts.h core/tune/transform_begin.c core/tune/transform_effective.c core/tune/transform_train.c core/tune/transform_state.c
 core_libsrq_la_CFLAGS += -DSRQ_PLUGINDIR='"$(plugindir)"'

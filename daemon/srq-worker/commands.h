@@ -2,11 +2,12 @@
 #ifndef SRQ_WORKER_COMMANDS_H
 #define SRQ_WORKER_COMMANDS_H
 
-#include "core/job/control.h"
+#include "core/job/flags.h"
 
 #include <srq/error.h>
 
 #include <cjson/cJSON.h>
+#include <stdint.h>
 
 enum {
     WORKER_DONE = 0,

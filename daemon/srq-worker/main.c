@@ -2,7 +2,7 @@
 #include "daemon/srq-worker/commands.h"
 
 #include "core/base/log.h"
-#include "core/math/team.h"
+#include "daemon/srq-worker/passive.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -149,7 +149,7 @@ int main(int argc, char **argv)
         return fputs(usage, stdout) < 0 ? WORKER_FAILED : WORKER_DONE;
     if (r.command == CMD_VERSION)
         return puts("srq-worker " PACKAGE_VERSION) < 0 ? WORKER_FAILED : WORKER_DONE;
-    srq_team_passive(argv);
+    worker_passive(argv);
     handle_signals();
     tame_malloc();
     switch (r.command) {

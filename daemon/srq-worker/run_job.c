@@ -6,18 +6,86 @@
 #include "core/job/job.h"
 #include "core/job/spec.h"
 #include "core/proto/proto.h"
+#include "daemon/srq-worker/control.h"
+#include "daemon/srq-worker/jobdir.h"
 
 #include <stdio.h>
 #include <sys/stat.h>
 
 #define SPEC_MAX ((size_t)16 << 20)
+#define LINGER_S 2.0 /* attached clients get the last events */
 
-static int run(const struct srq_job_request *req)
+/* A job that this process has, and who can reach it. */
+struct held {
+    struct worker_jobdir dir;
+    struct worker_control *control;
+    srq_journal_watch watch; /* or NULL */
+};
+
+static int tell_socket(void *ctx, const char *path, struct srq_error *err)
 {
+    struct held *h = ctx;
+
+    return worker_jobdir_announce(&h->dir, path, err);
+}
+
+static int start_control(void *ctx, struct srq_journal *j, struct srq_error *err)
+{
+    struct held *h = ctx;
+    int rc = worker_control_start(h->dir.id, j, &worker_flags, &h->control, err);
+
+    return rc == 0 ? worker_control_announce(h->control, tell_socket, h, err) : rc;
+}
+
+static void take_changes(void *ctx, srq_job_change_fn change, void *job)
+{
+    struct held *h = ctx;
+
+    worker_control_changes(h->control, change, job);
+}
+
+static void stop_control(void *ctx)
+{
+    struct held *h = ctx;
+
+    worker_control_stop(h->control, LINGER_S);
+}
+
+static void on_event(void *ctx, int64_t seq, double time, const char *event, const cJSON *data)
+{
+    struct held *h = ctx;
+
+    if (h->control != NULL)
+        worker_control_wake(h->control);
+    if (h->watch != NULL)
+        h->watch(NULL, seq, time, event, data);
+}
+
+/* With the directory `dir` locked. */
+static int run_locked(struct held *h, struct srq_job_request *req, enum srq_job_end *end, struct srq_error *err)
+{
+    const struct srq_job_control control = { h, start_control, take_changes, stop_control };
+
+    req->dir = h->dir.path;
+    req->flags = &worker_flags;
+    req->control = &control;
+    req->watch = on_event;
+    req->watch_ctx = h;
+    return srq_job_run(req, end, err);
+}
+
+/* Events go to `watch` too, where it is not NULL. */
+static int run(struct srq_job_request *req, const char *dir, srq_journal_watch watch)
+{
+    struct held h = { .watch = watch };
     struct srq_error err = { 0 };
     enum srq_job_end end = SRQ_JOB_DONE;
-    int rc = srq_job_run(req, &end, &err);
+    int rc = worker_jobdir_open(dir, req->spec != NULL, &h.dir, &err);
 
+    if (rc == 0) {
+        rc = run_locked(&h, req, &end, &err);
+        worker_jobdir_close(&h.dir);
+    }
     if (rc == 0)
         return end == SRQ_JOB_DONE ? WORKER_DONE : end == SRQ_JOB_PAUSED ? WORKER_PAUSED : WORKER_CANCELED;
     fprintf(stderr, "srq-worker: %s\n", err.text);
@@ -28,9 +96,9 @@ static int run(const struct srq_job_request *req)
 
 int worker_job(const char *dir)
 {
-    struct srq_job_request req = { .dir = dir, .flags = &worker_flags };
+    struct srq_job_request req = { 0 };
 
-    return run(&req);
+    return run(&req, dir, NULL);
 }
 
 /* "OUT.srq-job" of the specification's output. */
@@ -60,8 +128,7 @@ static char *directory_beside(const char *text, size_t len, struct srq_error *er
 
 int worker_standalone(const char *spec, const char *dir)
 {
-    struct srq_job_request req = { .flags = &worker_flags, .watch = worker_show_event,
-                                   .spec_flags = SRQ_SPEC_RELATIVE };
+    struct srq_job_request req = { .spec_flags = SRQ_SPEC_RELATIVE };
     struct srq_error err = { 0 };
     char *text = NULL, *beside = NULL;
     int rc = srq_read_file(spec, SPEC_MAX, &text, &req.spec_len, &err), code;
@@ -76,10 +143,10 @@ int worker_standalone(const char *spec, const char *dir)
         return WORKER_FAILED;
     }
     req.spec = text;
-    req.dir = dir != NULL ? dir : beside;
-    code = run(&req);
+    dir = dir != NULL ? dir : beside;
+    code = run(&req, dir, worker_show_event);
     if (code == WORKER_PAUSED)
-        fprintf(stderr, "paused; the same command goes on from %s\n", req.dir);
+        fprintf(stderr, "paused; the same command goes on from %s\n", dir);
     srq_free(text);
     srq_free(beside);
     return code;
@@ -88,6 +155,7 @@ int worker_standalone(const char *spec, const char *dir)
 int worker_change(const char *dir)
 {
     struct srq_error err = { 0 };
+    struct worker_jobdir held;
     cJSON *params = NULL, *reply = NULL;
     char *text = NULL;
     size_t len;
@@ -98,7 +166,11 @@ int worker_change(const char *dir)
     if (rc == 0)
         rc = srq_proto_check_params(srq_proto_method("worker.change"), params, &err);
     if (rc == 0)
-        rc = srq_job_change(dir, params, &reply, &err);
+        rc = worker_jobdir_open(dir, false, &held, &err);
+    if (rc == 0) {
+        rc = srq_job_change(held.path, params, &reply, &err);
+        worker_jobdir_close(&held);
+    }
     srq_free(text);
     cJSON_Delete(params);
     if (rc == 0)

@@ -5,6 +5,7 @@
 
 #include "core/math/team.h"
 #include "core/tensor/dtype.h"
+#include "daemon/srq-worker/passive.h"
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
@@ -178,7 +179,7 @@ int main(int argc, char **argv)
     char backend[512];
     int count;
 
-    srq_team_passive(argv);
+    worker_passive(argv);
     if (!parse(argc, argv, &s)) {
         fprintf(stderr, "usage: bench [--json] [--threads N] [--iterations N] [--quick]\n");
         return 2;

@@ -6,6 +6,7 @@
 #include "core/base/clock.h"
 #include "core/base/rng.h"
 #include "core/grid/grid.h"
+#include "core/tune/options.h"
 #include "core/tune/plugin_host.h"
 
 #include <math.h>

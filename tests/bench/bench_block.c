@@ -8,6 +8,7 @@
 #include "core/grid/grid.h"
 #include "core/math/team.h"
 #include "core/tape/ops.h"
+#include "core/tune/options.h"
 #include "core/tune/plugin_host.h"
 
 #include <math.h>

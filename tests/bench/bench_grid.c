@@ -7,7 +7,9 @@
 #include "core/base/rng.h"
 #include "core/grid/grid.h"
 #include "core/math/team.h"
+#include "core/tune/options.h"
 #include "core/tune/plugin_host.h"
+#include "daemon/srq-worker/passive.h"
 
 #include <stdlib.h>
 
@@ -120,7 +122,7 @@ int main(int argc, char **argv)
     struct srq_error err = { 0 };
     int rc;
 
-    srq_team_passive(argv);
+    worker_passive(argv);
     rc = srq_team_start(argc > 1 ? (int)strtol(argv[1], NULL, 10) : 0, &err);
     if (rc == 0)
         rc = srq_plugin_load("signround", &h, &err);

@@ -3,7 +3,7 @@ EXTRA_PROGRAMS += tests/bench/bench
 CLEANFILES += tests/bench/bench
 tests_bench_bench_SOURCES = tests/bench/bench.c tests/bench/bench.h tests/bench/bench_block.c tests/bench/bench_gemm.c
 tests_bench_bench_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS)
-tests_bench_bench_LDADD = core/libsrq.la core/libsrqbase.la $(CJSON_LIBS) -lm
+tests_bench_bench_LDADD = daemon/srq-worker/libworker.la core/libsrq.la core/libsrqbase.la $(CJSON_LIBS) -lm
 
 bench: tests/bench/bench plugins/signround/signround.la
 	@OMP_WAIT_POLICY=passive SRQ_PLUGIN_PATH='$(abs_top_builddir)/plugins/signround/.libs' tests/bench/bench $(BENCH_ARGS)
@@ -16,7 +16,7 @@ EXTRA_PROGRAMS += tests/bench/bench_grid
 CLEANFILES += tests/bench/bench_grid
 tests_bench_bench_grid_SOURCES = tests/bench/bench_grid.c
 tests_bench_bench_grid_CFLAGS = $(AM_CFLAGS)
-tests_bench_bench_grid_LDADD = core/libsrq.la core/libsrqbase.la -lm
+tests_bench_bench_grid_LDADD = daemon/srq-worker/libworker.la core/libsrq.la core/libsrqbase.la -lm
 
 bench-grid: tests/bench/bench_grid plugins/signround/signround.la
 	@OMP_WAIT_POLICY=passive SRQ_PLUGIN_PATH='$(abs_top_builddir)/plugins/signround/.libs' tests/bench/bench_grid

@@ -13,6 +13,11 @@ tests_unit_test_srqd_SOURCES = tests/unit/test_srqd.c tests/unit/test.h
 tests_unit_test_srqd_CFLAGS = $(unit_cflags) $(EVENT_CFLAGS)
 tests_unit_test_srqd_LDADD = daemon/srqd/libsrqd.la core/libsrqbase.la $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_worker
+tests_unit_test_worker_SOURCES = tests/unit/test_worker.c tests/unit/test.h
+tests_unit_test_worker_CFLAGS = $(unit_cflags)
+tests_unit_test_worker_LDADD = daemon/srq-worker/libworker.la $(unit_ldadd)
+
 unit_tests += tests/unit/test_srqd_journal
 tests_unit_test_srqd_journal_SOURCES = tests/unit/test_srqd_journal.c tests/unit/test.h
 tests_unit_test_srqd_journal_CFLAGS = $(unit_cflags) $(EVENT_CFLAGS)

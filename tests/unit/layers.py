@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Who includes whom: every #include "..." of the product's sources against a table of rooms.
 
-An arrow to a room that the table does not allow is an error, and so is a circle of files in the rooms of the table,
-where x.c and x.h count as one file."""
+An arrow to a room that the table does not allow is an error, and so is a circle of files, where x.c and x.h count as one
+file. core computes and knows no process: what opens sockets, locks files or starts programs is an error there."""
 import os
 import re
 import sys
@@ -10,7 +10,8 @@ import sys
 TOP = os.environ.get("top_srcdir", os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
 PRODUCT = ["core", "daemon", "plugins", "tui"]
 
-WIRE = ["core/base", "core/proto"]
+PUBLIC = "core/include"
+WIRE = [PUBLIC, "core/base", "core/proto"]
 
 
 def tiers(house, names, ground):
@@ -19,32 +20,60 @@ def tiers(house, names, ground):
     return {room: rooms[:i] + ground for i, room in enumerate(rooms)} | {house: rooms + ground}
 
 
+def storeys(house, levels):
+    """Rows of a house whose rooms stand in storeys: each may look at all below it, and at none beside it."""
+    rows, below = {}, []
+    for level in levels:
+        rows |= {f"{house}/{name}": below for name in level}
+        below = below + [f"{house}/{name}" for name in level]
+    return rows
+
+
+# text reads its files with what format has for hostile input.
+CORE = storeys("core", [["include"], ["base"], ["tensor"], ["math"], ["tape", "grid", "format"], ["text"], ["model"],
+                        ["tune", "eval", "budget"]])
+PLUGINS = sorted(e.name for e in os.scandir(os.path.join(TOP, "plugins")) if e.is_dir())
+
 # Room: the rooms that its files may include from, besides itself. A file belongs to the longest name that its folder
-# begins with. Rooms that stand in lists only are not looked at themselves.
-ROOMS = {
-    "core/base": [],
-    "core/proto": ["core/base"],
-    "core/tensor": ["core/base"],
-    "core/format": ["core/base", "core/tensor", "core/math"],
-    "core/budget": ["core/base", "core/grid", "core/model"],
-    "core/eval": ["core/base", "core/grid", "core/math", "core/model", "core/text"],
+# begins with.
+ROOMS = CORE | {
+    "core/proto": [PUBLIC, "core/base"],
+    "core/job": [*CORE, "core/proto"],
+    "plugins": [PUBLIC],
+    "daemon/srq-worker": [*CORE, "core/proto", "core/job"],
     "tui/client": WIRE,
     "tui/srqctl": WIRE + ["tui/client"],
-} | tiers("daemon/srqd", ["base", "store", "jobs", "workers", "clients"], WIRE)
+    "tui/srqtop": WIRE + ["tui/client"],
+} | {f"plugins/{name}": [PUBLIC, "plugins"] for name in PLUGINS} | tiers(
+    "daemon/srqd", ["base", "store", "jobs", "workers", "clients"], WIRE)
+
+# What belongs to a process.
+PROCESS = (r"#[ \t]*include[ \t]+<sys/(socket|un|file)\.h>|\b(flock|lockf|v?fork|exec(l|v|le|lp|lpe|ve|vp|vpe|veat)"
+           r"|posix_spawnp?|popen|system)[ \t]*\(|\bF_(OFD_)?SETLKW?\b")
 
 
-def read_arrows(top):
-    """{file: [files it includes]}"""
-    arrows = {}
+def read_sources(top):
+    """{file: its text}"""
+    sources = {}
     for part in PRODUCT:
         for folder, _, names in os.walk(os.path.join(top, part)):
             for name in names:
                 if name.endswith((".c", ".h")):
                     path = os.path.join(folder, name)
                     with open(path, encoding="utf-8") as f:
-                        found = re.findall(r'^[ \t]*#[ \t]*include[ \t]+"([^"]+)"', f.read(), re.M)
-                    arrows[os.path.relpath(path, top)] = found
-    return arrows
+                        sources[os.path.relpath(path, top)] = f.read()
+    return sources
+
+
+def includes_of(text):
+    """Files that it includes, of this project; its public headers by their place in it."""
+    found = re.findall(r'^[ \t]*#[ \t]*include[ \t]+(?:"([^"]+)"|<(srq/[^>]+)>)', text, re.M)
+    return [inside or f"{PUBLIC}/{public}" for inside, public in found]
+
+
+def read_arrows(top):
+    """{file: [files it includes]}"""
+    return {path: includes_of(text) for path, text in read_sources(top).items()}
 
 
 def room_of(path, rooms):
@@ -105,9 +134,20 @@ def no_arrow_goes_against_the_order():
     assert not wrong, wrong
 
 
+def every_source_has_a_room():
+    homeless = [path for path in sorted(read_arrows(TOP)) if not room_of(path, ROOMS)]
+    assert not homeless, homeless
+
+
 def no_files_stand_in_a_circle():
     found = circles(read_arrows(TOP), ROOMS)
     assert not found, found
+
+
+def core_knows_no_process():
+    wrong = [f"{path}: {match[0]}" for path, text in sorted(read_sources(TOP).items()) if path.startswith("core/")
+             for match in re.finditer(PROCESS, text)]
+    assert not wrong, wrong
 
 
 def a_wrong_arrow_is_named():
@@ -117,6 +157,24 @@ def a_wrong_arrow_is_named():
     assert wrong_arrows(arrows, rooms) == ["h/high/b.c includes elsewhere/c.h", "h/low/a.c includes h/high/b.h"]
 
 
+def rooms_of_one_storey_do_not_look_at_each_other():
+    rooms = storeys("h", [["low"], ["a", "b"], ["high"]])
+    assert rooms == {"h/low": [], "h/a": ["h/low"], "h/b": ["h/low"], "h/high": ["h/low", "h/a", "h/b"]}
+
+
+def public_headers_are_found_by_their_place():
+    assert includes_of('#include "a/b.h"\n#include <stdio.h>\n# include <srq/error.h>\n') == [
+        "a/b.h", "core/include/srq/error.h"]
+
+
+def what_belongs_to_a_process_is_seen():
+    for line in ["#include <sys/socket.h>", "#  include <sys/un.h>", "flock(fd, LOCK_EX)", "fcntl(fd, F_SETLK, &l)",
+                 "pid = fork();", "execv(path, argv);", "execlp(a, b)", "posix_spawn(&pid, path)", "F_OFD_SETLKW"]:
+        assert re.search(PROCESS, line), line
+    for line in ["#include <sys/stat.h>", "a_fork(x)", "execute(job)", "srq_system(x)", "F_SETFD"]:
+        assert not re.search(PROCESS, line), line
+
+
 def a_circle_is_named_and_its_followers_are_not():
     rooms = {"r": []}
     arrows = {"r/a.c": ["r/a.h", "r/b.h"], "r/b.c": ["r/c.h"], "r/c.h": ["r/a.h"], "r/d.c": ["r/a.h"], "r/e.h": [],
@@ -124,8 +182,10 @@ def a_circle_is_named_and_its_followers_are_not():
     assert circles(arrows, rooms) == [["r/a", "r/b", "r/c"]]
 
 
-TESTS = [every_file_included_is_there, no_arrow_goes_against_the_order, no_files_stand_in_a_circle,
-         a_wrong_arrow_is_named, a_circle_is_named_and_its_followers_are_not]
+TESTS = [every_file_included_is_there, every_source_has_a_room, no_arrow_goes_against_the_order,
+         no_files_stand_in_a_circle, core_knows_no_process, a_wrong_arrow_is_named,
+         rooms_of_one_storey_do_not_look_at_each_other, public_headers_are_found_by_their_place,
+         what_belongs_to_a_process_is_seen, a_circle_is_named_and_its_followers_are_not]
 
 
 def main():

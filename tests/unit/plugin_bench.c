@@ -5,6 +5,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
+#include "core/tune/options.h"
 
 void bench_load(struct bench *b, const char *name, const char *const *settings)
 {

@@ -6,6 +6,7 @@
 #include "core/job/estimate.h"
 #include "core/job/job.h"
 #include "core/job/needs.h"
+#include "core/job/resolve.h"
 #include "core/proto/proto.h"
 
 #include <math.h>
@@ -25,7 +26,7 @@ static int set_up(void **state)
         setenv("SRQ_PLUGIN_PATH", plugins, 1);
     snprintf(share, sizeof(share), "%s/share", src != NULL ? src : ".");
     snprintf(dir, sizeof(dir), "/tmp/srq-job-XXXXXX");
-    return mkdtemp(dir) == NULL ? -1 : setenv("SRQ_RUNTIME_DIR", dir, 1);
+    return mkdtemp(dir) != NULL ? 0 : -1;
 }
 
 static int tear_down(void **state)
@@ -43,8 +44,12 @@ static int run(const char *name, const char *method, const char *more, struct sr
                               "\"formats\":[\"fake\"],\"calib\":[\"%s/text/demo-calib.txt\"]%s}",
                               share, method, dir, name, share, more);
     struct srq_job_request req = { .dir = job, .spec = spec, .spec_len = strlen(spec), .flags = flags };
-    int rc = srq_job_run(&req, end, err);
+    char *ckpt = srq_path_join(job, "ckpt");
+    int rc = srq_mkdirs(ckpt, 0755, err);
 
+    if (rc == 0)
+        rc = srq_job_run(&req, end, err);
+    srq_free(ckpt);
     srq_free(job);
     srq_free(spec);
     return rc;

@@ -5,6 +5,7 @@
 #include "core/base/rng.h"
 #include "core/math/gemm.h"
 #include "core/math/team.h"
+#include "core/tune/options.h"
 #include "core/tune/scoring.h"
 #include "tests/unit/model_folder.h"
 

@@ -4,6 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
 #include "core/job/spec.h"
+#include "core/tune/options.h"
 
 #include <math.h>
 #include <unistd.h>

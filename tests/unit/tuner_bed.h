@@ -11,6 +11,7 @@
 #include "core/math/team.h"
 #include "core/tune/block_tuner.h"
 #include "core/tune/importance.h"
+#include "core/tune/options.h"
 #include "tests/unit/model_folder.h"
 
 #include <math.h>

@@ -2,6 +2,7 @@
 #include "tui/srqtop/panels.h"
 
 #include "core/base/alloc.h"
+#include "core/proto/proto.h"
 #include "tui/srqtop/columns.h"
 #include "tui/srqtop/figures.h"
 #include "tui/srqtop/plot.h"
@@ -21,21 +22,17 @@ static const struct column columns[COLUMNS] = {
     [SOURCE] = { "source", 9, 9, 9, false },
 };
 
-static const char *const stages[] = { "load",      "calibrate", "score",    "allocate",
-                                      "transform", "quantize",  "refine",   "evaluate", "export" };
-enum { LOAD, CALIBRATE, SCORE_STAGE, ALLOCATE, TRANSFORM, QUANTIZE, REFINE, EVALUATE, EXPORT, STAGES };
-
 /* ---- head */
 
-static bool stage_is(const struct top_job *j, int s)
+static bool stage_is(const struct top_job *j, enum srq_stage s)
 {
-    return j->stage != NULL && strcmp(j->stage, stages[s]) == 0;
+    return j->stage != NULL && strcmp(j->stage, srq_stage_name(s)) == 0;
 }
 
 /* The original is measured before anything is tuned, the result after all is: one stage name for both. */
 static bool measures_original(const struct top_job *j)
 {
-    if (!stage_is(j, EVALUATE))
+    if (!stage_is(j, SRQ_STAGE_EVALUATE))
         return false;
     for (int b = 0; b < j->block_count; b++)
         if (j->blocks[b].state != TOP_PENDING)
@@ -43,31 +40,31 @@ static bool measures_original(const struct top_job *j)
     return !j->after.perplexity.known;
 }
 
-static bool has_stage(const struct top_job *j, int s)
+static bool has_stage(const struct top_job *j, enum srq_stage s)
 {
-    if (s == SCORE_STAGE || s == ALLOCATE)
+    if (s == SRQ_STAGE_SCORE || s == SRQ_STAGE_ALLOCATE)
         return stage_is(j, s) || j->budget_bits.known || j->candidates != NULL || j->front_count > 0;
-    return stage_is(j, s) || (s != TRANSFORM && s != REFINE);
+    return stage_is(j, s) || (s != SRQ_STAGE_TRANSFORM && s != SRQ_STAGE_REFINE);
 }
 
-/* Stages in the order of this job; *now: place of the present one, STAGES when all are done, -1: not known. */
-static void stage_order(const struct top_job *j, int order[STAGES], int *now)
+/* Stages in the order of this job; *now: place of the present one, SRQ_STAGES when all are done, -1: not known. */
+static void stage_order(const struct top_job *j, enum srq_stage order[SRQ_STAGES], int *now)
 {
     bool early = measures_original(j);
     int n = 0;
 
-    for (int s = LOAD; s <= ALLOCATE; s++)
+    for (enum srq_stage s = SRQ_STAGE_LOAD; s <= SRQ_STAGE_ALLOCATE; s++)
         order[n++] = s;
     if (early)
-        order[n++] = EVALUATE;
-    order[n++] = TRANSFORM;
-    order[n++] = QUANTIZE;
-    order[n++] = REFINE;
+        order[n++] = SRQ_STAGE_EVALUATE;
+    order[n++] = SRQ_STAGE_TRANSFORM;
+    order[n++] = SRQ_STAGE_QUANTIZE;
+    order[n++] = SRQ_STAGE_REFINE;
     if (!early)
-        order[n++] = EVALUATE;
-    order[n] = EXPORT;
-    *now = j->state == TOP_DONE ? STAGES : -1;
-    for (int i = 0; *now < 0 && i < STAGES; i++)
+        order[n++] = SRQ_STAGE_EVALUATE;
+    order[n] = SRQ_STAGE_EXPORT;
+    *now = j->state == TOP_DONE ? SRQ_STAGES : -1;
+    for (int i = 0; *now < 0 && i < SRQ_STAGES; i++)
         if (stage_is(j, order[i]))
             *now = i;
 }
@@ -76,11 +73,12 @@ static void stage_order(const struct top_job *j, int order[STAGES], int *now)
 static void phases(const struct draw *d, struct rect r, int y)
 {
     const struct top_job *j = d->job;
-    int order[STAGES], now, x = r.x, end = r.x + r.w;
+    enum srq_stage order[SRQ_STAGES];
+    int now, x = r.x, end = r.x + r.w;
     char text[FIGURE];
 
     stage_order(j, order, &now);
-    for (int i = 0; i < STAGES && x < end; i++) {
+    for (int i = 0; i < SRQ_STAGES && x < end; i++) {
         bool ended = i < now, here = i == now;
         enum role role = ended ? ROLE_GOOD : !here ? ROLE_WAITING : j->state == TOP_FAILED ? ROLE_BAD : ROLE_RUNNING;
         uint32_t mark = ended ? d->g->finished : !here ? d->g->pending : j->state == TOP_FAILED ? d->g->failed : d->g->tuning;
@@ -88,7 +86,7 @@ static void phases(const struct draw *d, struct rect r, int y)
         if (!has_stage(j, order[i]))
             continue;
         canvas_put(d->c, x, y, mark, role, 0);
-        x += 1 + canvas_str(d->c, x + 1, y, end - x - 1, stages[order[i]], role, 0) + 1;
+        x += 1 + canvas_str(d->c, x + 1, y, end - x - 1, srq_stage_name(order[i]), role, 0) + 1;
         if (!here)
             continue;
         if (end - x > 30) {

@@ -17,7 +17,7 @@ tui_libsrqtopscreen_la_SOURCES = \
 	tui/srqtop/terminal.c tui/srqtop/terminal.h \
 	tui/srqtop/theme.c tui/srqtop/theme.h \
 	tui/srqtop/tree.c tui/srqtop/tree.h \
-	tui/srqtop/view.c tui/srqtop/view.h tui/srqtop/view_edit.c tui/srqtop/view_key.c \
+	tui/srqtop/view.c tui/srqtop/view.h tui/srqtop/view_cursor.c tui/srqtop/view_edit.c tui/srqtop/view_key.c \
 	tui/srqtop/view_parts.h
 tui_libsrqtopscreen_la_CFLAGS = $(AM_CFLAGS) $(NCURSES_CFLAGS) $(UTF8PROC_CFLAGS) $(CJSON_CFLAGS)
 tui_libsrqtopscreen_la_LIBADD = $(NCURSES_LIBS) $(UTF8PROC_LIBS) -lm

@@ -1,6 +1,4 @@
 /* Which grids this build has. */
-#include "core/grid/grid.h"
-
 #include "core/grid/ops.h"
 
 const struct srq_grid_ops *srq_grid(enum srq_grid_kind kind)

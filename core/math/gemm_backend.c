@@ -1,9 +1,8 @@
 /* Chooses who computes a product. */
-#include "core/math/gemm.h"
+#include "core/math/gemm_backend.h"
 
 #include "core/base/log.h"
 #include "core/base/simd.h"
-#include "core/math/gemm_backend.h"
 #include "core/math/kernels.h"
 #include "core/tensor/dtype.h"
 

@@ -1,13 +1,13 @@
 /* Control socket: one poll loop in a thread of its own. */
-#include "core/job/control.h"
+#include "daemon/srq-worker/control.h"
 
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/fs.h"
 #include "core/base/hash.h"
 #include "core/base/log.h"
-#include "core/job/jobdir.h"
 #include "core/proto/proto.h"
+#include "daemon/srq-worker/jobdir.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -24,7 +24,7 @@
 #define CLIENT_MAX 16
 #define OUT_MAX ((size_t)8 << 20)
 #define CHANGE "worker.change"
-#define LOOK_EVERY_S 1.0 /* whether the socket is still where it was made */
+#define LOOK_EVERY_S 1.0           /* whether the socket is still where it was made */
 #define OUT_FULL ((size_t)1 << 18) /* stop reading the journal for a client that has so much unsent */
 
 struct client {
@@ -37,7 +37,7 @@ struct client {
     uint64_t offset; /* in the journal */
 };
 
-struct srq_control {
+struct worker_control {
     char *job, *path;
     dev_t device; /* of the socket's file, by which another of its name is told from it */
     ino_t inode;
@@ -57,14 +57,6 @@ struct srq_control {
     void *change_ctx;
     struct client clients[CLIENT_MAX];
 };
-
-const char *srq_stage_name(unsigned stage)
-{
-    static const char *const names[] = { "load",      "calibrate", "score",    "allocate",
-                                         "transform", "quantize",  "refine",   "evaluate", "export" };
-
-    return stage < sizeof(names) / sizeof(names[0]) ? names[stage] : "load";
-}
 
 static void drop(struct client *c)
 {
@@ -86,7 +78,7 @@ static void send_line(struct client *c, char *line)
 /* ---- the journal to clients -------------------------------------------------------------------------------------- */
 
 struct replay {
-    struct srq_control *control;
+    struct worker_control *control;
     struct client *client;
 };
 
@@ -111,12 +103,12 @@ static int send_journal_line(void *ctx, const struct srq_journal_line *line)
     return 0;
 }
 
-static bool behind(const struct srq_control *k, const struct client *c)
+static bool behind(const struct worker_control *k, const struct client *c)
 {
     return c->attached && !c->close_when_sent && c->offset < srq_journal_bytes(k->journal);
 }
 
-static void feed(struct srq_control *k, struct client *c)
+static void feed(struct worker_control *k, struct client *c)
 {
     struct replay r = { k, c };
     int rc;
@@ -130,7 +122,7 @@ static void feed(struct srq_control *k, struct client *c)
 
 /* ---- requests ---------------------------------------------------------------------------------------------------- */
 
-static int attach(struct srq_control *k, struct client *c, const cJSON *params, cJSON *result, struct srq_error *err)
+static int attach(struct worker_control *k, struct client *c, const cJSON *params, cJSON *result, struct srq_error *err)
 {
     const cJSON *since = cJSON_GetObjectItemCaseSensitive(params, "since_seq");
 
@@ -145,7 +137,7 @@ static int attach(struct srq_control *k, struct client *c, const cJSON *params, 
     return 0;
 }
 
-static int change(struct srq_control *k, const cJSON *params, cJSON **result, struct srq_error *err)
+static int change(struct worker_control *k, const cJSON *params, cJSON **result, struct srq_error *err)
 {
     cJSON *reply = NULL;
     int rc = srq_proto_check_params(srq_proto_method(CHANGE), params, err);
@@ -159,7 +151,7 @@ static int change(struct srq_control *k, const cJSON *params, cJSON **result, st
     return rc;
 }
 
-static int serve(struct srq_control *k, struct client *c, const char *method, const cJSON *params, cJSON **result,
+static int serve(struct worker_control *k, struct client *c, const char *method, const cJSON *params, cJSON **result,
                  struct srq_error *err)
 {
     struct srq_job_flags *f = k->flags;
@@ -181,7 +173,7 @@ static int serve(struct srq_control *k, struct client *c, const char *method, co
     return 0;
 }
 
-static void handle_frame(struct srq_control *k, struct client *c, const char *line, size_t len)
+static void handle_frame(struct worker_control *k, struct client *c, const char *line, size_t len)
 {
     struct srq_message m = { 0 };
     struct srq_error err = { 0 };
@@ -207,7 +199,7 @@ static void handle_frame(struct srq_control *k, struct client *c, const char *li
 }
 
 /* Requests are answered in their order, so that one that has to wait holds up those behind it. */
-static void handle_frames(struct srq_control *k, struct client *c)
+static void handle_frames(struct worker_control *k, struct client *c)
 {
     const char *line;
     size_t len;
@@ -223,7 +215,7 @@ static void handle_frames(struct srq_control *k, struct client *c)
         handle_frame(k, c, line, len);
 }
 
-static void receive(struct srq_control *k, struct client *c)
+static void receive(struct worker_control *k, struct client *c)
 {
     char data[4096];
     struct srq_error err = { 0 };
@@ -267,7 +259,7 @@ static bool peer_allowed(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 && (who.uid == geteuid() || who.uid == 0);
 }
 
-static void welcome(struct srq_control *k)
+static void welcome(struct worker_control *k)
 {
     int fd = accept4(k->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
@@ -289,7 +281,7 @@ static void welcome(struct srq_control *k)
 
 /* ---- the thread -------------------------------------------------------------------------------------------------- */
 
-static bool all_sent(const struct srq_control *k)
+static bool all_sent(const struct worker_control *k)
 {
     for (int i = 0; i < CLIENT_MAX; i++) {
         const struct client *c = &k->clients[i];
@@ -300,7 +292,7 @@ static bool all_sent(const struct srq_control *k)
     return true;
 }
 
-static int fill_poll(const struct srq_control *k, struct pollfd *p, int *who)
+static int fill_poll(const struct worker_control *k, struct pollfd *p, int *who)
 {
     int n = 2;
 
@@ -317,17 +309,17 @@ static int fill_poll(const struct srq_control *k, struct pollfd *p, int *who)
     return n;
 }
 
-static int listen_on(struct srq_control *k, struct srq_error *err)
+static int listen_on(struct worker_control *k, struct srq_error *err)
 {
     struct sockaddr_un addr = { .sun_family = AF_UNIX };
     struct stat st;
     char *dir;
-    int rc = srq_runtime_dir(&dir, err);
+    int rc = worker_runtime_dir(&dir, err);
 
     if (rc != 0)
         return rc;
-    k->path = srq_asprintf("%s/w%ld-%08" PRIx32 ".sock", dir, (long)getpid(),
-                           (uint32_t)srq_hash64(k->job, strlen(k->job)));
+    k->path =
+        srq_asprintf("%s/w%ld-%08" PRIx32 ".sock", dir, (long)getpid(), (uint32_t)srq_hash64(k->job, strlen(k->job)));
     srq_free(dir);
     if (k->path == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory opening the control socket");
@@ -337,15 +329,15 @@ static int listen_on(struct srq_control *k, struct srq_error *err)
     memcpy(addr.sun_path, k->path, strlen(k->path) + 1);
     unlink(k->path);
     k->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (k->listener < 0 || bind(k->listener, (struct sockaddr *)&addr, sizeof(addr)) != 0 || listen(k->listener, 8) != 0 ||
-        lstat(k->path, &st) != 0)
+    if (k->listener < 0 || bind(k->listener, (struct sockaddr *)&addr, sizeof(addr)) != 0 ||
+        listen(k->listener, 8) != 0 || lstat(k->path, &st) != 0)
         return srq_fail_field(err, -SRQ_EIO, k->path, "cannot listen on %s: %s", k->path, strerror(errno));
     k->device = st.st_dev;
     k->inode = st.st_ino;
     return 0;
 }
 
-static bool in_place(const struct srq_control *k)
+static bool in_place(const struct worker_control *k)
 {
     struct stat st;
 
@@ -353,7 +345,7 @@ static bool in_place(const struct srq_control *k)
 }
 
 /* A socket whose name is gone can be reached by nobody new; those who are connected stay so. */
-static void look_after(struct srq_control *k)
+static void look_after(struct worker_control *k)
 {
     struct srq_error err = { 0 };
     char *before = k->path;
@@ -379,7 +371,7 @@ static void look_after(struct srq_control *k)
 
 static void *loop(void *arg)
 {
-    struct srq_control *k = arg;
+    struct worker_control *k = arg;
 
     for (;;) {
         struct pollfd p[CLIENT_MAX + 2];
@@ -417,7 +409,7 @@ static void *loop(void *arg)
 }
 
 /* Signals are for the main thread. */
-static int start_thread(struct srq_control *k, struct srq_error *err)
+static int start_thread(struct worker_control *k, struct srq_error *err)
 {
     sigset_t all, old;
     int e;
@@ -432,10 +424,10 @@ static int start_thread(struct srq_control *k, struct srq_error *err)
     return 0;
 }
 
-int srq_control_start(const char *job, struct srq_journal *j, struct srq_job_flags *flags, struct srq_control **out,
-                      struct srq_error *err)
+int worker_control_start(const char *job, struct srq_journal *j, struct srq_job_flags *flags,
+                         struct worker_control **out, struct srq_error *err)
 {
-    struct srq_control *k = srq_calloc(1, sizeof(*k));
+    struct worker_control *k = srq_calloc(1, sizeof(*k));
     int rc = 0;
 
     if (k == NULL)
@@ -456,24 +448,26 @@ int srq_control_start(const char *job, struct srq_journal *j, struct srq_job_fla
     if (rc == 0)
         *out = k;
     else
-        srq_control_stop(k, 0);
+        worker_control_stop(k, 0);
     return rc;
 }
 
-void srq_control_changes(struct srq_control *c,
-                         int (*change_fn)(void *ctx, const cJSON *params, cJSON **reply, struct srq_error *err), void *ctx)
+void worker_control_changes(struct worker_control *c,
+                            int (*change_fn)(void *ctx, const cJSON *params, cJSON **reply, struct srq_error *err),
+                            void *ctx)
 {
     c->change = change_fn;
     c->change_ctx = ctx;
     atomic_store(&c->changes, true);
-    srq_control_wake(c);
+    worker_control_wake(c);
 }
 
-int srq_control_announce(struct srq_control *c, int (*tell)(void *ctx, const char *path, struct srq_error *err), void *ctx,
-                         struct srq_error *err)
+int worker_control_announce(struct worker_control *c, int (*tell)(void *ctx, const char *path, struct srq_error *err),
+                            void *ctx, struct srq_error *err)
 {
     char *path = srq_strdup(c->path); /* the thread looks after the first one only from here on */
-    int rc = path != NULL ? tell(ctx, path, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory opening the control socket");
+    int rc =
+        path != NULL ? tell(ctx, path, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory opening the control socket");
 
     srq_free(path);
     c->tell = tell;
@@ -482,7 +476,7 @@ int srq_control_announce(struct srq_control *c, int (*tell)(void *ctx, const cha
     return rc;
 }
 
-void srq_control_wake(struct srq_control *c)
+void worker_control_wake(struct worker_control *c)
 {
     uint64_t one = 1;
 
@@ -490,14 +484,14 @@ void srq_control_wake(struct srq_control *c)
         srq_log(SRQ_LOG_WARN, "control thread cannot be woken: %s", strerror(errno));
 }
 
-void srq_control_stop(struct srq_control *c, double linger_s)
+void worker_control_stop(struct worker_control *c, double linger_s)
 {
     if (c == NULL)
         return;
     if (c->running) {
         c->stop_at = srq_clock_s() + linger_s;
         atomic_store(&c->stop, true);
-        srq_control_wake(c);
+        worker_control_wake(c);
         pthread_join(c->thread, NULL);
     }
     for (int i = 0; i < CLIENT_MAX; i++) {

@@ -1,5 +1,5 @@
 /* Job directory: lock, announcement, sweeping. */
-#include "core/job/jobdir.h"
+#include "daemon/srq-worker/jobdir.h"
 
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
@@ -15,11 +15,6 @@
 #include <unistd.h>
 
 #define LOCK_MAX 4096
-
-char *srq_jobdir_name(const struct srq_jobdir *d, const char *name)
-{
-    return srq_path_join(d->path, name);
-}
 
 static void this_host(char *out, size_t cap)
 {
@@ -63,9 +58,9 @@ static void lock_holder(int fd, double *pid, char *host, size_t cap)
     cJSON_Delete(json);
 }
 
-static int take_lock(struct srq_jobdir *d, struct srq_error *err)
+static int take_lock(struct worker_jobdir *d, struct srq_error *err)
 {
-    char *name = srq_jobdir_name(d, "lock"), host[256], here[256];
+    char *name = srq_path_join(d->path, "lock"), host[256], here[256];
     double pid;
     int rc = 0;
 
@@ -91,9 +86,9 @@ static int take_lock(struct srq_jobdir *d, struct srq_error *err)
     return rc;
 }
 
-static int make_dirs(struct srq_jobdir *d, bool create, struct srq_error *err)
+static int make_dirs(struct worker_jobdir *d, bool create, struct srq_error *err)
 {
-    char *ckpt = srq_jobdir_name(d, "ckpt");
+    char *ckpt = srq_path_join(d->path, "ckpt");
     int rc = 0;
 
     if (ckpt == NULL)
@@ -106,7 +101,33 @@ static int make_dirs(struct srq_jobdir *d, bool create, struct srq_error *err)
     return rc;
 }
 
-int srq_jobdir_open(const char *path, bool create, struct srq_jobdir *out, struct srq_error *err)
+static void sweep_folder(const char *path)
+{
+    DIR *dir = opendir(path);
+    struct dirent *e;
+
+    if (dir == NULL)
+        return;
+    while ((e = readdir(dir)) != NULL) {
+        const char *tmp = strstr(e->d_name, ".tmp");
+
+        if (tmp != NULL && strspn(tmp + 4, "0123456789") == strlen(tmp + 4))
+            unlinkat(dirfd(dir), e->d_name, 0);
+    }
+    closedir(dir);
+}
+
+static void sweep(const struct worker_jobdir *d)
+{
+    char *ckpt = srq_path_join(d->path, "ckpt");
+
+    sweep_folder(d->path);
+    if (ckpt != NULL)
+        sweep_folder(ckpt);
+    srq_free(ckpt);
+}
+
+int worker_jobdir_open(const char *path, bool create, struct worker_jobdir *out, struct srq_error *err)
 {
     const char *base;
     size_t n;
@@ -128,12 +149,14 @@ int srq_jobdir_open(const char *path, bool create, struct srq_jobdir *out, struc
         if (out->lock >= 0)
             close(out->lock);
         out->lock = -1;
-        srq_jobdir_close(out);
+        worker_jobdir_close(out);
+        return rc;
     }
-    return rc;
+    sweep(out);
+    return 0;
 }
 
-int srq_jobdir_announce(struct srq_jobdir *d, const char *socket, struct srq_error *err)
+int worker_jobdir_announce(struct worker_jobdir *d, const char *socket, struct srq_error *err)
 {
     char host[256], *name, *text = NULL;
     cJSON *json = cJSON_CreateObject();
@@ -146,7 +169,7 @@ int srq_jobdir_announce(struct srq_jobdir *d, const char *socket, struct srq_err
         cJSON_AddStringToObject(json, "socket", socket) != NULL)
         text = cJSON_PrintUnformatted(json);
     cJSON_Delete(json);
-    name = srq_jobdir_name(d, "control");
+    name = srq_path_join(d->path, "control");
     if (text == NULL || name == NULL)
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory locking %s", d->path);
     else if (ftruncate(d->lock, 0) != 0 || pwrite(d->lock, text, strlen(text), 0) != (ssize_t)strlen(text) ||
@@ -159,10 +182,10 @@ int srq_jobdir_announce(struct srq_jobdir *d, const char *socket, struct srq_err
     return rc;
 }
 
-void srq_jobdir_close(struct srq_jobdir *d)
+void worker_jobdir_close(struct worker_jobdir *d)
 {
     if (d->lock >= 0) {
-        char *control = srq_jobdir_name(d, "control");
+        char *control = srq_path_join(d->path, "control");
 
         if (control != NULL)
             unlink(control);
@@ -177,33 +200,7 @@ void srq_jobdir_close(struct srq_jobdir *d)
     d->lock = -1;
 }
 
-static void sweep_folder(const char *path)
-{
-    DIR *dir = opendir(path);
-    struct dirent *e;
-
-    if (dir == NULL)
-        return;
-    while ((e = readdir(dir)) != NULL) {
-        const char *tmp = strstr(e->d_name, ".tmp");
-
-        if (tmp != NULL && strspn(tmp + 4, "0123456789") == strlen(tmp + 4))
-            unlinkat(dirfd(dir), e->d_name, 0);
-    }
-    closedir(dir);
-}
-
-void srq_jobdir_sweep(const struct srq_jobdir *d)
-{
-    char *ckpt = srq_jobdir_name(d, "ckpt");
-
-    sweep_folder(d->path);
-    if (ckpt != NULL)
-        sweep_folder(ckpt);
-    srq_free(ckpt);
-}
-
-int srq_runtime_dir(char **out, struct srq_error *err)
+int worker_runtime_dir(char **out, struct srq_error *err)
 {
     const char *own = getenv("SRQ_RUNTIME_DIR"), *xdg = getenv("XDG_RUNTIME_DIR");
     struct stat st;

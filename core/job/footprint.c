@@ -1,0 +1,466 @@
+/* Memory and disk that a job needs, from shapes. */
+#include "core/job/footprint.h"
+
+#include "core/base/alloc.h"
+#include "core/base/digits.h"
+#include "core/base/fs.h"
+#include "core/eval/evaluator.h"
+#include "core/job/budget.h"
+#include "core/job/chain.h"
+#include "core/job/refine.h"
+#include "core/job/resample.h"
+#include "core/job/transform.h"
+#include "core/job/usage.h"
+#include "core/math/gemm.h"
+#include "core/text/samples.h"
+#include "core/tune/block_tuner.h"
+#include "core/tune/feedback.h"
+#include "core/tune/importance.h"
+#include "core/tune/statistics.h"
+
+#include <inttypes.h>
+#include <sys/stat.h>
+
+#define SNAPSHOTS_MOST 4 /* kept, evenly spread over the blocks */
+
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
+
+/* Codes, scales and zero-points of a layer as they are held. */
+static uint64_t codes_bytes(const struct srq_plan_layer *l)
+{
+    struct srq_groups g = srq_groups_of(l->info->out, l->info->in, l->scheme.group);
+
+    if (l->scheme.grid == SRQ_GRID_NONE)
+        return 0;
+    return (uint64_t)(l->info->out * l->info->in) + (uint64_t)g.count * (sizeof(float) + 1);
+}
+
+/* A block's layers are neighbours in the model's order. */
+static uint64_t largest_block_codes(const struct srq_resolved *r)
+{
+    uint64_t block = 0, most = 0;
+
+    for (int i = 0; i < r->layer_count; i++) {
+        uint64_t c = codes_bytes(&r->plan.layers[i]);
+
+        block = i > 0 && r->layers[i]->block == r->layers[i - 1]->block ? block + c : c;
+        most = block > most ? block : most;
+    }
+    return most;
+}
+
+static uint64_t largest_layer(const struct srq_resolved *r)
+{
+    uint64_t most = 0;
+
+    for (int i = 0; i < r->layer_count; i++) {
+        uint64_t n = (uint64_t)(r->layers[i]->out * r->layers[i]->in);
+
+        if (r->schemes[i].grid != SRQ_GRID_NONE && n > most)
+            most = n;
+    }
+    return most;
+}
+
+static uint64_t largest_feedback(const struct srq_resolved *r)
+{
+    uint64_t most = 0;
+
+    for (int i = 0; i < r->layer_count; i++) {
+        uint64_t bytes = srq_feedback_bytes(r->layers[i]->out, r->layers[i]->in);
+
+        if (r->schemes[i].grid != SRQ_GRID_NONE && bytes > most)
+            most = bytes;
+    }
+    return most;
+}
+
+/* A vocabulary with its merges as tables, while the file is read also as a tree: so many bytes for one of the file. */
+#define TOKENIZER_BYTES_A_BYTE 6
+
+/* The stage that reads texts; they are over before the work. */
+static void add_texts(struct srq_resolved *r)
+{
+    const struct srq_spec *s = &r->spec;
+    bool calib = r->calibrates || r->transform.nsamples > 0 || srq_spec_has_budget(s);
+    int64_t most = calib ? srq_samples_memory((const char *const *)s->calib, s->calib_count,
+                                              (enum srq_sampling)s->opt.sampling) : 0;
+    int64_t eval = srq_samples_memory((const char *const *)s->eval, s->eval_count, SRQ_SAMPLING_WINDOWS);
+    char *path = srq_path_join(s->model, "tokenizer.json");
+    struct stat st;
+
+    if (!calib && s->eval_count == 0) {
+        srq_free(path);
+        return;
+    }
+    if (path != NULL && stat(path, &st) == 0)
+        srq_needs_add(&r->memory, "calibrate", "tokenizer", TOKENIZER_BYTES_A_BYTE * (uint64_t)st.st_size);
+    srq_needs_add(&r->memory, "calibrate", "text, its words and ids", (uint64_t)(eval > most ? eval : most));
+    srq_free(path);
+}
+
+static int add_tuner(struct srq_resolved *r, int64_t nsamples, struct srq_error *err)
+{
+    const struct srq_job_options *o = &r->spec.opt;
+    struct srq_tune_config cfg = { .batch = o->batch < nsamples ? o->batch : nsamples,
+                                   .seq = o->seqlen,
+                                   .nsamples = nsamples,
+                                   .seed = (uint64_t)o->seed,
+                                   .probe_every = o->probe_every,
+                                   .probe_samples = o->probe_samples < nsamples ? o->probe_samples : nsamples,
+                                   .cache = r->cache };
+    struct srq_memory_row rows[32];
+    int count = 0, rc;
+
+    rc = srq_tuner_plan(r->model, srq_spec_quantizer(&r->spec), r->self, &cfg, r->schemes, r->compute, rows, 32, &count,
+                        err);
+    for (int i = 0; rc == 0 && i < count; i++)
+        srq_needs_add(&r->memory, "quantize", rows[i].name, rows[i].bytes);
+    return rc;
+}
+
+/* One of the two chains: hidden states of all samples. */
+static uint64_t chain_bytes(const struct srq_resolved *r, int64_t nsamples)
+{
+    return (uint64_t)nsamples * (uint64_t)r->spec.opt.seqlen * (uint64_t)r->info->hidden * srq_dtype_size(r->cache);
+}
+
+int64_t srq_footprint_windows(char *const *files, int count, int64_t seqlen)
+{
+    return srq_samples_bytes((const char *const *)files, count) / (3 * seqlen) + 1;
+}
+
+static int64_t guess_windows(const struct srq_resolved *r)
+{
+    int64_t most = srq_footprint_windows(r->spec.eval, r->spec.eval_count, r->spec.opt.eval_seqlen);
+
+    return r->spec.opt.eval_windows > 0 && r->spec.opt.eval_windows < most ? r->spec.opt.eval_windows : most;
+}
+
+static int add_evaluation(struct srq_resolved *r, int64_t windows, struct srq_error *err)
+{
+    const struct srq_job_options *o = &r->spec.opt;
+    struct srq_eval_config cfg = { .windows = o->eval_windows };
+    struct srq_eval_memory m;
+    uint64_t layer = largest_layer(r);
+    int rc = srq_eval_plan(r->model, &cfg, windows, o->eval_seqlen, true, &m, err);
+
+    if (rc != 0)
+        return rc;
+    srq_needs_add(&r->memory, "all", "evaluation token ids", (uint64_t)windows * (uint64_t)o->eval_seqlen * 4);
+    srq_needs_add(&r->memory, "evaluate", "hidden states of all windows", m.hidden);
+    srq_needs_add(&r->memory, "evaluate", "final states of the original", m.reference);
+    if (m.block + m.tape > m.head + m.logits) { /* never both: the larger is what counts */
+        srq_needs_add(&r->memory, "evaluate", "block parameters in F32", m.block);
+        srq_needs_add(&r->memory, "evaluate", "forward pass of some windows", m.tape);
+    } else {
+        srq_needs_add(&r->memory, "evaluate", "head", m.head);
+        srq_needs_add(&r->memory, "evaluate", "logits", m.logits);
+    }
+    srq_needs_add(&r->memory, "evaluate", "codes of the largest layer", layer + layer / 8);
+    return 0;
+}
+
+#define MOMENT_ROWS 256 /* inputs that are added to a moment at once */
+#define LOGIT_ROWS 1024 /* tokens whose logits are made at once, at most */
+
+static void expect(int64_t m, int64_t n, int64_t k)
+{
+    const struct srq_mat a = { NULL, SRQ_F32, k, false }, b = { NULL, SRQ_F32, k, true };
+
+    srq_gemm_expect(m, n, k, 1, &a, &b, 0, SRQ_F32, n);
+}
+
+/* F32 products outside of tapes: moments of inputs and what is done with them, logits. Only their sizes count, and of these
+ * the largest. */
+static void expect_others(const struct srq_resolved *r)
+{
+    const struct srq_plugin *transform = srq_spec_transform(&r->spec);
+    uint32_t needs = r->needs;
+    int64_t widest = 0, tokens = 0;
+
+    if (transform != NULL && transform->transform->needs != NULL)
+        needs |= transform->transform->needs(srq_host_services(), r->transform_self);
+    for (int i = 0; i < r->layer_count; i++) {
+        if (r->layers[i]->block >= 0 && r->layers[i]->in > widest)
+            widest = r->layers[i]->in;
+    }
+    if ((needs & SRQ_NEED_HESSIAN) != 0)
+        expect(widest, widest, MOMENT_ROWS);
+    if (r->spec.eval_count > 0 || transform != NULL || srq_spec_has_budget(&r->spec) || srq_job_refines(r))
+        tokens = LOGIT_ROWS;
+    expect(tokens, r->info->vocab, r->info->hidden);
+}
+
+/* What the libraries take for the products that the rows before have named (design 6): measured, since it is another on every
+ * processor. What they took earlier they keep. */
+static void add_libraries(struct srq_resolved *r)
+{
+    uint64_t before, after;
+
+    expect_others(r);
+    before = srq_usage_now();
+    srq_gemm_rehearse();
+    after = srq_usage_now();
+    r->library_bytes += after > before ? after - before : 0;
+    srq_needs_add(&r->memory, "all", "libraries: code, scratch, packed operands", r->library_bytes);
+}
+
+static int memory_rows(struct srq_resolved *r, int64_t nsamples, int64_t windows, struct srq_error *err)
+{
+    const struct srq_job_options *o = &r->spec.opt;
+    int64_t batch = o->batch < nsamples ? o->batch : nsamples;
+    uint64_t forward = 0, layer = largest_layer(r);
+    int rc = 0;
+
+    memset(&r->memory, 0, sizeof(r->memory));
+    add_texts(r);
+    if (r->calibrates) {
+        srq_needs_add(&r->memory, "all", "calibration token ids", (uint64_t)nsamples * (uint64_t)o->seqlen * 4);
+        rc = srq_forward_bytes(r->model, r->compute, batch, o->seqlen, &forward, err);
+        srq_needs_add(&r->memory, "quantize", "block parameters", srq_block_bytes(r->model, r->compute));
+        srq_needs_add(&r->memory, "quantize", "rope tables", srq_block_rope_bytes(r->model, o->seqlen));
+        srq_needs_add(&r->memory, "quantize", "forward pass of a batch", forward);
+        if (r->cache != r->compute)
+            srq_needs_add(&r->memory, "quantize", "conversion of a batch",
+                          (uint64_t)(batch * o->seqlen * r->info->hidden) * srq_dtype_size(r->compute));
+        if (!r->spill) {
+            if (r->tunes || (r->needs & SRQ_NEED_IMPORTANCE) != 0)
+                srq_needs_add(&r->memory, "quantize", "activation cache, full precision", chain_bytes(r, nsamples));
+            if (r->tunes || (r->needs & SRQ_NEED_IMPORTANCE) == 0)
+                srq_needs_add(&r->memory, "quantize", "activation cache, quantized", chain_bytes(r, nsamples));
+        }
+    }
+    if ((r->needs & SRQ_NEED_IMPORTANCE) != 0)
+        srq_needs_add(&r->memory, "quantize", "importance of a block's inputs", srq_importance_bytes(r->model));
+    if (!r->tunes && (r->needs & SRQ_NEED_FEEDBACK) != 0)
+        srq_needs_add(&r->memory, "quantize", "feedback of the largest layer", largest_feedback(r));
+    if (!r->tunes)
+        srq_needs_add(&r->memory, "quantize", "statistics of a block's inputs",
+                      srq_statistics_bytes(r->model, r->needs, true));
+    if (rc == 0 && r->tunes)
+        rc = add_tuner(r, nsamples, err);
+    if (!r->tunes)
+        srq_needs_add(&r->memory, "quantize", "codes of the largest block", largest_block_codes(r));
+    if (rc == 0)
+        rc = srq_budget_needs(r, err);
+    if (rc == 0)
+        rc = srq_job_transform_needs(r, err);
+    if (rc == 0)
+        rc = srq_job_resample_needs(r, nsamples, err);
+    if (rc == 0)
+        rc = srq_job_refine_needs(r, nsamples, err);
+    if (rc == 0 && r->spec.eval_count > 0)
+        rc = add_evaluation(r, windows, err);
+    srq_needs_add(&r->memory, "export", "packing of the largest layer", 3 * layer);
+    if (rc == 0)
+        add_libraries(r);
+    return rc;
+}
+
+/* What memory the job may have: the user's limit, else what the machine or control group has. */
+static uint64_t memory_allowed(const struct srq_resolved *r)
+{
+    uint64_t machine = srq_usage_limit(), asked = (uint64_t)r->spec.opt.max_memory;
+
+    return asked != 0 && asked < machine ? asked : machine;
+}
+
+static uint64_t stage_bytes(const struct srq_needs *n, const char *stage)
+{
+    uint64_t sum = 0;
+
+    for (int i = 0; i < n->count; i++) {
+        if (strcmp(n->rows[i].stage, "all") == 0 || strcmp(n->rows[i].stage, stage) == 0)
+            sum += n->rows[i].bytes;
+    }
+    return sum;
+}
+
+/* Fewer samples go through the model together while layers are scored: more time, the same scores. */
+static int fit_scoring(struct srq_resolved *r, int64_t nsamples, int64_t windows, uint64_t allowed, struct srq_error *err)
+{
+    int64_t batch = r->score_data.batch, all = batch > 0 ? (r->score_data.nsamples + batch - 1) / batch : 0;
+    int rc = 0;
+
+    while (rc == 0 && all > 1 && stage_bytes(&r->memory, "score") > allowed) {
+        all = (all + 1) / 2;
+        r->score_sweep = all;
+        rc = memory_rows(r, nsamples, windows, err);
+    }
+    r->planned_bytes = srq_needs_peak(&r->memory);
+    return rc;
+}
+
+static int check_memory(const struct srq_resolved *r, struct srq_error *err)
+{
+    uint64_t allowed = memory_allowed(r);
+    char want[32], have[32], table[700];
+
+    if (r->planned_bytes <= allowed)
+        return 0;
+    return srq_fail_field(err, -SRQ_ELIMIT, "options.max_memory", "the job needs %s of memory and may have %s: %s",
+                          srq_bytes_text((double)r->planned_bytes, want, sizeof(want)),
+                          srq_bytes_text((double)allowed, have, sizeof(have)),
+                          srq_needs_text(&r->memory, table, sizeof(table)));
+}
+
+static int fit_memory(struct srq_resolved *r, int64_t nsamples, int64_t windows, struct srq_error *err)
+{
+    uint64_t allowed = memory_allowed(r);
+    char have[32];
+    int64_t asked_batch = r->spec.opt.batch;
+    int rc;
+
+    r->spill = false;
+    r->score_sweep = 0;
+    rc = memory_rows(r, nsamples, windows, err);
+    if (rc == 0)
+        rc = fit_scoring(r, nsamples, windows, allowed, err);
+    if (rc == 0 && r->planned_bytes > allowed && r->calibrates && !r->spill) {
+        r->spill = true;
+        rc = memory_rows(r, nsamples, windows, err);
+        r->planned_bytes = srq_needs_peak(&r->memory);
+        srq_resolved_note(r, "stored activations go to disk: with them in memory more than %s would be needed",
+             srq_bytes_text((double)allowed, have, sizeof(have)));
+    }
+    while (rc == 0 && r->planned_bytes > allowed && r->tunes && r->spec.opt.batch > 1) {
+        r->spec.opt.batch /= 2;
+        rc = memory_rows(r, nsamples, windows, err);
+        r->planned_bytes = srq_needs_peak(&r->memory);
+    }
+    if (rc != 0)
+        return rc;
+    if (r->spec.opt.batch != asked_batch)
+        srq_resolved_note(r, "batch %" PRId64 " shrinks to %" PRId64 " to stay inside %s of memory", asked_batch, r->spec.opt.batch,
+             srq_bytes_text((double)allowed, have, sizeof(have)));
+    return check_memory(r, err);
+}
+
+/* ---- disk -------------------------------------------------------------------------------------------------------- */
+
+static int output_bytes(const struct srq_resolved *r, uint64_t *total, struct srq_error *err)
+{
+    *total = 0;
+    for (int i = 0; i < r->spec.format_count; i++) {
+        const struct srq_format *f = srq_format_find(r->spec.formats[i], err);
+        uint64_t bytes = 0;
+        int rc = f != NULL ? srq_export_bytes(f, r->model, r->schemes, &bytes, err) : -SRQ_EINVAL;
+
+        if (rc != 0)
+            return rc;
+        *total += bytes;
+    }
+    return 0;
+}
+
+static int disk_rows(struct srq_resolved *r, int64_t nsamples, struct srq_error *err)
+{
+    uint64_t codes = 0, output;
+    int rc = output_bytes(r, &output, err);
+
+    memset(&r->disk, 0, sizeof(r->disk));
+    for (int i = 0; i < r->layer_count; i++)
+        codes += codes_bytes(&r->plan.layers[i]);
+    srq_needs_add(&r->disk, "output", "output", output);
+    srq_needs_add(&r->disk, "job", "results of all blocks", codes);
+    if (r->tunes) {
+        /* Rounding offsets in F32, kept twice (running and best). */
+        srq_needs_add(&r->disk, "job", "checkpoint of the running block", 2 * largest_block_codes(r) * 2 * sizeof(float));
+        if (r->snapshots > 0) /* and the one being written */
+            srq_needs_add(&r->disk, "job", "snapshots of both chains",
+                          (uint64_t)(r->snapshots + 1) * 2 * chain_bytes(r, nsamples));
+    }
+    srq_needs_add(&r->disk, "job", "scales tuned end to end", srq_job_refine_disk(r));
+    if (r->spill)
+        srq_needs_add(&r->disk, "job", "activation cache", 2 * chain_bytes(r, nsamples));
+    r->planned_disk_bytes = srq_needs_sum(&r->disk);
+    return rc;
+}
+
+static uint64_t disk_of(const struct srq_needs *n, const char *stage)
+{
+    uint64_t sum = 0;
+
+    for (int i = 0; i < n->count; i++) {
+        if (strcmp(n->rows[i].stage, stage) == 0)
+            sum += n->rows[i].bytes;
+    }
+    return sum;
+}
+
+static int fit_disk(struct srq_resolved *r, int64_t nsamples, struct srq_error *err)
+{
+    uint64_t allowed = (uint64_t)r->spec.opt.max_disk, available, output;
+    char want[32], have[32], table[400], *above;
+    int rc;
+
+    /* Snapshots of the chains can be done without: a resume then computes them again. */
+    r->snapshots = r->tunes ? SNAPSHOTS_MOST : 0;
+    rc = disk_rows(r, nsamples, err);
+    while (rc == 0 && r->snapshots > 0 && allowed != 0 && disk_of(&r->disk, "job") > allowed) {
+        r->snapshots--;
+        rc = disk_rows(r, nsamples, err);
+    }
+    if (rc != 0)
+        return rc;
+    if (allowed != 0 && disk_of(&r->disk, "job") > allowed)
+        return srq_fail_field(err, -SRQ_ENOSPC, "options.max_disk",
+                              "checkpoints and stored inputs need %s of disk and may have %s: %s",
+                              srq_bytes_text((double)disk_of(&r->disk, "job"), want, sizeof(want)),
+                              srq_bytes_text((double)allowed, have, sizeof(have)),
+                              srq_needs_text(&r->disk, table, sizeof(table)));
+    above = srq_path_ancestor(r->spec.output);
+    output = disk_of(&r->disk, "output");
+    if (above != NULL && srq_disk_free(above, &available, NULL) == 0 && available < output)
+        rc = srq_fail_field(err, -SRQ_ENOSPC, "output", "the output needs %s and %s has %s free",
+                            srq_bytes_text((double)output, want, sizeof(want)), above,
+                            srq_bytes_text((double)available, have, sizeof(have)));
+    srq_free(above);
+    return rc;
+}
+
+static void swap_schemes(struct srq_resolved *r, struct srq_scheme *other)
+{
+    for (int i = 0; i < r->layer_count; i++) {
+        struct srq_scheme s = r->schemes[i];
+
+        r->schemes[i] = r->plan.layers[i].scheme = other[i];
+        other[i] = s;
+    }
+}
+
+int srq_footprint_plan(struct srq_resolved *r, int64_t nsamples, int64_t windows, struct srq_error *err)
+{
+    struct srq_scheme *largest = NULL;
+    int rc;
+
+    if (srq_spec_has_budget(&r->spec) && !r->allocated) { /* nobody knows yet what will be chosen */
+        largest = srq_calloc((size_t)r->layer_count + 1, sizeof(*largest));
+        if (largest == NULL)
+            return srq_fail(err, -SRQ_ENOMEM, "out of memory planning memory");
+        rc = srq_budget_largest(r, largest, err);
+        if (rc != 0) {
+            srq_free(largest);
+            return rc;
+        }
+        swap_schemes(r, largest);
+    }
+    rc = fit_memory(r, nsamples, windows > 0 ? windows : guess_windows(r), err);
+    if (rc == 0)
+        rc = fit_disk(r, nsamples, err);
+    if (largest != NULL)
+        swap_schemes(r, largest);
+    srq_free(largest);
+    return rc;
+}
+
+int srq_footprint_again(struct srq_resolved *r, int64_t nsamples, int64_t windows, struct srq_error *err)
+{
+    int rc = memory_rows(r, nsamples, windows > 0 ? windows : guess_windows(r), err);
+
+    r->planned_bytes = srq_needs_peak(&r->memory);
+    if (rc == 0)
+        rc = check_memory(r, err);
+    return rc == 0 ? fit_disk(r, nsamples, err) : rc;
+}
