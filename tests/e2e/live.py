@@ -91,6 +91,8 @@ class Job:
         def look():
             self.seen += self.journal.read()
             found = [line for line in self.seen if condition(line)]
+            if not found and self.process.poll() == 0:
+                raise Missed("the job was over before %s" % what)
             if not found and self.process.poll() is not None:
                 with open(self.folder + ".log") as f:
                     raise AssertionError("the worker ended before %s: %s" % (what, f.read()[-1000:]))

@@ -66,6 +66,11 @@ while read -r at torn; do
     mkdir "$run"
     crashing "$run" "$at" "$torn"
     code=$?
+    if [ "$code" -eq 0 ] && [ "${late:-0}" -lt 2 ] && same "$run"; then # time decides about some calls: it made fewer
+        late=$((${late:-0} + 1))
+        ok "over before call $at, $what: the same bytes"
+        continue
+    fi
     if [ "$code" -ne 137 ]; then
         not_ok "killed before call $at, $what (exit code $code)"
         continue
