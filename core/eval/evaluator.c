@@ -56,28 +56,6 @@ static int64_t logit_rows_of(const struct srq_eval_config *cfg, int64_t vocab, i
     return rows < tokens ? rows : tokens;
 }
 
-/* Bytes of a tape that runs one batch through one block without recording. */
-static int measure_tape(const struct srq_model *m, int64_t batch, int64_t seqlen, size_t *bytes,
-                        struct srq_error *err)
-{
-    struct srq_tensor x = srq_tensor_2d(NULL, SRQ_F32, batch * seqlen, srq_model_info(m)->hidden);
-    struct srq_block *block = NULL;
-    struct srq_tape *tape = NULL;
-    int rc = srq_block_create(m, SRQ_F32, &block, err);
-
-    if (rc == 0)
-        rc = srq_tape_create(0, SRQ_F32, true, &tape, err);
-    if (rc == 0) {
-        srq_tape_record(tape, false);
-        srq_block_forward(block, tape, srq_tape_input(tape, &x, false), batch, seqlen);
-        rc = srq_tape_error(tape, err);
-        *bytes = srq_tape_peak(tape);
-    }
-    srq_tape_free(tape);
-    srq_block_free(block);
-    return rc;
-}
-
 int srq_eval_plan(const struct srq_model *m, const struct srq_eval_config *cfg, int64_t windows, int64_t seqlen,
                   bool reference, struct srq_eval_memory *out, struct srq_error *err)
 {
@@ -90,7 +68,7 @@ int srq_eval_plan(const struct srq_model *m, const struct srq_eval_config *cfg, 
     if (windows <= 0 || seqlen < 2)
         return srq_fail(err, -SRQ_EINVAL, "%" PRId64 " windows of %" PRId64 " tokens cannot be scored", windows, seqlen);
     windows = cfg->windows > 0 && cfg->windows < windows ? cfg->windows : windows;
-    rc = measure_tape(m, batch_of(cfg, windows, seqlen), seqlen, &tape, err);
+    rc = srq_block_forward_bytes(m, SRQ_F32, batch_of(cfg, windows, seqlen), seqlen, &tape, err);
     if (rc != 0)
         return rc;
     rows = (uint64_t)logit_rows_of(cfg, info->vocab, windows * seqlen);
@@ -250,7 +228,7 @@ static int run_blocks(struct run *r, struct srq_error *err)
     struct srq_block *block = NULL;
     struct srq_tape *tape = NULL;
     size_t bytes = 0;
-    int rc = measure_tape(r->model, r->e->batch, r->e->seqlen, &bytes, err);
+    int rc = srq_block_forward_bytes(r->model, SRQ_F32, r->e->batch, r->e->seqlen, &bytes, err);
 
     if (rc == 0)
         rc = srq_model_embed(r->model, r->e->samples->ids, r->e->windows * r->e->seqlen, r->states, SRQ_F32, err);

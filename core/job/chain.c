@@ -278,43 +278,12 @@ struct srq_forward {
     void *staging; /* [batch*seq, hidden] in compute; made when the cache has another dtype */
 };
 
-static size_t arena_for(const struct srq_model *m, enum srq_dtype compute, int64_t batch, int64_t seq, int *rc,
-                        struct srq_error *err)
-{
-    struct srq_tensor x = srq_tensor_2d(NULL, compute, batch * seq, srq_model_info(m)->hidden);
-    struct srq_block *block = NULL;
-    struct srq_tape *tape = NULL;
-    size_t bytes = 0;
-
-    *rc = srq_block_create(m, compute, &block, err);
-    if (*rc == 0)
-        *rc = srq_tape_create(0, compute, true, &tape, err);
-    if (*rc == 0) {
-        srq_tape_record(tape, false);
-        srq_block_forward(block, tape, srq_tape_input(tape, &x, false), batch, seq);
-        *rc = srq_tape_error(tape, err);
-        bytes = srq_tape_peak(tape);
-    }
-    srq_tape_free(tape);
-    srq_block_free(block);
-    return bytes;
-}
-
-int srq_forward_bytes(const struct srq_model *m, enum srq_dtype compute, int64_t batch, int64_t seq, uint64_t *bytes,
-                      struct srq_error *err)
-{
-    int rc;
-
-    *bytes = arena_for(m, compute, batch, seq, &rc, err);
-    return rc;
-}
-
 int srq_forward_create(const struct srq_model *m, enum srq_dtype compute, int64_t batch, int64_t seq,
                        struct srq_forward **out, struct srq_error *err)
 {
     struct srq_forward *f = srq_calloc(1, sizeof(*f));
-    uint64_t bytes;
-    int rc = srq_forward_bytes(m, compute, batch, seq, &bytes, err);
+    size_t bytes = 0;
+    int rc = srq_block_forward_bytes(m, compute, batch, seq, &bytes, err);
 
     if (f == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory for a forward pass");

@@ -39,9 +39,6 @@ struct srq_forward;
 int srq_forward_create(const struct srq_model *m, enum srq_dtype compute, int64_t batch, int64_t seq,
                        struct srq_forward **out, struct srq_error *err);
 void srq_forward_free(struct srq_forward *f);
-/* Bytes of its arena, from a tape that only measures: for the plan. */
-int srq_forward_bytes(const struct srq_model *m, enum srq_dtype compute, int64_t batch, int64_t seq, uint64_t *bytes,
-                      struct srq_error *err);
 /* Replaces every sample of `chain` by the block's output, in place. tick: NULL, or called between batches; a non-zero
  * return ends with that code, the chain then being half old and half new. */
 int srq_forward_run(struct srq_forward *f, struct srq_block *b, struct srq_chains *c, uint8_t *chain,

@@ -210,14 +210,15 @@ static int memory_rows(struct srq_resolved *r, int64_t nsamples, int64_t windows
 {
     const struct srq_job_options *o = &r->spec.opt;
     int64_t batch = o->batch < nsamples ? o->batch : nsamples;
-    uint64_t forward = 0, layer = largest_layer(r);
+    uint64_t layer = largest_layer(r);
+    size_t forward = 0;
     int rc = 0;
 
     memset(&r->memory, 0, sizeof(r->memory));
     add_texts(r);
     if (r->calibrates) {
         srq_needs_add(&r->memory, "all", "calibration token ids", (uint64_t)nsamples * (uint64_t)o->seqlen * 4);
-        rc = srq_forward_bytes(r->model, r->compute, batch, o->seqlen, &forward, err);
+        rc = srq_block_forward_bytes(r->model, r->compute, batch, o->seqlen, &forward, err);
         srq_needs_add(&r->memory, "quantize", "block parameters", srq_block_bytes(r->model, r->compute));
         srq_needs_add(&r->memory, "quantize", "rope tables", srq_block_rope_bytes(r->model, o->seqlen));
         srq_needs_add(&r->memory, "quantize", "forward pass of a batch", forward);

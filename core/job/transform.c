@@ -115,8 +115,8 @@ struct srq_transform_config srq_job_transform_config(const struct srq_resolved *
 /* Holding the folded model against the stored one: a block in F32, a forward pass of some tokens, their logits twice. */
 static int add_check(struct srq_resolved *r, struct srq_error *err)
 {
-    uint64_t forward = 0;
-    int rc = srq_forward_bytes(r->model, SRQ_F32, 1, SRQ_FOLD_TOKENS, &forward, err);
+    size_t forward = 0;
+    int rc = srq_block_forward_bytes(r->model, SRQ_F32, 1, SRQ_FOLD_TOKENS, &forward, err);
 
     srq_needs_add(&r->memory, "check", "fold: block parameters in F32", srq_block_bytes(r->model, SRQ_F32));
     srq_needs_add(&r->memory, "check", "fold: forward pass of some tokens", forward);

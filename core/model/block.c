@@ -113,6 +113,27 @@ void srq_block_free(struct srq_block *b)
     srq_free(b);
 }
 
+int srq_block_forward_bytes(const struct srq_model *m, enum srq_dtype compute, int64_t n, int64_t seq, size_t *bytes,
+                            struct srq_error *err)
+{
+    struct srq_tensor x = srq_tensor_2d(NULL, compute, n * seq, m->info.hidden);
+    struct srq_block *b = NULL;
+    struct srq_tape *t = NULL;
+    int rc = srq_block_create(m, compute, &b, err);
+
+    if (rc == 0)
+        rc = srq_tape_create(0, compute, true, &t, err);
+    if (rc == 0) {
+        srq_tape_record(t, false);
+        srq_block_forward(b, t, srq_tape_input(t, &x, false), n, seq);
+        rc = srq_tape_error(t, err);
+        *bytes = srq_tape_peak(t);
+    }
+    srq_tape_free(t);
+    srq_block_free(b);
+    return rc;
+}
+
 /* A small tensor of the block into F32. */
 static int load_vector(const struct srq_block *b, const char *module, const char *suffix, float *dst,
                        struct srq_error *err)

@@ -7,22 +7,6 @@
 
 #define ROWS 64 /* of logits at a time */
 
-static int measure_tape(const struct srq_block *block, int64_t n, size_t *bytes, struct srq_error *err)
-{
-    struct srq_tensor x = srq_tensor_2d(NULL, SRQ_F32, n, block->model->info.hidden);
-    struct srq_tape *tape;
-    int rc = srq_tape_create(0, SRQ_F32, true, &tape, err);
-
-    if (rc != 0)
-        return rc;
-    srq_tape_record(tape, false);
-    (void)srq_block_forward((struct srq_block *)(uintptr_t)block, tape, srq_tape_input(tape, &x, false), 1, n);
-    rc = srq_tape_error(tape, err);
-    *bytes = srq_tape_peak(tape);
-    srq_tape_free(tape);
-    return rc;
-}
-
 /* Hidden states [n, hidden] after the last block. */
 static int run_blocks(const struct srq_model *m, const int32_t *tokens, int64_t n, float *states, struct srq_error *err)
 {
@@ -30,10 +14,10 @@ static int run_blocks(const struct srq_model *m, const int32_t *tokens, int64_t 
     struct srq_block *block = NULL;
     struct srq_tape *tape = NULL;
     size_t bytes = 0;
-    int rc = srq_block_create(m, SRQ_F32, &block, err);
+    int rc = srq_block_forward_bytes(m, SRQ_F32, 1, n, &bytes, err);
 
     if (rc == 0)
-        rc = measure_tape(block, n, &bytes, err);
+        rc = srq_block_create(m, SRQ_F32, &block, err);
     if (rc == 0)
         rc = srq_tape_create(bytes, SRQ_F32, false, &tape, err);
     if (rc == 0)

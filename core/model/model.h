@@ -53,6 +53,9 @@ int srq_model_check_finite(const struct srq_model *m, int b, struct srq_error *e
 struct srq_block;
 size_t srq_block_bytes(const struct srq_model *m, enum srq_dtype compute); /* for the plan: largest block */
 size_t srq_block_rope_bytes(const struct srq_model *m, int64_t seq); /* for the plan: tables that forward keeps */
+/* Bytes that a tape without recording takes for n samples through a block, from one that only measures. */
+int srq_block_forward_bytes(const struct srq_model *m, enum srq_dtype compute, int64_t n, int64_t seq, size_t *bytes,
+                            struct srq_error *err);
 int srq_block_create(const struct srq_model *m, enum srq_dtype compute, struct srq_block **out, struct srq_error *err);
 int srq_block_load(struct srq_block *b, int index, struct srq_error *err); /* converts, then releases mapped pages */
 void srq_block_free(struct srq_block *b);

@@ -55,8 +55,8 @@ static int measure(struct resample *r, const struct srq_model *m, const struct s
     r->part = r->part < cfg->batch ? cfg->batch : r->part;
     r->part = r->part < cfg->nsamples ? r->part : cfg->nsamples;
     r->states_bytes = (size_t)(r->part * sample);
-    return srq_walk_measure_forward(m, cfg->compute, cfg->batch < r->part ? cfg->batch : r->part, cfg->seq, &r->tape_bytes,
-                                    err);
+    return srq_block_forward_bytes(m, cfg->compute, cfg->batch < r->part ? cfg->batch : r->part, cfg->seq, &r->tape_bytes,
+                                   err);
 }
 
 int srq_resample_plan(const struct srq_model *m, const struct srq_resample_config *cfg, struct srq_memory_row *rows, int cap,

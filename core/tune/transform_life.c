@@ -140,27 +140,6 @@ struct srq_walk srq_transform_walk(const struct srq_transformer *t)
     return (struct srq_walk){ t->block, t->tape, t->cfg.compute, t->cfg.seq, t->hidden };
 }
 
-/* What a batch takes on the tape, forwards. */
-static int measure_forward(struct srq_transformer *t, struct srq_error *err)
-{
-    struct srq_tensor x = srq_tensor_2d(NULL, t->cfg.compute, t->cfg.batch * t->cfg.seq, t->hidden);
-    struct srq_block *b = NULL;
-    struct srq_tape *tape = NULL;
-    int rc = srq_block_create(t->model, t->cfg.compute, &b, err);
-
-    if (rc == 0)
-        rc = srq_tape_create(0, t->cfg.compute, true, &tape, err);
-    if (rc == 0) {
-        srq_tape_record(tape, false);
-        srq_block_forward(b, tape, srq_tape_input(tape, &x, false), t->cfg.batch, t->cfg.seq);
-        rc = srq_tape_error(tape, err);
-        t->bytes[SRQ_PART_TAPE] = srq_tape_peak(tape);
-    }
-    srq_tape_free(tape);
-    srq_block_free(b);
-    return rc;
-}
-
 static int measure(struct srq_transformer *t, const bool *wanted, struct srq_error *err)
 {
     const struct srq_transform_config *c = &t->cfg;
@@ -182,7 +161,7 @@ static int measure(struct srq_transformer *t, const bool *wanted, struct srq_err
     t->bytes[SRQ_PART_ROPE] = srq_block_rope_bytes(t->model, c->seq);
     t->bytes[SRQ_PART_CHAIN] = t->passes ? srq_transform_state_bytes(t, c->nsamples) : 0;
     t->bytes[SRQ_PART_STATISTICS] = t->needs != 0 ? srq_statistics_bytes(t->model, t->needs, outside) : 0;
-    rc = measure_forward(t, err);
+    rc = srq_block_forward_bytes(t->model, c->compute, c->batch, c->seq, &t->bytes[SRQ_PART_TAPE], err);
     return rc == 0 && t->trains ? srq_training_measure(t, err) : rc;
 }
 

@@ -81,24 +81,3 @@ int srq_walk_measure(const struct srq_model *m, enum srq_dtype compute, int64_t 
     srq_block_free(b);
     return rc;
 }
-
-int srq_walk_measure_forward(const struct srq_model *m, enum srq_dtype compute, int64_t n, int64_t seq, size_t *bytes,
-                             struct srq_error *err)
-{
-    struct srq_tensor x = srq_tensor_2d(NULL, compute, n * seq, srq_model_info(m)->hidden);
-    struct srq_block *b = NULL;
-    struct srq_tape *t = NULL;
-    int rc = srq_block_create(m, compute, &b, err);
-
-    if (rc == 0)
-        rc = srq_tape_create(0, compute, true, &t, err);
-    if (rc == 0) {
-        srq_tape_record(t, false);
-        srq_block_forward(b, t, srq_tape_input(t, &x, false), n, seq);
-        rc = srq_tape_error(t, err);
-        *bytes = srq_tape_peak(t);
-    }
-    srq_tape_free(t);
-    srq_block_free(b);
-    return rc;
-}

@@ -20,9 +20,6 @@ int srq_walk_backward(const struct srq_walk *w, uint8_t *x, uint8_t *grad, int64
 /* Bytes that both take on the tape for n samples, with sinks on all linears of a block. */
 int srq_walk_measure(const struct srq_model *m, enum srq_dtype compute, int64_t n, int64_t seq, size_t *bytes,
                      struct srq_error *err);
-/* Bytes that forwards alone take for n samples. */
-int srq_walk_measure_forward(const struct srq_model *m, enum srq_dtype compute, int64_t n, int64_t seq, size_t *bytes,
-                             struct srq_error *err);
 /* A sink that hears nothing, for measuring. */
 void srq_walk_ignore_gradient(void *ctx, int64_t row, int64_t rows, float *grad);
 

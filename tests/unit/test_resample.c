@@ -138,7 +138,7 @@ static float *all_logits(const struct srq_model *m, const struct srq_samples *s)
     size_t bytes;
 
     logits = srq_calloc((size_t)(TOKENS * vocab), sizeof(*logits));
-    assert_ok(srq_walk_measure_forward(m, SRQ_F32, 1, SEQ, &bytes, &err), &err);
+    assert_ok(srq_block_forward_bytes(m, SRQ_F32, 1, SEQ, &bytes, &err), &err);
     assert_ok(srq_block_create(m, SRQ_F32, &block, &err), &err);
     assert_ok(srq_tape_create(bytes, SRQ_F32, false, &tape, &err), &err);
     assert_ok(srq_head_create(m, &head, &err), &err);
