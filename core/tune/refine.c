@@ -40,7 +40,6 @@ struct srq_refine {
     struct refined_layer *layer; /* [blocks * layers] */
     struct srq_block *block;
     int loaded; /* block whose codes are in memory; -1: none */
-    bool original; /* its own weights instead */
     struct srq_tape *tape;
     struct srq_head *head;
     struct srq_head_distil *distil;
@@ -273,19 +272,18 @@ static int take_codes(struct srq_refine *r, int block, struct srq_error *err)
     return rc;
 }
 
-static int load(struct srq_refine *r, int block, bool original, bool sinks, struct srq_error *err)
+static int load(struct srq_refine *r, int block, bool sinks, struct srq_error *err)
 {
     int rc = 0;
 
-    if (r->loaded != block || r->original != original) {
+    if (r->loaded != block) {
         r->loaded = -1;
         rc = srq_block_load(r->block, block, err);
-        if (rc == 0 && !original)
+        if (rc == 0)
             rc = take_codes(r, block, err);
         if (rc != 0)
             return rc;
         r->loaded = block;
-        r->original = original;
     }
     for (int i = 0; i < r->layers; i++) {
         struct srq_linear *linear = srq_block_linear(r->block, i);
@@ -313,18 +311,9 @@ static uint8_t *state(const struct srq_refine *r, int block)
 static int make_teacher(struct srq_refine *r, struct srq_error *err)
 {
     struct srq_walk walk = walk_of(r);
-    int64_t n = r->cfg.nsamples, batch = r->cfg.batch;
-    int rc = srq_model_embed(r->model, r->samples->ids, n * r->cfg.seq, r->teacher, r->cfg.compute, err);
 
-    for (int b = 0; rc == 0 && b < r->blocks; b++) {
-        rc = load(r, b, true, false, err);
-        for (int64_t at = 0; rc == 0 && at < n; at += batch) {
-            uint8_t *states = r->teacher + state_bytes(r, at);
-
-            rc = srq_walk_forward(&walk, states, states, n - at < batch ? n - at : batch, err);
-        }
-    }
-    return rc;
+    r->loaded = -1;
+    return srq_walk_model(&walk, r->model, r->samples->ids, r->cfg.nsamples, r->cfg.batch, r->teacher, NULL, NULL, err);
 }
 
 /* Takes samples [n] up; returns how many of their tokens predict another. */
@@ -357,7 +346,7 @@ static int run_batch(struct srq_refine *r, const int64_t *sample, int64_t n, boo
     *valid = take_batch(r, sample, n);
     rc = srq_model_embed(r->model, r->ids, n * r->cfg.seq, state(r, 0), r->cfg.compute, err);
     for (int b = 0; rc == 0 && b < r->blocks; b++) {
-        rc = load(r, b, false, false, err);
+        rc = load(r, b, false, err);
         if (rc == 0)
             rc = srq_walk_forward(&walk, state(r, b), state(r, b + 1), n, err);
     }
@@ -365,7 +354,7 @@ static int run_batch(struct srq_refine *r, const int64_t *sample, int64_t n, boo
         rc = srq_head_distil_run(r->distil, r->taught, state(r, r->blocks), r->cfg.compute, n * r->cfg.seq, r->target,
                                  *valid > 0 ? 1.0f / (float)*valid : 0, loss, grad ? state(r, r->blocks) : NULL, err);
     for (int b = r->blocks - 1; rc == 0 && grad && b >= 0; b--) {
-        rc = load(r, b, false, true, err);
+        rc = load(r, b, true, err);
         if (rc == 0)
             rc = srq_walk_backward(&walk, state(r, b), state(r, b + 1), n, b > 0, err);
     }

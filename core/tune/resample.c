@@ -174,32 +174,26 @@ static int draw(struct resample *r, int64_t from, int64_t n, struct srq_error *e
     return rc;
 }
 
-/* Samples [from, from + n) through all blocks. */
-static int forward(struct resample *r, int64_t from, int64_t n, int (*tick)(void *, int64_t, int64_t), void *ctx,
-                   struct srq_error *err)
+/* Where a part of the samples is on its way, for the caller's tick. */
+struct progress {
+    int64_t done, all; /* blocks before this part; of all parts, drawing counted as one more */
+    int (*tick)(void *ctx, int64_t done, int64_t all);
+    void *ctx;
+};
+
+static int on_block(void *ctx, int block)
 {
-    struct srq_walk walk = { r->block, r->tape, r->cfg.compute, r->cfg.seq, r->hidden };
-    int blocks = srq_model_info(r->model)->blocks;
-    int64_t all = (r->cfg.nsamples + r->part - 1) / r->part * (blocks + 1), done = from / r->part * (blocks + 1);
-    int64_t seq = r->cfg.seq, batch = r->cfg.batch;
-    int rc = srq_model_embed(r->model, r->samples->ids + from * seq, n * seq, r->states, r->cfg.compute, err);
+    const struct progress *p = ctx;
 
-    for (int b = 0; rc == 0 && b < blocks; b++) {
-        rc = tick != NULL ? tick(ctx, done + b, all) : 0;
-        if (rc == 0)
-            rc = srq_block_load(r->block, b, err);
-        for (int64_t i = 0; rc == 0 && i < n; i += batch) {
-            uint8_t *states = r->states + (size_t)(i * seq * r->hidden) * srq_dtype_size(r->cfg.compute);
-
-            rc = srq_walk_forward(&walk, states, states, n - i < batch ? n - i : batch, err);
-        }
-    }
-    return rc == 0 && tick != NULL ? tick(ctx, done + blocks, all) : rc;
+    return p->tick != NULL ? p->tick(p->ctx, p->done + block, p->all) : 0;
 }
 
 int srq_resample_run(const struct srq_model *m, const struct srq_resample_config *cfg, struct srq_samples *samples,
                      int (*tick)(void *ctx, int64_t done, int64_t all), void *ctx, struct srq_error *err)
 {
+    int blocks = srq_model_info(m)->blocks;
+    struct progress p = { .tick = tick, .ctx = ctx };
+    struct srq_walk walk;
     struct resample r;
     int rc = measure(&r, m, cfg, err);
 
@@ -220,10 +214,14 @@ int srq_resample_run(const struct srq_model *m, const struct srq_resample_config
         rc = srq_tape_create(r.tape_bytes, cfg->compute, false, &r.tape, err);
     if (rc == 0)
         rc = srq_head_create(m, &r.head, err);
-    for (int64_t i = 0; rc == 0 && i < cfg->nsamples; i += r.part) {
+    walk = (struct srq_walk){ r.block, r.tape, cfg->compute, cfg->seq, r.hidden };
+    p.all = (cfg->nsamples + r.part - 1) / r.part * (blocks + 1);
+    for (int64_t i = 0; rc == 0 && i < cfg->nsamples; i += r.part, p.done += blocks + 1) {
         int64_t n = cfg->nsamples - i < r.part ? cfg->nsamples - i : r.part;
 
-        rc = forward(&r, i, n, tick, ctx, err);
+        rc = srq_walk_model(&walk, m, samples->ids + i * cfg->seq, n, cfg->batch, r.states, on_block, &p, err);
+        if (rc == 0)
+            rc = on_block(&p, blocks);
         if (rc == 0)
             rc = draw(&r, i, n, err);
     }

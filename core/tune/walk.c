@@ -26,6 +26,24 @@ int srq_walk_forward(const struct srq_walk *w, uint8_t *from, uint8_t *to, int64
     return rc;
 }
 
+int srq_walk_model(const struct srq_walk *w, const struct srq_model *m, const int32_t *ids, int64_t n, int64_t batch,
+                   uint8_t *states, int (*tick)(void *ctx, int block), void *ctx, struct srq_error *err)
+{
+    int rc = srq_model_embed(m, ids, n * w->seq, states, w->compute, err);
+
+    for (int b = 0; rc == 0 && b < srq_model_info(m)->blocks; b++) {
+        rc = tick != NULL ? tick(ctx, b) : 0;
+        if (rc == 0)
+            rc = srq_block_load(w->block, b, err);
+        for (int64_t i = 0; rc == 0 && i < n; i += batch) {
+            uint8_t *at = states + state_bytes(w, i);
+
+            rc = srq_walk_forward(w, at, at, n - i < batch ? n - i : batch, err);
+        }
+    }
+    return rc;
+}
+
 int srq_walk_backward(const struct srq_walk *w, uint8_t *x, uint8_t *grad, int64_t n, bool inwards, struct srq_error *err)
 {
     struct srq_tensor states = states_of(w, x, n), g = states_of(w, grad, n);

@@ -146,11 +146,7 @@ static float *all_logits(const struct srq_model *m, const struct srq_samples *s)
         struct srq_walk walk = { block, tape, SRQ_F32, SEQ, hidden };
         uint8_t *at = (uint8_t *)(void *)states;
 
-        assert_ok(srq_model_embed(m, s->ids + k * SEQ, SEQ, states, SRQ_F32, &err), &err);
-        for (int b = 0; b < srq_model_info(m)->blocks; b++) {
-            assert_ok(srq_block_load(block, b, &err), &err);
-            assert_ok(srq_walk_forward(&walk, at, at, 1, &err), &err);
-        }
+        assert_ok(srq_walk_model(&walk, m, s->ids + k * SEQ, 1, 1, at, NULL, NULL, &err), &err);
         assert_ok(srq_head_logits(head, states, SRQ_F32, SEQ, logits + k * SEQ * vocab, &err), &err);
     }
     srq_head_free(head);
