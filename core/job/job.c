@@ -166,7 +166,7 @@ static int resolve(struct setting *s, struct srq_error *err)
         rc = read_spec(s, path, err);
     else /* a second call with the same job goes on with it, and may find its own output */
         rc = srq_resolve_text(req->spec, req->spec_len,
-                              req->spec_flags | (srq_path_exists(path) ? (unsigned)SRQ_SPEC_STORED : 0u), &s->run.job, err);
+                              req->spec_flags | (srq_path_exists(path) ? (unsigned)SRQ_SPEC_AGAIN : 0u), &s->run.job, err);
     if (rc == 0) {
         rc = check_apart(&s->run, err);
         if (rc == 0 && req->spec != NULL)

@@ -186,7 +186,7 @@ static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, st
     rc = srq_spec_parse(json, flags, &r->spec, err);
     if (rc == 0)
         rc = check_formats(r, err);
-    if (rc == 0 && (flags & SRQ_SPEC_STORED) == 0)
+    if (rc == 0 && (flags & (SRQ_SPEC_STORED | SRQ_SPEC_AGAIN)) == 0)
         rc = srq_export_check_output(r->spec.output, r->spec.model, r->spec.force, err);
     if (rc == 0)
         rc = start_math(r, err);

@@ -103,7 +103,7 @@ static int take_file(struct parse *p, const char *key, const char *text, char **
 {
     int rc = take_path(p, key, text, out);
 
-    if (rc != 0 || (p->flags & SRQ_SPEC_STORED) != 0)
+    if (rc != 0 || (p->flags & (SRQ_SPEC_STORED | SRQ_SPEC_AGAIN)) != 0)
         return rc;
     if (access(*out, R_OK) != 0)
         return srq_fail_field(p->err, errno == EACCES ? -SRQ_EPERM : -SRQ_ENOENT, key, "%s file %.500s: %s",
@@ -132,7 +132,7 @@ static int take_folder(struct parse *p, const char *key, const char *text, char 
     char *canonical;
     int rc = take_path(p, key, text, out);
 
-    if (rc != 0 || (p->flags & (SRQ_SPEC_STORED | SRQ_SPEC_RELATIVE)) == SRQ_SPEC_STORED) /* a job's own specification */
+    if (rc != 0 || (p->flags & SRQ_SPEC_STORED) != 0)
         return rc;
     canonical = srq_path_canonical(*out);
     if (canonical == NULL)

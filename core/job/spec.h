@@ -39,7 +39,8 @@ struct srq_spec {
 
 enum {
     SRQ_SPEC_RELATIVE = 1, /* relative names are taken from the working directory, else they are refused */
-    SRQ_SPEC_STORED = 2,   /* a spec.json accepted earlier: files are not looked for again */
+    SRQ_SPEC_STORED = 2,   /* a spec.json accepted earlier: names are as they shall be, and files are not looked for again */
+    SRQ_SPEC_AGAIN = 4,    /* a user's, of a job that was accepted earlier: files are not looked for again */
 };
 
 /* Unknown keys, wrong types, values out of range, missing files: -SRQ_EINVAL (or what the file gave) with err->field
