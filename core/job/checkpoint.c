@@ -6,6 +6,7 @@
 #include "core/base/fs.h"
 #include "core/base/hash.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <unistd.h>
 
@@ -437,4 +438,36 @@ void srq_fact_remove(const char *ckpt, const char *name)
     if (path != NULL)
         unlink(path);
     srq_free(path);
+}
+
+/* ---- bytes beside a fact ---------------------------------------------------------------------------------------------- */
+
+void srq_hashed_text(const void *data, size_t len, char hash[SRQ_HASHED_HEX])
+{
+    snprintf(hash, SRQ_HASHED_HEX, "%016" PRIx64, srq_hash64(data, len));
+}
+
+int srq_hashed_write(const char *ckpt, const char *name, const void *data, size_t len, struct srq_error *err)
+{
+    char *path = srq_path_join(ckpt, name);
+    int rc = path != NULL ? srq_write_file_durable(path, data, len, 0644, err)
+                          : srq_fail(err, -SRQ_ENOMEM, "out of memory writing %s", name);
+
+    srq_free(path);
+    return rc;
+}
+
+bool srq_hashed_open(const char *ckpt, const char *name, const char *hash, struct srq_map *out)
+{
+    char *path = srq_path_join(ckpt, name), is[SRQ_HASHED_HEX];
+    bool ok = hash != NULL && path != NULL && srq_map_open(path, out, NULL) == 0;
+
+    srq_free(path);
+    if (!ok)
+        return false;
+    srq_hashed_text(out->data, out->size, is);
+    ok = strcmp(is, hash) == 0;
+    if (!ok)
+        srq_map_close(out);
+    return ok;
 }

@@ -66,4 +66,11 @@ int srq_fact_write(const char *ckpt, const char *name, const cJSON *fact, struct
 cJSON *srq_fact_read(const char *ckpt, const char *name); /* NULL: none */
 void srq_fact_remove(const char *ckpt, const char *name);
 
+/* Bytes that a fact vouches for: ckpt/NAME, and their hash for it as text. */
+#define SRQ_HASHED_HEX 17
+void srq_hashed_text(const void *data, size_t len, char hash[SRQ_HASHED_HEX]);
+int srq_hashed_write(const char *ckpt, const char *name, const void *data, size_t len, struct srq_error *err);
+/* false when there is none of this hash (NULL: no word of one); else the caller closes *out. */
+bool srq_hashed_open(const char *ckpt, const char *name, const char *hash, struct srq_map *out);
+
 #endif

@@ -60,14 +60,15 @@ static int adopt(struct srq_run *run, const float *scales, size_t count, struct 
 static int keep(struct srq_run *run, const char *of, const struct srq_refine_outcome *o, const float *scales, size_t count,
                 struct srq_error *err)
 {
-    char *path = srq_path_join(run->ckpt, SCALES), hash[24];
+    char hash[SRQ_HASHED_HEX] = "";
     cJSON *fact = cJSON_CreateObject();
-    int rc = path != NULL && fact != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory keeping scales");
+    int rc = fact != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory keeping scales");
 
     srq_fact_remove(run->ckpt, FACT); /* never the old word about the new bytes */
     if (rc == 0 && o->kept)
-        rc = srq_write_file_durable(path, scales, count * sizeof(float), 0644, err);
-    snprintf(hash, sizeof(hash), "%016" PRIx64, o->kept ? srq_hash64(scales, count * sizeof(float)) : 0);
+        rc = srq_hashed_write(run->ckpt, SCALES, scales, count * sizeof(float), err);
+    if (o->kept)
+        srq_hashed_text(scales, count * sizeof(float), hash);
     if (rc == 0 &&
         (cJSON_AddStringToObject(fact, "of", of) == NULL || cJSON_AddStringToObject(fact, "hash", hash) == NULL ||
          cJSON_AddNumberToObject(fact, "steps", (double)o->steps) == NULL || !srq_json_number(fact, "loss_first", o->loss_first) ||
@@ -76,7 +77,6 @@ static int keep(struct srq_run *run, const char *of, const struct srq_refine_out
     if (rc == 0)
         rc = srq_fact_write(run->ckpt, FACT, fact, err);
     cJSON_Delete(fact);
-    srq_free(path);
     return rc;
 }
 
@@ -87,23 +87,18 @@ static int take_up(struct srq_run *run, const char *of, bool *known, struct srq_
     const char *word = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(fact, "of"));
     const char *hash = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(fact, "hash"));
     bool kept = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(fact, "kept"));
-    char *path = srq_path_join(run->ckpt, SCALES), is[24];
     struct srq_map map;
     int rc = 0;
 
-    *known = word != NULL && hash != NULL && path != NULL && strcmp(word, of) == 0;
+    *known = word != NULL && strcmp(word, of) == 0;
     if (*known && kept) {
-        *known = srq_map_open(path, &map, NULL) == 0;
+        *known = srq_hashed_open(run->ckpt, SCALES, hash, &map);
         if (*known) {
-            snprintf(is, sizeof(is), "%016" PRIx64, srq_hash64(map.data, map.size));
-            *known = strcmp(is, hash) == 0;
-            if (*known)
-                rc = adopt(run, (const float *)(const void *)map.data, map.size / sizeof(float), err);
+            rc = adopt(run, (const float *)(const void *)map.data, map.size / sizeof(float), err);
             srq_map_close(&map);
         }
     }
     cJSON_Delete(fact);
-    srq_free(path);
     return rc;
 }
 

@@ -2,7 +2,6 @@
 #include "core/job/run.h"
 
 #include "core/base/alloc.h"
-#include "core/base/fs.h"
 #include "core/job/resample.h"
 #include "core/job/tasks.h"
 
@@ -14,12 +13,9 @@
 int srq_run_extend_samples(struct srq_run *run, struct srq_error *err)
 {
     struct srq_resolved *job = &run->job;
-    int64_t read = run->calib.count, all = srq_job_resampled(job, read);
 
-    if (read == 0)
-        return 0;
     srq_tasks_lock(run->tasks);
-    job->copies = all / read - 1;
+    job->copies = srq_job_copies(job, run->calib.count);
     srq_tasks_unlock(run->tasks);
     return job->copies > 0 ? srq_resample_extend(&run->calib, job->copies, err) : 0;
 }
@@ -34,31 +30,23 @@ static size_t word_bytes(const struct srq_run *run, int32_t **at)
     return (size_t)(tokens * run->job.copies) * sizeof(int32_t);
 }
 
-/* "BASIS HASH": of what, and of the words themselves. */
-static void fact_text(const struct srq_run *run, const void *words, size_t bytes, char *out, size_t cap)
-{
-    snprintf(out, cap, "%s %016" PRIx64, run->basis, srq_hash64(words, bytes));
-}
-
 static bool take_up(struct srq_run *run)
 {
     int32_t *words;
     size_t bytes = word_bytes(run, &words);
     cJSON *fact = srq_fact_read(run->ckpt, FACT);
     const char *of = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(fact, "of"));
-    char *path = srq_path_join(run->ckpt, WORDS), is[SRQ_HASH_HEX + 20];
+    const char *hash = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(fact, "hash"));
     struct srq_map map;
     bool known = false;
 
-    if (of != NULL && path != NULL && srq_map_open(path, &map, NULL) == 0) {
-        fact_text(run, map.data, map.size, is, sizeof(is));
-        known = map.size == bytes && strcmp(is, of) == 0;
+    if (of != NULL && strcmp(of, run->basis) == 0 && srq_hashed_open(run->ckpt, WORDS, hash, &map)) {
+        known = map.size == bytes;
         if (known)
             memcpy(words, map.data, bytes);
         srq_map_close(&map);
     }
     cJSON_Delete(fact);
-    srq_free(path);
     return known;
 }
 
@@ -66,19 +54,18 @@ static int keep(struct srq_run *run, struct srq_error *err)
 {
     int32_t *words;
     size_t bytes = word_bytes(run, &words);
-    char *path = srq_path_join(run->ckpt, WORDS), of[SRQ_HASH_HEX + 20];
+    char hash[SRQ_HASHED_HEX];
     cJSON *fact = cJSON_CreateObject();
-    int rc = path != NULL && fact != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory keeping words");
+    int rc = 0;
 
-    fact_text(run, words, bytes, of, sizeof(of));
-    if (rc == 0 && cJSON_AddStringToObject(fact, "of", of) == NULL)
+    srq_hashed_text(words, bytes, hash);
+    if (cJSON_AddStringToObject(fact, "of", run->basis) == NULL || cJSON_AddStringToObject(fact, "hash", hash) == NULL)
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory keeping words");
     if (rc == 0)
-        rc = srq_write_file_durable(path, words, bytes, 0644, err);
+        rc = srq_hashed_write(run->ckpt, WORDS, words, bytes, err);
     if (rc == 0)
         rc = srq_fact_write(run->ckpt, FACT, fact, err);
     cJSON_Delete(fact);
-    srq_free(path);
     return rc;
 }
 
@@ -103,7 +90,7 @@ int srq_stage_resample(struct srq_run *run, struct srq_error *err)
     struct drawing d = { .run = run };
     int rc;
 
-    if (cfg.copies == 0 || run->calib.count == 0 || take_up(run))
+    if (cfg.copies == 0 || take_up(run))
         return 0;
     srq_event_stage(&run->events, SRQ_STAGE_CALIBRATE, 0, 1, "blocks");
     rc = srq_resample_run(run->job.model, &cfg, &run->calib, on_tick, &d, err);
