@@ -293,8 +293,8 @@ int srq_budget_needs(struct srq_resolved *r, struct srq_error *err)
     cfg = srq_budget_scoring(r, r->score_data.nsamples);
     rc = srq_scoring_plan(r->model, &cfg, r->candidates.scheme, r->candidates.count, rows, 16, &count, err);
     srq_needs_add(&r->memory, "score", "scoring: token ids", (uint64_t)(cfg.nsamples * cfg.seq) * sizeof(int32_t));
-    for (int i = 0; rc == 0 && i < count; i++)
-        srq_needs_add(&r->memory, "score", rows[i].name, rows[i].bytes);
+    if (rc == 0)
+        srq_needs_add_all(&r->memory, "score", rows, count);
     srq_needs_add(&r->memory, "all", "scores",
                   (uint64_t)r->layer_count * (uint64_t)r->candidates.count * sizeof(double));
     srq_needs_add(&r->memory, "allocate", "partial plans", solver < SOLVER_BYTES_MOST ? solver : SOLVER_BYTES_MOST);

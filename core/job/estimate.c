@@ -217,8 +217,9 @@ static double score_s(const struct srq_resolved *r, const struct model *m, const
 static double samples_of(const struct srq_resolved *r)
 {
     const struct srq_job_options *o = &r->spec.opt;
+    int64_t read = at_most(srq_footprint_windows(r->spec.calib, r->spec.calib_count, o->seqlen), o->nsamples);
 
-    return (double)srq_job_resampled(r, at_most(srq_footprint_windows(r->spec.calib, r->spec.calib_count, o->seqlen), o->nsamples));
+    return (double)(read * (1 + srq_job_copies(r, read)));
 }
 
 static double quantize_s(const struct srq_resolved *r, const struct model *m, const struct speed *s)

@@ -114,8 +114,8 @@ static int add_tuner(struct srq_resolved *r, int64_t nsamples, struct srq_error 
 
     rc = srq_tuner_plan(r->model, srq_spec_quantizer(&r->spec), r->self, &cfg, r->schemes, r->compute, rows, 32, &count,
                         err);
-    for (int i = 0; rc == 0 && i < count; i++)
-        srq_needs_add(&r->memory, "quantize", rows[i].name, rows[i].bytes);
+    if (rc == 0)
+        srq_needs_add_all(&r->memory, "quantize", rows, count);
     return rc;
 }
 

@@ -2,6 +2,7 @@
 #include "core/job/needs.h"
 
 #include "core/base/digits.h"
+#include "core/tune/block_tuner.h"
 
 void srq_needs_add(struct srq_needs *n, const char *stage, const char *name, uint64_t bytes)
 {
@@ -13,6 +14,12 @@ void srq_needs_add(struct srq_needs *n, const char *stage, const char *name, uin
     row->stage = stage;
     row->bytes = bytes;
     n->count++;
+}
+
+void srq_needs_add_all(struct srq_needs *n, const char *stage, const struct srq_memory_row *rows, int count)
+{
+    for (int i = 0; i < count; i++)
+        srq_needs_add(n, stage, rows[i].name, rows[i].bytes);
 }
 
 uint64_t srq_needs_sum(const struct srq_needs *n)

@@ -33,8 +33,8 @@ int srq_job_refine_needs(struct srq_resolved *r, int64_t nsamples, struct srq_er
     if (!srq_job_refines(r))
         return 0;
     rc = srq_refine_plan(r->model, &cfg, r->schemes, rows, 16, &count, err);
-    for (int i = 0; rc == 0 && i < count; i++)
-        srq_needs_add(&r->memory, "refine", rows[i].name, rows[i].bytes);
+    if (rc == 0)
+        srq_needs_add_all(&r->memory, "refine", rows, count);
     return rc;
 }
 

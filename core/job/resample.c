@@ -1,11 +1,11 @@
 /* How many calibration samples there are with their copies, and what drawing these needs. */
 #include "core/job/resample.h"
 
-int64_t srq_job_resampled(const struct srq_resolved *r, int64_t samples)
+int64_t srq_job_copies(const struct srq_resolved *r, int64_t samples)
 {
     const struct srq_job_options *o = &r->spec.opt;
 
-    return r->calibrates ? samples * (1 + srq_resample_copies(o->resample, samples, o->seqlen)) : samples;
+    return r->calibrates ? srq_resample_copies(o->resample, samples, o->seqlen) : 0;
 }
 
 struct srq_resample_config srq_job_resample_config(const struct srq_resolved *r, int64_t nsamples)
@@ -27,7 +27,7 @@ int srq_job_resample_needs(struct srq_resolved *r, int64_t nsamples, struct srq_
     struct srq_memory_row rows[8];
     int count = 0, rc = srq_resample_plan(r->model, &cfg, rows, 8, &count, err);
 
-    for (int i = 0; rc == 0 && i < count; i++)
-        srq_needs_add(&r->memory, "resample", rows[i].name, rows[i].bytes);
+    if (rc == 0)
+        srq_needs_add_all(&r->memory, "resample", rows, count);
     return rc;
 }

@@ -6,9 +6,9 @@
 #include "core/job/resolved.h"
 #include "core/tune/resample.h"
 
-/* Samples in all, where `samples` are read. */
-int64_t srq_job_resampled(const struct srq_resolved *r, int64_t samples);
-/* How they are drawn, and rows of memory; nsamples: in all. */
+/* Copies of each sample, where `samples` are read. */
+int64_t srq_job_copies(const struct srq_resolved *r, int64_t samples);
+/* How words are drawn, and rows of memory; nsamples: with r->copies of each. */
 struct srq_resample_config srq_job_resample_config(const struct srq_resolved *r, int64_t nsamples);
 int srq_job_resample_needs(struct srq_resolved *r, int64_t nsamples, struct srq_error *err);
 

@@ -177,7 +177,6 @@ static void note_surplus(struct srq_resolved *r)
 
 static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, struct srq_error *err)
 {
-    int64_t samples;
     int rc;
 
     r->notes = cJSON_CreateArray();
@@ -215,9 +214,8 @@ static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, st
         return rc;
     srq_heap_trim();
     r->baseline_bytes = srq_usage_now();
-    samples = srq_job_resampled(r, r->spec.opt.nsamples);
-    r->copies = samples / r->spec.opt.nsamples - 1;
-    return srq_footprint_plan(r, samples, 0, err);
+    r->copies = srq_job_copies(r, r->spec.opt.nsamples);
+    return srq_footprint_plan(r, r->spec.opt.nsamples * (1 + r->copies), 0, err);
 }
 
 int srq_resolve(const cJSON *json, unsigned flags, struct srq_resolved *out, struct srq_error *err)

@@ -140,8 +140,8 @@ int srq_job_transform_needs(struct srq_resolved *r, struct srq_error *err)
     rc = srq_transform_plan(r->model, p, r->transform_self, r->aims != NULL ? r->aims : r->schemes, &cfg, rows, 16, &count,
                             err);
     srq_needs_add(&r->memory, "all", "transform: token ids", (uint64_t)(cfg.nsamples * cfg.seq) * sizeof(int32_t));
-    for (int i = 0; rc == 0 && i < count; i++)
-        srq_needs_add(&r->memory, "transform", rows[i].name, rows[i].bytes);
+    if (rc == 0)
+        srq_needs_add_all(&r->memory, "transform", rows, count);
     for (size_t i = 0; i < sizeof(after) / sizeof(after[0]); i++)
         srq_needs_add(&r->memory, after[i], "scales and what they are folded into", srq_model_fold_bytes(r->model));
     return rc == 0 ? add_check(r, err) : rc;

@@ -104,7 +104,7 @@ int srq_head_loss_run(struct srq_head_loss *l, const void *hidden, enum srq_dtyp
                       const int32_t *target, float factor, double *loss, void *grad, struct srq_error *err);
 
 /* The same for the divergence from a teacher's words, KL(teacher‖student), of which the logits are made anew from its final
- * hidden states. The two heads may be one; tokens with a target below 0 are left out. */
+ * hidden states; products are of the states' type. The two heads may be one; tokens with a target below 0 are left out. */
 struct srq_head_distil;
 size_t srq_head_distil_bytes(const struct srq_model *m, int64_t n); /* for the plan, beside the heads' own */
 int srq_head_distil_create(const struct srq_head *teacher, const struct srq_head *student, int64_t n, struct srq_head_distil **out,

@@ -35,19 +35,24 @@ static int check_length(const struct srq_field *f, size_t n, const char *path, s
                           f->max);
 }
 
-static int check_choice(const struct srq_field *f, const char *value, const char *path, struct srq_error *err)
+bool srq_proto_is_one_of(const char *name, size_t n, const char *words)
 {
-    size_t n = strlen(value);
-
-    for (const char *p = f->choices; p != NULL && n > 0; p++) {
+    for (const char *p = words; p != NULL && n > 0; p++) {
         size_t len = strcspn(p, "|");
 
-        if (len == n && memcmp(p, value, n) == 0)
-            return 0;
+        if (len == n && memcmp(p, name, n) == 0)
+            return true;
         p += len;
         if (*p == '\0')
             break;
     }
+    return false;
+}
+
+static int check_choice(const struct srq_field *f, const char *value, const char *path, struct srq_error *err)
+{
+    if (srq_proto_is_one_of(value, strlen(value), f->choices))
+        return 0;
     return srq_fail_field(err, -SRQ_EINVAL, path, "%s is \"%.100s\", not one of %s", path, value, f->choices);
 }
 

@@ -87,6 +87,9 @@ int srq_proto_check_params(const struct srq_method *m, const cJSON *params, stru
 int srq_proto_check_reply(const struct srq_method *m, const cJSON *result, struct srq_error *err);
 int srq_proto_check_event(const struct srq_event *e, const cJSON *params, struct srq_error *err);
 
+/* Whether a name of n bytes is one of `words`, "a|b|c"; nothing is one of NULL. */
+bool srq_proto_is_one_of(const char *name, size_t n, const char *words);
+
 /* What a job is doing, in the order in which a job comes to it first. */
 enum srq_stage {
     SRQ_STAGE_LOAD,

@@ -3,8 +3,9 @@
  * original's words in the place of the text's own).
  *
  * Ŵ = s e^δ (q - z), one δ a group, 0 at first. The loss is KL(original ‖ quantized), the mean over the tokens of a batch;
- * dL/dδ is the sum of dL/dŴ · Ŵ over a group. Adam, its step shrinking by a cosine from 0.1 / (2^bits sqrt(blocks)), after a few shorter ones. Blocks are computed
- * again on the way back, so that one block's activations are held, and the inputs of all for one batch.
+ * dL/dδ is the sum of dL/dŴ · Ŵ over a group. Adam, its step shrinking by a cosine from
+ * 0.1 / (2^bits sqrt(blocks)) after a few shorter ones. Blocks are computed again on the way back, so that one block's
+ * activations are held, and the inputs of all for one batch.
  *
  * Some samples are held out: where their loss is not smaller in the end (with scales as they are stored, in F16) than it was
  * at first, all scales stay as they were.

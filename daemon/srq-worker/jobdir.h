@@ -21,7 +21,6 @@ int worker_jobdir_announce(struct worker_jobdir *d, const char *socket, struct s
 /* Empties the lock file and lets go. */
 void worker_jobdir_close(struct worker_jobdir *d);
 
-
 /* The folder for control sockets, made 0700 where missing: $SRQ_RUNTIME_DIR, else $XDG_RUNTIME_DIR/srq, else
  * /tmp/srq-UID, which must be the user's own. srq_free. */
 int worker_runtime_dir(char **out, struct srq_error *err);

@@ -61,17 +61,6 @@ void journal_close(struct journal_view *v)
     srq_free(v);
 }
 
-/* Whether `name` of `len` bytes is one of `events`. */
-static bool is_one_of(const char *name, size_t len, const char *events)
-{
-    for (const char *p = events; p != NULL; p = strchr(p, '|')) {
-        p += *p == '|';
-        if (strcspn(p, "|") == len && memcmp(p, name, len) == 0)
-            return true;
-    }
-    return false;
-}
-
 static const char seq_key[] = "{\"seq\":";
 
 /* The number that the line begins with; -1 where it does not. */
@@ -96,7 +85,7 @@ static bool may_be(const char *line, const struct journal_filter *f)
         return true;
     events = events_for(f, seq);
     name += sizeof(key) - 1;
-    return events == NULL || is_one_of(name, strcspn(name, "\""), events);
+    return events == NULL || srq_proto_is_one_of(name, strcspn(name, "\""), events);
 }
 
 /* {"seq","time","event","data","sum"} becomes the parameters of a notification. NULL when it is no event. */
@@ -142,7 +131,7 @@ static bool visit_line(struct journal_view *v, const char *line, size_t len, con
         return true;
     e.params = params_of(v, json, &e);
     events = events_for(f, e.seq);
-    if (e.params != NULL && (events == NULL || is_one_of(e.event, strlen(e.event), events)))
+    if (e.params != NULL && (events == NULL || srq_proto_is_one_of(e.event, strlen(e.event), events)))
         more = visit(&e, ctx);
     cJSON_Delete(e.params);
     cJSON_Delete(json);
