@@ -2,6 +2,7 @@
  *
  * SRQ_CRASH_UNDER  folder: only files in it count
  * SRQ_CRASH_AT     N, from 1; 0 or unset: never
+ * SRQ_CRASH_CALL   "CALL NAME" as in the log: only such calls count for N; unset: all do
  * SRQ_CRASH_TORN   1: where the Nth call is a write, half of its bytes are written first
  * SRQ_CRASH_LOG    file to which every counted call is appended, as "CALL NAME"
  *
@@ -37,20 +38,28 @@ static bool counted(const char *path)
     return n > 0 && strncmp(path, under, n) == 0 && path[n] == '/';
 }
 
+#define LINE 512
+
 /* The last part of the name; process numbers in temporary names become '#', so that logs of two runs compare. */
-static void note(const char *call, const char *path)
+static void spell(const char *call, const char *path, char line[LINE])
 {
-    const char *log = getenv("SRQ_CRASH_LOG"), *base = strrchr(path, '/');
-    char line[512], *tmp;
+    const char *base = strrchr(path, '/');
+    char *tmp;
+
+    snprintf(line, LINE, "%s %.200s", call, base != NULL ? base + 1 : path);
+    tmp = strstr(line, ".tmp");
+    if (tmp != NULL)
+        snprintf(tmp, LINE - (size_t)(tmp - line), ".tmp#");
+}
+
+static void note(char line[LINE])
+{
+    const char *log = getenv("SRQ_CRASH_LOG");
     int fd;
 
     if (log == NULL)
         return;
-    snprintf(line, sizeof(line), "%s %.200s", call, base != NULL ? base + 1 : path);
-    tmp = strstr(line, ".tmp");
-    if (tmp != NULL)
-        snprintf(tmp, sizeof(line) - (size_t)(tmp - line), ".tmp#");
-    strncat(line, "\n", sizeof(line) - strlen(line) - 1);
+    strncat(line, "\n", LINE - strlen(line) - 1);
     fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (fd >= 0) {
         syscall(SYS_write, fd, line, strlen(line));
@@ -61,9 +70,15 @@ static void note(const char *call, const char *path)
 /* Whether this is the call to die at. */
 static bool due(const char *call, const char *path)
 {
+    const char *only = getenv("SRQ_CRASH_CALL");
+    char line[LINE];
+
     if (!counted(path))
         return false;
-    note(call, path);
+    spell(call, path, line);
+    if (only != NULL && strcmp(line, only) != 0)
+        return false;
+    note(line);
     return atomic_fetch_add(&count, 1) + 1 == setting("SRQ_CRASH_AT");
 }
 
