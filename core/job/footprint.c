@@ -372,6 +372,8 @@ static int disk_rows(struct srq_resolved *r, int64_t nsamples, struct srq_error 
             srq_needs_add(&r->disk, "job", "snapshots of both chains",
                           (uint64_t)(r->snapshots + 1) * 2 * chain_bytes(r, nsamples));
     }
+    srq_needs_add(&r->disk, "job", "words drawn anew",
+                  (uint64_t)(nsamples / (1 + r->copies) * r->copies * r->spec.opt.seqlen) * sizeof(int32_t));
     srq_needs_add(&r->disk, "job", "scales tuned end to end", srq_job_refine_disk(r));
     if (r->spill)
         srq_needs_add(&r->disk, "job", "activation cache", 2 * chain_bytes(r, nsamples));
