@@ -6,8 +6,8 @@
 
 static void bounds(const struct srq_field *f)
 {
-    bool counted = f->type == SRQ_T_STRING || f->type == SRQ_T_ARRAY || f->type == SRQ_T_STRINGS ||
-                   f->type == SRQ_T_INTS;
+    bool counted =
+        f->type == SRQ_T_STRING || f->type == SRQ_T_ARRAY || f->type == SRQ_T_STRINGS || f->type == SRQ_T_INTS;
 
     if (f->choices != NULL) {
         fputs(", one of ", stdout);
@@ -60,17 +60,16 @@ static const char *authority(enum srq_authority a)
     return "nobody";
 }
 
-static const char *const head =
-    ".Dd November 22, 2026\n"
-    ".Dt SRQ-PROTOCOL 7\n"
-    ".Os\n"
-    ".Sh NAME\n"
-    ".Nm srq-protocol\n"
-    ".Nd messages between srq clients, srqd and its workers\n"
-    ".Sh DESCRIPTION\n"
-    "Clients speak JSON-RPC 2.0 with\n"
-    ".Xr srqd 8\n"
-    "over a Unix stream socket: one JSON object a line, UTF-8, named parameters.\n";
+static const char *const head = ".Dd November 22, 2026\n"
+                                ".Dt SRQ-PROTOCOL 7\n"
+                                ".Os\n"
+                                ".Sh NAME\n"
+                                ".Nm srq-protocol\n"
+                                ".Nd messages between srq clients, srqd and its workers\n"
+                                ".Sh DESCRIPTION\n"
+                                "Clients speak JSON-RPC 2.0 with\n"
+                                ".Xr srqd 8\n"
+                                "over a Unix stream socket: one JSON object a line, UTF-8, named parameters.\n";
 static const char *const rules =
     "Ids of requests and jobs are strings.\n"
     "A member that is unknown is null, never 0; a member that the table does not list is refused.\n"
@@ -114,7 +113,8 @@ static const char *const tail =
     ".Sh EXAMPLES\n"
     "A conversation; lines beginning with > are sent:\n"
     ".Bd -literal\n"
-    "> {\"jsonrpc\":\"2.0\",\"id\":\"1\",\"method\":\"hello\",\"params\":{\"major\":1,\"minor\":1,\"client\":\"doc\"}}\n"
+    "> "
+    "{\"jsonrpc\":\"2.0\",\"id\":\"1\",\"method\":\"hello\",\"params\":{\"major\":1,\"minor\":1,\"client\":\"doc\"}}\n"
     "{\"jsonrpc\":\"2.0\",\"id\":\"1\",\"result\":{\"major\":1,\"minor\":1,\"server\":\"srqd\",...}}\n"
     "> {\"jsonrpc\":\"2.0\",\"id\":\"2\",\"method\":\"job.list\",\"params\":{}}\n"
     "{\"jsonrpc\":\"2.0\",\"id\":\"2\",\"result\":{\"jobs\":[],\"total\":0,\"next_offset\":null}}\n"

@@ -84,7 +84,10 @@ int main(void)
         const char *mark;
         void (*print)(void);
     } parts[] = {
-        { "@OPTIONS@\n", options }, { "@PANELS@\n", panels }, { "@KEYS@\n", keys }, { "@COMMANDS@\n", commands },
+        { "@OPTIONS@\n", options },
+        { "@PANELS@\n", panels },
+        { "@KEYS@\n", keys },
+        { "@COMMANDS@\n", commands },
     };
     char line[1024];
 

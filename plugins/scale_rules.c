@@ -4,8 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-#define CHUNK 64    /* rows of a weight that are rounded and measured together */
-#define GRID 20     /* exponents of the search: 0, 1/20 … 19/20 */
+#define CHUNK 64 /* rows of a weight that are rounded and measured together */
+#define GRID 20  /* exponents of the search: 0, 1/20 … 19/20 */
 
 static int64_t channel_of(const struct srq_scale_group *g, int64_t c)
 {
@@ -21,7 +21,7 @@ static void read_row(const struct srq_host *h, const struct srq_tensor *w, int64
     h->widen((const uint8_t *)w->data + (size_t)row * bytes, w->dtype, out, in);
 }
 
-/* ---- what the rules are made of ------------------------------------------------------------------------------------------- */
+/* ---- what the rules are made of ---------------------------------------------------------------------------------- */
 
 /* most[channel] = largest |W| of all consumers' columns that use it. */
 static void largest_weights(const struct srq_host *h, const struct srq_scale_group *g, float *row, float *most)
@@ -38,8 +38,8 @@ static void largest_weights(const struct srq_host *h, const struct srq_scale_gro
     }
 }
 
-/* mean[channel] = mean over the consumers' rows of |W| over the largest |W| of its group: how much of its group's range a
- * column fills. */
+/* mean[channel] = mean over the consumers' rows of |W| over the largest |W| of its group: how much of its group's range
+ * a column fills. */
 static void filled_ranges(const struct srq_host *h, const struct srq_scale_group *g, float *row, float *mean)
 {
     int64_t rows = 0;
@@ -78,13 +78,13 @@ static void of_inputs(const struct srq_scale_group *g, const float *x, bool larg
     }
 }
 
-/* ---- the search ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the search -------------------------------------------------------------------------------------------------- */
 
 struct measuring {
     const struct srq_host *h;
     const struct srq_scale_group *g;
     const struct srq_layer *l;
-    const float *scale; /* [channels] */
+    const float *scale;   /* [channels] */
     float *scaled, *diff; /* [CHUNK, in] */
     float *range;         /* lo and hi of CHUNK rows */
 };
@@ -131,8 +131,12 @@ static double output_error(const struct measuring *m)
     for (int64_t row = 0; row < l->groups.out; row += CHUNK) {
         int64_t rows = l->groups.out - row < CHUNK ? l->groups.out - row : CHUNK;
         struct srq_tensor w = { .data = m->scaled, .dtype = SRQ_F32, .rank = 2, .shape = { rows, in } };
-        struct srq_grid_args a = { .size = sizeof(a), .weight = &w, .scheme = l->scheme, .groups = l->groups,
-                                   .lo = m->range, .hi = m->range + CHUNK * (whole ? 1 : l->groups.per_row),
+        struct srq_grid_args a = { .size = sizeof(a),
+                                   .weight = &w,
+                                   .scheme = l->scheme,
+                                   .groups = l->groups,
+                                   .lo = m->range,
+                                   .hi = m->range + CHUNK * (whole ? 1 : l->groups.per_row),
                                    .tensor_scale = l->scheme.grid == SRQ_GRID_NVFP4 && top > 0 ? 448 * 6 / top : 1 };
 
         a.groups.out = rows;
@@ -219,7 +223,7 @@ static int search(const struct srq_host *h, float least, struct srq_scale_group 
     return isnan(best) ? srq_fail_field(err, -SRQ_ENUMERIC, g->name, "the error of %s is not a number", g->name) : 0;
 }
 
-/* ---- the rules ----------------------------------------------------------------------------------------------------------------- */
+/* ---- the rules --------------------------------------------------------------------------------------------------- */
 
 /* Room for a row and three arrays of channels. */
 static float *take(const struct srq_host *h, const struct srq_scale_group *g, struct srq_error *err)
@@ -249,7 +253,8 @@ int scale_rules_weights(const struct srq_host *h, float least, struct srq_scale_
     return 0;
 }
 
-int scale_rules_smooth(const struct srq_host *h, float share, float least, struct srq_scale_group *g, struct srq_error *err)
+int scale_rules_smooth(const struct srq_host *h, float share, float least, struct srq_scale_group *g,
+                       struct srq_error *err)
 {
     const float *most = g->consumers[0]->in_max;
     float *row = most != NULL ? take(h, g, err) : NULL, *w, *x;

@@ -10,7 +10,7 @@
 typedef bool (*srq_alloc_hook)(size_t size, void *ctx);
 void srq_set_alloc_hook(srq_alloc_hook hook, void *ctx);
 
-void *srq_malloc(size_t size);             /* NULL when out of memory; size 0 gives a valid pointer */
+void *srq_malloc(size_t size);               /* NULL when out of memory; size 0 gives a valid pointer */
 void *srq_calloc(size_t count, size_t size); /* checks the product */
 void *srq_realloc(void *p, size_t size);
 void *srq_reallocarray(void *p, size_t count, size_t size);
@@ -27,7 +27,13 @@ void srq_pages_free(void *p, size_t size);
 void srq_heap_trim(void);
 
 /* a*b and a+b in size_t/int64 with overflow check: true when it fits. */
-static inline bool srq_mul_size(size_t a, size_t b, size_t *out) { return !__builtin_mul_overflow(a, b, out); }
-static inline bool srq_add_size(size_t a, size_t b, size_t *out) { return !__builtin_add_overflow(a, b, out); }
+static inline bool srq_mul_size(size_t a, size_t b, size_t *out)
+{
+    return !__builtin_mul_overflow(a, b, out);
+}
+static inline bool srq_add_size(size_t a, size_t b, size_t *out)
+{
+    return !__builtin_add_overflow(a, b, out);
+}
 
 #endif

@@ -22,22 +22,23 @@ int srq_read_file_at(int dirfd, const char *name, size_t max, char **data, size_
 /* Writes `path` so that after a crash either the old or the new content is there: temporary file beside it, fsync,
  * rename, fsync of the directory. */
 int srq_write_file_durable(const char *path, const void *data, size_t len, mode_t mode, struct srq_error *err);
-/* The same for content that lies apart. `temporary`: base name of the file beside it, for files so large that what a kill
- * leaves of one is to be overwritten by the next; NULL: a name of this process's own. */
+/* The same for content that lies apart. `temporary`: base name of the file beside it, for files so large that what a
+ * kill leaves of one is to be overwritten by the next; NULL: a name of this process's own. */
 int srq_write_parts_durable(const char *path, const char *temporary, const struct srq_part *parts, size_t count,
                             mode_t mode, struct srq_error *err);
 int srq_fsync_dir(const char *path, struct srq_error *err);
 
-int srq_write_all(int fd, const void *data, size_t len); /* 0 or -errno */
+int srq_write_all(int fd, const void *data, size_t len);              /* 0 or -errno */
 int srq_mkdirs(const char *path, mode_t mode, struct srq_error *err); /* like mkdir -p */
 int srq_remove_tree(const char *path, struct srq_error *err);         /* like rm -rf, does not follow links out */
 bool srq_path_exists(const char *path);
-/* The nearest folder above `path` that exists ("." where a relative one has none); NULL when out of memory; srq_free. */
+/* The nearest folder above `path` that exists ("." where a relative one has none); NULL when out of memory;
+ * srq_free. */
 char *srq_path_ancestor(const char *path);
 char *srq_path_join(const char *dir, const char *name); /* NULL when out of memory; srq_free */
 char *srq_path_absolute(const char *path);              /* relative to the working directory; not resolved; srq_free */
-/* The one spelling of a name, which may be of something that does not exist yet: absolute, links resolved in the part that
- * exists, without ".", ".." and empty components. srq_free. */
+/* The one spelling of a name, which may be of something that does not exist yet: absolute, links resolved in the part
+ * that exists, without ".", ".." and empty components. srq_free. */
 char *srq_path_canonical(const char *path);
 /* Whether canonical `inner` is `outer` or lies below it. */
 bool srq_path_within(const char *inner, const char *outer);

@@ -7,7 +7,7 @@
 /* Receives one finished line without newline. */
 typedef void (*srq_log_sink)(enum srq_log_level level, const char *line, void *ctx);
 
-void srq_log_level_set(enum srq_log_level most); /* default SRQ_LOG_INFO */
+void srq_log_level_set(enum srq_log_level most);     /* default SRQ_LOG_INFO */
 void srq_log_sink_set(srq_log_sink sink, void *ctx); /* NULL: standard error */
 void srq_log(enum srq_log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 const char *srq_log_level_name(enum srq_log_level level); /* "error", "warning", "info", "debug" */

@@ -80,8 +80,11 @@ int srq_map_open(const char *path, struct srq_map *map, struct srq_error *err)
     memset(map, 0, sizeof(*map));
     map->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (map->fd < 0)
-        return srq_fail_field(err, errno == ENOENT ? -SRQ_ENOENT : errno == EACCES ? -SRQ_EPERM : -SRQ_EIO, path,
-                              "cannot open %s: %s", path, strerror(errno));
+        return srq_fail_field(err,
+                              errno == ENOENT   ? -SRQ_ENOENT
+                              : errno == EACCES ? -SRQ_EPERM
+                                                : -SRQ_EIO,
+                              path, "cannot open %s: %s", path, strerror(errno));
     if (fstat(map->fd, &st) != 0 || !S_ISREG(st.st_mode)) {
         srq_fail_field(err, -SRQ_EFORMAT, path, "%s is not a regular file", path);
         goto fail;

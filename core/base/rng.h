@@ -9,7 +9,7 @@
 void srq_philox(const uint32_t ctr[4], const uint32_t key[2], uint32_t out[4]);
 
 uint64_t srq_rng_u64(uint64_t seed, uint64_t stream, uint64_t index);
-double srq_rng_uniform(uint64_t seed, uint64_t stream, uint64_t index); /* [0, 1), 53 bits */
+double srq_rng_uniform(uint64_t seed, uint64_t stream, uint64_t index);             /* [0, 1), 53 bits */
 uint64_t srq_rng_below(uint64_t seed, uint64_t stream, uint64_t index, uint64_t n); /* 0 … n-1, n > 0 */
 
 /* Fisher-Yates over perm[0 … n-1] filled with 0 … n-1; the same for the same (seed, stream). */

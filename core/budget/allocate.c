@@ -6,20 +6,21 @@
 
 #include <math.h>
 
-#define SLACK 1e-3 /* average bits by which a target may be above what is possible (spec signround 7.2); never below: a
-                      budget is what the plan may take at most */
+/* Average bits by which a target may be above what is possible (spec signround 7.2); never below: a budget is what the
+ * plan may take at most. */
+#define SLACK 1e-3
 #define ROUNDED 1e-9 /* of a target that is meant to be the least possible */
 
 struct problem {
     const struct srq_allocate_request *req;
     const struct srq_plan *plan;
     int units;
-    int *unit;      /* [layers] -1: the layer stays as it is */
-    int *choices;   /* [units] */
-    int *candidate; /* [units * candidates]: which candidate a choice is */
-    uint64_t *bits; /* [units * candidates] */
-    double *loss;   /* [units * candidates] */
-    int *chosen;    /* [units] */
+    int *unit;         /* [layers] -1: the layer stays as it is */
+    int *choices;      /* [units] */
+    int *candidate;    /* [units * candidates]: which candidate a choice is */
+    uint64_t *bits;    /* [units * candidates] */
+    double *loss;      /* [units * candidates] */
+    int *chosen;       /* [units] */
     uint64_t constant; /* bits of layers that stay */
     double constant_loss, elements;
     uint64_t least, most; /* bits of the free units */
@@ -47,7 +48,8 @@ static bool allowed(const struct problem *p, int layer, int c)
     return p->req->scores == NULL || !isnan(srq_scores_of(p->req->scores, layer, &list->scheme[c]));
 }
 
-/* Layers outside blocks are never up to the allocator: runtimes and perplexity both want the head finer than the rest. */
+/* Layers outside blocks are never up to the allocator: runtimes and perplexity both want the head finer than the
+ * rest. */
 static bool is_free(const struct problem *p, int layer)
 {
     return p->plan->layers[layer].info->block >= 0 && !(p->req->fixed != NULL && p->req->fixed[layer]);
@@ -179,8 +181,8 @@ static double average(const struct problem *p, uint64_t bits)
     return p->elements > 0 ? ((double)p->constant + (double)bits) / p->elements : 0;
 }
 
-int srq_allocate_bounds(const struct srq_allocate_request *req, const struct srq_plan *plan, double *least, double *most,
-                        struct srq_error *err)
+int srq_allocate_bounds(const struct srq_allocate_request *req, const struct srq_plan *plan, double *least,
+                        double *most, struct srq_error *err)
 {
     struct problem p;
     int rc = problem_init(&p, req, plan, err);
@@ -199,9 +201,10 @@ static int budget_of(const struct problem *p, uint64_t *budget, struct srq_error
     double bits = p->req->bits, least = average(p, p->least), most = average(p, p->most), total;
 
     if (!(bits >= least * (1 - ROUNDED) && bits <= most + SLACK))
-        return srq_fail_field(err, -SRQ_EINVAL, "budget.bits",
-                              "a budget of %.6g bits is not possible: candidates and pins allow %.4f to %.4f on average",
-                              bits, least, most);
+        return srq_fail_field(
+            err, -SRQ_EINVAL, "budget.bits",
+            "a budget of %.6g bits is not possible: candidates and pins allow %.4f to %.4f on average", bits, least,
+            most);
     total = floor(p->elements * bits + 1e-6) - (double)p->constant;
     *budget = total > (double)p->least ? (uint64_t)total : p->least;
     return 0;
@@ -301,8 +304,8 @@ int srq_allocate(const struct srq_allocate_request *req, struct srq_plan *plan, 
 
     if (rc != 0)
         return rc;
-    *out = (struct srq_allocation){ .target_bits = req->bits, .least = average(&p, p.least),
-                                    .most = average(&p, p.most) };
+    *out =
+        (struct srq_allocation){ .target_bits = req->bits, .least = average(&p, p.least), .most = average(&p, p.most) };
     r.choice = p.chosen;
     rc = budget_of(&p, &budget, err);
     if (rc == 0)
@@ -313,7 +316,7 @@ int srq_allocate(const struct srq_allocate_request *req, struct srq_plan *plan, 
     return rc;
 }
 
-/* ---- choices that can be stored ------------------------------------------------------------------------------------------ */
+/* ---- choices that can be stored ---------------------------------------------------------------------------------- */
 
 int srq_allocate_least(void *request, struct srq_plan *plan, const bool *fixed, struct srq_error *err)
 {
@@ -333,15 +336,17 @@ int srq_allocate_least(void *request, struct srq_plan *plan, const bool *fixed, 
             continue;
         for (int k = 1; k < p.choices[u]; k++)
             least = bits[k] < bits[least] ? k : least;
-        plan->layers[i].scheme = req.candidates->scheme[p.candidate[(size_t)u * (size_t)req.candidates->count + (size_t)least]];
+        plan->layers[i].scheme =
+            req.candidates->scheme[p.candidate[(size_t)u * (size_t)req.candidates->count + (size_t)least]];
     }
     problem_fini(&p);
     return 0;
 }
 
 /* One choice, fitted; *more: some layer takes more bits than it was counted with, and is fixed now. */
-static int choose_once(struct srq_plan *plan, bool *fixed, struct srq_scheme *counted, const struct srq_plan_request *fit,
-                       srq_choose_schemes choose, void *ctx, bool *more, struct srq_error *err)
+static int choose_once(struct srq_plan *plan, bool *fixed, struct srq_scheme *counted,
+                       const struct srq_plan_request *fit, srq_choose_schemes choose, void *ctx, bool *more,
+                       struct srq_error *err)
 {
     int rc = choose(ctx, plan, fixed, err);
 
@@ -362,12 +367,13 @@ static int choose_once(struct srq_plan *plan, bool *fixed, struct srq_scheme *co
     return rc;
 }
 
-int srq_allocate_fitting(struct srq_plan *plan, bool *fixed, const struct srq_plan_request *fit, srq_choose_schemes choose,
-                         void *ctx, struct srq_error *err)
+int srq_allocate_fitting(struct srq_plan *plan, bool *fixed, const struct srq_plan_request *fit,
+                         srq_choose_schemes choose, void *ctx, struct srq_error *err)
 {
     struct srq_scheme *counted = srq_calloc((size_t)plan->count + 1, sizeof(*counted));
     bool more = true;
-    int rc = counted != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory allocating bits to %d layers", plan->count);
+    int rc =
+        counted != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory allocating bits to %d layers", plan->count);
 
     for (int i = 0; rc == 0 && i < plan->count; i++) {
         if (!fixed[i] || plan->layers[i].source == SRQ_SOURCE_PIN)
@@ -379,7 +385,7 @@ int srq_allocate_fitting(struct srq_plan *plan, bool *fixed, const struct srq_pl
     return rc;
 }
 
-/* ---- as JSON ----------------------------------------------------------------------------------------------------------- */
+/* ---- as JSON ----------------------------------------------------------------------------------------------------- */
 
 static bool add_front(cJSON *root, const struct srq_allocation *a)
 {

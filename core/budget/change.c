@@ -16,12 +16,12 @@ struct making {
     const struct srq_change *change;
     struct srq_change_result *out;
     struct srq_live_plan *next; /* &out->next */
-    bool *named;    /* [layers] by a pattern of the request */
-    int *touched;   /* [layers] by which pin of the request, ties included; -1: none */
-    bool *released; /* [layers] lost their pin */
-    bool *again;    /* [units] asked to be tuned again */
+    bool *named;                /* [layers] by a pattern of the request */
+    int *touched;               /* [layers] by which pin of the request, ties included; -1: none */
+    bool *released;             /* [layers] lost their pin */
+    bool *again;                /* [units] asked to be tuned again */
     int matched;
-    bool holds;     /* the running unit was told to finish as it is */
+    bool holds; /* the running unit was told to finish as it is */
     cJSON *warnings;
     struct srq_error *err;
 };
@@ -36,7 +36,7 @@ static struct srq_plan_layer *layer(const struct making *m, int i)
     return &m->next->plan.layers[i];
 }
 
-/* ---- who is meant ----------------------------------------------------------------------------------------------------- */
+/* ---- who is meant ------------------------------------------------------------------------------------------------ */
 
 /* Calls `each` for the layers that a pattern names; a pattern that names none is an error. */
 static int for_matches(struct making *m, const char *text, bool (*each)(struct making *m, int i, bool exact, int which),
@@ -77,7 +77,7 @@ static int for_ties(struct making *m, int i, int (*fn)(struct making *m, int i, 
     return rc;
 }
 
-/* ---- pin ----------------------------------------------------------------------------------------------------------------- */
+/* ---- pin --------------------------------------------------------------------------------------------------------- */
 
 static void decide(struct making *m, int i, const struct srq_scheme *scheme, int which, bool untied)
 {
@@ -112,10 +112,11 @@ static int pin_tie(struct making *m, int i, int other)
     }
     if (b->untied || srq_scheme_equal(&a->asked, &b->asked))
         return 0;
-    return srq_fail_field(m->err, -SRQ_EINVAL, "pins",
-                          "%s is pinned to %s and %s to %s, but runtimes fuse them: give them one scheme, or say \"untied\"",
-                          a->info->name, srq_scheme_text(&a->asked, x, sizeof(x)), b->info->name,
-                          srq_scheme_text(&b->asked, y, sizeof(y)));
+    return srq_fail_field(
+        m->err, -SRQ_EINVAL, "pins",
+        "%s is pinned to %s and %s to %s, but runtimes fuse them: give them one scheme, or say \"untied\"",
+        a->info->name, srq_scheme_text(&a->asked, x, sizeof(x)), b->info->name,
+        srq_scheme_text(&b->asked, y, sizeof(y)));
 }
 
 static int keep_pin(struct making *m, const struct srq_pin *p)
@@ -164,14 +165,13 @@ static int apply_pins(struct making *m)
             widened += m->touched[i] == p && !m->named[i];
         if (widened > 0)
             srq_plan_note(m->warnings, "pin \"%.200s\" = %s also applies to %d layer%s that runtimes fuse with its own",
-                          m->change->pins[p].pattern,
-                          srq_scheme_text(&m->change->pins[p].scheme, text, sizeof(text)), widened,
-                          widened == 1 ? "" : "s");
+                          m->change->pins[p].pattern, srq_scheme_text(&m->change->pins[p].scheme, text, sizeof(text)),
+                          widened, widened == 1 ? "" : "s");
     }
     return rc;
 }
 
-/* ---- unpin, retune ------------------------------------------------------------------------------------------------------- */
+/* ---- unpin, retune ----------------------------------------------------------------------------------------------- */
 
 static bool name_layer(struct making *m, int i, bool exact, int which)
 {
@@ -244,7 +244,8 @@ static int apply_unpin(struct making *m)
             rc = for_ties(m, i, release_tie);
     }
     if (rc == 0 && pinned == 0)
-        srq_plan_note(m->warnings, "none of the %d layer%s that match is pinned", m->matched, m->matched == 1 ? "" : "s");
+        srq_plan_note(m->warnings, "none of the %d layer%s that match is pinned", m->matched,
+                      m->matched == 1 ? "" : "s");
     return rc == 0 ? drop_pins(m) : rc;
 }
 
@@ -277,7 +278,7 @@ static int apply_retune(struct making *m)
     return rc;
 }
 
-/* ---- the budget ------------------------------------------------------------------------------------------------------------ */
+/* ---- the budget -------------------------------------------------------------------------------------------------- */
 
 /* What the allocator may not touch: pins, what is outside the blocks, and what is tuned already. */
 static bool constant(const struct making *m, int i)
@@ -313,7 +314,8 @@ static struct srq_plan_request fit_request(const struct making *m)
 {
     const struct srq_change_context *x = m->ctx;
 
-    return (struct srq_plan_request){ .refuse_incompatible = x->refuse_incompatible, .formats = x->formats,
+    return (struct srq_plan_request){ .refuse_incompatible = x->refuse_incompatible,
+                                      .formats = x->formats,
                                       .formats_ctx = x->formats_ctx };
 }
 
@@ -357,7 +359,8 @@ static int apply_budget(struct making *m)
         return 0;
     }
     if (x->solver == NULL && x->scores_expected)
-        return srq_fail_field(m->err, -SRQ_ESTATE, "bits", "the layers of job %s are not scored yet; ask again then", x->job);
+        return srq_fail_field(m->err, -SRQ_ESTATE, "bits", "the layers of job %s are not scored yet; ask again then",
+                              x->job);
     if (x->solver == NULL)
         return srq_fail_field(m->err, -SRQ_ESTATE, "bits", "job %s has no sensitivity scores; submit it with --budget",
                               x->job);
@@ -394,7 +397,7 @@ static int apply(struct making *m)
     return rc;
 }
 
-/* ---- what can be stored ---------------------------------------------------------------------------------------------------- */
+/* ---- what can be stored ------------------------------------------------------------------------------------------ */
 
 /* One warning for each reason for which layers newly stay in 16 bits. */
 static void warn_left(struct making *m)
@@ -440,7 +443,7 @@ static int fit(struct making *m)
     return 0;
 }
 
-/* ---- what has to be tuned again ---------------------------------------------------------------------------------------------- */
+/* ---- what has to be tuned again ---------------------------------------------------------------------------------- */
 
 static bool differs(const struct making *m, int unit, const struct srq_scheme *schemes)
 {
@@ -517,7 +520,7 @@ static bool retunes(const struct making *m, int unit)
            (m->again[unit] || srq_live_unit(m->ctx->now, st, unit) != SRQ_UNIT_STALE);
 }
 
-/* ---- the reply ------------------------------------------------------------------------------------------------------------------ */
+/* ---- the reply --------------------------------------------------------------------------------------------------- */
 
 static bool add_number(cJSON *o, const char *key, double v)
 {
@@ -531,7 +534,8 @@ static bool add_size(const struct making *m, cJSON *o, const char *key, const st
     cJSON *size = cJSON_AddObjectToObject(o, key);
 
     return size != NULL && add_number(size, "before_bytes", (double)s.before_bytes) &&
-           add_number(size, "after_bytes", (double)(stored > 0 ? stored : s.after_bytes)) && add_number(size, "average_bits", s.average_bits);
+           add_number(size, "after_bytes", (double)(stored > 0 ? stored : s.after_bytes)) &&
+           add_number(size, "average_bits", s.average_bits);
 }
 
 /* Adds "changed" and "changes"; rows carry the state of their unit. */
@@ -550,7 +554,8 @@ static bool add_changes(const struct making *m, cJSON *o)
         if (srq_scheme_equal(&l->scheme, &old->layers[i].scheme) || ++changed > CHANGES_MAX)
             continue;
         row = cJSON_CreateObject();
-        if (row == NULL || !cJSON_AddItemToArray(list, row) || cJSON_AddStringToObject(row, "layer", l->info->name) == NULL ||
+        if (row == NULL || !cJSON_AddItemToArray(list, row) ||
+            cJSON_AddStringToObject(row, "layer", l->info->name) == NULL ||
             cJSON_AddStringToObject(row, "old", srq_scheme_text(&old->layers[i].scheme, text, sizeof(text))) == NULL ||
             cJSON_AddStringToObject(row, "new", srq_scheme_text(&l->scheme, text, sizeof(text))) == NULL ||
             cJSON_AddStringToObject(row, "source", srq_plan_source_name(l->source)) == NULL ||
@@ -607,7 +612,8 @@ static bool add_forecast(const struct making *m, cJSON *o)
     now = sum_scores(m, &m->ctx->now->plan, why, sizeof(why));
     then = sum_scores(m, &m->next->plan, why, sizeof(why));
     if (!isfinite(now) || !isfinite(then))
-        return cJSON_AddNullToObject(o, "forecast") != NULL && cJSON_AddStringToObject(o, "forecast_missing", why) != NULL;
+        return cJSON_AddNullToObject(o, "forecast") != NULL &&
+               cJSON_AddStringToObject(o, "forecast_missing", why) != NULL;
     f = cJSON_AddObjectToObject(o, "forecast");
     return f != NULL && add_number(f, "now", now) && add_number(f, "then", then) &&
            cJSON_AddNullToObject(o, "forecast_missing") != NULL;
@@ -646,15 +652,14 @@ static cJSON *make_event(const struct making *m)
     static const char *const ops[] = { "pin", "unpin", "budget", "retune", "allocate" };
     const struct srq_live_state *st = m->ctx->state;
     cJSON *o = cJSON_CreateObject(), *at = NULL;
-    bool ok = o != NULL && add_number(o, "revision", (double)m->next->plan.revision) &&
-              cJSON_AddStringToObject(o, "op", ops[m->change->op]) != NULL &&
-              cJSON_AddItemToObject(o, "by", m->change->by[0] != '\0' ? cJSON_CreateString(m->change->by)
-                                                                      : cJSON_CreateNull()) &&
-              add_units(m, o) && add_size(m, o, "size", &m->next->plan) &&
-              (at = cJSON_AddObjectToObject(o, "at")) != NULL &&
-              add_number(at, "block", st->running >= 0 ? st->running : (double)NAN) &&
-              add_number(at, "iter", st->running >= 0 && st->iter >= 0 ? (double)st->iter : (double)NAN) &&
-              add_changes(m, o);
+    bool ok =
+        o != NULL && add_number(o, "revision", (double)m->next->plan.revision) &&
+        cJSON_AddStringToObject(o, "op", ops[m->change->op]) != NULL &&
+        cJSON_AddItemToObject(o, "by",
+                              m->change->by[0] != '\0' ? cJSON_CreateString(m->change->by) : cJSON_CreateNull()) &&
+        add_units(m, o) && add_size(m, o, "size", &m->next->plan) && (at = cJSON_AddObjectToObject(o, "at")) != NULL &&
+        add_number(at, "block", st->running >= 0 ? st->running : (double)NAN) &&
+        add_number(at, "iter", st->running >= 0 && st->iter >= 0 ? (double)st->iter : (double)NAN) && add_changes(m, o);
 
     if (ok)
         return o;
@@ -666,12 +671,11 @@ static cJSON *make_reply(struct making *m)
 {
     bool dry = m->change->dry_run;
     cJSON *o = cJSON_CreateObject();
-    bool ok = o != NULL &&
-              add_number(o, "revision", (double)(dry ? m->ctx->now->plan.revision : m->next->plan.revision)) &&
-              cJSON_AddBoolToObject(o, "applied", !dry) != NULL && add_number(o, "matched", m->matched) &&
-              add_changes(m, o) && add_size(m, o, "size", &m->next->plan) &&
-              add_size(m, o, "size_now", &m->ctx->now->plan) && add_forecast(m, o) && add_moved(m, o) &&
-              add_units(m, o) && add_number(o, "cost_s", cost(m));
+    bool ok =
+        o != NULL && add_number(o, "revision", (double)(dry ? m->ctx->now->plan.revision : m->next->plan.revision)) &&
+        cJSON_AddBoolToObject(o, "applied", !dry) != NULL && add_number(o, "matched", m->matched) &&
+        add_changes(m, o) && add_size(m, o, "size", &m->next->plan) && add_size(m, o, "size_now", &m->ctx->now->plan) &&
+        add_forecast(m, o) && add_moved(m, o) && add_units(m, o) && add_number(o, "cost_s", cost(m));
 
     if (ok && cJSON_AddItemToObject(o, "warnings", m->warnings)) {
         m->warnings = NULL;
@@ -681,7 +685,7 @@ static cJSON *make_reply(struct making *m)
     return NULL;
 }
 
-/* ---- all of it -------------------------------------------------------------------------------------------------------------------- */
+/* ---- all of it --------------------------------------------------------------------------------------------------- */
 
 static int answer(struct making *m)
 {
@@ -729,7 +733,8 @@ int srq_change_make(const struct srq_change_context *ctx, const struct srq_chang
     out->next.hold = -1;
     if (change->revision >= 0 && change->revision != now)
         return srq_fail_field(err, -SRQ_ESTATE, "revision",
-                              "the plan of job %s is at revision %" PRId64 " and no longer at %" PRId64 "; look at it again",
+                              "the plan of job %s is at revision %" PRId64 " and no longer at %" PRId64
+                              "; look at it again",
                               ctx->job, now, change->revision);
     rc = srq_live_plan_copy(ctx->now, &out->next, err);
     if (rc == 0)

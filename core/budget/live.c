@@ -137,7 +137,7 @@ const struct srq_scheme *srq_live_plan_held(const struct srq_live_plan *lp, int 
     return lp->hold >= 0 && lp->hold == unit && lp->hold_generation == generation ? lp->held : NULL;
 }
 
-/* ---- states of units ------------------------------------------------------------------------------------------------ */
+/* ---- states of units --------------------------------------------------------------------------------------------- */
 
 /* Whether anything is to be done for the unit at all: blocks always are, if only to bring the chains over them. */
 static bool wanted_at_all(const struct srq_live_plan *lp, int unit)
@@ -169,7 +169,7 @@ enum srq_unit_state srq_live_unit(const struct srq_live_plan *lp, const struct s
     if (st->unit[unit].generation == 0)
         return SRQ_UNIT_PENDING;
     return st->unit[unit].generation < lp->wanted[unit] || made_otherwise(lp, st, unit) ? SRQ_UNIT_STALE
-                                                                                       : SRQ_UNIT_FINISHED;
+                                                                                        : SRQ_UNIT_FINISHED;
 }
 
 int srq_live_next(const struct srq_live_plan *lp, const struct srq_live_state *st)

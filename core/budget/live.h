@@ -1,9 +1,10 @@
-/* The live plan (design 5): what plan.json holds beside the schemes, and the engine that turns a request into a new plan.
+/* The live plan (design 5): what plan.json holds beside the schemes, and the engine that turns a request into a new
+ * plan.
  *
- * A unit is what is tuned at once: block 0 … blocks-1, and unit `blocks` for the layer outside the blocks, as events number
- * them. The result of a unit carries the schemes it was made with and a generation: 1 for the first, larger each time it
- * is tuned again. A unit with a result is stale when those schemes are not the plan's, or when its generation is below
- * the one wanted.
+ * A unit is what is tuned at once: block 0 … blocks-1, and unit `blocks` for the layer outside the blocks, as events
+ * number them. The result of a unit carries the schemes it was made with and a generation: 1 for the first, larger each
+ * time it is tuned again. A unit with a result is stale when those schemes are not the plan's, or when its generation
+ * is below the one wanted.
  *
  * The engine does no input or output: it is told where the job is and gives a new plan and the reply. */
 #ifndef SRQ_BUDGET_LIVE_H
@@ -11,16 +12,16 @@
 
 #include "core/budget/plan.h"
 
-/* ---- what plan.json holds ------------------------------------------------------------------------------------------ */
+/* ---- what plan.json holds ---------------------------------------------------------------------------------------- */
 
 struct srq_live_plan {
     struct srq_plan plan;
-    int units; /* blocks + 1 */
+    int units;            /* blocks + 1 */
     struct srq_pin *pins; /* those in force, oldest first; owned */
     int pin_count;
     bool quant_lm_head; /* of the specification, like `scheme`, not in the file */
     struct srq_scheme scheme;
-    double bits; /* the budget: average bits; NaN: none */
+    double bits;                   /* the budget: average bits; NaN: none */
     struct srq_scheme *candidates; /* of the budget; kept when there is none any more */
     int candidate_count;
     cJSON *allocation; /* data of the last plan.allocated, or NULL: the allocator has not run yet */
@@ -30,7 +31,7 @@ struct srq_live_plan {
     int hold; /* unit, -1: none */
     int64_t hold_generation;
     struct srq_scheme *held; /* [layers]; those of the unit count */
-    cJSON *last_change; /* data of the plan.changed that made this revision, or NULL */
+    cJSON *last_change;      /* data of the plan.changed that made this revision, or NULL */
 };
 
 /* The plan of a new job. `plan` is taken over, pins are copied. Free with srq_live_plan_fini, also after an error. */
@@ -53,7 +54,7 @@ int srq_live_plan_load(struct srq_live_plan *lp, const char *path, struct srq_er
 const struct srq_scheme *srq_live_plan_held(const struct srq_live_plan *lp, int unit, int64_t generation); /* or NULL */
 int srq_layer_unit(const struct srq_live_plan *lp, int layer);
 
-/* ---- where the job is ----------------------------------------------------------------------------------------------- */
+/* ---- where the job is -------------------------------------------------------------------------------------------- */
 
 enum srq_unit_state { SRQ_UNIT_PENDING, SRQ_UNIT_RUNNING, SRQ_UNIT_FINISHED, SRQ_UNIT_STALE };
 const char *srq_unit_state_name(enum srq_unit_state s); /* "pending", "running", "finished", "stale" */
@@ -64,9 +65,9 @@ struct srq_unit {
 };
 
 struct srq_live_state {
-    struct srq_unit *unit;     /* [units] */
-    struct srq_scheme *made;   /* [layers] schemes of the results; of units that have one */
-    int running;               /* unit being tuned, -1: none */
+    struct srq_unit *unit;   /* [units] */
+    struct srq_scheme *made; /* [layers] schemes of the results; of units that have one */
+    int running;             /* unit being tuned, -1: none */
     int64_t running_generation;
     struct srq_scheme *tuning; /* [layers] schemes that the running unit is tuned under */
     int64_t iter;              /* of the running unit; -1: unknown */
@@ -75,10 +76,11 @@ struct srq_live_state {
 };
 
 enum srq_unit_state srq_live_unit(const struct srq_live_plan *lp, const struct srq_live_state *st, int unit);
-/* The unit to tune next: what is pending, then what is stale, each ascending; with `back` the first of either. -1: none. */
+/* The unit to tune next: what is pending, then what is stale, each ascending; with `back` the first of either. -1:
+ * none. */
 int srq_live_next(const struct srq_live_plan *lp, const struct srq_live_state *st);
 
-/* ---- the allocator, as the engine calls it --------------------------------------------------------------------------- */
+/* ---- the allocator, as the engine calls it ----------------------------------------------------------------------- */
 
 struct srq_solver {
     void *ctx;
@@ -94,7 +96,7 @@ struct srq_solver {
     double (*score)(void *ctx, int layer, const struct srq_scheme *scheme);
 };
 
-/* ---- a change --------------------------------------------------------------------------------------------------------- */
+/* ---- a change ---------------------------------------------------------------------------------------------------- */
 
 enum srq_change_op {
     SRQ_CHANGE_PIN,
@@ -110,9 +112,9 @@ struct srq_change {
     int pin_count;
     char **patterns; /* unpin, retune; owned */
     int pattern_count;
-    double bits; /* budget; NaN: none any more */
+    double bits;                             /* budget; NaN: none any more */
     bool release, propagate, after, dry_run; /* after: the running unit finishes as it is */
-    int64_t revision; /* that the plan must have; -1: any */
+    int64_t revision;                        /* that the plan must have; -1: any */
     char by[304];
 };
 
@@ -145,8 +147,8 @@ struct srq_change_result {
     bool leave;                /* it has to be left for an earlier one */
 };
 
-/* Works a change out. The present plan stays as it is; `out` is filled also in a dry run, srq_change_result_fini frees it
- * in any case. A stale revision: -SRQ_ESTATE, field "revision". */
+/* Works a change out. The present plan stays as it is; `out` is filled also in a dry run, srq_change_result_fini frees
+ * it in any case. A stale revision: -SRQ_ESTATE, field "revision". */
 int srq_change_make(const struct srq_change_context *ctx, const struct srq_change *change,
                     struct srq_change_result *out, struct srq_error *err);
 void srq_change_result_fini(struct srq_change_result *r);

@@ -8,7 +8,7 @@
 
 #define PLAN_MAX ((size_t)256 << 20)
 
-/* ---- writing --------------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 static bool add_budget(cJSON *root, const struct srq_live_plan *lp)
 {
@@ -116,7 +116,7 @@ int srq_live_plan_save(const struct srq_live_plan *lp, const char *path, struct 
     return rc;
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static int broken(const char *path, const char *what, struct srq_error *err)
 {

@@ -50,8 +50,10 @@ static void apply_default(struct srq_plan *p, const struct srq_plan_request *req
 int srq_plan_no_match(const struct srq_plan *p, const char *pattern, struct srq_error *err)
 {
     if (p->count == 0)
-        return srq_fail_field(err, -SRQ_ENOENT, "layers", "layer pattern \"%.200s\" matches nothing; the model has no "
-                              "quantizable layers", pattern);
+        return srq_fail_field(err, -SRQ_ENOENT, "layers",
+                              "layer pattern \"%.200s\" matches nothing; the model has no "
+                              "quantizable layers",
+                              pattern);
     return srq_fail_field(err, -SRQ_ENOENT, "layers", "layer pattern \"%.200s\" matches nothing; the model has %s … %s",
                           pattern, p->layers[0].info->name, p->layers[p->count - 1].info->name);
 }
@@ -117,9 +119,10 @@ static int apply_ties(struct srq_plan *p, int *widened, struct srq_error *err)
                 char x[32], y[32];
 
                 return srq_fail_field(err, -SRQ_EINVAL, "layers",
-                                      "%s is pinned to %s and %s to %s, but runtimes fuse them: give them one scheme, or "
-                                      "say \"untied\"", a->info->name, srq_scheme_text(&a->asked, x, sizeof(x)),
-                                      b->info->name, srq_scheme_text(&b->asked, y, sizeof(y)));
+                                      "%s is pinned to %s and %s to %s, but runtimes fuse them: give them one scheme, "
+                                      "or say \"untied\"",
+                                      a->info->name, srq_scheme_text(&a->asked, x, sizeof(x)), b->info->name,
+                                      srq_scheme_text(&b->asked, y, sizeof(y)));
             }
         }
     }
@@ -306,8 +309,8 @@ static void note_widened(const struct srq_plan_request *req, const int *widened,
 
         if (widened[i] > 0)
             srq_plan_note(notes, "pin \"%.200s\" = %s also applies to %d layer%s that runtimes fuse with its own",
-                 req->pins[i].pattern, srq_scheme_text(&req->pins[i].scheme, text, sizeof(text)), widened[i],
-                 widened[i] == 1 ? "" : "s");
+                          req->pins[i].pattern, srq_scheme_text(&req->pins[i].scheme, text, sizeof(text)), widened[i],
+                          widened[i] == 1 ? "" : "s");
     }
 }
 

@@ -1,8 +1,8 @@
 /* The plan: the scheme of every layer and where it came from (design 1 and 5).
  *
- * A layer's scheme is the job's default, unless a pin names the layer. Layers that runtimes fuse (same tie in one block)
- * share a scheme: a pin on one applies to all, unless it says "untied". A layer whose shape cannot carry its scheme, or
- * whose export format cannot, stays in 16 bits together with its ties, with the reason kept. */
+ * A layer's scheme is the job's default, unless a pin names the layer. Layers that runtimes fuse (same tie in one
+ * block) share a scheme: a pin on one applies to all, unless it says "untied". A layer whose shape cannot carry its
+ * scheme, or whose export format cannot, stays in 16 bits together with its ties, with the reason kept. */
 #ifndef SRQ_BUDGET_PLAN_H
 #define SRQ_BUDGET_PLAN_H
 
@@ -24,11 +24,11 @@ const char *srq_plan_source_name(enum srq_plan_source s);
 #define SRQ_PLAN_REASON_MAX 240
 struct srq_plan_layer {
     const struct srq_layer_info *info; /* of the model, which must outlive the plan */
-    struct srq_scheme scheme; /* how it will be stored */
-    struct srq_scheme asked;  /* what was decided: the same, unless `why` says why it cannot be */
+    struct srq_scheme scheme;          /* how it will be stored */
+    struct srq_scheme asked;           /* what was decided: the same, unless `why` says why it cannot be */
     enum srq_plan_source source;
-    bool untied;   /* by a pin: it does not share its scheme with what runtimes fuse with it */
-    int pin;       /* which pin of the request, -1: none */
+    bool untied;     /* by a pin: it does not share its scheme with what runtimes fuse with it */
+    int pin;         /* which pin of the request, -1: none */
     unsigned widths; /* bits of an integer grid that its shape and every export format can hold, as 1 << bits */
     char why[SRQ_PLAN_REASON_MAX]; /* why it stays in 16 bits though something else was asked for; else empty */
 };
@@ -39,8 +39,9 @@ struct srq_plan {
     struct srq_plan_layer *layers; /* in the model's order */
 };
 
-/* Asks the export formats about a whole plan: `schemes` has one entry a layer, reason[i] stays empty where layer i can be
- * stored. Returns how many cannot, or a negative code. Called again after those were left alone, until none is refused. */
+/* Asks the export formats about a whole plan: `schemes` has one entry a layer, reason[i] stays empty where layer i can
+ * be stored. Returns how many cannot, or a negative code. Called again after those were left alone, until none is
+ * refused. */
 typedef int (*srq_plan_formats)(void *ctx, const struct srq_scheme *schemes, char (*reason)[SRQ_PLAN_REASON_MAX],
                                 struct srq_error *err);
 
@@ -48,7 +49,7 @@ struct srq_plan_request {
     struct srq_scheme scheme; /* default */
     const struct srq_pin *pins;
     int pin_count;
-    bool quant_lm_head;      /* layers outside blocks get the default too; else only a pin of their exact name does */
+    bool quant_lm_head;       /* layers outside blocks get the default too; else only a pin of their exact name does */
     bool refuse_incompatible; /* a layer that an export format cannot carry is an error, not left alone */
     srq_plan_formats formats; /* or NULL */
     void *formats_ctx;

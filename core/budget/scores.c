@@ -10,15 +10,15 @@
 
 #define SCORES_MAX ((size_t)256 << 20)
 
-/* ---- candidates ---------------------------------------------------------------------------------------------------- */
+/* ---- candidates -------------------------------------------------------------------------------------------------- */
 
 int srq_candidates_init(struct srq_candidates *c, const struct srq_scheme *schemes, int count, int layers,
                         struct srq_error *err)
 {
     memset(c, 0, sizeof(*c));
     if (count < 1 || count > SRQ_CANDIDATES_MAX)
-        return srq_fail_field(err, -SRQ_ELIMIT, "budget.candidates", "%d candidate schemes; there can be 1 to %d", count,
-                              SRQ_CANDIDATES_MAX);
+        return srq_fail_field(err, -SRQ_ELIMIT, "budget.candidates", "%d candidate schemes; there can be 1 to %d",
+                              count, SRQ_CANDIDATES_MAX);
     c->allowed = srq_calloc((size_t)layers * (size_t)count + 1, sizeof(c->allowed[0]));
     if (c->allowed == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory for the candidates of %d layers", layers);
@@ -35,15 +35,15 @@ void srq_candidates_fini(struct srq_candidates *c)
     memset(c, 0, sizeof(*c));
 }
 
-/* ---- scores -------------------------------------------------------------------------------------------------------- */
+/* ---- scores ------------------------------------------------------------------------------------------------------ */
 
 int srq_scores_init(struct srq_scores *s, const struct srq_scheme *schemes, int count, int layers,
                     struct srq_error *err)
 {
     memset(s, 0, sizeof(*s));
     if (count < 1 || count > SRQ_CANDIDATES_MAX)
-        return srq_fail_field(err, -SRQ_ELIMIT, "budget.candidates", "%d candidate schemes; there can be 1 to %d", count,
-                              SRQ_CANDIDATES_MAX);
+        return srq_fail_field(err, -SRQ_ELIMIT, "budget.candidates", "%d candidate schemes; there can be 1 to %d",
+                              count, SRQ_CANDIDATES_MAX);
     s->score = srq_calloc((size_t)layers * (size_t)count + 1, sizeof(s->score[0]));
     if (s->score == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory for the scores of %d layers", layers);
@@ -81,7 +81,7 @@ double srq_scores_forecast(const struct srq_scores *s, const struct srq_plan *pl
     return sum;
 }
 
-/* ---- as JSON --------------------------------------------------------------------------------------------------------- */
+/* ---- as JSON ----------------------------------------------------------------------------------------------------- */
 
 /* With all digits: cJSON's own printing may be off by the last one, and a resumed job must see the same scores. */
 static cJSON *number_or_null(double v)

@@ -66,7 +66,8 @@ int srq_eval_plan(const struct srq_model *m, const struct srq_eval_config *cfg, 
 
     memset(out, 0, sizeof(*out));
     if (windows <= 0 || seqlen < 2)
-        return srq_fail(err, -SRQ_EINVAL, "%" PRId64 " windows of %" PRId64 " tokens cannot be scored", windows, seqlen);
+        return srq_fail(err, -SRQ_EINVAL, "%" PRId64 " windows of %" PRId64 " tokens cannot be scored", windows,
+                        seqlen);
     windows = cfg->windows > 0 && cfg->windows < windows ? cfg->windows : windows;
     rc = srq_block_forward_bytes(m, SRQ_F32, batch_of(cfg, windows, seqlen), seqlen, &tape, err);
     if (rc != 0)
@@ -286,7 +287,7 @@ static int head_init(struct head *h, const struct srq_model *m, const struct srq
 /* Scores of the positions of one chunk, computed by the team, then added up in their order. */
 struct chunk {
     const struct srq_eval *e;
-    int64_t first, rows; /* tokens of all windows */
+    int64_t first, rows;             /* tokens of all windows */
     const float *logits, *reference; /* [rows, vocab]; reference may be NULL */
     double *loss, *kl;
     uint8_t *scored, *same;
@@ -423,12 +424,14 @@ static int run_head(struct run *r, struct srq_eval_result *out, struct srq_error
     if (rc != 0)
         return rc;
     for (int64_t w = 0; w < r->e->windows; w++)
-        r->e->window_loss[w] = r->e->window_tokens[w] > 0 ? r->e->window_loss[w] / (double)r->e->window_tokens[w]
-                                                          : (double)NAN;
+        r->e->window_loss[w] =
+            r->e->window_tokens[w] > 0 ? r->e->window_loss[w] / (double)r->e->window_tokens[w] : (double)NAN;
     out->tokens = s.tokens;
     out->loss = s.loss / (double)s.tokens;
     out->perplexity = exp(out->loss);
-    out->kl = !r->compare ? (double)NAN : s.kl < 0 ? 0 : s.kl / (double)s.tokens; /* rounding may leave nothing below 0 */
+    out->kl = !r->compare ? (double)NAN
+              : s.kl < 0  ? 0
+                          : s.kl / (double)s.tokens; /* rounding may leave nothing below 0 */
     out->top1 = r->compare ? (double)s.same / (double)s.tokens : (double)NAN;
     return 0;
 }

@@ -1,13 +1,13 @@
 /* How good a language model is on a text, and how far it is from another one: perplexity, KL divergence, top-1
  * agreement.
  *
- * Convention: the text is cut into windows that do not overlap, each scored alone. Position t of a window predicts token
- * t+1, so a window of seqlen tokens has seqlen-1 scored positions and its last logits are not used. Perplexity is
+ * Convention: the text is cut into windows that do not overlap, each scored alone. Position t of a window predicts
+ * token t+1, so a window of seqlen tokens has seqlen-1 scored positions and its last logits are not used. Perplexity is
  * exp(mean loss over all scored positions); KL(reference‖model), in nats, and top-1 agreement are means over the same
  * positions. With a mask, a position counts where it and the token that it predicts are not padding.
  *
- * All arithmetic is F32 on the stored weights, sums are in double and in a fixed order. Blocks are streamed: one block is
- * loaded, all windows go through it, then the next; logits exist for a few hundred tokens at a time. */
+ * All arithmetic is F32 on the stored weights, sums are in double and in a fixed order. Blocks are streamed: one block
+ * is loaded, all windows go through it, then the next; logits exist for a few hundred tokens at a time. */
 #ifndef SRQ_EVAL_EVALUATOR_H
 #define SRQ_EVAL_EVALUATOR_H
 

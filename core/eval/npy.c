@@ -34,8 +34,8 @@ static int put_header(struct srq_npy *f, struct srq_error *err)
     char head[256];
     int n, pad;
 
-    n = snprintf(head + 10, sizeof(head) - 10, "{'descr': '<f4', 'fortran_order': False, 'shape': (%" PRId64 ", %" PRId64 "), }",
-                 f->rows, f->cols);
+    n = snprintf(head + 10, sizeof(head) - 10,
+                 "{'descr': '<f4', 'fortran_order': False, 'shape': (%" PRId64 ", %" PRId64 "), }", f->rows, f->cols);
     pad = 63 - (10 + n) % 64;
     memcpy(head, "\x93NUMPY\x01\x00", 8);
     memset(head + 10 + n, ' ', (size_t)pad);

@@ -9,8 +9,8 @@
 #include <jansson.h>
 
 #define SRQ_JSON_DEPTH_MAX 64
-#define SRQ_JSON_HEADER_MAX ((size_t)100 * 1000 * 1000)   /* safetensors header, shard index */
-#define SRQ_JSON_CONFIG_MAX ((size_t)64 * 1024 * 1024)    /* config.json and its like */
+#define SRQ_JSON_HEADER_MAX ((size_t)100 * 1000 * 1000) /* safetensors header, shard index */
+#define SRQ_JSON_CONFIG_MAX ((size_t)64 * 1024 * 1024)  /* config.json and its like */
 #define SRQ_JSON_TOKENIZER_MAX ((size_t)256 * 1024 * 1024)
 
 /* Parses `len` bytes; `what` names them in errors. Refused with -SRQ_EFORMAT: duplicate keys, invalid UTF-8, lone

@@ -149,7 +149,8 @@ static int check_metadata(const json_t *metadata, const char *file, struct srq_e
 
     if (!json_is_object(metadata))
         return srq_fail_field(err, -SRQ_EFORMAT, file, "%s: __metadata__ is not an object", file);
-    json_object_foreach((json_t *)(uintptr_t)metadata, key, value) {
+    json_object_foreach((json_t *)(uintptr_t)metadata, key, value)
+    {
         char shown[SHOW];
 
         if (!json_is_string(value))
@@ -186,8 +187,9 @@ static int check_places(const struct srq_st_header *h, uint64_t data_bytes, cons
         at = e->end;
     }
     if (at != data_bytes)
-        return srq_fail_field(err, -SRQ_EFORMAT, file, "%s: the header describes %" PRIu64 " bytes of data, the file has %" PRIu64,
-                              file, at, data_bytes);
+        return srq_fail_field(err, -SRQ_EFORMAT, file,
+                              "%s: the header describes %" PRIu64 " bytes of data, the file has %" PRIu64, file, at,
+                              data_bytes);
     return 0;
 }
 
@@ -203,7 +205,8 @@ static int read_entries(json_t *root, const char *file, struct srq_st_header *ou
     out->entries = srq_calloc(n > 0 ? n : 1, sizeof(*out->entries));
     if (out->entries == NULL)
         return srq_fail_field(err, -SRQ_ENOMEM, file, "out of memory reading the header of %s", file);
-    json_object_foreach(root, name, info) {
+    json_object_foreach(root, name, info)
+    {
         if (strcmp(name, "__metadata__") == 0) {
             rc = check_metadata(info, file, err);
         } else {

@@ -33,8 +33,9 @@ static int check_row(const char *name, const json_t *value, const char *what, st
     if (file == NULL)
         return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: the file of tensor \"%s\" is not a string", what, shown);
     if (!srq_is_base_name(file))
-        return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: tensor \"%s\" is said to be in \"%s\", which is not a plain file name",
-                              what, shown, srq_st_show(file, shown_file, sizeof(shown_file)));
+        return srq_fail_field(err, -SRQ_EFORMAT, what,
+                              "%s: tensor \"%s\" is said to be in \"%s\", which is not a plain file name", what, shown,
+                              srq_st_show(file, shown_file, sizeof(shown_file)));
     return 0;
 }
 
@@ -49,7 +50,8 @@ static int collect_files(json_t *map, const char *what, struct srq_st_index *out
 
     if (all == NULL)
         goto oom;
-    json_object_foreach(map, name, value) {
+    json_object_foreach(map, name, value)
+    {
         all[i++] = json_string_value(value);
     }
     qsort(all, n, sizeof(*all), by_text);
@@ -87,7 +89,8 @@ static int collect_places(json_t *map, const char *what, struct srq_st_index *ou
     out->places = srq_calloc(n > 0 ? n : 1, sizeof(*out->places));
     if (out->places == NULL)
         return srq_fail_field(err, -SRQ_ENOMEM, what, "out of memory reading %s", what);
-    json_object_foreach(map, name, value) {
+    json_object_foreach(map, name, value)
+    {
         const char *file = json_string_value(value);
         char **at = bsearch(&file, out->files, (size_t)out->file_count, sizeof(*out->files), by_text);
         struct srq_st_place *p = &out->places[out->count];
@@ -119,7 +122,8 @@ int srq_st_index_parse(const char *data, size_t len, const char *what, struct sr
         rc = srq_fail_field(err, -SRQ_ELIMIT, what, "%s: %zu tensors, more than %d", what, json_object_size(map),
                             SRQ_ST_COUNT_MAX);
     if (rc == 0) {
-        json_object_foreach(map, name, value) {
+        json_object_foreach(map, name, value)
+        {
             rc = check_row(name, value, what, err);
             if (rc != 0)
                 break;

@@ -15,9 +15,9 @@ void srq_tensors_close(struct srq_tensors *ts);
 
 int64_t srq_tensors_count(const struct srq_tensors *ts);
 const char *srq_tensors_name(const struct srq_tensors *ts, int64_t i); /* sorted by name */
-/* The tensor `name`, read-only, pointing into the map; false when there is none. Data are aligned to their element size:
- * where a file's odd header length puts them elsewhere, the first call copies them into memory of the set's own, which
- * stays until it is closed. Callable from several threads. */
+/* The tensor `name`, read-only, pointing into the map; false when there is none. Data are aligned to their element
+ * size: where a file's odd header length puts them elsewhere, the first call copies them into memory of the set's own,
+ * which stays until it is closed. Callable from several threads. */
 bool srq_tensors_get(const struct srq_tensors *ts, const char *name, struct srq_tensor *out);
 /* The same without touching data: `out->data` is NULL. For planning from headers alone. */
 bool srq_tensors_describe(const struct srq_tensors *ts, const char *name, struct srq_tensor *out);
@@ -45,7 +45,8 @@ int srq_writer_begin(struct srq_tensor_writer *w, struct srq_error *err);
 int srq_writer_put(struct srq_tensor_writer *w, const char *name, uint64_t offset, const void *data, size_t bytes,
                    struct srq_error *err);
 /* -SRQ_ESTATE naming a tensor that was not filled. What an earlier writing left under the names of the other form (the
- * single file beside new shards, the index beside a new single file) is removed, as readers would prefer the stale one. */
+ * single file beside new shards, the index beside a new single file) is removed, as readers would prefer the stale
+ * one. */
 int srq_writer_finish(struct srq_tensor_writer *w, struct srq_error *err);
 void srq_writer_free(struct srq_tensor_writer *w); /* removes temporary files of an unfinished write */
 

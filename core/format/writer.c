@@ -115,7 +115,8 @@ static int check_declaration(const struct srq_tensor_writer *w, const char *name
     if (w->count >= SRQ_ST_COUNT_MAX)
         return srq_fail_field(err, -SRQ_ELIMIT, shown, "more than %d tensors in one model", SRQ_ST_COUNT_MAX);
     if (srq_dtype_size(t->dtype) == 0 || !srq_tensor_bytes(t, bytes))
-        return srq_fail_field(err, -SRQ_EINVAL, shown, "tensor \"%s\" has a shape or type that cannot be written", shown);
+        return srq_fail_field(err, -SRQ_EINVAL, shown, "tensor \"%s\" has a shape or type that cannot be written",
+                              shown);
     return 0;
 }
 
@@ -134,7 +135,8 @@ int srq_writer_declare(struct srq_tensor_writer *w, const char *name, enum srq_d
     if (rc != 0)
         return rc;
     if (__builtin_add_overflow(w->total, bytes, &w->total) || w->total > INT64_MAX)
-        return srq_fail_field(err, -SRQ_EINVAL, w->dir, "the tensors written to %s have more bytes than a file can", w->dir);
+        return srq_fail_field(err, -SRQ_EINVAL, w->dir, "the tensors written to %s have more bytes than a file can",
+                              w->dir);
     if (w->count == w->cap) {
         int64_t cap = w->cap > 0 ? w->cap * 2 : 64;
         struct slot *slots = srq_reallocarray(w->slots, (size_t)cap, sizeof(*slots));
@@ -355,7 +357,7 @@ int srq_writer_begin(struct srq_tensor_writer *w, struct srq_error *err)
     return rc;
 }
 
-/* ---- filling and finishing ----------------------------------------------------------------------------------------- */
+/* ---- filling and finishing --------------------------------------------------------------------------------------- */
 
 static int write_at(int fd, const char *p, size_t len, uint64_t at)
 {
@@ -391,8 +393,8 @@ int srq_writer_put(struct srq_tensor_writer *w, const char *name, uint64_t offse
         return srq_fail_field(err, -SRQ_EINVAL, shown, "tensor \"%s\" was not declared", shown);
     if (offset > s->bytes || bytes > s->bytes - offset)
         return srq_fail_field(err, -SRQ_EINVAL, shown,
-                              "%zu bytes at %" PRIu64 " are beyond the %" PRIu64 " bytes of tensor \"%s\"", bytes, offset,
-                              s->bytes, shown);
+                              "%zu bytes at %" PRIu64 " are beyond the %" PRIu64 " bytes of tensor \"%s\"", bytes,
+                              offset, s->bytes, shown);
     if (atomic_fetch_add(&s->filled, bytes) + bytes > s->bytes)
         return srq_fail_field(err, -SRQ_ESTATE, shown, "tensor \"%s\" was filled more than once", shown);
     e = write_at(w->shards[s->shard].fd, data, bytes, s->at + offset);

@@ -6,7 +6,8 @@
  * where d = y/t above the subnormal elements for the mx grids, whose element exponent follows t, else 1
  * (spec signround 9.1 to 9.3).
  *
- * Each grid's file makes its operations with FLOAT_GRID_OPS from a constant description, so that everything is inlined. */
+ * Each grid's file makes its operations with FLOAT_GRID_OPS from a constant description, so that everything is inlined.
+ */
 #ifndef SRQ_GRID_FLOAT_ROWS_H
 #define SRQ_GRID_FLOAT_ROWS_H
 
@@ -24,11 +25,11 @@ struct float_unit {
 };
 
 struct float_grid {
-    float max;    /* greatest element */
-    float least;  /* below it elements are evenly spaced */
-    float magic;  /* 1.5 * 2^(23 - mantissa bits) */
-    bool mx;      /* scales are powers of two; d = y/t */
-    int len;      /* elements of a group that the compiler shall know, or 0 */
+    float max;   /* greatest element */
+    float least; /* below it elements are evenly spaced */
+    float magic; /* 1.5 * 2^(23 - mantissa bits) */
+    bool mx;     /* scales are powers of two; d = y/t */
+    int len;     /* elements of a group that the compiler shall know, or 0 */
     /* start: factor on the group's largest magnitude, from a search */
     void (*unit)(const struct srq_grid_args *a, int64_t group, float start, struct float_unit *u);
     uint8_t (*code)(float y);
@@ -51,7 +52,7 @@ INLINE void unit_at(const struct float_grid *f, const struct srq_grid_args *a, i
     f->unit(a, group, start != NULL ? start[group] : 1.0f, u);
 }
 
-/* ---- elements ------------------------------------------------------------------------------------------------- */
+/* ---- elements ---------------------------------------------------------------------------------------------------- */
 
 /* E2M1: 0 0.5 1 1.5 2 3 4 6, the sign in bit 3. */
 INLINE uint8_t code_e2m1(float y)
@@ -91,10 +92,10 @@ INLINE float rounded_element(const struct float_grid *f, float t)
     return round_in_binade(t, f->least, f->magic);
 }
 
-/* ---- runs inside a group ---------------------------------------------------------------------------------------- */
+/* ---- runs inside a group ----------------------------------------------------------------------------------------- */
 
-INLINE void float_fake_run(const struct float_grid *f, const struct float_unit *unit, const float *restrict v, int64_t n,
-                           float *restrict w)
+INLINE void float_fake_run(const struct float_grid *f, const struct float_unit *unit, const float *restrict v,
+                           int64_t n, float *restrict w)
 {
     const struct float_unit u = *unit;
 
@@ -142,7 +143,7 @@ INLINE float float_error_run(const struct float_grid *f, const struct float_unit
     return total(sum, n);
 }
 
-/* ---- rows --------------------------------------------------------------------------------------------------------- */
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
 
 static const float float_no_offset[SEGMENT];
 
@@ -190,8 +191,8 @@ INLINE void float_fake(const struct float_grid *f, const struct srq_grid_args *a
     }
 }
 
-INLINE void float_grad(const struct float_grid *f, const struct srq_grid_args *a, int64_t row, int64_t rows, float *grad,
-                       float *gbeta)
+INLINE void float_grad(const struct float_grid *f, const struct srq_grid_args *a, int64_t row, int64_t rows,
+                       float *grad, float *gbeta)
 {
     const struct srq_groups *g = &a->groups;
     struct float_unit u;
@@ -240,7 +241,8 @@ INLINE void float_encode(const struct float_grid *f, const struct srq_grid_args 
                 stop = run_end(g, base + i, base) - base;
                 unit_at(f, a, group, &u);
                 float_encode_run(f, &u, v + i, part + i, stop - i, out->codes + from + i);
-                if (a->scheme.group != 0 || r == 0) { /* one group for all: its entry is written by one row's thread only */
+                if (a->scheme.group != 0 ||
+                    r == 0) { /* one group for all: its entry is written by one row's thread only */
                     out->scale[group] = u.stored;
                     out->zero[group] = 0;
                 }
@@ -250,8 +252,8 @@ INLINE void float_encode(const struct float_grid *f, const struct srq_grid_args 
 }
 
 /* The candidate first + step * i, i < count, whose error is least; 1 unless one is strictly better. */
-INLINE void float_search(const struct float_grid *f, const struct srq_grid_args *a, const float *importance, int64_t row,
-                         int64_t rows, const float *candidate, int count, float *start)
+INLINE void float_search(const struct float_grid *f, const struct srq_grid_args *a, const float *importance,
+                         int64_t row, int64_t rows, const float *candidate, int count, float *start)
 {
     struct srq_grid_args nominal = *a;
     const struct srq_groups *g = &a->groups;
@@ -284,21 +286,22 @@ INLINE void float_search(const struct float_grid *f, const struct srq_grid_args 
 }
 
 /* The operations of the grid that `grid` describes, but for its search, as NAME_fake and so on. */
-#define FLOAT_GRID_OPS(name, grid)                                                                                       \
-    SRQ_SIMD static void name##_fake(const struct srq_grid_args *a, int64_t row, int64_t rows, void *dst,                \
-                                     enum srq_dtype dtype, int64_t ld)                                                   \
-    {                                                                                                                    \
-        float_fake(&grid, a, row, rows, dst, dtype, ld);                                                                 \
-    }                                                                                                                    \
-    SRQ_SIMD static void name##_grad(const struct srq_grid_args *a, int64_t row, int64_t rows, float *grad,              \
-                                     float *galpha, float *gbeta)                                                        \
-    {                                                                                                                    \
-        (void)galpha; /* these grids have no lower end of their own */                                                   \
-        float_grad(&grid, a, row, rows, grad, gbeta);                                                                    \
-    }                                                                                                                    \
-    SRQ_SIMD static void name##_encode(const struct srq_grid_args *a, int64_t row, int64_t rows, struct srq_result *out) \
-    {                                                                                                                    \
-        float_encode(&grid, a, row, rows, out);                                                                          \
+#define FLOAT_GRID_OPS(name, grid)                                                                          \
+    SRQ_SIMD static void name##_fake(const struct srq_grid_args *a, int64_t row, int64_t rows, void *dst,   \
+                                     enum srq_dtype dtype, int64_t ld)                                      \
+    {                                                                                                       \
+        float_fake(&grid, a, row, rows, dst, dtype, ld);                                                    \
+    }                                                                                                       \
+    SRQ_SIMD static void name##_grad(const struct srq_grid_args *a, int64_t row, int64_t rows, float *grad, \
+                                     float *galpha, float *gbeta)                                           \
+    {                                                                                                       \
+        (void)galpha; /* these grids have no lower end of their own */                                      \
+        float_grad(&grid, a, row, rows, grad, gbeta);                                                       \
+    }                                                                                                       \
+    SRQ_SIMD static void name##_encode(const struct srq_grid_args *a, int64_t row, int64_t rows,            \
+                                       struct srq_result *out)                                              \
+    {                                                                                                       \
+        float_encode(&grid, a, row, rows, out);                                                             \
     }
 
 #endif

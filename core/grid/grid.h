@@ -13,16 +13,16 @@ const struct srq_grid_ops *srq_grid(enum srq_grid_kind kind); /* NULL: not in th
 struct srq_groups srq_groups_of(int64_t out, int64_t in, int group);
 
 /* Scheme spelling: "w4g128" (symmetric), "w4g128z" (asymmetric), "w8" and "w8z" (one group a row), "w4gt", "w4gtz" (one
- * group a tensor), "mxfp4", "mxfp8" (groups of 32), "nvfp4" (groups of 16), "fp8" (one group a row), "fp8t" (one group a
- * tensor), "bf16"; presets "W2A16" … "W8A16" (symmetric, group 128), "W4A16G64", "MXFP4", "MXFP8", "NVFP4" and "FPW8A16"
- * (weights only). Unknown or out of range: -SRQ_EINVAL naming what is accepted. Activation schemes ("w8a8", "nvfp4a4") and
- * GGUF types are understood but not in this build: -SRQ_EUNSUPPORTED. */
+ * group a tensor), "mxfp4", "mxfp8" (groups of 32), "nvfp4" (groups of 16), "fp8" (one group a row), "fp8t" (one group
+ * a tensor), "bf16"; presets "W2A16" … "W8A16" (symmetric, group 128), "W4A16G64", "MXFP4", "MXFP8", "NVFP4" and
+ * "FPW8A16" (weights only). Unknown or out of range: -SRQ_EINVAL naming what is accepted. Activation schemes ("w8a8",
+ * "nvfp4a4") and GGUF types are understood but not in this build: -SRQ_EUNSUPPORTED. */
 int srq_scheme_parse(const char *text, struct srq_scheme *out, struct srq_error *err);
 char *srq_scheme_text(const struct srq_scheme *s, char *out, size_t cap); /* canonical spelling; returns out */
 bool srq_scheme_equal(const struct srq_scheme *a, const struct srq_scheme *b);
 bool srq_scheme_has_act(const struct srq_scheme *s);
-/* Whether a layer of this shape can carry the scheme at all (dims multiples of 32 for integers, rows of whole groups for
- * mx and nv): NULL or the reason. */
+/* Whether a layer of this shape can carry the scheme at all (dims multiples of 32 for integers, rows of whole groups
+ * for mx and nv): NULL or the reason. */
 const char *srq_scheme_refuses(const struct srq_scheme *s, int64_t out, int64_t in);
 /* Stored bits of a layer: codes, scales, zero-points (spec signround 7.2; zero-points charged also for symmetric).
  * bf16: 16 an element. */
@@ -32,9 +32,9 @@ uint64_t srq_scheme_bits(const struct srq_scheme *s, int64_t out, int64_t in);
 struct srq_codes {
     struct srq_scheme scheme;
     struct srq_groups groups;
-    uint8_t *codes; /* [out, in] */
-    float *scale;   /* [count] */
-    uint8_t *zero;  /* [count] */
+    uint8_t *codes;     /* [out, in] */
+    float *scale;       /* [count] */
+    uint8_t *zero;      /* [count] */
     float tensor_scale; /* nvfp4: what scales are divided by (struct srq_layer); 1 for other grids */
 };
 /* tensor_scale becomes 1. */
@@ -44,8 +44,9 @@ void srq_codes_fini(struct srq_codes *c);
 float srq_nvfp4_tensor_scale(float top);
 /* Ŵ = scale * (code - zero), or scale / tensor_scale * element, into dst [out, in] F32, BF16 or F16. Parallel. */
 int srq_codes_decode(const struct srq_codes *c, void *dst, enum srq_dtype dtype, struct srq_error *err);
-/* Host's check of a plugin's result. Integers: scales finite, non-zero, exact in F16; codes and zero-points below 2^bits.
- * Floating-point grids: scales positive and of the kind that is stored (struct srq_result), no code that is no number. */
+/* Host's check of a plugin's result. Integers: scales finite, non-zero, exact in F16; codes and zero-points below
+ * 2^bits. Floating-point grids: scales positive and of the kind that is stored (struct srq_result), no code that is no
+ * number. */
 int srq_codes_check(const struct srq_codes *c, const char *layer, struct srq_error *err);
 /* Share of codes at the ends of the grid's range: values that it may have cut off. */
 double srq_codes_saturation(const struct srq_codes *c);

@@ -1,7 +1,7 @@
 /* Asymmetric integer grid: codes 0 … 2^b - 1 and an integer zero-point (spec signround 2.2).
  *
- * The zero-point z = rne(-(m alpha)/s) lies in 0 … 2^b - 1 except where a tiny scale's half-precision rounding pushes it
- * one past the end; there it is held at the end, so that what is tuned is what can be stored. */
+ * The zero-point z = rne(-(m alpha)/s) lies in 0 … 2^b - 1 except where a tiny scale's half-precision rounding pushes
+ * it one past the end; there it is held at the end, so that what is tuned is what can be stored. */
 #include "core/grid/int_rows.h"
 
 #include <math.h>

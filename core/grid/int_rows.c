@@ -1,7 +1,7 @@
 /* Element passes of the integer grids: one read of the weight, the offset and the gradient each.
  *
- * The loops are written for the vectorizer: no branches, no calls, at most SEGMENT elements of one group at a time. Sums
- * have LANES partial sums in a fixed order, so that they are the same with every instruction set. */
+ * The loops are written for the vectorizer: no branches, no calls, at most SEGMENT elements of one group at a time.
+ * Sums have LANES partial sums in a fixed order, so that they are the same with every instruction set. */
 #include "core/grid/int_rows.h"
 
 #include "core/base/alloc.h"
@@ -16,7 +16,7 @@ float int_scale_floor(void)
     return 0x1.5p-17f; /* srq_round_f16(1e-5f) */
 }
 
-/* ---- extrema ------------------------------------------------------------------------------------------------- */
+/* ---- extrema ----------------------------------------------------------------------------------------------------- */
 
 SRQ_SIMD static void widen(const float *w, int64_t n, float *lo, float *hi)
 {
@@ -94,7 +94,7 @@ int int_rows_extrema(const struct srq_grid_args *a, float *lo, float *hi)
     return 0;
 }
 
-/* ---- one run of elements inside a group ---------------------------------------------------------------------- */
+/* ---- one run of elements inside a group -------------------------------------------------------------------------- */
 
 /* What is read at the elements of a run, at most SEGMENT of them. */
 struct run {
@@ -172,7 +172,7 @@ INLINE void encode_run(const struct run *run, enum srq_dtype wtype, const struct
     }
 }
 
-/* ---- rows ---------------------------------------------------------------------------------------------------- */
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
 
 /* The run of row `r` from column `i` on, in a group that ends before column `stop`. */
 INLINE struct run run_at(const struct srq_grid_args *a, int64_t r, int64_t i, int64_t stop, enum srq_dtype wtype)
@@ -226,8 +226,8 @@ SRQ_SIMD void int_rows_fake(const struct srq_grid_args *a, int64_t row, int64_t 
         fake_rows(a, row, rows, dst, SRQ_BF16, ld, unit, SRQ_F16);
 }
 
-INLINE void grad_rows(const struct srq_grid_args *a, int64_t row, int64_t rows, float *grad, float *galpha, float *gbeta,
-                      int_unit_fn unit, int_fold_fn fold, enum srq_dtype wtype)
+INLINE void grad_rows(const struct srq_grid_args *a, int64_t row, int64_t rows, float *grad, float *galpha,
+                      float *gbeta, int_unit_fn unit, int_fold_fn fold, enum srq_dtype wtype)
 {
     const struct srq_groups *g = &a->groups;
     struct int_unit u;

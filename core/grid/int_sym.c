@@ -1,8 +1,8 @@
 /* Symmetric integer grid: full range, signed scale.
  *
  * Codes lie in [-2^(b-1), 2^(b-1)-1]; the side with the larger magnitude lands on the lowest code, so a scale may be
- * negative. Reference: Cheng et al. 2024 (arXiv 2309.05516), with the range of spec signround 2.1. With a searched scale
- * s0 (spec signround 8.1) the scale is s0 beta, and alpha has no part in it. */
+ * negative. Reference: Cheng et al. 2024 (arXiv 2309.05516), with the range of spec signround 2.1. With a searched
+ * scale s0 (spec signround 8.1) the scale is s0 beta, and alpha has no part in it. */
 #include "core/grid/int_rows.h"
 
 #include "core/base/simd.h"
@@ -67,8 +67,7 @@ static void sym_fake(const struct srq_grid_args *a, int64_t row, int64_t rows, v
     int_rows_fake(a, row, rows, dst, dtype, ld, sym_unit);
 }
 
-static void sym_grad(const struct srq_grid_args *a, int64_t row, int64_t rows, float *grad, float *galpha,
-                     float *gbeta)
+static void sym_grad(const struct srq_grid_args *a, int64_t row, int64_t rows, float *grad, float *galpha, float *gbeta)
 {
     int_rows_grad(a, row, rows, grad, galpha, gbeta, sym_unit, sym_fold);
 }

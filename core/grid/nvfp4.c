@@ -1,8 +1,8 @@
-/* NVFP4: elements E2M1, groups of 16 with a scale of E4M3, and one F32 scale gs = 448*6 / largest magnitude for the whole
- * tensor and those fused with it: Ŵ = (scale / gs) y (spec signround 9.2).
+/* NVFP4: elements E2M1, groups of 16 with a scale of E4M3, and one F32 scale gs = 448*6 / largest magnitude for the
+ * whole tensor and those fused with it: Ŵ = (scale / gs) y (spec signround 9.2).
  *
- * The scale of a group ends at 2^-9, the least positive E4M3, where it would round to zero: a group of weights more than
- * half a million times smaller than the tensor's largest keeps what that scale can hold. */
+ * The scale of a group ends at 2^-9, the least positive E4M3, where it would round to zero: a group of weights more
+ * than half a million times smaller than the tensor's largest keeps what that scale can hold. */
 #include "core/grid/float_rows.h"
 
 INLINE void nvfp4_unit(const struct srq_grid_args *a, int64_t group, float start, struct float_unit *u)

@@ -49,8 +49,8 @@ static int init_integer(struct srq_ct *p, struct srq_error *err)
         return srq_fail(err, -SRQ_EUNSUPPORTED, "compressed-tensors has no integer group that spans the whole tensor");
     if (g->out % 32 != 0 || g->in % 32 != 0)
         return srq_fail(err, -SRQ_EUNSUPPORTED,
-                        "a weight of %" PRId64 " x %" PRId64 " does not fill words: both must be multiples of 32", g->out,
-                        g->in);
+                        "a weight of %" PRId64 " x %" PRId64 " does not fill words: both must be multiples of 32",
+                        g->out, g->in);
     add(p, "weight_packed", SRQ_I32, 2, g->out, g->in * bits / 32);
     add(p, "weight_scale", SRQ_F16, 2, g->out, g->per_row);
     add(p, "weight_shape", SRQ_I64, 1, 2, 0);
@@ -133,7 +133,8 @@ struct packing {
     struct srq_ct *p;
 };
 
-static void pack_words(const uint8_t *codes, int64_t stride, int bits, int64_t words, int64_t word_stride, uint32_t *dst)
+static void pack_words(const uint8_t *codes, int64_t stride, int bits, int64_t words, int64_t word_stride,
+                       uint32_t *dst)
 {
     int each = 32 / bits;
 

@@ -22,8 +22,7 @@ static const char *layout_name(enum srq_pack_layout layout)
     return "unknown";
 }
 
-static int check_shape(enum srq_pack_layout layout, int bits, int group, int64_t out, int64_t in,
-                       struct srq_error *err)
+static int check_shape(enum srq_pack_layout layout, int bits, int group, int64_t out, int64_t in, struct srq_error *err)
 {
     const char *name = layout_name(layout);
 

@@ -41,7 +41,7 @@ size_t srq_packed_scales_bytes(const struct srq_packed *p);
 int srq_pack(const struct srq_codes *c, struct srq_packed *p, struct srq_error *err);
 /* Rows [row, row+rows) of the arrays of `p` → codes [rows, in], scale and zero [rows, groups]. A zero field that v1
  * cannot mean (all ones: 2^bits would be read) gives -SRQ_ENUMERIC. One thread; may be called from several. */
-int srq_unpack_rows(const struct srq_packed *p, int64_t row, int64_t rows, uint8_t *codes, float *scale,
-                    uint8_t *zero, struct srq_error *err);
+int srq_unpack_rows(const struct srq_packed *p, int64_t row, int64_t rows, uint8_t *codes, float *scale, uint8_t *zero,
+                    struct srq_error *err);
 
 #endif

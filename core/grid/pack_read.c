@@ -42,8 +42,8 @@ static void unpack_codes(const struct srq_packed *p, int64_t row, int64_t rows, 
     }
 }
 
-int srq_unpack_rows(const struct srq_packed *p, int64_t row, int64_t rows, uint8_t *codes, float *scale,
-                    uint8_t *zero, struct srq_error *err)
+int srq_unpack_rows(const struct srq_packed *p, int64_t row, int64_t rows, uint8_t *codes, float *scale, uint8_t *zero,
+                    struct srq_error *err)
 {
     uint32_t more = p->layout == SRQ_PACK_GPTQ_V1 ? 1 : 0;
 
@@ -51,8 +51,8 @@ int srq_unpack_rows(const struct srq_packed *p, int64_t row, int64_t rows, uint8
         const uint32_t *words = p->qzeros + g * p->qzeros_shape[1];
 
         for (int64_t r = 0; r < rows; r++) {
-            uint32_t z = p->layout == SRQ_PACK_AWQ ? awq_field(words, row + r)
-                                                   : stream_field(words, 1, row + r, p->bits);
+            uint32_t z =
+                p->layout == SRQ_PACK_AWQ ? awq_field(words, row + r) : stream_field(words, 1, row + r, p->bits);
 
             if (z + more >= 1u << p->bits)
                 return srq_fail(err, -SRQ_ENUMERIC,

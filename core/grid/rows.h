@@ -1,5 +1,5 @@
-/* What every pass over the elements of a layer needs: runs of a row, the group they lie in, weights and results in their
- * element types, sums in a fixed order. All of it is inlined into loops that the compiler vectorizes. */
+/* What every pass over the elements of a layer needs: runs of a row, the group they lie in, weights and results in
+ * their element types, sums in a fixed order. All of it is inlined into loops that the compiler vectorizes. */
 #ifndef SRQ_GRID_ROWS_H
 #define SRQ_GRID_ROWS_H
 
@@ -35,7 +35,7 @@ INLINE float grid_tensor_scale(const struct srq_grid_args *a)
     return there && a->tensor_scale > 0 ? a->tensor_scale : 1.0f;
 }
 
-/* ---- element types -------------------------------------------------------------------------------------------- */
+/* ---- element types ----------------------------------------------------------------------------------------------- */
 
 /* Half precision without a branch: the exponent is shifted by a product; subnormals are made from their whole-number
  * mantissa, so that nothing passes through a denormal float, which a thread may flush. */
@@ -87,7 +87,7 @@ INLINE void load_run(const struct srq_tensor *w, int64_t from, float *dst, int64
         load_as((const uint16_t *)w->data + from, SRQ_F16, dst, n);
 }
 
-/* ---- sums ------------------------------------------------------------------------------------------------------- */
+/* ---- sums -------------------------------------------------------------------------------------------------------- */
 
 INLINE void add_to(float *restrict a, const float *restrict b, int64_t n)
 {
@@ -114,7 +114,7 @@ INLINE float total(float *x, int64_t n)
     return t[0];
 }
 
-/* ---- rounding --------------------------------------------------------------------------------------------------- */
+/* ---- rounding ---------------------------------------------------------------------------------------------------- */
 
 /* 2^floor(log2 |t|), not below `least`: from the bits, so that it is exact. */
 INLINE float binade(float t, float least)

@@ -14,7 +14,7 @@ static const struct {
     const char *name;
     struct srq_scheme scheme;
 } words[] = {
-    { "bf16", { SRQ_GRID_NONE, 16, 0, 0, 0 } },  { "mxfp4", { SRQ_GRID_MXFP4, 4, 32, 0, 0 } },
+    { "bf16", { SRQ_GRID_NONE, 16, 0, 0, 0 } },   { "mxfp4", { SRQ_GRID_MXFP4, 4, 32, 0, 0 } },
     { "mxfp8", { SRQ_GRID_MXFP8, 8, 32, 0, 0 } }, { "nvfp4", { SRQ_GRID_NVFP4, 4, 16, 0, 0 } },
     { "fp8", { SRQ_GRID_FP8, 8, -1, 0, 0 } },     { "fp8t", { SRQ_GRID_FP8, 8, 0, 0, 0 } },
     { "fpw8a16", { SRQ_GRID_FP8, 8, 0, 0, 0 } },  { NULL, { SRQ_GRID_NONE, 0, 0, 0, 0 } },
@@ -89,9 +89,9 @@ static bool read_act(const char **p, struct srq_scheme *s, bool *a16)
 
 static bool is_known_elsewhere(const char *text)
 {
-    static const char *const names[] = { "mxfp6", "mxint4", "mxint8", "fp8_static", "fp8_block", "int4", "int8",
-                                         "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "q4_0", "q4_1", "q5_0", "q5_1",
-                                         "q8_0" };
+    static const char *const names[] = { "mxfp6", "mxint4", "mxint8", "fp8_static", "fp8_block", "int4",
+                                         "int8",  "q2_k",   "q3_k",   "q4_k",       "q5_k",      "q6_k",
+                                         "q4_0",  "q4_1",   "q5_0",   "q5_1",       "q8_0" };
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (strcasecmp(text, names[i]) == 0)
@@ -118,9 +118,10 @@ static int parse_word(const char *text, struct srq_scheme *out, struct srq_error
             return 0;
         }
         if (*p == '\0' && s.act_bits >= 2 && s.act_bits <= 8)
-            return srq_fail(err, -SRQ_EUNSUPPORTED,
-                            "scheme \"%.64s\" quantizes activations, which is not in this build; %s quantizes the weights",
-                            text, words[i].name);
+            return srq_fail(
+                err, -SRQ_EUNSUPPORTED,
+                "scheme \"%.64s\" quantizes activations, which is not in this build; %s quantizes the weights", text,
+                words[i].name);
     }
     return -SRQ_ENOENT;
 }
@@ -149,7 +150,8 @@ static int parse_int(const char *text, struct srq_scheme *s, struct srq_error *e
     if (*p != '\0')
         goto unknown;
     if (s->bits < 2 || s->bits > 8)
-        return srq_fail(err, -SRQ_EINVAL, "scheme \"%.64s\" asks for %d bits; accepted are %s", text, s->bits, accepted);
+        return srq_fail(err, -SRQ_EINVAL, "scheme \"%.64s\" asks for %d bits; accepted are %s", text, s->bits,
+                        accepted);
     if (s->act_bits != 0)
         return srq_fail(err, -SRQ_EUNSUPPORTED, "scheme \"%.64s\" quantizes activations, which is not in this build",
                         text);
@@ -167,7 +169,8 @@ int srq_scheme_parse(const char *text, struct srq_scheme *out, struct srq_error 
     if (rc != -SRQ_ENOENT)
         return rc;
     if (is_known_elsewhere(text))
-        return srq_fail(err, -SRQ_EUNSUPPORTED, "scheme \"%.64s\" is not in this build; accepted are %s", text, accepted);
+        return srq_fail(err, -SRQ_EUNSUPPORTED, "scheme \"%.64s\" is not in this build; accepted are %s", text,
+                        accepted);
     if (text[0] != 'w' && text[0] != 'W')
         return srq_fail(err, -SRQ_EINVAL, "unknown scheme \"%.64s\"; accepted are %s", text, accepted);
     rc = parse_int(text, &s, err);

@@ -22,8 +22,8 @@ static float root_of_squares(const struct srq_grid_args *a, int64_t row, int64_t
     return (float)sqrt(sum / 32);
 }
 
-struct error_weights error_weights_of(const struct srq_grid_args *a, const float *importance, int64_t row,
-                                      int64_t from, int64_t stop)
+struct error_weights error_weights_of(const struct srq_grid_args *a, const float *importance, int64_t row, int64_t from,
+                                      int64_t stop)
 {
     struct error_weights e = { .importance = importance };
     int64_t empty = 0;

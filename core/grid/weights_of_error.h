@@ -10,12 +10,12 @@ struct error_weights {
     const float *importance; /* [in], or NULL: all ones */
     bool by_weight;          /* |w| + shift */
     float shift;
-    float fill;              /* for an empty channel */
+    float fill; /* for an empty channel */
 };
 
 /* Columns [from, stop) of row `row` are one group's, or what of it is in this row. */
-struct error_weights error_weights_of(const struct srq_grid_args *a, const float *importance, int64_t row,
-                                      int64_t from, int64_t stop);
+struct error_weights error_weights_of(const struct srq_grid_args *a, const float *importance, int64_t row, int64_t from,
+                                      int64_t stop);
 /* h of n columns from `column` on, whose weights are w. */
 void error_weights_run(const struct error_weights *e, const float *w, int64_t column, int64_t n, float *h);
 

@@ -1,4 +1,5 @@
-/* The allocate stage, and the allocator as changes of the live plan ask it: schemes inside the budget, by the scores. */
+/* The allocate stage, and the allocator as changes of the live plan ask it: schemes inside the budget, by the
+ * scores. */
 #include "core/job/run.h"
 
 #include "core/base/alloc.h"
@@ -8,7 +9,7 @@
 
 #include <math.h>
 
-/* ---- an srq_solver; ctx is the run -------------------------------------------------------------------------------------- */
+/* ---- an srq_solver; ctx is the run ------------------------------------------------------------------------------- */
 
 static int solve(void *ctx, const struct srq_plan *plan, const bool *fixed, double bits, struct srq_scheme *schemes,
                  struct srq_error *err)
@@ -17,7 +18,8 @@ static int solve(void *ctx, const struct srq_plan *plan, const bool *fixed, doub
     bool *pins = srq_calloc((size_t)plan->count + 1, sizeof(*pins));
     struct srq_allocate_request req;
     struct srq_plan copy = { 0 };
-    int rc = pins != NULL ? srq_plan_copy(plan, &copy, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory allocating bits");
+    int rc =
+        pins != NULL ? srq_plan_copy(plan, &copy, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory allocating bits");
 
     if (rc == 0) {
         req = srq_budget_request(&run->job, plan, &run->scores, pins);
@@ -57,7 +59,7 @@ void srq_run_offer_solver(struct srq_run *run)
     srq_tasks_solver(run->tasks, &solver);
 }
 
-/* ---- the stage -------------------------------------------------------------------------------------------------------------- */
+/* ---- the stage --------------------------------------------------------------------------------------------------- */
 
 /* The stages that follow work with the plan as it is now, in the memory that it needs. */
 static int follow(struct srq_run *run, struct srq_error *err)
@@ -69,7 +71,8 @@ static int follow(struct srq_run *run, struct srq_error *err)
         return rc;
     srq_tasks_lock(run->tasks);
     job->allocated = true;
-    rc = srq_footprint_plan(job, run->calib.count > 0 ? run->calib.count : job->spec.opt.nsamples, run->eval.count, err);
+    rc =
+        srq_footprint_plan(job, run->calib.count > 0 ? run->calib.count : job->spec.opt.nsamples, run->eval.count, err);
     srq_tasks_unlock(run->tasks);
     return rc;
 }
@@ -84,9 +87,10 @@ static int choose(struct srq_run *run, struct srq_error *err)
     srq_run_offer_solver(run);
     rc = srq_tasks_allocate(run->tasks, name, err);
     if (rc == 0 && a->target_bits > 0) /* it was asked now, and not in an earlier run */
-        srq_event_log(&run->events, SRQ_LOG_INFO,
-                      "%s: %.4f bits on average of %.6g allowed (%.4f to %.4f possible), loss %.6g, at least %.6g possible",
-                      name, a->average_bits, a->target_bits, a->least, a->most, a->loss, a->bound);
+        srq_event_log(
+            &run->events, SRQ_LOG_INFO,
+            "%s: %.4f bits on average of %.6g allowed (%.4f to %.4f possible), loss %.6g, at least %.6g possible", name,
+            a->average_bits, a->target_bits, a->least, a->most, a->loss, a->bound);
     return rc;
 }
 

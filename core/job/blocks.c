@@ -38,7 +38,7 @@ char *srq_run_block_name(const struct srq_run *run, int block, char *out, size_t
     return out;
 }
 
-/* ---- results ------------------------------------------------------------------------------------------------------- */
+/* ---- results ----------------------------------------------------------------------------------------------------- */
 
 void srq_results_init(struct srq_results *r, struct srq_run *run)
 {
@@ -65,7 +65,8 @@ int srq_results_codes(void *results, int layer, const struct srq_codes **out, st
     }
     if (!srq_scheme_equal(srq_ckpt_block_scheme(r->open, layer - r->first), &job->schemes[layer]))
         return srq_fail_field(err, -SRQ_EFORMAT, job->layers[layer]->name,
-                              "the stored result of %s is not in the scheme that the plan has", job->layers[layer]->name);
+                              "the stored result of %s is not in the scheme that the plan has",
+                              job->layers[layer]->name);
     *out = srq_ckpt_block_codes(r->open, layer - r->first);
     if (*out != NULL && r->run->refined != NULL && r->run->refined_at[layer] >= 0) {
         r->refined = **out;
@@ -124,7 +125,7 @@ int srq_run_tell_result(struct srq_run *run, int unit, const struct srq_block_re
     return srq_events_check(&run->events, err);
 }
 
-/* ---- rounding ------------------------------------------------------------------------------------------------------ */
+/* ---- rounding ---------------------------------------------------------------------------------------------------- */
 
 static int round_layer(struct srq_run *run, int layer, int index, const struct srq_scheme *scheme,
                        const struct srq_layer_inputs *inputs, struct srq_codes *out, struct srq_error *err)

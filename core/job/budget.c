@@ -10,7 +10,7 @@
 #define SOLVER_BYTES_LAYER ((uint64_t)64 << 10)
 #define SOLVER_BYTES_MOST ((uint64_t)40 << 20)
 
-/* ---- scorer and allocator -------------------------------------------------------------------------------------------- */
+/* ---- scorer and allocator ---------------------------------------------------------------------------------------- */
 
 static int create(const struct srq_resolved *r, int plugin, void **self, struct srq_error *err)
 {
@@ -70,7 +70,7 @@ void srq_budget_close(struct srq_resolved *r)
     srq_candidates_fini(&r->candidates);
 }
 
-/* ---- candidates ---------------------------------------------------------------------------------------------------------- */
+/* ---- candidates -------------------------------------------------------------------------------------------------- */
 
 static bool *allowed(const struct srq_resolved *r, int layer, int candidate)
 {
@@ -82,8 +82,8 @@ static bool up_to_allocator(const struct srq_resolved *r, int layer)
     return r->layers[layer]->block >= 0 && r->plan.layers[layer].source != SRQ_SOURCE_PIN;
 }
 
-/* What a layer has that the allocator does not choose for. A pin counts as asked for: whether it can be stored may hang on
- * what the allocator gives to the layers that are fused with it. */
+/* What a layer has that the allocator does not choose for. A pin counts as asked for: whether it can be stored may hang
+ * on what the allocator gives to the layers that are fused with it. */
 static struct srq_scheme decided(const struct srq_resolved *r, int layer)
 {
     const struct srq_plan_layer *l = &r->plan.layers[layer];
@@ -96,8 +96,12 @@ static bool accepted(const struct srq_resolved *r, int layer, const struct srq_s
 {
     const struct srq_plugin *p = srq_spec_quantizer(&r->spec);
     const struct srq_layer_info *info = r->layers[layer];
-    struct srq_layer l = { .size = sizeof(l), .name = info->name, .block = info->block, .scheme = *s,
-                           .groups = srq_groups_of(info->out, info->in, s->group), .tensor_scale = 1,
+    struct srq_layer l = { .size = sizeof(l),
+                           .name = info->name,
+                           .block = info->block,
+                           .scheme = *s,
+                           .groups = srq_groups_of(info->out, info->in, s->group),
+                           .tensor_scale = 1,
                            .weight = srq_tensor_2d(NULL, info->dtype, info->out, info->in) };
 
     for (int i = layer; i > 0 && r->layers[i - 1]->block == info->block; i--)
@@ -111,8 +115,7 @@ static void ask_shapes(struct srq_resolved *r)
         for (int c = 0; c < r->candidates.count; c++) {
             const struct srq_scheme *s = &r->candidates.scheme[c];
 
-            *allowed(r, i, c) = r->layers[i]->block >= 0 &&
-                                (s->grid == SRQ_GRID_NONE || srq_grid(s->grid) != NULL) &&
+            *allowed(r, i, c) = r->layers[i]->block >= 0 && (s->grid == SRQ_GRID_NONE || srq_grid(s->grid) != NULL) &&
                                 srq_scheme_refuses(s, r->layers[i]->out, r->layers[i]->in) == NULL && accepted(r, i, s);
         }
     }
@@ -169,7 +172,8 @@ static void mix(struct srq_resolved *r, struct srq_scheme *schemes, bool *mixed)
 
             c = (turn + k) % r->candidates.count;
             for (int m = i; m < r->layer_count && r->layers[m]->block == r->layers[i]->block; m++)
-                all = all && ((m != i && !tied(r->layers[m], r->layers[i])) || !up_to_allocator(r, m) || *allowed(r, m, c));
+                all = all &&
+                      ((m != i && !tied(r->layers[m], r->layers[i])) || !up_to_allocator(r, m) || *allowed(r, m, c));
             mixed[i] = all;
             if (all)
                 schemes[i] = r->candidates.scheme[c];
@@ -191,7 +195,8 @@ static int ask_mixed(struct srq_resolved *r, struct srq_scheme *schemes, reason_
     for (int i = 0; rc > 0 && i < r->layer_count; i++) {
         if (reason[i][0] != '\0' && mixed[i])
             return srq_fail_field(err, -SRQ_EUNSUPPORTED, "formats",
-                                  "a budget mixes schemes, which an export format of the job cannot carry: %s", reason[i]);
+                                  "a budget mixes schemes, which an export format of the job cannot carry: %s",
+                                  reason[i]);
     }
     return rc < 0 ? rc : 0;
 }
@@ -199,7 +204,8 @@ static int ask_mixed(struct srq_resolved *r, struct srq_scheme *schemes, reason_
 /* Against the smallest plan that can be stored: what stays in 16 bits counts as that. */
 static int check_bounds(struct srq_resolved *r, bool *fixed, struct srq_error *err)
 {
-    struct srq_plan_request fit = { .refuse_incompatible = r->spec.refuse_incompatible, .formats = srq_resolved_formats,
+    struct srq_plan_request fit = { .refuse_incompatible = r->spec.refuse_incompatible,
+                                    .formats = srq_resolved_formats,
                                     .formats_ctx = r };
     struct srq_allocate_request req = srq_budget_request(r, &r->plan, NULL, fixed);
     struct srq_plan least = { 0 };
@@ -257,7 +263,7 @@ struct srq_allocate_request srq_budget_request(const struct srq_resolved *r, con
                                           .fixed = fixed };
 }
 
-/* ---- scoring --------------------------------------------------------------------------------------------------------------- */
+/* ---- scoring ----------------------------------------------------------------------------------------------------- */
 
 struct srq_scoring_config srq_budget_scoring(const struct srq_resolved *r, int64_t nsamples)
 {

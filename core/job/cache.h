@@ -1,5 +1,5 @@
-/* The user's cache folder: what jobs found and other jobs can take up. Files are named by a hash of all that their content
- * depends on; one that is not there is measured again. */
+/* The user's cache folder: what jobs found and other jobs can take up. Files are named by a hash of all that their
+ * content depends on; one that is not there is measured again. */
 #ifndef SRQ_JOB_CACHE_H
 #define SRQ_JOB_CACHE_H
 

@@ -61,8 +61,9 @@ int srq_chains_create(const char *dir, bool both, enum srq_dtype dtype, int64_t 
     if (!srq_mul_size((size_t)nsamples, (size_t)seq, &bytes) || !srq_mul_size(bytes, (size_t)hidden, &bytes) ||
         !srq_mul_size(bytes, srq_dtype_size(dtype), &bytes))
         return srq_fail(err, -SRQ_ELIMIT, "activations of %" PRId64 " samples are too many", nsamples);
-    *out = (struct srq_chains){ .dtype = dtype, .nsamples = nsamples, .seq = seq, .hidden = hidden, .bytes = bytes,
-                                .mapped = dir != NULL };
+    *out = (struct srq_chains){
+        .dtype = dtype, .nsamples = nsamples, .seq = seq, .hidden = hidden, .bytes = bytes, .mapped = dir != NULL
+    };
     rc = make_chain(dir, bytes, &out->fp, err);
     if (rc == 0 && both)
         rc = make_chain(dir, bytes, &out->q, err);
@@ -94,7 +95,7 @@ int srq_chains_embed(struct srq_chains *c, const struct srq_model *m, const stru
     return rc;
 }
 
-/* ---- snapshots ----------------------------------------------------------------------------------------------------- */
+/* ---- snapshots --------------------------------------------------------------------------------------------------- */
 
 #define SNAPSHOT_MAGIC "SRQCHN2"
 struct snapshot_head {
@@ -212,19 +213,22 @@ int srq_chains_forget_behind(const char *ckpt, int block, struct srq_error *err)
         if (blocks[i] <= block)
             continue;
         if (remove_snapshot(ckpt, blocks[i]) != 0)
-            return srq_fail_field(err, -SRQ_EIO, ckpt, "cannot remove an old snapshot in %s: %s", ckpt, strerror(errno));
+            return srq_fail_field(err, -SRQ_EIO, ckpt, "cannot remove an old snapshot in %s: %s", ckpt,
+                                  strerror(errno));
         removed++;
     }
     return removed > 0 ? srq_fsync_dir(ckpt, err) : 0;
 }
 
 /* Takes a snapshot in where it holds: *used. One that does not can be done without. */
-static int load_one(struct srq_chains *c, const char *ckpt, int block, uint64_t inputs, bool *used, struct srq_error *err)
+static int load_one(struct srq_chains *c, const char *ckpt, int block, uint64_t inputs, bool *used,
+                    struct srq_error *err)
 {
     struct snapshot_head want = head_for(c, block, inputs), have;
     char *name = srq_asprintf("%s/chain-%03d.bin", ckpt, block);
     struct srq_map map;
-    int rc = name != NULL ? srq_map_open(name, &map, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory reading a snapshot");
+    int rc =
+        name != NULL ? srq_map_open(name, &map, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory reading a snapshot");
 
     *used = false;
     srq_free(name);
@@ -245,8 +249,8 @@ static int load_one(struct srq_chains *c, const char *ckpt, int block, uint64_t 
     return 0;
 }
 
-int srq_chains_load(struct srq_chains *c, const char *ckpt, int most, uint64_t (*inputs)(void *ctx, int block), void *ctx,
-                    int *block, struct srq_error *err)
+int srq_chains_load(struct srq_chains *c, const char *ckpt, int most, uint64_t (*inputs)(void *ctx, int block),
+                    void *ctx, int *block, struct srq_error *err)
 {
     int blocks[SNAPSHOTS_MAX], n = list_snapshots(ckpt, blocks);
 
@@ -268,7 +272,7 @@ int srq_chains_load(struct srq_chains *c, const char *ckpt, int most, uint64_t (
     return 0;
 }
 
-/* ---- running a block ------------------------------------------------------------------------------------------------- */
+/* ---- running a block --------------------------------------------------------------------------------------------- */
 
 struct srq_forward {
     const struct srq_model *model;
@@ -313,8 +317,8 @@ void srq_forward_free(struct srq_forward *f)
 }
 
 /* One batch of `n` samples at `at`; its output replaces it where `keep`. */
-static int run_batch(struct srq_forward *f, struct srq_block *b, enum srq_dtype dtype, uint8_t *at, int64_t n, bool keep,
-                     struct srq_error *err)
+static int run_batch(struct srq_forward *f, struct srq_block *b, enum srq_dtype dtype, uint8_t *at, int64_t n,
+                     bool keep, struct srq_error *err)
 {
     int64_t elements = n * f->seq * f->hidden;
     struct srq_tensor x = srq_tensor_2d(at, f->compute, n * f->seq, f->hidden);

@@ -1,5 +1,5 @@
-/* The two chains of hidden states that run through the blocks (spec signround 5): full precision, which gives every block
- * its target, and quantized, which gives it its input. Kept in memory or in mapped files. */
+/* The two chains of hidden states that run through the blocks (spec signround 5): full precision, which gives every
+ * block its target, and quantized, which gives it its input. Kept in memory or in mapped files. */
 #ifndef SRQ_JOB_CHAIN_H
 #define SRQ_JOB_CHAIN_H
 
@@ -22,13 +22,13 @@ void srq_chains_fini(struct srq_chains *c);
 int srq_chains_embed(struct srq_chains *c, const struct srq_model *m, const struct srq_samples *s,
                      struct srq_error *err);
 
-/* A snapshot of both chains as they enter `block`, durable; its name is CKPT/chain-NNN.bin. `inputs` names the results of
- * the blocks before it that the quantized chain came through: other results, other inputs. */
+/* A snapshot of both chains as they enter `block`, durable; its name is CKPT/chain-NNN.bin. `inputs` names the results
+ * of the blocks before it that the quantized chain came through: other results, other inputs. */
 int srq_chains_save(const struct srq_chains *c, const char *ckpt, int block, uint64_t inputs, struct srq_error *err);
-/* Loads the newest snapshot for a block of at most `most` that was made with inputs(ctx, block); *block is -1 where there
- * is none. */
-int srq_chains_load(struct srq_chains *c, const char *ckpt, int most, uint64_t (*inputs)(void *ctx, int block), void *ctx,
-                    int *block, struct srq_error *err);
+/* Loads the newest snapshot for a block of at most `most` that was made with inputs(ctx, block); *block is -1 where
+ * there is none. */
+int srq_chains_load(struct srq_chains *c, const char *ckpt, int most, uint64_t (*inputs)(void *ctx, int block),
+                    void *ctx, int *block, struct srq_error *err);
 /* Keeps at most `keep` snapshots, that of block `newest` among them and the others evenly spread; 0: none. */
 void srq_chains_thin(const char *ckpt, int newest, int keep);
 /* Removes, durably, the snapshots behind `block`, which are of no use once that gets another result. */

@@ -14,7 +14,7 @@
 #define OUTCOME_HEAD 7
 #define SCHEMES "srq.schemes" /* U8: a scheme's name and a newline for each layer */
 
-/* ---- results ------------------------------------------------------------------------------------------------------ */
+/* ---- results ----------------------------------------------------------------------------------------------------- */
 
 int srq_block_result_init(struct srq_block_result *r, int layers, struct srq_error *err)
 {
@@ -63,7 +63,7 @@ static void unpack_outcome(struct srq_block_result *r, const double *v)
     memcpy(r->error_first, v + OUTCOME_HEAD, 3 * (size_t)r->layers * sizeof(double));
 }
 
-/* ---- finished blocks -------------------------------------------------------------------------------------------------- */
+/* ---- finished blocks --------------------------------------------------------------------------------------------- */
 
 static void block_base(int block, char *out, size_t cap)
 {
@@ -148,7 +148,8 @@ static int fill(struct srq_tensor_writer *w, const struct srq_layer_info *const 
     int64_t n = OUTCOME_HEAD + 3 * layers, named;
     double *outcome = srq_malloc((size_t)n * sizeof(*outcome));
     char *schemes = scheme_names(codes, layers);
-    int rc = outcome != NULL && schemes != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory writing a block's result");
+    int rc =
+        outcome != NULL && schemes != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory writing a block's result");
 
     named = schemes != NULL ? (int64_t)strlen(schemes) : 0;
 
@@ -328,7 +329,7 @@ void srq_ckpt_block_close(struct srq_ckpt_block *b)
     srq_free(b);
 }
 
-/* ---- the running block -------------------------------------------------------------------------------------------------- */
+/* ---- the running block ------------------------------------------------------------------------------------------- */
 
 #define RUNNING_MAGIC "SRQRUN2"
 struct running_head {
@@ -402,7 +403,7 @@ void srq_running_remove(const char *ckpt)
     srq_free(name);
 }
 
-/* ---- small facts ---------------------------------------------------------------------------------------------------------- */
+/* ---- small facts ------------------------------------------------------------------------------------------------- */
 
 int srq_fact_write(const char *ckpt, const char *name, const cJSON *fact, struct srq_error *err)
 {
@@ -440,7 +441,7 @@ void srq_fact_remove(const char *ckpt, const char *name)
     srq_free(path);
 }
 
-/* ---- bytes beside a fact ---------------------------------------------------------------------------------------------- */
+/* ---- bytes beside a fact ----------------------------------------------------------------------------------------- */
 
 void srq_hashed_text(const void *data, size_t len, char hash[SRQ_HASHED_HEX])
 {

@@ -1,5 +1,5 @@
-/* What survives a kill: results of finished blocks, the state of the running one, results of evaluations. All in the job
- * directory's ckpt/, each file complete or absent. */
+/* What survives a kill: results of finished blocks, the state of the running one, results of evaluations. All in the
+ * job directory's ckpt/, each file complete or absent. */
 #ifndef SRQ_JOB_CHECKPOINT_H
 #define SRQ_JOB_CHECKPOINT_H
 
@@ -9,7 +9,7 @@
 
 #include <cjson/cJSON.h>
 
-/* ---- finished blocks: ckpt/block-NNN.safetensors --------------------------------------------------------------------- */
+/* ---- finished blocks: ckpt/block-NNN.safetensors ----------------------------------------------------------------- */
 
 /* How the tuning of a block went; NaN: unknown. Arrays have one entry per layer of the block. */
 struct srq_block_result {
@@ -36,15 +36,15 @@ struct srq_ckpt_block; /* an opened result: codes point into the mapped file */
 int srq_ckpt_block_open(const char *ckpt, int block, const struct srq_layer_info *const *infos, int layers,
                         struct srq_ckpt_block **out, struct srq_error *err);
 const struct srq_scheme *srq_ckpt_block_scheme(const struct srq_ckpt_block *b, int layer); /* that it was made with */
-const struct srq_codes *srq_ckpt_block_codes(const struct srq_ckpt_block *b, int layer); /* NULL: left alone */
+const struct srq_codes *srq_ckpt_block_codes(const struct srq_ckpt_block *b, int layer);   /* NULL: left alone */
 const struct srq_block_result *srq_ckpt_block_result(const struct srq_ckpt_block *b);
 void srq_ckpt_block_close(struct srq_ckpt_block *b);
 
-/* ---- the running block: ckpt/running.bin --------------------------------------------------------------------------- */
+/* ---- the running block: ckpt/running.bin ------------------------------------------------------------------------- */
 
 struct srq_running {
     int64_t block, iter;
-    uint64_t key; /* of what its result depends on: generation, schemes, results of the blocks before it */
+    uint64_t key;             /* of what its result depends on: generation, schemes, results of the blocks before it */
     double elapsed_s, tune_s; /* spent on the block so far */
     /* of a file opened */
     const void *state; /* of the tuner, in the map */
@@ -60,7 +60,7 @@ bool srq_running_open(const char *ckpt, int block, uint64_t key, struct srq_runn
 void srq_running_close(struct srq_running *r); /* may be called again */
 void srq_running_remove(const char *ckpt);
 
-/* ---- small facts: ckpt/NAME.json ------------------------------------------------------------------------------------ */
+/* ---- small facts: ckpt/NAME.json --------------------------------------------------------------------------------- */
 
 int srq_fact_write(const char *ckpt, const char *name, const cJSON *fact, struct srq_error *err);
 cJSON *srq_fact_read(const char *ckpt, const char *name); /* NULL: none */

@@ -38,8 +38,7 @@ static bool add_recipes(cJSON *list, const struct srq_recipe_row *row)
         if (now == NULL || strcmp(now, row->recipe) != 0) {
             cJSON *o = cJSON_CreateObject();
 
-            if (o == NULL || !cJSON_AddItemToArray(list, o) ||
-                cJSON_AddStringToObject(o, "name", row->recipe) == NULL)
+            if (o == NULL || !cJSON_AddItemToArray(list, o) || cJSON_AddStringToObject(o, "name", row->recipe) == NULL)
                 return false;
             values = cJSON_AddObjectToObject(o, "values");
             now = row->recipe;

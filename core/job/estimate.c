@@ -1,7 +1,8 @@
 /* Time from counts and speeds.
  *
- * Counted are floating-point operations of products, and elements that pass through loops of other kinds (norms, softmax,
- * fake-quantization), in units of one fake-quantized weight. Both speeds are measured at shapes like the job's own. */
+ * Counted are floating-point operations of products, and elements that pass through loops of other kinds (norms,
+ * softmax, fake-quantization), in units of one fake-quantized weight. Both speeds are measured at shapes like the job's
+ * own. */
 #include "core/job/estimate.h"
 
 #include "core/job/footprint.h"
@@ -28,7 +29,7 @@ struct speed {
     double elements;     /* fake-quantized weights a second */
 };
 
-/* ---- speeds -------------------------------------------------------------------------------------------------------- */
+/* ---- speeds ------------------------------------------------------------------------------------------------------ */
 
 static int64_t at_most(int64_t v, int64_t most)
 {
@@ -107,7 +108,9 @@ static double element_speed(void)
     const int64_t n = (int64_t)PROBE_ROWS * PROBE_COLS;
     float *memory = srq_calloc((size_t)(3 * n), sizeof(*memory)), *range;
     struct srq_tensor weight = srq_tensor_2d(memory, SRQ_F32, PROBE_ROWS, PROBE_COLS);
-    struct faking f = { .args = { .size = sizeof(f.args), .weight = &weight, .scheme = scheme,
+    struct faking f = { .args = { .size = sizeof(f.args),
+                                  .weight = &weight,
+                                  .scheme = scheme,
                                   .groups = srq_groups_of(PROBE_ROWS, PROBE_COLS, scheme.group) } };
     double speed = NAN;
 
@@ -135,12 +138,12 @@ static struct speed measure(const struct srq_resolved *r)
     struct speed s = { .elements = element_speed() };
 
     s.f32 = product_speed(SRQ_F32, tokens, r->info->intermediate, r->info->hidden);
-    s.compute = r->compute == SRQ_F32 ? s.f32
-                                      : product_speed(r->compute, tokens, r->info->intermediate, r->info->hidden);
+    s.compute =
+        r->compute == SRQ_F32 ? s.f32 : product_speed(r->compute, tokens, r->info->intermediate, r->info->hidden);
     return s;
 }
 
-/* ---- counts -------------------------------------------------------------------------------------------------------- */
+/* ---- counts ------------------------------------------------------------------------------------------------------ */
 
 struct model {
     double weights;  /* in the linears of all blocks */
@@ -177,7 +180,7 @@ static double forward_s(const struct model *m, double speed, double elements, do
     return products / speed + tokens * (m->elements + m->heads * seq / 2) / elements;
 }
 
-/* ---- stages -------------------------------------------------------------------------------------------------------- */
+/* ---- stages ------------------------------------------------------------------------------------------------------ */
 
 static double tune_s(const struct srq_resolved *r, const struct model *m, const struct speed *s, double samples)
 {
@@ -194,7 +197,8 @@ static double tune_s(const struct srq_resolved *r, const struct model *m, const 
     probed = fmin((double)o->probe_samples, samples) * seq;
     probes = sched.iters > 0 ? (double)sched.iters / (double)o->probe_every + 2 : 0;
     return 2 * forward_s(m, s->compute, s->elements, samples * seq, seq) +
-           (double)sched.iters * ((double)sched.accum * (pass + 2 * m->rounded / s->elements) + m->rounded / s->elements) +
+           (double)sched.iters *
+               ((double)sched.accum * (pass + 2 * m->rounded / s->elements) + m->rounded / s->elements) +
            probes * forward_s(m, s->compute, s->elements, probed, seq);
 }
 
@@ -207,7 +211,8 @@ static double score_s(const struct srq_resolved *r, const struct model *m, const
 
     if (!srq_spec_has_budget(&r->spec))
         return 0;
-    tokens = fmin((double)d->nsamples, (double)srq_footprint_windows(r->spec.calib, r->spec.calib_count, d->seqlen)) * seq;
+    tokens =
+        fmin((double)d->nsamples, (double)srq_footprint_windows(r->spec.calib, r->spec.calib_count, d->seqlen)) * seq;
     return r->candidates.count *
            (4 * forward_s(m, s->f32, s->elements, tokens, seq) + 3 * m->weights / s->elements +
             tokens * (6 * m->head / s->f32 + 2 * LOGIT_PASSES * (double)r->info->vocab / s->elements));
@@ -235,16 +240,19 @@ static double quantize_s(const struct srq_resolved *r, const struct model *m, co
     return rounding;
 }
 
-/* Every step: blocks forward, forward again and backward, the student's and the teacher's logits twice and their way back. */
+/* Every step: blocks forward, forward again and backward, the student's and the teacher's logits twice and their way
+ * back. */
 static double refine_s(const struct srq_resolved *r, const struct model *m, const struct speed *s)
 {
     const struct srq_job_options *o = &r->spec.opt;
     double samples = samples_of(r);
-    double seq = (double)o->seqlen, batch = fmin((double)o->batch, samples), tokens = (double)o->refine * samples * 7 / 8 * seq;
+    double seq = (double)o->seqlen, batch = fmin((double)o->batch, samples),
+           tokens = (double)o->refine * samples * 7 / 8 * seq;
 
     if (!srq_job_refines(r) || !(batch > 0))
         return 0;
-    return 4 * forward_s(m, s->compute, s->elements, tokens, seq) + forward_s(m, s->compute, s->elements, samples * seq, seq) +
+    return 4 * forward_s(m, s->compute, s->elements, tokens, seq) +
+           forward_s(m, s->compute, s->elements, samples * seq, seq) +
            tokens * (10 * m->head / s->f32 + 4 * LOGIT_PASSES * (double)r->info->vocab / s->elements) +
            tokens / (batch * seq) * (2 + DECODE_PASSES) * m->rounded / s->elements;
 }
@@ -268,8 +276,9 @@ static double evaluate_s(const struct srq_resolved *r, const struct model *m, co
 /* Weights are looked over and hashed, texts read, the output written and read again. */
 static double files_s(const struct srq_resolved *r)
 {
-    double text = (double)srq_samples_bytes((const char *const *)r->spec.calib, r->calibrates ? r->spec.calib_count : 0) +
-                  (double)srq_samples_bytes((const char *const *)r->spec.eval, r->spec.eval_count);
+    double text =
+        (double)srq_samples_bytes((const char *const *)r->spec.calib, r->calibrates ? r->spec.calib_count : 0) +
+        (double)srq_samples_bytes((const char *const *)r->spec.eval, r->spec.eval_count);
 
     return (2.0 * (double)r->info->bytes + 2.0 * r->spec.format_count * (double)r->size.after_bytes) / DISK_BYTES_S +
            text / TEXT_BYTES_S;

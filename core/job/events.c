@@ -22,17 +22,17 @@ void srq_event_expect(struct srq_events *e, const double expected[SRQ_WAY_LENGTH
     memcpy(e->expected, expected, sizeof(e->expected));
 }
 
-/* ---- the time left ------------------------------------------------------------------------------------------------ */
+/* ---- the time left ----------------------------------------------------------------------------------------------- */
 
 #define PACE_MOST 20.0
 #define SHARE_LEAST 0.02 /* of a part, from which on its pace is believed */
 
 static const enum srq_stage way[SRQ_WAY_LENGTH] = {
-    [SRQ_WAY_LOAD] = SRQ_STAGE_LOAD,         [SRQ_WAY_CALIBRATE] = SRQ_STAGE_CALIBRATE,
-    [SRQ_WAY_SCORE] = SRQ_STAGE_SCORE,       [SRQ_WAY_ALLOCATE] = SRQ_STAGE_ALLOCATE,
-    [SRQ_WAY_ORIGINAL] = SRQ_STAGE_EVALUATE, [SRQ_WAY_ROUNDED] = SRQ_STAGE_EVALUATE,
+    [SRQ_WAY_LOAD] = SRQ_STAGE_LOAD,           [SRQ_WAY_CALIBRATE] = SRQ_STAGE_CALIBRATE,
+    [SRQ_WAY_SCORE] = SRQ_STAGE_SCORE,         [SRQ_WAY_ALLOCATE] = SRQ_STAGE_ALLOCATE,
+    [SRQ_WAY_ORIGINAL] = SRQ_STAGE_EVALUATE,   [SRQ_WAY_ROUNDED] = SRQ_STAGE_EVALUATE,
     [SRQ_WAY_TRANSFORM] = SRQ_STAGE_TRANSFORM, [SRQ_WAY_QUANTIZE] = SRQ_STAGE_QUANTIZE,
-    [SRQ_WAY_REFINE] = SRQ_STAGE_REFINE,     [SRQ_WAY_RESULT] = SRQ_STAGE_EVALUATE,
+    [SRQ_WAY_REFINE] = SRQ_STAGE_REFINE,       [SRQ_WAY_RESULT] = SRQ_STAGE_EVALUATE,
     [SRQ_WAY_EXPORT] = SRQ_STAGE_EXPORT,
 };
 

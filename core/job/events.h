@@ -1,4 +1,5 @@
-/* What a job tells: every event goes into the journal first. Helpers that build the data of each kind (srq-protocol(7)). */
+/* What a job tells: every event goes into the journal first. Helpers that build the data of each kind
+ * (srq-protocol(7)). */
 #ifndef SRQ_JOB_EVENTS_H
 #define SRQ_JOB_EVENTS_H
 
@@ -10,18 +11,18 @@
 
 /* What a job goes through, in this order; a stage that comes more than once has a place for each time. */
 enum srq_place { /* of the way */
-    SRQ_WAY_LOAD,
-    SRQ_WAY_CALIBRATE,
-    SRQ_WAY_SCORE,
-    SRQ_WAY_ALLOCATE,
-    SRQ_WAY_ORIGINAL, /* evaluated */
-    SRQ_WAY_ROUNDED,
-    SRQ_WAY_TRANSFORM,
-    SRQ_WAY_QUANTIZE,
-    SRQ_WAY_REFINE,
-    SRQ_WAY_RESULT,
-    SRQ_WAY_EXPORT,
-    SRQ_WAY_LENGTH
+                 SRQ_WAY_LOAD,
+                 SRQ_WAY_CALIBRATE,
+                 SRQ_WAY_SCORE,
+                 SRQ_WAY_ALLOCATE,
+                 SRQ_WAY_ORIGINAL, /* evaluated */
+                 SRQ_WAY_ROUNDED,
+                 SRQ_WAY_TRANSFORM,
+                 SRQ_WAY_QUANTIZE,
+                 SRQ_WAY_REFINE,
+                 SRQ_WAY_RESULT,
+                 SRQ_WAY_EXPORT,
+                 SRQ_WAY_LENGTH
 };
 
 struct srq_events {

@@ -55,7 +55,8 @@ static int add_file(struct srq_hash *h, const char *name, const char *path, stru
 }
 
 /* Those of `names` (ends with NULL) that lie in the model's folder. */
-static int add_model_files(struct srq_hash *h, const struct srq_model *m, const char *const *names, struct srq_error *err)
+static int add_model_files(struct srq_hash *h, const struct srq_model *m, const char *const *names,
+                           struct srq_error *err)
 {
     int rc = 0;
 
@@ -132,8 +133,9 @@ static int add_model(struct fingerprint *f, struct srq_error *err)
     const char *load = f->job->transform.load;
     struct srq_hash *model = srq_hash_create(), *files = srq_hash_create(), *scales = srq_hash_create();
     char hex[SRQ_HASH_HEX];
-    int rc = model != NULL && files != NULL && scales != NULL ? model_hash(f->job->model, model, err)
-                                                              : srq_fail(err, -SRQ_ENOMEM, "out of memory hashing the model");
+    int rc = model != NULL && files != NULL && scales != NULL
+                 ? model_hash(f->job->model, model, err)
+                 : srq_fail(err, -SRQ_ENOMEM, "out of memory hashing the model");
 
     if (rc == 0) {
         srq_hash_hex(model, hex);
@@ -183,8 +185,9 @@ int srq_fingerprint_make(const struct srq_resolved *r, const struct srq_fingerpr
 {
     struct fingerprint f = { r, cJSON_CreateObject() };
     char spec[SRQ_HASH_HEX], threads[32];
-    int rc = f.json != NULL && spec_hash(&r->spec, spec) ? add_programs(&f, err)
-                                                         : srq_fail(err, -SRQ_ENOMEM, "out of memory taking the fingerprint");
+    int rc = f.json != NULL && spec_hash(&r->spec, spec)
+                 ? add_programs(&f, err)
+                 : srq_fail(err, -SRQ_ENOMEM, "out of memory taking the fingerprint");
 
     snprintf(threads, sizeof(threads), "%lld", (long long)r->spec.opt.threads);
     if (rc == 0)
@@ -233,9 +236,11 @@ static int compare(const cJSON *before, const cJSON *now, struct srq_error *err)
         const char *old = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(before, field->string));
 
         if (old == NULL || strcmp(old, field->valuestring) != 0)
-            return srq_fail_field(err, -SRQ_EDRIFT, field->string,
-                                  "the job cannot go on as it began: %s was \"%.300s\" and is \"%.300s\" (accept_drift goes "
-                                  "on all the same)", field->string, old != NULL ? old : "unknown", field->valuestring);
+            return srq_fail_field(
+                err, -SRQ_EDRIFT, field->string,
+                "the job cannot go on as it began: %s was \"%.300s\" and is \"%.300s\" (accept_drift goes "
+                "on all the same)",
+                field->string, old != NULL ? old : "unknown", field->valuestring);
     }
     return 0;
 }

@@ -11,9 +11,9 @@ struct srq_fingerprint_texts {
     const struct srq_samples *calib, *score, *scaling, *eval;
 };
 
-/* {srq, spec, model, files, calibration, evaluation, scales, plugins, gemm, simd, threads}: texts. srq and plugins: version
- * and hash of the program's file; files: those that the export carries along; scales: the file that a transform loads.
- * Reads the whole model. */
+/* {srq, spec, model, files, calibration, evaluation, scales, plugins, gemm, simd, threads}: texts. srq and plugins:
+ * version and hash of the program's file; files: those that the export carries along; scales: the file that a transform
+ * loads. Reads the whole model. */
 int srq_fingerprint_make(const struct srq_resolved *r, const struct srq_fingerprint_texts *texts, cJSON **out,
                          struct srq_error *err);
 /* Compares with `path`, or writes it where there is none. A field that differs: -SRQ_EDRIFT naming it with both values,

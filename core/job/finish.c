@@ -32,8 +32,9 @@ static int build_format(struct srq_run *run, int index, const char *dir, struct 
 {
     struct ticking t = { .run = run, .format = run->job.spec.formats[index], .index = index };
     struct srq_results results;
-    struct srq_export_request req = { .schemes = run->job.schemes, .codes = srq_results_codes, .codes_ctx = &results,
-                                      .tick = tick, .tick_ctx = &t };
+    struct srq_export_request req = {
+        .schemes = run->job.schemes, .codes = srq_results_codes, .codes_ctx = &results, .tick = tick, .tick_ctx = &t
+    };
     int rc;
 
     req.format = srq_format_find(t.format, err);
@@ -82,8 +83,8 @@ static cJSON *plan_row(const struct srq_plan_layer *l)
     return NULL;
 }
 
-/* srq_plan.json: scheme and source of every layer, for whoever gets the model. Like all of the export it names no time and
- * no person. */
+/* srq_plan.json: scheme and source of every layer, for whoever gets the model. Like all of the export it names no time
+ * and no person. */
 static int write_plan(struct srq_run *run, const char *dir, struct srq_error *err)
 {
     const struct srq_plan *plan = &run->job.plan;
@@ -105,10 +106,12 @@ static int write_plan(struct srq_run *run, const char *dir, struct srq_error *er
     return rc;
 }
 
-/* srq_scales.st: the scales that were folded in, for whoever wants to use them again. The name keeps loaders of weights away. */
+/* srq_scales.st: the scales that were folded in, for whoever wants to use them again. The name keeps loaders of weights
+ * away. */
 static int write_scales(struct srq_run *run, const char *dir, struct srq_error *err)
 {
-    char *from = srq_asprintf("%s/" SRQ_SCALES_FILE ".safetensors", run->ckpt), *to = srq_path_join(dir, "srq_scales.st");
+    char *from = srq_asprintf("%s/" SRQ_SCALES_FILE ".safetensors", run->ckpt),
+         *to = srq_path_join(dir, "srq_scales.st");
     char *data = NULL;
     size_t len = 0;
     int rc = from != NULL && to != NULL ? srq_read_file(from, SCALES_MAX, &data, &len, err)

@@ -83,8 +83,9 @@ static void add_texts(struct srq_resolved *r)
 {
     const struct srq_spec *s = &r->spec;
     bool calib = r->calibrates || r->transform.nsamples > 0 || srq_spec_has_budget(s);
-    int64_t most = calib ? srq_samples_memory((const char *const *)s->calib, s->calib_count,
-                                              (enum srq_sampling)s->opt.sampling) : 0;
+    int64_t most =
+        calib ? srq_samples_memory((const char *const *)s->calib, s->calib_count, (enum srq_sampling)s->opt.sampling)
+              : 0;
     int64_t eval = srq_samples_memory((const char *const *)s->eval, s->eval_count, SRQ_SAMPLING_WINDOWS);
     char *path = srq_path_join(s->model, "tokenizer.json");
     struct stat st;
@@ -171,8 +172,8 @@ static void expect(int64_t m, int64_t n, int64_t k)
     srq_gemm_expect(m, n, k, 1, &a, &b, 0, SRQ_F32, n);
 }
 
-/* F32 products outside of tapes: moments of inputs and what is done with them, logits. Only their sizes count, and of these
- * the largest. */
+/* F32 products outside of tapes: moments of inputs and what is done with them, logits. Only their sizes count, and of
+ * these the largest. */
 static void expect_others(const struct srq_resolved *r)
 {
     const struct srq_plugin *transform = srq_spec_transform(&r->spec);
@@ -192,8 +193,8 @@ static void expect_others(const struct srq_resolved *r)
     expect(tokens, r->info->vocab, r->info->hidden);
 }
 
-/* What the libraries take for the products that the rows before have named (design 6): measured, since it is another on every
- * processor. What they took earlier they keep. */
+/* What the libraries take for the products that the rows before have named (design 6): measured, since it is another on
+ * every processor. What they took earlier they keep. */
 static void add_libraries(struct srq_resolved *r)
 {
     uint64_t before, after;
@@ -279,7 +280,8 @@ static uint64_t stage_bytes(const struct srq_needs *n, const char *stage)
 }
 
 /* Fewer samples go through the model together while layers are scored: more time, the same scores. */
-static int fit_scoring(struct srq_resolved *r, int64_t nsamples, int64_t windows, uint64_t allowed, struct srq_error *err)
+static int fit_scoring(struct srq_resolved *r, int64_t nsamples, int64_t windows, uint64_t allowed,
+                       struct srq_error *err)
 {
     int64_t batch = r->score_data.batch, all = batch > 0 ? (r->score_data.nsamples + batch - 1) / batch : 0;
     int rc = 0;
@@ -323,7 +325,7 @@ static int fit_memory(struct srq_resolved *r, int64_t nsamples, int64_t windows,
         rc = memory_rows(r, nsamples, windows, err);
         r->planned_bytes = srq_needs_peak(&r->memory);
         srq_resolved_note(r, "stored activations go to disk: with them in memory more than %s would be needed",
-             srq_bytes_text((double)allowed, have, sizeof(have)));
+                          srq_bytes_text((double)allowed, have, sizeof(have)));
     }
     while (rc == 0 && r->planned_bytes > allowed && r->tunes && r->spec.opt.batch > 1) {
         r->spec.opt.batch /= 2;
@@ -333,8 +335,8 @@ static int fit_memory(struct srq_resolved *r, int64_t nsamples, int64_t windows,
     if (rc != 0)
         return rc;
     if (r->spec.opt.batch != asked_batch)
-        srq_resolved_note(r, "batch %" PRId64 " shrinks to %" PRId64 " to stay inside %s of memory", asked_batch, r->spec.opt.batch,
-             srq_bytes_text((double)allowed, have, sizeof(have)));
+        srq_resolved_note(r, "batch %" PRId64 " shrinks to %" PRId64 " to stay inside %s of memory", asked_batch,
+                          r->spec.opt.batch, srq_bytes_text((double)allowed, have, sizeof(have)));
     return check_memory(r, err);
 }
 
@@ -367,7 +369,8 @@ static int disk_rows(struct srq_resolved *r, int64_t nsamples, struct srq_error 
     srq_needs_add(&r->disk, "job", "results of all blocks", codes);
     if (r->tunes) {
         /* Rounding offsets in F32, kept twice (running and best). */
-        srq_needs_add(&r->disk, "job", "checkpoint of the running block", 2 * largest_block_codes(r) * 2 * sizeof(float));
+        srq_needs_add(&r->disk, "job", "checkpoint of the running block",
+                      2 * largest_block_codes(r) * 2 * sizeof(float));
         if (r->snapshots > 0) /* and the one being written */
             srq_needs_add(&r->disk, "job", "snapshots of both chains",
                           (uint64_t)(r->snapshots + 1) * 2 * chain_bytes(r, nsamples));
@@ -408,11 +411,10 @@ static int fit_disk(struct srq_resolved *r, int64_t nsamples, struct srq_error *
     if (rc != 0)
         return rc;
     if (allowed != 0 && disk_of(&r->disk, "job") > allowed)
-        return srq_fail_field(err, -SRQ_ENOSPC, "options.max_disk",
-                              "checkpoints and stored inputs need %s of disk and may have %s: %s",
-                              srq_bytes_text((double)disk_of(&r->disk, "job"), want, sizeof(want)),
-                              srq_bytes_text((double)allowed, have, sizeof(have)),
-                              srq_needs_text(&r->disk, table, sizeof(table)));
+        return srq_fail_field(
+            err, -SRQ_ENOSPC, "options.max_disk", "checkpoints and stored inputs need %s of disk and may have %s: %s",
+            srq_bytes_text((double)disk_of(&r->disk, "job"), want, sizeof(want)),
+            srq_bytes_text((double)allowed, have, sizeof(have)), srq_needs_text(&r->disk, table, sizeof(table)));
     above = srq_path_ancestor(r->spec.output);
     output = disk_of(&r->disk, "output");
     if (above != NULL && srq_disk_free(above, &available, NULL) == 0 && available < output)

@@ -7,13 +7,13 @@
 /* Windows of `seqlen` tokens that the texts give at most: bytes of text seldom are fewer than three a token. */
 int64_t srq_footprint_windows(char *const *files, int count, int64_t seqlen);
 
-/* Fills r->memory and r->disk for `nsamples` calibration samples and `windows` evaluation windows (0: not known yet, then
- * guessed from the options and the sizes of the files). Where memory allowed is too little, first the activation cache
- * goes to disk (r->spill), then the batch shrinks, each with a note. What still does not fit: -SRQ_ELIMIT or -SRQ_ENOSPC
- * with the table. */
+/* Fills r->memory and r->disk for `nsamples` calibration samples and `windows` evaluation windows (0: not known yet,
+ * then guessed from the options and the sizes of the files). Where memory allowed is too little, first the activation
+ * cache goes to disk (r->spill), then the batch shrinks, each with a note. What still does not fit: -SRQ_ELIMIT or
+ * -SRQ_ENOSPC with the table. */
 int srq_footprint_plan(struct srq_resolved *r, int64_t nsamples, int64_t windows, struct srq_error *err);
-/* The same for a job under way whose plan is to change: where activations are and how large a batch is stay as they are, so
- * what does not fit then is refused. Only memory, disk and their sums in `r` are touched. */
+/* The same for a job under way whose plan is to change: where activations are and how large a batch is stay as they
+ * are, so what does not fit then is refused. Only memory, disk and their sums in `r` are touched. */
 int srq_footprint_again(struct srq_resolved *r, int64_t nsamples, int64_t windows, struct srq_error *err);
 
 #endif

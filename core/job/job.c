@@ -27,7 +27,7 @@ struct setting {
     int64_t revision; /* of the last plan.changed */
 };
 
-/* ---- what the journal says of earlier runs --------------------------------------------------------------------------- */
+/* ---- what the journal says of earlier runs ----------------------------------------------------------------------- */
 
 static int remember_block(struct setting *s, const cJSON *block, const cJSON *generation)
 {
@@ -93,7 +93,7 @@ static int open_journal(struct setting *s, struct srq_error *err)
     return rc;
 }
 
-/* ---- specification ------------------------------------------------------------------------------------------- */
+/* ---- specification ----------------------------------------------------------------------------------------------- */
 
 static int same_spec(const char *path, const char *text, struct srq_error *err)
 {
@@ -102,8 +102,8 @@ static int same_spec(const char *path, const char *text, struct srq_error *err)
     int rc = srq_read_file(path, SPEC_MAX, &have, &len, err);
 
     if (rc == 0 && strcmp(have, text) != 0)
-        rc = srq_fail_field(err, -SRQ_EEXIST, path, "%s belongs to another job; remove its directory or give another one",
-                            path);
+        rc = srq_fail_field(err, -SRQ_EEXIST, path,
+                            "%s belongs to another job; remove its directory or give another one", path);
     srq_free(have);
     return rc;
 }
@@ -166,7 +166,8 @@ static int resolve(struct setting *s, struct srq_error *err)
         rc = read_spec(s, path, err);
     else /* a second call with the same job goes on with it, and may find its own output */
         rc = srq_resolve_text(req->spec, req->spec_len,
-                              req->spec_flags | (srq_path_exists(path) ? (unsigned)SRQ_SPEC_AGAIN : 0u), &s->run.job, err);
+                              req->spec_flags | (srq_path_exists(path) ? (unsigned)SRQ_SPEC_AGAIN : 0u), &s->run.job,
+                              err);
     if (rc == 0) {
         rc = check_apart(&s->run, err);
         if (rc == 0 && req->spec != NULL)
@@ -178,7 +179,7 @@ static int resolve(struct setting *s, struct srq_error *err)
     return rc;
 }
 
-/* ---- the run -------------------------------------------------------------------------------------------------------------- */
+/* ---- the run ----------------------------------------------------------------------------------------------------- */
 
 static void on_event(void *ctx, int64_t seq, double time, const char *event, const cJSON *data)
 {
@@ -274,7 +275,8 @@ static void begin(struct setting *s)
 
     srq_event_state(&run->events, "running", NULL);
     if (s->cut > 0)
-        srq_event_log(&run->events, SRQ_LOG_WARN, "the journal had a torn tail of %" PRIu64 " bytes, which was cut", s->cut);
+        srq_event_log(&run->events, SRQ_LOG_WARN, "the journal had a torn tail of %" PRIu64 " bytes, which was cut",
+                      s->cut);
     for (int i = 0; i < cJSON_GetArraySize(run->job.notes); i++)
         srq_event_log(&run->events, SRQ_LOG_WARN, "%s", cJSON_GetArrayItem(run->job.notes, i)->valuestring);
     srq_event_log(&run->events, SRQ_LOG_INFO, "products: %s; %" PRId64 " threads; blocks compute in %s",
@@ -286,7 +288,8 @@ static int conclude(struct setting *s, int rc, enum srq_job_end *end, struct srq
 {
     struct srq_events *e = &s->run.events;
 
-    if (s->run.tasks != NULL && (rc == 0 || (rc != -SRQ_ENOMEM && rc != -SRQ_EIO && !atomic_load(&s->req->flags->pause))))
+    if (s->run.tasks != NULL &&
+        (rc == 0 || (rc != -SRQ_ENOMEM && rc != -SRQ_EIO && !atomic_load(&s->req->flags->pause))))
         srq_tasks_close(s->run.tasks, "has ended");
     if (rc == 0) {
         *end = SRQ_JOB_DONE;
@@ -393,7 +396,7 @@ int srq_job_run(const struct srq_job_request *req, enum srq_job_end *end, struct
     return rc;
 }
 
-/* ---- a change while nobody works ---------------------------------------------------------------------------------------- */
+/* ---- a change while nobody works --------------------------------------------------------------------------------- */
 
 static int change_resting(struct setting *s, const cJSON *params, cJSON **reply, struct srq_error *err)
 {

@@ -15,18 +15,18 @@ typedef int (*srq_job_change_fn)(void *run, const cJSON *params, cJSON **reply, 
 struct srq_job_control {
     void *ctx;
     int (*start)(void *ctx, struct srq_journal *j, struct srq_error *err); /* before the first event */
-    void (*changes)(void *ctx, srq_job_change_fn change, void *run);        /* the plan is there: it can be changed */
+    void (*changes)(void *ctx, srq_job_change_fn change, void *run);       /* the plan is there: it can be changed */
     void (*stop)(void *ctx); /* also where start was not called; from then on journal and run are left alone */
 };
 
 struct srq_job_request {
-    const char *dir;          /* job directory, absolute, without a slash at its end; ckpt/ is there */
-    const char *spec;         /* text of a new job's specification; NULL: spec.json is in the directory */
+    const char *dir;  /* job directory, absolute, without a slash at its end; ckpt/ is there */
+    const char *spec; /* text of a new job's specification; NULL: spec.json is in the directory */
     size_t spec_len;
-    unsigned spec_flags;      /* SRQ_SPEC_RELATIVE for a job given in a shell */
+    unsigned spec_flags; /* SRQ_SPEC_RELATIVE for a job given in a shell */
     struct srq_job_flags *flags;
     const struct srq_job_control *control; /* or NULL */
-    srq_journal_watch watch;  /* sees every event; or NULL */
+    srq_journal_watch watch;               /* sees every event; or NULL */
     void *watch_ctx;
 };
 

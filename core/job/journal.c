@@ -29,7 +29,7 @@ struct srq_journal {
     void *watch_ctx;
 };
 
-/* ---- lines ----------------------------------------------------------------------------------------------------- */
+/* ---- lines ------------------------------------------------------------------------------------------------------- */
 
 /* Whether the line's sum is right; gives its sequence number. */
 static bool line_holds(const char *line, size_t len, int64_t *seq)
@@ -70,7 +70,7 @@ void srq_journal_line_fini(struct srq_journal_line *l)
     memset(l, 0, sizeof(*l));
 }
 
-/* ---- opening --------------------------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
 
 /* Walks the lines of `text`. Gives the bytes of the good lines at its start and the last sequence number; `good_after`:
  * whether a line behind the first bad one has a right sum. */
@@ -156,7 +156,7 @@ void srq_journal_close(struct srq_journal *j)
     srq_free(j);
 }
 
-/* ---- appending ------------------------------------------------------------------------------------------------- */
+/* ---- appending --------------------------------------------------------------------------------------------------- */
 
 static char *format_line(int64_t seq, double now, const char *event, const char *data, size_t *len)
 {
@@ -242,7 +242,7 @@ void srq_journal_watch_set(struct srq_journal *j, srq_journal_watch watch, void 
     pthread_mutex_unlock(&j->lock);
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static int give_lines(const char *text, size_t len, uint64_t *offset,
                       int (*fn)(void *ctx, const struct srq_journal_line *line), void *ctx, struct srq_error *err)
@@ -268,8 +268,8 @@ static int give_lines(const char *text, size_t len, uint64_t *offset,
     return 0;
 }
 
-int srq_journal_read(struct srq_journal *j, uint64_t *offset,
-                     int (*fn)(void *ctx, const struct srq_journal_line *line), void *ctx, struct srq_error *err)
+int srq_journal_read(struct srq_journal *j, uint64_t *offset, int (*fn)(void *ctx, const struct srq_journal_line *line),
+                     void *ctx, struct srq_error *err)
 {
     const size_t chunk = 2 * LINE_MAX_BYTES;
     uint64_t end = srq_journal_bytes(j);

@@ -22,10 +22,11 @@ void srq_journal_close(struct srq_journal *j);
  * that could not be written whole is taken back. */
 int srq_journal_append(struct srq_journal *j, const char *event, cJSON *data, bool sync, struct srq_error *err);
 
-int64_t srq_journal_seq(struct srq_journal *j);   /* of the last line; 0: empty */
+int64_t srq_journal_seq(struct srq_journal *j);    /* of the last line; 0: empty */
 uint64_t srq_journal_bytes(struct srq_journal *j); /* of all whole lines */
 
-/* Called for every appended event, under the journal's lock: must be short and may not append. `data` is the writer's. */
+/* Called for every appended event, under the journal's lock: must be short and may not append. `data` is the
+ * writer's. */
 typedef void (*srq_journal_watch)(void *ctx, int64_t seq, double time, const char *event, const cJSON *data);
 void srq_journal_watch_set(struct srq_journal *j, srq_journal_watch watch, void *ctx);
 
@@ -41,9 +42,9 @@ struct srq_journal_line {
 int srq_journal_parse(const char *line, size_t len, struct srq_journal_line *out, struct srq_error *err);
 void srq_journal_line_fini(struct srq_journal_line *l);
 
-/* Calls fn for every line from byte `*offset` on, and moves `*offset` behind the last one given. fn returning other than
- * 0 stops, before the offset moves over that line. */
-int srq_journal_read(struct srq_journal *j, uint64_t *offset,
-                     int (*fn)(void *ctx, const struct srq_journal_line *line), void *ctx, struct srq_error *err);
+/* Calls fn for every line from byte `*offset` on, and moves `*offset` behind the last one given. fn returning other
+ * than 0 stops, before the offset moves over that line. */
+int srq_journal_read(struct srq_journal *j, uint64_t *offset, int (*fn)(void *ctx, const struct srq_journal_line *line),
+                     void *ctx, struct srq_error *err);
 
 #endif

@@ -4,7 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 
-/* ---- over one block ----------------------------------------------------------------------------------------------------- */
+/* ---- over one block ---------------------------------------------------------------------------------------------- */
 
 static int chain_tick(void *ctx, int64_t done, int64_t total)
 {
@@ -111,7 +111,7 @@ int srq_loop_use_codes(struct srq_loop *l, const struct srq_codes *(*get)(void *
     return 0;
 }
 
-/* ---- where the chains are ------------------------------------------------------------------------------------------------ */
+/* ---- where the chains are ---------------------------------------------------------------------------------------- */
 
 static const struct srq_codes *from_file(void *from, int layer)
 {
@@ -156,7 +156,8 @@ static int restore(struct srq_loop *l, int unit, struct srq_error *err)
         l->at = rc == 0 ? 0 : -1;
     }
     if (rc == 0 && l->at < unit && l->chains.q != NULL)
-        srq_event_log(&run->events, SRQ_LOG_INFO, "inputs of block %d are computed again from block %d on", unit, l->at);
+        srq_event_log(&run->events, SRQ_LOG_INFO, "inputs of block %d are computed again from block %d on", unit,
+                      l->at);
     return rc;
 }
 
@@ -176,7 +177,7 @@ int srq_loop_position(struct srq_loop *l, int unit, struct srq_error *err)
     return rc;
 }
 
-/* ---- life ------------------------------------------------------------------------------------------------------------------ */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 struct srq_tune_config srq_loop_config(const struct srq_run *run)
 {

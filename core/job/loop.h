@@ -16,10 +16,10 @@ struct srq_loop {
     struct srq_forward *forward;
     struct srq_block *block;
     struct srq_tuner *tuner;
-    uint64_t tuner_key; /* of the schemes that it was made for */
+    uint64_t tuner_key;                /* of the schemes that it was made for */
     struct srq_importance *importance; /* NULL: the quantizer does not need it */
     struct srq_statistics *statistics; /* the same */
-    struct srq_tensor *own; /* the block's own weights, for decoded codes */
+    struct srq_tensor *own;            /* the block's own weights, for decoded codes */
     int64_t iters;
     /* where the chains are: both enter block `at`, -1: nowhere. `ahead`: the full-precision one is past it already, or
      * both went through the final norm. */

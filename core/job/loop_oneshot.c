@@ -2,14 +2,14 @@
  *
  * Importance alone is taken from the full-precision chain: one pass over the block, then all of its layers are rounded.
  * Statistics (second moments, ranges) are taken from inputs that came through the blocks before as they were quantized.
- * The pass over the block leaves the chain where it is; the chain follows once the block's codes are there. A quantizer that
- * wants to be truly sequential gets the inputs of one group of layers after the other, the groups before already with their
- * codes. */
+ * The pass over the block leaves the chain where it is; the chain follows once the block's codes are there. A quantizer
+ * that wants to be truly sequential gets the inputs of one group of layers after the other, the groups before already
+ * with their codes. */
 #include "core/job/loop.h"
 
 #include "core/base/alloc.h"
 
-/* ---- importance --------------------------------------------------------------------------------------------------------- */
+/* ---- importance -------------------------------------------------------------------------------------------------- */
 
 static int importance_of(void *ctx, int layer, struct srq_layer_inputs *out, struct srq_error *err)
 {
@@ -28,7 +28,7 @@ static int measure(struct srq_loop *l, struct srq_error *err)
     return rc == 0 ? srq_run_round_task(l->run, &l->task, &inputs, err) : rc;
 }
 
-/* ---- statistics --------------------------------------------------------------------------------------------------------- */
+/* ---- statistics -------------------------------------------------------------------------------------------------- */
 
 struct gather {
     struct srq_loop *l;
@@ -72,7 +72,8 @@ static int statistics_of(void *ctx, int i, struct srq_layer_inputs *out, struct 
     if (rc != 0)
         return rc;
     if (!srq_statistics_get(g->l->statistics, i, &s))
-        return srq_fail(err, -SRQ_ESTATE, "no calibration sample reached %s", g->l->run->job.layers[g->l->first + i]->name);
+        return srq_fail(err, -SRQ_ESTATE, "no calibration sample reached %s",
+                        g->l->run->job.layers[g->l->first + i]->name);
     out->max = s.max;
     out->mean = s.mean;
     out->hessian = s.hessian;
@@ -90,7 +91,8 @@ static int take_codes(void *ctx, int i, const struct srq_codes *codes, struct sr
 
 static int gather(struct srq_loop *l, struct srq_error *err)
 {
-    struct gather g = { .l = l, .outside = srq_tasks_block(l->run->tasks, l->task.unit) < 0,
+    struct gather g = { .l = l,
+                        .outside = srq_tasks_block(l->run->tasks, l->task.unit) < 0,
                         .sequential = (l->run->job.needs & SRQ_NEED_SEQUENTIAL) != 0 };
     const struct srq_unit_inputs inputs = { .ctx = &g, .of = statistics_of, .rounded = take_codes };
     int rc = g.outside ? srq_loop_full(l, err) : 0; /* through the final norm */
@@ -106,7 +108,7 @@ static int gather(struct srq_loop *l, struct srq_error *err)
     return rc;
 }
 
-/* ---- the task ------------------------------------------------------------------------------------------------------------ */
+/* ---- the task ---------------------------------------------------------------------------------------------------- */
 
 int srq_loop_oneshot(struct srq_loop *l, const struct srq_task *task, struct srq_error *err)
 {

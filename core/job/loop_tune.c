@@ -12,7 +12,7 @@
 #define CHECKPOINT_COST 20 /* a checkpoint may cost one part in so many of the time: 5 % */
 #define SPARE_SNAPSHOTS 8  /* further ones are kept while so many times their size is free */
 
-/* ---- events of the tuner -------------------------------------------------------------------------------------------- */
+/* ---- events of the tuner ----------------------------------------------------------------------------------------- */
 
 static void on_point(void *ctx, int64_t iter, double loss, double lr)
 {
@@ -62,7 +62,7 @@ static void on_layer_error(void *ctx, int layer, int64_t iter, double relative)
     srq_event_send(&l->run->events, "layer.error", data, false);
 }
 
-/* ---- checkpoints ------------------------------------------------------------------------------------------------------ */
+/* ---- checkpoints ------------------------------------------------------------------------------------------------- */
 
 static double checkpoint_every(struct srq_loop *l)
 {
@@ -71,8 +71,8 @@ static double checkpoint_every(struct srq_loop *l)
     if (asked > 0 && fair > asked && !l->slow_told) {
         l->slow_told = true;
         srq_event_log(&l->run->events, SRQ_LOG_INFO,
-                      "a checkpoint takes %.2f s, so one is taken every %.0f s instead of every %.3g s", l->cost_s, fair,
-                      asked);
+                      "a checkpoint takes %.2f s, so one is taken every %.0f s instead of every %.3g s", l->cost_s,
+                      fair, asked);
     }
     return asked > 0 && fair > asked ? fair : asked;
 }
@@ -80,7 +80,9 @@ static double checkpoint_every(struct srq_loop *l)
 static int checkpoint(struct srq_loop *l, int64_t iter, struct srq_error *err)
 {
     double start = srq_clock_s();
-    struct srq_running r = { .block = l->task.unit, .iter = iter, .key = l->task.key,
+    struct srq_running r = { .block = l->task.unit,
+                             .iter = iter,
+                             .key = l->task.key,
                              .elapsed_s = l->before_s + start - l->began,
                              .tune_s = l->tune_before_s + start - l->tune_began };
     struct srq_tuner_state state;
@@ -145,9 +147,10 @@ static int on_tick(void *ctx, int64_t iter)
     return srq_run_check(run, &l->tick_error);
 }
 
-/* ---- snapshots ---------------------------------------------------------------------------------------------------------- */
+/* ---- snapshots --------------------------------------------------------------------------------------------------- */
 
-/* Snapshots are for speed only, so they may cost what checkpoints may, and a full disk only means that there is none. */
+/* Snapshots are for speed only, so they may cost what checkpoints may, and a full disk only means that there is
+ * none. */
 static void snapshot(struct srq_loop *l)
 {
     struct srq_run *run = l->run;
@@ -170,7 +173,7 @@ static void snapshot(struct srq_loop *l)
     l->snapshot_rate = bytes / (l->snapshot_at - start + 1e-6);
 }
 
-/* ---- the tuner ------------------------------------------------------------------------------------------------------------ */
+/* ---- the tuner --------------------------------------------------------------------------------------------------- */
 
 /* A tuner holds memory for the schemes that it was made for: other schemes, another tuner. */
 static int take_tuner(struct srq_loop *l, struct srq_error *err)
@@ -214,8 +217,12 @@ static void tell_begin(struct srq_loop *l)
 static int tune(struct srq_loop *l, struct srq_tune_outcome *outcome, struct srq_error *err)
 {
     struct srq_run *run = l->run;
-    struct srq_block_io io = { .dtype = l->chains.dtype, .nsamples = l->chains.nsamples, .seq = l->chains.seq,
-                               .hidden = l->chains.hidden, .input = l->chains.q, .target = l->chains.fp,
+    struct srq_block_io io = { .dtype = l->chains.dtype,
+                               .nsamples = l->chains.nsamples,
+                               .seq = l->chains.seq,
+                               .hidden = l->chains.hidden,
+                               .input = l->chains.q,
+                               .target = l->chains.fp,
                                .mask = run->calib.mask,
                                .importance = l->importance != NULL ? srq_importance_sums(l->importance) : NULL };
     struct srq_tune_events events = { l, on_point, on_probe, on_layer_error, on_tick };
@@ -242,7 +249,7 @@ static int tune(struct srq_loop *l, struct srq_tune_outcome *outcome, struct srq
     return rc;
 }
 
-/* ---- the result ------------------------------------------------------------------------------------------------------------- */
+/* ---- the result -------------------------------------------------------------------------------------------------- */
 
 static const struct srq_codes *from_tuner(void *from, int layer)
 {
@@ -272,7 +279,8 @@ static void fill_result(struct srq_loop *l, const struct srq_tune_outcome *outco
     }
 }
 
-static int keep_result(struct srq_loop *l, const struct srq_tune_outcome *outcome, bool *given_up, struct srq_error *err)
+static int keep_result(struct srq_loop *l, const struct srq_tune_outcome *outcome, bool *given_up,
+                       struct srq_error *err)
 {
     const struct srq_codes **codes = srq_calloc((size_t)l->layers + 1, sizeof(*codes));
     struct srq_block_result result = { 0 };

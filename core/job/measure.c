@@ -1,5 +1,5 @@
-/* The evaluate stage: the original, plain rounding and the result, each measured once for what it depends on (the plan, the
- * results) and remembered. */
+/* The evaluate stage: the original, plain rounding and the result, each measured once for what it depends on (the plan,
+ * the results) and remembered. */
 #include "core/job/run.h"
 
 #include "core/base/alloc.h"
@@ -17,7 +17,7 @@ enum which { BEFORE, RTN, AFTER };
 static const char *const names[] = { "before", "rtn", "after" };
 static const char *const facts[] = { "eval-before", "eval-rtn", "eval-after" };
 
-/* ---- weights of the plainly rounded model -------------------------------------------------------------------------- */
+/* ---- weights of the plainly rounded model ------------------------------------------------------------------------ */
 
 struct rounded {
     struct srq_run *run;
@@ -48,7 +48,7 @@ static int rounded_codes(void *ctx, int layer, const struct srq_codes **out, str
     return rc;
 }
 
-/* ---- telling and remembering ----------------------------------------------------------------------------------------- */
+/* ---- telling and remembering ------------------------------------------------------------------------------------- */
 
 static void tell(struct srq_run *run, enum which w, const cJSON *fact)
 {
@@ -99,9 +99,9 @@ static int remember(struct srq_run *run, enum which w, const struct srq_eval *e,
 {
     cJSON *fact = cJSON_CreateObject();
     char key[KEY_LEN];
-    bool ok = fact != NULL && cJSON_AddStringToObject(fact, "of", key_of(run, w, key, sizeof(key))) != NULL && srq_json_number(fact, "perplexity", result->perplexity) &&
-              srq_json_number(fact, "kl", result->kl) && srq_json_number(fact, "top1", result->top1) &&
-              srq_json_number(fact, "tokens", (double)result->tokens) &&
+    bool ok = fact != NULL && cJSON_AddStringToObject(fact, "of", key_of(run, w, key, sizeof(key))) != NULL &&
+              srq_json_number(fact, "perplexity", result->perplexity) && srq_json_number(fact, "kl", result->kl) &&
+              srq_json_number(fact, "top1", result->top1) && srq_json_number(fact, "tokens", (double)result->tokens) &&
               srq_json_number(fact, "elapsed_s", result->elapsed_s) && add_windows(fact, e);
     int rc = ok ? srq_fact_write(run->ckpt, facts[w], fact, err)
                 : srq_fail(err, -SRQ_ENOMEM, "out of memory keeping an evaluation");
@@ -179,8 +179,8 @@ static bool take_reference(struct srq_run *run, struct srq_eval *e)
     bool ok = false;
 
     if (path != NULL && srq_map_open(path, &map, NULL) == 0) {
-        ok = states_fact(run, map.data, map.size, of, hash) && same_text(fact, "of", of) && same_text(fact, "hash", hash) &&
-             srq_eval_keep(e, map.data, map.size, NULL) == 0;
+        ok = states_fact(run, map.data, map.size, of, hash) && same_text(fact, "of", of) &&
+             same_text(fact, "hash", hash) && srq_eval_keep(e, map.data, map.size, NULL) == 0;
         srq_map_close(&map);
     }
     cJSON_Delete(fact);
@@ -188,7 +188,7 @@ static bool take_reference(struct srq_run *run, struct srq_eval *e)
     return ok;
 }
 
-/* ---- measuring ---------------------------------------------------------------------------------------------------------- */
+/* ---- measuring --------------------------------------------------------------------------------------------------- */
 
 struct ticking {
     struct srq_run *run;

@@ -32,10 +32,12 @@ static const struct srq_job_option table[] = {
     { "probe_samples", SRQ_JOB_INT, "samples", 1, 1000000, NULL, "8", "samples in the fixed probe set",
       AT(probe_samples) },
     { "refine", SRQ_JOB_INT, "epochs", 0, 1000, NULL, "0",
-      "passes over the calibration samples in which the scales of all layers are tuned end to end, once blocks are done",
+      "passes over the calibration samples in which the scales of all layers are tuned end to end, once blocks are "
+      "done",
       AT(refine) },
     { "resample", SRQ_JOB_INT, "tokens", 0, EXACT_MAX, NULL, "0",
-      "calibration text of fewer tokens is filled up with at most three copies in which most words are drawn anew from the model",
+      "calibration text of fewer tokens is filled up with at most three copies in which most words are drawn anew from "
+      "the model",
       AT(resample) },
     { "checkpoint_s", SRQ_JOB_FLOAT, "s", 0, 86400, NULL, "30",
       "seconds between checkpoints inside a block; longer where one would cost more than 5 % of the time",
@@ -214,10 +216,12 @@ static int unknown_option(const char *name, const char *field, struct srq_error 
         names[i] = table[i].name;
     near = srq_nearest_word(name, names, ROWS);
     if (near != NULL)
-        return srq_fail_field(err, -SRQ_EINVAL, field, "there is no option \"%.100s\"; did you mean \"%s\"?", name, near);
+        return srq_fail_field(err, -SRQ_EINVAL, field, "there is no option \"%.100s\"; did you mean \"%s\"?", name,
+                              near);
     return srq_fail_field(err, -SRQ_EINVAL, field,
                           "there is no option \"%.100s\"; job options are listed in srq-job(5), a plugin's are written "
-                          "PLUGIN.OPTION", name);
+                          "PLUGIN.OPTION",
+                          name);
 }
 
 static bool parse_value(struct srq_job_options *o, const struct srq_job_option *row, const char *value)
@@ -317,15 +321,15 @@ cJSON *srq_job_options_describe(void)
         const struct srq_job_option *r = &table[i];
         bool bounded = r->min != 0 || r->max != 0;
         cJSON *o = cJSON_CreateObject();
-        bool ok = o != NULL && cJSON_AddStringToObject(o, "name", r->name) != NULL &&
-                  cJSON_AddStringToObject(o, "type", types[r->kind]) != NULL &&
-                  cJSON_AddItemToObject(o, "unit", r->unit != NULL ? cJSON_CreateString(r->unit) : cJSON_CreateNull()) &&
-                  cJSON_AddItemToObject(o, "min", bounded ? cJSON_CreateNumber(r->min) : cJSON_CreateNull()) &&
-                  cJSON_AddItemToObject(o, "max", bounded ? cJSON_CreateNumber(r->max) : cJSON_CreateNull()) &&
-                  cJSON_AddItemToObject(o, "choices", srq_choices_json(r->choices)) &&
-                  cJSON_AddItemToObject(o, "default",
-                                        r->value != NULL ? cJSON_CreateString(r->value) : cJSON_CreateNull()) &&
-                  cJSON_AddStringToObject(o, "help", r->help) != NULL;
+        bool ok =
+            o != NULL && cJSON_AddStringToObject(o, "name", r->name) != NULL &&
+            cJSON_AddStringToObject(o, "type", types[r->kind]) != NULL &&
+            cJSON_AddItemToObject(o, "unit", r->unit != NULL ? cJSON_CreateString(r->unit) : cJSON_CreateNull()) &&
+            cJSON_AddItemToObject(o, "min", bounded ? cJSON_CreateNumber(r->min) : cJSON_CreateNull()) &&
+            cJSON_AddItemToObject(o, "max", bounded ? cJSON_CreateNumber(r->max) : cJSON_CreateNull()) &&
+            cJSON_AddItemToObject(o, "choices", srq_choices_json(r->choices)) &&
+            cJSON_AddItemToObject(o, "default", r->value != NULL ? cJSON_CreateString(r->value) : cJSON_CreateNull()) &&
+            cJSON_AddStringToObject(o, "help", r->help) != NULL;
 
         if (!ok || !cJSON_AddItemToArray(rows, o)) {
             cJSON_Delete(o);

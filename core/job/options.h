@@ -34,7 +34,7 @@ struct srq_job_options {
     int64_t max_memory, max_disk; /* bytes; 0: what the machine has */
     int64_t eval_windows, eval_seqlen;
     int64_t probe_every, probe_samples;
-    int64_t refine; /* epochs */
+    int64_t refine;   /* epochs */
     int64_t resample; /* tokens */
     double checkpoint_s;
     int64_t sampling;       /* enum srq_sampling */

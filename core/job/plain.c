@@ -12,7 +12,8 @@ struct encode {
 
 static struct srq_result result_of(struct srq_codes *c)
 {
-    return (struct srq_result){ .size = sizeof(struct srq_result), .codes = c->codes, .scale = c->scale, .zero = c->zero };
+    return (
+        struct srq_result){ .size = sizeof(struct srq_result), .codes = c->codes, .scale = c->scale, .zero = c->zero };
 }
 
 static void encode_rows(void *ctx, int64_t begin, int64_t end)
@@ -33,8 +34,12 @@ int srq_round_plain(const struct srq_tensor *weight, const char *layer, struct s
         return range == NULL ? srq_fail_field(err, -SRQ_ENOMEM, layer, "out of memory rounding %s", layer)
                              : srq_fail_field(err, -SRQ_EUNSUPPORTED, layer, "%s: no such grid in this build", layer);
     }
-    e.args = (struct srq_grid_args){ .size = sizeof(e.args), .weight = weight, .scheme = out->scheme,
-                                     .groups = out->groups, .lo = range, .hi = range + out->groups.count,
+    e.args = (struct srq_grid_args){ .size = sizeof(e.args),
+                                     .weight = weight,
+                                     .scheme = out->scheme,
+                                     .groups = out->groups,
+                                     .lo = range,
+                                     .hi = range + out->groups.count,
                                      .tensor_scale = out->tensor_scale };
     rc = e.grid->extrema(&e.args, range, range + out->groups.count);
     if (rc == 0) {
@@ -52,10 +57,19 @@ int srq_round_oneshot(const struct srq_plugin *p, void *self, const struct srq_t
                       struct srq_error *err)
 {
     struct srq_result result = result_of(out);
-    struct srq_layer l = { .size = sizeof(l), .name = layer, .block = block, .index = index, .weight = *weight,
-                           .scheme = out->scheme, .groups = out->groups,
-                           .importance = inputs->importance, .tensor_scale = out->tensor_scale, .in_max = inputs->max,
-                           .in_mean = inputs->mean, .hessian = inputs->hessian, .tokens = inputs->tokens };
+    struct srq_layer l = { .size = sizeof(l),
+                           .name = layer,
+                           .block = block,
+                           .index = index,
+                           .weight = *weight,
+                           .scheme = out->scheme,
+                           .groups = out->groups,
+                           .importance = inputs->importance,
+                           .tensor_scale = out->tensor_scale,
+                           .in_max = inputs->max,
+                           .in_mean = inputs->mean,
+                           .hessian = inputs->hessian,
+                           .tokens = inputs->tokens };
     int rc = p->oneshot->quantize(srq_host_services(), self, &l, &result, err);
 
     if (rc != 0)

@@ -11,9 +11,9 @@ int srq_round_plain(const struct srq_tensor *weight, const char *layer, struct s
 
 /* What is known of a layer's inputs; NULL, 0: not asked for. */
 struct srq_layer_inputs {
-    const float *importance;       /* [in] sum of squares */
-    const float *max, *mean;       /* [in] of magnitudes */
-    const float *hessian;          /* [in, in] mean of x xᵀ */
+    const float *importance; /* [in] sum of squares */
+    const float *max, *mean; /* [in] of magnitudes */
+    const float *hessian;    /* [in, in] mean of x xᵀ */
     int64_t tokens;
 };
 

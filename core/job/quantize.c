@@ -13,7 +13,8 @@ int srq_run_keep_finish(struct srq_run *run, int unit, int64_t iter, struct srq_
 
     srq_run_block_name(run, srq_tasks_block(run->tasks, unit), name, sizeof(name));
     if (fact == NULL || cJSON_AddNumberToObject(fact, "block", unit) == NULL ||
-        cJSON_AddStringToObject(fact, "name", name) == NULL || cJSON_AddNumberToObject(fact, "iteration", (double)iter) == NULL)
+        cJSON_AddStringToObject(fact, "name", name) == NULL ||
+        cJSON_AddNumberToObject(fact, "iteration", (double)iter) == NULL)
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
     else
         rc = srq_fact_write(run->ckpt, FINISH, fact, err);
@@ -23,7 +24,8 @@ int srq_run_keep_finish(struct srq_run *run, int unit, int64_t iter, struct srq_
     run->finish = true;
     if (iter > 0)
         srq_event_log(&run->events, SRQ_LOG_INFO,
-                      "told to finish: %s keeps what %" PRId64 " iterations found, what follows is rounded plainly", name, iter);
+                      "told to finish: %s keeps what %" PRId64 " iterations found, what follows is rounded plainly",
+                      name, iter);
     else
         srq_event_log(&run->events, SRQ_LOG_INFO, "told to finish: what is left from %s on is rounded plainly", name);
     return 0;
@@ -116,7 +118,8 @@ int srq_stage_quantize(struct srq_run *run, struct srq_error *err)
     run->finish = finish != NULL;
     cJSON_Delete(finish);
     rc = tell_missing(run, err);
-    srq_event_stage(&run->events, SRQ_STAGE_QUANTIZE, srq_tasks_done(run->tasks), srq_tasks_total(run->tasks), "blocks");
+    srq_event_stage(&run->events, SRQ_STAGE_QUANTIZE, srq_tasks_done(run->tasks), srq_tasks_total(run->tasks),
+                    "blocks");
     if (rc == 0)
         rc = all_tasks(run, &loop, err);
     srq_loop_free(loop);

@@ -1,5 +1,5 @@
-/* Inside core/job: tuning the scales of a finished result end to end (core/tune/refine.h), where the option `refine` asks
- * for it and the method reads calibration text. */
+/* Inside core/job: tuning the scales of a finished result end to end (core/tune/refine.h), where the option `refine`
+ * asks for it and the method reads calibration text. */
 #ifndef SRQ_JOB_REFINE_H
 #define SRQ_JOB_REFINE_H
 

@@ -1,5 +1,5 @@
-/* The refine stage: scales of the finished result are tuned end to end, beside the results of blocks and never in them: a
- * block that is tuned again begins from its own. */
+/* The refine stage: scales of the finished result are tuned end to end, beside the results of blocks and never in them:
+ * a block that is tuned again begins from its own. */
 #include "core/job/run.h"
 
 #include "core/base/alloc.h"
@@ -11,7 +11,7 @@
 #include <inttypes.h>
 #include <math.h>
 
-#define SCALES "refined.bin" /* in ckpt/: all scales, F32 */
+#define SCALES "refined.bin"   /* in ckpt/: all scales, F32 */
 #define RUNNING "refining.bin" /* the same while they are tuned: a head, then srq_refine_save */
 #define FACT "refine"
 #define MAGIC "srqrefi1"
@@ -22,7 +22,7 @@ struct running_head {
     uint64_t of, len, hash; /* of what; bytes of the state, its hash */
 };
 
-/* ---- what was found -------------------------------------------------------------------------------------------------- */
+/* ---- what was found ---------------------------------------------------------------------------------------------- */
 
 void srq_run_forget_refined(struct srq_run *run)
 {
@@ -57,8 +57,8 @@ static int adopt(struct srq_run *run, const float *scales, size_t count, struct 
     return 0;
 }
 
-static int keep(struct srq_run *run, const char *of, const struct srq_refine_outcome *o, const float *scales, size_t count,
-                struct srq_error *err)
+static int keep(struct srq_run *run, const char *of, const struct srq_refine_outcome *o, const float *scales,
+                size_t count, struct srq_error *err)
 {
     char hash[SRQ_HASHED_HEX] = "";
     cJSON *fact = cJSON_CreateObject();
@@ -71,8 +71,9 @@ static int keep(struct srq_run *run, const char *of, const struct srq_refine_out
         srq_hashed_text(scales, count * sizeof(float), hash);
     if (rc == 0 &&
         (cJSON_AddStringToObject(fact, "of", of) == NULL || cJSON_AddStringToObject(fact, "hash", hash) == NULL ||
-         cJSON_AddNumberToObject(fact, "steps", (double)o->steps) == NULL || !srq_json_number(fact, "loss_first", o->loss_first) ||
-         !srq_json_number(fact, "loss_last", o->loss_last) || cJSON_AddBoolToObject(fact, "kept", o->kept) == NULL))
+         cJSON_AddNumberToObject(fact, "steps", (double)o->steps) == NULL ||
+         !srq_json_number(fact, "loss_first", o->loss_first) || !srq_json_number(fact, "loss_last", o->loss_last) ||
+         cJSON_AddBoolToObject(fact, "kept", o->kept) == NULL))
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory keeping scales");
     if (rc == 0)
         rc = srq_fact_write(run->ckpt, FACT, fact, err);
@@ -113,7 +114,7 @@ cJSON *srq_run_refine_json(const struct srq_run *run)
     return fact;
 }
 
-/* ---- the stage ------------------------------------------------------------------------------------------------------- */
+/* ---- the stage --------------------------------------------------------------------------------------------------- */
 
 struct refining {
     struct srq_run *run;
@@ -213,7 +214,8 @@ static int tune(struct srq_run *run, const char *of, uint64_t key, struct srq_er
     if (resumed)
         srq_event_log(&run->events, SRQ_LOG_INFO, "the tuning of scales end to end goes on");
     if (rc == 0)
-        rc = srq_refine_run(k.r, &run->calib, srq_results_codes, &results, resumed ? map.data + sizeof(struct running_head) : NULL,
+        rc = srq_refine_run(k.r, &run->calib, srq_results_codes, &results,
+                            resumed ? map.data + sizeof(struct running_head) : NULL,
                             resumed ? map.size - sizeof(struct running_head) : 0, &events, &outcome, err);
     if (rc != 0 && k.error.code != 0 && err != NULL)
         *err = k.error;
@@ -222,8 +224,10 @@ static int tune(struct srq_run *run, const char *of, uint64_t key, struct srq_er
         rc = keep(run, of, &outcome, scales, count, err);
         if (rc == 0 && outcome.kept)
             rc = adopt(run, scales, count, err);
-        srq_event_log(&run->events, SRQ_LOG_INFO, "scales tuned end to end in %" PRId64 " steps: KL of samples held out %.3g, "
-                      "before %.3g%s", outcome.steps, outcome.loss_last, outcome.loss_first,
+        srq_event_log(&run->events, SRQ_LOG_INFO,
+                      "scales tuned end to end in %" PRId64 " steps: KL of samples held out %.3g, "
+                      "before %.3g%s",
+                      outcome.steps, outcome.loss_last, outcome.loss_first,
                       outcome.kept ? "" : "; they stay as they were");
     }
     srq_results_fini(&results);

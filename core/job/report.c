@@ -113,9 +113,9 @@ static int add_results(struct srq_run *run, int block, cJSON *blocks, cJSON *lay
     if (block >= 0)
         ok = add_block(blocks, srq_run_block_name(run, block, name, sizeof(name)), r);
     for (int i = 0; ok && i < n; i++)
-        ok = add_layer(layers, &run->job.plan.layers[first + i],
-                       &(struct layer_numbers){ score_of(run, first + i), r->error_first[i], r->error_best[i],
-                                                r->saturation[i] });
+        ok = add_layer(
+            layers, &run->job.plan.layers[first + i],
+            &(struct layer_numbers){ score_of(run, first + i), r->error_first[i], r->error_best[i], r->saturation[i] });
     srq_ckpt_block_close(b);
     return ok ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory writing the report");
 }
@@ -140,7 +140,8 @@ static bool add_eval(struct srq_run *run, cJSON *root, double *eval_s)
         if (fact != NULL) {
             const cJSON *s = cJSON_GetObjectItemCaseSensitive(fact, "elapsed_s");
 
-            cJSON_AddItemToObject(o, "windows", cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(fact, "windows"), true));
+            cJSON_AddItemToObject(o, "windows",
+                                  cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(fact, "windows"), true));
             *eval_s += cJSON_IsNumber(s) ? s->valuedouble : 0;
         }
         cJSON_Delete(fact);
@@ -175,7 +176,8 @@ static bool add_memory(struct srq_run *run, cJSON *root)
 
     srq_run_watch_memory(run); /* of this stage, which is not over */
 
-    return m != NULL && cJSON_AddItemToObject(root, "memory", m) && srq_json_number(m, "peak_rss_bytes", (double)peak) &&
+    return m != NULL && cJSON_AddItemToObject(root, "memory", m) &&
+           srq_json_number(m, "peak_rss_bytes", (double)peak) &&
            srq_json_number(m, "over_plan_bytes", (double)srq_needs_over(run->job.planned_bytes, peak)) &&
            srq_json_text_or_null(m, "over_plan_stage", run->over_stage);
 }
@@ -202,7 +204,8 @@ cJSON *srq_report_json(struct srq_run *run, struct srq_error *err)
     struct sums sums = { 0 };
     double eval_s = 0;
     bool ok = root != NULL && add_head(run, root) &&
-              srq_json_number(root, "plan_revision", (double)run->job.plan.revision) && (blocks = cJSON_AddArrayToObject(root, "blocks")) != NULL &&
+              srq_json_number(root, "plan_revision", (double)run->job.plan.revision) &&
+              (blocks = cJSON_AddArrayToObject(root, "blocks")) != NULL &&
               (layers = cJSON_AddArrayToObject(root, "layers")) != NULL;
     int rc = 0;
 
@@ -215,8 +218,10 @@ cJSON *srq_report_json(struct srq_run *run, struct srq_error *err)
         return NULL;
     }
     ok = ok && cJSON_AddItemToObject(root, "finish", srq_run_finish_json(run)) &&
-         cJSON_AddItemToObject(root, "refine", srq_run_refine_json(run)) && add_transform(run, root) && add_allocation(run, root) && add_eval(run, root, &eval_s) && add_size(run, root) && add_timing(run, root, &sums, eval_s) &&
-         add_memory(run, root) && cJSON_AddStringToObject(root, "gemm_backend", srq_gemm_backend(run->job.compute)) &&
+         cJSON_AddItemToObject(root, "refine", srq_run_refine_json(run)) && add_transform(run, root) &&
+         add_allocation(run, root) && add_eval(run, root, &eval_s) && add_size(run, root) &&
+         add_timing(run, root, &sums, eval_s) && add_memory(run, root) &&
+         cJSON_AddStringToObject(root, "gemm_backend", srq_gemm_backend(run->job.compute)) &&
          cJSON_AddStringToObject(root, "compute", run->job.compute == SRQ_BF16 ? "bf16" : "f32") &&
          srq_json_number(root, "threads", (double)run->job.spec.opt.threads) &&
          srq_json_number(root, "seed", (double)run->job.spec.opt.seed) &&

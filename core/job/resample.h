@@ -1,5 +1,5 @@
-/* Inside core/job: where the option `resample` asks for it, calibration samples get copies in which most words are drawn anew
- * (core/tune/resample.h). The words are kept in ckpt/, so that a resume does not draw again. */
+/* Inside core/job: where the option `resample` asks for it, calibration samples get copies in which most words are
+ * drawn anew (core/tune/resample.h). The words are kept in ckpt/, so that a resume does not draw again. */
 #ifndef SRQ_JOB_RESAMPLE_H
 #define SRQ_JOB_RESAMPLE_H
 

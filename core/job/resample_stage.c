@@ -20,7 +20,7 @@ int srq_run_extend_samples(struct srq_run *run, struct srq_error *err)
     return job->copies > 0 ? srq_resample_extend(&run->calib, job->copies, err) : 0;
 }
 
-/* ---- kept words ------------------------------------------------------------------------------------------------------- */
+/* ---- kept words -------------------------------------------------------------------------------------------------- */
 
 static size_t word_bytes(const struct srq_run *run, int32_t **at)
 {
@@ -69,7 +69,7 @@ static int keep(struct srq_run *run, struct srq_error *err)
     return rc;
 }
 
-/* ---- the stage -------------------------------------------------------------------------------------------------------- */
+/* ---- the stage --------------------------------------------------------------------------------------------------- */
 
 struct drawing {
     struct srq_run *run;
@@ -100,7 +100,9 @@ int srq_stage_resample(struct srq_run *run, struct srq_error *err)
         rc = keep(run, err);
     if (rc == 0)
         srq_event_log(&run->events, SRQ_LOG_INFO,
-                      "calibration text is short (%" PRId64 " tokens): beside it %" PRId64 " copies of each sample are used, "
-                      "with words that the model expects", cfg.nsamples * cfg.seq, cfg.copies);
+                      "calibration text is short (%" PRId64 " tokens): beside it %" PRId64
+                      " copies of each sample are used, "
+                      "with words that the model expects",
+                      cfg.nsamples * cfg.seq, cfg.copies);
     return rc;
 }

@@ -71,8 +71,8 @@ static void clamp(struct srq_resolved *r, bool used, int64_t *value, const char 
     if (r->info->max_positions <= 0 || *value <= r->info->max_positions)
         return;
     if (used)
-        srq_resolved_note(r, "%s %" PRId64 " is more than the %" PRId64 " positions of the model and becomes that", name, *value,
-         r->info->max_positions);
+        srq_resolved_note(r, "%s %" PRId64 " is more than the %" PRId64 " positions of the model and becomes that",
+                          name, *value, r->info->max_positions);
     *value = r->info->max_positions;
 }
 
@@ -90,10 +90,13 @@ static int check_formats(const struct srq_resolved *r, struct srq_error *err)
 
 static int make_plan(struct srq_resolved *r, struct srq_error *err)
 {
-    struct srq_plan_request req = { .scheme = r->spec.scheme, .pins = r->spec.pins, .pin_count = r->spec.pin_count,
+    struct srq_plan_request req = { .scheme = r->spec.scheme,
+                                    .pins = r->spec.pins,
+                                    .pin_count = r->spec.pin_count,
                                     .quant_lm_head = r->spec.quant_lm_head,
                                     .refuse_incompatible = r->spec.refuse_incompatible,
-                                    .formats = srq_resolved_formats, .formats_ctx = r };
+                                    .formats = srq_resolved_formats,
+                                    .formats_ctx = r };
     int rc = srq_plan_make(r->layers, r->layer_count, &req, &r->plan, r->notes, err);
     bool any = false;
 
@@ -136,7 +139,8 @@ static int check_tokenizer(const struct srq_resolved *r, struct srq_error *err)
 
     if (path == NULL)
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory reading the job");
-    else if ((r->calibrates || r->transform.nsamples > 0 || r->spec.eval_count > 0 || srq_spec_has_budget(&r->spec)) && access(path, R_OK) != 0) {
+    else if ((r->calibrates || r->transform.nsamples > 0 || r->spec.eval_count > 0 || srq_spec_has_budget(&r->spec)) &&
+             access(path, R_OK) != 0) {
         rc = srq_fail_errno(err, "open", path);
         if (err != NULL)
             snprintf(err->field, sizeof(err->field), "model");

@@ -46,7 +46,10 @@ int srq_resolved_accepts(const struct srq_resolved *r, struct srq_error *err)
 
     for (int i = 0, index = 0; p->accepts != NULL && i < r->layer_count; i++) {
         const struct srq_layer_info *info = r->layers[i];
-        struct srq_layer l = { .size = sizeof(l), .name = info->name, .block = info->block, .scheme = r->schemes[i],
+        struct srq_layer l = { .size = sizeof(l),
+                               .name = info->name,
+                               .block = info->block,
+                               .scheme = r->schemes[i],
                                .groups = srq_groups_of(info->out, info->in, r->schemes[i].group),
                                .weight = srq_tensor_2d(NULL, info->dtype, info->out, info->in) };
         int rc;

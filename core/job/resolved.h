@@ -12,26 +12,26 @@ struct srq_resolved {
     const struct srq_model_info *info;
     const struct srq_layer_info **layers; /* the model's */
     int layer_count;
-    void *self; /* instance of the quantizer */
-    void *scorer_self, *allocator_self;  /* where the job has a budget */
-    struct srq_candidates candidates;    /* likewise; count 0: none */
-    struct srq_score_data score_data;    /* likewise: on what layers are scored */
-    int64_t score_sweep;                 /* batches whose block inputs are kept together; 0: all */
-    void *transform_self;                /* where the method has a transform */
+    void *self;                              /* instance of the quantizer */
+    void *scorer_self, *allocator_self;      /* where the job has a budget */
+    struct srq_candidates candidates;        /* likewise; count 0: none */
+    struct srq_score_data score_data;        /* likewise: on what layers are scored */
+    int64_t score_sweep;                     /* batches whose block inputs are kept together; 0: all */
+    void *transform_self;                    /* where the method has a transform */
     struct srq_transform_schedule transform; /* likewise: nsamples and seqlen of the samples that it gets; 0: none */
-    struct srq_scheme *aims;             /* likewise: what layers are scaled for, one a layer; the plan's schemes, or those
-                                            that were asked for where nothing is quantized */
-    bool allocated;                      /* the plan is what the allocator chose; until then the largest is planned for */
+    struct srq_scheme *aims; /* likewise: what layers are scaled for, one a layer; the plan's schemes, or those
+                                that were asked for where nothing is quantized */
+    bool allocated;          /* the plan is what the allocator chose; until then the largest is planned for */
     struct srq_plan plan;
     struct srq_scheme *schemes; /* of the plan, one a layer */
     enum srq_dtype compute, cache;
-    bool tunes;         /* the quantizer is tunable: there are chains, checkpoints inside blocks, samples */
-    uint32_t needs;     /* SRQ_NEED_… of it */
-    bool calibrates;    /* it wants calibration data at all */
-    int64_t copies;     /* of each calibration sample, beside it, with words drawn anew */
-    int snapshots;      /* of both chains that the disk plan has room for */
-    bool spill;         /* the activation cache is a mapped file */
-    cJSON *notes;       /* sentences for people */
+    bool tunes;              /* the quantizer is tunable: there are chains, checkpoints inside blocks, samples */
+    uint32_t needs;          /* SRQ_NEED_… of it */
+    bool calibrates;         /* it wants calibration data at all */
+    int64_t copies;          /* of each calibration sample, beside it, with words drawn anew */
+    int snapshots;           /* of both chains that the disk plan has room for */
+    bool spill;              /* the activation cache is a mapped file */
+    cJSON *notes;            /* sentences for people */
     uint64_t baseline_bytes; /* memory of the process before any of what is planned */
     uint64_t library_bytes;  /* what libraries took so far for the products that were planned */
     struct srq_needs memory, disk;

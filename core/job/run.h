@@ -23,35 +23,35 @@ struct srq_run {
     struct srq_job_flags *flags;
     struct srq_tasks *tasks;
     struct srq_usage *usage;
-    struct srq_samples calib; /* with the copies whose words are drawn anew; count 0: none */
-    struct srq_samples score; /* what layers are scored on; count 0: none */
+    struct srq_samples calib;   /* with the copies whose words are drawn anew; count 0: none */
+    struct srq_samples score;   /* what layers are scored on; count 0: none */
     struct srq_samples scaling; /* what scales are found with; count 0: none */
-    struct srq_scales scales; /* of the transform stage, once it is over; pairs 0: there are none */
+    struct srq_scales scales;   /* of the transform stage, once it is over; pairs 0: there are none */
     struct srq_samples eval;
-    char basis[SRQ_HASH_HEX]; /* of the fingerprint: what measurements stand on */
-    struct srq_scores scores; /* once they are known; layers 0: not */
+    char basis[SRQ_HASH_HEX];         /* of the fingerprint: what measurements stand on */
+    struct srq_scores scores;         /* once they are known; layers 0: not */
     struct srq_allocation allocation; /* of the allocator's last call, under the lock of the tasks */
     /* from the journal */
-    double created;   /* wall time of its first line */
-    double prior_s;   /* spent in earlier runs */
+    double created; /* wall time of its first line */
+    double prior_s; /* spent in earlier runs */
     char last_state[32];
     int64_t *told; /* [blocks + 1] generation of the last block.end in the journal; 0: none */
     bool eval_told[3];
     /* of this run */
     double start; /* monotonic */
     double load_s, export_s;
-    uint64_t told_bytes; /* used when it was last told that the plan is exceeded */
+    uint64_t told_bytes;    /* used when it was last told that the plan is exceeded */
     const char *over_stage; /* where that was last; NULL: nowhere */
-    bool finish;  /* what is left is rounded plainly */
-    float *refined;      /* scales that results have in the place of their own; NULL: none */
-    int64_t *refined_at; /* [layers] where a layer's begin in them; -1: it keeps its own */
+    bool finish;            /* what is left is rounded plainly */
+    float *refined;         /* scales that results have in the place of their own; NULL: none */
+    int64_t *refined_at;    /* [layers] where a layer's begin in them; -1: it keeps its own */
 };
 
 /* 0, or why the run shall end at once: -SRQ_ECANCELED (pause or cancel asked for), or the journal cannot be written. */
 int srq_run_check(struct srq_run *run, struct srq_error *err);
 
-/* Tells (job.memory, and a warning that names the stage) when the job has come to use more than was planned, and again when
- * that has grown by an eighth. Between batches and at the end of stages. */
+/* Tells (job.memory, and a warning that names the stage) when the job has come to use more than was planned, and again
+ * when that has grown by an eighth. Between batches and at the end of stages. */
 void srq_run_watch_memory(struct srq_run *run);
 void srq_run_tell_memory(struct srq_run *run); /* planned and used as they are now */
 
@@ -67,10 +67,11 @@ int srq_run_extend_samples(struct srq_run *run, struct srq_error *err);
 int srq_stage_resample(struct srq_run *run, struct srq_error *err);
 int srq_stage_score(struct srq_run *run, struct srq_error *err);
 int srq_stage_allocate(struct srq_run *run, struct srq_error *err);
-void srq_run_offer_solver(struct srq_run *run); /* from here on changes of the plan ask the allocator; scores are known */
+void srq_run_offer_solver(
+    struct srq_run *run); /* from here on changes of the plan ask the allocator; scores are known */
 int srq_stage_evaluate_before(struct srq_run *run, struct srq_error *err);
-#define SRQ_SCALES_FILE "scales"    /* in ckpt/, .safetensors: what the transform stage found */
-#define SRQ_FOLD_FACT "fold"        /* how far the folded model is from the stored one */
+#define SRQ_SCALES_FILE "scales" /* in ckpt/, .safetensors: what the transform stage found */
+#define SRQ_FOLD_FACT "fold"     /* how far the folded model is from the stored one */
 /* Finds scales, or takes up those that were found, and folds them into the model. */
 int srq_stage_transform(struct srq_run *run, struct srq_error *err);
 /* The model with the scales of the transform stage; without one: the stored model. */
@@ -108,9 +109,9 @@ int srq_run_keep_finish(struct srq_run *run, int unit, int64_t iter, struct srq_
 /* {"block", "name", "iteration"} of that, or null. */
 cJSON *srq_run_finish_json(const struct srq_run *run);
 
-/* One task without tuning: by the plugin's one-shot part, or plainly where it has none or the job was told to finish; then
- * layers that have their scheme already keep their codes. Writes its result and tells it; -SRQ_ECANCELED when the plan
- * changed meanwhile. */
+/* One task without tuning: by the plugin's one-shot part, or plainly where it has none or the job was told to finish;
+ * then layers that have their scheme already keep their codes. Writes its result and tells it; -SRQ_ECANCELED when the
+ * plan changed meanwhile. */
 int srq_run_round_task(struct srq_run *run, const struct srq_task *task, const struct srq_unit_inputs *inputs,
                        struct srq_error *err);
 /* After a unit's result is on disk: tells it. schemes: of its layers. */

@@ -1,6 +1,6 @@
-/* Scales that an earlier job found by statistics or training, in the user's cache folder (core/job/cache.h, "scales"): another
- * quantizer after the same transform, or another format, does not look for them again. A file is named by a hash of model,
- * tokens, plugin with its options, the schemes aimed at, and how samples went through the model. */
+/* Scales that an earlier job found by statistics or training, in the user's cache folder (core/job/cache.h, "scales"):
+ * another quantizer after the same transform, or another format, does not look for them again. A file is named by a
+ * hash of model, tokens, plugin with its options, the schemes aimed at, and how samples went through the model. */
 #ifndef SRQ_JOB_SCALE_CACHE_H
 #define SRQ_JOB_SCALE_CACHE_H
 

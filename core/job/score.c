@@ -18,14 +18,14 @@ struct scoring {
     struct srq_scoring *pass; /* made when a candidate has to be measured */
     struct srq_scoring_config cfg;
     char *path;
-    char model[64]; /* its hash, of fingerprint.json */
+    char model[64];             /* its hash, of fingerprint.json */
     struct srq_scheme *schemes; /* [layers] of a pass */
     double *column;             /* [layers] of a pass */
     int candidate;
     struct srq_error tick_error;
 };
 
-/* ---- telling ------------------------------------------------------------------------------------------------------------- */
+/* ---- telling ----------------------------------------------------------------------------------------------------- */
 
 static void tell_scores(struct scoring *s, int c)
 {
@@ -56,12 +56,12 @@ static int on_step(void *ctx, int64_t done, int64_t total)
     struct scoring *s = ctx;
     char text[32];
 
-    srq_event_progress(&s->run->events, (double)s->candidate + (double)done / (double)total, s->scores.count, "candidates",
-                       srq_scheme_text(&s->scores.scheme[s->candidate], text, sizeof(text)));
+    srq_event_progress(&s->run->events, (double)s->candidate + (double)done / (double)total, s->scores.count,
+                       "candidates", srq_scheme_text(&s->scores.scheme[s->candidate], text, sizeof(text)));
     return srq_run_check(s->run, &s->tick_error);
 }
 
-/* ---- one candidate -------------------------------------------------------------------------------------------------------- */
+/* ---- one candidate ----------------------------------------------------------------------------------------------- */
 
 /* Whether every layer that carries the candidate has its score. */
 static bool complete(struct scoring *s, int c)
@@ -99,8 +99,9 @@ static int measure(struct scoring *s, int c, struct srq_error *err)
 static int score_candidate(struct scoring *s, int c, struct srq_error *err)
 {
     struct srq_run *run = s->run;
-    struct srq_score_key key = { .model = s->model, .tokens = run->score.hash, .job = &run->job, .candidate = c,
-                                 .data = s->cfg };
+    struct srq_score_key key = {
+        .model = s->model, .tokens = run->score.hash, .job = &run->job, .candidate = c, .data = s->cfg
+    };
     struct srq_error why = { 0 };
     char text[32];
     bool cached;
@@ -127,7 +128,7 @@ static int score_candidate(struct scoring *s, int c, struct srq_error *err)
     return srq_scores_save(&s->scores, run->job.layers, s->path, err);
 }
 
-/* ---- the stage -------------------------------------------------------------------------------------------------------------- */
+/* ---- the stage --------------------------------------------------------------------------------------------------- */
 
 static bool same_candidates(const struct srq_scores *s, const struct srq_candidates *c)
 {

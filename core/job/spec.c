@@ -124,7 +124,7 @@ static int take_format(struct parse *p, const char *key, const char *text, char 
     return *out != NULL ? 0 : out_of_memory(p);
 }
 
-/* ---- keys ---------------------------------------------------------------------------------------------------- */
+/* ---- keys -------------------------------------------------------------------------------------------------------- */
 
 /* One folder has one name from here on, however it was spelled. */
 static int take_folder(struct parse *p, const char *key, const char *text, char **out)
@@ -298,8 +298,8 @@ static int check_quantizer(struct parse *p)
                           last->name);
 }
 
-/* Finds the transform. One that can also quantize is the quantizer where it comes last, and the transform too where no other
- * comes before it. */
+/* Finds the transform. One that can also quantize is the quantizer where it comes last, and the transform too where no
+ * other comes before it. */
 static int find_transform(struct parse *p)
 {
     struct srq_spec *s = p->spec;
@@ -327,8 +327,8 @@ static int check_alone(struct parse *p)
     for (int i = 0; !srq_spec_quantizes(s) && i < s->format_count; i++) {
         if (strcmp(s->formats[i], "fake") != 0)
             return srq_fail_field(p->err, -SRQ_EUNSUPPORTED, "formats",
-                                  "%s alone quantizes nothing, so its model can only be exported as \"fake\", not as \"%s\"; "
-                                  "or put a quantizer behind it: %s,rtn",
+                                  "%s alone quantizes nothing, so its model can only be exported as \"fake\", not as "
+                                  "\"%s\"; or put a quantizer behind it: %s,rtn",
                                   s->plugins[s->transform].name, s->formats[i], s->plugins[s->transform].name);
     }
     return 0;
@@ -483,7 +483,8 @@ static int key_incompatible(struct parse *p, const char *key, const cJSON *value
     if (text == NULL)
         return wrong_type(p, key, "\"keep\" or \"refuse\"");
     if (strcmp(text, "keep") != 0 && strcmp(text, "refuse") != 0)
-        return srq_fail_field(p->err, -SRQ_EINVAL, key, "\"%s\" is \"%.100s\"; it can be \"keep\" or \"refuse\"", key, text);
+        return srq_fail_field(p->err, -SRQ_EINVAL, key, "\"%s\" is \"%.100s\"; it can be \"keep\" or \"refuse\"", key,
+                              text);
     p->spec->refuse_incompatible = text[0] == 'r';
     return 0;
 }
@@ -545,8 +546,9 @@ static int not_in_method(struct parse *p, const char *name, const char *dot)
     char field[160];
 
     snprintf(field, sizeof(field), "options.%.140s", name);
-    return srq_fail_field(p->err, -SRQ_EINVAL, field, "option \"%.100s\" is for plugin \"%.*s\", which the method does not name",
-                          name, dot - name > 60 ? 60 : (int)(dot - name), name);
+    return srq_fail_field(p->err, -SRQ_EINVAL, field,
+                          "option \"%.100s\" is for plugin \"%.*s\", which the method does not name", name,
+                          dot - name > 60 ? 60 : (int)(dot - name), name);
 }
 
 static int key_options(struct parse *p, const char *key, const cJSON *value)
@@ -585,22 +587,14 @@ static const struct {
     key_parser parse;
     bool required;
 } keys[] = {
-    { "model", key_model, true },
-    { "method", key_method, true },
-    { "budget", key_budget, false },
-    { "scheme", key_scheme, true },
-    { "output", key_output, true },
-    { "layers", key_layers, false },
-    { "calib", key_calib, false },
-    { "eval", key_eval, false },
-    { "formats", key_formats, false },
-    { "force", key_flag, false },
-    { "quant_lm_head", key_flag, false },
-    { "accept_drift", key_flag, false },
-    { "name", key_text, false },
-    { "on_end", key_text, false },
-    { "priority", key_priority, false },
-    { "incompatible", key_incompatible, false },
+    { "model", key_model, true },         { "method", key_method, true },
+    { "budget", key_budget, false },      { "scheme", key_scheme, true },
+    { "output", key_output, true },       { "layers", key_layers, false },
+    { "calib", key_calib, false },        { "eval", key_eval, false },
+    { "formats", key_formats, false },    { "force", key_flag, false },
+    { "quant_lm_head", key_flag, false }, { "accept_drift", key_flag, false },
+    { "name", key_text, false },          { "on_end", key_text, false },
+    { "priority", key_priority, false },  { "incompatible", key_incompatible, false },
     { "options", key_options, false },
 };
 #define KEYS ((int)(sizeof(keys) / sizeof(keys[0])))
@@ -654,12 +648,13 @@ static int check_roles(struct parse *p)
         if (plugin->scorer != NULL || plugin->allocator != NULL)
             return srq_fail_field(p->err, -SRQ_EINVAL, "method",
                                   srq_spec_has_budget(s) ? "%s is one scorer or allocator too many"
-                                                         : "%s chooses schemes under a budget, and the job has none: give "
-                                                           "\"budget\" its bits",
+                                                         : "%s chooses schemes under a budget, and the job has none: "
+                                                           "give \"budget\" its bits",
                                   s->plugins[i].name);
-        return srq_fail_field(p->err, -SRQ_EUNSUPPORTED, "method",
-                              "%s is not a transform, scorer or allocator, and only these may come before the quantizer",
-                              s->plugins[i].name);
+        return srq_fail_field(
+            p->err, -SRQ_EUNSUPPORTED, "method",
+            "%s is not a transform, scorer or allocator, and only these may come before the quantizer",
+            s->plugins[i].name);
     }
     return 0;
 }
@@ -669,7 +664,8 @@ static double rough_bits(const struct srq_scheme *c)
     return (double)srq_scheme_bits(c, 1024, 1024) / (1024.0 * 1024.0);
 }
 
-/* Until schemes are chosen, and for layers that none of the candidates suits: the largest candidate inside the budget. */
+/* Until schemes are chosen, and for layers that none of the candidates suits: the largest candidate inside the
+ * budget. */
 static void nearest_candidate(struct srq_spec *s)
 {
     s->scheme = s->candidates[0];

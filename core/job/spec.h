@@ -18,7 +18,7 @@ struct srq_spec_plugin {
 };
 
 struct srq_spec {
-    char *model; /* absolute */
+    char *model;                     /* absolute */
     struct srq_spec_plugin *plugins; /* in the method's order; the last is the quantizer, unless there is none */
     int plugin_count;
     int transform;         /* which plugin gives scales to fold into the model; -1: none */
@@ -39,8 +39,9 @@ struct srq_spec {
 
 enum {
     SRQ_SPEC_RELATIVE = 1, /* relative names are taken from the working directory, else they are refused */
-    SRQ_SPEC_STORED = 2,   /* a spec.json accepted earlier: names are as they shall be, and files are not looked for again */
-    SRQ_SPEC_AGAIN = 4,    /* a user's, of a job that was accepted earlier: files are not looked for again */
+    SRQ_SPEC_STORED =
+        2, /* a spec.json accepted earlier: names are as they shall be, and files are not looked for again */
+    SRQ_SPEC_AGAIN = 4, /* a user's, of a job that was accepted earlier: files are not looked for again */
 };
 
 /* Unknown keys, wrong types, values out of range, missing files: -SRQ_EINVAL (or what the file gave) with err->field

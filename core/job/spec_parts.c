@@ -45,7 +45,9 @@ bool srq_spec_quantizes(const struct srq_spec *s)
 
 const struct srq_plugin *srq_spec_quantizer(const struct srq_spec *s)
 {
-    static const struct srq_plugin nothing = { .size = sizeof(nothing), .name = "nothing", .version = "0", .summary = "" };
+    static const struct srq_plugin nothing = {
+        .size = sizeof(nothing), .name = "nothing", .version = "0", .summary = ""
+    };
 
     return srq_spec_quantizes(s) ? s->plugins[s->plugin_count - 1].handle.plugin : &nothing;
 }

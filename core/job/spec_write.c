@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
-/* ---- schemes --------------------------------------------------------------------------------------------------- */
+/* ---- schemes ----------------------------------------------------------------------------------------------------- */
 
 /* {"data_type": "mxfp4"}: the words of srq_scheme_parse, with bits and group_size only where they agree. */
 static int word_object(const char *type, bool have_bits, double bits, bool have_group, double group, const char *field,
@@ -24,8 +24,8 @@ static int word_object(const char *type, bool have_bits, double bits, bool have_
     if (rc != 0)
         return rc;
     if (s.grid == SRQ_GRID_INT_SYM || s.grid == SRQ_GRID_INT_ASYM)
-        return srq_fail_field(err, -SRQ_EINVAL, field, "data_type \"%.60s\" is none; there are int, mxfp4, mxfp8, nvfp4 and fp8",
-                              type);
+        return srq_fail_field(err, -SRQ_EINVAL, field,
+                              "data_type \"%.60s\" is none; there are int, mxfp4, mxfp8, nvfp4 and fp8", type);
     if ((have_bits && bits != s.bits) || (have_group && group != s.group))
         return srq_fail_field(err, -SRQ_EINVAL, field, "%.60s has %d bits and group_size %d", type, s.bits, s.group);
     *out = s;
@@ -53,16 +53,18 @@ static int scheme_object(const cJSON *item, const char *field, struct srq_scheme
         } else if (strcmp(member->string, "sym") == 0 && cJSON_IsBool(member)) {
             sym = cJSON_IsTrue(member);
         } else {
-            return srq_fail_field(err, -SRQ_EINVAL, field,
-                                  "a scheme object has bits, group_size (numbers), sym (true or false) and data_type, not \"%.60s\"",
-                                  member->string);
+            return srq_fail_field(
+                err, -SRQ_EINVAL, field,
+                "a scheme object has bits, group_size (numbers), sym (true or false) and data_type, not \"%.60s\"",
+                member->string);
         }
     }
     if (strcmp(type, "int") != 0)
         return word_object(type, have_bits, bits, have_group, group, field, out, err);
     if (!have_bits || bits != floor(bits) || group != floor(group) || bits < 1 || bits > 16 || group < -1 ||
         group > 1 << 30)
-        return srq_fail_field(err, -SRQ_EINVAL, field, "a scheme object needs whole numbers: \"bits\" and \"group_size\"");
+        return srq_fail_field(err, -SRQ_EINVAL, field,
+                              "a scheme object needs whole numbers: \"bits\" and \"group_size\"");
     if (bits == 16)
         return srq_scheme_parse("bf16", out, err);
     if (group == 0)
@@ -89,7 +91,7 @@ int srq_scheme_from_json(const cJSON *item, const char *field, struct srq_scheme
     return rc;
 }
 
-/* ---- writing --------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 char *srq_spec_method(const struct srq_spec *s)
 {
@@ -188,8 +190,8 @@ cJSON *srq_spec_json(const struct srq_spec *s)
     cJSON *root = cJSON_CreateObject(), *options;
     bool ok = root != NULL && method != NULL && add_text(root, "model", s->model) && add_text(root, "method", method) &&
               add_text(root, "scheme", srq_scheme_text(&s->scheme, text, sizeof(text))) && add_budget(root, s) &&
-              add_pins(root, s) &&
-              add_list(root, "calib", s->calib, s->calib_count) && add_list(root, "eval", s->eval, s->eval_count) &&
+              add_pins(root, s) && add_list(root, "calib", s->calib, s->calib_count) &&
+              add_list(root, "eval", s->eval, s->eval_count) &&
               add_list(root, "formats", s->formats, s->format_count) && add_text(root, "output", s->output) &&
               cJSON_AddBoolToObject(root, "force", s->force) != NULL && add_text(root, "name", s->name) &&
               cJSON_AddNumberToObject(root, "priority", (double)s->priority) != NULL &&

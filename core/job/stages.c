@@ -41,8 +41,9 @@ static int check_scales(struct srq_run *run, int layer, const struct srq_scheme 
     if (rc == 0) {
         rc = srq_round_plain(&weight, info->name, &codes, &why);
         if (rc != 0)
-            rc = srq_fail_field(err, rc, info->name, "%s; it cannot be stored as %s: give it another scheme, such as bf16",
-                                why.text, srq_scheme_text(scheme, text, sizeof(text)));
+            rc = srq_fail_field(err, rc, info->name,
+                                "%s; it cannot be stored as %s: give it another scheme, such as bf16", why.text,
+                                srq_scheme_text(scheme, text, sizeof(text)));
     }
     srq_codes_fini(&codes);
     srq_tensors_release(srq_model_tensors(job->model), &weight);
@@ -91,9 +92,9 @@ static int check_formats(struct srq_run *run, struct srq_error *err)
     return rc;
 }
 
-/* Every weight is looked at once before any work: what cannot be computed with or stored (a NaN, a value whose scale is too
- * large) and is found in the last block would cost the time of all others. A job that has been through this with the
- * plan that it has does not do it again. */
+/* Every weight is looked at once before any work: what cannot be computed with or stored (a NaN, a value whose scale is
+ * too large) and is found in the last block would cost the time of all others. A job that has been through this with
+ * the plan that it has does not do it again. */
 int srq_stage_load(struct srq_run *run, struct srq_error *err)
 {
     int blocks = run->job.info->blocks, rc = srq_tasks_sync(run->tasks, err);
@@ -160,8 +161,8 @@ static int read_own_samples(struct srq_run *run, const struct srq_tokenizer *tk,
 
     if (rc == 0 && out->count < nsamples)
         srq_event_log(&run->events, SRQ_LOG_WARN,
-                      "calibration text gives %" PRId64 " samples of %" PRId64 " tokens to %s, not %" PRId64, out->count,
-                      out->seqlen, use, nsamples);
+                      "calibration text gives %" PRId64 " samples of %" PRId64 " tokens to %s, not %" PRId64,
+                      out->count, out->seqlen, use, nsamples);
     return rc;
 }
 
@@ -186,15 +187,16 @@ static int take_fingerprint(struct srq_run *run, struct srq_error *err)
     return rc;
 }
 
-/* The batch that the job settled on when it first knew its samples; 0: it has not yet. Another plan may leave room for a
- * larger one later, which would give other bytes after a resume than without one. */
+/* The batch that the job settled on when it first knew its samples; 0: it has not yet. Another plan may leave room for
+ * a larger one later, which would give other bytes after a resume than without one. */
 static int64_t settled_batch(const struct srq_run *run)
 {
     cJSON *fact = srq_fact_read(run->ckpt, "batch");
     const cJSON *batch = cJSON_GetObjectItemCaseSensitive(fact, "batch");
-    int64_t n = cJSON_IsNumber(batch) && batch->valuedouble >= 1 && batch->valuedouble <= (double)run->job.spec.opt.batch
-                    ? (int64_t)batch->valuedouble
-                    : 0;
+    int64_t n =
+        cJSON_IsNumber(batch) && batch->valuedouble >= 1 && batch->valuedouble <= (double)run->job.spec.opt.batch
+            ? (int64_t)batch->valuedouble
+            : 0;
 
     cJSON_Delete(fact);
     return n;
@@ -225,7 +227,8 @@ static int plan_again(struct srq_run *run, struct srq_error *err)
     srq_tasks_lock(run->tasks); /* who asks for a change meanwhile looks at the same */
     if (batch > 0)
         job->spec.opt.batch = batch;
-    rc = srq_footprint_plan(job, run->calib.count > 0 ? run->calib.count : job->spec.opt.nsamples, run->eval.count, err);
+    rc =
+        srq_footprint_plan(job, run->calib.count > 0 ? run->calib.count : job->spec.opt.nsamples, run->eval.count, err);
     srq_tasks_unlock(run->tasks);
     if (rc == 0 && batch == 0 && job->tunes)
         rc = settle_batch(run, err);

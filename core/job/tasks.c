@@ -24,18 +24,18 @@ struct srq_tasks {
     double began; /* the running task, monotonic */
     struct srq_solver solver;
     bool has_solver, scores_expected;
-    char closed[160]; /* why changes are refused; empty: they are not */
-    void *planner;    /* a second instance of the quantizer, to ask while the first one computes */
+    char closed[160];              /* why changes are refused; empty: they are not */
+    void *planner;                 /* a second instance of the quantizer, to ask while the first one computes */
     struct srq_needs memory, disk; /* of the change being worked out */
     uint64_t planned_bytes, planned_disk_bytes;
-    bool replanned;   /* `memory` holds for `plan`, and the run does not know it yet */
+    bool replanned; /* `memory` holds for `plan`, and the run does not know it yet */
     /* seen by the computing thread without the lock */
     atomic_bool interrupted, unfinished;
     atomic_int done, total;
     atomic_llong iter;
 };
 
-/* ---- small questions -------------------------------------------------------------------------------------------------- */
+/* ---- small questions --------------------------------------------------------------------------------------------- */
 
 int srq_tasks_units(const struct srq_tasks *t)
 {
@@ -130,7 +130,7 @@ static uint64_t task_key(const struct srq_tasks *t, int unit, int64_t generation
     return hash;
 }
 
-/* ---- under the lock ------------------------------------------------------------------------------------------------------ */
+/* ---- under the lock ---------------------------------------------------------------------------------------------- */
 
 /* What the computing thread sees without the lock. */
 static void publish(struct srq_tasks *t)
@@ -221,12 +221,16 @@ static int begin_task(struct srq_tasks *t, int unit, struct srq_task *out, struc
     }
     held = srq_live_plan_held(&t->plan, unit, generation);
     for (int i = 0; i < t->plan.plan.count; i++)
-        t->state.tuning[i] = held != NULL && srq_layer_unit(&t->plan, i) == unit ? held[i] : t->plan.plan.layers[i].scheme;
+        t->state.tuning[i] =
+            held != NULL && srq_layer_unit(&t->plan, i) == unit ? held[i] : t->plan.plan.layers[i].scheme;
     t->state.running = unit;
     t->state.running_generation = generation;
     t->began = srq_clock_s();
-    *out = (struct srq_task){ .unit = unit, .generation = generation, .again = t->state.unit[unit].generation > 0,
-                              .schemes = t->state.tuning, .key = task_key(t, unit, generation) };
+    *out = (struct srq_task){ .unit = unit,
+                              .generation = generation,
+                              .again = t->state.unit[unit].generation > 0,
+                              .schemes = t->state.tuning,
+                              .key = task_key(t, unit, generation) };
     return 0;
 }
 
@@ -247,7 +251,7 @@ int srq_tasks_next(struct srq_tasks *t, struct srq_task *out, struct srq_error *
     return rc;
 }
 
-/* ---- results ------------------------------------------------------------------------------------------------------------- */
+/* ---- results ----------------------------------------------------------------------------------------------------- */
 
 static int write_result(struct srq_tasks *t, const struct srq_task *task, const struct srq_codes *const *codes,
                         struct srq_block_result *result, struct srq_error *err)
@@ -288,7 +292,7 @@ int srq_tasks_commit(struct srq_tasks *t, const struct srq_task *task, const str
     return rc;
 }
 
-/* ---- the run's own copy ----------------------------------------------------------------------------------------------------- */
+/* ---- the run's own copy ------------------------------------------------------------------------------------------ */
 
 int srq_tasks_sync(struct srq_tasks *t, struct srq_error *err)
 {
@@ -347,7 +351,7 @@ void srq_tasks_close(struct srq_tasks *t, const char *why)
     pthread_mutex_unlock(&t->lock);
 }
 
-/* ---- changes ------------------------------------------------------------------------------------------------------------------ */
+/* ---- changes ----------------------------------------------------------------------------------------------------- */
 
 /* What the job would need under a plan; the quantizer's word on it. */
 static int check_plan(void *ctx, const struct srq_plan *plan, struct srq_error *err)
@@ -367,7 +371,7 @@ static int check_plan(void *ctx, const struct srq_plan *plan, struct srq_error *
     rc = srq_resolved_accepts(&tmp, err);
     if (rc == 0)
         rc = srq_footprint_again(&tmp, t->run->calib.count > 0 ? t->run->calib.count : tmp.spec.opt.nsamples,
-                             t->run->eval.count, err);
+                                 t->run->eval.count, err);
     if (rc == 0) {
         t->memory = tmp.memory;
         t->disk = tmp.disk;
@@ -426,12 +430,18 @@ static int adopt(struct srq_tasks *t, struct srq_change_result *r, bool allocate
 static int change_locked(struct srq_tasks *t, const struct srq_change *change, cJSON **reply, struct srq_error *err)
 {
     struct srq_resolved *job = &t->run->job;
-    struct srq_change_context ctx = { .job = t->run->id, .now = &t->plan, .state = &t->state,
-                                      .model_bytes = job->info->bytes, .stored = srq_resolved_stored,
+    struct srq_change_context ctx = { .job = t->run->id,
+                                      .now = &t->plan,
+                                      .state = &t->state,
+                                      .model_bytes = job->info->bytes,
+                                      .stored = srq_resolved_stored,
                                       .refuse_incompatible = job->spec.refuse_incompatible,
-                                      .formats = srq_resolved_formats, .formats_ctx = job,
+                                      .formats = srq_resolved_formats,
+                                      .formats_ctx = job,
                                       .solver = t->has_solver ? &t->solver : NULL,
-                                      .scores_expected = t->scores_expected, .check = check_plan, .check_ctx = t };
+                                      .scores_expected = t->scores_expected,
+                                      .check = check_plan,
+                                      .check_ctx = t };
     struct srq_change_result result;
     int rc;
 
@@ -471,7 +481,7 @@ int srq_tasks_change(struct srq_tasks *t, const cJSON *params, cJSON **reply, st
     return rc;
 }
 
-/* ---- the budget ------------------------------------------------------------------------------------------------------------------ */
+/* ---- the budget -------------------------------------------------------------------------------------------------- */
 
 void srq_tasks_solver(struct srq_tasks *t, const struct srq_solver *solver)
 {
@@ -506,7 +516,7 @@ cJSON *srq_tasks_allocation(struct srq_tasks *t)
     return copy;
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
 
 static int make_state(struct srq_tasks *t, struct srq_error *err)
 {
@@ -536,7 +546,8 @@ static int read_unit(struct srq_tasks *t, int unit, struct srq_error *err)
     rc = srq_ckpt_block_open(run->ckpt, block, run->job.layers + first, n, &b, err);
     if (rc != 0)
         return rc;
-    t->state.unit[unit] = (struct srq_unit){ srq_ckpt_block_result(b)->generation, srq_ckpt_block_result(b)->elapsed_s };
+    t->state.unit[unit] =
+        (struct srq_unit){ srq_ckpt_block_result(b)->generation, srq_ckpt_block_result(b)->elapsed_s };
     for (int i = 0; i < n; i++)
         t->state.made[first + i] = *srq_ckpt_block_scheme(b, i);
     srq_ckpt_block_close(b);
@@ -572,7 +583,8 @@ static int read_plan(struct srq_tasks *t, int64_t told, struct srq_error *err)
     t->plan.scheme = job->spec.scheme;
     t->scores_expected = srq_spec_has_budget(&job->spec);
     if (rc == 0 && t->scores_expected)
-        rc = srq_live_plan_budget(&t->plan, job->spec.budget_bits, job->spec.candidates, job->spec.candidate_count, err);
+        rc =
+            srq_live_plan_budget(&t->plan, job->spec.budget_bits, job->spec.candidates, job->spec.candidate_count, err);
     t->path = srq_path_join(t->run->dir, "plan.json");
     if (rc == 0 && t->path == NULL)
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory opening the plan");
@@ -614,8 +626,7 @@ static void find_scores(struct srq_tasks *t)
     struct srq_run *run = t->run;
     char *path = t->scores_expected && t->plan.allocation != NULL ? srq_path_join(run->ckpt, "scores.json") : NULL;
 
-    if (path != NULL &&
-        srq_scores_load(path, run->job.layers, run->job.layer_count, &run->scores, NULL) == 0) {
+    if (path != NULL && srq_scores_load(path, run->job.layers, run->job.layer_count, &run->scores, NULL) == 0) {
         run->tasks = t;
         srq_run_offer_solver(run);
     }
@@ -627,9 +638,9 @@ static int create_planner(struct srq_tasks *t, struct srq_error *err)
     const struct srq_spec *spec = &t->run->job.spec;
     const struct srq_plugin *p = srq_spec_quantizer(spec);
 
-    return p->create != NULL ? p->create(srq_host_services(), spec->plugins[spec->plugin_count - 1].options, &t->planner,
-                                         err)
-                             : 0;
+    return p->create != NULL
+               ? p->create(srq_host_services(), spec->plugins[spec->plugin_count - 1].options, &t->planner, err)
+               : 0;
 }
 
 int srq_tasks_open(struct srq_run *run, int64_t told, struct srq_tasks **out, struct srq_error *err)

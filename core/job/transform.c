@@ -4,15 +4,15 @@
 #include "core/base/alloc.h"
 #include "core/job/chain.h"
 
-/* ---- the plugin -------------------------------------------------------------------------------------------------------- */
+/* ---- the plugin -------------------------------------------------------------------------------------------------- */
 
 static int64_t smaller(int64_t a, int64_t b)
 {
     return a < b ? a : b;
 }
 
-/* How many samples, and how long: what the plugin asks for, where it does not care what the job has, and what the model has
- * positions for. 0: it wants none. */
+/* How many samples, and how long: what the plugin asks for, where it does not care what the job has, and what the model
+ * has positions for. 0: it wants none. */
 static int settle_samples(struct srq_resolved *r, struct srq_error *err)
 {
     const struct srq_plugin *p = srq_spec_transform(&r->spec);
@@ -62,8 +62,8 @@ int srq_job_transform_open(struct srq_resolved *r, struct srq_error *err)
     if (p == NULL)
         return 0;
     if (srq_model_pair_count(r->model) == 0)
-        return srq_fail_field(err, -SRQ_EUNSUPPORTED, "model", "%s has no layers whose inputs %s could scale", r->info->path,
-                              p->name);
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, "model", "%s has no layers whose inputs %s could scale",
+                              r->info->path, p->name);
     rc = p->create(srq_host_services(), r->spec.plugins[r->spec.transform].options, &r->transform_self, err);
     if (rc == 0)
         rc = srq_transform_schedule_of(p, r->transform_self, &r->transform, err);
@@ -98,7 +98,7 @@ int srq_job_transform_aim(struct srq_resolved *r, struct srq_plan_request *req, 
     return srq_plan_make(r->layers, r->layer_count, req, &r->plan, r->notes, err);
 }
 
-/* ---- data and memory ----------------------------------------------------------------------------------------------------- */
+/* ---- data and memory --------------------------------------------------------------------------------------------- */
 
 struct srq_transform_config srq_job_transform_config(const struct srq_resolved *r, int64_t nsamples)
 {
@@ -112,7 +112,8 @@ struct srq_transform_config srq_job_transform_config(const struct srq_resolved *
                                           .seed = (uint64_t)r->spec.opt.seed };
 }
 
-/* Holding the folded model against the stored one: a block in F32, a forward pass of some tokens, their logits twice. */
+/* Holding the folded model against the stored one: a block in F32, a forward pass of some tokens, their logits
+ * twice. */
 static int add_check(struct srq_resolved *r, struct srq_error *err)
 {
     size_t forward = 0;
@@ -129,7 +130,8 @@ static int add_check(struct srq_resolved *r, struct srq_error *err)
 int srq_job_transform_needs(struct srq_resolved *r, struct srq_error *err)
 {
     const struct srq_plugin *p = srq_spec_transform(&r->spec);
-    static const char *const after[] = { "check", "quantize", "refine", "evaluate", "export" }; /* once scales are found */
+    static const char *const after[] = { "check", "quantize", "refine", "evaluate",
+                                         "export" }; /* once scales are found */
     struct srq_transform_config cfg;
     struct srq_memory_row rows[16];
     int count = 0, rc;
@@ -137,8 +139,8 @@ int srq_job_transform_needs(struct srq_resolved *r, struct srq_error *err)
     if (p == NULL)
         return 0;
     cfg = srq_job_transform_config(r, r->transform.nsamples);
-    rc = srq_transform_plan(r->model, p, r->transform_self, r->aims != NULL ? r->aims : r->schemes, &cfg, rows, 16, &count,
-                            err);
+    rc = srq_transform_plan(r->model, p, r->transform_self, r->aims != NULL ? r->aims : r->schemes, &cfg, rows, 16,
+                            &count, err);
     srq_needs_add(&r->memory, "all", "transform: token ids", (uint64_t)(cfg.nsamples * cfg.seq) * sizeof(int32_t));
     if (rc == 0)
         srq_needs_add_all(&r->memory, "transform", rows, count);

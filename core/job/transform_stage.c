@@ -16,8 +16,8 @@
 
 #define RUNNING "scales-running" /* the same while they are trained */
 #define AIMS "scales-for"        /* fact: the schemes that they are found for */
-#define POINTS 400             /* loss points of the training in the journal, about */
-#define CHECKPOINT_COST 20     /* a checkpoint may cost one part in so many of the time: 5 % */
+#define POINTS 400               /* loss points of the training in the journal, about */
+#define CHECKPOINT_COST 20       /* a checkpoint may cost one part in so many of the time: 5 % */
 
 struct stage {
     struct srq_run *run;
@@ -31,7 +31,7 @@ struct stage {
     struct srq_error tick_error;
 };
 
-/* ---- what they are found for --------------------------------------------------------------------------------------------- */
+/* ---- what they are found for ------------------------------------------------------------------------------------- */
 
 static int keep_aims(struct stage *s, struct srq_error *err)
 {
@@ -67,7 +67,7 @@ static int settle_aims(struct stage *s, struct srq_error *err)
     return known ? 0 : keep_aims(s, err);
 }
 
-/* ---- finding them ------------------------------------------------------------------------------------------------------------ */
+/* ---- finding them ------------------------------------------------------------------------------------------------ */
 
 static int checkpoint(struct stage *s, struct srq_error *err)
 {
@@ -89,8 +89,8 @@ static int checkpoint(struct stage *s, struct srq_error *err)
     return rc == 0 ? srq_events_check(&s->run->events, err) : rc;
 }
 
-/* Progress, requests, and between steps checkpoints, which may cost one part in CHECKPOINT_COST of the time. Told to finish,
- * the training ends with what it has. */
+/* Progress, requests, and between steps checkpoints, which may cost one part in CHECKPOINT_COST of the time. Told to
+ * finish, the training ends with what it has. */
 static int on_tick(void *ctx, double done, double total, const char *unit, bool at_step)
 {
     struct stage *s = ctx;
@@ -173,12 +173,14 @@ static int from_cache(struct stage *s, const struct srq_scale_key *key, bool *fo
     return rc;
 }
 
-/* What took no samples is found again as fast as it is read; a training that was told to end early is not what its options
- * say. */
+/* What took no samples is found again as fast as it is read; a training that was told to end early is not what its
+ * options say. */
 static int find(struct stage *s, struct srq_error *err)
 {
     struct srq_run *run = s->run;
-    struct srq_scale_key key = { .tokens = run->scaling.hash, .job = &run->job, .aims = s->aims,
+    struct srq_scale_key key = { .tokens = run->scaling.hash,
+                                 .job = &run->job,
+                                 .aims = s->aims,
                                  .data = srq_job_transform_config(&run->job, run->scaling.count) };
     bool keeps = run->scaling.count > 0, found = false;
     struct srq_error why = { 0 };
@@ -198,7 +200,7 @@ static int find(struct stage *s, struct srq_error *err)
     return rc;
 }
 
-/* ---- folding ------------------------------------------------------------------------------------------------------------------ */
+/* ---- folding ----------------------------------------------------------------------------------------------------- */
 
 int srq_run_fold(struct srq_run *run, struct srq_error *err)
 {
@@ -245,16 +247,17 @@ static int check_fold(struct stage *s, struct srq_error *err)
     if (rc != 0)
         return rc;
     srq_event_log(&s->run->events, SRQ_LOG_INFO,
-                  "%s: scales are folded in; logits of %" PRId64 " tokens differ by %.3g, relative L2", s->plugin->name, n,
-                  error);
+                  "%s: scales are folded in; logits of %" PRId64 " tokens differ by %.3g, relative L2", s->plugin->name,
+                  n, error);
     if (!(error <= SRQ_FOLD_TOLERANCE))
         return srq_fail(err, -SRQ_ENUMERIC,
-                        "the model with the scales of %s folded in differs from the stored one by %.3g, relative L2 of the "
-                        "logits; at most %.3g is taken", s->plugin->name, error, SRQ_FOLD_TOLERANCE);
+                        "the model with the scales of %s folded in differs from the stored one by %.3g, relative L2 of "
+                        "the logits; at most %.3g is taken",
+                        s->plugin->name, error, SRQ_FOLD_TOLERANCE);
     return keep_fold(s->run, error, err);
 }
 
-/* ---- the stage ------------------------------------------------------------------------------------------------------------------ */
+/* ---- the stage --------------------------------------------------------------------------------------------------- */
 
 static int open_stage(struct stage *s, struct srq_error *err)
 {

@@ -17,14 +17,14 @@ struct srq_mat {
 
 /* C is F32 or BF16; A and B have the same dtype. beta is 0 or 1 (0 never reads C). Uses the team's threads; called from
  * inside a parallel region it runs on the caller alone. Shapes may be any, 0 included. */
-void srq_gemm(int64_t m, int64_t n, int64_t k, float alpha, const struct srq_mat *a, const struct srq_mat *b, float beta,
-              void *c, enum srq_dtype c_dtype, int64_t ldc);
+void srq_gemm(int64_t m, int64_t n, int64_t k, float alpha, const struct srq_mat *a, const struct srq_mat *b,
+              float beta, void *c, enum srq_dtype c_dtype, int64_t ldc);
 
 /* A product that will be run, by its shape; operands' data do not matter. Planning names products so. */
 void srq_gemm_expect(int64_t m, int64_t n, int64_t k, float alpha, const struct srq_mat *a, const struct srq_mat *b,
                      float beta, enum srq_dtype c_dtype, int64_t ldc);
-/* Makes the libraries take the memory that they need for the products expected so far (code, scratch, packed operands), so
- * that it can be measured before the work; in well under a second for shapes of any size. */
+/* Makes the libraries take the memory that they need for the products expected so far (code, scratch, packed operands),
+ * so that it can be measured before the work; in well under a second for shapes of any size. */
 void srq_gemm_rehearse(void);
 
 /* What is asked for: "auto", "openblas", "onednn", "plain". NULL: $SRQ_GEMM, else "auto". Runs the self-test of every

@@ -33,8 +33,8 @@ static void scale_only(const struct srq_product *p)
                (size_t)p->n * srq_dtype_size(p->c_dtype));
 }
 
-void srq_gemm(int64_t m, int64_t n, int64_t k, float alpha, const struct srq_mat *a, const struct srq_mat *b, float beta,
-              void *c, enum srq_dtype c_dtype, int64_t ldc)
+void srq_gemm(int64_t m, int64_t n, int64_t k, float alpha, const struct srq_mat *a, const struct srq_mat *b,
+              float beta, void *c, enum srq_dtype c_dtype, int64_t ldc)
 {
     struct srq_product p = { m, n, k, alpha, beta, *a, *b, c, c_dtype, ldc };
     const struct srq_gemm_engine *e = srq_gemm_engine_for(a->dtype);

@@ -23,8 +23,8 @@ struct srq_gemm_engine {
     bool (*native)(enum srq_dtype dtype);
     /* False: this product is not for this engine (dtype); C is untouched. */
     bool (*run)(const struct srq_product *p);
-    /* Makes the library take the memory that this product will need, its data pointers being NULL, in little time however
-     * large the product is. NULL: the engine takes none that it does not hold from the start. */
+    /* Makes the library take the memory that this product will need, its data pointers being NULL, in little time
+     * however large the product is. NULL: the engine takes none that it does not hold from the start. */
     void (*rehearse)(const struct srq_product *p);
     void (*forget)(void); /* gives back what is kept for particular products; NULL: nothing is */
     /* The library's name, version and what it runs on. */

@@ -8,14 +8,14 @@
 
 #include <math.h>
 
-static const int64_t shapes[][3] = { { 1, 1, 1 },   { 1, 7, 33 },   { 5, 3, 2 },    { 17, 1, 64 },  { 33, 65, 31 },
-                                     { 64, 64, 64 }, { 129, 96, 7 }, { 100, 37, 300 } };
+static const int64_t shapes[][3] = { { 1, 1, 1 },    { 1, 7, 33 },   { 5, 3, 2 },    { 17, 1, 64 },
+                                     { 33, 65, 31 }, { 64, 64, 64 }, { 129, 96, 7 }, { 100, 37, 300 } };
 #define LARGEST 129
 #define LARGEST_K 300
 
 struct operands {
-    float *a, *b, *c;        /* values as the operands hold them, row-major without transposition */
-    void *sa, *sb, *sc;      /* stored: dtype, layout, padding */
+    float *a, *b, *c;   /* values as the operands hold them, row-major without transposition */
+    void *sa, *sb, *sc; /* stored: dtype, layout, padding */
 };
 
 static void store(void *dst, enum srq_dtype dtype, int64_t at, float v)
@@ -106,9 +106,16 @@ static int check_shape(const struct srq_gemm_engine *e, const int64_t shape[3], 
     for (int l = 0; l < 3 && rc == 0; l++) {
         for (int f = 0; f < 3 && rc == 0; f++) {
             for (int out = 0; out < 2 && rc == 0; out++) {
-                struct srq_product p = { shape[0], shape[1], shape[2], factors[f][0], factors[f][1],
-                                         { NULL, dtype, 0, layout[l][0] }, { NULL, dtype, 0, layout[l][1] },
-                                         NULL, out == 0 ? SRQ_F32 : SRQ_BF16, 0 };
+                struct srq_product p = { shape[0],
+                                         shape[1],
+                                         shape[2],
+                                         factors[f][0],
+                                         factors[f][1],
+                                         { NULL, dtype, 0, layout[l][0] },
+                                         { NULL, dtype, 0, layout[l][1] },
+                                         NULL,
+                                         out == 0 ? SRQ_F32 : SRQ_BF16,
+                                         0 };
 
                 rc = check_one(e, &p, o, err);
             }

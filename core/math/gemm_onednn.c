@@ -44,8 +44,8 @@ struct entry {
 static dnnl_engine_t engine;
 static dnnl_stream_t stream;
 static struct entry *cache;
-/* One piece for all primitives, as large as the most that any of them wants: they run one after the other. Left to itself
- * oneDNN keeps one for each. */
+/* One piece for all primitives, as large as the most that any of them wants: they run one after the other. Left to
+ * itself oneDNN keeps one for each. */
 static void *scratch;
 static size_t scratch_bytes;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -197,14 +197,14 @@ static bool execute(const struct entry *e, const struct srq_product *p)
     dnnl_memory_t a = NULL, b = NULL, c = NULL, s = NULL;
     bool ok = hold_scratch(e->scratch);
 
-
     ok = ok && dnnl_memory_create(&a, DESC_REF(e->a), engine, (void *)p->a.data) == dnnl_success &&
          dnnl_memory_create(&b, DESC_REF(e->b), engine, (void *)p->b.data) == dnnl_success &&
          dnnl_memory_create(&c, DESC_REF(e->c), engine, p->c) == dnnl_success &&
          (e->scratch == 0 || make_scratch(e, &s) == dnnl_success);
     if (ok) {
-        dnnl_exec_arg_t args[4] = { { DNNL_ARG_SRC, a }, { DNNL_ARG_WEIGHTS, b }, { DNNL_ARG_DST, c },
-                                    { DNNL_ARG_SCRATCHPAD, s } };
+        dnnl_exec_arg_t args[4] = {
+            { DNNL_ARG_SRC, a }, { DNNL_ARG_WEIGHTS, b }, { DNNL_ARG_DST, c }, { DNNL_ARG_SCRATCHPAD, s }
+        };
 
         ok = dnnl_primitive_execute(e->primitive, stream, s != NULL ? 4 : 3, args) == dnnl_success &&
              dnnl_stream_wait(stream) == dnnl_success;
@@ -331,8 +331,14 @@ static void describe(char *out, size_t cap)
 }
 
 const struct srq_gemm_engine srq_gemm_onednn = {
-    .name = "onednn", .start = start, .stop = stop, .native = native, .run = run, .rehearse = rehearse,
-    .forget = forget, .describe = describe,
+    .name = "onednn",
+    .start = start,
+    .stop = stop,
+    .native = native,
+    .run = run,
+    .rehearse = rehearse,
+    .forget = forget,
+    .describe = describe,
 };
 
 #endif

@@ -38,13 +38,14 @@ static bool run(const struct srq_product *p)
     return true;
 }
 
-/* OpenBLAS packs panels of both operands into buffers of its threads, which it keeps. How much of them it touches depends
- * on m, n and k up to its own tile sizes: of k at most a few hundred at a time, of n about as many, of m a thread's share.
- * So two products of zeros that are long only where length counts touch all that the real one will; a product that touches
- * no more than one before it need not be run. */
+/* OpenBLAS packs panels of both operands into buffers of its threads, which it keeps. How much of them it touches
+ * depends on m, n and k up to its own tile sizes: of k at most a few hundred at a time, of n about as many, of m a
+ * thread's share. So two products of zeros that are long only where length counts touch all that the real one will; a
+ * product that touches no more than one before it need not be run. */
 #define TILE_K 1024 /* at least twice the library's largest tile */
 #define TILE_N 1024 /* a thread */
-#define NARROW 64   /* for several threads, which share what they packed; one alone keeps it only where n is above a tile */
+#define NARROW \
+    64 /* for several threads, which share what they packed; one alone keeps it only where n is above a tile */
 #define NARROW_ALONE 832
 
 static int64_t tall, wide; /* elements of the largest panels so far */
@@ -98,6 +99,12 @@ static void describe(char *out, size_t cap)
 }
 
 const struct srq_gemm_engine srq_gemm_openblas = {
-    .name = "openblas", .start = start, .stop = stop, .native = native, .run = run,
-    .rehearse = rehearse, .forget = forget, .describe = describe,
+    .name = "openblas",
+    .start = start,
+    .stop = stop,
+    .native = native,
+    .run = run,
+    .rehearse = rehearse,
+    .forget = forget,
+    .describe = describe,
 };

@@ -130,8 +130,8 @@ static void store(const struct srq_product *p, const struct workspace *w, int64_
             uint16_t *c = (uint16_t *)p->c + (i0 + i) * p->ldc + j0;
 
             for (int64_t j = 0; j < n; j++)
-                c[j] = srq_f32_to_bf16(p->beta != 0 ? p->beta * srq_bf16_to_f32(c[j]) + p->alpha * s[j]
-                                                    : p->alpha * s[j]);
+                c[j] =
+                    srq_f32_to_bf16(p->beta != 0 ? p->beta * srq_bf16_to_f32(c[j]) + p->alpha * s[j] : p->alpha * s[j]);
         }
     }
 }
@@ -201,6 +201,11 @@ static void describe(char *out, size_t cap)
 }
 
 const struct srq_gemm_engine srq_gemm_plain = {
-    .name = "plain", .start = start, .stop = stop, .native = native, .run = run,
-    .rehearse = rehearse, .describe = describe,
+    .name = "plain",
+    .start = start,
+    .stop = stop,
+    .native = native,
+    .run = run,
+    .rehearse = rehearse,
+    .describe = describe,
 };

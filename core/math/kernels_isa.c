@@ -1,8 +1,9 @@
 /* The kernels themselves. Compiled several times, with SRQ_KERNELS naming the table and SRQ_LANES the floats that a
  * vector register holds; the compiler's vector types keep one source for all.
  *
- * A loop goes through whole vectors, then once more over the rest: `FOR_VECTORS` runs its body with `i` and `len`, the
- * elements that count (SRQ_LANES, except in the last round). get() fills what lies beyond with zeros, put() leaves it. */
+ * A loop goes through whole vectors, then once more over the rest: `FOR_VECTORS` runs its body with `i` and `len`,
+ * the elements that count (SRQ_LANES, except in the last round). get() fills what lies beyond with zeros, put()
+ * leaves it. */
 #include "core/math/kernels.h"
 
 #include "core/math/vec.h"
@@ -19,8 +20,8 @@ typedef uint16_t hvec __attribute__((vector_size(2 * LANES)));
 typedef uint16_t hvec_any __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
 
 #define INLINE static inline __attribute__((always_inline))
-#define FOR_VECTORS(i, len, n)                                                                                        \
-    for (int64_t i = 0, len = (n) < LANES ? (n) : LANES; i < (n); i += LANES, len = (n) - i < LANES ? (n) - i : LANES)
+#define FOR_VECTORS(i, len, n) \
+    for (int64_t i = 0, len = (n) < LANES ? (n) : LANES; i < (n); i += LANES, len = (n)-i < LANES ? (n)-i : LANES)
 
 #if LANES == 16
 #define ISA_NAME "avx512"
@@ -156,8 +157,7 @@ INLINE vec exp_of(vec x)
 
 /* ---- products ---- */
 
-static void tile(int64_t k, const float *a, int64_t a_row, int64_t a_k, const float *b, float *c, int64_t ldc,
-                 bool add)
+static void tile(int64_t k, const float *a, int64_t a_row, int64_t a_k, const float *b, float *c, int64_t ldc, bool add)
 {
     vec sum[TILE_M][2] = { { { 0 } } };
 
@@ -211,8 +211,8 @@ INLINE void pack_as(enum srq_dtype dtype, const void *src, int64_t ld, bool acro
             for (int64_t p = 0; p < k; p++) {
                 const char *row = (const char *)src + (size_t)(p * ld + j) * size;
 
-                FOR_VECTORS (q, len, cols)
-                    put(SRQ_F32, dst, p * TILE_N + q, len, get(dtype, row, q, len));
+                FOR_VECTORS(q, len, cols)
+                put(SRQ_F32, dst, p * TILE_N + q, len, get(dtype, row, q, len));
             }
         }
     }
@@ -225,14 +225,15 @@ INLINE float rms_forward_as(enum srq_dtype dtype, const void *x, const float *w,
     vec squares = { 0 };
     float r;
 
-    FOR_VECTORS (i, len, n) {
+    FOR_VECTORS(i, len, n)
+    {
         vec v = get(dtype, x, i, len);
 
         squares += v * v;
     }
     r = 1.0f / sqrtf(sum_of(squares) / (float)n + eps);
-    FOR_VECTORS (i, len, n)
-        put(dtype, y, i, len, get(dtype, x, i, len) * r * get(SRQ_F32, w, i, len));
+    FOR_VECTORS(i, len, n)
+    put(dtype, y, i, len, get(dtype, x, i, len) * r * get(SRQ_F32, w, i, len));
     return r;
 }
 
@@ -242,10 +243,11 @@ INLINE void rms_backward_as(enum srq_dtype dtype, const void *x, const float *w,
     vec dots = { 0 };
     float along;
 
-    FOR_VECTORS (i, len, n)
-        dots += get(SRQ_F32, w, i, len) * get(dtype, dy, i, len) * get(dtype, x, i, len);
+    FOR_VECTORS(i, len, n)
+    dots += get(SRQ_F32, w, i, len) * get(dtype, dy, i, len) * get(dtype, x, i, len);
     along = r * r * sum_of(dots) / (float)n;
-    FOR_VECTORS (i, len, n) {
+    FOR_VECTORS(i, len, n)
+    {
         vec g = get(SRQ_F32, w, i, len) * get(dtype, dy, i, len) - get(dtype, x, i, len) * along;
 
         put_add(dtype, dx, i, len, g * r, add);
@@ -257,20 +259,22 @@ INLINE void rope_as(enum srq_dtype dtype, const void *x, const float *cos, const
 {
     int64_t half = rot / 2;
 
-    FOR_VECTORS (i, len, half) {
+    FOR_VECTORS(i, len, half)
+    {
         vec a = get(dtype, x, i, len), b = get(dtype, x, half + i, len);
         vec c = get(SRQ_F32, cos, i, len), s = get(SRQ_F32, sin, i, len) * sign;
 
         put_add(dtype, y, i, len, a * c - b * s, add);
         put_add(dtype, y, half + i, len, b * c + a * s, add);
     }
-    FOR_VECTORS (i, len, head_dim - rot)
-        put_add(dtype, y, rot + i, len, get(dtype, x, rot + i, len), add);
+    FOR_VECTORS(i, len, head_dim - rot)
+    put_add(dtype, y, rot + i, len, get(dtype, x, rot + i, len), add);
 }
 
 INLINE void swiglu_as(enum srq_dtype dtype, const void *gate, const void *up, void *y, int64_t n)
 {
-    FOR_VECTORS (i, len, n) {
+    FOR_VECTORS(i, len, n)
+    {
         vec g = get(dtype, gate, i, len);
 
         put(dtype, y, i, len, g / (1.0f + exp_of(-g)) * get(dtype, up, i, len));
@@ -281,7 +285,8 @@ INLINE void swiglu_as(enum srq_dtype dtype, const void *gate, const void *up, vo
 INLINE void swiglu_backward_as(enum srq_dtype dtype, const void *gate, const void *up, const void *dy, void *dgate,
                                bool add_gate, void *dup, bool add_up, int64_t n)
 {
-    FOR_VECTORS (i, len, n) {
+    FOR_VECTORS(i, len, n)
+    {
         vec g = get(dtype, gate, i, len), u = get(dtype, up, i, len), d = get(dtype, dy, i, len);
         vec s = 1.0f / (1.0f + exp_of(-g));
 
@@ -297,7 +302,8 @@ INLINE float square_error_as(enum srq_dtype dtype, const void *x, enum srq_dtype
 {
     vec squares = { 0 };
 
-    FOR_VECTORS (i, len, n) {
+    FOR_VECTORS(i, len, n)
+    {
         vec d = get(dtype, x, i, len) - get(target_dtype, target, i, len);
 
         squares += d * d;
@@ -313,7 +319,8 @@ INLINE float largest_error_as(enum srq_dtype dtype, const void *x, enum srq_dtyp
     vec most = { 0 };
     float best = 0;
 
-    FOR_VECTORS (i, len, n) {
+    FOR_VECTORS(i, len, n)
+    {
         vec d = get(dtype, x, i, len) - get(target_dtype, target, i, len);
 
         most = largest((vec)((ivec)d & 0x7fffffff), most);
@@ -327,8 +334,8 @@ INLINE float dot_as(enum srq_dtype dtype, const void *a, const void *b, int64_t 
 {
     vec sum = { 0 };
 
-    FOR_VECTORS (i, len, n)
-        sum += get(dtype, a, i, len) * get(dtype, b, i, len);
+    FOR_VECTORS(i, len, n)
+    sum += get(dtype, a, i, len) * get(dtype, b, i, len);
     return sum_of(sum);
 }
 
@@ -353,7 +360,8 @@ static float row_exp(float *x, float scale, float shift, int64_t n)
 {
     vec sum = { 0 };
 
-    FOR_VECTORS (i, len, n) {
+    FOR_VECTORS(i, len, n)
+    {
         vec e = exp_of(get(SRQ_F32, x, i, len) * scale - shift);
 
         put(SRQ_F32, x, i, len, e);
@@ -366,18 +374,18 @@ static float row_exp(float *x, float scale, float shift, int64_t n)
 
 static void row_slope(const float *p, float *dp, float mean, float scale, int64_t n)
 {
-    FOR_VECTORS (i, len, n)
-        put(SRQ_F32, dp, i, len, get(SRQ_F32, p, i, len) * (get(SRQ_F32, dp, i, len) - mean) * scale);
+    FOR_VECTORS(i, len, n)
+    put(SRQ_F32, dp, i, len, get(SRQ_F32, p, i, len) * (get(SRQ_F32, dp, i, len) - mean) * scale);
 }
 
 /* ---- one function for each dtype, and the table ---- */
 
-#define BOTH(call_f32, call_bf16)                                                                                      \
-    do {                                                                                                              \
-        if (dtype == SRQ_F32)                                                                                         \
-            call_f32;                                                                                                 \
-        else                                                                                                          \
-            call_bf16;                                                                                                \
+#define BOTH(call_f32, call_bf16) \
+    do {                          \
+        if (dtype == SRQ_F32)     \
+            call_f32;             \
+        else                      \
+            call_bf16;            \
     } while (0)
 
 static void pack(enum srq_dtype dtype, const void *src, int64_t ld, bool across, int64_t k, int64_t n, float *dst)
@@ -419,9 +427,9 @@ static void swiglu_backward(enum srq_dtype dtype, const void *gate, const void *
 
 static void add_rows(enum srq_dtype dtype, const void *a, const void *b, void *y, int64_t n)
 {
-    FOR_VECTORS (i, len, n)
-        BOTH(put(SRQ_F32, y, i, len, get(SRQ_F32, a, i, len) + get(SRQ_F32, b, i, len)),
-             put(SRQ_BF16, y, i, len, get(SRQ_BF16, a, i, len) + get(SRQ_BF16, b, i, len)));
+    FOR_VECTORS(i, len, n)
+    BOTH(put(SRQ_F32, y, i, len, get(SRQ_F32, a, i, len) + get(SRQ_F32, b, i, len)),
+         put(SRQ_BF16, y, i, len, get(SRQ_BF16, a, i, len) + get(SRQ_BF16, b, i, len)));
 }
 
 static float square_error(enum srq_dtype dtype, const void *x, enum srq_dtype target_dtype, const void *target,
@@ -429,9 +437,9 @@ static float square_error(enum srq_dtype dtype, const void *x, enum srq_dtype ta
 {
     if (target_dtype == SRQ_F32)
         BOTH(return square_error_as(SRQ_F32, x, SRQ_F32, target, factor, grad, n),
-             return square_error_as(SRQ_BF16, x, SRQ_F32, target, factor, grad, n));
+                    return square_error_as(SRQ_BF16, x, SRQ_F32, target, factor, grad, n));
     BOTH(return square_error_as(SRQ_F32, x, SRQ_BF16, target, factor, grad, n),
-         return square_error_as(SRQ_BF16, x, SRQ_BF16, target, factor, grad, n));
+                return square_error_as(SRQ_BF16, x, SRQ_BF16, target, factor, grad, n));
 }
 
 static float largest_error(enum srq_dtype dtype, const void *x, enum srq_dtype target_dtype, const void *target,
@@ -439,9 +447,9 @@ static float largest_error(enum srq_dtype dtype, const void *x, enum srq_dtype t
 {
     if (target_dtype == SRQ_F32)
         BOTH(return largest_error_as(SRQ_F32, x, SRQ_F32, target, n),
-             return largest_error_as(SRQ_BF16, x, SRQ_F32, target, n));
+                    return largest_error_as(SRQ_BF16, x, SRQ_F32, target, n));
     BOTH(return largest_error_as(SRQ_F32, x, SRQ_BF16, target, n),
-         return largest_error_as(SRQ_BF16, x, SRQ_BF16, target, n));
+                return largest_error_as(SRQ_BF16, x, SRQ_BF16, target, n));
 }
 
 static float dot(enum srq_dtype dtype, const void *a, const void *b, int64_t n)
@@ -451,15 +459,15 @@ static float dot(enum srq_dtype dtype, const void *a, const void *b, int64_t n)
 
 static void store(enum srq_dtype dtype, const float *x, float factor, void *y, int64_t n, bool add)
 {
-    FOR_VECTORS (i, len, n)
-        BOTH(put_add(SRQ_F32, y, i, len, get(SRQ_F32, x, i, len) * factor, add),
-             put_add(SRQ_BF16, y, i, len, get(SRQ_F32, x, i, len) * factor, add));
+    FOR_VECTORS(i, len, n)
+    BOTH(put_add(SRQ_F32, y, i, len, get(SRQ_F32, x, i, len) * factor, add),
+         put_add(SRQ_BF16, y, i, len, get(SRQ_F32, x, i, len) * factor, add));
 }
 
 static void load(enum srq_dtype dtype, const void *x, float *y, int64_t n)
 {
-    FOR_VECTORS (i, len, n)
-        BOTH(put(SRQ_F32, y, i, len, get(SRQ_F32, x, i, len)), put(SRQ_F32, y, i, len, get(SRQ_BF16, x, i, len)));
+    FOR_VECTORS(i, len, n)
+    BOTH(put(SRQ_F32, y, i, len, get(SRQ_F32, x, i, len)), put(SRQ_F32, y, i, len, get(SRQ_BF16, x, i, len)));
 }
 
 const struct srq_kernels SRQ_KERNELS = {

@@ -1,15 +1,14 @@
-/* Writing a quantized model as a folder that other programs load: auto_round, auto_gptq, auto_awq, compressed-tensors, or
- * plain weights (spec formats 4.1 to 4.6).
+/* Writing a quantized model as a folder that other programs load: auto_round, auto_gptq, auto_awq, compressed-tensors,
+ * or plain weights (spec formats 4.1 to 4.6).
  *
- * auto_round: packing_format follows the schemes (spec formats 4.4): all symmetric: auto_round:auto_gptq (v1 zeros); all
- *   4-bit asymmetric: auto_round:auto_awq; anything else: auto_round (v2 zeros). Mixed widths go to extra_config.
- * auto_gptq: zero-points of symmetric models are stored minus one (checkpoint_format gptq). v1 has no zero-point 0, which
- *   asymmetric rounding produces, so a model with any asymmetric layer is written as checkpoint_format gptq_v2 instead.
- *   Unquantized tensors are F16.
- * auto_awq: 4 bits, one scheme for all quantized layers; unquantized tensors are F16.
- * compressed-tensors: integers of 4 and 8 bits, mxfp4, mxfp8, nvfp4, fp8, and mixtures of them. Scales keep their exact
- *   values: F16 for integers, F32 for fp8; everything else is stored as it was.
- * fake: the dequantized weights Ŵ in the dtype of the source, no quantization_config; any scheme.
+ * auto_round: packing_format follows the schemes (spec formats 4.4): all symmetric: auto_round:auto_gptq (v1 zeros);
+ * all 4-bit asymmetric: auto_round:auto_awq; anything else: auto_round (v2 zeros). Mixed widths go to extra_config.
+ * auto_gptq: zero-points of symmetric models are stored minus one (checkpoint_format gptq). v1 has no zero-point 0,
+ * which asymmetric rounding produces, so a model with any asymmetric layer is written as checkpoint_format gptq_v2
+ * instead. Unquantized tensors are F16. auto_awq: 4 bits, one scheme for all quantized layers; unquantized tensors are
+ * F16. compressed-tensors: integers of 4 and 8 bits, mxfp4, mxfp8, nvfp4, fp8, and mixtures of them. Scales keep their
+ * exact values: F16 for integers, F32 for fp8; everything else is stored as it was. fake: the dequantized weights Ŵ in
+ * the dtype of the source, no quantization_config; any scheme.
  *
  * The bytes depend on model, schemes and codes alone: no time, name or path is in them. */
 #ifndef SRQ_MODEL_EXPORT_H
@@ -20,16 +19,17 @@
 
 struct srq_format {
     const char *name, *summary;
-    bool packed;   /* integer codes, not weights */
-    bool uniform;  /* one scheme for all layers that it quantizes */
-    bool f16;      /* its runtimes compute in F16: everything else is stored as F16 too */
+    bool packed;  /* integer codes, not weights */
+    bool uniform; /* one scheme for all layers that it quantizes */
+    bool f16;     /* its runtimes compute in F16: everything else is stored as F16 too */
 };
 
 const struct srq_format *srq_format_at(int i); /* NULL past the end */
 /* NULL when there is none; `err` lists the names. */
 const struct srq_format *srq_format_find(const char *name, struct srq_error *err);
 
-/* Whether a format can carry one layer under a scheme; "bf16" always. -SRQ_EUNSUPPORTED with the layer and the reason. */
+/* Whether a format can carry one layer under a scheme; "bf16" always. -SRQ_EUNSUPPORTED with the layer and the
+ * reason. */
 int srq_format_accepts(const struct srq_format *f, const struct srq_scheme *s, const struct srq_layer_info *layer,
                        struct srq_error *err);
 
@@ -45,7 +45,8 @@ int srq_format_plan(const struct srq_format *f, const struct srq_model *m, const
 int srq_export_bytes(const struct srq_format *f, const struct srq_model *m, const struct srq_scheme *schemes,
                      uint64_t *bytes, struct srq_error *err);
 
-/* Whether every tensor that the format stores in F16 fits into it: -SRQ_ENUMERIC naming the first that does not. Reads them. */
+/* Whether every tensor that the format stores in F16 fits into it: -SRQ_ENUMERIC naming the first that does not. Reads
+ * them. */
 int srq_export_check_values(const struct srq_format *f, const struct srq_model *m, const struct srq_scheme *schemes,
                             struct srq_error *err);
 
@@ -57,8 +58,8 @@ struct srq_export_request {
     int (*codes)(void *ctx, int layer, const struct srq_codes **out, struct srq_error *err);
     void *codes_ctx;
     uint64_t shard_bytes; /* 0: 5 GB */
-    /* Progress in layers (written, then checked: total is twice the number of layers); a non-zero return ends the export
-     * with that code. May be NULL. */
+    /* Progress in layers (written, then checked: total is twice the number of layers); a non-zero return ends the
+     * export with that code. May be NULL. */
     int (*tick)(void *ctx, int64_t done, int64_t total);
     void *tick_ctx;
 };
@@ -74,8 +75,8 @@ int srq_export_build(const struct srq_model *m, const struct srq_export_request 
  * (or nothing): then the two are exchanged and the old one removed. After a crash either `built` is still there and
  * nothing was published, or it is gone (or holds the replaced folder) and the final name is complete. */
 int srq_export_publish(const char *built, const char *final_dir, bool force, struct srq_error *err);
-/* What cannot come out well, asked before any work: an output that exists, one for which nothing can be made in the nearest
- * folder there is, one that is the model's own folder, holds it or lies in it (`model_dir` may be NULL). */
+/* What cannot come out well, asked before any work: an output that exists, one for which nothing can be made in the
+ * nearest folder there is, one that is the model's own folder, holds it or lies in it (`model_dir` may be NULL). */
 int srq_export_check_output(const char *final_dir, const char *model_dir, bool force, struct srq_error *err);
 /* Makes the folders above a final name, like mkdir -p. */
 int srq_export_parents(const char *final_dir, struct srq_error *err);

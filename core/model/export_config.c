@@ -198,8 +198,8 @@ static json_t *gptq_config(const struct srq_export_plan *p)
     dynamic = dynamic_config(p);
     modules = modules_in_block(p);
     o = json_pack("{s:s, s:i, s:i, s:b, s:b, s:b, s:f, s:b, s:s, s:s, s:b}", "quant_method", "gptq", "bits",
-                  p->base.bits, "group_size", p->base.group, "sym", is_sym(&p->base), "desc_act", 0,
-                  "true_sequential", 0, "damp_percent", 0.01, "lm_head", head, "checkpoint_format",
+                  p->base.bits, "group_size", p->base.group, "sym", is_sym(&p->base), "desc_act", 0, "true_sequential",
+                  0, "damp_percent", 0.01, "lm_head", head, "checkpoint_format",
                   p->layout == SRQ_PACK_GPTQ_V1 ? "gptq" : "gptq_v2", "pack_dtype", "int32", "static_groups", 0);
     if (o == NULL || dynamic == NULL || modules == NULL)
         rc = -1;
@@ -232,9 +232,9 @@ static json_t *awq_config(const struct srq_export_plan *p)
     if (rc == 0 && !head)
         rc = json_array_append_new(skip, json_string("lm_head"));
     o = rc != 0 ? NULL
-                : json_pack("{s:s, s:i, s:i, s:b, s:s, s:O}", "quant_method", "awq", "bits", p->base.bits,
-                            "group_size", p->base.group, "zero_point", !is_sym(&p->base), "version", "gemm",
-                            "modules_to_not_convert", skip);
+                : json_pack("{s:s, s:i, s:i, s:b, s:s, s:O}", "quant_method", "awq", "bits", p->base.bits, "group_size",
+                            p->base.group, "zero_point", !is_sym(&p->base), "version", "gemm", "modules_to_not_convert",
+                            skip);
     json_decref(skip);
     return o;
 }

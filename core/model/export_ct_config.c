@@ -1,6 +1,6 @@
 /* quantization_config of compressed-tensors (spec formats 4.4, 4.5): one group a scheme. With one scheme it has every
- * linear layer but those that are ignored; with several, each group names its layers, since runtimes that fuse layers look
- * for a class before they look for the parts. */
+ * linear layer but those that are ignored; with several, each group names its layers, since runtimes that fuse layers
+ * look for a class before they look for the parts. */
 #include "core/model/export_parts.h"
 
 #include <string.h>
@@ -32,8 +32,9 @@ static json_t *weights_of(const struct srq_scheme *s)
                           "group_size", s->group > 0 ? json_integer(s->group) : json_null(), "dynamic", 0, "actorder",
                           "block_structure", "observer", "minmax", "observer_kwargs");
 
-    if (o != NULL && mx && (json_object_set_new(o, "scale_dtype", json_string("torch.uint8")) != 0 ||
-                            json_object_set_new(o, "zp_dtype", json_string("torch.uint8")) != 0)) {
+    if (o != NULL && mx &&
+        (json_object_set_new(o, "scale_dtype", json_string("torch.uint8")) != 0 ||
+         json_object_set_new(o, "zp_dtype", json_string("torch.uint8")) != 0)) {
         json_decref(o);
         return NULL;
     }
@@ -93,8 +94,8 @@ static json_t *groups_of(const struct srq_export_plan *p, const struct srq_schem
         char name[32];
 
         snprintf(name, sizeof(name), "group_%d", k);
-        group = json_pack("{s:o, s:n, s:n, s:o}", "targets", targets, "input_activations", "output_activations", "weights",
-                          weights);
+        group = json_pack("{s:o, s:n, s:n, s:o}", "targets", targets, "input_activations", "output_activations",
+                          "weights", weights);
         if (group != NULL && mixed)
             rc = json_object_set_new(group, "format", json_string(srq_ct_format(&schemes[k])));
         rc = group == NULL || rc != 0 ? -1 : json_object_set_new(groups, name, json_incref(group));

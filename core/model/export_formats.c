@@ -25,8 +25,10 @@ const struct srq_format *srq_format_find(const char *name, struct srq_error *err
     for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
         if (strcmp(formats[i].name, name) == 0)
             return &formats[i];
-    srq_fail_field(err, -SRQ_EINVAL, "formats", "no export format \"%.64s\"; there are auto_round, auto_gptq, auto_awq, "
-                   "compressed-tensors and fake", name);
+    srq_fail_field(err, -SRQ_EINVAL, "formats",
+                   "no export format \"%.64s\"; there are auto_round, auto_gptq, auto_awq, "
+                   "compressed-tensors and fake",
+                   name);
     return NULL;
 }
 
@@ -164,8 +166,9 @@ int srq_format_plan(const struct srq_format *f, const struct srq_model *m, const
 
             if (schemes[i].grid == SRQ_GRID_NONE || reason[i][0] != '\0' || same_stored(&schemes[i], &base))
                 continue;
-            snprintf(reason[i], SRQ_FORMAT_REASON_MAX, "%.80s: %.24s has one scheme for all layers, here %.24s, not %.24s",
-                     srq_model_layer(m, i)->name, f->name, srq_scheme_text(&base, want, sizeof(want)),
+            snprintf(reason[i], SRQ_FORMAT_REASON_MAX,
+                     "%.80s: %.24s has one scheme for all layers, here %.24s, not %.24s", srq_model_layer(m, i)->name,
+                     f->name, srq_scheme_text(&base, want, sizeof(want)),
                      srq_scheme_text(&schemes[i], got, sizeof(got)));
         }
     }

@@ -14,11 +14,11 @@ struct srq_export_plan {
     const struct srq_format *format;
     const struct srq_scheme *schemes;
     int layers;
-    int quantized;                /* layers whose grid is not SRQ_GRID_NONE */
-    enum srq_pack_layout layout;  /* packed formats */
-    bool g_idx;                   /* the layout's readers want g_idx */
-    bool ct;                      /* compressed-tensors: layers are struct srq_ct, and layout means nothing */
-    struct srq_scheme base;       /* the scheme that most quantized weights have */
+    int quantized;               /* layers whose grid is not SRQ_GRID_NONE */
+    enum srq_pack_layout layout; /* packed formats */
+    bool g_idx;                  /* the layout's readers want g_idx */
+    bool ct;                     /* compressed-tensors: layers are struct srq_ct, and layout means nothing */
+    struct srq_scheme base;      /* the scheme that most quantized weights have */
 };
 
 int srq_export_plan_make(struct srq_export_plan *p, const struct srq_model *m, const struct srq_format *f,

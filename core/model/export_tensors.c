@@ -257,7 +257,8 @@ static int to_f16(const char *name, const struct srq_tensor *t, int64_t first, i
         half[i] = srq_f32_to_f16(wide[i]);
         if ((half[i] & 0x7fff) == 0x7c00 && isfinite(wide[i]))
             return srq_fail_field(err, -SRQ_ENUMERIC, name,
-                                  "tensor %s holds %g at %" PRId64 ", beyond the 65504 of the F16 that this format uses",
+                                  "tensor %s holds %g at %" PRId64
+                                  ", beyond the 65504 of the F16 that this format uses",
                                   name, (double)wide[i], first + i);
     }
     return rc;

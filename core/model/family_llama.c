@@ -6,14 +6,14 @@
 
 enum { Q, K, V, O, GATE, UP, DOWN, LINEARS };
 
-#define ATTENTION(qkv_bias, o_bias)                                                                                    \
-    [Q] = { "self_attn.q_proj", SRQ_DIM_QUERY, SRQ_DIM_HIDDEN, qkv_bias, "qkv" },                                      \
-    [K] = { "self_attn.k_proj", SRQ_DIM_KV, SRQ_DIM_HIDDEN, qkv_bias, "qkv" },                                         \
-    [V] = { "self_attn.v_proj", SRQ_DIM_KV, SRQ_DIM_HIDDEN, qkv_bias, "qkv" },                                         \
+#define ATTENTION(qkv_bias, o_bias)                                               \
+    [Q] = { "self_attn.q_proj", SRQ_DIM_QUERY, SRQ_DIM_HIDDEN, qkv_bias, "qkv" }, \
+    [K] = { "self_attn.k_proj", SRQ_DIM_KV, SRQ_DIM_HIDDEN, qkv_bias, "qkv" },    \
+    [V] = { "self_attn.v_proj", SRQ_DIM_KV, SRQ_DIM_HIDDEN, qkv_bias, "qkv" },    \
     [O] = { "self_attn.o_proj", SRQ_DIM_HIDDEN, SRQ_DIM_QUERY, o_bias, NULL }
-#define MLP(mlp_bias)                                                                                                  \
-    [GATE] = { "mlp.gate_proj", SRQ_DIM_INTERMEDIATE, SRQ_DIM_HIDDEN, mlp_bias, "gate_up" },                           \
-    [UP] = { "mlp.up_proj", SRQ_DIM_INTERMEDIATE, SRQ_DIM_HIDDEN, mlp_bias, "gate_up" },                               \
+#define MLP(mlp_bias)                                                                        \
+    [GATE] = { "mlp.gate_proj", SRQ_DIM_INTERMEDIATE, SRQ_DIM_HIDDEN, mlp_bias, "gate_up" }, \
+    [UP] = { "mlp.up_proj", SRQ_DIM_INTERMEDIATE, SRQ_DIM_HIDDEN, mlp_bias, "gate_up" },     \
     [DOWN] = { "mlp.down_proj", SRQ_DIM_HIDDEN, SRQ_DIM_INTERMEDIATE, mlp_bias, NULL }
 
 static const struct srq_linear_row llama_linears[LINEARS] = { ATTENTION(SRQ_BIAS_ATTENTION, SRQ_BIAS_ATTENTION),
@@ -117,7 +117,8 @@ static int qwen_windows(const struct srq_fields *f, struct srq_config *c, struct
     return rc;
 }
 
-#define OUTSIDE .prefix = "model.layers", .embed = "model.embed_tokens", .norm = "model.norm", .head = "lm_head", .pairs = pairs,     \
+#define OUTSIDE                                                                                                       \
+    .prefix = "model.layers", .embed = "model.embed_tokens", .norm = "model.norm", .head = "lm_head", .pairs = pairs, \
     .pair_count = (int)(sizeof(pairs) / sizeof(pairs[0]))
 
 const struct srq_family srq_family_llama = {

@@ -31,8 +31,8 @@ static int field_missing(const struct srq_fields *f, const char *key, bool requi
 /* What stands there, for an error: a number or string as written, else the kind of value. */
 static const char *value_text(const json_t *v, char *out, size_t cap)
 {
-    static const char *const kinds[] = { "an object", "an array", "a string", "an integer", "a number", "true", "false",
-                                         "null" };
+    static const char *const kinds[] = { "an object", "an array", "a string", "an integer",
+                                         "a number",  "true",     "false",    "null" };
 
     if (json_is_integer(v))
         snprintf(out, cap, "%" JSON_INTEGER_FORMAT, json_integer_value(v));

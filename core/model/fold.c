@@ -107,7 +107,8 @@ static int fold_norm(const struct srq_model *m, const struct srq_pair_info *p, f
     return 0;
 }
 
-static int add_scales(const struct srq_model *m, struct srq_fold *f, int pair, const float *alpha, struct srq_error *err)
+static int add_scales(const struct srq_model *m, struct srq_fold *f, int pair, const float *alpha,
+                      struct srq_error *err)
 {
     const struct srq_pair_info *p = &m->pairs[pair];
     size_t bytes = (size_t)p->channels * sizeof(float);
@@ -188,7 +189,7 @@ uint64_t srq_model_fold_bytes(const struct srq_model *m)
     return (scales + (block > head ? block : head)) * sizeof(float);
 }
 
-/* ---- reading through it ---------------------------------------------------------------------------------------------- */
+/* ---- reading through it ------------------------------------------------------------------------------------------ */
 
 /* What a layer's input channels are multiplied by, and what its rows are divided by; NULL: nothing. */
 static const float *in_scale(const struct srq_model *m, int layer)
@@ -243,8 +244,9 @@ void srq_fold_rows(const struct srq_model *m, int layer, int64_t row, int64_t ro
                    void *dst, enum srq_dtype dtype)
 {
     const float *out = out_scale(m, layer);
-    struct fold_job job = { .src = src, .in = in_scale(m, layer), .out = out != NULL ? out + row : NULL, .dst = dst,
-                            .dtype = dtype };
+    struct fold_job job = {
+        .src = src, .in = in_scale(m, layer), .out = out != NULL ? out + row : NULL, .dst = dst, .dtype = dtype
+    };
 
     srq_parallel(rows, 1 + 65536 / src->shape[1], fold_share, &job);
 }
@@ -303,7 +305,7 @@ int srq_fold_weight(const struct srq_model *m, int layer, const struct srq_tenso
     return 0;
 }
 
-/* ---- any tensor ------------------------------------------------------------------------------------------------------- */
+/* ---- any tensor -------------------------------------------------------------------------------------------------- */
 
 /* Whether `name` is MODULE.suffix. */
 static bool is_of(const char *name, const char *module, const char *suffix)

@@ -67,7 +67,8 @@ static int64_t panel_rows(const struct srq_model *m)
 
 size_t srq_head_bytes(const struct srq_model *m, int64_t n)
 {
-    return (size_t)(panel_rows(m) + (n < TOKENS_AT_ONCE ? n : TOKENS_AT_ONCE) + 1) * (size_t)m->info.hidden * sizeof(float);
+    return (size_t)(panel_rows(m) + (n < TOKENS_AT_ONCE ? n : TOKENS_AT_ONCE) + 1) * (size_t)m->info.hidden *
+           sizeof(float);
 }
 
 int srq_head_create(const struct srq_model *m, struct srq_head **out, struct srq_error *err)

@@ -3,8 +3,8 @@
  *
  * As in head_loss.c the vocabulary is gone through twice, a panel of rows at a time: for both log-sum-exps, then for
  * sum p (log p - log q) and the gradient q - p, which goes back through the panel at once. Logits of neither model
- * exist for all words together. States in BF16 are multiplied in BF16: what rounding them for it adds to the divergence is
- * a thousandth of what four bits cost. */
+ * exist for all words together. States in BF16 are multiplied in BF16: what rounding them for it adds to the divergence
+ * is a thousandth of what four bits cost. */
 #include "core/model/internal.h"
 
 #include "core/base/alloc.h"
@@ -48,7 +48,7 @@ struct job {
     float factor;
 };
 
-/* ---- memory ----------------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 static int64_t panel_rows(const struct srq_model *m)
 {
@@ -134,7 +134,7 @@ void srq_head_distil_free(struct srq_head_distil *l)
     srq_free(l);
 }
 
-/* ---- shares of the team ----------------------------------------------------------------------------------------------- */
+/* ---- shares of the team ------------------------------------------------------------------------------------------ */
 
 static void begin_side(struct side *s, const uint8_t *hidden, enum srq_dtype dtype, int64_t i)
 {
@@ -198,8 +198,8 @@ static double piece(float *p, float *q, double sums[2], int64_t n)
     return (double)srq_kernels()->dot(SRQ_F32, p, ratio, n);
 }
 
-/* The student's logits become q - p, of the type of the states, in rows that begin where they did; what the panel adds to the
- * divergence. */
+/* The student's logits become q - p, of the type of the states, in rows that begin where they did; what the panel adds
+ * to the divergence. */
 static void slope_share(void *ctx, int64_t begin, int64_t end)
 {
     const struct job *j = ctx;
@@ -242,7 +242,7 @@ static void end_share(void *ctx, int64_t begin, int64_t end)
     }
 }
 
-/* ---- a chunk of tokens ------------------------------------------------------------------------------------------------ */
+/* ---- a chunk of tokens ------------------------------------------------------------------------------------------- */
 
 /* Rows of a head's weight in the type of the states. */
 static int panel_of(const struct job *j, const struct srq_head *h, const void **out, struct srq_error *err)

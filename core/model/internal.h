@@ -171,8 +171,8 @@ void srq_fold_vector(const struct srq_model *m, int block, int vector, float *we
 int srq_fold_weight(const struct srq_model *m, int layer, const struct srq_tensor *stored, struct srq_tensor *out,
                     struct srq_error *err);
 
-/* Any tensor of the folder as the model is now, in its stored dtype: the mapped one, or (`*owned`) folded in memory that
- * srq_free gives back. */
+/* Any tensor of the folder as the model is now, in its stored dtype: the mapped one, or (`*owned`) folded in memory
+ * that srq_free gives back. */
 int srq_model_tensor(const struct srq_model *m, const char *name, struct srq_tensor *out, void **owned,
                      struct srq_error *err);
 
@@ -181,7 +181,7 @@ int srq_model_tensor(const struct srq_model *m, const char *name, struct srq_ten
 struct srq_block {
     const struct srq_model *model;
     enum srq_dtype compute;
-    int index; /* the block that is loaded; -1: none yet */
+    int index;                  /* the block that is loaded; -1: none yet */
     struct srq_linear *linears; /* [family->linear_count] */
     void **weights;             /* where linears[i]'s own weight is */
     float **biases;             /* NULL where there is none */
@@ -200,11 +200,11 @@ struct srq_block {
 struct srq_head {
     const struct srq_model *model;
     struct srq_linear linear;
-    int layer;            /* of lm_head in the table; -1 where tied */
+    int layer; /* of lm_head in the table; -1 where tied */
     int64_t panel_rows;
-    float *norm;          /* [hidden] */
-    float *tokens;        /* [SRQ_HEAD_TOKENS, hidden], after the norm */
-    float *panel;         /* [panel_rows, hidden] */
+    float *norm;   /* [hidden] */
+    float *tokens; /* [SRQ_HEAD_TOKENS, hidden], after the norm */
+    float *panel;  /* [panel_rows, hidden] */
     float *memory;
     size_t bytes;
 };

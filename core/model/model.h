@@ -13,10 +13,10 @@ struct srq_layer_info {
     const char *module; /* name inside the block: "mlp.down_proj"; "lm_head" outside */
     int block;          /* -1: outside the blocks */
     int64_t out, in;
-    enum srq_dtype dtype;   /* of the stored weight; the embedding's where the weight is packed */
+    enum srq_dtype dtype; /* of the stored weight; the embedding's where the weight is packed */
     bool has_bias;
-    const char *tie;    /* layers of one block with the same tie share a scheme where runtimes fuse them: "qkv",
-                           "gate_up"; NULL: none */
+    const char *tie; /* layers of one block with the same tie share a scheme where runtimes fuse them: "qkv",
+                        "gate_up"; NULL: none */
 };
 
 struct srq_model_info {
@@ -25,10 +25,10 @@ struct srq_model_info {
     int64_t hidden, intermediate, heads, kv_heads, head_dim, vocab, max_positions;
     bool tied_head;
     double rms_eps;
-    enum srq_dtype dtype;   /* of the checkpoint's weights */
-    int64_t parameters;     /* elements of all tensors */
-    uint64_t bytes;         /* of all tensors */
-    const char *quantized;  /* quant_method when the folder is an srq-readable quantized one, else NULL */
+    enum srq_dtype dtype;  /* of the checkpoint's weights */
+    int64_t parameters;    /* elements of all tensors */
+    uint64_t bytes;        /* of all tensors */
+    const char *quantized; /* quant_method when the folder is an srq-readable quantized one, else NULL */
 };
 
 /* Opens a folder. Headers and configuration only; every expected tensor is checked for presence and exact shape. A
@@ -37,22 +37,24 @@ struct srq_model_info {
 int srq_model_open(const char *path, bool plain_only, struct srq_model **out, struct srq_error *err);
 void srq_model_close(struct srq_model *m);
 const struct srq_model_info *srq_model_info(const struct srq_model *m);
-/* Sentences for people about what of the folder is contradictory or not used, and what is done about it; NULL behind the
- * last. */
+/* Sentences for people about what of the folder is contradictory or not used, and what is done about it; NULL behind
+ * the last. */
 const char *srq_model_note(const struct srq_model *m, int i);
 int srq_model_layer_count(const struct srq_model *m); /* all quantizable layers, lm_head last where not tied */
 const struct srq_layer_info *srq_model_layer(const struct srq_model *m, int i);
 const struct srq_tensors *srq_model_tensors(const struct srq_model *m);
 /* The stored weight of a layer [out, in], mapped (quantized folder: -SRQ_EUNSUPPORTED). Where scales are folded in
- * (scale_pairs.h) it is F32 in memory of the model's own, kept until a layer of another block is asked for; one thread. */
+ * (scale_pairs.h) it is F32 in memory of the model's own, kept until a layer of another block is asked for; one
+ * thread. */
 int srq_model_weight(const struct srq_model *m, const char *layer, struct srq_tensor *out, struct srq_error *err);
-/* First tensor with NaN or Inf among those of block `b` (-1: outside blocks) → -SRQ_ENUMERIC naming it and the index. */
+/* First tensor with NaN or Inf among those of block `b` (-1: outside blocks) → -SRQ_ENUMERIC naming it and the
+ * index. */
 int srq_model_check_finite(const struct srq_model *m, int b, struct srq_error *err);
 
 /* One block's parameters in compute dtype, in memory of its own; reused from block to block. */
 struct srq_block;
 size_t srq_block_bytes(const struct srq_model *m, enum srq_dtype compute); /* for the plan: largest block */
-size_t srq_block_rope_bytes(const struct srq_model *m, int64_t seq); /* for the plan: tables that forward keeps */
+size_t srq_block_rope_bytes(const struct srq_model *m, int64_t seq);       /* for the plan: tables that forward keeps */
 /* Bytes that a tape without recording takes for n samples through a block, from one that only measures. */
 int srq_block_forward_bytes(const struct srq_model *m, enum srq_dtype compute, int64_t n, int64_t seq, size_t *bytes,
                             struct srq_error *err);
@@ -60,8 +62,9 @@ int srq_block_create(const struct srq_model *m, enum srq_dtype compute, struct s
 int srq_block_load(struct srq_block *b, int index, struct srq_error *err); /* converts, then releases mapped pages */
 void srq_block_free(struct srq_block *b);
 int srq_block_linear_count(const struct srq_block *b);
-/* Linears in the order of srq_model_layer within the block. Their `weight` may be pointed elsewhere, sinks and taps set;
- * srq_block_load points the weight back and clears sink and tap. The pointers stay the same from block to block. */
+/* Linears in the order of srq_model_layer within the block. Their `weight` may be pointed elsewhere, sinks and taps
+ * set; srq_block_load points the weight back and clears sink and tap. The pointers stay the same from block to
+ * block. */
 struct srq_linear *srq_block_linear(struct srq_block *b, int i);
 
 /* y = block(x): x [batch*seq, hidden] in the tape's dtype, positions 0 … seq-1. The tables of positions belong to the
@@ -77,16 +80,16 @@ int srq_model_embed(const struct srq_model *m, const int32_t *ids, int64_t n, vo
  * panel of its rows in F32 and the normalised states of some tokens, so one `h` serves one caller at a time. Every call
  * converts the whole weight once per 1024 tokens: give it hundreds of them. */
 struct srq_head;
-/* Of that memory; does not grow with the vocabulary, nor with n above a thousand. For the plan: what up to `n` tokens at a
- * time touch of it. */
+/* Of that memory; does not grow with the vocabulary, nor with n above a thousand. For the plan: what up to `n` tokens
+ * at a time touch of it. */
 size_t srq_head_bytes(const struct srq_model *m, int64_t n);
 int srq_head_create(const struct srq_model *m, struct srq_head **out, struct srq_error *err);
 int srq_head_logits(const struct srq_head *h, const void *hidden, enum srq_dtype dtype, int64_t n, float *logits,
                     struct srq_error *err);
 /* The final norm alone, in place: what the head gets. hidden [n, hidden] of dtype F32 or BF16. */
 int srq_head_norm(const struct srq_head *h, void *hidden, enum srq_dtype dtype, int64_t n, struct srq_error *err);
-/* The untied lm_head, NULL when tied. Its weight is the stored tensor in the checkpoint's dtype (data NULL when packed or folded);
- * it may be pointed at another of dtype F32, F16 or BF16, and logits follow it. */
+/* The untied lm_head, NULL when tied. Its weight is the stored tensor in the checkpoint's dtype (data NULL when packed
+ * or folded); it may be pointed at another of dtype F32, F16 or BF16, and logits follow it. */
 struct srq_linear *srq_head_linear(struct srq_head *h);
 void srq_head_free(struct srq_head *h);
 
@@ -97,20 +100,22 @@ size_t srq_head_loss_bytes(const struct srq_model *m, int64_t n); /* for the pla
 /* n: tokens that are given to a run at most; more only take longer. */
 int srq_head_loss_create(const struct srq_head *h, int64_t n, struct srq_head_loss **out, struct srq_error *err);
 void srq_head_loss_free(struct srq_head_loss *l);
-/* hidden [n, hidden] of dtype F32 or BF16; target[i]: the word that token i has to predict, -1: none. *loss: the sum over
- * predicting tokens, in nats. grad [n, hidden] of the same dtype (may be `hidden` itself): factor * d(loss)/d(hidden);
- * NULL: the loss alone. */
+/* hidden [n, hidden] of dtype F32 or BF16; target[i]: the word that token i has to predict, -1: none. *loss: the sum
+ * over predicting tokens, in nats. grad [n, hidden] of the same dtype (may be `hidden` itself): factor *
+ * d(loss)/d(hidden); NULL: the loss alone. */
 int srq_head_loss_run(struct srq_head_loss *l, const void *hidden, enum srq_dtype dtype, int64_t n,
                       const int32_t *target, float factor, double *loss, void *grad, struct srq_error *err);
 
-/* The same for the divergence from a teacher's words, KL(teacher‖student), of which the logits are made anew from its final
- * hidden states; products are of the states' type. The two heads may be one; tokens with a target below 0 are left out. */
+/* The same for the divergence from a teacher's words, KL(teacher‖student), of which the logits are made anew from its
+ * final hidden states; products are of the states' type. The two heads may be one; tokens with a target below 0 are
+ * left out. */
 struct srq_head_distil;
 size_t srq_head_distil_bytes(const struct srq_model *m, int64_t n); /* for the plan, beside the heads' own */
-int srq_head_distil_create(const struct srq_head *teacher, const struct srq_head *student, int64_t n, struct srq_head_distil **out,
-                           struct srq_error *err);
+int srq_head_distil_create(const struct srq_head *teacher, const struct srq_head *student, int64_t n,
+                           struct srq_head_distil **out, struct srq_error *err);
 void srq_head_distil_free(struct srq_head_distil *l);
-int srq_head_distil_run(struct srq_head_distil *l, const void *teacher, const void *hidden, enum srq_dtype dtype, int64_t n,
-                        const int32_t *target, float factor, double *loss, void *grad, struct srq_error *err);
+int srq_head_distil_run(struct srq_head_distil *l, const void *teacher, const void *hidden, enum srq_dtype dtype,
+                        int64_t n, const int32_t *target, float factor, double *loss, void *grad,
+                        struct srq_error *err);
 
 #endif

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-#define SAMPLES 64     /* rows compared where two tensors should be one: enough to tell, and quick for any size */
+#define SAMPLES 64 /* rows compared where two tensors should be one: enough to tell, and quick for any size */
 #define NOTES_MAX 16
 
 static int add(struct srq_model *m, struct srq_error *err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -38,7 +38,8 @@ static bool seem_equal(const struct srq_tensor *a, const struct srq_tensor *b)
 {
     size_t row;
 
-    if (a->dtype != b->dtype || a->rank != 2 || b->rank != 2 || a->shape[0] != b->shape[0] || a->shape[1] != b->shape[1])
+    if (a->dtype != b->dtype || a->rank != 2 || b->rank != 2 || a->shape[0] != b->shape[0] ||
+        a->shape[1] != b->shape[1])
         return false;
     row = (size_t)a->shape[1] * srq_dtype_size(a->dtype);
     for (int64_t i = 0; i < SAMPLES; i++) {
@@ -58,10 +59,12 @@ static int look_at_head(struct srq_model *m, struct srq_error *err)
 
     if (m->config.tied && stored && srq_model_module_tensor(m, f->embed, &embed) && !seem_equal(&head, &embed))
         return add(m, err,
-                   "%s.weight has other values than %s.weight, but config.json ties them (tie_word_embeddings): the stored head "
-                   "is not used", f->head, f->embed);
+                   "%s.weight has other values than %s.weight, but config.json ties them (tie_word_embeddings): the "
+                   "stored head is not used",
+                   f->head, f->embed);
     if (!m->config.tied && m->info.tied_head)
-        return add(m, err, "there is no %s.weight, though config.json does not tie it to the embedding: %s.weight is used",
+        return add(m, err,
+                   "there is no %s.weight, though config.json does not tie it to the embedding: %s.weight is used",
                    f->head, f->embed);
     return 0;
 }
@@ -104,8 +107,8 @@ static bool expected_names(const struct srq_model *m, struct names *n)
     n->count = 0;
     n->cap = 2 * (size_t)m->layer_count + (size_t)m->config.layers * (size_t)f->vector_count + 3;
     n->name = srq_calloc(n->cap, sizeof(*n->name));
-    ok = n->name != NULL && take(n, srq_asprintf("%s.weight", f->embed)) && take(n, srq_asprintf("%s.weight", f->norm)) &&
-         take(n, srq_asprintf("%s.weight", f->head));
+    ok = n->name != NULL && take(n, srq_asprintf("%s.weight", f->embed)) &&
+         take(n, srq_asprintf("%s.weight", f->norm)) && take(n, srq_asprintf("%s.weight", f->head));
     for (int i = 0; ok && i < m->layer_count; i++) {
         ok = take(n, srq_asprintf("%s.weight", m->layers[i].info.name));
         if (ok && m->layers[i].info.has_bias)
@@ -156,12 +159,14 @@ static int look_at_tensors(struct srq_model *m, struct srq_error *err)
     }
     names_fini(&known);
     if (rc == 0 && surplus == 1)
-        rc = add(m, err, "tensor %.200s is nothing that a %s model of this config.json has: it is carried along and not used",
+        rc = add(m, err,
+                 "tensor %.200s is nothing that a %s model of this config.json has: it is carried along and not used",
                  first, m->info.family);
     else if (rc == 0 && surplus > 1)
         rc = add(m, err,
-                 "tensor %.200s and %lld more are nothing that a %s model of this config.json has: they are carried along and "
-                 "not used", first, (long long)surplus - 1, m->info.family);
+                 "tensor %.200s and %lld more are nothing that a %s model of this config.json has: they are carried "
+                 "along and not used",
+                 first, (long long)surplus - 1, m->info.family);
     return rc;
 }
 

@@ -272,8 +272,7 @@ int srq_model_open(const char *path, bool plain_only, struct srq_model **out, st
         srq_free(m);
         return no_memory(path, err);
     }
-    if ((rc = read_json(path, &config, err)) != 0 ||
-        (rc = srq_config_read(config, &m->family, &m->config, err)) != 0 ||
+    if ((rc = read_json(path, &config, err)) != 0 || (rc = srq_config_read(config, &m->family, &m->config, err)) != 0 ||
         (rc = srq_tensors_open(path, &m->tensors, err)) != 0 ||
         (rc = open_quantized(m, config, plain_only, err)) != 0 || (rc = build_table(m, err)) != 0 ||
         (rc = fill_info(m, err)) != 0 || (rc = srq_pairs_build(m, err)) != 0 ||

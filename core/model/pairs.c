@@ -18,8 +18,14 @@ static struct srq_pair_info *add_pair(struct srq_model *m, const char *name, cha
 {
     struct srq_pair_info *p = &m->pairs[m->pair_count];
 
-    *p = (struct srq_pair_info){ .name = srq_strdup(name), .kind = kind, .block = block, .channels = channels,
-                                 .in = channels, .width = channels, .repeat = 1, .producer = -1 };
+    *p = (struct srq_pair_info){ .name = srq_strdup(name),
+                                 .kind = kind,
+                                 .block = block,
+                                 .channels = channels,
+                                 .in = channels,
+                                 .width = channels,
+                                 .repeat = 1,
+                                 .producer = -1 };
     if (p->name == NULL)
         return NULL;
     m->pair_count++;

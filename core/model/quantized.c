@@ -83,8 +83,7 @@ static int want_part(const struct srq_quantized *q, const char *layer, const cha
 
     if (!part(q, layer, suffix, data, out))
         return srq_fail_field(err, -SRQ_EFORMAT, layer, "packed layer %s has no tensor %s.%s", layer, layer, suffix);
-    if (out->dtype == dtype && out->rank == rank &&
-        memcmp(out->shape, want.shape, (size_t)rank * sizeof(*shape)) == 0)
+    if (out->dtype == dtype && out->rank == rank && memcmp(out->shape, want.shape, (size_t)rank * sizeof(*shape)) == 0)
         return 0;
     return srq_fail_field(err, -SRQ_EFORMAT, layer, "tensor %s.%s is %s %s where its configuration means %s %s", layer,
                           suffix, srq_dtype_name(out->dtype), srq_tensor_shape_text(out, got, sizeof(got)),

@@ -13,7 +13,8 @@ struct srq_quantized; /* how the layers of one folder are packed */
 int srq_quantized_open(const json_t *config, const struct srq_tensors *tensors, struct srq_quantized **out,
                        struct srq_error *err);
 void srq_quantized_close(struct srq_quantized *q);
-const char *srq_quantized_method(const struct srq_quantized *q); /* quant_method: "auto-round", "gptq", "awq", "compressed-tensors" */
+const char *srq_quantized_method(
+    const struct srq_quantized *q); /* quant_method: "auto-round", "gptq", "awq", "compressed-tensors" */
 
 /* Whether `layer` (name without ".weight") is stored packed: 1, after checking every packed tensor's dtype and shape
  * against [out, in]; 0 when it is a plain ".weight"; negative with `err` naming the tensor that is wrong. */

@@ -13,10 +13,10 @@
 
 /* One row of extra_config or dynamic; absent fields keep the folder's values. */
 struct rule {
-    char *name;       /* the key as written, for exact matches and messages */
-    pcre2_code *re;   /* NULL: an exact layer name */
+    char *name;     /* the key as written, for exact matches and messages */
+    pcre2_code *re; /* NULL: an exact layer name */
     bool skip;
-    int bits, group;  /* group INT32_MIN: not given; bits 0: not given */
+    int bits, group; /* group INT32_MIN: not given; bits 0: not given */
 };
 
 struct srq_quantized_config {
@@ -155,8 +155,8 @@ static int compile(struct rule *r, const char *pattern, uint32_t options, struct
 
     r->re = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, options | PCRE2_UTF, &code, &at, NULL);
     if (r->re == NULL)
-        return srq_fail_field(err, -SRQ_EFORMAT, pattern, "layer pattern \"%.200s\" does not compile (at %zu)",
-                              pattern, (size_t)at);
+        return srq_fail_field(err, -SRQ_EFORMAT, pattern, "layer pattern \"%.200s\" does not compile (at %zu)", pattern,
+                              (size_t)at);
     return 0;
 }
 
@@ -202,8 +202,8 @@ static int read_rule_fields(struct srq_quantized_config *c, struct rule *r, cons
 
 /* extra_config: a full layer name, else a pattern that matches anywhere in a name. dynamic: "+:" or "-:" and a pattern
  * that matches from the start. */
-static int read_rule(struct srq_quantized_config *c, struct rule *r, const char *key, const json_t *value,
-                     bool dynamic, const struct srq_tensors *ts, struct srq_error *err)
+static int read_rule(struct srq_quantized_config *c, struct rule *r, const char *key, const json_t *value, bool dynamic,
+                     const struct srq_tensors *ts, struct srq_error *err)
 {
     int rc = 0;
 
@@ -230,8 +230,8 @@ static int read_rules(struct srq_quantized_config *c, const json_t *config, cons
     if (rows == NULL || json_is_null(rows) || strcmp(c->method, "awq") == 0)
         return 0;
     if (!json_is_object(rows) || json_object_size(rows) > MAX_RULES)
-        return srq_fail_field(err, -SRQ_EFORMAT, key, "\"%s\" of quantization_config is not an object of at most %d rows",
-                              key, MAX_RULES);
+        return srq_fail_field(err, -SRQ_EFORMAT, key,
+                              "\"%s\" of quantization_config is not an object of at most %d rows", key, MAX_RULES);
     c->rules = srq_calloc(json_object_size(rows) + 1, sizeof(*c->rules));
     if (c->rules == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory reading quantization_config");

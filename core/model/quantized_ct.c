@@ -73,8 +73,8 @@ static int names_read(struct names *n, const json_t *list, const char *key, stru
             return no_memory(err);
         if (strncmp(text, "re:", 3) != 0)
             continue;
-        n->re[i] = pcre2_compile((PCRE2_SPTR)(text + 3), PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_ANCHORED, &code, &at,
-                                 NULL);
+        n->re[i] =
+            pcre2_compile((PCRE2_SPTR)(text + 3), PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_ANCHORED, &code, &at, NULL);
         if (n->re[i] == NULL)
             return srq_fail_field(err, -SRQ_EFORMAT, key, "layer pattern \"%.200s\" does not compile (at %zu)", text,
                                   (size_t)at);
@@ -116,8 +116,8 @@ static int names_match(const struct srq_quantized_ct *q, const struct names *n, 
 static int refuse_weights(struct srq_error *err, const json_t *w, const char *format)
 {
     char *text = json_dumps(w, JSON_COMPACT);
-    int rc = srq_fail_field(err, -SRQ_EUNSUPPORTED, "weights", "weights of %.100s with %.300s cannot be decoded", format,
-                            text != NULL ? text : "no description");
+    int rc = srq_fail_field(err, -SRQ_EUNSUPPORTED, "weights", "weights of %.100s with %.300s cannot be decoded",
+                            format, text != NULL ? text : "no description");
 
     free(text);
     return rc;
@@ -139,7 +139,10 @@ static int read_scheme(const json_t *w, const char *format, struct srq_scheme *o
     bool sym = !json_is_false(json_object_get(w, "symmetric")), channel = strcmp(strategy, "channel") == 0;
     bool grouped = strcmp(strategy, "group") == 0;
     const json_t *order = json_object_get(w, "actorder");
-    struct srq_scheme s = { .bits = (int)bits, .group = channel ? -1 : strcmp(strategy, "tensor") == 0 ? 0 : (int)size };
+    struct srq_scheme s = { .bits = (int)bits,
+                            .group = channel                           ? -1
+                                     : strcmp(strategy, "tensor") == 0 ? 0
+                                                                       : (int)size };
 
     if (order != NULL && !json_is_null(order))
         return refuse_weights(err, w, format);
@@ -299,8 +302,8 @@ static int get_layer(const struct srq_quantized_ct *q, const char *layer, int64_
 
         memcpy(shape, p->part[2].t.data, sizeof(shape));
         if (shape[0] != out || shape[1] != in)
-            rc = srq_fail_field(err, -SRQ_EFORMAT, layer, "%s.weight_shape says %" PRId64 " x %" PRId64, layer, shape[0],
-                                shape[1]);
+            rc = srq_fail_field(err, -SRQ_EFORMAT, layer, "%s.weight_shape says %" PRId64 " x %" PRId64, layer,
+                                shape[0], shape[1]);
     }
     return rc;
 }
@@ -337,8 +340,9 @@ static int layer_shape(const struct srq_quantized_ct *q, const char *layer, int6
 
     if (rc != 0)
         return rc;
-    if (s.grid == SRQ_GRID_NONE || (!part(q, layer, "weight_packed", false, &t) && !part(q, layer, "weight", false, &t)) ||
-        t.rank != 2 || t.shape[0] > INT32_MAX || t.shape[1] > INT32_MAX)
+    if (s.grid == SRQ_GRID_NONE ||
+        (!part(q, layer, "weight_packed", false, &t) && !part(q, layer, "weight", false, &t)) || t.rank != 2 ||
+        t.shape[0] > INT32_MAX || t.shape[1] > INT32_MAX)
         return srq_fail_field(err, -SRQ_ENOENT, layer, "%s is not a packed layer", layer);
     *out = t.shape[0];
     *in = t.dtype == SRQ_I32 ? t.shape[1] * 32 / s.bits : t.dtype == SRQ_U8 ? t.shape[1] * 2 : t.shape[1];

@@ -1,5 +1,5 @@
-/* quantization_config of the compressed-tensors kind, and decoding of its layers (spec formats 4.4, 4.5). Weights only: a
- * folder that quantizes activations is refused by name. */
+/* quantization_config of the compressed-tensors kind, and decoding of its layers (spec formats 4.4, 4.5). Weights only:
+ * a folder that quantizes activations is refused by name. */
 #ifndef SRQ_MODEL_QUANTIZED_CT_H
 #define SRQ_MODEL_QUANTIZED_CT_H
 
@@ -10,7 +10,8 @@
 
 struct srq_quantized_ct; /* owns copies of all it needs; `tensors` must stay open */
 
-/* -SRQ_EUNSUPPORTED names a format or a kind of weights that srq does not decode, -SRQ_EFORMAT a value that is wrong. */
+/* -SRQ_EUNSUPPORTED names a format or a kind of weights that srq does not decode, -SRQ_EFORMAT a value that is
+ * wrong. */
 int srq_quantized_ct_open(const json_t *config, const struct srq_tensors *tensors, struct srq_quantized_ct **out,
                           struct srq_error *err);
 void srq_quantized_ct_close(struct srq_quantized_ct *q);

@@ -33,8 +33,10 @@ static int read_kind(const struct srq_fields *f, struct srq_rope *r, struct srq_
             return 0;
         }
     }
-    return srq_field_fail(f, key, err, "\"%.60s\" is not a RoPE scaling that srq knows (default, linear, dynamic, "
-                          "llama3, yarn, longrope)", name);
+    return srq_field_fail(f, key, err,
+                          "\"%.60s\" is not a RoPE scaling that srq knows (default, linear, dynamic, "
+                          "llama3, yarn, longrope)",
+                          name);
 }
 
 /* An array of dim/2 positive numbers. */
@@ -143,7 +145,7 @@ static int read_scaling(const struct srq_fields *f, struct srq_rope *r, struct s
 static int parameters(const struct srq_fields *config, struct srq_fields *f, struct srq_error *err)
 {
     static const char *const keys[] = { "rope_scaling", "rope_parameters" }, *const where[] = { "rope_scaling.",
-                                                                                               "rope_parameters." };
+                                                                                                "rope_parameters." };
 
     for (int i = 0; i < 2; i++) {
         const json_t *v = srq_field(config, keys[i]);

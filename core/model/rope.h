@@ -4,19 +4,25 @@
 
 #include "core/model/fields.h"
 
-enum srq_rope_kind { SRQ_ROPE_DEFAULT, SRQ_ROPE_LINEAR, SRQ_ROPE_DYNAMIC, SRQ_ROPE_LLAMA3, SRQ_ROPE_YARN,
-                     SRQ_ROPE_LONGROPE };
+enum srq_rope_kind {
+    SRQ_ROPE_DEFAULT,
+    SRQ_ROPE_LINEAR,
+    SRQ_ROPE_DYNAMIC,
+    SRQ_ROPE_LLAMA3,
+    SRQ_ROPE_YARN,
+    SRQ_ROPE_LONGROPE
+};
 
 struct srq_rope {
     enum srq_rope_kind kind;
-    int64_t dim;              /* rotated dims of each head, even; the rest pass through */
-    int64_t max_positions;    /* max_position_embeddings */
-    int64_t original;         /* positions of pre-training: original_max_position_embeddings */
+    int64_t dim;           /* rotated dims of each head, even; the rest pass through */
+    int64_t max_positions; /* max_position_embeddings */
+    int64_t original;      /* positions of pre-training: original_max_position_embeddings */
     double theta, factor;
-    double low, high;         /* llama3 */
-    double beta_fast, beta_slow; /* yarn */
-    bool truncate;            /* yarn */
-    double amplitude;         /* on cos and sin: yarn's and longrope's attention factor, else 1 */
+    double low, high;                  /* llama3 */
+    double beta_fast, beta_slow;       /* yarn */
+    bool truncate;                     /* yarn */
+    double amplitude;                  /* on cos and sin: yarn's and longrope's attention factor, else 1 */
     float *short_factor, *long_factor; /* longrope, [dim/2] */
 };
 

@@ -1,13 +1,12 @@
-/* Equivalent transformations: where a model can take per-channel scales without changing what it computes, and the model as
- * it is with them folded in (spec teq 3.2, 3.3).
+/* Equivalent transformations: where a model can take per-channel scales without changing what it computes, and the
+ * model as it is with them folded in (spec teq 3.2, 3.3).
  *
- * A pair is a producer and all that read what it makes. With scales alpha [channels] the producer gives 1/alpha of what it
- * gave and every consumer's weight [out, in] is multiplied by alpha along `in`. Kinds:
- *   A  norm before attention -> q, k, v            B  norm before the MLP -> gate, up (every reader, quantized or not)
- *   C  rows and bias of v -> o (grouped queries: one channel of v is read by `repeat` heads of o)
- *   D  rows and bias of up -> down                 E  final norm -> lm_head, where that is not the embedding
- * What lies between must commute with positive scales; a family says what does (enum srq_between), and a pair across
- * something that does not is refused by name. */
+ * A pair is a producer and all that read what it makes. With scales alpha [channels] the producer gives 1/alpha of what
+ * it gave and every consumer's weight [out, in] is multiplied by alpha along `in`. Kinds: A  norm before attention ->
+ * q, k, v            B  norm before the MLP -> gate, up (every reader, quantized or not) C  rows and bias of v -> o
+ * (grouped queries: one channel of v is read by `repeat` heads of o) D  rows and bias of up -> down                 E
+ * final norm -> lm_head, where that is not the embedding What lies between must commute with positive scales; a family
+ * says what does (enum srq_between), and a pair across something that does not is refused by name. */
 #ifndef SRQ_MODEL_SCALE_PAIRS_H
 #define SRQ_MODEL_SCALE_PAIRS_H
 
@@ -29,34 +28,33 @@ int srq_between_check(enum srq_between between, const char *producer, const char
 #define SRQ_PAIR_CONSUMERS 8
 
 struct srq_pair_info {
-    const char *name;    /* the producer's module, "model.layers.3.input_layernorm" */
-    char kind;           /* 'A' … 'E' */
-    int block;           /* -1: E */
-    int64_t channels;    /* of alpha */
-    int64_t in;          /* input channels of the consumers: channels * repeat */
-    int64_t width, repeat; /* input channel c uses alpha[c / width / repeat * width + c % width] (spec teq 3.3); repeat 1,
-                              width `in` where every channel has its own */
-    int producer;        /* place in the model's table of layers; -1: a norm */
+    const char *name;      /* the producer's module, "model.layers.3.input_layernorm" */
+    char kind;             /* 'A' … 'E' */
+    int block;             /* -1: E */
+    int64_t channels;      /* of alpha */
+    int64_t in;            /* input channels of the consumers: channels * repeat */
+    int64_t width, repeat; /* input channel c uses alpha[c / width / repeat * width + c % width] (spec teq 3.3); repeat
+                              1, width `in` where every channel has its own */
+    int producer;          /* place in the model's table of layers; -1: a norm */
     int consumers[SRQ_PAIR_CONSUMERS]; /* places in that table */
     int consumer_count;
 };
 
-/* All pairs of the model, block by block, A B C D in each, E last. They live as long as the model. A quantized folder has
- * none: its weights are not to be changed. */
+/* All pairs of the model, block by block, A B C D in each, E last. They live as long as the model. A quantized folder
+ * has none: its weights are not to be changed. */
 int srq_model_pair_count(const struct srq_model *m);
 const struct srq_pair_info *srq_model_pair(const struct srq_model *m, int i);
 /* The entry of alpha that input channel c of the consumers uses. */
 int64_t srq_pair_channel(const struct srq_pair_info *p, int64_t c);
 
-/* ---- folding ------------------------------------------------------------------------------------------------------- */
+/* ---- folding ----------------------------------------------------------------------------------------------------- */
 
 /* From here on the model is the one with alpha[i] [channels of pair i] folded in; alpha[i] NULL: pair i is left alone.
- * The values are copied. Everything that reads weights sees the folded ones: blocks, embeddings (never changed), final norm,
- * head, srq_model_weight (F32 then), exports. A scale is finite and at least 1e-5, else -SRQ_ENUMERIC naming pair and
- * channel.
- *   Norm weights are stored in the checkpoint's dtype, so gamma/alpha is rounded to it first and the consumers get
- *   alpha' = gamma / rounded(gamma/alpha), which makes the fold exact; where gamma is 0 or that quotient is not finite and
- *   positive, alpha' is 1 and gamma is kept. Rows of linear producers and their biases are divided in F32.
+ * The values are copied. Everything that reads weights sees the folded ones: blocks, embeddings (never changed), final
+ * norm, head, srq_model_weight (F32 then), exports. A scale is finite and at least 1e-5, else -SRQ_ENUMERIC naming pair
+ * and channel. Norm weights are stored in the checkpoint's dtype, so gamma/alpha is rounded to it first and the
+ * consumers get alpha' = gamma / rounded(gamma/alpha), which makes the fold exact; where gamma is 0 or that quotient is
+ * not finite and positive, alpha' is 1 and gamma is kept. Rows of linear producers and their biases are divided in F32.
  * A second fold replaces the first (both start from the stored weights). Nobody may be reading the model meanwhile, and
  * blocks that were loaded before have to be loaded again. */
 int srq_model_fold(struct srq_model *m, const float *const *alpha, struct srq_error *err);
@@ -68,9 +66,10 @@ const float *srq_model_folded_scale(const struct srq_model *m, int pair);
 /* Bytes that a folded model keeps beside the mapped file: scales, norms, and F32 weights of the largest block. */
 uint64_t srq_model_fold_bytes(const struct srq_model *m);
 
-/* How far the folded model is from the stored one: logits of `tokens` [n] as one sequence, both in F32, relative L2. A fold
- * above SRQ_FOLD_TOLERANCE is not exact. Leaves the model folded as it was. */
+/* How far the folded model is from the stored one: logits of `tokens` [n] as one sequence, both in F32, relative L2. A
+ * fold above SRQ_FOLD_TOLERANCE is not exact. Leaves the model folded as it was. */
 #define SRQ_FOLD_TOLERANCE 1e-5
-int srq_model_fold_error(struct srq_model *m, const int32_t *tokens, int64_t n, double *relative, struct srq_error *err);
+int srq_model_fold_error(struct srq_model *m, const int32_t *tokens, int64_t n, double *relative,
+                         struct srq_error *err);
 
 #endif

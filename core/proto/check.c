@@ -10,7 +10,8 @@
 const char *srq_field_type_name(enum srq_field_type type)
 {
     static const char *const names[] = { "string", "integer", "number",           "boolean",
-                                         "object", "array",   "array of strings", "array of integers", "value" };
+                                         "object", "array",   "array of strings", "array of integers",
+                                         "value" };
 
     return (unsigned)type < sizeof(names) / sizeof(names[0]) ? names[type] : "value";
 }
@@ -148,8 +149,7 @@ static void join(char out[160], const char *prefix, const char *name)
     snprintf(out, 160, "%.90s%s%.60s", prefix, prefix[0] != '\0' ? "." : "", name);
 }
 
-static int check_members(const struct srq_field *fields, const cJSON *object, const char *prefix,
-                         struct srq_error *err)
+static int check_members(const struct srq_field *fields, const cJSON *object, const char *prefix, struct srq_error *err)
 {
     const cJSON *item;
     char path[160];

@@ -238,8 +238,8 @@ const struct srq_event *srq_proto_event(const char *name)
 
 bool srq_proto_is_sample(const char *event)
 {
-    static const char *const samples[] = { "tune.point", "tune.probe", "transform.point", "transform.probe", "layer.error",
-                                           "stage.progress" };
+    static const char *const samples[] = { "tune.point",      "tune.probe",  "transform.point",
+                                           "transform.probe", "layer.error", "stage.progress" };
 
     for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++) {
         if (strcmp(event, samples[i]) == 0)

@@ -150,7 +150,7 @@ const struct srq_field srq_size_fields[] = {
     F_END
 };
 #define PLAN_ANSWER                                                                                                  \
-    F_NSUB("size", SRQ_T_OBJECT, srq_size_fields, "size before and after"),                                              \
+    F_NSUB("size", SRQ_T_OBJECT, srq_size_fields, "size before and after"),                                          \
     F_NSUB("memory", SRQ_T_OBJECT, amounts, "memory planned"),                                                       \
     F_NSUB("disk", SRQ_T_OBJECT, amounts, "disk planned"),                                                           \
     F_NUL("estimate_s", SRQ_T_NUMBER, "expected time, seconds"),                                                     \
@@ -208,7 +208,7 @@ static const struct srq_field plan_spec_reply[] = {
     F_NUL("position", SRQ_T_INT, "place in the queue, from 1"),                                                      \
     F_REQ("model", SRQ_T_STRING, "path of the model"),                                                               \
     F_REQ("method", SRQ_T_STRING, "plugins in their order"),                                                         \
-    F_REQ("scheme", SRQ_T_STRING, "default scheme, or the budget that schemes are chosen within"),                                                                   \
+    F_REQ("scheme", SRQ_T_STRING, "default scheme, or the budget that schemes are chosen within"),                   \
     F_REQ("output", SRQ_T_STRING, "where the result goes"),                                                          \
     F_REQ("submitted", SRQ_T_NUMBER, "when, seconds since the epoch"),                                               \
     F_NUL("started", SRQ_T_NUMBER, "when its worker first started"),                                                 \

@@ -20,7 +20,7 @@
 
 enum srq_field_type {
     SRQ_T_STRING,
-    SRQ_T_INT,     /* a whole number of at most 2^53 */
+    SRQ_T_INT, /* a whole number of at most 2^53 */
     SRQ_T_NUMBER,
     SRQ_T_BOOL,
     SRQ_T_OBJECT,
@@ -35,19 +35,20 @@ struct srq_field {
     const char *name;
     enum srq_field_type type;
     bool required;
-    bool nullable;  /* unknown is null, never 0 */
+    bool nullable; /* unknown is null, never 0 */
     const char *help;
     double min, max; /* numbers, inclusive; strings and arrays: length; both 0: unbounded */
-    const struct srq_field *members; /* SRQ_T_OBJECT: its members; SRQ_T_ARRAY: members of each element object; NULL: any */
+    const struct srq_field
+        *members;        /* SRQ_T_OBJECT: its members; SRQ_T_ARRAY: members of each element object; NULL: any */
     const char *choices; /* SRQ_T_STRING: allowed values, separated by '|'; NULL: any */
 };
 
 /* Who may call it. */
 enum srq_authority {
-    SRQ_AUTH_ANY,    /* anyone allowed on the socket */
-    SRQ_AUTH_LOOK,   /* job's owner, root, admins, and others where the configuration opens it */
-    SRQ_AUTH_OWNER,  /* job's owner or root */
-    SRQ_AUTH_ADMIN,  /* root or admin group; in a per-user daemon its user */
+    SRQ_AUTH_ANY,   /* anyone allowed on the socket */
+    SRQ_AUTH_LOOK,  /* job's owner, root, admins, and others where the configuration opens it */
+    SRQ_AUTH_OWNER, /* job's owner or root */
+    SRQ_AUTH_ADMIN, /* root or admin group; in a per-user daemon its user */
 };
 
 /* Who answers it. */
@@ -59,11 +60,11 @@ enum srq_server {
 struct srq_method {
     const char *name;
     enum srq_authority authority;
-    const char *help;                /* one sentence */
+    const char *help; /* one sentence */
     const struct srq_field *params;
     const struct srq_field *reply;
-    const char *paged;               /* name of the reply's array that is paged (params "offset", "limit"; reply
-                                        "total", "next_offset" or null), or NULL */
+    const char *paged; /* name of the reply's array that is paged (params "offset", "limit"; reply
+                          "total", "next_offset" or null), or NULL */
     enum srq_server server;
 };
 struct srq_event {
@@ -82,7 +83,8 @@ bool srq_proto_is_sample(const char *event);
 /* What a field type is called in messages and pages: "string", "integer", … */
 const char *srq_field_type_name(enum srq_field_type type);
 
-/* Validation against the table: unknown members, missing ones, wrong types, out of range → -SRQ_EINVAL with err->field. */
+/* Validation against the table: unknown members, missing ones, wrong types, out of range → -SRQ_EINVAL with
+ * err->field. */
 int srq_proto_check_params(const struct srq_method *m, const cJSON *params, struct srq_error *err);
 int srq_proto_check_reply(const struct srq_method *m, const cJSON *result, struct srq_error *err);
 int srq_proto_check_event(const struct srq_event *e, const cJSON *params, struct srq_error *err);
@@ -123,7 +125,8 @@ int srq_frames_feed(struct srq_frames *f, const char *data, size_t len, struct s
 const char *srq_frames_next(struct srq_frames *f, size_t *len);
 
 /* Messages. An error travels as {"code": -32000 - enum srq_code, "message": text, "data": {"code": name of the code,
- * "field": field or null}}. Each returns a line with newline, srq_free; NULL when out of memory. params/result/data are not consumed. */
+ * "field": field or null}}. Each returns a line with newline, srq_free; NULL when out of memory. params/result/data are
+ * not consumed. */
 char *srq_proto_request(const char *id, const char *method, const cJSON *params);
 char *srq_proto_result(const char *id, const cJSON *result);
 char *srq_proto_failure(const char *id, const struct srq_error *err); /* id may be NULL: null */
@@ -138,9 +141,9 @@ enum srq_message_kind { SRQ_MSG_REQUEST, SRQ_MSG_RESULT, SRQ_MSG_FAILURE, SRQ_MS
 struct srq_message {
     enum srq_message_kind kind;
     cJSON *json;
-    const char *id;       /* requests, results, failures; NULL for events */
-    const char *method;   /* requests and events */
-    cJSON *params;        /* requests and events; NULL when absent */
+    const char *id;     /* requests, results, failures; NULL for events */
+    const char *method; /* requests and events */
+    cJSON *params;      /* requests and events; NULL when absent */
     cJSON *result;
     struct srq_error error; /* failures: code, text, field as sent */
 };

@@ -3,8 +3,8 @@
 
 const char *srq_stage_name(unsigned stage)
 {
-    static const char *const names[SRQ_STAGES] = { "load",      "calibrate", "score",    "allocate",
-                                                   "transform", "quantize",  "refine",   "evaluate", "export" };
+    static const char *const names[SRQ_STAGES] = { "load",     "calibrate", "score",    "allocate", "transform",
+                                                   "quantize", "refine",    "evaluate", "export" };
 
     return stage < SRQ_STAGES ? names[stage] : "load";
 }

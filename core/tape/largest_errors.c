@@ -1,8 +1,9 @@
 /* Finding the k largest errors of a matrix exactly, in memory that does not depend on the data.
  *
- * One parallel pass notes the largest error of every strip of columns. The k-th largest of those is a lower bound of the
- * k-th largest error, so only strips that reach it are looked at again: few, when k is a thousandth of the elements.
- * Both k-th largest values are found digit by digit from the bits of the floats, whose order is that of their values. */
+ * One parallel pass notes the largest error of every strip of columns. The k-th largest of those is a lower bound of
+ * the k-th largest error, so only strips that reach it are looked at again: few, when k is a thousandth of the
+ * elements. Both k-th largest values are found digit by digit from the bits of the floats, whose order is that of their
+ * values. */
 #include "core/tape/largest_errors.h"
 
 #include "core/math/kernels.h"
@@ -20,9 +21,9 @@ static const struct {
 
 struct search {
     const struct srq_error_matrix *m;
-    float *peaks;   /* [rows][strips] */
-    int64_t strips; /* in one row */
-    uint32_t bound; /* bits: strips below it do not matter */
+    float *peaks;    /* [rows][strips] */
+    int64_t strips;  /* in one row */
+    uint32_t bound;  /* bits: strips below it do not matter */
     uint32_t prefix; /* digits of the number sought that are known */
     int digit;       /* the one that is being counted */
     int64_t count[BINS];

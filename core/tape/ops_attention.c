@@ -11,8 +11,8 @@
 
 #include <math.h>
 
-#define QUERIES 48 /* a multiple of SRQ_TILE_M_MULTIPLE */
-#define KEYS 256   /* a multiple of every tile_n */
+#define QUERIES 48                                         /* a multiple of SRQ_TILE_M_MULTIPLE */
+#define KEYS 256                                           /* a multiple of every tile_n */
 #define LOGITS_LD (KEYS + SRQ_TILE_N_MAX + SRQ_TILE_M_MAX) /* a row of logits and what products read beyond it */
 
 _Static_assert(QUERIES % SRQ_TILE_M_MULTIPLE == 0 && KEYS % SRQ_TILE_N_MAX == 0, "tiles must fit");
@@ -22,16 +22,16 @@ struct job {
     const struct srq_kernels *kern;
     enum srq_dtype dtype;
     const char *q, *k, *v, *out, *dout;
-    char *y;                    /* forward: the output */
-    char *dq, *dk, *dv;         /* backward; NULL: nobody wants it */
+    char *y;            /* forward: the output */
+    char *dq, *dk, *dv; /* backward; NULL: nobody wants it */
     bool add_q, add_k, add_v;
-    float *lse;                 /* [batch, heads, seq]; NULL: not saved */
-    float *work;                /* a stretch of work_len floats for each thread */
+    float *lse;  /* [batch, heads, seq]; NULL: not saved */
+    float *work; /* a stretch of work_len floats for each thread */
     int64_t work_len;
-    int64_t group;              /* query heads per key/value head */
-    int64_t columns;            /* head_dim rounded up to tile_n: what products compute */
-    int64_t width;              /* row stride of sums; it and keys_padded fit the widest kernels, so that a plan made */
-    int64_t keys_padded;        /* on one machine holds on another */
+    int64_t group;       /* query heads per key/value head */
+    int64_t columns;     /* head_dim rounded up to tile_n: what products compute */
+    int64_t width;       /* row stride of sums; it and keys_padded fit the widest kernels, so that a plan made */
+    int64_t keys_padded; /* on one machine holds on another */
 };
 
 /* Parts of a thread's workspace. */
@@ -137,8 +137,7 @@ static void query_key(const struct job *j, const struct span *s, const float *ro
         for (int64_t r = 0; r < s->nq; r += tm) {
             if (k > s->q0 + r + tm - 1 || k + tn <= first_key(j, s->q0 + r))
                 continue;
-            j->kern->tile(hd, rows + r * hd, hd, 1, packed + k * hd, c + r * LOGITS_LD + (k - s->k0), LOGITS_LD,
-                          false);
+            j->kern->tile(hd, rows + r * hd, hd, 1, packed + k * hd, c + r * LOGITS_LD + (k - s->k0), LOGITS_LD, false);
         }
     }
 }
@@ -441,11 +440,12 @@ struct srq_var *srq_op_attention(struct srq_tape *t, struct srq_var *q, struct s
     if (srq_tape_failed(t, q, k) || srq_tape_failed(t, v, v))
         return NULL;
     if (!shapes_fit(a, q, k, v))
-        return srq_tape_fail(t, -SRQ_EINVAL, "attention of %lld x %lld tokens, %lld/%lld heads of %lld, does not fit "
-                             "q [%lld, %lld], k [%lld, %lld]", (long long)a->batch, (long long)a->seq,
-                             (long long)a->heads, (long long)a->kv_heads, (long long)a->head_dim,
-                             (long long)srq_var_rows(q), (long long)srq_var_cols(q), (long long)srq_var_rows(k),
-                             (long long)srq_var_cols(k));
+        return srq_tape_fail(t, -SRQ_EINVAL,
+                             "attention of %lld x %lld tokens, %lld/%lld heads of %lld, does not fit "
+                             "q [%lld, %lld], k [%lld, %lld]",
+                             (long long)a->batch, (long long)a->seq, (long long)a->heads, (long long)a->kv_heads,
+                             (long long)a->head_dim, (long long)srq_var_rows(q), (long long)srq_var_cols(q),
+                             (long long)srq_var_rows(k), (long long)srq_var_cols(k));
     y = srq_tape_value(t, srq_var_rows(q), srq_var_cols(q), q->wants_grad || k->wants_grad || v->wants_grad);
     if (y == NULL)
         return NULL;

@@ -54,8 +54,9 @@ static int swiglu_backward(struct srq_tape *t, struct srq_node *n, struct srq_er
 {
     double since = srq_tape_clock(t);
     struct srq_value *gate = n->in[0], *up = n->in[1];
-    struct elements e = { .dtype = srq_tape_dtype(t), .a = gate->var.value.data, .b = up->var.value.data,
-                          .dy = n->out->var.grad.data };
+    struct elements e = {
+        .dtype = srq_tape_dtype(t), .a = gate->var.value.data, .b = up->var.value.data, .dy = n->out->var.grad.data
+    };
     int rc = 0;
 
     if (gate->var.wants_grad)
@@ -79,8 +80,9 @@ struct srq_var *srq_op_swiglu(struct srq_tape *t, struct srq_var *gate, struct s
     if (y == NULL)
         return NULL;
     if (!srq_tape_measuring(t)) {
-        struct elements e = { .dtype = srq_tape_dtype(t), .a = gate->value.data, .b = up->value.data,
-                              .y = y->var.value.data };
+        struct elements e = {
+            .dtype = srq_tape_dtype(t), .a = gate->value.data, .b = up->value.data, .y = y->var.value.data
+        };
 
         srq_parallel(srq_tensor_count(&y->var.value), GRAIN, swiglu_range, &e);
         srq_tape_account(t, SRQ_TAPE_SWIGLU, false, since, 0);
@@ -121,8 +123,9 @@ struct srq_var *srq_op_add(struct srq_tape *t, struct srq_var *a, struct srq_var
     if (y == NULL)
         return NULL;
     if (!srq_tape_measuring(t)) {
-        struct elements e = { .dtype = srq_tape_dtype(t), .a = a->value.data, .b = b->value.data,
-                              .y = y->var.value.data };
+        struct elements e = {
+            .dtype = srq_tape_dtype(t), .a = a->value.data, .b = b->value.data, .y = y->var.value.data
+        };
 
         srq_parallel(srq_tensor_count(&y->var.value), GRAIN, add_range, &e);
         srq_tape_account(t, SRQ_TAPE_ADD, false, since, 0);

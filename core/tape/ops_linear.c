@@ -41,7 +41,8 @@ static void product(const struct srq_tape *t, int64_t m, int64_t n, int64_t k, c
         srq_gemm(m, n, k, 1.0f, a, b, beta, c, c_dtype, ldc);
 }
 
-static void forward(const struct srq_tape *t, const struct srq_linear *l, const struct srq_tensor *x, struct srq_tensor *y, int64_t rows)
+static void forward(const struct srq_tape *t, const struct srq_linear *l, const struct srq_tensor *x,
+                    struct srq_tensor *y, int64_t rows)
 {
     struct srq_mat a = mat(x->data, x->dtype, l->in, false), w = mat(l->weight.data, x->dtype, l->in, true);
 
@@ -118,7 +119,8 @@ static int weight_gradient(struct srq_tape *t, struct srq_node *n, int64_t rows,
         struct srq_mat x = mat(n->in[0]->var.value.data, dtype, l->in, false);
         double since = srq_tape_clock(t);
 
-        dy.data = srq_tape_measuring(t) ? NULL : srq_row(&n->out->var.grad, 1, s.row); /* column s.row of the first row */
+        dy.data =
+            srq_tape_measuring(t) ? NULL : srq_row(&n->out->var.grad, 1, s.row); /* column s.row of the first row */
         product(t, count, l->in, rows, &dy, &x, 0.0f, s.tile, SRQ_F32, l->in);
         if (srq_tape_measuring(t))
             continue;

@@ -9,11 +9,11 @@
 struct rows {
     const struct srq_tensor *x, *target;
     const uint8_t *mask;
-    float *sums;             /* [rows] squared error of each, so that their sum has a fixed order */
-    struct srq_tensor grad;  /* data NULL: not wanted */
+    float *sums;            /* [rows] squared error of each, so that their sum has a fixed order */
+    struct srq_tensor grad; /* data NULL: not wanted */
     int64_t cols;
-    float factor;            /* 2 / valid elements */
-    const int64_t *dropped;  /* positions left out, ascending */
+    float factor;           /* 2 / valid elements */
+    const int64_t *dropped; /* positions left out, ascending */
     int64_t dropped_count;
 };
 

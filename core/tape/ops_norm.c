@@ -8,7 +8,7 @@ struct rows {
     const struct srq_tensor *x, *dy;
     struct srq_tensor *y; /* forward: y; backward: dx */
     const float *w;
-    float *r;             /* [rows] 1/rms, saved */
+    float *r; /* [rows] 1/rms, saved */
     int64_t n;
     float eps;
     bool add;
@@ -20,8 +20,8 @@ static void forward(void *ctx, int64_t begin, int64_t end)
     const struct rows *c = ctx;
 
     for (int64_t i = begin; i < end; i++) {
-        float r = srq_kernels()->rms_forward(c->x->dtype, srq_row(c->x, i, c->n), c->w, c->eps,
-                                             srq_row(c->y, i, c->n), c->n);
+        float r =
+            srq_kernels()->rms_forward(c->x->dtype, srq_row(c->x, i, c->n), c->w, c->eps, srq_row(c->y, i, c->n), c->n);
 
         if (c->r != NULL)
             c->r[i] = r;

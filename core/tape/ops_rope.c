@@ -35,8 +35,14 @@ static int backward(struct srq_tape *t, struct srq_node *n, struct srq_error *er
 {
     double since = srq_tape_clock(t);
     struct srq_value *x = n->in[0];
-    struct rows c = { .x = &n->out->var.grad, .y = &x->var.grad, .cos = n->as.rope.cos, .sin = n->as.rope.sin,
-                      .seq = n->as.rope.seq, .head_dim = n->as.rope.head_dim, .rot = n->as.rope.rot, .back = true };
+    struct rows c = { .x = &n->out->var.grad,
+                      .y = &x->var.grad,
+                      .cos = n->as.rope.cos,
+                      .sin = n->as.rope.sin,
+                      .seq = n->as.rope.seq,
+                      .head_dim = n->as.rope.head_dim,
+                      .rot = n->as.rope.rot,
+                      .back = true };
     int rc = 0;
 
     if (!srq_tape_move_grad(t, n->out, x))
@@ -69,8 +75,14 @@ struct srq_var *srq_op_rope(struct srq_tape *t, struct srq_var *x, int64_t seq, 
     if (y == NULL)
         return NULL;
     if (!srq_tape_measuring(t)) {
-        struct rows c = { .x = &x->value, .y = &y->var.value, .cos = cos, .sin = sin, .seq = seq,
-                          .head_dim = head_dim, .rot = rot, .heads = cols / head_dim };
+        struct rows c = { .x = &x->value,
+                          .y = &y->var.value,
+                          .cos = cos,
+                          .sin = sin,
+                          .seq = seq,
+                          .head_dim = head_dim,
+                          .rot = rot,
+                          .heads = cols / head_dim };
 
         turn_all(&c, rows);
         srq_tape_account(t, SRQ_TAPE_ROPE, false, since, 0);

@@ -32,12 +32,12 @@ struct srq_grad_mem {
 };
 
 struct srq_value {
-    struct srq_var var; /* first: what users of the tape see */
+    struct srq_var var;       /* first: what users of the tape see */
     struct srq_block_mem mem; /* none: memory of the caller */
     struct srq_grad_mem *grad;
-    int users;          /* recorded operations that read it and have not been replayed yet */
-    bool kept;          /* its own backward, or a caller, reads the value: not to be overwritten or freed early */
-    bool seed;          /* the loss that backward starts from */
+    int users; /* recorded operations that read it and have not been replayed yet */
+    bool kept; /* its own backward, or a caller, reads the value: not to be overwritten or freed early */
+    bool seed; /* the loss that backward starts from */
 };
 
 struct srq_node {
@@ -75,8 +75,8 @@ struct srq_node *srq_tape_node(struct srq_tape *t, enum srq_tape_kind kind,
                                int (*backward)(struct srq_tape *t, struct srq_node *n, struct srq_error *err),
                                struct srq_value *out, struct srq_var *a, struct srq_var *b, struct srq_var *c);
 
-/* The gradient of an input that wants one: `*add` says whether it holds something that must be kept. With `in_place`, the
- * operation allows that the gradient takes the place of the input's value, when nobody needs that any more. */
+/* The gradient of an input that wants one: `*add` says whether it holds something that must be kept. With `in_place`,
+ * the operation allows that the gradient takes the place of the input's value, when nobody needs that any more. */
 int srq_tape_grad(struct srq_tape *t, struct srq_value *v, bool in_place, bool *add, struct srq_error *err);
 /* Gives the output's gradient to an input unchanged: without copying when the input has none yet. */
 int srq_tape_pass_grad(struct srq_tape *t, struct srq_value *from, struct srq_value *to, struct srq_error *err);

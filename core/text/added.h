@@ -38,8 +38,8 @@ int srq_added_put(struct srq_added *a, const char *text, size_t len, const struc
  * reaches before `taken`. Gives its range and where to search on; false when there is none. A token that strips on its
  * left and was swallowed by the one before has no range (end <= begin): it counts as white space. */
 struct srq_added_hit {
-    size_t begin, end;  /* with swallowed white space */
-    size_t next;        /* search on here */
+    size_t begin, end; /* with swallowed white space */
+    size_t next;       /* search on here */
     int32_t id;
 };
 bool srq_added_find(const struct srq_added *a, const char *text, size_t len, size_t from, size_t taken,

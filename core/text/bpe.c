@@ -39,7 +39,7 @@ void srq_bpe_scratch_fini(struct srq_bpe_scratch *s)
     memset(s, 0, sizeof(*s));
 }
 
-/* ---- symbols --------------------------------------------------------------------------------------------------- */
+/* ---- symbols ----------------------------------------------------------------------------------------------------- */
 
 static int add_symbol(struct srq_bpe_scratch *s, int32_t id)
 {
@@ -122,7 +122,7 @@ static int split_word(const struct srq_bpe *bpe, const char *word, size_t len, s
     return rc;
 }
 
-/* ---- heap ---------------------------------------------------------------------------------------------------------- */
+/* ---- heap -------------------------------------------------------------------------------------------------------- */
 
 static bool before(const struct srq_bpe_candidate *a, const struct srq_bpe_candidate *b)
 {

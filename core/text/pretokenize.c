@@ -10,8 +10,7 @@
 #define STEPS_MAX 64
 #define SHOW 120
 
-static const char gpt2_pattern[] =
-    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+static const char gpt2_pattern[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
 enum kind { SPLIT, DIGITS, BYTE_LEVEL, METASPACE };
 enum behavior { ISOLATED, REMOVED, MERGED_WITH_PREVIOUS, MERGED_WITH_NEXT, CONTIGUOUS };
@@ -68,7 +67,7 @@ void srq_byte_map(const char *bytes, size_t len, struct srq_buf *out)
         srq_buf_add(out, c, (size_t)srq_utf8_put(srq_byte_to_char((unsigned char)bytes[i]), c));
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static int bad(struct srq_error *err, const char *what, const char *type, const char *key)
 {
@@ -179,8 +178,9 @@ static int read_steps(const json_t *json, const char *what, struct srq_pretokeni
     if (p->count == STEPS_MAX)
         return srq_fail_field(err, -SRQ_ELIMIT, what, "%s: more than %d pre-tokenizers", what, STEPS_MAX);
     if (srq_pretokenizer_byte_level(p))
-        return srq_fail_field(err, -SRQ_EUNSUPPORTED, what, "%s: pre-tokenizer %s after ByteLevel, which srq does not do",
-                              what, srq_st_show(type, shown, sizeof(shown)));
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, what,
+                              "%s: pre-tokenizer %s after ByteLevel, which srq does not do", what,
+                              srq_st_show(type, shown, sizeof(shown)));
     s = &p->steps[p->count++];
     if (strcmp(type, "Split") == 0)
         return read_split(json, what, s, err);
@@ -258,7 +258,7 @@ bool srq_pretokenizer_byte_level(const struct srq_pretokenizer *p)
     return p->count > 0 && p->steps[p->count - 1].kind == BYTE_LEVEL;
 }
 
-/* ---- running --------------------------------------------------------------------------------------------------------- */
+/* ---- running ----------------------------------------------------------------------------------------------------- */
 
 struct run {
     const struct srq_pretokenizer *p;
@@ -298,8 +298,8 @@ static bool add_segment(struct segments *list, size_t begin, size_t end, bool ma
 }
 
 /* The next match of a step at or after `from`. In Digits every number character is one. */
-static int next_match(const struct run *r, const struct step *s, const char *text, size_t len, size_t from, size_t *begin,
-                      size_t *end)
+static int next_match(const struct run *r, const struct step *s, const char *text, size_t len, size_t from,
+                      size_t *begin, size_t *end)
 {
     if (s->kind != DIGITS)
         return srq_regex_find(s->pattern, r->m, text, len, from, begin, end, r->err);
@@ -320,7 +320,8 @@ static int next_match(const struct run *r, const struct step *s, const char *tex
 typedef int (*segment_fn)(void *ctx, size_t begin, size_t end, bool match);
 
 /* Calls fn for every match, also those of no length, which part their neighbours, and for every gap, in order. */
-static int for_segments(const struct run *r, const struct step *s, const char *text, size_t len, segment_fn fn, void *ctx)
+static int for_segments(const struct run *r, const struct step *s, const char *text, size_t len, segment_fn fn,
+                        void *ctx)
 {
     size_t at = 0, from = 0, begin, end;
     bool any = false; /* a match ended at `at` */

@@ -25,13 +25,13 @@ struct srq_matcher {
     pcre2_jit_stack *stack;
 };
 
-/* ---- compiling ------------------------------------------------------------------------------------------------------- */
+/* ---- compiling --------------------------------------------------------------------------------------------------- */
 
 static int compile(struct srq_regex *p, const char *text, size_t len, bool literal, const char *what,
                    struct srq_error *err)
 {
-    uint32_t flags = literal ? PCRE2_UTF | PCRE2_LITERAL
-                             : PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
+    uint32_t flags =
+        literal ? PCRE2_UTF | PCRE2_LITERAL : PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
     pcre2_compile_context *context = pcre2_compile_context_create(NULL);
     char message[128], shown[SHOW];
     PCRE2_SIZE at;
@@ -75,14 +75,15 @@ static int translate_and_compile(struct srq_regex *p, const char *text, size_t l
 }
 
 int srq_regex_compile(const char *text, size_t len, bool literal, const char *what, struct srq_regex **out,
-                        struct srq_error *err)
+                      struct srq_error *err)
 {
     struct srq_regex *p;
     int rc = 0;
 
     *out = NULL;
     if (len > PATTERN_MAX)
-        return srq_fail_field(err, -SRQ_ELIMIT, what, "%s: a pattern of %zu bytes, more than %d", what, len, PATTERN_MAX);
+        return srq_fail_field(err, -SRQ_ELIMIT, what, "%s: a pattern of %zu bytes, more than %d", what, len,
+                              PATTERN_MAX);
     p = srq_calloc(1, sizeof(*p));
     if (p != NULL)
         p->text = srq_strndup(text, len);
@@ -111,7 +112,7 @@ void srq_regex_free(struct srq_regex *p)
     srq_free(p);
 }
 
-/* ---- matching -------------------------------------------------------------------------------------------------------- */
+/* ---- matching ---------------------------------------------------------------------------------------------------- */
 
 struct srq_matcher *srq_matcher_create(void)
 {
@@ -144,7 +145,7 @@ void srq_matcher_free(struct srq_matcher *m)
 }
 
 int srq_regex_find(const struct srq_regex *p, struct srq_matcher *m, const char *text, size_t len, size_t from,
-                     size_t *begin, size_t *end, struct srq_error *err)
+                   size_t *begin, size_t *end, struct srq_error *err)
 {
     const PCRE2_SIZE *range;
     char shown[SHOW], message[128];

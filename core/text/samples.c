@@ -19,7 +19,7 @@
 #define SHUFFLE_STREAM 0x63616c6962u /* of the counter-based generator: record order */
 #define ENOUGH 1                     /* returned by a record function: no more records are wanted */
 
-/* ---- the list of files --------------------------------------------------------------------------------------------- */
+/* ---- the list of files ------------------------------------------------------------------------------------------- */
 
 struct paths {
     char **data;
@@ -147,7 +147,7 @@ int64_t srq_samples_memory(const char *const *files, int file_count, enum srq_sa
     return (most > 0 ? most + ENCODER_BYTES : 0) + (sampling == SRQ_SAMPLING_SHUFFLED ? all : 0);
 }
 
-/* ---- records ------------------------------------------------------------------------------------------------------- */
+/* ---- records ----------------------------------------------------------------------------------------------------- */
 
 /* `text` lives only during the call. */
 typedef int (*record_fn)(void *ctx, const char *where, const char *text, size_t len, struct srq_error *err);
@@ -230,7 +230,7 @@ static int for_records(const struct paths *p, record_fn fn, void *ctx, struct sr
     return rc;
 }
 
-/* ---- windows --------------------------------------------------------------------------------------------------------- */
+/* ---- windows ----------------------------------------------------------------------------------------------------- */
 
 struct collecting {
     const struct srq_tokenizer *tk;
@@ -269,7 +269,7 @@ static int add_window_text(void *ctx, const char *where, const char *text, size_
     return rc == 0 && c->ids.count >= c->want ? ENOUGH : rc;
 }
 
-/* ---- shuffled records --------------------------------------------------------------------------------------------------- */
+/* ---- shuffled records -------------------------------------------------------------------------------------------- */
 
 struct record {
     char *where, *text;
@@ -364,7 +364,7 @@ static int collect_shuffled(struct collecting *c, const struct paths *paths, str
     return rc;
 }
 
-/* ---- public -------------------------------------------------------------------------------------------------------------- */
+/* ---- public ------------------------------------------------------------------------------------------------------ */
 
 static int check_request(const struct srq_sample_request *req, int64_t *want, struct srq_error *err)
 {
@@ -404,8 +404,9 @@ static int finish(struct collecting *c, const struct paths *paths, struct srq_sa
     out->count = c->ids.count / out->seqlen;
     if (out->count == 0 && c->req->sampling == SRQ_SAMPLING_SHUFFLED)
         return srq_fail_field(err, -SRQ_EINVAL, first,
-                              "no record of %s%s has %lld ids (seqlen) of its own; all records together have %lld", first,
-                              paths->count > 1 ? " and the other files" : "", (long long)out->seqlen, (long long)c->seen);
+                              "no record of %s%s has %lld ids (seqlen) of its own; all records together have %lld",
+                              first, paths->count > 1 ? " and the other files" : "", (long long)out->seqlen,
+                              (long long)c->seen);
     if (out->count == 0)
         return srq_fail_field(err, -SRQ_EINVAL, first, "%s%s gives %lld ids, too few for one sample of %lld (seqlen)",
                               first, paths->count > 1 ? " with the other files" : "", (long long)c->seen,

@@ -26,17 +26,18 @@ struct srq_sample_request {
     int64_t nsamples; /* at most; 0: all windows */
     int64_t seqlen;
     uint64_t seed;
-    int64_t vocab;    /* ids at or above are refused by name */
+    int64_t vocab;         /* ids at or above are refused by name */
     const char *model_dir; /* where a chat template would be; rows with "messages" are refused, as none is run */
 };
 
-/* Error when not even one sample results, with the number of ids there were. Text that is not UTF-8 is refused with file
- * and byte, a bad row with file and line. On success the caller frees with srq_samples_fini. */
+/* Error when not even one sample results, with the number of ids there were. Text that is not UTF-8 is refused with
+ * file and byte, a bad row with file and line. On success the caller frees with srq_samples_fini. */
 int srq_samples_read(const struct srq_tokenizer *tk, const struct srq_sample_request *req, struct srq_samples *out,
                      struct srq_error *err);
 void srq_samples_fini(struct srq_samples *s);
-/* Memory that reading these files takes at most, for the plan: the largest of them with its words and ids, where sampling
- * is shuffled beside the records of all. By the sizes of the files, as is found with English text and common tokenizers. */
+/* Memory that reading these files takes at most, for the plan: the largest of them with its words and ids, where
+ * sampling is shuffled beside the records of all. By the sizes of the files, as is found with English text and common
+ * tokenizers. */
 int64_t srq_samples_memory(const char *const *files, int file_count, enum srq_sampling sampling);
 /* Bytes of the same files, before any is read; those that cannot be looked at count as none. */
 int64_t srq_samples_bytes(const char *const *files, int file_count);

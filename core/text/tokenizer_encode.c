@@ -26,7 +26,7 @@ struct srq_encoder {
     struct srq_buf normalized, spare, pieces, mapped;
     struct cached *slots;
     size_t used;
-    struct srq_buf text;      /* of cached words */
+    struct srq_buf text; /* of cached words */
     struct srq_ids cached_ids;
     struct srq_ids out; /* of the text being encoded */
     const struct srq_tokenizer *tk;
@@ -93,7 +93,7 @@ static void encoder_give_back(const struct srq_tokenizer *tk, struct srq_encoder
     pthread_mutex_unlock(tk->lock);
 }
 
-/* ---- words --------------------------------------------------------------------------------------------------------- */
+/* ---- words ------------------------------------------------------------------------------------------------------- */
 
 static int out_of_memory(struct srq_error *err)
 {
@@ -150,8 +150,10 @@ static void remember(struct srq_encoder *e, struct cached *slot, const char *wor
         e->text.failed = false; /* encoding needs no cache */
         return;
     }
-    *slot = (struct cached){ .text = (uint32_t)text, .ids = (uint32_t)(e->cached_ids.count - count),
-                             .len = (uint8_t)len, .count = (uint8_t)count };
+    *slot = (struct cached){ .text = (uint32_t)text,
+                             .ids = (uint32_t)(e->cached_ids.count - count),
+                             .len = (uint8_t)len,
+                             .count = (uint8_t)count };
     e->used++;
 }
 
@@ -173,7 +175,7 @@ static int take_word(void *ctx, const char *word, size_t len, struct srq_error *
     return rc;
 }
 
-/* ---- pieces between added tokens ----------------------------------------------------------------------------------- */
+/* ---- pieces between added tokens --------------------------------------------------------------------------------- */
 
 typedef int (*piece_fn)(struct srq_encoder *e, const char *text, size_t len, bool first, struct srq_error *err);
 
@@ -219,7 +221,7 @@ static int normalize_piece(struct srq_encoder *e, const char *text, size_t len, 
     return around_added(e, &e->tk->normalized, text, len, first, encode_piece, err);
 }
 
-/* ---- public ---------------------------------------------------------------------------------------------------------- */
+/* ---- public ------------------------------------------------------------------------------------------------------ */
 
 static int encode(struct srq_encoder *e, const char *text, size_t len, bool specials, int32_t **ids, int64_t *count,
                   struct srq_error *err)

@@ -21,7 +21,7 @@ static bool absent(const json_t *j)
     return j == NULL || json_is_null(j);
 }
 
-/* ---- vocabulary and merges ------------------------------------------------------------------------------------------ */
+/* ---- vocabulary and merges --------------------------------------------------------------------------------------- */
 
 static int read_vocab(struct srq_tokenizer *tk, json_t *vocab, const char *what, struct srq_error *err)
 {
@@ -32,7 +32,8 @@ static int read_vocab(struct srq_tokenizer *tk, json_t *vocab, const char *what,
 
     if (!json_is_object(vocab) || json_object_size(vocab) == 0)
         return srq_fail_field(err, -SRQ_EFORMAT, what, "%s has no vocabulary", what);
-    json_object_foreach(vocab, token, id) {
+    json_object_foreach(vocab, token, id)
+    {
         if (!json_is_integer(id))
             return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: the id of token \"%s\" is not an integer", what,
                                   srq_st_show(token, shown, sizeof(shown)));
@@ -51,7 +52,8 @@ static int add_merge_text(struct srq_tokenizer *tk, const char *text, size_t len
     size_t left = blank != NULL ? (size_t)(blank - text) : 0;
 
     if (blank == NULL || memchr(blank + 1, ' ', len - left - 1) != NULL)
-        return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: merge %d is not two tokens with a blank between", what, rank);
+        return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: merge %d is not two tokens with a blank between", what,
+                              rank);
     return srq_vocab_merge(&tk->bpe.vocab, text, left, blank + 1, len - left - 1, rank, what, err);
 }
 
@@ -96,10 +98,11 @@ static int read_affixes(struct srq_tokenizer *tk, const json_t *model, const cha
     if (rc != 0)
         return rc;
     if (prefix[0] != '\0')
-        return srq_fail_field(err, -SRQ_EUNSUPPORTED, what, "%s: continuing_subword_prefix \"%s\" is not supported", what,
-                              srq_st_show(prefix, shown, sizeof(shown)));
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, what, "%s: continuing_subword_prefix \"%s\" is not supported",
+                              what, srq_st_show(prefix, shown, sizeof(shown)));
     if (strlen(suffix) > SUFFIX_MAX)
-        return srq_fail_field(err, -SRQ_ELIMIT, what, "%s: end_of_word_suffix has more than %d bytes", what, SUFFIX_MAX);
+        return srq_fail_field(err, -SRQ_ELIMIT, what, "%s: end_of_word_suffix has more than %d bytes", what,
+                              SUFFIX_MAX);
     if (suffix[0] != '\0' && (tk->bpe.suffix = srq_strdup(suffix)) == NULL)
         return oom(what, err);
     return 0;
@@ -146,7 +149,7 @@ static int read_model(struct srq_tokenizer *tk, const json_t *model, const char 
     return rc == 0 ? read_model_options(tk, model, what, err) : rc;
 }
 
-/* ---- added tokens ----------------------------------------------------------------------------------------------------- */
+/* ---- added tokens ------------------------------------------------------------------------------------------------ */
 
 /* Searched for as its normalized text. */
 static int put_normalized(struct srq_tokenizer *tk, const char *text, const struct srq_added_token *t, const char *what,
@@ -268,7 +271,7 @@ static int read_added(struct srq_tokenizer *tk, const json_t *list, const char *
     return rc;
 }
 
-/* ---- post-processor ------------------------------------------------------------------------------------------------------ */
+/* ---- post-processor ---------------------------------------------------------------------------------------------- */
 
 static int add_post_id(struct srq_tokenizer *tk, bool before, const json_t *id, const char *what, struct srq_error *err)
 {
@@ -335,7 +338,7 @@ static int read_post(struct srq_tokenizer *tk, const json_t *json, const char *w
     return rc;
 }
 
-/* ---- files ---------------------------------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 static void count_ids(struct srq_tokenizer *tk)
 {
@@ -364,8 +367,8 @@ static int read_json_tokenizer(struct srq_tokenizer *tk, const json_t *root, con
         rc = srq_pretokenizer_read(json_object_get(root, "pre_tokenizer"), what, &tk->pretokenizer, err);
     if (rc == 0 && srq_pretokenizer_first_of_pieces(tk->pretokenizer, srq_normalizer_prepends(tk->normalizer)))
         rc = srq_fail_field(err, -SRQ_EUNSUPPORTED, what,
-                            "%s: pre-tokenizer Metaspace with prepend_scheme \"first\" behind another that cuts, and after "
-                            "something was prepended, which srq does not do",
+                            "%s: pre-tokenizer Metaspace with prepend_scheme \"first\" behind another that cuts, and "
+                            "after something was prepended, which srq does not do",
                             what);
     if (rc == 0)
         rc = read_model(tk, json_object_get(root, "model"), what, err);
@@ -375,7 +378,8 @@ static int read_json_tokenizer(struct srq_tokenizer *tk, const json_t *root, con
     return rc == 0 ? read_post(tk, json_object_get(root, "post_processor"), what, err) : rc;
 }
 
-static int read_merges_text(struct srq_tokenizer *tk, const char *text, size_t len, const char *what, struct srq_error *err)
+static int read_merges_text(struct srq_tokenizer *tk, const char *text, size_t len, const char *what,
+                            struct srq_error *err)
 {
     int32_t rank = 0;
     int rc = 0;

@@ -125,7 +125,8 @@ static bool grow_tokens(struct srq_vocab *v, int32_t id)
     return true;
 }
 
-int srq_vocab_add(struct srq_vocab *v, const char *text, size_t len, int64_t id, const char *what, struct srq_error *err)
+int srq_vocab_add(struct srq_vocab *v, const char *text, size_t len, int64_t id, const char *what,
+                  struct srq_error *err)
 {
     char shown[SHOW];
     int32_t *slot;
@@ -161,7 +162,7 @@ int32_t srq_vocab_find(const struct srq_vocab *v, const char *text, size_t len)
     return v->slot_count > 0 ? *slot_of(v, text, len) : -1;
 }
 
-/* ---- merges -------------------------------------------------------------------------------------------------------- */
+/* ---- merges ------------------------------------------------------------------------------------------------------ */
 
 static struct srq_vocab_merge *pair_slot(const struct srq_vocab *v, uint64_t pair)
 {
@@ -211,8 +212,8 @@ int srq_vocab_merge(struct srq_vocab *v, const char *left, size_t left_len, cons
     ab = srq_vocab_find(v, both, left_len + right_len);
     srq_free(both);
     if (a < 0 || b < 0 || ab < 0)
-        return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: merge %d of \"%s\" and \"%s\": %s is not a token", what, rank,
-                              show(left, left_len, shown, sizeof(shown)),
+        return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: merge %d of \"%s\" and \"%s\": %s is not a token", what,
+                              rank, show(left, left_len, shown, sizeof(shown)),
                               show(right, right_len, shown_right, sizeof(shown_right)),
                               a < 0   ? "the first"
                               : b < 0 ? "the second"

@@ -38,7 +38,8 @@ void srq_vocab_init(struct srq_vocab *v);
 void srq_vocab_fini(struct srq_vocab *v);
 
 /* Refuses a name or an id that is there already, and ids outside 0 … SRQ_VOCAB_ID_MAX - 1. `what` names the file. */
-int srq_vocab_add(struct srq_vocab *v, const char *text, size_t len, int64_t id, const char *what, struct srq_error *err);
+int srq_vocab_add(struct srq_vocab *v, const char *text, size_t len, int64_t id, const char *what,
+                  struct srq_error *err);
 int32_t srq_vocab_find(const struct srq_vocab *v, const char *text, size_t len); /* -1: none */
 
 /* Adds the merge of rank `rank`: both parts and the result must be tokens. A pair given twice keeps its last rank. */

@@ -14,18 +14,18 @@ struct srq_tuner; /* works on one block after the other, in memory planned once 
 struct srq_block_io {
     enum srq_dtype dtype; /* F32 or BF16 */
     int64_t nsamples, seq, hidden;
-    const void *input;    /* quantized chain's hidden states: what the block gets */
-    const void *target;   /* full-precision chain's block output */
-    const uint8_t *mask;  /* [nsamples, seq], 0 leaves a token out; or NULL */
-    const float *const *importance; /* [layers of the block], [in] each: srq_importance_sums of the full-precision inputs,
-                                       where the plugin needs them (srq_plugin_needs); else NULL */
+    const void *input;              /* quantized chain's hidden states: what the block gets */
+    const void *target;             /* full-precision chain's block output */
+    const uint8_t *mask;            /* [nsamples, seq], 0 leaves a token out; or NULL */
+    const float *const *importance; /* [layers of the block], [in] each: srq_importance_sums of the full-precision
+                                       inputs, where the plugin needs them (srq_plugin_needs); else NULL */
 };
 
 struct srq_tune_config {
-    int64_t batch;        /* samples a micro-batch */
+    int64_t batch; /* samples a micro-batch */
     int64_t seq, nsamples;
     uint64_t seed;
-    int64_t probe_every;  /* iterations between probes; the probe set is fixed for the job */
+    int64_t probe_every;   /* iterations between probes; the probe set is fixed for the job */
     int64_t probe_samples; /* samples in the probe set, evenly spaced among all; at most nsamples are used */
     enum srq_dtype cache;  /* of srq_block_io; F32 (the default) leaves room for either */
 };
@@ -34,24 +34,24 @@ struct srq_tune_config {
  * (-SRQ_ECANCELED for pause and cancel), at an iteration boundary where srq_tuner_save may be called. */
 struct srq_tune_events {
     void *ctx;
-    void (*point)(void *ctx, int64_t iter, double loss, double lr);               /* every iteration: batch loss, without
-                                                                                     what the block's rules leave out */
-    void (*probe)(void *ctx, int64_t iter, double loss, bool best);               /* every probe */
-    void (*layer_error)(void *ctx, int layer, int64_t iter, double relative);     /* every probe, every tuned layer */
-    int (*tick)(void *ctx, int64_t iter);                                         /* before every iteration */
+    void (*point)(void *ctx, int64_t iter, double loss, double lr);           /* every iteration: batch loss, without
+                                                                                 what the block's rules leave out */
+    void (*probe)(void *ctx, int64_t iter, double loss, bool best);           /* every probe */
+    void (*layer_error)(void *ctx, int layer, int64_t iter, double relative); /* every probe, every tuned layer */
+    int (*tick)(void *ctx, int64_t iter);                                     /* before every iteration */
 };
 
 #define SRQ_TUNE_ENOUGH 1 /* of tick: the iterations done so far are all there will be */
 
 /* The probe loss is the mean squared error over the valid elements of the probe samples, without what the block's rules
  * leave out of each batch's loss: where a few outliers decide the plain error, it falls or rises with them alone, and
- * chooses iterates that are worse for everything else. So it is comparable between plans with the same rules only. It is
- * taken before the first
+ * chooses iterates that are worse for everything else. So it is comparable between plans with the same rules only. It
+ * is taken before the first
  * iteration, every probe_every iterations, and once more after the last step, so that the final parameters are a
  * candidate too, and so is iterate 0: with a plugin that starts from plain rounding, the result is never worse than
  * that on the probe. Layer errors are ||X(W-Ŵ)ᵀ||² / ||XWᵀ||² over 128 tokens evenly spaced in the probe set. */
 struct srq_tune_outcome {
-    double loss_first, loss_best;  /* probe losses: before tuning, of the iterate kept */
+    double loss_first, loss_best; /* probe losses: before tuning, of the iterate kept */
     int64_t best_iter, iters_done;
     double *error_first, *error_best; /* per layer of the block (NaN: not quantized), owned by the tuner until the next
                                          block */
@@ -88,9 +88,9 @@ int srq_tuner_run_layer(struct srq_tuner *t, int layer, const struct srq_scheme 
                         const void *resume, size_t resume_len, const struct srq_tune_events *events,
                         struct srq_tune_outcome *out, struct srq_error *err);
 /* The state of the running block at the iteration boundary where `tick` was called: TUNED and STATE arrays, best
- * snapshot, losses, iteration. The parts point into the tuner, so that keeping them takes no copy, and hold until the loop
- * goes on; one after the other they are what a resume takes. Damage to them is for their keeper to notice. Callable in
- * `tick` and after a run that `tick` stopped. */
+ * snapshot, losses, iteration. The parts point into the tuner, so that keeping them takes no copy, and hold until the
+ * loop goes on; one after the other they are what a resume takes. Damage to them is for their keeper to notice.
+ * Callable in `tick` and after a run that `tick` stopped. */
 #define SRQ_TUNER_PARTS 7
 struct srq_tuner_state {
     struct srq_part parts[SRQ_TUNER_PARTS];

@@ -1,4 +1,5 @@
-/* Triangular factor of an inverse, and rounding with feedback. Both are blocked, so that nearly all work is in products. */
+/* Triangular factor of an inverse, and rounding with feedback. Both are blocked, so that nearly all work is in
+ * products. */
 #include "core/tune/feedback.h"
 
 #include "core/base/alloc.h"
@@ -12,7 +13,7 @@
 #define NB 64      /* columns of a factor that are eliminated together */
 #define STRIPE 512 /* rows of the trailing matrix in one product */
 
-/* ---- the factor -------------------------------------------------------------------------------------------------------- */
+/* ---- the factor -------------------------------------------------------------------------------------------------- */
 
 /* Lower Cholesky of the n-by-n block at a, in double; only its lower half is read and written. */
 static bool factor_block(float *a, int64_t ld, int64_t n)
@@ -157,7 +158,7 @@ int srq_inverse_factor(const float *h, int64_t n, double damp, float *u)
     return rc;
 }
 
-/* ---- rounding --------------------------------------------------------------------------------------------------------------- */
+/* ---- rounding ---------------------------------------------------------------------------------------------------- */
 
 struct columns {
     float *w;
@@ -195,7 +196,14 @@ static void round_rows(void *ctx, int64_t begin, int64_t end)
 
 int srq_column_feedback(float *w, int64_t rows, int64_t n, const float *u, int64_t block, srq_round_fn round, void *ctx)
 {
-    struct columns c = { .w = w, .u = u, .n = n, .block = block < 1 ? 1 : block < n ? block : n, .round = round, .ctx = ctx };
+    struct columns c = { .w = w,
+                         .u = u,
+                         .n = n,
+                         .block = block < 1   ? 1
+                                  : block < n ? block
+                                              : n,
+                         .round = round,
+                         .ctx = ctx };
 
     c.error = srq_malloc((size_t)(rows * c.block + 1) * sizeof(*c.error));
     if (c.error == NULL)
@@ -206,7 +214,8 @@ int srq_column_feedback(float *w, int64_t rows, int64_t n, const float *u, int64
         c.count = n - c.first < c.block ? n - c.first : c.block;
         srq_parallel(rows, 1, round_rows, &c);
         if (rest < n) {
-            const struct srq_mat e = { c.error, SRQ_F32, c.block, false }, f = { u + c.first * n + rest, SRQ_F32, n, false };
+            const struct srq_mat e = { c.error, SRQ_F32, c.block, false },
+                                 f = { u + c.first * n + rest, SRQ_F32, n, false };
 
             srq_gemm(rows, n - rest, c.count, -1, &e, &f, 1, w + rest, SRQ_F32, n);
         }

@@ -57,10 +57,18 @@ static void any_search(const struct srq_grid_args *a, const float *importance, i
 const struct srq_grid_ops *srq_grid_service(enum srq_grid_kind kind)
 {
     static const struct srq_grid_ops plain = {
-        .size = sizeof(plain), .extrema = any_extrema, .fake = any_fake, .grad = any_grad, .encode = any_encode,
+        .size = sizeof(plain),
+        .extrema = any_extrema,
+        .fake = any_fake,
+        .grad = any_grad,
+        .encode = any_encode,
     };
     static const struct srq_grid_ops searching = {
-        .size = sizeof(searching), .extrema = any_extrema, .fake = any_fake, .grad = any_grad, .encode = any_encode,
+        .size = sizeof(searching),
+        .extrema = any_extrema,
+        .fake = any_fake,
+        .grad = any_grad,
+        .encode = any_encode,
         .search = any_search,
     };
     const struct srq_grid_ops *own = srq_grid(kind);

@@ -4,8 +4,8 @@
 
 #include <srq/plugin.h>
 
-/* As srq_grid, which the host itself uses; struct srq_grid_args may be that of any minor version, by its size. Its scheme
- * must be of this kind. NULL: not in this build. */
+/* As srq_grid, which the host itself uses; struct srq_grid_args may be that of any minor version, by its size. Its
+ * scheme must be of this kind. NULL: not in this build. */
 const struct srq_grid_ops *srq_grid_service(enum srq_grid_kind kind);
 
 #endif

@@ -20,8 +20,8 @@ struct layer_sums {
 struct srq_importance {
     struct layer_sums *layers; /* [cap] */
     const float **given;       /* [cap] */
-    double *memory;  /* [columns] doubles, then as many floats */
-    int64_t columns; /* of all inputs of the largest block */
+    double *memory;            /* [columns] doubles, then as many floats */
+    int64_t columns;           /* of all inputs of the largest block */
     int cap, count;
     struct srq_block *block; /* listened to */
 };
@@ -67,7 +67,8 @@ int srq_importance_create(const struct srq_model *m, struct srq_importance **out
     im->given = srq_calloc((size_t)im->cap, sizeof(*im->given));
     if (im->memory == NULL || im->layers == NULL || im->given == NULL) {
         srq_importance_free(im);
-        return srq_fail(err, -SRQ_ENOMEM, "out of memory for the importance of %" PRIu64 " bytes", srq_importance_bytes(m));
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory for the importance of %" PRIu64 " bytes",
+                        srq_importance_bytes(m));
     }
     *out = im;
     return 0;

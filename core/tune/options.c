@@ -137,7 +137,7 @@ static int parse(const struct srq_option *row, const char *text, struct value *v
     return v->text != NULL ? 0 : -SRQ_ENOMEM;
 }
 
-/* ---- a plugin's own table ------------------------------------------------------------------------------------ */
+/* ---- a plugin's own table ---------------------------------------------------------------------------------------- */
 
 static bool is_option_name(const char *name)
 {
@@ -169,7 +169,8 @@ static int check_recipes(const struct srq_plugin *p, struct srq_error *err)
         int rc;
 
         if (r->key == NULL || r->value == NULL)
-            return srq_fail(err, -SRQ_EFORMAT, "plugin %s: recipe %s has a row without key or value", p->name, r->recipe);
+            return srq_fail(err, -SRQ_EFORMAT, "plugin %s: recipe %s has a row without key or value", p->name,
+                            r->recipe);
         if (named < 0 || p->options[named].type != SRQ_OPT_CHOICE ||
             !in_choices(p->options[named].choices, r->recipe, strlen(r->recipe)))
             return srq_fail(err, -SRQ_EFORMAT, "plugin %s: recipe %s is no choice of an option \"recipe\"", p->name,
@@ -208,7 +209,7 @@ int srq_options_check_table(const struct srq_plugin *p, struct srq_error *err)
     return check_recipes(p, err);
 }
 
-/* ---- values --------------------------------------------------------------------------------------------------- */
+/* ---- values ------------------------------------------------------------------------------------------------------ */
 
 static int put(struct srq_options *o, int i, const char *text, enum level level, struct srq_error *err)
 {
@@ -264,10 +265,11 @@ int srq_options_set(struct srq_options *o, const char *name, const char *value, 
     if (i >= 0)
         return put(o, i, value, BY_USER, err);
     for (int k = 0; k < o->count && len < sizeof(known); k++)
-        len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s", k > 0 ? ", " : "", o->plugin->options[k].name);
+        len +=
+            (size_t)snprintf(known + len, sizeof(known) - len, "%s%s", k > 0 ? ", " : "", o->plugin->options[k].name);
     snprintf(field, sizeof(field), "options.%s.%s", o->plugin->name, name);
-    return srq_fail_field(err, -SRQ_EINVAL, field, "plugin %s has no option \"%.80s\"; it has %s", o->plugin->name, name,
-                          o->count > 0 ? known : "none");
+    return srq_fail_field(err, -SRQ_EINVAL, field, "plugin %s has no option \"%.80s\"; it has %s", o->plugin->name,
+                          name, o->count > 0 ? known : "none");
 }
 
 int srq_options_finish(struct srq_options *o, int (*job)(void *ctx, const char *key, const char *value), void *ctx,
@@ -313,7 +315,7 @@ void srq_options_free(struct srq_options *o)
     srq_free(o);
 }
 
-/* ---- getters for plugins --------------------------------------------------------------------------------------- */
+/* ---- getters for plugins ----------------------------------------------------------------------------------------- */
 
 static const struct value *get(const struct srq_options *o, const char *name)
 {

@@ -15,7 +15,7 @@
 #define SUFFIX ".so"
 #define NAME_MAX_LEN 64
 
-/* ---- the ABI check ---------------------------------------------------------------------------------------------- */
+/* ---- the ABI check ----------------------------------------------------------------------------------------------- */
 
 static bool is_plugin_name(const char *s)
 {
@@ -27,10 +27,13 @@ static bool is_plugin_name(const char *s)
 static const struct abi {
     size_t plugin, oneshot, tunable, scorer, allocator, transform;
 } versions[] = {
-    [0] = { .plugin = offsetof(struct srq_plugin, scorer), .oneshot = offsetof(struct srq_oneshot, needs_of),
+    [0] = { .plugin = offsetof(struct srq_plugin, scorer),
+            .oneshot = offsetof(struct srq_oneshot, needs_of),
             .tunable = offsetof(struct srq_tunable, needs) },
-    [1] = { .plugin = offsetof(struct srq_plugin, transform), .oneshot = sizeof(struct srq_oneshot),
-            .tunable = sizeof(struct srq_tunable), .scorer = sizeof(struct srq_scorer),
+    [1] = { .plugin = offsetof(struct srq_plugin, transform),
+            .oneshot = sizeof(struct srq_oneshot),
+            .tunable = sizeof(struct srq_tunable),
+            .scorer = sizeof(struct srq_scorer),
             .allocator = sizeof(struct srq_allocator) },
     [2] = { sizeof(struct srq_plugin), sizeof(struct srq_oneshot), sizeof(struct srq_tunable),
             sizeof(struct srq_scorer), sizeof(struct srq_allocator), sizeof(struct srq_transform) },
@@ -213,7 +216,7 @@ void srq_plugin_unload(struct srq_plugin_handle *h)
     *h = (struct srq_plugin_handle){ 0 };
 }
 
-/* ---- the search path -------------------------------------------------------------------------------------------- */
+/* ---- the search path --------------------------------------------------------------------------------------------- */
 
 /* Calls fn with each folder of $SRQ_PLUGIN_PATH, then with the installed one ($SRQ_PLUGIN_DIR in its place), until it
  * returns non-zero. */
@@ -341,7 +344,9 @@ static int not_found(const char *name, struct srq_error *err)
     for (char **p = names; *p != NULL; p++)
         srq_buf_printf(&known, "%s%s", p == names ? "" : ", ", *p);
     srq_fail(err, -SRQ_ENOENT, "there is no plugin \"%.80s\"; found are: %s", name,
-             names[0] == NULL ? "none" : known.data != NULL ? known.data : "");
+             names[0] == NULL     ? "none"
+             : known.data != NULL ? known.data
+                                  : "");
     srq_buf_fini(&known);
     srq_plugin_names_free(names);
     return -SRQ_ENOENT;

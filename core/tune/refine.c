@@ -11,16 +11,18 @@
 #define STREAM ((uint64_t)0x7265) /* of the order of samples */
 #define BETA1 0.9
 #define BETA2 0.99
-#define RATE 0.1 /* over 2^bits, what rounding leaves of a weight, and over the root of blocks, whose changes add up */
+#define RATE                                                                                                        \
+    0.1         /* over 2^bits, what rounding leaves of a weight, and over the root of blocks, whose changes add up \
+                 */
 #define WARM 10 /* one part in so many of the steps is shorter: the first ones know nothing of the moments */
 #define GRAIN 4096
 
 /* Memory, each one row of the plan. */
 enum part { PART_BLOCK, PART_ROPE, PART_TAPE, PART_STATES, PART_SCALES, PART_HEAD, PART_COUNT };
 static const char *const names[PART_COUNT] = {
-    "scales end to end: block parameters", "scales end to end: rope tables",
+    "scales end to end: block parameters",          "scales end to end: rope tables",
     "scales end to end: activations and gradients", "scales end to end: states of a batch and of the original",
-    "scales end to end: scales and moments", "scales end to end: heads",
+    "scales end to end: scales and moments",        "scales end to end: heads",
 };
 
 struct refined_layer {
@@ -34,7 +36,7 @@ struct srq_refine {
     const struct srq_model *model;
     struct srq_refine_config cfg;
     const struct srq_scheme *schemes;
-    int blocks, layers; /* layers of a block */
+    int blocks, layers;                   /* layers of a block */
     int64_t hidden, held, steps, trained; /* held out; trained on */
     size_t bytes[PART_COUNT], groups;
     struct refined_layer *layer; /* [blocks * layers] */
@@ -43,9 +45,9 @@ struct srq_refine {
     struct srq_tape *tape;
     struct srq_head *head;
     struct srq_head_distil *distil;
-    uint8_t *states;  /* [blocks + 1][batch, seq, hidden]: inputs; from the end on, gradients of outputs */
-    uint8_t *teacher; /* [nsamples, seq, hidden] final states of the original */
-    uint8_t *taught;  /* [batch, seq, hidden] those of the batch */
+    uint8_t *states;       /* [blocks + 1][batch, seq, hidden]: inputs; from the end on, gradients of outputs */
+    uint8_t *teacher;      /* [nsamples, seq, hidden] final states of the original */
+    uint8_t *taught;       /* [batch, seq, hidden] those of the batch */
     int32_t *ids, *target; /* [batch, seq] */
     int64_t *order;        /* [trained] of the running epoch */
     int64_t epoch;
@@ -58,11 +60,12 @@ struct srq_refine {
     double loss_first;
 };
 
-/* ---- sizes ----------------------------------------------------------------------------------------------------------- */
+/* ---- sizes ------------------------------------------------------------------------------------------------------- */
 
 bool srq_refine_tunes(const struct srq_layer_info *layer, const struct srq_scheme *scheme)
 {
-    return layer->block >= 0 && (scheme->grid == SRQ_GRID_INT_SYM || scheme->grid == SRQ_GRID_INT_ASYM) && scheme->group != 0;
+    return layer->block >= 0 && (scheme->grid == SRQ_GRID_INT_SYM || scheme->grid == SRQ_GRID_INT_ASYM) &&
+           scheme->group != 0;
 }
 
 static size_t groups_of(const struct srq_model *m, const struct srq_scheme *schemes, int layer)
@@ -153,7 +156,7 @@ int srq_refine_plan(const struct srq_model *m, const struct srq_refine_config *c
     return rc;
 }
 
-/* ---- life ------------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static int create(struct srq_refine *r, struct srq_error *err)
 {
@@ -201,8 +204,8 @@ int srq_refine_create(const struct srq_model *m, const struct srq_refine_config 
     *out = NULL;
     if (r == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory for the tuning of scales");
-    rc = r->steps > 0 ? create(r, err) : srq_fail(err, -SRQ_EINVAL, "scales cannot be tuned on %lld samples",
-                                                  (long long)cfg->nsamples);
+    rc = r->steps > 0 ? create(r, err)
+                      : srq_fail(err, -SRQ_EINVAL, "scales cannot be tuned on %lld samples", (long long)cfg->nsamples);
     if (rc != 0) {
         srq_refine_free(r);
         return rc;
@@ -228,7 +231,7 @@ void srq_refine_free(struct srq_refine *r)
     srq_free(r);
 }
 
-/* ---- a block ------------------------------------------------------------------------------------------------------------ */
+/* ---- a block ----------------------------------------------------------------------------------------------------- */
 
 /* Rows of dL/dŴ of one layer, on one thread of several: every group lies in one row. */
 static void take_gradient(void *ctx, int64_t row, int64_t rows, float *grad)
@@ -305,7 +308,7 @@ static uint8_t *state(const struct srq_refine *r, int block)
     return r->states + (size_t)block * state_bytes(r, r->cfg.batch);
 }
 
-/* ---- a batch ------------------------------------------------------------------------------------------------------------- */
+/* ---- a batch ----------------------------------------------------------------------------------------------------- */
 
 /* Final states of all samples through the original's blocks. */
 static int make_teacher(struct srq_refine *r, struct srq_error *err)
@@ -382,7 +385,7 @@ static int held_loss(struct srq_refine *r, double *out, struct srq_error *err)
     return rc == 0 && !isfinite(*out) ? srq_fail(err, -SRQ_ENUMERIC, "the quantized model's words are no numbers") : rc;
 }
 
-/* ---- steps ---------------------------------------------------------------------------------------------------------------- */
+/* ---- steps ------------------------------------------------------------------------------------------------------- */
 
 static const int64_t *samples_of(struct srq_refine *r)
 {
@@ -509,8 +512,8 @@ int srq_refine_run(struct srq_refine *r, const struct srq_samples *samples, srq_
     int rc;
 
     if (samples->count != r->cfg.nsamples || samples->seqlen != r->cfg.seq)
-        return srq_fail(err, -SRQ_EINVAL, "%lld samples of %lld tokens where others were planned", (long long)samples->count,
-                        (long long)samples->seqlen);
+        return srq_fail(err, -SRQ_EINVAL, "%lld samples of %lld tokens where others were planned",
+                        (long long)samples->count, (long long)samples->seqlen);
     r->samples = samples;
     r->codes = codes;
     r->codes_ctx = codes_ctx;

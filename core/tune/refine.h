@@ -1,14 +1,14 @@
-/* End-to-end tuning of scales: with all codes fixed, the scales of all groups are moved so that the whole quantized model
- * gives the words of the original (the second phase of Chen et al. 2024, arXiv 2407.11062, with the divergence from the
- * original's words in the place of the text's own).
+/* End-to-end tuning of scales: with all codes fixed, the scales of all groups are moved so that the whole quantized
+ * model gives the words of the original (the second phase of Chen et al. 2024, arXiv 2407.11062, with the divergence
+ * from the original's words in the place of the text's own).
  *
- * Ŵ = s e^δ (q - z), one δ a group, 0 at first. The loss is KL(original ‖ quantized), the mean over the tokens of a batch;
- * dL/dδ is the sum of dL/dŴ · Ŵ over a group. Adam, its step shrinking by a cosine from
+ * Ŵ = s e^δ (q - z), one δ a group, 0 at first. The loss is KL(original ‖ quantized), the mean over the tokens of a
+ * batch; dL/dδ is the sum of dL/dŴ · Ŵ over a group. Adam, its step shrinking by a cosine from
  * 0.1 / (2^bits sqrt(blocks)) after a few shorter ones. Blocks are computed again on the way back, so that one block's
  * activations are held, and the inputs of all for one batch.
  *
- * Some samples are held out: where their loss is not smaller in the end (with scales as they are stored, in F16) than it was
- * at first, all scales stay as they were.
+ * Some samples are held out: where their loss is not smaller in the end (with scales as they are stored, in F16) than
+ * it was at first, all scales stay as they were.
  *
  * Tuned are integer layers of blocks that have more than one group; others keep what they have. */
 #ifndef SRQ_TUNE_REFINE_H

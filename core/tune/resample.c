@@ -28,7 +28,7 @@ struct resample {
     int64_t first; /* token of the first row of logits, counted over all samples that were read */
 };
 
-/* ---- sizes ------------------------------------------------------------------------------------------------------------- */
+/* ---- sizes ------------------------------------------------------------------------------------------------------- */
 
 int64_t srq_resample_copies(int64_t wanted, int64_t nsamples, int64_t seq)
 {
@@ -55,12 +55,12 @@ static int measure(struct resample *r, const struct srq_model *m, const struct s
     r->part = r->part < cfg->batch ? cfg->batch : r->part;
     r->part = r->part < cfg->nsamples ? r->part : cfg->nsamples;
     r->states_bytes = (size_t)(r->part * sample);
-    return srq_block_forward_bytes(m, cfg->compute, cfg->batch < r->part ? cfg->batch : r->part, cfg->seq, &r->tape_bytes,
-                                   err);
+    return srq_block_forward_bytes(m, cfg->compute, cfg->batch < r->part ? cfg->batch : r->part, cfg->seq,
+                                   &r->tape_bytes, err);
 }
 
-int srq_resample_plan(const struct srq_model *m, const struct srq_resample_config *cfg, struct srq_memory_row *rows, int cap,
-                      int *count, struct srq_error *err)
+int srq_resample_plan(const struct srq_model *m, const struct srq_resample_config *cfg, struct srq_memory_row *rows,
+                      int cap, int *count, struct srq_error *err)
 {
     struct resample r;
     int rc = 0;
@@ -90,7 +90,8 @@ int srq_resample_extend(struct srq_samples *s, int64_t copies, struct srq_error 
     if (ids == NULL || (s->mask != NULL && mask == NULL)) {
         srq_free(ids);
         srq_free(mask);
-        return srq_fail(err, -SRQ_ENOMEM, "out of memory for %lld copies of the calibration samples", (long long)copies);
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory for %lld copies of the calibration samples",
+                        (long long)copies);
     }
     for (size_t c = 0; c <= (size_t)copies; c++) {
         memcpy(ids + c * n, s->ids, n * sizeof(*ids));
@@ -105,7 +106,7 @@ int srq_resample_extend(struct srq_samples *s, int64_t copies, struct srq_error 
     return 0;
 }
 
-/* ---- drawing ----------------------------------------------------------------------------------------------------------- */
+/* ---- drawing ----------------------------------------------------------------------------------------------------- */
 
 /* The word at which `part` of the whole weight lies below; weight [vocab], its sum `sum`. */
 static int32_t word_at(const float *weight, int64_t vocab, double part)
@@ -160,12 +161,13 @@ static int draw(struct resample *r, int64_t from, int64_t n, struct srq_error *e
     for (int64_t at = 0; rc == 0 && at < tokens; at += ROWS) {
         int64_t rows = tokens - at < ROWS ? tokens - at : ROWS;
 
-        rc = srq_head_logits(r->head, r->states + (size_t)(at * r->hidden) * srq_dtype_size(r->cfg.compute), r->cfg.compute,
-                             rows, r->logits, err);
+        rc = srq_head_logits(r->head, r->states + (size_t)(at * r->hidden) * srq_dtype_size(r->cfg.compute),
+                             r->cfg.compute, rows, r->logits, err);
         r->first = from * r->cfg.seq + at;
         for (int64_t i = 0; rc == 0 && i < rows * r->vocab; i += r->vocab) {
             if (!isfinite(r->logits[i]))
-                rc = srq_fail(err, -SRQ_ENUMERIC, "the model's logits for token %lld of the calibration text are no numbers",
+                rc = srq_fail(err, -SRQ_ENUMERIC,
+                              "the model's logits for token %lld of the calibration text are no numbers",
                               (long long)(r->first + i / r->vocab));
         }
         if (rc == 0)

@@ -8,7 +8,7 @@
 #define OUTCOME "srq.outcome"
 #define NAME_CAP 300
 
-/* ---- memory ---------------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 static size_t all_channels(const struct srq_model *m, const bool *wanted)
 {
@@ -61,13 +61,16 @@ int srq_scales_check(const char *name, const float *alpha, int64_t channels, str
 {
     for (int64_t i = 0; i < channels; i++) {
         if (!isfinite(alpha[i]) || alpha[i] < SRQ_SCALE_LEAST)
-            return srq_fail_field(err, -SRQ_ENUMERIC, name, "the scale of channel %lld of %s is %g; it has to be finite and "
-                                  "at least %g", (long long)i, name, (double)alpha[i], (double)SRQ_SCALE_LEAST);
+            return srq_fail_field(err, -SRQ_ENUMERIC, name,
+                                  "the scale of channel %lld of %s is %g; it has to be "
+                                  "finite and at least "
+                                  "%g",
+                                  (long long)i, name, (double)alpha[i], (double)SRQ_SCALE_LEAST);
     }
     return 0;
 }
 
-/* ---- statistics ------------------------------------------------------------------------------------------------------- */
+/* ---- statistics -------------------------------------------------------------------------------------------------- */
 
 struct srq_scales_spread srq_scales_spread(const struct srq_scales *s, const struct srq_model *m)
 {
@@ -105,7 +108,7 @@ void srq_scales_range(const struct srq_scales *s, const struct srq_model *m, dou
         *least = *most = 1;
 }
 
-/* ---- writing ---------------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 static const char *tensor_name(const struct srq_model *m, int pair, char out[NAME_CAP])
 {
@@ -127,7 +130,8 @@ static int declare(const struct srq_scales *s, const struct srq_model *m, struct
     return rc == 0 ? srq_writer_begin(w, err) : rc;
 }
 
-static int put(const struct srq_scales *s, const struct srq_model *m, struct srq_tensor_writer *w, struct srq_error *err)
+static int put(const struct srq_scales *s, const struct srq_model *m, struct srq_tensor_writer *w,
+               struct srq_error *err)
 {
     const struct srq_scales_outcome *o = &s->outcome;
     const double outcome[4] = { o->loss_first, o->loss_best, (double)o->steps, (double)o->best_step };
@@ -156,7 +160,7 @@ int srq_scales_write(const struct srq_scales *s, const struct srq_model *m, cons
     return rc;
 }
 
-/* ---- reading ---------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static int read_pair(struct srq_scales *s, const struct srq_model *m, int i, const struct srq_tensors *file,
                      const char *path, struct srq_error *err)
@@ -169,8 +173,8 @@ static int read_pair(struct srq_scales *s, const struct srq_model *m, int i, con
         return srq_fail_field(err, -SRQ_EINVAL, name, "%s has no tensor %s [%lld], whose layers are to be scaled", path,
                               name, (long long)p->channels);
     if (t.dtype != SRQ_F32 || t.rank != 1 || t.shape[0] != p->channels)
-        return srq_fail_field(err, -SRQ_EINVAL, name, "tensor %s of %s is %s %s; the model takes F32 [%lld]", name, path,
-                              srq_dtype_name(t.dtype), srq_tensor_shape_text(&t, shape, sizeof(shape)),
+        return srq_fail_field(err, -SRQ_EINVAL, name, "tensor %s of %s is %s %s; the model takes F32 [%lld]", name,
+                              path, srq_dtype_name(t.dtype), srq_tensor_shape_text(&t, shape, sizeof(shape)),
                               (long long)p->channels);
     memcpy(s->alpha[i], t.data, (size_t)p->channels * sizeof(float));
     return srq_scales_check(p->name, s->alpha[i], p->channels, err);
@@ -191,8 +195,10 @@ static int check_names(const struct srq_scales *s, const struct srq_model *m, co
             i++;
         if (i < s->pairs || strcmp(have, OUTCOME) == 0 || !srq_tensors_describe(file, have, &t))
             continue;
-        return srq_fail_field(err, -SRQ_EINVAL, have, "%s has a tensor %.200s %s, which is none of the scales of this job's "
-                              "model", path, have, srq_tensor_shape_text(&t, shape, sizeof(shape)));
+        return srq_fail_field(err, -SRQ_EINVAL, have,
+                              "%s has a tensor %.200s %s, which is none of the scales of this "
+                              "job's model",
+                              path, have, srq_tensor_shape_text(&t, shape, sizeof(shape)));
     }
     return 0;
 }

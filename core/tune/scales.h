@@ -1,5 +1,5 @@
-/* Scales of an equivalent transformation, in memory and in a file: one tensor "PRODUCER.scale" F32 [channels] for each pair
- * that has them, and "srq.outcome" F64 [4] that says how they were found. */
+/* Scales of an equivalent transformation, in memory and in a file: one tensor "PRODUCER.scale" F32 [channels] for each
+ * pair that has them, and "srq.outcome" F64 [4] that says how they were found. */
 #ifndef SRQ_TUNE_SCALES_H
 #define SRQ_TUNE_SCALES_H
 
@@ -14,8 +14,8 @@ struct srq_scales_outcome {
 };
 
 struct srq_scales {
-    int pairs;      /* of the model */
-    float **alpha;  /* [pairs] [channels] each; NULL: left alone */
+    int pairs;     /* of the model */
+    float **alpha; /* [pairs] [channels] each; NULL: left alone */
     float *memory;
     struct srq_scales_outcome outcome;
 };
@@ -30,8 +30,9 @@ int srq_scales_check(const char *name, const float *alpha, int64_t channels, str
 /* DIR/BASE.safetensors, complete or absent. */
 int srq_scales_write(const struct srq_scales *s, const struct srq_model *m, const char *dir, const char *base,
                      struct srq_error *err);
-/* Fills what srq_scales_alloc made. A file that lacks a pair, has a scale of another shape, or of a module that the model
- * has no pair for: -SRQ_EINVAL naming tensor, shapes and file. Pairs of the file that are not wanted are refused likewise. */
+/* Fills what srq_scales_alloc made. A file that lacks a pair, has a scale of another shape, or of a module that the
+ * model has no pair for: -SRQ_EINVAL naming tensor, shapes and file. Pairs of the file that are not wanted are refused
+ * likewise. */
 int srq_scales_read(struct srq_scales *s, const struct srq_model *m, const char *path, struct srq_error *err);
 
 /* min, max and mean of |log alpha| over all channels of all pairs. */

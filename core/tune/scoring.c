@@ -11,8 +11,12 @@
 /* Memory, each one row of the plan. */
 enum part { PART_BLOCK, PART_ROPE, PART_TAPE, PART_STATES, PART_LAYERS, PART_HEAD, PART_COUNT };
 static const char *const names[PART_COUNT] = {
-    "scoring: block parameters", "scoring: rope tables", "scoring: activations and gradients",
-    "scoring: inputs of all blocks", "scoring: ranges, sums and rows of layers", "scoring: head and loss",
+    "scoring: block parameters",
+    "scoring: rope tables",
+    "scoring: activations and gradients",
+    "scoring: inputs of all blocks",
+    "scoring: ranges, sums and rows of layers",
+    "scoring: head and loss",
 };
 
 struct scored_layer {
@@ -30,7 +34,7 @@ struct srq_scoring {
     struct srq_scoring_config cfg;
     int blocks, layers; /* layers of a block */
     int64_t hidden;
-    size_t state_bytes; /* of one block's input for a sweep */
+    size_t state_bytes;         /* of one block's input for a sweep */
     struct scored_layer *layer; /* [layers] */
     struct srq_block *block;
     int loaded; /* which block is in memory, rounded under `schemes`; -1: none */
@@ -38,11 +42,11 @@ struct srq_scoring {
     struct srq_tape *tape;
     struct srq_head *head;
     struct srq_head_loss *loss;
-    uint8_t *states;  /* [blocks + 1][sweep, seq, hidden] of compute: inputs; from the end on, gradients of outputs */
-    uint8_t *memory;  /* of layers */
-    float *range;     /* lo and hi of a block's groups */
-    float *row;       /* [threads][2][longest row] W and Ŵ */
-    int32_t *target;  /* [sweep, seq] */
+    uint8_t *states; /* [blocks + 1][sweep, seq, hidden] of compute: inputs; from the end on, gradients of outputs */
+    uint8_t *memory; /* of layers */
+    float *range;    /* lo and hi of a block's groups */
+    float *row;      /* [threads][2][longest row] W and Ŵ */
+    int32_t *target; /* [sweep, seq] */
     int64_t row_len;
     size_t bytes[PART_COUNT];
     /* one run */
@@ -51,7 +55,7 @@ struct srq_scoring {
     void *tick_ctx;
 };
 
-/* ---- sizes --------------------------------------------------------------------------------------------------------------- */
+/* ---- sizes ------------------------------------------------------------------------------------------------------- */
 
 /* Groups of a block, the most that any candidate makes; its rows; its longest row. */
 static void measure_layers(struct srq_scoring *s, const struct srq_scheme *candidates, int count, size_t *groups,
@@ -95,7 +99,8 @@ static int measure(struct srq_scoring *s, const struct srq_scheme *candidates, i
     s->bytes[PART_ROPE] = srq_block_rope_bytes(s->model, c->seq);
     s->bytes[PART_LAYERS] = *rows * sizeof(double) + (2 * *groups + row_floats(s)) * sizeof(float) +
                             (size_t)(c->sweep * c->seq) * sizeof(int32_t);
-    s->bytes[PART_HEAD] = srq_head_bytes(s->model, c->batch * c->seq) + srq_head_loss_bytes(s->model, c->batch * c->seq);
+    s->bytes[PART_HEAD] =
+        srq_head_bytes(s->model, c->batch * c->seq) + srq_head_loss_bytes(s->model, c->batch * c->seq);
     return srq_walk_measure(s->model, s->cfg.compute, s->cfg.batch, s->cfg.seq, &s->bytes[PART_TAPE], err);
 }
 
@@ -116,8 +121,8 @@ static struct srq_scoring *new_scoring(const struct srq_model *m, const struct s
 }
 
 int srq_scoring_plan(const struct srq_model *m, const struct srq_scoring_config *cfg,
-                     const struct srq_scheme *candidates, int count, struct srq_memory_row *rows, int cap, int *row_count,
-                     struct srq_error *err)
+                     const struct srq_scheme *candidates, int count, struct srq_memory_row *rows, int cap,
+                     int *row_count, struct srq_error *err)
 {
     struct srq_scoring *s = new_scoring(m, cfg);
     size_t groups, sums;
@@ -134,7 +139,7 @@ int srq_scoring_plan(const struct srq_model *m, const struct srq_scoring_config 
     return rc;
 }
 
-/* ---- life ---------------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static int create(struct srq_scoring *s, const struct srq_scheme *candidates, int count, struct srq_error *err)
 {
@@ -148,7 +153,8 @@ static int create(struct srq_scoring *s, const struct srq_scheme *candidates, in
     s->memory = srq_pages_alloc(s->bytes[PART_LAYERS]);
     s->states = srq_pages_alloc(s->bytes[PART_STATES]);
     if (s->layer == NULL || s->memory == NULL || s->states == NULL)
-        return srq_fail(err, -SRQ_ENOMEM, "out of memory for scoring (%zu bytes of block inputs)", s->bytes[PART_STATES]);
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory for scoring (%zu bytes of block inputs)",
+                        s->bytes[PART_STATES]);
     sums = (double *)(void *)s->memory;
     for (int i = 0; i < s->layers; i++) {
         s->layer[i].s = s;
@@ -203,7 +209,7 @@ void srq_scoring_free(struct srq_scoring *s)
     srq_free(s);
 }
 
-/* ---- a block under its schemes ---------------------------------------------------------------------------------------------- */
+/* ---- a block under its schemes ----------------------------------------------------------------------------------- */
 
 /* Rows of dL/dŴ of one layer, on one thread of several. */
 static void take_gradient(void *ctx, int64_t row, int64_t rows, float *grad)
@@ -217,8 +223,13 @@ static void take_gradient(void *ctx, int64_t row, int64_t rows, float *grad)
 
     for (int64_t i = 0; i < rows; i++) {
         const char *stored = (const char *)w->data + (size_t)(row + i) * bytes;
-        struct srq_score_rows r = { .size = sizeof(r), .layer = &l->layer, .row = row + i, .rows = 1, .weight = own,
-                                    .fake = fake, .grad = grad + i * in };
+        struct srq_score_rows r = { .size = sizeof(r),
+                                    .layer = &l->layer,
+                                    .row = row + i,
+                                    .rows = 1,
+                                    .weight = own,
+                                    .fake = fake,
+                                    .grad = grad + i * in };
 
         (void)srq_convert(stored, w->dtype, own, SRQ_F32, in);
         l->grid->fake(&l->args, row + i, 1, fake, SRQ_F32, in);
@@ -288,15 +299,23 @@ static int prepare_layer(struct srq_scoring *s, int i, int layer, float **range,
     l->grid = srq_grid(s->schemes[layer].grid);
     if (l->grid == NULL)
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, info->name, "%s: no such grid in this build", info->name);
-    l->layer = (struct srq_layer){ .size = sizeof(l->layer), .name = info->name, .block = info->block, .index = i,
-                                   .scheme = s->schemes[layer], .tensor_scale = 1,
+    l->layer = (struct srq_layer){ .size = sizeof(l->layer),
+                                   .name = info->name,
+                                   .block = info->block,
+                                   .index = i,
+                                   .scheme = s->schemes[layer],
+                                   .tensor_scale = 1,
                                    .groups = srq_groups_of(info->out, info->in, s->schemes[layer].group) };
     rc = srq_model_weight(s->model, info->name, &l->layer.weight, err);
     if (rc != 0)
         return rc;
-    l->args = (struct srq_grid_args){ .size = sizeof(l->args), .weight = &l->layer.weight, .scheme = l->layer.scheme,
-                                      .groups = l->layer.groups, .lo = *range,
-                                      .hi = *range + l->layer.groups.count, .tensor_scale = 1 };
+    l->args = (struct srq_grid_args){ .size = sizeof(l->args),
+                                      .weight = &l->layer.weight,
+                                      .scheme = l->layer.scheme,
+                                      .groups = l->layer.groups,
+                                      .lo = *range,
+                                      .hi = *range + l->layer.groups.count,
+                                      .tensor_scale = 1 };
     *range += 2 * l->layer.groups.count;
     rc = l->grid->extrema(&l->args, (float *)(uintptr_t)l->args.lo, (float *)(uintptr_t)l->args.hi);
     return rc == 0 ? 0 : srq_fail_field(err, rc, info->name, "the ranges of %s could not be found", info->name);
@@ -345,7 +364,7 @@ static void set_sinks(struct srq_scoring *s, bool on)
     }
 }
 
-/* ---- passes ------------------------------------------------------------------------------------------------------------------ */
+/* ---- passes ------------------------------------------------------------------------------------------------------ */
 
 static int step(struct srq_scoring *s, struct srq_error *err)
 {
@@ -437,8 +456,8 @@ static int losses(struct srq_scoring *s, const struct srq_samples *samples, int6
 static int sweep(struct srq_scoring *s, const struct srq_samples *samples, int64_t first, int64_t n, double *score,
                  struct totals *totals, struct srq_error *err)
 {
-    int rc = srq_model_embed(s->model, samples->ids + first * s->cfg.seq, n * s->cfg.seq, s->states, s->cfg.compute,
-                             err);
+    int rc =
+        srq_model_embed(s->model, samples->ids + first * s->cfg.seq, n * s->cfg.seq, s->states, s->cfg.compute, err);
 
     for (int b = 0; rc == 0 && b < s->blocks; b++) {
         rc = load(s, b, err);

@@ -1,9 +1,9 @@
 /* Sensitivity of layers, measured: the whole model forward and backward with every layer rounded plainly under one
- * candidate scheme, integers to SRQ_SCORING_BITS at least, one block in memory at a time (after spec signround 7.1, which
- * takes the candidate's own bits).
+ * candidate scheme, integers to SRQ_SCORING_BITS at least, one block in memory at a time (after spec signround 7.1,
+ * which takes the candidate's own bits).
  *
- * Forward: each block's input is kept. The loss is the mean next-token cross-entropy of a batch. Backward: the blocks in
- * reverse, each computed again from its input; its layers' gradients go to the scorer tile by tile. What a scorer
+ * Forward: each block's input is kept. The loss is the mean next-token cross-entropy of a batch. Backward: the blocks
+ * in reverse, each computed again from its input; its layers' gradients go to the scorer tile by tile. What a scorer
  * returns is kept a row at a time and added up in the order of rows, batches and nothing else. */
 #ifndef SRQ_TUNE_SCORING_H
 #define SRQ_TUNE_SCORING_H
@@ -19,14 +19,15 @@ struct srq_scoring;
 
 struct srq_scoring_config {
     int64_t nsamples, seq, batch;
-    int64_t sweep; /* samples that go through the model together, a multiple of batch: block inputs are kept for these */
+    int64_t
+        sweep; /* samples that go through the model together, a multiple of batch: block inputs are kept for these */
     enum srq_dtype compute;
 };
 
 /* Memory by purpose. `candidates`: the schemes that will be scored. */
 int srq_scoring_plan(const struct srq_model *m, const struct srq_scoring_config *cfg,
-                     const struct srq_scheme *candidates, int count, struct srq_memory_row *rows, int cap, int *row_count,
-                     struct srq_error *err);
+                     const struct srq_scheme *candidates, int count, struct srq_memory_row *rows, int cap,
+                     int *row_count, struct srq_error *err);
 int srq_scoring_create(const struct srq_model *m, const struct srq_plugin *scorer, void *self,
                        const struct srq_scoring_config *cfg, const struct srq_scheme *candidates, int count,
                        struct srq_scoring **out, struct srq_error *err);

@@ -1,5 +1,6 @@
-/* Statistics of inputs. One set of arrays for every distinct input of a block: layers of one tie read the same, so only the
- * first of them listens. Second moments are products of panels of tokens, summed in F32; magnitudes are a column's own. */
+/* Statistics of inputs. One set of arrays for every distinct input of a block: layers of one tie read the same, so only
+ * the first of them listens. Second moments are products of panels of tokens, summed in F32; magnitudes are a column's
+ * own. */
 #include "core/tune/statistics.h"
 
 #include "core/base/alloc.h"
@@ -19,11 +20,11 @@
 struct input {
     struct srq_statistics *owner;
     int64_t in, tokens;
-    float *max;     /* [in] */
-    double *sum;    /* [in] of |x| */
-    float *mean;    /* [in], as given */
-    float *moment;  /* [in, in] sum of x xᵀ, then their mean */
-    bool given;     /* the mean was taken */
+    float *max;    /* [in] */
+    double *sum;   /* [in] of |x| */
+    float *mean;   /* [in], as given */
+    float *moment; /* [in, in] sum of x xᵀ, then their mean */
+    bool given;    /* the mean was taken */
 };
 
 struct srq_statistics {
@@ -39,7 +40,7 @@ struct srq_statistics {
     struct srq_block *block;
 };
 
-/* ---- memory --------------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 static size_t input_bytes(int64_t in, bool ranges, bool moments)
 {
@@ -53,7 +54,8 @@ static bool tied(const struct srq_layer_info *a, const struct srq_layer_info *b)
     return a->block == b->block && a->tie != NULL && b->tie != NULL && strcmp(a->tie, b->tie) == 0;
 }
 
-/* Room for the distinct inputs of the first block (all blocks have the same shapes) or of a layer outside, the larger. */
+/* Room for the distinct inputs of the first block (all blocks have the same shapes) or of a layer outside, the
+ * larger. */
 static size_t measure(const struct srq_model *m, bool ranges, bool moments, bool outside, int *layers, int64_t *widest)
 {
     size_t block = 0, other = 0;
@@ -145,7 +147,8 @@ static int add_input(struct srq_statistics *s, int64_t in)
     size_t n = (size_t)in;
 
     *k = (struct input){ .owner = s, .in = in };
-    if (s->ranges) { /* doubles first: `at` stays a multiple of their size as every input's ranges are 16 bytes a column */
+    if (s->ranges) { /* doubles first: `at` stays a multiple of their size as every input's ranges are 16 bytes a column
+                      */
         k->sum = place(s, n * sizeof(double));
         k->max = place(s, n * sizeof(float));
         k->mean = place(s, n * sizeof(float));
@@ -160,7 +163,7 @@ static void add_moments(struct srq_statistics *s)
         s->inputs[i].moment = place(s, (size_t)(s->inputs[i].in * s->inputs[i].in) * sizeof(float));
 }
 
-/* ---- sums ------------------------------------------------------------------------------------------------------------ */
+/* ---- sums -------------------------------------------------------------------------------------------------------- */
 
 struct columns {
     const float *x; /* [rows, in] */
@@ -229,7 +232,8 @@ static void forget(struct srq_statistics *s)
     s->at = 0;
 }
 
-/* The input of layer i of a block (all have the shapes and ties of the first): that of a layer before it with the same tie, or -1. */
+/* The input of layer i of a block (all have the shapes and ties of the first): that of a layer before it with the same
+ * tie, or -1. */
 static int shared_input(const struct srq_statistics *s, const struct srq_layer_info *l, int i)
 {
     for (int k = 0; k < i; k++)
@@ -279,9 +283,10 @@ void srq_statistics_of_input(struct srq_statistics *s, const struct srq_tensor *
     add(&s->inputs[0], x);
 }
 
-/* ---- what they come to ----------------------------------------------------------------------------------------------- */
+/* ---- what they come to ------------------------------------------------------------------------------------------- */
 
-/* The sum becomes the mean, and the lower half is made the upper's mirror: products in panels differ in their last bits. */
+/* The sum becomes the mean, and the lower half is made the upper's mirror: products in panels differ in their last
+ * bits. */
 static void take_mean(struct input *k)
 {
     float share = 1.0f / (float)k->tokens;

@@ -1,6 +1,7 @@
-/* Statistics of the inputs of a block's layers, taken while samples run through the block (their taps): largest and mean
- * magnitude of every channel, and the second moment of all pairs of channels. Layers that read the same input (those of one
- * tie) share theirs. For the same batches in the same order and the same number of threads they are the same. */
+/* Statistics of the inputs of a block's layers, taken while samples run through the block (their taps): largest and
+ * mean magnitude of every channel, and the second moment of all pairs of channels. Layers that read the same input
+ * (those of one tie) share theirs. For the same batches in the same order and the same number of threads they are the
+ * same. */
 #ifndef SRQ_TUNE_STATISTICS_H
 #define SRQ_TUNE_STATISTICS_H
 

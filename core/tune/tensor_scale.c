@@ -21,7 +21,8 @@ static int widen(const struct srq_model *m, const struct srq_layer_info *l, bool
     return 0;
 }
 
-int srq_tensor_scale(const struct srq_model *m, int layer, const struct srq_scheme *s, float *out, struct srq_error *err)
+int srq_tensor_scale(const struct srq_model *m, int layer, const struct srq_scheme *s, float *out,
+                     struct srq_error *err)
 {
     const struct srq_layer_info *l = srq_model_layer(m, layer);
     float top = 0;

@@ -6,8 +6,9 @@
 #include "core/grid/grid.h"
 #include "core/model/model.h"
 
-/* For layer `layer` of the model's table under scheme `s`: with nvfp4, from the largest magnitude among the stored weights
- * of the layer and of those of its block with the same tie, whatever their schemes are; else 1. Parallel. */
-int srq_tensor_scale(const struct srq_model *m, int layer, const struct srq_scheme *s, float *out, struct srq_error *err);
+/* For layer `layer` of the model's table under scheme `s`: with nvfp4, from the largest magnitude among the stored
+ * weights of the layer and of those of its block with the same tie, whatever their schemes are; else 1. Parallel. */
+int srq_tensor_scale(const struct srq_model *m, int layer, const struct srq_scheme *s, float *out,
+                     struct srq_error *err);
 
 #endif

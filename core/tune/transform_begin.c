@@ -4,7 +4,7 @@
 
 #include "core/base/alloc.h"
 
-/* ---- the pass -------------------------------------------------------------------------------------------------------- */
+/* ---- the pass ---------------------------------------------------------------------------------------------------- */
 
 /* All samples through block `b`; statistics of the inputs of layers that groups have as consumers. */
 static int pass_block(struct srq_transformer *t, int b, const bool *wanted, struct srq_error *err)
@@ -52,7 +52,7 @@ static int pass_head(struct srq_transformer *t, struct srq_error *err)
     return rc;
 }
 
-/* ---- begin() ----------------------------------------------------------------------------------------------------------- */
+/* ---- begin() ----------------------------------------------------------------------------------------------------- */
 
 static int show_weights(struct srq_transformer *t, struct srq_transform_group *g, struct srq_error *err)
 {

@@ -8,7 +8,7 @@
 
 #define ROWS SRQ_TRANSFORM_ROWS
 
-/* ---- memory --------------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 /* Inputs of all linears of a block, the widest one, and the most groups that some rows of a layer have. */
 static void widths(const struct srq_transformer *t, int64_t *all, int64_t *widest, int64_t *groups)
@@ -33,7 +33,8 @@ size_t srq_effective_bytes(const struct srq_transformer *t)
     size_t threads = (size_t)srq_team_size();
 
     widths(t, &all, &widest, &groups);
-    return (size_t)t->linears * sizeof(struct srq_effective_layer) + (size_t)all * (threads * sizeof(double) + sizeof(float)) +
+    return (size_t)t->linears * sizeof(struct srq_effective_layer) +
+           (size_t)all * (threads * sizeof(double) + sizeof(float)) +
            threads * 2 * (size_t)(ROWS * widest + groups) * sizeof(float);
 }
 
@@ -71,7 +72,7 @@ void srq_effective_free(struct srq_transformer *t)
     srq_free(t->rows);
 }
 
-/* ---- rounding ---------------------------------------------------------------------------------------------------------- */
+/* ---- rounding ---------------------------------------------------------------------------------------------------- */
 
 struct scratch {
     float *wide, *fake; /* [ROWS, in]: W diag(a), and its rounding */
@@ -101,8 +102,13 @@ static void round_rows(const struct srq_effective_layer *l, int64_t row, int64_t
 {
     int64_t in = l->info->in;
     struct srq_tensor w = srq_tensor_2d(s->wide, SRQ_F32, rows, in);
-    struct srq_grid_args a = { .size = sizeof(a), .weight = &w, .scheme = l->scheme, .lo = s->lo, .hi = s->hi,
-                               .groups = srq_groups_of(rows, in, l->scheme.group), .tensor_scale = l->tensor_scale };
+    struct srq_grid_args a = { .size = sizeof(a),
+                               .weight = &w,
+                               .scheme = l->scheme,
+                               .lo = s->lo,
+                               .hi = s->hi,
+                               .groups = srq_groups_of(rows, in, l->scheme.group),
+                               .tensor_scale = l->tensor_scale };
 
     widen(l, row, rows, s->wide);
     (void)l->grid->extrema(&a, s->lo, s->hi);
@@ -197,11 +203,12 @@ static void effective_share(void *ctx, int64_t begin, int64_t end)
         for (int64_t r = 0; l->group != NULL && r < rows; r++)
             for (int64_t i = 0; i < in; i++)
                 tmp.fake[r * in + i] /= l->column[i];
-        (void)srq_convert(tmp.fake, SRQ_F32, (uint8_t *)s->dst->data + (size_t)(row * in) * size, s->dst->dtype, rows * in);
+        (void)srq_convert(tmp.fake, SRQ_F32, (uint8_t *)s->dst->data + (size_t)(row * in) * size, s->dst->dtype,
+                          rows * in);
     }
 }
 
-/* ---- a block ----------------------------------------------------------------------------------------------------------- */
+/* ---- a block ----------------------------------------------------------------------------------------------------- */
 
 static struct srq_transform_group *group_of(struct srq_transformer *t, int layer)
 {
@@ -258,7 +265,7 @@ int srq_effective_load(struct srq_transformer *t, int block, struct srq_error *e
     return 0;
 }
 
-/* ---- gradients ------------------------------------------------------------------------------------------------------------ */
+/* ---- gradients --------------------------------------------------------------------------------------------------- */
 
 /* Where a group of a row has its least and its largest element. */
 static void ends_of(const float *w, int64_t len, int64_t *least, int64_t *most)
@@ -270,16 +277,22 @@ static void ends_of(const float *w, int64_t len, int64_t *least, int64_t *most)
     }
 }
 
-/* What scales do to the range of their group, by the channels that its ends lie in: with dL/dQ = G/a in `grad`, the grid says
- * how the loss changes with the logarithm of either end, which moves as that channel's scale does. Without it all scales of a
- * group would drift together, which changes nothing but is most of what the gradient says. */
-static void add_ranges(const struct srq_effective_layer *l, int64_t rows, const struct scratch *s, float *grad, double *sum)
+/* What scales do to the range of their group, by the channels that its ends lie in: with dL/dQ = G/a in `grad`, the
+ * grid says how the loss changes with the logarithm of either end, which moves as that channel's scale does. Without it
+ * all scales of a group would drift together, which changes nothing but is most of what the gradient says. */
+static void add_ranges(const struct srq_effective_layer *l, int64_t rows, const struct scratch *s, float *grad,
+                       double *sum)
 {
     int64_t in = l->info->in;
     struct srq_groups groups = srq_groups_of(rows, in, l->scheme.group);
     struct srq_tensor w = srq_tensor_2d(s->wide, SRQ_F32, rows, in);
-    struct srq_grid_args a = { .size = sizeof(a), .weight = &w, .scheme = l->scheme, .lo = s->lo, .hi = s->hi,
-                               .groups = groups, .tensor_scale = l->tensor_scale };
+    struct srq_grid_args a = { .size = sizeof(a),
+                               .weight = &w,
+                               .scheme = l->scheme,
+                               .lo = s->lo,
+                               .hi = s->hi,
+                               .groups = groups,
+                               .tensor_scale = l->tensor_scale };
     float *low = s->fake, *high = s->fake + groups.count; /* what was rounded is not needed any more */
 
     for (int64_t k = 0; k < rows * in; k++)
@@ -304,7 +317,8 @@ static bool follows_ranges(const struct srq_effective_layer *l)
            (l->scheme.grid == SRQ_GRID_INT_SYM || l->scheme.grid == SRQ_GRID_INT_ASYM);
 }
 
-/* Rows of G = dL/dW_eff of one layer, on one thread of several: with E = W - W_eff formed in F32 from what was rounded. */
+/* Rows of G = dL/dW_eff of one layer, on one thread of several: with E = W - W_eff formed in F32 from what was
+ * rounded. */
 static void take_gradient(void *ctx, int64_t row, int64_t rows, float *grad)
 {
     struct srq_effective_layer *l = ctx;

@@ -6,13 +6,18 @@
 #include <math.h>
 
 static const char *const part_names[SRQ_PART_COUNT] = {
-    "transform: block parameters", "transform: rope tables", "transform: activations and gradients",
-    "transform: inputs of blocks", "transform: states of all samples",
-    "transform: rounding and sums of layers", "transform: head and loss", "transform: scales and their states",
+    "transform: block parameters",
+    "transform: rope tables",
+    "transform: activations and gradients",
+    "transform: inputs of blocks",
+    "transform: states of all samples",
+    "transform: rounding and sums of layers",
+    "transform: head and loss",
+    "transform: scales and their states",
     "transform: statistics of inputs",
 };
 
-/* ---- what the plugin wants -------------------------------------------------------------------------------------------- */
+/* ---- what the plugin wants --------------------------------------------------------------------------------------- */
 
 int srq_transform_schedule_of(const struct srq_plugin *p, void *self, struct srq_transform_schedule *out,
                               struct srq_error *err)
@@ -27,14 +32,17 @@ int srq_transform_schedule_of(const struct srq_plugin *p, void *self, struct srq
         s.steps = 0;
     }
     if (s.objective < SRQ_OBJECTIVE_NONE || s.objective > SRQ_OBJECTIVE_BLOCK_MSE)
-        return srq_fail(err, -SRQ_EINVAL, "%s trains for an objective %d, which there is none of", p->name, s.objective);
+        return srq_fail(err, -SRQ_EINVAL, "%s trains for an objective %d, which there is none of", p->name,
+                        s.objective);
     if (s.objective != SRQ_OBJECTIVE_NONE && p->transform->step == NULL)
         return srq_fail(err, -SRQ_EINVAL, "%s asks for training and has no transform.step", p->name);
     if (s.batch < 1 || s.nsamples < 0 || s.seqlen < 0 || s.holdout < 0 || s.states < 0 || s.states > 4 ||
         !(s.warmup >= 0 && s.warmup <= 1))
-        return srq_fail(err, -SRQ_EINVAL, "%s asks for batch %lld, nsamples %lld, seqlen %lld, holdout %lld, %d states, "
-                        "warmup %g", p->name, (long long)s.batch, (long long)s.nsamples, (long long)s.seqlen,
-                        (long long)s.holdout, s.states, s.warmup);
+        return srq_fail(err, -SRQ_EINVAL,
+                        "%s asks for batch %lld, nsamples %lld, seqlen %lld, holdout %lld, %d "
+                        "states, warmup %g",
+                        p->name, (long long)s.batch, (long long)s.nsamples, (long long)s.seqlen, (long long)s.holdout,
+                        s.states, s.warmup);
     if (s.objective == SRQ_OBJECTIVE_NONE)
         s.holdout = 0;
     else if (s.keep_best && s.holdout < 1)
@@ -69,7 +77,7 @@ int srq_transform_pairs(const struct srq_model *m, const struct srq_plugin *p, v
     return 0;
 }
 
-/* ---- groups ------------------------------------------------------------------------------------------------------------ */
+/* ---- groups ------------------------------------------------------------------------------------------------------ */
 
 /* The consumers as far as shapes and schemes say. */
 static void describe_consumers(struct srq_transformer *t, struct srq_transform_group *g)
@@ -78,10 +86,13 @@ static void describe_consumers(struct srq_transformer *t, struct srq_transform_g
         int layer = g->pair->consumers[i];
         const struct srq_layer_info *info = srq_model_layer(t->model, layer);
 
-        g->layer[i] = (struct srq_layer){ .size = sizeof(g->layer[i]), .name = info->name, .block = info->block,
+        g->layer[i] = (struct srq_layer){ .size = sizeof(g->layer[i]),
+                                          .name = info->name,
+                                          .block = info->block,
                                           .index = info->block >= 0 ? layer - info->block * t->linears : 0,
                                           .weight = srq_tensor_2d(NULL, info->dtype, info->out, info->in),
-                                          .scheme = t->schemes[layer], .tensor_scale = 1,
+                                          .scheme = t->schemes[layer],
+                                          .tensor_scale = 1,
                                           .groups = srq_groups_of(info->out, info->in, t->schemes[layer].group) };
         g->consumer[i] = &g->layer[i];
     }
@@ -95,10 +106,18 @@ static void make_group(struct srq_transformer *t, int pair, float *state, float 
     g->pair = p;
     g->pair_index = pair;
     g->grad = grad;
-    g->info = (struct srq_scale_group){ .size = sizeof(g->info), .name = p->name, .kind = p->kind, .block = p->block,
-                                        .index = t->group_count, .channels = p->channels, .in = p->in,
-                                        .width = p->width, .repeat = p->repeat, .consumers = g->consumer,
-                                        .count = p->consumer_count, .scale = t->scales.alpha[pair] };
+    g->info = (struct srq_scale_group){ .size = sizeof(g->info),
+                                        .name = p->name,
+                                        .kind = p->kind,
+                                        .block = p->block,
+                                        .index = t->group_count,
+                                        .channels = p->channels,
+                                        .in = p->in,
+                                        .width = p->width,
+                                        .repeat = p->repeat,
+                                        .consumers = g->consumer,
+                                        .count = p->consumer_count,
+                                        .scale = t->scales.alpha[pair] };
     for (int i = 0; i < t->schedule.states; i++)
         g->info.state[i] = state + (size_t)i * (size_t)p->channels;
     describe_consumers(t, g);
@@ -128,7 +147,7 @@ static int make_groups(struct srq_transformer *t, const bool *wanted, struct srq
     return 0;
 }
 
-/* ---- sizes --------------------------------------------------------------------------------------------------------------- */
+/* ---- sizes ------------------------------------------------------------------------------------------------------- */
 
 size_t srq_transform_state_bytes(const struct srq_transformer *t, int64_t n)
 {
@@ -204,9 +223,9 @@ static int settle(struct srq_transformer *t, bool **wanted, struct srq_error *er
     return measure(t, *wanted, err);
 }
 
-int srq_transform_plan(const struct srq_model *m, const struct srq_plugin *p, void *self, const struct srq_scheme *schemes,
-                       const struct srq_transform_config *cfg, struct srq_memory_row *rows, int cap, int *count,
-                       struct srq_error *err)
+int srq_transform_plan(const struct srq_model *m, const struct srq_plugin *p, void *self,
+                       const struct srq_scheme *schemes, const struct srq_transform_config *cfg,
+                       struct srq_memory_row *rows, int cap, int *count, struct srq_error *err)
 {
     struct srq_transformer *t = new_transformer(m, p, self, schemes, cfg);
     bool *wanted = NULL;
@@ -224,7 +243,7 @@ int srq_transform_plan(const struct srq_model *m, const struct srq_plugin *p, vo
     return rc;
 }
 
-/* ---- life ------------------------------------------------------------------------------------------------------------------ */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static int take_memory(struct srq_transformer *t, struct srq_error *err)
 {
@@ -294,12 +313,13 @@ void srq_transform_free(struct srq_transformer *t)
     srq_free(t);
 }
 
-/* ---- the run ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the run ----------------------------------------------------------------------------------------------------- */
 
 int srq_transform_tick(const struct srq_transformer *t, double done, double total, const char *unit, bool at_step,
                        struct srq_error *err)
 {
-    int rc = t->events != NULL && t->events->tick != NULL ? t->events->tick(t->events->ctx, done, total, unit, at_step) : 0;
+    int rc =
+        t->events != NULL && t->events->tick != NULL ? t->events->tick(t->events->ctx, done, total, unit, at_step) : 0;
 
     return rc < 0 ? srq_fail(err, rc, "the transform was stopped") : rc;
 }

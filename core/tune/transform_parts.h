@@ -24,17 +24,25 @@ struct srq_effective_layer {
     const struct srq_layer_info *info;
     const struct srq_grid_ops *grid; /* NULL: not quantized */
     struct srq_scheme scheme;
-    struct srq_tensor weight; /* as stored */
+    struct srq_tensor weight;          /* as stored */
     struct srq_transform_group *group; /* whose scales its inputs have; NULL: none */
-    float *column;            /* [in] scale of every input channel */
-    float lo, hi;             /* of the whole scaled weight, where the scheme or nvfp4 needs them */
-    float tensor_scale;       /* nvfp4 */
-    double *sum;              /* [threads, in] of E∘G over the rows that a thread had */
+    float *column;                     /* [in] scale of every input channel */
+    float lo, hi;                      /* of the whole scaled weight, where the scheme or nvfp4 needs them */
+    float tensor_scale;                /* nvfp4 */
+    double *sum;                       /* [threads, in] of E∘G over the rows that a thread had */
 };
 
 enum srq_transform_part {
-    SRQ_PART_BLOCK, SRQ_PART_ROPE, SRQ_PART_TAPE, SRQ_PART_STATES, SRQ_PART_CHAIN, SRQ_PART_LAYERS,
-    SRQ_PART_HEAD, SRQ_PART_SCALES, SRQ_PART_STATISTICS, SRQ_PART_COUNT
+    SRQ_PART_BLOCK,
+    SRQ_PART_ROPE,
+    SRQ_PART_TAPE,
+    SRQ_PART_STATES,
+    SRQ_PART_CHAIN,
+    SRQ_PART_LAYERS,
+    SRQ_PART_HEAD,
+    SRQ_PART_SCALES,
+    SRQ_PART_STATISTICS,
+    SRQ_PART_COUNT
 };
 
 struct srq_transformer {
@@ -47,29 +55,29 @@ struct srq_transformer {
     const struct srq_samples *samples;
     const struct srq_transform_events *events; /* of the run */
     uint32_t needs;
-    bool passes;  /* the full-precision model runs over all samples: for statistics, or for the teacher's states */
+    bool passes; /* the full-precision model runs over all samples: for statistics, or for the teacher's states */
     bool trains;
     int blocks, linears; /* linears of a block */
     int64_t hidden;
     struct srq_scales scales, best;
     struct srq_transform_group *groups;
     int group_count;
-    float *states;       /* of the plugin, all groups */
+    float *states; /* of the plugin, all groups */
     float *grads;
-    size_t channels;     /* of all groups */
+    size_t channels; /* of all groups */
 
     struct srq_block *block;
     struct srq_tape *tape;
     struct srq_statistics *statistics;
-    uint8_t *chain;      /* [nsamples, seq, hidden]: final states of the original at the end of the pass */
+    uint8_t *chain; /* [nsamples, seq, hidden]: final states of the original at the end of the pass */
     size_t bytes[SRQ_PART_COUNT];
 
     struct srq_effective_layer *layer; /* [linears], where something is trained */
-    double *sums;  /* of all of them */
-    float *column; /* of all of them */
-    float *rows;   /* [threads][2][SRQ_TRANSFORM_ROWS, widest], then [threads][2][groups of those rows] */
+    double *sums;                      /* of all of them */
+    float *column;                     /* of all of them */
+    float *rows; /* [threads][2][SRQ_TRANSFORM_ROWS, widest], then [threads][2][groups of those rows] */
     size_t row_floats, group_floats; /* of one thread */
-    int loaded;    /* the block that is in memory with its effective weights; -1: none */
+    int loaded;                      /* the block that is in memory with its effective weights; -1: none */
     struct srq_training *training;
 };
 
@@ -103,12 +111,12 @@ int srq_training_run(struct srq_transformer *t, const char *resume, struct srq_e
 
 /* transform_state.c: what a checkpoint of the training holds. */
 struct srq_training_state {
-    int64_t step;        /* steps done */
-    double first, best;  /* probes; NaN: none yet */
+    int64_t step;       /* steps done */
+    double first, best; /* probes; NaN: none yet */
     int64_t best_step;
 };
-int srq_training_write(const struct srq_transformer *t, const struct srq_training_state *s, const char *dir, const char *base,
-                       struct srq_error *err);
+int srq_training_write(const struct srq_transformer *t, const struct srq_training_state *s, const char *dir,
+                       const char *base, struct srq_error *err);
 int srq_training_read(struct srq_transformer *t, struct srq_training_state *s, const char *path, struct srq_error *err);
 
 #endif

@@ -1,5 +1,5 @@
-/* Checkpoints of the training of scales: "PRODUCER.scale", "PRODUCER.best" and "PRODUCER.state0" … F32 [channels] of every
- * group, and "srq.training" F64 [4]. */
+/* Checkpoints of the training of scales: "PRODUCER.scale", "PRODUCER.best" and "PRODUCER.state0" … F32 [channels] of
+ * every group, and "srq.training" F64 [4]. */
 #include "core/tune/transform_parts.h"
 
 #include <math.h>
@@ -33,8 +33,8 @@ static int declare(const struct srq_transformer *t, struct srq_tensor_writer *w,
     return rc == 0 ? srq_writer_begin(w, err) : rc;
 }
 
-int srq_training_write(const struct srq_transformer *t, const struct srq_training_state *s, const char *dir, const char *base,
-                       struct srq_error *err)
+int srq_training_write(const struct srq_transformer *t, const struct srq_training_state *s, const char *dir,
+                       const char *base, struct srq_error *err)
 {
     const double head[4] = { (double)s->step, s->first, s->best, (double)s->best_step };
     struct srq_tensor_writer *w = NULL;
@@ -71,8 +71,9 @@ static int take(const struct srq_transformer *t, const struct srq_tensors *file,
         return 0;
     if (!srq_tensors_get(file, name, &x) || x.dtype != SRQ_F32 || x.rank != 1 ||
         x.shape[0] != t->groups[g].info.channels)
-        return srq_fail_field(err, -SRQ_EFORMAT, name, "%s has no tensor %s F32 [%lld]: it is not a checkpoint of this job",
-                              path, name, (long long)t->groups[g].info.channels);
+        return srq_fail_field(err, -SRQ_EFORMAT, name,
+                              "%s has no tensor %s F32 [%lld]: it is not a checkpoint of this job", path, name,
+                              (long long)t->groups[g].info.channels);
     memcpy(a, x.data, (size_t)x.shape[0] * sizeof(*a));
     return 0;
 }

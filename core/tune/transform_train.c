@@ -1,8 +1,8 @@
-/* Training of scales: a batch through the model with effective weights, its loss, the blocks again in reverse, a step of
- * every group; now and then a probe on samples that are held out (spec teq 5, 6).
+/* Training of scales: a batch through the model with effective weights, its loss, the blocks again in reverse, a step
+ * of every group; now and then a probe on samples that are held out (spec teq 5, 6).
  *
- * block_mse needs no pass through the whole model: every block is given the original's input and held against the original's
- * output. */
+ * block_mse needs no pass through the whole model: every block is given the original's input and held against the
+ * original's output. */
 #include "core/tune/transform_parts.h"
 
 #include "core/base/alloc.h"
@@ -14,18 +14,19 @@
 
 struct srq_training {
     struct srq_head *head;
-    struct srq_head_loss *loss;       /* ce */
-    struct srq_head_distil *distil;   /* kd */
-    uint8_t *states;  /* [blocks + 1][batch, seq, hidden]: inputs; from the end on, gradients of outputs. block_mse: [3] */
+    struct srq_head_loss *loss;     /* ce */
+    struct srq_head_distil *distil; /* kd */
+    uint8_t
+        *states; /* [blocks + 1][batch, seq, hidden]: inputs; from the end on, gradients of outputs. block_mse: [3] */
     int32_t *ids, *target; /* [batch, seq] */
     uint8_t *mask;         /* [batch, seq], where samples have one */
     uint8_t *teacher;      /* kd: [batch, seq, hidden] final states of the original */
-    int64_t *order;   /* [samples that are trained on] of the running epoch */
+    int64_t *order;        /* [samples that are trained on] of the running epoch */
     int64_t epoch;
     struct srq_training_state at;
 };
 
-/* ---- memory ----------------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 static bool by_blocks(const struct srq_transformer *t)
 {
@@ -80,8 +81,8 @@ int srq_training_measure(struct srq_transformer *t, struct srq_error *err)
     t->bytes[SRQ_PART_STATES] = states_bytes(t) + ids + (kd ? srq_transform_state_bytes(t, t->cfg.batch) : 0);
     t->bytes[SRQ_PART_LAYERS] = srq_effective_bytes(t);
     if (!by_blocks(t))
-        t->bytes[SRQ_PART_HEAD] = srq_head_bytes(t->model, tokens) +
-                                  (kd ? srq_head_distil_bytes(t->model, tokens) : srq_head_loss_bytes(t->model, tokens));
+        t->bytes[SRQ_PART_HEAD] = srq_head_bytes(t->model, tokens) + (kd ? srq_head_distil_bytes(t->model, tokens)
+                                                                         : srq_head_loss_bytes(t->model, tokens));
     return rc;
 }
 
@@ -104,7 +105,8 @@ int srq_training_create(struct srq_transformer *t, struct srq_error *err)
     s->teacher = kd ? srq_malloc(srq_transform_state_bytes(t, t->cfg.batch)) : NULL;
     if (s->states == NULL || s->ids == NULL || s->target == NULL || s->mask == NULL || s->order == NULL ||
         (kd && s->teacher == NULL))
-        return srq_fail(err, -SRQ_ENOMEM, "out of memory for the training of scales (%zu bytes of states)", states_bytes(t));
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory for the training of scales (%zu bytes of states)",
+                        states_bytes(t));
     if (!by_blocks(t))
         rc = srq_head_create(t->model, &s->head, err);
     if (rc == 0 && kd)
@@ -135,7 +137,7 @@ void srq_training_free(struct srq_transformer *t)
     t->training = NULL;
 }
 
-/* ---- a batch -------------------------------------------------------------------------------------------------------------- */
+/* ---- a batch ----------------------------------------------------------------------------------------------------- */
 
 /* Takes samples [n] up: ids, what every token has to predict, the original's final states. Returns how many predict. */
 static int64_t take_batch(struct srq_transformer *t, const int64_t *sample, int64_t n)
@@ -191,7 +193,8 @@ static int words(struct srq_transformer *t, int64_t n, int64_t valid, bool grad,
     return srq_head_loss_run(s->loss, x, t->cfg.compute, n * t->cfg.seq, s->target, factor, loss, grad ? x : NULL, err);
 }
 
-static int whole_model(struct srq_transformer *t, int64_t n, int64_t valid, bool grad, double *loss, struct srq_error *err)
+static int whole_model(struct srq_transformer *t, int64_t n, int64_t valid, bool grad, double *loss,
+                       struct srq_error *err)
 {
     struct srq_walk walk = srq_transform_walk(t);
     int rc = srq_model_embed(t->model, t->training->ids, n * t->cfg.seq, state(t, 0), t->cfg.compute, err);
@@ -228,8 +231,8 @@ static int block_error(struct srq_transformer *t, int64_t n, bool grad, double *
 
     srq_tape_reset(t->tape);
     srq_tape_record(t->tape, grad);
-    e = srq_op_mse(t->tape, srq_block_forward(t->block, t->tape, srq_tape_input(t->tape, &x, false), n, t->cfg.seq), &target,
-                   t->samples->mask != NULL ? t->training->mask : NULL);
+    e = srq_op_mse(t->tape, srq_block_forward(t->block, t->tape, srq_tape_input(t->tape, &x, false), n, t->cfg.seq),
+                   &target, t->samples->mask != NULL ? t->training->mask : NULL);
     rc = srq_tape_error(t->tape, err);
     if (rc == 0)
         *loss += (double)*(const float *)e->value.data;
@@ -279,7 +282,7 @@ static int batch(struct srq_transformer *t, const int64_t *sample, int64_t n, bo
     return rc;
 }
 
-/* ---- probes ---------------------------------------------------------------------------------------------------------------- */
+/* ---- probes ------------------------------------------------------------------------------------------------------ */
 
 static void copy_scales(const struct srq_model *m, struct srq_scales *to, const struct srq_scales *from)
 {
@@ -326,12 +329,13 @@ static int probe(struct srq_transformer *t, struct srq_error *err)
 
 static bool probes_now(const struct srq_transformer *t)
 {
-    int64_t step = t->training->at.step, every = t->schedule.probe_every > 0 ? t->schedule.probe_every : t->schedule.steps;
+    int64_t step = t->training->at.step,
+            every = t->schedule.probe_every > 0 ? t->schedule.probe_every : t->schedule.steps;
 
     return t->schedule.holdout > 0 && (step % every == 0 || step == t->schedule.steps);
 }
 
-/* ---- steps ----------------------------------------------------------------------------------------------------------------- */
+/* ---- steps ------------------------------------------------------------------------------------------------------- */
 
 /* Samples of step `step`, in an order of its own for every epoch. */
 static int64_t choose(struct srq_transformer *t, int64_t step, int64_t *sample)
@@ -383,8 +387,9 @@ static int move_scales(struct srq_transformer *t, const struct srq_step *step, s
 static int one_step(struct srq_transformer *t, int64_t *sample, struct srq_error *err)
 {
     struct srq_training_state *at = &t->training->at;
-    struct srq_step step = { .size = sizeof(step), .iter = at->step, .iters = t->schedule.steps,
-                             .schedule = share_of(&t->schedule, at->step) };
+    struct srq_step step = {
+        .size = sizeof(step), .iter = at->step, .iters = t->schedule.steps, .schedule = share_of(&t->schedule, at->step)
+    };
     int64_t n = choose(t, at->step, sample);
     double loss, weight;
     int rc;

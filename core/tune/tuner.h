@@ -13,9 +13,9 @@ enum area_kind {
     AREA_STATE,   /* momentum and the like */
     AREA_SCRATCH, /* ranges, gradients of ranges */
     AREA_CODES,
-    AREA_BATCH,   /* gathered rows of the present batch */
-    AREA_ERROR,   /* rows for layer errors */
-    AREA_HEAD,    /* Ŵ of a layer outside the blocks and its tiles */
+    AREA_BATCH, /* gathered rows of the present batch */
+    AREA_ERROR, /* rows for layer errors */
+    AREA_HEAD,  /* Ŵ of a layer outside the blocks and its tiles */
     AREA_COUNT
 };
 
@@ -51,9 +51,9 @@ struct srq_tuner {
     struct area area[AREA_COUNT];
 
     /* the present unit */
-    int unit;       /* block, or the number of blocks for a layer outside them */
-    int first, count; /* its layers in the model's table */
-    struct tuned_layer *layers; /* [most layers of a unit] */
+    int unit;                        /* block, or the number of blocks for a layer outside them */
+    int first, count;                /* its layers in the model's table */
+    struct tuned_layer *layers;      /* [most layers of a unit] */
     const struct srq_layer **active; /* those that are quantized, as rules() sees them */
     struct srq_block_rules rules;
     int layers_cap;
@@ -63,9 +63,9 @@ struct srq_tuner {
     uint64_t layout; /* hash of what the saved arrays depend on */
 
     /* data order */
-    int64_t batch, step_samples;  /* samples of a micro-batch and of a step */
-    int64_t *perm, perm_epoch;    /* [nsamples]; epoch that perm holds, -1: none */
-    int64_t *probe, probe_count;  /* sample indices */
+    int64_t batch, step_samples; /* samples of a micro-batch and of a step */
+    int64_t *perm, perm_epoch;   /* [nsamples]; epoch that perm holds, -1: none */
+    int64_t *probe, probe_count; /* sample indices */
 
     /* gathered rows (AREA_BATCH) */
     void *x, *y;
@@ -90,7 +90,8 @@ struct srq_tuner {
 };
 
 /* tuner_area.c */
-/* Takes `bytes` of an area, 64-byte aligned; while measuring NULL with the need counted. -SRQ_ELIMIT when it is full. */
+/* Takes `bytes` of an area, 64-byte aligned; while measuring NULL with the need counted. -SRQ_ELIMIT when it is
+ * full. */
 int area_take(struct srq_tuner *t, enum area_kind kind, size_t bytes, void **out, struct srq_error *err);
 const char *area_name(enum area_kind kind);
 
@@ -101,7 +102,7 @@ int unit_place(struct srq_tuner *t, int unit, const struct srq_scheme *schemes, 
 int unit_begin(struct srq_tuner *t, struct srq_error *err);   /* weights, initial values, the plugin's begin() */
 int unit_weights(struct srq_tuner *t, struct srq_error *err); /* Ŵ of all layers, unless they are fresh */
 int unit_step(struct srq_tuner *t, struct srq_error *err);
-int unit_finish(struct srq_tuner *t, struct srq_error *err);  /* codes, checked, decoded into the block */
+int unit_finish(struct srq_tuner *t, struct srq_error *err); /* codes, checked, decoded into the block */
 int64_t tile_rows(int64_t in); /* rows of a weight taken at a time where errors and single layers are computed */
 void unit_sinks(struct srq_tuner *t, bool on);
 void unit_keep_best(struct srq_tuner *t);    /* parameters -> best */

@@ -6,9 +6,10 @@
 #define ALIGN 64
 
 static const char *const names[AREA_COUNT] = {
-    [AREA_TUNED] = "tuner: parameters",     [AREA_BEST] = "tuner: best parameters", [AREA_STATE] = "tuner: optimizer state",
-    [AREA_SCRATCH] = "tuner: ranges and their gradients", [AREA_CODES] = "tuner: codes",
-    [AREA_BATCH] = "tuner: batch",          [AREA_ERROR] = "tuner: layer errors",   [AREA_HEAD] = "tuner: head",
+    [AREA_TUNED] = "tuner: parameters",      [AREA_BEST] = "tuner: best parameters",
+    [AREA_STATE] = "tuner: optimizer state", [AREA_SCRATCH] = "tuner: ranges and their gradients",
+    [AREA_CODES] = "tuner: codes",           [AREA_BATCH] = "tuner: batch",
+    [AREA_ERROR] = "tuner: layer errors",    [AREA_HEAD] = "tuner: head",
 };
 
 const char *area_name(enum area_kind kind)

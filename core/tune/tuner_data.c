@@ -1,5 +1,5 @@
-/* Which samples make a batch, and their rows side by side. The order is a function of seed, unit and epoch alone, so that
- * a resumed block sees what the undisturbed one would have seen. */
+/* Which samples make a batch, and their rows side by side. The order is a function of seed, unit and epoch alone, so
+ * that a resumed block sees what the undisturbed one would have seen. */
 #include "core/tune/tuner.h"
 
 #include "core/base/rng.h"

@@ -24,7 +24,7 @@ int unit_range(const struct srq_model *m, int unit, int *first, int *count)
     return *count > 0 ? 0 : -SRQ_ENOENT;
 }
 
-/* ---- placing -------------------------------------------------------------------------------------------------- */
+/* ---- placing ----------------------------------------------------------------------------------------------------- */
 
 static enum area_kind area_of(int kind)
 {
@@ -206,17 +206,20 @@ static int unit_rules(struct srq_tuner *t, bool single, struct srq_error *err)
         return srq_fail(err, -SRQ_EINVAL, "plugin %s leaves a share of %g of the errors out", t->plugin->name,
                         t->rules.drop_largest);
     if (t->tape != NULL && t->rules.drop_largest > t->tape_drop)
-        return srq_fail(err, -SRQ_ELIMIT, "tuner: activations needs more where errors are left out, as was not planned");
+        return srq_fail(err, -SRQ_ELIMIT,
+                        "tuner: activations needs more where errors are left out, as was not planned");
     mix(&t->layout, (uint64_t)(t->rules.drop_largest * 1e12));
     return 0;
 }
 
 static void mix_config(struct srq_tuner *t)
 {
-    const uint64_t parts[] = { (uint64_t)t->cfg.batch, (uint64_t)t->cfg.seq,         (uint64_t)t->cfg.nsamples,
-                               t->cfg.seed,            (uint64_t)t->cfg.probe_every, (uint64_t)t->cfg.probe_samples,
-                               (uint64_t)t->compute,   (uint64_t)t->sched.iters,     (uint64_t)t->sched.accum,
-                               t->sched.keep_best,     (uint64_t)t->sched.patience,  (uint64_t)t->unit };
+    const uint64_t parts[] = { (uint64_t)t->cfg.batch,       (uint64_t)t->cfg.seq,
+                               (uint64_t)t->cfg.nsamples,    t->cfg.seed,
+                               (uint64_t)t->cfg.probe_every, (uint64_t)t->cfg.probe_samples,
+                               (uint64_t)t->compute,         (uint64_t)t->sched.iters,
+                               (uint64_t)t->sched.accum,     t->sched.keep_best,
+                               (uint64_t)t->sched.patience,  (uint64_t)t->unit };
 
     t->layout = srq_hash64(parts, sizeof(parts));
 }
@@ -251,7 +254,7 @@ int unit_place(struct srq_tuner *t, int unit, const struct srq_scheme *schemes, 
     return rc;
 }
 
-/* ---- the plugin's calls ----------------------------------------------------------------------------------------- */
+/* ---- the plugin's calls ------------------------------------------------------------------------------------------ */
 
 struct fill {
     float *p;
@@ -349,8 +352,9 @@ int unit_finish(struct srq_tuner *t, struct srq_error *err)
 {
     for (int i = 0; i < t->count; i++) {
         struct tuned_layer *l = &t->layers[i];
-        struct srq_result r = { .size = sizeof(r), .codes = l->codes.codes, .scale = l->codes.scale,
-                                .zero = l->codes.zero };
+        struct srq_result r = {
+            .size = sizeof(r), .codes = l->codes.codes, .scale = l->codes.scale, .zero = l->codes.zero
+        };
         int rc;
 
         if (!l->active)
@@ -367,7 +371,7 @@ int unit_finish(struct srq_tuner *t, struct srq_error *err)
     return 0;
 }
 
-/* ---- the best iterate --------------------------------------------------------------------------------------------- */
+/* ---- the best iterate -------------------------------------------------------------------------------------------- */
 
 struct copy {
     char *to;

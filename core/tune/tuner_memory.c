@@ -3,7 +3,7 @@
 
 #include "core/base/alloc.h"
 
-/* ---- planning ------------------------------------------------------------------------------------------------- */
+/* ---- planning ---------------------------------------------------------------------------------------------------- */
 
 static int check_config(const struct srq_plugin *p, const struct srq_tune_config *cfg, enum srq_dtype compute,
                         struct srq_error *err)
@@ -14,10 +14,11 @@ static int check_config(const struct srq_plugin *p, const struct srq_tune_config
         return srq_fail_field(err, -SRQ_EINVAL, "compute", "blocks are computed in F32 or BF16, not %s",
                               srq_dtype_name(compute));
     if (cfg->batch < 1 || cfg->seq < 1 || cfg->nsamples < 1 || cfg->probe_every < 1 || cfg->probe_samples < 1)
-        return srq_fail(err, -SRQ_EINVAL,
-                        "batch %lld, seqlen %lld, nsamples %lld, probe_every %lld and probe_samples %lld must be positive",
-                        (long long)cfg->batch, (long long)cfg->seq, (long long)cfg->nsamples,
-                        (long long)cfg->probe_every, (long long)cfg->probe_samples);
+        return srq_fail(
+            err, -SRQ_EINVAL,
+            "batch %lld, seqlen %lld, nsamples %lld, probe_every %lld and probe_samples %lld must be positive",
+            (long long)cfg->batch, (long long)cfg->seq, (long long)cfg->nsamples, (long long)cfg->probe_every,
+            (long long)cfg->probe_samples);
     return 0;
 }
 
@@ -76,9 +77,8 @@ static int measure_tape(struct srq_tuner *t, struct srq_error *err)
         srq_block_linear(b, i)->sink = measure_sink;
     x = srq_tensor_2d(NULL, t->compute, t->batch * t->cfg.seq, info->hidden);
     y = srq_tensor_2d(NULL, t->cfg.cache, t->batch * t->cfg.seq, info->hidden);
-    loss = srq_op_mse_dropping(tape,
-                               srq_block_forward(b, tape, srq_tape_input(tape, &x, false), t->batch, t->cfg.seq), &y,
-                               NULL, t->tape_drop);
+    loss = srq_op_mse_dropping(tape, srq_block_forward(b, tape, srq_tape_input(tape, &x, false), t->batch, t->cfg.seq),
+                               &y, NULL, t->tape_drop);
     rc = srq_tape_error(tape, err);
     if (rc == 0)
         rc = srq_tape_backward(tape, loss, err);
@@ -156,7 +156,8 @@ int srq_tuner_plan(const struct srq_model *m, const struct srq_plugin *p, void *
     if (rc != 0)
         return rc;
     if (cap < AREA_COUNT + 1)
-        return srq_fail(err, -SRQ_EINVAL, "the tuner's plan has %d rows, and there is room for %d", AREA_COUNT + 1, cap);
+        return srq_fail(err, -SRQ_EINVAL, "the tuner's plan has %d rows, and there is room for %d", AREA_COUNT + 1,
+                        cap);
     t = new_tuner(m, p, self, cfg, compute);
     if (t == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "no memory to plan the tuner");
@@ -168,14 +169,15 @@ int srq_tuner_plan(const struct srq_model *m, const struct srq_plugin *p, void *
 
         if (bytes == 0)
             continue;
-        snprintf(rows[*count].name, sizeof(rows[*count].name), "%s", k < AREA_COUNT ? area_name(k) : "tuner: activations");
+        snprintf(rows[*count].name, sizeof(rows[*count].name), "%s",
+                 k < AREA_COUNT ? area_name(k) : "tuner: activations");
         rows[(*count)++].bytes = bytes;
     }
     srq_tuner_free(t);
     return rc;
 }
 
-/* ---- life --------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static int take_memory(struct srq_tuner *t, struct srq_error *err)
 {

@@ -89,7 +89,7 @@ static void set_taps(struct srq_tuner *t, bool on)
     }
 }
 
-/* ---- the probe ----------------------------------------------------------------------------------------------------- */
+/* ---- the probe --------------------------------------------------------------------------------------------------- */
 
 static int probe_loss(struct srq_tuner *t, double *out, struct srq_error *err)
 {
@@ -149,12 +149,14 @@ static int name_culprit(const struct srq_tuner *t, struct srq_error *err)
         char text[32];
 
         if (l->active && l->fake.data != NULL && srq_tensor_first_nonfinite(&l->fake) >= 0)
-            return srq_fail_field(err, -SRQ_ENUMERIC, l->layer.name,
-                                  "%s rounded to %s holds values that are no numbers: give it another scheme, such as bf16",
-                                  l->layer.name, srq_scheme_text(&l->layer.scheme, text, sizeof(text)));
+            return srq_fail_field(
+                err, -SRQ_ENUMERIC, l->layer.name,
+                "%s rounded to %s holds values that are no numbers: give it another scheme, such as bf16",
+                l->layer.name, srq_scheme_text(&l->layer.scheme, text, sizeof(text)));
     }
     return srq_fail_field(err, -SRQ_ENUMERIC, t->layers[0].layer.name,
-                          "the outputs of the block of %s are not numbers, though its weights are", t->layers[0].layer.name);
+                          "the outputs of the block of %s are not numbers, though its weights are",
+                          t->layers[0].layer.name);
 }
 
 int probe_run(struct srq_tuner *t, struct srq_error *err)

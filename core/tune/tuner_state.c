@@ -5,7 +5,7 @@
 
 struct state_head {
     char magic[8];
-    uint64_t layout; /* of units, schemes, arrays, options and data that the bytes below depend on */
+    uint64_t layout;             /* of units, schemes, arrays, options and data that the bytes below depend on */
     uint64_t tuned, state, best; /* bytes of the areas that follow; best 0: no iterate was kept yet */
     int64_t layers, nsamples, seq;
     int64_t iter, best_iter, last_probe;
@@ -83,9 +83,8 @@ int state_restore(struct srq_tuner *t, const void *data, size_t len, struct srq_
     if (memcmp(h.magic, MAGIC, sizeof(h.magic)) != 0)
         return srq_fail(err, -SRQ_EFORMAT, "%zu bytes are no tuner's checkpoint", len);
     if (h.layout != now.layout || h.tuned != now.tuned || h.state != now.state || h.layers != now.layers ||
-        h.nsamples != now.nsamples || h.seq != now.seq ||
-        (h.best != 0 && h.best != t->area[AREA_BEST].used) || len != total(&h) || h.iter < 0 ||
-        h.iter > t->sched.iters)
+        h.nsamples != now.nsamples || h.seq != now.seq || (h.best != 0 && h.best != t->area[AREA_BEST].used) ||
+        len != total(&h) || h.iter < 0 || h.iter > t->sched.iters)
         return srq_fail(err, -SRQ_EDRIFT, "the checkpoint is of another block, plan or set of options");
     errors = (size_t)h.layers * sizeof(double);
     p = get(t->error_first, p, errors);

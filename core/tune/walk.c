@@ -44,7 +44,8 @@ int srq_walk_model(const struct srq_walk *w, const struct srq_model *m, const in
     return rc;
 }
 
-int srq_walk_backward(const struct srq_walk *w, uint8_t *x, uint8_t *grad, int64_t n, bool inwards, struct srq_error *err)
+int srq_walk_backward(const struct srq_walk *w, uint8_t *x, uint8_t *grad, int64_t n, bool inwards,
+                      struct srq_error *err)
 {
     struct srq_tensor states = states_of(w, x, n), g = states_of(w, grad, n);
     struct srq_var *in, *dot;

@@ -11,7 +11,7 @@
 
 enum {
     WORKER_DONE = 0,
-    WORKER_FAILED = 1,   /* for a reason that another try will not change */
+    WORKER_FAILED = 1, /* for a reason that another try will not change */
     WORKER_USAGE = 2,
     WORKER_TRY_AGAIN = 3,
     WORKER_PAUSED = 10,
@@ -21,13 +21,13 @@ enum {
 
 extern struct srq_job_flags worker_flags; /* raised by signals and by the control socket */
 
-int worker_describe(const char *name);                   /* NULL: all plugins */
+int worker_describe(const char *name); /* NULL: all plugins */
 int worker_machine(void);
-int worker_plan(void);                                   /* specification on standard input */
+int worker_plan(void); /* specification on standard input */
 int worker_inspect(const char *model);
-int worker_evaluate(void);                               /* request on standard input */
-int worker_job(const char *dir);                         /* spec.json is there */
-int worker_change(const char *dir);                      /* request on standard input; no worker has the job */
+int worker_evaluate(void);                                /* request on standard input */
+int worker_job(const char *dir);                          /* spec.json is there */
+int worker_change(const char *dir);                       /* request on standard input; no worker has the job */
 int worker_standalone(const char *spec, const char *dir); /* dir NULL: beside the output */
 
 /* Prints an answer, which is consumed, as one line on standard output. */

@@ -124,15 +124,19 @@ static int tick(void *ctx, int64_t done, int64_t total)
     *last = now;
     fprintf(stderr,
             "{\"event\":\"stage.progress\",\"data\":{\"stage\":\"evaluate\",\"done\":%lld,\"total\":%lld,"
-            "\"unit\":\"window-blocks\"}}\n", (long long)done, (long long)total);
+            "\"unit\":\"window-blocks\"}}\n",
+            (long long)done, (long long)total);
     return atomic_load(&worker_flags.pause) ? -SRQ_ECANCELED : 0;
 }
 
 static int read_samples(const struct request *r, struct measured *m, struct srq_error *err)
 {
-    struct srq_sample_request req = { .files = r->files, .file_count = r->file_count,
-                                      .nsamples = r->opt.eval_windows, .seqlen = r->opt.eval_seqlen,
-                                      .vocab = srq_model_info(m->model)->vocab, .model_dir = r->model };
+    struct srq_sample_request req = { .files = r->files,
+                                      .file_count = r->file_count,
+                                      .nsamples = r->opt.eval_windows,
+                                      .seqlen = r->opt.eval_seqlen,
+                                      .vocab = srq_model_info(m->model)->vocab,
+                                      .model_dir = r->model };
     int64_t positions = srq_model_info(m->model)->max_positions;
     struct srq_tokenizer *tk = NULL;
     int rc = srq_tokenizer_open(r->model, &tk, err);

@@ -23,8 +23,8 @@ static void this_host(char *out, size_t cap)
     out[cap - 1] = '\0';
 }
 
-/* Field 22 of /proc/self/stat; the command in field 2 may hold blanks and parentheses. One bounded read: files of proc(5)
- * have no size. */
+/* Field 22 of /proc/self/stat; the command in field 2 may hold blanks and parentheses. One bounded read: files of
+ * proc(5) have no size. */
 static double process_start(void)
 {
     char text[2048], *p;
@@ -80,8 +80,8 @@ static int take_lock(struct worker_jobdir *d, struct srq_error *err)
                             host[0] != '\0' ? host : "this host");
     else if (host[0] != '\0' && strcmp(host, here) != 0)
         rc = srq_fail_field(err, -SRQ_EBUSY, d->path,
-                            "job directory %s is locked by process %.0f on host %s; if that is gone, remove %s", d->path,
-                            pid, host, name);
+                            "job directory %s is locked by process %.0f on host %s; if that is gone, remove %s",
+                            d->path, pid, host, name);
     srq_free(name);
     return rc;
 }

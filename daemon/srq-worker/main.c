@@ -107,11 +107,10 @@ static int parse(int argc, char **argv, struct request *r)
     static const struct option options[] = {
         { "describe", no_argument, NULL, CMD_DESCRIBE }, { "plan", no_argument, NULL, CMD_PLAN },
         { "job", required_argument, NULL, CMD_JOB },     { "change", required_argument, NULL, CMD_CHANGE },
-        { "spec", required_argument, NULL, CMD_SPEC },
-        { "dir", required_argument, NULL, CMD_DIRECTORY }, { "eval", no_argument, NULL, CMD_EVALUATE },
-        { "inspect", required_argument, NULL, CMD_INSPECT }, { "version", no_argument, NULL, CMD_VERSION },
-        { "machine", no_argument, NULL, CMD_MACHINE },   { "help", no_argument, NULL, CMD_HELP },
-        { NULL, 0, NULL, 0 },
+        { "spec", required_argument, NULL, CMD_SPEC },   { "dir", required_argument, NULL, CMD_DIRECTORY },
+        { "eval", no_argument, NULL, CMD_EVALUATE },     { "inspect", required_argument, NULL, CMD_INSPECT },
+        { "version", no_argument, NULL, CMD_VERSION },   { "machine", no_argument, NULL, CMD_MACHINE },
+        { "help", no_argument, NULL, CMD_HELP },         { NULL, 0, NULL, 0 },
     };
     int c;
 

@@ -251,8 +251,7 @@ int srqd_run(struct daemon *s, struct background *bg)
     if (rc == 0)
         rc = open_store(d, &err);
     if (rc == 0) {
-        srq_log(SRQ_LOG_INFO, "srqd %s listens on %s; state in %s", PACKAGE_VERSION, d->places.socket,
-                d->places.state);
+        srq_log(SRQ_LOG_INFO, "srqd %s listens on %s; state in %s", PACKAGE_VERSION, d->places.socket, d->places.state);
         s->idle_since = srq_clock_s();
         recover_jobs(d);
         background_ready(bg);

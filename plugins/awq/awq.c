@@ -1,9 +1,10 @@
-/* AWQ: channels with large inputs are scaled up before rounding, by a search for the least error of the layers' outputs; then
- * the range of every group is clipped where that lessens the error further (spec seed-methods 4).
+/* AWQ: channels with large inputs are scaled up before rounding, by a search for the least error of the layers'
+ * outputs; then the range of every group is clipped where that lessens the error further (spec seed-methods 4).
  *
- * The scales are a transform, which the host folds into the model; the clipping is part of rounding. `awq` alone does both,
- * `awq,rtn` or any other quantizer behind it takes the scales only. A group's clipping is judged by its own columns of the
- * second moment of the inputs: d H d with d the error of the row in that group, shares of its range from 1 to 1 - 9/20. */
+ * The scales are a transform, which the host folds into the model; the clipping is part of rounding. `awq` alone does
+ * both, `awq,rtn` or any other quantizer behind it takes the scales only. A group's clipping is judged by its own
+ * columns of the second moment of the inputs: d H d with d the error of the row in that group, shares of its range from
+ * 1 to 1 - 9/20. */
 #include "plugins/scale_rules.h"
 
 #include <math.h>
@@ -37,7 +38,7 @@ static void awq_destroy(const struct srq_host *h, void *self)
     h->free(self);
 }
 
-/* ---- scales ------------------------------------------------------------------------------------------------------------- */
+/* ---- scales ------------------------------------------------------------------------------------------------------ */
 
 static uint32_t awq_needs(const struct srq_host *h, void *self)
 {
@@ -67,7 +68,7 @@ static int awq_begin(const struct srq_host *h, void *self, struct srq_scale_grou
     return scale_rules_search(h, 1e-4f, g, err);
 }
 
-/* ---- clipping and rounding ------------------------------------------------------------------------------------------------ */
+/* ---- clipping and rounding --------------------------------------------------------------------------------------- */
 
 struct work {
     const struct srq_host *h;
@@ -104,14 +105,20 @@ static bool clips(const struct awq *s, const struct srq_layer *l)
            (s->clip_all || (strcmp(name, "q_proj") != 0 && strcmp(name, "k_proj") != 0));
 }
 
-/* One group: weights w [n], its columns of H from `first` on; lo and hi become those of the best share. line: [3n] scratch. */
-static void clip_group(const struct work *k, const float *w, int64_t first, int64_t n, float *lo, float *hi, float *line)
+/* One group: weights w [n], its columns of H from `first` on; lo and hi become those of the best share. line: [3n]
+ * scratch. */
+static void clip_group(const struct work *k, const float *w, int64_t first, int64_t n, float *lo, float *hi,
+                       float *line)
 {
     struct srq_tensor t = { .data = (void *)(uintptr_t)w, .dtype = SRQ_F32, .rank = 2, .shape = { 1, n } };
     float *fake = line, *d = line + n, low = *lo, high = *hi, at_lo, at_hi, best = 1;
-    struct srq_grid_args a = { .size = sizeof(a), .weight = &t, .scheme = k->layer->scheme, .tensor_scale = 1,
+    struct srq_grid_args a = { .size = sizeof(a),
+                               .weight = &t,
+                               .scheme = k->layer->scheme,
+                               .tensor_scale = 1,
                                .groups = { .out = 1, .in = n, .len = n, .per_row = 1, .count = 1 },
-                               .lo = &at_lo, .hi = &at_hi };
+                               .lo = &at_lo,
+                               .hi = &at_hi };
     double least = INFINITY;
 
     a.scheme.group = -1;
@@ -184,8 +191,12 @@ static int awq_quantize(const struct srq_host *h, void *self, struct srq_layer *
     if (k.lo == NULL)
         return srq_fail_field(err, -SRQ_ENOMEM, layer->name, "no memory for the ranges of %s", layer->name);
     k.hi = k.lo + n;
-    k.args = (struct srq_grid_args){ .size = sizeof(k.args), .weight = &layer->weight, .scheme = layer->scheme,
-                                     .groups = layer->groups, .lo = k.lo, .hi = k.hi,
+    k.args = (struct srq_grid_args){ .size = sizeof(k.args),
+                                     .weight = &layer->weight,
+                                     .scheme = layer->scheme,
+                                     .groups = layer->groups,
+                                     .lo = k.lo,
+                                     .hi = k.hi,
                                      .tensor_scale = layer->tensor_scale };
     rc = k.grid->extrema(&k.args, k.lo, k.hi);
     if (rc != 0)
@@ -229,8 +240,8 @@ const struct srq_plugin srq_plugin = {
     .size = sizeof(struct srq_plugin),
     .name = "awq",
     .version = "1",
-    .summary = "Scales by a search over powers of the mean inputs, and clipped ranges (AWQ); with another quantizer behind it the "
-               "scales alone.",
+    .summary = "Scales by a search over powers of the mean inputs, and clipped ranges (AWQ); with another quantizer "
+               "behind it the scales alone.",
     .options = options,
     .create = awq_create,
     .destroy = awq_destroy,

@@ -1,10 +1,11 @@
 /* DeltaLoss: first-order sensitivity of the model's loss to a layer's rounding (SignRoundV2, arXiv 2512.04746; spec
  * signround 7.1), with what measurements changed.
  *
- * score(layer, scheme) = sum over samples and runs of 64 weights of a row of |sum of dL/dW (W - Ŵ)|. Inside a run errors
- * cancel, as they do in the model's sums; over whole rows they would cancel by chance, and the published absolute value of
- * each element counts noise. The gradient is taken where every layer is rounded to 4 bits at least (core/tune/scoring.h),
- * of one sample at a time. The activation term of the paper belongs to schemes that quantize activations. */
+ * score(layer, scheme) = sum over samples and runs of 64 weights of a row of |sum of dL/dW (W - Ŵ)|. Inside a run
+ * errors cancel, as they do in the model's sums; over whole rows they would cancel by chance, and the published
+ * absolute value of each element counts noise. The gradient is taken where every layer is rounded to 4 bits at least
+ * (core/tune/scoring.h), of one sample at a time. The activation term of the paper belongs to schemes that quantize
+ * activations. */
 #include <srq/plugin.h>
 
 #define LANES 16
@@ -43,7 +44,8 @@ static int deltaloss_data(const struct srq_host *h, void *self, struct srq_score
     return 0;
 }
 
-/* Signed, of n weights: partial sums in lanes, so that the compiler vectorizes them in an order that does not change. */
+/* Signed, of n weights: partial sums in lanes, so that the compiler vectorizes them in an order that does not
+ * change. */
 static double run_sum(const float *restrict w, const float *restrict fake, const float *restrict grad, int64_t n)
 {
     float lane[LANES] = { 0 };

@@ -1,11 +1,11 @@
 /* GPTQ: columns are rounded one after the other, and what that does to the layer's output is made up for in the columns
  * still to come (spec seed-methods 4).
  *
- * H is the second moment of the layer's inputs, H + λI = R Rᵀ with λ = damp · mean diag H, and U = R⁻¹ says how much of a
- * column's error goes where. The scale of a group is taken from its weights as they are when its first column is reached,
- * with all feedback in them, or beforehand from the original ones (static_groups), which an order of columns by their
- * importance (act_order) needs: exports have no place for groups of scattered columns. Columns that no token reached are
- * rounded plainly. */
+ * H is the second moment of the layer's inputs, H + λI = R Rᵀ with λ = damp · mean diag H, and U = R⁻¹ says how much of
+ * a column's error goes where. The scale of a group is taken from its weights as they are when its first column is
+ * reached, with all feedback in them, or beforehand from the original ones (static_groups), which an order of columns
+ * by their importance (act_order) needs: exports have no place for groups of scattered columns. Columns that no token
+ * reached are rounded plainly. */
 #include <srq/plugin.h>
 
 #include <math.h>
@@ -33,7 +33,7 @@ struct work {
     float most;     /* largest code */
 };
 
-/* ---- options --------------------------------------------------------------------------------------------------------- */
+/* ---- options ----------------------------------------------------------------------------------------------------- */
 
 static int gptq_create(const struct srq_host *h, const struct srq_options *o, void **self, struct srq_error *err)
 {
@@ -73,7 +73,7 @@ static int gptq_accepts(const struct srq_host *h, void *self, const struct srq_l
     return srq_fail_field(err, -SRQ_EUNSUPPORTED, layer->name, "gptq rounds to integers (w4g64, w3g64z, …) only");
 }
 
-/* ---- groups ------------------------------------------------------------------------------------------------------------ */
+/* ---- groups ------------------------------------------------------------------------------------------------------ */
 
 /* Scale, zero-point and codes of one group of `len` weights whose range is shrunk to `share`. */
 static void fit_once(const struct work *k, const float *w, int64_t len, float share, uint8_t *codes, float *scale,
@@ -81,7 +81,10 @@ static void fit_once(const struct work *k, const float *w, int64_t len, float sh
 {
     struct srq_tensor t = { .data = (void *)(uintptr_t)w, .dtype = SRQ_F32, .rank = 2, .shape = { 1, len } };
     struct srq_result r = { .size = sizeof(r), .codes = codes, .scale = scale, .zero = zero };
-    struct srq_grid_args a = { .size = sizeof(a), .weight = &t, .scheme = k->layer->scheme, .tensor_scale = 1,
+    struct srq_grid_args a = { .size = sizeof(a),
+                               .weight = &t,
+                               .scheme = k->layer->scheme,
+                               .tensor_scale = 1,
                                .groups = { .out = 1, .in = len, .len = len, .per_row = 1, .count = 1 } };
     float lo = 0, hi = 0;
 
@@ -97,7 +100,8 @@ static void fit_once(const struct work *k, const float *w, int64_t len, float sh
     k->grid->encode(&a, 0, 1, &r);
 }
 
-/* Its scale and zero-point, by the whole range or by that share of it which leaves the least error. codes: scratch [len]. */
+/* Its scale and zero-point, by the whole range or by that share of it which leaves the least error. codes: scratch
+ * [len]. */
 static void fit(const struct work *k, const float *w, int64_t len, uint8_t *codes, float *scale, uint8_t *zero)
 {
     double least = INFINITY;
@@ -169,7 +173,8 @@ static void fit_rows(void *ctx, int64_t begin, int64_t end)
         for (int64_t col = 0; col < g->in; col += g->len) {
             int64_t len = g->in - col < g->len ? g->in - col : g->len, group = group_of(g, row, col);
 
-            fit(c->k, c->w + row * g->in + col, len, out->codes + row * g->in + col, &out->scale[group], &out->zero[group]);
+            fit(c->k, c->w + row * g->in + col, len, out->codes + row * g->in + col, &out->scale[group],
+                &out->zero[group]);
         }
     }
 }
@@ -178,8 +183,13 @@ static int fit_all(const struct srq_host *h, struct work *k, const float *w, str
 {
     const struct srq_layer *l = k->layer;
     int64_t n = l->groups.count;
-    struct whole c = { .k = k, .w = w, .args = { .size = sizeof(c.args), .weight = &l->weight, .scheme = l->scheme,
-                                                  .groups = l->groups, .tensor_scale = 1 } };
+    struct whole c = { .k = k,
+                       .w = w,
+                       .args = { .size = sizeof(c.args),
+                                 .weight = &l->weight,
+                                 .scheme = l->scheme,
+                                 .groups = l->groups,
+                                 .tensor_scale = 1 } };
     float *range;
     int rc;
 
@@ -202,7 +212,7 @@ static int fit_all(const struct srq_host *h, struct work *k, const float *w, str
     return rc;
 }
 
-/* ---- the factor ---------------------------------------------------------------------------------------------------------- */
+/* ---- the factor -------------------------------------------------------------------------------------------------- */
 
 struct ranked {
     float weight;
@@ -271,20 +281,23 @@ static int factor(const struct srq_host *h, const struct work *k, const float *m
         if (rc != -SRQ_ENUMERIC)
             break;
         if (i < RETRIES)
-            h->log(SRQ_LOG_WARN, "gptq: the second moment of the inputs of %s is not positive definite with damping %g; "
-                   "trying %g", name, damp, damp * 10);
+            h->log(SRQ_LOG_WARN,
+                   "gptq: the second moment of the inputs of %s is not positive definite with damping "
+                   "%g; trying %g",
+                   name, damp, damp * 10);
         damp *= 10;
     }
     if (rc == -SRQ_ENUMERIC) {
-        h->log(SRQ_LOG_WARN, "gptq: %s is rounded plainly: no damping up to %g made its second moment positive definite",
-               name, damp / 10);
+        h->log(SRQ_LOG_WARN,
+               "gptq: %s is rounded plainly: no damping up to %g made its second moment positive definite", name,
+               damp / 10);
         return 0;
     }
     *usable = rc == 0;
     return rc == 0 ? 0 : srq_fail_field(err, rc, name, "no memory for the feedback of %s", name);
 }
 
-/* ---- a layer ---------------------------------------------------------------------------------------------------------------- */
+/* ---- a layer ----------------------------------------------------------------------------------------------------- */
 
 /* How many columns are updated at once: no group begins inside such a run and ends behind it. */
 static int64_t block_of(const struct work *k)
@@ -341,7 +354,10 @@ static int quantize(const struct srq_host *h, struct work *k, float *m, float *u
 static int gptq_quantize(const struct srq_host *h, void *self, struct srq_layer *layer, struct srq_result *out,
                          struct srq_error *err)
 {
-    struct work k = { .o = self, .layer = layer, .out = out, .grid = h->grid(layer->scheme.grid),
+    struct work k = { .o = self,
+                      .layer = layer,
+                      .out = out,
+                      .grid = h->grid(layer->scheme.grid),
                       .most = (float)((1 << layer->scheme.bits) - 1) };
     size_t n = (size_t)layer->groups.in;
     float *memory;
@@ -372,8 +388,8 @@ static const struct srq_option options[] = {
     { "range_search", SRQ_OPT_BOOL, NULL, 0, 0, NULL, "false",
       "Shrink the range of a group to the share of it, in steps of 1 %, that leaves the least error (power 2.4)." },
     { "damp", SRQ_OPT_FLOAT, NULL, 1e-6, 1, NULL, "0.01",
-      "Share of the mean diagonal that is added to the second moment; ten times more where it is not positive definite, up to "
-      "three times." },
+      "Share of the mean diagonal that is added to the second moment; ten times more where it is not positive "
+      "definite, up to three times." },
     { "block", SRQ_OPT_INT, "columns", 1, 4096, NULL, "128", "Columns that are updated at once; a matter of speed." },
     { NULL, SRQ_OPT_BOOL, NULL, 0, 0, NULL, NULL, NULL },
 };

@@ -1,11 +1,11 @@
 /* HQQ: ranges by half-quadratic splitting, without data (spec seed-methods 4).
  *
- * With W_q the codes and D = W - s (W_q - z) the error, the outliers of D are set apart by the shrinkage of an Lp norm, p < 1,
- *     W_e = sign(D) max(|D| - |D|^(p-1) / beta, 0),
- * and the range is the one that explains the rest, W - W_e, best. The method as published keeps the scale of plain rounding
- * and moves a real zero-point; files that runtimes load have whole ones, which leaves nothing to find at a given scale, so
- * both are fitted here: s by least squares over W_q - z, then z = mean(W_q - (W - W_e) / s), rounded. An iteration counts
- * where the sum of |D|^p falls; the first that does not is the last. */
+ * With W_q the codes and D = W - s (W_q - z) the error, the outliers of D are set apart by the shrinkage of an Lp norm,
+ * p < 1, W_e = sign(D) max(|D| - |D|^(p-1) / beta, 0), and the range is the one that explains the rest, W - W_e, best.
+ * The method as published keeps the scale of plain rounding and moves a real zero-point; files that runtimes load have
+ * whole ones, which leaves nothing to find at a given scale, so both are fitted here: s by least squares over W_q - z,
+ * then z = mean(W_q - (W - W_e) / s), rounded. An iteration counts where the sum of |D|^p falls; the first that does
+ * not is the last. */
 #include <srq/plugin.h>
 
 #include <math.h>
@@ -23,7 +23,7 @@ struct work {
     const struct srq_grid_ops *grid;
     struct srq_grid_args args;
     struct srq_result *out;
-    float most; /* largest code */
+    float most;            /* largest code */
     atomic_bool no_memory; /* of any thread */
 };
 
@@ -52,8 +52,9 @@ static int hqq_accepts(const struct srq_host *h, void *self, const struct srq_la
     (void)self;
     if (layer->scheme.grid == SRQ_GRID_INT_ASYM && layer->scheme.group != 0)
         return 0;
-    return srq_fail_field(err, -SRQ_EUNSUPPORTED, layer->name,
-                          "hqq fits ranges with zero-points, which only asymmetric schemes of groups or rows have (w4g64z, w3z, …)");
+    return srq_fail_field(
+        err, -SRQ_EUNSUPPORTED, layer->name,
+        "hqq fits ranges with zero-points, which only asymmetric schemes of groups or rows have (w4g64z, w3z, …)");
 }
 
 static float code_of(const struct work *k, float w, float s, float z)
@@ -89,15 +90,21 @@ static float outlier(const struct work *k, float d, float beta)
     return left > 0 ? copysignf(left, d) : 0;
 }
 
-/* The range [-z s, (most - z) s] as it can be stored: the scale in half precision, a whole zero-point. codes: [n] scratch. */
+/* The range [-z s, (most - z) s] as it can be stored: the scale in half precision, a whole zero-point. codes: [n]
+ * scratch. */
 static void store(const struct work *k, const float *w, int64_t n, uint8_t *codes, struct unit *u)
 {
     struct srq_tensor t = { .data = (void *)(uintptr_t)w, .dtype = SRQ_F32, .rank = 2, .shape = { 1, n } };
     uint8_t zero = 0;
     struct srq_result r = { .size = sizeof(r), .codes = codes, .scale = &u->s, .zero = &zero };
     float lo = -u->z * u->s, hi = (k->most - u->z) * u->s;
-    struct srq_grid_args a = { .size = sizeof(a), .weight = &t, .scheme = k->layer->scheme, .tensor_scale = 1,
-                               .groups = { .out = 1, .in = n, .len = n, .per_row = 1, .count = 1 }, .lo = &lo, .hi = &hi };
+    struct srq_grid_args a = { .size = sizeof(a),
+                               .weight = &t,
+                               .scheme = k->layer->scheme,
+                               .tensor_scale = 1,
+                               .groups = { .out = 1, .in = n, .len = n, .per_row = 1, .count = 1 },
+                               .lo = &lo,
+                               .hi = &hi };
 
     a.scheme.group = -1;
     k->grid->encode(&a, 0, 1, &r);
@@ -161,7 +168,8 @@ static void do_rows(void *ctx, int64_t begin, int64_t end)
     for (int64_t row = begin; row < end; row++) {
         k->h->widen((const uint8_t *)t->data + (size_t)row * bytes, t->dtype, line, g->in);
         for (int64_t i = 0; i < g->per_row; i++) {
-            int64_t first = i * g->len, n = g->in - first < g->len ? g->in - first : g->len, group = row * g->per_row + i;
+            int64_t first = i * g->len, n = g->in - first < g->len ? g->in - first : g->len,
+                    group = row * g->per_row + i;
             struct unit u = { .s = k->out->scale[group], .z = (float)k->out->zero[group] };
             uint8_t *codes = k->out->codes + row * g->in + first;
 
@@ -178,7 +186,11 @@ static void do_rows(void *ctx, int64_t begin, int64_t end)
 static int hqq_quantize(const struct srq_host *h, void *self, struct srq_layer *layer, struct srq_result *out,
                         struct srq_error *err)
 {
-    struct work k = { .o = self, .h = h, .layer = layer, .grid = h->grid(layer->scheme.grid), .out = out,
+    struct work k = { .o = self,
+                      .h = h,
+                      .layer = layer,
+                      .grid = h->grid(layer->scheme.grid),
+                      .out = out,
                       .most = (float)((1 << layer->scheme.bits) - 1) };
     int64_t n = layer->groups.count;
     float *range;
@@ -189,8 +201,12 @@ static int hqq_quantize(const struct srq_host *h, void *self, struct srq_layer *
     range = h->alloc(2 * (size_t)n * sizeof(*range));
     if (range == NULL)
         return srq_fail_field(err, -SRQ_ENOMEM, layer->name, "no memory for the ranges of %s", layer->name);
-    k.args = (struct srq_grid_args){ .size = sizeof(k.args), .weight = &layer->weight, .scheme = layer->scheme,
-                                     .groups = layer->groups, .lo = range, .hi = range + n,
+    k.args = (struct srq_grid_args){ .size = sizeof(k.args),
+                                     .weight = &layer->weight,
+                                     .scheme = layer->scheme,
+                                     .groups = layer->groups,
+                                     .lo = range,
+                                     .hi = range + n,
                                      .tensor_scale = layer->tensor_scale };
     rc = k.grid->extrema(&k.args, range, range + n);
     if (rc != 0)
@@ -204,8 +220,10 @@ static int hqq_quantize(const struct srq_host *h, void *self, struct srq_layer *
 }
 
 static const struct srq_option options[] = {
-    { "iters", SRQ_OPT_INT, "iterations", 0, 1000, NULL, "20", "Most iterations for a group; fewer where its error stops falling." },
-    { "lp_norm", SRQ_OPT_FLOAT, NULL, 0.05, 1, NULL, "0.7", "Power p of the error, below 1 so that outliers count less." },
+    { "iters", SRQ_OPT_INT, "iterations", 0, 1000, NULL, "20",
+      "Most iterations for a group; fewer where its error stops falling." },
+    { "lp_norm", SRQ_OPT_FLOAT, NULL, 0.05, 1, NULL, "0.7",
+      "Power p of the error, below 1 so that outliers count less." },
     { "beta", SRQ_OPT_FLOAT, NULL, 1e-3, 1e6, NULL, "10", "How little of an error is set apart as an outlier." },
     { "growth", SRQ_OPT_FLOAT, NULL, 1, 10, NULL, "1.01", "Factor on beta after each iteration." },
     { NULL, SRQ_OPT_BOOL, NULL, 0, 0, NULL, NULL, NULL },

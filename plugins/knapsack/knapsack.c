@@ -1,21 +1,23 @@
 /* Knapsack: the plan of least summed score inside a budget of bits, proven (spec signround 7.2).
  *
- * Every unit takes exactly one of its choices: a multiple-choice knapsack. Its dynamic programme keeps, unit after unit,
- * the list of partial plans that no other beats in both bits and loss. Over real sizes that list would grow to millions,
- * so it only holds plans that can still win:
+ * Every unit takes exactly one of its choices: a multiple-choice knapsack. Its dynamic programme keeps, unit after
+ * unit, the list of partial plans that no other beats in both bits and loss. Over real sizes that list would grow to
+ * millions, so it only holds plans that can still win:
  *   1. The linear relaxation gives a price λ of a bit. With it every choice has a reduced cost r >= 0, what it loses
- *      against the unit's best choice at that price, and no plan has less loss than  loss(base) + r(plan) - λ * unused bits.
+ *      against the unit's best choice at that price, and no plan has less loss than  loss(base) + r(plan) - λ * unused
+ * bits.
  *   2. Greedy filling and exchanges of one or two choices give a good plan to begin with.
  *   3. Partial plans whose bound is not below the best plan known are dropped. What is left is small, because the gap
  *      between relaxation and optimum shrinks as units grow in number.
- * If more than `max_states` partial plans were made all the same, or lists of them merged for too long, the best plan found
- * is given with its proven bound: that happens where all bits are worth the same and sizes have nothing in common. */
+ * If more than `max_states` partial plans were made all the same, or lists of them merged for too long, the best plan
+ * found is given with its proven bound: that happens where all bits are worth the same and sizes have nothing in
+ * common. */
 #include <srq/plugin.h>
 
-#define EPSILON 1e-12       /* of the sum of losses: differences below are rounding errors of the sum itself */
-#define MERGES 16           /* steps of merging that may be made for each partial plan allowed */
-#define EXCHANGES 40        /* rounds of improving the first plan */
-#define FRONT_WORK 3000000  /* steps that an exact front may take; longer ones are made of the relaxation's corners */
+#define EPSILON 1e-12      /* of the sum of losses: differences below are rounding errors of the sum itself */
+#define MERGES 16          /* steps of merging that may be made for each partial plan allowed */
+#define EXCHANGES 40       /* rounds of improving the first plan */
+#define FRONT_WORK 3000000 /* steps that an exact front may take; longer ones are made of the relaxation's corners */
 #define FRONT_LIST 65536
 #define NONE UINT32_MAX
 
@@ -30,7 +32,7 @@ struct item {
     int unit, choice;
 };
 
-struct upgrade { /* one step along a unit's convex hull */
+struct upgrade {  /* one step along a unit's convex hull */
     int from, to; /* items */
     double slope; /* loss saved per bit */
 };
@@ -77,7 +79,7 @@ static int out_of_memory(const struct solver *s)
     return srq_fail(s->err, -SRQ_ENOMEM, "no memory to allocate bits to %d units", s->count);
 }
 
-/* ---- sorting (heap sort: no recursion, no memory, the same order everywhere) ------------------------------------------ */
+/* ---- sorting (heap sort: no recursion, no memory, the same order everywhere) ------------------------------------- */
 
 typedef bool (*before_fn)(const void *a, const void *b);
 
@@ -114,7 +116,7 @@ static void sort(void *list, size_t n, size_t size, before_fn before)
     }
 }
 
-/* ---- choices ----------------------------------------------------------------------------------------------------------- */
+/* ---- choices ----------------------------------------------------------------------------------------------------- */
 
 static bool smaller_item(const void *a, const void *b)
 {
@@ -136,8 +138,8 @@ static uint64_t divisor(uint64_t a, uint64_t b)
     return a;
 }
 
-/* Choices without those that another beats in bits and loss; what any budget must cover; the budget rounded down to what
- * sums of these bits can reach. */
+/* Choices without those that another beats in bits and loss; what any budget must cover; the budget rounded down to
+ * what sums of these bits can reach. */
 static int gather(struct solver *s)
 {
     uint64_t step = 0;
@@ -175,7 +177,7 @@ static int gather(struct solver *s)
     return 0;
 }
 
-/* ---- the relaxation ------------------------------------------------------------------------------------------------------ */
+/* ---- the relaxation ---------------------------------------------------------------------------------------------- */
 
 static double slope(const struct item *from, const struct item *to)
 {
@@ -273,7 +275,7 @@ static void price(struct solver *s)
     total(s, s->base, &s->base_bits, &s->base_loss);
 }
 
-/* ---- a good plan to begin with -------------------------------------------------------------------------------------------- */
+/* ---- a good plan to begin with ----------------------------------------------------------------------------------- */
 
 static bool fewer_bits(const void *a, const void *b)
 {
@@ -343,7 +345,7 @@ static bool improve(struct solver *s, struct exchange *x)
     return true;
 }
 
-/* ---- the dynamic programme -------------------------------------------------------------------------------------------------- */
+/* ---- the dynamic programme --------------------------------------------------------------------------------------- */
 
 static void *grow(const struct solver *s, void *old, int64_t *cap, int64_t want, size_t size)
 {
@@ -384,7 +386,8 @@ static bool hopeful(const struct solver *s, double reduced)
 }
 
 /* A new partial plan: `from` with another item. Its index, NONE when it cannot win, or -1 as error code by *rc. */
-static uint32_t add_state(struct solver *s, const struct state *from, uint32_t parent, int item, int64_t most_bits, int *rc)
+static uint32_t add_state(struct solver *s, const struct state *from, uint32_t parent, int item, int64_t most_bits,
+                          int *rc)
 {
     const struct item *it = &s->items[item], *base = &s->items[s->base[it->unit]];
     struct state n = { from->bits + (int64_t)it->bits - (int64_t)base->bits, from->loss + (it->loss - base->loss),
@@ -426,7 +429,8 @@ static int merge(struct solver *s, int64_t *n, int64_t m, int item, int64_t most
     if (rc == 0 && s->work / MERGES > s->max_states)
         return 1;
     while (rc == 0 && (i < *n || k < m)) {
-        const struct state *a = i < *n ? &s->states[s->list[1][i]] : NULL, *b = k < m ? &s->states[s->list[0][k]] : NULL;
+        const struct state *a = i < *n ? &s->states[s->list[1][i]] : NULL,
+                           *b = k < m ? &s->states[s->list[0][k]] : NULL;
         int64_t b_bits = b != NULL ? b->bits + shift : 0;
         double b_loss = b != NULL ? b->loss + drop : 0;
         bool first = b == NULL || (a != NULL && (a->bits < b_bits || (a->bits == b_bits && a->loss <= b_loss)));
@@ -461,9 +465,9 @@ static int merge(struct solver *s, int64_t *n, int64_t m, int item, int64_t most
     return 0;
 }
 
-struct turn { /* a unit in the order in which the programme takes them */
-    double least;    /* reduced cost of its best alternative */
-    int64_t saving;  /* bits that it can give back at most, against its base */
+struct turn {       /* a unit in the order in which the programme takes them */
+    double least;   /* reduced cost of its best alternative */
+    int64_t saving; /* bits that it can give back at most, against its base */
     int unit;
 };
 
@@ -474,7 +478,8 @@ static bool dearer(const void *a, const void *b)
     return x->least != y->least ? x->least > y->least : x->unit < y->unit;
 }
 
-/* Units that still have an alternative worth looking at. Dear ones come first: they keep the lists short for longest. */
+/* Units that still have an alternative worth looking at. Dear ones come first: they keep the lists short for
+ * longest. */
 static int order_units(const struct solver *s, struct turn *turns)
 {
     int n = 0;
@@ -552,7 +557,7 @@ static void take_best(struct solver *s)
     total(s, s->best, &s->best_bits, &s->best_loss);
 }
 
-/* ---- the front -------------------------------------------------------------------------------------------------------------- */
+/* ---- the front --------------------------------------------------------------------------------------------------- */
 
 struct points {
     struct srq_alloc_point *at;
@@ -560,7 +565,8 @@ struct points {
 };
 
 /* out = have merged with `from` shifted by an item, without what others beat. */
-static void merge_points(const struct points *have, const struct points *from, const struct item *it, struct points *out)
+static void merge_points(const struct points *have, const struct points *from, const struct item *it,
+                         struct points *out)
 {
     int64_t i = 0, k = 0;
 
@@ -571,8 +577,9 @@ static void merge_points(const struct points *have, const struct points *from, c
 
         if (k < from->n)
             b = (struct srq_alloc_point){ from->at[k].bits + it->bits, from->at[k].loss + it->loss };
-        first = k == from->n || (i < have->n && (have->at[i].bits < b.bits ||
-                                                 (have->at[i].bits == b.bits && have->at[i].loss <= b.loss)));
+        first =
+            k == from->n ||
+            (i < have->n && (have->at[i].bits < b.bits || (have->at[i].bits == b.bits && have->at[i].loss <= b.loss)));
         p = first ? have->at[i++] : b;
         k += !first;
         if (out->n == 0 || p.loss < out->at[out->n - 1].loss)
@@ -607,7 +614,8 @@ static bool exact_front(const struct solver *s, struct points lists[3])
     return true;
 }
 
-/* The corners of the relaxation: plans that are best for some price of a bit. They are on the front; others lie between. */
+/* The corners of the relaxation: plans that are best for some price of a bit. They are on the front; others lie
+ * between. */
 static void corners(const struct solver *s, struct points *out)
 {
     struct srq_alloc_point p = { 0, 0 };
@@ -665,7 +673,7 @@ static int make_front(const struct solver *s, struct srq_alloc_result *out)
     return 0;
 }
 
-/* ---- the part ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the part ---------------------------------------------------------------------------------------------------- */
 
 static int optimize(struct solver *s)
 {
@@ -705,7 +713,8 @@ static int answer(struct solver *s, struct srq_alloc_result *out)
     if (out->bound > out->loss)
         out->bound = out->loss;
     if (!s->proven)
-        s->h->log(SRQ_LOG_WARN, "the allocator stopped after %lld partial plans; its plan's loss %.6g is at most %.3g from the best",
+        s->h->log(SRQ_LOG_WARN,
+                  "the allocator stopped after %lld partial plans; its plan's loss %.6g is at most %.3g from the best",
                   (long long)s->state_count, out->loss, out->loss - out->bound);
     return make_front(s, out);
 }
@@ -714,8 +723,9 @@ static int knapsack_solve(const struct srq_host *h, void *self, const struct srq
                           uint64_t budget, struct srq_alloc_result *out, struct srq_error *err)
 {
     const struct knapsack *k = self;
-    struct solver s = { .h = h, .err = err, .units = units, .count = count, .budget = budget,
-                        .max_states = k->max_states };
+    struct solver s = {
+        .h = h, .err = err, .units = units, .count = count, .budget = budget, .max_states = k->max_states
+    };
     size_t items = 1;
     int rc;
 

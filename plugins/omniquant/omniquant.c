@@ -1,9 +1,9 @@
-/* OmniQuant's learned clipping: how far the range of every group reaches is tuned block by block against the block's output
- * (Shao et al. 2023, arXiv 2308.13137; spec seed-methods 4).
+/* OmniQuant's learned clipping: how far the range of every group reaches is tuned block by block against the block's
+ * output (Shao et al. 2023, arXiv 2308.13137; spec seed-methods 4).
  *
- * A group's extrema m and M become m sigmoid(low) and M sigmoid(high); both start at 4, so that nearly nothing is clipped, and
- * are moved by Adam without weight decay. Weights are rounded to the nearest code, and gradients pass through that. Scales of
- * input channels are not learned here: put teq, awq or smoothquant before it. */
+ * A group's extrema m and M become m sigmoid(low) and M sigmoid(high); both start at 4, so that nearly nothing is
+ * clipped, and are moved by Adam without weight decay. Weights are rounded to the nearest code, and gradients pass
+ * through that. Scales of input channels are not learned here: put teq, awq or smoothquant before it. */
 #include "plugins/grid_rows.h"
 
 #include <math.h>
@@ -74,8 +74,10 @@ static int64_t parts_of(const struct srq_layer *layer)
 static int declare(const struct srq_host *h, void *self, const struct srq_layer *layer,
                    struct srq_param param[SRQ_MAX_PARAMS], int *count, struct srq_error *err)
 {
-    static const char *const names[ARRAYS] = { "lo", "hi", "low", "high", "alpha", "beta", "galpha", "gbeta", "low_mean",
-                                               "high_mean", "low_square", "high_square" };
+    static const char *const names[ARRAYS] = {
+        "lo",     "hi",    "low",      "high",      "alpha",      "beta",
+        "galpha", "gbeta", "low_mean", "high_mean", "low_square", "high_square"
+    };
 
     (void)h;
     (void)self;
@@ -83,9 +85,10 @@ static int declare(const struct srq_host *h, void *self, const struct srq_layer 
     for (int i = 0; i < ARRAYS; i++) {
         bool grad = i == GALPHA || i == GBETA, tuned = i == LOW || i == HIGH;
 
-        param[i] = (struct srq_param){ .name = names[i], .count = grad ? parts_of(layer) : layer->groups.count,
+        param[i] = (struct srq_param){ .name = names[i],
+                                       .count = grad ? parts_of(layer) : layer->groups.count,
                                        .init = tuned ? START : 0,
-                                       .kind = tuned         ? SRQ_PARAM_TUNED
+                                       .kind = tuned           ? SRQ_PARAM_TUNED
                                                : i >= MEAN_LOW ? SRQ_PARAM_STATE
                                                                : SRQ_PARAM_SCRATCH };
     }
@@ -95,9 +98,14 @@ static int declare(const struct srq_host *h, void *self, const struct srq_layer 
 
 static struct srq_grid_args grid_args(const struct srq_layer *layer)
 {
-    return (struct srq_grid_args){ .size = sizeof(struct srq_grid_args), .weight = &layer->weight, .scheme = layer->scheme,
-                                   .groups = layer->groups, .lo = layer->param[LO], .hi = layer->param[HI],
-                                   .alpha = layer->param[ALPHA], .beta = layer->param[BETA],
+    return (struct srq_grid_args){ .size = sizeof(struct srq_grid_args),
+                                   .weight = &layer->weight,
+                                   .scheme = layer->scheme,
+                                   .groups = layer->groups,
+                                   .lo = layer->param[LO],
+                                   .hi = layer->param[HI],
+                                   .alpha = layer->param[ALPHA],
+                                   .beta = layer->param[BETA],
                                    .tensor_scale = layer->tensor_scale };
 }
 
@@ -137,8 +145,8 @@ static int weight(const struct srq_host *h, void *self, struct srq_layer *layer,
     return 0;
 }
 
-static void sink(const struct srq_host *h, void *self, struct srq_layer *layer, const struct srq_step *step, int64_t row,
-                 int64_t rows, float *grad)
+static void sink(const struct srq_host *h, void *self, struct srq_layer *layer, const struct srq_step *step,
+                 int64_t row, int64_t rows, float *grad)
 {
     const struct srq_grid_ops *grid = h->grid(layer->scheme.grid);
     struct srq_grid_args args = grid_args(layer);
@@ -153,8 +161,8 @@ static void sink(const struct srq_host *h, void *self, struct srq_layer *layer, 
 }
 
 /* One array: d/dx of a factor sigmoid(x) is factor (1 - factor). */
-static void adam(const struct omni *s, const struct srq_layer *layer, const struct srq_step *step, int x, int factor, int grad,
-                 int mean, int square)
+static void adam(const struct omni *s, const struct srq_layer *layer, const struct srq_step *step, int x, int factor,
+                 int grad, int mean, int square)
 {
     float **p = layer->param;
     int64_t n = layer->groups.count, parts = parts_of(layer);

@@ -1,9 +1,9 @@
 /* Rounding to the nearest value of the grid, without tuning (spec signround 6).
  *
- * Plain: the scale of every group comes from its extrema; needs no data. With the option "opt" it comes from a search for
- * the least sum of squared errors, weighted by the importance of the inputs where calibration data gives it: symmetric
- * integers of less than 8 bits and nvfp4. The mx formats, whose scales are powers of two, are searched without weights;
- * asymmetric integers, 8 bits and fp8 are rounded plainly in any case. */
+ * Plain: the scale of every group comes from its extrema; needs no data. With the option "opt" it comes from a search
+ * for the least sum of squared errors, weighted by the importance of the inputs where calibration data gives it:
+ * symmetric integers of less than 8 bits and nvfp4. The mx formats, whose scales are powers of two, are searched
+ * without weights; asymmetric integers, 8 bits and fp8 are rounded plainly in any case. */
 #include <srq/plugin.h>
 
 #include <string.h>
@@ -122,8 +122,8 @@ static const struct srq_option options[] = {
     { "recipe", SRQ_OPT_CHOICE, NULL, 0, 0, "rtn,opt_rtn", "rtn",
       "Set of defaults: opt_rtn searches the scales with importance from 128 samples of calibration text." },
     { "opt", SRQ_OPT_CHOICE, NULL, 0, 0, "off,on,free", "off",
-      "Search the scale of every group: on weighs errors by the inputs of calibration text, free weighs all alike and needs "
-      "no text. Asymmetric and 8-bit integers and fp8 are rounded plainly." },
+      "Search the scale of every group: on weighs errors by the inputs of calibration text, free weighs all alike and "
+      "needs no text. Asymmetric and 8-bit integers and fp8 are rounded plainly." },
     { NULL, SRQ_OPT_BOOL, NULL, 0, 0, NULL, NULL, NULL },
 };
 
@@ -149,7 +149,8 @@ const struct srq_plugin srq_plugin = {
     .size = sizeof(struct srq_plugin),
     .name = "rtn",
     .version = "1.1",
-    .summary = "Rounding of every weight to the nearest value of its grid: plainly, without data, or with searched scales.",
+    .summary =
+        "Rounding of every weight to the nearest value of its grid: plainly, without data, or with searched scales.",
     .options = options,
     .recipes = recipes,
     .create = rtn_create,

@@ -3,14 +3,16 @@
  *
  * For every weight an offset V in the rounding, for every group factors alpha and beta in [0, 1] on its extrema.
  *
- * With alg_ext (version 2, arXiv 2512.04746; spec signround 8) a group's scale starts from a search that weighs errors by the
- * importance of the inputs, one factor beta in [0, 2] moves it from there, and for 2 and 3 bits the largest errors of a
- * block's output stay out of the loss. For grids that have such a search; layers on others are tuned as without it.
+ * With alg_ext (version 2, arXiv 2512.04746; spec signround 8) a group's scale starts from a search that weighs errors
+ * by the importance of the inputs, one factor beta in [0, 2] moves it from there, and for 2 and 3 bits the largest
+ * errors of a block's output stay out of the loss. For grids that have such a search; layers on others are tuned as
+ * without it.
  *
- * The recipe "published" has the values of the first paper. The defaults differ where measurements say so: alg_ext, with
- * ranges that move slowly once they were searched for; steps that shrink by a cosine; more samples where there are few; the
- * scales of the finished result tuned end to end. A search without leaving errors out is nothing to have at few bits: where
- * some tokens have massive activations the loss is theirs alone, and ranges that start narrow do not reach them again. */
+ * The recipe "published" has the values of the first paper. The defaults differ where measurements say so: alg_ext,
+ * with ranges that move slowly once they were searched for; steps that shrink by a cosine; more samples where there are
+ * few; the scales of the finished result tuned end to end. A search without leaving errors out is nothing to have at
+ * few bits: where some tokens have massive activations the loss is theirs alone, and ranges that start narrow do not
+ * reach them again. */
 #include "plugins/grid_rows.h"
 
 #define DROPPED 0.001 /* share of a block's output errors that version 2 leaves out (spec signround 8.3) */
@@ -31,7 +33,7 @@ struct signround {
     int decay;
     bool minmax, keep_best, alg_ext;
     bool asked, plain_told; /* for alg_ext by the user; that a layer is tuned without */
-    struct slots at[2]; /* of layers tuned by version 1 and 2 */
+    struct slots at[2];     /* of layers tuned by version 1 and 2 */
 };
 
 /* The arrays of one version, numbered. */
@@ -103,8 +105,8 @@ static void destroy(const struct srq_host *h, void *self)
     h->free(self);
 }
 
-/* 1/T; 2/T for at most 3 bits when there are many iterations (spec signround 4). A cosine keeps the steps long for half of
- * the way and short at the end, and then wants a longer one to begin with. */
+/* 1/T; 2/T for at most 3 bits when there are many iterations (spec signround 4). A cosine keeps the steps long for half
+ * of the way and short at the end, and then wants a longer one to begin with. */
 static double learning_rate(const struct signround *s, const struct srq_layer *layer)
 {
     double t = (double)(s->iters > 0 ? s->iters : 1);
@@ -257,14 +259,15 @@ static int begin(const struct srq_host *h, void *self, struct srq_layer *layer, 
     if (at->start >= 0) {
         search(h, layer, at);
     } else if (s->alg_ext && s->asked && !s->plain_told) {
-        h->log(SRQ_LOG_INFO, "signround.alg_ext has no search for the grid of %s: it and others like it are tuned without",
+        h->log(SRQ_LOG_INFO,
+               "signround.alg_ext has no search for the grid of %s: it and others like it are tuned without",
                layer->name);
         s->plain_told = true;
     }
     return 0;
 }
 
-/* ---- the loop ------------------------------------------------------------------------------------------------- */
+/* ---- the loop ---------------------------------------------------------------------------------------------------- */
 
 static void project(float *p, int64_t n, float most)
 {
@@ -395,25 +398,27 @@ static int finish(const struct srq_host *h, void *self, struct srq_layer *layer,
     return 0;
 }
 
-/* ---- tables ---------------------------------------------------------------------------------------------------- */
+/* ---- tables ------------------------------------------------------------------------------------------------------ */
 
 static const struct srq_option options[] = {
     { "recipe", SRQ_OPT_CHOICE, NULL, 0, 0, "default,best,light,published", "default",
-      "Set of defaults: best is about five times slower, light about three times faster, published as in the first paper." },
+      "Set of defaults: best is about five times slower, light about three times faster, published as in the first "
+      "paper." },
     { "iters", SRQ_OPT_INT, "iterations", 0, 100000, NULL, "200", "Steps per block; 0 rounds plainly." },
     { "lr", SRQ_OPT_FLOAT, NULL, 0, 1, NULL, "0",
-      "Step of the rounding offsets; 0: 1/iters (1.5/iters with decay=cosine), or 2/iters for at most 3 bits when iters is "
-      "at least 1000." },
+      "Step of the rounding offsets; 0: 1/iters (1.5/iters with decay=cosine), or 2/iters for at most 3 bits when "
+      "iters is at least 1000." },
     { "minmax_lr", SRQ_OPT_FLOAT, NULL, 0, 1, NULL, "0",
       "Step of the range factors; 0: range_pace times that of the rounding offsets." },
     { "range_pace", SRQ_OPT_FLOAT, NULL, 0, 10, NULL, "0",
-      "Pace of the range factors, as a share of the offsets'; 0: a quarter where scales start from a search, else the same." },
+      "Pace of the range factors, as a share of the offsets'; 0: a quarter where scales start from a search, else the "
+      "same." },
     { "decay", SRQ_OPT_CHOICE, NULL, 0, 0, "linear,cosine", "cosine",
       "How the steps shrink to nothing over the iterations; linear is the published method." },
     { "minmax", SRQ_OPT_BOOL, NULL, 0, 0, NULL, "true", "Tune the range of every group too." },
     { "alg_ext", SRQ_OPT_BOOL, NULL, 0, 0, NULL, "true",
-      "Version 2: search, and for 2 and 3 bits the largest errors are left out of the loss; asymmetric integers and fp8 are "
-      "tuned as without it." },
+      "Version 2: search, and for 2 and 3 bits the largest errors are left out of the loss; asymmetric integers and "
+      "fp8 are tuned as without it." },
     { "momentum", SRQ_OPT_FLOAT, NULL, 0, 0.999, NULL, "0", "Share of the earlier gradients that is kept." },
     { "accum", SRQ_OPT_INT, "micro-batches", 1, 1024, NULL, "1", "Micro-batches whose gradients make one step." },
     { "keep_best", SRQ_OPT_BOOL, NULL, 0, 0, NULL, "true",
@@ -424,20 +429,33 @@ static const struct srq_option options[] = {
 };
 
 static const struct srq_recipe_row recipes[] = {
-    { "default", "iters", "200" },        { "default", "job.nsamples", "128" },
-    { "default", "job.seqlen", "2048" },  { "default", "job.batch", "8" },
-    { "default", "job.refine", "2" },     { "default", "job.resample", "65536" },
-    { "best", "iters", "1000" },          { "best", "job.nsamples", "512" },
-    { "best", "job.seqlen", "2048" },     { "best", "job.batch", "8" },
-    { "best", "job.refine", "4" },        { "best", "job.resample", "65536" },
-    { "light", "iters", "50" },           { "light", "lr", "0.005" },
-    { "light", "job.nsamples", "128" },   { "light", "job.seqlen", "2048" },
-    { "light", "job.batch", "8" },        { "light", "job.refine", "1" },
+    { "default", "iters", "200" },
+    { "default", "job.nsamples", "128" },
+    { "default", "job.seqlen", "2048" },
+    { "default", "job.batch", "8" },
+    { "default", "job.refine", "2" },
+    { "default", "job.resample", "65536" },
+    { "best", "iters", "1000" },
+    { "best", "job.nsamples", "512" },
+    { "best", "job.seqlen", "2048" },
+    { "best", "job.batch", "8" },
+    { "best", "job.refine", "4" },
+    { "best", "job.resample", "65536" },
+    { "light", "iters", "50" },
+    { "light", "lr", "0.005" },
+    { "light", "job.nsamples", "128" },
+    { "light", "job.seqlen", "2048" },
+    { "light", "job.batch", "8" },
+    { "light", "job.refine", "1" },
     { "light", "job.resample", "65536" },
-    { "published", "iters", "200" },      { "published", "job.nsamples", "128" },
-    { "published", "job.seqlen", "2048" }, { "published", "job.batch", "8" },
-    { "published", "decay", "linear" },   { "published", "range_pace", "1" },
-    { "published", "alg_ext", "false" },   { "published", "job.refine", "0" },
+    { "published", "iters", "200" },
+    { "published", "job.nsamples", "128" },
+    { "published", "job.seqlen", "2048" },
+    { "published", "job.batch", "8" },
+    { "published", "decay", "linear" },
+    { "published", "range_pace", "1" },
+    { "published", "alg_ext", "false" },
+    { "published", "job.refine", "0" },
     { "published", "job.resample", "0" },
     { NULL, NULL, NULL },
 };
@@ -462,7 +480,8 @@ const struct srq_plugin srq_plugin = {
     .size = sizeof(struct srq_plugin),
     .name = "signround",
     .version = "1.1",
-    .summary = "Learns the rounding of every weight and the range of every group by signed gradient steps on each block.",
+    .summary =
+        "Learns the rounding of every weight and the range of every group by signed gradient steps on each block.",
     .options = options,
     .recipes = recipes,
     .create = create,

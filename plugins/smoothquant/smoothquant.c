@@ -1,5 +1,5 @@
-/* SmoothQuant: part of the range of inputs moves into the weights, s = max|x|^alpha / max|w|^(1 - alpha), so that activations
- * of 8 bits lose less (spec seed-methods 4). */
+/* SmoothQuant: part of the range of inputs moves into the weights, s = max|x|^alpha / max|w|^(1 - alpha), so that
+ * activations of 8 bits lose less (spec seed-methods 4). */
 #include "plugins/scale_rules.h"
 
 struct smooth {
@@ -37,7 +37,8 @@ static const char *smooth_kinds(const struct srq_host *h, void *self)
     return ((const struct smooth *)self)->pairs;
 }
 
-static int smooth_schedule(const struct srq_host *h, void *self, struct srq_transform_schedule *out, struct srq_error *err)
+static int smooth_schedule(const struct srq_host *h, void *self, struct srq_transform_schedule *out,
+                           struct srq_error *err)
 {
     (void)h;
     (void)self;
@@ -54,7 +55,8 @@ static int smooth_begin(const struct srq_host *h, void *self, struct srq_scale_g
 static const struct srq_option options[] = {
     { "alpha", SRQ_OPT_FLOAT, NULL, 0, 1, NULL, "0.5",
       "How much of the range of the inputs moves into the weights; 0.7 to 0.8 for models with large outliers." },
-    { "pairs", SRQ_OPT_CHOICE, NULL, 0, 0, "AB,ABCD", "AB", "Which layers have their inputs scaled: AB those behind norms." },
+    { "pairs", SRQ_OPT_CHOICE, NULL, 0, 0, "AB,ABCD", "AB",
+      "Which layers have their inputs scaled: AB those behind norms." },
     { NULL, SRQ_OPT_BOOL, NULL, 0, 0, NULL, NULL, NULL },
 };
 

@@ -1,5 +1,5 @@
-/* Trainable equivalent transformation (Cheng et al. 2023, arXiv 2310.10944; spec teq): one positive scale for every input
- * channel of the layers that read the same thing, trained through the rounded model and folded away afterwards.
+/* Trainable equivalent transformation (Cheng et al. 2023, arXiv 2310.10944; spec teq): one positive scale for every
+ * input channel of the layers that read the same thing, trained through the rounded model and folded away afterwards.
  *
  * The host makes gradients; here are where scales begin and how Adam moves them. */
 #include "plugins/scale_rules.h"
@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- life ---------------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static enum teq_init init_of(const char *text)
 {
@@ -37,7 +37,8 @@ static int take_pairs(struct teq *s, const char *text, struct srq_error *err)
                               "teq.pairs is \"%.40s\"; it is made of the letters A, B, C, D and E", text);
     for (size_t i = 0; i < n; i++) {
         if (strchr(text + i + 1, text[i]) != NULL)
-            return srq_fail_field(err, -SRQ_EINVAL, "options.teq.pairs", "teq.pairs \"%s\" has %c twice", text, text[i]);
+            return srq_fail_field(err, -SRQ_EINVAL, "options.teq.pairs", "teq.pairs \"%s\" has %c twice", text,
+                                  text[i]);
     }
     snprintf(s->pairs, sizeof(s->pairs), "%s", text);
     return 0;
@@ -50,7 +51,8 @@ static int take_load(const struct srq_host *h, struct teq *s, const char *path, 
     if (path == NULL || path[0] == '\0')
         return 0;
     if (path[0] != '/')
-        return srq_fail_field(err, -SRQ_EINVAL, "options.teq.load", "teq.load is \"%.300s\"; give an absolute path", path);
+        return srq_fail_field(err, -SRQ_EINVAL, "options.teq.load", "teq.load is \"%.300s\"; give an absolute path",
+                              path);
     n = strlen(path) + 1;
     s->load = h->alloc(n);
     if (s->load == NULL)
@@ -114,7 +116,7 @@ static int teq_create(const struct srq_host *h, const struct srq_options *o, voi
     return 0;
 }
 
-/* ---- transform ------------------------------------------------------------------------------------------------------------ */
+/* ---- transform --------------------------------------------------------------------------------------------------- */
 
 static uint32_t teq_needs(const struct srq_host *h, void *self)
 {
@@ -155,8 +157,8 @@ static int teq_begin(const struct srq_host *h, void *self, struct srq_scale_grou
     }
 }
 
-/* Adam without weight decay, in the scale itself or in its logarithm: there d/dtheta = alpha d/dalpha. The logarithm is kept
- * as a state, so that it is not rounded through exp and back at every step. */
+/* Adam without weight decay, in the scale itself or in its logarithm: there d/dtheta = alpha d/dalpha. The logarithm is
+ * kept as a state, so that it is not rounded through exp and back at every step. */
 static int teq_step(const struct srq_host *h, void *self, struct srq_scale_group *g, const struct srq_step *step,
                     float *grad, struct srq_error *err)
 {
@@ -188,15 +190,15 @@ static int teq_step(const struct srq_host *h, void *self, struct srq_scale_group
 
 static const struct srq_option options[] = {
     { "pairs", SRQ_OPT_STRING, NULL, 0, 0, NULL, "ABCD",
-      "Which layers have their inputs scaled: A q, k and v; B gate and up; C o; D down; E an untied lm_head, which gets the "
-      "scales it begins with and is not trained." },
+      "Which layers have their inputs scaled: A q, k and v; B gate and up; C o; D down; E an untied lm_head, which "
+      "gets the scales it begins with and is not trained." },
     { "init", SRQ_OPT_CHOICE, NULL, 0, 0, "ones,sqrtw,awq,smooth", "ones",
-      "Where scales begin: ones; sqrtw by the largest weights; smooth by largest inputs and weights; awq by a search for the "
-      "least error of the layers' outputs." },
+      "Where scales begin: ones; sqrtw by the largest weights; smooth by largest inputs and weights; awq by a search "
+      "for the least error of the layers' outputs." },
     { "param", SRQ_OPT_CHOICE, NULL, 0, 0, "linear,log", "linear", "Train the scale itself, or its logarithm." },
     { "objective", SRQ_OPT_CHOICE, NULL, 0, 0, "ce,kd,block_mse", "ce",
-      "What training lowers: ce, the loss of the next token; kd, the divergence from the original's words; block_mse, the "
-      "error of each block's output." },
+      "What training lowers: ce, the loss of the next token; kd, the divergence from the original's words; block_mse, "
+      "the error of each block's output." },
     { "steps", SRQ_OPT_INT, "steps", 0, 1e9, NULL, "300", "Training steps; 0: scales stay where they begin." },
     { "lr", SRQ_OPT_FLOAT, NULL, 0, 1, NULL, "0.001", "Step size of Adam." },
     { "beta1", SRQ_OPT_FLOAT, NULL, 0, 0.999999, NULL, "0.9", "Decay of its mean of gradients." },
@@ -206,15 +208,16 @@ static const struct srq_option options[] = {
     { "decay", SRQ_OPT_CHOICE, NULL, 0, 0, "linear,cosine", "linear", "How it falls to 0 after that." },
     { "batch", SRQ_OPT_INT, "samples", 1, 65536, NULL, "2", "Samples a step." },
     { "seqlen", SRQ_OPT_INT, "tokens", 0, 1048576, NULL, "256", "Tokens of a sample; 0: the job's seqlen." },
-    { "nsamples", SRQ_OPT_INT, "samples", 0, 1e9, NULL, "256", "Samples of the calibration text; 0: the job's nsamples." },
+    { "nsamples", SRQ_OPT_INT, "samples", 0, 1e9, NULL, "256",
+      "Samples of the calibration text; 0: the job's nsamples." },
     { "holdout", SRQ_OPT_INT, "samples", 0, 1e6, NULL, "16", "How many of them are not trained on but probed with." },
     { "clip_min", SRQ_OPT_FLOAT, NULL, 1e-5, 1, NULL, "1e-05", "The smallest scale." },
     { "keep_best", SRQ_OPT_BOOL, NULL, 0, 0, NULL, "true",
       "Keep the scales of the best probe, those before training among them; otherwise the last ones." },
     { "probe_every", SRQ_OPT_INT, "steps", 1, 1e9, NULL, "25", "Steps between probes on the samples held out." },
     { "ranges", SRQ_OPT_BOOL, NULL, 0, 0, NULL, "true",
-      "Let gradients follow the ends of a group's range, which move with the scales of their channels; otherwise ranges count as "
-      "constants." },
+      "Let gradients follow the ends of a group's range, which move with the scales of their channels; otherwise "
+      "ranges count as constants." },
     { "load", SRQ_OPT_STRING, NULL, 0, 0, NULL, NULL,
       "Take the scales from this file (srq_scales.st of an earlier job's output) instead of looking for them." },
     { NULL, SRQ_OPT_BOOL, NULL, 0, 0, NULL, NULL, NULL },

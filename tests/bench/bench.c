@@ -80,7 +80,8 @@ static void print_block(const struct bench_block *b)
 
     for (int i = 0; i < b->part_count; i++)
         total += b->parts[i].seconds;
-    printf("\nOne tuning iteration of a block (hidden %d, %d heads, %d kv, MLP %d, %d x %d tokens, w4g%d, signround, %s)\n\n",
+    printf("\nOne tuning iteration of a block (hidden %d, %d heads, %d kv, MLP %d, %d x %d tokens, w4g%d, signround, "
+           "%s)\n\n",
            BENCH_HIDDEN, BENCH_HEADS, BENCH_KV_HEADS, BENCH_INNER, BENCH_BATCH, BENCH_SEQ, BENCH_GROUP,
            srq_dtype_name(b->dtype));
     printf("%-24s %10s %8s %8s\n", "operation", "ms", "share", "GFLOPS");

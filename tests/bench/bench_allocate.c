@@ -1,5 +1,5 @@
-/* Time and proven gap of the knapsack allocator: a thousand layers with eight candidates each, several kinds of problems at
- * several budgets. Prints one line a kind: milliseconds (median and longest) and the largest gap.
+/* Time and proven gap of the knapsack allocator: a thousand layers with eight candidates each, several kinds of
+ * problems at several budgets. Prints one line a kind: milliseconds (median and longest) and the largest gap.
  *
  * usage: bench_allocate [LAYERS] */
 #include "core/base/alloc.h"
@@ -37,7 +37,8 @@ static double draw(uint64_t stream, uint64_t *at)
 
 static void fill(struct problem *p, enum kind kind)
 {
-    static const char *const schemes[CHOICES] = { "w2g128", "w2g64", "w3g128", "w3g64", "w4g128", "w4g64", "w5g128", "w8g128" };
+    static const char *const schemes[CHOICES] = { "w2g128", "w2g64", "w3g128", "w3g64",
+                                                  "w4g128", "w4g64", "w5g128", "w8g128" };
     static const int64_t shapes[][2] = { { 4096, 4096 }, { 1024, 4096 }, { 14336, 4096 }, { 4096, 14336 } };
     uint64_t at = 0;
 
@@ -57,7 +58,8 @@ static void fill(struct problem *p, enum kind kind)
                 bits[c] += (uint64_t)(1e6 * draw(kind, &at));
             if (kind == ARBITRARY)
                 bits[c] = (uint64_t)(1e9 * draw(kind, &at));
-            loss[c] = weight * pow(3.5, -(double)bits[c] / (double)(shape[0] * shape[1])) * (0.9 + 0.2 * draw(kind, &at));
+            loss[c] =
+                weight * pow(3.5, -(double)bits[c] / (double)(shape[0] * shape[1])) * (0.9 + 0.2 * draw(kind, &at));
             if (kind == PROPORTIONAL)
                 loss[c] = 1e3 - 1e-6 * (double)bits[c] + 1e-3 * draw(kind, &at);
             if (kind == ARBITRARY)
@@ -78,7 +80,8 @@ static int earlier(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static int measure(struct problem *p, enum kind kind, const struct srq_plugin *plugin, void *self, struct srq_error *err)
+static int measure(struct problem *p, enum kind kind, const struct srq_plugin *plugin, void *self,
+                   struct srq_error *err)
 {
     struct srq_alloc_point front[FRONT];
     double seconds[BUDGETS], gap = 0;

@@ -22,10 +22,10 @@ static const struct {
     int64_t out, in;
     bool dx; /* its input wants a gradient */
 } shapes[LAYERS] = {
-    [Q] = { "q_proj", BENCH_HEADS * BENCH_HEAD_DIM, BENCH_HIDDEN, false },
-    [K] = { "k_proj", BENCH_KV_HEADS * BENCH_HEAD_DIM, BENCH_HIDDEN, false },
-    [V] = { "v_proj", BENCH_KV_HEADS * BENCH_HEAD_DIM, BENCH_HIDDEN, false },
-    [O] = { "o_proj", BENCH_HIDDEN, BENCH_HEADS * BENCH_HEAD_DIM, true },
+    [Q] = { "q_proj", BENCH_HEADS *BENCH_HEAD_DIM, BENCH_HIDDEN, false },
+    [K] = { "k_proj", BENCH_KV_HEADS *BENCH_HEAD_DIM, BENCH_HIDDEN, false },
+    [V] = { "v_proj", BENCH_KV_HEADS *BENCH_HEAD_DIM, BENCH_HIDDEN, false },
+    [O] = { "o_proj", BENCH_HIDDEN, BENCH_HEADS *BENCH_HEAD_DIM, true },
     [GATE] = { "gate_proj", BENCH_INNER, BENCH_HIDDEN, true },
     [UP] = { "up_proj", BENCH_INNER, BENCH_HIDDEN, true },
     [DOWN] = { "down_proj", BENCH_HIDDEN, BENCH_INNER, true },
@@ -199,9 +199,9 @@ static void add_part(struct bench_block *out, const char *name, double seconds, 
 
 static void collect_parts(struct bench *b, struct bench_block *out, double total)
 {
-    static const char *const back[] = { "linear, dx",     "weight gradient",     "sink",
-                                        "rmsnorm, back",  "rope, back",          "attention, back",
-                                        "swiglu, back",   "add, back",           "mse, back" };
+    static const char *const back[] = { "linear, dx",    "weight gradient", "sink",
+                                        "rmsnorm, back", "rope, back",      "attention, back",
+                                        "swiglu, back",  "add, back",       "mse, back" };
     struct srq_tape_time times[16];
     int n = srq_tape_times(b->tape, times, 16, true);
     double sum = b->weight_s + b->step_s;
@@ -337,8 +337,8 @@ int bench_block(const struct bench_gemm_row *rows, int row_count, int iterations
         for (int p = 0; p < BENCH_PRODUCTS; p++) {
             if (p == BENCH_DX && !shapes[i].dx)
                 continue;
-            out->gemm_s += bench_gemm_best(rows, row_count, b->dtype, shapes[i].out, shapes[i].in,
-                                           (enum bench_product)p);
+            out->gemm_s +=
+                bench_gemm_best(rows, row_count, b->dtype, shapes[i].out, shapes[i].in, (enum bench_product)p);
             out->gemm_flops += 2.0 * BENCH_TOKENS * (double)(shapes[i].out * shapes[i].in);
         }
     }

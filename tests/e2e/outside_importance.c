@@ -38,7 +38,8 @@ static int quantize(const struct srq_host *h, void *self, struct srq_layer *laye
     return 0;
 }
 
-static const struct srq_oneshot oneshot = { .size = sizeof(oneshot), .needs = SRQ_NEED_IMPORTANCE,
+static const struct srq_oneshot oneshot = { .size = sizeof(oneshot),
+                                            .needs = SRQ_NEED_IMPORTANCE,
                                             .quantize = quantize };
 
 const struct srq_plugin srq_plugin = {

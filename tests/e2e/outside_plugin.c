@@ -29,8 +29,13 @@ static int quantize(const struct srq_host *h, void *self, struct srq_layer *laye
     const struct srq_grid_ops *grid = h->grid(layer->scheme.grid);
     int64_t n = layer->groups.out * layer->groups.in, groups = layer->groups.count;
     float *memory = h->alloc((size_t)(n + 2 * groups) * sizeof(*memory)), *lo = memory + n, *hi = lo + groups;
-    struct srq_grid_args args = { .size = sizeof(args), .weight = &layer->weight, .scheme = layer->scheme,
-                                  .groups = layer->groups, .lo = lo, .hi = hi, .v = memory };
+    struct srq_grid_args args = { .size = sizeof(args),
+                                  .weight = &layer->weight,
+                                  .scheme = layer->scheme,
+                                  .groups = layer->groups,
+                                  .lo = lo,
+                                  .hi = hi,
+                                  .v = memory };
     int rc;
 
     if (memory == NULL || grid == NULL) {

@@ -1,5 +1,5 @@
-/* A tunable plugin built outside the tree against the headers of ABI 1.0 (tests/e2e/abi_1_0): rounding offsets alone are
- * moved by the sign of their gradients. Its structs lack what later minor versions appended. */
+/* A tunable plugin built outside the tree against the headers of ABI 1.0 (tests/e2e/abi_1_0): rounding offsets alone
+ * are moved by the sign of their gradients. Its structs lack what later minor versions appended. */
 #include <srq/plugin.h>
 
 _Static_assert(SRQ_ABI_MINOR < 2, "the frozen headers are used");
@@ -47,9 +47,13 @@ static int declare(const struct srq_host *h, void *self, const struct srq_layer 
 
 static struct srq_grid_args args_of(const struct srq_layer *layer)
 {
-    return (struct srq_grid_args){ .size = sizeof(struct srq_grid_args), .weight = &layer->weight,
-                                   .scheme = layer->scheme, .groups = layer->groups, .lo = layer->param[LO],
-                                   .hi = layer->param[HI], .v = layer->param[V] };
+    return (struct srq_grid_args){ .size = sizeof(struct srq_grid_args),
+                                   .weight = &layer->weight,
+                                   .scheme = layer->scheme,
+                                   .groups = layer->groups,
+                                   .lo = layer->param[LO],
+                                   .hi = layer->param[HI],
+                                   .v = layer->param[V] };
 }
 
 static int begin(const struct srq_host *h, void *self, struct srq_layer *layer, struct srq_error *err)
@@ -105,8 +109,13 @@ static int finish(const struct srq_host *h, void *self, struct srq_layer *layer,
     return 0;
 }
 
-static const struct srq_tunable tunable = { .size = sizeof(tunable), .schedule = schedule, .declare = declare,
-                                            .begin = begin, .weight = weight, .sink = sink, .step = step,
+static const struct srq_tunable tunable = { .size = sizeof(tunable),
+                                            .schedule = schedule,
+                                            .declare = declare,
+                                            .begin = begin,
+                                            .weight = weight,
+                                            .sink = sink,
+                                            .step = step,
                                             .finish = finish };
 
 const struct srq_plugin srq_plugin = {

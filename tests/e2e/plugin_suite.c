@@ -1,5 +1,6 @@
-/* What every quantizer plugin must do, whichever it is: loads a plugin by its path, quantizes a layer with every integer
- * scheme that it takes, through the part that it has, and checks that the result is storable, near the weight, and repeats.
+/* What every quantizer plugin must do, whichever it is: loads a plugin by its path, quantizes a layer with every
+ * integer scheme that it takes, through the part that it has, and checks that the result is storable, near the weight,
+ * and repeats.
  *
  * usage: plugin_suite PATH.so; prints what went wrong and exits 1 */
 #include "core/base/alloc.h"
@@ -79,9 +80,15 @@ static int quantize(struct run *r, const struct srq_scheme *scheme, struct srq_e
     out.codes = r->codes.codes;
     out.scale = r->codes.scale;
     out.zero = r->codes.zero;
-    r->layer = (struct srq_layer){ .size = sizeof(r->layer), .name = "model.layers.0.mlp.up_proj", .scheme = *scheme,
-                                   .groups = r->codes.groups, .importance = ones, .in_max = ones, .in_mean = ones,
-                                   .hessian = moment, .tokens = 1000 };
+    r->layer = (struct srq_layer){ .size = sizeof(r->layer),
+                                   .name = "model.layers.0.mlp.up_proj",
+                                   .scheme = *scheme,
+                                   .groups = r->codes.groups,
+                                   .importance = ones,
+                                   .in_max = ones,
+                                   .in_mean = ones,
+                                   .hessian = moment,
+                                   .tokens = 1000 };
     r->layer.weight = srq_tensor_2d(weight_data, SRQ_F32, OUT, IN);
     if (r->plugin->accepts != NULL && r->plugin->accepts(srq_host_services(), r->self, &r->layer, err) != 0) {
         srq_codes_fini(&r->codes);

@@ -11,7 +11,10 @@ struct fuzz_seed {
     size_t len;
 };
 
-#define FUZZ_SEED(text) { text, sizeof(text) - 1 }
+#define FUZZ_SEED(text)        \
+    {                          \
+        text, sizeof(text) - 1 \
+    }
 
 extern const char fuzz_name[];
 extern const struct fuzz_seed fuzz_seeds[];

@@ -9,14 +9,21 @@
 #include <string.h>
 
 const struct fuzz_seed fuzz_seeds[] = {
-    FUZZ_SEED("{\"jsonrpc\":\"2.0\",\"id\":\"1\",\"method\":\"hello\",\"params\":{\"major\":1,\"minor\":0,\"client\":\"x\"}}\n"),
-    FUZZ_SEED("{\"jsonrpc\":\"2.0\",\"id\":\"2\",\"method\":\"job.submit\",\"params\":{\"spec\":{\"model\":\"/m\",\"layers\":[{\"pattern\":"
-              "\"re:\\\\.q$\",\"scheme\":\"w8\"}],\"options\":{\"seed\":42,\"x\":-1.5e-3}},\"paused\":true}}\n"),
-    FUZZ_SEED("{\"jsonrpc\":\"2.0\",\"method\":\"tune.point\",\"params\":{\"job\":\"a\",\"seq\":1,\"time\":1.5,\"block\":0,\"iter\":3,"
-              "\"loss\":null,\"lr\":0.005}}\n{\"jsonrpc\":\"2.0\",\"method\":\"log\",\"params\":{}}\n"),
-    FUZZ_SEED("{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32004,\"message\":\"no\",\"data\":{\"code\":\"invalid\","
-              "\"field\":\"job\"}}}\n"),
-    FUZZ_SEED("{\"jsonrpc\":\"2.0\",\"id\":\"3\",\"result\":{\"a\":[[[[1]]]],\"\\ud83d\\ude00\":\"\\u00e9\xc3\xa9\"}}\n"),
+    FUZZ_SEED("{\"jsonrpc\":\"2.0\",\"id\":\"1\",\"method\":\"hello\",\"params\":{\"major\":1,\"minor\":0,\"client\":"
+              "\"x\"}}\n"),
+    FUZZ_SEED(""
+              "{\"jsonrpc\":\"2.0\",\"id\":\"2\",\"method\":\"job.submit\",\"params\":{\"spec\":{\"model\":\"/"
+              "m\",\"layers\":[{\"pattern\":\"re:\\\\.q$\",\"scheme\":\"w8\"}],\"options\":{\"seed\":42,\"x\":-1.5e-3}}"
+              ",\"paused\":true}}\n"),
+    FUZZ_SEED(""
+              "{\"jsonrpc\":\"2.0\",\"method\":\"tune.point\",\"params\":{\"job\":\"a\",\"seq\":1,\"time\":1.5,"
+              "\"block\":0,\"iter\":3,\"loss\":null,\"lr\":0.005}}\n"
+              "{\"jsonrpc\":\"2.0\",\"method\":\"log\",\"params\":{}}\n"),
+    FUZZ_SEED(""
+              "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32004,\"message\":\"no\",\"data\":{\"code\":"
+              "\"invalid\",\"field\":\"job\"}}}\n"),
+    FUZZ_SEED(
+        "{\"jsonrpc\":\"2.0\",\"id\":\"3\",\"result\":{\"a\":[[[[1]]]],\"\\ud83d\\ude00\":\"\\u00e9\xc3\xa9\"}}\n"),
 };
 const size_t fuzz_seed_count = sizeof(fuzz_seeds) / sizeof(fuzz_seeds[0]);
 const char fuzz_name[] = "protocol messages";

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-#define T(name, dtype, shape, offsets)                                                                                \
+#define T(name, dtype, shape, offsets) \
     "\"" name "\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":" offsets "}"
 
 /* The first eight bytes are the length; the target also tries the right one. */

@@ -12,7 +12,8 @@
 
 const struct fuzz_seed fuzz_seeds[] = {
     FUZZ_SEED("The quick brown fox doesn't count 12345 days,\n\n   they're 3.14!\r\n\tx  "),
-    FUZZ_SEED("caf\xc3\xa9 cafe\xcc\x81 \xe6\x9d\xb1\xe4\xba\xac \xf0\x9f\x91\xa8\xe2\x80\x8d\xf0\x9f\x91\xa9 \xc2\xa0\xe2\x80\x83"),
+    FUZZ_SEED("caf\xc3\xa9 cafe\xcc\x81 \xe6\x9d\xb1\xe4\xba\xac \xf0\x9f\x91\xa8\xe2\x80\x8d\xf0\x9f\x91\xa9 "
+              "\xc2\xa0\xe2\x80\x83"),
     FUZZ_SEED("                    \n\n\n\n\n\n\n"),
 };
 const size_t fuzz_seed_count = sizeof(fuzz_seeds) / sizeof(fuzz_seeds[0]);
@@ -22,12 +23,14 @@ const char fuzz_name[] = "texts";
 static struct srq_tokenizer *make_tokenizer(void)
 {
     static const char head[] =
-        "{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(?i:'s|'t|'re|'ve|"
-        "'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}{1,3}| ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|"
-        "\\\\s+(?!\\\\S)|\\\\s+\"},\"behavior\":\"Isolated\"},{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
-        "\"use_regex\":false}]},\"model\":{\"type\":\"BPE\",\"vocab\":{";
-    static const char tail[] = "\"th\":256,\"the\":257,\"\xc4\xa0t\":258,\"\xc3\x83\xc2\xa9\":259},\"merges\":[\"t h\",\"th e\","
-                               "\"\xc4\xa0 t\",\"\xc3\x83 \xc2\xa9\"]}}";
+        ""
+        "{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(?i:"
+        "'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}{1,3}| "
+        "?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+\"},\"behavior\":"
+        "\"Isolated\"},{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false}]},\"model\":{\"type\":"
+        "\"BPE\",\"vocab\":{";
+    static const char tail[] = "\"th\":256,\"the\":257,\"\xc4\xa0t\":258,\"\xc3\x83\xc2\xa9\":259},\"merges\":[\"t "
+                               "h\",\"th e\",\"\xc4\xa0 t\",\"\xc3\x83 \xc2\xa9\"]}}";
     struct srq_buf json;
     struct srq_tokenizer *tk;
     struct srq_error err;

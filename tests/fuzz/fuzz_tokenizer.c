@@ -6,27 +6,33 @@
 
 #include <stdlib.h>
 
-#define MODEL                                                                                                         \
-    "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2,\"\xc4\xa0\":3,\"\xc4\xa0"                              \
+#define MODEL                                                                                   \
+    "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2,\"\xc4\xa0\":3,\"\xc4\xa0" \
     "a\":4,\"e\":5,\"abab\":6},\"merges\":[\"a b\",[\"\xc4\xa0\",\"a\"],\"ab ab\"]}}"
 
 const struct fuzz_seed fuzz_seeds[] = {
     FUZZ_SEED("{" MODEL),
-    FUZZ_SEED("{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(?i:'s|'t)|"
-              "[^\\\\r\\\\n\\\\p{L}]?\\\\p{L}+|\\\\p{N}{1,3}|\\\\s+(?!\\\\S)|\\\\s+\"},\"behavior\":\"Isolated\",\"invert\":false},"
-              "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false}]}," MODEL),
-    FUZZ_SEED("{\"added_tokens\":[{\"id\":7,\"content\":\"<t>\",\"lstrip\":true,\"rstrip\":true},{\"id\":8,\"content\":\"b a\","
-              "\"normalized\":true,\"single_word\":true}],\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFKC\"},"
-              "{\"type\":\"Lowercase\"},{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"_\"},{\"type\":\"Strip\","
-              "\"strip_left\":true,\"strip_right\":true},{\"type\":\"Prepend\",\"prepend\":\"_\"}]},\"post_processor\":{\"type\":"
-              "\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"x\"}},{\"Sequence\":{\"id\":\"A\"}}],"
-              "\"special_tokens\":{\"x\":{\"ids\":[0]}}}," MODEL),
-    FUZZ_SEED("{\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"_\",\"prepend_scheme\":\"first\",\"split\":true},"
-              "\"model\":{\"type\":\"BPE\",\"unk_token\":\"u\",\"fuse_unk\":true,\"byte_fallback\":true,\"end_of_word_suffix\":\"/\","
-              "\"vocab\":{\"u\":0,\"_\":1,\"a\":2,\"a/\":3,\"<0x0A>\":4},\"merges\":[]}}"),
-    FUZZ_SEED("{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Digits\",\"individual_digits\":false},{\"type\":"
-              "\"Split\",\"pattern\":{\"String\":\"b\"},\"behavior\":\"MergedWithPrevious\"},{\"type\":\"ByteLevel\","
-              "\"add_prefix_space\":true}]}," MODEL),
+    FUZZ_SEED(
+        ""
+        "{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(?i:"
+        "'s|'t)|[^\\\\r\\\\n\\\\p{L}]?\\\\p{L}+|\\\\p{N}{1,3}|\\\\s+(?!\\\\S)|\\\\s+\"},\"behavior\":\"Isolated\","
+        "\"invert\":false},{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false}]}," MODEL),
+    FUZZ_SEED(
+        ""
+        "{\"added_tokens\":[{\"id\":7,\"content\":\"<t>\",\"lstrip\":true,\"rstrip\":true},{\"id\":8,\"content\":\"b "
+        "a\",\"normalized\":true,\"single_word\":true}],\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{"
+        "\"type\":\"NFKC\"},{\"type\":\"Lowercase\"},{\"type\":\"Replace\",\"pattern\":{\"String\":\" "
+        "\"},\"content\":\"_\"},{\"type\":\"Strip\",\"strip_left\":true,\"strip_right\":true},{\"type\":\"Prepend\","
+        "\"prepend\":\"_\"}]},\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{"
+        "\"id\":\"x\"}},{\"Sequence\":{\"id\":\"A\"}}],\"special_tokens\":{\"x\":{\"ids\":[0]}}}," MODEL),
+    FUZZ_SEED(""
+              "{\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"_\",\"prepend_scheme\":\"first\",\"split\":"
+              "true},\"model\":{\"type\":\"BPE\",\"unk_token\":\"u\",\"fuse_unk\":true,\"byte_fallback\":true,\"end_of_"
+              "word_suffix\":\"/\",\"vocab\":{\"u\":0,\"_\":1,\"a\":2,\"a/\":3,\"<0x0A>\":4},\"merges\":[]}}"),
+    FUZZ_SEED(""
+              "{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Digits\",\"individual_digits\":"
+              "false},{\"type\":\"Split\",\"pattern\":{\"String\":\"b\"},\"behavior\":\"MergedWithPrevious\"},{"
+              "\"type\":\"ByteLevel\",\"add_prefix_space\":true}]}," MODEL),
 };
 const size_t fuzz_seed_count = sizeof(fuzz_seeds) / sizeof(fuzz_seeds[0]);
 const char fuzz_name[] = "tokenizer files";

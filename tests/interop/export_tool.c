@@ -1,8 +1,9 @@
-/* Exports a model by plain rounding, and writes the integer codes apart from it, for tests in other languages to compare.
+/* Exports a model by plain rounding, and writes the integer codes apart from it, for tests in other languages to
+ * compare.
  *
  * usage: export_tool MODEL FORMAT SCHEME OUT CODES.safetensors [LAYER=SCHEME]…
- * CODES holds LAYER.codes U8 [out, in], LAYER.scale F32 and LAYER.zero U8, both [out, groups], [1, 1] where one group spans
- * the tensor. */
+ * CODES holds LAYER.codes U8 [out, in], LAYER.scale F32 and LAYER.zero U8, both [out, groups], [1, 1] where one group
+ * spans the tensor. */
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
 #include "core/math/team.h"
@@ -129,10 +130,9 @@ int main(int argc, char **argv)
     if (rc == 0)
         rc = parse_schemes(&t, argv[3], argv + 6, argc - 6, &err);
     if (rc == 0) {
-        r = (struct srq_export_request){ .format = srq_format_find(argv[2], &err),
-                                         .schemes = t.schemes,
-                                         .codes = give,
-                                         .codes_ctx = &t };
+        r = (struct srq_export_request){
+            .format = srq_format_find(argv[2], &err), .schemes = t.schemes, .codes = give, .codes_ctx = &t
+        };
         rc = r.format != NULL ? srq_export(t.model, &r, argv[4], true, &err) : -SRQ_EINVAL;
     }
     if (rc == 0)

@@ -1,8 +1,8 @@
 /* Holds what a daemon sent to the message table, for tests that speak to it without the client library.
  *
  * A line in: {"method": NAME, "result": …} of an answer, {"method": NAME, "params": …} of an event, {"mark": TEXT}. A
- * line out for each message that the table does not allow, saying why, and for each mark its text. {"unseen": true} lists
- * the optional members of replies and events that no message so far had a value in. */
+ * line out for each message that the table does not allow, saying why, and for each mark its text. {"unseen": true}
+ * lists the optional members of replies and events that no message so far had a value in. */
 #include "core/base/alloc.h"
 #include "core/proto/proto.h"
 

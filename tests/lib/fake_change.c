@@ -71,7 +71,8 @@ static int check(const char *job, const cJSON *plan, const cJSON *params, struct
         return srq_fail_field(err, -SRQ_ESTATE, "revision", "the plan of job %s has revision %.0f, not %.0f", job,
                               get(plan, "revision")->valuedouble, revision->valuedouble);
     if (strcmp(text(params, "op"), "budget") == 0)
-        return srq_fail_field(err, -SRQ_ESTATE, "job", "job %s has no sensitivity scores; submit it with --budget", job);
+        return srq_fail_field(err, -SRQ_ESTATE, "job", "job %s has no sensitivity scores; submit it with --budget",
+                              job);
     return 0;
 }
 

@@ -1,11 +1,12 @@
 /* A stand-in for srq-worker in tests of srqd: same command lines, job directory and control socket, no numerics.
  *
- * What it does is set by options of the spec: fake.steps, fake.step_ms, fake.spam (points per step), fake.series (blocks they are of), fake.chatter (log lines per step), fake.layers,
- * fake.checkpoint_every (steps; 0: never), fake.crash_at (step at which it aborts), fake.crashes (how often it does;
- * counted in the job directory), fake.exit (code it ends with at the last step), fake.deaf (ignores worker.cancel),
- * fake.plan_s (time that --plan takes), fake.threads, fake.memory, fake.uses (memory that it says it uses beyond its plan), fake.change_s (time that a change takes),
- * fake.change_mute (a change is never answered), fake.change_death (its worker ends instead), fake.change_nonsense (what
- * is answered is no reply). */
+ * What it does is set by options of the spec: fake.steps, fake.step_ms, fake.spam (points per step), fake.series
+ * (blocks they are of), fake.chatter (log lines per step), fake.layers, fake.checkpoint_every (steps; 0: never),
+ * fake.crash_at (step at which it aborts), fake.crashes (how often it does; counted in the job directory), fake.exit
+ * (code it ends with at the last step), fake.deaf (ignores worker.cancel), fake.plan_s (time that --plan takes),
+ * fake.threads, fake.memory, fake.uses (memory that it says it uses beyond its plan), fake.change_s (time that a change
+ * takes), fake.change_mute (a change is never answered), fake.change_death (its worker ends instead),
+ * fake.change_nonsense (what is answered is no reply). */
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/fs.h"
@@ -44,7 +45,7 @@ static void sleep_s(double s)
         continue;
 }
 
-/* ---- --describe and --plan ------------------------------------------------------------------------------------ */
+/* ---- --describe and --plan --------------------------------------------------------------------------------------- */
 
 static int describe(const char *name)
 {
@@ -118,7 +119,7 @@ static int plan(void)
     return rc;
 }
 
-/* ---- --job ---------------------------------------------------------------------------------------------------- */
+/* ---- --job ------------------------------------------------------------------------------------------------------- */
 
 struct peer {
     int fd;
@@ -154,8 +155,9 @@ static void send_text(int fd, const char *text)
 static void emit(struct worker *w, const char *event, const char *data)
 {
     double now = srq_wall_s();
-    char *line = srq_asprintf("{\"seq\":%lld,\"time\":%.6f,\"event\":\"%s\",\"data\":%s,\"sum\":\"0000000000000000\"}\n",
-                              ++w->seq, now, event, data);
+    char *line =
+        srq_asprintf("{\"seq\":%lld,\"time\":%.6f,\"event\":\"%s\",\"data\":%s,\"sum\":\"0000000000000000\"}\n",
+                     ++w->seq, now, event, data);
     char *note = srq_asprintf("{\"jsonrpc\":\"2.0\",\"method\":\"%s\",\"params\":{\"job\":\"%s\",\"seq\":%lld,"
                               "\"time\":%.6f,%s}\n",
                               event, w->id, w->seq, now, data + 1);
@@ -410,13 +412,15 @@ static int leave(struct worker *w, const char *state, int code)
 
 static void one_step(struct worker *w, int steps)
 {
-    int spam = (int)option(w->spec, "fake.spam", 1), series = (int)option(w->spec, "fake.series", 4), chatter = (int)option(w->spec, "fake.chatter", 0);
+    int spam = (int)option(w->spec, "fake.spam", 1), series = (int)option(w->spec, "fake.series", 4),
+        chatter = (int)option(w->spec, "fake.chatter", 0);
 
     for (int i = 0; i < spam; i++)
         emitf(w, "tune.point", "{\"block\":%d,\"iter\":%d,\"loss\":%.6f,\"lr\":0.005}", i % series, w->step,
               1.0 / (1 + w->step));
     for (int i = 0; i < chatter; i++)
-        emitf(w, "log", "{\"level\":\"info\",\"text\":\"line %d of step %d, as long as log lines tend to be\"}", i, w->step);
+        emitf(w, "log", "{\"level\":\"info\",\"text\":\"line %d of step %d, as long as log lines tend to be\"}", i,
+              w->step);
     emitf(w, "stage.progress",
           "{\"stage\":\"quantize\",\"done\":%d,\"total\":%d,\"unit\":\"steps\",\"elapsed_s\":1,\"rate\":null,"
           "\"eta_s\":null,\"detail\":null}",
@@ -465,8 +469,9 @@ static int work(struct worker *w)
         return leave(w, "failed", (int)option(w->spec, "fake.exit", 0));
     }
     emit(w, "log", "{\"level\":\"info\",\"text\":\"all done\"}");
-    snprintf(report, sizeof(report), "{\"job\":\"%s\",\"finished_early\":%s,\"layers\":[{\"name\":\"a\"},{\"name\":\"b\"}]}",
-             w->id, w->finish ? "true" : "false");
+    snprintf(report, sizeof(report),
+             "{\"job\":\"%s\",\"finished_early\":%s,\"layers\":[{\"name\":\"a\"},{\"name\":\"b\"}]}", w->id,
+             w->finish ? "true" : "false");
     if (srq_write_file_durable("report.json", report, strlen(report), 0600, NULL) != 0)
         exit(1);
     return leave(w, "done", 0);

@@ -23,8 +23,8 @@ check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 
 # who includes whom, of all sources
-dist_check_SCRIPTS += tests/unit/layers.py
-TESTS += tests/unit/layers.py
+dist_check_SCRIPTS += tests/unit/layers.py tests/unit/form.py
+TESTS += tests/unit/layers.py tests/unit/form.py
 
 check-unit:
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(unit_tests)'

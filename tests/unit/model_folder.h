@@ -1,4 +1,5 @@
-/* Model folders for tests: the reference models of tests/reference/models with their configuration or tensors changed. */
+/* Model folders for tests: the reference models of tests/reference/models with their configuration or tensors
+ * changed. */
 #ifndef SRQ_TEST_MODEL_FOLDER_H
 #define SRQ_TEST_MODEL_FOLDER_H
 
@@ -23,9 +24,9 @@ void folder_remove(char *folder);
 struct tensor_change {
     const char *name;
     bool drop;
-    const char *dtype;      /* another name of a dtype of the same size, or NULL */
-    bool transpose;         /* swap the two dimensions in the header */
-    int64_t nonfinite;      /* this BF16 element becomes NaN; -1: none */
+    const char *dtype; /* another name of a dtype of the same size, or NULL */
+    bool transpose;    /* swap the two dimensions in the header */
+    int64_t nonfinite; /* this BF16 element becomes NaN; -1: none */
 };
 /* Writes FOLDER/model.safetensors: weights-NAME.safetensors with the change. */
 void folder_change_tensor(const char *folder, const char *weights, const struct tensor_change *change);

@@ -30,8 +30,8 @@ void bench_layer(struct bench *b, const char *scheme, float *w, int64_t out, int
 {
     struct srq_error err = { 0 };
 
-    b->layer = (struct srq_layer){ .size = sizeof(b->layer), .name = "layer", .importance = importance,
-                                   .tensor_scale = 1 };
+    b->layer =
+        (struct srq_layer){ .size = sizeof(b->layer), .name = "layer", .importance = importance, .tensor_scale = 1 };
     b->layer.weight = srq_tensor_2d(w, SRQ_F32, out, in);
     assert_ok(srq_scheme_parse(scheme, &b->layer.scheme, &err), &err);
     b->layer.groups = srq_groups_of(out, in, b->layer.scheme.group);
@@ -40,8 +40,9 @@ void bench_layer(struct bench *b, const char *scheme, float *w, int64_t out, int
 
 struct srq_result bench_result(struct bench *b)
 {
-    return (struct srq_result){ .size = sizeof(struct srq_result), .codes = b->codes.codes, .scale = b->codes.scale,
-                                .zero = b->codes.zero };
+    return (struct srq_result){
+        .size = sizeof(struct srq_result), .codes = b->codes.codes, .scale = b->codes.scale, .zero = b->codes.zero
+    };
 }
 
 void bench_begin(struct bench *b)

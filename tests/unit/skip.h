@@ -7,9 +7,9 @@
 #include "tests/unit/test.h"
 
 #define SKIPPABLE(fn) static char fn##_name[256] = #fn
-#define skippable_unit_test(fn)                                                                                       \
-    {                                                                                                                 \
-        fn##_name, fn, NULL, NULL, NULL                                                                               \
+#define skippable_unit_test(fn)         \
+    {                                   \
+        fn##_name, fn, NULL, NULL, NULL \
     }
 #define skip_because(fn, reason) snprintf(fn##_name, sizeof(fn##_name), "%s # SKIP %s", #fn, reason)
 

@@ -1,5 +1,5 @@
-/* The synthetic layer of spec seed-methods 2.2: W 128 x 512 of Student's t with 5 degrees of freedom; 4096 inputs that are
- * AR(1) along the channels (0.9), times lognormal(0.7) scales, four channels twenty times larger. */
+/* The synthetic layer of spec seed-methods 2.2: W 128 x 512 of Student's t with 5 degrees of freedom; 4096 inputs that
+ * are AR(1) along the channels (0.9), times lognormal(0.7) scales, four channels twenty times larger. */
 #ifndef SRQ_TEST_SYNTHETIC_LAYER_H
 #define SRQ_TEST_SYNTHETIC_LAYER_H
 
@@ -8,10 +8,10 @@
 enum { SYNTHETIC_OUT = 128, SYNTHETIC_IN = 512, SYNTHETIC_TOKENS = 4096 };
 
 struct synthetic {
-    float *w;           /* [out, in] */
-    float *x;           /* [tokens, in] */
-    float *hessian;     /* [in, in] mean of x xᵀ */
-    float *mean, *max;  /* [in] of magnitudes */
+    float *w;          /* [out, in] */
+    float *x;          /* [tokens, in] */
+    float *hessian;    /* [in, in] mean of x xᵀ */
+    float *mean, *max; /* [in] of magnitudes */
 };
 
 void synthetic_make(struct synthetic *s, uint64_t seed);

@@ -15,21 +15,21 @@
 #include <srq/error.h>
 
 /* Succeeds, printing the error's sentence when not. */
-#define assert_ok(expr, err)                                                                                          \
-    do {                                                                                                              \
-        int rc_ = (expr);                                                                                             \
-        if (rc_ != 0)                                                                                                 \
-            fail_msg("%s gave %d (%s): %s", #expr, rc_, srq_code_name(rc_), (err)->text);                             \
+#define assert_ok(expr, err)                                                              \
+    do {                                                                                  \
+        int rc_ = (expr);                                                                 \
+        if (rc_ != 0)                                                                     \
+            fail_msg("%s gave %d (%s): %s", #expr, rc_, srq_code_name(rc_), (err)->text); \
     } while (0)
 
 /* Fails with `code`, its sentence naming `part`. */
-#define assert_refused(expr, want, err, part)                                                                         \
-    do {                                                                                                              \
-        int rc_ = (expr);                                                                                             \
-        if (rc_ != (want))                                                                                            \
-            fail_msg("%s gave %d, wanted %d: %s", #expr, rc_, (want), (err)->text);                                   \
-        if (strstr((err)->text, (part)) == NULL)                                                                      \
-            fail_msg("\"%s\" does not name \"%s\"", (err)->text, (part));                                             \
+#define assert_refused(expr, want, err, part)                                       \
+    do {                                                                            \
+        int rc_ = (expr);                                                           \
+        if (rc_ != (want))                                                          \
+            fail_msg("%s gave %d, wanted %d: %s", #expr, rc_, (want), (err)->text); \
+        if (strstr((err)->text, (part)) == NULL)                                    \
+            fail_msg("\"%s\" does not name \"%s\"", (err)->text, (part));           \
     } while (0)
 
 #endif

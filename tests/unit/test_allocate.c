@@ -39,7 +39,7 @@ static void solver_close(struct solver *s)
     srq_plugin_unload(&s->handle);
 }
 
-/* ---- problems ---------------------------------------------------------------------------------------------------------- */
+/* ---- problems ---------------------------------------------------------------------------------------------------- */
 
 enum { UNITS_MAX = 1000, CHOICES_MAX = 8, FRONT = 64 };
 
@@ -113,7 +113,8 @@ struct answer {
 
 static int solve(struct solver *s, const struct problem *p, uint64_t budget, struct answer *a, struct srq_error *err)
 {
-    a->r = (struct srq_alloc_result){ .size = sizeof(a->r), .choice = a->choice, .front = a->front, .front_cap = FRONT };
+    a->r =
+        (struct srq_alloc_result){ .size = sizeof(a->r), .choice = a->choice, .front = a->front, .front_cap = FRONT };
     return s->handle.plugin->allocator->solve(srq_host_services(), s->self, p->unit, p->units, budget, &a->r, err);
 }
 
@@ -325,7 +326,7 @@ static void a_budget_below_every_plan_is_refused_with_the_smallest(void **state)
     srq_free(p);
 }
 
-/* ---- the host's side ------------------------------------------------------------------------------------------------------- */
+/* ---- the host's side --------------------------------------------------------------------------------------------- */
 
 enum { LAYERS = 8 };
 static const struct srq_layer_info infos[LAYERS] = {
@@ -383,9 +384,13 @@ static void bed_open(struct bed *b, const char *pin, const char *to)
         for (int c = 0; c < 4; c++)
             b->scores.score[i * 4 + c] = (1 + 9 * draw(3, &at)) * pow(3, -c);
     }
-    b->req = (struct srq_allocate_request){ .solver = b->solver.handle.plugin->allocator, .self = b->solver.self,
-                                            .host = srq_host_services(), .candidates = &b->candidates,
-                                            .scores = &b->scores, .bits = 3.5, .fixed = b->fixed };
+    b->req = (struct srq_allocate_request){ .solver = b->solver.handle.plugin->allocator,
+                                            .self = b->solver.self,
+                                            .host = srq_host_services(),
+                                            .candidates = &b->candidates,
+                                            .scores = &b->scores,
+                                            .bits = 3.5,
+                                            .fixed = b->fixed };
 }
 
 static void bed_close(struct bed *b)

@@ -22,12 +22,12 @@ static struct {
     struct srq_frames frames;
     char path[100];
     int connections, major, minor;
-    int drop_after;     /* hangs up once after so many lines of a replay; 0: never */
-    int double_from;    /* sends lines from this one on again after a replay; 0: none */
-    bool silent;        /* answers nothing but hello */
-    double since[20];   /* of each subscription to the job */
+    int drop_after;   /* hangs up once after so many lines of a replay; 0: never */
+    int double_from;  /* sends lines from this one on again after a replay; 0: none */
+    bool silent;      /* answers nothing but hello */
+    double since[20]; /* of each subscription to the job */
     int subscriptions;
-    char names[300];    /* of the subscription to all jobs */
+    char names[300]; /* of the subscription to all jobs */
 } d;
 
 /* What the client told us. */
@@ -66,9 +66,11 @@ static void send_line(int seq)
 {
     char text[200];
 
-    snprintf(text, sizeof(text),
-             "{\"jsonrpc\":\"2.0\",\"method\":\"log\",\"params\":{\"job\":\"a\",\"seq\":%d,\"time\":1,\"level\":\"info\","
-             "\"text\":\"x\"}}", seq);
+    snprintf(
+        text, sizeof(text),
+        "{\"jsonrpc\":\"2.0\",\"method\":\"log\",\"params\":{\"job\":\"a\",\"seq\":%d,\"time\":1,\"level\":\"info\","
+        "\"text\":\"x\"}}",
+        seq);
     send_json(cJSON_Parse(text));
 }
 
@@ -124,9 +126,10 @@ static void list(const struct srq_message *m)
     int from = cJSON_IsNumber(at) ? (int)at->valuedouble : 0, to = from + 2 < 5 ? from + 2 : 5;
     cJSON *r = cJSON_CreateObject(), *jobs = cJSON_AddArrayToObject(r, "jobs"), *counts;
     static const char *const states[] = { "queued", "starting", "running", "paused", "done", "failed", "canceled" };
-    static const char *const nulls[] = { "name", "reason", "position", "started", "ended", "stage", "done", "total",
-                                         "unit", "rate", "eta_s", "before_bytes", "after_bytes", "average_bits",
-                                         "memory_bytes", "threads", "pid" };
+    static const char *const nulls[] = { "name",    "reason",       "position",    "started",      "ended",
+                                         "stage",   "done",         "total",       "unit",         "rate",
+                                         "eta_s",   "before_bytes", "after_bytes", "average_bits", "memory_bytes",
+                                         "threads", "pid" };
     static const char *const texts[] = { "owner", "model", "method", "scheme", "output" };
     static const char *const numbers[] = { "uid", "priority", "submitted", "restarts" };
     char id[20], *text;
@@ -175,9 +178,11 @@ static void take(const struct srq_message *m)
     char hello[300];
 
     if (strcmp(m->method, "hello") == 0) {
-        snprintf(hello, sizeof(hello),
-                 "{\"major\":%d,\"minor\":%d,\"server\":\"srqd\",\"version\":\"1\",\"pid\":1,\"mode\":\"user\",\"uid\":0,"
-                 "\"admin\":true}", d.major, d.minor);
+        snprintf(
+            hello, sizeof(hello),
+            "{\"major\":%d,\"minor\":%d,\"server\":\"srqd\",\"version\":\"1\",\"pid\":1,\"mode\":\"user\",\"uid\":0,"
+            "\"admin\":true}",
+            d.major, d.minor);
         answer(m->id, hello);
     } else if (d.silent) {
         return;
@@ -243,7 +248,7 @@ static void daemon_goes(void)
     unlink(d.path);
 }
 
-/* ---- the client's side ------------------------------------------------------------------------------------------ */
+/* ---- the client's side ------------------------------------------------------------------------------------------- */
 
 static void on_state(void *ctx, enum srq_async_state state, const struct srq_error *why, double retry_s)
 {
@@ -315,8 +320,12 @@ static bool wait_for(bool (*ready)(void), double most_s)
 
 static int setup(void **state)
 {
-    struct srq_async_options o = { .socket = d.path, .name = "test", .pause_first_s = 0.02, .pause_most_s = 0.1,
-                                   .state = on_state, .event = on_event };
+    struct srq_async_options o = { .socket = d.path,
+                                   .name = "test",
+                                   .pause_first_s = 0.02,
+                                   .pause_most_s = 0.1,
+                                   .state = on_state,
+                                   .event = on_event };
     struct srq_error err;
 
     (void)state;
@@ -341,7 +350,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* ---- tests ------------------------------------------------------------------------------------------------------ */
+/* ---- tests ------------------------------------------------------------------------------------------------------- */
 
 static void pages_are_joined(void **state)
 {

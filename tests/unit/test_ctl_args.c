@@ -104,7 +104,8 @@ static void common_options_stand_before_the_verb_too(void **state)
 
 static void numbers_are_checked_against_their_range(void **state)
 {
-    const char *good[] = { "J", "--timeout", "2.5" }, *bad[] = { "J", "--timeout", "soon" }, *far[] = { "J", "-t", "-1" };
+    const char *good[] = { "J", "--timeout", "2.5" }, *bad[] = { "J", "--timeout", "soon" },
+               *far[] = { "J", "-t", "-1" };
     struct ctl_args a;
     struct srq_error err;
     double v = 7;
@@ -230,9 +231,28 @@ static const char *text_at(const cJSON *spec, const char *path)
 
 static void options_make_the_job_and_paths_become_absolute(void **state)
 {
-    const char *words[] = { "models/m", "-m", "signround", "-s", "w4g64", "-o", "/out", "--calib", "a.txt", "--calib", "/b",
-                      "-l", "re:(?=x)y=w8", "--set", "signround.iters=50", "--set", "gemm=a=b", "-f", "fake,auto_gptq",
-                      "--priority", "-3", "--force" };
+    const char *words[] = { "models/m",
+                            "-m",
+                            "signround",
+                            "-s",
+                            "w4g64",
+                            "-o",
+                            "/out",
+                            "--calib",
+                            "a.txt",
+                            "--calib",
+                            "/b",
+                            "-l",
+                            "re:(?=x)y=w8",
+                            "--set",
+                            "signround.iters=50",
+                            "--set",
+                            "gemm=a=b",
+                            "-f",
+                            "fake,auto_gptq",
+                            "--priority",
+                            "-3",
+                            "--force" };
     struct ctl_args a;
     struct srq_error err;
     char cwd[4096], want[4200];
@@ -332,7 +352,8 @@ static int pins(int count, const char *const *words, cJSON **out, struct srq_err
 
 static void pins_are_a_pattern_and_a_scheme_or_divided_by_the_last_equals_sign(void **state)
 {
-    const char *pair[] = { "re:(?=x)y", "w8" }, *many[] = { "a.*=w4g64", "re:(?=q)=w2", "c=w8" }, *bad[] = { "a=w8", "b" };
+    const char *pair[] = { "re:(?=x)y", "w8" }, *many[] = { "a.*=w4g64", "re:(?=q)=w2", "c=w8" },
+               *bad[] = { "a=w8", "b" };
     struct srq_error err;
     cJSON *p;
 

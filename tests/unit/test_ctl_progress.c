@@ -107,9 +107,8 @@ static void pipe_gets_one_line_for_stage_block_state_and_result(void **state)
           "{\"block\":2,\"name\":\"model.layers.2\",\"loss_first\":0.0123,\"loss_best\":0.00456,"
           "\"best_iteration\":150,\"elapsed_s\":12.4}",
           13, false, &lines);
-    event(&p, "eval.result",
-          "{\"which\":\"after\",\"perplexity\":28.01,\"kl\":0.0301,\"top1\":0.889,\"tokens\":16384}", 14, false,
-          &lines);
+    event(&p, "eval.result", "{\"which\":\"after\",\"perplexity\":28.01,\"kl\":0.0301,\"top1\":0.889,\"tokens\":16384}",
+          14, false, &lines);
     event(&p, "log", "{\"level\":\"warning\",\"text\":\"odd \\u001b[2J\"}", 14, false, &lines);
     event(&p, "log", "{\"level\":\"debug\",\"text\":\"noise\"}", 14, false, &lines);
     assert_string_equal(lines.data, "running\n"

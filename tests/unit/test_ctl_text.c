@@ -117,41 +117,43 @@ static void expect_change(const char *json, const char *want)
 static void a_change_says_what_it_does_and_costs(void **state)
 {
     (void)state;
-    expect_change("{\"job\":\"j\",\"revision\":4,\"applied\":true,\"matched\":9,\"changed\":7,\"changes\":["
-                  "{\"layer\":\"a.q\",\"old\":\"w4g128\",\"new\":\"w8\",\"source\":\"pin\",\"state\":\"running\"},"
-                  "{\"layer\":\"a.down\\u001b\",\"old\":null,\"new\":\"w8\",\"source\":\"pin\",\"state\":\"stale\"},"
-                  "{\"layer\":\"c\",\"old\":\"w4\",\"new\":\"w8\",\"source\":\"pin\",\"state\":\"pending\"},"
-                  "{\"layer\":\"d\",\"old\":\"w4\",\"new\":\"w8\",\"source\":\"pin\",\"state\":\"pending\"},"
-                  "{\"layer\":\"e\",\"old\":\"w4\",\"new\":\"w8\",\"source\":\"pin\",\"state\":\"pending\"},"
-                  "{\"layer\":\"a-much-longer-name\",\"old\":\"w4\",\"new\":\"w8\",\"source\":\"pin\",\"state\":\"pending\"}],"
-                  "\"size\":{\"before_bytes\":4194304,\"after_bytes\":1363149,\"average_bits\":4.61},"
-                  "\"size_now\":{\"before_bytes\":4194304,\"after_bytes\":1048576,\"average_bits\":4.25},"
-                  "\"moved\":5,\"forecast\":{\"now\":0.0123,\"then\":0.0101},\"restarts\":7,\"retunes\":[0,1,2,5,8,9],"
-                  "\"cost_s\":130,\"warnings\":[\"q, k and v of block 7 change together\"]}",
-                  "revision 4: 7 layers changed\n"
-                  "5 of them to keep the budget\n"
-                  "  a.q         w4g128 -> w8, running\n"
-                  "  a.down\\x1b  - -> w8, stale\n"
-                  "  c           w4 -> w8, pending\n"
-                  "  d           w4 -> w8, pending\n"
-                  "  e           w4 -> w8, pending\n"
-                  "  and 2 more\n"
-                  "size            1.00 MiB -> 1.30 MiB\n"
-                  "bits a weight   4.25 -> 4.61\n"
-                  "predicted loss  0.0123 -> 0.0101\n"
-                  "restarts        block 7, from its first iteration\n"
-                  "tuned again     blocks 0-2, 5, 8-9\n"
-                  "takes           about 2m10s\n"
-                  "warning: q, k and v of block 7 change together\n");
+    expect_change(
+        ""
+        "{\"job\":\"j\",\"revision\":4,\"applied\":true,\"matched\":9,\"changed\":7,\"changes\":[{\"layer\":\"a.q\","
+        "\"old\":\"w4g128\",\"new\":\"w8\",\"source\":\"pin\",\"state\":\"running\"},{\"layer\":\"a.down\\u001b\","
+        "\"old\":null,\"new\":\"w8\",\"source\":\"pin\",\"state\":\"stale\"},{\"layer\":\"c\",\"old\":\"w4\",\"new\":"
+        "\"w8\",\"source\":\"pin\",\"state\":\"pending\"},{\"layer\":\"d\",\"old\":\"w4\",\"new\":\"w8\",\"source\":"
+        "\"pin\",\"state\":\"pending\"},{\"layer\":\"e\",\"old\":\"w4\",\"new\":\"w8\",\"source\":\"pin\",\"state\":"
+        "\"pending\"},{\"layer\":\"a-much-longer-name\",\"old\":\"w4\",\"new\":\"w8\",\"source\":\"pin\",\"state\":"
+        "\"pending\"}],\"size\":{\"before_bytes\":4194304,\"after_bytes\":1363149,\"average_bits\":4.61},\"size_now\":{"
+        "\"before_bytes\":4194304,\"after_bytes\":1048576,\"average_bits\":4.25},\"moved\":5,\"forecast\":{\"now\":0."
+        "0123,\"then\":0.0101},\"restarts\":7,\"retunes\":[0,1,2,5,8,9],\"cost_s\":130,\"warnings\":[\"q, "
+        "k and v of block 7 change together\"]}",
+        "revision 4: 7 layers changed\n"
+        "5 of them to keep the budget\n"
+        "  a.q         w4g128 -> w8, running\n"
+        "  a.down\\x1b  - -> w8, stale\n"
+        "  c           w4 -> w8, pending\n"
+        "  d           w4 -> w8, pending\n"
+        "  e           w4 -> w8, pending\n"
+        "  and 2 more\n"
+        "size            1.00 MiB -> 1.30 MiB\n"
+        "bits a weight   4.25 -> 4.61\n"
+        "predicted loss  0.0123 -> 0.0101\n"
+        "restarts        block 7, from its first iteration\n"
+        "tuned again     blocks 0-2, 5, 8-9\n"
+        "takes           about 2m10s\n"
+        "warning: q, k and v of block 7 change together\n");
 }
 
 static void a_dry_run_and_an_empty_change_say_so(void **state)
 {
     (void)state;
-    expect_change("{\"job\":\"j\",\"revision\":3,\"applied\":false,\"matched\":1,\"changed\":0,\"changes\":[],"
-                  "\"size\":{\"before_bytes\":null,\"after_bytes\":null,\"average_bits\":null},"
-                  "\"size_now\":{\"before_bytes\":null,\"after_bytes\":null,\"average_bits\":null},"
-                  "\"forecast\":null,\"forecast_missing\":\"a.q was not scored as w5g64\",\"restarts\":null,\"retunes\":[4],\"cost_s\":null,\"warnings\":[]}",
+    expect_change(""
+                  "{\"job\":\"j\",\"revision\":3,\"applied\":false,\"matched\":1,\"changed\":0,\"changes\":[],\"size\":"
+                  "{\"before_bytes\":null,\"after_bytes\":null,\"average_bits\":null},\"size_now\":{\"before_bytes\":"
+                  "null,\"after_bytes\":null,\"average_bits\":null},\"forecast\":null,\"forecast_missing\":\"a.q "
+                  "was not scored as w5g64\",\"restarts\":null,\"retunes\":[4],\"cost_s\":null,\"warnings\":[]}",
                   "dry run at revision 3: 0 layers would change\n"
                   "predicted loss  not known: a.q was not scored as w5g64\n"
                   "tuned again     block 4\n");
@@ -161,17 +163,14 @@ static void a_dry_run_and_an_empty_change_say_so(void **state)
 }
 
 static const char heat[] =
-    "{\"by\":\"loss\",\"revision\":2,\"total\":6,\"cells\":["
-    "{\"layer\":\"m.0.attn.q_proj\",\"block\":0,\"module\":\"attn.q_proj\",\"value\":0.001,\"scheme\":\"w4\",\"pin\":false,"
-    "\"state\":\"finished\"},"
-    "{\"layer\":\"m.0.mlp.down_proj\",\"block\":0,\"module\":\"mlp.down_proj\",\"value\":1,\"scheme\":\"w8\",\"pin\":true,"
-    "\"state\":\"finished\"},"
-    "{\"layer\":\"m.1.attn.q_proj\",\"block\":1,\"module\":\"attn.q_proj\",\"value\":0.0316,\"scheme\":\"w4\",\"pin\":false,"
-    "\"state\":\"running\"},"
-    "{\"layer\":\"m.1.mlp.down_proj\",\"block\":1,\"module\":\"mlp.down_proj\",\"value\":null,\"scheme\":\"w8\",\"pin\":true,"
-    "\"state\":\"running\"},"
-    "{\"layer\":\"lm,head\",\"block\":null,\"module\":\"head\",\"value\":0.3,\"scheme\":\"bf16\",\"pin\":false,"
-    "\"state\":\"pending\"}]}";
+    ""
+    "{\"by\":\"loss\",\"revision\":2,\"total\":6,\"cells\":[{\"layer\":\"m.0.attn.q_proj\",\"block\":0,\"module\":"
+    "\"attn.q_proj\",\"value\":0.001,\"scheme\":\"w4\",\"pin\":false,\"state\":\"finished\"},{\"layer\":\"m.0.mlp.down_"
+    "proj\",\"block\":0,\"module\":\"mlp.down_proj\",\"value\":1,\"scheme\":\"w8\",\"pin\":true,\"state\":\"finished\"}"
+    ",{\"layer\":\"m.1.attn.q_proj\",\"block\":1,\"module\":\"attn.q_proj\",\"value\":0.0316,\"scheme\":\"w4\",\"pin\":"
+    "false,\"state\":\"running\"},{\"layer\":\"m.1.mlp.down_proj\",\"block\":1,\"module\":\"mlp.down_proj\",\"value\":"
+    "null,\"scheme\":\"w8\",\"pin\":true,\"state\":\"running\"},{\"layer\":\"lm,head\",\"block\":null,\"module\":"
+    "\"head\",\"value\":0.3,\"scheme\":\"bf16\",\"pin\":false,\"state\":\"pending\"}]}";
 
 static void expect_heat(const char *json, bool numbers, bool utf8, const char *want)
 {
@@ -259,8 +258,10 @@ static void csv_quotes_what_needs_it_and_keeps_every_digit(void **state)
     (void)state;
     srq_buf_init(&b, 1 << 16);
     ctl_heatmap_csv(reply, &b);
-    assert_true(strncmp(b.data, "layer,block,module,value,scheme,pin,state\n"
-                                "m.0.attn.q_proj,0,attn.q_proj,0.001,w4,false,finished\n", 90) == 0);
+    assert_true(strncmp(b.data,
+                        "layer,block,module,value,scheme,pin,state\n"
+                        "m.0.attn.q_proj,0,attn.q_proj,0.001,w4,false,finished\n",
+                        90) == 0);
     assert_non_null(strstr(b.data, "\nm.1.mlp.down_proj,1,mlp.down_proj,,w8,true,running\n"));
     assert_non_null(strstr(b.data, "\n\"lm,head\",,head,0.3,bf16,false,pending\n"));
     srq_buf_clear(&b);

@@ -119,9 +119,7 @@ static struct srq_export_request request(struct fixture *f, const char *format)
 
     assert_non_null(found);
     f->calls = 0;
-    return (struct srq_export_request){
-        .format = found, .schemes = f->schemes, .codes = give_codes, .codes_ctx = f
-    };
+    return (struct srq_export_request){ .format = found, .schemes = f->schemes, .codes = give_codes, .codes_ctx = f };
 }
 
 static json_t *config_of(const char *dir, const char *file)
@@ -388,12 +386,14 @@ static void plans_that_a_format_cannot_carry_are_refused_by_layer(void **state)
     assert_non_null(strstr(f->reason[q], "k_proj"));
     assert_non_null(strstr(f->reason[k], "q_proj"));
     use_scheme(f, "mxfp4");
-    assert_int_equal(srq_format_plan(srq_format_find("compressed-tensors", &err), f->model, f->schemes, f->reason, &err), 0);
+    assert_int_equal(
+        srq_format_plan(srq_format_find("compressed-tensors", &err), f->model, f->schemes, f->reason, &err), 0);
     assert_int_equal(srq_format_plan(srq_format_find("auto_round", &err), f->model, f->schemes, f->reason, &err),
                      f->layers);
     assert_non_null(strstr(f->reason[down], "compressed-tensors holds mxfp4"));
     set_layer(f, "model.layers.4.mlp.down_proj", "w3g64");
-    assert_int_equal(srq_format_plan(srq_format_find("compressed-tensors", &err), f->model, f->schemes, f->reason, &err), 1);
+    assert_int_equal(
+        srq_format_plan(srq_format_find("compressed-tensors", &err), f->model, f->schemes, f->reason, &err), 1);
     assert_non_null(strstr(f->reason[down], "down_proj: compressed-tensors holds integers of 4 or 8 bits, not 3"));
     use_scheme(f, "w5g64");
     assert_int_equal(srq_format_plan(srq_format_find("fake", &err), f->model, f->schemes, f->reason, &err), 0);
@@ -455,7 +455,8 @@ static void the_model_itself_is_never_replaced(void **state)
     snprintf(inside, sizeof(inside), "%s/a/b", f->model_dir);
     assert_refused(srq_export_check_output(inside, f->model_dir, false, &err), -SRQ_EINVAL, &err, "in the folder of");
     snprintf(inside, sizeof(inside), "%s/config.json/out", f->model_dir);
-    assert_refused(srq_export_check_output(inside, NULL, false, &err), -SRQ_EINVAL, &err, "config.json is not a folder");
+    assert_refused(srq_export_check_output(inside, NULL, false, &err), -SRQ_EINVAL, &err,
+                   "config.json is not a folder");
 }
 
 static mode_t mode_of(const char *dir, const char *name)

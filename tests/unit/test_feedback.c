@@ -91,7 +91,8 @@ static void draw(float *w, int64_t rows, int64_t n)
 static void test_feedback(void **state)
 {
     const int64_t n = 96, rows = 5, blocks[] = { 1, 8, 32, 50, 96, 1000 };
-    float *h = moment(n), *u = srq_malloc((size_t)(n * n) * sizeof(*u)), *w = srq_malloc((size_t)(rows * n) * sizeof(*w));
+    float *h = moment(n), *u = srq_malloc((size_t)(n * n) * sizeof(*u)),
+          *w = srq_malloc((size_t)(rows * n) * sizeof(*w));
     double *want = srq_malloc((size_t)(rows * n) * sizeof(*want));
 
     (void)state;

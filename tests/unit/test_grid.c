@@ -9,7 +9,7 @@
 
 #include <math.h>
 
-/* ---- the hand-checkable vectors of the specification (one group of 8) ------------------------------------------- */
+/* ---- the hand-checkable vectors of the specification (one group of 8) -------------------------------------------- */
 
 static const float vector_w[8] = { .12f, -.53f, .31f, .08f, -.22f, .47f, -.05f, .02f };
 static const float vector_v[8] = { .3f, -.2f, .1f, -.4f, .45f, 0, -.3f, .2f };
@@ -349,7 +349,7 @@ static void bad_results_are_refused(void **state)
     srq_codes_fini(&c);
 }
 
-/* ---- schemes ------------------------------------------------------------------------------------------------------ */
+/* ---- schemes ----------------------------------------------------------------------------------------------------- */
 
 static void every_spelling_is_read(void **state)
 {
@@ -358,16 +358,16 @@ static void every_spelling_is_read(void **state)
         enum srq_grid_kind grid;
         int bits, group;
     } rows[] = {
-        { "w4g128", "w4g128", SRQ_GRID_INT_SYM, 4, 128 },   { "w4g128z", "w4g128z", SRQ_GRID_INT_ASYM, 4, 128 },
-        { "w3g64", "w3g64", SRQ_GRID_INT_SYM, 3, 64 },      { "w8", "w8", SRQ_GRID_INT_SYM, 8, -1 },
-        { "w8z", "w8z", SRQ_GRID_INT_ASYM, 8, -1 },         { "w4gt", "w4gt", SRQ_GRID_INT_SYM, 4, 0 },
-        { "w4gtz", "w4gtz", SRQ_GRID_INT_ASYM, 4, 0 },      { "W2A16", "w2g128", SRQ_GRID_INT_SYM, 2, 128 },
-        { "W8A16", "w8g128", SRQ_GRID_INT_SYM, 8, 128 },    { "W2A16G32", "w2g32", SRQ_GRID_INT_SYM, 2, 32 },
-        { "w4g64a16", "w4g64", SRQ_GRID_INT_SYM, 4, 64 },   { "bf16", "bf16", SRQ_GRID_NONE, 16, 0 },
-        { "BF16", "bf16", SRQ_GRID_NONE, 16, 0 },           { "w5g32", "w5g32", SRQ_GRID_INT_SYM, 5, 32 },
-        { "mxfp4", "mxfp4", SRQ_GRID_MXFP4, 4, 32 },        { "MXFP8", "mxfp8", SRQ_GRID_MXFP8, 8, 32 },
-        { "NVFP4", "nvfp4", SRQ_GRID_NVFP4, 4, 16 },        { "fp8", "fp8", SRQ_GRID_FP8, 8, -1 },
-        { "fp8t", "fp8t", SRQ_GRID_FP8, 8, 0 },             { "FPW8A16", "fp8t", SRQ_GRID_FP8, 8, 0 },
+        { "w4g128", "w4g128", SRQ_GRID_INT_SYM, 4, 128 }, { "w4g128z", "w4g128z", SRQ_GRID_INT_ASYM, 4, 128 },
+        { "w3g64", "w3g64", SRQ_GRID_INT_SYM, 3, 64 },    { "w8", "w8", SRQ_GRID_INT_SYM, 8, -1 },
+        { "w8z", "w8z", SRQ_GRID_INT_ASYM, 8, -1 },       { "w4gt", "w4gt", SRQ_GRID_INT_SYM, 4, 0 },
+        { "w4gtz", "w4gtz", SRQ_GRID_INT_ASYM, 4, 0 },    { "W2A16", "w2g128", SRQ_GRID_INT_SYM, 2, 128 },
+        { "W8A16", "w8g128", SRQ_GRID_INT_SYM, 8, 128 },  { "W2A16G32", "w2g32", SRQ_GRID_INT_SYM, 2, 32 },
+        { "w4g64a16", "w4g64", SRQ_GRID_INT_SYM, 4, 64 }, { "bf16", "bf16", SRQ_GRID_NONE, 16, 0 },
+        { "BF16", "bf16", SRQ_GRID_NONE, 16, 0 },         { "w5g32", "w5g32", SRQ_GRID_INT_SYM, 5, 32 },
+        { "mxfp4", "mxfp4", SRQ_GRID_MXFP4, 4, 32 },      { "MXFP8", "mxfp8", SRQ_GRID_MXFP8, 8, 32 },
+        { "NVFP4", "nvfp4", SRQ_GRID_NVFP4, 4, 16 },      { "fp8", "fp8", SRQ_GRID_FP8, 8, -1 },
+        { "fp8t", "fp8t", SRQ_GRID_FP8, 8, 0 },           { "FPW8A16", "fp8t", SRQ_GRID_FP8, 8, 0 },
         { "mxfp4a16", "mxfp4", SRQ_GRID_MXFP4, 4, 32 },
     };
     struct srq_error err = { 0 };
@@ -390,10 +390,12 @@ static void every_spelling_is_read(void **state)
 
 static void what_is_no_scheme_is_refused(void **state)
 {
-    static const char *const unknown[] = { "",      "w",      "w1",     "w9g128", "w4g",     "w4g0",  "w4g-1",   "w4g128x",
-                                           "4g128", "w4 g64", "w4g128zz", "w16",  "w4a",     "w4a1",  "w4gtt",   "q4",
-                                           "w99999999999", "w4g99999999999", "mxfp4x", "fp8t8", "nvfp4a", "mxfp4a99", "bf16a8" };
-    static const char *const elsewhere[] = { "w8a8", "w4g64a8", "w4a4", "mxfp4a4", "NVFP4A4", "fp8a8", "mxfp6", "q4_k", "fp8_block", "INT8" };
+    static const char *const unknown[] = { "",       "w",       "w1",     "w9g128",   "w4g",          "w4g0",
+                                           "w4g-1",  "w4g128x", "4g128",  "w4 g64",   "w4g128zz",     "w16",
+                                           "w4a",    "w4a1",    "w4gtt",  "q4",       "w99999999999", "w4g99999999999",
+                                           "mxfp4x", "fp8t8",   "nvfp4a", "mxfp4a99", "bf16a8" };
+    static const char *const elsewhere[] = { "w8a8",  "w4g64a8", "w4a4", "mxfp4a4",   "NVFP4A4",
+                                             "fp8a8", "mxfp6",   "q4_k", "fp8_block", "INT8" };
     struct srq_error err = { 0 };
     struct srq_scheme s;
 
@@ -411,7 +413,7 @@ static void size_counts_scales_and_zero_points(void **state)
         const char *scheme;
         double bits;
     } rows[] = { { "w4g128", 4.15625 }, { "w2g128", 2.140625 }, { "w2g64", 2.28125 }, { "bf16", 16 },
-                 { "mxfp4", 4.25 }, { "mxfp8", 8.25 }, { "nvfp4", 4.5 } };
+                 { "mxfp4", 4.25 },     { "mxfp8", 8.25 },      { "nvfp4", 4.5 } };
     struct srq_error err = { 0 };
     struct srq_scheme s;
 

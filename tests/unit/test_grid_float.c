@@ -40,7 +40,9 @@ static void layer_init(struct layer *l, const void *w, enum srq_dtype dtype, int
 
 static void layer_encode(struct layer *l)
 {
-    struct srq_result r = { .size = sizeof(r), .codes = l->codes.codes, .scale = l->codes.scale, .zero = l->codes.zero };
+    struct srq_result r = {
+        .size = sizeof(r), .codes = l->codes.codes, .scale = l->codes.scale, .zero = l->codes.zero
+    };
     struct srq_error err = { 0 };
 
     l->codes.tensor_scale = l->args.tensor_scale;
@@ -59,7 +61,7 @@ static struct srq_scheme scheme_of(const char *text, int group)
     return s;
 }
 
-/* ---- the hand-checkable vectors of the specification (one group of 8) ------------------------------------------- */
+/* ---- the hand-checkable vectors of the specification (one group of 8) -------------------------------------------- */
 
 static const float vector_w[8] = { .12f, -.53f, .31f, .08f, -.22f, .47f, -.05f, .02f };
 
@@ -168,7 +170,8 @@ static int array(struct reader *r, const char *name, float *out)
     return n;
 }
 
-static void assert_near(const char *grid, const char *what, const float *got, const float *want, int n, double tolerance)
+static void assert_near(const char *grid, const char *what, const float *got, const float *want, int n,
+                        double tolerance)
 {
     for (int i = 0; i < n; i++) {
         double d = fabs((double)got[i] - (double)want[i]);
@@ -258,7 +261,7 @@ static void gradients_agree_with_torch_operator_by_operator(void **state)
     srq_free(path);
 }
 
-/* ---- element formats (formats 6) ------------------------------------------------------------------------------------ */
+/* ---- element formats (formats 6) --------------------------------------------------------------------------------- */
 
 static void e2m1_rounds_as_its_table_says(void **state)
 {
@@ -266,8 +269,9 @@ static void e2m1_rounds_as_its_table_says(void **state)
         float from, to; /* bounds of |x|: the first is in when `in` */
         bool in;
         float value;
-    } row[] = { { 0, .25f, true, 0 },     { .25f, .75f, false, .5f }, { .75f, 1.25f, true, 1 }, { 1.25f, 1.75f, false, 1.5f },
-                { 1.75f, 2.5f, true, 2 }, { 2.5f, 3.5f, false, 3 },   { 3.5f, 5, true, 4 },     { 5, 1e30f, false, 6 } };
+    } row[] = { { 0, .25f, true, 0 },          { .25f, .75f, false, .5f }, { .75f, 1.25f, true, 1 },
+                { 1.25f, 1.75f, false, 1.5f }, { 1.75f, 2.5f, true, 2 },   { 2.5f, 3.5f, false, 3 },
+                { 3.5f, 5, true, 4 },          { 5, 1e30f, false, 6 } };
 
     (void)state;
     for (int i = 0; i < 8; i++) {
@@ -347,7 +351,7 @@ static void grids_round_like_single_conversions(void **state)
     }
 }
 
-/* ---- identities --------------------------------------------------------------------------------------------------- */
+/* ---- identities -------------------------------------------------------------------------------------------------- */
 
 static const char *const float_schemes[] = { "mxfp4", "mxfp8", "nvfp4", "fp8", "fp8t" };
 
@@ -440,8 +444,13 @@ static void bf16_output_is_the_f32_one_rounded(void **state)
         static uint16_t brain[ALL], want[ALL];
         struct srq_scheme s = scheme_of(float_schemes[k], -1);
         struct srq_tensor weight = srq_tensor_2d(w, SRQ_F32, OUT, IN);
-        struct srq_grid_args a = { .size = sizeof(a), .weight = &weight, .scheme = s, .lo = lo, .hi = hi,
-                                   .groups = srq_groups_of(OUT, IN, s.group), .tensor_scale = 448 * 6 / 0.5f };
+        struct srq_grid_args a = { .size = sizeof(a),
+                                   .weight = &weight,
+                                   .scheme = s,
+                                   .lo = lo,
+                                   .hi = hi,
+                                   .groups = srq_groups_of(OUT, IN, s.group),
+                                   .tensor_scale = 448 * 6 / 0.5f };
 
         for (int i = 0; i < ALL; i++)
             w[i] = (float)srq_rng_uniform(7, k, (uint64_t)i) - 0.5f;
@@ -453,7 +462,7 @@ static void bf16_output_is_the_f32_one_rounded(void **state)
     }
 }
 
-/* ---- searches ------------------------------------------------------------------------------------------------------ */
+/* ---- searches ---------------------------------------------------------------------------------------------------- */
 
 /* No candidate of the specification's list is better than what the search found, in arithmetic of its own. */
 static void search_finds_the_best_candidate(void **state)
@@ -491,11 +500,13 @@ static void search_finds_the_best_candidate(void **state)
                 double factor = half - step * (c - (s.bits == 2 ? 90 : 100));
 
                 memcpy(l.start, found, sizeof(found));
-                l.start[g] = mx ? (float)(0.5 * (1 << c)) : nv ? 0.5f + 0.01f * (float)c : (float)(-(double)top / factor);
+                l.start[g] = mx   ? (float)(0.5 * (1 << c))
+                             : nv ? 0.5f + 0.01f * (float)c
+                                  : (float)(-(double)top / factor);
                 other = error_at(&l, w, h);
                 if (other < best * (1 - 1e-6))
-                    fail_msg("%s: start %g of group %d is better than %g: %g < %g", schemes[k], (double)l.start[g], (int)g,
-                             (double)found[g], other, best);
+                    fail_msg("%s: start %g of group %d is better than %g: %g < %g", schemes[k], (double)l.start[g],
+                             (int)g, (double)found[g], other, best);
             }
         }
         l.args.start = NULL;
@@ -507,7 +518,8 @@ static void search_finds_the_best_candidate(void **state)
     }
 }
 
-/* Importance that is all the same, or of channels that no data reached, is as good as none; one heavy channel counts. */
+/* Importance that is all the same, or of channels that no data reached, is as good as none; one heavy channel
+ * counts. */
 static void search_heeds_importance(void **state)
 {
     struct srq_scheme s = scheme_of("w2g8", -1);
@@ -585,12 +597,18 @@ static void bad_results_are_refused(void **state)
         float tensor_scale;
         const char *part;
     } row[] = {
-        { "mxfp4", 0.3f, 0, 0, 1, "not a power of two of E8M0" }, { "mxfp4", 0, 0, 0, 1, "is zero" },
-        { "mxfp8", -2, 0, 0, 1, "not a power of two" },           { "mxfp4", 1, 16, 0, 1, "code 16 of a.b passes 15" },
-        { "mxfp8", 1, 0x7f, 0, 1, "1 codes of a.b are NaN" },     { "fp8", 1, 0xff, 0, 1, "are NaN" },
-        { "nvfp4", 449, 0, 0, 1, "not a positive number of E4M3" }, { "nvfp4", -1, 0, 0, 1, "not a positive number" },
-        { "nvfp4", 1, 0, 0, 0, "tensor scale 0 of a.b" },         { "fp8t", -1, 0, 0, 1, "is negative" },
-        { "fp8", NAN, 0, 0, 1, "not finite" },                    { "mxfp4", 1, 0, 1, 1, "zero-point 1" },
+        { "mxfp4", 0.3f, 0, 0, 1, "not a power of two of E8M0" },
+        { "mxfp4", 0, 0, 0, 1, "is zero" },
+        { "mxfp8", -2, 0, 0, 1, "not a power of two" },
+        { "mxfp4", 1, 16, 0, 1, "code 16 of a.b passes 15" },
+        { "mxfp8", 1, 0x7f, 0, 1, "1 codes of a.b are NaN" },
+        { "fp8", 1, 0xff, 0, 1, "are NaN" },
+        { "nvfp4", 449, 0, 0, 1, "not a positive number of E4M3" },
+        { "nvfp4", -1, 0, 0, 1, "not a positive number" },
+        { "nvfp4", 1, 0, 0, 0, "tensor scale 0 of a.b" },
+        { "fp8t", -1, 0, 0, 1, "is negative" },
+        { "fp8", NAN, 0, 0, 1, "not finite" },
+        { "mxfp4", 1, 0, 1, 1, "zero-point 1" },
     };
 
     (void)state;

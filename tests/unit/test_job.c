@@ -1,4 +1,5 @@
-/* Whole jobs on the demo model, in this process: events against the message table, the order to finish, accepted drift. */
+/* Whole jobs on the demo model, in this process: events against the message table, the order to finish, accepted
+ * drift. */
 #include "tests/unit/test.h"
 
 #include "core/base/alloc.h"
@@ -40,8 +41,9 @@ static int run(const char *name, const char *method, const char *more, struct sr
                enum srq_job_end *end, struct srq_error *err)
 {
     char *job = srq_asprintf("%s/%s.job", dir, name);
-    char *spec = srq_asprintf("{\"model\":\"%s/models/demo-lm\",\"method\":\"%s\",\"scheme\":\"w4g64\",\"output\":\"%s/%s\","
-                              "\"formats\":[\"fake\"],\"calib\":[\"%s/text/demo-calib.txt\"]%s}",
+    char *spec = srq_asprintf(""
+                              "{\"model\":\"%s/models/demo-lm\",\"method\":\"%s\",\"scheme\":\"w4g64\",\"output\":\"%s/"
+                              "%s\",\"formats\":[\"fake\"],\"calib\":[\"%s/text/demo-calib.txt\"]%s}",
                               share, method, dir, name, share, more);
     struct srq_job_request req = { .dir = job, .spec = spec, .spec_len = strlen(spec), .flags = flags };
     char *ckpt = srq_path_join(job, "ckpt");
@@ -55,8 +57,8 @@ static int run(const char *name, const char *method, const char *more, struct sr
     return rc;
 }
 
-#define SMALL                                                                                                         \
-    "\"nsamples\":2,\"seqlen\":16,\"batch\":1,\"threads\":1,\"probe_every\":2,\"probe_samples\":1,"                   \
+#define SMALL                                                                                       \
+    "\"nsamples\":2,\"seqlen\":16,\"batch\":1,\"threads\":1,\"probe_every\":2,\"probe_samples\":1," \
     "\"checkpoint_s\":0,\"eval.windows\":1,\"eval.seqlen\":16"
 
 struct seen {
@@ -111,7 +113,8 @@ static void every_event_of_a_job_fits_the_message_table(void **state)
     struct srq_error err = { 0 };
     enum srq_job_end end;
     struct seen seen;
-    char *more = srq_asprintf(",\"eval\":[\"%s/text/demo-eval.txt\"],\"options\":{" SMALL ",\"signround.iters\":4}", share);
+    char *more =
+        srq_asprintf(",\"eval\":[\"%s/text/demo-eval.txt\"],\"options\":{" SMALL ",\"signround.iters\":4}", share);
 
     (void)state;
     assert_ok(run("events", "signround", more, &flags, &end, &err), &err);
@@ -150,7 +153,8 @@ static void finishing_at_once_gives_plain_rounding(void **state)
 
     (void)state;
     atomic_store(&flags.finish, true);
-    assert_ok(run("finished", "signround", ",\"options\":{" SMALL ",\"signround.iters\":1000}", &flags, &end, &err), &err);
+    assert_ok(run("finished", "signround", ",\"options\":{" SMALL ",\"signround.iters\":1000}", &flags, &end, &err),
+              &err);
     assert_int_equal(end, SRQ_JOB_DONE);
     assert_ok(run("plain", "rtn", ",\"options\":{\"threads\":1}", &none, &end, &err), &err);
     assert_same_weights("finished", "plain");
@@ -248,7 +252,8 @@ static double estimate(const char *method, const char *more)
 static void the_time_expected_grows_with_the_work(void **state)
 {
     char *eval = srq_asprintf(",\"eval\":[\"%s/text/demo-eval.txt\"],\"options\":{\"threads\":1}", share);
-    double plain = estimate("rtn", ""), few = estimate("signround", ",\"options\":{\"threads\":1,\"signround.iters\":10}"),
+    double plain = estimate("rtn", ""),
+           few = estimate("signround", ",\"options\":{\"threads\":1,\"signround.iters\":10}"),
            many = estimate("signround", ",\"options\":{\"threads\":1,\"signround.iters\":1000}"),
            measured = estimate("rtn", eval);
 
@@ -267,7 +272,7 @@ static void a_plan_is_exceeded_above_three_percent_and_two_mebibytes(void **stat
     assert_true(srq_needs_over(0, 2 * mib) == 0 && srq_needs_over(0, 3 * mib) == 3 * mib);
 }
 
-/* ---- the time left ------------------------------------------------------------------------------------------------- */
+/* ---- the time left ----------------------------------------------------------------------------------------------- */
 
 static void note_left(void *ctx, int64_t seq, double time, const char *event, const cJSON *data)
 {
@@ -281,16 +286,23 @@ static void note_left(void *ctx, int64_t seq, double time, const char *event, co
 static void the_time_left_is_that_of_the_stages_to_come(void **state)
 {
     static const double expected[SRQ_WAY_LENGTH] = {
-        [SRQ_WAY_LOAD] = 1,      [SRQ_WAY_SCORE] = 2,    [SRQ_WAY_ORIGINAL] = 4, [SRQ_WAY_ROUNDED] = 8,
+        [SRQ_WAY_LOAD] = 1,      [SRQ_WAY_SCORE] = 2,   [SRQ_WAY_ORIGINAL] = 4, [SRQ_WAY_ROUNDED] = 8,
         [SRQ_WAY_QUANTIZE] = 32, [SRQ_WAY_REFINE] = 64, [SRQ_WAY_RESULT] = 128, [SRQ_WAY_EXPORT] = 256,
     };
     static const struct {
         enum srq_stage stage;
         double left;
     } way[] = {
-        { SRQ_STAGE_LOAD, 495 },     { SRQ_STAGE_CALIBRATE, 494 }, { SRQ_STAGE_EVALUATE, 492 }, { SRQ_STAGE_EVALUATE, 488 },
-        { SRQ_STAGE_QUANTIZE, 480 }, { SRQ_STAGE_REFINE, 448 }, /* the plan changed */ { SRQ_STAGE_QUANTIZE, 480 },
-        { SRQ_STAGE_REFINE, 448 },   { SRQ_STAGE_EVALUATE, 384 },  { SRQ_STAGE_EXPORT, 256 },
+        { SRQ_STAGE_LOAD, 495 },
+        { SRQ_STAGE_CALIBRATE, 494 },
+        { SRQ_STAGE_EVALUATE, 492 },
+        { SRQ_STAGE_EVALUATE, 488 },
+        { SRQ_STAGE_QUANTIZE, 480 },
+        { SRQ_STAGE_REFINE, 448 },
+        /* the plan changed */ { SRQ_STAGE_QUANTIZE, 480 },
+        { SRQ_STAGE_REFINE, 448 },
+        { SRQ_STAGE_EVALUATE, 384 },
+        { SRQ_STAGE_EXPORT, 256 },
     };
     double unknown[SRQ_WAY_LENGTH], left = -1;
     uint64_t cut;

@@ -20,7 +20,8 @@ static void parts_of(const struct layout *l, struct rect out[LAYOUT_PARTS])
 
 static bool overlap(struct rect a, struct rect b)
 {
-    return a.w > 0 && a.h > 0 && b.w > 0 && b.h > 0 && a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h;
+    return a.w > 0 && a.h > 0 && b.w > 0 && b.h > 0 && a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h &&
+           b.y < a.y + a.h;
 }
 
 static void check_layout(int w, int h, enum top_panel panel, const struct top_view *v)
@@ -65,7 +66,9 @@ static void layout_covers_every_size_without_overlap(void **state)
 
 static void columns_stay_within_any_width(void **state)
 {
-    const struct column columns[] = { { "a", 1, 1, 0, false }, { "b", 8, 30, 0, false }, { "c", 5, 9, 2, true }, { "d", 6, 6, 1, true } };
+    const struct column columns[] = {
+        { "a", 1, 1, 0, false }, { "b", 8, 30, 0, false }, { "c", 5, 9, 2, true }, { "d", 6, 6, 1, true }
+    };
     struct column_place p[4];
 
     (void)state;
@@ -232,7 +235,7 @@ static void canvas_keeps_wide_characters_whole(void **state)
     canvas_init(&c);
     assert_true(canvas_resize(&c, 8, 2));
     assert_int_equal(canvas_str(&c, 0, 0, 8, "a模型b", ROLE_TEXT, 0), 6);
-    canvas_put(&c, 2, 0, '|', ROLE_TEXT, 0);           /* the right half goes, and so the left */
+    canvas_put(&c, 2, 0, '|', ROLE_TEXT, 0);                                /* the right half goes, and so the left */
     assert_int_equal(canvas_str(&c, 0, 1, 4, "模型模型", ROLE_TEXT, 0), 3); /* cut at a whole character */
     text = canvas_text(&c);
     assert_string_equal(text, "a |型b\n模…\n");
@@ -248,7 +251,10 @@ static void canvas_shows_no_control_characters_or_broken_bytes(void **state)
     (void)state;
     canvas_init(&c);
     assert_true(canvas_resize(&c, 20, 2));
-    canvas_str(&c, 0, 0, 20, "a\x1b[2Jb\xff\xc2\x9b" "c\tq", ROLE_TEXT, 0);
+    canvas_str(&c, 0, 0, 20,
+               "a\x1b[2Jb\xff\xc2\x9b"
+               "c\tq",
+               ROLE_TEXT, 0);
     c.ascii = true;
     canvas_str(&c, 0, 1, 20, "ä模z", ROLE_TEXT, 0);
     text = canvas_text(&c);

@@ -50,8 +50,8 @@ static int make_layers(void **state)
             infos[i] = (struct srq_layer_info){ names[i], "lm_head", -1, 128, 64, SRQ_BF16, false, NULL };
         } else {
             snprintf(names[i], sizeof(names[i]), "layers.%d.%s", i / PER_BLOCK, modules[m].module);
-            infos[i] = (struct srq_layer_info){ names[i], modules[m].module, i / PER_BLOCK, 64, 64, SRQ_BF16, false,
-                                                modules[m].tie };
+            infos[i] = (struct srq_layer_info){ names[i], modules[m].module, i / PER_BLOCK, 64,
+                                                64,       SRQ_BF16,          false,         modules[m].tie };
         }
         layers[i] = &infos[i];
     }
@@ -74,8 +74,14 @@ static int set_up(void **state)
         bed.unit[u] = (struct srq_unit){ u < running ? 1 : 0, u < running ? 10 : (double)NAN };
     for (int i = 0; i < LAYERS; i++)
         bed.made[i] = bed.tuning[i] = bed.plan.plan.layers[i].scheme;
-    bed.state = (struct srq_live_state){ .unit = bed.unit, .made = bed.made, .tuning = bed.tuning, .running = running,
-                                         .running_generation = 1, .iter = 5, .spent_s = 3, .replay_s = (double)NAN };
+    bed.state = (struct srq_live_state){ .unit = bed.unit,
+                                         .made = bed.made,
+                                         .tuning = bed.tuning,
+                                         .running = running,
+                                         .running_generation = 1,
+                                         .iter = 5,
+                                         .spent_s = 3,
+                                         .replay_s = (double)NAN };
     bed.ctx = (struct srq_change_context){ .job = "j", .now = &bed.plan, .state = &bed.state, .model_bytes = 1000000 };
     return 0;
 }
@@ -154,7 +160,7 @@ static char *list(const cJSON *o, const char *key)
     return text;
 }
 
-#define PIN(pattern, scheme, more)                                                                                    \
+#define PIN(pattern, scheme, more) \
     "{\"op\":\"pin\",\"by\":\"t\",\"pins\":[{\"pattern\":\"" pattern "\",\"scheme\":\"" scheme "\"" more "}]"
 
 static void a_pending_layer_changes_at_once_and_nothing_is_tuned_again(void **state)
@@ -299,7 +305,8 @@ static void what_cannot_be_meant_is_refused(void **state)
     } cases[] = {
         { PIN("layers.9.*", "w8g32", "") "}", "matches nothing", -SRQ_ENOENT },
         { "{\"op\":\"pin\",\"by\":\"t\",\"pins\":[{\"pattern\":\"layers.3.q_proj\",\"scheme\":\"w8g32\"},"
-          "{\"pattern\":\"layers.3.k_proj\",\"scheme\":\"w3g32\"}]}", "runtimes fuse them", -SRQ_EINVAL },
+          "{\"pattern\":\"layers.3.k_proj\",\"scheme\":\"w3g32\"}]}",
+          "runtimes fuse them", -SRQ_EINVAL },
         { "{\"op\":\"budget\",\"by\":\"t\",\"bits\":3}", "has no sensitivity scores", -SRQ_ESTATE },
         { "{\"op\":\"budget\",\"by\":\"t\"}", "bits", -SRQ_EINVAL },
         { "{\"op\":\"retune\",\"by\":\"t\",\"patterns\":[\"*\"],\"running\":\"after\"}", "running", -SRQ_EINVAL },
@@ -335,7 +342,7 @@ static void sizes_are_right_to_the_byte(void **state)
     cJSON_Delete(reply);
 }
 
-/* ---- an allocator that gives w2g32 to all that it may ------------------------------------------------------------------ */
+/* ---- an allocator that gives w2g32 to all that it may ------------------------------------------------------------ */
 
 static bool was_fixed[LAYERS];
 

@@ -1,5 +1,5 @@
-/* The loss that leaves the largest errors out: against sorting all errors in a plain way, on values with many ties, with
- * masks, in both dtypes. */
+/* The loss that leaves the largest errors out: against sorting all errors in a plain way, on values with many ties,
+ * with masks, in both dtypes. */
 #include "test.h"
 
 #include "core/base/alloc.h"
@@ -10,7 +10,7 @@
 
 #include <math.h>
 
-/* ---- a plain implementation ---------------------------------------------------------------------------------------- */
+/* ---- a plain implementation -------------------------------------------------------------------------------------- */
 
 struct sample {
     int64_t rows, cols, n;
@@ -110,7 +110,7 @@ static void choose(struct sample *s, double share)
     srq_free(all);
 }
 
-/* ---- finding ------------------------------------------------------------------------------------------------------- */
+/* ---- finding ----------------------------------------------------------------------------------------------------- */
 
 static void check_found(int64_t rows, int64_t cols, enum srq_dtype dtype, int levels, bool masked, double share)
 {
@@ -173,7 +173,7 @@ static void nothing_is_found_where_all_is_masked(void **state)
     assert_int_equal(srq_largest_errors(&m, 1, peaks, found), 0);
 }
 
-/* ---- the loss -------------------------------------------------------------------------------------------------------- */
+/* ---- the loss ---------------------------------------------------------------------------------------------------- */
 
 static void check_loss(int64_t rows, int64_t cols, enum srq_dtype dtype, int levels, bool masked, double share)
 {

@@ -29,7 +29,8 @@ static void visit_range(void *ctx, int64_t begin, int64_t end)
     struct visits *v = ctx;
 
     atomic_fetch_add(&v->calls, 1);
-    for (int64_t least = v->least; end - begin < least && !atomic_compare_exchange_weak(&v->least, &least, end - begin);)
+    for (int64_t least = v->least;
+         end - begin < least && !atomic_compare_exchange_weak(&v->least, &least, end - begin);)
         continue;
     for (int64_t i = begin; i < end; i++)
         atomic_fetch_add(&v->count[i], 1);
@@ -213,16 +214,23 @@ static void check_product(const struct product *q)
 
 static void check_backend(const char *name)
 {
-    static const int64_t shapes[][3] = { { 0, 5, 5 }, { 5, 0, 5 },    { 5, 5, 0 },    { 1, 1, 1 },
-                                         { 1, 9, 40 }, { 31, 1, 3 },   { 97, 33, 129 }, { 200, 270, 65 } };
+    static const int64_t shapes[][3] = { { 0, 5, 5 },  { 5, 0, 5 },  { 5, 5, 0 },     { 1, 1, 1 },
+                                         { 1, 9, 40 }, { 31, 1, 3 }, { 97, 33, 129 }, { 200, 270, 65 } };
     static const bool layouts[4][2] = { { false, true }, { false, false }, { true, false }, { true, true } };
     struct srq_error err;
 
     assert_ok(srq_gemm_start(name, &err), &err);
     for (size_t s = 0; s < sizeof(shapes) / sizeof(shapes[0]); s++) {
         for (int v = 0; v < 4 * 4; v++) {
-            struct product q = { shapes[s][0], shapes[s][1], shapes[s][2], v & 4 ? SRQ_BF16 : SRQ_F32,
-                                 v & 8 ? SRQ_BF16 : SRQ_F32, layouts[v & 3][0], layouts[v & 3][1], 1, 0 };
+            struct product q = { shapes[s][0],
+                                 shapes[s][1],
+                                 shapes[s][2],
+                                 v & 4 ? SRQ_BF16 : SRQ_F32,
+                                 v & 8 ? SRQ_BF16 : SRQ_F32,
+                                 layouts[v & 3][0],
+                                 layouts[v & 3][1],
+                                 1,
+                                 0 };
 
             check_product(&q);
             q.beta = 1;
@@ -432,8 +440,8 @@ static void every_instruction_set_gives_the_same_rows(void **state)
             assert_int_equal(run_rows(k, dtype, got), n);
             for (int64_t i = 0; i < n; i++) /* contraction and the order of sums may differ; bf16 then by one step */
                 if (!(fabs((double)got[i] - want[i]) <= (d == 0 ? 1e-6 : 1.0 / 128) * (1 + fabs((double)want[i]))))
-                    fail_msg("%s %s: %d is %g, base gives %g", names[s], srq_dtype_name(dtype), (int)i,
-                             (double)got[i], (double)want[i]);
+                    fail_msg("%s %s: %d is %g, base gives %g", names[s], srq_dtype_name(dtype), (int)i, (double)got[i],
+                             (double)want[i]);
         }
     }
 }

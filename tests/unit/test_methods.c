@@ -33,8 +33,10 @@ static void assert_share(const char *plugin, const char *const *settings, const 
 static void test_layer(void **state)
 {
     static const char *const none[] = { NULL };
-    static const struct { const char *scheme; double share; } rows[] = { { "w2g128z", 0.329 }, { "w3g128z", 0.0795 },
-                                                                          { "w4g128z", 0.0173 } };
+    static const struct {
+        const char *scheme;
+        double share;
+    } rows[] = { { "w2g128z", 0.329 }, { "w3g128z", 0.0795 }, { "w4g128z", 0.0173 } };
     float *zero = srq_calloc(SYNTHETIC_OUT * SYNTHETIC_IN, sizeof(*zero));
     double all = synthetic_loss(&layer, zero);
 
@@ -158,7 +160,8 @@ static void assert_not_accepted(const char *plugin, const char *scheme, const ch
 
     bench_load(&b, plugin, none);
     synthetic_give(&layer, &b, scheme);
-    assert_refused(b.plugin.plugin->accepts(srq_host_services(), b.self, &b.layer, &err), -SRQ_EUNSUPPORTED, &err, part);
+    assert_refused(b.plugin.plugin->accepts(srq_host_services(), b.self, &b.layer, &err), -SRQ_EUNSUPPORTED, &err,
+                   part);
     bench_close(&b);
 }
 
@@ -203,7 +206,7 @@ static void test_hqq_norm(void **state)
     assert_true(sum[1] < sum[0]);
 }
 
-/* ---- transforms: a group whose one consumer is the layer -------------------------------------------------------------------- */
+/* ---- transforms: a group whose one consumer is the layer --------------------------------------------------------- */
 
 /* Scales of a transform for the layer under a scheme; the caller frees them. */
 static float *scales_of(const char *plugin, const char *const *settings, const char *scheme)
@@ -212,8 +215,15 @@ static float *scales_of(const char *plugin, const char *const *settings, const c
     struct bench b;
     const struct srq_layer *consumer = &b.layer;
     float *scale = srq_malloc(SYNTHETIC_IN * sizeof(*scale));
-    struct srq_scale_group g = { .size = sizeof(g), .name = "norm", .kind = 'A', .channels = SYNTHETIC_IN,
-                                 .in = SYNTHETIC_IN, .width = SYNTHETIC_IN, .repeat = 1, .consumers = &consumer, .count = 1,
+    struct srq_scale_group g = { .size = sizeof(g),
+                                 .name = "norm",
+                                 .kind = 'A',
+                                 .channels = SYNTHETIC_IN,
+                                 .in = SYNTHETIC_IN,
+                                 .width = SYNTHETIC_IN,
+                                 .repeat = 1,
+                                 .consumers = &consumer,
+                                 .count = 1,
                                  .scale = scale };
 
     for (int i = 0; i < SYNTHETIC_IN; i++)
@@ -254,8 +264,10 @@ static double scaled_loss(const float *scale, const char *scheme)
 static void test_awq_scales(void **state)
 {
     static const char *const none[] = { NULL };
-    static const struct { const char *scheme; double table; } rows[] = { { "w2g128z", 0.58 }, { "w3g128z", 0.53 },
-                                                                          { "w4g128z", 0.57 } };
+    static const struct {
+        const char *scheme;
+        double table;
+    } rows[] = { { "w2g128z", 0.58 }, { "w3g128z", 0.53 }, { "w4g128z", 0.57 } };
 
     (void)state;
     for (int i = 0; i < 3; i++) {
@@ -297,7 +309,7 @@ static void test_smoothquant(void **state)
     srq_free(scale);
 }
 
-/* ---- clipping that is learned -------------------------------------------------------------------------------------------- */
+/* ---- clipping that is learned ------------------------------------------------------------------------------------ */
 
 /* Adam against the layer's own output error, whose gradient is 2 (Ŵ - W) H; the loss after so many steps. */
 static double clipped_loss(const char *scheme, int steps)
@@ -316,7 +328,8 @@ static double clipped_loss(const char *scheme, int steps)
     synthetic_give(&layer, &b, scheme);
     bench_begin(&b);
     for (int i = 0; i < steps; i++) {
-        const struct srq_mat e = { d, SRQ_F32, SYNTHETIC_IN, false }, h = { layer.hessian, SRQ_F32, SYNTHETIC_IN, false };
+        const struct srq_mat e = { d, SRQ_F32, SYNTHETIC_IN, false },
+                             h = { layer.hessian, SRQ_F32, SYNTHETIC_IN, false };
         const struct srq_step now = { .size = sizeof(now), .iter = i, .iters = steps, .accum = 1, .schedule = 1 };
 
         assert_ok(t->weight(srq_host_services(), b.self, &b.layer, &dst, &err), &err);
@@ -377,18 +390,10 @@ static int stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layer),
-        cmocka_unit_test(test_gptq),
-        cmocka_unit_test(test_gptq_blocks),
-        cmocka_unit_test(test_gptq_dead),
-        cmocka_unit_test(test_gptq_gives_up),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_hqq),
-        cmocka_unit_test(test_hqq_norm),
-        cmocka_unit_test(test_awq_scales),
-        cmocka_unit_test(test_awq_clip),
-        cmocka_unit_test(test_smoothquant),
-        cmocka_unit_test(test_omniquant),
+        cmocka_unit_test(test_layer),     cmocka_unit_test(test_gptq),          cmocka_unit_test(test_gptq_blocks),
+        cmocka_unit_test(test_gptq_dead), cmocka_unit_test(test_gptq_gives_up), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_hqq),       cmocka_unit_test(test_hqq_norm),      cmocka_unit_test(test_awq_scales),
+        cmocka_unit_test(test_awq_clip),  cmocka_unit_test(test_smoothquant),   cmocka_unit_test(test_omniquant),
     };
 
     return cmocka_run_group_tests(tests, start, stop);

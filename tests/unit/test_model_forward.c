@@ -59,8 +59,7 @@ static double difference(const float *a, const float *b, int64_t n)
 static void run_block(const struct srq_model *m, struct srq_block *b, enum srq_dtype dtype, const void *x, void *y,
                       int64_t batch, int64_t seq)
 {
-    const struct srq_tensor in =
-        srq_tensor_2d((void *)(uintptr_t)x, dtype, batch * seq, srq_model_info(m)->hidden);
+    const struct srq_tensor in = srq_tensor_2d((void *)(uintptr_t)x, dtype, batch * seq, srq_model_info(m)->hidden);
     struct srq_error err = { 0 };
     struct srq_var *out;
     struct srq_tape *t;
@@ -424,7 +423,10 @@ static void loading_points_linears_back(void **state)
     folder_remove(folder);
 }
 
-#define LOGITS(model) { "logits_agree_for_" model, logits_agree, NULL, NULL, (void *)(uintptr_t)model }
+#define LOGITS(model)                                                                 \
+    {                                                                                 \
+        "logits_agree_for_" model, logits_agree, NULL, NULL, (void *)(uintptr_t)model \
+    }
 
 int main(void)
 {

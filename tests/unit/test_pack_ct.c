@@ -76,7 +76,9 @@ static void scales_have_their_published_bytes(void **state)
 static void every_format_reads_back_what_it_packed(void **state)
 {
     enum { OUT = 64, IN = 96 };
-    static const char *const schemes[] = { "w4g32", "w4g32z", "w8", "w8g32z", "mxfp4", "mxfp8", "nvfp4", "fp8", "fp8t" };
+    static const char *const schemes[] = {
+        "w4g32", "w4g32z", "w8", "w8g32z", "mxfp4", "mxfp8", "nvfp4", "fp8", "fp8t"
+    };
     struct srq_error err = { 0 };
 
     (void)state;
@@ -97,7 +99,8 @@ static void every_format_reads_back_what_it_packed(void **state)
         }
         assert_ok(srq_ct_pack(&c, &p, &err), &err);
         for (int64_t row = 0; row < OUT; row += 16) {
-            int64_t n = c.scheme.group == 0 ? 1 : 16 * c.groups.per_row, first = c.scheme.group == 0 ? 0 : row * c.groups.per_row;
+            int64_t n = c.scheme.group == 0 ? 1 : 16 * c.groups.per_row,
+                    first = c.scheme.group == 0 ? 0 : row * c.groups.per_row;
 
             assert_ok(srq_ct_unpack_rows(&p, row, 16, codes, scale, zero, &tensor_scale, &err), &err);
             assert_memory_equal(codes, c.codes + row * IN, sizeof(codes));

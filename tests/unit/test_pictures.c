@@ -119,14 +119,15 @@ static cJSON *heat(const char *cells)
     return reply;
 }
 
-#define CELL(block, module, value, pin)                                                                              \
-    "{\"layer\":\"l\",\"block\":" block ",\"module\":\"" module "\",\"value\":" value ",\"scheme\":\"w4g64\","         \
+#define CELL(block, module, value, pin)                                                                        \
+    "{\"layer\":\"l\",\"block\":" block ",\"module\":\"" module "\",\"value\":" value ",\"scheme\":\"w4g64\"," \
     "\"pin\":" pin ",\"state\":\"finished\"}"
 
 static void heatmap_scale_is_logarithmic_only_where_values_are_far_apart(void **state)
 {
     cJSON *near = heat(CELL("0", "a", "1", "false") "," CELL("1", "a", "3", "false"));
-    cJSON *far = heat(CELL("0", "a", "0.001", "false") "," CELL("1", "a", "1", "false") "," CELL("2", "a", "null", "false"));
+    cJSON *far =
+        heat(CELL("0", "a", "0.001", "false") "," CELL("1", "a", "1", "false") "," CELL("2", "a", "null", "false"));
     struct ctl_heat_scale s = ctl_heat_scale(cJSON_GetObjectItem(near, "cells"));
 
     (void)state;
@@ -142,8 +143,8 @@ static void heatmap_scale_is_logarithmic_only_where_values_are_far_apart(void **
 
 static void heatmap_shows_extremes_unknown_and_pins_apart(void **state)
 {
-    cJSON *reply = heat(CELL("0", "m.a_proj", "1", "false") "," CELL("0", "m.b_proj", "9", "true") ","
-                        CELL("1", "m.a_proj", "null", "false"));
+    cJSON *reply = heat(CELL("0", "m.a_proj", "1", "false") "," CELL("0", "m.b_proj", "9", "true") "," CELL(
+        "1", "m.a_proj", "null", "false"));
     struct ctl_picture p;
     uint8_t *rgb;
     int w, h;
@@ -202,11 +203,13 @@ static void svg_escapes_what_it_is_given(void **state)
 
 static void page_holds_result_layers_and_no_script(void **state)
 {
-    cJSON *report = cJSON_Parse("{\"eval\":{\"before\":{\"perplexity\":20.5,\"kl\":null,\"top1\":null},\"rtn\":null,"
-                                "\"after\":{\"perplexity\":21.25,\"kl\":0.0125,\"top1\":0.9}},\"blocks\":[{\"name\":\"b.0\","
-                                "\"loss_first\":4,\"loss_best\":1,\"best_iteration\":7}],\"size\":{\"before_bytes\":2048,"
-                                "\"after_bytes\":1024,\"average_bits\":4.25},\"allocation\":{\"average_bits\":3,\"loss\":2,"
-                                "\"gap\":0,\"front\":[{\"average_bits\":2,\"loss\":9},{\"average_bits\":4,\"loss\":1}]}}");
+    cJSON *report =
+        cJSON_Parse(""
+                    "{\"eval\":{\"before\":{\"perplexity\":20.5,\"kl\":null,\"top1\":null},\"rtn\":null,\"after\":{"
+                    "\"perplexity\":21.25,\"kl\":0.0125,\"top1\":0.9}},\"blocks\":[{\"name\":\"b.0\",\"loss_first\":4,"
+                    "\"loss_best\":1,\"best_iteration\":7}],\"size\":{\"before_bytes\":2048,\"after_bytes\":1024,"
+                    "\"average_bits\":4.25},\"allocation\":{\"average_bits\":3,\"loss\":2,\"gap\":0,\"front\":[{"
+                    "\"average_bits\":2,\"loss\":9},{\"average_bits\":4,\"loss\":1}]}}");
     cJSON *layers = cJSON_Parse("[{\"name\":\"x<y\",\"scheme\":\"w4g64\",\"source\":\"pin\",\"error_first\":0.5,"
                                 "\"error_best\":0.25}]");
     cJSON *job = cJSON_Parse("{\"model\":\"/m/tiny\",\"method\":\"signround\",\"scheme\":\"w4g64\"}");

@@ -14,9 +14,9 @@ static const struct {
     const char *module, *tie;
     int64_t out, in;
 } modules[PER_BLOCK] = {
-    { "self_attn.q_proj", "qkv", 256, 256 },   { "self_attn.k_proj", "qkv", 128, 256 },
-    { "self_attn.v_proj", "qkv", 128, 256 },   { "self_attn.o_proj", NULL, 256, 256 },
-    { "mlp.gate_proj", "gate_up", 512, 256 },  { "mlp.up_proj", "gate_up", 512, 256 },
+    { "self_attn.q_proj", "qkv", 256, 256 },  { "self_attn.k_proj", "qkv", 128, 256 },
+    { "self_attn.v_proj", "qkv", 128, 256 },  { "self_attn.o_proj", NULL, 256, 256 },
+    { "mlp.gate_proj", "gate_up", 512, 256 }, { "mlp.up_proj", "gate_up", 512, 256 },
     { "mlp.down_proj", NULL, 256, 512 },
 };
 
@@ -36,8 +36,8 @@ static int make_layers(void **state)
             *l = (struct srq_layer_info){ names[i], "lm_head", -1, 1024, 256, SRQ_BF16, false, NULL };
         } else {
             snprintf(names[i], sizeof(names[i]), "model.layers.%d.%s", b, modules[m].module);
-            *l = (struct srq_layer_info){ names[i], modules[m].module, b, modules[m].out, modules[m].in, SRQ_BF16,
-                                          false, modules[m].tie };
+            *l = (struct srq_layer_info){ names[i],      modules[m].module, b,     modules[m].out,
+                                          modules[m].in, SRQ_BF16,          false, modules[m].tie };
         }
         layers[i] = l;
     }

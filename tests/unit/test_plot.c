@@ -177,7 +177,8 @@ static void groups_are_read_from_schemes(void **state)
 {
     const struct {
         const char *scheme, *group;
-    } cases[] = { { "w4g128", "128" }, { "w3g64z", "64" }, { "w8", "row" }, { "w4gt", "tensor" }, { "w4g64a8", "64" }, { "bf16", "-" }, { "nvfp4", "-" } };
+    } cases[] = { { "w4g128", "128" }, { "w3g64z", "64" }, { "w8", "row" }, { "w4gt", "tensor" },
+                  { "w4g64a8", "64" }, { "bf16", "-" },    { "nvfp4", "-" } };
     char text[16];
 
     (void)state;

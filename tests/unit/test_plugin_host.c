@@ -427,8 +427,8 @@ static double bench_iterate(struct bench *b, const float *target, int64_t iters,
     return loss;
 }
 
-/* Loss before (plain rounding) and after 100 steps towards what the grid gives for offsets `v` times reach and for range
- * factors `range`. */
+/* Loss before (plain rounding) and after 100 steps towards what the grid gives for offsets `v` times reach and for
+ * range factors `range`. */
 static void chase(const char *scheme, double reach, float range, bool minmax, double *first, double *last)
 {
     struct bench *b = srq_calloc(1, sizeof(*b));
@@ -508,7 +508,8 @@ static void accumulating_equal_micro_batches_changes_nothing(void **state)
     bench_iterate(a, target, 10, 1);
     bench_iterate(b, target, 10, 2);
     assert_memory_equal(bench_array(a, "v"), bench_array(b, "v"), OUT * IN * sizeof(float));
-    assert_memory_equal(bench_array(a, "alpha"), bench_array(b, "alpha"), (size_t)a->layer.groups.count * sizeof(float));
+    assert_memory_equal(bench_array(a, "alpha"), bench_array(b, "alpha"),
+                        (size_t)a->layer.groups.count * sizeof(float));
     bench_close(a);
     bench_close(b);
     srq_free(a);
@@ -550,8 +551,8 @@ static void learning_rate_follows_bits_and_iterations(void **state)
     static const struct {
         const char *scheme, *iters, *decay;
         double lr;
-    } rows[] = { { "w2g32", "999", "linear", 1 / 999.0 },    { "w2g32", "1000", "linear", 2 / 1000.0 },
-                 { "w3", "1000", "linear", 2 / 1000.0 },     { "w4g32", "1000", "linear", 1 / 1000.0 },
+    } rows[] = { { "w2g32", "999", "linear", 1 / 999.0 },     { "w2g32", "1000", "linear", 2 / 1000.0 },
+                 { "w3", "1000", "linear", 2 / 1000.0 },      { "w4g32", "1000", "linear", 1 / 1000.0 },
                  { "w4g32", "1000", "cosine", 1.5 / 1000.0 }, { "w2g32", "1000", "cosine", 2 / 1000.0 } };
 
     (void)state;

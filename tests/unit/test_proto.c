@@ -90,8 +90,17 @@ static void texts_outside_the_grammar_are_refused(void **state)
 static void texts_inside_the_grammar_are_read(void **state)
 {
     static const char *const good[] = {
-        "null", " [ ] ", "{ }", "-0", "0.5e-7", "[1,2,[3,{\"a\":[]}]]", "\"\\ud83d\\ude00\"", "\"\xf0\x9f\x98\x80\"",
-        "{\"a\":{\"a\":1},\"A\":2}", "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "9007199254740992",
+        "null",
+        " [ ] ",
+        "{ }",
+        "-0",
+        "0.5e-7",
+        "[1,2,[3,{\"a\":[]}]]",
+        "\"\\ud83d\\ude00\"",
+        "\"\xf0\x9f\x98\x80\"",
+        "{\"a\":{\"a\":1},\"A\":2}",
+        "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"",
+        "9007199254740992",
     };
 
     (void)state;
@@ -317,13 +326,15 @@ static void params_are_held_to_the_table(void **state)
         { "job.submit", "{\"spec\":[]}", "spec", "of type object" },
         { "job.pin", "{\"job\":\"a\",\"pins\":[]}", "pins", "length 0" },
         { "job.pin", "{\"job\":\"a\",\"pins\":[{\"pattern\":\"x\"}]}", "pins[0].scheme", "missing" },
-        { "job.pin", "{\"job\":\"a\",\"pins\":[{\"pattern\":\"x\",\"scheme\":\"w8\"}],\"by\":\"root\"}", "by", "unknown member" },
+        { "job.pin", "{\"job\":\"a\",\"pins\":[{\"pattern\":\"x\",\"scheme\":\"w8\"}],\"by\":\"root\"}", "by",
+          "unknown member" },
         { "job.unpin", "{\"job\":\"a\",\"patterns\":[\"x\",7]}", "patterns[1]", "not a string" },
         { "job.budget", "{\"job\":\"a\"}", "bits", "missing" },
         { "job.budget", "{\"job\":\"a\",\"bits\":-1}", "bits", "not between 0 and 64" },
         { "job.retune", "{\"job\":\"a\",\"patterns\":[\"x\"],\"running\":\"after\"}", "running", "unknown member" },
         { "job.heatmap", "{\"job\":\"a\",\"by\":\"colour\"}", "by", "not one of sensitivity|" },
-        { "worker.change", "{\"op\":\"pin\",\"by\":\"me\",\"running\":\"never\"}", "running", "not one of restart|after" },
+        { "worker.change", "{\"op\":\"pin\",\"by\":\"me\",\"running\":\"never\"}", "running",
+          "not one of restart|after" },
         { "hello", "{\"major\":1e300,\"minor\":0,\"client\":\"x\"}", "major", "of type integer" },
     };
     struct srq_error err;

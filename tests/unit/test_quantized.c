@@ -184,7 +184,8 @@ static void tensors_that_disagree_with_the_configuration_are_refused(void **stat
         { GPTQ(",\"dynamic\":{\"+:model.*down\":{\"bits\":8}}"), LAYER ".qweight is I32 [8, 32]" },
         { GPTQ(",\"dynamic\":{\"+:model.*down\":{\"group_size\":64}}"), LAYER ".qzeros" },
         { GPTQ(",\"dynamic\":{\"-:.*down_proj\":{}}"), "its configuration says it is not" },
-        { ROUND(",\"packing_format\":\"auto_round\",\"extra_config\":{\"" LAYER "\":{\"bits\":16}}"), "says it is not" },
+        { ROUND(",\"packing_format\":\"auto_round\",\"extra_config\":{\"" LAYER "\":{\"bits\":16}}"),
+          "says it is not" },
         { ROUND(",\"packing_format\":\"auto_round\",\"extra_config\":{\"mlp\":{\"bits\":16}}"), "says it is not" },
         { "{\"quant_method\":\"awq\",\"bits\":4,\"group_size\":32}", LAYER ".qweight is I32 [8, 32]" },
     };
@@ -213,8 +214,9 @@ static void first_matching_row_wins(void **state)
     (void)state;
     packed_init(&p);
     packed_write(&p);
-    assert_ok(packed_open(&p, GPTQ(",\"dynamic\":{\"+:down_proj\":{\"bits\":8},\"+:model\":{\"bits\":4},\"-:.*\":{}}"), &err),
-              &err);
+    assert_ok(
+        packed_open(&p, GPTQ(",\"dynamic\":{\"+:down_proj\":{\"bits\":8},\"+:model\":{\"bits\":4},\"-:.*\":{}}"), &err),
+        &err);
     assert_int_equal(srq_quantized_has(p.q, LAYER, OUT, IN, &err), 1);
     packed_fini(&p);
 }

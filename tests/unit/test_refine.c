@@ -1,4 +1,5 @@
-/* Tuning scales end to end: its gradient against finite differences of the evaluator's divergence, resumes, what is tuned. */
+/* Tuning scales end to end: its gradient against finite differences of the evaluator's divergence, resumes, what is
+ * tuned. */
 #include "tests/unit/test.h"
 
 #include "core/base/alloc.h"
@@ -83,7 +84,9 @@ static double divergence(struct bed *b, struct srq_eval *e)
 /* One step on one sample: what is left in the first moments is a tenth of the gradient. */
 static void the_gradient_is_that_of_finite_differences(const char *scheme)
 {
-    struct srq_refine_config cfg = { .nsamples = 2, .seq = SEQ, .batch = 1, .epochs = 1, .seed = 3, .compute = SRQ_F32 };
+    struct srq_refine_config cfg = {
+        .nsamples = 2, .seq = SEQ, .batch = 1, .epochs = 1, .seed = 3, .compute = SRQ_F32
+    };
     struct srq_eval_config one = { .windows = 1 };
     struct srq_eval_result before;
     struct srq_refine_outcome outcome;
@@ -151,7 +154,9 @@ static int stop_at_three(void *ctx, int64_t step, int64_t steps)
 
 static void a_resume_gives_the_scales_of_an_undisturbed_run(void **state)
 {
-    struct srq_refine_config cfg = { .nsamples = 9, .seq = SEQ, .batch = 2, .epochs = 2, .seed = 3, .compute = SRQ_F32 };
+    struct srq_refine_config cfg = {
+        .nsamples = 9, .seq = SEQ, .batch = 2, .epochs = 2, .seed = 3, .compute = SRQ_F32
+    };
     struct srq_refine_events stop = { NULL, stop_at_three };
     struct srq_refine_outcome whole, rest;
     struct srq_refine_state saved;
@@ -184,8 +189,8 @@ static void a_resume_gives_the_scales_of_an_undisturbed_run(void **state)
     assert_true(rest.loss_first == whole.loss_first && rest.loss_last == whole.loss_last);
     for (size_t i = 0; i < n; i++) /* as exports store them */
         assert_true(x[i] == srq_f16_to_f32(srq_f32_to_f16(x[i])) && x[i] != 0);
-    assert_refused(srq_refine_run(c, &bed.samples, codes_of, &bed, bytes, len - 4, NULL, &rest, &err), -SRQ_EFORMAT, &err,
-                   "is not one of these scales");
+    assert_refused(srq_refine_run(c, &bed.samples, codes_of, &bed, bytes, len - 4, NULL, &rest, &err), -SRQ_EFORMAT,
+                   &err, "is not one of these scales");
     srq_free(bytes);
     srq_refine_free(a);
     srq_refine_free(b);
@@ -200,8 +205,8 @@ static void only_integers_with_groups_in_blocks_are_tuned(void **state)
     static const struct {
         const char *scheme;
         bool tuned;
-    } rows[] = { { "w4g32", true }, { "w2g64z", true }, { "w8", true }, { "w4gt", false }, { "mxfp4", false },
-                 { "nvfp4", false }, { "fp8", false }, { "bf16", false } };
+    } rows[] = { { "w4g32", true },  { "w2g64z", true }, { "w8", true },   { "w4gt", false },
+                 { "mxfp4", false }, { "nvfp4", false }, { "fp8", false }, { "bf16", false } };
 
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

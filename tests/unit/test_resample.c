@@ -1,4 +1,5 @@
-/* Calibration samples with words drawn anew: what stays, how much changes, that words follow the model's distribution. */
+/* Calibration samples with words drawn anew: what stays, how much changes, that words follow the model's
+ * distribution. */
 #include "tests/unit/test.h"
 
 #include "core/base/alloc.h"
@@ -48,8 +49,9 @@ static struct srq_samples some_samples(const struct srq_model *m, bool padded)
 
 static struct srq_resample_config config(uint64_t seed, int64_t batch)
 {
-    return (struct srq_resample_config){ .nsamples = SAMPLES, .seq = SEQ, .batch = batch, .copies = COPIES, .seed = seed,
-                                         .compute = SRQ_F32 };
+    return (struct srq_resample_config){
+        .nsamples = SAMPLES, .seq = SEQ, .batch = batch, .copies = COPIES, .seed = seed, .compute = SRQ_F32
+    };
 }
 
 static void draw(const struct srq_model *m, struct srq_samples *s, uint64_t seed)
@@ -72,8 +74,8 @@ static void test_copies(void **state)
     assert_int_equal(srq_resample_copies(100, 0, 16), 0);
 }
 
-/* The samples themselves stay, so do the first words of copies; of the others about six in ten are drawn. The same seed draws
- * the same, another does not. */
+/* The samples themselves stay, so do the first words of copies; of the others about six in ten are drawn. The same seed
+ * draws the same, another does not. */
 static void test_what_changes(void **state)
 {
     struct srq_model *m = open_demo();
@@ -226,8 +228,10 @@ static void test_stops_and_refuses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_copies),         cmocka_unit_test(test_what_changes),
-        cmocka_unit_test(test_padding_stays),  cmocka_unit_test(test_words_follow_the_model),
+        cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_what_changes),
+        cmocka_unit_test(test_padding_stays),
+        cmocka_unit_test(test_words_follow_the_model),
         cmocka_unit_test(test_stops_and_refuses),
     };
 

@@ -225,15 +225,18 @@ static void bad_headers_are_refused_with_the_reason(void **state)
         { T("\"dtype\":\"F32\",\"shape\":[99999999999999999999],\"data_offsets\":[0,4]"), 4, -SRQ_EFORMAT, "bad JSON" },
         { T("\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,1]"), 1, -SRQ_EUNSUPPORTED,
           "9 dimensions" },
-        { T("\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]"), 0, -SRQ_EFORMAT, "overflows" },
+        { T("\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]"), 0, -SRQ_EFORMAT,
+          "overflows" },
         { T("\"dtype\":\"F64\",\"shape\":[4611686018427387904],\"data_offsets\":[0,0]"), 0, -SRQ_EFORMAT, "overflows" },
         { T("\"dtype\":\"F32\",\"shape\":[1]"), 4, -SRQ_EFORMAT, "data_offsets" },
         { T("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0]"), 4, -SRQ_EFORMAT, "data_offsets" },
         { T("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4,8]"), 4, -SRQ_EFORMAT, "data_offsets" },
         { T("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[-4,0]"), 4, -SRQ_EFORMAT, "data_offsets" },
         { T("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[8,4]"), 8, -SRQ_EFORMAT, "before its begin" },
-        { T("\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]"), 4, -SRQ_EFORMAT, "needs 8 bytes by its shape and has 4" },
-        { T("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]"), 8, -SRQ_EFORMAT, "begins at byte 4 where 0 was due" },
+        { T("\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]"), 4, -SRQ_EFORMAT,
+          "needs 8 bytes by its shape and has 4" },
+        { T("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]"), 8, -SRQ_EFORMAT,
+          "begins at byte 4 where 0 was due" },
         { T("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]"), 5, -SRQ_EFORMAT, "the file has 5" },
         { T("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]"), 3, -SRQ_EFORMAT, "the file has 3" },
         { "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},"
@@ -302,7 +305,7 @@ static void control_characters_in_names_are_escaped_in_errors(void **state)
     assert_null(strchr(err.text, 0x1b));
 }
 
-/* ---- shards ----------------------------------------------------------------------------------------------------- */
+/* ---- shards ------------------------------------------------------------------------------------------------------ */
 
 #define SHARD(name) "{\"" name "\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}"
 #define INDEX "model.safetensors.index.json"
@@ -386,7 +389,8 @@ static void index_and_shards_that_disagree_are_refused(void **state)
     } rows[] = {
         { "{\"weight_map\":{\"a\":\"" S1 "\",\"b\":\"" S1 "\",\"c\":\"" S2 "\"}}", -SRQ_EFORMAT,
           "holds tensor \"b\", which the index puts in " S1 },
-        { "{\"weight_map\":{\"a\":\"" S1 "\",\"c\":\"" S2 "\"}}", -SRQ_EFORMAT, "\"b\", which the index does not list" },
+        { "{\"weight_map\":{\"a\":\"" S1 "\",\"c\":\"" S2 "\"}}", -SRQ_EFORMAT,
+          "\"b\", which the index does not list" },
         { "{\"weight_map\":{\"a\":\"" S1 "\",\"b\":\"" S2 "\",\"c\":\"" S2 "\"}}", -SRQ_EFORMAT,
           "puts tensor \"c\" in " S2 ", which does not hold it" },
         { "{\"weight_map\":{\"a\":\"" S1 "\",\"b\":\"absent.safetensors\"}}", -SRQ_ENOENT, "absent.safetensors" },
@@ -427,8 +431,8 @@ static void tensor_in_two_shards_is_refused(void **state)
                 "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},"
                 "\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[2,4]}}",
                 4);
-    assert_refused(open_with_index(&d, "{\"weight_map\":{\"a\":\"" S1 "\",\"b\":\"" S2 "\"}}", &err), -SRQ_EFORMAT, &err,
-                   S2 " holds tensor \"a\", which the index puts in " S1);
+    assert_refused(open_with_index(&d, "{\"weight_map\":{\"a\":\"" S1 "\",\"b\":\"" S2 "\"}}", &err), -SRQ_EFORMAT,
+                   &err, S2 " holds tensor \"a\", which the index puts in " S1);
     folder_remove(&d);
 }
 
@@ -476,7 +480,7 @@ static void hash_sees_data_names_shapes_and_types(void **state)
     folder_remove(&d);
 }
 
-/* ---- out of memory ------------------------------------------------------------------------------------------------ */
+/* ---- out of memory ----------------------------------------------------------------------------------------------- */
 
 struct nth {
     int left;

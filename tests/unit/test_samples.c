@@ -9,11 +9,15 @@
 #include <sys/stat.h>
 
 static const char tokenizer_json[] =
-    "{\"added_tokens\":[{\"id\":8,\"content\":\"<s>\",\"special\":true},{\"id\":9,\"content\":\"</s>\",\"special\":true}],"
+    "{\"added_tokens\":[{\"id\":8,\"content\":\"<s>\",\"special\":true},{\"id\":9,\"content\":\"</"
+    "s>\",\"special\":true}],"
     "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\",\"type_id\":0}},"
-    "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},{\"SpecialToken\":{\"id\":\"</s>\",\"type_id\":0}}],\"special_tokens\":{"
-    "\"<s>\":{\"id\":\"<s>\",\"ids\":[8],\"tokens\":[\"<s>\"]},\"</s>\":{\"id\":\"</s>\",\"ids\":[9],\"tokens\":[\"</s>\"]}}},"
-    "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"c\":2,\"d\":3,\"e\":4,\"f\":5,\"g\":6,\"h\":7},\"merges\":[]}}";
+    "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},{\"SpecialToken\":{\"id\":\"</"
+    "s>\",\"type_id\":0}}],\"special_tokens\":{"
+    "\"<s>\":{\"id\":\"<s>\",\"ids\":[8],\"tokens\":[\"<s>\"]},\"</s>\":{\"id\":\"</s>\",\"ids\":[9],\"tokens\":[\"</"
+    "s>\"]}}},"
+    "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"c\":2,\"d\":3,\"e\":4,\"f\":5,\"g\":6,\"h\":7},"
+    "\"merges\":[]}}";
 
 struct fixture {
     struct folder d;
@@ -199,9 +203,15 @@ static void bad_input_is_refused_with_file_and_place(void **state)
         int code;
         const char *names;
     } rows[] = {
-        { "bad.txt", "abc\xff" "d", 2, 0, -SRQ_EFORMAT, "bad.txt is not UTF-8 text at byte 3" },
-        { "bad.jsonl", "{\"text\":\"a\"}\n{\"text\":\"\xc3\"}\n", 1, 0, -SRQ_EFORMAT, "bad.jsonl is not UTF-8 text at byte 22" },
-        { "m.jsonl", "{\"text\":\"a\"}\n\n{\"messages\":[]}\n", 9, 0, -SRQ_EUNSUPPORTED, "m.jsonl:3: a row with \"messages\" needs the model's chat template, which is a program that srq does not run; apply it" },
+        { "bad.txt",
+          "abc\xff"
+          "d",
+          2, 0, -SRQ_EFORMAT, "bad.txt is not UTF-8 text at byte 3" },
+        { "bad.jsonl", "{\"text\":\"a\"}\n{\"text\":\"\xc3\"}\n", 1, 0, -SRQ_EFORMAT,
+          "bad.jsonl is not UTF-8 text at byte 22" },
+        { "m.jsonl", "{\"text\":\"a\"}\n\n{\"messages\":[]}\n", 9, 0, -SRQ_EUNSUPPORTED,
+          "m.jsonl:3: a row with \"messages\" needs the model's chat template, which is a program that srq does not "
+          "run; apply it" },
         { "m.jsonl", "{\"text\":\"a\"}\n{\"text\":7}\n", 9, 0, -SRQ_EFORMAT, "m.jsonl:2: the row is not" },
         { "m.jsonl", "[]\n", 9, 0, -SRQ_EFORMAT, "m.jsonl:1: the row is not" },
         { "m.jsonl", "{\"text\":\"a\"}\n{\"text\":\"a\",\n", 9, 0, -SRQ_EFORMAT, "m.jsonl:2: bad JSON" },
@@ -269,7 +279,8 @@ static void every_failed_allocation_is_reported(void **state)
 
             srq_set_alloc_hook(fail_nth, &n);
             rc = read_named(f, "r.jsonl",
-                            (struct srq_sample_request){ .seqlen = 3, .sampling = (enum srq_sampling)sampling }, &s, &err);
+                            (struct srq_sample_request){ .seqlen = 3, .sampling = (enum srq_sampling)sampling }, &s,
+                            &err);
             srq_set_alloc_hook(NULL, NULL);
             if (rc == 0) {
                 assert_int_equal(s.count, 2);
@@ -290,8 +301,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(windows_are_consecutive_and_the_rest_is_left, setup, teardown),
         cmocka_unit_test_setup_teardown(files_of_a_folder_are_joined_in_the_order_of_their_names, setup, teardown),
         cmocka_unit_test_setup_teardown(hash_follows_the_ids, setup, teardown),
-        cmocka_unit_test_setup_teardown(shuffled_records_are_truncated_with_special_tokens_and_dropped_by_the_rules, setup,
-                                        teardown),
+        cmocka_unit_test_setup_teardown(shuffled_records_are_truncated_with_special_tokens_and_dropped_by_the_rules,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(a_record_filled_by_its_last_token_is_dropped, setup, teardown),
         cmocka_unit_test_setup_teardown(the_order_of_records_depends_on_the_seed_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_input_is_refused_with_file_and_place, setup, teardown),

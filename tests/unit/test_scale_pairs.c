@@ -76,7 +76,7 @@ static double error_of(struct fixture *f)
     return relative;
 }
 
-/* ---- pairs ------------------------------------------------------------------------------------------------------------ */
+/* ---- pairs ------------------------------------------------------------------------------------------------------- */
 
 static void test_pairs(void **state)
 {
@@ -140,9 +140,10 @@ static void test_between_refused(void **state)
     assert_ok(srq_between_check(SRQ_BETWEEN_PRODUCT, "mlp.up_proj", "mlp.down_proj", &err), &err);
 }
 
-/* ---- exactness ---------------------------------------------------------------------------------------------------------- */
+/* ---- exactness --------------------------------------------------------------------------------------------------- */
 
-/* Test 2: each kind of pair alone, then all of them; grouped queries, biases, norms of q and k, tied and untied heads. */
+/* Test 2: each kind of pair alone, then all of them; grouped queries, biases, norms of q and k, tied and untied
+ * heads. */
 static void test_logits_unchanged(void **state)
 {
     (void)state;
@@ -227,7 +228,7 @@ static void test_norm_rounding(void **state)
     close_model(&f);
 }
 
-/* ---- codes ------------------------------------------------------------------------------------------------------------- */
+/* ---- codes ------------------------------------------------------------------------------------------------------- */
 
 static void codes_of(struct fixture *f, int layer, const char *scheme, struct srq_codes *out)
 {
@@ -300,9 +301,10 @@ static void test_producer_codes(void **state)
     close_model(&f);
 }
 
-/* ---- exports ------------------------------------------------------------------------------------------------------------ */
+/* ---- exports ----------------------------------------------------------------------------------------------------- */
 
-/* Test 8: readers that are not quantized are scaled as well, so the exported weights compute what the stored ones did. */
+/* Test 8: readers that are not quantized are scaled as well, so the exported weights compute what the stored ones
+ * did. */
 static void test_unquantized_export(void **state)
 {
     (void)state;
@@ -350,7 +352,7 @@ static void test_unquantized_export(void **state)
     }
 }
 
-/* ---- bad scales ----------------------------------------------------------------------------------------------------------- */
+/* ---- bad scales -------------------------------------------------------------------------------------------------- */
 
 static void test_bad_scales(void **state)
 {

@@ -1,5 +1,5 @@
-/* Scales across families and grids: their gradients against differences of the loss (spec teq 14.3), and files of them that
- * are taken or refused. */
+/* Scales across families and grids: their gradients against differences of the loss (spec teq 14.3), and files of them
+ * that are taken or refused. */
 #include "tests/unit/test.h"
 
 #include "tests/unit/model_folder.h"
@@ -19,8 +19,8 @@ enum { PAIRS = 32, SAMPLES = 8, SEQ = 16, LAYERS_MAX = 64 };
 /* What the test's own plugin is told to do, and what it saw. */
 struct trial {
     struct srq_transform_schedule schedule;
-    float *slope[PAIRS];  /* gradients of the last step, by pair */
-    double loss;          /* of the last step */
+    float *slope[PAIRS]; /* gradients of the last step, by pair */
+    double loss;         /* of the last step */
 };
 
 struct fixture {
@@ -56,9 +56,9 @@ static void open_model(struct fixture *f, const char *name, const char *scheme)
     for (int i = 0; i < SAMPLES * SEQ; i++) /* small ids are the frequent ones */
         f->ids[i] = (int32_t)(pow(srq_rng_uniform(3, 1, (uint64_t)i), 3) * vocab);
     f->samples = (struct srq_samples){ .count = SAMPLES, .seqlen = SEQ, .ids = f->ids };
-    f->trial.schedule = (struct srq_transform_schedule){ .size = sizeof(f->trial.schedule),
-                                                         .objective = SRQ_OBJECTIVE_CE, .steps = 1, .batch = SAMPLES,
-                                                         .lr = 0.001 };
+    f->trial.schedule = (struct srq_transform_schedule){
+        .size = sizeof(f->trial.schedule), .objective = SRQ_OBJECTIVE_CE, .steps = 1, .batch = SAMPLES, .lr = 0.001
+    };
     for (int i = 0; i < srq_model_pair_count(f->model); i++) {
         f->trial.slope[i] = calloc((size_t)srq_model_pair(f->model, i)->channels, sizeof(float));
         assert_non_null(f->trial.slope[i]);
@@ -76,7 +76,7 @@ static void close_model(struct fixture *f)
         folder_remove(f->folder);
 }
 
-/* ---- a plugin of the test's own ------------------------------------------------------------------------------------------ */
+/* ---- a plugin of the test's own ---------------------------------------------------------------------------------- */
 
 static const char *all_kinds(const struct srq_host *h, void *self)
 {
@@ -85,7 +85,8 @@ static const char *all_kinds(const struct srq_host *h, void *self)
     return "ABCD";
 }
 
-static int give_schedule(const struct srq_host *h, void *self, struct srq_transform_schedule *out, struct srq_error *err)
+static int give_schedule(const struct srq_host *h, void *self, struct srq_transform_schedule *out,
+                         struct srq_error *err)
 {
     (void)h;
     (void)err;
@@ -109,8 +110,8 @@ static int set_start(const struct srq_host *h, void *self, struct srq_scale_grou
 }
 
 /* Scales stay; the gradient is kept. */
-static int keep_slope(const struct srq_host *h, void *self, struct srq_scale_group *g, const struct srq_step *step, float *grad,
-                      struct srq_error *err)
+static int keep_slope(const struct srq_host *h, void *self, struct srq_scale_group *g, const struct srq_step *step,
+                      float *grad, struct srq_error *err)
 {
     (void)h;
     (void)step;
@@ -119,10 +120,14 @@ static int keep_slope(const struct srq_host *h, void *self, struct srq_scale_gro
     return 0;
 }
 
-static const struct srq_transform part = { .size = sizeof(part), .kinds = all_kinds, .schedule = give_schedule,
-                                           .begin = set_start, .step = keep_slope };
-static const struct srq_plugin plugin = { .magic = SRQ_PLUGIN_MAGIC, .abi_major = SRQ_ABI_MAJOR,
-                                          .abi_minor = SRQ_ABI_MINOR, .size = sizeof(plugin), .name = "trial",
+static const struct srq_transform part = {
+    .size = sizeof(part), .kinds = all_kinds, .schedule = give_schedule, .begin = set_start, .step = keep_slope
+};
+static const struct srq_plugin plugin = { .magic = SRQ_PLUGIN_MAGIC,
+                                          .abi_major = SRQ_ABI_MAJOR,
+                                          .abi_minor = SRQ_ABI_MINOR,
+                                          .size = sizeof(plugin),
+                                          .name = "trial",
                                           .transform = &part };
 
 static void on_point(void *ctx, int64_t step, double loss, double lr)
@@ -134,8 +139,9 @@ static void on_point(void *ctx, int64_t step, double loss, double lr)
 
 static struct srq_transformer *make(struct fixture *f)
 {
-    struct srq_transform_config cfg = { .nsamples = SAMPLES, .seq = SEQ, .batch = f->trial.schedule.batch,
-                                        .compute = SRQ_F32, .seed = 7 };
+    struct srq_transform_config cfg = {
+        .nsamples = SAMPLES, .seq = SEQ, .batch = f->trial.schedule.batch, .compute = SRQ_F32, .seed = 7
+    };
     struct srq_transformer *t;
     struct srq_error err = { 0 };
 
@@ -151,7 +157,7 @@ static void take_step(struct fixture *f, struct srq_transformer *t)
     assert_ok(srq_transform_run(t, NULL, &events, &err), &err);
 }
 
-/* ---- the loss, computed here --------------------------------------------------------------------------------------------- */
+/* ---- the loss, computed here ------------------------------------------------------------------------------------- */
 
 /* Scales start + eps * sign of the gradient found for one pair, start for the others. */
 struct point {
@@ -177,8 +183,10 @@ static int pair_of(const struct srq_model *m, int layer)
     return -1;
 }
 
-/* By how much the step of the group that element k lies in grows as scales go from a0 to a: asymmetric integers, w = W a0. */
-static double growth(const struct point *p, int pair, const struct srq_layer_info *l, int group, const float *w, int64_t k)
+/* By how much the step of the group that element k lies in grows as scales go from a0 to a: asymmetric integers, w = W
+ * a0. */
+static double growth(const struct point *p, int pair, const struct srq_layer_info *l, int group, const float *w,
+                     int64_t k)
 {
     int64_t from = k - k % l->in + k % l->in / group * group, end = from + group;
     double lo[2] = { 0, 0 }, hi[2] = { 0, 0 }, start;
@@ -196,8 +204,8 @@ static double growth(const struct point *p, int pair, const struct srq_layer_inf
     return (hi[1] - lo[1]) / (hi[0] - lo[0]);
 }
 
-/* The layer's weight where rounding passes changes straight through: ((Q(W a0) - W a0) growth + W a) / a, with a growth of 1
- * where ranges count as constants. */
+/* The layer's weight where rounding passes changes straight through: ((Q(W a0) - W a0) growth + W a) / a, with a growth
+ * of 1 where ranges count as constants. */
 static void straight_through(const struct point *p, int layer, float *dst)
 {
     const struct srq_layer_info *l = srq_model_layer(p->f->model, layer);
@@ -206,8 +214,13 @@ static void straight_through(const struct point *p, int layer, float *dst)
     float *w = calloc((size_t)(l->out * l->in), sizeof(float)), *q = calloc((size_t)(l->out * l->in), sizeof(float));
     float *lo = calloc((size_t)groups.count, sizeof(float)), *hi = calloc((size_t)groups.count, sizeof(float));
     struct srq_tensor stored, scaled = srq_tensor_2d(q, SRQ_F32, l->out, l->in);
-    struct srq_grid_args a = { .size = sizeof(a), .weight = &scaled, .scheme = p->f->schemes[layer], .groups = groups,
-                               .lo = lo, .hi = hi, .tensor_scale = 1 };
+    struct srq_grid_args a = { .size = sizeof(a),
+                               .weight = &scaled,
+                               .scheme = p->f->schemes[layer],
+                               .groups = groups,
+                               .lo = lo,
+                               .hi = hi,
+                               .tensor_scale = 1 };
     struct srq_error err = { 0 };
     int pair = pair_of(p->f->model, layer);
     double start;
@@ -343,7 +356,7 @@ static double loss_at(const struct fixture *f, int pair, double eps)
     return loss;
 }
 
-/* ---- gradients (14.3) ----------------------------------------------------------------------------------------------------- */
+/* ---- gradients (14.3) -------------------------------------------------------------------------------------------- */
 
 static void compare(struct fixture *f, const char *what)
 {
@@ -399,7 +412,7 @@ static void gradients_are_those_of_differences_in_every_family(void **state)
     }
 }
 
-/* ---- files of scales ----------------------------------------------------------------------------------------------------------- */
+/* ---- files of scales --------------------------------------------------------------------------------------------- */
 
 enum { NOTHING, FOREIGN, NOT_A_NUMBER, SHORT };
 
@@ -460,8 +473,8 @@ static void files_of_scales_are_taken_or_refused_by_name(void **state)
         assert_non_null(mkdtemp(dir));
         path = scales_file(dir, cases[i].wrong == FOREIGN ? other.model : f.model, cases[i].wrong);
         rc = load(&f, path, &err);
-        if (rc != cases[i].code || (rc != 0 && (strstr(err.text, cases[i].names[0]) == NULL ||
-                                                strstr(err.text, cases[i].names[1]) == NULL)))
+        if (rc != cases[i].code ||
+            (rc != 0 && (strstr(err.text, cases[i].names[0]) == NULL || strstr(err.text, cases[i].names[1]) == NULL)))
             fail_msg("case %zu gave %d: %s", i, rc, err.text);
         unlink(path);
         rmdir(dir);

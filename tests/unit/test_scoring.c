@@ -17,9 +17,8 @@ static struct srq_model *open_model(const char *name, char **folder)
     struct srq_model *m;
     const char *top = getenv("top_srcdir");
 
-    *folder = strcmp(name, "demo-lm") == 0
-                  ? srq_asprintf("%s/share/models/demo-lm", top != NULL ? top : ".")
-                  : folder_of(name);
+    *folder = strcmp(name, "demo-lm") == 0 ? srq_asprintf("%s/share/models/demo-lm", top != NULL ? top : ".")
+                                           : folder_of(name);
     assert_ok(srq_team_start(2, &err), &err);
     assert_ok(srq_gemm_start("auto", &err), &err);
     assert_ok(srq_model_open(*folder, true, &m, &err), &err);
@@ -35,7 +34,7 @@ static void close_model(const char *name, struct srq_model *m, char *folder)
         folder_remove(folder);
 }
 
-/* ---- the head's loss ---------------------------------------------------------------------------------------------------- */
+/* ---- the head's loss --------------------------------------------------------------------------------------------- */
 
 /* The sum of losses by srq_head_logits, in double. */
 static double loss_of(const struct srq_model *m, const float *hidden, int64_t n, const int32_t *target)
@@ -107,7 +106,7 @@ static void a_heads_gradient_is_that_of_finite_differences(void **state)
     }
 }
 
-/* ---- scores ---------------------------------------------------------------------------------------------------------------- */
+/* ---- scores ------------------------------------------------------------------------------------------------------ */
 
 struct scorer {
     struct srq_plugin_handle handle;
@@ -187,7 +186,10 @@ static void scores_are_those_of_pytorch(void **state)
     f = fopen(path, "r");
     assert_non_null(f);
     while (fscanf(f, "%63s %31s %d %d %d %d %lf", name, scheme, &samples, &seq, &batch, &layers, &want_loss) == 7) {
-        struct srq_scoring_config cfg = { .nsamples = samples, .seq = seq, .batch = batch, .compute = SRQ_F32,
+        struct srq_scoring_config cfg = { .nsamples = samples,
+                                          .seq = seq,
+                                          .batch = batch,
+                                          .compute = SRQ_F32,
                                           .sweep = (samples + batch - 1) / batch * batch };
         double score[LAYERS_MAX], loss;
         struct data d;

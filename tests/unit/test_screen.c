@@ -167,11 +167,11 @@ static void check_panel(const char *panel)
         }
 }
 
-#define PICTURE(panel)                                                                                                \
-    static void panel##_looks_as_stored(void **state)                                                                 \
-    {                                                                                                                 \
-        (void)state;                                                                                                  \
-        check_panel(#panel);                                                                                          \
+#define PICTURE(panel)                                \
+    static void panel##_looks_as_stored(void **state) \
+    {                                                 \
+        (void)state;                                  \
+        check_panel(#panel);                          \
     }
 PICTURE(queue)
 PICTURE(job)
@@ -293,11 +293,11 @@ static int fix_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(queue_looks_as_stored),   cmocka_unit_test(job_looks_as_stored),
-        cmocka_unit_test(heatmap_looks_as_stored), cmocka_unit_test(edit_looks_as_stored),
-        cmocka_unit_test(log_looks_as_stored),     cmocka_unit_test(diff_looks_as_stored),
-        cmocka_unit_test(overlay_looks_as_stored), cmocka_unit_test(help_looks_as_stored),    cmocka_unit_test(unknown_numbers_are_dashes),
-        cmocka_unit_test(ten_thousand_random_keys_and_sizes_do_no_harm),
+        cmocka_unit_test(queue_looks_as_stored),      cmocka_unit_test(job_looks_as_stored),
+        cmocka_unit_test(heatmap_looks_as_stored),    cmocka_unit_test(edit_looks_as_stored),
+        cmocka_unit_test(log_looks_as_stored),        cmocka_unit_test(diff_looks_as_stored),
+        cmocka_unit_test(overlay_looks_as_stored),    cmocka_unit_test(help_looks_as_stored),
+        cmocka_unit_test(unknown_numbers_are_dashes), cmocka_unit_test(ten_thousand_random_keys_and_sizes_do_no_harm),
     };
 
     return cmocka_run_group_tests_name("srqtop's pictures", tests, fix_time, NULL);

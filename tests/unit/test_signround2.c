@@ -28,8 +28,9 @@ static void bench_tune(struct bench *b, const float *target, int64_t iters)
     struct srq_error err = { 0 };
 
     for (int64_t i = 0; i < iters; i++) {
-        struct srq_step s = { .size = sizeof(s), .iter = i, .iters = iters, .accum = 1,
-                              .schedule = 1 - (double)i / (double)iters };
+        struct srq_step s = {
+            .size = sizeof(s), .iter = i, .iters = iters, .accum = 1, .schedule = 1 - (double)i / (double)iters
+        };
 
         assert_ok(t->weight(host, b->self, &b->layer, &dst, &err), &err);
         for (int64_t j = 0; j < out * in; j++)
@@ -39,7 +40,7 @@ static void bench_tune(struct bench *b, const float *target, int64_t iters)
     }
 }
 
-/* ---- the torch dump -------------------------------------------------------------------------------------------------- */
+/* ---- the torch dump ---------------------------------------------------------------------------------------------- */
 
 enum { OUT = 4, IN = 32, GROUPS = 8, STEPS = 30 };
 
@@ -122,7 +123,7 @@ static void layers_tuned_step_by_step_agree_with_torch(void **state)
     srq_free(path);
 }
 
-/* ---- where scales start ------------------------------------------------------------------------------------------------ */
+/* ---- where scales start ------------------------------------------------------------------------------------------ */
 
 static float vector_w[8] = { .12f, -.53f, .31f, .08f, -.22f, .47f, -.05f, .02f };
 
@@ -198,7 +199,7 @@ static void asymmetric_layers_are_tuned_as_without_the_option(void **state)
     bench_close(&b[1]);
 }
 
-/* ---- rules ------------------------------------------------------------------------------------------------------------- */
+/* ---- rules ------------------------------------------------------------------------------------------------------- */
 
 static double dropped(const struct bench *b, const char *const *schemes, int count)
 {
@@ -235,7 +236,7 @@ static void a_thousandth_is_left_out_where_a_searched_layer_has_less_than_four_b
     bench_close(&b);
 }
 
-/* ---- rounding with searched scales --------------------------------------------------------------------------------------- */
+/* ---- rounding with searched scales ------------------------------------------------------------------------------- */
 
 static float rtn_w[32 * 64], rtn_h[64];
 
@@ -326,7 +327,7 @@ static void only_the_weighted_search_needs_data(void **state)
     }
 }
 
-/* ---- importance ---------------------------------------------------------------------------------------------------------- */
+/* ---- importance -------------------------------------------------------------------------------------------------- */
 
 enum { SEQ = 40, BATCH = 3, LAYERS = 7 };
 

@@ -1,4 +1,5 @@
-/* Job specifications: what is refused and with which words, defaults, recipes, and that the normalised form is stable. */
+/* Job specifications: what is refused and with which words, defaults, recipes, and that the normalised form is
+ * stable. */
 #include "tests/unit/test.h"
 
 #include "core/base/alloc.h"
@@ -39,8 +40,10 @@ static int tear_down(void **state)
 /* A good job, with `more` (members, beginning with a comma) added. */
 static char *job(const char *more)
 {
-    char *text = srq_asprintf("{\"model\":\"/m\",\"method\":\"signround\",\"scheme\":\"w4g64\",\"output\":\"/o\",\"calib\":"
-                              "[\"%s\"]%s}", text_file, more);
+    char *text = srq_asprintf(
+        ""
+        "{\"model\":\"/m\",\"method\":\"signround\",\"scheme\":\"w4g64\",\"output\":\"/o\",\"calib\":[\"%s\"]%s}",
+        text_file, more);
 
     assert_non_null(text);
     return text;
@@ -60,7 +63,8 @@ static void good(const char *more, struct srq_spec *s)
     srq_free(text);
 }
 
-/* Each is added to a good job (or stands for the whole, where it begins with '{'), and gives this field and sentence. */
+/* Each is added to a good job (or stands for the whole, where it begins with '{'), and gives this field and
+ * sentence. */
 static const struct {
     const char *text, *field, *part;
 } refused[] = {
@@ -135,7 +139,8 @@ static void a_normalised_job_parses_to_itself(void **state)
     (void)state;
     good(",\"layers\":[{\"pattern\":\"*.down_proj\",\"scheme\":\"w8\",\"untied\":true}],\"name\":\"n\",\"priority\":3,"
          "\"formats\":[\"auto_round\",\"fake\"],\"options\":{\"max_memory\":\"1.5G\",\"seqlen\":256,"
-         "\"signround.iters\":50,\"checkpoint_s\":0.5}", &s);
+         "\"signround.iters\":50,\"checkpoint_s\":0.5}",
+         &s);
     one = srq_spec_json(&s);
     assert_ok(srq_spec_parse(one, SRQ_SPEC_STORED, &again, &err), &err);
     two = srq_spec_json(&again);
@@ -180,7 +185,8 @@ static void options_come_as_numbers_or_as_text(void **state)
 
     (void)state;
     good(",\"options\":{\"nsamples\":\"32\",\"seqlen\":64,\"checkpoint_s\":\"2.5\",\"sampling\":\"shuffled\","
-         "\"max_disk\":\"2k\",\"seed\":null}", &s);
+         "\"max_disk\":\"2k\",\"seed\":null}",
+         &s);
     assert_int_equal(s.opt.nsamples, 32);
     assert_int_equal(s.opt.seqlen, 64);
     assert_true(s.opt.checkpoint_s == 2.5);
@@ -220,8 +226,13 @@ static void sizes_take_suffixes(void **state)
     static const struct {
         const char *text;
         int64_t bytes;
-    } good_ones[] = { { "0", 0 }, { "4096", 4096 }, { "1k", 1024 }, { "512M", INT64_C(512) << 20 },
-                      { "8G", INT64_C(8) << 30 }, { "8GiB", INT64_C(8) << 30 }, { "1.5g", INT64_C(3) << 29 },
+    } good_ones[] = { { "0", 0 },
+                      { "4096", 4096 },
+                      { "1k", 1024 },
+                      { "512M", INT64_C(512) << 20 },
+                      { "8G", INT64_C(8) << 30 },
+                      { "8GiB", INT64_C(8) << 30 },
+                      { "1.5g", INT64_C(3) << 29 },
                       { "2T", INT64_C(2) << 40 } };
     static const char *const bad[] = { "", "G", "-1", "1Q", "1GG", "0x10", "1e400", "nan", " 1" };
     int64_t v;

@@ -31,7 +31,7 @@ static int remove_folder(void **state)
     return srq_remove_tree(folder, NULL);
 }
 
-/* ---- configuration -------------------------------------------------------------------------------------------- */
+/* ---- configuration ----------------------------------------------------------------------------------------------- */
 
 static char *example_text(size_t *len)
 {
@@ -88,7 +88,7 @@ static void sizes_take_binary_suffixes(void **state)
                    "max_memory");
 }
 
-/* ---- environment ---------------------------------------------------------------------------------------------- */
+/* ---- environment ------------------------------------------------------------------------------------------------- */
 
 static void only_listed_names_are_kept(void **state)
 {
@@ -132,7 +132,7 @@ static void another_user_gets_its_own_home_and_none_of_our_folders(void **state)
     unsetenv("SRQ_JOB");
 }
 
-/* ---- store ---------------------------------------------------------------------------------------------------- */
+/* ---- store ------------------------------------------------------------------------------------------------------- */
 
 static struct job *sample_job(struct srqd *d, const char *id)
 {
@@ -199,7 +199,7 @@ static void what_the_store_took_is_there_after_reopening(void **state)
     srq_free(path);
 }
 
-/* ---- what the end of a worker means --------------------------------------------------------------------------- */
+/* ---- what the end of a worker means ------------------------------------------------------------------------------ */
 
 static void write_in_job(const char *name, const char *text)
 {

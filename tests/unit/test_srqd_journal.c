@@ -32,8 +32,10 @@ static int make_journal(void **state)
     f = fopen(path, "w");
     memset(filling, 'x', sizeof(filling) - 1);
     for (int i = 1; f != NULL && i <= LINES; i++)
-        fprintf(f, "{\"seq\":%d,\"time\":1,\"event\":\"log\",\"data\":{\"level\":\"%s\",\"text\":\"%d %.*s\"},\"sum\":\"0\"}\n", i,
-                i == 17 ? "error" : "info", i, i % 500 == 0 ? 100000 : i * 7 % 160, filling);
+        fprintf(f,
+                "{\"seq\":%d,\"time\":1,\"event\":\"log\",\"data\":{\"level\":\"%s\",\"text\":\"%d "
+                "%.*s\"},\"sum\":\"0\"}\n",
+                i, i == 17 ? "error" : "info", i, i % 500 == 0 ? 100000 : i * 7 % 160, filling);
     return f != NULL && fclose(f) == 0 ? 0 : -1;
 }
 

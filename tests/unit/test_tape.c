@@ -407,10 +407,10 @@ static void check_cases(const struct graph *g, const int64_t cases[][6], size_t 
     }
 }
 
-#define CHECK(g, ...)                                                                                                 \
-    do {                                                                                                              \
-        static const int64_t cases_[][6] = __VA_ARGS__;                                                               \
-        check_cases(g, cases_, sizeof(cases_) / sizeof(cases_[0]));                                                   \
+#define CHECK(g, ...)                                               \
+    do {                                                            \
+        static const int64_t cases_[][6] = __VA_ARGS__;             \
+        check_cases(g, cases_, sizeof(cases_) / sizeof(cases_[0])); \
     } while (0)
 
 static void linear_agrees_with_double(void **state)

@@ -95,11 +95,11 @@ static void ids_equal_the_reference_demo_model(void **state)
     check_folder("demo-lm", "share/models/demo-lm");
 }
 
-#define KIND(name, folder)                                                                                            \
-    static void ids_equal_the_reference_##name(void **state)                                                          \
-    {                                                                                                                 \
-        (void)state;                                                                                                  \
-        check_kind(folder);                                                                                           \
+#define KIND(name, folder)                                   \
+    static void ids_equal_the_reference_##name(void **state) \
+    {                                                        \
+        (void)state;                                         \
+        check_kind(folder);                                  \
     }
 KIND(gpt2, "gpt2")
 KIND(gpt2_files, "gpt2-files")
@@ -118,7 +118,7 @@ KIND(merged_with_previous, "merged_with_previous")
 KIND(merged_with_next, "merged_with_next")
 KIND(contiguous, "contiguous")
 
-/* ---- properties ------------------------------------------------------------------------------------------------- */
+/* ---- properties -------------------------------------------------------------------------------------------------- */
 
 static void open_kind(const char *kind, struct srq_tokenizer **tk)
 {
@@ -175,8 +175,11 @@ static void text_that_is_not_utf8_is_refused_with_the_byte(void **state)
         size_t len;
         const char *names;
     } rows[] = {
-        { "ab\xff", 3, "byte 2" },           { "\xc0\x80", 2, "byte 0" },         { "a\xed\xa0\x80", 4, "byte 1" },
-        { "\xf4\x90\x80\x80", 4, "byte 0" }, { "0123456789\xe2\x82", 12, "byte 10" },
+        { "ab\xff", 3, "byte 2" },
+        { "\xc0\x80", 2, "byte 0" },
+        { "a\xed\xa0\x80", 4, "byte 1" },
+        { "\xf4\x90\x80\x80", 4, "byte 0" },
+        { "0123456789\xe2\x82", 12, "byte 10" },
     };
     struct srq_tokenizer *tk;
     struct srq_error err;
@@ -186,8 +189,8 @@ static void text_that_is_not_utf8_is_refused_with_the_byte(void **state)
     (void)state;
     open_kind("qwen", &tk);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        assert_refused(srq_tokenizer_encode(tk, rows[i].text, rows[i].len, false, &ids, &count, &err), -SRQ_EFORMAT, &err,
-                       rows[i].names);
+        assert_refused(srq_tokenizer_encode(tk, rows[i].text, rows[i].len, false, &ids, &count, &err), -SRQ_EFORMAT,
+                       &err, rows[i].names);
         assert_null(ids);
     }
     srq_tokenizer_free(tk);
@@ -263,7 +266,7 @@ static void threads_share_a_tokenizer(void **state)
     srq_tokenizer_free(tk);
 }
 
-/* ---- refusals ----------------------------------------------------------------------------------------------------- */
+/* ---- refusals ---------------------------------------------------------------------------------------------------- */
 
 #define VOCAB "\"vocab\":{\"a\":0,\"b\":1,\"ab\":2}"
 #define MODEL "\"model\":{\"type\":\"BPE\"," VOCAB ",\"merges\":[\"a b\"]}"
@@ -286,19 +289,22 @@ static void bad_tokenizers_are_refused_with_the_reason(void **state)
         { "{\"model\":{\"type\":\"WordPiece\"}}", -SRQ_EUNSUPPORTED, "\"WordPiece\" is not BPE" },
         { "{\"model\":{\"type\":\"BPE\",\"merges\":[]}}", -SRQ_EFORMAT, "has no vocabulary" },
         { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0}}}", -SRQ_EFORMAT, "has no merges" },
-        { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":0},\"merges\":[]}}", -SRQ_EFORMAT, "belongs to two tokens" },
+        { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":0},\"merges\":[]}}", -SRQ_EFORMAT,
+          "belongs to two tokens" },
         { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":-1},\"merges\":[]}}", -SRQ_EFORMAT, "\"a\" has the id -1" },
-        { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":4000000000},\"merges\":[]}}", -SRQ_EFORMAT, "the id 4000000000" },
+        { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":4000000000},\"merges\":[]}}", -SRQ_EFORMAT,
+          "the id 4000000000" },
         { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":\"0\"},\"merges\":[]}}", -SRQ_EFORMAT, "not an integer" },
         { "{\"model\":{\"type\":\"BPE\"," VOCAB ",\"merges\":[\"a c\"]}}", -SRQ_EFORMAT, "the second is not a token" },
         { "{\"model\":{\"type\":\"BPE\"," VOCAB ",\"merges\":[\"b a\"]}}", -SRQ_EFORMAT, "the result is not a token" },
         { "{\"model\":{\"type\":\"BPE\"," VOCAB ",\"merges\":[\"ab\"]}}", -SRQ_EFORMAT, "merge 0 is not two tokens" },
-        { "{\"model\":{\"type\":\"BPE\"," VOCAB ",\"merges\":[\"a b c\"]}}", -SRQ_EFORMAT, "merge 0 is not two tokens" },
+        { "{\"model\":{\"type\":\"BPE\"," VOCAB ",\"merges\":[\"a b c\"]}}", -SRQ_EFORMAT,
+          "merge 0 is not two tokens" },
         { "{\"model\":{\"type\":\"BPE\"," VOCAB ",\"merges\":[[\"a\"]]}}", -SRQ_EFORMAT, "merge 0 is not a pair" },
         { "{\"model\":{\"type\":\"BPE\",\"dropout\":0.1," VOCAB ",\"merges\":[]}}", -SRQ_EUNSUPPORTED, "dropout" },
         { "{\"model\":{\"type\":\"BPE\",\"unk_token\":\"x\"," VOCAB ",\"merges\":[]}}", -SRQ_EFORMAT, "unk_token" },
-        { "{\"model\":{\"type\":\"BPE\",\"continuing_subword_prefix\":\"##\"," VOCAB ",\"merges\":[]}}", -SRQ_EUNSUPPORTED,
-          "##" },
+        { "{\"model\":{\"type\":\"BPE\",\"continuing_subword_prefix\":\"##\"," VOCAB ",\"merges\":[]}}",
+          -SRQ_EUNSUPPORTED, "##" },
         { PRE("{\"type\":\"UnicodeScripts\"}"), -SRQ_EUNSUPPORTED, "pre-tokenizer \"UnicodeScripts\"" },
         { PRE("{}"), -SRQ_EFORMAT, "pre-tokenizer has no type" },
         { PRE("{\"type\":\"Sequence\"}"), -SRQ_EFORMAT, "pretokenizers" },
@@ -307,7 +313,8 @@ static void bad_tokenizers_are_refused_with_the_reason(void **state)
               "{\"type\":\"Digits\"}]}"),
           -SRQ_EUNSUPPORTED, "Digits after ByteLevel" },
         { PRE("{\"type\":\"Metaspace\",\"replacement\":\"ab\"}"), -SRQ_EFORMAT, "replacement" },
-        { PRE("{\"type\":\"Split\",\"pattern\":{\"String\":\"x\"},\"behavior\":\"Sideways\"}"), -SRQ_EFORMAT, "behavior" },
+        { PRE("{\"type\":\"Split\",\"pattern\":{\"String\":\"x\"},\"behavior\":\"Sideways\"}"), -SRQ_EFORMAT,
+          "behavior" },
         { SPLIT("(a"), -SRQ_EFORMAT, "\"(a\" does not compile" },
         { SPLIT("[a"), -SRQ_EFORMAT, "\"[a\" does not compile: a class without its end" },
         { SPLIT("[a&&]"), -SRQ_EFORMAT, "an empty class" },
@@ -334,36 +341,43 @@ static void bad_tokenizers_are_refused_with_the_reason(void **state)
           "\"z\" stands there twice" },
         { ADDED("{\"id\":3,\"content\":\"z\",\"single_word\":1}"), -SRQ_EFORMAT,
           "tokenizer.json: \"single_word\" of an added token is a number, not true or false" },
-        { ADDED("{\"id\":3,\"content\":\"z\",\"normalized\":null}"), -SRQ_EFORMAT, "\"normalized\" of an added token is null" },
+        { ADDED("{\"id\":3,\"content\":\"z\",\"normalized\":null}"), -SRQ_EFORMAT,
+          "\"normalized\" of an added token is null" },
         { "{\"added_tokens\":{}," MODEL "}", -SRQ_EFORMAT, "added_tokens is not a list" },
         { "{\"version\":1," MODEL "}", -SRQ_EFORMAT, "\"version\" of the file is a number" },
         { "{\"version\":\"2.0\"," MODEL "}", -SRQ_EUNSUPPORTED, "version \"2.0\"" },
         { "{\"model\":{\"type\":3," VOCAB ",\"merges\":[]}}", -SRQ_EUNSUPPORTED, "is not BPE" },
-        { BPE("\"ignore_merges\":\"yes\""), -SRQ_EFORMAT, "\"ignore_merges\" of the model is a string, not true or false" },
+        { BPE("\"ignore_merges\":\"yes\""), -SRQ_EFORMAT,
+          "\"ignore_merges\" of the model is a string, not true or false" },
         { BPE("\"fuse_unk\":1"), -SRQ_EFORMAT, "\"fuse_unk\" of the model" },
         { BPE("\"byte_fallback\":[]"), -SRQ_EFORMAT, "\"byte_fallback\" of the model is a list" },
         { BPE("\"unk_token\":3"), -SRQ_EFORMAT, "\"unk_token\" of the model is a number, not a string" },
         { BPE("\"end_of_word_suffix\":false"), -SRQ_EFORMAT, "\"end_of_word_suffix\" of the model is false" },
         { BPE("\"dropout\":\"0\""), -SRQ_EUNSUPPORTED, "dropout" },
-        { PRE("{\"type\":\"Digits\",\"individual_digits\":1}"), -SRQ_EFORMAT, "\"individual_digits\" of pre-tokenizer Digits" },
-        { PRE("{\"type\":\"ByteLevel\",\"add_prefix_space\":0}"), -SRQ_EFORMAT, "\"add_prefix_space\" of pre-tokenizer" },
-        { PRE("{\"type\":\"Metaspace\",\"replacement\":\"_\",\"split\":\"no\"}"), -SRQ_EFORMAT, "\"split\" of pre-tokenizer" },
+        { PRE("{\"type\":\"Digits\",\"individual_digits\":1}"), -SRQ_EFORMAT,
+          "\"individual_digits\" of pre-tokenizer Digits" },
+        { PRE("{\"type\":\"ByteLevel\",\"add_prefix_space\":0}"), -SRQ_EFORMAT,
+          "\"add_prefix_space\" of pre-tokenizer" },
+        { PRE("{\"type\":\"Metaspace\",\"replacement\":\"_\",\"split\":\"no\"}"), -SRQ_EFORMAT,
+          "\"split\" of pre-tokenizer" },
         { PRE("{\"type\":\"Metaspace\",\"replacement\":\"_\",\"prepend_scheme\":3}"), -SRQ_EFORMAT, "prepend_scheme" },
         { PRE("{\"type\":\"Metaspace\",\"replacement\":\"_\",\"prepend_scheme\":\"first\",\"add_prefix_space\":false}"),
           -SRQ_EFORMAT, "\"add_prefix_space\" is false and \"prepend_scheme\" is \"first\"" },
-        { PRE("{\"type\":\"Split\",\"pattern\":{\"String\":\"x\",\"Regex\":\"y\"},\"behavior\":\"Removed\"}"), -SRQ_EFORMAT,
-          "\"pattern\" of pre-tokenizer Split" },
-        { PRE("{\"type\":\"Split\",\"pattern\":{\"String\":\"x\"},\"behavior\":\"Removed\",\"invert\":0}"), -SRQ_EFORMAT,
-          "\"invert\" of pre-tokenizer Split" },
+        { PRE("{\"type\":\"Split\",\"pattern\":{\"String\":\"x\",\"Regex\":\"y\"},\"behavior\":\"Removed\"}"),
+          -SRQ_EFORMAT, "\"pattern\" of pre-tokenizer Split" },
+        { PRE("{\"type\":\"Split\",\"pattern\":{\"String\":\"x\"},\"behavior\":\"Removed\",\"invert\":0}"),
+          -SRQ_EFORMAT, "\"invert\" of pre-tokenizer Split" },
         { NORM("{\"type\":\"Strip\",\"strip_left\":1}"), -SRQ_EFORMAT, "\"strip_left\" of normalizer Strip" },
         { "{\"added_tokens\":[{\"id\":3,\"content\":\" \",\"normalized\":true}],\"normalizer\":{\"type\":\"Strip\","
           "\"strip_left\":true}," MODEL "}",
           -SRQ_EUNSUPPORTED, "leaves nothing of added token" },
         { POST("{\"type\":\"Unheard\"}"), -SRQ_EUNSUPPORTED, "post-processor \"Unheard\"" },
         { POST("{\"type\":\"TemplateProcessing\",\"single\":[]}"), -SRQ_EFORMAT, "leaves the text out" },
-        { POST("{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\"}}],\"special_tokens\":{}}"),
+        { POST("{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\"}}],\"special_tokens\":{}"
+               "}"),
           -SRQ_EFORMAT, "\"<s>\" has no ids" },
-        { POST("{\"type\":\"RobertaProcessing\",\"cls\":[\"x\",99],\"sep\":[\"x\",0]}"), -SRQ_EFORMAT, "an id that no token" },
+        { POST("{\"type\":\"RobertaProcessing\",\"cls\":[\"x\",99],\"sep\":[\"x\",0]}"), -SRQ_EFORMAT,
+          "an id that no token" },
     };
     struct folder d;
     struct srq_tokenizer *tk;

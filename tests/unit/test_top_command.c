@@ -15,10 +15,11 @@ static const char *const list =
     "{\"jobs\":[{\"job\":\"7f3a90c1\",\"name\":\"one\",\"uid\":7,\"state\":\"running\",\"scheme\":\"w4g128\"},"
     "{\"job\":\"7f3b0000\",\"name\":null,\"uid\":7,\"state\":\"queued\",\"scheme\":\"w8\"}]}";
 static const char *const plan =
-    "{\"revision\":5,\"layers\":["
-    "{\"name\":\"m.0.q_proj\",\"block\":0,\"module\":\"q_proj\",\"out\":4,\"in\":4,\"scheme\":\"w4g128\",\"source\":\"default\"},"
-    "{\"name\":\"m.0.k_proj\",\"block\":0,\"module\":\"k_proj\",\"out\":4,\"in\":4,\"scheme\":\"w4g128\",\"source\":\"default\"},"
-    "{\"name\":\"m.1.q_proj\",\"block\":1,\"module\":\"q_proj\",\"out\":4,\"in\":4,\"scheme\":\"q4_k\",\"source\":\"default\"}]}";
+    ""
+    "{\"revision\":5,\"layers\":[{\"name\":\"m.0.q_proj\",\"block\":0,\"module\":\"q_proj\",\"out\":4,\"in\":4,"
+    "\"scheme\":\"w4g128\",\"source\":\"default\"},{\"name\":\"m.0.k_proj\",\"block\":0,\"module\":\"k_proj\",\"out\":"
+    "4,\"in\":4,\"scheme\":\"w4g128\",\"source\":\"default\"},{\"name\":\"m.1.q_proj\",\"block\":1,\"module\":\"q_"
+    "proj\",\"out\":4,\"in\":4,\"scheme\":\"q4_k\",\"source\":\"default\"}]}";
 
 static int setup(void **state)
 {
@@ -73,7 +74,7 @@ static void edit(const char *layer, const char *scheme)
     snprintf(l->edit, sizeof(l->edit), "%s", scheme);
 }
 
-/* ---- edits ------------------------------------------------------------------------------------------------------ */
+/* ---- edits ------------------------------------------------------------------------------------------------------- */
 
 static void other_bits_keep_the_group_and_take_the_tied_layers_along(void **state)
 {
@@ -215,7 +216,7 @@ static void previews_are_asked_for_five_times_a_second_at_most_and_the_newest_ed
     assert_true(top_edit_due(&c, 100) < 0); /* nothing is wanted */
 }
 
-/* ---- commands --------------------------------------------------------------------------------------------------- */
+/* ---- commands ---------------------------------------------------------------------------------------------------- */
 
 struct sent {
     const char *line, *method, *params;
@@ -283,11 +284,16 @@ static void what_cannot_be_taken_back_is_asked_first(void **state)
 static void wrong_lines_are_refused_with_what_is_wrong(void **state)
 {
     static const char *const rows[][2] = {
-        { "frobnicate", "frobnicate" }, { "pin m.0.q_proj", "usage: pin PATTERN SCHEME" },
-        { "p", "more than one" },       { "budget lots", "lots" },
-        { "budget 0", "0" },            { "budget nan", "nan" },
-        { "priority 1001", "1001" },    { "pause --untied", "--untied" },
-        { "pin 'm w8", "quote" },       { "open", "usage: open JOB" },
+        { "frobnicate", "frobnicate" },
+        { "pin m.0.q_proj", "usage: pin PATTERN SCHEME" },
+        { "p", "more than one" },
+        { "budget lots", "lots" },
+        { "budget 0", "0" },
+        { "budget nan", "nan" },
+        { "priority 1001", "1001" },
+        { "pause --untied", "--untied" },
+        { "pin 'm w8", "quote" },
+        { "open", "usage: open JOB" },
     };
 
     (void)state;
@@ -347,8 +353,8 @@ static void what_the_filter_hides_is_asked_about(void **state)
 
 static void nothing_is_changed_when_readonly(void **state)
 {
-    static const char *const changing[] = { "pin a w8", "unpin a", "budget 3", "retune a", "commit", "pause", "resume",
-                                            "finish", "cancel", "priority 1", "delete" };
+    static const char *const changing[] = { "pin a w8", "unpin a", "budget 3", "retune a",   "commit", "pause",
+                                            "resume",   "finish",  "cancel",   "priority 1", "delete" };
     struct top_command c;
 
     (void)state;
@@ -405,7 +411,7 @@ static void short_words_and_panels(void **state)
     top_command_fini(&c);
 }
 
-/* ---- completion ------------------------------------------------------------------------------------------------- */
+/* ---- completion -------------------------------------------------------------------------------------------------- */
 
 static bool complete(const char *line, char *hint)
 {
@@ -456,12 +462,12 @@ static void the_rest_of_the_line_stays(void **state)
     assert_int_equal(view.line_at, 14);
 }
 
-/* ---- the program's own options ---------------------------------------------------------------------------------- */
+/* ---- the program's own options ----------------------------------------------------------------------------------- */
 
 static void options_are_read(void **state)
 {
-    char *argv[] = { (char[]){ "srqtop" }, (char[]){ "--job=@last" }, (char[]){ "-r" }, (char[]){ "--once" },
-                     (char[]){ "--width" }, (char[]){ "120" }, (char[]){ "--user" }, NULL };
+    char *argv[] = { (char[]){ "srqtop" },  (char[]){ "--job=@last" }, (char[]){ "-r" },     (char[]){ "--once" },
+                     (char[]){ "--width" }, (char[]){ "120" },         (char[]){ "--user" }, NULL };
     struct top_options o;
     struct srq_error err = { 0 };
 
@@ -474,8 +480,11 @@ static void options_are_read(void **state)
 static void wrong_options_are_refused_by_name(void **state)
 {
     static const char *const rows[][3] = {
-        { "--json", NULL, "--once" },      { "--width", "3", "--once" },     { "--frob", NULL, "--frob" },
-        { "stray", NULL, "stray" },        { "--theme", "none such", "none such" },
+        { "--json", NULL, "--once" },
+        { "--width", "3", "--once" },
+        { "--frob", NULL, "--frob" },
+        { "stray", NULL, "stray" },
+        { "--theme", "none such", "none such" },
     };
     struct top_options o;
     struct srq_error err = { 0 };

@@ -37,22 +37,26 @@ static void event(struct top_model *m, const char *name, const char *fmt, ...)
 }
 
 static const char *const list =
-    "{\"jobs\":[{\"job\":\"b\",\"name\":null,\"owner\":\"ann\",\"uid\":7,\"state\":\"queued\",\"reason\":\"2 before it\","
+    "{\"jobs\":[{\"job\":\"b\",\"name\":null,\"owner\":\"ann\",\"uid\":7,\"state\":\"queued\",\"reason\":\"2 before "
+    "it\","
     "\"priority\":0,\"position\":1,\"model\":\"/m\",\"method\":\"rtn\",\"scheme\":\"w4g128\",\"output\":\"/o\","
     "\"submitted\":2,\"restarts\":0},"
-    "{\"job\":\"a\",\"name\":\"first\",\"owner\":\"bob\",\"uid\":8,\"state\":\"running\",\"reason\":null,\"priority\":-3,"
-    "\"position\":null,\"model\":\"/m\",\"method\":\"signround\",\"scheme\":\"w4g128\",\"output\":\"/o\",\"submitted\":1,"
+    "{\"job\":\"a\",\"name\":\"first\",\"owner\":\"bob\",\"uid\":8,\"state\":\"running\",\"reason\":null,\"priority\":-"
+    "3,"
+    "\"position\":null,\"model\":\"/m\",\"method\":\"signround\",\"scheme\":\"w4g128\",\"output\":\"/"
+    "o\",\"submitted\":1,"
     "\"started\":1,\"stage\":\"quantize\",\"done\":1,\"total\":2,\"unit\":\"blocks\",\"before_bytes\":4000,"
     "\"after_bytes\":1000,\"average_bits\":4.25,\"restarts\":1}]}";
 
 /* Two blocks of two layers, given out of order, and the head outside of them. */
 static const char *const plan =
-    "{\"revision\":3,\"layers\":["
-    "{\"name\":\"lm_head\",\"block\":null,\"module\":\"lm_head\",\"out\":8,\"in\":4,\"scheme\":\"bf16\",\"source\":\"default\"},"
-    "{\"name\":\"m.1.up\",\"block\":1,\"module\":\"up\",\"out\":8,\"in\":4,\"scheme\":\"w4g128\",\"source\":\"default\"},"
-    "{\"name\":\"m.0.q\",\"block\":0,\"module\":\"q\",\"out\":4,\"in\":4,\"scheme\":\"w4g128\",\"source\":\"default\",\"tie\":\"qk\"},"
-    "{\"name\":\"m.0.k\",\"block\":0,\"module\":\"k\",\"out\":4,\"in\":4,\"scheme\":\"w8\",\"source\":\"pin\",\"tie\":\"qk\"},"
-    "{\"name\":\"m.1.down\",\"block\":1,\"module\":\"down\",\"out\":4,\"in\":8,\"scheme\":\"mxfp8\",\"source\":\"allocator\"}]}";
+    ""
+    "{\"revision\":3,\"layers\":[{\"name\":\"lm_head\",\"block\":null,\"module\":\"lm_head\",\"out\":8,\"in\":4,"
+    "\"scheme\":\"bf16\",\"source\":\"default\"},{\"name\":\"m.1.up\",\"block\":1,\"module\":\"up\",\"out\":8,\"in\":4,"
+    "\"scheme\":\"w4g128\",\"source\":\"default\"},{\"name\":\"m.0.q\",\"block\":0,\"module\":\"q\",\"out\":4,\"in\":4,"
+    "\"scheme\":\"w4g128\",\"source\":\"default\",\"tie\":\"qk\"},{\"name\":\"m.0.k\",\"block\":0,\"module\":\"k\","
+    "\"out\":4,\"in\":4,\"scheme\":\"w8\",\"source\":\"pin\",\"tie\":\"qk\"},{\"name\":\"m.1.down\",\"block\":1,"
+    "\"module\":\"down\",\"out\":4,\"in\":8,\"scheme\":\"mxfp8\",\"source\":\"allocator\"}]}";
 
 static void feed_list(struct top_model *m)
 {
@@ -96,17 +100,19 @@ static void run_block(struct top_model *m, int *seq, int b, int from, int to, do
 
 static void begin_block(struct top_model *m, int *seq, int b)
 {
-    event(m, "block.begin", "{'job':'a','seq':%d,'time':1,'block':%d,'name':'m.%d','layers':[],'iters':100}", ++*seq, b, b);
+    event(m, "block.begin", "{'job':'a','seq':%d,'time':1,'block':%d,'name':'m.%d','layers':[],'iters':100}", ++*seq, b,
+          b);
 }
 
 static void end_block(struct top_model *m, int *seq, int b)
 {
     event(m, "block.end",
           "{'job':'a','seq':%d,'time':1,'block':%d,'name':'m.%d','loss_first':0.5,'loss_best':0.25,'best_iteration':90,"
-          "'elapsed_s':3.5}", ++*seq, b, b);
+          "'elapsed_s':3.5}",
+          ++*seq, b, b);
 }
 
-/* ---- lists and plans -------------------------------------------------------------------------------------------- */
+/* ---- lists and plans --------------------------------------------------------------------------------------------- */
 
 static void listed_jobs_keep_order_and_say_whose_they_are(void **state)
 {
@@ -205,7 +211,7 @@ static void head_outside_the_blocks_is_told_of_as_one_more(void **state)
     top_model_fini(&m);
 }
 
-/* ---- curves ----------------------------------------------------------------------------------------------------- */
+/* ---- curves ------------------------------------------------------------------------------------------------------ */
 
 static void curves_follow_a_block_from_begin_to_end(void **state)
 {
@@ -225,7 +231,8 @@ static void curves_follow_a_block_from_begin_to_end(void **state)
     assert_int_equal(j->blocks[0].probe.count, 4);
     assert_true(j->blocks[0].loss_first.v == 1 && fabs(j->blocks[0].loss_last.v - 1.0 / 31) < 1e-6);
     assert_true(j->blocks[0].best_iter.v == 30);
-    assert_true(j->layers[0].error_first.v == 0.5 && j->layers[0].error_best.v == 0.1 && j->layers[0].error_last.v == 0.2);
+    assert_true(j->layers[0].error_first.v == 0.5 && j->layers[0].error_best.v == 0.1 &&
+                j->layers[0].error_last.v == 0.2);
     assert_true(fabs(top_gain(j->layers[0].error_first, j->layers[0].error_best).v - 0.8) < 1e-12);
     end_block(&m, &seq, 0);
     assert_int_equal(j->blocks[0].state, TOP_FINISHED);
@@ -244,7 +251,7 @@ static void a_restart_begins_the_curve_anew(void **state)
     (void)state;
     begin_block(&m, &seq, 0);
     run_block(&m, &seq, 0, 0, 60, 1);
-    begin_block(&m, &seq, 0); /* without an end */
+    begin_block(&m, &seq, 0);                      /* without an end */
     assert_int_equal(j->blocks[0].loss.count, 60); /* the old curve stays until there is a new one */
     run_block(&m, &seq, 0, 0, 5, 2);
     assert_int_equal(j->blocks[0].loss.count, 5);
@@ -346,7 +353,7 @@ static void points_that_are_no_numbers_are_left_out(void **state)
     top_series_fini(&s);
 }
 
-/* ---- changes of the plan ---------------------------------------------------------------------------------------- */
+/* ---- changes of the plan ----------------------------------------------------------------------------------------- */
 
 static void a_change_makes_finished_blocks_stale_and_leaves_pending_ones(void **state)
 {
@@ -361,7 +368,8 @@ static void a_change_makes_finished_blocks_stale_and_leaves_pending_ones(void **
     event(&m, "plan.changed",
           "{'job':'a','seq':%d,'time':9,'revision':4,'by':'ann (uid 7)','op':'pin','changed':1,'retunes':[0,1,77,-1],"
           "'restarts':null,'size':{'before_bytes':4000,'after_bytes':900,'average_bits':4.0},"
-          "'changes':[{'layer':'m.0.q','old':'w4g128','new':'w3g128','source':'pin'},{'layer':'no.such','old':null,'new':'w8','source':'pin'}]}",
+          "'changes':[{'layer':'m.0.q','old':'w4g128','new':'w3g128','source':'pin'},{'layer':'no.such','old':null,'"
+          "new':'w8','source':'pin'}]}",
           ++seq);
     assert_int_equal(j->blocks[0].state, TOP_STALE);
     assert_int_equal(j->layers[0].state, TOP_STALE);
@@ -388,7 +396,8 @@ static void a_change_that_the_plan_knows_of_is_not_applied_again(void **state)
 
     (void)state;
     event(&m, "plan.changed",
-          "{'job':'a','seq':1,'time':9,'revision':2,'by':'x','changes':[{'layer':'m.0.q','old':'w8','new':'w2g64','source':'pin'}]}");
+          "{'job':'a','seq':1,'time':9,'revision':2,'by':'x','changes':[{'layer':'m.0.q','old':'w8','new':'w2g64','"
+          "source':'pin'}]}");
     assert_int_equal(j->revision, 3);
     assert_string_equal(top_job_layer(j, "m.0.q")->scheme, "w4g128");
     assert_false(j->plan_stale);
@@ -451,7 +460,8 @@ static void an_allocation_brings_its_front(void **state)
     (void)state;
     event(&m, "plan.allocated",
           "{'job':'a','seq':1,'time':1,'target_bits':3.5,'average_bits':3.49,'loss':0.1,'bound':0.1,'gap':0,"
-          "'candidates':['w2g64','w8'],'front':[{'average_bits':2.1,'loss':9},{'average_bits':null,'loss':3},{'average_bits':8,'loss':0.5}]}");
+          "'candidates':['w2g64','w8'],'front':[{'average_bits':2.1,'loss':9},{'average_bits':null,'loss':3},{'average_"
+          "bits':8,'loss':0.5}]}");
     assert_int_equal(j->front_count, 2);
     assert_true(j->front[1].average_bits == 8 && j->front[1].loss == 0.5);
     assert_string_equal(j->candidates, "w2g64, w8");
@@ -467,12 +477,13 @@ static void the_end_of_a_layer_brings_errors_and_saturation(void **state)
 
     (void)state;
     event(&m, "layer.done",
-          "{'job':'a','seq':1,'time':1,'block':1,'layer':'m.1.down','scheme':'mxfp8','error_first':0.2,'error_best':0.1,'saturation':0.03}");
+          "{'job':'a','seq':1,'time':1,'block':1,'layer':'m.1.down','scheme':'mxfp8','error_first':0.2,'error_best':0."
+          "1,'saturation':0.03}");
     assert_true(l->error_first.v == 0.2 && l->error_best.v == 0.1 && l->saturation.v == 0.03);
     top_model_fini(&m);
 }
 
-/* ---- states, progress, log -------------------------------------------------------------------------------------- */
+/* ---- states, progress, log --------------------------------------------------------------------------------------- */
 
 static void only_the_daemon_says_what_state_a_job_is_in(void **state)
 {
@@ -508,8 +519,12 @@ static void progress_of_the_past_does_not_undo_the_present(void **state)
     struct top_job *j = opened(&m);
 
     (void)state;
-    event(&m, "stage.progress", "{'job':'a','seq':90,'time':90,'stage':'quantize','done':1.5,'total':2,'unit':'blocks','elapsed_s':1,'rate':null,'eta_s':4}");
-    event(&m, "stage.progress", "{'job':'a','seq':2,'time':2,'stage':'load','done':1,'total':1,'unit':'files','elapsed_s':1,'rate':1,'eta_s':0}");
+    event(&m, "stage.progress",
+          "{'job':'a','seq':90,'time':90,'stage':'quantize','done':1.5,'total':2,'unit':'blocks','elapsed_s':1,'rate':"
+          "null,'eta_s':4}");
+    event(&m, "stage.progress",
+          "{'job':'a','seq':2,'time':2,'stage':'load','done':1,'total':1,'unit':'files','elapsed_s':1,'rate':1,'eta_s':"
+          "0}");
     assert_string_equal(j->stage, "quantize");
     assert_true(j->done.v == 1.5 && j->eta_s.v == 4 && !j->rate.known);
     top_model_fini(&m);
@@ -548,29 +563,44 @@ static void evaluations_are_kept_apart(void **state)
     struct top_job *j = opened(&m);
 
     (void)state;
-    event(&m, "eval.result", "{'job':'a','seq':1,'time':1,'which':'before','perplexity':9.5,'kl':null,'top1':null,'tokens':5}");
-    event(&m, "eval.result", "{'job':'a','seq':2,'time':1,'which':'after','perplexity':10.5,'kl':0.1,'top1':0.9,'tokens':5}");
-    assert_true(j->before.perplexity.v == 9.5 && !j->before.kl.known && j->after.top1.v == 0.9 && !j->rtn.perplexity.known);
+    event(&m, "eval.result",
+          "{'job':'a','seq':1,'time':1,'which':'before','perplexity':9.5,'kl':null,'top1':null,'tokens':5}");
+    event(&m, "eval.result",
+          "{'job':'a','seq':2,'time':1,'which':'after','perplexity':10.5,'kl':0.1,'top1':0.9,'tokens':5}");
+    assert_true(j->before.perplexity.v == 9.5 && !j->before.kl.known && j->after.top1.v == 0.9 &&
+                !j->rtn.perplexity.known);
     top_model_fini(&m);
 }
 
-/* ---- hostile input ---------------------------------------------------------------------------------------------- */
+/* ---- hostile input ----------------------------------------------------------------------------------------------- */
 
-static const char *const names[] = { "job.state", "stage.progress", "block.begin", "tune.point", "tune.probe",
-                                     "layer.error", "block.end", "layer.done", "layer.scored", "plan.allocated",
-                                     "plan.changed", "eval.result", "checkpoint", "log", "nonsense" };
-static const char *const members[] = { "job", "seq", "time", "skipped", "state", "reason", "stage", "done", "total",
-                                       "unit", "block", "name", "layers", "iters", "again", "iter", "loss", "lr", "best",
-                                       "layer", "error", "loss_first", "revision", "changes", "by", "retunes", "restarts",
-                                       "size", "front", "candidates", "which", "perplexity", "level", "text", "scheme",
-                                       "score", "old", "new", "source", "tie", "bits", "jobs", "budget", "pin", "uid" };
+static const char *const names[] = { "job.state",    "stage.progress", "block.begin", "tune.point",   "tune.probe",
+                                     "layer.error",  "block.end",      "layer.done",  "layer.scored", "plan.allocated",
+                                     "plan.changed", "eval.result",    "checkpoint",  "log",          "nonsense" };
+static const char *const members[] = {
+    "job",  "seq",   "time",       "skipped",    "state",      "reason",  "stage",  "done",    "total",
+    "unit", "block", "name",       "layers",     "iters",      "again",   "iter",   "loss",    "lr",
+    "best", "layer", "error",      "loss_first", "revision",   "changes", "by",     "retunes", "restarts",
+    "size", "front", "candidates", "which",      "perplexity", "level",   "text",   "scheme",  "score",
+    "old",  "new",   "source",     "tie",        "bits",       "jobs",    "budget", "pin",     "uid"
+};
 
 static cJSON *odd_value(unsigned *seed, int depth)
 {
-    static const double numbers[] = { 0, -1, 1, 0.5, 3, 1e308, -1e308, 9007199254740993.0, 2147483648.0, -2147483649.0,
-                                      19999, 20000, 1e-320 };
+    static const double numbers[] = {
+        0, -1, 1, 0.5, 3, 1e308, -1e308, 9007199254740993.0, 2147483648.0, -2147483649.0, 19999, 20000, 1e-320
+    };
     static const char *const texts[] = {
-        "a", "", "m.0.q", "w4g128", "pending", "running", "load", "pin", "lm_head", "\x1b]0;x\x07",
+        "a",
+        "",
+        "m.0.q",
+        "w4g128",
+        "pending",
+        "running",
+        "load",
+        "pin",
+        "lm_head",
+        "\x1b]0;x\x07",
         "longer than any scheme is and than most short lines can hold: 0123456789012345678901234567890123456789",
     };
     cJSON *o;

@@ -1,5 +1,5 @@
-/* Training of scales: gradients against differences of the loss itself, what is kept, checkpoints (acceptance tests of spec
- * teq 14 by their numbers). */
+/* Training of scales: gradients against differences of the loss itself, what is kept, checkpoints (acceptance tests of
+ * spec teq 14 by their numbers). */
 #include "tests/unit/test.h"
 
 #include "tests/unit/model_folder.h"
@@ -17,14 +17,14 @@
 
 enum { SAMPLES = 6, SEQ = 12, BLOCKS = 2, LINEARS = 7, PAIRS = 8 };
 
-/* ---- a plugin of this test ---------------------------------------------------------------------------------------------- */
+/* ---- a plugin of this test --------------------------------------------------------------------------------------- */
 
 static struct script {
     struct srq_transform_schedule schedule;
     const char *kinds;
-    double push;             /* every step multiplies scales by this to the sign of the gradient */
-    bool random;             /* scales begin at random */
-    float *grad[PAIRS];      /* of the last step */
+    double push;        /* every step multiplies scales by this to the sign of the gradient */
+    bool random;        /* scales begin at random */
+    float *grad[PAIRS]; /* of the last step */
     int64_t steps;
 } script;
 
@@ -71,12 +71,14 @@ static int step(const struct srq_host *h, void *self, struct srq_scale_group *g,
     return 0;
 }
 
-static const struct srq_transform transform = { .size = sizeof(transform), .kinds = kinds, .schedule = schedule,
-                                                .begin = begin, .step = step };
-static const struct srq_plugin plugin = { .size = sizeof(plugin), .name = "script", .version = "1", .summary = "",
-                                          .transform = &transform };
+static const struct srq_transform transform = {
+    .size = sizeof(transform), .kinds = kinds, .schedule = schedule, .begin = begin, .step = step
+};
+static const struct srq_plugin plugin = {
+    .size = sizeof(plugin), .name = "script", .version = "1", .summary = "", .transform = &transform
+};
 
-/* ---- a bed ---------------------------------------------------------------------------------------------------------------- */
+/* ---- a bed ------------------------------------------------------------------------------------------------------- */
 
 struct bed {
     char *folder;
@@ -110,11 +112,18 @@ static void open_bed(struct bed *b, const char *scheme, int objective, int64_t s
     for (int i = 0; i < SAMPLES * SEQ; i++)
         b->ids[i] = (int32_t)srq_rng_below(3, 0, (uint64_t)i, 64);
     b->samples = (struct srq_samples){ .ids = b->ids, .count = SAMPLES, .seqlen = SEQ };
-    b->cfg = (struct srq_transform_config){ .nsamples = SAMPLES, .seq = SEQ, .batch = 2, .compute = SRQ_F32, .seed = 5 };
+    b->cfg =
+        (struct srq_transform_config){ .nsamples = SAMPLES, .seq = SEQ, .batch = 2, .compute = SRQ_F32, .seed = 5 };
     script.kinds = "ABCD";
-    script.schedule = (struct srq_transform_schedule){ .size = sizeof(script.schedule), .objective = objective,
-                                                       .steps = steps, .batch = 2, .holdout = 2, .probe_every = 2,
-                                                       .keep_best = true, .lr = 1, .states = 1 };
+    script.schedule = (struct srq_transform_schedule){ .size = sizeof(script.schedule),
+                                                       .objective = objective,
+                                                       .steps = steps,
+                                                       .batch = 2,
+                                                       .holdout = 2,
+                                                       .probe_every = 2,
+                                                       .keep_best = true,
+                                                       .lr = 1,
+                                                       .states = 1 };
 }
 
 static void make(struct bed *b)
@@ -139,7 +148,7 @@ static void run(struct bed *b, const char *resume, const struct srq_transform_ev
     assert_ok(srq_transform_run(b->t, resume, events, &err), &err);
 }
 
-/* ---- the loss with weights of this test's own ------------------------------------------------------------------------------ */
+/* ---- the loss with weights of this test's own -------------------------------------------------------------------- */
 
 /* W_eff = W + c/a with c = Q(W a0) - W a0 held still: what "rounding passes gradients straight through" means. */
 struct surrogate {
@@ -205,9 +214,10 @@ static void free_surrogate(struct surrogate *s)
     }
 }
 
-/* States [SAMPLES*SEQ, 32] after the blocks, with the surrogate's weights or (NULL) the stored ones. inputs: where not NULL,
- * [BLOCKS+1] states of the stored model, and every block is given those; errors are summed. */
-static double walk(const struct bed *b, const struct surrogate *s, float *x, float **inputs, int64_t first, int64_t count)
+/* States [SAMPLES*SEQ, 32] after the blocks, with the surrogate's weights or (NULL) the stored ones. inputs: where not
+ * NULL, [BLOCKS+1] states of the stored model, and every block is given those; errors are summed. */
+static double walk(const struct bed *b, const struct surrogate *s, float *x, float **inputs, int64_t first,
+                   int64_t count)
 {
     struct srq_error err = { 0 };
     struct srq_block *block;
@@ -294,7 +304,7 @@ static double loss_of(const struct bed *b, const struct surrogate *s, int object
     return sum / (double)words;
 }
 
-/* ---- gradients ---------------------------------------------------------------------------------------------------------------- */
+/* ---- gradients --------------------------------------------------------------------------------------------------- */
 
 /* The order of samples is the transformer's; with all of them in one batch it does not matter. */
 static void check_gradient(int objective)
@@ -331,7 +341,8 @@ static void check_gradient(int objective)
             worst = fmax(worst, fabs(want - (double)script.grad[p][j]) / sqrt(square));
         }
     }
-    print_message("largest difference of a gradient from that of the loss: %.4f of its group's root mean square\n", worst);
+    print_message("largest difference of a gradient from that of the loss: %.4f of its group's root mean square\n",
+                  worst);
     assert_true(worst < 0.05);
     free_surrogate(&s);
     close_bed(&b);
@@ -371,7 +382,7 @@ static void test_no_gradient_without_rounding(void **state)
     close_bed(&b);
 }
 
-/* ---- keeping --------------------------------------------------------------------------------------------------------------------- */
+/* ---- keeping ----------------------------------------------------------------------------------------------------- */
 
 /* Steps that only make it worse leave the scales where they began. */
 static void test_keeps_the_start(void **state)
@@ -408,7 +419,7 @@ static void test_lowers_the_loss(void **state)
     close_bed(&b);
 }
 
-/* ---- checkpoints ------------------------------------------------------------------------------------------------------------------- */
+/* ---- checkpoints ------------------------------------------------------------------------------------------------- */
 
 struct stopping {
     struct srq_transformer *t;
@@ -480,12 +491,12 @@ static void test_schedule_is_checked(void **state)
     (void)state;
     open_bed(&b, "w3g8z", SRQ_OBJECTIVE_CE, 3);
     script.schedule.holdout = 0;
-    assert_refused(srq_transform_create(b.model, &plugin, NULL, b.schemes, &b.cfg, &b.samples, &b.t, &err), -SRQ_EINVAL, &err,
-                   "hold out at least one sample");
+    assert_refused(srq_transform_create(b.model, &plugin, NULL, b.schemes, &b.cfg, &b.samples, &b.t, &err), -SRQ_EINVAL,
+                   &err, "hold out at least one sample");
     script.schedule.holdout = 1;
     script.kinds = "AX";
-    assert_refused(srq_transform_create(b.model, &plugin, NULL, b.schemes, &b.cfg, &b.samples, &b.t, &err), -SRQ_EINVAL, &err,
-                   "\"AX\"");
+    assert_refused(srq_transform_create(b.model, &plugin, NULL, b.schemes, &b.cfg, &b.samples, &b.t, &err), -SRQ_EINVAL,
+                   &err, "\"AX\"");
     close_bed(&b);
 }
 
@@ -507,14 +518,10 @@ static int stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gradient_ce),
-        cmocka_unit_test(test_gradient_kd),
-        cmocka_unit_test(test_gradient_block_mse),
-        cmocka_unit_test(test_no_gradient_without_rounding),
-        cmocka_unit_test(test_keeps_the_start),
-        cmocka_unit_test(test_lowers_the_loss),
-        cmocka_unit_test(test_resume_is_the_same),
-        cmocka_unit_test(test_schedule_is_checked),
+        cmocka_unit_test(test_gradient_ce),        cmocka_unit_test(test_gradient_kd),
+        cmocka_unit_test(test_gradient_block_mse), cmocka_unit_test(test_no_gradient_without_rounding),
+        cmocka_unit_test(test_keeps_the_start),    cmocka_unit_test(test_lowers_the_loss),
+        cmocka_unit_test(test_resume_is_the_same), cmocka_unit_test(test_schedule_is_checked),
     };
 
     return cmocka_run_group_tests(tests, start, stop);

@@ -1,8 +1,8 @@
-/* The block tuner with the SignRound plugin on the demo model: what it gains, that a resumed block gives the same bytes,
- * that its memory is the planned memory, and what it refuses. */
+/* The block tuner with the SignRound plugin on the demo model: what it gains, that a resumed block gives the same
+ * bytes, that its memory is the planned memory, and what it refuses. */
 #include "tests/unit/tuner_bed.h"
 
-/* ---- what it gains ------------------------------------------------------------------------------------------------- */
+/* ---- what it gains ----------------------------------------------------------------------------------------------- */
 
 static int descending(const void *a, const void *b)
 {
@@ -25,7 +25,8 @@ static double loss_without(struct bed *b, int64_t dropped)
     srq_tape_record(t, false);
     for (int64_t p = 0; p < PROBES; p++) {
         int64_t s = p * SAMPLES / PROBES;
-        const float *x = (const float *)b->io.input + s * SEQ * width, *y = (const float *)b->io.target + s * SEQ * width;
+        const float *x = (const float *)b->io.input + s * SEQ * width,
+                    *y = (const float *)b->io.target + s * SEQ * width;
         struct srq_tensor in = srq_tensor_2d((void *)(uintptr_t)x, SRQ_F32, SEQ, width);
         const float *got;
 
@@ -109,7 +110,8 @@ static void searched_scales_end_with_a_smaller_loss(void **state)
 
     (void)state;
     for (int k = 0; k < 2; k++) {
-        struct bed *b = bed_open("w2g64", (const char *const[]){ "iters", "50", "alg_ext", k == 0 ? "no" : "yes", NULL });
+        struct bed *b =
+            bed_open("w2g64", (const char *const[]){ "iters", "50", "alg_ext", k == 0 ? "no" : "yes", NULL });
 
         assert_ok(tune(b, &out, &err), &err);
         all[k] = loss_of_block(b);
@@ -195,7 +197,8 @@ static void a_worse_result_rolls_back_to_plain_rounding(void **state)
     bed_close(b);
 }
 
-/* Half of the rate is left at half of the way in both; a quarter of the way on, 3/4 of it or (1 + cos 45 degrees) / 2. */
+/* Half of the rate is left at half of the way in both; a quarter of the way on, 3/4 of it or (1 + cos 45 degrees) /
+ * 2. */
 static void steps_shrink_as_asked_for(void **state)
 {
     static const struct {
@@ -272,7 +275,7 @@ static void what_is_masked_does_not_matter(void **state)
     bed_close(b);
 }
 
-/* ---- stopping and resuming -------------------------------------------------------------------------------------- */
+/* ---- stopping and resuming --------------------------------------------------------------------------------------- */
 
 static void assert_same_codes(struct bed *a, struct bed *b)
 {
@@ -331,7 +334,8 @@ static void resumed_equals_undisturbed_with_searched_scales(void **state)
 {
     (void)state;
     check_resume("w2g64", (const char *const[]){ "iters", "14", "alg_ext", "yes", NULL }, 7);
-    check_resume("w3gt", (const char *const[]){ "iters", "6", "alg_ext", "yes", "momentum", "0.9", "accum", "2", NULL }, 3);
+    check_resume("w3gt", (const char *const[]){ "iters", "6", "alg_ext", "yes", "momentum", "0.9", "accum", "2", NULL },
+                 3);
 }
 
 static void a_state_can_be_saved_after_the_stop_too(void **state)
@@ -385,7 +389,7 @@ static void cut_and_foreign_checkpoints_are_refused(void **state)
     bed_close(b);
 }
 
-/* ---- memory --------------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 static void the_loop_allocates_nothing_after_its_first_iteration(void **state)
 {
@@ -481,7 +485,8 @@ static void leaving_errors_out_has_to_be_planned(void **state)
     b->tuner = NULL;
     assert_ok(tune(b, &out, &err), &err);
     b->io.importance = NULL;
-    assert_refused(tune(b, &out, &err), -SRQ_EINVAL, &err, "signround needs the importance of the inputs of model.layers.0");
+    assert_refused(tune(b, &out, &err), -SRQ_EINVAL, &err,
+                   "signround needs the importance of the inputs of model.layers.0");
     bed_close(b);
 }
 
@@ -499,7 +504,7 @@ static void more_data_than_planned_is_over_the_limit(void **state)
     bed_close(b);
 }
 
-/* ---- other arithmetic ------------------------------------------------------------------------------------------------ */
+/* ---- other arithmetic -------------------------------------------------------------------------------------------- */
 
 static void blocks_can_compute_in_bf16(void **state)
 {
@@ -517,7 +522,7 @@ static void blocks_can_compute_in_bf16(void **state)
     bed_close(b);
 }
 
-/* ---- a layer outside the blocks -------------------------------------------------------------------------------------- */
+/* ---- a layer outside the blocks ---------------------------------------------------------------------------------- */
 
 /* Mean squared error of the head's output on the probe samples, computed here in double. */
 static double head_loss(const struct bed *b, const struct srq_tensor *w, const float *fake, const float *xq,
@@ -554,8 +559,9 @@ static void an_untied_head_is_tuned_alone(void **state)
     const struct srq_layer_info *info = srq_model_layer(b->model, head);
     size_t n = (size_t)(SAMPLES * SEQ * info->in);
     float *xq = srq_calloc(n, sizeof(float)), *xf = srq_calloc(n, sizeof(float)), *fake;
-    struct srq_block_io io = { .dtype = SRQ_F32, .nsamples = SAMPLES, .seq = SEQ, .hidden = info->in, .input = xq,
-                               .target = xf };
+    struct srq_block_io io = {
+        .dtype = SRQ_F32, .nsamples = SAMPLES, .seq = SEQ, .hidden = info->in, .input = xq, .target = xf
+    };
     struct srq_tune_outcome out;
     struct srq_error err = { 0 };
     struct srq_tensor w;

@@ -10,8 +10,9 @@
 
 enum { MODULES = 7 };
 
-static const char *const modules[MODULES] = { "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
-                                              "mlp.gate_proj",    "mlp.up_proj",      "mlp.down_proj" };
+static const char *const modules[MODULES] = { "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
+                                              "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
+                                              "mlp.down_proj" };
 static const char *const ties[MODULES] = { "qkv", "qkv", "qkv", NULL, "gate_up", "gate_up", NULL };
 
 static struct metric known(double v)
@@ -40,7 +41,11 @@ static void layer(struct top_job *j, int at, int block, int module, int points, 
     l->tie = module < MODULES && ties[module] != NULL ? srq_strdup(ties[module]) : NULL;
     l->out = module == 4 || module == 5 ? 1536 : 576;
     l->in = module == 6 ? 1536 : 576;
-    snprintf(l->scheme, sizeof(l->scheme), "%s", module >= MODULES ? "bf16" : module == 6 ? "w8g128" : whole && module == 3 ? "w3g128z" : "w4g128z");
+    snprintf(l->scheme, sizeof(l->scheme), "%s",
+             module >= MODULES      ? "bf16"
+             : module == 6          ? "w8g128"
+             : whole && module == 3 ? "w3g128z"
+                                    : "w4g128z");
     l->bits = top_scheme_bits(l->scheme);
     l->pin = module == 6 && block % 2 == 0;
     l->source = l->pin ? TOP_BY_PIN : TOP_BY_DEFAULT;
@@ -107,9 +112,12 @@ static void named(struct top_job *j, const char *id, const char *name, const cha
 
 static void logged(struct top_job *j)
 {
-    static const char *const texts[] = { "reading /srv/models/SmolLM2-135M", "no bf16 matrix unit: computing in f32",
-                                         "block 0: loss 0.00100 to 0.00021 in 41.2 s", "wrote checkpoint of 1.2 MB",
-                                         "probe set has 8 samples", "block 1 diverged twice; kept the plain rounding" };
+    static const char *const texts[] = { "reading /srv/models/SmolLM2-135M",
+                                         "no bf16 matrix unit: computing in f32",
+                                         "block 0: loss 0.00100 to 0.00021 in 41.2 s",
+                                         "wrote checkpoint of 1.2 MB",
+                                         "probe set has 8 samples",
+                                         "block 1 diverged twice; kept the plain rounding" };
     static const int levels[] = { 2, 1, 2, 3, 3, 0 };
 
     for (int i = 0; i < 60; i++)
@@ -166,8 +174,16 @@ void top_fixture(struct top_model *m, int blocks, int points)
 
 void top_fixture_preview(struct top_model *m)
 {
-    m->preview = (struct top_preview){ .known = true, .changed = 3, .before_bytes = known(88.4e6), .after_bytes = known(91.0e6),
-                                       .average_bits_now = known(4.6231), .average_bits = known(4.81),
-                                       .forecast_now = known(0.0312), .forecast = known(0.0287), .cost_s = known(83),
-                                       .restarts = 2, .retunes = 1, .revision = 3 };
+    m->preview = (struct top_preview){ .known = true,
+                                       .changed = 3,
+                                       .before_bytes = known(88.4e6),
+                                       .after_bytes = known(91.0e6),
+                                       .average_bits_now = known(4.6231),
+                                       .average_bits = known(4.81),
+                                       .forecast_now = known(0.0312),
+                                       .forecast = known(0.0287),
+                                       .cost_s = known(83),
+                                       .restarts = 2,
+                                       .retunes = 1,
+                                       .revision = 3 };
 }

@@ -106,8 +106,9 @@ static struct bed *bed_open_folder(const char *folder, const char *scheme, const
     b->schemes = srq_calloc((size_t)srq_model_layer_count(b->model), sizeof(*b->schemes));
     for (int i = 0; i < srq_model_layer_count(b->model); i++)
         assert_ok(srq_scheme_parse(scheme, &b->schemes[i], &err), &err);
-    b->cfg = (struct srq_tune_config){ .batch = 4, .seq = SEQ, .nsamples = SAMPLES, .seed = 42, .probe_every = 5,
-                                       .probe_samples = PROBES };
+    b->cfg = (struct srq_tune_config){
+        .batch = 4, .seq = SEQ, .nsamples = SAMPLES, .seed = 42, .probe_every = 5, .probe_samples = PROBES
+    };
     for (int i = 0; i < SAMPLES * SEQ; i++) /* small ids are the frequent ones */
         ids[i] = (int32_t)(pow(srq_rng_uniform(3, 1, (uint64_t)i), 3) * (double)info->vocab);
     n = (size_t)(SAMPLES * SEQ * info->hidden);
@@ -153,7 +154,7 @@ static void bed_close(struct bed *b)
     srq_free(b);
 }
 
-/* ---- events ------------------------------------------------------------------------------------------------------- */
+/* ---- events ------------------------------------------------------------------------------------------------------ */
 
 static bool count_allocation(size_t size, void *ctx)
 {
@@ -230,8 +231,9 @@ static int on_tick(void *ctx, int64_t iter)
 
 static struct srq_tune_events events_of(struct bed *b)
 {
-    return (struct srq_tune_events){ .ctx = b, .point = on_point, .probe = on_probe, .layer_error = on_error,
-                                     .tick = on_tick };
+    return (struct srq_tune_events){
+        .ctx = b, .point = on_point, .probe = on_probe, .layer_error = on_error, .tick = on_tick
+    };
 }
 
 static void make_tuner(struct bed *b)

@@ -68,7 +68,7 @@ static struct timeval in_seconds(double s)
     return t;
 }
 
-/* ---- calls ------------------------------------------------------------------------------------------------------ */
+/* ---- calls ------------------------------------------------------------------------------------------------------- */
 
 static void call_free(struct call *c)
 {
@@ -259,7 +259,7 @@ static void answered(struct srq_async *a, struct call *c, struct srq_message *m)
     end_call(c, err.code == 0 ? result : NULL, err.code == 0 ? NULL : &err);
 }
 
-/* ---- subscriptions ---------------------------------------------------------------------------------------------- */
+/* ---- subscriptions ----------------------------------------------------------------------------------------------- */
 
 static struct subscription *find_subscription(const struct srq_async *a, const char *job)
 {
@@ -386,8 +386,7 @@ static void on_event(struct srq_async *a, const struct srq_message *m)
     s = find_subscription(a, job->valuestring);
     if (s == NULL && (all == NULL || (all->names != NULL && !has_word(all->names, row->name))))
         return; /* on its way when we unsubscribed */
-    if (s != NULL && cJSON_IsNumber(seq) &&
-        (all == NULL || (all->names != NULL && !has_word(all->names, row->name)))) {
+    if (s != NULL && cJSON_IsNumber(seq) && (all == NULL || (all->names != NULL && !has_word(all->names, row->name)))) {
         if (seq->valuedouble <= (double)s->seen && !srq_proto_is_sample(row->name))
             return;
         if (seq->valuedouble > (double)s->seen && seq->valuedouble < 9e15)
@@ -397,7 +396,7 @@ static void on_event(struct srq_async *a, const struct srq_message *m)
         a->o.event(a->o.ctx, row->name, m->params);
 }
 
-/* ---- the connection --------------------------------------------------------------------------------------------- */
+/* ---- the connection ---------------------------------------------------------------------------------------------- */
 
 /* Takes the connection apart, tells everybody who waits, and tries again later. */
 static void lose(struct srq_async *a, const struct srq_error *why)
@@ -507,8 +506,8 @@ static void on_hello(void *ctx, const cJSON *result, const struct srq_error *err
 
     if (a->bev == NULL)
         return; /* lost while it waited, which is being told already */
-    a->broken = result == NULL || !cJSON_IsNumber(major) || !cJSON_IsNumber(minor) ||
-                major->valuedouble != SRQ_PROTO_MAJOR;
+    a->broken =
+        result == NULL || !cJSON_IsNumber(major) || !cJSON_IsNumber(minor) || major->valuedouble != SRQ_PROTO_MAJOR;
     if (!a->broken) {
         a->lenient = minor->valuedouble > SRQ_PROTO_MINOR;
         a->hello = cJSON_Duplicate(result, true);
@@ -568,7 +567,7 @@ static void try_now(evutil_socket_t unused, short what, void *ctx)
     say_hello(a);
 }
 
-/* ---- open and close --------------------------------------------------------------------------------------------- */
+/* ---- open and close ---------------------------------------------------------------------------------------------- */
 
 int srq_async_create(struct event_base *base, const struct srq_async_options *options, struct srq_async **out,
                      struct srq_error *err)

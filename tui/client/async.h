@@ -18,9 +18,9 @@ enum srq_async_state {
 };
 
 struct srq_async_options {
-    const char *socket; /* NULL: found as locate.h says, afresh at every attempt */
-    bool user_only;     /* not the system service */
-    const char *name;   /* who we are, for the daemon's log: "srqtop 0.1.0" */
+    const char *socket;                 /* NULL: found as locate.h says, afresh at every attempt */
+    bool user_only;                     /* not the system service */
+    const char *name;                   /* who we are, for the daemon's log: "srqtop 0.1.0" */
     double pause_first_s, pause_most_s; /* before trying again; both 0: 0.25 and 5 */
     /* `why` is NULL when up. Called when the state changes and after every failed attempt. May call srq_async_call and
      * srq_async_subscribe, not srq_async_free. */
@@ -59,6 +59,6 @@ int64_t srq_async_seen(const struct srq_async *a, const char *job);
 bool srq_async_up(const struct srq_async *a);
 const cJSON *srq_async_hello(const struct srq_async *a); /* reply to hello; NULL while not up */
 const char *srq_async_path(const struct srq_async *a);   /* socket of the last attempt; "" before */
-void srq_async_retry(struct srq_async *a); /* tries now instead of after the pause */
+void srq_async_retry(struct srq_async *a);               /* tries now instead of after the pause */
 
 #endif

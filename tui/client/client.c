@@ -14,7 +14,9 @@
 #include <unistd.h>
 
 #define HELLO_WAIT_S 30.0
-#define EVENTS_KEPT 65536 /* kept while an answer is awaited; a daemon that sends more between two answers is broken */
+#define EVENTS_KEPT                                                                                  \
+    65536 /* kept while an answer is awaited; a daemon that sends more between two answers is broken \
+           */
 
 struct srq_client {
     int fd;
@@ -29,7 +31,7 @@ struct srq_client {
     struct kept {
         struct kept *next;
         struct srq_message message;
-    } *head, **tail;
+    } * head, **tail;
     size_t kept;
 };
 

@@ -13,10 +13,10 @@
 struct srq_client; /* one connection */
 
 struct srq_client_options {
-    const char *socket; /* NULL: found as locate.h says */
-    bool user_only;     /* not the system service */
-    bool start;         /* start a daemon when none answers */
-    const char *name;   /* who we are, for the daemon's log: "srqctl" */
+    const char *socket;                 /* NULL: found as locate.h says */
+    bool user_only;                     /* not the system service */
+    bool start;                         /* start a daemon when none answers */
+    const char *name;                   /* who we are, for the daemon's log: "srqctl" */
     volatile sig_atomic_t *interrupted; /* set by a signal handler: waits return -SRQ_ECANCELED; may be NULL */
 };
 

@@ -29,8 +29,8 @@ extern char **environ;
 
 /* What a daemon and its workers may see of our environment; a trailing '*' matches any rest. */
 static const char *const kept_names[] = {
-    "PATH",   "HOME",       "USER",         "LOGNAME",       "LANG",         "LC_*",          "TZ", "TMPDIR",
-    "XDG_*",  "SRQ_*",      "OMP_*",        "OPENBLAS_*",    "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS",
+    "PATH",  "HOME",  "USER",       "LOGNAME",         "LANG",         "LC_*",          "TZ", "TMPDIR", "XDG_*",
+    "SRQ_*", "OMP_*", "OPENBLAS_*", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS",
 };
 
 /* In the system's absence of a service account of ours to compare with, a per-user socket must be served by the same
@@ -180,8 +180,8 @@ static void last_words(const char *path, off_t since, char *out, size_t cap)
         return;
     end = lseek(fd, 0, SEEK_END);
     if (end > since) {
-        n = pread(fd, tail, sizeof(tail) - 1, end - since > (off_t)sizeof(tail) - 1 ? end - (off_t)sizeof(tail) + 1
-                                                                                     : since);
+        n = pread(fd, tail, sizeof(tail) - 1,
+                  end - since > (off_t)sizeof(tail) - 1 ? end - (off_t)sizeof(tail) + 1 : since);
         while (n > 0 && tail[n - 1] == '\n')
             n--;
         tail[n > 0 ? n : 0] = '\0';
@@ -273,8 +273,8 @@ static bool users_own(const struct srq_place *place)
     return place->kind == SRQ_SOCKET_RUNTIME || place->kind == SRQ_SOCKET_TMP;
 }
 
-/* Nobody answers where the user's own daemon should be: one that holds the lock of the state folder is asked where it is,
- * and given the time to make its socket again. -ENOENT: there is none. */
+/* Nobody answers where the user's own daemon should be: one that holds the lock of the state folder is asked where it
+ * is, and given the time to make its socket again. -ENOENT: there is none. */
 static int dial_holder(const struct srq_place *place)
 {
     double until = srq_clock_s() + MOVE_WAIT_S;

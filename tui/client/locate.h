@@ -9,10 +9,10 @@
 #define SRQ_SYSTEM_SOCKET "/run/srq/srqd.sock"
 
 enum srq_socket_kind {
-    SRQ_SOCKET_GIVEN,  /* --socket or $SRQ_SOCKET: somebody chose it, so nobody's ownership is questioned */
-    SRQ_SOCKET_SYSTEM, /* the system service; never started from here */
+    SRQ_SOCKET_GIVEN,   /* --socket or $SRQ_SOCKET: somebody chose it, so nobody's ownership is questioned */
+    SRQ_SOCKET_SYSTEM,  /* the system service; never started from here */
     SRQ_SOCKET_RUNTIME, /* $XDG_RUNTIME_DIR/srq/srqd.sock */
-    SRQ_SOCKET_TMP,    /* /tmp/srq-UID/srqd.sock: the folder must be ours and closed to others */
+    SRQ_SOCKET_TMP,     /* /tmp/srq-UID/srqd.sock: the folder must be ours and closed to others */
 };
 
 struct srq_place {
@@ -32,9 +32,9 @@ int srq_place_prepare(const struct srq_place *place, struct srq_error *err);
  * no home; srq_free. */
 char *srq_locate_state(void);
 
-/* Where the user's own daemon says that it listens, by the lock that it holds in its state folder: it may have been started
- * where $XDG_RUNTIME_DIR was another, or had its socket's folder taken away. True: one is alive, and out->path is its
- * socket. */
+/* Where the user's own daemon says that it listens, by the lock that it holds in its state folder: it may have been
+ * started where $XDG_RUNTIME_DIR was another, or had its socket's folder taken away. True: one is alive, and out->path
+ * is its socket. */
 bool srq_locate_by_lock(struct srq_place *out);
 
 /* A short name for people: "given", "system service", "per user". */

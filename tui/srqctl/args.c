@@ -168,7 +168,8 @@ static int check_count(const struct ctl_verb *verb, const struct ctl_args *a, st
     return 0;
 }
 
-int ctl_parse(const struct ctl_verb *verb, int count, const char *const *words, struct ctl_args *out, struct srq_error *err)
+int ctl_parse(const struct ctl_verb *verb, int count, const char *const *words, struct ctl_args *out,
+              struct srq_error *err)
 {
     char program[] = "srqctl", **argv;
     struct rows r;

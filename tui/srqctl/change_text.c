@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SHOWN 5     /* layers named; a few say which, the rest is a number */
+#define SHOWN 5      /* layers named; a few say which, the rest is a number */
 #define NAME_MAX 400 /* bytes of a name, escaped */
 
 static const char *plural(double n)
@@ -19,13 +19,15 @@ static const char *plural(double n)
 
 static void heading(const cJSON *reply, struct srq_buf *out)
 {
-    double changed = ctl_num(reply, "changed"), matched = ctl_num(reply, "matched"), revision = ctl_num(reply, "revision");
+    double changed = ctl_num(reply, "changed"), matched = ctl_num(reply, "matched"),
+           revision = ctl_num(reply, "revision");
     bool again = cJSON_GetArraySize(ctl_get(reply, "retunes")) > 0 || cJSON_IsNumber(ctl_get(reply, "restarts"));
 
     if (cJSON_IsTrue(ctl_get(reply, "applied")))
         srq_buf_printf(out, "revision %.0f: %.0f layer%s changed\n", revision, changed, plural(changed));
     else if (changed > 0 || again)
-        srq_buf_printf(out, "dry run at revision %.0f: %.0f layer%s would change\n", revision, changed, plural(changed));
+        srq_buf_printf(out, "dry run at revision %.0f: %.0f layer%s would change\n", revision, changed,
+                       plural(changed));
     else
         srq_buf_printf(out, "revision %.0f: nothing to change in %.0f layer%s\n", revision, matched, plural(matched));
     if (ctl_num(reply, "moved") > 0)
@@ -120,7 +122,6 @@ void ctl_change_text(const cJSON *reply, struct srq_buf *out)
         srq_buf_printf(out, "%-15s not known: %s\n", "predicted loss",
                        srq_escape_control(ctl_str(reply, "forecast_missing"), text, sizeof(text)));
     work(reply, out);
-    cJSON_ArrayForEach(w, ctl_get(reply, "warnings"))
-        if (cJSON_IsString(w))
-            srq_buf_printf(out, "warning: %s\n", srq_escape_control(w->valuestring, text, sizeof(text)));
+    cJSON_ArrayForEach(w, ctl_get(reply, "warnings")) if (cJSON_IsString(w))
+        srq_buf_printf(out, "warning: %s\n", srq_escape_control(w->valuestring, text, sizeof(text)));
 }

@@ -9,10 +9,10 @@
 
 /* One curve. Points with an unknown value are left out. */
 struct ctl_curve {
-    const char *name;  /* in the legend; NULL: none */
+    const char *name; /* in the legend; NULL: none */
     const double *x, *y;
     int count;
-    bool dots;         /* marks at the points beside the line */
+    bool dots; /* marks at the points beside the line */
 };
 
 /* Axes with round numbers, a legend where there is more than one curve. `log_y`: only where all values are positive. */

@@ -22,7 +22,7 @@ static const uint32_t palette[] = { 0x0072b2, 0xd55e00, 0x009e73, 0xcc79a7, 0xe6
 struct axis {
     double low, high; /* logarithms where log is set */
     bool log;
-    double from, to;  /* pixels */
+    double from, to; /* pixels */
 };
 
 static double place(const struct axis *a, double v)

@@ -18,8 +18,8 @@
 #define STEPS 64 /* of the scale beside the map */
 
 /* Dark to light with even steps of lightness, legible without colour (the "viridis" map at nine places). */
-static const uint32_t ramp[] = { 0x440154, 0x472d7b, 0x3b528b, 0x2c728e, 0x21918c, 0x28ae80, 0x5ec962, 0xaddc30,
-                                 0xfde725 };
+static const uint32_t ramp[] = { 0x440154, 0x472d7b, 0x3b528b, 0x2c728e, 0x21918c,
+                                 0x28ae80, 0x5ec962, 0xaddc30, 0xfde725 };
 
 static uint32_t colour(double share)
 {

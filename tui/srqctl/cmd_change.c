@@ -101,8 +101,7 @@ int ctl_cmd_gc(struct ctl *ctl)
         return rc;
     if (ctl->json)
         return ctl_print_json(reply);
-    cJSON_ArrayForEach(id, ctl_get(reply, "deleted"))
-        printf("%s: %s\n", id->valuestring, dry ? "would go" : "deleted");
+    cJSON_ArrayForEach(id, ctl_get(reply, "deleted")) printf("%s: %s\n", id->valuestring, dry ? "would go" : "deleted");
     if (cJSON_GetArraySize(ctl_get(reply, "deleted")) == 0)
         puts(dry ? "nothing would go" : "nothing to delete");
     cJSON_Delete(reply);

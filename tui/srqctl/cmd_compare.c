@@ -24,7 +24,8 @@ const struct ctl_option ctl_compare_options[] = {
     { "seeds", 0, "N", CTL_C_NONE, NULL, "run each with N seeds, for mean and deviation (1)", false },
     { "output", 'o', "DIR", CTL_C_DIR, NULL, "where results are kept and found again (srq-compare)", false },
     { "keep", 0, NULL, CTL_C_NONE, NULL, "keep the models, not only their reports", false },
-    { "format", 'f', "NAME", CTL_C_WORDS, "auto_round auto_gptq auto_awq compressed-tensors fake", "layout of kept models (fake)", true },
+    { "format", 'f', "NAME", CTL_C_WORDS, "auto_round auto_gptq auto_awq compressed-tensors fake",
+      "layout of kept models (fake)", true },
     { "force", 0, NULL, CTL_C_NONE, NULL, "run again what is there already", false },
     { "dry-run", 'n', NULL, CTL_C_NONE, NULL, "say what would be run; submit nothing", false },
     { "csv", 0, "FILE", CTL_C_FILE, NULL, "write the table as CSV", false },
@@ -33,7 +34,7 @@ const struct ctl_option ctl_compare_options[] = {
     { .name = NULL },
 };
 
-/* ---- results that are there ------------------------------------------------------------------------------------------- */
+/* ---- results that are there -------------------------------------------------------------------------------------- */
 
 static void take_report(struct ctl_compare_run *run)
 {
@@ -66,7 +67,7 @@ static void drop_model(const struct ctl_compare_run *run)
         closedir(d);
 }
 
-/* ---- jobs ---------------------------------------------------------------------------------------------------------------- */
+/* ---- jobs -------------------------------------------------------------------------------------------------------- */
 
 static void refuse(struct ctl_compare_run *run, enum ctl_run_state state, const char *why)
 {
@@ -149,7 +150,8 @@ static void cancel_rest(struct ctl *ctl, const struct ctl_compare *c)
             n += srq_client_call(ctl->client, "job.cancel", ctl_job_params(run->job), 30, NULL, NULL) == 0;
         }
     }
-    fprintf(stderr, "srqctl: %d %s canceled; the same command goes on with what is done\n", n, n == 1 ? "job is" : "jobs are");
+    fprintf(stderr, "srqctl: %d %s canceled; the same command goes on with what is done\n", n,
+            n == 1 ? "job is" : "jobs are");
 }
 
 static int wait_all(struct ctl *ctl, struct ctl_compare *c, int queued)
@@ -186,7 +188,7 @@ static int wait_all(struct ctl *ctl, struct ctl_compare *c, int queued)
     return rc;
 }
 
-/* ---- what is shown ------------------------------------------------------------------------------------------------------- */
+/* ---- what is shown ----------------------------------------------------------------------------------------------- */
 
 static int write_text(struct ctl *ctl, const char *option, struct srq_buf *text)
 {

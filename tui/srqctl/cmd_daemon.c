@@ -123,8 +123,8 @@ int ctl_cmd_daemon_reload(struct ctl *ctl)
         return rc;
     if (ctl->json)
         return ctl_print_json(reply);
-    printf("read %s\n", ctl_str(reply, "config")[0] != '\0' ? ctl_str(reply, "config")
-                                                           : "no configuration: there is no file");
+    printf("read %s\n",
+           ctl_str(reply, "config")[0] != '\0' ? ctl_str(reply, "config") : "no configuration: there is no file");
     cJSON_Delete(reply);
     return ctl_flush(ctl);
 }

@@ -83,7 +83,8 @@ static void check_socket(struct findings *f, const struct ctl *ctl, struct srq_p
 
 static void check_daemon(struct findings *f, struct ctl *ctl, const struct srq_place *place)
 {
-    struct srq_client_options o = { .socket = place->path, .user_only = ctl->user_only,
+    struct srq_client_options o = { .socket = place->path,
+                                    .user_only = ctl->user_only,
                                     .name = "srqctl " PACKAGE_VERSION };
     struct srq_error err = { 0 };
     cJSON *info = NULL;
@@ -102,8 +103,7 @@ static void check_daemon(struct findings *f, struct ctl *ctl, const struct srq_p
         note(f, WARNING, "daemon", "restart it: srqctl daemon stop; workers go on", "srqd %s runs, srqctl is %s",
              version, PACKAGE_VERSION);
     else
-        note(f, FINE, "daemon", NULL, "srqd %s, process %.0f", version,
-             ctl_num(srq_client_hello(ctl->client), "pid"));
+        note(f, FINE, "daemon", NULL, "srqd %s, process %.0f", version, ctl_num(srq_client_hello(ctl->client), "pid"));
     if (srq_client_call(ctl->client, "daemon.info", NULL, 30, &info, &err) != 0)
         return;
     if (cJSON_IsTrue(ctl_get(info, "draining")))
@@ -137,8 +137,7 @@ static void check_worker(struct findings *f)
     {
         size_t n = strlen(names);
 
-        snprintf(names + n, sizeof(names) - n, "%s%s %s", n > 0 ? ", " : "", ctl_str(p, "name"),
-                 ctl_str(p, "version"));
+        snprintf(names + n, sizeof(names) - n, "%s%s %s", n > 0 ? ", " : "", ctl_str(p, "name"), ctl_str(p, "version"));
     }
     if (count == 0)
         note(f, FAILURE, "plugins", "set SRQ_PLUGIN_PATH to the folder that holds them", "srq-worker finds none");
@@ -213,7 +212,10 @@ static void print(const cJSON *list)
     {
         const char *status = ctl_str(row, "status");
 
-        printf("%-8s %-12s %s\n", strcmp(status, "ok") == 0 ? "ok" : strcmp(status, "failure") == 0 ? "FAIL" : "warn",
+        printf("%-8s %-12s %s\n",
+               strcmp(status, "ok") == 0        ? "ok"
+               : strcmp(status, "failure") == 0 ? "FAIL"
+                                                : "warn",
                ctl_str(row, "check"), ctl_str(row, "text"));
         if (ctl_str(row, "hint")[0] != '\0')
             printf("%-21s hint: %s\n", "", ctl_str(row, "hint"));

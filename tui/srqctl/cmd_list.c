@@ -89,8 +89,7 @@ int ctl_cmd_list(struct ctl *ctl)
     }
     t = ctl_table_create(all ? "job|owner|state|>left|>bits|>size|model|method|doing"
                              : "job|state|>left|>bits|>size|model|method|doing");
-    cJSON_ArrayForEach(job, ctl_get(reply, "jobs"))
-        put_job(t, job, all);
+    cJSON_ArrayForEach(job, ctl_get(reply, "jobs")) put_job(t, job, all);
     ctl_table_print(t);
     cJSON_Delete(reply);
     return ctl_flush(ctl);

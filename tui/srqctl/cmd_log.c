@@ -49,8 +49,7 @@ int ctl_cmd_log(struct ctl *ctl)
         return rc;
     if (ctl->json)
         return ctl_print_json(reply);
-    cJSON_ArrayForEach(l, ctl_get(reply, "lines"))
-        print_line(l);
+    cJSON_ArrayForEach(l, ctl_get(reply, "lines")) print_line(l);
     cJSON_Delete(reply);
     return ctl_flush(ctl);
 }

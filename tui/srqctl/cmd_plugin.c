@@ -71,8 +71,7 @@ static void put_type(struct ctl_table *t, const cJSON *o)
     if (!isnan(min) && !isnan(max) && (min != 0 || max != 0))
         n += snprintf(text + n, sizeof(text) - (size_t)n, " %.15g..%.15g", min, max);
     if (cJSON_GetArraySize(ctl_get(o, "choices")) > 0)
-        n += snprintf(text + n, sizeof(text) - (size_t)n, " %s",
-                      joined(ctl_get(o, "choices"), words, sizeof(words)));
+        n += snprintf(text + n, sizeof(text) - (size_t)n, " %s", joined(ctl_get(o, "choices"), words, sizeof(words)));
     if (ctl_str(o, "unit")[0] != '\0')
         snprintf(text + n, sizeof(text) - (size_t)n, " %.30s", ctl_str(o, "unit"));
     ctl_table_cell(t, text);

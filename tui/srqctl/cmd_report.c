@@ -82,7 +82,7 @@ static void print_facts(const cJSON *r)
                ctl_str(r, "memory.over_plan_stage"));
 }
 
-/* ---- the page ------------------------------------------------------------------------------------------------- */
+/* ---- the page ---------------------------------------------------------------------------------------------------- */
 
 static int fetch_series(struct ctl *ctl, const char *job, int blocks, const cJSON ***out)
 {
@@ -117,8 +117,9 @@ static int fetch_heat(struct ctl *ctl, const char *job, const cJSON *out[3])
 
 static int write_page(struct ctl *ctl, const char *path, const cJSON *job, const cJSON *report, const cJSON *layers)
 {
-    struct ctl_report_parts parts = { .job = job, .report = report, .layers = layers,
-                                      .blocks = cJSON_GetArraySize(ctl_get(report, "blocks")) };
+    struct ctl_report_parts parts = {
+        .job = job, .report = report, .layers = layers, .blocks = cJSON_GetArraySize(ctl_get(report, "blocks"))
+    };
     struct srq_error err = { 0 };
     struct srq_buf page;
     int rc = fetch_series(ctl, ctl_str(job, "job"), parts.blocks, &parts.probe);

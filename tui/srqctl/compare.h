@@ -9,13 +9,13 @@ enum ctl_run_state { CTL_RUN_DONE, CTL_RUN_REUSED, CTL_RUN_REFUSED, CTL_RUN_FAIL
 /* One job. */
 struct ctl_compare_run {
     int64_t seed;
-    cJSON *spec;       /* as it is submitted */
-    char key[33];      /* of all that its result depends on */
-    char *folder;      /* DIR/runs/KEY */
-    char *job;         /* its id; NULL: not submitted */
+    cJSON *spec;  /* as it is submitted */
+    char key[33]; /* of all that its result depends on */
+    char *folder; /* DIR/runs/KEY */
+    char *job;    /* its id; NULL: not submitted */
     enum ctl_run_state state;
-    char *reason;      /* why it was refused or failed */
-    cJSON *report;     /* NULL: there is none */
+    char *reason;  /* why it was refused or failed */
+    cJSON *report; /* NULL: there is none */
 };
 
 /* One method under one scheme. */
@@ -39,11 +39,12 @@ void ctl_compare_fini(struct ctl_compare *c);
 /* ---- figures of a row over its runs (compare_stats.c); NaN: not known */
 
 struct ctl_compare_figures {
-    int done;                       /* runs with a report */
-    double perplexity, low, high;   /* of the mean loss; bounds of its 95 % interval over windows */
-    double deviation;               /* of perplexity between seeds; NaN for one seed */
+    int done;                     /* runs with a report */
+    double perplexity, low, high; /* of the mean loss; bounds of its 95 % interval over windows */
+    double deviation;             /* of perplexity between seeds; NaN for one seed */
     double kl, top1, bits, bytes, seconds, memory;
-    double against_rtn, rtn_low, rtn_high; /* mean difference of a window's loss from plain rounding's, paired, and its bounds */
+    double against_rtn, rtn_low,
+        rtn_high; /* mean difference of a window's loss from plain rounding's, paired, and its bounds */
 };
 
 void ctl_compare_figures(const struct ctl_compare_row *row, struct ctl_compare_figures *out);

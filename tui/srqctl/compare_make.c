@@ -17,7 +17,7 @@ static int no_memory(struct srq_error *err)
     return srq_fail(err, -SRQ_ENOMEM, "out of memory comparing methods");
 }
 
-/* ---- what was asked --------------------------------------------------------------------------------------------------- */
+/* ---- what was asked ---------------------------------------------------------------------------------------------- */
 
 struct method {
     char *label, *plugins;
@@ -39,7 +39,8 @@ static int add_option(struct method *m, const char *text, size_t len, struct srq
     snprintf(pair, sizeof(pair), "%.*s", (int)len, text);
     n = strcspn(pair, "=");
     if (n == 0 || pair[n] == '\0' || len >= sizeof(pair))
-        return srq_fail_field(err, -SRQ_EINVAL, "methods", "--methods: %.200s is not KEY=VALUE, e.g. teq.steps=100", pair);
+        return srq_fail_field(err, -SRQ_EINVAL, "methods", "--methods: %.200s is not KEY=VALUE, e.g. teq.steps=100",
+                              pair);
     pair[n] = '\0';
     return cJSON_AddStringToObject(m->options, pair, pair + n + 1) != NULL ? 0 : no_memory(err);
 }
@@ -77,7 +78,7 @@ static int parse_method(const char *text, size_t len, struct method *m, struct s
     return rc;
 }
 
-/* ---- names of results ---------------------------------------------------------------------------------------------------- */
+/* ---- names of results -------------------------------------------------------------------------------------------- */
 
 static void add_file(struct srq_hash *h, const char *path)
 {
@@ -87,7 +88,8 @@ static void add_file(struct srq_hash *h, const char *path)
     srq_hash_add_text(h, path);
     if (stat(path, &st) != 0)
         return;
-    snprintf(text, sizeof(text), "%lld %lld.%09ld", (long long)st.st_size, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+    snprintf(text, sizeof(text), "%lld %lld.%09ld", (long long)st.st_size, (long long)st.st_mtim.tv_sec,
+             st.st_mtim.tv_nsec);
     srq_hash_add_text(h, text);
 }
 
@@ -117,9 +119,7 @@ static int take_key(const cJSON *spec, char key[33], struct srq_error *err)
     for (size_t i = 0; i < 2; i++) {
         const cJSON *list = ctl_get(spec, lists[i]), *item;
 
-        cJSON_ArrayForEach(item, list)
-            if (cJSON_IsString(item))
-                add_file(h, item->valuestring);
+        cJSON_ArrayForEach(item, list) if (cJSON_IsString(item)) add_file(h, item->valuestring);
     }
     srq_hash_hex(h, key);
     srq_hash_free(h);
@@ -127,7 +127,7 @@ static int take_key(const cJSON *spec, char key[33], struct srq_error *err)
     return 0;
 }
 
-/* ---- options of plugins ---------------------------------------------------------------------------------------------- */
+/* ---- options of plugins ------------------------------------------------------------------------------------------ */
 
 /* "PLUGIN.OPTION": how long PLUGIN is; 0 for an option of the job itself. */
 static size_t plugin_of(const char *option)
@@ -174,16 +174,16 @@ static int check_foreign(const struct ctl_compare *c, const cJSON *base, struct 
         for (int i = 0; i < c->count && !found; i++)
             found = has_plugin(c->rows[i].method, item->string, n);
         if (!found)
-            return srq_fail_field(err, -SRQ_EINVAL, "set", "--set %s: none of the methods has a plugin %.*s", item->string,
-                                  (int)n, item->string);
+            return srq_fail_field(err, -SRQ_EINVAL, "set", "--set %s: none of the methods has a plugin %.*s",
+                                  item->string, (int)n, item->string);
     }
     return 0;
 }
 
-/* ---- rows -------------------------------------------------------------------------------------------------------------------- */
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
 
-static int make_run(struct ctl_compare_run *run, const cJSON *base, const struct method *m, const char *scheme, int64_t seed,
-                    const char *folder, struct srq_error *err)
+static int make_run(struct ctl_compare_run *run, const cJSON *base, const struct method *m, const char *scheme,
+                    int64_t seed, const char *folder, struct srq_error *err)
 {
     cJSON *options, *item;
     int rc;
@@ -231,8 +231,10 @@ static int make_row(struct ctl_compare *c, const cJSON *base, const struct metho
         return no_memory(err);
     c->rows = rows;
     row = &rows[c->count++];
-    *row = (struct ctl_compare_row){ .label = srq_strdup(m->label), .method = srq_strdup(m->plugins),
-                                     .scheme = srq_strdup(scheme), .runs = srq_calloc((size_t)seeds, sizeof(*row->runs)) };
+    *row = (struct ctl_compare_row){ .label = srq_strdup(m->label),
+                                     .method = srq_strdup(m->plugins),
+                                     .scheme = srq_strdup(scheme),
+                                     .runs = srq_calloc((size_t)seeds, sizeof(*row->runs)) };
     if (row->label == NULL || row->method == NULL || row->scheme == NULL || row->runs == NULL)
         return no_memory(err);
     row->count = seeds;
@@ -241,8 +243,8 @@ static int make_row(struct ctl_compare *c, const cJSON *base, const struct metho
     return rc;
 }
 
-static int each_scheme(struct ctl_compare *c, const struct ctl_args *a, const cJSON *base, const struct method *m, int seeds,
-                       const char *folder, struct srq_error *err)
+static int each_scheme(struct ctl_compare *c, const struct ctl_args *a, const cJSON *base, const struct method *m,
+                       int seeds, const char *folder, struct srq_error *err)
 {
     const char *text;
     size_t at = 0;

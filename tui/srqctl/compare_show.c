@@ -53,7 +53,7 @@ static const cJSON *some_report(const struct ctl_compare *c)
     return NULL;
 }
 
-/* ---- a table ----------------------------------------------------------------------------------------------------------- */
+/* ---- a table ----------------------------------------------------------------------------------------------------- */
 
 static void add_row(struct ctl_table *t, const struct ctl_compare_row *row)
 {
@@ -80,8 +80,8 @@ static void add_row(struct ctl_table *t, const struct ctl_compare_row *row)
 
 void ctl_compare_table(const struct ctl_compare *c)
 {
-    struct ctl_table *t = ctl_table_create("METHOD|SCHEME|>PERPLEXITY|>95 %|>SEEDS ±|>KL|>TOP-1|>BITS|>SIZE|>TIME|>MEMORY|"
-                                           "TO ROUNDING");
+    struct ctl_table *t = ctl_table_create("METHOD|SCHEME|>PERPLEXITY|>95 %|>SEEDS "
+                                           "±|>KL|>TOP-1|>BITS|>SIZE|>TIME|>MEMORY|TO ROUNDING");
     const cJSON *any = some_report(c);
 
     if (t == NULL)
@@ -101,7 +101,7 @@ void ctl_compare_table(const struct ctl_compare *c)
     }
 }
 
-/* ---- JSON and CSV ------------------------------------------------------------------------------------------------------- */
+/* ---- JSON and CSV ------------------------------------------------------------------------------------------------ */
 
 static void number(cJSON *o, const char *name, double v)
 {
@@ -148,8 +148,8 @@ cJSON *ctl_compare_json(const struct ctl_compare *c)
             cJSON_AddNumberToObject(run, "seed", (double)row->runs[k].seed);
             cJSON_AddStringToObject(run, "state", state_names[row->runs[k].state]);
             cJSON_AddStringToObject(run, "folder", row->runs[k].folder);
-            number(run, "perplexity", row->runs[k].report != NULL
-                                          ? ctl_num(row->runs[k].report, "eval.after.perplexity") : NONE);
+            number(run, "perplexity",
+                   row->runs[k].report != NULL ? ctl_num(row->runs[k].report, "eval.after.perplexity") : NONE);
             cJSON_AddItemToArray(runs, run);
         }
         cJSON_AddItemToArray(rows, o);
@@ -160,10 +160,25 @@ cJSON *ctl_compare_json(const struct ctl_compare *c)
 void ctl_compare_csv(const struct ctl_compare *c, struct srq_buf *out)
 {
     cJSON *root = ctl_compare_json(c), *row;
-    static const char *const names[] = { "label", "method", "scheme", "state", "perplexity", "perplexity_low",
-                                         "perplexity_high", "perplexity_deviation", "kl", "top1", "average_bits", "bytes",
-                                         "seconds", "peak_rss_bytes", "loss_to_rounding", "loss_to_rounding_low",
-                                         "loss_to_rounding_high", "to_rounding", "reason" };
+    static const char *const names[] = { "label",
+                                         "method",
+                                         "scheme",
+                                         "state",
+                                         "perplexity",
+                                         "perplexity_low",
+                                         "perplexity_high",
+                                         "perplexity_deviation",
+                                         "kl",
+                                         "top1",
+                                         "average_bits",
+                                         "bytes",
+                                         "seconds",
+                                         "peak_rss_bytes",
+                                         "loss_to_rounding",
+                                         "loss_to_rounding_low",
+                                         "loss_to_rounding_high",
+                                         "to_rounding",
+                                         "reason" };
     const size_t count = sizeof(names) / sizeof(names[0]);
 
     for (size_t i = 0; i < count; i++)
@@ -184,7 +199,7 @@ void ctl_compare_csv(const struct ctl_compare *c, struct srq_buf *out)
     cJSON_Delete(root);
 }
 
-/* ---- a picture -------------------------------------------------------------------------------------------------------------- */
+/* ---- a picture --------------------------------------------------------------------------------------------------- */
 
 /* One curve a label, its schemes by size. Free with fini_curves. */
 static int make_curves(const struct ctl_compare *c, struct ctl_curve **out)
@@ -202,7 +217,8 @@ static int make_curves(const struct ctl_compare *c, struct ctl_curve **out)
         x = srq_calloc((size_t)c->count, sizeof(*x));
         y = srq_calloc((size_t)c->count, sizeof(*y));
         curves[n] = (struct ctl_curve){ .name = c->rows[i].label, .x = x, .y = y, .dots = true };
-        for (int k = i; x != NULL && y != NULL && k < c->count && strcmp(c->rows[k].label, c->rows[i].label) == 0; k++) {
+        for (int k = i; x != NULL && y != NULL && k < c->count && strcmp(c->rows[k].label, c->rows[i].label) == 0;
+             k++) {
             struct ctl_compare_figures f;
             int at = rows;
 
@@ -253,7 +269,7 @@ int ctl_compare_png(const struct ctl_compare *c, const char *path, struct srq_er
     return rc;
 }
 
-/* ---- a page ----------------------------------------------------------------------------------------------------------------- */
+/* ---- a page ------------------------------------------------------------------------------------------------------ */
 
 static void cell(struct srq_buf *b, bool numeric, const char *text)
 {
@@ -289,22 +305,26 @@ static void page_row(struct srq_buf *b, const struct ctl_compare_row *row)
 
 void ctl_compare_html(const struct ctl_compare *c, const char *model, struct srq_buf *out)
 {
-    static const char *const heads[] = { "method", "scheme", "perplexity", "95 %", "seeds ±", "KL", "top-1", "bits", "size",
-                                         "time", "memory", "to plain rounding" };
+    static const char *const heads[] = { "method", "scheme", "perplexity", "95 %", "seeds ±", "KL",
+                                         "top-1",  "bits",   "size",       "time", "memory",  "to plain rounding" };
     const cJSON *any = some_report(c);
     struct ctl_picture p;
 
-    srq_buf_puts(out, "<!DOCTYPE html>\n<html lang='en'><head><meta charset='utf-8'>"
-                      "<meta name='viewport' content='width=device-width,initial-scale=1'><title>Comparison</title>"
-                      "<style>body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:80em;padding:0 1em;color:#222}"
-                      "table{border-collapse:collapse}td,th{padding:.15em .8em .15em 0;text-align:left}"
-                      "td.n{text-align:right;font-variant-numeric:tabular-nums}svg{width:100%;height:auto}</style></head>\n"
-                      "<body><h1>Comparison of methods on ");
+    srq_buf_puts(out,
+                 "<!DOCTYPE html>\n"
+                 "<html lang='en'><head><meta charset='utf-8'><meta name='viewport' "
+                 "content='width=device-width,initial-scale=1'><title>Comparison</title><style>body{font:15px/1.45 "
+                 "system-ui,sans-serif;margin:2em auto;max-width:80em;padding:0 "
+                 "1em;color:#222}table{border-collapse:collapse}td,th{padding:.15em .8em .15em "
+                 "0;text-align:left}td.n{text-align:right;font-variant-numeric:tabular-nums}svg{width:100%;height:auto}"
+                 "</style></head>\n"
+                 "<body><h1>Comparison of methods on ");
     ctl_xml_text(out, model);
     srq_buf_puts(out, "</h1>\n");
     if (any != NULL)
-        srq_buf_printf(out, "<p>Original: perplexity %.4f, %.4g MB. Intervals are over windows of the text; the last column "
-                            "compares each window with plain rounding of the same scheme.</p>\n",
+        srq_buf_printf(out,
+                       "<p>Original: perplexity %.4f, %.4g MB. Intervals are over windows of the text; the last "
+                       "column compares each window with plain rounding of the same scheme.</p>\n",
                        ctl_num(any, "eval.before.perplexity"), ctl_num(any, "size.before_bytes") / 1e6);
     srq_buf_puts(out, "<table><tr>");
     for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++)

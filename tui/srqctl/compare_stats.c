@@ -58,7 +58,8 @@ static double deviation_of(const struct ctl_compare_row *row, const char *path, 
     return n > 1 ? sqrt(square / (n - 1)) : (double)NAN;
 }
 
-/* Losses of windows, means over the runs; `minus`: the same of another measurement is taken away. Free with srq_free. */
+/* Losses of windows, means over the runs; `minus`: the same of another measurement is taken away. Free with
+ * srq_free. */
 static double *windows_of(const struct ctl_compare_row *row, const char *of, const char *minus, int *count)
 {
     const cJSON *first = NULL;

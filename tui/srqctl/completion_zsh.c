@@ -5,21 +5,20 @@
 
 #include <string.h>
 
-static const char head[] =
-    "#compdef srqctl\n"
-    "# zsh completion of srqctl, written by: srqctl completion zsh\n"
-    "_srqctl_jobs() {\n"
-    "    srqctl daemon info >/dev/null 2>&1 || return 1\n"
-    "    local -a jobs\n"
-    "    jobs=(@last ${(f)\"$(srqctl list 2>/dev/null | awk 'NR > 1 { print $1 }')\"})\n"
-    "    compadd -a jobs\n"
-    "}\n"
-    "_srqctl_plugins() {\n"
-    "    srqctl daemon info >/dev/null 2>&1 || return 1\n"
-    "    local -a plugins\n"
-    "    plugins=(${(f)\"$(srqctl plugin list 2>/dev/null | awk 'NR > 1 { print $1 }')\"})\n"
-    "    compadd -a plugins\n"
-    "}\n";
+static const char head[] = "#compdef srqctl\n"
+                           "# zsh completion of srqctl, written by: srqctl completion zsh\n"
+                           "_srqctl_jobs() {\n"
+                           "    srqctl daemon info >/dev/null 2>&1 || return 1\n"
+                           "    local -a jobs\n"
+                           "    jobs=(@last ${(f)\"$(srqctl list 2>/dev/null | awk 'NR > 1 { print $1 }')\"})\n"
+                           "    compadd -a jobs\n"
+                           "}\n"
+                           "_srqctl_plugins() {\n"
+                           "    srqctl daemon info >/dev/null 2>&1 || return 1\n"
+                           "    local -a plugins\n"
+                           "    plugins=(${(f)\"$(srqctl plugin list 2>/dev/null | awk 'NR > 1 { print $1 }')\"})\n"
+                           "    compadd -a plugins\n"
+                           "}\n";
 
 /* Text inside single quotes of an _arguments or _describe specification. */
 static void put_text(struct srq_buf *b, const char *text)

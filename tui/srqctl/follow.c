@@ -13,10 +13,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define REDRAW_S 0.1      /* a line redrawn faster than this flickers */
-#define TICK_S 0.5        /* and slower looks dead */
-#define RECONNECT_S 60.0  /* a stopped daemon may be back after an upgrade; then we say so and leave */
-#define SETTLE_S 3.0      /* how long after a job's end its last events may still come */
+#define REDRAW_S 0.1     /* a line redrawn faster than this flickers */
+#define TICK_S 0.5       /* and slower looks dead */
+#define RECONNECT_S 60.0 /* a stopped daemon may be back after an upgrade; then we say so and leave */
+#define SETTLE_S 3.0     /* how long after a job's end its last events may still come */
 #define LINES_MAX ((size_t)8 << 20)
 
 struct follow {
@@ -26,10 +26,10 @@ struct follow {
     struct ctl_progress progress;
     double last_seq; /* of the job's journal */
     double until, drawn_s;
-    bool live;       /* a terminal line */
+    bool live; /* a terminal line */
     bool line_shown;
-    bool check;      /* something says that the job may have ended */
-    bool told_end;   /* the last event printed says how it ended */
+    bool check;    /* something says that the job may have ended */
+    bool told_end; /* the last event printed says how it ended */
 };
 
 static bool ended(const char *state)
@@ -165,8 +165,10 @@ static int reconnect(struct follow *f, struct srq_error *err)
         return srq_fail(err, -SRQ_ECANCELED, "interrupted");
     if (srq_clock_s() >= f->until)
         return timed_out(f, err);
-    return srq_fail(err, -SRQ_EIO, "the daemon at %s went away and did not come back; %s goes on without it, return to "
-                    "it with: srqctl watch %s", place.path, f->id, f->id);
+    return srq_fail(err, -SRQ_EIO,
+                    "the daemon at %s went away and did not come back; %s goes on without it, return to "
+                    "it with: srqctl watch %s",
+                    place.path, f->id, f->id);
 }
 
 /* Sets the state from the job itself, as an event would have. */

@@ -54,9 +54,9 @@ struct ctl_heat_modules ctl_heat_modules(const cJSON *cells)
     struct ctl_heat_modules m = { srq_calloc((size_t)cJSON_GetArraySize(cells) + 1, sizeof(*m.name)), 0 };
     const cJSON *c;
 
-    cJSON_ArrayForEach(c, cells)
-        if (m.name != NULL && cJSON_IsNumber(ctl_get(c, "block")) && ctl_heat_module_at(&m, ctl_str(c, "module")) < 0)
-            m.name[m.count++] = ctl_str(c, "module");
+    cJSON_ArrayForEach(c, cells) if (m.name != NULL && cJSON_IsNumber(ctl_get(c, "block")) &&
+                                     ctl_heat_module_at(&m, ctl_str(c, "module")) < 0) m.name[m.count++] =
+        ctl_str(c, "module");
     return m;
 }
 
@@ -71,8 +71,7 @@ int ctl_heat_blocks(const cJSON *cells)
     double most = -1;
     const cJSON *c;
 
-    cJSON_ArrayForEach(c, cells)
-        most = fmax(most, ctl_num(c, "block"));
+    cJSON_ArrayForEach(c, cells) most = fmax(most, ctl_num(c, "block"));
     return most < BLOCKS_MAX ? (int)most + 1 : BLOCKS_MAX;
 }
 

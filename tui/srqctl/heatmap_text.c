@@ -16,7 +16,7 @@
 #define NAMED 16 /* modules that get a column heading; more are numbered, with a list below */
 #define HEAD 64
 
-/* ---- the scale ------------------------------------------------------------------------------------------------ */
+/* ---- the scale --------------------------------------------------------------------------------------------------- */
 
 static const char *const blocks[] = { "░", "▒", "▓", "█" };
 static const char *const ascii[] = { ".", ":", "-", "=", "+", "*", "#", "%", "@" };
@@ -29,7 +29,8 @@ struct scale {
 
 static struct scale make_scale(const cJSON *cells, bool utf8)
 {
-    return (struct scale){ .of = ctl_heat_scale(cells), .shade = utf8 ? blocks : ascii,
+    return (struct scale){ .of = ctl_heat_scale(cells),
+                           .shade = utf8 ? blocks : ascii,
                            .shades = utf8 ? (int)(sizeof(blocks) / sizeof(blocks[0]))
                                           : (int)(sizeof(ascii) / sizeof(ascii[0])) };
 }
@@ -41,7 +42,7 @@ static const char *shade_of(const struct scale *s, double v)
     return s->shade[i < 0 ? 0 : i >= s->shades ? s->shades - 1 : i];
 }
 
-/* ---- modules -------------------------------------------------------------------------------------------------- */
+/* ---- modules ----------------------------------------------------------------------------------------------------- */
 
 /* Of a column; ctl_table_create wants no '|' in it. */
 static const char *heading(const struct ctl_heat_modules *m, int i, char out[HEAD])
@@ -64,7 +65,7 @@ static const char *heading(const struct ctl_heat_modules *m, int i, char out[HEA
     return out;
 }
 
-/* ---- rows ----------------------------------------------------------------------------------------------------- */
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
 
 static void put_cell(const struct scale *s, const cJSON *cell, bool numbers, struct ctl_table *t)
 {
@@ -145,7 +146,9 @@ static void put_others(const struct scale *s, const cJSON *cells, bool numbers, 
             continue;
         any = true;
         srq_buf_printf(out, "%s  %s%s\n", srq_escape_control(ctl_str(c, "layer"), name, sizeof(name)),
-                       isnan(v) ? "-" : numbers ? ctl_heat_number(&s->of, v, n) : shade_of(s, v),
+                       isnan(v)  ? "-"
+                       : numbers ? ctl_heat_number(&s->of, v, n)
+                                 : shade_of(s, v),
                        cJSON_IsTrue(ctl_get(c, "pin")) ? "!" : "");
     }
     if (any)
@@ -163,8 +166,9 @@ static void put_legend(const struct scale *s, const struct ctl_heat_modules *m, 
                        strcmp(by, "sensitivity") == 0 ? "; jobs submitted with --budget measure it" : "");
         return;
     }
-    srq_buf_printf(out, "%s: %s is %s, %s is %s%s; ! pinned, - not known\n", by, s->shade[0], ctl_heat_number(&s->of, s->of.low, a),
-                   s->shade[s->shades - 1], ctl_heat_number(&s->of, s->of.high, b), s->of.log ? ", logarithmic" : "");
+    srq_buf_printf(out, "%s: %s is %s, %s is %s%s; ! pinned, - not known\n", by, s->shade[0],
+                   ctl_heat_number(&s->of, s->of.low, a), s->shade[s->shades - 1],
+                   ctl_heat_number(&s->of, s->of.high, b), s->of.log ? ", logarithmic" : "");
 }
 
 void ctl_heatmap_text(const cJSON *reply, bool numbers, bool utf8, struct srq_buf *out)

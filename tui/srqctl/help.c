@@ -31,7 +31,8 @@ void ctl_help_overview(struct srq_buf *b)
         group = v->group;
         srq_buf_printf(b, "  %-15s %s\n", v->name, v->help);
     }
-    srq_buf_puts(b, "\nEvery verb has --json, --user, --socket PATH and --help. A job is named by the beginning of its\n"
+    srq_buf_puts(b, "\n"
+                    "Every verb has --json, --user, --socket PATH and --help. A job is named by the beginning of its\n"
                     "id, or @last. Exit codes: 0 ok, 1 refused, 2 usage, 3 no daemon, 4 no such job, 5 permission,\n"
                     "6 timeout, 7 job failed.\n");
 }

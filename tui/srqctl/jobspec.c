@@ -14,7 +14,7 @@ static int no_memory(struct srq_error *err)
     return srq_fail(err, -SRQ_ENOMEM, "out of memory");
 }
 
-/* ---- the file --------------------------------------------------------------------------------------------------- */
+/* ---- the file ---------------------------------------------------------------------------------------------------- */
 
 /* `path` against `dir`; srq_free. */
 static char *against(const char *dir, const char *path)
@@ -53,8 +53,8 @@ static int file_paths(cJSON *spec, const char *dir, struct srq_error *err)
     for (size_t i = 0; i < 2 && rc == 0; i++)
         rc = make_absolute(cJSON_GetObjectItemCaseSensitive(spec, single[i]), dir, err);
     for (size_t i = 0; i < 2; i++)
-        cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(spec, lists[i]))
-            rc = rc != 0 ? rc : make_absolute(item, dir, err);
+        cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(spec, lists[i])) rc =
+            rc != 0 ? rc : make_absolute(item, dir, err);
     return rc;
 }
 
@@ -100,7 +100,7 @@ static int read_file(const char *name, cJSON **spec, struct srq_error *err)
     return rc;
 }
 
-/* ---- the options ------------------------------------------------------------------------------------------------ */
+/* ---- the options ------------------------------------------------------------------------------------------------- */
 
 static void put(cJSON *object, const char *name, cJSON *value)
 {
@@ -268,8 +268,11 @@ static int put_plain(cJSON *spec, const struct ctl_args *a, struct srq_error *er
 {
     static const struct {
         const char *option, *key;
-    } texts[] = { { "method", "method" },   { "scheme", "scheme" },           { "name", "name" },
-                  { "on-end", "on_end" },   { "incompatible", "incompatible" } },
+    } texts[] = { { "method", "method" },
+                  { "scheme", "scheme" },
+                  { "name", "name" },
+                  { "on-end", "on_end" },
+                  { "incompatible", "incompatible" } },
       flags[] = { { "force", "force" }, { "lm-head", "quant_lm_head" }, { "accept-drift", "accept_drift" } };
     double priority = 0;
     int rc;

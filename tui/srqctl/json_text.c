@@ -89,11 +89,11 @@ static void list_text(const cJSON *list, struct srq_buf *out)
     t = n > 0 ? ctl_table_create(columns) : NULL;
     if (t == NULL)
         return;
-    cJSON_ArrayForEach(row, list)
-        for (size_t i = 0; i < n; i++) {
-            scalar_text(cJSON_GetObjectItemCaseSensitive(row, names[i]), names[i], cell, sizeof(cell));
-            ctl_table_cell(t, cell);
-        }
+    cJSON_ArrayForEach(row, list) for (size_t i = 0; i < n; i++)
+    {
+        scalar_text(cJSON_GetObjectItemCaseSensitive(row, names[i]), names[i], cell, sizeof(cell));
+        ctl_table_cell(t, cell);
+    }
     ctl_table_text(t, out);
     ctl_table_free(t);
 }
@@ -116,11 +116,11 @@ static void object_text(const cJSON *object, const char *prefix, struct srq_buf 
         scalar_text(m, m->string, value, sizeof(value));
         srq_buf_printf(out, "%-20s %s\n", head, value);
     }
-    cJSON_ArrayForEach(m, object)
-        if (cJSON_IsArray(m) && cJSON_IsObject(m->child)) {
-            srq_buf_printf(out, "\n");
-            list_text(m, out);
-        }
+    cJSON_ArrayForEach(m, object) if (cJSON_IsArray(m) && cJSON_IsObject(m->child))
+    {
+        srq_buf_printf(out, "\n");
+        list_text(m, out);
+    }
 }
 
 void ctl_json_text(const cJSON *object, struct srq_buf *out)

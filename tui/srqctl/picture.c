@@ -64,8 +64,7 @@ void ctl_picture_line(struct ctl_picture *p, double x0, double y0, double x1, do
     s->rgb = rgb;
 }
 
-void ctl_picture_text(struct ctl_picture *p, double x, double y, enum ctl_anchor anchor, uint32_t rgb,
-                      const char *text)
+void ctl_picture_text(struct ctl_picture *p, double x, double y, enum ctl_anchor anchor, uint32_t rgb, const char *text)
 {
     struct ctl_shape *s = add(p);
 
@@ -83,11 +82,21 @@ void ctl_xml_text(struct srq_buf *out, const char *text)
 {
     for (const char *c = text; *c != '\0'; c++) {
         switch (*c) {
-        case '&': srq_buf_puts(out, "&amp;"); break;
-        case '<': srq_buf_puts(out, "&lt;"); break;
-        case '>': srq_buf_puts(out, "&gt;"); break;
-        case '"': srq_buf_puts(out, "&quot;"); break;
-        case '\'': srq_buf_puts(out, "&#39;"); break;
+        case '&':
+            srq_buf_puts(out, "&amp;");
+            break;
+        case '<':
+            srq_buf_puts(out, "&lt;");
+            break;
+        case '>':
+            srq_buf_puts(out, "&gt;");
+            break;
+        case '"':
+            srq_buf_puts(out, "&quot;");
+            break;
+        case '\'':
+            srq_buf_puts(out, "&#39;");
+            break;
         default:
             if ((unsigned char)*c >= 32 && *c != 127)
                 srq_buf_add(out, c, 1);

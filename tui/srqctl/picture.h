@@ -8,8 +8,8 @@
 
 #include <stdint.h>
 
-#define CTL_PICTURE_CHAR 12  /* width of a character, the gap behind it included */
-#define CTL_PICTURE_LINE 20  /* height of a line of text, its gap included */
+#define CTL_PICTURE_CHAR 12   /* width of a character, the gap behind it included */
+#define CTL_PICTURE_LINE 20   /* height of a line of text, its gap included */
 #define CTL_PICTURE_LABEL 120 /* longest text, bytes */
 
 enum ctl_anchor { CTL_LEFT, CTL_MIDDLE, CTL_RIGHT }; /* what x means for a text */

@@ -1,4 +1,5 @@
-/* Drawings as PNG files: shapes become pixels here, text by a small built-in font, so that no font has to be installed. */
+/* Drawings as PNG files: shapes become pixels here, text by a small built-in font, so that no font has to be
+ * installed. */
 #include "tui/srqctl/picture.h"
 
 #include "core/base/alloc.h"
@@ -105,8 +106,10 @@ static int draw(const struct ctl_picture *p, struct pixels *px, struct srq_error
 
 int ctl_picture_png(const struct ctl_picture *p, const char *path, struct srq_error *err)
 {
-    png_image image = { .version = PNG_IMAGE_VERSION, .width = (png_uint_32)p->width,
-                        .height = (png_uint_32)p->height, .format = PNG_FORMAT_RGB };
+    png_image image = { .version = PNG_IMAGE_VERSION,
+                        .width = (png_uint_32)p->width,
+                        .height = (png_uint_32)p->height,
+                        .format = PNG_FORMAT_RGB };
     png_alloc_size_t size = 0;
     struct pixels px = { 0 };
     void *file = NULL;

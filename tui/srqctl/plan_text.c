@@ -120,8 +120,7 @@ static void print_group(const struct group *g, const char *members, struct ctl_t
     else if (g->first == g->last)
         ctl_table_cellf(t, "%.0f", g->first);
     else
-        ctl_table_cellf(t, g->count == (int)(g->last - g->first) + 1 ? "%.0f-%.0f" : "in %.0f-%.0f", g->first,
-                        g->last);
+        ctl_table_cellf(t, g->count == (int)(g->last - g->first) + 1 ? "%.0f-%.0f" : "in %.0f-%.0f", g->first, g->last);
     ctl_table_cell(t, module_of(g->layer));
     ctl_table_cellf(t, "%.0fx%.0f", ctl_num(g->layer, "out"), ctl_num(g->layer, "in"));
     while ((members = next_member(members, member)) != NULL)
@@ -185,11 +184,10 @@ static void print_rows(const char *what, const cJSON *amounts)
     if (!cJSON_IsObject(amounts))
         return;
     printf("%-7s %10s\n", what, ctl_human_bytes(ctl_num(amounts, "planned_bytes"), n));
-    cJSON_ArrayForEach(row, ctl_get(amounts, "rows"))
-        printf("        %10s  %s%s%s%s\n", ctl_human_bytes(ctl_num(row, "bytes"), n),
-               srq_escape_control(ctl_str(row, "name"), name, sizeof(name)),
-               ctl_str(row, "stage")[0] != '\0' ? " (" : "", ctl_str(row, "stage"),
-               ctl_str(row, "stage")[0] != '\0' ? ")" : "");
+    cJSON_ArrayForEach(row, ctl_get(amounts, "rows")) printf(
+        "        %10s  %s%s%s%s\n", ctl_human_bytes(ctl_num(row, "bytes"), n),
+        srq_escape_control(ctl_str(row, "name"), name, sizeof(name)), ctl_str(row, "stage")[0] != '\0' ? " (" : "",
+        ctl_str(row, "stage"), ctl_str(row, "stage")[0] != '\0' ? ")" : "");
 }
 
 void ctl_print_amounts(const cJSON *reply)
@@ -217,9 +215,8 @@ void ctl_print_warnings(const cJSON *reply)
     char text[2048];
     const cJSON *w;
 
-    cJSON_ArrayForEach(w, ctl_get(reply, "warnings"))
-        if (cJSON_IsString(w))
-            printf("warning: %s\n", srq_escape_control(w->valuestring, text, sizeof(text)));
+    cJSON_ArrayForEach(w, ctl_get(reply, "warnings")) if (cJSON_IsString(w))
+        printf("warning: %s\n", srq_escape_control(w->valuestring, text, sizeof(text)));
 }
 
 void ctl_print_sums(const cJSON *reply)

@@ -133,8 +133,8 @@ static void say_block(struct ctl_progress *p, const cJSON *e, bool live, struct 
     p->plain += isnan(best);
     if (live)
         return;
-    srq_buf_printf(lines, "block %.0f %s: ", ctl_num(e, "block") + 1, srq_escape_control(ctl_str(e, "name"), name,
-                                                                                       sizeof(name)));
+    srq_buf_printf(lines, "block %.0f %s: ", ctl_num(e, "block") + 1,
+                   srq_escape_control(ctl_str(e, "name"), name, sizeof(name)));
     if (!isnan(p->loss_best)) { /* plain rounding has none */
         put_losses(lines, p->loss_first, p->loss_best);
         if (!isnan(best))

@@ -13,14 +13,14 @@
 struct ctl_progress {
     char state[16], reason[256];
     char stage[16], unit[32], detail[128];
-    double done, total, rate, eta_s;     /* NaN: unknown */
+    double done, total, rate, eta_s;      /* NaN: unknown */
     double stage_elapsed_s, stage_seen_s; /* as sent, and our clock when it came: elapsed goes on between events */
     double started;                       /* wall time of the first event; NaN */
     int block;                            /* -1: none runs */
     char block_name[128];
     double iter, iters, loss, loss_first, loss_best;
     int tuned, plain; /* blocks that ended with and without an iterate to keep */
-    double said_s; /* our clock at the last plain line of stage.progress */
+    double said_s;    /* our clock at the last plain line of stage.progress */
 };
 
 void ctl_progress_init(struct ctl_progress *p);

@@ -76,7 +76,8 @@ static void evaluation(struct srq_buf *b, const cJSON *report)
     ctl_human_bytes(ctl_num(report, "size.before_bytes"), before);
     ctl_human_bytes(ctl_num(report, "size.after_bytes"), after);
     ctl_human_number(ctl_num(report, "size.average_bits"), bits);
-    srq_buf_puts(b, "<h2>Result</h2><table><tr><th></th><th class='n'>original</th><th class='n'>rounded</th><th class='n'>");
+    srq_buf_puts(
+        b, "<h2>Result</h2><table><tr><th></th><th class='n'>original</th><th class='n'>rounded</th><th class='n'>");
     srq_buf_printf(b, "%s</th></tr>\n", ctl_result_name(report));
     eval_row(b, report, "perplexity", "perplexity", ctl_human_number);
     eval_row(b, report, "KL to the original, nats", "kl", ctl_human_number);
@@ -103,8 +104,8 @@ static void evaluation(struct srq_buf *b, const cJSON *report)
 static void settings(struct srq_buf *b, const struct ctl_report_parts *parts)
 {
     static const char *const named[][2] = {
-        { "model", "model" }, { "output", "output" }, { "method", "method" }, { "scheme", "scheme" },
-        { "owner", "owner" },
+        { "model", "model" },   { "output", "output" }, { "method", "method" },
+        { "scheme", "scheme" }, { "owner", "owner" },
     };
     const cJSON *r = parts->report, *options = ctl_get(parts->job, "spec.options"), *o;
     char a[CTL_HUMAN], c[CTL_HUMAN], line[2 * CTL_HUMAN + 16];
@@ -139,7 +140,7 @@ static void settings(struct srq_buf *b, const struct ctl_report_parts *parts)
     srq_buf_puts(b, "</table></details>\n");
 }
 
-/* ---- curves --------------------------------------------------------------------------------------------------------- */
+/* ---- curves ------------------------------------------------------------------------------------------------------ */
 
 /* Every block's probe loss as a share of its first, so that all fit one picture. */
 static void losses(struct srq_buf *b, const struct ctl_report_parts *parts)
@@ -230,7 +231,7 @@ static void front(struct srq_buf *b, const cJSON *allocation)
     srq_free(x);
 }
 
-/* ---- layers ------------------------------------------------------------------------------------------------------------ */
+/* ---- layers ------------------------------------------------------------------------------------------------------ */
 
 static void heatmaps(struct srq_buf *b, const struct ctl_report_parts *parts)
 {
@@ -241,8 +242,7 @@ static void heatmaps(struct srq_buf *b, const struct ctl_report_parts *parts)
         bool known = false;
         struct ctl_picture p;
 
-        cJSON_ArrayForEach(c, ctl_get(parts->heat[i], "cells"))
-            known = known || cJSON_IsNumber(ctl_get(c, "value"));
+        cJSON_ArrayForEach(c, ctl_get(parts->heat[i], "cells")) known = known || cJSON_IsNumber(ctl_get(c, "value"));
         if (!known)
             continue;
         if (!any)

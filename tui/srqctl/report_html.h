@@ -8,12 +8,12 @@
 
 /* What the page is made of; any but `report` may be NULL. */
 struct ctl_report_parts {
-    const cJSON *job;      /* reply of job.get */
-    const cJSON *report;   /* report.json without its layers */
-    const cJSON *layers;   /* its layers */
-    const cJSON *plan;     /* reply of job.plan, all pages */
-    const cJSON *heat[3];  /* replies of job.heatmap: bits, loss, sensitivity */
-    const cJSON **probe;   /* replies of job.series, one a block: probe losses */
+    const cJSON *job;     /* reply of job.get */
+    const cJSON *report;  /* report.json without its layers */
+    const cJSON *layers;  /* its layers */
+    const cJSON *plan;    /* reply of job.plan, all pages */
+    const cJSON *heat[3]; /* replies of job.heatmap: bits, loss, sensitivity */
+    const cJSON **probe;  /* replies of job.series, one a block: probe losses */
     int blocks;
 };
 

@@ -6,8 +6,8 @@
 
 #include <cjson/cJSON.h>
 
-/* What the last column holds: "tuned", "partly tuned" where some blocks were rounded plainly, "quantized" where nothing was
- * tuned at all. */
+/* What the last column holds: "tuned", "partly tuned" where some blocks were rounded plainly, "quantized" where nothing
+ * was tuned at all. */
 const char *ctl_result_name(const cJSON *report);
 /* A sentence about a job that was told to finish before its end, without a newline; nothing of one that was not. */
 void ctl_finish_text(const cJSON *report, struct srq_buf *out);

@@ -34,32 +34,32 @@ enum ctl_complete {
 
 /* One option. Tables end with a NULL name. */
 struct ctl_option {
-    const char *name;   /* long name without dashes */
-    char letter;        /* short name or 0 */
-    const char *arg;    /* what its value is called in --help; NULL: takes none */
+    const char *name; /* long name without dashes */
+    char letter;      /* short name or 0 */
+    const char *arg;  /* what its value is called in --help; NULL: takes none */
     enum ctl_complete complete;
     const char *words;
-    const char *help;   /* one line, without a full stop */
-    bool many;          /* may be given more than once; otherwise two different values are an error */
+    const char *help; /* one line, without a full stop */
+    bool many;        /* may be given more than once; otherwise two different values are an error */
 };
 
 struct ctl; /* one run of srqctl */
 
 struct ctl_verb {
-    const char *name;    /* "submit", "plugin list" */
-    const char *group;   /* heading in srqctl --help */
-    const char *args;    /* positional arguments as --help shows them; "" for none */
+    const char *name;  /* "submit", "plugin list" */
+    const char *group; /* heading in srqctl --help */
+    const char *args;  /* positional arguments as --help shows them; "" for none */
     int min_args, max_args;
     enum ctl_complete complete; /* of the positional arguments */
     const char *words;
-    const char *help;    /* one line for the list of verbs, no full stop */
-    const char *more;    /* further lines for its own --help, or NULL */
+    const char *help;                 /* one line for the list of verbs, no full stop */
+    const char *more;                 /* further lines for its own --help, or NULL */
     const struct ctl_option *options; /* besides the common ones; NULL: none */
     const char *examples[2];          /* whole command lines */
     int (*run)(struct ctl *ctl);      /* gives an exit code */
 };
 
-extern const struct ctl_verb ctl_verbs[]; /* ends with a NULL name, in the order of srqctl --help */
+extern const struct ctl_verb ctl_verbs[];            /* ends with a NULL name, in the order of srqctl --help */
 extern const struct ctl_option ctl_common_options[]; /* every verb's, also allowed before the verb */
 
 /* What was typed. Values point into argv. */
@@ -68,7 +68,7 @@ struct ctl_args {
     struct ctl_value {
         const struct ctl_option *option;
         const char *value; /* NULL for an option without one */
-    } *values;
+    } * values;
     size_t value_count;
     const char **positional;
     int positional_count;
@@ -77,7 +77,7 @@ struct ctl_args {
 struct ctl {
     struct ctl_args args;
     bool json;
-    bool tty;       /* standard output is a terminal */
+    bool tty; /* standard output is a terminal */
     const char *socket;
     bool user_only;
     struct srq_client *client; /* opened by ctl_connect */
@@ -90,7 +90,8 @@ const struct ctl_verb *ctl_find_verb(int count, const char *const *words, int *u
 /* ---- what was typed (args.c) */
 
 /* Parses the words after the verb. -SRQ_EINVAL with a sentence; ctl_args_fini in any case. */
-int ctl_parse(const struct ctl_verb *verb, int count, const char *const *words, struct ctl_args *out, struct srq_error *err);
+int ctl_parse(const struct ctl_verb *verb, int count, const char *const *words, struct ctl_args *out,
+              struct srq_error *err);
 /* Options before the verb: only common ones. *used: how many words they took. */
 int ctl_parse_common(int count, const char *const *words, struct ctl_args *out, int *used, struct srq_error *err);
 void ctl_args_fini(struct ctl_args *a);
@@ -140,8 +141,8 @@ int ctl_call_paged(struct ctl *ctl, const char *method, cJSON *params, cJSON **r
 cJSON *ctl_job_params(const char *id);
 
 /* ---- members of replies; defaults where missing or null */
-const char *ctl_str(const cJSON *object, const char *name); /* "" */
-double ctl_num(const cJSON *object, const char *name);      /* NaN */
+const char *ctl_str(const cJSON *object, const char *name);  /* "" */
+double ctl_num(const cJSON *object, const char *name);       /* NaN */
 const cJSON *ctl_get(const cJSON *object, const char *path); /* dots go deeper; NULL */
 
 /* Ctrl-C and a hang-up while waiting: the flag that srq_client watches. */

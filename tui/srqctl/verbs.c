@@ -10,6 +10,7 @@
 #define A_JOB .min_args = 1, .max_args = 1, .complete = CTL_C_JOB
 #define SOME_JOBS .min_args = 1, .max_args = MANY, .complete = CTL_C_JOB
 
+/* clang-format off */
 const struct ctl_verb ctl_verbs[] = {
     { "submit", JOBS, "MODEL -o OUT", 0, 1, CTL_C_FILE, NULL, "Queue a job that compresses a model",
       "PATTERN: a layer's name, a glob, or re:REGEX. Options win over what --job FILE says.",
@@ -116,3 +117,4 @@ const struct ctl_verb ctl_verbs[] = {
       { "srqctl version", "srqctl version --json" }, ctl_cmd_version },
     { .name = NULL },
 };
+/* clang-format on */

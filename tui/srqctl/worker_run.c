@@ -161,9 +161,8 @@ static int own_refusal(const cJSON *answer, struct srq_error *err)
 static int judge(struct run *r, int status, cJSON **out, struct srq_error *err)
 {
     struct srq_error why = { 0 };
-    int rc = r->text.len > 0 && !r->text.failed
-                 ? srq_json_parse(r->text.data, r->text.len, SRQ_DEPTH_MAX, out, &why)
-                 : -SRQ_EFORMAT;
+    int rc = r->text.len > 0 && !r->text.failed ? srq_json_parse(r->text.data, r->text.len, SRQ_DEPTH_MAX, out, &why)
+                                                : -SRQ_EFORMAT;
 
     if (rc == 0) {
         rc = own_refusal(*out, err);
@@ -184,8 +183,13 @@ static int judge(struct run *r, int status, cJSON **out, struct srq_error *err)
 int ctl_worker_run(const char *const *args, const char *input, ctl_worker_line line, void *ctx, cJSON **out,
                    struct srq_error *err)
 {
-    struct run r = { .input = input, .input_left = input != NULL ? strlen(input) : 0, .line = line, .ctx = ctx,
-                     .in = -1, .out = -1, .err = -1 };
+    struct run r = { .input = input,
+                     .input_left = input != NULL ? strlen(input) : 0,
+                     .line = line,
+                     .ctx = ctx,
+                     .in = -1,
+                     .out = -1,
+                     .err = -1 };
     int status = 0, rc;
     pid_t pid = -1;
 

@@ -37,7 +37,7 @@ struct app {
     int died;                 /* signal that ended us; 0: none */
 };
 
-/* ---- drawing ---------------------------------------------------------------------------------------------------- */
+/* ---- drawing ----------------------------------------------------------------------------------------------------- */
 
 static bool something_runs(const struct app *a)
 {
@@ -103,7 +103,7 @@ static void on_clock(evutil_socket_t fd, short what, void *ctx)
     draw_soon(ctx, DRAW_S);
 }
 
-/* ---- commands --------------------------------------------------------------------------------------------------- */
+/* ---- commands ---------------------------------------------------------------------------------------------------- */
 
 static void leave(struct app *a)
 {
@@ -195,7 +195,7 @@ static void complete(struct app *a)
     a->view.message_bad = false;
 }
 
-/* ---- keys ------------------------------------------------------------------------------------------------------- */
+/* ---- keys -------------------------------------------------------------------------------------------------------- */
 
 /* Stops as a shell's job does: the terminal is given back first and taken again afterwards. */
 static void stop(struct app *a)
@@ -300,7 +300,7 @@ static void on_input(evutil_socket_t fd, short what, void *ctx)
     evtimer_add(a->key_timer, &t);
 }
 
-/* ---- signals ---------------------------------------------------------------------------------------------------- */
+/* ---- signals ----------------------------------------------------------------------------------------------------- */
 
 static void on_signal(evutil_socket_t number, short what, void *ctx)
 {
@@ -332,12 +332,17 @@ static int catch_signals(struct app *a)
     return 0;
 }
 
-/* ---- begin and end ---------------------------------------------------------------------------------------------- */
+/* ---- begin and end ----------------------------------------------------------------------------------------------- */
 
 static int begin(struct app *a, const struct top_options *o, struct srq_error *err)
 {
-    struct top_session_options so = { .socket = o->socket, .user_only = o->user_only, .job = o->job,
-                                      .model = &a->model, .view = &a->view, .changed = on_changed, .ctx = a };
+    struct top_session_options so = { .socket = o->socket,
+                                      .user_only = o->user_only,
+                                      .job = o->job,
+                                      .model = &a->model,
+                                      .view = &a->view,
+                                      .changed = on_changed,
+                                      .ctx = a };
     int rc;
 
     a->base = event_base_new();

@@ -56,7 +56,7 @@ static void refuse(struct top_command *c, const char *fmt, ...)
     c->kind = TOP_CMD_REFUSED;
 }
 
-/* ---- verbs that need more than their row ------------------------------------------------------------------------ */
+/* ---- verbs that need more than their row ------------------------------------------------------------------------- */
 
 static void add_guards(const struct top_model *m, const struct words *w, struct top_command *c)
 {
@@ -192,7 +192,8 @@ static const struct verb verbs[] = {
       TOP_CMD_OPEN, NULL, 0, read_other },
     { "diff", "[JOB]", "show a job beside this one; without JOB no more", 0, 1, W_JOB, W_NONE, 0, false, true,
       TOP_CMD_DIFF, NULL, 0, read_other },
-    { "queue", "", "show the queue", 0, 0, W_NONE, W_NONE, 0, false, false, TOP_CMD_PANEL, NULL, TOP_PANEL_QUEUE, NULL },
+    { "queue", "", "show the queue", 0, 0, W_NONE, W_NONE, 0, false, false, TOP_CMD_PANEL, NULL, TOP_PANEL_QUEUE,
+      NULL },
     { "tree", "", "show the job's blocks and layers", 0, 0, W_NONE, W_NONE, 0, false, false, TOP_CMD_PANEL, NULL,
       TOP_PANEL_JOB, NULL },
     { "heatmap", "", "show the heatmap", 0, 0, W_NONE, W_NONE, 0, false, false, TOP_CMD_PANEL, NULL, TOP_PANEL_HEATMAP,
@@ -215,7 +216,7 @@ bool top_command_row(int at, const char **name, const char **args, const char **
     return true;
 }
 
-/* ---- reading a line --------------------------------------------------------------------------------------------- */
+/* ---- reading a line ---------------------------------------------------------------------------------------------- */
 
 /* Words are separated by blanks; quotes keep blanks in a word. */
 static bool split(const char *line, struct words *w, struct top_command *c)
@@ -425,7 +426,7 @@ void top_command_answer(const struct top_command *c, const cJSON *result, char *
         snprintf(out, cap, "%.255s: %.40s", job != NULL ? job : c->job, state != NULL ? state : "done");
 }
 
-/* ---- completion ------------------------------------------------------------------------------------------------- */
+/* ---- completion -------------------------------------------------------------------------------------------------- */
 
 struct candidates {
     const char *word; /* as typed so far */
@@ -455,8 +456,8 @@ static void offer(struct candidates *k, const char *text)
 
 static void offer_schemes(struct candidates *k, const struct top_job *j)
 {
-    static const char *const usual[] = { "w2g64", "w3g64", "w4g128", "w4g128z", "w8", "mxfp4", "mxfp8", "nvfp4", "fp8",
-                                         "bf16" };
+    static const char *const usual[] = { "w2g64", "w3g64", "w4g128", "w4g128z", "w8",
+                                         "mxfp4", "mxfp8", "nvfp4",  "fp8",     "bf16" };
 
     for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++)
         offer(k, usual[i]);

@@ -15,7 +15,7 @@ enum top_command_kind {
     TOP_CMD_PANEL,   /* show `panel` */
     TOP_CMD_COMMIT,  /* send the edits with `options` */
     TOP_CMD_DROP,
-    TOP_CMD_THEME,   /* `text`: its name */
+    TOP_CMD_THEME, /* `text`: its name */
     TOP_CMD_QUIT
 };
 
@@ -38,8 +38,8 @@ void top_command_fini(struct top_command *c);
 /* One line about the reply to a request. */
 void top_command_answer(const struct top_command *c, const cJSON *result, char *out, size_t cap);
 
-/* Completes the word before the cursor in view->line as far as it is clear (view->line_at moves). The candidates go into
- * `hint`, separated by two blanks, when there are several; else it becomes empty. True when the line changed. */
+/* Completes the word before the cursor in view->line as far as it is clear (view->line_at moves). The candidates go
+ * into `hint`, separated by two blanks, when there are several; else it becomes empty. True when the line changed. */
 bool top_command_complete(const struct top_model *m, struct top_view *v, char *hint, size_t cap);
 
 /* The verbs, for help and manual: name, arguments, one line. False: `at` is behind the last. */

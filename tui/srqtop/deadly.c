@@ -32,14 +32,14 @@ static void on_deadly(int number)
 
 int deadly_catch(void (*restore)(void))
 {
-    static const int numbers[] = { SIGHUP,  SIGINT,  SIGQUIT, SIGILL,  SIGTRAP, SIGABRT,   SIGBUS,  SIGFPE, SIGUSR1,
-                                   SIGSEGV, SIGUSR2, SIGALRM, SIGTERM, SIGXCPU, SIGVTALRM, SIGPROF, SIGSYS, SIGXFSZ,
-                                   SIGPOLL,
+    static const int numbers[] = {
+        SIGHUP,    SIGINT,  SIGQUIT, SIGILL,  SIGTRAP,   SIGABRT, SIGBUS, SIGFPE,  SIGUSR1, SIGSEGV,
+        SIGUSR2,   SIGALRM, SIGTERM, SIGXCPU, SIGVTALRM, SIGPROF, SIGSYS, SIGXFSZ, SIGPOLL,
 #ifdef SIGPWR
-                                   SIGPWR,
+        SIGPWR,
 #endif
 #ifdef SIGSTKFLT
-                                   SIGSTKFLT,
+        SIGSTKFLT,
 #endif
     };
     struct sigaction sa = { .sa_handler = on_deadly, .sa_flags = (int)(SA_ONSTACK | SA_RESETHAND | SA_NODEFER) };

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- proposals -------------------------------------------------------------------------------------------------- */
+/* ---- proposals --------------------------------------------------------------------------------------------------- */
 
 static const char *wanted_scheme(const struct top_layer *l)
 {
@@ -110,7 +110,7 @@ void top_edits_drop(struct top_job *j)
         j->layers[i].edit[0] = '\0';
 }
 
-/* ---- the request ------------------------------------------------------------------------------------------------ */
+/* ---- the request ------------------------------------------------------------------------------------------------- */
 
 cJSON *top_edits_params(const struct top_job *j, const struct top_edit_options *options, bool dry_run)
 {
@@ -146,7 +146,7 @@ cJSON *top_edits_params(const struct top_job *j, const struct top_edit_options *
     return p;
 }
 
-/* ---- the answer ------------------------------------------------------------------------------------------------- */
+/* ---- the answer -------------------------------------------------------------------------------------------------- */
 
 static void take_warnings(struct top_preview *p, const cJSON *list)
 {
@@ -202,8 +202,7 @@ void top_change_text(const cJSON *result, char *out, size_t cap)
     srq_buf_init(&b, 4096);
     srq_buf_printf(&b, "%lld %s %s", (long long)changed, changed == 1 ? "layer" : "layers",
                    applied ? "changed" : "would change");
-    srq_buf_printf(&b, "; plan revision %lld",
-                   (long long)feed_int(result, "revision", 0, INT64_MAX / 2, 0));
+    srq_buf_printf(&b, "; plan revision %lld", (long long)feed_int(result, "revision", 0, INT64_MAX / 2, 0));
     if (bits.known)
         srq_buf_printf(&b, ", %.3g bits on average", bits.v);
     restarts = feed_int(result, "restarts", 0, TOP_BLOCKS, -1);

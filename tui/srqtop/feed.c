@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- values ----------------------------------------------------------------------------------------------------- */
+/* ---- values ------------------------------------------------------------------------------------------------------ */
 
 const char *feed_text(const cJSON *o, const char *name)
 {
@@ -58,7 +58,7 @@ static bool job_state_of(const char *text, enum top_job_state *out)
     return false;
 }
 
-/* ---- who answers, and the list of jobs -------------------------------------------------------------------------- */
+/* ---- who answers, and the list of jobs --------------------------------------------------------------------------- */
 
 void top_feed_hello(struct top_model *m, const cJSON *reply)
 {
@@ -178,7 +178,7 @@ struct top_job *top_feed_job(struct top_model *m, const cJSON *reply)
     return j;
 }
 
-/* ---- blocks ----------------------------------------------------------------------------------------------------- */
+/* ---- blocks ------------------------------------------------------------------------------------------------------ */
 
 static void set_state(struct top_job *j, struct top_block *b, enum top_work_state state)
 {
@@ -345,7 +345,7 @@ static void block_end(struct top_job *j, const cJSON *e)
     b->stale_next = false;
 }
 
-/* ---- the plan --------------------------------------------------------------------------------------------------- */
+/* ---- the plan ---------------------------------------------------------------------------------------------------- */
 
 static void put_change(char *out, size_t cap, const cJSON *change, double count, int number)
 {
@@ -461,12 +461,12 @@ static void plan_allocated(struct top_job *j, const cJSON *e)
     j->plan_stale = true;
 }
 
-/* ---- the rest --------------------------------------------------------------------------------------------------- */
+/* ---- the rest ---------------------------------------------------------------------------------------------------- */
 
 static void eval_result(struct top_job *j, const cJSON *e)
 {
     const char *which = feed_text(e, "which");
-    struct top_eval *to = which == NULL                   ? NULL
+    struct top_eval *to = which == NULL                  ? NULL
                           : strcmp(which, "before") == 0 ? &j->before
                           : strcmp(which, "rtn") == 0    ? &j->rtn
                           : strcmp(which, "after") == 0  ? &j->after
@@ -521,10 +521,17 @@ void top_feed_event(struct top_model *m, const char *event, const cJSON *params)
         const char *name;
         void (*take)(struct top_job *j, const cJSON *e);
     } rows[] = {
-        { "tune.point", tune_point },     { "layer.error", layer_error },       { "tune.probe", tune_probe },
-        { "layer.done", layer_done },     { "layer.scored", layer_scored },     { "block.begin", block_begin },
-        { "block.end", block_end },       { "plan.changed", plan_changed },     { "plan.allocated", plan_allocated },
-        { "eval.result", eval_result },   { "log", log_line },
+        { "tune.point", tune_point },
+        { "layer.error", layer_error },
+        { "tune.probe", tune_probe },
+        { "layer.done", layer_done },
+        { "layer.scored", layer_scored },
+        { "block.begin", block_begin },
+        { "block.end", block_end },
+        { "plan.changed", plan_changed },
+        { "plan.allocated", plan_allocated },
+        { "eval.result", eval_result },
+        { "log", log_line },
     };
     const char *id = feed_text(params, "job");
     struct top_job *j = top_model_job(m, id);

@@ -47,7 +47,7 @@ void feed_candidates(struct top_job *j, const cJSON *names)
     srq_free(text);
 }
 
-/* ---- one row ---------------------------------------------------------------------------------------------------- */
+/* ---- one row ----------------------------------------------------------------------------------------------------- */
 
 static bool work_state_of(const char *text, enum top_work_state *out)
 {
@@ -118,7 +118,7 @@ static bool make_layer(struct top_layer *l, const cJSON *row)
     return true;
 }
 
-/* ---- all of them ------------------------------------------------------------------------------------------------ */
+/* ---- all of them ------------------------------------------------------------------------------------------------- */
 
 struct placed {
     struct top_layer layer;
@@ -157,7 +157,8 @@ static struct placed *read_rows(const cJSON *rows, int *count)
     return out;
 }
 
-/* The same layers in the same places: the number of layers outside blocks that a block of events took counts as such. */
+/* The same layers in the same places: the number of layers outside blocks that a block of events took counts as
+ * such. */
 static bool same_layers(const struct top_job *j, const struct placed *p, int count)
 {
     bool same = j->layer_count == count;

@@ -6,8 +6,8 @@
 
 #include <cjson/cJSON.h>
 
-const char *feed_text(const cJSON *o, const char *name);   /* NULL: none */
-double feed_number(const cJSON *o, const char *name);      /* NaN: none */
+const char *feed_text(const cJSON *o, const char *name); /* NULL: none */
+double feed_number(const cJSON *o, const char *name);    /* NaN: none */
 struct metric feed_metric(const cJSON *o, const char *name);
 /* Rounded towards 0; `other` where it is missing or not in [low, high]. */
 int64_t feed_int(const cJSON *o, const char *name, int64_t low, int64_t high, int64_t other);

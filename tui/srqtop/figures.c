@@ -50,7 +50,8 @@ char *figure_bits(struct metric m, char *out)
     return out;
 }
 
-char *figure_change(struct metric from, struct metric to, char *(*figure)(struct metric, char *), uint32_t arrow, char *out)
+char *figure_change(struct metric from, struct metric to, char *(*figure)(struct metric, char *), uint32_t arrow,
+                    char *out)
 {
     char a[FIGURE], b[FIGURE], utf8[4];
     int len = srq_utf8_put(arrow, utf8);
@@ -73,9 +74,10 @@ struct metric figure_share(struct metric a, struct metric b)
 
 const char *figure_job_state(enum top_job_state s)
 {
-    static const char *const names[] = { [TOP_QUEUED] = "queued",   [TOP_STARTING] = "starting", [TOP_RUNNING] = "running",
-                                         [TOP_PAUSED] = "paused",   [TOP_DONE] = "done",         [TOP_FAILED] = "failed",
-                                         [TOP_CANCELED] = "canceled" };
+    static const char *const names[] = {
+        [TOP_QUEUED] = "queued", [TOP_STARTING] = "starting", [TOP_RUNNING] = "running",  [TOP_PAUSED] = "paused",
+        [TOP_DONE] = "done",     [TOP_FAILED] = "failed",     [TOP_CANCELED] = "canceled"
+    };
 
     return names[s];
 }
@@ -97,30 +99,27 @@ enum role figure_job_role(enum top_job_state s)
 
 const char *figure_work_state(enum top_work_state s)
 {
-    static const char *const names[] = { [TOP_PENDING] = "pending",
-                                         [TOP_TUNING] = "tuning",
-                                         [TOP_FINISHED] = "finished",
-                                         [TOP_STALE] = "stale" };
+    static const char *const names[] = {
+        [TOP_PENDING] = "pending", [TOP_TUNING] = "tuning", [TOP_FINISHED] = "finished", [TOP_STALE] = "stale"
+    };
 
     return names[s];
 }
 
 enum role figure_work_role(enum top_work_state s)
 {
-    static const enum role roles[] = { [TOP_PENDING] = ROLE_WAITING,
-                                       [TOP_TUNING] = ROLE_RUNNING,
-                                       [TOP_FINISHED] = ROLE_GOOD,
-                                       [TOP_STALE] = ROLE_STALE };
+    static const enum role roles[] = {
+        [TOP_PENDING] = ROLE_WAITING, [TOP_TUNING] = ROLE_RUNNING, [TOP_FINISHED] = ROLE_GOOD, [TOP_STALE] = ROLE_STALE
+    };
 
     return roles[s];
 }
 
 const char *figure_source(enum top_source s)
 {
-    static const char *const names[] = { [TOP_BY_DEFAULT] = "default",
-                                         [TOP_BY_ALLOCATOR] = "allocator",
-                                         [TOP_BY_PIN] = "pin",
-                                         [TOP_BY_FORMAT] = "format" };
+    static const char *const names[] = {
+        [TOP_BY_DEFAULT] = "default", [TOP_BY_ALLOCATOR] = "allocator", [TOP_BY_PIN] = "pin", [TOP_BY_FORMAT] = "format"
+    };
 
     return names[s];
 }

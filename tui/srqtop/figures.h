@@ -14,8 +14,8 @@ char *figure_number(struct metric m, char *out);
 char *figure_bytes(struct metric m, char *out);
 char *figure_seconds(struct metric m, char *out);
 char *figure_percent(struct metric share, char *out);
-char *figure_count(struct metric m, char *out);  /* whole number */
-char *figure_bits(struct metric m, char *out);   /* two decimals: "4.25" */
+char *figure_count(struct metric m, char *out); /* whole number */
+char *figure_bits(struct metric m, char *out);  /* two decimals: "4.25" */
 char *figure_change(struct metric from, struct metric to, char *(*figure)(struct metric, char *), uint32_t arrow,
                     char *out); /* "1.2 GiB → 400 MiB"; one of them when they read alike */
 
@@ -26,7 +26,7 @@ static inline struct metric known(double v)
 /* a/b where both are known and b > 0 */
 struct metric figure_share(struct metric a, struct metric b);
 
-const char *figure_job_state(enum top_job_state s);   /* "running" */
+const char *figure_job_state(enum top_job_state s); /* "running" */
 enum role figure_job_role(enum top_job_state s);
 const char *figure_work_state(enum top_work_state s); /* "pending", "tuning", "finished", "stale" */
 enum role figure_work_role(enum top_work_state s);

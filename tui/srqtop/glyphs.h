@@ -12,13 +12,13 @@ enum glyph_set { GLYPHS_BRAILLE, GLYPHS_BLOCK, GLYPHS_ASCII, GLYPHS_COUNT };
 #define GLYPH_MARKERS 6
 
 struct glyphs {
-    uint32_t open, closed;      /* a block whose layers are shown, or not */
+    uint32_t open, closed; /* a block whose layers are shown, or not */
     uint32_t pinned, tagged, edited, cursor, differs;
     uint32_t pending, tuning, finished, stale, failed; /* states */
     uint32_t vline, hline, tick, corner, arrow, dot;
-    uint32_t level[GLYPH_LEVELS];   /* sparkline, low to high */
-    uint32_t shade[GLYPH_SHADES];   /* heat, low to high; none is blank */
-    uint32_t part[GLYPH_LEVELS];    /* progress: 1/8 … 8/8 of a cell */
+    uint32_t level[GLYPH_LEVELS]; /* sparkline, low to high */
+    uint32_t shade[GLYPH_SHADES]; /* heat, low to high; none is blank */
+    uint32_t part[GLYPH_LEVELS];  /* progress: 1/8 … 8/8 of a cell */
     uint32_t rest;
     uint32_t marker[GLYPH_MARKERS]; /* one a curve */
     int dots_x, dots_y;             /* points of a curve in one cell */

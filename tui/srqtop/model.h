@@ -35,34 +35,34 @@ struct top_layer {
     char *name, *module;
     int block; /* index into blocks, -1: outside them */
     int64_t out, in;
-    char scheme[32];     /* of the plan */
-    double bits;         /* of that scheme, without scales; 16 for bf16; 0: not known */
-    unsigned widths;     /* bits 2 … 8 that it can be stored in, as 1 << bits; 0: not known */
+    char scheme[32]; /* of the plan */
+    double bits;     /* of that scheme, without scales; 16 for bf16; 0: not known */
+    unsigned widths; /* bits 2 … 8 that it can be stored in, as 1 << bits; 0: not known */
     enum top_source source;
     bool pin;
-    const char *tie;     /* layers of one block with the same text change together; NULL: none */
+    const char *tie; /* layers of one block with the same text change together; NULL: none */
     enum top_work_state state;
-    struct metric score;       /* of the present scheme */
+    struct metric score; /* of the present scheme */
     struct metric error_first, error_last, error_best;
-    struct metric saturation;  /* share 0 … 1 */
+    struct metric saturation; /* share 0 … 1 */
     struct top_series errors;
     /* what the user is about to ask for */
     bool tagged;
-    char edit[32];       /* scheme proposed; empty: none */
+    char edit[32]; /* scheme proposed; empty: none */
 };
 
 struct top_block {
     int index;
     char *name;
-    int first, count;    /* its layers: layers[first … first+count) */
+    int first, count; /* its layers: layers[first … first+count) */
     enum top_work_state state;
     int64_t iters;
-    struct metric iter;  /* where the running one is */
+    struct metric iter; /* where the running one is */
     struct metric loss_first, loss_last, loss_best, best_iter, elapsed_s;
     struct top_series loss, probe;
-    bool again;              /* the run is (or was) not its first */
-    bool stale_next;         /* will be stale when its run ends */
-    int64_t begun_seq;       /* journal line of its last block.begin; 0: none yet */
+    bool again;        /* the run is (or was) not its first */
+    bool stale_next;   /* will be stale when its run ends */
+    int64_t begun_seq; /* journal line of its last block.begin; 0: none yet */
 };
 #define TOP_BLOCKS 20000 /* more are not believed */
 #define TOP_LAYERS 200000
@@ -105,26 +105,27 @@ struct top_job {
     struct top_eval before, rtn, after;
     struct top_front_point *front; /* Pareto front of allocation, ascending bits */
     int front_count;
-    int64_t skipped; /* samples that the daemon left out because this client was slow */
-    char *candidates;   /* schemes the allocator may choose from, separated by ", "; NULL: no budget */
+    int64_t skipped;           /* samples that the daemon left out because this client was slow */
+    char *candidates;          /* schemes the allocator may choose from, separated by ", "; NULL: no budget */
     char *changed_by, *change; /* who changed the plan last, and what, in words; NULL: nobody since we look */
-    int64_t last_seq;   /* last journal line fed */
-    double progress_at; /* time of the newest progress, for those that come late */
-    bool plan_stale;    /* the plan must be asked for again */
+    int64_t last_seq;          /* last journal line fed */
+    double progress_at;        /* time of the newest progress, for those that come late */
+    bool plan_stale;           /* the plan must be asked for again */
 };
 
 /* What a proposed change would do, from a dry run. */
 struct top_preview {
     bool known, waiting;
-    int changed, moved;      /* layers; those of them that the allocator chose again */
-    char *missing;           /* why no loss is predicted; NULL: one is */
-    struct metric before_bytes, after_bytes; /* size of the exported weights by the plan as it is, and after the change */
+    int changed, moved; /* layers; those of them that the allocator chose again */
+    char *missing;      /* why no loss is predicted; NULL: one is */
+    struct metric before_bytes,
+        after_bytes; /* size of the exported weights by the plan as it is, and after the change */
     struct metric average_bits_now, average_bits, forecast_now, forecast, cost_s;
-    int restarts;            /* block, -1: none */
-    int retunes;             /* how many blocks */
+    int restarts; /* block, -1: none */
+    int retunes;  /* how many blocks */
     int64_t revision;
-    char *refused;           /* why it would be refused; NULL: it would not */
-    char **warnings;         /* of the dry run, all of them; one may be NULL (no memory) */
+    char *refused;   /* why it would be refused; NULL: it would not */
+    char **warnings; /* of the dry run, all of them; one may be NULL (no memory) */
     int warning_count;
 };
 
@@ -132,23 +133,23 @@ enum top_link_state { TOP_LINK_CONNECTING, TOP_LINK_UP, TOP_LINK_LOST };
 
 struct top_model {
     enum top_link_state link;
-    char *link_text;         /* "no daemon at /run/…: trying again in 2 s" */
-    char *server;            /* "srqd 0.1.0, pid 123, user" */
+    char *link_text; /* "no daemon at /run/…: trying again in 2 s" */
+    char *server;    /* "srqd 0.1.0, pid 123, user" */
     bool admin, readonly;
-    struct top_job *jobs;    /* newest first, as the daemon lists them */
+    struct top_job *jobs; /* newest first, as the daemon lists them */
     int job_count;
     struct top_preview preview; /* of the edits of the job shown */
-    char *notice;            /* one line for the bottom: the last refusal or success; NULL: none */
+    char *notice;               /* one line for the bottom: the last refusal or success; NULL: none */
     bool notice_bad;
-    double now;              /* wall time of the last look, seconds */
-    int64_t uid;             /* our user id, as the daemon sees it; -1: not known */
-    bool list_stale;         /* the list must be asked for again */
-    bool changed;            /* something to draw came since the app last reset this */
+    double now;      /* wall time of the last look, seconds */
+    int64_t uid;     /* our user id, as the daemon sees it; -1: not known */
+    bool list_stale; /* the list must be asked for again */
+    bool changed;    /* something to draw came since the app last reset this */
 };
 
 void top_model_init(struct top_model *m);
 void top_model_fini(struct top_model *m);
-struct top_job *top_model_job(const struct top_model *m, const char *id); /* NULL: none */
+struct top_job *top_model_job(const struct top_model *m, const char *id);   /* NULL: none */
 struct top_layer *top_job_layer(const struct top_job *j, const char *name); /* NULL: none */
 /* 1 - last/first; unknown where either is. */
 struct metric top_gain(struct metric first, struct metric last);

@@ -131,8 +131,9 @@ int top_once(const struct top_options *o)
     struct top_model model;
     struct top_view view;
     struct once once = { .base = event_base_new(), .until = srq_clock_s() + WAIT_S };
-    struct top_session_options so = { .socket = o->socket, .user_only = o->user_only, .job = o->job, .model = &model,
-                                      .view = &view };
+    struct top_session_options so = {
+        .socket = o->socket, .user_only = o->user_only, .job = o->job, .model = &model, .view = &view
+    };
     struct event *timer = once.base != NULL ? event_new(once.base, -1, EV_PERSIST, look, &once) : NULL;
     struct srq_error err = { 0 };
     int rc;

@@ -97,11 +97,10 @@ static int take(const struct top_option *row, const char *value, struct top_opti
         bool *flag;
         const char **text;
     } places[] = {
-        { "job", NULL, &out->job },           { "readonly", &out->readonly, NULL },
-        { "once", &out->once, NULL },         { "json", &out->json, NULL },
-        { "ascii", &out->ascii, NULL },       { "mono", &out->mono, NULL },
-        { "user", &out->user_only, NULL },    { "socket", NULL, &out->socket },
-        { "help", &out->help, NULL },         { "version", &out->version, NULL },
+        { "job", NULL, &out->job },         { "readonly", &out->readonly, NULL }, { "once", &out->once, NULL },
+        { "json", &out->json, NULL },       { "ascii", &out->ascii, NULL },       { "mono", &out->mono, NULL },
+        { "user", &out->user_only, NULL },  { "socket", NULL, &out->socket },     { "help", &out->help, NULL },
+        { "version", &out->version, NULL },
     };
 
     if (strcmp(row->name, "theme") == 0)
@@ -125,7 +124,8 @@ static int check(const struct top_options *o, struct srq_error *err)
     if (o->json && !o->once)
         return srq_fail_field(err, -SRQ_EINVAL, "json", "--json goes with --once");
     if ((o->width != 0 || o->height != 0) && !o->once)
-        return srq_fail_field(err, -SRQ_EINVAL, "width", "--width and --height go with --once; a terminal has its own size");
+        return srq_fail_field(err, -SRQ_EINVAL, "width",
+                              "--width and --height go with --once; a terminal has its own size");
     return 0;
 }
 
@@ -147,8 +147,8 @@ int top_options_read(int argc, char **argv, struct top_options *out, struct srq_
         else if (c == ':')
             rc = srq_fail_field(err, -SRQ_EINVAL, "option", "option %s needs a value", argv[optind - 1]);
         else
-            rc = srq_fail_field(err, -SRQ_EINVAL, "option", "unknown option %s, or a value too many; see: srqtop --help",
-                                argv[optind - 1]);
+            rc = srq_fail_field(err, -SRQ_EINVAL, "option",
+                                "unknown option %s, or a value too many; see: srqtop --help", argv[optind - 1]);
     }
     if (rc == 0 && optind < argc)
         rc = srq_fail_field(err, -SRQ_EINVAL, "option", "srqtop does not expect \"%s\"; a job is named with --job",
@@ -158,7 +158,8 @@ int top_options_read(int argc, char **argv, struct top_options *out, struct srq_
 
 void top_options_help(struct srq_buf *b)
 {
-    srq_buf_puts(b, "usage: srqtop [options]\n\nWatch compression jobs, and change the bits of layers while they run.\n\n");
+    srq_buf_puts(
+        b, "usage: srqtop [options]\n\nWatch compression jobs, and change the bits of layers while they run.\n\n");
     for (const struct top_option *o = top_option_rows; o->name != NULL; o++) {
         char left[40];
 

@@ -85,18 +85,23 @@ static void head_line(const struct draw *d, struct rect r, int y, char letter, c
     char text[FIGURE];
 
     x += canvas_printf(d->c, x, y, end - x, ROLE_HEAD, 0, "%c", letter) + 1;
-    x += canvas_str(d->c, x, y, r.w / 3, j->name != NULL && j->name[0] != '\0' ? j->name : j->id, ROLE_TEXT, ATTR_BOLD) + 2;
+    x +=
+        canvas_str(d->c, x, y, r.w / 3, j->name != NULL && j->name[0] != '\0' ? j->name : j->id, ROLE_TEXT, ATTR_BOLD) +
+        2;
     x += canvas_str(d->c, x, y, end - x, figure_job_state(j->state), figure_job_role(j->state), 0) + 2;
     x += canvas_printf(d->c, x, y, end - x, ROLE_TEXT, 0, "%s bits", figure_bits(j->average_bits, text)) + 2;
-    canvas_str(d->c, x, y, end - x, figure_change(j->before_bytes, j->after_bytes, figure_bytes, d->g->arrow, text), ROLE_TEXT, 0);
+    canvas_str(d->c, x, y, end - x, figure_change(j->before_bytes, j->after_bytes, figure_bytes, d->g->arrow, text),
+               ROLE_TEXT, 0);
     if (!evals)
         return;
     x = r.x + 2;
     x += canvas_printf(d->c, x, y + 1, end - x, ROLE_TEXT, 0, "perplexity %s",
-                       figure_change(j->before.perplexity, j->after.perplexity, figure_number, d->g->arrow, text)) + 2;
+                       figure_change(j->before.perplexity, j->after.perplexity, figure_number, d->g->arrow, text)) +
+         2;
     x += canvas_printf(d->c, x, y + 1, end - x, ROLE_TEXT, 0, "KL %s", figure_number(j->after.kl, text)) + 2;
     x += canvas_printf(d->c, x, y + 1, end - x, ROLE_TEXT, 0, "top-1 %s", figure_percent(j->after.top1, text)) + 2;
-    canvas_printf(d->c, x, y + 1, end - x, ROLE_FAINT, 0, "%s %s", j->method != NULL ? j->method : "-", j->scheme != NULL ? j->scheme : "-");
+    canvas_printf(d->c, x, y + 1, end - x, ROLE_FAINT, 0, "%s %s", j->method != NULL ? j->method : "-",
+                  j->scheme != NULL ? j->scheme : "-");
 }
 
 void panel_diff_head(const struct draw *d, struct rect r)
@@ -112,8 +117,8 @@ void panel_diff_head(const struct draw *d, struct rect r)
     canvas_unclip(d->c, old);
 }
 
-static void number(const struct draw *d, const struct column_place *p, int y, struct metric m, char *(*figure)(struct metric, char *),
-                   enum role role)
+static void number(const struct draw *d, const struct column_place *p, int y, struct metric m,
+                   char *(*figure)(struct metric, char *), enum role role)
 {
     char text[FIGURE];
 
@@ -123,7 +128,10 @@ static void number(const struct draw *d, const struct column_place *p, int y, st
 static void scheme(const struct draw *d, const struct column_place *p, int y, const struct top_layer *l)
 {
     canvas_str(d->c, p->x, y, p->w, l != NULL && l->scheme[0] != '\0' ? l->scheme : "-",
-               l == NULL ? ROLE_FAINT : l->pin ? ROLE_PINNED : ROLE_TEXT, 0);
+               l == NULL ? ROLE_FAINT
+               : l->pin  ? ROLE_PINNED
+                         : ROLE_TEXT,
+               0);
 }
 
 static void row(const struct draw *d, const struct column_place *p, int y, struct pair at)
@@ -154,7 +162,8 @@ void panel_diff(const struct draw *d, struct rect r)
 
     if (d->job == NULL || b == NULL) {
         canvas_str(d->c, r.x, r.y + r.h / 2, r.w,
-                   d->job == NULL ? "no job is open: choose one in the queue and press Enter" : "press d and type the other job's id or name",
+                   d->job == NULL ? "no job is open: choose one in the queue and press Enter"
+                                  : "press d and type the other job's id or name",
                    ROLE_FAINT, 0);
         canvas_unclip(d->c, old);
         return;
@@ -166,7 +175,8 @@ void panel_diff(const struct draw *d, struct rect r)
     for (int y = 0; y + title < r.h && d->v->diff_top + y < n; y++)
         row(d, place, r.y + title + y, all[d->v->diff_top + y]);
     if (n == 0)
-        canvas_str(d->c, r.x, r.y + title, r.w, d->v->sort[TOP_PANEL_DIFF] != 0 ? "no layer differs" : "- no plan known yet", ROLE_FAINT, 0);
+        canvas_str(d->c, r.x, r.y + title, r.w,
+                   d->v->sort[TOP_PANEL_DIFF] != 0 ? "no layer differs" : "- no plan known yet", ROLE_FAINT, 0);
     srq_free(all);
     canvas_unclip(d->c, old);
 }

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- warnings, wrapped between words ---------------------------------------------------------------------------- */
+/* ---- warnings, wrapped between words ----------------------------------------------------------------------------- */
 
 /* Bytes of `text` that go on one line. */
 static size_t line_bytes(const char *text, int width)
@@ -69,7 +69,7 @@ void panel_edit_warning(const struct top_preview *p, int width, int row, char *o
     walk(p, width, row, out, cap);
 }
 
-/* ---- the rest --------------------------------------------------------------------------------------------------- */
+/* ---- the rest ---------------------------------------------------------------------------------------------------- */
 
 static int part(const struct draw *d, int x, int y, int end, const char *label, const char *value, enum role role)
 {
@@ -83,7 +83,8 @@ static int consequences(const struct draw *d, int x, int y, int end, const struc
     char text[FIGURE], more[3 * FIGURE];
     bool worse = p->forecast.known && p->forecast_now.known && p->forecast.v > p->forecast_now.v;
 
-    x = part(d, x, y, end, "predicted loss", figure_change(p->forecast_now, p->forecast, figure_number, d->g->arrow, text),
+    x = part(d, x, y, end, "predicted loss",
+             figure_change(p->forecast_now, p->forecast, figure_number, d->g->arrow, text),
              worse ? ROLE_LOSS_BAD : ROLE_TEXT);
     if (p->missing != NULL)
         x = part(d, x, y, end, "", p->missing, ROLE_FAINT);
@@ -92,7 +93,8 @@ static int consequences(const struct draw *d, int x, int y, int end, const struc
         x = part(d, x, y, end, "restarts", more, ROLE_STALE);
     }
     if (p->retunes > 0) {
-        snprintf(more, sizeof(more), "%d block%s in %s", p->retunes, p->retunes == 1 ? "" : "s", figure_seconds(p->cost_s, text));
+        snprintf(more, sizeof(more), "%d block%s in %s", p->retunes, p->retunes == 1 ? "" : "s",
+                 figure_seconds(p->cost_s, text));
         x = part(d, x, y, end, "tunes again", more, ROLE_STALE);
     }
     return x;
@@ -107,8 +109,10 @@ static void answer(const struct draw *d, struct rect r, int x, int y, const stru
         snprintf(text, sizeof(text), "%d warning%s", p->warning_count, p->warning_count == 1 ? "" : "s");
         x = part(d, x, y, end, "", text, ROLE_BAD);
     }
-    x = part(d, x, y, end, "size", figure_change(p->before_bytes, p->after_bytes, figure_bytes, d->g->arrow, text), ROLE_TEXT);
-    x = part(d, x, y, end, "bits", figure_change(p->average_bits_now, p->average_bits, figure_bits, d->g->arrow, text), ROLE_TEXT);
+    x = part(d, x, y, end, "size", figure_change(p->before_bytes, p->after_bytes, figure_bytes, d->g->arrow, text),
+             ROLE_TEXT);
+    x = part(d, x, y, end, "bits", figure_change(p->average_bits_now, p->average_bits, figure_bits, d->g->arrow, text),
+             ROLE_TEXT);
     if (r.h >= 2)
         consequences(d, r.x, y + 1, end, p);
     else
@@ -153,7 +157,8 @@ void panel_edit(const struct draw *d, struct rect r)
     } else if (p->known) {
         answer(d, r, x, r.y, p);
     } else {
-        canvas_str(d->c, x, r.y, r.x + r.w - x, p->waiting ? "asking the daemon what they would do" : "- no forecast", ROLE_FAINT, 0);
+        canvas_str(d->c, x, r.y, r.x + r.w - x, p->waiting ? "asking the daemon what they would do" : "- no forecast",
+                   ROLE_FAINT, 0);
         if (r.h >= 2)
             canvas_str(d->c, r.x, r.y + 1, r.w, "Enter commits, Esc drops", ROLE_FAINT, 0);
     }

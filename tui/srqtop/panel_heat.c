@@ -72,7 +72,8 @@ static bool cell_text(struct metric m, enum top_heat heat, int room, char *out)
     } else {
         snprintf(digits, sizeof(digits), "%.1e", m.v);
         e = strchr(digits, 'e');
-        snprintf(out, FIGURE, "%.*s%d", e != NULL ? (int)(e - digits) + 1 : 0, digits, e != NULL ? (int)strtol(e + 1, NULL, 10) : 0);
+        snprintf(out, FIGURE, "%.*s%d", e != NULL ? (int)(e - digits) + 1 : 0, digits,
+                 e != NULL ? (int)strtol(e + 1, NULL, 10) : 0);
     }
     return canvas_columns(out) <= room;
 }
@@ -93,7 +94,8 @@ void panel_heat_head(const struct draw *d, struct rect r)
         bool on = h == (int)d->v->heat;
 
         canvas_put(d->c, x, r.y, on ? '[' : ' ', ROLE_HEAD, 0);
-        x += 1 + canvas_str(d->c, x + 1, r.y, end - x - 1, map_heat_name((enum top_heat)h), on ? ROLE_HEAD : ROLE_FAINT, 0);
+        x += 1 +
+             canvas_str(d->c, x + 1, r.y, end - x - 1, map_heat_name((enum top_heat)h), on ? ROLE_HEAD : ROLE_FAINT, 0);
         canvas_put(d->c, x++, r.y, on ? ']' : ' ', ROLE_HEAD, 0);
     }
     if (r.h >= 2) {
@@ -161,7 +163,11 @@ static void cell(const struct draw *d, int x, int y, int w, const struct top_lay
         }
     }
     if (mark != 0)
-        canvas_put(d->c, x + w - 2, y, mark, l->edit[0] != '\0' ? ROLE_EDITED : l->pin ? ROLE_PINNED : ROLE_TAGGED, ATTR_BOLD);
+        canvas_put(d->c, x + w - 2, y, mark,
+                   l->edit[0] != '\0' ? ROLE_EDITED
+                   : l->pin           ? ROLE_PINNED
+                                      : ROLE_TAGGED,
+                   ATTR_BOLD);
     if (here) {
         canvas_mark(d->c, (struct rect){ x, y, w - 1, 1 }, ROLE_SELECTED, 0);
         canvas_put(d->c, x, y, '[', ROLE_SELECTED, ATTR_BOLD);
@@ -188,7 +194,8 @@ void panel_heat(const struct draw *d, struct rect r)
 
     if (d->job == NULL || !map_init(&map, d->job)) {
         canvas_str(d->c, r.x, r.y + r.h / 2, r.w,
-                   d->job == NULL ? "no job is open: choose one in the queue and press Enter" : "- no plan known yet", ROLE_FAINT, 0);
+                   d->job == NULL ? "no job is open: choose one in the queue and press Enter" : "- no plan known yet",
+                   ROLE_FAINT, 0);
         canvas_unclip(d->c, old);
         return;
     }
@@ -202,8 +209,8 @@ void panel_heat(const struct draw *d, struct rect r)
         bool on = row == d->v->heat_block;
 
         canvas_put(d->c, r.x, line, on ? d->g->cursor : ' ', ROLE_TEXT, 0);
-        canvas_str_tail(d->c, r.x + 1, line, shape.label - 2, tree_block_name(d->job, row == map.outside ? -1 : row), ROLE_TEXT,
-                   on ? ATTR_BOLD : 0);
+        canvas_str_tail(d->c, r.x + 1, line, shape.label - 2, tree_block_name(d->job, row == map.outside ? -1 : row),
+                        ROLE_TEXT, on ? ATTR_BOLD : 0);
         for (int k = 0; k < shape.columns && d->v->heat_left + k < map.columns; k++) {
             int column = d->v->heat_left + k, at = map.cells[row * map.columns + column];
             bool here = on && column == d->v->heat_module;
@@ -235,14 +242,17 @@ void panel_heat_detail(const struct draw *d, struct rect r)
 
             x += canvas_str(d->c, x, y, r.w / 2, l->name, ROLE_TEXT, ATTR_BOLD) + 2;
             x += canvas_printf(d->c, x, y, end - x, ROLE_HEAD, 0, "%s %s", map_heat_name(d->v->heat),
-                               value_text(map_value(l, d->v->heat), d->v->heat, text)) + 2;
-            canvas_printf(d->c, x, y, end - x, ROLE_TEXT, 0, "%s%s%s  %s", l->scheme, l->edit[0] != '\0' ? " to " : "", l->edit,
-                          figure_source(l->source));
+                               value_text(map_value(l, d->v->heat), d->v->heat, text)) +
+                 2;
+            canvas_printf(d->c, x, y, end - x, ROLE_TEXT, 0, "%s%s%s  %s", l->scheme, l->edit[0] != '\0' ? " to " : "",
+                          l->edit, figure_source(l->source));
             x = r.x;
             x += canvas_printf(d->c, x, y + 1, end - x, ROLE_TEXT, 0, "[%lld, %lld]  %s  score %s", (long long)l->out,
-                               (long long)l->in, figure_work_state(l->state), figure_number(l->score, text)) + 2;
+                               (long long)l->in, figure_work_state(l->state), figure_number(l->score, text)) +
+                 2;
             x += canvas_printf(d->c, x, y + 1, end - x, ROLE_TEXT, 0, "error %s",
-                               figure_change(l->error_first, l->error_best, figure_number, d->g->arrow, text)) + 2;
+                               figure_change(l->error_first, l->error_best, figure_number, d->g->arrow, text)) +
+                 2;
             canvas_printf(d->c, x, y + 1, end - x, ROLE_TEXT, 0, "saturation %s", figure_percent(l->saturation, text));
         }
     }

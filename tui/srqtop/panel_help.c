@@ -99,8 +99,8 @@ void panel_help(const struct draw *d, struct rect r)
             canvas_str(d->c, r.x, r.y + y, keys, line.heading, ROLE_HEAD, 0);
         if (line.row != NULL && !line.rest)
             canvas_str(d->c, r.x + 1, r.y + y, keys - 1, line.row->keys, ROLE_TEXT, ATTR_BOLD);
-        canvas_printf(d->c, r.x + keys + 1, r.y + y, r.w - keys - 1, line.row != NULL ? ROLE_TEXT : ROLE_FAINT, 0, "%.*s", line.len,
-                      line.text);
+        canvas_printf(d->c, r.x + keys + 1, r.y + y, r.w - keys - 1, line.row != NULL ? ROLE_TEXT : ROLE_FAINT, 0,
+                      "%.*s", line.len, line.text);
     }
     canvas_unclip(d->c, old);
 }

@@ -14,11 +14,11 @@
 enum { MARK, NAME, BITS, GROUP, FIRST, BEST, GAIN, STATE, SPARK, SCORE, SOURCE, COLUMNS };
 
 static const struct column columns[COLUMNS] = {
-    [MARK] = { "", 3, 3, 0, false },        [NAME] = { "block / layer", 20, 44, 0, false },
-    [BITS] = { "bits", 5, 12, 1, false },   [GROUP] = { "group", 5, 6, 7, true },
-    [FIRST] = { "initial", 8, 9, 4, true }, [BEST] = { "best", 8, 9, 2, true },
-    [GAIN] = { "gain", 7, 7, 3, true },     [STATE] = { "state", 10, 10, 5, false },
-    [SPARK] = { "curve", 8, 20, 6, false }, [SCORE] = { "score", 8, 9, 8, true },
+    [MARK] = { "", 3, 3, 0, false },         [NAME] = { "block / layer", 20, 44, 0, false },
+    [BITS] = { "bits", 5, 12, 1, false },    [GROUP] = { "group", 5, 6, 7, true },
+    [FIRST] = { "initial", 8, 9, 4, true },  [BEST] = { "best", 8, 9, 2, true },
+    [GAIN] = { "gain", 7, 7, 3, true },      [STATE] = { "state", 10, 10, 5, false },
+    [SPARK] = { "curve", 8, 20, 6, false },  [SCORE] = { "score", 8, 9, 8, true },
     [SOURCE] = { "source", 9, 9, 9, false },
 };
 
@@ -81,7 +81,10 @@ static void phases(const struct draw *d, struct rect r, int y)
     for (int i = 0; i < SRQ_STAGES && x < end; i++) {
         bool ended = i < now, here = i == now;
         enum role role = ended ? ROLE_GOOD : !here ? ROLE_WAITING : j->state == TOP_FAILED ? ROLE_BAD : ROLE_RUNNING;
-        uint32_t mark = ended ? d->g->finished : !here ? d->g->pending : j->state == TOP_FAILED ? d->g->failed : d->g->tuning;
+        uint32_t mark = ended                    ? d->g->finished
+                        : !here                  ? d->g->pending
+                        : j->state == TOP_FAILED ? d->g->failed
+                                                 : d->g->tuning;
 
         if (!has_stage(j, order[i]))
             continue;
@@ -93,7 +96,8 @@ static void phases(const struct draw *d, struct rect r, int y)
             figure_bar(d->c, x, y, 10, figure_share(j->done, j->total), d->v->glyphs);
             x += 11;
         }
-        x += canvas_printf(d->c, x, y, end - x, ROLE_TEXT, 0, "%s ", figure_percent(figure_share(j->done, j->total), text));
+        x += canvas_printf(d->c, x, y, end - x, ROLE_TEXT, 0, "%s ",
+                           figure_percent(figure_share(j->done, j->total), text));
         if (j->eta_s.known)
             x += canvas_printf(d->c, x, y, end - x, ROLE_TEXT, 0, "%s left ", figure_seconds(j->eta_s, text));
     }
@@ -129,10 +133,13 @@ static void title(const struct draw *d, struct rect r, int y)
     char text[FIGURE];
     int x = r.x, end = r.x + r.w;
 
-    x += canvas_str(d->c, x, y, r.w / 2, j->name != NULL && j->name[0] != '\0' ? j->name : j->id, ROLE_TEXT, ATTR_BOLD) + 1;
+    x +=
+        canvas_str(d->c, x, y, r.w / 2, j->name != NULL && j->name[0] != '\0' ? j->name : j->id, ROLE_TEXT, ATTR_BOLD) +
+        1;
     x += canvas_str(d->c, x, y, end - x, figure_job_state(j->state), figure_job_role(j->state), 0) + 2;
-    x += canvas_str(d->c, x, y, end - x, figure_change(j->before_bytes, j->after_bytes, figure_bytes, d->g->arrow, text),
-                    ROLE_TEXT, 0) + 2;
+    x += canvas_str(d->c, x, y, end - x,
+                    figure_change(j->before_bytes, j->after_bytes, figure_bytes, d->g->arrow, text), ROLE_TEXT, 0) +
+         2;
     x += canvas_printf(d->c, x, y, end - x, ROLE_TEXT, 0, "%s bits", figure_bits(j->average_bits, text)) + 2;
     if (j->budget_bits.known)
         x += canvas_printf(d->c, x, y, end - x, ROLE_TEXT, 0, "budget %s", figure_bits(j->budget_bits, text)) + 2;
@@ -143,7 +150,8 @@ static void title(const struct draw *d, struct rect r, int y)
     if (j->reason != NULL)
         x += canvas_str(d->c, x, y, end - x, j->reason, j->state == TOP_FAILED ? ROLE_BAD : ROLE_FAINT, 0) + 2;
     if (j->change != NULL)
-        canvas_printf(d->c, x, y, end - x, ROLE_FAINT, 0, "%s: %s", j->changed_by != NULL ? j->changed_by : "-", j->change);
+        canvas_printf(d->c, x, y, end - x, ROLE_FAINT, 0, "%s: %s", j->changed_by != NULL ? j->changed_by : "-",
+                      j->change);
 }
 
 void panel_job_head(const struct draw *d, struct rect r)
@@ -178,8 +186,14 @@ static void losses(const struct draw *d, const struct column_place *p, int y, st
     char text[FIGURE];
 
     number(d, &p[FIRST], y, figure_number(first, text), ROLE_TEXT);
-    number(d, &p[BEST], y, figure_number(best, text), !gain.known ? ROLE_TEXT : gain.v >= 0 ? ROLE_LOSS_GOOD : ROLE_LOSS_BAD);
-    number(d, &p[GAIN], y, figure_percent(gain, text), !gain.known ? ROLE_TEXT : gain.v >= 0 ? ROLE_LOSS_GOOD : ROLE_LOSS_BAD);
+    number(d, &p[BEST], y, figure_number(best, text),
+           !gain.known   ? ROLE_TEXT
+           : gain.v >= 0 ? ROLE_LOSS_GOOD
+                         : ROLE_LOSS_BAD);
+    number(d, &p[GAIN], y, figure_percent(gain, text),
+           !gain.known   ? ROLE_TEXT
+           : gain.v >= 0 ? ROLE_LOSS_GOOD
+                         : ROLE_LOSS_BAD);
 }
 
 static void state_cell(const struct draw *d, const struct column_place *p, int y, enum top_work_state s)
@@ -214,12 +228,15 @@ static void layer_row(const struct draw *d, const struct top_layer *l, const str
     canvas_put(d->c, p[MARK].x + 1, y, l->tagged ? d->g->tagged : ' ', ROLE_TAGGED, 0);
     canvas_put(d->c, p[MARK].x + 2, y, l->pin ? d->g->pinned : ' ', ROLE_PINNED, 0);
     canvas_str_tail(d->c, p[NAME].x + 2, y, p[NAME].w - 2, name,
-               l->name != NULL && found(d, l->name) ? ROLE_MATCH : l->tagged ? ROLE_TAGGED : ROLE_TEXT, 0);
+                    l->name != NULL && found(d, l->name) ? ROLE_MATCH
+                    : l->tagged                          ? ROLE_TAGGED
+                                                         : ROLE_TEXT,
+                    0);
     if (l->edit[0] != '\0') {
         struct metric old = figure_scheme_bits(l->scheme), new = figure_scheme_bits(l->edit);
 
         /* Where the bits stay it is the group that changes. */
-        if (p[BITS].w >= 10 || (old.known && new.known && old.v == new.v))
+        if (p[BITS].w >= 10 || (old.known && new.known &&old.v == new.v))
             snprintf(label, sizeof(label), "%.12s", l->edit);
         else
             figure_count(new, label);
@@ -323,7 +340,9 @@ static void rows(const struct draw *d, struct rect r)
     }
     if (n == 0)
         canvas_str(d->c, r.x, r.y + title_rows, r.w,
-                   d->v->filter[TOP_PANEL_JOB][0] != '\0' ? "no block or layer matches the filter" : "- no plan known yet", ROLE_FAINT, 0);
+                   d->v->filter[TOP_PANEL_JOB][0] != '\0' ? "no block or layer matches the filter"
+                                                          : "- no plan known yet",
+                   ROLE_FAINT, 0);
     srq_free(tree);
 }
 
@@ -332,7 +351,8 @@ void panel_job(const struct draw *d, struct rect r)
     struct rect old = canvas_clip(d->c, r);
 
     if (d->job == NULL)
-        canvas_str(d->c, r.x, r.y + r.h / 2, r.w, "no job is open: choose one in the queue and press Enter", ROLE_FAINT, 0);
+        canvas_str(d->c, r.x, r.y + r.h / 2, r.w, "no job is open: choose one in the queue and press Enter", ROLE_FAINT,
+                   0);
     else
         rows(d, r);
     canvas_unclip(d->c, old);

@@ -23,7 +23,8 @@ int panel_log_lines(const struct top_job *j, const struct top_view *v, int **lin
     *lines = at;
     for (int i = 0; at != NULL && i < j->line_count; i++)
         if (level_of(&j->lines[i]) <= v->log_level &&
-            (v->filter[TOP_PANEL_LOG][0] == '\0' || (j->lines[i].text != NULL && view_matches(j->lines[i].text, v->filter[TOP_PANEL_LOG]))))
+            (v->filter[TOP_PANEL_LOG][0] == '\0' ||
+             (j->lines[i].text != NULL && view_matches(j->lines[i].text, v->filter[TOP_PANEL_LOG]))))
             at[n++] = i;
     return n;
 }
@@ -34,9 +35,13 @@ void panel_log_head(const struct draw *d, struct rect r)
     int x = r.x, end = r.x + r.w;
 
     if (d->job != NULL) {
-        x += canvas_printf(d->c, x, r.y, end - x, ROLE_TEXT, 0, "%d line%s", d->job->line_count, d->job->line_count == 1 ? "" : "s") + 2;
+        x += canvas_printf(d->c, x, r.y, end - x, ROLE_TEXT, 0, "%d line%s", d->job->line_count,
+                           d->job->line_count == 1 ? "" : "s") +
+             2;
         x += canvas_printf(d->c, x, r.y, end - x, ROLE_TEXT, 0, "up to %s", level_names[d->v->log_level & 3]) + 2;
-        x += canvas_str(d->c, x, r.y, end - x, d->v->follow ? "following" : "not following", d->v->follow ? ROLE_RUNNING : ROLE_FAINT, 0) + 2;
+        x += canvas_str(d->c, x, r.y, end - x, d->v->follow ? "following" : "not following",
+                        d->v->follow ? ROLE_RUNNING : ROLE_FAINT, 0) +
+             2;
         if (d->job->skipped > 0)
             canvas_printf(d->c, x, r.y, end - x, ROLE_FAINT, 0, "%lld samples left out", (long long)d->job->skipped);
     }
@@ -67,7 +72,8 @@ static void line(const struct draw *d, struct rect r, int y, const struct top_li
     canvas_str(d->c, x, y, 1, (const char *const[LEVELS]){ "E", "W", "I", "D" }[level], level_roles[level], ATTR_BOLD);
     x += 2;
     if (l->text != NULL)
-        canvas_str(d->c, x, y, r.x + r.w - x, from_column(l->text, d->v->log_left), match ? ROLE_MATCH : level_roles[level], 0);
+        canvas_str(d->c, x, y, r.x + r.w - x, from_column(l->text, d->v->log_left),
+                   match ? ROLE_MATCH : level_roles[level], 0);
 }
 
 void panel_log(const struct draw *d, struct rect r)
@@ -76,7 +82,8 @@ void panel_log(const struct draw *d, struct rect r)
     int n, *lines;
 
     if (d->job == NULL) {
-        canvas_str(d->c, r.x, r.y + r.h / 2, r.w, "no job is open: choose one in the queue and press Enter", ROLE_FAINT, 0);
+        canvas_str(d->c, r.x, r.y + r.h / 2, r.w, "no job is open: choose one in the queue and press Enter", ROLE_FAINT,
+                   0);
         canvas_unclip(d->c, old);
         return;
     }

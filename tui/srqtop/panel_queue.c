@@ -13,11 +13,16 @@
 enum { MARK, NAME, STATE, STAGE, PROGRESS, ETA, BITS, SIZE, MEMORY, OWNER, COLUMNS };
 
 static const struct column columns[COLUMNS] = {
-    [MARK] = { "", 1, 1, 0, false },       [NAME] = { "job", 8, 32, 0, false },
-    [STATE] = { "state", 10, 10, 1, false }, [STAGE] = { "stage", 9, 28, 5, false },
-    [PROGRESS] = { "progress", 12, 22, 2, false }, [ETA] = { "left", 6, 7, 3, true },
-    [BITS] = { "bits", 5, 5, 4, true },    [SIZE] = { "size", 19, 23, 6, true },
-    [MEMORY] = { "memory", 8, 9, 7, true }, [OWNER] = { "owner", 6, 12, 8, false },
+    [MARK] = { "", 1, 1, 0, false },
+    [NAME] = { "job", 8, 32, 0, false },
+    [STATE] = { "state", 10, 10, 1, false },
+    [STAGE] = { "stage", 9, 28, 5, false },
+    [PROGRESS] = { "progress", 12, 22, 2, false },
+    [ETA] = { "left", 6, 7, 3, true },
+    [BITS] = { "bits", 5, 5, 4, true },
+    [SIZE] = { "size", 19, 23, 6, true },
+    [MEMORY] = { "memory", 8, 9, 7, true },
+    [OWNER] = { "owner", 6, 12, 8, false },
 };
 
 static const char *const sorts[QUEUE_SORTS] = { "as listed", "name", "state", "owner", "progress" };
@@ -166,9 +171,9 @@ void panel_queue(const struct draw *d, struct rect r)
     }
     if (n == 0)
         canvas_str(d->c, r.x, r.y + title + (r.h > 3), r.w,
-                   d->m->link != TOP_LINK_UP    ? "- no word from the daemon yet"
-                   : d->v->filter[TOP_PANEL_QUEUE][0] != '\0'    ? "no job matches the filter"
-                                                : "no jobs: srqctl submit MODEL ... -o OUT queues one",
+                   d->m->link != TOP_LINK_UP                  ? "- no word from the daemon yet"
+                   : d->v->filter[TOP_PANEL_QUEUE][0] != '\0' ? "no job matches the filter"
+                                                              : "no jobs: srqctl submit MODEL ... -o OUT queues one",
                    ROLE_FAINT, 0);
     srq_free(order);
     canvas_unclip(d->c, old);

@@ -17,8 +17,8 @@ struct range {
 
 /* Raster of one plot: per cell the dots set and the curve that drew last; per curve and column the last row drawn. */
 struct raster {
-    int w, h;     /* cells */
-    int nx, ny;   /* dots in a cell */
+    int w, h;   /* cells */
+    int nx, ny; /* dots in a cell */
     uint8_t *mask;
     int8_t *owner;
     int16_t *height; /* [PLOT_CURVES, w], row of cells, -1: none */
@@ -137,9 +137,10 @@ static void show(struct canvas *c, int x0, int y0, const struct raster *a, const
         return;
     /* Markers at places of each curve's own, so that curves that run together still show both. */
     for (int k = 0; k < p->count; k++)
-        for (int x = 1 + k * 2; x < a->w; x += a->w / 4 > 2 * p->count ? a->w / 4 : 2 * p->count)
+        for (int x = 1 + k * 2; x<a->w; x += a->w / 4> 2 * p->count ? a->w / 4 : 2 * p->count)
             if (a->height[k * a->w + x] >= 0)
-                canvas_put(c, x0 + x, y0 + a->height[k * a->w + x], g->marker[k], (enum role)(ROLE_CURVE_0 + k), ATTR_BOLD);
+                canvas_put(c, x0 + x, y0 + a->height[k * a->w + x], g->marker[k], (enum role)(ROLE_CURVE_0 + k),
+                           ATTR_BOLD);
 }
 
 static void axes(struct canvas *c, struct rect in, struct range r, const struct plot *p)
@@ -168,7 +169,8 @@ static void axes(struct canvas *c, struct rect in, struct range r, const struct 
     }
     n = canvas_str(c, in.x, bottom + 1, in.w / 3, figure_count(known(r.x0), text), ROLE_TEXT, 0);
     if (r.x1 > r.x0)
-        canvas_str_right(c, in.x + in.w / 2, bottom + 1, in.w - in.w / 2, figure_count(known(r.x1), text), ROLE_TEXT, 0);
+        canvas_str_right(c, in.x + in.w / 2, bottom + 1, in.w - in.w / 2, figure_count(known(r.x1), text), ROLE_TEXT,
+                         0);
     if (p->x_title != NULL)
         canvas_str(c, in.x + n + 2, bottom + 1, in.w - n - 10, p->x_title, ROLE_FAINT, 0);
 }
@@ -187,7 +189,8 @@ static void legend(struct canvas *c, int x, int y, int w, const struct plot *p, 
     }
     canvas_put(c, x, y, g->marker[k], (enum role)(ROLE_CURVE_0 + k), ATTR_BOLD);
     room = canvas_str_tail(c, x + 2, y, room, p->curves[k].label, (enum role)(ROLE_CURVE_0 + k), 0);
-    canvas_str(c, x + 4 + room, y, w - room - 4, figure_change(first, last, figure_number, g->arrow, text), ROLE_TEXT, 0);
+    canvas_str(c, x + 4 + room, y, w - room - 4, figure_change(first, last, figure_number, g->arrow, text), ROLE_TEXT,
+               0);
 }
 
 /* Title and legend; returns the rows they took. */

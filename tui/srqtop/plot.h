@@ -26,7 +26,8 @@ struct plot {
  * then the legend. */
 void plot_draw(struct canvas *c, struct rect r, const struct plot *p);
 
-/* The curve in one row of w cells, lowest to highest, logarithmic when all is positive; "-" when there are no points. */
+/* The curve in one row of w cells, lowest to highest, logarithmic when all is positive; "-" when there are no
+ * points. */
 void plot_spark(struct canvas *c, int x, int y, int w, const struct top_series *s, enum glyph_set set);
 
 #endif

@@ -9,9 +9,10 @@
 
 const char *prompt_sign(enum top_prompt prompt)
 {
-    static const char *const signs[] = { [TOP_PROMPT_NONE] = "",        [TOP_PROMPT_SEARCH] = "/",
-                                         [TOP_PROMPT_FILTER] = "filter \\", [TOP_PROMPT_COMMAND] = ":",
-                                         [TOP_PROMPT_BITS] = "scheme = ", [TOP_PROMPT_OTHER] = "compare with job: " };
+    static const char *const signs[] = {
+        [TOP_PROMPT_NONE] = "",     [TOP_PROMPT_SEARCH] = "/",       [TOP_PROMPT_FILTER] = "filter \\",
+        [TOP_PROMPT_COMMAND] = ":", [TOP_PROMPT_BITS] = "scheme = ", [TOP_PROMPT_OTHER] = "compare with job: "
+    };
 
     return signs[prompt];
 }
@@ -121,8 +122,21 @@ static void remember(struct top_view *v)
     v->history[v->history_count++] = copy;
 }
 
-enum { CTRL_A = 1, CTRL_B = 2, CTRL_C = 3, CTRL_D = 4, CTRL_E = 5, CTRL_F = 6, CTRL_G = 7, CTRL_H = 8, CTRL_K = 11, CTRL_N = 14,
-       CTRL_P = 16, CTRL_U = 21, CTRL_W = 23 };
+enum {
+    CTRL_A = 1,
+    CTRL_B = 2,
+    CTRL_C = 3,
+    CTRL_D = 4,
+    CTRL_E = 5,
+    CTRL_F = 6,
+    CTRL_G = 7,
+    CTRL_H = 8,
+    CTRL_K = 11,
+    CTRL_N = 14,
+    CTRL_P = 16,
+    CTRL_U = 21,
+    CTRL_W = 23
+};
 
 enum prompt_end prompt_key(struct top_view *v, int code)
 {

@@ -29,12 +29,14 @@ static void tabs(const struct draw *d, struct rect r)
             canvas_put(d->c, at.x, r.y, d->g->cursor, ROLE_TAB_ON, ATTR_BOLD);
         end = at.x + at.w;
     }
-    snprintf(state, sizeof(state), "%s%s%.100s", d->v->paused ? "PAUSED  " : "", d->v->readonly || m->readonly ? "read-only  " : "",
-             link != NULL           ? link
+    snprintf(state, sizeof(state), "%s%s%.100s", d->v->paused ? "PAUSED  " : "",
+             d->v->readonly || m->readonly ? "read-only  " : "",
+             link != NULL             ? link
              : m->link == TOP_LINK_UP ? "connected"
                                       : "no daemon");
     if (r.x + r.w - end > 6)
-        canvas_str_right(d->c, end + 1, r.y, r.x + r.w - end - 2, state, m->link == TOP_LINK_UP ? ROLE_TAB : ROLE_BAD, 0);
+        canvas_str_right(d->c, end + 1, r.y, r.x + r.w - end - 2, state, m->link == TOP_LINK_UP ? ROLE_TAB : ROLE_BAD,
+                         0);
 }
 
 static void notice(const struct draw *d, struct rect r)
@@ -55,10 +57,11 @@ static void notice(const struct draw *d, struct rect r)
         d->c->cursor_x = x + before < r.x + r.w ? x + before : r.x + r.w - 1;
         d->c->cursor_y = r.y;
     } else if (v->message[0] != '\0') {
-        canvas_printf(d->c, r.x, r.y, r.w, v->message_bad ? ROLE_NOTICE_BAD : ROLE_NOTICE, 0, "%s%s", v->message_bad ? "! " : "", v->message);
+        canvas_printf(d->c, r.x, r.y, r.w, v->message_bad ? ROLE_NOTICE_BAD : ROLE_NOTICE, 0, "%s%s",
+                      v->message_bad ? "! " : "", v->message);
     } else if (d->m->notice != NULL) {
-        canvas_printf(d->c, r.x, r.y, r.w, d->m->notice_bad ? ROLE_NOTICE_BAD : ROLE_NOTICE, 0, "%s%s", d->m->notice_bad ? "! " : "",
-                      d->m->notice);
+        canvas_printf(d->c, r.x, r.y, r.w, d->m->notice_bad ? ROLE_NOTICE_BAD : ROLE_NOTICE, 0, "%s%s",
+                      d->m->notice_bad ? "! " : "", d->m->notice);
     } else if (d->m->link != TOP_LINK_UP && d->m->link_text != NULL) {
         canvas_str(d->c, r.x, r.y, r.w, d->m->link_text, ROLE_BAD, 0);
     } else {
@@ -117,7 +120,8 @@ static void bar(const struct draw *d, struct rect r)
             continue;
         for (next = k + 1; next->keys != NULL && !(next->panels >> d->v->panel & 1);)
             next++;
-        x = bar_word(d, x, r.y, end - tail, k, next->keys != NULL && next->bar != NULL && strcmp(next->bar, k->bar) == 0);
+        x = bar_word(d, x, r.y, end - tail, k,
+                     next->keys != NULL && next->bar != NULL && strcmp(next->bar, k->bar) == 0);
     }
     x = r.w > tail ? end - tail : r.x;
     for (const struct key_row *k = key_rows; k->keys != NULL && x >= 0; k++)

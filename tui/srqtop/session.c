@@ -14,11 +14,11 @@
 #include <sys/queue.h>
 
 #define LIST_EVERY_S 10.0
-#define CHORES_S 0.3  /* news are gathered that long before the list or a plan is asked for again */
+#define CHORES_S 0.3 /* news are gathered that long before the list or a plan is asked for again */
 #define CALL_WAIT_S 60.0
 /* Lines about the job's state are not sent again, so the last line that comes need not be the journal's last. */
-#define QUIET_S 0.7   /* a journal that brings nothing for that long is at its end */
-#define BEGIN_S 2.0   /* and one that has not begun by then is empty */
+#define QUIET_S 0.7 /* a journal that brings nothing for that long is at its end */
+#define BEGIN_S 2.0 /* and one that has not begun by then is empty */
 #define QUEUE_EVENTS "job.state stage.progress"
 
 enum ask_kind { ASK_LIST, ASK_FIND, ASK_PLAN, ASK_LENGTH, ASK_PREVIEW, ASK_COMMIT, ASK_COMMAND };
@@ -81,7 +81,7 @@ static void plan_chores(struct top_session *s)
     evtimer_add(s->chores, &t);
 }
 
-/* ---- requests --------------------------------------------------------------------------------------------------- */
+/* ---- requests ---------------------------------------------------------------------------------------------------- */
 
 static void answered(void *ctx, const cJSON *result, const struct srq_error *err);
 
@@ -187,7 +187,7 @@ static void on_list_timer(evutil_socket_t fd, short what, void *ctx)
         ask_list(s);
 }
 
-/* ---- the jobs shown --------------------------------------------------------------------------------------------- */
+/* ---- the jobs shown ---------------------------------------------------------------------------------------------- */
 
 static void open_job(struct top_session *s, const char *id)
 {
@@ -323,7 +323,7 @@ static void plan_came(struct top_session *s, struct ask *a, const cJSON *result,
     }
 }
 
-/* ---- edits ------------------------------------------------------------------------------------------------------ */
+/* ---- edits ------------------------------------------------------------------------------------------------------- */
 
 static void ask_preview(struct top_session *s)
 {
@@ -478,7 +478,7 @@ static void commit_came(struct top_session *s, struct ask *a, const cJSON *resul
     top_session_edited(s);
 }
 
-/* ---- commands --------------------------------------------------------------------------------------------------- */
+/* ---- commands ---------------------------------------------------------------------------------------------------- */
 
 void top_session_send(struct top_session *s, struct top_command *c)
 {
@@ -551,7 +551,7 @@ static void answered(void *ctx, const cJSON *result, const struct srq_error *err
     changed(s);
 }
 
-/* ---- the link --------------------------------------------------------------------------------------------------- */
+/* ---- the link ---------------------------------------------------------------------------------------------------- */
 
 /* Somebody else changed the plan while ours is being edited: what the preview says is old. */
 static void plan_moved(struct top_session *s, const cJSON *params)

@@ -13,7 +13,7 @@ struct top_session;
 struct top_session_options {
     const char *socket; /* as srq_locate_socket takes it */
     bool user_only;
-    const char *job;    /* shown as soon as it is found: an id, a beginning of one, "@last"; NULL: none */
+    const char *job; /* shown as soon as it is found: an id, a beginning of one, "@last"; NULL: none */
     struct top_model *model;
     struct top_view *view;
     void (*changed)(void *ctx); /* the model changed: draw soon */
@@ -30,9 +30,9 @@ void top_session_find(struct top_session *s, const char *typed, bool beside);
 void top_session_follow(struct top_session *s);
 void top_session_refresh(struct top_session *s); /* list again, or try to connect again, now */
 
-void top_session_edited(struct top_session *s);  /* ask for a preview, not too often */
+void top_session_edited(struct top_session *s); /* ask for a preview, not too often */
 void top_session_commit(struct top_session *s, const struct top_edit_options *options);
-void top_session_drop(struct top_session *s);    /* forget edits and preview */
+void top_session_drop(struct top_session *s);                        /* forget edits and preview */
 void top_session_send(struct top_session *s, struct top_command *c); /* a TOP_CMD_REQUEST; its params are consumed */
 
 /* Nothing is under way any more: list, plans and journals are here. For --once. */

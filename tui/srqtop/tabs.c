@@ -18,7 +18,8 @@ static int letters(int width)
 
 static int put_label(enum top_panel panel, int most, char *label)
 {
-    return most > 0 ? snprintf(label, 32, " %d %.*s ", (int)panel + 1, most, panel_name(panel)) : snprintf(label, 32, " %d", (int)panel + 1);
+    return most > 0 ? snprintf(label, 32, " %d %.*s ", (int)panel + 1, most, panel_name(panel))
+                    : snprintf(label, 32, " %d", (int)panel + 1);
 }
 
 struct rect tab_place(struct rect tabs, enum top_panel panel, char *label)

@@ -28,15 +28,15 @@ static struct {
     const struct theme *theme;
     bool mono;
     int colours;
-    struct termios modes;              /* as they were */
-    volatile sig_atomic_t taken;       /* the terminal is ours */
-    char restore[RESTORE_MOST];        /* what gives it back, made ready beforehand */
+    struct termios modes;        /* as they were */
+    volatile sig_atomic_t taken; /* the terminal is ours */
+    char restore[RESTORE_MOST];  /* what gives it back, made ready beforehand */
     size_t restore_len;
-    struct canvas shown;               /* what is on the screen */
-    bool all;                          /* write everything next time */
+    struct canvas shown; /* what is on the screen */
+    bool all;            /* write everything next time */
     struct decoder keys;
-    bool mouse;                        /* it reports clicks */
-    bool gone;                         /* its input has ended */
+    bool mouse; /* it reports clicks */
+    bool gone;  /* its input has ended */
     double click_s;
     int click_x, click_y;
 } term;
@@ -94,7 +94,8 @@ static attr_t attributes(const struct cell *cell)
 {
     int attr = cell->attr | theme_look_of(term.theme, (enum role)cell->role, term.colours).attr;
 
-    return ((attr & ATTR_BOLD) ? A_BOLD : 0) | ((attr & ATTR_UNDERLINE) ? A_UNDERLINE : 0) | ((attr & ATTR_REVERSE) ? A_REVERSE : 0);
+    return ((attr & ATTR_BOLD) ? A_BOLD : 0) | ((attr & ATTR_UNDERLINE) ? A_UNDERLINE : 0) |
+           ((attr & ATTR_REVERSE) ? A_REVERSE : 0);
 }
 
 /* ---- taking the terminal and giving it back */
@@ -196,13 +197,13 @@ static void prepare_keys(void)
     static const struct {
         const char *name;
         int key;
-    } names[] = { { "kcuu1", TOP_KEY_UP },   { "kcud1", TOP_KEY_DOWN },   { "kcub1", TOP_KEY_LEFT },
-                  { "kcuf1", TOP_KEY_RIGHT }, { "kpp", TOP_KEY_PAGE_UP },  { "knp", TOP_KEY_PAGE_DOWN },
-                  { "khome", TOP_KEY_HOME },  { "kend", TOP_KEY_END },     { "kdch1", TOP_KEY_DELETE },
+    } names[] = { { "kcuu1", TOP_KEY_UP },     { "kcud1", TOP_KEY_DOWN },   { "kcub1", TOP_KEY_LEFT },
+                  { "kcuf1", TOP_KEY_RIGHT },  { "kpp", TOP_KEY_PAGE_UP },  { "knp", TOP_KEY_PAGE_DOWN },
+                  { "khome", TOP_KEY_HOME },   { "kend", TOP_KEY_END },     { "kdch1", TOP_KEY_DELETE },
                   { "kich1", TOP_KEY_INSERT }, { "kcbt", TOP_KEY_BACKTAB }, { "kent", TOP_KEY_ENTER },
-                  { "kf1", TOP_KEY_F1 },      { "kf2", TOP_KEY_F2 },       { "kf3", TOP_KEY_F3 },
-                  { "kf4", TOP_KEY_F4 },      { "kf5", TOP_KEY_F5 },       { "kf6", TOP_KEY_F6 },
-                  { "kf7", TOP_KEY_F7 },      { "kf8", TOP_KEY_F8 },       { "kf9", TOP_KEY_F9 },
+                  { "kf1", TOP_KEY_F1 },       { "kf2", TOP_KEY_F2 },       { "kf3", TOP_KEY_F3 },
+                  { "kf4", TOP_KEY_F4 },       { "kf5", TOP_KEY_F5 },       { "kf6", TOP_KEY_F6 },
+                  { "kf7", TOP_KEY_F7 },       { "kf8", TOP_KEY_F8 },       { "kf9", TOP_KEY_F9 },
                   { "kf10", TOP_KEY_F10 } };
     const char *delay = getenv("ESCDELAY");
     long ms = delay != NULL ? strtol(delay, NULL, 10) : 0;
@@ -231,7 +232,8 @@ int terminal_open(const struct theme *theme, bool mono, struct srq_error *err)
     if (tried != cur_term)
         del_curterm(tried);
     if (term.screen == NULL)
-        return srq_fail(err, -SRQ_EINVAL, "terminal type \"%.64s\" cannot show full screens; --once prints without it", name);
+        return srq_fail(err, -SRQ_EINVAL, "terminal type \"%.64s\" cannot show full screens; --once prints without it",
+                        name);
     term.theme = theme;
     term.mono = mono;
     canvas_init(&term.shown);
@@ -319,7 +321,7 @@ static bool same(const struct cell *a, const struct cell *b)
 /* Cells of one row that changed, with both halves of wide characters. */
 static void show_row(const struct canvas *c, int y, int w)
 {
-    const struct cell *new = c->cells + (size_t)y * (size_t)c->w;
+    const struct cell *new = c->cells + (size_t)y *(size_t)c->w;
     struct cell *old = term.shown.cells + (size_t)y * (size_t)c->w;
 
     for (int x = 0; x < w; x++) {

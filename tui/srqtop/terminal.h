@@ -29,7 +29,7 @@ void terminal_redraw(void); /* everything is written again at the next flush */
 bool terminal_key(struct top_key *key);
 /* Seconds until terminal_key is to be asked again though no byte came, as after ESC; negative: not at all. */
 double terminal_key_wait(void);
-bool terminal_gone(void); /* standard input is at its end: the terminal went away */
+bool terminal_gone(void);   /* standard input is at its end: the terminal went away */
 int terminal_colours(void); /* 256, 16, 8 or 0, as in use */
 void terminal_set_theme(const struct theme *theme);
 

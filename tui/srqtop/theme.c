@@ -16,68 +16,68 @@
 
 /* Attributes where there are no colours. */
 static const uint8_t mono[ROLE_COUNT] = {
-    [ROLE_HEAD] = B | U,   [ROLE_TAB_ON] = R | B,  [ROLE_BAR_KEY] = R,      [ROLE_SELECTED] = R, [ROLE_TAGGED] = B,
-    [ROLE_PINNED] = U,     [ROLE_EDITED] = B | U,  [ROLE_RUNNING] = B,      [ROLE_BAD] = B,      [ROLE_LOSS_BAD] = B,
-    [ROLE_LOG_ERROR] = B,  [ROLE_LOG_WARNING] = U, [ROLE_MATCH] = U,        [ROLE_PROMPT] = B,   [ROLE_NOTICE_BAD] = B | R,
-    [ROLE_DONE_PART] = B,  [ROLE_CURVE_0] = B,     [ROLE_HEAT_8] = B,       [ROLE_HEAT_9] = B,
+    [ROLE_HEAD] = B | U,  [ROLE_TAB_ON] = R | B,  [ROLE_BAR_KEY] = R, [ROLE_SELECTED] = R, [ROLE_TAGGED] = B,
+    [ROLE_PINNED] = U,    [ROLE_EDITED] = B | U,  [ROLE_RUNNING] = B, [ROLE_BAD] = B,      [ROLE_LOSS_BAD] = B,
+    [ROLE_LOG_ERROR] = B, [ROLE_LOG_WARNING] = U, [ROLE_MATCH] = U,   [ROLE_PROMPT] = B,   [ROLE_NOTICE_BAD] = B | R,
+    [ROLE_DONE_PART] = B, [ROLE_CURVE_0] = B,     [ROLE_HEAT_8] = B,  [ROLE_HEAT_9] = B,
 };
 
 /* Roles that are alike on dark backgrounds. */
-#define DARK_DEEP                                                                                                     \
-    [ROLE_TEXT] = { N, N, 0 }, [ROLE_FAINT] = { 246, N, 0 }, [ROLE_HEAD] = { 252, N, B | U },                         \
-    [ROLE_TAB] = { 250, 236, 0 }, [ROLE_TAB_ON] = { 16, 117, B }, [ROLE_BAR_KEY] = { 16, 250, 0 },                    \
-    [ROLE_BAR] = { 250, 236, 0 }, [ROLE_SELECTED] = { 255, 24, B }, [ROLE_TAGGED] = { 227, N, B },                    \
-    [ROLE_PINNED] = { 175, N, U }, [ROLE_EDITED] = { 227, N, B | U }, [ROLE_WAITING] = { 246, N, 0 },                 \
-    [ROLE_RUNNING] = { 117, N, B }, [ROLE_GOOD] = { 74, N, 0 }, [ROLE_STALE] = { 175, N, 0 },                         \
-    [ROLE_BAD] = { 208, N, B }, [ROLE_LOSS_GOOD] = { 117, N, 0 }, [ROLE_LOSS_BAD] = { 208, N, 0 },                    \
-    [ROLE_DONE_PART] = { 117, N, 0 }, [ROLE_REST_PART] = { 240, N, 0 }, [ROLE_AXIS] = { 243, N, 0 },                  \
-    [ROLE_CURVE_0] = { 117, N, 0 }, [ROLE_CURVE_1] = { 214, N, 0 }, [ROLE_CURVE_2] = { 36, N, 0 },                    \
-    [ROLE_CURVE_3] = { 227, N, 0 }, [ROLE_CURVE_4] = { 202, N, 0 }, [ROLE_CURVE_5] = { 175, N, 0 },                   \
-    [ROLE_SPARK] = { 110, N, 0 }, [ROLE_LOG_ERROR] = { 208, N, B }, [ROLE_LOG_WARNING] = { 227, N, 0 },               \
-    [ROLE_LOG_INFO] = { N, N, 0 }, [ROLE_LOG_DEBUG] = { 244, N, 0 }, [ROLE_MATCH] = { 16, 227, 0 },                   \
+#define DARK_DEEP                                                                                       \
+    [ROLE_TEXT] = { N, N, 0 }, [ROLE_FAINT] = { 246, N, 0 }, [ROLE_HEAD] = { 252, N, B | U },           \
+    [ROLE_TAB] = { 250, 236, 0 }, [ROLE_TAB_ON] = { 16, 117, B }, [ROLE_BAR_KEY] = { 16, 250, 0 },      \
+    [ROLE_BAR] = { 250, 236, 0 }, [ROLE_SELECTED] = { 255, 24, B }, [ROLE_TAGGED] = { 227, N, B },      \
+    [ROLE_PINNED] = { 175, N, U }, [ROLE_EDITED] = { 227, N, B | U }, [ROLE_WAITING] = { 246, N, 0 },   \
+    [ROLE_RUNNING] = { 117, N, B }, [ROLE_GOOD] = { 74, N, 0 }, [ROLE_STALE] = { 175, N, 0 },           \
+    [ROLE_BAD] = { 208, N, B }, [ROLE_LOSS_GOOD] = { 117, N, 0 }, [ROLE_LOSS_BAD] = { 208, N, 0 },      \
+    [ROLE_DONE_PART] = { 117, N, 0 }, [ROLE_REST_PART] = { 240, N, 0 }, [ROLE_AXIS] = { 243, N, 0 },    \
+    [ROLE_CURVE_0] = { 117, N, 0 }, [ROLE_CURVE_1] = { 214, N, 0 }, [ROLE_CURVE_2] = { 36, N, 0 },      \
+    [ROLE_CURVE_3] = { 227, N, 0 }, [ROLE_CURVE_4] = { 202, N, 0 }, [ROLE_CURVE_5] = { 175, N, 0 },     \
+    [ROLE_SPARK] = { 110, N, 0 }, [ROLE_LOG_ERROR] = { 208, N, B }, [ROLE_LOG_WARNING] = { 227, N, 0 }, \
+    [ROLE_LOG_INFO] = { N, N, 0 }, [ROLE_LOG_DEBUG] = { 244, N, 0 }, [ROLE_MATCH] = { 16, 227, 0 },     \
     [ROLE_PROMPT] = { 255, 237, 0 }, [ROLE_NOTICE] = { 117, N, 0 }, [ROLE_NOTICE_BAD] = { 16, 208, B }
 
-#define LIGHT_DEEP                                                                                                    \
-    [ROLE_TEXT] = { N, N, 0 }, [ROLE_FAINT] = { 242, N, 0 }, [ROLE_HEAD] = { 235, N, B | U },                         \
-    [ROLE_TAB] = { 238, 253, 0 }, [ROLE_TAB_ON] = { 231, 25, B }, [ROLE_BAR_KEY] = { 231, 240, 0 },                   \
-    [ROLE_BAR] = { 238, 253, 0 }, [ROLE_SELECTED] = { 16, 153, B }, [ROLE_TAGGED] = { 94, N, B },                     \
-    [ROLE_PINNED] = { 90, N, U }, [ROLE_EDITED] = { 94, N, B | U }, [ROLE_WAITING] = { 242, N, 0 },                   \
-    [ROLE_RUNNING] = { 25, N, B }, [ROLE_GOOD] = { 25, N, 0 }, [ROLE_STALE] = { 90, N, 0 },                           \
-    [ROLE_BAD] = { 130, N, B }, [ROLE_LOSS_GOOD] = { 25, N, 0 }, [ROLE_LOSS_BAD] = { 130, N, 0 },                     \
-    [ROLE_DONE_PART] = { 25, N, 0 }, [ROLE_REST_PART] = { 250, N, 0 }, [ROLE_AXIS] = { 245, N, 0 },                   \
-    [ROLE_CURVE_0] = { 25, N, 0 }, [ROLE_CURVE_1] = { 166, N, 0 }, [ROLE_CURVE_2] = { 29, N, 0 },                     \
-    [ROLE_CURVE_3] = { 94, N, 0 }, [ROLE_CURVE_4] = { 124, N, 0 }, [ROLE_CURVE_5] = { 90, N, 0 },                     \
-    [ROLE_SPARK] = { 25, N, 0 }, [ROLE_LOG_ERROR] = { 124, N, B }, [ROLE_LOG_WARNING] = { 94, N, 0 },                 \
-    [ROLE_LOG_INFO] = { N, N, 0 }, [ROLE_LOG_DEBUG] = { 243, N, 0 }, [ROLE_MATCH] = { 16, 227, 0 },                   \
+#define LIGHT_DEEP                                                                                    \
+    [ROLE_TEXT] = { N, N, 0 }, [ROLE_FAINT] = { 242, N, 0 }, [ROLE_HEAD] = { 235, N, B | U },         \
+    [ROLE_TAB] = { 238, 253, 0 }, [ROLE_TAB_ON] = { 231, 25, B }, [ROLE_BAR_KEY] = { 231, 240, 0 },   \
+    [ROLE_BAR] = { 238, 253, 0 }, [ROLE_SELECTED] = { 16, 153, B }, [ROLE_TAGGED] = { 94, N, B },     \
+    [ROLE_PINNED] = { 90, N, U }, [ROLE_EDITED] = { 94, N, B | U }, [ROLE_WAITING] = { 242, N, 0 },   \
+    [ROLE_RUNNING] = { 25, N, B }, [ROLE_GOOD] = { 25, N, 0 }, [ROLE_STALE] = { 90, N, 0 },           \
+    [ROLE_BAD] = { 130, N, B }, [ROLE_LOSS_GOOD] = { 25, N, 0 }, [ROLE_LOSS_BAD] = { 130, N, 0 },     \
+    [ROLE_DONE_PART] = { 25, N, 0 }, [ROLE_REST_PART] = { 250, N, 0 }, [ROLE_AXIS] = { 245, N, 0 },   \
+    [ROLE_CURVE_0] = { 25, N, 0 }, [ROLE_CURVE_1] = { 166, N, 0 }, [ROLE_CURVE_2] = { 29, N, 0 },     \
+    [ROLE_CURVE_3] = { 94, N, 0 }, [ROLE_CURVE_4] = { 124, N, 0 }, [ROLE_CURVE_5] = { 90, N, 0 },     \
+    [ROLE_SPARK] = { 25, N, 0 }, [ROLE_LOG_ERROR] = { 124, N, B }, [ROLE_LOG_WARNING] = { 94, N, 0 }, \
+    [ROLE_LOG_INFO] = { N, N, 0 }, [ROLE_LOG_DEBUG] = { 243, N, 0 }, [ROLE_MATCH] = { 16, 227, 0 },   \
     [ROLE_PROMPT] = { 16, 254, 0 }, [ROLE_NOTICE] = { 25, N, 0 }, [ROLE_NOTICE_BAD] = { 231, 130, B }
 
-#define PLAIN                                                                                                         \
-    [ROLE_TEXT] = { N, N, 0 }, [ROLE_FAINT] = { N, N, 0 }, [ROLE_HEAD] = { N, N, B | U },                             \
-    [ROLE_TAB] = { N, N, 0 }, [ROLE_TAB_ON] = { 0, 6, B }, [ROLE_BAR_KEY] = { 0, 7, 0 }, [ROLE_BAR] = { N, N, 0 },    \
-    [ROLE_SELECTED] = { 15, 4, B }, [ROLE_TAGGED] = { 3, N, B }, [ROLE_PINNED] = { 5, N, U },                         \
-    [ROLE_EDITED] = { 3, N, B | U }, [ROLE_WAITING] = { N, N, 0 }, [ROLE_RUNNING] = { 6, N, B },                      \
-    [ROLE_GOOD] = { 6, N, 0 }, [ROLE_STALE] = { 5, N, 0 }, [ROLE_BAD] = { 3, N, B }, [ROLE_LOSS_GOOD] = { 6, N, 0 },  \
-    [ROLE_LOSS_BAD] = { 3, N, B }, [ROLE_DONE_PART] = { 6, N, 0 }, [ROLE_REST_PART] = { N, N, 0 },                    \
-    [ROLE_AXIS] = { N, N, 0 }, [ROLE_CURVE_0] = { 6, N, 0 }, [ROLE_CURVE_1] = { 3, N, 0 },                            \
-    [ROLE_CURVE_2] = { 5, N, 0 }, [ROLE_CURVE_3] = { 2, N, 0 }, [ROLE_CURVE_4] = { 4, N, 0 },                         \
-    [ROLE_CURVE_5] = { 1, N, 0 }, [ROLE_SPARK] = { 6, N, 0 }, [ROLE_LOG_ERROR] = { 1, N, B },                         \
-    [ROLE_LOG_WARNING] = { 3, N, 0 }, [ROLE_LOG_INFO] = { N, N, 0 }, [ROLE_LOG_DEBUG] = { N, N, 0 },                  \
-    [ROLE_MATCH] = { 0, 3, 0 }, [ROLE_PROMPT] = { N, N, B }, [ROLE_NOTICE] = { 6, N, 0 },                             \
-    [ROLE_NOTICE_BAD] = { 0, 3, B }, [ROLE_HEAT_0] = { 15, 4, 0 }, [ROLE_HEAT_1] = { 15, 4, 0 },                      \
-    [ROLE_HEAT_2] = { 15, 5, 0 }, [ROLE_HEAT_3] = { 15, 5, 0 }, [ROLE_HEAT_4] = { 0, 6, 0 },                          \
-    [ROLE_HEAT_5] = { 0, 6, 0 }, [ROLE_HEAT_6] = { 0, 3, 0 }, [ROLE_HEAT_7] = { 0, 3, 0 }, [ROLE_HEAT_8] = { 0, 7, 0 }, \
-    [ROLE_HEAT_9] = { 0, 7, 0 }
+#define PLAIN                                                                                                        \
+    [ROLE_TEXT] = { N, N, 0 }, [ROLE_FAINT] = { N, N, 0 }, [ROLE_HEAD] = { N, N, B | U }, [ROLE_TAB] = { N, N, 0 },  \
+    [ROLE_TAB_ON] = { 0, 6, B }, [ROLE_BAR_KEY] = { 0, 7, 0 }, [ROLE_BAR] = { N, N, 0 },                             \
+    [ROLE_SELECTED] = { 15, 4, B }, [ROLE_TAGGED] = { 3, N, B }, [ROLE_PINNED] = { 5, N, U },                        \
+    [ROLE_EDITED] = { 3, N, B | U }, [ROLE_WAITING] = { N, N, 0 }, [ROLE_RUNNING] = { 6, N, B },                     \
+    [ROLE_GOOD] = { 6, N, 0 }, [ROLE_STALE] = { 5, N, 0 }, [ROLE_BAD] = { 3, N, B }, [ROLE_LOSS_GOOD] = { 6, N, 0 }, \
+    [ROLE_LOSS_BAD] = { 3, N, B }, [ROLE_DONE_PART] = { 6, N, 0 }, [ROLE_REST_PART] = { N, N, 0 },                   \
+    [ROLE_AXIS] = { N, N, 0 }, [ROLE_CURVE_0] = { 6, N, 0 }, [ROLE_CURVE_1] = { 3, N, 0 },                           \
+    [ROLE_CURVE_2] = { 5, N, 0 }, [ROLE_CURVE_3] = { 2, N, 0 }, [ROLE_CURVE_4] = { 4, N, 0 },                        \
+    [ROLE_CURVE_5] = { 1, N, 0 }, [ROLE_SPARK] = { 6, N, 0 }, [ROLE_LOG_ERROR] = { 1, N, B },                        \
+    [ROLE_LOG_WARNING] = { 3, N, 0 }, [ROLE_LOG_INFO] = { N, N, 0 }, [ROLE_LOG_DEBUG] = { N, N, 0 },                 \
+    [ROLE_MATCH] = { 0, 3, 0 }, [ROLE_PROMPT] = { N, N, B }, [ROLE_NOTICE] = { 6, N, 0 },                            \
+    [ROLE_NOTICE_BAD] = { 0, 3, B }, [ROLE_HEAT_0] = { 15, 4, 0 }, [ROLE_HEAT_1] = { 15, 4, 0 },                     \
+    [ROLE_HEAT_2] = { 15, 5, 0 }, [ROLE_HEAT_3] = { 15, 5, 0 }, [ROLE_HEAT_4] = { 0, 6, 0 },                         \
+    [ROLE_HEAT_5] = { 0, 6, 0 }, [ROLE_HEAT_6] = { 0, 3, 0 }, [ROLE_HEAT_7] = { 0, 3, 0 },                           \
+    [ROLE_HEAT_8] = { 0, 7, 0 }, [ROLE_HEAT_9] = { 0, 7, 0 }
 
-#define CIVIDIS                                                                                                       \
-    [ROLE_HEAT_0] = { 255, 235, 0 }, [ROLE_HEAT_1] = { 255, 24, 0 }, [ROLE_HEAT_2] = { 255, 60, 0 },                  \
-    [ROLE_HEAT_3] = { 255, 242, 0 }, [ROLE_HEAT_4] = { 231, 243, 0 }, [ROLE_HEAT_5] = { 16, 244, 0 },                 \
-    [ROLE_HEAT_6] = { 16, 137, 0 }, [ROLE_HEAT_7] = { 16, 143, 0 }, [ROLE_HEAT_8] = { 16, 185, 0 },                   \
+#define CIVIDIS                                                                                       \
+    [ROLE_HEAT_0] = { 255, 235, 0 }, [ROLE_HEAT_1] = { 255, 24, 0 }, [ROLE_HEAT_2] = { 255, 60, 0 },  \
+    [ROLE_HEAT_3] = { 255, 242, 0 }, [ROLE_HEAT_4] = { 231, 243, 0 }, [ROLE_HEAT_5] = { 16, 244, 0 }, \
+    [ROLE_HEAT_6] = { 16, 137, 0 }, [ROLE_HEAT_7] = { 16, 143, 0 }, [ROLE_HEAT_8] = { 16, 185, 0 },   \
     [ROLE_HEAT_9] = { 16, 227, 0 }
 
-#define VIRIDIS                                                                                                       \
-    [ROLE_HEAT_0] = { 255, 17, 0 }, [ROLE_HEAT_1] = { 255, 53, 0 }, [ROLE_HEAT_2] = { 255, 24, 0 },                   \
-    [ROLE_HEAT_3] = { 255, 60, 0 }, [ROLE_HEAT_4] = { 255, 242, 0 }, [ROLE_HEAT_5] = { 231, 29, 0 },                  \
-    [ROLE_HEAT_6] = { 16, 35, 0 }, [ROLE_HEAT_7] = { 16, 41, 0 }, [ROLE_HEAT_8] = { 16, 148, 0 },                     \
+#define VIRIDIS                                                                                      \
+    [ROLE_HEAT_0] = { 255, 17, 0 }, [ROLE_HEAT_1] = { 255, 53, 0 }, [ROLE_HEAT_2] = { 255, 24, 0 },  \
+    [ROLE_HEAT_3] = { 255, 60, 0 }, [ROLE_HEAT_4] = { 255, 242, 0 }, [ROLE_HEAT_5] = { 231, 29, 0 }, \
+    [ROLE_HEAT_6] = { 16, 35, 0 }, [ROLE_HEAT_7] = { 16, 41, 0 }, [ROLE_HEAT_8] = { 16, 148, 0 },    \
     [ROLE_HEAT_9] = { 16, 220, 0 }
 
 const struct theme themes[] = {

@@ -18,11 +18,11 @@ struct theme_look {
 
 struct theme {
     const char *name, *summary;
-    struct theme_look deep[ROLE_COUNT]; /* 256 colours */
+    struct theme_look deep[ROLE_COUNT];  /* 256 colours */
     struct theme_look plain[ROLE_COUNT]; /* 8 + 8 colours; 8 … 15 are bright */
 };
 
-extern const struct theme themes[]; /* ends with a NULL name; the first is the default */
+extern const struct theme themes[];               /* ends with a NULL name; the first is the default */
 const struct theme *theme_find(const char *name); /* NULL: none of that name */
 /* Look of a role with that many colours (256, 16, 8; fewer: attributes only, the same in every theme). */
 struct theme_look theme_look_of(const struct theme *t, enum role role, int colours);

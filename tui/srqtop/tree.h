@@ -28,7 +28,7 @@ struct metric tree_block_score(const struct top_job *j, int block);
 struct map {
     int rows, columns;
     const char *names[MAP_COLUMNS];
-    int *cells; /* [rows, columns] index into the job's layers, -1: none */
+    int *cells;  /* [rows, columns] index into the job's layers, -1: none */
     int outside; /* the row of what is outside the blocks, -1: none */
 };
 /* False: no memory or nothing to show; map_fini in any case. */

@@ -30,7 +30,8 @@ bool view_matches(const char *name, const char *pattern)
 {
     if (name == NULL)
         return false;
-    return strpbrk(pattern, "*?") != NULL ? fnmatch(pattern, name, FNM_CASEFOLD) == 0 : strcasestr(name, pattern) != NULL;
+    return strpbrk(pattern, "*?") != NULL ? fnmatch(pattern, name, FNM_CASEFOLD) == 0
+                                          : strcasestr(name, pattern) != NULL;
 }
 
 struct top_job *view_job(const struct top_model *m, const struct top_view *v)

@@ -6,14 +6,27 @@
 #include "tui/srqtop/glyphs.h"
 #include "tui/srqtop/model.h"
 
-enum top_panel { TOP_PANEL_QUEUE, TOP_PANEL_JOB, TOP_PANEL_HEATMAP, TOP_PANEL_LOG, TOP_PANEL_DIFF, TOP_PANEL_HELP,
-                 TOP_PANEL_COUNT };
-enum top_heat { TOP_HEAT_SENSITIVITY, TOP_HEAT_BITS, TOP_HEAT_LOSS, TOP_HEAT_GAIN, TOP_HEAT_SATURATION,
-                TOP_HEAT_COUNT };
+enum top_panel {
+    TOP_PANEL_QUEUE,
+    TOP_PANEL_JOB,
+    TOP_PANEL_HEATMAP,
+    TOP_PANEL_LOG,
+    TOP_PANEL_DIFF,
+    TOP_PANEL_HELP,
+    TOP_PANEL_COUNT
+};
+enum top_heat {
+    TOP_HEAT_SENSITIVITY,
+    TOP_HEAT_BITS,
+    TOP_HEAT_LOSS,
+    TOP_HEAT_GAIN,
+    TOP_HEAT_SATURATION,
+    TOP_HEAT_COUNT
+};
 
 /* What the app has to do after a key; everything else the view does by itself. */
 enum top_action {
-    TOP_DO_NOTHING,    /* the view changed, draw it */
+    TOP_DO_NOTHING, /* the view changed, draw it */
     TOP_DO_QUIT,
     TOP_DO_OPEN,       /* the job of view->job is shown: fetch plan, subscribe */
     TOP_DO_OPEN_OTHER, /* the same for view->other */
@@ -25,8 +38,14 @@ enum top_action {
     TOP_DO_SUSPEND     /* Ctrl-Z */
 };
 
-enum top_prompt { TOP_PROMPT_NONE, TOP_PROMPT_SEARCH, TOP_PROMPT_FILTER, TOP_PROMPT_COMMAND, TOP_PROMPT_BITS,
-                  TOP_PROMPT_OTHER };
+enum top_prompt {
+    TOP_PROMPT_NONE,
+    TOP_PROMPT_SEARCH,
+    TOP_PROMPT_FILTER,
+    TOP_PROMPT_COMMAND,
+    TOP_PROMPT_BITS,
+    TOP_PROMPT_OTHER
+};
 
 /* What the view asks, with y or n, before it goes on. */
 enum top_question { TOP_ASK_NOTHING, TOP_ASK_QUIT, TOP_ASK_DROP, TOP_ASK_COMMIT };
@@ -39,14 +58,33 @@ enum {
     TOP_KEY_ESC = 27,
     TOP_KEY_BACKSPACE = 127,
     TOP_KEY_SPECIAL = 0x110000,
-    TOP_KEY_UP, TOP_KEY_DOWN, TOP_KEY_LEFT, TOP_KEY_RIGHT, TOP_KEY_PAGE_UP, TOP_KEY_PAGE_DOWN, TOP_KEY_HOME, TOP_KEY_END,
-    TOP_KEY_DELETE, TOP_KEY_INSERT, TOP_KEY_BACKTAB,
-    TOP_KEY_F1, TOP_KEY_F2, TOP_KEY_F3, TOP_KEY_F4, TOP_KEY_F5, TOP_KEY_F6, TOP_KEY_F7, TOP_KEY_F8, TOP_KEY_F9, TOP_KEY_F10,
-    TOP_KEY_CLICK,       /* left button at x, y */
+    TOP_KEY_UP,
+    TOP_KEY_DOWN,
+    TOP_KEY_LEFT,
+    TOP_KEY_RIGHT,
+    TOP_KEY_PAGE_UP,
+    TOP_KEY_PAGE_DOWN,
+    TOP_KEY_HOME,
+    TOP_KEY_END,
+    TOP_KEY_DELETE,
+    TOP_KEY_INSERT,
+    TOP_KEY_BACKTAB,
+    TOP_KEY_F1,
+    TOP_KEY_F2,
+    TOP_KEY_F3,
+    TOP_KEY_F4,
+    TOP_KEY_F5,
+    TOP_KEY_F6,
+    TOP_KEY_F7,
+    TOP_KEY_F8,
+    TOP_KEY_F9,
+    TOP_KEY_F10,
+    TOP_KEY_CLICK, /* left button at x, y */
     TOP_KEY_DOUBLE_CLICK,
-    TOP_KEY_WHEEL_UP, TOP_KEY_WHEEL_DOWN,
+    TOP_KEY_WHEEL_UP,
+    TOP_KEY_WHEEL_DOWN,
     TOP_KEY_RESIZE,
-    TOP_KEY_PASTE,       /* a paste begins: its text follows as keys that are `pasted` */
+    TOP_KEY_PASTE, /* a paste begins: its text follows as keys that are `pasted` */
     TOP_KEY_LAST
 };
 struct top_key {
@@ -74,19 +112,19 @@ struct top_view {
     enum top_heat heat;
     int log_top, log_left, log_level; /* lines above log_level (model.h: 3 debug) are hidden */
     int diff_top, help_top;
-    bool follow, paused, log_scale, overlay; /* overlay: curves of all tagged rows */
-    int sort[TOP_PANEL_COUNT];  /* of the panel's own orders */
+    bool follow, paused, log_scale, overlay;                          /* overlay: curves of all tagged rows */
+    int sort[TOP_PANEL_COUNT];                                        /* of the panel's own orders */
     char filter[TOP_PANEL_COUNT][TOP_LINE_MAX], search[TOP_LINE_MAX]; /* a filter is its panel's own */
     enum top_prompt prompt;
     char line[TOP_LINE_MAX];    /* being typed at the prompt, UTF-8 */
     int line_at;                /* byte of the cursor */
     char *history[TOP_HISTORY]; /* command lines, oldest first */
     int history_count, history_at;
-    char message[256];          /* the view's own answer to the last key; empty: none */
+    char message[256]; /* the view's own answer to the last key; empty: none */
     bool message_bad;
-    enum top_question question; /* the next key answers it */
+    enum top_question question;    /* the next key answers it */
     int warning_rows, warning_top; /* lines of the preview's warnings in this width, and the first one shown */
-    int edits;                  /* layers with a proposed scheme, counted by view_settle */
+    int edits;                     /* layers with a proposed scheme, counted by view_settle */
     bool readonly;
 };
 

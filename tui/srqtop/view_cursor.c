@@ -25,7 +25,8 @@ static int map_layer(const struct top_job *j, const struct top_view *v)
     struct map map;
     int at = -1;
 
-    if (map_init(&map, j) && v->heat_block >= 0 && v->heat_block < map.rows && v->heat_module >= 0 && v->heat_module < map.columns)
+    if (map_init(&map, j) && v->heat_block >= 0 && v->heat_block < map.rows && v->heat_module >= 0 &&
+        v->heat_module < map.columns)
         at = map.cells[v->heat_block * map.columns + v->heat_module];
     map_fini(&map);
     return at;
@@ -134,7 +135,8 @@ static bool settle_folds(const struct top_job *j, struct top_view *v)
         snprintf(v->tree_job, sizeof(v->tree_job), "%s", v->job);
         v->tree_block = v->followed = -1;
         v->tree_layer = -1;
-        v->tree_at = v->tree_top = v->heat_block = v->heat_module = v->heat_top = v->heat_left = v->log_top = v->log_left = 0;
+        v->tree_at = v->tree_top = v->heat_block = v->heat_module = v->heat_top = v->heat_left = v->log_top =
+            v->log_left = 0;
     }
     return true;
 }

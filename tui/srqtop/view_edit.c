@@ -29,7 +29,8 @@ bool view_may_edit(const struct top_model *m, struct top_view *v)
     else if (j == NULL)
         view_say(v, true, "no job is open");
     else if (!j->own)
-        view_say(v, true, "this job belongs to %.64s, who alone may change it", j->owner != NULL ? j->owner : "someone else");
+        view_say(v, true, "this job belongs to %.64s, who alone may change it",
+                 j->owner != NULL ? j->owner : "someone else");
     else if (j->state == TOP_DONE || j->state == TOP_FAILED || j->state == TOP_CANCELED)
         view_say(v, true, "this job is %s: its plan is fixed", figure_job_state(j->state));
     else
@@ -72,7 +73,7 @@ static void say_proposed(const struct top_job *j, struct top_view *v, int n, int
 
     if (tied > 0)
         view_say(v, true, "%d layer%s left alone: runtimes fuse %s with what the filter hides; Esc shows all", tied,
-            tied == 1 ? " is" : "s are", tied == 1 ? "it" : "them");
+                 tied == 1 ? " is" : "s are", tied == 1 ? "it" : "them");
     else if (n == 0 && tags > 0)
         view_say(v, true, "the filter hides all %d tagged layers; nothing is proposed", tags);
     else if (n == 0)
@@ -89,7 +90,7 @@ enum top_action view_propose(struct top_model *m, struct top_view *v, struct vie
     struct top_job *j = view_job(m, v);
     int n = view_selected(m, v, NULL, 0), failed = 0, tied = 0;
     int *at = srq_calloc((size_t)n + 1, sizeof(*at));
-    char (*old)[sizeof(j->layers->edit)] = srq_calloc((size_t)n + 1, sizeof(*old));
+    char(*old)[sizeof(j->layers->edit)] = srq_calloc((size_t)n + 1, sizeof(*old));
 
     if (at != NULL && old != NULL) {
         n = view_selected(m, v, at, n);

@@ -130,8 +130,8 @@ static void fold_all(struct top_view *v)
 
 struct items {
     int count, at;
-    int *order;             /* queue, log */
-    struct tree_row *rows;  /* tree, with nothing folded */
+    int *order;            /* queue, log */
+    struct tree_row *rows; /* tree, with nothing folded */
     struct map map;
 };
 
@@ -186,7 +186,8 @@ static bool item_matches(const struct top_model *m, const struct top_view *v, co
         q = &m->jobs[it->order[i]];
         return view_matches(q->name, v->search) || view_matches(q->id, v->search) || view_matches(q->model, v->search);
     case TOP_PANEL_JOB:
-        return view_matches(it->rows[i].layer >= 0 ? j->layers[it->rows[i].layer].name : tree_block_name(j, it->rows[i].block),
+        return view_matches(it->rows[i].layer >= 0 ? j->layers[it->rows[i].layer].name
+                                                   : tree_block_name(j, it->rows[i].block),
                             v->search);
     case TOP_PANEL_HEATMAP:
         return it->map.cells[i] >= 0 && view_matches(j->layers[it->map.cells[i]].name, v->search);
@@ -203,7 +204,8 @@ static void go_to_item(const struct top_model *m, struct top_view *v, const stru
     switch (v->panel) {
     case TOP_PANEL_QUEUE:
         v->queue_at = i;
-        snprintf(v->queue_id, sizeof(v->queue_id), "%s", m->jobs[it->order[i]].id != NULL ? m->jobs[it->order[i]].id : "");
+        snprintf(v->queue_id, sizeof(v->queue_id), "%s",
+                 m->jobs[it->order[i]].id != NULL ? m->jobs[it->order[i]].id : "");
         break;
     case TOP_PANEL_JOB:
         f = fold_of(v, it->rows[i].block);
@@ -277,8 +279,7 @@ static void tag_matching(struct top_job *j, struct top_view *v)
     int n = 0;
 
     for (int i = 0; i < j->layer_count; i++) {
-        if (view_hides(v, j, i) ||
-            (v->search[0] != '\0' && !view_matches(j->layers[i].name, v->search)))
+        if (view_hides(v, j, i) || (v->search[0] != '\0' && !view_matches(j->layers[i].name, v->search)))
             continue;
         j->layers[i].tagged = true;
         n++;
@@ -451,7 +452,9 @@ static enum top_action escape(struct top_view *v)
 
 static void next_sort(struct top_view *v)
 {
-    static const int counts[TOP_PANEL_COUNT] = { [TOP_PANEL_QUEUE] = QUEUE_SORTS, [TOP_PANEL_JOB] = TREE_SORTS, [TOP_PANEL_DIFF] = 2 };
+    static const int counts[TOP_PANEL_COUNT] = {
+        [TOP_PANEL_QUEUE] = QUEUE_SORTS, [TOP_PANEL_JOB] = TREE_SORTS, [TOP_PANEL_DIFF] = 2
+    };
     int *sort = &v->sort[v->panel];
 
     *sort = counts[v->panel] > 0 ? (*sort + 1) % counts[v->panel] : 0;
@@ -555,7 +558,8 @@ static void change_tags(struct top_model *m, struct top_view *v, enum key_act ac
     }
 }
 
-static enum top_action act_on(struct top_model *m, struct top_view *v, const struct key_row *row, const struct top_key *key)
+static enum top_action act_on(struct top_model *m, struct top_view *v, const struct key_row *row,
+                              const struct top_key *key)
 {
     switch (row->act) {
     case ACT_QUIT:

@@ -11,38 +11,39 @@
 
 enum srq_code {
     SRQ_OK = 0,
-    SRQ_ENOMEM = 1,    /* an allocation failed */
-    SRQ_EIO,           /* reading or writing failed */
-    SRQ_EFORMAT,       /* a file or message is not what its format allows */
-    SRQ_EINVAL,        /* a value given by the user or caller is out of range */
-    SRQ_ENOENT,        /* a named thing does not exist */
-    SRQ_EEXIST,        /* it exists already */
-    SRQ_EPERM,         /* not allowed */
-    SRQ_ENOSPC,        /* disk full, or the plan needs more disk than there is */
-    SRQ_EUNSUPPORTED,  /* understood, but not something this build or plugin does */
-    SRQ_ESTATE,        /* not possible in the present state */
-    SRQ_ECANCELED,     /* stopped on request */
-    SRQ_ELIMIT,        /* a cap was hit (frame, depth, count, memory plan) */
-    SRQ_ENUMERIC,      /* NaN, Inf or a value that cannot be represented */
-    SRQ_EPROTO,        /* the peer broke the protocol */
-    SRQ_ETIMEOUT,      /* nothing happened in time */
-    SRQ_EBUSY,         /* someone else holds it */
-    SRQ_EDRIFT,        /* a resume whose fingerprint differs */
+    SRQ_ENOMEM = 1,   /* an allocation failed */
+    SRQ_EIO,          /* reading or writing failed */
+    SRQ_EFORMAT,      /* a file or message is not what its format allows */
+    SRQ_EINVAL,       /* a value given by the user or caller is out of range */
+    SRQ_ENOENT,       /* a named thing does not exist */
+    SRQ_EEXIST,       /* it exists already */
+    SRQ_EPERM,        /* not allowed */
+    SRQ_ENOSPC,       /* disk full, or the plan needs more disk than there is */
+    SRQ_EUNSUPPORTED, /* understood, but not something this build or plugin does */
+    SRQ_ESTATE,       /* not possible in the present state */
+    SRQ_ECANCELED,    /* stopped on request */
+    SRQ_ELIMIT,       /* a cap was hit (frame, depth, count, memory plan) */
+    SRQ_ENUMERIC,     /* NaN, Inf or a value that cannot be represented */
+    SRQ_EPROTO,       /* the peer broke the protocol */
+    SRQ_ETIMEOUT,     /* nothing happened in time */
+    SRQ_EBUSY,        /* someone else holds it */
+    SRQ_EDRIFT,       /* a resume whose fingerprint differs */
     SRQ_CODE_COUNT
 };
 
 struct srq_error {
-    int code;         /* one of enum srq_code, positive; 0 when nothing failed */
-    char field[160];  /* what it is about: a spec key, tensor or file name; may be empty */
-    char text[1024];  /* one sentence with the offending name and value, no newline */
+    int code;        /* one of enum srq_code, positive; 0 when nothing failed */
+    char field[160]; /* what it is about: a spec key, tensor or file name; may be empty */
+    char text[1024]; /* one sentence with the offending name and value, no newline */
 };
 
 /* The short name of a code, e.g. "EFORMAT" → "format"; "unknown" for others. `code` may be negative. */
 static inline const char *srq_code_name(int code)
 {
     static const char *const names[SRQ_CODE_COUNT] = {
-        "ok", "out_of_memory", "io", "format", "invalid", "not_found", "exists", "permission", "no_space",
-        "unsupported", "state", "canceled", "limit", "numeric", "protocol", "timeout", "busy", "drift",
+        "ok",     "out_of_memory", "io",       "format",      "invalid", "not_found",
+        "exists", "permission",    "no_space", "unsupported", "state",   "canceled",
+        "limit",  "numeric",       "protocol", "timeout",     "busy",    "drift",
     };
     int c = code < 0 ? -code : code;
 

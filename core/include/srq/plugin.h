@@ -23,32 +23,32 @@
 #define SRQ_ABI_MAJOR 1              /* differs: the plugin is refused */
 #define SRQ_ABI_MINOR 2              /* plugin newer than host: refused */
 
-/* ---- options -------------------------------------------------------------------------------------------------- */
+/* ---- options ----------------------------------------------------------------------------------------------------- */
 
 enum srq_option_type { SRQ_OPT_BOOL, SRQ_OPT_INT, SRQ_OPT_FLOAT, SRQ_OPT_STRING, SRQ_OPT_CHOICE };
 
 /* One row of a plugin's option table. It parses job specs and makes `srqctl plugin info`, forms and man pages. */
 struct srq_option {
-    const char *name;     /* without the plugin's name: "iters" is set by `--set signround.iters=…` */
+    const char *name; /* without the plugin's name: "iters" is set by `--set signround.iters=…` */
     enum srq_option_type type;
-    const char *unit;     /* "iterations", "s", … or NULL */
-    double min, max;      /* inclusive; numbers only; both 0: unbounded */
-    const char *choices;  /* SRQ_OPT_CHOICE: "a,b,c" */
-    const char *value;    /* default, as text; NULL: unset (the getters say so) */
-    const char *help;     /* one sentence */
+    const char *unit;    /* "iterations", "s", … or NULL */
+    double min, max;     /* inclusive; numbers only; both 0: unbounded */
+    const char *choices; /* SRQ_OPT_CHOICE: "a,b,c" */
+    const char *value;   /* default, as text; NULL: unset (the getters say so) */
+    const char *help;    /* one sentence */
 };
 
 /* A named set of defaults, chosen by the option named "recipe". Keys without a dot are job options (nsamples, seqlen,
  * batch); a value that the user set wins over the recipe's. */
 struct srq_recipe_row {
     const char *recipe;
-    const char *key;   /* "iters", or a job option prefixed by "job.": "job.nsamples" */
+    const char *key; /* "iters", or a job option prefixed by "job.": "job.nsamples" */
     const char *value;
 };
 
 struct srq_options; /* opaque: the values of one plugin's options for one job */
 
-/* ---- what the host shows a plugin ------------------------------------------------------------------------------- */
+/* ---- what the host shows a plugin -------------------------------------------------------------------------------- */
 
 /* Where a layer's groups are. `per_row` groups in each of `out` rows, the last one short by `pad` elements (as if the
  * row were padded with zeros); with group 0, one group for the whole tensor and per_row is 1. */
@@ -62,17 +62,18 @@ struct srq_groups {
 /* One layer while it is being quantized. Everything is the host's; a plugin may keep its own pointer in `user`. */
 struct srq_layer {
     uint32_t size;
-    const char *name;            /* checkpoint tensor without ".weight": "model.layers.3.mlp.down_proj" */
-    int block, index;            /* which block; position inside it */
-    struct srq_tensor weight;    /* original [out, in], F32, F16 or BF16, read-only */
+    const char *name;         /* checkpoint tensor without ".weight": "model.layers.3.mlp.down_proj" */
+    int block, index;         /* which block; position inside it */
+    struct srq_tensor weight; /* original [out, in], F32, F16 or BF16, read-only */
     struct srq_scheme scheme;
     struct srq_groups groups;
-    const float *importance;     /* [in] sum over calibration tokens of x^2, or NULL when not asked for */
-    float **param;               /* param[k]: the array declared as k-th, `count` floats */
+    const float *importance; /* [in] sum over calibration tokens of x^2, or NULL when not asked for */
+    float **param;           /* param[k]: the array declared as k-th, `count` floats */
     void *user;
-    float tensor_scale;          /* nvfp4: gs = 448*6 / largest magnitude of the weight and of those tied to it
-                                    (spec signround 9.2); 1 for other grids */
-    /* Of the layer's inputs x, where asked for (SRQ_NEED_…), else NULL; importance is not given beside them. (since 1.2) */
+    float tensor_scale; /* nvfp4: gs = 448*6 / largest magnitude of the weight and of those tied to it
+                           (spec signround 9.2); 1 for other grids */
+    /* Of the layer's inputs x, where asked for (SRQ_NEED_…), else NULL; importance is not given beside them. (since
+     * 1.2) */
     const float *in_max, *in_mean; /* [in] largest and mean |x| */
     const float *hessian;          /* [in, in] mean of x xᵀ, symmetric, both halves filled */
     int64_t tokens;                /* that they were taken over */
@@ -88,7 +89,7 @@ struct srq_result {
     uint8_t *zero;  /* [count] stored zero-points: 2^(bits-1) for sym; 0 for floating-point grids */
 };
 
-/* ---- tunable quantizers ----------------------------------------------------------------------------------------- */
+/* ---- tunable quantizers ------------------------------------------------------------------------------------------ */
 
 enum {
     SRQ_PARAM_TUNED = 1,   /* part of the best-iterate snapshot and of checkpoints */
@@ -109,12 +110,12 @@ struct srq_param {
 /* How the host shall run the loop of one block. */
 struct srq_schedule {
     uint32_t size;
-    int64_t iters;      /* 0: no tuning, finish() is called at once */
-    int64_t accum;      /* micro-batches per step, at least 1 */
-    bool keep_best;     /* restore the iterate with the lowest probe loss at the end (else the last one) */
-    int64_t patience;   /* stop after so many iterations without a better probe; 0: never */
-    double lr;          /* learning rate at the first step, for display only; 0: unknown */
-    int decay;          /* SRQ_DECAY_…, how srq_step.schedule falls (since 1.1) */
+    int64_t iters;    /* 0: no tuning, finish() is called at once */
+    int64_t accum;    /* micro-batches per step, at least 1 */
+    bool keep_best;   /* restore the iterate with the lowest probe loss at the end (else the last one) */
+    int64_t patience; /* stop after so many iterations without a better probe; 0: never */
+    double lr;        /* learning rate at the first step, for display only; 0: unknown */
+    int decay;        /* SRQ_DECAY_…, how srq_step.schedule falls (since 1.1) */
 };
 
 enum {
@@ -125,9 +126,9 @@ enum {
 /* Where the loop is. */
 struct srq_step {
     uint32_t size;
-    int64_t iter, iters;   /* 0-based */
-    int64_t micro, accum;  /* micro-batch within the step */
-    double schedule;       /* factor on learning rates, by srq_schedule.decay */
+    int64_t iter, iters;  /* 0-based */
+    int64_t micro, accum; /* micro-batch within the step */
+    double schedule;      /* factor on learning rates, by srq_schedule.decay */
 };
 
 struct srq_host;
@@ -136,9 +137,9 @@ enum {
     SRQ_NEED_IMPORTANCE = 1u << 0, /* layer->importance */
     SRQ_NEED_HESSIAN = 1u << 1,    /* layer->hessian (since 1.2) */
     SRQ_NEED_RANGES = 1u << 2,     /* layer->in_max and in_mean (since 1.2) */
-    SRQ_NEED_SEQUENTIAL = 1u << 3, /* one-shot quantizers: the statistics of a layer come through the layers before it as
-                                      they were quantized, those of its own block included (true-sequential); without it
-                                      only the blocks before are. (since 1.2) */
+    SRQ_NEED_SEQUENTIAL = 1u << 3, /* one-shot quantizers: the statistics of a layer come through the layers before it
+                                      as they were quantized, those of its own block included (true-sequential); without
+                                      it only the blocks before are. (since 1.2) */
     SRQ_NEED_FEEDBACK = 1u << 4,   /* one-shot quantizers: memory to round with column_feedback (three squares of the
                                       layer's inputs and its weights, F32) is planned beside its second moment */
 };
@@ -159,7 +160,8 @@ struct srq_tunable {
                    struct srq_param param[SRQ_MAX_PARAMS], int *count, struct srq_error *err);
     /* Once per layer and block, also after a resume (then followed by the restored TUNED and STATE arrays). */
     int (*begin)(const struct srq_host *h, void *self, struct srq_layer *layer, struct srq_error *err);
-    /* Writes the fake-quantized weight [out, in] for the present parameters. `dst` is F32 or BF16. May use h->parallel. */
+    /* Writes the fake-quantized weight [out, in] for the present parameters. `dst` is F32 or BF16. May use
+     * h->parallel. */
     int (*weight)(const struct srq_host *h, void *self, struct srq_layer *layer, struct srq_tensor *dst,
                   struct srq_error *err);
     /* Receives rows [row, row+rows) of dL/dŴ, `grad` [rows, in] F32, which it may overwrite. Every row comes exactly
@@ -180,7 +182,7 @@ struct srq_tunable {
                  struct srq_block_rules *out, struct srq_error *err);
 };
 
-/* ---- one-shot quantizers ---------------------------------------------------------------------------------------- */
+/* ---- one-shot quantizers ----------------------------------------------------------------------------------------- */
 
 struct srq_oneshot {
     uint32_t size;
@@ -191,7 +193,7 @@ struct srq_oneshot {
     uint32_t (*needs_of)(const struct srq_host *h, void *self);
 };
 
-/* ---- scorers (since 1.1) ---------------------------------------------------------------------------------------------- */
+/* ---- scorers (since 1.1) ----------------------------------------------------------------------------------------- */
 
 /* The data on which scores are taken. */
 struct srq_score_data {
@@ -199,9 +201,9 @@ struct srq_score_data {
     int64_t nsamples, seqlen, batch; /* 0: the job's own */
 };
 
-/* Some rows of one layer at the quantized point: every layer of the model carries the candidate scheme, integers with 4 bits
- * at least, rounded plainly, and `grad` is the gradient of the model's mean next-token cross-entropy over one batch, taken
- * there. `fake` has the candidate's own bits. All [rows, in], F32. */
+/* Some rows of one layer at the quantized point: every layer of the model carries the candidate scheme, integers with 4
+ * bits at least, rounded plainly, and `grad` is the gradient of the model's mean next-token cross-entropy over one
+ * batch, taken there. `fake` has the candidate's own bits. All [rows, in], F32. */
 struct srq_score_rows {
     uint32_t size;
     const struct srq_layer *layer; /* layer->scheme is the candidate */
@@ -209,8 +211,9 @@ struct srq_score_rows {
     const float *weight, *fake, *grad; /* W, Ŵ, dL/dW */
 };
 
-/* Measures how much a layer suffers from a scheme. The host runs the model forward and backward, a block at a time, once
- * for every candidate and batch, and adds up, in a fixed order, what rows() returns. "bf16" scores 0 by definition. */
+/* Measures how much a layer suffers from a scheme. The host runs the model forward and backward, a block at a time,
+ * once for every candidate and batch, and adds up, in a fixed order, what rows() returns. "bf16" scores 0 by
+ * definition. */
 struct srq_scorer {
     uint32_t size;
     int (*data)(const struct srq_host *h, void *self, struct srq_score_data *out, struct srq_error *err);
@@ -218,7 +221,7 @@ struct srq_scorer {
     double (*rows)(const struct srq_host *h, void *self, const struct srq_score_rows *r);
 };
 
-/* ---- allocators (since 1.1) -------------------------------------------------------------------------------------------- */
+/* ---- allocators (since 1.1) -------------------------------------------------------------------------------------- */
 
 /* One decision: a layer, or layers that share a scheme. */
 struct srq_alloc_unit {
@@ -238,7 +241,7 @@ struct srq_alloc_result {
     int *choice;   /* [units] */
     uint64_t bits; /* of the plan chosen */
     double loss;
-    double bound;  /* no plan within the budget has a smaller loss than this */
+    double bound;                  /* no plan within the budget has a smaller loss than this */
     struct srq_alloc_point *front; /* [front_cap] the Pareto front of all plans, ascending bits, evenly thinned when it
                                       is longer; its two ends are always kept */
     int front_cap, front_count;
@@ -252,25 +255,25 @@ struct srq_allocator {
                  struct srq_alloc_result *out, struct srq_error *err);
 };
 
-/* ---- transforms (since 1.2) --------------------------------------------------------------------------------------------- */
+/* ---- transforms (since 1.2) -------------------------------------------------------------------------------------- */
 
-/* A producer and the layers that read what it makes, which can take one positive scale a channel without changing what the
- * model computes (spec teq 3): the producer gives x/scale, and every consumer's weight is multiplied by scale along `in`.
- * What is quantized then is W·diag(scale). */
+/* A producer and the layers that read what it makes, which can take one positive scale a channel without changing what
+ * the model computes (spec teq 3): the producer gives x/scale, and every consumer's weight is multiplied by scale along
+ * `in`. What is quantized then is W·diag(scale). */
 struct srq_scale_group {
     uint32_t size;
-    const char *name;    /* the producer's module */
-    char kind;           /* 'A' norm -> q, k, v; 'B' norm -> gate, up; 'C' v -> o; 'D' up -> down; 'E' final norm -> head */
-    int block, index;    /* -1 for 'E'; place among all groups of the model */
-    int64_t channels;    /* of scale */
-    int64_t in;          /* input channels of the consumers */
-    int64_t width, repeat; /* input channel c uses scale[c / width / repeat * width + c % width] */
-    const struct srq_layer *const *consumers; /* weights as stored, schemes as planned ("bf16": not quantized), statistics of
-                                                 the full-precision inputs as far as asked for */
+    const char *name; /* the producer's module */
+    char kind; /* 'A' norm -> q, k, v; 'B' norm -> gate, up; 'C' v -> o; 'D' up -> down; 'E' final norm -> head */
+    int block, index;                         /* -1 for 'E'; place among all groups of the model */
+    int64_t channels;                         /* of scale */
+    int64_t in;                               /* input channels of the consumers */
+    int64_t width, repeat;                    /* input channel c uses scale[c / width / repeat * width + c % width] */
+    const struct srq_layer *const *consumers; /* weights as stored, schemes as planned ("bf16": not quantized),
+                                                 statistics of the full-precision inputs as far as asked for */
     int count;
-    float *scale;        /* [channels] */
-    float *state[4];     /* [channels] each, as many as srq_transform_schedule.states, zero at first; part of checkpoints */
-    void *user;          /* the plugin's */
+    float *scale;    /* [channels] */
+    float *state[4]; /* [channels] each, as many as srq_transform_schedule.states, zero at first; part of checkpoints */
+    void *user;      /* the plugin's */
 };
 
 enum srq_objective {
@@ -284,20 +287,20 @@ enum srq_objective {
  * plain rounding under the layer's own scheme. */
 struct srq_transform_schedule {
     uint32_t size;
-    int objective;          /* SRQ_OBJECTIVE_… */
-    int64_t steps, batch;   /* samples a step */
+    int objective;            /* SRQ_OBJECTIVE_… */
+    int64_t steps, batch;     /* samples a step */
     int64_t nsamples, seqlen; /* of the calibration set; 0: the job's own */
-    int64_t holdout;        /* samples kept for probes, not trained on; at least 1 where keep_best is set */
-    int64_t probe_every;    /* steps between probes on them */
-    bool keep_best;         /* the scales of the best probe, those before the first step among them */
-    double lr;              /* for display */
-    double warmup;          /* share of the steps over which srq_step.schedule rises to 1 */
-    int decay;              /* SRQ_DECAY_… after that */
-    int states;             /* arrays of a group's state, at most 4 */
-    const char *load;       /* scales to take instead, from a file that an earlier job left; NULL: none. Lives as long as
-                               the instance. */
-    bool ranges;            /* integers with groups inside a row: the gradient follows the ends of a group's range, which
-                               move with the scales of their channels; false: ranges count as constants */
+    int64_t holdout;          /* samples kept for probes, not trained on; at least 1 where keep_best is set */
+    int64_t probe_every;      /* steps between probes on them */
+    bool keep_best;           /* the scales of the best probe, those before the first step among them */
+    double lr;                /* for display */
+    double warmup;            /* share of the steps over which srq_step.schedule rises to 1 */
+    int decay;                /* SRQ_DECAY_… after that */
+    int states;               /* arrays of a group's state, at most 4 */
+    const char *load; /* scales to take instead, from a file that an earlier job left; NULL: none. Lives as long as
+                         the instance. */
+    bool ranges;      /* integers with groups inside a row: the gradient follows the ends of a group's range, which
+                         move with the scales of their channels; false: ranges count as constants */
 };
 
 struct srq_transform {
@@ -311,11 +314,11 @@ struct srq_transform {
     int (*begin)(const struct srq_host *h, void *self, struct srq_scale_group *g, struct srq_error *err);
     /* One step of training: grad [channels] is dL/dscale with rounding passed straight through (spec teq 5), and may be
      * overwritten. NULL where schedule() never asks for training. */
-    int (*step)(const struct srq_host *h, void *self, struct srq_scale_group *g, const struct srq_step *step, float *grad,
-                struct srq_error *err);
+    int (*step)(const struct srq_host *h, void *self, struct srq_scale_group *g, const struct srq_step *step,
+                float *grad, struct srq_error *err);
 };
 
-/* ---- grids, as services ----------------------------------------------------------------------------------------- */
+/* ---- grids, as services ------------------------------------------------------------------------------------------ */
 
 /* The parameters of a grid for rows of one layer. Arrays are indexed by group: row * per_row + g (group 0: index 0).
  * NULL alpha, beta: all ones. NULL v: all zeros. */
@@ -327,9 +330,9 @@ struct srq_grid_args {
     const float *lo, *hi;      /* [count] m = min(min W,0), M = max(max W,0), made by extrema() */
     const float *v;            /* [out, in] rounding offset */
     const float *alpha, *beta; /* [count] range coefficients */
-    const float *start;  /* [count] of search(): integers: the scale before beta, alpha is then unused; mx, nvfp4: factor on
-                            the group's largest magnitude. NULL: none (since 1.1) */
-    float tensor_scale;  /* of srq_layer, nvfp4 (since 1.1) */
+    const float *start; /* [count] of search(): integers: the scale before beta, alpha is then unused; mx, nvfp4: factor
+                           on the group's largest magnitude. NULL: none (since 1.1) */
+    float tensor_scale; /* of srq_layer, nvfp4 (since 1.1) */
 };
 
 struct srq_grid_ops {
@@ -338,16 +341,16 @@ struct srq_grid_ops {
     int (*extrema)(const struct srq_grid_args *a, float *lo, float *hi);
     /* Ŵ of rows [row, row+rows) into `dst`, row stride `ld` elements, F32 or BF16. One thread. */
     void (*fake)(const struct srq_grid_args *a, int64_t row, int64_t rows, void *dst, enum srq_dtype dtype, int64_t ld);
-    /* Straight-through gradients (spec signround 3). `grad` [rows, in] holds dL/dŴ on entry and dL/dV on return;
-     * dL/dα and dL/dβ are added into galpha[count], gbeta[count] (both or neither may be NULL). One thread; with group 0 the caller
-     * gives arrays of its own per thread or per row, each with the one entry that is added to. */
+    /* Straight-through gradients (spec signround 3). `grad` [rows, in] holds dL/dŴ on entry and dL/dV on return; dL/dα
+     * and dL/dβ are added into galpha[count], gbeta[count] (both or neither may be NULL). One thread; with group 0 the
+     * caller gives arrays of its own per thread or per row, each with the one entry that is added to. */
     void (*grad)(const struct srq_grid_args *a, int64_t row, int64_t rows, float *grad, float *galpha, float *gbeta);
     /* Codes, scales and zero-points of rows [row, row+rows), into the whole layer's arrays. One thread. */
     void (*encode)(const struct srq_grid_args *a, int64_t row, int64_t rows, struct srq_result *out);
     /* The start of every group of rows [row, row+rows) that gives the least sum of importance * (Ŵ - W)², importance
      * [in] or NULL for all ones, among the candidates of spec signround 8.1, V = 0 and beta = 1. Channels without
-     * importance are filled in as spec signround 6 says; integer scales are rounded as they will be stored. With group 0
-     * give all rows in one call. One thread; NULL where the grid has no search. (since 1.1) */
+     * importance are filled in as spec signround 6 says; integer scales are rounded as they will be stored. With group
+     * 0 give all rows in one call. One thread; NULL where the grid has no search. (since 1.1) */
     void (*search)(const struct srq_grid_args *a, const float *importance, int64_t row, int64_t rows, float *start);
 };
 
@@ -387,36 +390,38 @@ struct srq_host {
     /* sum over rows of d_r H d_rᵀ: d [rows, n], h [n, n] symmetric, all F32: with H = mean x xᵀ the mean over tokens of
      * |x dᵀ|². Uses the job's threads. NaN when memory is out. */
     double (*quadratic)(const float *d, int64_t rows, const float *h, int64_t n);
-    /* u [n, n] becomes the upper triangular U with Uᵀ U = (H + damp I)⁻¹, zeros below its diagonal; h [n, n] symmetric. 0,
-     * -SRQ_ENOMEM, or -SRQ_ENUMERIC where H + damp I is not positive definite; u is undefined then. Uses the job's threads. */
+    /* u [n, n] becomes the upper triangular U with Uᵀ U = (H + damp I)⁻¹, zeros below its diagonal; h [n, n] symmetric.
+     * 0, -SRQ_ENOMEM, or -SRQ_ENUMERIC where H + damp I is not positive definite; u is undefined then. Uses the job's
+     * threads. */
     int (*inverse_factor)(const float *h, int64_t n, double damp, float *u);
-    /* Rounds the columns of w [rows, n] one after the other with feedback of the error to those behind (GPTQ). `round` gives
-     * the value of column `col` of a row whose weights, with the feedback so far, are w [n]; it is called from several
-     * threads for different rows. `block` columns are updated at once, those behind them afterwards together: the first
-     * column of a block sees all feedback in all columns behind it, another one up to the end of its block. 0 or
-     * -SRQ_ENOMEM. */
+    /* Rounds the columns of w [rows, n] one after the other with feedback of the error to those behind (GPTQ). `round`
+     * gives the value of column `col` of a row whose weights, with the feedback so far, are w [n]; it is called from
+     * several threads for different rows. `block` columns are updated at once, those behind them afterwards together:
+     * the first column of a block sees all feedback in all columns behind it, another one up to the end of its block. 0
+     * or -SRQ_ENOMEM. */
     int (*column_feedback)(float *w, int64_t rows, int64_t n, const float *u, int64_t block,
                            float (*round)(void *ctx, int64_t row, int64_t col, const float *w), void *ctx);
     /* n elements of any of F32, F16, BF16 to F32. One thread. */
     void (*widen)(const void *src, enum srq_dtype dtype, float *dst, int64_t n);
 };
 
-/* ---- the plugin itself -------------------------------------------------------------------------------------------- */
+/* ---- the plugin itself ------------------------------------------------------------------------------------------- */
 
 struct srq_plugin {
     uint32_t magic; /* SRQ_PLUGIN_MAGIC */
     uint16_t abi_major, abi_minor;
-    uint32_t size; /* sizeof(struct srq_plugin) */
-    const char *name;    /* [a-z][a-z0-9-]*, the word used in --method */
-    const char *version; /* of the algorithm; part of the resume fingerprint */
-    const char *summary; /* one sentence */
-    const struct srq_option *options; /* ends with a NULL name; may be NULL */
+    uint32_t size;                        /* sizeof(struct srq_plugin) */
+    const char *name;                     /* [a-z][a-z0-9-]*, the word used in --method */
+    const char *version;                  /* of the algorithm; part of the resume fingerprint */
+    const char *summary;                  /* one sentence */
+    const struct srq_option *options;     /* ends with a NULL name; may be NULL */
     const struct srq_recipe_row *recipes; /* ends with a NULL recipe; may be NULL */
 
     /* One instance per job. `*self` may stay NULL. Both functions are needed. */
     int (*create)(const struct srq_host *h, const struct srq_options *o, void **self, struct srq_error *err);
     void (*destroy)(const struct srq_host *h, void *self);
-    /* Whether this scheme can be handled for this shape; called at planning time. NULL: every scheme whose grid exists. */
+    /* Whether this scheme can be handled for this shape; called at planning time. NULL: every scheme whose grid
+     * exists. */
     int (*accepts)(const struct srq_host *h, void *self, const struct srq_layer *layer, struct srq_error *err);
 
     const struct srq_oneshot *oneshot;

@@ -49,10 +49,11 @@ enum srq_grid_kind {
     SRQ_GRID_KIND_COUNT
 };
 
-/* How one layer is stored. `group` > 0: elements of one row that share a scale; -1: one group a row; 0: one a tensor. */
+/* How one layer is stored. `group` > 0: elements of one row that share a scale; -1: one group a row; 0: one a
+ * tensor. */
 struct srq_scheme {
     enum srq_grid_kind grid;
-    int bits;      /* 2 … 8 for integers; 16 where the grid is SRQ_GRID_NONE */
+    int bits; /* 2 … 8 for integers; 16 where the grid is SRQ_GRID_NONE */
     int group;
     int act_bits;  /* 0: activations are not quantized */
     int act_group; /* as group; -1: per token */

@@ -13,7 +13,7 @@ struct captured {
     const char *err; /* the beginning of standard error, NUL-terminated */
     int status;      /* as waitpid gives it */
     bool timed_out;
-    bool too_long;   /* printed more than the cap and was killed */
+    bool too_long; /* printed more than the cap and was killed */
 };
 
 typedef void (*capture_done)(const struct captured *c, void *ctx);

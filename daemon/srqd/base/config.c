@@ -88,8 +88,8 @@ static int set_number(const struct config_row *row, char *base, const char *valu
         end++;
     }
     if (*end != '\0')
-        return wrong(row, value, row->kind == CONFIG_SIZE ? "a size is a number with K, M, G or T"
-                                                          : "not a whole number", err);
+        return wrong(row, value,
+                     row->kind == CONFIG_SIZE ? "a size is a number with K, M, G or T" : "not a whole number", err);
     if (v < row->min || v > row->max)
         return srq_fail_field(err, -SRQ_EINVAL, row->key, "%s = %.100s: not between %lld and %lld", row->key, value,
                               (long long)row->min, (long long)row->max);

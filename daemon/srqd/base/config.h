@@ -23,7 +23,7 @@ struct srqd_config {
     int64_t plan_timeout_s;
     int64_t plans_at_once;
     int64_t idle_exit_s;
-    int64_t min_free;          /* bytes of disk below which no job is taken */
+    int64_t min_free; /* bytes of disk below which no job is taken */
     /* [limits] */
     int64_t max_running, max_threads, max_memory;
     int64_t user_max_running, user_max_threads, user_max_memory, user_max_queued;

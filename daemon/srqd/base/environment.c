@@ -11,8 +11,8 @@ extern char **environ;
 
 /* A trailing '*' matches any rest of the name. */
 static const char *const kept[] = {
-    "PATH",   "HOME",  "USER",  "LOGNAME",    "LANG",            "LC_*",         "TZ",           "TMPDIR",
-    "XDG_*",  "SRQ_*", "OMP_*", "OPENBLAS_*", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS",
+    "PATH",  "HOME",  "USER",       "LOGNAME",         "LANG",         "LC_*",          "TZ", "TMPDIR", "XDG_*",
+    "SRQ_*", "OMP_*", "OPENBLAS_*", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS",
 };
 
 static bool matches(const char *pattern, const char *entry)

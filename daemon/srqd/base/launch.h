@@ -15,7 +15,7 @@ struct launch {
     int log_dir;              /* with log_name: 1 and 2 are appended to this file, opened as the user */
     const char *log_name;     /* NULL: as `out` and `err` say */
     int nice, oom_score_adj;
-    mode_t mask;              /* umask of the child */
+    mode_t mask; /* umask of the child */
 };
 
 /* -SRQ_EPERM when we may not become that user; -SRQ_ENOENT naming the program when it cannot be executed. */

@@ -7,7 +7,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum option_id { O_CONFIG, O_SOCKET, O_STATE, O_SYSTEM, O_USER, O_FOREGROUND, O_IDLE, O_CHECK, O_DEBUG, O_HELP, O_VERSION };
+enum option_id {
+    O_CONFIG,
+    O_SOCKET,
+    O_STATE,
+    O_SYSTEM,
+    O_USER,
+    O_FOREGROUND,
+    O_IDLE,
+    O_CHECK,
+    O_DEBUG,
+    O_HELP,
+    O_VERSION
+};
 
 static const struct {
     enum option_id id;

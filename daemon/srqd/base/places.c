@@ -113,8 +113,8 @@ static int find_runtime(struct places *p, struct srq_error *err)
     int rc;
 
     if (p->system) {
-        p->runtime = env("SRQ_RUNTIME_DIR") != NULL ? srq_path_absolute(env("SRQ_RUNTIME_DIR"))
-                                                    : srq_strdup("/run/srq/workers");
+        p->runtime =
+            env("SRQ_RUNTIME_DIR") != NULL ? srq_path_absolute(env("SRQ_RUNTIME_DIR")) : srq_strdup("/run/srq/workers");
         rc = p->runtime != NULL ? open_dir(p->runtime, 0711, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory");
         return rc;
     }
@@ -197,7 +197,8 @@ int places_renew(struct places *p, struct srq_error *err)
     if (mkdir(p->runtime, 0700) != 0 && errno != EEXIST)
         return srq_fail_field(err, -SRQ_EIO, p->runtime, "cannot make %s: %s", p->runtime, strerror(errno));
     if (p->system && chmod(p->runtime, 0711) != 0)
-        return srq_fail_field(err, -SRQ_EPERM, p->runtime, "cannot set the mode of %s: %s", p->runtime, strerror(errno));
+        return srq_fail_field(err, -SRQ_EPERM, p->runtime, "cannot set the mode of %s: %s", p->runtime,
+                              strerror(errno));
     return p->system ? 0 : own_dir(p->runtime, err);
 }
 

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 struct places {
-    bool system;   /* the machine's service, not one user's daemon */
+    bool system; /* the machine's service, not one user's daemon */
     char *socket;
     char *state;   /* folder of the store */
     char *jobs;    /* folder of the job directories, in it */

@@ -82,5 +82,6 @@ int authority_check(const struct srqd *d, const struct peer *p, const struct srq
             return 0;
         return srq_fail(err, -SRQ_EPERM, "%s is for root and group %s", m->name, d->config.admin_group);
     }
-    return srq_fail_field(err, -SRQ_EPERM, "job", "job %s belongs to %s", j != NULL ? j->id : "", j != NULL ? j->owner : "another user");
+    return srq_fail_field(err, -SRQ_EPERM, "job", "job %s belongs to %s", j != NULL ? j->id : "",
+                          j != NULL ? j->owner : "another user");
 }

@@ -56,7 +56,7 @@ static void wait_again(struct change *c)
     queue_kick(c->later.all->d);
 }
 
-/* ---- by its worker -------------------------------------------------------------------------------------------- */
+/* ---- by its worker ----------------------------------------------------------------------------------------------- */
 
 static void on_worker_answer(int rc, cJSON *result, bool sent, const struct srq_error *err, void *ctx)
 {
@@ -69,7 +69,7 @@ static void on_worker_answer(int rc, cJSON *result, bool sent, const struct srq_
         answer(c, rc, result, err);
 }
 
-/* ---- without a worker ----------------------------------------------------------------------------------------- */
+/* ---- without a worker -------------------------------------------------------------------------------------------- */
 
 /* The events are told: now the answer. */
 static void on_caught_up(void *ctx)
@@ -108,7 +108,11 @@ static int start_program(struct change *c, struct job *j, struct srq_error *err)
     char *dir = jobdir_path(j), *text = cJSON_PrintUnformatted(c->params);
     const struct srqd *d = j->d;
     const char *const argv[] = { d->places.worker, "--change", dir, NULL };
-    struct capture_wish w = { .argv = argv, .uid = j->uid, .gid = j->gid, .input = text, .out_max = ANSWER_MAX,
+    struct capture_wish w = { .argv = argv,
+                              .uid = j->uid,
+                              .gid = j->gid,
+                              .input = text,
+                              .out_max = ANSWER_MAX,
                               .timeout_s = (double)d->config.plan_timeout_s };
     int rc;
 
@@ -127,7 +131,7 @@ static int start_program(struct change *c, struct job *j, struct srq_error *err)
     return rc;
 }
 
-/* ---- which of the two ----------------------------------------------------------------------------------------- */
+/* ---- which of the two -------------------------------------------------------------------------------------------- */
 
 /* A failed job can be resumed, and often a change of its plan is what lets it come through. */
 static bool settled(const struct job *j)

@@ -81,8 +81,8 @@ struct client {
     int held_count;
     uint64_t next_subscription;
     struct gather_list gathers; /* pages of journals that are being read for it */
-    char *plan_key; /* spec of the last job.plan_spec */
-    cJSON *plan;    /* its answer */
+    char *plan_key;             /* spec of the last job.plan_spec */
+    cJSON *plan;                /* its answer */
 };
 
 /* Takes over a connected descriptor (closed on failure). */

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- jobs by name --------------------------------------------------------------------------------------------- */
+/* ---- jobs by name ------------------------------------------------------------------------------------------------ */
 
 static struct job *last_of(const struct client *c)
 {
@@ -64,7 +64,7 @@ static struct job *find_job(const struct client *c, const char *name, struct srq
     return many ? NULL : j;
 }
 
-/* ---- hello and subscriptions ---------------------------------------------------------------------------------- */
+/* ---- hello and subscriptions ------------------------------------------------------------------------------------- */
 
 static int hello(const struct request *r, cJSON **result, struct srq_error *err)
 {
@@ -118,7 +118,7 @@ static void after_subscribe(const struct request *r)
     events_drained(r->c);
 }
 
-/* ---- dispatch ------------------------------------------------------------------------------------------------- */
+/* ---- dispatch ---------------------------------------------------------------------------------------------------- */
 
 static const struct rpc_row own_rows[] = {
     { "hello", hello },

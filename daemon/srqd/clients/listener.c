@@ -107,8 +107,7 @@ static int set_access(struct srqd *d, const char *path, struct srq_error *err)
         if (g == NULL)
             srq_log(SRQ_LOG_WARN, "there is no group %s: only root can use %s", name, path);
         else if (chown(path, (uid_t)-1, g->gr_gid) != 0)
-            return srq_fail_field(err, -SRQ_EPERM, path, "cannot give %s to group %s: %s", path, name,
-                                  strerror(errno));
+            return srq_fail_field(err, -SRQ_EPERM, path, "cannot give %s to group %s: %s", path, name, strerror(errno));
         else
             mode = 0660;
     }
@@ -205,7 +204,7 @@ int listener_open(struct clients *all, struct srq_error *err)
     return rc == 0 ? listen_at(all, l, all->d->places.socket, err) : rc;
 }
 
-/* ---- a name that is gone ---------------------------------------------------------------------------------------- */
+/* ---- a name that is gone ----------------------------------------------------------------------------------------- */
 
 static bool in_place(const struct listener *l)
 {

@@ -6,9 +6,9 @@
 
 /* -SRQ_EBUSY when another daemon has the socket or the state folder. */
 int listener_open(struct clients *all, struct srq_error *err);
-/* Every second: where the socket's name is gone or another file's (a runtime folder is taken away at logout and made anew at
- * the next login, temporary folders are cleaned), it is made again; where its folder cannot be made, in /tmp/srq-UID until
- * it can. The lock in the state folder says where that is, for clients that find nobody. */
+/* Every second: where the socket's name is gone or another file's (a runtime folder is taken away at logout and made
+ * anew at the next login, temporary folders are cleaned), it is made again; where its folder cannot be made, in
+ * /tmp/srq-UID until it can. The lock in the state folder says where that is, for clients that find nobody. */
 void listener_look_after(struct clients *all);
 /* Removes the socket. */
 void listener_close(struct clients *all);

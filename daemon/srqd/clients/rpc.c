@@ -9,7 +9,7 @@
 #define PAGE_DEFAULT 500
 #define FILE_MAX ((size_t)32 << 20)
 
-/* ---- parameters and replies ----------------------------------------------------------------------------------- */
+/* ---- parameters and replies -------------------------------------------------------------------------------------- */
 
 const cJSON *rpc_param(const struct request *r, const char *name)
 {
@@ -140,7 +140,7 @@ int rpc_read_json(const struct job *j, const char *name, cJSON **out, struct srq
     return rc;
 }
 
-/* ---- answers that come later ---------------------------------------------------------------------------------- */
+/* ---- answers that come later ------------------------------------------------------------------------------------- */
 
 void rpc_later(struct later *l, const struct request *r)
 {
@@ -198,8 +198,12 @@ void rpc_again(void *kept)
 {
     struct kept *k = kept;
     struct srqd *d = k->later.all->d;
-    struct request r = { .d = d, .c = client_find(k->later.all, k->later.client), .id = k->later.id,
-                         .method = k->later.method, .params = k->params, .job = job_find(&d->jobs, k->job) };
+    struct request r = { .d = d,
+                         .c = client_find(k->later.all, k->later.client),
+                         .id = k->later.id,
+                         .method = k->later.method,
+                         .params = k->params,
+                         .job = job_find(&d->jobs, k->job) };
     struct srq_error err = { 0 };
     cJSON *result = NULL;
     int rc;

@@ -112,7 +112,7 @@ static int stop(const struct request *r, cJSON **result, struct srq_error *err)
     return 0;
 }
 
-/* ---- plugins: what the worker program says -------------------------------------------------------------------- */
+/* ---- plugins: what the worker program says ----------------------------------------------------------------------- */
 
 static void described(const struct captured *c, void *ctx)
 {
@@ -159,7 +159,10 @@ static int describe(const struct request *r, cJSON **result, struct srq_error *e
 {
     const char *name = rpc_text(r, "name");
     const char *argv[] = { r->d->places.worker, "--describe", name, NULL };
-    struct capture_wish w = { .argv = argv, .uid = r->c->peer.uid, .gid = r->c->peer.gid, .out_max = DESCRIBE_MAX,
+    struct capture_wish w = { .argv = argv,
+                              .uid = r->c->peer.uid,
+                              .gid = r->c->peer.gid,
+                              .out_max = DESCRIBE_MAX,
                               .timeout_s = (double)r->d->config.plan_timeout_s };
     struct later *l;
     int rc;
@@ -182,7 +185,7 @@ static int describe(const struct request *r, cJSON **result, struct srq_error *e
 }
 
 const struct rpc_row rpc_daemon_rows[] = {
-    { "daemon.info", info },     { "daemon.reload", reload },   { "daemon.drain", drain },
-    { "daemon.stop", stop },     { "plugin.list", describe },   { "plugin.info", describe },
+    { "daemon.info", info }, { "daemon.reload", reload }, { "daemon.drain", drain },
+    { "daemon.stop", stop }, { "plugin.list", describe }, { "plugin.info", describe },
     { NULL, NULL },
 };

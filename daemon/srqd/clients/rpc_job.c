@@ -144,8 +144,7 @@ static bool expired(const struct job *j)
 {
     const struct srqd_config *c = &j->d->config;
 
-    return job_ended(j) && newer_ended(j) >= c->keep_jobs &&
-           srq_wall_s() - j->ended >= (double)c->keep_days * 86400.0;
+    return job_ended(j) && newer_ended(j) >= c->keep_jobs && srq_wall_s() - j->ended >= (double)c->keep_days * 86400.0;
 }
 
 static int gc(const struct request *r, cJSON **result, struct srq_error *err)
@@ -184,7 +183,6 @@ static int change(const struct request *r, cJSON **result, struct srq_error *err
 
 const struct rpc_row rpc_job_rows[] = {
     { "job.cancel", cancel },     { "job.pause", pause_job },   { "job.resume", resume }, { "job.finish", finish },
-    { "job.priority", priority }, { "job.delete", delete_job }, { "job.gc", gc },
-    { "job.pin", change },        { "job.unpin", change },      { "job.budget", change }, { "job.retune", change },
-    { NULL, NULL },
+    { "job.priority", priority }, { "job.delete", delete_job }, { "job.gc", gc },         { "job.pin", change },
+    { "job.unpin", change },      { "job.budget", change },     { "job.retune", change }, { NULL, NULL },
 };

@@ -14,7 +14,7 @@
 #define FILE_MAX ((size_t)32 << 20)
 #define TEXT_MAX 4000 /* bytes of one log line */
 
-/* ---- lists ---------------------------------------------------------------------------------------------------- */
+/* ---- lists ------------------------------------------------------------------------------------------------------- */
 
 static int check_states(const cJSON *states, struct srq_error *err)
 {
@@ -116,7 +116,7 @@ static int get(const struct request *r, cJSON **result, struct srq_error *err)
     return rc;
 }
 
-/* ---- reports -------------------------------------------------------------------------------------------------- */
+/* ---- reports ----------------------------------------------------------------------------------------------------- */
 
 static int report(const struct request *r, cJSON **result, struct srq_error *err)
 {
@@ -141,7 +141,7 @@ static int report(const struct request *r, cJSON **result, struct srq_error *err
     return rc;
 }
 
-/* ---- the journal ---------------------------------------------------------------------------------------------- */
+/* ---- the journal ------------------------------------------------------------------------------------------------- */
 
 /* Elements found so far; only those of the page are kept, but all are counted. A page from the end needs the count
  * first, so the journal is then read twice. */
@@ -241,8 +241,12 @@ static void on_gathered(void *ctx);
 
 static void gather_on(struct gather *g)
 {
-    const struct reading_wish wish = { .base = g->later.all->d->base, .journal = g->journal, .visit = g->visit,
-                                       .filter = { .events = g->event }, .done = on_gathered, .ctx = g };
+    const struct reading_wish wish = { .base = g->later.all->d->base,
+                                       .journal = g->journal,
+                                       .visit = g->visit,
+                                       .filter = { .events = g->event },
+                                       .done = on_gathered,
+                                       .ctx = g };
 
     if (g->journal != NULL)
         journal_seek(g->journal, 0);
@@ -377,7 +381,7 @@ static int series(const struct request *r, cJSON **result, struct srq_error *err
     return gather_page(r, &g, reply, "points", err);
 }
 
-/* ---- logs ----------------------------------------------------------------------------------------------------- */
+/* ---- logs -------------------------------------------------------------------------------------------------------- */
 
 static cJSON *worker_line(const char *line, size_t len)
 {

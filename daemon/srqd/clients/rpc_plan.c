@@ -68,7 +68,7 @@ static const char *state_of(const struct plan *p, size_t at)
     return block_state_name(p->job->state == JOB_DONE ? BLOCK_FINISHED : layer_view_state(p->view, at));
 }
 
-/* ---- rows and cells ------------------------------------------------------------------------------------------- */
+/* ---- rows and cells ---------------------------------------------------------------------------------------------- */
 
 static cJSON *make_row(const struct plan *p, const cJSON *layer, size_t at, const char *by)
 {
@@ -149,7 +149,7 @@ static int put_layers(const struct request *r, const struct plan *p, cJSON *repl
     return rpc_put_page(reply, page.offset, count, total) ? 0 : rpc_no_memory(err);
 }
 
-/* ---- the methods ---------------------------------------------------------------------------------------------- */
+/* ---- the methods ------------------------------------------------------------------------------------------------- */
 
 /* Of the last change; before any, as planned at submission. */
 static bool put_size(cJSON *reply, const struct plan *p)

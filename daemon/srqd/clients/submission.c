@@ -85,7 +85,7 @@ static int check_user_limit(const struct srqd *d, uid_t uid, struct srq_error *e
                           (long long)limit);
 }
 
-/* ---- accepting ------------------------------------------------------------------------------------------------ */
+/* ---- accepting --------------------------------------------------------------------------------------------------- */
 
 static int take_text(const cJSON *spec, const char *name, bool required, char **out, struct srq_error *err)
 {
@@ -300,7 +300,7 @@ static int accept_job(struct submission *s, const cJSON *answer, cJSON **result,
     return rc;
 }
 
-/* ---- planning ------------------------------------------------------------------------------------------------- */
+/* ---- planning ---------------------------------------------------------------------------------------------------- */
 
 static void start_next(struct clients *all);
 
@@ -365,8 +365,12 @@ static int start_planner(struct submission *s, struct srq_error *err)
 {
     const struct srqd *d = s->later.all->d;
     const char *const argv[] = { d->places.worker, "--plan", NULL };
-    struct capture_wish w = { .argv = argv, .uid = s->uid, .gid = s->gid, .input = s->spec,
-                              .input_len = strlen(s->spec), .out_max = ANSWER_MAX,
+    struct capture_wish w = { .argv = argv,
+                              .uid = s->uid,
+                              .gid = s->gid,
+                              .input = s->spec,
+                              .input_len = strlen(s->spec),
+                              .out_max = ANSWER_MAX,
                               .timeout_s = (double)d->config.plan_timeout_s };
     int rc = capture_start(d->base, d->children, &w, planned, s, err);
 

@@ -41,22 +41,22 @@ struct job {
     enum job_state state;
     enum job_wish wish;
     int priority;
-    double submitted, started, ended; /* 0: not yet */
-    int threads;                      /* 0: unknown */
-    int64_t memory_bytes;             /* 0: unknown */
+    double submitted, started, ended;               /* 0: not yet */
+    int threads;                                    /* 0: unknown */
+    int64_t memory_bytes;                           /* 0: unknown */
     double before_bytes, after_bytes, average_bits; /* negative: unknown */
     int restarts, deaths;
-    int64_t progress_seq; /* journal line of the last progress before the last death */
-    int64_t last_seq;     /* last journal line heard */
+    int64_t progress_seq;       /* journal line of the last progress before the last death */
+    int64_t last_seq;           /* last journal line heard */
     int exit_code, exit_signal; /* -1: unknown */
-    pid_t pid;            /* 0: no worker */
-    int64_t pid_start;    /* its start time in clock ticks since boot, as /proc/PID/stat says */
-    bool dirty;           /* the store could not take the last change */
+    pid_t pid;                  /* 0: no worker */
+    int64_t pid_start;          /* its start time in clock ticks since boot, as /proc/PID/stat says */
+    bool dirty;                 /* the store could not take the last change */
 
     /* Only in memory. */
     int64_t heard_progress_seq;
-    int64_t told_seq;                /* last journal line that subscribers were told; 0: none since srqd started */
-    int64_t told_memory;             /* the most that its worker says it planned or used; 0: not said */
+    int64_t told_seq;    /* last journal line that subscribers were told; 0: none since srqd started */
+    int64_t told_memory; /* the most that its worker says it planned or used; 0: not said */
     char stage[32], unit[32];
     double done, total, rate, eta_s; /* negative: unknown */
     bool changing;                   /* srq-worker --change runs: no worker is started meanwhile */
@@ -67,9 +67,9 @@ TAILQ_HEAD(job_list, job);
 
 const char *job_state_name(enum job_state s);
 bool job_state_of(const char *name, enum job_state *out);
-bool job_ended(const struct job *j);  /* done, failed or canceled */
+bool job_ended(const struct job *j);     /* done, failed or canceled */
 int64_t job_memory(const struct job *j); /* what counts while it runs: planned or used, whichever is more */
-bool job_active(const struct job *j); /* has or is about to have a worker */
+bool job_active(const struct job *j);    /* has or is about to have a worker */
 
 struct job *job_create(struct srqd *d); /* in no list; NULL when out of memory */
 void job_free(struct job *j);

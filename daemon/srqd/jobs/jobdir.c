@@ -52,8 +52,8 @@ int jobdir_prepare(const struct job *j, const char *spec, const char *plan, stru
     if (dir == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory");
     if (mkdir(dir, 0700) != 0) {
-        rc = srq_fail_field(err, errno == ENOSPC || errno == EDQUOT ? -SRQ_ENOSPC : -SRQ_EIO, dir,
-                            "cannot make %s: %s", dir, strerror(errno));
+        rc = srq_fail_field(err, errno == ENOSPC || errno == EDQUOT ? -SRQ_ENOSPC : -SRQ_EIO, dir, "cannot make %s: %s",
+                            dir, strerror(errno));
         srq_free(dir);
         return rc;
     }

@@ -47,8 +47,14 @@ static void run_on_end(const struct job *j)
     char *vars[4] = { srq_asprintf("SRQ_JOB=%s", j->id), srq_asprintf("SRQ_STATE=%s", job_state_name(j->state)),
                       srq_asprintf("SRQ_OUTPUT=%s", j->output), NULL };
     const char *const argv[] = { "/bin/sh", "-c", j->on_end, NULL };
-    struct launch l = { .argv = argv, .uid = j->uid, .gid = j->gid, .extra = (const char *const *)vars,
-                        .in = -1, .out = -1, .err = -1, .log_name = "worker.log",
+    struct launch l = { .argv = argv,
+                        .uid = j->uid,
+                        .gid = j->gid,
+                        .extra = (const char *const *)vars,
+                        .in = -1,
+                        .out = -1,
+                        .err = -1,
+                        .log_name = "worker.log",
                         .mask = j->d->mask };
     struct srq_error err;
     pid_t pid;
@@ -82,8 +88,8 @@ void job_move(struct job *j, enum job_state state, int64_t by)
     if (job_ended(j) || state == JOB_PAUSED)
         j->wish = WISH_NONE;
     store(j, true, by);
-    srq_log(SRQ_LOG_INFO, "job %s of %s: %s%s%s", j->id, j->owner, job_state_name(state),
-            j->reason != NULL ? ": " : "", j->reason != NULL ? j->reason : "");
+    srq_log(SRQ_LOG_INFO, "job %s of %s: %s%s%s", j->id, j->owner, job_state_name(state), j->reason != NULL ? ": " : "",
+            j->reason != NULL ? j->reason : "");
     j->d->watcher.state(j->d->watcher.ctx, j);
     if (job_ended(j) && !was_ended && j->on_end != NULL)
         run_on_end(j);

@@ -1,5 +1,6 @@
 /* Admission. Higher priority first, then order of submission. A job that the limits in sum hold back also holds back
- * those behind it, so that a large job is not overtaken for ever; a job held back by its user's own limits is passed. */
+ * those behind it, so that a large job is not overtaken for ever; a job held back by its user's own limits is
+ * passed. */
 #include "daemon/srqd/jobs/queue.h"
 
 #include "core/base/alloc.h"
@@ -98,8 +99,7 @@ static void user_bounds(const struct srqd *d, const struct job *j, struct usage 
 {
     b[0] = (struct bound){ "jobs", "user_max_running", d->config.user_max_running, u.running, 1, false };
     b[1] = (struct bound){ "threads", "user_max_threads", d->config.user_max_threads, u.threads, j->threads, false };
-    b[2] = (struct bound){ "of memory", "user_max_memory", d->config.user_max_memory, u.memory, j->memory_bytes,
-                           true };
+    b[2] = (struct bound){ "of memory", "user_max_memory", d->config.user_max_memory, u.memory, j->memory_bytes, true };
 }
 
 int queue_could_start(const struct job *j, struct srq_error *err)

@@ -54,7 +54,10 @@ static const char *const statements[STORE_STATEMENTS] = {
 int store_fail(struct srq_store *s, const char *doing, struct srq_error *err)
 {
     int e = sqlite3_errcode(s->db) & 0xff;
-    int code = e == SQLITE_FULL ? -SRQ_ENOSPC : e == SQLITE_NOMEM ? -SRQ_ENOMEM : e == SQLITE_BUSY ? -SRQ_EBUSY : -SRQ_EIO;
+    int code = e == SQLITE_FULL    ? -SRQ_ENOSPC
+               : e == SQLITE_NOMEM ? -SRQ_ENOMEM
+               : e == SQLITE_BUSY  ? -SRQ_EBUSY
+                                   : -SRQ_EIO;
 
     return srq_fail(err, code, "cannot %s the store: %s", doing, sqlite3_errmsg(s->db));
 }

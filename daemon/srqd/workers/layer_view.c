@@ -77,7 +77,7 @@ double scheme_bits(const char *scheme)
     return digits != NULL ? strtod(digits, NULL) : NAN;
 }
 
-/* ---- names ---------------------------------------------------------------------------------------------------- */
+/* ---- names ------------------------------------------------------------------------------------------------------- */
 
 static struct layer *find(const struct layer_view *v, const char *name)
 {
@@ -103,7 +103,7 @@ static void put_name(struct layer_view *v, size_t layer)
     v->slots[at] = (uint32_t)layer + 1;
 }
 
-/* ---- events --------------------------------------------------------------------------------------------------- */
+/* ---- events ------------------------------------------------------------------------------------------------------ */
 
 static double number_of(const cJSON *o, const char *name)
 {
@@ -237,7 +237,7 @@ static bool take(const struct journal_entry *e, void *ctx)
     return true;
 }
 
-/* ---- making and keeping --------------------------------------------------------------------------------------- */
+/* ---- making and keeping ------------------------------------------------------------------------------------------ */
 
 static void tell_waiters(void *ctx)
 {
@@ -435,7 +435,7 @@ int layer_view_wait(struct job *j, void (*ready)(void *ctx), void *ctx, struct s
     return 0;
 }
 
-/* ---- looking -------------------------------------------------------------------------------------------------- */
+/* ---- looking ----------------------------------------------------------------------------------------------------- */
 
 struct layer_facts layer_view_facts(const struct layer_view *v, size_t layer)
 {

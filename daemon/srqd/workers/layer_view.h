@@ -28,7 +28,8 @@ void layer_view_drop(struct job *j); /* its view, if it has one */
 struct layer_facts layer_view_facts(const struct layer_view *v, size_t layer);
 /* Score of the layer in that scheme; `scheme` NULL: in the one with the fewest bits. NaN: not known. */
 double layer_view_score(const struct layer_view *v, size_t layer, const char *scheme);
-/* State of the layer's block: stale when a change named it after its last end, or while it was being tuned and went on. */
+/* State of the layer's block: stale when a change named it after its last end, or while it was being tuned and went
+ * on. */
 enum block_state layer_view_state(const struct layer_view *v, size_t layer);
 /* {before_bytes, after_bytes, average_bits} of the last change, or NULL; the view's. */
 const cJSON *layer_view_size(const struct layer_view *v);

@@ -62,7 +62,7 @@ static void retry_later(struct worker_link *l)
     l->pause_s = l->pause_s * 1.5 < RETRY_MOST_S ? l->pause_s * 1.5 : RETRY_MOST_S;
 }
 
-/* ---- calls ---------------------------------------------------------------------------------------------------- */
+/* ---- calls ------------------------------------------------------------------------------------------------------- */
 
 /* Takes the call out of the list, then tells: what is told may call again. */
 static void end_call(struct worker_call *call, int rc, cJSON *result, const struct srq_error *err)
@@ -134,7 +134,7 @@ static struct worker_call *find_call(struct worker_link *l, const char *id)
     return NULL;
 }
 
-/* ---- the connection ------------------------------------------------------------------------------------------- */
+/* ---- the connection ---------------------------------------------------------------------------------------------- */
 
 static void hang_up(struct worker_link *l)
 {

@@ -50,7 +50,7 @@ static void clear_timer(struct job *j)
     }
 }
 
-/* ---- what the worker says ------------------------------------------------------------------------------------- */
+/* ---- what the worker says ---------------------------------------------------------------------------------------- */
 
 static double number_of(const cJSON *params, const char *name)
 {
@@ -123,7 +123,8 @@ static void publish(struct job *j, const char *event, const cJSON *params)
 static void on_heard(struct job *j, const char *event, cJSON *params)
 {
     const cJSON *n = cJSON_GetObjectItemCaseSensitive(params, "seq");
-    const struct journal_entry e = { .seq = cJSON_IsNumber(n) ? (int64_t)n->valuedouble : 0, .event = event,
+    const struct journal_entry e = { .seq = cJSON_IsNumber(n) ? (int64_t)n->valuedouble : 0,
+                                     .event = event,
                                      .params = params };
 
     if (e.seq > 0 && e.seq <= j->last_seq)
@@ -147,7 +148,7 @@ static void on_attached(struct job *j, const char *stage)
 
 static const struct worker_hearer hearer = { on_attached, on_heard };
 
-/* ---- what the journal says -------------------------------------------------------------------------------------- */
+/* ---- what the journal says --------------------------------------------------------------------------------------- */
 
 /* Lines that were heard before count for the testament, and for the memory, which an earlier srqd did not store. */
 static bool read_entry(const struct journal_entry *e, void *ctx)
@@ -168,7 +169,11 @@ static bool read_entry(const struct journal_entry *e, void *ctx)
 /* Reads what the journal has got that was not heard. `done` begins with settle_testament. */
 static void read_on(struct job *j, struct reading **holder, void (*done)(void *ctx))
 {
-    struct reading_wish wish = { .base = j->d->base, .close = true, .visit = read_entry, .done = done, .ctx = j,
+    struct reading_wish wish = { .base = j->d->base,
+                                 .close = true,
+                                 .visit = read_entry,
+                                 .done = done,
+                                 .ctx = j,
                                  .filter = { .since = j->last_seq, .older = TESTAMENT_EVENTS "|job.memory" } };
     int64_t from = j->worker->testament.seq;
 
@@ -189,7 +194,7 @@ bool supervise_reading(const struct job *j)
     return j->worker != NULL && j->worker->reading != NULL;
 }
 
-/* ---- wishes --------------------------------------------------------------------------------------------------- */
+/* ---- wishes ------------------------------------------------------------------------------------------------------ */
 
 static void on_grace_over(evutil_socket_t fd, short what, void *ctx)
 {
@@ -243,7 +248,7 @@ void supervise_wish(struct job *j, enum job_wish wish)
     job_move(j, wish == WISH_CANCEL ? JOB_CANCELED : wish == WISH_STOP ? JOB_QUEUED : JOB_PAUSED, BY_SRQD);
 }
 
-/* ---- watching ------------------------------------------------------------------------------------------------- */
+/* ---- watching ---------------------------------------------------------------------------------------------------- */
 
 static void on_child_end(pid_t pid, int status, void *ctx)
 {
@@ -297,7 +302,7 @@ static void unwatch(struct job *j)
     j->worker->exit_fd = -1;
 }
 
-/* ---- starting ------------------------------------------------------------------------------------------------- */
+/* ---- starting ---------------------------------------------------------------------------------------------------- */
 
 /* The folder for control sockets: in the machine's service one a user, since each worker makes its own. */
 static char *runtime_dir(const struct job *j, struct srq_error *err)
@@ -322,9 +327,17 @@ static int launch_worker(struct job *j, struct srq_error *err)
     char *dir = jobdir_path(j), *runtime = runtime_dir(j, err), *var = NULL;
     const char *argv[] = { j->d->places.worker, "--job", dir, NULL };
     const char *extra[] = { NULL, NULL };
-    struct launch l = { .argv = argv, .uid = j->uid, .gid = j->gid, .extra = extra, .in = -1, .out = -1, .err = -1,
-                        .log_name = "worker.log", .nice = (int)j->d->config.nice,
-                        .oom_score_adj = (int)j->d->config.oom_score_adj, .mask = j->d->mask };
+    struct launch l = { .argv = argv,
+                        .uid = j->uid,
+                        .gid = j->gid,
+                        .extra = extra,
+                        .in = -1,
+                        .out = -1,
+                        .err = -1,
+                        .log_name = "worker.log",
+                        .nice = (int)j->d->config.nice,
+                        .oom_score_adj = (int)j->d->config.oom_score_adj,
+                        .mask = j->d->mask };
     int rc = 0;
 
     l.log_dir = jobdir_open(j, err);
@@ -466,7 +479,7 @@ void supervise_recover(struct job *j)
     read_on(j, &j->worker->reading, recovered);
 }
 
-/* ---- the end of a worker -------------------------------------------------------------------------------------- */
+/* ---- the end of a worker ----------------------------------------------------------------------------------------- */
 
 static void on_caught_up(void *ctx)
 {
