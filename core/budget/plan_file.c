@@ -18,16 +18,16 @@ static cJSON *layer_json(const struct srq_plan_layer *l)
 {
     char text[32];
     cJSON *o = cJSON_CreateObject();
-    bool ok =
-        o != NULL && cJSON_AddStringToObject(o, "name", l->info->name) != NULL &&
-        cJSON_AddItemToObject(o, "block",
-                              l->info->block >= 0 ? cJSON_CreateNumber(l->info->block) : cJSON_CreateNull()) &&
-        cJSON_AddStringToObject(o, "module", l->info->module) != NULL &&
-        cJSON_AddNumberToObject(o, "out", (double)l->info->out) != NULL &&
-        cJSON_AddNumberToObject(o, "in", (double)l->info->in) != NULL &&
-        cJSON_AddStringToObject(o, "scheme", srq_scheme_text(&l->scheme, text, sizeof(text))) != NULL &&
-        cJSON_AddStringToObject(o, "source", srq_plan_source_name(l->source)) != NULL &&
-        cJSON_AddItemToObject(o, "tie", l->info->tie != NULL ? cJSON_CreateString(l->info->tie) : cJSON_CreateNull());
+    bool ok = o != NULL && cJSON_AddStringToObject(o, "name", l->info->name) != NULL &&
+              cJSON_AddItemToObject(o, "block",
+                                    l->info->block >= 0 ? cJSON_CreateNumber(l->info->block) : cJSON_CreateNull()) &&
+              cJSON_AddStringToObject(o, "module", l->info->module) != NULL &&
+              cJSON_AddNumberToObject(o, "out", (double)l->info->out) != NULL &&
+              cJSON_AddNumberToObject(o, "in", (double)l->info->in) != NULL &&
+              cJSON_AddStringToObject(o, "scheme", srq_scheme_text(&l->scheme, text, sizeof(text))) != NULL &&
+              cJSON_AddStringToObject(o, "source", srq_plan_source_name(l->source)) != NULL &&
+              cJSON_AddItemToObject(
+                  o, "tie", l->info->tie_name != NULL ? cJSON_CreateString(l->info->tie_name) : cJSON_CreateNull());
 
     if (ok)
         ok = add_widths(o, l->widths);

@@ -106,7 +106,7 @@ static bool add_layers(cJSON *root, const struct srq_model *m)
             !cJSON_AddItemToObject(o, "block", l->block >= 0 ? cJSON_CreateNumber(l->block) : cJSON_CreateNull()) ||
             !add_text(o, "module", l->module) || !add_count(o, "out", (double)l->out) ||
             !add_count(o, "in", (double)l->in) || !add_text(o, "dtype", srq_dtype_name(l->dtype)) ||
-            cJSON_AddBoolToObject(o, "bias", l->has_bias) == NULL || !add_text(o, "tie", l->tie))
+            cJSON_AddBoolToObject(o, "bias", l->has_bias) == NULL || !add_text(o, "tie", l->tie_name))
             return false;
     }
     return list != NULL;
