@@ -29,12 +29,14 @@ static bool add_option(cJSON *rows, const struct srq_option *r)
 }
 
 /* Rows of one recipe become {"name", "values": {key: value}}. */
-static bool add_recipes(cJSON *list, const struct srq_recipe_row *row)
+static bool add_recipes(cJSON *list, const struct srq_plugin *p)
 {
     cJSON *values = NULL;
     const char *now = NULL;
 
-    for (; row != NULL && row->recipe != NULL; row++) {
+    for (uint32_t i = 0; i < p->recipe_count; i++) {
+        const struct srq_recipe_row *row = &p->recipes[i];
+
         if (now == NULL || strcmp(now, row->recipe) != 0) {
             cJSON *o = cJSON_CreateObject();
 
@@ -70,11 +72,11 @@ static cJSON *plugin_json(const struct srq_plugin *p)
         cJSON_AddItemToArray(parts, cJSON_CreateString("oneshot"));
     if (p->tunable != NULL)
         cJSON_AddItemToArray(parts, cJSON_CreateString("tunable"));
-    for (const struct srq_option *r = p->options; r != NULL && r->name != NULL; r++) {
-        if (!add_option(options, r))
+    for (uint32_t i = 0; i < p->option_count; i++) {
+        if (!add_option(options, &p->options[i]))
             goto fail;
     }
-    if (!add_recipes(recipes, p->recipes))
+    if (!add_recipes(recipes, p))
         goto fail;
     return o;
 fail:

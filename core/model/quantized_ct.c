@@ -139,7 +139,8 @@ static int read_scheme(const json_t *w, const char *format, struct srq_scheme *o
     bool sym = !json_is_false(json_object_get(w, "symmetric")), channel = strcmp(strategy, "channel") == 0;
     bool grouped = strcmp(strategy, "group") == 0;
     const json_t *order = json_object_get(w, "actorder");
-    struct srq_scheme s = { .bits = (int)bits,
+    struct srq_scheme s = { .size = sizeof(s),
+                            .bits = (int)bits,
                             .group = channel                           ? -1
                                      : strcmp(strategy, "tensor") == 0 ? 0
                                                                        : (int)size };
@@ -237,7 +238,7 @@ static int scheme_of(const struct srq_quantized_ct *q, const char *layer, struct
 {
     int best, rank, rc = names_match(q, &q->ignore, layer, &best, err);
 
-    *out = (struct srq_scheme){ .grid = SRQ_GRID_NONE };
+    *out = (struct srq_scheme){ .size = sizeof(*out), .grid = SRQ_GRID_NONE };
     if (rc != 0 || best > 0)
         return rc;
     for (size_t i = 0; i < q->count && rc == 0; i++) {
