@@ -1,6 +1,8 @@
 /* A plugin with one defect, chosen when it is compiled: each is refused by the host with a sentence of its own. */
 #include <srq/plugin.h>
 
+#define MAYBE __attribute__((unused)) /* left out by some defect */
+
 #ifndef MAGIC
 #define MAGIC SRQ_PLUGIN_MAGIC
 #endif
@@ -57,7 +59,7 @@ extern SRQ_PLUGIN_EXPORT const char another_symbol[];
 const char another_symbol[] = "not a plugin";
 
 #ifndef NO_SYMBOL
-static inline int create(const struct srq_host *h, const struct srq_options *o, void **self, struct srq_error *err)
+MAYBE static int create(const struct srq_host *h, const struct srq_options *o, void **self, struct srq_error *err)
 {
     (void)h;
     (void)o;
@@ -71,8 +73,8 @@ static void destroy(const struct srq_host *h, void *self)
     (void)self;
 }
 
-static inline int quantize(const struct srq_host *h, void *self, struct srq_layer *layer, struct srq_result *out,
-                           struct srq_error *err)
+MAYBE static int quantize(const struct srq_host *h, void *self, struct srq_layer *layer, struct srq_result *out,
+                          struct srq_error *err)
 {
     (void)h;
     (void)self;
@@ -81,20 +83,14 @@ static inline int quantize(const struct srq_host *h, void *self, struct srq_laye
     return srq_fail(err, -SRQ_ESTATE, "a broken plugin was used");
 }
 
-static inline const void *parts(void);
-static const struct srq_oneshot oneshot = { .size = PART_SIZE, .quantize = QUANTIZE };
-static const struct srq_tunable tunable = { .size = sizeof(tunable) };
+MAYBE static const struct srq_oneshot oneshot = { .size = PART_SIZE, .quantize = QUANTIZE };
+MAYBE static const struct srq_tunable tunable = { .size = sizeof(tunable) };
 
-static const struct srq_option options[] = {
+MAYBE static const struct srq_option options[] = {
     SRQ_OPTION(.name = "recipe", .type = SRQ_OPT_CHOICE, .choices = "plain", .value = "plain", .help = "A recipe."),
     { .size = ROW_SIZE, .name = OPTION, .type = SRQ_OPT_INT, .max = 10, .value = DEFAULT, .help = "A number." },
 };
 static const struct srq_recipe_row recipes[] = { SRQ_RECIPE("plain", RECIPE_KEY, "4") };
-
-static inline const void *parts(void)
-{
-    return tunable.size > 0 ? (const void *)&oneshot : (const void *)options;
-}
 
 const struct srq_plugin srq_plugin = {
     .magic = MAGIC,
