@@ -25,6 +25,12 @@ static void hear_nothing(void *ctx, int64_t row, int64_t rows, float *grad)
     (void)grad;
 }
 
+static void hear_no_vector(void *ctx, const float *grad)
+{
+    (void)ctx;
+    (void)grad;
+}
+
 static int64_t rows_of(const struct srq_walk_config *c, int port)
 {
     const struct srq_port_info *p = srq_model_port(c->model, port);
@@ -49,6 +55,8 @@ static int measure_unit(const struct srq_walk_config *c, struct srq_block *b, st
     srq_block_describe(b, unit);
     for (int i = 0; c->backward && i < u->count; i++)
         srq_block_linear(b, i)->sink = hear_nothing;
+    for (int i = 0; c->backward && c->vectors && i < srq_block_vector_count(b); i++)
+        srq_block_vector(b, i)->sink = hear_no_vector;
     for (int back = c->backward; rc == 0 && back >= 0; back--) {
         srq_tape_reset(t);
         srq_tape_record(t, back);

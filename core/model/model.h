@@ -115,6 +115,10 @@ int srq_block_linear_count(const struct srq_block *b);
  * set; srq_block_load points the weight back and clears sink and tap. The pointers stay the same from block to
  * block. */
 struct srq_linear *srq_block_linear(struct srq_block *b, int i);
+/* Its norms' gains in the family's order, then the biases of linears that have one; named by their module in the block.
+ * The same holds for their `value` and sink. */
+int srq_block_vector_count(const struct srq_block *b);
+struct srq_vector *srq_block_vector(struct srq_block *b, int i);
 
 /* From the values of the unit's input ports, in [ins] each [batch*rows, cols] in the tape's dtype, those of its output
  * ports, out [outs] (room for SRQ_UNIT_PORTS); NULL after a failure, which the tape has. Tokens are at positions 0 …
