@@ -538,6 +538,27 @@ static bool add_size(const struct making *m, cJSON *o, const char *key, const st
            add_number(size, "average_bits", s.average_bits);
 }
 
+/* How far a unit is once the change is made. */
+static const char *state_after(const struct making *m, int unit)
+{
+    struct srq_live_state then = *m->ctx->state;
+
+    if (m->out->leave)
+        then.running = -1;
+    return srq_unit_state_name(srq_live_unit(m->next, &then, unit));
+}
+
+static bool add_states(const struct making *m, cJSON *o)
+{
+    cJSON *list = cJSON_AddArrayToObject(o, "states");
+
+    for (int u = 0; list != NULL && u < m->next->units; u++) {
+        if (!cJSON_AddItemToArray(list, cJSON_CreateString(state_after(m, u))))
+            return false;
+    }
+    return list != NULL;
+}
+
 /* Adds "changed" and "changes"; rows carry the state of their unit. */
 static bool add_changes(const struct making *m, cJSON *o)
 {
@@ -547,7 +568,6 @@ static bool add_changes(const struct making *m, cJSON *o)
 
     for (int i = 0; list != NULL && i < layers_of(m); i++) {
         const struct srq_plan_layer *l = layer(m, i);
-        enum srq_unit_state s = srq_live_unit(m->next, m->ctx->state, srq_layer_unit(m->next, i));
         char text[32];
         cJSON *row;
 
@@ -559,7 +579,7 @@ static bool add_changes(const struct making *m, cJSON *o)
             cJSON_AddStringToObject(row, "old", srq_scheme_text(&old->layers[i].scheme, text, sizeof(text))) == NULL ||
             cJSON_AddStringToObject(row, "new", srq_scheme_text(&l->scheme, text, sizeof(text))) == NULL ||
             cJSON_AddStringToObject(row, "source", srq_plan_source_name(l->source)) == NULL ||
-            cJSON_AddStringToObject(row, "state", srq_unit_state_name(s)) == NULL) {
+            cJSON_AddStringToObject(row, "state", state_after(m, srq_layer_unit(m->next, i))) == NULL) {
             cJSON_Delete(list);
             list = NULL;
         }
@@ -657,7 +677,8 @@ static cJSON *make_event(const struct making *m)
         cJSON_AddStringToObject(o, "op", ops[m->change->op]) != NULL &&
         cJSON_AddItemToObject(o, "by",
                               m->change->by[0] != '\0' ? cJSON_CreateString(m->change->by) : cJSON_CreateNull()) &&
-        add_units(m, o) && add_size(m, o, "size", &m->next->plan) && (at = cJSON_AddObjectToObject(o, "at")) != NULL &&
+        add_units(m, o) && add_states(m, o) && add_size(m, o, "size", &m->next->plan) &&
+        (at = cJSON_AddObjectToObject(o, "at")) != NULL &&
         add_number(at, "block", st->running >= 0 ? st->running : (double)NAN) &&
         add_number(at, "iter", st->running >= 0 && st->iter >= 0 ? (double)st->iter : (double)NAN) && add_changes(m, o);
 

@@ -99,6 +99,15 @@ static void tell_layer(struct srq_run *run, const struct srq_layer_info *info, c
     srq_event_send(&run->events, "layer.done", data, false);
 }
 
+void srq_run_tell_block(struct srq_run *run, const char *event, int unit, cJSON *data, bool sync)
+{
+    srq_tasks_lock(run->tasks);
+    if (data != NULL)
+        cJSON_AddStringToObject(data, "state", srq_tasks_state(run->tasks, unit));
+    srq_event_send(&run->events, event, data, sync);
+    srq_tasks_unlock(run->tasks);
+}
+
 int srq_run_tell_result(struct srq_run *run, int unit, const struct srq_block_result *result,
                         const struct srq_scheme *schemes, struct srq_error *err)
 {
@@ -121,7 +130,7 @@ int srq_run_tell_result(struct srq_run *run, int unit, const struct srq_block_re
         cJSON_AddNumberToObject(data, "elapsed_s", result->elapsed_s);
         cJSON_AddNumberToObject(data, "generation", (double)result->generation);
     }
-    srq_event_send(&run->events, "block.end", data, true);
+    srq_run_tell_block(run, "block.end", unit, data, true);
     return srq_events_check(&run->events, err);
 }
 

@@ -93,12 +93,12 @@ void srq_event_send(struct srq_events *e, const char *event, cJSON *data, bool s
         e->first = err;
 }
 
-void srq_event_state(struct srq_events *e, const char *state, const char *reason)
+void srq_event_state(struct srq_events *e, enum srq_job_state state, const char *reason)
 {
     cJSON *data = cJSON_CreateObject();
 
     if (data != NULL) {
-        cJSON_AddStringToObject(data, "state", state);
+        cJSON_AddStringToObject(data, "state", srq_job_state_words[state]);
         srq_json_text_or_null(data, "reason", reason);
     }
     srq_event_send(e, "job.state", data, true);
@@ -130,7 +130,7 @@ static void send_progress(struct srq_events *e, double done, double total, const
         rate = (done - e->base_done) / elapsed;
     eta = total > 0 ? (total - done) / rate : NAN;
     if (data != NULL) {
-        cJSON_AddStringToObject(data, "stage", srq_stage_name(e->stage));
+        cJSON_AddStringToObject(data, "stage", srq_stage_words[e->stage]);
         cJSON_AddNumberToObject(data, "done", done);
         srq_json_number(data, "total", total > 0 ? total : NAN);
         cJSON_AddStringToObject(data, "unit", unit);

@@ -42,7 +42,7 @@ void srq_events_init(struct srq_events *e, struct srq_journal *j, struct srq_job
 /* -SRQ_E… once an event could not be written. */
 int srq_events_check(const struct srq_events *e, struct srq_error *err);
 
-void srq_event_state(struct srq_events *e, const char *state, const char *reason /* or NULL */);
+void srq_event_state(struct srq_events *e, enum srq_job_state state, const char *reason /* or NULL */);
 void srq_event_log(struct srq_events *e, enum srq_log_level level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* Takes up how long every part will take; before the first stage. */

@@ -211,7 +211,7 @@ static void tell_begin(struct srq_loop *l)
         cJSON_AddNumberToObject(data, "iters", (double)l->iters);
         cJSON_AddBoolToObject(data, "again", l->task.again);
     }
-    srq_event_send(&l->run->events, "block.begin", data, false);
+    srq_run_tell_block(l->run, "block.begin", l->task.unit, data, false);
 }
 
 static int tune(struct srq_loop *l, struct srq_tune_outcome *outcome, struct srq_error *err)

@@ -123,14 +123,14 @@ static int add_results(struct srq_run *run, int block, cJSON *blocks, cJSON *lay
 /* eval.{before,rtn,after}.{perplexity,kl,top1,windows}; null where not asked for. Adds up the time. */
 static bool add_eval(struct srq_run *run, cJSON *root, double *eval_s)
 {
-    static const char *const names[] = { "before", "rtn", "after" }, *const keys[] = { "perplexity", "kl", "top1" };
+    static const char *const keys[] = { "perplexity", "kl", "top1" };
     cJSON *eval = cJSON_AddObjectToObject(root, "eval");
 
-    for (int w = 0; eval != NULL && w < 3; w++) {
+    for (int w = 0; eval != NULL && w < SRQ_MEASUREMENTS; w++) {
         char name[32];
-        cJSON *fact, *o = cJSON_AddObjectToObject(eval, names[w]);
+        cJSON *fact, *o = cJSON_AddObjectToObject(eval, srq_measured_words[w]);
 
-        snprintf(name, sizeof(name), "eval-%s", names[w]);
+        snprintf(name, sizeof(name), "eval-%s", srq_measured_words[w]);
         fact = srq_fact_read(run->ckpt, name);
         for (size_t k = 0; o != NULL && k < sizeof(keys) / sizeof(keys[0]); k++) {
             const cJSON *v = cJSON_GetObjectItemCaseSensitive(fact, keys[k]);

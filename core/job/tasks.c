@@ -84,6 +84,11 @@ void srq_tasks_replayed(struct srq_tasks *t, double seconds)
     pthread_mutex_unlock(&t->lock);
 }
 
+const char *srq_tasks_state(const struct srq_tasks *t, int unit)
+{
+    return srq_unit_state_name(srq_live_unit(&t->plan, &t->state, unit));
+}
+
 static uint64_t mix(uint64_t hash, uint64_t value)
 {
     uint64_t both[2] = { hash, value };

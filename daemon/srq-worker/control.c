@@ -133,7 +133,7 @@ static int attach(struct worker_control *k, struct client *c, const cJSON *param
     c->offset = 0;
     cJSON_AddNumberToObject(result, "pid", (double)getpid());
     cJSON_AddNumberToObject(result, "seq", (double)srq_journal_seq(k->journal));
-    cJSON_AddStringToObject(result, "stage", srq_stage_name(atomic_load(&k->flags->stage)));
+    cJSON_AddStringToObject(result, "stage", srq_stage_words[atomic_load(&k->flags->stage)]);
     return 0;
 }
 

@@ -62,7 +62,7 @@ static void on_event(void *ctx, int64_t seq, double time, const char *event, con
 }
 
 /* With the directory `dir` locked. */
-static int run_locked(struct held *h, struct srq_job_request *req, enum srq_job_end *end, struct srq_error *err)
+static int run_locked(struct held *h, struct srq_job_request *req, enum srq_job_state *end, struct srq_error *err)
 {
     const struct srq_job_control control = { h, start_control, take_changes, stop_control };
 
@@ -79,7 +79,7 @@ static int run(struct srq_job_request *req, const char *dir, srq_journal_watch w
 {
     struct held h = { .watch = watch };
     struct srq_error err = { 0 };
-    enum srq_job_end end = SRQ_JOB_DONE;
+    enum srq_job_state end = SRQ_JOB_DONE;
     int rc = worker_jobdir_open(dir, req->spec != NULL, &h.dir, &err);
 
     if (rc == 0) {

@@ -2,6 +2,7 @@
 #include "tui/srqtop/feed.h"
 
 #include "core/base/alloc.h"
+#include "core/base/log.h"
 #include "tui/srqtop/feed_value.h"
 
 #include <math.h>
@@ -36,6 +37,13 @@ int64_t feed_int(const cJSON *o, const char *name, int64_t low, int64_t high, in
     return v >= (double)low && v <= (double)high ? (int64_t)v : other;
 }
 
+int feed_word(const cJSON *o, const char *name, const char *const *words, int other)
+{
+    int place = srq_word_place(words, feed_text(o, name));
+
+    return place >= 0 ? place : other;
+}
+
 bool feed_flag(const cJSON *o, const char *name)
 {
     return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, name));
@@ -44,18 +52,6 @@ bool feed_flag(const cJSON *o, const char *name)
 static bool same_text(const char *a, const char *b)
 {
     return (a == NULL) == (b == NULL) && (a == NULL || strcmp(a, b) == 0);
-}
-
-static bool job_state_of(const char *text, enum top_job_state *out)
-{
-    static const char *const names[] = { "queued", "starting", "running", "paused", "done", "failed", "canceled" };
-
-    for (size_t i = 0; text != NULL && i < sizeof(names) / sizeof(names[0]); i++)
-        if (strcmp(names[i], text) == 0) {
-            *out = (enum top_job_state)i;
-            return true;
-        }
-    return false;
 }
 
 /* ---- who answers, and the list of jobs --------------------------------------------------------------------------- */
@@ -98,7 +94,7 @@ static void take_summary(struct top_model *m, struct top_job *j, const cJSON *o)
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         top_set_text(texts[i].to, feed_text(o, texts[i].name));
-    (void)job_state_of(feed_text(o, "state"), &j->state);
+    j->state = (enum srq_job_state)feed_word(o, "state", srq_job_state_words, (int)j->state);
     j->own = m->uid == 0 || (uid >= 0 && uid == m->uid);
     j->priority = (int)feed_int(o, "priority", -1000000, 1000000, 0);
     j->restarts = (int)feed_int(o, "restarts", 0, 1000000000, 0);
@@ -180,11 +176,16 @@ struct top_job *top_feed_job(struct top_model *m, const cJSON *reply)
 
 /* ---- blocks ------------------------------------------------------------------------------------------------------ */
 
-static void set_state(struct top_job *j, struct top_block *b, enum top_work_state state)
+/* A word that is none, as journals of old have, leaves things as they are. */
+static void set_state(struct top_job *j, struct top_block *b, const char *word)
 {
-    b->state = state;
+    int state = srq_word_place(srq_work_state_words, word);
+
+    if (state < 0)
+        return;
+    b->state = (enum srq_work_state)state;
     for (int i = 0; i < b->count && b->first + i < j->layer_count; i++)
-        j->layers[b->first + i].state = state;
+        j->layers[b->first + i].state = b->state;
 }
 
 /* Layers outside the blocks are told of as one block more, behind the last. */
@@ -244,12 +245,11 @@ static void block_begin(struct top_job *j, const cJSON *e)
     b->again = feed_flag(e, "again");
     b->begun_seq = feed_int(e, "seq", 0, INT64_MAX / 2, 0);
     b->iter = (struct metric){ 0 };
-    b->stale_next = false;
     top_series_begin(&b->loss);
     top_series_begin(&b->probe);
     for (int i = 0; i < b->count && b->first + i < j->layer_count; i++)
         top_series_begin(&j->layers[b->first + i].errors);
-    set_state(j, b, TOP_TUNING);
+    set_state(j, b, feed_text(e, "state"));
 }
 
 /* A sample that was held back for us while its block began anew is of the run before. */
@@ -341,8 +341,7 @@ static void block_end(struct top_job *j, const cJSON *e)
     b->best_iter = feed_metric(e, "best_iteration");
     b->elapsed_s = feed_metric(e, "elapsed_s");
     b->iter = (struct metric){ 0 };
-    set_state(j, b, b->stale_next ? TOP_STALE : TOP_FINISHED);
-    b->stale_next = false;
+    set_state(j, b, feed_text(e, "state"));
 }
 
 /* ---- the plan ---------------------------------------------------------------------------------------------------- */
@@ -393,23 +392,16 @@ static void take_changes(struct top_job *j, const cJSON *changes)
     }
 }
 
-static void take_retunes(struct top_job *j, const cJSON *e)
+static void take_states(struct top_job *j, const cJSON *states)
 {
-    const cJSON *retunes = cJSON_GetObjectItemCaseSensitive(e, "retunes"), *item;
-    int64_t restarts = feed_int(e, "restarts", 0, TOP_BLOCKS - 1, -1);
+    const cJSON *word;
+    int b = 0;
 
-    cJSON_ArrayForEach(item, retunes)
+    cJSON_ArrayForEach(word, states)
     {
-        struct top_block *b = cJSON_IsNumber(item) && item->valuedouble >= 0 && item->valuedouble < j->block_count
-                                  ? &j->blocks[(int)item->valuedouble]
-                                  : NULL;
-
-        if (b == NULL || b->index == restarts)
-            continue;
-        if (b->state == TOP_TUNING)
-            b->stale_next = true;
-        else if (b->state == TOP_FINISHED)
-            set_state(j, b, TOP_STALE);
+        if (b < j->block_count)
+            set_state(j, &j->blocks[b], cJSON_GetStringValue(word));
+        b++;
     }
 }
 
@@ -420,7 +412,7 @@ static void plan_changed(struct top_job *j, const cJSON *e)
     const char *by = feed_text(e, "by");
     char words[900], line[1200];
 
-    take_retunes(j, e);
+    take_states(j, cJSON_GetObjectItemCaseSensitive(e, "states"));
     change_words(e, words, sizeof(words));
     snprintf(line, sizeof(line), "plan revision %.0f%s%.100s: %.900s", feed_number(e, "revision"),
              by != NULL ? " by " : "", by != NULL ? by : "", words);
@@ -465,41 +457,33 @@ static void plan_allocated(struct top_job *j, const cJSON *e)
 
 static void eval_result(struct top_job *j, const cJSON *e)
 {
-    const char *which = feed_text(e, "which");
-    struct top_eval *to = which == NULL                  ? NULL
-                          : strcmp(which, "before") == 0 ? &j->before
-                          : strcmp(which, "rtn") == 0    ? &j->rtn
-                          : strcmp(which, "after") == 0  ? &j->after
-                                                         : NULL;
+    struct top_eval *const of[] = { &j->before, &j->rtn, &j->after };
+    int which = feed_word(e, "which", srq_measured_words, -1);
 
-    if (to != NULL)
-        *to = (struct top_eval){ feed_metric(e, "perplexity"), feed_metric(e, "kl"), feed_metric(e, "top1") };
+    if (which >= 0)
+        *of[which] = (struct top_eval){ feed_metric(e, "perplexity"), feed_metric(e, "kl"), feed_metric(e, "top1") };
 }
 
 static void log_line(struct top_job *j, const cJSON *e)
 {
-    static const char *const levels[] = { "error", "warning", "info", "debug" };
-    const char *level = feed_text(e, "level"), *text = feed_text(e, "text");
-    int n = 2;
+    const char *text = feed_text(e, "text");
 
-    for (int i = 0; i < 4; i++)
-        if (level != NULL && strcmp(level, levels[i]) == 0)
-            n = i;
     if (text != NULL)
-        top_job_log(j, feed_number(e, "time"), n, text);
+        top_job_log(j, feed_number(e, "time"), feed_word(e, "level", srq_log_level_words, SRQ_LOG_INFO), text);
 }
 
 static void job_state(struct top_model *m, struct top_job *j, const cJSON *e)
 {
-    enum top_job_state before = j->state;
+    int before = (int)j->state, state = feed_word(e, "state", srq_job_state_words, -1);
     const char *reason = feed_text(e, "reason");
 
     /* Lines of the journal tell what the worker thought; the daemon's own have no number. */
     if (feed_metric(e, "seq").known)
         return;
-    if (!job_state_of(feed_text(e, "state"), &j->state))
+    if (state < 0)
         return;
-    if (before != j->state || !same_text(reason, j->reason))
+    j->state = (enum srq_job_state)state;
+    if (before != state || !same_text(reason, j->reason))
         m->list_stale = true; /* places in the queue, times */
     top_set_text(&j->reason, reason);
 }

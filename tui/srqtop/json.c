@@ -1,11 +1,9 @@
 /* The model as JSON. */
 #include "tui/srqtop/json.h"
 
-static const char *const job_states[] = { "queued", "starting", "running", "paused", "done", "failed", "canceled" };
-static const char *const work_states[] = { "pending", "running", "finished", "stale" };
-static const char *const sources[] = { "default", "allocator", "pin", "format" };
+#include "core/base/log.h"
+
 static const char *const links[] = { "connecting", "up", "lost" };
-static const char *const levels[] = { "error", "warning", "info", "debug" };
 
 static void put_text(cJSON *o, const char *name, const char *text)
 {
@@ -58,9 +56,9 @@ static cJSON *layer_json(const struct top_layer *l)
     cJSON_AddNumberToObject(o, "in", (double)l->in);
     put_text(o, "scheme", l->scheme);
     put(o, "bits", (struct metric){ l->bits > 0, l->bits });
-    put_text(o, "source", sources[l->source]);
+    put_text(o, "source", srq_decider_words[l->source]);
     cJSON_AddBoolToObject(o, "pin", l->pin);
-    put_text(o, "state", work_states[l->state]);
+    put_text(o, "state", srq_work_state_words[l->state]);
     put(o, "score", l->score);
     put(o, "error_first", l->error_first);
     put(o, "error_last", l->error_last);
@@ -76,7 +74,7 @@ static cJSON *block_json(const struct top_block *b)
 
     cJSON_AddNumberToObject(o, "block", b->index);
     put_text(o, "name", b->name);
-    put_text(o, "state", work_states[b->state]);
+    put_text(o, "state", srq_work_state_words[b->state]);
     cJSON_AddNumberToObject(o, "iters", (double)b->iters);
     put(o, "iter", b->iter);
     put(o, "loss_first", b->loss_first);
@@ -119,7 +117,7 @@ static void put_opened(cJSON *o, const struct top_job *j)
         cJSON *p = cJSON_CreateObject();
 
         put(p, "time", top_known(j->lines[i].time));
-        put_text(p, "level", levels[j->lines[i].level & 3]);
+        put_text(p, "level", srq_log_level_words[j->lines[i].level & 3]);
         put_text(p, "text", j->lines[i].text);
         cJSON_AddItemToArray(a, p);
     }
@@ -133,7 +131,7 @@ static cJSON *job_json(const struct top_job *j)
     put_text(o, "name", j->name);
     put_text(o, "owner", j->owner);
     cJSON_AddBoolToObject(o, "own", j->own);
-    put_text(o, "state", job_states[j->state]);
+    put_text(o, "state", srq_job_state_words[j->state]);
     put_text(o, "reason", j->reason);
     cJSON_AddNumberToObject(o, "priority", j->priority);
     put(o, "position", j->position);

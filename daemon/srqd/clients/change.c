@@ -136,13 +136,13 @@ static int start_program(struct change *c, struct job *j, struct srq_error *err)
 /* A failed job can be resumed, and often a change of its plan is what lets it come through. */
 static bool settled(const struct job *j)
 {
-    return job_ended(j) && j->state != JOB_FAILED;
+    return job_ended(j) && j->state != SRQ_JOB_FAILED;
 }
 
 static int refuse_ended(const struct job *j, struct srq_error *err)
 {
     return srq_fail_field(err, -SRQ_ESTATE, "job", "job %s is %s; its plan cannot be changed any more", j->id,
-                          job_state_name(j->state));
+                          srq_job_state_words[j->state]);
 }
 
 /* 1: under way; 0: it must wait; else an error. */

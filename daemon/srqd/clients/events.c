@@ -40,7 +40,7 @@ static cJSON *state_params(const struct job *j)
 
     if (params == NULL || cJSON_AddStringToObject(params, "job", j->id) == NULL ||
         cJSON_AddNullToObject(params, "seq") == NULL || cJSON_AddNumberToObject(params, "time", srq_wall_s()) == NULL ||
-        cJSON_AddStringToObject(params, "state", job_state_name(j->state)) == NULL ||
+        cJSON_AddStringToObject(params, "state", srq_job_state_words[j->state]) == NULL ||
         (j->reason != NULL ? cJSON_AddStringToObject(params, "reason", j->reason)
                            : cJSON_AddNullToObject(params, "reason")) == NULL) {
         cJSON_Delete(params);

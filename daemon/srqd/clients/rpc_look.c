@@ -16,19 +16,6 @@
 
 /* ---- lists ------------------------------------------------------------------------------------------------------- */
 
-static int check_states(const cJSON *states, struct srq_error *err)
-{
-    const cJSON *item;
-    enum job_state s;
-
-    cJSON_ArrayForEach(item, states)
-    {
-        if (!job_state_of(item->valuestring, &s))
-            return srq_fail_field(err, -SRQ_EINVAL, "states", "there is no job state \"%.60s\"", item->valuestring);
-    }
-    return 0;
-}
-
 static bool listed(const struct request *r, const struct job *j, const cJSON *states, bool all)
 {
     const cJSON *item;
@@ -39,7 +26,7 @@ static bool listed(const struct request *r, const struct job *j, const cJSON *st
         return true;
     cJSON_ArrayForEach(item, states)
     {
-        if (strcmp(item->valuestring, job_state_name(j->state)) == 0)
+        if (strcmp(item->valuestring, srq_job_state_words[j->state]) == 0)
             return true;
     }
     return false;
@@ -50,14 +37,11 @@ static int list(const struct request *r, cJSON **result, struct srq_error *err)
     const cJSON *states = rpc_param(r, "states");
     bool all = rpc_flag(r, "all", false);
     int64_t total = 0, at = 0, count = 0;
-    int rc = check_states(states, err);
     size_t bytes = 0;
     const struct job *j;
     struct page p;
     cJSON *jobs;
 
-    if (rc != 0)
-        return rc;
     TAILQ_FOREACH(j, &r->d->jobs, entry) total += listed(r, j, states, all);
     p = rpc_page(r, total);
     *result = cJSON_CreateObject();
@@ -123,9 +107,9 @@ static int report(const struct request *r, cJSON **result, struct srq_error *err
     cJSON *json, *layers;
     int rc;
 
-    if (r->job->state != JOB_DONE)
+    if (r->job->state != SRQ_JOB_DONE)
         return srq_fail_field(err, -SRQ_ESTATE, "job", "job %s is %s; its report comes when it is done", r->job->id,
-                              job_state_name(r->job->state));
+                              srq_job_state_words[r->job->state]);
     rc = rpc_read_json(r->job, "report.json", &json, err);
     if (rc != 0)
         return rc;
@@ -349,8 +333,15 @@ static int check_place(const struct request *r, const char *layer, double block,
 
 static int series(const struct request *r, cJSON **result, struct srq_error *err)
 {
-    const char *kind = rpc_text(r, "kind"), *layer = rpc_text(r, "layer");
-    bool block = rpc_param(r, "block") != NULL, transform = kind != NULL && strncmp(kind, "transform", 9) == 0;
+    static const char *const events[] = { [SRQ_SERIES_LOSS] = "tune.point",
+                                          [SRQ_SERIES_PROBE] = "tune.probe",
+                                          [SRQ_SERIES_ERROR] = "layer.error",
+                                          [SRQ_SERIES_TRANSFORM] = "transform.point",
+                                          [SRQ_SERIES_TRANSFORM_PROBE] = "transform.probe" };
+    const char *layer = rpc_text(r, "layer");
+    bool block = rpc_param(r, "block") != NULL;
+    int kind = srq_word_place(srq_series_words, rpc_text(r, "kind"));
+    bool transform = kind >= SRQ_SERIES_TRANSFORM;
     struct gather g = { .visit = gather_point, .block = rpc_number(r, "block", -1) };
     cJSON *reply;
     int rc;
@@ -360,21 +351,18 @@ static int series(const struct request *r, cJSON **result, struct srq_error *err
                               "a transform is of the whole model: give no block and no layer");
     if (!transform && block == (layer != NULL))
         return srq_fail_field(err, -SRQ_EINVAL, "block", "give either a block or a layer");
-    if (kind == NULL)
-        kind = layer != NULL ? "error" : "loss";
-    if (!transform && (layer != NULL) != (strcmp(kind, "error") == 0))
+    if (kind < 0)
+        kind = layer != NULL ? SRQ_SERIES_ERROR : SRQ_SERIES_LOSS;
+    if (!transform && (layer != NULL) != (kind == SRQ_SERIES_ERROR))
         return srq_fail_field(err, -SRQ_EINVAL, "kind", "loss and probe are a block's, error is a layer's");
     rc = transform ? 0 : check_place(r, layer, rpc_number(r, "block", -1), err);
     if (rc != 0)
         return rc;
-    g.event = transform                   ? strcmp(kind, "transform") == 0 ? "transform.point" : "transform.probe"
-              : layer != NULL             ? "layer.error"
-              : strcmp(kind, "loss") == 0 ? "tune.point"
-                                          : "tune.probe";
+    g.event = events[kind];
     g.value = layer != NULL ? "error" : "loss";
     (void)result;
     reply = cJSON_CreateObject();
-    if (cJSON_AddStringToObject(reply, "kind", kind) == NULL) {
+    if (cJSON_AddStringToObject(reply, "kind", srq_series_words[kind]) == NULL) {
         cJSON_Delete(reply);
         return rpc_no_memory(err);
     }

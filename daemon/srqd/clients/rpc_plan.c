@@ -58,14 +58,22 @@ static bool put_known(cJSON *o, const char *name, double v)
     return (isfinite(v) ? cJSON_AddNumberToObject(o, name, v) : cJSON_AddNullToObject(o, name)) != NULL;
 }
 
+static double bits_of(const char *scheme)
+{
+    int bits = srq_scheme_look(scheme).bits;
+
+    return bits > 0 ? bits : NAN;
+}
+
 static bool pinned(const cJSON *layer)
 {
     return strcmp(text_of(layer, "source"), "pin") == 0;
 }
 
+/* Of a job that is done nothing is left to do, though journals of old do not say so. */
 static const char *state_of(const struct plan *p, size_t at)
 {
-    return block_state_name(p->job->state == JOB_DONE ? BLOCK_FINISHED : layer_view_state(p->view, at));
+    return srq_work_state_words[p->job->state == SRQ_JOB_DONE ? SRQ_WORK_FINISHED : layer_view_state(p->view, at)];
 }
 
 /* ---- rows and cells ---------------------------------------------------------------------------------------------- */
@@ -80,7 +88,7 @@ static cJSON *make_row(const struct plan *p, const cJSON *layer, size_t at, cons
         put_member(o, "out", layer) && put_member(o, "in", layer) && put_member(o, "scheme", layer) &&
         put_member(o, "source", layer) && put_member(o, "tie", layer) && put_member(o, "why", layer) &&
         put_member(o, "asked", layer) && put_member(o, "untied", layer) && put_member(o, "widths", layer) &&
-        put_known(o, "bits", scheme_bits(scheme)) && cJSON_AddStringToObject(o, "state", state_of(p, at)) != NULL &&
+        put_known(o, "bits", bits_of(scheme)) && cJSON_AddStringToObject(o, "state", state_of(p, at)) != NULL &&
         put_known(o, "score", layer_view_score(p->view, at, scheme)) &&
         cJSON_AddBoolToObject(o, "pin", pinned(layer)) != NULL)
         return o;
@@ -88,19 +96,23 @@ static cJSON *make_row(const struct plan *p, const cJSON *layer, size_t at, cons
     return NULL;
 }
 
-static double value_of(const struct plan *p, size_t at, const char *scheme, const char *by)
+static double value_of(const struct plan *p, size_t at, const char *scheme, int by)
 {
     struct layer_facts f = layer_view_facts(p->view, at);
     double score;
 
-    if (strcmp(by, "bits") == 0)
-        return scheme_bits(scheme);
-    if (strcmp(by, "loss") == 0)
+    switch (by) {
+    case SRQ_HEAT_BITS:
+        return bits_of(scheme);
+    case SRQ_HEAT_LOSS:
         return f.error_last;
-    if (strcmp(by, "saturation") == 0)
+    case SRQ_HEAT_SATURATION:
         return f.saturation;
-    if (strcmp(by, "gain") == 0)
+    case SRQ_HEAT_GAIN:
         return f.error_first > 0 ? 1 - f.error_best / f.error_first : NAN;
+    default:
+        break;
+    }
     score = layer_view_score(p->view, at, scheme);
     return isnan(score) ? layer_view_score(p->view, at, NULL) : score;
 }
@@ -113,8 +125,8 @@ static cJSON *make_cell(const struct plan *p, const cJSON *layer, size_t at, con
     if (o != NULL && put_copy(o, "layer", cJSON_GetObjectItemCaseSensitive(layer, "name")) &&
         put_member(o, "block", layer) &&
         cJSON_AddStringToObject(o, "module", module[0] != '\0' ? module : text_of(layer, "name")) != NULL &&
-        put_known(o, "value", value_of(p, at, scheme, by)) && put_member(o, "scheme", layer) &&
-        cJSON_AddBoolToObject(o, "pin", pinned(layer)) != NULL &&
+        put_known(o, "value", value_of(p, at, scheme, srq_word_place(srq_heat_words, by))) &&
+        put_member(o, "scheme", layer) && cJSON_AddBoolToObject(o, "pin", pinned(layer)) != NULL &&
         cJSON_AddStringToObject(o, "state", state_of(p, at)) != NULL)
         return o;
     cJSON_Delete(o);

@@ -257,7 +257,7 @@ static int accept_reply(const struct job *j, const cJSON *answer, cJSON **result
     char *dir = jobdir_path(j);
     cJSON *o = cJSON_CreateObject();
     bool ok = dir != NULL && cJSON_AddStringToObject(o, "job", j->id) != NULL &&
-              cJSON_AddStringToObject(o, "state", job_state_name(j->state)) != NULL &&
+              cJSON_AddStringToObject(o, "state", srq_job_state_words[j->state]) != NULL &&
               put_text_or_null(o, "reason", j->reason) && cJSON_AddStringToObject(o, "directory", dir) != NULL &&
               summary_put_planned(o, answer, true);
 
@@ -276,7 +276,7 @@ static int accept_job(struct submission *s, const cJSON *answer, cJSON **result,
     if (rc == 0)
         rc = check_job(j, s, err);
     if (rc == 0) {
-        j->state = s->paused ? JOB_PAUSED : JOB_QUEUED;
+        j->state = s->paused ? SRQ_JOB_PAUSED : SRQ_JOB_QUEUED;
         if (s->paused)
             job_set_reason(j, "submitted paused");
         /* The reply is held to the table before anything is stored: a planner that talks nonsense accepts nothing. */

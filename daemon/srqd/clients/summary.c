@@ -22,7 +22,7 @@ bool summary_put(cJSON *o, const struct job *j)
     return cJSON_AddStringToObject(o, "job", j->id) != NULL && put_text_or_null(o, "name", j->name) &&
            cJSON_AddStringToObject(o, "owner", j->owner) != NULL &&
            cJSON_AddNumberToObject(o, "uid", (double)j->uid) != NULL &&
-           cJSON_AddStringToObject(o, "state", job_state_name(j->state)) != NULL &&
+           cJSON_AddStringToObject(o, "state", srq_job_state_words[j->state]) != NULL &&
            put_text_or_null(o, "reason", j->reason) && cJSON_AddNumberToObject(o, "priority", j->priority) != NULL &&
            put_number_or_null(o, "position", or_unknown(queue_position(j))) &&
            cJSON_AddStringToObject(o, "model", j->model) != NULL &&
@@ -44,12 +44,12 @@ bool summary_put(cJSON *o, const struct job *j)
 bool summary_put_counts(cJSON *o, const char *name, const struct srqd *d)
 {
     cJSON *counts = cJSON_AddObjectToObject(o, name);
-    int n[JOB_STATES_N] = { 0 };
+    int n[SRQ_JOB_STATES] = { 0 };
     const struct job *j;
 
     TAILQ_FOREACH(j, &d->jobs, entry) n[j->state]++;
-    for (int i = 0; i < JOB_STATES_N; i++) {
-        if (cJSON_AddNumberToObject(counts, job_state_name((enum job_state)i), n[i]) == NULL)
+    for (int i = 0; i < SRQ_JOB_STATES; i++) {
+        if (cJSON_AddNumberToObject(counts, srq_job_state_words[i], n[i]) == NULL)
             return false;
     }
     return true;

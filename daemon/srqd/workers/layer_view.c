@@ -32,12 +32,6 @@ struct layer {
     int score_count;
 };
 
-/* Layers outside the blocks are tuned after them, as one more. */
-struct block {
-    bool running, ended;
-    bool stale; /* what it has, or is about to have, is not what the plan wants */
-};
-
 /* Who wants to know when the view is up to date. */
 struct waiter {
     TAILQ_ENTRY(waiter) entry;
@@ -58,24 +52,10 @@ struct layer_view {
     size_t count;
     uint32_t *slots; /* open addressing, layer + 1; 0: free */
     size_t slot_count;
-    struct block *blocks;
+    enum srq_work_state *blocks; /* layers outside the blocks are tuned after them, as one more */
     size_t block_count;
     cJSON *size;
 };
-
-const char *block_state_name(enum block_state s)
-{
-    static const char *const names[] = { "pending", "running", "finished", "stale" };
-
-    return names[s];
-}
-
-double scheme_bits(const char *scheme)
-{
-    const char *digits = strpbrk(scheme, "0123456789");
-
-    return digits != NULL ? strtod(digits, NULL) : NAN;
-}
 
 /* ---- names ------------------------------------------------------------------------------------------------------- */
 
@@ -112,9 +92,13 @@ static double number_of(const cJSON *o, const char *name)
     return cJSON_IsNumber(v) ? v->valuedouble : NAN;
 }
 
-static struct block *block_of(const struct layer_view *v, double number)
+/* What the event says of a block; without a word, as in journals of old, it stays as it was. */
+static void set_state(struct layer_view *v, double block, const cJSON *word)
 {
-    return number >= 0 && number < (double)v->block_count ? &v->blocks[(size_t)number] : NULL;
+    int state = srq_word_place(srq_work_state_words, cJSON_GetStringValue(word));
+
+    if (state >= 0 && block >= 0 && block < (double)v->block_count)
+        v->blocks[(size_t)block] = (enum srq_work_state)state;
 }
 
 static struct layer *layer_of(const struct layer_view *v, const cJSON *params)
@@ -125,21 +109,15 @@ static struct layer *layer_of(const struct layer_view *v, const cJSON *params)
 static void on_begin(struct layer_view *v, const cJSON *params)
 {
     double number = number_of(params, "block");
-    struct block *b = block_of(v, number);
 
-    if (b == NULL)
-        return;
-    *b = (struct block){ .running = true };
+    set_state(v, number, cJSON_GetObjectItemCaseSensitive(params, "state"));
     for (size_t i = 0; i < v->count; i++)
         v->layers[i].began = v->layers[i].began || v->layers[i].block == number;
 }
 
 static void on_end(struct layer_view *v, const cJSON *params)
 {
-    struct block *b = block_of(v, number_of(params, "block"));
-
-    if (b != NULL)
-        *b = (struct block){ .ended = true, .stale = b->running && b->stale };
+    set_state(v, number_of(params, "block"), cJSON_GetObjectItemCaseSensitive(params, "state"));
 }
 
 static void on_error(struct layer_view *v, const cJSON *params)
@@ -198,16 +176,10 @@ static void on_scored(struct layer_view *v, const cJSON *params)
 
 static void on_change(struct layer_view *v, const cJSON *params)
 {
-    const cJSON *size = cJSON_GetObjectItemCaseSensitive(params, "size"), *item;
-    double restarts = number_of(params, "restarts");
+    const cJSON *size = cJSON_GetObjectItemCaseSensitive(params, "size"), *word;
+    int block = 0;
 
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(params, "retunes"))
-    {
-        struct block *b = block_of(v, item->valuedouble);
-
-        if (b != NULL && (b->ended || (b->running && item->valuedouble != restarts)))
-            b->stale = true;
-    }
+    cJSON_ArrayForEach(word, cJSON_GetObjectItemCaseSensitive(params, "states")) set_state(v, block++, word);
     if (!cJSON_IsObject(size))
         return;
     cJSON_Delete(v->size);
@@ -448,11 +420,11 @@ double layer_view_score(const struct layer_view *v, size_t layer, const char *sc
     double lowest = INFINITY, value = NAN;
 
     for (int i = 0; i < l->score_count; i++) {
-        double bits = scheme_bits(l->scores[i].scheme);
+        int bits = srq_scheme_look(l->scores[i].scheme).bits;
 
         if (scheme != NULL && strcmp(l->scores[i].scheme, scheme) == 0)
             return l->scores[i].value;
-        if (scheme == NULL && bits < lowest) {
+        if (scheme == NULL && bits > 0 && bits < lowest) {
             lowest = bits;
             value = l->scores[i].value;
         }
@@ -460,15 +432,11 @@ double layer_view_score(const struct layer_view *v, size_t layer, const char *sc
     return value;
 }
 
-enum block_state layer_view_state(const struct layer_view *v, size_t layer)
+enum srq_work_state layer_view_state(const struct layer_view *v, size_t layer)
 {
-    const struct block *b = block_of(v, v->layers[layer].block);
+    double block = v->layers[layer].block;
 
-    if (b == NULL)
-        return BLOCK_PENDING;
-    if (b->running)
-        return BLOCK_RUNNING;
-    return !b->ended ? BLOCK_PENDING : b->stale ? BLOCK_STALE : BLOCK_FINISHED;
+    return block >= 0 && block < (double)v->block_count ? v->blocks[(size_t)block] : SRQ_WORK_PENDING;
 }
 
 const cJSON *layer_view_size(const struct layer_view *v)
