@@ -5,6 +5,7 @@
 #include "core/base/alloc.h"
 #include "core/job/budget.h"
 #include "core/job/footprint.h"
+#include "core/job/scores_json.h"
 #include "core/job/tasks.h"
 
 #include <math.h>

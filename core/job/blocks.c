@@ -89,12 +89,12 @@ static void tell_layer(struct srq_run *run, const struct srq_layer_info *info, c
     char text[32];
 
     if (data != NULL) {
-        srq_json_number(data, "block", info->block >= 0 ? info->block : NAN);
+        srq_put_number(data, "block", info->block >= 0 ? info->block : NAN);
         cJSON_AddStringToObject(data, "layer", info->name);
         cJSON_AddStringToObject(data, "scheme", srq_scheme_text(scheme, text, sizeof(text)));
-        srq_json_number(data, "error_first", result->error_first[i]);
-        srq_json_number(data, "error_best", result->error_best[i]);
-        srq_json_number(data, "saturation", result->saturation[i]);
+        srq_put_number(data, "error_first", result->error_first[i]);
+        srq_put_number(data, "error_best", result->error_best[i]);
+        srq_put_number(data, "saturation", result->saturation[i]);
     }
     srq_event_send(&run->events, "layer.done", data, false);
 }
@@ -124,9 +124,9 @@ int srq_run_tell_result(struct srq_run *run, int unit, const struct srq_block_re
     if (data != NULL) {
         cJSON_AddNumberToObject(data, "block", unit);
         cJSON_AddStringToObject(data, "name", srq_run_block_name(run, block, name, sizeof(name)));
-        srq_json_number(data, "loss_first", result->loss_first);
-        srq_json_number(data, "loss_best", result->loss_best);
-        srq_json_number(data, "best_iteration", result->best_iter >= 0 ? (double)result->best_iter : NAN);
+        srq_put_number(data, "loss_first", result->loss_first);
+        srq_put_number(data, "loss_best", result->loss_best);
+        srq_put_number(data, "best_iteration", result->best_iter >= 0 ? (double)result->best_iter : NAN);
         cJSON_AddNumberToObject(data, "elapsed_s", result->elapsed_s);
         cJSON_AddNumberToObject(data, "generation", (double)result->generation);
     }

@@ -5,6 +5,7 @@
 
 #include "core/job/flags.h"
 #include "core/job/journal.h"
+#include "core/proto/members.h"
 #include "core/proto/proto.h"
 
 #include <srq/plugin.h>
@@ -53,9 +54,5 @@ void srq_event_stage(struct srq_events *e, enum srq_stage stage, double done, do
 void srq_event_progress(struct srq_events *e, double done, double total, const char *unit, const char *detail);
 /* Any other event; data is consumed. A NULL `data` means that memory ran out while it was built. */
 void srq_event_send(struct srq_events *e, const char *event, cJSON *data, bool sync);
-
-/* Adds a number, or null where it is not finite: unknown is null, never 0. */
-bool srq_json_number(cJSON *object, const char *key, double value);
-bool srq_json_text_or_null(cJSON *object, const char *key, const char *text);
 
 #endif

@@ -5,6 +5,7 @@
 #include "core/base/clock.h"
 #include "core/base/fs.h"
 #include "core/job/chain.h"
+#include "core/job/plan_json.h"
 
 #include <math.h>
 #include <unistd.h>
@@ -70,19 +71,6 @@ static int write_report(struct srq_run *run, const char *dir, struct srq_error *
     return rc;
 }
 
-static cJSON *plan_row(const struct srq_plan_layer *l)
-{
-    cJSON *o = cJSON_CreateObject();
-    char text[32];
-
-    if (o != NULL && cJSON_AddStringToObject(o, "name", l->info->name) != NULL &&
-        cJSON_AddStringToObject(o, "scheme", srq_scheme_text(&l->scheme, text, sizeof(text))) != NULL &&
-        cJSON_AddStringToObject(o, "source", srq_plan_source_name(l->source)) != NULL)
-        return o;
-    cJSON_Delete(o);
-    return NULL;
-}
-
 /* srq_plan.json: scheme and source of every layer, for whoever gets the model. Like all of the export it names no time
  * and no person. */
 static int write_plan(struct srq_run *run, const char *dir, struct srq_error *err)
@@ -93,8 +81,12 @@ static int write_plan(struct srq_run *run, const char *dir, struct srq_error *er
     bool ok = rows != NULL;
     int rc;
 
-    for (int i = 0; ok && i < plan->count; i++)
-        ok = cJSON_AddItemToArray(rows, plan_row(&plan->layers[i]));
+    for (int i = 0; ok && i < plan->count; i++) {
+        cJSON *o = cJSON_CreateObject();
+
+        ok = cJSON_AddItemToArray(rows, o) && srq_put_text(o, "name", plan->layers[i].info->name) &&
+             srq_put_decision(o, &plan->layers[i]);
+    }
     ok = ok && cJSON_AddNumberToObject(root, "average_bits", run->job.size.average_bits) != NULL;
     if (ok)
         text = cJSON_Print(root);

@@ -98,9 +98,9 @@ static int remember(struct srq_run *run, enum srq_measured w, const struct srq_e
     cJSON *fact = cJSON_CreateObject();
     char key[KEY_LEN];
     bool ok = fact != NULL && cJSON_AddStringToObject(fact, "of", key_of(run, w, key, sizeof(key))) != NULL &&
-              srq_json_number(fact, "perplexity", result->perplexity) && srq_json_number(fact, "kl", result->kl) &&
-              srq_json_number(fact, "top1", result->top1) && srq_json_number(fact, "tokens", (double)result->tokens) &&
-              srq_json_number(fact, "elapsed_s", result->elapsed_s) && add_windows(fact, e);
+              srq_put_number(fact, "perplexity", result->perplexity) && srq_put_number(fact, "kl", result->kl) &&
+              srq_put_number(fact, "top1", result->top1) && srq_put_number(fact, "tokens", (double)result->tokens) &&
+              srq_put_number(fact, "elapsed_s", result->elapsed_s) && add_windows(fact, e);
     int rc = ok ? srq_fact_write(run->ckpt, facts[w], fact, err)
                 : srq_fail(err, -SRQ_ENOMEM, "out of memory keeping an evaluation");
 

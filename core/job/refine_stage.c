@@ -72,7 +72,7 @@ static int keep(struct srq_run *run, const char *of, const struct srq_refine_out
     if (rc == 0 &&
         (cJSON_AddStringToObject(fact, "of", of) == NULL || cJSON_AddStringToObject(fact, "hash", hash) == NULL ||
          cJSON_AddNumberToObject(fact, "steps", (double)o->steps) == NULL ||
-         !srq_json_number(fact, "loss_first", o->loss_first) || !srq_json_number(fact, "loss_last", o->loss_last) ||
+         !srq_put_number(fact, "loss_first", o->loss_first) || !srq_put_number(fact, "loss_last", o->loss_last) ||
          cJSON_AddBoolToObject(fact, "kept", o->kept) == NULL))
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory keeping scales");
     if (rc == 0)

@@ -121,8 +121,8 @@ static void on_point(void *ctx, int64_t step, double loss, double lr)
     if (data == NULL)
         return;
     cJSON_AddNumberToObject(data, "iter", (double)step);
-    srq_json_number(data, "loss", loss);
-    srq_json_number(data, "lr", lr);
+    srq_put_number(data, "loss", loss);
+    srq_put_number(data, "lr", lr);
     srq_event_send(&s->run->events, "transform.point", data, false);
 }
 
@@ -134,10 +134,10 @@ static void on_probe(void *ctx, int64_t step, double loss, double best, const st
     if (data == NULL)
         return;
     cJSON_AddNumberToObject(data, "iter", (double)step);
-    srq_json_number(data, "loss", loss);
-    srq_json_number(data, "best", best);
-    srq_json_number(data, "spread_mean", spread->mean);
-    srq_json_number(data, "spread_max", spread->max);
+    srq_put_number(data, "loss", loss);
+    srq_put_number(data, "best", best);
+    srq_put_number(data, "spread_mean", spread->mean);
+    srq_put_number(data, "spread_max", spread->max);
     srq_event_send(&s->run->events, "transform.probe", data, false);
 }
 

@@ -129,7 +129,7 @@ static const struct srq_field place_in_job[] = {
 static const struct srq_field plan_changed[] = {
     EVENT_HEAD,
     F_RNG("revision", SRQ_T_INT, 0, COUNT_MAX, "revision of the plan after the change"),
-    F_LIST("changes", plan_change, 0, CHANGES_MAX, "the layers that changed, the first of them"),
+    F_LIST("changes", plan_change, 0, SRQ_CHANGES_MAX, "the layers that changed, the first of them"),
     F_NUL("by", SRQ_T_STRING, "who or what changed them"),
     F_OCHO("op", srq_change_words, "what was asked"),
     F_ORNG("changed", SRQ_T_INT, 0, COUNT_MAX, "layers that changed, all of them"),

@@ -32,7 +32,7 @@
 /* clang-format on */
 
 #define COUNT_MAX 9007199254740992.0 /* 2^53 */
-#define CHANGES_MAX 1000             /* layers that one change names; it counts them all */
+#define SRQ_CHANGES_MAX 1000         /* layers that one change names; it counts them all */
 #define BITS_MOST 64.0               /* average bits that a budget may ask for */
 
 /* Shared by methods and events (methods.c). */

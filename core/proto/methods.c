@@ -388,7 +388,7 @@ static const struct srq_field change_reply[] = {
     F_REQ("applied", SRQ_T_BOOL, "false: it was a dry run, or nothing changed"),
     F_RNG("matched", SRQ_T_INT, 0, COUNT_MAX, "layers that the patterns name"),
     F_RNG("changed", SRQ_T_INT, 0, COUNT_MAX, "layers that get another scheme"),
-    F_LIST("changes", change_row, 0, CHANGES_MAX, "the first of them"),
+    F_LIST("changes", change_row, 0, SRQ_CHANGES_MAX, "the first of them"),
     F_SUB("size", SRQ_T_OBJECT, srq_size_fields, "size after the change"),
     F_SUB("size_now", SRQ_T_OBJECT, srq_size_fields, "size before it"),
     F_RNG("moved", SRQ_T_INT, 0, COUNT_MAX, "those of them that the allocator chose again, to keep the budget"),

@@ -18,6 +18,7 @@
 #define SRQ_PROTO_MINOR 1
 #define SRQ_FRAME_MAX ((size_t)1 << 20)
 #define SRQ_DEPTH_MAX 32
+#define SRQ_CHANGES_MAX 1000 /* layers that one change of the plan names; it counts them all */
 
 enum srq_field_type {
     SRQ_T_STRING,

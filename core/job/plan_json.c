@@ -1,7 +1,67 @@
-/* The plan as JSON: shown to people, and kept as plan.json. */
-#include "core/budget/plan.h"
+/* Plans printed and read. */
+#include "core/job/plan_json.h"
 
 #include "core/base/alloc.h"
+#include "core/proto/members.h"
+#include "core/proto/words.h"
+
+#include <math.h>
+
+_Static_assert((int)SRQ_SOURCE_DEFAULT == SRQ_BY_DEFAULT && (int)SRQ_SOURCE_ALLOCATOR == SRQ_BY_ALLOCATOR &&
+                   (int)SRQ_SOURCE_PIN == SRQ_BY_PIN,
+               "sources have the places of their words");
+
+/* ---- schemes ----------------------------------------------------------------------------------------------------- */
+
+bool srq_put_scheme(cJSON *o, const char *key, const struct srq_scheme *scheme)
+{
+    char text[32];
+
+    return srq_put_text(o, key, srq_scheme_text(scheme, text, sizeof(text)));
+}
+
+bool srq_put_schemes(cJSON *o, const char *key, const struct srq_scheme *schemes, int count)
+{
+    cJSON *list = cJSON_AddArrayToObject(o, key);
+    char text[32];
+
+    for (int i = 0; list != NULL && i < count; i++) {
+        if (!cJSON_AddItemToArray(list, cJSON_CreateString(srq_scheme_text(&schemes[i], text, sizeof(text)))))
+            return false;
+    }
+    return list != NULL;
+}
+
+bool srq_put_decision(cJSON *o, const struct srq_plan_layer *l)
+{
+    return srq_put_scheme(o, "scheme", &l->scheme) && srq_put_text(o, "source", srq_decider_words[l->source]);
+}
+
+int srq_read_scheme(const cJSON *name, struct srq_scheme *out, struct srq_error *err)
+{
+    const char *text = cJSON_GetStringValue(name);
+
+    return text != NULL ? srq_scheme_parse(text, out, err)
+                        : srq_fail(err, -SRQ_EFORMAT, "the name of a scheme is missing");
+}
+
+int srq_read_schemes(const cJSON *names, int most, struct srq_scheme *out, int *count, struct srq_error *err)
+{
+    const cJSON *item;
+    int rc = 0;
+
+    *count = 0;
+    if (!cJSON_IsArray(names) || cJSON_GetArraySize(names) > most)
+        return srq_fail(err, -SRQ_EFORMAT, "a list of schemes is missing, or longer than %d", most);
+    cJSON_ArrayForEach(item, names)
+    {
+        if (rc == 0)
+            rc = srq_read_scheme(item, &out[(*count)++], err);
+    }
+    return rc;
+}
+
+/* ---- layers ------------------------------------------------------------------------------------------------------ */
 
 static bool add_widths(cJSON *o, unsigned widths)
 {
@@ -16,24 +76,15 @@ static bool add_widths(cJSON *o, unsigned widths)
 
 static cJSON *layer_json(const struct srq_plan_layer *l)
 {
-    char text[32];
     cJSON *o = cJSON_CreateObject();
-    bool ok =
-        o != NULL && cJSON_AddStringToObject(o, "name", l->info->name) != NULL &&
-        cJSON_AddItemToObject(o, "block",
-                              l->info->block >= 0 ? cJSON_CreateNumber(l->info->block) : cJSON_CreateNull()) &&
-        cJSON_AddStringToObject(o, "module", l->info->module) != NULL &&
-        cJSON_AddNumberToObject(o, "out", (double)l->info->out) != NULL &&
-        cJSON_AddNumberToObject(o, "in", (double)l->info->in) != NULL &&
-        cJSON_AddStringToObject(o, "scheme", srq_scheme_text(&l->scheme, text, sizeof(text))) != NULL &&
-        cJSON_AddStringToObject(o, "source", srq_plan_source_name(l->source)) != NULL &&
-        cJSON_AddItemToObject(o, "tie", l->info->tie != NULL ? cJSON_CreateString(l->info->tie) : cJSON_CreateNull());
+    bool ok = srq_put_text(o, "name", l->info->name) &&
+              srq_put_number(o, "block", l->info->block >= 0 ? l->info->block : NAN) &&
+              srq_put_text(o, "module", l->info->module) && srq_put_number(o, "out", (double)l->info->out) &&
+              srq_put_number(o, "in", (double)l->info->in) && srq_put_decision(o, l) &&
+              srq_put_text(o, "tie", l->info->tie) && add_widths(o, l->widths);
 
-    if (ok)
-        ok = add_widths(o, l->widths);
     if (ok && l->why[0] != '\0')
-        ok = cJSON_AddStringToObject(o, "why", l->why) != NULL &&
-             cJSON_AddStringToObject(o, "asked", srq_scheme_text(&l->asked, text, sizeof(text))) != NULL;
+        ok = srq_put_text(o, "why", l->why) && srq_put_scheme(o, "asked", &l->asked);
     if (ok && l->untied)
         ok = cJSON_AddTrueToObject(o, "untied") != NULL;
     if (ok)
@@ -64,32 +115,19 @@ fail:
     return NULL;
 }
 
-static bool source_parse(const char *text, enum srq_plan_source *out)
-{
-    for (int s = SRQ_SOURCE_DEFAULT; s <= SRQ_SOURCE_PIN; s++) {
-        if (strcmp(text, srq_plan_source_name((enum srq_plan_source)s)) == 0) {
-            *out = (enum srq_plan_source)s;
-            return true;
-        }
-    }
-    return false;
-}
-
 static int layer_from_json(struct srq_plan_layer *l, const cJSON *o, struct srq_error *err)
 {
-    const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "name"));
-    const char *scheme = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "scheme"));
-    const char *source = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "source"));
-    const char *why = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "why"));
-    const char *asked = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "asked"));
+    const char *name = srq_member_text(o, "name"), *scheme = srq_member_text(o, "scheme");
+    const char *why = srq_member_text(o, "why"), *asked = srq_member_text(o, "asked");
+    int source = srq_word_place(srq_decider_words, srq_member_text(o, "source")), rc;
     const cJSON *bits;
-    int rc;
 
     if (name == NULL || strcmp(name, l->info->name) != 0)
         return srq_fail_field(err, -SRQ_EFORMAT, "plan.json", "plan.json names layer \"%.200s\" where the model has %s",
                               name != NULL ? name : "", l->info->name);
-    if (scheme == NULL || source == NULL || !source_parse(source, &l->source))
+    if (scheme == NULL || source < 0)
         return srq_fail_field(err, -SRQ_EFORMAT, "plan.json", "plan.json has no scheme or source for %s", name);
+    l->source = (enum srq_plan_source)source;
     if (why != NULL)
         snprintf(l->why, sizeof(l->why), "%s", why);
     cJSON_ArrayForEach(bits, cJSON_GetObjectItemCaseSensitive(o, "widths"))
@@ -97,7 +135,7 @@ static int layer_from_json(struct srq_plan_layer *l, const cJSON *o, struct srq_
         if (cJSON_IsNumber(bits) && bits->valuedouble >= 2 && bits->valuedouble <= 8)
             l->widths |= 1u << bits->valueint;
     }
-    l->untied = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "untied"));
+    l->untied = srq_member_true(o, "untied");
     rc = srq_scheme_parse(scheme, &l->scheme, err);
     l->asked = l->scheme;
     return rc == 0 && asked != NULL ? srq_scheme_parse(asked, &l->asked, err) : rc;
