@@ -87,7 +87,7 @@ static int write_plan(struct srq_run *run, const char *dir, struct srq_error *er
         ok = cJSON_AddItemToArray(rows, o) && srq_put_text(o, "name", plan->layers[i].info->name) &&
              srq_put_decision(o, &plan->layers[i]);
     }
-    ok = ok && cJSON_AddNumberToObject(root, "average_bits", run->job.size.average_bits) != NULL;
+    ok = ok && srq_put_number(root, "average_bits", run->job.size.average_bits);
     if (ok)
         text = cJSON_Print(root);
     rc = text != NULL && path != NULL ? srq_write_file_durable(path, text, strlen(text), 0666, err)
@@ -152,7 +152,7 @@ bool srq_run_published(const struct srq_run *run)
 
     if (path != NULL && srq_read_file(path, (size_t)256 << 20, &text, &len, NULL) == 0)
         report = cJSON_ParseWithLength(text, len);
-    job = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(report, "job"));
+    job = srq_member_text(report, "job");
     created = cJSON_GetObjectItemCaseSensitive(report, "created");
     ours = job != NULL && strcmp(job, run->id) == 0 && cJSON_IsNumber(created) &&
            fabs(created->valuedouble - run->created) < 1e-6;

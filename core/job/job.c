@@ -52,9 +52,8 @@ static int remember_block(struct setting *s, const cJSON *block, const cJSON *ge
 static int recall(void *ctx, const struct srq_journal_line *line)
 {
     struct setting *s = ctx;
-    const char *state = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(line->data, "state"));
-    int measured =
-        srq_word_place(srq_measured_words, cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(line->data, "which")));
+    const char *state = srq_member_text(line->data, "state");
+    int measured = srq_word_place(srq_measured_words, srq_member_text(line->data, "which"));
     const cJSON *block = cJSON_GetObjectItemCaseSensitive(line->data, "block");
     const cJSON *revision = cJSON_GetObjectItemCaseSensitive(line->data, "revision");
 

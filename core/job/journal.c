@@ -5,6 +5,7 @@
 #include "core/base/clock.h"
 #include "core/base/fs.h"
 #include "core/base/hash.h"
+#include "core/proto/members.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -54,7 +55,7 @@ int srq_journal_parse(const char *line, size_t len, struct srq_journal_line *out
         return srq_fail(err, -SRQ_EFORMAT, "a journal line's checksum is wrong");
     out->json = cJSON_ParseWithLength(line, len);
     time = cJSON_GetObjectItemCaseSensitive(out->json, "time");
-    out->event = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(out->json, "event"));
+    out->event = srq_member_text(out->json, "event");
     out->data = cJSON_GetObjectItemCaseSensitive(out->json, "data");
     if (out->event == NULL || !cJSON_IsNumber(time) || !cJSON_IsObject(out->data)) {
         srq_journal_line_fini(out);

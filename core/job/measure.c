@@ -97,7 +97,7 @@ static int remember(struct srq_run *run, enum srq_measured w, const struct srq_e
 {
     cJSON *fact = cJSON_CreateObject();
     char key[KEY_LEN];
-    bool ok = fact != NULL && cJSON_AddStringToObject(fact, "of", key_of(run, w, key, sizeof(key))) != NULL &&
+    bool ok = fact != NULL && srq_put_text(fact, "of", key_of(run, w, key, sizeof(key))) &&
               srq_put_number(fact, "perplexity", result->perplexity) && srq_put_number(fact, "kl", result->kl) &&
               srq_put_number(fact, "top1", result->top1) && srq_put_number(fact, "tokens", (double)result->tokens) &&
               srq_put_number(fact, "elapsed_s", result->elapsed_s) && add_windows(fact, e);
@@ -116,7 +116,7 @@ static int remember(struct srq_run *run, enum srq_measured w, const struct srq_e
 static bool known(struct srq_run *run, enum srq_measured w)
 {
     cJSON *fact = srq_fact_read(run->ckpt, facts[w]);
-    const char *of = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(fact, "of"));
+    const char *of = srq_member_text(fact, "of");
     char key[KEY_LEN];
     bool there = of != NULL && strcmp(of, key_of(run, w, key, sizeof(key))) == 0;
 
@@ -154,7 +154,7 @@ static void store_reference(struct srq_run *run, const struct srq_eval *e)
     srq_fact_remove(run->ckpt, STATES); /* never the old word about the new bytes */
     if (states != NULL && path != NULL && fact != NULL && (limit == 0 || bytes <= limit) &&
         (srq_write_file_durable(path, states, bytes, 0644, &err) != 0 || !states_fact(run, states, bytes, of, hash) ||
-         cJSON_AddStringToObject(fact, "of", of) == NULL || cJSON_AddStringToObject(fact, "hash", hash) == NULL ||
+         !srq_put_text(fact, "of", of) || !srq_put_text(fact, "hash", hash) ||
          srq_fact_write(run->ckpt, STATES, fact, &err) != 0))
         srq_event_log(&run->events, SRQ_LOG_WARN, "states of the original were not kept: %s", err.text);
     cJSON_Delete(fact);
@@ -163,7 +163,7 @@ static void store_reference(struct srq_run *run, const struct srq_eval *e)
 
 static bool same_text(const cJSON *fact, const char *key, const char *text)
 {
-    const char *value = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(fact, key));
+    const char *value = srq_member_text(fact, key);
 
     return value != NULL && strcmp(value, text) == 0;
 }

@@ -97,7 +97,7 @@ cJSON *srq_plan_json(const struct srq_plan *p)
 {
     cJSON *root = cJSON_CreateObject(), *rows = NULL;
 
-    if (root == NULL || cJSON_AddNumberToObject(root, "revision", (double)p->revision) == NULL)
+    if (root == NULL || !srq_put_number(root, "revision", (double)p->revision))
         goto fail;
     rows = cJSON_AddArrayToObject(root, "layers");
     if (rows == NULL)

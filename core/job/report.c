@@ -33,7 +33,7 @@ static bool add_block(cJSON *blocks, const char *name, const struct srq_block_re
 {
     cJSON *o = cJSON_CreateObject();
 
-    return o != NULL && cJSON_AddItemToArray(blocks, o) && cJSON_AddStringToObject(o, "name", name) != NULL &&
+    return o != NULL && cJSON_AddItemToArray(blocks, o) && srq_put_text(o, "name", name) &&
            srq_put_number(o, "loss_first", r->loss_first) && srq_put_number(o, "loss_best", r->loss_best) &&
            srq_put_number(o, "best_iteration", r->best_iter >= 0 ? (double)r->best_iter : NAN) &&
            srq_put_number(o, "iterations", (double)r->iters_done) && srq_put_number(o, "elapsed_s", r->elapsed_s);
@@ -59,9 +59,8 @@ static bool add_transform(struct srq_run *run, cJSON *root)
     }
     srq_scales_range(&run->scales, run->job.model, &least, &most);
     t = cJSON_AddObjectToObject(root, "transform");
-    ok = t != NULL && cJSON_AddStringToObject(t, "plugin", srq_spec_transform(&run->job.spec)->name) != NULL &&
-         cJSON_AddNumberToObject(t, "steps", (double)o->steps) != NULL &&
-         cJSON_AddNumberToObject(t, "best_step", (double)o->best_step) != NULL;
+    ok = t != NULL && srq_put_text(t, "plugin", srq_spec_transform(&run->job.spec)->name) &&
+         srq_put_number(t, "steps", (double)o->steps) && srq_put_number(t, "best_step", (double)o->best_step);
     if (ok) {
         srq_put_number(t, "loss_first", o->loss_first);
         srq_put_number(t, "loss_best", o->loss_best);
@@ -184,11 +183,10 @@ static bool add_head(struct srq_run *run, cJSON *root)
     const struct srq_spec *s = &run->job.spec;
     char *method = srq_spec_method(s), scheme[32];
     cJSON *formats = cJSON_CreateStringArray((const char *const *)s->formats, s->format_count);
-    bool ok = method != NULL && formats != NULL && cJSON_AddStringToObject(root, "job", run->id) != NULL &&
+    bool ok = method != NULL && formats != NULL && srq_put_text(root, "job", run->id) &&
               srq_put_text(root, "name", s->name) && srq_put_number(root, "created", run->created) &&
-              cJSON_AddStringToObject(root, "model", s->model) != NULL &&
-              cJSON_AddStringToObject(root, "method", method) != NULL &&
-              cJSON_AddStringToObject(root, "scheme", srq_scheme_text(&s->scheme, scheme, sizeof(scheme))) != NULL &&
+              srq_put_text(root, "model", s->model) && srq_put_text(root, "method", method) &&
+              srq_put_text(root, "scheme", srq_scheme_text(&s->scheme, scheme, sizeof(scheme))) &&
               cJSON_AddItemToObject(root, "formats", formats);
 
     srq_free(method);
@@ -221,8 +219,7 @@ cJSON *srq_report_json(struct srq_run *run, struct srq_error *err)
          cJSON_AddStringToObject(root, "gemm_backend", srq_gemm_backend(run->job.compute)) &&
          cJSON_AddStringToObject(root, "compute", run->job.compute == SRQ_BF16 ? "bf16" : "f32") &&
          srq_put_number(root, "threads", (double)run->job.spec.opt.threads) &&
-         srq_put_number(root, "seed", (double)run->job.spec.opt.seed) &&
-         cJSON_AddStringToObject(root, "version", PACKAGE_VERSION) != NULL;
+         srq_put_number(root, "seed", (double)run->job.spec.opt.seed) && srq_put_text(root, "version", PACKAGE_VERSION);
     if (ok)
         return root;
     srq_fail(err, -SRQ_ENOMEM, "out of memory writing the report");

@@ -278,14 +278,14 @@ cJSON *srq_resolved_json(const struct srq_resolved *r)
     bool ok = root != NULL && cJSON_AddItemToObject(root, "spec", srq_spec_json(&r->spec)) &&
               cJSON_AddItemToObject(root, "plan", srq_plan_json(&r->plan)) &&
               (size = cJSON_AddObjectToObject(root, "size")) != NULL &&
-              cJSON_AddNumberToObject(size, "before_bytes", (double)r->size.before_bytes) != NULL &&
+              srq_put_number(size, "before_bytes", (double)r->size.before_bytes) &&
               srq_put_number(size, "after_bytes", once_chosen(r, (double)r->size.after_bytes)) &&
               srq_put_number(size, "average_bits", once_chosen(r, r->size.average_bits)) &&
               cJSON_AddItemToObject(root, "memory", srq_needs_json(&r->memory, r->planned_bytes)) &&
               cJSON_AddItemToObject(root, "disk", srq_needs_json(&r->disk, r->planned_disk_bytes)) &&
               srq_put_number(root, "estimate_s", srq_estimate_s(r)) &&
               cJSON_AddItemToObject(root, "warnings", cJSON_Duplicate(r->notes, true)) &&
-              cJSON_AddNumberToObject(root, "threads", (double)r->spec.opt.threads) != NULL;
+              srq_put_number(root, "threads", (double)r->spec.opt.threads);
 
     if (ok)
         return root;

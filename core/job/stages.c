@@ -99,7 +99,7 @@ int srq_stage_load(struct srq_run *run, struct srq_error *err)
 {
     int blocks = run->job.info->blocks, rc = srq_tasks_sync(run->tasks, err);
     cJSON *looked = srq_fact_read(run->ckpt, "weights");
-    const char *of = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(looked, "plan"));
+    const char *of = srq_member_text(looked, "plan");
     char plan[24];
     bool known;
 
@@ -115,7 +115,7 @@ int srq_stage_load(struct srq_run *run, struct srq_error *err)
     if (rc == 0 && !known) {
         cJSON_Delete(looked);
         looked = cJSON_CreateObject();
-        if (looked == NULL || cJSON_AddStringToObject(looked, "plan", plan) == NULL)
+        if (looked == NULL || !srq_put_text(looked, "plan", plan))
             rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
         else
             rc = srq_fact_write(run->ckpt, "weights", looked, err);
@@ -207,7 +207,7 @@ static int settle_batch(const struct srq_run *run, struct srq_error *err)
     cJSON *fact = cJSON_CreateObject();
     int rc;
 
-    if (fact == NULL || cJSON_AddNumberToObject(fact, "batch", (double)run->job.spec.opt.batch) == NULL)
+    if (fact == NULL || !srq_put_number(fact, "batch", (double)run->job.spec.opt.batch))
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
     else
         rc = srq_fact_write(run->ckpt, "batch", fact, err);

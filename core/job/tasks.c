@@ -192,8 +192,7 @@ static int write_fact(struct srq_tasks *t, int unit, int64_t generation, struct 
     cJSON *fact = cJSON_CreateObject();
     int rc;
 
-    if (fact == NULL || cJSON_AddNumberToObject(fact, "block", unit) == NULL ||
-        cJSON_AddNumberToObject(fact, "generation", (double)generation) == NULL)
+    if (fact == NULL || !srq_put_number(fact, "block", unit) || !srq_put_number(fact, "generation", (double)generation))
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
     else
         rc = srq_fact_write(t->run->ckpt, "again", fact, err);

@@ -223,9 +223,8 @@ static int64_t pick_tokens(const struct srq_run *run, int32_t tokens[SRQ_FOLD_TO
 static int keep_fold(struct srq_run *run, double error, struct srq_error *err)
 {
     cJSON *fact = cJSON_CreateObject();
-    int rc = fact != NULL && cJSON_AddNumberToObject(fact, "error", error) != NULL
-                 ? srq_fact_write(run->ckpt, SRQ_FOLD_FACT, fact, err)
-                 : srq_fail(err, -SRQ_ENOMEM, "out of memory");
+    int rc = fact != NULL && srq_put_number(fact, "error", error) ? srq_fact_write(run->ckpt, SRQ_FOLD_FACT, fact, err)
+                                                                  : srq_fail(err, -SRQ_ENOMEM, "out of memory");
 
     cJSON_Delete(fact);
     return rc;

@@ -5,6 +5,7 @@
 #include "core/base/fs.h"
 #include "core/job/job.h"
 #include "core/job/spec.h"
+#include "core/proto/members.h"
 #include "core/proto/proto.h"
 #include "daemon/srq-worker/control.h"
 #include "daemon/srq-worker/jobdir.h"
@@ -110,7 +111,7 @@ static char *directory_beside(const char *text, size_t len, struct srq_error *er
 
     if (srq_json_parse(text, len, SRQ_DEPTH_MAX, &json, err) != 0)
         return NULL;
-    output = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "output"));
+    output = srq_member_text(json, "output");
     if (output == NULL || output[0] == '\0') {
         srq_fail_field(err, -SRQ_EINVAL, "output", "the job lacks \"output\"");
     } else {

@@ -2,6 +2,7 @@
 #include "tui/srqctl/verb.h"
 
 #include "core/base/alloc.h"
+#include "core/base/nearest.h"
 
 #include <getopt.h>
 #include <math.h>
@@ -99,7 +100,7 @@ static int explain(const struct rows *r, const struct ctl_verb *verb, int what, 
     for (int i = 0; i < r->count; i++)
         if (strncmp(names[i], name, strlen(name)) == 0)
             return srq_fail_field(err, -SRQ_EINVAL, name, "option --%s could be more than one; write it out", name);
-    near = ctl_nearest(name, names, (size_t)r->count);
+    near = srq_nearest_word(name, names, (size_t)r->count);
     if (near != NULL)
         return srq_fail_field(err, -SRQ_EINVAL, name, "unknown option --%s; did you mean --%s?", name, near);
     return srq_fail_field(err, -SRQ_EINVAL, name, "unknown option --%s; see: srqctl %s%s--help", name, verb_name, gap);

@@ -18,7 +18,6 @@ tui_libsrqctl_la_SOURCES = \
 	tui/srqctl/jobspec.c tui/srqctl/jobspec.h \
 	tui/srqctl/json_text.c tui/srqctl/json_text.h \
 	tui/srqctl/machine.c tui/srqctl/machine.h \
-	tui/srqctl/nearest.c \
 	tui/srqctl/plan_text.c tui/srqctl/plan_text.h \
 	tui/srqctl/progress.c tui/srqctl/progress.h \
 	tui/srqctl/report_error.c \

@@ -109,8 +109,7 @@ void ctl_help_verb(const struct ctl_verb *v, struct srq_buf *b);
 int ctl_print_help(const struct ctl_verb *v);
 /* Says that there is no verb `word`, and what may be meant. CTL_USAGE. */
 int ctl_unknown_verb(const struct ctl *ctl, const char *word);
-/* "did you mean" for a word against candidates (edit distance); NULL when nothing is near. */
-const char *ctl_nearest(const char *word, const char *const *candidates, size_t count);
+/* The verb that may be meant by a word; NULL: none is near. */
 const char *ctl_nearest_verb(const char *word);
 
 /* ---- completion scripts from the tables (cmd_completion.c); shell: "bash", "zsh" or "fish"; false: another */

@@ -184,7 +184,7 @@ void top_change_text(const cJSON *result, char *out, size_t cap)
     int64_t changed = feed_int(result, "changed", 0, TOP_LAYERS, 0), restarts;
     int retunes = cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(result, "retunes"));
     struct metric bits = feed_metric(size, "average_bits");
-    bool applied = feed_flag(result, "applied");
+    bool applied = srq_member_true(result, "applied");
     struct srq_buf b;
     char *text;
 

@@ -75,7 +75,7 @@ static void take_row(struct top_layer *l, const cJSON *row)
         if (cJSON_IsNumber(width) && width->valuedouble >= 2 && width->valuedouble <= 8)
             l->widths |= 1u << width->valueint;
     }
-    feed_scheme(l, feed_text(row, "scheme"), feed_text(row, "source"));
+    feed_scheme(l, srq_member_text(row, "scheme"), srq_member_text(row, "source"));
     if (bits.known && bits.v > 0 && bits.v <= 64)
         l->bits = bits.v;
     if (cJSON_IsBool(pin))
@@ -86,10 +86,10 @@ static void take_row(struct top_layer *l, const cJSON *row)
 
 static bool make_layer(struct top_layer *l, const cJSON *row)
 {
-    const char *module = feed_text(row, "module"), *dot;
+    const char *module = srq_member_text(row, "module"), *dot;
 
     *l = (struct top_layer){ .block = (int)feed_int(row, "block", 0, TOP_BLOCKS - 1, -1) };
-    top_set_text(&l->name, feed_text(row, "name"));
+    top_set_text(&l->name, srq_member_text(row, "name"));
     if (l->name == NULL)
         return false;
     dot = strrchr(l->name, '.');
@@ -210,7 +210,7 @@ static void rebuild_blocks(struct top_job *j, bool with_state)
 
 static bool rows_have_state(const cJSON *rows)
 {
-    return rows != NULL && rows->child != NULL && feed_text(rows->child, "state") != NULL;
+    return rows != NULL && rows->child != NULL && srq_member_text(rows->child, "state") != NULL;
 }
 
 void top_feed_plan(struct top_model *m, struct top_job *j, const cJSON *reply)

@@ -4,6 +4,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/log.h"
+#include "core/proto/members.h"
 #include "daemon/srqd/base/capture.h"
 #include "daemon/srqd/base/launch.h"
 #include "daemon/srqd/jobs/jobdir.h"
@@ -196,8 +197,7 @@ static cJSON *worker_params(const struct request *r)
     user_name_of(r->c->peer.uid, name, sizeof(name));
     snprintf(by, sizeof(by), "%.80s (uid %lu)", name, (unsigned long)r->c->peer.uid);
     cJSON_DeleteItemFromObjectCaseSensitive(p, "job");
-    if (cJSON_AddStringToObject(p, "op", r->method->name + strlen("job.")) != NULL &&
-        cJSON_AddStringToObject(p, "by", by) != NULL)
+    if (srq_put_text(p, "op", r->method->name + strlen("job.")) && srq_put_text(p, "by", by))
         return p;
     cJSON_Delete(p);
     return NULL;

@@ -14,8 +14,8 @@
 static int answer_state(const struct request *r, cJSON **result, struct srq_error *err)
 {
     *result = cJSON_CreateObject();
-    return cJSON_AddStringToObject(*result, "job", r->job->id) != NULL &&
-                   cJSON_AddStringToObject(*result, "state", srq_job_state_words[r->job->state]) != NULL
+    return srq_put_text(*result, "job", r->job->id) &&
+                   srq_put_text(*result, "state", srq_job_state_words[r->job->state])
                ? 0
                : rpc_no_memory(err);
 }
@@ -106,10 +106,7 @@ static int priority(const struct request *r, cJSON **result, struct srq_error *e
     srq_log(SRQ_LOG_INFO, "job %s: priority %d, by uid %lu", j->id, wanted, (unsigned long)r->c->peer.uid);
     queue_kick(r->d);
     *result = cJSON_CreateObject();
-    return cJSON_AddStringToObject(*result, "job", j->id) != NULL &&
-                   cJSON_AddNumberToObject(*result, "priority", wanted) != NULL
-               ? 0
-               : rpc_no_memory(err);
+    return srq_put_text(*result, "job", j->id) && srq_put_number(*result, "priority", wanted) ? 0 : rpc_no_memory(err);
 }
 
 static int delete_job(const struct request *r, cJSON **result, struct srq_error *err)
@@ -120,7 +117,7 @@ static int delete_job(const struct request *r, cJSON **result, struct srq_error 
         return srq_fail_field(err, -SRQ_ESTATE, "job", "job %s is %s; cancel it first", r->job->id,
                               srq_job_state_words[r->job->state]);
     *result = cJSON_CreateObject();
-    if (cJSON_AddStringToObject(*result, "job", r->job->id) == NULL)
+    if (!srq_put_text(*result, "job", r->job->id))
         return rpc_no_memory(err);
     rc = job_delete(r->job, err);
     return rc;

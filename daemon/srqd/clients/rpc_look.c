@@ -86,7 +86,7 @@ static int get(const struct request *r, cJSON **result, struct srq_error *err)
     if (rc == 0) {
         ok = dir != NULL && summary_put(o, j) && cJSON_AddItemToObject(o, "spec", spec);
         spec = ok ? NULL : spec;
-        ok = ok && cJSON_AddStringToObject(o, "directory", dir) != NULL && summary_put_planned(o, planned, false) &&
+        ok = ok && srq_put_text(o, "directory", dir) && summary_put_planned(o, planned, false) &&
              put_number_or_null(o, "exit_code", j->exit_code) && put_number_or_null(o, "signal", j->exit_signal) &&
              cJSON_AddBoolToObject(o, "attached", worker_link_attached(j)) != NULL &&
              put_number_or_null(o, "last_seq", j->told_seq > 0 ? (double)j->told_seq : -1);
@@ -119,7 +119,7 @@ static int report(const struct request *r, cJSON **result, struct srq_error *err
         cJSON_Delete(json);
         rc = rpc_no_memory(err);
     } else {
-        rc = rpc_page_array(r, *result, "layers", layers, err);
+        rc = rpc_page_array(r, *result, &(struct rpc_array){ "layers", layers, NULL, NULL }, err);
     }
     cJSON_Delete(layers);
     return rc;
@@ -163,29 +163,22 @@ static void keep(struct gather *g, cJSON *item)
         g->kept++;
 }
 
-static double number_of(const cJSON *o, const char *name)
-{
-    const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, name);
-
-    return cJSON_IsNumber(v) ? v->valuedouble : -1;
-}
-
 static bool gather_point(const struct journal_entry *e, void *ctx)
 {
     struct gather *g = ctx;
     const cJSON *layer = cJSON_GetObjectItemCaseSensitive(e->params, "layer");
     cJSON *o;
 
-    if (g->block >= 0 && number_of(e->params, "block") != g->block)
+    if (g->block >= 0 && srq_member_number(e->params, "block") != g->block)
         return true;
     if (g->layer != NULL && (!cJSON_IsString(layer) || strcmp(layer->valuestring, g->layer) != 0))
         return true;
     if (!wanted(g))
         return true;
     o = cJSON_CreateObject();
-    if (cJSON_AddNumberToObject(o, "iter", number_of(e->params, "iter")) == NULL ||
-        !put_copy(o, "value", cJSON_GetObjectItemCaseSensitive(e->params, g->value)) ||
-        !put_member(o, "lr", e->params) || cJSON_AddNumberToObject(o, "time", e->time) == NULL) {
+    if (!srq_put_number(o, "iter", srq_member_number(e->params, "iter")) ||
+        !srq_put_copy(o, "value", cJSON_GetObjectItemCaseSensitive(e->params, g->value)) ||
+        !srq_put_member(o, "lr", e->params) || !srq_put_number(o, "time", e->time)) {
         cJSON_Delete(o);
         o = NULL;
     }
@@ -201,9 +194,8 @@ static bool gather_log(const struct journal_entry *e, void *ctx)
     if (!wanted(g))
         return true;
     o = cJSON_CreateObject();
-    if (cJSON_AddNumberToObject(o, "seq", (double)e->seq) == NULL ||
-        cJSON_AddNumberToObject(o, "time", e->time) == NULL || !put_member(o, "level", e->params) ||
-        !put_member(o, "text", e->params)) {
+    if (!srq_put_number(o, "seq", (double)e->seq) || !srq_put_number(o, "time", e->time) ||
+        !srq_put_member(o, "level", e->params) || !srq_put_member(o, "text", e->params)) {
         cJSON_Delete(o);
         o = NULL;
     }
@@ -282,7 +274,7 @@ static int gather_page(const struct request *r, const struct gather *wish, cJSON
         gather_free(g);
         return rpc_no_memory(err);
     }
-    g->layer = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(g->params, "layer"));
+    g->layer = srq_member_text(g->params, "layer");
     g->count_only = rpc_number(r, "offset", 0) < 0;
     g->page = rpc_page(r, INT64_MAX / 2);
     (void)journal_open(r->job, &g->journal, NULL); /* none yet: an empty page */
@@ -362,7 +354,7 @@ static int series(const struct request *r, cJSON **result, struct srq_error *err
     g.value = layer != NULL ? "error" : "loss";
     (void)result;
     reply = cJSON_CreateObject();
-    if (cJSON_AddStringToObject(reply, "kind", srq_series_words[kind]) == NULL) {
+    if (!srq_put_text(reply, "kind", srq_series_words[kind])) {
         cJSON_Delete(reply);
         return rpc_no_memory(err);
     }
@@ -381,7 +373,7 @@ static cJSON *worker_line(const char *line, size_t len)
     raw[len] = '\0';
     srq_escape_control(raw, clean, sizeof(clean));
     if (cJSON_AddNullToObject(o, "seq") != NULL && cJSON_AddNullToObject(o, "time") != NULL &&
-        cJSON_AddNullToObject(o, "level") != NULL && cJSON_AddStringToObject(o, "text", clean) != NULL)
+        cJSON_AddNullToObject(o, "level") != NULL && srq_put_text(o, "text", clean))
         return o;
     cJSON_Delete(o);
     return NULL;

@@ -2,6 +2,7 @@
 #include "daemon/srqd/workers/journal_view.h"
 
 #include "core/base/alloc.h"
+#include "core/proto/members.h"
 #include "daemon/srqd/jobs/jobdir.h"
 
 #include <errno.h>
@@ -104,10 +105,8 @@ static cJSON *params_of(const struct journal_view *v, cJSON *line, struct journa
     params = row != NULL ? cJSON_DetachItemViaPointer(line, data) : NULL;
     if (params == NULL)
         return NULL;
-    if (cJSON_AddStringToObject(params, "job", v->job) == NULL ||
-        cJSON_AddNumberToObject(params, "seq", seq->valuedouble) == NULL ||
-        cJSON_AddNumberToObject(params, "time", when->valuedouble) == NULL ||
-        srq_proto_check_event(row, params, NULL) != 0) {
+    if (!srq_put_text(params, "job", v->job) || !srq_put_number(params, "seq", seq->valuedouble) ||
+        !srq_put_number(params, "time", when->valuedouble) || srq_proto_check_event(row, params, NULL) != 0) {
         cJSON_Delete(params);
         return NULL;
     }

@@ -5,6 +5,7 @@
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/hash.h"
+#include "core/proto/members.h"
 #include "daemon/srqd/jobs/jobs.h"
 #include "daemon/srqd/workers/reading.h"
 #include "daemon/srqd/workers/worker.h"
@@ -85,13 +86,6 @@ static void put_name(struct layer_view *v, size_t layer)
 
 /* ---- events ------------------------------------------------------------------------------------------------------ */
 
-static double number_of(const cJSON *o, const char *name)
-{
-    const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, name);
-
-    return cJSON_IsNumber(v) ? v->valuedouble : NAN;
-}
-
 /* What the event says of a block; without a word, as in journals of old, it stays as it was. */
 static void set_state(struct layer_view *v, double block, const cJSON *word)
 {
@@ -108,7 +102,7 @@ static struct layer *layer_of(const struct layer_view *v, const cJSON *params)
 
 static void on_begin(struct layer_view *v, const cJSON *params)
 {
-    double number = number_of(params, "block");
+    double number = srq_member_number(params, "block");
 
     set_state(v, number, cJSON_GetObjectItemCaseSensitive(params, "state"));
     for (size_t i = 0; i < v->count; i++)
@@ -117,13 +111,13 @@ static void on_begin(struct layer_view *v, const cJSON *params)
 
 static void on_end(struct layer_view *v, const cJSON *params)
 {
-    set_state(v, number_of(params, "block"), cJSON_GetObjectItemCaseSensitive(params, "state"));
+    set_state(v, srq_member_number(params, "block"), cJSON_GetObjectItemCaseSensitive(params, "state"));
 }
 
 static void on_error(struct layer_view *v, const cJSON *params)
 {
     struct layer *l = layer_of(v, params);
-    double error = number_of(params, "error");
+    double error = srq_member_number(params, "error");
 
     if (l == NULL || isnan(error))
         return;
@@ -137,14 +131,14 @@ static void on_error(struct layer_view *v, const cJSON *params)
 static void on_done(struct layer_view *v, const cJSON *params)
 {
     struct layer *l = layer_of(v, params);
-    double best = number_of(params, "error_best");
+    double best = srq_member_number(params, "error_best");
 
     if (l == NULL)
         return;
-    l->facts = (struct layer_facts){ .error_first = number_of(params, "error_first"),
+    l->facts = (struct layer_facts){ .error_first = srq_member_number(params, "error_first"),
                                      .error_best = best,
                                      .error_last = isnan(best) ? l->facts.error_last : best,
-                                     .saturation = number_of(params, "saturation") };
+                                     .saturation = srq_member_number(params, "saturation") };
     l->began = false;
 }
 
@@ -158,7 +152,7 @@ static void on_scored(struct layer_view *v, const cJSON *params)
         return;
     for (int i = 0; i < l->score_count; i++) {
         if (strcmp(l->scores[i].scheme, scheme) == 0) {
-            l->scores[i].value = number_of(params, "score");
+            l->scores[i].value = srq_member_number(params, "score");
             return;
         }
     }
@@ -169,7 +163,7 @@ static void on_scored(struct layer_view *v, const cJSON *params)
         return;
     l->scores = more;
     more[l->score_count].scheme = srq_strdup(scheme);
-    more[l->score_count].value = number_of(params, "score");
+    more[l->score_count].value = srq_member_number(params, "score");
     if (more[l->score_count].scheme != NULL)
         l->score_count++;
 }
@@ -270,7 +264,7 @@ static struct layer_view *make(const cJSON *layers)
     cJSON_ArrayForEach(item, layers)
     {
         struct layer *l = &v->layers[v->count];
-        double block = number_of(item, "block");
+        double block = srq_member_number(item, "block");
 
         *l = (struct layer){ .name = srq_strdup(name_of(item)), .block = block, .facts = { NAN, NAN, NAN, NAN } };
         if (l->name == NULL) {

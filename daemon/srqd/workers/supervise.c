@@ -4,6 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/proto/members.h"
 #include "daemon/srqd/base/launch.h"
 #include "daemon/srqd/base/process.h"
 #include "daemon/srqd/jobs/jobdir.h"
@@ -17,6 +18,7 @@
 #include "daemon/srqd/workers/worker.h"
 
 #include <errno.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -54,9 +56,9 @@ static void clear_timer(struct job *j)
 
 static double number_of(const cJSON *params, const char *name)
 {
-    const cJSON *v = cJSON_GetObjectItemCaseSensitive(params, name);
+    double v = srq_member_number(params, name);
 
-    return cJSON_IsNumber(v) ? v->valuedouble : -1;
+    return isnan(v) ? -1 : v;
 }
 
 static void note_progress(struct job *j, const cJSON *params)

@@ -2,13 +2,14 @@
 #include "daemon/srqd/workers/testament.h"
 
 #include "core/base/log.h"
+#include "core/proto/members.h"
 
 #include <stdio.h>
 #include <string.h>
 
 static const char *text_of(const struct journal_entry *e, const char *name)
 {
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(e->params, name));
+    const char *text = srq_member_text(e->params, name);
 
     return text != NULL ? text : "";
 }
