@@ -25,6 +25,7 @@ include core/model/local.mk
 include core/model/export.mk
 include core/grid/local.mk
 include core/grid/pack.mk
+include core/flow/local.mk
 include core/tune/local.mk
 include core/budget/local.mk
 include core/eval/local.mk

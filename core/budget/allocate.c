@@ -26,11 +26,6 @@ struct problem {
     uint64_t least, most; /* bits of the free units */
 };
 
-static bool tied(const struct srq_layer_info *a, const struct srq_layer_info *b)
-{
-    return a->block == b->block && a->tie != NULL && b->tie != NULL && strcmp(a->tie, b->tie) == 0;
-}
-
 /* As srq_plan_size counts: a layer that is left alone has its stored bits. */
 static uint64_t layer_bits(const struct srq_layer_info *l, const struct srq_scheme *s)
 {
@@ -61,7 +56,7 @@ static bool allowed_with_ties(const struct problem *p, int layer, int c)
     const struct srq_plan_layer *l = p->plan->layers;
 
     for (int i = layer; i < p->plan->count && l[i].info->block == l[layer].info->block; i++) {
-        if ((i == layer || tied(l[i].info, l[layer].info)) && is_free(p, i) && !allowed(p, i, c))
+        if ((i == layer || srq_layers_tied(l[i].info, l[layer].info)) && is_free(p, i) && !allowed(p, i, c))
             return false;
     }
     return true;
@@ -72,7 +67,7 @@ static int unit_before(const struct problem *p, int layer)
     const struct srq_plan_layer *l = p->plan->layers;
 
     for (int i = layer - 1; i >= 0 && l[i].info->block == l[layer].info->block; i--) {
-        if (tied(l[i].info, l[layer].info) && is_free(p, i))
+        if (srq_layers_tied(l[i].info, l[layer].info) && is_free(p, i))
             return p->unit[i];
     }
     return -2;

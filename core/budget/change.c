@@ -152,7 +152,7 @@ static int apply_pins(struct making *m)
             rc = keep_pin(m, &m->change->pins[p]);
     }
     for (int i = 0; rc == 0 && i < layers_of(m); i++) {
-        if (m->named[i] && !layer(m, i)->untied && layer(m, i)->info->tie != NULL)
+        if (m->named[i] && !layer(m, i)->untied && layer(m, i)->info->tie >= 0)
             rc = for_ties(m, i, pin_tie);
     }
     for (int p = 0; rc == 0 && p < m->change->pin_count; p++) {
@@ -239,7 +239,7 @@ static int apply_unpin(struct making *m)
             continue;
         pinned++;
         release(m, i);
-        if (!untied && layer(m, i)->info->tie != NULL)
+        if (!untied && layer(m, i)->info->tie >= 0)
             rc = for_ties(m, i, release_tie);
     }
     if (rc == 0 && pinned == 0)

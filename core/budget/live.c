@@ -120,9 +120,7 @@ int srq_live_plan_copy(const struct srq_live_plan *from, struct srq_live_plan *t
 
 int srq_layer_unit(const struct srq_live_plan *lp, int layer)
 {
-    int block = lp->plan.layers[layer].info->block;
-
-    return block >= 0 ? block : lp->units - 1;
+    return lp->plan.layers[layer].info->unit;
 }
 
 const struct srq_scheme *srq_live_plan_held(const struct srq_live_plan *lp, int unit, int64_t generation)

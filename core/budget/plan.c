@@ -12,8 +12,7 @@ static bool outside(const struct srq_plan_layer *l)
 
 bool srq_plan_tied(const struct srq_plan_layer *a, const struct srq_plan_layer *b)
 {
-    return a->info->block == b->info->block && a->info->tie != NULL && b->info->tie != NULL &&
-           strcmp(a->info->tie, b->info->tie) == 0;
+    return srq_layers_tied(a->info, b->info);
 }
 
 void srq_plan_note(cJSON *notes, const char *fmt, ...)
@@ -94,7 +93,7 @@ static int apply_ties(struct srq_plan *p, int *widened, struct srq_error *err)
         const struct srq_plan_layer *a = &p->layers[i];
         int first = i, end = block_end(p, i);
 
-        if (a->pin < 0 || a->untied || a->info->tie == NULL)
+        if (a->pin < 0 || a->untied || a->info->tie < 0)
             continue;
         while (first > 0 && p->layers[first - 1].info->block == a->info->block)
             first--;

@@ -5,6 +5,7 @@
 #include "core/base/clock.h"
 #include "core/eval/npy.h"
 #include "core/eval/scores.h"
+#include "core/flow/walk.h"
 #include "core/math/team.h"
 
 #include <inttypes.h>
@@ -31,10 +32,12 @@ struct run {
     const struct srq_model *model;
     const struct srq_eval_weights *weights; /* or NULL */
     const struct srq_eval_events *events;   /* or NULL */
-    float *states;                          /* [windows*seqlen, hidden] */
-    int64_t done, total;                    /* window-blocks */
-    struct srq_npy *npy;                    /* or NULL */
-    bool compare;                           /* with the reference's states */
+    struct srq_states *states;
+    const struct srq_codes *codes; /* of the layer whose weight is being decoded */
+    int64_t done, total;           /* window-blocks */
+    struct srq_npy *npy;           /* or NULL */
+    bool compare;                  /* with the reference's states */
+    struct srq_error *err;
 };
 
 /* ---- sizes ------------------------------------------------------------------------------------------------------- */
@@ -56,11 +59,24 @@ static int64_t logit_rows_of(const struct srq_eval_config *cfg, int64_t vocab, i
     return rows < tokens ? rows : tokens;
 }
 
+static struct srq_walk_config walk_config(const struct srq_model *m, int64_t batch, int64_t seqlen)
+{
+    return (struct srq_walk_config){ m, SRQ_F32, SRQ_F32, batch, seqlen, .backward = false };
+}
+
+static struct srq_states_config states_config(const struct srq_model *m, int64_t windows, int64_t seqlen)
+{
+    return (struct srq_states_config){ m, SRQ_F32, windows, seqlen, false, NULL };
+}
+
 int srq_eval_plan(const struct srq_model *m, const struct srq_eval_config *cfg, int64_t windows, int64_t seqlen,
                   bool reference, struct srq_eval_memory *out, struct srq_error *err)
 {
     const struct srq_model_info *info = srq_model_info(m);
-    size_t tape = 0;
+    struct srq_walk_config walk;
+    struct srq_states_config states;
+    struct srq_walk_memory memory;
+    size_t hidden = 0;
     uint64_t rows;
     int rc;
 
@@ -69,14 +85,18 @@ int srq_eval_plan(const struct srq_model *m, const struct srq_eval_config *cfg, 
         return srq_fail(err, -SRQ_EINVAL, "%" PRId64 " windows of %" PRId64 " tokens cannot be scored", windows,
                         seqlen);
     windows = cfg->windows > 0 && cfg->windows < windows ? cfg->windows : windows;
-    rc = srq_block_forward_bytes(m, SRQ_F32, batch_of(cfg, windows, seqlen), seqlen, &tape, err);
+    walk = walk_config(m, batch_of(cfg, windows, seqlen), seqlen);
+    states = states_config(m, windows, seqlen);
+    rc = srq_walk_measure(&walk, &memory, err);
+    if (rc == 0)
+        rc = srq_states_bytes(&states, &hidden, err);
     if (rc != 0)
         return rc;
     rows = (uint64_t)logit_rows_of(cfg, info->vocab, windows * seqlen);
-    out->hidden = (uint64_t)(windows * seqlen) * (uint64_t)info->hidden * sizeof(float);
-    out->reference = reference ? out->hidden : 0;
-    out->block = srq_block_bytes(m, SRQ_F32) + srq_block_rope_bytes(m, seqlen);
-    out->tape = tape;
+    out->hidden = hidden;
+    out->reference = reference ? (uint64_t)(windows * seqlen) * (uint64_t)info->hidden * sizeof(float) : 0;
+    out->block = memory.block + memory.rope;
+    out->tape = memory.tape;
     out->head = srq_head_bytes(m, (int64_t)rows) * (reference ? 2 : 1);
     out->logits = rows * (uint64_t)info->vocab * sizeof(float) * (reference ? 2 : 1);
     /* Blocks are given back before the head and the logits come. */
@@ -181,73 +201,45 @@ static int tick(struct run *r, int64_t windows, struct srq_error *err)
     return rc == 0 ? 0 : srq_fail(err, rc, "evaluation stopped on request");
 }
 
-/* Overwrites the block's weights by decoded codes, where there are some. */
-static int set_weights(struct run *r, struct srq_block *block, int first, struct srq_error *err)
+static int before_batch(void *ctx, int block, int64_t done, int64_t all)
 {
-    int rc = 0;
+    struct run *r = ctx;
 
-    for (int i = 0; r->weights != NULL && i < srq_block_linear_count(block) && rc == 0; i++) {
-        struct srq_linear *l = srq_block_linear(block, i);
-        const struct srq_codes *c = NULL;
-
-        rc = r->weights->codes(r->weights->ctx, first + i, &c, err);
-        if (rc == 0 && c != NULL)
-            rc = srq_codes_decode(c, l->weight.data, l->weight.dtype, err);
-    }
-    return rc;
+    r->done = block * all + done;
+    return tick(r, 0, r->err);
 }
 
-/* All windows through one block; the states are replaced batch by batch. */
-static int run_windows(struct run *r, struct srq_block *block, struct srq_tape *tape, struct srq_error *err)
+static int has_codes(void *ctx, int layer, struct srq_error *err)
 {
-    struct srq_eval *e = r->e;
-    int64_t width = srq_model_info(r->model)->hidden;
+    struct run *r = ctx;
+    int rc = r->weights->codes(r->weights->ctx, layer, &r->codes, err);
 
-    for (int64_t w = 0; w < e->windows; w += e->batch) {
-        int64_t batch = e->windows - w < e->batch ? e->windows - w : e->batch, tokens = batch * e->seqlen;
-        float *states = r->states + w * e->seqlen * width;
-        struct srq_tensor x = srq_tensor_2d(states, SRQ_F32, tokens, width);
-        struct srq_var *y;
-        int rc;
+    return rc == 0 ? r->codes != NULL : rc;
+}
 
-        srq_tape_reset(tape);
-        y = srq_block_forward(block, tape, srq_tape_input(tape, &x, false), batch, e->seqlen);
-        rc = srq_tape_error(tape, err);
-        if (rc != 0)
-            return rc;
-        memcpy(states, y->value.data, (size_t)(tokens * width) * sizeof(float));
-        rc = tick(r, batch, err);
-        if (rc != 0)
-            return rc;
-    }
-    return 0;
+static void decode_rows(void *ctx, int layer, int64_t row, int64_t rows, void *dst, enum srq_dtype dtype)
+{
+    const struct run *r = ctx;
+
+    (void)layer;
+    srq_codes_decode_rows(r->codes, row, rows, dst, dtype);
 }
 
 static int run_blocks(struct run *r, struct srq_error *err)
 {
-    const struct srq_model_info *info = srq_model_info(r->model);
-    struct srq_block *block = NULL;
-    struct srq_tape *tape = NULL;
-    size_t bytes = 0;
-    int rc = srq_block_forward_bytes(r->model, SRQ_F32, r->e->batch, r->e->seqlen, &bytes, err);
+    const struct srq_eval *e = r->e;
+    const struct srq_walk_config config = walk_config(r->model, e->batch, e->seqlen);
+    const struct srq_weights weights = { r, NULL, has_codes, decode_rows };
+    const struct srq_walk_tick tick = { before_batch, r };
+    struct srq_walk *walk = NULL;
+    int rc = srq_walk_create(&config, &walk, err);
 
+    r->err = err;
     if (rc == 0)
-        rc = srq_model_embed(r->model, r->e->samples->ids, r->e->windows * r->e->seqlen, r->states, SRQ_F32, err);
-    if (rc == 0)
-        rc = srq_block_create(r->model, SRQ_F32, &block, err);
-    if (rc == 0)
-        rc = srq_tape_create(bytes, SRQ_F32, false, &tape, err);
-    if (rc == 0)
-        srq_tape_record(tape, false);
-    for (int b = 0; b < info->blocks && rc == 0; b++) {
-        rc = srq_block_load(block, b, err);
-        if (rc == 0)
-            rc = set_weights(r, block, b * srq_block_linear_count(block), err);
-        if (rc == 0)
-            rc = run_windows(r, block, tape, err);
-    }
-    srq_tape_free(tape);
-    srq_block_free(block);
+        rc = srq_walk_model(walk, r->states, e->samples->ids, e->windows, r->weights != NULL ? &weights : NULL, &tick,
+                            err);
+    srq_walk_free(walk);
+    r->done = srq_model_info(r->model)->blocks * e->windows;
     return rc;
 }
 
@@ -376,12 +368,17 @@ static int room_init(struct room *m, const struct run *r, struct srq_error *err)
     return srq_fail(err, -SRQ_ENOMEM, "out of memory for the logits of %zu tokens", rows);
 }
 
+static float *final_of(const struct run *r)
+{
+    return (float *)(void *)srq_states_final(r->states, 0);
+}
+
 static int score_chunk(struct run *r, struct room *m, const struct head *own, const struct head *reference,
                        struct sums *s, struct srq_error *err)
 {
     struct chunk *c = &m->chunk;
     int64_t width = srq_model_info(r->model)->hidden, other = srq_model_info(r->e->reference)->hidden;
-    int rc = srq_head_logits(own->head, r->states + c->first * width, SRQ_F32, c->rows, m->logits, err);
+    int rc = srq_head_logits(own->head, final_of(r) + c->first * width, SRQ_F32, c->rows, m->logits, err);
 
     if (rc == 0 && r->compare)
         rc = srq_head_logits(reference->head, r->e->kept + c->first * other, SRQ_F32, c->rows, m->reference, err);
@@ -440,17 +437,13 @@ static int run_head(struct run *r, struct srq_eval_result *out, struct srq_error
 
 static int run_model(struct run *r, const char *logits_path, struct srq_eval_result *out, struct srq_error *err)
 {
-    int64_t tokens = r->e->windows * r->e->seqlen;
-    size_t bytes = (size_t)tokens * (size_t)srq_model_info(r->model)->hidden * sizeof(float);
+    const struct srq_states_config states = states_config(r->model, r->e->windows, r->e->seqlen);
     double begin = srq_clock_s();
-    int rc = 0;
+    int rc = srq_states_create(&states, &r->states, err);
 
     r->total = r->e->windows * (srq_model_info(r->model)->blocks + 1);
-    r->states = srq_pages_alloc(bytes);
-    if (r->states == NULL)
-        return srq_fail(err, -SRQ_ENOMEM, "out of memory for hidden states of %zu bytes", bytes);
-    if (logits_path != NULL)
-        rc = srq_npy_create(logits_path, tokens, r->e->vocab, &r->npy, err);
+    if (rc == 0 && logits_path != NULL)
+        rc = srq_npy_create(logits_path, r->e->windows * r->e->seqlen, r->e->vocab, &r->npy, err);
     if (rc == 0)
         rc = run_blocks(r, err);
     if (rc == 0)
@@ -459,10 +452,6 @@ static int run_model(struct run *r, const char *logits_path, struct srq_eval_res
         rc = srq_npy_finish(r->npy, err);
     srq_npy_free(r->npy);
     out->elapsed_s = srq_clock_s() - begin;
-    if (rc == 0)
-        return 0;
-    srq_pages_free(r->states, bytes);
-    r->states = NULL;
     return rc;
 }
 
@@ -472,12 +461,10 @@ int srq_eval_reference(struct srq_eval *e, const struct srq_eval_events *events,
     struct run r = { .e = e, .model = e->reference, .events = events };
     int rc = run_model(&r, NULL, out, err);
 
-    if (rc != 0)
-        return rc;
-    if (e->kept != NULL)
-        srq_pages_free(e->kept, e->state_bytes);
-    e->kept = r.states;
-    return 0;
+    if (rc == 0)
+        rc = srq_eval_keep(e, final_of(&r), e->state_bytes, err);
+    srq_states_free(r.states);
+    return rc;
 }
 
 int srq_eval_run(struct srq_eval *e, const struct srq_eval_weights *weights, const char *logits_path,
@@ -486,7 +473,6 @@ int srq_eval_run(struct srq_eval *e, const struct srq_eval_weights *weights, con
     struct run r = { .e = e, .model = e->model, .weights = weights, .events = events, .compare = e->kept != NULL };
     int rc = run_model(&r, logits_path, out, err);
 
-    if (rc == 0)
-        srq_pages_free(r.states, (size_t)(e->windows * e->seqlen) * (size_t)e->hidden * sizeof(float));
+    srq_states_free(r.states);
     return rc;
 }

@@ -63,7 +63,8 @@ float srq_nvfp4_tensor_scale(float top)
 
 struct decode {
     const struct srq_codes *c;
-    char *dst;
+    char *dst; /* of row `first` */
+    int64_t first;
     enum srq_dtype dtype;
     float element[256]; /* floating-point grids: what each code stands for */
 };
@@ -80,7 +81,7 @@ static void decode_rows(void *ctx, int64_t begin, int64_t end)
             int64_t group = g->count == 1 ? 0 : r * g->per_row + i / g->len;
             int64_t stop = (i / g->len + 1) * g->len;
             int64_t n = (stop < g->in ? stop : g->in) - i;
-            void *to = d->dst + (size_t)(r * g->in + i) * size;
+            void *to = d->dst + (size_t)((r - d->first) * g->in + i) * size;
             float *f;
 
             n = n < SEGMENT ? n : SEGMENT;
@@ -96,14 +97,28 @@ static void decode_rows(void *ctx, int64_t begin, int64_t end)
     }
 }
 
+static struct decode decode_of(const struct srq_codes *c, int64_t first, void *dst, enum srq_dtype dtype)
+{
+    struct decode d = { .c = c, .dst = dst, .first = first, .dtype = dtype };
+
+    for (int i = 0; !is_integer(&c->scheme) && i < 256; i++)
+        d.element[i] = c->scheme.bits == 4 ? srq_e2m1_to_f32((uint8_t)(i & 15)) : srq_e4m3_to_f32((uint8_t)i);
+    return d;
+}
+
+void srq_codes_decode_rows(const struct srq_codes *c, int64_t row, int64_t rows, void *dst, enum srq_dtype dtype)
+{
+    struct decode d = decode_of(c, row, dst, dtype);
+
+    decode_rows(&d, row, row + rows);
+}
+
 int srq_codes_decode(const struct srq_codes *c, void *dst, enum srq_dtype dtype, struct srq_error *err)
 {
-    struct decode d = { .c = c, .dst = dst, .dtype = dtype };
+    struct decode d = decode_of(c, 0, dst, dtype);
 
     if (dtype != SRQ_F32 && dtype != SRQ_BF16 && dtype != SRQ_F16)
         return srq_fail(err, -SRQ_EUNSUPPORTED, "weights are not decoded into %s", srq_dtype_name(dtype));
-    for (int i = 0; !is_integer(&c->scheme) && i < 256; i++)
-        d.element[i] = c->scheme.bits == 4 ? srq_e2m1_to_f32((uint8_t)(i & 15)) : srq_e4m3_to_f32((uint8_t)i);
     srq_parallel(c->groups.out, 16, decode_rows, &d);
     return 0;
 }

@@ -44,6 +44,8 @@ void srq_codes_fini(struct srq_codes *c);
 float srq_nvfp4_tensor_scale(float top);
 /* Ŵ = scale * (code - zero), or scale / tensor_scale * element, into dst [out, in] F32, BF16 or F16. Parallel. */
 int srq_codes_decode(const struct srq_codes *c, void *dst, enum srq_dtype dtype, struct srq_error *err);
+/* Rows [row, row+rows) alone, into dst [rows, in] of one of these types. One thread. */
+void srq_codes_decode_rows(const struct srq_codes *c, int64_t row, int64_t rows, void *dst, enum srq_dtype dtype);
 /* Host's check of a plugin's result. Integers: scales finite, non-zero, exact in F16; codes and zero-points below
  * 2^bits. Floating-point grids: scales positive and of the kind that is stored (struct srq_result), no code that is no
  * number. */

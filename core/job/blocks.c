@@ -9,65 +9,47 @@
 
 #include <math.h>
 
-int srq_run_block_layers(const struct srq_run *run, int block, int *first)
+const struct srq_unit_info *srq_run_unit(const struct srq_run *run, int unit)
 {
-    int n = 0;
-
-    *first = 0;
-    for (int i = 0; i < run->job.layer_count; i++) {
-        if (run->job.layers[i]->block != block)
-            continue;
-        if (n++ == 0)
-            *first = i;
-    }
-    return n;
+    return srq_model_unit(run->job.model, unit);
 }
 
-/* What the names of its layers have in common, to the last dot. */
-char *srq_run_block_name(const struct srq_run *run, int block, char *out, size_t cap)
+bool srq_run_is_block(const struct srq_run *run, int unit)
 {
-    int first, n = srq_run_block_layers(run, block, &first);
-    const char *name = n > 0 ? run->job.layers[first]->name : "";
-    const char *module = n > 0 ? run->job.layers[first]->module : "";
-    size_t len = strlen(name), tail = strlen(module);
-
-    if (block < 0 || tail + 1 >= len || strcmp(name + len - tail, module) != 0)
-        snprintf(out, cap, "%s", block < 0 ? "lm_head" : name);
-    else
-        snprintf(out, cap, "%.*s", (int)(len - tail - 1), name);
-    return out;
+    return srq_run_unit(run, unit)->kind == SRQ_UNIT_BLOCK;
 }
 
 /* ---- results ----------------------------------------------------------------------------------------------------- */
 
 void srq_results_init(struct srq_results *r, struct srq_run *run)
 {
-    *r = (struct srq_results){ .run = run, .block = -2 };
+    *r = (struct srq_results){ .run = run };
 }
 
 int srq_results_codes(void *results, int layer, const struct srq_codes **out, struct srq_error *err)
 {
     struct srq_results *r = results;
     const struct srq_resolved *job = &r->run->job;
-    int block = job->layers[layer]->block;
+    const struct srq_unit_info *u = srq_run_unit(r->run, job->layers[layer]->unit);
 
     *out = NULL;
     if (job->schemes[layer].grid == SRQ_GRID_NONE)
         return 0;
-    if (r->open == NULL || block != r->block) {
-        int n = srq_run_block_layers(r->run, block, &r->first), rc;
+    if (r->open == NULL || u != r->unit) {
+        int rc;
 
         srq_results_fini(r);
-        rc = srq_ckpt_block_open(r->run->ckpt, block, job->layers + r->first, n, &r->open, err);
+        rc = srq_ckpt_block_open(r->run->ckpt, job->layers[layer]->unit, job->layers + u->first, u->count, &r->open,
+                                 err);
         if (rc != 0)
             return rc;
-        r->block = block;
+        r->unit = u;
     }
-    if (!srq_scheme_equal(srq_ckpt_block_scheme(r->open, layer - r->first), &job->schemes[layer]))
+    if (!srq_scheme_equal(srq_ckpt_block_scheme(r->open, layer - u->first), &job->schemes[layer]))
         return srq_fail_field(err, -SRQ_EFORMAT, job->layers[layer]->name,
                               "the stored result of %s is not in the scheme that the plan has",
                               job->layers[layer]->name);
-    *out = srq_ckpt_block_codes(r->open, layer - r->first);
+    *out = srq_ckpt_block_codes(r->open, layer - u->first);
     if (*out != NULL && r->run->refined != NULL && r->run->refined_at[layer] >= 0) {
         r->refined = **out;
         r->refined.scale = r->run->refined + r->run->refined_at[layer];
@@ -111,19 +93,18 @@ void srq_run_tell_block(struct srq_run *run, const char *event, int unit, cJSON 
 int srq_run_tell_result(struct srq_run *run, int unit, const struct srq_block_result *result,
                         const struct srq_scheme *schemes, struct srq_error *err)
 {
-    int block = srq_tasks_block(run->tasks, unit), first, n = srq_run_block_layers(run, block, &first);
-    char name[200];
+    const struct srq_unit_info *u = srq_run_unit(run, unit);
     cJSON *data;
 
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < u->count; i++) {
         if (schemes[i].grid != SRQ_GRID_NONE)
-            tell_layer(run, run->job.layers[first + i], &schemes[i], result, i);
+            tell_layer(run, run->job.layers[u->first + i], &schemes[i], result, i);
     }
     run->told[unit] = result->generation;
     data = cJSON_CreateObject();
     if (data != NULL) {
         cJSON_AddNumberToObject(data, "block", unit);
-        cJSON_AddStringToObject(data, "name", srq_run_block_name(run, block, name, sizeof(name)));
+        cJSON_AddStringToObject(data, "name", u->name);
         srq_put_number(data, "loss_first", result->loss_first);
         srq_put_number(data, "loss_best", result->loss_best);
         srq_put_number(data, "best_iteration", result->best_iter >= 0 ? (double)result->best_iter : NAN);
@@ -142,7 +123,7 @@ static int round_layer(struct srq_run *run, int layer, int index, const struct s
     const struct srq_layer_info *info = run->job.layers[layer];
     const struct srq_plugin *p = srq_spec_quantizer(&run->job.spec);
     struct srq_tensor weight;
-    int rc = srq_model_weight(run->job.model, info->name, &weight, err);
+    int rc = srq_model_weight(run->job.model, layer, &weight, err);
 
     if (rc == 0)
         rc = srq_codes_alloc(info->out, info->in, scheme, out, err);
@@ -200,18 +181,20 @@ static int round_or_keep(struct rounding *r, int i, struct srq_error *err)
 static int round_unit(struct rounding *r, struct srq_error *err)
 {
     struct srq_run *run = r->run;
-    int block = srq_tasks_block(run->tasks, r->task->unit), rc;
+    const struct srq_unit_info *u = srq_run_unit(run, r->task->unit);
     double start = srq_clock_s();
     bool given_up = false;
+    int rc;
 
-    r->layers = srq_run_block_layers(run, block, &r->first);
+    r->layers = u->count;
+    r->first = u->first;
     r->codes = srq_calloc((size_t)r->layers + 1, sizeof(*r->codes));
     r->given = srq_calloc((size_t)r->layers + 1, sizeof(*r->given));
     if (r->codes == NULL || r->given == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory rounding a block");
     rc = srq_block_result_init(&r->result, r->layers, err);
     if (rc == 0 && run->finish && r->task->again)
-        rc = srq_ckpt_block_open(run->ckpt, block, run->job.layers + r->first, r->layers, &r->before, err);
+        rc = srq_ckpt_block_open(run->ckpt, r->task->unit, run->job.layers + r->first, r->layers, &r->before, err);
     for (int i = 0; rc == 0 && i < r->layers; i++)
         rc = round_or_keep(r, i, err);
     if (rc == 0) {

@@ -142,11 +142,6 @@ static int ask_each(struct srq_resolved *r, struct srq_scheme *schemes, reason_t
     return rc < 0 ? rc : 0;
 }
 
-static bool tied(const struct srq_layer_info *a, const struct srq_layer_info *b)
-{
-    return a->block == b->block && a->tie != NULL && b->tie != NULL && strcmp(a->tie, b->tie) == 0;
-}
-
 /* A mixed plan: each tie group gets another candidate that all of it can have. */
 static void mix(struct srq_resolved *r, struct srq_scheme *schemes, bool *mixed)
 {
@@ -160,7 +155,7 @@ static void mix(struct srq_resolved *r, struct srq_scheme *schemes, bool *mixed)
         if (!up_to_allocator(r, i))
             continue;
         while (before >= 0 && r->layers[before]->block == r->layers[i]->block &&
-               !(tied(r->layers[before], r->layers[i]) && up_to_allocator(r, before)))
+               !(srq_layers_tied(r->layers[before], r->layers[i]) && up_to_allocator(r, before)))
             before--;
         if (before >= 0 && r->layers[before]->block == r->layers[i]->block) {
             schemes[i] = schemes[before];
@@ -172,8 +167,8 @@ static void mix(struct srq_resolved *r, struct srq_scheme *schemes, bool *mixed)
 
             c = (turn + k) % r->candidates.count;
             for (int m = i; m < r->layer_count && r->layers[m]->block == r->layers[i]->block; m++)
-                all = all &&
-                      ((m != i && !tied(r->layers[m], r->layers[i])) || !up_to_allocator(r, m) || *allowed(r, m, c));
+                all = all && ((m != i && !srq_layers_tied(r->layers[m], r->layers[i])) || !up_to_allocator(r, m) ||
+                              *allowed(r, m, c));
             mixed[i] = all;
             if (all)
                 schemes[i] = r->candidates.scheme[c];

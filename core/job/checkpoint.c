@@ -65,25 +65,22 @@ static void unpack_outcome(struct srq_block_result *r, const double *v)
 
 /* ---- finished blocks --------------------------------------------------------------------------------------------- */
 
-static void block_base(int block, char *out, size_t cap)
+static void block_base(int unit, char *out, size_t cap)
 {
-    if (block < 0)
-        snprintf(out, cap, "block-head");
-    else
-        snprintf(out, cap, "block-%03d", block);
+    snprintf(out, cap, "block-%03d", unit);
 }
 
-static char *block_path(const char *ckpt, int block)
+static char *block_path(const char *ckpt, int unit)
 {
     char base[32];
 
-    block_base(block, base, sizeof(base));
+    block_base(unit, base, sizeof(base));
     return srq_asprintf("%s/%s.safetensors", ckpt, base);
 }
 
-bool srq_ckpt_block_exists(const char *ckpt, int block)
+bool srq_ckpt_block_exists(const char *ckpt, int unit)
 {
-    char *path = block_path(ckpt, block);
+    char *path = block_path(ckpt, unit);
     bool there = path != NULL && srq_path_exists(path);
 
     srq_free(path);
@@ -176,7 +173,7 @@ static int fill(struct srq_tensor_writer *w, const struct srq_layer_info *const 
     return rc;
 }
 
-int srq_ckpt_block_write(const char *ckpt, int block, const struct srq_layer_info *const *infos, int layers,
+int srq_ckpt_block_write(const char *ckpt, int unit, const struct srq_layer_info *const *infos, int layers,
                          const struct srq_codes *const *codes, const struct srq_block_result *result,
                          struct srq_error *err)
 {
@@ -184,7 +181,7 @@ int srq_ckpt_block_write(const char *ckpt, int block, const struct srq_layer_inf
     char base[32];
     int rc;
 
-    block_base(block, base, sizeof(base));
+    block_base(unit, base, sizeof(base));
     rc = srq_writer_create(ckpt, base, 0, &w, err);
     if (rc == 0)
         rc = fill(w, infos, layers, codes, result, err);
@@ -273,11 +270,11 @@ static int read_block(struct srq_ckpt_block *b, const char *path, const struct s
     return 0;
 }
 
-int srq_ckpt_block_open(const char *ckpt, int block, const struct srq_layer_info *const *infos, int layers,
+int srq_ckpt_block_open(const char *ckpt, int unit, const struct srq_layer_info *const *infos, int layers,
                         struct srq_ckpt_block **out, struct srq_error *err)
 {
     struct srq_ckpt_block *b = srq_calloc(1, sizeof(*b));
-    char *path = block_path(ckpt, block);
+    char *path = block_path(ckpt, unit);
     int rc = 0;
 
     if (b != NULL) {

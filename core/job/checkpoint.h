@@ -24,16 +24,15 @@ struct srq_block_result {
 int srq_block_result_init(struct srq_block_result *r, int layers, struct srq_error *err); /* all unknown */
 void srq_block_result_fini(struct srq_block_result *r);
 
-/* codes[i]: of layer infos[i], NULL where it is left alone; the file keeps their schemes. block -1: the layers outside
- * blocks. */
-int srq_ckpt_block_write(const char *ckpt, int block, const struct srq_layer_info *const *infos, int layers,
+/* codes[i]: of layer infos[i], NULL where it is left alone; the file keeps their schemes. */
+int srq_ckpt_block_write(const char *ckpt, int unit, const struct srq_layer_info *const *infos, int layers,
                          const struct srq_codes *const *codes, const struct srq_block_result *result,
                          struct srq_error *err);
-bool srq_ckpt_block_exists(const char *ckpt, int block);
+bool srq_ckpt_block_exists(const char *ckpt, int unit);
 
 struct srq_ckpt_block; /* an opened result: codes point into the mapped file */
 /* A file that does not hold these layers: -SRQ_EFORMAT. */
-int srq_ckpt_block_open(const char *ckpt, int block, const struct srq_layer_info *const *infos, int layers,
+int srq_ckpt_block_open(const char *ckpt, int unit, const struct srq_layer_info *const *infos, int layers,
                         struct srq_ckpt_block **out, struct srq_error *err);
 const struct srq_scheme *srq_ckpt_block_scheme(const struct srq_ckpt_block *b, int layer); /* that it was made with */
 const struct srq_codes *srq_ckpt_block_codes(const struct srq_ckpt_block *b, int layer);   /* NULL: left alone */

@@ -4,7 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/fs.h"
-#include "core/job/chain.h"
+#include "core/flow/snapshot.h"
 #include "core/job/plan_json.h"
 
 #include <math.h>
@@ -170,7 +170,7 @@ static void drop_large_files(const struct srq_run *run)
     if (reference != NULL)
         unlink(reference);
     srq_free(reference);
-    srq_chains_thin(run->ckpt, -1, 0);
+    srq_snapshot_thin(run->ckpt, -1, 0);
     srq_running_remove(run->ckpt);
 }
 

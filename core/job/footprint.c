@@ -6,7 +6,7 @@
 #include "core/base/fs.h"
 #include "core/eval/evaluator.h"
 #include "core/job/budget.h"
-#include "core/job/chain.h"
+#include "core/flow/walk.h"
 #include "core/job/refine.h"
 #include "core/job/resample.h"
 #include "core/job/transform.h"
@@ -120,10 +120,13 @@ static int add_tuner(struct srq_resolved *r, int64_t nsamples, struct srq_error 
     return rc;
 }
 
-/* One of the two chains: hidden states of all samples. */
+/* One of the two chains: states of all samples. */
 static uint64_t chain_bytes(const struct srq_resolved *r, int64_t nsamples)
 {
-    return (uint64_t)nsamples * (uint64_t)r->spec.opt.seqlen * (uint64_t)r->info->hidden * srq_dtype_size(r->cache);
+    const struct srq_states_config c = { r->model, r->cache, nsamples, r->spec.opt.seqlen, false, NULL };
+    size_t bytes;
+
+    return srq_states_bytes(&c, &bytes, NULL) == 0 ? bytes : UINT64_MAX / 64;
 }
 
 int64_t srq_footprint_windows(char *const *files, int count, int64_t seqlen)
@@ -212,20 +215,18 @@ static int memory_rows(struct srq_resolved *r, int64_t nsamples, int64_t windows
     const struct srq_job_options *o = &r->spec.opt;
     int64_t batch = o->batch < nsamples ? o->batch : nsamples;
     uint64_t layer = largest_layer(r);
-    size_t forward = 0;
+    const struct srq_walk_config walk = { r->model, r->compute, r->cache, batch, o->seqlen, .backward = false };
+    struct srq_walk_memory forward = { 0, 0, 0 };
     int rc = 0;
 
     memset(&r->memory, 0, sizeof(r->memory));
     add_texts(r);
     if (r->calibrates) {
         srq_needs_add(&r->memory, "all", "calibration token ids", (uint64_t)nsamples * (uint64_t)o->seqlen * 4);
-        rc = srq_block_forward_bytes(r->model, r->compute, batch, o->seqlen, &forward, err);
-        srq_needs_add(&r->memory, "quantize", "block parameters", srq_block_bytes(r->model, r->compute));
-        srq_needs_add(&r->memory, "quantize", "rope tables", srq_block_rope_bytes(r->model, o->seqlen));
-        srq_needs_add(&r->memory, "quantize", "forward pass of a batch", forward);
-        if (r->cache != r->compute)
-            srq_needs_add(&r->memory, "quantize", "conversion of a batch",
-                          (uint64_t)(batch * o->seqlen * r->info->hidden) * srq_dtype_size(r->compute));
+        rc = srq_walk_measure(&walk, &forward, err);
+        srq_needs_add(&r->memory, "quantize", "block parameters", forward.block);
+        srq_needs_add(&r->memory, "quantize", "rope tables", forward.rope);
+        srq_needs_add(&r->memory, "quantize", "forward pass of a batch", forward.tape);
         if (!r->spill) {
             if (r->tunes || (r->needs & SRQ_NEED_IMPORTANCE) != 0)
                 srq_needs_add(&r->memory, "quantize", "activation cache, full precision", chain_bytes(r, nsamples));

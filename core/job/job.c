@@ -250,7 +250,7 @@ static int run_stages(struct srq_run *run, struct srq_error *err)
 static int prepare(struct setting *s, struct srq_error *err)
 {
     struct srq_run *run = &s->run;
-    int units = run->job.info->blocks + 1;
+    int units = srq_model_unit_count(run->job.model);
 
     run->told = srq_calloc((size_t)units + 1, sizeof(run->told[0]));
     run->ckpt = srq_path_join(run->dir, "ckpt");

@@ -4,7 +4,6 @@ core_libsrq_la_SOURCES += \
 	core/job/budget.c core/job/budget.h \
 	core/job/cache.c core/job/cache.h \
 	core/job/change_json.c core/job/change_json.h \
-	core/job/chain.c core/job/chain.h \
 	core/job/checkpoint.c core/job/checkpoint.h \
 	core/job/describe.c \
 	core/job/estimate.c core/job/estimate.h \

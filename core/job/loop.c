@@ -6,52 +6,57 @@
 
 /* ---- over one block ---------------------------------------------------------------------------------------------- */
 
-static int chain_tick(void *ctx, int64_t done, int64_t total)
+static int on_batch(void *ctx, int unit, int64_t done, int64_t all)
 {
     struct srq_loop *l = ctx;
 
+    (void)unit;
     (void)done;
-    (void)total;
+    (void)all;
     return srq_run_check(l->run, &l->tick_error);
 }
 
-static int tick_or(const struct srq_loop *l, int rc, struct srq_error *err)
+static int over(struct srq_loop *l, struct srq_states *chain, bool listen, struct srq_error *err)
 {
+    const struct srq_walk_tick tick = { on_batch, l };
+    int rc = srq_walk_over(l->walk, chain, srq_states_config(chain)->nsamples, listen, &tick, err);
+
     if (rc != 0 && l->tick_error.code != 0 && err != NULL)
         *err = l->tick_error;
     return rc;
 }
 
-int srq_loop_forward(struct srq_loop *l, uint8_t *chain, struct srq_error *err)
+int srq_loop_forward(struct srq_loop *l, struct srq_states *chain, struct srq_error *err)
 {
-    int rc = srq_forward_run(l->forward, l->block, &l->chains, chain, chain_tick, l, err);
+    int rc = over(l, chain, false, err);
 
     if (rc != 0)
         l->at = -1; /* half old, half new */
-    return tick_or(l, rc, err);
+    return rc;
 }
 
-int srq_loop_listen(struct srq_loop *l, uint8_t *chain, struct srq_error *err)
+int srq_loop_listen(struct srq_loop *l, struct srq_states *chain, struct srq_error *err)
 {
-    return tick_or(l, srq_forward_listen(l->forward, l->block, &l->chains, chain, chain_tick, l, err), err);
+    return over(l, chain, true, err);
 }
 
 /* What the head gets: the full-precision chain through the final norm. */
 static int norm_full(struct srq_loop *l, struct srq_error *err)
 {
-    int64_t tokens = l->chains.nsamples * l->chains.seq;
-    const struct srq_tensor x = srq_tensor_2d(l->chains.fp, l->chains.dtype, tokens, l->chains.hidden);
+    const struct srq_states_config *c = srq_states_config(l->fp);
+    int64_t tokens = c->nsamples * c->seq;
+    const struct srq_tensor x = srq_tensor_2d(srq_states_final(l->fp, 0), c->dtype, tokens, l->run->job.info->hidden);
     struct srq_head *head = NULL;
     int rc = srq_head_create(l->run->job.model, &head, err);
 
     if (rc == 0)
-        rc = srq_head_norm(head, l->chains.fp, l->chains.dtype, tokens, err);
+        rc = srq_head_norm(head, x.data, c->dtype, tokens, err);
     if (rc == 0 && l->importance != NULL)
         srq_importance_of_input(l->importance, &x);
     if (rc == 0 && l->statistics != NULL)
         srq_statistics_of_input(l->statistics, &x);
-    if (rc == 0 && l->chains.q != NULL)
-        rc = srq_head_norm(head, l->chains.q, l->chains.dtype, tokens, err);
+    if (rc == 0 && l->q != NULL)
+        rc = srq_head_norm(head, srq_states_final(l->q, 0), c->dtype, tokens, err);
     srq_head_free(head);
     return rc;
 }
@@ -62,12 +67,12 @@ int srq_loop_full(struct srq_loop *l, struct srq_error *err)
 
     if (l->ahead)
         return 0;
-    if (srq_tasks_block(l->run->tasks, l->task.unit) < 0) {
+    if (!srq_run_is_block(l->run, l->task.unit)) {
         rc = norm_full(l, err);
     } else {
         if (l->importance != NULL)
-            srq_importance_begin(l->importance, l->block);
-        rc = srq_loop_forward(l, l->chains.fp, err);
+            srq_importance_begin(l->importance, srq_walk_block(l->walk));
+        rc = srq_loop_forward(l, l->fp, err);
         if (l->importance != NULL)
             srq_importance_end(l->importance);
     }
@@ -79,15 +84,17 @@ int srq_loop_full(struct srq_loop *l, struct srq_error *err)
 
 int srq_loop_load(struct srq_loop *l, int unit, struct srq_error *err)
 {
-    int block = srq_tasks_block(l->run->tasks, unit), rc = 0;
+    const struct srq_unit_info *u = srq_run_unit(l->run, unit);
+    int rc = 0;
 
-    l->layers = srq_run_block_layers(l->run, block, &l->first);
-    srq_run_block_name(l->run, block, l->name, sizeof(l->name));
-    if (block < 0)
+    l->layers = u->count;
+    l->first = u->first;
+    l->name = u->name;
+    if (u->kind == SRQ_UNIT_HEAD)
         return 0;
-    rc = srq_block_load(l->block, block, err);
+    rc = srq_walk_load(l->walk, unit, NULL, err);
     for (int i = 0; rc == 0 && i < l->layers; i++)
-        l->own[i] = srq_block_linear(l->block, i)->weight;
+        l->own[i] = srq_block_linear(srq_walk_block(l->walk), i)->weight;
     return rc;
 }
 
@@ -95,7 +102,7 @@ int srq_loop_use_codes(struct srq_loop *l, const struct srq_codes *(*get)(void *
                        struct srq_error *err)
 {
     for (int i = 0; i < l->layers; i++) {
-        struct srq_linear *linear = srq_block_linear(l->block, i);
+        struct srq_linear *linear = srq_block_linear(srq_walk_block(l->walk), i);
         const struct srq_codes *c = get(from, i);
         int rc;
 
@@ -119,22 +126,22 @@ static const struct srq_codes *from_file(void *from, int layer)
 }
 
 /* Brings the chains over a block that has a result, as that says. */
-static int replay(struct srq_loop *l, int block, struct srq_error *err)
+static int replay(struct srq_loop *l, int unit, struct srq_error *err)
 {
     struct srq_ckpt_block *result = NULL;
     double start = srq_clock_s();
-    int rc = srq_loop_load(l, block, err);
+    int rc = srq_loop_load(l, unit, err);
 
-    if (rc == 0 && (l->chains.q != NULL || l->gathers))
-        rc = srq_ckpt_block_open(l->run->ckpt, block, l->run->job.layers + l->first, l->layers, &result, err);
+    if (rc == 0 && (l->q != NULL || l->gathers))
+        rc = srq_ckpt_block_open(l->run->ckpt, unit, l->run->job.layers + l->first, l->layers, &result, err);
     if (rc == 0 && l->gathers)
         rc = srq_loop_use_codes(l, from_file, result, err);
     if (rc == 0)
-        rc = srq_loop_forward(l, l->chains.fp, err);
-    if (rc == 0 && l->chains.q != NULL)
+        rc = srq_loop_forward(l, l->fp, err);
+    if (rc == 0 && l->q != NULL)
         rc = srq_loop_use_codes(l, from_file, result, err);
-    if (rc == 0 && l->chains.q != NULL)
-        rc = srq_loop_forward(l, l->chains.q, err);
+    if (rc == 0 && l->q != NULL)
+        rc = srq_loop_forward(l, l->q, err);
     srq_ckpt_block_close(result);
     if (rc == 0)
         srq_tasks_replayed(l->run->tasks, srq_clock_s() - start);
@@ -144,18 +151,22 @@ static int replay(struct srq_loop *l, int block, struct srq_error *err)
 /* From the nearest snapshot that holds, else from the embedding. */
 static int restore(struct srq_loop *l, int unit, struct srq_error *err)
 {
+    struct srq_states *const stores[] = { l->fp, l->q };
+    const struct srq_snapshot_set set = { stores, 2 };
     struct srq_run *run = l->run;
     int rc = 0;
 
     l->ahead = false;
     l->at = -1;
-    if (l->chains.q != NULL)
-        rc = srq_chains_load(&l->chains, run->ckpt, unit, srq_tasks_inputs, run->tasks, &l->at, err);
+    if (l->q != NULL)
+        rc = srq_snapshot_load(&set, run->ckpt, unit, srq_tasks_inputs, run->tasks, &l->at, err);
     if (rc == 0 && l->at < 0) {
-        rc = srq_chains_embed(&l->chains, run->job.model, &run->calib, err);
+        rc = srq_states_embed(l->fp, run->calib.ids, run->calib.count, err);
+        if (rc == 0 && l->q != NULL)
+            rc = srq_states_embed(l->q, run->calib.ids, run->calib.count, err);
         l->at = rc == 0 ? 0 : -1;
     }
-    if (rc == 0 && l->at < unit && l->chains.q != NULL)
+    if (rc == 0 && l->at < unit && l->q != NULL)
         srq_event_log(&run->events, SRQ_LOG_INFO, "inputs of block %d are computed again from block %d on", unit,
                       l->at);
     return rc;
@@ -198,6 +209,9 @@ static int take_memory(struct srq_loop *l, struct srq_error *err)
     struct srq_resolved *job = &l->run->job;
     const struct srq_plugin *p = srq_spec_quantizer(&job->spec);
     struct srq_tune_config cfg = srq_loop_config(l->run);
+    const struct srq_states_config chain = { job->model, job->cache, cfg.nsamples,
+                                             cfg.seq,    false,      job->spill ? l->run->dir : NULL };
+    const struct srq_walk_config walk = { job->model, job->compute, job->cache, cfg.batch, cfg.seq, .backward = false };
     struct srq_schedule schedule = { .size = sizeof(schedule) };
     int rc = job->tunes ? p->tunable->schedule(srq_host_services(), job->self, &schedule, err) : 0;
 
@@ -207,12 +221,11 @@ static int take_memory(struct srq_loop *l, struct srq_error *err)
     if (l->own == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory starting the block loop");
     if (rc == 0)
-        rc = srq_chains_create(job->spill ? l->run->dir : NULL, job->tunes, job->cache, cfg.nsamples, cfg.seq,
-                               job->info->hidden, &l->chains, err);
+        rc = srq_states_create(&chain, &l->fp, err);
+    if (rc == 0 && job->tunes)
+        rc = srq_states_create(&chain, &l->q, err);
     if (rc == 0)
-        rc = srq_forward_create(job->model, job->compute, cfg.batch, cfg.seq, &l->forward, err);
-    if (rc == 0)
-        rc = srq_block_create(job->model, job->compute, &l->block, err);
+        rc = srq_walk_create(&walk, &l->walk, err);
     if (rc == 0 && (job->needs & SRQ_NEED_IMPORTANCE) != 0)
         rc = srq_importance_create(job->model, &l->importance, err);
     if (rc == 0 && l->gathers)
@@ -245,9 +258,9 @@ void srq_loop_free(struct srq_loop *l)
     if (l == NULL)
         return;
     srq_tuner_free(l->tuner);
-    srq_block_free(l->block);
-    srq_forward_free(l->forward);
-    srq_chains_fini(&l->chains);
+    srq_walk_free(l->walk);
+    srq_states_free(l->fp);
+    srq_states_free(l->q);
     srq_importance_free(l->importance);
     srq_statistics_free(l->statistics);
     srq_free(l->own);

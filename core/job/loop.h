@@ -2,7 +2,8 @@
 #ifndef SRQ_JOB_LOOP_H
 #define SRQ_JOB_LOOP_H
 
-#include "core/job/chain.h"
+#include "core/flow/snapshot.h"
+#include "core/flow/walk.h"
 #include "core/job/run.h"
 #include "core/job/tasks.h"
 #include "core/tune/block_tuner.h"
@@ -11,10 +12,9 @@
 
 struct srq_loop {
     struct srq_run *run;
-    struct srq_chains chains; /* q NULL where nothing is tuned */
-    bool gathers; /* one-shot with statistics: the one chain there is, chains.fp, comes through the results */
-    struct srq_forward *forward;
-    struct srq_block *block;
+    struct srq_states *fp, *q; /* the full-precision chain, and the quantized one: NULL where nothing is tuned */
+    bool gathers;              /* one-shot with statistics: the one chain there is, fp, comes through the results */
+    struct srq_walk *walk;
     struct srq_tuner *tuner;
     uint64_t tuner_key;                /* of the schemes that it was made for */
     struct srq_importance *importance; /* NULL: the quantizer does not need it */
@@ -28,7 +28,7 @@ struct srq_loop {
     /* the running task */
     struct srq_task task;
     int layers, first;
-    char name[200];
+    const char *name;               /* of its unit */
     double began;                   /* monotonic */
     double before_s, tune_before_s; /* spent on it in earlier runs */
     double tune_began;
@@ -50,9 +50,9 @@ int srq_loop_position(struct srq_loop *l, int unit, struct srq_error *err);
 /* The full-precision chain over the loaded block, or through the final norm, with its inputs weighed where needed. */
 int srq_loop_full(struct srq_loop *l, struct srq_error *err);
 /* Runs the loaded block over a chain; a failure of the tick is the reason then. */
-int srq_loop_forward(struct srq_loop *l, uint8_t *chain, struct srq_error *err);
+int srq_loop_forward(struct srq_loop *l, struct srq_states *chain, struct srq_error *err);
 /* The same for whoever listens to its layers; the chain stays as it is. */
-int srq_loop_listen(struct srq_loop *l, uint8_t *chain, struct srq_error *err);
+int srq_loop_listen(struct srq_loop *l, struct srq_states *chain, struct srq_error *err);
 /* The block computes with its codes from now on: they are decoded over its own weights. */
 int srq_loop_use_codes(struct srq_loop *l, const struct srq_codes *(*get)(void *from, int layer), void *from,
                        struct srq_error *err);

@@ -44,7 +44,7 @@ static void choose(struct gather *g, int i)
     const struct srq_layer_info *const *info = (const struct srq_layer_info *const *)l->run->job.layers + l->first;
 
     for (int k = 0; k < l->layers; k++) {
-        bool same = k == i || (info[k]->tie != NULL && info[i]->tie != NULL && strcmp(info[k]->tie, info[i]->tie) == 0);
+        bool same = k == i || srq_layers_tied(info[k], info[i]);
 
         g->wanted[k] = l->task.schemes[l->first + k].grid != SRQ_GRID_NONE && (same || !g->sequential);
     }
@@ -57,8 +57,8 @@ static int pass(struct gather *g, int i, struct srq_error *err)
 
     choose(g, i);
     g->passed = true;
-    srq_statistics_begin(l->statistics, l->block, g->wanted);
-    rc = srq_loop_listen(l, l->chains.fp, err);
+    srq_statistics_begin(l->statistics, srq_walk_block(l->walk), g->wanted);
+    rc = srq_loop_listen(l, l->fp, err);
     srq_statistics_end(l->statistics);
     return rc;
 }
@@ -92,7 +92,7 @@ static int take_codes(void *ctx, int i, const struct srq_codes *codes, struct sr
 static int gather(struct srq_loop *l, struct srq_error *err)
 {
     struct gather g = { .l = l,
-                        .outside = srq_tasks_block(l->run->tasks, l->task.unit) < 0,
+                        .outside = !srq_run_is_block(l->run, l->task.unit),
                         .sequential = (l->run->job.needs & SRQ_NEED_SEQUENTIAL) != 0 };
     const struct srq_unit_inputs inputs = { .ctx = &g, .of = statistics_of, .rounded = take_codes };
     int rc = g.outside ? srq_loop_full(l, err) : 0; /* through the final norm */
@@ -103,7 +103,7 @@ static int gather(struct srq_loop *l, struct srq_error *err)
     if (rc == 0)
         rc = srq_run_round_task(l->run, &l->task, &inputs, err);
     if (rc == 0 && !g.outside)
-        rc = srq_loop_forward(l, l->chains.fp, err);
+        rc = srq_loop_forward(l, l->fp, err);
     srq_free(g.wanted);
     return rc;
 }
@@ -118,7 +118,7 @@ int srq_loop_oneshot(struct srq_loop *l, const struct srq_task *task, struct srq
         rc = srq_loop_load(l, task->unit, err);
     if (rc == 0)
         rc = l->gathers ? gather(l, err) : measure(l, err);
-    if (rc == 0 && srq_tasks_block(l->run->tasks, task->unit) >= 0) {
+    if (rc == 0 && srq_run_is_block(l->run, task->unit)) {
         l->at = task->unit + 1;
         l->ahead = false;
     } else if (rc == 0) {

@@ -155,7 +155,9 @@ static void snapshot(struct srq_loop *l)
 {
     struct srq_run *run = l->run;
     int keep = run->job.snapshots;
-    double start = srq_clock_s(), bytes = 2 * (double)l->chains.bytes;
+    struct srq_states *const stores[] = { l->fp, l->q };
+    const struct srq_snapshot_set set = { stores, 2 };
+    double start = srq_clock_s(), bytes = l->at > 0 ? (double)srq_snapshot_bytes(&set, l->at) : 0;
     double fair = (start - l->snapshot_at) / CHECKPOINT_COST;
     uint64_t available;
     struct srq_error err = { 0 };
@@ -164,11 +166,11 @@ static void snapshot(struct srq_loop *l)
         return;
     if (srq_disk_free(run->ckpt, &available, NULL) != 0 || (double)available < SPARE_SNAPSHOTS * bytes)
         keep = 1;
-    if (srq_chains_save(&l->chains, run->ckpt, l->at, srq_tasks_inputs(run->tasks, l->at), &err) != 0) {
+    if (srq_snapshot_save(&set, run->ckpt, l->at, srq_tasks_inputs(run->tasks, l->at), &err) != 0) {
         srq_event_log(&run->events, SRQ_LOG_WARN, "stored inputs were not saved: %s", err.text);
         return;
     }
-    srq_chains_thin(run->ckpt, l->at, keep);
+    srq_snapshot_thin(run->ckpt, l->at, keep);
     l->snapshot_at = srq_clock_s();
     l->snapshot_rate = bytes / (l->snapshot_at - start + 1e-6);
 }
@@ -217,12 +219,11 @@ static void tell_begin(struct srq_loop *l)
 static int tune(struct srq_loop *l, struct srq_tune_outcome *outcome, struct srq_error *err)
 {
     struct srq_run *run = l->run;
-    struct srq_block_io io = { .dtype = l->chains.dtype,
-                               .nsamples = l->chains.nsamples,
-                               .seq = l->chains.seq,
-                               .hidden = l->chains.hidden,
-                               .input = l->chains.q,
-                               .target = l->chains.fp,
+    const struct srq_states_config *chain = srq_states_config(l->fp);
+    const struct srq_unit_info *u = srq_run_unit(run, l->task.unit);
+    struct srq_block_io io = { .dtype = chain->dtype,
+                               .nsamples = chain->nsamples,
+                               .seq = chain->seq,
                                .mask = run->calib.mask,
                                .importance = l->importance != NULL ? srq_importance_sums(l->importance) : NULL };
     struct srq_tune_events events = { l, on_point, on_probe, on_layer_error, on_tick };
@@ -230,6 +231,12 @@ static int tune(struct srq_loop *l, struct srq_tune_outcome *outcome, struct srq
     bool resumed = srq_running_open(run->ckpt, l->task.unit, l->task.key, &l->resumed);
     int rc;
 
+    for (int i = 0; i < u->ins; i++)
+        io.input[i] = srq_states_at(l->q, u->in[i], 0);
+    for (int i = 0; i < u->outs; i++)
+        io.target[i] = srq_states_at(l->fp, u->out[i], 0);
+    if (u->kind == SRQ_UNIT_HEAD)
+        io.target[0] = srq_states_final(l->fp, 0);
     l->best = NAN;
     if (resumed) {
         l->before_s = resume->elapsed_s;
@@ -237,12 +244,12 @@ static int tune(struct srq_loop *l, struct srq_tune_outcome *outcome, struct srq
         srq_event_log(&run->events, SRQ_LOG_INFO, "%s goes on at iteration %" PRId64, l->name, resume->iter);
     }
     l->tune_began = l->saved_at = srq_clock_s();
-    if (srq_tasks_block(run->tasks, l->task.unit) < 0)
+    if (u->kind == SRQ_UNIT_HEAD)
         rc = srq_tuner_run_layer(l->tuner, l->first, l->task.schemes, &io, resume->state, resume->len, &events, outcome,
                                  err);
     else
-        rc = srq_tuner_run(l->tuner, l->block, l->task.unit, l->task.schemes, &io, resume->state, resume->len, &events,
-                           outcome, err);
+        rc = srq_tuner_run(l->tuner, srq_walk_block(l->walk), l->task.unit, l->task.schemes, &io, resume->state,
+                           resume->len, &events, outcome, err);
     if (rc != 0 && l->tick_error.code != 0 && err != NULL)
         *err = l->tick_error;
     srq_running_close(&l->resumed);
@@ -307,11 +314,11 @@ static int follow(struct srq_loop *l, struct srq_error *err)
     int rc;
 
     l->at = -1;
-    if (l->run->finish || srq_tasks_block(l->run->tasks, l->task.unit) < 0 || !srq_tasks_unfinished(l->run->tasks))
+    if (l->run->finish || !srq_run_is_block(l->run, l->task.unit) || !srq_tasks_unfinished(l->run->tasks))
         return 0;
     rc = srq_loop_use_codes(l, from_tuner, l, err);
     if (rc == 0)
-        rc = srq_loop_forward(l, l->chains.q, err);
+        rc = srq_loop_forward(l, l->q, err);
     if (rc == 0) {
         l->at = l->task.unit + 1;
         l->ahead = false;

@@ -34,7 +34,7 @@ static int rounded_codes(void *ctx, int layer, const struct srq_codes **out, str
     if (job->schemes[layer].grid == SRQ_GRID_NONE)
         return 0;
     srq_codes_fini(&r->codes);
-    rc = srq_model_weight(job->model, info->name, &weight, err);
+    rc = srq_model_weight(job->model, layer, &weight, err);
     if (rc == 0)
         rc = srq_codes_alloc(info->out, info->in, &job->schemes[layer], &r->codes, err);
     if (rc == 0)

@@ -81,7 +81,7 @@ static cJSON *layer_json(const struct srq_plan_layer *l)
               srq_put_number(o, "block", l->info->block >= 0 ? l->info->block : NAN) &&
               srq_put_text(o, "module", l->info->module) && srq_put_number(o, "out", (double)l->info->out) &&
               srq_put_number(o, "in", (double)l->info->in) && srq_put_decision(o, l) &&
-              srq_put_text(o, "tie", l->info->tie) && add_widths(o, l->widths);
+              srq_put_text(o, "tie", l->info->tie_name) && add_widths(o, l->widths);
 
     if (ok && l->why[0] != '\0')
         ok = srq_put_text(o, "why", l->why) && srq_put_scheme(o, "asked", &l->asked);

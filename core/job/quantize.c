@@ -8,10 +8,9 @@
 int srq_run_keep_finish(struct srq_run *run, int unit, int64_t iter, struct srq_error *err)
 {
     cJSON *fact = cJSON_CreateObject();
-    char name[200];
+    const char *name = srq_run_unit(run, unit)->name;
     int rc;
 
-    srq_run_block_name(run, srq_tasks_block(run->tasks, unit), name, sizeof(name));
     if (fact == NULL || !srq_put_number(fact, "block", unit) || !srq_put_text(fact, "name", name) ||
         !srq_put_number(fact, "iteration", (double)iter))
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
@@ -43,12 +42,12 @@ static int tell_missing(struct srq_run *run, struct srq_error *err)
     int rc = 0;
 
     for (int u = 0; rc == 0 && u < srq_tasks_units(run->tasks); u++) {
-        int block = srq_tasks_block(run->tasks, u), first, n = srq_run_block_layers(run, block, &first);
+        const struct srq_unit_info *info = srq_run_unit(run, u);
         struct srq_ckpt_block *result = NULL;
 
-        if (n == 0 || srq_tasks_generation(run->tasks, u) <= run->told[u])
+        if (info->count == 0 || srq_tasks_generation(run->tasks, u) <= run->told[u])
             continue;
-        rc = srq_ckpt_block_open(run->ckpt, block, run->job.layers + first, n, &result, err);
+        rc = srq_ckpt_block_open(run->ckpt, u, run->job.layers + info->first, info->count, &result, err);
         if (rc != 0)
             break;
         rc = srq_run_tell_result(run, u, srq_ckpt_block_result(result), srq_ckpt_block_scheme(result, 0), err);

@@ -81,24 +81,25 @@ static bool add_allocation(struct srq_run *run, cJSON *root)
 }
 
 /* One block's part of `blocks` and `layers`. */
-static int add_results(struct srq_run *run, int block, cJSON *blocks, cJSON *layers, struct sums *sums,
+static int add_results(struct srq_run *run, int unit, cJSON *blocks, cJSON *layers, struct sums *sums,
                        struct srq_error *err)
 {
-    int first, n = srq_run_block_layers(run, block, &first), rc;
+    const struct srq_unit_info *u = srq_run_unit(run, unit);
+    int first = u->first, n = u->count, rc;
     struct srq_ckpt_block *b = NULL;
     const struct srq_block_result *r;
-    char name[200];
     bool ok = true;
 
     if (n == 0)
         return 0;
-    if (block < 0 && (run->job.schemes[first].grid == SRQ_GRID_NONE || !srq_ckpt_block_exists(run->ckpt, block))) {
+    if (u->kind == SRQ_UNIT_HEAD &&
+        (run->job.schemes[first].grid == SRQ_GRID_NONE || !srq_ckpt_block_exists(run->ckpt, unit))) {
         for (int i = 0; ok && i < n; i++)
             ok = add_layer(layers, &run->job.plan.layers[first + i],
                            &(struct layer_numbers){ score_of(run, first + i), NAN, NAN, NAN });
         return ok ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory writing the report");
     }
-    rc = srq_ckpt_block_open(run->ckpt, block, run->job.layers + first, n, &b, err);
+    rc = srq_ckpt_block_open(run->ckpt, unit, run->job.layers + first, n, &b, err);
     if (rc != 0)
         return rc;
     r = srq_ckpt_block_result(b);
@@ -107,8 +108,8 @@ static int add_results(struct srq_run *run, int block, cJSON *blocks, cJSON *lay
         sums->loop_s += r->tune_s;
         sums->iters += r->iters_done;
     }
-    if (block >= 0)
-        ok = add_block(blocks, srq_run_block_name(run, block, name, sizeof(name)), r);
+    if (u->kind == SRQ_UNIT_BLOCK)
+        ok = add_block(blocks, u->name, r);
     for (int i = 0; ok && i < n; i++)
         ok = add_layer(
             layers, &run->job.plan.layers[first + i],
@@ -204,10 +205,8 @@ cJSON *srq_report_json(struct srq_run *run, struct srq_error *err)
               (layers = cJSON_AddArrayToObject(root, "layers")) != NULL;
     int rc = 0;
 
-    for (int b = 0; ok && rc == 0 && b < run->job.info->blocks; b++)
-        rc = add_results(run, b, blocks, layers, &sums, err);
-    if (ok && rc == 0)
-        rc = add_results(run, -1, blocks, layers, &sums, err);
+    for (int u = 0; ok && rc == 0 && u < srq_model_unit_count(run->job.model); u++)
+        rc = add_results(run, u, blocks, layers, &sums, err);
     if (rc != 0) {
         cJSON_Delete(root);
         return NULL;

@@ -35,7 +35,7 @@ struct srq_run {
     double created; /* wall time of its first line */
     double prior_s; /* spent in earlier runs */
     int last_state; /* enum srq_job_state; queued: none yet */
-    int64_t *told;  /* [blocks + 1] generation of the last block.end in the journal; 0: none */
+    int64_t *told;  /* [units] generation of the last block.end in the journal; 0: none */
     bool eval_told[SRQ_MEASUREMENTS];
     /* of this run */
     double start; /* monotonic */
@@ -55,8 +55,8 @@ int srq_run_check(struct srq_run *run, struct srq_error *err);
 void srq_run_watch_memory(struct srq_run *run);
 void srq_run_tell_memory(struct srq_run *run); /* planned and used as they are now */
 
-/* Layers [*first, *first + count) of the model are those of `block` (-1: outside blocks). */
-int srq_run_block_layers(const struct srq_run *run, int block, int *first);
+const struct srq_unit_info *srq_run_unit(const struct srq_run *run, int unit);
+bool srq_run_is_block(const struct srq_run *run, int unit);
 
 /* The stages. Each picks up where the files in ckpt/ say it was. */
 int srq_stage_load(struct srq_run *run, struct srq_error *err);
@@ -89,8 +89,8 @@ int srq_stage_export(struct srq_run *run, struct srq_error *err);
 struct srq_results {
     struct srq_run *run;
     struct srq_ckpt_block *open;
-    int block, first;
-    struct srq_codes refined; /* of the layer asked for last, where its scales are others than stored */
+    const struct srq_unit_info *unit; /* whose result that is */
+    struct srq_codes refined;         /* of the layer asked for last, where its scales are others than stored */
 };
 void srq_results_init(struct srq_results *r, struct srq_run *run);
 int srq_results_codes(void *results, int layer, const struct srq_codes **out, struct srq_error *err);
@@ -119,7 +119,6 @@ void srq_run_tell_block(struct srq_run *run, const char *event, int unit, cJSON 
 /* After a unit's result is on disk: tells it. schemes: of its layers. */
 int srq_run_tell_result(struct srq_run *run, int unit, const struct srq_block_result *result,
                         const struct srq_scheme *schemes, struct srq_error *err);
-char *srq_run_block_name(const struct srq_run *run, int block, char *out, size_t cap); /* "model.layers.3" */
 
 /* Whether the output is there already, published by this very job before it was killed. */
 bool srq_run_published(const struct srq_run *run);

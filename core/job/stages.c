@@ -32,7 +32,7 @@ static int check_scales(struct srq_run *run, int layer, const struct srq_scheme 
     struct srq_error why = { 0 };
     struct srq_tensor weight;
     char text[32];
-    int rc = srq_model_weight(job->model, info->name, &weight, err);
+    int rc = srq_model_weight(job->model, layer, &weight, err);
 
     if (rc == 0)
         rc = srq_codes_alloc(info->out, info->in, scheme, &codes, err);
@@ -68,14 +68,15 @@ static int check_layer(struct srq_run *run, int layer, struct srq_error *err)
     return rc;
 }
 
-static int check_block(struct srq_run *run, int block, struct srq_error *err)
+static int check_unit(struct srq_run *run, int unit, struct srq_error *err)
 {
-    int first, n = srq_run_block_layers(run, block, &first), rc = srq_run_check(run, err);
+    const struct srq_unit_info *u = srq_run_unit(run, unit);
+    int rc = srq_run_check(run, err);
 
     if (rc == 0)
-        rc = srq_model_check_finite(run->job.model, block, err);
-    for (int i = 0; rc == 0 && i < n && srq_spec_quantizes(&run->job.spec); i++)
-        rc = check_layer(run, first + i, err);
+        rc = srq_model_check_finite(run->job.model, unit, err);
+    for (int i = 0; rc == 0 && i < u->count && srq_spec_quantizes(&run->job.spec); i++)
+        rc = check_layer(run, u->first + i, err);
     return rc;
 }
 
@@ -97,7 +98,7 @@ static int check_formats(struct srq_run *run, struct srq_error *err)
  * the plan that it has does not do it again. */
 int srq_stage_load(struct srq_run *run, struct srq_error *err)
 {
-    int blocks = run->job.info->blocks, rc = srq_tasks_sync(run->tasks, err);
+    int units = srq_model_unit_count(run->job.model), rc = srq_tasks_sync(run->tasks, err);
     cJSON *looked = srq_fact_read(run->ckpt, "weights");
     const char *of = srq_member_text(looked, "plan");
     char plan[24];
@@ -105,10 +106,10 @@ int srq_stage_load(struct srq_run *run, struct srq_error *err)
 
     snprintf(plan, sizeof(plan), "%016" PRIx64, srq_tasks_plan_key(run->tasks));
     known = of != NULL && strcmp(of, plan) == 0;
-    srq_event_stage(&run->events, SRQ_STAGE_LOAD, 0, blocks + 1, "blocks");
-    for (int b = -1; rc == 0 && b < blocks && !known; b++) {
-        rc = check_block(run, b, err);
-        srq_event_progress(&run->events, b + 2, blocks + 1, "blocks", NULL);
+    srq_event_stage(&run->events, SRQ_STAGE_LOAD, 0, units, "blocks");
+    for (int k = 0; rc == 0 && k < units && !known; k++) {
+        rc = check_unit(run, (units - 1 + k) % units, err); /* the outside first: it is read most */
+        srq_event_progress(&run->events, k + 1, units, "blocks", NULL);
     }
     if (rc == 0 && !known)
         rc = check_formats(run, err);

@@ -5,7 +5,7 @@
 #include "core/base/clock.h"
 #include "core/base/fs.h"
 #include "core/base/hash.h"
-#include "core/job/chain.h"
+#include "core/flow/snapshot.h"
 #include "core/job/change_json.h"
 #include "core/job/footprint.h"
 #include "core/job/plan_file.h"
@@ -43,11 +43,6 @@ struct srq_tasks {
 int srq_tasks_units(const struct srq_tasks *t)
 {
     return t->plan.units;
-}
-
-int srq_tasks_block(const struct srq_tasks *t, int unit)
-{
-    return unit < t->plan.units - 1 ? unit : -1;
 }
 
 int64_t srq_tasks_generation(const struct srq_tasks *t, int unit)
@@ -263,18 +258,20 @@ int srq_tasks_next(struct srq_tasks *t, struct srq_task *out, struct srq_error *
 static int write_result(struct srq_tasks *t, const struct srq_task *task, const struct srq_codes *const *codes,
                         struct srq_block_result *result, struct srq_error *err)
 {
-    int block = srq_tasks_block(t, task->unit), first, n = srq_run_block_layers(t->run, block, &first), rc = 0;
+    const struct srq_unit_info *u = srq_run_unit(t->run, task->unit);
     bool noted = t->plan.hold >= 0 || t->plan.wanted[task->unit] > 0 || task->again;
+    int rc = 0;
 
     result->generation = task->generation;
     if (task->again) /* before the result: no snapshot may outlive what it was made with */
-        rc = srq_chains_forget_behind(t->run->ckpt, task->unit, err);
+        rc = srq_snapshot_forget_behind(t->run->ckpt, task->unit, err);
     if (rc == 0)
-        rc = srq_ckpt_block_write(t->run->ckpt, block, t->run->job.layers + first, n, codes, result, err);
+        rc =
+            srq_ckpt_block_write(t->run->ckpt, task->unit, t->run->job.layers + u->first, u->count, codes, result, err);
     if (rc != 0)
         return rc;
     t->state.unit[task->unit] = (struct srq_unit){ task->generation, result->elapsed_s };
-    for (int i = first; i < first + n; i++)
+    for (int i = u->first; i < u->first + u->count; i++)
         t->state.made[i] = task->schemes[i];
     t->state.running = -1;
     tidy(t);
@@ -561,18 +558,19 @@ static int make_state(struct srq_tasks *t, struct srq_error *err)
 static int read_unit(struct srq_tasks *t, int unit, struct srq_error *err)
 {
     struct srq_run *run = t->run;
-    int block = srq_tasks_block(t, unit), first, n = srq_run_block_layers(run, block, &first), rc;
+    const struct srq_unit_info *u = srq_run_unit(run, unit);
     struct srq_ckpt_block *b = NULL;
+    int rc;
 
-    if (n == 0 || !srq_ckpt_block_exists(run->ckpt, block))
+    if (u->count == 0 || !srq_ckpt_block_exists(run->ckpt, unit))
         return 0;
-    rc = srq_ckpt_block_open(run->ckpt, block, run->job.layers + first, n, &b, err);
+    rc = srq_ckpt_block_open(run->ckpt, unit, run->job.layers + u->first, u->count, &b, err);
     if (rc != 0)
         return rc;
     t->state.unit[unit] =
         (struct srq_unit){ srq_ckpt_block_result(b)->generation, srq_ckpt_block_result(b)->elapsed_s };
-    for (int i = 0; i < n; i++)
-        t->state.made[first + i] = *srq_ckpt_block_scheme(b, i);
+    for (int i = 0; i < u->count; i++)
+        t->state.made[u->first + i] = *srq_ckpt_block_scheme(b, i);
     srq_ckpt_block_close(b);
     return 0;
 }

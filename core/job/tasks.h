@@ -57,7 +57,6 @@ int srq_tasks_units(const struct srq_tasks *t);
 int srq_tasks_total(const struct srq_tasks *t);                    /* units to be quantized in all */
 int srq_tasks_done(const struct srq_tasks *t);                     /* those of them that need nothing any more */
 int64_t srq_tasks_generation(const struct srq_tasks *t, int unit); /* of its result; 0: none */
-int srq_tasks_block(const struct srq_tasks *t, int unit);          /* the block; -1 for what is outside */
 /* Names the results of the units before `unit`: what its inputs came through. */
 uint64_t srq_tasks_inputs(void *tasks, int unit);
 uint64_t srq_tasks_plan_key(const struct srq_tasks *t); /* names the schemes of the run's plan */

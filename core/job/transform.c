@@ -2,7 +2,8 @@
 #include "core/job/transform.h"
 
 #include "core/base/alloc.h"
-#include "core/job/chain.h"
+#include "core/flow/walk.h"
+#include "core/tune/fold_error.h"
 
 /* ---- the plugin -------------------------------------------------------------------------------------------------- */
 
@@ -116,11 +117,12 @@ struct srq_transform_config srq_job_transform_config(const struct srq_resolved *
  * twice. */
 static int add_check(struct srq_resolved *r, struct srq_error *err)
 {
-    size_t forward = 0;
-    int rc = srq_block_forward_bytes(r->model, SRQ_F32, 1, SRQ_FOLD_TOKENS, &forward, err);
+    const struct srq_walk_config walk = { r->model, SRQ_F32, SRQ_F32, 1, SRQ_FOLD_TOKENS, .backward = false };
+    struct srq_walk_memory forward = { 0, 0, 0 };
+    int rc = srq_walk_measure(&walk, &forward, err);
 
-    srq_needs_add(&r->memory, "check", "fold: block parameters in F32", srq_block_bytes(r->model, SRQ_F32));
-    srq_needs_add(&r->memory, "check", "fold: forward pass of some tokens", forward);
+    srq_needs_add(&r->memory, "check", "fold: block parameters in F32", forward.block);
+    srq_needs_add(&r->memory, "check", "fold: forward pass of some tokens", forward.tape);
     srq_needs_add(&r->memory, "check", "fold: states and logits, folded and stored",
                   2 * (uint64_t)SRQ_FOLD_TOKENS * (uint64_t)(r->info->vocab + r->info->hidden) * sizeof(float));
     srq_needs_add(&r->memory, "check", "fold: head", srq_head_bytes(r->model, SRQ_FOLD_TOKENS));

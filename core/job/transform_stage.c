@@ -8,6 +8,7 @@
 #include "core/job/scale_cache.h"
 #include "core/job/tasks.h"
 #include "core/job/transform.h"
+#include "core/tune/fold_error.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -242,7 +243,7 @@ static int check_fold(struct stage *s, struct srq_error *err)
     cJSON_Delete(known);
     if (known != NULL)
         return 0;
-    rc = srq_model_fold_error(s->run->job.model, tokens, n, &error, err);
+    rc = srq_fold_error(s->run->job.model, tokens, n, &error, err);
     if (rc != 0)
         return rc;
     srq_event_log(&s->run->events, SRQ_LOG_INFO,

@@ -14,27 +14,29 @@ static size_t place(size_t *at, int64_t n, size_t size)
     return begin;
 }
 
-/* Where everything of a block is; with `b` also sets its pointers. All blocks of a model have the same shapes. Returns
- * the bytes. The products cannot overflow: the tensors are in files of this size. */
-static size_t lay_out(const struct srq_model *m, enum srq_dtype compute, struct srq_block *b)
+/* Where everything of a block is; with `b` also sets its pointers. Returns the bytes. The products cannot overflow: the
+ * tensors are in files of this size. */
+static size_t lay_out(const struct srq_model *m, int unit, enum srq_dtype compute, struct srq_block *b)
 {
-    const struct srq_family *f = m->family;
+    const struct srq_block_kind *k = m->units[unit].kind;
     size_t at = 0, begin;
 
-    for (int i = 0; i < f->linear_count; i++) {
-        const struct srq_layer_info *l = &m->layers[i].info;
+    for (int i = 0; i < k->linear_count; i++) {
+        const struct srq_layer_info *l = &m->layers[m->units[unit].info.first + i].info;
 
         begin = place(&at, l->out * l->in, srq_dtype_size(compute));
-        if (b != NULL)
+        if (b != NULL) {
             b->weights[i] = b->memory + begin;
+            b->biases[i] = NULL;
+        }
         if (!l->has_bias)
             continue;
         begin = place(&at, l->out, sizeof(float));
         if (b != NULL)
             b->biases[i] = (float *)(void *)(b->memory + begin);
     }
-    for (int i = 0; i < f->vector_count; i++) {
-        begin = place(&at, srq_config_dim(&m->config, f->vectors[i].dim), sizeof(float));
+    for (int i = 0; i < k->vector_count; i++) {
+        begin = place(&at, srq_config_dim(&m->config, k->vectors[i].dim), sizeof(float));
         if (b != NULL)
             b->vectors[i] = (float *)(void *)(b->memory + begin);
     }
@@ -43,7 +45,14 @@ static size_t lay_out(const struct srq_model *m, enum srq_dtype compute, struct 
 
 size_t srq_block_bytes(const struct srq_model *m, enum srq_dtype compute)
 {
-    return lay_out(m, compute, NULL);
+    size_t most = 0;
+
+    for (int u = 0; u < m->info.blocks; u++) {
+        size_t bytes = m->units[u].info.alike == u ? lay_out(m, u, compute, NULL) : 0;
+
+        most = bytes > most ? bytes : most;
+    }
+    return most;
 }
 
 size_t srq_block_rope_bytes(const struct srq_model *m, int64_t seq)
@@ -54,10 +63,10 @@ size_t srq_block_rope_bytes(const struct srq_model *m, int64_t seq)
 /* Points linear i at the block's own weight, with nobody listening. */
 static void reset_linear(struct srq_block *b, int i)
 {
-    const struct srq_layer_info *l = &b->model->layers[i].info;
+    const struct srq_layer_info *l = &b->model->layers[b->model->units[b->index].info.first + i].info;
 
     b->linears[i] = (struct srq_linear){
-        .name = b->names[i],
+        .name = l->name,
         .out = l->out,
         .in = l->in,
         .weight = srq_tensor_2d(b->weights[i], b->compute, l->out, l->in),
@@ -67,31 +76,32 @@ static void reset_linear(struct srq_block *b, int i)
 
 int srq_block_create(const struct srq_model *m, enum srq_dtype compute, struct srq_block **out, struct srq_error *err)
 {
-    size_t n = (size_t)m->family->linear_count;
+    size_t linears = 1, vectors = 1;
     struct srq_block *b;
 
     *out = NULL;
     if (compute != SRQ_F32 && compute != SRQ_BF16)
         return srq_fail(err, -SRQ_EINVAL, "blocks compute in F32 or BF16, not %s", srq_dtype_name(compute));
+    for (int u = 0; u < m->info.blocks; u++) {
+        const struct srq_block_kind *k = m->units[u].kind;
+
+        linears = (size_t)k->linear_count > linears ? (size_t)k->linear_count : linears;
+        vectors = (size_t)k->vector_count > vectors ? (size_t)k->vector_count : vectors;
+    }
     b = srq_calloc(1, sizeof(*b));
     if (b == NULL)
         goto fail;
     b->model = m;
     b->compute = compute;
     b->index = -1;
-    b->linears = srq_calloc(n, sizeof(*b->linears));
-    b->weights = srq_calloc(n, sizeof(*b->weights));
-    b->biases = srq_calloc(n, sizeof(*b->biases));
-    b->names = srq_calloc(n, sizeof(*b->names));
-    b->vectors = srq_calloc((size_t)m->family->vector_count, sizeof(*b->vectors));
+    b->linears = srq_calloc(linears, sizeof(*b->linears));
+    b->weights = srq_calloc(linears, sizeof(*b->weights));
+    b->biases = srq_calloc(linears, sizeof(*b->biases));
+    b->vectors = srq_calloc(vectors, sizeof(*b->vectors));
     b->bytes = srq_block_bytes(m, compute);
     b->memory = srq_pages_alloc(b->bytes);
-    if (b->linears == NULL || b->weights == NULL || b->biases == NULL || b->names == NULL || b->vectors == NULL ||
-        b->memory == NULL)
+    if (b->linears == NULL || b->weights == NULL || b->biases == NULL || b->vectors == NULL || b->memory == NULL)
         goto fail;
-    lay_out(m, compute, b);
-    for (int i = 0; i < m->family->linear_count; i++)
-        reset_linear(b, i);
     *out = b;
     return 0;
 fail:
@@ -107,31 +117,9 @@ void srq_block_free(struct srq_block *b)
     srq_free(b->linears);
     srq_free(b->weights);
     srq_free(b->biases);
-    srq_free(b->names);
     srq_free(b->vectors);
     srq_free(b->rope_cos);
     srq_free(b);
-}
-
-int srq_block_forward_bytes(const struct srq_model *m, enum srq_dtype compute, int64_t n, int64_t seq, size_t *bytes,
-                            struct srq_error *err)
-{
-    struct srq_tensor x = srq_tensor_2d(NULL, compute, n * seq, m->info.hidden);
-    struct srq_block *b = NULL;
-    struct srq_tape *t = NULL;
-    int rc = srq_block_create(m, compute, &b, err);
-
-    if (rc == 0)
-        rc = srq_tape_create(0, compute, true, &t, err);
-    if (rc == 0) {
-        srq_tape_record(t, false);
-        srq_block_forward(b, t, srq_tape_input(t, &x, false), n, seq);
-        rc = srq_tape_error(t, err);
-        *bytes = srq_tape_peak(t);
-    }
-    srq_tape_free(t);
-    srq_block_free(b);
-    return rc;
 }
 
 /* A small tensor of the block into F32. */
@@ -145,37 +133,56 @@ static int load_vector(const struct srq_block *b, const char *module, const char
     return srq_convert(t.data, t.dtype, dst, SRQ_F32, t.shape[0]);
 }
 
-int srq_block_load(struct srq_block *b, int index, struct srq_error *err)
+void srq_block_describe(struct srq_block *b, int unit)
+{
+    b->index = unit;
+    b->kind = b->model->units[unit].kind;
+    b->loaded = false;
+    lay_out(b->model, unit, b->compute, b);
+    for (int i = 0; i < b->kind->linear_count; i++)
+        reset_linear(b, i);
+}
+
+int srq_block_load(struct srq_block *b, int unit, struct srq_error *err)
 {
     const struct srq_model *m = b->model;
-    const struct srq_family *f = m->family;
-    int rc = 0;
+    int first, rc = 0;
 
-    if (index < 0 || index >= m->info.blocks)
-        return srq_fail(err, -SRQ_EINVAL, "block %d of a model with %d", index, m->info.blocks);
-    b->index = index;
-    for (int i = 0; rc == 0 && i < f->linear_count; i++) {
-        int layer = index * f->linear_count + i;
-
-        snprintf(b->names[i], SRQ_NAME_CAP, "%s", m->layers[layer].info.name);
-        reset_linear(b, i);
-        rc = srq_model_read_linear(m, layer, b->weights[i], b->compute, err);
+    if (unit < 0 || unit >= m->info.blocks)
+        return srq_fail(err, -SRQ_EINVAL, "block %d of a model with %d", unit, m->info.blocks);
+    srq_block_describe(b, unit);
+    first = m->units[unit].info.first;
+    for (int i = 0; rc == 0 && i < b->kind->linear_count; i++) {
+        rc = srq_model_read_linear(m, first + i, b->weights[i], b->compute, err);
         if (rc == 0 && b->biases[i] != NULL)
-            rc = load_vector(b, f->linears[i].module, "bias", b->biases[i], err);
+            rc = load_vector(b, b->kind->linears[i].module, "bias", b->biases[i], err);
         if (rc == 0 && b->biases[i] != NULL)
-            srq_fold_bias(m, layer, b->biases[i]);
+            srq_fold_bias(m, first + i, b->biases[i]);
     }
-    for (int i = 0; rc == 0 && i < f->vector_count; i++) {
-        rc = load_vector(b, f->vectors[i].module, "weight", b->vectors[i], err);
+    for (int i = 0; rc == 0 && i < b->kind->vector_count; i++) {
+        rc = load_vector(b, b->kind->vectors[i].module, "weight", b->vectors[i], err);
         if (rc == 0)
-            srq_fold_vector(m, index, i, b->vectors[i]);
+            srq_fold_vector(m, unit, i, b->vectors[i]);
     }
-    return rc != 0 ? rc : srq_tensors_check(m->tensors, err);
+    if (rc == 0)
+        rc = srq_tensors_check(m->tensors, err);
+    b->loaded = rc == 0;
+    return rc;
+}
+
+int srq_block_unit(const struct srq_block *b)
+{
+    return b->index;
+}
+
+const struct srq_model *srq_block_model(const struct srq_block *b)
+{
+    return b->model;
 }
 
 int srq_block_linear_count(const struct srq_block *b)
 {
-    return b->model->family->linear_count;
+    return b->kind != NULL ? b->kind->linear_count : 0;
 }
 
 struct srq_linear *srq_block_linear(struct srq_block *b, int i)
@@ -202,12 +209,17 @@ static bool prepare_rope(struct srq_block *b, int64_t seq)
     return true;
 }
 
-struct srq_var *srq_block_forward(struct srq_block *b, struct srq_tape *t, struct srq_var *x, int64_t batch,
-                                  int64_t seq)
+void srq_block_forward(struct srq_block *b, struct srq_tape *t, struct srq_var *const *in, struct srq_var **out,
+                       int64_t batch, int64_t seq)
 {
-    if (!srq_tape_measuring(t) && b->index < 0)
-        return srq_tape_fail(t, -SRQ_ESTATE, "no block has been loaded");
-    if (!srq_tape_measuring(t) && !prepare_rope(b, seq))
-        return srq_tape_fail(t, -SRQ_ENOMEM, "out of memory for the positions of %lld tokens", (long long)seq);
-    return b->model->family->forward(b, t, x, batch, seq);
+    const struct srq_unit_info *u = b->index >= 0 ? &b->model->units[b->index].info : NULL;
+
+    for (int i = 0; i < SRQ_UNIT_PORTS && (u == NULL || i < u->outs); i++)
+        out[i] = NULL;
+    if (u == NULL || (!srq_tape_measuring(t) && !b->loaded))
+        (void)srq_tape_fail(t, -SRQ_ESTATE, "no block has been loaded");
+    else if (!srq_tape_measuring(t) && !prepare_rope(b, seq))
+        (void)srq_tape_fail(t, -SRQ_ENOMEM, "out of memory for the positions of %lld tokens", (long long)seq);
+    else
+        b->kind->forward(b, t, in, out, batch, seq);
 }

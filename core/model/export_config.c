@@ -118,8 +118,8 @@ static char *layer_regex(const char *sign, const struct srq_layer_info *l)
     const char *last = strrchr(l->name, '.'), *other = NULL;
     struct srq_buf b;
 
-    for (size_t i = 0; i < sizeof(fused) / sizeof(fused[0]) && l->tie != NULL; i++)
-        if (strcmp(l->tie, fused[i][0]) == 0)
+    for (size_t i = 0; i < sizeof(fused) / sizeof(fused[0]) && l->tie_name != NULL; i++)
+        if (strcmp(l->tie_name, fused[i][0]) == 0)
             other = fused[i][1];
     last = last != NULL ? last + 1 : l->name;
     srq_buf_init(&b, 8192);

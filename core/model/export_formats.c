@@ -110,11 +110,6 @@ static bool main_scheme(const struct srq_model *m, const struct srq_scheme *sche
     return most > 0;
 }
 
-static bool tied(const struct srq_layer_info *a, const struct srq_layer_info *b)
-{
-    return a->tie != NULL && b->tie != NULL && a->block == b->block && strcmp(a->tie, b->tie) == 0;
-}
-
 /* Fused layers must be alike; one that is refused takes its partners with it. */
 static int refuse_untied(const struct srq_format *f, const struct srq_model *m, const struct srq_scheme *schemes,
                          char (*reason)[SRQ_FORMAT_REASON_MAX])
@@ -123,11 +118,13 @@ static int refuse_untied(const struct srq_format *f, const struct srq_model *m, 
 
     for (int i = 0; i < n; i++) {
         const struct srq_layer_info *a = srq_model_layer(m, i);
+        const struct srq_unit_info *u = srq_model_unit(m, a->unit);
 
-        for (int j = 0; a->tie != NULL && schemes[i].grid != SRQ_GRID_NONE && reason[i][0] == '\0' && j < n; j++) {
+        for (int j = u->first; schemes[i].grid != SRQ_GRID_NONE && reason[i][0] == '\0' && j < u->first + u->count;
+             j++) {
             const struct srq_layer_info *b = srq_model_layer(m, j);
 
-            if (i == j || !tied(a, b))
+            if (i == j || !srq_layers_tied(a, b))
                 continue;
             if (!same_stored(&schemes[i], &schemes[j]))
                 snprintf(reason[i], SRQ_FORMAT_REASON_MAX,

@@ -8,8 +8,17 @@ static const struct srq_family *const families[] = {
     &srq_family_qwen3,
 };
 
+static const struct srq_family *brought;
+
+void srq_family_bring(const struct srq_family *f)
+{
+    brought = f;
+}
+
 const struct srq_family *srq_family_find(const char *model_type)
 {
+    if (brought != NULL && strcmp(brought->model_type, model_type) == 0)
+        return brought;
     for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
         if (strcmp(families[i]->model_type, model_type) == 0)
             return families[i];

@@ -54,7 +54,7 @@ static struct srq_var *attention(struct srq_block *b, struct srq_tape *t, struct
         .heads = c->heads,
         .kv_heads = c->kv_heads,
         .head_dim = c->head_dim,
-        .window = c->window[b->index < 0 ? 0 : b->index],
+        .window = c->window[b->index],
         .scale = (float)(1 / sqrt((double)c->head_dim)),
     };
     float eps = (float)c->eps;
@@ -63,7 +63,7 @@ static struct srq_var *attention(struct srq_block *b, struct srq_tape *t, struct
     struct srq_var *k = srq_op_linear(t, h, &b->linears[K]);
     struct srq_var *v = srq_op_linear(t, h, &b->linears[V]);
 
-    if (b->model->family->vector_count == QWEN3_VECTORS) {
+    if (b->kind->vector_count == QWEN3_VECTORS) {
         q = srq_op_head_rmsnorm(t, q, c->head_dim, b->vectors[Q_NORM], eps);
         k = srq_op_head_rmsnorm(t, k, c->head_dim, b->vectors[K_NORM], eps);
     }
@@ -72,14 +72,15 @@ static struct srq_var *attention(struct srq_block *b, struct srq_tape *t, struct
     return srq_op_add(t, x, srq_op_linear(t, srq_op_attention(t, q, k, v, &shape), &b->linears[O]));
 }
 
-static struct srq_var *forward(struct srq_block *b, struct srq_tape *t, struct srq_var *x, int64_t batch, int64_t seq)
+static void forward(struct srq_block *b, struct srq_tape *t, struct srq_var *const *in, struct srq_var **out,
+                    int64_t batch, int64_t seq)
 {
-    struct srq_var *h = attention(b, t, x, batch, seq);
+    struct srq_var *h = attention(b, t, in[0], batch, seq);
     struct srq_var *n = srq_op_rmsnorm(t, h, b->vectors[POST_NORM], (float)b->model->config.eps);
     struct srq_var *gate = srq_op_linear(t, n, &b->linears[GATE]);
     struct srq_var *up = srq_op_linear(t, n, &b->linears[UP]);
 
-    return srq_op_add(t, h, srq_op_linear(t, srq_op_swiglu(t, gate, up), &b->linears[DOWN]));
+    *out = srq_op_add(t, h, srq_op_linear(t, srq_op_swiglu(t, gate, up), &b->linears[DOWN]));
 }
 
 #define WINDOW_MAX ((int64_t)1 << 31)
@@ -117,47 +118,35 @@ static int qwen_windows(const struct srq_fields *f, struct srq_config *c, struct
     return rc;
 }
 
-#define OUTSIDE                                                                                                       \
-    .prefix = "model.layers", .embed = "model.embed_tokens", .norm = "model.norm", .head = "lm_head", .pairs = pairs, \
-    .pair_count = (int)(sizeof(pairs) / sizeof(pairs[0]))
+#define KIND(rows, vector_rows)                                                                                    \
+    &(const struct srq_block_kind)                                                                                 \
+    {                                                                                                              \
+        .linears = rows, .linear_count = LINEARS, .vectors = vectors, .vector_count = vector_rows, .pairs = pairs, \
+        .pair_count = (int)(sizeof(pairs) / sizeof(pairs[0])), .forward = forward                                  \
+    }
+#define OUTSIDE .prefix = "model.layers", .embed = "model.embed_tokens", .norm = "model.norm", .head = "lm_head"
 
 const struct srq_family srq_family_llama = {
     .model_type = "llama",
     OUTSIDE,
-    .linears = llama_linears,
-    .linear_count = LINEARS,
-    .vectors = vectors,
-    .vector_count = PLAIN_VECTORS,
-    .forward = forward,
+    .block = KIND(llama_linears, PLAIN_VECTORS),
 };
 const struct srq_family srq_family_mistral = {
     .model_type = "mistral",
     OUTSIDE,
-    .linears = mistral_linears,
-    .linear_count = LINEARS,
-    .vectors = vectors,
-    .vector_count = PLAIN_VECTORS,
+    .block = KIND(mistral_linears, PLAIN_VECTORS),
     .windows = mistral_windows,
-    .forward = forward,
 };
 const struct srq_family srq_family_qwen2 = {
     .model_type = "qwen2",
     OUTSIDE,
-    .linears = qwen2_linears,
-    .linear_count = LINEARS,
-    .vectors = vectors,
-    .vector_count = PLAIN_VECTORS,
+    .block = KIND(qwen2_linears, PLAIN_VECTORS),
     .windows = qwen_windows,
-    .forward = forward,
 };
 const struct srq_family srq_family_qwen3 = {
     .model_type = "qwen3",
     OUTSIDE,
-    .linears = qwen3_linears,
-    .linear_count = LINEARS,
-    .vectors = vectors,
-    .vector_count = QWEN3_VECTORS,
+    .block = KIND(qwen3_linears, QWEN3_VECTORS),
     .head_dim_default = 128,
     .windows = qwen_windows,
-    .forward = forward,
 };

@@ -14,8 +14,9 @@ struct srq_fold {
     float **wide;  /* [pairs] alpha' of a consumer's input channel; the same array where nothing is repeated */
     float **norm;  /* [pairs] folded weight of a norm; NULL: a linear makes it */
     int pairs;
-    float **weight; /* [layers] folded weights of one block */
-    int layers, block;
+    float **weight;   /* [layers] folded weights of one block */
+    int layers, unit; /* that they are of; -1: there are none */
+    bool aside;
 };
 
 static void drop_weights(struct srq_fold *f, const struct srq_model *m)
@@ -65,7 +66,7 @@ static struct srq_fold *fold_alloc(const struct srq_model *m)
     }
     f->pairs = m->pair_count;
     f->layers = m->layer_count;
-    f->block = -2; /* none */
+    f->unit = -1;
     return f;
 }
 
@@ -171,39 +172,49 @@ const float *srq_model_folded_scale(const struct srq_model *m, int pair)
 
 uint64_t srq_model_fold_bytes(const struct srq_model *m)
 {
-    uint64_t scales = 0, block = 0, head = 0;
+    uint64_t scales = 0, most = 0;
 
     for (int i = 0; i < m->pair_count; i++) {
         const struct srq_pair_info *p = &m->pairs[i];
 
         scales += (uint64_t)(p->channels + (p->producer < 0 ? p->channels : 0) + (p->repeat > 1 ? p->in : 0));
     }
-    for (int i = 0; i < m->layer_count; i++) {
-        const struct srq_layer_info *l = &m->layers[i].info;
+    for (int u = 0; u < m->unit_count; u++) {
+        uint64_t weights = 0;
 
-        if (l->block == 0)
-            block += (uint64_t)(l->out * l->in);
-        else if (l->block < 0)
-            head += (uint64_t)(l->out * l->in);
+        for (int i = m->units[u].info.first; i < m->units[u].info.first + m->units[u].info.count; i++)
+            weights += (uint64_t)(m->layers[i].info.out * m->layers[i].info.in);
+        most = weights > most ? weights : most;
     }
-    return (scales + (block > head ? block : head)) * sizeof(float);
+    return (scales + most) * sizeof(float);
 }
 
 /* ---- reading through it ------------------------------------------------------------------------------------------ */
+
+static bool folds(const struct srq_model *m)
+{
+    return m->fold != NULL && !m->fold->aside;
+}
+
+void srq_model_lay_aside(struct srq_model *m, bool aside)
+{
+    if (m->fold != NULL)
+        m->fold->aside = aside;
+}
 
 /* What a layer's input channels are multiplied by, and what its rows are divided by; NULL: nothing. */
 static const float *in_scale(const struct srq_model *m, int layer)
 {
     int pair = m->layers[layer].made_by;
 
-    return m->fold != NULL && pair >= 0 ? m->fold->wide[pair] : NULL;
+    return folds(m) && pair >= 0 ? m->fold->wide[pair] : NULL;
 }
 
 static const float *out_scale(const struct srq_model *m, int layer)
 {
     int pair = m->layers[layer].makes;
 
-    return m->fold != NULL && pair >= 0 ? m->fold->scale[pair] : NULL;
+    return folds(m) && pair >= 0 ? m->fold->scale[pair] : NULL;
 }
 
 bool srq_fold_changes(const struct srq_model *m, int layer)
@@ -260,22 +271,22 @@ void srq_fold_bias(const struct srq_model *m, int layer, float *bias)
 }
 
 /* The pair that a norm makes, or -1. */
-static int pair_of_vector(const struct srq_model *m, int block, int vector)
+static int pair_of_vector(const struct srq_model *m, int unit, int vector)
 {
-    const struct srq_family *f = m->family;
-    int last = m->info.blocks * f->pair_count;
+    const struct srq_block_kind *k = m->units[unit].kind;
+    int first = m->units[unit].pair;
 
-    if (block < 0)
-        return m->pair_count > last ? last : -1;
-    for (int i = 0; i < f->pair_count; i++)
-        if (!f->pairs[i].linear && f->pairs[i].producer == vector)
-            return block * f->pair_count + i;
+    if (k == NULL)
+        return m->pair_count > first ? first : -1;
+    for (int i = 0; i < k->pair_count; i++)
+        if (!k->pairs[i].linear && k->pairs[i].producer == vector)
+            return first + i;
     return -1;
 }
 
-void srq_fold_vector(const struct srq_model *m, int block, int vector, float *weight)
+void srq_fold_vector(const struct srq_model *m, int unit, int vector, float *weight)
 {
-    int pair = m->fold != NULL ? pair_of_vector(m, block, vector) : -1;
+    int pair = folds(m) ? pair_of_vector(m, unit, vector) : -1;
 
     if (pair >= 0 && m->fold->norm[pair] != NULL)
         memcpy(weight, m->fold->norm[pair], (size_t)m->pairs[pair].channels * sizeof(float));
@@ -288,9 +299,9 @@ int srq_fold_weight(const struct srq_model *m, int layer, const struct srq_tenso
     size_t bytes = (size_t)(l->out * l->in) * sizeof(float);
     struct srq_fold *f = m->fold;
 
-    if (f->block != l->block)
+    if (f->unit != l->unit)
         drop_weights(f, m);
-    f->block = l->block;
+    f->unit = l->unit;
     if (f->weight[layer] == NULL) {
         float *w = srq_pages_alloc(bytes);
 

@@ -98,7 +98,7 @@ int srq_head_create(const struct srq_model *m, struct srq_head **out, struct srq
     h->tokens = h->norm + m->info.hidden;
     h->panel = h->tokens + TOKENS_AT_ONCE * m->info.hidden;
     (void)srq_convert(norm.data, norm.dtype, h->norm, SRQ_F32, m->info.hidden);
-    srq_fold_vector(m, -1, 0, h->norm);
+    srq_fold_vector(m, m->unit_count - 1, 0, h->norm);
     *out = h;
     return 0;
 fail:

@@ -53,29 +53,47 @@ struct srq_pair_row {
 };
 
 struct srq_config;
+struct srq_layout;
 
-/* One architecture. The order of `linears` is the order of layers in a block. */
-struct srq_family {
-    const char *model_type;
-    const char *prefix, *embed, *norm, *head; /* "model.layers" and the modules outside blocks */
+/* What a kind of block is made of and computes. The order of `linears` is the order of layers in the block. */
+struct srq_block_kind {
     const struct srq_linear_row *linears;
     int linear_count;
     const struct srq_vector_row *vectors;
     int vector_count;
     const struct srq_pair_row *pairs;
     int pair_count;
+    /* See srq_block_forward. */
+    void (*forward)(struct srq_block *b, struct srq_tape *t, struct srq_var *const *in, struct srq_var **out,
+                    int64_t batch, int64_t seq);
+};
+
+/* One architecture. */
+struct srq_family {
+    const char *model_type;
+    const char *prefix, *embed, *norm, *head; /* "model.layers" and the modules outside blocks */
+    const struct srq_block_kind *block;       /* where all are alike, each reading what the one before it wrote */
+    /* Where they are not: gives the model its ports and blocks, in the order in which they run. The input and the
+     * head's input are `hidden` wide. */
+    int (*lay_out)(struct srq_layout *l, const struct srq_config *c);
     bool tied_default;        /* tie_word_embeddings where the configuration does not say */
     bool partial_rotary;      /* partial_rotary_factor is known */
     int64_t head_dim_default; /* 0: hidden / heads */
     /* Fills config->window of layers that slide; NULL: the family has no windows. */
     int (*windows)(const struct srq_fields *f, struct srq_config *config, struct srq_error *err);
-    /* y = block(x), see srq_block_forward. */
-    struct srq_var *(*forward)(struct srq_block *b, struct srq_tape *t, struct srq_var *x, int64_t batch, int64_t seq);
 };
+
+/* units.c: a port of this name and width, its number; a block of that kind called PREFIX.N, reading and writing ports.
+ * Negative: out of memory, or more than SRQ_UNIT_PORTS. The first port is there already: 0, the input. */
+int srq_layout_port(struct srq_layout *l, const char *name, int64_t cols);
+int srq_layout_block(struct srq_layout *l, const struct srq_block_kind *kind, const int *in, int ins, const int *out,
+                     int outs);
 
 extern const struct srq_family srq_family_llama, srq_family_mistral, srq_family_qwen2, srq_family_qwen3;
 /* The family of a model_type, or NULL. */
 const struct srq_family *srq_family_find(const char *model_type);
+/* For a program that brings one of its own: known from now on, beside those above. One at a time; NULL: none. */
+void srq_family_bring(const struct srq_family *f);
 /* "llama, mistral, …"; returns out. */
 char *srq_family_names(char *out, size_t cap);
 
@@ -111,6 +129,12 @@ struct srq_layer_entry {
     int makes;   /* the pair whose producer it is; -1: none */
 };
 
+struct srq_unit_entry {
+    struct srq_unit_info info;
+    const struct srq_block_kind *kind; /* NULL: the head */
+    int pair;                          /* the first of its pairs */
+};
+
 struct srq_fold; /* the scales that are folded in */
 
 struct srq_model {
@@ -121,24 +145,33 @@ struct srq_model {
     struct srq_quantized *quantized; /* NULL in a plain folder */
     struct srq_layer_entry *layers;
     int layer_count;
+    struct srq_unit_entry *units;
+    int unit_count;
+    struct srq_port_info *ports;
+    int port_count;
     enum srq_dtype embed_dtype;
-    struct srq_pair_info *pairs; /* of block b: from b * family->pair_count; then E, where there is one */
+    struct srq_pair_info *pairs; /* unit by unit; E, where there is one, is the head's */
     int pair_count;
     struct srq_fold *fold; /* NULL: the weights are the stored ones */
     char **notes;          /* sentences for people */
     int note_count;
 };
 
+/* units.c: the units and ports, before their layers are known; what each is like, once they are. */
+int srq_units_build(struct srq_model *m, struct srq_error *err);
+void srq_units_compare(struct srq_model *m);
+void srq_units_fini(struct srq_model *m);
+
 /* notes.c: what of the folder does not fit together */
 int srq_model_take_notes(struct srq_model *m, struct srq_error *err);
 void srq_model_drop_notes(struct srq_model *m);
 
-/* PREFIX.block.module.suffix; a suffix of "" is left out with its dot. */
-void srq_model_block_name(const struct srq_model *m, int block, const char *module, const char *suffix,
+/* UNIT.module.suffix; a suffix of "" is left out with its dot. */
+void srq_model_block_name(const struct srq_model *m, int unit, const char *module, const char *suffix,
                           char name[SRQ_NAME_CAP]);
 
-/* The tensor PREFIX.block.module.suffix of a block. */
-bool srq_model_block_tensor(const struct srq_model *m, int block, const char *module, const char *suffix,
+/* The tensor UNIT.module.suffix of a block. */
+bool srq_model_block_tensor(const struct srq_model *m, int unit, const char *module, const char *suffix,
                             struct srq_tensor *out);
 /* The tensor MODULE.weight, and the head's: the embedding where tied, false where packed. Opening has checked that what
  * the family demands is there. */
@@ -164,9 +197,9 @@ bool srq_fold_changes(const struct srq_model *m, int layer);
  * BF16. Parallel. */
 void srq_fold_rows(const struct srq_model *m, int layer, int64_t row, int64_t rows, const struct srq_tensor *src,
                    void *dst, enum srq_dtype dtype);
-/* A layer's bias [out] and a norm's weight, in place. block -1: the final norm. */
+/* A layer's bias [out] and a norm's weight, in place. Of the head: the final norm. */
 void srq_fold_bias(const struct srq_model *m, int layer, float *bias);
-void srq_fold_vector(const struct srq_model *m, int block, int vector, float *weight);
+void srq_fold_vector(const struct srq_model *m, int unit, int vector, float *weight);
 /* The folded weight in F32 [out, in]: the fold's own memory, kept until a layer of another block is asked for. */
 int srq_fold_weight(const struct srq_model *m, int layer, const struct srq_tensor *stored, struct srq_tensor *out,
                     struct srq_error *err);
@@ -181,15 +214,16 @@ int srq_model_tensor(const struct srq_model *m, const char *name, struct srq_ten
 struct srq_block {
     const struct srq_model *model;
     enum srq_dtype compute;
-    int index;                  /* the block that is loaded; -1: none yet */
-    struct srq_linear *linears; /* [family->linear_count] */
+    int index;   /* the unit that it is; -1: none yet */
+    bool loaded; /* with its weights */
+    const struct srq_block_kind *kind;
+    struct srq_linear *linears; /* those of the kind */
     void **weights;             /* where linears[i]'s own weight is */
     float **biases;             /* NULL where there is none */
-    float **vectors;            /* [family->vector_count] */
+    float **vectors;            /* those of the kind */
     uint8_t *memory;            /* all of the above's data */
     size_t bytes;
-    char (*names)[SRQ_NAME_CAP]; /* of the linears */
-    float *rope_cos, *rope_sin;  /* [rope_seq, rope.dim/2] */
+    float *rope_cos, *rope_sin; /* [rope_seq, rope.dim/2] */
     int64_t rope_seq;
 };
 

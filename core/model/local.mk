@@ -3,10 +3,10 @@ core_libsrq_la_SOURCES += \
 	core/model/open.c core/model/notes.c core/model/model.h core/model/internal.h core/model/quantized.h \
 	core/model/block.c \
 	core/model/config.c \
-	core/model/families.c \
+	core/model/families.c core/model/units.c \
 	core/model/family_llama.c \
 	core/model/fields.c core/model/fields.h \
-	core/model/fold.c core/model/fold_error.c core/model/pairs.c core/model/scale_pairs.h \
+	core/model/fold.c core/model/pairs.c core/model/scale_pairs.h \
 	core/model/head.c core/model/head_loss.c core/model/head_distil.c \
 	core/model/read.c \
 	core/model/rope.c core/model/rope.h

@@ -7,16 +7,52 @@
 
 struct srq_model; /* an opened model folder: configuration, family, layer table, mapped weights */
 
-/* One quantizable layer. */
+/* ---- the table: units, layers and ports, by number (design 2a). Made when a model is opened, never changed ----------
+ */
+
+/* One quantizable layer. Those of a unit stand together, units in their order. */
 struct srq_layer_info {
     const char *name;   /* checkpoint tensor without ".weight" */
     const char *module; /* name inside the block: "mlp.down_proj"; "lm_head" outside */
-    int block;          /* -1: outside the blocks */
+    int block;          /* its block's number for people; -1: outside the blocks */
     int64_t out, in;
     enum srq_dtype dtype; /* of the stored weight; the embedding's where the weight is packed */
     bool has_bias;
-    const char *tie; /* layers of one block with the same tie share a scheme where runtimes fuse them: "qkv",
-                        "gate_up"; NULL: none */
+    const char *tie_name; /* for people: "qkv", "gate_up"; NULL: none */
+    int tie;              /* layers with the same number read the same input and share a scheme where runtimes fuse
+                             them; -1: none */
+    int unit;
+};
+
+static inline bool srq_layers_tied(const struct srq_layer_info *a, const struct srq_layer_info *b)
+{
+    return a->tie >= 0 && a->tie == b->tie;
+}
+
+/* A value that units read and write, one matrix [rows, cols] a sample. A unit writes no port that it reads. */
+struct srq_port_info {
+    const char *name;
+    int64_t rows, cols; /* rows 0: one for every token of the sample */
+    int writer;         /* unit; -1: what srq_model_embed gives */
+    int readers;        /* units that read it */
+    int last_reader;    /* the last of them; -1: none */
+};
+
+enum srq_unit_kind {
+    SRQ_UNIT_BLOCK, /* runs on the tape, by srq_block_forward */
+    SRQ_UNIT_HEAD,  /* final norm and head, by srq_head_logits; its layer is the head where that is not the embedding */
+};
+
+#define SRQ_UNIT_PORTS 4
+
+/* What is loaded, run and tuned at once. Units may differ in layers and shapes. Blocks come first, in the order in
+ * which they run, and have their number as unit too; the head is last. */
+struct srq_unit_info {
+    const char *name; /* "model.layers.3", "lm_head" */
+    enum srq_unit_kind kind;
+    int first, count; /* its layers */
+    int in[SRQ_UNIT_PORTS], ins, out[SRQ_UNIT_PORTS], outs;
+    int alike; /* the first unit with the same shapes: a pass through either takes the same memory */
 };
 
 struct srq_model_info {
@@ -42,38 +78,48 @@ const struct srq_model_info *srq_model_info(const struct srq_model *m);
 const char *srq_model_note(const struct srq_model *m, int i);
 int srq_model_layer_count(const struct srq_model *m); /* all quantizable layers, lm_head last where not tied */
 const struct srq_layer_info *srq_model_layer(const struct srq_model *m, int i);
+int srq_model_unit_count(const struct srq_model *m);
+const struct srq_unit_info *srq_model_unit(const struct srq_model *m, int u);
+/* Port 0 is the model's input; the last unit reads the last one. */
+int srq_model_port_count(const struct srq_model *m);
+const struct srq_port_info *srq_model_port(const struct srq_model *m, int p);
+/* Most layers that a unit has. */
+int srq_model_unit_layers(const struct srq_model *m);
 const struct srq_tensors *srq_model_tensors(const struct srq_model *m);
 /* The stored weight of a layer [out, in], mapped (quantized folder: -SRQ_EUNSUPPORTED). Where scales are folded in
  * (scale_pairs.h) it is F32 in memory of the model's own, kept until a layer of another block is asked for; one
  * thread. */
-int srq_model_weight(const struct srq_model *m, const char *layer, struct srq_tensor *out, struct srq_error *err);
-/* First tensor with NaN or Inf among those of block `b` (-1: outside blocks) → -SRQ_ENUMERIC naming it and the
- * index. */
-int srq_model_check_finite(const struct srq_model *m, int b, struct srq_error *err);
+int srq_model_weight(const struct srq_model *m, int layer, struct srq_tensor *out, struct srq_error *err);
+/* First tensor with NaN or Inf among those of a unit (the head: all that are of no block) → -SRQ_ENUMERIC naming it and
+ * the index. */
+int srq_model_check_finite(const struct srq_model *m, int unit, struct srq_error *err);
 
-/* One block's parameters in compute dtype, in memory of its own; reused from block to block. */
+/* One block's parameters in compute dtype, in memory of its own for the largest; reused from block to block. */
 struct srq_block;
-size_t srq_block_bytes(const struct srq_model *m, enum srq_dtype compute); /* for the plan: largest block */
+size_t srq_block_bytes(const struct srq_model *m, enum srq_dtype compute); /* of that memory */
 size_t srq_block_rope_bytes(const struct srq_model *m, int64_t seq);       /* for the plan: tables that forward keeps */
-/* Bytes that a tape without recording takes for n samples through a block, from one that only measures. */
-int srq_block_forward_bytes(const struct srq_model *m, enum srq_dtype compute, int64_t n, int64_t seq, size_t *bytes,
-                            struct srq_error *err);
 int srq_block_create(const struct srq_model *m, enum srq_dtype compute, struct srq_block **out, struct srq_error *err);
-int srq_block_load(struct srq_block *b, int index, struct srq_error *err); /* converts, then releases mapped pages */
+/* Becomes a unit that is a block: its weights are converted, and their mapped pages released. */
+int srq_block_load(struct srq_block *b, int unit, struct srq_error *err);
+/* The same without its weights, for a tape that measures. */
+void srq_block_describe(struct srq_block *b, int unit);
 void srq_block_free(struct srq_block *b);
+int srq_block_unit(const struct srq_block *b); /* which it is; -1: none yet */
+const struct srq_model *srq_block_model(const struct srq_block *b);
 int srq_block_linear_count(const struct srq_block *b);
 /* Linears in the order of srq_model_layer within the block. Their `weight` may be pointed elsewhere, sinks and taps
  * set; srq_block_load points the weight back and clears sink and tap. The pointers stay the same from block to
  * block. */
 struct srq_linear *srq_block_linear(struct srq_block *b, int i);
 
-/* y = block(x): x [batch*seq, hidden] in the tape's dtype, positions 0 … seq-1. The tables of positions belong to the
- * block and are made anew when `seq` changes, so run a pass's backward before a forward of another length. Before the
- * first load only a measuring tape may be used. */
-struct srq_var *srq_block_forward(struct srq_block *b, struct srq_tape *t, struct srq_var *x, int64_t batch,
-                                  int64_t seq);
+/* From the values of the unit's input ports, in [ins] each [batch*rows, cols] in the tape's dtype, those of its output
+ * ports, out [outs] (room for SRQ_UNIT_PORTS); NULL after a failure, which the tape has. Tokens are at positions 0 …
+ * seq-1. The tables of positions belong to the block and are made anew when `seq` changes, so run a pass's backward
+ * before a forward of another length. What was only described may be run on a measuring tape only. */
+void srq_block_forward(struct srq_block *b, struct srq_tape *t, struct srq_var *const *in, struct srq_var **out,
+                       int64_t batch, int64_t seq);
 
-/* Embedding rows of ids [n] into dst [n, hidden] of dtype. */
+/* Embedding rows of ids [n] into dst [n, hidden] of dtype: the values of port 0. */
 int srq_model_embed(const struct srq_model *m, const int32_t *ids, int64_t n, void *dst, enum srq_dtype dtype,
                     struct srq_error *err);
 /* Final norm and head in F32: hidden [n, hidden] of dtype → logits [n, vocab]. The weight stays mapped; `h` holds one

@@ -102,10 +102,13 @@ static void names_fini(struct names *n)
 static bool expected_names(const struct srq_model *m, struct names *n)
 {
     const struct srq_family *f = m->family;
+    size_t vectors = 0;
     bool ok;
 
+    for (int u = 0; u < m->info.blocks; u++)
+        vectors += (size_t)m->units[u].kind->vector_count;
     n->count = 0;
-    n->cap = 2 * (size_t)m->layer_count + (size_t)m->config.layers * (size_t)f->vector_count + 3;
+    n->cap = 2 * (size_t)m->layer_count + vectors + 3;
     n->name = srq_calloc(n->cap, sizeof(*n->name));
     ok = n->name != NULL && take(n, srq_asprintf("%s.weight", f->embed)) &&
          take(n, srq_asprintf("%s.weight", f->norm)) && take(n, srq_asprintf("%s.weight", f->head));
@@ -114,11 +117,11 @@ static bool expected_names(const struct srq_model *m, struct names *n)
         if (ok && m->layers[i].info.has_bias)
             ok = take(n, srq_asprintf("%s.bias", m->layers[i].info.name));
     }
-    for (int b = 0; ok && b < m->config.layers; b++) {
-        for (int i = 0; ok && i < f->vector_count; i++) {
+    for (int u = 0; ok && u < m->info.blocks; u++) {
+        for (int i = 0; ok && i < m->units[u].kind->vector_count; i++) {
             char name[SRQ_NAME_CAP];
 
-            srq_model_block_name(m, b, f->vectors[i].module, "weight", name);
+            srq_model_block_name(m, u, m->units[u].kind->vectors[i].module, "weight", name);
             ok = take(n, srq_strdup(name));
         }
     }

@@ -39,18 +39,18 @@ static int expect(const struct srq_model *m, const char *name, int rank, const i
     return 0;
 }
 
-void srq_model_block_name(const struct srq_model *m, int block, const char *module, const char *suffix,
+void srq_model_block_name(const struct srq_model *m, int unit, const char *module, const char *suffix,
                           char out[SRQ_NAME_CAP])
 {
-    snprintf(out, SRQ_NAME_CAP, "%s.%d.%s%s%s", m->family->prefix, block, module, suffix[0] != '\0' ? "." : "", suffix);
+    snprintf(out, SRQ_NAME_CAP, "%s.%s%s%s", m->units[unit].info.name, module, suffix[0] != '\0' ? "." : "", suffix);
 }
 
-bool srq_model_block_tensor(const struct srq_model *m, int block, const char *module, const char *suffix,
+bool srq_model_block_tensor(const struct srq_model *m, int unit, const char *module, const char *suffix,
                             struct srq_tensor *out)
 {
     char name[SRQ_NAME_CAP];
 
-    srq_model_block_name(m, block, module, suffix, name);
+    srq_model_block_name(m, unit, module, suffix, name);
     return srq_tensors_get(m->tensors, name, out);
 }
 
@@ -92,47 +92,55 @@ static int expect_weight(struct srq_model *m, struct srq_layer_entry *e, struct 
     return rc;
 }
 
-static int add_layer(struct srq_model *m, int block, const char *name, const char *module, int64_t out, int64_t in,
-                     struct srq_layer_entry **entry, struct srq_error *err)
+/* A layer of a unit, behind the layers that the unit has; its shape is in `info`. */
+static int add_layer(struct srq_model *m, int unit, const char *name, const struct srq_layer_info *info,
+                     struct srq_error *err)
 {
     struct srq_layer_entry *e = &m->layers[m->layer_count];
+    struct srq_unit_info *u = &m->units[unit].info;
 
-    *entry = e;
-    e->info = (struct srq_layer_info){ .name = srq_strdup(name), .module = module, .block = block };
+    e->info = *info;
+    e->info.name = srq_strdup(name);
+    e->info.unit = unit;
+    e->info.block = u->kind == SRQ_UNIT_BLOCK ? unit : -1;
+    e->info.tie = -1;
     e->made_by = e->makes = -1;
-    e->info.out = out;
-    e->info.in = in;
     if (e->info.name == NULL)
         return no_memory(m->info.path, err);
+    for (int i = u->first; info->tie_name != NULL && e->info.tie < 0 && i <= m->layer_count; i++)
+        if (m->layers[i].info.tie_name != NULL && strcmp(m->layers[i].info.tie_name, info->tie_name) == 0)
+            e->info.tie = i; /* the first of them, perhaps this one */
     m->layer_count++;
+    u->count++;
     return expect_weight(m, e, err);
 }
 
 static int add_block(struct srq_model *m, int block, struct srq_error *err)
 {
-    const struct srq_family *f = m->family;
-    struct srq_layer_entry *e;
+    const struct srq_block_kind *k = m->units[block].kind;
     struct srq_tensor t;
     char name[SRQ_NAME_CAP];
     int rc;
 
-    for (int i = 0; i < f->linear_count; i++) {
-        const struct srq_linear_row *row = &f->linears[i];
-        int64_t out = srq_config_dim(&m->config, row->out), in = srq_config_dim(&m->config, row->in);
+    for (int i = 0; i < k->linear_count; i++) {
+        const struct srq_linear_row *row = &k->linears[i];
+        const struct srq_layer_info info = { .module = row->module,
+                                             .tie_name = row->tie,
+                                             .out = srq_config_dim(&m->config, row->out),
+                                             .in = srq_config_dim(&m->config, row->in),
+                                             .has_bias = srq_config_bias(&m->config, row->bias) };
 
         srq_model_block_name(m, block, row->module, "", name);
-        if ((rc = add_layer(m, block, name, row->module, out, in, &e, err)) != 0)
+        if ((rc = add_layer(m, block, name, &info, err)) != 0)
             return rc;
-        e->info.tie = row->tie;
-        e->info.has_bias = srq_config_bias(&m->config, row->bias);
         srq_model_block_name(m, block, row->module, "bias", name);
-        if (e->info.has_bias && (rc = expect(m, name, 1, &out, &t, err)) != 0)
+        if (info.has_bias && (rc = expect(m, name, 1, &info.out, &t, err)) != 0)
             return rc;
     }
-    for (int i = 0; i < f->vector_count; i++) {
-        int64_t dim = srq_config_dim(&m->config, f->vectors[i].dim);
+    for (int i = 0; i < k->vector_count; i++) {
+        int64_t dim = srq_config_dim(&m->config, k->vectors[i].dim);
 
-        srq_model_block_name(m, block, f->vectors[i].module, "weight", name);
+        srq_model_block_name(m, block, k->vectors[i].module, "weight", name);
         if ((rc = expect(m, name, 1, &dim, &t, err)) != 0)
             return rc;
     }
@@ -146,7 +154,7 @@ static int add_outside(struct srq_model *m, struct srq_error *err)
     const struct srq_family *f = m->family;
     const struct srq_config *c = &m->config;
     const int64_t table[2] = { c->vocab, c->hidden };
-    struct srq_layer_entry *e;
+    const struct srq_layer_info head = { .module = f->head, .out = c->vocab, .in = c->hidden };
     struct srq_tensor t;
     char name[SRQ_NAME_CAP];
     int rc;
@@ -162,7 +170,7 @@ static int add_outside(struct srq_model *m, struct srq_error *err)
             return rc;
         m->info.tied_head = rc == 0;
     }
-    return m->info.tied_head ? 0 : add_layer(m, -1, f->head, f->head, table[0], table[1], &e, err);
+    return m->info.tied_head ? 0 : add_layer(m, m->unit_count - 1, f->head, &head, err);
 }
 
 static int build_table(struct srq_model *m, struct srq_error *err)
@@ -171,19 +179,27 @@ static int build_table(struct srq_model *m, struct srq_error *err)
     const int64_t table[2] = { m->config.vocab, m->config.hidden };
     struct srq_tensor t;
     char name[SRQ_NAME_CAP];
-    int rc;
+    size_t layers = 1;
+    int rc = srq_units_build(m, err);
 
-    m->layers = srq_calloc((size_t)m->config.layers * (size_t)f->linear_count + 1, sizeof(*m->layers));
+    if (rc != 0)
+        return rc;
+    for (int u = 0; u < m->info.blocks; u++)
+        layers += (size_t)m->units[u].kind->linear_count;
+    m->layers = srq_calloc(layers, sizeof(*m->layers));
     if (m->layers == NULL)
         return no_memory(m->info.path, err);
     snprintf(name, sizeof(name), "%s.weight", f->embed);
     if ((rc = expect(m, name, 2, table, &t, err)) != 0)
         return rc;
     m->embed_dtype = t.dtype;
-    for (int b = 0; b < m->config.layers; b++) {
+    for (int b = 0; b < m->info.blocks; b++) {
+        m->units[b].info.first = m->layer_count;
         if ((rc = add_block(m, b, err)) != 0)
             return rc;
     }
+    m->units[m->unit_count - 1].info.first = m->layer_count;
+    srq_units_compare(m);
     return add_outside(m, err);
 }
 
@@ -196,7 +212,6 @@ static int fill_info(struct srq_model *m, struct srq_error *err)
 
     info->family = m->family->model_type;
     info->architecture = c->architecture;
-    info->blocks = (int)c->layers;
     info->hidden = c->hidden;
     info->intermediate = c->intermediate;
     info->heads = c->heads;
@@ -295,6 +310,7 @@ void srq_model_close(struct srq_model *m)
     for (int i = 0; i < m->layer_count; i++)
         srq_free((char *)(uintptr_t)m->layers[i].info.name);
     srq_free(m->layers);
+    srq_units_fini(m);
     srq_quantized_close(m->quantized);
     srq_tensors_close(m->tensors);
     srq_config_fini(&m->config);
@@ -324,20 +340,15 @@ const struct srq_tensors *srq_model_tensors(const struct srq_model *m)
     return m->tensors;
 }
 
-int srq_model_weight(const struct srq_model *m, const char *layer, struct srq_tensor *out, struct srq_error *err)
+int srq_model_weight(const struct srq_model *m, int layer, struct srq_tensor *out, struct srq_error *err)
 {
-    for (int i = 0; i < m->layer_count; i++) {
-        const struct srq_layer_entry *e = &m->layers[i];
+    const char *name = m->layers[layer].info.name;
 
-        if (strcmp(e->info.name, layer) != 0)
-            continue;
-        if (e->packed)
-            return srq_fail_field(err, -SRQ_EUNSUPPORTED, layer, "layer %s is stored packed: it has no plain weight",
-                                  layer);
-        if (srq_model_module_tensor(m, layer, out))
-            return srq_fold_changes(m, i) ? srq_fold_weight(m, i, out, out, err) : 0;
-    }
-    return srq_fail_field(err, -SRQ_ENOENT, layer, "the model has no layer %s", layer);
+    if (m->layers[layer].packed)
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, name, "layer %s is stored packed: it has no plain weight", name);
+    if (!srq_model_module_tensor(m, name, out))
+        return srq_fail_field(err, -SRQ_ENOENT, name, "tensor %s.weight is missing from %s", name, m->info.path);
+    return srq_fold_changes(m, layer) ? srq_fold_weight(m, layer, out, out, err) : 0;
 }
 
 /* Of a tensor that may be absent: a bias, a packed weight. */
@@ -357,32 +368,32 @@ static int check_finite(const struct srq_model *m, const char *name, struct srq_
 
 static int check_block_finite(const struct srq_model *m, int b, struct srq_error *err)
 {
-    const struct srq_family *f = m->family;
+    const struct srq_block_kind *k = m->units[b].kind;
     char name[SRQ_NAME_CAP];
     int rc = 0;
 
-    for (int i = 0; rc == 0 && i < f->linear_count; i++) {
-        srq_model_block_name(m, b, f->linears[i].module, "weight", name);
+    for (int i = 0; rc == 0 && i < k->linear_count; i++) {
+        srq_model_block_name(m, b, k->linears[i].module, "weight", name);
         rc = check_finite(m, name, err);
-        srq_model_block_name(m, b, f->linears[i].module, "bias", name);
-        if (rc == 0 && m->layers[b * f->linear_count + i].info.has_bias)
+        srq_model_block_name(m, b, k->linears[i].module, "bias", name);
+        if (rc == 0 && m->layers[m->units[b].info.first + i].info.has_bias)
             rc = check_finite(m, name, err);
     }
-    for (int i = 0; rc == 0 && i < f->vector_count; i++) {
-        srq_model_block_name(m, b, f->vectors[i].module, "weight", name);
+    for (int i = 0; rc == 0 && i < k->vector_count; i++) {
+        srq_model_block_name(m, b, k->vectors[i].module, "weight", name);
         rc = check_finite(m, name, err);
     }
     return rc;
 }
 
-int srq_model_check_finite(const struct srq_model *m, int b, struct srq_error *err)
+int srq_model_check_finite(const struct srq_model *m, int unit, struct srq_error *err)
 {
     const char *const outside[] = { m->family->embed, m->family->norm, m->family->head };
     int count = m->info.tied_head ? 2 : 3, rc = 0;
     char name[SRQ_NAME_CAP];
 
-    if (b >= 0)
-        return check_block_finite(m, b, err);
+    if (m->units[unit].kind != NULL)
+        return check_block_finite(m, unit, err);
     for (int i = 0; rc == 0 && i < count; i++) {
         snprintf(name, sizeof(name), "%s.weight", outside[i]);
         rc = check_finite(m, name, err);

@@ -38,11 +38,11 @@ static void add_consumer(struct srq_model *m, struct srq_pair_info *p, int layer
     m->layers[layer].made_by = m->pair_count - 1;
 }
 
-static int add_row(struct srq_model *m, int block, const struct srq_pair_row *row, struct srq_error *err)
+static int add_row(struct srq_model *m, int unit, const struct srq_pair_row *row, struct srq_error *err)
 {
-    const struct srq_family *f = m->family;
+    const struct srq_vector_row *vectors = m->units[unit].kind->vectors;
     const struct srq_config *c = &m->config;
-    int first = block * f->linear_count;
+    int first = m->units[unit].info.first;
     char name[SRQ_NAME_CAP];
     struct srq_pair_info *p;
     int64_t channels;
@@ -52,14 +52,14 @@ static int add_row(struct srq_model *m, int block, const struct srq_pair_row *ro
         snprintf(name, sizeof(name), "%s", m->layers[first + row->producer].info.name);
         channels = m->layers[first + row->producer].info.out;
     } else {
-        snprintf(name, sizeof(name), "%s.%d.%s", f->prefix, block, f->vectors[row->producer].module);
-        channels = srq_config_dim(c, f->vectors[row->producer].dim);
+        srq_model_block_name(m, unit, vectors[row->producer].module, "", name);
+        channels = srq_config_dim(c, vectors[row->producer].dim);
     }
     for (int i = 0; i < row->count && rc == 0; i++)
         rc = srq_between_check(row->between, name, m->layers[first + row->consumers[i]].info.name, err);
     if (rc != 0)
         return rc;
-    p = add_pair(m, name, row->kind, block, channels);
+    p = add_pair(m, name, row->kind, unit, channels);
     if (p == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory for the scale groups of %s", m->info.path);
     if (row->linear) {
@@ -78,22 +78,26 @@ static int add_row(struct srq_model *m, int block, const struct srq_pair_row *ro
 
 int srq_pairs_build(struct srq_model *m, struct srq_error *err)
 {
-    const struct srq_family *f = m->family;
-    size_t most = (size_t)m->info.blocks * (size_t)f->pair_count + 1;
     struct srq_pair_info *p;
+    size_t most = 1;
     int rc = 0;
 
     if (m->quantized != NULL)
         return 0;
+    for (int u = 0; u < m->info.blocks; u++)
+        most += (size_t)m->units[u].kind->pair_count;
     m->pairs = srq_calloc(most, sizeof(*m->pairs));
     if (m->pairs == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory for the scale groups of %s", m->info.path);
-    for (int b = 0; b < m->info.blocks && rc == 0; b++)
-        for (int i = 0; i < f->pair_count && rc == 0; i++)
-            rc = add_row(m, b, &f->pairs[i], err);
+    for (int u = 0; u < m->info.blocks && rc == 0; u++) {
+        m->units[u].pair = m->pair_count;
+        for (int i = 0; i < m->units[u].kind->pair_count && rc == 0; i++)
+            rc = add_row(m, u, &m->units[u].kind->pairs[i], err);
+    }
+    m->units[m->unit_count - 1].pair = m->pair_count;
     if (rc != 0 || m->info.tied_head)
         return rc;
-    p = add_pair(m, f->norm, 'E', -1, m->info.hidden);
+    p = add_pair(m, m->family->norm, 'E', -1, m->info.hidden);
     if (p == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory for the scale groups of %s", m->info.path);
     add_consumer(m, p, m->layer_count - 1);

@@ -2,11 +2,14 @@
  * model as it is with them folded in (spec teq 3.2, 3.3).
  *
  * A pair is a producer and all that read what it makes. With scales alpha [channels] the producer gives 1/alpha of what
- * it gave and every consumer's weight [out, in] is multiplied by alpha along `in`. Kinds: A  norm before attention ->
- * q, k, v            B  norm before the MLP -> gate, up (every reader, quantized or not) C  rows and bias of v -> o
- * (grouped queries: one channel of v is read by `repeat` heads of o) D  rows and bias of up -> down                 E
- * final norm -> lm_head, where that is not the embedding What lies between must commute with positive scales; a family
- * says what does (enum srq_between), and a pair across something that does not is refused by name. */
+ * it gave and every consumer's weight [out, in] is multiplied by alpha along `in`. Kinds:
+ *   A  norm before attention -> q, k, v
+ *   B  norm before the MLP -> gate, up (every reader, quantized or not)
+ *   C  rows and bias of v -> o (grouped queries: one channel of v is read by `repeat` heads of o)
+ *   D  rows and bias of up -> down
+ *   E  final norm -> lm_head, where that is not the embedding
+ * What lies between must commute with positive scales; a family says what does (enum srq_between), and a pair across
+ * something that does not is refused by name. */
 #ifndef SRQ_MODEL_SCALE_PAIRS_H
 #define SRQ_MODEL_SCALE_PAIRS_H
 
@@ -66,10 +69,7 @@ const float *srq_model_folded_scale(const struct srq_model *m, int pair);
 /* Bytes that a folded model keeps beside the mapped file: scales, norms, and F32 weights of the largest block. */
 uint64_t srq_model_fold_bytes(const struct srq_model *m);
 
-/* How far the folded model is from the stored one: logits of `tokens` [n] as one sequence, both in F32, relative L2. A
- * fold above SRQ_FOLD_TOLERANCE is not exact. Leaves the model folded as it was. */
-#define SRQ_FOLD_TOLERANCE 1e-5
-int srq_model_fold_error(struct srq_model *m, const int32_t *tokens, int64_t n, double *relative,
-                         struct srq_error *err);
+/* Lays the fold aside, so that the model is the stored one for the time being, or takes it up again. */
+void srq_model_lay_aside(struct srq_model *m, bool aside);
 
 #endif

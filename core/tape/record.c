@@ -488,15 +488,23 @@ static int replay(struct srq_tape *t, struct srq_node *n, struct srq_error *err)
 
 int srq_tape_backward(struct srq_tape *t, struct srq_var *loss, struct srq_error *err)
 {
-    struct srq_value *out = (struct srq_value *)loss;
+    return srq_tape_backward_from(t, &loss, 1, err);
+}
+
+int srq_tape_backward_from(struct srq_tape *t, struct srq_var *const *loss, int n, struct srq_error *err)
+{
     struct node_chunk *c = t->last_nodes;
     int i = t->node_count, rc = srq_tape_error(t, err);
 
     if (rc != 0)
         return rc;
-    if (out == NULL || out->var.value.rank != 0)
-        return srq_fail(err, -SRQ_EINVAL, "backward starts at a scalar, the loss");
-    out->seed = true;
+    for (int k = 0; k < n; k++) {
+        struct srq_value *out = (struct srq_value *)loss[k];
+
+        if (out == NULL || out->var.value.rank != 0)
+            return srq_fail(err, -SRQ_EINVAL, "backward starts at a scalar, the loss");
+        out->seed = true;
+    }
     for (; c != NULL && rc == 0; c = c->before, i = CHUNK)
         while (i > 0 && rc == 0)
             rc = replay(t, &c->items[--i], err);

@@ -39,6 +39,8 @@ struct srq_var *srq_tape_fail(struct srq_tape *t, int code, const char *fmt, ...
 struct srq_var *srq_tape_input(struct srq_tape *t, const struct srq_tensor *value, bool wants_grad);
 /* Runs everything recorded backwards from `loss` (a scalar var). Sinks of layers are called on the way. */
 int srq_tape_backward(struct srq_tape *t, struct srq_var *loss, struct srq_error *err);
+/* The same from the sum of n losses. */
+int srq_tape_backward_from(struct srq_tape *t, struct srq_var *const *loss, int n, struct srq_error *err);
 
 /* Seconds and operations by kind since the last call with reset (bench, report). Returns the number of kinds. */
 struct srq_tape_time {

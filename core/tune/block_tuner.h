@@ -10,15 +10,16 @@
 
 struct srq_tuner; /* works on one block after the other, in memory planned once for the largest */
 
-/* The data of one block: token rows of all samples, [nsamples, seq, hidden] in `dtype` each. */
+/* The data of one block: values of its ports for all samples, [nsamples, rows, cols] in `dtype` each. For a layer
+ * outside the blocks, one of either, [nsamples, seq, in]. */
 struct srq_block_io {
     enum srq_dtype dtype; /* F32 or BF16 */
-    int64_t nsamples, seq, hidden;
-    const void *input;              /* quantized chain's hidden states: what the block gets */
-    const void *target;             /* full-precision chain's block output */
-    const uint8_t *mask;            /* [nsamples, seq], 0 leaves a token out; or NULL */
-    const float *const *importance; /* [layers of the block], [in] each: srq_importance_sums of the full-precision
-                                       inputs, where the plugin needs them (srq_plugin_needs); else NULL */
+    int64_t nsamples, seq;
+    const void *input[SRQ_UNIT_PORTS];  /* by input port, from the quantized chain: what the block gets */
+    const void *target[SRQ_UNIT_PORTS]; /* by output port, from the full-precision chain */
+    const uint8_t *mask;                /* [nsamples, seq], 0 leaves a token out; or NULL */
+    const float *const *importance;     /* [layers of the block], [in] each: srq_importance_sums of the full-precision
+                                           inputs, where the plugin needs them (srq_plugin_needs); else NULL */
 };
 
 struct srq_tune_config {
@@ -81,8 +82,8 @@ int srq_tuner_run(struct srq_tuner *t, struct srq_block *block, int index, const
                   const struct srq_block_io *io, const void *resume, size_t resume_len,
                   const struct srq_tune_events *events, struct srq_tune_outcome *out, struct srq_error *err);
 /* The same for one layer outside the blocks (an untied lm_head), `layer` by its place in the model's table:
- * io->input is what the layer gets in the quantized chain, io->target what it gets in the full-precision chain (after
- * the final norm), hidden = in of the layer; the loss is the mean squared error of the layer's output against the
+ * io->input[0] is what the layer gets in the quantized chain, io->target[0] what it gets in the full-precision chain
+ * (after the final norm); the loss is the mean squared error of the layer's output against the
  * original weight's on the latter (spec signround 5.1). Computes in F32. Its codes are srq_tuner_codes(t, 0). */
 int srq_tuner_run_layer(struct srq_tuner *t, int layer, const struct srq_scheme *schemes, const struct srq_block_io *io,
                         const void *resume, size_t resume_len, const struct srq_tune_events *events,

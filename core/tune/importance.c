@@ -28,30 +28,25 @@ struct srq_importance {
 
 /* ---- memory ---- */
 
-/* Layers of the largest block and columns of all its inputs, and the columns of the widest layer outside. */
-static int64_t measure(const struct srq_model *m, int *layers)
+/* The most columns that the inputs of a unit have together. */
+static int64_t measure(const struct srq_model *m)
 {
-    int64_t most = 0, block = 0;
-    int n = 0;
+    int64_t most = 0;
 
-    *layers = 1;
-    for (int i = 0; i < srq_model_layer_count(m); i++) {
-        const struct srq_layer_info *l = srq_model_layer(m, i);
-        bool next = i > 0 && l->block == srq_model_layer(m, i - 1)->block && l->block >= 0;
+    for (int n = 0; n < srq_model_unit_count(m); n++) {
+        const struct srq_unit_info *u = srq_model_unit(m, n);
+        int64_t columns = 0;
 
-        n = next ? n + 1 : 1;
-        block = next ? block + l->in : l->in;
-        *layers = n > *layers ? n : *layers;
-        most = block > most ? block : most;
+        for (int i = u->first; i < u->first + u->count; i++)
+            columns += srq_model_layer(m, i)->in;
+        most = columns > most ? columns : most;
     }
     return most;
 }
 
 uint64_t srq_importance_bytes(const struct srq_model *m)
 {
-    int layers;
-
-    return (uint64_t)measure(m, &layers) * (sizeof(double) + sizeof(float));
+    return (uint64_t)measure(m) * (sizeof(double) + sizeof(float));
 }
 
 int srq_importance_create(const struct srq_model *m, struct srq_importance **out, struct srq_error *err)
@@ -62,7 +57,8 @@ int srq_importance_create(const struct srq_model *m, struct srq_importance **out
     if (im == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory for importance");
     im->memory = srq_malloc(srq_importance_bytes(m));
-    im->columns = measure(m, &im->cap);
+    im->columns = measure(m);
+    im->cap = srq_model_unit_layers(m);
     im->layers = srq_calloc((size_t)im->cap, sizeof(*im->layers));
     im->given = srq_calloc((size_t)im->cap, sizeof(*im->given));
     if (im->memory == NULL || im->layers == NULL || im->given == NULL) {

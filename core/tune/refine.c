@@ -4,7 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/base/rng.h"
 #include "core/math/team.h"
-#include "core/tune/walk.h"
+#include "core/flow/walk.h"
 
 #include <math.h>
 
@@ -36,20 +36,19 @@ struct srq_refine {
     const struct srq_model *model;
     struct srq_refine_config cfg;
     const struct srq_scheme *schemes;
-    int blocks, layers;                   /* layers of a block */
-    int64_t hidden, held, steps, trained; /* held out; trained on */
-    size_t bytes[PART_COUNT], groups;
-    struct refined_layer *layer; /* [blocks * layers] */
-    struct srq_block *block;
-    int loaded; /* block whose codes are in memory; -1: none */
-    struct srq_tape *tape;
+    int blocks;
+    int64_t held, steps, trained; /* held out; trained on */
+    size_t bytes[PART_COUNT], groups, taught_bytes;
+    struct refined_layer *layer; /* [layers of the model]; those outside blocks are never tuned */
+    int loaded;                  /* block whose codes are in memory; -1: none */
+    struct srq_walk *walk;
     struct srq_head *head;
     struct srq_head_distil *distil;
-    uint8_t *states;       /* [blocks + 1][batch, seq, hidden]: inputs; from the end on, gradients of outputs */
-    uint8_t *teacher;      /* [nsamples, seq, hidden] final states of the original */
-    uint8_t *taught;       /* [batch, seq, hidden] those of the batch */
-    int32_t *ids, *target; /* [batch, seq] */
-    int64_t *order;        /* [trained] of the running epoch */
+    struct srq_states *states;  /* of a batch */
+    struct srq_states *teacher; /* final states of the original, of all samples */
+    uint8_t *taught;            /* [batch, seq, hidden] those of the batch */
+    int32_t *ids, *target;      /* [batch, seq] */
+    int64_t *order;             /* [trained] of the running epoch */
     int64_t epoch;
     float *base, *delta, *m, *v, *scale, *grad; /* [groups] each; delta, m, v lie together: they are the state */
     /* one run */
@@ -86,11 +85,6 @@ int64_t srq_refine_offset(const struct srq_model *m, const struct srq_scheme *sc
     return (int64_t)at;
 }
 
-static size_t state_bytes(const struct srq_refine *r, int64_t samples)
-{
-    return (size_t)(samples * r->cfg.seq * r->hidden) * srq_dtype_size(r->cfg.compute);
-}
-
 /* An eighth of the samples is held out, at most a batch; a batch is at most what is left. */
 static void divide(struct srq_refine *r)
 {
@@ -103,20 +97,47 @@ static void divide(struct srq_refine *r)
     r->steps = c->batch > 0 ? c->epochs * (r->trained / c->batch) : 0;
 }
 
+static struct srq_walk_config walk_config(const struct srq_refine *r)
+{
+    const struct srq_refine_config *c = &r->cfg;
+
+    return (struct srq_walk_config){ r->model, c->compute, c->compute, c->batch, c->seq, .backward = true };
+}
+
+static struct srq_states_config states_config(const struct srq_refine *r, bool batch)
+{
+    const struct srq_refine_config *c = &r->cfg;
+
+    return (struct srq_states_config){ r->model, c->compute, batch ? c->batch : c->nsamples, c->seq, .keep = batch };
+}
+
 static int measure(struct srq_refine *r, struct srq_error *err)
 {
     const struct srq_refine_config *c = &r->cfg;
+    const struct srq_walk_config walk = walk_config(r);
+    const struct srq_states_config batch = states_config(r, true), all = states_config(r, false);
     int64_t tokens = c->batch * c->seq;
+    struct srq_walk_memory memory;
+    size_t teacher = 0;
+    int rc = srq_states_bytes(&batch, &r->bytes[PART_STATES], err);
 
-    for (int i = 0; i < r->blocks * r->layers; i++)
+    if (rc == 0)
+        rc = srq_states_bytes(&all, &teacher, err);
+    if (rc == 0)
+        rc = srq_walk_measure(&walk, &memory, err);
+    if (rc != 0)
+        return rc;
+    for (int i = 0; i < srq_model_layer_count(r->model); i++)
         r->groups += groups_of(r->model, r->schemes, i);
-    r->bytes[PART_BLOCK] = srq_block_bytes(r->model, c->compute);
-    r->bytes[PART_ROPE] = srq_block_rope_bytes(r->model, c->seq);
-    r->bytes[PART_STATES] = (size_t)(r->blocks + 2) * state_bytes(r, c->batch) + state_bytes(r, c->nsamples) +
-                            (size_t)tokens * 2 * sizeof(int32_t);
+    r->taught_bytes = (size_t)(tokens * srq_model_info(r->model)->hidden) * srq_dtype_size(c->compute) +
+                      (size_t)tokens * 2 * sizeof(int32_t);
+    r->bytes[PART_BLOCK] = memory.block;
+    r->bytes[PART_ROPE] = memory.rope;
+    r->bytes[PART_TAPE] = memory.tape;
+    r->bytes[PART_STATES] += teacher + r->taught_bytes;
     r->bytes[PART_SCALES] = 6 * r->groups * sizeof(float);
     r->bytes[PART_HEAD] = srq_head_bytes(r->model, tokens) + srq_head_distil_bytes(r->model, tokens);
-    return srq_walk_measure(r->model, c->compute, c->batch, c->seq, &r->bytes[PART_TAPE], err);
+    return 0;
 }
 
 static struct srq_refine *new_refine(const struct srq_model *m, const struct srq_refine_config *cfg,
@@ -130,10 +151,7 @@ static struct srq_refine *new_refine(const struct srq_model *m, const struct srq
     r->cfg = *cfg;
     r->schemes = schemes;
     r->blocks = srq_model_info(m)->blocks;
-    r->hidden = srq_model_info(m)->hidden;
     r->loaded = r->epoch = -1;
-    while (r->layers < srq_model_layer_count(m) && srq_model_layer(m, r->layers)->block == 0)
-        r->layers++;
     divide(r);
     return r;
 }
@@ -160,36 +178,37 @@ int srq_refine_plan(const struct srq_model *m, const struct srq_refine_config *c
 
 static int create(struct srq_refine *r, struct srq_error *err)
 {
+    const struct srq_walk_config walk = walk_config(r);
+    const struct srq_states_config batch = states_config(r, true), every = states_config(r, false);
     size_t tokens = (size_t)(r->cfg.batch * r->cfg.seq), at = 0;
+    int layers = srq_model_layer_count(r->model), rc = measure(r, err);
     float *all;
-    int rc = measure(r, err);
 
     if (rc != 0)
         return rc;
-    r->layer = srq_calloc((size_t)(r->blocks * r->layers) + 1, sizeof(*r->layer));
+    r->layer = srq_calloc((size_t)layers + 1, sizeof(*r->layer));
     r->order = srq_calloc((size_t)r->trained + 1, sizeof(*r->order));
-    r->states = srq_pages_alloc(r->bytes[PART_STATES]);
+    r->taught = srq_pages_alloc(r->taught_bytes);
     all = srq_pages_alloc(r->bytes[PART_SCALES] + 1);
     r->base = all;
-    if (r->layer == NULL || r->order == NULL || r->states == NULL || all == NULL)
-        return srq_fail(err, -SRQ_ENOMEM, "out of memory for the tuning of scales (%zu bytes of states)",
-                        r->bytes[PART_STATES]);
+    if (r->layer == NULL || r->order == NULL || r->taught == NULL || all == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory for the tuning of scales");
     r->delta = r->base + r->groups;
     r->m = r->delta + r->groups;
     r->v = r->m + r->groups;
     r->scale = r->v + r->groups;
     r->grad = r->scale + r->groups;
-    r->taught = r->states + (size_t)(r->blocks + 1) * state_bytes(r, r->cfg.batch);
-    r->teacher = r->taught + state_bytes(r, r->cfg.batch);
-    r->ids = (int32_t *)(void *)(r->teacher + state_bytes(r, r->cfg.nsamples));
+    r->ids = (int32_t *)(void *)(r->taught + r->taught_bytes) - 2 * tokens;
     r->target = r->ids + tokens;
-    for (int i = 0; i < r->blocks * r->layers; i++) {
+    for (int i = 0; i < layers; i++) {
         r->layer[i] = (struct refined_layer){ .on = groups_of(r->model, r->schemes, i) > 0, .first = at, .r = r };
         at += groups_of(r->model, r->schemes, i);
     }
-    rc = srq_block_create(r->model, r->cfg.compute, &r->block, err);
+    rc = srq_states_create(&batch, &r->states, err);
     if (rc == 0)
-        rc = srq_tape_create(r->bytes[PART_TAPE], r->cfg.compute, false, &r->tape, err);
+        rc = srq_states_create(&every, &r->teacher, err);
+    if (rc == 0)
+        rc = srq_walk_create(&walk, &r->walk, err);
     if (rc == 0)
         rc = srq_head_create(r->model, &r->head, err);
     return rc == 0 ? srq_head_distil_create(r->head, r->head, (int64_t)tokens, &r->distil, err) : rc;
@@ -220,10 +239,11 @@ void srq_refine_free(struct srq_refine *r)
         return;
     srq_head_distil_free(r->distil);
     srq_head_free(r->head);
-    srq_tape_free(r->tape);
-    srq_block_free(r->block);
-    if (r->states != NULL)
-        srq_pages_free(r->states, r->bytes[PART_STATES]);
+    srq_walk_free(r->walk);
+    srq_states_free(r->states);
+    srq_states_free(r->teacher);
+    if (r->taught != NULL)
+        srq_pages_free(r->taught, r->taught_bytes);
     if (r->base != NULL)
         srq_pages_free(r->base, r->bytes[PART_SCALES] + 1);
     srq_free(r->layer);
@@ -252,45 +272,51 @@ static void take_gradient(void *ctx, int64_t row, int64_t rows, float *grad)
     }
 }
 
-static int take_codes(struct srq_refine *r, int block, struct srq_error *err)
+static int begin_unit(void *ctx, int unit, struct srq_error *err)
 {
+    struct srq_refine *r = ctx;
+    const struct srq_unit_info *u = srq_model_unit(r->model, unit);
     int rc = 0;
 
-    for (int i = 0; rc == 0 && i < r->layers; i++) {
-        int layer = block * r->layers + i;
-        struct srq_linear *linear = srq_block_linear(r->block, i);
-        struct refined_layer *l = &r->layer[layer];
-        struct srq_codes codes;
-
-        if (r->schemes[layer].grid == SRQ_GRID_NONE)
-            continue;
-        rc = r->codes(r->codes_ctx, layer, &l->codes, err);
-        if (rc != 0)
-            return rc;
-        codes = *l->codes;
-        if (l->on)
-            codes.scale = r->scale + l->first;
-        rc = srq_codes_decode(&codes, linear->weight.data, linear->weight.dtype, err);
-    }
+    for (int i = u->first; rc == 0 && i < u->first + u->count; i++)
+        if (r->schemes[i].grid != SRQ_GRID_NONE)
+            rc = r->codes(r->codes_ctx, i, &r->layer[i].codes, err);
     return rc;
+}
+
+static int has_codes(void *ctx, int layer, struct srq_error *err)
+{
+    const struct srq_refine *r = ctx;
+
+    (void)err;
+    return r->schemes[layer].grid != SRQ_GRID_NONE;
+}
+
+static void decode_rows(void *ctx, int layer, int64_t row, int64_t rows, void *dst, enum srq_dtype dtype)
+{
+    const struct srq_refine *r = ctx;
+    struct srq_codes codes = *r->layer[layer].codes;
+
+    if (r->layer[layer].on)
+        codes.scale = r->scale + r->layer[layer].first;
+    srq_codes_decode_rows(&codes, row, rows, dst, dtype);
 }
 
 static int load(struct srq_refine *r, int block, bool sinks, struct srq_error *err)
 {
-    int rc = 0;
+    const struct srq_weights weights = { r, begin_unit, has_codes, decode_rows };
+    const struct srq_unit_info *u = srq_model_unit(r->model, block);
 
     if (r->loaded != block) {
-        r->loaded = -1;
-        rc = srq_block_load(r->block, block, err);
-        if (rc == 0)
-            rc = take_codes(r, block, err);
+        int rc = srq_walk_load(r->walk, block, &weights, err);
+
+        r->loaded = rc == 0 ? block : -1;
         if (rc != 0)
             return rc;
-        r->loaded = block;
     }
-    for (int i = 0; i < r->layers; i++) {
-        struct srq_linear *linear = srq_block_linear(r->block, i);
-        struct refined_layer *l = &r->layer[block * r->layers + i];
+    for (int i = 0; i < u->count; i++) {
+        struct srq_linear *linear = srq_block_linear(srq_walk_block(r->walk), i);
+        struct refined_layer *l = &r->layer[u->first + i];
 
         linear->sink = sinks && l->on ? take_gradient : NULL;
         linear->sink_ctx = l;
@@ -298,37 +324,26 @@ static int load(struct srq_refine *r, int block, bool sinks, struct srq_error *e
     return 0;
 }
 
-static struct srq_walk walk_of(const struct srq_refine *r)
-{
-    return (struct srq_walk){ r->block, r->tape, r->cfg.compute, r->cfg.seq, r->hidden };
-}
-
-static uint8_t *state(const struct srq_refine *r, int block)
-{
-    return r->states + (size_t)block * state_bytes(r, r->cfg.batch);
-}
-
 /* ---- a batch ----------------------------------------------------------------------------------------------------- */
 
 /* Final states of all samples through the original's blocks. */
 static int make_teacher(struct srq_refine *r, struct srq_error *err)
 {
-    struct srq_walk walk = walk_of(r);
-
     r->loaded = -1;
-    return srq_walk_model(&walk, r->model, r->samples->ids, r->cfg.nsamples, r->cfg.batch, r->teacher, NULL, NULL, err);
+    return srq_walk_model(r->walk, r->teacher, r->samples->ids, r->cfg.nsamples, NULL, NULL, err);
 }
 
 /* Takes samples [n] up; returns how many of their tokens predict another. */
 static int64_t take_batch(struct srq_refine *r, const int64_t *sample, int64_t n)
 {
     int64_t seq = r->cfg.seq, valid = 0;
+    size_t bytes = (size_t)(srq_states_final(r->teacher, 1) - srq_states_final(r->teacher, 0));
 
     for (int64_t i = 0; i < n; i++) {
         const uint8_t *mask = r->samples->mask != NULL ? r->samples->mask + sample[i] * seq : NULL;
 
         memcpy(r->ids + i * seq, r->samples->ids + sample[i] * seq, (size_t)seq * sizeof(*r->ids));
-        memcpy(r->taught + state_bytes(r, i), r->teacher + state_bytes(r, sample[i]), state_bytes(r, 1));
+        memcpy(r->taught + (size_t)i * bytes, srq_states_final(r->teacher, sample[i]), bytes);
         for (int64_t k = 0; k < seq; k++) {
             bool predicts = k + 1 < seq && (mask == NULL || (mask[k] != 0 && mask[k + 1] != 0));
 
@@ -343,23 +358,23 @@ static int64_t take_batch(struct srq_refine *r, const int64_t *sample, int64_t n
 static int run_batch(struct srq_refine *r, const int64_t *sample, int64_t n, bool grad, double *loss, int64_t *valid,
                      struct srq_error *err)
 {
-    struct srq_walk walk = walk_of(r);
     int rc;
 
     *valid = take_batch(r, sample, n);
-    rc = srq_model_embed(r->model, r->ids, n * r->cfg.seq, state(r, 0), r->cfg.compute, err);
+    rc = srq_states_embed(r->states, r->ids, n, err);
     for (int b = 0; rc == 0 && b < r->blocks; b++) {
         rc = load(r, b, false, err);
         if (rc == 0)
-            rc = srq_walk_forward(&walk, state(r, b), state(r, b + 1), n, err);
+            rc = srq_walk_forward(r->walk, r->states, 0, n, err);
     }
     if (rc == 0)
-        rc = srq_head_distil_run(r->distil, r->taught, state(r, r->blocks), r->cfg.compute, n * r->cfg.seq, r->target,
-                                 *valid > 0 ? 1.0f / (float)*valid : 0, loss, grad ? state(r, r->blocks) : NULL, err);
+        rc = srq_head_distil_run(r->distil, r->taught, srq_states_final(r->states, 0), r->cfg.compute, n * r->cfg.seq,
+                                 r->target, *valid > 0 ? 1.0f / (float)*valid : 0, loss,
+                                 grad ? srq_states_final_gradient(r->states, 0) : NULL, err);
     for (int b = r->blocks - 1; rc == 0 && grad && b >= 0; b--) {
         rc = load(r, b, true, err);
         if (rc == 0)
-            rc = srq_walk_backward(&walk, state(r, b), state(r, b + 1), n, b > 0, err);
+            rc = srq_walk_backward(r->walk, r->states, 0, n, err);
     }
     return rc;
 }
@@ -428,7 +443,7 @@ static void move(struct srq_refine *r)
     if ((double)r->step < warm)
         schedule *= ((double)r->step + 1) / (warm + 1);
 
-    for (int i = 0; i < r->blocks * r->layers; i++) {
+    for (int i = 0; i < srq_model_layer_count(r->model); i++) {
         struct moving k = { r, &r->layer[i], schedule * rate / (double)(1 << r->schemes[i].bits),
                             1 - pow(BETA1, (double)r->step + 1), 1 - pow(BETA2, (double)r->step + 1) };
 
@@ -452,7 +467,7 @@ static int take_base(struct srq_refine *r, struct srq_error *err)
 {
     int rc = 0;
 
-    for (int i = 0; rc == 0 && i < r->blocks * r->layers; i++) {
+    for (int i = 0; rc == 0 && i < srq_model_layer_count(r->model); i++) {
         const struct srq_codes *codes;
 
         if (!r->layer[i].on)

@@ -4,7 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/base/rng.h"
 #include "core/math/team.h"
-#include "core/tune/walk.h"
+#include "core/flow/walk.h"
 
 #include <math.h>
 
@@ -18,12 +18,14 @@ struct resample {
     const struct srq_model *model;
     struct srq_resample_config cfg;
     int64_t hidden, vocab, part; /* samples that go through the model together */
-    size_t tape_bytes, states_bytes;
-    struct srq_block *block;
-    struct srq_tape *tape;
+    size_t states_bytes;
+    struct srq_walk_config walk_config;
+    struct srq_states_config states_config;
+    struct srq_walk_memory memory;
+    struct srq_walk *walk;
+    struct srq_states *states;
     struct srq_head *head;
-    uint8_t *states; /* [part, seq, hidden] */
-    float *logits;   /* [ROWS, vocab] */
+    float *logits; /* [ROWS, vocab] */
     struct srq_samples *samples;
     int64_t first; /* token of the first row of logits, counted over all samples that were read */
 };
@@ -44,6 +46,7 @@ static int measure(struct resample *r, const struct srq_model *m, const struct s
                    struct srq_error *err)
 {
     int64_t sample;
+    int rc;
 
     memset(r, 0, sizeof(*r));
     r->model = m;
@@ -54,9 +57,12 @@ static int measure(struct resample *r, const struct srq_model *m, const struct s
     r->part = STATES_MOST / sample;
     r->part = r->part < cfg->batch ? cfg->batch : r->part;
     r->part = r->part < cfg->nsamples ? r->part : cfg->nsamples;
-    r->states_bytes = (size_t)(r->part * sample);
-    return srq_block_forward_bytes(m, cfg->compute, cfg->batch < r->part ? cfg->batch : r->part, cfg->seq,
-                                   &r->tape_bytes, err);
+    r->walk_config =
+        (struct srq_walk_config){ m,        cfg->compute,     cfg->compute, cfg->batch < r->part ? cfg->batch : r->part,
+                                  cfg->seq, .backward = false };
+    r->states_config = (struct srq_states_config){ m, cfg->compute, r->part, cfg->seq, false, NULL };
+    rc = srq_states_bytes(&r->states_config, &r->states_bytes, err);
+    return rc == 0 ? srq_walk_measure(&r->walk_config, &r->memory, err) : rc;
 }
 
 int srq_resample_plan(const struct srq_model *m, const struct srq_resample_config *cfg, struct srq_memory_row *rows,
@@ -70,10 +76,10 @@ int srq_resample_plan(const struct srq_model *m, const struct srq_resample_confi
         return 0;
     rc = measure(&r, m, cfg, err);
     const struct srq_memory_row all[] = {
-        { "words drawn anew: block parameters", srq_block_bytes(m, cfg->compute) },
-        { "words drawn anew: rope tables", srq_block_rope_bytes(m, cfg->seq) },
+        { "words drawn anew: block parameters", r.memory.block },
+        { "words drawn anew: rope tables", r.memory.rope },
         { "words drawn anew: states", r.states_bytes },
-        { "words drawn anew: forward pass of a batch", r.tape_bytes },
+        { "words drawn anew: forward pass of a batch", r.memory.tape },
         { "words drawn anew: head and logits", srq_head_bytes(m, ROWS) + (size_t)(ROWS * r.vocab) * sizeof(float) },
     };
     for (size_t i = 0; rc == 0 && i < sizeof(all) / sizeof(all[0]) && (int)i < cap; i++)
@@ -161,7 +167,8 @@ static int draw(struct resample *r, int64_t from, int64_t n, struct srq_error *e
     for (int64_t at = 0; rc == 0 && at < tokens; at += ROWS) {
         int64_t rows = tokens - at < ROWS ? tokens - at : ROWS;
 
-        rc = srq_head_logits(r->head, r->states + (size_t)(at * r->hidden) * srq_dtype_size(r->cfg.compute),
+        rc = srq_head_logits(r->head,
+                             srq_states_final(r->states, 0) + (size_t)(at * r->hidden) * srq_dtype_size(r->cfg.compute),
                              r->cfg.compute, rows, r->logits, err);
         r->first = from * r->cfg.seq + at;
         for (int64_t i = 0; rc == 0 && i < rows * r->vocab; i += r->vocab) {
@@ -183,10 +190,12 @@ struct progress {
     void *ctx;
 };
 
-static int on_block(void *ctx, int block)
+static int on_batch(void *ctx, int block, int64_t done, int64_t all)
 {
     const struct progress *p = ctx;
 
+    (void)done;
+    (void)all;
     return p->tick != NULL ? p->tick(p->ctx, p->done + block, p->all) : 0;
 }
 
@@ -195,7 +204,7 @@ int srq_resample_run(const struct srq_model *m, const struct srq_resample_config
 {
     int blocks = srq_model_info(m)->blocks;
     struct progress p = { .tick = tick, .ctx = ctx };
-    struct srq_walk walk;
+    const struct srq_walk_tick on = { on_batch, &p };
     struct resample r;
     int rc = measure(&r, m, cfg, err);
 
@@ -205,34 +214,30 @@ int srq_resample_run(const struct srq_model *m, const struct srq_resample_config
                       (long long)samples->count, (long long)samples->seqlen, (long long)cfg->copies,
                       (long long)cfg->nsamples);
     if (rc == 0) {
-        r.states = srq_pages_alloc(r.states_bytes);
         r.logits = srq_pages_alloc((size_t)(ROWS * r.vocab) * sizeof(float));
-        if (r.states == NULL || r.logits == NULL)
-            rc = srq_fail(err, -SRQ_ENOMEM, "out of memory drawing words anew (%zu bytes of states)", r.states_bytes);
+        if (r.logits == NULL)
+            rc = srq_fail(err, -SRQ_ENOMEM, "out of memory drawing words anew");
     }
     if (rc == 0)
-        rc = srq_block_create(m, cfg->compute, &r.block, err);
+        rc = srq_states_create(&r.states_config, &r.states, err);
     if (rc == 0)
-        rc = srq_tape_create(r.tape_bytes, cfg->compute, false, &r.tape, err);
+        rc = srq_walk_create(&r.walk_config, &r.walk, err);
     if (rc == 0)
         rc = srq_head_create(m, &r.head, err);
-    walk = (struct srq_walk){ r.block, r.tape, cfg->compute, cfg->seq, r.hidden };
     p.all = (cfg->nsamples + r.part - 1) / r.part * (blocks + 1);
     for (int64_t i = 0; rc == 0 && i < cfg->nsamples; i += r.part, p.done += blocks + 1) {
         int64_t n = cfg->nsamples - i < r.part ? cfg->nsamples - i : r.part;
 
-        rc = srq_walk_model(&walk, m, samples->ids + i * cfg->seq, n, cfg->batch, r.states, on_block, &p, err);
+        rc = srq_walk_model(r.walk, r.states, samples->ids + i * cfg->seq, n, NULL, &on, err);
         if (rc == 0)
-            rc = on_block(&p, blocks);
+            rc = on_batch(&p, blocks, 0, 0);
         if (rc == 0)
             rc = draw(&r, i, n, err);
     }
     srq_head_free(r.head);
-    srq_tape_free(r.tape);
-    srq_block_free(r.block);
+    srq_walk_free(r.walk);
+    srq_states_free(r.states);
     if (r.logits != NULL)
         srq_pages_free(r.logits, (size_t)(ROWS * r.vocab) * sizeof(float));
-    if (r.states != NULL)
-        srq_pages_free(r.states, r.states_bytes);
     return rc;
 }

@@ -4,7 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/math/kernels.h"
 #include "core/math/team.h"
-#include "core/tune/walk.h"
+#include "core/flow/walk.h"
 
 #include <math.h>
 
@@ -32,17 +32,14 @@ struct srq_scoring {
     const struct srq_plugin *plugin;
     void *self;
     struct srq_scoring_config cfg;
-    int blocks, layers; /* layers of a block */
-    int64_t hidden;
-    size_t state_bytes;         /* of one block's input for a sweep */
-    struct scored_layer *layer; /* [layers] */
-    struct srq_block *block;
-    int loaded; /* which block is in memory, rounded under `schemes`; -1: none */
+    int blocks;
+    struct scored_layer *layer;       /* of the unit that is loaded, by their place in it */
+    const struct srq_unit_info *unit; /* that is in memory, rounded under `schemes`; NULL: none */
     const struct srq_scheme *schemes;
-    struct srq_tape *tape;
+    struct srq_walk *walk;
+    struct srq_states *states; /* of a sweep */
     struct srq_head *head;
     struct srq_head_loss *loss;
-    uint8_t *states; /* [blocks + 1][sweep, seq, hidden] of compute: inputs; from the end on, gradients of outputs */
     uint8_t *memory; /* of layers */
     float *range;    /* lo and hi of a block's groups */
     float *row;      /* [threads][2][longest row] W and Ŵ */
@@ -57,12 +54,12 @@ struct srq_scoring {
 
 /* ---- sizes ------------------------------------------------------------------------------------------------------- */
 
-/* Groups of a block, the most that any candidate makes; its rows; its longest row. */
-static void measure_layers(struct srq_scoring *s, const struct srq_scheme *candidates, int count, size_t *groups,
-                           size_t *rows)
+/* Groups of a unit, the most that any candidate makes; its rows; the longest row of all. */
+static void measure_unit(struct srq_scoring *s, const struct srq_unit_info *u, const struct srq_scheme *candidates,
+                         int count, size_t *groups, size_t *rows)
 {
     *groups = *rows = 0;
-    for (int i = 0; i < s->layers; i++) {
+    for (int i = u->first; i < u->first + u->count; i++) {
         const struct srq_layer_info *l = srq_model_layer(s->model, i);
         int64_t most = 1;
 
@@ -77,31 +74,65 @@ static void measure_layers(struct srq_scoring *s, const struct srq_scheme *candi
     }
 }
 
+/* The most of either that a block has. */
+static void measure_layers(struct srq_scoring *s, const struct srq_scheme *candidates, int count, size_t *groups,
+                           size_t *rows)
+{
+    *groups = *rows = 0;
+    for (int u = 0; u < s->blocks; u++) {
+        size_t g, r;
+
+        measure_unit(s, srq_model_unit(s->model, u), candidates, count, &g, &r);
+        *groups = g > *groups ? g : *groups;
+        *rows = r > *rows ? r : *rows;
+    }
+}
+
 static size_t row_floats(const struct srq_scoring *s)
 {
     return (size_t)srq_team_size() * 2 * (size_t)s->row_len;
+}
+
+static struct srq_walk_config walk_config(const struct srq_scoring *s)
+{
+    const struct srq_scoring_config *c = &s->cfg;
+
+    return (struct srq_walk_config){ s->model, c->compute, c->compute, c->batch, c->seq, .backward = true };
+}
+
+static struct srq_states_config states_config(const struct srq_scoring *s)
+{
+    const struct srq_scoring_config *c = &s->cfg;
+
+    return (struct srq_states_config){ s->model, c->compute, c->sweep, c->seq, .keep = true };
 }
 
 static int measure(struct srq_scoring *s, const struct srq_scheme *candidates, int count, size_t *groups, size_t *rows,
                    struct srq_error *err)
 {
     const struct srq_scoring_config *c = &s->cfg;
+    const struct srq_walk_config walk = walk_config(s);
+    const struct srq_states_config states = states_config(s);
+    struct srq_walk_memory memory;
+    int rc;
 
     if (c->batch < 1 || c->sweep < c->batch || c->sweep % c->batch != 0 || c->seq < 2)
         return srq_fail(err, -SRQ_EINVAL, "samples of %lld tokens in batches of %lld, %lld at a time, cannot be scored",
                         (long long)c->seq, (long long)c->batch, (long long)c->sweep);
-    if (!srq_mul_size((size_t)(c->sweep * c->seq), (size_t)s->hidden * srq_dtype_size(c->compute), &s->state_bytes) ||
-        !srq_mul_size(s->state_bytes, (size_t)s->blocks + 1, &s->bytes[PART_STATES]))
-        return srq_fail(err, -SRQ_ELIMIT, "the inputs of %d blocks for %lld samples are too many", s->blocks,
-                        (long long)c->sweep);
+    rc = srq_states_bytes(&states, &s->bytes[PART_STATES], err);
+    if (rc == 0)
+        rc = srq_walk_measure(&walk, &memory, err);
+    if (rc != 0)
+        return rc;
     measure_layers(s, candidates, count, groups, rows);
-    s->bytes[PART_BLOCK] = srq_block_bytes(s->model, c->compute);
-    s->bytes[PART_ROPE] = srq_block_rope_bytes(s->model, c->seq);
+    s->bytes[PART_BLOCK] = memory.block;
+    s->bytes[PART_ROPE] = memory.rope;
+    s->bytes[PART_TAPE] = memory.tape;
     s->bytes[PART_LAYERS] = *rows * sizeof(double) + (2 * *groups + row_floats(s)) * sizeof(float) +
                             (size_t)(c->sweep * c->seq) * sizeof(int32_t);
     s->bytes[PART_HEAD] =
         srq_head_bytes(s->model, c->batch * c->seq) + srq_head_loss_bytes(s->model, c->batch * c->seq);
-    return srq_walk_measure(s->model, s->cfg.compute, s->cfg.batch, s->cfg.seq, &s->bytes[PART_TAPE], err);
+    return 0;
 }
 
 static struct srq_scoring *new_scoring(const struct srq_model *m, const struct srq_scoring_config *cfg)
@@ -113,10 +144,6 @@ static struct srq_scoring *new_scoring(const struct srq_model *m, const struct s
     s->model = m;
     s->cfg = *cfg;
     s->blocks = srq_model_info(m)->blocks;
-    s->hidden = srq_model_info(m)->hidden;
-    s->loaded = -1;
-    while (s->layers < srq_model_layer_count(m) && srq_model_layer(m, s->layers)->block == 0)
-        s->layers++;
     return s;
 }
 
@@ -143,30 +170,23 @@ int srq_scoring_plan(const struct srq_model *m, const struct srq_scoring_config 
 
 static int create(struct srq_scoring *s, const struct srq_scheme *candidates, int count, struct srq_error *err)
 {
+    const struct srq_walk_config walk = walk_config(s);
+    const struct srq_states_config states = states_config(s);
     size_t groups, rows;
-    double *sums;
     int rc = measure(s, candidates, count, &groups, &rows, err);
 
     if (rc != 0)
         return rc;
-    s->layer = srq_calloc((size_t)s->layers + 1, sizeof(s->layer[0]));
+    s->layer = srq_calloc((size_t)srq_model_unit_layers(s->model), sizeof(s->layer[0]));
     s->memory = srq_pages_alloc(s->bytes[PART_LAYERS]);
-    s->states = srq_pages_alloc(s->bytes[PART_STATES]);
-    if (s->layer == NULL || s->memory == NULL || s->states == NULL)
-        return srq_fail(err, -SRQ_ENOMEM, "out of memory for scoring (%zu bytes of block inputs)",
-                        s->bytes[PART_STATES]);
-    sums = (double *)(void *)s->memory;
-    for (int i = 0; i < s->layers; i++) {
-        s->layer[i].s = s;
-        s->layer[i].row_sum = sums;
-        sums += srq_model_layer(s->model, i)->out;
-    }
-    s->range = (float *)(void *)sums;
+    if (s->layer == NULL || s->memory == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory for scoring");
+    s->range = (float *)(void *)((double *)(void *)s->memory + rows);
     s->row = s->range + 2 * groups;
     s->target = (int32_t *)(void *)(s->row + row_floats(s));
-    rc = srq_block_create(s->model, s->cfg.compute, &s->block, err);
+    rc = srq_states_create(&states, &s->states, err);
     if (rc == 0)
-        rc = srq_tape_create(s->bytes[PART_TAPE], s->cfg.compute, false, &s->tape, err);
+        rc = srq_walk_create(&walk, &s->walk, err);
     if (rc == 0)
         rc = srq_head_create(s->model, &s->head, err);
     return rc == 0 ? srq_head_loss_create(s->head, s->cfg.batch * s->cfg.seq, &s->loss, err) : rc;
@@ -199,10 +219,8 @@ void srq_scoring_free(struct srq_scoring *s)
         return;
     srq_head_loss_free(s->loss);
     srq_head_free(s->head);
-    srq_tape_free(s->tape);
-    srq_block_free(s->block);
-    if (s->states != NULL)
-        srq_pages_free(s->states, s->bytes[PART_STATES]);
+    srq_walk_free(s->walk);
+    srq_states_free(s->states);
     if (s->memory != NULL)
         srq_pages_free(s->memory, s->bytes[PART_LAYERS]);
     srq_free(s->layer);
@@ -237,21 +255,6 @@ static void take_gradient(void *ctx, int64_t row, int64_t rows, float *grad)
     }
 }
 
-struct rounding {
-    const struct scored_layer *l;
-    struct srq_grid_args args;
-    struct srq_tensor *dst;
-};
-
-static void round_rows(void *ctx, int64_t begin, int64_t end)
-{
-    const struct rounding *r = ctx;
-    int64_t in = r->l->layer.groups.in;
-    size_t bytes = (size_t)in * srq_dtype_size(r->dst->dtype);
-
-    r->l->grid->fake(&r->args, begin, end - begin, (char *)r->dst->data + (size_t)begin * bytes, r->dst->dtype, in);
-}
-
 /* Where gradients are taken: with fewer bits everywhere the model has no words left, and its gradients say nothing. */
 static struct srq_grid_args point_of(const struct scored_layer *l)
 {
@@ -266,18 +269,17 @@ static struct srq_grid_args point_of(const struct scored_layer *l)
 /* nvfp4 has one scale for the tensors that runtimes fuse: of the largest magnitude among them (spec signround 9.2). */
 static void share_tensor_scale(struct srq_scoring *s)
 {
-    for (int i = 0; i < s->layers; i++) {
-        const struct srq_layer_info *a = srq_model_layer(s->model, i);
+    for (int i = 0; i < s->unit->count; i++) {
+        const struct srq_layer_info *a = srq_model_layer(s->model, s->unit->first + i);
         struct scored_layer *l = &s->layer[i];
         float top = 0;
 
         l->layer.tensor_scale = l->args.tensor_scale = 1;
-        for (int k = 0; l->grid != NULL && l->layer.scheme.grid == SRQ_GRID_NVFP4 && k < s->layers; k++) {
-            const struct srq_layer_info *b = srq_model_layer(s->model, k);
+        for (int k = 0; l->grid != NULL && l->layer.scheme.grid == SRQ_GRID_NVFP4 && k < s->unit->count; k++) {
+            const struct srq_layer_info *b = srq_model_layer(s->model, s->unit->first + k);
             const struct scored_layer *o = &s->layer[k];
 
-            if (o->grid == NULL || o->layer.scheme.grid != SRQ_GRID_NVFP4 ||
-                (k != i && (a->tie == NULL || b->tie == NULL || strcmp(a->tie, b->tie) != 0)))
+            if (o->grid == NULL || o->layer.scheme.grid != SRQ_GRID_NVFP4 || (k != i && !srq_layers_tied(a, b)))
                 continue;
             for (int64_t g = 0; g < o->layer.groups.count; g++)
                 top = fmaxf(top, fmaxf(-o->args.lo[g], o->args.hi[g]));
@@ -306,7 +308,7 @@ static int prepare_layer(struct srq_scoring *s, int i, int layer, float **range,
                                    .scheme = s->schemes[layer],
                                    .tensor_scale = 1,
                                    .groups = srq_groups_of(info->out, info->in, s->schemes[layer].group) };
-    rc = srq_model_weight(s->model, info->name, &l->layer.weight, err);
+    rc = srq_model_weight(s->model, layer, &l->layer.weight, err);
     if (rc != 0)
         return rc;
     l->args = (struct srq_grid_args){ .size = sizeof(l->args),
@@ -321,34 +323,58 @@ static int prepare_layer(struct srq_scoring *s, int i, int layer, float **range,
     return rc == 0 ? 0 : srq_fail_field(err, rc, info->name, "the ranges of %s could not be found", info->name);
 }
 
-/* Brings a block into memory with its weights rounded. */
-static int load(struct srq_scoring *s, int block, struct srq_error *err)
+static int begin_unit(void *ctx, int unit, struct srq_error *err)
 {
+    struct srq_scoring *s = ctx;
+    double *sums = (double *)(void *)s->memory;
     float *range = s->range;
-    int rc;
+    int rc = 0;
 
-    if (s->loaded == block)
-        return 0;
-    s->loaded = -1;
-    rc = srq_block_load(s->block, block, err);
-    for (int i = 0; rc == 0 && i < s->layers; i++)
-        rc = prepare_layer(s, i, block * s->layers + i, &range, err);
-    if (rc != 0)
-        return rc;
-    share_tensor_scale(s);
-    for (int i = 0; i < s->layers; i++) {
-        struct rounding r = { &s->layer[i], point_of(&s->layer[i]), &srq_block_linear(s->block, i)->weight };
-
-        if (s->layer[i].grid != NULL)
-            srq_parallel(s->layer[i].layer.groups.out, 8, round_rows, &r);
+    s->unit = srq_model_unit(s->model, unit);
+    for (int i = 0; rc == 0 && i < s->unit->count; i++) {
+        s->layer[i] = (struct scored_layer){ .s = s, .row_sum = sums };
+        sums += srq_model_layer(s->model, s->unit->first + i)->out;
+        rc = prepare_layer(s, i, s->unit->first + i, &range, err);
     }
-    s->loaded = block;
-    return 0;
+    if (rc == 0)
+        share_tensor_scale(s);
+    return rc;
+}
+
+static int is_rounded(void *ctx, int layer, struct srq_error *err)
+{
+    const struct srq_scoring *s = ctx;
+
+    (void)err;
+    return s->layer[layer - s->unit->first].grid != NULL;
+}
+
+static void round_rows(void *ctx, int layer, int64_t row, int64_t rows, void *dst, enum srq_dtype dtype)
+{
+    const struct srq_scoring *s = ctx;
+    const struct scored_layer *l = &s->layer[layer - s->unit->first];
+    struct srq_grid_args args = point_of(l);
+
+    l->grid->fake(&args, row, rows, dst, dtype, l->layer.groups.in);
+}
+
+/* Brings a block into memory with its weights rounded. */
+static int load(struct srq_scoring *s, int unit, struct srq_error *err)
+{
+    const struct srq_weights rounded = { s, begin_unit, is_rounded, round_rows };
+    int rc = 0;
+
+    if (s->unit == srq_model_unit(s->model, unit))
+        return 0;
+    rc = srq_walk_load(s->walk, unit, &rounded, err);
+    if (rc != 0)
+        s->unit = NULL;
+    return rc;
 }
 
 static void release(struct srq_scoring *s)
 {
-    for (int i = 0; i < s->layers; i++) {
+    for (int i = 0; s->unit != NULL && i < s->unit->count; i++) {
         if (s->layer[i].grid != NULL)
             srq_tensors_release(srq_model_tensors(s->model), &s->layer[i].layer.weight);
     }
@@ -356,8 +382,8 @@ static void release(struct srq_scoring *s)
 
 static void set_sinks(struct srq_scoring *s, bool on)
 {
-    for (int i = 0; i < s->layers; i++) {
-        struct srq_linear *linear = srq_block_linear(s->block, i);
+    for (int i = 0; s->unit != NULL && i < s->unit->count; i++) {
+        struct srq_linear *linear = srq_block_linear(srq_walk_block(s->walk), i);
 
         linear->sink = on && s->layer[i].grid != NULL ? take_gradient : NULL;
         linear->sink_ctx = &s->layer[i];
@@ -373,40 +399,18 @@ static int step(struct srq_scoring *s, struct srq_error *err)
     return rc == 0 ? 0 : srq_fail(err, rc < 0 ? rc : -SRQ_ECANCELED, "scoring was stopped");
 }
 
-static uint8_t *state(const struct srq_scoring *s, int block, int64_t sample)
+/* A batch backwards through the loaded block; what its layers' rows came to is added to their scores. */
+static int backward(struct srq_scoring *s, int64_t at, int64_t n, double *score, struct srq_error *err)
 {
-    return s->states + (size_t)block * s->state_bytes +
-           (size_t)(sample * s->cfg.seq * s->hidden) * srq_dtype_size(s->cfg.compute);
-}
+    int rc = srq_walk_backward(s->walk, s->states, at, n, err);
 
-static struct srq_walk walk_of(const struct srq_scoring *s)
-{
-    return (struct srq_walk){ s->block, s->tape, s->cfg.compute, s->cfg.seq, s->hidden };
-}
-
-/* A batch at `at` of n samples through the loaded block; its output becomes the next block's input. */
-static int forward(struct srq_scoring *s, int block, int64_t at, int64_t n, struct srq_error *err)
-{
-    struct srq_walk walk = walk_of(s);
-
-    return srq_walk_forward(&walk, state(s, block, at), state(s, block + 1, at), n, err);
-}
-
-/* The same again with recording, and backwards: the gradient of its output becomes that of its input. */
-static int backward(struct srq_scoring *s, int block, int64_t at, int64_t n, double *score, struct srq_error *err)
-{
-    struct srq_walk walk = walk_of(s);
-    int rc = srq_walk_backward(&walk, state(s, block, at), state(s, block + 1, at), n, block > 0, err);
-
-    if (rc != 0)
-        return rc;
-    for (int i = 0; i < s->layers; i++) {
+    for (int i = 0; rc == 0 && i < s->unit->count; i++) {
         const struct scored_layer *l = &s->layer[i];
 
         for (int64_t r = 0; l->grid != NULL && r < l->layer.groups.out; r++)
-            score[block * s->layers + i] += l->row_sum[r];
+            score[s->unit->first + i] += l->row_sum[r];
     }
-    return 0;
+    return rc;
 }
 
 /* What every token has to predict; returns how many do. */
@@ -439,11 +443,11 @@ static int losses(struct srq_scoring *s, const struct srq_samples *samples, int6
     for (int64_t at = 0; rc == 0 && at < n; at += s->cfg.batch) {
         int64_t count = n - at < s->cfg.batch ? n - at : s->cfg.batch;
         int64_t valid = set_targets(s, samples, first + at, count);
-        uint8_t *states = state(s, s->blocks, at);
         double loss = 0;
 
-        rc = srq_head_loss_run(s->loss, states, s->cfg.compute, count * s->cfg.seq, s->target,
-                               valid > 0 ? 1.0f / (float)valid : 0.0f, &loss, states, err);
+        rc = srq_head_loss_run(s->loss, srq_states_final(s->states, at), s->cfg.compute, count * s->cfg.seq, s->target,
+                               valid > 0 ? 1.0f / (float)valid : 0.0f, &loss, srq_states_final_gradient(s->states, at),
+                               err);
         t->loss += loss;
         t->tokens += valid;
         if (rc == 0)
@@ -456,14 +460,13 @@ static int losses(struct srq_scoring *s, const struct srq_samples *samples, int6
 static int sweep(struct srq_scoring *s, const struct srq_samples *samples, int64_t first, int64_t n, double *score,
                  struct totals *totals, struct srq_error *err)
 {
-    int rc =
-        srq_model_embed(s->model, samples->ids + first * s->cfg.seq, n * s->cfg.seq, s->states, s->cfg.compute, err);
+    int rc = srq_states_embed(s->states, samples->ids + first * s->cfg.seq, n, err);
 
     for (int b = 0; rc == 0 && b < s->blocks; b++) {
         rc = load(s, b, err);
         set_sinks(s, false);
         for (int64_t at = 0; rc == 0 && at < n; at += s->cfg.batch) {
-            rc = forward(s, b, at, n - at < s->cfg.batch ? n - at : s->cfg.batch, err);
+            rc = srq_walk_forward(s->walk, s->states, at, n - at < s->cfg.batch ? n - at : s->cfg.batch, err);
             if (rc == 0)
                 rc = step(s, err);
         }
@@ -475,7 +478,7 @@ static int sweep(struct srq_scoring *s, const struct srq_samples *samples, int64
         rc = load(s, b, err);
         set_sinks(s, true);
         for (int64_t at = 0; rc == 0 && at < n; at += s->cfg.batch) {
-            rc = backward(s, b, at, n - at < s->cfg.batch ? n - at : s->cfg.batch, score, err);
+            rc = backward(s, at, n - at < s->cfg.batch ? n - at : s->cfg.batch, score, err);
             if (rc == 0)
                 rc = step(s, err);
         }
@@ -496,17 +499,19 @@ int srq_scoring_run(struct srq_scoring *s, const struct srq_scheme *schemes, con
         return srq_fail(err, -SRQ_EINVAL, "samples of %lld tokens where %lld were planned", (long long)samples->seqlen,
                         (long long)s->cfg.seq);
     s->schemes = schemes;
-    s->loaded = -1;
+    s->unit = NULL;
     s->tick = tick;
     s->tick_ctx = ctx;
     s->done = 0;
     s->total = (n + s->cfg.batch - 1) / s->cfg.batch * (2 * s->blocks + 1);
-    for (int i = 0; i < s->blocks * s->layers; i++)
-        score[i] = 0;
+    for (int i = 0; i < srq_model_layer_count(s->model); i++)
+        score[i] = srq_model_layer(s->model, i)->block >= 0 ? 0 : score[i];
     for (int64_t first = 0; rc == 0 && first < n; first += s->cfg.sweep) {
         rc = sweep(s, samples, first, n - first < s->cfg.sweep ? n - first : s->cfg.sweep, score, &totals, err);
     }
-    for (int i = 0; rc == 0 && i < s->blocks * s->layers; i++) {
+    for (int i = 0; rc == 0 && i < srq_model_layer_count(s->model); i++) {
+        if (srq_model_layer(s->model, i)->block < 0)
+            continue;
         if (!isfinite(score[i]) || !isfinite(totals.loss))
             rc = srq_fail_field(err, -SRQ_ENUMERIC, srq_model_layer(s->model, i)->name,
                                 "the score of %s is not a finite number", srq_model_layer(s->model, i)->name);

@@ -33,9 +33,9 @@ struct srq_statistics {
     float *panel; /* [PANEL, widest] */
     uint8_t *memory;
     size_t bytes;
-    struct input *inputs; /* [layers of a block] */
-    int *input_of;        /* [layers of a block]; -1: nobody listens */
-    int cap, count, layers;
+    struct input *inputs; /* [most layers of a unit] */
+    int *input_of;        /* [most layers of a unit]; -1: nobody listens */
+    int cap, count, first, layers;
     size_t at; /* in memory */
     struct srq_block *block;
 };
@@ -49,45 +49,34 @@ static size_t input_bytes(int64_t in, bool ranges, bool moments)
     return (ranges ? n * (sizeof(double) + 2 * sizeof(float)) : 0) + (moments ? n * n * sizeof(float) : 0);
 }
 
-static bool tied(const struct srq_layer_info *a, const struct srq_layer_info *b)
+/* Room for the distinct inputs of any unit; the head (`outside`) has one. */
+static size_t measure(const struct srq_model *m, bool ranges, bool moments, bool outside, int64_t *widest)
 {
-    return a->block == b->block && a->tie != NULL && b->tie != NULL && strcmp(a->tie, b->tie) == 0;
-}
+    size_t most = 0;
 
-/* Room for the distinct inputs of the first block (all blocks have the same shapes) or of a layer outside, the
- * larger. */
-static size_t measure(const struct srq_model *m, bool ranges, bool moments, bool outside, int *layers, int64_t *widest)
-{
-    size_t block = 0, other = 0;
-
-    *layers = 1;
     *widest = 1;
-    for (int i = 0; i < srq_model_layer_count(m); i++) {
-        const struct srq_layer_info *l = srq_model_layer(m, i);
-        size_t bytes = input_bytes(l->in, ranges, moments);
-        bool known = false;
+    for (int n = 0; n < srq_model_unit_count(m); n++) {
+        const struct srq_unit_info *u = srq_model_unit(m, n);
+        size_t bytes = 0;
 
-        if (l->block > 0 || (l->block < 0 && !outside))
+        if (u->kind == SRQ_UNIT_HEAD && !outside)
             continue;
-        *widest = l->in > *widest ? l->in : *widest;
-        if (l->block < 0) {
-            other = bytes > other ? bytes : other;
-            continue;
+        for (int i = u->first; i < u->first + u->count; i++) {
+            const struct srq_layer_info *l = srq_model_layer(m, i);
+
+            *widest = l->in > *widest ? l->in : *widest;
+            bytes += l->tie < 0 || l->tie == i ? input_bytes(l->in, ranges, moments) : 0; /* the first of its tie */
         }
-        *layers = i + 1;
-        for (int k = 0; k < i; k++)
-            known = known || tied(srq_model_layer(m, k), l);
-        block += known ? 0 : bytes;
+        most = bytes > most ? bytes : most;
     }
-    return block > other ? block : other;
+    return most;
 }
 
 uint64_t srq_statistics_bytes(const struct srq_model *m, uint32_t needs, bool outside)
 {
     bool ranges = (needs & SRQ_NEED_RANGES) != 0, moments = (needs & SRQ_NEED_HESSIAN) != 0;
     int64_t widest;
-    int layers;
-    size_t bytes = measure(m, ranges, moments, outside, &layers, &widest);
+    size_t bytes = measure(m, ranges, moments, outside, &widest);
 
     return bytes == 0 ? 0 : bytes + (uint64_t)(PANEL * widest) * sizeof(float);
 }
@@ -104,7 +93,8 @@ int srq_statistics_create(const struct srq_model *m, uint32_t needs, bool outsid
     s->model = m;
     s->ranges = (needs & SRQ_NEED_RANGES) != 0;
     s->moments = (needs & SRQ_NEED_HESSIAN) != 0;
-    s->bytes = measure(m, s->ranges, s->moments, outside, &s->cap, &widest);
+    s->bytes = measure(m, s->ranges, s->moments, outside, &widest);
+    s->cap = srq_model_unit_layers(m);
     s->memory = srq_pages_alloc(s->bytes);
     s->panel = srq_malloc((size_t)(PANEL * widest) * sizeof(float));
     s->inputs = srq_calloc((size_t)s->cap, sizeof(*s->inputs));
@@ -232,12 +222,13 @@ static void forget(struct srq_statistics *s)
     s->at = 0;
 }
 
-/* The input of layer i of a block (all have the shapes and ties of the first): that of a layer before it with the same
- * tie, or -1. */
-static int shared_input(const struct srq_statistics *s, const struct srq_layer_info *l, int i)
+/* The input of layer i of the unit: that of a layer before it with the same tie, or -1. */
+static int shared_input(const struct srq_statistics *s, int i)
 {
+    const struct srq_layer_info *l = srq_model_layer(s->model, s->first + i);
+
     for (int k = 0; k < i; k++)
-        if (s->input_of[k] >= 0 && tied(srq_model_layer(s->model, k), l))
+        if (s->input_of[k] >= 0 && srq_layers_tied(srq_model_layer(s->model, s->first + k), l))
             return s->input_of[k];
     return -1;
 }
@@ -247,13 +238,14 @@ void srq_statistics_begin(struct srq_statistics *s, struct srq_block *b, const b
     forget(s);
     s->block = b;
     s->layers = srq_block_linear_count(b);
+    s->first = srq_model_unit(s->model, srq_block_unit(b))->first;
     for (int i = 0; i < s->layers; i++) {
         struct srq_linear *linear = srq_block_linear(b, i);
 
         s->input_of[i] = -1;
         if (wanted != NULL && !wanted[i])
             continue;
-        s->input_of[i] = shared_input(s, srq_model_layer(s->model, i), i);
+        s->input_of[i] = shared_input(s, i);
         if (s->input_of[i] >= 0)
             continue;
         s->input_of[i] = add_input(s, linear->in);

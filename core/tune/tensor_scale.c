@@ -1,13 +1,13 @@
 /* Largest magnitude of fused weights. */
 #include "core/tune/tensor_scale.h"
 
-static int widen(const struct srq_model *m, const struct srq_layer_info *l, bool release, float *top,
-                 struct srq_error *err)
+static int widen(const struct srq_model *m, int layer, bool release, float *top, struct srq_error *err)
 {
+    const struct srq_layer_info *l = srq_model_layer(m, layer);
     struct srq_tensor weight;
     struct srq_grid_args a = { .size = sizeof(a), .weight = &weight, .groups = srq_groups_of(l->out, l->in, 0) };
     float lo, hi;
-    int rc = srq_model_weight(m, l->name, &weight, err);
+    int rc = srq_model_weight(m, layer, &weight, err);
 
     if (rc != 0)
         return rc;
@@ -25,19 +25,17 @@ int srq_tensor_scale(const struct srq_model *m, int layer, const struct srq_sche
                      struct srq_error *err)
 {
     const struct srq_layer_info *l = srq_model_layer(m, layer);
+    const struct srq_unit_info *u = srq_model_unit(m, l->unit);
     float top = 0;
     int rc;
 
     *out = 1;
     if (s->grid != SRQ_GRID_NVFP4)
         return 0;
-    rc = widen(m, l, false, &top, err);
-    for (int i = 0; rc == 0 && l->tie != NULL && i < srq_model_layer_count(m); i++) {
-        const struct srq_layer_info *k = srq_model_layer(m, i);
-
-        if (i != layer && k->block == l->block && k->tie != NULL && strcmp(k->tie, l->tie) == 0)
-            rc = widen(m, k, true, &top, err);
-    }
+    rc = widen(m, layer, false, &top, err);
+    for (int i = u->first; rc == 0 && i < u->first + u->count; i++)
+        if (i != layer && srq_layers_tied(srq_model_layer(m, i), l))
+            rc = widen(m, i, true, &top, err);
     if (rc == 0)
         *out = srq_nvfp4_tensor_scale(top);
     return rc;

@@ -6,23 +6,29 @@
 
 /* ---- the pass ---------------------------------------------------------------------------------------------------- */
 
+struct passing {
+    const struct srq_transformer *t;
+    struct srq_error *err;
+};
+
+static int on_batch(void *ctx, int unit, int64_t done, int64_t all)
+{
+    const struct passing *p = ctx;
+
+    return srq_transform_tick(p->t, unit + (double)done / (double)all, p->t->blocks, "blocks", false, p->err);
+}
+
 /* All samples through block `b`; statistics of the inputs of layers that groups have as consumers. */
 static int pass_block(struct srq_transformer *t, int b, const bool *wanted, struct srq_error *err)
 {
-    struct srq_walk walk = srq_transform_walk(t);
-    int64_t n = t->cfg.nsamples, batch = t->cfg.batch;
-    int rc = srq_block_load(t->block, b, err);
+    struct passing p = { t, err };
+    const struct srq_walk_tick tick = { on_batch, &p };
+    int rc = srq_walk_load(t->walk, b, NULL, err);
 
     if (rc == 0 && t->statistics != NULL)
-        srq_statistics_begin(t->statistics, t->block, wanted);
-    for (int64_t at = 0; rc == 0 && at < n; at += batch) {
-        int64_t count = n - at < batch ? n - at : batch;
-        uint8_t *states = t->chain + srq_transform_state_bytes(t, at);
-
-        rc = srq_walk_forward(&walk, states, states, count, err);
-        if (rc == 0)
-            rc = srq_transform_tick(t, b + (double)(at + count) / (double)n, t->blocks, "blocks", false, err);
-    }
+        srq_statistics_begin(t->statistics, srq_walk_block(t->walk), wanted);
+    if (rc == 0)
+        rc = srq_walk_over(t->walk, t->chain, t->cfg.nsamples, false, &tick, err);
     if (t->statistics != NULL)
         srq_statistics_end(t->statistics);
     return rc;
@@ -31,7 +37,7 @@ static int pass_block(struct srq_transformer *t, int b, const bool *wanted, stru
 /* What the head gets is looked at a batch at a time: the states themselves are needed afterwards. */
 static int pass_head(struct srq_transformer *t, struct srq_error *err)
 {
-    size_t bytes = srq_transform_state_bytes(t, t->cfg.batch);
+    size_t bytes = srq_transform_final_bytes(t, t->cfg.batch);
     uint8_t *x = srq_pages_alloc(bytes);
     struct srq_head *head = NULL;
     int rc = x != NULL ? srq_head_create(t->model, &head, err)
@@ -39,9 +45,9 @@ static int pass_head(struct srq_transformer *t, struct srq_error *err)
 
     for (int64_t at = 0; rc == 0 && at < t->cfg.nsamples; at += t->cfg.batch) {
         int64_t count = t->cfg.nsamples - at < t->cfg.batch ? t->cfg.nsamples - at : t->cfg.batch;
-        struct srq_tensor rows = srq_tensor_2d(x, t->cfg.compute, count * t->cfg.seq, t->hidden);
+        struct srq_tensor rows = srq_tensor_2d(x, t->cfg.compute, count * t->cfg.seq, srq_model_info(t->model)->hidden);
 
-        memcpy(x, t->chain + srq_transform_state_bytes(t, at), srq_transform_state_bytes(t, count));
+        memcpy(x, srq_states_final(t->chain, at), srq_transform_final_bytes(t, count));
         rc = srq_head_norm(head, x, t->cfg.compute, count * t->cfg.seq, err);
         if (rc == 0)
             srq_statistics_of_input(t->statistics, &rows);
@@ -62,7 +68,7 @@ static int show_weights(struct srq_transformer *t, struct srq_transform_group *g
         struct srq_input_statistics s;
         struct srq_layer *l = &g->layer[i];
 
-        rc = srq_model_weight(t->model, l->name, &l->weight, err);
+        rc = srq_model_weight(t->model, g->pair->consumers[i], &l->weight, err);
         if (rc == 0 && t->statistics != NULL && srq_statistics_get(t->statistics, l->index, &s)) {
             l->in_max = s.max;
             l->in_mean = s.mean;
@@ -128,7 +134,7 @@ int srq_transform_begin(struct srq_transformer *t, struct srq_error *err)
     int rc = wanted != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory beginning the transform");
 
     if (rc == 0 && t->passes)
-        rc = srq_model_embed(t->model, t->samples->ids, t->cfg.nsamples * t->cfg.seq, t->chain, t->cfg.compute, err);
+        rc = srq_states_embed(t->chain, t->samples->ids, t->cfg.nsamples, err);
     for (int b = 0; rc == 0 && b < t->blocks; b++) {
         (void)consumers_of(t, b, wanted);
         if (t->passes)

@@ -10,20 +10,25 @@
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
-/* Inputs of all linears of a block, the widest one, and the most groups that some rows of a layer have. */
+/* Inputs of all linears of a block, the most that one has; the widest of them; and the most groups that some rows of a
+ * layer have. */
 static void widths(const struct srq_transformer *t, int64_t *all, int64_t *widest, int64_t *groups)
 {
     *all = *widest = 0;
     *groups = 1;
-    for (int i = 0; i < srq_model_layer_count(t->model); i++) {
-        const struct srq_layer_info *l = srq_model_layer(t->model, i);
-        int64_t n = t->schemes[i].grid != SRQ_GRID_NONE ? srq_groups_of(ROWS, l->in, t->schemes[i].group).count : 1;
+    for (int b = 0; b < t->blocks; b++) {
+        const struct srq_unit_info *u = srq_model_unit(t->model, b);
+        int64_t inputs = 0;
 
-        if (l->block < 0)
-            continue;
-        *all += l->block == 0 ? l->in : 0;
-        *widest = l->in > *widest ? l->in : *widest;
-        *groups = n > *groups ? n : *groups;
+        for (int i = u->first; i < u->first + u->count; i++) {
+            int64_t in = srq_model_layer(t->model, i)->in;
+            int64_t n = t->schemes[i].grid != SRQ_GRID_NONE ? srq_groups_of(ROWS, in, t->schemes[i].group).count : 1;
+
+            inputs += in;
+            *widest = in > *widest ? in : *widest;
+            *groups = n > *groups ? n : *groups;
+        }
+        *all = inputs > *all ? inputs : *all;
     }
 }
 
@@ -41,7 +46,7 @@ size_t srq_effective_bytes(const struct srq_transformer *t)
 int srq_effective_create(struct srq_transformer *t, struct srq_error *err)
 {
     size_t threads = (size_t)srq_team_size();
-    int64_t all, widest, groups, at = 0;
+    int64_t all, widest, groups;
 
     widths(t, &all, &widest, &groups);
     t->row_floats = (size_t)(ROWS * widest);
@@ -52,14 +57,6 @@ int srq_effective_create(struct srq_transformer *t, struct srq_error *err)
     t->rows = srq_calloc(threads * 2 * (t->row_floats + t->group_floats) + 1, sizeof(t->rows[0]));
     if (t->layer == NULL || t->sums == NULL || t->column == NULL || t->rows == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory for the effective weights of a block");
-    for (int i = 0; i < t->linears; i++) {
-        int64_t in = srq_model_layer(t->model, i)->in;
-
-        t->layer[i].t = t;
-        t->layer[i].sum = t->sums + (size_t)at * threads;
-        t->layer[i].column = t->column + at;
-        at += in;
-    }
     t->loaded = -1;
     return 0;
 }
@@ -121,7 +118,6 @@ static void round_rows(const struct srq_effective_layer *l, int64_t row, int64_t
 
 struct share {
     struct srq_effective_layer *l;
-    struct srq_tensor *dst;
     float lo[SRQ_TEAM_MAX], hi[SRQ_TEAM_MAX];
 };
 
@@ -163,48 +159,43 @@ static bool needs_range(const struct srq_effective_layer *l)
     return l->grid != NULL && (l->scheme.group == 0 || l->scheme.grid == SRQ_GRID_NVFP4);
 }
 
-static bool tied(const struct srq_layer_info *a, const struct srq_layer_info *b)
-{
-    return a->tie != NULL && b->tie != NULL && strcmp(a->tie, b->tie) == 0;
-}
-
 /* nvfp4 has one scale for the tensors that runtimes fuse: of the largest magnitude among them (spec signround 9.2). */
 static void set_tensor_scales(struct srq_transformer *t)
 {
-    for (int i = 0; i < t->linears; i++) {
+    for (int i = 0; i < t->unit->count; i++) {
         struct srq_effective_layer *l = &t->layer[i];
         float top = 0;
 
         l->tensor_scale = 1;
         if (l->grid == NULL || l->scheme.grid != SRQ_GRID_NVFP4)
             continue;
-        for (int k = 0; k < t->linears; k++) {
+        for (int k = 0; k < t->unit->count; k++) {
             const struct srq_effective_layer *o = &t->layer[k];
 
-            if (o->grid != NULL && o->scheme.grid == SRQ_GRID_NVFP4 && (k == i || tied(l->info, o->info)))
+            if (o->grid != NULL && o->scheme.grid == SRQ_GRID_NVFP4 && (k == i || srq_layers_tied(l->info, o->info)))
                 top = fmaxf(top, fmaxf(-o->lo, o->hi));
         }
         l->tensor_scale = srq_nvfp4_tensor_scale(top);
     }
 }
 
-static void effective_share(void *ctx, int64_t begin, int64_t end)
+/* Rows of W_eff. */
+static void effective_rows(void *ctx, int layer, int64_t row, int64_t rows, void *dst, enum srq_dtype dtype)
 {
-    const struct share *s = ctx;
-    const struct srq_effective_layer *l = s->l;
-    struct scratch tmp = scratch_of(l->t);
+    const struct srq_transformer *t = ctx;
+    const struct srq_effective_layer *l = &t->layer[layer - t->unit->first];
+    struct scratch tmp = scratch_of(t);
     int64_t in = l->info->in;
-    size_t size = srq_dtype_size(s->dst->dtype);
+    size_t size = srq_dtype_size(dtype);
 
-    for (int64_t row = begin; row < end; row += ROWS) {
-        int64_t rows = end - row < ROWS ? end - row : ROWS;
+    for (int64_t at = 0; at < rows; at += ROWS) {
+        int64_t n = rows - at < ROWS ? rows - at : ROWS;
 
-        round_rows(l, row, rows, &tmp);
-        for (int64_t r = 0; l->group != NULL && r < rows; r++)
+        round_rows(l, row + at, n, &tmp);
+        for (int64_t r = 0; l->group != NULL && r < n; r++)
             for (int64_t i = 0; i < in; i++)
                 tmp.fake[r * in + i] /= l->column[i];
-        (void)srq_convert(tmp.fake, SRQ_F32, (uint8_t *)s->dst->data + (size_t)(row * in) * size, s->dst->dtype,
-                          rows * in);
+        (void)srq_convert(tmp.fake, SRQ_F32, (uint8_t *)dst + (size_t)(at * in) * size, dtype, n * in);
     }
 }
 
@@ -234,35 +225,50 @@ static int prepare(struct srq_transformer *t, int i, int layer, struct srq_error
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, l->info->name, "%s: no such grid in this build", l->info->name);
     for (int64_t c = 0; l->group != NULL && c < l->info->in; c++)
         l->column[c] = l->group->info.scale[srq_pair_channel(l->group->pair, c)];
-    return srq_model_weight(t->model, l->info->name, &l->weight, err);
+    return srq_model_weight(t->model, layer, &l->weight, err);
+}
+
+static int begin_unit(void *ctx, int unit, struct srq_error *err)
+{
+    struct srq_transformer *t = ctx;
+    size_t threads = (size_t)srq_team_size(), at = 0;
+    struct share s;
+    int rc = 0;
+
+    t->unit = srq_model_unit(t->model, unit);
+    for (int i = 0; rc == 0 && i < t->unit->count; i++) {
+        t->layer[i].t = t;
+        t->layer[i].sum = t->sums + at * threads;
+        t->layer[i].column = t->column + at;
+        at += (size_t)srq_model_layer(t->model, t->unit->first + i)->in;
+        rc = prepare(t, i, t->unit->first + i, err);
+    }
+    for (int i = 0; rc == 0 && i < t->unit->count; i++)
+        if (needs_range(&t->layer[i]))
+            find_range(&t->layer[i], &s);
+    if (rc == 0)
+        set_tensor_scales(t);
+    return rc;
+}
+
+static int is_effective(void *ctx, int layer, struct srq_error *err)
+{
+    const struct srq_transformer *t = ctx;
+
+    (void)err;
+    return t->layer[layer - t->unit->first].grid != NULL;
 }
 
 int srq_effective_load(struct srq_transformer *t, int block, struct srq_error *err)
 {
-    struct share s;
+    const struct srq_weights weights = { t, begin_unit, is_effective, effective_rows };
     int rc;
 
     if (t->loaded == block)
         return 0;
-    t->loaded = -1;
-    rc = srq_block_load(t->block, block, err);
-    for (int i = 0; rc == 0 && i < t->linears; i++)
-        rc = prepare(t, i, block * t->linears + i, err);
-    if (rc != 0)
-        return rc;
-    for (int i = 0; i < t->linears; i++)
-        if (needs_range(&t->layer[i]))
-            find_range(&t->layer[i], &s);
-    set_tensor_scales(t);
-    for (int i = 0; i < t->linears; i++) {
-        if (t->layer[i].grid == NULL)
-            continue;
-        s.l = &t->layer[i];
-        s.dst = &srq_block_linear(t->block, i)->weight;
-        srq_parallel(s.l->info->out, ROWS, effective_share, &s);
-    }
-    t->loaded = block;
-    return 0;
+    rc = srq_walk_load(t->walk, block, &weights, err);
+    t->loaded = rc == 0 ? block : -1;
+    return rc;
 }
 
 /* ---- gradients --------------------------------------------------------------------------------------------------- */
@@ -343,8 +349,8 @@ static void take_gradient(void *ctx, int64_t row, int64_t rows, float *grad)
 
 void srq_effective_listen(struct srq_transformer *t, bool on)
 {
-    for (int i = 0; i < t->linears; i++) {
-        struct srq_linear *linear = srq_block_linear(t->block, i);
+    for (int i = 0; i < t->unit->count; i++) {
+        struct srq_linear *linear = srq_block_linear(srq_walk_block(t->walk), i);
 
         linear->sink = on && t->layer[i].grid != NULL && t->layer[i].group != NULL ? take_gradient : NULL;
         linear->sink_ctx = &t->layer[i];
@@ -355,7 +361,7 @@ void srq_effective_collect(struct srq_transformer *t)
 {
     int threads = srq_team_size();
 
-    for (int i = 0; i < t->linears; i++) {
+    for (int i = 0; i < t->unit->count; i++) {
         struct srq_effective_layer *l = &t->layer[i];
         int64_t in = l->info->in;
 

@@ -89,7 +89,7 @@ static void describe_consumers(struct srq_transformer *t, struct srq_transform_g
         g->layer[i] = (struct srq_layer){ .size = sizeof(g->layer[i]),
                                           .name = info->name,
                                           .block = info->block,
-                                          .index = info->block >= 0 ? layer - info->block * t->linears : 0,
+                                          .index = layer - srq_model_unit(t->model, info->unit)->first,
                                           .weight = srq_tensor_2d(NULL, info->dtype, info->out, info->in),
                                           .scheme = t->schemes[layer],
                                           .tensor_scale = 1,
@@ -149,19 +149,35 @@ static int make_groups(struct srq_transformer *t, const bool *wanted, struct srq
 
 /* ---- sizes ------------------------------------------------------------------------------------------------------- */
 
-size_t srq_transform_state_bytes(const struct srq_transformer *t, int64_t n)
+size_t srq_transform_final_bytes(const struct srq_transformer *t, int64_t n)
 {
-    return (size_t)(n * t->cfg.seq * t->hidden) * srq_dtype_size(t->cfg.compute);
+    return (size_t)(n * t->cfg.seq * srq_model_info(t->model)->hidden) * srq_dtype_size(t->cfg.compute);
 }
 
-struct srq_walk srq_transform_walk(const struct srq_transformer *t)
+struct srq_walk_config srq_transform_walk_config(const struct srq_transformer *t)
 {
-    return (struct srq_walk){ t->block, t->tape, t->cfg.compute, t->cfg.seq, t->hidden };
+    const struct srq_transform_config *c = &t->cfg;
+
+    return (struct srq_walk_config){ t->model,
+                                     c->compute,
+                                     c->compute,
+                                     c->batch,
+                                     c->seq,
+                                     .backward = t->trains,
+                                     .errors = t->trains && t->schedule.objective == SRQ_OBJECTIVE_BLOCK_MSE };
+}
+
+struct srq_states_config srq_transform_states_config(const struct srq_transformer *t)
+{
+    return (struct srq_states_config){ t->model, t->cfg.compute, t->cfg.nsamples, t->cfg.seq, false, NULL };
 }
 
 static int measure(struct srq_transformer *t, const bool *wanted, struct srq_error *err)
 {
     const struct srq_transform_config *c = &t->cfg;
+    struct srq_walk_config walk;
+    struct srq_states_config states;
+    struct srq_walk_memory memory;
     bool outside = false;
     int rc;
 
@@ -176,11 +192,15 @@ static int measure(struct srq_transformer *t, const bool *wanted, struct srq_err
     if (c->batch < 1 || c->seq < 2 || c->nsamples < 1)
         return srq_fail(err, -SRQ_EINVAL, "%s cannot work with %lld samples of %lld tokens", t->plugin->name,
                         (long long)c->nsamples, (long long)c->seq);
-    t->bytes[SRQ_PART_BLOCK] = srq_block_bytes(t->model, c->compute);
-    t->bytes[SRQ_PART_ROPE] = srq_block_rope_bytes(t->model, c->seq);
-    t->bytes[SRQ_PART_CHAIN] = t->passes ? srq_transform_state_bytes(t, c->nsamples) : 0;
+    walk = srq_transform_walk_config(t);
+    states = srq_transform_states_config(t);
+    rc = srq_walk_measure(&walk, &memory, err);
+    t->bytes[SRQ_PART_BLOCK] = memory.block;
+    t->bytes[SRQ_PART_ROPE] = memory.rope;
+    t->bytes[SRQ_PART_TAPE] = memory.tape;
     t->bytes[SRQ_PART_STATISTICS] = t->needs != 0 ? srq_statistics_bytes(t->model, t->needs, outside) : 0;
-    rc = srq_block_forward_bytes(t->model, c->compute, c->batch, c->seq, &t->bytes[SRQ_PART_TAPE], err);
+    if (rc == 0 && t->passes)
+        rc = srq_states_bytes(&states, &t->bytes[SRQ_PART_CHAIN], err);
     return rc == 0 && t->trains ? srq_training_measure(t, err) : rc;
 }
 
@@ -197,9 +217,7 @@ static struct srq_transformer *new_transformer(const struct srq_model *m, const 
     t->schemes = schemes;
     t->cfg = *cfg;
     t->blocks = srq_model_info(m)->blocks;
-    t->hidden = srq_model_info(m)->hidden;
-    while (t->linears < srq_model_layer_count(m) && srq_model_layer(m, t->linears)->block == 0)
-        t->linears++;
+    t->linears = srq_model_unit_layers(m);
     return t;
 }
 
@@ -248,6 +266,8 @@ int srq_transform_plan(const struct srq_model *m, const struct srq_plugin *p, vo
 static int take_memory(struct srq_transformer *t, struct srq_error *err)
 {
     bool outside = t->group_count > 0 && t->groups[t->group_count - 1].pair->block < 0;
+    const struct srq_walk_config walk = srq_transform_walk_config(t);
+    const struct srq_states_config states = srq_transform_states_config(t);
     int rc = 0;
 
     if (!t->passes && !t->trains)
@@ -255,15 +275,9 @@ static int take_memory(struct srq_transformer *t, struct srq_error *err)
     if (t->samples == NULL || t->samples->count < t->cfg.nsamples || t->samples->seqlen != t->cfg.seq)
         return srq_fail(err, -SRQ_EINVAL, "%s needs %lld samples of %lld tokens", t->plugin->name,
                         (long long)t->cfg.nsamples, (long long)t->cfg.seq);
-    rc = srq_block_create(t->model, t->cfg.compute, &t->block, err);
-    if (rc == 0)
-        rc = srq_tape_create(t->bytes[SRQ_PART_TAPE], t->cfg.compute, false, &t->tape, err);
-    if (rc == 0 && t->passes) {
-        t->chain = srq_pages_alloc(t->bytes[SRQ_PART_CHAIN]);
-        if (t->chain == NULL)
-            rc = srq_fail(err, -SRQ_ENOMEM, "out of memory for the states of %lld samples (%zu bytes)",
-                          (long long)t->cfg.nsamples, t->bytes[SRQ_PART_CHAIN]);
-    }
+    rc = srq_walk_create(&walk, &t->walk, err);
+    if (rc == 0 && t->passes)
+        rc = srq_states_create(&states, &t->chain, err);
     if (rc == 0 && t->needs != 0)
         rc = srq_statistics_create(t->model, t->needs, outside, &t->statistics, err);
     return rc == 0 && t->trains ? srq_training_create(t, err) : rc;
@@ -301,10 +315,8 @@ void srq_transform_free(struct srq_transformer *t)
         return;
     srq_training_free(t);
     srq_statistics_free(t->statistics);
-    srq_tape_free(t->tape);
-    srq_block_free(t->block);
-    if (t->chain != NULL)
-        srq_pages_free(t->chain, t->bytes[SRQ_PART_CHAIN]);
+    srq_walk_free(t->walk);
+    srq_states_free(t->chain);
     srq_scales_fini(&t->scales);
     srq_scales_fini(&t->best);
     srq_free(t->groups);

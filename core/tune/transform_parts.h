@@ -4,7 +4,7 @@
 
 #include "core/tune/statistics.h"
 #include "core/tune/transform.h"
-#include "core/tune/walk.h"
+#include "core/flow/walk.h"
 
 /* Rows that are rounded together: few enough for a thread's caches. */
 #define SRQ_TRANSFORM_ROWS 8
@@ -57,8 +57,7 @@ struct srq_transformer {
     uint32_t needs;
     bool passes; /* the full-precision model runs over all samples: for statistics, or for the teacher's states */
     bool trains;
-    int blocks, linears; /* linears of a block */
-    int64_t hidden;
+    int blocks, linears; /* most linears of a block */
     struct srq_scales scales, best;
     struct srq_transform_group *groups;
     int group_count;
@@ -66,13 +65,13 @@ struct srq_transformer {
     float *grads;
     size_t channels; /* of all groups */
 
-    struct srq_block *block;
-    struct srq_tape *tape;
+    struct srq_walk *walk;
     struct srq_statistics *statistics;
-    uint8_t *chain; /* [nsamples, seq, hidden]: final states of the original at the end of the pass */
+    struct srq_states *chain; /* of all samples: final states of the original at the end of the pass */
     size_t bytes[SRQ_PART_COUNT];
 
-    struct srq_effective_layer *layer; /* [linears], where something is trained */
+    struct srq_effective_layer *layer; /* of the loaded unit by their place in it, where something is trained */
+    const struct srq_unit_info *unit;  /* that is loaded */
     double *sums;                      /* of all of them */
     float *column;                     /* of all of them */
     float *rows; /* [threads][2][SRQ_TRANSFORM_ROWS, widest], then [threads][2][groups of those rows] */
@@ -81,10 +80,11 @@ struct srq_transformer {
     struct srq_training *training;
 };
 
-/* Its block and tape, to go through with a batch. */
-struct srq_walk srq_transform_walk(const struct srq_transformer *t);
-/* Bytes of hidden states of n samples. */
-size_t srq_transform_state_bytes(const struct srq_transformer *t, int64_t n);
+/* What the head gets: bytes of n samples. */
+size_t srq_transform_final_bytes(const struct srq_transformer *t, int64_t n);
+/* Of the walk and of the store of all samples. */
+struct srq_walk_config srq_transform_walk_config(const struct srq_transformer *t);
+struct srq_states_config srq_transform_states_config(const struct srq_transformer *t);
 /* Tells how far it is; what the caller answers. */
 int srq_transform_tick(const struct srq_transformer *t, double done, double total, const char *unit, bool at_step,
                        struct srq_error *err);

@@ -16,12 +16,11 @@ struct srq_training {
     struct srq_head *head;
     struct srq_head_loss *loss;     /* ce */
     struct srq_head_distil *distil; /* kd */
-    uint8_t
-        *states; /* [blocks + 1][batch, seq, hidden]: inputs; from the end on, gradients of outputs. block_mse: [3] */
-    int32_t *ids, *target; /* [batch, seq] */
-    uint8_t *mask;         /* [batch, seq], where samples have one */
-    uint8_t *teacher;      /* kd: [batch, seq, hidden] final states of the original */
-    int64_t *order;        /* [samples that are trained on] of the running epoch */
+    struct srq_states *states;      /* of a batch */
+    int32_t *ids, *target;          /* [batch, seq] */
+    uint8_t *mask;                  /* [batch, seq], where samples have one */
+    uint8_t *teacher;               /* kd: [batch, seq, hidden] final states of the original */
+    int64_t *order;                 /* [samples that are trained on] of the running epoch */
     int64_t epoch;
     struct srq_training_state at;
 };
@@ -38,47 +37,20 @@ static int64_t trained_on(const struct srq_transformer *t)
     return t->cfg.nsamples - t->schedule.holdout;
 }
 
-static size_t states_bytes(const struct srq_transformer *t)
+static struct srq_states_config batch_config(const struct srq_transformer *t)
 {
-    return (by_blocks(t) ? 3 : (size_t)t->blocks + 1) * srq_transform_state_bytes(t, t->cfg.batch);
-}
-
-/* What a batch takes on the tape, forwards and backwards. */
-static int measure_tape(struct srq_transformer *t, size_t *bytes, struct srq_error *err)
-{
-    struct srq_tensor x = srq_tensor_2d(NULL, t->cfg.compute, t->cfg.batch * t->cfg.seq, t->hidden);
-    struct srq_block *b = NULL;
-    struct srq_tape *tape = NULL;
-    int rc = srq_block_create(t->model, t->cfg.compute, &b, err);
-
-    if (rc == 0)
-        rc = srq_tape_create(0, t->cfg.compute, true, &tape, err);
-    if (rc == 0) {
-        struct srq_var *y;
-
-        for (int i = 0; i < t->linears; i++)
-            srq_block_linear(b, i)->sink = srq_walk_ignore_gradient;
-        y = srq_block_forward(b, tape, srq_tape_input(tape, &x, true), t->cfg.batch, t->cfg.seq);
-        y = by_blocks(t) ? srq_op_mse(tape, y, &x, NULL) : srq_op_dot(tape, y, &x);
-        rc = srq_tape_error(tape, err);
-        if (rc == 0)
-            rc = srq_tape_backward(tape, y, err);
-        *bytes = srq_tape_peak(tape);
-    }
-    srq_tape_free(tape);
-    srq_block_free(b);
-    return rc;
+    return (struct srq_states_config){ t->model, t->cfg.compute, t->cfg.batch, t->cfg.seq, true, NULL };
 }
 
 int srq_training_measure(struct srq_transformer *t, struct srq_error *err)
 {
-    size_t tape = 0, ids = (size_t)(t->cfg.batch * t->cfg.seq) * (2 * sizeof(int32_t) + 1);
+    const struct srq_states_config batch = batch_config(t);
+    size_t ids = (size_t)(t->cfg.batch * t->cfg.seq) * (2 * sizeof(int32_t) + 1);
     bool kd = t->schedule.objective == SRQ_OBJECTIVE_KD;
     int64_t tokens = t->cfg.batch * t->cfg.seq;
-    int rc = measure_tape(t, &tape, err);
+    int rc = srq_states_bytes(&batch, &t->bytes[SRQ_PART_STATES], err);
 
-    t->bytes[SRQ_PART_TAPE] = tape > t->bytes[SRQ_PART_TAPE] ? tape : t->bytes[SRQ_PART_TAPE];
-    t->bytes[SRQ_PART_STATES] = states_bytes(t) + ids + (kd ? srq_transform_state_bytes(t, t->cfg.batch) : 0);
+    t->bytes[SRQ_PART_STATES] += ids + (kd ? srq_transform_final_bytes(t, t->cfg.batch) : 0);
     t->bytes[SRQ_PART_LAYERS] = srq_effective_bytes(t);
     if (!by_blocks(t))
         t->bytes[SRQ_PART_HEAD] = srq_head_bytes(t->model, tokens) + (kd ? srq_head_distil_bytes(t->model, tokens)
@@ -91,22 +63,23 @@ int srq_training_create(struct srq_transformer *t, struct srq_error *err)
     struct srq_training *s = srq_calloc(1, sizeof(*s));
     size_t tokens = (size_t)(t->cfg.batch * t->cfg.seq);
     bool kd = t->schedule.objective == SRQ_OBJECTIVE_KD;
-    int rc = 0;
+    const struct srq_states_config batch = batch_config(t);
+    int rc;
 
     if (s == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory for the training of scales");
     t->training = s;
     s->epoch = -1;
-    s->states = srq_pages_alloc(states_bytes(t));
+    rc = srq_states_create(&batch, &s->states, err);
+    if (rc != 0)
+        return rc;
     s->ids = srq_calloc(tokens, sizeof(*s->ids));
     s->target = srq_calloc(tokens, sizeof(*s->target));
     s->mask = srq_calloc(tokens, 1);
     s->order = srq_calloc((size_t)trained_on(t) + 1, sizeof(*s->order));
-    s->teacher = kd ? srq_malloc(srq_transform_state_bytes(t, t->cfg.batch)) : NULL;
-    if (s->states == NULL || s->ids == NULL || s->target == NULL || s->mask == NULL || s->order == NULL ||
-        (kd && s->teacher == NULL))
-        return srq_fail(err, -SRQ_ENOMEM, "out of memory for the training of scales (%zu bytes of states)",
-                        states_bytes(t));
+    s->teacher = kd ? srq_malloc(srq_transform_final_bytes(t, t->cfg.batch)) : NULL;
+    if (s->ids == NULL || s->target == NULL || s->mask == NULL || s->order == NULL || (kd && s->teacher == NULL))
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory for the training of scales");
     if (!by_blocks(t))
         rc = srq_head_create(t->model, &s->head, err);
     if (rc == 0 && kd)
@@ -123,8 +96,7 @@ void srq_training_free(struct srq_transformer *t)
     srq_effective_free(t);
     if (s == NULL)
         return;
-    if (s->states != NULL)
-        srq_pages_free(s->states, states_bytes(t));
+    srq_states_free(s->states);
     srq_head_loss_free(s->loss);
     srq_head_distil_free(s->distil);
     srq_head_free(s->head);
@@ -151,8 +123,8 @@ static int64_t take_batch(struct srq_transformer *t, const int64_t *sample, int6
 
         memcpy(s->ids + i * seq, ids, (size_t)seq * sizeof(*ids));
         if (s->teacher != NULL)
-            memcpy(s->teacher + srq_transform_state_bytes(t, i), t->chain + srq_transform_state_bytes(t, sample[i]),
-                   srq_transform_state_bytes(t, 1));
+            memcpy(s->teacher + srq_transform_final_bytes(t, i), srq_states_final(t->chain, sample[i]),
+                   srq_transform_final_bytes(t, 1));
         for (int64_t k = 0; k < seq; k++) {
             const uint8_t *m = mask != NULL ? mask + sample[i] * seq + k : NULL;
             bool predicts = k + 1 < seq && (m == NULL || (m[0] && m[1]));
@@ -165,16 +137,6 @@ static int64_t take_batch(struct srq_transformer *t, const int64_t *sample, int6
     return valid;
 }
 
-static uint8_t *state(const struct srq_transformer *t, int i)
-{
-    return t->training->states + (size_t)i * srq_transform_state_bytes(t, t->cfg.batch);
-}
-
-static struct srq_tensor tensor_of(const struct srq_transformer *t, uint8_t *states, int64_t n)
-{
-    return srq_tensor_2d(states, t->cfg.compute, n * t->cfg.seq, t->hidden);
-}
-
 static int tick(const struct srq_transformer *t, struct srq_error *err)
 {
     return srq_transform_tick(t, (double)t->training->at.step, (double)t->schedule.steps, "steps", false, err);
@@ -184,26 +146,26 @@ static int tick(const struct srq_transformer *t, struct srq_error *err)
 static int words(struct srq_transformer *t, int64_t n, int64_t valid, bool grad, double *loss, struct srq_error *err)
 {
     struct srq_training *s = t->training;
-    uint8_t *x = state(t, t->blocks);
+    uint8_t *x = srq_states_final(s->states, 0), *dx = grad ? srq_states_final_gradient(s->states, 0) : NULL;
     float factor = valid > 0 ? 1.0f / (float)valid : 0;
 
     if (s->distil != NULL)
         return srq_head_distil_run(s->distil, s->teacher, x, t->cfg.compute, n * t->cfg.seq, s->target, factor, loss,
-                                   grad ? x : NULL, err);
-    return srq_head_loss_run(s->loss, x, t->cfg.compute, n * t->cfg.seq, s->target, factor, loss, grad ? x : NULL, err);
+                                   dx, err);
+    return srq_head_loss_run(s->loss, x, t->cfg.compute, n * t->cfg.seq, s->target, factor, loss, dx, err);
 }
 
 static int whole_model(struct srq_transformer *t, int64_t n, int64_t valid, bool grad, double *loss,
                        struct srq_error *err)
 {
-    struct srq_walk walk = srq_transform_walk(t);
-    int rc = srq_model_embed(t->model, t->training->ids, n * t->cfg.seq, state(t, 0), t->cfg.compute, err);
+    struct srq_states *states = t->training->states;
+    int rc = srq_states_embed(states, t->training->ids, n, err);
 
     for (int b = 0; rc == 0 && b < t->blocks; b++) {
         rc = srq_effective_load(t, b, err);
         srq_effective_listen(t, false);
         if (rc == 0)
-            rc = srq_walk_forward(&walk, state(t, b), state(t, b + 1), n, err);
+            rc = srq_walk_forward(t->walk, states, 0, n, err);
         if (rc == 0)
             rc = tick(t, err);
     }
@@ -213,7 +175,7 @@ static int whole_model(struct srq_transformer *t, int64_t n, int64_t valid, bool
         rc = srq_effective_load(t, b, err);
         srq_effective_listen(t, true);
         if (rc == 0)
-            rc = srq_walk_backward(&walk, state(t, b), state(t, b + 1), n, b > 0, err);
+            rc = srq_walk_backward(t->walk, states, 0, n, err);
         if (rc == 0)
             srq_effective_collect(t);
         if (rc == 0)
@@ -225,19 +187,11 @@ static int whole_model(struct srq_transformer *t, int64_t n, int64_t valid, bool
 /* One block against the original's output: its mean squared error. */
 static int block_error(struct srq_transformer *t, int64_t n, bool grad, double *loss, struct srq_error *err)
 {
-    struct srq_tensor x = tensor_of(t, state(t, 0), n), target = tensor_of(t, state(t, 1), n);
-    struct srq_var *e;
-    int rc;
+    double error = 0;
+    int rc = srq_walk_error(t->walk, t->training->states, n, t->samples->mask != NULL ? t->training->mask : NULL, grad,
+                            &error, err);
 
-    srq_tape_reset(t->tape);
-    srq_tape_record(t->tape, grad);
-    e = srq_op_mse(t->tape, srq_block_forward(t->block, t->tape, srq_tape_input(t->tape, &x, false), n, t->cfg.seq),
-                   &target, t->samples->mask != NULL ? t->training->mask : NULL);
-    rc = srq_tape_error(t->tape, err);
-    if (rc == 0)
-        *loss += (double)*(const float *)e->value.data;
-    if (rc == 0 && grad)
-        rc = srq_tape_backward(t->tape, e, err);
+    *loss += error;
     if (rc == 0 && grad)
         srq_effective_collect(t);
     return rc;
@@ -245,14 +199,13 @@ static int block_error(struct srq_transformer *t, int64_t n, bool grad, double *
 
 static int each_block(struct srq_transformer *t, int64_t n, bool grad, double *loss, struct srq_error *err)
 {
-    struct srq_walk walk = srq_transform_walk(t);
-    int rc = srq_model_embed(t->model, t->training->ids, n * t->cfg.seq, state(t, 0), t->cfg.compute, err);
+    int rc = srq_states_embed(t->training->states, t->training->ids, n, err);
 
     for (int b = 0; rc == 0 && b < t->blocks; b++) {
-        rc = srq_block_load(t->block, b, err);
+        rc = srq_walk_load(t->walk, b, NULL, err);
         t->loaded = -1; /* these are the original's weights */
         if (rc == 0)
-            rc = srq_walk_forward(&walk, state(t, 0), state(t, 1), n, err);
+            rc = srq_walk_forward(t->walk, t->training->states, 0, n, err);
         if (rc == 0)
             rc = srq_effective_load(t, b, err);
         srq_effective_listen(t, grad);
@@ -260,7 +213,6 @@ static int each_block(struct srq_transformer *t, int64_t n, bool grad, double *l
             rc = block_error(t, n, grad, loss, err);
         if (rc == 0)
             rc = tick(t, err);
-        memcpy(state(t, 0), state(t, 1), srq_transform_state_bytes(t, n));
     }
     return rc;
 }

@@ -3,14 +3,17 @@
 
 #include <math.h>
 
-static int check_io(const struct srq_tuner *t, const struct srq_block_io *io, int64_t width, bool single,
+static int check_io(const struct srq_tuner *t, const struct srq_block_io *io, int ins, int outs, bool single,
                     struct srq_error *err)
 {
     if (io->dtype != SRQ_F32 && io->dtype != SRQ_BF16)
         return srq_fail(err, -SRQ_EINVAL, "hidden states are F32 or BF16, not %s", srq_dtype_name(io->dtype));
-    if (io->nsamples < 1 || io->seq < 1 || io->hidden != width)
-        return srq_fail(err, -SRQ_EINVAL, "hidden states [%lld, %lld, %lld] do not fit a width of %lld",
-                        (long long)io->nsamples, (long long)io->seq, (long long)io->hidden, (long long)width);
+    if (io->nsamples < 1 || io->seq < 1)
+        return srq_fail(err, -SRQ_EINVAL, "%lld samples of %lld tokens are no data to tune on", (long long)io->nsamples,
+                        (long long)io->seq);
+    for (int i = 0; i < ins || i < outs; i++)
+        if ((i < ins && io->input[i] == NULL) || (i < outs && io->target[i] == NULL))
+            return srq_fail(err, -SRQ_EINVAL, "port %d of %d and %d has no data", i, ins, outs);
     if (io->nsamples > t->cfg.nsamples || io->seq > t->cfg.seq ||
         (!single && srq_dtype_size(io->dtype) > srq_dtype_size(t->cfg.cache)))
         return srq_fail(err, -SRQ_ELIMIT, "%lld samples of %lld tokens in %s, and %lld of %lld in %s were planned",
@@ -158,13 +161,14 @@ int srq_tuner_run(struct srq_tuner *t, struct srq_block *block, int index, const
                   const struct srq_block_io *io, const void *resume, size_t resume_len,
                   const struct srq_tune_events *events, struct srq_tune_outcome *out, struct srq_error *err)
 {
-    const struct srq_model_info *info = srq_model_info(t->model);
-    int rc = check_io(t, io, info->hidden, false, err);
+    const struct srq_unit_info *u = srq_model_unit(t->model, index);
+    int rc;
 
+    if (u == NULL || u->kind != SRQ_UNIT_BLOCK)
+        return srq_fail(err, -SRQ_EINVAL, "block %d of a model with %d", index, srq_model_info(t->model)->blocks);
+    rc = check_io(t, io, u->ins, u->outs, false, err);
     if (rc != 0)
         return rc;
-    if (index < 0 || index >= info->blocks)
-        return srq_fail(err, -SRQ_EINVAL, "block %d of a model with %d", index, info->blocks);
     t->block = block;
     t->io = io;
     t->events = events;
@@ -175,17 +179,18 @@ int srq_tuner_run_layer(struct srq_tuner *t, int layer, const struct srq_scheme 
                         const void *resume, size_t resume_len, const struct srq_tune_events *events,
                         struct srq_tune_outcome *out, struct srq_error *err)
 {
-    int unit = srq_model_info(t->model)->blocks, first, count, rc;
+    const struct srq_layer_info *info = srq_model_layer(t->model, layer);
+    int rc;
 
-    if (unit_range(t->model, unit, &first, &count) != 0 || layer != first)
+    if (info == NULL || srq_model_unit(t->model, info->unit)->kind != SRQ_UNIT_HEAD)
         return srq_fail(err, -SRQ_EINVAL, "layer %d is not one outside the blocks", layer);
     if (schemes[layer].grid == SRQ_GRID_NONE)
-        return srq_fail(err, -SRQ_EINVAL, "layer %s is not to be quantized", srq_model_layer(t->model, layer)->name);
-    rc = check_io(t, io, srq_model_layer(t->model, layer)->in, true, err);
+        return srq_fail(err, -SRQ_EINVAL, "layer %s is not to be quantized", info->name);
+    rc = check_io(t, io, 1, 1, true, err);
     if (rc != 0)
         return rc;
     t->block = NULL;
     t->io = io;
     t->events = events;
-    return run(t, unit, schemes, resume, resume_len, out, err);
+    return run(t, info->unit, schemes, resume, resume_len, out, err);
 }

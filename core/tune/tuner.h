@@ -68,7 +68,9 @@ struct srq_tuner {
     int64_t *probe, probe_count; /* sample indices */
 
     /* gathered rows (AREA_BATCH) */
-    void *x, *y;
+    int ins, outs;                                          /* ports of the unit; 1 and 1 for a single layer */
+    int64_t x_size[SRQ_UNIT_PORTS], y_size[SRQ_UNIT_PORTS]; /* elements of a sample */
+    void *x[SRQ_UNIT_PORTS], *y[SRQ_UNIT_PORTS];
     uint8_t *mask;
 
     /* layer errors (AREA_ERROR) */
@@ -96,7 +98,6 @@ int area_take(struct srq_tuner *t, enum area_kind kind, size_t bytes, void **out
 const char *area_name(enum area_kind kind);
 
 /* tuner_layers.c: the layers of a unit */
-int unit_range(const struct srq_model *m, int unit, int *first, int *count);
 /* Finds the unit's layers and takes their arrays, batch rows and tiles from the areas (or measures them). */
 int unit_place(struct srq_tuner *t, int unit, const struct srq_scheme *schemes, struct srq_error *err);
 int unit_begin(struct srq_tuner *t, struct srq_error *err);   /* weights, initial values, the plugin's begin() */

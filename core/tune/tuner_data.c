@@ -24,22 +24,27 @@ struct gather {
     const int64_t *samples;
 };
 
+/* Sample `from` of all, of n elements, becomes sample `to` of the batch. */
+static void take_sample(const void *all, enum srq_dtype dtype, int64_t from, void *batch, enum srq_dtype wanted,
+                        int64_t to, int64_t n)
+{
+    (void)srq_convert((const char *)all + (size_t)(from * n) * srq_dtype_size(dtype), dtype,
+                      (char *)batch + (size_t)(to * n) * srq_dtype_size(wanted), wanted, n);
+}
+
 static void gather_share(void *ctx, int64_t begin, int64_t end)
 {
     const struct gather *g = ctx;
     const struct srq_block_io *io = g->t->io;
     enum srq_dtype xtype = g->t->block != NULL ? g->t->compute : SRQ_F32;
     enum srq_dtype ytype = g->t->block != NULL ? io->dtype : SRQ_F32;
-    int64_t n = io->seq * io->hidden;
-    size_t from = (size_t)n * srq_dtype_size(io->dtype);
-
     for (int64_t i = begin; i < end; i++) {
         size_t s = (size_t)g->samples[i];
 
-        (void)srq_convert((const char *)io->input + s * from, io->dtype,
-                          (char *)g->t->x + (size_t)(i * n) * srq_dtype_size(xtype), xtype, n);
-        (void)srq_convert((const char *)io->target + s * from, io->dtype,
-                          (char *)g->t->y + (size_t)(i * n) * srq_dtype_size(ytype), ytype, n);
+        for (int k = 0; k < g->t->ins; k++)
+            take_sample(io->input[k], io->dtype, g->samples[i], g->t->x[k], xtype, i, g->t->x_size[k]);
+        for (int k = 0; k < g->t->outs; k++)
+            take_sample(io->target[k], io->dtype, g->samples[i], g->t->y[k], ytype, i, g->t->y_size[k]);
         if (io->mask != NULL)
             memcpy(g->t->mask + i * io->seq, io->mask + s * (size_t)io->seq, (size_t)io->seq);
     }

@@ -8,22 +8,6 @@
 
 #define GRAIN_BYTES (1 << 20)
 
-int unit_range(const struct srq_model *m, int unit, int *first, int *count)
-{
-    int layers = srq_model_layer_count(m), block = unit < srq_model_info(m)->blocks ? unit : -1;
-
-    *count = 0;
-    for (int i = 0; i < layers; i++) {
-        if (srq_model_layer(m, i)->block != block)
-            continue;
-        if ((*count)++ == 0)
-            *first = i;
-        if (block < 0) /* outside the blocks, a layer is a unit of its own */
-            break;
-    }
-    return *count > 0 ? 0 : -SRQ_ENOENT;
-}
-
 /* ---- placing ----------------------------------------------------------------------------------------------------- */
 
 static enum area_kind area_of(int kind)
@@ -120,22 +104,38 @@ static int place_errors(struct srq_tuner *t, struct srq_error *err)
     return 0;
 }
 
+/* Elements of a port for one sample: for as many tokens as the present data have, or as were planned. */
+static int64_t port_size(const struct srq_tuner *t, int port)
+{
+    const struct srq_port_info *p = srq_model_port(t->model, port);
+
+    return (p->rows > 0 ? p->rows : t->io != NULL ? t->io->seq : t->cfg.seq) * p->cols;
+}
+
 /* Gathered rows: the layer outside the blocks computes in F32 on both sides. */
 static int place_batch(struct srq_tuner *t, bool single, struct srq_error *err)
 {
-    int64_t width = single ? t->layers[0].layer.groups.in : srq_model_info(t->model)->hidden;
-    size_t tokens = (size_t)(t->batch * t->cfg.seq), elements = tokens * (size_t)width;
-    void *x, *y, *mask;
-    int rc;
+    const struct srq_unit_info *u = srq_model_unit(t->model, t->unit);
+    size_t x = single ? sizeof(float) : srq_dtype_size(t->compute),
+           y = single ? sizeof(float) : srq_dtype_size(t->cfg.cache);
+    void *mask;
+    int rc = 0;
 
-    if ((rc = area_take(t, AREA_BATCH, elements * (single ? 4 : srq_dtype_size(t->compute)), &x, err)) != 0 ||
-        (rc = area_take(t, AREA_BATCH, elements * (single ? 4 : srq_dtype_size(t->cfg.cache)), &y, err)) != 0 ||
-        (rc = area_take(t, AREA_BATCH, tokens, &mask, err)) != 0)
-        return rc;
-    t->x = x;
-    t->y = y;
-    t->mask = mask;
-    return 0;
+    t->ins = single ? 1 : u->ins;
+    t->outs = single ? 1 : u->outs;
+    for (int i = 0; rc == 0 && i < t->ins; i++) {
+        t->x_size[i] = port_size(t, u->in[i]);
+        rc = area_take(t, AREA_BATCH, (size_t)(t->batch * t->x_size[i]) * x, &t->x[i], err);
+    }
+    for (int i = 0; rc == 0 && i < t->outs; i++) {
+        t->y_size[i] = port_size(t, single ? u->in[i] : u->out[i]);
+        rc = area_take(t, AREA_BATCH, (size_t)(t->batch * t->y_size[i]) * y, &t->y[i], err);
+    }
+    if (rc == 0)
+        rc = area_take(t, AREA_BATCH, (size_t)(t->batch * t->cfg.seq), &mask, err);
+    if (rc == 0)
+        t->mask = mask;
+    return rc;
 }
 
 static int place_single(struct srq_tuner *t, struct srq_error *err)
@@ -226,12 +226,13 @@ static void mix_config(struct srq_tuner *t)
 
 int unit_place(struct srq_tuner *t, int unit, const struct srq_scheme *schemes, struct srq_error *err)
 {
-    bool single = unit == srq_model_info(t->model)->blocks;
+    const struct srq_unit_info *u = srq_model_unit(t->model, unit);
+    bool single = u->kind == SRQ_UNIT_HEAD;
     void *p;
-    int rc = unit_range(t->model, unit, &t->first, &t->count);
+    int rc = 0;
 
-    if (rc != 0)
-        return srq_fail(err, rc, "the model has no layers in block %d", unit);
+    t->first = u->first;
+    t->count = u->count;
     t->unit = unit;
     mix_config(t);
     for (int k = 0; k < AREA_COUNT; k++)
@@ -285,7 +286,7 @@ int unit_begin(struct srq_tuner *t, struct srq_error *err)
         if ((t->needs & SRQ_NEED_IMPORTANCE) != 0 && l->layer.importance == NULL)
             return srq_fail_field(err, -SRQ_EINVAL, l->layer.name, "plugin %s needs the importance of the inputs of %s",
                                   t->plugin->name, l->layer.name);
-        rc = srq_model_weight(t->model, l->layer.name, &l->layer.weight, err);
+        rc = srq_model_weight(t->model, t->first + i, &l->layer.weight, err);
         if (rc == 0)
             rc = srq_tensor_scale(t->model, t->first + i, &l->layer.scheme, &l->layer.tensor_scale, err);
         if (rc != 0)

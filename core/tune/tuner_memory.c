@@ -1,6 +1,8 @@
 /* The tuner's memory: planned by placing every unit in areas without memory, then held in arenas of those sizes. */
 #include "core/tune/tuner.h"
 
+#include "core/flow/unit_loss.h"
+
 #include "core/base/alloc.h"
 
 /* ---- planning ---------------------------------------------------------------------------------------------------- */
@@ -25,8 +27,7 @@ static int check_config(const struct srq_plugin *p, const struct srq_tune_config
 /* Fills what does not depend on a unit. */
 static int prepare(struct srq_tuner *t, struct srq_error *err)
 {
-    const struct srq_model_info *info = srq_model_info(t->model);
-    int rc, first, count;
+    int rc;
 
     t->sched = (struct srq_schedule){ .size = sizeof(t->sched), .accum = 1 };
     rc = t->plugin->tunable->schedule(srq_host_services(), t->self, &t->sched, err);
@@ -39,10 +40,7 @@ static int prepare(struct srq_tuner *t, struct srq_error *err)
         return srq_fail(err, -SRQ_EINVAL, "plugin %s asks for decay %d, which there is not", t->plugin->name,
                         t->sched.decay);
     t->batch = t->cfg.batch < t->cfg.nsamples ? t->cfg.batch : t->cfg.nsamples;
-    for (int u = 0; u <= info->blocks; u++) {
-        if (unit_range(t->model, u, &first, &count) == 0 && count > t->layers_cap)
-            t->layers_cap = count;
-    }
+    t->layers_cap = srq_model_unit_layers(t->model);
     t->needs = srq_plugin_needs(t->plugin, t->self);
     t->layers = srq_calloc((size_t)t->layers_cap + 1, sizeof(*t->layers));
     t->active = srq_calloc((size_t)t->layers_cap + 1, sizeof(*t->active));
@@ -51,57 +49,19 @@ static int prepare(struct srq_tuner *t, struct srq_error *err)
     return 0;
 }
 
-static void measure_sink(void *ctx, int64_t row, int64_t rows, float *grad)
-{
-    (void)ctx;
-    (void)row;
-    (void)rows;
-    (void)grad;
-}
-
 /* What one pass over a batch takes on the tape, forwards and backwards. */
 static int measure_tape(struct srq_tuner *t, struct srq_error *err)
 {
-    const struct srq_model_info *info = srq_model_info(t->model);
-    struct srq_block *b = NULL;
-    struct srq_tape *tape = NULL;
-    struct srq_tensor x, y;
-    struct srq_var *loss;
-    int rc = srq_block_create(t->model, t->compute, &b, err);
+    const struct srq_unit_target target = { .dtype = t->cfg.cache, .drop_largest = t->tape_drop };
 
-    if (rc == 0)
-        rc = srq_tape_create(0, t->compute, true, &tape, err);
-    if (rc != 0)
-        goto done;
-    for (int i = 0; i < srq_block_linear_count(b); i++)
-        srq_block_linear(b, i)->sink = measure_sink;
-    x = srq_tensor_2d(NULL, t->compute, t->batch * t->cfg.seq, info->hidden);
-    y = srq_tensor_2d(NULL, t->cfg.cache, t->batch * t->cfg.seq, info->hidden);
-    loss = srq_op_mse_dropping(tape, srq_block_forward(b, tape, srq_tape_input(tape, &x, false), t->batch, t->cfg.seq),
-                               &y, NULL, t->tape_drop);
-    rc = srq_tape_error(tape, err);
-    if (rc == 0)
-        rc = srq_tape_backward(tape, loss, err);
-    srq_tape_reset(tape);
-    srq_tape_record(tape, false);
-    srq_op_mse_dropping(tape, srq_block_forward(b, tape, srq_tape_input(tape, &x, false), t->batch, t->cfg.seq), &y,
-                        NULL, t->tape_drop);
-    if (rc == 0)
-        rc = srq_tape_error(tape, err);
-    t->tape_bytes = srq_tape_peak(tape);
-done:
-    srq_tape_free(tape);
-    srq_block_free(b);
-    return rc;
+    return srq_unit_loss_bytes(t->model, t->compute, &target, t->batch, t->cfg.seq, &t->tape_bytes, err);
 }
 
 static bool any_active(const struct srq_tuner *t, int unit, const struct srq_scheme *schemes)
 {
-    int first, count;
+    const struct srq_unit_info *u = srq_model_unit(t->model, unit);
 
-    if (unit_range(t->model, unit, &first, &count) != 0)
-        return false;
-    for (int i = first; i < first + count; i++) {
+    for (int i = u->first; i < u->first + u->count; i++) {
         if (schemes[i].grid != SRQ_GRID_NONE)
             return true;
     }
@@ -111,7 +71,7 @@ static bool any_active(const struct srq_tuner *t, int unit, const struct srq_sch
 /* Sizes of all areas: the most that any unit takes. */
 static int measure(struct srq_tuner *t, const struct srq_scheme *schemes, struct srq_error *err)
 {
-    int units = srq_model_info(t->model)->blocks + 1, rc = 0;
+    int units = srq_model_unit_count(t->model), rc = 0;
     size_t most[AREA_COUNT] = { 0 };
 
     for (int k = 0; k < AREA_COUNT; k++)

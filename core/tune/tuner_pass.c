@@ -2,28 +2,23 @@
  * sinks of the layers. The loss leaves out the errors that the block's rules say, also where it is only measured. */
 #include "core/tune/tuner.h"
 
+#include "core/flow/unit_loss.h"
+
 int pass_run(struct srq_tuner *t, int64_t n, bool backward, double *loss, struct srq_error *err)
 {
-    int64_t tokens = n * t->io->seq;
-    struct srq_tensor x = srq_tensor_2d(t->x, t->compute, tokens, t->io->hidden);
-    struct srq_tensor y = srq_tensor_2d(t->y, t->io->dtype, tokens, t->io->hidden);
-    struct srq_var *out, *mse;
+    struct srq_unit_target target = { .dtype = t->io->dtype,
+                                      .mask = t->io->mask != NULL ? t->mask : NULL,
+                                      .drop_largest = t->rules.drop_largest };
     int rc;
 
     if (t->block == NULL)
         return single_pass(t, n, backward, loss, err);
-    srq_tape_reset(t->tape);
-    srq_tape_record(t->tape, backward);
+    for (int i = 0; i < t->ins; i++)
+        target.input[i] = t->x[i];
+    for (int i = 0; i < t->outs; i++)
+        target.target[i] = t->y[i];
     unit_sinks(t, backward);
-    out = srq_block_forward(t->block, t->tape, srq_tape_input(t->tape, &x, false), n, t->io->seq);
-    mse = srq_op_mse_dropping(t->tape, out, &y, t->io->mask != NULL ? t->mask : NULL, t->rules.drop_largest);
-    rc = srq_tape_error(t->tape, err);
-    if (rc == 0 && mse == NULL)
-        rc = srq_fail(err, -SRQ_ENOMEM, "no memory for the tables of block %d", t->unit);
-    if (rc == 0) {
-        *loss = (double)*(const float *)mse->value.data;
-        rc = backward ? srq_tape_backward(t->tape, mse, err) : 0;
-    }
+    rc = srq_unit_loss(t->block, t->tape, &target, n, t->io->seq, backward, loss, err);
     unit_sinks(t, false);
     return rc;
 }

@@ -108,7 +108,7 @@ static int probe_loss(struct srq_tuner *t, double *out, struct srq_error *err)
         valid = data_valid(t, n);
         rc = pass_run(t, n, false, &loss, err);
         if (rc == 0 && t->block == NULL) { /* a single layer: what it got is what was gathered */
-            const struct srq_tensor x = srq_tensor_2d(t->x, SRQ_F32, n * t->io->seq, t->layers[0].layer.groups.in);
+            const struct srq_tensor x = srq_tensor_2d(t->x[0], SRQ_F32, n * t->io->seq, t->layers[0].layer.groups.in);
 
             take_errors(t, &t->layers[0], &x);
         }

@@ -41,7 +41,7 @@ int single_pass(struct srq_tuner *t, int64_t n, bool backward, double *loss, str
 {
     struct tuned_layer *l = &t->layers[0];
     int64_t out = l->layer.groups.out, in = l->layer.groups.in, tokens = n * t->io->seq, valid = data_valid(t, n);
-    const struct srq_mat xq = { t->x, SRQ_F32, in, false }, xf = { t->y, SRQ_F32, in, false };
+    const struct srq_mat xq = { t->x[0], SRQ_F32, in, false }, xf = { t->y[0], SRQ_F32, in, false };
     size_t size = srq_dtype_size(l->layer.weight.dtype);
     double sum = 0;
 

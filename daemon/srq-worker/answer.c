@@ -98,7 +98,7 @@ static bool add_layers(cJSON *root, const struct srq_model *m)
             !srq_put_number(o, "block", l->block >= 0 ? l->block : NAN) || !srq_put_text(o, "module", l->module) ||
             !srq_put_number(o, "out", (double)l->out) || !srq_put_number(o, "in", (double)l->in) ||
             !srq_put_text(o, "dtype", srq_dtype_name(l->dtype)) ||
-            cJSON_AddBoolToObject(o, "bias", l->has_bias) == NULL || !srq_put_text(o, "tie", l->tie))
+            cJSON_AddBoolToObject(o, "bias", l->has_bias) == NULL || !srq_put_text(o, "tie", l->tie_name))
             return false;
     }
     return list != NULL;

@@ -18,7 +18,7 @@ static inline int round_plainly(const struct srq_model *m, int layer, const stru
     struct srq_result out = { .size = sizeof(out) };
     struct srq_tensor w;
     float *lo, *hi;
-    int rc = srq_model_weight(m, l->name, &w, err);
+    int rc = srq_model_weight(m, layer, &w, err);
 
     if (rc == 0)
         rc = srq_codes_alloc(l->out, l->in, s, c, err);

@@ -23,3 +23,8 @@ unit_tests += tests/unit/test_live
 tests_unit_test_live_SOURCES = tests/unit/test_live.c
 tests_unit_test_live_CFLAGS = $(unit_cflags)
 tests_unit_test_live_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test_units
+tests_unit_test_units_SOURCES = tests/unit/test_units.c tests/unit/odd_family.h
+tests_unit_test_units_CFLAGS = $(unit_cflags)
+tests_unit_test_units_LDADD = $(unit_ldadd)

@@ -344,7 +344,7 @@ static void fake_holds_dequantized_weights_in_the_models_dtype(void **state)
     assert_ok(srq_model_open(f->out, true, &m, &err), &err);
     layer = layer_named(f, "model.layers.5.mlp.up_proj");
     assert_ok(give_codes(f, layer, &c, &err), &err);
-    assert_ok(srq_model_weight(m, "model.layers.5.mlp.up_proj", &w, &err), &err);
+    assert_ok(srq_model_weight(m, layer, &w, &err), &err);
     assert_int_equal(w.dtype, SRQ_BF16);
     for (int64_t i = 0; i < w.shape[0] * w.shape[1]; i++) {
         float want = c->scale[0] * (float)(c->codes[i] - c->zero[0]);

@@ -41,6 +41,15 @@ static struct srq_scheme scheme(const char *text)
     return s;
 }
 
+/* The first layer of the block with the same tie. */
+static int tie_of(int i)
+{
+    for (int k = i / PER_BLOCK * PER_BLOCK; modules[i % PER_BLOCK].tie != NULL; k++)
+        if (modules[k % PER_BLOCK].tie != NULL && strcmp(modules[k % PER_BLOCK].tie, modules[i % PER_BLOCK].tie) == 0)
+            return k;
+    return -1;
+}
+
 static int make_layers(void **state)
 {
     (void)state;
@@ -49,11 +58,12 @@ static int make_layers(void **state)
 
         if (i == LAYERS - 1) {
             snprintf(names[i], sizeof(names[i]), "lm_head");
-            infos[i] = (struct srq_layer_info){ names[i], "lm_head", -1, 128, 64, SRQ_BF16, false, NULL };
+            infos[i] = (struct srq_layer_info){ names[i], "lm_head", -1,   128, 64,
+                                                SRQ_BF16, false,     NULL, -1,  (LAYERS - 1) / PER_BLOCK };
         } else {
             snprintf(names[i], sizeof(names[i]), "layers.%d.%s", i / PER_BLOCK, modules[m].module);
-            infos[i] = (struct srq_layer_info){ names[i], modules[m].module, i / PER_BLOCK, 64,
-                                                64,       SRQ_BF16,          false,         modules[m].tie };
+            infos[i] = (struct srq_layer_info){ names[i], modules[m].module, i / PER_BLOCK, 64,           64, SRQ_BF16,
+                                                false,    modules[m].tie,    tie_of(i),     i / PER_BLOCK };
         }
         layers[i] = &infos[i];
     }

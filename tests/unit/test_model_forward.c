@@ -1,5 +1,6 @@
 /* Forward and backward of whole models and blocks against what transformers computed (tests/reference/models). */
 #include "tests/unit/test.h"
+#include "tests/unit/block_through.h"
 
 #include "tests/unit/model_folder.h"
 
@@ -67,13 +68,13 @@ static void run_block(const struct srq_model *m, struct srq_block *b, enum srq_d
 
     assert_ok(srq_tape_create(0, dtype, true, &t, &err), &err);
     srq_tape_record(t, false);
-    srq_block_forward(b, t, srq_tape_input(t, &in, false), batch, seq);
+    block_through(b, t, srq_tape_input(t, &in, false), batch, seq);
     assert_ok(srq_tape_error(t, &err), &err);
     bytes = srq_tape_peak(t);
     srq_tape_free(t);
     assert_ok(srq_tape_create(bytes, dtype, false, &t, &err), &err);
     srq_tape_record(t, false);
-    out = srq_block_forward(b, t, srq_tape_input(t, &in, false), batch, seq);
+    out = block_through(b, t, srq_tape_input(t, &in, false), batch, seq);
     assert_ok(srq_tape_error(t, &err), &err);
     assert_non_null(out);
     memcpy(y, out->value.data, (size_t)(batch * seq * srq_model_info(m)->hidden) * srq_dtype_size(dtype));
@@ -232,7 +233,7 @@ static struct srq_var *block_loss(struct srq_block *b, struct srq_tape *t, const
     in = srq_tensor_2d(in.data, SRQ_F32, batch * seq, hidden);
     target = srq_tensor_2d(target.data, SRQ_F32, batch * seq, hidden);
     *x = srq_tape_input(t, &in, true);
-    return srq_op_mse(t, srq_block_forward(b, t, *x, batch, seq), &target, NULL);
+    return srq_op_mse(t, block_through(b, t, *x, batch, seq), &target, NULL);
 }
 
 static void compare(const char *model, const char *part, const float *got)

@@ -24,6 +24,15 @@ static struct srq_layer_info infos[LAYERS];
 static const struct srq_layer_info *layers[LAYERS];
 static char names[LAYERS][64];
 
+/* The first layer of the block with the same tie. */
+static int tie_of(int i)
+{
+    for (int k = i / PER_BLOCK * PER_BLOCK; modules[i % PER_BLOCK].tie != NULL; k++)
+        if (modules[k % PER_BLOCK].tie != NULL && strcmp(modules[k % PER_BLOCK].tie, modules[i % PER_BLOCK].tie) == 0)
+            return k;
+    return -1;
+}
+
 static int make_layers(void **state)
 {
     (void)state;
@@ -33,11 +42,13 @@ static int make_layers(void **state)
 
         if (i == LAYERS - 1) {
             snprintf(names[i], sizeof(names[i]), "lm_head");
-            *l = (struct srq_layer_info){ names[i], "lm_head", -1, 1024, 256, SRQ_BF16, false, NULL };
+            *l = (struct srq_layer_info){ names[i], "lm_head", -1,   1024, 256,
+                                          SRQ_BF16, false,     NULL, -1,   (LAYERS - 1) / PER_BLOCK };
         } else {
             snprintf(names[i], sizeof(names[i]), "model.layers.%d.%s", b, modules[m].module);
             *l = (struct srq_layer_info){ names[i],      modules[m].module, b,     modules[m].out,
-                                          modules[m].in, SRQ_BF16,          false, modules[m].tie };
+                                          modules[m].in, SRQ_BF16,          false, modules[m].tie,
+                                          tie_of(i),     i / PER_BLOCK };
         }
         layers[i] = l;
     }

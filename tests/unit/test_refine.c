@@ -41,7 +41,7 @@ static void bed_open(struct bed *b, const char *scheme, int64_t samples)
         struct srq_tensor w;
 
         assert_ok(srq_scheme_parse(scheme, &b->schemes[i], &err), &err);
-        assert_ok(srq_model_weight(b->model, l->name, &w, &err), &err);
+        assert_ok(srq_model_weight(b->model, i, &w, &err), &err);
         assert_ok(srq_codes_alloc(l->out, l->in, &b->schemes[i], &b->codes[i], &err), &err);
         assert_ok(srq_round_plain(&w, l->name, &b->codes[i], &err), &err);
     }

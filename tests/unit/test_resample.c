@@ -7,7 +7,7 @@
 #include "core/math/gemm.h"
 #include "core/math/team.h"
 #include "core/tune/resample.h"
-#include "core/tune/walk.h"
+#include "core/flow/walk.h"
 
 #include <math.h>
 
@@ -131,30 +131,27 @@ static void test_padding_stays(void **state)
 /* Logits of all tokens of the samples, one sample after the other. */
 static float *all_logits(const struct srq_model *m, const struct srq_samples *s)
 {
-    int64_t hidden = srq_model_info(m)->hidden, vocab = srq_model_info(m)->vocab;
-    float *states = srq_calloc((size_t)(SEQ * hidden), sizeof(*states)), *logits;
-    struct srq_block *block;
-    struct srq_tape *tape;
+    int64_t vocab = srq_model_info(m)->vocab;
+    float *logits;
+    const struct srq_walk_config config = { m, SRQ_F32, SRQ_F32, 1, SEQ, .backward = false };
+    const struct srq_states_config of = { m, SRQ_F32, 1, SEQ, false, NULL };
+    struct srq_states *states;
+    struct srq_walk *walk;
     struct srq_head *head;
     struct srq_error err = { 0 };
-    size_t bytes;
 
     logits = srq_calloc((size_t)(TOKENS * vocab), sizeof(*logits));
-    assert_ok(srq_block_forward_bytes(m, SRQ_F32, 1, SEQ, &bytes, &err), &err);
-    assert_ok(srq_block_create(m, SRQ_F32, &block, &err), &err);
-    assert_ok(srq_tape_create(bytes, SRQ_F32, false, &tape, &err), &err);
+    assert_ok(srq_walk_create(&config, &walk, &err), &err);
+    assert_ok(srq_states_create(&of, &states, &err), &err);
     assert_ok(srq_head_create(m, &head, &err), &err);
     for (int64_t k = 0; k < SAMPLES; k++) {
-        struct srq_walk walk = { block, tape, SRQ_F32, SEQ, hidden };
-        uint8_t *at = (uint8_t *)(void *)states;
-
-        assert_ok(srq_walk_model(&walk, m, s->ids + k * SEQ, 1, 1, at, NULL, NULL, &err), &err);
-        assert_ok(srq_head_logits(head, states, SRQ_F32, SEQ, logits + k * SEQ * vocab, &err), &err);
+        assert_ok(srq_walk_model(walk, states, s->ids + k * SEQ, 1, NULL, NULL, &err), &err);
+        assert_ok(srq_head_logits(head, srq_states_final(states, 0), SRQ_F32, SEQ, logits + k * SEQ * vocab, &err),
+                  &err);
     }
     srq_head_free(head);
-    srq_tape_free(tape);
-    srq_block_free(block);
-    srq_free(states);
+    srq_walk_free(walk);
+    srq_states_free(states);
     return logits;
 }
 
@@ -217,7 +214,7 @@ static void test_stops_and_refuses(void **state)
 
     (void)state;
     assert_int_equal(srq_resample_run(m, &cfg, &s, stop_late, &calls, &err), -SRQ_ECANCELED);
-    assert_int_equal(calls, srq_model_info(m)->blocks + 1);
+    assert_int_equal(calls, srq_model_info(m)->blocks * ((SAMPLES + 4) / 5) + 1); /* a batch each, and the words */
     cfg.copies = COPIES - 1;
     assert_int_equal(srq_resample_run(m, &cfg, &s, NULL, NULL, &err), -SRQ_EINVAL);
     assert_non_null(strstr(err.text, "have no room for 2 copies of 12"));

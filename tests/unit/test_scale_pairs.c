@@ -10,6 +10,7 @@
 #include "core/job/plain.h"
 #include "core/model/export.h"
 #include "core/model/scale_pairs.h"
+#include "core/tune/fold_error.h"
 
 #include <math.h>
 #include <unistd.h>
@@ -72,7 +73,7 @@ static double error_of(struct fixture *f)
     struct srq_error err = { 0 };
     double relative = NAN;
 
-    assert_ok(srq_model_fold_error(f->model, f->tokens, TOKENS, &relative, &err), &err);
+    assert_ok(srq_fold_error(f->model, f->tokens, TOKENS, &relative, &err), &err);
     return relative;
 }
 
@@ -239,7 +240,7 @@ static void codes_of(struct fixture *f, int layer, const char *scheme, struct sr
 
     assert_ok(srq_scheme_parse(scheme, &s, &err), &err);
     assert_ok(srq_codes_alloc(l->out, l->in, &s, out, &err), &err);
-    assert_ok(srq_model_weight(f->model, l->name, &w, &err), &err);
+    assert_ok(srq_model_weight(f->model, layer, &w, &err), &err);
     assert_ok(srq_round_plain(&w, l->name, out, &err), &err);
 }
 
@@ -332,13 +333,13 @@ static void test_unquantized_export(void **state)
         assert_true(srq_tensors_get(srq_model_tensors(g.model), "model.layers.0.mlp.up_proj.weight", &w));
         assert_int_equal(w.dtype, srq_model_layer(f.model, 5)->dtype);
         for (int32_t t = 0; t < 2; t++) { /* the written weights are the folded ones */
-            const char *name = srq_model_layer(f.model, t == 0 ? 2 : 5)->name;
+            int layer = t == 0 ? 2 : 5;
             struct srq_tensor a, b;
             float *wide;
             int64_t n;
 
-            assert_ok(srq_model_weight(f.model, name, &a, &err), &err);
-            assert_ok(srq_model_weight(g.model, name, &b, &err), &err);
+            assert_ok(srq_model_weight(f.model, layer, &a, &err), &err);
+            assert_ok(srq_model_weight(g.model, layer, &b, &err), &err);
             n = srq_tensor_count(&a);
             wide = malloc((size_t)n * sizeof(float));
             assert_ok(srq_convert(b.data, b.dtype, wide, SRQ_F32, n), &err);
@@ -403,7 +404,7 @@ static void test_out_of_memory(void **state)
         srq_set_alloc_hook(fail_after, NULL);
         rc = srq_model_fold(f.model, (const float *const *)f.alpha, &err);
         if (rc == 0)
-            rc = srq_model_fold_error(f.model, f.tokens, TOKENS, &relative, &err);
+            rc = srq_fold_error(f.model, f.tokens, TOKENS, &relative, &err);
         srq_set_alloc_hook(NULL, NULL);
         if (rc != 0)
             assert_int_equal(rc, -SRQ_ENOMEM);

@@ -1,6 +1,7 @@
 /* Scales across families and grids: their gradients against differences of the loss (spec teq 14.3), and files of them
  * that are taken or refused. */
 #include "tests/unit/test.h"
+#include "tests/unit/block_through.h"
 
 #include "tests/unit/model_folder.h"
 
@@ -225,7 +226,7 @@ static void straight_through(const struct point *p, int layer, float *dst)
     int pair = pair_of(p->f->model, layer);
     double start;
 
-    assert_ok(srq_model_weight(p->f->model, l->name, &stored, &err), &err);
+    assert_ok(srq_model_weight(p->f->model, layer, &stored, &err), &err);
     assert_int_equal(srq_convert(stored.data, stored.dtype, w, SRQ_F32, l->out * l->in), 0);
     for (int64_t i = 0; i < l->out * l->in; i++) {
         if (pair >= 0)
@@ -264,7 +265,7 @@ static void through(const struct point *p, struct srq_block *block, struct srq_t
         straight_through(p, b * srq_block_linear_count(block) + i, srq_block_linear(block, i)->weight.data);
     srq_tape_reset(tape);
     srq_tape_record(tape, false);
-    y = srq_block_forward(block, tape, srq_tape_input(tape, &x, false), SAMPLES, SEQ);
+    y = block_through(block, tape, srq_tape_input(tape, &x, false), SAMPLES, SEQ);
     assert_ok(srq_tape_error(tape, &err), &err);
     memcpy(to, y->value.data, (size_t)(n * width) * sizeof(float));
 }

@@ -1,6 +1,7 @@
 /* SignRound version 2 and rounding with searched scales, through the plugin interface alone: against layers tuned with
  * torch step by step, the search vector of the specification, and sums taken in a plain way. */
 #include "tests/unit/test.h"
+#include "tests/unit/block_through.h"
 
 #include "tests/unit/plugin_bench.h"
 
@@ -358,7 +359,7 @@ static void run_block(struct srq_block *block, enum srq_dtype dtype, const void 
 
     assert_ok(srq_tape_create((size_t)64 << 20, dtype, false, &t, &err), &err);
     srq_tape_record(t, false);
-    assert_non_null(srq_block_forward(block, t, srq_tape_input(t, &in, false), BATCH, SEQ));
+    assert_non_null(block_through(block, t, srq_tape_input(t, &in, false), BATCH, SEQ));
     assert_ok(srq_tape_error(t, &err), &err);
     srq_tape_free(t);
 }

@@ -1,5 +1,6 @@
 /* Statistics of a block's inputs against sums in double over what the taps of its layers see. */
 #include "tests/unit/test.h"
+#include "tests/unit/block_through.h"
 
 #include "tests/unit/model_folder.h"
 
@@ -52,7 +53,7 @@ static void run(struct bed *b)
     struct srq_error err = { 0 };
 
     srq_tape_reset(b->tape);
-    srq_block_forward(b->block, b->tape, srq_tape_input(b->tape, &x, false), 1, SEQ);
+    block_through(b->block, b->tape, srq_tape_input(b->tape, &x, false), 1, SEQ);
     assert_ok(srq_tape_error(b->tape, &err), &err);
 }
 

@@ -1,6 +1,7 @@
 /* Training of scales: gradients against differences of the loss itself, what is kept, checkpoints (acceptance tests of
  * spec teq 14 by their numbers). */
 #include "tests/unit/test.h"
+#include "tests/unit/block_through.h"
 
 #include "tests/unit/model_folder.h"
 
@@ -185,7 +186,7 @@ static void make_surrogate(const struct bed *b, struct surrogate *s)
 
         s->w[i] = malloc((size_t)n * sizeof(float));
         s->c[i] = malloc((size_t)n * sizeof(float));
-        assert_ok(srq_model_weight(b->model, l->name, &w, &err), &err);
+        assert_ok(srq_model_weight(b->model, i, &w, &err), &err);
         assert_ok(srq_convert(w.data, w.dtype, s->w[i], SRQ_F32, n), &err);
         for (int64_t k = 0; k < n; k++)
             s->c[i][k] = s->w[i][k] * s->alpha[pair_of(b->model, i)][srq_pair_channel(p, k % l->in)];
@@ -246,7 +247,7 @@ static double walk(const struct bed *b, const struct surrogate *s, float *x, flo
         if (inputs != NULL && s == NULL)
             memcpy(inputs[k], x, (size_t)(rows * 32) * sizeof(float));
         srq_tape_reset(tape);
-        y = srq_block_forward(block, tape, srq_tape_input(tape, &in, false), count, SEQ);
+        y = block_through(block, tape, srq_tape_input(tape, &in, false), count, SEQ);
         assert_ok(srq_tape_error(tape, &err), &err);
         memcpy(x, y->value.data, (size_t)(rows * 32) * sizeof(float));
         for (int64_t e = 0; inputs != NULL && s != NULL && e < rows * 32; e++)

@@ -1,6 +1,7 @@
 /* The block tuner with the SignRound plugin on the demo model: what it gains, that a resumed block gives the same
  * bytes, that its memory is the planned memory, and what it refuses. */
 #include "tests/unit/tuner_bed.h"
+#include "tests/unit/block_through.h"
 
 /* ---- what it gains ----------------------------------------------------------------------------------------------- */
 
@@ -15,23 +16,23 @@ static int descending(const void *a, const void *b)
  * largest squares. */
 static double loss_without(struct bed *b, int64_t dropped)
 {
-    double *squares = srq_calloc((size_t)(PROBES * SEQ * b->io.hidden), sizeof(*squares));
+    double *squares = srq_calloc((size_t)(PROBES * SEQ * b->width), sizeof(*squares));
     struct srq_error err = { 0 };
     struct srq_tape *t;
-    int64_t width = b->io.hidden, count = 0;
+    int64_t width = b->width, count = 0;
     double sum = 0;
 
     assert_ok(srq_tape_create((size_t)64 << 20, SRQ_F32, false, &t, &err), &err);
     srq_tape_record(t, false);
     for (int64_t p = 0; p < PROBES; p++) {
         int64_t s = p * SAMPLES / PROBES;
-        const float *x = (const float *)b->io.input + s * SEQ * width,
-                    *y = (const float *)b->io.target + s * SEQ * width;
+        const float *x = (const float *)b->io.input[0] + s * SEQ * width,
+                    *y = (const float *)b->io.target[0] + s * SEQ * width;
         struct srq_tensor in = srq_tensor_2d((void *)(uintptr_t)x, SRQ_F32, SEQ, width);
         const float *got;
 
         srq_tape_reset(t);
-        got = srq_block_forward(b->block, t, srq_tape_input(t, &in, false), 1, SEQ)->value.data;
+        got = block_through(b->block, t, srq_tape_input(t, &in, false), 1, SEQ)->value.data;
         for (int64_t i = 0; i < SEQ * width; i++)
             squares[count++] = pow((double)got[i] - (double)y[i], 2);
     }
@@ -61,7 +62,7 @@ static void round_plainly(struct bed *b)
         struct srq_result r = { .size = sizeof(r) };
         float *range;
 
-        assert_ok(srq_model_weight(b->model, l->name, &w, &err), &err);
+        assert_ok(srq_model_weight(b->model, i, &w, &err), &err);
         assert_ok(srq_codes_alloc(l->out, l->in, &b->schemes[i], &c, &err), &err);
         r.codes = c.codes;
         r.scale = c.scale;
@@ -115,7 +116,7 @@ static void searched_scales_end_with_a_smaller_loss(void **state)
 
         assert_ok(tune(b, &out, &err), &err);
         all[k] = loss_of_block(b);
-        most[k] = loss_without(b, PROBES * SEQ * b->io.hidden / 1000); /* the probe samples are one batch */
+        most[k] = loss_without(b, PROBES * SEQ * b->width / 1000); /* the probe samples are one batch */
         assert_true(fabs((k == 0 ? all[k] : most[k]) / out.loss_best - 1) < 1e-4);
         bed_close(b);
     }
@@ -251,15 +252,15 @@ static void what_is_masked_does_not_matter(void **state)
     struct bed *a = bed_open("w3g64", (const char *const[]){ "iters", "5", NULL });
     struct bed *b = bed_open("w3g64", (const char *const[]){ "iters", "5", NULL });
     uint8_t *mask = srq_calloc(SAMPLES, SEQ), *mask2 = srq_calloc(SAMPLES, SEQ);
-    float *target = (float *)(uintptr_t)b->io.target;
+    float *target = (float *)(uintptr_t)b->io.target[0];
     struct srq_tune_outcome one, two;
     struct srq_error err = { 0 };
 
     (void)state;
     for (int i = 0; i < SAMPLES * SEQ; i++) {
         mask[i] = mask2[i] = i % SEQ < SEQ - 1 - i / SEQ;
-        for (int64_t k = 0; mask[i] == 0 && k < b->io.hidden; k++)
-            target[i * b->io.hidden + k] = 1e6f;
+        for (int64_t k = 0; mask[i] == 0 && k < b->width; k++)
+            target[i * b->width + k] = 1e6f;
     }
     a->io.mask = mask;
     b->io.mask = mask2;
@@ -559,9 +560,7 @@ static void an_untied_head_is_tuned_alone(void **state)
     const struct srq_layer_info *info = srq_model_layer(b->model, head);
     size_t n = (size_t)(SAMPLES * SEQ * info->in);
     float *xq = srq_calloc(n, sizeof(float)), *xf = srq_calloc(n, sizeof(float)), *fake;
-    struct srq_block_io io = {
-        .dtype = SRQ_F32, .nsamples = SAMPLES, .seq = SEQ, .hidden = info->in, .input = xq, .target = xf
-    };
+    struct srq_block_io io = { .dtype = SRQ_F32, .nsamples = SAMPLES, .seq = SEQ, .input = { xq }, .target = { xf } };
     struct srq_tune_outcome out;
     struct srq_error err = { 0 };
     struct srq_tensor w;
@@ -577,7 +576,7 @@ static void an_untied_head_is_tuned_alone(void **state)
     assert_ok(srq_tuner_run_layer(b->tuner, head, b->schemes, &io, NULL, 0, NULL, &out, &err), &err);
     assert_true(out.loss_best < 0.9 * out.loss_first);
     assert_true(out.error_best[0] < out.error_first[0]);
-    assert_ok(srq_model_weight(b->model, info->name, &w, &err), &err);
+    assert_ok(srq_model_weight(b->model, head, &w, &err), &err);
     fake = srq_calloc((size_t)(info->out * info->in), sizeof(float));
     assert_ok(srq_codes_decode(srq_tuner_codes(b->tuner, 0), fake, SRQ_F32, &err), &err);
     assert_true(fabs(head_loss(b, &w, fake, xq, xf) / out.loss_best - 1) < 1e-4);

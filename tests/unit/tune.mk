@@ -82,7 +82,7 @@ tests_unit_plugins_broken_recipe_la_CPPFLAGS = -I$(top_srcdir)/core/include -DRE
 tests_unit_plugins_broken_recipe_la_LDFLAGS = $(broken_ldflags)
 
 unit_tests += tests/unit/test_tuner
-tests_unit_test_tuner_SOURCES = tests/unit/test_tuner.c tests/unit/tuner_bed.h tests/unit/model_folder.c tests/unit/model_folder.h
+tests_unit_test_tuner_SOURCES = tests/unit/test_tuner.c tests/unit/tuner_bed.h tests/unit/block_through.h tests/unit/model_folder.c tests/unit/model_folder.h
 tests_unit_test_tuner_CFLAGS = $(unit_cflags)
 tests_unit_test_tuner_LDADD = $(unit_ldadd)
 

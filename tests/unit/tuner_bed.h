@@ -4,6 +4,7 @@
 #define SRQ_TEST_TUNER_BED_H
 
 #include "tests/unit/test.h"
+#include "tests/unit/block_through.h"
 
 #include "core/base/alloc.h"
 #include "core/base/rng.h"
@@ -29,6 +30,7 @@ struct bed {
     struct srq_tune_config cfg;
     struct srq_block_io io;
     struct srq_importance *importance;
+    int64_t width; /* of the block's input and output */
     enum srq_dtype compute;
     char *folder; /* made for this test, or NULL */
 
@@ -68,7 +70,7 @@ static void full_precision(struct bed *b, const float *x, float *y)
     struct srq_error err = { 0 };
     struct srq_block *block;
     struct srq_tape *t;
-    int64_t width = b->io.hidden;
+    int64_t width = srq_model_info(b->model)->hidden;
 
     assert_ok(srq_block_create(b->model, SRQ_F32, &block, &err), &err);
     assert_ok(srq_block_load(block, 0, &err), &err);
@@ -81,7 +83,7 @@ static void full_precision(struct bed *b, const float *x, float *y)
         struct srq_var *out;
 
         srq_tape_reset(t);
-        out = srq_block_forward(block, t, srq_tape_input(t, &in, false), 1, SEQ);
+        out = block_through(block, t, srq_tape_input(t, &in, false), 1, SEQ);
         assert_ok(srq_tape_error(t, &err), &err);
         memcpy(y + s * SEQ * width, out->value.data, (size_t)(SEQ * width) * sizeof(float));
     }
@@ -115,10 +117,11 @@ static struct bed *bed_open_folder(const char *folder, const char *scheme, const
     x = srq_calloc(n, sizeof(*x));
     y = srq_calloc(n, sizeof(*y));
     assert_ok(srq_model_embed(b->model, ids, SAMPLES * SEQ, x, SRQ_F32, &err), &err);
-    b->io = (struct srq_block_io){ .dtype = SRQ_F32, .nsamples = SAMPLES, .seq = SEQ, .hidden = info->hidden };
+    b->width = info->hidden;
+    b->io = (struct srq_block_io){ .dtype = SRQ_F32, .nsamples = SAMPLES, .seq = SEQ };
     full_precision(b, x, y);
-    b->io.input = x;
-    b->io.target = y;
+    b->io.input[0] = x;
+    b->io.target[0] = y;
     b->stop_at = -1;
     assert_ok(srq_block_create(b->model, b->compute, &b->block, &err), &err);
     assert_ok(srq_block_load(b->block, 0, &err), &err);
@@ -143,8 +146,8 @@ static void bed_close(struct bed *b)
     b->plugin.plugin->destroy(srq_host_services(), b->self);
     srq_options_free(b->options);
     srq_plugin_unload(&b->plugin);
-    srq_free((void *)(uintptr_t)b->io.input);
-    srq_free((void *)(uintptr_t)b->io.target);
+    srq_free((void *)(uintptr_t)b->io.input[0]);
+    srq_free((void *)(uintptr_t)b->io.target[0]);
     srq_free((void *)(uintptr_t)b->io.mask);
     srq_free(b->schemes);
     srq_free(b->saved);

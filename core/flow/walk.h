@@ -1,0 +1,72 @@
+/* The one walk: units of a model run over stored states, forwards, and backwards with their activations computed again,
+ * so that never more than one unit's are held (design 2a).
+ *
+ * A walk has one block and one tape, both measured beforehand: what srq_walk_measure says is what it takes. */
+#ifndef SRQ_FLOW_WALK_H
+#define SRQ_FLOW_WALK_H
+
+#include "core/flow/states.h"
+
+struct srq_walk;
+
+struct srq_walk_config {
+    const struct srq_model *model;
+    enum srq_dtype compute;
+    enum srq_dtype states; /* of the stores that it goes through; with another type than compute forwards only */
+    int64_t batch, seq;    /* samples at a time */
+    bool backward;         /* it goes backwards too, with somebody listening to every layer's gradient */
+    bool errors;           /* srq_walk_error is used */
+};
+
+struct srq_walk_memory {
+    size_t block, rope, tape;
+};
+int srq_walk_measure(const struct srq_walk_config *c, struct srq_walk_memory *out, struct srq_error *err);
+int srq_walk_create(const struct srq_walk_config *c, struct srq_walk **out, struct srq_error *err);
+void srq_walk_free(struct srq_walk *w);
+/* For taps, sinks and weights of the unit that is loaded, and for passes that are not over stored states. */
+struct srq_block *srq_walk_block(const struct srq_walk *w);
+struct srq_tape *srq_walk_tape(const struct srq_walk *w);
+
+/* Where weights come from, where that is not the model. */
+struct srq_weights {
+    void *ctx;
+    /* Before the weights of a unit are asked for; NULL: nothing is to be done then. */
+    int (*begin)(void *ctx, int unit, struct srq_error *err);
+    /* Before rows of a layer are asked for: 1: it has them; 0: the layer's weight is the model's; negative: an error.
+     */
+    int (*has)(void *ctx, int layer, struct srq_error *err);
+    /* Rows [row, row+rows) of that layer into dst [rows, in] of dtype F32 or BF16. Several threads, for different rows.
+     */
+    void (*rows)(void *ctx, int layer, int64_t row, int64_t rows, void *dst, enum srq_dtype dtype);
+};
+/* The block becomes a unit, with nobody listening. */
+int srq_walk_load(struct srq_walk *w, int unit, const struct srq_weights *weights, struct srq_error *err);
+
+/* The loaded unit over samples [first, first+n) of a store, at most a batch of them: from its input ports to its output
+ * ports. */
+int srq_walk_forward(struct srq_walk *w, const struct srq_states *s, int64_t first, int64_t n, struct srq_error *err);
+/* Without keeping what comes out: for whoever listens to the layers. */
+int srq_walk_listen(struct srq_walk *w, const struct srq_states *s, int64_t first, int64_t n, struct srq_error *err);
+/* Backwards, in a store that keeps all: from the gradients of the output ports to those of the input ports (but the
+ * model's input) and to the sinks. A port that several units read gets the sum, the last reader coming first. */
+int srq_walk_backward(struct srq_walk *w, const struct srq_states *s, int64_t first, int64_t n, struct srq_error *err);
+/* How far what the unit computes for samples [0, n) of a store that keeps all is from what its output ports hold there:
+ * see unit_loss.h. */
+int srq_walk_error(struct srq_walk *w, const struct srq_states *s, int64_t n, const uint8_t *mask, bool backward,
+                   double *loss, struct srq_error *err);
+
+/* Called before every batch, with the samples done of all that go through the unit; non-zero ends the walk with that
+ * code, the store being half old and half new then. NULL: nobody is asked. */
+struct srq_walk_tick {
+    int (*call)(void *ctx, int unit, int64_t done, int64_t all);
+    void *ctx;
+};
+/* The loaded unit over the first n samples, batch by batch; listening only, or keeping what comes out. */
+int srq_walk_over(struct srq_walk *w, const struct srq_states *s, int64_t n, bool listen,
+                  const struct srq_walk_tick *tick, struct srq_error *err);
+/* ids [n, seq] from the embedding through all blocks. */
+int srq_walk_model(struct srq_walk *w, const struct srq_states *s, const int32_t *ids, int64_t n,
+                   const struct srq_weights *weights, const struct srq_walk_tick *tick, struct srq_error *err);
+
+#endif
