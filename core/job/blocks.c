@@ -4,6 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/job/plain.h"
+#include "core/job/plan_json.h"
 #include "core/job/tasks.h"
 #include "core/tune/tensor_scale.h"
 
@@ -68,12 +69,11 @@ static void tell_layer(struct srq_run *run, const struct srq_layer_info *info, c
                        const struct srq_block_result *result, int i)
 {
     cJSON *data = cJSON_CreateObject();
-    char text[32];
 
     if (data != NULL) {
         srq_put_number(data, "block", info->block >= 0 ? info->block : NAN);
         cJSON_AddStringToObject(data, "layer", info->name);
-        cJSON_AddStringToObject(data, "scheme", srq_scheme_text(scheme, text, sizeof(text)));
+        srq_put_scheme(data, "scheme", scheme);
         srq_put_number(data, "error_first", result->error_first[i]);
         srq_put_number(data, "error_best", result->error_best[i]);
         srq_put_number(data, "saturation", result->saturation[i]);

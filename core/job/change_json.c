@@ -80,25 +80,10 @@ static int take_pins(const cJSON *list, struct srq_change *out, struct srq_error
         return srq_fail(err, -SRQ_ENOMEM, "out of memory reading a change");
     cJSON_ArrayForEach(item, list)
     {
-        const char *pattern = srq_member_text(item, "pattern");
-        const char *scheme = srq_member_text(item, "scheme");
-        struct srq_pin *p = &out->pins[out->pin_count];
-        int rc;
+        int rc = srq_read_pin(item, &out->pins[out->pin_count++], err);
 
-        if (pattern == NULL || scheme == NULL)
-            return wrong("pins", "has elements {\"pattern\", \"scheme\"}", err);
-        rc = srq_scheme_parse(scheme, &p->scheme, err);
-        if (rc == 0)
-            rc = take_bool(item, "untied", &p->untied, err);
-        if (rc != 0) {
-            if (err != NULL)
-                snprintf(err->field, sizeof(err->field), "pins");
+        if (rc != 0)
             return rc;
-        }
-        p->pattern = srq_strdup(pattern);
-        if (p->pattern == NULL)
-            return srq_fail(err, -SRQ_ENOMEM, "out of memory reading a change");
-        out->pin_count++;
     }
     return 0;
 }

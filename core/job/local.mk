@@ -9,7 +9,8 @@ core_libsrq_la_SOURCES += \
 	core/job/estimate.c core/job/estimate.h \
 	core/job/events.c core/job/events.h \
 	core/job/fingerprint.c core/job/fingerprint.h \
-	core/job/finish.c core/job/flags.h \
+	core/job/export_stage.c \
+	core/job/flags.h \
 	core/job/footprint.c core/job/footprint.h \
 	core/job/job.c core/job/job.h \
 	core/job/journal.c core/job/journal.h \

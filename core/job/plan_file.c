@@ -141,21 +141,10 @@ static int read_pins(const cJSON *list, const char *path, struct srq_live_plan *
     lp->pins = pins;
     cJSON_ArrayForEach(item, list)
     {
-        const char *pattern = srq_member_text(item, "pattern");
-        struct srq_pin *p = &pins[lp->pin_count];
-        int rc;
+        int rc = srq_read_pin(item, &pins[lp->pin_count++], err);
 
-        memset(p, 0, sizeof(*p));
-        if (pattern == NULL)
-            return broken(path, "pins", err);
-        rc = srq_read_scheme(cJSON_GetObjectItemCaseSensitive(item, "scheme"), &p->scheme, err);
         if (rc != 0)
             return rc;
-        p->untied = srq_member_true(item, "untied");
-        p->pattern = srq_strdup(pattern);
-        if (p->pattern == NULL)
-            return srq_fail(err, -SRQ_ENOMEM, "out of memory reading %s", path);
-        lp->pin_count++;
     }
     return 0;
 }

@@ -61,6 +61,27 @@ int srq_read_schemes(const cJSON *names, int most, struct srq_scheme *out, int *
     return rc;
 }
 
+int srq_read_pin(const cJSON *o, struct srq_pin *out, struct srq_error *err)
+{
+    const char *pattern = srq_member_text(o, "pattern");
+    const cJSON *scheme = cJSON_GetObjectItemCaseSensitive(o, "scheme"), *untied = srq_member(o, "untied");
+    int rc;
+
+    memset(out, 0, sizeof(*out));
+    if (pattern == NULL || !cJSON_IsString(scheme))
+        return srq_fail_field(err, -SRQ_EINVAL, "pins", "\"pins\" has elements {\"pattern\", \"scheme\"}");
+    if (untied != NULL && !cJSON_IsBool(untied))
+        return srq_fail_field(err, -SRQ_EINVAL, "pins", "\"untied\" is true or false");
+    rc = srq_read_scheme(scheme, &out->scheme, err);
+    if (rc != 0 && err != NULL)
+        snprintf(err->field, sizeof(err->field), "pins");
+    if (rc != 0)
+        return rc;
+    out->untied = cJSON_IsTrue(untied);
+    out->pattern = srq_strdup(pattern);
+    return out->pattern != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory for a pin");
+}
+
 /* ---- layers ------------------------------------------------------------------------------------------------------ */
 
 static bool add_widths(cJSON *o, unsigned widths)

@@ -13,6 +13,8 @@ bool srq_put_decision(cJSON *o, const struct srq_plan_layer *l);
 int srq_read_scheme(const cJSON *name, struct srq_scheme *out, struct srq_error *err);
 /* From a list of names; *count of them, at most `most`. */
 int srq_read_schemes(const cJSON *names, int most, struct srq_scheme *out, int *count, struct srq_error *err);
+/* From {"pattern", "scheme", "untied"}; its pattern is the caller's, also after an error. -SRQ_EINVAL, field "pins". */
+int srq_read_pin(const cJSON *o, struct srq_pin *out, struct srq_error *err);
 
 /* {"revision", "layers":[{name, block, module, out, in, scheme, source, tie, widths; why, asked, untied where they
  * matter}]} */

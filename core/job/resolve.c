@@ -220,7 +220,7 @@ static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, st
     srq_heap_trim();
     r->baseline_bytes = srq_usage_now();
     r->copies = srq_job_copies(r, r->spec.opt.nsamples);
-    return srq_footprint_plan(r, r->spec.opt.nsamples * (1 + r->copies), 0, err);
+    return srq_footprint_settle(r, r->spec.opt.nsamples * (1 + r->copies), 0, err);
 }
 
 int srq_resolve(const cJSON *json, unsigned flags, struct srq_resolved *out, struct srq_error *err)
