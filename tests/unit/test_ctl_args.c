@@ -118,11 +118,11 @@ static void common_options_stand_before_the_verb_too(void **state)
     const char *words[] = { "--json", "--socket", "/s", "list", "--state", "done" };
     struct ctl_args a;
     struct srq_error err;
-    int used = 0;
 
     (void)state;
-    assert_ok(ctl_parse_common(COUNT(words), words, &a, &used, &err), &err);
-    assert_int_equal(used, 3);
+    assert_ok(ctl_parse_common(COUNT(words), words, &a, &err), &err);
+    assert_int_equal(a.positional_count, 3);
+    assert_string_equal(a.positional[0], "list");
     assert_string_equal(ctl_value(&a, "socket"), "/s");
     ctl_args_fini(&a);
 }

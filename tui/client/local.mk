@@ -1,6 +1,7 @@
 # tui/client: what srqctl and srqtop share to talk with srqd.
 noinst_LTLIBRARIES += tui/libsrqclient.la
 tui_libsrqclient_la_SOURCES = \
+	tui/client/args.c tui/client/args.h \
 	tui/client/client.c tui/client/client.h \
 	tui/client/connect.c tui/client/connect.h \
 	tui/client/dial.c tui/client/dial.h \
