@@ -122,6 +122,8 @@ char *srq_proto_event_line(const char *event, const cJSON *params);   /* a notif
 /* {"error": {"code", "field" or null, "message"}}: what programs print where an answer was expected. NULL when out of
  * memory. */
 cJSON *srq_proto_error(const struct srq_error *err);
+/* The error that such an answer is; 0 where it is none. */
+int srq_proto_refusal(const cJSON *answer, struct srq_error *err);
 
 /* A received message, classified. Strings point into `json`, which the holder deletes. */
 enum srq_message_kind { SRQ_MSG_REQUEST, SRQ_MSG_RESULT, SRQ_MSG_FAILURE, SRQ_MSG_EVENT };

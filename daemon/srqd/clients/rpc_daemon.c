@@ -121,7 +121,7 @@ static void described(const struct captured *c, void *ctx)
     if (!c->timed_out && !c->too_long)
         rc = srq_json_parse(c->out, c->out_len, SRQ_DEPTH_MAX, &json, &err);
     if (json != NULL)
-        rc = worker_answer_refusal(json, &err);
+        rc = srq_proto_refusal(json, &err);
     if (json == NULL || (rc == 0 && (!WIFEXITED(c->status) || WEXITSTATUS(c->status) != 0)))
         rc = srq_fail(&err, one && WIFEXITED(c->status) && WEXITSTATUS(c->status) == 1 ? -SRQ_ENOENT : -SRQ_EIO,
                       "%s --describe failed: %.500s", l->all->d->places.worker, c->timed_out ? "timed out" : c->err);
