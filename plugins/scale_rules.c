@@ -28,7 +28,7 @@ static void largest_weights(const struct srq_host *h, const struct srq_scale_gro
 {
     memset(most, 0, (size_t)g->channels * sizeof(float));
     for (int i = 0; i < g->count; i++) {
-        const struct srq_tensor *w = &g->consumers[i]->weight;
+        const struct srq_tensor *w = g->consumers[i]->weight;
 
         for (int64_t r = 0; r < w->shape[0]; r++) {
             read_row(h, w, r, row);
@@ -47,11 +47,11 @@ static void filled_ranges(const struct srq_host *h, const struct srq_scale_group
     memset(mean, 0, (size_t)g->channels * sizeof(float));
     for (int i = 0; i < g->count; i++) {
         const struct srq_layer *l = g->consumers[i];
-        int64_t len = l->groups.len > 0 && l->groups.len < g->in ? l->groups.len : g->in;
+        int64_t len = l->groups->len > 0 && l->groups->len < g->in ? l->groups->len : g->in;
 
-        rows += l->weight.shape[0];
-        for (int64_t r = 0; r < l->weight.shape[0]; r++) {
-            read_row(h, &l->weight, r, row);
+        rows += l->weight->shape[0];
+        for (int64_t r = 0; r < l->weight->shape[0]; r++) {
+            read_row(h, l->weight, r, row);
             for (int64_t at = 0; at < g->in; at += len) {
                 int64_t end = at + len < g->in ? at + len : g->in;
                 float top = 0;
@@ -95,7 +95,7 @@ static void scale_rows(const struct measuring *m, int64_t row, int64_t rows)
     for (int64_t r = 0; r < rows; r++) {
         float *to = m->scaled + r * m->g->in;
 
-        read_row(m->h, &m->l->weight, row + r, to);
+        read_row(m->h, m->l->weight, row + r, to);
         for (int64_t c = 0; c < m->g->in; c++)
             to[c] *= m->scale[channel_of(m->g, c)];
     }
@@ -105,8 +105,8 @@ static void scale_rows(const struct measuring *m, int64_t row, int64_t rows)
 static void whole_range(const struct measuring *m, float *lo, float *hi)
 {
     *lo = *hi = 0;
-    for (int64_t row = 0; row < m->l->groups.out; row += CHUNK) {
-        int64_t rows = m->l->groups.out - row < CHUNK ? m->l->groups.out - row : CHUNK;
+    for (int64_t row = 0; row < m->l->groups->out; row += CHUNK) {
+        int64_t rows = m->l->groups->out - row < CHUNK ? m->l->groups->out - row : CHUNK;
 
         scale_rows(m, row, rows);
         for (int64_t i = 0; i < rows * m->g->in; i++) {
@@ -120,27 +120,31 @@ static void whole_range(const struct measuring *m, float *lo, float *hi)
 static double output_error(const struct measuring *m)
 {
     const struct srq_layer *l = m->l;
-    const struct srq_grid_ops *grid = m->h->grid(l->scheme.grid);
+    const struct srq_grid_ops *grid = m->h->grid(l->scheme->grid);
     int64_t in = m->g->in;
-    bool whole = l->scheme.group == 0;
+    bool whole = l->scheme->group == 0;
     float lo, hi, top;
     double sum = 0;
 
     whole_range(m, &lo, &hi);
     top = fmaxf(-lo, hi);
-    for (int64_t row = 0; row < l->groups.out; row += CHUNK) {
-        int64_t rows = l->groups.out - row < CHUNK ? l->groups.out - row : CHUNK;
-        struct srq_tensor w = { .data = m->scaled, .dtype = SRQ_F32, .rank = 2, .shape = { rows, in } };
+    for (int64_t row = 0; row < l->groups->out; row += CHUNK) {
+        int64_t rows = l->groups->out - row < CHUNK ? l->groups->out - row : CHUNK;
+        struct srq_tensor w = {
+            .size = sizeof(w), .dtype = SRQ_F32, .rank = 2, .data = m->scaled, .shape = { rows, in }
+        };
+        struct srq_groups groups = { .size = sizeof(groups) };
         struct srq_grid_args a = { .size = sizeof(a),
                                    .weight = &w,
                                    .scheme = l->scheme,
-                                   .groups = l->groups,
+                                   .groups = &groups,
                                    .lo = m->range,
-                                   .hi = m->range + CHUNK * (whole ? 1 : l->groups.per_row),
-                                   .tensor_scale = l->scheme.grid == SRQ_GRID_NVFP4 && top > 0 ? 448 * 6 / top : 1 };
+                                   .hi = m->range + CHUNK * (whole ? 1 : l->groups->per_row),
+                                   .tensor_scale = l->scheme->grid == SRQ_GRID_NVFP4 && top > 0 ? 448 * 6 / top : 1 };
 
-        a.groups.out = rows;
-        a.groups.count = whole ? 1 : rows * l->groups.per_row;
+        srq_copy_known(&groups, l->groups);
+        groups.out = rows;
+        groups.count = whole ? 1 : rows * l->groups->per_row;
         scale_rows(m, row, rows);
         if (grid->extrema(&a, m->range, (float *)(uintptr_t)a.hi) != 0)
             return (double)NAN;
@@ -167,7 +171,7 @@ static double group_error(struct measuring *m)
 
     for (int i = 0; i < m->g->count; i++) {
         m->l = m->g->consumers[i];
-        if (m->l->scheme.grid != SRQ_GRID_NONE && m->l->hessian != NULL)
+        if (m->l->scheme->grid != SRQ_GRID_NONE && m->l->hessian != NULL)
             sum += output_error(m);
     }
     return sum;
@@ -199,7 +203,7 @@ static int search(const struct srq_host *h, float least, struct srq_scale_group 
     double best;
 
     for (int i = 0; i < g->count; i++)
-        per_row = g->consumers[i]->groups.per_row > per_row ? g->consumers[i]->groups.per_row : per_row;
+        per_row = g->consumers[i]->groups->per_row > per_row ? g->consumers[i]->groups->per_row : per_row;
     m.scaled = h->alloc((size_t)(2 * CHUNK) * (size_t)(g->in + per_row) * sizeof(float));
     if (m.scaled == NULL)
         return srq_fail_field(err, -SRQ_ENOMEM, g->name, "no memory for the search of %s", g->name);

@@ -247,15 +247,21 @@ static int solve(const struct problem *p, uint64_t budget, struct srq_alloc_resu
 {
     int count = p->req->candidates->count, rc;
     struct srq_alloc_unit *units = srq_calloc((size_t)p->units + 1, sizeof(*units));
+    const struct srq_alloc_unit **shown = srq_calloc((size_t)p->units + 1, sizeof(*shown));
 
-    if (units == NULL)
-        return srq_fail(err, -SRQ_ENOMEM, "out of memory allocating bits");
-    for (int u = 0; u < p->units; u++)
-        units[u] = (struct srq_alloc_unit){ .choices = p->choices[u],
+    for (int u = 0; units != NULL && shown != NULL && u < p->units; u++) {
+        units[u] = (struct srq_alloc_unit){ .size = sizeof(units[u]),
+                                            .choices = p->choices[u],
                                             .bits = p->bits + (size_t)u * (size_t)count,
                                             .loss = p->loss + (size_t)u * (size_t)count };
-    rc = p->req->solver->solve(p->req->host, p->req->self, units, p->units, budget, r, err);
+        shown[u] = &units[u];
+    }
+    if (units != NULL && shown != NULL)
+        rc = p->req->solver->solve(p->req->host, p->req->self, shown, p->units, budget, r, err);
+    else
+        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory allocating bits");
     srq_free(units);
+    srq_free(shown);
     if (rc != 0)
         return rc < 0 ? rc : -SRQ_EINVAL;
     return check(p, budget, r, err);
@@ -283,16 +289,19 @@ static void take(const struct problem *p, struct srq_plan *plan, const struct sr
     out->bound = p->constant_loss + r->bound;
     out->front_count = r->front_count;
     for (int k = 0; k < r->front_count; k++) {
-        out->front[k].average_bits = average(p, r->front[k].bits);
-        out->front[k].loss = p->constant_loss + r->front[k].loss;
+        out->front[k].average_bits = average(p, r->front_bits[k]);
+        out->front[k].loss = p->constant_loss + r->front_loss[k];
     }
 }
 
 int srq_allocate(const struct srq_allocate_request *req, struct srq_plan *plan, struct srq_allocation *out,
                  struct srq_error *err)
 {
-    struct srq_alloc_point front[SRQ_FRONT_MAX];
-    struct srq_alloc_result r = { .size = sizeof(r), .front = front, .front_cap = SRQ_FRONT_MAX };
+    uint64_t front_bits[SRQ_FRONT_MAX];
+    double front_loss[SRQ_FRONT_MAX];
+    struct srq_alloc_result r = {
+        .size = sizeof(r), .front_cap = SRQ_FRONT_MAX, .front_bits = front_bits, .front_loss = front_loss
+    };
     struct problem p;
     uint64_t budget = 0;
     int rc = problem_init(&p, req, plan, err);

@@ -47,7 +47,7 @@ INLINE float beta_of(const struct srq_grid_args *a, int64_t group)
 
 INLINE void unit_at(const struct float_grid *f, const struct srq_grid_args *a, int64_t group, struct float_unit *u)
 {
-    const float *start = grid_start(a);
+    const float *start = a->start;
 
     f->unit(a, group, start != NULL ? start[group] : 1.0f, u);
 }
@@ -163,7 +163,7 @@ INLINE int64_t run_end(const struct srq_groups *g, int64_t i, int64_t base)
 INLINE void float_fake(const struct float_grid *f, const struct srq_grid_args *a, int64_t row, int64_t rows, void *dst,
                        enum srq_dtype dtype, int64_t ld)
 {
-    const struct srq_groups *g = &a->groups;
+    const struct srq_groups *g = a->groups;
     struct float_unit u;
     float part[SEGMENT];
 
@@ -194,7 +194,7 @@ INLINE void float_fake(const struct float_grid *f, const struct srq_grid_args *a
 INLINE void float_grad(const struct float_grid *f, const struct srq_grid_args *a, int64_t row, int64_t rows,
                        float *grad, float *gbeta)
 {
-    const struct srq_groups *g = &a->groups;
+    const struct srq_groups *g = a->groups;
     struct float_unit u;
     float part[SEGMENT];
 
@@ -225,7 +225,7 @@ INLINE void float_grad(const struct float_grid *f, const struct srq_grid_args *a
 INLINE void float_encode(const struct float_grid *f, const struct srq_grid_args *a, int64_t row, int64_t rows,
                          struct srq_result *out)
 {
-    const struct srq_groups *g = &a->groups;
+    const struct srq_groups *g = a->groups;
     struct float_unit u;
     float part[SEGMENT];
 
@@ -241,7 +241,7 @@ INLINE void float_encode(const struct float_grid *f, const struct srq_grid_args 
                 stop = run_end(g, base + i, base) - base;
                 unit_at(f, a, group, &u);
                 float_encode_run(f, &u, v + i, part + i, stop - i, out->codes + from + i);
-                if (a->scheme.group != 0 ||
+                if (a->scheme->group != 0 ||
                     r == 0) { /* one group for all: its entry is written by one row's thread only */
                     out->scale[group] = u.stored;
                     out->zero[group] = 0;
@@ -256,7 +256,7 @@ INLINE void float_search(const struct float_grid *f, const struct srq_grid_args 
                          int64_t row, int64_t rows, const float *candidate, int count, float *start)
 {
     struct srq_grid_args nominal = *a;
-    const struct srq_groups *g = &a->groups;
+    const struct srq_groups *g = a->groups;
     float w[SEGMENT], h[SEGMENT];
 
     nominal.beta = NULL;

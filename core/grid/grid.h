@@ -19,7 +19,9 @@ struct srq_groups srq_groups_of(int64_t out, int64_t in, int group);
  * "nvfp4a4") and GGUF types are understood but not in this build: -SRQ_EUNSUPPORTED. */
 int srq_scheme_parse(const char *text, struct srq_scheme *out, struct srq_error *err);
 char *srq_scheme_text(const struct srq_scheme *s, char *out, size_t cap); /* canonical spelling; returns out */
+/* By what they say; `size` is how long a struct is and no part of it. */
 bool srq_scheme_equal(const struct srq_scheme *a, const struct srq_scheme *b);
+struct srq_scheme srq_scheme_none(void); /* "bf16" */
 bool srq_scheme_has_act(const struct srq_scheme *s);
 /* Whether a layer of this shape can carry the scheme at all (dims multiples of 32 for integers, rows of whole groups
  * for mx and nv): NULL or the reason. */

@@ -13,7 +13,7 @@ static float low_end(const struct srq_grid_args *a, int64_t group)
 
 static void asym_unit(const struct srq_grid_args *a, int64_t group, struct int_unit *u)
 {
-    float most = (float)((1 << a->scheme.bits) - 1), floor = int_scale_floor();
+    float most = (float)((1 << a->scheme->bits) - 1), floor = int_scale_floor();
     float ma = low_end(a, group), mb = a->hi[group] * (a->beta != NULL ? a->beta[group] : 1.0f);
     float s = srq_round_f16((mb - ma) / most), z;
 
@@ -31,7 +31,7 @@ static void asym_unit(const struct srq_grid_args *a, int64_t group, struct int_u
 static void asym_fold(const struct srq_grid_args *a, int64_t group, const struct int_unit *u,
                       const struct int_sums *sums, float *galpha, float *gbeta)
 {
-    float most = (float)((1 << a->scheme.bits) - 1), m = a->lo[group], h;
+    float most = (float)((1 << a->scheme->bits) - 1), m = a->lo[group], h;
 
     *galpha = sums->clamped * m;
     if (u->floored)

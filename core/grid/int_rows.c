@@ -47,7 +47,7 @@ struct extrema {
 static void extrema_rows(void *ctx, int64_t begin, int64_t end)
 {
     const struct extrema *x = ctx;
-    const struct srq_groups *g = &x->a->groups;
+    const struct srq_groups *g = x->a->groups;
     const struct srq_tensor *w = x->a->weight;
     size_t size = srq_dtype_size(w->dtype);
     float part[SEGMENT];
@@ -71,8 +71,8 @@ static void extrema_rows(void *ctx, int64_t begin, int64_t end)
 int int_rows_extrema(const struct srq_grid_args *a, float *lo, float *hi)
 {
     struct extrema x = { .a = a, .lo = lo, .hi = hi };
-    int64_t out = a->groups.out;
-    bool whole = a->groups.count == 1 && out > 1;
+    int64_t out = a->groups->out;
+    bool whole = a->groups->count == 1 && out > 1;
     float *rows = NULL;
 
     if (whole) {
@@ -177,7 +177,7 @@ INLINE void encode_run(const struct run *run, enum srq_dtype wtype, const struct
 /* The run of row `r` from column `i` on, in a group that ends before column `stop`. */
 INLINE struct run run_at(const struct srq_grid_args *a, int64_t r, int64_t i, int64_t stop, enum srq_dtype wtype)
 {
-    int64_t from = r * a->groups.in + i;
+    int64_t from = r * a->groups->in + i;
     struct run run;
 
     run.n = stop - i < SEGMENT ? stop - i : SEGMENT;
@@ -189,7 +189,7 @@ INLINE struct run run_at(const struct srq_grid_args *a, int64_t r, int64_t i, in
 INLINE void fake_rows(const struct srq_grid_args *a, int64_t row, int64_t rows, char *dst, enum srq_dtype dtype,
                       int64_t ld, int_unit_fn unit, enum srq_dtype wtype)
 {
-    const struct srq_groups *g = &a->groups;
+    const struct srq_groups *g = a->groups;
     size_t size = dtype == SRQ_F32 ? 4 : 2;
     struct int_unit u;
 
@@ -229,7 +229,7 @@ SRQ_SIMD void int_rows_fake(const struct srq_grid_args *a, int64_t row, int64_t 
 INLINE void grad_rows(const struct srq_grid_args *a, int64_t row, int64_t rows, float *grad, float *galpha,
                       float *gbeta, int_unit_fn unit, int_fold_fn fold, enum srq_dtype wtype)
 {
-    const struct srq_groups *g = &a->groups;
+    const struct srq_groups *g = a->groups;
     struct int_unit u;
 
     for (int64_t r = row; r < row + rows; r++) {
@@ -267,7 +267,7 @@ SRQ_SIMD void int_rows_grad(const struct srq_grid_args *a, int64_t row, int64_t 
 INLINE void encode_rows(const struct srq_grid_args *a, int64_t row, int64_t rows, struct srq_result *out,
                         int_unit_fn unit, enum srq_dtype wtype)
 {
-    const struct srq_groups *g = &a->groups;
+    const struct srq_groups *g = a->groups;
     struct int_unit u;
 
     for (int64_t r = row; r < row + rows; r++) {

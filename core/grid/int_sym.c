@@ -20,8 +20,8 @@ static void reach(const struct srq_grid_args *a, int64_t group, float *p, float 
 
 static void sym_unit(const struct srq_grid_args *a, int64_t group, struct int_unit *u)
 {
-    float half = (float)(1 << (a->scheme.bits - 1)), floor = int_scale_floor(), p, n, s;
-    const float *start = grid_start(a);
+    float half = (float)(1 << (a->scheme->bits - 1)), floor = int_scale_floor(), p, n, s;
+    const float *start = a->start;
 
     if (start != NULL) {
         s = start[group] * (a->beta != NULL ? a->beta[group] : 1.0f);
@@ -46,8 +46,8 @@ static void sym_fold(const struct srq_grid_args *a, int64_t group, const struct 
 
     if (u->floored)
         return;
-    if (grid_start(a) != NULL) {
-        *gbeta = sums->inner * grid_start(a)[group];
+    if (a->start != NULL) {
+        *gbeta = sums->inner * a->start[group];
         return;
     }
     reach(a, group, &p, &n);
@@ -143,7 +143,7 @@ static float best_start(const struct candidates *c)
 static void search_group(const struct srq_grid_args *a, const float *importance, int64_t group, int64_t row,
                          int64_t rows, int64_t from, int64_t stop, float *start)
 {
-    float half = (float)(1 << (a->scheme.bits - 1)), w[SEGMENT], h[SEGMENT];
+    float half = (float)(1 << (a->scheme->bits - 1)), w[SEGMENT], h[SEGMENT];
     struct candidates c;
 
     list_candidates(a->lo[group], a->hi[group], half, &c);
@@ -153,7 +153,7 @@ static void search_group(const struct srq_grid_args *a, const float *importance,
         for (int64_t i = from; i < stop; i += SEGMENT) {
             int64_t n = stop - i < SEGMENT ? stop - i : SEGMENT;
 
-            load_run(a->weight, r * a->groups.in + i, w, n);
+            load_run(a->weight, r * a->groups->in + i, w, n);
             error_weights_run(&e, w, i, n, h);
             add_errors(w, h, n, half, &c);
         }
@@ -165,9 +165,9 @@ static void search_group(const struct srq_grid_args *a, const float *importance,
 
 static void sym_search(const struct srq_grid_args *a, const float *importance, int64_t row, int64_t rows, float *start)
 {
-    const struct srq_groups *g = &a->groups;
+    const struct srq_groups *g = a->groups;
 
-    if (a->scheme.group == 0) {
+    if (a->scheme->group == 0) {
         search_group(a, importance, 0, row, rows, 0, g->in, start);
         return;
     }

@@ -22,17 +22,10 @@ INLINE int64_t end_of(const struct srq_groups *g, int64_t j)
     return stop < g->in ? stop : g->in;
 }
 
-/* Members that a caller older than them does not have: no start, a tensor scale of 1. */
-INLINE const float *grid_start(const struct srq_grid_args *a)
-{
-    return a->size >= offsetof(struct srq_grid_args, start) + sizeof(a->start) ? a->start : NULL;
-}
-
+/* 1 where none is given. */
 INLINE float grid_tensor_scale(const struct srq_grid_args *a)
 {
-    bool there = a->size >= offsetof(struct srq_grid_args, tensor_scale) + sizeof(a->tensor_scale);
-
-    return there && a->tensor_scale > 0 ? a->tensor_scale : 1.0f;
+    return a->tensor_scale > 0 ? a->tensor_scale : 1.0f;
 }
 
 /* ---- element types ----------------------------------------------------------------------------------------------- */

@@ -5,6 +5,10 @@
 #include <strings.h>
 
 #define GROUP_MAX 1048576
+#define SCHEME(of_grid, of_bits, of_group)                                                           \
+    {                                                                                                \
+        .size = sizeof(struct srq_scheme), .grid = (of_grid), .bits = (of_bits), .group = (of_group) \
+    }
 
 static const char accepted[] = "w2 … w8 with an optional group (w4g128, w4gt) and z for zero-points (w4g128z), mxfp4, "
                                "mxfp8, nvfp4, fp8, fp8t, presets W2A16 … W8A16, or bf16";
@@ -14,15 +18,20 @@ static const struct {
     const char *name;
     struct srq_scheme scheme;
 } words[] = {
-    { "bf16", { SRQ_GRID_NONE, 16, 0, 0, 0 } },   { "mxfp4", { SRQ_GRID_MXFP4, 4, 32, 0, 0 } },
-    { "mxfp8", { SRQ_GRID_MXFP8, 8, 32, 0, 0 } }, { "nvfp4", { SRQ_GRID_NVFP4, 4, 16, 0, 0 } },
-    { "fp8", { SRQ_GRID_FP8, 8, -1, 0, 0 } },     { "fp8t", { SRQ_GRID_FP8, 8, 0, 0, 0 } },
-    { "fpw8a16", { SRQ_GRID_FP8, 8, 0, 0, 0 } },  { NULL, { SRQ_GRID_NONE, 0, 0, 0, 0 } },
+    { "bf16", SCHEME(SRQ_GRID_NONE, 16, 0) },   { "mxfp4", SCHEME(SRQ_GRID_MXFP4, 4, 32) },
+    { "mxfp8", SCHEME(SRQ_GRID_MXFP8, 8, 32) }, { "nvfp4", SCHEME(SRQ_GRID_NVFP4, 4, 16) },
+    { "fp8", SCHEME(SRQ_GRID_FP8, 8, -1) },     { "fp8t", SCHEME(SRQ_GRID_FP8, 8, 0) },
+    { "fpw8a16", SCHEME(SRQ_GRID_FP8, 8, 0) },  { NULL, SCHEME(SRQ_GRID_NONE, 0, 0) },
 };
+
+struct srq_scheme srq_scheme_none(void)
+{
+    return words[0].scheme;
+}
 
 struct srq_groups srq_groups_of(int64_t out, int64_t in, int group)
 {
-    struct srq_groups g = { .out = out, .in = in };
+    struct srq_groups g = { .size = sizeof(g), .out = out, .in = in };
 
     if (group == 0) {
         g.len = in;
@@ -162,7 +171,7 @@ unknown:
 
 int srq_scheme_parse(const char *text, struct srq_scheme *out, struct srq_error *err)
 {
-    struct srq_scheme s = { .grid = SRQ_GRID_INT_SYM };
+    struct srq_scheme s = { .size = sizeof(s), .grid = SRQ_GRID_INT_SYM };
     int rc;
 
     rc = parse_word(text, out, err);

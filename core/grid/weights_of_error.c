@@ -15,7 +15,7 @@ static float root_of_squares(const struct srq_grid_args *a, int64_t row, int64_t
     for (int64_t i = from; i < stop; i += SEGMENT) {
         int64_t n = stop - i < SEGMENT ? stop - i : SEGMENT;
 
-        load_run(a->weight, row * a->groups.in + i, w, n);
+        load_run(a->weight, row * a->groups->in + i, w, n);
         for (int64_t k = 0; k < n; k++)
             sum += (double)w[k] * (double)w[k];
     }
@@ -39,7 +39,7 @@ struct error_weights error_weights_of(const struct srq_grid_args *a, const float
     }
     if (empty > (stop - from) / 2) {
         e.by_weight = true;
-        e.shift = a->scheme.bits <= 3 ? 0 : root_of_squares(a, row, from, stop);
+        e.shift = a->scheme->bits <= 3 ? 0 : root_of_squares(a, row, from, stop);
     } else if (empty > 0) {
         e.fill = (float)(sum / (double)(stop - from - empty));
     }

@@ -96,13 +96,15 @@ static bool accepted(const struct srq_resolved *r, int layer, const struct srq_s
 {
     const struct srq_plugin *p = srq_spec_quantizer(&r->spec);
     const struct srq_layer_info *info = r->layers[layer];
+    struct srq_tensor weight = srq_tensor_2d(NULL, info->dtype, info->out, info->in);
+    struct srq_groups groups = srq_groups_of(info->out, info->in, s->group);
     struct srq_layer l = { .size = sizeof(l),
                            .name = info->name,
                            .block = info->block,
-                           .scheme = *s,
-                           .groups = srq_groups_of(info->out, info->in, s->group),
-                           .tensor_scale = 1,
-                           .weight = srq_tensor_2d(NULL, info->dtype, info->out, info->in) };
+                           .weight = &weight,
+                           .scheme = s,
+                           .groups = &groups,
+                           .tensor_scale = 1 };
 
     for (int i = layer; i > 0 && r->layers[i - 1]->block == info->block; i--)
         l.index++;
@@ -313,7 +315,7 @@ static int leave_refused(struct srq_resolved *r, struct srq_scheme *schemes, str
         rc = srq_resolved_formats(r, schemes, reason, err);
         for (int i = 0; rc > 0 && i < r->layer_count; i++) {
             if (reason[i][0] != '\0')
-                schemes[i] = (struct srq_scheme){ .grid = SRQ_GRID_NONE, .bits = 16 };
+                schemes[i] = srq_scheme_none();
         }
     }
     srq_free(reason);

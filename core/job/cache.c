@@ -21,11 +21,12 @@ char *srq_cache_dir(const char *kind)
 
 void srq_cache_add_plugin(struct srq_hash *h, const struct srq_spec_plugin *p)
 {
-    const struct srq_option *row = p->handle.plugin->options;
+    const struct srq_plugin *plugin = p->handle.plugin;
 
     srq_hash_add_text(h, p->name);
-    srq_hash_add_text(h, p->handle.plugin->version);
-    for (; row != NULL && row->name != NULL; row++) {
+    srq_hash_add_text(h, plugin->version);
+    for (uint32_t i = 0; i < plugin->option_count; i++) {
+        const struct srq_option *row = &plugin->options[i];
         char *text = srq_options_text(p->options, row->name);
 
         srq_hash_add_text(h, row->name);

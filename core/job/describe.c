@@ -5,12 +5,14 @@
 #include "core/proto/proto.h"
 
 /* Rows of one recipe become {"name", "values": {key: value}}. */
-static bool add_recipes(cJSON *list, const struct srq_recipe_row *row)
+static bool add_recipes(cJSON *list, const struct srq_plugin *p)
 {
     cJSON *values = NULL;
     const char *now = NULL;
 
-    for (; row != NULL && row->recipe != NULL; row++) {
+    for (uint32_t i = 0; i < p->recipe_count; i++) {
+        const struct srq_recipe_row *row = &p->recipes[i];
+
         if (now == NULL || strcmp(now, row->recipe) != 0) {
             cJSON *o = cJSON_CreateObject();
 
@@ -46,11 +48,11 @@ static cJSON *plugin_json(const struct srq_plugin *p)
         cJSON_AddItemToArray(parts, cJSON_CreateString("oneshot"));
     if (p->tunable != NULL)
         cJSON_AddItemToArray(parts, cJSON_CreateString("tunable"));
-    for (const struct srq_option *r = p->options; r != NULL && r->name != NULL; r++) {
-        if (!cJSON_AddItemToArray(options, srq_option_json(r, types[r->type])))
+    for (uint32_t i = 0; i < p->option_count; i++) {
+        if (!cJSON_AddItemToArray(options, srq_option_json(&p->options[i], types[p->options[i].type])))
             goto fail;
     }
-    if (!add_recipes(recipes, p->recipes))
+    if (!add_recipes(recipes, p))
         goto fail;
     return o;
 fail:

@@ -94,7 +94,8 @@ static void fake_rows(void *ctx, int64_t begin, int64_t end)
 {
     const struct faking *f = ctx;
 
-    srq_grid(f->args.scheme.grid)->fake(&f->args, begin, end - begin, f->dst + begin * PROBE_COLS, SRQ_F32, PROBE_COLS);
+    srq_grid(f->args.scheme->grid)
+        ->fake(&f->args, begin, end - begin, f->dst + begin * PROBE_COLS, SRQ_F32, PROBE_COLS);
 }
 
 static void fake(void *ctx)
@@ -104,24 +105,22 @@ static void fake(void *ctx)
 
 static double element_speed(void)
 {
-    const struct srq_scheme scheme = { .grid = SRQ_GRID_INT_SYM, .bits = 4, .group = 64 };
+    const struct srq_scheme scheme = { .size = sizeof(scheme), .grid = SRQ_GRID_INT_SYM, .bits = 4, .group = 64 };
     const int64_t n = (int64_t)PROBE_ROWS * PROBE_COLS;
     float *memory = srq_calloc((size_t)(3 * n), sizeof(*memory)), *range;
     struct srq_tensor weight = srq_tensor_2d(memory, SRQ_F32, PROBE_ROWS, PROBE_COLS);
-    struct faking f = { .args = { .size = sizeof(f.args),
-                                  .weight = &weight,
-                                  .scheme = scheme,
-                                  .groups = srq_groups_of(PROBE_ROWS, PROBE_COLS, scheme.group) } };
+    struct srq_groups groups = srq_groups_of(PROBE_ROWS, PROBE_COLS, scheme.group);
+    struct faking f = { .args = { .size = sizeof(f.args), .weight = &weight, .scheme = &scheme, .groups = &groups } };
     double speed = NAN;
 
-    range = srq_malloc(2 * (size_t)f.args.groups.count * sizeof(*range));
+    range = srq_malloc(2 * (size_t)groups.count * sizeof(*range));
     if (memory != NULL && range != NULL) {
-        for (int64_t i = 0; i < f.args.groups.count; i++) {
+        for (int64_t i = 0; i < groups.count; i++) {
             range[i] = -1;
-            range[f.args.groups.count + i] = 1;
+            range[groups.count + i] = 1;
         }
         f.args.lo = range;
-        f.args.hi = range + f.args.groups.count;
+        f.args.hi = range + groups.count;
         f.args.v = memory + n;
         f.dst = memory + 2 * n;
         speed = (double)n / fastest(fake, &f);

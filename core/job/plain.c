@@ -36,8 +36,8 @@ int srq_round_plain(const struct srq_tensor *weight, const char *layer, struct s
     }
     e.args = (struct srq_grid_args){ .size = sizeof(e.args),
                                      .weight = weight,
-                                     .scheme = out->scheme,
-                                     .groups = out->groups,
+                                     .scheme = &out->scheme,
+                                     .groups = &out->groups,
                                      .lo = range,
                                      .hi = range + out->groups.count,
                                      .tensor_scale = out->tensor_scale };
@@ -61,9 +61,9 @@ int srq_round_oneshot(const struct srq_plugin *p, void *self, const struct srq_t
                            .name = layer,
                            .block = block,
                            .index = index,
-                           .weight = *weight,
-                           .scheme = out->scheme,
-                           .groups = out->groups,
+                           .weight = weight,
+                           .scheme = &out->scheme,
+                           .groups = &out->groups,
                            .importance = inputs->importance,
                            .tensor_scale = out->tensor_scale,
                            .in_max = inputs->max,

@@ -46,12 +46,15 @@ int srq_resolved_accepts(const struct srq_resolved *r, struct srq_error *err)
 
     for (int i = 0, index = 0; p->accepts != NULL && i < r->layer_count; i++) {
         const struct srq_layer_info *info = r->layers[i];
+        struct srq_tensor weight = srq_tensor_2d(NULL, info->dtype, info->out, info->in);
+        struct srq_groups groups = srq_groups_of(info->out, info->in, r->schemes[i].group);
         struct srq_layer l = { .size = sizeof(l),
                                .name = info->name,
                                .block = info->block,
-                               .scheme = r->schemes[i],
-                               .groups = srq_groups_of(info->out, info->in, r->schemes[i].group),
-                               .weight = srq_tensor_2d(NULL, info->dtype, info->out, info->in) };
+                               .weight = &weight,
+                               .scheme = &r->schemes[i],
+                               .groups = &groups,
+                               .tensor_scale = 1 };
         int rc;
 
         index = i > 0 && r->layers[i - 1]->block == info->block ? index + 1 : 0;

@@ -155,9 +155,10 @@ static cJSON *option_json(const struct srq_option *row, const char *text)
 
 static bool add_plugin_options(cJSON *options, const struct srq_spec_plugin *p)
 {
-    const struct srq_option *row = p->handle.plugin->options;
+    const struct srq_plugin *plugin = p->handle.plugin;
 
-    for (; row != NULL && row->name != NULL; row++) {
+    for (uint32_t i = 0; i < plugin->option_count; i++) {
+        const struct srq_option *row = &plugin->options[i];
         char *text = srq_options_text(p->options, row->name), *key;
         bool ok;
 

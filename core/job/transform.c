@@ -94,7 +94,7 @@ int srq_job_transform_aim(struct srq_resolved *r, struct srq_plan_request *req, 
     for (int i = 0; i < r->layer_count; i++)
         r->aims[i] = r->plan.layers[i].scheme;
     srq_plan_fini(&r->plan);
-    req->scheme = (struct srq_scheme){ .grid = SRQ_GRID_NONE, .bits = 16 };
+    req->scheme = srq_scheme_none();
     req->pin_count = 0;
     return srq_plan_make(r->layers, r->layer_count, req, &r->plan, r->notes, err);
 }

@@ -143,29 +143,43 @@ void srq_block_describe(struct srq_block *b, int unit)
         reset_linear(b, i);
 }
 
-int srq_block_load(struct srq_block *b, int unit, struct srq_error *err)
+int srq_block_load_vectors(struct srq_block *b, int unit, struct srq_error *err)
 {
     const struct srq_model *m = b->model;
-    int first, rc = 0;
+    int rc = 0;
 
     if (unit < 0 || unit >= m->info.blocks)
         return srq_fail(err, -SRQ_EINVAL, "block %d of a model with %d", unit, m->info.blocks);
     srq_block_describe(b, unit);
-    first = m->units[unit].info.first;
     for (int i = 0; rc == 0 && i < b->kind->linear_count; i++) {
-        rc = srq_model_read_linear(m, first + i, b->weights[i], b->compute, err);
-        if (rc == 0 && b->biases[i] != NULL)
-            rc = load_vector(b, b->kind->linears[i].module, "bias", b->biases[i], err);
-        if (rc == 0 && b->biases[i] != NULL)
-            srq_fold_bias(m, first + i, b->biases[i]);
+        if (b->biases[i] == NULL)
+            continue;
+        rc = load_vector(b, b->kind->linears[i].module, "bias", b->biases[i], err);
+        if (rc == 0)
+            srq_fold_bias(m, m->units[unit].info.first + i, b->biases[i]);
     }
     for (int i = 0; rc == 0 && i < b->kind->vector_count; i++) {
         rc = load_vector(b, b->kind->vectors[i].module, "weight", b->vectors[i], err);
         if (rc == 0)
             srq_fold_vector(m, unit, i, b->vectors[i]);
     }
+    b->loaded = rc == 0;
+    return rc;
+}
+
+int srq_block_load_weight(struct srq_block *b, int i, struct srq_error *err)
+{
+    return srq_model_read_linear(b->model, b->model->units[b->index].info.first + i, b->weights[i], b->compute, err);
+}
+
+int srq_block_load(struct srq_block *b, int unit, struct srq_error *err)
+{
+    int rc = srq_block_load_vectors(b, unit, err);
+
+    for (int i = 0; rc == 0 && i < b->kind->linear_count; i++)
+        rc = srq_block_load_weight(b, i, err);
     if (rc == 0)
-        rc = srq_tensors_check(m->tensors, err);
+        rc = srq_tensors_check(b->model->tensors, err);
     b->loaded = rc == 0;
     return rc;
 }

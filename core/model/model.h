@@ -101,7 +101,11 @@ size_t srq_block_rope_bytes(const struct srq_model *m, int64_t seq);       /* fo
 int srq_block_create(const struct srq_model *m, enum srq_dtype compute, struct srq_block **out, struct srq_error *err);
 /* Becomes a unit that is a block: its weights are converted, and their mapped pages released. */
 int srq_block_load(struct srq_block *b, int unit, struct srq_error *err);
-/* The same without its weights, for a tape that measures. */
+/* The same in two steps, for whoever has other weights for some layers: everything but weights, then those of linear i.
+ */
+int srq_block_load_vectors(struct srq_block *b, int unit, struct srq_error *err);
+int srq_block_load_weight(struct srq_block *b, int i, struct srq_error *err);
+/* The same without anything read, for a tape that measures. */
 void srq_block_describe(struct srq_block *b, int unit);
 void srq_block_free(struct srq_block *b);
 int srq_block_unit(const struct srq_block *b); /* which it is; -1: none yet */

@@ -24,7 +24,7 @@ bool srq_tensor_bytes(const struct srq_tensor *t, size_t *bytes)
 
 struct srq_tensor srq_tensor_make(void *data, enum srq_dtype dtype, int rank, const int64_t *shape)
 {
-    struct srq_tensor t = { .data = data, .dtype = dtype, .rank = rank };
+    struct srq_tensor t = { .size = sizeof(t), .data = data, .dtype = dtype, .rank = rank };
 
     for (int i = 0; i < rank; i++)
         t.shape[i] = shape[i];

@@ -27,7 +27,7 @@ struct srq_options {
 
 static int find(const struct srq_plugin *p, const char *name)
 {
-    for (int i = 0; p->options != NULL && p->options[i].name != NULL; i++) {
+    for (int i = 0; i < (int)p->option_count; i++) {
         if (strcmp(p->options[i].name, name) == 0)
             return i;
     }
@@ -164,13 +164,13 @@ static int check_recipes(const struct srq_plugin *p, struct srq_error *err)
 {
     int named = find(p, "recipe");
 
-    for (const struct srq_recipe_row *r = p->recipes; r != NULL && r->recipe != NULL; r++) {
-        int i;
-        int rc;
+    for (uint32_t k = 0; k < p->recipe_count; k++) {
+        const struct srq_recipe_row *r = &p->recipes[k];
+        int i, rc;
 
-        if (r->key == NULL || r->value == NULL)
-            return srq_fail(err, -SRQ_EFORMAT, "plugin %s: recipe %s has a row without key or value", p->name,
-                            r->recipe);
+        if (r->recipe == NULL || r->key == NULL || r->value == NULL)
+            return srq_fail(err, -SRQ_EFORMAT, "plugin %s: row %u of its recipes lacks name, key or value", p->name,
+                            (unsigned)k);
         if (named < 0 || p->options[named].type != SRQ_OPT_CHOICE ||
             !in_choices(p->options[named].choices, r->recipe, strlen(r->recipe)))
             return srq_fail(err, -SRQ_EFORMAT, "plugin %s: recipe %s is no choice of an option \"recipe\"", p->name,
@@ -190,7 +190,11 @@ static int check_recipes(const struct srq_plugin *p, struct srq_error *err)
 
 int srq_options_check_table(const struct srq_plugin *p, struct srq_error *err)
 {
-    for (int i = 0; p->options != NULL && p->options[i].name != NULL; i++) {
+    for (uint32_t i = 0; i < p->option_count; i++) {
+        if (p->options[i].name == NULL)
+            return srq_fail(err, -SRQ_EFORMAT, "plugin %s: row %u of its options has no name", p->name, (unsigned)i);
+    }
+    for (int i = 0; i < (int)p->option_count; i++) {
         const struct srq_option *row = &p->options[i];
         int rc = 0;
 
@@ -234,11 +238,9 @@ static int put(struct srq_options *o, int i, const char *text, enum level level,
 int srq_options_create(const struct srq_plugin *p, struct srq_options **out, struct srq_error *err)
 {
     struct srq_options *o;
-    int count = 0;
+    int count = (int)p->option_count;
 
     *out = NULL;
-    while (p->options != NULL && p->options[count].name != NULL)
-        count++;
     o = srq_calloc(1, sizeof(*o) + (size_t)count * sizeof(struct value));
     if (o == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "no memory for the options of %s", p->name);
@@ -277,7 +279,8 @@ int srq_options_finish(struct srq_options *o, int (*job)(void *ctx, const char *
 {
     const char *recipe = srq_option_string(o, "recipe");
 
-    for (const struct srq_recipe_row *r = o->plugin->recipes; recipe != NULL && r != NULL && r->recipe != NULL; r++) {
+    for (uint32_t k = 0; recipe != NULL && k < o->plugin->recipe_count; k++) {
+        const struct srq_recipe_row *r = &o->plugin->recipes[k];
         int i, rc = 0;
 
         if (strcmp(r->recipe, recipe) != 0)

@@ -14,6 +14,7 @@
 #define SYMBOL "srq_plugin"
 #define SUFFIX ".so"
 #define NAME_MAX_LEN 64
+#define ROWS_MAX 4096 /* of a table */
 
 /* ---- the ABI check ----------------------------------------------------------------------------------------------- */
 
@@ -23,23 +24,6 @@ static bool is_plugin_name(const char *s)
            s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-")] == '\0';
 }
 
-/* Sizes of the structs by minor version: they only grow, and what a plugin does not have is zero. 0: there was none. */
-static const struct abi {
-    size_t plugin, oneshot, tunable, scorer, allocator, transform;
-} versions[] = {
-    [0] = { .plugin = offsetof(struct srq_plugin, scorer),
-            .oneshot = offsetof(struct srq_oneshot, needs_of),
-            .tunable = offsetof(struct srq_tunable, needs) },
-    [1] = { .plugin = offsetof(struct srq_plugin, transform),
-            .oneshot = sizeof(struct srq_oneshot),
-            .tunable = sizeof(struct srq_tunable),
-            .scorer = sizeof(struct srq_scorer),
-            .allocator = sizeof(struct srq_allocator) },
-    [2] = { sizeof(struct srq_plugin), sizeof(struct srq_oneshot), sizeof(struct srq_tunable),
-            sizeof(struct srq_scorer), sizeof(struct srq_allocator), sizeof(struct srq_transform) },
-};
-_Static_assert(sizeof(versions) / sizeof(versions[0]) == SRQ_ABI_MINOR + 1, "every minor version has its sizes");
-
 /* The head, in the order in which a foreign object can be read without trusting it further than checked. */
 static int check_head(const struct srq_plugin *p, const char *path, struct srq_error *err)
 {
@@ -47,14 +31,17 @@ static int check_head(const struct srq_plugin *p, const char *path, struct srq_e
         return srq_fail(err, -SRQ_EFORMAT, "%s is no srq plugin: its magic number is 0x%08x, not 0x%08x", path,
                         (unsigned)p->magic, SRQ_PLUGIN_MAGIC);
     if (p->abi_major != SRQ_ABI_MAJOR)
-        return srq_fail(err, -SRQ_EUNSUPPORTED, "plugin %s was built for ABI %d.%d, this srq has %d.%d", path,
-                        p->abi_major, p->abi_minor, SRQ_ABI_MAJOR, SRQ_ABI_MINOR);
+        return srq_fail(err, -SRQ_EUNSUPPORTED,
+                        "plugin %s was built for ABI %d.%d, this srq has %d.%d; build it again with the headers of "
+                        "this srq (srq-plugin(7))",
+                        path, p->abi_major, p->abi_minor, SRQ_ABI_MAJOR, SRQ_ABI_MINOR);
     if (p->abi_minor > SRQ_ABI_MINOR)
-        return srq_fail(err, -SRQ_EUNSUPPORTED, "plugin %s needs ABI %d.%d, newer than this srq's %d.%d", path,
+        return srq_fail(err, -SRQ_EUNSUPPORTED,
+                        "plugin %s needs ABI %d.%d, newer than this srq's %d.%d; it wants a newer srq", path,
                         p->abi_major, p->abi_minor, SRQ_ABI_MAJOR, SRQ_ABI_MINOR);
-    if (p->size != versions[p->abi_minor].plugin)
+    if (p->size < sizeof(*p))
         return srq_fail(err, -SRQ_EFORMAT, "plugin %s describes itself in %u bytes where ABI %d.%d has %zu", path,
-                        (unsigned)p->size, p->abi_major, p->abi_minor, versions[p->abi_minor].plugin);
+                        (unsigned)p->size, p->abi_major, p->abi_minor, sizeof(*p));
     if (p->name == NULL || !is_plugin_name(p->name))
         return srq_fail(err, -SRQ_EFORMAT, "plugin %s has no proper name (a-z, 0-9 and -)", path);
     if (p->version == NULL || p->summary == NULL)
@@ -62,7 +49,7 @@ static int check_head(const struct srq_plugin *p, const char *path, struct srq_e
     return 0;
 }
 
-/* A plugin and its parts as this build knows them. */
+/* A plugin, its parts and its tables as this build knows them. */
 struct copy {
     struct srq_plugin plugin;
     struct srq_oneshot oneshot;
@@ -70,52 +57,117 @@ struct copy {
     struct srq_scorer scorer;
     struct srq_allocator allocator;
     struct srq_transform transform;
+    struct srq_option *options;
+    struct srq_recipe_row *recipes;
 };
 
-/* `to` has room for this build's struct, which is never the smaller one. */
-static int copy_part(void *to, const void *from, const char *what, size_t want, const char *path, struct srq_error *err)
+/* The `size` bytes that `to` has room for, with zeros where `from` is shorter. */
+static void take(void *to, uint32_t size, const void *from)
+{
+    memset(to, 0, size);
+    memcpy(to, &size, sizeof(size));
+    srq_copy_known(to, from);
+}
+
+static uint32_t size_of(const void *from)
 {
     uint32_t size;
 
-    memcpy(&size, from, sizeof(size)); /* every part begins with it */
-    if (size != want)
-        return srq_fail(err, -SRQ_EFORMAT, "plugin %s has no %s part of the right size: %u bytes, not %zu", path, what,
-                        (unsigned)size, want);
-    memcpy(to, from, size);
+    memcpy(&size, from, sizeof(size));
+    return size;
+}
+
+/* Where each part is and how long. In ABI 2.0 structs are as long as here: when one grows, the least that a plugin has
+ * to give stays the offset of its first newer member. */
+static const struct part {
+    const char *name;
+    size_t plugin, copy; /* offsets of the pointer to it, and of its copy */
+    uint32_t size;
+} parts[] = {
+#define PART(of)                                                                                         \
+    {                                                                                                    \
+        .name = #of, offsetof(struct srq_plugin, of), offsetof(struct copy, of), sizeof(struct srq_##of) \
+    }
+    PART(oneshot), PART(tunable), PART(scorer), PART(allocator), PART(transform),
+};
+
+static int take_parts(struct copy *c, const char *path, struct srq_error *err)
+{
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        const struct part *part = &parts[i];
+        char *pointer = (char *)&c->plugin + part->plugin;
+        void *from, *to = (char *)c + part->copy;
+
+        memcpy(&from, pointer, sizeof(from));
+        if (from == NULL)
+            continue;
+        if (size_of(from) < part->size)
+            return srq_fail(err, -SRQ_EFORMAT, "plugin %s has a part %s of %u bytes where ABI %d.0 has %u", path,
+                            part->name, (unsigned)size_of(from), SRQ_ABI_MAJOR, (unsigned)part->size);
+        take(to, part->size, from);
+        memcpy(pointer, &to, sizeof(to));
+    }
     return 0;
 }
 
-/* Checks the sizes of all parts and makes the handle's plugin the copy of `p`. */
+struct table {
+    const char *name;
+    const void *rows;
+    uint32_t count, stride;
+    uint32_t size; /* of a row */
+};
+
+/* *out: as many rows of this build. */
+static int take_table(const struct table *t, const char *path, void *out, struct srq_error *err)
+{
+    char *rows = NULL;
+
+    if (t->count > 0 && (t->rows == NULL || t->count > ROWS_MAX))
+        return srq_fail(err, -SRQ_EFORMAT, "plugin %s has %u rows in its table of %s, which %s", path,
+                        (unsigned)t->count, t->name, t->rows == NULL ? "is not there" : "are too many");
+    if (t->count > 0)
+        rows = srq_calloc(t->count, t->size);
+    if (t->count > 0 && rows == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "no memory for the %s of plugin %s", t->name, path);
+    memcpy(out, &rows, sizeof(rows));
+    for (uint32_t i = 0; i < t->count; i++) {
+        const char *from = (const char *)t->rows + (size_t)i * t->stride;
+
+        if (t->stride < t->size || size_of(from) < t->size || size_of(from) > t->stride)
+            return srq_fail(err, -SRQ_EFORMAT,
+                            "plugin %s has a row of %u bytes, %u from it to the next, in its table of %s; in ABI %d.0 "
+                            "a row has %u",
+                            path, (unsigned)size_of(from), (unsigned)t->stride, t->name, SRQ_ABI_MAJOR,
+                            (unsigned)t->size);
+        take(rows + (size_t)i * t->size, t->size, from);
+    }
+    return 0;
+}
+
+/* Checks the sizes of everything that is in `p` and makes the handle's plugin the copy of it. */
 static int adopt(struct srq_plugin_handle *h, const struct srq_plugin *p, struct srq_error *err)
 {
-    const struct abi *v = &versions[p->abi_minor];
     struct copy *c = srq_calloc(1, sizeof(*c));
-    int rc = 0;
+    struct table options = { "options", p->options, p->option_count, p->option_stride, sizeof(struct srq_option) };
+    struct table recipes = { "recipes", p->recipes, p->recipe_count, p->recipe_stride, sizeof(struct srq_recipe_row) };
+    int rc;
 
     if (c == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "no memory for plugin %s", h->path);
     h->copy = c;
     h->plugin = &c->plugin;
-    memcpy(&c->plugin, p, p->size);
-    if (c->plugin.oneshot != NULL)
-        rc = copy_part(&c->oneshot, c->plugin.oneshot, "oneshot", v->oneshot, h->path, err);
-    if (rc == 0 && c->plugin.tunable != NULL)
-        rc = copy_part(&c->tunable, c->plugin.tunable, "tunable", v->tunable, h->path, err);
-    if (rc == 0 && c->plugin.scorer != NULL)
-        rc = copy_part(&c->scorer, c->plugin.scorer, "scorer", v->scorer, h->path, err);
-    if (rc == 0 && c->plugin.allocator != NULL)
-        rc = copy_part(&c->allocator, c->plugin.allocator, "allocator", v->allocator, h->path, err);
-    if (rc == 0 && c->plugin.transform != NULL)
-        rc = copy_part(&c->transform, c->plugin.transform, "transform", v->transform, h->path, err);
-    if (rc != 0)
-        return rc;
+    memcpy(&c->plugin, p, p->size < sizeof(*p) ? p->size : sizeof(*p));
     c->plugin.size = sizeof(c->plugin);
-    c->plugin.oneshot = c->plugin.oneshot != NULL ? &c->oneshot : NULL;
-    c->plugin.tunable = c->plugin.tunable != NULL ? &c->tunable : NULL;
-    c->plugin.scorer = c->plugin.scorer != NULL ? &c->scorer : NULL;
-    c->plugin.allocator = c->plugin.allocator != NULL ? &c->allocator : NULL;
-    c->plugin.transform = c->plugin.transform != NULL ? &c->transform : NULL;
-    return 0;
+    rc = take_parts(c, h->path, err);
+    if (rc == 0)
+        rc = take_table(&options, h->path, &c->options, err);
+    if (rc == 0)
+        rc = take_table(&recipes, h->path, &c->recipes, err);
+    c->plugin.options = c->options;
+    c->plugin.option_stride = sizeof(*c->options);
+    c->plugin.recipes = c->recipes;
+    c->plugin.recipe_stride = sizeof(*c->recipes);
+    return rc;
 }
 
 static int check_functions(const struct srq_plugin *p, const char *path, struct srq_error *err)
@@ -202,16 +254,20 @@ uint32_t srq_plugin_needs(const struct srq_plugin *p, void *self)
 
     if (t != NULL)
         return t->needs != NULL ? t->needs(srq_host_services(), self) : 0;
-    if (o == NULL)
-        return 0;
-    return o->needs | (o->needs_of != NULL ? o->needs_of(srq_host_services(), self) : 0);
+    return o != NULL && o->needs != NULL ? o->needs(srq_host_services(), self) : 0;
 }
 
 void srq_plugin_unload(struct srq_plugin_handle *h)
 {
+    struct copy *c = h->copy;
+
     if (h->dl != NULL)
         dlclose(h->dl);
-    srq_free(h->copy);
+    if (c != NULL) {
+        srq_free(c->options);
+        srq_free(c->recipes);
+    }
+    srq_free(c);
     srq_free(h->path);
     *h = (struct srq_plugin_handle){ 0 };
 }

@@ -5,8 +5,8 @@
 #include <srq/plugin.h>
 
 struct srq_plugin_handle {
-    /* The host's copy of what the object exports: complete by this build's headers, members that an older plugin does
-     * not have are zero. */
+    /* The host's copy of what the object exports, parts and tables too: as long as this build's headers say, members
+     * that a plugin of an older minor version does not have are zero. */
     const struct srq_plugin *plugin;
     void *copy;
     void *dl;

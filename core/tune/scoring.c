@@ -22,6 +22,9 @@ static const char *const names[PART_COUNT] = {
 struct scored_layer {
     struct srq_scoring *s;
     struct srq_layer layer;
+    struct srq_tensor weight;
+    struct srq_scheme scheme, point; /* the candidate; the one under which gradients are taken */
+    struct srq_groups groups;
     const struct srq_grid_ops *grid; /* NULL: left alone */
     struct srq_grid_args args;
     double *row_sum; /* [out] */
@@ -234,9 +237,9 @@ static void take_gradient(void *ctx, int64_t row, int64_t rows, float *grad)
 {
     struct scored_layer *l = ctx;
     struct srq_scoring *s = l->s;
-    int64_t in = l->layer.groups.in;
+    int64_t in = l->groups.in;
     float *own = s->row + (size_t)srq_team_thread() * 2 * (size_t)s->row_len, *fake = own + s->row_len;
-    const struct srq_tensor *w = &l->layer.weight;
+    const struct srq_tensor *w = &l->weight;
     size_t bytes = (size_t)in * srq_dtype_size(w->dtype);
 
     for (int64_t i = 0; i < rows; i++) {
@@ -256,14 +259,14 @@ static void take_gradient(void *ctx, int64_t row, int64_t rows, float *grad)
 }
 
 /* Where gradients are taken: with fewer bits everywhere the model has no words left, and its gradients say nothing. */
-static struct srq_grid_args point_of(const struct scored_layer *l)
+static struct srq_scheme point_of(const struct srq_scheme *candidate)
 {
-    struct srq_grid_args args = l->args;
-    bool integer = args.scheme.grid == SRQ_GRID_INT_SYM || args.scheme.grid == SRQ_GRID_INT_ASYM;
+    struct srq_scheme s = *candidate;
+    bool integer = s.grid == SRQ_GRID_INT_SYM || s.grid == SRQ_GRID_INT_ASYM;
 
-    if (integer && args.scheme.bits < SRQ_SCORING_BITS)
-        args.scheme.bits = SRQ_SCORING_BITS;
-    return args;
+    if (integer && s.bits < SRQ_SCORING_BITS)
+        s.bits = SRQ_SCORING_BITS;
+    return s;
 }
 
 /* nvfp4 has one scale for the tensors that runtimes fuse: of the largest magnitude among them (spec signround 9.2). */
@@ -275,13 +278,13 @@ static void share_tensor_scale(struct srq_scoring *s)
         float top = 0;
 
         l->layer.tensor_scale = l->args.tensor_scale = 1;
-        for (int k = 0; l->grid != NULL && l->layer.scheme.grid == SRQ_GRID_NVFP4 && k < s->unit->count; k++) {
+        for (int k = 0; l->grid != NULL && l->scheme.grid == SRQ_GRID_NVFP4 && k < s->unit->count; k++) {
             const struct srq_layer_info *b = srq_model_layer(s->model, s->unit->first + k);
             const struct scored_layer *o = &s->layer[k];
 
-            if (o->grid == NULL || o->layer.scheme.grid != SRQ_GRID_NVFP4 || (k != i && !srq_layers_tied(a, b)))
+            if (o->grid == NULL || o->scheme.grid != SRQ_GRID_NVFP4 || (k != i && !srq_layers_tied(a, b)))
                 continue;
-            for (int64_t g = 0; g < o->layer.groups.count; g++)
+            for (int64_t g = 0; g < o->groups.count; g++)
                 top = fmaxf(top, fmaxf(-o->args.lo[g], o->args.hi[g]));
         }
         if (top > 0)
@@ -301,24 +304,28 @@ static int prepare_layer(struct srq_scoring *s, int i, int layer, float **range,
     l->grid = srq_grid(s->schemes[layer].grid);
     if (l->grid == NULL)
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, info->name, "%s: no such grid in this build", info->name);
+    l->scheme = s->schemes[layer];
+    l->point = point_of(&l->scheme);
+    l->groups = srq_groups_of(info->out, info->in, l->scheme.group);
     l->layer = (struct srq_layer){ .size = sizeof(l->layer),
                                    .name = info->name,
                                    .block = info->block,
                                    .index = i,
-                                   .scheme = s->schemes[layer],
+                                   .weight = &l->weight,
+                                   .scheme = &l->scheme,
                                    .tensor_scale = 1,
-                                   .groups = srq_groups_of(info->out, info->in, s->schemes[layer].group) };
-    rc = srq_model_weight(s->model, layer, &l->layer.weight, err);
+                                   .groups = &l->groups };
+    rc = srq_model_weight(s->model, layer, &l->weight, err);
     if (rc != 0)
         return rc;
     l->args = (struct srq_grid_args){ .size = sizeof(l->args),
-                                      .weight = &l->layer.weight,
-                                      .scheme = l->layer.scheme,
-                                      .groups = l->layer.groups,
+                                      .weight = &l->weight,
+                                      .scheme = &l->scheme,
+                                      .groups = &l->groups,
                                       .lo = *range,
-                                      .hi = *range + l->layer.groups.count,
+                                      .hi = *range + l->groups.count,
                                       .tensor_scale = 1 };
-    *range += 2 * l->layer.groups.count;
+    *range += 2 * l->groups.count;
     rc = l->grid->extrema(&l->args, (float *)(uintptr_t)l->args.lo, (float *)(uintptr_t)l->args.hi);
     return rc == 0 ? 0 : srq_fail_field(err, rc, info->name, "the ranges of %s could not be found", info->name);
 }
@@ -353,9 +360,10 @@ static void round_rows(void *ctx, int layer, int64_t row, int64_t rows, void *ds
 {
     const struct srq_scoring *s = ctx;
     const struct scored_layer *l = &s->layer[layer - s->unit->first];
-    struct srq_grid_args args = point_of(l);
+    struct srq_grid_args args = l->args;
 
-    l->grid->fake(&args, row, rows, dst, dtype, l->layer.groups.in);
+    args.scheme = &l->point;
+    l->grid->fake(&args, row, rows, dst, dtype, l->groups.in);
 }
 
 /* Brings a block into memory with its weights rounded. */
@@ -376,7 +384,7 @@ static void release(struct srq_scoring *s)
 {
     for (int i = 0; s->unit != NULL && i < s->unit->count; i++) {
         if (s->layer[i].grid != NULL)
-            srq_tensors_release(srq_model_tensors(s->model), &s->layer[i].layer.weight);
+            srq_tensors_release(srq_model_tensors(s->model), &s->layer[i].weight);
     }
 }
 
@@ -407,7 +415,7 @@ static int backward(struct srq_scoring *s, int64_t at, int64_t n, double *score,
     for (int i = 0; rc == 0 && i < s->unit->count; i++) {
         const struct scored_layer *l = &s->layer[i];
 
-        for (int64_t r = 0; l->grid != NULL && r < l->layer.groups.out; r++)
+        for (int64_t r = 0; l->grid != NULL && r < l->groups.out; r++)
             score[s->unit->first + i] += l->row_sum[r];
     }
     return rc;

@@ -9,6 +9,7 @@
 #include "core/tune/feedback.h"
 #include "core/tune/grid_service.h"
 #include "core/tune/options.h"
+#include "core/tune/params.h"
 #include "core/tune/quadratic.h"
 #include "core/tune/sign_step.h"
 
@@ -54,6 +55,7 @@ const struct srq_host *srq_host_services(void)
         .free = srq_free,
         .parallel = srq_parallel,
         .uniform = host_uniform,
+        .declare = srq_params_add,
         .grid = srq_grid_service,
         .sign_step = srq_sign_step,
         .sign_momentum_step = srq_sign_momentum_step,

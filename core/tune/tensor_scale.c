@@ -5,7 +5,8 @@ static int widen(const struct srq_model *m, int layer, bool release, float *top,
 {
     const struct srq_layer_info *l = srq_model_layer(m, layer);
     struct srq_tensor weight;
-    struct srq_grid_args a = { .size = sizeof(a), .weight = &weight, .groups = srq_groups_of(l->out, l->in, 0) };
+    struct srq_groups whole = srq_groups_of(l->out, l->in, 0);
+    struct srq_grid_args a = { .size = sizeof(a), .weight = &weight, .groups = &whole };
     float lo, hi;
     int rc = srq_model_weight(m, layer, &weight, err);
 

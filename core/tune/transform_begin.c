@@ -68,7 +68,7 @@ static int show_weights(struct srq_transformer *t, struct srq_transform_group *g
         struct srq_input_statistics s;
         struct srq_layer *l = &g->layer[i];
 
-        rc = srq_model_weight(t->model, g->pair->consumers[i], &l->weight, err);
+        rc = srq_model_weight(t->model, g->pair->consumers[i], &g->weight[i], err);
         if (rc == 0 && t->statistics != NULL && srq_statistics_get(t->statistics, l->index, &s)) {
             l->in_max = s.max;
             l->in_mean = s.mean;
@@ -84,9 +84,9 @@ static void hide_weights(struct srq_transformer *t, struct srq_transform_group *
     for (int i = 0; i < g->info.count; i++) {
         struct srq_layer *l = &g->layer[i];
 
-        if (l->weight.data != NULL)
-            srq_tensors_release(srq_model_tensors(t->model), &l->weight);
-        l->weight.data = NULL;
+        if (g->weight[i].data != NULL)
+            srq_tensors_release(srq_model_tensors(t->model), &g->weight[i]);
+        g->weight[i].data = NULL;
         l->in_max = l->in_mean = l->hessian = NULL;
     }
 }

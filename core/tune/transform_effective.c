@@ -99,12 +99,13 @@ static void round_rows(const struct srq_effective_layer *l, int64_t row, int64_t
 {
     int64_t in = l->info->in;
     struct srq_tensor w = srq_tensor_2d(s->wide, SRQ_F32, rows, in);
+    struct srq_groups groups = srq_groups_of(rows, in, l->scheme.group);
     struct srq_grid_args a = { .size = sizeof(a),
                                .weight = &w,
-                               .scheme = l->scheme,
+                               .scheme = &l->scheme,
                                .lo = s->lo,
                                .hi = s->hi,
-                               .groups = srq_groups_of(rows, in, l->scheme.group),
+                               .groups = &groups,
                                .tensor_scale = l->tensor_scale };
 
     widen(l, row, rows, s->wide);
@@ -294,10 +295,10 @@ static void add_ranges(const struct srq_effective_layer *l, int64_t rows, const 
     struct srq_tensor w = srq_tensor_2d(s->wide, SRQ_F32, rows, in);
     struct srq_grid_args a = { .size = sizeof(a),
                                .weight = &w,
-                               .scheme = l->scheme,
+                               .scheme = &l->scheme,
                                .lo = s->lo,
                                .hi = s->hi,
-                               .groups = groups,
+                               .groups = &groups,
                                .tensor_scale = l->tensor_scale };
     float *low = s->fake, *high = s->fake + groups.count; /* what was rounded is not needed any more */
 

@@ -36,7 +36,7 @@ int srq_transform_schedule_of(const struct srq_plugin *p, void *self, struct srq
                         s.objective);
     if (s.objective != SRQ_OBJECTIVE_NONE && p->transform->step == NULL)
         return srq_fail(err, -SRQ_EINVAL, "%s asks for training and has no transform.step", p->name);
-    if (s.batch < 1 || s.nsamples < 0 || s.seqlen < 0 || s.holdout < 0 || s.states < 0 || s.states > 4 ||
+    if (s.batch < 1 || s.nsamples < 0 || s.seqlen < 0 || s.holdout < 0 || s.states < 0 || s.states > SRQ_MAX_STATES ||
         !(s.warmup >= 0 && s.warmup <= 1))
         return srq_fail(err, -SRQ_EINVAL,
                         "%s asks for batch %lld, nsamples %lld, seqlen %lld, holdout %lld, %d "
@@ -86,14 +86,16 @@ static void describe_consumers(struct srq_transformer *t, struct srq_transform_g
         int layer = g->pair->consumers[i];
         const struct srq_layer_info *info = srq_model_layer(t->model, layer);
 
+        g->weight[i] = srq_tensor_2d(NULL, info->dtype, info->out, info->in);
+        g->groups[i] = srq_groups_of(info->out, info->in, t->schemes[layer].group);
         g->layer[i] = (struct srq_layer){ .size = sizeof(g->layer[i]),
                                           .name = info->name,
                                           .block = info->block,
                                           .index = layer - srq_model_unit(t->model, info->unit)->first,
-                                          .weight = srq_tensor_2d(NULL, info->dtype, info->out, info->in),
-                                          .scheme = t->schemes[layer],
+                                          .weight = &g->weight[i],
+                                          .scheme = &t->schemes[layer],
                                           .tensor_scale = 1,
-                                          .groups = srq_groups_of(info->out, info->in, t->schemes[layer].group) };
+                                          .groups = &g->groups[i] };
         g->consumer[i] = &g->layer[i];
     }
 }
@@ -117,9 +119,10 @@ static void make_group(struct srq_transformer *t, int pair, float *state, float 
                                         .repeat = p->repeat,
                                         .consumers = g->consumer,
                                         .count = p->consumer_count,
-                                        .scale = t->scales.alpha[pair] };
+                                        .scale = t->scales.alpha[pair],
+                                        .state = g->state };
     for (int i = 0; i < t->schedule.states; i++)
-        g->info.state[i] = state + (size_t)i * (size_t)p->channels;
+        g->state[i] = state + (size_t)i * (size_t)p->channels;
     describe_consumers(t, g);
     t->group_count++;
 }

@@ -15,6 +15,9 @@ struct srq_transform_group {
     int pair_index;
     struct srq_layer layer[SRQ_PAIR_CONSUMERS];
     const struct srq_layer *consumer[SRQ_PAIR_CONSUMERS];
+    struct srq_tensor weight[SRQ_PAIR_CONSUMERS];
+    struct srq_groups groups[SRQ_PAIR_CONSUMERS];
+    float *state[SRQ_MAX_STATES];
     float *grad; /* [channels]; NULL where nothing is trained */
 };
 

@@ -3,6 +3,7 @@
 #define SRQ_TUNE_TUNER_H
 
 #include "core/tune/block_tuner.h"
+#include "core/tune/params.h"
 
 #define ERROR_TOKENS 128 /* tokens on which layer errors are taken */
 
@@ -27,10 +28,10 @@ struct area {
 struct tuned_layer {
     bool active; /* quantized by the plugin */
     struct srq_layer layer;
-    struct srq_param declared[SRQ_MAX_PARAMS];
+    struct srq_tensor weight;
+    struct srq_params declared;
     float *param[SRQ_MAX_PARAMS];
-    int count;
-    struct srq_codes codes;
+    struct srq_codes codes;    /* their scheme and groups are the layer's */
     struct srq_linear *linear; /* of the block; NULL for a single layer */
     struct srq_tensor fake;    /* where Ŵ is written */
     double num, den;           /* of the layer error being taken */

@@ -25,34 +25,23 @@ static void mix(uint64_t *hash, uint64_t value)
 /* One layer's arrays in the areas. */
 static int place_layer(struct srq_tuner *t, struct tuned_layer *l, struct srq_error *err)
 {
-    const struct srq_groups *g = &l->layer.groups;
+    const struct srq_groups *g = l->layer.groups;
     void *p = NULL;
     int rc;
 
-    memset(l->declared, 0, sizeof(l->declared));
-    l->count = 0;
-    rc = t->plugin->tunable->declare(srq_host_services(), t->self, &l->layer, l->declared, &l->count, err);
+    rc = srq_params_ask(srq_host_services(), t->plugin, t->self, &l->layer, &l->declared, err);
     if (rc != 0)
         return rc;
-    if (l->count < 0 || l->count > SRQ_MAX_PARAMS)
-        return srq_fail_field(err, -SRQ_EINVAL, l->layer.name, "plugin %s declares %d arrays for %s", t->plugin->name,
-                              l->count, l->layer.name);
-    for (int k = 0; k < l->count; k++) {
-        const struct srq_param *d = &l->declared[k];
-        size_t bytes;
+    for (int k = 0; k < l->declared.count; k++) {
+        const struct srq_param *d = &l->declared.at[k];
 
-        if (d->count < 1 || d->kind < SRQ_PARAM_TUNED || d->kind > SRQ_PARAM_SCRATCH ||
-            !srq_mul_size((size_t)d->count, sizeof(float), &bytes))
-            return srq_fail_field(err, -SRQ_EINVAL, l->layer.name, "plugin %s declares array %d of %s wrongly",
-                                  t->plugin->name, k, l->layer.name);
-        rc = area_take(t, area_of(d->kind), bytes, &p, err);
+        rc = area_take(t, area_of(d->kind), (size_t)d->count * sizeof(float), &p, err);
         if (rc != 0)
             return rc;
         l->param[k] = p;
         mix(&t->layout, (uint64_t)d->count);
         mix(&t->layout, (uint64_t)d->kind);
     }
-    l->codes = (struct srq_codes){ .scheme = l->layer.scheme, .groups = *g, .tensor_scale = 1 };
     if ((rc = area_take(t, AREA_CODES, (size_t)(g->out * g->in), &p, err)) != 0)
         return rc;
     l->codes.codes = p;
@@ -79,7 +68,7 @@ static int place_errors(struct srq_tuner *t, struct srq_error *err)
     size_t bytes[4];
 
     for (int i = 0; i < t->count; i++) {
-        const struct srq_groups *g = &t->layers[i].layer.groups;
+        const struct srq_groups *g = t->layers[i].layer.groups;
         size_t tile = (size_t)tile_rows(g->in);
 
         if (!t->layers[i].active)
@@ -141,7 +130,7 @@ static int place_batch(struct srq_tuner *t, bool single, struct srq_error *err)
 static int place_single(struct srq_tuner *t, struct srq_error *err)
 {
     struct tuned_layer *l = &t->layers[0];
-    int64_t out = l->layer.groups.out, in = l->layer.groups.in;
+    int64_t out = l->layer.groups->out, in = l->layer.groups->in;
     size_t tokens = (size_t)(t->batch * t->cfg.seq), tile;
     void *fake, *w, *e, *g;
     int rc;
@@ -168,19 +157,23 @@ static void describe_layer(struct srq_tuner *t, int i, const struct srq_scheme *
 
     memset(l, 0, sizeof(*l));
     l->tuner = t;
+    l->weight = srq_tensor_2d(NULL, info->dtype, info->out, info->in);
+    l->codes = (struct srq_codes){ .scheme = schemes[t->first + i],
+                                   .groups = srq_groups_of(info->out, info->in, schemes[t->first + i].group),
+                                   .tensor_scale = 1 };
     l->layer = (struct srq_layer){
         .size = sizeof(l->layer),
         .name = info->name,
         .block = info->block,
         .index = i,
-        .weight = srq_tensor_2d(NULL, info->dtype, info->out, info->in),
-        .scheme = schemes[t->first + i],
-        .groups = srq_groups_of(info->out, info->in, schemes[t->first + i].group),
+        .weight = &l->weight,
+        .scheme = &l->codes.scheme,
+        .groups = &l->codes.groups,
         .param = l->param,
         .tensor_scale = 1, /* until unit_begin() */
     };
-    l->active = l->layer.scheme.grid != SRQ_GRID_NONE;
-    srq_scheme_text(&l->layer.scheme, text, sizeof(text));
+    l->active = l->codes.scheme.grid != SRQ_GRID_NONE;
+    srq_scheme_text(&l->codes.scheme, text, sizeof(text));
     mix(&t->layout, srq_hash64(text, strlen(text)));
     mix(&t->layout, srq_hash64(info->name, strlen(info->name)));
 }
@@ -286,16 +279,16 @@ int unit_begin(struct srq_tuner *t, struct srq_error *err)
         if ((t->needs & SRQ_NEED_IMPORTANCE) != 0 && l->layer.importance == NULL)
             return srq_fail_field(err, -SRQ_EINVAL, l->layer.name, "plugin %s needs the importance of the inputs of %s",
                                   t->plugin->name, l->layer.name);
-        rc = srq_model_weight(t->model, t->first + i, &l->layer.weight, err);
+        rc = srq_model_weight(t->model, t->first + i, &l->weight, err);
         if (rc == 0)
-            rc = srq_tensor_scale(t->model, t->first + i, &l->layer.scheme, &l->layer.tensor_scale, err);
+            rc = srq_tensor_scale(t->model, t->first + i, l->layer.scheme, &l->layer.tensor_scale, err);
         if (rc != 0)
             return rc;
         l->codes.tensor_scale = l->layer.tensor_scale;
-        for (int k = 0; k < l->count; k++) {
-            struct fill f = { l->param[k], l->declared[k].init };
+        for (int k = 0; k < l->declared.count; k++) {
+            struct fill f = { l->param[k], l->declared.at[k].init };
 
-            srq_parallel(l->declared[k].count, GRAIN_BYTES / 4, fill_share, &f);
+            srq_parallel(l->declared.at[k].count, GRAIN_BYTES / 4, fill_share, &f);
         }
         rc = t->plugin->tunable->begin(srq_host_services(), t->self, &l->layer, err);
         if (rc != 0)
@@ -367,7 +360,7 @@ int unit_finish(struct srq_tuner *t, struct srq_error *err)
             rc = srq_codes_decode(&l->codes, l->fake.data, l->fake.dtype, err);
         if (rc != 0)
             return rc;
-        srq_tensors_release(srq_model_tensors(t->model), &l->layer.weight);
+        srq_tensors_release(srq_model_tensors(t->model), &l->weight);
     }
     return 0;
 }

@@ -33,8 +33,8 @@ struct tile {
 static void tile_share(void *ctx, int64_t begin, int64_t end)
 {
     const struct tile *k = ctx;
-    int64_t in = k->l->layer.groups.in, from = (k->row + begin) * in, n = (end - begin) * in;
-    const struct srq_tensor *w = &k->l->layer.weight, *f = &k->l->fake;
+    int64_t in = k->l->layer.groups->in, from = (k->row + begin) * in, n = (end - begin) * in;
+    const struct srq_tensor *w = &k->l->weight, *f = &k->l->fake;
     float *full = k->t->err_w + begin * in, *diff = k->t->err_d + begin * in;
 
     (void)srq_convert((const char *)w->data + (size_t)from * srq_dtype_size(w->dtype), w->dtype, full, SRQ_F32, n);
@@ -56,7 +56,7 @@ static double product_squared(const struct srq_tuner *t, const float *w, int64_t
 
 static void take_errors(struct srq_tuner *t, struct tuned_layer *l, const struct srq_tensor *x)
 {
-    int64_t in = l->layer.groups.in, out = l->layer.groups.out, most = tile_rows(in);
+    int64_t in = l->layer.groups->in, out = l->layer.groups->out, most = tile_rows(in);
 
     for (int k = 0; k < t->err_count; k++)
         (void)srq_convert((const char *)x->data + (size_t)(t->err_picks[k] * in) * srq_dtype_size(x->dtype), x->dtype,
@@ -108,7 +108,7 @@ static int probe_loss(struct srq_tuner *t, double *out, struct srq_error *err)
         valid = data_valid(t, n);
         rc = pass_run(t, n, false, &loss, err);
         if (rc == 0 && t->block == NULL) { /* a single layer: what it got is what was gathered */
-            const struct srq_tensor x = srq_tensor_2d(t->x[0], SRQ_F32, n * t->io->seq, t->layers[0].layer.groups.in);
+            const struct srq_tensor x = srq_tensor_2d(t->x[0], SRQ_F32, n * t->io->seq, t->layers[0].layer.groups->in);
 
             take_errors(t, &t->layers[0], &x);
         }
@@ -152,7 +152,7 @@ static int name_culprit(const struct srq_tuner *t, struct srq_error *err)
             return srq_fail_field(
                 err, -SRQ_ENUMERIC, l->layer.name,
                 "%s rounded to %s holds values that are no numbers: give it another scheme, such as bf16",
-                l->layer.name, srq_scheme_text(&l->layer.scheme, text, sizeof(text)));
+                l->layer.name, srq_scheme_text(l->layer.scheme, text, sizeof(text)));
     }
     return srq_fail_field(err, -SRQ_ENUMERIC, t->layers[0].layer.name,
                           "the outputs of the block of %s are not numbers, though its weights are",

@@ -34,15 +34,15 @@ static void sink_share(void *ctx, int64_t begin, int64_t end)
     struct srq_layer *l = &t->layers[0].layer;
 
     t->plugin->tunable->sink(srq_host_services(), t->self, l, &t->step, s->row + begin, end - begin,
-                             t->head_g + begin * l->groups.in);
+                             t->head_g + begin * l->groups->in);
 }
 
 int single_pass(struct srq_tuner *t, int64_t n, bool backward, double *loss, struct srq_error *err)
 {
     struct tuned_layer *l = &t->layers[0];
-    int64_t out = l->layer.groups.out, in = l->layer.groups.in, tokens = n * t->io->seq, valid = data_valid(t, n);
+    int64_t out = l->layer.groups->out, in = l->layer.groups->in, tokens = n * t->io->seq, valid = data_valid(t, n);
     const struct srq_mat xq = { t->x[0], SRQ_F32, in, false }, xf = { t->y[0], SRQ_F32, in, false };
-    size_t size = srq_dtype_size(l->layer.weight.dtype);
+    size_t size = srq_dtype_size(l->weight.dtype);
     double sum = 0;
 
     (void)err;
@@ -52,8 +52,8 @@ int single_pass(struct srq_tuner *t, int64_t n, bool backward, double *loss, str
         const struct srq_mat w = { t->head_w, SRQ_F32, in, true }, e = { t->head_e, SRQ_F32, rows, true };
         struct sinking s = { t, row };
 
-        (void)srq_convert((const char *)l->layer.weight.data + (size_t)(row * in) * size, l->layer.weight.dtype,
-                          t->head_w, SRQ_F32, rows * in);
+        (void)srq_convert((const char *)l->weight.data + (size_t)(row * in) * size, l->weight.dtype, t->head_w, SRQ_F32,
+                          rows * in);
         srq_gemm(tokens, rows, in, 1, &xq, &fake, 0, t->head_e, SRQ_F32, rows);
         srq_gemm(tokens, rows, in, -1, &xf, &w, 1, t->head_e, SRQ_F32, rows);
         if (t->io->mask != NULL)

@@ -5,6 +5,7 @@
  * both, `awq,rtn` or any other quantizer behind it takes the scales only. A group's clipping is judged by its own
  * columns of the second moment of the inputs: d H d with d the error of the row in that group, shares of its range from
  * 1 to 1 - 9/20. */
+#include "plugins/one_group.h"
 #include "plugins/scale_rules.h"
 
 #include <math.h>
@@ -90,7 +91,7 @@ static int awq_accepts(const struct srq_host *h, void *self, const struct srq_la
 {
     (void)h;
     (void)self;
-    if (layer->scheme.grid == SRQ_GRID_INT_SYM || layer->scheme.grid == SRQ_GRID_INT_ASYM)
+    if (layer->scheme->grid == SRQ_GRID_INT_SYM || layer->scheme->grid == SRQ_GRID_INT_ASYM)
         return 0;
     return srq_fail_field(err, -SRQ_EUNSUPPORTED, layer->name,
                           "awq rounds to integers (w4g64, w3g64z, …) only; give another quantizer behind it: awq,rtn");
@@ -101,7 +102,7 @@ static bool clips(const struct awq *s, const struct srq_layer *l)
 {
     const char *dot = strrchr(l->name, '.'), *name = dot != NULL ? dot + 1 : l->name;
 
-    return s->clip && l->scheme.group != 0 && l->hessian != NULL &&
+    return s->clip && l->scheme->group != 0 && l->hessian != NULL &&
            (s->clip_all || (strcmp(name, "q_proj") != 0 && strcmp(name, "k_proj") != 0));
 }
 
@@ -110,29 +111,22 @@ static bool clips(const struct awq *s, const struct srq_layer *l)
 static void clip_group(const struct work *k, const float *w, int64_t first, int64_t n, float *lo, float *hi,
                        float *line)
 {
-    struct srq_tensor t = { .data = (void *)(uintptr_t)w, .dtype = SRQ_F32, .rank = 2, .shape = { 1, n } };
-    float *fake = line, *d = line + n, low = *lo, high = *hi, at_lo, at_hi, best = 1;
-    struct srq_grid_args a = { .size = sizeof(a),
-                               .weight = &t,
-                               .scheme = k->layer->scheme,
-                               .tensor_scale = 1,
-                               .groups = { .out = 1, .in = n, .len = n, .per_row = 1, .count = 1 },
-                               .lo = &at_lo,
-                               .hi = &at_hi };
+    float *fake = line, *d = line + n, low = *lo, high = *hi, at_lo = low, at_hi = high, best = 1;
+    struct one_group g;
     double least = INFINITY;
 
-    a.scheme.group = -1;
+    one_group_make(&g, k->layer, w, n, &at_lo, &at_hi);
     for (int s = 0; s < SHARES; s++) {
         float share = 1 - 0.05f * (float)s;
         double sum = 0;
 
         at_lo = low * share;
         at_hi = high * share;
-        k->grid->fake(&a, 0, 1, fake, SRQ_F32, n);
+        k->grid->fake(&g.args, 0, 1, fake, SRQ_F32, n);
         for (int64_t i = 0; i < n; i++)
             d[i] = fake[i] - w[i];
         for (int64_t i = 0; i < n; i++) {
-            const float *row = k->layer->hessian + (first + i) * k->layer->groups.in + first;
+            const float *row = k->layer->hessian + (first + i) * k->layer->groups->in + first;
             float dot = 0;
 
             for (int64_t j = 0; j < n; j++)
@@ -151,8 +145,8 @@ static void clip_group(const struct work *k, const float *w, int64_t first, int6
 static void clip_rows(void *ctx, int64_t begin, int64_t end)
 {
     struct work *k = ctx;
-    const struct srq_groups *g = &k->layer->groups;
-    const struct srq_tensor *t = &k->layer->weight;
+    const struct srq_groups *g = k->layer->groups;
+    const struct srq_tensor *t = k->layer->weight;
     size_t bytes = (size_t)g->in * (t->dtype == SRQ_F32 ? sizeof(float) : sizeof(uint16_t));
     float *line = k->h->alloc((size_t)(g->in + 3 * g->len) * sizeof(*line));
 
@@ -181,8 +175,8 @@ static void encode_rows(void *ctx, int64_t begin, int64_t end)
 static int awq_quantize(const struct srq_host *h, void *self, struct srq_layer *layer, struct srq_result *out,
                         struct srq_error *err)
 {
-    struct work k = { .h = h, .layer = layer, .grid = h->grid(layer->scheme.grid), .out = out };
-    int64_t n = layer->groups.count;
+    struct work k = { .h = h, .layer = layer, .grid = h->grid(layer->scheme->grid), .out = out };
+    int64_t n = layer->groups->count;
     int rc;
 
     if (k.grid == NULL)
@@ -192,7 +186,7 @@ static int awq_quantize(const struct srq_host *h, void *self, struct srq_layer *
         return srq_fail_field(err, -SRQ_ENOMEM, layer->name, "no memory for the ranges of %s", layer->name);
     k.hi = k.lo + n;
     k.args = (struct srq_grid_args){ .size = sizeof(k.args),
-                                     .weight = &layer->weight,
+                                     .weight = layer->weight,
                                      .scheme = layer->scheme,
                                      .groups = layer->groups,
                                      .lo = k.lo,
@@ -202,21 +196,21 @@ static int awq_quantize(const struct srq_host *h, void *self, struct srq_layer *
     if (rc != 0)
         srq_fail_field(err, rc, layer->name, "the ranges of %s could not be found", layer->name);
     if (rc == 0 && clips(self, layer))
-        h->parallel(layer->groups.out, 2, clip_rows, &k);
+        h->parallel(layer->groups->out, 2, clip_rows, &k);
     if (rc == 0 && k.no_memory)
         rc = srq_fail_field(err, -SRQ_ENOMEM, layer->name, "no memory for clipping %s", layer->name);
     if (rc == 0)
-        h->parallel(layer->groups.out, 16, encode_rows, &k);
+        h->parallel(layer->groups->out, 16, encode_rows, &k);
     h->free(k.lo);
     return rc;
 }
 
 static const struct srq_option options[] = {
-    { "clip", SRQ_OPT_CHOICE, NULL, 0, 0, "on,off,all", "on",
-      "Clip the ranges of groups where that lessens the error: on for all layers but queries and keys." },
-    { "pairs", SRQ_OPT_CHOICE, NULL, 0, 0, "AB,ABCD", "ABCD",
-      "Which layers have their inputs scaled: A q, k and v; B gate and up; C o; D down." },
-    { NULL, SRQ_OPT_BOOL, NULL, 0, 0, NULL, NULL, NULL },
+    SRQ_OPTION(.name = "clip", .type = SRQ_OPT_CHOICE, .choices = "on,off,all", .value = "on",
+               .help =
+                   "Clip the ranges of groups where that lessens the error: on for all layers but queries and keys."),
+    SRQ_OPTION(.name = "pairs", .type = SRQ_OPT_CHOICE, .choices = "AB,ABCD", .value = "ABCD",
+               .help = "Which layers have their inputs scaled: A q, k and v; B gate and up; C o; D down."),
 };
 
 static const struct srq_transform awq_transform = {
@@ -230,19 +224,16 @@ static const struct srq_transform awq_transform = {
 static const struct srq_oneshot awq_oneshot = {
     .size = sizeof(awq_oneshot),
     .quantize = awq_quantize,
-    .needs_of = needs_of,
+    .needs = needs_of,
 };
 
 const struct srq_plugin srq_plugin = {
-    .magic = SRQ_PLUGIN_MAGIC,
-    .abi_major = SRQ_ABI_MAJOR,
-    .abi_minor = SRQ_ABI_MINOR,
-    .size = sizeof(struct srq_plugin),
+    SRQ_PLUGIN_HEAD,
     .name = "awq",
     .version = "1",
     .summary = "Scales by a search over powers of the mean inputs, and clipped ranges (AWQ); with another quantizer "
                "behind it the scales alone.",
-    .options = options,
+    SRQ_OPTIONS(options),
     .create = awq_create,
     .destroy = awq_destroy,
     .accepts = awq_accepts,

@@ -40,7 +40,7 @@ static int deltaloss_data(const struct srq_host *h, void *self, struct srq_score
 
     (void)h;
     (void)err;
-    *out = d->data;
+    srq_copy_known(out, &d->data);
     return 0;
 }
 
@@ -77,7 +77,7 @@ static double row_sum(const float *w, const float *fake, const float *grad, int6
 
 static double deltaloss_rows(const struct srq_host *h, void *self, const struct srq_score_rows *r)
 {
-    int64_t in = r->layer->groups.in;
+    int64_t in = r->layer->groups->in;
     double sum = 0;
 
     (void)h;
@@ -88,26 +88,22 @@ static double deltaloss_rows(const struct srq_host *h, void *self, const struct 
 }
 
 static const struct srq_option options[] = {
-    { "nsamples", SRQ_OPT_INT, "samples", 1, 100000, NULL, "32",
-      "Calibration samples on which gradients are taken; 2-bit candidates want 128 or more." },
-    { "seqlen", SRQ_OPT_INT, "tokens", 2, 1048576, NULL, "256",
-      "Tokens of such a sample; 2-bit candidates want 1024 or more." },
-    { "batch", SRQ_OPT_INT, "samples", 1, 65536, NULL, "1",
-      "Samples whose mean loss is differentiated together: more are faster and blur what each says." },
-    { NULL, SRQ_OPT_BOOL, NULL, 0, 0, NULL, NULL, NULL },
+    SRQ_OPTION(.name = "nsamples", .type = SRQ_OPT_INT, .unit = "samples", .min = 1, .max = 100000, .value = "32",
+               .help = "Calibration samples on which gradients are taken; 2-bit candidates want 128 or more."),
+    SRQ_OPTION(.name = "seqlen", .type = SRQ_OPT_INT, .unit = "tokens", .min = 2, .max = 1048576, .value = "256",
+               .help = "Tokens of such a sample; 2-bit candidates want 1024 or more."),
+    SRQ_OPTION(.name = "batch", .type = SRQ_OPT_INT, .unit = "samples", .min = 1, .max = 65536, .value = "1",
+               .help = "Samples whose mean loss is differentiated together: more are faster and blur what each says."),
 };
 
 static const struct srq_scorer scorer = { .size = sizeof(scorer), .data = deltaloss_data, .rows = deltaloss_rows };
 
 const struct srq_plugin srq_plugin = {
-    .magic = SRQ_PLUGIN_MAGIC,
-    .abi_major = SRQ_ABI_MAJOR,
-    .abi_minor = SRQ_ABI_MINOR,
-    .size = sizeof(struct srq_plugin),
+    SRQ_PLUGIN_HEAD,
     .name = "deltaloss",
     .version = "1.1",
     .summary = "Scores layers by the first-order change of the model's loss under each candidate scheme.",
-    .options = options,
+    SRQ_OPTIONS(options),
     .create = deltaloss_create,
     .destroy = deltaloss_destroy,
     .scorer = &scorer,

@@ -6,7 +6,7 @@
  * reached, with all feedback in them, or beforehand from the original ones (static_groups), which an order of columns
  * by their importance (act_order) needs: exports have no place for groups of scattered columns. Columns that no token
  * reached are rounded plainly. */
-#include <srq/plugin.h>
+#include "plugins/one_group.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -68,7 +68,7 @@ static int gptq_accepts(const struct srq_host *h, void *self, const struct srq_l
 {
     (void)h;
     (void)self;
-    if (layer->scheme.grid == SRQ_GRID_INT_SYM || layer->scheme.grid == SRQ_GRID_INT_ASYM)
+    if (layer->scheme->grid == SRQ_GRID_INT_SYM || layer->scheme->grid == SRQ_GRID_INT_ASYM)
         return 0;
     return srq_fail_field(err, -SRQ_EUNSUPPORTED, layer->name, "gptq rounds to integers (w4g64, w3g64z, …) only");
 }
@@ -79,13 +79,8 @@ static int gptq_accepts(const struct srq_host *h, void *self, const struct srq_l
 static void fit_once(const struct work *k, const float *w, int64_t len, float share, uint8_t *codes, float *scale,
                      uint8_t *zero)
 {
-    struct srq_tensor t = { .data = (void *)(uintptr_t)w, .dtype = SRQ_F32, .rank = 2, .shape = { 1, len } };
     struct srq_result r = { .size = sizeof(r), .codes = codes, .scale = scale, .zero = zero };
-    struct srq_grid_args a = { .size = sizeof(a),
-                               .weight = &t,
-                               .scheme = k->layer->scheme,
-                               .tensor_scale = 1,
-                               .groups = { .out = 1, .in = len, .len = len, .per_row = 1, .count = 1 } };
+    struct one_group g;
     float lo = 0, hi = 0;
 
     for (int64_t i = 0; i < len; i++) {
@@ -94,10 +89,8 @@ static void fit_once(const struct work *k, const float *w, int64_t len, float sh
     }
     lo *= share;
     hi *= share;
-    a.lo = &lo;
-    a.hi = &hi;
-    a.scheme.group = -1;
-    k->grid->encode(&a, 0, 1, &r);
+    one_group_make(&g, k->layer, w, len, &lo, &hi);
+    k->grid->encode(&g.args, 0, 1, &r);
 }
 
 /* Its scale and zero-point, by the whole range or by that share of it which leaves the least error. codes: scratch
@@ -131,7 +124,7 @@ static int64_t group_of(const struct srq_groups *g, int64_t row, int64_t col)
 static float round_one(void *ctx, int64_t row, int64_t at, const float *w)
 {
     const struct work *k = ctx;
-    const struct srq_groups *g = &k->layer->groups;
+    const struct srq_groups *g = k->layer->groups;
     int64_t col = k->order != NULL ? k->order[at] : at, group = group_of(g, row, col);
     struct srq_result *out = k->out;
     float q, s, z;
@@ -166,7 +159,7 @@ static void encode_rows(void *ctx, int64_t begin, int64_t end)
 static void fit_rows(void *ctx, int64_t begin, int64_t end)
 {
     const struct whole *c = ctx;
-    const struct srq_groups *g = &c->k->layer->groups;
+    const struct srq_groups *g = c->k->layer->groups;
     struct srq_result *out = c->k->out;
 
     for (int64_t row = begin; row < end; row++) {
@@ -182,11 +175,11 @@ static void fit_rows(void *ctx, int64_t begin, int64_t end)
 static int fit_all(const struct srq_host *h, struct work *k, const float *w, struct srq_error *err)
 {
     const struct srq_layer *l = k->layer;
-    int64_t n = l->groups.count;
+    int64_t n = l->groups->count;
     struct whole c = { .k = k,
                        .w = w,
                        .args = { .size = sizeof(c.args),
-                                 .weight = &l->weight,
+                                 .weight = l->weight,
                                  .scheme = l->scheme,
                                  .groups = l->groups,
                                  .tensor_scale = 1 } };
@@ -194,8 +187,8 @@ static int fit_all(const struct srq_host *h, struct work *k, const float *w, str
     int rc;
 
     k->fixed = true;
-    if (k->o->search && l->scheme.group != 0) {
-        h->parallel(l->groups.out, 4, fit_rows, &c);
+    if (k->o->search && l->scheme->group != 0) {
+        h->parallel(l->groups->out, 4, fit_rows, &c);
         return 0;
     }
     range = h->alloc(2 * (size_t)n * sizeof(*range));
@@ -205,7 +198,7 @@ static int fit_all(const struct srq_host *h, struct work *k, const float *w, str
     c.args.hi = range + n;
     rc = k->grid->extrema(&c.args, range, range + n);
     if (rc == 0)
-        h->parallel(l->groups.out, 16, encode_rows, &c);
+        h->parallel(l->groups->out, 16, encode_rows, &c);
     else
         srq_fail_field(err, rc, l->name, "the ranges of %s could not be found", l->name);
     h->free(range);
@@ -231,7 +224,7 @@ static int by_weight(const void *a, const void *b)
 /* Columns by the size of their inputs, largest first. */
 static int64_t *order_of(const struct srq_host *h, const struct srq_layer *l)
 {
-    int64_t n = l->groups.in, *order = h->alloc((size_t)n * sizeof(*order));
+    int64_t n = l->groups->in, *order = h->alloc((size_t)n * sizeof(*order));
     struct ranked *r = h->alloc((size_t)n * sizeof(*r));
 
     if (order == NULL || r == NULL) {
@@ -251,7 +244,7 @@ static int64_t *order_of(const struct srq_host *h, const struct srq_layer *l)
 /* H in the order of columns, with ones for those that nothing reached. Returns the mean of its diagonal. */
 static double take_hessian(const struct work *k, float *m)
 {
-    int64_t n = k->layer->groups.in;
+    int64_t n = k->layer->groups->in;
     double trace = 0;
 
     for (int64_t i = 0; i < n; i++) {
@@ -277,7 +270,7 @@ static int factor(const struct srq_host *h, const struct work *k, const float *m
 
     *usable = false;
     for (int i = 0; i <= RETRIES; i++) {
-        rc = h->inverse_factor(m, k->layer->groups.in, damp * mean, u);
+        rc = h->inverse_factor(m, k->layer->groups->in, damp * mean, u);
         if (rc != -SRQ_ENUMERIC)
             break;
         if (i < RETRIES)
@@ -302,9 +295,9 @@ static int factor(const struct srq_host *h, const struct work *k, const float *m
 /* How many columns are updated at once: no group begins inside such a run and ends behind it. */
 static int64_t block_of(const struct work *k)
 {
-    int64_t len = k->layer->groups.len, asked = k->o->block;
+    int64_t len = k->layer->groups->len, asked = k->o->block;
 
-    if (k->fixed || k->layer->groups.per_row == 1)
+    if (k->fixed || k->layer->groups->per_row == 1)
         return asked;
     if (len <= asked)
         return asked / len * len;
@@ -315,11 +308,11 @@ static int64_t block_of(const struct work *k)
 
 static void take_weights(const struct srq_host *h, const struct work *k, float *w, float *line)
 {
-    const struct srq_tensor *t = &k->layer->weight;
-    int64_t n = k->layer->groups.in;
+    const struct srq_tensor *t = k->layer->weight;
+    int64_t n = k->layer->groups->in;
     size_t row = (size_t)n * (t->dtype == SRQ_F32 ? sizeof(float) : sizeof(uint16_t));
 
-    for (int64_t r = 0; r < k->layer->groups.out; r++) {
+    for (int64_t r = 0; r < k->layer->groups->out; r++) {
         h->widen((const uint8_t *)t->data + (size_t)r * row, t->dtype, line, n);
         for (int64_t i = 0; i < n; i++)
             w[r * n + i] = line[k->order != NULL ? k->order[i] : i];
@@ -333,7 +326,7 @@ static int quantize(const struct srq_host *h, struct work *k, float *m, float *u
     bool usable = false;
     int rc = 0;
 
-    if (k->o->static_groups || k->layer->scheme.group == 0) {
+    if (k->o->static_groups || k->layer->scheme->group == 0) {
         int64_t *order = k->order;
 
         k->order = NULL; /* groups are those of the layer as stored */
@@ -346,7 +339,8 @@ static int quantize(const struct srq_host *h, struct work *k, float *m, float *u
         rc = factor(h, k, m, take_hessian(k, m), u, &usable, err);
     if (rc == 0 && !usable)
         return k->fixed ? 0 : fit_all(h, k, w, err); /* order is NULL where scales are not fixed */
-    if (rc == 0 && h->column_feedback(w, k->layer->groups.out, k->layer->groups.in, u, block_of(k), round_one, k) != 0)
+    if (rc == 0 &&
+        h->column_feedback(w, k->layer->groups->out, k->layer->groups->in, u, block_of(k), round_one, k) != 0)
         rc = srq_fail_field(err, -SRQ_ENOMEM, k->layer->name, "no memory for the feedback of %s", k->layer->name);
     return rc;
 }
@@ -357,16 +351,16 @@ static int gptq_quantize(const struct srq_host *h, void *self, struct srq_layer 
     struct work k = { .o = self,
                       .layer = layer,
                       .out = out,
-                      .grid = h->grid(layer->scheme.grid),
-                      .most = (float)((1 << layer->scheme.bits) - 1) };
-    size_t n = (size_t)layer->groups.in;
+                      .grid = h->grid(layer->scheme->grid),
+                      .most = (float)((1 << layer->scheme->bits) - 1) };
+    size_t n = (size_t)layer->groups->in;
     float *memory;
     int rc;
 
     if (k.grid == NULL || layer->hessian == NULL)
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, layer->name, "gptq cannot round %s: there is no %s", layer->name,
                               k.grid == NULL ? "such grid in this build" : "second moment of its inputs");
-    memory = h->alloc((2 * n * n + (size_t)layer->groups.out * n + n) * sizeof(*memory));
+    memory = h->alloc((2 * n * n + (size_t)layer->groups->out * n + n) * sizeof(*memory));
     if (k.o->act_order)
         k.order = order_of(h, layer);
     if (memory == NULL || (k.o->act_order && k.order == NULL))
@@ -379,36 +373,35 @@ static int gptq_quantize(const struct srq_host *h, void *self, struct srq_layer 
 }
 
 static const struct srq_option options[] = {
-    { "act_order", SRQ_OPT_BOOL, NULL, 0, 0, NULL, "false",
-      "Round columns with large inputs first; takes scales from the original weights (static_groups)." },
-    { "static_groups", SRQ_OPT_BOOL, NULL, 0, 0, NULL, "false",
-      "Take the scales of all groups from the original weights, not from those with feedback." },
-    { "true_sequential", SRQ_OPT_BOOL, NULL, 0, 0, NULL, "true",
-      "Inputs of a layer come through the layers before it in its own block as they were rounded." },
-    { "range_search", SRQ_OPT_BOOL, NULL, 0, 0, NULL, "false",
-      "Shrink the range of a group to the share of it, in steps of 1 %, that leaves the least error (power 2.4)." },
-    { "damp", SRQ_OPT_FLOAT, NULL, 1e-6, 1, NULL, "0.01",
-      "Share of the mean diagonal that is added to the second moment; ten times more where it is not positive "
-      "definite, up to three times." },
-    { "block", SRQ_OPT_INT, "columns", 1, 4096, NULL, "128", "Columns that are updated at once; a matter of speed." },
-    { NULL, SRQ_OPT_BOOL, NULL, 0, 0, NULL, NULL, NULL },
+    SRQ_OPTION(.name = "act_order", .type = SRQ_OPT_BOOL, .value = "false",
+               .help =
+                   "Round columns with large inputs first; takes scales from the original weights (static_groups)."),
+    SRQ_OPTION(.name = "static_groups", .type = SRQ_OPT_BOOL, .value = "false",
+               .help = "Take the scales of all groups from the original weights, not from those with feedback."),
+    SRQ_OPTION(.name = "true_sequential", .type = SRQ_OPT_BOOL, .value = "true",
+               .help = "Inputs of a layer come through the layers before it in its own block as they were rounded."),
+    SRQ_OPTION(.name = "range_search", .type = SRQ_OPT_BOOL, .value = "false",
+               .help = "Shrink the range of a group to the share of it, in steps of 1 %, that leaves the least error "
+                       "(power 2.4)."),
+    SRQ_OPTION(.name = "damp", .type = SRQ_OPT_FLOAT, .min = 1e-6, .max = 1, .value = "0.01",
+               .help = "Share of the mean diagonal that is added to the second moment; ten times more where it is not "
+                       "positive definite, up to three times."),
+    SRQ_OPTION(.name = "block", .type = SRQ_OPT_INT, .unit = "columns", .min = 1, .max = 4096, .value = "128",
+               .help = "Columns that are updated at once; a matter of speed."),
 };
 
 static const struct srq_oneshot gptq_oneshot = {
     .size = sizeof(gptq_oneshot),
     .quantize = gptq_quantize,
-    .needs_of = needs_of,
+    .needs = needs_of,
 };
 
 const struct srq_plugin srq_plugin = {
-    .magic = SRQ_PLUGIN_MAGIC,
-    .abi_major = SRQ_ABI_MAJOR,
-    .abi_minor = SRQ_ABI_MINOR,
-    .size = sizeof(struct srq_plugin),
+    SRQ_PLUGIN_HEAD,
     .name = "gptq",
     .version = "1",
     .summary = "Rounding column by column with feedback of the error, by second moments of the inputs (GPTQ).",
-    .options = options,
+    SRQ_OPTIONS(options),
     .create = gptq_create,
     .destroy = gptq_destroy,
     .accepts = gptq_accepts,

@@ -6,7 +6,7 @@
  * whole ones, which leaves nothing to find at a given scale, so both are fitted here: s by least squares over W_q - z,
  * then z = mean(W_q - (W - W_e) / s), rounded. An iteration counts where the sum of |D|^p falls; the first that does
  * not is the last. */
-#include <srq/plugin.h>
+#include "plugins/one_group.h"
 
 #include <math.h>
 #include <stdatomic.h>
@@ -50,7 +50,7 @@ static int hqq_accepts(const struct srq_host *h, void *self, const struct srq_la
 {
     (void)h;
     (void)self;
-    if (layer->scheme.grid == SRQ_GRID_INT_ASYM && layer->scheme.group != 0)
+    if (layer->scheme->grid == SRQ_GRID_INT_ASYM && layer->scheme->group != 0)
         return 0;
     return srq_fail_field(
         err, -SRQ_EUNSUPPORTED, layer->name,
@@ -94,20 +94,13 @@ static float outlier(const struct work *k, float d, float beta)
  * scratch. */
 static void store(const struct work *k, const float *w, int64_t n, uint8_t *codes, struct unit *u)
 {
-    struct srq_tensor t = { .data = (void *)(uintptr_t)w, .dtype = SRQ_F32, .rank = 2, .shape = { 1, n } };
     uint8_t zero = 0;
     struct srq_result r = { .size = sizeof(r), .codes = codes, .scale = &u->s, .zero = &zero };
     float lo = -u->z * u->s, hi = (k->most - u->z) * u->s;
-    struct srq_grid_args a = { .size = sizeof(a),
-                               .weight = &t,
-                               .scheme = k->layer->scheme,
-                               .tensor_scale = 1,
-                               .groups = { .out = 1, .in = n, .len = n, .per_row = 1, .count = 1 },
-                               .lo = &lo,
-                               .hi = &hi };
+    struct one_group g;
 
-    a.scheme.group = -1;
-    k->grid->encode(&a, 0, 1, &r);
+    one_group_make(&g, k->layer, w, n, &lo, &hi);
+    k->grid->encode(&g.args, 0, 1, &r);
     u->z = (float)zero;
 }
 
@@ -155,8 +148,8 @@ static void solve(const struct work *k, const float *w, int64_t n, uint8_t *code
 static void do_rows(void *ctx, int64_t begin, int64_t end)
 {
     struct work *k = ctx;
-    const struct srq_groups *g = &k->layer->groups;
-    const struct srq_tensor *t = &k->layer->weight;
+    const struct srq_groups *g = k->layer->groups;
+    const struct srq_tensor *t = k->layer->weight;
     size_t bytes = (size_t)g->in * (t->dtype == SRQ_F32 ? sizeof(float) : sizeof(uint16_t));
     float *line = k->h->alloc((size_t)g->in * sizeof(*line));
 
@@ -189,10 +182,10 @@ static int hqq_quantize(const struct srq_host *h, void *self, struct srq_layer *
     struct work k = { .o = self,
                       .h = h,
                       .layer = layer,
-                      .grid = h->grid(layer->scheme.grid),
+                      .grid = h->grid(layer->scheme->grid),
                       .out = out,
-                      .most = (float)((1 << layer->scheme.bits) - 1) };
-    int64_t n = layer->groups.count;
+                      .most = (float)((1 << layer->scheme->bits) - 1) };
+    int64_t n = layer->groups->count;
     float *range;
     int rc;
 
@@ -202,7 +195,7 @@ static int hqq_quantize(const struct srq_host *h, void *self, struct srq_layer *
     if (range == NULL)
         return srq_fail_field(err, -SRQ_ENOMEM, layer->name, "no memory for the ranges of %s", layer->name);
     k.args = (struct srq_grid_args){ .size = sizeof(k.args),
-                                     .weight = &layer->weight,
+                                     .weight = layer->weight,
                                      .scheme = layer->scheme,
                                      .groups = layer->groups,
                                      .lo = range,
@@ -212,7 +205,7 @@ static int hqq_quantize(const struct srq_host *h, void *self, struct srq_layer *
     if (rc != 0)
         srq_fail_field(err, rc, layer->name, "the ranges of %s could not be found", layer->name);
     else
-        h->parallel(layer->groups.out, 4, do_rows, &k);
+        h->parallel(layer->groups->out, 4, do_rows, &k);
     if (rc == 0 && k.no_memory)
         rc = srq_fail_field(err, -SRQ_ENOMEM, layer->name, "no memory for the rows of %s", layer->name);
     h->free(range);
@@ -220,26 +213,24 @@ static int hqq_quantize(const struct srq_host *h, void *self, struct srq_layer *
 }
 
 static const struct srq_option options[] = {
-    { "iters", SRQ_OPT_INT, "iterations", 0, 1000, NULL, "20",
-      "Most iterations for a group; fewer where its error stops falling." },
-    { "lp_norm", SRQ_OPT_FLOAT, NULL, 0.05, 1, NULL, "0.7",
-      "Power p of the error, below 1 so that outliers count less." },
-    { "beta", SRQ_OPT_FLOAT, NULL, 1e-3, 1e6, NULL, "10", "How little of an error is set apart as an outlier." },
-    { "growth", SRQ_OPT_FLOAT, NULL, 1, 10, NULL, "1.01", "Factor on beta after each iteration." },
-    { NULL, SRQ_OPT_BOOL, NULL, 0, 0, NULL, NULL, NULL },
+    SRQ_OPTION(.name = "iters", .type = SRQ_OPT_INT, .unit = "iterations", .max = 1000, .value = "20",
+               .help = "Most iterations for a group; fewer where its error stops falling."),
+    SRQ_OPTION(.name = "lp_norm", .type = SRQ_OPT_FLOAT, .min = 0.05, .max = 1, .value = "0.7",
+               .help = "Power p of the error, below 1 so that outliers count less."),
+    SRQ_OPTION(.name = "beta", .type = SRQ_OPT_FLOAT, .min = 1e-3, .max = 1e6, .value = "10",
+               .help = "How little of an error is set apart as an outlier."),
+    SRQ_OPTION(.name = "growth", .type = SRQ_OPT_FLOAT, .min = 1, .max = 10, .value = "1.01",
+               .help = "Factor on beta after each iteration."),
 };
 
 static const struct srq_oneshot hqq_oneshot = { .size = sizeof(hqq_oneshot), .quantize = hqq_quantize };
 
 const struct srq_plugin srq_plugin = {
-    .magic = SRQ_PLUGIN_MAGIC,
-    .abi_major = SRQ_ABI_MAJOR,
-    .abi_minor = SRQ_ABI_MINOR,
-    .size = sizeof(struct srq_plugin),
+    SRQ_PLUGIN_HEAD,
     .name = "hqq",
     .version = "1",
     .summary = "Ranges by half-quadratic splitting with an Lp norm, without data (HQQ); asymmetric schemes.",
-    .options = options,
+    SRQ_OPTIONS(options),
     .create = hqq_create,
     .destroy = hqq_destroy,
     .accepts = hqq_accepts,

@@ -52,7 +52,7 @@ struct state { /* a partial plan, as differences from the base plan */
 struct solver {
     const struct srq_host *h;
     struct srq_error *err;
-    const struct srq_alloc_unit *units;
+    const struct srq_alloc_unit *const *units;
     int count;
     uint64_t budget, least;
     double scale;
@@ -146,7 +146,7 @@ static int gather(struct solver *s)
     int n = 0;
 
     for (int u = 0; u < s->count; u++) {
-        const struct srq_alloc_unit *unit = &s->units[u];
+        const struct srq_alloc_unit *unit = s->units[u];
         int begin = n, kept = n;
 
         s->first[u] = begin;
@@ -559,8 +559,13 @@ static void take_best(struct solver *s)
 
 /* ---- the front --------------------------------------------------------------------------------------------------- */
 
+struct point {
+    uint64_t bits;
+    double loss;
+};
+
 struct points {
-    struct srq_alloc_point *at;
+    struct point *at;
     int64_t n;
 };
 
@@ -572,11 +577,11 @@ static void merge_points(const struct points *have, const struct points *from, c
 
     out->n = 0;
     while (i < have->n || k < from->n) {
-        struct srq_alloc_point b = { 0, 0 }, p;
+        struct point b = { 0, 0 }, p;
         bool first;
 
         if (k < from->n)
-            b = (struct srq_alloc_point){ from->at[k].bits + it->bits, from->at[k].loss + it->loss };
+            b = (struct point){ from->at[k].bits + it->bits, from->at[k].loss + it->loss };
         first =
             k == from->n ||
             (i < have->n && (have->at[i].bits < b.bits || (have->at[i].bits == b.bits && have->at[i].loss <= b.loss)));
@@ -593,7 +598,7 @@ static bool exact_front(const struct solver *s, struct points lists[3])
     int64_t work = 0;
 
     lists[0].n = 1;
-    lists[0].at[0] = (struct srq_alloc_point){ 0, 0 };
+    lists[0].at[0] = (struct point){ 0, 0 };
     for (int u = 0; u < s->count; u++) {
         struct points old = lists[0];
 
@@ -618,7 +623,7 @@ static bool exact_front(const struct solver *s, struct points lists[3])
  * between. */
 static void corners(const struct solver *s, struct points *out)
 {
-    struct srq_alloc_point p = { 0, 0 };
+    struct point p = { 0, 0 };
 
     for (int u = 0; u < s->count; u++) {
         p.bits += s->items[s->first[u]].bits;
@@ -633,6 +638,12 @@ static void corners(const struct solver *s, struct points *out)
     }
 }
 
+static void set_front(struct srq_alloc_result *out, int64_t i, const struct point *p)
+{
+    out->front_bits[i] = p->bits;
+    out->front_loss[i] = p->loss;
+}
+
 /* Evenly thinned to the room there is; the plan chosen takes the place of the point nearest to it. */
 static void give_front(const struct solver *s, const struct points *p, struct srq_alloc_result *out)
 {
@@ -640,21 +651,21 @@ static void give_front(const struct solver *s, const struct points *p, struct sr
     int near = 0;
 
     for (int64_t i = 0; i < n; i++)
-        out->front[i] = p->at[n > 1 ? i * (p->n - 1) / (n - 1) : 0];
+        set_front(out, i, &p->at[n > 1 ? i * (p->n - 1) / (n - 1) : 0]);
     out->front_count = (int)n;
     for (int i = 1; i + 1 < (int)n; i++) {
-        uint64_t a = out->front[i].bits, b = out->front[near].bits, x = s->best_bits;
+        uint64_t a = out->front_bits[i], b = out->front_bits[near], x = s->best_bits;
 
         if (near == 0 || (a > x ? a - x : x - a) < (b > x ? b - x : x - b))
             near = i;
     }
-    if (near > 0 && s->proven && out->front[near - 1].bits < s->best_bits && s->best_bits < out->front[near + 1].bits)
-        out->front[near] = (struct srq_alloc_point){ s->best_bits, s->best_loss };
+    if (near > 0 && s->proven && out->front_bits[near - 1] < s->best_bits && s->best_bits < out->front_bits[near + 1])
+        set_front(out, near, &(struct point){ s->best_bits, s->best_loss });
 }
 
 static int make_front(const struct solver *s, struct srq_alloc_result *out)
 {
-    struct srq_alloc_point *memory;
+    struct point *memory;
     struct points lists[3];
     size_t n = (size_t)(FRONT_LIST > s->upgrade_count + 1 ? FRONT_LIST : s->upgrade_count + 1);
 
@@ -719,7 +730,7 @@ static int answer(struct solver *s, struct srq_alloc_result *out)
     return make_front(s, out);
 }
 
-static int knapsack_solve(const struct srq_host *h, void *self, const struct srq_alloc_unit *units, int count,
+static int knapsack_solve(const struct srq_host *h, void *self, const struct srq_alloc_unit *const *units, int count,
                           uint64_t budget, struct srq_alloc_result *out, struct srq_error *err)
 {
     const struct knapsack *k = self;
@@ -730,7 +741,7 @@ static int knapsack_solve(const struct srq_host *h, void *self, const struct srq
     int rc;
 
     for (int u = 0; u < count; u++)
-        items += (size_t)units[u].choices;
+        items += (size_t)units[u]->choices;
     s.items = h->alloc(items * sizeof(*s.items));
     s.upgrades = h->alloc(items * sizeof(*s.upgrades));
     s.first = h->alloc(3 * ((size_t)count + 1) * sizeof(*s.first));
@@ -771,23 +782,20 @@ static void knapsack_destroy(const struct srq_host *h, void *self)
 }
 
 static const struct srq_option options[] = {
-    { "max_states", SRQ_OPT_INT, "partial plans", 1000, 1e9, NULL, "1000000",
-      "Partial plans, of 32 bytes each, after which the best plan found is given with its proven bound instead of the "
-      "optimum; practical sizes need a few thousand." },
-    { NULL, SRQ_OPT_BOOL, NULL, 0, 0, NULL, NULL, NULL },
+    SRQ_OPTION(.name = "max_states", .type = SRQ_OPT_INT, .unit = "partial plans", .min = 1000, .max = 1e9,
+               .value = "1000000",
+               .help = "Partial plans, of 32 bytes each, after which the best plan found is given with its proven "
+                       "bound instead of the optimum; practical sizes need a few thousand."),
 };
 
 static const struct srq_allocator allocator = { .size = sizeof(allocator), .solve = knapsack_solve };
 
 const struct srq_plugin srq_plugin = {
-    .magic = SRQ_PLUGIN_MAGIC,
-    .abi_major = SRQ_ABI_MAJOR,
-    .abi_minor = SRQ_ABI_MINOR,
-    .size = sizeof(struct srq_plugin),
+    SRQ_PLUGIN_HEAD,
     .name = "knapsack",
     .version = "1.0",
     .summary = "Picks the plan of least summed score inside a budget of bits, with proof.",
-    .options = options,
+    SRQ_OPTIONS(options),
     .create = knapsack_create,
     .destroy = knapsack_destroy,
     .allocator = &allocator,

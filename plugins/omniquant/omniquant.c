@@ -45,7 +45,7 @@ static int accepts(const struct srq_host *h, void *self, const struct srq_layer 
 {
     (void)h;
     (void)self;
-    if (layer->scheme.grid == SRQ_GRID_INT_SYM || layer->scheme.grid == SRQ_GRID_INT_ASYM)
+    if (layer->scheme->grid == SRQ_GRID_INT_SYM || layer->scheme->grid == SRQ_GRID_INT_ASYM)
         return 0;
     return srq_fail_field(err, -SRQ_EUNSUPPORTED, layer->name, "omniquant clips integers (w4g64, w3g64z, …) only");
 }
@@ -68,38 +68,38 @@ static int schedule(const struct srq_host *h, void *self, struct srq_schedule *o
 /* With one group for a whole tensor every row has an entry of its own, which step() adds up in order. */
 static int64_t parts_of(const struct srq_layer *layer)
 {
-    return layer->scheme.group == 0 ? layer->groups.out : layer->groups.count;
+    return layer->scheme->group == 0 ? layer->groups->out : layer->groups->count;
 }
 
-static int declare(const struct srq_host *h, void *self, const struct srq_layer *layer,
-                   struct srq_param param[SRQ_MAX_PARAMS], int *count, struct srq_error *err)
+static int declare(const struct srq_host *h, void *self, const struct srq_layer *layer, struct srq_params *to,
+                   struct srq_error *err)
 {
     static const char *const names[ARRAYS] = {
         "lo",     "hi",    "low",      "high",      "alpha",      "beta",
         "galpha", "gbeta", "low_mean", "high_mean", "low_square", "high_square"
     };
 
-    (void)h;
     (void)self;
     (void)err;
     for (int i = 0; i < ARRAYS; i++) {
         bool grad = i == GALPHA || i == GBETA, tuned = i == LOW || i == HIGH;
+        struct srq_param param = { .size = sizeof(param),
+                                   .kind = tuned           ? SRQ_PARAM_TUNED
+                                           : i >= MEAN_LOW ? SRQ_PARAM_STATE
+                                                           : SRQ_PARAM_SCRATCH,
+                                   .init = tuned ? START : 0,
+                                   .name = names[i],
+                                   .count = grad ? parts_of(layer) : layer->groups->count };
 
-        param[i] = (struct srq_param){ .name = names[i],
-                                       .count = grad ? parts_of(layer) : layer->groups.count,
-                                       .init = tuned ? START : 0,
-                                       .kind = tuned           ? SRQ_PARAM_TUNED
-                                               : i >= MEAN_LOW ? SRQ_PARAM_STATE
-                                                               : SRQ_PARAM_SCRATCH };
+        h->declare(to, &param);
     }
-    *count = ARRAYS;
     return 0;
 }
 
 static struct srq_grid_args grid_args(const struct srq_layer *layer)
 {
     return (struct srq_grid_args){ .size = sizeof(struct srq_grid_args),
-                                   .weight = &layer->weight,
+                                   .weight = layer->weight,
                                    .scheme = layer->scheme,
                                    .groups = layer->groups,
                                    .lo = layer->param[LO],
@@ -111,7 +111,7 @@ static struct srq_grid_args grid_args(const struct srq_layer *layer)
 
 static int begin(const struct srq_host *h, void *self, struct srq_layer *layer, struct srq_error *err)
 {
-    const struct srq_grid_ops *grid = h->grid(layer->scheme.grid);
+    const struct srq_grid_ops *grid = h->grid(layer->scheme->grid);
     struct srq_grid_args args = grid_args(layer);
     int rc = grid != NULL ? grid->extrema(&args, layer->param[LO], layer->param[HI]) : -SRQ_EUNSUPPORTED;
 
@@ -127,7 +127,7 @@ static float sigmoid(float x)
 /* The factors as the clipping stands. */
 static void set_factors(struct srq_layer *layer)
 {
-    for (int64_t i = 0; i < layer->groups.count; i++) {
+    for (int64_t i = 0; i < layer->groups->count; i++) {
         layer->param[ALPHA][i] = sigmoid(layer->param[LOW][i]);
         layer->param[BETA][i] = sigmoid(layer->param[HIGH][i]);
     }
@@ -148,13 +148,13 @@ static int weight(const struct srq_host *h, void *self, struct srq_layer *layer,
 static void sink(const struct srq_host *h, void *self, struct srq_layer *layer, const struct srq_step *step,
                  int64_t row, int64_t rows, float *grad)
 {
-    const struct srq_grid_ops *grid = h->grid(layer->scheme.grid);
+    const struct srq_grid_ops *grid = h->grid(layer->scheme->grid);
     struct srq_grid_args args = grid_args(layer);
 
     (void)self;
     (void)step;
-    for (int64_t r = row; r < row + rows; r++, grad += layer->groups.in) {
-        int64_t shift = layer->scheme.group == 0 ? r : 0;
+    for (int64_t r = row; r < row + rows; r++, grad += layer->groups->in) {
+        int64_t shift = layer->scheme->group == 0 ? r : 0;
 
         grid->grad(&args, r, 1, grad, layer->param[GALPHA] + shift, layer->param[GBETA] + shift);
     }
@@ -165,7 +165,7 @@ static void adam(const struct omni *s, const struct srq_layer *layer, const stru
                  int grad, int mean, int square)
 {
     float **p = layer->param;
-    int64_t n = layer->groups.count, parts = parts_of(layer);
+    int64_t n = layer->groups->count, parts = parts_of(layer);
     double c1 = 1 - pow(BETA1, (double)(step->iter + 1)), c2 = 1 - pow(BETA2, (double)(step->iter + 1));
 
     for (int64_t i = n; i < parts; i++)
@@ -204,14 +204,15 @@ static int finish(const struct srq_host *h, void *self, struct srq_layer *layer,
 }
 
 static const struct srq_option options[] = {
-    { "iters", SRQ_OPT_INT, "iterations", 0, 100000, NULL, "600", "Steps per block; 0 rounds nearly plainly." },
-    { "lr", SRQ_OPT_FLOAT, NULL, 0, 1, NULL, "0.01", "Step size of Adam." },
-    { "accum", SRQ_OPT_INT, "micro-batches", 1, 1024, NULL, "1", "Micro-batches whose gradients make one step." },
-    { "keep_best", SRQ_OPT_BOOL, NULL, 0, 0, NULL, "true",
-      "Keep the iterate with the lowest loss on the probe samples; false: the last one." },
-    { "patience", SRQ_OPT_INT, "iterations", 0, 100000, NULL, "0",
-      "Stop a block after so many iterations without a better one; 0: never." },
-    { NULL, SRQ_OPT_BOOL, NULL, 0, 0, NULL, NULL, NULL },
+    SRQ_OPTION(.name = "iters", .type = SRQ_OPT_INT, .unit = "iterations", .max = 100000, .value = "600",
+               .help = "Steps per block; 0 rounds nearly plainly."),
+    SRQ_OPTION(.name = "lr", .type = SRQ_OPT_FLOAT, .max = 1, .value = "0.01", .help = "Step size of Adam."),
+    SRQ_OPTION(.name = "accum", .type = SRQ_OPT_INT, .unit = "micro-batches", .min = 1, .max = 1024, .value = "1",
+               .help = "Micro-batches whose gradients make one step."),
+    SRQ_OPTION(.name = "keep_best", .type = SRQ_OPT_BOOL, .value = "true",
+               .help = "Keep the iterate with the lowest loss on the probe samples; false: the last one."),
+    SRQ_OPTION(.name = "patience", .type = SRQ_OPT_INT, .unit = "iterations", .max = 100000, .value = "0",
+               .help = "Stop a block after so many iterations without a better one; 0: never."),
 };
 
 static const struct srq_tunable tunable = {
@@ -226,14 +227,11 @@ static const struct srq_tunable tunable = {
 };
 
 const struct srq_plugin srq_plugin = {
-    .magic = SRQ_PLUGIN_MAGIC,
-    .abi_major = SRQ_ABI_MAJOR,
-    .abi_minor = SRQ_ABI_MINOR,
-    .size = sizeof(struct srq_plugin),
+    SRQ_PLUGIN_HEAD,
     .name = "omniquant",
     .version = "1",
     .summary = "Tunes how far every group's range is clipped, block by block (OmniQuant's learned clipping).",
-    .options = options,
+    SRQ_OPTIONS(options),
     .create = create,
     .destroy = destroy,
     .accepts = accepts,

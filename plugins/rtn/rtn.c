@@ -70,9 +70,9 @@ static void encode_rows(void *ctx, int64_t begin, int64_t end)
 
 static void round_layer(const struct srq_host *h, const struct rtn *s, struct job *j)
 {
-    const struct srq_scheme *scheme = &j->args.scheme;
+    const struct srq_scheme *scheme = j->args.scheme;
     bool mx = scheme->grid == SRQ_GRID_MXFP4 || scheme->grid == SRQ_GRID_MXFP8;
-    int64_t out = j->args.groups.out;
+    int64_t out = j->args.groups->out;
 
     if (searches(s, j->grid, scheme)) {
         if (s->opt == FREE || mx)
@@ -89,8 +89,8 @@ static void round_layer(const struct srq_host *h, const struct rtn *s, struct jo
 static int rtn_quantize(const struct srq_host *h, void *self, struct srq_layer *layer, struct srq_result *out,
                         struct srq_error *err)
 {
-    struct job j = { .grid = h->grid(layer->scheme.grid), .importance = layer->importance, .out = out };
-    int64_t n = layer->groups.count;
+    struct job j = { .grid = h->grid(layer->scheme->grid), .importance = layer->importance, .out = out };
+    int64_t n = layer->groups->count;
     float *range;
     int rc;
 
@@ -101,7 +101,7 @@ static int rtn_quantize(const struct srq_host *h, void *self, struct srq_layer *
         return srq_fail_field(err, -SRQ_ENOMEM, layer->name, "no memory for the ranges of %s", layer->name);
     j.args = (struct srq_grid_args){
         .size = sizeof(j.args),
-        .weight = &layer->weight,
+        .weight = layer->weight,
         .scheme = layer->scheme,
         .groups = layer->groups,
         .lo = range,
@@ -119,40 +119,38 @@ static int rtn_quantize(const struct srq_host *h, void *self, struct srq_layer *
 }
 
 static const struct srq_option options[] = {
-    { "recipe", SRQ_OPT_CHOICE, NULL, 0, 0, "rtn,opt_rtn", "rtn",
-      "Set of defaults: opt_rtn searches the scales with importance from 128 samples of calibration text." },
-    { "opt", SRQ_OPT_CHOICE, NULL, 0, 0, "off,on,free", "off",
-      "Search the scale of every group: on weighs errors by the inputs of calibration text, free weighs all alike and "
-      "needs no text. Asymmetric and 8-bit integers and fp8 are rounded plainly." },
-    { NULL, SRQ_OPT_BOOL, NULL, 0, 0, NULL, NULL, NULL },
+    SRQ_OPTION(
+            .name = "recipe", .type = SRQ_OPT_CHOICE, .choices = "rtn,opt_rtn", .value = "rtn",
+            .help =
+                "Set of defaults: opt_rtn searches the scales with importance from 128 samples of calibration text."),
+    SRQ_OPTION(.name = "opt", .type = SRQ_OPT_CHOICE, .choices = "off,on,free", .value = "off",
+               .help =
+                   "Search the scale of every group: on weighs errors by the inputs of calibration text, free weighs "
+                   "all alike and needs no text. Asymmetric and 8-bit integers and fp8 are rounded plainly."),
 };
 
 static const struct srq_recipe_row recipes[] = {
-    { "rtn", "opt", "off" },
-    { "opt_rtn", "opt", "on" },
-    { "opt_rtn", "job.nsamples", "128" },
-    { "opt_rtn", "job.seqlen", "2048" },
-    { "opt_rtn", "job.batch", "8" },
-    { NULL, NULL, NULL },
+    SRQ_RECIPE("rtn", "opt", "off"),
+    SRQ_RECIPE("opt_rtn", "opt", "on"),
+    SRQ_RECIPE("opt_rtn", "job.nsamples", "128"),
+    SRQ_RECIPE("opt_rtn", "job.seqlen", "2048"),
+    SRQ_RECIPE("opt_rtn", "job.batch", "8"),
 };
 
 static const struct srq_oneshot rtn_oneshot = {
     .size = sizeof(rtn_oneshot),
     .quantize = rtn_quantize,
-    .needs_of = needs_of,
+    .needs = needs_of,
 };
 
 const struct srq_plugin srq_plugin = {
-    .magic = SRQ_PLUGIN_MAGIC,
-    .abi_major = SRQ_ABI_MAJOR,
-    .abi_minor = SRQ_ABI_MINOR,
-    .size = sizeof(struct srq_plugin),
+    SRQ_PLUGIN_HEAD,
     .name = "rtn",
     .version = "1.1",
     .summary =
         "Rounding of every weight to the nearest value of its grid: plainly, without data, or with searched scales.",
-    .options = options,
-    .recipes = recipes,
+    SRQ_OPTIONS(options),
+    SRQ_RECIPES(recipes),
     .create = rtn_create,
     .destroy = rtn_destroy,
     .oneshot = &rtn_oneshot,

@@ -66,7 +66,7 @@ static void number_slots(const struct signround *s, bool second, struct slots *a
 /* One factor on a scale that was searched for: for grids with a search. */
 static bool is_second(const struct srq_host *h, const struct signround *s, const struct srq_layer *layer)
 {
-    const struct srq_grid_ops *grid = s->alg_ext ? h->grid(layer->scheme.grid) : NULL;
+    const struct srq_grid_ops *grid = s->alg_ext ? h->grid(layer->scheme->grid) : NULL;
 
     return grid != NULL && grid->search != NULL;
 }
@@ -113,7 +113,7 @@ static double learning_rate(const struct signround *s, const struct srq_layer *l
 
     if (s->lr > 0)
         return s->lr;
-    if (layer != NULL && layer->scheme.bits <= 3 && s->iters >= 1000)
+    if (layer != NULL && layer->scheme->bits <= 3 && s->iters >= 1000)
         return 2 / t;
     return s->decay == SRQ_DECAY_COSINE ? 1.5 / t : 1 / t;
 }
@@ -149,7 +149,7 @@ static int rules(const struct srq_host *h, void *self, const struct srq_layer *c
 
     (void)err;
     for (int i = 0; i < count; i++) {
-        const struct srq_scheme *scheme = &layers[i]->scheme;
+        const struct srq_scheme *scheme = layers[i]->scheme;
         bool coarse = scheme->bits < 4 || (scheme->act_bits > 0 && scheme->act_bits <= 4);
 
         if (s->alg_ext && coarse && is_second(h, s, layers[i]))
@@ -162,35 +162,47 @@ static int rules(const struct srq_host *h, void *self, const struct srq_layer *c
  * gets an entry of its own, and step() adds them up in order. */
 static int64_t range_grads(const struct srq_layer *layer)
 {
-    return layer->scheme.group == 0 ? layer->groups.out : layer->groups.count;
+    return layer->scheme->group == 0 ? layer->groups->out : layer->groups->count;
 }
 
-static void declare_one(struct srq_param *param, int at, const char *name, int64_t count, float init, int kind)
-{
-    if (at >= 0)
-        param[at] = (struct srq_param){ .name = name, .count = count, .init = init, .kind = kind };
-}
-
-static int declare(const struct srq_host *h, void *self, const struct srq_layer *layer,
-                   struct srq_param param[SRQ_MAX_PARAMS], int *count, struct srq_error *err)
+static int declare(const struct srq_host *h, void *self, const struct srq_layer *layer, struct srq_params *to,
+                   struct srq_error *err)
 {
     const struct slots *at = slots_of(h, self, layer);
-    int64_t weights = layer->groups.out * layer->groups.in, groups = layer->groups.count;
+    int64_t weights = layer->groups->out * layer->groups->in, groups = layer->groups->count;
+
+    const struct {
+        int at; /* -1: not wanted */
+        const char *name;
+        int64_t count;
+        float init;
+        int kind;
+    } arrays[] = {
+        { at->v, "v", weights, 0, SRQ_PARAM_TUNED },
+        { at->lo, "lo", groups, 0, SRQ_PARAM_SCRATCH },
+        { at->hi, "hi", groups, 0, SRQ_PARAM_SCRATCH },
+        { at->start, "start", groups, 1, SRQ_PARAM_SCRATCH },
+        { at->alpha, "alpha", groups, 1, SRQ_PARAM_TUNED },
+        { at->beta, "beta", groups, 1, SRQ_PARAM_TUNED },
+        { at->galpha, "galpha", range_grads(layer), 0, SRQ_PARAM_SCRATCH },
+        { at->gbeta, "gbeta", range_grads(layer), 0, SRQ_PARAM_SCRATCH },
+        { at->v_buf, "v_momentum", weights, 0, SRQ_PARAM_STATE },
+        { at->alpha_buf, "alpha_momentum", groups, 0, SRQ_PARAM_STATE },
+        { at->beta_buf, "beta_momentum", groups, 0, SRQ_PARAM_STATE },
+        { at->v_grad, "v_grad", weights, 0, SRQ_PARAM_SCRATCH },
+    };
 
     (void)err;
-    declare_one(param, at->v, "v", weights, 0, SRQ_PARAM_TUNED);
-    declare_one(param, at->lo, "lo", groups, 0, SRQ_PARAM_SCRATCH);
-    declare_one(param, at->hi, "hi", groups, 0, SRQ_PARAM_SCRATCH);
-    declare_one(param, at->start, "start", groups, 1, SRQ_PARAM_SCRATCH);
-    declare_one(param, at->alpha, "alpha", groups, 1, SRQ_PARAM_TUNED);
-    declare_one(param, at->beta, "beta", groups, 1, SRQ_PARAM_TUNED);
-    declare_one(param, at->galpha, "galpha", range_grads(layer), 0, SRQ_PARAM_SCRATCH);
-    declare_one(param, at->gbeta, "gbeta", range_grads(layer), 0, SRQ_PARAM_SCRATCH);
-    declare_one(param, at->v_buf, "v_momentum", weights, 0, SRQ_PARAM_STATE);
-    declare_one(param, at->alpha_buf, "alpha_momentum", groups, 0, SRQ_PARAM_STATE);
-    declare_one(param, at->beta_buf, "beta_momentum", groups, 0, SRQ_PARAM_STATE);
-    declare_one(param, at->v_grad, "v_grad", weights, 0, SRQ_PARAM_SCRATCH);
-    *count = at->count;
+    for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++) {
+        struct srq_param param = { .size = sizeof(param),
+                                   .kind = arrays[i].kind,
+                                   .init = arrays[i].init,
+                                   .name = arrays[i].name,
+                                   .count = arrays[i].count };
+
+        if (arrays[i].at >= 0)
+            h->declare(to, &param);
+    }
     return 0;
 }
 
@@ -203,7 +215,7 @@ static struct srq_grid_args grid_args(const struct slots *at, const struct srq_l
 {
     return (struct srq_grid_args){
         .size = sizeof(struct srq_grid_args),
-        .weight = &layer->weight,
+        .weight = layer->weight,
         .scheme = layer->scheme,
         .groups = layer->groups,
         .lo = array(layer, at->lo),
@@ -233,21 +245,21 @@ static void search_rows(void *ctx, int64_t from, int64_t to)
 /* Where the scales of version 2 start, before any iteration; the same again after a resume. */
 static void search(const struct srq_host *h, const struct srq_layer *layer, const struct slots *at)
 {
-    struct searching s = { h->grid(layer->scheme.grid), grid_args(at, layer), layer->importance,
+    struct searching s = { h->grid(layer->scheme->grid), grid_args(at, layer), layer->importance,
                            array(layer, at->start) };
 
     s.args.start = NULL;
-    if (layer->scheme.group == 0) /* one group: its rows cannot be shared out */
-        search_rows(&s, 0, layer->groups.out);
+    if (layer->scheme->group == 0) /* one group: its rows cannot be shared out */
+        search_rows(&s, 0, layer->groups->out);
     else
-        h->parallel(layer->groups.out, 1, search_rows, &s);
+        h->parallel(layer->groups->out, 1, search_rows, &s);
 }
 
 static int begin(const struct srq_host *h, void *self, struct srq_layer *layer, struct srq_error *err)
 {
     struct signround *s = self;
     const struct slots *at = slots_of(h, s, layer);
-    const struct srq_grid_ops *grid = h->grid(layer->scheme.grid);
+    const struct srq_grid_ops *grid = h->grid(layer->scheme->grid);
     struct srq_grid_args args = grid_args(at, layer);
     int rc;
 
@@ -277,8 +289,8 @@ static void project(float *p, int64_t n, float most)
 
 static void project_ranges(const struct slots *at, struct srq_layer *layer)
 {
-    project(array(layer, at->alpha), layer->groups.count, 1);
-    project(array(layer, at->beta), layer->groups.count, at->start >= 0 ? 2 : 1);
+    project(array(layer, at->alpha), layer->groups->count, 1);
+    project(array(layer, at->beta), layer->groups->count, at->start >= 0 ? 2 : 1);
 }
 
 static int weight(const struct srq_host *h, void *self, struct srq_layer *layer, struct srq_tensor *dst,
@@ -312,13 +324,13 @@ static void sink(const struct srq_host *h, void *self, struct srq_layer *layer, 
 {
     const struct signround *s = self;
     const struct slots *at = slots_of(h, s, layer);
-    const struct srq_grid_ops *grid = h->grid(layer->scheme.grid);
+    const struct srq_grid_ops *grid = h->grid(layer->scheme->grid);
     struct srq_grid_args args = grid_args(at, layer);
-    int64_t in = layer->groups.in;
+    int64_t in = layer->groups->in;
     float *galpha = array(layer, at->galpha), *gbeta = array(layer, at->gbeta), *sum = array(layer, at->v_grad);
 
     for (int64_t r = row; r < row + rows; r++, grad += in) {
-        int64_t shift = galpha != NULL && layer->scheme.group == 0 ? r : 0;
+        int64_t shift = galpha != NULL && layer->scheme->group == 0 ? r : 0;
 
         grid->grad(&args, r, 1, grad, galpha != NULL ? galpha + shift : NULL, gbeta != NULL ? gbeta + shift : NULL);
         if (sum == NULL) {
@@ -341,7 +353,7 @@ static double range_rate(const struct srq_host *h, const struct signround *s, co
 static void move_range(const struct srq_host *h, const struct signround *s, const struct srq_layer *layer,
                        const struct srq_step *step, float *p, float *grad, float *buf)
 {
-    int64_t n = layer->groups.count, parts = range_grads(layer);
+    int64_t n = layer->groups->count, parts = range_grads(layer);
     float lr = (float)(range_rate(h, s, layer) * step->schedule);
 
     if (p == NULL)
@@ -380,7 +392,7 @@ static int step(const struct srq_host *h, void *self, struct srq_layer *layer, c
 
     (void)err;
     if (at->v_grad >= 0)
-        h->parallel(layer->groups.out * layer->groups.in, 16384, move_summed, &m);
+        h->parallel(layer->groups->out * layer->groups->in, 16384, move_summed, &m);
     move_range(h, s, layer, now, array(layer, at->alpha), array(layer, at->galpha), array(layer, at->alpha_buf));
     move_range(h, s, layer, now, array(layer, at->beta), array(layer, at->gbeta), array(layer, at->beta_buf));
     return 0;
@@ -401,63 +413,64 @@ static int finish(const struct srq_host *h, void *self, struct srq_layer *layer,
 /* ---- tables ------------------------------------------------------------------------------------------------------ */
 
 static const struct srq_option options[] = {
-    { "recipe", SRQ_OPT_CHOICE, NULL, 0, 0, "default,best,light,published", "default",
-      "Set of defaults: best is about five times slower, light about three times faster, published as in the first "
-      "paper." },
-    { "iters", SRQ_OPT_INT, "iterations", 0, 100000, NULL, "200", "Steps per block; 0 rounds plainly." },
-    { "lr", SRQ_OPT_FLOAT, NULL, 0, 1, NULL, "0",
-      "Step of the rounding offsets; 0: 1/iters (1.5/iters with decay=cosine), or 2/iters for at most 3 bits when "
-      "iters is at least 1000." },
-    { "minmax_lr", SRQ_OPT_FLOAT, NULL, 0, 1, NULL, "0",
-      "Step of the range factors; 0: range_pace times that of the rounding offsets." },
-    { "range_pace", SRQ_OPT_FLOAT, NULL, 0, 10, NULL, "0",
-      "Pace of the range factors, as a share of the offsets'; 0: a quarter where scales start from a search, else the "
-      "same." },
-    { "decay", SRQ_OPT_CHOICE, NULL, 0, 0, "linear,cosine", "cosine",
-      "How the steps shrink to nothing over the iterations; linear is the published method." },
-    { "minmax", SRQ_OPT_BOOL, NULL, 0, 0, NULL, "true", "Tune the range of every group too." },
-    { "alg_ext", SRQ_OPT_BOOL, NULL, 0, 0, NULL, "true",
-      "Version 2: search, and for 2 and 3 bits the largest errors are left out of the loss; asymmetric integers and "
-      "fp8 are tuned as without it." },
-    { "momentum", SRQ_OPT_FLOAT, NULL, 0, 0.999, NULL, "0", "Share of the earlier gradients that is kept." },
-    { "accum", SRQ_OPT_INT, "micro-batches", 1, 1024, NULL, "1", "Micro-batches whose gradients make one step." },
-    { "keep_best", SRQ_OPT_BOOL, NULL, 0, 0, NULL, "true",
-      "Keep the iterate with the lowest loss on the probe samples; false: the last one." },
-    { "patience", SRQ_OPT_INT, "iterations", 0, 100000, NULL, "0",
-      "Stop a block after so many iterations without a better one; 0: never." },
-    { NULL, SRQ_OPT_BOOL, NULL, 0, 0, NULL, NULL, NULL },
+    SRQ_OPTION(.name = "recipe", .type = SRQ_OPT_CHOICE, .choices = "default,best,light,published", .value = "default",
+               .help = "Set of defaults: best is about five times slower, light about three times faster, published as "
+                       "in the first paper."),
+    SRQ_OPTION(.name = "iters", .type = SRQ_OPT_INT, .unit = "iterations", .max = 100000, .value = "200",
+               .help = "Steps per block; 0 rounds plainly."),
+    SRQ_OPTION(.name = "lr", .type = SRQ_OPT_FLOAT, .max = 1, .value = "0",
+               .help = "Step of the rounding offsets; 0: 1/iters (1.5/iters with decay=cosine), or 2/iters for at most "
+                       "3 bits when iters is at least 1000."),
+    SRQ_OPTION(.name = "minmax_lr", .type = SRQ_OPT_FLOAT, .max = 1, .value = "0",
+               .help = "Step of the range factors; 0: range_pace times that of the rounding offsets."),
+    SRQ_OPTION(.name = "range_pace", .type = SRQ_OPT_FLOAT, .max = 10, .value = "0",
+               .help = "Pace of the range factors, as a share of the offsets'; 0: a quarter where scales start from a "
+                       "search, else the same."),
+    SRQ_OPTION(.name = "decay", .type = SRQ_OPT_CHOICE, .choices = "linear,cosine", .value = "cosine",
+               .help = "How the steps shrink to nothing over the iterations; linear is the published method."),
+    SRQ_OPTION(.name = "minmax", .type = SRQ_OPT_BOOL, .value = "true", .help = "Tune the range of every group too."),
+    SRQ_OPTION(.name = "alg_ext", .type = SRQ_OPT_BOOL, .value = "true",
+               .help = "Version 2: search, and for 2 and 3 bits the largest errors are left out of the loss; "
+                       "asymmetric integers and fp8 are tuned as without it."),
+    SRQ_OPTION(.name = "momentum", .type = SRQ_OPT_FLOAT, .max = 0.999, .value = "0",
+               .help = "Share of the earlier gradients that is kept."),
+    SRQ_OPTION(.name = "accum", .type = SRQ_OPT_INT, .unit = "micro-batches", .min = 1, .max = 1024, .value = "1",
+               .help = "Micro-batches whose gradients make one step."),
+    SRQ_OPTION(.name = "keep_best", .type = SRQ_OPT_BOOL, .value = "true",
+               .help = "Keep the iterate with the lowest loss on the probe samples; false: the last one."),
+    SRQ_OPTION(.name = "patience", .type = SRQ_OPT_INT, .unit = "iterations", .max = 100000, .value = "0",
+               .help = "Stop a block after so many iterations without a better one; 0: never."),
 };
 
 static const struct srq_recipe_row recipes[] = {
-    { "default", "iters", "200" },
-    { "default", "job.nsamples", "128" },
-    { "default", "job.seqlen", "2048" },
-    { "default", "job.batch", "8" },
-    { "default", "job.refine", "2" },
-    { "default", "job.resample", "65536" },
-    { "best", "iters", "1000" },
-    { "best", "job.nsamples", "512" },
-    { "best", "job.seqlen", "2048" },
-    { "best", "job.batch", "8" },
-    { "best", "job.refine", "4" },
-    { "best", "job.resample", "65536" },
-    { "light", "iters", "50" },
-    { "light", "lr", "0.005" },
-    { "light", "job.nsamples", "128" },
-    { "light", "job.seqlen", "2048" },
-    { "light", "job.batch", "8" },
-    { "light", "job.refine", "1" },
-    { "light", "job.resample", "65536" },
-    { "published", "iters", "200" },
-    { "published", "job.nsamples", "128" },
-    { "published", "job.seqlen", "2048" },
-    { "published", "job.batch", "8" },
-    { "published", "decay", "linear" },
-    { "published", "range_pace", "1" },
-    { "published", "alg_ext", "false" },
-    { "published", "job.refine", "0" },
-    { "published", "job.resample", "0" },
-    { NULL, NULL, NULL },
+    SRQ_RECIPE("default", "iters", "200"),
+    SRQ_RECIPE("default", "job.nsamples", "128"),
+    SRQ_RECIPE("default", "job.seqlen", "2048"),
+    SRQ_RECIPE("default", "job.batch", "8"),
+    SRQ_RECIPE("default", "job.refine", "2"),
+    SRQ_RECIPE("default", "job.resample", "65536"),
+    SRQ_RECIPE("best", "iters", "1000"),
+    SRQ_RECIPE("best", "job.nsamples", "512"),
+    SRQ_RECIPE("best", "job.seqlen", "2048"),
+    SRQ_RECIPE("best", "job.batch", "8"),
+    SRQ_RECIPE("best", "job.refine", "4"),
+    SRQ_RECIPE("best", "job.resample", "65536"),
+    SRQ_RECIPE("light", "iters", "50"),
+    SRQ_RECIPE("light", "lr", "0.005"),
+    SRQ_RECIPE("light", "job.nsamples", "128"),
+    SRQ_RECIPE("light", "job.seqlen", "2048"),
+    SRQ_RECIPE("light", "job.batch", "8"),
+    SRQ_RECIPE("light", "job.refine", "1"),
+    SRQ_RECIPE("light", "job.resample", "65536"),
+    SRQ_RECIPE("published", "iters", "200"),
+    SRQ_RECIPE("published", "job.nsamples", "128"),
+    SRQ_RECIPE("published", "job.seqlen", "2048"),
+    SRQ_RECIPE("published", "job.batch", "8"),
+    SRQ_RECIPE("published", "decay", "linear"),
+    SRQ_RECIPE("published", "range_pace", "1"),
+    SRQ_RECIPE("published", "alg_ext", "false"),
+    SRQ_RECIPE("published", "job.refine", "0"),
+    SRQ_RECIPE("published", "job.resample", "0"),
 };
 
 static const struct srq_tunable tunable = {
@@ -474,16 +487,13 @@ static const struct srq_tunable tunable = {
 };
 
 const struct srq_plugin srq_plugin = {
-    .magic = SRQ_PLUGIN_MAGIC,
-    .abi_major = SRQ_ABI_MAJOR,
-    .abi_minor = SRQ_ABI_MINOR,
-    .size = sizeof(struct srq_plugin),
+    SRQ_PLUGIN_HEAD,
     .name = "signround",
     .version = "1.1",
     .summary =
         "Learns the rounding of every weight and the range of every group by signed gradient steps on each block.",
-    .options = options,
-    .recipes = recipes,
+    SRQ_OPTIONS(options),
+    SRQ_RECIPES(recipes),
     .create = create,
     .destroy = destroy,
     .tunable = &tunable,

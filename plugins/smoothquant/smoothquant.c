@@ -53,11 +53,11 @@ static int smooth_begin(const struct srq_host *h, void *self, struct srq_scale_g
 }
 
 static const struct srq_option options[] = {
-    { "alpha", SRQ_OPT_FLOAT, NULL, 0, 1, NULL, "0.5",
-      "How much of the range of the inputs moves into the weights; 0.7 to 0.8 for models with large outliers." },
-    { "pairs", SRQ_OPT_CHOICE, NULL, 0, 0, "AB,ABCD", "AB",
-      "Which layers have their inputs scaled: AB those behind norms." },
-    { NULL, SRQ_OPT_BOOL, NULL, 0, 0, NULL, NULL, NULL },
+    SRQ_OPTION(.name = "alpha", .type = SRQ_OPT_FLOAT, .max = 1, .value = "0.5",
+               .help = "How much of the range of the inputs moves into the weights; 0.7 to 0.8 for models with large "
+                       "outliers."),
+    SRQ_OPTION(.name = "pairs", .type = SRQ_OPT_CHOICE, .choices = "AB,ABCD", .value = "AB",
+               .help = "Which layers have their inputs scaled: AB those behind norms."),
 };
 
 static const struct srq_transform smooth_transform = {
@@ -69,14 +69,11 @@ static const struct srq_transform smooth_transform = {
 };
 
 const struct srq_plugin srq_plugin = {
-    .magic = SRQ_PLUGIN_MAGIC,
-    .abi_major = SRQ_ABI_MAJOR,
-    .abi_minor = SRQ_ABI_MINOR,
-    .size = sizeof(struct srq_plugin),
+    SRQ_PLUGIN_HEAD,
     .name = "smoothquant",
     .version = "1",
     .summary = "Scales that move part of the range of the inputs into the weights (SmoothQuant).",
-    .options = options,
+    SRQ_OPTIONS(options),
     .create = smooth_create,
     .destroy = smooth_destroy,
     .transform = &smooth_transform,

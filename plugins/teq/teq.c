@@ -136,7 +136,7 @@ static int teq_schedule(const struct srq_host *h, void *self, struct srq_transfo
 {
     (void)h;
     (void)err;
-    *out = ((const struct teq *)self)->schedule;
+    srq_copy_known(out, &((const struct teq *)self)->schedule);
     return 0;
 }
 
@@ -165,7 +165,7 @@ static int teq_step(const struct srq_host *h, void *self, struct srq_scale_group
     const struct teq *s = self;
     double t = (double)(step->iter + 1), lr = s->lr * step->schedule;
     double c1 = 1 - pow(s->beta1, t), c2 = 1 - pow(s->beta2, t);
-    float *m = g->state[0], *v = g->state[1], *theta = g->state[2];
+    float *m = g->state[0], *v = g->state[1], *theta = s->log_domain ? g->state[2] : NULL;
 
     (void)h;
     (void)err;
@@ -189,38 +189,50 @@ static int teq_step(const struct srq_host *h, void *self, struct srq_scale_group
 }
 
 static const struct srq_option options[] = {
-    { "pairs", SRQ_OPT_STRING, NULL, 0, 0, NULL, "ABCD",
-      "Which layers have their inputs scaled: A q, k and v; B gate and up; C o; D down; E an untied lm_head, which "
-      "gets the scales it begins with and is not trained." },
-    { "init", SRQ_OPT_CHOICE, NULL, 0, 0, "ones,sqrtw,awq,smooth", "ones",
-      "Where scales begin: ones; sqrtw by the largest weights; smooth by largest inputs and weights; awq by a search "
-      "for the least error of the layers' outputs." },
-    { "param", SRQ_OPT_CHOICE, NULL, 0, 0, "linear,log", "linear", "Train the scale itself, or its logarithm." },
-    { "objective", SRQ_OPT_CHOICE, NULL, 0, 0, "ce,kd,block_mse", "ce",
-      "What training lowers: ce, the loss of the next token; kd, the divergence from the original's words; block_mse, "
-      "the error of each block's output." },
-    { "steps", SRQ_OPT_INT, "steps", 0, 1e9, NULL, "300", "Training steps; 0: scales stay where they begin." },
-    { "lr", SRQ_OPT_FLOAT, NULL, 0, 1, NULL, "0.001", "Step size of Adam." },
-    { "beta1", SRQ_OPT_FLOAT, NULL, 0, 0.999999, NULL, "0.9", "Decay of its mean of gradients." },
-    { "beta2", SRQ_OPT_FLOAT, NULL, 0, 0.999999, NULL, "0.9", "Decay of its mean of squared gradients." },
-    { "eps", SRQ_OPT_FLOAT, NULL, 0, 1, NULL, "1e-08", "What is added to its denominator." },
-    { "warmup", SRQ_OPT_FLOAT, NULL, 0, 1, NULL, "0.05", "Share of the steps over which the step size rises." },
-    { "decay", SRQ_OPT_CHOICE, NULL, 0, 0, "linear,cosine", "linear", "How it falls to 0 after that." },
-    { "batch", SRQ_OPT_INT, "samples", 1, 65536, NULL, "2", "Samples a step." },
-    { "seqlen", SRQ_OPT_INT, "tokens", 0, 1048576, NULL, "256", "Tokens of a sample; 0: the job's seqlen." },
-    { "nsamples", SRQ_OPT_INT, "samples", 0, 1e9, NULL, "256",
-      "Samples of the calibration text; 0: the job's nsamples." },
-    { "holdout", SRQ_OPT_INT, "samples", 0, 1e6, NULL, "16", "How many of them are not trained on but probed with." },
-    { "clip_min", SRQ_OPT_FLOAT, NULL, 1e-5, 1, NULL, "1e-05", "The smallest scale." },
-    { "keep_best", SRQ_OPT_BOOL, NULL, 0, 0, NULL, "true",
-      "Keep the scales of the best probe, those before training among them; otherwise the last ones." },
-    { "probe_every", SRQ_OPT_INT, "steps", 1, 1e9, NULL, "25", "Steps between probes on the samples held out." },
-    { "ranges", SRQ_OPT_BOOL, NULL, 0, 0, NULL, "true",
-      "Let gradients follow the ends of a group's range, which move with the scales of their channels; otherwise "
-      "ranges count as constants." },
-    { "load", SRQ_OPT_STRING, NULL, 0, 0, NULL, NULL,
-      "Take the scales from this file (srq_scales.st of an earlier job's output) instead of looking for them." },
-    { NULL, SRQ_OPT_BOOL, NULL, 0, 0, NULL, NULL, NULL },
+    SRQ_OPTION(.name = "pairs", .type = SRQ_OPT_STRING, .value = "ABCD",
+               .help = "Which layers have their inputs scaled: A q, k and v; B gate and up; C o; D down; E an untied "
+                       "lm_head, which gets the scales it begins with and is not trained."),
+    SRQ_OPTION(.name = "init", .type = SRQ_OPT_CHOICE, .choices = "ones,sqrtw,awq,smooth", .value = "ones",
+               .help = "Where scales begin: ones; sqrtw by the largest weights; smooth by largest inputs and weights; "
+                       "awq by a search for the least error of the layers' outputs."),
+    SRQ_OPTION(.name = "param", .type = SRQ_OPT_CHOICE, .choices = "linear,log", .value = "linear",
+               .help = "Train the scale itself, or its logarithm."),
+    SRQ_OPTION(.name = "objective", .type = SRQ_OPT_CHOICE, .choices = "ce,kd,block_mse", .value = "ce",
+               .help = "What training lowers: ce, the loss of the next token; kd, the divergence from the original's "
+                       "words; block_mse, the error of each block's output."),
+    SRQ_OPTION(.name = "steps", .type = SRQ_OPT_INT, .unit = "steps", .max = 1e9, .value = "300",
+               .help = "Training steps; 0: scales stay where they begin."),
+    SRQ_OPTION(.name = "lr", .type = SRQ_OPT_FLOAT, .max = 1, .value = "0.001", .help = "Step size of Adam."),
+    SRQ_OPTION(.name = "beta1", .type = SRQ_OPT_FLOAT, .max = 0.999999, .value = "0.9",
+               .help = "Decay of its mean of gradients."),
+    SRQ_OPTION(.name = "beta2", .type = SRQ_OPT_FLOAT, .max = 0.999999, .value = "0.9",
+               .help = "Decay of its mean of squared gradients."),
+    SRQ_OPTION(.name = "eps", .type = SRQ_OPT_FLOAT, .max = 1, .value = "1e-08",
+               .help = "What is added to its denominator."),
+    SRQ_OPTION(.name = "warmup", .type = SRQ_OPT_FLOAT, .max = 1, .value = "0.05",
+               .help = "Share of the steps over which the step size rises."),
+    SRQ_OPTION(.name = "decay", .type = SRQ_OPT_CHOICE, .choices = "linear,cosine", .value = "linear",
+               .help = "How it falls to 0 after that."),
+    SRQ_OPTION(.name = "batch", .type = SRQ_OPT_INT, .unit = "samples", .min = 1, .max = 65536, .value = "2",
+               .help = "Samples a step."),
+    SRQ_OPTION(.name = "seqlen", .type = SRQ_OPT_INT, .unit = "tokens", .max = 1048576, .value = "256",
+               .help = "Tokens of a sample; 0: the job's seqlen."),
+    SRQ_OPTION(.name = "nsamples", .type = SRQ_OPT_INT, .unit = "samples", .max = 1e9, .value = "256",
+               .help = "Samples of the calibration text; 0: the job's nsamples."),
+    SRQ_OPTION(.name = "holdout", .type = SRQ_OPT_INT, .unit = "samples", .max = 1e6, .value = "16",
+               .help = "How many of them are not trained on but probed with."),
+    SRQ_OPTION(.name = "clip_min", .type = SRQ_OPT_FLOAT, .min = 1e-5, .max = 1, .value = "1e-05",
+               .help = "The smallest scale."),
+    SRQ_OPTION(.name = "keep_best", .type = SRQ_OPT_BOOL, .value = "true",
+               .help = "Keep the scales of the best probe, those before training among them; otherwise the last ones."),
+    SRQ_OPTION(.name = "probe_every", .type = SRQ_OPT_INT, .unit = "steps", .min = 1, .max = 1e9, .value = "25",
+               .help = "Steps between probes on the samples held out."),
+    SRQ_OPTION(.name = "ranges", .type = SRQ_OPT_BOOL, .value = "true",
+               .help = "Let gradients follow the ends of a group's range, which move with the scales of their "
+                       "channels; otherwise ranges count as constants."),
+    SRQ_OPTION(.name = "load", .type = SRQ_OPT_STRING,
+               .help = "Take the scales from this file (srq_scales.st of an earlier job's output) instead of looking "
+                       "for them."),
 };
 
 static const struct srq_transform teq_transform = {
@@ -233,14 +245,11 @@ static const struct srq_transform teq_transform = {
 };
 
 const struct srq_plugin srq_plugin = {
-    .magic = SRQ_PLUGIN_MAGIC,
-    .abi_major = SRQ_ABI_MAJOR,
-    .abi_minor = SRQ_ABI_MINOR,
-    .size = sizeof(struct srq_plugin),
+    SRQ_PLUGIN_HEAD,
     .name = "teq",
     .version = "1.0",
     .summary = "Trains scales of the layers' inputs that leave the model as it is but make it lose less by rounding.",
-    .options = options,
+    SRQ_OPTIONS(options),
     .create = teq_create,
     .destroy = teq_destroy,
     .transform = &teq_transform,

@@ -25,6 +25,7 @@ static const char *const kinds[KINDS] = {
 struct problem {
     int units;
     struct srq_alloc_unit *unit;
+    const struct srq_alloc_unit **shown;
     uint64_t *bits, least, most;
     double *loss;
     int *choice;
@@ -69,7 +70,8 @@ static void fill(struct problem *p, enum kind kind)
         }
         p->least += least;
         p->most += most;
-        p->unit[u] = (struct srq_alloc_unit){ CHOICES, bits, loss };
+        p->unit[u] = (struct srq_alloc_unit){ sizeof(p->unit[u]), CHOICES, bits, loss };
+        p->shown[u] = &p->unit[u];
     }
 }
 
@@ -83,15 +85,19 @@ static int earlier(const void *a, const void *b)
 static int measure(struct problem *p, enum kind kind, const struct srq_plugin *plugin, void *self,
                    struct srq_error *err)
 {
-    struct srq_alloc_point front[FRONT];
-    double seconds[BUDGETS], gap = 0;
+    uint64_t front_bits[FRONT];
+    double front_loss[FRONT], seconds[BUDGETS], gap = 0;
 
     fill(p, kind);
     for (int k = 0; k < BUDGETS; k++) {
         uint64_t budget = p->least + (p->most - p->least) / (BUDGETS + 1) * (uint64_t)(k + 1);
-        struct srq_alloc_result r = { .size = sizeof(r), .choice = p->choice, .front = front, .front_cap = FRONT };
+        struct srq_alloc_result r = { .size = sizeof(r),
+                                      .front_cap = FRONT,
+                                      .choice = p->choice,
+                                      .front_bits = front_bits,
+                                      .front_loss = front_loss };
         double start = srq_clock_s();
-        int rc = plugin->allocator->solve(srq_host_services(), self, p->unit, p->units, budget, &r, err);
+        int rc = plugin->allocator->solve(srq_host_services(), self, p->shown, p->units, budget, &r, err);
 
         if (rc != 0)
             return rc;
@@ -115,6 +121,7 @@ int main(int argc, char **argv)
     int rc = srq_plugin_load("knapsack", &handle, &err);
 
     p.unit = srq_calloc(n, sizeof(*p.unit));
+    p.shown = srq_calloc(n, sizeof(*p.shown));
     p.bits = srq_calloc(n * CHOICES, sizeof(*p.bits));
     p.loss = srq_calloc(n * CHOICES, sizeof(*p.loss));
     p.choice = srq_calloc(n, sizeof(*p.choice));
@@ -124,7 +131,7 @@ int main(int argc, char **argv)
         rc = srq_options_finish(options, NULL, NULL, &err);
     if (rc == 0)
         rc = handle.plugin->create(srq_host_services(), options, &self, &err);
-    if (rc == 0 && (p.unit == NULL || p.bits == NULL || p.loss == NULL || p.choice == NULL))
+    if (rc == 0 && (p.unit == NULL || p.shown == NULL || p.bits == NULL || p.loss == NULL || p.choice == NULL))
         rc = srq_fail(&err, -SRQ_ENOMEM, "no memory for the problem");
     for (int k = 0; rc == 0 && k < KINDS; k++)
         rc = measure(&p, (enum kind)k, handle.plugin, self, &err);

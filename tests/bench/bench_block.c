@@ -9,7 +9,9 @@
 #include "core/math/team.h"
 #include "core/tape/ops.h"
 #include "core/tune/options.h"
+#include "core/tune/params.h"
 #include "core/tune/plugin_host.h"
+#include "tests/lib/layer_room.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -34,9 +36,9 @@ static const struct {
 struct layer {
     struct srq_layer layer;
     struct srq_linear linear;
-    struct srq_param param[SRQ_MAX_PARAMS];
+    struct layer_room room;
+    struct srq_params declared;
     float *array[SRQ_MAX_PARAMS];
-    int params;
     const struct bench *bench;
 };
 
@@ -85,16 +87,17 @@ static void sink(void *ctx, int64_t row, int64_t rows, float *grad)
 
 static int make_params(struct bench *b, struct layer *l, struct srq_error *err)
 {
-    int rc = b->handle.plugin->tunable->declare(b->host, b->self, &l->layer, l->param, &l->params, err);
+    int rc = srq_params_ask(b->host, b->handle.plugin, b->self, &l->layer, &l->declared, err);
 
-    for (int p = 0; p < l->params && rc == 0; p++) {
-        size_t bytes = (size_t)l->param[p].count * sizeof(float);
+    for (int p = 0; p < l->declared.count && rc == 0; p++) {
+        const struct srq_param *param = &l->declared.at[p];
+        size_t bytes = (size_t)param->count * sizeof(float);
 
         l->array[p] = srq_pages_alloc(bytes);
         if (l->array[p] == NULL)
-            return srq_fail(err, -SRQ_ENOMEM, "no memory for %s of %s", l->param[p].name, l->layer.name);
-        for (int64_t i = 0; i < l->param[p].count; i++)
-            l->array[p][i] = l->param[p].init;
+            return srq_fail(err, -SRQ_ENOMEM, "no memory for %s of %s", param->name, l->layer.name);
+        for (int64_t i = 0; i < param->count; i++)
+            l->array[p][i] = param->init;
         b->param_bytes += bytes;
     }
     l->layer.param = l->array;
@@ -105,14 +108,16 @@ static int make_layer(struct bench *b, int i, struct srq_error *err)
 {
     struct layer *l = &b->layers[i];
     int64_t out = shapes[i].out, in = shapes[i].in;
+    struct srq_scheme scheme = { .size = sizeof(scheme), .grid = SRQ_GRID_INT_SYM, .bits = 4, .group = BENCH_GROUP };
+    struct srq_tensor weight;
     int rc;
 
     l->bench = b;
-    l->layer = (struct srq_layer){ .size = sizeof(l->layer), .name = shapes[i].name, .index = i };
-    l->layer.scheme = (struct srq_scheme){ .grid = SRQ_GRID_INT_SYM, .bits = 4, .group = BENCH_GROUP };
-    l->layer.groups = srq_groups_of(out, in, BENCH_GROUP);
     l->linear = (struct srq_linear){ .name = shapes[i].name, .out = out, .in = in, .sink = sink, .sink_ctx = l };
-    rc = random_tensor(SRQ_BF16, out, in, 1.5 / sqrt((double)in), (uint64_t)i, &l->layer.weight, err);
+    rc = random_tensor(SRQ_BF16, out, in, 1.5 / sqrt((double)in), (uint64_t)i, &weight, err);
+    l->layer = layer_in(&l->room, &weight, &scheme);
+    l->layer.name = shapes[i].name;
+    l->layer.index = i;
     if (rc == 0)
         rc = random_tensor(b->dtype, out, in, 0, 0, &l->linear.weight, err);
     b->weight_bytes += (uint64_t)(out * in) * (2 + srq_dtype_size(b->dtype));
@@ -304,9 +309,9 @@ static void destroy(struct bench *b)
     for (int i = 0; i < LAYERS; i++) {
         struct layer *l = &b->layers[i];
 
-        for (int p = 0; p < l->params; p++)
-            srq_pages_free(l->array[p], (size_t)l->param[p].count * sizeof(float));
-        free_tensor(&l->layer.weight);
+        for (int p = 0; p < l->declared.count; p++)
+            srq_pages_free(l->array[p], (size_t)l->declared.at[p].count * sizeof(float));
+        free_tensor(&l->room.weight);
         free_tensor(&l->linear.weight);
     }
     free_tensor(&b->input);

@@ -8,8 +8,10 @@
 #include "core/grid/grid.h"
 #include "core/math/team.h"
 #include "core/tune/options.h"
+#include "core/tune/params.h"
 #include "core/tune/plugin_host.h"
 #include "daemon/srq-worker/passive.h"
+#include "tests/lib/layer_room.h"
 
 #include <stdlib.h>
 
@@ -22,6 +24,7 @@ struct bench {
     const struct srq_plugin *plugin;
     void *self;
     struct srq_layer layer[LAYERS];
+    struct layer_room room[LAYERS];
     float *param[LAYERS][SRQ_MAX_PARAMS], *grad;
     struct srq_tensor fake[LAYERS];
     struct srq_step step;
@@ -32,28 +35,34 @@ static int open_layer(struct bench *b, int i, const char *scheme, enum srq_dtype
 {
     int64_t out = shapes[i][0], in = shapes[i][1];
     struct srq_layer *l = &b->layer[i];
-    struct srq_param declared[SRQ_MAX_PARAMS] = { 0 };
+    struct srq_params declared;
+    struct srq_scheme s;
+    struct srq_tensor weight;
     uint16_t *w = srq_calloc((size_t)(out * in), sizeof(*w));
     void *fake = srq_calloc((size_t)(out * in), sizeof(float));
-    int count, rc;
+    int rc;
 
     if (w == NULL || fake == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "no memory for the weights");
     for (int64_t k = 0; k < out * in; k++)
         w[k] = srq_f32_to_bf16((float)(srq_rng_uniform(1, (uint64_t)i, (uint64_t)k) - 0.5));
-    *l = (struct srq_layer){ .size = sizeof(*l), .name = "layer", .index = i, .param = b->param[i] };
-    l->weight = srq_tensor_2d(w, SRQ_BF16, out, in);
+    weight = srq_tensor_2d(w, SRQ_BF16, out, in);
     b->fake[i] = srq_tensor_2d(fake, dtype, out, in);
-    rc = srq_scheme_parse(scheme, &l->scheme, err);
-    l->groups = srq_groups_of(out, in, l->scheme.group);
-    if (rc == 0)
-        rc = b->plugin->tunable->declare(srq_host_services(), b->self, l, declared, &count, err);
-    for (int k = 0; rc == 0 && k < count; k++) {
-        b->param[i][k] = srq_calloc((size_t)declared[k].count, sizeof(float));
+    rc = srq_scheme_parse(scheme, &s, err);
+    if (rc != 0)
+        return rc;
+    *l = layer_in(&b->room[i], &weight, &s);
+    l->index = i;
+    l->param = b->param[i];
+    rc = srq_params_ask(srq_host_services(), b->plugin, b->self, l, &declared, err);
+    for (int k = 0; rc == 0 && k < declared.count; k++) {
+        const struct srq_param *p = &declared.at[k];
+
+        b->param[i][k] = srq_calloc((size_t)p->count, sizeof(float));
         if (b->param[i][k] == NULL)
             return srq_fail(err, -SRQ_ENOMEM, "no memory for the parameters");
-        for (int64_t n = 0; n < declared[k].count; n++)
-            b->param[i][k][n] = declared[k].init;
+        for (int64_t n = 0; n < p->count; n++)
+            b->param[i][k][n] = p->init;
     }
     return rc != 0 ? rc : b->plugin->tunable->begin(srq_host_services(), b->self, l, err);
 }
@@ -64,7 +73,7 @@ static void sink_share(void *ctx, int64_t begin, int64_t end)
     struct srq_layer *l = &b->layer[b->now];
 
     for (int64_t row = begin * TILE; row < end * TILE; row += TILE)
-        b->plugin->tunable->sink(srq_host_services(), b->self, l, &b->step, row, TILE, b->grad + row * l->groups.in);
+        b->plugin->tunable->sink(srq_host_services(), b->self, l, &b->step, row, TILE, b->grad + row * l->groups->in);
 }
 
 /* Fastest of several rounds over all layers, seconds. */

@@ -34,15 +34,13 @@ static int quantize(const struct srq_host *h, void *self, struct srq_layer *laye
         memory[i] = (char)(i >> 12);
     for (size_t i = 0; i < BYTES; i += 512)
         sum += memory[i];
-    for (int64_t g = 0; g < layer->groups.count; g++) {
+    for (int64_t g = 0; g < layer->groups->count; g++) {
         out->scale[g] = sum != 0 ? 1.0f : 0.5f;
-        out->zero[g] = (uint8_t)(1 << (layer->scheme.bits - 1));
+        out->zero[g] = (uint8_t)(1 << (layer->scheme->bits - 1));
     }
     h->free(memory);
     return 0;
 }
-
-static const struct srq_option options[] = { { NULL, SRQ_OPT_BOOL, NULL, 0, 0, NULL, NULL, NULL } };
 
 static const struct srq_oneshot oneshot = { .size = sizeof(oneshot), .quantize = quantize };
 
@@ -54,7 +52,6 @@ const struct srq_plugin srq_plugin = {
     .name = "hungry",
     .version = "1.0",
     .summary = "Takes more memory than is planned.",
-    .options = options,
     .create = create,
     .destroy = destroy,
     .oneshot = &oneshot,

@@ -20,8 +20,8 @@ static void destroy(const struct srq_host *h, void *self)
 static int quantize(const struct srq_host *h, void *self, struct srq_layer *layer, struct srq_result *out,
                     struct srq_error *err)
 {
-    int64_t rows = layer->groups.out, in = layer->groups.in;
-    float most = 0, top = (float)((1 << layer->scheme.bits) - 1);
+    int64_t rows = layer->groups->out, in = layer->groups->in;
+    float most = 0, top = (float)((1 << layer->scheme->bits) - 1);
 
     (void)h;
     (void)self;
@@ -31,16 +31,21 @@ static int quantize(const struct srq_host *h, void *self, struct srq_layer *laye
         most = layer->importance[i] > most ? layer->importance[i] : most;
     for (int64_t k = 0; k < rows * in; k++)
         out->codes[k] = (uint8_t)(layer->importance[k % in] / most * top + 0.5f);
-    for (int64_t g = 0; g < layer->groups.count; g++) {
+    for (int64_t g = 0; g < layer->groups->count; g++) {
         out->scale[g] = 0x1p-8f;
-        out->zero[g] = (uint8_t)(1 << (layer->scheme.bits - 1));
+        out->zero[g] = (uint8_t)(1 << (layer->scheme->bits - 1));
     }
     return 0;
 }
 
-static const struct srq_oneshot oneshot = { .size = sizeof(oneshot),
-                                            .needs = SRQ_NEED_IMPORTANCE,
-                                            .quantize = quantize };
+static uint32_t needs(const struct srq_host *h, void *self)
+{
+    (void)h;
+    (void)self;
+    return SRQ_NEED_IMPORTANCE;
+}
+
+static const struct srq_oneshot oneshot = { .size = sizeof(oneshot), .quantize = quantize, .needs = needs };
 
 const struct srq_plugin srq_plugin = {
     .magic = SRQ_PLUGIN_MAGIC,

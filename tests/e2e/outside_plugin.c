@@ -26,11 +26,11 @@ static int quantize(const struct srq_host *h, void *self, struct srq_layer *laye
                     struct srq_error *err)
 {
     const struct dither *d = self;
-    const struct srq_grid_ops *grid = h->grid(layer->scheme.grid);
-    int64_t n = layer->groups.out * layer->groups.in, groups = layer->groups.count;
+    const struct srq_grid_ops *grid = h->grid(layer->scheme->grid);
+    int64_t n = layer->groups->out * layer->groups->in, groups = layer->groups->count;
     float *memory = h->alloc((size_t)(n + 2 * groups) * sizeof(*memory)), *lo = memory + n, *hi = lo + groups;
     struct srq_grid_args args = { .size = sizeof(args),
-                                  .weight = &layer->weight,
+                                  .weight = layer->weight,
                                   .scheme = layer->scheme,
                                   .groups = layer->groups,
                                   .lo = lo,
@@ -46,14 +46,14 @@ static int quantize(const struct srq_host *h, void *self, struct srq_layer *laye
         memory[i] = (float)(d->strength * (h->uniform((uint64_t)layer->index, (uint64_t)i) - 0.5));
     rc = grid->extrema(&args, lo, hi);
     if (rc == 0)
-        grid->encode(&args, 0, layer->groups.out, out);
+        grid->encode(&args, 0, layer->groups->out, out);
     h->free(memory);
     return rc != 0 ? srq_fail(err, rc, "the ranges of %s could not be found", layer->name) : 0;
 }
 
 static const struct srq_option options[] = {
-    { "strength", SRQ_OPT_FLOAT, NULL, 0, 1, NULL, "1", "Width of the offset; 0: plain rounding." },
-    { NULL, SRQ_OPT_BOOL, NULL, 0, 0, NULL, NULL, NULL },
+    SRQ_OPTION(.name = "strength", .type = SRQ_OPT_FLOAT, .max = 1, .value = "1",
+               .help = "Width of the offset; 0: plain rounding."),
 };
 
 static const struct srq_oneshot oneshot = { .size = sizeof(oneshot), .quantize = quantize };
@@ -66,7 +66,7 @@ const struct srq_plugin srq_plugin = {
     .name = "dither",
     .version = "1.0",
     .summary = "Rounds with a random offset.",
-    .options = options,
+    SRQ_OPTIONS(options),
     .create = create,
     .destroy = destroy,
     .oneshot = &oneshot,

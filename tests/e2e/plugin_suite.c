@@ -8,7 +8,9 @@
 #include "core/grid/grid.h"
 #include "core/math/team.h"
 #include "core/tune/options.h"
+#include "core/tune/params.h"
 #include "core/tune/plugin_host.h"
+#include "tests/lib/layer_room.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -22,8 +24,9 @@ struct run {
     const struct srq_plugin *plugin;
     void *self;
     struct srq_layer layer;
+    struct layer_room room;
+    struct srq_params declared;
     float *param[SRQ_MAX_PARAMS];
-    int count;
     struct srq_codes codes;
 };
 
@@ -33,17 +36,18 @@ static int run_tunable(struct run *r, struct srq_result *out, struct srq_error *
     const struct srq_host *h = srq_host_services();
     const struct srq_tunable *t = r->plugin->tunable;
     struct srq_schedule schedule = { .size = sizeof(schedule), .accum = 1 };
-    struct srq_param declared[SRQ_MAX_PARAMS] = { 0 };
     float *fake = srq_calloc(OUT * IN, sizeof(*fake)), *grad = srq_calloc(OUT * IN, sizeof(*grad));
     struct srq_tensor dst = srq_tensor_2d(fake, SRQ_F32, OUT, IN);
     int rc = t->schedule(h, r->self, &schedule, err);
 
     if (rc == 0)
-        rc = t->declare(h, r->self, &r->layer, declared, &r->count, err);
-    for (int k = 0; rc == 0 && k < r->count; k++) {
-        r->param[k] = srq_calloc((size_t)declared[k].count, sizeof(float));
-        for (int64_t i = 0; i < declared[k].count; i++)
-            r->param[k][i] = declared[k].init;
+        rc = srq_params_ask(h, r->plugin, r->self, &r->layer, &r->declared, err);
+    for (int k = 0; rc == 0 && k < r->declared.count; k++) {
+        const struct srq_param *p = &r->declared.at[k];
+
+        r->param[k] = srq_calloc((size_t)p->count, sizeof(float));
+        for (int64_t i = 0; i < p->count; i++)
+            r->param[k][i] = p->init;
     }
     r->layer.param = r->param;
     if (rc == 0)
@@ -63,7 +67,7 @@ static int run_tunable(struct run *r, struct srq_result *out, struct srq_error *
     }
     if (rc == 0)
         rc = t->finish(h, r->self, &r->layer, out, err);
-    for (int k = 0; k < r->count; k++)
+    for (int k = 0; k < r->declared.count; k++)
         srq_free(r->param[k]);
     srq_free(fake);
     srq_free(grad);
@@ -72,6 +76,7 @@ static int run_tunable(struct run *r, struct srq_result *out, struct srq_error *
 
 static int quantize(struct run *r, const struct srq_scheme *scheme, struct srq_error *err)
 {
+    struct srq_tensor weight = srq_tensor_2d(weight_data, SRQ_F32, OUT, IN);
     struct srq_result out = { .size = sizeof(out) };
     int rc = srq_codes_alloc(OUT, IN, scheme, &r->codes, err);
 
@@ -80,16 +85,11 @@ static int quantize(struct run *r, const struct srq_scheme *scheme, struct srq_e
     out.codes = r->codes.codes;
     out.scale = r->codes.scale;
     out.zero = r->codes.zero;
-    r->layer = (struct srq_layer){ .size = sizeof(r->layer),
-                                   .name = "model.layers.0.mlp.up_proj",
-                                   .scheme = *scheme,
-                                   .groups = r->codes.groups,
-                                   .importance = ones,
-                                   .in_max = ones,
-                                   .in_mean = ones,
-                                   .hessian = moment,
-                                   .tokens = 1000 };
-    r->layer.weight = srq_tensor_2d(weight_data, SRQ_F32, OUT, IN);
+    r->layer = layer_in(&r->room, &weight, scheme);
+    r->layer.name = "model.layers.0.mlp.up_proj";
+    r->layer.importance = r->layer.in_max = r->layer.in_mean = ones;
+    r->layer.hessian = moment;
+    r->layer.tokens = 1000;
     if (r->plugin->accepts != NULL && r->plugin->accepts(srq_host_services(), r->self, &r->layer, err) != 0) {
         srq_codes_fini(&r->codes);
         return -SRQ_EUNSUPPORTED;

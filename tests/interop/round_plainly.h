@@ -14,7 +14,7 @@ static inline int round_plainly(const struct srq_model *m, int layer, const stru
 {
     const struct srq_layer_info *l = srq_model_layer(m, layer);
     const struct srq_grid_ops *g = srq_grid(s->grid);
-    struct srq_grid_args a = { .size = sizeof(a), .scheme = *s };
+    struct srq_grid_args a = { .size = sizeof(a), .scheme = s };
     struct srq_result out = { .size = sizeof(out) };
     struct srq_tensor w;
     float *lo, *hi;
@@ -30,7 +30,7 @@ static inline int round_plainly(const struct srq_model *m, int layer, const stru
     hi = malloc((size_t)c->groups.count * sizeof(*hi));
     a.weight = &w;
     a.tensor_scale = c->tensor_scale;
-    a.groups = c->groups;
+    a.groups = &c->groups;
     a.lo = lo;
     a.hi = hi;
     out.codes = c->codes;

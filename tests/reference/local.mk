@@ -31,3 +31,9 @@ allocation: all
 	  "$$SRQ_SHARED/assets/text/wiki-valid.txt" "$$SRQ_SHARED/assets/text/wiki-test.txt" --random 0 \
 	  --anchors "$$SRQ_SHARED/assets/anchors.json" $(ALLOCATION_ARGS)
 .PHONY: fidelity fidelity-demo peer allocation
+
+# Whether jobs still give the tensors whose hashes are stored: `make same-results`.
+EXTRA_DIST += tests/reference/same_results.py tests/reference/same_results.json
+same-results: all
+	@$(measuring); $(PYTHON3) $(srcdir)/tests/reference/same_results.py $(SAME_ARGS)
+.PHONY: same-results

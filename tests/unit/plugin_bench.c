@@ -28,14 +28,14 @@ void bench_load(struct bench *b, const char *name, const char *const *settings)
 
 void bench_layer(struct bench *b, const char *scheme, float *w, int64_t out, int64_t in, const float *importance)
 {
+    struct srq_tensor weight = srq_tensor_2d(w, SRQ_F32, out, in);
+    struct srq_scheme s;
     struct srq_error err = { 0 };
 
-    b->layer =
-        (struct srq_layer){ .size = sizeof(b->layer), .name = "layer", .importance = importance, .tensor_scale = 1 };
-    b->layer.weight = srq_tensor_2d(w, SRQ_F32, out, in);
-    assert_ok(srq_scheme_parse(scheme, &b->layer.scheme, &err), &err);
-    b->layer.groups = srq_groups_of(out, in, b->layer.scheme.group);
-    assert_ok(srq_codes_alloc(out, in, &b->layer.scheme, &b->codes, &err), &err);
+    assert_ok(srq_scheme_parse(scheme, &s, &err), &err);
+    b->layer = layer_in(&b->room, &weight, &s);
+    b->layer.importance = importance;
+    assert_ok(srq_codes_alloc(out, in, &s, &b->codes, &err), &err);
 }
 
 struct srq_result bench_result(struct bench *b)
@@ -47,17 +47,19 @@ struct srq_result bench_result(struct bench *b)
 
 void bench_begin(struct bench *b)
 {
-    const struct srq_tunable *t = b->plugin.plugin->tunable;
+    const struct srq_plugin *p = b->plugin.plugin;
     struct srq_error err = { 0 };
 
-    assert_ok(t->declare(srq_host_services(), b->self, &b->layer, b->param, &b->count, &err), &err);
-    for (int i = 0; i < b->count; i++) {
-        b->arrays[i] = srq_calloc((size_t)b->param[i].count, sizeof(float));
-        for (int64_t j = 0; j < b->param[i].count; j++)
-            b->arrays[i][j] = b->param[i].init;
+    assert_ok(srq_params_ask(srq_host_services(), p, b->self, &b->layer, &b->declared, &err), &err);
+    for (int i = 0; i < b->declared.count; i++) {
+        const struct srq_param *param = &b->declared.at[i];
+
+        b->arrays[i] = srq_calloc((size_t)param->count, sizeof(float));
+        for (int64_t j = 0; j < param->count; j++)
+            b->arrays[i][j] = param->init;
     }
     b->layer.param = b->arrays;
-    assert_ok(t->begin(srq_host_services(), b->self, &b->layer, &err), &err);
+    assert_ok(p->tunable->begin(srq_host_services(), b->self, &b->layer, &err), &err);
 }
 
 void bench_finish(struct bench *b)
@@ -71,7 +73,7 @@ void bench_finish(struct bench *b)
 
 void bench_close(struct bench *b)
 {
-    for (int i = 0; i < b->count; i++)
+    for (int i = 0; i < b->declared.count; i++)
         srq_free(b->arrays[i]);
     srq_codes_fini(&b->codes);
     b->plugin.plugin->destroy(srq_host_services(), b->self);
@@ -81,8 +83,8 @@ void bench_close(struct bench *b)
 
 const float *bench_array(const struct bench *b, const char *name)
 {
-    for (int i = 0; i < b->count; i++) {
-        if (strcmp(b->param[i].name, name) == 0)
+    for (int i = 0; i < b->declared.count; i++) {
+        if (strcmp(b->declared.at[i].name, name) == 0)
             return b->arrays[i];
     }
     return NULL;

@@ -3,16 +3,18 @@
 #define SRQ_TEST_PLUGIN_BENCH_H
 
 #include "core/grid/grid.h"
+#include "core/tune/params.h"
 #include "core/tune/plugin_host.h"
+#include "tests/lib/layer_room.h"
 
 struct bench {
     struct srq_plugin_handle plugin;
     struct srq_options *options;
     void *self;
     struct srq_layer layer;
-    struct srq_param param[SRQ_MAX_PARAMS];
+    struct layer_room room;
+    struct srq_params declared;
     float *arrays[SRQ_MAX_PARAMS];
-    int count;
     struct srq_codes codes;
 };
 

@@ -86,7 +86,7 @@ static void fill(struct problem *p, int kind, int units, int choices, uint64_t s
         }
         p->least += least;
         p->most += most;
-        p->unit[u] = (struct srq_alloc_unit){ p->choices[u], p->bits[u], p->loss[u] };
+        p->unit[u] = (struct srq_alloc_unit){ sizeof(p->unit[u]), p->choices[u], p->bits[u], p->loss[u] };
     }
 }
 
@@ -108,14 +108,22 @@ static double brute_force(const struct problem *p, int u, uint64_t budget)
 struct answer {
     struct srq_alloc_result r;
     int choice[UNITS_MAX];
-    struct srq_alloc_point front[FRONT];
+    uint64_t front_bits[FRONT];
+    double front_loss[FRONT];
 };
 
 static int solve(struct solver *s, const struct problem *p, uint64_t budget, struct answer *a, struct srq_error *err)
 {
-    a->r =
-        (struct srq_alloc_result){ .size = sizeof(a->r), .choice = a->choice, .front = a->front, .front_cap = FRONT };
-    return s->handle.plugin->allocator->solve(srq_host_services(), s->self, p->unit, p->units, budget, &a->r, err);
+    const struct srq_alloc_unit *unit[UNITS_MAX];
+
+    for (int u = 0; u < p->units; u++)
+        unit[u] = &p->unit[u];
+    a->r = (struct srq_alloc_result){ .size = sizeof(a->r),
+                                      .front_cap = FRONT,
+                                      .choice = a->choice,
+                                      .front_bits = a->front_bits,
+                                      .front_loss = a->front_loss };
+    return s->handle.plugin->allocator->solve(srq_host_services(), s->self, unit, p->units, budget, &a->r, err);
 }
 
 /* What holds for every answer: figures that belong to the choice, inside the budget, a front that falls. */
@@ -135,10 +143,10 @@ static void assert_sound(const struct problem *p, uint64_t budget, const struct 
     assert_true(a->r.bound <= a->r.loss);
     assert_true(a->r.front_count >= 1 && a->r.front_count <= FRONT);
     for (int i = 1; i < a->r.front_count; i++) {
-        assert_true(a->front[i].bits > a->front[i - 1].bits);
-        assert_true(a->front[i].loss < a->front[i - 1].loss);
+        assert_true(a->front_bits[i] > a->front_bits[i - 1]);
+        assert_true(a->front_loss[i] < a->front_loss[i - 1]);
     }
-    assert_int_equal(a->front[0].bits, p->least);
+    assert_int_equal(a->front_bits[0], p->least);
 }
 
 static void small_problems_are_solved_as_by_trying_every_plan(void **state)
@@ -192,8 +200,8 @@ static void a_small_front_has_exactly_the_plans_that_no_other_beats(void **state
             if (best >= last)
                 continue;
             assert_true(n < a->r.front_count);
-            assert_int_equal(a->front[n].bits, budget);
-            assert_true(fabs(a->front[n++].loss - best) < 1e-9);
+            assert_int_equal(a->front_bits[n], budget);
+            assert_true(fabs(a->front_loss[n++] - best) < 1e-9);
             last = best;
         }
         assert_int_equal(n, a->r.front_count);
@@ -288,7 +296,7 @@ static void a_search_cut_short_gives_a_plan_and_a_bound_that_holds(void **state)
             p->loss[u][0] = (double)p->bits[u][1];
             p->loss[u][1] = 0;
             p->most += p->bits[u][1];
-            p->unit[u] = (struct srq_alloc_unit){ 2, p->bits[u], p->loss[u] };
+            p->unit[u] = (struct srq_alloc_unit){ sizeof(p->unit[u]), 2, p->bits[u], p->loss[u] };
         }
         budget = p->most / 3;
         assert_ok(solve(&few, p, budget, cut, &err), &err);

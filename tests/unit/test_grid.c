@@ -19,6 +19,8 @@ static const float vector_g[8] = { 1, -1, 2, -2, .5f, .5f, 1, -1 };
 struct one {
     struct srq_grid_args args;
     struct srq_tensor weight;
+    struct srq_scheme scheme;
+    struct srq_groups groups;
     float lo[1], hi[1], alpha[1], beta[1];
     const struct srq_grid_ops *ops;
 };
@@ -31,9 +33,11 @@ static void one_init(struct one *o, const float *w, const char *scheme)
     o->weight = srq_tensor_2d((void *)(uintptr_t)w, SRQ_F32, 1, 8);
     o->args.size = sizeof(o->args);
     o->args.weight = &o->weight;
-    assert_ok(srq_scheme_parse(scheme, &o->args.scheme, &err), &err);
-    o->args.groups = srq_groups_of(1, 8, o->args.scheme.group);
-    o->ops = srq_grid(o->args.scheme.grid);
+    o->args.scheme = &o->scheme;
+    o->args.groups = &o->groups;
+    assert_ok(srq_scheme_parse(scheme, &o->scheme, &err), &err);
+    o->groups = srq_groups_of(1, 8, o->scheme.group);
+    o->ops = srq_grid(o->scheme.grid);
     assert_int_equal(o->ops->extrema(&o->args, o->lo, o->hi), 0);
     o->args.lo = o->lo;
     o->args.hi = o->hi;
@@ -158,7 +162,7 @@ static void check_case(const struct reference *f, const struct srq_scheme *s, co
 {
     struct srq_groups groups = srq_groups_of(3, 21, s->group);
     struct srq_tensor weight = srq_tensor_2d((void *)(uintptr_t)w, wtype, 3, 21);
-    struct srq_grid_args a = { .size = sizeof(a), .weight = &weight, .scheme = *s, .groups = groups };
+    struct srq_grid_args a = { .size = sizeof(a), .weight = &weight, .scheme = s, .groups = &groups };
     const struct srq_grid_ops *ops = srq_grid(s->grid);
     float lo[9], hi[9], got[REF_MAX], ga[9] = { 0 }, gb[9] = { 0 };
     struct srq_codes c;
@@ -216,7 +220,7 @@ static void gradients_agree_with_torch_operator_by_operator(void **state)
     array(&r, "grad", f.g);
     assert_int_equal(srq_convert(f.w, SRQ_F32, bf, SRQ_BF16, 63), 0);
     while (strcmp(word(&r), "case") == 0) {
-        struct srq_scheme s = { 0 };
+        struct srq_scheme s = { .size = sizeof(s) };
 
         s.bits = (int)strtol(word(&r), NULL, 10);
         s.grid = strtol(word(&r), NULL, 10) ? SRQ_GRID_INT_SYM : SRQ_GRID_INT_ASYM;
@@ -254,7 +258,9 @@ static void rounding_offset_can_cancel_rounding(void **state)
     enum { OUT = 4, IN = 96 };
     float w[OUT * IN], v[OUT * IN], lo[OUT * 3], hi[OUT * 3], got[OUT * IN];
     struct srq_tensor weight = srq_tensor_2d(w, SRQ_F32, OUT, IN);
-    struct srq_grid_args a = { .size = sizeof(a), .weight = &weight };
+    struct srq_groups groups = srq_groups_of(OUT, IN, 32);
+    struct srq_scheme s;
+    struct srq_grid_args a = { .size = sizeof(a), .weight = &weight, .scheme = &s, .groups = &groups };
     uint8_t zero[OUT * 3], codes[OUT * IN];
     float scale[OUT * 3];
     struct srq_result r = { .size = sizeof(r), .codes = codes, .scale = scale, .zero = zero };
@@ -262,18 +268,17 @@ static void rounding_offset_can_cancel_rounding(void **state)
 
     (void)state;
     random_weight(w, OUT * IN, 1);
-    assert_ok(srq_scheme_parse("w8g32", &a.scheme, &err), &err);
-    a.groups = srq_groups_of(OUT, IN, 32);
-    assert_int_equal(srq_grid(a.scheme.grid)->extrema(&a, lo, hi), 0);
+    assert_ok(srq_scheme_parse("w8g32", &s, &err), &err);
+    assert_int_equal(srq_grid(s.grid)->extrema(&a, lo, hi), 0);
     a.lo = lo;
     a.hi = hi;
-    srq_grid(a.scheme.grid)->encode(&a, 0, OUT, &r);
+    srq_grid(s.grid)->encode(&a, 0, OUT, &r);
     for (int i = 0; i < OUT * IN; i++) { /* one code up, everywhere that is not the top code */
         codes[i] = (uint8_t)(codes[i] < 254 ? codes[i] + 1 : codes[i]);
         v[i] = (float)codes[i] - 128 - w[i] / scale[i / 32];
     }
     a.v = v;
-    srq_grid(a.scheme.grid)->fake(&a, 0, OUT, got, SRQ_F32, IN);
+    srq_grid(s.grid)->fake(&a, 0, OUT, got, SRQ_F32, IN);
     for (int i = 0; i < OUT * IN; i++)
         assert_true(got[i] == scale[i / 32] * ((float)codes[i] - 128));
 }
@@ -284,7 +289,9 @@ static void fake_agrees_for_every_weight_and_output_dtype(void **state)
     float wide[OUT * IN], lo[OUT * 3], hi[OUT * 3], from_half[OUT * IN], from_f32[OUT * IN];
     uint16_t half[OUT * IN], brain[OUT * IN], want[OUT * IN];
     struct srq_tensor weight = srq_tensor_2d(half, SRQ_F16, OUT, IN);
-    struct srq_grid_args a = { .size = sizeof(a), .weight = &weight };
+    struct srq_groups groups = srq_groups_of(OUT, IN, 32);
+    struct srq_scheme s;
+    struct srq_grid_args a = { .size = sizeof(a), .weight = &weight, .scheme = &s, .groups = &groups };
     struct srq_error err = { 0 };
 
     (void)state;
@@ -292,15 +299,14 @@ static void fake_agrees_for_every_weight_and_output_dtype(void **state)
     wide[3] = 3e-7f; /* a half-precision subnormal */
     srq_convert(wide, SRQ_F32, half, SRQ_F16, OUT * IN);
     srq_convert(half, SRQ_F16, wide, SRQ_F32, OUT * IN);
-    assert_ok(srq_scheme_parse("w4g32z", &a.scheme, &err), &err);
-    a.groups = srq_groups_of(OUT, IN, 32);
-    assert_int_equal(srq_grid(a.scheme.grid)->extrema(&a, lo, hi), 0);
+    assert_ok(srq_scheme_parse("w4g32z", &s, &err), &err);
+    assert_int_equal(srq_grid(s.grid)->extrema(&a, lo, hi), 0);
     a.lo = lo;
     a.hi = hi;
-    srq_grid(a.scheme.grid)->fake(&a, 0, OUT, from_half, SRQ_F32, IN);
-    srq_grid(a.scheme.grid)->fake(&a, 0, OUT, brain, SRQ_BF16, IN);
+    srq_grid(s.grid)->fake(&a, 0, OUT, from_half, SRQ_F32, IN);
+    srq_grid(s.grid)->fake(&a, 0, OUT, brain, SRQ_BF16, IN);
     weight = srq_tensor_2d(wide, SRQ_F32, OUT, IN);
-    srq_grid(a.scheme.grid)->fake(&a, 0, OUT, from_f32, SRQ_F32, IN);
+    srq_grid(s.grid)->fake(&a, 0, OUT, from_f32, SRQ_F32, IN);
     assert_memory_equal(from_half, from_f32, sizeof(from_f32));
     srq_convert(from_f32, SRQ_F32, want, SRQ_BF16, OUT * IN);
     assert_memory_equal(brain, want, sizeof(want));

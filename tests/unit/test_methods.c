@@ -340,7 +340,7 @@ static double clipped_loss(const char *scheme, int steps)
         assert_ok(t->step(srq_host_services(), b.self, &b.layer, &now, &err), &err);
     }
     bench_finish(&b);
-    for (int64_t g = 0; g < b.layer.groups.count; g++) {
+    for (int64_t g = 0; g < b.layer.groups->count; g++) {
         assert_true(bench_array(&b, "alpha")[g] > 0 && bench_array(&b, "alpha")[g] <= 1);
         assert_true(bench_array(&b, "beta")[g] > 0 && bench_array(&b, "beta")[g] <= 1);
     }

@@ -7,7 +7,9 @@
 #include "core/grid/grid.h"
 #include "core/math/team.h"
 #include "core/tune/options.h"
+#include "core/tune/params.h"
 #include "core/tune/plugin_host.h"
+#include "tests/lib/layer_room.h"
 
 #include <math.h>
 
@@ -47,11 +49,18 @@ static void broken_plugins_are_refused_with_their_reason(void **state)
         int code;
     } rows[] = {
         { "magic", "magic number is 0x12345678", -SRQ_EFORMAT },
-        { "major", "was built for ABI 2.2, this srq has 1.2", -SRQ_EUNSUPPORTED },
-        { "minor", "needs ABI 1.7, newer than", -SRQ_EUNSUPPORTED },
-        { "size", "describes itself in 24 bytes", -SRQ_EFORMAT },
-        { "newer", "where ABI 1.0 has", -SRQ_EFORMAT },
-        { "part", "has no oneshot part of the right size: ", -SRQ_EFORMAT },
+        { "major", "was built for ABI 1.0, this srq has 2.0; build it again with the headers of this srq",
+          -SRQ_EUNSUPPORTED },
+        { "minor", "needs ABI 2.7, newer than this srq's 2.0", -SRQ_EUNSUPPORTED },
+        { "size", "describes itself in 24 bytes where ABI 2.0 has ", -SRQ_EFORMAT },
+        { "part", "has a part oneshot of 8 bytes where ABI 2.0 has ", -SRQ_EFORMAT },
+        { "table", "has 2 rows in its table of options, which is not there", -SRQ_EFORMAT },
+        { "count", "has 4294967295 rows in its table of options, which are too many", -SRQ_EFORMAT },
+        { "stride", "bytes, 16 from it to the next, in its table of options; in ABI 2.0 a row has ", -SRQ_EFORMAT },
+        { "short", "has a row of 8 bytes, ", -SRQ_EFORMAT },
+        { "long", "has a row of 4096 bytes, ", -SRQ_EFORMAT },
+        { "nameless", "row 1 of its options has no name", -SRQ_EFORMAT },
+        { "keyless", "row 0 of its recipes lacks name, key or value", -SRQ_EFORMAT },
         { "symbol", "exports no symbol srq_plugin", -SRQ_EFORMAT },
         { "name", "has no proper name", -SRQ_EFORMAT },
         { "create", "has no create", -SRQ_EFORMAT },
@@ -132,6 +141,61 @@ static void another_folder_can_stand_for_the_installed_one(void **state)
     srq_plugin_names_free(names);
     srq_free(first);
     srq_free(last);
+}
+
+/* A member that is added later has to make a struct larger, or its size would not tell who has it. */
+static void no_struct_ends_in_padding(void **state)
+{
+#define ENDS(type, member) \
+    assert_int_equal(offsetof(struct type, member) + sizeof(((struct type *)NULL)->member), sizeof(struct type))
+    (void)state;
+    ENDS(srq_error, text);
+    ENDS(srq_tensor, shape);
+    ENDS(srq_scheme, act_group);
+    ENDS(srq_groups, count);
+    ENDS(srq_layer, tokens);
+    ENDS(srq_result, zero);
+    ENDS(srq_oneshot, needs);
+    ENDS(srq_param, count);
+    ENDS(srq_schedule, lr);
+    ENDS(srq_step, schedule);
+    ENDS(srq_block_rules, drop_largest);
+    ENDS(srq_tunable, rules);
+    ENDS(srq_score_data, batch);
+    ENDS(srq_score_rows, grad);
+    ENDS(srq_scorer, rows);
+    ENDS(srq_alloc_unit, loss);
+    ENDS(srq_alloc_result, front_loss);
+    ENDS(srq_allocator, solve);
+    ENDS(srq_scale_group, user);
+    ENDS(srq_transform_schedule, load);
+    ENDS(srq_transform, step);
+    ENDS(srq_grid_args, start);
+    ENDS(srq_grid_ops, search);
+    ENDS(srq_host, column_feedback);
+    ENDS(srq_option, help);
+    ENDS(srq_recipe_row, value);
+    ENDS(srq_plugin, transform);
+#undef ENDS
+}
+
+static void structs_are_copied_as_far_as_both_know_them(void **state)
+{
+    struct srq_score_data mine = { sizeof(mine), 1, 2, 3 }, theirs = { sizeof(theirs), 4, 5, 6 };
+
+    (void)state;
+    theirs.size = offsetof(struct srq_score_data, batch);
+    srq_copy_known(&mine, &theirs);
+    assert_int_equal(mine.size, sizeof(mine));
+    assert_true(mine.nsamples == 4 && mine.seqlen == 5 && mine.batch == 3);
+    theirs = (struct srq_score_data){ 4096, 7, 8, 9 };
+    mine.size = offsetof(struct srq_score_data, seqlen);
+    srq_copy_known(&mine, &theirs);
+    assert_int_equal(mine.size, offsetof(struct srq_score_data, seqlen));
+    assert_true(mine.nsamples == 7 && mine.seqlen == 5 && mine.batch == 3);
+    theirs.size = 0;
+    srq_copy_known(&mine, &theirs);
+    assert_true(mine.nsamples == 7);
 }
 
 /* ---- options ----------------------------------------------------------------------------------------------------- */
@@ -271,16 +335,16 @@ static void draws_repeat_and_depend_on_the_seed(void **state)
 enum { OUT = 64, IN = 96 };
 static float layer_w[OUT * IN];
 
-static void make_layer(struct srq_layer *l, const char *scheme)
+static void make_layer(struct srq_layer *l, struct layer_room *room, const char *scheme)
 {
+    struct srq_tensor weight = srq_tensor_2d(layer_w, SRQ_F32, OUT, IN);
+    struct srq_scheme s;
     struct srq_error err = { 0 };
 
     for (int i = 0; i < OUT * IN; i++)
         layer_w[i] = (float)(srq_rng_uniform(11, 1, (uint64_t)i) - 0.5);
-    *l = (struct srq_layer){ .size = sizeof(*l), .name = "layer" };
-    l->weight = srq_tensor_2d(layer_w, SRQ_F32, OUT, IN);
-    assert_ok(srq_scheme_parse(scheme, &l->scheme, &err), &err);
-    l->groups = srq_groups_of(OUT, IN, l->scheme.group);
+    assert_ok(srq_scheme_parse(scheme, &s, &err), &err);
+    *l = layer_in(room, &weight, &s);
 }
 
 /* Plain rounding is the nearest value of the grid: no weight that is not at an end of the range is further than half a
@@ -289,6 +353,7 @@ static void rtn_rounds_to_the_nearest_value(void **state)
 {
     struct srq_plugin_handle h;
     struct srq_layer l;
+    struct layer_room room;
     struct srq_codes c;
     struct srq_error err = { 0 };
     float w[OUT * IN];
@@ -296,9 +361,9 @@ static void rtn_rounds_to_the_nearest_value(void **state)
 
     (void)state;
     load("rtn", &h);
-    make_layer(&l, "w4g32z");
+    make_layer(&l, &room, "w4g32z");
     assert_ok(h.plugin->create(srq_host_services(), NULL, &self, &err), &err);
-    assert_ok(srq_codes_alloc(OUT, IN, &l.scheme, &c, &err), &err);
+    assert_ok(srq_codes_alloc(OUT, IN, &room.scheme, &c, &err), &err);
     struct srq_result r = { .size = sizeof(r), .codes = c.codes, .scale = c.scale, .zero = c.zero };
 
     assert_ok(h.plugin->oneshot->quantize(srq_host_services(), self, &l, &r, &err), &err);
@@ -313,24 +378,25 @@ static void rtn_rounds_to_the_nearest_value(void **state)
     srq_plugin_unload(&h);
 }
 
-/* The struct of ABI 1.0 ended before `start`; what lies behind it is another's. */
+/* Arguments may end before members that came later; what lies behind them is another's. */
 static void grids_do_not_read_what_older_arguments_lack(void **state)
 {
     struct srq_layer l;
+    struct layer_room room;
     float *lo, *hi, *start, *want = srq_calloc(OUT * IN, sizeof(*want)), *got = srq_calloc(OUT * IN, sizeof(*got));
     const struct srq_grid_ops *grid;
     struct srq_grid_args a = { .size = sizeof(a) };
 
     (void)state;
-    make_layer(&l, "w3g32");
-    grid = srq_host_services()->grid(l.scheme.grid);
-    a.weight = &l.weight;
+    make_layer(&l, &room, "w3g32");
+    grid = srq_host_services()->grid(room.scheme.grid);
+    a.weight = l.weight;
     a.scheme = l.scheme;
     a.groups = l.groups;
-    a.lo = lo = srq_calloc((size_t)l.groups.count, sizeof(*lo));
-    a.hi = hi = srq_calloc((size_t)l.groups.count, sizeof(*hi));
-    start = srq_calloc((size_t)l.groups.count, sizeof(*start));
-    for (int64_t i = 0; i < l.groups.count; i++)
+    a.lo = lo = srq_calloc((size_t)room.groups.count, sizeof(*lo));
+    a.hi = hi = srq_calloc((size_t)room.groups.count, sizeof(*hi));
+    start = srq_calloc((size_t)room.groups.count, sizeof(*start));
+    for (int64_t i = 0; i < room.groups.count; i++)
         start[i] = 3;
     assert_int_equal(grid->extrema(&a, lo, hi), 0);
     grid->fake(&a, 0, OUT, want, SRQ_F32, IN);
@@ -351,9 +417,9 @@ struct bench {
     struct srq_options *options;
     void *self;
     struct srq_layer layer;
-    struct srq_param param[SRQ_MAX_PARAMS];
+    struct layer_room room;
+    struct srq_params declared;
     float *arrays[SRQ_MAX_PARAMS];
-    int count;
     float fake[OUT * IN];
 };
 
@@ -369,12 +435,14 @@ static void bench_open(struct bench *b, const char *scheme, const char *const *s
         assert_ok(srq_options_set(b->options, settings[0], settings[1], &err), &err);
     assert_ok(srq_options_finish(b->options, NULL, NULL, &err), &err);
     assert_ok(b->plugin.plugin->create(host, b->options, &b->self, &err), &err);
-    make_layer(&b->layer, scheme);
-    assert_ok(b->plugin.plugin->tunable->declare(host, b->self, &b->layer, b->param, &b->count, &err), &err);
-    for (int i = 0; i < b->count; i++) {
-        b->arrays[i] = srq_calloc((size_t)b->param[i].count, sizeof(float));
-        for (int64_t j = 0; j < b->param[i].count; j++)
-            b->arrays[i][j] = b->param[i].init;
+    make_layer(&b->layer, &b->room, scheme);
+    assert_ok(srq_params_ask(host, b->plugin.plugin, b->self, &b->layer, &b->declared, &err), &err);
+    for (int i = 0; i < b->declared.count; i++) {
+        const struct srq_param *param = &b->declared.at[i];
+
+        b->arrays[i] = srq_calloc((size_t)param->count, sizeof(float));
+        for (int64_t j = 0; j < param->count; j++)
+            b->arrays[i][j] = param->init;
     }
     b->layer.param = b->arrays;
     assert_ok(b->plugin.plugin->tunable->begin(host, b->self, &b->layer, &err), &err);
@@ -382,7 +450,7 @@ static void bench_open(struct bench *b, const char *scheme, const char *const *s
 
 static void bench_close(struct bench *b)
 {
-    for (int i = 0; i < b->count; i++)
+    for (int i = 0; i < b->declared.count; i++)
         srq_free(b->arrays[i]);
     b->plugin.plugin->destroy(srq_host_services(), b->self);
     srq_options_free(b->options);
@@ -391,8 +459,8 @@ static void bench_close(struct bench *b)
 
 static const float *bench_array(const struct bench *b, const char *name)
 {
-    for (int i = 0; i < b->count; i++) {
-        if (strcmp(b->param[i].name, name) == 0)
+    for (int i = 0; i < b->declared.count; i++) {
+        if (strcmp(b->declared.at[i].name, name) == 0)
             return b->arrays[i];
     }
     return NULL;
@@ -444,13 +512,13 @@ static void chase(const char *scheme, double reach, float range, bool minmax, do
         v[i] = (float)((srq_rng_uniform(12, 1, (uint64_t)i) * 2 - 1) * reach);
     for (int k = 0; minmax && k < 2; k++) {
         alpha = (float *)(uintptr_t)bench_array(b, k == 0 ? "alpha" : "beta");
-        for (int64_t i = 0; i < b->layer.groups.count; i++)
+        for (int64_t i = 0; i < b->room.groups.count; i++)
             alpha[i] = range;
     }
     assert_ok(b->plugin.plugin->tunable->weight(srq_host_services(), b->self, &b->layer, &dst, &err), &err);
-    for (int i = 0; i < b->count; i++) {
-        for (int64_t n = 0; b->param[i].kind == SRQ_PARAM_TUNED && n < b->param[i].count; n++)
-            b->arrays[i][n] = b->param[i].init;
+    for (int i = 0; i < b->declared.count; i++) {
+        for (int64_t n = 0; b->declared.at[i].kind == SRQ_PARAM_TUNED && n < b->declared.at[i].count; n++)
+            b->arrays[i][n] = b->declared.at[i].init;
     }
     *first = 0;
     for (int i = 0; i < OUT * IN; i++)
@@ -509,7 +577,7 @@ static void accumulating_equal_micro_batches_changes_nothing(void **state)
     bench_iterate(b, target, 10, 2);
     assert_memory_equal(bench_array(a, "v"), bench_array(b, "v"), OUT * IN * sizeof(float));
     assert_memory_equal(bench_array(a, "alpha"), bench_array(b, "alpha"),
-                        (size_t)a->layer.groups.count * sizeof(float));
+                        (size_t)a->layer.groups->count * sizeof(float));
     bench_close(a);
     bench_close(b);
     srq_free(a);
@@ -585,6 +653,8 @@ int main(void)
         cmocka_unit_test(an_unknown_name_lists_what_there_is),
         cmocka_unit_test(names_are_sorted_and_unique),
         cmocka_unit_test(another_folder_can_stand_for_the_installed_one),
+        cmocka_unit_test(no_struct_ends_in_padding),
+        cmocka_unit_test(structs_are_copied_as_far_as_both_know_them),
         cmocka_unit_test(a_recipe_yields_to_the_user),
         cmocka_unit_test(bad_option_values_are_named),
         cmocka_unit_test(canonical_texts_do_not_depend_on_spelling),

@@ -91,7 +91,7 @@ static int give_schedule(const struct srq_host *h, void *self, struct srq_transf
 {
     (void)h;
     (void)err;
-    *out = ((struct trial *)self)->schedule;
+    srq_copy_known(out, &((struct trial *)self)->schedule);
     return 0;
 }
 
@@ -217,8 +217,8 @@ static void straight_through(const struct point *p, int layer, float *dst)
     struct srq_tensor stored, scaled = srq_tensor_2d(q, SRQ_F32, l->out, l->in);
     struct srq_grid_args a = { .size = sizeof(a),
                                .weight = &scaled,
-                               .scheme = p->f->schemes[layer],
-                               .groups = groups,
+                               .scheme = &p->f->schemes[layer],
+                               .groups = &groups,
                                .lo = lo,
                                .hi = hi,
                                .tensor_scale = 1 };

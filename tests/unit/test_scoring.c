@@ -165,7 +165,7 @@ static void run(const struct srq_model *m, const struct srq_scoring_config *cfg,
     for (int i = 0; i < srq_model_layer_count(m); i++) {
         schemes[i] = one;
         if (srq_model_layer(m, i)->block < 0)
-            schemes[i] = (struct srq_scheme){ .grid = SRQ_GRID_NONE, .bits = 16 };
+            schemes[i] = srq_scheme_none();
     }
     assert_ok(srq_scoring_create(m, scorer.handle.plugin, scorer.self, cfg, &one, 1, &s, &err), &err);
     assert_ok(srq_scoring_run(s, schemes, &d->samples, NULL, NULL, score, loss, &err), &err);

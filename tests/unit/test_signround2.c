@@ -23,7 +23,7 @@ static void bench_tune(struct bench *b, const float *target, int64_t iters)
 {
     const struct srq_tunable *t = b->plugin.plugin->tunable;
     const struct srq_host *host = srq_host_services();
-    int64_t out = b->layer.groups.out, in = b->layer.groups.in;
+    int64_t out = b->layer.groups->out, in = b->layer.groups->in;
     float fake[MOST], grad[MOST];
     struct srq_tensor dst = srq_tensor_2d(fake, SRQ_F32, out, in);
     struct srq_error err = { 0 };
@@ -192,7 +192,7 @@ static void asymmetric_layers_are_tuned_as_without_the_option(void **state)
         bench_finish(&b[k]);
         assert_null(bench_array(&b[k], "start"));
     }
-    assert_int_equal(b[0].count, b[1].count);
+    assert_int_equal(b[0].declared.count, b[1].declared.count);
     assert_memory_equal(b[0].codes.codes, b[1].codes.codes, 32 * 64);
     assert_memory_equal(b[0].codes.scale, b[1].codes.scale, 64 * sizeof(float));
     assert_memory_equal(b[0].codes.zero, b[1].codes.zero, 64);
@@ -207,11 +207,12 @@ static double dropped(const struct bench *b, const char *const *schemes, int cou
     struct srq_block_rules rules = { .size = sizeof(rules) };
     const struct srq_layer *at[4];
     struct srq_layer layers[4];
+    struct srq_scheme parsed[4];
     struct srq_error err = { 0 };
 
     for (int i = 0; i < count; i++) {
-        layers[i] = (struct srq_layer){ .size = sizeof(layers[i]), .name = "layer" };
-        assert_ok(srq_scheme_parse(schemes[i], &layers[i].scheme, &err), &err);
+        layers[i] = (struct srq_layer){ .size = sizeof(layers[i]), .name = "layer", .scheme = &parsed[i] };
+        assert_ok(srq_scheme_parse(schemes[i], &parsed[i], &err), &err);
         at[i] = &layers[i];
     }
     assert_ok(b->plugin.plugin->tunable->rules(srq_host_services(), b->self, at, count, &rules, &err), &err);

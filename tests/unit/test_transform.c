@@ -41,7 +41,7 @@ static int schedule(const struct srq_host *h, void *self, struct srq_transform_s
     (void)h;
     (void)self;
     (void)err;
-    *out = script.schedule;
+    srq_copy_known(out, &script.schedule);
     return 0;
 }
 

@@ -58,7 +58,7 @@ static void round_plainly(struct bed *b)
         struct srq_linear *l = srq_block_linear(b->block, i);
         struct srq_tensor w;
         struct srq_codes c;
-        struct srq_grid_args a = { .size = sizeof(a), .weight = &w, .scheme = b->schemes[i] };
+        struct srq_grid_args a = { .size = sizeof(a), .weight = &w, .scheme = &b->schemes[i], .groups = &c.groups };
         struct srq_result r = { .size = sizeof(r) };
         float *range;
 
@@ -68,11 +68,10 @@ static void round_plainly(struct bed *b)
         r.scale = c.scale;
         r.zero = c.zero;
         range = srq_calloc(2 * (size_t)c.groups.count, sizeof(float));
-        a.groups = c.groups;
         a.lo = range;
         a.hi = range + c.groups.count;
-        assert_int_equal(srq_grid(a.scheme.grid)->extrema(&a, range, range + c.groups.count), 0);
-        srq_grid(a.scheme.grid)->encode(&a, 0, l->out, &r);
+        assert_int_equal(srq_grid(b->schemes[i].grid)->extrema(&a, range, range + c.groups.count), 0);
+        srq_grid(b->schemes[i].grid)->encode(&a, 0, l->out, &r);
         assert_ok(srq_codes_decode(&c, l->weight.data, SRQ_F32, &err), &err);
         srq_codes_fini(&c);
         srq_free(range);

@@ -18,7 +18,7 @@ tests_unit_test_pack_ct_CFLAGS = $(unit_cflags)
 tests_unit_test_pack_ct_LDADD = $(unit_ldadd)
 
 unit_tests += tests/unit/test_plugin_host
-tests_unit_test_plugin_host_SOURCES = tests/unit/test_plugin_host.c
+tests_unit_test_plugin_host_SOURCES = tests/unit/test_plugin_host.c tests/lib/layer_room.h
 tests_unit_test_plugin_host_CFLAGS = $(unit_cflags)
 tests_unit_test_plugin_host_LDADD = $(unit_ldadd)
 
@@ -30,7 +30,7 @@ tests_unit_plugins_broken_magic_la_CPPFLAGS = -I$(top_srcdir)/core/include -DMAG
 tests_unit_plugins_broken_magic_la_LDFLAGS = $(broken_ldflags)
 check_LTLIBRARIES += tests/unit/plugins/broken_major.la
 tests_unit_plugins_broken_major_la_SOURCES = tests/unit/plugins/broken.c
-tests_unit_plugins_broken_major_la_CPPFLAGS = -I$(top_srcdir)/core/include -DMAJOR=2
+tests_unit_plugins_broken_major_la_CPPFLAGS = -I$(top_srcdir)/core/include -DMAJOR=1
 tests_unit_plugins_broken_major_la_LDFLAGS = $(broken_ldflags)
 check_LTLIBRARIES += tests/unit/plugins/broken_minor.la
 tests_unit_plugins_broken_minor_la_SOURCES = tests/unit/plugins/broken.c
@@ -40,14 +40,38 @@ check_LTLIBRARIES += tests/unit/plugins/broken_size.la
 tests_unit_plugins_broken_size_la_SOURCES = tests/unit/plugins/broken.c
 tests_unit_plugins_broken_size_la_CPPFLAGS = -I$(top_srcdir)/core/include -DSIZE=24
 tests_unit_plugins_broken_size_la_LDFLAGS = $(broken_ldflags)
-check_LTLIBRARIES += tests/unit/plugins/broken_newer.la
-tests_unit_plugins_broken_newer_la_SOURCES = tests/unit/plugins/broken.c
-tests_unit_plugins_broken_newer_la_CPPFLAGS = -I$(top_srcdir)/core/include -DMINOR=0
-tests_unit_plugins_broken_newer_la_LDFLAGS = $(broken_ldflags)
 check_LTLIBRARIES += tests/unit/plugins/broken_part.la
 tests_unit_plugins_broken_part_la_SOURCES = tests/unit/plugins/broken.c
-tests_unit_plugins_broken_part_la_CPPFLAGS = -I$(top_srcdir)/core/include -DOLD
+tests_unit_plugins_broken_part_la_CPPFLAGS = -I$(top_srcdir)/core/include -DPART_SIZE=8
 tests_unit_plugins_broken_part_la_LDFLAGS = $(broken_ldflags)
+check_LTLIBRARIES += tests/unit/plugins/broken_table.la
+tests_unit_plugins_broken_table_la_SOURCES = tests/unit/plugins/broken.c
+tests_unit_plugins_broken_table_la_CPPFLAGS = -I$(top_srcdir)/core/include -DOPTIONS=NULL
+tests_unit_plugins_broken_table_la_LDFLAGS = $(broken_ldflags)
+check_LTLIBRARIES += tests/unit/plugins/broken_count.la
+tests_unit_plugins_broken_count_la_SOURCES = tests/unit/plugins/broken.c
+tests_unit_plugins_broken_count_la_CPPFLAGS = -I$(top_srcdir)/core/include -DCOUNT=0xffffffffu
+tests_unit_plugins_broken_count_la_LDFLAGS = $(broken_ldflags)
+check_LTLIBRARIES += tests/unit/plugins/broken_stride.la
+tests_unit_plugins_broken_stride_la_SOURCES = tests/unit/plugins/broken.c
+tests_unit_plugins_broken_stride_la_CPPFLAGS = -I$(top_srcdir)/core/include -DSTRIDE=16
+tests_unit_plugins_broken_stride_la_LDFLAGS = $(broken_ldflags)
+check_LTLIBRARIES += tests/unit/plugins/broken_short.la
+tests_unit_plugins_broken_short_la_SOURCES = tests/unit/plugins/broken.c
+tests_unit_plugins_broken_short_la_CPPFLAGS = -I$(top_srcdir)/core/include -DROW_SIZE=8
+tests_unit_plugins_broken_short_la_LDFLAGS = $(broken_ldflags)
+check_LTLIBRARIES += tests/unit/plugins/broken_long.la
+tests_unit_plugins_broken_long_la_SOURCES = tests/unit/plugins/broken.c
+tests_unit_plugins_broken_long_la_CPPFLAGS = -I$(top_srcdir)/core/include -DROW_SIZE=4096
+tests_unit_plugins_broken_long_la_LDFLAGS = $(broken_ldflags)
+check_LTLIBRARIES += tests/unit/plugins/broken_nameless.la
+tests_unit_plugins_broken_nameless_la_SOURCES = tests/unit/plugins/broken.c
+tests_unit_plugins_broken_nameless_la_CPPFLAGS = -I$(top_srcdir)/core/include -DOPTION=NULL
+tests_unit_plugins_broken_nameless_la_LDFLAGS = $(broken_ldflags)
+check_LTLIBRARIES += tests/unit/plugins/broken_keyless.la
+tests_unit_plugins_broken_keyless_la_SOURCES = tests/unit/plugins/broken.c
+tests_unit_plugins_broken_keyless_la_CPPFLAGS = -I$(top_srcdir)/core/include -DRECIPE_KEY=NULL
+tests_unit_plugins_broken_keyless_la_LDFLAGS = $(broken_ldflags)
 check_LTLIBRARIES += tests/unit/plugins/broken_symbol.la
 tests_unit_plugins_broken_symbol_la_SOURCES = tests/unit/plugins/broken.c
 tests_unit_plugins_broken_symbol_la_CPPFLAGS = -I$(top_srcdir)/core/include -DNO_SYMBOL

@@ -6,6 +6,7 @@
 #define SRQ_ERROR_H
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -32,6 +33,7 @@ enum srq_code {
 };
 
 struct srq_error {
+    uint32_t size;   /* set by who fails: what it knows of. Whoever has a struct to fill need not set anything */
     int code;        /* one of enum srq_code, positive; 0 when nothing failed */
     char field[160]; /* what it is about: a spec key, tensor or file name; may be empty */
     char text[1024]; /* one sentence with the offending name and value, no newline */
@@ -65,6 +67,7 @@ static inline int srq_fail_field(struct srq_error *err, int code, const char *fi
 static inline int srq_vfail(struct srq_error *err, int code, const char *field, const char *fmt, va_list ap)
 {
     if (err != NULL) {
+        err->size = sizeof(*err);
         err->code = code < 0 ? -code : code;
         snprintf(err->field, sizeof(err->field), "%s", field != NULL ? field : "");
         vsnprintf(err->text, sizeof(err->text), fmt, ap);

@@ -1,10 +1,8 @@
 /* A plugin with one defect, chosen when it is compiled: each is refused by the host with a sentence of its own. */
 #include <srq/plugin.h>
 
-#ifdef OLD /* a head of ABI 1.0 with parts that are newer */
-#define MINOR 0
-#define SIZE offsetof(struct srq_plugin, scorer)
-#endif
+#define MAYBE __attribute__((unused)) /* left out by some defect */
+
 #ifndef MAGIC
 #define MAGIC SRQ_PLUGIN_MAGIC
 #endif
@@ -32,6 +30,24 @@
 #ifndef TUNABLE
 #define TUNABLE NULL
 #endif
+#ifndef PART_SIZE
+#define PART_SIZE sizeof(struct srq_oneshot)
+#endif
+#ifndef OPTIONS
+#define OPTIONS options
+#endif
+#ifndef COUNT
+#define COUNT 2
+#endif
+#ifndef STRIDE
+#define STRIDE sizeof(struct srq_option)
+#endif
+#ifndef ROW_SIZE
+#define ROW_SIZE sizeof(struct srq_option)
+#endif
+#ifndef OPTION
+#define OPTION "number"
+#endif
 #ifndef DEFAULT
 #define DEFAULT "3"
 #endif
@@ -43,7 +59,7 @@ extern SRQ_PLUGIN_EXPORT const char another_symbol[];
 const char another_symbol[] = "not a plugin";
 
 #ifndef NO_SYMBOL
-static inline int create(const struct srq_host *h, const struct srq_options *o, void **self, struct srq_error *err)
+MAYBE static int create(const struct srq_host *h, const struct srq_options *o, void **self, struct srq_error *err)
 {
     (void)h;
     (void)o;
@@ -57,8 +73,8 @@ static void destroy(const struct srq_host *h, void *self)
     (void)self;
 }
 
-static inline int quantize(const struct srq_host *h, void *self, struct srq_layer *layer, struct srq_result *out,
-                           struct srq_error *err)
+MAYBE static int quantize(const struct srq_host *h, void *self, struct srq_layer *layer, struct srq_result *out,
+                          struct srq_error *err)
 {
     (void)h;
     (void)self;
@@ -67,20 +83,14 @@ static inline int quantize(const struct srq_host *h, void *self, struct srq_laye
     return srq_fail(err, -SRQ_ESTATE, "a broken plugin was used");
 }
 
-static inline const struct srq_oneshot *part(void);
-static const struct srq_oneshot oneshot = { .size = sizeof(oneshot), .quantize = QUANTIZE };
-static const struct srq_tunable tunable = { .size = sizeof(tunable) };
-static inline const struct srq_oneshot *part(void)
-{
-    return tunable.size > 0 ? &oneshot : NULL;
-}
+MAYBE static const struct srq_oneshot oneshot = { .size = PART_SIZE, .quantize = QUANTIZE };
+MAYBE static const struct srq_tunable tunable = { .size = sizeof(tunable) };
 
-static const struct srq_option options[] = {
-    { "number", SRQ_OPT_INT, NULL, 0, 10, NULL, DEFAULT, "A number." },
-    { "recipe", SRQ_OPT_CHOICE, NULL, 0, 0, "plain", "plain", "A recipe." },
-    { NULL, SRQ_OPT_BOOL, NULL, 0, 0, NULL, NULL, NULL },
+MAYBE static const struct srq_option options[] = {
+    SRQ_OPTION(.name = "recipe", .type = SRQ_OPT_CHOICE, .choices = "plain", .value = "plain", .help = "A recipe."),
+    { .size = ROW_SIZE, .name = OPTION, .type = SRQ_OPT_INT, .max = 10, .value = DEFAULT, .help = "A number." },
 };
-static const struct srq_recipe_row recipes[] = { { "plain", RECIPE_KEY, "4" }, { NULL, NULL, NULL } };
+static const struct srq_recipe_row recipes[] = { SRQ_RECIPE("plain", RECIPE_KEY, "4") };
 
 const struct srq_plugin srq_plugin = {
     .magic = MAGIC,
@@ -90,8 +100,10 @@ const struct srq_plugin srq_plugin = {
     .name = NAME,
     .version = "1.0",
     .summary = "A plugin with a defect.",
-    .options = options,
-    .recipes = recipes,
+    .options = OPTIONS,
+    .option_count = COUNT,
+    .option_stride = STRIDE,
+    SRQ_RECIPES(recipes),
     .create = CREATE,
     .destroy = destroy,
     .oneshot = ONESHOT,
