@@ -5,6 +5,7 @@
 #include "core/base/alloc.h"
 #include "core/job/budget.h"
 #include "core/job/footprint.h"
+#include "core/job/scores_json.h"
 #include "core/job/tasks.h"
 
 #include <math.h>
@@ -71,8 +72,8 @@ static int follow(struct srq_run *run, struct srq_error *err)
         return rc;
     srq_tasks_lock(run->tasks);
     job->allocated = true;
-    rc =
-        srq_footprint_plan(job, run->calib.count > 0 ? run->calib.count : job->spec.opt.nsamples, run->eval.count, err);
+    rc = srq_footprint_settle(job, run->calib.count > 0 ? run->calib.count : job->spec.opt.nsamples, run->eval.count,
+                              err);
     srq_tasks_unlock(run->tasks);
     return rc;
 }

@@ -4,6 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/job/plain.h"
+#include "core/job/plan_json.h"
 #include "core/job/tasks.h"
 #include "core/tune/tensor_scale.h"
 
@@ -68,17 +69,25 @@ static void tell_layer(struct srq_run *run, const struct srq_layer_info *info, c
                        const struct srq_block_result *result, int i)
 {
     cJSON *data = cJSON_CreateObject();
-    char text[32];
 
     if (data != NULL) {
-        srq_json_number(data, "block", info->block >= 0 ? info->block : NAN);
+        srq_put_number(data, "block", info->block >= 0 ? info->block : NAN);
         cJSON_AddStringToObject(data, "layer", info->name);
-        cJSON_AddStringToObject(data, "scheme", srq_scheme_text(scheme, text, sizeof(text)));
-        srq_json_number(data, "error_first", result->error_first[i]);
-        srq_json_number(data, "error_best", result->error_best[i]);
-        srq_json_number(data, "saturation", result->saturation[i]);
+        srq_put_scheme(data, "scheme", scheme);
+        srq_put_number(data, "error_first", result->error_first[i]);
+        srq_put_number(data, "error_best", result->error_best[i]);
+        srq_put_number(data, "saturation", result->saturation[i]);
     }
     srq_event_send(&run->events, "layer.done", data, false);
+}
+
+void srq_run_tell_block(struct srq_run *run, const char *event, int unit, cJSON *data, bool sync)
+{
+    srq_tasks_lock(run->tasks);
+    if (data != NULL)
+        cJSON_AddStringToObject(data, "state", srq_tasks_state(run->tasks, unit));
+    srq_event_send(&run->events, event, data, sync);
+    srq_tasks_unlock(run->tasks);
 }
 
 int srq_run_tell_result(struct srq_run *run, int unit, const struct srq_block_result *result,
@@ -96,13 +105,13 @@ int srq_run_tell_result(struct srq_run *run, int unit, const struct srq_block_re
     if (data != NULL) {
         cJSON_AddNumberToObject(data, "block", unit);
         cJSON_AddStringToObject(data, "name", u->name);
-        srq_json_number(data, "loss_first", result->loss_first);
-        srq_json_number(data, "loss_best", result->loss_best);
-        srq_json_number(data, "best_iteration", result->best_iter >= 0 ? (double)result->best_iter : NAN);
+        srq_put_number(data, "loss_first", result->loss_first);
+        srq_put_number(data, "loss_best", result->loss_best);
+        srq_put_number(data, "best_iteration", result->best_iter >= 0 ? (double)result->best_iter : NAN);
         cJSON_AddNumberToObject(data, "elapsed_s", result->elapsed_s);
         cJSON_AddNumberToObject(data, "generation", (double)result->generation);
     }
-    srq_event_send(&run->events, "block.end", data, true);
+    srq_run_tell_block(run, "block.end", unit, data, true);
     return srq_events_check(&run->events, err);
 }
 

@@ -294,7 +294,7 @@ int srq_budget_needs(struct srq_resolved *r, struct srq_error *err)
     if (!srq_spec_has_budget(&r->spec))
         return 0;
     cfg = srq_budget_scoring(r, r->score_data.nsamples);
-    rc = srq_scoring_plan(r->model, &cfg, r->candidates.scheme, r->candidates.count, rows, 16, &count, err);
+    rc = srq_scoring_footprint(r->model, &cfg, r->candidates.scheme, r->candidates.count, rows, 16, &count, err);
     srq_needs_add(&r->memory, "score", "scoring: token ids", (uint64_t)(cfg.nsamples * cfg.seq) * sizeof(int32_t));
     if (rc == 0)
         srq_needs_add_all(&r->memory, "score", rows, count);

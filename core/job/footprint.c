@@ -113,8 +113,8 @@ static int add_tuner(struct srq_resolved *r, int64_t nsamples, struct srq_error 
     struct srq_memory_row rows[32];
     int count = 0, rc;
 
-    rc = srq_tuner_plan(r->model, srq_spec_quantizer(&r->spec), r->self, &cfg, r->schemes, r->compute, rows, 32, &count,
-                        err);
+    rc = srq_tuner_footprint(r->model, srq_spec_quantizer(&r->spec), r->self, &cfg, r->schemes, r->compute, rows, 32,
+                             &count, err);
     if (rc == 0)
         srq_needs_add_all(&r->memory, "quantize", rows, count);
     return rc;
@@ -147,7 +147,7 @@ static int add_evaluation(struct srq_resolved *r, int64_t windows, struct srq_er
     struct srq_eval_config cfg = { .windows = o->eval_windows };
     struct srq_eval_memory m;
     uint64_t layer = largest_layer(r);
-    int rc = srq_eval_plan(r->model, &cfg, windows, o->eval_seqlen, true, &m, err);
+    int rc = srq_eval_footprint(r->model, &cfg, windows, o->eval_seqlen, true, &m, err);
 
     if (rc != 0)
         return rc;
@@ -436,7 +436,7 @@ static void swap_schemes(struct srq_resolved *r, struct srq_scheme *other)
     }
 }
 
-int srq_footprint_plan(struct srq_resolved *r, int64_t nsamples, int64_t windows, struct srq_error *err)
+int srq_footprint_settle(struct srq_resolved *r, int64_t nsamples, int64_t windows, struct srq_error *err)
 {
     struct srq_scheme *largest = NULL;
     int rc;

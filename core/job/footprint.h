@@ -11,7 +11,7 @@ int64_t srq_footprint_windows(char *const *files, int count, int64_t seqlen);
  * then guessed from the options and the sizes of the files). Where memory allowed is too little, first the activation
  * cache goes to disk (r->spill), then the batch shrinks, each with a note. What still does not fit: -SRQ_ELIMIT or
  * -SRQ_ENOSPC with the table. */
-int srq_footprint_plan(struct srq_resolved *r, int64_t nsamples, int64_t windows, struct srq_error *err);
+int srq_footprint_settle(struct srq_resolved *r, int64_t nsamples, int64_t windows, struct srq_error *err);
 /* The same for a job under way whose plan is to change: where activations are and how large a batch is stay as they
  * are, so what does not fit then is refused. Only memory, disk and their sums in `r` are touched. */
 int srq_footprint_again(struct srq_resolved *r, int64_t nsamples, int64_t windows, struct srq_error *err);

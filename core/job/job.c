@@ -51,26 +51,25 @@ static int remember_block(struct setting *s, const cJSON *block, const cJSON *ge
 
 static int recall(void *ctx, const struct srq_journal_line *line)
 {
-    static const char *const which[] = { "before", "rtn", "after" };
     struct setting *s = ctx;
-    const char *state = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(line->data, "state"));
-    const char *what = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(line->data, "which"));
+    const char *state = srq_member_text(line->data, "state");
+    int measured = srq_word_place(srq_measured_words, srq_member_text(line->data, "which"));
     const cJSON *block = cJSON_GetObjectItemCaseSensitive(line->data, "block");
     const cJSON *revision = cJSON_GetObjectItemCaseSensitive(line->data, "revision");
 
     if (line->seq == 1)
         s->run.created = line->time;
     if (strcmp(line->event, "job.state") == 0 && state != NULL) {
-        snprintf(s->run.last_state, sizeof(s->run.last_state), "%s", state);
-        if (strcmp(state, "running") == 0) {
+        s->run.last_state = srq_word_place(srq_job_state_words, state);
+        if (s->run.last_state == SRQ_JOB_RUNNING) {
             if (s->run_began > 0)
                 s->run.prior_s += s->last_time - s->run_began;
             s->run_began = line->time;
         }
     }
     s->last_time = line->time;
-    for (int i = 0; i < 3 && strcmp(line->event, "eval.result") == 0 && what != NULL; i++)
-        s->run.eval_told[i] = s->run.eval_told[i] || strcmp(what, which[i]) == 0;
+    if (strcmp(line->event, "eval.result") == 0 && measured >= 0)
+        s->run.eval_told[measured] = true;
     if (strcmp(line->event, "plan.changed") == 0 && cJSON_IsNumber(revision))
         s->revision = (int64_t)revision->valuedouble;
     if (strcmp(line->event, "block.end") == 0 && cJSON_IsNumber(block))
@@ -273,7 +272,7 @@ static void begin(struct setting *s)
 {
     struct srq_run *run = &s->run;
 
-    srq_event_state(&run->events, "running", NULL);
+    srq_event_state(&run->events, SRQ_JOB_RUNNING, NULL);
     if (s->cut > 0)
         srq_event_log(&run->events, SRQ_LOG_WARN, "the journal had a torn tail of %" PRIu64 " bytes, which was cut",
                       s->cut);
@@ -284,7 +283,7 @@ static void begin(struct setting *s)
 }
 
 /* Tells how it ended. A failure that another try may mend leaves the job as it is: running. */
-static int conclude(struct setting *s, int rc, enum srq_job_end *end, struct srq_error *err)
+static int conclude(struct setting *s, int rc, enum srq_job_state *end, struct srq_error *err)
 {
     struct srq_events *e = &s->run.events;
 
@@ -293,21 +292,21 @@ static int conclude(struct setting *s, int rc, enum srq_job_end *end, struct srq
         srq_tasks_close(s->run.tasks, "has ended");
     if (rc == 0) {
         *end = SRQ_JOB_DONE;
-        srq_event_state(e, "done", NULL);
+        srq_event_state(e, SRQ_JOB_DONE, NULL);
         return srq_events_check(e, err);
     }
     if (rc == -SRQ_ECANCELED) {
         *end = atomic_load(&s->req->flags->cancel) ? SRQ_JOB_CANCELED : SRQ_JOB_PAUSED;
-        srq_event_state(e, *end == SRQ_JOB_CANCELED ? "canceled" : "paused", "asked for");
+        srq_event_state(e, *end, "asked for");
         return srq_events_check(e, err);
     }
     srq_event_log(e, SRQ_LOG_ERROR, "%s", err->text);
     if (rc != -SRQ_ENOMEM && rc != -SRQ_EIO)
-        srq_event_state(e, "failed", err->text);
+        srq_event_state(e, SRQ_JOB_FAILED, err->text);
     return rc;
 }
 
-static int work(struct setting *s, enum srq_job_end *end, struct srq_error *err)
+static int work(struct setting *s, enum srq_job_state *end, struct srq_error *err)
 {
     const struct srq_job_control *control = s->req->control;
     struct srq_run *run = &s->run;
@@ -339,14 +338,11 @@ static int work(struct setting *s, enum srq_job_end *end, struct srq_error *err)
     return rc;
 }
 
-static bool ended_before(const struct srq_run *run, enum srq_job_end *end)
+static bool ended_before(const struct srq_run *run, enum srq_job_state *end)
 {
-    if (strcmp(run->last_state, "done") == 0)
-        *end = SRQ_JOB_DONE;
-    else if (strcmp(run->last_state, "canceled") == 0)
-        *end = SRQ_JOB_CANCELED;
-    else
+    if (run->last_state != SRQ_JOB_DONE && run->last_state != SRQ_JOB_CANCELED)
         return false;
+    *end = (enum srq_job_state)run->last_state;
     return true;
 }
 
@@ -382,7 +378,7 @@ static void clean_up(struct setting *s)
     srq_journal_close(s->journal);
 }
 
-int srq_job_run(const struct srq_job_request *req, enum srq_job_end *end, struct srq_error *err)
+int srq_job_run(const struct srq_job_request *req, enum srq_job_state *end, struct srq_error *err)
 {
     struct srq_error own = { 0 };
     struct setting s;
@@ -401,11 +397,12 @@ int srq_job_run(const struct srq_job_request *req, enum srq_job_end *end, struct
 static int change_resting(struct setting *s, const cJSON *params, cJSON **reply, struct srq_error *err)
 {
     struct srq_run *run = &s->run;
-    const char *state = run->last_state;
+    enum srq_job_state end;
     int rc;
 
-    if (strcmp(state, "done") == 0 || strcmp(state, "canceled") == 0)
-        return srq_fail(err, -SRQ_ESTATE, "job %s is %s; its plan can no longer be changed", run->id, state);
+    if (ended_before(run, &end))
+        return srq_fail(err, -SRQ_ESTATE, "job %s is %s; its plan can no longer be changed", run->id,
+                        srq_job_state_words[end]);
     srq_events_init(&run->events, s->journal, s->req->flags);
     rc = resolve(s, err);
     if (rc == 0)

@@ -26,8 +26,8 @@ static void on_point(void *ctx, int64_t iter, double loss, double lr)
     if (data != NULL) {
         cJSON_AddNumberToObject(data, "block", l->task.unit);
         cJSON_AddNumberToObject(data, "iter", (double)iter);
-        srq_json_number(data, "loss", loss);
-        srq_json_number(data, "lr", lr);
+        srq_put_number(data, "loss", loss);
+        srq_put_number(data, "lr", lr);
     }
     srq_event_send(&l->run->events, "tune.point", data, false);
 }
@@ -42,8 +42,8 @@ static void on_probe(void *ctx, int64_t iter, double loss, bool best)
     if (data != NULL) {
         cJSON_AddNumberToObject(data, "block", l->task.unit);
         cJSON_AddNumberToObject(data, "iter", (double)iter);
-        srq_json_number(data, "loss", loss);
-        srq_json_number(data, "best", l->best);
+        srq_put_number(data, "loss", loss);
+        srq_put_number(data, "best", l->best);
     }
     srq_event_send(&l->run->events, "tune.probe", data, false);
 }
@@ -57,7 +57,7 @@ static void on_layer_error(void *ctx, int layer, int64_t iter, double relative)
         cJSON_AddNumberToObject(data, "block", l->task.unit);
         cJSON_AddStringToObject(data, "layer", l->run->job.layers[l->first + layer]->name);
         cJSON_AddNumberToObject(data, "iter", (double)iter);
-        srq_json_number(data, "error", relative);
+        srq_put_number(data, "error", relative);
     }
     srq_event_send(&l->run->events, "layer.error", data, false);
 }
@@ -213,7 +213,7 @@ static void tell_begin(struct srq_loop *l)
         cJSON_AddNumberToObject(data, "iters", (double)l->iters);
         cJSON_AddBoolToObject(data, "again", l->task.again);
     }
-    srq_event_send(&l->run->events, "block.begin", data, false);
+    srq_run_tell_block(l->run, "block.begin", l->task.unit, data, false);
 }
 
 static int tune(struct srq_loop *l, struct srq_tune_outcome *outcome, struct srq_error *err)

@@ -11,9 +11,8 @@ int srq_run_keep_finish(struct srq_run *run, int unit, int64_t iter, struct srq_
     const char *name = srq_run_unit(run, unit)->name;
     int rc;
 
-    if (fact == NULL || cJSON_AddNumberToObject(fact, "block", unit) == NULL ||
-        cJSON_AddStringToObject(fact, "name", name) == NULL ||
-        cJSON_AddNumberToObject(fact, "iteration", (double)iter) == NULL)
+    if (fact == NULL || !srq_put_number(fact, "block", unit) || !srq_put_text(fact, "name", name) ||
+        !srq_put_number(fact, "iteration", (double)iter))
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
     else
         rc = srq_fact_write(run->ckpt, FINISH, fact, err);

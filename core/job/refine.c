@@ -32,7 +32,7 @@ int srq_job_refine_needs(struct srq_resolved *r, int64_t nsamples, struct srq_er
 
     if (!srq_job_refines(r))
         return 0;
-    rc = srq_refine_plan(r->model, &cfg, r->schemes, rows, 16, &count, err);
+    rc = srq_refine_footprint(r->model, &cfg, r->schemes, rows, 16, &count, err);
     if (rc == 0)
         srq_needs_add_all(&r->memory, "refine", rows, count);
     return rc;

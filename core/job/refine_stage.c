@@ -70,10 +70,9 @@ static int keep(struct srq_run *run, const char *of, const struct srq_refine_out
     if (o->kept)
         srq_hashed_text(scales, count * sizeof(float), hash);
     if (rc == 0 &&
-        (cJSON_AddStringToObject(fact, "of", of) == NULL || cJSON_AddStringToObject(fact, "hash", hash) == NULL ||
-         cJSON_AddNumberToObject(fact, "steps", (double)o->steps) == NULL ||
-         !srq_json_number(fact, "loss_first", o->loss_first) || !srq_json_number(fact, "loss_last", o->loss_last) ||
-         cJSON_AddBoolToObject(fact, "kept", o->kept) == NULL))
+        (!srq_put_text(fact, "of", of) || !srq_put_text(fact, "hash", hash) ||
+         !srq_put_number(fact, "steps", (double)o->steps) || !srq_put_number(fact, "loss_first", o->loss_first) ||
+         !srq_put_number(fact, "loss_last", o->loss_last) || cJSON_AddBoolToObject(fact, "kept", o->kept) == NULL))
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory keeping scales");
     if (rc == 0)
         rc = srq_fact_write(run->ckpt, FACT, fact, err);
@@ -85,9 +84,9 @@ static int keep(struct srq_run *run, const char *of, const struct srq_refine_out
 static int take_up(struct srq_run *run, const char *of, bool *known, struct srq_error *err)
 {
     cJSON *fact = srq_fact_read(run->ckpt, FACT);
-    const char *word = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(fact, "of"));
-    const char *hash = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(fact, "hash"));
-    bool kept = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(fact, "kept"));
+    const char *word = srq_member_text(fact, "of");
+    const char *hash = srq_member_text(fact, "hash");
+    bool kept = srq_member_true(fact, "kept");
     struct srq_map map;
     int rc = 0;
 

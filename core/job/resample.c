@@ -25,7 +25,7 @@ int srq_job_resample_needs(struct srq_resolved *r, int64_t nsamples, struct srq_
 {
     struct srq_resample_config cfg = srq_job_resample_config(r, nsamples);
     struct srq_memory_row rows[8];
-    int count = 0, rc = srq_resample_plan(r->model, &cfg, rows, 8, &count, err);
+    int count = 0, rc = srq_resample_footprint(r->model, &cfg, rows, 8, &count, err);
 
     if (rc == 0)
         srq_needs_add_all(&r->memory, "resample", rows, count);

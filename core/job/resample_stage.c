@@ -35,8 +35,8 @@ static bool take_up(struct srq_run *run)
     int32_t *words;
     size_t bytes = word_bytes(run, &words);
     cJSON *fact = srq_fact_read(run->ckpt, FACT);
-    const char *of = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(fact, "of"));
-    const char *hash = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(fact, "hash"));
+    const char *of = srq_member_text(fact, "of");
+    const char *hash = srq_member_text(fact, "hash");
     struct srq_map map;
     bool known = false;
 
@@ -59,7 +59,7 @@ static int keep(struct srq_run *run, struct srq_error *err)
     int rc = 0;
 
     srq_hashed_text(words, bytes, hash);
-    if (cJSON_AddStringToObject(fact, "of", run->basis) == NULL || cJSON_AddStringToObject(fact, "hash", hash) == NULL)
+    if (!srq_put_text(fact, "of", run->basis) || !srq_put_text(fact, "hash", hash))
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory keeping words");
     if (rc == 0)
         rc = srq_hashed_write(run->ckpt, WORDS, words, bytes, err);

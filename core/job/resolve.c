@@ -7,6 +7,7 @@
 #include "core/job/estimate.h"
 #include "core/job/events.h"
 #include "core/job/footprint.h"
+#include "core/job/plan_json.h"
 #include "core/job/resample.h"
 #include "core/job/transform.h"
 #include "core/job/usage.h"
@@ -219,7 +220,7 @@ static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, st
     srq_heap_trim();
     r->baseline_bytes = srq_usage_now();
     r->copies = srq_job_copies(r, r->spec.opt.nsamples);
-    return srq_footprint_plan(r, r->spec.opt.nsamples * (1 + r->copies), 0, err);
+    return srq_footprint_settle(r, r->spec.opt.nsamples * (1 + r->copies), 0, err);
 }
 
 int srq_resolve(const cJSON *json, unsigned flags, struct srq_resolved *out, struct srq_error *err)
@@ -277,14 +278,14 @@ cJSON *srq_resolved_json(const struct srq_resolved *r)
     bool ok = root != NULL && cJSON_AddItemToObject(root, "spec", srq_spec_json(&r->spec)) &&
               cJSON_AddItemToObject(root, "plan", srq_plan_json(&r->plan)) &&
               (size = cJSON_AddObjectToObject(root, "size")) != NULL &&
-              cJSON_AddNumberToObject(size, "before_bytes", (double)r->size.before_bytes) != NULL &&
-              srq_json_number(size, "after_bytes", once_chosen(r, (double)r->size.after_bytes)) &&
-              srq_json_number(size, "average_bits", once_chosen(r, r->size.average_bits)) &&
+              srq_put_number(size, "before_bytes", (double)r->size.before_bytes) &&
+              srq_put_number(size, "after_bytes", once_chosen(r, (double)r->size.after_bytes)) &&
+              srq_put_number(size, "average_bits", once_chosen(r, r->size.average_bits)) &&
               cJSON_AddItemToObject(root, "memory", srq_needs_json(&r->memory, r->planned_bytes)) &&
               cJSON_AddItemToObject(root, "disk", srq_needs_json(&r->disk, r->planned_disk_bytes)) &&
-              srq_json_number(root, "estimate_s", srq_estimate_s(r)) &&
+              srq_put_number(root, "estimate_s", srq_estimate_s(r)) &&
               cJSON_AddItemToObject(root, "warnings", cJSON_Duplicate(r->notes, true)) &&
-              cJSON_AddNumberToObject(root, "threads", (double)r->spec.opt.threads) != NULL;
+              srq_put_number(root, "threads", (double)r->spec.opt.threads);
 
     if (ok)
         return root;

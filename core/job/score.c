@@ -6,6 +6,7 @@
 #include "core/base/fs.h"
 #include "core/job/budget.h"
 #include "core/job/fingerprint.h"
+#include "core/job/scores_json.h"
 #include "core/job/tasks.h"
 
 #include <math.h>
@@ -45,7 +46,7 @@ static void tell_scores(struct scoring *s, int c)
             cJSON_AddNumberToObject(data, "block", info->block);
             cJSON_AddStringToObject(data, "layer", info->name);
             cJSON_AddStringToObject(data, "scheme", text);
-            srq_json_number(data, "score", score);
+            srq_put_number(data, "score", score);
         }
         srq_event_send(&run->events, "layer.scored", data, false);
     }

@@ -4,6 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
 #include "core/job/cache.h"
+#include "core/job/scores_json.h"
 
 static bool key_hex(const struct srq_score_key *key, char out[SRQ_HASH_HEX])
 {

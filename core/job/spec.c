@@ -3,6 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
+#include "core/base/nearest.h"
 #include "core/proto/proto.h"
 #include "core/tune/options.h"
 

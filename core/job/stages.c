@@ -100,7 +100,7 @@ int srq_stage_load(struct srq_run *run, struct srq_error *err)
 {
     int units = srq_model_unit_count(run->job.model), rc = srq_tasks_sync(run->tasks, err);
     cJSON *looked = srq_fact_read(run->ckpt, "weights");
-    const char *of = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(looked, "plan"));
+    const char *of = srq_member_text(looked, "plan");
     char plan[24];
     bool known;
 
@@ -116,7 +116,7 @@ int srq_stage_load(struct srq_run *run, struct srq_error *err)
     if (rc == 0 && !known) {
         cJSON_Delete(looked);
         looked = cJSON_CreateObject();
-        if (looked == NULL || cJSON_AddStringToObject(looked, "plan", plan) == NULL)
+        if (looked == NULL || !srq_put_text(looked, "plan", plan))
             rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
         else
             rc = srq_fact_write(run->ckpt, "weights", looked, err);
@@ -208,7 +208,7 @@ static int settle_batch(const struct srq_run *run, struct srq_error *err)
     cJSON *fact = cJSON_CreateObject();
     int rc;
 
-    if (fact == NULL || cJSON_AddNumberToObject(fact, "batch", (double)run->job.spec.opt.batch) == NULL)
+    if (fact == NULL || !srq_put_number(fact, "batch", (double)run->job.spec.opt.batch))
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
     else
         rc = srq_fact_write(run->ckpt, "batch", fact, err);
@@ -216,8 +216,8 @@ static int settle_batch(const struct srq_run *run, struct srq_error *err)
     return rc;
 }
 
-/* The plan again, now that the numbers of samples are known; it is what the memory is held against. */
-static int plan_again(struct srq_run *run, struct srq_error *err)
+/* The footprint again, now that the numbers of samples are known: what is used is held against it. */
+static int settle_footprint(struct srq_run *run, struct srq_error *err)
 {
     struct srq_resolved *job = &run->job;
     char table[900], planned[32];
@@ -228,8 +228,8 @@ static int plan_again(struct srq_run *run, struct srq_error *err)
     srq_tasks_lock(run->tasks); /* who asks for a change meanwhile looks at the same */
     if (batch > 0)
         job->spec.opt.batch = batch;
-    rc =
-        srq_footprint_plan(job, run->calib.count > 0 ? run->calib.count : job->spec.opt.nsamples, run->eval.count, err);
+    rc = srq_footprint_settle(job, run->calib.count > 0 ? run->calib.count : job->spec.opt.nsamples, run->eval.count,
+                              err);
     srq_tasks_unlock(run->tasks);
     if (rc == 0 && batch == 0 && job->tunes)
         rc = settle_batch(run, err);
@@ -281,7 +281,7 @@ int srq_stage_calibrate(struct srq_run *run, struct srq_error *err)
     if (rc == 0)
         rc = srq_run_extend_samples(run, err);
     if (rc == 0)
-        rc = plan_again(run, err);
+        rc = settle_footprint(run, err);
     srq_event_progress(&run->events, steps + 1, steps + 1, "texts", NULL);
     return rc;
 }

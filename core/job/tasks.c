@@ -6,8 +6,11 @@
 #include "core/base/fs.h"
 #include "core/base/hash.h"
 #include "core/flow/snapshot.h"
+#include "core/job/change_json.h"
 #include "core/job/footprint.h"
+#include "core/job/plan_file.h"
 #include "core/job/run.h"
+#include "core/job/scores_json.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -77,6 +80,11 @@ void srq_tasks_replayed(struct srq_tasks *t, double seconds)
     pthread_mutex_lock(&t->lock);
     t->state.replay_s = seconds;
     pthread_mutex_unlock(&t->lock);
+}
+
+const char *srq_tasks_state(const struct srq_tasks *t, int unit)
+{
+    return srq_unit_state_word(srq_live_unit(&t->plan, &t->state, unit));
 }
 
 static uint64_t mix(uint64_t hash, uint64_t value)
@@ -179,8 +187,7 @@ static int write_fact(struct srq_tasks *t, int unit, int64_t generation, struct 
     cJSON *fact = cJSON_CreateObject();
     int rc;
 
-    if (fact == NULL || cJSON_AddNumberToObject(fact, "block", unit) == NULL ||
-        cJSON_AddNumberToObject(fact, "generation", (double)generation) == NULL)
+    if (fact == NULL || !srq_put_number(fact, "block", unit) || !srq_put_number(fact, "generation", (double)generation))
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
     else
         rc = srq_fact_write(t->run->ckpt, "again", fact, err);
@@ -424,6 +431,20 @@ static int adopt(struct srq_tasks *t, struct srq_change_result *r, bool allocate
     return 0;
 }
 
+/* The answer, and what the journal is told: in the plan that is to be, so that it goes to disk with it. */
+static int print_change(const struct srq_change_context *ctx, const struct srq_change *change,
+                        struct srq_change_result *r, cJSON **answer, struct srq_error *err)
+{
+    cJSON *event = srq_change_event(ctx, change, r);
+
+    cJSON_Delete(r->next.last_change);
+    r->next.last_change = event;
+    *answer = srq_change_reply(ctx, change, r);
+    return event != NULL && *answer != NULL && srq_put_text(*answer, "job", ctx->job)
+               ? 0
+               : srq_fail(err, -SRQ_ENOMEM, "out of memory changing the plan");
+}
+
 static int change_locked(struct srq_tasks *t, const struct srq_change *change, cJSON **reply, struct srq_error *err)
 {
     struct srq_resolved *job = &t->run->job;
@@ -440,6 +461,7 @@ static int change_locked(struct srq_tasks *t, const struct srq_change *change, c
                                       .check = check_plan,
                                       .check_ctx = t };
     struct srq_change_result result;
+    cJSON *answer = NULL;
     int rc;
 
     if (t->closed[0] != '\0' && !change->dry_run)
@@ -447,14 +469,15 @@ static int change_locked(struct srq_tasks *t, const struct srq_change *change, c
     t->state.iter = atomic_load(&t->iter);
     t->state.spent_s = srq_clock_s() - t->began;
     rc = srq_change_make(&ctx, change, &result, err);
+    if (rc == 0)
+        rc = print_change(&ctx, change, &result, &answer, err);
     if (rc == 0 && !change->dry_run)
         rc = adopt(t, &result, ctx.solver != NULL && change->op != SRQ_CHANGE_RETUNE && !isnan(result.next.bits), err);
     if (rc == 0 && reply != NULL) {
-        *reply = result.reply;
-        result.reply = NULL;
-        if (cJSON_AddStringToObject(*reply, "job", ctx.job) == NULL)
-            rc = srq_fail(err, -SRQ_ENOMEM, "out of memory answering");
+        *reply = answer;
+        answer = NULL;
     }
+    cJSON_Delete(answer);
     srq_change_result_fini(&result);
     return rc;
 }

@@ -141,8 +141,8 @@ int srq_job_transform_needs(struct srq_resolved *r, struct srq_error *err)
     if (p == NULL)
         return 0;
     cfg = srq_job_transform_config(r, r->transform.nsamples);
-    rc = srq_transform_plan(r->model, p, r->transform_self, r->aims != NULL ? r->aims : r->schemes, &cfg, rows, 16,
-                            &count, err);
+    rc = srq_transform_footprint(r->model, p, r->transform_self, r->aims != NULL ? r->aims : r->schemes, &cfg, rows, 16,
+                                 &count, err);
     srq_needs_add(&r->memory, "all", "transform: token ids", (uint64_t)(cfg.nsamples * cfg.seq) * sizeof(int32_t));
     if (rc == 0)
         srq_needs_add_all(&r->memory, "transform", rows, count);

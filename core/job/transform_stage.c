@@ -6,6 +6,7 @@
 #include "core/base/fs.h"
 #include "core/job/fingerprint.h"
 #include "core/job/scale_cache.h"
+#include "core/job/plan_json.h"
 #include "core/job/tasks.h"
 #include "core/job/transform.h"
 #include "core/tune/fold_error.h"
@@ -36,14 +37,11 @@ struct stage {
 
 static int keep_aims(struct stage *s, struct srq_error *err)
 {
-    cJSON *fact = cJSON_CreateObject(), *list = fact != NULL ? cJSON_AddArrayToObject(fact, "schemes") : NULL;
-    bool ok = list != NULL;
-    char text[32];
-    int rc;
+    cJSON *fact = cJSON_CreateObject();
+    int rc = srq_put_schemes(fact, "schemes", s->aims, s->run->job.layer_count)
+                 ? srq_fact_write(s->run->ckpt, AIMS, fact, err)
+                 : srq_fail(err, -SRQ_ENOMEM, "out of memory");
 
-    for (int i = 0; ok && i < s->run->job.layer_count; i++)
-        ok = cJSON_AddItemToArray(list, cJSON_CreateString(srq_scheme_text(&s->aims[i], text, sizeof(text))));
-    rc = ok ? srq_fact_write(s->run->ckpt, AIMS, fact, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory");
     cJSON_Delete(fact);
     return rc;
 }
@@ -54,14 +52,9 @@ static int settle_aims(struct stage *s, struct srq_error *err)
     const struct srq_resolved *job = &s->run->job;
     cJSON *fact = srq_fact_read(s->run->ckpt, AIMS);
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(fact, "schemes");
-    bool known = cJSON_GetArraySize(list) == job->layer_count && job->layer_count > 0;
+    int n;
+    bool known = srq_read_schemes(list, job->layer_count, s->aims, &n, NULL) == 0 && n == job->layer_count && n > 0;
 
-    for (int i = 0; i < job->layer_count; i++) {
-        const char *text = cJSON_GetStringValue(cJSON_GetArrayItem(list, i));
-
-        s->aims[i] = job->aims != NULL ? job->aims[i] : job->schemes[i];
-        known = known && text != NULL && srq_scheme_parse(text, &s->aims[i], NULL) == 0;
-    }
     for (int i = 0; !known && i < job->layer_count; i++)
         s->aims[i] = job->aims != NULL ? job->aims[i] : job->schemes[i];
     cJSON_Delete(fact);
@@ -122,8 +115,8 @@ static void on_point(void *ctx, int64_t step, double loss, double lr)
     if (data == NULL)
         return;
     cJSON_AddNumberToObject(data, "iter", (double)step);
-    srq_json_number(data, "loss", loss);
-    srq_json_number(data, "lr", lr);
+    srq_put_number(data, "loss", loss);
+    srq_put_number(data, "lr", lr);
     srq_event_send(&s->run->events, "transform.point", data, false);
 }
 
@@ -135,10 +128,10 @@ static void on_probe(void *ctx, int64_t step, double loss, double best, const st
     if (data == NULL)
         return;
     cJSON_AddNumberToObject(data, "iter", (double)step);
-    srq_json_number(data, "loss", loss);
-    srq_json_number(data, "best", best);
-    srq_json_number(data, "spread_mean", spread->mean);
-    srq_json_number(data, "spread_max", spread->max);
+    srq_put_number(data, "loss", loss);
+    srq_put_number(data, "best", best);
+    srq_put_number(data, "spread_mean", spread->mean);
+    srq_put_number(data, "spread_max", spread->max);
     srq_event_send(&s->run->events, "transform.probe", data, false);
 }
 
@@ -224,9 +217,8 @@ static int64_t pick_tokens(const struct srq_run *run, int32_t tokens[SRQ_FOLD_TO
 static int keep_fold(struct srq_run *run, double error, struct srq_error *err)
 {
     cJSON *fact = cJSON_CreateObject();
-    int rc = fact != NULL && cJSON_AddNumberToObject(fact, "error", error) != NULL
-                 ? srq_fact_write(run->ckpt, SRQ_FOLD_FACT, fact, err)
-                 : srq_fail(err, -SRQ_ENOMEM, "out of memory");
+    int rc = fact != NULL && srq_put_number(fact, "error", error) ? srq_fact_write(run->ckpt, SRQ_FOLD_FACT, fact, err)
+                                                                  : srq_fail(err, -SRQ_ENOMEM, "out of memory");
 
     cJSON_Delete(fact);
     return rc;

@@ -64,9 +64,10 @@ struct srq_memory_row {
     uint64_t bytes;
 };
 
-int srq_tuner_plan(const struct srq_model *m, const struct srq_plugin *p, void *self, const struct srq_tune_config *cfg,
-                   const struct srq_scheme *schemes /* one per model layer */, enum srq_dtype compute,
-                   struct srq_memory_row *rows, int cap, int *count, struct srq_error *err);
+int srq_tuner_footprint(const struct srq_model *m, const struct srq_plugin *p, void *self,
+                        const struct srq_tune_config *cfg, const struct srq_scheme *schemes /* one per model layer */,
+                        enum srq_dtype compute, struct srq_memory_row *rows, int cap, int *count,
+                        struct srq_error *err);
 int srq_tuner_create(const struct srq_model *m, const struct srq_plugin *p, void *self,
                      const struct srq_tune_config *cfg, const struct srq_scheme *schemes, enum srq_dtype compute,
                      struct srq_tuner **out, struct srq_error *err);

@@ -156,8 +156,9 @@ static struct srq_refine *new_refine(const struct srq_model *m, const struct srq
     return r;
 }
 
-int srq_refine_plan(const struct srq_model *m, const struct srq_refine_config *cfg, const struct srq_scheme *schemes,
-                    struct srq_memory_row *rows, int cap, int *count, struct srq_error *err)
+int srq_refine_footprint(const struct srq_model *m, const struct srq_refine_config *cfg,
+                         const struct srq_scheme *schemes, struct srq_memory_row *rows, int cap, int *count,
+                         struct srq_error *err)
 {
     struct srq_refine *r = new_refine(m, cfg, schemes);
     int rc = r != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory planning the tuning of scales");

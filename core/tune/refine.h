@@ -47,8 +47,9 @@ struct srq_refine_outcome {
 /* Whether a layer's scales are tuned. */
 bool srq_refine_tunes(const struct srq_layer_info *layer, const struct srq_scheme *scheme);
 /* Memory by purpose. schemes: one a layer of the model. */
-int srq_refine_plan(const struct srq_model *m, const struct srq_refine_config *cfg, const struct srq_scheme *schemes,
-                    struct srq_memory_row *rows, int cap, int *count, struct srq_error *err);
+int srq_refine_footprint(const struct srq_model *m, const struct srq_refine_config *cfg,
+                         const struct srq_scheme *schemes, struct srq_memory_row *rows, int cap, int *count,
+                         struct srq_error *err);
 int srq_refine_create(const struct srq_model *m, const struct srq_refine_config *cfg, const struct srq_scheme *schemes,
                       struct srq_refine **out, struct srq_error *err);
 void srq_refine_free(struct srq_refine *r);

@@ -65,8 +65,8 @@ static int measure(struct resample *r, const struct srq_model *m, const struct s
     return rc == 0 ? srq_walk_measure(&r->walk_config, &r->memory, err) : rc;
 }
 
-int srq_resample_plan(const struct srq_model *m, const struct srq_resample_config *cfg, struct srq_memory_row *rows,
-                      int cap, int *count, struct srq_error *err)
+int srq_resample_footprint(const struct srq_model *m, const struct srq_resample_config *cfg,
+                           struct srq_memory_row *rows, int cap, int *count, struct srq_error *err)
 {
     struct resample r;
     int rc = 0;

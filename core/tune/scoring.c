@@ -150,9 +150,9 @@ static struct srq_scoring *new_scoring(const struct srq_model *m, const struct s
     return s;
 }
 
-int srq_scoring_plan(const struct srq_model *m, const struct srq_scoring_config *cfg,
-                     const struct srq_scheme *candidates, int count, struct srq_memory_row *rows, int cap,
-                     int *row_count, struct srq_error *err)
+int srq_scoring_footprint(const struct srq_model *m, const struct srq_scoring_config *cfg,
+                          const struct srq_scheme *candidates, int count, struct srq_memory_row *rows, int cap,
+                          int *row_count, struct srq_error *err)
 {
     struct srq_scoring *s = new_scoring(m, cfg);
     size_t groups, sums;

@@ -25,9 +25,9 @@ struct srq_scoring_config {
 };
 
 /* Memory by purpose. `candidates`: the schemes that will be scored. */
-int srq_scoring_plan(const struct srq_model *m, const struct srq_scoring_config *cfg,
-                     const struct srq_scheme *candidates, int count, struct srq_memory_row *rows, int cap,
-                     int *row_count, struct srq_error *err);
+int srq_scoring_footprint(const struct srq_model *m, const struct srq_scoring_config *cfg,
+                          const struct srq_scheme *candidates, int count, struct srq_memory_row *rows, int cap,
+                          int *row_count, struct srq_error *err);
 int srq_scoring_create(const struct srq_model *m, const struct srq_plugin *scorer, void *self,
                        const struct srq_scoring_config *cfg, const struct srq_scheme *candidates, int count,
                        struct srq_scoring **out, struct srq_error *err);

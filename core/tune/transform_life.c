@@ -244,9 +244,9 @@ static int settle(struct srq_transformer *t, bool **wanted, struct srq_error *er
     return measure(t, *wanted, err);
 }
 
-int srq_transform_plan(const struct srq_model *m, const struct srq_plugin *p, void *self,
-                       const struct srq_scheme *schemes, const struct srq_transform_config *cfg,
-                       struct srq_memory_row *rows, int cap, int *count, struct srq_error *err)
+int srq_transform_footprint(const struct srq_model *m, const struct srq_plugin *p, void *self,
+                            const struct srq_scheme *schemes, const struct srq_transform_config *cfg,
+                            struct srq_memory_row *rows, int cap, int *count, struct srq_error *err)
 {
     struct srq_transformer *t = new_transformer(m, p, self, schemes, cfg);
     bool *wanted = NULL;

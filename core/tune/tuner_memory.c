@@ -105,9 +105,9 @@ static struct srq_tuner *new_tuner(const struct srq_model *m, const struct srq_p
     return t;
 }
 
-int srq_tuner_plan(const struct srq_model *m, const struct srq_plugin *p, void *self, const struct srq_tune_config *cfg,
-                   const struct srq_scheme *schemes, enum srq_dtype compute, struct srq_memory_row *rows, int cap,
-                   int *count, struct srq_error *err)
+int srq_tuner_footprint(const struct srq_model *m, const struct srq_plugin *p, void *self,
+                        const struct srq_tune_config *cfg, const struct srq_scheme *schemes, enum srq_dtype compute,
+                        struct srq_memory_row *rows, int cap, int *count, struct srq_error *err)
 {
     struct srq_tuner *t;
     int rc = check_config(p, cfg, compute, err);
@@ -116,7 +116,7 @@ int srq_tuner_plan(const struct srq_model *m, const struct srq_plugin *p, void *
     if (rc != 0)
         return rc;
     if (cap < AREA_COUNT + 1)
-        return srq_fail(err, -SRQ_EINVAL, "the tuner's plan has %d rows, and there is room for %d", AREA_COUNT + 1,
+        return srq_fail(err, -SRQ_EINVAL, "the tuner's footprint has %d rows, and there is room for %d", AREA_COUNT + 1,
                         cap);
     t = new_tuner(m, p, self, cfg, compute);
     if (t == NULL)

@@ -38,7 +38,7 @@ static int tear_down(void **state)
 
 /* Runs a small job; its output is DIR/NAME, its directory DIR/NAME.job. */
 static int run(const char *name, const char *method, const char *more, struct srq_job_flags *flags,
-               enum srq_job_end *end, struct srq_error *err)
+               enum srq_job_state *end, struct srq_error *err)
 {
     char *job = srq_asprintf("%s/%s.job", dir, name);
     char *spec = srq_asprintf(""
@@ -111,7 +111,7 @@ static void every_event_of_a_job_fits_the_message_table(void **state)
 {
     struct srq_job_flags flags = { 0 };
     struct srq_error err = { 0 };
-    enum srq_job_end end;
+    enum srq_job_state end;
     struct seen seen;
     char *more =
         srq_asprintf(",\"eval\":[\"%s/text/demo-eval.txt\"],\"options\":{" SMALL ",\"signround.iters\":4}", share);
@@ -149,7 +149,7 @@ static void finishing_at_once_gives_plain_rounding(void **state)
 {
     struct srq_job_flags flags = { 0 }, none = { 0 };
     struct srq_error err = { 0 };
-    enum srq_job_end end;
+    enum srq_job_state end;
 
     (void)state;
     atomic_store(&flags.finish, true);
@@ -164,7 +164,7 @@ static double error_of_rounding(const char *name, const char *more)
 {
     struct srq_job_flags flags = { 0 };
     struct srq_error err = { 0 };
-    enum srq_job_end end;
+    enum srq_job_state end;
     char *path = srq_asprintf("%s/%s/report.json", dir, name), *text;
     size_t len;
     cJSON *report;
@@ -205,7 +205,7 @@ static void canceling_ends_for_good(void **state)
 {
     struct srq_job_flags flags = { 0 }, none = { 0 };
     struct srq_error err = { 0 };
-    enum srq_job_end end;
+    enum srq_job_state end;
 
     (void)state;
     atomic_store(&flags.cancel, true);
@@ -220,7 +220,7 @@ static void another_job_may_not_use_the_directory(void **state)
 {
     struct srq_job_flags flags = { 0 };
     struct srq_error err = { 0 };
-    enum srq_job_end end;
+    enum srq_job_state end;
 
     (void)state;
     atomic_store(&flags.pause, true);

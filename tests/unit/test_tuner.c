@@ -431,8 +431,9 @@ static void the_plan_is_what_is_allocated(void **state)
     int count, large = 0;
 
     (void)state;
-    assert_ok(srq_tuner_plan(b->model, b->plugin.plugin, b->self, &b->cfg, b->schemes, SRQ_F32, rows, 16, &count, &err),
-              &err);
+    assert_ok(
+        srq_tuner_footprint(b->model, b->plugin.plugin, b->self, &b->cfg, b->schemes, SRQ_F32, rows, 16, &count, &err),
+        &err);
     srq_set_alloc_hook(note_size, &seen);
     make_tuner(b);
     srq_set_alloc_hook(NULL, NULL);

@@ -72,7 +72,7 @@ static pid_t start(const char *name, const char *method, const char *more)
     struct srq_job_flags flags = { 0 };
     struct srq_job_request req = { .dir = job, .spec = spec, .spec_len = strlen(spec), .flags = &flags };
     struct srq_error err = { 0 };
-    enum srq_job_end end;
+    enum srq_job_state end;
     pid_t pid;
 
     assert_ok(srq_mkdirs(ckpt, 0755, &err), &err);

@@ -5,6 +5,7 @@
 #include "core/base/clock.h"
 #include "core/base/fs.h"
 #include "core/flow/snapshot.h"
+#include "core/job/plan_json.h"
 
 #include <math.h>
 #include <unistd.h>
@@ -70,19 +71,6 @@ static int write_report(struct srq_run *run, const char *dir, struct srq_error *
     return rc;
 }
 
-static cJSON *plan_row(const struct srq_plan_layer *l)
-{
-    cJSON *o = cJSON_CreateObject();
-    char text[32];
-
-    if (o != NULL && cJSON_AddStringToObject(o, "name", l->info->name) != NULL &&
-        cJSON_AddStringToObject(o, "scheme", srq_scheme_text(&l->scheme, text, sizeof(text))) != NULL &&
-        cJSON_AddStringToObject(o, "source", srq_plan_source_name(l->source)) != NULL)
-        return o;
-    cJSON_Delete(o);
-    return NULL;
-}
-
 /* srq_plan.json: scheme and source of every layer, for whoever gets the model. Like all of the export it names no time
  * and no person. */
 static int write_plan(struct srq_run *run, const char *dir, struct srq_error *err)
@@ -93,9 +81,13 @@ static int write_plan(struct srq_run *run, const char *dir, struct srq_error *er
     bool ok = rows != NULL;
     int rc;
 
-    for (int i = 0; ok && i < plan->count; i++)
-        ok = cJSON_AddItemToArray(rows, plan_row(&plan->layers[i]));
-    ok = ok && cJSON_AddNumberToObject(root, "average_bits", run->job.size.average_bits) != NULL;
+    for (int i = 0; ok && i < plan->count; i++) {
+        cJSON *o = cJSON_CreateObject();
+
+        ok = cJSON_AddItemToArray(rows, o) && srq_put_text(o, "name", plan->layers[i].info->name) &&
+             srq_put_decision(o, &plan->layers[i]);
+    }
+    ok = ok && srq_put_number(root, "average_bits", run->job.size.average_bits);
     if (ok)
         text = cJSON_Print(root);
     rc = text != NULL && path != NULL ? srq_write_file_durable(path, text, strlen(text), 0666, err)
@@ -160,7 +152,7 @@ bool srq_run_published(const struct srq_run *run)
 
     if (path != NULL && srq_read_file(path, (size_t)256 << 20, &text, &len, NULL) == 0)
         report = cJSON_ParseWithLength(text, len);
-    job = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(report, "job"));
+    job = srq_member_text(report, "job");
     created = cJSON_GetObjectItemCaseSensitive(report, "created");
     ours = job != NULL && strcmp(job, run->id) == 0 && cJSON_IsNumber(created) &&
            fabs(created->valuedouble - run->created) < 1e-6;
