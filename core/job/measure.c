@@ -61,8 +61,7 @@ static void tell(struct srq_run *run, enum srq_measured w, const cJSON *fact)
 
         cJSON_AddStringToObject(data, "which", srq_measured_words[w]);
         for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-            cJSON_AddItemToObject(data, keys[i],
-                                  cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(fact, keys[i]), true));
+            srq_put_member(data, keys[i], fact);
     }
     srq_event_send(&run->events, "eval.result", data, true);
 }

@@ -66,7 +66,7 @@ static bool add_transform(struct srq_run *run, cJSON *root)
         srq_put_number(t, "loss_best", o->loss_best);
         srq_put_number(t, "scale_min", least);
         srq_put_number(t, "scale_max", most);
-        cJSON_AddItemToObject(t, "fold_error", cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(fact, "error"), true));
+        srq_put_copy(t, "fold_error", cJSON_GetObjectItemCaseSensitive(fact, "error"));
     }
     cJSON_Delete(fact);
     return ok;
@@ -131,16 +131,13 @@ static bool add_eval(struct srq_run *run, cJSON *root, double *eval_s)
         snprintf(name, sizeof(name), "eval-%s", srq_measured_words[w]);
         fact = srq_fact_read(run->ckpt, name);
         for (size_t k = 0; o != NULL && k < sizeof(keys) / sizeof(keys[0]); k++) {
-            const cJSON *v = cJSON_GetObjectItemCaseSensitive(fact, keys[k]);
-
-            srq_put_number(o, keys[k], cJSON_IsNumber(v) ? v->valuedouble : NAN);
+            srq_put_number(o, keys[k], srq_member_number(fact, keys[k]));
         }
         if (fact != NULL) {
-            const cJSON *s = cJSON_GetObjectItemCaseSensitive(fact, "elapsed_s");
+            double s = srq_member_number(fact, "elapsed_s");
 
-            cJSON_AddItemToObject(o, "windows",
-                                  cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(fact, "windows"), true));
-            *eval_s += cJSON_IsNumber(s) ? s->valuedouble : 0;
+            srq_put_member(o, "windows", fact);
+            *eval_s += isnan(s) ? 0 : s;
         }
         cJSON_Delete(fact);
     }
