@@ -172,7 +172,7 @@ static void expect(int64_t m, int64_t n, int64_t k)
 {
     const struct srq_mat a = { NULL, SRQ_F32, k, false }, b = { NULL, SRQ_F32, k, true };
 
-    srq_gemm_expect(m, n, k, 1, &a, &b, 0, SRQ_F32, n);
+    srq_gemm_expect(&(struct srq_product){ m, n, k, a, b, .c = { NULL, SRQ_F32, n } });
 }
 
 /* F32 products outside of tapes: moments of inputs and what is done with them, logits. Only their sizes count, and of

@@ -270,7 +270,7 @@ static void side_logits(const struct job *j, const struct side *s, const void *p
     const void *y = j->dtype == SRQ_BF16 ? (const void *)s->y16 : s->y;
     const struct srq_mat a = { y, j->dtype, width, false }, b = { panel, j->dtype, width, true };
 
-    srq_gemm(n, j->rows, width, 1, &a, &b, 0, s->logits, SRQ_F32, j->rows);
+    srq_gemm(&(struct srq_product){ n, j->rows, width, a, b, .c = { s->logits, SRQ_F32, j->rows } });
 }
 
 /* Logits of one panel for `n` tokens, of both; *panel: the student's rows. */
@@ -318,7 +318,8 @@ static int chunk(struct job *j, int64_t n, double *loss, struct srq_error *err)
             const struct srq_mat d = { l->student.logits, j->dtype, stride * j->rows, false },
                                  w = { panel, j->dtype, width, false };
 
-            srq_gemm(n, width, j->rows, 1, &d, &w, j->row > 0 ? 1.0f : 0.0f, l->dy, SRQ_F32, width);
+            srq_gemm(
+                &(struct srq_product){ n, width, j->rows, d, w, .c = { l->dy, SRQ_F32, width }, .add = j->row > 0 });
         }
     }
     for (int64_t i = 0; rc == 0 && i < n; i++)

@@ -205,7 +205,7 @@ static int panel_logits(struct job *j, int64_t n, const float **panel, struct sr
     if (rc == 0) {
         const struct srq_mat a = { l->y, SRQ_F32, width, false }, b = { *panel, SRQ_F32, width, true };
 
-        srq_gemm(n, j->rows, width, 1, &a, &b, 0, l->logits, SRQ_F32, j->rows);
+        srq_gemm(&(struct srq_product){ n, j->rows, width, a, b, .c = { l->logits, SRQ_F32, j->rows } });
     }
     return rc;
 }
@@ -234,7 +234,8 @@ static int chunk(struct job *j, int64_t n, double *loss, struct srq_error *err)
             const struct srq_mat p = { l->logits, SRQ_F32, j->rows, false }, w = { panel, SRQ_F32, width, false };
 
             srq_parallel(n, 1, slope_share, j);
-            srq_gemm(n, width, j->rows, 1, &p, &w, j->row > 0 ? 1.0f : 0.0f, l->dy, SRQ_F32, width);
+            srq_gemm(
+                &(struct srq_product){ n, width, j->rows, p, w, .c = { l->dy, SRQ_F32, width }, .add = j->row > 0 });
         }
     }
     if (rc == 0 && j->grad != NULL)
