@@ -56,7 +56,6 @@ int srq_loop_listen(struct srq_loop *l, struct srq_states *chain, struct srq_err
 /* The block computes with its codes from now on: they are decoded over its own weights. */
 int srq_loop_use_codes(struct srq_loop *l, const struct srq_codes *(*get)(void *from, int layer), void *from,
                        struct srq_error *err);
-struct srq_tune_config srq_loop_config(const struct srq_run *run);
 
 /* A task begins: the chains enter its unit. */
 int srq_loop_begin(struct srq_loop *l, const struct srq_task *task, struct srq_error *err);

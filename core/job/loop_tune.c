@@ -4,6 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/hash.h"
+#include "core/job/footprint.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -181,7 +182,7 @@ static void snapshot(struct srq_loop *l)
 static int take_tuner(struct srq_loop *l, struct srq_error *err)
 {
     struct srq_resolved *job = &l->run->job;
-    struct srq_tune_config cfg = srq_loop_config(l->run);
+    struct srq_tune_config cfg = srq_job_tune_config(job, l->run->calib.count);
     uint64_t key = 0;
 
     for (int i = 0; i < job->layer_count; i++) {
@@ -196,8 +197,8 @@ static int take_tuner(struct srq_loop *l, struct srq_error *err)
     srq_tuner_free(l->tuner);
     l->tuner = NULL;
     l->tuner_key = key;
-    return srq_tuner_create(job->model, srq_spec_quantizer(&job->spec), job->self, &cfg, l->task.schemes, job->compute,
-                            &l->tuner, err);
+    cfg.schemes = l->task.schemes;
+    return srq_tuner_create(&cfg, &l->tuner, err);
 }
 
 static void tell_begin(struct srq_loop *l)
@@ -227,8 +228,13 @@ static int tune(struct srq_loop *l, struct srq_tune_outcome *outcome, struct srq
                                .mask = run->calib.mask,
                                .importance = l->importance != NULL ? srq_importance_sums(l->importance) : NULL };
     struct srq_tune_events events = { l, on_point, on_probe, on_layer_error, on_tick };
-    const struct srq_running *resume = &l->resumed;
     bool resumed = srq_running_open(run->ckpt, l->task.unit, l->task.key, &l->resumed);
+    const struct srq_tune_task task = { .unit = l->task.unit,
+                                        .block = srq_walk_block(l->walk),
+                                        .schemes = l->task.schemes,
+                                        .io = &io,
+                                        .resume = l->resumed.state,
+                                        .events = &events };
     int rc;
 
     for (int i = 0; i < u->ins; i++)
@@ -239,17 +245,12 @@ static int tune(struct srq_loop *l, struct srq_tune_outcome *outcome, struct srq
         io.target[0] = srq_states_final(l->fp, 0);
     l->best = NAN;
     if (resumed) {
-        l->before_s = resume->elapsed_s;
-        l->tune_before_s = resume->tune_s;
-        srq_event_log(&run->events, SRQ_LOG_INFO, "%s goes on at iteration %" PRId64, l->name, resume->iter);
+        l->before_s = l->resumed.elapsed_s;
+        l->tune_before_s = l->resumed.tune_s;
+        srq_event_log(&run->events, SRQ_LOG_INFO, "%s goes on at iteration %" PRId64, l->name, l->resumed.iter);
     }
     l->tune_began = l->saved_at = srq_clock_s();
-    if (u->kind == SRQ_UNIT_HEAD)
-        rc = srq_tuner_run_layer(l->tuner, l->first, l->task.schemes, &io, resume->state, resume->len, &events, outcome,
-                                 err);
-    else
-        rc = srq_tuner_run(l->tuner, srq_walk_block(l->walk), l->task.unit, l->task.schemes, &io, resume->state,
-                           resume->len, &events, outcome, err);
+    rc = srq_tuner_run(l->tuner, &task, outcome, err);
     if (rc != 0 && l->tick_error.code != 0 && err != NULL)
         *err = l->tick_error;
     srq_running_close(&l->resumed);

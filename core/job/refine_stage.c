@@ -119,6 +119,7 @@ cJSON *srq_run_refine_json(const struct srq_run *run)
 struct refining {
     struct srq_run *run;
     struct srq_refine *r;
+    struct srq_results results;
     uint64_t of;
     double saved_at, cost_s;
     struct srq_error error;
@@ -177,6 +178,13 @@ static int on_tick(void *ctx, int64_t step, int64_t steps)
     return rc == 0 ? srq_run_check(run, &k->error) : rc;
 }
 
+static int codes_of(void *ctx, int layer, const struct srq_codes **out, struct srq_error *err)
+{
+    struct refining *k = ctx;
+
+    return srq_results_codes(&k->results, layer, out, err);
+}
+
 static bool open_running(const struct srq_run *run, uint64_t of, struct srq_map *map)
 {
     char *path = srq_path_join(run->ckpt, RUNNING);
@@ -201,22 +209,22 @@ static int tune(struct srq_run *run, const char *of, uint64_t key, struct srq_er
 {
     struct refining k = { .run = run, .of = key, .saved_at = srq_clock_s() };
     struct srq_refine_config cfg = srq_job_refine_config(&run->job, run->calib.count);
-    struct srq_refine_events events = { &k, on_tick };
+    const struct srq_refine_caller caller = { &k, codes_of, on_tick };
     struct srq_refine_outcome outcome;
-    struct srq_results results;
     struct srq_map map = { 0 };
     bool resumed = open_running(run, key, &map);
+    struct srq_part state = { 0 };
     const float *scales;
     size_t count;
-    int rc = srq_refine_create(run->job.model, &cfg, run->job.schemes, &k.r, err);
+    int rc = srq_refine_create(&cfg, &k.r, err);
 
-    srq_results_init(&results, run);
+    srq_results_init(&k.results, run);
+    if (resumed)
+        state = (struct srq_part){ map.data + sizeof(struct running_head), map.size - sizeof(struct running_head) };
     if (resumed)
         srq_event_log(&run->events, SRQ_LOG_INFO, "the tuning of scales end to end goes on");
     if (rc == 0)
-        rc = srq_refine_run(k.r, &run->calib, srq_results_codes, &results,
-                            resumed ? map.data + sizeof(struct running_head) : NULL,
-                            resumed ? map.size - sizeof(struct running_head) : 0, &events, &outcome, err);
+        rc = srq_refine_run(k.r, &run->calib, &caller, resumed ? &state : NULL, &outcome, err);
     if (rc != 0 && k.error.code != 0 && err != NULL)
         *err = k.error;
     if (rc == 0) {
@@ -230,7 +238,7 @@ static int tune(struct srq_run *run, const char *of, uint64_t key, struct srq_er
                       outcome.steps, outcome.loss_last, outcome.loss_first,
                       outcome.kept ? "" : "; they stay as they were");
     }
-    srq_results_fini(&results);
+    srq_results_fini(&k.results);
     srq_refine_free(k.r);
     if (resumed)
         srq_map_close(&map);

@@ -146,8 +146,7 @@ static int search(struct stage *s, const struct srq_transform_config *cfg, struc
 {
     struct srq_run *run = s->run;
     struct srq_transform_events events = { .ctx = s, .tick = on_tick, .point = on_point, .probe = on_probe };
-    int rc = srq_transform_create(run->job.model, s->plugin, run->job.transform_self, s->aims, cfg,
-                                  run->scaling.count > 0 ? &run->scaling : NULL, &s->t, err);
+    int rc = srq_transform_create(cfg, run->scaling.count > 0 ? &run->scaling : NULL, &s->t, err);
 
     if (rc == 0)
         rc = srq_transform_run(s->t, srq_path_exists(s->running) ? s->running : NULL, &events, err);
@@ -181,7 +180,6 @@ static int find(struct stage *s, struct srq_error *err)
     struct srq_run *run = s->run;
     struct srq_scale_key key = { .tokens = run->scaling.hash,
                                  .job = &run->job,
-                                 .aims = s->aims,
                                  .data = srq_job_transform_config(&run->job, run->scaling.count) };
     bool keeps = run->scaling.count > 0, found = false;
     struct srq_error why = { 0 };
@@ -189,6 +187,7 @@ static int find(struct stage *s, struct srq_error *err)
     int rc = keeps ? srq_fingerprint_model(run->dir, model, sizeof(model), err) : 0;
 
     key.model = model;
+    key.data.schemes = s->aims;
     if (rc == 0 && keeps)
         rc = from_cache(s, &key, &found, err);
     if (rc == 0 && !found)

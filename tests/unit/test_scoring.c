@@ -152,8 +152,8 @@ static void make_ids(struct data *d, const struct srq_model *m, int samples, int
     d->samples = (struct srq_samples){ .count = samples, .seqlen = seq, .ids = d->ids };
 }
 
-static void run(const struct srq_model *m, const struct srq_scoring_config *cfg, const char *scheme,
-                const struct data *d, double *score, double *loss)
+static void run(const struct srq_model *m, struct srq_scoring_config cfg, const char *scheme, const struct data *d,
+                double *score, double *loss)
 {
     struct srq_scheme schemes[LAYERS_MAX] = { { .grid = SRQ_GRID_NONE } }, one;
     struct srq_error err = { 0 };
@@ -167,7 +167,12 @@ static void run(const struct srq_model *m, const struct srq_scoring_config *cfg,
         if (srq_model_layer(m, i)->block < 0)
             schemes[i] = srq_scheme_none();
     }
-    assert_ok(srq_scoring_create(m, scorer.handle.plugin, scorer.self, cfg, &one, 1, &s, &err), &err);
+    cfg.model = m;
+    cfg.plugin = scorer.handle.plugin;
+    cfg.self = scorer.self;
+    cfg.candidates = &one;
+    cfg.candidate_count = 1;
+    assert_ok(srq_scoring_create(&cfg, &s, &err), &err);
     assert_ok(srq_scoring_run(s, schemes, &d->samples, NULL, NULL, score, loss, &err), &err);
     srq_scoring_free(s);
     scorer_close(&scorer);
@@ -197,7 +202,7 @@ static void scores_are_those_of_pytorch(void **state)
         struct srq_model *m = open_model(name, &folder);
 
         make_ids(&d, m, samples, seq);
-        run(m, &cfg, scheme, &d, score, &loss);
+        run(m, cfg, scheme, &d, score, &loss);
         assert_true(fabs(loss - want_loss) < 2e-5 * want_loss);
         for (int i = 0; i < layers; i++) {
             char layer[128];
@@ -226,10 +231,10 @@ static void scores_do_not_depend_on_sweeps_or_repetition(void **state)
 
     (void)state;
     make_ids(&d, m, 4, 32);
-    run(m, &cfg, "w3g64", &d, whole, &loss[0]);
-    run(m, &cfg, "w3g64", &d, again, &loss[1]);
+    run(m, cfg, "w3g64", &d, whole, &loss[0]);
+    run(m, cfg, "w3g64", &d, again, &loss[1]);
     cfg.sweep = 2;
-    run(m, &cfg, "w3g64", &d, halves, &loss[2]);
+    run(m, cfg, "w3g64", &d, halves, &loss[2]);
     for (int i = 0; i < srq_model_layer_count(m); i++) {
         assert_true(whole[i] == again[i]);
         assert_true(whole[i] == halves[i]);
@@ -259,8 +264,8 @@ static void padding_is_not_predicted(void **state)
     d.samples.ids = d.ids;
     d.samples.mask = mask;
     cut.samples = (struct srq_samples){ .count = 2, .seqlen = 16, .ids = cut.ids };
-    run(m, &cfg, "w3g64", &d, padded, &loss[0]);
-    run(m, &short_cfg, "w3g64", &cut, plain, &loss[1]);
+    run(m, cfg, "w3g64", &d, padded, &loss[0]);
+    run(m, short_cfg, "w3g64", &cut, plain, &loss[1]);
     assert_true(fabs(loss[0] - loss[1]) < 1e-5);
     for (int i = 0; i < srq_model_layer_count(m); i++)
         assert_true(fabs(padded[i] - plain[i]) < 1e-3 * plain[i]);
@@ -278,9 +283,9 @@ static void scores_in_bf16_are_close(void **state)
 
     (void)state;
     make_ids(&d, m, 2, 64);
-    run(m, &cfg, "w4g64", &d, f32, &loss[0]);
+    run(m, cfg, "w4g64", &d, f32, &loss[0]);
     cfg.compute = SRQ_BF16;
-    run(m, &cfg, "w4g64", &d, bf16, &loss[1]);
+    run(m, cfg, "w4g64", &d, bf16, &loss[1]);
     assert_true(fabs(loss[0] - loss[1]) < 0.02 * loss[0]);
     for (int i = 0; i < srq_model_layer_count(m); i++)
         assert_true(fabs(bf16[i] - f32[i]) < 0.1 * f32[i]);
