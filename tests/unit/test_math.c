@@ -403,12 +403,12 @@ static int64_t run_rows(const struct srq_kernels *k, enum srq_dtype dtype, float
     KEEP(ROW);
     k->rms_backward(dtype, a, w, 0.7f, b, y, ROW, true);
     KEEP(ROW);
-    k->rope(dtype, a, w, w + 20, 38, 71, true, y, false);
+    k->rope(dtype, a, &(struct srq_turn){ w, w + 20, 38, 71, true }, y, false);
     KEEP(71);
     k->swiglu(dtype, a, b, y, ROW);
     KEEP(ROW);
     memcpy(z, b, sizeof(z));
-    k->swiglu_backward(dtype, a, b, a, y, true, z, false, ROW);
+    k->swiglu_backward(dtype, a, b, a, (struct srq_grad_to){ y, true }, (struct srq_grad_to){ z, false }, ROW);
     KEEP(ROW);
     k->add(dtype, a, z, y, ROW);
     KEEP(ROW);
