@@ -99,7 +99,7 @@ void srq_results_fini(struct srq_results *r);
 /* What is known of the inputs of a unit's layers, asked for in their order. */
 struct srq_unit_inputs {
     void *ctx;
-    int (*of)(void *ctx, int layer, struct srq_layer_inputs *out, struct srq_error *err);
+    int (*of)(void *ctx, int layer, struct srq_layer *out, struct srq_error *err);
     int (*rounded)(void *ctx, int layer, const struct srq_codes *codes, struct srq_error *err); /* or NULL */
 };
 
