@@ -43,7 +43,7 @@ struct srq_refine {
     int loaded;                  /* block whose codes are in memory; -1: none */
     struct srq_walk *walk;
     struct srq_head *head;
-    struct srq_head_distil *distil;
+    struct srq_head_loss *loss;
     struct srq_states *states;  /* of a batch */
     struct srq_states *teacher; /* final states of the original, of all samples */
     uint8_t *taught;            /* [batch, seq, hidden] those of the batch */
@@ -135,7 +135,7 @@ static int measure(struct srq_refine *r, struct srq_error *err)
     r->bytes[PART_TAPE] = memory.tape;
     r->bytes[PART_STATES] += teacher + r->taught_bytes;
     r->bytes[PART_SCALES] = 6 * r->groups * sizeof(float);
-    r->bytes[PART_HEAD] = srq_head_bytes(r->model, tokens) + srq_head_distil_bytes(r->model, tokens);
+    r->bytes[PART_HEAD] = srq_head_bytes(r->model, tokens) + srq_head_loss_bytes(r->model, true, tokens);
     return 0;
 }
 
@@ -204,7 +204,7 @@ static int create(struct srq_refine *r, struct srq_error *err)
         rc = srq_walk_create(&walk, &r->walk, err);
     if (rc == 0)
         rc = srq_head_create(r->model, &r->head, err);
-    return rc == 0 ? srq_head_distil_create(r->head, r->head, (int64_t)tokens, &r->distil, err) : rc;
+    return rc == 0 ? srq_head_loss_create(r->head, r->head, (int64_t)tokens, &r->loss, err) : rc;
 }
 
 int srq_refine_create(const struct srq_refine_config *cfg, struct srq_refine **out, struct srq_error *err)
@@ -229,7 +229,7 @@ void srq_refine_free(struct srq_refine *r)
 {
     if (r == NULL)
         return;
-    srq_head_distil_free(r->distil);
+    srq_head_loss_free(r->loss);
     srq_head_free(r->head);
     srq_walk_free(r->walk);
     srq_states_free(r->states);
@@ -350,9 +350,16 @@ static int64_t take_batch(struct srq_refine *r, const int64_t *sample, int64_t n
 static int run_batch(struct srq_refine *r, const int64_t *sample, int64_t n, bool grad, double *loss, int64_t *valid,
                      struct srq_error *err)
 {
+    struct srq_head_words words = { .n = n * r->cfg.seq,
+                                    .dtype = r->cfg.compute,
+                                    .hidden = srq_states_final(r->states, 0),
+                                    .taught = r->taught,
+                                    .target = r->target,
+                                    .grad = grad ? srq_states_final_gradient(r->states, 0) : NULL };
     int rc;
 
     *valid = take_batch(r, sample, n);
+    words.factor = *valid > 0 ? 1.0f / (float)*valid : 0;
     rc = srq_states_embed(r->states, r->ids, n, err);
     for (int b = 0; rc == 0 && b < r->blocks; b++) {
         rc = load(r, b, false, err);
@@ -360,9 +367,7 @@ static int run_batch(struct srq_refine *r, const int64_t *sample, int64_t n, boo
             rc = srq_walk_forward(r->walk, r->states, 0, n, err);
     }
     if (rc == 0)
-        rc = srq_head_distil_run(r->distil, r->taught, srq_states_final(r->states, 0), r->cfg.compute, n * r->cfg.seq,
-                                 r->target, *valid > 0 ? 1.0f / (float)*valid : 0, loss,
-                                 grad ? srq_states_final_gradient(r->states, 0) : NULL, err);
+        rc = srq_head_loss_run(r->loss, &words, loss, err);
     for (int b = r->blocks - 1; rc == 0 && grad && b >= 0; b--) {
         rc = load(r, b, true, err);
         if (rc == 0)

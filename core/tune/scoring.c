@@ -133,7 +133,7 @@ static int measure(struct srq_scoring *s, size_t *groups, size_t *rows, struct s
     s->bytes[PART_LAYERS] = *rows * sizeof(double) + (2 * *groups + row_floats(s)) * sizeof(float) +
                             (size_t)(c->sweep * c->seq) * sizeof(int32_t);
     s->bytes[PART_HEAD] =
-        srq_head_bytes(s->model, c->batch * c->seq) + srq_head_loss_bytes(s->model, c->batch * c->seq);
+        srq_head_bytes(s->model, c->batch * c->seq) + srq_head_loss_bytes(s->model, false, c->batch * c->seq);
     return 0;
 }
 
@@ -187,7 +187,7 @@ static int create(struct srq_scoring *s, struct srq_error *err)
         rc = srq_walk_create(&walk, &s->walk, err);
     if (rc == 0)
         rc = srq_head_create(s->model, &s->head, err);
-    return rc == 0 ? srq_head_loss_create(s->head, s->cfg.batch * s->cfg.seq, &s->loss, err) : rc;
+    return rc == 0 ? srq_head_loss_create(s->head, NULL, s->cfg.batch * s->cfg.seq, &s->loss, err) : rc;
 }
 
 int srq_scoring_create(const struct srq_scoring_config *cfg, struct srq_scoring **out, struct srq_error *err)
@@ -442,11 +442,15 @@ static int losses(struct srq_scoring *s, const struct srq_samples *samples, int6
     for (int64_t at = 0; rc == 0 && at < n; at += s->cfg.batch) {
         int64_t count = n - at < s->cfg.batch ? n - at : s->cfg.batch;
         int64_t valid = set_targets(s, samples, first + at, count);
+        const struct srq_head_words words = { .n = count * s->cfg.seq,
+                                              .dtype = s->cfg.compute,
+                                              .hidden = srq_states_final(s->states, at),
+                                              .target = s->target,
+                                              .factor = valid > 0 ? 1.0f / (float)valid : 0.0f,
+                                              .grad = srq_states_final_gradient(s->states, at) };
         double loss = 0;
 
-        rc = srq_head_loss_run(s->loss, srq_states_final(s->states, at), s->cfg.compute, count * s->cfg.seq, s->target,
-                               valid > 0 ? 1.0f / (float)valid : 0.0f, &loss, srq_states_final_gradient(s->states, at),
-                               err);
+        rc = srq_head_loss_run(s->loss, &words, &loss, err);
         t->loss += loss;
         t->tokens += valid;
         if (rc == 0)

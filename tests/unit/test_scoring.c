@@ -71,6 +71,9 @@ static void a_heads_gradient_is_that_of_finite_differences(void **state)
         int64_t width = srq_model_info(m)->hidden, n = 5;
         float *x = srq_calloc((size_t)(n * width), sizeof(*x)), *g = srq_calloc((size_t)(n * width), sizeof(*g));
         int32_t target[5] = { 3, 60, -1, 17, 0 };
+        const struct srq_head_words words = {
+            .n = n, .dtype = SRQ_F32, .hidden = x, .target = target, .factor = 0.25f, .grad = g
+        };
         struct srq_error err = { 0 };
         struct srq_head_loss *l;
         struct srq_head *h;
@@ -79,8 +82,8 @@ static void a_heads_gradient_is_that_of_finite_differences(void **state)
         for (int64_t i = 0; i < n * width; i++)
             x[i] = (float)(2 * srq_rng_uniform(1, 1, (uint64_t)i) - 1);
         assert_ok(srq_head_create(m, &h, &err), &err);
-        assert_ok(srq_head_loss_create(h, n, &l, &err), &err);
-        assert_ok(srq_head_loss_run(l, x, SRQ_F32, n, target, 0.25f, &loss, g, &err), &err);
+        assert_ok(srq_head_loss_create(h, NULL, n, &l, &err), &err);
+        assert_ok(srq_head_loss_run(l, &words, &loss, &err), &err);
         expected = loss_of(m, x, n, target);
         assert_true(fabs(loss - expected) < 1e-5 * expected);
         for (int64_t i = 0; i < n * width; i += which == 0 ? 101 : 7) {
