@@ -16,6 +16,7 @@ core_libsrq_la_SOURCES += \
 	core/job/measure.c \
 	core/job/needs.c core/job/needs.h \
 	core/job/options.c core/job/overuse.c core/job/options.h \
+	core/job/pace.c core/job/pace.h \
 	core/job/plain.c core/job/plain.h \
 	core/job/quantize.c core/job/refine.c core/job/refine.h core/job/refine_stage.c \
 	core/job/resample.c core/job/resample.h core/job/resample_stage.c \

@@ -230,6 +230,7 @@ int srq_loop_create(struct srq_run *run, struct srq_loop **out, struct srq_error
         return srq_fail(err, -SRQ_ENOMEM, "out of memory starting the block loop");
     l->run = run;
     l->at = -1;
+    srq_pace_init(&l->pace, &run->events, run->job.spec.opt.checkpoint_s);
     l->snapshot_at = srq_clock_s();
     l->snapshot_rate = 200e6; /* until one was written */
     rc = take_memory(l, err);

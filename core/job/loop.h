@@ -4,6 +4,7 @@
 
 #include "core/flow/snapshot.h"
 #include "core/flow/walk.h"
+#include "core/job/pace.h"
 #include "core/job/run.h"
 #include "core/job/tasks.h"
 #include "core/tune/block_tuner.h"
@@ -32,10 +33,9 @@ struct srq_loop {
     double began;                   /* monotonic */
     double before_s, tune_before_s; /* spent on it in earlier runs */
     double tune_began;
-    struct srq_running resumed; /* the checkpoint that it went on from, until the next one */
-    double best;                /* probe loss */
-    double saved_at, cost_s;    /* last checkpoint; what one costs */
-    bool slow_told;
+    struct srq_running resumed;        /* the checkpoint that it went on from, until the next one */
+    double best;                       /* probe loss */
+    struct srq_pace pace;              /* of checkpoints */
     double snapshot_at, snapshot_rate; /* last snapshot; bytes a second */
     struct srq_error tick_error;
 };

@@ -9,9 +9,8 @@
 #include <inttypes.h>
 #include <math.h>
 
-#define POINTS 200         /* loss points of a block in the journal, about */
-#define CHECKPOINT_COST 20 /* a checkpoint may cost one part in so many of the time: 5 % */
-#define SPARE_SNAPSHOTS 8  /* further ones are kept while so many times their size is free */
+#define POINTS 200        /* loss points of a block in the journal, about */
+#define SPARE_SNAPSHOTS 8 /* further ones are kept while so many times their size is free */
 
 /* ---- events of the tuner ----------------------------------------------------------------------------------------- */
 
@@ -65,47 +64,23 @@ static void on_layer_error(void *ctx, int layer, int64_t iter, double relative)
 
 /* ---- checkpoints ------------------------------------------------------------------------------------------------- */
 
-static double checkpoint_every(struct srq_loop *l)
-{
-    double asked = l->run->job.spec.opt.checkpoint_s, fair = l->cost_s * CHECKPOINT_COST;
-
-    if (asked > 0 && fair > asked && !l->slow_told) {
-        l->slow_told = true;
-        srq_event_log(&l->run->events, SRQ_LOG_INFO,
-                      "a checkpoint takes %.2f s, so one is taken every %.0f s instead of every %.3g s", l->cost_s,
-                      fair, asked);
-    }
-    return asked > 0 && fair > asked ? fair : asked;
-}
-
 static int checkpoint(struct srq_loop *l, int64_t iter, struct srq_error *err)
 {
-    double start = srq_clock_s();
+    double now = srq_clock_s();
     struct srq_running r = { .block = l->task.unit,
                              .iter = iter,
                              .key = l->task.key,
-                             .elapsed_s = l->before_s + start - l->began,
-                             .tune_s = l->tune_before_s + start - l->tune_began };
+                             .elapsed_s = l->before_s + now - l->began,
+                             .tune_s = l->tune_before_s + now - l->tune_began };
     struct srq_tuner_state state;
-    cJSON *data;
-    int rc = srq_tuner_save(l->tuner, &state, err);
+    int rc;
 
+    srq_pace_begin(&l->pace);
+    rc = srq_tuner_save(l->tuner, &state, err);
     srq_running_close(&l->resumed);
     if (rc == 0)
         rc = srq_running_write(l->run->ckpt, &r, state.parts, state.count, err);
-    if (rc != 0)
-        return rc;
-    l->saved_at = srq_clock_s();
-    l->cost_s = l->saved_at - start;
-    data = cJSON_CreateObject();
-    if (data != NULL) {
-        cJSON_AddNumberToObject(data, "block", l->task.unit);
-        cJSON_AddNumberToObject(data, "iter", (double)iter);
-        cJSON_AddNumberToObject(data, "bytes", (double)state.len);
-        cJSON_AddNumberToObject(data, "elapsed_s", l->cost_s);
-    }
-    srq_event_send(&l->run->events, "checkpoint", data, true);
-    return srq_events_check(&l->run->events, err);
+    return rc == 0 ? srq_pace_end(&l->pace, l->task.unit, iter, state.len, err) : rc;
 }
 
 /* Told to finish: the block keeps what its iterations found, from a checkpoint on disk, so that a resume ends it at the
@@ -140,7 +115,7 @@ static int on_tick(void *ctx, int64_t iter)
         return finish_here(l, iter);
     if (srq_tasks_interrupted(run->tasks))
         return srq_fail(&l->tick_error, -SRQ_ECANCELED, "the plan changed");
-    if ((pause || now || srq_clock_s() - l->saved_at >= checkpoint_every(l)) && iter > 0) {
+    if ((pause || now || srq_pace_due(&l->pace)) && iter > 0) {
         rc = checkpoint(l, iter, &l->tick_error);
         if (rc != 0)
             return rc;
@@ -159,7 +134,7 @@ static void snapshot(struct srq_loop *l)
     struct srq_states *const stores[] = { l->fp, l->q };
     const struct srq_snapshot_set set = { stores, 2 };
     double start = srq_clock_s(), bytes = l->at > 0 ? (double)srq_snapshot_bytes(&set, l->at) : 0;
-    double fair = (start - l->snapshot_at) / CHECKPOINT_COST;
+    double fair = (start - l->snapshot_at) / SRQ_PACE_COST;
     uint64_t available;
     struct srq_error err = { 0 };
 
@@ -249,7 +224,7 @@ static int tune(struct srq_loop *l, struct srq_tune_outcome *outcome, struct srq
         l->tune_before_s = l->resumed.tune_s;
         srq_event_log(&run->events, SRQ_LOG_INFO, "%s goes on at iteration %" PRId64, l->name, l->resumed.iter);
     }
-    l->tune_began = l->saved_at = srq_clock_s();
+    l->tune_began = l->pace.saved_at = srq_clock_s();
     rc = srq_tuner_run(l->tuner, &task, outcome, err);
     if (rc != 0 && l->tick_error.code != 0 && err != NULL)
         *err = l->tick_error;
