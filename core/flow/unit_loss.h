@@ -6,6 +6,7 @@
 #include "core/model/model.h"
 
 struct srq_unit_target {
+    int64_t n, seq;                     /* samples, of so many tokens */
     void *input[SRQ_UNIT_PORTS];        /* [n*rows, cols] of each input port, in the tape's dtype */
     const void *target[SRQ_UNIT_PORTS]; /* the same of each output port, in `dtype` */
     enum srq_dtype dtype;               /* F32 or BF16 */
@@ -13,13 +14,12 @@ struct srq_unit_target {
     double drop_largest;                /* see srq_op_mse_dropping */
 };
 
-/* n samples of `seq` tokens through the block, which is loaded. With `backward` the sinks get the gradient. */
-int srq_unit_loss(struct srq_block *b, struct srq_tape *t, const struct srq_unit_target *target, int64_t n, int64_t seq,
-                  bool backward, double *loss, struct srq_error *err);
+/* The samples through the block, which is loaded. With `backward` the sinks get the gradient. */
+int srq_unit_loss(struct srq_block *b, struct srq_tape *t, const struct srq_unit_target *target, bool backward,
+                  double *loss, struct srq_error *err);
 
-/* What that takes on the tape at most, for any block of the model, n samples of `seq` tokens; of `target` its dtype and
- * drop_largest count. */
+/* What that takes on the tape at most, for any block of the model; `target` points to no data. */
 int srq_unit_loss_bytes(const struct srq_model *m, enum srq_dtype compute, const struct srq_unit_target *target,
-                        int64_t n, int64_t seq, size_t *bytes, struct srq_error *err);
+                        size_t *bytes, struct srq_error *err);
 
 #endif

@@ -108,10 +108,10 @@ static int measure(const struct srq_walk_config *c, size_t *tape, size_t *stagin
     }
     *tape = rc == 0 ? srq_tape_peak(t) : 0;
     if (rc == 0 && c->errors) {
-        const struct srq_unit_target target = { .dtype = c->compute };
+        const struct srq_unit_target target = { .n = c->batch, .seq = c->seq, .dtype = c->compute };
         size_t bytes;
 
-        rc = srq_unit_loss_bytes(c->model, c->compute, &target, c->batch, c->seq, &bytes, err);
+        rc = srq_unit_loss_bytes(c->model, c->compute, &target, &bytes, err);
         *tape = bytes > *tape ? bytes : *tape;
     }
     srq_tape_free(t);
@@ -342,13 +342,13 @@ int srq_walk_error(struct srq_walk *w, const struct srq_states *s, int64_t n, co
                    double *loss, struct srq_error *err)
 {
     const struct srq_unit_info *u = srq_model_unit(w->cfg.model, srq_block_unit(w->block));
-    struct srq_unit_target target = { .dtype = w->cfg.compute, .mask = mask };
+    struct srq_unit_target target = { .n = n, .seq = w->cfg.seq, .dtype = w->cfg.compute, .mask = mask };
 
     for (int i = 0; i < u->ins; i++)
         target.input[i] = srq_states_at(s, u->in[i], 0);
     for (int i = 0; i < u->outs; i++)
         target.target[i] = srq_states_at(s, u->out[i], 0);
-    return srq_unit_loss(w->block, w->tape, &target, n, w->cfg.seq, backward, loss, err);
+    return srq_unit_loss(w->block, w->tape, &target, backward, loss, err);
 }
 
 int srq_walk_over(struct srq_walk *w, const struct srq_states *s, int64_t n, bool listen,

@@ -41,21 +41,23 @@ static void asym_fold(const struct srq_grid_args *a, int64_t group, const struct
     *gbeta = h * (a->hi[group] / most);
 }
 
+static const struct int_kind asym_kind = { asym_unit, asym_fold };
+
 static void asym_fake(const struct srq_grid_args *a, int64_t row, int64_t rows, void *dst, enum srq_dtype dtype,
                       int64_t ld)
 {
-    int_rows_fake(a, row, rows, dst, dtype, ld, asym_unit);
+    int_rows_fake(a, row, rows, dst, dtype, ld, &asym_kind);
 }
 
 static void asym_grad(const struct srq_grid_args *a, int64_t row, int64_t rows, float *grad, float *galpha,
                       float *gbeta)
 {
-    int_rows_grad(a, row, rows, grad, galpha, gbeta, asym_unit, asym_fold);
+    int_rows_grad(a, row, rows, grad, galpha, gbeta, &asym_kind);
 }
 
 static void asym_encode(const struct srq_grid_args *a, int64_t row, int64_t rows, struct srq_result *out)
 {
-    int_rows_encode(a, row, rows, out, asym_unit);
+    int_rows_encode(a, row, rows, out, &asym_kind);
 }
 
 const struct srq_grid_ops int_asym_ops = {

@@ -187,7 +187,7 @@ INLINE struct run run_at(const struct srq_grid_args *a, int64_t r, int64_t i, in
 }
 
 INLINE void fake_rows(const struct srq_grid_args *a, int64_t row, int64_t rows, char *dst, enum srq_dtype dtype,
-                      int64_t ld, int_unit_fn unit, enum srq_dtype wtype)
+                      int64_t ld, const struct int_kind *kind, enum srq_dtype wtype)
 {
     const struct srq_groups *g = a->groups;
     size_t size = dtype == SRQ_F32 ? 4 : 2;
@@ -197,7 +197,7 @@ INLINE void fake_rows(const struct srq_grid_args *a, int64_t row, int64_t rows, 
         for (int64_t j = 0; j < g->per_row; j++) {
             int64_t stop = end_of(g, j);
 
-            unit(a, group_of(g, r, j), &u);
+            kind->unit(a, group_of(g, r, j), &u);
             for (int64_t i = j * g->len; i < stop; i += SEGMENT) {
                 struct run run = run_at(a, r, i, stop, wtype);
 
@@ -208,26 +208,26 @@ INLINE void fake_rows(const struct srq_grid_args *a, int64_t row, int64_t rows, 
 }
 
 SRQ_SIMD void int_rows_fake(const struct srq_grid_args *a, int64_t row, int64_t rows, void *dst, enum srq_dtype dtype,
-                            int64_t ld, int_unit_fn unit)
+                            int64_t ld, const struct int_kind *kind)
 {
     enum srq_dtype wtype = a->weight->dtype;
 
     if (dtype == SRQ_F32 && wtype == SRQ_BF16)
-        fake_rows(a, row, rows, dst, SRQ_F32, ld, unit, SRQ_BF16);
+        fake_rows(a, row, rows, dst, SRQ_F32, ld, kind, SRQ_BF16);
     else if (dtype == SRQ_F32 && wtype == SRQ_F32)
-        fake_rows(a, row, rows, dst, SRQ_F32, ld, unit, SRQ_F32);
+        fake_rows(a, row, rows, dst, SRQ_F32, ld, kind, SRQ_F32);
     else if (dtype == SRQ_F32)
-        fake_rows(a, row, rows, dst, SRQ_F32, ld, unit, SRQ_F16);
+        fake_rows(a, row, rows, dst, SRQ_F32, ld, kind, SRQ_F16);
     else if (wtype == SRQ_BF16)
-        fake_rows(a, row, rows, dst, SRQ_BF16, ld, unit, SRQ_BF16);
+        fake_rows(a, row, rows, dst, SRQ_BF16, ld, kind, SRQ_BF16);
     else if (wtype == SRQ_F32)
-        fake_rows(a, row, rows, dst, SRQ_BF16, ld, unit, SRQ_F32);
+        fake_rows(a, row, rows, dst, SRQ_BF16, ld, kind, SRQ_F32);
     else
-        fake_rows(a, row, rows, dst, SRQ_BF16, ld, unit, SRQ_F16);
+        fake_rows(a, row, rows, dst, SRQ_BF16, ld, kind, SRQ_F16);
 }
 
 INLINE void grad_rows(const struct srq_grid_args *a, int64_t row, int64_t rows, float *grad, float *galpha,
-                      float *gbeta, int_unit_fn unit, int_fold_fn fold, enum srq_dtype wtype)
+                      float *gbeta, const struct int_kind *kind, enum srq_dtype wtype)
 {
     const struct srq_groups *g = a->groups;
     struct int_unit u;
@@ -238,7 +238,7 @@ INLINE void grad_rows(const struct srq_grid_args *a, int64_t row, int64_t rows, 
             struct int_sums sums = { 0 };
             float ga = 0, gb = 0;
 
-            unit(a, group, &u);
+            kind->unit(a, group, &u);
             for (int64_t i = j * g->len; i < stop; i += SEGMENT) {
                 struct run run = run_at(a, r, i, stop, wtype);
 
@@ -246,7 +246,7 @@ INLINE void grad_rows(const struct srq_grid_args *a, int64_t row, int64_t rows, 
             }
             if (galpha == NULL)
                 continue;
-            fold(a, group, &u, &sums, &ga, &gb);
+            kind->fold(a, group, &u, &sums, &ga, &gb);
             galpha[group] += ga;
             gbeta[group] += gb;
         }
@@ -254,18 +254,18 @@ INLINE void grad_rows(const struct srq_grid_args *a, int64_t row, int64_t rows, 
 }
 
 SRQ_SIMD void int_rows_grad(const struct srq_grid_args *a, int64_t row, int64_t rows, float *grad, float *galpha,
-                            float *gbeta, int_unit_fn unit, int_fold_fn fold)
+                            float *gbeta, const struct int_kind *kind)
 {
     if (a->weight->dtype == SRQ_BF16)
-        grad_rows(a, row, rows, grad, galpha, gbeta, unit, fold, SRQ_BF16);
+        grad_rows(a, row, rows, grad, galpha, gbeta, kind, SRQ_BF16);
     else if (a->weight->dtype == SRQ_F32)
-        grad_rows(a, row, rows, grad, galpha, gbeta, unit, fold, SRQ_F32);
+        grad_rows(a, row, rows, grad, galpha, gbeta, kind, SRQ_F32);
     else
-        grad_rows(a, row, rows, grad, galpha, gbeta, unit, fold, SRQ_F16);
+        grad_rows(a, row, rows, grad, galpha, gbeta, kind, SRQ_F16);
 }
 
 INLINE void encode_rows(const struct srq_grid_args *a, int64_t row, int64_t rows, struct srq_result *out,
-                        int_unit_fn unit, enum srq_dtype wtype)
+                        const struct int_kind *kind, enum srq_dtype wtype)
 {
     const struct srq_groups *g = a->groups;
     struct int_unit u;
@@ -274,7 +274,7 @@ INLINE void encode_rows(const struct srq_grid_args *a, int64_t row, int64_t rows
         for (int64_t j = 0; j < g->per_row; j++) {
             int64_t stop = end_of(g, j), group = group_of(g, r, j);
 
-            unit(a, group, &u);
+            kind->unit(a, group, &u);
             for (int64_t i = j * g->len; i < stop; i += SEGMENT) {
                 struct run run = run_at(a, r, i, stop, wtype);
 
@@ -289,12 +289,12 @@ INLINE void encode_rows(const struct srq_grid_args *a, int64_t row, int64_t rows
 }
 
 SRQ_SIMD void int_rows_encode(const struct srq_grid_args *a, int64_t row, int64_t rows, struct srq_result *out,
-                              int_unit_fn unit)
+                              const struct int_kind *kind)
 {
     if (a->weight->dtype == SRQ_BF16)
-        encode_rows(a, row, rows, out, unit, SRQ_BF16);
+        encode_rows(a, row, rows, out, kind, SRQ_BF16);
     else if (a->weight->dtype == SRQ_F32)
-        encode_rows(a, row, rows, out, unit, SRQ_F32);
+        encode_rows(a, row, rows, out, kind, SRQ_F32);
     else
-        encode_rows(a, row, rows, out, unit, SRQ_F16);
+        encode_rows(a, row, rows, out, kind, SRQ_F16);
 }

@@ -18,19 +18,23 @@ struct int_sums {
     float clamped; /* sum of G (1 - k) */
 };
 
-typedef void (*int_unit_fn)(const struct srq_grid_args *a, int64_t group, struct int_unit *u);
-typedef void (*int_fold_fn)(const struct srq_grid_args *a, int64_t group, const struct int_unit *u,
-                            const struct int_sums *sums, float *galpha, float *gbeta);
+/* What the two grids do each in its way, for one group. */
+struct int_kind {
+    void (*unit)(const struct srq_grid_args *a, int64_t group, struct int_unit *u);
+    /* Gradients of the range, zeros before, from the sums. */
+    void (*fold)(const struct srq_grid_args *a, int64_t group, const struct int_unit *u, const struct int_sums *sums,
+                 float *galpha, float *gbeta);
+};
 
 /* The least magnitude of a scale: 1e-5, itself rounded to half precision (spec signround 0). */
 float int_scale_floor(void);
 
 int int_rows_extrema(const struct srq_grid_args *a, float *lo, float *hi);
 void int_rows_fake(const struct srq_grid_args *a, int64_t row, int64_t rows, void *dst, enum srq_dtype dtype,
-                   int64_t ld, int_unit_fn unit);
+                   int64_t ld, const struct int_kind *kind);
 void int_rows_grad(const struct srq_grid_args *a, int64_t row, int64_t rows, float *grad, float *galpha, float *gbeta,
-                   int_unit_fn unit, int_fold_fn fold);
+                   const struct int_kind *kind);
 void int_rows_encode(const struct srq_grid_args *a, int64_t row, int64_t rows, struct srq_result *out,
-                     int_unit_fn unit);
+                     const struct int_kind *kind);
 
 #endif

@@ -61,20 +61,22 @@ static void sym_fold(const struct srq_grid_args *a, int64_t group, const struct 
     }
 }
 
+static const struct int_kind sym_kind = { sym_unit, sym_fold };
+
 static void sym_fake(const struct srq_grid_args *a, int64_t row, int64_t rows, void *dst, enum srq_dtype dtype,
                      int64_t ld)
 {
-    int_rows_fake(a, row, rows, dst, dtype, ld, sym_unit);
+    int_rows_fake(a, row, rows, dst, dtype, ld, &sym_kind);
 }
 
 static void sym_grad(const struct srq_grid_args *a, int64_t row, int64_t rows, float *grad, float *galpha, float *gbeta)
 {
-    int_rows_grad(a, row, rows, grad, galpha, gbeta, sym_unit, sym_fold);
+    int_rows_grad(a, row, rows, grad, galpha, gbeta, &sym_kind);
 }
 
 static void sym_encode(const struct srq_grid_args *a, int64_t row, int64_t rows, struct srq_result *out)
 {
-    int_rows_encode(a, row, rows, out, sym_unit);
+    int_rows_encode(a, row, rows, out, &sym_kind);
 }
 
 /* ---- search (spec signround 8.1) --------------------------------------------------------------------------------- */

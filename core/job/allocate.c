@@ -72,8 +72,7 @@ static int follow(struct srq_run *run, struct srq_error *err)
         return rc;
     srq_tasks_lock(run->tasks);
     job->allocated = true;
-    rc = srq_footprint_settle(job, run->calib.count > 0 ? run->calib.count : job->spec.opt.nsamples, run->eval.count,
-                              err);
+    rc = srq_footprint_settle(job, srq_run_samples(run), run->eval.count, err);
     srq_tasks_unlock(run->tasks);
     return rc;
 }

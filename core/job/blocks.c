@@ -117,8 +117,9 @@ int srq_run_tell_result(struct srq_run *run, int unit, const struct srq_block_re
 
 /* ---- rounding ---------------------------------------------------------------------------------------------------- */
 
-static int round_layer(struct srq_run *run, int layer, int index, const struct srq_scheme *scheme,
-                       const struct srq_layer_inputs *inputs, struct srq_codes *out, struct srq_error *err)
+/* `l`: its place in its unit and what is known of its inputs. */
+static int round_layer(struct srq_run *run, int layer, const struct srq_scheme *scheme, struct srq_layer *l,
+                       struct srq_codes *out, struct srq_error *err)
 {
     const struct srq_layer_info *info = run->job.layers[layer];
     const struct srq_plugin *p = srq_spec_quantizer(&run->job.spec);
@@ -131,8 +132,11 @@ static int round_layer(struct srq_run *run, int layer, int index, const struct s
         rc = srq_tensor_scale(run->job.model, layer, scheme, &out->tensor_scale, err);
     if (rc != 0)
         return rc;
+    l->name = info->name;
+    l->block = info->block;
+    l->weight = &weight;
     if (p->oneshot != NULL && !run->job.tunes && !run->finish)
-        rc = srq_round_oneshot(p, run->job.self, &weight, info->name, info->block, index, inputs, out, err);
+        rc = srq_round_oneshot(p, run->job.self, l, out, err);
     else
         rc = srq_round_plain(&weight, info->name, out, err);
     srq_tensors_release(srq_model_tensors(run->job.model), &weight);
@@ -163,11 +167,11 @@ static int round_or_keep(struct rounding *r, int i, struct srq_error *err)
         r->result.error_best[i] = srq_ckpt_block_result(r->before)->error_best[i];
     } else {
         const struct srq_unit_inputs *from = r->inputs;
-        struct srq_layer_inputs inputs = { 0 };
-        int rc = from != NULL ? from->of(from->ctx, i, &inputs, err) : 0;
+        struct srq_layer l = { .size = sizeof(l), .index = i };
+        int rc = from != NULL ? from->of(from->ctx, i, &l, err) : 0;
 
         if (rc == 0)
-            rc = round_layer(r->run, r->first + i, i, scheme, &inputs, &r->codes[i], err);
+            rc = round_layer(r->run, r->first + i, scheme, &l, &r->codes[i], err);
         if (rc == 0 && from != NULL && from->rounded != NULL)
             rc = from->rounded(from->ctx, i, &r->codes[i], err);
         if (rc != 0)

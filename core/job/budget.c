@@ -266,7 +266,12 @@ struct srq_scoring_config srq_budget_scoring(const struct srq_resolved *r, int64
 {
     int64_t batch = smaller(r->score_data.batch, nsamples), all = (nsamples + batch - 1) / batch * batch;
 
-    return (struct srq_scoring_config){ .nsamples = nsamples,
+    return (struct srq_scoring_config){ .model = r->model,
+                                        .plugin = srq_spec_scorer(&r->spec),
+                                        .self = r->scorer_self,
+                                        .candidates = r->candidates.scheme,
+                                        .candidate_count = r->candidates.count,
+                                        .nsamples = nsamples,
                                         .seq = r->score_data.seqlen,
                                         .batch = batch,
                                         .sweep = r->score_sweep > 0 ? smaller(r->score_sweep * batch, all) : all,
@@ -287,17 +292,17 @@ void srq_budget_point(const struct srq_resolved *r, int candidate, struct srq_sc
 int srq_budget_needs(struct srq_resolved *r, struct srq_error *err)
 {
     struct srq_scoring_config cfg;
-    struct srq_memory_row rows[16];
+    struct srq_memory_rows rows = { .count = 0 };
     uint64_t solver = (uint64_t)r->layer_count * SOLVER_BYTES_LAYER;
-    int count = 0, rc;
+    int rc;
 
     if (!srq_spec_has_budget(&r->spec))
         return 0;
     cfg = srq_budget_scoring(r, r->score_data.nsamples);
-    rc = srq_scoring_footprint(r->model, &cfg, r->candidates.scheme, r->candidates.count, rows, 16, &count, err);
+    rc = srq_scoring_footprint(&cfg, &rows, err);
     srq_needs_add(&r->memory, "score", "scoring: token ids", (uint64_t)(cfg.nsamples * cfg.seq) * sizeof(int32_t));
     if (rc == 0)
-        srq_needs_add_all(&r->memory, "score", rows, count);
+        srq_needs_add_all(&r->memory, "score", &rows);
     srq_needs_add(&r->memory, "all", "scores",
                   (uint64_t)r->layer_count * (uint64_t)r->candidates.count * sizeof(double));
     srq_needs_add(&r->memory, "allocate", "partial plans", solver < SOLVER_BYTES_MOST ? solver : SOLVER_BYTES_MOST);

@@ -377,7 +377,8 @@ bool srq_running_open(const char *ckpt, int block, uint64_t key, struct srq_runn
              h.len == map.size - sizeof(h) && h.hash == srq_hash64(map.data + sizeof(h), h.len);
     }
     if (ok)
-        *out = (struct srq_running){ h.block, h.iter, h.key, h.elapsed_s, h.tune_s, map.data + sizeof(h), h.len, map };
+        *out =
+            (struct srq_running){ h.block, h.iter, h.key, h.elapsed_s, h.tune_s, { map.data + sizeof(h), h.len }, map };
     else
         srq_map_close(&map);
     return ok;
@@ -385,10 +386,9 @@ bool srq_running_open(const char *ckpt, int block, uint64_t key, struct srq_runn
 
 void srq_running_close(struct srq_running *r)
 {
-    if (r->state != NULL)
+    if (r->state.data != NULL)
         srq_map_close(&r->map);
-    r->state = NULL;
-    r->len = 0;
+    r->state = (struct srq_part){ NULL, 0 };
 }
 
 void srq_running_remove(const char *ckpt)

@@ -46,8 +46,7 @@ struct srq_running {
     uint64_t key;             /* of what its result depends on: generation, schemes, results of the blocks before it */
     double elapsed_s, tune_s; /* spent on the block so far */
     /* of a file opened */
-    const void *state; /* of the tuner, in the map */
-    size_t len;
+    struct srq_part state; /* of the tuner, in the map */
     struct srq_map map;
 };
 #define SRQ_RUNNING_PARTS 16

@@ -52,34 +52,27 @@ static double fastest(void (*fn)(void *ctx), void *ctx)
     return best;
 }
 
-struct product {
-    int64_t m, n, k;
-    struct srq_mat a, b;
-    float *c;
-};
-
 static void multiply(void *ctx)
 {
-    const struct product *p = ctx;
-
-    srq_gemm(p->m, p->n, p->k, 1, &p->a, &p->b, 0, p->c, SRQ_F32, p->n);
+    srq_gemm(ctx);
 }
 
 static double product_speed(enum srq_dtype dtype, int64_t tokens, int64_t n, int64_t k)
 {
-    struct product p = { .m = at_most(tokens, 256), .n = at_most(n, 1024), .k = at_most(k, 1024) };
+    struct srq_product p = { .m = at_most(tokens, 256), .n = at_most(n, 1024), .k = at_most(k, 1024) };
     size_t size = srq_dtype_size(dtype);
     void *a = srq_calloc((size_t)(p.m * p.k), size), *b = srq_calloc((size_t)(p.n * p.k), size);
+    float *c = srq_calloc((size_t)(p.m * p.n), sizeof(*c));
     double speed = NAN;
 
     p.a = (struct srq_mat){ a, dtype, p.k, false };
     p.b = (struct srq_mat){ b, dtype, p.k, true };
-    p.c = srq_calloc((size_t)(p.m * p.n), sizeof(*p.c));
-    if (a != NULL && b != NULL && p.c != NULL)
+    p.c = (struct srq_mat_out){ c, SRQ_F32, p.n };
+    if (a != NULL && b != NULL && c != NULL)
         speed = 2.0 * (double)p.m * (double)p.n * (double)p.k / fastest(multiply, &p);
     srq_free(a);
     srq_free(b);
-    srq_free(p.c);
+    srq_free(c);
     return speed;
 }
 

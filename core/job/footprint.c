@@ -100,23 +100,32 @@ static void add_texts(struct srq_resolved *r)
     srq_free(path);
 }
 
-static int add_tuner(struct srq_resolved *r, int64_t nsamples, struct srq_error *err)
+struct srq_tune_config srq_job_tune_config(const struct srq_resolved *r, int64_t nsamples)
 {
     const struct srq_job_options *o = &r->spec.opt;
-    struct srq_tune_config cfg = { .batch = o->batch < nsamples ? o->batch : nsamples,
-                                   .seq = o->seqlen,
-                                   .nsamples = nsamples,
-                                   .seed = (uint64_t)o->seed,
-                                   .probe_every = o->probe_every,
-                                   .probe_samples = o->probe_samples < nsamples ? o->probe_samples : nsamples,
-                                   .cache = r->cache };
-    struct srq_memory_row rows[32];
-    int count = 0, rc;
 
-    rc = srq_tuner_footprint(r->model, srq_spec_quantizer(&r->spec), r->self, &cfg, r->schemes, r->compute, rows, 32,
-                             &count, err);
+    return (struct srq_tune_config){ .model = r->model,
+                                     .plugin = srq_spec_quantizer(&r->spec),
+                                     .self = r->self,
+                                     .schemes = r->schemes,
+                                     .batch = o->batch < nsamples ? o->batch : nsamples,
+                                     .seq = o->seqlen,
+                                     .nsamples = nsamples,
+                                     .seed = (uint64_t)o->seed,
+                                     .probe_every = o->probe_every,
+                                     .probe_samples = o->probe_samples < nsamples ? o->probe_samples : nsamples,
+                                     .compute = r->compute,
+                                     .cache = r->cache };
+}
+
+static int add_tuner(struct srq_resolved *r, int64_t nsamples, struct srq_error *err)
+{
+    const struct srq_tune_config cfg = srq_job_tune_config(r, nsamples);
+    struct srq_memory_rows rows = { .count = 0 };
+    int rc = srq_tuner_footprint(&cfg, &rows, err);
+
     if (rc == 0)
-        srq_needs_add_all(&r->memory, "quantize", rows, count);
+        srq_needs_add_all(&r->memory, "quantize", &rows);
     return rc;
 }
 
@@ -172,7 +181,7 @@ static void expect(int64_t m, int64_t n, int64_t k)
 {
     const struct srq_mat a = { NULL, SRQ_F32, k, false }, b = { NULL, SRQ_F32, k, true };
 
-    srq_gemm_expect(m, n, k, 1, &a, &b, 0, SRQ_F32, n);
+    srq_gemm_expect(&(struct srq_product){ m, n, k, a, b, .c = { NULL, SRQ_F32, n } });
 }
 
 /* F32 products outside of tapes: moments of inputs and what is done with them, logits. Only their sizes count, and of

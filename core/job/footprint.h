@@ -3,9 +3,13 @@
 #define SRQ_JOB_FOOTPRINT_H
 
 #include "core/job/resolved.h"
+#include "core/tune/block_tuner.h"
 
 /* Windows of `seqlen` tokens that the texts give at most: bytes of text seldom are fewer than three a token. */
 int64_t srq_footprint_windows(char *const *files, int count, int64_t seqlen);
+
+/* How units are tuned on so many samples. */
+struct srq_tune_config srq_job_tune_config(const struct srq_resolved *r, int64_t nsamples);
 
 /* Fills r->memory and r->disk for `nsamples` calibration samples and `windows` evaluation windows (0: not known yet,
  * then guessed from the options and the sizes of the files). Where memory allowed is too little, first the activation

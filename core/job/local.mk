@@ -18,6 +18,7 @@ core_libsrq_la_SOURCES += \
 	core/job/measure.c \
 	core/job/needs.c core/job/needs.h \
 	core/job/options.c core/job/overuse.c core/job/options.h \
+	core/job/pace.c core/job/pace.h \
 	core/job/plain.c core/job/plain.h \
 	core/job/plan_file.c core/job/plan_file.h \
 	core/job/plan_json.c core/job/plan_json.h \

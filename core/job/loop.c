@@ -3,6 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
+#include "core/job/footprint.h"
 
 /* ---- over one block ---------------------------------------------------------------------------------------------- */
 
@@ -190,25 +191,11 @@ int srq_loop_position(struct srq_loop *l, int unit, struct srq_error *err)
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
-struct srq_tune_config srq_loop_config(const struct srq_run *run)
-{
-    const struct srq_job_options *o = &run->job.spec.opt;
-    int64_t n = run->calib.count;
-
-    return (struct srq_tune_config){ .batch = o->batch < n ? o->batch : n,
-                                     .seq = run->calib.seqlen,
-                                     .nsamples = n,
-                                     .seed = (uint64_t)o->seed,
-                                     .probe_every = o->probe_every,
-                                     .probe_samples = o->probe_samples < n ? o->probe_samples : n,
-                                     .cache = run->job.cache };
-}
-
 static int take_memory(struct srq_loop *l, struct srq_error *err)
 {
     struct srq_resolved *job = &l->run->job;
     const struct srq_plugin *p = srq_spec_quantizer(&job->spec);
-    struct srq_tune_config cfg = srq_loop_config(l->run);
+    struct srq_tune_config cfg = srq_job_tune_config(job, l->run->calib.count);
     const struct srq_states_config chain = { job->model, job->cache, cfg.nsamples,
                                              cfg.seq,    false,      job->spill ? l->run->dir : NULL };
     const struct srq_walk_config walk = { job->model, job->compute, job->cache, cfg.batch, cfg.seq, .backward = false };
@@ -243,6 +230,7 @@ int srq_loop_create(struct srq_run *run, struct srq_loop **out, struct srq_error
         return srq_fail(err, -SRQ_ENOMEM, "out of memory starting the block loop");
     l->run = run;
     l->at = -1;
+    srq_pace_init(&l->pace, &run->events, run->job.spec.opt.checkpoint_s);
     l->snapshot_at = srq_clock_s();
     l->snapshot_rate = 200e6; /* until one was written */
     rc = take_memory(l, err);

@@ -4,6 +4,7 @@
 
 #include "core/flow/snapshot.h"
 #include "core/flow/walk.h"
+#include "core/job/pace.h"
 #include "core/job/run.h"
 #include "core/job/tasks.h"
 #include "core/tune/block_tuner.h"
@@ -32,10 +33,9 @@ struct srq_loop {
     double began;                   /* monotonic */
     double before_s, tune_before_s; /* spent on it in earlier runs */
     double tune_began;
-    struct srq_running resumed; /* the checkpoint that it went on from, until the next one */
-    double best;                /* probe loss */
-    double saved_at, cost_s;    /* last checkpoint; what one costs */
-    bool slow_told;
+    struct srq_running resumed;        /* the checkpoint that it went on from, until the next one */
+    double best;                       /* probe loss */
+    struct srq_pace pace;              /* of checkpoints */
     double snapshot_at, snapshot_rate; /* last snapshot; bytes a second */
     struct srq_error tick_error;
 };
@@ -56,7 +56,6 @@ int srq_loop_listen(struct srq_loop *l, struct srq_states *chain, struct srq_err
 /* The block computes with its codes from now on: they are decoded over its own weights. */
 int srq_loop_use_codes(struct srq_loop *l, const struct srq_codes *(*get)(void *from, int layer), void *from,
                        struct srq_error *err);
-struct srq_tune_config srq_loop_config(const struct srq_run *run);
 
 /* A task begins: the chains enter its unit. */
 int srq_loop_begin(struct srq_loop *l, const struct srq_task *task, struct srq_error *err);

@@ -11,7 +11,7 @@
 
 /* ---- importance -------------------------------------------------------------------------------------------------- */
 
-static int importance_of(void *ctx, int layer, struct srq_layer_inputs *out, struct srq_error *err)
+static int importance_of(void *ctx, int layer, struct srq_layer *out, struct srq_error *err)
 {
     struct srq_loop *l = ctx;
 
@@ -63,7 +63,7 @@ static int pass(struct gather *g, int i, struct srq_error *err)
     return rc;
 }
 
-static int statistics_of(void *ctx, int i, struct srq_layer_inputs *out, struct srq_error *err)
+static int statistics_of(void *ctx, int i, struct srq_layer *out, struct srq_error *err)
 {
     struct gather *g = ctx;
     struct srq_input_statistics s;
@@ -74,8 +74,8 @@ static int statistics_of(void *ctx, int i, struct srq_layer_inputs *out, struct 
     if (!srq_statistics_get(g->l->statistics, i, &s))
         return srq_fail(err, -SRQ_ESTATE, "no calibration sample reached %s",
                         g->l->run->job.layers[g->l->first + i]->name);
-    out->max = s.max;
-    out->mean = s.mean;
+    out->in_max = s.max;
+    out->in_mean = s.mean;
     out->hessian = s.hessian;
     out->tokens = s.tokens;
     return 0;

@@ -4,13 +4,13 @@
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/hash.h"
+#include "core/job/footprint.h"
 
 #include <inttypes.h>
 #include <math.h>
 
-#define POINTS 200         /* loss points of a block in the journal, about */
-#define CHECKPOINT_COST 20 /* a checkpoint may cost one part in so many of the time: 5 % */
-#define SPARE_SNAPSHOTS 8  /* further ones are kept while so many times their size is free */
+#define POINTS 200        /* loss points of a block in the journal, about */
+#define SPARE_SNAPSHOTS 8 /* further ones are kept while so many times their size is free */
 
 /* ---- events of the tuner ----------------------------------------------------------------------------------------- */
 
@@ -64,47 +64,23 @@ static void on_layer_error(void *ctx, int layer, int64_t iter, double relative)
 
 /* ---- checkpoints ------------------------------------------------------------------------------------------------- */
 
-static double checkpoint_every(struct srq_loop *l)
-{
-    double asked = l->run->job.spec.opt.checkpoint_s, fair = l->cost_s * CHECKPOINT_COST;
-
-    if (asked > 0 && fair > asked && !l->slow_told) {
-        l->slow_told = true;
-        srq_event_log(&l->run->events, SRQ_LOG_INFO,
-                      "a checkpoint takes %.2f s, so one is taken every %.0f s instead of every %.3g s", l->cost_s,
-                      fair, asked);
-    }
-    return asked > 0 && fair > asked ? fair : asked;
-}
-
 static int checkpoint(struct srq_loop *l, int64_t iter, struct srq_error *err)
 {
-    double start = srq_clock_s();
+    double now = srq_clock_s();
     struct srq_running r = { .block = l->task.unit,
                              .iter = iter,
                              .key = l->task.key,
-                             .elapsed_s = l->before_s + start - l->began,
-                             .tune_s = l->tune_before_s + start - l->tune_began };
+                             .elapsed_s = l->before_s + now - l->began,
+                             .tune_s = l->tune_before_s + now - l->tune_began };
     struct srq_tuner_state state;
-    cJSON *data;
-    int rc = srq_tuner_save(l->tuner, &state, err);
+    int rc;
 
+    srq_pace_begin(&l->pace);
+    rc = srq_tuner_save(l->tuner, &state, err);
     srq_running_close(&l->resumed);
     if (rc == 0)
         rc = srq_running_write(l->run->ckpt, &r, state.parts, state.count, err);
-    if (rc != 0)
-        return rc;
-    l->saved_at = srq_clock_s();
-    l->cost_s = l->saved_at - start;
-    data = cJSON_CreateObject();
-    if (data != NULL) {
-        cJSON_AddNumberToObject(data, "block", l->task.unit);
-        cJSON_AddNumberToObject(data, "iter", (double)iter);
-        cJSON_AddNumberToObject(data, "bytes", (double)state.len);
-        cJSON_AddNumberToObject(data, "elapsed_s", l->cost_s);
-    }
-    srq_event_send(&l->run->events, "checkpoint", data, true);
-    return srq_events_check(&l->run->events, err);
+    return rc == 0 ? srq_pace_end(&l->pace, l->task.unit, iter, state.len, err) : rc;
 }
 
 /* Told to finish: the block keeps what its iterations found, from a checkpoint on disk, so that a resume ends it at the
@@ -139,7 +115,7 @@ static int on_tick(void *ctx, int64_t iter)
         return finish_here(l, iter);
     if (srq_tasks_interrupted(run->tasks))
         return srq_fail(&l->tick_error, -SRQ_ECANCELED, "the plan changed");
-    if ((pause || now || srq_clock_s() - l->saved_at >= checkpoint_every(l)) && iter > 0) {
+    if ((pause || now || srq_pace_due(&l->pace)) && iter > 0) {
         rc = checkpoint(l, iter, &l->tick_error);
         if (rc != 0)
             return rc;
@@ -158,7 +134,7 @@ static void snapshot(struct srq_loop *l)
     struct srq_states *const stores[] = { l->fp, l->q };
     const struct srq_snapshot_set set = { stores, 2 };
     double start = srq_clock_s(), bytes = l->at > 0 ? (double)srq_snapshot_bytes(&set, l->at) : 0;
-    double fair = (start - l->snapshot_at) / CHECKPOINT_COST;
+    double fair = (start - l->snapshot_at) / SRQ_PACE_COST;
     uint64_t available;
     struct srq_error err = { 0 };
 
@@ -181,7 +157,7 @@ static void snapshot(struct srq_loop *l)
 static int take_tuner(struct srq_loop *l, struct srq_error *err)
 {
     struct srq_resolved *job = &l->run->job;
-    struct srq_tune_config cfg = srq_loop_config(l->run);
+    struct srq_tune_config cfg = srq_job_tune_config(job, l->run->calib.count);
     uint64_t key = 0;
 
     for (int i = 0; i < job->layer_count; i++) {
@@ -196,8 +172,8 @@ static int take_tuner(struct srq_loop *l, struct srq_error *err)
     srq_tuner_free(l->tuner);
     l->tuner = NULL;
     l->tuner_key = key;
-    return srq_tuner_create(job->model, srq_spec_quantizer(&job->spec), job->self, &cfg, l->task.schemes, job->compute,
-                            &l->tuner, err);
+    cfg.schemes = l->task.schemes;
+    return srq_tuner_create(&cfg, &l->tuner, err);
 }
 
 static void tell_begin(struct srq_loop *l)
@@ -227,8 +203,13 @@ static int tune(struct srq_loop *l, struct srq_tune_outcome *outcome, struct srq
                                .mask = run->calib.mask,
                                .importance = l->importance != NULL ? srq_importance_sums(l->importance) : NULL };
     struct srq_tune_events events = { l, on_point, on_probe, on_layer_error, on_tick };
-    const struct srq_running *resume = &l->resumed;
     bool resumed = srq_running_open(run->ckpt, l->task.unit, l->task.key, &l->resumed);
+    const struct srq_tune_task task = { .unit = l->task.unit,
+                                        .block = srq_walk_block(l->walk),
+                                        .schemes = l->task.schemes,
+                                        .io = &io,
+                                        .resume = l->resumed.state,
+                                        .events = &events };
     int rc;
 
     for (int i = 0; i < u->ins; i++)
@@ -239,17 +220,12 @@ static int tune(struct srq_loop *l, struct srq_tune_outcome *outcome, struct srq
         io.target[0] = srq_states_final(l->fp, 0);
     l->best = NAN;
     if (resumed) {
-        l->before_s = resume->elapsed_s;
-        l->tune_before_s = resume->tune_s;
-        srq_event_log(&run->events, SRQ_LOG_INFO, "%s goes on at iteration %" PRId64, l->name, resume->iter);
+        l->before_s = l->resumed.elapsed_s;
+        l->tune_before_s = l->resumed.tune_s;
+        srq_event_log(&run->events, SRQ_LOG_INFO, "%s goes on at iteration %" PRId64, l->name, l->resumed.iter);
     }
-    l->tune_began = l->saved_at = srq_clock_s();
-    if (u->kind == SRQ_UNIT_HEAD)
-        rc = srq_tuner_run_layer(l->tuner, l->first, l->task.schemes, &io, resume->state, resume->len, &events, outcome,
-                                 err);
-    else
-        rc = srq_tuner_run(l->tuner, srq_walk_block(l->walk), l->task.unit, l->task.schemes, &io, resume->state,
-                           resume->len, &events, outcome, err);
+    l->tune_began = l->pace.saved_at = srq_clock_s();
+    rc = srq_tuner_run(l->tuner, &task, outcome, err);
     if (rc != 0 && l->tick_error.code != 0 && err != NULL)
         *err = l->tick_error;
     srq_running_close(&l->resumed);

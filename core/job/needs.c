@@ -3,7 +3,7 @@
 
 #include "core/base/digits.h"
 #include "core/proto/members.h"
-#include "core/tune/block_tuner.h"
+#include "core/tune/memory.h"
 
 void srq_needs_add(struct srq_needs *n, const char *stage, const char *name, uint64_t bytes)
 {
@@ -17,10 +17,10 @@ void srq_needs_add(struct srq_needs *n, const char *stage, const char *name, uin
     n->count++;
 }
 
-void srq_needs_add_all(struct srq_needs *n, const char *stage, const struct srq_memory_row *rows, int count)
+void srq_needs_add_all(struct srq_needs *n, const char *stage, const struct srq_memory_rows *rows)
 {
-    for (int i = 0; i < count; i++)
-        srq_needs_add(n, stage, rows[i].name, rows[i].bytes);
+    for (int i = 0; i < rows->count; i++)
+        srq_needs_add(n, stage, rows->row[i].name, rows->row[i].bytes);
 }
 
 uint64_t srq_needs_sum(const struct srq_needs *n)

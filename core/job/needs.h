@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct srq_memory_row;
+struct srq_memory_rows;
 
 /* One use. Memory of a stage is given back at its end, so the footprint is that of the stage with the most, beside what
  * stays all the time (stage "all"). */
@@ -25,8 +25,8 @@ struct srq_needs {
 };
 
 void srq_needs_add(struct srq_needs *n, const char *stage, const char *name, uint64_t bytes); /* 0 bytes: no row */
-/* A stage's rows as the parts of core/tune give them. */
-void srq_needs_add_all(struct srq_needs *n, const char *stage, const struct srq_memory_row *rows, int count);
+/* A stage's rows as the parts of core/tune plan them. */
+void srq_needs_add_all(struct srq_needs *n, const char *stage, const struct srq_memory_rows *rows);
 uint64_t srq_needs_peak(const struct srq_needs *n); /* of the largest stage, with "all" */
 /* Bytes by which `used` is above what was planned with what is allowed to it (3 % and 2 MiB: measurement and the
  * allocator); 0: within. */

@@ -52,27 +52,17 @@ int srq_round_plain(const struct srq_tensor *weight, const char *layer, struct s
     return rc;
 }
 
-int srq_round_oneshot(const struct srq_plugin *p, void *self, const struct srq_tensor *weight, const char *layer,
-                      int block, int index, const struct srq_layer_inputs *inputs, struct srq_codes *out,
+int srq_round_oneshot(const struct srq_plugin *p, void *self, struct srq_layer *layer, struct srq_codes *out,
                       struct srq_error *err)
 {
     struct srq_result result = result_of(out);
-    struct srq_layer l = { .size = sizeof(l),
-                           .name = layer,
-                           .block = block,
-                           .index = index,
-                           .weight = weight,
-                           .scheme = &out->scheme,
-                           .groups = &out->groups,
-                           .importance = inputs->importance,
-                           .tensor_scale = out->tensor_scale,
-                           .in_max = inputs->max,
-                           .in_mean = inputs->mean,
-                           .hessian = inputs->hessian,
-                           .tokens = inputs->tokens };
-    int rc = p->oneshot->quantize(srq_host_services(), self, &l, &result, err);
+    int rc;
 
+    layer->scheme = &out->scheme;
+    layer->groups = &out->groups;
+    layer->tensor_scale = out->tensor_scale;
+    rc = p->oneshot->quantize(srq_host_services(), self, layer, &result, err);
     if (rc != 0)
         return rc < 0 ? rc : -SRQ_EINVAL;
-    return srq_codes_check(out, layer, err);
+    return srq_codes_check(out, layer->name, err);
 }

@@ -16,7 +16,9 @@ struct srq_refine_config srq_job_refine_config(const struct srq_resolved *r, int
 {
     const struct srq_job_options *o = &r->spec.opt;
 
-    return (struct srq_refine_config){ .nsamples = nsamples,
+    return (struct srq_refine_config){ .model = r->model,
+                                       .schemes = r->schemes,
+                                       .nsamples = nsamples,
                                        .seq = o->seqlen,
                                        .batch = o->batch < nsamples ? o->batch : nsamples,
                                        .epochs = o->refine,
@@ -27,14 +29,14 @@ struct srq_refine_config srq_job_refine_config(const struct srq_resolved *r, int
 int srq_job_refine_needs(struct srq_resolved *r, int64_t nsamples, struct srq_error *err)
 {
     struct srq_refine_config cfg = srq_job_refine_config(r, nsamples);
-    struct srq_memory_row rows[16];
-    int count = 0, rc;
+    struct srq_memory_rows rows = { .count = 0 };
+    int rc;
 
     if (!srq_job_refines(r))
         return 0;
-    rc = srq_refine_footprint(r->model, &cfg, r->schemes, rows, 16, &count, err);
+    rc = srq_refine_footprint(&cfg, &rows, err);
     if (rc == 0)
-        srq_needs_add_all(&r->memory, "refine", rows, count);
+        srq_needs_add_all(&r->memory, "refine", &rows);
     return rc;
 }
 

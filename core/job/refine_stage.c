@@ -3,19 +3,17 @@
 #include "core/job/run.h"
 
 #include "core/base/alloc.h"
-#include "core/base/clock.h"
 #include "core/base/fs.h"
+#include "core/job/pace.h"
 #include "core/job/refine.h"
 #include "core/job/tasks.h"
 
 #include <inttypes.h>
-#include <math.h>
 
 #define SCALES "refined.bin"   /* in ckpt/: all scales, F32 */
 #define RUNNING "refining.bin" /* the same while they are tuned: a head, then srq_refine_save */
 #define FACT "refine"
 #define MAGIC "srqrefi1"
-#define CHECKPOINT_COST 20 /* a checkpoint may cost one part in so many of the time: 5 % */
 
 struct running_head {
     char magic[8];
@@ -118,8 +116,9 @@ cJSON *srq_run_refine_json(const struct srq_run *run)
 struct refining {
     struct srq_run *run;
     struct srq_refine *r;
+    struct srq_results results;
     uint64_t of;
-    double saved_at, cost_s;
+    struct srq_pace pace; /* of checkpoints */
     struct srq_error error;
 };
 
@@ -128,11 +127,10 @@ static int checkpoint(struct refining *k, int64_t step)
     struct srq_refine_state state;
     struct running_head head = { .magic = MAGIC, .of = k->of };
     struct srq_part parts[1 + SRQ_REFINE_PARTS];
-    double start = srq_clock_s();
     char *path = srq_path_join(k->run->ckpt, RUNNING);
-    cJSON *data;
     int rc;
 
+    srq_pace_begin(&k->pace);
     srq_refine_save(k->r, &state);
     parts[0] = (struct srq_part){ &head, sizeof(head) };
     for (size_t i = 0; i < state.count; i++) {
@@ -143,17 +141,7 @@ static int checkpoint(struct refining *k, int64_t step)
              ? srq_write_parts_durable(path, "refining.tmp", parts, 1 + state.count, 0644, &k->error)
              : srq_fail(&k->error, -SRQ_ENOMEM, "out of memory writing a checkpoint");
     srq_free(path);
-    k->saved_at = srq_clock_s();
-    k->cost_s = k->saved_at - start;
-    data = rc == 0 ? cJSON_CreateObject() : NULL;
-    if (data != NULL) {
-        cJSON_AddNullToObject(data, "block");
-        cJSON_AddNumberToObject(data, "iter", (double)step);
-        cJSON_AddNumberToObject(data, "bytes", (double)head.len);
-        cJSON_AddNumberToObject(data, "elapsed_s", k->cost_s);
-        srq_event_send(&k->run->events, "checkpoint", data, true);
-    }
-    return rc == 0 ? srq_events_check(&k->run->events, &k->error) : rc;
+    return rc == 0 ? srq_pace_end(&k->pace, -1, step, head.len, &k->error) : rc;
 }
 
 /* Between steps: progress, requests, checkpoints. Told to finish, the result stays as it is. */
@@ -162,7 +150,6 @@ static int on_tick(void *ctx, int64_t step, int64_t steps)
     struct refining *k = ctx;
     struct srq_run *run = k->run;
     bool pause = atomic_load(&run->flags->pause), now = atomic_exchange(&run->flags->checkpoint, false);
-    double every = fmax(run->job.spec.opt.checkpoint_s, k->cost_s * CHECKPOINT_COST);
     int rc = 0;
 
     srq_event_progress(&run->events, (double)step, (double)steps, "steps", NULL);
@@ -171,9 +158,16 @@ static int on_tick(void *ctx, int64_t step, int64_t steps)
         return srq_fail(&k->error, -SRQ_ECANCELED, "told to finish");
     if (srq_tasks_unfinished(run->tasks))
         return srq_fail(&k->error, -SRQ_ECANCELED, "the plan changed");
-    if ((pause || now || srq_clock_s() - k->saved_at >= every) && step > 0)
+    if ((pause || now || srq_pace_due(&k->pace)) && step > 0)
         rc = checkpoint(k, step);
     return rc == 0 ? srq_run_check(run, &k->error) : rc;
+}
+
+static int codes_of(void *ctx, int layer, const struct srq_codes **out, struct srq_error *err)
+{
+    struct refining *k = ctx;
+
+    return srq_results_codes(&k->results, layer, out, err);
 }
 
 static bool open_running(const struct srq_run *run, uint64_t of, struct srq_map *map)
@@ -198,24 +192,25 @@ static bool open_running(const struct srq_run *run, uint64_t of, struct srq_map 
 
 static int tune(struct srq_run *run, const char *of, uint64_t key, struct srq_error *err)
 {
-    struct refining k = { .run = run, .of = key, .saved_at = srq_clock_s() };
+    struct refining k = { .run = run, .of = key };
     struct srq_refine_config cfg = srq_job_refine_config(&run->job, run->calib.count);
-    struct srq_refine_events events = { &k, on_tick };
+    const struct srq_refine_caller caller = { &k, codes_of, on_tick };
     struct srq_refine_outcome outcome;
-    struct srq_results results;
     struct srq_map map = { 0 };
     bool resumed = open_running(run, key, &map);
+    struct srq_part state = { 0 };
     const float *scales;
     size_t count;
-    int rc = srq_refine_create(run->job.model, &cfg, run->job.schemes, &k.r, err);
+    int rc = srq_refine_create(&cfg, &k.r, err);
 
-    srq_results_init(&results, run);
+    srq_pace_init(&k.pace, &run->events, run->job.spec.opt.checkpoint_s);
+    srq_results_init(&k.results, run);
+    if (resumed)
+        state = (struct srq_part){ map.data + sizeof(struct running_head), map.size - sizeof(struct running_head) };
     if (resumed)
         srq_event_log(&run->events, SRQ_LOG_INFO, "the tuning of scales end to end goes on");
     if (rc == 0)
-        rc = srq_refine_run(k.r, &run->calib, srq_results_codes, &results,
-                            resumed ? map.data + sizeof(struct running_head) : NULL,
-                            resumed ? map.size - sizeof(struct running_head) : 0, &events, &outcome, err);
+        rc = srq_refine_run(k.r, &run->calib, &caller, resumed ? &state : NULL, &outcome, err);
     if (rc != 0 && k.error.code != 0 && err != NULL)
         *err = k.error;
     if (rc == 0) {
@@ -229,7 +224,7 @@ static int tune(struct srq_run *run, const char *of, uint64_t key, struct srq_er
                       outcome.steps, outcome.loss_last, outcome.loss_first,
                       outcome.kept ? "" : "; they stay as they were");
     }
-    srq_results_fini(&results);
+    srq_results_fini(&k.results);
     srq_refine_free(k.r);
     if (resumed)
         srq_map_close(&map);

@@ -13,7 +13,8 @@ struct srq_resample_config srq_job_resample_config(const struct srq_resolved *r,
     const struct srq_job_options *o = &r->spec.opt;
     int64_t read = nsamples / (1 + r->copies);
 
-    return (struct srq_resample_config){ .nsamples = read,
+    return (struct srq_resample_config){ .model = r->model,
+                                         .nsamples = read,
                                          .seq = o->seqlen,
                                          .batch = o->batch < read ? o->batch : read,
                                          .copies = r->copies,
@@ -24,10 +25,10 @@ struct srq_resample_config srq_job_resample_config(const struct srq_resolved *r,
 int srq_job_resample_needs(struct srq_resolved *r, int64_t nsamples, struct srq_error *err)
 {
     struct srq_resample_config cfg = srq_job_resample_config(r, nsamples);
-    struct srq_memory_row rows[8];
-    int count = 0, rc = srq_resample_footprint(r->model, &cfg, rows, 8, &count, err);
+    struct srq_memory_rows rows = { .count = 0 };
+    int rc = srq_resample_footprint(&cfg, &rows, err);
 
     if (rc == 0)
-        srq_needs_add_all(&r->memory, "resample", rows, count);
+        srq_needs_add_all(&r->memory, "resample", &rows);
     return rc;
 }

@@ -93,7 +93,7 @@ int srq_stage_resample(struct srq_run *run, struct srq_error *err)
     if (cfg.copies == 0 || take_up(run))
         return 0;
     srq_event_stage(&run->events, SRQ_STAGE_CALIBRATE, 0, 1, "blocks");
-    rc = srq_resample_run(run->job.model, &cfg, &run->calib, on_tick, &d, err);
+    rc = srq_resample_run(&cfg, &run->calib, on_tick, &d, err);
     if (rc != 0 && d.error.code != 0 && err != NULL)
         *err = d.error;
     if (rc == 0)

@@ -49,6 +49,11 @@ struct srq_run {
 
 /* 0, or why the run shall end at once: -SRQ_ECANCELED (pause or cancel asked for), or the journal cannot be written. */
 int srq_run_check(struct srq_run *run, struct srq_error *err);
+/* Calibration samples that are planned with: those there are, or, before they are read, those asked for. */
+static inline int64_t srq_run_samples(const struct srq_run *run)
+{
+    return run->calib.count > 0 ? run->calib.count : run->job.spec.opt.nsamples;
+}
 
 /* Tells (job.memory, and a warning that names the stage) when the job has come to use more than was planned, and again
  * when that has grown by an eighth. Between batches and at the end of stages. */
@@ -99,7 +104,7 @@ void srq_results_fini(struct srq_results *r);
 /* What is known of the inputs of a unit's layers, asked for in their order. */
 struct srq_unit_inputs {
     void *ctx;
-    int (*of)(void *ctx, int layer, struct srq_layer_inputs *out, struct srq_error *err);
+    int (*of)(void *ctx, int layer, struct srq_layer *out, struct srq_error *err);
     int (*rounded)(void *ctx, int layer, const struct srq_codes *codes, struct srq_error *err); /* or NULL */
 };
 

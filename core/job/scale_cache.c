@@ -21,7 +21,7 @@ static bool key_hex(const struct srq_scale_key *key, char out[SRQ_HASH_HEX])
     srq_cache_add_plugin(h, &r->spec.plugins[r->spec.transform]);
     srq_cache_add_machine(h, r, c->compute);
     for (int i = 0; i < r->layer_count; i++)
-        srq_hash_add_text(h, srq_scheme_text(&key->aims[i], scheme, sizeof(scheme)));
+        srq_hash_add_text(h, srq_scheme_text(&c->schemes[i], scheme, sizeof(scheme)));
     srq_hash_add(h, numbers, sizeof(numbers));
     srq_hash_hex(h, out);
     srq_hash_free(h);

@@ -10,7 +10,6 @@
 struct srq_scale_key {
     const char *model, *tokens; /* hashes */
     const struct srq_resolved *job;
-    const struct srq_scheme *aims; /* [layers of the job] */
     struct srq_transform_config data;
 };
 

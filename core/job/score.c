@@ -83,8 +83,7 @@ static int measure(struct scoring *s, int c, struct srq_error *err)
     int rc = 0;
 
     if (s->pass == NULL)
-        rc = srq_scoring_create(run->job.model, srq_spec_scorer(&run->job.spec), run->job.scorer_self, &s->cfg,
-                                s->scores.scheme, s->scores.count, &s->pass, err);
+        rc = srq_scoring_create(&s->cfg, &s->pass, err);
     if (rc == 0)
         rc = srq_scoring_run(s->pass, s->schemes, &run->score, on_step, s, s->column, &loss, err);
     if (rc != 0) {

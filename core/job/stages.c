@@ -228,8 +228,7 @@ static int settle_footprint(struct srq_run *run, struct srq_error *err)
     srq_tasks_lock(run->tasks); /* who asks for a change meanwhile looks at the same */
     if (batch > 0)
         job->spec.opt.batch = batch;
-    rc = srq_footprint_settle(job, run->calib.count > 0 ? run->calib.count : job->spec.opt.nsamples, run->eval.count,
-                              err);
+    rc = srq_footprint_settle(job, srq_run_samples(run), run->eval.count, err);
     srq_tasks_unlock(run->tasks);
     if (rc == 0 && batch == 0 && job->tunes)
         rc = settle_batch(run, err);

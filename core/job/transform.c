@@ -106,7 +106,11 @@ struct srq_transform_config srq_job_transform_config(const struct srq_resolved *
     const struct srq_transform_schedule *s = &r->transform;
     int64_t batch = s->objective != SRQ_OBJECTIVE_NONE ? s->batch : r->spec.opt.batch;
 
-    return (struct srq_transform_config){ .nsamples = nsamples,
+    return (struct srq_transform_config){ .model = r->model,
+                                          .plugin = srq_spec_transform(&r->spec),
+                                          .self = r->transform_self,
+                                          .schemes = r->aims != NULL ? r->aims : r->schemes,
+                                          .nsamples = nsamples,
                                           .seq = s->seqlen,
                                           .batch = nsamples > 0 ? smaller(batch, nsamples) : batch,
                                           .compute = r->compute,
@@ -131,21 +135,19 @@ static int add_check(struct srq_resolved *r, struct srq_error *err)
 
 int srq_job_transform_needs(struct srq_resolved *r, struct srq_error *err)
 {
-    const struct srq_plugin *p = srq_spec_transform(&r->spec);
     static const char *const after[] = { "check", "quantize", "refine", "evaluate",
                                          "export" }; /* once scales are found */
     struct srq_transform_config cfg;
-    struct srq_memory_row rows[16];
-    int count = 0, rc;
+    struct srq_memory_rows rows = { .count = 0 };
+    int rc;
 
-    if (p == NULL)
+    if (srq_spec_transform(&r->spec) == NULL)
         return 0;
     cfg = srq_job_transform_config(r, r->transform.nsamples);
-    rc = srq_transform_footprint(r->model, p, r->transform_self, r->aims != NULL ? r->aims : r->schemes, &cfg, rows, 16,
-                                 &count, err);
+    rc = srq_transform_footprint(&cfg, &rows, err);
     srq_needs_add(&r->memory, "all", "transform: token ids", (uint64_t)(cfg.nsamples * cfg.seq) * sizeof(int32_t));
     if (rc == 0)
-        srq_needs_add_all(&r->memory, "transform", rows, count);
+        srq_needs_add_all(&r->memory, "transform", &rows);
     for (size_t i = 0; i < sizeof(after) / sizeof(after[0]); i++)
         srq_needs_add(&r->memory, after[i], "scales and what they are folded into", srq_model_fold_bytes(r->model));
     return rc == 0 ? add_check(r, err) : rc;

@@ -2,9 +2,9 @@
 #include "core/job/run.h"
 
 #include "core/base/alloc.h"
-#include "core/base/clock.h"
 #include "core/base/fs.h"
 #include "core/job/fingerprint.h"
+#include "core/job/pace.h"
 #include "core/job/scale_cache.h"
 #include "core/job/plan_json.h"
 #include "core/job/tasks.h"
@@ -12,14 +12,12 @@
 #include "core/tune/fold_error.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define RUNNING "scales-running" /* the same while they are trained */
 #define AIMS "scales-for"        /* fact: the schemes that they are found for */
 #define POINTS 400               /* loss points of the training in the journal, about */
-#define CHECKPOINT_COST 20       /* a checkpoint may cost one part in so many of the time: 5 % */
 
 struct stage {
     struct srq_run *run;
@@ -29,7 +27,7 @@ struct stage {
     bool *wanted;            /* [pairs] */
     char *done, *running;    /* files */
     bool steps;              /* progress counts steps, no longer blocks */
-    double saved_at, cost_s; /* of checkpoints */
+    struct srq_pace pace;    /* of checkpoints */
     struct srq_error tick_error;
 };
 
@@ -65,31 +63,22 @@ static int settle_aims(struct stage *s, struct srq_error *err)
 
 static int checkpoint(struct stage *s, struct srq_error *err)
 {
-    double start = srq_clock_s();
-    int rc = srq_transform_save(s->t, s->run->ckpt, RUNNING, err);
     struct stat st;
-    cJSON *data;
+    int rc;
 
-    s->saved_at = srq_clock_s();
-    s->cost_s = s->saved_at - start;
-    data = rc == 0 ? cJSON_CreateObject() : NULL;
-    if (data != NULL) {
-        cJSON_AddNullToObject(data, "block");
-        cJSON_AddNumberToObject(data, "iter", (double)srq_transform_step(s->t));
-        cJSON_AddNumberToObject(data, "bytes", stat(s->running, &st) == 0 ? (double)st.st_size : 0);
-        cJSON_AddNumberToObject(data, "elapsed_s", s->cost_s);
-        srq_event_send(&s->run->events, "checkpoint", data, true);
-    }
-    return rc == 0 ? srq_events_check(&s->run->events, err) : rc;
+    srq_pace_begin(&s->pace);
+    rc = srq_transform_save(s->t, s->run->ckpt, RUNNING, err);
+    return rc == 0 ? srq_pace_end(&s->pace, -1, srq_transform_step(s->t),
+                                  stat(s->running, &st) == 0 ? (size_t)st.st_size : 0, err)
+                   : rc;
 }
 
-/* Progress, requests, and between steps checkpoints, which may cost one part in CHECKPOINT_COST of the time. Told to
- * finish, the training ends with what it has. */
+/* Progress, requests, and between steps checkpoints. Told to finish, the training ends with what it has. */
 static int on_tick(void *ctx, double done, double total, const char *unit, bool at_step)
 {
     struct stage *s = ctx;
     struct srq_run *run = s->run;
-    bool pause = atomic_load(&run->flags->pause), due;
+    bool pause = atomic_load(&run->flags->pause);
 
     if (!s->steps && strcmp(unit, "steps") == 0) {
         s->steps = true;
@@ -97,8 +86,7 @@ static int on_tick(void *ctx, double done, double total, const char *unit, bool 
     }
     srq_event_progress(&run->events, done, total, unit, s->plugin->name);
     (void)srq_usage_peak(run->usage); /* a short search may lie between two looks */
-    due = srq_clock_s() - s->saved_at >= fmax(run->job.spec.opt.checkpoint_s, s->cost_s * CHECKPOINT_COST);
-    if (at_step && done > 0 && (pause || due || atomic_exchange(&run->flags->checkpoint, false)) &&
+    if (at_step && done > 0 && (pause || srq_pace_due(&s->pace) || atomic_exchange(&run->flags->checkpoint, false)) &&
         checkpoint(s, &s->tick_error) != 0)
         return -s->tick_error.code;
     if (at_step && atomic_load(&run->flags->finish))
@@ -139,8 +127,7 @@ static int search(struct stage *s, const struct srq_transform_config *cfg, struc
 {
     struct srq_run *run = s->run;
     struct srq_transform_events events = { .ctx = s, .tick = on_tick, .point = on_point, .probe = on_probe };
-    int rc = srq_transform_create(run->job.model, s->plugin, run->job.transform_self, s->aims, cfg,
-                                  run->scaling.count > 0 ? &run->scaling : NULL, &s->t, err);
+    int rc = srq_transform_create(cfg, run->scaling.count > 0 ? &run->scaling : NULL, &s->t, err);
 
     if (rc == 0)
         rc = srq_transform_run(s->t, srq_path_exists(s->running) ? s->running : NULL, &events, err);
@@ -174,7 +161,6 @@ static int find(struct stage *s, struct srq_error *err)
     struct srq_run *run = s->run;
     struct srq_scale_key key = { .tokens = run->scaling.hash,
                                  .job = &run->job,
-                                 .aims = s->aims,
                                  .data = srq_job_transform_config(&run->job, run->scaling.count) };
     bool keeps = run->scaling.count > 0, found = false;
     struct srq_error why = { 0 };
@@ -182,6 +168,7 @@ static int find(struct stage *s, struct srq_error *err)
     int rc = keeps ? srq_fingerprint_model(run->dir, model, sizeof(model), err) : 0;
 
     key.model = model;
+    key.data.schemes = s->aims;
     if (rc == 0 && keeps)
         rc = from_cache(s, &key, &found, err);
     if (rc == 0 && !found)
@@ -256,7 +243,7 @@ static int open_stage(struct stage *s, struct srq_error *err)
 {
     struct srq_run *run = s->run;
 
-    s->saved_at = srq_clock_s();
+    srq_pace_init(&s->pace, &run->events, run->job.spec.opt.checkpoint_s);
     s->aims = srq_calloc((size_t)run->job.layer_count + 1, sizeof(s->aims[0]));
     s->wanted = srq_calloc((size_t)srq_model_pair_count(run->job.model) + 1, sizeof(s->wanted[0]));
     s->done = srq_asprintf("%s/" SRQ_SCALES_FILE ".safetensors", run->ckpt);

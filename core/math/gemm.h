@@ -1,6 +1,4 @@
-/* Matrix products behind one call, with the backend chosen at run time.
- *
- * C[m,n] = alpha * op(A) op(B) + beta * C, row-major. F32 accumulation always. */
+/* Matrix products behind one call, with the backend chosen at run time. F32 accumulation always. */
 #ifndef SRQ_MATH_GEMM_H
 #define SRQ_MATH_GEMM_H
 
@@ -15,14 +13,28 @@ struct srq_mat {
     bool trans;
 };
 
-/* C is F32 or BF16; A and B have the same dtype. beta is 0 or 1 (0 never reads C). Uses the team's threads; called from
- * inside a parallel region it runs on the caller alone. Shapes may be any, 0 included. */
-void srq_gemm(int64_t m, int64_t n, int64_t k, float alpha, const struct srq_mat *a, const struct srq_mat *b,
-              float beta, void *c, enum srq_dtype c_dtype, int64_t ldc);
+/* What is written: element (i,j) at data[i*ld + j]. */
+struct srq_mat_out {
+    void *data;
+    enum srq_dtype dtype; /* SRQ_F32 or SRQ_BF16 */
+    int64_t ld;
+};
+
+/* C[m,n] = alpha * op(A) op(B), row-major: what most products want is
+ *     { m, n, k, a, b, .c = { y, SRQ_F32, n } } */
+struct srq_product {
+    int64_t m, n, k;     /* any, 0 included */
+    struct srq_mat a, b; /* of the same dtype */
+    struct srq_mat_out c;
+    float alpha; /* 0 stands for 1 */
+    bool add;    /* to what C holds, which is not read otherwise */
+};
+
+/* Uses the team's threads; called from inside a parallel region it runs on the caller alone. */
+void srq_gemm(const struct srq_product *p);
 
 /* A product that will be run, by its shape; operands' data do not matter. Planning names products so. */
-void srq_gemm_expect(int64_t m, int64_t n, int64_t k, float alpha, const struct srq_mat *a, const struct srq_mat *b,
-                     float beta, enum srq_dtype c_dtype, int64_t ldc);
+void srq_gemm_expect(const struct srq_product *p);
 /* Makes the libraries take the memory that they need for the products expected so far (code, scratch, packed operands),
  * so that it can be measured before the work; in well under a second for shapes of any size. */
 void srq_gemm_rehearse(void);

@@ -23,30 +23,23 @@ static char description[512] = "not started";
 
 /* ---- products ---- */
 
-/* C = beta C where there is nothing to add. */
-static void scale_only(const struct srq_product *p)
+/* A sum of nothing. */
+static void clear(const struct srq_product *p)
 {
-    if (p->beta != 0)
-        return; /* beta is 1 */
-    for (int64_t i = 0; i < p->m; i++)
-        memset((char *)p->c + (size_t)(i * p->ldc) * srq_dtype_size(p->c_dtype), 0,
-               (size_t)p->n * srq_dtype_size(p->c_dtype));
+    size_t size = srq_dtype_size(p->c.dtype);
+
+    for (int64_t i = 0; i < p->m && !p->add; i++)
+        memset((char *)p->c.data + (size_t)(i * p->c.ld) * size, 0, (size_t)p->n * size);
 }
 
-void srq_gemm(int64_t m, int64_t n, int64_t k, float alpha, const struct srq_mat *a, const struct srq_mat *b,
-              float beta, void *c, enum srq_dtype c_dtype, int64_t ldc)
+void srq_gemm(const struct srq_product *p)
 {
-    struct srq_product p = { m, n, k, alpha, beta, *a, *b, c, c_dtype, ldc };
-    const struct srq_gemm_engine *e = srq_gemm_engine_for(a->dtype);
-
-    if (m <= 0 || n <= 0)
+    if (p->m <= 0 || p->n <= 0)
         return;
-    if (k <= 0 || alpha == 0) {
-        scale_only(&p);
-        return;
-    }
-    if (!e->run(&p))
-        (void)srq_gemm_plain.run(&p);
+    if (p->k <= 0)
+        clear(p);
+    else if (!srq_gemm_engine_for(p->a.dtype)->run(p))
+        (void)srq_gemm_plain.run(p);
 }
 
 /* ---- start ---- */

@@ -4,15 +4,10 @@
 
 #include "core/math/gemm.h"
 
-/* One product, m, n, k > 0. */
-struct srq_product {
-    int64_t m, n, k;
-    float alpha, beta;
-    struct srq_mat a, b;
-    void *c;
-    enum srq_dtype c_dtype;
-    int64_t ldc;
-};
+static inline float srq_product_factor(const struct srq_product *p)
+{
+    return p->alpha != 0 ? p->alpha : 1;
+}
 
 struct srq_gemm_engine {
     const char *name;
@@ -21,7 +16,7 @@ struct srq_gemm_engine {
     void (*stop)(void);
     /* Whether operands of this dtype are computed by the processor's own instructions for them. */
     bool (*native)(enum srq_dtype dtype);
-    /* False: this product is not for this engine (dtype); C is untouched. */
+    /* m, n, k > 0. False: this product is not for this engine (dtype); C is untouched. */
     bool (*run)(const struct srq_product *p);
     /* Makes the library take the memory that this product will need, its data pointers being NULL, in little time
      * however large the product is. NULL: the engine takes none that it does not hold from the start. */

@@ -49,11 +49,11 @@ static void put(const float *x, int64_t rows, int64_t cols, struct srq_mat *m, v
 
 static int compare(const struct srq_product *p, const struct operands *o, struct srq_error *err)
 {
-    double slack = p->c_dtype == SRQ_BF16 ? 0x1p-8 : 0;
+    double slack = p->c.dtype == SRQ_BF16 ? 0x1p-8 : 0;
 
     for (int64_t i = 0; i < p->m; i++) {
         for (int64_t j = 0; j < p->n; j++) {
-            double want = 0, size = 0, got = load(p->c, p->c_dtype, i * p->ldc + j);
+            double want = 0, size = 0, got = load(p->c.data, p->c.dtype, i * p->c.ld + j);
 
             for (int64_t k = 0; k < p->k; k++) {
                 double term = (double)o->a[i * p->k + k] * o->b[k * p->n + j];
@@ -61,13 +61,12 @@ static int compare(const struct srq_product *p, const struct operands *o, struct
                 want += term;
                 size += fabs(term);
             }
-            want = p->alpha * want + (p->beta != 0 ? o->c[i * p->n + j] : 0);
-            size = p->alpha * size + fabs(want);
+            want = srq_product_factor(p) * want + (p->add ? o->c[i * p->n + j] : 0);
+            size = srq_product_factor(p) * size + fabs(want);
             if (!(fabs(got - want) <= 4e-6 * size + slack * fabs(want) + 1e-30))
-                return srq_fail(err, -SRQ_ENUMERIC,
-                                "%s product [%lld, %lld, %lld] (%d%d, beta %g) gives %g where %g is right",
+                return srq_fail(err, -SRQ_ENUMERIC, "%s product [%lld, %lld, %lld] (%d%d%s) gives %g where %g is right",
                                 srq_dtype_name(p->a.dtype), (long long)p->m, (long long)p->n, (long long)p->k,
-                                p->a.trans, p->b.trans, (double)p->beta, got, want);
+                                p->a.trans, p->b.trans, p->add ? ", added" : "", got, want);
         }
     }
     return 0;
@@ -77,16 +76,16 @@ static int check_one(const struct srq_gemm_engine *e, struct srq_product *p, str
 {
     put(o->a, p->m, p->k, &p->a, o->sa);
     put(o->b, p->k, p->n, &p->b, o->sb);
-    p->c = o->sc;
-    p->ldc = p->n + 2;
+    p->c.data = o->sc;
+    p->c.ld = p->n + 2;
     for (int64_t i = 0; i < p->m; i++)
-        for (int64_t j = 0; j < p->ldc; j++)
-            store(o->sc, p->c_dtype, i * p->ldc + j, j >= p->n ? 0.5f : p->beta != 0 ? o->c[i * p->n + j] : NAN);
+        for (int64_t j = 0; j < p->c.ld; j++)
+            store(o->sc, p->c.dtype, i * p->c.ld + j, j >= p->n ? 0.5f : p->add ? o->c[i * p->n + j] : NAN);
     if (!e->run(p))
         return 0; /* declined: another engine computes it */
     for (int64_t i = 0; i < p->m; i++)
-        for (int64_t j = p->n; j < p->ldc; j++)
-            if (load(o->sc, p->c_dtype, i * p->ldc + j) != 0.5f)
+        for (int64_t j = p->n; j < p->c.ld; j++)
+            if (load(o->sc, p->c.dtype, i * p->c.ld + j) != 0.5f)
                 return srq_fail(err, -SRQ_ENUMERIC, "a product [%lld, %lld, %lld] writes beside its rows",
                                 (long long)p->m, (long long)p->n, (long long)p->k);
     return compare(p, o, err);
@@ -97,7 +96,10 @@ static int check_shape(const struct srq_gemm_engine *e, const int64_t shape[3], 
                        struct operands *o, struct srq_error *err)
 {
     static const bool layout[3][2] = { { false, true }, { false, false }, { true, false } };
-    static const float factors[3][2] = { { 1, 0 }, { 1, 1 }, { 0.25f, 0 } };
+    static const struct {
+        float alpha;
+        bool add;
+    } ways[3] = { { 1, false }, { 1, true }, { 0.25f, false } };
     int rc = 0;
 
     fill(o->a, shape[0] * shape[2], 1);
@@ -109,13 +111,11 @@ static int check_shape(const struct srq_gemm_engine *e, const int64_t shape[3], 
                 struct srq_product p = { shape[0],
                                          shape[1],
                                          shape[2],
-                                         factors[f][0],
-                                         factors[f][1],
                                          { NULL, dtype, 0, layout[l][0] },
                                          { NULL, dtype, 0, layout[l][1] },
-                                         NULL,
-                                         out == 0 ? SRQ_F32 : SRQ_BF16,
-                                         0 };
+                                         { NULL, out == 0 ? SRQ_F32 : SRQ_BF16, 0 },
+                                         ways[f].alpha,
+                                         ways[f].add };
 
                 rc = check_one(e, &p, o, err);
             }

@@ -29,7 +29,8 @@ typedef dnnl_memory_desc_t desc;
 /* Everything that a primitive depends on; zeroed padding, so that it can be compared as bytes. */
 struct key {
     int64_t m, n, k, lda, ldb, ldc;
-    float alpha, beta;
+    float alpha;
+    int32_t add;
     int32_t dtype, c_dtype, trans_a, trans_b;
 };
 
@@ -64,7 +65,7 @@ static dnnl_status_t make_desc(desc *out, int64_t rows, int64_t cols, enum srq_d
 #endif
 }
 
-/* alpha and beta as operations after the product: c = alpha * ab, then += old c. */
+/* Operations after the product: c = alpha * ab, then += old c. */
 static dnnl_primitive_attr_t make_attr(const struct key *key)
 {
     dnnl_primitive_attr_t attr = NULL;
@@ -80,13 +81,13 @@ static dnnl_primitive_attr_t make_attr(const struct key *key)
 #if DNNL_VERSION_MAJOR >= 3
     if (key->alpha != 1.0f)
         ok = dnnl_post_ops_append_eltwise(ops, dnnl_eltwise_linear, key->alpha, 0.0f) == dnnl_success;
-    if (key->beta != 0.0f)
-        ok = ok && dnnl_post_ops_append_sum(ops, key->beta, 0, dnnl_data_type_undef) == dnnl_success;
+    if (key->add)
+        ok = ok && dnnl_post_ops_append_sum(ops, 1.0f, 0, dnnl_data_type_undef) == dnnl_success;
 #else
     if (key->alpha != 1.0f)
         ok = dnnl_post_ops_append_eltwise(ops, 1.0f, dnnl_eltwise_linear, key->alpha, 0.0f) == dnnl_success;
-    if (key->beta != 0.0f)
-        ok = ok && dnnl_post_ops_append_sum(ops, key->beta) == dnnl_success;
+    if (key->add)
+        ok = ok && dnnl_post_ops_append_sum(ops, 1.0f) == dnnl_success;
 #endif
     ok = ok && dnnl_primitive_attr_set_post_ops(attr, ops) == dnnl_success &&
          dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user) == dnnl_success;
@@ -199,7 +200,7 @@ static bool execute(const struct entry *e, const struct srq_product *p)
 
     ok = ok && dnnl_memory_create(&a, DESC_REF(e->a), engine, (void *)p->a.data) == dnnl_success &&
          dnnl_memory_create(&b, DESC_REF(e->b), engine, (void *)p->b.data) == dnnl_success &&
-         dnnl_memory_create(&c, DESC_REF(e->c), engine, p->c) == dnnl_success &&
+         dnnl_memory_create(&c, DESC_REF(e->c), engine, p->c.data) == dnnl_success &&
          (e->scratch == 0 || make_scratch(e, &s) == dnnl_success);
     if (ok) {
         dnnl_exec_arg_t args[4] = {
@@ -226,9 +227,9 @@ static struct key key_of(const struct srq_product *p)
 
     memset(&key, 0, sizeof(key));
     key.m = p->m, key.n = p->n, key.k = p->k;
-    key.lda = p->a.ld, key.ldb = p->b.ld, key.ldc = p->ldc;
-    key.alpha = p->alpha, key.beta = p->beta;
-    key.dtype = p->a.dtype, key.c_dtype = p->c_dtype;
+    key.lda = p->a.ld, key.ldb = p->b.ld, key.ldc = p->c.ld;
+    key.alpha = srq_product_factor(p), key.add = p->add;
+    key.dtype = p->a.dtype, key.c_dtype = p->c.dtype;
     key.trans_a = p->a.trans, key.trans_b = p->b.trans;
     return key;
 }

@@ -25,16 +25,16 @@ static bool fits(const struct srq_product *p)
 {
     const int64_t top = INT32_MAX;
 
-    return p->m <= top && p->n <= top && p->k <= top && p->a.ld <= top && p->b.ld <= top && p->ldc <= top;
+    return p->m <= top && p->n <= top && p->k <= top && p->a.ld <= top && p->b.ld <= top && p->c.ld <= top;
 }
 
 static bool run(const struct srq_product *p)
 {
-    if (p->a.dtype != SRQ_F32 || p->c_dtype != SRQ_F32 || !fits(p))
+    if (p->a.dtype != SRQ_F32 || p->c.dtype != SRQ_F32 || !fits(p))
         return false;
     cblas_sgemm(CblasRowMajor, p->a.trans ? CblasTrans : CblasNoTrans, p->b.trans ? CblasTrans : CblasNoTrans,
-                (blasint)p->m, (blasint)p->n, (blasint)p->k, p->alpha, p->a.data, (blasint)p->a.ld, p->b.data,
-                (blasint)p->b.ld, p->beta, p->c, (blasint)p->ldc);
+                (blasint)p->m, (blasint)p->n, (blasint)p->k, srq_product_factor(p), p->a.data, (blasint)p->a.ld,
+                p->b.data, (blasint)p->b.ld, p->add ? 1.0f : 0.0f, p->c.data, (blasint)p->c.ld);
     return true;
 }
 
@@ -72,7 +72,7 @@ static void rehearse(const struct srq_product *p)
     int64_t threads = srq_team_size(), narrow = threads > 1 ? NARROW * threads : NARROW_ALONE;
     int64_t k = least(p->k, TILE_K), n = least(p->n, TILE_N * threads);
 
-    if (p->a.dtype != SRQ_F32 || p->c_dtype != SRQ_F32 || !fits(p))
+    if (p->a.dtype != SRQ_F32 || p->c.dtype != SRQ_F32 || !fits(p))
         return;
     if (p->m * k > tall)
         touch(p->m, least(n, narrow), k);

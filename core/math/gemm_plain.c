@@ -118,20 +118,21 @@ static void multiply_blocks(struct workspace *w, int64_t m, int64_t n, int64_t k
 
 static void store(const struct srq_product *p, const struct workspace *w, int64_t i0, int64_t j0, int64_t m, int64_t n)
 {
+    float alpha = srq_product_factor(p);
+
     for (int64_t i = 0; i < m; i++) {
         const float *s = w->c + i * BLOCK_N;
 
-        if (p->c_dtype == SRQ_F32) {
-            float *c = (float *)p->c + (i0 + i) * p->ldc + j0;
+        if (p->c.dtype == SRQ_F32) {
+            float *c = (float *)p->c.data + (i0 + i) * p->c.ld + j0;
 
             for (int64_t j = 0; j < n; j++)
-                c[j] = p->beta != 0 ? p->beta * c[j] + p->alpha * s[j] : p->alpha * s[j];
+                c[j] = p->add ? c[j] + alpha * s[j] : alpha * s[j];
         } else {
-            uint16_t *c = (uint16_t *)p->c + (i0 + i) * p->ldc + j0;
+            uint16_t *c = (uint16_t *)p->c.data + (i0 + i) * p->c.ld + j0;
 
             for (int64_t j = 0; j < n; j++)
-                c[j] =
-                    srq_f32_to_bf16(p->beta != 0 ? p->beta * srq_bf16_to_f32(c[j]) + p->alpha * s[j] : p->alpha * s[j]);
+                c[j] = srq_f32_to_bf16(p->add ? srq_bf16_to_f32(c[j]) + alpha * s[j] : alpha * s[j]);
         }
     }
 }
@@ -160,15 +161,15 @@ static void run_simply(const struct srq_product *p)
 {
     for (int64_t i = 0; i < p->m; i++) {
         for (int64_t j = 0; j < p->n; j++) {
-            float sum = 0, *cf = (float *)p->c + i * p->ldc + j;
-            uint16_t *ch = (uint16_t *)p->c + i * p->ldc + j;
+            float sum = 0, *cf = (float *)p->c.data + i * p->c.ld + j;
+            uint16_t *ch = (uint16_t *)p->c.data + i * p->c.ld + j;
 
             for (int64_t k = 0; k < p->k; k++)
                 sum += element(&p->a, i, k) * element(&p->b, k, j);
-            sum *= p->alpha;
-            if (p->beta != 0)
-                sum += p->beta * (p->c_dtype == SRQ_F32 ? *cf : srq_bf16_to_f32(*ch));
-            if (p->c_dtype == SRQ_F32)
+            sum *= srq_product_factor(p);
+            if (p->add)
+                sum += p->c.dtype == SRQ_F32 ? *cf : srq_bf16_to_f32(*ch);
+            if (p->c.dtype == SRQ_F32)
                 *cf = sum;
             else
                 *ch = srq_f32_to_bf16(sum);

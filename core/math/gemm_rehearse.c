@@ -18,24 +18,25 @@ static bool same_operand(const struct srq_mat *a, const struct srq_mat *b)
 
 static bool same(const struct srq_product *p, const struct srq_product *q)
 {
-    return p->m == q->m && p->n == q->n && p->k == q->k && p->alpha == q->alpha && (p->beta != 0) == (q->beta != 0) &&
-           same_operand(&p->a, &q->a) && same_operand(&p->b, &q->b) && p->c_dtype == q->c_dtype && p->ldc == q->ldc;
+    return p->m == q->m && p->n == q->n && p->k == q->k && srq_product_factor(p) == srq_product_factor(q) &&
+           p->add == q->add && same_operand(&p->a, &q->a) && same_operand(&p->b, &q->b) && p->c.dtype == q->c.dtype &&
+           p->c.ld == q->c.ld;
 }
 
-void srq_gemm_expect(int64_t m, int64_t n, int64_t k, float alpha, const struct srq_mat *a, const struct srq_mat *b,
-                     float beta, enum srq_dtype c_dtype, int64_t ldc)
+void srq_gemm_expect(const struct srq_product *p)
 {
-    struct srq_product p = { m, n, k, alpha, beta, *a, *b, NULL, c_dtype, ldc };
     int i = 0;
 
-    if (m <= 0 || n <= 0 || k <= 0)
+    if (p->m <= 0 || p->n <= 0 || p->k <= 0)
         return;
-    p.a.data = p.b.data = NULL;
     pthread_mutex_lock(&lock);
-    while (i < shape_count && !same(&shapes[i], &p))
+    while (i < shape_count && !same(&shapes[i], p))
         i++;
-    if (i == shape_count && shape_count < SHAPES_MAX)
-        shapes[shape_count++] = p;
+    if (i == shape_count && shape_count < SHAPES_MAX) {
+        shapes[i] = *p;
+        shapes[i].a.data = shapes[i].b.data = shapes[i].c.data = NULL;
+        shape_count++;
+    }
     pthread_mutex_unlock(&lock);
 }
 

@@ -14,6 +14,19 @@
 #define SRQ_TILE_N_MAX 32
 #define SRQ_TILE_M_MULTIPLE 12
 
+/* How the pairs of a head's dims turn. */
+struct srq_turn {
+    const float *cos, *sin; /* [rot/2] */
+    int64_t rot, head_dim;  /* the first `rot` of head_dim dims turn */
+    bool back;              /* with -sin */
+};
+
+/* Where a gradient goes: written there, or added to what is there; `to` NULL: nobody wants it. */
+struct srq_grad_to {
+    void *to;
+    bool add;
+};
+
 struct srq_kernels {
     const char *name; /* "base", "avx2", "avx512" */
 
@@ -30,14 +43,11 @@ struct srq_kernels {
     /* dx = r (w dy - x r² mean(w dy x)) */
     void (*rms_backward)(enum srq_dtype dtype, const void *x, const float *w, float r, const void *dy, void *dx,
                          int64_t n, bool add);
-    /* One head: (a, b) = (x[i], x[i + rot/2]) becomes (a cos - b sin, b cos + a sin); `back`: with -sin. The rest is
-     * copied. */
-    void (*rope)(enum srq_dtype dtype, const void *x, const float *cos, const float *sin, int64_t rot, int64_t head_dim,
-                 bool back, void *y, bool add);
+    /* One head: (a, b) = (x[i], x[i + rot/2]) becomes (a cos - b sin, b cos + a sin). The rest is copied. */
+    void (*rope)(enum srq_dtype dtype, const void *x, const struct srq_turn *turn, void *y, bool add);
     void (*swiglu)(enum srq_dtype dtype, const void *gate, const void *up, void *y, int64_t n);
-    /* dgate, dup may be NULL. */
-    void (*swiglu_backward)(enum srq_dtype dtype, const void *gate, const void *up, const void *dy, void *dgate,
-                            bool add_gate, void *dup, bool add_up, int64_t n);
+    void (*swiglu_backward)(enum srq_dtype dtype, const void *gate, const void *up, const void *dy,
+                            struct srq_grad_to dgate, struct srq_grad_to dup, int64_t n);
     void (*add)(enum srq_dtype dtype, const void *a, const void *b, void *y, int64_t n);
     /* Returns sum (x - target)²; grad (may be NULL) = factor * (x - target). */
     float (*square_error)(enum srq_dtype dtype, const void *x, enum srq_dtype target_dtype, const void *target,

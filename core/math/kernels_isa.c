@@ -254,10 +254,11 @@ INLINE void rms_backward_as(enum srq_dtype dtype, const void *x, const float *w,
     }
 }
 
-INLINE void rope_as(enum srq_dtype dtype, const void *x, const float *cos, const float *sin, int64_t rot,
-                    int64_t head_dim, float sign, void *y, bool add)
+INLINE void rope_as(enum srq_dtype dtype, const void *x, const struct srq_turn *t, void *y, bool add)
 {
-    int64_t half = rot / 2;
+    const float *cos = t->cos, *sin = t->sin;
+    int64_t rot = t->rot, half = rot / 2, rest = t->head_dim - rot;
+    float sign = t->back ? -1.0f : 1.0f;
 
     FOR_VECTORS(i, len, half)
     {
@@ -267,7 +268,7 @@ INLINE void rope_as(enum srq_dtype dtype, const void *x, const float *cos, const
         put_add(dtype, y, i, len, a * c - b * s, add);
         put_add(dtype, y, half + i, len, b * c + a * s, add);
     }
-    FOR_VECTORS(i, len, head_dim - rot)
+    FOR_VECTORS(i, len, rest)
     put_add(dtype, y, rot + i, len, get(dtype, x, rot + i, len), add);
 }
 
@@ -282,18 +283,18 @@ INLINE void swiglu_as(enum srq_dtype dtype, const void *gate, const void *up, vo
 }
 
 /* silu'(g) = s + g s (1 - s) with s = sigmoid(g). */
-INLINE void swiglu_backward_as(enum srq_dtype dtype, const void *gate, const void *up, const void *dy, void *dgate,
-                               bool add_gate, void *dup, bool add_up, int64_t n)
+INLINE void swiglu_backward_as(enum srq_dtype dtype, const void *gate, const void *up, const void *dy,
+                               struct srq_grad_to dgate, struct srq_grad_to dup, int64_t n)
 {
     FOR_VECTORS(i, len, n)
     {
         vec g = get(dtype, gate, i, len), u = get(dtype, up, i, len), d = get(dtype, dy, i, len);
         vec s = 1.0f / (1.0f + exp_of(-g));
 
-        if (dgate != NULL)
-            put_add(dtype, dgate, i, len, d * u * (s + g * s * (1.0f - s)), add_gate);
-        if (dup != NULL)
-            put_add(dtype, dup, i, len, d * g * s, add_up);
+        if (dgate.to != NULL)
+            put_add(dtype, dgate.to, i, len, d * u * (s + g * s * (1.0f - s)), dgate.add);
+        if (dup.to != NULL)
+            put_add(dtype, dup.to, i, len, d * g * s, dup.add);
     }
 }
 
@@ -404,13 +405,9 @@ static void rms_backward(enum srq_dtype dtype, const void *x, const float *w, fl
     BOTH(rms_backward_as(SRQ_F32, x, w, r, dy, dx, n, add), rms_backward_as(SRQ_BF16, x, w, r, dy, dx, n, add));
 }
 
-static void rope(enum srq_dtype dtype, const void *x, const float *cos, const float *sin, int64_t rot, int64_t head_dim,
-                 bool back, void *y, bool add)
+static void rope(enum srq_dtype dtype, const void *x, const struct srq_turn *turn, void *y, bool add)
 {
-    float sign = back ? -1.0f : 1.0f;
-
-    BOTH(rope_as(SRQ_F32, x, cos, sin, rot, head_dim, sign, y, add),
-         rope_as(SRQ_BF16, x, cos, sin, rot, head_dim, sign, y, add));
+    BOTH(rope_as(SRQ_F32, x, turn, y, add), rope_as(SRQ_BF16, x, turn, y, add));
 }
 
 static void swiglu(enum srq_dtype dtype, const void *gate, const void *up, void *y, int64_t n)
@@ -418,11 +415,11 @@ static void swiglu(enum srq_dtype dtype, const void *gate, const void *up, void 
     BOTH(swiglu_as(SRQ_F32, gate, up, y, n), swiglu_as(SRQ_BF16, gate, up, y, n));
 }
 
-static void swiglu_backward(enum srq_dtype dtype, const void *gate, const void *up, const void *dy, void *dgate,
-                            bool add_gate, void *dup, bool add_up, int64_t n)
+static void swiglu_backward(enum srq_dtype dtype, const void *gate, const void *up, const void *dy,
+                            struct srq_grad_to dgate, struct srq_grad_to dup, int64_t n)
 {
-    BOTH(swiglu_backward_as(SRQ_F32, gate, up, dy, dgate, add_gate, dup, add_up, n),
-         swiglu_backward_as(SRQ_BF16, gate, up, dy, dgate, add_gate, dup, add_up, n));
+    BOTH(swiglu_backward_as(SRQ_F32, gate, up, dy, dgate, dup, n),
+         swiglu_backward_as(SRQ_BF16, gate, up, dy, dgate, dup, n));
 }
 
 static void add_rows(enum srq_dtype dtype, const void *a, const void *b, void *y, int64_t n)

@@ -194,7 +194,7 @@ static int logits_of(const struct srq_head *h, int64_t n, float *logits, struct 
         if (rc != 0)
             return rc;
         b.data = panel;
-        srq_gemm(n, rows, width, 1, &a, &b, 0, logits + row, SRQ_F32, vocab);
+        srq_gemm(&(struct srq_product){ n, rows, width, a, b, .c = { logits + row, SRQ_F32, vocab } });
     }
     return 0;
 }

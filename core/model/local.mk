@@ -7,6 +7,6 @@ core_libsrq_la_SOURCES += \
 	core/model/family_llama.c \
 	core/model/fields.c core/model/fields.h \
 	core/model/fold.c core/model/pairs.c core/model/scale_pairs.h \
-	core/model/head.c core/model/head_loss.c core/model/head_distil.c \
+	core/model/head.c core/model/head_loss.c \
 	core/model/read.c \
 	core/model/rope.c core/model/rope.h

@@ -147,29 +147,27 @@ int srq_head_norm(const struct srq_head *h, void *hidden, enum srq_dtype dtype, 
 struct srq_linear *srq_head_linear(struct srq_head *h);
 void srq_head_free(struct srq_head *h);
 
-/* Cross-entropy through final norm and head, with its gradient, in F32 and in panels of the vocabulary: logits of all
- * words never exist together. */
+/* How far words are from what they should be, through final norm and head and in panels of the vocabulary (logits of
+ * all words never exist together), with its gradient: next-token cross-entropy in F32; or, where there is a teacher,
+ * KL(teacher‖student), the teacher's logits being made anew from its final hidden states and products being of the
+ * states' type. The two heads may be one. */
 struct srq_head_loss;
-size_t srq_head_loss_bytes(const struct srq_model *m, int64_t n); /* for the plan, beside the head's own */
-/* n: tokens that are given to a run at most; more only take longer. */
-int srq_head_loss_create(const struct srq_head *h, int64_t n, struct srq_head_loss **out, struct srq_error *err);
+/* For the plan, beside the heads' own. n: tokens that are given to a run at most; more only take longer. */
+size_t srq_head_loss_bytes(const struct srq_model *m, bool distils, int64_t n);
+int srq_head_loss_create(const struct srq_head *h, const struct srq_head *teacher, int64_t n,
+                         struct srq_head_loss **out, struct srq_error *err);
 void srq_head_loss_free(struct srq_head_loss *l);
-/* hidden [n, hidden] of dtype F32 or BF16; target[i]: the word that token i has to predict, -1: none. *loss: the sum
- * over predicting tokens, in nats. grad [n, hidden] of the same dtype (may be `hidden` itself): factor *
- * d(loss)/d(hidden); NULL: the loss alone. */
-int srq_head_loss_run(struct srq_head_loss *l, const void *hidden, enum srq_dtype dtype, int64_t n,
-                      const int32_t *target, float factor, double *loss, void *grad, struct srq_error *err);
 
-/* The same for the divergence from a teacher's words, KL(teacher‖student), of which the logits are made anew from its
- * final hidden states; products are of the states' type. The two heads may be one; tokens with a target below 0 are
- * left out. */
-struct srq_head_distil;
-size_t srq_head_distil_bytes(const struct srq_model *m, int64_t n); /* for the plan, beside the heads' own */
-int srq_head_distil_create(const struct srq_head *teacher, const struct srq_head *student, int64_t n,
-                           struct srq_head_distil **out, struct srq_error *err);
-void srq_head_distil_free(struct srq_head_distil *l);
-int srq_head_distil_run(struct srq_head_distil *l, const void *teacher, const void *hidden, enum srq_dtype dtype,
-                        int64_t n, const int32_t *target, float factor, double *loss, void *grad,
-                        struct srq_error *err);
+struct srq_head_words {
+    int64_t n;             /* tokens */
+    enum srq_dtype dtype;  /* of all states: F32 or BF16 */
+    const void *hidden;    /* [n, hidden] final states */
+    const void *taught;    /* [n, hidden] the teacher's, where there is one */
+    const int32_t *target; /* [n] the word that a token has to predict (any, where there is a teacher), -1: none */
+    float factor;
+    void *grad; /* [n, hidden]: factor * d(loss)/d(hidden), may be `hidden` itself; NULL: the loss alone */
+};
+/* *loss: the sum over predicting tokens, in nats. */
+int srq_head_loss_run(struct srq_head_loss *l, const struct srq_head_words *w, double *loss, struct srq_error *err);
 
 #endif

@@ -51,20 +51,21 @@ static const char *method_of(const struct srq_quantized *q)
     return srq_quantized_config_method(config_of(q));
 }
 
-/* One part with the dtype and shape that the layout demands. */
-static int want_part(const struct srq_quantized *q, const char *layer, const char *suffix, enum srq_dtype dtype,
-                     int rank, const int64_t *shape, bool data, struct srq_tensor *out, struct srq_error *err)
+/* One part: `out` is as the layout demands it, and becomes what is there. */
+static int want_part(const struct srq_quantized *q, const char *layer, const char *suffix, bool data,
+                     struct srq_tensor *out, struct srq_error *err)
 {
-    struct srq_tensor want = srq_tensor_make(NULL, dtype, rank, shape);
+    const struct srq_tensor want = *out;
     char got[128], wanted[128];
 
     if (!srq_quantized_part(q, layer, suffix, data, out))
         return srq_fail_field(err, -SRQ_EFORMAT, layer, "packed layer %s has no tensor %s.%s", layer, layer, suffix);
-    if (out->dtype == dtype && out->rank == rank && memcmp(out->shape, want.shape, (size_t)rank * sizeof(*shape)) == 0)
+    if (out->dtype == want.dtype && out->rank == want.rank &&
+        memcmp(out->shape, want.shape, (size_t)want.rank * sizeof(want.shape[0])) == 0)
         return 0;
     return srq_fail_field(err, -SRQ_EFORMAT, layer, "tensor %s.%s is %s %s where its configuration means %s %s", layer,
                           suffix, srq_dtype_name(out->dtype), srq_tensor_shape_text(out, got, sizeof(got)),
-                          srq_dtype_name(dtype), srq_tensor_shape_text(&want, wanted, sizeof(wanted)));
+                          srq_dtype_name(want.dtype), srq_tensor_shape_text(&want, wanted, sizeof(wanted)));
 }
 
 static int get_parts(const struct srq_quantized *q, const char *layer, int64_t out, int64_t in, bool data,
@@ -72,7 +73,6 @@ static int get_parts(const struct srq_quantized *q, const char *layer, int64_t o
 {
     struct srq_quantized_scheme s;
     struct srq_packed *k = &p->packed;
-    int64_t scales[2], columns[1] = { in };
     int rc = srq_quantized_config_scheme(config_of(q), layer, &s, err);
 
     if (rc != 0)
@@ -82,17 +82,19 @@ static int get_parts(const struct srq_quantized *q, const char *layer, int64_t o
     rc = srq_packed_init(k, srq_quantized_config_layout(config_of(q)), s.bits, s.group, out, in, err);
     if (rc != 0)
         return rc;
-    scales[0] = k->groups;
-    scales[1] = out;
-    rc = want_part(q, layer, "qweight", SRQ_I32, 2, k->qweight_shape, data, &p->qweight, err);
+    p->qweight = srq_tensor_make(NULL, SRQ_I32, 2, k->qweight_shape);
+    p->qzeros = srq_tensor_make(NULL, SRQ_I32, 2, k->qzeros_shape);
+    p->scales = srq_tensor_2d(NULL, SRQ_F16, k->groups, out);
+    rc = want_part(q, layer, "qweight", data, &p->qweight, err);
     if (rc == 0)
-        rc = want_part(q, layer, "qzeros", SRQ_I32, 2, k->qzeros_shape, data, &p->qzeros, err);
+        rc = want_part(q, layer, "qzeros", data, &p->qzeros, err);
     if (rc == 0)
-        rc = want_part(q, layer, "scales", SRQ_F16, 2, scales, data, &p->scales, err);
+        rc = want_part(q, layer, "scales", data, &p->scales, err);
     p->g_idx = NULL;
     p->index.data = NULL;
     if (rc == 0 && srq_quantized_part(q, layer, "g_idx", false, &p->index)) {
-        rc = want_part(q, layer, "g_idx", SRQ_I32, 1, columns, data, &p->index, err);
+        p->index = srq_tensor_make(NULL, SRQ_I32, 1, &in);
+        rc = want_part(q, layer, "g_idx", data, &p->index, err);
         p->g_idx = p->index.data;
     }
     if (rc != 0)

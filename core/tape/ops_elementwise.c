@@ -9,13 +9,18 @@
 struct elements {
     enum srq_dtype dtype;
     const char *a, *b, *dy;
-    char *y, *da, *db; /* da, db NULL: nobody wants it */
-    bool add_a, add_b;
+    char *y;
+    struct srq_grad_to da, db;
 };
 
 static char *shifted(const char *p, int64_t by, enum srq_dtype dtype)
 {
     return p != NULL ? (char *)p + (size_t)by * srq_dtype_size(dtype) : NULL;
+}
+
+static struct srq_grad_to moved(struct srq_grad_to g, int64_t by, enum srq_dtype dtype)
+{
+    return (struct srq_grad_to){ shifted(g.to, by, dtype), g.add };
 }
 
 static struct srq_value *output(struct srq_tape *t, const char *op, const struct srq_var *a, const struct srq_var *b)
@@ -46,8 +51,8 @@ static void swiglu_back_range(void *ctx, int64_t begin, int64_t end)
     const struct elements *e = ctx;
 
     srq_kernels()->swiglu_backward(e->dtype, shifted(e->a, begin, e->dtype), shifted(e->b, begin, e->dtype),
-                                   shifted(e->dy, begin, e->dtype), shifted(e->da, begin, e->dtype), e->add_a,
-                                   shifted(e->db, begin, e->dtype), e->add_b, end - begin);
+                                   shifted(e->dy, begin, e->dtype), moved(e->da, begin, e->dtype),
+                                   moved(e->db, begin, e->dtype), end - begin);
 }
 
 static int swiglu_backward(struct srq_tape *t, struct srq_node *n, struct srq_error *err)
@@ -60,13 +65,13 @@ static int swiglu_backward(struct srq_tape *t, struct srq_node *n, struct srq_er
     int rc = 0;
 
     if (gate->var.wants_grad)
-        rc = srq_tape_grad(t, gate, true, &e.add_a, err);
+        rc = srq_tape_grad(t, gate, true, &e.da.add, err);
     if (rc == 0 && up->var.wants_grad)
-        rc = srq_tape_grad(t, up, true, &e.add_b, err);
+        rc = srq_tape_grad(t, up, true, &e.db.add, err);
     if (rc != 0 || srq_tape_measuring(t))
         return rc;
-    e.da = gate->var.wants_grad ? gate->var.grad.data : NULL;
-    e.db = up->var.wants_grad ? up->var.grad.data : NULL;
+    e.da.to = gate->var.wants_grad ? gate->var.grad.data : NULL;
+    e.db.to = up->var.wants_grad ? up->var.grad.data : NULL;
     srq_parallel(srq_tensor_count(&n->out->var.grad), GRAIN, swiglu_back_range, &e);
     srq_tape_account(t, SRQ_TAPE_SWIGLU, true, since, 0);
     return 0;

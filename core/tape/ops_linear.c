@@ -10,11 +10,6 @@
 #define SINK_TILE_BYTES (1 << 20)
 #define SINK_TILE_ROWS_MIN 64
 
-static struct srq_mat mat(const void *data, enum srq_dtype dtype, int64_t ld, bool trans)
-{
-    return (struct srq_mat){ data, dtype, ld, trans };
-}
-
 /* ---- y[t,o] = sum_i x[t,i] W[o,i] + b[o] ---- */
 
 struct bias_rows {
@@ -32,26 +27,31 @@ static void fill_bias(void *ctx, int64_t begin, int64_t end)
 }
 
 /* A measuring tape names the product instead of running it. */
-static void product(const struct srq_tape *t, int64_t m, int64_t n, int64_t k, const struct srq_mat *a,
-                    const struct srq_mat *b, float beta, void *c, enum srq_dtype c_dtype, int64_t ldc)
+static void multiply(const struct srq_tape *t, const struct srq_product *p)
 {
     if (srq_tape_measuring(t))
-        srq_gemm_expect(m, n, k, 1.0f, a, b, beta, c_dtype, ldc);
+        srq_gemm_expect(p);
     else
-        srq_gemm(m, n, k, 1.0f, a, b, beta, c, c_dtype, ldc);
+        srq_gemm(p);
 }
 
 static void forward(const struct srq_tape *t, const struct srq_linear *l, const struct srq_tensor *x,
                     struct srq_tensor *y, int64_t rows)
 {
-    struct srq_mat a = mat(x->data, x->dtype, l->in, false), w = mat(l->weight.data, x->dtype, l->in, true);
+    const struct srq_product p = { rows,
+                                   l->out,
+                                   l->in,
+                                   { x->data, x->dtype, l->in, false },
+                                   { l->weight.data, x->dtype, l->in, true },
+                                   .c = { y->data, y->dtype, l->out },
+                                   .add = l->bias != NULL };
 
     if (l->bias != NULL && !srq_tape_measuring(t)) {
         struct bias_rows b = { l->bias->value, y, l->out };
 
         srq_parallel(rows, 1 + 8192 / (l->out + 1), fill_bias, &b);
     }
-    product(t, rows, l->out, l->in, &a, &w, l->bias != NULL ? 1.0f : 0.0f, y->data, y->dtype, l->out);
+    multiply(t, &p);
 }
 
 /* ---- dx = dy W ---- */
@@ -60,15 +60,20 @@ static int input_gradient(struct srq_tape *t, struct srq_node *n, int64_t rows, 
 {
     const struct srq_linear *l = n->as.linear;
     struct srq_value *x = n->in[0];
-    struct srq_mat dy = mat(n->out->var.grad.data, srq_tape_dtype(t), l->out, false);
-    struct srq_mat w = mat(l->weight.data, srq_tape_dtype(t), l->in, false);
+    struct srq_product p = { rows,
+                             l->in,
+                             l->out,
+                             { n->out->var.grad.data, srq_tape_dtype(t), l->out, false },
+                             { l->weight.data, srq_tape_dtype(t), l->in, false },
+                             .c = { .ld = l->in } };
     double since = srq_tape_clock(t);
-    bool add;
-    int rc = srq_tape_grad(t, x, true, &add, err);
+    int rc = srq_tape_grad(t, x, true, &p.add, err);
 
     if (rc != 0)
         return rc;
-    product(t, rows, l->in, l->out, &dy, &w, add ? 1.0f : 0.0f, x->var.grad.data, x->var.grad.dtype, l->in);
+    p.c.data = x->var.grad.data;
+    p.c.dtype = x->var.grad.dtype;
+    multiply(t, &p);
     if (srq_tape_measuring(t))
         return 0;
     srq_tape_account(t, SRQ_TAPE_LINEAR, true, since, 2.0 * (double)rows * (double)l->in * (double)l->out);
@@ -115,13 +120,17 @@ static int weight_gradient(struct srq_tape *t, struct srq_node *n, int64_t rows,
     s.tile = srq_tape_at(t, &mem);
     for (s.row = 0; s.row < l->out; s.row += step) {
         int64_t count = l->out - s.row < step ? l->out - s.row : step;
-        struct srq_mat dy = mat(srq_row(&n->out->var.grad, 0, 0), dtype, l->out, true);
-        struct srq_mat x = mat(n->in[0]->var.value.data, dtype, l->in, false);
+        /* from column s.row of the first row on */
+        const void *dy = srq_tape_measuring(t) ? NULL : srq_row(&n->out->var.grad, 1, s.row);
+        const struct srq_product p = { count,
+                                       l->in,
+                                       rows,
+                                       { dy, dtype, l->out, true },
+                                       { n->in[0]->var.value.data, dtype, l->in, false },
+                                       .c = { s.tile, SRQ_F32, l->in } };
         double since = srq_tape_clock(t);
 
-        dy.data =
-            srq_tape_measuring(t) ? NULL : srq_row(&n->out->var.grad, 1, s.row); /* column s.row of the first row */
-        product(t, count, l->in, rows, &dy, &x, 0.0f, s.tile, SRQ_F32, l->in);
+        multiply(t, &p);
         if (srq_tape_measuring(t))
             continue;
         srq_tape_account(t, SRQ_TAPE_WEIGHT_GRAD, true, since, 2.0 * (double)rows * (double)l->in * (double)count);

@@ -7,49 +7,46 @@
 struct rows {
     const struct srq_tensor *x;
     struct srq_tensor *y;
-    const float *cos, *sin;
-    int64_t seq, head_dim, rot, heads;
-    bool back, add;
+    struct srq_turn turn; /* tables of all positions */
+    int64_t seq, heads;
+    bool add;
 };
 
 /* Each head's (a, b) = (x[i], x[i + rot/2]) turns by the angle of its position; backward turns the gradient back. */
 static void turn(void *ctx, int64_t begin, int64_t end)
 {
     const struct rows *c = ctx;
+    int64_t dim = c->turn.head_dim;
 
     for (int64_t i = begin; i < end; i++) {
-        int64_t at = i % c->seq * (c->rot / 2);
+        struct srq_turn here = c->turn;
 
+        here.cos += i % c->seq * (here.rot / 2);
+        here.sin += i % c->seq * (here.rot / 2);
         for (int64_t h = 0; h < c->heads; h++)
-            srq_kernels()->rope(c->x->dtype, srq_row(c->x, i * c->heads + h, c->head_dim), c->cos + at, c->sin + at,
-                                c->rot, c->head_dim, c->back, srq_row(c->y, i * c->heads + h, c->head_dim), c->add);
+            srq_kernels()->rope(c->x->dtype, srq_row(c->x, i * c->heads + h, dim), &here,
+                                srq_row(c->y, i * c->heads + h, dim), c->add);
     }
 }
 
 static void turn_all(const struct rows *c, int64_t rows)
 {
-    srq_parallel(rows, 1 + 8192 / (c->heads * c->head_dim + 1), turn, (void *)c);
+    srq_parallel(rows, 1 + 8192 / (c->heads * c->turn.head_dim + 1), turn, (void *)c);
 }
 
 static int backward(struct srq_tape *t, struct srq_node *n, struct srq_error *err)
 {
     double since = srq_tape_clock(t);
     struct srq_value *x = n->in[0];
-    struct rows c = { .x = &n->out->var.grad,
-                      .y = &x->var.grad,
-                      .cos = n->as.rope.cos,
-                      .sin = n->as.rope.sin,
-                      .seq = n->as.rope.seq,
-                      .head_dim = n->as.rope.head_dim,
-                      .rot = n->as.rope.rot,
-                      .back = true };
+    struct rows c = { .x = &n->out->var.grad, .y = &x->var.grad, .turn = n->as.rope.turn, .seq = n->as.rope.seq };
     int rc = 0;
 
+    c.turn.back = true;
     if (!srq_tape_move_grad(t, n->out, x))
         rc = srq_tape_grad(t, x, true, &c.add, err);
     if (rc != 0 || srq_tape_measuring(t))
         return rc;
-    c.heads = srq_var_cols(&x->var) / c.head_dim;
+    c.heads = srq_var_cols(&x->var) / c.turn.head_dim;
     turn_all(&c, srq_var_rows(&x->var));
     srq_tape_account(t, SRQ_TAPE_ROPE, true, since, 0);
     return 0;
@@ -58,6 +55,7 @@ static int backward(struct srq_tape *t, struct srq_node *n, struct srq_error *er
 struct srq_var *srq_op_rope(struct srq_tape *t, struct srq_var *x, int64_t seq, int64_t head_dim, int64_t rot,
                             const float *cos, const float *sin)
 {
+    const struct srq_turn turn = { cos, sin, rot, head_dim, false };
     double since = srq_tape_clock(t);
     int64_t rows, cols;
     struct srq_value *y;
@@ -75,14 +73,7 @@ struct srq_var *srq_op_rope(struct srq_tape *t, struct srq_var *x, int64_t seq, 
     if (y == NULL)
         return NULL;
     if (!srq_tape_measuring(t)) {
-        struct rows c = { .x = &x->value,
-                          .y = &y->var.value,
-                          .cos = cos,
-                          .sin = sin,
-                          .seq = seq,
-                          .head_dim = head_dim,
-                          .rot = rot,
-                          .heads = cols / head_dim };
+        struct rows c = { .x = &x->value, .y = &y->var.value, .turn = turn, .seq = seq, .heads = cols / head_dim };
 
         turn_all(&c, rows);
         srq_tape_account(t, SRQ_TAPE_ROPE, false, since, 0);
@@ -92,10 +83,7 @@ struct srq_var *srq_op_rope(struct srq_tape *t, struct srq_var *x, int64_t seq, 
     n = srq_tape_node(t, SRQ_TAPE_ROPE, backward, y, x, NULL, NULL);
     if (n == NULL)
         return NULL;
-    n->as.rope.cos = cos;
-    n->as.rope.sin = sin;
+    n->as.rope.turn = turn;
     n->as.rope.seq = seq;
-    n->as.rope.head_dim = head_dim;
-    n->as.rope.rot = rot;
     return &y->var;
 }

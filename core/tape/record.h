@@ -7,6 +7,7 @@
 #ifndef SRQ_TAPE_RECORD_H
 #define SRQ_TAPE_RECORD_H
 
+#include "core/math/kernels.h"
 #include "core/tape/arena.h"
 #include "core/tape/ops.h"
 
@@ -52,8 +53,8 @@ struct srq_node {
             int64_t features;
         } norm;
         struct {
-            const float *cos, *sin;
-            int64_t seq, head_dim, rot;
+            struct srq_turn turn;
+            int64_t seq;
         } rope;
         struct srq_attention attention;
     } as;

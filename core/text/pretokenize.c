@@ -262,10 +262,7 @@ bool srq_pretokenizer_byte_level(const struct srq_pretokenizer *p)
 
 struct run {
     const struct srq_pretokenizer *p;
-    struct srq_matcher *m;
-    struct srq_buf *buf;
-    srq_word_fn fn;
-    void *ctx;
+    const struct srq_word_taker *to;
     struct srq_error *err;
 };
 
@@ -302,7 +299,7 @@ static int next_match(const struct run *r, const struct step *s, const char *tex
                       size_t *begin, size_t *end)
 {
     if (s->kind != DIGITS)
-        return srq_regex_find(s->pattern, r->m, text, len, from, begin, end, r->err);
+        return srq_regex_find(s->pattern, r->to->matcher, text, len, from, begin, end, r->err);
     while (from < len) {
         uint32_t code;
         size_t n = (size_t)srq_utf8_next(text + from, &code);
@@ -454,12 +451,12 @@ static int run_byte_level(struct run *r, int k, const char *text, size_t len, bo
     const struct step *s = &r->p->steps[k];
 
     if (s->prefix && text[0] != ' ') {
-        srq_buf_clear(r->buf);
-        srq_buf_puts(r->buf, " ");
-        if (!srq_buf_add(r->buf, text, len))
+        srq_buf_clear(r->to->scratch);
+        srq_buf_puts(r->to->scratch, " ");
+        if (!srq_buf_add(r->to->scratch, text, len))
             return srq_fail(r->err, -SRQ_ENOMEM, "out of memory cutting %zu bytes of text into words", len);
-        text = r->buf->data;
-        len = r->buf->len;
+        text = r->to->scratch->data;
+        len = r->to->scratch->len;
     }
     return s->pattern != NULL ? cut(r, k, text, len, first) : run_step(r, k + 1, text, len, first);
 }
@@ -469,7 +466,7 @@ static int run_step(struct run *r, int k, const char *text, size_t len, bool fir
     if (len == 0)
         return 0;
     if (k == r->p->count)
-        return r->fn(r->ctx, text, len, r->err);
+        return r->to->take(r->to->ctx, text, len, r->err);
     switch (r->p->steps[k].kind) {
     case METASPACE:
         return run_metaspace(r, k, text, len, first);
@@ -482,10 +479,10 @@ static int run_step(struct run *r, int k, const char *text, size_t len, bool fir
     return cut(r, k, text, len, first);
 }
 
-int srq_pretokenizer_run(const struct srq_pretokenizer *p, struct srq_matcher *m, struct srq_buf *buf, const char *text,
-                         size_t len, bool first, srq_word_fn fn, void *ctx, struct srq_error *err)
+int srq_pretokenizer_run(const struct srq_pretokenizer *p, const struct srq_word_taker *to, const char *text,
+                         size_t len, bool first, struct srq_error *err)
 {
-    struct run r = { p, m, buf, fn, ctx, err };
+    struct run r = { p, to, err };
 
     return run_step(&r, 0, text, len, first);
 }

@@ -26,9 +26,17 @@ bool srq_pretokenizer_byte_level(const struct srq_pretokenizer *p); /* words are
 /* Called for each word in turn; a code other than 0 stops the cutting and is returned. */
 typedef int (*srq_word_fn)(void *ctx, const char *word, size_t len, struct srq_error *err);
 
-/* `first`: the text is the beginning of the document (Metaspace's "first"). `buf` is scratch. */
-int srq_pretokenizer_run(const struct srq_pretokenizer *p, struct srq_matcher *m, struct srq_buf *buf, const char *text,
-                         size_t len, bool first, srq_word_fn fn, void *ctx, struct srq_error *err);
+/* Who gets the words, and what cutting works in. */
+struct srq_word_taker {
+    srq_word_fn take;
+    void *ctx;
+    struct srq_matcher *matcher;
+    struct srq_buf *scratch;
+};
+
+/* `first`: the text is the beginning of the document (Metaspace's "first"). */
+int srq_pretokenizer_run(const struct srq_pretokenizer *p, const struct srq_word_taker *to, const char *text,
+                         size_t len, bool first, struct srq_error *err);
 
 /* The byte-level alphabet: one character for each byte. */
 uint32_t srq_byte_to_char(unsigned char byte);

@@ -204,7 +204,9 @@ static int around_added(struct srq_encoder *e, const struct srq_added *added, co
 
 static int encode_piece(struct srq_encoder *e, const char *text, size_t len, bool first, struct srq_error *err)
 {
-    return srq_pretokenizer_run(e->tk->pretokenizer, e->matcher, &e->pieces, text, len, first, take_word, e, err);
+    const struct srq_word_taker words = { take_word, e, e->matcher, &e->pieces };
+
+    return srq_pretokenizer_run(e->tk->pretokenizer, &words, text, len, first, err);
 }
 
 static int normalize_piece(struct srq_encoder *e, const char *text, size_t len, bool first, struct srq_error *err)

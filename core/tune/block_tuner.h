@@ -6,6 +6,7 @@
 #include "core/base/part.h"
 #include "core/grid/grid.h"
 #include "core/model/model.h"
+#include "core/tune/memory.h"
 #include "core/tune/plugin_host.h"
 
 struct srq_tuner; /* works on one block after the other, in memory planned once for the largest */
@@ -23,12 +24,17 @@ struct srq_block_io {
 };
 
 struct srq_tune_config {
-    int64_t batch; /* samples a micro-batch */
+    const struct srq_model *model;
+    const struct srq_plugin *plugin;
+    void *self;                       /* its instance */
+    const struct srq_scheme *schemes; /* one per model layer: what memory is planned for */
+    int64_t batch;                    /* samples a micro-batch */
     int64_t seq, nsamples;
     uint64_t seed;
-    int64_t probe_every;   /* iterations between probes; the probe set is fixed for the job */
-    int64_t probe_samples; /* samples in the probe set, evenly spaced among all; at most nsamples are used */
-    enum srq_dtype cache;  /* of srq_block_io; F32 (the default) leaves room for either */
+    int64_t probe_every;    /* iterations between probes; the probe set is fixed for the job */
+    int64_t probe_samples;  /* samples in the probe set, evenly spaced among all; at most nsamples are used */
+    enum srq_dtype compute; /* of blocks */
+    enum srq_dtype cache;   /* of srq_block_io; F32 (the default) leaves room for either */
 };
 
 /* What the loop tells; any member may be NULL. A non-zero return of `tick` stops the loop with that code
@@ -58,37 +64,32 @@ struct srq_tune_outcome {
                                          block */
 };
 
-/* Bytes by purpose, from shapes alone (measuring tape, declare() of the plugin). They are the tuner's arenas. */
-struct srq_memory_row {
-    char name[64];
-    uint64_t bytes;
-};
-
-int srq_tuner_footprint(const struct srq_model *m, const struct srq_plugin *p, void *self,
-                        const struct srq_tune_config *cfg, const struct srq_scheme *schemes /* one per model layer */,
-                        enum srq_dtype compute, struct srq_memory_row *rows, int cap, int *count,
-                        struct srq_error *err);
-int srq_tuner_create(const struct srq_model *m, const struct srq_plugin *p, void *self,
-                     const struct srq_tune_config *cfg, const struct srq_scheme *schemes, enum srq_dtype compute,
-                     struct srq_tuner **out, struct srq_error *err);
+/* Adds bytes by purpose, from shapes alone (measuring tape, declare() of the plugin). They are the tuner's arenas. */
+int srq_tuner_footprint(const struct srq_tune_config *cfg, struct srq_memory_rows *rows, struct srq_error *err);
+int srq_tuner_create(const struct srq_tune_config *cfg, struct srq_tuner **out, struct srq_error *err);
 void srq_tuner_free(struct srq_tuner *t);
 
-/* Tunes block `index`, already loaded in `block`. With `resume` (bytes of an earlier srq_tuner_save of this block) it
- * goes on from there and gives the bytes of an undisturbed run; bytes that are not of this block, plan and options are
- * -SRQ_EFORMAT or -SRQ_EDRIFT. schemes[] of the layers may have changed since create; where they need more than was
- * planned (smaller groups, errors left out of the loss), -SRQ_ELIMIT names the row, and a new tuner has to be planned.
- * The weights in `block` are overwritten by fake-quantized ones; after success they are what the codes decode to.
- * After success, srq_tuner_codes gives the layers' codes until the next block. */
-int srq_tuner_run(struct srq_tuner *t, struct srq_block *block, int index, const struct srq_scheme *schemes,
-                  const struct srq_block_io *io, const void *resume, size_t resume_len,
-                  const struct srq_tune_events *events, struct srq_tune_outcome *out, struct srq_error *err);
-/* The same for one layer outside the blocks (an untied lm_head), `layer` by its place in the model's table:
- * io->input[0] is what the layer gets in the quantized chain, io->target[0] what it gets in the full-precision chain
- * (after the final norm); the loss is the mean squared error of the layer's output against the
- * original weight's on the latter (spec signround 5.1). Computes in F32. Its codes are srq_tuner_codes(t, 0). */
-int srq_tuner_run_layer(struct srq_tuner *t, int layer, const struct srq_scheme *schemes, const struct srq_block_io *io,
-                        const void *resume, size_t resume_len, const struct srq_tune_events *events,
-                        struct srq_tune_outcome *out, struct srq_error *err);
+/* One unit to tune: a block, or a head that is not the embedding. */
+struct srq_tune_task {
+    int unit;
+    struct srq_block *block;          /* that it is loaded in; not used for a head */
+    const struct srq_scheme *schemes; /* one per model layer; may have changed since create */
+    const struct srq_block_io *io;
+    struct srq_part resume;               /* bytes of an earlier srq_tuner_save of this unit; NULL: from the start */
+    const struct srq_tune_events *events; /* or NULL */
+};
+
+/* With `resume` it goes on from there and gives the bytes of an undisturbed run; bytes that are not of this unit, plan
+ * and options are -SRQ_EFORMAT or -SRQ_EDRIFT. Where schemes need more than was planned (smaller groups, errors left
+ * out of the loss), -SRQ_ELIMIT names the row, and a new tuner has to be planned. The weights in `block` are
+ * overwritten by fake-quantized ones; after success they are what the codes decode to. After success, srq_tuner_codes
+ * gives the layers' codes until the next unit.
+ *
+ * A head is one layer, tuned in F32: io->input[0] is what it gets in the quantized chain, io->target[0] what it gets in
+ * the full-precision chain (after the final norm); the loss is the mean squared error of its output against the
+ * original weight's on the latter (spec signround 5.1). */
+int srq_tuner_run(struct srq_tuner *t, const struct srq_tune_task *task, struct srq_tune_outcome *out,
+                  struct srq_error *err);
 /* The state of the running block at the iteration boundary where `tick` was called: TUNED and STATE arrays, best
  * snapshot, losses, iteration. The parts point into the tuner, so that keeping them takes no copy, and hold until the
  * loop goes on; one after the other they are what a resume takes. Damage to them is for their keeper to notice.

@@ -75,7 +75,8 @@ static bool factor(float *a, int64_t n)
             int64_t rows = n - i < STRIPE ? n - i : STRIPE;
             const struct srq_mat p = { a + i * n + k, SRQ_F32, n, false }, q = { a + rest * n + k, SRQ_F32, n, true };
 
-            srq_gemm(rows, i + rows - rest, nb, -1, &p, &q, 1, a + i * n + rest, SRQ_F32, n);
+            srq_gemm(&(struct srq_product){ rows, i + rows - rest, nb, p, q, .c = { a + i * n + rest, SRQ_F32, n },
+                                            .alpha = -1, .add = true });
         }
     }
     return true;
@@ -115,8 +116,8 @@ static bool invert(const float *l, int64_t n, float *m)
         invert_block(l + k * n + k, n, nb, m + k * n + k, n);
         if (k == 0)
             continue;
-        srq_gemm(nb, k, k, 1, &left, &right, 0, product, SRQ_F32, k);
-        srq_gemm(nb, k, nb, -1, &inverse, &middle, 0, m + k * n, SRQ_F32, n);
+        srq_gemm(&(struct srq_product){ nb, k, k, left, right, .c = { product, SRQ_F32, k } });
+        srq_gemm(&(struct srq_product){ nb, k, nb, inverse, middle, .c = { m + k * n, SRQ_F32, n }, .alpha = -1 });
     }
     srq_free(product);
     return true;
@@ -217,7 +218,8 @@ int srq_column_feedback(float *w, int64_t rows, int64_t n, const float *u, int64
             const struct srq_mat e = { c.error, SRQ_F32, c.block, false },
                                  f = { u + c.first * n + rest, SRQ_F32, n, false };
 
-            srq_gemm(rows, n - rest, c.count, -1, &e, &f, 1, w + rest, SRQ_F32, n);
+            srq_gemm(&(struct srq_product){ rows, n - rest, c.count, e, f, .c = { w + rest, SRQ_F32, n }, .alpha = -1,
+                                            .add = true });
         }
     }
     srq_free(c.error);

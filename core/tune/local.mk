@@ -1,4 +1,5 @@
 core_libsrq_la_SOURCES += \
+	core/tune/memory.h \
 	core/tune/plugin_host.c core/tune/plugin_host.h \
 	core/tune/options.c core/tune/options.h core/tune/params.c core/tune/params.h \
 	core/tune/scoring.c core/tune/scoring.h core/tune/refine.c core/tune/refine.h \

@@ -21,7 +21,7 @@ double srq_quadratic(const float *d, int64_t rows, const float *h, int64_t n)
         int64_t count = rows - r < most ? rows - r : most;
         const struct srq_mat a = { d + r * n, SRQ_F32, n, false };
 
-        srq_gemm(count, n, n, 1, &a, &b, 0, panel, SRQ_F32, n);
+        srq_gemm(&(struct srq_product){ count, n, n, a, b, .c = { panel, SRQ_F32, n } });
         for (int64_t i = 0; i < count; i++) {
             double row = 0;
 

@@ -43,7 +43,7 @@ struct srq_refine {
     int loaded;                  /* block whose codes are in memory; -1: none */
     struct srq_walk *walk;
     struct srq_head *head;
-    struct srq_head_distil *distil;
+    struct srq_head_loss *loss;
     struct srq_states *states;  /* of a batch */
     struct srq_states *teacher; /* final states of the original, of all samples */
     uint8_t *taught;            /* [batch, seq, hidden] those of the batch */
@@ -53,8 +53,7 @@ struct srq_refine {
     float *base, *delta, *m, *v, *scale, *grad; /* [groups] each; delta, m, v lie together: they are the state */
     /* one run */
     const struct srq_samples *samples;
-    srq_refine_codes codes;
-    void *codes_ctx;
+    const struct srq_refine_caller *caller;
     int64_t step;
     double loss_first;
 };
@@ -136,41 +135,34 @@ static int measure(struct srq_refine *r, struct srq_error *err)
     r->bytes[PART_TAPE] = memory.tape;
     r->bytes[PART_STATES] += teacher + r->taught_bytes;
     r->bytes[PART_SCALES] = 6 * r->groups * sizeof(float);
-    r->bytes[PART_HEAD] = srq_head_bytes(r->model, tokens) + srq_head_distil_bytes(r->model, tokens);
+    r->bytes[PART_HEAD] = srq_head_bytes(r->model, tokens) + srq_head_loss_bytes(r->model, true, tokens);
     return 0;
 }
 
-static struct srq_refine *new_refine(const struct srq_model *m, const struct srq_refine_config *cfg,
-                                     const struct srq_scheme *schemes)
+static struct srq_refine *new_refine(const struct srq_refine_config *cfg)
 {
     struct srq_refine *r = srq_calloc(1, sizeof(*r));
 
     if (r == NULL)
         return NULL;
-    r->model = m;
+    r->model = cfg->model;
     r->cfg = *cfg;
-    r->schemes = schemes;
-    r->blocks = srq_model_info(m)->blocks;
+    r->schemes = cfg->schemes;
+    r->blocks = srq_model_info(cfg->model)->blocks;
     r->loaded = r->epoch = -1;
     divide(r);
     return r;
 }
 
-int srq_refine_footprint(const struct srq_model *m, const struct srq_refine_config *cfg,
-                         const struct srq_scheme *schemes, struct srq_memory_row *rows, int cap, int *count,
-                         struct srq_error *err)
+int srq_refine_footprint(const struct srq_refine_config *cfg, struct srq_memory_rows *rows, struct srq_error *err)
 {
-    struct srq_refine *r = new_refine(m, cfg, schemes);
+    struct srq_refine *r = new_refine(cfg);
     int rc = r != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory planning the tuning of scales");
 
-    *count = 0;
     if (rc == 0 && r->steps > 0)
         rc = measure(r, err);
-    for (int i = 0; rc == 0 && r->steps > 0 && i < PART_COUNT && i < cap; i++) {
-        snprintf(rows[i].name, sizeof(rows[i].name), "%s", names[i]);
-        rows[i].bytes = r->bytes[i];
-        (*count)++;
-    }
+    for (int i = 0; rc == 0 && i < PART_COUNT; i++)
+        srq_memory_add(rows, names[i], r->bytes[i]);
     srq_refine_free(r);
     return rc;
 }
@@ -212,13 +204,12 @@ static int create(struct srq_refine *r, struct srq_error *err)
         rc = srq_walk_create(&walk, &r->walk, err);
     if (rc == 0)
         rc = srq_head_create(r->model, &r->head, err);
-    return rc == 0 ? srq_head_distil_create(r->head, r->head, (int64_t)tokens, &r->distil, err) : rc;
+    return rc == 0 ? srq_head_loss_create(r->head, r->head, (int64_t)tokens, &r->loss, err) : rc;
 }
 
-int srq_refine_create(const struct srq_model *m, const struct srq_refine_config *cfg, const struct srq_scheme *schemes,
-                      struct srq_refine **out, struct srq_error *err)
+int srq_refine_create(const struct srq_refine_config *cfg, struct srq_refine **out, struct srq_error *err)
 {
-    struct srq_refine *r = new_refine(m, cfg, schemes);
+    struct srq_refine *r = new_refine(cfg);
     int rc;
 
     *out = NULL;
@@ -238,7 +229,7 @@ void srq_refine_free(struct srq_refine *r)
 {
     if (r == NULL)
         return;
-    srq_head_distil_free(r->distil);
+    srq_head_loss_free(r->loss);
     srq_head_free(r->head);
     srq_walk_free(r->walk);
     srq_states_free(r->states);
@@ -281,7 +272,7 @@ static int begin_unit(void *ctx, int unit, struct srq_error *err)
 
     for (int i = u->first; rc == 0 && i < u->first + u->count; i++)
         if (r->schemes[i].grid != SRQ_GRID_NONE)
-            rc = r->codes(r->codes_ctx, i, &r->layer[i].codes, err);
+            rc = r->caller->codes(r->caller->ctx, i, &r->layer[i].codes, err);
     return rc;
 }
 
@@ -359,9 +350,16 @@ static int64_t take_batch(struct srq_refine *r, const int64_t *sample, int64_t n
 static int run_batch(struct srq_refine *r, const int64_t *sample, int64_t n, bool grad, double *loss, int64_t *valid,
                      struct srq_error *err)
 {
+    struct srq_head_words words = { .n = n * r->cfg.seq,
+                                    .dtype = r->cfg.compute,
+                                    .hidden = srq_states_final(r->states, 0),
+                                    .taught = r->taught,
+                                    .target = r->target,
+                                    .grad = grad ? srq_states_final_gradient(r->states, 0) : NULL };
     int rc;
 
     *valid = take_batch(r, sample, n);
+    words.factor = *valid > 0 ? 1.0f / (float)*valid : 0;
     rc = srq_states_embed(r->states, r->ids, n, err);
     for (int b = 0; rc == 0 && b < r->blocks; b++) {
         rc = load(r, b, false, err);
@@ -369,9 +367,7 @@ static int run_batch(struct srq_refine *r, const int64_t *sample, int64_t n, boo
             rc = srq_walk_forward(r->walk, r->states, 0, n, err);
     }
     if (rc == 0)
-        rc = srq_head_distil_run(r->distil, r->taught, srq_states_final(r->states, 0), r->cfg.compute, n * r->cfg.seq,
-                                 r->target, *valid > 0 ? 1.0f / (float)*valid : 0, loss,
-                                 grad ? srq_states_final_gradient(r->states, 0) : NULL, err);
+        rc = srq_head_loss_run(r->loss, &words, loss, err);
     for (int b = r->blocks - 1; rc == 0 && grad && b >= 0; b--) {
         rc = load(r, b, true, err);
         if (rc == 0)
@@ -473,7 +469,7 @@ static int take_base(struct srq_refine *r, struct srq_error *err)
 
         if (!r->layer[i].on)
             continue;
-        rc = r->codes(r->codes_ctx, i, &codes, err);
+        rc = r->caller->codes(r->caller->ctx, i, &codes, err);
         if (rc == 0)
             memcpy(r->base + r->layer[i].first, codes->scale, groups_of(r->model, r->schemes, i) * sizeof(float));
     }
@@ -482,32 +478,33 @@ static int take_base(struct srq_refine *r, struct srq_error *err)
     return rc;
 }
 
-static int restore(struct srq_refine *r, const void *state_in, size_t len, struct srq_error *err)
+static int restore(struct srq_refine *r, const struct srq_part *state, struct srq_error *err)
 {
     struct srq_refine_state s;
 
-    if (len != sizeof(s.head) + 3 * r->groups * sizeof(float))
-        return srq_fail(err, -SRQ_EFORMAT, "a state of %zu bytes is not one of these scales", len);
-    memcpy(&s.head, state_in, sizeof(s.head));
+    if (state->len != sizeof(s.head) + 3 * r->groups * sizeof(float))
+        return srq_fail(err, -SRQ_EFORMAT, "a state of %zu bytes is not one of these scales", state->len);
+    memcpy(&s.head, state->data, sizeof(s.head));
     if (s.head.step < 0 || s.head.step > r->steps)
         return srq_fail(err, -SRQ_EFORMAT, "a state at step %lld of %lld", (long long)s.head.step, (long long)r->steps);
     r->step = s.head.step;
     r->loss_first = s.head.loss_first;
-    memcpy(r->delta, (const char *)state_in + sizeof(s.head), 3 * r->groups * sizeof(float));
+    memcpy(r->delta, (const char *)state->data + sizeof(s.head), 3 * r->groups * sizeof(float));
     for (size_t i = 0; i < r->groups; i++)
         r->scale[i] = r->base[i] * expf(r->delta[i]);
     return 0;
 }
 
-static int all_steps(struct srq_refine *r, const struct srq_refine_events *e, struct srq_error *err)
+static int all_steps(struct srq_refine *r, struct srq_error *err)
 {
+    const struct srq_refine_caller *c = r->caller;
     int rc = 0;
 
     while (rc == 0 && r->step < r->steps) {
         double loss = 0;
         int64_t valid;
 
-        rc = e != NULL && e->tick != NULL ? e->tick(e->ctx, r->step, r->steps) : 0;
+        rc = c->tick != NULL ? c->tick(c->ctx, r->step, r->steps) : 0;
         if (rc != 0)
             return srq_fail(err, rc < 0 ? rc : -SRQ_ECANCELED, "stopped before step %lld", (long long)r->step);
         rc = run_batch(r, samples_of(r), r->cfg.batch, true, &loss, &valid, err);
@@ -521,9 +518,8 @@ static int all_steps(struct srq_refine *r, const struct srq_refine_events *e, st
     return rc;
 }
 
-int srq_refine_run(struct srq_refine *r, const struct srq_samples *samples, srq_refine_codes codes, void *codes_ctx,
-                   const void *state_in, size_t state_len, const struct srq_refine_events *events,
-                   struct srq_refine_outcome *out, struct srq_error *err)
+int srq_refine_run(struct srq_refine *r, const struct srq_samples *samples, const struct srq_refine_caller *caller,
+                   const struct srq_part *resume, struct srq_refine_outcome *out, struct srq_error *err)
 {
     int rc;
 
@@ -531,19 +527,18 @@ int srq_refine_run(struct srq_refine *r, const struct srq_samples *samples, srq_
         return srq_fail(err, -SRQ_EINVAL, "%lld samples of %lld tokens where others were planned",
                         (long long)samples->count, (long long)samples->seqlen);
     r->samples = samples;
-    r->codes = codes;
-    r->codes_ctx = codes_ctx;
+    r->caller = caller;
     r->step = 0;
     rc = take_base(r, err);
     if (rc == 0)
         rc = make_teacher(r, err);
     set_scales(r, false);
-    if (rc == 0 && state_in != NULL)
-        rc = restore(r, state_in, state_len, err);
+    if (rc == 0 && resume != NULL)
+        rc = restore(r, resume, err);
     else if (rc == 0)
         rc = held_loss(r, &r->loss_first, err);
     if (rc == 0)
-        rc = all_steps(r, events, err);
+        rc = all_steps(r, err);
     *out = (struct srq_refine_outcome){ .steps = r->steps, .loss_first = r->loss_first };
     set_scales(r, true);
     if (rc == 0)

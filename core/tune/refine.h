@@ -23,18 +23,20 @@
 struct srq_refine;
 
 struct srq_refine_config {
+    const struct srq_model *model;
+    const struct srq_scheme *schemes; /* one a layer of the model */
     int64_t nsamples, seq, batch;
     int64_t epochs; /* over the samples that are not held out */
     uint64_t seed;
     enum srq_dtype compute;
 };
 
-/* The codes of a layer that is quantized: valid until those of another block are asked for. */
-typedef int (*srq_refine_codes)(void *ctx, int layer, const struct srq_codes **out, struct srq_error *err);
-
-struct srq_refine_events {
+/* What a run asks its caller. */
+struct srq_refine_caller {
     void *ctx;
-    /* Before every step; a non-zero return ends with that code, srq_refine_save may be called. */
+    /* The codes of a layer that is quantized: valid until those of another block are asked for. */
+    int (*codes)(void *ctx, int layer, const struct srq_codes **out, struct srq_error *err);
+    /* Before every step; a non-zero return ends with that code, srq_refine_save may be called. Or NULL. */
     int (*tick)(void *ctx, int64_t step, int64_t steps);
 };
 
@@ -46,17 +48,13 @@ struct srq_refine_outcome {
 
 /* Whether a layer's scales are tuned. */
 bool srq_refine_tunes(const struct srq_layer_info *layer, const struct srq_scheme *scheme);
-/* Memory by purpose. schemes: one a layer of the model. */
-int srq_refine_footprint(const struct srq_model *m, const struct srq_refine_config *cfg,
-                         const struct srq_scheme *schemes, struct srq_memory_row *rows, int cap, int *count,
-                         struct srq_error *err);
-int srq_refine_create(const struct srq_model *m, const struct srq_refine_config *cfg, const struct srq_scheme *schemes,
-                      struct srq_refine **out, struct srq_error *err);
+/* Adds memory by purpose. */
+int srq_refine_footprint(const struct srq_refine_config *cfg, struct srq_memory_rows *rows, struct srq_error *err);
+int srq_refine_create(const struct srq_refine_config *cfg, struct srq_refine **out, struct srq_error *err);
 void srq_refine_free(struct srq_refine *r);
-/* state (or NULL): bytes of an earlier srq_refine_save of the same job, from which it goes on to the same result. */
-int srq_refine_run(struct srq_refine *r, const struct srq_samples *samples, srq_refine_codes codes, void *codes_ctx,
-                   const void *state, size_t state_len, const struct srq_refine_events *events,
-                   struct srq_refine_outcome *out, struct srq_error *err);
+/* resume (or NULL): bytes of an earlier srq_refine_save of the same job, from which it goes on to the same result. */
+int srq_refine_run(struct srq_refine *r, const struct srq_samples *samples, const struct srq_refine_caller *caller,
+                   const struct srq_part *resume, struct srq_refine_outcome *out, struct srq_error *err);
 /* Parts that hold until the run goes on; one after the other they are what a resume takes. */
 #define SRQ_REFINE_PARTS 2
 struct srq_refine_state {

@@ -42,9 +42,9 @@ int64_t srq_resample_copies(int64_t wanted, int64_t nsamples, int64_t seq)
     return copies < SRQ_RESAMPLE_MOST ? copies : SRQ_RESAMPLE_MOST;
 }
 
-static int measure(struct resample *r, const struct srq_model *m, const struct srq_resample_config *cfg,
-                   struct srq_error *err)
+static int measure(struct resample *r, const struct srq_resample_config *cfg, struct srq_error *err)
 {
+    const struct srq_model *m = cfg->model;
     int64_t sample;
     int rc;
 
@@ -65,26 +65,20 @@ static int measure(struct resample *r, const struct srq_model *m, const struct s
     return rc == 0 ? srq_walk_measure(&r->walk_config, &r->memory, err) : rc;
 }
 
-int srq_resample_footprint(const struct srq_model *m, const struct srq_resample_config *cfg,
-                           struct srq_memory_row *rows, int cap, int *count, struct srq_error *err)
+int srq_resample_footprint(const struct srq_resample_config *cfg, struct srq_memory_rows *rows, struct srq_error *err)
 {
     struct resample r;
-    int rc = 0;
+    int rc = cfg->copies > 0 ? measure(&r, cfg, err) : 0;
 
-    *count = 0;
-    if (cfg->copies == 0)
-        return 0;
-    rc = measure(&r, m, cfg, err);
-    const struct srq_memory_row all[] = {
-        { "words drawn anew: block parameters", r.memory.block },
-        { "words drawn anew: rope tables", r.memory.rope },
-        { "words drawn anew: states", r.states_bytes },
-        { "words drawn anew: forward pass of a batch", r.memory.tape },
-        { "words drawn anew: head and logits", srq_head_bytes(m, ROWS) + (size_t)(ROWS * r.vocab) * sizeof(float) },
-    };
-    for (size_t i = 0; rc == 0 && i < sizeof(all) / sizeof(all[0]) && (int)i < cap; i++)
-        rows[(*count)++] = all[i];
-    return rc;
+    if (rc != 0 || cfg->copies == 0)
+        return rc;
+    srq_memory_add(rows, "words drawn anew: block parameters", r.memory.block);
+    srq_memory_add(rows, "words drawn anew: rope tables", r.memory.rope);
+    srq_memory_add(rows, "words drawn anew: states", r.states_bytes);
+    srq_memory_add(rows, "words drawn anew: forward pass of a batch", r.memory.tape);
+    srq_memory_add(rows, "words drawn anew: head and logits",
+                   srq_head_bytes(cfg->model, ROWS) + (size_t)(ROWS * r.vocab) * sizeof(float));
+    return 0;
 }
 
 int srq_resample_extend(struct srq_samples *s, int64_t copies, struct srq_error *err)
@@ -199,14 +193,14 @@ static int on_batch(void *ctx, int block, int64_t done, int64_t all)
     return p->tick != NULL ? p->tick(p->ctx, p->done + block, p->all) : 0;
 }
 
-int srq_resample_run(const struct srq_model *m, const struct srq_resample_config *cfg, struct srq_samples *samples,
+int srq_resample_run(const struct srq_resample_config *cfg, struct srq_samples *samples,
                      int (*tick)(void *ctx, int64_t done, int64_t all), void *ctx, struct srq_error *err)
 {
-    int blocks = srq_model_info(m)->blocks;
+    int blocks = srq_model_info(cfg->model)->blocks;
     struct progress p = { .tick = tick, .ctx = ctx };
     const struct srq_walk_tick on = { on_batch, &p };
     struct resample r;
-    int rc = measure(&r, m, cfg, err);
+    int rc = measure(&r, cfg, err);
 
     r.samples = samples;
     if (rc == 0 && (samples->count != cfg->nsamples * (cfg->copies + 1) || samples->seqlen != cfg->seq))
@@ -223,7 +217,7 @@ int srq_resample_run(const struct srq_model *m, const struct srq_resample_config
     if (rc == 0)
         rc = srq_walk_create(&r.walk_config, &r.walk, err);
     if (rc == 0)
-        rc = srq_head_create(m, &r.head, err);
+        rc = srq_head_create(cfg->model, &r.head, err);
     p.all = (cfg->nsamples + r.part - 1) / r.part * (blocks + 1);
     for (int64_t i = 0; rc == 0 && i < cfg->nsamples; i += r.part, p.done += blocks + 1) {
         int64_t n = cfg->nsamples - i < r.part ? cfg->nsamples - i : r.part;

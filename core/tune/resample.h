@@ -15,6 +15,7 @@
 #define SRQ_RESAMPLE_MOST 3 /* copies */
 
 struct srq_resample_config {
+    const struct srq_model *model;
     int64_t nsamples; /* that were read */
     int64_t seq, batch;
     int64_t copies; /* 0 … SRQ_RESAMPLE_MOST */
@@ -28,12 +29,11 @@ int64_t srq_resample_copies(int64_t wanted, int64_t nsamples, int64_t seq);
 /* Makes room: all samples again `copies` times behind themselves, words and masks. The hash stays that of what was
  * read. */
 int srq_resample_extend(struct srq_samples *samples, int64_t copies, struct srq_error *err);
-/* Memory by purpose, beside the samples themselves. */
-int srq_resample_footprint(const struct srq_model *m, const struct srq_resample_config *cfg,
-                           struct srq_memory_row *rows, int cap, int *count, struct srq_error *err);
+/* Adds memory by purpose, beside the samples themselves. */
+int srq_resample_footprint(const struct srq_resample_config *cfg, struct srq_memory_rows *rows, struct srq_error *err);
 /* Draws the words of all copies; samples as srq_resample_extend left them. tick (may be NULL) before every block of
  * every part of the samples: a non-zero return ends with that code. */
-int srq_resample_run(const struct srq_model *m, const struct srq_resample_config *cfg, struct srq_samples *samples,
+int srq_resample_run(const struct srq_resample_config *cfg, struct srq_samples *samples,
                      int (*tick)(void *ctx, int64_t done, int64_t all), void *ctx, struct srq_error *err);
 
 #endif

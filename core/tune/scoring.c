@@ -58,15 +58,16 @@ struct srq_scoring {
 /* ---- sizes ------------------------------------------------------------------------------------------------------- */
 
 /* Groups of a unit, the most that any candidate makes; its rows; the longest row of all. */
-static void measure_unit(struct srq_scoring *s, const struct srq_unit_info *u, const struct srq_scheme *candidates,
-                         int count, size_t *groups, size_t *rows)
+static void measure_unit(struct srq_scoring *s, const struct srq_unit_info *u, size_t *groups, size_t *rows)
 {
+    const struct srq_scheme *candidates = s->cfg.candidates;
+
     *groups = *rows = 0;
     for (int i = u->first; i < u->first + u->count; i++) {
         const struct srq_layer_info *l = srq_model_layer(s->model, i);
         int64_t most = 1;
 
-        for (int c = 0; c < count; c++) {
+        for (int c = 0; c < s->cfg.candidate_count; c++) {
             struct srq_groups g = srq_groups_of(l->out, l->in, candidates[c].group);
 
             most = candidates[c].grid != SRQ_GRID_NONE && g.count > most ? g.count : most;
@@ -78,14 +79,13 @@ static void measure_unit(struct srq_scoring *s, const struct srq_unit_info *u, c
 }
 
 /* The most of either that a block has. */
-static void measure_layers(struct srq_scoring *s, const struct srq_scheme *candidates, int count, size_t *groups,
-                           size_t *rows)
+static void measure_layers(struct srq_scoring *s, size_t *groups, size_t *rows)
 {
     *groups = *rows = 0;
     for (int u = 0; u < s->blocks; u++) {
         size_t g, r;
 
-        measure_unit(s, srq_model_unit(s->model, u), candidates, count, &g, &r);
+        measure_unit(s, srq_model_unit(s->model, u), &g, &r);
         *groups = g > *groups ? g : *groups;
         *rows = r > *rows ? r : *rows;
     }
@@ -110,8 +110,7 @@ static struct srq_states_config states_config(const struct srq_scoring *s)
     return (struct srq_states_config){ s->model, c->compute, c->sweep, c->seq, .keep = true };
 }
 
-static int measure(struct srq_scoring *s, const struct srq_scheme *candidates, int count, size_t *groups, size_t *rows,
-                   struct srq_error *err)
+static int measure(struct srq_scoring *s, size_t *groups, size_t *rows, struct srq_error *err)
 {
     const struct srq_scoring_config *c = &s->cfg;
     const struct srq_walk_config walk = walk_config(s);
@@ -127,56 +126,52 @@ static int measure(struct srq_scoring *s, const struct srq_scheme *candidates, i
         rc = srq_walk_measure(&walk, &memory, err);
     if (rc != 0)
         return rc;
-    measure_layers(s, candidates, count, groups, rows);
+    measure_layers(s, groups, rows);
     s->bytes[PART_BLOCK] = memory.block;
     s->bytes[PART_ROPE] = memory.rope;
     s->bytes[PART_TAPE] = memory.tape;
     s->bytes[PART_LAYERS] = *rows * sizeof(double) + (2 * *groups + row_floats(s)) * sizeof(float) +
                             (size_t)(c->sweep * c->seq) * sizeof(int32_t);
     s->bytes[PART_HEAD] =
-        srq_head_bytes(s->model, c->batch * c->seq) + srq_head_loss_bytes(s->model, c->batch * c->seq);
+        srq_head_bytes(s->model, c->batch * c->seq) + srq_head_loss_bytes(s->model, false, c->batch * c->seq);
     return 0;
 }
 
-static struct srq_scoring *new_scoring(const struct srq_model *m, const struct srq_scoring_config *cfg)
+static struct srq_scoring *new_scoring(const struct srq_scoring_config *cfg)
 {
     struct srq_scoring *s = srq_calloc(1, sizeof(*s));
 
     if (s == NULL)
         return NULL;
-    s->model = m;
+    s->model = cfg->model;
+    s->plugin = cfg->plugin;
+    s->self = cfg->self;
     s->cfg = *cfg;
-    s->blocks = srq_model_info(m)->blocks;
+    s->blocks = srq_model_info(cfg->model)->blocks;
     return s;
 }
 
-int srq_scoring_footprint(const struct srq_model *m, const struct srq_scoring_config *cfg,
-                          const struct srq_scheme *candidates, int count, struct srq_memory_row *rows, int cap,
-                          int *row_count, struct srq_error *err)
+int srq_scoring_footprint(const struct srq_scoring_config *cfg, struct srq_memory_rows *rows, struct srq_error *err)
 {
-    struct srq_scoring *s = new_scoring(m, cfg);
+    struct srq_scoring *s = new_scoring(cfg);
     size_t groups, sums;
-    int rc = s != NULL ? measure(s, candidates, count, &groups, &sums, err)
-                       : srq_fail(err, -SRQ_ENOMEM, "out of memory planning the scores");
+    int rc =
+        s != NULL ? measure(s, &groups, &sums, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory planning the scores");
 
-    *row_count = 0;
-    for (int i = 0; rc == 0 && i < PART_COUNT && i < cap; i++) {
-        snprintf(rows[i].name, sizeof(rows[i].name), "%s", names[i]);
-        rows[i].bytes = s->bytes[i];
-        (*row_count)++;
-    }
+    for (int i = 0; rc == 0 && i < PART_COUNT; i++)
+        srq_memory_add(rows, names[i], s->bytes[i]);
     srq_scoring_free(s);
     return rc;
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
-static int create(struct srq_scoring *s, const struct srq_scheme *candidates, int count, struct srq_error *err)
+static int create(struct srq_scoring *s, struct srq_error *err)
 {
     const struct srq_walk_config walk = walk_config(s);
     const struct srq_states_config states = states_config(s);
     size_t groups, rows;
-    int rc = measure(s, candidates, count, &groups, &rows, err);
+    int rc = measure(s, &groups, &rows, err);
 
     if (rc != 0)
         return rc;
@@ -192,22 +187,18 @@ static int create(struct srq_scoring *s, const struct srq_scheme *candidates, in
         rc = srq_walk_create(&walk, &s->walk, err);
     if (rc == 0)
         rc = srq_head_create(s->model, &s->head, err);
-    return rc == 0 ? srq_head_loss_create(s->head, s->cfg.batch * s->cfg.seq, &s->loss, err) : rc;
+    return rc == 0 ? srq_head_loss_create(s->head, NULL, s->cfg.batch * s->cfg.seq, &s->loss, err) : rc;
 }
 
-int srq_scoring_create(const struct srq_model *m, const struct srq_plugin *scorer, void *self,
-                       const struct srq_scoring_config *cfg, const struct srq_scheme *candidates, int count,
-                       struct srq_scoring **out, struct srq_error *err)
+int srq_scoring_create(const struct srq_scoring_config *cfg, struct srq_scoring **out, struct srq_error *err)
 {
-    struct srq_scoring *s = new_scoring(m, cfg);
+    struct srq_scoring *s = new_scoring(cfg);
     int rc;
 
     *out = NULL;
     if (s == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory for scoring");
-    s->plugin = scorer;
-    s->self = self;
-    rc = create(s, candidates, count, err);
+    rc = create(s, err);
     if (rc != 0) {
         srq_scoring_free(s);
         return rc;
@@ -451,11 +442,15 @@ static int losses(struct srq_scoring *s, const struct srq_samples *samples, int6
     for (int64_t at = 0; rc == 0 && at < n; at += s->cfg.batch) {
         int64_t count = n - at < s->cfg.batch ? n - at : s->cfg.batch;
         int64_t valid = set_targets(s, samples, first + at, count);
+        const struct srq_head_words words = { .n = count * s->cfg.seq,
+                                              .dtype = s->cfg.compute,
+                                              .hidden = srq_states_final(s->states, at),
+                                              .target = s->target,
+                                              .factor = valid > 0 ? 1.0f / (float)valid : 0.0f,
+                                              .grad = srq_states_final_gradient(s->states, at) };
         double loss = 0;
 
-        rc = srq_head_loss_run(s->loss, srq_states_final(s->states, at), s->cfg.compute, count * s->cfg.seq, s->target,
-                               valid > 0 ? 1.0f / (float)valid : 0.0f, &loss, srq_states_final_gradient(s->states, at),
-                               err);
+        rc = srq_head_loss_run(s->loss, &words, &loss, err);
         t->loss += loss;
         t->tokens += valid;
         if (rc == 0)

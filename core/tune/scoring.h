@@ -18,19 +18,20 @@
 struct srq_scoring;
 
 struct srq_scoring_config {
+    const struct srq_model *model;
+    const struct srq_plugin *plugin;
+    void *self;                          /* its instance */
+    const struct srq_scheme *candidates; /* that will be scored */
+    int candidate_count;
     int64_t nsamples, seq, batch;
     int64_t
         sweep; /* samples that go through the model together, a multiple of batch: block inputs are kept for these */
     enum srq_dtype compute;
 };
 
-/* Memory by purpose. `candidates`: the schemes that will be scored. */
-int srq_scoring_footprint(const struct srq_model *m, const struct srq_scoring_config *cfg,
-                          const struct srq_scheme *candidates, int count, struct srq_memory_row *rows, int cap,
-                          int *row_count, struct srq_error *err);
-int srq_scoring_create(const struct srq_model *m, const struct srq_plugin *scorer, void *self,
-                       const struct srq_scoring_config *cfg, const struct srq_scheme *candidates, int count,
-                       struct srq_scoring **out, struct srq_error *err);
+/* Adds memory by purpose. */
+int srq_scoring_footprint(const struct srq_scoring_config *cfg, struct srq_memory_rows *rows, struct srq_error *err);
+int srq_scoring_create(const struct srq_scoring_config *cfg, struct srq_scoring **out, struct srq_error *err);
 void srq_scoring_free(struct srq_scoring *s);
 
 /* One pass with the layers under schemes[] (one per model layer; those without a grid are left alone). score[i] of the

@@ -203,7 +203,8 @@ static void add(struct input *k, const struct srq_tensor *x)
         if (s->moments) {
             const struct srq_mat a = { s->panel, SRQ_F32, in, true }, b = { s->panel, SRQ_F32, in, false };
 
-            srq_gemm(in, in, rows, 1, &a, &b, k->tokens > 0 ? 1.0f : 0.0f, k->moment, SRQ_F32, in);
+            srq_gemm(
+                &(struct srq_product){ in, in, rows, a, b, .c = { k->moment, SRQ_F32, in }, .add = k->tokens > 0 });
         }
         k->tokens += rows;
     }

@@ -23,6 +23,10 @@
 struct srq_transformer;
 
 struct srq_transform_config {
+    const struct srq_model *model; /* not folded */
+    const struct srq_plugin *plugin;
+    void *self;                       /* its instance */
+    const struct srq_scheme *schemes; /* one a layer of the model */
     int64_t nsamples, seq; /* samples at hand; 0: there are none, and the plugin asks for nothing that takes some */
     int64_t batch;         /* that go through a block together */
     enum srq_dtype compute;
@@ -49,14 +53,12 @@ bool srq_transform_wants_samples(const struct srq_plugin *p, void *self, const s
 int srq_transform_pairs(const struct srq_model *m, const struct srq_plugin *p, void *self, bool *wanted,
                         struct srq_error *err);
 
-/* Memory by purpose. schemes: one a layer of the model. */
-int srq_transform_footprint(const struct srq_model *m, const struct srq_plugin *p, void *self,
-                            const struct srq_scheme *schemes, const struct srq_transform_config *cfg,
-                            struct srq_memory_row *rows, int cap, int *count, struct srq_error *err);
-/* schemes, samples (NULL: none) and the model stay; the model is not folded. */
-int srq_transform_create(const struct srq_model *m, const struct srq_plugin *p, void *self,
-                         const struct srq_scheme *schemes, const struct srq_transform_config *cfg,
-                         const struct srq_samples *samples, struct srq_transformer **out, struct srq_error *err);
+/* Adds memory by purpose. */
+int srq_transform_footprint(const struct srq_transform_config *cfg, struct srq_memory_rows *rows,
+                            struct srq_error *err);
+/* samples (NULL: none) and what the configuration points to stay. */
+int srq_transform_create(const struct srq_transform_config *cfg, const struct srq_samples *samples,
+                         struct srq_transformer **out, struct srq_error *err);
 void srq_transform_free(struct srq_transformer *t);
 
 /* begin() of every group in the order of blocks, then training where the schedule asks for it, T steps exactly.

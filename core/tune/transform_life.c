@@ -207,20 +207,19 @@ static int measure(struct srq_transformer *t, const bool *wanted, struct srq_err
     return rc == 0 && t->trains ? srq_training_measure(t, err) : rc;
 }
 
-static struct srq_transformer *new_transformer(const struct srq_model *m, const struct srq_plugin *p, void *self,
-                                               const struct srq_scheme *schemes, const struct srq_transform_config *cfg)
+static struct srq_transformer *new_transformer(const struct srq_transform_config *cfg)
 {
     struct srq_transformer *t = srq_calloc(1, sizeof(*t));
 
     if (t == NULL)
         return NULL;
-    t->model = m;
-    t->plugin = p;
-    t->self = self;
-    t->schemes = schemes;
+    t->model = cfg->model;
+    t->plugin = cfg->plugin;
+    t->self = cfg->self;
+    t->schemes = cfg->schemes;
     t->cfg = *cfg;
-    t->blocks = srq_model_info(m)->blocks;
-    t->linears = srq_model_unit_layers(m);
+    t->blocks = srq_model_info(cfg->model)->blocks;
+    t->linears = srq_model_unit_layers(cfg->model);
     return t;
 }
 
@@ -244,21 +243,14 @@ static int settle(struct srq_transformer *t, bool **wanted, struct srq_error *er
     return measure(t, *wanted, err);
 }
 
-int srq_transform_footprint(const struct srq_model *m, const struct srq_plugin *p, void *self,
-                            const struct srq_scheme *schemes, const struct srq_transform_config *cfg,
-                            struct srq_memory_row *rows, int cap, int *count, struct srq_error *err)
+int srq_transform_footprint(const struct srq_transform_config *cfg, struct srq_memory_rows *rows, struct srq_error *err)
 {
-    struct srq_transformer *t = new_transformer(m, p, self, schemes, cfg);
+    struct srq_transformer *t = new_transformer(cfg);
     bool *wanted = NULL;
     int rc = t != NULL ? settle(t, &wanted, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory planning the transform");
 
-    *count = 0;
-    for (int i = 0; rc == 0 && i < SRQ_PART_COUNT && *count < cap; i++) {
-        if (t->bytes[i] == 0)
-            continue;
-        snprintf(rows[*count].name, sizeof(rows[*count].name), "%s", part_names[i]);
-        rows[(*count)++].bytes = t->bytes[i];
-    }
+    for (int i = 0; rc == 0 && i < SRQ_PART_COUNT; i++)
+        srq_memory_add(rows, part_names[i], t->bytes[i]);
     srq_free(wanted);
     srq_transform_free(t);
     return rc;
@@ -286,11 +278,10 @@ static int take_memory(struct srq_transformer *t, struct srq_error *err)
     return rc == 0 && t->trains ? srq_training_create(t, err) : rc;
 }
 
-int srq_transform_create(const struct srq_model *m, const struct srq_plugin *p, void *self,
-                         const struct srq_scheme *schemes, const struct srq_transform_config *cfg,
-                         const struct srq_samples *samples, struct srq_transformer **out, struct srq_error *err)
+int srq_transform_create(const struct srq_transform_config *cfg, const struct srq_samples *samples,
+                         struct srq_transformer **out, struct srq_error *err)
 {
-    struct srq_transformer *t = new_transformer(m, p, self, schemes, cfg);
+    struct srq_transformer *t = new_transformer(cfg);
     bool *wanted = NULL;
     int rc;
 

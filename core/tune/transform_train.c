@@ -14,13 +14,12 @@
 
 struct srq_training {
     struct srq_head *head;
-    struct srq_head_loss *loss;     /* ce */
-    struct srq_head_distil *distil; /* kd */
-    struct srq_states *states;      /* of a batch */
-    int32_t *ids, *target;          /* [batch, seq] */
-    uint8_t *mask;                  /* [batch, seq], where samples have one */
-    uint8_t *teacher;               /* kd: [batch, seq, hidden] final states of the original */
-    int64_t *order;                 /* [samples that are trained on] of the running epoch */
+    struct srq_head_loss *loss; /* ce, kd */
+    struct srq_states *states;  /* of a batch */
+    int32_t *ids, *target;      /* [batch, seq] */
+    uint8_t *mask;              /* [batch, seq], where samples have one */
+    uint8_t *teacher;           /* kd: [batch, seq, hidden] final states of the original */
+    int64_t *order;             /* [samples that are trained on] of the running epoch */
     int64_t epoch;
     struct srq_training_state at;
 };
@@ -53,8 +52,7 @@ int srq_training_measure(struct srq_transformer *t, struct srq_error *err)
     t->bytes[SRQ_PART_STATES] += ids + (kd ? srq_transform_final_bytes(t, t->cfg.batch) : 0);
     t->bytes[SRQ_PART_LAYERS] = srq_effective_bytes(t);
     if (!by_blocks(t))
-        t->bytes[SRQ_PART_HEAD] = srq_head_bytes(t->model, tokens) + (kd ? srq_head_distil_bytes(t->model, tokens)
-                                                                         : srq_head_loss_bytes(t->model, tokens));
+        t->bytes[SRQ_PART_HEAD] = srq_head_bytes(t->model, tokens) + srq_head_loss_bytes(t->model, kd, tokens);
     return rc;
 }
 
@@ -82,10 +80,8 @@ int srq_training_create(struct srq_transformer *t, struct srq_error *err)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory for the training of scales");
     if (!by_blocks(t))
         rc = srq_head_create(t->model, &s->head, err);
-    if (rc == 0 && kd)
-        rc = srq_head_distil_create(s->head, s->head, t->cfg.batch * t->cfg.seq, &s->distil, err);
-    else if (rc == 0 && !by_blocks(t))
-        rc = srq_head_loss_create(s->head, t->cfg.batch * t->cfg.seq, &s->loss, err);
+    if (rc == 0 && !by_blocks(t))
+        rc = srq_head_loss_create(s->head, kd ? s->head : NULL, (int64_t)tokens, &s->loss, err);
     return rc == 0 ? srq_effective_create(t, err) : rc;
 }
 
@@ -98,7 +94,6 @@ void srq_training_free(struct srq_transformer *t)
         return;
     srq_states_free(s->states);
     srq_head_loss_free(s->loss);
-    srq_head_distil_free(s->distil);
     srq_head_free(s->head);
     srq_free(s->ids);
     srq_free(s->target);
@@ -146,13 +141,15 @@ static int tick(const struct srq_transformer *t, struct srq_error *err)
 static int words(struct srq_transformer *t, int64_t n, int64_t valid, bool grad, double *loss, struct srq_error *err)
 {
     struct srq_training *s = t->training;
-    uint8_t *x = srq_states_final(s->states, 0), *dx = grad ? srq_states_final_gradient(s->states, 0) : NULL;
-    float factor = valid > 0 ? 1.0f / (float)valid : 0;
+    const struct srq_head_words w = { .n = n * t->cfg.seq,
+                                      .dtype = t->cfg.compute,
+                                      .hidden = srq_states_final(s->states, 0),
+                                      .taught = s->teacher,
+                                      .target = s->target,
+                                      .factor = valid > 0 ? 1.0f / (float)valid : 0,
+                                      .grad = grad ? srq_states_final_gradient(s->states, 0) : NULL };
 
-    if (s->distil != NULL)
-        return srq_head_distil_run(s->distil, s->teacher, x, t->cfg.compute, n * t->cfg.seq, s->target, factor, loss,
-                                   dx, err);
-    return srq_head_loss_run(s->loss, x, t->cfg.compute, n * t->cfg.seq, s->target, factor, loss, dx, err);
+    return srq_head_loss_run(s->loss, &w, loss, err);
 }
 
 static int whole_model(struct srq_transformer *t, int64_t n, int64_t valid, bool grad, double *loss,

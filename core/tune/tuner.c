@@ -3,9 +3,15 @@
 
 #include <math.h>
 
-static int check_io(const struct srq_tuner *t, const struct srq_block_io *io, int ins, int outs, bool single,
-                    struct srq_error *err)
+static int check_task(const struct srq_tuner *t, const struct srq_unit_info *u, const struct srq_tune_task *task,
+                      struct srq_error *err)
 {
+    const struct srq_block_io *io = task->io;
+    bool single = u->kind == SRQ_UNIT_HEAD;
+    int ins = single ? 1 : u->ins, outs = single ? 1 : u->outs;
+
+    if (single && (u->count == 0 || task->schemes[u->first].grid == SRQ_GRID_NONE))
+        return srq_fail(err, -SRQ_EINVAL, "%s has no layer that is to be quantized", u->name);
     if (io->dtype != SRQ_F32 && io->dtype != SRQ_BF16)
         return srq_fail(err, -SRQ_EINVAL, "hidden states are F32 or BF16, not %s", srq_dtype_name(io->dtype));
     if (io->nsamples < 1 || io->seq < 1)
@@ -132,22 +138,29 @@ static void report(struct srq_tuner *t, struct srq_tune_outcome *out)
     };
 }
 
-static int run(struct srq_tuner *t, int unit, const struct srq_scheme *schemes, const void *resume, size_t resume_len,
-               struct srq_tune_outcome *out, struct srq_error *err)
+int srq_tuner_run(struct srq_tuner *t, const struct srq_tune_task *task, struct srq_tune_outcome *out,
+                  struct srq_error *err)
 {
-    int rc;
+    const struct srq_unit_info *u = srq_model_unit(t->model, task->unit);
+    int rc = u != NULL
+                 ? check_task(t, u, task, err)
+                 : srq_fail(err, -SRQ_EINVAL, "unit %d of a model with %d", task->unit, srq_model_unit_count(t->model));
 
+    if (rc != 0)
+        return rc;
+    t->block = u->kind == SRQ_UNIT_BLOCK ? task->block : NULL;
+    t->io = task->io;
+    t->events = task->events;
     t->running = false;
     set_up_data(t);
     set_up_loop(t);
-    rc = unit_place(t, unit, schemes, err);
+    rc = unit_place(t, task->unit, task->schemes, err);
     if (rc == 0)
         rc = unit_begin(t, err);
-    if (rc == 0 && resume != NULL)
-        rc = state_restore(t, resume, resume_len, err);
-    if (rc != 0)
-        return rc;
-    rc = loop(t, err);
+    if (rc == 0 && task->resume.data != NULL)
+        rc = state_restore(t, &task->resume, err);
+    if (rc == 0)
+        rc = loop(t, err);
     if (rc != 0)
         return rc;
     unit_restore_best(t);
@@ -155,42 +168,4 @@ static int run(struct srq_tuner *t, int unit, const struct srq_scheme *schemes, 
     if (rc == 0)
         report(t, out);
     return rc;
-}
-
-int srq_tuner_run(struct srq_tuner *t, struct srq_block *block, int index, const struct srq_scheme *schemes,
-                  const struct srq_block_io *io, const void *resume, size_t resume_len,
-                  const struct srq_tune_events *events, struct srq_tune_outcome *out, struct srq_error *err)
-{
-    const struct srq_unit_info *u = srq_model_unit(t->model, index);
-    int rc;
-
-    if (u == NULL || u->kind != SRQ_UNIT_BLOCK)
-        return srq_fail(err, -SRQ_EINVAL, "block %d of a model with %d", index, srq_model_info(t->model)->blocks);
-    rc = check_io(t, io, u->ins, u->outs, false, err);
-    if (rc != 0)
-        return rc;
-    t->block = block;
-    t->io = io;
-    t->events = events;
-    return run(t, index, schemes, resume, resume_len, out, err);
-}
-
-int srq_tuner_run_layer(struct srq_tuner *t, int layer, const struct srq_scheme *schemes, const struct srq_block_io *io,
-                        const void *resume, size_t resume_len, const struct srq_tune_events *events,
-                        struct srq_tune_outcome *out, struct srq_error *err)
-{
-    const struct srq_layer_info *info = srq_model_layer(t->model, layer);
-    int rc;
-
-    if (info == NULL || srq_model_unit(t->model, info->unit)->kind != SRQ_UNIT_HEAD)
-        return srq_fail(err, -SRQ_EINVAL, "layer %d is not one outside the blocks", layer);
-    if (schemes[layer].grid == SRQ_GRID_NONE)
-        return srq_fail(err, -SRQ_EINVAL, "layer %s is not to be quantized", info->name);
-    rc = check_io(t, io, 1, 1, true, err);
-    if (rc != 0)
-        return rc;
-    t->block = NULL;
-    t->io = io;
-    t->events = events;
-    return run(t, info->unit, schemes, resume, resume_len, out, err);
 }

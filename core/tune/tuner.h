@@ -42,7 +42,7 @@ struct srq_tuner {
     const struct srq_model *model;
     const struct srq_plugin *plugin;
     void *self;
-    struct srq_tune_config cfg;
+    struct srq_tune_config cfg; /* its schemes are those of the plan, not of a task */
     enum srq_dtype compute;
     uint32_t needs; /* SRQ_NEED_… of the plugin */
     struct srq_schedule sched;
@@ -123,6 +123,6 @@ int single_pass(struct srq_tuner *t, int64_t n, bool backward, double *loss, str
 int probe_run(struct srq_tuner *t, struct srq_error *err);
 
 /* tuner_state.c */
-int state_restore(struct srq_tuner *t, const void *data, size_t len, struct srq_error *err);
+int state_restore(struct srq_tuner *t, const struct srq_part *state, struct srq_error *err);
 
 #endif

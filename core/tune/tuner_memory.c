@@ -7,14 +7,13 @@
 
 /* ---- planning ---------------------------------------------------------------------------------------------------- */
 
-static int check_config(const struct srq_plugin *p, const struct srq_tune_config *cfg, enum srq_dtype compute,
-                        struct srq_error *err)
+static int check_config(const struct srq_tune_config *cfg, struct srq_error *err)
 {
-    if (p->tunable == NULL)
-        return srq_fail_field(err, -SRQ_EUNSUPPORTED, "method", "plugin %s does not tune", p->name);
-    if (compute != SRQ_F32 && compute != SRQ_BF16)
+    if (cfg->plugin->tunable == NULL)
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, "method", "plugin %s does not tune", cfg->plugin->name);
+    if (cfg->compute != SRQ_F32 && cfg->compute != SRQ_BF16)
         return srq_fail_field(err, -SRQ_EINVAL, "compute", "blocks are computed in F32 or BF16, not %s",
-                              srq_dtype_name(compute));
+                              srq_dtype_name(cfg->compute));
     if (cfg->batch < 1 || cfg->seq < 1 || cfg->nsamples < 1 || cfg->probe_every < 1 || cfg->probe_samples < 1)
         return srq_fail(
             err, -SRQ_EINVAL,
@@ -52,9 +51,11 @@ static int prepare(struct srq_tuner *t, struct srq_error *err)
 /* What one pass over a batch takes on the tape, forwards and backwards. */
 static int measure_tape(struct srq_tuner *t, struct srq_error *err)
 {
-    const struct srq_unit_target target = { .dtype = t->cfg.cache, .drop_largest = t->tape_drop };
+    const struct srq_unit_target target = {
+        .n = t->batch, .seq = t->cfg.seq, .dtype = t->cfg.cache, .drop_largest = t->tape_drop
+    };
 
-    return srq_unit_loss_bytes(t->model, t->compute, &target, t->batch, t->cfg.seq, &t->tape_bytes, err);
+    return srq_unit_loss_bytes(t->model, t->compute, &target, &t->tape_bytes, err);
 }
 
 static bool any_active(const struct srq_tuner *t, int unit, const struct srq_scheme *schemes)
@@ -69,8 +70,9 @@ static bool any_active(const struct srq_tuner *t, int unit, const struct srq_sch
 }
 
 /* Sizes of all areas: the most that any unit takes. */
-static int measure(struct srq_tuner *t, const struct srq_scheme *schemes, struct srq_error *err)
+static int measure(struct srq_tuner *t, struct srq_error *err)
 {
+    const struct srq_scheme *schemes = t->cfg.schemes;
     int units = srq_model_unit_count(t->model), rc = 0;
     size_t most[AREA_COUNT] = { 0 };
 
@@ -89,52 +91,45 @@ static int measure(struct srq_tuner *t, const struct srq_scheme *schemes, struct
     return rc != 0 ? rc : measure_tape(t, err);
 }
 
-static struct srq_tuner *new_tuner(const struct srq_model *m, const struct srq_plugin *p, void *self,
-                                   const struct srq_tune_config *cfg, enum srq_dtype compute)
+/* A tuner with its sizes and no memory yet; NULL after an error. */
+static struct srq_tuner *new_tuner(const struct srq_tune_config *cfg, int *rc, struct srq_error *err)
 {
-    struct srq_tuner *t = srq_calloc(1, sizeof(*t));
+    struct srq_tuner *t = NULL;
 
-    if (t == NULL)
+    *rc = check_config(cfg, err);
+    if (*rc == 0)
+        t = srq_calloc(1, sizeof(*t));
+    if (*rc == 0 && t == NULL)
+        *rc = srq_fail(err, -SRQ_ENOMEM, "no memory for the tuner");
+    if (*rc != 0)
         return NULL;
-    t->model = m;
-    t->plugin = p;
-    t->self = self;
+    t->model = cfg->model;
+    t->plugin = cfg->plugin;
+    t->self = cfg->self;
     t->cfg = *cfg;
-    t->compute = compute;
+    t->compute = cfg->compute;
     t->unit = -1;
-    return t;
+    *rc = prepare(t, err);
+    if (*rc == 0)
+        *rc = measure(t, err);
+    if (*rc == 0)
+        return t;
+    srq_tuner_free(t);
+    return NULL;
 }
 
-int srq_tuner_footprint(const struct srq_model *m, const struct srq_plugin *p, void *self,
-                        const struct srq_tune_config *cfg, const struct srq_scheme *schemes, enum srq_dtype compute,
-                        struct srq_memory_row *rows, int cap, int *count, struct srq_error *err)
+int srq_tuner_footprint(const struct srq_tune_config *cfg, struct srq_memory_rows *rows, struct srq_error *err)
 {
-    struct srq_tuner *t;
-    int rc = check_config(p, cfg, compute, err);
+    int rc;
+    struct srq_tuner *t = new_tuner(cfg, &rc, err);
 
-    *count = 0;
-    if (rc != 0)
-        return rc;
-    if (cap < AREA_COUNT + 1)
-        return srq_fail(err, -SRQ_EINVAL, "the tuner's footprint has %d rows, and there is room for %d", AREA_COUNT + 1,
-                        cap);
-    t = new_tuner(m, p, self, cfg, compute);
     if (t == NULL)
-        return srq_fail(err, -SRQ_ENOMEM, "no memory to plan the tuner");
-    rc = prepare(t, err);
-    if (rc == 0)
-        rc = measure(t, schemes, err);
-    for (int k = 0; rc == 0 && k <= AREA_COUNT; k++) {
-        size_t bytes = k < AREA_COUNT ? t->area[k].size : t->tape_bytes;
-
-        if (bytes == 0)
-            continue;
-        snprintf(rows[*count].name, sizeof(rows[*count].name), "%s",
-                 k < AREA_COUNT ? area_name(k) : "tuner: activations");
-        rows[(*count)++].bytes = bytes;
-    }
+        return rc;
+    for (int k = 0; k < AREA_COUNT; k++)
+        srq_memory_add(rows, area_name(k), t->area[k].size);
+    srq_memory_add(rows, "tuner: activations", t->tape_bytes);
     srq_tuner_free(t);
-    return rc;
+    return 0;
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
@@ -161,30 +156,18 @@ static int take_memory(struct srq_tuner *t, struct srq_error *err)
     return srq_tape_create(t->tape_bytes, t->compute, false, &t->tape, err);
 }
 
-int srq_tuner_create(const struct srq_model *m, const struct srq_plugin *p, void *self,
-                     const struct srq_tune_config *cfg, const struct srq_scheme *schemes, enum srq_dtype compute,
-                     struct srq_tuner **out, struct srq_error *err)
+int srq_tuner_create(const struct srq_tune_config *cfg, struct srq_tuner **out, struct srq_error *err)
 {
-    struct srq_tuner *t;
-    int rc = check_config(p, cfg, compute, err);
+    int rc;
 
-    *out = NULL;
-    if (rc != 0)
-        return rc;
-    t = new_tuner(m, p, self, cfg, compute);
-    if (t == NULL)
-        return srq_fail(err, -SRQ_ENOMEM, "no memory for the tuner");
-    rc = prepare(t, err);
+    *out = new_tuner(cfg, &rc, err);
     if (rc == 0)
-        rc = measure(t, schemes, err);
-    if (rc == 0)
-        rc = take_memory(t, err);
+        rc = take_memory(*out, err);
     if (rc != 0) {
-        srq_tuner_free(t);
-        return rc;
+        srq_tuner_free(*out);
+        *out = NULL;
     }
-    *out = t;
-    return 0;
+    return rc;
 }
 
 void srq_tuner_free(struct srq_tuner *t)

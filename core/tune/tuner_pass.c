@@ -6,7 +6,9 @@
 
 int pass_run(struct srq_tuner *t, int64_t n, bool backward, double *loss, struct srq_error *err)
 {
-    struct srq_unit_target target = { .dtype = t->io->dtype,
+    struct srq_unit_target target = { .n = n,
+                                      .seq = t->io->seq,
+                                      .dtype = t->io->dtype,
                                       .mask = t->io->mask != NULL ? t->mask : NULL,
                                       .drop_largest = t->rules.drop_largest };
     int rc;
@@ -18,7 +20,7 @@ int pass_run(struct srq_tuner *t, int64_t n, bool backward, double *loss, struct
     for (int i = 0; i < t->outs; i++)
         target.target[i] = t->y[i];
     unit_sinks(t, backward);
-    rc = srq_unit_loss(t->block, t->tape, &target, n, t->io->seq, backward, loss, err);
+    rc = srq_unit_loss(t->block, t->tape, &target, backward, loss, err);
     unit_sinks(t, false);
     return rc;
 }

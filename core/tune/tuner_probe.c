@@ -48,7 +48,7 @@ static double product_squared(const struct srq_tuner *t, const float *w, int64_t
     const struct srq_mat a = { t->err_x, SRQ_F32, in, false }, b = { w, SRQ_F32, in, true };
     double sum = 0;
 
-    srq_gemm(t->err_count, rows, in, 1, &a, &b, 0, t->err_y, SRQ_F32, rows);
+    srq_gemm(&(struct srq_product){ t->err_count, rows, in, a, b, .c = { t->err_y, SRQ_F32, rows } });
     for (int64_t i = 0; i < t->err_count * rows; i++)
         sum += (double)t->err_y[i] * (double)t->err_y[i];
     return sum;

@@ -54,14 +54,16 @@ int single_pass(struct srq_tuner *t, int64_t n, bool backward, double *loss, str
 
         (void)srq_convert((const char *)l->weight.data + (size_t)(row * in) * size, l->weight.dtype, t->head_w, SRQ_F32,
                           rows * in);
-        srq_gemm(tokens, rows, in, 1, &xq, &fake, 0, t->head_e, SRQ_F32, rows);
-        srq_gemm(tokens, rows, in, -1, &xf, &w, 1, t->head_e, SRQ_F32, rows);
+        srq_gemm(&(struct srq_product){ tokens, rows, in, xq, fake, .c = { t->head_e, SRQ_F32, rows } });
+        srq_gemm(&(struct srq_product){ tokens, rows, in, xf, w, .c = { t->head_e, SRQ_F32, rows }, .alpha = -1,
+                                        .add = true });
         if (t->io->mask != NULL)
             drop_masked(t, tokens, rows);
         sum += sum_of_squares(t->head_e, tokens * rows);
         if (!backward)
             continue;
-        srq_gemm(rows, in, tokens, (float)(2 / ((double)valid * (double)out)), &e, &xq, 0, t->head_g, SRQ_F32, in);
+        srq_gemm(&(struct srq_product){ rows, in, tokens, e, xq, .c = { t->head_g, SRQ_F32, in },
+                                        .alpha = (float)(2 / ((double)valid * (double)out)) });
         srq_parallel(rows, 8, sink_share, &s);
     }
     *loss = valid > 0 ? sum / ((double)valid * (double)out) : 0;

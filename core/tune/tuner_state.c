@@ -71,11 +71,11 @@ static const char *get(void *to, const char *from, size_t n)
     return from + n;
 }
 
-int state_restore(struct srq_tuner *t, const void *data, size_t len, struct srq_error *err)
+int state_restore(struct srq_tuner *t, const struct srq_part *state, struct srq_error *err)
 {
     struct state_head h, now = head_of(t);
-    const char *p = data;
-    size_t errors;
+    const char *p = state->data;
+    size_t len = state->len, errors;
 
     if (len < sizeof(h))
         return srq_fail(err, -SRQ_EFORMAT, "a tuner's checkpoint of %zu bytes is too short", len);

@@ -21,11 +21,11 @@ static void multiply(const struct operands *o, enum srq_dtype d, int64_t out, in
     struct srq_mat x = { o->x, d, in, false }, w = { o->w, d, in, p == BENCH_Y }, dy = { o->dy, d, out, p == BENCH_DW };
 
     if (p == BENCH_Y)
-        srq_gemm(BENCH_TOKENS, out, in, 1, &x, &w, 0, o->y, d, out);
+        srq_gemm(&(struct srq_product){ BENCH_TOKENS, out, in, x, w, .c = { o->y, d, out } });
     else if (p == BENCH_DX)
-        srq_gemm(BENCH_TOKENS, in, out, 1, &dy, &w, 0, o->dx, d, in);
+        srq_gemm(&(struct srq_product){ BENCH_TOKENS, in, out, dy, w, .c = { o->dx, d, in } });
     else
-        srq_gemm(out, in, BENCH_TOKENS, 1, &dy, &x, 0, o->dw, SRQ_F32, in);
+        srq_gemm(&(struct srq_product){ out, in, BENCH_TOKENS, dy, x, .c = { o->dw, SRQ_F32, in } });
 }
 
 static void *filled(enum srq_dtype d, int64_t n, uint64_t stream)

@@ -58,7 +58,8 @@ void synthetic_make(struct synthetic *s, uint64_t seed)
     }
     a = (struct srq_mat){ s->x, SRQ_F32, n, true };
     b = (struct srq_mat){ s->x, SRQ_F32, n, false };
-    srq_gemm(n, n, tokens, 1.0f / (float)tokens, &a, &b, 0, s->hessian, SRQ_F32, n);
+    srq_gemm(
+        &(struct srq_product){ n, n, tokens, a, b, .c = { s->hessian, SRQ_F32, n }, .alpha = 1.0f / (float)tokens });
 }
 
 void synthetic_free(struct synthetic *s)

@@ -43,11 +43,11 @@ static void what_was_written_in_parts_comes_back_as_one(void **state)
     assert_true(srq_running_open(dir, 3, 7, &r));
     assert_int_equal(r.iter, 17);
     assert_true(r.elapsed_s == 2.5 && r.tune_s == 1.5);
-    assert_int_equal(r.len, 13);
-    assert_memory_equal(r.state, "momentumbest", 13);
+    assert_int_equal(r.state.len, 13);
+    assert_memory_equal(r.state.data, "momentumbest", 13);
     srq_running_close(&r);
     srq_running_close(&r);
-    assert_null(r.state);
+    assert_null(r.state.data);
 }
 
 static void a_checkpoint_may_be_replaced_while_it_is_read(void **state)
@@ -59,7 +59,7 @@ static void a_checkpoint_may_be_replaced_while_it_is_read(void **state)
     assert_ok(write_one(3, &err), &err);
     assert_true(srq_running_open(dir, 3, 7, &r));
     assert_ok(write_one(4, &err), &err);
-    assert_memory_equal(r.state, "momentumbest", 13);
+    assert_memory_equal(r.state.data, "momentumbest", 13);
     srq_running_close(&r);
     assert_true(srq_running_open(dir, 4, 7, &r));
     srq_running_close(&r);
@@ -73,7 +73,7 @@ static void one_of_another_block_is_none(void **state)
     (void)state;
     assert_ok(write_one(3, &err), &err);
     assert_false(srq_running_open(dir, 2, 7, &r));
-    assert_null(r.state);
+    assert_null(r.state.data);
     assert_false(srq_running_open(dir, 3, 8, &r)); /* made for other schemes or other inputs */
     srq_running_remove(dir);
     assert_false(srq_running_open(dir, 3, 7, &r));

@@ -189,7 +189,8 @@ static void check_product(const struct product *q)
     for (int64_t i = 0; i < q->m; i++)
         for (int64_t j = 0; j < q->n; j++)
             set(c, q->c_dtype, i * ldc + j, q->beta != 0 ? value(3, i * q->n + j) : NAN);
-    srq_gemm(q->m, q->n, q->k, q->alpha, &ma, &mb, q->beta, c, q->c_dtype, ldc);
+    srq_gemm(&(struct srq_product){ q->m, q->n, q->k, ma, mb, .c = { c, q->c_dtype, ldc }, .alpha = q->alpha,
+                                    .add = q->beta != 0 });
     for (int64_t i = 0; i < q->m; i++) {
         for (int64_t j = 0; j < q->n; j++) {
             double want = 0, size = 0, got = get(c, q->c_dtype, i * ldc + j);
@@ -272,7 +273,7 @@ static void product_in_item(void *ctx, int64_t item, int thread)
 
     (void)thread;
     b.trans = true;
-    srq_gemm(64, 64, 64, 1, &a, &b, 0, c, SRQ_F32, 64);
+    srq_gemm(&(struct srq_product){ 64, 64, 64, a, b, .c = { c, SRQ_F32, 64 } });
 }
 
 static void products_inside_a_parallel_region_agree(void **state)
@@ -313,8 +314,8 @@ static void a_product_repeats_bit_by_bit(void **state)
         b[i] = (float)value(2, i);
     for (size_t n = 0; n < 3; n++) {
         assert_ok(srq_gemm_start(names[n], &err), &err);
-        srq_gemm(M, N, K, 1, &ma, &mb, 0, c, SRQ_F32, N);
-        srq_gemm(M, N, K, 1, &ma, &mb, 0, d, SRQ_F32, N);
+        srq_gemm(&(struct srq_product){ M, N, K, ma, mb, .c = { c, SRQ_F32, N } });
+        srq_gemm(&(struct srq_product){ M, N, K, ma, mb, .c = { d, SRQ_F32, N } });
         assert_memory_equal(c, d, M * N * sizeof(float));
         srq_gemm_stop();
     }
@@ -402,12 +403,12 @@ static int64_t run_rows(const struct srq_kernels *k, enum srq_dtype dtype, float
     KEEP(ROW);
     k->rms_backward(dtype, a, w, 0.7f, b, y, ROW, true);
     KEEP(ROW);
-    k->rope(dtype, a, w, w + 20, 38, 71, true, y, false);
+    k->rope(dtype, a, &(struct srq_turn){ w, w + 20, 38, 71, true }, y, false);
     KEEP(71);
     k->swiglu(dtype, a, b, y, ROW);
     KEEP(ROW);
     memcpy(z, b, sizeof(z));
-    k->swiglu_backward(dtype, a, b, a, y, true, z, false, ROW);
+    k->swiglu_backward(dtype, a, b, a, (struct srq_grad_to){ y, true }, (struct srq_grad_to){ z, false }, ROW);
     KEEP(ROW);
     k->add(dtype, a, z, y, ROW);
     KEEP(ROW);
@@ -473,11 +474,11 @@ static void check_rehearsal(enum srq_dtype dtype, bool transposed)
     memset(a, 0x3f, (size_t)(m * k) * size);
     memset(b, 0x3f, (size_t)(n * k) * size);
     memset(c, 0, (size_t)(m * n) * sizeof(*c));
-    srq_gemm_expect(m, n, k, 1, &x, &w, 0, SRQ_F32, n);
+    srq_gemm_expect(&(struct srq_product){ m, n, k, x, w, .c = { NULL, SRQ_F32, n } });
     before = resident();
     srq_gemm_rehearse();
     taken = resident() - before;
-    srq_gemm(m, n, k, 1, &x, &w, 0, c, SRQ_F32, n);
+    srq_gemm(&(struct srq_product){ m, n, k, x, w, .c = { c, SRQ_F32, n } });
     if (resident() - before > taken + (256 << 10))
         fail_msg("%s: %lld bytes taken while it was rehearsed, %lld with the product", srq_dtype_name(dtype),
                  (long long)taken, (long long)(resident() - before));
@@ -520,7 +521,7 @@ static void a_rehearsal_is_quick_for_products_of_any_size(void **state)
         enum srq_dtype dtype = d == 0 ? SRQ_F32 : SRQ_BF16;
         const struct srq_mat a = { NULL, dtype, k, false }, b = { NULL, dtype, k, true };
 
-        srq_gemm_expect(m, n, k, 1, &a, &b, 0, dtype, n);
+        srq_gemm_expect(&(struct srq_product){ m, n, k, a, b, .c = { NULL, dtype, n } });
     }
     since = srq_clock_s();
     srq_gemm_rehearse();

@@ -335,7 +335,8 @@ static double clipped_loss(const char *scheme, int steps)
         assert_ok(t->weight(srq_host_services(), b.self, &b.layer, &dst, &err), &err);
         for (size_t k = 0; k < n; k++)
             d[k] = fake[k] - layer.w[k];
-        srq_gemm(SYNTHETIC_OUT, SYNTHETIC_IN, SYNTHETIC_IN, 2, &e, &h, 0, grad, SRQ_F32, SYNTHETIC_IN);
+        srq_gemm(&(struct srq_product){ SYNTHETIC_OUT, SYNTHETIC_IN, SYNTHETIC_IN, e, h,
+                                        .c = { grad, SRQ_F32, SYNTHETIC_IN }, .alpha = 2 });
         t->sink(srq_host_services(), b.self, &b.layer, &now, 0, SYNTHETIC_OUT, grad);
         assert_ok(t->step(srq_host_services(), b.self, &b.layer, &now, &err), &err);
     }

@@ -84,6 +84,7 @@ static double divergence(struct bed *b, struct srq_eval *e)
 /* One step on one sample: what is left in the first moments is a tenth of the gradient. */
 static void the_gradient_is_that_of_finite_differences(const char *scheme)
 {
+    struct bed b;
     struct srq_refine_config cfg = {
         .nsamples = 2, .seq = SEQ, .batch = 1, .epochs = 1, .seed = 3, .compute = SRQ_F32
     };
@@ -97,11 +98,13 @@ static void the_gradient_is_that_of_finite_differences(const char *scheme)
     const float *m;
     size_t groups;
     int looked = 0;
-    struct bed b;
+    const struct srq_refine_caller caller = { &b, codes_of, NULL };
 
     bed_open(&b, scheme, 2);
-    assert_ok(srq_refine_create(b.model, &cfg, b.schemes, &r, &err), &err);
-    assert_ok(srq_refine_run(r, &b.samples, codes_of, &b, NULL, 0, NULL, &outcome, &err), &err);
+    cfg.model = b.model;
+    cfg.schemes = b.schemes;
+    assert_ok(srq_refine_create(&cfg, &r, &err), &err);
+    assert_ok(srq_refine_run(r, &b.samples, &caller, NULL, &outcome, &err), &err);
     assert_int_equal(outcome.steps, 1);
     srq_refine_save(r, &saved);
     (void)srq_refine_scales(r, &groups);
@@ -154,43 +157,48 @@ static int stop_at_three(void *ctx, int64_t step, int64_t steps)
 
 static void a_resume_gives_the_scales_of_an_undisturbed_run(void **state)
 {
+    struct bed bed;
     struct srq_refine_config cfg = {
         .nsamples = 9, .seq = SEQ, .batch = 2, .epochs = 2, .seed = 3, .compute = SRQ_F32
     };
-    struct srq_refine_events stop = { NULL, stop_at_three };
+    const struct srq_refine_caller quiet = { &bed, codes_of, NULL }, stop = { &bed, codes_of, stop_at_three };
     struct srq_refine_outcome whole, rest;
     struct srq_refine_state saved;
     struct srq_error err = { 0 };
     struct srq_refine *a, *b, *c;
     const float *x, *y;
     size_t n, k, len;
-    struct bed bed;
+    struct srq_part part;
     char *bytes;
 
     (void)state;
     bed_open(&bed, "w2g64", 9);
-    assert_ok(srq_refine_create(bed.model, &cfg, bed.schemes, &a, &err), &err);
-    assert_ok(srq_refine_run(a, &bed.samples, codes_of, &bed, NULL, 0, NULL, &whole, &err), &err);
+    cfg.model = bed.model;
+    cfg.schemes = bed.schemes;
+    assert_ok(srq_refine_create(&cfg, &a, &err), &err);
+    assert_ok(srq_refine_run(a, &bed.samples, &quiet, NULL, &whole, &err), &err);
     assert_int_equal(whole.steps, 8);
     assert_true(whole.kept && whole.loss_last < whole.loss_first);
-    assert_ok(srq_refine_create(bed.model, &cfg, bed.schemes, &b, &err), &err);
-    assert_int_equal(srq_refine_run(b, &bed.samples, codes_of, &bed, NULL, 0, &stop, &rest, &err), -SRQ_ECANCELED);
+    assert_ok(srq_refine_create(&cfg, &b, &err), &err);
+    assert_int_equal(srq_refine_run(b, &bed.samples, &stop, NULL, &rest, &err), -SRQ_ECANCELED);
     srq_refine_save(b, &saved);
     len = saved.parts[0].len + saved.parts[1].len;
     bytes = srq_malloc(len);
+    part = (struct srq_part){ bytes, len };
     memcpy(bytes, saved.parts[0].data, saved.parts[0].len);
     memcpy(bytes + saved.parts[0].len, saved.parts[1].data, saved.parts[1].len);
-    assert_ok(srq_refine_create(bed.model, &cfg, bed.schemes, &c, &err), &err);
-    assert_ok(srq_refine_run(c, &bed.samples, codes_of, &bed, bytes, len, NULL, &rest, &err), &err);
+    assert_ok(srq_refine_create(&cfg, &c, &err), &err);
+    assert_ok(srq_refine_run(c, &bed.samples, &quiet, &part, &rest, &err), &err);
     x = srq_refine_scales(a, &n);
     y = srq_refine_scales(c, &k);
     assert_int_equal(n, k);
     assert_memory_equal(x, y, n * sizeof(*x));
     assert_true(rest.loss_first == whole.loss_first && rest.loss_last == whole.loss_last);
+    part.len -= 4;
     for (size_t i = 0; i < n; i++) /* as exports store them */
         assert_true(x[i] == srq_f16_to_f32(srq_f32_to_f16(x[i])) && x[i] != 0);
-    assert_refused(srq_refine_run(c, &bed.samples, codes_of, &bed, bytes, len - 4, NULL, &rest, &err), -SRQ_EFORMAT,
-                   &err, "is not one of these scales");
+    assert_refused(srq_refine_run(c, &bed.samples, &quiet, &part, &rest, &err), -SRQ_EFORMAT, &err,
+                   "is not one of these scales");
     srq_free(bytes);
     srq_refine_free(a);
     srq_refine_free(b);

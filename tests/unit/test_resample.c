@@ -47,19 +47,19 @@ static struct srq_samples some_samples(const struct srq_model *m, bool padded)
     return s;
 }
 
-static struct srq_resample_config config(uint64_t seed, int64_t batch)
+static struct srq_resample_config config(const struct srq_model *m, uint64_t seed, int64_t batch)
 {
     return (struct srq_resample_config){
-        .nsamples = SAMPLES, .seq = SEQ, .batch = batch, .copies = COPIES, .seed = seed, .compute = SRQ_F32
+        .model = m, .nsamples = SAMPLES, .seq = SEQ, .batch = batch, .copies = COPIES, .seed = seed, .compute = SRQ_F32
     };
 }
 
 static void draw(const struct srq_model *m, struct srq_samples *s, uint64_t seed)
 {
-    struct srq_resample_config cfg = config(seed, 5); /* the last batch is a smaller one */
+    struct srq_resample_config cfg = config(m, seed, 5); /* the last batch is a smaller one */
     struct srq_error err = { 0 };
 
-    assert_ok(srq_resample_run(m, &cfg, s, NULL, NULL, &err), &err);
+    assert_ok(srq_resample_run(&cfg, s, NULL, NULL, &err), &err);
 }
 
 static void test_copies(void **state)
@@ -208,15 +208,15 @@ static void test_stops_and_refuses(void **state)
 {
     struct srq_model *m = open_demo();
     struct srq_samples s = some_samples(m, false);
-    struct srq_resample_config cfg = config(1, 5);
+    struct srq_resample_config cfg = config(m, 1, 5);
     struct srq_error err = { 0 };
     int calls = 0;
 
     (void)state;
-    assert_int_equal(srq_resample_run(m, &cfg, &s, stop_late, &calls, &err), -SRQ_ECANCELED);
+    assert_int_equal(srq_resample_run(&cfg, &s, stop_late, &calls, &err), -SRQ_ECANCELED);
     assert_int_equal(calls, srq_model_info(m)->blocks * ((SAMPLES + 4) / 5) + 1); /* a batch each, and the words */
     cfg.copies = COPIES - 1;
-    assert_int_equal(srq_resample_run(m, &cfg, &s, NULL, NULL, &err), -SRQ_EINVAL);
+    assert_int_equal(srq_resample_run(&cfg, &s, NULL, NULL, &err), -SRQ_EINVAL);
     assert_non_null(strstr(err.text, "have no room for 2 copies of 12"));
     srq_samples_fini(&s);
     srq_model_close(m);

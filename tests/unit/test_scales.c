@@ -140,13 +140,19 @@ static void on_point(void *ctx, int64_t step, double loss, double lr)
 
 static struct srq_transformer *make(struct fixture *f)
 {
-    struct srq_transform_config cfg = {
-        .nsamples = SAMPLES, .seq = SEQ, .batch = f->trial.schedule.batch, .compute = SRQ_F32, .seed = 7
-    };
+    struct srq_transform_config cfg = { .model = f->model,
+                                        .plugin = &plugin,
+                                        .self = &f->trial,
+                                        .schemes = f->schemes,
+                                        .nsamples = SAMPLES,
+                                        .seq = SEQ,
+                                        .batch = f->trial.schedule.batch,
+                                        .compute = SRQ_F32,
+                                        .seed = 7 };
     struct srq_transformer *t;
     struct srq_error err = { 0 };
 
-    assert_ok(srq_transform_create(f->model, &plugin, &f->trial, f->schemes, &cfg, &f->samples, &t, &err), &err);
+    assert_ok(srq_transform_create(&cfg, &f->samples, &t, &err), &err);
     return t;
 }
 

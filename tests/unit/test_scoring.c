@@ -71,6 +71,9 @@ static void a_heads_gradient_is_that_of_finite_differences(void **state)
         int64_t width = srq_model_info(m)->hidden, n = 5;
         float *x = srq_calloc((size_t)(n * width), sizeof(*x)), *g = srq_calloc((size_t)(n * width), sizeof(*g));
         int32_t target[5] = { 3, 60, -1, 17, 0 };
+        const struct srq_head_words words = {
+            .n = n, .dtype = SRQ_F32, .hidden = x, .target = target, .factor = 0.25f, .grad = g
+        };
         struct srq_error err = { 0 };
         struct srq_head_loss *l;
         struct srq_head *h;
@@ -79,8 +82,8 @@ static void a_heads_gradient_is_that_of_finite_differences(void **state)
         for (int64_t i = 0; i < n * width; i++)
             x[i] = (float)(2 * srq_rng_uniform(1, 1, (uint64_t)i) - 1);
         assert_ok(srq_head_create(m, &h, &err), &err);
-        assert_ok(srq_head_loss_create(h, n, &l, &err), &err);
-        assert_ok(srq_head_loss_run(l, x, SRQ_F32, n, target, 0.25f, &loss, g, &err), &err);
+        assert_ok(srq_head_loss_create(h, NULL, n, &l, &err), &err);
+        assert_ok(srq_head_loss_run(l, &words, &loss, &err), &err);
         expected = loss_of(m, x, n, target);
         assert_true(fabs(loss - expected) < 1e-5 * expected);
         for (int64_t i = 0; i < n * width; i += which == 0 ? 101 : 7) {
@@ -152,8 +155,8 @@ static void make_ids(struct data *d, const struct srq_model *m, int samples, int
     d->samples = (struct srq_samples){ .count = samples, .seqlen = seq, .ids = d->ids };
 }
 
-static void run(const struct srq_model *m, const struct srq_scoring_config *cfg, const char *scheme,
-                const struct data *d, double *score, double *loss)
+static void run(const struct srq_model *m, struct srq_scoring_config cfg, const char *scheme, const struct data *d,
+                double *score, double *loss)
 {
     struct srq_scheme schemes[LAYERS_MAX] = { { .grid = SRQ_GRID_NONE } }, one;
     struct srq_error err = { 0 };
@@ -167,7 +170,12 @@ static void run(const struct srq_model *m, const struct srq_scoring_config *cfg,
         if (srq_model_layer(m, i)->block < 0)
             schemes[i] = srq_scheme_none();
     }
-    assert_ok(srq_scoring_create(m, scorer.handle.plugin, scorer.self, cfg, &one, 1, &s, &err), &err);
+    cfg.model = m;
+    cfg.plugin = scorer.handle.plugin;
+    cfg.self = scorer.self;
+    cfg.candidates = &one;
+    cfg.candidate_count = 1;
+    assert_ok(srq_scoring_create(&cfg, &s, &err), &err);
     assert_ok(srq_scoring_run(s, schemes, &d->samples, NULL, NULL, score, loss, &err), &err);
     srq_scoring_free(s);
     scorer_close(&scorer);
@@ -197,7 +205,7 @@ static void scores_are_those_of_pytorch(void **state)
         struct srq_model *m = open_model(name, &folder);
 
         make_ids(&d, m, samples, seq);
-        run(m, &cfg, scheme, &d, score, &loss);
+        run(m, cfg, scheme, &d, score, &loss);
         assert_true(fabs(loss - want_loss) < 2e-5 * want_loss);
         for (int i = 0; i < layers; i++) {
             char layer[128];
@@ -226,10 +234,10 @@ static void scores_do_not_depend_on_sweeps_or_repetition(void **state)
 
     (void)state;
     make_ids(&d, m, 4, 32);
-    run(m, &cfg, "w3g64", &d, whole, &loss[0]);
-    run(m, &cfg, "w3g64", &d, again, &loss[1]);
+    run(m, cfg, "w3g64", &d, whole, &loss[0]);
+    run(m, cfg, "w3g64", &d, again, &loss[1]);
     cfg.sweep = 2;
-    run(m, &cfg, "w3g64", &d, halves, &loss[2]);
+    run(m, cfg, "w3g64", &d, halves, &loss[2]);
     for (int i = 0; i < srq_model_layer_count(m); i++) {
         assert_true(whole[i] == again[i]);
         assert_true(whole[i] == halves[i]);
@@ -259,8 +267,8 @@ static void padding_is_not_predicted(void **state)
     d.samples.ids = d.ids;
     d.samples.mask = mask;
     cut.samples = (struct srq_samples){ .count = 2, .seqlen = 16, .ids = cut.ids };
-    run(m, &cfg, "w3g64", &d, padded, &loss[0]);
-    run(m, &short_cfg, "w3g64", &cut, plain, &loss[1]);
+    run(m, cfg, "w3g64", &d, padded, &loss[0]);
+    run(m, short_cfg, "w3g64", &cut, plain, &loss[1]);
     assert_true(fabs(loss[0] - loss[1]) < 1e-5);
     for (int i = 0; i < srq_model_layer_count(m); i++)
         assert_true(fabs(padded[i] - plain[i]) < 1e-3 * plain[i]);
@@ -278,9 +286,9 @@ static void scores_in_bf16_are_close(void **state)
 
     (void)state;
     make_ids(&d, m, 2, 64);
-    run(m, &cfg, "w4g64", &d, f32, &loss[0]);
+    run(m, cfg, "w4g64", &d, f32, &loss[0]);
     cfg.compute = SRQ_BF16;
-    run(m, &cfg, "w4g64", &d, bf16, &loss[1]);
+    run(m, cfg, "w4g64", &d, bf16, &loss[1]);
     assert_true(fabs(loss[0] - loss[1]) < 0.02 * loss[0]);
     for (int i = 0; i < srq_model_layer_count(m); i++)
         assert_true(fabs(bf16[i] - f32[i]) < 0.1 * f32[i]);

@@ -113,8 +113,14 @@ static void open_bed(struct bed *b, const char *scheme, int objective, int64_t s
     for (int i = 0; i < SAMPLES * SEQ; i++)
         b->ids[i] = (int32_t)srq_rng_below(3, 0, (uint64_t)i, 64);
     b->samples = (struct srq_samples){ .ids = b->ids, .count = SAMPLES, .seqlen = SEQ };
-    b->cfg =
-        (struct srq_transform_config){ .nsamples = SAMPLES, .seq = SEQ, .batch = 2, .compute = SRQ_F32, .seed = 5 };
+    b->cfg = (struct srq_transform_config){ .model = b->model,
+                                            .plugin = &plugin,
+                                            .schemes = b->schemes,
+                                            .nsamples = SAMPLES,
+                                            .seq = SEQ,
+                                            .batch = 2,
+                                            .compute = SRQ_F32,
+                                            .seed = 5 };
     script.kinds = "ABCD";
     script.schedule = (struct srq_transform_schedule){ .size = sizeof(script.schedule),
                                                        .objective = objective,
@@ -131,7 +137,7 @@ static void make(struct bed *b)
 {
     struct srq_error err = { 0 };
 
-    assert_ok(srq_transform_create(b->model, &plugin, NULL, b->schemes, &b->cfg, &b->samples, &b->t, &err), &err);
+    assert_ok(srq_transform_create(&b->cfg, &b->samples, &b->t, &err), &err);
 }
 
 static void close_bed(struct bed *b)
@@ -492,12 +498,11 @@ static void test_schedule_is_checked(void **state)
     (void)state;
     open_bed(&b, "w3g8z", SRQ_OBJECTIVE_CE, 3);
     script.schedule.holdout = 0;
-    assert_refused(srq_transform_create(b.model, &plugin, NULL, b.schemes, &b.cfg, &b.samples, &b.t, &err), -SRQ_EINVAL,
-                   &err, "hold out at least one sample");
+    assert_refused(srq_transform_create(&b.cfg, &b.samples, &b.t, &err), -SRQ_EINVAL, &err,
+                   "hold out at least one sample");
     script.schedule.holdout = 1;
     script.kinds = "AX";
-    assert_refused(srq_transform_create(b.model, &plugin, NULL, b.schemes, &b.cfg, &b.samples, &b.t, &err), -SRQ_EINVAL,
-                   &err, "\"AX\"");
+    assert_refused(srq_transform_create(&b.cfg, &b.samples, &b.t, &err), -SRQ_EINVAL, &err, "\"AX\"");
     close_bed(&b);
 }
 

@@ -303,7 +303,7 @@ static void check_resume(const char *scheme, const char *const *settings, int64_
     b->stop_at = -1;
     make_tuner(b);
     assert_ok(srq_block_load(b->block, 0, &err), &err);
-    assert_ok(srq_tuner_run(b->tuner, b->block, 0, b->schemes, &b->io, b->saved, b->saved_len, &e, &parts, &err), &err);
+    assert_ok(tune_from(b, (struct srq_part){ b->saved, b->saved_len }, &e, &parts, &err), &err);
     assert_same_codes(a, b);
     assert_true(whole.loss_first == parts.loss_first && whole.loss_best == parts.loss_best);
     assert_int_equal(whole.best_iter, parts.best_iter);
@@ -366,26 +366,26 @@ static void cut_and_foreign_checkpoints_are_refused(void **state)
     struct bed *b = bed_open("w4g64", (const char *const[]){ "iters", "9", NULL });
     struct srq_tune_outcome out;
     struct srq_error err = { 0 };
+    struct srq_tune_task second;
     uint8_t *bytes;
 
     (void)state;
     b->stop_at = 2;
     assert_int_equal(tune(b, &out, &err), -SRQ_ECANCELED);
     bytes = b->saved;
-    assert_refused(srq_tuner_run(b->tuner, b->block, 0, b->schemes, &b->io, bytes, 10, NULL, &out, &err), -SRQ_EFORMAT,
-                   &err, "too short");
-    assert_refused(srq_tuner_run(b->tuner, b->block, 0, b->schemes, &b->io, bytes, b->saved_len - 8, NULL, &out, &err),
-                   -SRQ_EDRIFT, &err, "another block, plan or set of options");
+    second = (struct srq_tune_task){ 1, b->block, b->schemes, &b->io, { bytes, b->saved_len }, NULL };
+    assert_refused(tune_from(b, (struct srq_part){ bytes, 10 }, NULL, &out, &err), -SRQ_EFORMAT, &err, "too short");
+    assert_refused(tune_from(b, (struct srq_part){ bytes, b->saved_len - 8 }, NULL, &out, &err), -SRQ_EDRIFT, &err,
+                   "another block, plan or set of options");
     bytes[0] ^= 1;
-    assert_refused(srq_tuner_run(b->tuner, b->block, 0, b->schemes, &b->io, bytes, b->saved_len, NULL, &out, &err),
-                   -SRQ_EFORMAT, &err, "are no tuner's checkpoint");
+    assert_refused(tune_from(b, (struct srq_part){ bytes, b->saved_len }, NULL, &out, &err), -SRQ_EFORMAT, &err,
+                   "are no tuner's checkpoint");
     bytes[0] ^= 1;
     assert_ok(srq_scheme_parse("w3g64", &b->schemes[1], &err), &err);
-    assert_refused(srq_tuner_run(b->tuner, b->block, 0, b->schemes, &b->io, bytes, b->saved_len, NULL, &out, &err),
-                   -SRQ_EDRIFT, &err, "another block, plan or set of options");
+    assert_refused(tune_from(b, (struct srq_part){ bytes, b->saved_len }, NULL, &out, &err), -SRQ_EDRIFT, &err,
+                   "another block, plan or set of options");
     assert_ok(srq_scheme_parse("w4g64", &b->schemes[1], &err), &err);
-    assert_refused(srq_tuner_run(b->tuner, b->block, 1, b->schemes, &b->io, bytes, b->saved_len, NULL, &out, &err),
-                   -SRQ_EDRIFT, &err, "another block");
+    assert_refused(srq_tuner_run(b->tuner, &second, &out, &err), -SRQ_EDRIFT, &err, "another block");
     bed_close(b);
 }
 
@@ -424,29 +424,28 @@ static bool note_size(size_t size, void *ctx)
 static void the_plan_is_what_is_allocated(void **state)
 {
     struct bed *b = bed_open("w4g64", (const char *const[]){ "iters", "12", NULL });
-    struct srq_memory_row rows[16];
+    struct srq_memory_rows plan = { .count = 0 };
     struct srq_error err = { 0 };
     struct largest seen = { 0 };
     uint64_t v = 0, block = srq_block_bytes(b->model, SRQ_F32);
-    int count, large = 0;
+    int large = 0;
 
     (void)state;
-    assert_ok(
-        srq_tuner_footprint(b->model, b->plugin.plugin, b->self, &b->cfg, b->schemes, SRQ_F32, rows, 16, &count, &err),
-        &err);
+    assert_ok(srq_tuner_footprint(&b->cfg, &plan, &err), &err);
     srq_set_alloc_hook(note_size, &seen);
     make_tuner(b);
     srq_set_alloc_hook(NULL, NULL);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < plan.count; i++) {
         int found = 0;
 
-        large += rows[i].bytes > 65536;
+        large += plan.row[i].bytes > 65536;
         for (int k = 0; k < seen.count; k++)
-            found += seen.sizes[k] == rows[i].bytes;
-        if (rows[i].bytes > 65536 && found == 0)
-            fail_msg("row \"%s\" of %llu bytes is no allocation", rows[i].name, (unsigned long long)rows[i].bytes);
-        if (strcmp(rows[i].name, "tuner: parameters") == 0)
-            v = rows[i].bytes;
+            found += seen.sizes[k] == plan.row[i].bytes;
+        if (plan.row[i].bytes > 65536 && found == 0)
+            fail_msg("row \"%s\" of %llu bytes is no allocation", plan.row[i].name,
+                     (unsigned long long)plan.row[i].bytes);
+        if (strcmp(plan.row[i].name, "tuner: parameters") == 0)
+            v = plan.row[i].bytes;
     }
     for (int k = 0; k < seen.count; k++) /* and nothing else of size, but the block that measuring looks at */
         large -= seen.sizes[k] != block;
@@ -515,7 +514,7 @@ static void blocks_can_compute_in_bf16(void **state)
 
     (void)state;
     srq_block_free(b->block);
-    b->compute = SRQ_BF16;
+    b->cfg.compute = SRQ_BF16;
     assert_ok(srq_block_create(b->model, SRQ_BF16, &b->block, &err), &err);
     assert_ok(srq_block_load(b->block, 0, &err), &err);
     assert_ok(tune(b, &out, &err), &err);
@@ -561,6 +560,7 @@ static void an_untied_head_is_tuned_alone(void **state)
     size_t n = (size_t)(SAMPLES * SEQ * info->in);
     float *xq = srq_calloc(n, sizeof(float)), *xf = srq_calloc(n, sizeof(float)), *fake;
     struct srq_block_io io = { .dtype = SRQ_F32, .nsamples = SAMPLES, .seq = SEQ, .input = { xq }, .target = { xf } };
+    struct srq_tune_task task = { info->unit, NULL, b->schemes, &io, { NULL, 0 }, NULL };
     struct srq_tune_outcome out;
     struct srq_error err = { 0 };
     struct srq_tensor w;
@@ -573,15 +573,17 @@ static void an_untied_head_is_tuned_alone(void **state)
         xq[i] = xf[i] + 0.02f * (float)(srq_rng_uniform(21, 2, i) - 0.5);
     }
     make_tuner(b);
-    assert_ok(srq_tuner_run_layer(b->tuner, head, b->schemes, &io, NULL, 0, NULL, &out, &err), &err);
+    assert_ok(srq_tuner_run(b->tuner, &task, &out, &err), &err);
     assert_true(out.loss_best < 0.9 * out.loss_first);
     assert_true(out.error_best[0] < out.error_first[0]);
     assert_ok(srq_model_weight(b->model, head, &w, &err), &err);
     fake = srq_calloc((size_t)(info->out * info->in), sizeof(float));
     assert_ok(srq_codes_decode(srq_tuner_codes(b->tuner, 0), fake, SRQ_F32, &err), &err);
     assert_true(fabs(head_loss(b, &w, fake, xq, xf) / out.loss_best - 1) < 1e-4);
-    assert_refused(srq_tuner_run_layer(b->tuner, 0, b->schemes, &io, NULL, 0, NULL, &out, &err), -SRQ_EINVAL, &err,
-                   "not one outside the blocks");
+    b->schemes[head] = srq_scheme_none();
+    assert_refused(srq_tuner_run(b->tuner, &task, &out, &err), -SRQ_EINVAL, &err, "no layer that is to be quantized");
+    task.unit++;
+    assert_refused(srq_tuner_run(b->tuner, &task, &out, &err), -SRQ_EINVAL, &err, "of a model with");
     srq_free(xq);
     srq_free(xf);
     srq_free(fake);

@@ -31,8 +31,7 @@ struct bed {
     struct srq_block_io io;
     struct srq_importance *importance;
     int64_t width; /* of the block's input and output */
-    enum srq_dtype compute;
-    char *folder; /* made for this test, or NULL */
+    char *folder;  /* made for this test, or NULL */
 
     /* what events do and see */
     struct srq_tuner *tuner;
@@ -108,9 +107,16 @@ static struct bed *bed_open_folder(const char *folder, const char *scheme, const
     b->schemes = srq_calloc((size_t)srq_model_layer_count(b->model), sizeof(*b->schemes));
     for (int i = 0; i < srq_model_layer_count(b->model); i++)
         assert_ok(srq_scheme_parse(scheme, &b->schemes[i], &err), &err);
-    b->cfg = (struct srq_tune_config){
-        .batch = 4, .seq = SEQ, .nsamples = SAMPLES, .seed = 42, .probe_every = 5, .probe_samples = PROBES
-    };
+    b->cfg = (struct srq_tune_config){ .model = b->model,
+                                       .plugin = b->plugin.plugin,
+                                       .self = b->self,
+                                       .schemes = b->schemes,
+                                       .batch = 4,
+                                       .seq = SEQ,
+                                       .nsamples = SAMPLES,
+                                       .seed = 42,
+                                       .probe_every = 5,
+                                       .probe_samples = PROBES };
     for (int i = 0; i < SAMPLES * SEQ; i++) /* small ids are the frequent ones */
         ids[i] = (int32_t)(pow(srq_rng_uniform(3, 1, (uint64_t)i), 3) * (double)info->vocab);
     n = (size_t)(SAMPLES * SEQ * info->hidden);
@@ -123,7 +129,7 @@ static struct bed *bed_open_folder(const char *folder, const char *scheme, const
     b->io.input[0] = x;
     b->io.target[0] = y;
     b->stop_at = -1;
-    assert_ok(srq_block_create(b->model, b->compute, &b->block, &err), &err);
+    assert_ok(srq_block_create(b->model, b->cfg.compute, &b->block, &err), &err);
     assert_ok(srq_block_load(b->block, 0, &err), &err);
     return b;
 }
@@ -243,8 +249,16 @@ static void make_tuner(struct bed *b)
 {
     struct srq_error err = { 0 };
 
-    assert_ok(srq_tuner_create(b->model, b->plugin.plugin, b->self, &b->cfg, b->schemes, b->compute, &b->tuner, &err),
-              &err);
+    assert_ok(srq_tuner_create(&b->cfg, &b->tuner, &err), &err);
+}
+
+/* The first unit, on the bed's data. */
+static int tune_from(struct bed *b, struct srq_part resume, const struct srq_tune_events *e,
+                     struct srq_tune_outcome *out, struct srq_error *err)
+{
+    const struct srq_tune_task task = { 0, b->block, b->schemes, &b->io, resume, e };
+
+    return srq_tuner_run(b->tuner, &task, out, err);
 }
 
 static int tune(struct bed *b, struct srq_tune_outcome *out, struct srq_error *err)
@@ -253,7 +267,7 @@ static int tune(struct bed *b, struct srq_tune_outcome *out, struct srq_error *e
 
     if (b->tuner == NULL)
         make_tuner(b);
-    return srq_tuner_run(b->tuner, b->block, 0, b->schemes, &b->io, NULL, 0, &e, out, err);
+    return tune_from(b, (struct srq_part){ NULL, 0 }, &e, out, err);
 }
 
 #endif
