@@ -77,7 +77,9 @@ static void share_places(const struct srq_states *s, struct layout *l)
     const struct srq_model *m = s->cfg.model;
     size_t n = (size_t)s->cfg.nsamples;
 
-    l->slot[0] = new_slot(l, n * s->ports[0].sample);
+    for (int p = 0; p < srq_model_port_count(m); p++)
+        if (srq_model_port(m, p)->writer < 0)
+            l->slot[p] = new_slot(l, n * s->ports[p].sample);
     for (int unit = 0; unit < srq_model_unit_count(m); unit++) {
         const struct srq_unit_info *u = srq_model_unit(m, unit);
         bool inherited[SRQ_UNIT_PORTS] = { false };

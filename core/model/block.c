@@ -42,9 +42,12 @@ static size_t lay_out(const struct srq_model *m, int unit, enum srq_dtype comput
     }
     for (int i = 0; i < k->vector_count; i++)
         add_vector(b, &at, srq_config_dim(&m->config, k->vectors[i].dim), k->vectors[i].module);
-    for (int i = 0; i < k->linear_count; i++)
-        if (m->layers[m->units[unit].info.first + i].info.has_bias)
-            add_vector(b, &at, m->layers[m->units[unit].info.first + i].info.out, k->linears[i].module);
+    for (int i = 0; i < k->linear_count; i++) {
+        const struct srq_layer_info *l = &m->layers[m->units[unit].info.first + i].info;
+
+        if (l->has_bias)
+            add_vector(b, &at, l->out, l->module);
+    }
     return at;
 }
 
@@ -178,7 +181,7 @@ int srq_block_load_vectors(struct srq_block *b, int unit, struct srq_error *err)
             srq_fold_bias(m, m->units[unit].info.first + i, b->values[bias - b->vectors]);
     }
     for (int i = 0; rc == 0 && i < b->kind->vector_count; i++) {
-        rc = load_vector(b, b->vectors[i].name, "weight", b->values[i], err);
+        rc = load_vector(b, b->vectors[i].name, srq_vector_suffix(&b->kind->vectors[i]), b->values[i], err);
         if (rc == 0)
             srq_fold_vector(m, unit, i, b->values[i]);
     }
@@ -238,7 +241,7 @@ static bool prepare_rope(struct srq_block *b, int64_t seq)
 {
     const struct srq_rope *r = &b->model->config.rope;
 
-    if (b->rope_seq == seq)
+    if (b->rope_seq == seq || r->dim == 0)
         return true;
     srq_free(b->rope_cos);
     b->rope_seq = 0;

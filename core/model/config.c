@@ -9,9 +9,11 @@
 #define HEAD_DIM_MAX 1024
 #define POSITIONS_MAX ((int64_t)1 << 31)
 
-int64_t srq_config_dim(const struct srq_config *c, enum srq_dim dim)
+int64_t srq_config_dim(const struct srq_config *c, int64_t width)
 {
-    switch (dim) {
+    if (width > 0)
+        return width;
+    switch ((enum srq_dim)width) {
     case SRQ_DIM_HIDDEN:
         return c->hidden;
     case SRQ_DIM_INTERMEDIATE:
@@ -36,7 +38,7 @@ bool srq_config_bias(const struct srq_config *c, enum srq_bias bias)
 
 static int read_family(const struct srq_fields *f, const struct srq_family **out, struct srq_error *err)
 {
-    const char *type = NULL;
+    const char *type = NULL, *key = "model_type";
     char names[512];
     int rc;
 
@@ -45,12 +47,14 @@ static int read_family(const struct srq_fields *f, const struct srq_family **out
                               "config.json: auto_map: the model brings code of its own, which srq does not run");
     if ((rc = srq_field_string(f, "model_type", &type, err)) != 0)
         return rc;
+    if (type == NULL && (rc = srq_field_string(f, key = "_class_name", &type, err)) != 0)
+        return rc;
     if (type == NULL)
         return srq_field_fail(f, "model_type", err, "is missing");
     *out = srq_family_find(type);
     if (*out == NULL)
-        return srq_fail_field(err, -SRQ_EUNSUPPORTED, "model_type",
-                              "config.json: model_type \"%.60s\" is not a family that srq knows (%s)", type,
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, key,
+                              "config.json: %s \"%.60s\" is not a family that srq knows (%s)", key, type,
                               srq_family_names(names, sizeof(names)));
     return 0;
 }
@@ -181,8 +185,16 @@ int srq_config_read(const json_t *json, const struct srq_family **family, struct
     memset(out, 0, sizeof(*out));
     if (!json_is_object(json))
         return srq_fail_field(err, -SRQ_EFORMAT, "config.json", "config.json is not a JSON object");
-    if ((rc = read_family(&f, family, err)) != 0 || (rc = read_architecture(&f, out, err)) != 0 ||
-        (rc = read_shapes(&f, *family, out, err)) != 0 || (rc = read_details(&f, *family, out, err)) != 0 ||
+    if ((rc = read_family(&f, family, err)) != 0 || (rc = read_architecture(&f, out, err)) != 0) {
+        srq_config_fini(out);
+        return rc;
+    }
+    if ((*family)->read != NULL) {
+        if ((rc = (*family)->read(&f, out, err)) != 0)
+            srq_config_fini(out);
+        return rc;
+    }
+    if ((rc = read_shapes(&f, *family, out, err)) != 0 || (rc = read_details(&f, *family, out, err)) != 0 ||
         (rc = srq_rope_read(&f, out->head_dim, out->max_positions, (*family)->partial_rotary, &out->rope, err)) != 0 ||
         (rc = read_windows(&f, *family, out, err)) != 0)
         srq_config_fini(out);
@@ -193,6 +205,7 @@ void srq_config_fini(struct srq_config *c)
 {
     srq_free(c->architecture);
     srq_free(c->window);
+    srq_unet_free(c->unet);
     srq_rope_fini(&c->rope);
     memset(c, 0, sizeof(*c));
 }

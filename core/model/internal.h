@@ -11,9 +11,9 @@
 
 /* ---- families ---------------------------------------------------------------------------------------------------- */
 
-/* Widths that a family's tensors are made of. */
+/* Widths that a family's tensors are made of: one of these, or (above 0) the number itself. */
 enum srq_dim {
-    SRQ_DIM_HIDDEN,
+    SRQ_DIM_HIDDEN = -6,
     SRQ_DIM_INTERMEDIATE,
     SRQ_DIM_QUERY, /* heads * head_dim */
     SRQ_DIM_KV,    /* kv_heads * head_dim */
@@ -29,19 +29,26 @@ enum srq_bias {
     SRQ_BIAS_MLP,       /* `mlp_bias` */
 };
 
-/* One linear of a block: tensor PREFIX.N.MODULE.weight [out, in]. */
+/* One linear or convolution of a block: tensor UNIT.MODULE.weight [out, in] or [out, in/kernel², kernel, kernel]. */
 struct srq_linear_row {
     const char *module;
-    enum srq_dim out, in;
+    int64_t out, in; /* widths */
     enum srq_bias bias;
-    const char *tie; /* see struct srq_layer_info */
+    const char *tie;    /* see struct srq_layer_info */
+    int kernel;         /* of a convolution; 0: a linear */
+    const char *legacy; /* what older checkpoints call the module; NULL: the same */
 };
 
-/* One vector of a block (a norm's weight): tensor PREFIX.N.MODULE.weight [dim]. */
+/* One vector of a block (a norm's weight): tensor UNIT.MODULE.SUFFIX [dim]. */
 struct srq_vector_row {
     const char *module;
-    enum srq_dim dim;
+    int64_t dim;        /* a width */
+    const char *suffix; /* NULL: "weight" */
 };
+static inline const char *srq_vector_suffix(const struct srq_vector_row *v)
+{
+    return v->suffix != NULL ? v->suffix : "weight";
+}
 
 /* One pair of a block that takes scales (scale_pairs.h). */
 struct srq_pair_row {
@@ -66,12 +73,14 @@ struct srq_block_kind {
     /* See srq_block_forward. */
     void (*forward)(struct srq_block *b, struct srq_tape *t, struct srq_var *const *in, struct srq_var **out,
                     int64_t batch, int64_t seq);
+    const void *shape; /* the family's own, for `forward` */
 };
 
 /* One architecture. */
 struct srq_family {
-    const char *model_type;
-    const char *prefix, *embed, *norm, *head; /* "model.layers" and the modules outside blocks */
+    const char *model_type; /* or, of a diffusers component, its _class_name */
+    const char *prefix, *embed, *norm, *head; /* "model.layers" and the modules outside blocks; head NULL: a model of
+                                                 pictures, whose last block writes what it says */
     const struct srq_block_kind *block;       /* where all are alike, each reading what the one before it wrote */
     /* Where they are not: gives the model its ports and blocks, in the order in which they run. The input and the
      * head's input are `hidden` wide. */
@@ -79,18 +88,31 @@ struct srq_family {
     bool tied_default;        /* tie_word_embeddings where the configuration does not say */
     bool partial_rotary;      /* partial_rotary_factor is known */
     int64_t head_dim_default; /* 0: hidden / heads */
+    /* Reads a configuration that is not a language model's. */
+    int (*read)(const struct srq_fields *f, struct srq_config *config, struct srq_error *err);
     /* Fills config->window of layers that slide; NULL: the family has no windows. */
     int (*windows)(const struct srq_fields *f, struct srq_config *config, struct srq_error *err);
 };
 
 /* units.c: a port of this name and width, its number; a block of that kind called PREFIX.N, reading and writing ports.
- * Negative: out of memory, or more than SRQ_UNIT_PORTS. The first port is there already: 0, the input. */
+ * Negative: out of memory, or more than SRQ_UNIT_PORTS. The first port of a language model is there already: 0, the
+ * input. */
 int srq_layout_port(struct srq_layout *l, const char *name, int64_t cols);
+int srq_layout_matrix(struct srq_layout *l, const char *name, int64_t rows, int64_t cols); /* of `rows` a sample */
 int srq_layout_block(struct srq_layout *l, const struct srq_block_kind *kind, const int *in, int ins, const int *out,
                      int outs);
+/* The same under a name of its own. */
+struct srq_layout_unit {
+    const char *name;
+    const char *tensors; /* what its modules' names begin with, "": nothing */
+    const struct srq_block_kind *kind;
+    int in[SRQ_UNIT_PORTS], ins, out[SRQ_UNIT_PORTS], outs;
+};
+int srq_layout_named(struct srq_layout *l, const struct srq_layout_unit *u);
 
 extern const struct srq_family srq_family_llama, srq_family_mistral, srq_family_qwen2, srq_family_qwen3;
-/* The family of a model_type, or NULL. */
+extern const struct srq_family srq_family_unet2d;
+/* The family of a model_type or _class_name, or NULL. */
 const struct srq_family *srq_family_find(const char *model_type);
 /* For a program that brings one of its own: known from now on, beside those above. One at a time; NULL: none. */
 void srq_family_bring(const struct srq_family *f);
@@ -106,13 +128,14 @@ struct srq_config {
     bool tied, attention_bias, mlp_bias;
     int64_t *window; /* [layers]; 0: none, else a query sees itself and window-1 keys before it */
     struct srq_rope rope;
+    struct srq_unet *unet; /* of a U-Net, which has none of the above but an architecture; else NULL */
 };
 
 /* Finds the family and reads its configuration with all bounds of spec formats 7. */
 int srq_config_read(const json_t *json, const struct srq_family **family, struct srq_config *out,
                     struct srq_error *err);
 void srq_config_fini(struct srq_config *c);
-int64_t srq_config_dim(const struct srq_config *c, enum srq_dim dim);
+int64_t srq_config_dim(const struct srq_config *c, int64_t width);
 bool srq_config_bias(const struct srq_config *c, enum srq_bias bias);
 /* Windows by `layer_types`, where given: "sliding_attention" gets `window` (0: there is none, which is an error).
  * `*given` says whether the key was there. */
@@ -132,6 +155,7 @@ struct srq_layer_entry {
 struct srq_unit_entry {
     struct srq_unit_info info;
     const struct srq_block_kind *kind; /* NULL: the head */
+    char *tensors;                     /* what its modules' names begin with */
     int pair;                          /* the first of its pairs */
 };
 
@@ -139,6 +163,7 @@ struct srq_fold; /* the scales that are folded in */
 
 struct srq_model {
     struct srq_model_info info;
+    char *weights; /* the folder of the network inside a diffusers folder; NULL: info.path */
     const struct srq_family *family;
     struct srq_config config;
     struct srq_tensors *tensors;
@@ -162,11 +187,19 @@ int srq_units_build(struct srq_model *m, struct srq_error *err);
 void srq_units_compare(struct srq_model *m);
 void srq_units_fini(struct srq_model *m);
 
+/* diffusers.c: of a folder with a model_index.json the one that holds the network, `*out` the caller's; NULL where the
+ * folder itself does. */
+int srq_diffusers_network(const char *path, char **out, struct srq_error *err);
+
+/* unet_config.c: the configuration of a UNet2DModel; its part in a model's */
+int srq_unet_read(const struct srq_fields *f, struct srq_config *c, struct srq_error *err);
+void srq_unet_free(struct srq_unet *u);
+
 /* notes.c: what of the folder does not fit together */
 int srq_model_take_notes(struct srq_model *m, struct srq_error *err);
 void srq_model_drop_notes(struct srq_model *m);
 
-/* UNIT.module.suffix; a suffix of "" is left out with its dot. */
+/* UNIT.module.suffix; a suffix of "" is left out with its dot, and so is a unit whose modules stand alone. */
 void srq_model_block_name(const struct srq_model *m, int unit, const char *module, const char *suffix,
                           char name[SRQ_NAME_CAP]);
 

@@ -16,6 +16,7 @@ struct srq_layer_info {
     const char *module; /* name inside the block: "mlp.down_proj"; "lm_head" outside */
     int block;          /* its block's number for people; -1: outside the blocks */
     int64_t out, in;
+    int kernel;           /* of a convolution, whose weight is [out, in/kernel², kernel, kernel]; 0: a linear */
     enum srq_dtype dtype; /* of the stored weight; the embedding's where the weight is packed */
     bool has_bias;
     const char *tie_name; /* for people: "qkv", "gate_up"; NULL: none */
@@ -33,7 +34,7 @@ static inline bool srq_layers_tied(const struct srq_layer_info *a, const struct 
 struct srq_port_info {
     const char *name;
     int64_t rows, cols; /* rows 0: one for every token of the sample */
-    int writer;         /* unit; -1: what srq_model_embed gives */
+    int writer;         /* unit; -1: an input of the model (srq_model_embed, pictures.h) */
     int readers;        /* units that read it */
     int last_reader;    /* the last of them; -1: none */
 };
@@ -46,7 +47,7 @@ enum srq_unit_kind {
 #define SRQ_UNIT_PORTS 4
 
 /* What is loaded, run and tuned at once. Units may differ in layers and shapes. Blocks come first, in the order in
- * which they run, and have their number as unit too; the head is last. */
+ * which they run, and have their number as unit too; the head is last, where there is one. */
 struct srq_unit_info {
     const char *name; /* "model.layers.3", "lm_head" */
     enum srq_unit_kind kind;
@@ -57,6 +58,7 @@ struct srq_unit_info {
 
 struct srq_model_info {
     const char *path, *family, *architecture;
+    bool pictures; /* a diffusion model (pictures.h): no words, no head, and no widths but its layers' */
     int blocks;
     int64_t hidden, intermediate, heads, kv_heads, head_dim, vocab, max_positions;
     bool tied_head;
@@ -80,7 +82,7 @@ int srq_model_layer_count(const struct srq_model *m); /* all quantizable layers,
 const struct srq_layer_info *srq_model_layer(const struct srq_model *m, int i);
 int srq_model_unit_count(const struct srq_model *m);
 const struct srq_unit_info *srq_model_unit(const struct srq_model *m, int u);
-/* Port 0 is the model's input; the last unit reads the last one. */
+/* Port 0 is the model's input; the last unit reads the last one, or writes it where there is no head. */
 int srq_model_port_count(const struct srq_model *m);
 const struct srq_port_info *srq_model_port(const struct srq_model *m, int p);
 /* Most layers that a unit has. */

@@ -110,8 +110,10 @@ static bool expected_names(const struct srq_model *m, struct names *n)
     n->count = 0;
     n->cap = 2 * (size_t)m->layer_count + vectors + 3;
     n->name = srq_calloc(n->cap, sizeof(*n->name));
-    ok = n->name != NULL && take(n, srq_asprintf("%s.weight", f->embed)) &&
-         take(n, srq_asprintf("%s.weight", f->norm)) && take(n, srq_asprintf("%s.weight", f->head));
+    ok = n->name != NULL;
+    if (ok && !m->info.pictures)
+        ok = take(n, srq_asprintf("%s.weight", f->embed)) && take(n, srq_asprintf("%s.weight", f->norm)) &&
+             take(n, srq_asprintf("%s.weight", f->head));
     for (int i = 0; ok && i < m->layer_count; i++) {
         ok = take(n, srq_asprintf("%s.weight", m->layers[i].info.name));
         if (ok && m->layers[i].info.has_bias)
@@ -120,8 +122,9 @@ static bool expected_names(const struct srq_model *m, struct names *n)
     for (int u = 0; ok && u < m->info.blocks; u++) {
         for (int i = 0; ok && i < m->units[u].kind->vector_count; i++) {
             char name[SRQ_NAME_CAP];
+            const struct srq_vector_row *v = &m->units[u].kind->vectors[i];
 
-            srq_model_block_name(m, u, m->units[u].kind->vectors[i].module, "weight", name);
+            srq_model_block_name(m, u, v->module, srq_vector_suffix(v), name);
             ok = take(n, srq_strdup(name));
         }
     }
@@ -175,7 +178,7 @@ static int look_at_tensors(struct srq_model *m, struct srq_error *err)
 
 int srq_model_take_notes(struct srq_model *m, struct srq_error *err)
 {
-    int rc = m->quantized == NULL ? look_at_head(m, err) : 0;
+    int rc = m->quantized == NULL && !m->info.pictures ? look_at_head(m, err) : 0;
 
     return rc == 0 && m->quantized == NULL ? look_at_tensors(m, err) : rc;
 }

@@ -42,7 +42,10 @@ static int expect(const struct srq_model *m, const char *name, int rank, const i
 void srq_model_block_name(const struct srq_model *m, int unit, const char *module, const char *suffix,
                           char out[SRQ_NAME_CAP])
 {
-    snprintf(out, SRQ_NAME_CAP, "%s.%s%s%s", m->units[unit].info.name, module, suffix[0] != '\0' ? "." : "", suffix);
+    const char *tensors = m->units[unit].tensors;
+
+    snprintf(out, SRQ_NAME_CAP, "%s%s%s%s%s", tensors, tensors[0] != '\0' ? "." : "", module,
+             suffix[0] != '\0' ? "." : "", suffix);
 }
 
 bool srq_model_block_tensor(const struct srq_model *m, int unit, const char *module, const char *suffix,
@@ -70,7 +73,8 @@ bool srq_model_head_tensor(const struct srq_model *m, struct srq_tensor *out)
 /* Fills the entry's storage: a packed weight where the folder is quantized and has one, else a plain tensor. */
 static int expect_weight(struct srq_model *m, struct srq_layer_entry *e, struct srq_error *err)
 {
-    const int64_t shape[2] = { e->info.out, e->info.in };
+    int64_t k = e->info.kernel > 0 ? e->info.kernel : 1;
+    const int64_t shape[4] = { e->info.out, e->info.in / (k * k), k, k };
     struct srq_tensor t;
     char name[SRQ_NAME_CAP];
     int rc;
@@ -86,7 +90,7 @@ static int expect_weight(struct srq_model *m, struct srq_layer_entry *e, struct 
         return 0;
     }
     snprintf(name, sizeof(name), "%s.weight", e->info.name);
-    rc = expect(m, name, 2, shape, &t, err);
+    rc = expect(m, name, e->info.kernel > 0 ? 4 : 2, shape, &t, err);
     if (rc == 0)
         e->info.dtype = t.dtype;
     return rc;
@@ -115,6 +119,19 @@ static int add_layer(struct srq_model *m, int unit, const char *name, const stru
     return expect_weight(m, e, err);
 }
 
+/* Under the name that the checkpoint has for it. */
+static const char *module_of(const struct srq_model *m, int block, const struct srq_linear_row *row)
+{
+    struct srq_tensor t;
+    char name[SRQ_NAME_CAP];
+
+    srq_model_block_name(m, block, row->module, "weight", name);
+    if (row->legacy == NULL || srq_tensors_describe(m->tensors, name, &t))
+        return row->module;
+    srq_model_block_name(m, block, row->legacy, "weight", name);
+    return srq_tensors_describe(m->tensors, name, &t) ? row->legacy : row->module;
+}
+
 static int add_block(struct srq_model *m, int block, struct srq_error *err)
 {
     const struct srq_block_kind *k = m->units[block].kind;
@@ -124,23 +141,24 @@ static int add_block(struct srq_model *m, int block, struct srq_error *err)
 
     for (int i = 0; i < k->linear_count; i++) {
         const struct srq_linear_row *row = &k->linears[i];
-        const struct srq_layer_info info = { .module = row->module,
+        const struct srq_layer_info info = { .module = module_of(m, block, row),
+                                             .kernel = row->kernel,
                                              .tie_name = row->tie,
                                              .out = srq_config_dim(&m->config, row->out),
                                              .in = srq_config_dim(&m->config, row->in),
                                              .has_bias = srq_config_bias(&m->config, row->bias) };
 
-        srq_model_block_name(m, block, row->module, "", name);
+        srq_model_block_name(m, block, info.module, "", name);
         if ((rc = add_layer(m, block, name, &info, err)) != 0)
             return rc;
-        srq_model_block_name(m, block, row->module, "bias", name);
+        srq_model_block_name(m, block, info.module, "bias", name);
         if (info.has_bias && (rc = expect(m, name, 1, &info.out, &t, err)) != 0)
             return rc;
     }
     for (int i = 0; i < k->vector_count; i++) {
         int64_t dim = srq_config_dim(&m->config, k->vectors[i].dim);
 
-        srq_model_block_name(m, block, k->vectors[i].module, "weight", name);
+        srq_model_block_name(m, block, k->vectors[i].module, srq_vector_suffix(&k->vectors[i]), name);
         if ((rc = expect(m, name, 1, &dim, &t, err)) != 0)
             return rc;
     }
@@ -173,12 +191,22 @@ static int add_outside(struct srq_model *m, struct srq_error *err)
     return m->info.tied_head ? 0 : add_layer(m, m->unit_count - 1, f->head, &head, err);
 }
 
-static int build_table(struct srq_model *m, struct srq_error *err)
+static int expect_embedding(struct srq_model *m, struct srq_error *err)
 {
-    const struct srq_family *f = m->family;
     const int64_t table[2] = { m->config.vocab, m->config.hidden };
     struct srq_tensor t;
     char name[SRQ_NAME_CAP];
+    int rc;
+
+    snprintf(name, sizeof(name), "%s.weight", m->family->embed);
+    rc = expect(m, name, 2, table, &t, err);
+    if (rc == 0)
+        m->embed_dtype = t.dtype;
+    return rc;
+}
+
+static int build_table(struct srq_model *m, struct srq_error *err)
+{
     size_t layers = 1;
     int rc = srq_units_build(m, err);
 
@@ -189,18 +217,17 @@ static int build_table(struct srq_model *m, struct srq_error *err)
     m->layers = srq_calloc(layers, sizeof(*m->layers));
     if (m->layers == NULL)
         return no_memory(m->info.path, err);
-    snprintf(name, sizeof(name), "%s.weight", f->embed);
-    if ((rc = expect(m, name, 2, table, &t, err)) != 0)
+    if (!m->info.pictures && (rc = expect_embedding(m, err)) != 0)
         return rc;
-    m->embed_dtype = t.dtype;
     for (int b = 0; b < m->info.blocks; b++) {
         m->units[b].info.first = m->layer_count;
         if ((rc = add_block(m, b, err)) != 0)
             return rc;
     }
-    m->units[m->unit_count - 1].info.first = m->layer_count;
+    if (!m->info.pictures)
+        m->units[m->unit_count - 1].info.first = m->layer_count;
     srq_units_compare(m);
-    return add_outside(m, err);
+    return m->info.pictures ? 0 : add_outside(m, err);
 }
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
@@ -233,12 +260,17 @@ static int fill_info(struct srq_model *m, struct srq_error *err)
     return 0;
 }
 
-/* config.json, with the folder's own kind of error where there is none. */
-static int read_json(const char *path, json_t **out, struct srq_error *err)
+/* config.json, with the folder's own kind of error where there is none; of a diffusers folder that of its network,
+ * where `*weights` (the caller's) becomes the folder that holds it. */
+static int read_json(const char *path, char **weights, json_t **out, struct srq_error *err)
 {
     struct stat st;
     char *name;
-    int rc;
+    int rc = srq_diffusers_network(path, weights, err);
+
+    if (rc != 0)
+        return rc;
+    path = *weights != NULL ? *weights : path;
 
     if (stat(path, &st) != 0)
         return srq_fail_field(err, -SRQ_ENOENT, "model", "there is no model folder %s", path);
@@ -287,9 +319,11 @@ int srq_model_open(const char *path, bool plain_only, struct srq_model **out, st
         srq_free(m);
         return no_memory(path, err);
     }
-    if ((rc = read_json(path, &config, err)) != 0 || (rc = srq_config_read(config, &m->family, &m->config, err)) != 0 ||
-        (rc = srq_tensors_open(path, &m->tensors, err)) != 0 ||
-        (rc = open_quantized(m, config, plain_only, err)) != 0 || (rc = build_table(m, err)) != 0 ||
+    if ((rc = read_json(path, &m->weights, &config, err)) != 0 ||
+        (rc = srq_config_read(config, &m->family, &m->config, err)) != 0 ||
+        (rc = srq_tensors_open(m->weights != NULL ? m->weights : path, &m->tensors, err)) != 0 ||
+        (rc = open_quantized(m, config, plain_only, err)) != 0 ||
+        (m->info.pictures = m->family->head == NULL, rc = build_table(m, err)) != 0 ||
         (rc = fill_info(m, err)) != 0 || (rc = srq_pairs_build(m, err)) != 0 ||
         (rc = srq_model_take_notes(m, err)) != 0) {
         srq_model_close(m);
@@ -314,6 +348,7 @@ void srq_model_close(struct srq_model *m)
     srq_quantized_close(m->quantized);
     srq_tensors_close(m->tensors);
     srq_config_fini(&m->config);
+    srq_free(m->weights);
     srq_free((char *)(uintptr_t)m->info.path);
     srq_free(m);
 }
@@ -348,6 +383,7 @@ int srq_model_weight(const struct srq_model *m, int layer, struct srq_tensor *ou
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, name, "layer %s is stored packed: it has no plain weight", name);
     if (!srq_model_module_tensor(m, name, out))
         return srq_fail_field(err, -SRQ_ENOENT, name, "tensor %s.weight is missing from %s", name, m->info.path);
+    *out = srq_tensor_2d(out->data, out->dtype, m->layers[layer].info.out, m->layers[layer].info.in);
     return srq_fold_changes(m, layer) ? srq_fold_weight(m, layer, out, out, err) : 0;
 }
 
@@ -373,14 +409,16 @@ static int check_block_finite(const struct srq_model *m, int b, struct srq_error
     int rc = 0;
 
     for (int i = 0; rc == 0 && i < k->linear_count; i++) {
-        srq_model_block_name(m, b, k->linears[i].module, "weight", name);
+        const struct srq_layer_info *l = &m->layers[m->units[b].info.first + i].info;
+
+        srq_model_block_name(m, b, l->module, "weight", name);
         rc = check_finite(m, name, err);
-        srq_model_block_name(m, b, k->linears[i].module, "bias", name);
-        if (rc == 0 && m->layers[m->units[b].info.first + i].info.has_bias)
+        srq_model_block_name(m, b, l->module, "bias", name);
+        if (rc == 0 && l->has_bias)
             rc = check_finite(m, name, err);
     }
     for (int i = 0; rc == 0 && i < k->vector_count; i++) {
-        srq_model_block_name(m, b, k->vectors[i].module, "weight", name);
+        srq_model_block_name(m, b, k->vectors[i].module, srq_vector_suffix(&k->vectors[i]), name);
         rc = check_finite(m, name, err);
     }
     return rc;

@@ -94,9 +94,11 @@ int srq_pairs_build(struct srq_model *m, struct srq_error *err)
         for (int i = 0; i < m->units[u].kind->pair_count && rc == 0; i++)
             rc = add_row(m, u, &m->units[u].kind->pairs[i], err);
     }
-    m->units[m->unit_count - 1].pair = m->pair_count;
-    if (rc != 0 || m->info.tied_head)
+    if (rc != 0 || m->info.pictures)
         return rc;
+    m->units[m->unit_count - 1].pair = m->pair_count;
+    if (m->info.tied_head)
+        return 0;
     p = add_pair(m, m->family->norm, 'E', -1, m->info.hidden);
     if (p == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory for the scale groups of %s", m->info.path);

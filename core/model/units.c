@@ -24,42 +24,51 @@ static void *grow(void *array, int count, int *cap, size_t size)
 
 int srq_layout_port(struct srq_layout *l, const char *name, int64_t cols)
 {
+    return srq_layout_matrix(l, name, 0, cols);
+}
+
+int srq_layout_matrix(struct srq_layout *l, const char *name, int64_t rows, int64_t cols)
+{
     struct srq_model *m = l->m;
     struct srq_port_info *ports = grow(m->ports, m->port_count, &l->ports_cap, sizeof(*ports));
 
     if (ports == NULL)
         return -SRQ_ENOMEM;
     m->ports = ports;
-    ports[m->port_count] = (struct srq_port_info){ .name = name, .cols = cols, .writer = -1, .last_reader = -1 };
+    ports[m->port_count] =
+        (struct srq_port_info){ .name = name, .rows = rows, .cols = cols, .writer = -1, .last_reader = -1 };
     return m->port_count++;
 }
 
-/* The table takes the name over. */
-static int add_unit(struct srq_layout *l, char *name, const struct srq_block_kind *kind, const int *in, int ins,
-                    const int *out, int outs)
+int srq_layout_named(struct srq_layout *l, const struct srq_layout_unit *n)
 {
     struct srq_model *m = l->m;
     struct srq_unit_entry *units = grow(m->units, m->unit_count, &l->units_cap, sizeof(*units)), *u;
+    char *name, *tensors;
 
-    if (units != NULL)
-        m->units = units;
-    if (name == NULL || units == NULL || ins > SRQ_UNIT_PORTS || outs > SRQ_UNIT_PORTS) {
+    if (units == NULL)
+        return -SRQ_ENOMEM;
+    m->units = units;
+    name = srq_strdup(n->name);
+    tensors = srq_strdup(n->tensors);
+    if (name == NULL || tensors == NULL) {
         srq_free(name);
-        return name == NULL || units == NULL ? -SRQ_ENOMEM : -SRQ_ELIMIT;
+        srq_free(tensors);
+        return -SRQ_ENOMEM;
     }
     u = &units[m->unit_count];
-    *u = (struct srq_unit_entry){ .kind = kind };
+    *u = (struct srq_unit_entry){ .kind = n->kind, .tensors = tensors };
     u->info = (struct srq_unit_info){
-        .name = name, .kind = kind != NULL ? SRQ_UNIT_BLOCK : SRQ_UNIT_HEAD, .ins = ins, .outs = outs
+        .name = name, .kind = n->kind != NULL ? SRQ_UNIT_BLOCK : SRQ_UNIT_HEAD, .ins = n->ins, .outs = n->outs
     };
-    for (int i = 0; i < ins; i++) {
-        u->info.in[i] = in[i];
-        m->ports[in[i]].readers++;
-        m->ports[in[i]].last_reader = m->unit_count;
+    for (int i = 0; i < n->ins; i++) {
+        u->info.in[i] = n->in[i];
+        m->ports[n->in[i]].readers++;
+        m->ports[n->in[i]].last_reader = m->unit_count;
     }
-    for (int i = 0; i < outs; i++) {
-        u->info.out[i] = out[i];
-        m->ports[out[i]].writer = m->unit_count;
+    for (int i = 0; i < n->outs; i++) {
+        u->info.out[i] = n->out[i];
+        m->ports[n->out[i]].writer = m->unit_count;
     }
     return m->unit_count++;
 }
@@ -67,7 +76,16 @@ static int add_unit(struct srq_layout *l, char *name, const struct srq_block_kin
 int srq_layout_block(struct srq_layout *l, const struct srq_block_kind *kind, const int *in, int ins, const int *out,
                      int outs)
 {
-    return add_unit(l, srq_asprintf("%s.%d", l->m->family->prefix, l->m->unit_count), kind, in, ins, out, outs);
+    struct srq_layout_unit u = { .kind = kind, .ins = ins, .outs = outs };
+    char name[SRQ_NAME_CAP];
+
+    if (ins > SRQ_UNIT_PORTS || outs > SRQ_UNIT_PORTS)
+        return -SRQ_ELIMIT;
+    snprintf(name, sizeof(name), "%s.%d", l->m->family->prefix, l->m->unit_count);
+    u.name = u.tensors = name;
+    memcpy(u.in, in, (size_t)ins * sizeof(*in));
+    memcpy(u.out, out, (size_t)outs * sizeof(*out));
+    return srq_layout_named(l, &u);
 }
 
 /* One block behind the other, all of the same kind. */
@@ -86,14 +104,17 @@ static int lay_out_alike(struct srq_layout *l, const struct srq_config *c)
 int srq_units_build(struct srq_model *m, struct srq_error *err)
 {
     struct srq_layout l = { .m = m };
-    int last, rc = srq_layout_port(&l, "hidden", m->config.hidden);
+    bool head = m->family->head != NULL;
+    int rc = head ? srq_layout_port(&l, "hidden", m->config.hidden) : 0;
 
     if (rc >= 0)
         rc = m->family->lay_out != NULL ? m->family->lay_out(&l, &m->config) : lay_out_alike(&l, &m->config);
-    last = m->port_count - 1;
     m->info.blocks = m->unit_count;
-    if (rc >= 0)
-        rc = add_unit(&l, srq_strdup(m->family->head), NULL, &last, 1, NULL, 0);
+    if (rc >= 0 && head)
+        rc = srq_layout_named(&l, &(const struct srq_layout_unit){ .name = m->family->head,
+                                                                   .tensors = m->family->head,
+                                                                   .in = { m->port_count - 1 },
+                                                                   .ins = 1 });
     return rc >= 0 ? 0 : srq_fail(err, rc, "the units of %s cannot be laid out: out of memory", m->info.path);
 }
 
@@ -127,8 +148,10 @@ void srq_units_compare(struct srq_model *m)
 
 void srq_units_fini(struct srq_model *m)
 {
-    for (int u = 0; u < m->unit_count; u++)
+    for (int u = 0; u < m->unit_count; u++) {
         srq_free((char *)(uintptr_t)m->units[u].info.name);
+        srq_free(m->units[u].tensors);
+    }
     srq_free(m->units);
     srq_free(m->ports);
 }

@@ -1,0 +1,412 @@
+/* UNet2DModel: its table of units and ports, and what each computes (spec diffusion-qat 9). Every resnet, attention and
+ * sampler is a unit; skips and the time embedding are ports that later units read. */
+#include "core/model/pictures.h"
+#include "core/model/unet.h"
+
+#include "core/base/alloc.h"
+#include "core/tape/ops_picture.h"
+
+#include <math.h>
+
+/* ---- what units compute ------------------------------------------------------------------------------------------ */
+
+#define FORWARD(name)                                                                                          \
+    static void name(struct srq_block *b, struct srq_tape *t, struct srq_var *const *in, struct srq_var **out, \
+                     int64_t batch, int64_t seq)
+
+static const struct srq_unet_shape *shape_of(const struct srq_block *b)
+{
+    return b->kind->shape;
+}
+
+/* A 3×3 convolution that keeps the size. */
+static struct srq_var *conv3(struct srq_block *b, struct srq_tape *t, struct srq_var *x, int i, int64_t batch)
+{
+    const struct srq_unet_shape *s = shape_of(b);
+    const struct srq_conv c = { batch, s->height, s->width, .kernel = 3, .stride = 1, .pad_before = 1, .pad_after = 1 };
+
+    return srq_op_conv(t, x, &b->linears[i], &c);
+}
+
+FORWARD(run_conv_in)
+{
+    (void)seq;
+    out[0] = conv3(b, t, in[0], 0, batch);
+}
+
+FORWARD(run_time)
+{
+    (void)batch;
+    (void)seq;
+    out[0] = srq_op_linear(t, srq_op_silu(t, srq_op_linear(t, in[0], &b->linears[0])), &b->linears[1]);
+}
+
+enum { CONV1, TIME, CONV2, SHORTCUT };
+enum { NORM1_GAIN, NORM1_BIAS, NORM2_GAIN, NORM2_BIAS };
+
+/* The norm whose gain is vector `gain`, then SiLU. */
+static struct srq_var *norm_silu(struct srq_block *b, struct srq_tape *t, struct srq_var *x, int gain, int64_t batch)
+{
+    const struct srq_unet_shape *s = shape_of(b);
+
+    return srq_op_silu(
+        t, srq_op_group_norm(t, x, batch, s->groups, &b->vectors[gain], &b->vectors[gain + 1], (float)s->eps));
+}
+
+FORWARD(run_resnet)
+{
+    const struct srq_unet_shape *s = shape_of(b);
+    struct srq_var *x = s->skip > 0 ? srq_op_concat(t, in[0], in[2]) : in[0], *h, *e;
+
+    (void)seq;
+    h = conv3(b, t, norm_silu(b, t, x, NORM1_GAIN, batch), CONV1, batch);
+    e = srq_op_linear(t, srq_op_silu(t, in[1]), &b->linears[TIME]);
+    if (s->scale_shift) {
+        h = srq_op_group_norm(t, h, batch, s->groups, &b->vectors[NORM2_GAIN], &b->vectors[NORM2_BIAS],
+                              (float)s->eps);
+        h = srq_op_silu(t, srq_op_modulate(t, h, e, batch));
+    } else {
+        h = norm_silu(b, t, srq_op_add_each(t, h, e, batch), NORM2_GAIN, batch);
+    }
+    h = conv3(b, t, h, CONV2, batch);
+    h = srq_op_add(t, s->shortcut ? srq_op_linear(t, x, &b->linears[SHORTCUT]) : x, h);
+    out[0] = s->scale != 1 ? srq_op_scale(t, h, (float)(1 / s->scale)) : h;
+}
+
+enum { Q, K, V, O };
+
+FORWARD(run_attention)
+{
+    const struct srq_unet_shape *s = shape_of(b);
+    const struct srq_attention a = {
+        .batch = batch,
+        .seq = s->height * s->width,
+        .heads = s->heads,
+        .kv_heads = s->heads,
+        .head_dim = s->head_dim,
+        .full = true,
+        .scale = (float)(1 / sqrt((double)s->head_dim)),
+    };
+    struct srq_var *h = srq_op_group_norm(t, in[0], batch, s->groups, &b->vectors[0], &b->vectors[1], (float)s->eps);
+    struct srq_var *q = srq_op_linear(t, h, &b->linears[Q]);
+    struct srq_var *k = srq_op_linear(t, h, &b->linears[K]);
+    struct srq_var *v = srq_op_linear(t, h, &b->linears[V]);
+
+    (void)seq;
+    h = srq_op_add(t, in[0], srq_op_linear(t, srq_op_attention(t, q, k, v, &a), &b->linears[O]));
+    out[0] = s->scale != 1 ? srq_op_scale(t, h, (float)(1 / s->scale)) : h;
+}
+
+FORWARD(run_down)
+{
+    const struct srq_unet_shape *s = shape_of(b);
+    const struct srq_conv c = {
+        batch, s->height, s->width, .kernel = 3, .stride = 2, .pad_before = s->pad_after ? 0 : 1, .pad_after = 1
+    };
+
+    (void)seq;
+    out[0] = srq_op_conv(t, in[0], &b->linears[0], &c);
+}
+
+FORWARD(run_up)
+{
+    const struct srq_unet_shape *s = shape_of(b);
+    const struct srq_conv c = {
+        batch, 2 * s->height, 2 * s->width, .kernel = 3, .stride = 1, .pad_before = 1, .pad_after = 1
+    };
+
+    (void)seq;
+    out[0] = srq_op_conv(t, srq_op_upsample(t, in[0], batch, s->height, s->width), &b->linears[0], &c);
+}
+
+FORWARD(run_tail)
+{
+    (void)seq;
+    out[0] = conv3(b, t, norm_silu(b, t, in[0], 0, batch), 0, batch);
+}
+
+/* ---- the table --------------------------------------------------------------------------------------------------- */
+
+/* Where the layout is. Ports are numbers; after a failure `rc` is negative and nothing more is added. */
+struct plan {
+    struct srq_layout *l;
+    struct srq_unet *u;
+    int hidden, time;      /* ports as they are now */
+    int64_t channels;      /* of `hidden` */
+    int64_t height, width; /* likewise */
+    int skips[SRQ_UNET_LEVELS * 65 + 1];
+    int64_t skip_channels[SRQ_UNET_LEVELS * 65 + 1];
+    int skip_count;
+    int rc;
+};
+
+static struct srq_unet_part *new_part(struct plan *p, int64_t out)
+{
+    struct srq_unet_part *part;
+
+    if (p->rc >= 0 && p->u->part_count == p->u->part_cap)
+        p->rc = -SRQ_ELIMIT;
+    if (p->rc < 0)
+        return NULL;
+    part = &p->u->parts[p->u->part_count++];
+    part->kind.linears = part->linears;
+    part->kind.vectors = part->vectors;
+    part->kind.shape = &part->shape;
+    part->shape = (struct srq_unet_shape){ .height = p->height,
+                                           .width = p->width,
+                                           .in = p->channels,
+                                           .out = out,
+                                           .groups = p->u->groups,
+                                           .eps = p->u->eps,
+                                           .scale = 1,
+                                           .pad_after = p->u->pad_after,
+                                           .scale_shift = p->u->scale_shift };
+    return part;
+}
+
+static void linear(struct srq_unet_part *part, const char *module, int64_t out, int64_t in, int kernel,
+                   const char *legacy)
+{
+    int64_t taps = kernel > 0 ? kernel * kernel : 1;
+
+    part->linears[part->kind.linear_count++] =
+        (struct srq_linear_row){ module, out, in * taps, SRQ_BIAS_ALWAYS, NULL, kernel, legacy };
+}
+
+static void norm(struct srq_unet_part *part, const char *module, int64_t channels)
+{
+    part->vectors[part->kind.vector_count++] = (struct srq_vector_row){ module, channels, "weight" };
+    part->vectors[part->kind.vector_count++] = (struct srq_vector_row){ module, channels, "bias" };
+}
+
+/* The unit, from `hidden` (and what it reads beside it) to a new `hidden`. */
+static void add(struct plan *p, const char *name, const char *tensors, const struct srq_unet_part *part, bool time,
+                int skip)
+{
+    struct srq_layout_unit u = { name, tensors, &part->kind, { p->hidden }, 1, { 0 }, 1 };
+
+    if (p->rc < 0)
+        return;
+    if (time)
+        u.in[u.ins++] = p->time;
+    if (skip >= 0)
+        u.in[u.ins++] = skip;
+    u.out[0] = srq_layout_matrix(p->l, "hidden", p->height * p->width, part->shape.out);
+    p->rc = u.out[0] < 0 ? u.out[0] : srq_layout_named(p->l, &u);
+    p->hidden = u.out[0];
+    p->channels = part->shape.out;
+}
+
+static void push_skip(struct plan *p)
+{
+    p->skips[p->skip_count] = p->hidden;
+    p->skip_channels[p->skip_count++] = p->channels;
+}
+
+static void resnet(struct plan *p, const char *name, int64_t out, double scale, bool skip)
+{
+    struct srq_unet_part *part = new_part(p, out);
+    int from = -1;
+    int64_t in;
+
+    if (part == NULL)
+        return;
+    if (skip) {
+        from = p->skips[--p->skip_count];
+        part->shape.skip = p->skip_channels[p->skip_count];
+    }
+    in = part->shape.in + part->shape.skip;
+    part->shape.scale = scale;
+    part->shape.shortcut = in != out;
+    linear(part, "conv1", out, in, 3, NULL);
+    linear(part, "time_emb_proj", p->u->scale_shift ? 2 * out : out, p->u->time_width, 0, NULL);
+    linear(part, "conv2", out, out, 3, NULL);
+    if (part->shape.shortcut)
+        linear(part, "conv_shortcut", out, in, 1, NULL);
+    norm(part, "norm1", in);
+    norm(part, "norm2", out);
+    part->kind.forward = run_resnet;
+    add(p, name, name, part, true, from);
+}
+
+static void attention(struct plan *p, const char *name, int64_t groups, double scale)
+{
+    struct srq_unet_part *part = new_part(p, p->channels);
+    int64_t c = p->channels, inner;
+
+    if (part == NULL)
+        return;
+    part->shape.head_dim = p->u->head_dim > 0 ? p->u->head_dim : c;
+    part->shape.heads = c / part->shape.head_dim;
+    inner = part->shape.heads * part->shape.head_dim;
+    part->shape.groups = groups;
+    part->shape.scale = scale;
+    linear(part, "to_q", inner, c, 0, "query");
+    linear(part, "to_k", inner, c, 0, "key");
+    linear(part, "to_v", inner, c, 0, "value");
+    linear(part, "to_out.0", c, inner, 0, "proj_attn");
+    norm(part, "group_norm", c);
+    part->kind.forward = run_attention;
+    add(p, name, name, part, false, -1);
+}
+
+/* Halves or doubles the size. */
+static void resample(struct plan *p, const char *name, bool up)
+{
+    struct srq_unet_part *part = new_part(p, p->channels);
+
+    if (part == NULL)
+        return;
+    linear(part, "conv", p->channels, p->channels, 3, NULL);
+    part->kind.forward = up ? run_up : run_down;
+    p->height = up ? 2 * p->height : p->height / 2;
+    p->width = up ? 2 * p->width : p->width / 2;
+    add(p, name, name, part, false, -1);
+}
+
+static void begin(struct plan *p)
+{
+    struct srq_unet_part *part;
+    int picture = srq_layout_matrix(p->l, "picture", p->height * p->width, p->u->in_channels);
+    int time = srq_layout_matrix(p->l, "time", 1, p->u->channels[0]);
+    int embedding = srq_layout_matrix(p->l, "time_embedding", 1, p->u->time_width);
+    struct srq_layout_unit u = { "time_embedding", "time_embedding", NULL, { time }, 1, { embedding }, 1 };
+
+    p->rc = picture < 0 || time < 0 || embedding < 0 ? -SRQ_ENOMEM : 0;
+    p->hidden = picture;
+    p->channels = p->u->in_channels;
+    p->time = embedding;
+    part = new_part(p, p->u->time_width);
+    if (part != NULL) {
+        linear(part, "linear_1", p->u->time_width, p->u->channels[0], 0, NULL);
+        linear(part, "linear_2", p->u->time_width, p->u->time_width, 0, NULL);
+        part->kind.forward = run_time;
+        u.kind = &part->kind;
+        p->rc = srq_layout_named(p->l, &u);
+    }
+    part = new_part(p, p->u->channels[0]);
+    if (part != NULL) {
+        linear(part, "conv_in", part->shape.out, p->channels, 3, NULL);
+        part->kind.forward = run_conv_in;
+        add(p, "conv_in", "", part, false, -1);
+    }
+    push_skip(p);
+}
+
+static void down(struct plan *p, int level)
+{
+    char name[96];
+
+    for (int64_t j = 0; j < p->u->layers; j++) {
+        snprintf(name, sizeof(name), "down_blocks.%d.resnets.%d", level, (int)j);
+        resnet(p, name, p->u->channels[level], 1, false);
+        snprintf(name, sizeof(name), "down_blocks.%d.attentions.%d", level, (int)j);
+        if (p->u->down_attends[level])
+            attention(p, name, p->u->groups, 1);
+        push_skip(p);
+    }
+    if (level == p->u->levels - 1)
+        return;
+    snprintf(name, sizeof(name), "down_blocks.%d.downsamplers.0", level);
+    resample(p, name, false);
+    push_skip(p);
+}
+
+static void up(struct plan *p, int level)
+{
+    int64_t out = p->u->channels[p->u->levels - 1 - level];
+    char name[96];
+
+    for (int64_t j = 0; j <= p->u->layers; j++) {
+        snprintf(name, sizeof(name), "up_blocks.%d.resnets.%d", level, (int)j);
+        resnet(p, name, out, 1, true);
+        snprintf(name, sizeof(name), "up_blocks.%d.attentions.%d", level, (int)j);
+        if (p->u->up_attends[level])
+            attention(p, name, p->u->groups, 1);
+    }
+    snprintf(name, sizeof(name), "up_blocks.%d.upsamplers.0", level);
+    if (level < p->u->levels - 1)
+        resample(p, name, true);
+}
+
+static void middle(struct plan *p)
+{
+    int64_t c = p->channels;
+
+    resnet(p, "mid_block.resnets.0", c, p->u->mid_scale, false);
+    if (p->u->mid_attends)
+        attention(p, "mid_block.attentions.0", p->u->mid_groups, p->u->mid_scale);
+    resnet(p, "mid_block.resnets.1", c, p->u->mid_scale, false);
+}
+
+static void end(struct plan *p)
+{
+    struct srq_unet_part *part = new_part(p, p->u->out_channels);
+
+    if (part == NULL)
+        return;
+    linear(part, "conv_out", p->u->out_channels, p->channels, 3, NULL);
+    norm(part, "conv_norm_out", p->channels);
+    part->kind.forward = run_tail;
+    add(p, "conv_out", "", part, false, -1);
+}
+
+static int lay_out(struct srq_layout *l, const struct srq_config *c)
+{
+    struct plan p = { .l = l, .u = c->unet, .height = c->unet->height, .width = c->unet->width };
+
+    /* a level has its resnets, as many attentions, and a sampler; beside them time, conv_in, middle, tail */
+    p.u->part_cap = p.u->levels * (2 * (2 * (int)p.u->layers + 1) + 2) + 6;
+    p.u->parts = srq_calloc((size_t)p.u->part_cap, sizeof(*p.u->parts));
+    if (p.u->parts == NULL)
+        return -SRQ_ENOMEM;
+    begin(&p);
+    for (int i = 0; i < p.u->levels; i++)
+        down(&p, i);
+    if (p.u->mid)
+        middle(&p);
+    for (int i = 0; i < p.u->levels; i++)
+        up(&p, i);
+    end(&p);
+    return p.rc;
+}
+
+const struct srq_family srq_family_unet2d = {
+    .model_type = "UNet2DModel",
+    .prefix = "",
+    .read = srq_unet_read,
+    .lay_out = lay_out,
+};
+
+/* ---- what goes in ------------------------------------------------------------------------------------------------ */
+
+struct srq_pictures srq_model_pictures(const struct srq_model *m)
+{
+    const struct srq_unet *u = m->config.unet;
+
+    return (struct srq_pictures){ u->height, u->width, u->in_channels, u->out_channels };
+}
+
+void srq_model_time(const struct srq_model *m, double t, float *dst)
+{
+    const struct srq_unet *u = m->config.unet;
+    int64_t half = u->channels[0] / 2;
+
+    for (int64_t k = 0; k < half; k++) {
+        /* as the reference rounds it: frequencies and their products are F32 */
+        float f = expf((float)(-log(10000.0)) * (float)k / (float)((double)half - u->freq_shift));
+        float at = (float)t * f;
+
+        dst[u->flip_sin_to_cos ? half + k : k] = sinf(at);
+        dst[u->flip_sin_to_cos ? k : half + k] = cosf(at);
+    }
+}
+
+void srq_model_enter(const struct srq_model *m, float *x)
+{
+    const struct srq_unet *u = m->config.unet;
+    int64_t n = u->center ? u->height * u->width * u->in_channels : 0;
+
+    for (int64_t i = 0; i < n; i++)
+        x[i] = 2 * x[i] - 1;
+}

@@ -1,0 +1,225 @@
+/* config.json of a UNet2DModel → struct srq_unet (spec diffusion-qat 8). Unknown keys are ignored, as diffusers does;
+ * a value that changes what is computed and is not known is refused by name. */
+#include "core/model/unet.h"
+
+#include "core/base/alloc.h"
+
+#include <math.h>
+
+#define CHANNELS_MAX 65536
+#define PIXELS_MAX 4096
+#define LAYERS_MAX 64
+
+void srq_unet_free(struct srq_unet *u)
+{
+    if (u != NULL)
+        srq_free(u->parts);
+    srq_free(u);
+}
+
+/* The key is absent, null, or has this text. */
+static int demand(const struct srq_fields *f, const char *key, const char *only, struct srq_error *err)
+{
+    const char *text = only;
+    int rc = srq_field_string(f, key, &text, err);
+
+    if (rc == 0 && text != NULL && strcmp(text, only) != 0)
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, key, "config.json: %s \"%.60s\" is not one that srq knows (%s)",
+                              key, text, only);
+    return rc;
+}
+
+static int read_size(const struct srq_fields *f, struct srq_unet *u, struct srq_error *err)
+{
+    const json_t *v = srq_field(f, "sample_size");
+    int64_t side;
+
+    if (v == NULL)
+        return srq_field_fail(f, "sample_size", err, "is missing or null: the size of pictures is not known");
+    if (!json_is_array(v)) {
+        int rc = srq_field_int(f, "sample_size", true, 1, PIXELS_MAX, &side, err);
+
+        u->height = u->width = side;
+        return rc;
+    }
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *n = json_array_get(v, i);
+
+        side = json_is_integer(n) ? json_integer_value(n) : 0;
+        if (json_array_size(v) != 2 || side < 1 || side > PIXELS_MAX)
+            return srq_field_fail(f, "sample_size", err, "a number or two from 1 to %d are due", PIXELS_MAX);
+        *(i == 0 ? &u->height : &u->width) = side;
+    }
+    return 0;
+}
+
+static int read_channels(const struct srq_fields *f, struct srq_unet *u, struct srq_error *err)
+{
+    static const int64_t usual[] = { 224, 448, 672, 896 };
+    const json_t *v = srq_field(f, "block_out_channels");
+
+    u->levels = v == NULL ? 4 : json_is_array(v) ? (int)json_array_size(v) : 0;
+    if (u->levels < 1 || u->levels > SRQ_UNET_LEVELS)
+        return srq_field_fail(f, "block_out_channels", err, "an array of 1 to %d widths is due", SRQ_UNET_LEVELS);
+    for (int i = 0; i < u->levels; i++) {
+        const json_t *n = json_array_get(v, (size_t)i);
+
+        u->channels[i] = v == NULL ? usual[i] : json_is_integer(n) ? json_integer_value(n) : 0;
+        if (u->channels[i] < 1 || u->channels[i] > CHANNELS_MAX)
+            return srq_field_fail(f, "block_out_channels", err, "element %d is not a width from 1 to %d", i,
+                                  CHANNELS_MAX);
+    }
+    return 0;
+}
+
+/* Which levels attend: a list of block types, of which two are known. */
+static int read_blocks(const struct srq_fields *f, const char *key, const char *plain, const char *attends,
+                       struct srq_unet *u, bool *out, struct srq_error *err)
+{
+    const json_t *v = srq_field(f, key);
+    bool down = out == u->down_attends;
+
+    if (v != NULL && (!json_is_array(v) || json_array_size(v) != (size_t)u->levels))
+        return srq_field_fail(f, key, err, "an array of %d names is due, as block_out_channels has", u->levels);
+    for (int i = 0; i < u->levels; i++) {
+        const char *type = v != NULL ? json_string_value(json_array_get(v, (size_t)i)) : NULL;
+
+        if (v == NULL) /* the default: all but the outermost level attend */
+            out[i] = down ? i > 0 : i < u->levels - 1;
+        else if (type != NULL && strcmp(type, attends) == 0)
+            out[i] = true;
+        else if (type == NULL || strcmp(type, plain) != 0)
+            return srq_fail_field(err, -SRQ_EUNSUPPORTED, key,
+                                  "config.json: %s: block type \"%.60s\" is not one that srq knows (%s, %s)", key,
+                                  type != NULL ? type : "", plain, attends);
+    }
+    return 0;
+}
+
+static int read_levels(const struct srq_fields *f, struct srq_unet *u, struct srq_error *err)
+{
+    int64_t step;
+    int rc;
+
+    u->in_channels = u->out_channels = 3;
+    u->layers = 2;
+    if ((rc = read_size(f, u, err)) != 0 ||
+        (rc = srq_field_int(f, "in_channels", false, 1, CHANNELS_MAX, &u->in_channels, err)) != 0 ||
+        (rc = srq_field_int(f, "out_channels", false, 1, CHANNELS_MAX, &u->out_channels, err)) != 0 ||
+        (rc = srq_field_int(f, "layers_per_block", false, 1, LAYERS_MAX, &u->layers, err)) != 0 ||
+        (rc = read_channels(f, u, err)) != 0 ||
+        (rc = read_blocks(f, "down_block_types", "DownBlock2D", "AttnDownBlock2D", u, u->down_attends, err)) != 0 ||
+        (rc = read_blocks(f, "up_block_types", "UpBlock2D", "AttnUpBlock2D", u, u->up_attends, err)) != 0)
+        return rc;
+    step = (int64_t)1 << (u->levels - 1);
+    if (u->height % step != 0 || u->width % step != 0)
+        return srq_field_fail(f, "sample_size", err, "%lld x %lld cannot be halved %d times",
+                              (long long)u->height, (long long)u->width, u->levels - 1);
+    return 0;
+}
+
+static int read_middle(const struct srq_fields *f, struct srq_unet *u, struct srq_error *err)
+{
+    const json_t *v = json_object_get(f->object, "mid_block_type");
+    int rc = v == NULL || json_is_null(v) ? 0 : demand(f, "mid_block_type", "UNetMidBlock2D", err);
+
+    u->mid = v == NULL || !json_is_null(v);
+    u->mid_attends = true;
+    u->mid_scale = 1;
+    if (rc == 0)
+        rc = srq_field_bool(f, "add_attention", &u->mid_attends, err);
+    if (rc == 0)
+        rc = srq_field_number(f, "mid_block_scale_factor", false, 1e-6, 1e6, &u->mid_scale, err);
+    return rc;
+}
+
+static int read_attention(const struct srq_fields *f, struct srq_unet *u, struct srq_error *err)
+{
+    const json_t *v = json_object_get(f->object, "attention_head_dim");
+    int rc;
+
+    u->head_dim = v != NULL && json_is_null(v) ? 0 : 8;
+    u->groups = 32;
+    u->eps = 1e-5;
+    if ((rc = srq_field_int(f, "attention_head_dim", false, 1, CHANNELS_MAX, &u->head_dim, err)) != 0 ||
+        (rc = srq_field_int(f, "norm_num_groups", false, 1, CHANNELS_MAX, &u->groups, err)) != 0)
+        return rc;
+    u->mid_groups = u->groups;
+    if ((rc = srq_field_int(f, "attn_norm_num_groups", false, 1, CHANNELS_MAX, &u->mid_groups, err)) != 0 ||
+        (rc = srq_field_number(f, "norm_eps", false, 0, 0.1, &u->eps, err)) != 0)
+        return rc;
+    for (int i = 0; i < u->levels; i++) {
+        if (u->channels[i] % u->groups != 0)
+            return srq_field_fail(f, "norm_num_groups", err, "%lld does not divide block_out_channels %lld",
+                                  (long long)u->groups, (long long)u->channels[i]);
+        if (u->head_dim > u->channels[i] && (u->down_attends[i] || u->up_attends[u->levels - 1 - i] ||
+                                             (u->mid_attends && i == u->levels - 1)))
+            return srq_field_fail(f, "attention_head_dim", err, "%lld is more than the %lld channels of level %d",
+                                  (long long)u->head_dim, (long long)u->channels[i], i);
+    }
+    if (u->channels[u->levels - 1] % u->mid_groups != 0)
+        return srq_field_fail(f, "attn_norm_num_groups", err, "%lld does not divide the middle's %lld channels",
+                              (long long)u->mid_groups, (long long)u->channels[u->levels - 1]);
+    return 0;
+}
+
+static int read_time(const struct srq_fields *f, struct srq_unet *u, struct srq_error *err)
+{
+    const char *shift = "default";
+    int rc;
+
+    u->flip_sin_to_cos = true;
+    u->time_width = 4 * u->channels[0];
+    if ((rc = demand(f, "time_embedding_type", "positional", err)) != 0 ||
+        (rc = srq_field_int(f, "time_embedding_dim", false, 1, CHANNELS_MAX, &u->time_width, err)) != 0 ||
+        (rc = srq_field_bool(f, "flip_sin_to_cos", &u->flip_sin_to_cos, err)) != 0 ||
+        (rc = srq_field_number(f, "freq_shift", false, -16, 16, &u->freq_shift, err)) != 0 ||
+        (rc = srq_field_string(f, "resnet_time_scale_shift", &shift, err)) != 0)
+        return rc;
+    u->scale_shift = strcmp(shift, "scale_shift") == 0;
+    if (!u->scale_shift && strcmp(shift, "default") != 0)
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, "resnet_time_scale_shift",
+                              "config.json: resnet_time_scale_shift \"%.60s\" is not one that srq knows (default, "
+                              "scale_shift)",
+                              shift);
+    if (u->channels[0] % 2 != 0 || !((double)u->channels[0] / 2 > u->freq_shift))
+        return srq_field_fail(f, "block_out_channels", err, "%lld channels cannot hold sines and cosines of the time",
+                              (long long)u->channels[0]);
+    return 0;
+}
+
+static int read_details(const struct srq_fields *f, struct srq_unet *u, struct srq_error *err)
+{
+    int64_t padding = 1;
+    const char *act = "silu";
+    int rc;
+
+    if ((rc = srq_field_string(f, "act_fn", &act, err)) != 0 ||
+        (rc = srq_field_int(f, "downsample_padding", false, 0, 1, &padding, err)) != 0 ||
+        (rc = demand(f, "downsample_type", "conv", err)) != 0 || (rc = demand(f, "upsample_type", "conv", err)) != 0 ||
+        (rc = srq_field_bool(f, "center_input_sample", &u->center, err)) != 0)
+        return rc;
+    u->pad_after = padding == 0;
+    if (strcmp(act, "silu") != 0 && strcmp(act, "swish") != 0)
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, "act_fn", "config.json: act_fn \"%.60s\", but srq knows silu",
+                              act);
+    if (srq_field(f, "class_embed_type") != NULL || srq_field(f, "num_class_embeds") != NULL)
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, "class_embed_type",
+                              "config.json: the model is told classes (class_embed_type, num_class_embeds), which srq "
+                              "does not do yet");
+    return 0;
+}
+
+int srq_unet_read(const struct srq_fields *f, struct srq_config *c, struct srq_error *err)
+{
+    struct srq_unet *u = srq_calloc(1, sizeof(*u));
+    int rc;
+
+    c->unet = u;
+    if (u == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory reading config.json");
+    if ((rc = read_levels(f, u, err)) != 0 || (rc = read_middle(f, u, err)) != 0 ||
+        (rc = read_attention(f, u, err)) != 0 || (rc = read_time(f, u, err)) != 0)
+        return rc;
+    return read_details(f, u, err);
+}
