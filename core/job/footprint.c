@@ -153,7 +153,7 @@ static int64_t guess_windows(const struct srq_resolved *r)
 static int add_evaluation(struct srq_resolved *r, int64_t windows, struct srq_error *err)
 {
     const struct srq_job_options *o = &r->spec.opt;
-    struct srq_eval_config cfg = { .windows = o->eval_windows };
+    struct srq_eval_config cfg = { .windows = o->eval_windows, .inputs = srq_resolved_rounds_inputs(r) };
     struct srq_eval_memory m;
     uint64_t layer = largest_layer(r);
     int rc = srq_eval_footprint(r->model, &cfg, windows, o->eval_seqlen, true, &m, err);
