@@ -45,6 +45,7 @@ static const char *const kind_names[SRQ_TAPE_KINDS] = {
     [SRQ_TAPE_ROPE] = "rope",     [SRQ_TAPE_ATTENTION] = "attention",
     [SRQ_TAPE_SWIGLU] = "swiglu", [SRQ_TAPE_ADD] = "add",
     [SRQ_TAPE_MSE] = "mse",       [SRQ_TAPE_DOT] = "dot",
+    [SRQ_TAPE_FEED] = "feed",
 };
 
 /* ---- life ---- */

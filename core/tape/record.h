@@ -22,6 +22,7 @@ enum srq_tape_kind {
     SRQ_TAPE_ADD,
     SRQ_TAPE_MSE,
     SRQ_TAPE_DOT,
+    SRQ_TAPE_FEED,
     SRQ_TAPE_KINDS
 };
 
