@@ -14,7 +14,7 @@ core_libsrq_la_LIBADD = core/libsrqbase.la $(JANSSON_LIBS) $(OPENBLAS_LIBS) $(DN
 srqincludedir = $(includedir)/srq
 srqinclude_HEADERS = core/include/srq/allocator.h core/include/srq/error.h core/include/srq/grid.h core/include/srq/host.h \
 	core/include/srq/layer.h core/include/srq/plugin.h core/include/srq/quantizer.h core/include/srq/scorer.h \
-	core/include/srq/step.h core/include/srq/transform.h core/include/srq/types.h
+	core/include/srq/step.h core/include/srq/trainer.h core/include/srq/transform.h core/include/srq/types.h
 
 include core/base/local.mk
 include core/proto/local.mk

@@ -12,6 +12,7 @@ struct srq_walk {
     struct srq_walk_config cfg;
     struct srq_block *block;
     struct srq_tape *tape;
+    struct srq_layer_roundings *roundings; /* [layers of the model], or NULL */
     struct srq_scheme *inputs; /* that inputs of the unit's layers are rounded by, in a walk where they may be */
     uint8_t *staging;          /* inputs of a batch in the compute type, where the store has another */
     size_t staging_bytes;
@@ -61,11 +62,16 @@ static int measure_unit(const struct srq_walk_config *c, struct srq_block *b, st
 {
     const struct srq_unit_info *u = srq_model_unit(c->model, unit);
     struct srq_var *in[SRQ_UNIT_PORTS], *out[SRQ_UNIT_PORTS], *dot[SRQ_UNIT_PORTS];
+    struct srq_rounding rounded = { .scale = 1 };
     int rc = 0;
 
     srq_block_describe(b, unit);
     for (int i = 0; c->backward && i < u->count; i++)
         srq_block_linear(b, i)->sink = hear_nothing;
+    for (int i = 0; c->roundings && i < u->count; i++) {
+        srq_block_linear(b, i)->input = &rounded;
+        srq_block_linear(b, i)->output = &rounded;
+    }
     for (int i = 0; c->inputs && i < u->count; i++)
         srq_block_linear(b, i)->feed = feed_nothing;
     for (int i = 0; c->backward && c->vectors && i < srq_block_vector_count(b); i++)
@@ -212,6 +218,11 @@ static void fill_rows(void *ctx, int64_t begin, int64_t end)
                   f->to->dtype);
 }
 
+void srq_walk_round(struct srq_walk *w, struct srq_layer_roundings *all)
+{
+    w->roundings = all;
+}
+
 /* Rounds the inputs of linear i of the loaded unit where they are to be. */
 static void take_inputs(struct srq_walk *w, int i, int layer, const struct srq_weights *weights)
 {
@@ -224,7 +235,7 @@ static void take_inputs(struct srq_walk *w, int i, int layer, const struct srq_w
     srq_round_inputs(srq_block_linear(w->block, i), &w->inputs[i]);
 }
 
-int srq_walk_load(struct srq_walk *w, int unit, const struct srq_weights *weights, struct srq_error *err)
+static int load_weights(struct srq_walk *w, int unit, const struct srq_weights *weights, struct srq_error *err)
 {
     int rc;
 
@@ -245,6 +256,17 @@ int srq_walk_load(struct srq_walk *w, int unit, const struct srq_weights *weight
             take_inputs(w, i, f.layer, weights);
     }
     return rc == 0 ? srq_tensors_check(srq_model_tensors(w->cfg.model), err) : rc;
+}
+
+int srq_walk_load(struct srq_walk *w, int unit, const struct srq_weights *weights, struct srq_error *err)
+{
+    int first = srq_model_unit(w->cfg.model, unit)->first, rc = load_weights(w, unit, weights, err);
+
+    for (int i = 0; rc == 0 && w->cfg.roundings && w->roundings != NULL && i < srq_block_linear_count(w->block); i++) {
+        srq_block_linear(w->block, i)->input = &w->roundings[first + i].input;
+        srq_block_linear(w->block, i)->output = &w->roundings[first + i].output;
+    }
+    return rc;
 }
 
 /* ---- passes ------------------------------------------------------------------------------------------------------ */
@@ -394,6 +416,19 @@ int srq_walk_over(struct srq_walk *w, const struct srq_states *s, int64_t n, boo
         rc = tick != NULL && tick->call != NULL ? tick->call(tick->ctx, unit, at, n) : 0;
         if (rc == 0)
             rc = listen ? srq_walk_listen(w, s, at, count, err) : srq_walk_forward(w, s, at, count, err);
+    }
+    return rc;
+}
+
+int srq_walk_units(struct srq_walk *w, const struct srq_states *s, int64_t n, const struct srq_weights *weights,
+                   struct srq_error *err)
+{
+    int rc = 0;
+
+    for (int u = 0; rc == 0 && u < srq_model_info(w->cfg.model)->blocks; u++) {
+        rc = srq_walk_load(w, u, weights, err);
+        if (rc == 0)
+            rc = srq_walk_over(w, s, n, false, NULL, err);
     }
     return rc;
 }

@@ -6,6 +6,7 @@
 #define SRQ_FLOW_WALK_H
 
 #include "core/flow/states.h"
+#include "core/tape/ops_round.h"
 #include "core/grid/grid.h"
 
 struct srq_walk;
@@ -19,6 +20,7 @@ struct srq_walk_config {
     bool vectors;          /* and to every gain's and bias's */
     bool errors;           /* srq_walk_error is used */
     bool inputs;           /* inputs of layers may be rounded (srq_weights) */
+    bool roundings;        /* inputs and outputs of layers may be rounded by static grids (srq_walk_round) */
 };
 
 struct srq_walk_memory {
@@ -46,6 +48,13 @@ struct srq_weights {
      * copied. NULL, or a result of NULL: they are not. */
     const struct srq_scheme *(*inputs)(void *ctx, int layer);
 };
+/* Static grids of what a layer gets and gives. */
+struct srq_layer_roundings {
+    struct srq_rounding input, output;
+};
+/* From the next load on, in a walk with `roundings`: those of all layers of the model; NULL: none. The caller's. */
+void srq_walk_round(struct srq_walk *w, struct srq_layer_roundings *all);
+
 /* The block becomes a unit, with nobody listening. */
 int srq_walk_load(struct srq_walk *w, int unit, const struct srq_weights *weights, struct srq_error *err);
 
@@ -71,6 +80,9 @@ struct srq_walk_tick {
 /* The loaded unit over the first n samples, batch by batch; listening only, or keeping what comes out. */
 int srq_walk_over(struct srq_walk *w, const struct srq_states *s, int64_t n, bool listen,
                   const struct srq_walk_tick *tick, struct srq_error *err);
+/* A batch through all units, from what its input ports hold. */
+int srq_walk_units(struct srq_walk *w, const struct srq_states *s, int64_t n, const struct srq_weights *weights,
+                   struct srq_error *err);
 /* ids [n, seq] from the embedding through all blocks. */
 int srq_walk_model(struct srq_walk *w, const struct srq_states *s, const int32_t *ids, int64_t n,
                    const struct srq_weights *weights, const struct srq_walk_tick *tick, struct srq_error *err);

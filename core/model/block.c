@@ -236,6 +236,13 @@ struct srq_vector *srq_block_vector(struct srq_block *b, int i)
     return &b->vectors[i];
 }
 
+void srq_block_vector_name(const struct srq_block *b, int i, char name[SRQ_NAME_CAP])
+{
+    const char *suffix = i < b->kind->vector_count ? srq_vector_suffix(&b->kind->vectors[i]) : "bias";
+
+    srq_model_block_name(b->model, b->index, b->vectors[i].name, suffix, name);
+}
+
 /* Tables for sequences of `seq`, kept until another length is asked for. */
 static bool prepare_rope(struct srq_block *b, int64_t seq)
 {

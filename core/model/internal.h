@@ -7,7 +7,6 @@
 #include "core/model/rope.h"
 #include "core/model/scale_pairs.h"
 
-#define SRQ_NAME_CAP 256 /* tensor names that srq builds itself */
 
 /* ---- families ---------------------------------------------------------------------------------------------------- */
 
@@ -168,6 +167,7 @@ struct srq_model {
     const struct srq_family *family;
     struct srq_config config;
     struct srq_tensors *tensors;
+    struct srq_tensors *replaced; /* that take the place of some; NULL: none do */
     struct srq_quantized *quantized; /* NULL in a plain folder */
     struct srq_layer_entry *layers;
     int layer_count;
@@ -204,6 +204,8 @@ void srq_model_drop_notes(struct srq_model *m);
 void srq_model_block_name(const struct srq_model *m, int unit, const char *module, const char *suffix,
                           char name[SRQ_NAME_CAP]);
 
+/* A tensor as the model has it now: stored, or one that took its place. */
+bool srq_model_find(const struct srq_model *m, const char *name, struct srq_tensor *out);
 /* The tensor UNIT.module.suffix of a block. */
 bool srq_model_block_tensor(const struct srq_model *m, int unit, const char *module, const char *suffix,
                             struct srq_tensor *out);

@@ -88,6 +88,9 @@ const struct srq_unit_info *srq_model_unit(const struct srq_model *m, int u);
 /* Port 0 is the model's input; the last unit reads the last one, or writes it where there is no head. */
 int srq_model_port_count(const struct srq_model *m);
 const struct srq_port_info *srq_model_port(const struct srq_model *m, int p);
+/* Tensors of a file by the names of some of the model's own, of the same number of elements, take the place of those
+ * from now on: what training made of them. An error leaves the model as it was. */
+int srq_model_replace(struct srq_model *m, const char *path, struct srq_error *err);
 /* Most layers that a unit has. */
 int srq_model_unit_layers(const struct srq_model *m);
 const struct srq_tensors *srq_model_tensors(const struct srq_model *m);
@@ -124,6 +127,8 @@ struct srq_linear *srq_block_linear(struct srq_block *b, int i);
  * The same holds for their `value` and sink. */
 int srq_block_vector_count(const struct srq_block *b);
 struct srq_vector *srq_block_vector(struct srq_block *b, int i);
+#define SRQ_NAME_CAP 256
+void srq_block_vector_name(const struct srq_block *b, int i, char name[SRQ_NAME_CAP]); /* of its tensor */
 
 /* From the values of the unit's input ports, in [ins] each [batch*rows, cols] in the tape's dtype, those of its output
  * ports, out [outs] (room for SRQ_UNIT_PORTS); NULL after a failure, which the tape has. Tokens are at positions 0 …

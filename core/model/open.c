@@ -48,13 +48,19 @@ void srq_model_block_name(const struct srq_model *m, int unit, const char *modul
              suffix[0] != '\0' ? "." : "", suffix);
 }
 
+bool srq_model_find(const struct srq_model *m, const char *name, struct srq_tensor *out)
+{
+    return (m->replaced != NULL && srq_tensors_get(m->replaced, name, out)) ||
+           srq_tensors_get(m->tensors, name, out);
+}
+
 bool srq_model_block_tensor(const struct srq_model *m, int unit, const char *module, const char *suffix,
                             struct srq_tensor *out)
 {
     char name[SRQ_NAME_CAP];
 
     srq_model_block_name(m, unit, module, suffix, name);
-    return srq_tensors_get(m->tensors, name, out);
+    return srq_model_find(m, name, out);
 }
 
 bool srq_model_module_tensor(const struct srq_model *m, const char *module, struct srq_tensor *out)
@@ -62,7 +68,7 @@ bool srq_model_module_tensor(const struct srq_model *m, const char *module, stru
     char name[SRQ_NAME_CAP];
 
     snprintf(name, sizeof(name), "%s.weight", module);
-    return srq_tensors_get(m->tensors, name, out);
+    return srq_model_find(m, name, out);
 }
 
 bool srq_model_head_tensor(const struct srq_model *m, struct srq_tensor *out)
@@ -337,6 +343,28 @@ int srq_model_open(const char *path, bool plain_only, struct srq_model **out, st
     return rc;
 }
 
+int srq_model_replace(struct srq_model *m, const char *path, struct srq_error *err)
+{
+    struct srq_tensors *t;
+    int rc = srq_tensors_open(path, &t, err);
+
+    for (int64_t i = 0; rc == 0 && i < srq_tensors_count(t); i++) {
+        const char *name = srq_tensors_name(t, i);
+        struct srq_tensor is, was;
+
+        if (srq_tensors_describe(t, name, &is) && srq_tensors_describe(m->tensors, name, &was) &&
+            (!weight_dtype(is.dtype) || srq_tensor_count(&is) != srq_tensor_count(&was)))
+            rc = srq_fail_field(err, -SRQ_EFORMAT, name, "%s: tensor %s is not of the model's shape", path, name);
+    }
+    if (rc != 0) {
+        srq_tensors_close(t);
+        return rc;
+    }
+    srq_tensors_close(m->replaced);
+    m->replaced = t;
+    return 0;
+}
+
 void srq_model_close(struct srq_model *m)
 {
     if (m == NULL)
@@ -350,6 +378,7 @@ void srq_model_close(struct srq_model *m)
     srq_units_fini(m);
     srq_quantized_close(m->quantized);
     srq_tensors_close(m->tensors);
+    srq_tensors_close(m->replaced);
     srq_config_fini(&m->config);
     srq_free(m->weights);
     srq_free((char *)(uintptr_t)m->info.path);
@@ -401,7 +430,7 @@ static int check_finite(const struct srq_model *m, const char *name, struct srq_
     struct srq_tensor t;
     int64_t at;
 
-    if (!srq_tensors_get(m->tensors, name, &t))
+    if (!srq_model_find(m, name, &t))
         return 0;
     at = srq_tensor_first_nonfinite(&t);
     srq_tensors_release(m->tensors, &t);

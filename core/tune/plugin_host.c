@@ -24,6 +24,8 @@ static bool is_plugin_name(const char *s)
            s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-")] == '\0';
 }
 
+#define LEAST offsetof(struct srq_plugin, trainer) /* what ABI 2.0 had */
+
 /* The head, in the order in which a foreign object can be read without trusting it further than checked. */
 static int check_head(const struct srq_plugin *p, const char *path, struct srq_error *err)
 {
@@ -39,9 +41,9 @@ static int check_head(const struct srq_plugin *p, const char *path, struct srq_e
         return srq_fail(err, -SRQ_EUNSUPPORTED,
                         "plugin %s needs ABI %d.%d, newer than this srq's %d.%d; it wants a newer srq", path,
                         p->abi_major, p->abi_minor, SRQ_ABI_MAJOR, SRQ_ABI_MINOR);
-    if (p->size < sizeof(*p))
+    if (p->size < LEAST)
         return srq_fail(err, -SRQ_EFORMAT, "plugin %s describes itself in %u bytes where ABI %d.%d has %zu", path,
-                        (unsigned)p->size, p->abi_major, p->abi_minor, sizeof(*p));
+                        (unsigned)p->size, p->abi_major, p->abi_minor, LEAST);
     if (p->name == NULL || !is_plugin_name(p->name))
         return srq_fail(err, -SRQ_EFORMAT, "plugin %s has no proper name (a-z, 0-9 and -)", path);
     if (p->version == NULL || p->summary == NULL)
@@ -57,6 +59,7 @@ struct copy {
     struct srq_scorer scorer;
     struct srq_allocator allocator;
     struct srq_transform transform;
+    struct srq_trainer trainer;
     struct srq_option *options;
     struct srq_recipe_row *recipes;
 };
@@ -88,7 +91,7 @@ static const struct part {
     {                                                                                                    \
         .name = #of, offsetof(struct srq_plugin, of), offsetof(struct copy, of), sizeof(struct srq_##of) \
     }
-    PART(oneshot), PART(tunable), PART(scorer), PART(allocator), PART(transform),
+    PART(oneshot), PART(tunable), PART(scorer), PART(allocator), PART(transform), PART(trainer),
 };
 
 static int take_parts(struct copy *c, const char *path, struct srq_error *err)
@@ -177,12 +180,17 @@ static int check_functions(const struct srq_plugin *p, const char *path, struct 
     const struct srq_scorer *r = p->scorer;
     const struct srq_allocator *a = p->allocator;
     const struct srq_transform *f = p->transform;
+    const struct srq_trainer *n = p->trainer;
     const char *missing = NULL;
 
     if (p->create == NULL || p->destroy == NULL)
         missing = p->create == NULL ? "create" : "destroy";
-    else if (o == NULL && t == NULL && r == NULL && a == NULL && f == NULL)
-        missing = "oneshot, tunable, scorer, allocator or transform part";
+    else if (o == NULL && t == NULL && r == NULL && a == NULL && f == NULL && n == NULL)
+        missing = "oneshot, tunable, scorer, allocator, transform or trainer part";
+    else if (n != NULL && (n->schedule == NULL || n->observe == NULL || n->weight == NULL))
+        missing = n->schedule == NULL ? "trainer.schedule" : n->observe == NULL ? "trainer.observe" : "trainer.weight";
+    else if (n != NULL && (n->gradient == NULL || n->step == NULL || n->finish == NULL))
+        missing = n->gradient == NULL ? "trainer.gradient" : n->step == NULL ? "trainer.step" : "trainer.finish";
     else if (f != NULL && (f->kinds == NULL || f->schedule == NULL || f->begin == NULL))
         missing = f->kinds == NULL ? "transform.kinds" : f->schedule == NULL ? "transform.schedule" : "transform.begin";
     else if (r != NULL && (r->data == NULL || r->rows == NULL))

@@ -28,6 +28,7 @@
 #include <srq/quantizer.h> /* one-shot and tunable quantizers */
 #include <srq/scorer.h>    /* how much a layer suffers from a scheme */
 #include <srq/step.h>      /* where a loop of the host is */
+#include <srq/trainer.h>   /* training of whole models */
 #include <srq/transform.h> /* scales between layers */
 #include <srq/types.h>     /* element types, tensors, schemes, groups */
 
@@ -39,7 +40,7 @@
 
 #define SRQ_PLUGIN_MAGIC 0x53525121u /* "SRQ!" */
 #define SRQ_ABI_MAJOR 2
-#define SRQ_ABI_MINOR 0
+#define SRQ_ABI_MINOR 1 /* 1: trainers */
 
 /* ---- options ----------------------------------------------------------------------------------------------------- */
 
@@ -104,6 +105,7 @@ struct srq_plugin {
     const struct srq_scorer *scorer;
     const struct srq_allocator *allocator;
     const struct srq_transform *transform;
+    const struct srq_trainer *trainer;
 };
 
 /* What every plugin begins with, and its tables. */
