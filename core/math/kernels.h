@@ -27,6 +27,26 @@ struct srq_grad_to {
     bool add;
 };
 
+/* Coefficients of channels, each [n] or NULL: y[j] = a[j] x[j] + b[j] z[j] + c[j]. */
+struct srq_affine {
+    const float *a, *b, *c;
+};
+
+/* Integer codes: round(x / scale) + zero, kept within [low, high]. All but `scale` are whole numbers, below 2^22 in
+ * magnitude. */
+struct srq_code_range {
+    float scale, zero, low, high;
+};
+
+/* Elements that one 64-byte block of a mask of bits stands for. */
+#define SRQ_MASK_BLOCK 512
+
+/* Words of the mask of n elements. */
+static inline int64_t srq_mask_words(int64_t n)
+{
+    return (n + SRQ_MASK_BLOCK - 1) / SRQ_MASK_BLOCK * (SRQ_MASK_BLOCK / 32);
+}
+
 struct srq_kernels {
     const char *name; /* "base", "avx2", "avx512" */
 
@@ -48,6 +68,26 @@ struct srq_kernels {
     void (*swiglu)(enum srq_dtype dtype, const void *gate, const void *up, void *y, int64_t n);
     void (*swiglu_backward)(enum srq_dtype dtype, const void *gate, const void *up, const void *dy,
                             struct srq_grad_to dgate, struct srq_grad_to dup, int64_t n);
+    /* y = x sigmoid(x), and dx = dy times its derivative at x. */
+    void (*silu)(enum srq_dtype dtype, const void *x, void *y, int64_t n);
+    void (*silu_backward)(enum srq_dtype dtype, const void *x, const void *dy, void *dx, int64_t n, bool add);
+    /* y[j] = a[j] x[j] + b[j] z[j] + c[j]. Without z no b is read; a NULL: 1, c NULL: 0. */
+    void (*affine)(enum srq_dtype dtype, const void *x, const void *z, const struct srq_affine *by, void *y, int64_t n,
+                   bool add);
+    void (*scale)(enum srq_dtype dtype, const void *x, float factor, void *y, int64_t n, bool add);
+    /* Sums over `rows` rows of stride ld, for each of n columns: of x, of x (z - center), and of (x - center)². In F32:
+     * the caller adds up stretches of rows in something wider. */
+    void (*column_sums)(enum srq_dtype dtype, const void *x, int64_t ld, int64_t rows, int64_t n, float *sum);
+    void (*column_dots)(enum srq_dtype dtype, const void *x, const void *z, const float *center, int64_t ld,
+                        int64_t rows, int64_t n, float *sum);
+    void (*column_squares)(enum srq_dtype dtype, const void *x, const float *center, int64_t ld, int64_t rows,
+                           int64_t n, float *sum);
+    /* y: x as its code stands for it, (code - zero) scale. `inside` [srq_mask_words(n)], unless NULL, gets a bit for
+     * each element, in an order of the kernel's own: whether its code lay within [low, high] by itself. */
+    void (*round)(enum srq_dtype dtype, const void *x, const struct srq_code_range *to, void *y, uint32_t *inside,
+                  int64_t n);
+    /* dx = dy where `inside` has a bit, else 0. */
+    void (*keep_inside)(enum srq_dtype dtype, const uint32_t *inside, const void *dy, void *dx, int64_t n, bool add);
     void (*add)(enum srq_dtype dtype, const void *a, const void *b, void *y, int64_t n);
     /* Returns sum (x - target)²; grad (may be NULL) = factor * (x - target). */
     float (*square_error)(enum srq_dtype dtype, const void *x, enum srq_dtype target_dtype, const void *target,

@@ -298,6 +298,140 @@ INLINE void swiglu_backward_as(enum srq_dtype dtype, const void *gate, const voi
     }
 }
 
+INLINE void silu_as(enum srq_dtype dtype, const void *x, void *y, int64_t n)
+{
+    FOR_VECTORS(i, len, n)
+    {
+        vec v = get(dtype, x, i, len);
+
+        put(dtype, y, i, len, v / (1.0f + exp_of(-v)));
+    }
+}
+
+INLINE void silu_backward_as(enum srq_dtype dtype, const void *x, const void *dy, void *dx, int64_t n, bool add)
+{
+    FOR_VECTORS(i, len, n)
+    {
+        vec v = get(dtype, x, i, len), s = 1.0f / (1.0f + exp_of(-v));
+
+        put_add(dtype, dx, i, len, get(dtype, dy, i, len) * (s + v * s * (1.0f - s)), add);
+    }
+}
+
+/* ---- columns ---- */
+
+INLINE void affine_as(enum srq_dtype dtype, const void *x, const void *z, const struct srq_affine *by, void *y,
+                      int64_t n, bool add)
+{
+    const float *a = by->a, *b = by->b, *c = by->c;
+
+    FOR_VECTORS(i, len, n)
+    {
+        vec v = get(dtype, x, i, len);
+
+        if (a != NULL)
+            v *= get(SRQ_F32, a, i, len);
+        if (z != NULL)
+            v += get(dtype, z, i, len) * get(SRQ_F32, b, i, len);
+        if (c != NULL)
+            v += get(SRQ_F32, c, i, len);
+        put_add(dtype, y, i, len, v, add);
+    }
+}
+
+INLINE void column_sums_as(enum srq_dtype dtype, const void *x, int64_t ld, int64_t rows, int64_t n, float *sum)
+{
+    FOR_VECTORS(i, len, n)
+    {
+        vec s = { 0 };
+
+        for (int64_t r = 0; r < rows; r++)
+            s += get(dtype, x, r * ld + i, len);
+        put(SRQ_F32, sum, i, len, s);
+    }
+}
+
+INLINE void column_dots_as(enum srq_dtype dtype, const void *x, const void *z, const float *center, int64_t ld,
+                           int64_t rows, int64_t n, float *sum)
+{
+    FOR_VECTORS(i, len, n)
+    {
+        vec s = { 0 }, c = center != NULL ? get(SRQ_F32, center, i, len) : s;
+
+        for (int64_t r = 0; r < rows; r++)
+            s += get(dtype, x, r * ld + i, len) * (get(dtype, z, r * ld + i, len) - c);
+        put(SRQ_F32, sum, i, len, s);
+    }
+}
+
+INLINE void column_squares_as(enum srq_dtype dtype, const void *x, const float *center, int64_t ld, int64_t rows,
+                              int64_t n, float *sum)
+{
+    FOR_VECTORS(i, len, n)
+    {
+        vec s = { 0 }, c = get(SRQ_F32, center, i, len);
+
+        for (int64_t r = 0; r < rows; r++) {
+            vec d = get(dtype, x, r * ld + i, len) - c;
+
+            s += d * d;
+        }
+        put(SRQ_F32, sum, i, len, s);
+    }
+}
+
+/* ---- codes ---- */
+
+/* The mask: bit b of word j of a block is for element b*MASK_WORDS + j, so that whole vectors make it. */
+#define MASK_WORDS (SRQ_MASK_BLOCK / 32)
+
+_Static_assert(MASK_WORDS % LANES == 0, "a row of a mask's block is whole vectors");
+
+typedef uvec uvec_any __attribute__((aligned(4), may_alias));
+
+INLINE vec code_of(vec x, const struct srq_code_range *to)
+{
+    const float most = 4194303.0f; /* what the sum below can round, and beyond any code's limit */
+    vec v = x / to->scale;
+
+    v = choose(v < -most, spread(-most), choose(v > most, spread(most), v));
+    v += 12582912.0f; /* 1.5 * 2^23: the sum is rounded to a whole number, ties to even */
+    return v - 12582912.0f + to->zero;
+}
+
+INLINE void round_as(enum srq_dtype dtype, const void *x, const struct srq_code_range *to, void *y, uint32_t *inside,
+                     int64_t n)
+{
+    uvec bits[MASK_WORDS / LANES] = { { 0 } };
+
+    FOR_VECTORS(i, len, n)
+    {
+        int64_t at = i % SRQ_MASK_BLOCK;
+        vec q = code_of(get(dtype, x, i, len), to), kept;
+        ivec under = q<to->low, over = q> to->high;
+
+        kept = choose(under, spread(to->low), choose(over, spread(to->high), q));
+        put(dtype, y, i, len, (kept - to->zero) * to->scale);
+        bits[at % MASK_WORDS / LANES] |= (uvec)(~(under | over) & (q == q)) & 1u << at / MASK_WORDS;
+        if (inside != NULL && (at == SRQ_MASK_BLOCK - LANES || i + LANES >= n)) {
+            memcpy(inside + i / SRQ_MASK_BLOCK * MASK_WORDS, bits, sizeof(bits));
+            memset(bits, 0, sizeof(bits));
+        }
+    }
+}
+
+INLINE void keep_inside_as(enum srq_dtype dtype, const uint32_t *inside, const void *dy, void *dx, int64_t n, bool add)
+{
+    FOR_VECTORS(i, len, n)
+    {
+        int64_t at = i % SRQ_MASK_BLOCK;
+        uvec bits = *(const uvec_any *)(inside + i / SRQ_MASK_BLOCK * MASK_WORDS + at % MASK_WORDS);
+        ivec yes = (ivec)(bits & 1u << at / MASK_WORDS) != 0;
+
+        put_add(dtype, dx, i, len, choose(yes, get(dtype, dy, i, len), (vec){ 0 }), add);
+    }
+}
+
 INLINE float square_error_as(enum srq_dtype dtype, const void *x, enum srq_dtype target_dtype, const void *target,
                              float factor, void *grad, int64_t n)
 {
@@ -422,6 +556,59 @@ static void swiglu_backward(enum srq_dtype dtype, const void *gate, const void *
          swiglu_backward_as(SRQ_BF16, gate, up, dy, dgate, dup, n));
 }
 
+static void silu(enum srq_dtype dtype, const void *x, void *y, int64_t n)
+{
+    BOTH(silu_as(SRQ_F32, x, y, n), silu_as(SRQ_BF16, x, y, n));
+}
+
+static void silu_backward(enum srq_dtype dtype, const void *x, const void *dy, void *dx, int64_t n, bool add)
+{
+    BOTH(silu_backward_as(SRQ_F32, x, dy, dx, n, add), silu_backward_as(SRQ_BF16, x, dy, dx, n, add));
+}
+
+static void affine(enum srq_dtype dtype, const void *x, const void *z, const struct srq_affine *by, void *y, int64_t n,
+                   bool add)
+{
+    BOTH(affine_as(SRQ_F32, x, z, by, y, n, add), affine_as(SRQ_BF16, x, z, by, y, n, add));
+}
+
+static void scale_row(enum srq_dtype dtype, const void *x, float factor, void *y, int64_t n, bool add)
+{
+    FOR_VECTORS(i, len, n)
+    BOTH(put_add(SRQ_F32, y, i, len, get(SRQ_F32, x, i, len) * factor, add),
+         put_add(SRQ_BF16, y, i, len, get(SRQ_BF16, x, i, len) * factor, add));
+}
+
+static void column_sums(enum srq_dtype dtype, const void *x, int64_t ld, int64_t rows, int64_t n, float *sum)
+{
+    BOTH(column_sums_as(SRQ_F32, x, ld, rows, n, sum), column_sums_as(SRQ_BF16, x, ld, rows, n, sum));
+}
+
+static void column_dots(enum srq_dtype dtype, const void *x, const void *z, const float *center, int64_t ld,
+                        int64_t rows, int64_t n, float *sum)
+{
+    BOTH(column_dots_as(SRQ_F32, x, z, center, ld, rows, n, sum),
+         column_dots_as(SRQ_BF16, x, z, center, ld, rows, n, sum));
+}
+
+static void column_squares(enum srq_dtype dtype, const void *x, const float *center, int64_t ld, int64_t rows,
+                           int64_t n, float *sum)
+{
+    BOTH(column_squares_as(SRQ_F32, x, center, ld, rows, n, sum),
+         column_squares_as(SRQ_BF16, x, center, ld, rows, n, sum));
+}
+
+static void round_codes(enum srq_dtype dtype, const void *x, const struct srq_code_range *to, void *y, uint32_t *inside,
+                        int64_t n)
+{
+    BOTH(round_as(SRQ_F32, x, to, y, inside, n), round_as(SRQ_BF16, x, to, y, inside, n));
+}
+
+static void keep_inside(enum srq_dtype dtype, const uint32_t *inside, const void *dy, void *dx, int64_t n, bool add)
+{
+    BOTH(keep_inside_as(SRQ_F32, inside, dy, dx, n, add), keep_inside_as(SRQ_BF16, inside, dy, dx, n, add));
+}
+
 static void add_rows(enum srq_dtype dtype, const void *a, const void *b, void *y, int64_t n)
 {
     FOR_VECTORS(i, len, n)
@@ -478,6 +665,15 @@ const struct srq_kernels SRQ_KERNELS = {
     .rope = rope,
     .swiglu = swiglu,
     .swiglu_backward = swiglu_backward,
+    .silu = silu,
+    .silu_backward = silu_backward,
+    .affine = affine,
+    .scale = scale_row,
+    .column_sums = column_sums,
+    .column_dots = column_dots,
+    .column_squares = column_squares,
+    .round = round_codes,
+    .keep_inside = keep_inside,
     .add = add_rows,
     .square_error = square_error,
     .largest_error = largest_error,

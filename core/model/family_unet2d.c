@@ -44,13 +44,19 @@ FORWARD(run_time)
 enum { CONV1, TIME, CONV2, SHORTCUT };
 enum { NORM1_GAIN, NORM1_BIAS, NORM2_GAIN, NORM2_BIAS };
 
-/* The norm whose gain is vector `gain`, then SiLU. */
-static struct srq_var *norm_silu(struct srq_block *b, struct srq_tape *t, struct srq_var *x, int gain, int64_t batch)
+/* The norm whose gain is vector `gain`. */
+static struct srq_var *norm_of(struct srq_block *b, struct srq_tape *t, struct srq_var *x, int gain, int64_t batch)
 {
     const struct srq_unet_shape *s = shape_of(b);
+    const struct srq_group_norm n = { batch, s->groups, &b->vectors[gain], &b->vectors[gain + 1], (float)s->eps };
 
-    return srq_op_silu(
-        t, srq_op_group_norm(t, x, batch, s->groups, &b->vectors[gain], &b->vectors[gain + 1], (float)s->eps));
+    return srq_op_group_norm(t, x, &n);
+}
+
+/* And then SiLU. */
+static struct srq_var *norm_silu(struct srq_block *b, struct srq_tape *t, struct srq_var *x, int gain, int64_t batch)
+{
+    return srq_op_silu(t, norm_of(b, t, x, gain, batch));
 }
 
 FORWARD(run_resnet)
@@ -62,9 +68,7 @@ FORWARD(run_resnet)
     h = conv3(b, t, norm_silu(b, t, x, NORM1_GAIN, batch), CONV1, batch);
     e = srq_op_linear(t, srq_op_silu(t, in[1]), &b->linears[TIME]);
     if (s->scale_shift) {
-        h = srq_op_group_norm(t, h, batch, s->groups, &b->vectors[NORM2_GAIN], &b->vectors[NORM2_BIAS],
-                              (float)s->eps);
-        h = srq_op_silu(t, srq_op_modulate(t, h, e, batch));
+        h = srq_op_silu(t, srq_op_modulate(t, norm_of(b, t, h, NORM2_GAIN, batch), e, batch));
     } else {
         h = norm_silu(b, t, srq_op_add_each(t, h, e, batch), NORM2_GAIN, batch);
     }
@@ -87,7 +91,7 @@ FORWARD(run_attention)
         .full = true,
         .scale = (float)(1 / sqrt((double)s->head_dim)),
     };
-    struct srq_var *h = srq_op_group_norm(t, in[0], batch, s->groups, &b->vectors[0], &b->vectors[1], (float)s->eps);
+    struct srq_var *h = norm_of(b, t, in[0], 0, batch);
     struct srq_var *q = srq_op_linear(t, h, &b->linears[Q]);
     struct srq_var *k = srq_op_linear(t, h, &b->linears[K]);
     struct srq_var *v = srq_op_linear(t, h, &b->linears[V]);

@@ -203,7 +203,7 @@ static int add_outside(struct srq_model *m, struct srq_error *err)
 static int expect_embedding(struct srq_model *m, struct srq_error *err)
 {
     const int64_t table[2] = { m->config.vocab, m->config.hidden };
-    struct srq_tensor t;
+    struct srq_tensor t = { 0 };
     char name[SRQ_NAME_CAP];
     int rc;
 

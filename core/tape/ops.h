@@ -5,6 +5,8 @@
 
 #include "core/tape/tape.h"
 
+struct srq_rounding; /* core/tape/ops_round.h */
+
 /* Receives rows [row, row+rows) of dL/dW, F32 [rows, in], contiguous; may overwrite them. Called from several threads
  * for different rows. */
 typedef void (*srq_weight_sink)(void *ctx, int64_t row, int64_t rows, float *grad);
@@ -34,6 +36,8 @@ struct srq_linear {
      * and the sink's gradient is that of the product as it was taken. */
     void (*feed)(void *ctx, const struct srq_tensor *x, int64_t row, int64_t rows, void *to);
     void *feed_ctx;
+    /* What the layer's input and output are rounded to: before all else, and after the bias. NULL: they are not. */
+    struct srq_rounding *input, *output;
 };
 
 /* y[t,o] = sum_i x[t,i] W[o,i] + b[o].  dx = dy W;  the sink receives dW = dyᵀ x tile by tile. */
@@ -47,17 +51,22 @@ struct srq_var *srq_op_head_rmsnorm(struct srq_tape *t, struct srq_var *x, int64
  * each head are rotated. */
 struct srq_var *srq_op_rope(struct srq_tape *t, struct srq_var *x, int64_t seq, int64_t head_dim, int64_t rot,
                             const float *cos, const float *sin);
-/* Causal attention, softmax in F32. q [batch*seq, heads*head_dim], k and v [batch*seq, kv_heads*head_dim]; query head j
- * uses kv head j / (heads/kv_heads). window 0: none, else a query sees itself and the window-1 keys before it. Saves
- * only the log-sum-exp; tiles are recomputed in backward. */
+/* Attention, softmax in F32. q [batch*seq, heads*head_dim], k and v [batch*seq, kv_heads*head_dim]; query head j
+ * uses kv head j / (heads/kv_heads). window 0: none, else a query sees itself and the window-1 keys before it. full: a
+ * query sees all keys of its sequence (and there is no window); else none after it. Saves only the log-sum-exp; tiles
+ * are recomputed in backward. */
 struct srq_attention {
     int64_t batch, seq, heads, kv_heads, head_dim, window;
     float scale;
+    bool full;
 };
 struct srq_var *srq_op_attention(struct srq_tape *t, struct srq_var *q, struct srq_var *k, struct srq_var *v,
                                  const struct srq_attention *a);
 /* silu(gate) * up, elementwise. */
 struct srq_var *srq_op_swiglu(struct srq_tape *t, struct srq_var *gate, struct srq_var *up);
+/* x * sigmoid(x), elementwise. */
+struct srq_var *srq_op_silu(struct srq_tape *t, struct srq_var *x);
+struct srq_var *srq_op_scale(struct srq_tape *t, struct srq_var *x, float factor);
 struct srq_var *srq_op_add(struct srq_tape *t, struct srq_var *a, struct srq_var *b);
 /* Mean over valid elements of (x - target)²; target has x's shape, F32 or BF16; mask [tokens] bytes, 0 leaves a token
  * out, or NULL. The value is an F32 scalar. Loss and gradient are one pass. */

@@ -1,4 +1,4 @@
-/* Causal attention in tiles (after Dao et al. 2022, arXiv 2205.14135, and Dao 2023, arXiv 2307.08691).
+/* Attention, causal or full, in tiles (after Dao et al. 2022, arXiv 2205.14135, and Dao 2023, arXiv 2307.08691).
  *
  * One item of work is one sequence and one key/value head, with all query heads that use it in order: so the sums into
  * dk and dv have a fixed order and no two threads share an output. Keys and values are packed for the product kernel
@@ -105,6 +105,12 @@ static int64_t first_key(const struct job *j, int64_t q)
     return j->a.window > 0 && q >= j->a.window ? q - j->a.window + 1 : 0;
 }
 
+/* The end of the keys that query q sees. */
+static int64_t last_key(const struct job *j, int64_t q)
+{
+    return j->a.full ? j->a.seq : q + 1;
+}
+
 static int64_t lesser(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -135,7 +141,7 @@ static void query_key(const struct job *j, const struct span *s, const float *ro
 
     for (int64_t k = s->k0; k < s->k1; k += tn) {
         for (int64_t r = 0; r < s->nq; r += tm) {
-            if (k > s->q0 + r + tm - 1 || k + tn <= first_key(j, s->q0 + r))
+            if (k >= last_key(j, s->q0 + r + tm - 1) || k + tn <= first_key(j, s->q0 + r))
                 continue;
             j->kern->tile(hd, rows + r * hd, hd, 1, packed + k * hd, c + r * LOGITS_LD + (k - s->k0), LOGITS_LD, false);
         }
@@ -148,7 +154,7 @@ static void over_keys(const struct job *j, const struct span *s, const float *we
     int64_t tm = j->kern->tile_m, tn = j->kern->tile_n;
 
     for (int64_t r = 0; r < s->nq; r += tm) {
-        int64_t from = greater(s->k0, first_key(j, s->q0 + r)), to = lesser(s->k1, s->q0 + r + tm);
+        int64_t from = greater(s->k0, first_key(j, s->q0 + r)), to = lesser(s->k1, last_key(j, s->q0 + r + tm - 1));
 
         if (from >= to)
             continue;
@@ -164,7 +170,7 @@ static void over_queries(const struct job *j, const struct span *s, const float 
     int64_t tm = j->kern->tile_m, tn = j->kern->tile_n;
 
     for (int64_t k = s->k0; k < s->k1; k += tm) {
-        int64_t from = greater(0, k - s->q0), to = s->nq;
+        int64_t from = j->a.full ? 0 : greater(0, k - s->q0), to = s->nq;
 
         if (j->a.window > 0)
             to = lesser(to, k + tm - 1 + j->a.window - s->q0);
@@ -189,7 +195,7 @@ static void clear_outside(const struct span *s, float *row, int64_t a, int64_t b
 static void allowed(const struct job *j, const struct span *s, int64_t r, int64_t *a, int64_t *b)
 {
     *a = greater(s->k0, first_key(j, s->q0 + r));
-    *b = lesser(s->k1, s->q0 + r + 1);
+    *b = lesser(s->k1, last_key(j, s->q0 + r));
     if (r >= s->nq || *a >= *b)
         *a = *b = s->k0;
 }
@@ -225,7 +231,7 @@ static void forward_tile(const struct job *j, struct work *w, int64_t b, int64_t
 {
     int64_t seq = j->a.seq, row = b * seq + q0;
     struct span s = { .q0 = q0, .nq = lesser(QUERIES, seq - q0) };
-    int64_t first = first_key(j, q0) / j->kern->tile_n * j->kern->tile_n, end = s.q0 + s.nq;
+    int64_t first = first_key(j, q0) / j->kern->tile_n * j->kern->tile_n, end = last_key(j, s.q0 + s.nq - 1);
 
     load_rows(j, j->q, row, j->a.heads, head, s.nq, w->q);
     memset(w->out, 0, (size_t)(QUERIES * j->width) * sizeof(float));
@@ -299,7 +305,7 @@ static void load_tile(const struct job *j, struct work *w, int64_t b, int64_t he
 static void backward_tile(const struct job *j, struct work *w, int64_t b, int64_t head, int64_t q0)
 {
     struct span s = { .q0 = q0, .nq = lesser(QUERIES, j->a.seq - q0) };
-    int64_t first = first_key(j, q0) / j->kern->tile_n * j->kern->tile_n, end = s.q0 + s.nq;
+    int64_t first = first_key(j, q0) / j->kern->tile_n * j->kern->tile_n, end = last_key(j, s.q0 + s.nq - 1);
 
     load_tile(j, w, b, head, &s);
     memset(w->dq, 0, (size_t)(QUERIES * j->width) * sizeof(float));
@@ -372,7 +378,7 @@ static double flops(const struct srq_attention *a, int products)
     double pairs = 0;
 
     for (int64_t q = 0; q < a->seq; q++)
-        pairs += (double)(a->window > 0 && a->window <= q ? a->window : q + 1);
+        pairs += (double)(a->full ? a->seq : a->window > 0 && a->window <= q ? a->window : q + 1);
     return 2.0 * products * pairs * (double)(a->batch * a->heads * a->head_dim);
 }
 
@@ -424,9 +430,9 @@ static bool shapes_fit(const struct srq_attention *a, const struct srq_var *q, c
     int64_t rows = a->batch * a->seq, kv = a->kv_heads * a->head_dim;
 
     return a->batch > 0 && a->seq > 0 && a->heads > 0 && a->kv_heads > 0 && a->head_dim > 0 && a->window >= 0 &&
-           a->heads % a->kv_heads == 0 && srq_var_rows(q) == rows && srq_var_rows(k) == rows &&
-           srq_var_rows(v) == rows && srq_var_cols(q) == a->heads * a->head_dim && srq_var_cols(k) == kv &&
-           srq_var_cols(v) == kv;
+           !(a->full && a->window > 0) && a->heads % a->kv_heads == 0 && srq_var_rows(q) == rows &&
+           srq_var_rows(k) == rows && srq_var_rows(v) == rows && srq_var_cols(q) == a->heads * a->head_dim &&
+           srq_var_cols(k) == kv && srq_var_cols(v) == kv;
 }
 
 struct srq_var *srq_op_attention(struct srq_tape *t, struct srq_var *q, struct srq_var *k, struct srq_var *v,
@@ -441,11 +447,12 @@ struct srq_var *srq_op_attention(struct srq_tape *t, struct srq_var *q, struct s
         return NULL;
     if (!shapes_fit(a, q, k, v))
         return srq_tape_fail(t, -SRQ_EINVAL,
-                             "attention of %lld x %lld tokens, %lld/%lld heads of %lld, does not fit "
+                             "%sattention of %lld x %lld tokens, %lld/%lld heads of %lld, window %lld, does not fit "
                              "q [%lld, %lld], k [%lld, %lld]",
-                             (long long)a->batch, (long long)a->seq, (long long)a->heads, (long long)a->kv_heads,
-                             (long long)a->head_dim, (long long)srq_var_rows(q), (long long)srq_var_cols(q),
-                             (long long)srq_var_rows(k), (long long)srq_var_cols(k));
+                             a->full ? "full " : "", (long long)a->batch, (long long)a->seq, (long long)a->heads,
+                             (long long)a->kv_heads, (long long)a->head_dim, (long long)a->window,
+                             (long long)srq_var_rows(q), (long long)srq_var_cols(q), (long long)srq_var_rows(k),
+                             (long long)srq_var_cols(k));
     y = srq_tape_value(t, srq_var_rows(q), srq_var_cols(q), q->wants_grad || k->wants_grad || v->wants_grad);
     if (y == NULL)
         return NULL;

@@ -1,4 +1,4 @@
-/* SwiGLU and sums. */
+/* Elements each by itself: activations, multiples, sums. */
 #include "core/tape/record.h"
 
 #include "core/math/kernels.h"
@@ -11,6 +11,7 @@ struct elements {
     const char *a, *b, *dy;
     char *y;
     struct srq_grad_to da, db;
+    float factor;
 };
 
 static char *shifted(const char *p, int64_t by, enum srq_dtype dtype)
@@ -137,5 +138,109 @@ struct srq_var *srq_op_add(struct srq_tape *t, struct srq_var *a, struct srq_var
     }
     if (y->var.wants_grad && srq_tape_node(t, SRQ_TAPE_ADD, add_backward, y, a, b, NULL) == NULL)
         return NULL;
+    return &y->var;
+}
+
+/* ---- y = silu(x) ---- */
+
+static void silu_range(void *ctx, int64_t begin, int64_t end)
+{
+    const struct elements *e = ctx;
+
+    srq_kernels()->silu(e->dtype, shifted(e->a, begin, e->dtype), shifted(e->y, begin, e->dtype), end - begin);
+}
+
+/* dx = dy silu'(x) */
+static void silu_back_range(void *ctx, int64_t begin, int64_t end)
+{
+    const struct elements *e = ctx;
+
+    srq_kernels()->silu_backward(e->dtype, shifted(e->a, begin, e->dtype), shifted(e->dy, begin, e->dtype),
+                                 shifted(e->da.to, begin, e->dtype), end - begin, e->da.add);
+}
+
+static int silu_backward(struct srq_tape *t, struct srq_node *n, struct srq_error *err)
+{
+    double since = srq_tape_clock(t);
+    struct srq_value *x = n->in[0];
+    struct elements e = { .dtype = srq_tape_dtype(t), .a = x->var.value.data, .dy = n->out->var.grad.data };
+    int rc = srq_tape_grad(t, x, true, &e.da.add, err);
+
+    if (rc != 0 || srq_tape_measuring(t))
+        return rc;
+    e.da.to = x->var.grad.data;
+    srq_parallel(srq_tensor_count(&x->var.grad), GRAIN, silu_back_range, &e);
+    srq_tape_account(t, SRQ_TAPE_SILU, true, since, 0);
+    return 0;
+}
+
+struct srq_var *srq_op_silu(struct srq_tape *t, struct srq_var *x)
+{
+    double since = srq_tape_clock(t);
+    struct srq_value *y = output(t, "silu", x, x);
+
+    if (y == NULL)
+        return NULL;
+    if (!srq_tape_measuring(t)) {
+        struct elements e = { .dtype = srq_tape_dtype(t), .a = x->value.data, .y = y->var.value.data };
+
+        srq_parallel(srq_tensor_count(&y->var.value), GRAIN, silu_range, &e);
+        srq_tape_account(t, SRQ_TAPE_SILU, false, since, 0);
+    }
+    if (y->var.wants_grad && srq_tape_node(t, SRQ_TAPE_SILU, silu_backward, y, x, NULL, NULL) == NULL)
+        return NULL;
+    return &y->var;
+}
+
+/* ---- y = factor * x ---- */
+
+static void scale_range(void *ctx, int64_t begin, int64_t end)
+{
+    const struct elements *e = ctx;
+
+    srq_kernels()->scale(e->dtype, shifted(e->a, begin, e->dtype), e->factor, shifted(e->y, begin, e->dtype),
+                         end - begin, e->da.add);
+}
+
+/* dx = factor * dy */
+static int scale_backward(struct srq_tape *t, struct srq_node *n, struct srq_error *err)
+{
+    double since = srq_tape_clock(t);
+    struct srq_value *x = n->in[0];
+    struct elements e = { .dtype = srq_tape_dtype(t), .a = n->out->var.grad.data, .factor = n->as.factor };
+    int rc = 0;
+
+    if (!srq_tape_move_grad(t, n->out, x))
+        rc = srq_tape_grad(t, x, true, &e.da.add, err);
+    if (rc != 0 || srq_tape_measuring(t))
+        return rc;
+    e.y = x->var.grad.data;
+    srq_parallel(srq_tensor_count(&x->var.grad), GRAIN, scale_range, &e);
+    srq_tape_account(t, SRQ_TAPE_SCALE, true, since, 0);
+    return 0;
+}
+
+struct srq_var *srq_op_scale(struct srq_tape *t, struct srq_var *x, float factor)
+{
+    double since = srq_tape_clock(t);
+    struct srq_value *y = output(t, "scale", x, x);
+    struct srq_node *n;
+
+    if (y == NULL)
+        return NULL;
+    if (!srq_tape_measuring(t)) {
+        struct elements e = {
+            .dtype = srq_tape_dtype(t), .a = x->value.data, .y = y->var.value.data, .factor = factor
+        };
+
+        srq_parallel(srq_tensor_count(&y->var.value), GRAIN, scale_range, &e);
+        srq_tape_account(t, SRQ_TAPE_SCALE, false, since, 0);
+    }
+    if (!y->var.wants_grad)
+        return &y->var;
+    n = srq_tape_node(t, SRQ_TAPE_SCALE, scale_backward, y, x, NULL, NULL);
+    if (n == NULL)
+        return NULL;
+    n->as.factor = factor;
     return &y->var;
 }

@@ -14,8 +14,8 @@
 
 struct bias_rows {
     const float *bias;
-    struct srq_tensor *y;
-    int64_t out;
+    const struct srq_tensor *y;
+    int64_t row, out;
 };
 
 static void fill_bias(void *ctx, int64_t begin, int64_t end)
@@ -23,11 +23,18 @@ static void fill_bias(void *ctx, int64_t begin, int64_t end)
     const struct bias_rows *b = ctx;
 
     for (int64_t r = begin; r < end; r++)
-        srq_kernels()->store(b->y->dtype, b->bias, 1.0f, srq_row(b->y, r, b->out), b->out, false);
+        srq_kernels()->store(b->y->dtype, b->bias, 1.0f, srq_row(b->y, b->row + r, b->out), b->out, false);
+}
+
+void srq_tape_fill_bias(const struct srq_linear *l, const struct srq_tensor *y, int64_t row, int64_t rows)
+{
+    struct bias_rows b = { l->bias->value, y, row, l->out };
+
+    srq_parallel(rows, 1 + 8192 / (l->out + 1), fill_bias, &b);
 }
 
 /* A measuring tape names the product instead of running it. */
-static void multiply(const struct srq_tape *t, const struct srq_product *p)
+void srq_tape_multiply(const struct srq_tape *t, const struct srq_product *p)
 {
     if (srq_tape_measuring(t))
         srq_gemm_expect(p);
@@ -46,12 +53,9 @@ static void forward(const struct srq_tape *t, const struct srq_linear *l, const 
                                    .c = { y->data, y->dtype, l->out },
                                    .add = l->bias != NULL };
 
-    if (l->bias != NULL && !srq_tape_measuring(t)) {
-        struct bias_rows b = { l->bias->value, y, l->out };
-
-        srq_parallel(rows, 1 + 8192 / (l->out + 1), fill_bias, &b);
-    }
-    multiply(t, &p);
+    if (l->bias != NULL && !srq_tape_measuring(t))
+        srq_tape_fill_bias(l, y, 0, rows);
+    srq_tape_multiply(t, &p);
 }
 
 /* ---- x as the product gets it, where somebody makes that: straight through in backward ---- */
@@ -113,7 +117,7 @@ static int input_gradient(struct srq_tape *t, struct srq_node *n, int64_t rows, 
         return rc;
     p.c.data = x->var.grad.data;
     p.c.dtype = x->var.grad.dtype;
-    multiply(t, &p);
+    srq_tape_multiply(t, &p);
     if (srq_tape_measuring(t))
         return 0;
     srq_tape_account(t, SRQ_TAPE_LINEAR, true, since, 2.0 * (double)rows * (double)l->in * (double)l->out);
@@ -170,7 +174,7 @@ static int weight_gradient(struct srq_tape *t, struct srq_node *n, int64_t rows,
                                        .c = { s.tile, SRQ_F32, l->in } };
         double since = srq_tape_clock(t);
 
-        multiply(t, &p);
+        srq_tape_multiply(t, &p);
         if (srq_tape_measuring(t))
             continue;
         srq_tape_account(t, SRQ_TAPE_WEIGHT_GRAD, true, since, 2.0 * (double)rows * (double)l->in * (double)count);
@@ -204,7 +208,7 @@ static int backward(struct srq_tape *t, struct srq_node *n, struct srq_error *er
 
 /* ---- registration ---- */
 
-struct srq_var *srq_op_linear(struct srq_tape *t, struct srq_var *x, struct srq_linear *l)
+struct srq_var *srq_tape_linear(struct srq_tape *t, struct srq_var *x, struct srq_linear *l)
 {
     double since = srq_tape_clock(t);
     struct srq_value *y, *fed = NULL;

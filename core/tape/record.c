@@ -40,12 +40,26 @@ struct srq_tape {
 };
 
 static const char *const kind_names[SRQ_TAPE_KINDS] = {
-    [SRQ_TAPE_LINEAR] = "linear", [SRQ_TAPE_WEIGHT_GRAD] = "weight gradient",
-    [SRQ_TAPE_SINK] = "sink",     [SRQ_TAPE_RMSNORM] = "rmsnorm",
-    [SRQ_TAPE_ROPE] = "rope",     [SRQ_TAPE_ATTENTION] = "attention",
-    [SRQ_TAPE_SWIGLU] = "swiglu", [SRQ_TAPE_ADD] = "add",
-    [SRQ_TAPE_MSE] = "mse",       [SRQ_TAPE_DOT] = "dot",
+    [SRQ_TAPE_LINEAR] = "linear",
+    [SRQ_TAPE_WEIGHT_GRAD] = "weight gradient",
+    [SRQ_TAPE_SINK] = "sink",
+    [SRQ_TAPE_RMSNORM] = "rmsnorm",
+    [SRQ_TAPE_ROPE] = "rope",
+    [SRQ_TAPE_ATTENTION] = "attention",
+    [SRQ_TAPE_SWIGLU] = "swiglu",
+    [SRQ_TAPE_ADD] = "add",
+    [SRQ_TAPE_MSE] = "mse",
+    [SRQ_TAPE_DOT] = "dot",
     [SRQ_TAPE_FEED] = "feed",
+    [SRQ_TAPE_CONV] = "conv",
+    [SRQ_TAPE_PATCHES] = "patches",
+    [SRQ_TAPE_GROUP_NORM] = "group norm",
+    [SRQ_TAPE_SILU] = "silu",
+    [SRQ_TAPE_SCALE] = "scale",
+    [SRQ_TAPE_UPSAMPLE] = "upsample",
+    [SRQ_TAPE_CONCAT] = "concat",
+    [SRQ_TAPE_SAMPLE] = "sample",
+    [SRQ_TAPE_ROUND] = "round",
 };
 
 /* ---- life ---- */
@@ -231,6 +245,20 @@ struct srq_value *srq_tape_value(struct srq_tape *t, int64_t rows, int64_t cols,
     if (srq_tape_take(t, bytes, &v->mem, NULL) != 0)
         return NULL;
     v->var.value.data = srq_tape_at(t, &v->mem);
+    return v;
+}
+
+struct srq_value *srq_tape_take_over(struct srq_tape *t, struct srq_value *x)
+{
+    struct srq_value *v = new_value(t);
+
+    if (v == NULL)
+        return NULL;
+    v->var.value = x->var.value;
+    v->var.wants_grad = x->var.wants_grad;
+    v->mem = x->mem;
+    x->mem = (struct srq_block_mem){ 0, 0 };
+    x->var.value.data = NULL;
     return v;
 }
 

@@ -7,9 +7,11 @@
 #ifndef SRQ_TAPE_RECORD_H
 #define SRQ_TAPE_RECORD_H
 
+#include "core/math/gemm.h"
 #include "core/math/kernels.h"
 #include "core/tape/arena.h"
-#include "core/tape/ops.h"
+#include "core/tape/ops_picture.h"
+#include "core/tape/ops_round.h"
 
 enum srq_tape_kind {
     SRQ_TAPE_LINEAR, /* y, and dx in backward */
@@ -23,6 +25,15 @@ enum srq_tape_kind {
     SRQ_TAPE_MSE,
     SRQ_TAPE_DOT,
     SRQ_TAPE_FEED,
+    SRQ_TAPE_CONV,    /* products of y, and of dx */
+    SRQ_TAPE_PATCHES, /* what convolutions copy */
+    SRQ_TAPE_GROUP_NORM,
+    SRQ_TAPE_SILU,
+    SRQ_TAPE_SCALE,
+    SRQ_TAPE_UPSAMPLE,
+    SRQ_TAPE_CONCAT,
+    SRQ_TAPE_SAMPLE, /* one vector for all rows of a sample */
+    SRQ_TAPE_ROUND,
     SRQ_TAPE_KINDS
 };
 
@@ -58,14 +69,36 @@ struct srq_node {
             int64_t seq;
         } rope;
         struct srq_attention attention;
+        struct {
+            struct srq_linear *layer;
+            struct srq_conv shape;
+        } conv;
+        struct srq_group_norm group_norm;
+        struct {
+            int64_t batch, height, width;
+        } picture;
+        float factor;
     } as;
 };
+
+/* The layer's product alone, whatever its input and output are to be rounded to. */
+struct srq_var *srq_tape_linear(struct srq_tape *t, struct srq_var *x, struct srq_linear *l);
+/* Runs a product; a measuring tape names it instead. */
+void srq_tape_multiply(const struct srq_tape *t, const struct srq_product *p);
+/* The layer's bias into each of `rows` rows at y, for a product that adds to them. */
+void srq_tape_fill_bias(const struct srq_linear *l, const struct srq_tensor *y, int64_t row, int64_t rows);
+
+/* srq_op_round of what nobody else reads, in its place; x may be NULL after a failure. */
+struct srq_var *srq_tape_round_here(struct srq_tape *t, struct srq_var *x, struct srq_rounding *r);
 
 /* True when the tape has failed or an input is missing: the operation returns NULL. */
 bool srq_tape_failed(struct srq_tape *t, const struct srq_var *a, const struct srq_var *b);
 
 /* A new value [rows, cols] in the tape's dtype; NULL when the arena is full. */
 struct srq_value *srq_tape_value(struct srq_tape *t, int64_t rows, int64_t cols, bool wants_grad);
+/* A new value in the memory of x, which holds none from here on: for what the backward of x's operation does not read.
+ */
+struct srq_value *srq_tape_take_over(struct srq_tape *t, struct srq_value *x);
 /* A block of scratch or saved memory. */
 int srq_tape_take(struct srq_tape *t, size_t bytes, struct srq_block_mem *out, struct srq_error *err);
 void srq_tape_give(struct srq_tape *t, struct srq_block_mem *b);

@@ -146,7 +146,7 @@ static int load_plugin(struct bench *b, int iterations, struct srq_error *err)
 
 static struct srq_var *block(struct bench *b, struct srq_tape *t)
 {
-    struct srq_attention a = { BENCH_BATCH, BENCH_SEQ, BENCH_HEADS, BENCH_KV_HEADS, BENCH_HEAD_DIM, 0, 0.125f };
+    struct srq_attention a = { BENCH_BATCH, BENCH_SEQ, BENCH_HEADS, BENCH_KV_HEADS, BENCH_HEAD_DIM, 0, 0.125f, false };
     struct srq_var *x = srq_tape_input(t, &b->input, false), *h, *q, *k, *v;
     struct layer *l = b->layers;
     static struct srq_vector gain = { .name = "norm", .n = BENCH_HIDDEN };
@@ -209,8 +209,8 @@ static void collect_parts(struct bench *b, struct bench_block *out, double total
     static const char *const back[] = { "linear, dx",    "weight gradient", "sink",
                                         "rmsnorm, back", "rope, back",      "attention, back",
                                         "swiglu, back",  "add, back",       "mse, back" };
-    struct srq_tape_time times[16];
-    int n = srq_tape_times(b->tape, times, 16, true);
+    struct srq_tape_time times[32];
+    int n = srq_tape_times(b->tape, times, 32, true);
     double sum = b->weight_s + b->step_s;
 
     for (int i = 0; i < n; i++) {

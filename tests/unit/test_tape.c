@@ -141,7 +141,7 @@ static void plain_shared(const int64_t *p, double *const *in, double *out)
     free(y);
 }
 
-/* p: batch, seq, heads, kv_heads, head_dim, window */
+/* p: batch, seq, heads, kv_heads, head_dim, window, full */
 static void attention_shape(const int64_t *p, int64_t rows[], int64_t cols[], int64_t *out_rows, int64_t *out_cols)
 {
     for (int i = 0; i < 3; i++) {
@@ -154,7 +154,7 @@ static void attention_shape(const int64_t *p, int64_t rows[], int64_t cols[], in
 
 static struct srq_var *build_attention(struct srq_tape *t, const int64_t *p, struct srq_var **in)
 {
-    struct srq_attention a = { p[0], p[1], p[2], p[3], p[4], p[5], 0.7f };
+    struct srq_attention a = { p[0], p[1], p[2], p[3], p[4], p[5], 0.7f, p[6] };
 
     return srq_op_attention(t, in[0], in[1], in[2], &a);
 }
@@ -167,9 +167,10 @@ static void plain_head(const int64_t *p, double *const *in, double *out, int64_t
     for (int64_t i = 0; i < p[1]; i++) {
         const double *q = in[0] + ((b * p[1] + i) * p[2] + h) * hd;
         int64_t from = p[5] > 0 && i >= p[5] ? i - p[5] + 1 : 0;
+        int64_t to = p[6] ? p[1] : i + 1;
         double most = -INFINITY, sum = 0;
 
-        for (int64_t k = from; k <= i; k++) {
+        for (int64_t k = from; k < to; k++) {
             const double *key = in[1] + ((b * p[1] + k) * p[3] + kv) * hd;
 
             w[k] = 0;
@@ -178,12 +179,12 @@ static void plain_head(const int64_t *p, double *const *in, double *out, int64_t
             w[k] *= (double)0.7f;
             most = w[k] > most ? w[k] : most;
         }
-        for (int64_t k = from; k <= i; k++)
+        for (int64_t k = from; k < to; k++)
             sum += w[k] = exp(w[k] - most);
         for (int64_t d = 0; d < hd; d++) {
             double y = 0;
 
-            for (int64_t k = from; k <= i; k++)
+            for (int64_t k = from; k < to; k++)
                 y += w[k] / sum * in[2][((b * p[1] + k) * p[3] + kv) * hd + d];
             out[((b * p[1] + i) * p[2] + h) * hd + d] = y;
         }
@@ -478,7 +479,7 @@ static void check_graph(const struct graph *g, const int64_t *p, enum srq_dtype 
     fixture_free(&f);
 }
 
-static void check_cases(const struct graph *g, const int64_t cases[][6], size_t count)
+static void check_cases(const struct graph *g, const int64_t cases[][7], size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         check_graph(g, cases[i], SRQ_F32);
@@ -488,7 +489,7 @@ static void check_cases(const struct graph *g, const int64_t cases[][6], size_t 
 
 #define CHECK(g, ...)                                               \
     do {                                                            \
-        static const int64_t cases_[][6] = __VA_ARGS__;             \
+        static const int64_t cases_[][7] = __VA_ARGS__;             \
         check_cases(g, cases_, sizeof(cases_) / sizeof(cases_[0])); \
     } while (0)
 
@@ -559,6 +560,16 @@ static void long_attention_agrees_with_double(void **state)
     CHECK(&attention, { { 1, 300, 1, 1, 4, 0 }, { 1, 600, 2, 1, 3, 290 } });
 }
 
+static void full_attention_agrees_with_double(void **state)
+{
+    (void)state;
+    CHECK(&attention, { { 2, 7, 2, 2, 5, 0, true },
+                        { 1, 1, 1, 1, 1, 0, true },
+                        { 2, 61, 2, 1, 40, 0, true },
+                        { 1, 300, 1, 1, 7, 0, true },
+                        { 1, 784, 1, 1, 3, 0, true } });
+}
+
 /* ---- a block, for the tests of memory ---- */
 
 struct block {
@@ -615,7 +626,7 @@ static void block_free(struct block *b)
 
 static struct srq_var *block_loss(struct srq_tape *t, struct block *b)
 {
-    struct srq_attention a = { 2, TOKENS / 2, 4, 4, HIDDEN / 4, 0, 0.25f };
+    struct srq_attention a = { 2, TOKENS / 2, 4, 4, HIDDEN / 4, 0, 0.25f, false };
     struct srq_var *x = srq_tape_input(t, &b->input, false), *h = srq_op_rmsnorm(t, x, &gain, EPS);
     struct srq_var *q = srq_op_rope(t, srq_op_linear(t, h, &b->q), TOKENS / 2, HIDDEN / 4, HIDDEN / 4, cosines, sines);
 
@@ -801,6 +812,7 @@ int main(void)
         cmocka_unit_test(grouped_query_attention_agrees_with_double),
         cmocka_unit_test(windowed_attention_agrees_with_double),
         cmocka_unit_test(long_attention_agrees_with_double),
+        cmocka_unit_test(full_attention_agrees_with_double),
         cmocka_unit_test(measuring_gives_exactly_what_a_pass_needs),
         cmocka_unit_test(an_arena_too_small_is_an_error_at_any_size),
         cmocka_unit_test(a_pass_after_reset_needs_no_more_and_repeats_bit_by_bit),
