@@ -58,6 +58,14 @@ def models_are_kept_on_request():
         assert "model.safetensors" in os.listdir(got["rows"][0]["runs"][0]["folder"])
 
 
+def schemes_with_activations_are_compared_like_any_other():
+    with Place() as p:
+        rows = {(r["label"], r["scheme"]): r for r in p.ctl(*WORDS[:-2], "-m", "rtn,smoothquant+rtn", "-s", "w8,w8a4", "-o", p.path("cmp"))["rows"]}
+        assert all(r["state"] == "done" for r in rows.values()), rows
+        assert rows["rtn", "w8a4"]["kl"] > 100 * rows["rtn", "w8"]["kl"], rows
+        assert rows["rtn", "w8a4"]["average_bits"] == rows["rtn", "w8"]["average_bits"], "nothing of it is stored"
+
+
 def words_that_make_no_sense_are_refused():
     with Place() as p:
         for words, part in ((["-s", "w4g64"], "--methods"), (["-m", "rtn"], "--schemes"),
@@ -94,6 +102,7 @@ if __name__ == "__main__":
     run_tests([
         rows_are_measured_and_found_again,
         models_are_kept_on_request,
+        schemes_with_activations_are_compared_like_any_other,
         words_that_make_no_sense_are_refused,
         control_c_cancels_what_has_not_ended,
     ])

@@ -165,6 +165,8 @@ def activations_are_rounded_where_the_scheme_says_so():
         print("# kl", kl)
         assert 4 * kl["rtnw8"] < kl["rtnw8a8"] < kl["rtnw8a4"] / 20, kl
         assert kl["smoothquant,rtnw8a8"] < kl["rtnw8a8"], kl
+        noted = worker(p, "weights", dict(job("rtn", "w8a8", calib=False, formats=["fake"], threads=2)))
+        assert any("fake holds the rounded weights alone" in e["text"] for e in events(p.path("weights.job"), "log")), noted
         worker(p, "default", {k: v for k, v in job("rtn", "w8a8", calib=False, threads=2).items() if k != "formats"})
         assert not differing(p.path("default"), p.path("rtnw8a8")), "compressed-tensors is what holds such a scheme"
 
