@@ -83,7 +83,7 @@ static int model_hash(const struct srq_model *m, struct srq_hash *h, struct srq_
 }
 
 struct fingerprint {
-    const struct srq_resolved *job;
+    const struct srq_job *job;
     cJSON *json;
 };
 
@@ -181,16 +181,16 @@ static int add_texts(struct fingerprint *f, const struct srq_fingerprint_texts *
     return rc == 0 ? add(f, "evaluation", t->eval->count > 0 ? t->eval->hash : "none", err) : rc;
 }
 
-int srq_fingerprint_make(const struct srq_resolved *r, const struct srq_fingerprint_texts *texts, cJSON **out,
+int srq_fingerprint_make(const struct srq_job *job, const struct srq_fingerprint_texts *texts, cJSON **out,
                          struct srq_error *err)
 {
-    struct fingerprint f = { r, cJSON_CreateObject() };
+    struct fingerprint f = { job, cJSON_CreateObject() };
     char spec[SRQ_HASH_HEX], threads[32];
-    int rc = f.json != NULL && spec_hash(&r->spec, spec)
+    int rc = f.json != NULL && spec_hash(&job->spec, spec)
                  ? add_programs(&f, err)
                  : srq_fail(err, -SRQ_ENOMEM, "out of memory taking the fingerprint");
 
-    snprintf(threads, sizeof(threads), "%lld", (long long)r->spec.opt.threads);
+    snprintf(threads, sizeof(threads), "%lld", (long long)job->spec.opt.threads);
     if (rc == 0)
         rc = add(&f, "spec", spec, err);
     if (rc == 0)

@@ -110,7 +110,7 @@ static int same_spec(const char *path, const char *text, struct srq_error *err)
 /* The specification of a new job, normalised; one that is there already must be the same. */
 static int store_spec(struct setting *s, const char *path, struct srq_error *err)
 {
-    cJSON *json = srq_spec_json(&s->run.job.spec);
+    cJSON *json = srq_spec_json(&s->run.job->spec);
     char *text = json != NULL ? cJSON_Print(json) : NULL;
     int rc;
 
@@ -133,7 +133,7 @@ static int read_spec(struct setting *s, const char *path, struct srq_error *err)
 
     if (rc != 0)
         return rc;
-    rc = srq_resolve_text(text, len, SRQ_SPEC_STORED, &s->run.job, err);
+    rc = srq_resolve_text(text, len, SRQ_SPEC_STORED, &s->run.resolved, err);
     srq_free(text);
     return rc;
 }
@@ -141,7 +141,7 @@ static int read_spec(struct setting *s, const char *path, struct srq_error *err)
 /* A job directory goes when its job is deleted, an output when it is replaced: neither may lie in the other. */
 static int check_apart(const struct srq_run *run, struct srq_error *err)
 {
-    char *dir = srq_path_canonical(run->dir), *out = srq_path_canonical(run->job.spec.output);
+    char *dir = srq_path_canonical(run->dir), *out = srq_path_canonical(run->job->spec.output);
     int rc = 0;
 
     if (dir == NULL || out == NULL)
@@ -165,14 +165,14 @@ static int resolve(struct setting *s, struct srq_error *err)
         rc = read_spec(s, path, err);
     else /* a second call with the same job goes on with it, and may find its own output */
         rc = srq_resolve_text(req->spec, req->spec_len,
-                              req->spec_flags | (srq_path_exists(path) ? (unsigned)SRQ_SPEC_AGAIN : 0u), &s->run.job,
-                              err);
+                              req->spec_flags | (srq_path_exists(path) ? (unsigned)SRQ_SPEC_AGAIN : 0u),
+                              &s->run.resolved, err);
     if (rc == 0) {
         rc = check_apart(&s->run, err);
         if (rc == 0 && req->spec != NULL)
             rc = store_spec(s, path, err);
         if (rc != 0)
-            srq_resolved_fini(&s->run.job);
+            srq_resolved_fini(&s->run.resolved);
     }
     srq_free(path);
     return rc;
@@ -190,27 +190,64 @@ static void on_event(void *ctx, int64_t seq, double time, const char *event, con
         s->req->watch(s->req->watch_ctx, seq, time, event, data);
 }
 
-/* What a stage has freed goes back at its end: the plan counts no stage's memory in the next one. */
-static int stage(struct srq_run *run, int (*work_of)(struct srq_run *, struct srq_error *), struct srq_error *err)
-{
-    int rc = work_of(run, err);
+/* ---- stages ------------------------------------------------------------------------------------------------------ */
 
-    (void)srq_usage_peak(run->usage); /* a short stage may lie between two looks */
-    srq_run_watch_memory(run);
-    srq_heap_trim();
+static bool has_budget(const struct srq_job *job)
+{
+    return srq_spec_has_budget(&job->spec);
+}
+
+static bool transforms(const struct srq_job *job)
+{
+    return srq_spec_transform(&job->spec) != NULL;
+}
+
+struct stage_row {
+    int (*run)(struct srq_run *run, struct srq_error *err);
+    bool (*wanted)(const struct srq_job *job); /* NULL: by every job */
+};
+
+/* In this order, whatever runs the job. What the plugins of the method can do decides which are wanted. */
+static const struct stage_row loading[] = {
+    { srq_stage_load, NULL },
+    { srq_stage_calibrate, NULL },
+    { srq_stage_resample, NULL },
+};
+static const struct stage_row preparing[] = {
+    { srq_stage_score, has_budget },
+    { srq_stage_allocate, has_budget },
+    { srq_stage_evaluate_before, NULL },
+    { srq_stage_transform, transforms },
+};
+/* Again and again until nothing is pending or stale and the result is measured, whatever changes meanwhile. */
+static const struct stage_row making[] = {
+    { srq_stage_quantize, NULL },
+    { srq_stage_refine, NULL },
+    { srq_stage_evaluate_after, NULL },
+};
+#define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
+
+/* What a stage has freed goes back at its end: what is counted for the next one leaves its memory out. */
+static int run_rows(struct srq_run *run, const struct stage_row *rows, size_t count, struct srq_error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        if (rows[i].wanted != NULL && !rows[i].wanted(run->job))
+            continue;
+        rc = rows[i].run(run, err);
+        (void)srq_usage_peak(run->usage); /* a short stage may lie between two looks */
+        srq_run_watch_memory(run);
+        srq_heap_trim();
+    }
     return rc;
 }
 
-/* Until nothing is pending or stale and the result is measured, whatever changes meanwhile. */
-static int quantize(struct srq_run *run, struct srq_error *err)
+static int make_result(struct srq_run *run, struct srq_error *err)
 {
     for (;;) {
-        int rc = stage(run, srq_stage_quantize, err);
+        int rc = run_rows(run, making, COUNT(making), err);
 
-        if (rc == 0)
-            rc = stage(run, srq_stage_refine, err);
-        if (rc == 0)
-            rc = stage(run, srq_stage_evaluate_after, err);
         if (rc == -SRQ_ECANCELED && srq_tasks_unfinished(run->tasks))
             rc = srq_run_check(run, err);
         if (rc == 0 && srq_tasks_seal(run->tasks))
@@ -223,23 +260,13 @@ static int quantize(struct srq_run *run, struct srq_error *err)
 static int run_stages(struct srq_run *run, struct srq_error *err)
 {
     double start = srq_clock_s();
-    int rc = stage(run, srq_stage_load, err);
+    int rc = run_rows(run, loading, COUNT(loading), err);
 
-    if (rc == 0)
-        rc = stage(run, srq_stage_calibrate, err);
-    if (rc == 0)
-        rc = stage(run, srq_stage_resample, err);
     run->load_s = srq_clock_s() - start;
     if (rc == 0)
-        rc = stage(run, srq_stage_score, err);
+        rc = run_rows(run, preparing, COUNT(preparing), err);
     if (rc == 0)
-        rc = stage(run, srq_stage_allocate, err);
-    if (rc == 0)
-        rc = stage(run, srq_stage_evaluate_before, err);
-    if (rc == 0)
-        rc = stage(run, srq_stage_transform, err);
-    if (rc == 0)
-        rc = quantize(run, err);
+        rc = make_result(run, err);
     if (rc == 0)
         rc = srq_stage_export(run, err);
     if (rc == 0)
@@ -250,7 +277,7 @@ static int run_stages(struct srq_run *run, struct srq_error *err)
 static int prepare(struct setting *s, struct srq_error *err)
 {
     struct srq_run *run = &s->run;
-    int units = srq_model_unit_count(run->job.model);
+    int units = srq_model_unit_count(run->job->model);
 
     run->told = srq_calloc((size_t)units + 1, sizeof(run->told[0]));
     run->ckpt = srq_path_join(run->dir, "ckpt");
@@ -276,10 +303,10 @@ static void begin(struct setting *s)
     if (s->cut > 0)
         srq_event_log(&run->events, SRQ_LOG_WARN, "the journal had a torn tail of %" PRIu64 " bytes, which was cut",
                       s->cut);
-    for (int i = 0; i < cJSON_GetArraySize(run->job.notes); i++)
-        srq_event_log(&run->events, SRQ_LOG_WARN, "%s", cJSON_GetArrayItem(run->job.notes, i)->valuestring);
+    for (int i = 0; i < cJSON_GetArraySize(run->resolved.notes); i++)
+        srq_event_log(&run->events, SRQ_LOG_WARN, "%s", cJSON_GetArrayItem(run->resolved.notes, i)->valuestring);
     srq_event_log(&run->events, SRQ_LOG_INFO, "products: %s; %" PRId64 " threads; blocks compute in %s",
-                  srq_gemm_describe(), run->job.spec.opt.threads, srq_dtype_name(run->job.compute));
+                  srq_gemm_describe(), run->job->spec.opt.threads, srq_dtype_name(run->job->compute));
 }
 
 /* Tells how it ended. A failure that another try may mend leaves the job as it is: running. */
@@ -321,11 +348,11 @@ static int work(struct setting *s, enum srq_job_state *end, struct srq_error *er
     if (rc == 0)
         rc = resolve(s, err);
     if (rc == 0) {
-        rc = srq_usage_start(run->job.baseline_bytes, &run->usage, err);
+        rc = srq_usage_start(run->resolved.footprint.baseline_bytes, &run->usage, err);
         if (rc == 0)
             rc = prepare(s, err);
         begin(s);
-        srq_estimate_way(&run->job, way);
+        srq_estimate_way(&run->resolved, way);
         srq_event_expect(&run->events, way);
         if (rc == 0 && srq_run_published(run))
             srq_tasks_close(run->tasks, "is exported");
@@ -351,6 +378,7 @@ static int set_up(struct setting *s, const struct srq_job_request *req, struct s
     memset(s, 0, sizeof(*s));
     s->req = req;
     s->run.dir = req->dir;
+    s->run.job = &s->run.resolved.job;
     s->run.id = strrchr(req->dir, '/') + 1;
     return open_journal(s, err);
 }
@@ -370,8 +398,8 @@ static void clean_up(struct setting *s)
     srq_scales_fini(&run->scales);
     srq_samples_fini(&run->eval);
     srq_scores_fini(&run->scores);
-    if (run->job.model != NULL)
-        srq_resolved_fini(&run->job);
+    if (run->job->model != NULL)
+        srq_resolved_fini(&run->resolved);
     srq_free(run->told);
     srq_free(run->ckpt);
     srq_free(s->told);

@@ -25,20 +25,21 @@ struct rounded {
 static int rounded_codes(void *ctx, int layer, const struct srq_codes **out, struct srq_error *err)
 {
     struct rounded *r = ctx;
-    const struct srq_resolved *job = &r->run->job;
+    const struct srq_job *job = r->run->job;
+    const struct srq_scheme *scheme = &r->run->resolved.choice.schemes[layer];
     const struct srq_layer_info *info = job->layers[layer];
     struct srq_tensor weight;
     int rc;
 
     *out = NULL;
-    if (job->schemes[layer].grid == SRQ_GRID_NONE)
+    if (scheme->grid == SRQ_GRID_NONE)
         return 0;
     srq_codes_fini(&r->codes);
     rc = srq_model_weight(job->model, layer, &weight, err);
     if (rc == 0)
-        rc = srq_codes_alloc(info->out, info->in, &job->schemes[layer], &r->codes, err);
+        rc = srq_codes_alloc(info->out, info->in, scheme, &r->codes, err);
     if (rc == 0)
-        rc = srq_tensor_scale(job->model, layer, &job->schemes[layer], &r->codes.tensor_scale, err);
+        rc = srq_tensor_scale(job->model, layer, scheme, &r->codes.tensor_scale, err);
     if (rc == 0)
         rc = srq_round_plain(&weight, info->name, &r->codes, err);
     if (rc == 0)
@@ -146,7 +147,7 @@ static void store_reference(struct srq_run *run, const struct srq_eval *e)
     size_t bytes;
     const void *states = srq_eval_kept(e, &bytes);
     char *path = states_path(run), of[KEY_LEN], hash[24];
-    uint64_t limit = (uint64_t)run->job.spec.opt.max_disk;
+    uint64_t limit = (uint64_t)run->job->spec.opt.max_disk;
     struct srq_error err = { 0 };
     cJSON *fact = cJSON_CreateObject();
 
@@ -216,7 +217,7 @@ static int measure(struct srq_run *run, struct srq_eval *e, enum srq_measured w,
 
     srq_event_stage(&run->events, SRQ_STAGE_EVALUATE, 0, 0, "window-blocks");
     if (w != SRQ_MEASURED_AFTER) /* these two are of the stored model, whatever has been folded into it meanwhile */
-        srq_model_unfold(run->job.model);
+        srq_model_unfold(run->job->model);
     srq_results_init(&results, run);
     if (w == SRQ_MEASURED_AFTER)
         weights = (struct srq_eval_weights){ &results, srq_results_codes };
@@ -235,10 +236,10 @@ static int measure(struct srq_run *run, struct srq_eval *e, enum srq_measured w,
 
 static int open_eval(struct srq_run *run, struct srq_eval **e, struct srq_error *err)
 {
-    struct srq_eval_config cfg = { .windows = run->job.spec.opt.eval_windows,
-                                   .inputs = srq_resolved_rounds_inputs(&run->job) };
+    struct srq_eval_config cfg = { .windows = run->job->spec.opt.eval_windows,
+                                   .inputs = srq_resolved_rounds_inputs(&run->resolved) };
 
-    return srq_eval_create(run->job.model, NULL, &run->eval, &cfg, e, err);
+    return srq_eval_create(run->job->model, NULL, &run->eval, &cfg, e, err);
 }
 
 /* Brings the original's states into `e`; tells its result where it is new. */

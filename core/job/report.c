@@ -42,7 +42,8 @@ static bool add_block(cJSON *blocks, const char *name, const struct srq_block_re
 /* Of the layer under its scheme; unknown where nothing was scored. */
 static double score_of(const struct srq_run *run, int layer)
 {
-    return run->scores.layers > 0 ? srq_scores_of(&run->scores, layer, &run->job.schemes[layer]) : (double)NAN;
+    return run->scores.layers > 0 ? srq_scores_of(&run->scores, layer, &run->resolved.choice.schemes[layer])
+                                  : (double)NAN;
 }
 
 /* Which scales were folded in, and how they were found. */
@@ -57,9 +58,9 @@ static bool add_transform(struct srq_run *run, cJSON *root)
         cJSON_Delete(fact);
         return cJSON_AddNullToObject(root, "transform") != NULL;
     }
-    srq_scales_range(&run->scales, run->job.model, &least, &most);
+    srq_scales_range(&run->scales, run->job->model, &least, &most);
     t = cJSON_AddObjectToObject(root, "transform");
-    ok = t != NULL && srq_put_text(t, "plugin", srq_spec_transform(&run->job.spec)->name) &&
+    ok = t != NULL && srq_put_text(t, "plugin", srq_spec_transform(&run->job->spec)->name) &&
          srq_put_number(t, "steps", (double)o->steps) && srq_put_number(t, "best_step", (double)o->best_step);
     if (ok) {
         srq_put_number(t, "loss_first", o->loss_first);
@@ -93,13 +94,13 @@ static int add_results(struct srq_run *run, int unit, cJSON *blocks, cJSON *laye
     if (n == 0)
         return 0;
     if (u->kind == SRQ_UNIT_HEAD &&
-        (run->job.schemes[first].grid == SRQ_GRID_NONE || !srq_ckpt_block_exists(run->ckpt, unit))) {
+        (run->resolved.choice.schemes[first].grid == SRQ_GRID_NONE || !srq_ckpt_block_exists(run->ckpt, unit))) {
         for (int i = 0; ok && i < n; i++)
-            ok = add_layer(layers, &run->job.plan.layers[first + i],
+            ok = add_layer(layers, &run->resolved.choice.plan.layers[first + i],
                            &(struct layer_numbers){ score_of(run, first + i), NAN, NAN, NAN });
         return ok ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory writing the report");
     }
-    rc = srq_ckpt_block_open(run->ckpt, unit, run->job.layers + first, n, &b, err);
+    rc = srq_ckpt_block_open(run->ckpt, unit, run->job->layers + first, n, &b, err);
     if (rc != 0)
         return rc;
     r = srq_ckpt_block_result(b);
@@ -112,7 +113,7 @@ static int add_results(struct srq_run *run, int unit, cJSON *blocks, cJSON *laye
         ok = add_block(blocks, u->name, r);
     for (int i = 0; ok && i < n; i++)
         ok = add_layer(
-            layers, &run->job.plan.layers[first + i],
+            layers, &run->resolved.choice.plan.layers[first + i],
             &(struct layer_numbers){ score_of(run, first + i), r->error_first[i], r->error_best[i], r->saturation[i] });
     srq_ckpt_block_close(b);
     return ok ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory writing the report");
@@ -148,12 +149,12 @@ static bool add_eval(struct srq_run *run, cJSON *root, double *eval_s)
 static bool add_size(const struct srq_run *run, cJSON *root)
 {
     cJSON *size = cJSON_AddObjectToObject(root, "size");
-    uint64_t schemes = srq_plan_size(&run->job.plan, run->job.info->bytes).after_bytes;
+    uint64_t schemes = srq_plan_size(&run->resolved.choice.plan, run->resolved.job.info->bytes).after_bytes;
 
-    return size != NULL && srq_put_number(size, "before_bytes", (double)run->job.size.before_bytes) &&
-           srq_put_number(size, "after_bytes", (double)run->job.size.after_bytes) &&
+    return size != NULL && srq_put_number(size, "before_bytes", (double)run->resolved.choice.size.before_bytes) &&
+           srq_put_number(size, "after_bytes", (double)run->resolved.choice.size.after_bytes) &&
            srq_put_number(size, "scheme_bytes", (double)schemes) &&
-           srq_put_number(size, "average_bits", run->job.size.average_bits);
+           srq_put_number(size, "average_bits", run->resolved.choice.size.average_bits);
 }
 
 static bool add_timing(struct srq_run *run, cJSON *root, const struct sums *sums, double eval_s)
@@ -169,19 +170,19 @@ static bool add_timing(struct srq_run *run, cJSON *root, const struct sums *sums
 
 static bool add_memory(struct srq_run *run, cJSON *root)
 {
-    cJSON *m = srq_needs_json(&run->job.memory, run->job.planned_bytes);
+    cJSON *m = srq_needs_json(&run->resolved.footprint.memory, run->resolved.footprint.planned_bytes);
     uint64_t peak = srq_usage_peak(run->usage);
 
     srq_run_watch_memory(run); /* of this stage, which is not over */
 
     return m != NULL && cJSON_AddItemToObject(root, "memory", m) && srq_put_number(m, "peak_rss_bytes", (double)peak) &&
-           srq_put_number(m, "over_plan_bytes", (double)srq_needs_over(run->job.planned_bytes, peak)) &&
+           srq_put_number(m, "over_plan_bytes", (double)srq_needs_over(run->resolved.footprint.planned_bytes, peak)) &&
            srq_put_text(m, "over_plan_stage", run->over_stage);
 }
 
 static bool add_head(struct srq_run *run, cJSON *root)
 {
-    const struct srq_spec *s = &run->job.spec;
+    const struct srq_spec *s = &run->job->spec;
     char *method = srq_spec_method(s);
     cJSON *formats = cJSON_CreateStringArray((const char *const *)s->formats, s->format_count);
     bool ok = method != NULL && formats != NULL && srq_put_text(root, "job", run->id) &&
@@ -199,12 +200,12 @@ cJSON *srq_report_json(struct srq_run *run, struct srq_error *err)
     struct sums sums = { 0 };
     double eval_s = 0;
     bool ok = root != NULL && add_head(run, root) &&
-              srq_put_number(root, "plan_revision", (double)run->job.plan.revision) &&
+              srq_put_number(root, "plan_revision", (double)run->resolved.choice.plan.revision) &&
               (blocks = cJSON_AddArrayToObject(root, "blocks")) != NULL &&
               (layers = cJSON_AddArrayToObject(root, "layers")) != NULL;
     int rc = 0;
 
-    for (int u = 0; ok && rc == 0 && u < srq_model_unit_count(run->job.model); u++)
+    for (int u = 0; ok && rc == 0 && u < srq_model_unit_count(run->job->model); u++)
         rc = add_results(run, u, blocks, layers, &sums, err);
     if (rc != 0) {
         cJSON_Delete(root);
@@ -214,10 +215,11 @@ cJSON *srq_report_json(struct srq_run *run, struct srq_error *err)
          cJSON_AddItemToObject(root, "refine", srq_run_refine_json(run)) && add_transform(run, root) &&
          add_allocation(run, root) && add_eval(run, root, &eval_s) && add_size(run, root) &&
          add_timing(run, root, &sums, eval_s) && add_memory(run, root) &&
-         cJSON_AddStringToObject(root, "gemm_backend", srq_gemm_backend(run->job.compute)) &&
-         cJSON_AddStringToObject(root, "compute", run->job.compute == SRQ_BF16 ? "bf16" : "f32") &&
-         srq_put_number(root, "threads", (double)run->job.spec.opt.threads) &&
-         srq_put_number(root, "seed", (double)run->job.spec.opt.seed) && srq_put_text(root, "version", PACKAGE_VERSION);
+         cJSON_AddStringToObject(root, "gemm_backend", srq_gemm_backend(run->job->compute)) &&
+         cJSON_AddStringToObject(root, "compute", run->job->compute == SRQ_BF16 ? "bf16" : "f32") &&
+         srq_put_number(root, "threads", (double)run->job->spec.opt.threads) &&
+         srq_put_number(root, "seed", (double)run->job->spec.opt.seed) &&
+         srq_put_text(root, "version", PACKAGE_VERSION);
     if (ok)
         return root;
     srq_fail(err, -SRQ_ENOMEM, "out of memory writing the report");

@@ -12,22 +12,22 @@
 
 int srq_run_extend_samples(struct srq_run *run, struct srq_error *err)
 {
-    struct srq_resolved *job = &run->job;
+    struct srq_resolved *r = &run->resolved;
 
     srq_tasks_lock(run->tasks);
-    job->copies = srq_job_copies(job, run->calib.count);
+    r->choice.copies = srq_job_copies(r, run->calib.count);
     srq_tasks_unlock(run->tasks);
-    return job->copies > 0 ? srq_resample_extend(&run->calib, job->copies, err) : 0;
+    return r->choice.copies > 0 ? srq_resample_extend(&run->calib, r->choice.copies, err) : 0;
 }
 
 /* ---- kept words -------------------------------------------------------------------------------------------------- */
 
 static size_t word_bytes(const struct srq_run *run, int32_t **at)
 {
-    int64_t tokens = run->calib.count / (1 + run->job.copies) * run->calib.seqlen;
+    int64_t tokens = run->calib.count / (1 + run->resolved.choice.copies) * run->calib.seqlen;
 
     *at = run->calib.ids + tokens;
-    return (size_t)(tokens * run->job.copies) * sizeof(int32_t);
+    return (size_t)(tokens * run->resolved.choice.copies) * sizeof(int32_t);
 }
 
 static bool take_up(struct srq_run *run)
@@ -86,7 +86,7 @@ static int on_tick(void *ctx, int64_t done, int64_t all)
 
 int srq_stage_resample(struct srq_run *run, struct srq_error *err)
 {
-    struct srq_resample_config cfg = srq_job_resample_config(&run->job, run->calib.count);
+    struct srq_resample_config cfg = srq_job_resample_config(&run->resolved, run->calib.count);
     struct drawing d = { .run = run };
     int rc;
 

@@ -15,10 +15,11 @@ struct srq_task;
 struct srq_tasks;
 
 struct srq_run {
-    struct srq_resolved job;
-    const char *dir; /* absolute */
-    const char *id;  /* the directory's name */
-    char *ckpt;      /* DIR/ckpt */
+    struct srq_resolved resolved;
+    const struct srq_job *job; /* its job */
+    const char *dir;           /* absolute */
+    const char *id;            /* the directory's name */
+    char *ckpt;                /* DIR/ckpt */
     struct srq_events events;
     struct srq_job_flags *flags;
     struct srq_tasks *tasks;
@@ -52,7 +53,7 @@ int srq_run_check(struct srq_run *run, struct srq_error *err);
 /* Calibration samples that are planned with: those there are, or, before they are read, those asked for. */
 static inline int64_t srq_run_samples(const struct srq_run *run)
 {
-    return run->calib.count > 0 ? run->calib.count : run->job.spec.opt.nsamples;
+    return run->calib.count > 0 ? run->calib.count : run->job->spec.opt.nsamples;
 }
 
 /* Tells (job.memory, and a warning that names the stage) when the job has come to use more than was planned, and again

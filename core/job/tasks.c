@@ -117,8 +117,8 @@ uint64_t srq_tasks_plan_key(const struct srq_tasks *t)
 {
     uint64_t hash = 0;
 
-    for (int i = 0; i < t->run->job.layer_count; i++)
-        hash = mix_scheme(hash, &t->run->job.schemes[i]);
+    for (int i = 0; i < t->run->job->layer_count; i++)
+        hash = mix_scheme(hash, &t->run->resolved.choice.schemes[i]);
     return hash;
 }
 
@@ -266,8 +266,8 @@ static int write_result(struct srq_tasks *t, const struct srq_task *task, const 
     if (task->again) /* before the result: no snapshot may outlive what it was made with */
         rc = srq_snapshot_forget_behind(t->run->ckpt, task->unit, err);
     if (rc == 0)
-        rc =
-            srq_ckpt_block_write(t->run->ckpt, task->unit, t->run->job.layers + u->first, u->count, codes, result, err);
+        rc = srq_ckpt_block_write(t->run->ckpt, task->unit, t->run->job->layers + u->first, u->count, codes, result,
+                                  err);
     if (rc != 0)
         return rc;
     t->state.unit[task->unit] = (struct srq_unit){ task->generation, result->elapsed_s };
@@ -300,25 +300,25 @@ int srq_tasks_commit(struct srq_tasks *t, const struct srq_task *task, const str
 
 int srq_tasks_sync(struct srq_tasks *t, struct srq_error *err)
 {
-    struct srq_resolved *job = &t->run->job;
+    struct srq_resolved *r = &t->run->resolved;
     struct srq_plan copy;
     int rc;
 
     pthread_mutex_lock(&t->lock);
     rc = srq_plan_copy(&t->plan.plan, &copy, err);
     if (rc == 0) {
-        srq_plan_fini(&job->plan);
-        job->plan = copy;
-        for (int i = 0; i < job->layer_count; i++)
-            job->schemes[i] = copy.layers[i].scheme;
-        srq_resolved_take_size(job);
-        if (t->replanned && t->planned_bytes > job->planned_bytes) { /* what was needed once stays planned */
-            job->memory = t->memory;
-            job->planned_bytes = t->planned_bytes;
+        srq_plan_fini(&r->choice.plan);
+        r->choice.plan = copy;
+        for (int i = 0; i < r->job.layer_count; i++)
+            r->choice.schemes[i] = copy.layers[i].scheme;
+        srq_resolved_take_size(r);
+        if (t->replanned && t->planned_bytes > r->footprint.planned_bytes) { /* what was needed once stays planned */
+            r->footprint.memory = t->memory;
+            r->footprint.planned_bytes = t->planned_bytes;
         }
-        if (t->replanned && t->planned_disk_bytes > job->planned_disk_bytes) {
-            job->disk = t->disk;
-            job->planned_disk_bytes = t->planned_disk_bytes;
+        if (t->replanned && t->planned_disk_bytes > r->footprint.planned_disk_bytes) {
+            r->footprint.disk = t->disk;
+            r->footprint.planned_disk_bytes = t->planned_disk_bytes;
         }
         t->replanned = false;
     }
@@ -361,7 +361,7 @@ void srq_tasks_close(struct srq_tasks *t, const char *why)
 static int check_plan(void *ctx, const struct srq_plan *plan, struct srq_error *err)
 {
     struct srq_tasks *t = ctx;
-    struct srq_resolved tmp = t->run->job; /* only looked at, with another plan in it */
+    struct srq_resolved tmp = t->run->resolved; /* only looked at, with another plan in it */
     struct srq_scheme *schemes = srq_calloc((size_t)plan->count + 1, sizeof(*schemes));
     int rc;
 
@@ -369,17 +369,17 @@ static int check_plan(void *ctx, const struct srq_plan *plan, struct srq_error *
         return srq_fail(err, -SRQ_ENOMEM, "out of memory changing the plan");
     for (int i = 0; i < plan->count; i++)
         schemes[i] = plan->layers[i].scheme;
-    tmp.plan = *plan;
-    tmp.schemes = schemes;
-    tmp.self = t->planner;
+    tmp.choice.plan = *plan;
+    tmp.choice.schemes = schemes;
+    tmp.job.self = t->planner;
     rc = srq_resolved_accepts(&tmp, err);
     if (rc == 0)
         rc = srq_footprint_again(&tmp, srq_run_samples(t->run), t->run->eval.count, err);
     if (rc == 0) {
-        t->memory = tmp.memory;
-        t->disk = tmp.disk;
-        t->planned_bytes = tmp.planned_bytes;
-        t->planned_disk_bytes = tmp.planned_disk_bytes;
+        t->memory = tmp.footprint.memory;
+        t->disk = tmp.footprint.disk;
+        t->planned_bytes = tmp.footprint.planned_bytes;
+        t->planned_disk_bytes = tmp.footprint.planned_disk_bytes;
     }
     srq_free(schemes);
     return rc;
@@ -446,15 +446,15 @@ static int print_change(const struct srq_change_context *ctx, const struct srq_c
 
 static int change_locked(struct srq_tasks *t, const struct srq_change *change, cJSON **reply, struct srq_error *err)
 {
-    struct srq_resolved *job = &t->run->job;
+    struct srq_resolved *r = &t->run->resolved;
     struct srq_change_context ctx = { .job = t->run->id,
                                       .now = &t->plan,
                                       .state = &t->state,
-                                      .model_bytes = job->info->bytes,
+                                      .model_bytes = r->job.info->bytes,
                                       .stored = srq_resolved_stored,
-                                      .refuse_incompatible = job->spec.refuse_incompatible,
+                                      .refuse_incompatible = r->job.spec.refuse_incompatible,
                                       .formats = srq_resolved_formats,
-                                      .formats_ctx = job,
+                                      .formats_ctx = r,
                                       .solver = t->has_solver ? &t->solver : NULL,
                                       .scores_expected = t->scores_expected,
                                       .check = check_plan,
@@ -563,7 +563,7 @@ static int read_unit(struct srq_tasks *t, int unit, struct srq_error *err)
 
     if (u->count == 0 || !srq_ckpt_block_exists(run->ckpt, unit))
         return 0;
-    rc = srq_ckpt_block_open(run->ckpt, unit, run->job.layers + u->first, u->count, &b, err);
+    rc = srq_ckpt_block_open(run->ckpt, unit, run->job->layers + u->first, u->count, &b, err);
     if (rc != 0)
         return rc;
     t->state.unit[unit] =
@@ -592,19 +592,19 @@ static void read_fact(struct srq_tasks *t)
 
 static int read_plan(struct srq_tasks *t, int64_t told, struct srq_error *err)
 {
-    struct srq_resolved *job = &t->run->job;
+    struct srq_resolved *r = &t->run->resolved;
     struct srq_error journal = { 0 };
     struct srq_plan plan;
-    int rc = srq_plan_copy(&job->plan, &plan, err);
+    int rc = srq_plan_copy(&r->choice.plan, &plan, err);
 
     if (rc == 0)
-        rc = srq_live_plan_init(&t->plan, &plan, job->spec.pins, job->spec.pin_count, err);
-    t->plan.quant_lm_head = job->spec.quant_lm_head;
-    t->plan.scheme = job->spec.scheme;
-    t->scores_expected = srq_spec_has_budget(&job->spec);
+        rc = srq_live_plan_init(&t->plan, &plan, r->job.spec.pins, r->job.spec.pin_count, err);
+    t->plan.quant_lm_head = r->job.spec.quant_lm_head;
+    t->plan.scheme = r->job.spec.scheme;
+    t->scores_expected = srq_spec_has_budget(&r->job.spec);
     if (rc == 0 && t->scores_expected)
-        rc =
-            srq_live_plan_budget(&t->plan, job->spec.budget_bits, job->spec.candidates, job->spec.candidate_count, err);
+        rc = srq_live_plan_budget(&t->plan, r->job.spec.budget_bits, r->job.spec.candidates,
+                                  r->job.spec.candidate_count, err);
     t->path = srq_path_join(t->run->dir, "plan.json");
     if (rc == 0 && t->path == NULL)
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory opening the plan");
@@ -646,7 +646,7 @@ static void find_scores(struct srq_tasks *t)
     struct srq_run *run = t->run;
     char *path = t->scores_expected && t->plan.allocation != NULL ? srq_path_join(run->ckpt, "scores.json") : NULL;
 
-    if (path != NULL && srq_scores_load(path, run->job.layers, run->job.layer_count, &run->scores, NULL) == 0) {
+    if (path != NULL && srq_scores_load(path, run->job->layers, run->job->layer_count, &run->scores, NULL) == 0) {
         run->tasks = t;
         srq_run_offer_solver(run);
     }
@@ -655,12 +655,11 @@ static void find_scores(struct srq_tasks *t)
 
 static int create_planner(struct srq_tasks *t, struct srq_error *err)
 {
-    const struct srq_spec *spec = &t->run->job.spec;
+    const struct srq_spec *spec = &t->run->job->spec;
     const struct srq_plugin *p = srq_spec_quantizer(spec);
 
-    return p->create != NULL
-               ? p->create(srq_host_services(), spec->plugins[spec->plugin_count - 1].options, &t->planner, err)
-               : 0;
+    return p->create != NULL ? p->create(srq_host_services(), spec->plugins[spec->quantizer].options, &t->planner, err)
+                             : 0;
 }
 
 int srq_tasks_open(struct srq_run *run, int64_t told, struct srq_tasks **out, struct srq_error *err)
@@ -703,7 +702,7 @@ void srq_tasks_free(struct srq_tasks *t)
 
     if (t == NULL)
         return;
-    p = srq_spec_quantizer(&t->run->job.spec);
+    p = srq_spec_quantizer(&t->run->job->spec);
     if (t->planner != NULL && p->destroy != NULL)
         p->destroy(srq_host_services(), t->planner);
     srq_live_plan_fini(&t->plan);
