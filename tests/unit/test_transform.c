@@ -577,7 +577,7 @@ static void test_every_layer_is_rounded_under_its_own_scheme(void **state)
 
 /* ---- keeping ----------------------------------------------------------------------------------------------------- */
 
-/* Steps that only make it worse leave the scales where they began. */
+/* Test 6, its second half: steps that only make it worse leave the scales where they began. */
 static void test_keeps_the_start(void **state)
 {
     struct bed b;
