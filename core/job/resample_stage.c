@@ -16,6 +16,8 @@ int srq_run_extend_samples(struct srq_run *run, struct srq_error *err)
 
     srq_tasks_lock(run->tasks);
     job->copies = srq_job_copies(job, run->calib.count);
+    if (run->calib.count > 0)
+        run->planned_samples = run->calib.count * (1 + job->copies);
     srq_tasks_unlock(run->tasks);
     return job->copies > 0 ? srq_resample_extend(&run->calib, job->copies, err) : 0;
 }

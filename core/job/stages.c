@@ -228,7 +228,8 @@ static int plan_again(struct srq_run *run, struct srq_error *err)
     srq_tasks_lock(run->tasks); /* who asks for a change meanwhile looks at the same */
     if (batch > 0)
         job->spec.opt.batch = batch;
-    rc = srq_footprint_plan(job, srq_run_samples(run), run->eval.count, err);
+    run->planned_windows = run->eval.count;
+    rc = srq_footprint_plan(job, run->planned_samples, run->planned_windows, err);
     srq_tasks_unlock(run->tasks);
     if (rc == 0 && batch == 0 && job->tunes)
         rc = settle_batch(run, err);
