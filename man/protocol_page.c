@@ -8,10 +8,11 @@ static void bounds(const struct srq_field *f)
 {
     bool counted =
         f->type == SRQ_T_STRING || f->type == SRQ_T_ARRAY || f->type == SRQ_T_STRINGS || f->type == SRQ_T_INTS;
+    char words[200];
 
     if (f->choices != NULL) {
-        fputs(", one of ", stdout);
-        mdoc_text(f->choices);
+        fputs(f->type == SRQ_T_STRINGS ? ", each one of " : ", one of ", stdout);
+        mdoc_text(srq_words_text(f->choices, words, sizeof(words)));
     }
     if (f->min == 0 && f->max == 0)
         return;

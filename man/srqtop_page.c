@@ -10,7 +10,7 @@
 static void options(void)
 {
     puts(".Bl -tag -width Ds -compact");
-    for (const struct top_option *o = top_option_rows; o->name != NULL; o++) {
+    for (const struct ctl_option *o = top_option_rows; o->name != NULL; o++) {
         fputs(".It", stdout);
         if (o->letter != 0)
             printf(" Fl %c ,", o->letter);

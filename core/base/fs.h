@@ -49,7 +49,7 @@ bool srq_is_base_name(const char *name); /* no '/', '\\', leading '.', empty, co
 int srq_disk_free(const char *path, uint64_t *bytes, struct srq_error *err); /* for unprivileged users */
 
 /* A regular file mapped read-only. Size is checked again after mapping. A file that shrinks later gives an error from
- * srq_map_check and reads as zeros instead of killing the process (srq_map_guard, installed on the first map). */
+ * srq_map_check and reads as zeros instead of killing the process: a handler of SIGBUS sees to that. */
 struct srq_map {
     const uint8_t *data;
     size_t size;

@@ -6,6 +6,7 @@ core_libsrqbase_la_SOURCES += \
 	core/base/fs.c core/base/fs.h core/base/map.c \
 	core/base/hash.c core/base/hash.h \
 	core/base/log.c core/base/log.h \
+	core/base/nearest.c core/base/nearest.h \
 	core/base/part.h \
 	core/base/rng.c core/base/rng.h \
 	core/base/simd.c core/base/simd.h \

@@ -20,11 +20,11 @@ void srq_log_sink_set(srq_log_sink sink, void *ctx)
     log_sink_ctx = ctx;
 }
 
+const char *const srq_log_level_words[] = { "error", "warning", "info", "debug", NULL };
+
 const char *srq_log_level_name(enum srq_log_level level)
 {
-    static const char *const names[] = { "error", "warning", "info", "debug" };
-
-    return (unsigned)level < sizeof(names) / sizeof(names[0]) ? names[level] : "unknown";
+    return (unsigned)level <= SRQ_LOG_DEBUG ? srq_log_level_words[level] : "unknown";
 }
 
 char *srq_escape_control(const char *text, char *out, size_t cap)

@@ -10,7 +10,8 @@ typedef void (*srq_log_sink)(enum srq_log_level level, const char *line, void *c
 void srq_log_level_set(enum srq_log_level most);     /* default SRQ_LOG_INFO */
 void srq_log_sink_set(srq_log_sink sink, void *ctx); /* NULL: standard error */
 void srq_log(enum srq_log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-const char *srq_log_level_name(enum srq_log_level level); /* "error", "warning", "info", "debug" */
+extern const char *const srq_log_level_words[]; /* "error", "warning", "info", "debug", NULL */
+const char *srq_log_level_name(enum srq_log_level level);
 
 /* Copies `text` into `out` (at most `cap` bytes with the NUL) with control characters as \xNN. Returns out. */
 char *srq_escape_control(const char *text, char *out, size_t cap);

@@ -1,4 +1,5 @@
-/* Working a change of the live plan out: who is meant, what they get, what has to be tuned again, what it costs. */
+/* Working a change of the live plan out: who is meant, what they get, what has to be tuned again, what it
+ * costs. */
 #include "core/budget/live.h"
 #include "core/budget/scores.h"
 
@@ -6,8 +7,6 @@
 
 #include <inttypes.h>
 #include <math.h>
-
-#define CHANGES_MAX 1000
 
 static const struct srq_scheme untouched = { .grid = SRQ_GRID_NONE, .bits = 16 };
 
@@ -22,7 +21,6 @@ struct making {
     bool *again;                /* [units] asked to be tuned again */
     int matched;
     bool holds; /* the running unit was told to finish as it is */
-    cJSON *warnings;
     struct srq_error *err;
 };
 
@@ -164,7 +162,8 @@ static int apply_pins(struct making *m)
         for (int i = 0; i < layers_of(m); i++)
             widened += m->touched[i] == p && !m->named[i];
         if (widened > 0)
-            srq_plan_note(m->warnings, "pin \"%.200s\" = %s also applies to %d layer%s that runtimes fuse with its own",
+            srq_plan_note(m->out->warnings,
+                          "pin \"%.200s\" = %s also applies to %d layer%s that runtimes fuse with its own",
                           m->change->pins[p].pattern, srq_scheme_text(&m->change->pins[p].scheme, text, sizeof(text)),
                           widened, widened == 1 ? "" : "s");
     }
@@ -244,7 +243,7 @@ static int apply_unpin(struct making *m)
             rc = for_ties(m, i, release_tie);
     }
     if (rc == 0 && pinned == 0)
-        srq_plan_note(m->warnings, "none of the %d layer%s that match is pinned", m->matched,
+        srq_plan_note(m->out->warnings, "none of the %d layer%s that match is pinned", m->matched,
                       m->matched == 1 ? "" : "s");
     return rc == 0 ? drop_pins(m) : rc;
 }
@@ -273,8 +272,8 @@ static int apply_retune(struct making *m)
         }
     }
     if (waiting > 0)
-        srq_plan_note(m->warnings, "%d block%s not been tuned to the end yet, so there is nothing to do again", waiting,
-                      waiting == 1 ? " has" : "s have");
+        srq_plan_note(m->out->warnings, "%d block%s not been tuned to the end yet, so there is nothing to do again",
+                      waiting, waiting == 1 ? " has" : "s have");
     return rc;
 }
 
@@ -393,7 +392,7 @@ static int apply(struct making *m)
     if (rc == 0 && budget && m->ctx->solver != NULL)
         rc = solve(m);
     else if (rc == 0 && budget && m->ctx->scores_expected)
-        srq_plan_note(m->warnings, "the bits of all other layers are chosen once the layers are scored");
+        srq_plan_note(m->out->warnings, "the bits of all other layers are chosen once the layers are scored");
     return rc;
 }
 
@@ -418,9 +417,9 @@ static void warn_left(struct making *m)
             same += like && k > i;
         }
         if (first && same > 0)
-            srq_plan_note(m->warnings, "%s and %d more stay in 16 bits: %s", l->info->name, same, l->why);
+            srq_plan_note(m->out->warnings, "%s and %d more stay in 16 bits: %s", l->info->name, same, l->why);
         else if (first)
-            srq_plan_note(m->warnings, "%s stays in 16 bits: %s", l->info->name, l->why);
+            srq_plan_note(m->out->warnings, "%s stays in 16 bits: %s", l->info->name, l->why);
     }
 }
 
@@ -438,7 +437,7 @@ static int fit(struct making *m)
     warn_left(m);
     size = srq_plan_size(&m->next->plan, x->model_bytes);
     if (!isnan(m->next->bits) && m->next->allocation != NULL && size.average_bits > m->next->bits * (1 + 1e-9))
-        srq_plan_note(m->warnings, "the plan takes %.4g bits a weight on average, more than the budget of %.4g",
+        srq_plan_note(m->out->warnings, "the plan takes %.4g bits a weight on average, more than the budget of %.4g",
                       size.average_bits, m->next->bits);
     return 0;
 }
@@ -520,115 +519,36 @@ static bool retunes(const struct making *m, int unit)
            (m->again[unit] || srq_live_unit(m->ctx->now, st, unit) != SRQ_UNIT_STALE);
 }
 
-/* ---- the reply --------------------------------------------------------------------------------------------------- */
+/* ---- what it brings ---------------------------------------------------------------------------------------------- */
 
-static bool add_number(cJSON *o, const char *key, double v)
+/* With what the export would take, where that is known. */
+static struct srq_plan_size size_of(const struct making *m, const struct srq_plan *plan)
 {
-    return cJSON_AddItemToObject(o, key, isfinite(v) ? cJSON_CreateNumber(v) : cJSON_CreateNull());
-}
-
-static bool add_size(const struct making *m, cJSON *o, const char *key, const struct srq_plan *plan)
-{
-    struct srq_plan_size s = srq_plan_size(plan, m->ctx->model_bytes);
+    struct srq_plan_size size = srq_plan_size(plan, m->ctx->model_bytes);
     uint64_t stored = m->ctx->stored != NULL ? m->ctx->stored(m->ctx->formats_ctx, plan) : 0;
-    cJSON *size = cJSON_AddObjectToObject(o, key);
 
-    return size != NULL && add_number(size, "before_bytes", (double)s.before_bytes) &&
-           add_number(size, "after_bytes", (double)(stored > 0 ? stored : s.after_bytes)) &&
-           add_number(size, "average_bits", s.average_bits);
+    if (stored > 0)
+        size.after_bytes = stored;
+    return size;
 }
 
-/* Adds "changed" and "changes"; rows carry the state of their unit. */
-static bool add_changes(const struct making *m, cJSON *o)
-{
-    const struct srq_plan *old = &m->ctx->now->plan;
-    cJSON *list = cJSON_CreateArray();
-    int changed = 0;
-
-    for (int i = 0; list != NULL && i < layers_of(m); i++) {
-        const struct srq_plan_layer *l = layer(m, i);
-        enum srq_unit_state s = srq_live_unit(m->next, m->ctx->state, srq_layer_unit(m->next, i));
-        char text[32];
-        cJSON *row;
-
-        if (srq_scheme_equal(&l->scheme, &old->layers[i].scheme) || ++changed > CHANGES_MAX)
-            continue;
-        row = cJSON_CreateObject();
-        if (row == NULL || !cJSON_AddItemToArray(list, row) ||
-            cJSON_AddStringToObject(row, "layer", l->info->name) == NULL ||
-            cJSON_AddStringToObject(row, "old", srq_scheme_text(&old->layers[i].scheme, text, sizeof(text))) == NULL ||
-            cJSON_AddStringToObject(row, "new", srq_scheme_text(&l->scheme, text, sizeof(text))) == NULL ||
-            cJSON_AddStringToObject(row, "source", srq_plan_source_name(l->source)) == NULL ||
-            cJSON_AddStringToObject(row, "state", srq_unit_state_name(s)) == NULL) {
-            cJSON_Delete(list);
-            list = NULL;
-        }
-    }
-    return list != NULL && cJSON_AddNumberToObject(o, "changed", changed) != NULL &&
-           cJSON_AddItemToObject(o, "changes", list);
-}
-
-static bool add_units(const struct making *m, cJSON *o)
-{
-    int running = m->ctx->state->running;
-    bool restarts = m->out->restart || (m->out->leave && m->ctx->state->unit[running].generation == 0);
-    cJSON *list = cJSON_AddArrayToObject(o, "retunes");
-
-    for (int u = 0; list != NULL && u < m->next->units; u++) {
-        if (retunes(m, u) && !cJSON_AddItemToArray(list, cJSON_CreateNumber(u)))
-            return false;
-    }
-    return list != NULL && add_number(o, "restarts", restarts ? running : (double)NAN);
-}
-
-/* The sum of a plan's scores; where one is not known, `why` says which, unless it says something already. */
-static double sum_scores(const struct making *m, const struct srq_plan *plan, char *why, size_t cap)
+/* The sum of a plan's scores; where one is not known, `missing` says which, unless it says something already. */
+static double sum_scores(const struct making *m, const struct srq_plan *plan)
 {
     const struct srq_solver *solver = m->ctx->solver;
+    char *missing = m->out->forecast_missing, text[32];
     double sum = 0;
 
     for (int i = 0; i < plan->count; i++) {
         const struct srq_scheme *s = &plan->layers[i].scheme;
         double score = s->grid != SRQ_GRID_NONE ? solver->score(solver->ctx, i, s) : 0;
-        char text[32];
 
-        if (!isfinite(score) && why[0] == '\0')
-            snprintf(why, cap, "%.200s was not scored as %s", plan->layers[i].info->name,
-                     srq_scheme_text(s, text, sizeof(text)));
+        if (!isfinite(score) && missing[0] == '\0')
+            snprintf(missing, sizeof(m->out->forecast_missing), "%.200s was not scored as %s",
+                     plan->layers[i].info->name, srq_scheme_text(s, text, sizeof(text)));
         sum += score;
     }
     return sum;
-}
-
-/* "forecast" and, where it is null though layers were scored, "forecast_missing": why. */
-static bool add_forecast(const struct making *m, cJSON *o)
-{
-    char why[300] = "";
-    double now, then;
-    cJSON *f;
-
-    if (m->ctx->solver == NULL)
-        return cJSON_AddNullToObject(o, "forecast") != NULL && cJSON_AddNullToObject(o, "forecast_missing") != NULL;
-    now = sum_scores(m, &m->ctx->now->plan, why, sizeof(why));
-    then = sum_scores(m, &m->next->plan, why, sizeof(why));
-    if (!isfinite(now) || !isfinite(then))
-        return cJSON_AddNullToObject(o, "forecast") != NULL &&
-               cJSON_AddStringToObject(o, "forecast_missing", why) != NULL;
-    f = cJSON_AddObjectToObject(o, "forecast");
-    return f != NULL && add_number(f, "now", now) && add_number(f, "then", then) &&
-           cJSON_AddNullToObject(o, "forecast_missing") != NULL;
-}
-
-/* Layers that the allocator moves to make room for what was asked. */
-static bool add_moved(const struct making *m, cJSON *o)
-{
-    const struct srq_plan *old = &m->ctx->now->plan;
-    int moved = 0;
-
-    for (int i = 0; i < layers_of(m); i++)
-        moved += !srq_scheme_equal(&layer(m, i)->scheme, &old->layers[i].scheme) &&
-                 layer(m, i)->source == SRQ_SOURCE_ALLOCATOR;
-    return cJSON_AddNumberToObject(o, "moved", moved) != NULL;
 }
 
 /* Tuning again, and bringing the chains to where that is, from the start of the model at worst. */
@@ -639,7 +559,7 @@ static double cost(const struct making *m)
     int last = -1;
 
     for (int u = 0; u < m->next->units; u++) {
-        if (!retunes(m, u))
+        if (!m->out->retunes[u])
             continue;
         last = u;
         sum += u == st->running ? st->spent_s : st->unit[u].cost_s;
@@ -647,56 +567,25 @@ static double cost(const struct making *m)
     return last > 0 && isfinite(st->replay_s) ? sum + last * st->replay_s : sum;
 }
 
-static cJSON *make_event(const struct making *m)
+static void answer(struct making *m)
 {
-    static const char *const ops[] = { "pin", "unpin", "budget", "retune", "allocate" };
-    const struct srq_live_state *st = m->ctx->state;
-    cJSON *o = cJSON_CreateObject(), *at = NULL;
-    bool ok =
-        o != NULL && add_number(o, "revision", (double)m->next->plan.revision) &&
-        cJSON_AddStringToObject(o, "op", ops[m->change->op]) != NULL &&
-        cJSON_AddItemToObject(o, "by",
-                              m->change->by[0] != '\0' ? cJSON_CreateString(m->change->by) : cJSON_CreateNull()) &&
-        add_units(m, o) && add_size(m, o, "size", &m->next->plan) && (at = cJSON_AddObjectToObject(o, "at")) != NULL &&
-        add_number(at, "block", st->running >= 0 ? st->running : (double)NAN) &&
-        add_number(at, "iter", st->running >= 0 && st->iter >= 0 ? (double)st->iter : (double)NAN) && add_changes(m, o);
+    struct srq_change_result *r = m->out;
 
-    if (ok)
-        return o;
-    cJSON_Delete(o);
-    return NULL;
-}
-
-static cJSON *make_reply(struct making *m)
-{
-    bool dry = m->change->dry_run;
-    cJSON *o = cJSON_CreateObject();
-    bool ok =
-        o != NULL && add_number(o, "revision", (double)(dry ? m->ctx->now->plan.revision : m->next->plan.revision)) &&
-        cJSON_AddBoolToObject(o, "applied", !dry) != NULL && add_number(o, "matched", m->matched) &&
-        add_changes(m, o) && add_size(m, o, "size", &m->next->plan) && add_size(m, o, "size_now", &m->ctx->now->plan) &&
-        add_forecast(m, o) && add_moved(m, o) && add_units(m, o) && add_number(o, "cost_s", cost(m));
-
-    if (ok && cJSON_AddItemToObject(o, "warnings", m->warnings)) {
-        m->warnings = NULL;
-        return o;
+    m->next->plan.revision++;
+    for (int u = 0; u < m->next->units; u++)
+        r->retunes[u] = retunes(m, u);
+    r->matched = m->matched;
+    r->size_now = size_of(m, &m->ctx->now->plan);
+    r->size = size_of(m, &m->next->plan);
+    r->forecast_now = r->forecast = (double)NAN;
+    if (m->ctx->solver != NULL) {
+        r->forecast_now = sum_scores(m, &m->ctx->now->plan);
+        r->forecast = sum_scores(m, &m->next->plan);
     }
-    cJSON_Delete(o);
-    return NULL;
+    r->cost_s = cost(m);
 }
 
 /* ---- all of it --------------------------------------------------------------------------------------------------- */
-
-static int answer(struct making *m)
-{
-    m->next->plan.revision++;
-    cJSON_Delete(m->next->last_change);
-    m->next->last_change = make_event(m);
-    m->out->reply = make_reply(m);
-    return m->next->last_change != NULL && m->out->reply != NULL
-               ? 0
-               : srq_fail(m->err, -SRQ_ENOMEM, "out of memory changing the plan");
-}
 
 static int make(struct making *m)
 {
@@ -707,8 +596,10 @@ static int make(struct making *m)
     m->touched = srq_calloc(layers, sizeof(*m->touched));
     m->released = srq_calloc(layers, sizeof(*m->released));
     m->again = srq_calloc((size_t)m->next->units + 1, sizeof(*m->again));
-    m->warnings = cJSON_CreateArray();
-    if (m->named == NULL || m->touched == NULL || m->released == NULL || m->again == NULL || m->warnings == NULL)
+    m->out->warnings = cJSON_CreateArray();
+    m->out->retunes = srq_calloc((size_t)m->next->units + 1, sizeof(*m->out->retunes));
+    if (m->named == NULL || m->touched == NULL || m->released == NULL || m->again == NULL || m->out->warnings == NULL ||
+        m->out->retunes == NULL)
         return srq_fail(m->err, -SRQ_ENOMEM, "out of memory changing the plan");
     for (size_t i = 0; i < layers; i++)
         m->touched[i] = -1;
@@ -719,7 +610,8 @@ static int make(struct making *m)
         return rc;
     propagate(m);
     treat_running(m);
-    return answer(m);
+    answer(m);
+    return 0;
 }
 
 int srq_change_make(const struct srq_change_context *ctx, const struct srq_change *change,
@@ -743,13 +635,25 @@ int srq_change_make(const struct srq_change_context *ctx, const struct srq_chang
     srq_free(m.touched);
     srq_free(m.released);
     srq_free(m.again);
-    cJSON_Delete(m.warnings);
     return rc;
 }
 
 void srq_change_result_fini(struct srq_change_result *r)
 {
-    cJSON_Delete(r->reply);
-    r->reply = NULL;
+    cJSON_Delete(r->warnings);
+    srq_free(r->retunes);
+    r->warnings = NULL;
+    r->retunes = NULL;
     srq_live_plan_fini(&r->next);
+}
+
+void srq_change_fini(struct srq_change *c)
+{
+    for (int i = 0; i < c->pin_count; i++)
+        srq_free(c->pins[i].pattern);
+    for (int i = 0; i < c->pattern_count; i++)
+        srq_free(c->patterns[i]);
+    srq_free(c->pins);
+    srq_free(c->patterns);
+    memset(c, 0, sizeof(*c));
 }

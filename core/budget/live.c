@@ -5,13 +5,6 @@
 
 #include <math.h>
 
-const char *srq_unit_state_name(enum srq_unit_state s)
-{
-    static const char *const names[] = { "pending", "running", "finished", "stale" };
-
-    return names[s];
-}
-
 static int copy_pins(const struct srq_pin *pins, int count, struct srq_live_plan *lp, struct srq_error *err)
 {
     lp->pins = srq_calloc((size_t)count + 1, sizeof(lp->pins[0]));

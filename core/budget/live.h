@@ -1,4 +1,4 @@
-/* The live plan (design 5): what plan.json holds beside the schemes, and the engine that turns a request into a new
+/* The live plan (design 5): what a job keeps beside the schemes, and the engine that turns a request into a new
  * plan.
  *
  * A unit is what is tuned at once: block 0 … blocks-1, and unit `blocks` for the layer outside the blocks, as events
@@ -12,7 +12,7 @@
 
 #include "core/budget/plan.h"
 
-/* ---- what plan.json holds ---------------------------------------------------------------------------------------- */
+/* ---- what a job keeps -------------------------------------------------------------------------------------------- */
 
 struct srq_live_plan {
     struct srq_plan plan;
@@ -31,7 +31,7 @@ struct srq_live_plan {
     int hold; /* unit, -1: none */
     int64_t hold_generation;
     struct srq_scheme *held; /* [layers]; those of the unit count */
-    cJSON *last_change;      /* data of the plan.changed that made this revision, or NULL */
+    cJSON *last_change;      /* what was told of the change that made this revision, or NULL */
 };
 
 /* The plan of a new job. `plan` is taken over, pins are copied. Free with srq_live_plan_fini, also after an error. */
@@ -43,13 +43,6 @@ int srq_live_plan_budget(struct srq_live_plan *lp, double bits, const struct srq
 void srq_live_plan_fini(struct srq_live_plan *lp);
 int srq_live_plan_copy(const struct srq_live_plan *from, struct srq_live_plan *to, struct srq_error *err);
 
-/* plan.json: {revision, budget {bits, candidates}|null, allocation|null, pins, hold {block, generation, schemes}|null,
- * retune [blocks], generations [of those], back, last_change|null, layers}. A file with revision and layers alone, as
- * srq-worker --plan gives them, is read too: then budget and pins stay as they are in `lp`. */
-int srq_live_plan_save(const struct srq_live_plan *lp, const char *path, struct srq_error *err);
-/* Replaces what `lp` holds (made by srq_live_plan_init for the same layers). */
-int srq_live_plan_load(struct srq_live_plan *lp, const char *path, struct srq_error *err);
-
 /* Schemes under which unit `unit` is tuned as generation `generation`: the held ones, else the plan's. [layers] */
 const struct srq_scheme *srq_live_plan_held(const struct srq_live_plan *lp, int unit, int64_t generation); /* or NULL */
 int srq_layer_unit(const struct srq_live_plan *lp, int layer);
@@ -57,7 +50,6 @@ int srq_layer_unit(const struct srq_live_plan *lp, int layer);
 /* ---- where the job is -------------------------------------------------------------------------------------------- */
 
 enum srq_unit_state { SRQ_UNIT_PENDING, SRQ_UNIT_RUNNING, SRQ_UNIT_FINISHED, SRQ_UNIT_STALE };
-const char *srq_unit_state_name(enum srq_unit_state s); /* "pending", "running", "finished", "stale" */
 
 struct srq_unit {
     int64_t generation; /* of its result; 0: none */
@@ -118,9 +110,6 @@ struct srq_change {
     char by[304];
 };
 
-/* From the params of worker.change {op, by, pins, patterns, bits, release, running, propagate, revision, dry_run}: what
- * does not belong to the op, or is missing or malformed: -SRQ_EINVAL with err->field. srq_change_fini in any case. */
-int srq_change_parse(const cJSON *params, struct srq_change *out, struct srq_error *err);
 void srq_change_fini(struct srq_change *c);
 
 struct srq_change_context {
@@ -141,10 +130,16 @@ struct srq_change_context {
 };
 
 struct srq_change_result {
-    struct srq_live_plan next; /* its last_change is set */
-    cJSON *reply;              /* as srq-protocol(7) says of job.pin; without "job" */
+    struct srq_live_plan next; /* its last_change is that of the plan before */
     bool restart;              /* the running unit has to begin again */
     bool leave;                /* it has to be left for an earlier one */
+    bool *retunes;             /* [units] tuned again because of it */
+    int matched;               /* layers that the patterns name */
+    struct srq_plan_size size_now, size;
+    double forecast_now, forecast; /* predicted loss; not finite: not known */
+    char forecast_missing[300];    /* why it is not, though layers were scored; else empty */
+    double cost_s;                 /* time that tuning again takes; not finite: not known */
+    cJSON *warnings;               /* sentences for people */
 };
 
 /* Works a change out. The present plan stays as it is; `out` is filled also in a dry run, srq_change_result_fini frees

@@ -1,7 +1,7 @@
 core_libsrq_la_SOURCES += \
 	core/budget/allocate.c \
-	core/budget/change.c core/budget/change_parse.c \
-	core/budget/live.c core/budget/live.h core/budget/live_file.c \
+	core/budget/change.c \
+	core/budget/live.c core/budget/live.h \
 	core/budget/pattern.c \
-	core/budget/plan.c core/budget/plan.h core/budget/plan_file.c \
+	core/budget/plan.c core/budget/plan.h \
 	core/budget/scores.c core/budget/scores.h

@@ -5,13 +5,6 @@
 
 static const struct srq_scheme untouched = { .grid = SRQ_GRID_NONE, .bits = 16 };
 
-const char *srq_plan_source_name(enum srq_plan_source s)
-{
-    static const char *const names[] = { "default", "allocator", "pin" };
-
-    return names[s];
-}
-
 static bool outside(const struct srq_plan_layer *l)
 {
     return l->info->block < 0;

@@ -19,7 +19,6 @@ struct srq_pin {
 };
 
 enum srq_plan_source { SRQ_SOURCE_DEFAULT, SRQ_SOURCE_ALLOCATOR, SRQ_SOURCE_PIN };
-const char *srq_plan_source_name(enum srq_plan_source s);
 
 #define SRQ_PLAN_REASON_MAX 240
 struct srq_plan_layer {
@@ -69,13 +68,6 @@ bool srq_plan_tied(const struct srq_plan_layer *a, const struct srq_plan_layer *
 void srq_plan_note(cJSON *notes, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The refusal of a pattern that names no layer of the plan. */
 int srq_plan_no_match(const struct srq_plan *p, const char *pattern, struct srq_error *err);
-
-/* {"revision", "layers":[{name, block, module, out, in, scheme, source, tie, widths; why, asked, untied where they
- * matter}]} */
-cJSON *srq_plan_json(const struct srq_plan *p);
-/* Takes schemes and sources from a stored plan; every layer must be there with its shape. */
-int srq_plan_from_json(const struct srq_layer_info *const *layers, int count, const cJSON *json, struct srq_plan *out,
-                       struct srq_error *err);
 
 /* Size of the planned layers and of the model (scales and zero-points as spec signround 7.2 counts them, without what a
  * file format adds). Layers outside blocks count in average_bits only where they are quantized. */

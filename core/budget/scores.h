@@ -39,18 +39,6 @@ double srq_scores_of(const struct srq_scores *s, int layer, const struct srq_sch
 /* The sum over a plan; NaN when a quantized layer's scheme was not scored. */
 double srq_scores_forecast(const struct srq_scores *s, const struct srq_plan *plan);
 
-/* {"candidates":["w2g64",…], "layers":[{"name", "scores":[number|null,…]},…]}, to be printed; NULL when out of
- * memory. */
-cJSON *srq_scores_json(const struct srq_scores *s, const struct srq_layer_info *const *layers);
-int srq_scores_from_json(const cJSON *json, const struct srq_layer_info *const *layers, int count,
-                         struct srq_scores *out, struct srq_error *err);
-/* A job keeps its scores as CKPT/scores.json, complete or with candidates still missing. */
-int srq_scores_save(const struct srq_scores *s, const struct srq_layer_info *const *layers, const char *path,
-                    struct srq_error *err);
-/* -SRQ_ENOENT when there is no such file. */
-int srq_scores_load(const char *path, const struct srq_layer_info *const *layers, int count, struct srq_scores *out,
-                    struct srq_error *err);
-
 /* ---- allocation -------------------------------------------------------------------------------------------------- */
 
 struct srq_allocate_request {
@@ -97,8 +85,4 @@ int srq_allocate_fitting(struct srq_plan *plan, bool *fixed, const struct srq_pl
 /* Gives free layers the smallest choice that they have: an srq_choose_schemes, ctx a struct srq_allocate_request whose
  * `fixed` is replaced. */
 int srq_allocate_least(void *request, struct srq_plan *plan, const bool *fixed, struct srq_error *err);
-/* {target_bits, average_bits, loss, bound, gap (relative), candidates, front:[{average_bits, loss}]}: event, report,
- * ckpt. */
-cJSON *srq_allocation_json(const struct srq_allocation *a, const struct srq_candidates *c);
-
 #endif

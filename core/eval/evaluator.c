@@ -69,8 +69,8 @@ static struct srq_states_config states_config(const struct srq_model *m, int64_t
     return (struct srq_states_config){ m, SRQ_F32, windows, seqlen, false, NULL };
 }
 
-int srq_eval_plan(const struct srq_model *m, const struct srq_eval_config *cfg, int64_t windows, int64_t seqlen,
-                  bool reference, struct srq_eval_memory *out, struct srq_error *err)
+int srq_eval_footprint(const struct srq_model *m, const struct srq_eval_config *cfg, int64_t windows, int64_t seqlen,
+                       bool reference, struct srq_eval_memory *out, struct srq_error *err)
 {
     const struct srq_model_info *info = srq_model_info(m);
     struct srq_walk_config walk;

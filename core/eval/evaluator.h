@@ -51,8 +51,8 @@ struct srq_eval_memory {
     uint64_t block, tape, head, logits;
     uint64_t total;
 };
-int srq_eval_plan(const struct srq_model *m, const struct srq_eval_config *cfg, int64_t windows, int64_t seqlen,
-                  bool reference, struct srq_eval_memory *out, struct srq_error *err);
+int srq_eval_footprint(const struct srq_model *m, const struct srq_eval_config *cfg, int64_t windows, int64_t seqlen,
+                       bool reference, struct srq_eval_memory *out, struct srq_error *err);
 
 /* `reference`: the model that KL and agreement are measured against; NULL: `m` as it is stored. Models and samples must
  * stay. -SRQ_EINVAL for windows of fewer than 2 tokens, or vocabularies that differ. */

@@ -25,6 +25,12 @@ static void hear_nothing(void *ctx, int64_t row, int64_t rows, float *grad)
     (void)grad;
 }
 
+static void hear_no_vector(void *ctx, const float *grad)
+{
+    (void)ctx;
+    (void)grad;
+}
+
 static int64_t rows_of(const struct srq_walk_config *c, int port)
 {
     const struct srq_port_info *p = srq_model_port(c->model, port);
@@ -49,6 +55,8 @@ static int measure_unit(const struct srq_walk_config *c, struct srq_block *b, st
     srq_block_describe(b, unit);
     for (int i = 0; c->backward && i < u->count; i++)
         srq_block_linear(b, i)->sink = hear_nothing;
+    for (int i = 0; c->backward && c->vectors && i < srq_block_vector_count(b); i++)
+        srq_block_vector(b, i)->sink = hear_no_vector;
     for (int back = c->backward; rc == 0 && back >= 0; back--) {
         srq_tape_reset(t);
         srq_tape_record(t, back);
@@ -188,20 +196,23 @@ static void fill_rows(void *ctx, int64_t begin, int64_t end)
 
 int srq_walk_load(struct srq_walk *w, int unit, const struct srq_weights *weights, struct srq_error *err)
 {
-    const struct srq_unit_info *u = srq_model_unit(w->cfg.model, unit);
-    int rc = srq_block_load(w->block, unit, err);
+    int rc;
 
-    if (rc == 0 && weights != NULL && weights->begin != NULL)
+    if (weights == NULL)
+        return srq_block_load(w->block, unit, err);
+    rc = srq_block_load_vectors(w->block, unit, err);
+    if (rc == 0 && weights->begin != NULL)
         rc = weights->begin(weights->ctx, unit, err);
-    for (int i = 0; rc == 0 && weights != NULL && i < u->count; i++) {
-        struct filling f = { weights, u->first + i, &srq_block_linear(w->block, i)->weight };
+    for (int i = 0; rc == 0 && i < srq_block_linear_count(w->block); i++) {
+        struct filling f = { weights, srq_model_unit(w->cfg.model, unit)->first + i,
+                             &srq_block_linear(w->block, i)->weight };
 
         rc = weights->has(weights->ctx, f.layer, err);
         if (rc > 0)
             srq_parallel(f.to->shape[0], STRIP, fill_rows, &f);
-        rc = rc > 0 ? 0 : rc;
+        rc = rc == 0 ? srq_block_load_weight(w->block, i, err) : rc > 0 ? 0 : rc;
     }
-    return rc;
+    return rc == 0 ? srq_tensors_check(srq_model_tensors(w->cfg.model), err) : rc;
 }
 
 /* ---- passes ------------------------------------------------------------------------------------------------------ */

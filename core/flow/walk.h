@@ -15,6 +15,7 @@ struct srq_walk_config {
     enum srq_dtype states; /* of the stores that it goes through; with another type than compute forwards only */
     int64_t batch, seq;    /* samples at a time */
     bool backward;         /* it goes backwards too, with somebody listening to every layer's gradient */
+    bool vectors;          /* and to every gain's and bias's */
     bool errors;           /* srq_walk_error is used */
 };
 

@@ -35,7 +35,7 @@ static void add(struct srq_ct *p, const char *suffix, enum srq_dtype dtype, int 
 {
     int64_t shape[2] = { a, b };
 
-    p->part[p->count++] = (struct srq_ct_part){ suffix, srq_tensor_make(NULL, dtype, rank, shape) };
+    p->part[p->count++] = (struct srq_plane){ suffix, srq_tensor_make(NULL, dtype, rank, shape) };
 }
 
 static int init_integer(struct srq_ct *p, struct srq_error *err)

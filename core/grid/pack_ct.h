@@ -2,31 +2,27 @@
  * format. Packing and unpacking are written separately, so that one can check the other.
  *
  *   pack-quantized        weight_packed I32 [out, in*bits/32], weight_scale F16 [out, groups], weight_shape I64 [2],
- *                         asymmetric: weight_zero_point I32 [out*bits/32, groups], packed along its first axis; 4, 8
- * bits float-quantized       weight F8_E4M3 [out, in], weight_scale F32 [out, 1] or [1] nvfp4-pack-quantized
- * weight_packed U8 [out, in/2], weight_scale F8_E4M3 [out, in/16], weight_global_scale F32 [1] mxfp4-pack-quantized
- * weight_packed U8 [out, in/2], weight_scale U8 (E8M0) [out, in/32] mxfp8-quantized       weight F8_E4M3 [out, in],
- * weight_scale U8 (E8M0) [out, in/32]
+ *                         asymmetric: weight_zero_point I32 [out*bits/32, groups], packed along its first axis;
+ *                         4 and 8 bits
+ *   float-quantized       weight F8_E4M3 [out, in], weight_scale F32 [out, 1] or [1]
+ *   nvfp4-pack-quantized  weight_packed U8 [out, in/2], weight_scale F8_E4M3 [out, in/16],
+ *                         weight_global_scale F32 [1]
+ *   mxfp4-pack-quantized  weight_packed U8 [out, in/2], weight_scale U8 (E8M0) [out, in/32]
+ *   mxfp8-quantized       weight F8_E4M3 [out, in], weight_scale U8 (E8M0) [out, in/32]
  *
  * Fields and nibbles lie in the order of the row, lowest bits first; integer fields are q + 2^(bits-1). */
 #ifndef SRQ_GRID_PACK_CT_H
 #define SRQ_GRID_PACK_CT_H
 
 #include "core/grid/grid.h"
-
-#define SRQ_CT_PARTS 4
-
-struct srq_ct_part {
-    const char *suffix; /* of the layer's name: "weight_packed" */
-    struct srq_tensor t;
-};
+#include "core/grid/plane.h"
 
 struct srq_ct {
     struct srq_scheme scheme;
     struct srq_groups groups;
     int count;
-    struct srq_ct_part part[SRQ_CT_PARTS]; /* weight or weight_packed, weight_scale, then the others */
-    bool owned;                            /* data made by srq_ct_alloc */
+    struct srq_plane part[SRQ_PLANES]; /* weight or weight_packed, weight_scale, then the others */
+    bool owned;                        /* data made by srq_ct_alloc */
 };
 
 /* "pack-quantized" …; NULL for a scheme that has none. */

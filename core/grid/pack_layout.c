@@ -64,6 +64,18 @@ int srq_packed_init(struct srq_packed *p, enum srq_pack_layout layout, int bits,
     return 0;
 }
 
+int srq_packed_planes(const struct srq_packed *p, bool indexed, const int32_t *g_idx, struct srq_plane out[SRQ_PLANES])
+{
+    const int64_t scales[2] = { p->groups, p->out };
+
+    out[0] = (struct srq_plane){ "qweight", srq_tensor_make(p->qweight, SRQ_I32, 2, p->qweight_shape) };
+    out[1] = (struct srq_plane){ "qzeros", srq_tensor_make(p->qzeros, SRQ_I32, 2, p->qzeros_shape) };
+    out[2] = (struct srq_plane){ "scales", srq_tensor_make(p->scales, SRQ_F16, 2, scales) };
+    if (indexed)
+        out[3] = (struct srq_plane){ "g_idx", srq_tensor_make((void *)(uintptr_t)g_idx, SRQ_I32, 1, &p->in) };
+    return indexed ? 4 : 3;
+}
+
 size_t srq_packed_qweight_bytes(const struct srq_packed *p)
 {
     return (size_t)(p->qweight_shape[0] * p->qweight_shape[1]) * sizeof(uint32_t);

@@ -5,6 +5,7 @@
 #define SRQ_GRID_PACK_LAYOUT_H
 
 #include "core/grid/grid.h"
+#include "core/grid/plane.h"
 
 /* GPTQ: fields of `bits` bits as one continuous little-endian bit stream, down the input axis for qweight
  * [in*bits/32, out] and along the output axis for qzeros [groups, out*bits/32]; bits 2, 3, 4, 8.
@@ -36,6 +37,9 @@ size_t srq_packed_qweight_bytes(const struct srq_packed *p);
 size_t srq_packed_qzeros_bytes(const struct srq_packed *p);
 size_t srq_packed_scales_bytes(const struct srq_packed *p);
 
+/* Its tensors, with their data where that is there: qweight, qzeros, scales and, where readers want to know every
+ * column's group, g_idx [in] (NULL with `indexed`: without data). Returns how many. */
+int srq_packed_planes(const struct srq_packed *p, bool indexed, const int32_t *g_idx, struct srq_plane out[SRQ_PLANES]);
 /* Codes → arrays of `p` (allocated, same shape, bits and group). A zero-point 0 in v1, a scale that F16 does not hold
  * exactly, or a code out of range: -SRQ_ENUMERIC naming row and group. Parallel. */
 int srq_pack(const struct srq_codes *c, struct srq_packed *p, struct srq_error *err);

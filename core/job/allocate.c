@@ -5,6 +5,7 @@
 #include "core/base/alloc.h"
 #include "core/job/budget.h"
 #include "core/job/footprint.h"
+#include "core/job/scores_json.h"
 #include "core/job/tasks.h"
 
 #include <math.h>
@@ -22,7 +23,7 @@ static int solve(void *ctx, const struct srq_plan *plan, const bool *fixed, doub
         pins != NULL ? srq_plan_copy(plan, &copy, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory allocating bits");
 
     if (rc == 0) {
-        req = srq_budget_request(&run->job, plan, &run->scores, pins);
+        req = srq_budget_request(&run->resolved, plan, &run->scores, pins);
         req.fixed = fixed;
         req.bits = bits;
         for (int i = 0; i < plan->count; i++)
@@ -42,7 +43,7 @@ static cJSON *describe(void *ctx)
 {
     const struct srq_run *run = ctx;
 
-    return srq_allocation_json(&run->allocation, &run->job.candidates);
+    return srq_allocation_json(&run->allocation, &run->job->candidates);
 }
 
 static double score(void *ctx, int layer, const struct srq_scheme *scheme)
@@ -64,21 +65,21 @@ void srq_run_offer_solver(struct srq_run *run)
 /* The stages that follow work with the plan as it is now, in the memory that it needs. */
 static int follow(struct srq_run *run, struct srq_error *err)
 {
-    struct srq_resolved *job = &run->job;
+    struct srq_resolved *r = &run->resolved;
     int rc = srq_tasks_sync(run->tasks, err);
 
     if (rc != 0)
         return rc;
     srq_tasks_lock(run->tasks);
-    job->allocated = true;
-    rc = srq_footprint_plan(job, run->planned_samples, run->planned_windows, err);
+    r->choice.allocated = true;
+    rc = srq_footprint_settle(r, run->planned_samples, run->planned_windows, err);
     srq_tasks_unlock(run->tasks);
     return rc;
 }
 
 static int choose(struct srq_run *run, struct srq_error *err)
 {
-    const char *name = srq_spec_allocator(&run->job.spec)->name;
+    const char *name = srq_spec_allocator(&run->job->spec)->name;
     const struct srq_allocation *a = &run->allocation;
     int rc;
 
@@ -97,8 +98,6 @@ int srq_stage_allocate(struct srq_run *run, struct srq_error *err)
 {
     int rc;
 
-    if (!srq_spec_has_budget(&run->job.spec))
-        return 0;
     srq_event_stage(&run->events, SRQ_STAGE_ALLOCATE, 0, 1, "plans");
     rc = choose(run, err);
     if (rc == 0)

@@ -4,6 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/job/plain.h"
+#include "core/job/plan_json.h"
 #include "core/job/tasks.h"
 #include "core/tune/tensor_scale.h"
 
@@ -11,7 +12,7 @@
 
 const struct srq_unit_info *srq_run_unit(const struct srq_run *run, int unit)
 {
-    return srq_model_unit(run->job.model, unit);
+    return srq_model_unit(run->job->model, unit);
 }
 
 bool srq_run_is_block(const struct srq_run *run, int unit)
@@ -29,11 +30,12 @@ void srq_results_init(struct srq_results *r, struct srq_run *run)
 int srq_results_codes(void *results, int layer, const struct srq_codes **out, struct srq_error *err)
 {
     struct srq_results *r = results;
-    const struct srq_resolved *job = &r->run->job;
+    const struct srq_job *job = r->run->job;
+    const struct srq_scheme *scheme = &r->run->resolved.choice.schemes[layer];
     const struct srq_unit_info *u = srq_run_unit(r->run, job->layers[layer]->unit);
 
     *out = NULL;
-    if (job->schemes[layer].grid == SRQ_GRID_NONE)
+    if (scheme->grid == SRQ_GRID_NONE)
         return 0;
     if (r->open == NULL || u != r->unit) {
         int rc;
@@ -45,7 +47,7 @@ int srq_results_codes(void *results, int layer, const struct srq_codes **out, st
             return rc;
         r->unit = u;
     }
-    if (!srq_scheme_equal(srq_ckpt_block_scheme(r->open, layer - u->first), &job->schemes[layer]))
+    if (!srq_scheme_equal(srq_ckpt_block_scheme(r->open, layer - u->first), scheme))
         return srq_fail_field(err, -SRQ_EFORMAT, job->layers[layer]->name,
                               "the stored result of %s is not in the scheme that the plan has",
                               job->layers[layer]->name);
@@ -68,17 +70,25 @@ static void tell_layer(struct srq_run *run, const struct srq_layer_info *info, c
                        const struct srq_block_result *result, int i)
 {
     cJSON *data = cJSON_CreateObject();
-    char text[32];
 
     if (data != NULL) {
-        srq_json_number(data, "block", info->block >= 0 ? info->block : NAN);
+        srq_put_number(data, "block", info->block >= 0 ? info->block : NAN);
         cJSON_AddStringToObject(data, "layer", info->name);
-        cJSON_AddStringToObject(data, "scheme", srq_scheme_text(scheme, text, sizeof(text)));
-        srq_json_number(data, "error_first", result->error_first[i]);
-        srq_json_number(data, "error_best", result->error_best[i]);
-        srq_json_number(data, "saturation", result->saturation[i]);
+        srq_put_scheme(data, "scheme", scheme);
+        srq_put_number(data, "error_first", result->error_first[i]);
+        srq_put_number(data, "error_best", result->error_best[i]);
+        srq_put_number(data, "saturation", result->saturation[i]);
     }
     srq_event_send(&run->events, "layer.done", data, false);
+}
+
+void srq_run_tell_block(struct srq_run *run, const char *event, int unit, cJSON *data, bool sync)
+{
+    srq_tasks_lock(run->tasks);
+    if (data != NULL)
+        cJSON_AddStringToObject(data, "state", srq_tasks_state(run->tasks, unit));
+    srq_event_send(&run->events, event, data, sync);
+    srq_tasks_unlock(run->tasks);
 }
 
 int srq_run_tell_result(struct srq_run *run, int unit, const struct srq_block_result *result,
@@ -89,20 +99,20 @@ int srq_run_tell_result(struct srq_run *run, int unit, const struct srq_block_re
 
     for (int i = 0; i < u->count; i++) {
         if (schemes[i].grid != SRQ_GRID_NONE)
-            tell_layer(run, run->job.layers[u->first + i], &schemes[i], result, i);
+            tell_layer(run, run->job->layers[u->first + i], &schemes[i], result, i);
     }
     run->told[unit] = result->generation;
     data = cJSON_CreateObject();
     if (data != NULL) {
         cJSON_AddNumberToObject(data, "block", unit);
         cJSON_AddStringToObject(data, "name", u->name);
-        srq_json_number(data, "loss_first", result->loss_first);
-        srq_json_number(data, "loss_best", result->loss_best);
-        srq_json_number(data, "best_iteration", result->best_iter >= 0 ? (double)result->best_iter : NAN);
+        srq_put_number(data, "loss_first", result->loss_first);
+        srq_put_number(data, "loss_best", result->loss_best);
+        srq_put_number(data, "best_iteration", result->best_iter >= 0 ? (double)result->best_iter : NAN);
         cJSON_AddNumberToObject(data, "elapsed_s", result->elapsed_s);
         cJSON_AddNumberToObject(data, "generation", (double)result->generation);
     }
-    srq_event_send(&run->events, "block.end", data, true);
+    srq_run_tell_block(run, "block.end", unit, data, true);
     return srq_events_check(&run->events, err);
 }
 
@@ -112,25 +122,25 @@ int srq_run_tell_result(struct srq_run *run, int unit, const struct srq_block_re
 static int round_layer(struct srq_run *run, int layer, const struct srq_scheme *scheme, struct srq_layer *l,
                        struct srq_codes *out, struct srq_error *err)
 {
-    const struct srq_layer_info *info = run->job.layers[layer];
-    const struct srq_plugin *p = srq_spec_quantizer(&run->job.spec);
+    const struct srq_layer_info *info = run->job->layers[layer];
+    const struct srq_plugin *p = srq_spec_quantizer(&run->job->spec);
     struct srq_tensor weight;
-    int rc = srq_model_weight(run->job.model, layer, &weight, err);
+    int rc = srq_model_weight(run->job->model, layer, &weight, err);
 
     if (rc == 0)
         rc = srq_codes_alloc(info->out, info->in, scheme, out, err);
     if (rc == 0)
-        rc = srq_tensor_scale(run->job.model, layer, scheme, &out->tensor_scale, err);
+        rc = srq_tensor_scale(run->job->model, layer, scheme, &out->tensor_scale, err);
     if (rc != 0)
         return rc;
     l->name = info->name;
     l->block = info->block;
     l->weight = &weight;
-    if (p->oneshot != NULL && !run->job.tunes && !run->finish)
-        rc = srq_round_oneshot(p, run->job.self, l, out, err);
+    if (p->oneshot != NULL && !run->job->tunes && !run->finish)
+        rc = srq_round_oneshot(p, run->job->self, l, out, err);
     else
         rc = srq_round_plain(&weight, info->name, out, err);
-    srq_tensors_release(srq_model_tensors(run->job.model), &weight);
+    srq_tensors_release(srq_model_tensors(run->job->model), &weight);
     return rc;
 }
 
@@ -189,7 +199,7 @@ static int round_unit(struct rounding *r, struct srq_error *err)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory rounding a block");
     rc = srq_block_result_init(&r->result, r->layers, err);
     if (rc == 0 && run->finish && r->task->again)
-        rc = srq_ckpt_block_open(run->ckpt, r->task->unit, run->job.layers + r->first, r->layers, &r->before, err);
+        rc = srq_ckpt_block_open(run->ckpt, r->task->unit, run->job->layers + r->first, r->layers, &r->before, err);
     for (int i = 0; rc == 0 && i < r->layers; i++)
         rc = round_or_keep(r, i, err);
     if (rc == 0) {

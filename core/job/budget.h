@@ -21,8 +21,8 @@ struct srq_allocate_request srq_budget_request(const struct srq_resolved *r, con
 struct srq_scoring_config srq_budget_scoring(const struct srq_resolved *r, int64_t nsamples);
 /* Schemes for a scoring pass: every layer in a block that can carry the candidate does, whatever its plan. */
 void srq_budget_point(const struct srq_resolved *r, int candidate, struct srq_scheme *schemes);
-/* Adds what the score and allocate stages need to r->memory. */
-int srq_budget_needs(struct srq_resolved *r, struct srq_error *err);
+/* Adds what the score and allocate stages need to r->footprint.memory. */
+int srq_budget_needs(const struct srq_resolved *r, struct srq_needs *memory, struct srq_error *err);
 /* Schemes [layers] that need the most of memory and disk among what the allocator may choose: what is planned until it
  * has chosen. */
 int srq_budget_largest(struct srq_resolved *r, struct srq_scheme *schemes, struct srq_error *err);
@@ -32,7 +32,7 @@ int srq_budget_largest(struct srq_resolved *r, struct srq_scheme *schemes, struc
  * depend on: model, tokens, scorer with its options, scheme, element type, products, instruction set, threads. */
 struct srq_score_key {
     const char *model, *tokens; /* hashes */
-    const struct srq_resolved *job;
+    const struct srq_job *job;
     int candidate;
     struct srq_scoring_config data;
 };

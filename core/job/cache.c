@@ -35,9 +35,9 @@ void srq_cache_add_plugin(struct srq_hash *h, const struct srq_spec_plugin *p)
     }
 }
 
-void srq_cache_add_machine(struct srq_hash *h, const struct srq_resolved *r, enum srq_dtype compute)
+void srq_cache_add_machine(struct srq_hash *h, const struct srq_job *job, enum srq_dtype compute)
 {
-    int64_t threads = r->spec.opt.threads;
+    int64_t threads = job->spec.opt.threads;
 
     srq_hash_add_text(h, PACKAGE_VERSION);
     srq_hash_add_text(h, srq_dtype_name(compute));

@@ -12,6 +12,6 @@ char *srq_cache_dir(const char *kind);
 /* Adds a plugin's name, version and all its options' values. */
 void srq_cache_add_plugin(struct srq_hash *h, const struct srq_spec_plugin *p);
 /* Adds what numbers depend on whatever the plugin: srq's version, element type, products, instruction set, threads. */
-void srq_cache_add_machine(struct srq_hash *h, const struct srq_resolved *r, enum srq_dtype compute);
+void srq_cache_add_machine(struct srq_hash *h, const struct srq_job *job, enum srq_dtype compute);
 
 #endif

@@ -1,32 +1,8 @@
 /* What plugins there are, as `plugin.info` shows them. */
 #include "core/job/spec.h"
 
+#include "core/proto/members.h"
 #include "core/proto/proto.h"
-
-static cJSON *text_or_null(const char *text)
-{
-    return text != NULL ? cJSON_CreateString(text) : cJSON_CreateNull();
-}
-
-static bool add_option(cJSON *rows, const struct srq_option *r)
-{
-    static const char *const types[] = { "bool", "int", "float", "string", "choice" };
-    bool bounded = r->min != 0 || r->max != 0;
-    cJSON *o = cJSON_CreateObject();
-    bool ok = o != NULL && cJSON_AddStringToObject(o, "name", r->name) != NULL &&
-              cJSON_AddStringToObject(o, "type", types[r->type]) != NULL &&
-              cJSON_AddItemToObject(o, "unit", text_or_null(r->unit)) &&
-              cJSON_AddItemToObject(o, "min", bounded ? cJSON_CreateNumber(r->min) : cJSON_CreateNull()) &&
-              cJSON_AddItemToObject(o, "max", bounded ? cJSON_CreateNumber(r->max) : cJSON_CreateNull()) &&
-              cJSON_AddItemToObject(o, "choices", srq_choices_json(r->choices)) &&
-              cJSON_AddItemToObject(o, "default", text_or_null(r->value)) &&
-              cJSON_AddStringToObject(o, "help", r->help != NULL ? r->help : "") != NULL;
-
-    if (ok && cJSON_AddItemToArray(rows, o))
-        return true;
-    cJSON_Delete(o);
-    return false;
-}
 
 /* Rows of one recipe become {"name", "values": {key: value}}. */
 static bool add_recipes(cJSON *list, const struct srq_plugin *p)
@@ -40,12 +16,12 @@ static bool add_recipes(cJSON *list, const struct srq_plugin *p)
         if (now == NULL || strcmp(now, row->recipe) != 0) {
             cJSON *o = cJSON_CreateObject();
 
-            if (o == NULL || !cJSON_AddItemToArray(list, o) || cJSON_AddStringToObject(o, "name", row->recipe) == NULL)
+            if (o == NULL || !cJSON_AddItemToArray(list, o) || !srq_put_text(o, "name", row->recipe))
                 return false;
             values = cJSON_AddObjectToObject(o, "values");
             now = row->recipe;
         }
-        if (values == NULL || cJSON_AddStringToObject(values, row->key, row->value) == NULL)
+        if (values == NULL || !srq_put_text(values, row->key, row->value))
             return false;
     }
     return true;
@@ -53,11 +29,11 @@ static bool add_recipes(cJSON *list, const struct srq_plugin *p)
 
 static cJSON *plugin_json(const struct srq_plugin *p)
 {
+    static const char *const types[] = { "bool", "int", "float", "string", "choice" };
     cJSON *o = cJSON_CreateObject(), *parts, *options, *recipes;
 
-    if (o == NULL || cJSON_AddStringToObject(o, "name", p->name) == NULL ||
-        cJSON_AddStringToObject(o, "version", p->version) == NULL ||
-        cJSON_AddStringToObject(o, "summary", p->summary) == NULL)
+    if (o == NULL || !srq_put_text(o, "name", p->name) || !srq_put_text(o, "version", p->version) ||
+        !srq_put_text(o, "summary", p->summary))
         goto fail;
     parts = cJSON_AddArrayToObject(o, "parts");
     options = cJSON_AddArrayToObject(o, "options");
@@ -73,7 +49,7 @@ static cJSON *plugin_json(const struct srq_plugin *p)
     if (p->tunable != NULL)
         cJSON_AddItemToArray(parts, cJSON_CreateString("tunable"));
     for (uint32_t i = 0; i < p->option_count; i++) {
-        if (!add_option(options, &p->options[i]))
+        if (!cJSON_AddItemToArray(options, srq_option_json(&p->options[i], types[p->options[i].type])))
             goto fail;
     }
     if (!add_recipes(recipes, p))

@@ -125,13 +125,14 @@ static double element_speed(void)
 
 static struct speed measure(const struct srq_resolved *r)
 {
-    const struct srq_job_options *o = &r->spec.opt;
-    int64_t tokens = o->batch * o->seqlen;
+    const struct srq_job_options *o = &r->job.spec.opt;
+    int64_t tokens = r->choice.batch * o->seqlen;
     struct speed s = { .elements = element_speed() };
 
-    s.f32 = product_speed(SRQ_F32, tokens, r->info->intermediate, r->info->hidden);
-    s.compute =
-        r->compute == SRQ_F32 ? s.f32 : product_speed(r->compute, tokens, r->info->intermediate, r->info->hidden);
+    s.f32 = product_speed(SRQ_F32, tokens, r->job.info->intermediate, r->job.info->hidden);
+    s.compute = r->job.compute == SRQ_F32
+                    ? s.f32
+                    : product_speed(r->job.compute, tokens, r->job.info->intermediate, r->job.info->hidden);
     return s;
 }
 
@@ -148,18 +149,18 @@ struct model {
 
 static struct model count(const struct srq_resolved *r)
 {
-    const struct srq_model_info *i = r->info;
+    const struct srq_model_info *i = r->job.info;
     double blocks = i->blocks;
     struct model m = { .attended = 4.0 * (double)(i->heads * i->head_dim) * blocks,
                        .heads = (double)i->heads * blocks,
                        .elements = (8.0 * (double)i->hidden + 4.0 * (double)i->intermediate) * blocks,
                        .head = (double)i->vocab * (double)i->hidden };
 
-    for (int k = 0; k < r->layer_count; k++) {
-        double n = (double)r->layers[k]->out * (double)r->layers[k]->in;
+    for (int k = 0; k < r->job.layer_count; k++) {
+        double n = (double)r->job.layers[k]->out * (double)r->job.layers[k]->in;
 
-        m.weights += r->layers[k]->block >= 0 ? n : 0;
-        m.rounded += r->schemes[k].grid != SRQ_GRID_NONE ? n : 0;
+        m.weights += r->job.layers[k]->block >= 0 ? n : 0;
+        m.rounded += r->choice.schemes[k].grid != SRQ_GRID_NONE ? n : 0;
     }
     return m;
 }
@@ -176,12 +177,12 @@ static double forward_s(const struct model *m, double speed, double elements, do
 
 static double tune_s(const struct srq_resolved *r, const struct model *m, const struct speed *s, double samples)
 {
-    const struct srq_job_options *o = &r->spec.opt;
-    const struct srq_plugin *p = srq_spec_quantizer(&r->spec);
+    const struct srq_job_options *o = &r->job.spec.opt;
+    const struct srq_plugin *p = srq_spec_quantizer(&r->job.spec);
     struct srq_schedule sched = { .size = sizeof(sched), .accum = 1 };
-    double seq = (double)o->seqlen, batch = fmin((double)o->batch, samples), probed, pass, probes;
+    double seq = (double)o->seqlen, batch = fmin((double)r->choice.batch, samples), probed, pass, probes;
 
-    if (p->tunable->schedule(srq_host_services(), r->self, &sched, NULL) != 0)
+    if (p->tunable->schedule(srq_host_services(), r->job.self, &sched, NULL) != 0)
         return NAN;
     /* Backward computes twice the products of forward and passes twice over its elements; the weights are
      * fake-quantized, their gradient goes through the grid, and they are moved. */
@@ -198,36 +199,37 @@ static double tune_s(const struct srq_resolved *r, const struct model *m, const 
  * backward, in F32; then the head both ways. */
 static double score_s(const struct srq_resolved *r, const struct model *m, const struct speed *s)
 {
-    const struct srq_score_data *d = &r->score_data;
+    const struct srq_score_data *d = &r->job.score_data;
     double seq = (double)d->seqlen, tokens;
 
-    if (!srq_spec_has_budget(&r->spec))
+    if (!srq_spec_has_budget(&r->job.spec))
         return 0;
-    tokens =
-        fmin((double)d->nsamples, (double)srq_footprint_windows(r->spec.calib, r->spec.calib_count, d->seqlen)) * seq;
-    return r->candidates.count *
+    tokens = fmin((double)d->nsamples,
+                  (double)srq_footprint_windows(r->job.spec.calib, r->job.spec.calib_count, d->seqlen)) *
+             seq;
+    return r->job.candidates.count *
            (4 * forward_s(m, s->f32, s->elements, tokens, seq) + 3 * m->weights / s->elements +
-            tokens * (6 * m->head / s->f32 + 2 * LOGIT_PASSES * (double)r->info->vocab / s->elements));
+            tokens * (6 * m->head / s->f32 + 2 * LOGIT_PASSES * (double)r->job.info->vocab / s->elements));
 }
 
 /* Calibration samples, copies included. */
 static double samples_of(const struct srq_resolved *r)
 {
-    const struct srq_job_options *o = &r->spec.opt;
-    int64_t read = at_most(srq_footprint_windows(r->spec.calib, r->spec.calib_count, o->seqlen), o->nsamples);
+    const struct srq_job_options *o = &r->job.spec.opt;
+    int64_t read = at_most(srq_footprint_windows(r->job.spec.calib, r->job.spec.calib_count, o->seqlen), o->nsamples);
 
     return (double)(read * (1 + srq_job_copies(r, read)));
 }
 
 static double quantize_s(const struct srq_resolved *r, const struct model *m, const struct speed *s)
 {
-    const struct srq_job_options *o = &r->spec.opt;
+    const struct srq_job_options *o = &r->job.spec.opt;
     double samples = samples_of(r);
     double rounding = 2 * m->rounded / s->elements;
 
-    if (r->tunes)
+    if (r->job.tunes)
         return rounding + tune_s(r, m, s, samples);
-    if (r->calibrates)
+    if (r->job.calibrates)
         rounding += forward_s(m, s->compute, s->elements, samples * (double)o->seqlen, (double)o->seqlen);
     return rounding;
 }
@@ -236,31 +238,31 @@ static double quantize_s(const struct srq_resolved *r, const struct model *m, co
  * back. */
 static double refine_s(const struct srq_resolved *r, const struct model *m, const struct speed *s)
 {
-    const struct srq_job_options *o = &r->spec.opt;
+    const struct srq_job_options *o = &r->job.spec.opt;
     double samples = samples_of(r);
-    double seq = (double)o->seqlen, batch = fmin((double)o->batch, samples),
+    double seq = (double)o->seqlen, batch = fmin((double)r->choice.batch, samples),
            tokens = (double)o->refine * samples * 7 / 8 * seq;
 
     if (!srq_job_refines(r) || !(batch > 0))
         return 0;
     return 4 * forward_s(m, s->compute, s->elements, tokens, seq) +
            forward_s(m, s->compute, s->elements, samples * seq, seq) +
-           tokens * (10 * m->head / s->f32 + 4 * LOGIT_PASSES * (double)r->info->vocab / s->elements) +
+           tokens * (10 * m->head / s->f32 + 4 * LOGIT_PASSES * (double)r->job.info->vocab / s->elements) +
            tokens / (batch * seq) * (2 + DECODE_PASSES) * m->rounded / s->elements;
 }
 
 /* Before, plainly rounded and after; the head also makes the original's logits again for the latter two. */
 static double evaluate_s(const struct srq_resolved *r, const struct model *m, const struct speed *s)
 {
-    const struct srq_job_options *o = &r->spec.opt;
+    const struct srq_job_options *o = &r->job.spec.opt;
     double seq = (double)o->eval_seqlen, tokens, head;
-    int64_t windows = srq_footprint_windows(r->spec.eval, r->spec.eval_count, o->eval_seqlen);
+    int64_t windows = srq_footprint_windows(r->job.spec.eval, r->job.spec.eval_count, o->eval_seqlen);
 
-    if (r->spec.eval_count == 0)
+    if (r->job.spec.eval_count == 0)
         return 0;
     windows = o->eval_windows > 0 ? at_most(windows, o->eval_windows) : windows;
     tokens = (double)windows * seq;
-    head = tokens * (2 * m->head / s->f32 + LOGIT_PASSES * (double)r->info->vocab / s->elements);
+    head = tokens * (2 * m->head / s->f32 + LOGIT_PASSES * (double)r->job.info->vocab / s->elements);
     return 3 * forward_s(m, s->f32, s->elements, tokens, seq) + 5 * head +
            (3 + 2 * DECODE_PASSES) * m->rounded / s->elements;
 }
@@ -268,11 +270,12 @@ static double evaluate_s(const struct srq_resolved *r, const struct model *m, co
 /* Weights are looked over and hashed, texts read, the output written and read again. */
 static double files_s(const struct srq_resolved *r)
 {
-    double text =
-        (double)srq_samples_bytes((const char *const *)r->spec.calib, r->calibrates ? r->spec.calib_count : 0) +
-        (double)srq_samples_bytes((const char *const *)r->spec.eval, r->spec.eval_count);
+    double text = (double)srq_samples_bytes((const char *const *)r->job.spec.calib,
+                                            r->job.calibrates ? r->job.spec.calib_count : 0) +
+                  (double)srq_samples_bytes((const char *const *)r->job.spec.eval, r->job.spec.eval_count);
 
-    return (2.0 * (double)r->info->bytes + 2.0 * r->spec.format_count * (double)r->size.after_bytes) / DISK_BYTES_S +
+    return (2.0 * (double)r->job.info->bytes + 2.0 * r->job.spec.format_count * (double)r->choice.size.after_bytes) /
+               DISK_BYTES_S +
            text / TEXT_BYTES_S;
 }
 
@@ -287,7 +290,7 @@ void srq_estimate_way(const struct srq_resolved *r, double out[SRQ_WAY_LENGTH])
     out[SRQ_WAY_LOAD] = START_S + files / 2;
     out[SRQ_WAY_SCORE] = score_s(r, &m, &s);
     out[SRQ_WAY_ORIGINAL] = out[SRQ_WAY_ROUNDED] = out[SRQ_WAY_RESULT] = eval / 3;
-    out[SRQ_WAY_TRANSFORM] = srq_spec_transform(&r->spec) != NULL ? (double)NAN : 0;
+    out[SRQ_WAY_TRANSFORM] = srq_spec_transform(&r->job.spec) != NULL ? (double)NAN : 0;
     out[SRQ_WAY_QUANTIZE] = quantize_s(r, &m, &s);
     out[SRQ_WAY_REFINE] = refine_s(r, &m, &s);
     out[SRQ_WAY_EXPORT] = files / 2;

@@ -71,16 +71,6 @@ int srq_events_check(const struct srq_events *e, struct srq_error *err)
     return -e->first.code;
 }
 
-bool srq_json_number(cJSON *object, const char *key, double value)
-{
-    return cJSON_AddItemToObject(object, key, isfinite(value) ? cJSON_CreateNumber(value) : cJSON_CreateNull());
-}
-
-bool srq_json_text_or_null(cJSON *object, const char *key, const char *text)
-{
-    return cJSON_AddItemToObject(object, key, text != NULL ? cJSON_CreateString(text) : cJSON_CreateNull());
-}
-
 void srq_event_send(struct srq_events *e, const char *event, cJSON *data, bool sync)
 {
     struct srq_error err = { 0 };
@@ -93,13 +83,13 @@ void srq_event_send(struct srq_events *e, const char *event, cJSON *data, bool s
         e->first = err;
 }
 
-void srq_event_state(struct srq_events *e, const char *state, const char *reason)
+void srq_event_state(struct srq_events *e, enum srq_job_state state, const char *reason)
 {
     cJSON *data = cJSON_CreateObject();
 
     if (data != NULL) {
-        cJSON_AddStringToObject(data, "state", state);
-        srq_json_text_or_null(data, "reason", reason);
+        cJSON_AddStringToObject(data, "state", srq_job_state_words[state]);
+        srq_put_text(data, "reason", reason);
     }
     srq_event_send(e, "job.state", data, true);
 }
@@ -130,14 +120,14 @@ static void send_progress(struct srq_events *e, double done, double total, const
         rate = (done - e->base_done) / elapsed;
     eta = total > 0 ? (total - done) / rate : NAN;
     if (data != NULL) {
-        cJSON_AddStringToObject(data, "stage", srq_stage_name(e->stage));
+        cJSON_AddStringToObject(data, "stage", srq_stage_words[e->stage]);
         cJSON_AddNumberToObject(data, "done", done);
-        srq_json_number(data, "total", total > 0 ? total : NAN);
+        srq_put_number(data, "total", total > 0 ? total : NAN);
         cJSON_AddStringToObject(data, "unit", unit);
         cJSON_AddNumberToObject(data, "elapsed_s", elapsed);
-        srq_json_number(data, "rate", rate);
-        srq_json_number(data, "eta_s", eta);
-        srq_json_number(data, "left_s", left(e, share, elapsed, eta));
+        srq_put_number(data, "rate", rate);
+        srq_put_number(data, "eta_s", eta);
+        srq_put_number(data, "left_s", left(e, share, elapsed, eta));
         if (detail != NULL)
             cJSON_AddStringToObject(data, "detail", detail);
     }

@@ -5,6 +5,7 @@
 
 #include "core/job/flags.h"
 #include "core/job/journal.h"
+#include "core/proto/members.h"
 #include "core/proto/proto.h"
 
 #include <srq/plugin.h>
@@ -42,7 +43,7 @@ void srq_events_init(struct srq_events *e, struct srq_journal *j, struct srq_job
 /* -SRQ_E… once an event could not be written. */
 int srq_events_check(const struct srq_events *e, struct srq_error *err);
 
-void srq_event_state(struct srq_events *e, const char *state, const char *reason /* or NULL */);
+void srq_event_state(struct srq_events *e, enum srq_job_state state, const char *reason /* or NULL */);
 void srq_event_log(struct srq_events *e, enum srq_log_level level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* Takes up how long every part will take; before the first stage. */
@@ -53,9 +54,5 @@ void srq_event_stage(struct srq_events *e, enum srq_stage stage, double done, do
 void srq_event_progress(struct srq_events *e, double done, double total, const char *unit, const char *detail);
 /* Any other event; data is consumed. A NULL `data` means that memory ran out while it was built. */
 void srq_event_send(struct srq_events *e, const char *event, cJSON *data, bool sync);
-
-/* Adds a number, or null where it is not finite: unknown is null, never 0. */
-bool srq_json_number(cJSON *object, const char *key, double value);
-bool srq_json_text_or_null(cJSON *object, const char *key, const char *text);
 
 #endif

@@ -7,6 +7,7 @@
 #include "core/base/simd.h"
 #include "core/math/gemm.h"
 #include "core/model/export.h"
+#include "core/proto/members.h"
 
 /* Keys of the specification that do not touch the result. */
 static const char *const harmless[] = { "name", "priority", "on_end", "force", "accept_drift", "output" };
@@ -82,13 +83,13 @@ static int model_hash(const struct srq_model *m, struct srq_hash *h, struct srq_
 }
 
 struct fingerprint {
-    const struct srq_resolved *job;
+    const struct srq_job *job;
     cJSON *json;
 };
 
 static int add(struct fingerprint *f, const char *field, const char *value, struct srq_error *err)
 {
-    if (cJSON_AddStringToObject(f->json, field, value) == NULL)
+    if (!srq_put_text(f->json, field, value))
         return srq_fail(err, -SRQ_ENOMEM, "out of memory taking the fingerprint");
     return 0;
 }
@@ -180,16 +181,16 @@ static int add_texts(struct fingerprint *f, const struct srq_fingerprint_texts *
     return rc == 0 ? add(f, "evaluation", t->eval->count > 0 ? t->eval->hash : "none", err) : rc;
 }
 
-int srq_fingerprint_make(const struct srq_resolved *r, const struct srq_fingerprint_texts *texts, cJSON **out,
+int srq_fingerprint_make(const struct srq_job *job, const struct srq_fingerprint_texts *texts, cJSON **out,
                          struct srq_error *err)
 {
-    struct fingerprint f = { r, cJSON_CreateObject() };
+    struct fingerprint f = { job, cJSON_CreateObject() };
     char spec[SRQ_HASH_HEX], threads[32];
-    int rc = f.json != NULL && spec_hash(&r->spec, spec)
+    int rc = f.json != NULL && spec_hash(&job->spec, spec)
                  ? add_programs(&f, err)
                  : srq_fail(err, -SRQ_ENOMEM, "out of memory taking the fingerprint");
 
-    snprintf(threads, sizeof(threads), "%lld", (long long)r->spec.opt.threads);
+    snprintf(threads, sizeof(threads), "%lld", (long long)job->spec.opt.threads);
     if (rc == 0)
         rc = add(&f, "spec", spec, err);
     if (rc == 0)
@@ -233,7 +234,7 @@ static int compare(const cJSON *before, const cJSON *now, struct srq_error *err)
 
     cJSON_ArrayForEach(field, now)
     {
-        const char *old = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(before, field->string));
+        const char *old = srq_member_text(before, field->string);
 
         if (old == NULL || strcmp(old, field->valuestring) != 0)
             return srq_fail_field(
@@ -295,7 +296,7 @@ int srq_fingerprint_model(const char *dir, char *out, size_t cap, struct srq_err
 
     if (rc == 0) {
         json = cJSON_ParseWithLength(text, len);
-        model = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "model"));
+        model = srq_member_text(json, "model");
         snprintf(out, cap, "%s", model != NULL ? model : "");
         if (out[0] == '\0')
             rc = srq_fail_field(err, -SRQ_EFORMAT, path, "%s does not name the model's hash", path);

@@ -14,7 +14,7 @@ struct srq_fingerprint_texts {
 /* {srq, spec, model, files, calibration, evaluation, scales, plugins, gemm, simd, threads}: texts. srq and plugins:
  * version and hash of the program's file; files: those that the export carries along; scales: the file that a transform
  * loads. Reads the whole model. */
-int srq_fingerprint_make(const struct srq_resolved *r, const struct srq_fingerprint_texts *texts, cJSON **out,
+int srq_fingerprint_make(const struct srq_job *job, const struct srq_fingerprint_texts *texts, cJSON **out,
                          struct srq_error *err);
 /* Compares with `path`, or writes it where there is none. A field that differs: -SRQ_EDRIFT naming it with both values,
  * unless `accept`: then *drift is set to the sentence (srq_free) and the new one is written. */

@@ -40,10 +40,10 @@ static uint64_t largest_block_codes(const struct srq_resolved *r)
 {
     uint64_t block = 0, most = 0;
 
-    for (int i = 0; i < r->layer_count; i++) {
-        uint64_t c = codes_bytes(&r->plan.layers[i]);
+    for (int i = 0; i < r->job.layer_count; i++) {
+        uint64_t c = codes_bytes(&r->choice.plan.layers[i]);
 
-        block = i > 0 && r->layers[i]->block == r->layers[i - 1]->block ? block + c : c;
+        block = i > 0 && r->job.layers[i]->block == r->job.layers[i - 1]->block ? block + c : c;
         most = block > most ? block : most;
     }
     return most;
@@ -53,10 +53,10 @@ static uint64_t largest_layer(const struct srq_resolved *r)
 {
     uint64_t most = 0;
 
-    for (int i = 0; i < r->layer_count; i++) {
-        uint64_t n = (uint64_t)(r->layers[i]->out * r->layers[i]->in);
+    for (int i = 0; i < r->job.layer_count; i++) {
+        uint64_t n = (uint64_t)(r->job.layers[i]->out * r->job.layers[i]->in);
 
-        if (r->schemes[i].grid != SRQ_GRID_NONE && n > most)
+        if (r->choice.schemes[i].grid != SRQ_GRID_NONE && n > most)
             most = n;
     }
     return most;
@@ -66,10 +66,10 @@ static uint64_t largest_feedback(const struct srq_resolved *r)
 {
     uint64_t most = 0;
 
-    for (int i = 0; i < r->layer_count; i++) {
-        uint64_t bytes = srq_feedback_bytes(r->layers[i]->out, r->layers[i]->in);
+    for (int i = 0; i < r->job.layer_count; i++) {
+        uint64_t bytes = srq_feedback_bytes(r->job.layers[i]->out, r->job.layers[i]->in);
 
-        if (r->schemes[i].grid != SRQ_GRID_NONE && bytes > most)
+        if (r->choice.schemes[i].grid != SRQ_GRID_NONE && bytes > most)
             most = bytes;
     }
     return most;
@@ -79,10 +79,10 @@ static uint64_t largest_feedback(const struct srq_resolved *r)
 #define TOKENIZER_BYTES_A_BYTE 6
 
 /* The stage that reads texts; they are over before the work. */
-static void add_texts(struct srq_resolved *r)
+static void add_texts(const struct srq_resolved *r, struct srq_needs *memory)
 {
-    const struct srq_spec *s = &r->spec;
-    bool calib = r->calibrates || r->transform.nsamples > 0 || srq_spec_has_budget(s);
+    const struct srq_spec *s = &r->job.spec;
+    bool calib = r->job.calibrates || r->job.transform.nsamples > 0 || srq_spec_has_budget(s);
     int64_t most =
         calib ? srq_samples_memory((const char *const *)s->calib, s->calib_count, (enum srq_sampling)s->opt.sampling)
               : 0;
@@ -95,44 +95,44 @@ static void add_texts(struct srq_resolved *r)
         return;
     }
     if (path != NULL && stat(path, &st) == 0)
-        srq_needs_add(&r->memory, "calibrate", "tokenizer", TOKENIZER_BYTES_A_BYTE * (uint64_t)st.st_size);
-    srq_needs_add(&r->memory, "calibrate", "text, its words and ids", (uint64_t)(eval > most ? eval : most));
+        srq_needs_add(memory, "calibrate", "tokenizer", TOKENIZER_BYTES_A_BYTE * (uint64_t)st.st_size);
+    srq_needs_add(memory, "calibrate", "text, its words and ids", (uint64_t)(eval > most ? eval : most));
     srq_free(path);
 }
 
 struct srq_tune_config srq_job_tune_config(const struct srq_resolved *r, int64_t nsamples)
 {
-    const struct srq_job_options *o = &r->spec.opt;
+    const struct srq_job_options *o = &r->job.spec.opt;
 
-    return (struct srq_tune_config){ .model = r->model,
-                                     .plugin = srq_spec_quantizer(&r->spec),
-                                     .self = r->self,
-                                     .schemes = r->schemes,
-                                     .batch = o->batch < nsamples ? o->batch : nsamples,
+    return (struct srq_tune_config){ .model = r->job.model,
+                                     .plugin = srq_spec_quantizer(&r->job.spec),
+                                     .self = r->job.self,
+                                     .schemes = r->choice.schemes,
+                                     .batch = r->choice.batch < nsamples ? r->choice.batch : nsamples,
                                      .seq = o->seqlen,
                                      .nsamples = nsamples,
                                      .seed = (uint64_t)o->seed,
                                      .probe_every = o->probe_every,
                                      .probe_samples = o->probe_samples < nsamples ? o->probe_samples : nsamples,
-                                     .compute = r->compute,
-                                     .cache = r->cache };
+                                     .compute = r->job.compute,
+                                     .cache = r->job.cache };
 }
 
-static int add_tuner(struct srq_resolved *r, int64_t nsamples, struct srq_error *err)
+static int add_tuner(const struct srq_resolved *r, int64_t nsamples, struct srq_needs *memory, struct srq_error *err)
 {
     const struct srq_tune_config cfg = srq_job_tune_config(r, nsamples);
     struct srq_memory_rows rows = { .count = 0 };
-    int rc = srq_tuner_plan(&cfg, &rows, err);
+    int rc = srq_tuner_footprint(&cfg, &rows, err);
 
     if (rc == 0)
-        srq_needs_add_all(&r->memory, "quantize", &rows);
+        srq_needs_add_all(memory, "quantize", &rows);
     return rc;
 }
 
 /* One of the two chains: states of all samples. */
 static uint64_t chain_bytes(const struct srq_resolved *r, int64_t nsamples)
 {
-    const struct srq_states_config c = { r->model, r->cache, nsamples, r->spec.opt.seqlen, false, NULL };
+    const struct srq_states_config c = { r->job.model, r->job.cache, nsamples, r->job.spec.opt.seqlen, false, NULL };
     size_t bytes;
 
     return srq_states_bytes(&c, &bytes, NULL) == 0 ? bytes : UINT64_MAX / 64;
@@ -145,32 +145,34 @@ int64_t srq_footprint_windows(char *const *files, int count, int64_t seqlen)
 
 static int64_t guess_windows(const struct srq_resolved *r)
 {
-    int64_t most = srq_footprint_windows(r->spec.eval, r->spec.eval_count, r->spec.opt.eval_seqlen);
+    int64_t most = srq_footprint_windows(r->job.spec.eval, r->job.spec.eval_count, r->job.spec.opt.eval_seqlen);
 
-    return r->spec.opt.eval_windows > 0 && r->spec.opt.eval_windows < most ? r->spec.opt.eval_windows : most;
+    return r->job.spec.opt.eval_windows > 0 && r->job.spec.opt.eval_windows < most ? r->job.spec.opt.eval_windows
+                                                                                   : most;
 }
 
-static int add_evaluation(struct srq_resolved *r, int64_t windows, struct srq_error *err)
+static int add_evaluation(const struct srq_resolved *r, int64_t windows, struct srq_needs *memory,
+                          struct srq_error *err)
 {
-    const struct srq_job_options *o = &r->spec.opt;
+    const struct srq_job_options *o = &r->job.spec.opt;
     struct srq_eval_config cfg = { .windows = o->eval_windows };
     struct srq_eval_memory m;
     uint64_t layer = largest_layer(r);
-    int rc = srq_eval_plan(r->model, &cfg, windows, o->eval_seqlen, true, &m, err);
+    int rc = srq_eval_footprint(r->job.model, &cfg, windows, o->eval_seqlen, true, &m, err);
 
     if (rc != 0)
         return rc;
-    srq_needs_add(&r->memory, "all", "evaluation token ids", (uint64_t)windows * (uint64_t)o->eval_seqlen * 4);
-    srq_needs_add(&r->memory, "evaluate", "hidden states of all windows", m.hidden);
-    srq_needs_add(&r->memory, "evaluate", "final states of the original", m.reference);
+    srq_needs_add(memory, "all", "evaluation token ids", (uint64_t)windows * (uint64_t)o->eval_seqlen * 4);
+    srq_needs_add(memory, "evaluate", "hidden states of all windows", m.hidden);
+    srq_needs_add(memory, "evaluate", "final states of the original", m.reference);
     if (m.block + m.tape > m.head + m.logits) { /* never both: the larger is what counts */
-        srq_needs_add(&r->memory, "evaluate", "block parameters in F32", m.block);
-        srq_needs_add(&r->memory, "evaluate", "forward pass of some windows", m.tape);
+        srq_needs_add(memory, "evaluate", "block parameters in F32", m.block);
+        srq_needs_add(memory, "evaluate", "forward pass of some windows", m.tape);
     } else {
-        srq_needs_add(&r->memory, "evaluate", "head", m.head);
-        srq_needs_add(&r->memory, "evaluate", "logits", m.logits);
+        srq_needs_add(memory, "evaluate", "head", m.head);
+        srq_needs_add(memory, "evaluate", "logits", m.logits);
     }
-    srq_needs_add(&r->memory, "evaluate", "codes of the largest layer", layer + layer / 8);
+    srq_needs_add(memory, "evaluate", "codes of the largest layer", layer + layer / 8);
     return 0;
 }
 
@@ -188,92 +190,98 @@ static void expect(int64_t m, int64_t n, int64_t k)
  * these the largest. */
 static void expect_others(const struct srq_resolved *r)
 {
-    const struct srq_plugin *transform = srq_spec_transform(&r->spec);
-    uint32_t needs = r->needs;
+    const struct srq_plugin *transform = srq_spec_transform(&r->job.spec);
+    uint32_t needs = r->job.needs;
     int64_t widest = 0, tokens = 0;
 
     if (transform != NULL && transform->transform->needs != NULL)
-        needs |= transform->transform->needs(srq_host_services(), r->transform_self);
-    for (int i = 0; i < r->layer_count; i++) {
-        if (r->layers[i]->block >= 0 && r->layers[i]->in > widest)
-            widest = r->layers[i]->in;
+        needs |= transform->transform->needs(srq_host_services(), r->job.transform_self);
+    for (int i = 0; i < r->job.layer_count; i++) {
+        if (r->job.layers[i]->block >= 0 && r->job.layers[i]->in > widest)
+            widest = r->job.layers[i]->in;
     }
     if ((needs & SRQ_NEED_HESSIAN) != 0)
         expect(widest, widest, MOMENT_ROWS);
-    if (r->spec.eval_count > 0 || transform != NULL || srq_spec_has_budget(&r->spec) || srq_job_refines(r))
+    if (r->job.spec.eval_count > 0 || transform != NULL || srq_spec_has_budget(&r->job.spec) || srq_job_refines(r))
         tokens = LOGIT_ROWS;
-    expect(tokens, r->info->vocab, r->info->hidden);
+    expect(tokens, r->job.info->vocab, r->job.info->hidden);
 }
 
 /* What the libraries take for the products that the rows before have named (design 6): measured, since it is another on
  * every processor. What they took earlier they keep. */
-static void add_libraries(struct srq_resolved *r)
+static void add_libraries(const struct srq_resolved *r, struct srq_footprint *f)
 {
+    struct srq_needs *memory = &f->memory;
     uint64_t before, after;
 
     expect_others(r);
     before = srq_usage_now();
     srq_gemm_rehearse();
     after = srq_usage_now();
-    r->library_bytes += after > before ? after - before : 0;
-    srq_needs_add(&r->memory, "all", "libraries: code, scratch, packed operands", r->library_bytes);
+    f->library_bytes += after > before ? after - before : 0;
+    srq_needs_add(memory, "all", "libraries: code, scratch, packed operands", f->library_bytes);
 }
 
-static int memory_rows(struct srq_resolved *r, int64_t nsamples, int64_t windows, struct srq_error *err)
+/* What the job needs with what is decided about it: from these alone, but for what libraries take, which is measured.
+ */
+static int memory_rows(const struct srq_resolved *r, int64_t nsamples, int64_t windows, struct srq_footprint *f,
+                       struct srq_error *err)
 {
-    const struct srq_job_options *o = &r->spec.opt;
-    int64_t batch = o->batch < nsamples ? o->batch : nsamples;
+    struct srq_needs *memory = &f->memory;
+    const struct srq_job_options *o = &r->job.spec.opt;
+    int64_t batch = r->choice.batch < nsamples ? r->choice.batch : nsamples;
     uint64_t layer = largest_layer(r);
-    const struct srq_walk_config walk = { r->model, r->compute, r->cache, batch, o->seqlen, .backward = false };
+    const struct srq_walk_config walk = { r->job.model, r->job.compute, r->job.cache,
+                                          batch,        o->seqlen,      .backward = false };
     struct srq_walk_memory forward = { 0, 0, 0 };
     int rc = 0;
 
-    memset(&r->memory, 0, sizeof(r->memory));
-    add_texts(r);
-    if (r->calibrates) {
-        srq_needs_add(&r->memory, "all", "calibration token ids", (uint64_t)nsamples * (uint64_t)o->seqlen * 4);
+    memset(memory, 0, sizeof(*memory));
+    add_texts(r, memory);
+    if (r->job.calibrates) {
+        srq_needs_add(memory, "all", "calibration token ids", (uint64_t)nsamples * (uint64_t)o->seqlen * 4);
         rc = srq_walk_measure(&walk, &forward, err);
-        srq_needs_add(&r->memory, "quantize", "block parameters", forward.block);
-        srq_needs_add(&r->memory, "quantize", "rope tables", forward.rope);
-        srq_needs_add(&r->memory, "quantize", "forward pass of a batch", forward.tape);
-        if (!r->spill) {
-            if (r->tunes || (r->needs & SRQ_NEED_IMPORTANCE) != 0)
-                srq_needs_add(&r->memory, "quantize", "activation cache, full precision", chain_bytes(r, nsamples));
-            if (r->tunes || (r->needs & SRQ_NEED_IMPORTANCE) == 0)
-                srq_needs_add(&r->memory, "quantize", "activation cache, quantized", chain_bytes(r, nsamples));
+        srq_needs_add(memory, "quantize", "block parameters", forward.block);
+        srq_needs_add(memory, "quantize", "rope tables", forward.rope);
+        srq_needs_add(memory, "quantize", "forward pass of a batch", forward.tape);
+        if (!r->choice.spill) {
+            if (r->job.tunes || (r->job.needs & SRQ_NEED_IMPORTANCE) != 0)
+                srq_needs_add(memory, "quantize", "activation cache, full precision", chain_bytes(r, nsamples));
+            if (r->job.tunes || (r->job.needs & SRQ_NEED_IMPORTANCE) == 0)
+                srq_needs_add(memory, "quantize", "activation cache, quantized", chain_bytes(r, nsamples));
         }
     }
-    if ((r->needs & SRQ_NEED_IMPORTANCE) != 0)
-        srq_needs_add(&r->memory, "quantize", "importance of a block's inputs", srq_importance_bytes(r->model));
-    if (!r->tunes && (r->needs & SRQ_NEED_FEEDBACK) != 0)
-        srq_needs_add(&r->memory, "quantize", "feedback of the largest layer", largest_feedback(r));
-    if (!r->tunes)
-        srq_needs_add(&r->memory, "quantize", "statistics of a block's inputs",
-                      srq_statistics_bytes(r->model, r->needs, true));
-    if (rc == 0 && r->tunes)
-        rc = add_tuner(r, nsamples, err);
-    if (!r->tunes)
-        srq_needs_add(&r->memory, "quantize", "codes of the largest block", largest_block_codes(r));
+    if ((r->job.needs & SRQ_NEED_IMPORTANCE) != 0)
+        srq_needs_add(memory, "quantize", "importance of a block's inputs", srq_importance_bytes(r->job.model));
+    if (!r->job.tunes && (r->job.needs & SRQ_NEED_FEEDBACK) != 0)
+        srq_needs_add(memory, "quantize", "feedback of the largest layer", largest_feedback(r));
+    if (!r->job.tunes)
+        srq_needs_add(memory, "quantize", "statistics of a block's inputs",
+                      srq_statistics_bytes(r->job.model, r->job.needs, true));
+    if (rc == 0 && r->job.tunes)
+        rc = add_tuner(r, nsamples, memory, err);
+    if (!r->job.tunes)
+        srq_needs_add(memory, "quantize", "codes of the largest block", largest_block_codes(r));
     if (rc == 0)
-        rc = srq_budget_needs(r, err);
+        rc = srq_budget_needs(r, memory, err);
     if (rc == 0)
-        rc = srq_job_transform_needs(r, err);
+        rc = srq_job_transform_needs(r, memory, err);
     if (rc == 0)
-        rc = srq_job_resample_needs(r, nsamples, err);
+        rc = srq_job_resample_needs(r, memory, nsamples, err);
     if (rc == 0)
-        rc = srq_job_refine_needs(r, nsamples, err);
-    if (rc == 0 && r->spec.eval_count > 0)
-        rc = add_evaluation(r, windows, err);
-    srq_needs_add(&r->memory, "export", "packing of the largest layer", 3 * layer);
+        rc = srq_job_refine_needs(r, memory, nsamples, err);
+    if (rc == 0 && r->job.spec.eval_count > 0)
+        rc = add_evaluation(r, windows, memory, err);
+    srq_needs_add(memory, "export", "packing of the largest layer", 3 * layer);
     if (rc == 0)
-        add_libraries(r);
+        add_libraries(r, f);
     return rc;
 }
 
 /* What memory the job may have: the user's limit, else what the machine or control group has. */
 static uint64_t memory_allowed(const struct srq_resolved *r)
 {
-    uint64_t machine = srq_usage_limit(), asked = (uint64_t)r->spec.opt.max_memory;
+    uint64_t machine = srq_usage_limit(), asked = (uint64_t)r->job.spec.opt.max_memory;
 
     return asked != 0 && asked < machine ? asked : machine;
 }
@@ -293,15 +301,15 @@ static uint64_t stage_bytes(const struct srq_needs *n, const char *stage)
 static int fit_scoring(struct srq_resolved *r, int64_t nsamples, int64_t windows, uint64_t allowed,
                        struct srq_error *err)
 {
-    int64_t batch = r->score_data.batch, all = batch > 0 ? (r->score_data.nsamples + batch - 1) / batch : 0;
+    int64_t batch = r->job.score_data.batch, all = batch > 0 ? (r->job.score_data.nsamples + batch - 1) / batch : 0;
     int rc = 0;
 
-    while (rc == 0 && all > 1 && stage_bytes(&r->memory, "score") > allowed) {
+    while (rc == 0 && all > 1 && stage_bytes(&r->footprint.memory, "score") > allowed) {
         all = (all + 1) / 2;
-        r->score_sweep = all;
-        rc = memory_rows(r, nsamples, windows, err);
+        r->choice.score_sweep = all;
+        rc = memory_rows(r, nsamples, windows, &r->footprint, err);
     }
-    r->planned_bytes = srq_needs_peak(&r->memory);
+    r->footprint.planned_bytes = srq_needs_peak(&r->footprint.memory);
     return rc;
 }
 
@@ -310,43 +318,43 @@ static int check_memory(const struct srq_resolved *r, struct srq_error *err)
     uint64_t allowed = memory_allowed(r);
     char want[32], have[32], table[700];
 
-    if (r->planned_bytes <= allowed)
+    if (r->footprint.planned_bytes <= allowed)
         return 0;
     return srq_fail_field(err, -SRQ_ELIMIT, "options.max_memory", "the job needs %s of memory and may have %s: %s",
-                          srq_bytes_text((double)r->planned_bytes, want, sizeof(want)),
+                          srq_bytes_text((double)r->footprint.planned_bytes, want, sizeof(want)),
                           srq_bytes_text((double)allowed, have, sizeof(have)),
-                          srq_needs_text(&r->memory, table, sizeof(table)));
+                          srq_needs_text(&r->footprint.memory, table, sizeof(table)));
 }
 
 static int fit_memory(struct srq_resolved *r, int64_t nsamples, int64_t windows, struct srq_error *err)
 {
     uint64_t allowed = memory_allowed(r);
     char have[32];
-    int64_t asked_batch = r->spec.opt.batch;
+    int64_t asked_batch = r->choice.batch;
     int rc;
 
-    r->spill = false;
-    r->score_sweep = 0;
-    rc = memory_rows(r, nsamples, windows, err);
+    r->choice.spill = false;
+    r->choice.score_sweep = 0;
+    rc = memory_rows(r, nsamples, windows, &r->footprint, err);
     if (rc == 0)
         rc = fit_scoring(r, nsamples, windows, allowed, err);
-    if (rc == 0 && r->planned_bytes > allowed && r->calibrates && !r->spill) {
-        r->spill = true;
-        rc = memory_rows(r, nsamples, windows, err);
-        r->planned_bytes = srq_needs_peak(&r->memory);
+    if (rc == 0 && r->footprint.planned_bytes > allowed && r->job.calibrates && !r->choice.spill) {
+        r->choice.spill = true;
+        rc = memory_rows(r, nsamples, windows, &r->footprint, err);
+        r->footprint.planned_bytes = srq_needs_peak(&r->footprint.memory);
         srq_resolved_note(r, "stored activations go to disk: with them in memory more than %s would be needed",
                           srq_bytes_text((double)allowed, have, sizeof(have)));
     }
-    while (rc == 0 && r->planned_bytes > allowed && r->tunes && r->spec.opt.batch > 1) {
-        r->spec.opt.batch /= 2;
-        rc = memory_rows(r, nsamples, windows, err);
-        r->planned_bytes = srq_needs_peak(&r->memory);
+    while (rc == 0 && r->footprint.planned_bytes > allowed && r->job.tunes && r->choice.batch > 1) {
+        r->choice.batch /= 2;
+        rc = memory_rows(r, nsamples, windows, &r->footprint, err);
+        r->footprint.planned_bytes = srq_needs_peak(&r->footprint.memory);
     }
     if (rc != 0)
         return rc;
-    if (r->spec.opt.batch != asked_batch)
+    if (r->choice.batch != asked_batch)
         srq_resolved_note(r, "batch %" PRId64 " shrinks to %" PRId64 " to stay inside %s of memory", asked_batch,
-                          r->spec.opt.batch, srq_bytes_text((double)allowed, have, sizeof(have)));
+                          r->choice.batch, srq_bytes_text((double)allowed, have, sizeof(have)));
     return check_memory(r, err);
 }
 
@@ -355,10 +363,10 @@ static int fit_memory(struct srq_resolved *r, int64_t nsamples, int64_t windows,
 static int output_bytes(const struct srq_resolved *r, uint64_t *total, struct srq_error *err)
 {
     *total = 0;
-    for (int i = 0; i < r->spec.format_count; i++) {
-        const struct srq_format *f = srq_format_find(r->spec.formats[i], err);
+    for (int i = 0; i < r->job.spec.format_count; i++) {
+        const struct srq_format *f = srq_format_find(r->job.spec.formats[i], err);
         uint64_t bytes = 0;
-        int rc = f != NULL ? srq_export_bytes(f, r->model, r->schemes, &bytes, err) : -SRQ_EINVAL;
+        int rc = f != NULL ? srq_export_bytes(f, r->job.model, r->choice.schemes, &bytes, err) : -SRQ_EINVAL;
 
         if (rc != 0)
             return rc;
@@ -372,25 +380,26 @@ static int disk_rows(struct srq_resolved *r, int64_t nsamples, struct srq_error 
     uint64_t codes = 0, output;
     int rc = output_bytes(r, &output, err);
 
-    memset(&r->disk, 0, sizeof(r->disk));
-    for (int i = 0; i < r->layer_count; i++)
-        codes += codes_bytes(&r->plan.layers[i]);
-    srq_needs_add(&r->disk, "output", "output", output);
-    srq_needs_add(&r->disk, "job", "results of all blocks", codes);
-    if (r->tunes) {
+    memset(&r->footprint.disk, 0, sizeof(r->footprint.disk));
+    for (int i = 0; i < r->job.layer_count; i++)
+        codes += codes_bytes(&r->choice.plan.layers[i]);
+    srq_needs_add(&r->footprint.disk, "output", "output", output);
+    srq_needs_add(&r->footprint.disk, "job", "results of all blocks", codes);
+    if (r->job.tunes) {
         /* Rounding offsets in F32, kept twice (running and best). */
-        srq_needs_add(&r->disk, "job", "checkpoint of the running block",
+        srq_needs_add(&r->footprint.disk, "job", "checkpoint of the running block",
                       2 * largest_block_codes(r) * 2 * sizeof(float));
-        if (r->snapshots > 0) /* and the one being written */
-            srq_needs_add(&r->disk, "job", "snapshots of both chains",
-                          (uint64_t)(r->snapshots + 1) * 2 * chain_bytes(r, nsamples));
+        if (r->choice.snapshots > 0) /* and the one being written */
+            srq_needs_add(&r->footprint.disk, "job", "snapshots of both chains",
+                          (uint64_t)(r->choice.snapshots + 1) * 2 * chain_bytes(r, nsamples));
     }
-    srq_needs_add(&r->disk, "job", "words drawn anew",
-                  (uint64_t)(nsamples / (1 + r->copies) * r->copies * r->spec.opt.seqlen) * sizeof(int32_t));
-    srq_needs_add(&r->disk, "job", "scales tuned end to end", srq_job_refine_disk(r));
-    if (r->spill)
-        srq_needs_add(&r->disk, "job", "activation cache", 2 * chain_bytes(r, nsamples));
-    r->planned_disk_bytes = srq_needs_sum(&r->disk);
+    srq_needs_add(&r->footprint.disk, "job", "words drawn anew",
+                  (uint64_t)(nsamples / (1 + r->choice.copies) * r->choice.copies * r->job.spec.opt.seqlen) *
+                      sizeof(int32_t));
+    srq_needs_add(&r->footprint.disk, "job", "scales tuned end to end", srq_job_refine_disk(r));
+    if (r->choice.spill)
+        srq_needs_add(&r->footprint.disk, "job", "activation cache", 2 * chain_bytes(r, nsamples));
+    r->footprint.planned_disk_bytes = srq_needs_sum(&r->footprint.disk);
     return rc;
 }
 
@@ -407,26 +416,27 @@ static uint64_t disk_of(const struct srq_needs *n, const char *stage)
 
 static int fit_disk(struct srq_resolved *r, int64_t nsamples, struct srq_error *err)
 {
-    uint64_t allowed = (uint64_t)r->spec.opt.max_disk, available, output;
+    uint64_t allowed = (uint64_t)r->job.spec.opt.max_disk, available, output;
     char want[32], have[32], table[400], *above;
     int rc;
 
     /* Snapshots of the chains can be done without: a resume then computes them again. */
-    r->snapshots = r->tunes ? SNAPSHOTS_MOST : 0;
+    r->choice.snapshots = r->job.tunes ? SNAPSHOTS_MOST : 0;
     rc = disk_rows(r, nsamples, err);
-    while (rc == 0 && r->snapshots > 0 && allowed != 0 && disk_of(&r->disk, "job") > allowed) {
-        r->snapshots--;
+    while (rc == 0 && r->choice.snapshots > 0 && allowed != 0 && disk_of(&r->footprint.disk, "job") > allowed) {
+        r->choice.snapshots--;
         rc = disk_rows(r, nsamples, err);
     }
     if (rc != 0)
         return rc;
-    if (allowed != 0 && disk_of(&r->disk, "job") > allowed)
-        return srq_fail_field(
-            err, -SRQ_ENOSPC, "options.max_disk", "checkpoints and stored inputs need %s of disk and may have %s: %s",
-            srq_bytes_text((double)disk_of(&r->disk, "job"), want, sizeof(want)),
-            srq_bytes_text((double)allowed, have, sizeof(have)), srq_needs_text(&r->disk, table, sizeof(table)));
-    above = srq_path_ancestor(r->spec.output);
-    output = disk_of(&r->disk, "output");
+    if (allowed != 0 && disk_of(&r->footprint.disk, "job") > allowed)
+        return srq_fail_field(err, -SRQ_ENOSPC, "options.max_disk",
+                              "checkpoints and stored inputs need %s of disk and may have %s: %s",
+                              srq_bytes_text((double)disk_of(&r->footprint.disk, "job"), want, sizeof(want)),
+                              srq_bytes_text((double)allowed, have, sizeof(have)),
+                              srq_needs_text(&r->footprint.disk, table, sizeof(table)));
+    above = srq_path_ancestor(r->job.spec.output);
+    output = disk_of(&r->footprint.disk, "output");
     if (above != NULL && srq_disk_free(above, &available, NULL) == 0 && available < output)
         rc = srq_fail_field(err, -SRQ_ENOSPC, "output", "the output needs %s and %s has %s free",
                             srq_bytes_text((double)output, want, sizeof(want)), above,
@@ -437,21 +447,21 @@ static int fit_disk(struct srq_resolved *r, int64_t nsamples, struct srq_error *
 
 static void swap_schemes(struct srq_resolved *r, struct srq_scheme *other)
 {
-    for (int i = 0; i < r->layer_count; i++) {
-        struct srq_scheme s = r->schemes[i];
+    for (int i = 0; i < r->job.layer_count; i++) {
+        struct srq_scheme s = r->choice.schemes[i];
 
-        r->schemes[i] = r->plan.layers[i].scheme = other[i];
+        r->choice.schemes[i] = r->choice.plan.layers[i].scheme = other[i];
         other[i] = s;
     }
 }
 
-int srq_footprint_plan(struct srq_resolved *r, int64_t nsamples, int64_t windows, struct srq_error *err)
+int srq_footprint_settle(struct srq_resolved *r, int64_t nsamples, int64_t windows, struct srq_error *err)
 {
     struct srq_scheme *largest = NULL;
     int rc;
 
-    if (srq_spec_has_budget(&r->spec) && !r->allocated) { /* nobody knows yet what will be chosen */
-        largest = srq_calloc((size_t)r->layer_count + 1, sizeof(*largest));
+    if (srq_spec_has_budget(&r->job.spec) && !r->choice.allocated) { /* nobody knows yet what will be chosen */
+        largest = srq_calloc((size_t)r->job.layer_count + 1, sizeof(*largest));
         if (largest == NULL)
             return srq_fail(err, -SRQ_ENOMEM, "out of memory planning memory");
         rc = srq_budget_largest(r, largest, err);
@@ -472,9 +482,9 @@ int srq_footprint_plan(struct srq_resolved *r, int64_t nsamples, int64_t windows
 
 int srq_footprint_again(struct srq_resolved *r, int64_t nsamples, int64_t windows, struct srq_error *err)
 {
-    int rc = memory_rows(r, nsamples, windows > 0 ? windows : guess_windows(r), err);
+    int rc = memory_rows(r, nsamples, windows > 0 ? windows : guess_windows(r), &r->footprint, err);
 
-    r->planned_bytes = srq_needs_peak(&r->memory);
+    r->footprint.planned_bytes = srq_needs_peak(&r->footprint.memory);
     if (rc == 0)
         rc = check_memory(r, err);
     return rc == 0 ? fit_disk(r, nsamples, err) : rc;

@@ -51,26 +51,25 @@ static int remember_block(struct setting *s, const cJSON *block, const cJSON *ge
 
 static int recall(void *ctx, const struct srq_journal_line *line)
 {
-    static const char *const which[] = { "before", "rtn", "after" };
     struct setting *s = ctx;
-    const char *state = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(line->data, "state"));
-    const char *what = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(line->data, "which"));
+    const char *state = srq_member_text(line->data, "state");
+    int measured = srq_word_place(srq_measured_words, srq_member_text(line->data, "which"));
     const cJSON *block = cJSON_GetObjectItemCaseSensitive(line->data, "block");
     const cJSON *revision = cJSON_GetObjectItemCaseSensitive(line->data, "revision");
 
     if (line->seq == 1)
         s->run.created = line->time;
     if (strcmp(line->event, "job.state") == 0 && state != NULL) {
-        snprintf(s->run.last_state, sizeof(s->run.last_state), "%s", state);
-        if (strcmp(state, "running") == 0) {
+        s->run.last_state = srq_word_place(srq_job_state_words, state);
+        if (s->run.last_state == SRQ_JOB_RUNNING) {
             if (s->run_began > 0)
                 s->run.prior_s += s->last_time - s->run_began;
             s->run_began = line->time;
         }
     }
     s->last_time = line->time;
-    for (int i = 0; i < 3 && strcmp(line->event, "eval.result") == 0 && what != NULL; i++)
-        s->run.eval_told[i] = s->run.eval_told[i] || strcmp(what, which[i]) == 0;
+    if (strcmp(line->event, "eval.result") == 0 && measured >= 0)
+        s->run.eval_told[measured] = true;
     if (strcmp(line->event, "plan.changed") == 0 && cJSON_IsNumber(revision))
         s->revision = (int64_t)revision->valuedouble;
     if (strcmp(line->event, "block.end") == 0 && cJSON_IsNumber(block))
@@ -111,7 +110,7 @@ static int same_spec(const char *path, const char *text, struct srq_error *err)
 /* The specification of a new job, normalised; one that is there already must be the same. */
 static int store_spec(struct setting *s, const char *path, struct srq_error *err)
 {
-    cJSON *json = srq_spec_json(&s->run.job.spec);
+    cJSON *json = srq_spec_json(&s->run.job->spec);
     char *text = json != NULL ? cJSON_Print(json) : NULL;
     int rc;
 
@@ -134,7 +133,7 @@ static int read_spec(struct setting *s, const char *path, struct srq_error *err)
 
     if (rc != 0)
         return rc;
-    rc = srq_resolve_text(text, len, SRQ_SPEC_STORED, &s->run.job, err);
+    rc = srq_resolve_text(text, len, SRQ_SPEC_STORED, &s->run.resolved, err);
     srq_free(text);
     return rc;
 }
@@ -142,7 +141,7 @@ static int read_spec(struct setting *s, const char *path, struct srq_error *err)
 /* A job directory goes when its job is deleted, an output when it is replaced: neither may lie in the other. */
 static int check_apart(const struct srq_run *run, struct srq_error *err)
 {
-    char *dir = srq_path_canonical(run->dir), *out = srq_path_canonical(run->job.spec.output);
+    char *dir = srq_path_canonical(run->dir), *out = srq_path_canonical(run->job->spec.output);
     int rc = 0;
 
     if (dir == NULL || out == NULL)
@@ -166,14 +165,14 @@ static int resolve(struct setting *s, struct srq_error *err)
         rc = read_spec(s, path, err);
     else /* a second call with the same job goes on with it, and may find its own output */
         rc = srq_resolve_text(req->spec, req->spec_len,
-                              req->spec_flags | (srq_path_exists(path) ? (unsigned)SRQ_SPEC_AGAIN : 0u), &s->run.job,
-                              err);
+                              req->spec_flags | (srq_path_exists(path) ? (unsigned)SRQ_SPEC_AGAIN : 0u),
+                              &s->run.resolved, err);
     if (rc == 0) {
         rc = check_apart(&s->run, err);
         if (rc == 0 && req->spec != NULL)
             rc = store_spec(s, path, err);
         if (rc != 0)
-            srq_resolved_fini(&s->run.job);
+            srq_resolved_fini(&s->run.resolved);
     }
     srq_free(path);
     return rc;
@@ -191,27 +190,64 @@ static void on_event(void *ctx, int64_t seq, double time, const char *event, con
         s->req->watch(s->req->watch_ctx, seq, time, event, data);
 }
 
-/* What a stage has freed goes back at its end: the plan counts no stage's memory in the next one. */
-static int stage(struct srq_run *run, int (*work_of)(struct srq_run *, struct srq_error *), struct srq_error *err)
-{
-    int rc = work_of(run, err);
+/* ---- stages ------------------------------------------------------------------------------------------------------ */
 
-    (void)srq_usage_peak(run->usage); /* a short stage may lie between two looks */
-    srq_run_watch_memory(run);
-    srq_heap_trim();
+static bool has_budget(const struct srq_job *job)
+{
+    return srq_spec_has_budget(&job->spec);
+}
+
+static bool transforms(const struct srq_job *job)
+{
+    return srq_spec_transform(&job->spec) != NULL;
+}
+
+struct stage_row {
+    int (*run)(struct srq_run *run, struct srq_error *err);
+    bool (*wanted)(const struct srq_job *job); /* NULL: by every job */
+};
+
+/* In this order, whatever runs the job. What the plugins of the method can do decides which are wanted. */
+static const struct stage_row loading[] = {
+    { srq_stage_load, NULL },
+    { srq_stage_calibrate, NULL },
+    { srq_stage_resample, NULL },
+};
+static const struct stage_row preparing[] = {
+    { srq_stage_score, has_budget },
+    { srq_stage_allocate, has_budget },
+    { srq_stage_evaluate_before, NULL },
+    { srq_stage_transform, transforms },
+};
+/* Again and again until nothing is pending or stale and the result is measured, whatever changes meanwhile. */
+static const struct stage_row making[] = {
+    { srq_stage_quantize, NULL },
+    { srq_stage_refine, NULL },
+    { srq_stage_evaluate_after, NULL },
+};
+#define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
+
+/* What a stage has freed goes back at its end: what is counted for the next one leaves its memory out. */
+static int run_rows(struct srq_run *run, const struct stage_row *rows, size_t count, struct srq_error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        if (rows[i].wanted != NULL && !rows[i].wanted(run->job))
+            continue;
+        rc = rows[i].run(run, err);
+        (void)srq_usage_peak(run->usage); /* a short stage may lie between two looks */
+        srq_run_watch_memory(run);
+        srq_heap_trim();
+    }
     return rc;
 }
 
-/* Until nothing is pending or stale and the result is measured, whatever changes meanwhile. */
-static int quantize(struct srq_run *run, struct srq_error *err)
+static int make_result(struct srq_run *run, struct srq_error *err)
 {
     for (;;) {
-        int rc = stage(run, srq_stage_quantize, err);
+        int rc = run_rows(run, making, COUNT(making), err);
 
-        if (rc == 0)
-            rc = stage(run, srq_stage_refine, err);
-        if (rc == 0)
-            rc = stage(run, srq_stage_evaluate_after, err);
         if (rc == -SRQ_ECANCELED && srq_tasks_unfinished(run->tasks))
             rc = srq_run_check(run, err);
         if (rc == 0 && srq_tasks_seal(run->tasks))
@@ -224,23 +260,13 @@ static int quantize(struct srq_run *run, struct srq_error *err)
 static int run_stages(struct srq_run *run, struct srq_error *err)
 {
     double start = srq_clock_s();
-    int rc = stage(run, srq_stage_load, err);
+    int rc = run_rows(run, loading, COUNT(loading), err);
 
-    if (rc == 0)
-        rc = stage(run, srq_stage_calibrate, err);
-    if (rc == 0)
-        rc = stage(run, srq_stage_resample, err);
     run->load_s = srq_clock_s() - start;
     if (rc == 0)
-        rc = stage(run, srq_stage_score, err);
+        rc = run_rows(run, preparing, COUNT(preparing), err);
     if (rc == 0)
-        rc = stage(run, srq_stage_allocate, err);
-    if (rc == 0)
-        rc = stage(run, srq_stage_evaluate_before, err);
-    if (rc == 0)
-        rc = stage(run, srq_stage_transform, err);
-    if (rc == 0)
-        rc = quantize(run, err);
+        rc = make_result(run, err);
     if (rc == 0)
         rc = srq_stage_export(run, err);
     if (rc == 0)
@@ -251,7 +277,7 @@ static int run_stages(struct srq_run *run, struct srq_error *err)
 static int prepare(struct setting *s, struct srq_error *err)
 {
     struct srq_run *run = &s->run;
-    int units = srq_model_unit_count(run->job.model);
+    int units = srq_model_unit_count(run->job->model);
 
     run->told = srq_calloc((size_t)units + 1, sizeof(run->told[0]));
     run->ckpt = srq_path_join(run->dir, "ckpt");
@@ -259,7 +285,7 @@ static int prepare(struct setting *s, struct srq_error *err)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory starting the job");
     if (s->told_cap > 0)
         memcpy(run->told, s->told, (size_t)(s->told_cap < units ? s->told_cap : units) * sizeof(run->told[0]));
-    run->planned_samples = run->job.spec.opt.nsamples * (1 + run->job.copies);
+    run->planned_samples = run->job->spec.opt.nsamples * (1 + run->resolved.choice.copies);
     return srq_tasks_open(run, s->revision, &run->tasks, err);
 }
 
@@ -274,18 +300,18 @@ static void begin(struct setting *s)
 {
     struct srq_run *run = &s->run;
 
-    srq_event_state(&run->events, "running", NULL);
+    srq_event_state(&run->events, SRQ_JOB_RUNNING, NULL);
     if (s->cut > 0)
         srq_event_log(&run->events, SRQ_LOG_WARN, "the journal had a torn tail of %" PRIu64 " bytes, which was cut",
                       s->cut);
-    for (int i = 0; i < cJSON_GetArraySize(run->job.notes); i++)
-        srq_event_log(&run->events, SRQ_LOG_WARN, "%s", cJSON_GetArrayItem(run->job.notes, i)->valuestring);
+    for (int i = 0; i < cJSON_GetArraySize(run->resolved.notes); i++)
+        srq_event_log(&run->events, SRQ_LOG_WARN, "%s", cJSON_GetArrayItem(run->resolved.notes, i)->valuestring);
     srq_event_log(&run->events, SRQ_LOG_INFO, "products: %s; %" PRId64 " threads; blocks compute in %s",
-                  srq_gemm_describe(), run->job.spec.opt.threads, srq_dtype_name(run->job.compute));
+                  srq_gemm_describe(), run->job->spec.opt.threads, srq_dtype_name(run->job->compute));
 }
 
 /* Tells how it ended. A failure that another try may mend leaves the job as it is: running. */
-static int conclude(struct setting *s, int rc, enum srq_job_end *end, struct srq_error *err)
+static int conclude(struct setting *s, int rc, enum srq_job_state *end, struct srq_error *err)
 {
     struct srq_events *e = &s->run.events;
 
@@ -294,21 +320,21 @@ static int conclude(struct setting *s, int rc, enum srq_job_end *end, struct srq
         srq_tasks_close(s->run.tasks, "has ended");
     if (rc == 0) {
         *end = SRQ_JOB_DONE;
-        srq_event_state(e, "done", NULL);
+        srq_event_state(e, SRQ_JOB_DONE, NULL);
         return srq_events_check(e, err);
     }
     if (rc == -SRQ_ECANCELED) {
         *end = atomic_load(&s->req->flags->cancel) ? SRQ_JOB_CANCELED : SRQ_JOB_PAUSED;
-        srq_event_state(e, *end == SRQ_JOB_CANCELED ? "canceled" : "paused", "asked for");
+        srq_event_state(e, *end, "asked for");
         return srq_events_check(e, err);
     }
     srq_event_log(e, SRQ_LOG_ERROR, "%s", err->text);
     if (rc != -SRQ_ENOMEM && rc != -SRQ_EIO)
-        srq_event_state(e, "failed", err->text);
+        srq_event_state(e, SRQ_JOB_FAILED, err->text);
     return rc;
 }
 
-static int work(struct setting *s, enum srq_job_end *end, struct srq_error *err)
+static int work(struct setting *s, enum srq_job_state *end, struct srq_error *err)
 {
     const struct srq_job_control *control = s->req->control;
     struct srq_run *run = &s->run;
@@ -323,11 +349,11 @@ static int work(struct setting *s, enum srq_job_end *end, struct srq_error *err)
     if (rc == 0)
         rc = resolve(s, err);
     if (rc == 0) {
-        rc = srq_usage_start(run->job.baseline_bytes, &run->usage, err);
+        rc = srq_usage_start(run->resolved.footprint.baseline_bytes, &run->usage, err);
         if (rc == 0)
             rc = prepare(s, err);
         begin(s);
-        srq_estimate_way(&run->job, way);
+        srq_estimate_way(&run->resolved, way);
         srq_event_expect(&run->events, way);
         if (rc == 0 && srq_run_published(run))
             srq_tasks_close(run->tasks, "is exported");
@@ -340,14 +366,11 @@ static int work(struct setting *s, enum srq_job_end *end, struct srq_error *err)
     return rc;
 }
 
-static bool ended_before(const struct srq_run *run, enum srq_job_end *end)
+static bool ended_before(const struct srq_run *run, enum srq_job_state *end)
 {
-    if (strcmp(run->last_state, "done") == 0)
-        *end = SRQ_JOB_DONE;
-    else if (strcmp(run->last_state, "canceled") == 0)
-        *end = SRQ_JOB_CANCELED;
-    else
+    if (run->last_state != SRQ_JOB_DONE && run->last_state != SRQ_JOB_CANCELED)
         return false;
+    *end = (enum srq_job_state)run->last_state;
     return true;
 }
 
@@ -356,6 +379,7 @@ static int set_up(struct setting *s, const struct srq_job_request *req, struct s
     memset(s, 0, sizeof(*s));
     s->req = req;
     s->run.dir = req->dir;
+    s->run.job = &s->run.resolved.job;
     s->run.id = strrchr(req->dir, '/') + 1;
     return open_journal(s, err);
 }
@@ -375,15 +399,15 @@ static void clean_up(struct setting *s)
     srq_scales_fini(&run->scales);
     srq_samples_fini(&run->eval);
     srq_scores_fini(&run->scores);
-    if (run->job.model != NULL)
-        srq_resolved_fini(&run->job);
+    if (run->job->model != NULL)
+        srq_resolved_fini(&run->resolved);
     srq_free(run->told);
     srq_free(run->ckpt);
     srq_free(s->told);
     srq_journal_close(s->journal);
 }
 
-int srq_job_run(const struct srq_job_request *req, enum srq_job_end *end, struct srq_error *err)
+int srq_job_run(const struct srq_job_request *req, enum srq_job_state *end, struct srq_error *err)
 {
     struct srq_error own = { 0 };
     struct setting s;
@@ -402,11 +426,12 @@ int srq_job_run(const struct srq_job_request *req, enum srq_job_end *end, struct
 static int change_resting(struct setting *s, const cJSON *params, cJSON **reply, struct srq_error *err)
 {
     struct srq_run *run = &s->run;
-    const char *state = run->last_state;
+    enum srq_job_state end;
     int rc;
 
-    if (strcmp(state, "done") == 0 || strcmp(state, "canceled") == 0)
-        return srq_fail(err, -SRQ_ESTATE, "job %s is %s; its plan can no longer be changed", run->id, state);
+    if (ended_before(run, &end))
+        return srq_fail(err, -SRQ_ESTATE, "job %s is %s; its plan can no longer be changed", run->id,
+                        srq_job_state_words[end]);
     srq_events_init(&run->events, s->journal, s->req->flags);
     rc = resolve(s, err);
     if (rc == 0)

@@ -5,8 +5,7 @@
 
 #include "core/job/flags.h"
 #include "core/job/journal.h"
-
-enum srq_job_end { SRQ_JOB_DONE, SRQ_JOB_PAUSED, SRQ_JOB_CANCELED };
+#include "core/proto/words.h"
 
 /* Changes the plan of a running job (srq-protocol(7), worker.change), from any one thread. `reply` is the caller's. */
 typedef int (*srq_job_change_fn)(void *run, const cJSON *params, cJSON **reply, struct srq_error *err);
@@ -30,10 +29,10 @@ struct srq_job_request {
     void *watch_ctx;
 };
 
-/* Runs a job, or goes on with one, to its end. Returns 0 with *end, or an error, which is also in the journal as far as
- * that could be opened: -SRQ_ENOMEM and -SRQ_EIO (worth another try), anything else is for good. A new specification in
- * a directory that has another one: -SRQ_EEXIST. */
-int srq_job_run(const struct srq_job_request *req, enum srq_job_end *end, struct srq_error *err);
+/* Runs a job, or goes on with one, to its end. Returns 0 with *end (done, paused or canceled), or an error, which is
+ * also in the journal as far as that could be opened: -SRQ_ENOMEM and -SRQ_EIO (worth another try), anything else is
+ * for good. A new specification in a directory that has another one: -SRQ_EEXIST. */
+int srq_job_run(const struct srq_job_request *req, enum srq_job_state *end, struct srq_error *err);
 
 /* Changes the plan of a job that does not run. -SRQ_ESTATE: it has ended. `reply` is the caller's. */
 int srq_job_change(const char *dir, const cJSON *params, cJSON **reply, struct srq_error *err);

@@ -4,18 +4,14 @@
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/fs.h"
-#include "core/base/hash.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <math.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SUM_TAIL 26 /* ,"sum":"0123456789abcdef"} */
 #define LINE_MAX_BYTES ((size_t)1 << 20)
 #define JOURNAL_MAX ((size_t)4 << 30)
 
@@ -28,47 +24,6 @@ struct srq_journal {
     srq_journal_watch watch;
     void *watch_ctx;
 };
-
-/* ---- lines ------------------------------------------------------------------------------------------------------- */
-
-/* Whether the line's sum is right; gives its sequence number. */
-static bool line_holds(const char *line, size_t len, int64_t *seq)
-{
-    char want[SUM_TAIL + 1], *end;
-
-    if (len <= SUM_TAIL + 8 || strncmp(line, "{\"seq\":", 7) != 0)
-        return false;
-    snprintf(want, sizeof(want), ",\"sum\":\"%016" PRIx64 "\"}", srq_hash64(line, len - SUM_TAIL));
-    if (memcmp(line + len - SUM_TAIL, want, SUM_TAIL) != 0)
-        return false;
-    *seq = strtoll(line + 7, &end, 10);
-    return *end == ',';
-}
-
-int srq_journal_parse(const char *line, size_t len, struct srq_journal_line *out, struct srq_error *err)
-{
-    const cJSON *time;
-
-    memset(out, 0, sizeof(*out));
-    if (!line_holds(line, len, &out->seq))
-        return srq_fail(err, -SRQ_EFORMAT, "a journal line's checksum is wrong");
-    out->json = cJSON_ParseWithLength(line, len);
-    time = cJSON_GetObjectItemCaseSensitive(out->json, "time");
-    out->event = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(out->json, "event"));
-    out->data = cJSON_GetObjectItemCaseSensitive(out->json, "data");
-    if (out->event == NULL || !cJSON_IsNumber(time) || !cJSON_IsObject(out->data)) {
-        srq_journal_line_fini(out);
-        return srq_fail(err, -SRQ_EFORMAT, "a journal line lacks its time, event or data");
-    }
-    out->time = time->valuedouble;
-    return 0;
-}
-
-void srq_journal_line_fini(struct srq_journal_line *l)
-{
-    cJSON_Delete(l->json);
-    memset(l, 0, sizeof(*l));
-}
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
 
@@ -84,11 +39,11 @@ static void scan(const char *text, size_t len, uint64_t *good, int64_t *seq, boo
     *good_after = false;
     while (at < len) {
         const char *end = memchr(text + at, '\n', len - at);
-        int64_t number;
+        int64_t number = srq_journal_line_seq(text + at);
 
         if (end == NULL)
             break;
-        if (!line_holds(text + at, (size_t)(end - text) - at, &number))
+        if (!srq_journal_line_holds(text + at, (size_t)(end - text) - at))
             bad = true;
         else if (bad || number != *seq + 1) /* a line before this one is gone */
             bad = *good_after = true;
@@ -158,19 +113,6 @@ void srq_journal_close(struct srq_journal *j)
 
 /* ---- appending --------------------------------------------------------------------------------------------------- */
 
-static char *format_line(int64_t seq, double now, const char *event, const char *data, size_t *len)
-{
-    char *body = srq_asprintf("{\"seq\":%" PRId64 ",\"time\":%.6f,\"event\":\"%s\",\"data\":%s", seq, now, event, data);
-    char *line = NULL;
-
-    if (body != NULL)
-        line = srq_asprintf("%s,\"sum\":\"%016" PRIx64 "\"}\n", body, srq_hash64(body, strlen(body)));
-    srq_free(body);
-    if (line != NULL)
-        *len = strlen(line);
-    return line;
-}
-
 static int write_line(struct srq_journal *j, const char *line, size_t len, bool sync, struct srq_error *err)
 {
     int e = srq_write_all(j->fd, line, len);
@@ -194,7 +136,8 @@ int srq_journal_append(struct srq_journal *j, const char *event, cJSON *data, bo
 
     pthread_mutex_lock(&j->lock);
     if (data == NULL || text != NULL)
-        line = format_line(j->seq + 1, now, event, text != NULL ? text : "{}", &len);
+        line = srq_journal_line_print(j->seq + 1, now, event, text != NULL ? text : "{}");
+    len = line != NULL ? strlen(line) : 0;
     if (line == NULL)
         rc = srq_fail_field(err, -SRQ_ENOMEM, j->path, "out of memory writing to the journal");
     else if (len > LINE_MAX_BYTES)
@@ -251,19 +194,22 @@ static int give_lines(const char *text, size_t len, uint64_t *offset,
 
     while (at < len) {
         const char *end = memchr(text + at, '\n', len - at);
-        struct srq_journal_line line;
+        struct srq_journal_line line = { 0 };
+        size_t n;
         int rc;
 
         if (end == NULL)
             break;
-        rc = srq_journal_parse(text + at, (size_t)(end - text) - at, &line, err);
+        n = (size_t)(end - text) - at;
+        rc = srq_journal_line_holds(text + at, n) ? srq_journal_line_read(text + at, n, &line, err)
+                                                  : srq_fail(err, -SRQ_EFORMAT, "a journal line's checksum is wrong");
         if (rc == 0)
             rc = fn(ctx, &line);
         srq_journal_line_fini(&line);
         if (rc != 0)
             return rc;
-        *offset += (size_t)(end - text) - at + 1;
-        at = (size_t)(end - text) + 1;
+        *offset += n + 1;
+        at += n + 1;
     }
     return 0;
 }

@@ -1,15 +1,8 @@
-/* A job's journal: an append-only file of checksummed lines, the one truth about its progress.
- *
- * A line is {"seq":N,"time":S,"event":"NAME","data":{…},"sum":"<16 hex digits>"}: seq from 1 by ones, time in seconds
- * since the epoch, sum the 64-bit hash (XXH3) of the line up to and including data's closing brace. */
+/* A job's journal: an append-only file of checksummed lines, the one truth about its progress. */
 #ifndef SRQ_JOB_JOURNAL_H
 #define SRQ_JOB_JOURNAL_H
 
-#include <srq/error.h>
-
-#include <cjson/cJSON.h>
-#include <stdbool.h>
-#include <stdint.h>
+#include "core/proto/journal_line.h"
 
 struct srq_journal;
 
@@ -29,18 +22,6 @@ uint64_t srq_journal_bytes(struct srq_journal *j); /* of all whole lines */
  * writer's. */
 typedef void (*srq_journal_watch)(void *ctx, int64_t seq, double time, const char *event, const cJSON *data);
 void srq_journal_watch_set(struct srq_journal *j, srq_journal_watch watch, void *ctx);
-
-/* A line taken apart. Strings and data belong to `json`. */
-struct srq_journal_line {
-    cJSON *json;
-    int64_t seq;
-    double time;
-    const char *event;
-    const cJSON *data;
-};
-/* `line` without its newline. -SRQ_EFORMAT when it is not a whole line with a right sum. */
-int srq_journal_parse(const char *line, size_t len, struct srq_journal_line *out, struct srq_error *err);
-void srq_journal_line_fini(struct srq_journal_line *l);
 
 /* Calls fn for every line from byte `*offset` on, and moves `*offset` behind the last one given. fn returning other
  * than 0 stops, before the offset moves over that line. */

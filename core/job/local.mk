@@ -3,12 +3,14 @@ core_libsrq_la_SOURCES += \
 	core/job/blocks.c \
 	core/job/budget.c core/job/budget.h \
 	core/job/cache.c core/job/cache.h \
+	core/job/change_json.c core/job/change_json.h \
 	core/job/checkpoint.c core/job/checkpoint.h \
 	core/job/describe.c \
 	core/job/estimate.c core/job/estimate.h \
 	core/job/events.c core/job/events.h \
 	core/job/fingerprint.c core/job/fingerprint.h \
-	core/job/finish.c core/job/flags.h \
+	core/job/export_stage.c \
+	core/job/flags.h \
 	core/job/footprint.c core/job/footprint.h \
 	core/job/job.c core/job/job.h \
 	core/job/journal.c core/job/journal.h \
@@ -18,6 +20,8 @@ core_libsrq_la_SOURCES += \
 	core/job/options.c core/job/overuse.c core/job/options.h \
 	core/job/pace.c core/job/pace.h \
 	core/job/plain.c core/job/plain.h \
+	core/job/plan_file.c core/job/plan_file.h \
+	core/job/plan_json.c core/job/plan_json.h \
 	core/job/quantize.c core/job/refine.c core/job/refine.h core/job/refine_stage.c \
 	core/job/resample.c core/job/resample.h core/job/resample_stage.c \
 	core/job/report.c \
@@ -25,6 +29,7 @@ core_libsrq_la_SOURCES += \
 	core/job/run.h \
 	core/job/scale_cache.c core/job/scale_cache.h \
 	core/job/score.c core/job/score_cache.c \
+	core/job/scores_json.c core/job/scores_json.h \
 	core/job/spec.c core/job/spec.h core/job/spec_parts.c core/job/spec_write.c \
 	core/job/stages.c \
 	core/job/tasks.c core/job/tasks.h \

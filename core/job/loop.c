@@ -46,9 +46,9 @@ static int norm_full(struct srq_loop *l, struct srq_error *err)
 {
     const struct srq_states_config *c = srq_states_config(l->fp);
     int64_t tokens = c->nsamples * c->seq;
-    const struct srq_tensor x = srq_tensor_2d(srq_states_final(l->fp, 0), c->dtype, tokens, l->run->job.info->hidden);
+    const struct srq_tensor x = srq_tensor_2d(srq_states_final(l->fp, 0), c->dtype, tokens, l->run->job->info->hidden);
     struct srq_head *head = NULL;
-    int rc = srq_head_create(l->run->job.model, &head, err);
+    int rc = srq_head_create(l->run->job->model, &head, err);
 
     if (rc == 0)
         rc = srq_head_norm(head, x.data, c->dtype, tokens, err);
@@ -134,7 +134,7 @@ static int replay(struct srq_loop *l, int unit, struct srq_error *err)
     int rc = srq_loop_load(l, unit, err);
 
     if (rc == 0 && (l->q != NULL || l->gathers))
-        rc = srq_ckpt_block_open(l->run->ckpt, unit, l->run->job.layers + l->first, l->layers, &result, err);
+        rc = srq_ckpt_block_open(l->run->ckpt, unit, l->run->job->layers + l->first, l->layers, &result, err);
     if (rc == 0 && l->gathers)
         rc = srq_loop_use_codes(l, from_file, result, err);
     if (rc == 0)
@@ -193,30 +193,31 @@ int srq_loop_position(struct srq_loop *l, int unit, struct srq_error *err)
 
 static int take_memory(struct srq_loop *l, struct srq_error *err)
 {
-    struct srq_resolved *job = &l->run->job;
-    const struct srq_plugin *p = srq_spec_quantizer(&job->spec);
-    struct srq_tune_config cfg = srq_job_tune_config(job, l->run->calib.count);
-    const struct srq_states_config chain = { job->model, job->cache, cfg.nsamples,
-                                             cfg.seq,    false,      job->spill ? l->run->dir : NULL };
-    const struct srq_walk_config walk = { job->model, job->compute, job->cache, cfg.batch, cfg.seq, .backward = false };
+    struct srq_resolved *r = &l->run->resolved;
+    const struct srq_plugin *p = srq_spec_quantizer(&r->job.spec);
+    struct srq_tune_config cfg = srq_job_tune_config(r, l->run->calib.count);
+    const struct srq_states_config chain = { r->job.model, r->job.cache, cfg.nsamples,
+                                             cfg.seq,      false,        r->choice.spill ? l->run->dir : NULL };
+    const struct srq_walk_config walk = { r->job.model, r->job.compute, r->job.cache,
+                                          cfg.batch,    cfg.seq,        .backward = false };
     struct srq_schedule schedule = { .size = sizeof(schedule) };
-    int rc = job->tunes ? p->tunable->schedule(srq_host_services(), job->self, &schedule, err) : 0;
+    int rc = r->job.tunes ? p->tunable->schedule(srq_host_services(), r->job.self, &schedule, err) : 0;
 
     l->iters = schedule.iters;
-    l->gathers = !job->tunes && (job->needs & (SRQ_NEED_HESSIAN | SRQ_NEED_RANGES)) != 0;
-    l->own = srq_calloc((size_t)job->layer_count + 1, sizeof(l->own[0]));
+    l->gathers = !r->job.tunes && (r->job.needs & (SRQ_NEED_HESSIAN | SRQ_NEED_RANGES)) != 0;
+    l->own = srq_calloc((size_t)r->job.layer_count + 1, sizeof(l->own[0]));
     if (l->own == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory starting the block loop");
     if (rc == 0)
         rc = srq_states_create(&chain, &l->fp, err);
-    if (rc == 0 && job->tunes)
+    if (rc == 0 && r->job.tunes)
         rc = srq_states_create(&chain, &l->q, err);
     if (rc == 0)
         rc = srq_walk_create(&walk, &l->walk, err);
-    if (rc == 0 && (job->needs & SRQ_NEED_IMPORTANCE) != 0)
-        rc = srq_importance_create(job->model, &l->importance, err);
+    if (rc == 0 && (r->job.needs & SRQ_NEED_IMPORTANCE) != 0)
+        rc = srq_importance_create(r->job.model, &l->importance, err);
     if (rc == 0 && l->gathers)
-        rc = srq_statistics_create(job->model, job->needs, true, &l->statistics, err);
+        rc = srq_statistics_create(r->job.model, r->job.needs, true, &l->statistics, err);
     return rc;
 }
 
@@ -230,7 +231,7 @@ int srq_loop_create(struct srq_run *run, struct srq_loop **out, struct srq_error
         return srq_fail(err, -SRQ_ENOMEM, "out of memory starting the block loop");
     l->run = run;
     l->at = -1;
-    srq_pace_init(&l->pace, &run->events, run->job.spec.opt.checkpoint_s);
+    srq_pace_init(&l->pace, &run->events, run->job->spec.opt.checkpoint_s);
     l->snapshot_at = srq_clock_s();
     l->snapshot_rate = 200e6; /* until one was written */
     rc = take_memory(l, err);

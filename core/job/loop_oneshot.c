@@ -41,7 +41,7 @@ struct gather {
 static void choose(struct gather *g, int i)
 {
     struct srq_loop *l = g->l;
-    const struct srq_layer_info *const *info = (const struct srq_layer_info *const *)l->run->job.layers + l->first;
+    const struct srq_layer_info *const *info = (const struct srq_layer_info *const *)l->run->job->layers + l->first;
 
     for (int k = 0; k < l->layers; k++) {
         bool same = k == i || srq_layers_tied(info[k], info[i]);
@@ -73,7 +73,7 @@ static int statistics_of(void *ctx, int i, struct srq_layer *out, struct srq_err
         return rc;
     if (!srq_statistics_get(g->l->statistics, i, &s))
         return srq_fail(err, -SRQ_ESTATE, "no calibration sample reached %s",
-                        g->l->run->job.layers[g->l->first + i]->name);
+                        g->l->run->job->layers[g->l->first + i]->name);
     out->in_max = s.max;
     out->in_mean = s.mean;
     out->hessian = s.hessian;
@@ -93,7 +93,7 @@ static int gather(struct srq_loop *l, struct srq_error *err)
 {
     struct gather g = { .l = l,
                         .outside = !srq_run_is_block(l->run, l->task.unit),
-                        .sequential = (l->run->job.needs & SRQ_NEED_SEQUENTIAL) != 0 };
+                        .sequential = (l->run->job->needs & SRQ_NEED_SEQUENTIAL) != 0 };
     const struct srq_unit_inputs inputs = { .ctx = &g, .of = statistics_of, .rounded = take_codes };
     int rc = g.outside ? srq_loop_full(l, err) : 0; /* through the final norm */
 

@@ -26,8 +26,8 @@ static void on_point(void *ctx, int64_t iter, double loss, double lr)
     if (data != NULL) {
         cJSON_AddNumberToObject(data, "block", l->task.unit);
         cJSON_AddNumberToObject(data, "iter", (double)iter);
-        srq_json_number(data, "loss", loss);
-        srq_json_number(data, "lr", lr);
+        srq_put_number(data, "loss", loss);
+        srq_put_number(data, "lr", lr);
     }
     srq_event_send(&l->run->events, "tune.point", data, false);
 }
@@ -42,8 +42,8 @@ static void on_probe(void *ctx, int64_t iter, double loss, bool best)
     if (data != NULL) {
         cJSON_AddNumberToObject(data, "block", l->task.unit);
         cJSON_AddNumberToObject(data, "iter", (double)iter);
-        srq_json_number(data, "loss", loss);
-        srq_json_number(data, "best", l->best);
+        srq_put_number(data, "loss", loss);
+        srq_put_number(data, "best", l->best);
     }
     srq_event_send(&l->run->events, "tune.probe", data, false);
 }
@@ -55,9 +55,9 @@ static void on_layer_error(void *ctx, int layer, int64_t iter, double relative)
 
     if (data != NULL) {
         cJSON_AddNumberToObject(data, "block", l->task.unit);
-        cJSON_AddStringToObject(data, "layer", l->run->job.layers[l->first + layer]->name);
+        cJSON_AddStringToObject(data, "layer", l->run->job->layers[l->first + layer]->name);
         cJSON_AddNumberToObject(data, "iter", (double)iter);
-        srq_json_number(data, "error", relative);
+        srq_put_number(data, "error", relative);
     }
     srq_event_send(&l->run->events, "layer.error", data, false);
 }
@@ -130,7 +130,7 @@ static int on_tick(void *ctx, int64_t iter)
 static void snapshot(struct srq_loop *l)
 {
     struct srq_run *run = l->run;
-    int keep = run->job.snapshots;
+    int keep = run->resolved.choice.snapshots;
     struct srq_states *const stores[] = { l->fp, l->q };
     const struct srq_snapshot_set set = { stores, 2 };
     double start = srq_clock_s(), bytes = l->at > 0 ? (double)srq_snapshot_bytes(&set, l->at) : 0;
@@ -156,11 +156,11 @@ static void snapshot(struct srq_loop *l)
 /* A tuner holds memory for the schemes that it was made for: other schemes, another tuner. */
 static int take_tuner(struct srq_loop *l, struct srq_error *err)
 {
-    struct srq_resolved *job = &l->run->job;
-    struct srq_tune_config cfg = srq_job_tune_config(job, l->run->calib.count);
+    struct srq_resolved *r = &l->run->resolved;
+    struct srq_tune_config cfg = srq_job_tune_config(r, l->run->calib.count);
     uint64_t key = 0;
 
-    for (int i = 0; i < job->layer_count; i++) {
+    for (int i = 0; i < r->job.layer_count; i++) {
         char text[64];
         int n = snprintf(text, sizeof(text), "%016" PRIx64, key);
 
@@ -184,12 +184,12 @@ static void tell_begin(struct srq_loop *l)
         cJSON_AddNumberToObject(data, "block", l->task.unit);
         cJSON_AddStringToObject(data, "name", l->name);
         for (int i = 0; i < l->layers; i++)
-            cJSON_AddItemToArray(names, cJSON_CreateString(l->run->job.layers[l->first + i]->name));
+            cJSON_AddItemToArray(names, cJSON_CreateString(l->run->job->layers[l->first + i]->name));
         cJSON_AddItemToObject(data, "layers", names);
         cJSON_AddNumberToObject(data, "iters", (double)l->iters);
         cJSON_AddBoolToObject(data, "again", l->task.again);
     }
-    srq_event_send(&l->run->events, "block.begin", data, false);
+    srq_run_tell_block(l->run, "block.begin", l->task.unit, data, false);
 }
 
 static int tune(struct srq_loop *l, struct srq_tune_outcome *outcome, struct srq_error *err)

@@ -13,8 +13,6 @@
 #include <inttypes.h>
 #include <math.h>
 
-enum which { BEFORE, RTN, AFTER };
-static const char *const names[] = { "before", "rtn", "after" };
 static const char *const facts[] = { "eval-before", "eval-rtn", "eval-after" };
 
 /* ---- weights of the plainly rounded model ------------------------------------------------------------------------ */
@@ -27,20 +25,21 @@ struct rounded {
 static int rounded_codes(void *ctx, int layer, const struct srq_codes **out, struct srq_error *err)
 {
     struct rounded *r = ctx;
-    const struct srq_resolved *job = &r->run->job;
+    const struct srq_job *job = r->run->job;
+    const struct srq_scheme *scheme = &r->run->resolved.choice.schemes[layer];
     const struct srq_layer_info *info = job->layers[layer];
     struct srq_tensor weight;
     int rc;
 
     *out = NULL;
-    if (job->schemes[layer].grid == SRQ_GRID_NONE)
+    if (scheme->grid == SRQ_GRID_NONE)
         return 0;
     srq_codes_fini(&r->codes);
     rc = srq_model_weight(job->model, layer, &weight, err);
     if (rc == 0)
-        rc = srq_codes_alloc(info->out, info->in, &job->schemes[layer], &r->codes, err);
+        rc = srq_codes_alloc(info->out, info->in, scheme, &r->codes, err);
     if (rc == 0)
-        rc = srq_tensor_scale(job->model, layer, &job->schemes[layer], &r->codes.tensor_scale, err);
+        rc = srq_tensor_scale(job->model, layer, scheme, &r->codes.tensor_scale, err);
     if (rc == 0)
         rc = srq_round_plain(&weight, info->name, &r->codes, err);
     if (rc == 0)
@@ -50,7 +49,7 @@ static int rounded_codes(void *ctx, int layer, const struct srq_codes **out, str
 
 /* ---- telling and remembering ------------------------------------------------------------------------------------- */
 
-static void tell(struct srq_run *run, enum which w, const cJSON *fact)
+static void tell(struct srq_run *run, enum srq_measured w, const cJSON *fact)
 {
     cJSON *data;
 
@@ -61,10 +60,9 @@ static void tell(struct srq_run *run, enum which w, const cJSON *fact)
     if (data != NULL) {
         static const char *const keys[] = { "perplexity", "kl", "top1", "tokens" };
 
-        cJSON_AddStringToObject(data, "which", names[w]);
+        cJSON_AddStringToObject(data, "which", srq_measured_words[w]);
         for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-            cJSON_AddItemToObject(data, keys[i],
-                                  cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(fact, keys[i]), true));
+            srq_put_member(data, keys[i], fact);
     }
     srq_event_send(&run->events, "eval.result", data, true);
 }
@@ -72,10 +70,10 @@ static void tell(struct srq_run *run, enum which w, const cJSON *fact)
 #define KEY_LEN (SRQ_HASH_HEX + 33)
 
 /* Names what a measurement depends on. */
-static const char *key_of(struct srq_run *run, enum which w, char *out, size_t cap)
+static const char *key_of(struct srq_run *run, enum srq_measured w, char *out, size_t cap)
 {
-    uint64_t plan = w == BEFORE ? 0 : srq_tasks_plan_key(run->tasks);
-    uint64_t results = w == AFTER ? srq_tasks_inputs(run->tasks, srq_tasks_units(run->tasks)) : 0;
+    uint64_t plan = w == SRQ_MEASURED_BEFORE ? 0 : srq_tasks_plan_key(run->tasks);
+    uint64_t results = w == SRQ_MEASURED_AFTER ? srq_tasks_inputs(run->tasks, srq_tasks_units(run->tasks)) : 0;
 
     snprintf(out, cap, "%s%016" PRIx64 "%016" PRIx64, run->basis, plan, results);
     return out;
@@ -94,15 +92,15 @@ static bool add_windows(cJSON *fact, const struct srq_eval *e)
     return ok;
 }
 
-static int remember(struct srq_run *run, enum which w, const struct srq_eval *e, const struct srq_eval_result *result,
-                    struct srq_error *err)
+static int remember(struct srq_run *run, enum srq_measured w, const struct srq_eval *e,
+                    const struct srq_eval_result *result, struct srq_error *err)
 {
     cJSON *fact = cJSON_CreateObject();
     char key[KEY_LEN];
-    bool ok = fact != NULL && cJSON_AddStringToObject(fact, "of", key_of(run, w, key, sizeof(key))) != NULL &&
-              srq_json_number(fact, "perplexity", result->perplexity) && srq_json_number(fact, "kl", result->kl) &&
-              srq_json_number(fact, "top1", result->top1) && srq_json_number(fact, "tokens", (double)result->tokens) &&
-              srq_json_number(fact, "elapsed_s", result->elapsed_s) && add_windows(fact, e);
+    bool ok = fact != NULL && srq_put_text(fact, "of", key_of(run, w, key, sizeof(key))) &&
+              srq_put_number(fact, "perplexity", result->perplexity) && srq_put_number(fact, "kl", result->kl) &&
+              srq_put_number(fact, "top1", result->top1) && srq_put_number(fact, "tokens", (double)result->tokens) &&
+              srq_put_number(fact, "elapsed_s", result->elapsed_s) && add_windows(fact, e);
     int rc = ok ? srq_fact_write(run->ckpt, facts[w], fact, err)
                 : srq_fail(err, -SRQ_ENOMEM, "out of memory keeping an evaluation");
 
@@ -115,10 +113,10 @@ static int remember(struct srq_run *run, enum which w, const struct srq_eval *e,
 }
 
 /* Whether it was measured before; then it is told where that was missed. */
-static bool known(struct srq_run *run, enum which w)
+static bool known(struct srq_run *run, enum srq_measured w)
 {
     cJSON *fact = srq_fact_read(run->ckpt, facts[w]);
-    const char *of = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(fact, "of"));
+    const char *of = srq_member_text(fact, "of");
     char key[KEY_LEN];
     bool there = of != NULL && strcmp(of, key_of(run, w, key, sizeof(key))) == 0;
 
@@ -138,7 +136,7 @@ static char *states_path(const struct srq_run *run)
 /* What is known of the states kept: of what they are, and their hash. */
 static bool states_fact(struct srq_run *run, const void *states, size_t bytes, char of[KEY_LEN], char hash[24])
 {
-    key_of(run, BEFORE, of, KEY_LEN);
+    key_of(run, SRQ_MEASURED_BEFORE, of, KEY_LEN);
     return snprintf(hash, 24, "%016" PRIx64, srq_hash64(states, bytes)) > 0;
 }
 
@@ -149,14 +147,14 @@ static void store_reference(struct srq_run *run, const struct srq_eval *e)
     size_t bytes;
     const void *states = srq_eval_kept(e, &bytes);
     char *path = states_path(run), of[KEY_LEN], hash[24];
-    uint64_t limit = (uint64_t)run->job.spec.opt.max_disk;
+    uint64_t limit = (uint64_t)run->job->spec.opt.max_disk;
     struct srq_error err = { 0 };
     cJSON *fact = cJSON_CreateObject();
 
     srq_fact_remove(run->ckpt, STATES); /* never the old word about the new bytes */
     if (states != NULL && path != NULL && fact != NULL && (limit == 0 || bytes <= limit) &&
         (srq_write_file_durable(path, states, bytes, 0644, &err) != 0 || !states_fact(run, states, bytes, of, hash) ||
-         cJSON_AddStringToObject(fact, "of", of) == NULL || cJSON_AddStringToObject(fact, "hash", hash) == NULL ||
+         !srq_put_text(fact, "of", of) || !srq_put_text(fact, "hash", hash) ||
          srq_fact_write(run->ckpt, STATES, fact, &err) != 0))
         srq_event_log(&run->events, SRQ_LOG_WARN, "states of the original were not kept: %s", err.text);
     cJSON_Delete(fact);
@@ -165,7 +163,7 @@ static void store_reference(struct srq_run *run, const struct srq_eval *e)
 
 static bool same_text(const cJSON *fact, const char *key, const char *text)
 {
-    const char *value = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(fact, key));
+    const char *value = srq_member_text(fact, key);
 
     return value != NULL && strcmp(value, text) == 0;
 }
@@ -207,9 +205,9 @@ static int tick(void *ctx, int64_t done, int64_t total)
     return srq_run_check(t->run, &t->err);
 }
 
-static int measure(struct srq_run *run, struct srq_eval *e, enum which w, struct srq_error *err)
+static int measure(struct srq_run *run, struct srq_eval *e, enum srq_measured w, struct srq_error *err)
 {
-    struct ticking t = { .run = run, .what = names[w], .result = w == AFTER };
+    struct ticking t = { .run = run, .what = srq_measured_words[w], .result = w == SRQ_MEASURED_AFTER };
     struct srq_eval_events events = { &t, tick };
     struct srq_eval_result result;
     struct rounded rounded = { .run = run };
@@ -218,12 +216,12 @@ static int measure(struct srq_run *run, struct srq_eval *e, enum which w, struct
     int rc;
 
     srq_event_stage(&run->events, SRQ_STAGE_EVALUATE, 0, 0, "window-blocks");
-    if (w != AFTER) /* these two are of the stored model, whatever has been folded into it meanwhile */
-        srq_model_unfold(run->job.model);
+    if (w != SRQ_MEASURED_AFTER) /* these two are of the stored model, whatever has been folded into it meanwhile */
+        srq_model_unfold(run->job->model);
     srq_results_init(&results, run);
-    if (w == AFTER)
+    if (w == SRQ_MEASURED_AFTER)
         weights = (struct srq_eval_weights){ &results, srq_results_codes };
-    if (w == BEFORE)
+    if (w == SRQ_MEASURED_BEFORE)
         rc = srq_eval_reference(e, &events, &result, err);
     else
         rc = srq_eval_run(e, &weights, NULL, &events, &result, err);
@@ -231,16 +229,16 @@ static int measure(struct srq_run *run, struct srq_eval *e, enum which w, struct
         *err = t.err;
     srq_codes_fini(&rounded.codes);
     srq_results_fini(&results);
-    if (rc == 0 && w != AFTER)
+    if (rc == 0 && w != SRQ_MEASURED_AFTER)
         rc = srq_run_fold(run, err);
     return rc == 0 ? remember(run, w, e, &result, err) : rc;
 }
 
 static int open_eval(struct srq_run *run, struct srq_eval **e, struct srq_error *err)
 {
-    struct srq_eval_config cfg = { .windows = run->job.spec.opt.eval_windows };
+    struct srq_eval_config cfg = { .windows = run->job->spec.opt.eval_windows };
 
-    return srq_eval_create(run->job.model, NULL, &run->eval, &cfg, e, err);
+    return srq_eval_create(run->job->model, NULL, &run->eval, &cfg, e, err);
 }
 
 /* Brings the original's states into `e`; tells its result where it is new. */
@@ -248,28 +246,29 @@ static int reference(struct srq_run *run, struct srq_eval *e, struct srq_error *
 {
     int rc;
 
-    if (known(run, BEFORE) && take_reference(run, e))
+    if (known(run, SRQ_MEASURED_BEFORE) && take_reference(run, e))
         return 0;
-    rc = measure(run, e, BEFORE, err);
+    rc = measure(run, e, SRQ_MEASURED_BEFORE, err);
     if (rc == 0)
         store_reference(run, e);
     return rc;
 }
 
-static int evaluate(struct srq_run *run, enum which w, struct srq_error *err)
+static int evaluate(struct srq_run *run, enum srq_measured w, struct srq_error *err)
 {
     struct srq_eval *e = NULL;
     int rc;
 
-    if (run->eval.count == 0 || (known(run, BEFORE) && known(run, RTN) && (w == RTN || known(run, AFTER))))
+    if (run->eval.count == 0 || (known(run, SRQ_MEASURED_BEFORE) && known(run, SRQ_MEASURED_RTN) &&
+                                 (w == SRQ_MEASURED_RTN || known(run, SRQ_MEASURED_AFTER))))
         return 0;
     rc = open_eval(run, &e, err);
     if (rc == 0)
         rc = reference(run, e, err);
-    if (rc == 0 && !known(run, RTN)) /* again where the plan changed since: the two are to be compared */
-        rc = measure(run, e, RTN, err);
-    if (rc == 0 && w == AFTER && !known(run, AFTER))
-        rc = measure(run, e, AFTER, err);
+    if (rc == 0 && !known(run, SRQ_MEASURED_RTN)) /* again where the plan changed since: the two are to be compared */
+        rc = measure(run, e, SRQ_MEASURED_RTN, err);
+    if (rc == 0 && w == SRQ_MEASURED_AFTER && !known(run, SRQ_MEASURED_AFTER))
+        rc = measure(run, e, SRQ_MEASURED_AFTER, err);
     srq_eval_free(e);
     return rc == 0 ? srq_events_check(&run->events, err) : rc;
 }
@@ -278,10 +277,10 @@ int srq_stage_evaluate_before(struct srq_run *run, struct srq_error *err)
 {
     int rc = srq_tasks_sync(run->tasks, err);
 
-    return rc == 0 ? evaluate(run, RTN, err) : rc;
+    return rc == 0 ? evaluate(run, SRQ_MEASURED_RTN, err) : rc;
 }
 
 int srq_stage_evaluate_after(struct srq_run *run, struct srq_error *err)
 {
-    return evaluate(run, AFTER, err);
+    return evaluate(run, SRQ_MEASURED_AFTER, err);
 }

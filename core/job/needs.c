@@ -2,6 +2,7 @@
 #include "core/job/needs.h"
 
 #include "core/base/digits.h"
+#include "core/proto/members.h"
 #include "core/tune/memory.h"
 
 void srq_needs_add(struct srq_needs *n, const char *stage, const char *name, uint64_t bytes)
@@ -61,13 +62,11 @@ cJSON *srq_needs_json(const struct srq_needs *n, uint64_t planned)
     for (int i = 0; rows != NULL && i < n->count; i++) {
         cJSON *o = cJSON_CreateObject();
 
-        if (o == NULL || !cJSON_AddItemToArray(rows, o) ||
-            cJSON_AddStringToObject(o, "name", n->rows[i].name) == NULL ||
-            cJSON_AddNumberToObject(o, "bytes", (double)n->rows[i].bytes) == NULL ||
-            cJSON_AddStringToObject(o, "stage", n->rows[i].stage) == NULL)
+        if (o == NULL || !cJSON_AddItemToArray(rows, o) || !srq_put_text(o, "name", n->rows[i].name) ||
+            !srq_put_number(o, "bytes", (double)n->rows[i].bytes) || !srq_put_text(o, "stage", n->rows[i].stage))
             rows = NULL;
     }
-    if (rows != NULL && cJSON_AddNumberToObject(root, "planned_bytes", (double)planned) != NULL)
+    if (rows != NULL && srq_put_number(root, "planned_bytes", (double)planned))
         return root;
     cJSON_Delete(root);
     return NULL;

@@ -10,8 +10,8 @@
 
 struct srq_memory_rows;
 
-/* One use. Memory of a stage is given back at its end, so the plan is the stage with the most, beside what stays all
- * the time (stage "all"). */
+/* One use. Memory of a stage is given back at its end, so the footprint is that of the stage with the most, beside what
+ * stays all the time (stage "all"). */
 struct srq_need {
     char name[64];
     const char *stage;
@@ -28,8 +28,8 @@ void srq_needs_add(struct srq_needs *n, const char *stage, const char *name, uin
 /* A stage's rows as the parts of core/tune plan them. */
 void srq_needs_add_all(struct srq_needs *n, const char *stage, const struct srq_memory_rows *rows);
 uint64_t srq_needs_peak(const struct srq_needs *n); /* of the largest stage, with "all" */
-/* Bytes by which `used` is above the plan with what is allowed to it (3 % and 2 MiB: measurement and the allocator); 0:
- * within. */
+/* Bytes by which `used` is above what was planned with what is allowed to it (3 % and 2 MiB: measurement and the
+ * allocator); 0: within. */
 uint64_t srq_needs_over(uint64_t planned, uint64_t used);
 uint64_t srq_needs_sum(const struct srq_needs *n);
 /* {"rows":[{name, bytes, stage}], "planned_bytes"} */

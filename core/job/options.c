@@ -1,6 +1,9 @@
 /* Job options: the table, text to values, values to JSON. */
 #include "core/job/options.h"
 
+#include "core/base/nearest.h"
+#include "core/proto/members.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -143,47 +146,6 @@ bool srq_size_parse(const char *text, int64_t *bytes)
     return true;
 }
 
-/* Edit distance with a cap on length: words here are option names. */
-static int distance(const char *a, const char *b)
-{
-    int la = (int)strnlen(a, 63), lb = (int)strnlen(b, 63), row[64];
-
-    for (int j = 0; j <= lb; j++)
-        row[j] = j;
-    for (int i = 1; i <= la; i++) {
-        int diagonal = row[0];
-
-        row[0] = i;
-        for (int j = 1; j <= lb; j++) {
-            int up = row[j], best = diagonal + (a[i - 1] != b[j - 1]);
-
-            if (up + 1 < best)
-                best = up + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            diagonal = up;
-            row[j] = best;
-        }
-    }
-    return row[lb];
-}
-
-const char *srq_nearest_word(const char *word, const char *const *names, int count)
-{
-    const char *best = NULL;
-    int least = (int)(strnlen(word, 63) / 3) + 1;
-
-    for (int i = 0; i < count; i++) {
-        int d = distance(word, names[i]);
-
-        if (d <= least && (best == NULL || d < least)) {
-            best = names[i];
-            least = d;
-        }
-    }
-    return best;
-}
-
 void srq_job_options_init(struct srq_job_options *o)
 {
     memset(o, 0, sizeof(*o));
@@ -297,9 +259,10 @@ bool srq_job_options_json(const struct srq_job_options *o, cJSON *object)
     return true;
 }
 
-cJSON *srq_choices_json(const char *choices)
+/* "a,b,c" as ["a","b","c"], NULL as null. */
+static bool put_choices(cJSON *o, const char *choices)
 {
-    cJSON *list = choices != NULL ? cJSON_CreateArray() : cJSON_CreateNull();
+    cJSON *list = choices != NULL ? cJSON_AddArrayToObject(o, "choices") : cJSON_AddNullToObject(o, "choices");
     char word[64];
 
     for (const char *p = choices; p != NULL && list != NULL; p = *p == ',' ? p + 1 : NULL) {
@@ -309,7 +272,21 @@ cJSON *srq_choices_json(const char *choices)
         cJSON_AddItemToArray(list, cJSON_CreateString(word));
         p += n;
     }
-    return list;
+    return list != NULL;
+}
+
+cJSON *srq_option_json(const struct srq_option *r, const char *type)
+{
+    bool bounded = r->min != 0 || r->max != 0;
+    cJSON *o = cJSON_CreateObject();
+
+    if (srq_put_text(o, "name", r->name) && srq_put_text(o, "type", type) && srq_put_text(o, "unit", r->unit) &&
+        srq_put_number(o, "min", bounded ? r->min : NAN) && srq_put_number(o, "max", bounded ? r->max : NAN) &&
+        put_choices(o, r->choices) && srq_put_text(o, "default", r->value) &&
+        srq_put_text(o, "help", r->help != NULL ? r->help : ""))
+        return o;
+    cJSON_Delete(o);
+    return NULL;
 }
 
 cJSON *srq_job_options_describe(void)
@@ -319,20 +296,15 @@ cJSON *srq_job_options_describe(void)
 
     for (int i = 0; rows != NULL && i < ROWS; i++) {
         const struct srq_job_option *r = &table[i];
-        bool bounded = r->min != 0 || r->max != 0;
-        cJSON *o = cJSON_CreateObject();
-        bool ok =
-            o != NULL && cJSON_AddStringToObject(o, "name", r->name) != NULL &&
-            cJSON_AddStringToObject(o, "type", types[r->kind]) != NULL &&
-            cJSON_AddItemToObject(o, "unit", r->unit != NULL ? cJSON_CreateString(r->unit) : cJSON_CreateNull()) &&
-            cJSON_AddItemToObject(o, "min", bounded ? cJSON_CreateNumber(r->min) : cJSON_CreateNull()) &&
-            cJSON_AddItemToObject(o, "max", bounded ? cJSON_CreateNumber(r->max) : cJSON_CreateNull()) &&
-            cJSON_AddItemToObject(o, "choices", srq_choices_json(r->choices)) &&
-            cJSON_AddItemToObject(o, "default", r->value != NULL ? cJSON_CreateString(r->value) : cJSON_CreateNull()) &&
-            cJSON_AddStringToObject(o, "help", r->help) != NULL;
+        const struct srq_option row = { .name = r->name,
+                                        .unit = r->unit,
+                                        .min = r->min,
+                                        .max = r->max,
+                                        .choices = r->choices,
+                                        .value = r->value,
+                                        .help = r->help };
 
-        if (!ok || !cJSON_AddItemToArray(rows, o)) {
-            cJSON_Delete(o);
+        if (!cJSON_AddItemToArray(rows, srq_option_json(&row, types[r->kind]))) {
             cJSON_Delete(rows);
             return NULL;
         }

@@ -3,6 +3,7 @@
 #define SRQ_JOB_OPTIONS_H
 
 #include <srq/error.h>
+#include <srq/plugin.h>
 #include <srq/types.h>
 
 #include <cjson/cJSON.h>
@@ -55,14 +56,12 @@ void srq_job_options_finish(struct srq_job_options *o); /* fills what depends on
 bool srq_job_options_json(const struct srq_job_options *o, cJSON *object);
 /* The table as JSON rows {name, type, unit, min, max, choices, default, help}; NULL when out of memory. */
 cJSON *srq_job_options_describe(void);
-/* "a,b,c" as ["a","b","c"], NULL as null; NULL when out of memory. */
-cJSON *srq_choices_json(const char *choices);
+/* One row like them, of a plugin's table; its type as it is called. */
+cJSON *srq_option_json(const struct srq_option *r, const char *type);
 /* The word behind a choice value, e.g. ("gemm", 1) → "openblas", written into out. */
 const char *srq_job_option_choice(const char *name, int64_t value, char *out, size_t cap);
 
 /* "8G", "512M", "1.5g", "4096" → bytes. */
 bool srq_size_parse(const char *text, int64_t *bytes);
-/* Of `names` the one closest to `word`, or NULL when none is near: for "did you mean". */
-const char *srq_nearest_word(const char *word, const char *const *names, int count);
 
 #endif

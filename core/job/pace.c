@@ -36,7 +36,7 @@ int srq_pace_end(struct srq_pace *p, int block, int64_t iter, size_t bytes, stru
     p->saved_at = srq_clock_s();
     p->cost_s = p->saved_at - p->began;
     if (data != NULL) {
-        srq_json_number(data, "block", block >= 0 ? block : (double)NAN);
+        srq_put_number(data, "block", block >= 0 ? block : (double)NAN);
         cJSON_AddNumberToObject(data, "iter", (double)iter);
         cJSON_AddNumberToObject(data, "bytes", (double)bytes);
         cJSON_AddNumberToObject(data, "elapsed_s", p->cost_s);

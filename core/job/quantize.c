@@ -11,9 +11,8 @@ int srq_run_keep_finish(struct srq_run *run, int unit, int64_t iter, struct srq_
     const char *name = srq_run_unit(run, unit)->name;
     int rc;
 
-    if (fact == NULL || cJSON_AddNumberToObject(fact, "block", unit) == NULL ||
-        cJSON_AddStringToObject(fact, "name", name) == NULL ||
-        cJSON_AddNumberToObject(fact, "iteration", (double)iter) == NULL)
+    if (fact == NULL || !srq_put_number(fact, "block", unit) || !srq_put_text(fact, "name", name) ||
+        !srq_put_number(fact, "iteration", (double)iter))
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
     else
         rc = srq_fact_write(run->ckpt, FINISH, fact, err);
@@ -48,7 +47,7 @@ static int tell_missing(struct srq_run *run, struct srq_error *err)
 
         if (info->count == 0 || srq_tasks_generation(run->tasks, u) <= run->told[u])
             continue;
-        rc = srq_ckpt_block_open(run->ckpt, u, run->job.layers + info->first, info->count, &result, err);
+        rc = srq_ckpt_block_open(run->ckpt, u, run->job->layers + info->first, info->count, &result, err);
         if (rc != 0)
             break;
         rc = srq_run_tell_result(run, u, srq_ckpt_block_result(result), srq_ckpt_block_scheme(result, 0), err);
@@ -71,13 +70,13 @@ static int do_task(struct srq_run *run, struct srq_loop **loop, const struct srq
 {
     int rc = 0;
 
-    if ((run->finish && !has_begun(run, task)) || !run->job.calibrates)
+    if ((run->finish && !has_begun(run, task)) || !run->job->calibrates)
         return srq_run_round_task(run, task, NULL, err);
     if (*loop == NULL)
         rc = srq_loop_create(run, loop, err);
     if (rc != 0)
         return rc;
-    return run->job.tunes ? srq_loop_tune(*loop, task, err) : srq_loop_oneshot(*loop, task, err);
+    return run->job->tunes ? srq_loop_tune(*loop, task, err) : srq_loop_oneshot(*loop, task, err);
 }
 
 static int all_tasks(struct srq_run *run, struct srq_loop **loop, struct srq_error *err)
@@ -92,7 +91,7 @@ static int all_tasks(struct srq_run *run, struct srq_loop **loop, struct srq_err
             rc = srq_tasks_next(run->tasks, &task, err);
         if (rc != 0 || task.unit < 0)
             return rc;
-        if (run->job.tunes && !run->finish && !has_begun(run, &task) && atomic_load(&run->flags->finish))
+        if (run->job->tunes && !run->finish && !has_begun(run, &task) && atomic_load(&run->flags->finish))
             rc = srq_run_keep_finish(run, task.unit, 0, err);
         if (task.again && !again) /* progress counts from here: what was done is to be done again */
             srq_event_stage(&run->events, SRQ_STAGE_QUANTIZE, srq_tasks_done(run->tasks), srq_tasks_total(run->tasks),

@@ -10,8 +10,9 @@
 bool srq_job_refines(const struct srq_resolved *r);
 /* How it goes, with `nsamples` at hand. */
 struct srq_refine_config srq_job_refine_config(const struct srq_resolved *r, int64_t nsamples);
-/* Adds its rows to r->memory. */
-int srq_job_refine_needs(struct srq_resolved *r, int64_t nsamples, struct srq_error *err);
+/* Adds its rows to r->footprint.memory. */
+int srq_job_refine_needs(const struct srq_resolved *r, struct srq_needs *memory, int64_t nsamples,
+                         struct srq_error *err);
 uint64_t srq_job_refine_disk(const struct srq_resolved *r);
 
 #endif

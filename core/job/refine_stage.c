@@ -40,18 +40,18 @@ static uint64_t key_of(struct srq_run *run, char text[SRQ_HASH_HEX + 20])
 /* From here on results have these scales. */
 static int adopt(struct srq_run *run, const float *scales, size_t count, struct srq_error *err)
 {
-    const struct srq_resolved *job = &run->job;
+    const struct srq_resolved *r = &run->resolved;
 
     srq_run_forget_refined(run);
     run->refined = srq_malloc(count * sizeof(float) + 1);
-    run->refined_at = srq_calloc((size_t)job->layer_count + 1, sizeof(run->refined_at[0]));
+    run->refined_at = srq_calloc((size_t)r->job.layer_count + 1, sizeof(run->refined_at[0]));
     if (run->refined == NULL || run->refined_at == NULL) {
         srq_run_forget_refined(run);
         return srq_fail(err, -SRQ_ENOMEM, "out of memory keeping scales");
     }
     memcpy(run->refined, scales, count * sizeof(float));
-    for (int i = 0; i < job->layer_count; i++)
-        run->refined_at[i] = srq_refine_offset(job->model, job->schemes, i);
+    for (int i = 0; i < r->job.layer_count; i++)
+        run->refined_at[i] = srq_refine_offset(r->job.model, r->choice.schemes, i);
     return 0;
 }
 
@@ -68,10 +68,9 @@ static int keep(struct srq_run *run, const char *of, const struct srq_refine_out
     if (o->kept)
         srq_hashed_text(scales, count * sizeof(float), hash);
     if (rc == 0 &&
-        (cJSON_AddStringToObject(fact, "of", of) == NULL || cJSON_AddStringToObject(fact, "hash", hash) == NULL ||
-         cJSON_AddNumberToObject(fact, "steps", (double)o->steps) == NULL ||
-         !srq_json_number(fact, "loss_first", o->loss_first) || !srq_json_number(fact, "loss_last", o->loss_last) ||
-         cJSON_AddBoolToObject(fact, "kept", o->kept) == NULL))
+        (!srq_put_text(fact, "of", of) || !srq_put_text(fact, "hash", hash) ||
+         !srq_put_number(fact, "steps", (double)o->steps) || !srq_put_number(fact, "loss_first", o->loss_first) ||
+         !srq_put_number(fact, "loss_last", o->loss_last) || cJSON_AddBoolToObject(fact, "kept", o->kept) == NULL))
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory keeping scales");
     if (rc == 0)
         rc = srq_fact_write(run->ckpt, FACT, fact, err);
@@ -83,9 +82,9 @@ static int keep(struct srq_run *run, const char *of, const struct srq_refine_out
 static int take_up(struct srq_run *run, const char *of, bool *known, struct srq_error *err)
 {
     cJSON *fact = srq_fact_read(run->ckpt, FACT);
-    const char *word = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(fact, "of"));
-    const char *hash = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(fact, "hash"));
-    bool kept = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(fact, "kept"));
+    const char *word = srq_member_text(fact, "of");
+    const char *hash = srq_member_text(fact, "hash");
+    bool kept = srq_member_true(fact, "kept");
     struct srq_map map;
     int rc = 0;
 
@@ -103,7 +102,7 @@ static int take_up(struct srq_run *run, const char *of, bool *known, struct srq_
 
 cJSON *srq_run_refine_json(const struct srq_run *run)
 {
-    cJSON *fact = srq_job_refines(&run->job) ? srq_fact_read(run->ckpt, FACT) : NULL;
+    cJSON *fact = srq_job_refines(&run->resolved) ? srq_fact_read(run->ckpt, FACT) : NULL;
 
     if (fact == NULL)
         return cJSON_CreateNull();
@@ -194,7 +193,7 @@ static bool open_running(const struct srq_run *run, uint64_t of, struct srq_map 
 static int tune(struct srq_run *run, const char *of, uint64_t key, struct srq_error *err)
 {
     struct refining k = { .run = run, .of = key };
-    struct srq_refine_config cfg = srq_job_refine_config(&run->job, run->calib.count);
+    struct srq_refine_config cfg = srq_job_refine_config(&run->resolved, run->calib.count);
     const struct srq_refine_caller caller = { &k, codes_of, on_tick };
     struct srq_refine_outcome outcome;
     struct srq_map map = { 0 };
@@ -204,7 +203,7 @@ static int tune(struct srq_run *run, const char *of, uint64_t key, struct srq_er
     size_t count;
     int rc = srq_refine_create(&cfg, &k.r, err);
 
-    srq_pace_init(&k.pace, &run->events, run->job.spec.opt.checkpoint_s);
+    srq_pace_init(&k.pace, &run->events, run->job->spec.opt.checkpoint_s);
     srq_results_init(&k.results, run);
     if (resumed)
         state = (struct srq_part){ map.data + sizeof(struct running_head), map.size - sizeof(struct running_head) };
@@ -240,7 +239,7 @@ int srq_stage_refine(struct srq_run *run, struct srq_error *err)
     int rc;
 
     srq_run_forget_refined(run);
-    if (!srq_job_refines(&run->job) || run->finish || run->calib.count < 2)
+    if (!srq_job_refines(&run->resolved) || run->finish || run->calib.count < 2)
         return 0;
     rc = take_up(run, of, &known, err);
     if (rc != 0 || known)

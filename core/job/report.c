@@ -3,6 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
+#include "core/job/plan_json.h"
 #include "core/job/tasks.h"
 #include "core/math/gemm.h"
 
@@ -20,31 +21,29 @@ struct layer_numbers {
 
 static bool add_layer(cJSON *layers, const struct srq_plan_layer *l, const struct layer_numbers *n)
 {
-    char text[32];
     cJSON *o = cJSON_CreateObject();
 
-    return o != NULL && cJSON_AddItemToArray(layers, o) && cJSON_AddStringToObject(o, "name", l->info->name) != NULL &&
-           cJSON_AddStringToObject(o, "scheme", srq_scheme_text(&l->scheme, text, sizeof(text))) != NULL &&
-           cJSON_AddStringToObject(o, "source", srq_plan_source_name(l->source)) != NULL &&
-           srq_json_number(o, "score", n->score) && srq_json_number(o, "error_first", n->error_first) &&
-           srq_json_number(o, "error_best", n->error_best) && srq_json_number(o, "saturation", n->saturation) &&
-           srq_json_text_or_null(o, "why", l->why[0] != '\0' ? l->why : NULL);
+    return cJSON_AddItemToArray(layers, o) && srq_put_text(o, "name", l->info->name) && srq_put_decision(o, l) &&
+           srq_put_number(o, "score", n->score) && srq_put_number(o, "error_first", n->error_first) &&
+           srq_put_number(o, "error_best", n->error_best) && srq_put_number(o, "saturation", n->saturation) &&
+           srq_put_text(o, "why", l->why[0] != '\0' ? l->why : NULL);
 }
 
 static bool add_block(cJSON *blocks, const char *name, const struct srq_block_result *r)
 {
     cJSON *o = cJSON_CreateObject();
 
-    return o != NULL && cJSON_AddItemToArray(blocks, o) && cJSON_AddStringToObject(o, "name", name) != NULL &&
-           srq_json_number(o, "loss_first", r->loss_first) && srq_json_number(o, "loss_best", r->loss_best) &&
-           srq_json_number(o, "best_iteration", r->best_iter >= 0 ? (double)r->best_iter : NAN) &&
-           srq_json_number(o, "iterations", (double)r->iters_done) && srq_json_number(o, "elapsed_s", r->elapsed_s);
+    return o != NULL && cJSON_AddItemToArray(blocks, o) && srq_put_text(o, "name", name) &&
+           srq_put_number(o, "loss_first", r->loss_first) && srq_put_number(o, "loss_best", r->loss_best) &&
+           srq_put_number(o, "best_iteration", r->best_iter >= 0 ? (double)r->best_iter : NAN) &&
+           srq_put_number(o, "iterations", (double)r->iters_done) && srq_put_number(o, "elapsed_s", r->elapsed_s);
 }
 
 /* Of the layer under its scheme; unknown where nothing was scored. */
 static double score_of(const struct srq_run *run, int layer)
 {
-    return run->scores.layers > 0 ? srq_scores_of(&run->scores, layer, &run->job.schemes[layer]) : (double)NAN;
+    return run->scores.layers > 0 ? srq_scores_of(&run->scores, layer, &run->resolved.choice.schemes[layer])
+                                  : (double)NAN;
 }
 
 /* Which scales were folded in, and how they were found. */
@@ -59,17 +58,16 @@ static bool add_transform(struct srq_run *run, cJSON *root)
         cJSON_Delete(fact);
         return cJSON_AddNullToObject(root, "transform") != NULL;
     }
-    srq_scales_range(&run->scales, run->job.model, &least, &most);
+    srq_scales_range(&run->scales, run->job->model, &least, &most);
     t = cJSON_AddObjectToObject(root, "transform");
-    ok = t != NULL && cJSON_AddStringToObject(t, "plugin", srq_spec_transform(&run->job.spec)->name) != NULL &&
-         cJSON_AddNumberToObject(t, "steps", (double)o->steps) != NULL &&
-         cJSON_AddNumberToObject(t, "best_step", (double)o->best_step) != NULL;
+    ok = t != NULL && srq_put_text(t, "plugin", srq_spec_transform(&run->job->spec)->name) &&
+         srq_put_number(t, "steps", (double)o->steps) && srq_put_number(t, "best_step", (double)o->best_step);
     if (ok) {
-        srq_json_number(t, "loss_first", o->loss_first);
-        srq_json_number(t, "loss_best", o->loss_best);
-        srq_json_number(t, "scale_min", least);
-        srq_json_number(t, "scale_max", most);
-        cJSON_AddItemToObject(t, "fold_error", cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(fact, "error"), true));
+        srq_put_number(t, "loss_first", o->loss_first);
+        srq_put_number(t, "loss_best", o->loss_best);
+        srq_put_number(t, "scale_min", least);
+        srq_put_number(t, "scale_max", most);
+        srq_put_copy(t, "fold_error", cJSON_GetObjectItemCaseSensitive(fact, "error"));
     }
     cJSON_Delete(fact);
     return ok;
@@ -96,13 +94,13 @@ static int add_results(struct srq_run *run, int unit, cJSON *blocks, cJSON *laye
     if (n == 0)
         return 0;
     if (u->kind == SRQ_UNIT_HEAD &&
-        (run->job.schemes[first].grid == SRQ_GRID_NONE || !srq_ckpt_block_exists(run->ckpt, unit))) {
+        (run->resolved.choice.schemes[first].grid == SRQ_GRID_NONE || !srq_ckpt_block_exists(run->ckpt, unit))) {
         for (int i = 0; ok && i < n; i++)
-            ok = add_layer(layers, &run->job.plan.layers[first + i],
+            ok = add_layer(layers, &run->resolved.choice.plan.layers[first + i],
                            &(struct layer_numbers){ score_of(run, first + i), NAN, NAN, NAN });
         return ok ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory writing the report");
     }
-    rc = srq_ckpt_block_open(run->ckpt, unit, run->job.layers + first, n, &b, err);
+    rc = srq_ckpt_block_open(run->ckpt, unit, run->job->layers + first, n, &b, err);
     if (rc != 0)
         return rc;
     r = srq_ckpt_block_result(b);
@@ -115,7 +113,7 @@ static int add_results(struct srq_run *run, int unit, cJSON *blocks, cJSON *laye
         ok = add_block(blocks, u->name, r);
     for (int i = 0; ok && i < n; i++)
         ok = add_layer(
-            layers, &run->job.plan.layers[first + i],
+            layers, &run->resolved.choice.plan.layers[first + i],
             &(struct layer_numbers){ score_of(run, first + i), r->error_first[i], r->error_best[i], r->saturation[i] });
     srq_ckpt_block_close(b);
     return ok ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory writing the report");
@@ -124,26 +122,23 @@ static int add_results(struct srq_run *run, int unit, cJSON *blocks, cJSON *laye
 /* eval.{before,rtn,after}.{perplexity,kl,top1,windows}; null where not asked for. Adds up the time. */
 static bool add_eval(struct srq_run *run, cJSON *root, double *eval_s)
 {
-    static const char *const names[] = { "before", "rtn", "after" }, *const keys[] = { "perplexity", "kl", "top1" };
+    static const char *const keys[] = { "perplexity", "kl", "top1" };
     cJSON *eval = cJSON_AddObjectToObject(root, "eval");
 
-    for (int w = 0; eval != NULL && w < 3; w++) {
+    for (int w = 0; eval != NULL && w < SRQ_MEASUREMENTS; w++) {
         char name[32];
-        cJSON *fact, *o = cJSON_AddObjectToObject(eval, names[w]);
+        cJSON *fact, *o = cJSON_AddObjectToObject(eval, srq_measured_words[w]);
 
-        snprintf(name, sizeof(name), "eval-%s", names[w]);
+        snprintf(name, sizeof(name), "eval-%s", srq_measured_words[w]);
         fact = srq_fact_read(run->ckpt, name);
         for (size_t k = 0; o != NULL && k < sizeof(keys) / sizeof(keys[0]); k++) {
-            const cJSON *v = cJSON_GetObjectItemCaseSensitive(fact, keys[k]);
-
-            srq_json_number(o, keys[k], cJSON_IsNumber(v) ? v->valuedouble : NAN);
+            srq_put_number(o, keys[k], srq_member_number(fact, keys[k]));
         }
         if (fact != NULL) {
-            const cJSON *s = cJSON_GetObjectItemCaseSensitive(fact, "elapsed_s");
+            double s = srq_member_number(fact, "elapsed_s");
 
-            cJSON_AddItemToObject(o, "windows",
-                                  cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(fact, "windows"), true));
-            *eval_s += cJSON_IsNumber(s) ? s->valuedouble : 0;
+            srq_put_member(o, "windows", fact);
+            *eval_s += isnan(s) ? 0 : s;
         }
         cJSON_Delete(fact);
     }
@@ -154,46 +149,43 @@ static bool add_size(const struct srq_run *run, cJSON *root)
 {
     cJSON *size = cJSON_AddObjectToObject(root, "size");
 
-    return size != NULL && srq_json_number(size, "before_bytes", (double)run->job.size.before_bytes) &&
-           srq_json_number(size, "after_bytes", (double)run->job.size.after_bytes) &&
-           srq_json_number(size, "average_bits", run->job.size.average_bits);
+    return size != NULL && srq_put_number(size, "before_bytes", (double)run->resolved.choice.size.before_bytes) &&
+           srq_put_number(size, "after_bytes", (double)run->resolved.choice.size.after_bytes) &&
+           srq_put_number(size, "average_bits", run->resolved.choice.size.average_bits);
 }
 
 static bool add_timing(struct srq_run *run, cJSON *root, const struct sums *sums, double eval_s)
 {
     cJSON *t = cJSON_AddObjectToObject(root, "timing");
 
-    return t != NULL && srq_json_number(t, "load_s", run->load_s) && srq_json_number(t, "tune_s", sums->tune_s) &&
-           srq_json_number(t, "eval_s", run->eval.count > 0 ? eval_s : NAN) &&
-           srq_json_number(t, "export_s", run->export_s) &&
-           srq_json_number(t, "total_s", run->prior_s + srq_clock_s() - run->start) &&
-           srq_json_number(t, "block_iteration_s", sums->iters > 0 ? sums->loop_s / (double)sums->iters : NAN);
+    return t != NULL && srq_put_number(t, "load_s", run->load_s) && srq_put_number(t, "tune_s", sums->tune_s) &&
+           srq_put_number(t, "eval_s", run->eval.count > 0 ? eval_s : NAN) &&
+           srq_put_number(t, "export_s", run->export_s) &&
+           srq_put_number(t, "total_s", run->prior_s + srq_clock_s() - run->start) &&
+           srq_put_number(t, "block_iteration_s", sums->iters > 0 ? sums->loop_s / (double)sums->iters : NAN);
 }
 
 static bool add_memory(struct srq_run *run, cJSON *root)
 {
-    cJSON *m = srq_needs_json(&run->job.memory, run->job.planned_bytes);
+    cJSON *m = srq_needs_json(&run->resolved.footprint.memory, run->resolved.footprint.planned_bytes);
     uint64_t peak = srq_usage_peak(run->usage);
 
     srq_run_watch_memory(run); /* of this stage, which is not over */
 
-    return m != NULL && cJSON_AddItemToObject(root, "memory", m) &&
-           srq_json_number(m, "peak_rss_bytes", (double)peak) &&
-           srq_json_number(m, "over_plan_bytes", (double)srq_needs_over(run->job.planned_bytes, peak)) &&
-           srq_json_text_or_null(m, "over_plan_stage", run->over_stage);
+    return m != NULL && cJSON_AddItemToObject(root, "memory", m) && srq_put_number(m, "peak_rss_bytes", (double)peak) &&
+           srq_put_number(m, "over_plan_bytes", (double)srq_needs_over(run->resolved.footprint.planned_bytes, peak)) &&
+           srq_put_text(m, "over_plan_stage", run->over_stage);
 }
 
 static bool add_head(struct srq_run *run, cJSON *root)
 {
-    const struct srq_spec *s = &run->job.spec;
-    char *method = srq_spec_method(s), scheme[32];
+    const struct srq_spec *s = &run->job->spec;
+    char *method = srq_spec_method(s);
     cJSON *formats = cJSON_CreateStringArray((const char *const *)s->formats, s->format_count);
-    bool ok = method != NULL && formats != NULL && cJSON_AddStringToObject(root, "job", run->id) != NULL &&
-              srq_json_text_or_null(root, "name", s->name) && srq_json_number(root, "created", run->created) &&
-              cJSON_AddStringToObject(root, "model", s->model) != NULL &&
-              cJSON_AddStringToObject(root, "method", method) != NULL &&
-              cJSON_AddStringToObject(root, "scheme", srq_scheme_text(&s->scheme, scheme, sizeof(scheme))) != NULL &&
-              cJSON_AddItemToObject(root, "formats", formats);
+    bool ok = method != NULL && formats != NULL && srq_put_text(root, "job", run->id) &&
+              srq_put_text(root, "name", s->name) && srq_put_number(root, "created", run->created) &&
+              srq_put_text(root, "model", s->model) && srq_put_text(root, "method", method) &&
+              srq_put_scheme(root, "scheme", &s->scheme) && cJSON_AddItemToObject(root, "formats", formats);
 
     srq_free(method);
     return ok;
@@ -205,12 +197,12 @@ cJSON *srq_report_json(struct srq_run *run, struct srq_error *err)
     struct sums sums = { 0 };
     double eval_s = 0;
     bool ok = root != NULL && add_head(run, root) &&
-              srq_json_number(root, "plan_revision", (double)run->job.plan.revision) &&
+              srq_put_number(root, "plan_revision", (double)run->resolved.choice.plan.revision) &&
               (blocks = cJSON_AddArrayToObject(root, "blocks")) != NULL &&
               (layers = cJSON_AddArrayToObject(root, "layers")) != NULL;
     int rc = 0;
 
-    for (int u = 0; ok && rc == 0 && u < srq_model_unit_count(run->job.model); u++)
+    for (int u = 0; ok && rc == 0 && u < srq_model_unit_count(run->job->model); u++)
         rc = add_results(run, u, blocks, layers, &sums, err);
     if (rc != 0) {
         cJSON_Delete(root);
@@ -220,11 +212,11 @@ cJSON *srq_report_json(struct srq_run *run, struct srq_error *err)
          cJSON_AddItemToObject(root, "refine", srq_run_refine_json(run)) && add_transform(run, root) &&
          add_allocation(run, root) && add_eval(run, root, &eval_s) && add_size(run, root) &&
          add_timing(run, root, &sums, eval_s) && add_memory(run, root) &&
-         cJSON_AddStringToObject(root, "gemm_backend", srq_gemm_backend(run->job.compute)) &&
-         cJSON_AddStringToObject(root, "compute", run->job.compute == SRQ_BF16 ? "bf16" : "f32") &&
-         srq_json_number(root, "threads", (double)run->job.spec.opt.threads) &&
-         srq_json_number(root, "seed", (double)run->job.spec.opt.seed) &&
-         cJSON_AddStringToObject(root, "version", PACKAGE_VERSION) != NULL;
+         cJSON_AddStringToObject(root, "gemm_backend", srq_gemm_backend(run->job->compute)) &&
+         cJSON_AddStringToObject(root, "compute", run->job->compute == SRQ_BF16 ? "bf16" : "f32") &&
+         srq_put_number(root, "threads", (double)run->job->spec.opt.threads) &&
+         srq_put_number(root, "seed", (double)run->job->spec.opt.seed) &&
+         srq_put_text(root, "version", PACKAGE_VERSION);
     if (ok)
         return root;
     srq_fail(err, -SRQ_ENOMEM, "out of memory writing the report");

@@ -8,8 +8,9 @@
 
 /* Copies of each sample, where `samples` are read. */
 int64_t srq_job_copies(const struct srq_resolved *r, int64_t samples);
-/* How words are drawn, and rows of memory; nsamples: with r->copies of each. */
+/* How words are drawn, and rows of memory; nsamples: with r->choice.copies of each. */
 struct srq_resample_config srq_job_resample_config(const struct srq_resolved *r, int64_t nsamples);
-int srq_job_resample_needs(struct srq_resolved *r, int64_t nsamples, struct srq_error *err);
+int srq_job_resample_needs(const struct srq_resolved *r, struct srq_needs *memory, int64_t nsamples,
+                           struct srq_error *err);
 
 #endif

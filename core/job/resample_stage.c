@@ -12,24 +12,24 @@
 
 int srq_run_extend_samples(struct srq_run *run, struct srq_error *err)
 {
-    struct srq_resolved *job = &run->job;
+    struct srq_resolved *r = &run->resolved;
 
     srq_tasks_lock(run->tasks);
-    job->copies = srq_job_copies(job, run->calib.count);
+    r->choice.copies = srq_job_copies(r, run->calib.count);
     if (run->calib.count > 0)
-        run->planned_samples = run->calib.count * (1 + job->copies);
+        run->planned_samples = run->calib.count * (1 + r->choice.copies);
     srq_tasks_unlock(run->tasks);
-    return job->copies > 0 ? srq_resample_extend(&run->calib, job->copies, err) : 0;
+    return r->choice.copies > 0 ? srq_resample_extend(&run->calib, r->choice.copies, err) : 0;
 }
 
 /* ---- kept words -------------------------------------------------------------------------------------------------- */
 
 static size_t word_bytes(const struct srq_run *run, int32_t **at)
 {
-    int64_t tokens = run->calib.count / (1 + run->job.copies) * run->calib.seqlen;
+    int64_t tokens = run->calib.count / (1 + run->resolved.choice.copies) * run->calib.seqlen;
 
     *at = run->calib.ids + tokens;
-    return (size_t)(tokens * run->job.copies) * sizeof(int32_t);
+    return (size_t)(tokens * run->resolved.choice.copies) * sizeof(int32_t);
 }
 
 static bool take_up(struct srq_run *run)
@@ -37,8 +37,8 @@ static bool take_up(struct srq_run *run)
     int32_t *words;
     size_t bytes = word_bytes(run, &words);
     cJSON *fact = srq_fact_read(run->ckpt, FACT);
-    const char *of = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(fact, "of"));
-    const char *hash = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(fact, "hash"));
+    const char *of = srq_member_text(fact, "of");
+    const char *hash = srq_member_text(fact, "hash");
     struct srq_map map;
     bool known = false;
 
@@ -61,7 +61,7 @@ static int keep(struct srq_run *run, struct srq_error *err)
     int rc = 0;
 
     srq_hashed_text(words, bytes, hash);
-    if (cJSON_AddStringToObject(fact, "of", run->basis) == NULL || cJSON_AddStringToObject(fact, "hash", hash) == NULL)
+    if (!srq_put_text(fact, "of", run->basis) || !srq_put_text(fact, "hash", hash))
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory keeping words");
     if (rc == 0)
         rc = srq_hashed_write(run->ckpt, WORDS, words, bytes, err);
@@ -88,7 +88,7 @@ static int on_tick(void *ctx, int64_t done, int64_t all)
 
 int srq_stage_resample(struct srq_run *run, struct srq_error *err)
 {
-    struct srq_resample_config cfg = srq_job_resample_config(&run->job, run->calib.count);
+    struct srq_resample_config cfg = srq_job_resample_config(&run->resolved, run->calib.count);
     struct drawing d = { .run = run };
     int rc;
 

@@ -7,6 +7,7 @@
 #include "core/job/estimate.h"
 #include "core/job/events.h"
 #include "core/job/footprint.h"
+#include "core/job/plan_json.h"
 #include "core/job/resample.h"
 #include "core/job/transform.h"
 #include "core/job/usage.h"
@@ -20,7 +21,7 @@
 
 static int start_math(struct srq_resolved *r, struct srq_error *err)
 {
-    struct srq_job_options *o = &r->spec.opt;
+    struct srq_job_options *o = &r->job.spec.opt;
     char gemm[32];
     int rc;
 
@@ -35,51 +36,52 @@ static int start_math(struct srq_resolved *r, struct srq_error *err)
         o->compute = srq_gemm_preferred() == SRQ_BF16 ? SRQ_CHOICE_BF16 : SRQ_CHOICE_F32;
     if (o->cache == SRQ_CHOICE_AUTO)
         o->cache = o->compute;
-    r->compute = o->compute == SRQ_CHOICE_BF16 ? SRQ_BF16 : SRQ_F32;
-    r->cache = o->cache == SRQ_CHOICE_BF16 ? SRQ_BF16 : SRQ_F32;
+    r->job.compute = o->compute == SRQ_CHOICE_BF16 ? SRQ_BF16 : SRQ_F32;
+    r->job.cache = o->cache == SRQ_CHOICE_BF16 ? SRQ_BF16 : SRQ_F32;
     return 0;
 }
 
 static int open_model(struct srq_resolved *r, struct srq_error *err)
 {
-    int rc = srq_model_open(r->spec.model, true, &r->model, err);
+    int rc = srq_model_open(r->job.spec.model, true, &r->job.model, err);
 
     if (rc != 0) {
         if (err != NULL && err->field[0] == '\0')
             snprintf(err->field, sizeof(err->field), "model");
         return rc;
     }
-    r->info = srq_model_info(r->model);
-    for (int i = 0; srq_model_note(r->model, i) != NULL; i++)
-        srq_resolved_note(r, "%s", srq_model_note(r->model, i));
-    r->layer_count = srq_model_layer_count(r->model);
-    r->layers = srq_calloc((size_t)r->layer_count + 1, sizeof(r->layers[0]));
-    r->schemes = srq_calloc((size_t)r->layer_count + 1, sizeof(r->schemes[0]));
-    if (r->layers == NULL || r->schemes == NULL)
-        return srq_fail(err, -SRQ_ENOMEM, "out of memory for %d layers", r->layer_count);
-    for (int i = 0; i < r->layer_count; i++)
-        r->layers[i] = srq_model_layer(r->model, i);
-    if (r->spec.quant_lm_head && r->info->tied_head)
+    r->job.info = srq_model_info(r->job.model);
+    for (int i = 0; srq_model_note(r->job.model, i) != NULL; i++)
+        srq_resolved_note(r, "%s", srq_model_note(r->job.model, i));
+    r->job.layer_count = srq_model_layer_count(r->job.model);
+    r->job.layers = srq_calloc((size_t)r->job.layer_count + 1, sizeof(r->job.layers[0]));
+    r->choice.schemes = srq_calloc((size_t)r->job.layer_count + 1, sizeof(r->choice.schemes[0]));
+    if (r->job.layers == NULL || r->choice.schemes == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory for %d layers", r->job.layer_count);
+    for (int i = 0; i < r->job.layer_count; i++)
+        r->job.layers[i] = srq_model_layer(r->job.model, i);
+    if (r->job.spec.quant_lm_head && r->job.info->tied_head)
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, "quant_lm_head",
-                              "lm_head of %s is tied to the embedding and cannot be quantized alone", r->info->path);
+                              "lm_head of %s is tied to the embedding and cannot be quantized alone",
+                              r->job.info->path);
     return 0;
 }
 
 /* Told only where it matters to the job. */
 static void clamp(struct srq_resolved *r, bool used, int64_t *value, const char *name)
 {
-    if (r->info->max_positions <= 0 || *value <= r->info->max_positions)
+    if (r->job.info->max_positions <= 0 || *value <= r->job.info->max_positions)
         return;
     if (used)
         srq_resolved_note(r, "%s %" PRId64 " is more than the %" PRId64 " positions of the model and becomes that",
-                          name, *value, r->info->max_positions);
-    *value = r->info->max_positions;
+                          name, *value, r->job.info->max_positions);
+    *value = r->job.info->max_positions;
 }
 
 static int check_formats(const struct srq_resolved *r, struct srq_error *err)
 {
-    for (int i = 0; i < r->spec.format_count; i++) {
-        if (srq_format_find(r->spec.formats[i], err) == NULL) {
+    for (int i = 0; i < r->job.spec.format_count; i++) {
+        if (srq_format_find(r->job.spec.formats[i], err) == NULL) {
             if (err != NULL)
                 snprintf(err->field, sizeof(err->field), "formats");
             return -SRQ_EINVAL;
@@ -90,25 +92,25 @@ static int check_formats(const struct srq_resolved *r, struct srq_error *err)
 
 static int make_plan(struct srq_resolved *r, struct srq_error *err)
 {
-    struct srq_plan_request req = { .scheme = r->spec.scheme,
-                                    .pins = r->spec.pins,
-                                    .pin_count = r->spec.pin_count,
-                                    .quant_lm_head = r->spec.quant_lm_head,
-                                    .refuse_incompatible = r->spec.refuse_incompatible,
+    struct srq_plan_request req = { .scheme = r->job.spec.scheme,
+                                    .pins = r->job.spec.pins,
+                                    .pin_count = r->job.spec.pin_count,
+                                    .quant_lm_head = r->job.spec.quant_lm_head,
+                                    .refuse_incompatible = r->job.spec.refuse_incompatible,
                                     .formats = srq_resolved_formats,
                                     .formats_ctx = r };
-    int rc = srq_plan_make(r->layers, r->layer_count, &req, &r->plan, r->notes, err);
+    int rc = srq_plan_make(r->job.layers, r->job.layer_count, &req, &r->choice.plan, r->notes, err);
     bool any = false;
 
-    if (rc == 0 && srq_spec_transform(&r->spec) != NULL)
+    if (rc == 0 && srq_spec_transform(&r->job.spec) != NULL)
         rc = srq_job_transform_aim(r, &req, err);
     if (rc != 0)
         return rc;
-    for (int i = 0; i < r->layer_count; i++) {
-        r->schemes[i] = r->plan.layers[i].scheme;
-        any = any || r->schemes[i].grid != SRQ_GRID_NONE;
+    for (int i = 0; i < r->job.layer_count; i++) {
+        r->choice.schemes[i] = r->choice.plan.layers[i].scheme;
+        any = any || r->choice.schemes[i].grid != SRQ_GRID_NONE;
     }
-    if (!any && srq_spec_quantizes(&r->spec))
+    if (!any && srq_spec_quantizes(&r->job.spec))
         srq_resolved_note(r, "no layer is quantized under this plan");
     srq_resolved_take_size(r);
     return srq_resolved_accepts(r, err);
@@ -116,16 +118,20 @@ static int make_plan(struct srq_resolved *r, struct srq_error *err)
 
 static int create_plugin(struct srq_resolved *r, struct srq_error *err)
 {
-    const struct srq_spec_plugin *q = &r->spec.plugins[r->spec.plugin_count - 1];
-    const struct srq_plugin *p = q->handle.plugin;
+    const struct srq_plugin *p = srq_spec_quantizer(&r->job.spec);
     int rc;
 
-    srq_host_seed((uint64_t)r->spec.opt.seed);
-    rc = p->create != NULL ? p->create(srq_host_services(), q->options, &r->self, err) : 0;
-    r->tunes = p->tunable != NULL;
-    r->needs = rc == 0 ? srq_plugin_needs(p, r->self) : 0;
-    r->calibrates = r->tunes || (r->needs & (SRQ_NEED_IMPORTANCE | SRQ_NEED_HESSIAN | SRQ_NEED_RANGES)) != 0;
-    if (rc == 0 && r->calibrates && r->spec.calib_count == 0)
+    srq_host_seed((uint64_t)r->job.spec.opt.seed);
+    if (!srq_spec_quantizes(&r->job.spec))
+        return 0;
+    rc = p->create != NULL
+             ? p->create(srq_host_services(), r->job.spec.plugins[r->job.spec.quantizer].options, &r->job.self, err)
+             : 0;
+    r->job.tunes = p->tunable != NULL;
+    r->job.needs = rc == 0 ? srq_plugin_needs(p, r->job.self) : 0;
+    r->job.calibrates =
+        r->job.tunes || (r->job.needs & (SRQ_NEED_IMPORTANCE | SRQ_NEED_HESSIAN | SRQ_NEED_RANGES)) != 0;
+    if (rc == 0 && r->job.calibrates && r->job.spec.calib_count == 0)
         return srq_fail_field(err, -SRQ_EINVAL, "calib", "method %s needs calibration text: give \"calib\" a file",
                               p->name);
     return rc < 0 ? rc : rc > 0 ? -SRQ_EINVAL : 0;
@@ -134,12 +140,13 @@ static int create_plugin(struct srq_resolved *r, struct srq_error *err)
 /* Text needs a tokenizer; reading it may take a second, seeing that it is there does not. */
 static int check_tokenizer(const struct srq_resolved *r, struct srq_error *err)
 {
-    char *path = srq_path_join(r->spec.model, "tokenizer.json");
+    char *path = srq_path_join(r->job.spec.model, "tokenizer.json");
     int rc = 0;
 
     if (path == NULL)
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory reading the job");
-    else if ((r->calibrates || r->transform.nsamples > 0 || r->spec.eval_count > 0 || srq_spec_has_budget(&r->spec)) &&
+    else if ((r->job.calibrates || r->job.transform.nsamples > 0 || r->job.spec.eval_count > 0 ||
+              srq_spec_has_budget(&r->job.spec)) &&
              access(path, R_OK) != 0) {
         rc = srq_fail_errno(err, "open", path);
         if (err != NULL)
@@ -154,11 +161,11 @@ static int check_plan(const struct srq_resolved *r, struct srq_error *err)
 {
     const struct srq_plan_layer *first = NULL;
 
-    for (int i = 0; i < r->plan.count; i++) {
-        if (r->plan.layers[i].scheme.grid != SRQ_GRID_NONE)
+    for (int i = 0; i < r->choice.plan.count; i++) {
+        if (r->choice.plan.layers[i].scheme.grid != SRQ_GRID_NONE)
             return 0;
-        if (first == NULL && r->plan.layers[i].why[0] != '\0')
-            first = &r->plan.layers[i];
+        if (first == NULL && r->choice.plan.layers[i].why[0] != '\0')
+            first = &r->choice.plan.layers[i];
     }
     return first == NULL ? 0
                          : srq_fail_field(err, -SRQ_EUNSUPPORTED, "scheme", "no layer could be quantized; %s: %s",
@@ -168,10 +175,10 @@ static int check_plan(const struct srq_resolved *r, struct srq_error *err)
 /* What was given and nothing of the job looks at. */
 static void note_surplus(struct srq_resolved *r)
 {
-    const struct srq_spec *s = &r->spec;
+    const struct srq_spec *s = &r->job.spec;
     char *method;
 
-    if (s->calib_count > 0 && !r->calibrates && r->transform.nsamples == 0 && !srq_spec_has_budget(s)) {
+    if (s->calib_count > 0 && !r->job.calibrates && r->job.transform.nsamples == 0 && !srq_spec_has_budget(s)) {
         method = srq_spec_method(s);
         srq_resolved_note(r, "calib %.300s is not read: method %.60s needs no calibration text", s->calib[0],
                           method != NULL ? method : "");
@@ -186,11 +193,12 @@ static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, st
     r->notes = cJSON_CreateArray();
     if (r->notes == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory reading the job");
-    rc = srq_spec_parse(json, flags, &r->spec, err);
+    rc = srq_spec_parse(json, flags, &r->job.spec, err);
+    r->choice.batch = r->job.spec.opt.batch;
     if (rc == 0)
         rc = check_formats(r, err);
     if (rc == 0 && (flags & (SRQ_SPEC_STORED | SRQ_SPEC_AGAIN)) == 0)
-        rc = srq_export_check_output(r->spec.output, r->spec.model, r->spec.force, err);
+        rc = srq_export_check_output(r->job.spec.output, r->job.spec.model, r->job.spec.force, err);
     if (rc == 0)
         rc = start_math(r, err);
     if (rc == 0)
@@ -200,8 +208,8 @@ static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, st
     rc = create_plugin(r, err);
     if (rc == 0)
         rc = srq_job_transform_open(r, err);
-    clamp(r, r->calibrates, &r->spec.opt.seqlen, "seqlen");
-    clamp(r, r->spec.eval_count > 0, &r->spec.opt.eval_seqlen, "eval.seqlen");
+    clamp(r, r->job.calibrates, &r->job.spec.opt.seqlen, "seqlen");
+    clamp(r, r->job.spec.eval_count > 0, &r->job.spec.opt.eval_seqlen, "eval.seqlen");
     if (rc == 0)
         rc = check_tokenizer(r, err);
     if (rc == 0)
@@ -217,9 +225,11 @@ static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, st
     if (rc != 0)
         return rc;
     srq_heap_trim();
-    r->baseline_bytes = srq_usage_now();
-    r->copies = srq_job_copies(r, r->spec.opt.nsamples);
-    return srq_footprint_plan(r, r->spec.opt.nsamples * (1 + r->copies), 0, err);
+    r->footprint.baseline_bytes = srq_usage_now();
+    r->choice.copies = srq_job_copies(r, r->job.spec.opt.nsamples);
+    rc = srq_footprint_settle(r, r->job.spec.opt.nsamples * (1 + r->choice.copies), 0, err);
+    r->job.spec.opt.batch = r->choice.batch; /* what is kept and shown is what will be used */
+    return rc;
 }
 
 int srq_resolve(const cJSON *json, unsigned flags, struct srq_resolved *out, struct srq_error *err)
@@ -250,17 +260,17 @@ void srq_resolved_fini(struct srq_resolved *r)
 {
     srq_budget_close(r);
     srq_job_transform_close(r);
-    if (r->spec.plugin_count > 0 && srq_spec_quantizer(&r->spec) != NULL) {
-        const struct srq_plugin *p = srq_spec_quantizer(&r->spec);
+    if (r->job.spec.plugin_count > 0 && srq_spec_quantizer(&r->job.spec) != NULL) {
+        const struct srq_plugin *p = srq_spec_quantizer(&r->job.spec);
 
-        if (p->destroy != NULL && r->self != NULL)
-            p->destroy(srq_host_services(), r->self);
+        if (p->destroy != NULL && r->job.self != NULL)
+            p->destroy(srq_host_services(), r->job.self);
     }
-    srq_plan_fini(&r->plan);
-    srq_free(r->layers);
-    srq_free(r->schemes);
-    srq_model_close(r->model);
-    srq_spec_fini(&r->spec);
+    srq_plan_fini(&r->choice.plan);
+    srq_free(r->job.layers);
+    srq_free(r->choice.schemes);
+    srq_model_close(r->job.model);
+    srq_spec_fini(&r->job.spec);
     cJSON_Delete(r->notes);
     memset(r, 0, sizeof(*r));
 }
@@ -268,23 +278,24 @@ void srq_resolved_fini(struct srq_resolved *r)
 /* What the allocator will choose is not known before it has. */
 static double once_chosen(const struct srq_resolved *r, double v)
 {
-    return srq_spec_has_budget(&r->spec) && !r->allocated ? (double)NAN : v;
+    return srq_spec_has_budget(&r->job.spec) && !r->choice.allocated ? (double)NAN : v;
 }
 
 cJSON *srq_resolved_json(const struct srq_resolved *r)
 {
     cJSON *root = cJSON_CreateObject(), *size = NULL;
-    bool ok = root != NULL && cJSON_AddItemToObject(root, "spec", srq_spec_json(&r->spec)) &&
-              cJSON_AddItemToObject(root, "plan", srq_plan_json(&r->plan)) &&
-              (size = cJSON_AddObjectToObject(root, "size")) != NULL &&
-              cJSON_AddNumberToObject(size, "before_bytes", (double)r->size.before_bytes) != NULL &&
-              srq_json_number(size, "after_bytes", once_chosen(r, (double)r->size.after_bytes)) &&
-              srq_json_number(size, "average_bits", once_chosen(r, r->size.average_bits)) &&
-              cJSON_AddItemToObject(root, "memory", srq_needs_json(&r->memory, r->planned_bytes)) &&
-              cJSON_AddItemToObject(root, "disk", srq_needs_json(&r->disk, r->planned_disk_bytes)) &&
-              srq_json_number(root, "estimate_s", srq_estimate_s(r)) &&
-              cJSON_AddItemToObject(root, "warnings", cJSON_Duplicate(r->notes, true)) &&
-              cJSON_AddNumberToObject(root, "threads", (double)r->spec.opt.threads) != NULL;
+    bool ok =
+        root != NULL && cJSON_AddItemToObject(root, "spec", srq_spec_json(&r->job.spec)) &&
+        cJSON_AddItemToObject(root, "plan", srq_plan_json(&r->choice.plan)) &&
+        (size = cJSON_AddObjectToObject(root, "size")) != NULL &&
+        srq_put_number(size, "before_bytes", (double)r->choice.size.before_bytes) &&
+        srq_put_number(size, "after_bytes", once_chosen(r, (double)r->choice.size.after_bytes)) &&
+        srq_put_number(size, "average_bits", once_chosen(r, r->choice.size.average_bits)) &&
+        cJSON_AddItemToObject(root, "memory", srq_needs_json(&r->footprint.memory, r->footprint.planned_bytes)) &&
+        cJSON_AddItemToObject(root, "disk", srq_needs_json(&r->footprint.disk, r->footprint.planned_disk_bytes)) &&
+        srq_put_number(root, "estimate_s", srq_estimate_s(r)) &&
+        cJSON_AddItemToObject(root, "warnings", cJSON_Duplicate(r->notes, true)) &&
+        srq_put_number(root, "threads", (double)r->job.spec.opt.threads);
 
     if (ok)
         return root;

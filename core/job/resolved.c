@@ -19,17 +19,17 @@ int srq_resolved_formats(void *resolved, const struct srq_scheme *schemes, char 
                          struct srq_error *err)
 {
     const struct srq_resolved *r = resolved;
-    char(*each)[SRQ_FORMAT_REASON_MAX] = srq_calloc((size_t)r->layer_count + 1, sizeof(*each));
+    char(*each)[SRQ_FORMAT_REASON_MAX] = srq_calloc((size_t)r->job.layer_count + 1, sizeof(*each));
     int total = 0, rc = 0;
 
     if (each == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory asking formats");
-    for (int f = 0; rc >= 0 && f < r->spec.format_count; f++) {
-        const struct srq_format *format = srq_format_find(r->spec.formats[f], err);
+    for (int f = 0; rc >= 0 && f < r->job.spec.format_count; f++) {
+        const struct srq_format *format = srq_format_find(r->job.spec.formats[f], err);
 
-        memset(each, 0, ((size_t)r->layer_count + 1) * sizeof(*each));
-        rc = format != NULL ? srq_format_plan(format, r->model, schemes, each, err) : -SRQ_EINVAL;
-        for (int i = 0; rc > 0 && i < r->layer_count; i++) {
+        memset(each, 0, ((size_t)r->job.layer_count + 1) * sizeof(*each));
+        rc = format != NULL ? srq_format_plan(format, r->job.model, schemes, each, err) : -SRQ_EINVAL;
+        for (int i = 0; rc > 0 && i < r->job.layer_count; i++) {
             if (each[i][0] == '\0' || reason[i][0] != '\0')
                 continue;
             snprintf(reason[i], SRQ_PLAN_REASON_MAX, "%.*s", SRQ_PLAN_REASON_MAX - 1, each[i]);
@@ -42,26 +42,26 @@ int srq_resolved_formats(void *resolved, const struct srq_scheme *schemes, char 
 
 int srq_resolved_accepts(const struct srq_resolved *r, struct srq_error *err)
 {
-    const struct srq_plugin *p = srq_spec_quantizer(&r->spec);
+    const struct srq_plugin *p = srq_spec_quantizer(&r->job.spec);
 
-    for (int i = 0, index = 0; p->accepts != NULL && i < r->layer_count; i++) {
-        const struct srq_layer_info *info = r->layers[i];
+    for (int i = 0, index = 0; p->accepts != NULL && i < r->job.layer_count; i++) {
+        const struct srq_layer_info *info = r->job.layers[i];
         struct srq_tensor weight = srq_tensor_2d(NULL, info->dtype, info->out, info->in);
-        struct srq_groups groups = srq_groups_of(info->out, info->in, r->schemes[i].group);
+        struct srq_groups groups = srq_groups_of(info->out, info->in, r->choice.schemes[i].group);
         struct srq_layer l = { .size = sizeof(l),
                                .name = info->name,
                                .block = info->block,
                                .weight = &weight,
-                               .scheme = &r->schemes[i],
+                               .scheme = &r->choice.schemes[i],
                                .groups = &groups,
                                .tensor_scale = 1 };
         int rc;
 
-        index = i > 0 && r->layers[i - 1]->block == info->block ? index + 1 : 0;
+        index = i > 0 && r->job.layers[i - 1]->block == info->block ? index + 1 : 0;
         l.index = index;
-        if (r->schemes[i].grid == SRQ_GRID_NONE)
+        if (r->choice.schemes[i].grid == SRQ_GRID_NONE)
             continue;
-        rc = p->accepts(srq_host_services(), r->self, &l, err);
+        rc = p->accepts(srq_host_services(), r->job.self, &l, err);
         if (rc != 0)
             return rc < 0 ? rc : -SRQ_EUNSUPPORTED;
     }
@@ -71,13 +71,13 @@ int srq_resolved_accepts(const struct srq_resolved *r, struct srq_error *err)
 uint64_t srq_resolved_stored(void *resolved, const struct srq_plan *plan)
 {
     const struct srq_resolved *r = resolved;
-    const struct srq_format *f = r->spec.format_count > 0 ? srq_format_find(r->spec.formats[0], NULL) : NULL;
+    const struct srq_format *f = r->job.spec.format_count > 0 ? srq_format_find(r->job.spec.formats[0], NULL) : NULL;
     struct srq_scheme *schemes = srq_calloc((size_t)plan->count + 1, sizeof(*schemes));
     uint64_t bytes = 0;
 
     for (int i = 0; schemes != NULL && i < plan->count; i++)
         schemes[i] = plan->layers[i].scheme;
-    if (f == NULL || schemes == NULL || srq_export_bytes(f, r->model, schemes, &bytes, NULL) != 0)
+    if (f == NULL || schemes == NULL || srq_export_bytes(f, r->job.model, schemes, &bytes, NULL) != 0)
         bytes = 0;
     srq_free(schemes);
     return bytes;
@@ -85,9 +85,9 @@ uint64_t srq_resolved_stored(void *resolved, const struct srq_plan *plan)
 
 void srq_resolved_take_size(struct srq_resolved *r)
 {
-    uint64_t stored = srq_resolved_stored(r, &r->plan);
+    uint64_t stored = srq_resolved_stored(r, &r->choice.plan);
 
-    r->size = srq_plan_size(&r->plan, r->info->bytes);
+    r->choice.size = srq_plan_size(&r->choice.plan, r->job.info->bytes);
     if (stored > 0)
-        r->size.after_bytes = stored;
+        r->choice.size.after_bytes = stored;
 }

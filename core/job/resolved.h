@@ -6,7 +6,8 @@
 #include "core/job/spec.h"
 #include "core/model/export.h"
 
-struct srq_resolved {
+/* The job as a value: made once from specification and model, then only read. */
+struct srq_job {
     struct srq_spec spec; /* normalised: threads, compute, cache, seqlen and batch are what will be used */
     struct srq_model *model;
     const struct srq_model_info *info;
@@ -16,27 +17,42 @@ struct srq_resolved {
     void *scorer_self, *allocator_self;      /* where the job has a budget */
     struct srq_candidates candidates;        /* likewise; count 0: none */
     struct srq_score_data score_data;        /* likewise: on what layers are scored */
-    int64_t score_sweep;                     /* batches whose block inputs are kept together; 0: all */
     void *transform_self;                    /* where the method has a transform */
     struct srq_transform_schedule transform; /* likewise: nsamples and seqlen of the samples that it gets; 0: none */
     struct srq_scheme *aims; /* likewise: what layers are scaled for, one a layer; the plan's schemes, or those
                                 that were asked for where nothing is quantized */
-    bool allocated;          /* the plan is what the allocator chose; until then the largest is planned for */
+    enum srq_dtype compute, cache;
+    bool tunes;      /* the quantizer is tunable: there are chains, checkpoints inside blocks, samples */
+    uint32_t needs;  /* SRQ_NEED_… of it */
+    bool calibrates; /* it wants calibration data at all */
+};
+
+/* What is decided about it, and may be decided anew while it runs. */
+struct srq_choice {
     struct srq_plan plan;
     struct srq_scheme *schemes; /* of the plan, one a layer */
-    enum srq_dtype compute, cache;
-    bool tunes;              /* the quantizer is tunable: there are chains, checkpoints inside blocks, samples */
-    uint32_t needs;          /* SRQ_NEED_… of it */
-    bool calibrates;         /* it wants calibration data at all */
-    int64_t copies;          /* of each calibration sample, beside it, with words drawn anew */
-    int snapshots;           /* of both chains that the disk plan has room for */
-    bool spill;              /* the activation cache is a mapped file */
-    cJSON *notes;            /* sentences for people */
-    uint64_t baseline_bytes; /* memory of the process before any of what is planned */
-    uint64_t library_bytes;  /* what libraries took so far for the products that were planned */
+    bool allocated;             /* the plan is what the allocator chose; until then the largest is counted with */
+    struct srq_plan_size size;  /* after_bytes: all tensors of the export, in the first format */
+    int64_t batch;              /* samples that go through a block together */
+    int64_t copies;             /* of each calibration sample, beside it, with words drawn anew */
+    bool spill;                 /* the activation cache is a mapped file */
+    int64_t score_sweep;        /* batches whose block inputs are kept together while layers are scored; 0: all */
+    int snapshots;              /* of both chains that there is room for on disk */
+};
+
+/* What it needs with what is decided. */
+struct srq_footprint {
+    uint64_t baseline_bytes; /* memory of the process before any of what is counted */
+    uint64_t library_bytes;  /* what libraries took so far for the products that were counted */
     struct srq_needs memory, disk;
     uint64_t planned_bytes, planned_disk_bytes;
-    struct srq_plan_size size; /* after_bytes: all tensors of the export, in the first format */
+};
+
+struct srq_resolved {
+    struct srq_job job;
+    struct srq_choice choice;
+    struct srq_footprint footprint;
+    cJSON *notes; /* sentences for people */
 };
 
 void srq_resolved_note(struct srq_resolved *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -15,10 +15,11 @@ struct srq_task;
 struct srq_tasks;
 
 struct srq_run {
-    struct srq_resolved job;
-    const char *dir; /* absolute */
-    const char *id;  /* the directory's name */
-    char *ckpt;      /* DIR/ckpt */
+    struct srq_resolved resolved;
+    const struct srq_job *job; /* its job */
+    const char *dir;           /* absolute */
+    const char *id;            /* the directory's name */
+    char *ckpt;                /* DIR/ckpt */
     struct srq_events events;
     struct srq_job_flags *flags;
     struct srq_tasks *tasks;
@@ -37,9 +38,9 @@ struct srq_run {
     /* from the journal */
     double created; /* wall time of its first line */
     double prior_s; /* spent in earlier runs */
-    char last_state[32];
-    int64_t *told; /* [units] generation of the last block.end in the journal; 0: none */
-    bool eval_told[3];
+    int last_state; /* enum srq_job_state; queued: none yet */
+    int64_t *told;  /* [units] generation of the last block.end in the journal; 0: none */
+    bool eval_told[SRQ_MEASUREMENTS];
     /* of this run */
     double start; /* monotonic */
     double load_s, export_s;
@@ -117,6 +118,8 @@ cJSON *srq_run_finish_json(const struct srq_run *run);
  * plan changed meanwhile. */
 int srq_run_round_task(struct srq_run *run, const struct srq_task *task, const struct srq_unit_inputs *inputs,
                        struct srq_error *err);
+/* Sends an event of a unit with how far that is now; data is consumed. */
+void srq_run_tell_block(struct srq_run *run, const char *event, int unit, cJSON *data, bool sync);
 /* After a unit's result is on disk: tells it. schemes: of its layers. */
 int srq_run_tell_result(struct srq_run *run, int unit, const struct srq_block_result *result,
                         const struct srq_scheme *schemes, struct srq_error *err);

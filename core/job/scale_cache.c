@@ -7,9 +7,9 @@
 
 static bool key_hex(const struct srq_scale_key *key, char out[SRQ_HASH_HEX])
 {
-    const struct srq_resolved *r = key->job;
+    const struct srq_job *job = key->job;
     const struct srq_transform_config *c = &key->data;
-    const int64_t numbers[] = { c->nsamples, c->seq, c->batch, (int64_t)c->seed, r->layer_count };
+    const int64_t numbers[] = { c->nsamples, c->seq, c->batch, (int64_t)c->seed, job->layer_count };
     struct srq_hash *h = srq_hash_create();
     char scheme[32];
 
@@ -18,9 +18,9 @@ static bool key_hex(const struct srq_scale_key *key, char out[SRQ_HASH_HEX])
     srq_hash_add_text(h, "srq scales 1");
     srq_hash_add_text(h, key->model);
     srq_hash_add_text(h, key->tokens);
-    srq_cache_add_plugin(h, &r->spec.plugins[r->spec.transform]);
-    srq_cache_add_machine(h, r, c->compute);
-    for (int i = 0; i < r->layer_count; i++)
+    srq_cache_add_plugin(h, &job->spec.plugins[job->spec.transform]);
+    srq_cache_add_machine(h, job, c->compute);
+    for (int i = 0; i < job->layer_count; i++)
         srq_hash_add_text(h, srq_scheme_text(&c->schemes[i], scheme, sizeof(scheme)));
     srq_hash_add(h, numbers, sizeof(numbers));
     srq_hash_hex(h, out);

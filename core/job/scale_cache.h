@@ -9,7 +9,7 @@
 
 struct srq_scale_key {
     const char *model, *tokens; /* hashes */
-    const struct srq_resolved *job;
+    const struct srq_job *job;
     struct srq_transform_config data;
 };
 

@@ -6,6 +6,7 @@
 #include "core/base/fs.h"
 #include "core/job/budget.h"
 #include "core/job/fingerprint.h"
+#include "core/job/scores_json.h"
 #include "core/job/tasks.h"
 
 #include <math.h>
@@ -33,8 +34,8 @@ static void tell_scores(struct scoring *s, int c)
     char text[32];
 
     srq_scheme_text(&s->scores.scheme[c], text, sizeof(text));
-    for (int i = 0; i < run->job.layer_count; i++) {
-        const struct srq_layer_info *info = run->job.layers[i];
+    for (int i = 0; i < run->job->layer_count; i++) {
+        const struct srq_layer_info *info = run->job->layers[i];
         double score = s->scores.score[i * s->scores.count + c];
         cJSON *data;
 
@@ -45,7 +46,7 @@ static void tell_scores(struct scoring *s, int c)
             cJSON_AddNumberToObject(data, "block", info->block);
             cJSON_AddStringToObject(data, "layer", info->name);
             cJSON_AddStringToObject(data, "scheme", text);
-            srq_json_number(data, "score", score);
+            srq_put_number(data, "score", score);
         }
         srq_event_send(&run->events, "layer.scored", data, false);
     }
@@ -66,8 +67,8 @@ static int on_step(void *ctx, int64_t done, int64_t total)
 /* Whether every layer that carries the candidate has its score. */
 static bool complete(struct scoring *s, int c)
 {
-    srq_budget_point(&s->run->job, c, s->schemes);
-    for (int i = 0; i < s->run->job.layer_count; i++) {
+    srq_budget_point(&s->run->resolved, c, s->schemes);
+    for (int i = 0; i < s->run->job->layer_count; i++) {
         if (s->schemes[i].grid != SRQ_GRID_NONE && isnan(s->scores.score[i * s->scores.count + c]))
             return false;
     }
@@ -99,7 +100,7 @@ static int score_candidate(struct scoring *s, int c, struct srq_error *err)
 {
     struct srq_run *run = s->run;
     struct srq_score_key key = {
-        .model = s->model, .tokens = run->score.hash, .job = &run->job, .candidate = c, .data = s->cfg
+        .model = s->model, .tokens = run->score.hash, .job = run->job, .candidate = c, .data = s->cfg
     };
     struct srq_error why = { 0 };
     char text[32];
@@ -115,16 +116,16 @@ static int score_candidate(struct scoring *s, int c, struct srq_error *err)
         rc = measure(s, c, err);
     if (rc != 0)
         return rc;
-    for (int i = 0; i < run->job.layer_count; i++) {
+    for (int i = 0; i < run->job->layer_count; i++) {
         if (s->schemes[i].grid != SRQ_GRID_NONE)
             s->scores.score[i * s->scores.count + c] = s->column[i];
     }
-    for (int i = 0; i < run->job.layer_count; i++)
+    for (int i = 0; i < run->job->layer_count; i++)
         s->column[i] = s->scores.score[i * s->scores.count + c];
     if (!cached && !srq_score_cache_write(&key, s->column, &why))
         srq_event_log(&run->events, SRQ_LOG_WARN, "scores were not kept for other jobs: %s", why.text);
     tell_scores(s, c);
-    return srq_scores_save(&s->scores, run->job.layers, s->path, err);
+    return srq_scores_save(&s->scores, run->job->layers, s->path, err);
 }
 
 /* ---- the stage --------------------------------------------------------------------------------------------------- */
@@ -141,21 +142,21 @@ static bool same_candidates(const struct srq_scores *s, const struct srq_candida
 /* What an earlier run of the job stored, or nothing scored yet. */
 static int take_up(struct scoring *s, struct srq_error *err)
 {
-    const struct srq_resolved *job = &s->run->job;
-    int rc = srq_scores_load(s->path, job->layers, job->layer_count, &s->scores, err);
+    const struct srq_resolved *r = &s->run->resolved;
+    int rc = srq_scores_load(s->path, r->job.layers, r->job.layer_count, &s->scores, err);
 
-    if (rc == 0 && same_candidates(&s->scores, &job->candidates))
+    if (rc == 0 && same_candidates(&s->scores, &r->job.candidates))
         return 0;
     if (rc == -SRQ_ENOMEM)
         return rc;
     srq_scores_fini(&s->scores);
-    return srq_scores_init(&s->scores, job->candidates.scheme, job->candidates.count, job->layer_count, err);
+    return srq_scores_init(&s->scores, r->job.candidates.scheme, r->job.candidates.count, r->job.layer_count, err);
 }
 
 static int open_stage(struct scoring *s, struct srq_error *err)
 {
     struct srq_run *run = s->run;
-    size_t n = (size_t)run->job.layer_count + 1;
+    size_t n = (size_t)run->job->layer_count + 1;
     int rc = 0;
 
     s->path = srq_path_join(run->ckpt, SCORES);
@@ -163,7 +164,7 @@ static int open_stage(struct scoring *s, struct srq_error *err)
     s->column = srq_calloc(n, sizeof(s->column[0]));
     if (s->path == NULL || s->schemes == NULL || s->column == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory scoring layers");
-    s->cfg = srq_budget_scoring(&run->job, run->score.count);
+    s->cfg = srq_budget_scoring(&run->resolved, run->score.count);
     rc = take_up(s, err);
     return rc == 0 ? srq_fingerprint_model(run->dir, s->model, sizeof(s->model), err) : rc;
 }
@@ -173,9 +174,7 @@ int srq_stage_score(struct srq_run *run, struct srq_error *err)
     struct scoring s = { .run = run };
     int rc;
 
-    if (!srq_spec_has_budget(&run->job.spec))
-        return 0;
-    srq_event_stage(&run->events, SRQ_STAGE_SCORE, 0, run->job.candidates.count, "candidates");
+    srq_event_stage(&run->events, SRQ_STAGE_SCORE, 0, run->job->candidates.count, "candidates");
     rc = open_stage(&s, err);
     for (int c = 0; rc == 0 && c < s.scores.count; c++) {
         rc = srq_run_check(run, err);

@@ -4,11 +4,12 @@
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
 #include "core/job/cache.h"
+#include "core/job/scores_json.h"
 
 static bool key_hex(const struct srq_score_key *key, char out[SRQ_HASH_HEX])
 {
-    const struct srq_resolved *r = key->job;
-    const int64_t numbers[] = { key->data.nsamples, key->data.seq, key->data.batch, r->layer_count };
+    const struct srq_job *job = key->job;
+    const int64_t numbers[] = { key->data.nsamples, key->data.seq, key->data.batch, job->layer_count };
     struct srq_hash *h = srq_hash_create();
     char scheme[32];
 
@@ -17,9 +18,9 @@ static bool key_hex(const struct srq_score_key *key, char out[SRQ_HASH_HEX])
     srq_hash_add_text(h, "srq scores 2");
     srq_hash_add_text(h, key->model);
     srq_hash_add_text(h, key->tokens);
-    srq_cache_add_plugin(h, &r->spec.plugins[r->spec.scorer]);
-    srq_cache_add_machine(h, r, key->data.compute);
-    srq_hash_add_text(h, srq_scheme_text(&r->candidates.scheme[key->candidate], scheme, sizeof(scheme)));
+    srq_cache_add_plugin(h, &job->spec.plugins[job->spec.scorer]);
+    srq_cache_add_machine(h, job, key->data.compute);
+    srq_hash_add_text(h, srq_scheme_text(&job->candidates.scheme[key->candidate], scheme, sizeof(scheme)));
     srq_hash_add(h, numbers, sizeof(numbers));
     srq_hash_hex(h, out);
     srq_hash_free(h);
@@ -35,14 +36,14 @@ static char *file_in(const char *dir, const struct srq_score_key *key)
 
 bool srq_score_cache_read(const struct srq_score_key *key, double *score)
 {
-    const struct srq_resolved *r = key->job;
+    const struct srq_job *job = key->job;
     struct srq_scores s = { 0 };
     char *dir = srq_cache_dir("scores"), *path = dir != NULL ? file_in(dir, key) : NULL;
-    bool ok = path != NULL && srq_scores_load(path, r->layers, r->layer_count, &s, NULL) == 0 && s.count == 1 &&
-              srq_scheme_equal(&s.scheme[0], &r->candidates.scheme[key->candidate]);
+    bool ok = path != NULL && srq_scores_load(path, job->layers, job->layer_count, &s, NULL) == 0 && s.count == 1 &&
+              srq_scheme_equal(&s.scheme[0], &job->candidates.scheme[key->candidate]);
 
     if (ok)
-        memcpy(score, s.score, (size_t)r->layer_count * sizeof(score[0]));
+        memcpy(score, s.score, (size_t)job->layer_count * sizeof(score[0]));
     srq_scores_fini(&s);
     srq_free(path);
     srq_free(dir);
@@ -51,19 +52,19 @@ bool srq_score_cache_read(const struct srq_score_key *key, double *score)
 
 bool srq_score_cache_write(const struct srq_score_key *key, const double *score, struct srq_error *why)
 {
-    const struct srq_resolved *r = key->job;
+    const struct srq_job *job = key->job;
     struct srq_scores s = { 0 };
     char *dir = srq_cache_dir("scores"), *path = dir != NULL ? file_in(dir, key) : NULL;
     int rc = 0;
 
     if (path != NULL) {
-        rc = srq_scores_init(&s, &r->candidates.scheme[key->candidate], 1, r->layer_count, why);
+        rc = srq_scores_init(&s, &job->candidates.scheme[key->candidate], 1, job->layer_count, why);
         if (rc == 0) {
-            memcpy(s.score, score, (size_t)r->layer_count * sizeof(score[0]));
+            memcpy(s.score, score, (size_t)job->layer_count * sizeof(score[0]));
             rc = srq_mkdirs(dir, 0700, why);
         }
         if (rc == 0)
-            rc = srq_scores_save(&s, r->layers, path, why);
+            rc = srq_scores_save(&s, job->layers, path, why);
     }
     srq_scores_fini(&s);
     srq_free(path);

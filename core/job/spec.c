@@ -3,6 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
+#include "core/base/nearest.h"
 #include "core/proto/proto.h"
 #include "core/tune/options.h"
 
@@ -247,10 +248,10 @@ static int take_default_candidates(struct parse *p)
     return rc;
 }
 
-/* The plugin before the quantizer that has this part; -1: none. */
+/* The plugin that has this part; -1: none. */
 static int find_part(const struct srq_spec *s, bool scorer)
 {
-    for (int i = 0; i + 1 < s->plugin_count; i++) {
+    for (int i = 0; i < s->plugin_count; i++) {
         const struct srq_plugin *plugin = s->plugins[i].handle.plugin;
 
         if (scorer ? plugin->scorer != NULL : plugin->allocator != NULL)
@@ -279,43 +280,62 @@ static bool is_quantizer(const struct srq_plugin *p)
     return p->oneshot != NULL || p->tunable != NULL;
 }
 
-/* A method ends with a quantizer, or is a transform alone. */
+/* The quantizer is the plugin that can quantize; where there are two, one of them is a transform as well, and is that.
+ */
+static int find_quantizer(struct parse *p)
+{
+    struct srq_spec *s = p->spec;
+
+    s->quantizer = -1;
+    for (int i = 0; i < s->plugin_count; i++) {
+        const struct srq_plugin *plugin = s->plugins[i].handle.plugin;
+        const struct srq_plugin *other = s->quantizer >= 0 ? s->plugins[s->quantizer].handle.plugin : NULL;
+
+        if (!is_quantizer(plugin) || (other != NULL && plugin->transform != NULL && other->transform == NULL))
+            continue;
+        if (other != NULL && other->transform == NULL)
+            return srq_fail_field(p->err, -SRQ_EUNSUPPORTED, "method",
+                                  "%s and %s both quantize, and a method does so once", other->name, plugin->name);
+        s->quantizer = i;
+    }
+    return 0;
+}
+
+/* A method ends with its quantizer, or is a transform alone: in that order things are done. */
 static int check_quantizer(struct parse *p)
 {
     const struct srq_spec *s = p->spec;
     const struct srq_plugin *last = s->plugins[s->plugin_count - 1].handle.plugin;
+    int rc = find_quantizer(p);
 
-    if (is_quantizer(last))
-        return 0;
+    if (rc != 0 || s->quantizer == s->plugin_count - 1)
+        return rc;
     if (last->transform != NULL && s->plugin_count == 1 && !srq_spec_has_budget(s))
         return 0;
-    if (last->transform != NULL && s->plugin_count > 1 && is_quantizer(s->plugins[s->plugin_count - 2].handle.plugin))
+    if (last->transform != NULL && s->quantizer >= 0)
         return srq_fail_field(p->err, -SRQ_EUNSUPPORTED, "method",
                               "%s is a transform, which comes before the quantizer, and %s is before it: give %s,%s",
-                              last->name, s->plugins[s->plugin_count - 2].name, last->name,
-                              s->plugins[s->plugin_count - 2].name);
+                              last->name, s->plugins[s->quantizer].name, last->name, s->plugins[s->quantizer].name);
     return srq_fail_field(p->err, -SRQ_EUNSUPPORTED, "method", "%s is not a quantizer, and a method ends with one",
                           last->name);
 }
 
-/* Finds the transform. One that can also quantize is the quantizer where it comes last, and the transform too where no
- * other comes before it. */
+/* The transform is the plugin that can transform; the quantizer is that too where no other is. */
 static int find_transform(struct parse *p)
 {
     struct srq_spec *s = p->spec;
 
     for (int i = 0; i < s->plugin_count; i++) {
-        const struct srq_plugin *plugin = s->plugins[i].handle.plugin;
-        bool last = i == s->plugin_count - 1;
-
-        if (plugin->transform == NULL || (last && is_quantizer(plugin) && s->transform >= 0))
+        if (s->plugins[i].handle.plugin->transform == NULL || i == s->quantizer)
             continue;
         if (s->transform >= 0)
             return srq_fail_field(p->err, -SRQ_EUNSUPPORTED, "method",
                                   "%s and %s are both transforms, and a method has at most one",
-                                  s->plugins[s->transform].name, plugin->name);
+                                  s->plugins[s->transform].name, s->plugins[i].name);
         s->transform = i;
     }
+    if (s->transform < 0 && s->quantizer >= 0 && s->plugins[s->quantizer].handle.plugin->transform != NULL)
+        s->transform = s->quantizer;
     return 0;
 }
 
@@ -640,10 +660,10 @@ static int check_roles(struct parse *p)
     if (srq_spec_has_budget(s) && s->scorer > s->allocator)
         return srq_fail_field(p->err, -SRQ_EINVAL, "method", "%s scores what %s allocates by, so it comes first",
                               s->plugins[s->scorer].name, s->plugins[s->allocator].name);
-    for (int i = 0; i + 1 < s->plugin_count; i++) {
+    for (int i = 0; i < s->plugin_count; i++) {
         const struct srq_plugin *plugin = s->plugins[i].handle.plugin;
 
-        if (i == s->scorer || i == s->allocator || i == s->transform)
+        if (i == s->scorer || i == s->allocator || i == s->transform || i == s->quantizer)
             continue;
         if (plugin->scorer != NULL || plugin->allocator != NULL)
             return srq_fail_field(p->err, -SRQ_EINVAL, "method",
@@ -747,7 +767,7 @@ int srq_spec_parse(const cJSON *json, unsigned flags, struct srq_spec *out, stru
     int rc;
 
     memset(out, 0, sizeof(*out));
-    out->scorer = out->allocator = out->transform = -1;
+    out->scorer = out->allocator = out->quantizer = out->transform = -1;
     out->budget_bits = (double)NAN;
     srq_job_options_init(&out->opt);
     if (!cJSON_IsObject(json))

@@ -19,8 +19,9 @@ struct srq_spec_plugin {
 
 struct srq_spec {
     char *model;                     /* absolute */
-    struct srq_spec_plugin *plugins; /* in the method's order; the last is the quantizer, unless there is none */
+    struct srq_spec_plugin *plugins; /* in the method's order */
     int plugin_count;
+    int quantizer;         /* which plugin makes the codes, found by what it can do; -1: none does */
     int transform;         /* which plugin gives scales to fold into the model; -1: none */
     int scorer, allocator; /* which plugins choose schemes under the budget; -1: there is no budget */
     double budget_bits;    /* average bits a weight; NaN: no budget */

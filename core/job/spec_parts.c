@@ -38,9 +38,7 @@ void srq_spec_fini(struct srq_spec *s)
 
 bool srq_spec_quantizes(const struct srq_spec *s)
 {
-    const struct srq_plugin *last = s->plugins[s->plugin_count - 1].handle.plugin;
-
-    return last->oneshot != NULL || last->tunable != NULL;
+    return s->quantizer >= 0;
 }
 
 const struct srq_plugin *srq_spec_quantizer(const struct srq_spec *s)
@@ -49,7 +47,7 @@ const struct srq_plugin *srq_spec_quantizer(const struct srq_spec *s)
         .size = sizeof(nothing), .name = "nothing", .version = "0", .summary = ""
     };
 
-    return srq_spec_quantizes(s) ? s->plugins[s->plugin_count - 1].handle.plugin : &nothing;
+    return srq_spec_quantizes(s) ? s->plugins[s->quantizer].handle.plugin : &nothing;
 }
 
 const struct srq_plugin *srq_spec_transform(const struct srq_spec *s)

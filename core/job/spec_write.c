@@ -3,6 +3,8 @@
 
 #include "core/base/alloc.h"
 #include "core/base/buf.h"
+#include "core/job/plan_json.h"
+#include "core/proto/members.h"
 #include "core/tune/options.h"
 
 #include <math.h>
@@ -110,21 +112,15 @@ static bool add_list(cJSON *root, const char *key, char **list, int count)
     return array != NULL && cJSON_AddItemToObject(root, key, array);
 }
 
-static bool add_text(cJSON *root, const char *key, const char *text)
-{
-    return cJSON_AddItemToObject(root, key, text != NULL ? cJSON_CreateString(text) : cJSON_CreateNull());
-}
-
 static bool add_pins(cJSON *root, const struct srq_spec *s)
 {
     cJSON *array = cJSON_AddArrayToObject(root, "layers");
 
     for (int i = 0; array != NULL && i < s->pin_count; i++) {
-        char text[32];
         cJSON *o = cJSON_CreateObject();
 
-        if (o == NULL || !cJSON_AddItemToArray(array, o) || !add_text(o, "pattern", s->pins[i].pattern) ||
-            !add_text(o, "scheme", srq_scheme_text(&s->pins[i].scheme, text, sizeof(text))) ||
+        if (!cJSON_AddItemToArray(array, o) || !srq_put_text(o, "pattern", s->pins[i].pattern) ||
+            !srq_put_scheme(o, "scheme", &s->pins[i].scheme) ||
             (s->pins[i].untied && cJSON_AddTrueToObject(o, "untied") == NULL))
             return false;
     }
@@ -133,20 +129,13 @@ static bool add_pins(cJSON *root, const struct srq_spec *s)
 
 static bool add_budget(cJSON *root, const struct srq_spec *s)
 {
-    char text[32];
-    cJSON *budget, *list;
+    cJSON *budget;
 
     if (!srq_spec_has_budget(s))
         return cJSON_AddNullToObject(root, "budget") != NULL;
     budget = cJSON_AddObjectToObject(root, "budget");
-    if (budget == NULL || cJSON_AddNumberToObject(budget, "bits", s->budget_bits) == NULL)
-        return false;
-    list = cJSON_AddArrayToObject(budget, "candidates");
-    for (int i = 0; list != NULL && i < s->candidate_count; i++) {
-        if (!cJSON_AddItemToArray(list, cJSON_CreateString(srq_scheme_text(&s->candidates[i], text, sizeof(text)))))
-            return false;
-    }
-    return list != NULL;
+    return srq_put_number(budget, "bits", s->budget_bits) &&
+           srq_put_schemes(budget, "candidates", s->candidates, s->candidate_count);
 }
 
 static cJSON *option_json(const struct srq_option *row, const char *text)
@@ -187,17 +176,16 @@ static bool add_plugin_options(cJSON *options, const struct srq_spec_plugin *p)
 
 cJSON *srq_spec_json(const struct srq_spec *s)
 {
-    char text[32], *method = srq_spec_method(s);
+    char *method = srq_spec_method(s);
     cJSON *root = cJSON_CreateObject(), *options;
-    bool ok = root != NULL && method != NULL && add_text(root, "model", s->model) && add_text(root, "method", method) &&
-              add_text(root, "scheme", srq_scheme_text(&s->scheme, text, sizeof(text))) && add_budget(root, s) &&
-              add_pins(root, s) && add_list(root, "calib", s->calib, s->calib_count) &&
+    bool ok = root != NULL && method != NULL && srq_put_text(root, "model", s->model) &&
+              srq_put_text(root, "method", method) && srq_put_scheme(root, "scheme", &s->scheme) &&
+              add_budget(root, s) && add_pins(root, s) && add_list(root, "calib", s->calib, s->calib_count) &&
               add_list(root, "eval", s->eval, s->eval_count) &&
-              add_list(root, "formats", s->formats, s->format_count) && add_text(root, "output", s->output) &&
-              cJSON_AddBoolToObject(root, "force", s->force) != NULL && add_text(root, "name", s->name) &&
-              cJSON_AddNumberToObject(root, "priority", (double)s->priority) != NULL &&
-              add_text(root, "on_end", s->on_end) &&
-              add_text(root, "incompatible", s->refuse_incompatible ? "refuse" : "keep") &&
+              add_list(root, "formats", s->formats, s->format_count) && srq_put_text(root, "output", s->output) &&
+              cJSON_AddBoolToObject(root, "force", s->force) != NULL && srq_put_text(root, "name", s->name) &&
+              srq_put_number(root, "priority", (double)s->priority) && srq_put_text(root, "on_end", s->on_end) &&
+              srq_put_text(root, "incompatible", s->refuse_incompatible ? "refuse" : "keep") &&
               cJSON_AddBoolToObject(root, "quant_lm_head", s->quant_lm_head) != NULL &&
               cJSON_AddBoolToObject(root, "accept_drift", s->accept_drift) != NULL;
 

@@ -26,18 +26,18 @@ int srq_run_check(struct srq_run *run, struct srq_error *err)
 /* The scales of a layer, rounded plainly: what its values cannot be stored in is known at once. */
 static int check_scales(struct srq_run *run, int layer, const struct srq_scheme *scheme, struct srq_error *err)
 {
-    const struct srq_resolved *job = &run->job;
-    const struct srq_layer_info *info = job->layers[layer];
+    const struct srq_resolved *r = &run->resolved;
+    const struct srq_layer_info *info = r->job.layers[layer];
     struct srq_codes codes = { 0 };
     struct srq_error why = { 0 };
     struct srq_tensor weight;
     char text[32];
-    int rc = srq_model_weight(job->model, layer, &weight, err);
+    int rc = srq_model_weight(r->job.model, layer, &weight, err);
 
     if (rc == 0)
         rc = srq_codes_alloc(info->out, info->in, scheme, &codes, err);
     if (rc == 0)
-        rc = srq_tensor_scale(job->model, layer, scheme, &codes.tensor_scale, err);
+        rc = srq_tensor_scale(r->job.model, layer, scheme, &codes.tensor_scale, err);
     if (rc == 0) {
         rc = srq_round_plain(&weight, info->name, &codes, &why);
         if (rc != 0)
@@ -46,24 +46,25 @@ static int check_scales(struct srq_run *run, int layer, const struct srq_scheme 
                                 srq_scheme_text(scheme, text, sizeof(text)));
     }
     srq_codes_fini(&codes);
-    srq_tensors_release(srq_model_tensors(job->model), &weight);
+    srq_tensors_release(srq_model_tensors(r->job.model), &weight);
     return rc;
 }
 
 /* All schemes that the layer may get: its own, or those that an allocator chooses from. */
 static int check_layer(struct srq_run *run, int layer, struct srq_error *err)
 {
-    const struct srq_resolved *job = &run->job;
-    bool chosen = srq_spec_has_budget(&job->spec) && !job->allocated && job->layers[layer]->block >= 0 &&
-                  job->plan.layers[layer].source != SRQ_SOURCE_PIN;
+    const struct srq_resolved *r = &run->resolved;
+    bool chosen = srq_spec_has_budget(&r->job.spec) && !r->choice.allocated && r->job.layers[layer]->block >= 0 &&
+                  r->choice.plan.layers[layer].source != SRQ_SOURCE_PIN;
     int rc = 0;
 
     if (!chosen)
-        return job->schemes[layer].grid != SRQ_GRID_NONE ? check_scales(run, layer, &job->schemes[layer], err) : 0;
-    for (int c = 0; rc == 0 && c < job->candidates.count; c++) {
-        if (job->candidates.allowed[(size_t)layer * (size_t)job->candidates.count + (size_t)c] &&
-            job->candidates.scheme[c].grid != SRQ_GRID_NONE)
-            rc = check_scales(run, layer, &job->candidates.scheme[c], err);
+        return r->choice.schemes[layer].grid != SRQ_GRID_NONE ? check_scales(run, layer, &r->choice.schemes[layer], err)
+                                                              : 0;
+    for (int c = 0; rc == 0 && c < r->job.candidates.count; c++) {
+        if (r->job.candidates.allowed[(size_t)layer * (size_t)r->job.candidates.count + (size_t)c] &&
+            r->job.candidates.scheme[c].grid != SRQ_GRID_NONE)
+            rc = check_scales(run, layer, &r->job.candidates.scheme[c], err);
     }
     return rc;
 }
@@ -74,21 +75,21 @@ static int check_unit(struct srq_run *run, int unit, struct srq_error *err)
     int rc = srq_run_check(run, err);
 
     if (rc == 0)
-        rc = srq_model_check_finite(run->job.model, unit, err);
-    for (int i = 0; rc == 0 && i < u->count && srq_spec_quantizes(&run->job.spec); i++)
+        rc = srq_model_check_finite(run->job->model, unit, err);
+    for (int i = 0; rc == 0 && i < u->count && srq_spec_quantizes(&run->job->spec); i++)
         rc = check_layer(run, u->first + i, err);
     return rc;
 }
 
 static int check_formats(struct srq_run *run, struct srq_error *err)
 {
-    const struct srq_spec *s = &run->job.spec;
+    const struct srq_spec *s = &run->job->spec;
     int rc = 0;
 
     for (int i = 0; rc == 0 && i < s->format_count; i++) {
         const struct srq_format *f = srq_format_find(s->formats[i], err);
 
-        rc = f != NULL ? srq_export_check_values(f, run->job.model, run->job.schemes, err) : -SRQ_EINVAL;
+        rc = f != NULL ? srq_export_check_values(f, run->job->model, run->resolved.choice.schemes, err) : -SRQ_EINVAL;
     }
     return rc;
 }
@@ -98,9 +99,9 @@ static int check_formats(struct srq_run *run, struct srq_error *err)
  * the plan that it has does not do it again. */
 int srq_stage_load(struct srq_run *run, struct srq_error *err)
 {
-    int units = srq_model_unit_count(run->job.model), rc = srq_tasks_sync(run->tasks, err);
+    int units = srq_model_unit_count(run->job->model), rc = srq_tasks_sync(run->tasks, err);
     cJSON *looked = srq_fact_read(run->ckpt, "weights");
-    const char *of = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(looked, "plan"));
+    const char *of = srq_member_text(looked, "plan");
     char plan[24];
     bool known;
 
@@ -116,7 +117,7 @@ int srq_stage_load(struct srq_run *run, struct srq_error *err)
     if (rc == 0 && !known) {
         cJSON_Delete(looked);
         looked = cJSON_CreateObject();
-        if (looked == NULL || cJSON_AddStringToObject(looked, "plan", plan) == NULL)
+        if (looked == NULL || !srq_put_text(looked, "plan", plan))
             rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
         else
             rc = srq_fact_write(run->ckpt, "weights", looked, err);
@@ -128,7 +129,7 @@ int srq_stage_load(struct srq_run *run, struct srq_error *err)
 static int read_samples(struct srq_run *run, const struct srq_tokenizer *tk, bool evaluation, struct srq_samples *out,
                         struct srq_error *err)
 {
-    const struct srq_spec *s = &run->job.spec;
+    const struct srq_spec *s = &run->job->spec;
     struct srq_sample_request req = {
         .files = (const char *const *)(evaluation ? s->eval : s->calib),
         .file_count = evaluation ? s->eval_count : s->calib_count,
@@ -136,7 +137,7 @@ static int read_samples(struct srq_run *run, const struct srq_tokenizer *tk, boo
         .nsamples = evaluation ? s->opt.eval_windows : s->opt.nsamples,
         .seqlen = evaluation ? s->opt.eval_seqlen : s->opt.seqlen,
         .seed = (uint64_t)s->opt.seed,
-        .vocab = run->job.info->vocab,
+        .vocab = run->job->info->vocab,
         .model_dir = s->model,
     };
 
@@ -147,7 +148,7 @@ static int read_samples(struct srq_run *run, const struct srq_tokenizer *tk, boo
 static int read_own_samples(struct srq_run *run, const struct srq_tokenizer *tk, int64_t nsamples, int64_t seqlen,
                             const char *use, struct srq_samples *out, struct srq_error *err)
 {
-    const struct srq_spec *s = &run->job.spec;
+    const struct srq_spec *s = &run->job->spec;
     struct srq_sample_request req = {
         .files = (const char *const *)s->calib,
         .file_count = s->calib_count,
@@ -155,7 +156,7 @@ static int read_own_samples(struct srq_run *run, const struct srq_tokenizer *tk,
         .nsamples = nsamples,
         .seqlen = seqlen,
         .seed = (uint64_t)s->opt.seed,
-        .vocab = run->job.info->vocab,
+        .vocab = run->job->info->vocab,
         .model_dir = s->model,
     };
     int rc = srq_samples_read(tk, &req, out, err);
@@ -172,14 +173,14 @@ static int take_fingerprint(struct srq_run *run, struct srq_error *err)
     char *path = srq_path_join(run->dir, "fingerprint.json"), *drift = NULL;
     cJSON *now = NULL;
     const struct srq_fingerprint_texts texts = { &run->calib, &run->score, &run->scaling, &run->eval };
-    int rc = srq_fingerprint_make(&run->job, &texts, &now, err);
+    int rc = srq_fingerprint_make(run->job, &texts, &now, err);
 
     if (rc == 0)
         rc = srq_fingerprint_basis(now, run->basis, err);
     if (rc == 0 && path == NULL)
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
     if (rc == 0)
-        rc = srq_fingerprint_check(path, now, run->job.spec.accept_drift, &drift, err);
+        rc = srq_fingerprint_check(path, now, run->job->spec.accept_drift, &drift, err);
     if (drift != NULL)
         srq_event_log(&run->events, SRQ_LOG_WARN, "%s", drift);
     srq_free(drift);
@@ -195,7 +196,7 @@ static int64_t settled_batch(const struct srq_run *run)
     cJSON *fact = srq_fact_read(run->ckpt, "batch");
     const cJSON *batch = cJSON_GetObjectItemCaseSensitive(fact, "batch");
     int64_t n =
-        cJSON_IsNumber(batch) && batch->valuedouble >= 1 && batch->valuedouble <= (double)run->job.spec.opt.batch
+        cJSON_IsNumber(batch) && batch->valuedouble >= 1 && batch->valuedouble <= (double)run->resolved.choice.batch
             ? (int64_t)batch->valuedouble
             : 0;
 
@@ -208,7 +209,7 @@ static int settle_batch(const struct srq_run *run, struct srq_error *err)
     cJSON *fact = cJSON_CreateObject();
     int rc;
 
-    if (fact == NULL || cJSON_AddNumberToObject(fact, "batch", (double)run->job.spec.opt.batch) == NULL)
+    if (fact == NULL || !srq_put_number(fact, "batch", (double)run->resolved.choice.batch))
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
     else
         rc = srq_fact_write(run->ckpt, "batch", fact, err);
@@ -216,50 +217,50 @@ static int settle_batch(const struct srq_run *run, struct srq_error *err)
     return rc;
 }
 
-/* The plan again, now that the numbers of samples are known; it is what the memory is held against. */
-static int plan_again(struct srq_run *run, struct srq_error *err)
+/* The footprint again, now that the numbers of samples are known: what is used is held against it. */
+static int settle_footprint(struct srq_run *run, struct srq_error *err)
 {
-    struct srq_resolved *job = &run->job;
+    struct srq_resolved *r = &run->resolved;
     char table[900], planned[32];
-    int notes = cJSON_GetArraySize(job->notes);
+    int notes = cJSON_GetArraySize(r->notes);
     int64_t batch = settled_batch(run);
     int rc;
 
     srq_tasks_lock(run->tasks); /* who asks for a change meanwhile looks at the same */
     if (batch > 0)
-        job->spec.opt.batch = batch;
+        r->choice.batch = batch;
     run->planned_windows = run->eval.count;
-    rc = srq_footprint_plan(job, run->planned_samples, run->planned_windows, err);
+    rc = srq_footprint_settle(r, run->planned_samples, run->planned_windows, err);
     srq_tasks_unlock(run->tasks);
-    if (rc == 0 && batch == 0 && job->tunes)
+    if (rc == 0 && batch == 0 && r->job.tunes)
         rc = settle_batch(run, err);
 
-    while (cJSON_GetArraySize(job->notes) > notes) {
-        srq_event_log(&run->events, SRQ_LOG_WARN, "%s", cJSON_GetArrayItem(job->notes, notes)->valuestring);
-        cJSON_DeleteItemFromArray(job->notes, notes);
+    while (cJSON_GetArraySize(r->notes) > notes) {
+        srq_event_log(&run->events, SRQ_LOG_WARN, "%s", cJSON_GetArrayItem(r->notes, notes)->valuestring);
+        cJSON_DeleteItemFromArray(r->notes, notes);
     }
     if (rc != 0)
         return rc;
     srq_event_log(&run->events, SRQ_LOG_INFO, "memory planned: %s (%s)",
-                  srq_bytes_text((double)job->planned_bytes, planned, sizeof(planned)),
-                  srq_needs_text(&job->memory, table, sizeof(table)));
+                  srq_bytes_text((double)r->footprint.planned_bytes, planned, sizeof(planned)),
+                  srq_needs_text(&r->footprint.memory, table, sizeof(table)));
     srq_run_tell_memory(run);
     return 0;
 }
 
 int srq_stage_calibrate(struct srq_run *run, struct srq_error *err)
 {
-    const struct srq_spec *s = &run->job.spec;
+    const struct srq_spec *s = &run->job->spec;
     struct srq_tokenizer *tk = NULL;
-    const struct srq_score_data *score = &run->job.score_data;
-    const struct srq_transform_schedule *scale = &run->job.transform;
+    const struct srq_score_data *score = &run->job->score_data;
+    const struct srq_transform_schedule *scale = &run->job->transform;
     int rc = 0, scored = srq_spec_has_budget(s) ? 1 : 0, scaled = scale->nsamples > 0 ? 1 : 0;
-    int steps = (run->job.calibrates ? 1 : 0) + (s->eval_count > 0 ? 1 : 0) + scored + scaled;
+    int steps = (run->job->calibrates ? 1 : 0) + (s->eval_count > 0 ? 1 : 0) + scored + scaled;
 
     srq_event_stage(&run->events, SRQ_STAGE_CALIBRATE, 0, steps + 1, "texts");
     if (steps > 0)
         rc = srq_tokenizer_open(s->model, &tk, err);
-    if (rc == 0 && run->job.calibrates) {
+    if (rc == 0 && run->job->calibrates) {
         rc = read_samples(run, tk, false, &run->calib, err);
         if (rc == 0 && run->calib.count < s->opt.nsamples)
             srq_event_log(&run->events, SRQ_LOG_WARN,
@@ -281,7 +282,7 @@ int srq_stage_calibrate(struct srq_run *run, struct srq_error *err)
     if (rc == 0)
         rc = srq_run_extend_samples(run, err);
     if (rc == 0)
-        rc = plan_again(run, err);
+        rc = settle_footprint(run, err);
     srq_event_progress(&run->events, steps + 1, steps + 1, "texts", NULL);
     return rc;
 }

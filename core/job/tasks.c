@@ -6,8 +6,11 @@
 #include "core/base/fs.h"
 #include "core/base/hash.h"
 #include "core/flow/snapshot.h"
+#include "core/job/change_json.h"
 #include "core/job/footprint.h"
+#include "core/job/plan_file.h"
 #include "core/job/run.h"
+#include "core/job/scores_json.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -79,6 +82,11 @@ void srq_tasks_replayed(struct srq_tasks *t, double seconds)
     pthread_mutex_unlock(&t->lock);
 }
 
+const char *srq_tasks_state(const struct srq_tasks *t, int unit)
+{
+    return srq_unit_state_word(srq_live_unit(&t->plan, &t->state, unit));
+}
+
 static uint64_t mix(uint64_t hash, uint64_t value)
 {
     uint64_t both[2] = { hash, value };
@@ -109,8 +117,8 @@ uint64_t srq_tasks_plan_key(const struct srq_tasks *t)
 {
     uint64_t hash = 0;
 
-    for (int i = 0; i < t->run->job.layer_count; i++)
-        hash = mix_scheme(hash, &t->run->job.schemes[i]);
+    for (int i = 0; i < t->run->job->layer_count; i++)
+        hash = mix_scheme(hash, &t->run->resolved.choice.schemes[i]);
     return hash;
 }
 
@@ -179,8 +187,7 @@ static int write_fact(struct srq_tasks *t, int unit, int64_t generation, struct 
     cJSON *fact = cJSON_CreateObject();
     int rc;
 
-    if (fact == NULL || cJSON_AddNumberToObject(fact, "block", unit) == NULL ||
-        cJSON_AddNumberToObject(fact, "generation", (double)generation) == NULL)
+    if (fact == NULL || !srq_put_number(fact, "block", unit) || !srq_put_number(fact, "generation", (double)generation))
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
     else
         rc = srq_fact_write(t->run->ckpt, "again", fact, err);
@@ -259,8 +266,8 @@ static int write_result(struct srq_tasks *t, const struct srq_task *task, const 
     if (task->again) /* before the result: no snapshot may outlive what it was made with */
         rc = srq_snapshot_forget_behind(t->run->ckpt, task->unit, err);
     if (rc == 0)
-        rc =
-            srq_ckpt_block_write(t->run->ckpt, task->unit, t->run->job.layers + u->first, u->count, codes, result, err);
+        rc = srq_ckpt_block_write(t->run->ckpt, task->unit, t->run->job->layers + u->first, u->count, codes, result,
+                                  err);
     if (rc != 0)
         return rc;
     t->state.unit[task->unit] = (struct srq_unit){ task->generation, result->elapsed_s };
@@ -293,25 +300,25 @@ int srq_tasks_commit(struct srq_tasks *t, const struct srq_task *task, const str
 
 int srq_tasks_sync(struct srq_tasks *t, struct srq_error *err)
 {
-    struct srq_resolved *job = &t->run->job;
+    struct srq_resolved *r = &t->run->resolved;
     struct srq_plan copy;
     int rc;
 
     pthread_mutex_lock(&t->lock);
     rc = srq_plan_copy(&t->plan.plan, &copy, err);
     if (rc == 0) {
-        srq_plan_fini(&job->plan);
-        job->plan = copy;
-        for (int i = 0; i < job->layer_count; i++)
-            job->schemes[i] = copy.layers[i].scheme;
-        srq_resolved_take_size(job);
-        if (t->replanned && t->planned_bytes > job->planned_bytes) { /* what was needed once stays planned */
-            job->memory = t->memory;
-            job->planned_bytes = t->planned_bytes;
+        srq_plan_fini(&r->choice.plan);
+        r->choice.plan = copy;
+        for (int i = 0; i < r->job.layer_count; i++)
+            r->choice.schemes[i] = copy.layers[i].scheme;
+        srq_resolved_take_size(r);
+        if (t->replanned && t->planned_bytes > r->footprint.planned_bytes) { /* what was needed once stays planned */
+            r->footprint.memory = t->memory;
+            r->footprint.planned_bytes = t->planned_bytes;
         }
-        if (t->replanned && t->planned_disk_bytes > job->planned_disk_bytes) {
-            job->disk = t->disk;
-            job->planned_disk_bytes = t->planned_disk_bytes;
+        if (t->replanned && t->planned_disk_bytes > r->footprint.planned_disk_bytes) {
+            r->footprint.disk = t->disk;
+            r->footprint.planned_disk_bytes = t->planned_disk_bytes;
         }
         t->replanned = false;
     }
@@ -354,7 +361,7 @@ void srq_tasks_close(struct srq_tasks *t, const char *why)
 static int check_plan(void *ctx, const struct srq_plan *plan, struct srq_error *err)
 {
     struct srq_tasks *t = ctx;
-    struct srq_resolved tmp = t->run->job; /* only looked at, with another plan in it */
+    struct srq_resolved tmp = t->run->resolved; /* only looked at, with another plan in it */
     struct srq_scheme *schemes = srq_calloc((size_t)plan->count + 1, sizeof(*schemes));
     int rc;
 
@@ -362,17 +369,17 @@ static int check_plan(void *ctx, const struct srq_plan *plan, struct srq_error *
         return srq_fail(err, -SRQ_ENOMEM, "out of memory changing the plan");
     for (int i = 0; i < plan->count; i++)
         schemes[i] = plan->layers[i].scheme;
-    tmp.plan = *plan;
-    tmp.schemes = schemes;
-    tmp.self = t->planner;
+    tmp.choice.plan = *plan;
+    tmp.choice.schemes = schemes;
+    tmp.job.self = t->planner;
     rc = srq_resolved_accepts(&tmp, err);
     if (rc == 0)
         rc = srq_footprint_again(&tmp, t->run->planned_samples, t->run->planned_windows, err);
     if (rc == 0) {
-        t->memory = tmp.memory;
-        t->disk = tmp.disk;
-        t->planned_bytes = tmp.planned_bytes;
-        t->planned_disk_bytes = tmp.planned_disk_bytes;
+        t->memory = tmp.footprint.memory;
+        t->disk = tmp.footprint.disk;
+        t->planned_bytes = tmp.footprint.planned_bytes;
+        t->planned_disk_bytes = tmp.footprint.planned_disk_bytes;
     }
     srq_free(schemes);
     return rc;
@@ -423,22 +430,37 @@ static int adopt(struct srq_tasks *t, struct srq_change_result *r, bool allocate
     return 0;
 }
 
+/* The answer, and what the journal is told: in the plan that is to be, so that it goes to disk with it. */
+static int print_change(const struct srq_change_context *ctx, const struct srq_change *change,
+                        struct srq_change_result *r, cJSON **answer, struct srq_error *err)
+{
+    cJSON *event = srq_change_event(ctx, change, r);
+
+    cJSON_Delete(r->next.last_change);
+    r->next.last_change = event;
+    *answer = srq_change_reply(ctx, change, r);
+    return event != NULL && *answer != NULL && srq_put_text(*answer, "job", ctx->job)
+               ? 0
+               : srq_fail(err, -SRQ_ENOMEM, "out of memory changing the plan");
+}
+
 static int change_locked(struct srq_tasks *t, const struct srq_change *change, cJSON **reply, struct srq_error *err)
 {
-    struct srq_resolved *job = &t->run->job;
+    struct srq_resolved *r = &t->run->resolved;
     struct srq_change_context ctx = { .job = t->run->id,
                                       .now = &t->plan,
                                       .state = &t->state,
-                                      .model_bytes = job->info->bytes,
+                                      .model_bytes = r->job.info->bytes,
                                       .stored = srq_resolved_stored,
-                                      .refuse_incompatible = job->spec.refuse_incompatible,
+                                      .refuse_incompatible = r->job.spec.refuse_incompatible,
                                       .formats = srq_resolved_formats,
-                                      .formats_ctx = job,
+                                      .formats_ctx = r,
                                       .solver = t->has_solver ? &t->solver : NULL,
                                       .scores_expected = t->scores_expected,
                                       .check = check_plan,
                                       .check_ctx = t };
     struct srq_change_result result;
+    cJSON *answer = NULL;
     int rc;
 
     if (t->closed[0] != '\0' && !change->dry_run)
@@ -446,14 +468,15 @@ static int change_locked(struct srq_tasks *t, const struct srq_change *change, c
     t->state.iter = atomic_load(&t->iter);
     t->state.spent_s = srq_clock_s() - t->began;
     rc = srq_change_make(&ctx, change, &result, err);
+    if (rc == 0)
+        rc = print_change(&ctx, change, &result, &answer, err);
     if (rc == 0 && !change->dry_run)
         rc = adopt(t, &result, ctx.solver != NULL && change->op != SRQ_CHANGE_RETUNE && !isnan(result.next.bits), err);
     if (rc == 0 && reply != NULL) {
-        *reply = result.reply;
-        result.reply = NULL;
-        if (cJSON_AddStringToObject(*reply, "job", ctx.job) == NULL)
-            rc = srq_fail(err, -SRQ_ENOMEM, "out of memory answering");
+        *reply = answer;
+        answer = NULL;
     }
+    cJSON_Delete(answer);
     srq_change_result_fini(&result);
     return rc;
 }
@@ -540,7 +563,7 @@ static int read_unit(struct srq_tasks *t, int unit, struct srq_error *err)
 
     if (u->count == 0 || !srq_ckpt_block_exists(run->ckpt, unit))
         return 0;
-    rc = srq_ckpt_block_open(run->ckpt, unit, run->job.layers + u->first, u->count, &b, err);
+    rc = srq_ckpt_block_open(run->ckpt, unit, run->job->layers + u->first, u->count, &b, err);
     if (rc != 0)
         return rc;
     t->state.unit[unit] =
@@ -569,19 +592,19 @@ static void read_fact(struct srq_tasks *t)
 
 static int read_plan(struct srq_tasks *t, int64_t told, struct srq_error *err)
 {
-    struct srq_resolved *job = &t->run->job;
+    struct srq_resolved *r = &t->run->resolved;
     struct srq_error journal = { 0 };
     struct srq_plan plan;
-    int rc = srq_plan_copy(&job->plan, &plan, err);
+    int rc = srq_plan_copy(&r->choice.plan, &plan, err);
 
     if (rc == 0)
-        rc = srq_live_plan_init(&t->plan, &plan, job->spec.pins, job->spec.pin_count, err);
-    t->plan.quant_lm_head = job->spec.quant_lm_head;
-    t->plan.scheme = job->spec.scheme;
-    t->scores_expected = srq_spec_has_budget(&job->spec);
+        rc = srq_live_plan_init(&t->plan, &plan, r->job.spec.pins, r->job.spec.pin_count, err);
+    t->plan.quant_lm_head = r->job.spec.quant_lm_head;
+    t->plan.scheme = r->job.spec.scheme;
+    t->scores_expected = srq_spec_has_budget(&r->job.spec);
     if (rc == 0 && t->scores_expected)
-        rc =
-            srq_live_plan_budget(&t->plan, job->spec.budget_bits, job->spec.candidates, job->spec.candidate_count, err);
+        rc = srq_live_plan_budget(&t->plan, r->job.spec.budget_bits, r->job.spec.candidates,
+                                  r->job.spec.candidate_count, err);
     t->path = srq_path_join(t->run->dir, "plan.json");
     if (rc == 0 && t->path == NULL)
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory opening the plan");
@@ -623,7 +646,7 @@ static void find_scores(struct srq_tasks *t)
     struct srq_run *run = t->run;
     char *path = t->scores_expected && t->plan.allocation != NULL ? srq_path_join(run->ckpt, "scores.json") : NULL;
 
-    if (path != NULL && srq_scores_load(path, run->job.layers, run->job.layer_count, &run->scores, NULL) == 0) {
+    if (path != NULL && srq_scores_load(path, run->job->layers, run->job->layer_count, &run->scores, NULL) == 0) {
         run->tasks = t;
         srq_run_offer_solver(run);
     }
@@ -632,12 +655,11 @@ static void find_scores(struct srq_tasks *t)
 
 static int create_planner(struct srq_tasks *t, struct srq_error *err)
 {
-    const struct srq_spec *spec = &t->run->job.spec;
+    const struct srq_spec *spec = &t->run->job->spec;
     const struct srq_plugin *p = srq_spec_quantizer(spec);
 
-    return p->create != NULL
-               ? p->create(srq_host_services(), spec->plugins[spec->plugin_count - 1].options, &t->planner, err)
-               : 0;
+    return p->create != NULL ? p->create(srq_host_services(), spec->plugins[spec->quantizer].options, &t->planner, err)
+                             : 0;
 }
 
 int srq_tasks_open(struct srq_run *run, int64_t told, struct srq_tasks **out, struct srq_error *err)
@@ -680,7 +702,7 @@ void srq_tasks_free(struct srq_tasks *t)
 
     if (t == NULL)
         return;
-    p = srq_spec_quantizer(&t->run->job.spec);
+    p = srq_spec_quantizer(&t->run->job->spec);
     if (t->planner != NULL && p->destroy != NULL)
         p->destroy(srq_host_services(), t->planner);
     srq_live_plan_fini(&t->plan);

@@ -61,6 +61,10 @@ int64_t srq_tasks_generation(const struct srq_tasks *t, int unit); /* of its res
 uint64_t srq_tasks_inputs(void *tasks, int unit);
 uint64_t srq_tasks_plan_key(const struct srq_tasks *t); /* names the schemes of the run's plan */
 
+/* How far a unit is, as messages say it. Under the lock, so that no change is told between the asking and the telling.
+ */
+const char *srq_tasks_state(const struct srq_tasks *t, int unit);
+
 /* While the run's options and needs are changed. */
 void srq_tasks_lock(struct srq_tasks *t);
 void srq_tasks_unlock(struct srq_tasks *t);

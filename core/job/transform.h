@@ -21,7 +21,7 @@ void srq_job_transform_close(struct srq_resolved *r);
 int srq_job_transform_aim(struct srq_resolved *r, struct srq_plan_request *req, struct srq_error *err);
 /* How it goes, with `nsamples` at hand. */
 struct srq_transform_config srq_job_transform_config(const struct srq_resolved *r, int64_t nsamples);
-/* Adds what the stage needs to r->memory, and what a folded model keeps. */
-int srq_job_transform_needs(struct srq_resolved *r, struct srq_error *err);
+/* Adds what the stage needs to r->footprint.memory, and what a folded model keeps. */
+int srq_job_transform_needs(const struct srq_resolved *r, struct srq_needs *memory, struct srq_error *err);
 
 #endif

@@ -6,6 +6,7 @@
 #include "core/job/fingerprint.h"
 #include "core/job/pace.h"
 #include "core/job/scale_cache.h"
+#include "core/job/plan_json.h"
 #include "core/job/tasks.h"
 #include "core/job/transform.h"
 #include "core/tune/fold_error.h"
@@ -34,14 +35,11 @@ struct stage {
 
 static int keep_aims(struct stage *s, struct srq_error *err)
 {
-    cJSON *fact = cJSON_CreateObject(), *list = fact != NULL ? cJSON_AddArrayToObject(fact, "schemes") : NULL;
-    bool ok = list != NULL;
-    char text[32];
-    int rc;
+    cJSON *fact = cJSON_CreateObject();
+    int rc = srq_put_schemes(fact, "schemes", s->aims, s->run->job->layer_count)
+                 ? srq_fact_write(s->run->ckpt, AIMS, fact, err)
+                 : srq_fail(err, -SRQ_ENOMEM, "out of memory");
 
-    for (int i = 0; ok && i < s->run->job.layer_count; i++)
-        ok = cJSON_AddItemToArray(list, cJSON_CreateString(srq_scheme_text(&s->aims[i], text, sizeof(text))));
-    rc = ok ? srq_fact_write(s->run->ckpt, AIMS, fact, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory");
     cJSON_Delete(fact);
     return rc;
 }
@@ -49,19 +47,14 @@ static int keep_aims(struct stage *s, struct srq_error *err)
 /* The schemes of the plan as the stage first began: a resume goes on with those, whatever the plan has become. */
 static int settle_aims(struct stage *s, struct srq_error *err)
 {
-    const struct srq_resolved *job = &s->run->job;
+    const struct srq_resolved *r = &s->run->resolved;
     cJSON *fact = srq_fact_read(s->run->ckpt, AIMS);
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(fact, "schemes");
-    bool known = cJSON_GetArraySize(list) == job->layer_count && job->layer_count > 0;
+    int n;
+    bool known = srq_read_schemes(list, r->job.layer_count, s->aims, &n, NULL) == 0 && n == r->job.layer_count && n > 0;
 
-    for (int i = 0; i < job->layer_count; i++) {
-        const char *text = cJSON_GetStringValue(cJSON_GetArrayItem(list, i));
-
-        s->aims[i] = job->aims != NULL ? job->aims[i] : job->schemes[i];
-        known = known && text != NULL && srq_scheme_parse(text, &s->aims[i], NULL) == 0;
-    }
-    for (int i = 0; !known && i < job->layer_count; i++)
-        s->aims[i] = job->aims != NULL ? job->aims[i] : job->schemes[i];
+    for (int i = 0; !known && i < r->job.layer_count; i++)
+        s->aims[i] = r->job.aims != NULL ? r->job.aims[i] : r->choice.schemes[i];
     cJSON_Delete(fact);
     return known ? 0 : keep_aims(s, err);
 }
@@ -104,14 +97,14 @@ static int on_tick(void *ctx, double done, double total, const char *unit, bool 
 static void on_point(void *ctx, int64_t step, double loss, double lr)
 {
     struct stage *s = ctx;
-    int64_t all = s->run->job.transform.steps, every = all > POINTS ? (all + POINTS - 1) / POINTS : 1;
+    int64_t all = s->run->job->transform.steps, every = all > POINTS ? (all + POINTS - 1) / POINTS : 1;
     cJSON *data = step % every == 0 || step == all - 1 ? cJSON_CreateObject() : NULL;
 
     if (data == NULL)
         return;
     cJSON_AddNumberToObject(data, "iter", (double)step);
-    srq_json_number(data, "loss", loss);
-    srq_json_number(data, "lr", lr);
+    srq_put_number(data, "loss", loss);
+    srq_put_number(data, "lr", lr);
     srq_event_send(&s->run->events, "transform.point", data, false);
 }
 
@@ -123,10 +116,10 @@ static void on_probe(void *ctx, int64_t step, double loss, double best, const st
     if (data == NULL)
         return;
     cJSON_AddNumberToObject(data, "iter", (double)step);
-    srq_json_number(data, "loss", loss);
-    srq_json_number(data, "best", best);
-    srq_json_number(data, "spread_mean", spread->mean);
-    srq_json_number(data, "spread_max", spread->max);
+    srq_put_number(data, "loss", loss);
+    srq_put_number(data, "best", best);
+    srq_put_number(data, "spread_mean", spread->mean);
+    srq_put_number(data, "spread_max", spread->max);
     srq_event_send(&s->run->events, "transform.probe", data, false);
 }
 
@@ -141,7 +134,7 @@ static int search(struct stage *s, const struct srq_transform_config *cfg, struc
     if (rc != 0 && s->tick_error.code != 0)
         *err = s->tick_error;
     if (rc == 0)
-        rc = srq_scales_write(srq_transform_scales(s->t), run->job.model, run->ckpt, SRQ_SCALES_FILE, err);
+        rc = srq_scales_write(srq_transform_scales(s->t), run->job->model, run->ckpt, SRQ_SCALES_FILE, err);
     return rc;
 }
 
@@ -150,12 +143,12 @@ static int from_cache(struct stage *s, const struct srq_scale_key *key, bool *fo
 {
     struct srq_run *run = s->run;
     struct srq_scales known = { 0 };
-    int rc = srq_scales_alloc(run->job.model, s->wanted, &known, err);
+    int rc = srq_scales_alloc(run->job->model, s->wanted, &known, err);
 
     *found = rc == 0 && srq_scale_cache_read(key, &known);
     if (*found) {
         srq_event_log(&run->events, SRQ_LOG_INFO, "scales of %s are known from an earlier job", s->plugin->name);
-        rc = srq_scales_write(&known, run->job.model, run->ckpt, SRQ_SCALES_FILE, err);
+        rc = srq_scales_write(&known, run->job->model, run->ckpt, SRQ_SCALES_FILE, err);
     }
     srq_scales_fini(&known);
     return rc;
@@ -167,8 +160,8 @@ static int find(struct stage *s, struct srq_error *err)
 {
     struct srq_run *run = s->run;
     struct srq_scale_key key = { .tokens = run->scaling.hash,
-                                 .job = &run->job,
-                                 .data = srq_job_transform_config(&run->job, run->scaling.count) };
+                                 .job = run->job,
+                                 .data = srq_job_transform_config(&run->resolved, run->scaling.count) };
     bool keeps = run->scaling.count > 0, found = false;
     struct srq_error why = { 0 };
     char model[64];
@@ -180,7 +173,7 @@ static int find(struct stage *s, struct srq_error *err)
         rc = from_cache(s, &key, &found, err);
     if (rc == 0 && !found)
         rc = search(s, &key.data, err);
-    if (rc == 0 && keeps && !found && srq_transform_scales(s->t)->outcome.steps == run->job.transform.steps &&
+    if (rc == 0 && keeps && !found && srq_transform_scales(s->t)->outcome.steps == run->job->transform.steps &&
         !srq_scale_cache_write(&key, srq_transform_scales(s->t), &why))
         srq_event_log(&run->events, SRQ_LOG_WARN, "scales were not kept for other jobs: %s", why.text);
     srq_transform_free(s->t);
@@ -194,7 +187,7 @@ int srq_run_fold(struct srq_run *run, struct srq_error *err)
 {
     if (run->scales.pairs == 0)
         return 0;
-    return srq_model_fold(run->job.model, (const float *const *)run->scales.alpha, err);
+    return srq_model_fold(run->job->model, (const float *const *)run->scales.alpha, err);
 }
 
 /* Some tokens of the calibration text, else of the vocabulary. */
@@ -204,16 +197,15 @@ static int64_t pick_tokens(const struct srq_run *run, int32_t tokens[SRQ_FOLD_TO
     int64_t n = s->count > 0 && s->seqlen < SRQ_FOLD_TOKENS ? s->seqlen : SRQ_FOLD_TOKENS;
 
     for (int64_t i = 0; i < n; i++)
-        tokens[i] = s->count > 0 ? s->ids[i] : (int32_t)((i * 131 + 7) % run->job.info->vocab);
+        tokens[i] = s->count > 0 ? s->ids[i] : (int32_t)((i * 131 + 7) % run->job->info->vocab);
     return n;
 }
 
 static int keep_fold(struct srq_run *run, double error, struct srq_error *err)
 {
     cJSON *fact = cJSON_CreateObject();
-    int rc = fact != NULL && cJSON_AddNumberToObject(fact, "error", error) != NULL
-                 ? srq_fact_write(run->ckpt, SRQ_FOLD_FACT, fact, err)
-                 : srq_fail(err, -SRQ_ENOMEM, "out of memory");
+    int rc = fact != NULL && srq_put_number(fact, "error", error) ? srq_fact_write(run->ckpt, SRQ_FOLD_FACT, fact, err)
+                                                                  : srq_fail(err, -SRQ_ENOMEM, "out of memory");
 
     cJSON_Delete(fact);
     return rc;
@@ -231,7 +223,7 @@ static int check_fold(struct stage *s, struct srq_error *err)
     cJSON_Delete(known);
     if (known != NULL)
         return 0;
-    rc = srq_fold_error(s->run->job.model, tokens, n, &error, err);
+    rc = srq_fold_error(s->run->job->model, tokens, n, &error, err);
     if (rc != 0)
         return rc;
     srq_event_log(&s->run->events, SRQ_LOG_INFO,
@@ -251,14 +243,14 @@ static int open_stage(struct stage *s, struct srq_error *err)
 {
     struct srq_run *run = s->run;
 
-    srq_pace_init(&s->pace, &run->events, run->job.spec.opt.checkpoint_s);
-    s->aims = srq_calloc((size_t)run->job.layer_count + 1, sizeof(s->aims[0]));
-    s->wanted = srq_calloc((size_t)srq_model_pair_count(run->job.model) + 1, sizeof(s->wanted[0]));
+    srq_pace_init(&s->pace, &run->events, run->job->spec.opt.checkpoint_s);
+    s->aims = srq_calloc((size_t)run->job->layer_count + 1, sizeof(s->aims[0]));
+    s->wanted = srq_calloc((size_t)srq_model_pair_count(run->job->model) + 1, sizeof(s->wanted[0]));
     s->done = srq_asprintf("%s/" SRQ_SCALES_FILE ".safetensors", run->ckpt);
     s->running = srq_asprintf("%s/" RUNNING ".safetensors", run->ckpt);
     if (s->aims == NULL || s->wanted == NULL || s->done == NULL || s->running == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory beginning the transform");
-    return srq_transform_pairs(run->job.model, s->plugin, run->job.transform_self, s->wanted, err);
+    return srq_transform_pairs(run->job->model, s->plugin, run->job->transform_self, s->wanted, err);
 }
 
 /* Takes the scales of the finished stage up. */
@@ -268,9 +260,9 @@ static int take_up(struct stage *s, struct srq_error *err)
     int rc;
 
     srq_scales_fini(&run->scales);
-    rc = srq_scales_alloc(run->job.model, s->wanted, &run->scales, err);
+    rc = srq_scales_alloc(run->job->model, s->wanted, &run->scales, err);
     if (rc == 0)
-        rc = srq_scales_read(&run->scales, run->job.model, s->done, err);
+        rc = srq_scales_read(&run->scales, run->job->model, s->done, err);
     if (rc != 0)
         srq_scales_fini(&run->scales);
     return rc;
@@ -278,12 +270,10 @@ static int take_up(struct stage *s, struct srq_error *err)
 
 int srq_stage_transform(struct srq_run *run, struct srq_error *err)
 {
-    struct stage s = { .run = run, .plugin = srq_spec_transform(&run->job.spec) };
+    struct stage s = { .run = run, .plugin = srq_spec_transform(&run->job->spec) };
     int rc;
 
-    if (s.plugin == NULL)
-        return 0;
-    srq_event_stage(&run->events, SRQ_STAGE_TRANSFORM, 0, run->job.info->blocks, "blocks");
+    srq_event_stage(&run->events, SRQ_STAGE_TRANSFORM, 0, run->job->info->blocks, "blocks");
     rc = open_stage(&s, err);
     if (rc == 0 && !srq_path_exists(s.done)) {
         rc = srq_tasks_sync(run->tasks, err);

@@ -57,15 +57,4 @@ static inline float srq_silu_slope(float x)
     return s + x * s * (1.0f - s);
 }
 
-/* f32 to bf16 without a branch (srq_f32_to_bf16 for loops). */
-static inline uint16_t srq_vec_bf16(float f)
-{
-    uint32_t u, rounded, quiet;
-
-    memcpy(&u, &f, sizeof(u));
-    rounded = (u + 0x7fffu + (u >> 16 & 1)) >> 16;
-    quiet = u >> 16 | 0x40u;
-    return (uint16_t)((u & 0x7fffffffu) > 0x7f800000u ? quiet : rounded);
-}
-
 #endif

@@ -14,6 +14,18 @@ static size_t place(size_t *at, int64_t n, size_t size)
     return begin;
 }
 
+/* Room for a vector, which (with `b`) becomes the block's next one. */
+static void add_vector(struct srq_block *b, size_t *at, int64_t n, const char *name)
+{
+    size_t begin = place(at, n, sizeof(float));
+
+    if (b == NULL)
+        return;
+    b->values[b->vector_count] = (float *)(void *)(b->memory + begin);
+    b->vectors[b->vector_count] = (struct srq_vector){ name, n, b->values[b->vector_count], NULL, NULL };
+    b->vector_count++;
+}
+
 /* Where everything of a block is; with `b` also sets its pointers. Returns the bytes. The products cannot overflow: the
  * tensors are in files of this size. */
 static size_t lay_out(const struct srq_model *m, int unit, enum srq_dtype compute, struct srq_block *b)
@@ -25,21 +37,14 @@ static size_t lay_out(const struct srq_model *m, int unit, enum srq_dtype comput
         const struct srq_layer_info *l = &m->layers[m->units[unit].info.first + i].info;
 
         begin = place(&at, l->out * l->in, srq_dtype_size(compute));
-        if (b != NULL) {
+        if (b != NULL)
             b->weights[i] = b->memory + begin;
-            b->biases[i] = NULL;
-        }
-        if (!l->has_bias)
-            continue;
-        begin = place(&at, l->out, sizeof(float));
-        if (b != NULL)
-            b->biases[i] = (float *)(void *)(b->memory + begin);
     }
-    for (int i = 0; i < k->vector_count; i++) {
-        begin = place(&at, srq_config_dim(&m->config, k->vectors[i].dim), sizeof(float));
-        if (b != NULL)
-            b->vectors[i] = (float *)(void *)(b->memory + begin);
-    }
+    for (int i = 0; i < k->vector_count; i++)
+        add_vector(b, &at, srq_config_dim(&m->config, k->vectors[i].dim), k->vectors[i].module);
+    for (int i = 0; i < k->linear_count; i++)
+        if (m->layers[m->units[unit].info.first + i].info.has_bias)
+            add_vector(b, &at, m->layers[m->units[unit].info.first + i].info.out, k->linears[i].module);
     return at;
 }
 
@@ -60,6 +65,17 @@ size_t srq_block_rope_bytes(const struct srq_model *m, int64_t seq)
     return (size_t)seq * (size_t)m->config.rope.dim * sizeof(float);
 }
 
+/* The bias of linear i among the block's vectors, NULL where it has none. */
+static struct srq_vector *bias_of(const struct srq_block *b, int i)
+{
+    const struct srq_layer_entry *l = b->model->layers + b->model->units[b->index].info.first;
+    int at = b->kind->vector_count;
+
+    for (int k = 0; k < i; k++)
+        at += l[k].info.has_bias;
+    return l[i].info.has_bias ? &b->vectors[at] : NULL;
+}
+
 /* Points linear i at the block's own weight, with nobody listening. */
 static void reset_linear(struct srq_block *b, int i)
 {
@@ -70,7 +86,7 @@ static void reset_linear(struct srq_block *b, int i)
         .out = l->out,
         .in = l->in,
         .weight = srq_tensor_2d(b->weights[i], b->compute, l->out, l->in),
-        .bias = b->biases[i],
+        .bias = bias_of(b, i),
     };
 }
 
@@ -96,11 +112,11 @@ int srq_block_create(const struct srq_model *m, enum srq_dtype compute, struct s
     b->index = -1;
     b->linears = srq_calloc(linears, sizeof(*b->linears));
     b->weights = srq_calloc(linears, sizeof(*b->weights));
-    b->biases = srq_calloc(linears, sizeof(*b->biases));
-    b->vectors = srq_calloc(vectors, sizeof(*b->vectors));
+    b->vectors = srq_calloc(vectors + linears, sizeof(*b->vectors));
+    b->values = srq_calloc(vectors + linears, sizeof(*b->values));
     b->bytes = srq_block_bytes(m, compute);
     b->memory = srq_pages_alloc(b->bytes);
-    if (b->linears == NULL || b->weights == NULL || b->biases == NULL || b->vectors == NULL || b->memory == NULL)
+    if (b->linears == NULL || b->weights == NULL || b->vectors == NULL || b->values == NULL || b->memory == NULL)
         goto fail;
     *out = b;
     return 0;
@@ -116,8 +132,8 @@ void srq_block_free(struct srq_block *b)
     srq_pages_free(b->memory, b->bytes);
     srq_free(b->linears);
     srq_free(b->weights);
-    srq_free(b->biases);
     srq_free(b->vectors);
+    srq_free(b->values);
     srq_free(b->rope_cos);
     srq_free(b);
 }
@@ -138,34 +154,51 @@ void srq_block_describe(struct srq_block *b, int unit)
     b->index = unit;
     b->kind = b->model->units[unit].kind;
     b->loaded = false;
+    b->vector_count = 0;
     lay_out(b->model, unit, b->compute, b);
     for (int i = 0; i < b->kind->linear_count; i++)
         reset_linear(b, i);
 }
 
-int srq_block_load(struct srq_block *b, int unit, struct srq_error *err)
+int srq_block_load_vectors(struct srq_block *b, int unit, struct srq_error *err)
 {
     const struct srq_model *m = b->model;
-    int first, rc = 0;
+    int rc = 0;
 
     if (unit < 0 || unit >= m->info.blocks)
         return srq_fail(err, -SRQ_EINVAL, "block %d of a model with %d", unit, m->info.blocks);
     srq_block_describe(b, unit);
-    first = m->units[unit].info.first;
     for (int i = 0; rc == 0 && i < b->kind->linear_count; i++) {
-        rc = srq_model_read_linear(m, first + i, b->weights[i], b->compute, err);
-        if (rc == 0 && b->biases[i] != NULL)
-            rc = load_vector(b, b->kind->linears[i].module, "bias", b->biases[i], err);
-        if (rc == 0 && b->biases[i] != NULL)
-            srq_fold_bias(m, first + i, b->biases[i]);
+        const struct srq_vector *bias = bias_of(b, i);
+
+        if (bias == NULL)
+            continue;
+        rc = load_vector(b, bias->name, "bias", b->values[bias - b->vectors], err);
+        if (rc == 0)
+            srq_fold_bias(m, m->units[unit].info.first + i, b->values[bias - b->vectors]);
     }
     for (int i = 0; rc == 0 && i < b->kind->vector_count; i++) {
-        rc = load_vector(b, b->kind->vectors[i].module, "weight", b->vectors[i], err);
+        rc = load_vector(b, b->vectors[i].name, "weight", b->values[i], err);
         if (rc == 0)
-            srq_fold_vector(m, unit, i, b->vectors[i]);
+            srq_fold_vector(m, unit, i, b->values[i]);
     }
+    b->loaded = rc == 0;
+    return rc;
+}
+
+int srq_block_load_weight(struct srq_block *b, int i, struct srq_error *err)
+{
+    return srq_model_read_linear(b->model, b->model->units[b->index].info.first + i, b->weights[i], b->compute, err);
+}
+
+int srq_block_load(struct srq_block *b, int unit, struct srq_error *err)
+{
+    int rc = srq_block_load_vectors(b, unit, err);
+
+    for (int i = 0; rc == 0 && i < b->kind->linear_count; i++)
+        rc = srq_block_load_weight(b, i, err);
     if (rc == 0)
-        rc = srq_tensors_check(m->tensors, err);
+        rc = srq_tensors_check(b->model->tensors, err);
     b->loaded = rc == 0;
     return rc;
 }
@@ -188,6 +221,16 @@ int srq_block_linear_count(const struct srq_block *b)
 struct srq_linear *srq_block_linear(struct srq_block *b, int i)
 {
     return &b->linears[i];
+}
+
+int srq_block_vector_count(const struct srq_block *b)
+{
+    return b->vector_count;
+}
+
+struct srq_vector *srq_block_vector(struct srq_block *b, int i)
+{
+    return &b->vectors[i];
 }
 
 /* Tables for sequences of `seq`, kept until another length is asked for. */

@@ -17,12 +17,9 @@
 #include "core/grid/grid.h"
 #include "core/model/model.h"
 
-struct srq_format {
-    const char *name, *summary;
-    bool packed;  /* integer codes, not weights */
-    bool uniform; /* one scheme for all layers that it quantizes */
-    bool f16;     /* its runtimes compute in F16: everything else is stored as F16 too */
-};
+struct srq_format; /* a row of the table of formats */
+const char *srq_format_name(const struct srq_format *f);
+const char *srq_format_summary(const struct srq_format *f);
 
 const struct srq_format *srq_format_at(int i); /* NULL past the end */
 /* NULL when there is none; `err` lists the names. */

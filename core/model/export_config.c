@@ -89,7 +89,7 @@ static const char *auto_round_packing(enum srq_pack_layout layout)
     return "auto_round";
 }
 
-static json_t *auto_round_config(const struct srq_export_plan *p)
+json_t *srq_export_auto_round_config(const struct srq_export_plan *p)
 {
     json_t *extra = extra_config(p), *o;
     const struct srq_layer_info *first = srq_model_layer(p->model, 0);
@@ -183,7 +183,7 @@ static json_t *modules_in_block(const struct srq_export_plan *p)
     return NULL;
 }
 
-static json_t *gptq_config(const struct srq_export_plan *p)
+json_t *srq_export_gptq_config(const struct srq_export_plan *p)
 {
     bool skipped = false, head = false;
     json_t *dynamic, *modules, *o;
@@ -215,7 +215,7 @@ static json_t *gptq_config(const struct srq_export_plan *p)
     return NULL;
 }
 
-static json_t *awq_config(const struct srq_export_plan *p)
+json_t *srq_export_awq_config(const struct srq_export_plan *p)
 {
     json_t *skip = json_array(), *o;
     bool head = false;
@@ -242,24 +242,10 @@ static json_t *awq_config(const struct srq_export_plan *p)
 int srq_export_quantization_config(const struct srq_export_plan *p, json_t **out, struct srq_error *err)
 {
     *out = NULL;
-    if (!p->format->packed)
+    if (p->format->config == NULL)
         return 0;
-    if (strcmp(p->format->name, "auto_gptq") == 0)
-        *out = gptq_config(p);
-    else if (strcmp(p->format->name, "auto_awq") == 0)
-        *out = awq_config(p);
-    else if (p->ct)
-        *out = srq_export_ct_config(p);
-    else
-        *out = auto_round_config(p);
+    *out = p->format->config(p);
     return *out != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory making a quantization_config");
-}
-
-const char *srq_export_config_copy(const struct srq_format *f)
-{
-    if (strcmp(f->name, "auto_round") == 0)
-        return "quantization_config.json";
-    return strcmp(f->name, "auto_gptq") == 0 ? "quantize_config.json" : NULL;
 }
 
 /* The key of the weights' type has two spellings; whichever is there is kept. */

@@ -94,7 +94,7 @@ static int write_json(const char *dir, const char *name, const json_t *value, st
 
 static int write_configs(const struct srq_export_plan *p, const char *dir, struct srq_error *err)
 {
-    const char *copy = srq_export_config_copy(p->format);
+    const char *copy = p->format->config_copy;
     json_t *quantization = NULL, *config = NULL;
     int rc = srq_export_quantization_config(p, &quantization, err);
 

@@ -6,57 +6,15 @@
 #include <inttypes.h>
 #include <string.h>
 
-static const struct srq_format formats[] = {
-    { "auto_round", "packed integers for the auto-round loader, vLLM and SGLang", true, false, false },
-    { "auto_gptq", "packed integers in the GPTQ layout, 2, 3, 4 or 8 bits", true, false, true },
-    { "auto_awq", "packed integers in the AWQ layout, 4 bits, one scheme", true, true, true },
-    { "compressed-tensors", "4 or 8 bit integers, mxfp4, mxfp8, nvfp4 and fp8 for vLLM and transformers", true, false,
-      false },
-    { "fake", "dequantized weights in the model's own dtype", false, false, false },
-};
-
-const struct srq_format *srq_format_at(int i)
-{
-    return i >= 0 && i < (int)(sizeof(formats) / sizeof(formats[0])) ? &formats[i] : NULL;
-}
-
-const struct srq_format *srq_format_find(const char *name, struct srq_error *err)
-{
-    for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
-        if (strcmp(formats[i].name, name) == 0)
-            return &formats[i];
-    srq_fail_field(err, -SRQ_EINVAL, "formats",
-                   "no export format \"%.64s\"; there are auto_round, auto_gptq, auto_awq, "
-                   "compressed-tensors and fake",
-                   name);
-    return NULL;
-}
-
-static bool is_ct(const struct srq_format *f)
-{
-    return strcmp(f->name, "compressed-tensors") == 0;
-}
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
 
 /* The layout has the same limits in v1 and v2 except for zero-point 0, and v2 is what asymmetric layers get. */
-static enum srq_pack_layout layout_for(const struct srq_format *f)
-{
-    return strcmp(f->name, "auto_awq") == 0 ? SRQ_PACK_AWQ : SRQ_PACK_GPTQ_V2;
-}
-
-int srq_format_accepts(const struct srq_format *f, const struct srq_scheme *s, const struct srq_layer_info *layer,
-                       struct srq_error *err)
+static int integers_accept(const struct srq_format *f, enum srq_pack_layout layout, const struct srq_scheme *s,
+                           const struct srq_layer_info *layer, struct srq_error *err)
 {
     struct srq_error why = { 0 };
     struct srq_packed p;
-    struct srq_ct ct;
-    int rc;
 
-    if (s->grid == SRQ_GRID_NONE || !f->packed)
-        return 0;
-    if (is_ct(f)) {
-        rc = srq_ct_init(&ct, s, layer->out, layer->in, &why);
-        return rc == 0 ? 0 : srq_fail_field(err, -SRQ_EUNSUPPORTED, layer->name, "%s: %s", layer->name, why.text);
-    }
     if (s->grid != SRQ_GRID_INT_SYM && s->grid != SRQ_GRID_INT_ASYM)
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, layer->name,
                               "%s: %s holds integer grids only; compressed-tensors holds mxfp4, mxfp8, nvfp4 and fp8",
@@ -68,11 +26,159 @@ int srq_format_accepts(const struct srq_format *f, const struct srq_scheme *s, c
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, layer->name,
                               "%s: group %d is longer than its rows of %" PRId64 ", which %s cannot say", layer->name,
                               s->group, layer->in, f->name);
-    rc = srq_packed_init(&p, layout_for(f), s->bits, s->group, layer->out, layer->in, &why);
-    if (rc != 0)
+    if (srq_packed_init(&p, layout, s->bits, s->group, layer->out, layer->in, &why) != 0)
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, layer->name, "%s: %s", layer->name, why.text);
     return 0;
 }
+
+static int gptq_accepts(const struct srq_format *f, const struct srq_scheme *s, const struct srq_layer_info *layer,
+                        struct srq_error *err)
+{
+    return integers_accept(f, SRQ_PACK_GPTQ_V2, s, layer, err);
+}
+
+static int awq_accepts(const struct srq_format *f, const struct srq_scheme *s, const struct srq_layer_info *layer,
+                       struct srq_error *err)
+{
+    return integers_accept(f, SRQ_PACK_AWQ, s, layer, err);
+}
+
+static int ct_accepts(const struct srq_format *f, const struct srq_scheme *s, const struct srq_layer_info *layer,
+                      struct srq_error *err)
+{
+    struct srq_error why = { 0 };
+    struct srq_ct ct;
+
+    (void)f;
+    if (srq_ct_init(&ct, s, layer->out, layer->in, &why) != 0)
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, layer->name, "%s: %s", layer->name, why.text);
+    return 0;
+}
+
+/* Whether all quantized layers are of this grid, and of these bits (0: of any). */
+static bool all_are(const struct srq_export_plan *p, enum srq_grid_kind grid, int bits)
+{
+    bool all = true;
+
+    for (int i = 0; i < p->layers; i++)
+        if (srq_export_quantized(p, i))
+            all = all && p->schemes[i].grid == grid && (bits == 0 || p->schemes[i].bits == bits);
+    return all;
+}
+
+/* Every reader of a GPTQ layout wants g_idx, but that of auto_round's symmetric one. */
+static void settle_auto_round(struct srq_export_plan *p)
+{
+    p->layout = all_are(p, SRQ_GRID_INT_SYM, 0)    ? SRQ_PACK_GPTQ_V1
+                : all_are(p, SRQ_GRID_INT_ASYM, 4) ? SRQ_PACK_AWQ
+                                                   : SRQ_PACK_GPTQ_V2;
+    p->g_idx = p->layout == SRQ_PACK_GPTQ_V2;
+}
+
+static void settle_gptq(struct srq_export_plan *p)
+{
+    p->layout = all_are(p, SRQ_GRID_INT_SYM, 0) ? SRQ_PACK_GPTQ_V1 : SRQ_PACK_GPTQ_V2;
+    p->g_idx = true;
+}
+
+static void settle_awq(struct srq_export_plan *p)
+{
+    p->layout = SRQ_PACK_AWQ;
+}
+
+#define PACKED_LAYERS \
+    .describe = srq_export_packed_describe, .fill = srq_export_packed_fill, .drop = srq_export_packed_drop
+
+static const struct srq_format formats[] = {
+    {
+        .name = "auto_round",
+        .summary = "packed integers for the auto-round loader, vLLM and SGLang",
+        .f16_bias = true,
+        .config_copy = "quantization_config.json",
+        .accepts = gptq_accepts,
+        .settle = settle_auto_round,
+        PACKED_LAYERS,
+        .config = srq_export_auto_round_config,
+    },
+    {
+        .name = "auto_gptq",
+        .summary = "packed integers in the GPTQ layout, 2, 3, 4 or 8 bits",
+        .f16 = true,
+        .config_copy = "quantize_config.json",
+        .accepts = gptq_accepts,
+        .settle = settle_gptq,
+        PACKED_LAYERS,
+        .config = srq_export_gptq_config,
+    },
+    {
+        .name = "auto_awq",
+        .summary = "packed integers in the AWQ layout, 4 bits, one scheme",
+        .uniform = true,
+        .f16 = true,
+        .accepts = awq_accepts,
+        .settle = settle_awq,
+        PACKED_LAYERS,
+        .config = srq_export_awq_config,
+    },
+    {
+        .name = "compressed-tensors",
+        .summary = "4 or 8 bit integers, mxfp4, mxfp8, nvfp4 and fp8 for vLLM and transformers",
+        .accepts = ct_accepts,
+        .describe = srq_export_ct_describe,
+        .fill = srq_export_ct_fill,
+        .drop = srq_export_ct_drop,
+        .config = srq_export_ct_config,
+    },
+    {
+        .name = "fake",
+        .summary = "dequantized weights in the model's own dtype",
+        .describe = srq_export_plain_describe,
+        .fill = srq_export_plain_fill,
+        .drop = srq_export_plain_drop,
+    },
+};
+#define FORMATS ((int)(sizeof(formats) / sizeof(formats[0])))
+
+const struct srq_format *srq_format_at(int i)
+{
+    return i >= 0 && i < FORMATS ? &formats[i] : NULL;
+}
+
+const char *srq_format_name(const struct srq_format *f)
+{
+    return f->name;
+}
+
+const char *srq_format_summary(const struct srq_format *f)
+{
+    return f->summary;
+}
+
+const struct srq_format *srq_format_find(const char *name, struct srq_error *err)
+{
+    char names[128] = "";
+    size_t at = 0;
+
+    for (int i = 0; i < FORMATS; i++) {
+        if (strcmp(formats[i].name, name) == 0)
+            return &formats[i];
+        at += (size_t)snprintf(names + at, sizeof(names) - at, "%s%s",
+                               i == 0             ? ""
+                               : i == FORMATS - 1 ? " and "
+                                                  : ", ",
+                               formats[i].name);
+    }
+    srq_fail_field(err, -SRQ_EINVAL, "formats", "no export format \"%.64s\"; there are %s", name, names);
+    return NULL;
+}
+
+int srq_format_accepts(const struct srq_format *f, const struct srq_scheme *s, const struct srq_layer_info *layer,
+                       struct srq_error *err)
+{
+    return s->grid == SRQ_GRID_NONE || f->accepts == NULL ? 0 : f->accepts(f, s, layer, err);
+}
+
+/* ---- whole plans ------------------------------------------------------------------------------------------------- */
 
 static bool same_stored(const struct srq_scheme *a, const struct srq_scheme *b)
 {
@@ -155,7 +261,7 @@ int srq_format_plan(const struct srq_format *f, const struct srq_model *m, const
         if (srq_format_accepts(f, &schemes[i], srq_model_layer(m, i), &why) != 0)
             snprintf(reason[i], SRQ_FORMAT_REASON_MAX, "%.*s", SRQ_FORMAT_REASON_MAX - 1, why.text);
     }
-    if (!f->packed)
+    if (f->config == NULL)
         return 0;
     if (f->uniform && main_scheme(m, schemes, reason, &base)) {
         for (int i = 0; i < n; i++) {
@@ -170,25 +276,6 @@ int srq_format_plan(const struct srq_format *f, const struct srq_model *m, const
         }
     }
     return refuse_untied(f, m, schemes, reason);
-}
-
-static void choose_layout(struct srq_export_plan *p)
-{
-    bool sym = true, awq = true;
-
-    for (int i = 0; i < p->layers; i++) {
-        if (!srq_export_quantized(p, i))
-            continue;
-        sym = sym && p->schemes[i].grid == SRQ_GRID_INT_SYM;
-        awq = awq && p->schemes[i].grid == SRQ_GRID_INT_ASYM && p->schemes[i].bits == 4;
-    }
-    p->ct = is_ct(p->format);
-    p->layout = sym ? SRQ_PACK_GPTQ_V1 : SRQ_PACK_GPTQ_V2;
-    if (strcmp(p->format->name, "auto_awq") == 0 || (strcmp(p->format->name, "auto_round") == 0 && awq && !sym))
-        p->layout = SRQ_PACK_AWQ;
-    /* auto_round:auto_gptq does without; every other reader of a GPTQ layout wants it. */
-    p->g_idx = p->format->packed && !p->ct && p->layout != SRQ_PACK_AWQ &&
-               !(strcmp(p->format->name, "auto_round") == 0 && p->layout == SRQ_PACK_GPTQ_V1);
 }
 
 int srq_export_plan_make(struct srq_export_plan *p, const struct srq_model *m, const struct srq_format *f,
@@ -214,8 +301,9 @@ int srq_export_plan_make(struct srq_export_plan *p, const struct srq_model *m, c
         return rc;
     for (int i = 0; i < n; i++)
         p->quantized += srq_export_quantized(p, i);
-    if (f->packed && !main_scheme(m, schemes, NULL, &p->base))
+    if (f->config != NULL && !main_scheme(m, schemes, NULL, &p->base))
         return srq_fail(err, -SRQ_EINVAL, "no layer is quantized: there is nothing to write as %s", f->name);
-    choose_layout(p);
+    if (f->settle != NULL)
+        f->settle(p);
     return 0;
 }

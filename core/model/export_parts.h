@@ -8,6 +8,42 @@
 
 #include <jansson.h>
 
+struct srq_export_plan;
+
+/* One quantized layer as a format stores it: its planes, and what they are made of. */
+struct srq_export_layer {
+    const struct srq_export_plan *plan;
+    int layer;
+    int count;
+    struct srq_plane plane[SRQ_PLANES]; /* `data` NULL until filled */
+    /* what holds the data, by the kind of format */
+    struct srq_packed packed;
+    int32_t *g_idx;
+    struct srq_ct ct;
+    void *weight;
+};
+
+/* A format is a row. */
+struct srq_format {
+    const char *name, *summary;
+    bool uniform;            /* one scheme for all layers that it quantizes */
+    bool f16;                /* its runtimes compute in F16: everything else is stored as F16 too */
+    bool f16_bias;           /* biases of packed layers are, even so */
+    const char *config_copy; /* file beside config.json that holds the quantization_config again; NULL: none */
+    /* Whether it can hold one quantized layer, or the reason why not. */
+    int (*accepts)(const struct srq_format *f, const struct srq_scheme *s, const struct srq_layer_info *layer,
+                   struct srq_error *err);
+    /* What depends on all schemes together; NULL: nothing does. */
+    void (*settle)(struct srq_export_plan *p);
+    /* The planes of a layer without data; then the data, from its codes; then all that was made is given back. */
+    int (*describe)(struct srq_export_layer *l, struct srq_error *err);
+    int (*fill)(struct srq_export_layer *l, const struct srq_codes *codes, struct srq_error *err);
+    void (*drop)(struct srq_export_layer *l);
+    /* The quantization_config, NULL when out of memory; NULL: weights are plain, and nothing says that they were
+     * quantized. */
+    json_t *(*config)(const struct srq_export_plan *p);
+};
+
 /* A format applied to one model's schemes. */
 struct srq_export_plan {
     const struct srq_model *model;
@@ -15,10 +51,9 @@ struct srq_export_plan {
     const struct srq_scheme *schemes;
     int layers;
     int quantized;               /* layers whose grid is not SRQ_GRID_NONE */
-    enum srq_pack_layout layout; /* packed formats */
-    bool g_idx;                  /* the layout's readers want g_idx */
-    bool ct;                     /* compressed-tensors: layers are struct srq_ct, and layout means nothing */
     struct srq_scheme base;      /* the scheme that most quantized weights have */
+    enum srq_pack_layout layout; /* of the integer formats; whether the layout's readers want g_idx */
+    bool g_idx;
 };
 
 int srq_export_plan_make(struct srq_export_plan *p, const struct srq_model *m, const struct srq_format *f,
@@ -33,18 +68,32 @@ static inline int srq_export_group(const struct srq_scheme *s, int64_t in)
     return s->group > in ? -1 : s->group;
 }
 
+/* export_config.c, export_ct_config.c: configurations of the rows */
+json_t *srq_export_auto_round_config(const struct srq_export_plan *p);
+json_t *srq_export_gptq_config(const struct srq_export_plan *p);
+json_t *srq_export_awq_config(const struct srq_export_plan *p);
+json_t *srq_export_ct_config(const struct srq_export_plan *p);
+
+/* export_planes.c: layers of the rows */
+int srq_export_packed_describe(struct srq_export_layer *l, struct srq_error *err);
+int srq_export_packed_fill(struct srq_export_layer *l, const struct srq_codes *codes, struct srq_error *err);
+void srq_export_packed_drop(struct srq_export_layer *l);
+int srq_export_ct_describe(struct srq_export_layer *l, struct srq_error *err);
+int srq_export_ct_fill(struct srq_export_layer *l, const struct srq_codes *codes, struct srq_error *err);
+void srq_export_ct_drop(struct srq_export_layer *l);
+int srq_export_plain_describe(struct srq_export_layer *l, struct srq_error *err);
+int srq_export_plain_fill(struct srq_export_layer *l, const struct srq_codes *codes, struct srq_error *err);
+void srq_export_plain_drop(struct srq_export_layer *l);
+
 /* The object of config.json; NULL in `*out` for formats that have none. The caller releases it. */
 int srq_export_quantization_config(const struct srq_export_plan *p, json_t **out, struct srq_error *err);
-json_t *srq_export_ct_config(const struct srq_export_plan *p); /* of compressed-tensors; NULL: out of memory */
 /* The source's config.json with that object put in and its dtype key set where the format demands F16. Takes its own
  * reference to `quantization`, which may be NULL. */
 int srq_export_config(const struct srq_export_plan *p, json_t *quantization, json_t **out, struct srq_error *err);
-/* File beside config.json that holds the object again, or NULL. */
-const char *srq_export_config_copy(const struct srq_format *f);
 
 int srq_export_tensors(const struct srq_export_plan *p, const struct srq_export_request *r, const char *dir,
                        struct srq_error *err);
-int srq_export_part_count(const struct srq_export_plan *p, int layer); /* tensors of a packed layer */
+int srq_export_plane_count(const struct srq_export_plan *p, int layer); /* tensors of a quantized layer */
 /* dtype under which a tensor that is not packed is stored. */
 enum srq_dtype srq_export_dtype(const struct srq_export_plan *p, const char *tensor, enum srq_dtype source);
 /* Index of the quantized layer whose ".weight" (or with `bias` ".bias") this tensor is, or -1. */

@@ -29,85 +29,34 @@ int srq_export_layer_of(const struct srq_export_plan *p, const char *tensor, boo
 
 enum srq_dtype srq_export_dtype(const struct srq_export_plan *p, const char *tensor, enum srq_dtype source)
 {
-    bool f16 = p->format->f16 || (p->format->packed && !p->ct && srq_export_layer_of(p, tensor, true) >= 0);
+    bool f16 = p->format->f16 || (p->format->f16_bias && srq_export_layer_of(p, tensor, true) >= 0);
 
     return f16 && (source == SRQ_F32 || source == SRQ_BF16) ? SRQ_F16 : source;
 }
 
-/* Names of a packed layer's tensors, `layer.suffix`. */
-static int packed_name(char *out, size_t cap, const char *layer, const char *suffix, struct srq_error *err)
+/* Calls fn for each tensor of a quantized layer, LAYER.SUFFIX. */
+static int each_plane(const struct srq_export_layer *l,
+                      int (*fn)(void *ctx, const char *name, const struct srq_tensor *t, struct srq_error *err),
+                      void *ctx, struct srq_error *err)
 {
-    if ((size_t)snprintf(out, cap, "%s.%s", layer, suffix) >= cap)
-        return srq_fail_field(err, -SRQ_ELIMIT, layer, "layer name %.100s… is too long", layer);
-    return 0;
-}
-
-/* Calls fn for each tensor of a packed layer. */
-static int each_part(const struct srq_export_plan *p, int layer, const struct srq_packed *k, const int32_t *g_idx,
-                     int (*fn)(void *ctx, const char *name, const struct srq_tensor *t, struct srq_error *err),
-                     void *ctx, struct srq_error *err)
-{
-    int64_t scales[2] = { k->groups, k->out }, columns[1] = { k->in };
-    const struct {
-        const char *suffix;
-        struct srq_tensor t;
-    } parts[] = {
-        { "qweight", srq_tensor_make(k->qweight, SRQ_I32, 2, k->qweight_shape) },
-        { "qzeros", srq_tensor_make(k->qzeros, SRQ_I32, 2, k->qzeros_shape) },
-        { "scales", srq_tensor_make(k->scales, SRQ_F16, 2, scales) },
-        { "g_idx", srq_tensor_make((void *)(uintptr_t)g_idx, SRQ_I32, 1, columns) },
-    };
-    int n = p->g_idx ? 4 : 3, rc = 0;
-
-    for (int i = 0; i < n && rc == 0; i++) {
-        char name[1200];
-
-        rc = packed_name(name, sizeof(name), srq_model_layer(p->model, layer)->name, parts[i].suffix, err);
-        if (rc == 0)
-            rc = fn(ctx, name, &parts[i].t, err);
-    }
-    return rc;
-}
-
-/* As each_part, for compressed-tensors. */
-static int each_ct_part(const struct srq_export_plan *p, int layer, const struct srq_ct *k,
-                        int (*fn)(void *ctx, const char *name, const struct srq_tensor *t, struct srq_error *err),
-                        void *ctx, struct srq_error *err)
-{
+    const char *layer = srq_model_layer(l->plan->model, l->layer)->name;
     int rc = 0;
 
-    for (int i = 0; i < k->count && rc == 0; i++) {
+    for (int i = 0; i < l->count && rc == 0; i++) {
         char name[1200];
 
-        rc = packed_name(name, sizeof(name), srq_model_layer(p->model, layer)->name, k->part[i].suffix, err);
-        if (rc == 0)
-            rc = fn(ctx, name, &k->part[i].t, err);
+        if ((size_t)snprintf(name, sizeof(name), "%s.%s", layer, l->plane[i].suffix) >= sizeof(name))
+            return srq_fail_field(err, -SRQ_ELIMIT, layer, "layer name %.100s… is too long", layer);
+        rc = fn(ctx, name, &l->plane[i].t, err);
     }
     return rc;
 }
 
-static int ct_init(const struct srq_export_plan *p, int layer, struct srq_ct *k, struct srq_error *err)
+int srq_export_plane_count(const struct srq_export_plan *p, int layer)
 {
-    const struct srq_layer_info *l = srq_model_layer(p->model, layer);
+    struct srq_export_layer l = { .plan = p, .layer = layer };
 
-    return srq_ct_init(k, &p->schemes[layer], l->out, l->in, err);
-}
-
-int srq_export_part_count(const struct srq_export_plan *p, int layer)
-{
-    struct srq_ct k;
-
-    if (!p->ct)
-        return p->g_idx ? 4 : 3;
-    return ct_init(p, layer, &k, NULL) == 0 ? k.count : 0;
-}
-
-static int packed_init(const struct srq_export_plan *p, int layer, struct srq_packed *k, struct srq_error *err)
-{
-    const struct srq_layer_info *l = srq_model_layer(p->model, layer);
-    const struct srq_scheme *s = &p->schemes[layer];
-
-    return srq_packed_init(k, p->layout, s->bits, s->group, l->out, l->in, err);
+    return p->format->describe(&l, NULL) == 0 ? l.count : 0;
 }
 
 /* Calls fn for every tensor that the export has, without data. */
@@ -123,20 +72,12 @@ static int each_tensor(const struct srq_export_plan *p,
         int layer = srq_export_layer_of(p, name, false);
         struct srq_tensor t;
 
-        if (p->ct && layer >= 0) {
-            struct srq_ct k;
+        if (layer >= 0) {
+            struct srq_export_layer l = { .plan = p, .layer = layer };
 
-            rc = ct_init(p, layer, &k, err);
+            rc = p->format->describe(&l, err);
             if (rc == 0)
-                rc = each_ct_part(p, layer, &k, fn, ctx, err);
-            continue;
-        }
-        if (p->format->packed && layer >= 0) {
-            struct srq_packed k;
-
-            rc = packed_init(p, layer, &k, err);
-            if (rc == 0)
-                rc = each_part(p, layer, &k, NULL, fn, ctx, err);
+                rc = each_plane(&l, fn, ctx, err);
             continue;
         }
         if (!srq_tensors_describe(ts, name, &t))
@@ -181,68 +122,17 @@ static int put(void *ctx, const char *name, const struct srq_tensor *t, struct s
     return srq_writer_put(ctx, name, 0, t->data, bytes, err);
 }
 
-static int put_packed(const struct srq_export_plan *p, int layer, const struct srq_codes *c,
-                      struct srq_tensor_writer *w, struct srq_error *err)
+static int put_layer(const struct srq_export_plan *p, int layer, const struct srq_codes *c, struct srq_tensor_writer *w,
+                     struct srq_error *err)
 {
-    const char *name = srq_model_layer(p->model, layer)->name;
-    struct srq_error why = { 0 };
-    struct srq_packed k;
-    int32_t *g_idx = NULL;
-    int rc = packed_init(p, layer, &k, err);
+    struct srq_export_layer l = { .plan = p, .layer = layer };
+    int rc = p->format->describe(&l, err);
 
     if (rc == 0)
-        rc = srq_packed_alloc(&k, err);
-    if (rc != 0)
-        return rc;
-    rc = srq_pack(c, &k, &why);
-    if (rc != 0)
-        rc = srq_fail_field(err, rc, name, "%s: %s", name, why.text);
-    if (rc == 0 && p->g_idx) {
-        g_idx = srq_malloc((size_t)k.in * sizeof(*g_idx));
-        if (g_idx == NULL)
-            rc = srq_fail(err, -SRQ_ENOMEM, "out of memory packing %s", name);
-        for (int64_t i = 0; i < k.in && g_idx != NULL; i++)
-            g_idx[i] = (int32_t)(i / k.group);
-    }
+        rc = p->format->fill(&l, c, err);
     if (rc == 0)
-        rc = each_part(p, layer, &k, g_idx, put, w, err);
-    srq_free(g_idx);
-    srq_packed_fini(&k);
-    return rc;
-}
-
-static int put_ct(const struct srq_export_plan *p, int layer, const struct srq_codes *c, struct srq_tensor_writer *w,
-                  struct srq_error *err)
-{
-    struct srq_ct k;
-    int rc = ct_init(p, layer, &k, err);
-
-    if (rc == 0)
-        rc = srq_ct_alloc(&k, err);
-    if (rc != 0)
-        return rc;
-    rc = srq_ct_pack(c, &k, err);
-    if (rc == 0)
-        rc = each_ct_part(p, layer, &k, put, w, err);
-    srq_ct_fini(&k);
-    return rc;
-}
-
-/* Ŵ in the dtype of the source. */
-static int put_decoded(const struct srq_export_plan *p, int layer, const struct srq_codes *c, const char *tensor,
-                       struct srq_tensor_writer *w, struct srq_error *err)
-{
-    const struct srq_layer_info *l = srq_model_layer(p->model, layer);
-    size_t bytes = (size_t)(l->out * l->in) * srq_dtype_size(l->dtype);
-    void *data = srq_malloc(bytes);
-    int rc;
-
-    if (data == NULL)
-        return srq_fail(err, -SRQ_ENOMEM, "out of memory decoding %s (%zu bytes)", l->name, bytes);
-    rc = srq_codes_decode(c, data, l->dtype, err);
-    if (rc == 0)
-        rc = srq_writer_put(w, tensor, 0, data, bytes, err);
-    srq_free(data);
+        rc = each_plane(&l, put, w, err);
+    p->format->drop(&l);
     return rc;
 }
 
@@ -344,7 +234,6 @@ static int put_all(const struct srq_export_plan *p, const struct srq_export_requ
             rc = put_copy(p, srq_tensors_name(ts, i), w, err);
     for (int i = 0; i < p->layers && rc == 0; i++) {
         const struct srq_codes *c;
-        char name[1200];
 
         if (r->tick != NULL && (rc = r->tick(r->tick_ctx, i, 2 * (int64_t)p->layers)) != 0)
             return srq_fail(err, rc, "export stopped on request");
@@ -352,11 +241,7 @@ static int put_all(const struct srq_export_plan *p, const struct srq_export_requ
             continue;
         rc = r->codes(r->codes_ctx, i, &c, err);
         if (rc == 0)
-            rc = packed_name(name, sizeof(name), srq_model_layer(p->model, i)->name, "weight", err);
-        if (rc == 0)
-            rc = p->ct               ? put_ct(p, i, c, w, err)
-                 : p->format->packed ? put_packed(p, i, c, w, err)
-                                     : put_decoded(p, i, c, name, w, err);
+            rc = put_layer(p, i, c, w, err);
     }
     return rc;
 }

@@ -184,7 +184,7 @@ static int check_tensors(const struct check *c, const struct srq_export_request 
         int layer = srq_export_layer_of(c->plan, name, false);
 
         if (layer >= 0) {
-            want += c->plan->format->packed ? srq_export_part_count(c->plan, layer) : 1;
+            want += srq_export_plane_count(c->plan, layer);
             continue;
         }
         want++;
@@ -238,7 +238,7 @@ int srq_export_verify(const struct srq_export_plan *p, const struct srq_export_r
 
     if (rc == 0)
         rc = srq_tensors_open(dir, &ts, err);
-    if (rc == 0 && p->format->packed)
+    if (rc == 0 && p->format->config != NULL)
         rc = srq_quantized_open(json_object_get(config, "quantization_config"), ts, &q, err);
     c.ts = ts;
     c.quantized = q;

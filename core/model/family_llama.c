@@ -58,14 +58,14 @@ static struct srq_var *attention(struct srq_block *b, struct srq_tape *t, struct
         .scale = (float)(1 / sqrt((double)c->head_dim)),
     };
     float eps = (float)c->eps;
-    struct srq_var *h = srq_op_rmsnorm(t, x, b->vectors[INPUT_NORM], eps);
+    struct srq_var *h = srq_op_rmsnorm(t, x, &b->vectors[INPUT_NORM], eps);
     struct srq_var *q = srq_op_linear(t, h, &b->linears[Q]);
     struct srq_var *k = srq_op_linear(t, h, &b->linears[K]);
     struct srq_var *v = srq_op_linear(t, h, &b->linears[V]);
 
     if (b->kind->vector_count == QWEN3_VECTORS) {
-        q = srq_op_head_rmsnorm(t, q, c->head_dim, b->vectors[Q_NORM], eps);
-        k = srq_op_head_rmsnorm(t, k, c->head_dim, b->vectors[K_NORM], eps);
+        q = srq_op_head_rmsnorm(t, q, c->head_dim, &b->vectors[Q_NORM], eps);
+        k = srq_op_head_rmsnorm(t, k, c->head_dim, &b->vectors[K_NORM], eps);
     }
     q = srq_op_rope(t, q, seq, c->head_dim, c->rope.dim, b->rope_cos, b->rope_sin);
     k = srq_op_rope(t, k, seq, c->head_dim, c->rope.dim, b->rope_cos, b->rope_sin);
@@ -76,7 +76,7 @@ static void forward(struct srq_block *b, struct srq_tape *t, struct srq_var *con
                     int64_t batch, int64_t seq)
 {
     struct srq_var *h = attention(b, t, in[0], batch, seq);
-    struct srq_var *n = srq_op_rmsnorm(t, h, b->vectors[POST_NORM], (float)b->model->config.eps);
+    struct srq_var *n = srq_op_rmsnorm(t, h, &b->vectors[POST_NORM], (float)b->model->config.eps);
     struct srq_var *gate = srq_op_linear(t, n, &b->linears[GATE]);
     struct srq_var *up = srq_op_linear(t, n, &b->linears[UP]);
 

@@ -219,9 +219,10 @@ struct srq_block {
     const struct srq_block_kind *kind;
     struct srq_linear *linears; /* those of the kind */
     void **weights;             /* where linears[i]'s own weight is */
-    float **biases;             /* NULL where there is none */
-    float **vectors;            /* those of the kind */
-    uint8_t *memory;            /* all of the above's data */
+    struct srq_vector *vectors; /* those of the kind, then the biases of linears that have one */
+    float **values;             /* where vectors[i]'s own value is */
+    int vector_count;
+    uint8_t *memory; /* all of the above's data */
     size_t bytes;
     float *rope_cos, *rope_sin; /* [rope_seq, rope.dim/2] */
     int64_t rope_seq;

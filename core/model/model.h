@@ -101,7 +101,11 @@ size_t srq_block_rope_bytes(const struct srq_model *m, int64_t seq);       /* fo
 int srq_block_create(const struct srq_model *m, enum srq_dtype compute, struct srq_block **out, struct srq_error *err);
 /* Becomes a unit that is a block: its weights are converted, and their mapped pages released. */
 int srq_block_load(struct srq_block *b, int unit, struct srq_error *err);
-/* The same without its weights, for a tape that measures. */
+/* The same in two steps, for whoever has other weights for some layers: everything but weights, then those of linear i.
+ */
+int srq_block_load_vectors(struct srq_block *b, int unit, struct srq_error *err);
+int srq_block_load_weight(struct srq_block *b, int i, struct srq_error *err);
+/* The same without anything read, for a tape that measures. */
 void srq_block_describe(struct srq_block *b, int unit);
 void srq_block_free(struct srq_block *b);
 int srq_block_unit(const struct srq_block *b); /* which it is; -1: none yet */
@@ -111,6 +115,10 @@ int srq_block_linear_count(const struct srq_block *b);
  * set; srq_block_load points the weight back and clears sink and tap. The pointers stay the same from block to
  * block. */
 struct srq_linear *srq_block_linear(struct srq_block *b, int i);
+/* Its norms' gains in the family's order, then the biases of linears that have one; named by their module in the block.
+ * The same holds for their `value` and sink. */
+int srq_block_vector_count(const struct srq_block *b);
+struct srq_vector *srq_block_vector(struct srq_block *b, int i);
 
 /* From the values of the unit's input ports, in [ins] each [batch*rows, cols] in the tape's dtype, those of its output
  * ports, out [outs] (room for SRQ_UNIT_PORTS); NULL after a failure, which the tape has. Tokens are at positions 0 …

@@ -1,7 +1,9 @@
-/* Layers of compressed-tensors folders: which scheme a configuration gives each, and their rows decoded. */
-#include "core/model/quantized_ct.h"
+/* Folders of compressed-tensors: which scheme a configuration gives each layer, and rows decoded (spec
+ * formats 4.4, 4.5). Weights only: a folder that quantizes activations is refused by name. */
+#include "core/model/quantized_reader.h"
 
 #include "core/base/alloc.h"
+#include "core/grid/pack_ct.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
@@ -25,8 +27,8 @@ struct group {
     struct names targets;
 };
 
-struct srq_quantized_ct {
-    const struct srq_tensors *tensors;
+struct compressed {
+    struct srq_quantized base;
     struct group *groups;
     size_t count;
     struct names ignore;
@@ -83,7 +85,7 @@ static int names_read(struct names *n, const json_t *list, const char *key, stru
 }
 
 /* How well a list fits a layer: 3 by its name, 2 by a pattern, 1 by its class, 0 not at all. */
-static int names_match(const struct srq_quantized_ct *q, const struct names *n, const char *layer, int *rank,
+static int names_match(const struct compressed *q, const struct names *n, const char *layer, int *rank,
                        struct srq_error *err)
 {
     *rank = 0;
@@ -180,7 +182,7 @@ static int read_group(struct group *g, const json_t *o, const char *format, stru
     return rc == 0 ? names_read(&g->targets, json_object_get(o, "targets"), "targets", err) : rc;
 }
 
-static int read_config(struct srq_quantized_ct *q, const json_t *config, struct srq_error *err)
+static int read_config(struct compressed *q, const json_t *config, struct srq_error *err)
 {
     json_t *groups = json_object_get(config, "config_groups");
     const char *format = text_in(config, "format"), *status = text_in(config, "quantization_status");
@@ -199,32 +201,10 @@ static int read_config(struct srq_quantized_ct *q, const json_t *config, struct 
     return rc == 0 ? names_read(&q->ignore, json_object_get(config, "ignore"), "ignore", err) : rc;
 }
 
-int srq_quantized_ct_open(const json_t *config, const struct srq_tensors *tensors, struct srq_quantized_ct **out,
-                          struct srq_error *err)
+static void close_folder(struct srq_quantized *base)
 {
-    struct srq_quantized_ct *q = srq_calloc(1, sizeof(*q));
-    int rc;
+    struct compressed *q = (struct compressed *)(void *)base;
 
-    *out = NULL;
-    if (q == NULL)
-        return no_memory(err);
-    q->tensors = tensors;
-    q->match = pcre2_match_context_create(NULL);
-    if (q->match != NULL)
-        pcre2_set_match_limit(q->match, MATCH_LIMIT);
-    rc = q->match != NULL ? read_config(q, config, err) : no_memory(err);
-    if (rc != 0) {
-        srq_quantized_ct_close(q);
-        return rc;
-    }
-    *out = q;
-    return 0;
-}
-
-void srq_quantized_ct_close(struct srq_quantized_ct *q)
-{
-    if (q == NULL)
-        return;
     for (size_t i = 0; i < q->count; i++)
         names_fini(&q->groups[i].targets);
     names_fini(&q->ignore);
@@ -233,8 +213,38 @@ void srq_quantized_ct_close(struct srq_quantized_ct *q)
     srq_free(q);
 }
 
+static int open_folder(const json_t *config, const struct srq_tensors *tensors, struct srq_quantized **out,
+                       struct srq_error *err)
+{
+    struct compressed *q = srq_calloc(1, sizeof(*q));
+    int rc;
+
+    if (q == NULL)
+        return no_memory(err);
+    q->base.tensors = tensors;
+    *out = &q->base;
+    q->match = pcre2_match_context_create(NULL);
+    if (q->match != NULL)
+        pcre2_set_match_limit(q->match, MATCH_LIMIT);
+    rc = q->match != NULL ? read_config(q, config, err) : no_memory(err);
+    if (rc != 0)
+        close_folder(&q->base);
+    return rc;
+}
+
+static const struct compressed *compressed_of(const struct srq_quantized *q)
+{
+    return (const struct compressed *)(const void *)q;
+}
+
+static const char *method_of(const struct srq_quantized *q)
+{
+    (void)q;
+    return "compressed-tensors";
+}
+
 /* The scheme of a layer; its grid is SRQ_GRID_NONE where the configuration leaves it alone. */
-static int scheme_of(const struct srq_quantized_ct *q, const char *layer, struct srq_scheme *out, struct srq_error *err)
+static int scheme_of(const struct compressed *q, const char *layer, struct srq_scheme *out, struct srq_error *err)
 {
     int best, rank, rc = names_match(q, &q->ignore, layer, &best, err);
 
@@ -253,16 +263,6 @@ static int scheme_of(const struct srq_quantized_ct *q, const char *layer, struct
 
 /* ---- layers ------------------------------------------------------------------------------------------------------ */
 
-static bool part(const struct srq_quantized_ct *q, const char *layer, const char *suffix, bool data,
-                 struct srq_tensor *out)
-{
-    char name[1200];
-
-    if ((size_t)snprintf(name, sizeof(name), "%s.%s", layer, suffix) >= sizeof(name))
-        return false;
-    return data ? srq_tensors_get(q->tensors, name, out) : srq_tensors_describe(q->tensors, name, out);
-}
-
 /* Whether a scale of floating point may have this dtype: other writers use the model's. */
 static bool scale_dtype_ok(const struct srq_tensor *want, enum srq_dtype got)
 {
@@ -271,14 +271,14 @@ static bool scale_dtype_ok(const struct srq_tensor *want, enum srq_dtype got)
     return got == want->dtype || (free_choice && (got == SRQ_F32 || got == SRQ_F16 || got == SRQ_BF16));
 }
 
-static int get_part(const struct srq_quantized_ct *q, const char *layer, struct srq_ct_part *p, bool data,
+static int get_part(const struct compressed *q, const char *layer, struct srq_plane *p, bool data,
                     struct srq_error *err)
 {
     struct srq_tensor want = p->t;
     bool scale = strcmp(p->suffix, "weight_scale") == 0;
     char got[128], wanted[128];
 
-    if (!part(q, layer, p->suffix, data, &p->t))
+    if (!srq_quantized_part(&q->base, layer, p->suffix, data, &p->t))
         return srq_fail_field(err, -SRQ_EFORMAT, layer, "packed layer %s has no tensor %s.%s", layer, layer, p->suffix);
     if (p->t.rank == want.rank && memcmp(p->t.shape, want.shape, (size_t)want.rank * sizeof(want.shape[0])) == 0 &&
         (p->t.dtype == want.dtype || (scale && scale_dtype_ok(&want, p->t.dtype))))
@@ -288,7 +288,7 @@ static int get_part(const struct srq_quantized_ct *q, const char *layer, struct 
                           srq_dtype_name(want.dtype), srq_tensor_shape_text(&want, wanted, sizeof(wanted)));
 }
 
-static int get_layer(const struct srq_quantized_ct *q, const char *layer, int64_t out, int64_t in, bool data,
+static int get_layer(const struct compressed *q, const char *layer, int64_t out, int64_t in, bool data,
                      struct srq_ct *p, struct srq_error *err)
 {
     struct srq_scheme s;
@@ -309,21 +309,22 @@ static int get_layer(const struct srq_quantized_ct *q, const char *layer, int64_
     return rc;
 }
 
-int srq_quantized_ct_has(const struct srq_quantized_ct *q, const char *layer, int64_t out, int64_t in,
-                         struct srq_error *err)
+static int has_layer(const struct srq_quantized *base, const char *layer, int64_t out, int64_t in,
+                     struct srq_error *err)
 {
+    const struct compressed *q = compressed_of(base);
     struct srq_scheme s;
     struct srq_tensor t;
     struct srq_ct p;
     int rc = scheme_of(q, layer, &s, err);
-    bool packed = part(q, layer, "weight_packed", false, &t);
+    bool packed = srq_quantized_part(&q->base, layer, "weight_packed", false, &t);
 
     if (rc != 0)
         return rc;
-    if (packed && part(q, layer, "weight", false, &t))
+    if (packed && srq_quantized_part(&q->base, layer, "weight", false, &t))
         return srq_fail_field(err, -SRQ_EFORMAT, layer, "%s is stored twice, as weight and as weight_packed", layer);
     if (s.grid == SRQ_GRID_NONE) {
-        if (packed || part(q, layer, "weight_scale", false, &t))
+        if (packed || srq_quantized_part(&q->base, layer, "weight_scale", false, &t))
             return srq_fail_field(err, -SRQ_EFORMAT, layer, "%s is packed but its configuration says it is not", layer);
         return 0;
     }
@@ -332,8 +333,7 @@ int srq_quantized_ct_has(const struct srq_quantized_ct *q, const char *layer, in
 }
 
 /* [out, in] as the shapes of the parts imply them; get_layer checks everything else. */
-static int layer_shape(const struct srq_quantized_ct *q, const char *layer, int64_t *out, int64_t *in,
-                       struct srq_error *err)
+static int layer_shape(const struct compressed *q, const char *layer, int64_t *out, int64_t *in, struct srq_error *err)
 {
     struct srq_scheme s;
     struct srq_tensor t;
@@ -342,8 +342,9 @@ static int layer_shape(const struct srq_quantized_ct *q, const char *layer, int6
     if (rc != 0)
         return rc;
     if (s.grid == SRQ_GRID_NONE ||
-        (!part(q, layer, "weight_packed", false, &t) && !part(q, layer, "weight", false, &t)) || t.rank != 2 ||
-        t.shape[0] > INT32_MAX || t.shape[1] > INT32_MAX)
+        (!srq_quantized_part(&q->base, layer, "weight_packed", false, &t) &&
+         !srq_quantized_part(&q->base, layer, "weight", false, &t)) ||
+        t.rank != 2 || t.shape[0] > INT32_MAX || t.shape[1] > INT32_MAX)
         return srq_fail_field(err, -SRQ_ENOENT, layer, "%s is not a packed layer", layer);
     *out = t.shape[0];
     *in = t.dtype == SRQ_I32 ? t.shape[1] * 32 / s.bits : t.dtype == SRQ_U8 ? t.shape[1] * 2 : t.shape[1];
@@ -368,9 +369,10 @@ static int decode_rows(const struct srq_ct *p, int64_t row, int64_t rows, struct
     return rc;
 }
 
-int srq_quantized_ct_decode(const struct srq_quantized_ct *q, const char *layer, int64_t row, int64_t rows, void *dst,
-                            enum srq_dtype dtype, struct srq_error *err)
+static int decode_layer(const struct srq_quantized *base, const char *layer, int64_t row, int64_t rows, void *dst,
+                        enum srq_dtype dtype, struct srq_error *err)
 {
+    const struct compressed *q = compressed_of(base);
     struct srq_error why = { 0 };
     struct srq_codes c;
     struct srq_ct p;
@@ -394,12 +396,8 @@ int srq_quantized_ct_decode(const struct srq_quantized_ct *q, const char *layer,
     return rc;
 }
 
-void srq_quantized_ct_release(const struct srq_quantized_ct *q, const char *layer)
-{
-    static const char *const suffix[] = { "weight_packed", "weight", "weight_scale", "weight_zero_point" };
-    struct srq_tensor t;
+static const char *const suffixes[] = { "weight_packed", "weight", "weight_scale", "weight_zero_point", NULL };
 
-    for (size_t i = 0; i < sizeof(suffix) / sizeof(suffix[0]); i++)
-        if (part(q, layer, suffix[i], true, &t))
-            srq_tensors_release(q->tensors, &t);
-}
+const struct srq_quantized_reader srq_quantized_ct = {
+    "compressed-tensors", open_folder, close_folder, method_of, has_layer, decode_layer, suffixes,
+};

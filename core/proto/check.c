@@ -52,9 +52,12 @@ bool srq_proto_is_one_of(const char *name, size_t n, const char *words)
 
 static int check_choice(const struct srq_field *f, const char *value, const char *path, struct srq_error *err)
 {
-    if (srq_proto_is_one_of(value, strlen(value), f->choices))
+    char words[200];
+
+    if (f->choices == NULL || srq_word_place(f->choices, value) >= 0)
         return 0;
-    return srq_fail_field(err, -SRQ_EINVAL, path, "%s is \"%.100s\", not one of %s", path, value, f->choices);
+    return srq_fail_field(err, -SRQ_EINVAL, path, "%s is \"%.100s\", not one of %s", path, value,
+                          srq_words_text(f->choices, words, sizeof(words)));
 }
 
 static bool has_type(enum srq_field_type type, const cJSON *v)
@@ -95,6 +98,8 @@ static int check_elements(const struct srq_field *f, const cJSON *array, const c
         snprintf(sub, sizeof(sub), "%.120s[%zu]", path, i++);
         if (f->type == SRQ_T_STRINGS && !cJSON_IsString(item))
             return srq_fail_field(err, -SRQ_EINVAL, sub, "%s is not a string", sub);
+        if (f->type == SRQ_T_STRINGS && (rc = check_choice(f, item->valuestring, sub, err)) != 0)
+            return rc;
         if (f->type == SRQ_T_INTS && !has_type(SRQ_T_INT, item))
             return srq_fail_field(err, -SRQ_EINVAL, sub, "%s is not a whole number", sub);
         if (f->members != NULL) {
@@ -120,7 +125,7 @@ static int check_value(const struct srq_field *f, const cJSON *v, const char *pa
     switch (f->type) {
     case SRQ_T_STRING:
         rc = check_length(f, strlen(v->valuestring), path, err);
-        return rc == 0 && f->choices != NULL ? check_choice(f, v->valuestring, path, err) : rc;
+        return rc == 0 ? check_choice(f, v->valuestring, path, err) : rc;
     case SRQ_T_INT:
     case SRQ_T_NUMBER:
         return check_range(f, v->valuedouble, path, err);

@@ -1,6 +1,8 @@
 /* The table of events. Each has the job, its number in the job's journal and the wall time first. */
 #include "core/proto/fields.h"
 
+#include "core/base/log.h"
+
 #include <string.h>
 
 /* clang-format off */
@@ -13,14 +15,14 @@
 
 static const struct srq_field job_state[] = {
     EVENT_HEAD,
-    F_CHO("state", JOB_STATES, "the state it is in now"),
+    F_CHO("state", srq_job_state_words, "the state it is in now"),
     F_NUL("reason", SRQ_T_STRING, "why: what it waits for, or what ended it"),
     F_END
 };
 
 static const struct srq_field stage_progress[] = {
     EVENT_HEAD,
-    F_CHO("stage", JOB_STAGES, "what the job is doing"),
+    F_CHO("stage", srq_stage_words, "what the job is doing"),
     F_RNG("done", SRQ_T_NUMBER, 0, COUNT_MAX, "units done"),
     F_NRNG("total", SRQ_T_NUMBER, 0, COUNT_MAX, "units in all"),
     F_REQ("unit", SRQ_T_STRING, "what is counted, e.g. blocks"),
@@ -34,7 +36,7 @@ static const struct srq_field stage_progress[] = {
 
 static const struct srq_field job_memory[] = {
     EVENT_HEAD,
-    F_CHO("stage", JOB_STAGES, "what the job is doing"),
+    F_CHO("stage", srq_stage_words, "what the job is doing"),
     F_RNG("planned_bytes", SRQ_T_NUMBER, 0, COUNT_MAX, "memory planned, now that the texts are read"),
     F_RNG("used_bytes", SRQ_T_NUMBER, 0, COUNT_MAX, "the most that it used so far"),
     F_END
@@ -47,6 +49,7 @@ static const struct srq_field block_begin[] = {
     F_REQ("layers", SRQ_T_STRINGS, "names of its layers"),
     F_RNG("iters", SRQ_T_INT, 0, COUNT_MAX, "iterations planned"),
     F_OPT("again", SRQ_T_BOOL, "true: it was tuned before and is stale"),
+    F_OCHO("state", srq_work_state_words, "how far the block and its layers are now"),
     F_END
 };
 
@@ -104,6 +107,7 @@ static const struct srq_field block_end[] = {
     F_NUL("best_iteration", SRQ_T_INT, "iteration of that iterate"),
     F_RNG("elapsed_s", SRQ_T_NUMBER, 0, COUNT_MAX, "time the block took, seconds"),
     F_ORNG("generation", SRQ_T_INT, 1, COUNT_MAX, "1 for the block's first result, larger for each later one"),
+    F_OCHO("state", srq_work_state_words, "how far the block and its layers are now: stale where the plan went on"),
     F_END
 };
 
@@ -111,8 +115,8 @@ static const struct srq_field plan_change[] = {
     F_REQ("layer", SRQ_T_STRING, "name of the layer"),
     F_NUL("old", SRQ_T_STRING, "scheme it had"),
     F_REQ("new", SRQ_T_STRING, "scheme it has"),
-    F_REQ("source", SRQ_T_STRING, "default, allocator, pin, or format"),
-    F_OCHO("state", LAYER_STATES, "how far the layer is"),
+    F_CHO("source", srq_decider_words, "who decided"),
+    F_OCHO("state", srq_work_state_words, "how far the layer is"),
     F_END
 };
 
@@ -125,12 +129,14 @@ static const struct srq_field place_in_job[] = {
 static const struct srq_field plan_changed[] = {
     EVENT_HEAD,
     F_RNG("revision", SRQ_T_INT, 0, COUNT_MAX, "revision of the plan after the change"),
-    F_LIST("changes", plan_change, 0, CHANGES_MAX, "the layers that changed, the first of them"),
+    F_LIST("changes", plan_change, 0, SRQ_CHANGES_MAX, "the layers that changed, the first of them"),
     F_NUL("by", SRQ_T_STRING, "who or what changed them"),
-    F_OPT("op", SRQ_T_STRING, "what was asked: pin, unpin, budget, retune, or allocate"),
+    F_OCHO("op", srq_change_words, "what was asked"),
     F_ORNG("changed", SRQ_T_INT, 0, COUNT_MAX, "layers that changed, all of them"),
     F_OPT("retunes", SRQ_T_INTS, "numbers of the blocks that are tuned again after the first pass"),
     F_OPT("restarts", SRQ_T_INT, "block that starts again at iteration 0; null: none"),
+    F_OCHOS("states", srq_work_state_words, "how far each block and its layers are after the change, in their order; "
+                                            "the last is what lies outside the blocks"),
     F_OSUB("size", SRQ_T_OBJECT, srq_size_fields, "size after the change"),
     F_OSUB("at", SRQ_T_OBJECT, place_in_job, "where the job was; a resume applies the change there"),
     F_END
@@ -176,7 +182,7 @@ static const struct srq_field plan_allocated[] = {
 
 static const struct srq_field eval_result[] = {
     EVENT_HEAD,
-    F_CHO("which", "before|rtn|after", "the model measured: original, plainly rounded, tuned"),
+    F_CHO("which", srq_measured_words, "the model measured: original, plainly rounded, tuned"),
     F_NUL("perplexity", SRQ_T_NUMBER, "exp of the mean negative log-likelihood of a token"),
     F_NUL("kl", SRQ_T_NUMBER, "mean KL divergence from the original's distribution, nats"),
     F_NUL("top1", SRQ_T_NUMBER, "share of positions with the original's most likely token"),
@@ -195,7 +201,7 @@ static const struct srq_field checkpoint[] = {
 
 static const struct srq_field log_event[] = {
     EVENT_HEAD,
-    F_CHO("level", "error|warning|info|debug", "how much it matters"),
+    F_CHO("level", srq_log_level_words, "how much it matters"),
     F_REQ("text", SRQ_T_STRING, "one line"),
     F_END
 };

@@ -26,15 +26,14 @@
 #define F_OCHO(n, c, h)      { .name = (n), .type = SRQ_T_STRING, .nullable = true, .help = (h), .choices = (c) }
 #define F_NCHO(n, c, h)      { .name = (n), .type = SRQ_T_STRING, .required = true, .nullable = true, .help = (h), \
                                .choices = (c) }
+#define F_OCHOS(n, c, h)     { .name = (n), .type = SRQ_T_STRINGS, .nullable = true, .help = (h), .choices = (c) }
+#define WORDS(...)           (const char *const[]) { __VA_ARGS__, NULL }
 #define F_END                { .name = NULL }
 /* clang-format on */
 
 #define COUNT_MAX 9007199254740992.0 /* 2^53 */
-#define JOB_STATES "queued|starting|running|paused|done|failed|canceled"
-#define JOB_STAGES "load|calibrate|score|allocate|transform|quantize|refine|evaluate|export"
-#define LAYER_STATES "pending|running|finished|stale"
-#define CHANGES_MAX 1000 /* layers that one change names; it counts them all */
-#define BITS_MOST 64.0   /* average bits that a budget may ask for */
+#define SRQ_CHANGES_MAX 1000         /* layers that one change names; it counts them all */
+#define BITS_MOST 64.0               /* average bits that a budget may ask for */
 
 /* Shared by methods and events (methods.c). */
 extern const struct srq_field srq_size_fields[];

@@ -3,6 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/utf8.h"
+#include "core/proto/members.h"
 
 #include <string.h>
 
@@ -123,28 +124,36 @@ cJSON *srq_proto_error(const struct srq_error *err)
     return NULL;
 }
 
-static int code_of_name(const char *name)
+static int code_of_name(const char *name, int other)
 {
-    for (int c = 1; c < SRQ_CODE_COUNT; c++) {
+    for (int c = 1; c < SRQ_CODE_COUNT && name != NULL; c++) {
         if (strcmp(srq_code_name(c), name) == 0)
             return c;
     }
-    return SRQ_EPROTO;
+    return other;
+}
+
+int srq_proto_refusal(const cJSON *answer, struct srq_error *err)
+{
+    const cJSON *e = cJSON_GetObjectItemCaseSensitive(answer, "error");
+    const char *field = srq_member_text(e, "field"), *text = srq_member_text(e, "message");
+
+    if (!cJSON_IsObject(e))
+        return 0;
+    return srq_fail_field(err, -code_of_name(srq_member_text(e, "code"), SRQ_EINVAL), field != NULL ? field : "", "%s",
+                          text != NULL ? text : "refused without a reason");
 }
 
 static int read_failure(const cJSON *error, struct srq_message *out, struct srq_error *err)
 {
-    const cJSON *text = cJSON_GetObjectItemCaseSensitive(error, "message");
-    const cJSON *code = cJSON_GetObjectItemCaseSensitive(error, "code");
+    const char *text = srq_member_text(error, "message"), *field;
     const cJSON *data = cJSON_GetObjectItemCaseSensitive(error, "data");
-    const cJSON *name = cJSON_GetObjectItemCaseSensitive(data, "code");
-    const cJSON *field = cJSON_GetObjectItemCaseSensitive(data, "field");
-    int c;
 
-    if (!cJSON_IsObject(error) || !cJSON_IsNumber(code) || !cJSON_IsString(text))
+    if (!cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(error, "code")) || text == NULL)
         return srq_fail_field(err, -SRQ_EPROTO, "error", "error has no numeric code and message");
-    c = cJSON_IsString(name) ? code_of_name(name->valuestring) : SRQ_EPROTO;
-    srq_fail_field(&out->error, c, cJSON_IsString(field) ? field->valuestring : "", "%s", text->valuestring);
+    field = srq_member_text(data, "field");
+    srq_fail_field(&out->error, code_of_name(srq_member_text(data, "code"), SRQ_EPROTO), field != NULL ? field : "",
+                   "%s", text);
     out->kind = SRQ_MSG_FAILURE;
     return 0;
 }

@@ -13,11 +13,9 @@
     F_RNG("total", SRQ_T_INT, 0, COUNT_MAX, "elements in all"),                                                       \
     F_NUL("next_offset", SRQ_T_INT, "offset of the next page; null: this was the last")
 
-#define HEATMAPS "sensitivity|bits|loss|gain|saturation"
-
 static const struct srq_field nothing[] = { F_END };
 static const struct srq_field job_only[] = { JOB_PARAM, F_END };
-static const struct srq_field job_and_state[] = { JOB_ID, F_CHO("state", JOB_STATES, "its state now"), F_END };
+static const struct srq_field job_and_state[] = { JOB_ID, F_CHO("state", srq_job_state_words, "its state now"), F_END };
 
 static const struct srq_field hello_params[] = {
     F_RNG("major", SRQ_T_INT, 0, 1000000, "protocol major that the client speaks"),
@@ -31,7 +29,7 @@ static const struct srq_field hello_reply[] = {
     F_REQ("server", SRQ_T_STRING, "name of the server"),
     F_REQ("version", SRQ_T_STRING, "version of the server"),
     F_REQ("pid", SRQ_T_INT, "process of the server"),
-    F_CHO("mode", "user|system", "one user's daemon, or the machine's"),
+    F_CHO("mode", WORDS("user", "system"), "one user's daemon, or the machine's"),
     F_REQ("uid", SRQ_T_INT, "the client's user id, as the kernel says"),
     F_REQ("admin", SRQ_T_BOOL, "whether the client may administrate"),
     F_END
@@ -67,7 +65,7 @@ static const struct srq_field daemon_info[] = {
     F_REQ("version", SRQ_T_STRING, "version of srqd"),
     F_REQ("pid", SRQ_T_INT, "its process"),
     F_REQ("uid", SRQ_T_INT, "its user"),
-    F_CHO("mode", "user|system", "one user's daemon, or the machine's"),
+    F_CHO("mode", WORDS("user", "system"), "one user's daemon, or the machine's"),
     F_REQ("socket", SRQ_T_STRING, "path of its socket"),
     F_REQ("state_dir", SRQ_T_STRING, "where jobs and the store are"),
     F_NUL("config", SRQ_T_STRING, "configuration file read; null: none"),
@@ -158,7 +156,7 @@ const struct srq_field srq_size_fields[] = {
     F_REQ("warnings", SRQ_T_STRINGS, "what the user should know")
 static const struct srq_field submit_reply[] = {
     JOB_ID,
-    F_CHO("state", JOB_STATES, "its state"),
+    F_CHO("state", srq_job_state_words, "its state"),
     F_NUL("reason", SRQ_T_STRING, "what it waits for"),
     F_REQ("directory", SRQ_T_STRING, "its job directory"),
     PLAN_ANSWER,
@@ -171,14 +169,14 @@ static const struct srq_field layer_fields[] = {
     F_REQ("out", SRQ_T_INT, "rows of the weight"),
     F_REQ("in", SRQ_T_INT, "columns of the weight"),
     F_REQ("scheme", SRQ_T_STRING, "how it is stored"),
-    F_REQ("source", SRQ_T_STRING, "who decided: default, allocator, pin, or format"),
+    F_CHO("source", srq_decider_words, "who decided"),
     F_OPT("tie", SRQ_T_ANY, "layers with the same tie change together"),
     F_OPT("why", SRQ_T_STRING, "why it stays in 16 bits though something else was asked for"),
     F_OPT("asked", SRQ_T_STRING, "with why: what was asked for"),
     F_OPT("untied", SRQ_T_BOOL, "true: a pin took it out of its tie"),
     F_OPT("widths", SRQ_T_INTS, "bits of an integer scheme that its shape and every export format can hold"),
     F_OPT("bits", SRQ_T_NUMBER, "bits of a weight in that scheme, scales not counted; of a job's plan"),
-    F_OCHO("state", LAYER_STATES, "how far it is; of a job's plan"),
+    F_OCHO("state", srq_work_state_words, "how far it is; of a job's plan"),
     F_OPT("score", SRQ_T_NUMBER, "sensitivity score of that scheme: the loss that it is expected to add"),
     F_OPT("pin", SRQ_T_BOOL, "whether a user decided"),
     F_END
@@ -202,7 +200,7 @@ static const struct srq_field plan_spec_reply[] = {
     F_NUL("name", SRQ_T_STRING, "its name"),                                                                         \
     F_REQ("owner", SRQ_T_STRING, "user name of who submitted it"),                                                   \
     F_REQ("uid", SRQ_T_INT, "user id of who submitted it"),                                                          \
-    F_CHO("state", JOB_STATES, "its state"),                                                                         \
+    F_CHO("state", srq_job_state_words, "its state"),                                                                \
     F_NUL("reason", SRQ_T_STRING, "what it waits for, or what ended it"),                                            \
     F_REQ("priority", SRQ_T_INT, "higher goes first"),                                                               \
     F_NUL("position", SRQ_T_INT, "place in the queue, from 1"),                                                      \
@@ -228,7 +226,7 @@ static const struct srq_field plan_spec_reply[] = {
     F_REQ("restarts", SRQ_T_INT, "times its worker died and was started again")
 static const struct srq_field summary[] = { SUMMARY, F_END };
 static const struct srq_field list_params[] = {
-    F_OPT("states", SRQ_T_STRINGS, "only jobs in these states"),
+    F_OCHOS("states", srq_job_state_words, "only jobs in these states"),
     F_OPT("all", SRQ_T_BOOL, "other users' jobs too, where the configuration opens them"),
     PAGE_PARAMS,
     F_END
@@ -289,7 +287,7 @@ static const struct srq_field series_params[] = {
     JOB_PARAM,
     F_ORNG("block", SRQ_T_INT, 0, COUNT_MAX, "number of the block: its loss"),
     F_ORNG("layer", SRQ_T_STRING, 1, 1000, "name of a layer: its error"),
-    F_OCHO("kind", "loss|probe|error|transform|transform_probe",
+    F_OCHO("kind", srq_series_words,
            "batch loss (default with a block), probe loss, layer error; of the transform: batch loss, probe loss"),
     PAGE_PARAMS,
     F_END
@@ -302,14 +300,14 @@ static const struct srq_field point[] = {
     F_END
 };
 static const struct srq_field series_reply[] = {
-    F_CHO("kind", "loss|probe|error|transform|transform_probe", "what the values are"),
+    F_CHO("kind", srq_series_words, "what the values are"),
     F_SUB("points", SRQ_T_ARRAY, point, "in the order of the journal"),
     PAGE_REPLY,
     F_END
 };
 static const struct srq_field heatmap_params[] = {
     JOB_PARAM,
-    F_CHO("by", HEATMAPS, "what the values are"),
+    F_CHO("by", srq_heat_words, "what the values are"),
     PAGE_PARAMS,
     F_END
 };
@@ -322,11 +320,11 @@ static const struct srq_field cell[] = {
                                  "away; saturation: share of codes at the ends of the range; null: not known"),
     F_REQ("scheme", SRQ_T_STRING, "how it is stored"),
     F_REQ("pin", SRQ_T_BOOL, "whether a user decided that"),
-    F_CHO("state", LAYER_STATES, "how far it is"),
+    F_CHO("state", srq_work_state_words, "how far it is"),
     F_END
 };
 static const struct srq_field heatmap_reply[] = {
-    F_CHO("by", HEATMAPS, "what the values are"),
+    F_CHO("by", srq_heat_words, "what the values are"),
     F_REQ("revision", SRQ_T_INT, "revision of the plan"),
     F_SUB("cells", SRQ_T_ARRAY, cell, "one a layer, in the order of the plan"),
     PAGE_REPLY,
@@ -340,7 +338,7 @@ static const struct srq_field heatmap_reply[] = {
 #define CHANGE_AGAIN                                                                                                  \
     F_OPT("propagate", SRQ_T_BOOL, "true: tune every later block again too, since its inputs change")
 #define CHANGE_RUNNING                                                                                                \
-    F_OCHO("running", "restart|after", "the block being tuned starts again (default), or finishes first")
+    F_OCHO("running", WORDS("restart", "after"), "the block being tuned starts again (default), or finishes first")
 static const struct srq_field pin_params[] = {
     JOB_PARAM,
     F_LIST("pins", pin_fields, 1, 1000, "decisions, in order"),
@@ -363,7 +361,7 @@ static const struct srq_field retune_params[] = {
     CHANGE_AGAIN, CHANGE_GUARDS, F_END
 };
 static const struct srq_field worker_change_params[] = {
-    F_CHO("op", "pin|unpin|budget|retune", "which change"),
+    F_CHO("op", WORDS("pin", "unpin", "budget", "retune"), "which change"),
     F_RNG("by", SRQ_T_STRING, 1, 300, "who asked"),
     F_OLIST("pins", pin_fields, 1000, "of pin"),
     F_ORNG("patterns", SRQ_T_STRINGS, 1, 1000, "of unpin and retune"),
@@ -375,8 +373,8 @@ static const struct srq_field change_row[] = {
     F_REQ("layer", SRQ_T_STRING, "name of the layer"),
     F_NUL("old", SRQ_T_STRING, "scheme it had"),
     F_REQ("new", SRQ_T_STRING, "scheme it has"),
-    F_REQ("source", SRQ_T_STRING, "who decided: default, allocator, pin, or format"),
-    F_CHO("state", LAYER_STATES, "how far it is now"),
+    F_CHO("source", srq_decider_words, "who decided"),
+    F_CHO("state", srq_work_state_words, "how far it is now"),
     F_END
 };
 static const struct srq_field forecast[] = {
@@ -390,7 +388,7 @@ static const struct srq_field change_reply[] = {
     F_REQ("applied", SRQ_T_BOOL, "false: it was a dry run, or nothing changed"),
     F_RNG("matched", SRQ_T_INT, 0, COUNT_MAX, "layers that the patterns name"),
     F_RNG("changed", SRQ_T_INT, 0, COUNT_MAX, "layers that get another scheme"),
-    F_LIST("changes", change_row, 0, CHANGES_MAX, "the first of them"),
+    F_LIST("changes", change_row, 0, SRQ_CHANGES_MAX, "the first of them"),
     F_SUB("size", SRQ_T_OBJECT, srq_size_fields, "size after the change"),
     F_SUB("size_now", SRQ_T_OBJECT, srq_size_fields, "size before it"),
     F_RNG("moved", SRQ_T_INT, 0, COUNT_MAX, "those of them that the allocator chose again, to keep the budget"),
@@ -404,7 +402,7 @@ static const struct srq_field change_reply[] = {
 };
 static const struct srq_field log_params[] = {
     JOB_PARAM,
-    F_OCHO("source", "events|worker", "the job's log events (default), or what its worker printed"),
+    F_OCHO("source", WORDS("events", "worker"), "the job's log events (default), or what its worker printed"),
     PAGE_PARAMS,
     F_END
 };
@@ -444,7 +442,7 @@ static const struct srq_field attach_params[] = {
 static const struct srq_field attach_reply[] = {
     F_RNG("pid", SRQ_T_INT, 1, COUNT_MAX, "the worker's process"),
     F_RNG("seq", SRQ_T_INT, 0, COUNT_MAX, "last line of the journal now"),
-    F_NCHO("stage", JOB_STAGES, "stage that runs"),
+    F_NCHO("stage", srq_stage_words, "stage that runs"),
     F_END
 };
 

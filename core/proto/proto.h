@@ -6,6 +6,7 @@
 #define SRQ_PROTO_PROTO_H
 
 #include "core/base/buf.h"
+#include "core/proto/words.h"
 
 #include <srq/error.h>
 
@@ -17,6 +18,7 @@
 #define SRQ_PROTO_MINOR 1
 #define SRQ_FRAME_MAX ((size_t)1 << 20)
 #define SRQ_DEPTH_MAX 32
+#define SRQ_CHANGES_MAX 1000 /* layers that one change of the plan names; it counts them all */
 
 enum srq_field_type {
     SRQ_T_STRING,
@@ -39,8 +41,8 @@ struct srq_field {
     const char *help;
     double min, max; /* numbers, inclusive; strings and arrays: length; both 0: unbounded */
     const struct srq_field
-        *members;        /* SRQ_T_OBJECT: its members; SRQ_T_ARRAY: members of each element object; NULL: any */
-    const char *choices; /* SRQ_T_STRING: allowed values, separated by '|'; NULL: any */
+        *members;               /* SRQ_T_OBJECT: its members; SRQ_T_ARRAY: members of each element object; NULL: any */
+    const char *const *choices; /* SRQ_T_STRING, SRQ_T_STRINGS: the values allowed, up to NULL; NULL: any */
 };
 
 /* Who may call it. */
@@ -92,21 +94,6 @@ int srq_proto_check_event(const struct srq_event *e, const cJSON *params, struct
 /* Whether a name of n bytes is one of `words`, "a|b|c"; nothing is one of NULL. */
 bool srq_proto_is_one_of(const char *name, size_t n, const char *words);
 
-/* What a job is doing, in the order in which a job comes to it first. */
-enum srq_stage {
-    SRQ_STAGE_LOAD,
-    SRQ_STAGE_CALIBRATE,
-    SRQ_STAGE_SCORE,
-    SRQ_STAGE_ALLOCATE,
-    SRQ_STAGE_TRANSFORM,
-    SRQ_STAGE_QUANTIZE,
-    SRQ_STAGE_REFINE,
-    SRQ_STAGE_EVALUATE,
-    SRQ_STAGE_EXPORT,
-    SRQ_STAGES
-};
-const char *srq_stage_name(unsigned stage); /* as messages and the journal spell it */
-
 /* Parsing one frame: UTF-8 strict, no NUL, depth cap, no duplicate keys, whole line consumed. Never crashes. */
 int srq_json_parse(const char *text, size_t len, int max_depth, cJSON **out, struct srq_error *err);
 
@@ -135,6 +122,8 @@ char *srq_proto_event_line(const char *event, const cJSON *params);   /* a notif
 /* {"error": {"code", "field" or null, "message"}}: what programs print where an answer was expected. NULL when out of
  * memory. */
 cJSON *srq_proto_error(const struct srq_error *err);
+/* The error that such an answer is; 0 where it is none. */
+int srq_proto_refusal(const cJSON *answer, struct srq_error *err);
 
 /* A received message, classified. Strings point into `json`, which the holder deletes. */
 enum srq_message_kind { SRQ_MSG_REQUEST, SRQ_MSG_RESULT, SRQ_MSG_FAILURE, SRQ_MSG_EVENT };

@@ -9,13 +9,22 @@
  * for different rows. */
 typedef void (*srq_weight_sink)(void *ctx, int64_t row, int64_t rows, float *grad);
 
+/* A vector beside weights, a norm's gain or a bias: [n] F32, with whoever trains it. Stays until the pass is over. */
+struct srq_vector {
+    const char *name; /* of its tensor */
+    int64_t n;
+    const float *value;
+    void (*sink)(void *ctx, const float *grad); /* gets dL/d(value) [n] of a pass; NULL: nobody wants it */
+    void *sink_ctx;
+};
+
 /* A linear layer as the tape sees it: y = x Wᵀ + bias. The owner (block, tuner) says which weight to use. */
 struct srq_linear {
     const char *name;
     int64_t out, in;
-    struct srq_tensor weight; /* [out, in], the one to use now; dtype F32 or BF16, the tape's dtype */
-    const float *bias;        /* [out] or NULL */
-    srq_weight_sink sink;     /* NULL: nobody wants dW, and it is not computed */
+    struct srq_tensor weight;      /* [out, in], the one to use now; dtype F32 or BF16, the tape's dtype */
+    const struct srq_vector *bias; /* [out] or NULL */
+    srq_weight_sink sink;          /* NULL: nobody wants dW, and it is not computed */
     void *sink_ctx;
     /* When set, called with each input of the layer before the product: x [tokens, in] (statistics, layer error). */
     void (*tap)(void *ctx, const struct srq_linear *l, const struct srq_tensor *x);
@@ -24,10 +33,11 @@ struct srq_linear {
 
 /* y[t,o] = sum_i x[t,i] W[o,i] + b[o].  dx = dy W;  the sink receives dW = dyᵀ x tile by tile. */
 struct srq_var *srq_op_linear(struct srq_tape *t, struct srq_var *x, struct srq_linear *l);
-/* y = w * x * rsqrt(mean(x²) + eps) over the last axis; w [features] F32, no gradient for w. */
-struct srq_var *srq_op_rmsnorm(struct srq_tape *t, struct srq_var *x, const float *w, float eps);
+/* y = w * x * rsqrt(mean(x²) + eps) over the last axis; w [features]. */
+struct srq_var *srq_op_rmsnorm(struct srq_tape *t, struct srq_var *x, const struct srq_vector *w, float eps);
 /* The same over each head: x [tokens, heads*head_dim], w [head_dim] (qwen3). */
-struct srq_var *srq_op_head_rmsnorm(struct srq_tape *t, struct srq_var *x, int64_t head_dim, const float *w, float eps);
+struct srq_var *srq_op_head_rmsnorm(struct srq_tape *t, struct srq_var *x, int64_t head_dim, const struct srq_vector *w,
+                                    float eps);
 /* Rotary embedding, half-split form: cos, sin [seq, rot/2] F32; x [batch*seq, heads*head_dim]; the first `rot` dims of
  * each head are rotated. */
 struct srq_var *srq_op_rope(struct srq_tape *t, struct srq_var *x, int64_t seq, int64_t head_dim, int64_t rot,

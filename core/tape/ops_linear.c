@@ -1,5 +1,5 @@
 /* Linear layers. */
-#include "core/tape/record.h"
+#include "core/tape/vector_grad.h"
 
 #include "core/math/gemm.h"
 #include "core/math/kernels.h"
@@ -47,7 +47,7 @@ static void forward(const struct srq_tape *t, const struct srq_linear *l, const 
                                    .add = l->bias != NULL };
 
     if (l->bias != NULL && !srq_tape_measuring(t)) {
-        struct bias_rows b = { l->bias, y, l->out };
+        struct bias_rows b = { l->bias->value, y, l->out };
 
         srq_parallel(rows, 1 + 8192 / (l->out + 1), fill_bias, &b);
     }
@@ -142,6 +142,11 @@ static int weight_gradient(struct srq_tape *t, struct srq_node *n, int64_t rows,
     return 0;
 }
 
+static bool wants_bias(const struct srq_linear *l)
+{
+    return l->bias != NULL && l->bias->sink != NULL;
+}
+
 static int backward(struct srq_tape *t, struct srq_node *n, struct srq_error *err)
 {
     int64_t rows = srq_var_rows(&n->in[0]->var);
@@ -150,6 +155,8 @@ static int backward(struct srq_tape *t, struct srq_node *n, struct srq_error *er
     /* dW first: then x is not needed any more, and dx may take its place. */
     if (n->as.linear->sink != NULL)
         rc = weight_gradient(t, n, rows, err);
+    if (rc == 0 && wants_bias(n->as.linear))
+        rc = srq_vector_gradient(t, n->as.linear->bias, &n->out->var.grad, NULL, NULL, rows, err);
     if (rc == 0 && n->in[0]->var.wants_grad)
         rc = input_gradient(t, n, rows, err);
     return rc;
@@ -173,7 +180,7 @@ struct srq_var *srq_op_linear(struct srq_tape *t, struct srq_var *x, struct srq_
     if (!srq_tape_measuring(t) && l->weight.dtype != srq_tape_dtype(t))
         return srq_tape_fail(t, -SRQ_EINVAL, "the weight of layer %s is %s on a tape of %s", l->name,
                              srq_dtype_name(l->weight.dtype), srq_dtype_name(srq_tape_dtype(t)));
-    y = srq_tape_value(t, rows, l->out, x->wants_grad || l->sink != NULL);
+    y = srq_tape_value(t, rows, l->out, x->wants_grad || l->sink != NULL || wants_bias(l));
     if (y == NULL)
         return NULL;
     if (srq_tape_measuring(t)) {

@@ -1,5 +1,5 @@
 /* RMS normalization over the last axis, or over each head. */
-#include "core/tape/record.h"
+#include "core/tape/vector_grad.h"
 
 #include "core/math/kernels.h"
 #include "core/math/team.h"
@@ -48,19 +48,26 @@ static int backward(struct srq_tape *t, struct srq_node *n, struct srq_error *er
     double since = srq_tape_clock(t);
     struct srq_value *x = n->in[0];
     struct srq_tensor value = x->var.value; /* before its memory may become the gradient's */
+    const struct srq_vector *w = n->as.norm.weight;
     struct rows c = { .x = &value, .dy = &n->out->var.grad, .y = &x->var.grad, .n = n->as.norm.features };
-    int rc = srq_tape_grad(t, x, true, &c.add, err);
+    int64_t count = c.n > 0 ? srq_tensor_count(&value) / c.n : 0;
+    int rc = 0;
 
-    if (rc != 0 || srq_tape_measuring(t))
-        return rc;
-    c.w = n->as.norm.weight;
     c.r = srq_tape_at(t, &n->saved);
-    srq_parallel(c.n > 0 ? srq_tensor_count(&value) / c.n : 0, grain(c.n), backward_rows, &c);
+    if (w->sink != NULL) /* first: dx may take the place of x */
+        rc = srq_vector_gradient(t, w, c.dy, &value, c.r, count, err);
+    if (rc == 0 && x->var.wants_grad)
+        rc = srq_tape_grad(t, x, true, &c.add, err);
+    if (rc != 0 || srq_tape_measuring(t) || !x->var.wants_grad)
+        return rc;
+    c.w = w->value;
+    srq_parallel(count, grain(c.n), backward_rows, &c);
     srq_tape_account(t, SRQ_TAPE_RMSNORM, true, since, 0);
     return 0;
 }
 
-struct srq_var *srq_op_head_rmsnorm(struct srq_tape *t, struct srq_var *x, int64_t head_dim, const float *w, float eps)
+struct srq_var *srq_op_head_rmsnorm(struct srq_tape *t, struct srq_var *x, int64_t head_dim, const struct srq_vector *w,
+                                    float eps)
 {
     double since = srq_tape_clock(t);
     struct srq_block_mem saved = { 0, 0 };
@@ -75,14 +82,14 @@ struct srq_var *srq_op_head_rmsnorm(struct srq_tape *t, struct srq_var *x, int64
     if (head_dim <= 0 || cols % head_dim != 0)
         return srq_tape_fail(t, -SRQ_EINVAL, "rows of %lld features cannot be normalized by %lld", (long long)cols,
                              (long long)head_dim);
-    y = srq_tape_value(t, rows, cols, x->wants_grad);
+    y = srq_tape_value(t, rows, cols, x->wants_grad || w->sink != NULL);
     if (y == NULL)
         return NULL;
     rows = rows * (cols / head_dim);
     if (y->var.wants_grad && srq_tape_take(t, (size_t)rows * sizeof(float), &saved, NULL) != 0)
         return NULL;
     if (!srq_tape_measuring(t)) {
-        struct rows c = { .x = &x->value, .y = &y->var.value, .w = w, .n = head_dim, .eps = eps };
+        struct rows c = { .x = &x->value, .y = &y->var.value, .w = w->value, .n = head_dim, .eps = eps };
 
         c.r = saved.size > 0 ? srq_tape_at(t, &saved) : NULL;
         srq_parallel(rows, grain(head_dim), forward, &c);
@@ -99,7 +106,7 @@ struct srq_var *srq_op_head_rmsnorm(struct srq_tape *t, struct srq_var *x, int64
     return &y->var;
 }
 
-struct srq_var *srq_op_rmsnorm(struct srq_tape *t, struct srq_var *x, const float *w, float eps)
+struct srq_var *srq_op_rmsnorm(struct srq_tape *t, struct srq_var *x, const struct srq_vector *w, float eps)
 {
     return x != NULL ? srq_op_head_rmsnorm(t, x, srq_var_cols(x), w, eps) : NULL;
 }

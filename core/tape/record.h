@@ -49,7 +49,7 @@ struct srq_node {
     union {
         struct srq_linear *linear;
         struct {
-            const float *weight;
+            const struct srq_vector *weight;
             int64_t features;
         } norm;
         struct {

@@ -168,14 +168,8 @@ SRQ_SIMD static void bf16_to_f32(const uint16_t *s, float *d, int64_t n)
 
 SRQ_SIMD static void f32_to_bf16(const float *s, uint16_t *d, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++) {
-        uint32_t u;
-        memcpy(&u, &s[i], sizeof(u));
-        uint32_t r = (u + 0x7fffu + (u >> 16 & 1)) >> 16;
-        uint32_t q = u >> 16 | 0x40u;
-
-        d[i] = (uint16_t)((u & 0x7fffffffu) > 0x7f800000u ? q : r);
-    }
+    for (int64_t i = 0; i < n; i++)
+        d[i] = srq_f32_to_bf16(s[i]);
 }
 
 int srq_convert(const void *src, enum srq_dtype from, void *dst, enum srq_dtype to, int64_t n)

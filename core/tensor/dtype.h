@@ -21,15 +21,15 @@ static inline float srq_bf16_to_f32(uint16_t h)
     return f;
 }
 
-/* NaN stays NaN (quiet). */
+/* NaN stays NaN (quiet). Without a branch, for loops. */
 static inline uint16_t srq_f32_to_bf16(float f)
 {
-    uint32_t u;
+    uint32_t u, rounded, quiet;
 
     memcpy(&u, &f, sizeof(u));
-    if ((u & 0x7fffffffu) > 0x7f800000u)
-        return (uint16_t)(u >> 16 | 0x40u);
-    return (uint16_t)((u + 0x7fffu + (u >> 16 & 1)) >> 16);
+    rounded = (u + 0x7fffu + (u >> 16 & 1)) >> 16;
+    quiet = u >> 16 | 0x40u;
+    return (uint16_t)((u & 0x7fffffffu) > 0x7f800000u ? quiet : rounded);
 }
 
 float srq_f16_to_f32(uint16_t h);

@@ -65,7 +65,7 @@ struct srq_tune_outcome {
 };
 
 /* Adds bytes by purpose, from shapes alone (measuring tape, declare() of the plugin). They are the tuner's arenas. */
-int srq_tuner_plan(const struct srq_tune_config *cfg, struct srq_memory_rows *rows, struct srq_error *err);
+int srq_tuner_footprint(const struct srq_tune_config *cfg, struct srq_memory_rows *rows, struct srq_error *err);
 int srq_tuner_create(const struct srq_tune_config *cfg, struct srq_tuner **out, struct srq_error *err);
 void srq_tuner_free(struct srq_tuner *t);
 

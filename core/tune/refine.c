@@ -154,7 +154,7 @@ static struct srq_refine *new_refine(const struct srq_refine_config *cfg)
     return r;
 }
 
-int srq_refine_plan(const struct srq_refine_config *cfg, struct srq_memory_rows *rows, struct srq_error *err)
+int srq_refine_footprint(const struct srq_refine_config *cfg, struct srq_memory_rows *rows, struct srq_error *err)
 {
     struct srq_refine *r = new_refine(cfg);
     int rc = r != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory planning the tuning of scales");

@@ -49,7 +49,7 @@ struct srq_refine_outcome {
 /* Whether a layer's scales are tuned. */
 bool srq_refine_tunes(const struct srq_layer_info *layer, const struct srq_scheme *scheme);
 /* Adds memory by purpose. */
-int srq_refine_plan(const struct srq_refine_config *cfg, struct srq_memory_rows *rows, struct srq_error *err);
+int srq_refine_footprint(const struct srq_refine_config *cfg, struct srq_memory_rows *rows, struct srq_error *err);
 int srq_refine_create(const struct srq_refine_config *cfg, struct srq_refine **out, struct srq_error *err);
 void srq_refine_free(struct srq_refine *r);
 /* resume (or NULL): bytes of an earlier srq_refine_save of the same job, from which it goes on to the same result. */

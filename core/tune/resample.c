@@ -65,7 +65,7 @@ static int measure(struct resample *r, const struct srq_resample_config *cfg, st
     return rc == 0 ? srq_walk_measure(&r->walk_config, &r->memory, err) : rc;
 }
 
-int srq_resample_plan(const struct srq_resample_config *cfg, struct srq_memory_rows *rows, struct srq_error *err)
+int srq_resample_footprint(const struct srq_resample_config *cfg, struct srq_memory_rows *rows, struct srq_error *err)
 {
     struct resample r;
     int rc = cfg->copies > 0 ? measure(&r, cfg, err) : 0;

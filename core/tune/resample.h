@@ -30,7 +30,7 @@ int64_t srq_resample_copies(int64_t wanted, int64_t nsamples, int64_t seq);
  * read. */
 int srq_resample_extend(struct srq_samples *samples, int64_t copies, struct srq_error *err);
 /* Adds memory by purpose, beside the samples themselves. */
-int srq_resample_plan(const struct srq_resample_config *cfg, struct srq_memory_rows *rows, struct srq_error *err);
+int srq_resample_footprint(const struct srq_resample_config *cfg, struct srq_memory_rows *rows, struct srq_error *err);
 /* Draws the words of all copies; samples as srq_resample_extend left them. tick (may be NULL) before every block of
  * every part of the samples: a non-zero return ends with that code. */
 int srq_resample_run(const struct srq_resample_config *cfg, struct srq_samples *samples,

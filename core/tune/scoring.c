@@ -151,7 +151,7 @@ static struct srq_scoring *new_scoring(const struct srq_scoring_config *cfg)
     return s;
 }
 
-int srq_scoring_plan(const struct srq_scoring_config *cfg, struct srq_memory_rows *rows, struct srq_error *err)
+int srq_scoring_footprint(const struct srq_scoring_config *cfg, struct srq_memory_rows *rows, struct srq_error *err)
 {
     struct srq_scoring *s = new_scoring(cfg);
     size_t groups, sums;

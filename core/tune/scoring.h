@@ -30,7 +30,7 @@ struct srq_scoring_config {
 };
 
 /* Adds memory by purpose. */
-int srq_scoring_plan(const struct srq_scoring_config *cfg, struct srq_memory_rows *rows, struct srq_error *err);
+int srq_scoring_footprint(const struct srq_scoring_config *cfg, struct srq_memory_rows *rows, struct srq_error *err);
 int srq_scoring_create(const struct srq_scoring_config *cfg, struct srq_scoring **out, struct srq_error *err);
 void srq_scoring_free(struct srq_scoring *s);
 

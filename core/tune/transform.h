@@ -11,7 +11,7 @@
  * (elements that are cut off count as if they were not).
  *
  * Memory is one block's parameters and activations, one hidden state a block and sample of the batch, and what the rows
- * of srq_transform_plan say. For the same samples and the same number of threads the scales are the same. */
+ * of srq_transform_footprint say. For the same samples and the same number of threads the scales are the same. */
 #ifndef SRQ_TUNE_TRANSFORM_H
 #define SRQ_TUNE_TRANSFORM_H
 
@@ -54,7 +54,8 @@ int srq_transform_pairs(const struct srq_model *m, const struct srq_plugin *p, v
                         struct srq_error *err);
 
 /* Adds memory by purpose. */
-int srq_transform_plan(const struct srq_transform_config *cfg, struct srq_memory_rows *rows, struct srq_error *err);
+int srq_transform_footprint(const struct srq_transform_config *cfg, struct srq_memory_rows *rows,
+                            struct srq_error *err);
 /* samples (NULL: none) and what the configuration points to stay. */
 int srq_transform_create(const struct srq_transform_config *cfg, const struct srq_samples *samples,
                          struct srq_transformer **out, struct srq_error *err);

@@ -243,7 +243,7 @@ static int settle(struct srq_transformer *t, bool **wanted, struct srq_error *er
     return measure(t, *wanted, err);
 }
 
-int srq_transform_plan(const struct srq_transform_config *cfg, struct srq_memory_rows *rows, struct srq_error *err)
+int srq_transform_footprint(const struct srq_transform_config *cfg, struct srq_memory_rows *rows, struct srq_error *err)
 {
     struct srq_transformer *t = new_transformer(cfg);
     bool *wanted = NULL;

@@ -118,7 +118,7 @@ static struct srq_tuner *new_tuner(const struct srq_tune_config *cfg, int *rc, s
     return NULL;
 }
 
-int srq_tuner_plan(const struct srq_tune_config *cfg, struct srq_memory_rows *rows, struct srq_error *err)
+int srq_tuner_footprint(const struct srq_tune_config *cfg, struct srq_memory_rows *rows, struct srq_error *err)
 {
     int rc;
     struct srq_tuner *t = new_tuner(cfg, &rc, err);

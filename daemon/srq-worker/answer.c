@@ -4,9 +4,11 @@
 #include "core/base/alloc.h"
 #include "core/base/buf.h"
 #include "core/job/resolve.h"
+#include "core/proto/members.h"
 #include "core/proto/proto.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -84,16 +86,6 @@ int worker_plan(void)
 
 /* ---- inspect ----------------------------------------------------------------------------------------------------- */
 
-static bool add_text(cJSON *o, const char *key, const char *text)
-{
-    return cJSON_AddItemToObject(o, key, text != NULL ? cJSON_CreateString(text) : cJSON_CreateNull());
-}
-
-static bool add_count(cJSON *o, const char *key, double v)
-{
-    return cJSON_AddNumberToObject(o, key, v) != NULL;
-}
-
 static bool add_layers(cJSON *root, const struct srq_model *m)
 {
     cJSON *list = cJSON_AddArrayToObject(root, "layers");
@@ -102,11 +94,11 @@ static bool add_layers(cJSON *root, const struct srq_model *m)
         const struct srq_layer_info *l = srq_model_layer(m, i);
         cJSON *o = cJSON_CreateObject();
 
-        if (o == NULL || !cJSON_AddItemToArray(list, o) || !add_text(o, "name", l->name) ||
-            !cJSON_AddItemToObject(o, "block", l->block >= 0 ? cJSON_CreateNumber(l->block) : cJSON_CreateNull()) ||
-            !add_text(o, "module", l->module) || !add_count(o, "out", (double)l->out) ||
-            !add_count(o, "in", (double)l->in) || !add_text(o, "dtype", srq_dtype_name(l->dtype)) ||
-            cJSON_AddBoolToObject(o, "bias", l->has_bias) == NULL || !add_text(o, "tie", l->tie_name))
+        if (o == NULL || !cJSON_AddItemToArray(list, o) || !srq_put_text(o, "name", l->name) ||
+            !srq_put_number(o, "block", l->block >= 0 ? l->block : NAN) || !srq_put_text(o, "module", l->module) ||
+            !srq_put_number(o, "out", (double)l->out) || !srq_put_number(o, "in", (double)l->in) ||
+            !srq_put_text(o, "dtype", srq_dtype_name(l->dtype)) ||
+            cJSON_AddBoolToObject(o, "bias", l->has_bias) == NULL || !srq_put_text(o, "tie", l->tie_name))
             return false;
     }
     return list != NULL;
@@ -126,14 +118,15 @@ static cJSON *model_json(const struct srq_model *m)
 {
     const struct srq_model_info *i = srq_model_info(m);
     cJSON *o = cJSON_CreateObject();
-    bool ok = o != NULL && add_text(o, "path", i->path) && add_text(o, "family", i->family) &&
-              add_text(o, "architecture", i->architecture) && add_text(o, "quantized", i->quantized) &&
-              add_text(o, "dtype", srq_dtype_name(i->dtype)) && add_count(o, "parameters", (double)i->parameters) &&
-              add_count(o, "bytes", (double)i->bytes) && add_count(o, "blocks", i->blocks) &&
-              add_count(o, "hidden", (double)i->hidden) && add_count(o, "intermediate", (double)i->intermediate) &&
-              add_count(o, "heads", (double)i->heads) && add_count(o, "kv_heads", (double)i->kv_heads) &&
-              add_count(o, "head_dim", (double)i->head_dim) && add_count(o, "vocab", (double)i->vocab) &&
-              add_count(o, "max_positions", (double)i->max_positions) &&
+    bool ok = o != NULL && srq_put_text(o, "path", i->path) && srq_put_text(o, "family", i->family) &&
+              srq_put_text(o, "architecture", i->architecture) && srq_put_text(o, "quantized", i->quantized) &&
+              srq_put_text(o, "dtype", srq_dtype_name(i->dtype)) &&
+              srq_put_number(o, "parameters", (double)i->parameters) && srq_put_number(o, "bytes", (double)i->bytes) &&
+              srq_put_number(o, "blocks", i->blocks) && srq_put_number(o, "hidden", (double)i->hidden) &&
+              srq_put_number(o, "intermediate", (double)i->intermediate) &&
+              srq_put_number(o, "heads", (double)i->heads) && srq_put_number(o, "kv_heads", (double)i->kv_heads) &&
+              srq_put_number(o, "head_dim", (double)i->head_dim) && srq_put_number(o, "vocab", (double)i->vocab) &&
+              srq_put_number(o, "max_positions", (double)i->max_positions) &&
               cJSON_AddBoolToObject(o, "tied_head", i->tied_head) != NULL && add_layers(o, m) && add_notes(o, m);
 
     if (ok)

@@ -6,6 +6,7 @@
 #include "core/base/fs.h"
 #include "core/base/hash.h"
 #include "core/base/log.h"
+#include "core/proto/members.h"
 #include "core/proto/proto.h"
 #include "daemon/srq-worker/jobdir.h"
 
@@ -92,9 +93,8 @@ static int send_journal_line(void *ctx, const struct srq_journal_line *line)
     if (line->seq <= r->client->since)
         return 0;
     params = cJSON_Duplicate(line->data, true);
-    if (params == NULL || cJSON_AddStringToObject(params, "job", r->control->job) == NULL ||
-        cJSON_AddNumberToObject(params, "seq", (double)line->seq) == NULL ||
-        cJSON_AddNumberToObject(params, "time", line->time) == NULL) {
+    if (params == NULL || !srq_put_text(params, "job", r->control->job) ||
+        !srq_put_number(params, "seq", (double)line->seq) || !srq_put_number(params, "time", line->time)) {
         cJSON_Delete(params);
         return -SRQ_ENOMEM;
     }
@@ -133,7 +133,7 @@ static int attach(struct worker_control *k, struct client *c, const cJSON *param
     c->offset = 0;
     cJSON_AddNumberToObject(result, "pid", (double)getpid());
     cJSON_AddNumberToObject(result, "seq", (double)srq_journal_seq(k->journal));
-    cJSON_AddStringToObject(result, "stage", srq_stage_name(atomic_load(&k->flags->stage)));
+    cJSON_AddStringToObject(result, "stage", srq_stage_words[atomic_load(&k->flags->stage)]);
     return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "core/job/options.h"
 #include "core/math/gemm.h"
 #include "core/math/team.h"
+#include "core/proto/members.h"
 #include "core/proto/proto.h"
 
 #include <math.h>
@@ -176,11 +177,6 @@ static int measure(const struct request *r, struct measured *m, struct srq_error
     return rc;
 }
 
-static void number(cJSON *o, const char *key, double v)
-{
-    cJSON_AddItemToObject(o, key, isfinite(v) ? cJSON_CreateNumber(v) : cJSON_CreateNull());
-}
-
 static cJSON *result_json(const struct request *r, const struct measured *m)
 {
     cJSON *o = cJSON_CreateObject(), *base;
@@ -188,25 +184,25 @@ static cJSON *result_json(const struct request *r, const struct measured *m)
     if (o == NULL)
         return NULL;
     cJSON_AddStringToObject(o, "model", r->model);
-    number(o, "perplexity", m->result.perplexity);
-    number(o, "loss", m->result.loss);
-    number(o, "kl", m->result.kl);
-    number(o, "top1", m->result.top1);
-    number(o, "tokens", (double)m->result.tokens);
-    number(o, "windows", (double)m->samples.count);
-    number(o, "seqlen", (double)m->samples.seqlen);
-    number(o, "elapsed_s", m->result.elapsed_s);
+    srq_put_number(o, "perplexity", m->result.perplexity);
+    srq_put_number(o, "loss", m->result.loss);
+    srq_put_number(o, "kl", m->result.kl);
+    srq_put_number(o, "top1", m->result.top1);
+    srq_put_number(o, "tokens", (double)m->result.tokens);
+    srq_put_number(o, "windows", (double)m->samples.count);
+    srq_put_number(o, "seqlen", (double)m->samples.seqlen);
+    srq_put_number(o, "elapsed_s", m->result.elapsed_s);
     if (m->reference != NULL) {
         base = cJSON_AddObjectToObject(o, "reference");
         cJSON_AddStringToObject(base, "model", r->reference);
-        number(base, "perplexity", m->base.perplexity);
-        number(base, "loss", m->base.loss);
+        srq_put_number(base, "perplexity", m->base.perplexity);
+        srq_put_number(base, "loss", m->base.loss);
     } else {
         cJSON_AddNullToObject(o, "reference");
     }
-    cJSON_AddItemToObject(o, "logits", r->logits != NULL ? cJSON_CreateString(r->logits) : cJSON_CreateNull());
+    srq_put_text(o, "logits", r->logits);
     cJSON_AddStringToObject(o, "gemm_backend", srq_gemm_backend(SRQ_F32));
-    number(o, "threads", srq_team_size());
+    srq_put_number(o, "threads", srq_team_size());
     return o;
 }
 

@@ -3,6 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
+#include "core/proto/members.h"
 
 #include <cjson/cJSON.h>
 #include <dirent.h>
@@ -51,7 +52,7 @@ static void lock_holder(int fd, double *pid, char *host, size_t cap)
     ssize_t n = pread(fd, text, sizeof(text), 0);
     cJSON *json = n > 0 ? cJSON_ParseWithLength(text, (size_t)n) : NULL;
     const cJSON *p = cJSON_GetObjectItemCaseSensitive(json, "pid");
-    const char *h = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "host"));
+    const char *h = srq_member_text(json, "host");
 
     *pid = cJSON_IsNumber(p) ? p->valuedouble : 0;
     snprintf(host, cap, "%s", h != NULL ? h : "");
@@ -163,10 +164,8 @@ int worker_jobdir_announce(struct worker_jobdir *d, const char *socket, struct s
     int rc = 0;
 
     this_host(host, sizeof(host));
-    if (json != NULL && cJSON_AddNumberToObject(json, "pid", (double)getpid()) != NULL &&
-        cJSON_AddStringToObject(json, "host", host) != NULL &&
-        cJSON_AddNumberToObject(json, "start_time", process_start()) != NULL &&
-        cJSON_AddStringToObject(json, "socket", socket) != NULL)
+    if (json != NULL && srq_put_number(json, "pid", (double)getpid()) && srq_put_text(json, "host", host) &&
+        srq_put_number(json, "start_time", process_start()) && srq_put_text(json, "socket", socket))
         text = cJSON_PrintUnformatted(json);
     cJSON_Delete(json);
     name = srq_path_join(d->path, "control");

@@ -2,27 +2,22 @@
 #include "daemon/srq-worker/commands.h"
 
 #include "core/base/log.h"
+#include "core/proto/members.h"
 
 #include <math.h>
 #include <stdio.h>
 
-static double number(const cJSON *data, const char *key)
-{
-    const cJSON *v = cJSON_GetObjectItemCaseSensitive(data, key);
-
-    return cJSON_IsNumber(v) ? v->valuedouble : NAN;
-}
-
 static const char *text(const cJSON *data, const char *key)
 {
-    const char *v = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(data, key));
+    const char *v = srq_member_text(data, key);
 
     return v != NULL ? v : "";
 }
 
 static void show_progress(const cJSON *d)
 {
-    double done = number(d, "done"), total = number(d, "total"), eta = number(d, "eta_s"), rate = number(d, "rate");
+    double done = srq_member_number(d, "done"), total = srq_member_number(d, "total"),
+           eta = srq_member_number(d, "eta_s"), rate = srq_member_number(d, "rate");
     char detail[128];
 
     fprintf(stderr, "%-9s", text(d, "stage"));
@@ -43,19 +38,19 @@ static void show_block(const cJSON *d)
     char name[128];
 
     srq_escape_control(text(d, "name"), name, sizeof(name));
-    fprintf(stderr, "block %.0f  %s", number(d, "block"), name);
-    if (!isnan(number(d, "loss_first")))
-        fprintf(stderr, "  loss %.4g -> %.4g at iteration %.0f", number(d, "loss_first"), number(d, "loss_best"),
-                number(d, "best_iteration"));
-    fprintf(stderr, "  %.3g s\n", number(d, "elapsed_s"));
+    fprintf(stderr, "block %.0f  %s", srq_member_number(d, "block"), name);
+    if (!isnan(srq_member_number(d, "loss_first")))
+        fprintf(stderr, "  loss %.4g -> %.4g at iteration %.0f", srq_member_number(d, "loss_first"),
+                srq_member_number(d, "loss_best"), srq_member_number(d, "best_iteration"));
+    fprintf(stderr, "  %.3g s\n", srq_member_number(d, "elapsed_s"));
 }
 
 static void show_evaluation(const cJSON *d)
 {
-    fprintf(stderr, "%-9s perplexity %.5g", text(d, "which"), number(d, "perplexity"));
-    if (!isnan(number(d, "kl")))
-        fprintf(stderr, "  KL %.4g  top-1 %.2f %%", number(d, "kl"), 100 * number(d, "top1"));
-    fprintf(stderr, "  %.0f tokens\n", number(d, "tokens"));
+    fprintf(stderr, "%-9s perplexity %.5g", text(d, "which"), srq_member_number(d, "perplexity"));
+    if (!isnan(srq_member_number(d, "kl")))
+        fprintf(stderr, "  KL %.4g  top-1 %.2f %%", srq_member_number(d, "kl"), 100 * srq_member_number(d, "top1"));
+    fprintf(stderr, "  %.0f tokens\n", srq_member_number(d, "tokens"));
 }
 
 void worker_show_event(void *ctx, int64_t seq, double time, const char *event, const cJSON *data)

@@ -5,6 +5,7 @@
 #include "core/base/fs.h"
 #include "core/job/job.h"
 #include "core/job/spec.h"
+#include "core/proto/members.h"
 #include "core/proto/proto.h"
 #include "daemon/srq-worker/control.h"
 #include "daemon/srq-worker/jobdir.h"
@@ -62,7 +63,7 @@ static void on_event(void *ctx, int64_t seq, double time, const char *event, con
 }
 
 /* With the directory `dir` locked. */
-static int run_locked(struct held *h, struct srq_job_request *req, enum srq_job_end *end, struct srq_error *err)
+static int run_locked(struct held *h, struct srq_job_request *req, enum srq_job_state *end, struct srq_error *err)
 {
     const struct srq_job_control control = { h, start_control, take_changes, stop_control };
 
@@ -79,7 +80,7 @@ static int run(struct srq_job_request *req, const char *dir, srq_journal_watch w
 {
     struct held h = { .watch = watch };
     struct srq_error err = { 0 };
-    enum srq_job_end end = SRQ_JOB_DONE;
+    enum srq_job_state end = SRQ_JOB_DONE;
     int rc = worker_jobdir_open(dir, req->spec != NULL, &h.dir, &err);
 
     if (rc == 0) {
@@ -110,7 +111,7 @@ static char *directory_beside(const char *text, size_t len, struct srq_error *er
 
     if (srq_json_parse(text, len, SRQ_DEPTH_MAX, &json, err) != 0)
         return NULL;
-    output = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "output"));
+    output = srq_member_text(json, "output");
     if (output == NULL || output[0] == '\0') {
         srq_fail_field(err, -SRQ_EINVAL, "output", "the job lacks \"output\"");
     } else {

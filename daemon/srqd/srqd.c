@@ -93,7 +93,7 @@ static bool unfinished_jobs(const struct srqd *d)
 
     TAILQ_FOREACH(j, &d->jobs, entry)
     {
-        if (!job_ended(j) && j->state != JOB_PAUSED)
+        if (!job_ended(j) && j->state != SRQ_JOB_PAUSED)
             return true;
     }
     return false;

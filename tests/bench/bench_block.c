@@ -149,15 +149,17 @@ static struct srq_var *block(struct bench *b, struct srq_tape *t)
     struct srq_attention a = { BENCH_BATCH, BENCH_SEQ, BENCH_HEADS, BENCH_KV_HEADS, BENCH_HEAD_DIM, 0, 0.125f };
     struct srq_var *x = srq_tape_input(t, &b->input, false), *h, *q, *k, *v;
     struct layer *l = b->layers;
+    static struct srq_vector gain = { .name = "norm", .n = BENCH_HIDDEN };
 
-    h = srq_op_rmsnorm(t, x, b->norm, 1e-5f);
+    gain.value = b->norm;
+    h = srq_op_rmsnorm(t, x, &gain, 1e-5f);
     q = srq_op_linear(t, h, &l[Q].linear);
     k = srq_op_linear(t, h, &l[K].linear);
     v = srq_op_linear(t, h, &l[V].linear);
     q = srq_op_rope(t, q, BENCH_SEQ, BENCH_HEAD_DIM, BENCH_HEAD_DIM, b->cos, b->sin);
     k = srq_op_rope(t, k, BENCH_SEQ, BENCH_HEAD_DIM, BENCH_HEAD_DIM, b->cos, b->sin);
     x = srq_op_add(t, x, srq_op_linear(t, srq_op_attention(t, q, k, v, &a), &l[O].linear));
-    h = srq_op_rmsnorm(t, x, b->norm, 1e-5f);
+    h = srq_op_rmsnorm(t, x, &gain, 1e-5f);
     h = srq_op_swiglu(t, srq_op_linear(t, h, &l[GATE].linear), srq_op_linear(t, h, &l[UP].linear));
     x = srq_op_add(t, x, srq_op_linear(t, h, &l[DOWN].linear));
     return srq_op_mse(t, x, &b->target, NULL);

@@ -56,7 +56,7 @@ HOSTILE = [
     (b'{"jsonrpc":"2.0","id":"1","method":"job.get","params":{"job":"a","uid":0}}', "invalid", "unknown member",
      "uid", "1"),
     (b'{"jsonrpc":"2.0","id":"1","method":"job.list","params":{"limit":0}}', "invalid", "not between", "limit", "1"),
-    (b'{"jsonrpc":"2.0","id":"1","method":"job.list","params":{"states":["happy"]}}', "invalid", "happy", "states", "1"),
+    (b'{"jsonrpc":"2.0","id":"1","method":"job.list","params":{"states":["happy"]}}', "invalid", "happy", "states[0]", "1"),
     (b'{"jsonrpc":"2.0","id":"1","method":"job.submit","params":{"spec":"x"}}', "invalid", "of type object", "spec", "1"),
     (b'{"jsonrpc":"2.0","id":"1","method":"job.submit","params":{"spec":{}}}', "not_found", "no such model", "model", "1"),
     (b'{"jsonrpc":"2.0","id":"1","method":"events.subscribe","params":{"events":["rain"]}}', "invalid", "rain",

@@ -240,11 +240,12 @@ class Story:
         self.file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
 
     def begin(self, block):
-        self.tell("block.begin", block=block, name="model.layers.%d" % block, layers=[DOWN % block], iters=200)
+        self.tell("block.begin", block=block, name="model.layers.%d" % block, layers=[DOWN % block], iters=200,
+                  state="running")
 
-    def end(self, block):
+    def end(self, block, state="finished"):
         self.tell("block.end", block=block, name="model.layers.%d" % block, loss_first=1, loss_best=0.5, best_iteration=7,
-                  elapsed_s=3)
+                  elapsed_s=3, state=state)
 
     def error(self, block, iter, error):
         self.tell("layer.error", block=block, layer=DOWN % block, iter=iter, error=error)
@@ -301,32 +302,29 @@ def heatmap_values_are_those_of_the_journal(d):
 
 
 @with_daemon(FAST)
-def block_states_follow_begin_end_and_the_retunes_of_changes(d):
+def block_states_are_what_the_journal_says_last(d):
     c, job, s = told_job(d)
-
-    def changed(revision, retunes, restarts=None):
-        s.tell("plan.changed", revision=revision, changes=[], by="somebody", retunes=retunes, restarts=restarts)
     assert states(c, job) == ["pending"] * 4
     s.begin(0)
     assert states(c, job) == ["running"] + ["pending"] * 3
     s.end(0)
     s.begin(1)
     assert states(c, job) == ["finished", "running", "pending", "pending"]
-    changed(1, [0], restarts=1)
-    assert states(c, job) == ["stale", "running", "pending", "pending"]
-    s.begin(1)
-    s.end(1)
-    s.begin(2)
-    # The running block finishes as it is, and is tuned again after the first pass.
-    changed(2, [2])
-    assert states(c, job) == ["stale", "finished", "running", "pending"]
-    s.end(2)
-    s.begin(3)
-    s.end(3)
-    assert states(c, job) == ["stale", "finished", "stale", "finished"]
-    s.begin(0)
+    s.tell("plan.changed", revision=1, changes=[], by="somebody", retunes=[0], restarts=1,
+           states=["stale", "running", "pending", "finished", "pending"])
+    assert states(c, job) == ["stale", "running", "pending", "finished"]
+    s.end(1, "stale")
+    assert states(c, job) == ["stale", "stale", "pending", "finished"]
+
+
+@with_daemon(FAST)
+def a_journal_of_old_says_no_states_and_they_stay(d):
+    c, job, s = told_job(d)
     s.end(0)
-    assert states(c, job) == ["finished", "finished", "stale", "finished"]
+    s.tell("block.begin", block=0, name="model.layers.0", layers=[DOWN % 0], iters=200)
+    s.tell("plan.changed", revision=1, changes=[], by="somebody", retunes=[0])
+    s.tell("block.end", block=1, name="model.layers.1", loss_first=1, loss_best=0.5, best_iteration=7, elapsed_s=3)
+    assert states(c, job) == ["finished"] + ["pending"] * 3
 
 
 @with_daemon(FAST)
@@ -343,8 +341,8 @@ def a_journal_that_was_cut_or_lies_is_read_again(d):
     s.end(1)
     assert states(c, job) == ["finished", "finished", "pending", "pending"]
     s.file.write(b'{"seq":5,"time":1,"event":"layer.scored","data":{"block":0,"layer":"x","scheme":7,"score":1}}\n'
-                 b'{"seq":6,"time":1,"event":"plan.changed","data":{"revision":1,"by":null,"changes":[],"retunes":["0"]}}\n'
-                 b'{"seq":7,"time":1,"event":"block.begin","data":{"block":1e15,"name":"","layers":[],"iters":1}}\n\xff\n')
+                 b'{"seq":6,"time":1,"event":"plan.changed","data":{"revision":1,"by":null,"changes":[],"states":["stale",7]}}\n'
+                 b'{"seq":7,"time":1,"event":"block.begin","data":{"block":1e15,"name":"","layers":[],"iters":1,"state":"stale"}}\n\xff\n')
     assert states(c, job) == ["finished", "finished", "pending", "pending"]
     os.truncate(path, 0)
     s.seq = 0

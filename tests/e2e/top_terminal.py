@@ -55,7 +55,8 @@ def script(blocks=4, iters=40, running=1):
     events = []
     for b in range(blocks - running + (1 if running else 0)):
         names = [x["name"] for x in layers(blocks) if x["block"] == b]
-        events.append(("block.begin", {"block": b, "name": f"model.layers.{b}", "layers": names, "iters": iters}))
+        events.append(("block.begin", {"block": b, "name": f"model.layers.{b}", "layers": names, "iters": iters,
+                                       "state": "running"}))
         for i in range(iters):
             events.append(("tune.point", {"block": b, "iter": i, "loss": 0.02 / (i + 1), "lr": 0.005}))
             if i % 10 == 0:
@@ -63,7 +64,8 @@ def script(blocks=4, iters=40, running=1):
                 events += [("layer.error", {"block": b, "layer": n, "iter": i, "error": 0.01 / (i + 1)}) for n in names]
         if b < blocks - running:
             events.append(("block.end", {"block": b, "name": f"model.layers.{b}", "loss_first": 0.02,
-                                         "loss_best": 0.0005, "best_iteration": iters - 1, "elapsed_s": 4.2}))
+                                         "loss_best": 0.0005, "best_iteration": iters - 1, "elapsed_s": 4.2,
+                                         "state": "finished"}))
     events.append(("log", {"level": "warning", "text": "a line for people \u001b[2J"}))
     return events
 

@@ -39,7 +39,7 @@ static const struct srq_pair_row odd_mix_pair[] = { { 'B', false, 0, SRQ_BETWEEN
 
 ODD_FORWARD(odd_stem_forward)
 {
-    struct srq_var *h = srq_op_rmsnorm(t, in[0], b->vectors[0], 1e-5f);
+    struct srq_var *h = srq_op_rmsnorm(t, in[0], &b->vectors[0], 1e-5f);
 
     (void)batch;
     (void)seq;
@@ -51,7 +51,7 @@ ODD_FORWARD(odd_mix_forward)
 {
     (void)batch;
     (void)seq;
-    out[0] = srq_op_add(t, in[0], srq_op_linear(t, srq_op_rmsnorm(t, in[0], b->vectors[0], 1e-5f), &b->linears[0]));
+    out[0] = srq_op_add(t, in[0], srq_op_linear(t, srq_op_rmsnorm(t, in[0], &b->vectors[0], 1e-5f), &b->linears[0]));
 }
 
 ODD_FORWARD(odd_narrow_forward)

@@ -3,7 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/rng.h"
-#include "core/budget/scores.h"
+#include "core/job/scores_json.h"
 #include "core/tune/options.h"
 #include "core/tune/plugin_host.h"
 

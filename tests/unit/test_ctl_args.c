@@ -2,6 +2,7 @@
 #include "tests/unit/test.h"
 
 #include "core/base/buf.h"
+#include "core/proto/words.h"
 #include "tui/srqctl/change.h"
 #include "tui/srqctl/jobspec.h"
 #include "tui/srqctl/verb.h"
@@ -42,6 +43,30 @@ static void options_and_words_may_be_mixed(void **state)
     assert_string_equal(ctl_next_value(&a, "set", &at), "b=2");
     assert_null(ctl_next_value(&a, "set", &at));
     ctl_args_fini(&a);
+}
+
+/* What completions offer is what the daemon takes. */
+static void words_offered_are_those_of_the_protocol(void **state)
+{
+    static const struct {
+        const char *verb, *option;
+        const char *const *words;
+    } rows[] = { { "list", "state", srq_job_state_words },
+                 { "heatmap", "by", srq_heat_words },
+                 { "series", "kind", srq_series_words } };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct ctl_option *o = verb(rows[i].verb)->options;
+        char words[200];
+
+        while (strcmp(o->name, rows[i].option) != 0)
+            o++;
+        srq_words_text(rows[i].words, words, sizeof(words));
+        for (char *bar = words; (bar = strchr(bar, '|')) != NULL;)
+            *bar = ' ';
+        assert_string_equal(o->words, words);
+    }
 }
 
 static void words_after_two_dashes_are_no_options(void **state)
@@ -93,11 +118,11 @@ static void common_options_stand_before_the_verb_too(void **state)
     const char *words[] = { "--json", "--socket", "/s", "list", "--state", "done" };
     struct ctl_args a;
     struct srq_error err;
-    int used = 0;
 
     (void)state;
-    assert_ok(ctl_parse_common(COUNT(words), words, &a, &used, &err), &err);
-    assert_int_equal(used, 3);
+    assert_ok(ctl_parse_common(COUNT(words), words, &a, &err), &err);
+    assert_int_equal(a.positional_count, 3);
+    assert_string_equal(a.positional[0], "list");
     assert_string_equal(ctl_value(&a, "socket"), "/s");
     ctl_args_fini(&a);
 }
@@ -408,6 +433,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(options_and_words_may_be_mixed),
+        cmocka_unit_test(words_offered_are_those_of_the_protocol),
         cmocka_unit_test(words_after_two_dashes_are_no_options),
         cmocka_unit_test(bad_options_are_named_with_what_was_meant),
         cmocka_unit_test(common_options_stand_before_the_verb_too),

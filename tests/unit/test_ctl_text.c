@@ -1,6 +1,7 @@
 /* How srqctl writes numbers, tables, suggestions, summaries and what it reads of the machine. */
 #include "tests/unit/test.h"
 
+#include "core/base/nearest.h"
 #include "tui/srqctl/change.h"
 #include "tui/srqctl/csv.h"
 #include "tui/srqctl/heatmap_text.h"
@@ -93,12 +94,12 @@ static void nearest_word_is_near(void **state)
     static const char *const words[] = { "submit", "show", "series", "wait", "watch" };
 
     (void)state;
-    assert_string_equal(ctl_nearest("sumbit", words, 5), "submit");
-    assert_string_equal(ctl_nearest("shwo", words, 5), "show");
-    assert_string_equal(ctl_nearest("wach", words, 5), "watch");
-    assert_null(ctl_nearest("quantize", words, 5));
-    assert_null(ctl_nearest("", words, 5));
-    assert_null(ctl_nearest("zz", words, 5));
+    assert_string_equal(srq_nearest_word("sumbit", words, 5), "submit");
+    assert_string_equal(srq_nearest_word("shwo", words, 5), "show");
+    assert_string_equal(srq_nearest_word("wach", words, 5), "watch");
+    assert_null(srq_nearest_word("quantize", words, 5));
+    assert_null(srq_nearest_word("", words, 5));
+    assert_null(srq_nearest_word("zz", words, 5));
 }
 
 static void expect_change(const char *json, const char *want)

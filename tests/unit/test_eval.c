@@ -362,13 +362,13 @@ static void plan_covers_the_largest_allocation(void **state)
     struct srq_error err = { 0 };
     struct srq_eval *e;
 
-    assert_ok(srq_eval_plan(f->model, &cfg, 4, 48, true, &plan, &err), &err);
+    assert_ok(srq_eval_footprint(f->model, &cfg, 4, 48, true, &plan, &err), &err);
     assert_int_equal(plan.hidden, 4 * 48 * 256 * sizeof(float));
     assert_int_equal(plan.reference, plan.hidden);
     assert_true(plan.tape > 0 && plan.block > 0 && plan.head > 0);
     assert_int_equal(plan.logits, 2 * 4 * 48 * 2048 * sizeof(float));
     assert_true(plan.total >= plan.hidden + plan.reference + plan.logits);
-    assert_refused(srq_eval_plan(f->model, &cfg, 4, 1, true, &none, &err), -SRQ_EINVAL, &err, "1 tokens");
+    assert_refused(srq_eval_footprint(f->model, &cfg, 4, 1, true, &none, &err), -SRQ_EINVAL, &err, "1 tokens");
     peak = 0;
     srq_set_alloc_hook(count_allocation, NULL);
     assert_ok(srq_eval_create(f->model, NULL, &f->samples, &cfg, &e, &err), &err);

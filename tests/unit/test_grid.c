@@ -6,6 +6,7 @@
 #include "core/base/rng.h"
 #include "core/grid/grid.h"
 #include "core/math/team.h"
+#include "core/proto/words.h"
 
 #include <math.h>
 
@@ -434,6 +435,35 @@ static void size_counts_scales_and_zero_points(void **state)
     assert_int_equal(srq_scheme_bits(&s, 2, 100), 4 * 200 + 2 * 3 * 20);
 }
 
+/* What clients read off a scheme's name is what it means. */
+static void names_look_as_they_mean(void **state)
+{
+    static const char *const names[] = { "w2g64", "w3",    "w4gt",  "w4g128z", "w8z",  "w5g32",
+                                         "mxfp4", "mxfp8", "nvfp4", "fp8",     "fp8t", "bf16" };
+    char text[32];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        struct srq_error err = { 0 };
+        struct srq_scheme s;
+        struct srq_scheme_look look = srq_scheme_look(names[i]);
+
+        assert_ok(srq_scheme_parse(names[i], &s, &err), &err);
+        assert_string_equal(srq_scheme_text(&s, text, sizeof(text)), names[i]);
+        assert_int_equal(look.bits, s.bits);
+        assert_int_equal(look.integer, s.grid == SRQ_GRID_INT_SYM || s.grid == SRQ_GRID_INT_ASYM);
+        assert_int_equal(look.zero_points, s.grid == SRQ_GRID_INT_ASYM);
+        if (!look.integer)
+            continue;
+        assert_int_equal(look.group, s.group);
+        s.bits = 6;
+        assert_true(srq_scheme_with_bits(names[i], 6, text, sizeof(text)));
+        assert_string_equal(text, srq_scheme_text(&s, (char[32]){ 0 }, 32));
+    }
+    assert_false(srq_scheme_with_bits("mxfp4", 6, text, sizeof(text)));
+    assert_int_equal(srq_scheme_look("plain").bits, 0);
+}
+
 static void odd_shapes_are_named(void **state)
 {
     struct srq_error err = { 0 };
@@ -475,6 +505,7 @@ int main(void)
         cmocka_unit_test(every_spelling_is_read),
         cmocka_unit_test(what_is_no_scheme_is_refused),
         cmocka_unit_test(size_counts_scales_and_zero_points),
+        cmocka_unit_test(names_look_as_they_mean),
         cmocka_unit_test(odd_shapes_are_named),
     };
 

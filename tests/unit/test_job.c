@@ -40,7 +40,7 @@ static int tear_down(void **state)
 
 /* Runs a small job; its output is DIR/NAME, its directory DIR/NAME.job. */
 static int run_controlled(const char *name, const char *method, const char *more, struct srq_job_flags *flags,
-                          const struct srq_job_control *control, enum srq_job_end *end, struct srq_error *err)
+                          const struct srq_job_control *control, enum srq_job_state *end, struct srq_error *err)
 {
     char *job = srq_asprintf("%s/%s.job", dir, name);
     char *spec = srq_asprintf(""
@@ -62,7 +62,7 @@ static int run_controlled(const char *name, const char *method, const char *more
 }
 
 static int run(const char *name, const char *method, const char *more, struct srq_job_flags *flags,
-               enum srq_job_end *end, struct srq_error *err)
+               enum srq_job_state *end, struct srq_error *err)
 {
     return run_controlled(name, method, more, flags, NULL, end, err);
 }
@@ -121,7 +121,7 @@ static void every_event_of_a_job_fits_the_message_table(void **state)
 {
     struct srq_job_flags flags = { 0 };
     struct srq_error err = { 0 };
-    enum srq_job_end end;
+    enum srq_job_state end;
     struct seen seen;
     char *more =
         srq_asprintf(",\"eval\":[\"%s/text/demo-eval.txt\"],\"options\":{" SMALL ",\"signround.iters\":4}", share);
@@ -159,7 +159,7 @@ static void finishing_at_once_gives_plain_rounding(void **state)
 {
     struct srq_job_flags flags = { 0 }, none = { 0 };
     struct srq_error err = { 0 };
-    enum srq_job_end end;
+    enum srq_job_state end;
 
     (void)state;
     atomic_store(&flags.finish, true);
@@ -174,7 +174,7 @@ static double error_of_rounding(const char *name, const char *more)
 {
     struct srq_job_flags flags = { 0 };
     struct srq_error err = { 0 };
-    enum srq_job_end end;
+    enum srq_job_state end;
     char *path = srq_asprintf("%s/%s/report.json", dir, name), *text;
     size_t len;
     cJSON *report;
@@ -215,7 +215,7 @@ static void canceling_ends_for_good(void **state)
 {
     struct srq_job_flags flags = { 0 }, none = { 0 };
     struct srq_error err = { 0 };
-    enum srq_job_end end;
+    enum srq_job_state end;
 
     (void)state;
     atomic_store(&flags.cancel, true);
@@ -230,7 +230,7 @@ static void another_job_may_not_use_the_directory(void **state)
 {
     struct srq_job_flags flags = { 0 };
     struct srq_error err = { 0 };
-    enum srq_job_end end;
+    enum srq_job_state end;
 
     (void)state;
     atomic_store(&flags.pause, true);
@@ -310,7 +310,7 @@ static void the_plan_may_be_changed_from_another_thread_all_the_while(void **sta
     const struct srq_job_control control = { &c, no_start, begin_changing, end_changing };
     struct srq_job_flags flags = { 0 };
     struct srq_error err = { 0 };
-    enum srq_job_end end;
+    enum srq_job_state end;
 
     (void)state;
     assert_ok(run_controlled("changed", "signround", ",\"options\":{" SMALL ",\"signround.iters\":6}", &flags, &control,

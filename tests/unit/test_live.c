@@ -3,7 +3,8 @@
 
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
-#include "core/budget/live.h"
+#include "core/job/change_json.h"
+#include "core/job/plan_file.h"
 
 #include <math.h>
 #include <unistd.h>
@@ -27,6 +28,7 @@ struct bed {
     struct srq_unit unit[BLOCKS + 1];
     struct srq_scheme made[LAYERS], tuning[LAYERS];
     struct srq_change_context ctx;
+    cJSON *told; /* event of the last change applied */
 };
 static struct bed bed;
 
@@ -100,11 +102,12 @@ static int tear_down(void **state)
 {
     (void)state;
     srq_live_plan_fini(&bed.plan);
+    cJSON_Delete(bed.told);
     return 0;
 }
 
-/* Works out a change given as JSON. */
-static int change(const char *json, struct srq_change_result *out, struct srq_error *err)
+/* Works out a change given as JSON. What is said of it, where it is possible: the answer and the event. */
+static int change(const char *json, struct srq_change_result *out, cJSON **reply, cJSON **event, struct srq_error *err)
 {
     cJSON *params = cJSON_Parse(json);
     struct srq_change c;
@@ -116,24 +119,26 @@ static int change(const char *json, struct srq_change_result *out, struct srq_er
     rc = srq_change_parse(params, &c, err);
     if (rc == 0)
         rc = srq_change_make(&bed.ctx, &c, out, err);
+    *reply = rc == 0 ? srq_change_reply(&bed.ctx, &c, out) : NULL;
+    *event = rc == 0 ? srq_change_event(&bed.ctx, &c, out) : NULL;
     srq_change_fini(&c);
     cJSON_Delete(params);
     return rc;
 }
 
-/* The same, and it becomes the plan. */
+/* The same, and it becomes the plan; the answer. */
 static cJSON *apply(const char *json, bool *restart)
 {
     struct srq_change_result r;
     struct srq_error err = { 0 };
-    cJSON *reply;
+    cJSON *reply, *event;
 
-    assert_ok(change(json, &r, &err), &err);
+    assert_ok(change(json, &r, &reply, &event, &err), &err);
+    cJSON_Delete(bed.told);
+    bed.told = event;
     srq_live_plan_fini(&bed.plan);
     bed.plan = r.next;
     memset(&r.next, 0, sizeof(r.next));
-    reply = r.reply;
-    r.reply = NULL;
     if (restart != NULL)
         *restart = r.restart;
     srq_change_result_fini(&r);
@@ -224,6 +229,7 @@ static void a_finished_block_becomes_stale_and_comes_last(void **state)
     (void)state;
     assert_string_equal(list(reply, "retunes"), "[0]");
     assert_true(number(reply, "cost_s") == 10);
+    assert_string_equal(list(bed.told, "states"), "[\"stale\",\"finished\",\"running\",\"pending\",\"finished\"]");
     assert_int_equal(srq_live_unit(&bed.plan, &bed.state, 0), SRQ_UNIT_STALE);
     bed.state.running = -1;
     assert_int_equal(srq_live_next(&bed.plan, &bed.state), 2);
@@ -267,11 +273,17 @@ static void propagating_takes_the_job_back(void **state)
 {
     struct srq_change_result r;
     struct srq_error err = { 0 };
+    cJSON *reply, *event;
 
     (void)state;
-    assert_ok(change(PIN("layers.0.o_proj", "w8g32", "") ",\"propagate\":true}", &r, &err), &err);
+    assert_ok(change(PIN("layers.0.o_proj", "w8g32", "") ",\"propagate\":true}", &r, &reply, &event, &err), &err);
     assert_true(r.leave && r.next.back);
-    assert_string_equal(list(r.reply, "retunes"), "[0,1]");
+    assert_string_equal(list(reply, "retunes"), "[0,1]");
+    /* the block that was left has no result, so that it waits for its first */
+    assert_string_equal(list(event, "states"), "[\"stale\",\"stale\",\"pending\",\"pending\",\"finished\"]");
+    assert_true(number(event, "restarts") == 2);
+    cJSON_Delete(reply);
+    cJSON_Delete(event);
     bed.state.running = -1;
     assert_int_equal(srq_live_next(&r.next, &bed.state), 0);
     bed.unit[0].generation = 2;
@@ -298,10 +310,11 @@ static void a_stale_revision_is_refused_with_both(void **state)
 {
     struct srq_change_result r;
     struct srq_error err = { 0 };
+    cJSON *reply, *event;
 
     (void)state;
     cJSON_Delete(apply(PIN("layers.3.o_proj", "w8g32", "") ",\"revision\":0}", NULL));
-    assert_refused(change(PIN("nowhere", "w8g32", "") ",\"revision\":0}", &r, &err), -SRQ_ESTATE, &err,
+    assert_refused(change(PIN("nowhere", "w8g32", "") ",\"revision\":0}", &r, &reply, &event, &err), -SRQ_ESTATE, &err,
                    "at revision 1 and no longer at 0");
     assert_string_equal(err.field, "revision");
     srq_change_result_fini(&r);
@@ -328,8 +341,9 @@ static void what_cannot_be_meant_is_refused(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct srq_change_result r;
         struct srq_error err = { 0 };
+        cJSON *reply, *event;
 
-        assert_refused(change(cases[i].json, &r, &err), cases[i].code, &err, cases[i].words);
+        assert_refused(change(cases[i].json, &r, &reply, &event, &err), cases[i].code, &err, cases[i].words);
         srq_change_result_fini(&r);
     }
     assert_int_equal(bed.plan.plan.revision, 0);

@@ -2,7 +2,7 @@
 #include "tests/unit/test.h"
 
 #include "core/base/alloc.h"
-#include "core/budget/plan.h"
+#include "core/job/plan_json.h"
 
 #include <math.h>
 
@@ -108,7 +108,7 @@ static void default_covers_blocks_and_leaves_the_head(void **state)
     make(NULL, 0, &p, NULL);
     assert_int_equal(count_of(&p, "w4g64"), LAYERS - 1);
     assert_string_equal(planned(&p, "lm_head"), "bf16");
-    assert_string_equal(srq_plan_source_name(p.layers[0].source), "default");
+    assert_int_equal(p.layers[0].source, SRQ_SOURCE_DEFAULT);
     srq_plan_fini(&p);
 }
 

@@ -2,6 +2,7 @@
 #include "tests/unit/test.h"
 
 #include "core/base/alloc.h"
+#include "core/base/log.h"
 #include "core/proto/proto.h"
 
 static int parse(const char *text, size_t len, int depth, struct srq_error *err)
@@ -387,7 +388,7 @@ static void check_fields(const char *owner, const struct srq_field *fields)
             check_fields(owner, f->members);
         }
         if (f->choices != NULL)
-            assert_int_equal(f->type, SRQ_T_STRING);
+            assert_true(f->type == SRQ_T_STRING || f->type == SRQ_T_STRINGS);
     }
 }
 
@@ -398,6 +399,46 @@ static bool has_field(const struct srq_field *fields, const char *name)
             return true;
     }
     return false;
+}
+
+static void a_number_is_the_place_of_its_word(void **state)
+{
+    static const struct {
+        const char *const *words;
+        int count;
+    } lists[] = { { srq_job_state_words, SRQ_JOB_STATES },
+                  { srq_stage_words, SRQ_STAGES },
+                  { srq_work_state_words, SRQ_WORK_STALE + 1 },
+                  { srq_decider_words, SRQ_BY_PIN + 1 },
+                  { srq_change_words, SRQ_ASK_ALLOCATE + 1 },
+                  { srq_measured_words, SRQ_MEASUREMENTS },
+                  { srq_heat_words, SRQ_HEATS },
+                  { srq_series_words, SRQ_SERIES_TRANSFORM_PROBE + 1 },
+                  { srq_log_level_words, SRQ_LOG_DEBUG + 1 } };
+    char text[60];
+
+    (void)state;
+    for (size_t l = 0; l < sizeof(lists) / sizeof(lists[0]); l++) {
+        for (int i = 0; i < lists[l].count; i++)
+            assert_int_equal(srq_word_place(lists[l].words, lists[l].words[i]), i);
+        assert_null(lists[l].words[lists[l].count]);
+        assert_int_equal(srq_word_place(lists[l].words, "pend"), -1);
+        assert_int_equal(srq_word_place(lists[l].words, NULL), -1);
+    }
+    assert_string_equal(srq_words_text(srq_measured_words, text, sizeof(text)), "before|rtn|after");
+    assert_string_equal(srq_words_text(srq_job_state_words, text, 12), "queued|star");
+}
+
+static void a_list_of_words_holds_nothing_else(void **state)
+{
+    const struct srq_method *m = srq_proto_method("job.list");
+    struct srq_error err = { 0 };
+    cJSON *params = cJSON_Parse("{\"states\":[\"queued\",\"quod\"]}");
+
+    (void)state;
+    assert_refused(srq_proto_check_params(m, params, &err), -SRQ_EINVAL, &err,
+                   "states[1] is \"quod\", not one of queued|");
+    cJSON_Delete(params);
 }
 
 static void the_table_keeps_its_own_rules(void **state)
@@ -440,6 +481,8 @@ int main(void)
         cmocka_unit_test(envelopes_outside_json_rpc_are_refused),
         cmocka_unit_test(params_are_held_to_the_table),
         cmocka_unit_test(events_are_held_to_the_table_inside_their_arrays),
+        cmocka_unit_test(a_number_is_the_place_of_its_word),
+        cmocka_unit_test(a_list_of_words_holds_nothing_else),
         cmocka_unit_test(the_table_keeps_its_own_rules),
     };
 

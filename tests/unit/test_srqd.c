@@ -161,7 +161,7 @@ static void what_the_store_took_is_there_after_reopening(void **state)
     (void)state;
     assert_ok(store_open(path, &s, &err), &err);
     assert_ok(store_add(s, j, "{\"a\":1}", "{\"b\":2}", &err), &err);
-    j->state = JOB_FAILED;
+    j->state = SRQ_JOB_FAILED;
     job_set_reason(j, "because");
     j->priority = -3;
     j->deaths = 2;
@@ -179,7 +179,7 @@ static void what_the_store_took_is_there_after_reopening(void **state)
     assert_string_equal(back->id, "aaaaaa");
     assert_string_equal(back->reason, "because");
     assert_null(back->name);
-    assert_int_equal(back->state, JOB_FAILED);
+    assert_int_equal(back->state, SRQ_JOB_FAILED);
     assert_int_equal(back->priority, -3);
     assert_int_equal(back->deaths, 2);
     assert_int_equal(back->last_seq, 9007199254740993);
@@ -286,7 +286,7 @@ static void the_queue_orders_by_priority_then_submission(void **state)
     }
     for (int i = 0; i < 5; i++)
         assert_int_equal(queue_position(j[i]), places[i]);
-    j[1]->state = JOB_RUNNING;
+    j[1]->state = SRQ_JOB_RUNNING;
     assert_int_equal(queue_position(j[1]), 0);
     assert_int_equal(queue_position(j[4]), 1);
     for (int i = 0; i < 5; i++)

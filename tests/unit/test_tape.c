@@ -26,6 +26,7 @@ struct graph {
 };
 
 static float weights[4096], cosines[4096], sines[4096];
+static const struct srq_vector gain = { "gain", 4096, weights, NULL, NULL };
 
 static void make_tables(void)
 {
@@ -49,7 +50,7 @@ static void same_shape(const int64_t *p, int64_t rows[], int64_t cols[], int64_t
 /* p: rows, cols, head_dim */
 static struct srq_var *build_norm(struct srq_tape *t, const int64_t *p, struct srq_var **in)
 {
-    return p[2] == p[1] ? srq_op_rmsnorm(t, in[0], weights, EPS) : srq_op_head_rmsnorm(t, in[0], p[2], weights, EPS);
+    return p[2] == p[1] ? srq_op_rmsnorm(t, in[0], &gain, EPS) : srq_op_head_rmsnorm(t, in[0], p[2], &gain, EPS);
 }
 
 static void plain_norm(const int64_t *p, double *const *in, double *out)
@@ -119,7 +120,7 @@ static void plain_add(const int64_t *p, double *const *in, double *out)
 /* A value with several users, and twice in one operation: x + norm(x) + swiglu(x, x). */
 static struct srq_var *build_shared(struct srq_tape *t, const int64_t *p, struct srq_var **in)
 {
-    struct srq_var *x = srq_op_add(t, in[0], in[1]), *n = srq_op_rmsnorm(t, x, weights, EPS);
+    struct srq_var *x = srq_op_add(t, in[0], in[1]), *n = srq_op_rmsnorm(t, x, &gain, EPS);
 
     (void)p;
     return srq_op_add(t, srq_op_add(t, x, n), srq_op_add(t, srq_op_swiglu(t, x, x), srq_op_add(t, n, n)));
@@ -218,7 +219,7 @@ static void linear_shape(const int64_t *p, int64_t rows[], int64_t cols[], int64
 static struct srq_var *build_linear(struct srq_tape *t, const int64_t *p, struct srq_var **in)
 {
     layer = (struct srq_linear){ .name = "test", .out = p[2], .in = p[1], .weight = in[1]->value, .sink = collect };
-    layer.bias = p[3] ? weights : NULL;
+    layer.bias = p[3] ? &gain : NULL;
     return srq_op_linear(t, in[0], &layer);
 }
 
@@ -537,11 +538,11 @@ static void block_free(struct block *b)
 static struct srq_var *block_loss(struct srq_tape *t, struct block *b)
 {
     struct srq_attention a = { 2, TOKENS / 2, 4, 4, HIDDEN / 4, 0, 0.25f };
-    struct srq_var *x = srq_tape_input(t, &b->input, false), *h = srq_op_rmsnorm(t, x, weights, EPS);
+    struct srq_var *x = srq_tape_input(t, &b->input, false), *h = srq_op_rmsnorm(t, x, &gain, EPS);
     struct srq_var *q = srq_op_rope(t, srq_op_linear(t, h, &b->q), TOKENS / 2, HIDDEN / 4, HIDDEN / 4, cosines, sines);
 
     x = srq_op_add(t, x, srq_op_linear(t, srq_op_attention(t, q, q, q, &a), &b->o));
-    h = srq_op_rmsnorm(t, x, weights, EPS);
+    h = srq_op_rmsnorm(t, x, &gain, EPS);
     h = srq_op_swiglu(t, srq_op_linear(t, h, &b->gate), srq_op_linear(t, h, &b->up));
     x = srq_op_add(t, x, srq_op_linear(t, h, &b->down));
     return srq_op_mse(t, x, &b->target, NULL);

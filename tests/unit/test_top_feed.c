@@ -100,16 +100,22 @@ static void run_block(struct top_model *m, int *seq, int b, int from, int to, do
 
 static void begin_block(struct top_model *m, int *seq, int b)
 {
-    event(m, "block.begin", "{'job':'a','seq':%d,'time':1,'block':%d,'name':'m.%d','layers':[],'iters':100}", ++*seq, b,
+    event(m, "block.begin",
+          "{'job':'a','seq':%d,'time':1,'block':%d,'name':'m.%d','layers':[],'iters':100,'state':'running'}", ++*seq, b,
           b);
+}
+
+static void end_block_as(struct top_model *m, int *seq, int b, const char *state)
+{
+    event(m, "block.end",
+          "{'job':'a','seq':%d,'time':1,'block':%d,'name':'m.%d','loss_first':0.5,'loss_best':0.25,'best_iteration':90,"
+          "'elapsed_s':3.5,'state':'%s'}",
+          ++*seq, b, b, state);
 }
 
 static void end_block(struct top_model *m, int *seq, int b)
 {
-    event(m, "block.end",
-          "{'job':'a','seq':%d,'time':1,'block':%d,'name':'m.%d','loss_first':0.5,'loss_best':0.25,'best_iteration':90,"
-          "'elapsed_s':3.5}",
-          ++*seq, b, b);
+    end_block_as(m, seq, b, "finished");
 }
 
 /* ---- lists and plans --------------------------------------------------------------------------------------------- */
@@ -126,7 +132,7 @@ static void listed_jobs_keep_order_and_say_whose_they_are(void **state)
     assert_string_equal(m.jobs[0].id, "b");
     assert_true(m.jobs[0].own);
     assert_false(m.jobs[1].own);
-    assert_int_equal(m.jobs[0].state, TOP_QUEUED);
+    assert_int_equal(m.jobs[0].state, SRQ_JOB_QUEUED);
     assert_string_equal(m.jobs[0].reason, "2 before it");
     assert_false(m.jobs[0].started.known); /* missing is not known, not 0 */
     assert_true(m.jobs[1].average_bits.known && m.jobs[1].average_bits.v == 4.25);
@@ -168,7 +174,7 @@ static void plan_rows_become_blocks_with_their_layers_together(void **state)
     assert_int_equal(j->blocks[1].count, 2);
     assert_string_equal(j->blocks[1].name, "m.1");
     assert_int_equal(j->layers[4].block, -1);
-    assert_true(j->layers[1].pin && j->layers[1].source == TOP_BY_PIN);
+    assert_true(j->layers[1].pin && j->layers[1].source == SRQ_BY_PIN);
     assert_string_equal(j->layers[0].tie, j->layers[1].tie);
     assert_true(j->layers[0].bits == 4 && j->layers[1].bits == 8 && j->layers[3].bits == 8 && j->layers[4].bits == 16);
     top_model_fini(&m);
@@ -187,8 +193,8 @@ static void a_plan_with_states_bits_and_scores_says_so(void **state)
                   "\"size\":{\"before_bytes\":100,\"after_bytes\":40,\"average_bits\":3.1},\"layers\":["
                   "{\"name\":\"m.0.q\",\"block\":0,\"module\":\"q\",\"out\":4,\"in\":4,\"scheme\":\"w2g64\",\"source\":"
                   "\"allocator\",\"state\":\"stale\",\"bits\":2,\"score\":0.125,\"pin\":false}]}");
-    assert_int_equal(j->blocks[0].state, TOP_STALE);
-    assert_int_equal(j->layers[0].state, TOP_STALE);
+    assert_int_equal(j->blocks[0].state, SRQ_WORK_STALE);
+    assert_int_equal(j->layers[0].state, SRQ_WORK_STALE);
     assert_true(j->layers[0].score.known && j->layers[0].score.v == 0.125);
     assert_true(j->budget_bits.known && j->budget_bits.v == 3.2);
     assert_string_equal(j->candidates, "w2g64, w4g64");
@@ -202,10 +208,12 @@ static void head_outside_the_blocks_is_told_of_as_one_more(void **state)
     struct top_job *j = opened(&m);
 
     (void)state;
-    event(&m, "block.begin", "{'job':'a','seq':1,'time':1,'block':2,'name':'lm_head','layers':['lm_head'],'iters':10}");
+    event(&m, "block.begin",
+          "{'job':'a','seq':1,'time':1,'block':2,'name':'lm_head','layers':['lm_head'],'iters':10,"
+          "'state':'running'}");
     assert_int_equal(j->block_count, 3);
     assert_int_equal(j->blocks[2].first, 4);
-    assert_int_equal(j->layers[4].state, TOP_TUNING);
+    assert_int_equal(j->layers[4].state, SRQ_WORK_RUNNING);
     event(&m, "layer.error", "{'job':'a','seq':2,'time':1,'block':2,'layer':'lm_head','iter':0,'error':0.5}");
     assert_int_equal(j->layers[4].errors.count, 1);
     top_model_fini(&m);
@@ -221,8 +229,8 @@ static void curves_follow_a_block_from_begin_to_end(void **state)
 
     (void)state;
     begin_block(&m, &seq, 0);
-    assert_int_equal(j->blocks[0].state, TOP_TUNING);
-    assert_int_equal(top_job_layer(j, "m.0.q")->state, TOP_TUNING);
+    assert_int_equal(j->blocks[0].state, SRQ_WORK_RUNNING);
+    assert_int_equal(top_job_layer(j, "m.0.q")->state, SRQ_WORK_RUNNING);
     run_block(&m, &seq, 0, 0, 31, 1);
     event(&m, "layer.error", "{'job':'a','seq':%d,'time':1,'block':0,'layer':'m.0.q','iter':0,'error':0.5}", ++seq);
     event(&m, "layer.error", "{'job':'a','seq':%d,'time':1,'block':0,'layer':'m.0.q','iter':10,'error':0.1}", ++seq);
@@ -235,9 +243,9 @@ static void curves_follow_a_block_from_begin_to_end(void **state)
                 j->layers[0].error_last.v == 0.2);
     assert_true(fabs(top_gain(j->layers[0].error_first, j->layers[0].error_best).v - 0.8) < 1e-12);
     end_block(&m, &seq, 0);
-    assert_int_equal(j->blocks[0].state, TOP_FINISHED);
+    assert_int_equal(j->blocks[0].state, SRQ_WORK_FINISHED);
     assert_true(j->blocks[0].loss_first.v == 0.5 && j->blocks[0].best_iter.v == 90 && j->blocks[0].elapsed_s.v == 3.5);
-    assert_int_equal(j->blocks[1].state, TOP_PENDING);
+    assert_int_equal(j->blocks[1].state, SRQ_WORK_PENDING);
     assert_int_equal(j->last_seq, seq);
     top_model_fini(&m);
 }
@@ -366,14 +374,15 @@ static void a_change_makes_finished_blocks_stale_and_leaves_pending_ones(void **
     end_block(&m, &seq, 0);
     snprintf(top_job_layer(j, "m.0.q")->edit, 32, "w3g128");
     event(&m, "plan.changed",
-          "{'job':'a','seq':%d,'time':9,'revision':4,'by':'ann (uid 7)','op':'pin','changed':1,'retunes':[0,1,77,-1],"
-          "'restarts':null,'size':{'before_bytes':4000,'after_bytes':900,'average_bits':4.0},"
+          "{'job':'a','seq':%d,'time':9,'revision':4,'by':'ann (uid 7)','op':'pin','changed':1,'retunes':[0],"
+          "'restarts':null,'states':['stale','pending','finished','unheard "
+          "of','stale'],'size':{'before_bytes':4000,'after_bytes':900,'average_bits':4.0},"
           "'changes':[{'layer':'m.0.q','old':'w4g128','new':'w3g128','source':'pin'},{'layer':'no.such','old':null,'"
           "new':'w8','source':'pin'}]}",
           ++seq);
-    assert_int_equal(j->blocks[0].state, TOP_STALE);
-    assert_int_equal(j->layers[0].state, TOP_STALE);
-    assert_int_equal(j->blocks[1].state, TOP_PENDING);
+    assert_int_equal(j->blocks[0].state, SRQ_WORK_STALE);
+    assert_int_equal(j->layers[0].state, SRQ_WORK_STALE);
+    assert_int_equal(j->blocks[1].state, SRQ_WORK_PENDING);
     assert_int_equal(j->revision, 4);
     assert_string_equal(j->layers[0].scheme, "w3g128");
     assert_true(j->layers[0].pin && j->layers[0].bits == 3);
@@ -385,7 +394,7 @@ static void a_change_makes_finished_blocks_stale_and_leaves_pending_ones(void **
     assert_true(j->plan_stale);
     begin_block(&m, &seq, 0);
     end_block(&m, &seq, 0);
-    assert_int_equal(j->blocks[0].state, TOP_FINISHED);
+    assert_int_equal(j->blocks[0].state, SRQ_WORK_FINISHED);
     top_model_fini(&m);
 }
 
@@ -404,22 +413,7 @@ static void a_change_that_the_plan_knows_of_is_not_applied_again(void **state)
     top_model_fini(&m);
 }
 
-static void a_running_block_that_is_held_is_stale_at_its_end(void **state)
-{
-    struct top_model m;
-    struct top_job *j = opened(&m);
-    int seq = 0;
-
-    (void)state;
-    begin_block(&m, &seq, 1);
-    event(&m, "plan.changed", "{'job':'a','seq':%d,'time':9,'revision':4,'by':'x','changes':[],'retunes':[1]}", ++seq);
-    assert_int_equal(j->blocks[1].state, TOP_TUNING);
-    end_block(&m, &seq, 1);
-    assert_int_equal(j->blocks[1].state, TOP_STALE);
-    top_model_fini(&m);
-}
-
-static void a_block_that_restarts_is_finished_at_its_end(void **state)
+static void blocks_are_as_the_events_say(void **state)
 {
     struct top_model m;
     struct top_job *j = opened(&m);
@@ -428,10 +422,29 @@ static void a_block_that_restarts_is_finished_at_its_end(void **state)
     (void)state;
     begin_block(&m, &seq, 1);
     event(&m, "plan.changed",
-          "{'job':'a','seq':%d,'time':9,'revision':4,'by':'x','changes':[],'retunes':[1],'restarts':1}", ++seq);
-    begin_block(&m, &seq, 1);
-    end_block(&m, &seq, 1);
-    assert_int_equal(j->blocks[1].state, TOP_FINISHED);
+          "{'job':'a','seq':%d,'time':9,'revision':4,'by':'x','changes':[],'retunes':[1],"
+          "'states':['finished','running']}",
+          ++seq);
+    assert_int_equal(j->blocks[0].state, SRQ_WORK_FINISHED);
+    assert_int_equal(j->blocks[1].state, SRQ_WORK_RUNNING);
+    end_block_as(&m, &seq, 1, "stale");
+    assert_int_equal(j->blocks[1].state, SRQ_WORK_STALE);
+    top_model_fini(&m);
+}
+
+/* A journal of old: what was said last stays. */
+static void events_that_say_no_state_leave_it(void **state)
+{
+    struct top_model m;
+    struct top_job *j = opened(&m);
+    int seq = 0;
+
+    (void)state;
+    end_block_as(&m, &seq, 1, "stale");
+    event(&m, "block.begin", "{'job':'a','seq':%d,'time':1,'block':1,'name':'m.1','layers':[],'iters':100}", ++seq);
+    event(&m, "plan.changed", "{'job':'a','seq':%d,'time':9,'revision':4,'by':'x','changes':[],'retunes':[0]}", ++seq);
+    assert_int_equal(j->blocks[0].state, SRQ_WORK_PENDING);
+    assert_int_equal(j->blocks[1].state, SRQ_WORK_STALE);
     top_model_fini(&m);
 }
 
@@ -493,9 +506,9 @@ static void only_the_daemon_says_what_state_a_job_is_in(void **state)
     (void)state;
     m.list_stale = false;
     event(&m, "job.state", "{'job':'a','seq':5,'time':1,'state':'failed','reason':'the worker thought so'}");
-    assert_int_equal(j->state, TOP_RUNNING);
+    assert_int_equal(j->state, SRQ_JOB_RUNNING);
     event(&m, "job.state", "{'job':'a','seq':null,'time':1,'state':'paused','reason':null}");
-    assert_int_equal(j->state, TOP_PAUSED);
+    assert_int_equal(j->state, SRQ_JOB_PAUSED);
     assert_true(m.list_stale);
     top_model_fini(&m);
 }
@@ -638,7 +651,7 @@ static void check_bounds(const struct top_job *j)
         assert_true(j->layers[i].block >= -1 && j->layers[i].block < j->block_count);
         assert_non_null(j->layers[i].name);
         assert_non_null(j->layers[i].module);
-        assert_true(j->layers[i].state <= TOP_STALE && j->layers[i].source <= TOP_BY_FORMAT);
+        assert_true(j->layers[i].state <= SRQ_WORK_STALE && j->layers[i].source <= SRQ_BY_PIN);
     }
 }
 
@@ -740,8 +753,8 @@ int main(void)
         cmocka_unit_test(points_that_are_no_numbers_are_left_out),
         cmocka_unit_test(a_change_makes_finished_blocks_stale_and_leaves_pending_ones),
         cmocka_unit_test(a_change_that_the_plan_knows_of_is_not_applied_again),
-        cmocka_unit_test(a_running_block_that_is_held_is_stale_at_its_end),
-        cmocka_unit_test(a_block_that_restarts_is_finished_at_its_end),
+        cmocka_unit_test(blocks_are_as_the_events_say),
+        cmocka_unit_test(events_that_say_no_state_leave_it),
         cmocka_unit_test(a_new_plan_keeps_edits_tags_and_curves),
         cmocka_unit_test(an_allocation_brings_its_front),
         cmocka_unit_test(the_end_of_a_layer_brings_errors_and_saturation),

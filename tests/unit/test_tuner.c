@@ -432,7 +432,7 @@ static void the_plan_is_what_is_allocated(void **state)
     int large = 0;
 
     (void)state;
-    assert_ok(srq_tuner_plan(&b->cfg, &plan, &err), &err);
+    assert_ok(srq_tuner_footprint(&b->cfg, &plan, &err), &err);
     srq_set_alloc_hook(note_size, &seen);
     make_tuner(b);
     srq_set_alloc_hook(NULL, NULL);

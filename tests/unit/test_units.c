@@ -72,7 +72,7 @@ static pid_t start(const char *name, const char *method, const char *more)
     struct srq_job_flags flags = { 0 };
     struct srq_job_request req = { .dir = job, .spec = spec, .spec_len = strlen(spec), .flags = &flags };
     struct srq_error err = { 0 };
-    enum srq_job_end end;
+    enum srq_job_state end;
     pid_t pid;
 
     assert_ok(srq_mkdirs(ckpt, 0755, &err), &err);
@@ -265,7 +265,7 @@ static struct srq_states *states_of(const struct srq_model *m, bool keep)
 
 static struct srq_walk *walk_of(const struct srq_model *m, bool backward)
 {
-    const struct srq_walk_config c = { m, SRQ_F32, SRQ_F32, BATCH, SEQ, .backward = backward };
+    const struct srq_walk_config c = { m, SRQ_F32, SRQ_F32, BATCH, SEQ, .backward = backward, .vectors = backward };
     struct srq_error err = { 0 };
     struct srq_walk *w;
 
@@ -452,6 +452,97 @@ static void gradients_are_those_of_finite_differences(void **state)
     srq_model_close(m);
 }
 
+/* ---- vectors beside weights -------------------------------------------------------------------------------------- */
+
+static void collect_vector(void *ctx, const float *grad)
+{
+    struct collected *c = ctx;
+
+    for (int64_t i = 0; i < c->in; i++)
+        c->grad[i] += grad[i];
+}
+
+/* The loss with vector `vector` of unit `unit` having other values; NULL: its own. */
+static double loss_with(struct srq_walk *w, struct srq_states *s, int unit, int vector, const float *values)
+{
+    const float *x = (const float *)(void *)srq_states_final(s, 0);
+    struct srq_error err = { 0 };
+    double sum = 0;
+
+    assert_ok(srq_states_embed(s, ids, SAMPLES, &err), &err);
+    for (int u = 0; u < ODD_BLOCKS; u++) {
+        assert_ok(srq_walk_load(w, u, NULL, &err), &err);
+        if (u == unit && values != NULL)
+            srq_block_vector(srq_walk_block(w), vector)->value = values;
+        assert_ok(srq_walk_over(w, s, SAMPLES, false, NULL, &err), &err);
+    }
+    for (int64_t i = 0; i < SAMPLES * SEQ * ODD_HIDDEN; i++)
+        sum += factor(i) * (double)x[i];
+    return sum;
+}
+
+static void check_vector(struct srq_states *s, struct srq_walk *w, int unit, int vector)
+{
+    struct collected got = { NULL, 0 };
+    float *grad = (float *)(void *)srq_states_final_gradient(s, 0), *moved, *direction;
+    double want, have = 0, by = 1e-3;
+    const struct srq_vector *v;
+    struct srq_error err = { 0 };
+
+    (void)loss_with(w, s, -1, 0, NULL);
+    for (int64_t i = 0; i < SAMPLES * SEQ * ODD_HIDDEN; i++)
+        grad[i] = (float)factor(i);
+    for (int u = ODD_BLOCKS - 1; u >= unit; u--) {
+        assert_ok(srq_walk_load(w, u, NULL, &err), &err);
+        if (u == unit) {
+            struct srq_vector *listened = srq_block_vector(srq_walk_block(w), vector);
+
+            got = (struct collected){ srq_calloc((size_t)listened->n, sizeof(float)), listened->n };
+            listened->sink = collect_vector;
+            listened->sink_ctx = &got;
+        }
+        for (int64_t at = 0; at < SAMPLES; at += BATCH)
+            assert_ok(srq_walk_backward(w, s, at, SAMPLES - at < BATCH ? SAMPLES - at : BATCH, &err), &err);
+    }
+    v = srq_block_vector(srq_walk_block(w), vector);
+    moved = srq_malloc((size_t)v->n * sizeof(float));
+    direction = srq_malloc((size_t)v->n * sizeof(float));
+    for (int64_t i = 0; i < v->n; i++) {
+        direction[i] = (float)(srq_rng_uniform(17, (uint64_t)(10 * unit + vector), (uint64_t)i) - 0.5);
+        moved[i] = v->value[i] + (float)by * direction[i];
+        have += (double)direction[i] * (double)got.grad[i];
+    }
+    want = loss_with(w, s, unit, vector, moved);
+    for (int64_t i = 0; i < got.in; i++)
+        moved[i] -= 2 * (float)by * direction[i];
+    want = (want - loss_with(w, s, unit, vector, moved)) / (2 * by);
+    print_message("# vector %d of unit %d: %g, by differences %g\n", vector, unit, have, want);
+    assert_true(fabs(want - have) < 4e-3 * (fabs(want) + 1));
+    srq_free(moved);
+    srq_free(direction);
+    srq_free(got.grad);
+}
+
+static void gains_and_biases_have_gradients(void **state)
+{
+    struct srq_model *m = open_odd();
+    struct srq_states *s = states_of(m, true);
+    struct srq_walk *w = walk_of(m, true);
+    struct srq_error err = { 0 };
+
+    (void)state;
+    assert_ok(srq_walk_load(w, 0, NULL, &err), &err);
+    assert_int_equal(srq_block_vector_count(srq_walk_block(w)), 2);
+    assert_string_equal(srq_block_vector(srq_walk_block(w), 0)->name, "norm");
+    assert_string_equal(srq_block_vector(srq_walk_block(w), 1)->name, "skip");
+    check_vector(s, w, 0, 0);
+    check_vector(s, w, 0, 1);
+    check_vector(s, w, 1, 0);
+    srq_walk_free(w);
+    srq_states_free(s);
+    srq_model_close(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -461,6 +552,7 @@ int main(void)
         cmocka_unit_test(places_are_shared_and_values_are_the_same),
         cmocka_unit_test(a_snapshot_holds_all_that_is_still_read),
         cmocka_unit_test(gradients_are_those_of_finite_differences),
+        cmocka_unit_test(gains_and_biases_have_gradients),
     };
 
     return cmocka_run_group_tests_name("units", tests, set_up, tear_down);

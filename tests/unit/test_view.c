@@ -355,7 +355,7 @@ static void an_ended_jobs_plan_is_fixed(void **state)
 {
     struct fixture *f = *state;
 
-    f->job->state = TOP_DONE;
+    f->job->state = SRQ_JOB_DONE;
     assert_int_equal(press(f, '+'), TOP_DO_NOTHING);
     assert_non_null(strstr(f->v.message, "done"));
 }
@@ -489,12 +489,12 @@ static void follow_goes_to_the_block_that_begins(void **state)
 
     press(f, 'f');
     assert_true(f->v.follow);
-    assert_int_equal(f->job->blocks[f->v.tree_block].state, TOP_TUNING);
-    f->job->blocks[f->v.tree_block].state = TOP_FINISHED;
-    f->job->blocks[5].state = TOP_TUNING;
+    assert_int_equal(f->job->blocks[f->v.tree_block].state, SRQ_WORK_RUNNING);
+    f->job->blocks[f->v.tree_block].state = SRQ_WORK_FINISHED;
+    f->job->blocks[5].state = SRQ_WORK_RUNNING;
     for (int b = 0; b < 5; b++)
-        if (f->job->blocks[b].state == TOP_TUNING)
-            f->job->blocks[b].state = TOP_FINISHED;
+        if (f->job->blocks[b].state == SRQ_WORK_RUNNING)
+            f->job->blocks[b].state = SRQ_WORK_FINISHED;
     view_settle(&f->m, &f->v);
     assert_int_equal(f->v.tree_block, 5);
 }

@@ -46,18 +46,18 @@ static void layer(struct top_job *j, int at, int block, int module, int points, 
              : module == 6          ? "w8g128"
              : whole && module == 3 ? "w3g128z"
                                     : "w4g128z");
-    l->bits = top_scheme_bits(l->scheme);
+    l->bits = srq_scheme_look(l->scheme).bits;
     l->pin = module == 6 && block % 2 == 0;
-    l->source = l->pin ? TOP_BY_PIN : TOP_BY_DEFAULT;
-    l->state = block >= 0 ? j->blocks[block].state : TOP_PENDING;
+    l->source = l->pin ? SRQ_BY_PIN : SRQ_BY_DEFAULT;
+    l->state = block >= 0 ? j->blocks[block].state : SRQ_WORK_PENDING;
     if (module < MODULES)
         l->score = known(1e-4 * (1 + (block * 7 + module * 13) % 29));
-    if (l->state == TOP_PENDING)
+    if (l->state == SRQ_WORK_PENDING)
         return;
     l->error_first = known(first);
     l->error_last = l->error_best = known(first * (module == 3 ? 1.1 : 0.2 + 0.05 * module) * (whole ? 0.93 : 1));
     curve(&l->errors, points, first);
-    if (l->state != TOP_TUNING)
+    if (l->state != SRQ_WORK_RUNNING)
         l->saturation = known(0.01 * (module + 1));
 }
 
@@ -78,15 +78,17 @@ static void open_job(struct top_job *j, int blocks, int points, bool whole)
         k->first = b * MODULES;
         k->count = MODULES;
         k->iters = 200;
-        k->state = whole || 3 * b < blocks ? TOP_FINISHED : 3 * (b - 1) < blocks ? TOP_TUNING : TOP_PENDING;
+        k->state = whole || 3 * b < blocks ? SRQ_WORK_FINISHED
+                   : 3 * (b - 1) < blocks  ? SRQ_WORK_RUNNING
+                                           : SRQ_WORK_PENDING;
         if (!whole && b == 0)
-            k->state = TOP_STALE;
-        if (k->state != TOP_PENDING) {
+            k->state = SRQ_WORK_STALE;
+        if (k->state != SRQ_WORK_PENDING) {
             k->loss_first = known(first);
             k->loss_best = k->loss_last = known(first * 0.21);
             curve(&k->loss, points, first);
         }
-        if (k->state == TOP_TUNING)
+        if (k->state == SRQ_WORK_RUNNING)
             k->iter = known(117);
         for (int m = 0; m < MODULES; m++)
             layer(j, b * MODULES + m, b, m, points, whole);
@@ -94,7 +96,7 @@ static void open_job(struct top_job *j, int blocks, int points, bool whole)
     layer(j, blocks * MODULES, -1, MODULES, points, whole);
 }
 
-static void named(struct top_job *j, const char *id, const char *name, const char *owner, enum top_job_state state)
+static void named(struct top_job *j, const char *id, const char *name, const char *owner, enum srq_job_state state)
 {
     j->id = srq_strdup(id);
     j->name = name != NULL ? srq_strdup(name) : NULL;
@@ -135,7 +137,7 @@ void top_fixture(struct top_model *m, int blocks, int points)
     m->job_count = 5;
     m->jobs = srq_calloc(5, sizeof(*m->jobs));
     j = m->jobs;
-    named(j, "j-run", "smol w4", "ada", TOP_RUNNING);
+    named(j, "j-run", "smol w4", "ada", SRQ_JOB_RUNNING);
     j->stage = srq_strdup("quantize");
     j->unit = srq_strdup("blocks");
     j->done = known(blocks / 3);
@@ -151,10 +153,10 @@ void top_fixture(struct top_model *m, int blocks, int points)
     j->rtn.kl = known(0.2817);
     open_job(j, blocks, points, false);
     logged(j);
-    named(++j, "j-wait", NULL, "bob", TOP_QUEUED);
+    named(++j, "j-wait", NULL, "bob", SRQ_JOB_QUEUED);
     j->position = known(1);
     j->reason = srq_strdup("waits for 12.0 GiB of memory");
-    named(++j, "j-done", "smol w4 älter 模型", "ada", TOP_DONE);
+    named(++j, "j-done", "smol w4 älter 模型", "ada", SRQ_JOB_DONE);
     j->after_bytes = known(79.1e6);
     j->average_bits = known(4.15);
     j->started = known(1767139200);
@@ -164,9 +166,9 @@ void top_fixture(struct top_model *m, int blocks, int points)
     j->after.kl = known(0.0831);
     j->after.top1 = known(0.874);
     open_job(j, blocks, points, true);
-    named(++j, "j-fail", "bad\x1b[31mname\xff", "eve", TOP_FAILED);
+    named(++j, "j-fail", "bad\x1b[31mname\xff", "eve", SRQ_JOB_FAILED);
     j->reason = srq_strdup("worker died three times: out of memory");
-    named(++j, "j-pause", "llama", "ada", TOP_PAUSED);
+    named(++j, "j-pause", "llama", "ada", SRQ_JOB_PAUSED);
     j->done = known(3);
     j->total = known(80);
     j->stage = srq_strdup("quantize");

@@ -6,7 +6,9 @@
 #include "tui/client/async.h"
 
 #include "core/base/alloc.h"
+#include "core/proto/members.h"
 #include "tui/client/connect.h"
+#include "tui/client/talk.h"
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -26,9 +28,8 @@ struct call {
     struct srq_async *a;
     unsigned long long id;
     const struct srq_method *method;
-    cJSON *params; /* of a paged call, for the next page */
-    cJSON *all;    /* pages so far */
-    double offset, timeout_s;
+    struct srq_pages pages; /* of a paged call */
+    double timeout_s;
     struct event *timer;
     srq_async_done done;
     void *ctx;
@@ -74,8 +75,8 @@ static void call_free(struct call *c)
 {
     if (c->timer != NULL)
         event_free(c->timer);
-    cJSON_Delete(c->params);
-    cJSON_Delete(c->all);
+    cJSON_Delete(c->pages.params);
+    cJSON_Delete(c->pages.all);
     srq_free(c);
 }
 
@@ -107,22 +108,11 @@ static void on_late(evutil_socket_t fd, short what, void *ctx)
 /* Sends call `c` with `params` (kept by the caller). */
 static int send_call(struct srq_async *a, struct call *c, const cJSON *params, struct srq_error *err)
 {
-    char id[32], *line;
-    size_t len;
-    int rc = srq_proto_check_params(c->method, params, err);
+    char *line;
+    int rc = srq_talk_request(c->method, ++a->last_id, params, &line, err);
 
-    if (rc != 0)
-        return rc;
-    c->id = ++a->last_id;
-    snprintf(id, sizeof(id), "%llu", c->id);
-    line = srq_proto_request(id, c->method->name, params);
-    len = line != NULL ? strlen(line) : 0;
-    if (line == NULL)
-        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
-    else if (len > SRQ_FRAME_MAX)
-        rc = srq_fail(err, -SRQ_ELIMIT, "the request %s has %zu bytes, more than the %zu allowed", c->method->name, len,
-                      SRQ_FRAME_MAX);
-    else if (bufferevent_write(a->bev, line, len) != 0)
+    c->id = a->last_id;
+    if (rc == 0 && bufferevent_write(a->bev, line, strlen(line)) != 0)
         rc = srq_fail(err, -SRQ_EIO, "cannot send to %s", a->place.path);
     srq_free(line);
     if (rc == 0 && c->timeout_s > 0) {
@@ -156,15 +146,14 @@ static void start_call(struct srq_async *a, const char *method, cJSON *params, d
     }
     *c = (struct call){ .a = a, .method = m, .timeout_s = timeout_s, .done = done, .ctx = ctx };
     if (m->paged != NULL) {
-        c->params = params;
-        cJSON_DeleteItemFromObjectCaseSensitive(params, "offset");
-        cJSON_AddNumberToObject(params, "offset", 0);
+        c->pages = (struct srq_pages){ .m = m, .params = params };
+        srq_talk_first_page(&c->pages);
     }
     if (a->bev == NULL)
         rc = srq_fail(&err, -SRQ_EIO, "not connected to a daemon");
     if (rc == 0)
         rc = send_call(a, c, params, &err);
-    if (c->params == NULL)
+    if (m->paged == NULL)
         cJSON_Delete(params);
     if (rc != 0)
         finish(c, NULL, &err);
@@ -198,65 +187,20 @@ void srq_async_forget(struct srq_async *a, const void *ctx)
     }
 }
 
-/* Moves the elements of the page to the end of what there is. */
-static void join_page(struct call *c, cJSON *page)
-{
-    cJSON *to, *from = cJSON_GetObjectItemCaseSensitive(page, c->method->paged), *item, *next;
-
-    if (c->all == NULL) {
-        c->all = page;
-        return;
-    }
-    to = cJSON_GetObjectItemCaseSensitive(c->all, c->method->paged);
-    for (item = from != NULL ? from->child : NULL; item != NULL && to != NULL; item = next) {
-        next = item->next;
-        cJSON_AddItemToArray(to, cJSON_DetachItemViaPointer(from, item));
-    }
-    cJSON_Delete(page);
-}
-
-/* One more page came. False: there are more to come, and the next is asked for. */
-static bool page_came(struct call *c, struct srq_message *m, struct srq_error *err)
-{
-    const cJSON *next = cJSON_GetObjectItemCaseSensitive(m->result, "next_offset");
-    double offset = cJSON_IsNumber(next) ? next->valuedouble : 0;
-    bool last = !cJSON_IsNumber(next);
-    int rc = 0;
-
-    /* An offset that does not move would ask for ever. */
-    if (!last && offset <= c->offset)
-        rc = srq_fail(err, -SRQ_EPROTO, "the daemon's %s gives page %.0f after %.0f", c->method->name, offset,
-                      c->offset);
-    join_page(c, cJSON_DetachItemViaPointer(m->json, m->result));
-    if (rc == 0 && last)
-        return true;
-    if (rc == 0) {
-        c->offset = offset;
-        cJSON_DeleteItemFromObjectCaseSensitive(c->params, "offset");
-        cJSON_AddNumberToObject(c->params, "offset", offset);
-        rc = send_call(c->a, c, c->params, err);
-    }
-    return rc != 0;
-}
-
 /* The answer to a call. */
 static void answered(struct srq_async *a, struct call *c, struct srq_message *m)
 {
     struct srq_error err = { 0 };
+    int rc = srq_talk_answer(c->method, m, a->lenient, &err);
     const cJSON *result = m->result;
 
-    if (m->kind == SRQ_MSG_FAILURE)
-        err = m->error;
-    else if (!a->lenient)
-        (void)srq_proto_check_reply(c->method, m->result, &err);
-    if (err.code == 0 && m->kind != SRQ_MSG_FAILURE && c->method->paged != NULL) {
-        if (!page_came(c, m, &err))
+    if (rc == 0 && c->method->paged != NULL) {
+        rc = srq_talk_page(&c->pages, m, &err);
+        if (rc > 0 && (rc = send_call(a, c, c->pages.params, &err)) == 0)
             return;
-        result = c->all;
+        result = c->pages.all;
     }
-    if (err.code == 0 && m->kind == SRQ_MSG_FAILURE)
-        srq_fail(&err, -SRQ_EPROTO, "the daemon refused %s without a reason", c->method->name);
-    end_call(c, err.code == 0 ? result : NULL, err.code == 0 ? NULL : &err);
+    end_call(c, rc == 0 ? result : NULL, rc == 0 ? NULL : &err);
 }
 
 /* ---- subscriptions ----------------------------------------------------------------------------------------------- */
@@ -500,42 +444,30 @@ static void on_change(struct bufferevent *bev, short what, void *ctx)
 static void on_hello(void *ctx, const cJSON *result, const struct srq_error *err)
 {
     struct srq_async *a = ctx;
-    const cJSON *major = cJSON_GetObjectItemCaseSensitive(result, "major");
-    const cJSON *minor = cJSON_GetObjectItemCaseSensitive(result, "minor");
     struct subscription *s;
 
     if (a->bev == NULL)
         return; /* lost while it waited, which is being told already */
-    a->broken =
-        result == NULL || !cJSON_IsNumber(major) || !cJSON_IsNumber(minor) || major->valuedouble != SRQ_PROTO_MAJOR;
-    if (!a->broken) {
-        a->lenient = minor->valuedouble > SRQ_PROTO_MINOR;
-        a->hello = cJSON_Duplicate(result, true);
-        a->up = true;
-        a->pause_s = a->o.pause_first_s;
-        TAILQ_FOREACH(s, &a->subscriptions, entry) send_subscription(a, s);
-        if (a->o.state != NULL)
-            a->o.state(a->o.ctx, SRQ_ASYNC_UP, NULL, 0);
-        return;
-    }
     if (result == NULL)
         a->why = *err;
-    else
-        srq_fail_field(&a->why, -SRQ_EPROTO, "major", "the daemon at %s speaks another protocol than %d.%d",
-                       a->place.path, SRQ_PROTO_MAJOR, SRQ_PROTO_MINOR);
-    if (!a->busy)
-        lose(a, &a->why); /* its time ran out */
+    a->broken = result == NULL || srq_talk_welcome(result, a->place.path, &a->lenient, &a->why) != 0;
+    if (a->broken) {
+        if (!a->busy)
+            lose(a, &a->why); /* its time ran out */
+        return;
+    }
+    a->hello = cJSON_Duplicate(result, true);
+    a->up = true;
+    a->pause_s = a->o.pause_first_s;
+    TAILQ_FOREACH(s, &a->subscriptions, entry) send_subscription(a, s);
+    if (a->o.state != NULL)
+        a->o.state(a->o.ctx, SRQ_ASYNC_UP, NULL, 0);
 }
 
 static void say_hello(struct srq_async *a)
 {
-    cJSON *p = cJSON_CreateObject();
-
-    cJSON_AddNumberToObject(p, "major", SRQ_PROTO_MAJOR);
-    cJSON_AddNumberToObject(p, "minor", SRQ_PROTO_MINOR);
-    cJSON_AddStringToObject(p, "client", a->o.name);
     a->lenient = true; /* the reply says how much of it we may know */
-    start_call(a, "hello", p, HELLO_WAIT_S, on_hello, a);
+    start_call(a, "hello", srq_talk_hello(a->o.name), HELLO_WAIT_S, on_hello, a);
 }
 
 static void try_now(evutil_socket_t unused, short what, void *ctx)

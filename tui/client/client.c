@@ -4,6 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "tui/client/connect.h"
+#include "tui/client/talk.h"
 
 #include <errno.h>
 #include <math.h>
@@ -14,9 +15,8 @@
 #include <unistd.h>
 
 #define HELLO_WAIT_S 30.0
-#define EVENTS_KEPT                                                                                  \
-    65536 /* kept while an answer is awaited; a daemon that sends more between two answers is broken \
-           */
+/* Kept while an answer is awaited; a daemon that sends more between two answers is broken. */
+#define EVENTS_KEPT 65536
 
 struct srq_client {
     int fd;
@@ -202,109 +202,79 @@ static int await_answer(struct srq_client *c, const char *id, double until, stru
     }
 }
 
+/* Sends a request and waits for what answers it: srq_message_fini when 0. */
+static int ask(struct srq_client *c, const struct srq_method *m, const cJSON *params, double timeout_s,
+               struct srq_message *answer, struct srq_error *err)
+{
+    double until = timeout_s > 0 ? srq_clock_s() + timeout_s : INFINITY;
+    char id[32], *line;
+    int rc;
+
+    if (c->fd < 0)
+        return srq_fail(err, -SRQ_EIO, "the connection to %s is gone", c->place.path);
+    rc = srq_talk_request(m, ++c->last_id, params, &line, err);
+    snprintf(id, sizeof(id), "%llu", c->last_id);
+    if (rc == 0)
+        rc = send_line(c, line, err);
+    srq_free(line);
+    if (rc == 0)
+        rc = await_answer(c, id, until, answer, err);
+    if (rc != 0)
+        return rc;
+    rc = srq_talk_answer(m, answer, c->lenient, err);
+    if (rc != 0)
+        srq_message_fini(answer);
+    return rc;
+}
+
 int srq_client_call(struct srq_client *c, const char *method, cJSON *params, double timeout_s, cJSON **result,
                     struct srq_error *err)
 {
     const struct srq_method *m = srq_proto_method(method);
-    double until = timeout_s > 0 ? srq_clock_s() + timeout_s : INFINITY;
     struct srq_message answer;
-    char id[32], *line = NULL;
-    cJSON *none = NULL;
     int rc;
 
     if (result != NULL)
         *result = NULL;
     if (params == NULL)
-        params = none = cJSON_CreateObject();
-    if (m == NULL)
-        rc = srq_fail(err, -SRQ_EUNSUPPORTED, "this client knows no method %s", method);
-    else if (c->fd < 0)
-        rc = srq_fail(err, -SRQ_EIO, "the connection to %s is gone", c->place.path);
-    else
-        rc = srq_proto_check_params(m, params, err);
-    if (rc == 0) {
-        snprintf(id, sizeof(id), "%llu", ++c->last_id);
-        line = srq_proto_request(id, method, params);
-        rc = line == NULL ? srq_fail(err, -SRQ_ENOMEM, "out of memory") : 0;
-        if (rc == 0 && strlen(line) > SRQ_FRAME_MAX)
-            rc = srq_fail(err, -SRQ_ELIMIT, "the request %s has %zu bytes, more than the %zu allowed", method,
-                          strlen(line), SRQ_FRAME_MAX);
-    }
+        params = cJSON_CreateObject();
+    rc = m != NULL ? ask(c, m, params, timeout_s, &answer, err)
+                   : srq_fail(err, -SRQ_EUNSUPPORTED, "this client knows no method %s", method);
     cJSON_Delete(params);
-    rc = rc == 0 ? send_line(c, line, err) : rc;
-    srq_free(line);
-    if (rc == 0)
-        rc = await_answer(c, id, until, &answer, err);
     if (rc != 0)
         return rc;
-    if (answer.kind == SRQ_MSG_FAILURE) {
-        if (err != NULL)
-            *err = answer.error;
-        rc = answer.error.code > 0 ? -answer.error.code : -SRQ_EPROTO;
-    } else {
-        rc = c->lenient ? 0 : srq_proto_check_reply(m, answer.result, err);
-        if (rc == 0 && result != NULL)
-            *result = cJSON_DetachItemViaPointer(answer.json, answer.result);
-    }
+    if (result != NULL)
+        *result = cJSON_DetachItemViaPointer(answer.json, answer.result);
     srq_message_fini(&answer);
-    return rc;
-}
-
-/* Moves the elements of page's array to the end of all's. */
-static void join_page(cJSON *all, cJSON *page, const char *name)
-{
-    cJSON *to = cJSON_GetObjectItemCaseSensitive(all, name);
-    cJSON *from = cJSON_GetObjectItemCaseSensitive(page, name), *item;
-
-    while (from != NULL && (item = cJSON_DetachItemFromArray(from, 0)) != NULL)
-        cJSON_AddItemToArray(to, item);
+    return 0;
 }
 
 int srq_client_call_paged(struct srq_client *c, const char *method, cJSON *params, double timeout_s, cJSON **result,
                           struct srq_error *err)
 {
-    const struct srq_method *m = srq_proto_method(method);
-    cJSON *all = NULL, *page = NULL, *next;
-    double offset = 0;
-    int rc = 0;
+    struct srq_pages pages = { .m = srq_proto_method(method),
+                               .params = params != NULL ? params : cJSON_CreateObject() };
+    struct srq_message answer;
+    int rc;
 
     *result = NULL;
-    if (params == NULL)
-        params = cJSON_CreateObject();
-    while (m != NULL && m->paged != NULL) {
-        cJSON *ask = cJSON_Duplicate(params, true);
-
-        cJSON_DeleteItemFromObjectCaseSensitive(ask, "offset");
-        cJSON_AddNumberToObject(ask, "offset", offset);
-        rc = srq_client_call(c, method, ask, timeout_s, &page, err);
-        if (rc != 0)
-            break;
-        next = cJSON_GetObjectItemCaseSensitive(page, "next_offset");
-        /* An offset that does not move would ask for ever. */
-        if (cJSON_IsNumber(next) && next->valuedouble <= offset)
-            rc = srq_fail(err, -SRQ_EPROTO, "the daemon's %s gives page %.0f after %.0f", method, next->valuedouble,
-                          offset);
-        offset = cJSON_IsNumber(next) ? next->valuedouble : 0;
-        if (all == NULL) {
-            all = page;
-        } else {
-            join_page(all, page, m->paged);
-            cJSON_Delete(page);
-        }
-        page = NULL;
-        if (rc != 0 || offset <= 0)
-            break;
-    }
-    cJSON_Delete(params);
-    if (m == NULL || m->paged == NULL)
+    srq_talk_first_page(&pages);
+    if (pages.m == NULL || pages.m->paged == NULL)
         rc = srq_fail(err, -SRQ_EUNSUPPORTED, "method %s is not paged", method);
-    if (rc != 0) {
-        cJSON_Delete(all);
-        return rc;
-    }
-    cJSON_DeleteItemFromObjectCaseSensitive(all, "next_offset");
-    *result = all;
-    return 0;
+    else
+        do {
+            rc = ask(c, pages.m, pages.params, timeout_s, &answer, err);
+            if (rc != 0)
+                break;
+            rc = srq_talk_page(&pages, &answer, err);
+            srq_message_fini(&answer);
+        } while (rc > 0);
+    cJSON_Delete(pages.params);
+    if (rc == 0)
+        *result = pages.all;
+    else
+        cJSON_Delete(pages.all);
+    return rc;
 }
 
 int srq_client_event(struct srq_client *c, double timeout_s, struct srq_message *out, struct srq_error *err)
@@ -340,24 +310,11 @@ int srq_client_event(struct srq_client *c, double timeout_s, struct srq_message 
 
 static int say_hello(struct srq_client *c, const char *name, struct srq_error *err)
 {
-    cJSON *p = cJSON_CreateObject();
-    const cJSON *major, *minor;
     int rc;
 
-    cJSON_AddNumberToObject(p, "major", SRQ_PROTO_MAJOR);
-    cJSON_AddNumberToObject(p, "minor", SRQ_PROTO_MINOR);
-    cJSON_AddStringToObject(p, "client", name);
     c->lenient = true; /* the reply to hello says how much of it we may know */
-    rc = srq_client_call(c, "hello", p, HELLO_WAIT_S, &c->hello, err);
-    if (rc != 0)
-        return rc;
-    major = cJSON_GetObjectItemCaseSensitive(c->hello, "major");
-    minor = cJSON_GetObjectItemCaseSensitive(c->hello, "minor");
-    if (!cJSON_IsNumber(major) || !cJSON_IsNumber(minor) || major->valuedouble != SRQ_PROTO_MAJOR)
-        return srq_fail_field(err, -SRQ_EPROTO, "major", "the daemon at %s speaks another protocol than %d.%d",
-                              c->place.path, SRQ_PROTO_MAJOR, SRQ_PROTO_MINOR);
-    c->lenient = minor->valuedouble > SRQ_PROTO_MINOR;
-    return 0;
+    rc = srq_client_call(c, "hello", srq_talk_hello(name), HELLO_WAIT_S, &c->hello, err);
+    return rc == 0 ? srq_talk_welcome(c->hello, c->place.path, &c->lenient, err) : rc;
 }
 
 int srq_client_open(const struct srq_client_options *options, struct srq_client **out, struct srq_error *err)

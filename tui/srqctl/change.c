@@ -2,6 +2,7 @@
 #include "tui/srqctl/change.h"
 
 #include "core/base/alloc.h"
+#include "core/proto/members.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -13,8 +14,7 @@ static int add_pin(cJSON *pins, const char *pattern, size_t len, const char *sch
     char *text = srq_strndup(pattern, len);
     cJSON *row = cJSON_CreateObject();
 
-    if (text == NULL || row == NULL || cJSON_AddStringToObject(row, "pattern", text) == NULL ||
-        cJSON_AddStringToObject(row, "scheme", scheme) == NULL ||
+    if (text == NULL || row == NULL || !srq_put_text(row, "pattern", text) || !srq_put_text(row, "scheme", scheme) ||
         (untied && cJSON_AddTrueToObject(row, "untied") == NULL)) {
         srq_free(text);
         cJSON_Delete(row);

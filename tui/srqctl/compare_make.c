@@ -4,6 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
 #include "core/base/hash.h"
+#include "core/proto/members.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +43,7 @@ static int add_option(struct method *m, const char *text, size_t len, struct srq
         return srq_fail_field(err, -SRQ_EINVAL, "methods", "--methods: %.200s is not KEY=VALUE, e.g. teq.steps=100",
                               pair);
     pair[n] = '\0';
-    return cJSON_AddStringToObject(m->options, pair, pair + n + 1) != NULL ? 0 : no_memory(err);
+    return srq_put_text(m->options, pair, pair + n + 1) ? 0 : no_memory(err);
 }
 
 /* [LABEL=]PLUGIN[+PLUGIN…][:KEY=VALUE…] */
@@ -204,8 +205,7 @@ static int make_run(struct ctl_compare_run *run, const cJSON *base, const struct
     cJSON_DeleteItemFromObjectCaseSensitive(options, "seed");
     cJSON_AddNumberToObject(options, "seed", (double)seed);
     cJSON_DeleteItemFromObjectCaseSensitive(run->spec, "output");
-    if (cJSON_AddStringToObject(run->spec, "method", m->plugins) == NULL ||
-        cJSON_AddStringToObject(run->spec, "scheme", scheme) == NULL)
+    if (!srq_put_text(run->spec, "method", m->plugins) || !srq_put_text(run->spec, "scheme", scheme))
         return no_memory(err);
     if (ctl_get(run->spec, "formats") == NULL)
         cJSON_AddItemToArray(cJSON_AddArrayToObject(run->spec, "formats"), cJSON_CreateString("fake"));
@@ -213,7 +213,7 @@ static int make_run(struct ctl_compare_run *run, const cJSON *base, const struct
     if (rc != 0)
         return rc;
     run->folder = srq_asprintf("%s/runs/%s", folder, run->key);
-    if (run->folder == NULL || cJSON_AddStringToObject(run->spec, "output", run->folder) == NULL ||
+    if (run->folder == NULL || !srq_put_text(run->spec, "output", run->folder) ||
         cJSON_AddTrueToObject(run->spec, "force") == NULL)
         return no_memory(err);
     return 0;

@@ -2,6 +2,7 @@
 #include "tui/srqctl/compare.h"
 
 #include "core/base/alloc.h"
+#include "core/proto/members.h"
 #include "tui/client/human.h"
 #include "tui/srqctl/chart.h"
 #include "tui/srqctl/csv.h"
@@ -103,18 +104,13 @@ void ctl_compare_table(const struct ctl_compare *c)
 
 /* ---- JSON and CSV ------------------------------------------------------------------------------------------------ */
 
-static void number(cJSON *o, const char *name, double v)
-{
-    cJSON_AddItemToObject(o, name, isfinite(v) ? cJSON_CreateNumber(v) : cJSON_CreateNull());
-}
-
 cJSON *ctl_compare_json(const struct ctl_compare *c)
 {
     cJSON *root = cJSON_CreateObject(), *rows = cJSON_AddArrayToObject(root, "rows");
     const cJSON *any = some_report(c);
 
-    number(root, "original_perplexity", any != NULL ? ctl_num(any, "eval.before.perplexity") : NONE);
-    number(root, "original_bytes", any != NULL ? ctl_num(any, "size.before_bytes") : NONE);
+    srq_put_number(root, "original_perplexity", any != NULL ? ctl_num(any, "eval.before.perplexity") : NONE);
+    srq_put_number(root, "original_bytes", any != NULL ? ctl_num(any, "size.before_bytes") : NONE);
     for (int i = 0; i < c->count; i++) {
         const struct ctl_compare_row *row = &c->rows[i];
         cJSON *o = cJSON_CreateObject(), *runs;
@@ -127,19 +123,19 @@ cJSON *ctl_compare_json(const struct ctl_compare *c)
         cJSON_AddStringToObject(o, "scheme", row->scheme);
         cJSON_AddStringToObject(o, "state", state_names[state_of(row, &reason)]);
         cJSON_AddStringToObject(o, "reason", reason);
-        number(o, "perplexity", f.perplexity);
-        number(o, "perplexity_low", f.low);
-        number(o, "perplexity_high", f.high);
-        number(o, "perplexity_deviation", f.deviation);
-        number(o, "kl", f.kl);
-        number(o, "top1", f.top1);
-        number(o, "average_bits", f.bits);
-        number(o, "bytes", f.bytes);
-        number(o, "seconds", f.seconds);
-        number(o, "peak_rss_bytes", f.memory);
-        number(o, "loss_to_rounding", f.against_rtn);
-        number(o, "loss_to_rounding_low", f.rtn_low);
-        number(o, "loss_to_rounding_high", f.rtn_high);
+        srq_put_number(o, "perplexity", f.perplexity);
+        srq_put_number(o, "perplexity_low", f.low);
+        srq_put_number(o, "perplexity_high", f.high);
+        srq_put_number(o, "perplexity_deviation", f.deviation);
+        srq_put_number(o, "kl", f.kl);
+        srq_put_number(o, "top1", f.top1);
+        srq_put_number(o, "average_bits", f.bits);
+        srq_put_number(o, "bytes", f.bytes);
+        srq_put_number(o, "seconds", f.seconds);
+        srq_put_number(o, "peak_rss_bytes", f.memory);
+        srq_put_number(o, "loss_to_rounding", f.against_rtn);
+        srq_put_number(o, "loss_to_rounding_low", f.rtn_low);
+        srq_put_number(o, "loss_to_rounding_high", f.rtn_high);
         cJSON_AddStringToObject(o, "to_rounding", ctl_compare_verdict(&f));
         runs = cJSON_AddArrayToObject(o, "runs");
         for (int k = 0; k < row->count; k++) {
@@ -148,8 +144,8 @@ cJSON *ctl_compare_json(const struct ctl_compare *c)
             cJSON_AddNumberToObject(run, "seed", (double)row->runs[k].seed);
             cJSON_AddStringToObject(run, "state", state_names[row->runs[k].state]);
             cJSON_AddStringToObject(run, "folder", row->runs[k].folder);
-            number(run, "perplexity",
-                   row->runs[k].report != NULL ? ctl_num(row->runs[k].report, "eval.after.perplexity") : NONE);
+            srq_put_number(run, "perplexity",
+                           row->runs[k].report != NULL ? ctl_num(row->runs[k].report, "eval.after.perplexity") : NONE);
             cJSON_AddItemToArray(runs, run);
         }
         cJSON_AddItemToArray(rows, o);

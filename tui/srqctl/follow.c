@@ -34,7 +34,7 @@ struct follow {
 
 static bool ended(const char *state)
 {
-    return strcmp(state, "done") == 0 || strcmp(state, "failed") == 0 || strcmp(state, "canceled") == 0;
+    return srq_word_place(srq_job_state_words, state) >= SRQ_JOB_DONE;
 }
 
 static void erase_line(struct follow *f)

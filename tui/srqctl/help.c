@@ -1,10 +1,13 @@
 /* --help, written from the tables, and what is said to a verb that is in none. */
 #include "tui/srqctl/verb.h"
 
+#include "core/base/nearest.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #define HELP_COLUMN 26
+#define VERBS_MAX 64
 
 static void put_option(struct srq_buf *b, const struct ctl_option *o)
 {
@@ -80,6 +83,16 @@ static bool half_verb(const char *word, char *list, size_t cap)
             len += more > 0 ? (size_t)more : 0;
         }
     return list[0] != '\0';
+}
+
+const char *ctl_nearest_verb(const char *word)
+{
+    const char *names[VERBS_MAX] = { NULL };
+    size_t n = 0;
+
+    for (const struct ctl_verb *v = ctl_verbs; v->name != NULL && n < VERBS_MAX; v++)
+        names[n++] = v->name;
+    return srq_nearest_word(word, names, n);
 }
 
 int ctl_unknown_verb(const struct ctl *ctl, const char *word)

@@ -1,7 +1,7 @@
 # tui/srqctl: the scripting client. All but main() is a library, so that tests link it.
 noinst_LTLIBRARIES += tui/libsrqctl.la
 tui_libsrqctl_la_SOURCES = \
-	tui/srqctl/args.c tui/srqctl/verb.h \
+	tui/srqctl/verb.c tui/srqctl/verb.h \
 	tui/srqctl/change.c tui/srqctl/change.h tui/srqctl/change_text.c \
 	tui/srqctl/cmd_budget.c tui/srqctl/cmd_change.c tui/srqctl/cmd_completion.c tui/srqctl/cmd_daemon.c tui/srqctl/cmd_doctor.c \
 	tui/srqctl/cmd_eval.c tui/srqctl/cmd_heatmap.c tui/srqctl/cmd_help.c tui/srqctl/cmd_inspect.c tui/srqctl/cmd_list.c \
@@ -18,7 +18,6 @@ tui_libsrqctl_la_SOURCES = \
 	tui/srqctl/jobspec.c tui/srqctl/jobspec.h \
 	tui/srqctl/json_text.c tui/srqctl/json_text.h \
 	tui/srqctl/machine.c tui/srqctl/machine.h \
-	tui/srqctl/nearest.c \
 	tui/srqctl/plan_text.c tui/srqctl/plan_text.h \
 	tui/srqctl/progress.c tui/srqctl/progress.h \
 	tui/srqctl/report_error.c \

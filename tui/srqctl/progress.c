@@ -147,14 +147,12 @@ static void say_block(struct ctl_progress *p, const cJSON *e, bool live, struct 
 static void say_result(const struct ctl_progress *p, const cJSON *e, struct srq_buf *lines)
 {
     const char *after = p->tuned == 0 ? "quantized" : p->plain > 0 ? "partly tuned" : "tuned";
-    const char *const names[][2] = { { "before", "original" }, { "rtn", "rounded" }, { "after", after } };
-    const char *which = ctl_str(e, "which");
+    const char *const names[] = { "original", "rounded", after };
+    int which = srq_word_place(srq_measured_words, ctl_str(e, "which"));
     char n[CTL_HUMAN];
 
-    for (size_t i = 0; i < 3; i++)
-        if (strcmp(which, names[i][0]) == 0)
-            which = names[i][1];
-    srq_buf_printf(lines, "%s model: perplexity %s", which, ctl_human_number(ctl_num(e, "perplexity"), n));
+    srq_buf_printf(lines, "%s model: perplexity %s", which >= 0 ? names[which] : "a",
+                   ctl_human_number(ctl_num(e, "perplexity"), n));
     if (!isnan(ctl_num(e, "kl")))
         srq_buf_printf(lines, ", KL %s", ctl_human_number(ctl_num(e, "kl"), n));
     if (!isnan(ctl_num(e, "top1")))

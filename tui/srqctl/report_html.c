@@ -57,12 +57,11 @@ static void head(struct srq_buf *b, const char *title)
 static void eval_row(struct srq_buf *b, const cJSON *report, const char *name, const char *key,
                      char *(*human)(double, char *))
 {
-    static const char *const which[] = { "before", "rtn", "after" };
     char path[64], n[CTL_HUMAN];
 
     srq_buf_printf(b, "<tr><th>%s</th>", name);
     for (int i = 0; i < 3; i++) {
-        snprintf(path, sizeof(path), "eval.%s.%s", which[i], key);
+        snprintf(path, sizeof(path), "eval.%s.%s", srq_measured_words[i], key);
         number_cell(b, human(ctl_num(report, path), n));
     }
     srq_buf_puts(b, "</tr>\n");

@@ -71,19 +71,19 @@ int ctl_main(int argc, char **argv)
     struct ctl ctl = { 0 };
     struct ctl_args before;
     struct srq_error err = { 0 };
-    int used = 0, rc;
+    int rc;
 
     setlocale(LC_CTYPE, ""); /* numbers stay as JSON and options write them */
     signal(SIGPIPE, SIG_IGN);
     ctl.tty = isatty(STDOUT_FILENO) != 0;
     ctl.json = wants_json(argc - 1, words);
-    rc = ctl_parse_common(argc - 1, words, &before, &used, &err);
+    rc = ctl_parse_common(argc - 1, words, &before, &err);
     if (rc != 0) {
         rc = ctl_complain(&ctl, CTL_USAGE, &err);
     } else {
         take_common(&ctl, &before);
-        if (used < argc - 1) {
-            rc = run_verb(&ctl, argc - 1 - used, words + used);
+        if (before.positional_count > 0) {
+            rc = run_verb(&ctl, before.positional_count, before.positional);
         } else {
             rc = ctl_print_help(NULL);
             rc = ctl_given(&before, "help") ? rc : CTL_USAGE;

@@ -95,9 +95,9 @@ const cJSON *ctl_get(const cJSON *object, const char *path)
 
 const char *ctl_str(const cJSON *object, const char *name)
 {
-    const cJSON *v = ctl_get(object, name);
+    const char *text = cJSON_GetStringValue(ctl_get(object, name));
 
-    return cJSON_IsString(v) ? v->valuestring : "";
+    return text != NULL ? text : "";
 }
 
 double ctl_num(const cJSON *object, const char *name)

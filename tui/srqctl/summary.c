@@ -8,8 +8,6 @@
 
 #include <stdio.h>
 
-static const char *const columns[] = { "before", "rtn", "after" };
-
 static void row(struct ctl_table *t, const cJSON *report, const char *name, const char *key,
                 char *(*human)(double, char *))
 {
@@ -17,7 +15,7 @@ static void row(struct ctl_table *t, const cJSON *report, const char *name, cons
 
     ctl_table_cell(t, name);
     for (size_t i = 0; i < 3; i++) {
-        snprintf(path, sizeof(path), "eval.%s.%s", columns[i], key);
+        snprintf(path, sizeof(path), "eval.%s.%s", srq_measured_words[i], key);
         ctl_table_cell(t, human(ctl_num(report, path), n));
     }
 }

@@ -2,6 +2,7 @@
 #ifndef SRQ_CTL_VERB_H
 #define SRQ_CTL_VERB_H
 
+#include "tui/client/args.h"
 #include "tui/client/client.h"
 
 #include <cjson/cJSON.h>
@@ -19,28 +20,6 @@ enum ctl_exit {
     CTL_TIMEOUT = 6,
     CTL_JOB_FAILED = 7,
     CTL_INTERRUPTED = 130,
-};
-
-/* What a shell may offer for a value; the names are those of the completion scripts. */
-enum ctl_complete {
-    CTL_C_NONE,
-    CTL_C_FILE,
-    CTL_C_DIR,
-    CTL_C_JOB,
-    CTL_C_PLUGIN,
-    CTL_C_VERB,
-    CTL_C_WORDS, /* `words` of the row, separated by blanks */
-};
-
-/* One option. Tables end with a NULL name. */
-struct ctl_option {
-    const char *name; /* long name without dashes */
-    char letter;      /* short name or 0 */
-    const char *arg;  /* what its value is called in --help; NULL: takes none */
-    enum ctl_complete complete;
-    const char *words;
-    const char *help; /* one line, without a full stop */
-    bool many;        /* may be given more than once; otherwise two different values are an error */
 };
 
 struct ctl; /* one run of srqctl */
@@ -62,18 +41,6 @@ struct ctl_verb {
 extern const struct ctl_verb ctl_verbs[];            /* ends with a NULL name, in the order of srqctl --help */
 extern const struct ctl_option ctl_common_options[]; /* every verb's, also allowed before the verb */
 
-/* What was typed. Values point into argv. */
-struct ctl_args {
-    const struct ctl_verb *verb;
-    struct ctl_value {
-        const struct ctl_option *option;
-        const char *value; /* NULL for an option without one */
-    } * values;
-    size_t value_count;
-    const char **positional;
-    int positional_count;
-};
-
 struct ctl {
     struct ctl_args args;
     bool json;
@@ -87,20 +54,13 @@ struct ctl {
  * NULL: none. */
 const struct ctl_verb *ctl_find_verb(int count, const char *const *words, int *used);
 
-/* ---- what was typed (args.c) */
+/* ---- what was typed (verb.c) */
 
 /* Parses the words after the verb. -SRQ_EINVAL with a sentence; ctl_args_fini in any case. */
 int ctl_parse(const struct ctl_verb *verb, int count, const char *const *words, struct ctl_args *out,
               struct srq_error *err);
-/* Options before the verb: only common ones. *used: how many words they took. */
-int ctl_parse_common(int count, const char *const *words, struct ctl_args *out, int *used, struct srq_error *err);
-void ctl_args_fini(struct ctl_args *a);
-bool ctl_given(const struct ctl_args *a, const char *name);
-const char *ctl_value(const struct ctl_args *a, const char *name); /* the last one; NULL: not given */
-/* The next value of an option that may be given many times; *at starts at 0. NULL at the end. */
-const char *ctl_next_value(const struct ctl_args *a, const char *name, size_t *at);
-/* A number given to an option: -SRQ_EINVAL when it is none or outside [min, max]. Leaves *out alone when not given. */
-int ctl_number(const struct ctl_args *a, const char *name, double min, double max, double *out, struct srq_error *err);
+/* Options before the verb: only common ones. The words from the verb on are the positional ones. */
+int ctl_parse_common(int count, const char *const *words, struct ctl_args *out, struct srq_error *err);
 
 /* ---- help (help.c): text into `b` */
 void ctl_help_overview(struct srq_buf *b);
@@ -109,8 +69,7 @@ void ctl_help_verb(const struct ctl_verb *v, struct srq_buf *b);
 int ctl_print_help(const struct ctl_verb *v);
 /* Says that there is no verb `word`, and what may be meant. CTL_USAGE. */
 int ctl_unknown_verb(const struct ctl *ctl, const char *word);
-/* "did you mean" for a word against candidates (edit distance); NULL when nothing is near. */
-const char *ctl_nearest(const char *word, const char *const *candidates, size_t count);
+/* The verb that may be meant by a word; NULL: none is near. */
 const char *ctl_nearest_verb(const char *word);
 
 /* ---- completion scripts from the tables (cmd_completion.c); shell: "bash", "zsh" or "fish"; false: another */

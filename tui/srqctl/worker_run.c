@@ -140,24 +140,6 @@ static void exchange(struct run *r)
     }
 }
 
-/* {"error": {"code", "field", "message"}} → err; 0 when there is none. */
-static int own_refusal(const cJSON *answer, struct srq_error *err)
-{
-    const cJSON *e = cJSON_GetObjectItemCaseSensitive(answer, "error");
-    const cJSON *name = cJSON_GetObjectItemCaseSensitive(e, "code");
-    const cJSON *field = cJSON_GetObjectItemCaseSensitive(e, "field");
-    const cJSON *text = cJSON_GetObjectItemCaseSensitive(e, "message");
-    int code = SRQ_EINVAL;
-
-    if (!cJSON_IsObject(e))
-        return 0;
-    for (int c = 1; c < SRQ_CODE_COUNT && cJSON_IsString(name); c++)
-        if (strcmp(srq_code_name(c), name->valuestring) == 0)
-            code = c;
-    return srq_fail_field(err, -code, cJSON_IsString(field) ? field->valuestring : "", "%s",
-                          cJSON_IsString(text) ? text->valuestring : "refused without a reason");
-}
-
 static int judge(struct run *r, int status, cJSON **out, struct srq_error *err)
 {
     struct srq_error why = { 0 };
@@ -165,7 +147,7 @@ static int judge(struct run *r, int status, cJSON **out, struct srq_error *err)
                                                 : -SRQ_EFORMAT;
 
     if (rc == 0) {
-        rc = own_refusal(*out, err);
+        rc = srq_proto_refusal(*out, err);
         if (rc == 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0)
             return 0;
         cJSON_Delete(*out);

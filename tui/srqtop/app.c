@@ -42,7 +42,7 @@ struct app {
 static bool something_runs(const struct app *a)
 {
     for (int i = 0; i < a->model.job_count; i++)
-        if (a->model.jobs[i].state == TOP_RUNNING || a->model.jobs[i].state == TOP_STARTING)
+        if (a->model.jobs[i].state == SRQ_JOB_RUNNING || a->model.jobs[i].state == SRQ_JOB_STARTING)
             return true;
     return false;
 }

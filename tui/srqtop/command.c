@@ -412,14 +412,15 @@ void top_command_fini(struct top_command *c)
 
 void top_command_answer(const struct top_command *c, const cJSON *result, char *out, size_t cap)
 {
-    const char *job = feed_text(result, "job"), *state = feed_text(result, "state");
+    const char *job = srq_member_text(result, "job"), *state = srq_member_text(result, "state");
 
     if (c->change)
         top_change_text(result, out, cap);
     else if (strcmp(c->verb, "delete") == 0)
         snprintf(out, cap, "%.255s is deleted; its output stays", job != NULL ? job : c->job);
     else if (strcmp(c->verb, "priority") == 0)
-        snprintf(out, cap, "%.255s has priority %.0f", job != NULL ? job : c->job, feed_number(result, "priority"));
+        snprintf(out, cap, "%.255s has priority %.0f", job != NULL ? job : c->job,
+                 srq_member_number(result, "priority"));
     else if (strcmp(c->verb, "finish") == 0)
         snprintf(out, cap, "%.255s rounds what is left and exports", job != NULL ? job : c->job);
     else

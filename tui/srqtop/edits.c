@@ -37,18 +37,6 @@ bool top_edit_scheme(struct top_job *j, struct top_layer *l, const char *scheme)
     return true;
 }
 
-/* "w4g128" and 8 make "w8g128": only where the scheme begins with "w" and digits can others take their place. */
-static bool with_bits(const char *scheme, int bits, char out[32])
-{
-    size_t digits = scheme[0] == 'w' ? strspn(scheme + 1, "0123456789") : 0;
-    int n;
-
-    if (digits == 0)
-        return false;
-    n = snprintf(out, 32, "w%d%s", bits, scheme + 1 + digits);
-    return n > 0 && n < 32;
-}
-
 bool top_edit_bits(struct top_job *j, struct top_layer *l, int bits)
 {
     char scheme[32];
@@ -58,8 +46,9 @@ bool top_edit_bits(struct top_job *j, struct top_layer *l, int bits)
     if (bits == 16)
         return top_edit_scheme(j, l, "bf16");
     /* A layer that was left in 16 bits, or is in another kind of grid, takes its group from the job's own scheme. */
-    if (!with_bits(wanted_scheme(l), bits, scheme) && !with_bits(l->scheme, bits, scheme) &&
-        (j->scheme == NULL || !with_bits(j->scheme, bits, scheme)))
+    if (!srq_scheme_with_bits(wanted_scheme(l), bits, scheme, sizeof(scheme)) &&
+        !srq_scheme_with_bits(l->scheme, bits, scheme, sizeof(scheme)) &&
+        (j->scheme == NULL || !srq_scheme_with_bits(j->scheme, bits, scheme, sizeof(scheme))))
         snprintf(scheme, sizeof(scheme), "w%d", bits);
     return top_edit_scheme(j, l, scheme);
 }
@@ -86,7 +75,7 @@ static bool can_hold(const struct top_job *j, const struct top_layer *l, int bit
 
 bool top_edit_step(struct top_job *j, struct top_layer *l, int direction)
 {
-    double now = top_scheme_bits(wanted_scheme(l));
+    int now = srq_scheme_look(wanted_scheme(l)).bits;
 
     for (int bits = direction > 0 ? 1 : 16; bits >= 1 && bits <= 16; bits += direction) {
         if ((direction > 0 ? bits > now : bits < now) && can_hold(j, l, bits))
@@ -195,7 +184,7 @@ void top_change_text(const cJSON *result, char *out, size_t cap)
     int64_t changed = feed_int(result, "changed", 0, TOP_LAYERS, 0), restarts;
     int retunes = cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(result, "retunes"));
     struct metric bits = feed_metric(size, "average_bits");
-    bool applied = feed_flag(result, "applied");
+    bool applied = srq_member_true(result, "applied");
     struct srq_buf b;
     char *text;
 

@@ -2,6 +2,7 @@
 #include "tui/srqtop/feed.h"
 
 #include "core/base/alloc.h"
+#include "core/base/log.h"
 #include "tui/srqtop/feed_value.h"
 
 #include <math.h>
@@ -10,35 +11,23 @@
 
 /* ---- values ------------------------------------------------------------------------------------------------------ */
 
-const char *feed_text(const cJSON *o, const char *name)
-{
-    const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, name);
-
-    return cJSON_IsString(v) ? v->valuestring : NULL;
-}
-
-double feed_number(const cJSON *o, const char *name)
-{
-    const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, name);
-
-    return cJSON_IsNumber(v) ? v->valuedouble : (double)NAN;
-}
-
 struct metric feed_metric(const cJSON *o, const char *name)
 {
-    return top_known(feed_number(o, name));
+    return top_known(srq_member_number(o, name));
 }
 
 int64_t feed_int(const cJSON *o, const char *name, int64_t low, int64_t high, int64_t other)
 {
-    double v = feed_number(o, name);
+    double v = srq_member_number(o, name);
 
     return v >= (double)low && v <= (double)high ? (int64_t)v : other;
 }
 
-bool feed_flag(const cJSON *o, const char *name)
+int feed_word(const cJSON *o, const char *name, const char *const *words, int other)
 {
-    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, name));
+    int place = srq_word_place(words, srq_member_text(o, name));
+
+    return place >= 0 ? place : other;
 }
 
 static bool same_text(const char *a, const char *b)
@@ -46,30 +35,18 @@ static bool same_text(const char *a, const char *b)
     return (a == NULL) == (b == NULL) && (a == NULL || strcmp(a, b) == 0);
 }
 
-static bool job_state_of(const char *text, enum top_job_state *out)
-{
-    static const char *const names[] = { "queued", "starting", "running", "paused", "done", "failed", "canceled" };
-
-    for (size_t i = 0; text != NULL && i < sizeof(names) / sizeof(names[0]); i++)
-        if (strcmp(names[i], text) == 0) {
-            *out = (enum top_job_state)i;
-            return true;
-        }
-    return false;
-}
-
 /* ---- who answers, and the list of jobs --------------------------------------------------------------------------- */
 
 void top_feed_hello(struct top_model *m, const cJSON *reply)
 {
-    const char *server = feed_text(reply, "server"), *version = feed_text(reply, "version"),
-               *mode = feed_text(reply, "mode");
+    const char *server = srq_member_text(reply, "server"), *version = srq_member_text(reply, "version"),
+               *mode = srq_member_text(reply, "mode");
     char text[300];
 
     m->uid = feed_int(reply, "uid", 0, INT64_C(0xffffffff), -1);
-    m->admin = feed_flag(reply, "admin");
+    m->admin = srq_member_true(reply, "admin");
     snprintf(text, sizeof(text), "%.100s %.60s, pid %.0f, %s", server != NULL ? server : "srqd",
-             version != NULL ? version : "?", feed_number(reply, "pid"),
+             version != NULL ? version : "?", srq_member_number(reply, "pid"),
              mode != NULL && strcmp(mode, "system") == 0 ? "system service" : "per user");
     top_set_text(&m->server, text);
     m->changed = true;
@@ -77,8 +54,8 @@ void top_feed_hello(struct top_model *m, const cJSON *reply)
 
 static void take_progress(struct top_job *j, const cJSON *o)
 {
-    top_set_text(&j->stage, feed_text(o, "stage"));
-    top_set_text(&j->unit, feed_text(o, "unit"));
+    top_set_text(&j->stage, srq_member_text(o, "stage"));
+    top_set_text(&j->unit, srq_member_text(o, "unit"));
     j->done = feed_metric(o, "done");
     j->total = feed_metric(o, "total");
     j->rate = feed_metric(o, "rate");
@@ -97,8 +74,8 @@ static void take_summary(struct top_model *m, struct top_job *j, const cJSON *o)
     int64_t uid = feed_int(o, "uid", 0, INT64_C(0xffffffff), -1);
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-        top_set_text(texts[i].to, feed_text(o, texts[i].name));
-    (void)job_state_of(feed_text(o, "state"), &j->state);
+        top_set_text(texts[i].to, srq_member_text(o, texts[i].name));
+    j->state = (enum srq_job_state)feed_word(o, "state", srq_job_state_words, (int)j->state);
     j->own = m->uid == 0 || (uid >= 0 && uid == m->uid);
     j->priority = (int)feed_int(o, "priority", -1000000, 1000000, 0);
     j->restarts = (int)feed_int(o, "restarts", 0, 1000000000, 0);
@@ -124,7 +101,7 @@ void top_feed_list(struct top_model *m, const cJSON *reply)
         return;
     cJSON_ArrayForEach(row, rows)
     {
-        const char *id = feed_text(row, "job");
+        const char *id = srq_member_text(row, "job");
         struct top_job *j = &jobs[count];
 
         if (id == NULL || id[0] == '\0')
@@ -155,7 +132,7 @@ void top_feed_list(struct top_model *m, const cJSON *reply)
 
 struct top_job *top_feed_job(struct top_model *m, const cJSON *reply)
 {
-    const char *id = feed_text(reply, "job");
+    const char *id = srq_member_text(reply, "job");
     struct top_job *j = top_model_job(m, id), *jobs;
 
     if (id == NULL || id[0] == '\0')
@@ -180,11 +157,16 @@ struct top_job *top_feed_job(struct top_model *m, const cJSON *reply)
 
 /* ---- blocks ------------------------------------------------------------------------------------------------------ */
 
-static void set_state(struct top_job *j, struct top_block *b, enum top_work_state state)
+/* A word that is none, as journals of old have, leaves things as they are. */
+static void set_state(struct top_job *j, struct top_block *b, const char *word)
 {
-    b->state = state;
+    int state = srq_word_place(srq_work_state_words, word);
+
+    if (state < 0)
+        return;
+    b->state = (enum srq_work_state)state;
     for (int i = 0; i < b->count && b->first + i < j->layer_count; i++)
-        j->layers[b->first + i].state = state;
+        j->layers[b->first + i].state = b->state;
 }
 
 /* Layers outside the blocks are told of as one block more, behind the last. */
@@ -222,7 +204,7 @@ static struct top_block *block_of(struct top_job *j, const cJSON *e)
 static struct top_layer *layer_of(struct top_job *j, const cJSON *e)
 {
     int64_t block = feed_int(e, "block", 0, TOP_BLOCKS - 1, -1);
-    const char *name = feed_text(e, "layer");
+    const char *name = srq_member_text(e, "layer");
     const struct top_block *b = block >= 0 && block < j->block_count ? &j->blocks[block] : NULL;
 
     for (int i = 0; name != NULL && b != NULL && i < b->count && b->first + i < j->layer_count; i++)
@@ -238,24 +220,23 @@ static void block_begin(struct top_job *j, const cJSON *e)
     if (b == NULL)
         return;
     if (b->name == NULL)
-        top_set_text(&b->name, feed_text(e, "name"));
+        top_set_text(&b->name, srq_member_text(e, "name"));
     adopt_layers(j, b, cJSON_GetObjectItemCaseSensitive(e, "layers"));
     b->iters = feed_int(e, "iters", 0, INT64_C(1000000000), 0);
-    b->again = feed_flag(e, "again");
+    b->again = srq_member_true(e, "again");
     b->begun_seq = feed_int(e, "seq", 0, INT64_MAX / 2, 0);
     b->iter = (struct metric){ 0 };
-    b->stale_next = false;
     top_series_begin(&b->loss);
     top_series_begin(&b->probe);
     for (int i = 0; i < b->count && b->first + i < j->layer_count; i++)
         top_series_begin(&j->layers[b->first + i].errors);
-    set_state(j, b, TOP_TUNING);
+    set_state(j, b, srq_member_text(e, "state"));
 }
 
 /* A sample that was held back for us while its block began anew is of the run before. */
 static bool is_late(const struct top_block *b, const cJSON *e)
 {
-    return feed_number(e, "seq") < (double)b->begun_seq;
+    return srq_member_number(e, "seq") < (double)b->begun_seq;
 }
 
 static void tune_point(struct top_job *j, const cJSON *e)
@@ -265,7 +246,7 @@ static void tune_point(struct top_job *j, const cJSON *e)
     if (b == NULL || is_late(b, e))
         return;
     b->iter = feed_metric(e, "iter");
-    top_series_add(&b->loss, feed_number(e, "iter"), feed_number(e, "loss"));
+    top_series_add(&b->loss, srq_member_number(e, "iter"), srq_member_number(e, "loss"));
 }
 
 static void tune_probe(struct top_job *j, const cJSON *e)
@@ -275,7 +256,7 @@ static void tune_probe(struct top_job *j, const cJSON *e)
 
     if (b == NULL || is_late(b, e))
         return;
-    top_series_add(&b->probe, feed_number(e, "iter"), feed_number(e, "loss"));
+    top_series_add(&b->probe, srq_member_number(e, "iter"), srq_member_number(e, "loss"));
     b->loss_last = loss;
     b->loss_best = feed_metric(e, "best");
     if (b->probe.count == 1) {
@@ -293,7 +274,7 @@ static void layer_error(struct top_job *j, const cJSON *e)
 
     if (l == NULL || (l->block >= 0 && l->block < j->block_count && is_late(&j->blocks[l->block], e)))
         return;
-    top_series_add(&l->errors, feed_number(e, "iter"), feed_number(e, "error"));
+    top_series_add(&l->errors, srq_member_number(e, "iter"), srq_member_number(e, "error"));
     l->error_last = error;
     if (l->errors.count <= 1) {
         l->error_first = error;
@@ -320,7 +301,7 @@ static void layer_done(struct top_job *j, const cJSON *e)
 static void layer_scored(struct top_job *j, const cJSON *e)
 {
     struct top_layer *l = layer_of(j, e);
-    const char *scheme = feed_text(e, "scheme");
+    const char *scheme = srq_member_text(e, "scheme");
 
     if (l != NULL && scheme != NULL && strcmp(scheme, l->scheme) == 0)
         l->score = feed_metric(e, "score");
@@ -335,14 +316,13 @@ static void block_end(struct top_job *j, const cJSON *e)
     if (b == NULL)
         return;
     if (b->name == NULL)
-        top_set_text(&b->name, feed_text(e, "name"));
+        top_set_text(&b->name, srq_member_text(e, "name"));
     b->loss_first = feed_metric(e, "loss_first");
     b->loss_best = feed_metric(e, "loss_best");
     b->best_iter = feed_metric(e, "best_iteration");
     b->elapsed_s = feed_metric(e, "elapsed_s");
     b->iter = (struct metric){ 0 };
-    set_state(j, b, b->stale_next ? TOP_STALE : TOP_FINISHED);
-    b->stale_next = false;
+    set_state(j, b, srq_member_text(e, "state"));
 }
 
 /* ---- the plan ---------------------------------------------------------------------------------------------------- */
@@ -350,7 +330,8 @@ static void block_end(struct top_job *j, const cJSON *e)
 static void put_change(char *out, size_t cap, const cJSON *change, double count, int number)
 {
     size_t n = strlen(out);
-    const char *layer = feed_text(change, "layer"), *old = feed_text(change, "old"), *new = feed_text(change, "new");
+    const char *layer = srq_member_text(change, "layer"), *old = srq_member_text(change, "old"),
+               *new = srq_member_text(change, "new");
 
     if (n + 1 < cap)
         snprintf(out + n, cap - n, "%s%.200s %.32s → %.32s%s", number > 0 ? ", " : "", layer != NULL ? layer : "?",
@@ -361,8 +342,8 @@ static void put_change(char *out, size_t cap, const cJSON *change, double count,
 static void change_words(const cJSON *e, char *out, size_t cap)
 {
     const cJSON *changes = cJSON_GetObjectItemCaseSensitive(e, "changes"), *c;
-    double count = feed_number(e, "changed");
-    const char *op = feed_text(e, "op");
+    double count = srq_member_number(e, "changed");
+    const char *op = srq_member_text(e, "op");
     int i = 0;
 
     if (isnan(count))
@@ -386,30 +367,23 @@ static void take_changes(struct top_job *j, const cJSON *changes)
 
     cJSON_ArrayForEach(c, changes)
     {
-        struct top_layer *l = top_job_layer(j, feed_text(c, "layer"));
+        struct top_layer *l = top_job_layer(j, srq_member_text(c, "layer"));
 
         if (l != NULL)
-            feed_scheme(l, feed_text(c, "new"), feed_text(c, "source"));
+            feed_scheme(l, srq_member_text(c, "new"), srq_member_text(c, "source"));
     }
 }
 
-static void take_retunes(struct top_job *j, const cJSON *e)
+static void take_states(struct top_job *j, const cJSON *states)
 {
-    const cJSON *retunes = cJSON_GetObjectItemCaseSensitive(e, "retunes"), *item;
-    int64_t restarts = feed_int(e, "restarts", 0, TOP_BLOCKS - 1, -1);
+    const cJSON *word;
+    int b = 0;
 
-    cJSON_ArrayForEach(item, retunes)
+    cJSON_ArrayForEach(word, states)
     {
-        struct top_block *b = cJSON_IsNumber(item) && item->valuedouble >= 0 && item->valuedouble < j->block_count
-                                  ? &j->blocks[(int)item->valuedouble]
-                                  : NULL;
-
-        if (b == NULL || b->index == restarts)
-            continue;
-        if (b->state == TOP_TUNING)
-            b->stale_next = true;
-        else if (b->state == TOP_FINISHED)
-            set_state(j, b, TOP_STALE);
+        if (b < j->block_count)
+            set_state(j, &j->blocks[b], cJSON_GetStringValue(word));
+        b++;
     }
 }
 
@@ -417,14 +391,14 @@ static void plan_changed(struct top_job *j, const cJSON *e)
 {
     int64_t revision = feed_int(e, "revision", 0, INT64_MAX / 2, -1);
     const cJSON *size = cJSON_GetObjectItemCaseSensitive(e, "size");
-    const char *by = feed_text(e, "by");
+    const char *by = srq_member_text(e, "by");
     char words[900], line[1200];
 
-    take_retunes(j, e);
+    take_states(j, cJSON_GetObjectItemCaseSensitive(e, "states"));
     change_words(e, words, sizeof(words));
-    snprintf(line, sizeof(line), "plan revision %.0f%s%.100s: %.900s", feed_number(e, "revision"),
+    snprintf(line, sizeof(line), "plan revision %.0f%s%.100s: %.900s", srq_member_number(e, "revision"),
              by != NULL ? " by " : "", by != NULL ? by : "", words);
-    top_job_log(j, feed_number(e, "time"), 2, line);
+    top_job_log(j, srq_member_number(e, "time"), 2, line);
     top_set_text(&j->changed_by, by);
     top_set_text(&j->change, words);
     if (revision <= j->revision)
@@ -465,48 +439,40 @@ static void plan_allocated(struct top_job *j, const cJSON *e)
 
 static void eval_result(struct top_job *j, const cJSON *e)
 {
-    const char *which = feed_text(e, "which");
-    struct top_eval *to = which == NULL                  ? NULL
-                          : strcmp(which, "before") == 0 ? &j->before
-                          : strcmp(which, "rtn") == 0    ? &j->rtn
-                          : strcmp(which, "after") == 0  ? &j->after
-                                                         : NULL;
+    struct top_eval *const of[] = { &j->before, &j->rtn, &j->after };
+    int which = feed_word(e, "which", srq_measured_words, -1);
 
-    if (to != NULL)
-        *to = (struct top_eval){ feed_metric(e, "perplexity"), feed_metric(e, "kl"), feed_metric(e, "top1") };
+    if (which >= 0)
+        *of[which] = (struct top_eval){ feed_metric(e, "perplexity"), feed_metric(e, "kl"), feed_metric(e, "top1") };
 }
 
 static void log_line(struct top_job *j, const cJSON *e)
 {
-    static const char *const levels[] = { "error", "warning", "info", "debug" };
-    const char *level = feed_text(e, "level"), *text = feed_text(e, "text");
-    int n = 2;
+    const char *text = srq_member_text(e, "text");
 
-    for (int i = 0; i < 4; i++)
-        if (level != NULL && strcmp(level, levels[i]) == 0)
-            n = i;
     if (text != NULL)
-        top_job_log(j, feed_number(e, "time"), n, text);
+        top_job_log(j, srq_member_number(e, "time"), feed_word(e, "level", srq_log_level_words, SRQ_LOG_INFO), text);
 }
 
 static void job_state(struct top_model *m, struct top_job *j, const cJSON *e)
 {
-    enum top_job_state before = j->state;
-    const char *reason = feed_text(e, "reason");
+    int before = (int)j->state, state = feed_word(e, "state", srq_job_state_words, -1);
+    const char *reason = srq_member_text(e, "reason");
 
     /* Lines of the journal tell what the worker thought; the daemon's own have no number. */
     if (feed_metric(e, "seq").known)
         return;
-    if (!job_state_of(feed_text(e, "state"), &j->state))
+    if (state < 0)
         return;
-    if (before != j->state || !same_text(reason, j->reason))
+    j->state = (enum srq_job_state)state;
+    if (before != state || !same_text(reason, j->reason))
         m->list_stale = true; /* places in the queue, times */
     top_set_text(&j->reason, reason);
 }
 
 static void stage_progress(struct top_job *j, const cJSON *e)
 {
-    double time = feed_number(e, "time");
+    double time = srq_member_number(e, "time");
 
     /* What a replay tells of old times comes between what is new. */
     if (time < j->progress_at)
@@ -533,7 +499,7 @@ void top_feed_event(struct top_model *m, const char *event, const cJSON *params)
         { "eval.result", eval_result },
         { "log", log_line },
     };
-    const char *id = feed_text(params, "job");
+    const char *id = srq_member_text(params, "job");
     struct top_job *j = top_model_job(m, id);
     int64_t seq = feed_int(params, "seq", 1, INT64_MAX / 2, 0);
 

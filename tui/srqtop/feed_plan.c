@@ -11,23 +11,22 @@
 
 void feed_scheme(struct top_layer *l, const char *scheme, const char *source)
 {
+    int decider = srq_word_place(srq_decider_words, source);
+
     if (scheme != NULL && strlen(scheme) < sizeof(l->scheme) && strcmp(scheme, l->scheme) != 0) {
         snprintf(l->scheme, sizeof(l->scheme), "%s", scheme);
         for (char *p = l->scheme; *p != '\0'; p++)
             if ((unsigned char)*p < 0x20 || (unsigned char)*p > 0x7e)
                 *p = '?';
-        l->bits = top_scheme_bits(l->scheme);
+        l->bits = srq_scheme_look(l->scheme).bits;
         l->score = (struct metric){ 0 };
     }
     if (strcmp(l->edit, l->scheme) == 0)
         l->edit[0] = '\0';
-    if (source == NULL)
+    if (decider < 0)
         return;
-    l->source = strcmp(source, "allocator") == 0 ? TOP_BY_ALLOCATOR
-                : strcmp(source, "pin") == 0     ? TOP_BY_PIN
-                : strcmp(source, "format") == 0  ? TOP_BY_FORMAT
-                                                 : TOP_BY_DEFAULT;
-    l->pin = l->source == TOP_BY_PIN;
+    l->source = (enum srq_decider)decider;
+    l->pin = l->source == SRQ_BY_PIN;
 }
 
 void feed_candidates(struct top_job *j, const cJSON *names)
@@ -48,18 +47,6 @@ void feed_candidates(struct top_job *j, const cJSON *names)
 }
 
 /* ---- one row ----------------------------------------------------------------------------------------------------- */
-
-static bool work_state_of(const char *text, enum top_work_state *out)
-{
-    static const char *const names[] = { "pending", "running", "finished", "stale" };
-
-    for (size_t i = 0; text != NULL && i < sizeof(names) / sizeof(names[0]); i++)
-        if (strcmp(names[i], text) == 0) {
-            *out = (enum top_work_state)i;
-            return true;
-        }
-    return false;
-}
 
 static void set_tie(struct top_layer *l, const cJSON *row)
 {
@@ -88,21 +75,21 @@ static void take_row(struct top_layer *l, const cJSON *row)
         if (cJSON_IsNumber(width) && width->valuedouble >= 2 && width->valuedouble <= 8)
             l->widths |= 1u << width->valueint;
     }
-    feed_scheme(l, feed_text(row, "scheme"), feed_text(row, "source"));
+    feed_scheme(l, srq_member_text(row, "scheme"), srq_member_text(row, "source"));
     if (bits.known && bits.v > 0 && bits.v <= 64)
         l->bits = bits.v;
     if (cJSON_IsBool(pin))
         l->pin = cJSON_IsTrue(pin);
     l->score = feed_metric(row, "score");
-    (void)work_state_of(feed_text(row, "state"), &l->state);
+    l->state = (enum srq_work_state)feed_word(row, "state", srq_work_state_words, (int)l->state);
 }
 
 static bool make_layer(struct top_layer *l, const cJSON *row)
 {
-    const char *module = feed_text(row, "module"), *dot;
+    const char *module = srq_member_text(row, "module"), *dot;
 
     *l = (struct top_layer){ .block = (int)feed_int(row, "block", 0, TOP_BLOCKS - 1, -1) };
-    top_set_text(&l->name, feed_text(row, "name"));
+    top_set_text(&l->name, srq_member_text(row, "name"));
     if (l->name == NULL)
         return false;
     dot = strrchr(l->name, '.');
@@ -223,9 +210,7 @@ static void rebuild_blocks(struct top_job *j, bool with_state)
 
 static bool rows_have_state(const cJSON *rows)
 {
-    enum top_work_state s;
-
-    return rows != NULL && rows->child != NULL && work_state_of(feed_text(rows->child, "state"), &s);
+    return rows != NULL && rows->child != NULL && srq_member_text(rows->child, "state") != NULL;
 }
 
 void top_feed_plan(struct top_model *m, struct top_job *j, const cJSON *reply)

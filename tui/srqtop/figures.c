@@ -72,84 +72,52 @@ struct metric figure_share(struct metric a, struct metric b)
     return known(a.v / b.v);
 }
 
-const char *figure_job_state(enum top_job_state s)
-{
-    static const char *const names[] = {
-        [TOP_QUEUED] = "queued", [TOP_STARTING] = "starting", [TOP_RUNNING] = "running",  [TOP_PAUSED] = "paused",
-        [TOP_DONE] = "done",     [TOP_FAILED] = "failed",     [TOP_CANCELED] = "canceled"
-    };
-
-    return names[s];
-}
-
-enum role figure_job_role(enum top_job_state s)
+enum role figure_job_role(enum srq_job_state s)
 {
     switch (s) {
-    case TOP_STARTING:
-    case TOP_RUNNING:
+    case SRQ_JOB_STARTING:
+    case SRQ_JOB_RUNNING:
         return ROLE_RUNNING;
-    case TOP_DONE:
+    case SRQ_JOB_DONE:
         return ROLE_GOOD;
-    case TOP_FAILED:
+    case SRQ_JOB_FAILED:
         return ROLE_BAD;
     default:
         return ROLE_WAITING;
     }
 }
 
-const char *figure_work_state(enum top_work_state s)
+const char *figure_work_state(enum srq_work_state s)
 {
-    static const char *const names[] = {
-        [TOP_PENDING] = "pending", [TOP_TUNING] = "tuning", [TOP_FINISHED] = "finished", [TOP_STALE] = "stale"
-    };
-
-    return names[s];
+    return s == SRQ_WORK_RUNNING ? "tuning" : srq_work_state_words[s];
 }
 
-enum role figure_work_role(enum top_work_state s)
+enum role figure_work_role(enum srq_work_state s)
 {
-    static const enum role roles[] = {
-        [TOP_PENDING] = ROLE_WAITING, [TOP_TUNING] = ROLE_RUNNING, [TOP_FINISHED] = ROLE_GOOD, [TOP_STALE] = ROLE_STALE
-    };
+    static const enum role roles[] = { [SRQ_WORK_PENDING] = ROLE_WAITING,
+                                       [SRQ_WORK_RUNNING] = ROLE_RUNNING,
+                                       [SRQ_WORK_FINISHED] = ROLE_GOOD,
+                                       [SRQ_WORK_STALE] = ROLE_STALE };
 
     return roles[s];
 }
 
-const char *figure_source(enum top_source s)
-{
-    static const char *const names[] = {
-        [TOP_BY_DEFAULT] = "default", [TOP_BY_ALLOCATOR] = "allocator", [TOP_BY_PIN] = "pin", [TOP_BY_FORMAT] = "format"
-    };
-
-    return names[s];
-}
-
-static bool integer_scheme(const char *scheme)
-{
-    return scheme[0] == 'w' && isdigit((unsigned char)scheme[1]);
-}
-
 struct metric figure_scheme_bits(const char *scheme)
 {
-    double bits = top_scheme_bits(scheme);
+    int bits = srq_scheme_look(scheme).bits;
 
-    return bits > 0 ? known(bits) : (struct metric){ false, 0 };
+    return (struct metric){ bits > 0, bits };
 }
 
 const char *figure_scheme_group(const char *scheme, char out[16])
 {
-    const char *g;
-    size_t n = 0;
+    struct srq_scheme_look look = srq_scheme_look(scheme);
 
-    if (!integer_scheme(scheme))
+    if (!look.integer)
         return "-";
-    g = scheme + 1 + strspn(scheme + 1, "0123456789");
-    if (g[0] != 'g')
-        return "row";
-    if (g[1] == 't')
-        return "tensor";
-    n = strspn(g + 1, "0123456789");
-    snprintf(out, 16, "%.*s", (int)(n < 15 ? n : 15), g + 1);
+    if (look.group <= 0)
+        return look.group < 0 ? "row" : "tensor";
+    snprintf(out, 16, "%d", look.group);
     return out;
 }
 

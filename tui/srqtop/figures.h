@@ -26,14 +26,12 @@ static inline struct metric known(double v)
 /* a/b where both are known and b > 0 */
 struct metric figure_share(struct metric a, struct metric b);
 
-const char *figure_job_state(enum top_job_state s); /* "running" */
-enum role figure_job_role(enum top_job_state s);
-const char *figure_work_state(enum top_work_state s); /* "pending", "tuning", "finished", "stale" */
-enum role figure_work_role(enum top_work_state s);
-const char *figure_source(enum top_source s);
-/* Bits that a scheme's name says (top_scheme_bits); unknown where it does not. */
+enum role figure_job_role(enum srq_job_state s);
+const char *figure_work_state(enum srq_work_state s); /* "pending", "tuning", "finished", "stale" */
+enum role figure_work_role(enum srq_work_state s);
+/* Bits that a scheme's name says; unknown where it does not. */
 struct metric figure_scheme_bits(const char *scheme);
-const char *figure_scheme_group(const char *scheme, char out[16]); /* "g128" of w4g128; "row", "tensor", "-" */
+const char *figure_scheme_group(const char *scheme, char out[16]); /* "128" of w4g128; "row", "tensor", "-" */
 
 /* Progress bar with eighths of a cell, `share` 0 … 1; unknown: an empty one. */
 void figure_bar(struct canvas *c, int x, int y, int w, struct metric share, enum glyph_set set);

@@ -1,26 +1,16 @@
 /* The model as JSON. */
 #include "tui/srqtop/json.h"
 
-static const char *const job_states[] = { "queued", "starting", "running", "paused", "done", "failed", "canceled" };
-static const char *const work_states[] = { "pending", "running", "finished", "stale" };
-static const char *const sources[] = { "default", "allocator", "pin", "format" };
-static const char *const links[] = { "connecting", "up", "lost" };
-static const char *const levels[] = { "error", "warning", "info", "debug" };
+#include "core/base/log.h"
+#include "core/proto/members.h"
 
-static void put_text(cJSON *o, const char *name, const char *text)
-{
-    if (text != NULL)
-        cJSON_AddStringToObject(o, name, text);
-    else
-        cJSON_AddNullToObject(o, name);
-}
+#include <math.h>
+
+static const char *const links[] = { "connecting", "up", "lost" };
 
 static void put(cJSON *o, const char *name, struct metric v)
 {
-    if (v.known)
-        cJSON_AddNumberToObject(o, name, v.v);
-    else
-        cJSON_AddNullToObject(o, name);
+    srq_put_number(o, name, v.known ? v.v : (double)NAN);
 }
 
 /* [[iteration, value], …] */
@@ -48,19 +38,16 @@ static cJSON *layer_json(const struct top_layer *l)
 {
     cJSON *o = cJSON_CreateObject();
 
-    put_text(o, "name", l->name);
-    put_text(o, "module", l->module);
-    if (l->block >= 0)
-        cJSON_AddNumberToObject(o, "block", l->block);
-    else
-        cJSON_AddNullToObject(o, "block");
+    srq_put_text(o, "name", l->name);
+    srq_put_text(o, "module", l->module);
+    srq_put_number(o, "block", l->block >= 0 ? l->block : NAN);
     cJSON_AddNumberToObject(o, "out", (double)l->out);
     cJSON_AddNumberToObject(o, "in", (double)l->in);
-    put_text(o, "scheme", l->scheme);
+    srq_put_text(o, "scheme", l->scheme);
     put(o, "bits", (struct metric){ l->bits > 0, l->bits });
-    put_text(o, "source", sources[l->source]);
+    srq_put_text(o, "source", srq_decider_words[l->source]);
     cJSON_AddBoolToObject(o, "pin", l->pin);
-    put_text(o, "state", work_states[l->state]);
+    srq_put_text(o, "state", srq_work_state_words[l->state]);
     put(o, "score", l->score);
     put(o, "error_first", l->error_first);
     put(o, "error_last", l->error_last);
@@ -75,8 +62,8 @@ static cJSON *block_json(const struct top_block *b)
     cJSON *o = cJSON_CreateObject();
 
     cJSON_AddNumberToObject(o, "block", b->index);
-    put_text(o, "name", b->name);
-    put_text(o, "state", work_states[b->state]);
+    srq_put_text(o, "name", b->name);
+    srq_put_text(o, "state", srq_work_state_words[b->state]);
     cJSON_AddNumberToObject(o, "iters", (double)b->iters);
     put(o, "iter", b->iter);
     put(o, "loss_first", b->loss_first);
@@ -119,8 +106,8 @@ static void put_opened(cJSON *o, const struct top_job *j)
         cJSON *p = cJSON_CreateObject();
 
         put(p, "time", top_known(j->lines[i].time));
-        put_text(p, "level", levels[j->lines[i].level & 3]);
-        put_text(p, "text", j->lines[i].text);
+        srq_put_text(p, "level", srq_log_level_words[j->lines[i].level & 3]);
+        srq_put_text(p, "text", j->lines[i].text);
         cJSON_AddItemToArray(a, p);
     }
 }
@@ -129,25 +116,25 @@ static cJSON *job_json(const struct top_job *j)
 {
     cJSON *o = cJSON_CreateObject();
 
-    put_text(o, "job", j->id);
-    put_text(o, "name", j->name);
-    put_text(o, "owner", j->owner);
+    srq_put_text(o, "job", j->id);
+    srq_put_text(o, "name", j->name);
+    srq_put_text(o, "owner", j->owner);
     cJSON_AddBoolToObject(o, "own", j->own);
-    put_text(o, "state", job_states[j->state]);
-    put_text(o, "reason", j->reason);
+    srq_put_text(o, "state", srq_job_state_words[j->state]);
+    srq_put_text(o, "reason", j->reason);
     cJSON_AddNumberToObject(o, "priority", j->priority);
     put(o, "position", j->position);
-    put_text(o, "model", j->model);
-    put_text(o, "method", j->method);
-    put_text(o, "scheme", j->scheme);
-    put_text(o, "output", j->output);
+    srq_put_text(o, "model", j->model);
+    srq_put_text(o, "method", j->method);
+    srq_put_text(o, "scheme", j->scheme);
+    srq_put_text(o, "output", j->output);
     put(o, "submitted", j->submitted);
     put(o, "started", j->started);
     put(o, "ended", j->ended);
-    put_text(o, "stage", j->stage);
+    srq_put_text(o, "stage", j->stage);
     put(o, "done", j->done);
     put(o, "total", j->total);
-    put_text(o, "unit", j->unit);
+    srq_put_text(o, "unit", j->unit);
     put(o, "rate", j->rate);
     put(o, "eta_s", j->eta_s);
     put(o, "before_bytes", j->before_bytes);
@@ -165,8 +152,8 @@ cJSON *top_json(const struct top_model *m)
 {
     cJSON *o = cJSON_CreateObject(), *jobs;
 
-    put_text(o, "link", links[m->link]);
-    put_text(o, "server", m->server);
+    srq_put_text(o, "link", links[m->link]);
+    srq_put_text(o, "server", m->server);
     jobs = cJSON_AddArrayToObject(o, "jobs");
     for (int i = 0; i < m->job_count; i++)
         cJSON_AddItemToArray(jobs, job_json(&m->jobs[i]));

@@ -114,15 +114,6 @@ void top_series_add(struct top_series *s, double iter, double value)
     s->pending = (s->pending + 1) % s->stride;
 }
 
-double top_scheme_bits(const char *scheme)
-{
-    const char *digits = scheme + strcspn(scheme, "0123456789");
-    char *end;
-    long n = strtol(digits, &end, 10);
-
-    return end != digits && n > 0 && n <= 64 ? (double)n : 0;
-}
-
 /* ---- jobs -------------------------------------------------------------------------------------------------------- */
 
 void top_layer_fini(struct top_layer *l)

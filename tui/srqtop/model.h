@@ -6,6 +6,8 @@
 #ifndef SRQ_TUI_SRQTOP_MODEL_H
 #define SRQ_TUI_SRQTOP_MODEL_H
 
+#include "core/proto/words.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -13,10 +15,6 @@ struct metric {
     bool known;
     double v;
 };
-
-enum top_job_state { TOP_QUEUED, TOP_STARTING, TOP_RUNNING, TOP_PAUSED, TOP_DONE, TOP_FAILED, TOP_CANCELED };
-enum top_work_state { TOP_PENDING, TOP_TUNING, TOP_FINISHED, TOP_STALE };
-enum top_source { TOP_BY_DEFAULT, TOP_BY_ALLOCATOR, TOP_BY_PIN, TOP_BY_FORMAT };
 
 /* A curve, at most TOP_POINTS points; when it is full every second one goes. Ascending in iter within one run of a
  * block; a restart of the block begins it anew. */
@@ -38,10 +36,10 @@ struct top_layer {
     char scheme[32]; /* of the plan */
     double bits;     /* of that scheme, without scales; 16 for bf16; 0: not known */
     unsigned widths; /* bits 2 … 8 that it can be stored in, as 1 << bits; 0: not known */
-    enum top_source source;
+    enum srq_decider source;
     bool pin;
     const char *tie; /* layers of one block with the same text change together; NULL: none */
-    enum top_work_state state;
+    enum srq_work_state state;
     struct metric score; /* of the present scheme */
     struct metric error_first, error_last, error_best;
     struct metric saturation; /* share 0 … 1 */
@@ -55,13 +53,12 @@ struct top_block {
     int index;
     char *name;
     int first, count; /* its layers: layers[first … first+count) */
-    enum top_work_state state;
+    enum srq_work_state state;
     int64_t iters;
     struct metric iter; /* where the running one is */
     struct metric loss_first, loss_last, loss_best, best_iter, elapsed_s;
     struct top_series loss, probe;
     bool again;        /* the run is (or was) not its first */
-    bool stale_next;   /* will be stale when its run ends */
     int64_t begun_seq; /* journal line of its last block.begin; 0: none yet */
 };
 #define TOP_BLOCKS 20000 /* more are not believed */
@@ -85,7 +82,7 @@ struct top_front_point {
 struct top_job {
     /* as listed */
     char *id, *name, *owner, *model, *method, *scheme, *output, *reason, *stage, *unit;
-    enum top_job_state state;
+    enum srq_job_state state;
     bool own; /* the user may change it */
     int priority;
     struct metric position, submitted, started, ended;
@@ -171,8 +168,5 @@ void top_set_text(char **to, const char *text);
 void top_series_add(struct top_series *s, double iter, double value);
 void top_series_begin(struct top_series *s); /* a new run; the old curve stays until its first point */
 void top_series_fini(struct top_series *s);
-
-/* Bits of a scheme as it is spelled ("w4g128" 4, "mxfp8" 8, "bf16" 16); 0 when it does not say. */
-double top_scheme_bits(const char *scheme);
 
 #endif

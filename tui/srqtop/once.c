@@ -3,6 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
+#include "core/proto/proto.h"
 #include "tui/srqtop/json.h"
 #include "tui/srqtop/screen.h"
 #include "tui/srqtop/session.h"
@@ -103,21 +104,14 @@ static int show(const struct top_options *o, struct top_model *m, struct top_vie
 
 static int complain(const struct top_options *o, int code, const struct srq_error *err)
 {
-    cJSON *json, *e;
+    cJSON *json;
     char *text;
 
     if (!o->json) {
         fprintf(stderr, "srqtop: %s\n", err->text);
         return code;
     }
-    json = cJSON_CreateObject();
-    e = cJSON_AddObjectToObject(json, "error");
-    cJSON_AddStringToObject(e, "code", srq_code_name(err->code));
-    if (err->field[0] != '\0')
-        cJSON_AddStringToObject(e, "field", err->field);
-    else
-        cJSON_AddNullToObject(e, "field");
-    cJSON_AddStringToObject(e, "message", err->text);
+    json = srq_proto_error(err);
     text = cJSON_PrintUnformatted(json);
     printf("%s\n", text != NULL ? text : "{}");
     cJSON_free(text);

@@ -3,18 +3,11 @@
 #define SRQ_TUI_SRQTOP_OPTIONS_H
 
 #include "core/base/buf.h"
+#include "tui/client/args.h"
 
 #include <srq/error.h>
 
-#include <stdbool.h>
-
-struct top_option {
-    const char *name; /* without dashes */
-    char letter;      /* 0: none */
-    const char *arg;  /* NULL: takes none */
-    const char *help; /* one line, without a full stop */
-};
-extern const struct top_option top_option_rows[]; /* ends with a NULL name */
+extern const struct ctl_option top_option_rows[]; /* ends with a NULL name */
 
 struct top_options {
     const char *job, *theme, *socket;

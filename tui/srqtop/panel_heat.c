@@ -14,9 +14,9 @@ struct scale {
     bool known, log;
 };
 
-static struct scale scale_of(const struct top_job *j, enum top_heat heat, bool log)
+static struct scale scale_of(const struct top_job *j, enum srq_heat heat, bool log)
 {
-    struct scale s = { .log = log && (heat == TOP_HEAT_SENSITIVITY || heat == TOP_HEAT_LOSS) };
+    struct scale s = { .log = log && (heat == SRQ_HEAT_SENSITIVITY || heat == SRQ_HEAT_LOSS) };
 
     for (int i = 0; i < j->layer_count; i++) {
         struct metric m = map_value(&j->layers[i], heat);
@@ -46,13 +46,13 @@ static int level_of(const struct scale *s, double v)
     return level < 0 ? 0 : level >= HEAT_ROLES ? HEAT_ROLES - 1 : level;
 }
 
-static char *value_text(struct metric m, enum top_heat heat, char *out)
+static char *value_text(struct metric m, enum srq_heat heat, char *out)
 {
     switch (heat) {
-    case TOP_HEAT_BITS:
+    case SRQ_HEAT_BITS:
         return figure_count(m, out);
-    case TOP_HEAT_GAIN:
-    case TOP_HEAT_SATURATION:
+    case SRQ_HEAT_GAIN:
+    case SRQ_HEAT_SATURATION:
         return figure_percent(m, out);
     default:
         return figure_number(m, out);
@@ -60,14 +60,14 @@ static char *value_text(struct metric m, enum top_heat heat, char *out)
 }
 
 /* A number in at most `room` columns: three digits, else two with an exponent ("1.8e-3"); false: neither fits. */
-static bool cell_text(struct metric m, enum top_heat heat, int room, char *out)
+static bool cell_text(struct metric m, enum srq_heat heat, int room, char *out)
 {
     char digits[CTL_HUMAN], *e;
 
     value_text(m, heat, out);
     if (canvas_columns(out) <= room)
         return true;
-    if (heat == TOP_HEAT_GAIN || heat == TOP_HEAT_SATURATION) {
+    if (heat == SRQ_HEAT_GAIN || heat == SRQ_HEAT_SATURATION) {
         snprintf(out, FIGURE, "%.0f%%", m.v * 100);
     } else {
         snprintf(digits, sizeof(digits), "%.1e", m.v);
@@ -90,12 +90,11 @@ void panel_heat_head(const struct draw *d, struct rect r)
         return;
     }
     s = scale_of(d->job, d->v->heat, d->v->log_scale);
-    for (int h = 0; h < TOP_HEAT_COUNT; h++) {
+    for (int h = 0; h < SRQ_HEATS; h++) {
         bool on = h == (int)d->v->heat;
 
         canvas_put(d->c, x, r.y, on ? '[' : ' ', ROLE_HEAD, 0);
-        x += 1 +
-             canvas_str(d->c, x + 1, r.y, end - x - 1, map_heat_name((enum top_heat)h), on ? ROLE_HEAD : ROLE_FAINT, 0);
+        x += 1 + canvas_str(d->c, x + 1, r.y, end - x - 1, srq_heat_words[h], on ? ROLE_HEAD : ROLE_FAINT, 0);
         canvas_put(d->c, x++, r.y, on ? ']' : ' ', ROLE_HEAD, 0);
     }
     if (r.h >= 2) {
@@ -147,7 +146,7 @@ static void cell(const struct draw *d, int x, int y, int w, const struct top_lay
     uint32_t mark = l->edit[0] != '\0' ? d->g->edited : l->pin ? d->g->pinned : l->tagged ? d->g->tagged : 0;
     int room = w - 1 - (here || mark == 0) - (mark != 0); /* beside the gap, the mark and the bracket */
 
-    if (d->v->heat == TOP_HEAT_BITS && l->edit[0] != '\0')
+    if (d->v->heat == SRQ_HEAT_BITS && l->edit[0] != '\0')
         m = figure_scheme_bits(l->edit);
     if (!m.known || !isfinite(m.v)) {
         canvas_str(d->c, x + 1, y, room, "-", ROLE_FAINT, 0);
@@ -241,11 +240,11 @@ void panel_heat_detail(const struct draw *d, struct rect r)
             const struct top_layer *l = &d->job->layers[at];
 
             x += canvas_str(d->c, x, y, r.w / 2, l->name, ROLE_TEXT, ATTR_BOLD) + 2;
-            x += canvas_printf(d->c, x, y, end - x, ROLE_HEAD, 0, "%s %s", map_heat_name(d->v->heat),
+            x += canvas_printf(d->c, x, y, end - x, ROLE_HEAD, 0, "%s %s", srq_heat_words[d->v->heat],
                                value_text(map_value(l, d->v->heat), d->v->heat, text)) +
                  2;
             canvas_printf(d->c, x, y, end - x, ROLE_TEXT, 0, "%s%s%s  %s", l->scheme, l->edit[0] != '\0' ? " to " : "",
-                          l->edit, figure_source(l->source));
+                          l->edit, srq_decider_words[l->source]);
             x = r.x;
             x += canvas_printf(d->c, x, y + 1, end - x, ROLE_TEXT, 0, "[%lld, %lld]  %s  score %s", (long long)l->out,
                                (long long)l->in, figure_work_state(l->state), figure_number(l->score, text)) +

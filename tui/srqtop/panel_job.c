@@ -26,7 +26,7 @@ static const struct column columns[COLUMNS] = {
 
 static bool stage_is(const struct top_job *j, enum srq_stage s)
 {
-    return j->stage != NULL && strcmp(j->stage, srq_stage_name(s)) == 0;
+    return j->stage != NULL && strcmp(j->stage, srq_stage_words[s]) == 0;
 }
 
 /* The original is measured before anything is tuned, the result after all is: one stage name for both. */
@@ -35,7 +35,7 @@ static bool measures_original(const struct top_job *j)
     if (!stage_is(j, SRQ_STAGE_EVALUATE))
         return false;
     for (int b = 0; b < j->block_count; b++)
-        if (j->blocks[b].state != TOP_PENDING)
+        if (j->blocks[b].state != SRQ_WORK_PENDING)
             return false;
     return !j->after.perplexity.known;
 }
@@ -63,7 +63,7 @@ static void stage_order(const struct top_job *j, enum srq_stage order[SRQ_STAGES
     if (!early)
         order[n++] = SRQ_STAGE_EVALUATE;
     order[n] = SRQ_STAGE_EXPORT;
-    *now = j->state == TOP_DONE ? SRQ_STAGES : -1;
+    *now = j->state == SRQ_JOB_DONE ? SRQ_STAGES : -1;
     for (int i = 0; *now < 0 && i < SRQ_STAGES; i++)
         if (stage_is(j, order[i]))
             *now = i;
@@ -80,16 +80,19 @@ static void phases(const struct draw *d, struct rect r, int y)
     stage_order(j, order, &now);
     for (int i = 0; i < SRQ_STAGES && x < end; i++) {
         bool ended = i < now, here = i == now;
-        enum role role = ended ? ROLE_GOOD : !here ? ROLE_WAITING : j->state == TOP_FAILED ? ROLE_BAD : ROLE_RUNNING;
-        uint32_t mark = ended                    ? d->g->finished
-                        : !here                  ? d->g->pending
-                        : j->state == TOP_FAILED ? d->g->failed
-                                                 : d->g->tuning;
+        enum role role = ended                        ? ROLE_GOOD
+                         : !here                      ? ROLE_WAITING
+                         : j->state == SRQ_JOB_FAILED ? ROLE_BAD
+                                                      : ROLE_RUNNING;
+        uint32_t mark = ended                        ? d->g->finished
+                        : !here                      ? d->g->pending
+                        : j->state == SRQ_JOB_FAILED ? d->g->failed
+                                                     : d->g->tuning;
 
         if (!has_stage(j, order[i]))
             continue;
         canvas_put(d->c, x, y, mark, role, 0);
-        x += 1 + canvas_str(d->c, x + 1, y, end - x - 1, srq_stage_name(order[i]), role, 0) + 1;
+        x += 1 + canvas_str(d->c, x + 1, y, end - x - 1, srq_stage_words[order[i]], role, 0) + 1;
         if (!here)
             continue;
         if (end - x > 30) {
@@ -136,7 +139,7 @@ static void title(const struct draw *d, struct rect r, int y)
     x +=
         canvas_str(d->c, x, y, r.w / 2, j->name != NULL && j->name[0] != '\0' ? j->name : j->id, ROLE_TEXT, ATTR_BOLD) +
         1;
-    x += canvas_str(d->c, x, y, end - x, figure_job_state(j->state), figure_job_role(j->state), 0) + 2;
+    x += canvas_str(d->c, x, y, end - x, srq_job_state_words[j->state], figure_job_role(j->state), 0) + 2;
     x += canvas_str(d->c, x, y, end - x,
                     figure_change(j->before_bytes, j->after_bytes, figure_bytes, d->g->arrow, text), ROLE_TEXT, 0) +
          2;
@@ -148,7 +151,7 @@ static void title(const struct draw *d, struct rect r, int y)
     if (d->v->sort[TOP_PANEL_JOB] != 0)
         x += canvas_printf(d->c, x, y, end - x, ROLE_FAINT, 0, "by %s", tree_sort_name(d->v->sort[TOP_PANEL_JOB])) + 2;
     if (j->reason != NULL)
-        x += canvas_str(d->c, x, y, end - x, j->reason, j->state == TOP_FAILED ? ROLE_BAD : ROLE_FAINT, 0) + 2;
+        x += canvas_str(d->c, x, y, end - x, j->reason, j->state == SRQ_JOB_FAILED ? ROLE_BAD : ROLE_FAINT, 0) + 2;
     if (j->change != NULL)
         canvas_printf(d->c, x, y, end - x, ROLE_FAINT, 0, "%s: %s", j->changed_by != NULL ? j->changed_by : "-",
                       j->change);
@@ -170,9 +173,12 @@ void panel_job_head(const struct draw *d, struct rect r)
 
 /* ---- tree */
 
-static uint32_t state_mark(const struct glyphs *g, enum top_work_state s)
+static uint32_t state_mark(const struct glyphs *g, enum srq_work_state s)
 {
-    return s == TOP_PENDING ? g->pending : s == TOP_TUNING ? g->tuning : s == TOP_FINISHED ? g->finished : g->stale;
+    return s == SRQ_WORK_PENDING    ? g->pending
+           : s == SRQ_WORK_RUNNING  ? g->tuning
+           : s == SRQ_WORK_FINISHED ? g->finished
+                                    : g->stale;
 }
 
 static void number(const struct draw *d, const struct column_place *p, int y, const char *text, enum role role)
@@ -196,7 +202,7 @@ static void losses(const struct draw *d, const struct column_place *p, int y, st
                          : ROLE_LOSS_BAD);
 }
 
-static void state_cell(const struct draw *d, const struct column_place *p, int y, enum top_work_state s)
+static void state_cell(const struct draw *d, const struct column_place *p, int y, enum srq_work_state s)
 {
     if (p->w == 0)
         return;
@@ -254,7 +260,7 @@ static void layer_row(const struct draw *d, const struct top_layer *l, const str
     if (p[SPARK].w > 0)
         plot_spark(d->c, p[SPARK].x, y, p[SPARK].w, &l->errors, d->v->glyphs);
     number(d, &p[SCORE], y, figure_number(l->score, text), ROLE_TEXT);
-    canvas_str(d->c, p[SOURCE].x, y, p[SOURCE].w, figure_source(l->source), ROLE_FAINT, 0);
+    canvas_str(d->c, p[SOURCE].x, y, p[SOURCE].w, srq_decider_words[l->source], ROLE_FAINT, 0);
 }
 
 /* Where the running block is, "120/200", in place of its state when there is room. */
@@ -262,7 +268,7 @@ static void block_state(const struct draw *d, const struct top_block *b, const s
 {
     char text[FIGURE], iter[FIGURE];
 
-    if (b->state != TOP_TUNING || !b->iter.known || p->w == 0) {
+    if (b->state != SRQ_WORK_RUNNING || !b->iter.known || p->w == 0) {
         state_cell(d, p, y, b->state);
         return;
     }

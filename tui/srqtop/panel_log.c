@@ -2,13 +2,13 @@
 #include "tui/srqtop/panels.h"
 
 #include "core/base/alloc.h"
+#include "core/base/log.h"
 #include "tui/srqtop/figures.h"
 
 #include <math.h>
 #include <string.h>
 
 enum { LEVELS = 4 };
-static const char *const level_names[LEVELS] = { "error", "warning", "info", "debug" };
 static const enum role level_roles[LEVELS] = { ROLE_LOG_ERROR, ROLE_LOG_WARNING, ROLE_LOG_INFO, ROLE_LOG_DEBUG };
 
 static int level_of(const struct top_line *l)
@@ -38,7 +38,8 @@ void panel_log_head(const struct draw *d, struct rect r)
         x += canvas_printf(d->c, x, r.y, end - x, ROLE_TEXT, 0, "%d line%s", d->job->line_count,
                            d->job->line_count == 1 ? "" : "s") +
              2;
-        x += canvas_printf(d->c, x, r.y, end - x, ROLE_TEXT, 0, "up to %s", level_names[d->v->log_level & 3]) + 2;
+        x += canvas_printf(d->c, x, r.y, end - x, ROLE_TEXT, 0, "up to %s", srq_log_level_words[d->v->log_level & 3]) +
+             2;
         x += canvas_str(d->c, x, r.y, end - x, d->v->follow ? "following" : "not following",
                         d->v->follow ? ROLE_RUNNING : ROLE_FAINT, 0) +
              2;

@@ -73,8 +73,8 @@ static bool before(const struct top_job *a, const struct top_job *b, int sort)
 static bool passes(const struct top_job *j, const char *filter)
 {
     return filter[0] == '\0' || view_matches(name_of(j), filter) || (j->id != NULL && view_matches(j->id, filter)) ||
-           (j->owner != NULL && view_matches(j->owner, filter)) || view_matches(figure_job_state(j->state), filter) ||
-           (j->model != NULL && view_matches(j->model, filter));
+           (j->owner != NULL && view_matches(j->owner, filter)) ||
+           view_matches(srq_job_state_words[j->state], filter) || (j->model != NULL && view_matches(j->model, filter));
 }
 
 int panel_queue_order(const struct top_model *m, const struct top_view *v, int **order)
@@ -105,9 +105,9 @@ static void stage(const struct draw *d, const struct top_job *j, const struct co
 {
     char text[512], position[FIGURE];
 
-    if (j->state == TOP_QUEUED && j->position.known)
+    if (j->state == SRQ_JOB_QUEUED && j->position.known)
         snprintf(text, sizeof(text), "#%s %s", figure_count(j->position, position), j->reason != NULL ? j->reason : "");
-    else if (j->state == TOP_RUNNING || j->state == TOP_STARTING)
+    else if (j->state == SRQ_JOB_RUNNING || j->state == SRQ_JOB_STARTING)
         snprintf(text, sizeof(text), "%s", or_dash(j->stage));
     else
         snprintf(text, sizeof(text), "%s", or_dash(j->reason));
@@ -119,7 +119,7 @@ static void progress(const struct draw *d, const struct top_job *j, const struct
     struct metric share = figure_share(j->done, j->total);
     char text[FIGURE];
 
-    if (j->state == TOP_DONE) /* the last stage's numbers stay behind */
+    if (j->state == SRQ_JOB_DONE) /* the last stage's numbers stay behind */
         share = known(1);
     if (!share.known) {
         canvas_put(d->c, p->x, y, '-', ROLE_FAINT, 0);
@@ -141,7 +141,7 @@ static void row(const struct draw *d, const struct top_job *j, const struct colu
 
     canvas_put(d->c, p[MARK].x, y, here ? d->g->cursor : ' ', ROLE_TEXT, 0);
     canvas_str(d->c, p[NAME].x, y, p[NAME].w, name_of(j), ROLE_TEXT, 0);
-    canvas_str(d->c, p[STATE].x, y, p[STATE].w, figure_job_state(j->state), figure_job_role(j->state), 0);
+    canvas_str(d->c, p[STATE].x, y, p[STATE].w, srq_job_state_words[j->state], figure_job_role(j->state), 0);
     if (p[STAGE].w > 0)
         stage(d, j, &p[STAGE], y);
     if (p[PROGRESS].w > 0)

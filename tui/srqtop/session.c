@@ -255,7 +255,7 @@ static void length_came(struct top_session *s, const struct ask *a, const cJSON 
 {
     s->last_event_s = srq_clock_s();
     if (strcmp(a->job, s->v->job) == 0)
-        s->target_seq = feed_number(result, "last_seq");
+        s->target_seq = srq_member_number(result, "last_seq");
 }
 
 /* A job that was shown is gone: deleted, or never there. */
@@ -467,8 +467,8 @@ static void commit_came(struct top_session *s, struct ask *a, const cJSON *resul
     top_model_say(s->m, false, "%s", text);
     cJSON_ArrayForEach(pin, a->sent)
     {
-        struct top_layer *l = top_job_layer(j, feed_text(pin, "pattern"));
-        const char *scheme = feed_text(pin, "scheme");
+        struct top_layer *l = top_job_layer(j, srq_member_text(pin, "pattern"));
+        const char *scheme = srq_member_text(pin, "scheme");
 
         if (l != NULL && scheme != NULL && strcmp(l->edit, scheme) == 0)
             l->edit[0] = '\0'; /* edited further meanwhile: that stays */
@@ -556,7 +556,7 @@ static void answered(void *ctx, const cJSON *result, const struct srq_error *err
 /* Somebody else changed the plan while ours is being edited: what the preview says is old. */
 static void plan_moved(struct top_session *s, const cJSON *params)
 {
-    const struct top_job *j = top_model_job(s->m, feed_text(params, "job"));
+    const struct top_job *j = top_model_job(s->m, srq_member_text(params, "job"));
 
     if (j == NULL || strcmp(j->id, s->v->job) != 0 || top_edits_count(j) == 0 || under_way(s, ASK_COMMIT, j->id) ||
         under_way(s, ASK_COMMAND, j->id))

@@ -15,16 +15,10 @@ struct sorted {
 };
 
 static const char *const sort_names[TREE_SORTS] = { "order", "loss", "gain", "bits", "sensitivity" };
-static const char *const heat_names[TOP_HEAT_COUNT] = { "sensitivity", "bits", "loss", "gain", "saturation" };
 
 const char *tree_sort_name(int sort)
 {
     return sort >= 0 && sort < TREE_SORTS ? sort_names[sort] : sort_names[0];
-}
-
-const char *map_heat_name(enum top_heat heat)
-{
-    return heat_names[heat];
 }
 
 /* Ascending keys; what is not known comes last; equal ones keep their order. */
@@ -240,18 +234,18 @@ void map_fini(struct map *map)
     map->cells = NULL;
 }
 
-struct metric map_value(const struct top_layer *l, enum top_heat heat)
+struct metric map_value(const struct top_layer *l, enum srq_heat heat)
 {
     switch (heat) {
-    case TOP_HEAT_SENSITIVITY:
+    case SRQ_HEAT_SENSITIVITY:
         return l->score;
-    case TOP_HEAT_BITS:
+    case SRQ_HEAT_BITS:
         return (struct metric){ l->bits > 0, l->bits };
-    case TOP_HEAT_LOSS:
+    case SRQ_HEAT_LOSS:
         return l->error_last.known ? l->error_last : l->error_best;
-    case TOP_HEAT_GAIN:
+    case SRQ_HEAT_GAIN:
         return top_gain(l->error_first, l->error_best);
-    case TOP_HEAT_SATURATION:
+    case SRQ_HEAT_SATURATION:
     default:
         return l->saturation;
     }

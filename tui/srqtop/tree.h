@@ -34,7 +34,6 @@ struct map {
 /* False: no memory or nothing to show; map_fini in any case. */
 bool map_init(struct map *map, const struct top_job *j);
 void map_fini(struct map *map);
-const char *map_heat_name(enum top_heat heat);
-struct metric map_value(const struct top_layer *l, enum top_heat heat);
+struct metric map_value(const struct top_layer *l, enum srq_heat heat);
 
 #endif

@@ -15,15 +15,6 @@ enum top_panel {
     TOP_PANEL_HELP,
     TOP_PANEL_COUNT
 };
-enum top_heat {
-    TOP_HEAT_SENSITIVITY,
-    TOP_HEAT_BITS,
-    TOP_HEAT_LOSS,
-    TOP_HEAT_GAIN,
-    TOP_HEAT_SATURATION,
-    TOP_HEAT_COUNT
-};
-
 /* What the app has to do after a key; everything else the view does by itself. */
 enum top_action {
     TOP_DO_NOTHING, /* the view changed, draw it */
@@ -109,7 +100,7 @@ struct top_view {
     bool *folded;               /* [folded_count + 1] one a block, the last for layers outside blocks */
     int folded_count;
     int heat_block, heat_module, heat_top, heat_left; /* rows and columns of the map */
-    enum top_heat heat;
+    enum srq_heat heat;
     int log_top, log_left, log_level; /* lines above log_level (model.h: 3 debug) are hidden */
     int diff_top, help_top;
     bool follow, paused, log_scale, overlay;                          /* overlay: curves of all tagged rows */

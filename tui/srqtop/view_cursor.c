@@ -147,7 +147,7 @@ static void follow_block(const struct top_job *j, struct top_view *v)
     if (!v->follow)
         return;
     for (int b = 0; b < j->block_count; b++)
-        if (j->blocks[b].state == TOP_TUNING && b != v->followed) {
+        if (j->blocks[b].state == SRQ_WORK_RUNNING && b != v->followed) {
             v->followed = v->tree_block = v->heat_block = b;
             v->tree_layer = -1;
             return;

@@ -31,8 +31,8 @@ bool view_may_edit(const struct top_model *m, struct top_view *v)
     else if (!j->own)
         view_say(v, true, "this job belongs to %.64s, who alone may change it",
                  j->owner != NULL ? j->owner : "someone else");
-    else if (j->state == TOP_DONE || j->state == TOP_FAILED || j->state == TOP_CANCELED)
-        view_say(v, true, "this job is %s: its plan is fixed", figure_job_state(j->state));
+    else if (j->state == SRQ_JOB_DONE || j->state == SRQ_JOB_FAILED || j->state == SRQ_JOB_CANCELED)
+        view_say(v, true, "this job is %s: its plan is fixed", srq_job_state_words[j->state]);
     else
         return true;
     return false;

@@ -487,10 +487,10 @@ static void toggle(struct top_view *v, enum key_act act)
         view_say(v, false, v->follow ? "following" : "not following");
         break;
     case ACT_MEASURE:
-        v->heat = (enum top_heat)(((int)v->heat + 1) % TOP_HEAT_COUNT);
+        v->heat = (enum srq_heat)(((int)v->heat + 1) % SRQ_HEATS);
         break;
     case ACT_MEASURE_BACK:
-        v->heat = (enum top_heat)(((int)v->heat + TOP_HEAT_COUNT - 1) % TOP_HEAT_COUNT);
+        v->heat = (enum srq_heat)(((int)v->heat + SRQ_HEATS - 1) % SRQ_HEATS);
         break;
     case ACT_MORE_LEVELS:
         v->log_level++;

@@ -4,6 +4,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/log.h"
+#include "core/proto/members.h"
 #include "daemon/srqd/base/capture.h"
 #include "daemon/srqd/base/launch.h"
 #include "daemon/srqd/jobs/jobdir.h"
@@ -136,13 +137,13 @@ static int start_program(struct change *c, struct job *j, struct srq_error *err)
 /* A failed job can be resumed, and often a change of its plan is what lets it come through. */
 static bool settled(const struct job *j)
 {
-    return job_ended(j) && j->state != JOB_FAILED;
+    return job_ended(j) && j->state != SRQ_JOB_FAILED;
 }
 
 static int refuse_ended(const struct job *j, struct srq_error *err)
 {
     return srq_fail_field(err, -SRQ_ESTATE, "job", "job %s is %s; its plan cannot be changed any more", j->id,
-                          job_state_name(j->state));
+                          srq_job_state_words[j->state]);
 }
 
 /* 1: under way; 0: it must wait; else an error. */
@@ -196,8 +197,7 @@ static cJSON *worker_params(const struct request *r)
     user_name_of(r->c->peer.uid, name, sizeof(name));
     snprintf(by, sizeof(by), "%.80s (uid %lu)", name, (unsigned long)r->c->peer.uid);
     cJSON_DeleteItemFromObjectCaseSensitive(p, "job");
-    if (cJSON_AddStringToObject(p, "op", r->method->name + strlen("job.")) != NULL &&
-        cJSON_AddStringToObject(p, "by", by) != NULL)
+    if (srq_put_text(p, "op", r->method->name + strlen("job.")) && srq_put_text(p, "by", by))
         return p;
     cJSON_Delete(p);
     return NULL;

@@ -77,13 +77,11 @@ static int hello(const struct request *r, cJSON **result, struct srq_error *err)
                               SRQ_PROTO_MAJOR, major);
     reply = cJSON_CreateObject();
     *result = reply;
-    if (reply == NULL || cJSON_AddNumberToObject(reply, "major", SRQ_PROTO_MAJOR) == NULL ||
-        cJSON_AddNumberToObject(reply, "minor", SRQ_PROTO_MINOR) == NULL ||
-        cJSON_AddStringToObject(reply, "server", "srqd") == NULL ||
-        cJSON_AddStringToObject(reply, "version", PACKAGE_VERSION) == NULL ||
-        cJSON_AddNumberToObject(reply, "pid", (double)getpid()) == NULL ||
-        cJSON_AddStringToObject(reply, "mode", r->d->places.system ? "system" : "user") == NULL ||
-        cJSON_AddNumberToObject(reply, "uid", (double)r->c->peer.uid) == NULL ||
+    if (reply == NULL || !srq_put_number(reply, "major", SRQ_PROTO_MAJOR) ||
+        !srq_put_number(reply, "minor", SRQ_PROTO_MINOR) || !srq_put_text(reply, "server", "srqd") ||
+        !srq_put_text(reply, "version", PACKAGE_VERSION) || !srq_put_number(reply, "pid", (double)getpid()) ||
+        !srq_put_text(reply, "mode", r->d->places.system ? "system" : "user") ||
+        !srq_put_number(reply, "uid", (double)r->c->peer.uid) ||
         cJSON_AddBoolToObject(reply, "admin", r->c->peer.admin) == NULL)
         return rpc_no_memory(err);
     r->c->hello = true;
@@ -98,7 +96,7 @@ static int subscribe(const struct request *r, cJSON **result, struct srq_error *
     if (rc != 0)
         return rc;
     *result = cJSON_CreateObject();
-    return cJSON_AddStringToObject(*result, "subscription", id) != NULL ? 0 : rpc_no_memory(err);
+    return srq_put_text(*result, "subscription", id) ? 0 : rpc_no_memory(err);
 }
 
 static int unsubscribe(const struct request *r, cJSON **result, struct srq_error *err)

@@ -7,6 +7,7 @@
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/hash.h"
+#include "core/proto/members.h"
 #include "daemon/srqd/workers/journal_view.h"
 
 #include <stdio.h>
@@ -38,9 +39,9 @@ static cJSON *state_params(const struct job *j)
 {
     cJSON *params = cJSON_CreateObject();
 
-    if (params == NULL || cJSON_AddStringToObject(params, "job", j->id) == NULL ||
-        cJSON_AddNullToObject(params, "seq") == NULL || cJSON_AddNumberToObject(params, "time", srq_wall_s()) == NULL ||
-        cJSON_AddStringToObject(params, "state", job_state_name(j->state)) == NULL ||
+    if (params == NULL || !srq_put_text(params, "job", j->id) || cJSON_AddNullToObject(params, "seq") == NULL ||
+        !srq_put_number(params, "time", srq_wall_s()) ||
+        !srq_put_text(params, "state", srq_job_state_words[j->state]) ||
         (j->reason != NULL ? cJSON_AddStringToObject(params, "reason", j->reason)
                            : cJSON_AddNullToObject(params, "reason")) == NULL) {
         cJSON_Delete(params);

@@ -11,6 +11,7 @@
 #include <grp.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -25,14 +26,22 @@ struct listener {
     bool complained;
 };
 
+/* A daemon that was killed while it started a program leaves the lock to that for a moment, until it has become it. */
+#define LOCK_TRIES 12
+
 static int take_lock(const char *path, const char *what, int *out, struct srq_error *err)
 {
     *out = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (*out < 0)
         return srq_fail_field(err, errno == EACCES ? -SRQ_EPERM : -SRQ_EIO, path, "cannot open %s: %s", path,
                               strerror(errno));
-    if (flock(*out, LOCK_EX | LOCK_NB) == 0)
-        return 0;
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        const struct timespec pause = { 0, 50000000 };
+
+        if (flock(*out, LOCK_EX | LOCK_NB) == 0)
+            return 0;
+        (void)nanosleep(&pause, NULL);
+    }
     close(*out);
     *out = -1;
     return srq_fail_field(err, -SRQ_EBUSY, path, "another srqd has %s (%s is locked)", what, path);

@@ -4,6 +4,7 @@
 #include "core/base/alloc.h"
 #include "daemon/srqd/jobs/jobdir.h"
 
+#include <math.h>
 #include <string.h>
 
 #define PAGE_DEFAULT 500
@@ -13,9 +14,7 @@
 
 const cJSON *rpc_param(const struct request *r, const char *name)
 {
-    const cJSON *v = cJSON_GetObjectItemCaseSensitive(r->params, name);
-
-    return v == NULL || cJSON_IsNull(v) ? NULL : v;
+    return srq_member(r->params, name);
 }
 
 bool rpc_flag(const struct request *r, const char *name, bool otherwise)
@@ -41,24 +40,7 @@ const char *rpc_text(const struct request *r, const char *name)
 
 bool put_number_or_null(cJSON *object, const char *name, double v)
 {
-    return (v >= 0 ? cJSON_AddNumberToObject(object, name, v) : cJSON_AddNullToObject(object, name)) != NULL;
-}
-
-bool put_text_or_null(cJSON *object, const char *name, const char *text)
-{
-    return (text != NULL ? cJSON_AddStringToObject(object, name, text) : cJSON_AddNullToObject(object, name)) != NULL;
-}
-
-bool put_copy(cJSON *object, const char *name, const cJSON *v)
-{
-    cJSON *copy = v != NULL ? cJSON_Duplicate(v, true) : cJSON_CreateNull();
-
-    return copy != NULL && cJSON_AddItemToObject(object, name, copy);
-}
-
-bool put_member(cJSON *object, const char *name, const cJSON *from)
-{
-    return put_copy(object, name, cJSON_GetObjectItemCaseSensitive(from, name));
+    return srq_put_number(object, name, v >= 0 ? v : NAN);
 }
 
 int rpc_no_memory(struct srq_error *err)
@@ -81,27 +63,30 @@ bool rpc_put_page(cJSON *reply, int64_t offset, int64_t count, int64_t total)
 {
     int64_t next = offset + count;
 
-    return cJSON_AddNumberToObject(reply, "total", (double)total) != NULL &&
+    return srq_put_number(reply, "total", (double)total) &&
            put_number_or_null(reply, "next_offset", next < total && count > 0 ? (double)next : -1);
 }
 
-int rpc_page_array(const struct request *r, cJSON *reply, const char *name, const cJSON *array, struct srq_error *err)
+int rpc_page_array(const struct request *r, cJSON *reply, const struct rpc_array *a, struct srq_error *err)
 {
-    int64_t total = cJSON_GetArraySize(array), at = 0, count = 0;
+    int64_t total = cJSON_GetArraySize(a->items), at = 0, count = 0;
     struct page p = rpc_page(r, total);
-    cJSON *out = cJSON_AddArrayToObject(reply, name);
+    cJSON *out = cJSON_AddArrayToObject(reply, a->name);
     const cJSON *item;
     size_t bytes = 0;
 
     if (out == NULL)
         return rpc_no_memory(err);
-    cJSON_ArrayForEach(item, array)
+    cJSON_ArrayForEach(item, a->items)
     {
-        if (at++ < p.offset)
+        int64_t here = at++;
+
+        if (here < p.offset)
             continue;
         if (count >= p.limit || bytes > RPC_PAGE_BYTES)
             break;
-        if (!rpc_add_counted(out, cJSON_Duplicate(item, true), &bytes))
+        if (!rpc_add_counted(out, a->make != NULL ? a->make(a->ctx, item, (size_t)here) : cJSON_Duplicate(item, true),
+                             &bytes))
             return rpc_no_memory(err);
         count++;
     }

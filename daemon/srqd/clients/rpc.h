@@ -2,6 +2,7 @@
 #ifndef SRQD_RPC_H
 #define SRQD_RPC_H
 
+#include "core/proto/members.h"
 #include "daemon/srqd/clients/client.h"
 
 #define RPC_LATER 1 /* the handler will answer by rpc_answer_later */
@@ -41,12 +42,8 @@ bool rpc_flag(const struct request *r, const char *name, bool otherwise);
 double rpc_number(const struct request *r, const char *name, double otherwise);
 const char *rpc_text(const struct request *r, const char *name); /* NULL: absent or null */
 
-/* Replies: numbers that are unknown (negative here) and texts that are not there become null. */
+/* Replies: a number that is unknown (negative here) becomes null. */
 bool put_number_or_null(cJSON *object, const char *name, double v);
-bool put_text_or_null(cJSON *object, const char *name, const char *text);
-/* A copy of `v`, and of the member of that name; what is not there becomes null. */
-bool put_copy(cJSON *object, const char *name, const cJSON *v);
-bool put_member(cJSON *object, const char *name, const cJSON *from);
 int rpc_no_memory(struct srq_error *err);
 
 /* Paging: what part of `total` elements is wanted. */
@@ -56,9 +53,15 @@ struct page {
 struct page rpc_page(const struct request *r, int64_t total);
 /* Adds "total" and "next_offset" for a page of `count` elements from `offset`. */
 bool rpc_put_page(cJSON *reply, int64_t offset, int64_t count, int64_t total);
-/* Appends elements [page.offset, …) of `array` to reply[name] until the limit or half a frame is full; then the page's
- * members. The elements stay the array's. */
-int rpc_page_array(const struct request *r, cJSON *reply, const char *name, const cJSON *array, struct srq_error *err);
+/* What is paged: `items`, as `make` shows them (NULL: as they are), as reply[name]. */
+struct rpc_array {
+    const char *name;
+    const cJSON *items;
+    cJSON *(*make)(const void *ctx, const cJSON *item, size_t at); /* NULL: out of memory */
+    const void *ctx;
+};
+/* Appends elements from page.offset on until the limit or half a frame is full; then the page's members. */
+int rpc_page_array(const struct request *r, cJSON *reply, const struct rpc_array *a, struct srq_error *err);
 
 /* Adds `item` (consumed; NULL: there was no memory for it) to `array`, and what it takes in a frame to *bytes. */
 #define RPC_PAGE_BYTES (SRQ_FRAME_MAX / 2)

@@ -39,9 +39,8 @@ static bool put_use(cJSON *reply, const struct srqd *d)
     struct usage u = queue_usage(d, (uid_t)-1);
     cJSON *o = cJSON_AddObjectToObject(reply, "in_use");
 
-    return cJSON_AddNumberToObject(o, "running", (double)u.running) != NULL &&
-           cJSON_AddNumberToObject(o, "threads", (double)u.threads) != NULL &&
-           cJSON_AddNumberToObject(o, "memory_bytes", (double)u.memory) != NULL;
+    return srq_put_number(o, "running", (double)u.running) && srq_put_number(o, "threads", (double)u.threads) &&
+           srq_put_number(o, "memory_bytes", (double)u.memory);
 }
 
 static int info(const struct request *r, cJSON **result, struct srq_error *err)
@@ -51,20 +50,16 @@ static int info(const struct request *r, cJSON **result, struct srq_error *err)
     cJSON *o = cJSON_CreateObject();
 
     *result = o;
-    if (cJSON_AddStringToObject(o, "version", PACKAGE_VERSION) == NULL ||
-        cJSON_AddNumberToObject(o, "pid", (double)getpid()) == NULL ||
-        cJSON_AddNumberToObject(o, "uid", (double)geteuid()) == NULL ||
-        cJSON_AddStringToObject(o, "mode", d->places.system ? "system" : "user") == NULL ||
-        cJSON_AddStringToObject(o, "socket", d->places.socket) == NULL ||
-        cJSON_AddStringToObject(o, "state_dir", d->places.state) == NULL ||
-        !put_text_or_null(o, "config", d->places.config) ||
-        cJSON_AddStringToObject(o, "worker", d->places.worker) == NULL ||
-        cJSON_AddNumberToObject(o, "started", all->started) == NULL ||
-        cJSON_AddNumberToObject(o, "uptime_s", srq_wall_s() - all->started) == NULL ||
+    if (!srq_put_text(o, "version", PACKAGE_VERSION) || !srq_put_number(o, "pid", (double)getpid()) ||
+        !srq_put_number(o, "uid", (double)geteuid()) ||
+        !srq_put_text(o, "mode", d->places.system ? "system" : "user") ||
+        !srq_put_text(o, "socket", d->places.socket) || !srq_put_text(o, "state_dir", d->places.state) ||
+        !srq_put_text(o, "config", d->places.config) || !srq_put_text(o, "worker", d->places.worker) ||
+        !srq_put_number(o, "started", all->started) || !srq_put_number(o, "uptime_s", srq_wall_s() - all->started) ||
         cJSON_AddBoolToObject(o, "draining", d->draining) == NULL ||
-        !put_text_or_null(o, "refusing", all->plans.refusing[0] != '\0' ? all->plans.refusing : NULL) ||
-        cJSON_AddNumberToObject(o, "clients", all->count) == NULL || !summary_put_counts(o, "jobs", d) ||
-        !put_limits(o, &d->config) || !put_use(o, d))
+        !srq_put_text(o, "refusing", all->plans.refusing[0] != '\0' ? all->plans.refusing : NULL) ||
+        !srq_put_number(o, "clients", all->count) || !summary_put_counts(o, "jobs", d) || !put_limits(o, &d->config) ||
+        !put_use(o, d))
         return rpc_no_memory(err);
     return 0;
 }
@@ -76,7 +71,7 @@ static int reload(const struct request *r, cJSON **result, struct srq_error *err
     if (rc != 0)
         return rc;
     *result = cJSON_CreateObject();
-    return put_text_or_null(*result, "config", r->d->places.config) ? 0 : rpc_no_memory(err);
+    return srq_put_text(*result, "config", r->d->places.config) ? 0 : rpc_no_memory(err);
 }
 
 static int drain(const struct request *r, cJSON **result, struct srq_error *err)
@@ -105,7 +100,7 @@ static int stop(const struct request *r, cJSON **result, struct srq_error *err)
             supervise_wish(j, WISH_STOP);
     }
     *result = cJSON_CreateObject();
-    if (cJSON_AddNumberToObject(*result, "workers", workers) == NULL)
+    if (!srq_put_number(*result, "workers", workers))
         return rpc_no_memory(err);
     srq_log(SRQ_LOG_INFO, "stop%s by uid %lu", jobs ? " with its jobs" : "", (unsigned long)r->c->peer.uid);
     (jobs ? orders->stop_with_jobs : orders->quit)(orders->ctx);
@@ -126,7 +121,7 @@ static void described(const struct captured *c, void *ctx)
     if (!c->timed_out && !c->too_long)
         rc = srq_json_parse(c->out, c->out_len, SRQ_DEPTH_MAX, &json, &err);
     if (json != NULL)
-        rc = worker_answer_refusal(json, &err);
+        rc = srq_proto_refusal(json, &err);
     if (json == NULL || (rc == 0 && (!WIFEXITED(c->status) || WEXITSTATUS(c->status) != 0)))
         rc = srq_fail(&err, one && WIFEXITED(c->status) && WEXITSTATUS(c->status) == 1 ? -SRQ_ENOENT : -SRQ_EIO,
                       "%s --describe failed: %.500s", l->all->d->places.worker, c->timed_out ? "timed out" : c->err);

@@ -14,8 +14,8 @@
 static int answer_state(const struct request *r, cJSON **result, struct srq_error *err)
 {
     *result = cJSON_CreateObject();
-    return cJSON_AddStringToObject(*result, "job", r->job->id) != NULL &&
-                   cJSON_AddStringToObject(*result, "state", job_state_name(r->job->state)) != NULL
+    return srq_put_text(*result, "job", r->job->id) &&
+                   srq_put_text(*result, "state", srq_job_state_words[r->job->state])
                ? 0
                : rpc_no_memory(err);
 }
@@ -23,7 +23,7 @@ static int answer_state(const struct request *r, cJSON **result, struct srq_erro
 static int wrong_state(const struct request *r, const char *doing, struct srq_error *err)
 {
     return srq_fail_field(err, -SRQ_ESTATE, "job", "job %s is %s and cannot be %s", r->job->id,
-                          job_state_name(r->job->state), doing);
+                          srq_job_state_words[r->job->state], doing);
 }
 
 static int cancel(const struct request *r, cJSON **result, struct srq_error *err)
@@ -36,7 +36,7 @@ static int cancel(const struct request *r, cJSON **result, struct srq_error *err
         supervise_wish(j, WISH_CANCEL);
     } else {
         job_clear_reason(j);
-        job_move(j, JOB_CANCELED, r->c->peer.uid);
+        job_move(j, SRQ_JOB_CANCELED, r->c->peer.uid);
     }
     return answer_state(r, result, err);
 }
@@ -45,9 +45,9 @@ static int pause_job(const struct request *r, cJSON **result, struct srq_error *
 {
     struct job *j = r->job;
 
-    if (j->state == JOB_QUEUED) {
+    if (j->state == SRQ_JOB_QUEUED) {
         job_set_reason(j, "paused on request");
-        job_move(j, JOB_PAUSED, r->c->peer.uid);
+        job_move(j, SRQ_JOB_PAUSED, r->c->peer.uid);
     } else if (job_active(j) && j->wish != WISH_CANCEL) {
         supervise_wish(j, WISH_PAUSE);
     } else {
@@ -61,14 +61,14 @@ static int resume(const struct request *r, cJSON **result, struct srq_error *err
     struct job *j = r->job;
     int rc;
 
-    if (j->state != JOB_PAUSED && j->state != JOB_FAILED)
+    if (j->state != SRQ_JOB_PAUSED && j->state != SRQ_JOB_FAILED)
         return wrong_state(r, "resumed", err);
     rc = queue_could_start(j, err);
     if (rc != 0)
         return rc;
     j->deaths = 0;
     job_clear_reason(j);
-    job_move(j, JOB_QUEUED, r->c->peer.uid);
+    job_move(j, SRQ_JOB_QUEUED, r->c->peer.uid);
     return answer_state(r, result, err);
 }
 
@@ -78,11 +78,11 @@ static int finish(const struct request *r, cJSON **result, struct srq_error *err
 
     if (job_active(j) && j->wish != WISH_CANCEL) {
         supervise_wish(j, WISH_FINISH);
-    } else if (j->state == JOB_PAUSED || j->state == JOB_QUEUED) {
+    } else if (j->state == SRQ_JOB_PAUSED || j->state == SRQ_JOB_QUEUED) {
         /* It needs a worker once more to round the rest and export. */
         j->wish = WISH_FINISH;
         job_clear_reason(j);
-        job_move(j, JOB_QUEUED, r->c->peer.uid);
+        job_move(j, SRQ_JOB_QUEUED, r->c->peer.uid);
     } else {
         return wrong_state(r, "finished", err);
     }
@@ -106,10 +106,7 @@ static int priority(const struct request *r, cJSON **result, struct srq_error *e
     srq_log(SRQ_LOG_INFO, "job %s: priority %d, by uid %lu", j->id, wanted, (unsigned long)r->c->peer.uid);
     queue_kick(r->d);
     *result = cJSON_CreateObject();
-    return cJSON_AddStringToObject(*result, "job", j->id) != NULL &&
-                   cJSON_AddNumberToObject(*result, "priority", wanted) != NULL
-               ? 0
-               : rpc_no_memory(err);
+    return srq_put_text(*result, "job", j->id) && srq_put_number(*result, "priority", wanted) ? 0 : rpc_no_memory(err);
 }
 
 static int delete_job(const struct request *r, cJSON **result, struct srq_error *err)
@@ -118,9 +115,9 @@ static int delete_job(const struct request *r, cJSON **result, struct srq_error 
 
     if (!job_ended(r->job))
         return srq_fail_field(err, -SRQ_ESTATE, "job", "job %s is %s; cancel it first", r->job->id,
-                              job_state_name(r->job->state));
+                              srq_job_state_words[r->job->state]);
     *result = cJSON_CreateObject();
-    if (cJSON_AddStringToObject(*result, "job", r->job->id) == NULL)
+    if (!srq_put_text(*result, "job", r->job->id))
         return rpc_no_memory(err);
     rc = job_delete(r->job, err);
     return rc;

@@ -16,19 +16,6 @@
 
 /* ---- lists ------------------------------------------------------------------------------------------------------- */
 
-static int check_states(const cJSON *states, struct srq_error *err)
-{
-    const cJSON *item;
-    enum job_state s;
-
-    cJSON_ArrayForEach(item, states)
-    {
-        if (!job_state_of(item->valuestring, &s))
-            return srq_fail_field(err, -SRQ_EINVAL, "states", "there is no job state \"%.60s\"", item->valuestring);
-    }
-    return 0;
-}
-
 static bool listed(const struct request *r, const struct job *j, const cJSON *states, bool all)
 {
     const cJSON *item;
@@ -39,7 +26,7 @@ static bool listed(const struct request *r, const struct job *j, const cJSON *st
         return true;
     cJSON_ArrayForEach(item, states)
     {
-        if (strcmp(item->valuestring, job_state_name(j->state)) == 0)
+        if (strcmp(item->valuestring, srq_job_state_words[j->state]) == 0)
             return true;
     }
     return false;
@@ -50,14 +37,11 @@ static int list(const struct request *r, cJSON **result, struct srq_error *err)
     const cJSON *states = rpc_param(r, "states");
     bool all = rpc_flag(r, "all", false);
     int64_t total = 0, at = 0, count = 0;
-    int rc = check_states(states, err);
     size_t bytes = 0;
     const struct job *j;
     struct page p;
     cJSON *jobs;
 
-    if (rc != 0)
-        return rc;
     TAILQ_FOREACH(j, &r->d->jobs, entry) total += listed(r, j, states, all);
     p = rpc_page(r, total);
     *result = cJSON_CreateObject();
@@ -102,7 +86,7 @@ static int get(const struct request *r, cJSON **result, struct srq_error *err)
     if (rc == 0) {
         ok = dir != NULL && summary_put(o, j) && cJSON_AddItemToObject(o, "spec", spec);
         spec = ok ? NULL : spec;
-        ok = ok && cJSON_AddStringToObject(o, "directory", dir) != NULL && summary_put_planned(o, planned, false) &&
+        ok = ok && srq_put_text(o, "directory", dir) && summary_put_planned(o, planned, false) &&
              put_number_or_null(o, "exit_code", j->exit_code) && put_number_or_null(o, "signal", j->exit_signal) &&
              cJSON_AddBoolToObject(o, "attached", worker_link_attached(j)) != NULL &&
              put_number_or_null(o, "last_seq", j->told_seq > 0 ? (double)j->told_seq : -1);
@@ -123,9 +107,9 @@ static int report(const struct request *r, cJSON **result, struct srq_error *err
     cJSON *json, *layers;
     int rc;
 
-    if (r->job->state != JOB_DONE)
+    if (r->job->state != SRQ_JOB_DONE)
         return srq_fail_field(err, -SRQ_ESTATE, "job", "job %s is %s; its report comes when it is done", r->job->id,
-                              job_state_name(r->job->state));
+                              srq_job_state_words[r->job->state]);
     rc = rpc_read_json(r->job, "report.json", &json, err);
     if (rc != 0)
         return rc;
@@ -135,7 +119,7 @@ static int report(const struct request *r, cJSON **result, struct srq_error *err
         cJSON_Delete(json);
         rc = rpc_no_memory(err);
     } else {
-        rc = rpc_page_array(r, *result, "layers", layers, err);
+        rc = rpc_page_array(r, *result, &(struct rpc_array){ "layers", layers, NULL, NULL }, err);
     }
     cJSON_Delete(layers);
     return rc;
@@ -179,29 +163,22 @@ static void keep(struct gather *g, cJSON *item)
         g->kept++;
 }
 
-static double number_of(const cJSON *o, const char *name)
-{
-    const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, name);
-
-    return cJSON_IsNumber(v) ? v->valuedouble : -1;
-}
-
 static bool gather_point(const struct journal_entry *e, void *ctx)
 {
     struct gather *g = ctx;
     const cJSON *layer = cJSON_GetObjectItemCaseSensitive(e->params, "layer");
     cJSON *o;
 
-    if (g->block >= 0 && number_of(e->params, "block") != g->block)
+    if (g->block >= 0 && srq_member_number(e->params, "block") != g->block)
         return true;
     if (g->layer != NULL && (!cJSON_IsString(layer) || strcmp(layer->valuestring, g->layer) != 0))
         return true;
     if (!wanted(g))
         return true;
     o = cJSON_CreateObject();
-    if (cJSON_AddNumberToObject(o, "iter", number_of(e->params, "iter")) == NULL ||
-        !put_copy(o, "value", cJSON_GetObjectItemCaseSensitive(e->params, g->value)) ||
-        !put_member(o, "lr", e->params) || cJSON_AddNumberToObject(o, "time", e->time) == NULL) {
+    if (!srq_put_number(o, "iter", srq_member_number(e->params, "iter")) ||
+        !srq_put_copy(o, "value", cJSON_GetObjectItemCaseSensitive(e->params, g->value)) ||
+        !srq_put_member(o, "lr", e->params) || !srq_put_number(o, "time", e->time)) {
         cJSON_Delete(o);
         o = NULL;
     }
@@ -217,9 +194,8 @@ static bool gather_log(const struct journal_entry *e, void *ctx)
     if (!wanted(g))
         return true;
     o = cJSON_CreateObject();
-    if (cJSON_AddNumberToObject(o, "seq", (double)e->seq) == NULL ||
-        cJSON_AddNumberToObject(o, "time", e->time) == NULL || !put_member(o, "level", e->params) ||
-        !put_member(o, "text", e->params)) {
+    if (!srq_put_number(o, "seq", (double)e->seq) || !srq_put_number(o, "time", e->time) ||
+        !srq_put_member(o, "level", e->params) || !srq_put_member(o, "text", e->params)) {
         cJSON_Delete(o);
         o = NULL;
     }
@@ -298,7 +274,7 @@ static int gather_page(const struct request *r, const struct gather *wish, cJSON
         gather_free(g);
         return rpc_no_memory(err);
     }
-    g->layer = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(g->params, "layer"));
+    g->layer = srq_member_text(g->params, "layer");
     g->count_only = rpc_number(r, "offset", 0) < 0;
     g->page = rpc_page(r, INT64_MAX / 2);
     (void)journal_open(r->job, &g->journal, NULL); /* none yet: an empty page */
@@ -349,8 +325,15 @@ static int check_place(const struct request *r, const char *layer, double block,
 
 static int series(const struct request *r, cJSON **result, struct srq_error *err)
 {
-    const char *kind = rpc_text(r, "kind"), *layer = rpc_text(r, "layer");
-    bool block = rpc_param(r, "block") != NULL, transform = kind != NULL && strncmp(kind, "transform", 9) == 0;
+    static const char *const events[] = { [SRQ_SERIES_LOSS] = "tune.point",
+                                          [SRQ_SERIES_PROBE] = "tune.probe",
+                                          [SRQ_SERIES_ERROR] = "layer.error",
+                                          [SRQ_SERIES_TRANSFORM] = "transform.point",
+                                          [SRQ_SERIES_TRANSFORM_PROBE] = "transform.probe" };
+    const char *layer = rpc_text(r, "layer");
+    bool block = rpc_param(r, "block") != NULL;
+    int kind = srq_word_place(srq_series_words, rpc_text(r, "kind"));
+    bool transform = kind >= SRQ_SERIES_TRANSFORM;
     struct gather g = { .visit = gather_point, .block = rpc_number(r, "block", -1) };
     cJSON *reply;
     int rc;
@@ -360,21 +343,18 @@ static int series(const struct request *r, cJSON **result, struct srq_error *err
                               "a transform is of the whole model: give no block and no layer");
     if (!transform && block == (layer != NULL))
         return srq_fail_field(err, -SRQ_EINVAL, "block", "give either a block or a layer");
-    if (kind == NULL)
-        kind = layer != NULL ? "error" : "loss";
-    if (!transform && (layer != NULL) != (strcmp(kind, "error") == 0))
+    if (kind < 0)
+        kind = layer != NULL ? SRQ_SERIES_ERROR : SRQ_SERIES_LOSS;
+    if (!transform && (layer != NULL) != (kind == SRQ_SERIES_ERROR))
         return srq_fail_field(err, -SRQ_EINVAL, "kind", "loss and probe are a block's, error is a layer's");
     rc = transform ? 0 : check_place(r, layer, rpc_number(r, "block", -1), err);
     if (rc != 0)
         return rc;
-    g.event = transform                   ? strcmp(kind, "transform") == 0 ? "transform.point" : "transform.probe"
-              : layer != NULL             ? "layer.error"
-              : strcmp(kind, "loss") == 0 ? "tune.point"
-                                          : "tune.probe";
+    g.event = events[kind];
     g.value = layer != NULL ? "error" : "loss";
     (void)result;
     reply = cJSON_CreateObject();
-    if (cJSON_AddStringToObject(reply, "kind", kind) == NULL) {
+    if (!srq_put_text(reply, "kind", srq_series_words[kind])) {
         cJSON_Delete(reply);
         return rpc_no_memory(err);
     }
@@ -393,7 +373,7 @@ static cJSON *worker_line(const char *line, size_t len)
     raw[len] = '\0';
     srq_escape_control(raw, clean, sizeof(clean));
     if (cJSON_AddNullToObject(o, "seq") != NULL && cJSON_AddNullToObject(o, "time") != NULL &&
-        cJSON_AddNullToObject(o, "level") != NULL && cJSON_AddStringToObject(o, "text", clean) != NULL)
+        cJSON_AddNullToObject(o, "level") != NULL && srq_put_text(o, "text", clean))
         return o;
     cJSON_Delete(o);
     return NULL;

@@ -13,6 +13,7 @@ struct plan {
     cJSON *json;
     const cJSON *layers;
     const struct layer_view *view;
+    int by; /* what a heatmap shows: enum srq_heat */
 };
 
 /* 0, RPC_LATER with the request kept for `handler`, or an error. */
@@ -53,9 +54,11 @@ static const char *text_of(const cJSON *o, const char *name)
     return cJSON_IsString(v) ? v->valuestring : "";
 }
 
-static bool put_known(cJSON *o, const char *name, double v)
+static double bits_of(const char *scheme)
 {
-    return (isfinite(v) ? cJSON_AddNumberToObject(o, name, v) : cJSON_AddNullToObject(o, name)) != NULL;
+    int bits = srq_scheme_look(scheme).bits;
+
+    return bits > 0 ? bits : NAN;
 }
 
 static bool pinned(const cJSON *layer)
@@ -63,90 +66,68 @@ static bool pinned(const cJSON *layer)
     return strcmp(text_of(layer, "source"), "pin") == 0;
 }
 
+/* Of a job that is done nothing is left to do, though journals of old do not say so. */
 static const char *state_of(const struct plan *p, size_t at)
 {
-    return block_state_name(p->job->state == JOB_DONE ? BLOCK_FINISHED : layer_view_state(p->view, at));
+    return srq_work_state_words[p->job->state == SRQ_JOB_DONE ? SRQ_WORK_FINISHED : layer_view_state(p->view, at)];
 }
 
 /* ---- rows and cells ---------------------------------------------------------------------------------------------- */
 
-static cJSON *make_row(const struct plan *p, const cJSON *layer, size_t at, const char *by)
+static cJSON *make_row(const void *ctx, const cJSON *layer, size_t at)
 {
+    const struct plan *p = ctx;
     const char *scheme = text_of(layer, "scheme");
     cJSON *o = cJSON_CreateObject();
 
-    (void)by;
-    if (o != NULL && put_member(o, "name", layer) && put_member(o, "block", layer) && put_member(o, "module", layer) &&
-        put_member(o, "out", layer) && put_member(o, "in", layer) && put_member(o, "scheme", layer) &&
-        put_member(o, "source", layer) && put_member(o, "tie", layer) && put_member(o, "why", layer) &&
-        put_member(o, "asked", layer) && put_member(o, "untied", layer) && put_member(o, "widths", layer) &&
-        put_known(o, "bits", scheme_bits(scheme)) && cJSON_AddStringToObject(o, "state", state_of(p, at)) != NULL &&
-        put_known(o, "score", layer_view_score(p->view, at, scheme)) &&
+    if (o != NULL && srq_put_member(o, "name", layer) && srq_put_member(o, "block", layer) &&
+        srq_put_member(o, "module", layer) && srq_put_member(o, "out", layer) && srq_put_member(o, "in", layer) &&
+        srq_put_member(o, "scheme", layer) && srq_put_member(o, "source", layer) && srq_put_member(o, "tie", layer) &&
+        srq_put_member(o, "why", layer) && srq_put_member(o, "asked", layer) && srq_put_member(o, "untied", layer) &&
+        srq_put_member(o, "widths", layer) && srq_put_number(o, "bits", bits_of(scheme)) &&
+        srq_put_text(o, "state", state_of(p, at)) &&
+        srq_put_number(o, "score", layer_view_score(p->view, at, scheme)) &&
         cJSON_AddBoolToObject(o, "pin", pinned(layer)) != NULL)
         return o;
     cJSON_Delete(o);
     return NULL;
 }
 
-static double value_of(const struct plan *p, size_t at, const char *scheme, const char *by)
+static double value_of(const struct plan *p, size_t at, const char *scheme)
 {
     struct layer_facts f = layer_view_facts(p->view, at);
     double score;
 
-    if (strcmp(by, "bits") == 0)
-        return scheme_bits(scheme);
-    if (strcmp(by, "loss") == 0)
+    switch (p->by) {
+    case SRQ_HEAT_BITS:
+        return bits_of(scheme);
+    case SRQ_HEAT_LOSS:
         return f.error_last;
-    if (strcmp(by, "saturation") == 0)
+    case SRQ_HEAT_SATURATION:
         return f.saturation;
-    if (strcmp(by, "gain") == 0)
+    case SRQ_HEAT_GAIN:
         return f.error_first > 0 ? 1 - f.error_best / f.error_first : NAN;
+    default:
+        break;
+    }
     score = layer_view_score(p->view, at, scheme);
     return isnan(score) ? layer_view_score(p->view, at, NULL) : score;
 }
 
-static cJSON *make_cell(const struct plan *p, const cJSON *layer, size_t at, const char *by)
+static cJSON *make_cell(const void *ctx, const cJSON *layer, size_t at)
 {
+    const struct plan *p = ctx;
     const char *scheme = text_of(layer, "scheme"), *module = text_of(layer, "module");
     cJSON *o = cJSON_CreateObject();
 
-    if (o != NULL && put_copy(o, "layer", cJSON_GetObjectItemCaseSensitive(layer, "name")) &&
-        put_member(o, "block", layer) &&
-        cJSON_AddStringToObject(o, "module", module[0] != '\0' ? module : text_of(layer, "name")) != NULL &&
-        put_known(o, "value", value_of(p, at, scheme, by)) && put_member(o, "scheme", layer) &&
-        cJSON_AddBoolToObject(o, "pin", pinned(layer)) != NULL &&
-        cJSON_AddStringToObject(o, "state", state_of(p, at)) != NULL)
+    if (o != NULL && srq_put_copy(o, "layer", cJSON_GetObjectItemCaseSensitive(layer, "name")) &&
+        srq_put_member(o, "block", layer) &&
+        srq_put_text(o, "module", module[0] != '\0' ? module : text_of(layer, "name")) &&
+        srq_put_number(o, "value", value_of(p, at, scheme)) && srq_put_member(o, "scheme", layer) &&
+        cJSON_AddBoolToObject(o, "pin", pinned(layer)) != NULL && srq_put_text(o, "state", state_of(p, at)))
         return o;
     cJSON_Delete(o);
     return NULL;
-}
-
-/* The page's layers as `make` writes them, into reply[name]. */
-static int put_layers(const struct request *r, const struct plan *p, cJSON *reply, const char *name,
-                      cJSON *(*make)(const struct plan *, const cJSON *, size_t, const char *), const char *by,
-                      struct srq_error *err)
-{
-    int64_t total = cJSON_GetArraySize(p->layers), at = 0, count = 0;
-    struct page page = rpc_page(r, total);
-    cJSON *out = cJSON_AddArrayToObject(reply, name);
-    const cJSON *layer;
-    size_t bytes = 0;
-
-    if (out == NULL)
-        return rpc_no_memory(err);
-    cJSON_ArrayForEach(layer, p->layers)
-    {
-        int64_t here = at++;
-
-        if (here < page.offset)
-            continue;
-        if (count >= page.limit || bytes > RPC_PAGE_BYTES)
-            break;
-        if (!rpc_add_counted(out, make(p, layer, (size_t)here, by), &bytes))
-            return rpc_no_memory(err);
-        count++;
-    }
-    return rpc_put_page(reply, page.offset, count, total) ? 0 : rpc_no_memory(err);
 }
 
 /* ---- the methods ------------------------------------------------------------------------------------------------- */
@@ -158,7 +139,7 @@ static bool put_size(cJSON *reply, const struct plan *p)
     cJSON *o;
 
     if (size != NULL)
-        return put_copy(reply, "size", size);
+        return srq_put_copy(reply, "size", size);
     o = cJSON_AddObjectToObject(reply, "size");
     return put_number_or_null(o, "before_bytes", p->job->before_bytes) &&
            put_number_or_null(o, "after_bytes", p->job->after_bytes) &&
@@ -172,11 +153,11 @@ static int plan(const struct request *r, cJSON **result, struct srq_error *err)
     cJSON *o = rc == 0 ? cJSON_CreateObject() : NULL;
 
     *result = o;
-    if (rc == 0 && (!put_member(o, "revision", p.json) || !put_member(o, "budget", p.json) ||
-                    !put_member(o, "pins", p.json) || !put_size(o, &p)))
+    if (rc == 0 && (!srq_put_member(o, "revision", p.json) || !srq_put_member(o, "budget", p.json) ||
+                    !srq_put_member(o, "pins", p.json) || !put_size(o, &p)))
         rc = rpc_no_memory(err);
     if (rc == 0)
-        rc = put_layers(r, &p, o, "layers", make_row, NULL, err);
+        rc = rpc_page_array(r, o, &(struct rpc_array){ "layers", p.layers, make_row, &p }, err);
     plan_close(&p);
     return rc;
 }
@@ -184,15 +165,15 @@ static int plan(const struct request *r, cJSON **result, struct srq_error *err)
 static int heatmap(const struct request *r, cJSON **result, struct srq_error *err)
 {
     const char *by = rpc_text(r, "by");
-    struct plan p = { 0 };
+    struct plan p = { .by = srq_word_place(srq_heat_words, by) };
     int rc = plan_open(&p, r, heatmap, err);
     cJSON *o = rc == 0 ? cJSON_CreateObject() : NULL;
 
     *result = o;
-    if (rc == 0 && (cJSON_AddStringToObject(o, "by", by) == NULL || !put_member(o, "revision", p.json)))
+    if (rc == 0 && (!srq_put_text(o, "by", by) || !srq_put_member(o, "revision", p.json)))
         rc = rpc_no_memory(err);
     if (rc == 0)
-        rc = put_layers(r, &p, o, "cells", make_cell, by, err);
+        rc = rpc_page_array(r, o, &(struct rpc_array){ "cells", p.layers, make_cell, &p }, err);
     plan_close(&p);
     return rc;
 }

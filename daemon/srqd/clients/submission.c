@@ -6,6 +6,7 @@
 #include "core/base/digits.h"
 #include "core/base/fs.h"
 #include "core/base/log.h"
+#include "core/proto/members.h"
 #include "daemon/srqd/base/capture.h"
 #include "daemon/srqd/base/launch.h"
 #include "daemon/srqd/clients/summary.h"
@@ -256,9 +257,8 @@ static int accept_reply(const struct job *j, const cJSON *answer, cJSON **result
 {
     char *dir = jobdir_path(j);
     cJSON *o = cJSON_CreateObject();
-    bool ok = dir != NULL && cJSON_AddStringToObject(o, "job", j->id) != NULL &&
-              cJSON_AddStringToObject(o, "state", job_state_name(j->state)) != NULL &&
-              put_text_or_null(o, "reason", j->reason) && cJSON_AddStringToObject(o, "directory", dir) != NULL &&
+    bool ok = dir != NULL && srq_put_text(o, "job", j->id) && srq_put_text(o, "state", srq_job_state_words[j->state]) &&
+              srq_put_text(o, "reason", j->reason) && srq_put_text(o, "directory", dir) &&
               summary_put_planned(o, answer, true);
 
     srq_free(dir);
@@ -276,7 +276,7 @@ static int accept_job(struct submission *s, const cJSON *answer, cJSON **result,
     if (rc == 0)
         rc = check_job(j, s, err);
     if (rc == 0) {
-        j->state = s->paused ? JOB_PAUSED : JOB_QUEUED;
+        j->state = s->paused ? SRQ_JOB_PAUSED : SRQ_JOB_QUEUED;
         if (s->paused)
             job_set_reason(j, "submitted paused");
         /* The reply is held to the table before anything is stored: a planner that talks nonsense accepts nothing. */
@@ -313,10 +313,9 @@ int submission_plan_reply(const struct request *r, const cJSON *answer, cJSON **
 
     *result = o;
     if (copy == NULL || !cJSON_AddItemToObject(o, "spec", copy) ||
-        cJSON_AddNumberToObject(o, "revision", number_in(plan, "revision", NULL)) == NULL ||
-        !summary_put_planned(o, answer, true))
+        !srq_put_number(o, "revision", number_in(plan, "revision", NULL)) || !summary_put_planned(o, answer, true))
         return spec == NULL ? srq_fail(err, -SRQ_EFORMAT, "the planner gave no spec") : rpc_no_memory(err);
-    return rpc_page_array(r, o, "layers", layers, err);
+    return rpc_page_array(r, o, &(struct rpc_array){ "layers", layers, NULL, NULL }, err);
 }
 
 /* Keeps the answer with the client for the further pages. */

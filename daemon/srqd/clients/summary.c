@@ -11,25 +11,19 @@ static double or_unknown(double v)
 
 static bool put_progress(cJSON *o, const struct job *j)
 {
-    return put_text_or_null(o, "stage", j->stage[0] != '\0' ? j->stage : NULL) &&
-           put_number_or_null(o, "done", j->done) && put_number_or_null(o, "total", j->total) &&
-           put_text_or_null(o, "unit", j->unit[0] != '\0' ? j->unit : NULL) && put_number_or_null(o, "rate", j->rate) &&
-           put_number_or_null(o, "eta_s", j->eta_s);
+    return srq_put_text(o, "stage", j->stage[0] != '\0' ? j->stage : NULL) && put_number_or_null(o, "done", j->done) &&
+           put_number_or_null(o, "total", j->total) && srq_put_text(o, "unit", j->unit[0] != '\0' ? j->unit : NULL) &&
+           put_number_or_null(o, "rate", j->rate) && put_number_or_null(o, "eta_s", j->eta_s);
 }
 
 bool summary_put(cJSON *o, const struct job *j)
 {
-    return cJSON_AddStringToObject(o, "job", j->id) != NULL && put_text_or_null(o, "name", j->name) &&
-           cJSON_AddStringToObject(o, "owner", j->owner) != NULL &&
-           cJSON_AddNumberToObject(o, "uid", (double)j->uid) != NULL &&
-           cJSON_AddStringToObject(o, "state", job_state_name(j->state)) != NULL &&
-           put_text_or_null(o, "reason", j->reason) && cJSON_AddNumberToObject(o, "priority", j->priority) != NULL &&
-           put_number_or_null(o, "position", or_unknown(queue_position(j))) &&
-           cJSON_AddStringToObject(o, "model", j->model) != NULL &&
-           cJSON_AddStringToObject(o, "method", j->method) != NULL &&
-           cJSON_AddStringToObject(o, "scheme", j->scheme) != NULL &&
-           cJSON_AddStringToObject(o, "output", j->output) != NULL &&
-           cJSON_AddNumberToObject(o, "submitted", j->submitted) != NULL &&
+    return srq_put_text(o, "job", j->id) && srq_put_text(o, "name", j->name) && srq_put_text(o, "owner", j->owner) &&
+           srq_put_number(o, "uid", (double)j->uid) && srq_put_text(o, "state", srq_job_state_words[j->state]) &&
+           srq_put_text(o, "reason", j->reason) && srq_put_number(o, "priority", j->priority) &&
+           put_number_or_null(o, "position", or_unknown(queue_position(j))) && srq_put_text(o, "model", j->model) &&
+           srq_put_text(o, "method", j->method) && srq_put_text(o, "scheme", j->scheme) &&
+           srq_put_text(o, "output", j->output) && srq_put_number(o, "submitted", j->submitted) &&
            put_number_or_null(o, "started", or_unknown(j->started)) &&
            put_number_or_null(o, "ended", or_unknown(j->ended)) && put_progress(o, j) &&
            put_number_or_null(o, "before_bytes", j->before_bytes) &&
@@ -37,19 +31,18 @@ bool summary_put(cJSON *o, const struct job *j)
            put_number_or_null(o, "average_bits", j->average_bits) &&
            put_number_or_null(o, "memory_bytes", or_unknown((double)j->memory_bytes)) &&
            put_number_or_null(o, "threads", or_unknown(j->threads)) &&
-           put_number_or_null(o, "pid", or_unknown((double)j->pid)) &&
-           cJSON_AddNumberToObject(o, "restarts", j->restarts) != NULL;
+           put_number_or_null(o, "pid", or_unknown((double)j->pid)) && srq_put_number(o, "restarts", j->restarts);
 }
 
 bool summary_put_counts(cJSON *o, const char *name, const struct srqd *d)
 {
     cJSON *counts = cJSON_AddObjectToObject(o, name);
-    int n[JOB_STATES_N] = { 0 };
+    int n[SRQ_JOB_STATES] = { 0 };
     const struct job *j;
 
     TAILQ_FOREACH(j, &d->jobs, entry) n[j->state]++;
-    for (int i = 0; i < JOB_STATES_N; i++) {
-        if (cJSON_AddNumberToObject(counts, job_state_name((enum job_state)i), n[i]) == NULL)
+    for (int i = 0; i < SRQ_JOB_STATES; i++) {
+        if (!srq_put_number(counts, srq_job_state_words[i], n[i]))
             return false;
     }
     return true;
@@ -62,7 +55,8 @@ bool summary_put_planned(cJSON *o, const cJSON *planned, bool with_size_and_thre
 
     if (copy == NULL || !cJSON_AddItemToObject(o, "warnings", copy))
         return false;
-    if (with_size_and_threads && (!put_member(o, "size", planned) || !put_member(o, "threads", planned)))
+    if (with_size_and_threads && (!srq_put_member(o, "size", planned) || !srq_put_member(o, "threads", planned)))
         return false;
-    return put_member(o, "memory", planned) && put_member(o, "disk", planned) && put_member(o, "estimate_s", planned);
+    return srq_put_member(o, "memory", planned) && srq_put_member(o, "disk", planned) &&
+           srq_put_member(o, "estimate_s", planned);
 }

@@ -9,29 +9,9 @@
 #include <string.h>
 #include <sys/random.h>
 
-static const char *const state_names[JOB_STATES_N] = {
-    "queued", "starting", "running", "paused", "done", "failed", "canceled",
-};
-
-const char *job_state_name(enum job_state s)
-{
-    return (unsigned)s < JOB_STATES_N ? state_names[s] : "failed";
-}
-
-bool job_state_of(const char *name, enum job_state *out)
-{
-    for (int i = 0; i < JOB_STATES_N; i++) {
-        if (strcmp(state_names[i], name) == 0) {
-            *out = (enum job_state)i;
-            return true;
-        }
-    }
-    return false;
-}
-
 bool job_ended(const struct job *j)
 {
-    return j->state == JOB_DONE || j->state == JOB_FAILED || j->state == JOB_CANCELED;
+    return j->state >= SRQ_JOB_DONE;
 }
 
 int64_t job_memory(const struct job *j)
@@ -41,7 +21,7 @@ int64_t job_memory(const struct job *j)
 
 bool job_active(const struct job *j)
 {
-    return j->state == JOB_STARTING || j->state == JOB_RUNNING;
+    return j->state == SRQ_JOB_STARTING || j->state == SRQ_JOB_RUNNING;
 }
 
 struct job *job_create(struct srqd *d)

@@ -3,6 +3,7 @@
 #define SRQD_JOB_H
 
 #include "core/base/buf.h"
+#include "core/proto/words.h"
 
 #include <srq/error.h>
 
@@ -12,8 +13,6 @@
 #include <sys/types.h>
 
 #define JOB_ID_MAX 16
-
-enum job_state { JOB_QUEUED, JOB_STARTING, JOB_RUNNING, JOB_PAUSED, JOB_DONE, JOB_FAILED, JOB_CANCELED, JOB_STATES_N };
 
 /* What somebody asked of a job whose worker has not answered yet. Stored: a restarted daemon asks again. */
 enum job_wish {
@@ -38,7 +37,7 @@ struct job {
     gid_t gid;
     char *owner, *name, *model, *method, *scheme, *output, *on_end; /* name and on_end may be NULL */
     char *reason;                                                   /* may be NULL */
-    enum job_state state;
+    enum srq_job_state state;
     enum job_wish wish;
     int priority;
     double submitted, started, ended;               /* 0: not yet */
@@ -65,8 +64,6 @@ struct job {
 
 TAILQ_HEAD(job_list, job);
 
-const char *job_state_name(enum job_state s);
-bool job_state_of(const char *name, enum job_state *out);
 bool job_ended(const struct job *j);     /* done, failed or canceled */
 int64_t job_memory(const struct job *j); /* what counts while it runs: planned or used, whichever is more */
 bool job_active(const struct job *j);    /* has or is about to have a worker */

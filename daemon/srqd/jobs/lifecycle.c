@@ -44,7 +44,7 @@ void lifecycle_retry(struct srqd *d)
 /* The user's own command, as the user, after the end is on record. */
 static void run_on_end(const struct job *j)
 {
-    char *vars[4] = { srq_asprintf("SRQ_JOB=%s", j->id), srq_asprintf("SRQ_STATE=%s", job_state_name(j->state)),
+    char *vars[4] = { srq_asprintf("SRQ_JOB=%s", j->id), srq_asprintf("SRQ_STATE=%s", srq_job_state_words[j->state]),
                       srq_asprintf("SRQ_OUTPUT=%s", j->output), NULL };
     const char *const argv[] = { "/bin/sh", "-c", j->on_end, NULL };
     struct launch l = { .argv = argv,
@@ -74,7 +74,7 @@ static void run_on_end(const struct job *j)
         srq_free(vars[i]);
 }
 
-void job_move(struct job *j, enum job_state state, int64_t by)
+void job_move(struct job *j, enum srq_job_state state, int64_t by)
 {
     bool was_ended = job_ended(j);
 
@@ -85,11 +85,11 @@ void job_move(struct job *j, enum job_state state, int64_t by)
         j->ended = 0;
     if (!job_active(j))
         job_forget_progress(j);
-    if (job_ended(j) || state == JOB_PAUSED)
+    if (job_ended(j) || state == SRQ_JOB_PAUSED)
         j->wish = WISH_NONE;
     store(j, true, by);
-    srq_log(SRQ_LOG_INFO, "job %s of %s: %s%s%s", j->id, j->owner, job_state_name(state), j->reason != NULL ? ": " : "",
-            j->reason != NULL ? j->reason : "");
+    srq_log(SRQ_LOG_INFO, "job %s of %s: %s%s%s", j->id, j->owner, srq_job_state_words[state],
+            j->reason != NULL ? ": " : "", j->reason != NULL ? j->reason : "");
     j->d->watcher.state(j->d->watcher.ctx, j);
     if (job_ended(j) && !was_ended && j->on_end != NULL)
         run_on_end(j);

@@ -8,7 +8,7 @@
 
 /* Moves the job to `state` with the reason that is set in it; `by` is the uid that asked, or BY_SRQD. A store that
  * cannot take it (full disk) is tried again later: the job goes on meanwhile. */
-void job_move(struct job *j, enum job_state state, int64_t by);
+void job_move(struct job *j, enum srq_job_state state, int64_t by);
 /* Stores what changed beside the state. */
 void job_save(struct job *j);
 /* Tries again what the store could not take. */

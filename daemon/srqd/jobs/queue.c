@@ -36,11 +36,11 @@ int queue_position(const struct job *j)
     const struct job *o;
     int position = 1;
 
-    if (j->state != JOB_QUEUED)
+    if (j->state != SRQ_JOB_QUEUED)
         return 0;
     TAILQ_FOREACH(o, &j->d->jobs, entry)
     {
-        if (o->state == JOB_QUEUED && before(o, j))
+        if (o->state == SRQ_JOB_QUEUED && before(o, j))
             position++;
     }
     return position;
@@ -151,7 +151,7 @@ static struct job *next_after(struct srqd *d, const struct job *last)
 
     TAILQ_FOREACH(j, &d->jobs, entry)
     {
-        if (j->state == JOB_QUEUED && (last == NULL || before(last, j)) && (best == NULL || before(j, best)))
+        if (j->state == SRQ_JOB_QUEUED && (last == NULL || before(last, j)) && (best == NULL || before(j, best)))
             best = j;
     }
     return best;

@@ -9,7 +9,7 @@
 /* Binds what changes during a job's life to parameters from `at` on. */
 static void bind_changing(sqlite3_stmt *q, int at, const struct job *j)
 {
-    store_bind_text(q, at, job_state_name(j->state));
+    store_bind_text(q, at, srq_job_state_words[j->state]);
     store_bind_text(q, at + 1, j->reason);
     sqlite3_bind_int(q, at + 2, j->wish);
     sqlite3_bind_int(q, at + 3, j->priority);
@@ -31,7 +31,7 @@ static int add_transition(struct srq_store *s, const struct job *j, int64_t by_u
 
     store_bind_text(q, 1, j->id);
     sqlite3_bind_double(q, 2, srq_wall_s());
-    store_bind_text(q, 3, job_state_name(j->state));
+    store_bind_text(q, 3, srq_job_state_words[j->state]);
     store_bind_text(q, 4, j->reason);
     if (by_uid >= 0)
         sqlite3_bind_int64(q, 5, by_uid);
@@ -93,6 +93,7 @@ static struct job *read_row(sqlite3_stmt *q, struct srqd *d)
 {
     struct job *j = job_create(d);
     const char *state = (const char *)sqlite3_column_text(q, 17);
+    int place;
 
     if (j == NULL)
         return NULL;
@@ -113,8 +114,8 @@ static struct job *read_row(sqlite3_stmt *q, struct srqd *d)
     j->before_bytes = sqlite3_column_double(q, 14);
     j->after_bytes = sqlite3_column_double(q, 15);
     j->average_bits = sqlite3_column_double(q, 16);
-    if (state == NULL || !job_state_of(state, &j->state))
-        j->state = JOB_FAILED;
+    place = srq_word_place(srq_job_state_words, state);
+    j->state = place >= 0 ? (enum srq_job_state)place : SRQ_JOB_FAILED;
     j->reason = store_column(q, 18);
     j->wish = (enum job_wish)sqlite3_column_int(q, 19);
     j->priority = sqlite3_column_int(q, 20);

@@ -3,27 +3,9 @@
 
 #include "core/proto/proto.h"
 
-#include <string.h>
 #include <sys/wait.h>
 
 #define EXIT_LOCKED 12 /* another process has the job directory */
-
-int worker_answer_refusal(const cJSON *answer, struct srq_error *err)
-{
-    const cJSON *e = cJSON_GetObjectItemCaseSensitive(answer, "error");
-    const cJSON *code = cJSON_GetObjectItemCaseSensitive(e, "code");
-    const cJSON *field = cJSON_GetObjectItemCaseSensitive(e, "field");
-    const cJSON *text = cJSON_GetObjectItemCaseSensitive(e, "message");
-    int c = SRQ_EINVAL;
-
-    if (!cJSON_IsString(text))
-        return 0;
-    for (int i = 1; i < SRQ_CODE_COUNT && cJSON_IsString(code); i++) {
-        if (strcmp(srq_code_name(i), code->valuestring) == 0)
-            c = i;
-    }
-    return srq_fail_field(err, -c, cJSON_IsString(field) ? field->valuestring : "", "%s", text->valuestring);
-}
 
 /* It ended without an answer. */
 static int no_answer(const struct srqd *d, const struct captured *c, const char *doing, struct srq_error *err)
@@ -54,7 +36,7 @@ int worker_answer_read(const struct srqd *d, const struct captured *c, const cha
     rc = srq_json_parse(c->out, c->out_len, SRQ_DEPTH_MAX, out, &why);
     if (rc == 0 && WIFEXITED(c->status) && WEXITSTATUS(c->status) == 0 && cJSON_IsObject(*out))
         return 0;
-    rc = *out != NULL ? worker_answer_refusal(*out, err) : 0;
+    rc = *out != NULL ? srq_proto_refusal(*out, err) : 0;
     if (rc == 0)
         rc = no_answer(d, c, doing, err);
     cJSON_Delete(*out);

@@ -9,7 +9,5 @@
  * called with, `max` the cap its output was held to. */
 int worker_answer_read(const struct srqd *d, const struct captured *c, const char *doing, size_t max, cJSON **out,
                        struct srq_error *err);
-/* The error in an answer {"error":{"code","field","message"}}; 0 where it has none. */
-int worker_answer_refusal(const cJSON *answer, struct srq_error *err);
 
 #endif

@@ -2,11 +2,12 @@
 #include "daemon/srqd/workers/journal_view.h"
 
 #include "core/base/alloc.h"
+#include "core/proto/journal_line.h"
+#include "core/proto/members.h"
 #include "daemon/srqd/jobs/jobdir.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -61,14 +62,6 @@ void journal_close(struct journal_view *v)
     srq_free(v);
 }
 
-static const char seq_key[] = "{\"seq\":";
-
-/* The number that the line begins with; -1 where it does not. */
-static int64_t seq_of(const char *line)
-{
-    return strncmp(line, seq_key, sizeof(seq_key) - 1) == 0 ? strtoll(line + sizeof(seq_key) - 1, NULL, 10) : -1;
-}
-
 static const char *events_for(const struct journal_filter *f, int64_t seq)
 {
     return seq > f->since ? f->events : f->older != NULL ? f->older : "";
@@ -77,64 +70,50 @@ static const char *events_for(const struct journal_filter *f, int64_t seq)
 /* Whether `line` can be an entry that is wanted: a cheap look before the parser, since journals are mostly samples. */
 static bool may_be(const char *line, const struct journal_filter *f)
 {
-    static const char key[] = "\"event\":\"";
-    const char *name = strstr(line, key), *events;
-    int64_t seq = seq_of(line);
+    int64_t seq = srq_journal_line_seq(line);
+    size_t len;
+    const char *name = srq_journal_line_event(line, &len), *events;
 
     if (name == NULL || seq < 0)
         return true;
     events = events_for(f, seq);
-    name += sizeof(key) - 1;
-    return events == NULL || srq_proto_is_one_of(name, strcspn(name, "\""), events);
+    return events == NULL || srq_proto_is_one_of(name, len, events);
 }
 
-/* {"seq","time","event","data","sum"} becomes the parameters of a notification. NULL when it is no event. */
-static cJSON *params_of(const struct journal_view *v, cJSON *line, struct journal_entry *e)
+/* The line becomes the parameters of a notification. NULL when it is no event. */
+static cJSON *params_of(const struct journal_view *v, struct srq_journal_line *line, struct journal_entry *e)
 {
-    cJSON *seq = cJSON_GetObjectItemCaseSensitive(line, "seq");
-    cJSON *when = cJSON_GetObjectItemCaseSensitive(line, "time");
-    cJSON *event = cJSON_GetObjectItemCaseSensitive(line, "event");
-    cJSON *data = cJSON_GetObjectItemCaseSensitive(line, "data");
-    const struct srq_event *row;
-    cJSON *params;
+    const struct srq_event *row = srq_proto_event(line->event);
+    cJSON *params = row != NULL ? cJSON_DetachItemViaPointer(line->json, line->data) : NULL;
 
-    if (!cJSON_IsNumber(seq) || !cJSON_IsNumber(when) || !cJSON_IsString(event) || !cJSON_IsObject(data))
-        return NULL;
-    row = srq_proto_event(event->valuestring);
-    params = row != NULL ? cJSON_DetachItemViaPointer(line, data) : NULL;
-    if (params == NULL)
-        return NULL;
-    if (cJSON_AddStringToObject(params, "job", v->job) == NULL ||
-        cJSON_AddNumberToObject(params, "seq", seq->valuedouble) == NULL ||
-        cJSON_AddNumberToObject(params, "time", when->valuedouble) == NULL ||
-        srq_proto_check_event(row, params, NULL) != 0) {
+    if (!srq_put_text(params, "job", v->job) || !srq_put_number(params, "seq", (double)line->seq) ||
+        !srq_put_number(params, "time", line->time) || srq_proto_check_event(row, params, NULL) != 0) {
         cJSON_Delete(params);
         return NULL;
     }
-    e->seq = (int64_t)seq->valuedouble;
-    e->time = when->valuedouble;
+    e->seq = line->seq;
+    e->time = line->time;
     e->event = row->name;
     return params;
 }
 
-static bool visit_line(struct journal_view *v, const char *line, size_t len, const struct journal_filter *f,
+static bool visit_line(struct journal_view *v, const char *text, size_t len, const struct journal_filter *f,
                        journal_visit visit, void *ctx)
 {
     struct journal_entry e = { 0 };
+    struct srq_journal_line line;
     const char *events;
-    cJSON *json;
     bool more = true;
 
-    if (!may_be(line, f))
+    if (!may_be(text, f))
         return true;
-    if (srq_json_parse(line, len, SRQ_DEPTH_MAX, &json, NULL) != 0)
-        return true;
-    e.params = params_of(v, json, &e);
+    if (srq_journal_line_read(text, len, &line, NULL) == 0)
+        e.params = params_of(v, &line, &e);
     events = events_for(f, e.seq);
     if (e.params != NULL && (events == NULL || srq_proto_is_one_of(e.event, strlen(e.event), events)))
         more = visit(&e, ctx);
     cJSON_Delete(e.params);
-    cJSON_Delete(json);
+    srq_journal_line_fini(&line);
     return more;
 }
 
@@ -171,7 +150,7 @@ void journal_seek(struct journal_view *v, int64_t since)
         int64_t seq;
 
         chunk[n > 0 ? n : 0] = '\0';
-        seq = nl != NULL && strchr(nl, ',') != NULL ? seq_of(nl + 1) : -1;
+        seq = nl != NULL && strchr(nl, ',') != NULL ? srq_journal_line_seq(nl + 1) : -1;
         if (seq >= 0 && seq <= since)
             low = middle + (nl + 1 - chunk);
         else

@@ -5,6 +5,7 @@
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/hash.h"
+#include "core/proto/members.h"
 #include "daemon/srqd/jobs/jobs.h"
 #include "daemon/srqd/workers/reading.h"
 #include "daemon/srqd/workers/worker.h"
@@ -32,12 +33,6 @@ struct layer {
     int score_count;
 };
 
-/* Layers outside the blocks are tuned after them, as one more. */
-struct block {
-    bool running, ended;
-    bool stale; /* what it has, or is about to have, is not what the plan wants */
-};
-
 /* Who wants to know when the view is up to date. */
 struct waiter {
     TAILQ_ENTRY(waiter) entry;
@@ -58,24 +53,10 @@ struct layer_view {
     size_t count;
     uint32_t *slots; /* open addressing, layer + 1; 0: free */
     size_t slot_count;
-    struct block *blocks;
+    enum srq_work_state *blocks; /* layers outside the blocks are tuned after them, as one more */
     size_t block_count;
     cJSON *size;
 };
-
-const char *block_state_name(enum block_state s)
-{
-    static const char *const names[] = { "pending", "running", "finished", "stale" };
-
-    return names[s];
-}
-
-double scheme_bits(const char *scheme)
-{
-    const char *digits = strpbrk(scheme, "0123456789");
-
-    return digits != NULL ? strtod(digits, NULL) : NAN;
-}
 
 /* ---- names ------------------------------------------------------------------------------------------------------- */
 
@@ -105,16 +86,13 @@ static void put_name(struct layer_view *v, size_t layer)
 
 /* ---- events ------------------------------------------------------------------------------------------------------ */
 
-static double number_of(const cJSON *o, const char *name)
+/* What the event says of a block; without a word, as in journals of old, it stays as it was. */
+static void set_state(struct layer_view *v, double block, const cJSON *word)
 {
-    const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, name);
+    int state = srq_word_place(srq_work_state_words, cJSON_GetStringValue(word));
 
-    return cJSON_IsNumber(v) ? v->valuedouble : NAN;
-}
-
-static struct block *block_of(const struct layer_view *v, double number)
-{
-    return number >= 0 && number < (double)v->block_count ? &v->blocks[(size_t)number] : NULL;
+    if (state >= 0 && block >= 0 && block < (double)v->block_count)
+        v->blocks[(size_t)block] = (enum srq_work_state)state;
 }
 
 static struct layer *layer_of(const struct layer_view *v, const cJSON *params)
@@ -124,28 +102,22 @@ static struct layer *layer_of(const struct layer_view *v, const cJSON *params)
 
 static void on_begin(struct layer_view *v, const cJSON *params)
 {
-    double number = number_of(params, "block");
-    struct block *b = block_of(v, number);
+    double number = srq_member_number(params, "block");
 
-    if (b == NULL)
-        return;
-    *b = (struct block){ .running = true };
+    set_state(v, number, cJSON_GetObjectItemCaseSensitive(params, "state"));
     for (size_t i = 0; i < v->count; i++)
         v->layers[i].began = v->layers[i].began || v->layers[i].block == number;
 }
 
 static void on_end(struct layer_view *v, const cJSON *params)
 {
-    struct block *b = block_of(v, number_of(params, "block"));
-
-    if (b != NULL)
-        *b = (struct block){ .ended = true, .stale = b->running && b->stale };
+    set_state(v, srq_member_number(params, "block"), cJSON_GetObjectItemCaseSensitive(params, "state"));
 }
 
 static void on_error(struct layer_view *v, const cJSON *params)
 {
     struct layer *l = layer_of(v, params);
-    double error = number_of(params, "error");
+    double error = srq_member_number(params, "error");
 
     if (l == NULL || isnan(error))
         return;
@@ -159,14 +131,14 @@ static void on_error(struct layer_view *v, const cJSON *params)
 static void on_done(struct layer_view *v, const cJSON *params)
 {
     struct layer *l = layer_of(v, params);
-    double best = number_of(params, "error_best");
+    double best = srq_member_number(params, "error_best");
 
     if (l == NULL)
         return;
-    l->facts = (struct layer_facts){ .error_first = number_of(params, "error_first"),
+    l->facts = (struct layer_facts){ .error_first = srq_member_number(params, "error_first"),
                                      .error_best = best,
                                      .error_last = isnan(best) ? l->facts.error_last : best,
-                                     .saturation = number_of(params, "saturation") };
+                                     .saturation = srq_member_number(params, "saturation") };
     l->began = false;
 }
 
@@ -180,7 +152,7 @@ static void on_scored(struct layer_view *v, const cJSON *params)
         return;
     for (int i = 0; i < l->score_count; i++) {
         if (strcmp(l->scores[i].scheme, scheme) == 0) {
-            l->scores[i].value = number_of(params, "score");
+            l->scores[i].value = srq_member_number(params, "score");
             return;
         }
     }
@@ -191,23 +163,17 @@ static void on_scored(struct layer_view *v, const cJSON *params)
         return;
     l->scores = more;
     more[l->score_count].scheme = srq_strdup(scheme);
-    more[l->score_count].value = number_of(params, "score");
+    more[l->score_count].value = srq_member_number(params, "score");
     if (more[l->score_count].scheme != NULL)
         l->score_count++;
 }
 
 static void on_change(struct layer_view *v, const cJSON *params)
 {
-    const cJSON *size = cJSON_GetObjectItemCaseSensitive(params, "size"), *item;
-    double restarts = number_of(params, "restarts");
+    const cJSON *size = cJSON_GetObjectItemCaseSensitive(params, "size"), *word;
+    int block = 0;
 
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(params, "retunes"))
-    {
-        struct block *b = block_of(v, item->valuedouble);
-
-        if (b != NULL && (b->ended || (b->running && item->valuedouble != restarts)))
-            b->stale = true;
-    }
+    cJSON_ArrayForEach(word, cJSON_GetObjectItemCaseSensitive(params, "states")) set_state(v, block++, word);
     if (!cJSON_IsObject(size))
         return;
     cJSON_Delete(v->size);
@@ -298,7 +264,7 @@ static struct layer_view *make(const cJSON *layers)
     cJSON_ArrayForEach(item, layers)
     {
         struct layer *l = &v->layers[v->count];
-        double block = number_of(item, "block");
+        double block = srq_member_number(item, "block");
 
         *l = (struct layer){ .name = srq_strdup(name_of(item)), .block = block, .facts = { NAN, NAN, NAN, NAN } };
         if (l->name == NULL) {
@@ -448,11 +414,11 @@ double layer_view_score(const struct layer_view *v, size_t layer, const char *sc
     double lowest = INFINITY, value = NAN;
 
     for (int i = 0; i < l->score_count; i++) {
-        double bits = scheme_bits(l->scores[i].scheme);
+        int bits = srq_scheme_look(l->scores[i].scheme).bits;
 
         if (scheme != NULL && strcmp(l->scores[i].scheme, scheme) == 0)
             return l->scores[i].value;
-        if (scheme == NULL && bits < lowest) {
+        if (scheme == NULL && bits > 0 && bits < lowest) {
             lowest = bits;
             value = l->scores[i].value;
         }
@@ -460,15 +426,11 @@ double layer_view_score(const struct layer_view *v, size_t layer, const char *sc
     return value;
 }
 
-enum block_state layer_view_state(const struct layer_view *v, size_t layer)
+enum srq_work_state layer_view_state(const struct layer_view *v, size_t layer)
 {
-    const struct block *b = block_of(v, v->layers[layer].block);
+    double block = v->layers[layer].block;
 
-    if (b == NULL)
-        return BLOCK_PENDING;
-    if (b->running)
-        return BLOCK_RUNNING;
-    return !b->ended ? BLOCK_PENDING : b->stale ? BLOCK_STALE : BLOCK_FINISHED;
+    return block >= 0 && block < (double)v->block_count ? v->blocks[(size_t)block] : SRQ_WORK_PENDING;
 }
 
 const cJSON *layer_view_size(const struct layer_view *v)

@@ -3,6 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/log.h"
+#include "core/proto/members.h"
 #include "core/proto/proto.h"
 #include "daemon/srqd/jobs/jobdir.h"
 #include "daemon/srqd/jobs/jobs.h"
@@ -334,8 +335,7 @@ static void on_retry(evutil_socket_t nothing, short what, void *ctx)
     }
     l->bev = bufferevent_socket_new(l->job->d->base, fd, BEV_OPT_CLOSE_ON_FREE);
     params = cJSON_CreateObject();
-    if (l->bev == NULL || params == NULL ||
-        cJSON_AddNumberToObject(params, "since_seq", (double)l->job->last_seq) == NULL) {
+    if (l->bev == NULL || params == NULL || !srq_put_number(params, "since_seq", (double)l->job->last_seq)) {
         cJSON_Delete(params);
         if (l->bev == NULL)
             close(fd);

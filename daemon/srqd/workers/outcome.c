@@ -66,16 +66,21 @@ static void explain_crash(const struct job *j, int status, struct outcome *o)
 /* An adopted worker's own entry in the journal is all there is. */
 static void decide_unseen(const struct job *j, const struct testament *t, struct outcome *o)
 {
-    if (strcmp(t->state, "done") == 0) {
+    switch (t->state) {
+    case SRQ_JOB_DONE:
         o->kind = OUTCOME_DONE;
-    } else if (strcmp(t->state, "paused") == 0) {
+        break;
+    case SRQ_JOB_PAUSED:
         o->kind = OUTCOME_PAUSED;
-    } else if (strcmp(t->state, "canceled") == 0) {
+        break;
+    case SRQ_JOB_CANCELED:
         o->kind = OUTCOME_CANCELED;
-    } else if (strcmp(t->state, "failed") == 0) {
+        break;
+    case SRQ_JOB_FAILED:
         o->kind = OUTCOME_FAILED;
         explain_failure(j, t, EXIT_FAILED, o);
-    } else {
+        break;
+    default:
         o->kind = j->wish == WISH_NONE || j->wish == WISH_FINISH ? OUTCOME_LOST : OUTCOME_CRASHED;
         snprintf(o->text, sizeof(o->text), "it ended while srqd was away");
     }

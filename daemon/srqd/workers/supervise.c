@@ -4,6 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/proto/members.h"
 #include "daemon/srqd/base/launch.h"
 #include "daemon/srqd/base/process.h"
 #include "daemon/srqd/jobs/jobdir.h"
@@ -17,6 +18,7 @@
 #include "daemon/srqd/workers/worker.h"
 
 #include <errno.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -54,9 +56,9 @@ static void clear_timer(struct job *j)
 
 static double number_of(const cJSON *params, const char *name)
 {
-    const cJSON *v = cJSON_GetObjectItemCaseSensitive(params, name);
+    double v = srq_member_number(params, name);
 
-    return cJSON_IsNumber(v) ? v->valuedouble : -1;
+    return isnan(v) ? -1 : v;
 }
 
 static void note_progress(struct job *j, const cJSON *params)
@@ -140,9 +142,9 @@ static void on_attached(struct job *j, const char *stage)
 {
     if (stage != NULL && j->stage[0] == '\0')
         snprintf(j->stage, sizeof(j->stage), "%s", stage);
-    if (j->state == JOB_STARTING) {
+    if (j->state == SRQ_JOB_STARTING) {
         job_clear_reason(j);
-        job_move(j, JOB_RUNNING, BY_SRQD);
+        job_move(j, SRQ_JOB_RUNNING, BY_SRQD);
     }
 }
 
@@ -245,7 +247,7 @@ void supervise_wish(struct job *j, enum job_wish wish)
     clear_timer(j);
     job_clear_reason(j);
     j->wish = WISH_NONE;
-    job_move(j, wish == WISH_CANCEL ? JOB_CANCELED : wish == WISH_STOP ? JOB_QUEUED : JOB_PAUSED, BY_SRQD);
+    job_move(j, wish == WISH_CANCEL ? SRQ_JOB_CANCELED : wish == WISH_STOP ? SRQ_JOB_QUEUED : SRQ_JOB_PAUSED, BY_SRQD);
 }
 
 /* ---- watching ---------------------------------------------------------------------------------------------------- */
@@ -375,13 +377,13 @@ static void after_death(struct job *j, const char *cause)
     j->progress_seq = j->heard_progress_seq;
     if (j->deaths >= j->d->config.deaths_max) {
         job_set_reason(j, "its worker died %d times without progress; the last time: %s", j->deaths, cause);
-        job_move(j, JOB_FAILED, BY_SRQD);
+        job_move(j, SRQ_JOB_FAILED, BY_SRQD);
         return;
     }
     pause = p->s[j->deaths - 1 < p->count ? j->deaths - 1 : p->count - 1];
     j->restarts++;
     job_set_reason(j, "its worker died (%s); it starts again in %g s", cause, pause);
-    job_move(j, JOB_STARTING, BY_SRQD);
+    job_move(j, SRQ_JOB_STARTING, BY_SRQD);
     set_timer(j, pause, on_restart);
 }
 
@@ -391,7 +393,7 @@ static void start_worker(struct job *j)
 
     if (worker_of(j) == NULL) {
         job_set_reason(j, "srqd was out of memory");
-        job_move(j, JOB_FAILED, BY_SRQD);
+        job_move(j, SRQ_JOB_FAILED, BY_SRQD);
         return;
     }
     clear_timer(j);
@@ -420,7 +422,7 @@ static void start_worker(struct job *j)
 void supervise_start(struct job *j)
 {
     job_clear_reason(j);
-    job_move(j, JOB_STARTING, BY_SRQD);
+    job_move(j, SRQ_JOB_STARTING, BY_SRQD);
     start_worker(j);
 }
 
@@ -505,9 +507,9 @@ static void crashed(struct job *j, const char *cause)
 {
     if (j->wish == WISH_CANCEL) {
         job_clear_reason(j);
-        job_move(j, JOB_CANCELED, BY_SRQD);
+        job_move(j, SRQ_JOB_CANCELED, BY_SRQD);
     } else if (j->wish == WISH_PAUSE || j->wish == WISH_STOP) {
-        enum job_state next = j->wish == WISH_PAUSE ? JOB_PAUSED : JOB_QUEUED;
+        enum srq_job_state next = j->wish == WISH_PAUSE ? SRQ_JOB_PAUSED : SRQ_JOB_QUEUED;
 
         /* Its checkpoint is as good as that of any other crash. */
         job_set_reason(j, "its worker died while it was being paused (%s)", cause);
@@ -524,11 +526,11 @@ static void paused(struct job *j)
         if (j->wish == WISH_STOP)
             j->wish = WISH_NONE;
         job_clear_reason(j);
-        job_move(j, JOB_QUEUED, BY_SRQD);
+        job_move(j, SRQ_JOB_QUEUED, BY_SRQD);
         return;
     }
     job_set_reason(j, "%s", j->wish == WISH_PAUSE ? "paused on request" : "its worker paused by itself");
-    job_move(j, JOB_PAUSED, BY_SRQD);
+    job_move(j, SRQ_JOB_PAUSED, BY_SRQD);
 }
 
 static void decide(void *ctx)
@@ -548,18 +550,18 @@ static void decide(void *ctx)
     switch (o.kind) {
     case OUTCOME_DONE:
         job_clear_reason(j);
-        job_move(j, JOB_DONE, BY_SRQD);
+        job_move(j, SRQ_JOB_DONE, BY_SRQD);
         break;
     case OUTCOME_PAUSED:
         paused(j);
         break;
     case OUTCOME_CANCELED:
         job_clear_reason(j);
-        job_move(j, JOB_CANCELED, BY_SRQD);
+        job_move(j, SRQ_JOB_CANCELED, BY_SRQD);
         break;
     case OUTCOME_FAILED:
         job_set_reason(j, "%s", o.text);
-        job_move(j, JOB_FAILED, BY_SRQD);
+        job_move(j, SRQ_JOB_FAILED, BY_SRQD);
         break;
     case OUTCOME_LOCKED:
         if (!adopt(j)) {

@@ -8,7 +8,7 @@
 
 struct testament {
     int64_t seq; /* the last line that is in it; those before are too */
-    char state[16];
+    int state;   /* enum srq_job_state; queued: none yet; -1: none of them */
     char reason[512];
     char error[512]; /* last log line of level error */
 };

@@ -1,18 +1,21 @@
-/* Decoding packed layers of a quantized folder, a few rows at a time. */
-#include "core/model/quantized.h"
+/* Folders of packed integers: auto-round, gptq, awq. Layers are decoded a few rows at a time. */
+#include "core/model/quantized_reader.h"
 
 #include "core/base/alloc.h"
 #include "core/model/quantized_config.h"
-#include "core/model/quantized_ct.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-struct srq_quantized {
-    struct srq_quantized_ct *ct; /* a compressed-tensors folder; else NULL and config is there */
+struct integers {
+    struct srq_quantized base;
     struct srq_quantized_config *config;
-    const struct srq_tensors *tensors;
 };
+
+static const struct srq_quantized_config *config_of(const struct srq_quantized *q)
+{
+    return ((const struct integers *)(const void *)q)->config;
+}
 
 /* The tensors of one packed layer. */
 struct parts {
@@ -21,57 +24,31 @@ struct parts {
     struct srq_tensor qweight, qzeros, scales, index;
 };
 
-static bool is_ct(const json_t *config)
+static void close_folder(struct srq_quantized *q)
 {
-    const char *method = json_string_value(json_object_get(config, "quant_method"));
-
-    return method != NULL && strcmp(method, "compressed-tensors") == 0;
-}
-
-int srq_quantized_open(const json_t *config, const struct srq_tensors *tensors, struct srq_quantized **out,
-                       struct srq_error *err)
-{
-    struct srq_quantized *q = srq_calloc(1, sizeof(*q));
-    int rc;
-
-    *out = NULL;
-    if (q == NULL)
-        return srq_fail(err, -SRQ_ENOMEM, "out of memory opening a quantized folder");
-    q->tensors = tensors;
-    if (is_ct(config))
-        rc = srq_quantized_ct_open(config, tensors, &q->ct, err);
-    else
-        rc = srq_quantized_config_read(config, tensors, &q->config, err);
-    if (rc != 0) {
-        srq_free(q);
-        return rc;
-    }
-    *out = q;
-    return 0;
-}
-
-void srq_quantized_close(struct srq_quantized *q)
-{
-    if (q == NULL)
-        return;
-    srq_quantized_config_free(q->config);
-    srq_quantized_ct_close(q->ct);
+    srq_quantized_config_free(((struct integers *)(void *)q)->config);
     srq_free(q);
 }
 
-const char *srq_quantized_method(const struct srq_quantized *q)
+static int open_folder(const json_t *config, const struct srq_tensors *tensors, struct srq_quantized **out,
+                       struct srq_error *err)
 {
-    return q->ct != NULL ? "compressed-tensors" : srq_quantized_config_method(q->config);
+    struct integers *q = srq_calloc(1, sizeof(*q));
+    int rc;
+
+    if (q == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory opening a quantized folder");
+    rc = srq_quantized_config_read(config, tensors, &q->config, err);
+    q->base.tensors = tensors;
+    *out = &q->base;
+    if (rc != 0)
+        close_folder(&q->base);
+    return rc;
 }
 
-static bool part(const struct srq_quantized *q, const char *layer, const char *suffix, bool data,
-                 struct srq_tensor *out)
+static const char *method_of(const struct srq_quantized *q)
 {
-    char name[1200];
-
-    if ((size_t)snprintf(name, sizeof(name), "%s.%s", layer, suffix) >= sizeof(name))
-        return false;
-    return data ? srq_tensors_get(q->tensors, name, out) : srq_tensors_describe(q->tensors, name, out);
+    return srq_quantized_config_method(config_of(q));
 }
 
 /* One part: `out` is as the layout demands it, and becomes what is there. */
@@ -81,7 +58,7 @@ static int want_part(const struct srq_quantized *q, const char *layer, const cha
     const struct srq_tensor want = *out;
     char got[128], wanted[128];
 
-    if (!part(q, layer, suffix, data, out))
+    if (!srq_quantized_part(q, layer, suffix, data, out))
         return srq_fail_field(err, -SRQ_EFORMAT, layer, "packed layer %s has no tensor %s.%s", layer, layer, suffix);
     if (out->dtype == want.dtype && out->rank == want.rank &&
         memcmp(out->shape, want.shape, (size_t)want.rank * sizeof(want.shape[0])) == 0)
@@ -96,13 +73,13 @@ static int get_parts(const struct srq_quantized *q, const char *layer, int64_t o
 {
     struct srq_quantized_scheme s;
     struct srq_packed *k = &p->packed;
-    int rc = srq_quantized_config_scheme(q->config, layer, &s, err);
+    int rc = srq_quantized_config_scheme(config_of(q), layer, &s, err);
 
     if (rc != 0)
         return rc;
     if (s.plain)
         return srq_fail_field(err, -SRQ_EFORMAT, layer, "%s is packed but its configuration says it is not", layer);
-    rc = srq_packed_init(k, srq_quantized_config_layout(q->config), s.bits, s.group, out, in, err);
+    rc = srq_packed_init(k, srq_quantized_config_layout(config_of(q)), s.bits, s.group, out, in, err);
     if (rc != 0)
         return rc;
     p->qweight = srq_tensor_make(NULL, SRQ_I32, 2, k->qweight_shape);
@@ -115,7 +92,7 @@ static int get_parts(const struct srq_quantized *q, const char *layer, int64_t o
         rc = want_part(q, layer, "scales", data, &p->scales, err);
     p->g_idx = NULL;
     p->index.data = NULL;
-    if (rc == 0 && part(q, layer, "g_idx", false, &p->index)) {
+    if (rc == 0 && srq_quantized_part(q, layer, "g_idx", false, &p->index)) {
         p->index = srq_tensor_make(NULL, SRQ_I32, 1, &in);
         rc = want_part(q, layer, "g_idx", data, &p->index, err);
         p->g_idx = p->index.data;
@@ -138,17 +115,15 @@ static int check_index(const char *layer, const struct parts *p, struct srq_erro
     return 0;
 }
 
-int srq_quantized_has(const struct srq_quantized *q, const char *layer, int64_t out, int64_t in, struct srq_error *err)
+static int has_layer(const struct srq_quantized *q, const char *layer, int64_t out, int64_t in, struct srq_error *err)
 {
     struct srq_tensor t;
     struct parts p;
     int rc;
 
-    if (q->ct != NULL)
-        return srq_quantized_ct_has(q->ct, layer, out, in, err);
-    if (!part(q, layer, "qweight", false, &t))
+    if (!srq_quantized_part(q, layer, "qweight", false, &t))
         return 0;
-    if (part(q, layer, "weight", false, &t))
+    if (srq_quantized_part(q, layer, "weight", false, &t))
         return srq_fail_field(err, -SRQ_EFORMAT, layer, "%s is stored twice, as weight and as qweight", layer);
     rc = get_parts(q, layer, out, in, false, &p, err);
     return rc != 0 ? rc : 1;
@@ -222,12 +197,13 @@ static int layer_shape(const struct srq_quantized *q, const char *layer, int64_t
     struct srq_tensor t;
     int rc;
 
-    if (!part(q, layer, "qweight", false, &t) || t.rank != 2 || t.shape[0] > INT32_MAX || t.shape[1] > INT32_MAX)
+    if (!srq_quantized_part(q, layer, "qweight", false, &t) || t.rank != 2 || t.shape[0] > INT32_MAX ||
+        t.shape[1] > INT32_MAX)
         return srq_fail_field(err, -SRQ_ENOENT, layer, "%s is not a packed layer", layer);
-    rc = srq_quantized_config_scheme(q->config, layer, &s, err);
+    rc = srq_quantized_config_scheme(config_of(q), layer, &s, err);
     if (rc != 0)
         return rc;
-    if (srq_quantized_config_layout(q->config) == SRQ_PACK_AWQ) {
+    if (srq_quantized_config_layout(config_of(q)) == SRQ_PACK_AWQ) {
         *in = t.shape[0];
         *out = t.shape[1] * 8;
     } else {
@@ -258,16 +234,14 @@ static int decode_rows(const struct parts *p, const char *layer, int64_t row, in
     return 0;
 }
 
-int srq_quantized_decode(const struct srq_quantized *q, const char *layer, int64_t row, int64_t rows, void *dst,
-                         enum srq_dtype dtype, struct srq_error *err)
+static int decode_layer(const struct srq_quantized *q, const char *layer, int64_t row, int64_t rows, void *dst,
+                        enum srq_dtype dtype, struct srq_error *err)
 {
     struct parts p;
     struct room m;
     int64_t out = 0, in = 0;
     int rc;
 
-    if (q->ct != NULL)
-        return srq_quantized_ct_decode(q->ct, layer, row, rows, dst, dtype, err);
     rc = layer_shape(q, layer, &out, &in, err);
     if (rc == 0)
         rc = get_parts(q, layer, out, in, true, &p, err);
@@ -286,16 +260,8 @@ int srq_quantized_decode(const struct srq_quantized *q, const char *layer, int64
     return rc;
 }
 
-void srq_quantized_release(const struct srq_quantized *q, const char *layer)
-{
-    static const char *const suffix[] = { "qweight", "qzeros", "scales", "g_idx" };
-    struct srq_tensor t;
+static const char *const suffixes[] = { "qweight", "qzeros", "scales", "g_idx", NULL };
 
-    if (q->ct != NULL) {
-        srq_quantized_ct_release(q->ct, layer);
-        return;
-    }
-    for (size_t i = 0; i < sizeof(suffix) / sizeof(suffix[0]); i++)
-        if (part(q, layer, suffix[i], true, &t))
-            srq_tensors_release(q->tensors, &t);
-}
+const struct srq_quantized_reader srq_quantized_integers = {
+    NULL, open_folder, close_folder, method_of, has_layer, decode_layer, suffixes,
+};

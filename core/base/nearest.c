@@ -1,10 +1,9 @@
-/* "Did you mean": the candidate with the smallest edit distance, if it is near enough to be meant. */
-#include "tui/srqctl/verb.h"
+/* The edit distance of short words. */
+#include "core/base/nearest.h"
 
 #include <string.h>
 
 #define WORD_MAX 63
-#define VERBS_MAX 64
 
 static size_t least(size_t a, size_t b)
 {
@@ -34,7 +33,7 @@ static size_t distance(const char *a, const char *b)
     return last[m];
 }
 
-const char *ctl_nearest(const char *word, const char *const *candidates, size_t count)
+const char *srq_nearest_word(const char *word, const char *const *candidates, size_t count)
 {
     const char *best = NULL;
     size_t len = strlen(word), best_distance = len / 3 + 2;
@@ -54,14 +53,4 @@ const char *ctl_nearest(const char *word, const char *const *candidates, size_t 
         }
     }
     return best;
-}
-
-const char *ctl_nearest_verb(const char *word)
-{
-    const char *names[VERBS_MAX];
-    size_t n = 0;
-
-    for (const struct ctl_verb *v = ctl_verbs; v->name != NULL && n < VERBS_MAX; v++)
-        names[n++] = v->name;
-    return ctl_nearest(word, names, n);
 }

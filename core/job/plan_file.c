@@ -1,8 +1,10 @@
-/* plan.json: the live plan as a file. */
-#include "core/budget/live.h"
+/* The live plan written and read. */
+#include "core/job/plan_file.h"
 
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
+#include "core/job/plan_json.h"
+#include "core/proto/members.h"
 
 #include <math.h>
 
@@ -12,35 +14,25 @@
 
 static bool add_budget(cJSON *root, const struct srq_live_plan *lp)
 {
-    cJSON *budget, *list;
-    char text[32];
+    cJSON *budget;
 
     if (lp->candidate_count == 0 && isnan(lp->bits))
         return cJSON_AddNullToObject(root, "budget") != NULL;
     budget = cJSON_AddObjectToObject(root, "budget");
-    list = budget != NULL ? cJSON_AddArrayToObject(budget, "candidates") : NULL;
-    if (list == NULL ||
-        !cJSON_AddItemToObject(budget, "bits", isnan(lp->bits) ? cJSON_CreateNull() : cJSON_CreateNumber(lp->bits)))
-        return false;
-    for (int i = 0; i < lp->candidate_count; i++) {
-        if (!cJSON_AddItemToArray(list, cJSON_CreateString(srq_scheme_text(&lp->candidates[i], text, sizeof(text)))))
-            return false;
-    }
-    return true;
+    return srq_put_schemes(budget, "candidates", lp->candidates, lp->candidate_count) &&
+           srq_put_number(budget, "bits", lp->bits);
 }
 
 static bool add_pins(cJSON *root, const struct srq_live_plan *lp)
 {
     cJSON *list = cJSON_AddArrayToObject(root, "pins");
-    char text[32];
 
     for (int i = 0; list != NULL && i < lp->pin_count; i++) {
         const struct srq_pin *p = &lp->pins[i];
         cJSON *o = cJSON_CreateObject();
 
-        if (o == NULL || !cJSON_AddItemToArray(list, o) || cJSON_AddStringToObject(o, "pattern", p->pattern) == NULL ||
-            cJSON_AddStringToObject(o, "scheme", srq_scheme_text(&p->scheme, text, sizeof(text))) == NULL ||
-            cJSON_AddBoolToObject(o, "untied", p->untied) == NULL)
+        if (!cJSON_AddItemToArray(list, o) || !srq_put_text(o, "pattern", p->pattern) ||
+            !srq_put_scheme(o, "scheme", &p->scheme) || cJSON_AddBoolToObject(o, "untied", p->untied) == NULL)
             return false;
     }
     return list != NULL;
@@ -49,19 +41,15 @@ static bool add_pins(cJSON *root, const struct srq_live_plan *lp)
 static bool add_hold(cJSON *root, const struct srq_live_plan *lp)
 {
     cJSON *hold, *schemes;
-    char text[32];
 
     if (lp->hold < 0)
         return cJSON_AddNullToObject(root, "hold") != NULL;
     hold = cJSON_AddObjectToObject(root, "hold");
-    if (hold == NULL || cJSON_AddNumberToObject(hold, "block", lp->hold) == NULL ||
-        cJSON_AddNumberToObject(hold, "generation", (double)lp->hold_generation) == NULL)
+    if (!srq_put_number(hold, "block", lp->hold) || !srq_put_number(hold, "generation", (double)lp->hold_generation))
         return false;
     schemes = cJSON_AddObjectToObject(hold, "schemes");
     for (int i = 0; schemes != NULL && i < lp->plan.count; i++) {
-        if (srq_layer_unit(lp, i) == lp->hold &&
-            cJSON_AddStringToObject(schemes, lp->plan.layers[i].info->name,
-                                    srq_scheme_text(&lp->held[i], text, sizeof(text))) == NULL)
+        if (srq_layer_unit(lp, i) == lp->hold && !srq_put_scheme(schemes, lp->plan.layers[i].info->name, &lp->held[i]))
             return false;
     }
     return schemes != NULL;
@@ -79,11 +67,6 @@ static bool add_wanted(cJSON *root, const struct srq_live_plan *lp)
     return units != NULL && generations != NULL && cJSON_AddBoolToObject(root, "back", lp->back) != NULL;
 }
 
-static bool add_copy(cJSON *root, const char *key, const cJSON *item)
-{
-    return cJSON_AddItemToObject(root, key, item != NULL ? cJSON_Duplicate(item, true) : cJSON_CreateNull());
-}
-
 static cJSON *to_json(const struct srq_live_plan *lp)
 {
     cJSON *root = srq_plan_json(&lp->plan), *layers;
@@ -92,8 +75,8 @@ static cJSON *to_json(const struct srq_live_plan *lp)
     if (root == NULL)
         return NULL;
     layers = cJSON_DetachItemFromObjectCaseSensitive(root, "layers"); /* the longest comes last */
-    ok = add_budget(root, lp) && add_copy(root, "allocation", lp->allocation) && add_pins(root, lp) &&
-         add_hold(root, lp) && add_wanted(root, lp) && add_copy(root, "last_change", lp->last_change);
+    ok = add_budget(root, lp) && srq_put_copy(root, "allocation", lp->allocation) && add_pins(root, lp) &&
+         add_hold(root, lp) && add_wanted(root, lp) && srq_put_copy(root, "last_change", lp->last_change);
     ok = cJSON_AddItemToObject(root, "layers", layers) && ok;
     if (ok)
         return root;
@@ -123,19 +106,11 @@ static int broken(const char *path, const char *what, struct srq_error *err)
     return srq_fail_field(err, -SRQ_EFORMAT, path, "%s: \"%s\" is not as it was written", path, what);
 }
 
-static int read_scheme(const cJSON *item, struct srq_scheme *out, struct srq_error *err)
-{
-    const char *text = cJSON_GetStringValue(item);
-
-    return text != NULL ? srq_scheme_parse(text, out, err)
-                        : srq_fail(err, -SRQ_EFORMAT, "plan.json lacks the name of a scheme");
-}
-
 static int read_budget(const cJSON *json, const char *path, struct srq_live_plan *lp, struct srq_error *err)
 {
     const cJSON *bits = cJSON_GetObjectItemCaseSensitive(json, "bits");
-    const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "candidates"), *item;
-    int n = cJSON_GetArraySize(list), i = 0, rc = 0;
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "candidates");
+    int n = cJSON_GetArraySize(list), rc;
     struct srq_scheme *schemes;
 
     if (!cJSON_IsObject(json) || !cJSON_IsArray(list) || (!cJSON_IsNumber(bits) && !cJSON_IsNull(bits)))
@@ -143,14 +118,9 @@ static int read_budget(const cJSON *json, const char *path, struct srq_live_plan
     schemes = srq_calloc((size_t)n + 1, sizeof(*schemes));
     if (schemes == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory reading %s", path);
-    cJSON_ArrayForEach(item, list)
-    {
-        rc = read_scheme(item, &schemes[i++], err);
-        if (rc != 0)
-            break;
-    }
+    rc = srq_read_schemes(list, n, schemes, &n, err);
     if (rc == 0)
-        rc = srq_live_plan_budget(lp, cJSON_IsNumber(bits) ? bits->valuedouble : (double)NAN, schemes, n, err);
+        rc = srq_live_plan_budget(lp, srq_member_number(json, "bits"), schemes, n, err);
     srq_free(schemes);
     return rc;
 }
@@ -171,21 +141,10 @@ static int read_pins(const cJSON *list, const char *path, struct srq_live_plan *
     lp->pins = pins;
     cJSON_ArrayForEach(item, list)
     {
-        const char *pattern = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "pattern"));
-        struct srq_pin *p = &pins[lp->pin_count];
-        int rc;
+        int rc = srq_read_pin(item, &pins[lp->pin_count++], err);
 
-        memset(p, 0, sizeof(*p));
-        if (pattern == NULL)
-            return broken(path, "pins", err);
-        rc = read_scheme(cJSON_GetObjectItemCaseSensitive(item, "scheme"), &p->scheme, err);
         if (rc != 0)
             return rc;
-        p->untied = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(item, "untied"));
-        p->pattern = srq_strdup(pattern);
-        if (p->pattern == NULL)
-            return srq_fail(err, -SRQ_ENOMEM, "out of memory reading %s", path);
-        lp->pin_count++;
     }
     return 0;
 }
@@ -206,7 +165,8 @@ static int read_hold(const cJSON *json, const char *path, struct srq_live_plan *
 
         if (srq_layer_unit(lp, i) != unit->valueint)
             continue;
-        rc = read_scheme(cJSON_GetObjectItemCaseSensitive(schemes, lp->plan.layers[i].info->name), &lp->held[i], err);
+        rc = srq_read_scheme(cJSON_GetObjectItemCaseSensitive(schemes, lp->plan.layers[i].info->name), &lp->held[i],
+                             err);
         if (rc != 0)
             return rc;
     }
@@ -222,7 +182,7 @@ static int read_wanted(const cJSON *root, const char *path, struct srq_live_plan
     int n = cJSON_GetArraySize(units);
 
     memset(lp->wanted, 0, (size_t)lp->units * sizeof(lp->wanted[0]));
-    lp->back = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(root, "back"));
+    lp->back = srq_member_true(root, "back");
     if (cJSON_GetArraySize(generations) != n)
         return broken(path, "retune", err);
     for (int i = 0; i < n; i++) {

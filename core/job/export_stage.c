@@ -5,6 +5,7 @@
 #include "core/base/clock.h"
 #include "core/base/fs.h"
 #include "core/flow/snapshot.h"
+#include "core/job/plan_json.h"
 
 #include <math.h>
 #include <unistd.h>
@@ -21,7 +22,7 @@ struct ticking {
 static int tick(void *ctx, int64_t done, int64_t total)
 {
     struct ticking *t = ctx;
-    int formats = t->run->job.spec.format_count;
+    int formats = t->run->job->spec.format_count;
 
     srq_event_progress(&t->run->events, t->index + (total > 0 ? (double)done / (double)total : 0), formats, "formats",
                        t->format);
@@ -30,18 +31,20 @@ static int tick(void *ctx, int64_t done, int64_t total)
 
 static int build_format(struct srq_run *run, int index, const char *dir, struct srq_error *err)
 {
-    struct ticking t = { .run = run, .format = run->job.spec.formats[index], .index = index };
+    struct ticking t = { .run = run, .format = run->job->spec.formats[index], .index = index };
     struct srq_results results;
-    struct srq_export_request req = {
-        .schemes = run->job.schemes, .codes = srq_results_codes, .codes_ctx = &results, .tick = tick, .tick_ctx = &t
-    };
+    struct srq_export_request req = { .schemes = run->resolved.choice.schemes,
+                                      .codes = srq_results_codes,
+                                      .codes_ctx = &results,
+                                      .tick = tick,
+                                      .tick_ctx = &t };
     int rc;
 
     req.format = srq_format_find(t.format, err);
     if (req.format == NULL)
         return -SRQ_EINVAL;
     srq_results_init(&results, run);
-    rc = srq_export_build(run->job.model, &req, dir, err);
+    rc = srq_export_build(run->job->model, &req, dir, err);
     srq_results_fini(&results);
     if (rc != 0 && t.err.code != 0 && err != NULL)
         *err = t.err;
@@ -70,32 +73,23 @@ static int write_report(struct srq_run *run, const char *dir, struct srq_error *
     return rc;
 }
 
-static cJSON *plan_row(const struct srq_plan_layer *l)
-{
-    cJSON *o = cJSON_CreateObject();
-    char text[32];
-
-    if (o != NULL && cJSON_AddStringToObject(o, "name", l->info->name) != NULL &&
-        cJSON_AddStringToObject(o, "scheme", srq_scheme_text(&l->scheme, text, sizeof(text))) != NULL &&
-        cJSON_AddStringToObject(o, "source", srq_plan_source_name(l->source)) != NULL)
-        return o;
-    cJSON_Delete(o);
-    return NULL;
-}
-
 /* srq_plan.json: scheme and source of every layer, for whoever gets the model. Like all of the export it names no time
  * and no person. */
 static int write_plan(struct srq_run *run, const char *dir, struct srq_error *err)
 {
-    const struct srq_plan *plan = &run->job.plan;
+    const struct srq_plan *plan = &run->resolved.choice.plan;
     cJSON *root = cJSON_CreateObject(), *rows = root != NULL ? cJSON_AddArrayToObject(root, "layers") : NULL;
     char *text = NULL, *path = srq_path_join(dir, "srq_plan.json");
     bool ok = rows != NULL;
     int rc;
 
-    for (int i = 0; ok && i < plan->count; i++)
-        ok = cJSON_AddItemToArray(rows, plan_row(&plan->layers[i]));
-    ok = ok && cJSON_AddNumberToObject(root, "average_bits", run->job.size.average_bits) != NULL;
+    for (int i = 0; ok && i < plan->count; i++) {
+        cJSON *o = cJSON_CreateObject();
+
+        ok = cJSON_AddItemToArray(rows, o) && srq_put_text(o, "name", plan->layers[i].info->name) &&
+             srq_put_decision(o, &plan->layers[i]);
+    }
+    ok = ok && srq_put_number(root, "average_bits", run->resolved.choice.size.average_bits);
     if (ok)
         text = cJSON_Print(root);
     rc = text != NULL && path != NULL ? srq_write_file_durable(path, text, strlen(text), 0666, err)
@@ -128,7 +122,7 @@ static int write_scales(struct srq_run *run, const char *dir, struct srq_error *
 /* One format is the folder itself, several are folders in it. */
 static int build_all(struct srq_run *run, const char *dir, struct srq_error *err)
 {
-    const struct srq_spec *s = &run->job.spec;
+    const struct srq_spec *s = &run->job->spec;
     double start = srq_clock_s();
     int rc = 0;
 
@@ -151,7 +145,7 @@ static int build_all(struct srq_run *run, const char *dir, struct srq_error *err
 /* Its report names the job and when it was made. */
 bool srq_run_published(const struct srq_run *run)
 {
-    char *path = srq_path_join(run->job.spec.output, "report.json"), *text = NULL;
+    char *path = srq_path_join(run->job->spec.output, "report.json"), *text = NULL;
     size_t len = 0;
     cJSON *report = NULL;
     const cJSON *created;
@@ -160,7 +154,7 @@ bool srq_run_published(const struct srq_run *run)
 
     if (path != NULL && srq_read_file(path, (size_t)256 << 20, &text, &len, NULL) == 0)
         report = cJSON_ParseWithLength(text, len);
-    job = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(report, "job"));
+    job = srq_member_text(report, "job");
     created = cJSON_GetObjectItemCaseSensitive(report, "created");
     ours = job != NULL && strcmp(job, run->id) == 0 && cJSON_IsNumber(created) &&
            fabs(created->valuedouble - run->created) < 1e-6;
@@ -184,7 +178,7 @@ static void drop_large_files(const struct srq_run *run)
 
 int srq_stage_export(struct srq_run *run, struct srq_error *err)
 {
-    const struct srq_spec *s = &run->job.spec;
+    const struct srq_spec *s = &run->job->spec;
     char *dir;
     int rc;
 

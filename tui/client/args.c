@@ -1,7 +1,8 @@
-/* Command lines, parsed from the option tables with getopt_long. */
-#include "tui/srqctl/verb.h"
+/* Tables in getopt's forms, and its answers in ours. */
+#include "tui/client/args.h"
 
 #include "core/base/alloc.h"
+#include "core/base/nearest.h"
 
 #include <getopt.h>
 #include <math.h>
@@ -10,14 +11,6 @@
 #include <string.h>
 
 #define ROWS_MAX 64
-
-const struct ctl_option ctl_common_options[] = {
-    { .name = "json", .help = "print JSON" },
-    { .name = "user", .help = "use your own daemon, not the system service" },
-    { .name = "socket", .arg = "PATH", .complete = CTL_C_FILE, .help = "the daemon's socket (default: $SRQ_SOCKET)" },
-    { .name = "help", .letter = 'h', .help = "show this help" },
-    { .name = NULL },
-};
 
 /* Both tables in the forms that getopt_long wants; a row's number + 256 is its code. */
 struct rows {
@@ -43,17 +36,16 @@ static void add_rows(struct rows *r, const struct ctl_option *table, char **s)
     }
 }
 
-/* `stop`: options end at the first other word. */
-static void make_rows(struct rows *r, const struct ctl_option *own, bool stop)
+static void make_rows(struct rows *r, const struct ctl_grammar *g)
 {
     char *s = r->shorts;
 
     memset(r, 0, sizeof(*r));
-    if (stop)
+    if (g->stop)
         *s++ = '+';
     *s++ = ':';
-    add_rows(r, own, &s);
-    add_rows(r, ctl_common_options, &s);
+    add_rows(r, g->tables[0], &s);
+    add_rows(r, g->tables[1], &s);
     *s = '\0';
 }
 
@@ -76,10 +68,9 @@ static const char *bare_name(const char *word, char *out, size_t cap)
 
 /* `optopt` tells what getopt stumbled over: 0 for a long name that it cannot place, a row's code for a long option with
  * a value too many or too few, a letter otherwise. */
-static int explain(const struct rows *r, const struct ctl_verb *verb, int what, const char *word, struct srq_error *err)
+static int explain(const struct rows *r, const char *help, int what, const char *word, struct srq_error *err)
 {
     const char *names[ROWS_MAX], *near;
-    const char *verb_name = verb != NULL ? verb->name : "", *gap = verb != NULL ? " " : "";
     char name[128], letter[3] = { '-', (char)optopt, '\0' };
 
     for (int i = 0; i < r->count; i++)
@@ -93,19 +84,18 @@ static int explain(const struct rows *r, const struct ctl_verb *verb, int what, 
     if (optopt != 0 && what == ':')
         return srq_fail_field(err, -SRQ_EINVAL, letter, "option %s needs a value, %s", letter, row_of(r, optopt)->arg);
     if (optopt != 0)
-        return srq_fail_field(err, -SRQ_EINVAL, letter, "unknown option %s; see: srqctl %s%s--help", letter, verb_name,
-                              gap);
+        return srq_fail_field(err, -SRQ_EINVAL, letter, "unknown option %s; see: %s", letter, help);
     bare_name(word, name, sizeof(name));
     for (int i = 0; i < r->count; i++)
         if (strncmp(names[i], name, strlen(name)) == 0)
             return srq_fail_field(err, -SRQ_EINVAL, name, "option --%s could be more than one; write it out", name);
-    near = ctl_nearest(name, names, (size_t)r->count);
+    near = srq_nearest_word(name, names, (size_t)r->count);
     if (near != NULL)
         return srq_fail_field(err, -SRQ_EINVAL, name, "unknown option --%s; did you mean --%s?", name, near);
-    return srq_fail_field(err, -SRQ_EINVAL, name, "unknown option --%s; see: srqctl %s%s--help", name, verb_name, gap);
+    return srq_fail_field(err, -SRQ_EINVAL, name, "unknown option --%s; see: %s", name, help);
 }
 
-static int parse(const struct rows *r, const struct ctl_verb *verb, int argc, char **argv, struct ctl_args *out,
+static int parse(const struct rows *r, const char *help, int argc, char **argv, struct ctl_args *out,
                  struct srq_error *err)
 {
     int c;
@@ -120,7 +110,7 @@ static int parse(const struct rows *r, const struct ctl_verb *verb, int argc, ch
             return 0;
         row = row_of(r, c);
         if (row == NULL)
-            return explain(r, verb, c, argv[optind - 1], err); /* an unknown long option has just been passed */
+            return explain(r, help, c, argv[optind - 1], err); /* an unknown long option has just been passed */
         for (size_t i = 0; i < out->value_count && !row->many; i++)
             if (out->values[i].option == row && row->arg != NULL && strcmp(out->values[i].value, optarg) != 0)
                 return srq_fail_field(err, -SRQ_EINVAL, row->name, "option --%s is given twice: %s and %s", row->name,
@@ -128,19 +118,6 @@ static int parse(const struct rows *r, const struct ctl_verb *verb, int argc, ch
         out->values[out->value_count].option = row;
         out->values[out->value_count++].value = row->arg != NULL ? optarg : NULL;
     }
-}
-
-/* getopt wants a program name first; the words themselves are only reordered. */
-static char **with_name(int count, const char *const *words, char *name)
-{
-    char **argv = srq_calloc((size_t)count + 2, sizeof(*argv));
-
-    if (argv != NULL) {
-        argv[0] = name;
-        for (int i = 0; i < count; i++)
-            argv[i + 1] = (char *)(uintptr_t)words[i];
-    }
-    return argv;
 }
 
 /* Every letter of a cluster -abc may be an option, so letters bound the number of options. */
@@ -156,55 +133,24 @@ static int room_for(struct ctl_args *out, int count, const char *const *words, s
     return out->values != NULL && out->positional != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory");
 }
 
-static int check_count(const struct ctl_verb *verb, const struct ctl_args *a, struct srq_error *err)
+int ctl_args_read(const struct ctl_grammar *g, int count, const char *const *words, struct ctl_args *out,
+                  struct srq_error *err)
 {
-    if (a->positional_count < verb->min_args)
-        return srq_fail_field(err, -SRQ_EINVAL, verb->args, "%s needs %s; usage: srqctl %s %s", verb->name, verb->args,
-                              verb->name, verb->args);
-    if (a->positional_count > verb->max_args)
-        return srq_fail_field(err, -SRQ_EINVAL, a->positional[verb->max_args],
-                              "%s does not expect \"%s\"; usage: srqctl %s%s%s", verb->name,
-                              a->positional[verb->max_args], verb->name, verb->args[0] != '\0' ? " " : "", verb->args);
-    return 0;
-}
-
-int ctl_parse(const struct ctl_verb *verb, int count, const char *const *words, struct ctl_args *out,
-              struct srq_error *err)
-{
-    char program[] = "srqctl", **argv;
+    char **argv = srq_calloc((size_t)count + 2, sizeof(*argv)), program[] = "";
     struct rows r;
     int rc = room_for(out, count, words, err);
 
-    out->verb = verb;
-    argv = with_name(count, words, program);
-    if (argv == NULL || rc != 0) {
-        srq_free(argv);
-        return srq_fail(err, -SRQ_ENOMEM, "out of memory");
+    if (argv == NULL)
+        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
+    if (rc == 0) {
+        argv[0] = program; /* getopt wants a name first; the words themselves are only reordered */
+        for (int i = 0; i < count; i++)
+            argv[i + 1] = (char *)(uintptr_t)words[i];
+        make_rows(&r, g);
+        rc = parse(&r, g->help, count + 1, argv, out, err);
     }
-    make_rows(&r, verb->options, false);
-    rc = parse(&r, verb, count + 1, argv, out, err);
     for (int i = optind; rc == 0 && i < count + 1; i++)
         out->positional[out->positional_count++] = argv[i];
-    srq_free(argv);
-    if (rc == 0 && !ctl_given(out, "help"))
-        rc = check_count(verb, out, err);
-    return rc;
-}
-
-int ctl_parse_common(int count, const char *const *words, struct ctl_args *out, int *used, struct srq_error *err)
-{
-    char program[] = "srqctl", **argv;
-    struct rows r;
-    int rc = room_for(out, count, words, err);
-
-    argv = with_name(count, words, program);
-    if (argv == NULL || rc != 0) {
-        srq_free(argv);
-        return srq_fail(err, -SRQ_ENOMEM, "out of memory");
-    }
-    make_rows(&r, NULL, true);
-    rc = parse(&r, NULL, count + 1, argv, out, err);
-    *used = optind - 1;
     srq_free(argv);
     return rc;
 }

@@ -1,0 +1,65 @@
+/* Quantized folders: by their quant_method to the row that reads them. */
+#include "core/model/quantized_reader.h"
+
+#include <string.h>
+
+static const struct srq_quantized_reader *const readers[] = { &srq_quantized_ct, &srq_quantized_integers };
+
+int srq_quantized_open(const json_t *config, const struct srq_tensors *tensors, struct srq_quantized **out,
+                       struct srq_error *err)
+{
+    const char *method = json_string_value(json_object_get(config, "quant_method"));
+    const struct srq_quantized_reader *const *r = readers;
+    int rc;
+
+    while ((*r)->method != NULL && (method == NULL || strcmp((*r)->method, method) != 0))
+        r++;
+    *out = NULL;
+    rc = (*r)->open(config, tensors, out, err);
+    if (rc == 0)
+        (*out)->reader = *r;
+    else
+        *out = NULL;
+    return rc;
+}
+
+void srq_quantized_close(struct srq_quantized *q)
+{
+    if (q != NULL)
+        q->reader->close(q);
+}
+
+const char *srq_quantized_method(const struct srq_quantized *q)
+{
+    return q->reader->name(q);
+}
+
+int srq_quantized_has(const struct srq_quantized *q, const char *layer, int64_t out, int64_t in, struct srq_error *err)
+{
+    return q->reader->has(q, layer, out, in, err);
+}
+
+int srq_quantized_decode(const struct srq_quantized *q, const char *layer, int64_t row, int64_t rows, void *dst,
+                         enum srq_dtype dtype, struct srq_error *err)
+{
+    return q->reader->decode(q, layer, row, rows, dst, dtype, err);
+}
+
+bool srq_quantized_part(const struct srq_quantized *q, const char *layer, const char *suffix, bool data,
+                        struct srq_tensor *out)
+{
+    char name[1200];
+
+    if ((size_t)snprintf(name, sizeof(name), "%s.%s", layer, suffix) >= sizeof(name))
+        return false;
+    return data ? srq_tensors_get(q->tensors, name, out) : srq_tensors_describe(q->tensors, name, out);
+}
+
+void srq_quantized_release(const struct srq_quantized *q, const char *layer)
+{
+    struct srq_tensor t;
+
+    for (const char *const *s = q->reader->suffixes; *s != NULL; s++)
+        if (srq_quantized_part(q, layer, *s, true, &t))
+            srq_tensors_release(q->tensors, &t);
+}
