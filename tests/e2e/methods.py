@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from real_jobs import CALIB, EVAL, MODEL, Place, differing, events, report, results_of, wait_for  # noqa: E402
+from real_jobs import CALIB, EVAL, MODEL, Place, differing, events, report, results_of, wait_until  # noqa: E402
 from srqd_client import run_tests  # noqa: E402
 
 SMALL = dict(nsamples=8, seqlen=64, batch=4, threads=2, eval__windows=4)
@@ -90,7 +90,7 @@ def check_kills(name, j, ready):
         words = ["--spec", path, "--dir", folder]
         for n in (1, 2):
             w = subprocess.Popen([p.env["SRQ_WORKER"], *words], env=p.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            wait_for("a place for kill %d" % n, lambda: ready(folder, n) or w.poll() is not None)
+            wait_until("a place for kill %d" % n, lambda: ready(folder, n) or w.poll() is not None)
             w.send_signal(signal.SIGKILL)
             assert w.wait() == -signal.SIGKILL, "it was over before it was killed"
             words = ["--job", folder]

@@ -1,6 +1,7 @@
 /* One-shot methods on the synthetic layer of spec seed-methods 2.2: the error of a layer's output as a share of plain
  * rounding's is no worse than the table's by more than a quarter. */
 #include "tests/unit/test.h"
+#include "tests/unit/math_start.h"
 
 #include "tests/unit/synthetic_layer.h"
 
@@ -8,7 +9,6 @@
 #include "core/base/log.h"
 #include "core/flow/round_inputs.h"
 #include "core/math/gemm.h"
-#include "core/math/team.h"
 
 #include <math.h>
 
@@ -574,10 +574,7 @@ static void test_omniquant(void **state)
 
 static int start(void **state)
 {
-    struct srq_error err = { 0 };
-
-    (void)state;
-    if (srq_team_start(2, &err) != 0 || srq_gemm_start(NULL, &err) != 0)
+    if (math_start(state) != 0)
         return -1;
     synthetic_make(&layer, 7);
     return 0;
@@ -585,10 +582,8 @@ static int start(void **state)
 
 static int stop(void **state)
 {
-    (void)state;
     synthetic_free(&layer);
-    srq_gemm_stop();
-    return 0;
+    return math_stop(state);
 }
 
 int main(void)
