@@ -145,12 +145,15 @@ static bool add_eval(struct srq_run *run, cJSON *root, double *eval_s)
     return eval != NULL;
 }
 
+/* scheme_bytes: what the plan's schemes take, whatever the format adds, or stores instead ("fake"). */
 static bool add_size(const struct srq_run *run, cJSON *root)
 {
     cJSON *size = cJSON_AddObjectToObject(root, "size");
+    uint64_t schemes = srq_plan_size(&run->resolved.choice.plan, run->resolved.job.info->bytes).after_bytes;
 
     return size != NULL && srq_put_number(size, "before_bytes", (double)run->resolved.choice.size.before_bytes) &&
            srq_put_number(size, "after_bytes", (double)run->resolved.choice.size.after_bytes) &&
+           srq_put_number(size, "scheme_bytes", (double)schemes) &&
            srq_put_number(size, "average_bits", run->resolved.choice.size.average_bits);
 }
 

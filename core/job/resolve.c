@@ -186,6 +186,15 @@ static void note_surplus(struct srq_resolved *r)
     }
 }
 
+/* Dequantized weights say nothing of inputs: who reads them has to round those, or gets another model. */
+static void note_inputs(struct srq_resolved *r)
+{
+    for (int i = 0; i < r->job.spec.format_count && srq_resolved_rounds_inputs(r); i++)
+        if (strcmp(r->job.spec.formats[i], "fake") == 0)
+            srq_resolved_note(r, "fake holds the rounded weights alone: nothing in it says that inputs of layers are "
+                                 "rounded too, as the evaluation does");
+}
+
 static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, struct srq_error *err)
 {
     int rc;
@@ -220,6 +229,8 @@ static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, st
         rc = make_plan(r, err);
     if (rc == 0)
         rc = check_plan(r, err);
+    if (rc == 0)
+        note_inputs(r);
     if (rc == 0)
         rc = srq_budget_settle(r, err);
     if (rc != 0)

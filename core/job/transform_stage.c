@@ -13,6 +13,7 @@
 
 #include <inttypes.h>
 #include <sys/stat.h>
+#include <math.h>
 #include <unistd.h>
 
 #define RUNNING "scales-running" /* the same while they are trained */
@@ -108,6 +109,23 @@ static void on_point(void *ctx, int64_t step, double loss, double lr)
     srq_event_send(&s->run->events, "transform.point", data, false);
 }
 
+/* How far the scales of each kind of pairs are from 1. */
+static void add_spreads(cJSON *data, const struct srq_scales_spread *spread)
+{
+    cJSON *list = cJSON_AddArrayToObject(data, "pairs");
+
+    for (int k = 0; k < SRQ_SCALES_KINDS; k++) {
+        const char kind[2] = { (char)('A' + k), '\0' };
+        cJSON *o = isnan(spread->kind[k].mean) ? NULL : cJSON_CreateObject();
+
+        if (o == NULL || !cJSON_AddItemToArray(list, o))
+            continue;
+        srq_put_text(o, "kind", kind);
+        srq_put_number(o, "spread_mean", spread->kind[k].mean);
+        srq_put_number(o, "spread_max", spread->kind[k].max);
+    }
+}
+
 static void on_probe(void *ctx, int64_t step, double loss, double best, const struct srq_scales_spread *spread)
 {
     struct stage *s = ctx;
@@ -120,6 +138,7 @@ static void on_probe(void *ctx, int64_t step, double loss, double best, const st
     srq_put_number(data, "best", best);
     srq_put_number(data, "spread_mean", spread->mean);
     srq_put_number(data, "spread_max", spread->max);
+    add_spreads(data, spread);
     srq_event_send(&s->run->events, "transform.probe", data, false);
 }
 

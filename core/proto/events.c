@@ -79,6 +79,13 @@ static const struct srq_field transform_point[] = {
     F_END
 };
 
+static const struct srq_field transform_pairs[] = {
+    F_REQ("kind", SRQ_T_STRING, "A: q, k, v; B: gate, up; C: o; D: down; E: lm_head"),
+    F_NUL("spread_mean", SRQ_T_NUMBER, "mean of |log scale| over their channels"),
+    F_NUL("spread_max", SRQ_T_NUMBER, "the largest of them"),
+    F_END
+};
+
 static const struct srq_field transform_probe[] = {
     EVENT_HEAD,
     F_RNG("iter", SRQ_T_INT, 0, COUNT_MAX, "training steps done"),
@@ -86,6 +93,7 @@ static const struct srq_field transform_probe[] = {
     F_NUL("best", SRQ_T_NUMBER, "the smallest of them so far"),
     F_NUL("spread_mean", SRQ_T_NUMBER, "mean of |log scale| over all channels"),
     F_NUL("spread_max", SRQ_T_NUMBER, "the largest of them"),
+    F_OLIST("pairs", transform_pairs, 5, "the same by kinds of pairs"),
     F_END
 };
 

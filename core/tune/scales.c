@@ -74,23 +74,32 @@ int srq_scales_check(const char *name, const float *alpha, int64_t channels, str
 
 struct srq_scales_spread srq_scales_spread(const struct srq_scales *s, const struct srq_model *m)
 {
-    struct srq_scales_spread out = { INFINITY, 0, 0 };
-    double sum = 0, count = 0;
+    struct srq_scales_spread out = { INFINITY, 0, 0, { { 0, 0 } } };
+    double sum[SRQ_SCALES_KINDS] = { 0 }, count[SRQ_SCALES_KINDS] = { 0 }, all = 0, channels = 0;
 
     for (int i = 0; i < s->pairs; i++) {
+        int k = srq_model_pair(m, i)->kind - 'A';
+
         for (int64_t c = 0; s->alpha[i] != NULL && c < srq_model_pair(m, i)->channels; c++) {
             double v = fabs(log((double)s->alpha[i][c]));
 
             out.min = fmin(out.min, v);
-            out.max = fmax(out.max, v);
-            sum += v;
-            count++;
+            out.kind[k].max = fmax(out.kind[k].max, v);
+            all += v;
+            sum[k] += v;
+            count[k]++;
         }
+        channels += s->alpha[i] != NULL ? (double)srq_model_pair(m, i)->channels : 0;
     }
-    if (count == 0)
+    for (int k = 0; k < SRQ_SCALES_KINDS; k++) {
+        out.max = fmax(out.max, out.kind[k].max);
+        out.kind[k].mean = count[k] > 0 ? sum[k] / count[k] : (double)NAN;
+        out.kind[k].max = count[k] > 0 ? out.kind[k].max : (double)NAN;
+    }
+    if (channels == 0)
         out.min = 0;
     else
-        out.mean = sum / count;
+        out.mean = all / channels;
     return out;
 }
 

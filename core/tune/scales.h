@@ -20,6 +20,8 @@ struct srq_scales {
     struct srq_scales_outcome outcome;
 };
 
+#define SRQ_SCALES_KINDS 5 /* of pairs, A to E */
+
 /* All ones for the pairs that are wanted [pairs of m]. */
 int srq_scales_alloc(const struct srq_model *m, const bool *wanted, struct srq_scales *out, struct srq_error *err);
 void srq_scales_fini(struct srq_scales *s); /* may be called again */
@@ -35,9 +37,13 @@ int srq_scales_write(const struct srq_scales *s, const struct srq_model *m, cons
  * likewise. */
 int srq_scales_read(struct srq_scales *s, const struct srq_model *m, const char *path, struct srq_error *err);
 
-/* min, max and mean of |log alpha| over all channels of all pairs. */
+/* min, max and mean of |log alpha| over all channels of all pairs, and of the pairs of each kind; NaN: there are
+ * none. */
 struct srq_scales_spread {
     double min, max, mean;
+    struct {
+        double max, mean;
+    } kind[SRQ_SCALES_KINDS]; /* 'A' first */
 };
 struct srq_scales_spread srq_scales_spread(const struct srq_scales *s, const struct srq_model *m);
 /* Smallest and largest alpha. */

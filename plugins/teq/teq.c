@@ -189,6 +189,9 @@ static int teq_step(const struct srq_host *h, void *self, struct srq_scale_group
 }
 
 static const struct srq_option options[] = {
+    SRQ_OPTION(.name = "recipe", .type = SRQ_OPT_CHOICE, .choices = "default,published", .value = "default",
+               .help = "Defaults of the options below: sized for two processors, or the paper's 1,000 steps, whose "
+                       "gradients take ranges as constants."),
     SRQ_OPTION(.name = "pairs", .type = SRQ_OPT_STRING, .value = "ABCD",
                .help = "Which layers have their inputs scaled: A q, k and v; B gate and up; C o; D down; E an untied "
                        "lm_head, which gets the scales it begins with and is not trained."),
@@ -235,6 +238,15 @@ static const struct srq_option options[] = {
                        "for them."),
 };
 
+/* Spec teq 6: the paper's reference code. Keeping the best scales is of this implementation and stays. */
+static const struct srq_recipe_row recipes[] = {
+    SRQ_RECIPE("default", "steps", "300"),      SRQ_RECIPE("default", "batch", "2"),
+    SRQ_RECIPE("default", "seqlen", "256"),     SRQ_RECIPE("default", "nsamples", "256"),
+    SRQ_RECIPE("default", "ranges", "true"),    SRQ_RECIPE("published", "steps", "1000"),
+    SRQ_RECIPE("published", "batch", "1"),      SRQ_RECIPE("published", "seqlen", "512"),
+    SRQ_RECIPE("published", "nsamples", "512"), SRQ_RECIPE("published", "ranges", "false"),
+};
+
 static const struct srq_transform teq_transform = {
     .size = sizeof(teq_transform),
     .needs = teq_needs,
@@ -250,6 +262,7 @@ const struct srq_plugin srq_plugin = {
     .version = "1.0",
     .summary = "Trains scales of the layers' inputs that leave the model as it is but make it lose less by rounding.",
     SRQ_OPTIONS(options),
+    SRQ_RECIPES(recipes),
     .create = teq_create,
     .destroy = teq_destroy,
     .transform = &teq_transform,

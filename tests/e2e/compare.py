@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from real_jobs import CALIB, EVAL, MODEL, Place, wait_for  # noqa: E402
+from real_jobs import CALIB, EVAL, MODEL, Place, wait_until  # noqa: E402
 from srqd_client import run_tests  # noqa: E402
 
 WORDS = ["compare", MODEL, "--calib", CALIB, "--eval", EVAL, "--set", "batch=2", "--set", "nsamples=8", "--set", "seqlen=64", "--set",
@@ -30,7 +30,8 @@ def rows_are_measured_and_found_again():
         for name, r in rows.items():
             assert r["state"] == "done" and [x["seed"] for x in r["runs"]] == [42, 43], (name, r)
             assert r["perplexity_low"] < r["perplexity"] < r["perplexity_high"], r
-            assert 3 < r["average_bits"] < 4 and r["bytes"] > 1e6 and r["peak_rss_bytes"] > 1e6 and r["seconds"] > 0, r
+            assert 1e6 < r["bytes"] < first["original_bytes"] / 2, "the size is that of the schemes, not of the format fake"
+            assert 3 < r["average_bits"] < 4 and r["peak_rss_bytes"] > 1e6 and r["seconds"] > 0, r
             assert sorted(os.listdir(r["runs"][0]["folder"])) == ["report.json"], "models are not kept"
         rtn = rows["rtn", "w3g64z"]
         assert rtn["loss_to_rounding"] == 0 and rtn["perplexity_deviation"] == 0 and rtn["to_rounding"] == "same", rtn
@@ -58,6 +59,14 @@ def models_are_kept_on_request():
         assert "model.safetensors" in os.listdir(got["rows"][0]["runs"][0]["folder"])
 
 
+def schemes_with_activations_are_compared_like_any_other():
+    with Place() as p:
+        rows = {(r["label"], r["scheme"]): r for r in p.ctl(*WORDS[:-2], "-m", "rtn,smoothquant+rtn", "-s", "w8,w8a4", "-o", p.path("cmp"))["rows"]}
+        assert all(r["state"] == "done" for r in rows.values()), rows
+        assert rows["rtn", "w8a4"]["kl"] > 100 * rows["rtn", "w8"]["kl"], rows
+        assert rows["rtn", "w8a4"]["average_bits"] == rows["rtn", "w8"]["average_bits"], "nothing of it is stored"
+
+
 def words_that_make_no_sense_are_refused():
     with Place() as p:
         for words, part in ((["-s", "w4g64"], "--methods"), (["-m", "rtn"], "--schemes"),
@@ -75,8 +84,8 @@ def control_c_cancels_what_has_not_ended():
         words = [p.env["SRQ_CTL"], *WORDS, "-m", "rtn,long=signround:signround.iters=100000", "-s", "w3g64", "-o", p.path("cmp")]
         c = subprocess.Popen(words, env=p.env, cwd=p.top, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE, text=True)
-        wait_for("the long job", lambda: any(j["state"] == "running" and j["method"] == "signround"
-                                             for j in p.ctl("list")["jobs"]) or c.poll() is not None)
+        wait_until("the long job", lambda: any(j["state"] == "running" and j["method"] == "signround"
+                                               for j in p.ctl("list")["jobs"]) or c.poll() is not None)
         seen = ""
         for line in c.stdout:  # it has the short job's end when it speaks of the long one
             seen += line
@@ -87,13 +96,14 @@ def control_c_cancels_what_has_not_ended():
         out = seen + out
         assert c.returncode == 130, (c.returncode, out, complaints)
         assert "1 job is canceled" in complaints and "rtn" in out, (out, complaints)
-        wait_for("the cancellation", lambda: all(j["state"] in ("done", "canceled") for j in p.ctl("list")["jobs"]))
+        wait_until("the cancellation", lambda: all(j["state"] in ("done", "canceled") for j in p.ctl("list")["jobs"]))
 
 
 if __name__ == "__main__":
     run_tests([
         rows_are_measured_and_found_again,
         models_are_kept_on_request,
+        schemes_with_activations_are_compared_like_any_other,
         words_that_make_no_sense_are_refused,
         control_c_cancels_what_has_not_ended,
     ])

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from real_jobs import CALIB, EVAL, MODEL, Place, differing, events, report, results_of, wait_for  # noqa: E402
+from real_jobs import CALIB, EVAL, MODEL, Place, differing, events, report, results_of, wait_until  # noqa: E402
 from srqd_client import run_tests  # noqa: E402
 
 SMALL = dict(nsamples=8, seqlen=64, batch=4, threads=2, eval__windows=4)
@@ -63,6 +63,25 @@ def training_lowers_the_loss_on_samples_held_out():
         assert probes[-1]["spread_max"] > probes[0]["spread_max"] == 0
 
 
+def a_thousand_steps_end_below_plain_rounding():
+    """Acceptance test 6, in full: on text held out, and never worse than the start where the best is kept."""
+    with Place() as p:
+        few = dict(SMALL, nsamples=4, eval__windows=8, teq__batch=2, teq__seqlen=64, teq__nsamples=160, teq__holdout=16)
+        thousand = dict(few, teq__steps=1000, teq__probe_every=50)
+        worker(p, "long", job("teq,rtn", "w3", evaluate=True, **thousand))
+        r = report(p.path("long"))
+        t = r["transform"]
+        print("# %s; perplexity %.3f, plainly rounded %.3f" % (t, r["eval"]["after"]["perplexity"], r["eval"]["rtn"]["perplexity"]))
+        assert t["steps"] == 1000 and t["loss_best"] < t["loss_first"], t
+        assert r["eval"]["after"]["perplexity"] < r["eval"]["rtn"]["perplexity"], r["eval"]
+        # steps so large that they destroy the model: nothing of them is kept
+        worker(p, "wild", job("teq,rtn", "w3", **dict(few, teq__steps=5, teq__lr=0.9, teq__warmup=0)))
+        worker(p, "plain", job("rtn", "w3", calib=False, threads=2))
+        t = report(p.path("wild"))["transform"]
+        assert t["loss_best"] == t["loss_first"] and t["best_step"] == 0, t
+        assert set(differing(p.path("plain"), p.path("wild"))) <= {"srq_scales.st"}, differing(p.path("plain"), p.path("wild"))
+
+
 def check_kills(name, j, ready):
     with Place() as p:
         worker(p, "calm", j)
@@ -71,7 +90,7 @@ def check_kills(name, j, ready):
         words = ["--spec", path, "--dir", folder]
         for n in (1, 2):
             w = subprocess.Popen([p.env["SRQ_WORKER"], *words], env=p.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            wait_for("a place for kill %d" % n, lambda: ready(folder, n) or w.poll() is not None)
+            wait_until("a place for kill %d" % n, lambda: ready(folder, n) or w.poll() is not None)
             w.send_signal(signal.SIGKILL)
             assert w.wait() == -signal.SIGKILL, "it was over before it was killed"
             words = ["--job", folder]
@@ -146,6 +165,8 @@ def activations_are_rounded_where_the_scheme_says_so():
         print("# kl", kl)
         assert 4 * kl["rtnw8"] < kl["rtnw8a8"] < kl["rtnw8a4"] / 20, kl
         assert kl["smoothquant,rtnw8a8"] < kl["rtnw8a8"], kl
+        noted = worker(p, "weights", dict(job("rtn", "w8a8", calib=False, formats=["fake"], threads=2)))
+        assert any("fake holds the rounded weights alone" in e["text"] for e in events(p.path("weights.job"), "log")), noted
         worker(p, "default", {k: v for k, v in job("rtn", "w8a8", calib=False, threads=2).items() if k != "formats"})
         assert not differing(p.path("default"), p.path("rtnw8a8")), "compressed-tensors is what holds such a scheme"
 
@@ -191,6 +212,7 @@ if __name__ == "__main__":
         gptq_hqq_and_awq_lose_less_than_plain_rounding,
         scales_of_one_leave_the_codes_of_plain_rounding,
         training_lowers_the_loss_on_samples_held_out,
+        a_thousand_steps_end_below_plain_rounding,
         kills_leave_no_trace_on_trained_scales,
         kills_leave_no_trace_on_feedback,
         scales_are_taken_from_an_earlier_output,

@@ -73,6 +73,11 @@ def every_optional_member_is_seen():
         c.call("job.pin", job=job, pins=[{"pattern": DOWN % 1, "scheme": "w8g32"}], running="restart")
         c.call("job.plan", job=job)
         c.wait_event("job.state", timeout=LIMIT_S, state="done")
+        scaled = c.call("job.submit", spec=spec_of(
+            place, method="teq,rtn", calib=[CALIB], output=place.path("scaled"),
+            options={"threads": 1, "teq.steps": 2, "teq.nsamples": 4, "teq.holdout": 2, "teq.seqlen": 48}))["job"]
+        c.call("events.subscribe", job=scaled, since_seq=0)
+        c.wait_event("job.state", timeout=LIMIT_S, job=scaled, state="done")
         left = [name for name in checker.unseen() if name.rsplit(".", 1)[1] not in RARE]
         assert not left, left
 

@@ -1,13 +1,14 @@
 /* One-shot methods on the synthetic layer of spec seed-methods 2.2: the error of a layer's output as a share of plain
  * rounding's is no worse than the table's by more than a quarter. */
 #include "tests/unit/test.h"
+#include "tests/unit/math_start.h"
 
 #include "tests/unit/synthetic_layer.h"
 
 #include "core/base/alloc.h"
+#include "core/base/log.h"
 #include "core/flow/round_inputs.h"
 #include "core/math/gemm.h"
-#include "core/math/team.h"
 
 #include <math.h>
 
@@ -92,7 +93,19 @@ static void test_gptq_blocks(void **state)
     }
 }
 
-/* A channel that nothing reached is rounded plainly, and a second moment of rank 1 is damped until it can be used. */
+static char said[4096]; /* what plugins warned of */
+
+static void hear(enum srq_log_level level, const char *line, void *ctx)
+{
+    size_t n = strlen(said);
+
+    (void)level;
+    (void)ctx;
+    snprintf(said + n, sizeof(said) - n, "%s\n", line);
+}
+
+/* A channel that nothing reached is rounded plainly, and a second moment of rank 1, of one token for all columns, is
+ * damped until it can be used. */
 static void test_gptq_dead(void **state)
 {
     static const char *const none[] = { NULL };
@@ -121,7 +134,7 @@ static void test_gptq_dead(void **state)
     srq_free(dead.hessian);
 }
 
-/* Not even the most damping helps: plain rounding's codes. */
+/* Not even the most damping helps: every attempt is told, and the codes are plain rounding's. */
 static void test_gptq_gives_up(void **state)
 {
     static const char *const none[] = { NULL };
@@ -130,6 +143,8 @@ static void test_gptq_gives_up(void **state)
     struct synthetic bad = layer;
 
     (void)state;
+    said[0] = '\0';
+    srq_log_sink_set(hear, NULL);
     bad.hessian = srq_calloc(SYNTHETIC_IN * SYNTHETIC_IN, sizeof(float));
     for (int64_t i = 0; i < SYNTHETIC_IN; i++)
         for (int64_t j = 0; j < SYNTHETIC_IN; j++)
@@ -147,7 +162,11 @@ static void test_gptq_gives_up(void **state)
         memcpy(codes[k], b.codes.codes, SYNTHETIC_OUT * SYNTHETIC_IN);
         bench_close(&b);
     }
+    srq_log_sink_set(NULL, NULL);
     assert_memory_equal(codes[0], codes[1], SYNTHETIC_OUT * SYNTHETIC_IN);
+    assert_non_null(strstr(said, "is not positive definite with damping 0.01; trying 0.1"));
+    assert_non_null(strstr(said, "is not positive definite with damping 1; trying 10"));
+    assert_non_null(strstr(said, "is rounded plainly: no damping up to 10"));
     srq_free(codes[0]);
     srq_free(codes[1]);
     srq_free(bad.hessian);
@@ -209,9 +228,10 @@ static void test_hqq_norm(void **state)
 
 /* ---- transforms: a group whose one consumer is the layer --------------------------------------------------------- */
 
-/* Scales of a transform for a layer under a scheme; the caller frees them. */
-static float *scales_of_layer(const struct synthetic *l, const char *plugin, const char *const *settings,
-                              const char *scheme)
+/* Scales [IN / repeat] of a transform for a layer whose input channels come in runs of `width`, each `repeat` times,
+ * as those of a group of heads do; the caller frees them. */
+static float *scales_of_heads(const struct synthetic *l, const char *plugin, const char *const *settings,
+                              const char *scheme, int width, int repeat)
 {
     struct srq_error err = { 0 };
     struct bench b;
@@ -220,10 +240,10 @@ static float *scales_of_layer(const struct synthetic *l, const char *plugin, con
     struct srq_scale_group g = { .size = sizeof(g),
                                  .name = "norm",
                                  .kind = 'A',
-                                 .channels = SYNTHETIC_IN,
+                                 .channels = SYNTHETIC_IN / repeat,
                                  .in = SYNTHETIC_IN,
-                                 .width = SYNTHETIC_IN,
-                                 .repeat = 1,
+                                 .width = width,
+                                 .repeat = repeat,
                                  .consumers = &consumer,
                                  .count = 1,
                                  .scale = scale };
@@ -235,6 +255,13 @@ static float *scales_of_layer(const struct synthetic *l, const char *plugin, con
     assert_ok(b.plugin.plugin->transform->begin(srq_host_services(), b.self, &g, &err), &err);
     bench_close(&b);
     return scale;
+}
+
+/* A channel of its own for every input. */
+static float *scales_of_layer(const struct synthetic *l, const char *plugin, const char *const *settings,
+                              const char *scheme)
+{
+    return scales_of_heads(l, plugin, settings, scheme, SYNTHETIC_IN, 1);
 }
 
 static float *scales_of(const char *plugin, const char *const *settings, const char *scheme)
@@ -314,6 +341,104 @@ static void test_smoothquant(void **state)
         assert_true(fabs((double)scale[c] / (pow((double)layer.max[c], 0.7) / pow((double)most, 0.3)) - 1) < 1e-5);
     }
     srq_free(scale);
+}
+
+/* Heads that share a value head share its scales: of the largest input and weight over all copies. */
+static void test_smoothquant_heads(void **state)
+{
+    enum { WIDTH = 32, REPEAT = 4 };
+    static const char *const none[] = { NULL };
+    float *scale = scales_of_heads(&layer, "smoothquant", none, "w8", WIDTH, REPEAT);
+
+    (void)state;
+    for (int j = 0; j < SYNTHETIC_IN / REPEAT; j += 7) {
+        float x = 0, w = 0;
+
+        for (int copy = 0; copy < REPEAT; copy++) {
+            int c = (j / WIDTH * REPEAT + copy) * WIDTH + j % WIDTH;
+
+            x = fmaxf(x, layer.max[c]);
+            for (int r = 0; r < SYNTHETIC_OUT; r++)
+                w = fmaxf(w, fabsf(layer.w[r * SYNTHETIC_IN + c]));
+        }
+        assert_true(fabs((double)scale[j] / sqrt((double)x / (double)w) - 1) < 1e-5);
+    }
+    srq_free(scale);
+}
+
+/* AWQ's are a power of the inputs' means over the copies, the channels' common factor left out, with or without what
+ * the weights say: here of inputs alone, since all weights have one magnitude. */
+static void test_awq_heads(void **state)
+{
+    enum { WIDTH = 32, REPEAT = 4, CHANNELS = SYNTHETIC_IN / REPEAT };
+    static const char *const none[] = { NULL };
+    struct synthetic even = layer;
+    double mean[CHANNELS] = { 0 }, power, shift;
+    float *scale;
+
+    (void)state;
+    even.w = srq_malloc(SYNTHETIC_OUT * SYNTHETIC_IN * sizeof(float));
+    for (int i = 0; i < SYNTHETIC_OUT * SYNTHETIC_IN; i++)
+        even.w[i] = layer.w[i] < 0 ? -1 : 1;
+    for (int i = 0; i < SYNTHETIC_OUT * SYNTHETIC_IN; i += 3)
+        even.w[i] *= 0.7f; /* not all lie on the grid */
+    scale = scales_of_heads(&even, "awq", none, "w3g64z", WIDTH, REPEAT);
+    for (int c = 0; c < SYNTHETIC_IN; c++)
+        mean[c / WIDTH / REPEAT * WIDTH + c % WIDTH] += (double)layer.mean[c] / REPEAT;
+    power = log((double)scale[1] / (double)scale[0]) / log(mean[1] / mean[0]);
+    shift = log((double)scale[0]) - power * log(mean[0]);
+    for (int j = 0; j < CHANNELS; j++)
+        if (fabs(log((double)scale[j]) - power * log(mean[j]) - shift) > 0.05)
+            fail_msg("channel %d has scale %g, which is no power of its mean %g", j, (double)scale[j], mean[j]);
+    print_message("awq for heads that share: mean to the power of %.2f\n", power);
+    assert_true(power > 0.02);
+    srq_free(scale);
+    srq_free(even.w);
+}
+
+/* Inputs that are always 0, a column of zeros, and both: every rule gives scales that can be used. */
+static void test_dead_channels(void **state)
+{
+    static const struct {
+        const char *plugin, *settings[5];
+    } rules[] = { { "awq", { NULL } },
+                  { "smoothquant", { NULL } },
+                  { "teq", { "init", "sqrtw", NULL } },
+                  { "teq", { "init", "awq", NULL } },
+                  { "teq", { "init", "smooth", NULL } } };
+    enum { INPUT = 9, COLUMN = 70, BOTH = 300 };
+    struct synthetic dead = layer;
+    float mean[SYNTHETIC_IN], most[SYNTHETIC_IN];
+
+    (void)state;
+    dead.w = srq_malloc(SYNTHETIC_OUT * SYNTHETIC_IN * sizeof(float));
+    dead.hessian = srq_malloc(SYNTHETIC_IN * SYNTHETIC_IN * sizeof(float));
+    for (int c = 0; c < SYNTHETIC_IN; c++) {
+        bool silent = c == INPUT || c == BOTH;
+
+        mean[c] = silent ? 0 : layer.mean[c];
+        most[c] = silent ? 0 : layer.max[c];
+        for (int r = 0; r < SYNTHETIC_OUT; r++)
+            dead.w[r * SYNTHETIC_IN + c] = c == COLUMN || c == BOTH ? 0 : layer.w[r * SYNTHETIC_IN + c];
+        for (int k = 0; k < SYNTHETIC_IN; k++)
+            dead.hessian[c * SYNTHETIC_IN + k] =
+                silent || k == INPUT || k == BOTH ? 0 : layer.hessian[c * SYNTHETIC_IN + k];
+    }
+    dead.mean = mean;
+    dead.max = most;
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+        float *scale = scales_of_layer(&dead, rules[i].plugin, rules[i].settings, "w3g64z");
+
+        for (int c = 0; c < SYNTHETIC_IN; c++)
+            if (!isfinite(scale[c]) || scale[c] < 1e-5f)
+                fail_msg("%s %s: channel %d has scale %g", rules[i].plugin,
+                         rules[i].settings[0] != NULL ? rules[i].settings[1] : "", c, (double)scale[c]);
+        if (strcmp(rules[i].plugin, "smoothquant") == 0)
+            assert_true(scale[INPUT] == 1 && scale[BOTH] == 1);
+        srq_free(scale);
+    }
+    srq_free(dead.w);
+    srq_free(dead.hessian);
 }
 
 /* Error of the layer's output as a share of its energy where weights are rounded plainly and inputs token by token,
@@ -449,10 +574,7 @@ static void test_omniquant(void **state)
 
 static int start(void **state)
 {
-    struct srq_error err = { 0 };
-
-    (void)state;
-    if (srq_team_start(2, &err) != 0 || srq_gemm_start(NULL, &err) != 0)
+    if (math_start(state) != 0)
         return -1;
     synthetic_make(&layer, 7);
     return 0;
@@ -460,19 +582,28 @@ static int start(void **state)
 
 static int stop(void **state)
 {
-    (void)state;
     synthetic_free(&layer);
-    srq_gemm_stop();
-    return 0;
+    return math_stop(state);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layer),     cmocka_unit_test(test_gptq),          cmocka_unit_test(test_gptq_blocks),
-        cmocka_unit_test(test_gptq_dead), cmocka_unit_test(test_gptq_gives_up), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_hqq),       cmocka_unit_test(test_hqq_norm),      cmocka_unit_test(test_awq_scales),
-        cmocka_unit_test(test_awq_clip),  cmocka_unit_test(test_smoothquant),   cmocka_unit_test(test_smoothquant_w8a8),
+        cmocka_unit_test(test_layer),
+        cmocka_unit_test(test_gptq),
+        cmocka_unit_test(test_gptq_blocks),
+        cmocka_unit_test(test_gptq_dead),
+        cmocka_unit_test(test_gptq_gives_up),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_hqq),
+        cmocka_unit_test(test_hqq_norm),
+        cmocka_unit_test(test_awq_scales),
+        cmocka_unit_test(test_awq_clip),
+        cmocka_unit_test(test_smoothquant),
+        cmocka_unit_test(test_smoothquant_w8a8),
+        cmocka_unit_test(test_smoothquant_heads),
+        cmocka_unit_test(test_awq_heads),
+        cmocka_unit_test(test_dead_channels),
         cmocka_unit_test(test_omniquant),
     };
 

@@ -210,6 +210,45 @@ static void unknown_numbers_are_dashes(void **state)
     top_model_fini(&m);
 }
 
+/* The losses of what is held out, how far scales are from 1, and both curves. */
+static void training_of_scales_is_shown(void **state)
+{
+    struct top_model m;
+    struct top_view v;
+    struct canvas c;
+    struct top_job *j;
+    char *text;
+
+    (void)state;
+    top_fixture(&m, 6, 20);
+    j = &m.jobs[0];
+    top_set_text(&j->stage, "transform");
+    j->transform.loss_first = (struct metric){ true, 4.5 };
+    j->transform.loss_best = (struct metric){ true, 4.25 };
+    j->transform.spread[0] = (struct metric){ true, 0.125 };
+    j->transform.spread[3] = (struct metric){ true, 0.0625 };
+    for (int i = 0; i < 30; i++)
+        top_series_add(&j->transform.loss, i, 5 - 0.01 * i);
+    top_series_add(&j->transform.probe, 0, 4.5);
+    top_series_add(&j->transform.probe, 30, 4.25);
+    view_init(&v);
+    v.panel = TOP_PANEL_JOB;
+    view_open(&v, "j-run");
+    view_settle(&m, &v);
+    canvas_init(&c);
+    assert_true(canvas_resize(&c, 160, 40));
+    screen_draw(&m, &v, &c);
+    text = canvas_text(&c);
+    assert_non_null(strstr(text, "held out 4.50"));
+    assert_non_null(strstr(text, "spread of scales A 0.125 D 0.0625"));
+    assert_non_null(strstr(text, "loss of the transform"));
+    assert_non_null(strstr(text, "batches"));
+    srq_free(text);
+    canvas_fini(&c);
+    view_fini(&v);
+    top_model_fini(&m);
+}
+
 static struct top_key random_key(uint64_t step)
 {
     static const char typed[] = "jkgGhl+-=0245678 TUzmMofvVnNsdpr?/\\:q123456 aw*_\x7f\x15";
@@ -293,11 +332,17 @@ static int fix_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(queue_looks_as_stored),      cmocka_unit_test(job_looks_as_stored),
-        cmocka_unit_test(heatmap_looks_as_stored),    cmocka_unit_test(edit_looks_as_stored),
-        cmocka_unit_test(log_looks_as_stored),        cmocka_unit_test(diff_looks_as_stored),
-        cmocka_unit_test(overlay_looks_as_stored),    cmocka_unit_test(help_looks_as_stored),
-        cmocka_unit_test(unknown_numbers_are_dashes), cmocka_unit_test(ten_thousand_random_keys_and_sizes_do_no_harm),
+        cmocka_unit_test(queue_looks_as_stored),
+        cmocka_unit_test(job_looks_as_stored),
+        cmocka_unit_test(heatmap_looks_as_stored),
+        cmocka_unit_test(edit_looks_as_stored),
+        cmocka_unit_test(log_looks_as_stored),
+        cmocka_unit_test(diff_looks_as_stored),
+        cmocka_unit_test(overlay_looks_as_stored),
+        cmocka_unit_test(help_looks_as_stored),
+        cmocka_unit_test(unknown_numbers_are_dashes),
+        cmocka_unit_test(training_of_scales_is_shown),
+        cmocka_unit_test(ten_thousand_random_keys_and_sizes_do_no_harm),
     };
 
     return cmocka_run_group_tests_name("srqtop's pictures", tests, fix_time, NULL);

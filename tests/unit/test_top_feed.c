@@ -585,17 +585,53 @@ static void evaluations_are_kept_apart(void **state)
     top_model_fini(&m);
 }
 
+static void training_of_scales_brings_curves_and_spreads(void **state)
+{
+    struct top_model m;
+    struct top_job *j = opened(&m);
+    cJSON *json, *t;
+
+    (void)state;
+    event(&m, "transform.probe",
+          "{'job':'a','seq':1,'time':1,'iter':0,'loss':4.5,'best':4.5,'spread_mean':0,'spread_max':0,'pairs':[]}");
+    for (int i = 0; i < 10; i++)
+        event(&m, "transform.point", "{'job':'a','seq':%d,'time':1,'iter':%d,'loss':%g,'lr':0.1}", 2 + i, i,
+              5 - 0.1 * i);
+    event(
+        &m, "transform.probe",
+        "{'job':'a','seq':12,'time':1,'iter':10,'loss':4.25,'best':4.25,'spread_mean':0.1,'spread_max':0.5,"
+        "'pairs':[{'kind':'A','spread_mean':0.125,'spread_max':0.5},{'kind':'D','spread_mean':0.0625,'spread_max':0.1},"
+        "{'kind':'Z','spread_mean':7,'spread_max':7}]}");
+    event(&m, "transform.probe", /* of steps that were done twice */
+          "{'job':'a','seq':13,'time':1,'iter':5,'loss':9,'best':9,'spread_mean':0.1,'spread_max':0.5}");
+    assert_true(j->transform.loss_first.v == 4.5 && j->transform.loss_last.v == 4.25 &&
+                j->transform.loss_best.v == 4.25);
+    assert_true(j->transform.loss.count == 10 && j->transform.probe.count == 2 && j->transform.iter.v == 9);
+    assert_true(j->transform.spread[0].v == 0.125 && j->transform.spread[3].v == 0.0625);
+    assert_false(j->transform.spread[1].known || j->transform.spread[2].known || j->transform.spread[4].known);
+    json = top_json(&m);
+    t = cJSON_GetObjectItem(cJSON_GetArrayItem(cJSON_GetObjectItem(json, "jobs"), 1), "transform");
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(t, "loss")), 10);
+    assert_true(cJSON_GetNumberValue(cJSON_GetObjectItem(t, "loss_best")) == 4.25);
+    assert_true(cJSON_GetNumberValue(cJSON_GetObjectItem(cJSON_GetObjectItem(t, "spread"), "A")) == 0.125);
+    assert_true(cJSON_IsNull(cJSON_GetObjectItem(cJSON_GetObjectItem(t, "spread"), "C")));
+    cJSON_Delete(json);
+    top_model_fini(&m);
+}
+
 /* ---- hostile input ----------------------------------------------------------------------------------------------- */
 
-static const char *const names[] = { "job.state",    "stage.progress", "block.begin", "tune.point",   "tune.probe",
-                                     "layer.error",  "block.end",      "layer.done",  "layer.scored", "plan.allocated",
-                                     "plan.changed", "eval.result",    "checkpoint",  "log",          "nonsense" };
+static const char *const names[] = {
+    "job.state",  "stage.progress",  "block.begin",    "tune.point",   "tune.probe",  "layer.error", "block.end",
+    "layer.done", "layer.scored",    "plan.allocated", "plan.changed", "eval.result", "checkpoint",  "log",
+    "nonsense",   "transform.point", "transform.probe"
+};
 static const char *const members[] = {
-    "job",  "seq",   "time",       "skipped",    "state",      "reason",  "stage",  "done",    "total",
-    "unit", "block", "name",       "layers",     "iters",      "again",   "iter",   "loss",    "lr",
-    "best", "layer", "error",      "loss_first", "revision",   "changes", "by",     "retunes", "restarts",
-    "size", "front", "candidates", "which",      "perplexity", "level",   "text",   "scheme",  "score",
-    "old",  "new",   "source",     "tie",        "bits",       "jobs",    "budget", "pin",     "uid"
+    "job",   "seq",        "time",     "skipped", "state",  "reason",  "stage",    "done",       "total",  "unit",
+    "block", "name",       "layers",   "iters",   "again",  "iter",    "loss",     "lr",         "best",   "layer",
+    "error", "loss_first", "revision", "changes", "by",     "retunes", "restarts", "size",       "front",  "candidates",
+    "which", "perplexity", "level",    "text",    "scheme", "score",   "old",      "new",        "source", "tie",
+    "bits",  "jobs",       "budget",   "pin",     "uid",    "pairs",   "kind",     "spread_mean"
 };
 
 static cJSON *odd_value(unsigned *seed, int depth)
@@ -764,6 +800,7 @@ int main(void)
         cmocka_unit_test(the_log_keeps_its_newest_lines),
         cmocka_unit_test(text_cannot_move_the_terminal),
         cmocka_unit_test(evaluations_are_kept_apart),
+        cmocka_unit_test(training_of_scales_brings_curves_and_spreads),
         cmocka_unit_test(odd_values_are_left_out),
         cmocka_unit_test(every_failed_allocation_only_loses_news),
     };

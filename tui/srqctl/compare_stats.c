@@ -103,7 +103,9 @@ void ctl_compare_figures(const struct ctl_compare_row *row, struct ctl_compare_f
     out->kl = mean_of(row, "eval.after.kl");
     out->top1 = mean_of(row, "eval.after.top1");
     out->bits = mean_of(row, "size.average_bits");
-    out->bytes = mean_of(row, "size.after_bytes");
+    out->bytes = mean_of(row, "size.scheme_bytes"); /* models are kept as dequantized weights, if at all */
+    if (isnan(out->bytes))
+        out->bytes = mean_of(row, "size.after_bytes");
     out->seconds = mean_of(row, "timing.total_s") - mean_of(row, "timing.eval_s");
     out->memory = mean_of(row, "memory.peak_rss_bytes");
     x = windows_of(row, "eval.after.windows", NULL, &n);

@@ -267,6 +267,34 @@ static void tune_probe(struct top_job *j, const cJSON *e)
         b->best_iter = feed_metric(e, "iter");
 }
 
+static void transform_point(struct top_job *j, const cJSON *e)
+{
+    j->transform.iter = feed_metric(e, "iter");
+    top_series_add(&j->transform.loss, srq_member_number(e, "iter"), srq_member_number(e, "loss"));
+}
+
+static void transform_probe(struct top_job *j, const cJSON *e)
+{
+    struct top_transform *t = &j->transform;
+    double iter = srq_member_number(e, "iter");
+    const cJSON *pair;
+
+    if (t->probe.count > 0 && !(iter >= (double)t->probe.points[t->probe.count - 1].iter))
+        return; /* a replay, or steps that a killed worker had done */
+    top_series_add(&t->probe, iter, srq_member_number(e, "loss"));
+    t->loss_last = feed_metric(e, "loss");
+    t->loss_best = feed_metric(e, "best");
+    if (t->probe.count == 1)
+        t->loss_first = t->loss_last;
+    cJSON_ArrayForEach(pair, cJSON_GetObjectItemCaseSensitive(e, "pairs"))
+    {
+        const char *kind = srq_member_text(pair, "kind");
+
+        if (kind != NULL && kind[0] >= 'A' && kind[0] < 'A' + TOP_PAIR_KINDS)
+            t->spread[kind[0] - 'A'] = feed_metric(pair, "spread_mean");
+    }
+}
+
 static void layer_error(struct top_job *j, const cJSON *e)
 {
     struct top_layer *l = layer_of(j, e);
@@ -490,6 +518,8 @@ void top_feed_event(struct top_model *m, const char *event, const cJSON *params)
         { "tune.point", tune_point },
         { "layer.error", layer_error },
         { "tune.probe", tune_probe },
+        { "transform.point", transform_point },
+        { "transform.probe", transform_probe },
         { "layer.done", layer_done },
         { "layer.scored", layer_scored },
         { "block.begin", block_begin },

@@ -76,6 +76,21 @@ static cJSON *block_json(const struct top_block *b)
     return o;
 }
 
+static void put_transform(cJSON *o, const struct top_transform *t)
+{
+    cJSON *spread;
+
+    put(o, "iter", t->iter);
+    put(o, "loss_first", t->loss_first);
+    put(o, "loss_last", t->loss_last);
+    put(o, "loss_best", t->loss_best);
+    put_series(o, "loss", &t->loss);
+    put_series(o, "probe", &t->probe);
+    spread = cJSON_AddObjectToObject(o, "spread");
+    for (int k = 0; k < TOP_PAIR_KINDS; k++)
+        put(spread, (const char[]){ (char)('A' + k), '\0' }, t->spread[k]);
+}
+
 static void put_opened(cJSON *o, const struct top_job *j)
 {
     cJSON *eval, *a;
@@ -87,6 +102,7 @@ static void put_opened(cJSON *o, const struct top_job *j)
     put_eval(eval, "before", &j->before);
     put_eval(eval, "rtn", &j->rtn);
     put_eval(eval, "after", &j->after);
+    put_transform(cJSON_AddObjectToObject(o, "transform"), &j->transform);
     a = cJSON_AddArrayToObject(o, "blocks");
     for (int i = 0; i < j->block_count; i++)
         cJSON_AddItemToArray(a, block_json(&j->blocks[i]));

@@ -142,6 +142,9 @@ void top_job_close(struct top_job *j)
     srq_free(j->layers);
     srq_free(j->blocks);
     srq_free(j->lines);
+    top_series_fini(&j->transform.loss);
+    top_series_fini(&j->transform.probe);
+    j->transform = (struct top_transform){ 0 };
     srq_free(j->front);
     srq_free(j->candidates);
     srq_free(j->changed_by);

@@ -75,6 +75,14 @@ struct top_eval {
     struct metric perplexity, kl, top1;
 };
 
+/* Scales of a transform, while and after they are trained. */
+#define TOP_PAIR_KINDS 5 /* A to E */
+struct top_transform {
+    struct metric iter, loss_first, loss_last, loss_best; /* losses of probes */
+    struct metric spread[TOP_PAIR_KINDS];                 /* mean of |log scale| by kinds of pairs */
+    struct top_series loss, probe;
+};
+
 struct top_front_point {
     double average_bits, loss;
 };
@@ -100,6 +108,7 @@ struct top_job {
     struct top_line *lines;
     int line_count;
     struct top_eval before, rtn, after;
+    struct top_transform transform;
     struct top_front_point *front; /* Pareto front of allocation, ascending bits */
     int front_count;
     int64_t skipped;           /* samples that the daemon left out because this client was slow */

@@ -129,6 +129,23 @@ static void evaluation(const struct draw *d, struct rect r, int y)
     eval_part(d, x, y, end, "after", &d->job->after);
 }
 
+/* "transform loss 4.455 → 4.212, scales A 0.02 B 0.01 C 0.05 D 0.04": while scales are trained. */
+static void transform(const struct draw *d, struct rect r, int y)
+{
+    const struct top_transform *t = &d->job->transform;
+    struct metric gain = top_gain(t->loss_first, t->loss_best);
+    char text[FIGURE];
+    int x = r.x, end = r.x + r.w;
+
+    x += canvas_str(d->c, x, y, r.w, "held out ", ROLE_FAINT, 0);
+    x += canvas_str(d->c, x, y, end - x, figure_change(t->loss_first, t->loss_best, figure_number, d->g->arrow, text),
+                    gain.known && gain.v > 0 ? ROLE_LOSS_GOOD : ROLE_TEXT, 0);
+    x += canvas_str(d->c, x, y, end - x, "  spread of scales", ROLE_FAINT, 0);
+    for (int k = 0; k < TOP_PAIR_KINDS; k++)
+        if (t->spread[k].known)
+            x += canvas_printf(d->c, x, y, end - x, ROLE_TEXT, 0, " %c %s", 'A' + k, figure_number(t->spread[k], text));
+}
+
 /* Name, state, size, bits, revision, budget. */
 static void title(const struct draw *d, struct rect r, int y)
 {
@@ -165,7 +182,9 @@ void panel_job_head(const struct draw *d, struct rect r)
         if (r.h >= 2)
             title(d, r, r.y);
         phases(d, r, r.h >= 2 ? r.y + 1 : r.y);
-        if (r.h >= 3)
+        if (r.h >= 3 && stage_is(d->job, SRQ_STAGE_TRANSFORM))
+            transform(d, r, r.y + 2);
+        else if (r.h >= 3)
             evaluation(d, r, r.y + 2);
     }
     canvas_unclip(d->c, old);
@@ -372,12 +391,20 @@ static void add_curve(struct plot *p, const struct top_series *s, const char *la
         p->curves[p->count++] = (struct plot_curve){ s, label };
 }
 
-/* The tagged layers, and with overlay the item under the cursor too; else the item under the cursor alone. */
+/* The tagged layers, and with overlay the item under the cursor too; else the item under the cursor alone. While scales
+ * are trained no block has begun: then it is their loss. */
 static void choose(const struct draw *d, struct plot *p)
 {
     const struct top_job *j = d->job;
     int block = d->v->tree_block, layer = d->v->tree_layer;
 
+    if (stage_is(j, SRQ_STAGE_TRANSFORM)) {
+        add_curve(p, &j->transform.loss, "batches");
+        if (j->transform.probe.count > 0)
+            add_curve(p, &j->transform.probe, "held out");
+        p->title = "loss of the transform";
+        return;
+    }
     if (layer >= 0 && layer < j->layer_count) {
         add_curve(p, &j->layers[layer].errors, j->layers[layer].name != NULL ? j->layers[layer].name : "-");
         p->title = "relative output error of the layer";
