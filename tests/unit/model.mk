@@ -41,3 +41,24 @@ reference_models = \
 	tests/reference/models/weights-plain.safetensors \
 	tests/reference/models/weights-qwen3.safetensors
 EXTRA_DIST += tests/reference/model_reference.py $(reference_models)
+
+unit_tests += tests/unit/test_unet
+tests_unit_test_unet_SOURCES = tests/unit/test_unet.c tests/unit/test.h
+tests_unit_test_unet_CFLAGS = $(unit_cflags)
+tests_unit_test_unet_LDADD = $(unit_ldadd)
+
+# tests/reference/unets/NAME, made by unet_reference.py
+reference_unets = \
+	tests/reference/unets/headless/model_index.json tests/reference/unets/headless/reference.safetensors \
+	tests/reference/unets/headless/scheduler/scheduler_config.json tests/reference/unets/headless/unet/config.json \
+	tests/reference/unets/headless/unet/diffusion_pytorch_model.safetensors \
+	tests/reference/unets/narrow/model_index.json tests/reference/unets/narrow/reference.safetensors \
+	tests/reference/unets/narrow/scheduler/scheduler_config.json tests/reference/unets/narrow/unet/config.json \
+	tests/reference/unets/narrow/unet/diffusion_pytorch_model.safetensors \
+	tests/reference/unets/plain/model_index.json tests/reference/unets/plain/reference.safetensors \
+	tests/reference/unets/plain/scheduler/scheduler_config.json tests/reference/unets/plain/unet/config.json \
+	tests/reference/unets/plain/unet/diffusion_pytorch_model.safetensors \
+	tests/reference/unets/shifted/model_index.json tests/reference/unets/shifted/reference.safetensors \
+	tests/reference/unets/shifted/scheduler/scheduler_config.json tests/reference/unets/shifted/unet/config.json \
+	tests/reference/unets/shifted/unet/diffusion_pytorch_model.safetensors
+EXTRA_DIST += tests/reference/unet_reference.py $(reference_unets)
