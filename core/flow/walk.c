@@ -380,7 +380,8 @@ int srq_walk_backward(struct srq_walk *w, const struct srq_states *s, int64_t fi
     for (int i = 0; rc == 0 && i < u->outs; i++) {
         struct srq_tensor g = matrix(&w->cfg, u->out[i], srq_states_gradient(s, u->out[i], first), n);
 
-        if (srq_model_port(w->cfg.model, u->out[i])->readers > 0)
+        if (srq_model_port(w->cfg.model, u->out[i])->readers > 0 ||
+            u->out[i] == srq_model_port_count(w->cfg.model) - 1) /* what a model without a head gives */
             dot[count++] = srq_op_dot(w->tape, out[i], &g);
     }
     if (rc == 0)

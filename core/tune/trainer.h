@@ -1,7 +1,7 @@
 /* Training a whole model of pictures with its grids in the loop (srq/trainer.h; spec diffusion-qat 2, 3): the student
  * computes with rounded weights, inputs and (where asked for) outputs of layers, the teacher is the stored model.
  *
- * Memory stays at one batch's values of all ports with their gradients and one unit's activations, which are computed
+ * All arithmetic is F32: a grid of 8 bits is finer than BF16. Memory stays at one batch's values of all ports with their gradients and one unit's activations, which are computed
  * again on the way back; beside them are the values, gradients and states of all tensors that are trained. */
 #ifndef SRQ_TUNE_TRAINER_H
 #define SRQ_TUNE_TRAINER_H
@@ -27,7 +27,6 @@ struct srq_train_config {
     void *self;
     const struct srq_scheme *schemes; /* [layers] with their activations; looked at anew in every step */
     struct srq_trainer_schedule schedule;
-    enum srq_dtype compute;
     /* Fills a batch: the same for the same step; warm-up comes before step 0, as -warmup … -1. */
     int (*batch)(void *ctx, int64_t step, const struct srq_noisy_batch *out, struct srq_error *err);
     void *batch_ctx;
@@ -49,7 +48,7 @@ struct srq_train_events {
     void (*point)(void *ctx, const struct srq_train_point *p);
 };
 
-/* The plugin's schedule, checked. */
+/* The plugin's schedule, checked. `out->pictures` is the caller's word on whether pictures are given. */
 int srq_train_schedule_of(const struct srq_plugin *p, void *self, struct srq_trainer_schedule *out,
                           struct srq_error *err);
 int srq_train_footprint(const struct srq_train_config *c, struct srq_memory_rows *out, struct srq_error *err);
@@ -59,8 +58,8 @@ void srq_train_free(struct srq_train *t);
 int srq_train_run(struct srq_train *t, const char *from, const struct srq_train_events *events, struct srq_error *err);
 int64_t srq_train_step(const struct srq_train *t); /* steps done */
 
-/* The state between two steps, for `from`; durable. */
-int srq_train_save(const struct srq_train *t, const char *path, struct srq_error *err);
+/* The state between two steps, DIR/NAME.safetensors for `from`; durable. */
+int srq_train_save(const struct srq_train *t, const char *dir, const char *name, struct srq_error *err);
 /* What came out: DIR/NAME.safetensors with all tensors of the model that were trained, F32, and the ranges of
  * activations, for srq_model_replace and srq_train_read_roundings. */
 int srq_train_write(const struct srq_train *t, const char *dir, const char *name, struct srq_error *err);

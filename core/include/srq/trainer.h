@@ -54,6 +54,7 @@ struct srq_trainer_schedule {
     double clip;          /* the norm of the whole gradient is at most that; 0: any */
     double task_weight;   /* of the mean squared error to what the noise is; needs given pictures */
     double kd_weight;     /* of the mean squared error to what the full-precision model says */
+    bool pictures;        /* whether pictures are given; the host's */
     bool outputs;         /* outputs of layers are rounded too */
 };
 

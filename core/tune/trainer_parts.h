@@ -1,0 +1,47 @@
+/* Inside the trainer: its tensors, its activations. */
+#ifndef SRQ_TUNE_TRAINER_PARTS_H
+#define SRQ_TUNE_TRAINER_PARTS_H
+
+#include "core/tune/trainer.h"
+
+/* One tensor that is trained. */
+struct srq_train_tensor {
+    struct srq_trained info;
+    struct srq_layer layer; /* of a weight */
+    struct srq_groups groups;
+    struct srq_tensor weight;
+    float *state[SRQ_TRAINER_STATES];
+    char *name;
+    int64_t n;
+};
+
+/* What a layer gets or gives. */
+struct srq_train_activation {
+    struct srq_activation info;
+    struct srq_train *t;
+};
+
+struct srq_train {
+    struct srq_train_config cfg;
+    const struct srq_trainer *part;
+    struct srq_walk *walk;
+    struct srq_states *states;
+    int layers, count;                       /* count: of tensors; those of layers come first */
+    struct srq_train_tensor *tensors;        /* [count] */
+    int *first_vector;                       /* [blocks] tensors of a unit's vectors */
+    struct srq_train_activation *activation; /* [2 layers]: input, output */
+    struct srq_layer_roundings *roundings;   /* [layers] */
+    float *area;                             /* values, gradients and states */
+    size_t area_bytes;
+    struct srq_noisy_batch batch;
+    float *taught; /* [batch, out] */
+    double *kd;    /* [batch] */
+    int64_t done;
+};
+
+/* trainer_state.c: reads what srq_train_save wrote. */
+int srq_train_load(struct srq_train *t, const char *path, struct srq_error *err);
+/* Grids of activations as the schemes say now. */
+void srq_train_take_schemes(struct srq_train *t);
+
+#endif

@@ -1,0 +1,195 @@
+/* Files of the trainer. A run that was cut short: "NAME", "NAME@0" … of every tensor (value and states), the ranges of
+ * activations and "srq.training" F64 [1], the steps done. What came out: the tensors in the shapes of the model, and
+ * "srq.activations" F32 [layers, 2, 3]: low, high and whether they were seen. */
+#include "core/tune/trainer_parts.h"
+
+#include "core/base/alloc.h"
+#include "core/format/tensors.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+#define HEAD "srq.training"
+#define RANGES "srq.activations"
+#define GRIDS "srq.grids"
+#define NAME_CAP (SRQ_NAME_CAP + 16)
+
+/* The k-th array of a tensor, NULL behind the last; its name. */
+static float *array_of(const struct srq_train_tensor *e, int k, int states, char name[NAME_CAP])
+{
+    if (k > states)
+        return NULL;
+    snprintf(name, NAME_CAP, k == 0 ? "%s" : "%s@%d", e->name, k - 1);
+    return k == 0 ? e->info.value : e->state[k - 1];
+}
+
+static float *ranges_of(const struct srq_train *t)
+{
+    float *r = srq_calloc(6 * (size_t)t->layers + 1, sizeof(*r));
+
+    for (int i = 0; r != NULL && i < 2 * t->layers; i++) {
+        const struct srq_activation *a = &t->activation[i].info;
+
+        r[3 * i] = a->low;
+        r[3 * i + 1] = a->high;
+        r[3 * i + 2] = a->seen ? 1 : 0;
+    }
+    return r;
+}
+
+/* scale, zero of inputs and outputs, as they are rounded at the end. */
+static float *grids_of(const struct srq_train *t)
+{
+    float *r = srq_calloc(4 * (size_t)t->layers + 1, sizeof(*r));
+
+    for (int i = 0; r != NULL && i < t->layers; i++) {
+        r[4 * i] = t->roundings[i].input.scale;
+        r[4 * i + 1] = t->roundings[i].input.zero;
+        r[4 * i + 2] = t->roundings[i].output.scale;
+        r[4 * i + 3] = t->roundings[i].output.zero;
+    }
+    return r;
+}
+
+/* Of a tensor as the model stores it. */
+static int declare_tensor(const struct srq_train *t, struct srq_tensor_writer *w, const struct srq_train_tensor *e,
+                          const char *name, struct srq_error *err)
+{
+    struct srq_tensor stored;
+
+    if (!srq_tensors_describe(srq_model_tensors(t->cfg.model), e->name, &stored))
+        return srq_fail_field(err, -SRQ_ESTATE, e->name, "tensor %s is gone", e->name);
+    return srq_writer_declare(w, name, SRQ_F32, stored.rank, stored.shape, err);
+}
+
+static int write_file(const struct srq_train *t, const char *dir, const char *base, int states, bool running,
+                      struct srq_error *err)
+{
+    const int64_t ranges[3] = { t->layers, 2, 3 }, grids[2] = { t->layers, 4 }, one = 1;
+    const double done = (double)t->done;
+    struct srq_tensor_writer *w = NULL;
+    float *range = ranges_of(t), *grid = grids_of(t);
+    char name[NAME_CAP];
+    int rc = range != NULL && grid != NULL ? srq_writer_create(dir, base, 0, &w, err)
+                                           : srq_fail(err, -SRQ_ENOMEM, "out of memory writing what was trained");
+
+    if (rc == 0)
+        rc = srq_writer_declare(w, RANGES, SRQ_F32, 3, ranges, err);
+    if (rc == 0)
+        rc = running ? srq_writer_declare(w, HEAD, SRQ_F64, 1, &one, err)
+                     : srq_writer_declare(w, GRIDS, SRQ_F32, 2, grids, err);
+    for (int i = 0; rc == 0 && i < t->count; i++)
+        for (int k = 0; rc == 0 && array_of(&t->tensors[i], k, states, name) != NULL; k++)
+            rc = declare_tensor(t, w, &t->tensors[i], name, err);
+    if (rc == 0)
+        rc = srq_writer_begin(w, err);
+    if (rc == 0)
+        rc = srq_writer_put(w, RANGES, 0, range, 6 * (size_t)t->layers * sizeof(float), err);
+    if (rc == 0)
+        rc = running ? srq_writer_put(w, HEAD, 0, &done, sizeof(done), err)
+                     : srq_writer_put(w, GRIDS, 0, grid, 4 * (size_t)t->layers * sizeof(float), err);
+    for (int i = 0; rc == 0 && i < t->count; i++) {
+        const float *a;
+
+        for (int k = 0; rc == 0 && (a = array_of(&t->tensors[i], k, states, name)) != NULL; k++)
+            rc = srq_writer_put(w, name, 0, a, (size_t)t->tensors[i].n * sizeof(float), err);
+    }
+    if (rc == 0)
+        rc = srq_writer_finish(w, err);
+    srq_writer_free(w);
+    srq_free(range);
+    srq_free(grid);
+    return rc;
+}
+
+int srq_train_save(const struct srq_train *t, const char *dir, const char *name, struct srq_error *err)
+{
+    return write_file(t, dir, name, t->cfg.schedule.states, true, err);
+}
+
+int srq_train_write(const struct srq_train *t, const char *dir, const char *name, struct srq_error *err)
+{
+    return write_file(t, dir, name, 0, false, err);
+}
+
+static int bad_file(const char *path, const char *name, struct srq_error *err)
+{
+    return srq_fail_field(err, -SRQ_EFORMAT, name, "%s: %s is missing or not of the model's shape", path, name);
+}
+
+/* F32 of that many elements. */
+static const float *find(const struct srq_tensors *ts, const char *name, int64_t n)
+{
+    struct srq_tensor t;
+
+    return srq_tensors_get(ts, name, &t) && t.dtype == SRQ_F32 && srq_tensor_count(&t) == n ? t.data : NULL;
+}
+
+static int load_arrays(struct srq_train *t, const struct srq_tensors *ts, const char *path, struct srq_error *err)
+{
+    char name[NAME_CAP];
+
+    for (int i = 0; i < t->count; i++) {
+        float *to;
+
+        for (int k = 0; (to = array_of(&t->tensors[i], k, t->cfg.schedule.states, name)) != NULL; k++) {
+            const float *from = find(ts, name, t->tensors[i].n);
+
+            if (from == NULL)
+                return bad_file(path, name, err);
+            memcpy(to, from, (size_t)t->tensors[i].n * sizeof(float));
+        }
+    }
+    return 0;
+}
+
+int srq_train_load(struct srq_train *t, const char *path, struct srq_error *err)
+{
+    struct srq_tensors *ts = NULL;
+    struct srq_tensor head;
+    const float *range;
+    int rc = srq_tensors_open(path, &ts, err);
+
+    if (rc != 0)
+        return rc;
+    range = find(ts, RANGES, 6 * (int64_t)t->layers);
+    if (range == NULL || !srq_tensors_get(ts, HEAD, &head) || head.dtype != SRQ_F64 || srq_tensor_count(&head) != 1)
+        rc = bad_file(path, range == NULL ? RANGES : HEAD, err);
+    if (rc == 0)
+        rc = load_arrays(t, ts, path, err);
+    if (rc == 0) {
+        for (int i = 0; i < 2 * t->layers; i++) {
+            struct srq_activation *a = &t->activation[i].info;
+
+            a->low = range[3 * i];
+            a->high = range[3 * i + 1];
+            a->seen = range[3 * i + 2] != 0;
+        }
+        t->done = (int64_t) * (const double *)head.data;
+    }
+    srq_tensors_close(ts);
+    return rc;
+}
+
+int srq_train_read_roundings(const char *path, const struct srq_model *m, const struct srq_scheme *schemes,
+                             struct srq_layer_roundings *out, struct srq_error *err)
+{
+    int layers = srq_model_layer_count(m), rc;
+    struct srq_tensors *ts = NULL;
+    const float *grid;
+
+    rc = srq_tensors_open(path, &ts, err);
+    if (rc != 0)
+        return rc;
+    grid = find(ts, GRIDS, 4 * (int64_t)layers);
+    for (int i = 0; grid != NULL && i < layers; i++) {
+        float high = (float)((1 << schemes[i].act_bits) - 1);
+
+        out[i].input = (struct srq_rounding){ .scale = grid[4 * i], .zero = grid[4 * i + 1], .high = high };
+        out[i].output = (struct srq_rounding){ .scale = grid[4 * i + 2], .zero = grid[4 * i + 3], .high = high };
+        if (schemes[i].act_bits == 0)
+            out[i].input.scale = out[i].output.scale = 0;
+    }
+    srq_tensors_close(ts);
+    return grid != NULL ? 0 : bad_file(path, GRIDS, err);
+}
