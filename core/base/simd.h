@@ -5,7 +5,7 @@
 #define SRQ_BASE_SIMD_H
 
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(__SANITIZE_ADDRESS__)
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 /* Names of features, not of processors: a clone for "haswell" would run on that one model and on no later one. */
 #if __GNUC__ >= 12
 #define SRQ_SIMD_LEVELS 1

@@ -5,6 +5,7 @@
 #include "core/base/clock.h"
 #include "core/eval/npy.h"
 #include "core/eval/scores.h"
+#include "core/flow/round_inputs.h"
 #include "core/flow/walk.h"
 #include "core/math/team.h"
 
@@ -20,6 +21,7 @@ struct srq_eval {
     const struct srq_model *model, *reference;
     const struct srq_samples *samples;
     int64_t windows, seqlen, hidden, vocab, batch, logit_rows;
+    bool inputs; /* some are rounded, maybe */
     float *kept; /* [windows*seqlen, hidden], or NULL */
     size_t state_bytes;
     double *window_loss;    /* [windows]: sums while a run scores, then means */
@@ -59,9 +61,15 @@ static int64_t logit_rows_of(const struct srq_eval_config *cfg, int64_t vocab, i
     return rows < tokens ? rows : tokens;
 }
 
-static struct srq_walk_config walk_config(const struct srq_model *m, int64_t batch, int64_t seqlen)
+static struct srq_walk_config walk_config(const struct srq_model *m, int64_t batch, int64_t seqlen, bool inputs)
 {
-    return (struct srq_walk_config){ m, SRQ_F32, SRQ_F32, batch, seqlen, .backward = false };
+    return (struct srq_walk_config){ m, SRQ_F32, SRQ_F32, batch, seqlen, .inputs = inputs };
+}
+
+/* Whether inputs are rounded at all: by what is evaluated, or by what a folder says. */
+static bool rounds_inputs(const struct srq_model *m, const struct srq_eval_config *cfg)
+{
+    return cfg->inputs || srq_model_info(m)->rounds_inputs;
 }
 
 static struct srq_states_config states_config(const struct srq_model *m, int64_t windows, int64_t seqlen)
@@ -85,7 +93,7 @@ int srq_eval_footprint(const struct srq_model *m, const struct srq_eval_config *
         return srq_fail(err, -SRQ_EINVAL, "%" PRId64 " windows of %" PRId64 " tokens cannot be scored", windows,
                         seqlen);
     windows = cfg->windows > 0 && cfg->windows < windows ? cfg->windows : windows;
-    walk = walk_config(m, batch_of(cfg, windows, seqlen), seqlen);
+    walk = walk_config(m, batch_of(cfg, windows, seqlen), seqlen, rounds_inputs(m, cfg));
     states = states_config(m, windows, seqlen);
     rc = srq_walk_measure(&walk, &memory, err);
     if (rc == 0)
@@ -133,6 +141,7 @@ int srq_eval_create(const struct srq_model *m, const struct srq_model *reference
     e->samples = samples;
     e->windows = cfg->windows > 0 && cfg->windows < samples->count ? cfg->windows : samples->count;
     e->seqlen = samples->seqlen;
+    e->inputs = rounds_inputs(m, cfg) || rounds_inputs(reference, cfg);
     e->hidden = info->hidden;
     e->vocab = info->vocab;
     e->batch = batch_of(cfg, e->windows, e->seqlen);
@@ -212,9 +221,20 @@ static int before_batch(void *ctx, int block, int64_t done, int64_t all)
 static int has_codes(void *ctx, int layer, struct srq_error *err)
 {
     struct run *r = ctx;
-    int rc = r->weights->codes(r->weights->ctx, layer, &r->codes, err);
+    int rc;
 
+    r->codes = NULL;
+    if (r->weights == NULL)
+        return 0;
+    rc = r->weights->codes(r->weights->ctx, layer, &r->codes, err);
     return rc == 0 ? r->codes != NULL : rc;
+}
+
+static const struct srq_scheme *inputs_of(void *ctx, int layer)
+{
+    const struct run *r = ctx;
+
+    return r->codes != NULL ? &r->codes->scheme : srq_model_inputs(r->model, layer);
 }
 
 static void decode_rows(void *ctx, int layer, int64_t row, int64_t rows, void *dst, enum srq_dtype dtype)
@@ -228,16 +248,16 @@ static void decode_rows(void *ctx, int layer, int64_t row, int64_t rows, void *d
 static int run_blocks(struct run *r, struct srq_error *err)
 {
     const struct srq_eval *e = r->e;
-    const struct srq_walk_config config = walk_config(r->model, e->batch, e->seqlen);
-    const struct srq_weights weights = { r, NULL, has_codes, decode_rows };
+    const struct srq_walk_config config = walk_config(r->model, e->batch, e->seqlen, e->inputs);
+    const struct srq_weights weights = { r, NULL, has_codes, decode_rows, inputs_of };
     const struct srq_walk_tick tick = { before_batch, r };
     struct srq_walk *walk = NULL;
     int rc = srq_walk_create(&config, &walk, err);
 
     r->err = err;
     if (rc == 0)
-        rc = srq_walk_model(walk, r->states, e->samples->ids, e->windows, r->weights != NULL ? &weights : NULL, &tick,
-                            err);
+        rc = srq_walk_model(walk, r->states, e->samples->ids, e->windows,
+                            r->weights != NULL || e->inputs ? &weights : NULL, &tick, err);
     srq_walk_free(walk);
     r->done = srq_model_info(r->model)->blocks * e->windows;
     return rc;
@@ -249,12 +269,19 @@ static int run_blocks(struct run *r, struct srq_error *err)
 struct head {
     struct srq_head *head;
     float *decoded;
+    struct srq_scheme inputs;
 };
 
 static void head_fini(struct head *h)
 {
     srq_head_free(h->head);
     srq_free(h->decoded);
+}
+
+static void round_head(struct head *h, const struct srq_scheme *s)
+{
+    h->inputs = s != NULL ? *s : srq_scheme_none();
+    srq_round_inputs(srq_head_linear(h->head), &h->inputs);
 }
 
 static int head_init(struct head *h, const struct srq_model *m, const struct srq_eval_weights *weights,
@@ -264,9 +291,11 @@ static int head_init(struct head *h, const struct srq_model *m, const struct srq
     struct srq_linear *l = rc == 0 ? srq_head_linear(h->head) : NULL;
     const struct srq_codes *c = NULL;
 
-    if (rc != 0 || l == NULL || weights == NULL)
+    if (rc != 0 || l == NULL)
         return rc;
-    rc = weights->codes(weights->ctx, layer, &c, err);
+    if (weights != NULL)
+        rc = weights->codes(weights->ctx, layer, &c, err);
+    round_head(h, c != NULL ? &c->scheme : srq_model_inputs(m, layer));
     if (rc != 0 || c == NULL)
         return rc;
     h->decoded = srq_malloc((size_t)(l->out * l->in) * sizeof(float));

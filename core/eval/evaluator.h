@@ -6,6 +6,9 @@
  * exp(mean loss over all scored positions); KL(reference‖model), in nats, and top-1 agreement are means over the same
  * positions. With a mask, a position counts where it and the token that it predicts are not padding.
  *
+ * Where a layer's scheme quantizes activations, its inputs are rounded as core/flow/round_inputs.h says; those of the
+ * reference never are, unless it is a folder that says so itself.
+ *
  * All arithmetic is F32 on the stored weights, sums are in double and in a fixed order. Blocks are streamed: one block
  * is loaded, all windows go through it, then the next; logits exist for a few hundred tokens at a time. */
 #ifndef SRQ_EVAL_EVALUATOR_H
@@ -21,6 +24,7 @@ struct srq_eval_config {
     int64_t windows;    /* use the first so many windows; 0: all */
     int64_t batch;      /* windows that go through a block together; 0: about 2048 tokens */
     int64_t logit_rows; /* tokens whose logits exist at once; 0: about 96 MiB of logits, at most 1024 */
+    bool inputs;        /* layers may have schemes that round their inputs; otherwise none is rounded */
 };
 
 /* NaN: not known. */
@@ -34,7 +38,8 @@ struct srq_eval_result {
 /* Where the weights of layers come from, where not from the model's folder. */
 struct srq_eval_weights {
     void *ctx;
-    /* Codes of a layer, valid until the next call; NULL in `*out`: the layer's own weight. */
+    /* Codes of a layer, valid until the next call, with the scheme that also says how its inputs are rounded; NULL in
+     * `*out`: the layer's own weight. */
     int (*codes)(void *ctx, int layer, const struct srq_codes **out, struct srq_error *err);
 };
 

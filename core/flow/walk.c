@@ -2,6 +2,7 @@
 #include "core/flow/walk.h"
 
 #include "core/base/alloc.h"
+#include "core/flow/round_inputs.h"
 #include "core/flow/unit_loss.h"
 #include "core/math/team.h"
 
@@ -11,7 +12,8 @@ struct srq_walk {
     struct srq_walk_config cfg;
     struct srq_block *block;
     struct srq_tape *tape;
-    uint8_t *staging; /* inputs of a batch in the compute type, where the store has another */
+    struct srq_scheme *inputs; /* that inputs of the unit's layers are rounded by, in a walk where they may be */
+    uint8_t *staging;          /* inputs of a batch in the compute type, where the store has another */
     size_t staging_bytes;
 };
 
@@ -29,6 +31,15 @@ static void hear_no_vector(void *ctx, const float *grad)
 {
     (void)ctx;
     (void)grad;
+}
+
+static void feed_nothing(void *ctx, const struct srq_tensor *x, int64_t row, int64_t rows, void *to)
+{
+    (void)ctx;
+    (void)x;
+    (void)row;
+    (void)rows;
+    (void)to;
 }
 
 static int64_t rows_of(const struct srq_walk_config *c, int port)
@@ -55,6 +66,8 @@ static int measure_unit(const struct srq_walk_config *c, struct srq_block *b, st
     srq_block_describe(b, unit);
     for (int i = 0; c->backward && i < u->count; i++)
         srq_block_linear(b, i)->sink = hear_nothing;
+    for (int i = 0; c->inputs && i < u->count; i++)
+        srq_block_linear(b, i)->feed = feed_nothing;
     for (int i = 0; c->backward && c->vectors && i < srq_block_vector_count(b); i++)
         srq_block_vector(b, i)->sink = hear_no_vector;
     for (int back = c->backward; rc == 0 && back >= 0; back--) {
@@ -147,6 +160,10 @@ int srq_walk_create(const struct srq_walk_config *c, struct srq_walk **out, stru
         rc = srq_block_create(c->model, c->compute, &w->block, err);
     if (rc == 0)
         rc = srq_tape_create(tape, c->compute, false, &w->tape, err);
+    if (rc == 0 && c->inputs) {
+        w->inputs = srq_calloc((size_t)srq_model_unit_layers(c->model) + 1, sizeof(*w->inputs));
+        rc = w->inputs != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory for a walk");
+    }
     if (rc == 0 && w->staging_bytes > 0 && (w->staging = srq_pages_alloc(w->staging_bytes)) == NULL)
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory for a batch of %zu bytes", w->staging_bytes);
     if (rc != 0)
@@ -162,6 +179,7 @@ void srq_walk_free(struct srq_walk *w)
         return;
     srq_tape_free(w->tape);
     srq_block_free(w->block);
+    srq_free(w->inputs);
     if (w->staging != NULL)
         srq_pages_free(w->staging, w->staging_bytes);
     srq_free(w);
@@ -194,6 +212,18 @@ static void fill_rows(void *ctx, int64_t begin, int64_t end)
                   f->to->dtype);
 }
 
+/* Rounds the inputs of linear i of the loaded unit where they are to be. */
+static void take_inputs(struct srq_walk *w, int i, int layer, const struct srq_weights *weights)
+{
+    const struct srq_scheme *s =
+        w->inputs != NULL && weights->inputs != NULL ? weights->inputs(weights->ctx, layer) : NULL;
+
+    if (s == NULL)
+        return;
+    w->inputs[i] = *s;
+    srq_round_inputs(srq_block_linear(w->block, i), &w->inputs[i]);
+}
+
 int srq_walk_load(struct srq_walk *w, int unit, const struct srq_weights *weights, struct srq_error *err)
 {
     int rc;
@@ -211,6 +241,8 @@ int srq_walk_load(struct srq_walk *w, int unit, const struct srq_weights *weight
         if (rc > 0)
             srq_parallel(f.to->shape[0], STRIP, fill_rows, &f);
         rc = rc == 0 ? srq_block_load_weight(w->block, i, err) : rc > 0 ? 0 : rc;
+        if (rc == 0)
+            take_inputs(w, i, f.layer, weights);
     }
     return rc == 0 ? srq_tensors_check(srq_model_tensors(w->cfg.model), err) : rc;
 }

@@ -6,6 +6,7 @@
 #define SRQ_FLOW_WALK_H
 
 #include "core/flow/states.h"
+#include "core/grid/grid.h"
 
 struct srq_walk;
 
@@ -17,6 +18,7 @@ struct srq_walk_config {
     bool backward;         /* it goes backwards too, with somebody listening to every layer's gradient */
     bool vectors;          /* and to every gain's and bias's */
     bool errors;           /* srq_walk_error is used */
+    bool inputs;           /* inputs of layers may be rounded (srq_weights) */
 };
 
 struct srq_walk_memory {
@@ -40,6 +42,9 @@ struct srq_weights {
     /* Rows [row, row+rows) of that layer into dst [rows, in] of dtype F32 or BF16. Several threads, for different rows.
      */
     void (*rows)(void *ctx, int layer, int64_t row, int64_t rows, void *dst, enum srq_dtype dtype);
+    /* After that, in a walk with `inputs`: the scheme that the layer's inputs are rounded by (round_inputs.h); it is
+     * copied. NULL, or a result of NULL: they are not. */
+    const struct srq_scheme *(*inputs)(void *ctx, int layer);
 };
 /* The block becomes a unit, with nobody listening. */
 int srq_walk_load(struct srq_walk *w, int unit, const struct srq_weights *weights, struct srq_error *err);

@@ -15,8 +15,9 @@ struct srq_groups srq_groups_of(int64_t out, int64_t in, int group);
 /* Scheme spelling: "w4g128" (symmetric), "w4g128z" (asymmetric), "w8" and "w8z" (one group a row), "w4gt", "w4gtz" (one
  * group a tensor), "mxfp4", "mxfp8" (groups of 32), "nvfp4" (groups of 16), "fp8" (one group a row), "fp8t" (one group
  * a tensor), "bf16"; presets "W2A16" … "W8A16" (symmetric, group 128), "W4A16G64", "MXFP4", "MXFP8", "NVFP4" and
- * "FPW8A16" (weights only). Unknown or out of range: -SRQ_EINVAL naming what is accepted. Activation schemes ("w8a8",
- * "nvfp4a4") and GGUF types are understood but not in this build: -SRQ_EUNSUPPORTED. */
+ * "FPW8A16" (weights only). Integers may be followed by bits for the layer's inputs, one dynamic symmetric range a
+ * token: "w8a8", "w4g64za8". Unknown or out of range: -SRQ_EINVAL naming what is accepted. Activations beside
+ * floating-point weights ("nvfp4a4") and GGUF types are understood but not in this build: -SRQ_EUNSUPPORTED. */
 int srq_scheme_parse(const char *text, struct srq_scheme *out, struct srq_error *err);
 char *srq_scheme_text(const struct srq_scheme *s, char *out, size_t cap); /* canonical spelling; returns out */
 /* By what they say; `size` is how long a struct is and no part of it. */

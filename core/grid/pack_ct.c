@@ -14,6 +14,8 @@ static bool is_integer(const struct srq_scheme *s)
 
 const char *srq_ct_format(const struct srq_scheme *s)
 {
+    if (srq_scheme_has_act(s))
+        return s->grid == SRQ_GRID_INT_SYM ? "int-quantized" : NULL;
     switch (s->grid) {
     case SRQ_GRID_INT_SYM:
     case SRQ_GRID_INT_ASYM:
@@ -51,6 +53,11 @@ static int init_integer(struct srq_ct *p, struct srq_error *err)
         return srq_fail(err, -SRQ_EUNSUPPORTED,
                         "a weight of %" PRId64 " x %" PRId64 " does not fill words: both must be multiples of 32",
                         g->out, g->in);
+    if (srq_scheme_has_act(&p->scheme)) { /* kernels take the codes as they are, one in a byte */
+        add(p, "weight", SRQ_I8, 2, g->out, g->in);
+        add(p, "weight_scale", SRQ_F16, 2, g->out, g->per_row);
+        return 0;
+    }
     add(p, "weight_packed", SRQ_I32, 2, g->out, g->in * bits / 32);
     add(p, "weight_scale", SRQ_F16, 2, g->out, g->per_row);
     add(p, "weight_shape", SRQ_I64, 1, 2, 0);
@@ -66,8 +73,9 @@ int srq_ct_init(struct srq_ct *p, const struct srq_scheme *s, int64_t out, int64
     *p = (struct srq_ct){ .scheme = *s };
     if (out <= 0 || in <= 0 || out > INT32_MAX || in > INT32_MAX)
         return srq_fail(err, -SRQ_EUNSUPPORTED, "a weight of %" PRId64 " x %" PRId64 " cannot be packed", out, in);
-    if (srq_scheme_has_act(s))
-        return srq_fail(err, -SRQ_EUNSUPPORTED, "quantized activations are not in this build");
+    if (srq_scheme_has_act(s) && s->grid != SRQ_GRID_INT_SYM)
+        return srq_fail(err, -SRQ_EUNSUPPORTED,
+                        "compressed-tensors holds symmetric integers only where activations are quantized");
     p->groups = g = srq_groups_of(out, in, s->group);
     if (s->group != 0 && in % g.len != 0)
         return srq_fail(err, -SRQ_EUNSUPPORTED, "group %d does not divide rows of %" PRId64 " elements", s->group, in);
@@ -153,6 +161,13 @@ SRQ_SIMD static void pack_nibbles(const uint8_t *codes, int64_t bytes, uint8_t *
         dst[i] = (uint8_t)(codes[2 * i] | codes[2 * i + 1] << 4);
 }
 
+/* q = code - 2^(bits-1) */
+static void pack_signed(const uint8_t *codes, int64_t n, int bits, int8_t *dst)
+{
+    for (int64_t i = 0; i < n; i++)
+        dst[i] = (int8_t)(codes[i] - (1 << (bits - 1)));
+}
+
 static void pack_rows(void *ctx, int64_t begin, int64_t end)
 {
     const struct packing *k = ctx;
@@ -163,7 +178,9 @@ static void pack_rows(void *ctx, int64_t begin, int64_t end)
     for (int64_t r = begin; r < end; r++) {
         const uint8_t *codes = k->c->codes + r * in;
 
-        if (is_integer(&k->c->scheme))
+        if (k->p->part[0].t.dtype == SRQ_I8)
+            pack_signed(codes, in, bits, (int8_t *)to + r * in);
+        else if (is_integer(&k->c->scheme))
             pack_words(codes, 1, bits, in * bits / 32, 1, (uint32_t *)to + r * (in * bits / 32));
         else if (bits == 4)
             pack_nibbles(codes, in / 2, (uint8_t *)to + r * (in / 2));
@@ -207,7 +224,7 @@ int srq_ct_pack(const struct srq_codes *c, struct srq_ct *p, struct srq_error *e
     pack_scales(c, p);
     if (p->scheme.grid == SRQ_GRID_NVFP4)
         memcpy(p->part[2].t.data, &c->tensor_scale, sizeof(float));
-    if (is_integer(&p->scheme))
+    if (p->part[0].t.dtype == SRQ_I32)
         memcpy(p->part[2].t.data, (int64_t[]){ g->out, g->in }, 2 * sizeof(int64_t));
     if (p->scheme.grid == SRQ_GRID_INT_ASYM)
         for (int64_t j = 0; j < g->per_row; j++)

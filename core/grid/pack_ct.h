@@ -4,6 +4,8 @@
  *   pack-quantized        weight_packed I32 [out, in*bits/32], weight_scale F16 [out, groups], weight_shape I64 [2],
  *                         asymmetric: weight_zero_point I32 [out*bits/32, groups], packed along its first axis;
  *                         4 and 8 bits
+ *   int-quantized         where inputs are quantized: weight I8 [out, in] of q, weight_scale F16 [out, groups];
+ *                         symmetric, 4 and 8 bits
  *   float-quantized       weight F8_E4M3 [out, in], weight_scale F32 [out, 1] or [1]
  *   nvfp4-pack-quantized  weight_packed U8 [out, in/2], weight_scale F8_E4M3 [out, in/16],
  *                         weight_global_scale F32 [1]
@@ -28,7 +30,7 @@ struct srq_ct {
 /* "pack-quantized" …; NULL for a scheme that has none. */
 const char *srq_ct_format(const struct srq_scheme *s);
 /* Names, dtypes and shapes of the parts. -SRQ_EUNSUPPORTED with the reason where there is no such layout: 4 and 8 bits
- * only, no short last group, no integer group that spans the tensor, no activations. */
+ * only, no short last group, no integer group that spans the tensor; quantized activations with symmetric integers. */
 int srq_ct_init(struct srq_ct *p, const struct srq_scheme *s, int64_t out, int64_t in, struct srq_error *err);
 int srq_ct_alloc(struct srq_ct *p, struct srq_error *err); /* data of all parts, after srq_ct_init */
 void srq_ct_fini(struct srq_ct *p);

@@ -26,7 +26,10 @@ static void read_codes(const struct srq_ct *p, int64_t row, int64_t rows, uint8_
         const uint32_t *words = (const uint32_t *)t->data + (row + r) * (row_bytes / 4);
 
         for (int64_t i = 0; i < in; i++) {
-            if (t->dtype == SRQ_I32) {
+            if (t->dtype == SRQ_I8) {
+                codes[r * in + i] =
+                    (uint8_t)(((const int8_t *)t->data)[(row + r) * in + i] + (1 << (p->scheme.bits - 1)));
+            } else if (t->dtype == SRQ_I32) {
                 uint8_t b = byte_of(words, 1, i * p->scheme.bits / 8);
 
                 codes[r * in + i] = p->scheme.bits == 8 ? b : (uint8_t)(b >> 4 * (i % 2) & 15);
@@ -87,6 +90,11 @@ static int check_values(const struct srq_ct *p, int64_t row, int64_t rows, const
                             row + i / p->groups.per_row, isfinite(scale[i]) ? "negative" : "not finite");
     if (!isfinite(tensor_scale) || !(tensor_scale > 0))
         return srq_fail(err, -SRQ_ENUMERIC, "weight_global_scale %g is not a positive number", (double)tensor_scale);
+    if (p->part[0].t.dtype == SRQ_I8)
+        for (int64_t i = 0; i < rows * p->groups.in; i++)
+            if (codes[i] >> p->scheme.bits != 0)
+                return srq_fail(err, -SRQ_ENUMERIC, "row %" PRId64 " holds a code of more than %d bits",
+                                row + i / p->groups.in, p->scheme.bits);
     if (integer || p->scheme.bits != 8)
         return 0;
     for (int64_t i = 0; i < rows * p->groups.in; i++)

@@ -10,8 +10,8 @@
         .size = sizeof(struct srq_scheme), .grid = (of_grid), .bits = (of_bits), .group = (of_group) \
     }
 
-static const char accepted[] = "w2 … w8 with an optional group (w4g128, w4gt) and z for zero-points (w4g128z), mxfp4, "
-                               "mxfp8, nvfp4, fp8, fp8t, presets W2A16 … W8A16, or bf16";
+static const char accepted[] = "w2 … w8 with an optional group (w4g128, w4gt), z for zero-points (w4g128z) and a2 … a8 "
+                               "for activations (w8a8), mxfp4, mxfp8, nvfp4, fp8, fp8t, presets W2A16 … W8A16, or bf16";
 
 /* Schemes that are one word. The presets of the same names elsewhere quantize activations too: here they do not. */
 static const struct {
@@ -129,8 +129,9 @@ static int parse_word(const char *text, struct srq_scheme *out, struct srq_error
         if (*p == '\0' && s.act_bits >= 2 && s.act_bits <= 8)
             return srq_fail(
                 err, -SRQ_EUNSUPPORTED,
-                "scheme \"%.64s\" quantizes activations, which is not in this build; %s quantizes the weights", text,
-                words[i].name);
+                "scheme \"%.64s\" is not in this build: activations are quantized beside integer weights; %s quantizes "
+                "the weights",
+                text, words[i].name);
     }
     return -SRQ_ENOENT;
 }
@@ -161,9 +162,6 @@ static int parse_int(const char *text, struct srq_scheme *s, struct srq_error *e
     if (s->bits < 2 || s->bits > 8)
         return srq_fail(err, -SRQ_EINVAL, "scheme \"%.64s\" asks for %d bits; accepted are %s", text, s->bits,
                         accepted);
-    if (s->act_bits != 0)
-        return srq_fail(err, -SRQ_EUNSUPPORTED, "scheme \"%.64s\" quantizes activations, which is not in this build",
-                        text);
     return 0;
 unknown:
     return srq_fail(err, -SRQ_EINVAL, "unknown scheme \"%.64s\"; accepted are %s", text, accepted);

@@ -72,7 +72,7 @@ static int follow(struct srq_run *run, struct srq_error *err)
         return rc;
     srq_tasks_lock(run->tasks);
     r->choice.allocated = true;
-    rc = srq_footprint_settle(r, srq_run_samples(run), run->eval.count, err);
+    rc = srq_footprint_settle(r, run->planned_samples, run->planned_windows, err);
     srq_tasks_unlock(run->tasks);
     return rc;
 }

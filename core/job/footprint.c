@@ -155,7 +155,7 @@ static int add_evaluation(const struct srq_resolved *r, int64_t windows, struct 
                           struct srq_error *err)
 {
     const struct srq_job_options *o = &r->job.spec.opt;
-    struct srq_eval_config cfg = { .windows = o->eval_windows };
+    struct srq_eval_config cfg = { .windows = o->eval_windows, .inputs = srq_resolved_rounds_inputs(r) };
     struct srq_eval_memory m;
     uint64_t layer = largest_layer(r);
     int rc = srq_eval_footprint(r->job.model, &cfg, windows, o->eval_seqlen, true, &m, err);

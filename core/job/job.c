@@ -285,6 +285,7 @@ static int prepare(struct setting *s, struct srq_error *err)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory starting the job");
     if (s->told_cap > 0)
         memcpy(run->told, s->told, (size_t)(s->told_cap < units ? s->told_cap : units) * sizeof(run->told[0]));
+    run->planned_samples = run->job->spec.opt.nsamples * (1 + run->resolved.choice.copies);
     return srq_tasks_open(run, s->revision, &run->tasks, err);
 }
 

@@ -236,7 +236,8 @@ static int measure(struct srq_run *run, struct srq_eval *e, enum srq_measured w,
 
 static int open_eval(struct srq_run *run, struct srq_eval **e, struct srq_error *err)
 {
-    struct srq_eval_config cfg = { .windows = run->job->spec.opt.eval_windows };
+    struct srq_eval_config cfg = { .windows = run->job->spec.opt.eval_windows,
+                                   .inputs = srq_resolved_rounds_inputs(&run->resolved) };
 
     return srq_eval_create(run->job->model, NULL, &run->eval, &cfg, e, err);
 }

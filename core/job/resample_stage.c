@@ -16,6 +16,8 @@ int srq_run_extend_samples(struct srq_run *run, struct srq_error *err)
 
     srq_tasks_lock(run->tasks);
     r->choice.copies = srq_job_copies(r, run->calib.count);
+    if (run->calib.count > 0)
+        run->planned_samples = run->calib.count * (1 + r->choice.copies);
     srq_tasks_unlock(run->tasks);
     return r->choice.copies > 0 ? srq_resample_extend(&run->calib, r->choice.copies, err) : 0;
 }

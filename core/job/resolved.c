@@ -40,6 +40,14 @@ int srq_resolved_formats(void *resolved, const struct srq_scheme *schemes, char 
     return rc < 0 ? rc : total;
 }
 
+bool srq_resolved_rounds_inputs(const struct srq_resolved *r)
+{
+    for (int i = 0; i < r->job.layer_count; i++)
+        if (srq_scheme_has_act(&r->choice.schemes[i]))
+            return true;
+    return false;
+}
+
 int srq_resolved_accepts(const struct srq_resolved *r, struct srq_error *err)
 {
     const struct srq_plugin *p = srq_spec_quantizer(&r->job.spec);

@@ -63,6 +63,8 @@ int srq_resolved_formats(void *resolved, const struct srq_scheme *schemes, char 
 uint64_t srq_resolved_stored(void *resolved, const struct srq_plan *plan);
 /* Takes the size of r->plan. */
 void srq_resolved_take_size(struct srq_resolved *r);
+/* Whether the plan has layers whose inputs are rounded, for evaluation. */
+bool srq_resolved_rounds_inputs(const struct srq_resolved *r);
 int srq_resolved_accepts(const struct srq_resolved *r, struct srq_error *err); /* the quantizer's, on every layer */
 
 #endif

@@ -29,6 +29,9 @@ struct srq_run {
     struct srq_samples scaling; /* what scales are found with; count 0: none */
     struct srq_scales scales;   /* of the transform stage, once it is over; pairs 0: there are none */
     struct srq_samples eval;
+    /* What memory is planned with, under the lock of the tasks: calibration samples with their copies (as many as asked
+     * for, until they are read) and evaluation windows (0 until then). */
+    int64_t planned_samples, planned_windows;
     char basis[SRQ_HASH_HEX];         /* of the fingerprint: what measurements stand on */
     struct srq_scores scores;         /* once they are known; layers 0: not */
     struct srq_allocation allocation; /* of the allocator's last call, under the lock of the tasks */
@@ -50,11 +53,6 @@ struct srq_run {
 
 /* 0, or why the run shall end at once: -SRQ_ECANCELED (pause or cancel asked for), or the journal cannot be written. */
 int srq_run_check(struct srq_run *run, struct srq_error *err);
-/* Calibration samples that are planned with: those there are, or, before they are read, those asked for. */
-static inline int64_t srq_run_samples(const struct srq_run *run)
-{
-    return run->calib.count > 0 ? run->calib.count : run->job->spec.opt.nsamples;
-}
 
 /* Tells (job.memory, and a warning that names the stage) when the job has come to use more than was planned, and again
  * when that has grown by an eighth. Between batches and at the end of stages. */

@@ -697,16 +697,25 @@ static void nearest_candidate(struct srq_spec *s)
     }
 }
 
-static int check_activations(struct parse *p)
+/* Scores are of weights: what rounded inputs cost is in none of them. */
+static int check_candidates(struct parse *p)
 {
     const struct srq_spec *s = p->spec;
+    char text[48];
 
     for (int i = 0; i < s->candidate_count; i++) {
         if (srq_scheme_has_act(&s->candidates[i]))
             return srq_fail_field(p->err, -SRQ_EUNSUPPORTED, "budget.candidates",
-                                  "activations cannot be quantized by this build");
+                                  "candidate %s quantizes activations, which no scorer measures",
+                                  srq_scheme_text(&s->candidates[i], text, sizeof(text)));
     }
     return 0;
+}
+
+/* What is written where nobody said: the layout that can hold the scheme. */
+static const char *default_format(const struct srq_spec *s)
+{
+    return !srq_spec_quantizes(s) ? "fake" : srq_scheme_has_act(&s->scheme) ? "compressed-tensors" : "auto_round";
 }
 
 /* What only makes sense once all keys are known. */
@@ -732,15 +741,7 @@ static int finish(struct parse *p)
     q = srq_spec_quantizer(s);
     if (srq_spec_has_budget(s) && !p->scheme_given)
         nearest_candidate(s);
-    if (srq_scheme_has_act(&s->scheme))
-        return srq_fail_field(p->err, -SRQ_EUNSUPPORTED, "scheme", "activations cannot be quantized by this build");
-    for (int i = 0; i < s->pin_count; i++) {
-        if (srq_scheme_has_act(&s->pins[i].scheme))
-            return srq_fail_field(p->err, -SRQ_EUNSUPPORTED, "layers",
-                                  "activations cannot be quantized by this build (pattern \"%.200s\")",
-                                  s->pins[i].pattern);
-    }
-    rc = check_activations(p);
+    rc = check_candidates(p);
     if (rc != 0)
         return rc;
     if (srq_spec_has_budget(s) && s->calib_count == 0)
@@ -753,7 +754,7 @@ static int finish(struct parse *p)
         s->formats = s->formats != NULL ? s->formats : srq_calloc(2, sizeof(s->formats[0]));
         if (s->formats == NULL)
             return out_of_memory(p);
-        rc = take_format(p, "formats", srq_spec_quantizes(s) ? "auto_round" : "fake", &s->formats[0]);
+        rc = take_format(p, "formats", default_format(s), &s->formats[0]);
         if (rc != 0)
             return rc;
         s->format_count = 1;

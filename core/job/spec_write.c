@@ -37,10 +37,10 @@ static int word_object(const char *type, bool have_bits, double bits, bool have_
 static int scheme_object(const cJSON *item, const char *field, struct srq_scheme *out, struct srq_error *err)
 {
     const cJSON *member;
-    double bits = 0, group = -1;
+    double bits = 0, group = -1, act = 0;
     bool sym = true, have_bits = false, have_group = false;
     const char *type = "int";
-    char text[48];
+    char text[48], inputs[16] = "";
 
     cJSON_ArrayForEach(member, item)
     {
@@ -54,13 +54,21 @@ static int scheme_object(const cJSON *item, const char *field, struct srq_scheme
             type = member->valuestring;
         } else if (strcmp(member->string, "sym") == 0 && cJSON_IsBool(member)) {
             sym = cJSON_IsTrue(member);
+        } else if (strcmp(member->string, "act_bits") == 0 && cJSON_IsNumber(member)) {
+            act = member->valuedouble;
         } else {
             return srq_fail_field(
                 err, -SRQ_EINVAL, field,
-                "a scheme object has bits, group_size (numbers), sym (true or false) and data_type, not \"%.60s\"",
+                "a scheme object has bits, group_size, act_bits (numbers), sym (true or false) and data_type, not "
+                "\"%.60s\"",
                 member->string);
         }
     }
+    if (act != 0 && (act != floor(act) || act < 2 || act > 8 || strcmp(type, "int") != 0 || bits == 16))
+        return srq_fail_field(err, -SRQ_EINVAL, field,
+                              "\"act_bits\" is 2 to 8, or 0 for activations as they are, beside integer weights");
+    if (act > 0)
+        snprintf(inputs, sizeof(inputs), "a%d", (int)act);
     if (strcmp(type, "int") != 0)
         return word_object(type, have_bits, bits, have_group, group, field, out, err);
     if (!have_bits || bits != floor(bits) || group != floor(group) || bits < 1 || bits > 16 || group < -1 ||
@@ -70,11 +78,11 @@ static int scheme_object(const cJSON *item, const char *field, struct srq_scheme
     if (bits == 16)
         return srq_scheme_parse("bf16", out, err);
     if (group == 0)
-        snprintf(text, sizeof(text), "w%dgt%s", (int)bits, sym ? "" : "z");
+        snprintf(text, sizeof(text), "w%dgt%s%s", (int)bits, sym ? "" : "z", inputs);
     else if (group < 0)
-        snprintf(text, sizeof(text), "w%d%s", (int)bits, sym ? "" : "z");
+        snprintf(text, sizeof(text), "w%d%s%s", (int)bits, sym ? "" : "z", inputs);
     else
-        snprintf(text, sizeof(text), "w%dg%d%s", (int)bits, (int)group, sym ? "" : "z");
+        snprintf(text, sizeof(text), "w%dg%d%s%s", (int)bits, (int)group, sym ? "" : "z", inputs);
     return srq_scheme_parse(text, out, err);
 }
 

@@ -229,7 +229,8 @@ static int settle_footprint(struct srq_run *run, struct srq_error *err)
     srq_tasks_lock(run->tasks); /* who asks for a change meanwhile looks at the same */
     if (batch > 0)
         r->choice.batch = batch;
-    rc = srq_footprint_settle(r, srq_run_samples(run), run->eval.count, err);
+    run->planned_windows = run->eval.count;
+    rc = srq_footprint_settle(r, run->planned_samples, run->planned_windows, err);
     srq_tasks_unlock(run->tasks);
     if (rc == 0 && batch == 0 && r->job.tunes)
         rc = settle_batch(run, err);

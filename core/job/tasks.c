@@ -374,7 +374,7 @@ static int check_plan(void *ctx, const struct srq_plan *plan, struct srq_error *
     tmp.job.self = t->planner;
     rc = srq_resolved_accepts(&tmp, err);
     if (rc == 0)
-        rc = srq_footprint_again(&tmp, srq_run_samples(t->run), t->run->eval.count, err);
+        rc = srq_footprint_again(&tmp, t->run->planned_samples, t->run->planned_windows, err);
     if (rc == 0) {
         t->memory = tmp.footprint.memory;
         t->disk = tmp.footprint.disk;

@@ -23,7 +23,30 @@ int omp_in_parallel(void);
 void omp_set_num_threads(int n);
 void omp_set_dynamic(int on);
 
+/* ThreadSanitizer does not see how libgomp, which is not built for it, orders what threads do: it is told that a region
+ * begins after what its caller did before, and that the caller goes on after all that the region did. Regions inside
+ * libraries nobody can tell it about, so these compute on their caller alone then. */
+#ifdef SRQ_TSAN
+#include <sanitizer/tsan_interface.h>
+#define HAND_OVER(region) __tsan_release(region)
+#define TAKE_OVER(region) __tsan_acquire(region)
+#define LIBRARY_THREADS 1
+#else
+#define HAND_OVER(region) ((void)0)
+#define TAKE_OVER(region) ((void)0)
+#define LIBRARY_THREADS team_size
+#endif
+
 static int team_size = 1;
+
+/* One region of the whole team, also when it has fewer shares: libgomp ends the threads that a smaller region does not
+ * need and would start them again for the next one. */
+static void run_region(void (*fn)(void *region), void *region)
+{
+    HAND_OVER(region);
+    GOMP_parallel(fn, region, (unsigned)team_size, 0);
+    TAKE_OVER(region);
+}
 
 /* Flush-to-zero and denormals-are-zero. Each region asks again: libgomp may have started new threads since. */
 static inline void flush_denormals(void)
@@ -212,11 +235,11 @@ int srq_team_start(int threads, struct srq_error *err)
                               SRQ_TEAM_MAX);
     team_size = threads > 0 ? threads : srq_team_default();
     omp_set_dynamic(0);
-    omp_set_num_threads(team_size);
-    openblas_set_num_threads(team_size);
+    omp_set_num_threads(LIBRARY_THREADS);
+    openblas_set_num_threads(LIBRARY_THREADS);
     flush_denormals();
     if (team_size > 1)
-        GOMP_parallel(region_start, NULL, (unsigned)team_size, 0);
+        run_region(region_start, &team_size);
     if (!checked)
         check_runtimes();
     checked = true;
@@ -234,9 +257,6 @@ int srq_team_thread(void)
 }
 
 /* ---- loops ---- */
-
-/* A region always has the whole team, even when it has fewer shares: libgomp ends the threads that a smaller region
- * does not need and would start them again for the next one. */
 
 struct shares {
     void (*fn)(void *ctx, int64_t begin, int64_t end);
@@ -257,9 +277,11 @@ static void run_shares(void *data)
     const struct shares *w = data;
     int step = omp_get_num_threads();
 
+    TAKE_OVER(data);
     flush_denormals();
     for (int s = omp_get_thread_num(); s < w->count; s += step)
         w->fn(w->ctx, share_start(w, s), share_start(w, s + 1));
+    HAND_OVER(data);
 }
 
 void srq_parallel(int64_t n, int64_t grain, void (*fn)(void *ctx, int64_t begin, int64_t end), void *ctx)
@@ -275,7 +297,7 @@ void srq_parallel(int64_t n, int64_t grain, void (*fn)(void *ctx, int64_t begin,
         fn(ctx, 0, n);
         return;
     }
-    GOMP_parallel(run_shares, &w, (unsigned)team_size, 0);
+    run_region(run_shares, &w);
 }
 
 struct items {
@@ -291,9 +313,11 @@ static void run_items(void *data)
     int thread = omp_get_thread_num();
     int64_t i;
 
+    TAKE_OVER(data);
     flush_denormals();
     while ((i = atomic_fetch_add_explicit(&w->next, 1, memory_order_relaxed)) < w->n)
         w->fn(w->ctx, i, thread);
+    HAND_OVER(data);
 }
 
 void srq_parallel_items(int64_t n, void (*fn)(void *ctx, int64_t item, int thread), void *ctx)
@@ -309,5 +333,5 @@ void srq_parallel_items(int64_t n, void (*fn)(void *ctx, int64_t item, int threa
             fn(ctx, i, thread);
         return;
     }
-    GOMP_parallel(run_items, &w, (unsigned)team_size, 0);
+    run_region(run_items, &w);
 }

@@ -7,7 +7,7 @@
 
 static bool same_stored(const struct srq_scheme *a, const struct srq_scheme *b)
 {
-    return a->grid == b->grid && a->bits == b->bits && a->group == b->group;
+    return a->grid == b->grid && a->bits == b->bits && a->group == b->group && a->act_bits == b->act_bits;
 }
 
 /* A group longer than the row is one group a row. */
@@ -39,6 +39,16 @@ static json_t *weights_of(const struct srq_scheme *s)
         return NULL;
     }
     return o;
+}
+
+/* Inputs of layers: integers with one dynamic range a token, or null. */
+static json_t *inputs_of(const struct srq_scheme *s)
+{
+    return srq_scheme_has_act(s)
+               ? json_pack("{s:i, s:s, s:b, s:s, s:n, s:b, s:n, s:n, s:n, s:{}}", "num_bits", s->act_bits, "type",
+                           "int", "symmetric", 1, "strategy", "token", "group_size", "dynamic", 1, "actorder",
+                           "block_structure", "observer", "observer_kwargs")
+               : json_null();
 }
 
 /* The distinct schemes, that of most weights first; returns how many there are, at most `cap`. */
@@ -94,8 +104,8 @@ static json_t *groups_of(const struct srq_export_plan *p, const struct srq_schem
         char name[32];
 
         snprintf(name, sizeof(name), "group_%d", k);
-        group = json_pack("{s:o, s:n, s:n, s:o}", "targets", targets, "input_activations", "output_activations",
-                          "weights", weights);
+        group = json_pack("{s:o, s:o, s:n, s:o}", "targets", targets, "input_activations", inputs_of(&schemes[k]),
+                          "output_activations", "weights", weights);
         if (group != NULL && mixed)
             rc = json_object_set_new(group, "format", json_string(srq_ct_format(&schemes[k])));
         rc = group == NULL || rc != 0 ? -1 : json_object_set_new(groups, name, json_incref(group));

@@ -20,8 +20,8 @@ static int integers_accept(const struct srq_format *f, enum srq_pack_layout layo
                               "%s: %s holds integer grids only; compressed-tensors holds mxfp4, mxfp8, nvfp4 and fp8",
                               layer->name, f->name);
     if (srq_scheme_has_act(s))
-        return srq_fail_field(err, -SRQ_EUNSUPPORTED, layer->name, "%s: %s has no place for quantized activations",
-                              layer->name, f->name);
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, layer->name,
+                              "%s: %s: quantized activations are in compressed-tensors alone", layer->name, f->name);
     if (f->uniform && s->group > layer->in)
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, layer->name,
                               "%s: group %d is longer than its rows of %" PRId64 ", which %s cannot say", layer->name,
@@ -122,7 +122,8 @@ static const struct srq_format formats[] = {
     },
     {
         .name = "compressed-tensors",
-        .summary = "4 or 8 bit integers, mxfp4, mxfp8, nvfp4 and fp8 for vLLM and transformers",
+        .summary = "4 or 8 bit integers (with quantized activations too), mxfp4, mxfp8, nvfp4 and fp8 for vLLM and "
+                   "transformers",
         .accepts = ct_accepts,
         .describe = srq_export_ct_describe,
         .fill = srq_export_ct_fill,
@@ -182,7 +183,8 @@ int srq_format_accepts(const struct srq_format *f, const struct srq_scheme *s, c
 
 static bool same_stored(const struct srq_scheme *a, const struct srq_scheme *b)
 {
-    return a->grid == b->grid && (a->grid == SRQ_GRID_NONE || (a->bits == b->bits && a->group == b->group));
+    return a->grid == b->grid &&
+           (a->grid == SRQ_GRID_NONE || (a->bits == b->bits && a->group == b->group && a->act_bits == b->act_bits));
 }
 
 /* The scheme under which most weights are stored, among layers without a reason against them; the first of equals. */

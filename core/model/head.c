@@ -199,6 +199,26 @@ static int logits_of(const struct srq_head *h, int64_t n, float *logits, struct 
     return 0;
 }
 
+struct feed_job {
+    const struct srq_linear *linear;
+    struct srq_tensor x;
+};
+
+static void feed_share(void *ctx, int64_t begin, int64_t end)
+{
+    const struct feed_job *j = ctx;
+
+    j->linear->feed(j->linear->feed_ctx, &j->x, begin, end - begin, (float *)j->x.data + begin * j->linear->in);
+}
+
+/* The normalised states as the head's product gets them. */
+static void feed(const struct srq_head *h, int64_t tokens)
+{
+    struct feed_job job = { &h->linear, srq_tensor_2d(h->tokens, SRQ_F32, tokens, h->linear.in) };
+
+    srq_parallel(tokens, 16, feed_share, &job);
+}
+
 int srq_head_norm(const struct srq_head *h, void *hidden, enum srq_dtype dtype, int64_t n, struct srq_error *err)
 {
     struct norm_job job = { h, NULL, dtype };
@@ -231,6 +251,8 @@ int srq_head_logits(const struct srq_head *h, const void *hidden, enum srq_dtype
 
         job.src = (const uint8_t *)hidden + (size_t)i * row_bytes;
         srq_parallel(tokens, 8, norm_share, &job);
+        if (h->linear.feed != NULL)
+            feed(h, tokens);
         rc = logits_of(h, tokens, logits + i * h->linear.out, err);
         if (rc != 0)
             return rc;

@@ -124,9 +124,10 @@ int srq_config_layer_types(const struct srq_fields *f, struct srq_config *c, int
 /* A quantizable layer with its storage: the tensor NAME.weight, or packed ones. */
 struct srq_layer_entry {
     struct srq_layer_info info;
-    bool packed; /* decoded by m->quantized */
-    int made_by; /* the pair whose consumer it is; -1: none */
-    int makes;   /* the pair whose producer it is; -1: none */
+    bool packed;              /* decoded by m->quantized */
+    struct srq_scheme inputs; /* of a packed one, where it quantizes activations */
+    int made_by;              /* the pair whose consumer it is; -1: none */
+    int makes;                /* the pair whose producer it is; -1: none */
 };
 
 struct srq_unit_entry {

@@ -65,6 +65,7 @@ struct srq_model_info {
     int64_t parameters;    /* elements of all tensors */
     uint64_t bytes;        /* of all tensors */
     const char *quantized; /* quant_method when the folder is an srq-readable quantized one, else NULL */
+    bool rounds_inputs;    /* such a folder says that inputs of some layers are to be rounded */
 };
 
 /* Opens a folder. Headers and configuration only; every expected tensor is checked for presence and exact shape. A
@@ -78,6 +79,8 @@ const struct srq_model_info *srq_model_info(const struct srq_model *m);
 const char *srq_model_note(const struct srq_model *m, int i);
 int srq_model_layer_count(const struct srq_model *m); /* all quantizable layers, lm_head last where not tied */
 const struct srq_layer_info *srq_model_layer(const struct srq_model *m, int i);
+/* The scheme by which a quantized folder wants a layer's inputs rounded, NULL where it does not. */
+const struct srq_scheme *srq_model_inputs(const struct srq_model *m, int layer);
 int srq_model_unit_count(const struct srq_model *m);
 const struct srq_unit_info *srq_model_unit(const struct srq_model *m, int u);
 /* Port 0 is the model's input; the last unit reads the last one. */
@@ -143,7 +146,7 @@ int srq_head_logits(const struct srq_head *h, const void *hidden, enum srq_dtype
 /* The final norm alone, in place: what the head gets. hidden [n, hidden] of dtype F32 or BF16. */
 int srq_head_norm(const struct srq_head *h, void *hidden, enum srq_dtype dtype, int64_t n, struct srq_error *err);
 /* The untied lm_head, NULL when tied. Its weight is the stored tensor in the checkpoint's dtype (data NULL when packed
- * or folded); it may be pointed at another of dtype F32, F16 or BF16, and logits follow it. */
+ * or folded); it may be pointed at another of dtype F32, F16 or BF16, and logits follow it and its `feed`. */
 struct srq_linear *srq_head_linear(struct srq_head *h);
 void srq_head_free(struct srq_head *h);
 

@@ -80,6 +80,9 @@ static int expect_weight(struct srq_model *m, struct srq_layer_entry *e, struct 
         if (rc < 0)
             return rc;
         e->packed = rc > 0;
+        if (e->packed && (rc = srq_quantized_inputs(m->quantized, e->info.name, &e->inputs, err)) < 0)
+            return rc;
+        m->info.rounds_inputs = m->info.rounds_inputs || srq_scheme_has_act(&e->inputs);
     }
     if (e->packed) {
         e->info.dtype = m->embed_dtype;
@@ -333,6 +336,11 @@ int srq_model_layer_count(const struct srq_model *m)
 const struct srq_layer_info *srq_model_layer(const struct srq_model *m, int i)
 {
     return i >= 0 && i < m->layer_count ? &m->layers[i].info : NULL;
+}
+
+const struct srq_scheme *srq_model_inputs(const struct srq_model *m, int layer)
+{
+    return srq_scheme_has_act(&m->layers[layer].inputs) ? &m->layers[layer].inputs : NULL;
 }
 
 const struct srq_tensors *srq_model_tensors(const struct srq_model *m)

@@ -3,6 +3,7 @@
 #define SRQ_MODEL_QUANTIZED_H
 
 #include "core/format/tensors.h"
+#include "core/grid/grid.h"
 
 #include <jansson.h>
 
@@ -19,6 +20,9 @@ const char *srq_quantized_method(
 /* Whether `layer` (name without ".weight") is stored packed: 1, after checking every packed tensor's dtype and shape
  * against [out, in]; 0 when it is a plain ".weight"; negative with `err` naming the tensor that is wrong. */
 int srq_quantized_has(const struct srq_quantized *q, const char *layer, int64_t out, int64_t in, struct srq_error *err);
+/* Its scheme, whose act_bits say whether its inputs are to be rounded too; layouts that cannot say so leave them 0. */
+int srq_quantized_inputs(const struct srq_quantized *q, const char *layer, struct srq_scheme *out,
+                         struct srq_error *err);
 /* Decodes rows [row, row+rows) of a packed layer into dst [rows, in], F32 or BF16. Called from several threads for
  * different rows. */
 int srq_quantized_decode(const struct srq_quantized *q, const char *layer, int64_t row, int64_t rows, void *dst,

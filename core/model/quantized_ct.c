@@ -1,5 +1,6 @@
 /* Folders of compressed-tensors: which scheme a configuration gives each layer, and rows decoded (spec
- * formats 4.4, 4.5). Weights only: a folder that quantizes activations is refused by name. */
+ * formats 4.4, 4.5). Of quantized activations there are integers, one dynamic range a token; others are refused by
+ * name. */
 #include "core/model/quantized_reader.h"
 
 #include "core/base/alloc.h"
@@ -132,8 +133,33 @@ static const char *text_in(const json_t *o, const char *key)
     return s != NULL ? s : "";
 }
 
+/* What "input_activations" of a group say: nothing, or integers with one dynamic range a token. */
+static int read_inputs(const json_t *in, struct srq_scheme *s, struct srq_error *err)
+{
+    json_int_t bits = json_integer_value(json_object_get(in, "num_bits"));
+    char *text;
+
+    s->act_bits = s->act_group = 0;
+    if (in == NULL || json_is_null(in))
+        return 0;
+    if (strcmp(text_in(in, "type"), "int") == 0 && bits >= 2 && bits <= 8 &&
+        strcmp(text_in(in, "strategy"), "token") == 0 && !json_is_false(json_object_get(in, "symmetric")) &&
+        json_is_true(json_object_get(in, "dynamic"))) {
+        s->act_bits = (int)bits;
+        s->act_group = -1;
+        return 0;
+    }
+    text = json_dumps(in, JSON_COMPACT);
+    srq_fail_field(err, -SRQ_EUNSUPPORTED, "input_activations",
+                   "inputs are rounded to symmetric integers, one dynamic range a token, and not by %.300s",
+                   text != NULL ? text : "an unknown scheme");
+    free(text);
+    return -SRQ_EUNSUPPORTED;
+}
+
 /* The scheme that "weights" of a group describe; its format must be the one in which that scheme is stored. */
-static int read_scheme(const json_t *w, const char *format, struct srq_scheme *out, struct srq_error *err)
+static int read_scheme(const json_t *w, const json_t *in, const char *format, struct srq_scheme *out,
+                       struct srq_error *err)
 {
     const char *type = text_in(w, "type"), *strategy = text_in(w, "strategy");
     json_int_t bits = json_integer_value(json_object_get(w, "num_bits"));
@@ -141,12 +167,16 @@ static int read_scheme(const json_t *w, const char *format, struct srq_scheme *o
     bool sym = !json_is_false(json_object_get(w, "symmetric")), channel = strcmp(strategy, "channel") == 0;
     bool grouped = strcmp(strategy, "group") == 0;
     const json_t *order = json_object_get(w, "actorder");
+    int rc;
     struct srq_scheme s = { .size = sizeof(s),
                             .bits = (int)bits,
                             .group = channel                           ? -1
                                      : strcmp(strategy, "tensor") == 0 ? 0
                                                                        : (int)size };
 
+    rc = read_inputs(in, &s, err);
+    if (rc != 0)
+        return rc;
     if (order != NULL && !json_is_null(order))
         return refuse_weights(err, w, format);
     if (strcmp(type, "int") == 0 && (bits == 4 || bits == 8) && (channel || (grouped && size > 0 && size <= 1 << 24)))
@@ -160,6 +190,8 @@ static int read_scheme(const json_t *w, const char *format, struct srq_scheme *o
     else if (bits == 8 && (channel || strcmp(strategy, "tensor") == 0))
         s.grid = SRQ_GRID_FP8;
     else
+        return refuse_weights(err, w, format);
+    if (srq_ct_format(&s) == NULL)
         return refuse_weights(err, w, format);
     if (strcmp(format, srq_ct_format(&s)) != 0 && !(s.grid == SRQ_GRID_FP8 && strcmp(format, "naive-quantized") == 0))
         return refuse_weights(err, w, format);
@@ -175,10 +207,10 @@ static int read_group(struct group *g, const json_t *o, const char *format, stru
 
     if (!json_is_object(o) || !json_is_object(w))
         return srq_fail_field(err, -SRQ_EFORMAT, "config_groups", "a group of config_groups has no weights");
-    if ((in != NULL && !json_is_null(in)) || (out != NULL && !json_is_null(out)))
-        return srq_fail_field(err, -SRQ_EUNSUPPORTED, "input_activations",
-                              "quantized activations of a folder are not in this build");
-    rc = read_scheme(w, json_is_string(own) ? json_string_value(own) : format, &g->scheme, err);
+    if (out != NULL && !json_is_null(out))
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, "output_activations",
+                              "a folder with quantized outputs of layers cannot be decoded");
+    rc = read_scheme(w, in, json_is_string(own) ? json_string_value(own) : format, &g->scheme, err);
     return rc == 0 ? names_read(&g->targets, json_object_get(o, "targets"), "targets", err) : rc;
 }
 
@@ -298,7 +330,7 @@ static int get_layer(const struct compressed *q, const char *layer, int64_t out,
         rc = srq_ct_init(p, &s, out, in, err);
     for (int i = 0; rc == 0 && i < p->count; i++)
         rc = get_part(q, layer, &p->part[i], data, err);
-    if (rc == 0 && data && (s.grid == SRQ_GRID_INT_SYM || s.grid == SRQ_GRID_INT_ASYM)) {
+    if (rc == 0 && data && p->part[0].t.dtype == SRQ_I32) {
         int64_t shape[2];
 
         memcpy(shape, p->part[2].t.data, sizeof(shape));
@@ -396,8 +428,14 @@ static int decode_layer(const struct srq_quantized *base, const char *layer, int
     return rc;
 }
 
+static int inputs_of_layer(const struct srq_quantized *base, const char *layer, struct srq_scheme *out,
+                           struct srq_error *err)
+{
+    return scheme_of(compressed_of(base), layer, out, err);
+}
+
 static const char *const suffixes[] = { "weight_packed", "weight", "weight_scale", "weight_zero_point", NULL };
 
 const struct srq_quantized_reader srq_quantized_ct = {
-    "compressed-tensors", open_folder, close_folder, method_of, has_layer, decode_layer, suffixes,
+    "compressed-tensors", open_folder, close_folder, method_of, has_layer, decode_layer, suffixes, inputs_of_layer,
 };

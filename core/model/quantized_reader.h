@@ -15,6 +15,7 @@ struct srq_quantized_reader {
     int (*decode)(const struct srq_quantized *q, const char *layer, int64_t row, int64_t rows, void *dst,
                   enum srq_dtype dtype, struct srq_error *err);
     const char *const *suffixes; /* of a layer's tensors; ends with NULL */
+    int (*inputs)(const struct srq_quantized *q, const char *layer, struct srq_scheme *out, struct srq_error *err);
 };
 
 extern const struct srq_quantized_reader srq_quantized_integers, srq_quantized_ct;

@@ -39,6 +39,13 @@ int srq_quantized_has(const struct srq_quantized *q, const char *layer, int64_t 
     return q->reader->has(q, layer, out, in, err);
 }
 
+int srq_quantized_inputs(const struct srq_quantized *q, const char *layer, struct srq_scheme *out,
+                         struct srq_error *err)
+{
+    *out = srq_scheme_none();
+    return q->reader->inputs != NULL ? q->reader->inputs(q, layer, out, err) : 0;
+}
+
 int srq_quantized_decode(const struct srq_quantized *q, const char *layer, int64_t row, int64_t rows, void *dst,
                          enum srq_dtype dtype, struct srq_error *err)
 {

@@ -31,6 +31,11 @@ struct srq_linear {
     /* When set, called with each input of the layer before the product: x [tokens, in] (statistics, layer error). */
     void (*tap)(void *ctx, const struct srq_linear *l, const struct srq_tensor *x);
     void *tap_ctx;
+    /* When set, the product is taken with what this makes of rows [row, row+rows) of x: into `to` [rows, in] of x's
+     * dtype, which may be where they are. Called from several threads for different rows. Its derivative counts as 1,
+     * and the sink's gradient is that of the product as it was taken. */
+    void (*feed)(void *ctx, const struct srq_tensor *x, int64_t row, int64_t rows, void *to);
+    void *feed_ctx;
     /* What the layer's input and output are rounded to: before all else, and after the bias. NULL: they are not. */
     struct srq_rounding *input, *output;
 };

@@ -58,6 +58,46 @@ static void forward(const struct srq_tape *t, const struct srq_linear *l, const 
     srq_tape_multiply(t, &p);
 }
 
+/* ---- x as the product gets it, where somebody makes that: straight through in backward ---- */
+
+#define FEED_ROWS 16
+
+struct feeding {
+    const struct srq_linear *l;
+    const struct srq_tensor *x;
+    struct srq_tensor *to;
+};
+
+static void feed_rows(void *ctx, int64_t begin, int64_t end)
+{
+    const struct feeding *f = ctx;
+
+    f->l->feed(f->l->feed_ctx, f->x, begin, end - begin, srq_row(f->to, begin, f->l->in));
+}
+
+static int feed_backward(struct srq_tape *t, struct srq_node *n, struct srq_error *err)
+{
+    return srq_tape_pass_grad(t, n->out, n->in[0], err);
+}
+
+static struct srq_value *feed(struct srq_tape *t, struct srq_var *x, const struct srq_linear *l, int64_t rows)
+{
+    double since = srq_tape_clock(t);
+    struct srq_value *fed = srq_tape_value(t, rows, l->in, x->wants_grad);
+    struct feeding f = { l, &x->value, NULL };
+
+    if (fed == NULL)
+        return NULL;
+    f.to = &fed->var.value;
+    if (!srq_tape_measuring(t)) {
+        srq_parallel(rows, FEED_ROWS, feed_rows, &f);
+        srq_tape_account(t, SRQ_TAPE_FEED, false, since, 0);
+    }
+    if (fed->var.wants_grad && srq_tape_node(t, SRQ_TAPE_FEED, feed_backward, fed, x, NULL, NULL) == NULL)
+        return NULL;
+    return fed;
+}
+
 /* ---- dx = dy W ---- */
 
 static int input_gradient(struct srq_tape *t, struct srq_node *n, int64_t rows, struct srq_error *err)
@@ -171,7 +211,7 @@ static int backward(struct srq_tape *t, struct srq_node *n, struct srq_error *er
 struct srq_var *srq_tape_linear(struct srq_tape *t, struct srq_var *x, struct srq_linear *l)
 {
     double since = srq_tape_clock(t);
-    struct srq_value *y;
+    struct srq_value *y, *fed = NULL;
     struct srq_node *n;
     int64_t rows;
 
@@ -187,16 +227,22 @@ struct srq_var *srq_tape_linear(struct srq_tape *t, struct srq_var *x, struct sr
     y = srq_tape_value(t, rows, l->out, x->wants_grad || l->sink != NULL || wants_bias(l));
     if (y == NULL)
         return NULL;
-    if (srq_tape_measuring(t)) {
-        forward(t, l, &x->value, &y->var.value, rows);
-    } else {
-        if (l->tap != NULL)
-            l->tap(l->tap_ctx, l, &x->value);
-        forward(t, l, &x->value, &y->var.value, rows);
-        srq_tape_account(t, SRQ_TAPE_LINEAR, false, since, 2.0 * (double)rows * (double)l->in * (double)l->out);
+    if (!srq_tape_measuring(t) && l->tap != NULL)
+        l->tap(l->tap_ctx, l, &x->value);
+    if (l->feed != NULL) {
+        fed = feed(t, x, l, rows);
+        if (fed == NULL)
+            return NULL;
+        x = &fed->var;
     }
-    if (!y->var.wants_grad)
+    forward(t, l, &x->value, &y->var.value, rows);
+    if (!srq_tape_measuring(t))
+        srq_tape_account(t, SRQ_TAPE_LINEAR, false, since, 2.0 * (double)rows * (double)l->in * (double)l->out);
+    if (!y->var.wants_grad) {
+        if (fed != NULL)
+            srq_tape_give(t, &fed->mem);
         return &y->var;
+    }
     n = srq_tape_node(t, SRQ_TAPE_LINEAR, backward, y, x, NULL, NULL);
     if (n == NULL)
         return NULL;

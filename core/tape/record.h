@@ -24,6 +24,7 @@ enum srq_tape_kind {
     SRQ_TAPE_ADD,
     SRQ_TAPE_MSE,
     SRQ_TAPE_DOT,
+    SRQ_TAPE_FEED,
     SRQ_TAPE_CONV,    /* products of y, and of dx */
     SRQ_TAPE_PATCHES, /* what convolutions copy */
     SRQ_TAPE_GROUP_NORM,

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from real_jobs import CALIB, LIMIT_S, MODEL, SOURCE, Place, differing, events, report, wait_for  # noqa: E402
+from real_jobs import CALIB, LIMIT_S, MODEL, SOURCE, Place, differing, events, report, wait_until  # noqa: E402
 from srqd_client import run_tests  # noqa: E402
 
 CANDIDATES = ["w2g32", "w3g32", "w4g32", "w8g32"]
@@ -144,7 +144,7 @@ def a_kill_while_layers_are_scored_leaves_no_trace():
         made["output"] = p.path("killed")
         worker = start(p, "killed", made)
         folder = p.path("killed.job")
-        wait_for("the first scores", lambda: os.path.exists(folder) and events(folder, "layer.scored"), pause=0.005)
+        wait_until("the first scores", lambda: os.path.exists(folder) and events(folder, "layer.scored"), pause=0.005)
         worker.send_signal(signal.SIGKILL)
         worker.communicate()
         before = {e["scheme"] for e in events(folder, "layer.scored")}

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from real_jobs import CALIB, EVAL, MODEL, Place, wait_for  # noqa: E402
+from real_jobs import CALIB, EVAL, MODEL, Place, wait_until  # noqa: E402
 from srqd_client import run_tests  # noqa: E402
 
 WORDS = ["compare", MODEL, "--calib", CALIB, "--eval", EVAL, "--set", "batch=2", "--set", "nsamples=8", "--set", "seqlen=64", "--set",
@@ -75,8 +75,8 @@ def control_c_cancels_what_has_not_ended():
         words = [p.env["SRQ_CTL"], *WORDS, "-m", "rtn,long=signround:signround.iters=100000", "-s", "w3g64", "-o", p.path("cmp")]
         c = subprocess.Popen(words, env=p.env, cwd=p.top, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE, text=True)
-        wait_for("the long job", lambda: any(j["state"] == "running" and j["method"] == "signround"
-                                             for j in p.ctl("list")["jobs"]) or c.poll() is not None)
+        wait_until("the long job", lambda: any(j["state"] == "running" and j["method"] == "signround"
+                                               for j in p.ctl("list")["jobs"]) or c.poll() is not None)
         seen = ""
         for line in c.stdout:  # it has the short job's end when it speaks of the long one
             seen += line
@@ -87,7 +87,7 @@ def control_c_cancels_what_has_not_ended():
         out = seen + out
         assert c.returncode == 130, (c.returncode, out, complaints)
         assert "1 job is canceled" in complaints and "rtn" in out, (out, complaints)
-        wait_for("the cancellation", lambda: all(j["state"] in ("done", "canceled") for j in p.ctl("list")["jobs"]))
+        wait_until("the cancellation", lambda: all(j["state"] in ("done", "canceled") for j in p.ctl("list")["jobs"]))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
 from real_jobs import (Journal, LIMIT_S, Place, alive, daemon_pid, demo_job, differing, events, has_open, kill,  # noqa: E402
-                       results_of, wait_for, workers)
+                       results_of, wait_until, workers)
 from srqd_client import run_tests  # noqa: E402
 
 KILLS = int(os.environ.get("SRQ_KILLS", "50"))
@@ -148,7 +148,7 @@ class Killer:
         for target in targets:
             if self.kills >= KILLS and all(self.worker_landed.values()):
                 break
-            pids = wait_for("a worker", lambda: self.scan(life.folder) or life.come_to("end"), pause=0.003)
+            pids = wait_until("a worker", lambda: self.scan(life.folder) or life.come_to("end"), pause=0.003)
             if life.at == "end":
                 break
             self.next_scan = time.monotonic() + 0.1

@@ -14,7 +14,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from real_jobs import CALIB, EVAL, SOURCE, Failed, Journal, Place, alive, differing, events, wait_for  # noqa: E402
+from real_jobs import CALIB, EVAL, SOURCE, Failed, Journal, Place, alive, differing, events, wait_until  # noqa: E402
 from srqd_client import run_tests  # noqa: E402
 
 BLOCKS = 5
@@ -65,7 +65,7 @@ class Job:
             self.process = subprocess.Popen([self.place.env["SRQ_WORKER"], "--job", self.folder], env=self.place.env,
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         # not before it says that it runs: the journal may be older
-        wait_for("the worker's socket", lambda: self.socket_path() or self.process.poll() is not None)
+        wait_until("the worker's socket", lambda: self.socket_path() or self.process.poll() is not None)
 
     def socket_path(self):
         """The socket of this very process: a killed one leaves its name behind."""
@@ -97,7 +97,7 @@ class Job:
                 with open(self.folder + ".log") as f:
                     raise AssertionError("the worker ended before %s: %s" % (what, f.read()[-1000:]))
             return found
-        return wait_for(what, look, pause=0.002)[-1]["data"]
+        return wait_until(what, look, pause=0.002)[-1]["data"]
 
     def begun(self, block, again=False, after=0):
         return self.until("block %d" % block, lambda line: line["event"] == "block.begin" and

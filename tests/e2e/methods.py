@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from real_jobs import CALIB, EVAL, MODEL, Place, differing, events, report, results_of, wait_for  # noqa: E402
+from real_jobs import CALIB, EVAL, MODEL, Place, differing, events, report, results_of, wait_until  # noqa: E402
 from srqd_client import run_tests  # noqa: E402
 
 SMALL = dict(nsamples=8, seqlen=64, batch=4, threads=2, eval__windows=4)
@@ -71,7 +71,7 @@ def check_kills(name, j, ready):
         words = ["--spec", path, "--dir", folder]
         for n in (1, 2):
             w = subprocess.Popen([p.env["SRQ_WORKER"], *words], env=p.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            wait_for("a place for kill %d" % n, lambda: ready(folder, n) or w.poll() is not None)
+            wait_until("a place for kill %d" % n, lambda: ready(folder, n) or w.poll() is not None)
             w.send_signal(signal.SIGKILL)
             assert w.wait() == -signal.SIGKILL, "it was over before it was killed"
             words = ["--job", folder]
@@ -123,6 +123,49 @@ def a_transform_alone_is_exported_as_weights():
         assert abs(got["perplexity"] / e["before"]["perplexity"] - 1) < 2e-2, (got, e)
 
 
+def activations_are_rounded_where_the_scheme_says_so():
+    """The report's figures are those of the model as exported, whose configuration says what is done with inputs."""
+    with Place() as p:
+        kl = {}
+        for method, scheme in (("rtn", "w8"), ("rtn", "w8a8"), ("smoothquant,rtn", "w8a8"), ("rtn", "w8a4"), ("gptq", "w4g64a8")):
+            name = method + scheme
+            worker(p, name, job(method, scheme, formats=["compressed-tensors"], evaluate=True, **dict(SMALL, eval__windows=8)))
+            e = report(p.path(name))["eval"]
+            got = json.loads(p.run(p.env["SRQ_CTL"], "eval", p.path(name), "--reference", MODEL, "--eval", EVAL, "--set", "threads=2",
+                                   "--set", "eval.windows=8", "--set", "eval.seqlen=64", "--json"))
+            assert abs(got["kl"] / e["after"]["kl"] - 1) < 1e-3, (name, got["kl"], e)
+            kl[name] = e["after"]["kl"]
+            with open(p.path(name, "config.json")) as f:
+                q = json.load(f)["quantization_config"]
+            inputs = q["config_groups"]["group_0"]["input_activations"]
+            if scheme == "w8":
+                assert inputs is None and q["format"] == "pack-quantized", q
+            else:
+                assert q["format"] == "int-quantized" and inputs["num_bits"] == int(scheme[-1]), q
+                assert (inputs["strategy"], inputs["dynamic"], inputs["symmetric"]) == ("token", True, True), q
+        print("# kl", kl)
+        assert 4 * kl["rtnw8"] < kl["rtnw8a8"] < kl["rtnw8a4"] / 20, kl
+        assert kl["smoothquant,rtnw8a8"] < kl["rtnw8a8"], kl
+        worker(p, "default", {k: v for k, v in job("rtn", "w8a8", calib=False, threads=2).items() if k != "formats"})
+        assert not differing(p.path("default"), p.path("rtnw8a8")), "compressed-tensors is what holds such a scheme"
+
+
+def a_layer_alone_may_have_its_activations_rounded():
+    with Place() as p:
+        j = dict(job("rtn", "w8", calib=False, formats=["compressed-tensors"], evaluate=True, threads=2, eval__windows=4, eval__seqlen=64),
+                 layers=[{"pattern": "*.mlp.down_proj", "scheme": {"bits": 8, "act_bits": 4}}])
+        worker(p, "out", j)
+        e = report(p.path("out"))["eval"]
+        worker(p, "none", dict(j, layers=[]))
+        assert e["after"]["kl"] > 4 * report(p.path("none"))["eval"]["after"]["kl"], e
+        got = json.loads(p.run(p.env["SRQ_CTL"], "eval", p.path("out"), "--reference", MODEL, "--eval", EVAL, "--set", "threads=2",
+                               "--set", "eval.windows=4", "--set", "eval.seqlen=64", "--json"))
+        assert abs(got["kl"] / e["after"]["kl"] - 1) < 1e-3, (got["kl"], e)
+        with open(p.path("out", "config.json")) as f:
+            q = json.load(f)["quantization_config"]
+        assert q["format"] == "mixed-precision" and len(q["config_groups"]) == 2, q
+
+
 def what_makes_no_sense_is_refused_by_name():
     with Place() as p:
         for method, scheme, more, part in (
@@ -133,6 +176,8 @@ def what_makes_no_sense_is_refused_by_name():
                 ("teq,rtn", "w4g64", {"calib": None}, "teq needs calibration text"),
                 ("gptq", "mxfp4", {"formats": ["fake"]}, "gptq rounds to integers"),
                 ("hqq", "w4g64", {}, "asymmetric schemes"),
+                ("rtn", "w8a8", {"formats": ["auto_gptq"]}, "auto_gptq: quantized activations are in compressed-tensors alone"),
+                ("rtn", "w8za8", {"formats": ["compressed-tensors"]}, "symmetric integers only"),
                 ("teq,rtn", "w4g64", {"options": {"teq.pairs": "AF"}}, "teq.pairs is \"AF\""),
                 ("teq,rtn", "w4g64", {"options": {"teq.load": "scales.st"}}, "absolute path"),
                 ("teq,rtn", "w4g64", {"options": {"teq.nsamples": 16, "teq.holdout": 16}}, "holds out 16")):
@@ -150,5 +195,7 @@ if __name__ == "__main__":
         kills_leave_no_trace_on_feedback,
         scales_are_taken_from_an_earlier_output,
         a_transform_alone_is_exported_as_weights,
+        activations_are_rounded_where_the_scheme_says_so,
+        a_layer_alone_may_have_its_activations_rounded,
         what_makes_no_sense_is_refused_by_name,
     ])

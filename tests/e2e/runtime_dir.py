@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from real_jobs import CALIB, SOURCE, Place, alive, kill, wait_for, workers  # noqa: E402
+from real_jobs import CALIB, SOURCE, Place, alive, kill, wait_until, workers  # noqa: E402
 from srqd_client import run_tests  # noqa: E402
 
 
@@ -35,7 +35,7 @@ class Login(Place):
         spec = {"model": model, "method": "signround", "scheme": "w4g32", "calib": [CALIB], "output": self.path("out"),
                 "options": {"nsamples": 4, "seqlen": 32, "batch": 2, "threads": 1, "signround.iters": 100000}}
         job = self.ctl("submit", "--job", self.write_job("job", spec))["job"]
-        wait_for("its worker", lambda: self.ctl("show", job)["attached"])
+        wait_until("its worker", lambda: self.ctl("show", job)["attached"])
         return job
 
     def daemon(self):
@@ -57,7 +57,7 @@ def a_daemon_listens_again_where_its_socket_was_taken_away():
         assert [j["job"] for j in p.ctl("list")["jobs"]] == [job], "the first call after it finds the daemon"
         assert p.daemon() == pid, "and no second one was started"
         assert p.ctl("pause", job)["job"] == job
-        wait_for("the pause", lambda: p.ctl("show", job)["state"] == "paused")
+        wait_until("the pause", lambda: p.ctl("show", job)["state"] == "paused")
 
 
 def a_worker_listens_again_and_tells_the_next_daemon_where():
@@ -66,13 +66,13 @@ def a_worker_listens_again_and_tells_the_next_daemon_where():
         folder, worker = p.folder(job), p.ctl("show", job)["pid"]
         p.logout_and_in()
         os.mkdir(os.path.dirname(p.socket), 0o700)
-        wait_for("the worker's socket", lambda: control_is_there(folder))
+        wait_until("the worker's socket", lambda: control_is_there(folder))
         kill(pid)
-        wait_for("its end", lambda: not alive(pid))
+        wait_until("its end", lambda: not alive(pid))
         assert p.ctl("show", job)["pid"] == worker, "the same worker"
-        wait_for("the link", lambda: p.ctl("show", job)["attached"])
+        wait_until("the link", lambda: p.ctl("show", job)["attached"])
         p.ctl("pause", job)
-        wait_for("the pause", lambda: p.ctl("show", job)["state"] == "paused")
+        wait_until("the pause", lambda: p.ctl("show", job)["state"] == "paused")
         assert not alive(worker)
 
 
@@ -87,7 +87,7 @@ def a_client_with_another_runtime_folder_finds_the_daemon_by_its_lock():
         assert [j["job"] for j in json.loads(seen.stdout)["jobs"]] == [job], seen
         assert p.daemon() == pid and len(workers(p.top)) == 1
         kill(pid, signal.SIGTERM)
-        wait_for("its end", lambda: not alive(pid))
+        wait_until("its end", lambda: not alive(pid))
         seen = subprocess.run([p.env["SRQ_CTL"], "daemon", "info", "--json"], env=dict(p.env, XDG_RUNTIME_DIR=other),
                               capture_output=True, text=True)
         assert seen.returncode == 3, "a lock that nobody holds leads nowhere: %s" % seen

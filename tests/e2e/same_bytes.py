@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from real_jobs import CALIB, EVAL, MODEL, Place, demo_job, differing, events, report, results_of, wait_for  # noqa: E402
+from real_jobs import CALIB, EVAL, MODEL, Place, demo_job, differing, events, report, results_of, wait_until  # noqa: E402
 from srqd_client import run_tests  # noqa: E402
 
 SMALL = dict(nsamples=8, seqlen=64, batch=4, threads=2, checkpoint_s=0.1, probe_samples=4)
@@ -48,9 +48,9 @@ def check_pauses(long):
         p.wait(p.submit("calm", long))
         job = p.submit("paused", long)
         for _ in range(2):
-            wait_for("a checkpoint", lambda: in_blocks(p.job_dir(job)))
+            wait_until("a checkpoint", lambda: in_blocks(p.job_dir(job)))
             p.ctl("pause", job)
-            wait_for("the pause", lambda: p.ctl("show", job)["state"] == "paused")
+            wait_until("the pause", lambda: p.ctl("show", job)["state"] == "paused")
             assert p.ctl("show", job)["pid"] is None and not os.path.exists(p.path("paused"))
             p.ctl("resume", job)
         p.wait(job)
@@ -82,10 +82,10 @@ def a_pause_while_scales_are_tuned_end_to_end_leaves_no_trace():
             def steps():
                 return [e for e in events(p.job_dir(job), "checkpoint") if e["block"] is None]
             before = len(steps())
-            wait_for("a checkpoint of scales", lambda: len(steps()) > before)
+            wait_until("a checkpoint of scales", lambda: len(steps()) > before)
             os.kill(p.ctl("show", job)["pid"], how)
             if how == signal.SIGTERM:
-                wait_for("the pause", lambda: p.ctl("show", job)["state"] == "paused")
+                wait_until("the pause", lambda: p.ctl("show", job)["state"] == "paused")
                 p.ctl("resume", job)
         p.wait(job)
         said = [e["text"] for e in events(p.job_dir(job), "log")]
@@ -101,7 +101,7 @@ def finish_exports_early_what_is_there_and_plain_rounding_for_the_rest():
         plain.update(method="rtn", options={"threads": 2})
         p.wait(p.submit("plain", plain))
         job = p.submit("early", long)
-        wait_for("a block", lambda: events(p.job_dir(job), "block.end"))
+        wait_until("a block", lambda: events(p.job_dir(job), "block.end"))
         p.ctl("finish", job)
         p.wait(job)
         early, plain = (tensors_of(p.path(name, WEIGHTS)) for name in ("early", "plain"))
@@ -117,7 +117,7 @@ def finish_keeps_what_the_running_block_has_learnt_and_says_so():
     with Place() as p:
         job = p.submit("early", demo_job("w3g64", evaluate=True, **dict(SMALL, signround__iters=3000, eval__windows=4)))
         folder = p.job_dir(job)
-        wait_for("iterations", lambda: [e for e in events(folder, "checkpoint") if e["iter"] > 20])
+        wait_until("iterations", lambda: [e for e in events(folder, "checkpoint") if e["iter"] > 20])
         p.ctl("finish", job)
         p.wait(job)
         r = report(p.path("early"))
@@ -167,7 +167,7 @@ class Inputs:
         path = self.place.write_job("job", self.spec(**more))
         worker = subprocess.Popen([self.env["SRQ_WORKER"], "--spec", path, "--dir", folder], env=self.env,
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for("a checkpoint", lambda: in_blocks(folder) or worker.poll() is not None)
+        wait_until("a checkpoint", lambda: in_blocks(folder) or worker.poll() is not None)
         worker.send_signal(signal.SIGTERM)
         assert worker.wait() == 10, "it paused"
 
@@ -243,13 +243,13 @@ def the_daemon_tells_a_refused_resume_with_the_field_that_drifted():
         text = p.path("text.txt")
         shutil.copyfile(CALIB, text)
         job = p.submit("out", dict(demo_job("w3g64", **dict(SMALL, signround__iters=100000)), calib=[text]))
-        wait_for("a checkpoint", lambda: in_blocks(p.job_dir(job)))
+        wait_until("a checkpoint", lambda: in_blocks(p.job_dir(job)))
         p.ctl("pause", job)
-        wait_for("the pause", lambda: p.ctl("show", job)["state"] == "paused")
+        wait_until("the pause", lambda: p.ctl("show", job)["state"] == "paused")
         with open(text, "w") as f:
             f.write(open(CALIB).read()[5000:])
         p.ctl("resume", job)
-        got = wait_for("the refusal", lambda: (lambda g: g if g["state"] == "failed" else None)(p.ctl("show", job)))
+        got = wait_until("the refusal", lambda: (lambda g: g if g["state"] == "failed" else None)(p.ctl("show", job)))
         assert "calibration was" in got["reason"], got["reason"]
 
 

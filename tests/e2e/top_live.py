@@ -11,7 +11,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.environ["top_srcdir"], "tests", "lib"))
-from real_jobs import BUILD, CALIB, Place, SOURCE, daemon_pid, kill, report, wait_for, workers  # noqa: E402
+from real_jobs import BUILD, CALIB, Place, SOURCE, daemon_pid, kill, report, wait_until, workers  # noqa: E402
 from tmux import Terminal, Timeout  # noqa: E402
 
 TOP = os.environ.get("SRQ_TOP") or os.path.join(BUILD, "tui", "srqtop", "srqtop")
@@ -81,7 +81,7 @@ with Place() as place:
             check("the tree of the job's blocks is there", all(f"layers.{b} " in seen for b in range(BLOCKS)), seen)
             seen = t.until(r"▶ *\d+/", 60)
             check("the running block shows its iteration", True)
-            wait_for("a finished block", lambda: known(place, job)["blocks"][0]["state"] == "finished", 120, 0.3)
+            wait_until("a finished block", lambda: known(place, job)["blocks"][0]["state"] == "finished", 120, 0.3)
             j = known(place, job)
             check("its curves are there", len(j["blocks"][0]["loss"]) > 100 and
                   len(j["layers"][0]["errors"]) > 10 and j["blocks"][0]["loss_best"] <= j["blocks"][0]["loss_first"],
@@ -169,7 +169,7 @@ with Place() as place:
             t.until(r"\(y/n\)")
             t.keys("y")
             t.until("is deleted")
-            wait_for("an empty queue", lambda: place.ctl("list")["jobs"] == [], 20)
+            wait_until("an empty queue", lambda: place.ctl("list")["jobs"] == [], 20)
             t.until(r"no job", 30)
             t.keys("q")
             t.until(r"^@ *$")

@@ -13,6 +13,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.environ["top_srcdir"], "tests", "lib"))
 from fake_srqd import FakeSrqd  # noqa: E402
+from srqd_client import wait_until  # noqa: E402
 from tmux import Terminal, Timeout  # noqa: E402
 
 TOP = os.environ.get("SRQ_TOP") or os.path.join(os.environ["top_builddir"], "tui", "srqtop", "srqtop")
@@ -41,13 +42,6 @@ def attempt(name, do):
         check(name, seen is None or seen is True, seen)
     except (Timeout, subprocess.SubprocessError, OSError, AssertionError) as e:
         check(name, False, repr(e))
-
-
-def wait_for(condition, timeout=60):
-    end = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < end, "what was waited for did not come"
-        time.sleep(0.02)
 
 
 def layers(blocks=4):
@@ -232,7 +226,7 @@ with Terminal(tmp, env=ENV) as t:
 
         def subscriptions():
             return [p.get("since_seq") for m, p in fake.requests if m == "events.subscribe" and p.get("job")]
-        wait_for(lambda: len(subscriptions()) > before_it)
+        wait_until("the subscription", lambda: len(subscriptions()) > before_it)
         since = subscriptions()
         t.keys("q")
         shell_is_back(t)
@@ -270,7 +264,7 @@ with Terminal(tmp, env=ENV) as t:
         counts = []
         for _ in range(2):  # from one look at the list to the next, which is all there is to do
             seen = looks()
-            wait_for(lambda: looks() > seen)
+            wait_until("the next look", lambda: looks() > seen)
             counts.append(wakings())
         t.keys("q")
         shell_is_back(t)

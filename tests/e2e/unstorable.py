@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from real_jobs import CALIB, SOURCE, Failed, Place, events, report, wait_for  # noqa: E402
+from real_jobs import CALIB, SOURCE, Failed, Place, events, report, wait_until  # noqa: E402
 from srqd_client import run_tests  # noqa: E402
 
 UP = "model.layers.2.mlp.up_proj"
@@ -94,7 +94,7 @@ def a_failed_job_takes_a_pin_and_goes_on():
         spec = {"model": model, "method": "signround", "scheme": "w4g32", "calib": [CALIB], "output": p.path("out"),
                 "options": dict(QUICK, **{"signround.iters": 20})}
         job = p.ctl("submit", "--job", p.write_job("job", spec))["job"]
-        wait_for("its failure", lambda: p.ctl("show", job)["state"] == "failed")
+        wait_until("its failure", lambda: p.ctl("show", job)["state"] == "failed")
         changed = p.ctl("pin", job, UP, "bf16")
         assert changed["applied"] and changed["changed"] == 2, "gate and up are fused: %s" % changed["changes"]
         p.ctl("resume", job)

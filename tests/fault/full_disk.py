@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from real_jobs import Failed, Journal, Place, demo_job, differing, wait_for  # noqa: E402
+from real_jobs import Failed, Journal, Place, demo_job, differing, wait_until  # noqa: E402
 from srqd_client import run_tests  # noqa: E402
 
 NO_SPACE = "No space left on device"
@@ -71,7 +71,7 @@ def begins(place, path, folder):
         blocks.update(e["data"]["block"] for e in journal.read() if e["event"] == "tune.point")
         return len(blocks) >= 3
 
-    wait_for("the third block", third, pause=0.005)
+    wait_until("the third block", third, pause=0.005)
     return p
 
 
@@ -154,7 +154,7 @@ def an_output_that_does_not_fit_any_more_fails_the_job_and_a_resume_writes_it():
         path = job(p, "exported", iters, out=out)
         id = p.ctl("submit", "--job", path)["job"]
         journal = Journal(p.job_dir(id))
-        wait_for("a block", lambda: any(e["event"] == "tune.point" for e in journal.read()), pause=0.005)
+        wait_until("a block", lambda: any(e["event"] == "tune.point" for e in journal.read()), pause=0.005)
         fill(1 << 20)  # the weights take more
         fails(p, id, disk, "bytes are needed and 1048576 are free")
         fill(None)

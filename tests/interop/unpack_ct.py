@@ -66,6 +66,12 @@ def unpack(config, tensors, layer):
         else:
             zero = fields(part("weight_zero_point"), bits)
         value, applied = codes.astype(np.float32), scale
+    elif kind == "int-quantized":
+        q, scale = part("weight"), part("weight_scale").astype(np.float32)
+        assert q.dtype == np.int8 and w["type"] == "int" and w["symmetric"]
+        zero = np.full(scale.shape, 2 ** (w["num_bits"] - 1))
+        codes = (q.astype(np.int32) + 2 ** (w["num_bits"] - 1)).astype(np.uint8)
+        value, applied = codes.astype(np.float32), scale
     elif kind == "float-quantized":
         codes, scale = part("weight"), part("weight_scale").astype(np.float32).reshape(-1, 1)
         assert part("weight_scale").shape == ((1,) if w["strategy"] == "tensor" else (codes.shape[0], 1))

@@ -16,11 +16,11 @@ BUILD = os.environ.get("top_builddir", os.getcwd())
 MODEL = os.path.join(SOURCE, "share/models/demo-lm")
 CALIB = os.path.join(SOURCE, "share/text/demo-calib.txt")
 EVAL = os.path.join(SOURCE, "share/text/demo-eval.txt")
-LIMIT_S = float(os.environ.get("SRQ_TEST_TIMEOUT_S", "600"))  # for anything that this waits for
 
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from message_table import checker  # noqa: E402
+from srqd_client import LIMIT_S, wait_until  # noqa: E402,F401
 
 
 class Failed(Exception):
@@ -193,17 +193,6 @@ class Journal:
 
 def events(folder, name):
     return [line["data"] for line in Journal(folder).read() if line["event"] == name]
-
-
-def wait_for(what, condition, timeout=LIMIT_S, pause=0.02):
-    until = time.monotonic() + timeout
-    while True:
-        got = condition()
-        if got:
-            return got
-        if time.monotonic() > until:
-            raise TimeoutError("waited %g s for %s" % (timeout, what))
-        time.sleep(pause)
 
 
 def files_of(folder):

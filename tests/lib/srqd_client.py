@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 
+LIMIT_S = float(os.environ.get("SRQ_TEST_TIMEOUT_S", "600"))  # for anything that a test waits for
 
 try:
     from message_table import checker
@@ -187,7 +188,7 @@ def wait_state(client, job, *states, timeout=20):
     raise TimeoutError("job %s is %s (%s), not %s" % (job, got["state"], got["reason"], states))
 
 
-def wait_until(what, condition, timeout=60):
+def wait_until(what, condition, timeout=LIMIT_S, pause=0.02):
     """What the condition gives once it is true."""
     until = time.monotonic() + timeout
     while True:
@@ -195,8 +196,8 @@ def wait_until(what, condition, timeout=60):
         if got:
             return got
         if time.monotonic() > until:
-            raise TimeoutError("%s did not come" % what)
-        time.sleep(0.02)
+            raise TimeoutError("waited %g s for %s" % (timeout, what))
+        time.sleep(pause)
 
 
 def goes_on(d, job, points=1):

@@ -204,6 +204,47 @@ static void figures_are_those_of_another_implementation(void **state)
     srq_eval_free(e);
 }
 
+/* Inputs of layers rounded token by token: loss and divergence of numpy's model in double
+ * (tests/reference/act_reference.py). What lies between two codes falls to either side with F32's last bits, and all
+ * that follows with it: the divergence stays, while the loss may move by its spread over so many tokens. */
+static void figures_with_rounded_inputs_are_those_of_another_implementation(void **state)
+{
+    struct fixture *f = *state;
+    const struct srq_scheme before = f->scheme;
+    const struct srq_eval_weights rounded = { f, rounded_codes };
+    struct srq_eval_config cfg = { .inputs = true };
+    char path[1024], *text, *save = NULL;
+    struct srq_error err = { 0 };
+    int rows = 0;
+    size_t len;
+
+    snprintf(path, sizeof(path), "%s/tests/reference/act_reference.txt", top_srcdir());
+    assert_ok(srq_read_file(path, 1 << 20, &text, &len, &err), &err);
+    for (char *at = strtok_r(text, "\n", &save); at != NULL; at = strtok_r(NULL, "\n", &save)) {
+        struct srq_eval_result original, r;
+        struct srq_eval *e;
+        char scheme[16];
+        double loss, kl;
+
+        if (sscanf(at, "w%14s %lf %lf", scheme + 1, &loss, &kl) != 3)
+            continue;
+        scheme[0] = 'w';
+        assert_ok(srq_scheme_parse(scheme, &f->scheme, &err), &err);
+        assert_ok(srq_eval_create(f->model, NULL, &f->samples, &cfg, &e, &err), &err);
+        assert_ok(srq_eval_reference(e, NULL, &original, &err), &err);
+        assert_true(fabs(original.loss - f->loss) < 2e-5); /* nothing of the original is rounded */
+        assert_ok(srq_eval_run(e, &rounded, NULL, NULL, &r, &err), &err);
+        print_message("%s: loss %.6f, %.6f elsewhere; kl %.6f, %.6f\n", scheme, r.loss, loss, r.kl, kl);
+        assert_true(fabs(r.kl - kl) < 0.03 * kl);
+        assert_true(fabs(r.loss - loss) < 2 * sqrt(2 * kl / (double)r.tokens));
+        srq_eval_free(e);
+        rows++;
+    }
+    assert_int_equal(rows, 3);
+    srq_free(text);
+    f->scheme = before;
+}
+
 static void model_as_stored_is_its_own_reference(void **state)
 {
     struct fixture *f = *state;
@@ -421,6 +462,7 @@ int main(void)
         cmocka_unit_test(logits_that_are_not_finite_give_no_score),
         cmocka_unit_test(npy_file_has_the_documented_bytes),
         DEMO_TEST(figures_are_those_of_another_implementation),
+        DEMO_TEST(figures_with_rounded_inputs_are_those_of_another_implementation),
         DEMO_TEST(model_as_stored_is_its_own_reference),
         DEMO_TEST(cutting_the_work_changes_no_figure),
         DEMO_TEST(reference_states_survive_a_checkpoint),

@@ -1,10 +1,9 @@
 /* The factor of an inverse and rounding with feedback, against plain arithmetic in double. */
 #include "tests/unit/test.h"
+#include "tests/unit/math_start.h"
 
 #include "core/base/alloc.h"
 #include "core/base/rng.h"
-#include "core/math/gemm.h"
-#include "core/math/team.h"
 #include "core/tune/feedback.h"
 
 #include <math.h>
@@ -126,21 +125,6 @@ static void test_feedback(void **state)
     srq_free(want);
 }
 
-static int start(void **state)
-{
-    struct srq_error err = { 0 };
-
-    (void)state;
-    return srq_team_start(2, &err) != 0 || srq_gemm_start(NULL, &err) != 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    srq_gemm_stop();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,5 +133,5 @@ int main(void)
         cmocka_unit_test(test_feedback),
     };
 
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, math_start, math_stop);
 }

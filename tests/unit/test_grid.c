@@ -395,14 +395,46 @@ static void every_spelling_is_read(void **state)
     }
 }
 
+static void schemes_with_activations_keep_their_spelling(void **state)
+{
+    static const struct {
+        const char *text, *canonical;
+        enum srq_grid_kind grid;
+        int bits, group, act;
+    } rows[] = {
+        { "w8a8", "w8a8", SRQ_GRID_INT_SYM, 8, -1, 8 },       { "W8A8", "w8a8", SRQ_GRID_INT_SYM, 8, -1, 8 },
+        { "w4g64a8", "w4g64a8", SRQ_GRID_INT_SYM, 4, 64, 8 }, { "w4g64za8", "w4g64za8", SRQ_GRID_INT_ASYM, 4, 64, 8 },
+        { "w4gta4", "w4gta4", SRQ_GRID_INT_SYM, 4, 0, 4 },    { "w3za2", "w3za2", SRQ_GRID_INT_ASYM, 3, -1, 2 },
+    };
+    struct srq_error err = { 0 };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct srq_scheme s, again, plain;
+        char text[64];
+
+        assert_ok(srq_scheme_parse(rows[i].text, &s, &err), &err);
+        assert_true(s.grid == rows[i].grid && s.bits == rows[i].bits && s.group == rows[i].group);
+        assert_true(s.act_bits == rows[i].act && s.act_group == -1 && srq_scheme_has_act(&s));
+        assert_string_equal(srq_scheme_text(&s, text, sizeof(text)), rows[i].canonical);
+        assert_ok(srq_scheme_parse(text, &again, &err), &err);
+        assert_true(srq_scheme_equal(&s, &again));
+        plain = s;
+        plain.act_bits = plain.act_group = 0;
+        assert_false(srq_scheme_equal(&s, &plain));
+        assert_int_equal(srq_scheme_bits(&s, 64, 128), srq_scheme_bits(&plain, 64, 128)); /* nothing of it is stored */
+    }
+}
+
 static void what_is_no_scheme_is_refused(void **state)
 {
-    static const char *const unknown[] = { "",       "w",       "w1",     "w9g128",   "w4g",          "w4g0",
-                                           "w4g-1",  "w4g128x", "4g128",  "w4 g64",   "w4g128zz",     "w16",
-                                           "w4a",    "w4a1",    "w4gtt",  "q4",       "w99999999999", "w4g99999999999",
-                                           "mxfp4x", "fp8t8",   "nvfp4a", "mxfp4a99", "bf16a8" };
-    static const char *const elsewhere[] = { "w8a8",  "w4g64a8", "w4a4", "mxfp4a4",   "NVFP4A4",
-                                             "fp8a8", "mxfp6",   "q4_k", "fp8_block", "INT8" };
+    static const char *const unknown[] = {
+        "",        "w",       "w1",     "w9g128",   "w4g",   "w4g0",         "w4g-1",
+        "w4g128x", "4g128",   "w4 g64", "w4g128zz", "w16",   "w4a",          "w4a1",
+        "w4a9",    "w4a8g32", "w4a8z",  "w4gtt",    "q4",    "w99999999999", "w4g99999999999",
+        "mxfp4x",  "fp8t8",   "nvfp4a", "mxfp4a99", "bf16a8"
+    };
+    static const char *const elsewhere[] = { "mxfp4a4", "NVFP4A4", "fp8a8", "mxfp6", "q4_k", "fp8_block", "INT8" };
     struct srq_error err = { 0 };
     struct srq_scheme s;
 
@@ -503,6 +535,7 @@ int main(void)
         cmocka_unit_test(zero_point_stays_storable),
         cmocka_unit_test(bad_results_are_refused),
         cmocka_unit_test(every_spelling_is_read),
+        cmocka_unit_test(schemes_with_activations_keep_their_spelling),
         cmocka_unit_test(what_is_no_scheme_is_refused),
         cmocka_unit_test(size_counts_scales_and_zero_points),
         cmocka_unit_test(names_look_as_they_mean),

@@ -1,5 +1,5 @@
 /* Whole jobs on the demo model, in this process: events against the message table, the order to finish, accepted
- * drift. */
+ * drift, changes from another thread. */
 #include "tests/unit/test.h"
 
 #include "core/base/alloc.h"
@@ -11,6 +11,8 @@
 #include "core/proto/proto.h"
 
 #include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 static char dir[64], share[512];
@@ -37,15 +39,17 @@ static int tear_down(void **state)
 }
 
 /* Runs a small job; its output is DIR/NAME, its directory DIR/NAME.job. */
-static int run(const char *name, const char *method, const char *more, struct srq_job_flags *flags,
-               enum srq_job_state *end, struct srq_error *err)
+static int run_controlled(const char *name, const char *method, const char *more, struct srq_job_flags *flags,
+                          const struct srq_job_control *control, enum srq_job_state *end, struct srq_error *err)
 {
     char *job = srq_asprintf("%s/%s.job", dir, name);
     char *spec = srq_asprintf(""
                               "{\"model\":\"%s/models/demo-lm\",\"method\":\"%s\",\"scheme\":\"w4g64\",\"output\":\"%s/"
                               "%s\",\"formats\":[\"fake\"],\"calib\":[\"%s/text/demo-calib.txt\"]%s}",
                               share, method, dir, name, share, more);
-    struct srq_job_request req = { .dir = job, .spec = spec, .spec_len = strlen(spec), .flags = flags };
+    struct srq_job_request req = {
+        .dir = job, .spec = spec, .spec_len = strlen(spec), .flags = flags, .control = control
+    };
     char *ckpt = srq_path_join(job, "ckpt");
     int rc = srq_mkdirs(ckpt, 0755, err);
 
@@ -55,6 +59,12 @@ static int run(const char *name, const char *method, const char *more, struct sr
     srq_free(job);
     srq_free(spec);
     return rc;
+}
+
+static int run(const char *name, const char *method, const char *more, struct srq_job_flags *flags,
+               enum srq_job_state *end, struct srq_error *err)
+{
+    return run_controlled(name, method, more, flags, NULL, end, err);
 }
 
 #define SMALL                                                                                       \
@@ -232,6 +242,87 @@ static void another_job_may_not_use_the_directory(void **state)
     assert_int_equal(end, SRQ_JOB_DONE);
 }
 
+/* ---- changes while it runs --------------------------------------------------------------------------------------- */
+
+struct changer {
+    pthread_t thread;
+    srq_job_change_fn change;
+    void *run;
+    atomic_bool stop;
+    int taken;
+    struct srq_error refused; /* the first one */
+};
+
+/* One layer after the other, then all of them back: some while the texts are read, some while blocks are tuned. */
+static void *change_on(void *ctx)
+{
+    struct changer *c = ctx;
+
+    for (int i = 0; i < 24 && !atomic_load(&c->stop); i++) {
+        char *text =
+            srq_asprintf("{\"op\":\"pin\",\"by\":\"t\",\"pins\":[{\"pattern\":\"model.layers.%d.mlp.down_proj\","
+                         "\"scheme\":\"w%dg64\"}]}",
+                         i % 6, i / 6 % 2 == 0 ? 8 : 3);
+        cJSON *params = cJSON_Parse(text), *reply = NULL;
+        struct srq_error err = { 0 };
+
+        if (c->change(c->run, params, &reply, &err) == 0)
+            c->taken++;
+        else if (c->refused.code == 0)
+            c->refused = err;
+        cJSON_Delete(params);
+        cJSON_Delete(reply);
+        srq_free(text);
+        usleep(10000);
+    }
+    return NULL;
+}
+
+static int no_start(void *ctx, struct srq_journal *j, struct srq_error *err)
+{
+    (void)ctx;
+    (void)j;
+    (void)err;
+    return 0;
+}
+
+static void begin_changing(void *ctx, srq_job_change_fn change, void *job)
+{
+    struct changer *c = ctx;
+
+    c->change = change;
+    c->run = job;
+    assert_int_equal(pthread_create(&c->thread, NULL, change_on, c), 0);
+}
+
+static void end_changing(void *ctx)
+{
+    struct changer *c = ctx;
+
+    atomic_store(&c->stop, true);
+    if (c->change != NULL)
+        pthread_join(c->thread, NULL);
+}
+
+static void the_plan_may_be_changed_from_another_thread_all_the_while(void **state)
+{
+    struct changer c = { .taken = 0 };
+    const struct srq_job_control control = { &c, no_start, begin_changing, end_changing };
+    struct srq_job_flags flags = { 0 };
+    struct srq_error err = { 0 };
+    enum srq_job_state end;
+
+    (void)state;
+    assert_ok(run_controlled("changed", "signround", ",\"options\":{" SMALL ",\"signround.iters\":6}", &flags, &control,
+                             &end, &err),
+              &err);
+    assert_int_equal(end, SRQ_JOB_DONE);
+    assert_true(c.taken > 0);
+    if (c.refused.code != 0 && strstr(c.refused.text, "can no longer be changed") == NULL)
+        fail_msg("a change is refused: %s", c.refused.text);
+    assert_string_equal(read_journal("changed").last_state, "done");
+}
+
 static double estimate(const char *method, const char *more)
 {
     char *spec = srq_asprintf("{\"model\":\"%s/models/demo-lm\",\"method\":\"%s\",\"scheme\":\"w4g64\","
@@ -341,6 +432,7 @@ int main(void)
         cmocka_unit_test(finishing_at_once_gives_plain_rounding),
         cmocka_unit_test(rounding_with_scales_searched_by_calibration_text_is_closer_to_the_original),
         cmocka_unit_test(canceling_ends_for_good),
+        cmocka_unit_test(the_plan_may_be_changed_from_another_thread_all_the_while),
         cmocka_unit_test(another_job_may_not_use_the_directory),
         cmocka_unit_test(the_time_expected_grows_with_the_work),
         cmocka_unit_test(a_plan_is_exceeded_above_three_percent_and_two_mebibytes),

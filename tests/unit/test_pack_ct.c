@@ -76,9 +76,8 @@ static void scales_have_their_published_bytes(void **state)
 static void every_format_reads_back_what_it_packed(void **state)
 {
     enum { OUT = 64, IN = 96 };
-    static const char *const schemes[] = {
-        "w4g32", "w4g32z", "w8", "w8g32z", "mxfp4", "mxfp8", "nvfp4", "fp8", "fp8t"
-    };
+    static const char *const schemes[] = { "w4g32", "w4g32z", "w8",    "w8g32z", "w8a8", "w4g32a8",
+                                           "mxfp4", "mxfp8",  "nvfp4", "fp8",    "fp8t" };
     struct srq_error err = { 0 };
 
     (void)state;
@@ -111,6 +110,33 @@ static void every_format_reads_back_what_it_packed(void **state)
         srq_ct_fini(&p);
         srq_codes_fini(&c);
     }
+}
+
+/* int-quantized: one signed code in a byte, q = code - 2^(b-1). */
+static void codes_beside_quantized_activations_are_signed_bytes(void **state)
+{
+    static const int8_t want[] = { -8, -7, -6, 7 };
+    struct srq_error err = { 0 };
+    uint8_t codes[32], zero[1];
+    float scale[1], tensor_scale;
+    struct srq_scheme s;
+    struct srq_codes c;
+    struct srq_ct p;
+
+    (void)state;
+    make("w4a8", 32, 32, &c, &p);
+    memcpy(c.codes, ((const uint8_t[]){ 0, 1, 2, 15 }), 4);
+    assert_ok(srq_ct_pack(&c, &p, &err), &err);
+    assert_string_equal(srq_ct_format(&c.scheme), "int-quantized");
+    assert_string_equal(p.part[0].suffix, "weight");
+    assert_memory_equal(p.part[0].t.data, want, 4);
+    ((int8_t *)p.part[0].t.data)[5] = 8;
+    assert_refused(srq_ct_unpack_rows(&p, 0, 1, codes, scale, zero, &tensor_scale, &err), -SRQ_ENUMERIC, &err,
+                   "more than 4 bits");
+    srq_ct_fini(&p);
+    srq_codes_fini(&c);
+    assert_ok(srq_scheme_parse("w8za8", &s, &err), &err);
+    assert_refused(srq_ct_init(&p, &s, 32, 32, &err), -SRQ_EUNSUPPORTED, &err, "symmetric integers only");
 }
 
 static void values_that_cannot_be_decoded_are_refused(void **state)
@@ -153,6 +179,7 @@ int main(void)
         cmocka_unit_test(nibbles_lie_low_half_first),
         cmocka_unit_test(scales_have_their_published_bytes),
         cmocka_unit_test(every_format_reads_back_what_it_packed),
+        cmocka_unit_test(codes_beside_quantized_activations_are_signed_bytes),
         cmocka_unit_test(values_that_cannot_be_decoded_are_refused),
     };
 

@@ -1,13 +1,12 @@
 /* Tuning scales end to end: its gradient against finite differences of the evaluator's divergence, resumes, what is
  * tuned. */
 #include "tests/unit/test.h"
+#include "tests/unit/math_start.h"
 
 #include "core/base/alloc.h"
 #include "core/base/rng.h"
 #include "core/eval/evaluator.h"
 #include "core/job/plain.h"
-#include "core/math/gemm.h"
-#include "core/math/team.h"
 #include "core/tune/refine.h"
 
 #include <math.h>
@@ -29,8 +28,6 @@ static void bed_open(struct bed *b, const char *scheme, int64_t samples)
     struct srq_error err = { 0 };
 
     memset(b, 0, sizeof(*b));
-    assert_ok(srq_team_start(2, &err), &err);
-    assert_ok(srq_gemm_start("auto", &err), &err);
     assert_ok(srq_model_open(folder, true, &b->model, &err), &err);
     srq_free(folder);
     b->layers = srq_model_layer_count(b->model);
@@ -236,5 +233,5 @@ int main(void)
         cmocka_unit_test(only_integers_with_groups_in_blocks_are_tuned),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, math_start, math_stop);
 }

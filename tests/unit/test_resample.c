@@ -1,11 +1,10 @@
 /* Calibration samples with words drawn anew: what stays, how much changes, that words follow the model's
  * distribution. */
 #include "tests/unit/test.h"
+#include "tests/unit/math_start.h"
 
 #include "core/base/alloc.h"
 #include "core/base/rng.h"
-#include "core/math/gemm.h"
-#include "core/math/team.h"
 #include "core/tune/resample.h"
 #include "core/flow/walk.h"
 
@@ -23,8 +22,6 @@ static struct srq_model *open_demo(void)
     struct srq_model *m;
     struct srq_error err = { 0 };
 
-    assert_ok(srq_team_start(2, &err), &err);
-    assert_ok(srq_gemm_start("auto", &err), &err);
     assert_ok(srq_model_open(folder, true, &m, &err), &err);
     srq_free(folder);
     return m;
@@ -232,5 +229,5 @@ int main(void)
         cmocka_unit_test(test_stops_and_refuses),
     };
 
-    return cmocka_run_group_tests_name("resample", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("resample", tests, math_start, math_stop);
 }

@@ -2,14 +2,13 @@
  * that are taken or refused. */
 #include "tests/unit/test.h"
 #include "tests/unit/block_through.h"
+#include "tests/unit/math_start.h"
 
 #include "tests/unit/model_folder.h"
 
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
 #include "core/base/rng.h"
-#include "core/math/gemm.h"
-#include "core/math/team.h"
 #include "core/tune/transform.h"
 
 #include <math.h>
@@ -43,8 +42,6 @@ static void open_model(struct fixture *f, const char *name, const char *scheme)
     memset(f, 0, sizeof(*f));
     f->shared = strcmp(name, "demo-lm") == 0;
     f->folder = f->shared ? srq_asprintf("%s/share/models/demo-lm", top != NULL ? top : ".") : folder_of(name);
-    assert_ok(srq_team_start(2, &err), &err);
-    assert_ok(srq_gemm_start("auto", &err), &err);
     assert_ok(srq_model_open(f->folder, true, &f->model, &err), &err);
     assert_true(srq_model_pair_count(f->model) <= PAIRS);
     assert_true(srq_model_layer_count(f->model) <= LAYERS_MAX);
@@ -498,5 +495,5 @@ int main(void)
         cmocka_unit_test(files_of_scales_are_taken_or_refused_by_name),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, math_start, math_stop);
 }

@@ -1,10 +1,9 @@
 /* Scoring: the head's loss against finite differences, scores against PyTorch, and what must not change them. */
 #include "tests/unit/test.h"
+#include "tests/unit/math_start.h"
 
 #include "core/base/alloc.h"
 #include "core/base/rng.h"
-#include "core/math/gemm.h"
-#include "core/math/team.h"
 #include "core/tune/options.h"
 #include "core/tune/scoring.h"
 #include "tests/unit/model_folder.h"
@@ -19,8 +18,6 @@ static struct srq_model *open_model(const char *name, char **folder)
 
     *folder = strcmp(name, "demo-lm") == 0 ? srq_asprintf("%s/share/models/demo-lm", top != NULL ? top : ".")
                                            : folder_of(name);
-    assert_ok(srq_team_start(2, &err), &err);
-    assert_ok(srq_gemm_start("auto", &err), &err);
     assert_ok(srq_model_open(*folder, true, &m, &err), &err);
     return m;
 }
@@ -305,5 +302,5 @@ int main(void)
         cmocka_unit_test(scores_in_bf16_are_close),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, math_start, math_stop);
 }

@@ -2,6 +2,7 @@
  * torch step by step, the search vector of the specification, and sums taken in a plain way. */
 #include "tests/unit/test.h"
 #include "tests/unit/block_through.h"
+#include "tests/unit/math_start.h"
 
 #include "tests/unit/plugin_bench.h"
 
@@ -9,8 +10,6 @@
 #include "core/base/fs.h"
 #include "core/base/rng.h"
 #include "core/grid/grid.h"
-#include "core/math/gemm.h"
-#include "core/math/team.h"
 #include "core/tune/importance.h"
 #include "core/tune/plugin_host.h"
 
@@ -450,14 +449,6 @@ static void a_layer_that_no_data_reached_has_ones(void **state)
     srq_free(folder);
 }
 
-static int start(void **state)
-{
-    struct srq_error err = { 0 };
-
-    (void)state;
-    return srq_team_start(2, &err) != 0 || srq_gemm_start("auto", &err) != 0 ? -1 : 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -473,5 +464,5 @@ int main(void)
         cmocka_unit_test(a_layer_that_no_data_reached_has_ones),
     };
 
-    return cmocka_run_group_tests_name("signround2", tests, start, NULL);
+    return cmocka_run_group_tests_name("signround2", tests, math_start, math_stop);
 }

@@ -1,13 +1,12 @@
 /* Statistics of a block's inputs against sums in double over what the taps of its layers see. */
 #include "tests/unit/test.h"
 #include "tests/unit/block_through.h"
+#include "tests/unit/math_start.h"
 
 #include "tests/unit/model_folder.h"
 
 #include "core/base/alloc.h"
 #include "core/base/rng.h"
-#include "core/math/gemm.h"
-#include "core/math/team.h"
 #include "core/tune/statistics.h"
 
 #include <math.h>
@@ -162,21 +161,6 @@ static void test_wanted(void **state)
     close_bed(&b);
 }
 
-static int start(void **state)
-{
-    struct srq_error err = { 0 };
-
-    (void)state;
-    return srq_team_start(2, &err) != 0 || srq_gemm_start(NULL, &err) != 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    srq_gemm_stop();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,5 +168,5 @@ int main(void)
         cmocka_unit_test(test_wanted),
     };
 
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, math_start, math_stop);
 }

@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include "core/base/rng.h"
+#include "core/flow/round_inputs.h"
 #include "core/math/gemm.h"
 #include "core/math/team.h"
 #include "core/tape/ops.h"
@@ -244,6 +245,83 @@ static const struct graph add = { "add", 2, same_shape, build_add, plain_add };
 static const struct graph shared = { "shared", 2, same_shape, build_shared, plain_shared };
 static const struct graph attention = { "attention", 3, attention_shape, build_attention, plain_attention };
 static const struct graph linear = { "linear", 2, linear_shape, build_linear, plain_linear };
+
+/* ---- a layer whose input is rounded on the way ---- */
+
+enum { FED_ROWS = 21, FED_IN = 64, FED_OUT = 32 };
+
+/* x by spec signround 2.1 with one group a token: the larger end on the lowest code, the scale one of half
+ * precision. */
+static void round_token(const float *x, int bits, float *to)
+{
+    float low = 0, high = 0, s, half = (float)(1 << (bits - 1));
+
+    for (int i = 0; i < FED_IN; i++) {
+        low = fmaxf(low, -x[i]);
+        high = fmaxf(high, x[i]);
+    }
+    s = srq_round_f16((high < low ? low : -high) / half);
+    s = s < 0 ? fminf(s, -srq_round_f16(1e-5f)) : fmaxf(s, srq_round_f16(1e-5f));
+    for (int i = 0; i < FED_IN; i++)
+        to[i] = s * fminf(fmaxf(rintf(x[i] / s), -half), half - 1);
+}
+
+/* One pass of a linear layer and of the sum of squares behind it: its output, dL/dx and dL/dW. */
+static void run_layer(const float *x, const struct srq_scheme *s, const float *w, float *y, float *dx, float *dw)
+{
+    const struct srq_tensor in = srq_tensor_2d((void *)(uintptr_t)x, SRQ_F32, FED_ROWS, FED_IN);
+    float *zero = calloc(FED_ROWS * FED_OUT, sizeof(*zero));
+    const struct srq_tensor target = srq_tensor_2d(zero, SRQ_F32, FED_ROWS, FED_OUT);
+    struct srq_error err = { 0 };
+    struct srq_var *a, *out;
+    struct srq_tape *t;
+
+    layer_grad = dw;
+    layer = (struct srq_linear){ .name = "fed",
+                                 .out = FED_OUT,
+                                 .in = FED_IN,
+                                 .weight = srq_tensor_2d((void *)(uintptr_t)w, SRQ_F32, FED_OUT, FED_IN),
+                                 .sink = collect };
+    srq_round_inputs(&layer, s);
+    assert_ok(srq_tape_create(ARENA, SRQ_F32, false, &t, &err), &err);
+    a = srq_tape_input(t, &in, true);
+    out = srq_op_linear(t, a, &layer);
+    memcpy(y, out->value.data, FED_ROWS * FED_OUT * sizeof(*y));
+    assert_ok(srq_tape_backward(t, srq_op_mse(t, out, &target, NULL), &err), &err);
+    memcpy(dx, a->grad.data, FED_ROWS * FED_IN * sizeof(*dx));
+    srq_tape_free(t);
+    free(zero);
+}
+
+/* What comes out, and every gradient, is what it is where the rounded input is the input: rounding has slope 1. */
+static void a_rounded_input_is_passed_straight_through(void **state)
+{
+    static const char *const schemes[] = { "w8a8", "w4g32a4", "w8a2" };
+    float x[FED_ROWS * FED_IN], rounded[FED_ROWS * FED_IN], w[FED_OUT * FED_IN];
+    float y[2][FED_ROWS * FED_OUT], dx[2][FED_ROWS * FED_IN], dw[2][FED_OUT * FED_IN];
+    const struct srq_scheme plain = srq_scheme_none();
+    struct srq_error err = { 0 };
+
+    (void)state;
+    for (int i = 0; i < FED_OUT * FED_IN; i++)
+        w[i] = (float)(srq_rng_uniform(5, 1, (uint64_t)i) - 0.5);
+    for (size_t k = 0; k < sizeof(schemes) / sizeof(schemes[0]); k++) {
+        struct srq_scheme s;
+
+        assert_ok(srq_scheme_parse(schemes[k], &s, &err), &err);
+        for (int r = 0; r < FED_ROWS; r++) { /* a token of zeros, tiny ones, large ones */
+            for (int i = 0; i < FED_IN; i++)
+                x[r * FED_IN + i] =
+                    (float)((srq_rng_uniform(6, k, (uint64_t)(r * FED_IN + i)) - 0.4) * (r == 0 ? 0 : exp2(r - 12)));
+            round_token(x + r * FED_IN, s.act_bits, rounded + r * FED_IN);
+        }
+        run_layer(x, &s, w, y[0], dx[0], dw[0]);
+        run_layer(rounded, &plain, w, y[1], dx[1], dw[1]);
+        assert_memory_equal(y[0], y[1], sizeof(y[0]));
+        assert_memory_equal(dx[0], dx[1], sizeof(dx[0]));
+        assert_memory_equal(dw[0], dw[1], sizeof(dw[0]));
+    }
+}
 
 /* ---- the comparison ---- */
 
@@ -723,6 +801,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(linear_agrees_with_double),
+        cmocka_unit_test(a_rounded_input_is_passed_straight_through),
         cmocka_unit_test(rmsnorm_agrees_with_double),
         cmocka_unit_test(head_rmsnorm_agrees_with_double),
         cmocka_unit_test(rope_agrees_with_double),

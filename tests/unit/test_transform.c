@@ -2,6 +2,7 @@
  * spec teq 14 by their numbers). */
 #include "tests/unit/test.h"
 #include "tests/unit/block_through.h"
+#include "tests/unit/math_start.h"
 
 #include "tests/unit/model_folder.h"
 
@@ -9,8 +10,6 @@
 #include "core/base/fs.h"
 #include "core/base/rng.h"
 #include "core/job/plain.h"
-#include "core/math/gemm.h"
-#include "core/math/team.h"
 #include "core/tune/transform.h"
 
 #include <math.h>
@@ -506,21 +505,6 @@ static void test_schedule_is_checked(void **state)
     close_bed(&b);
 }
 
-static int start(void **state)
-{
-    struct srq_error err = { 0 };
-
-    (void)state;
-    return srq_team_start(2, &err) != 0 || srq_gemm_start(NULL, &err) != 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    srq_gemm_stop();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -530,5 +514,5 @@ int main(void)
         cmocka_unit_test(test_resume_is_the_same), cmocka_unit_test(test_schedule_is_checked),
     };
 
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, math_start, math_stop);
 }

@@ -2,6 +2,7 @@
  * bytes, that its memory is the planned memory, and what it refuses. */
 #include "tests/unit/tuner_bed.h"
 #include "tests/unit/block_through.h"
+#include "tests/unit/math_start.h"
 
 /* ---- what it gains ----------------------------------------------------------------------------------------------- */
 
@@ -590,18 +591,6 @@ static void an_untied_head_is_tuned_alone(void **state)
     bed_close(b);
 }
 
-static int start(void **state)
-{
-    struct srq_error err = { 0 };
-
-    (void)state;
-    if (srq_team_start(2, &err) != 0 || srq_gemm_start("auto", &err) != 0) {
-        print_error("%s\n", err.text);
-        return -1;
-    }
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -629,5 +618,5 @@ int main(void)
         cmocka_unit_test(an_untied_head_is_tuned_alone),
     };
 
-    return cmocka_run_group_tests_name("tuner", tests, start, NULL);
+    return cmocka_run_group_tests_name("tuner", tests, math_start, math_stop);
 }

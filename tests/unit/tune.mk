@@ -122,7 +122,7 @@ tests_unit_test_statistics_CFLAGS = $(unit_cflags)
 tests_unit_test_statistics_LDADD = $(unit_ldadd)
 
 unit_tests += tests/unit/test_feedback
-tests_unit_test_feedback_SOURCES = tests/unit/test_feedback.c
+tests_unit_test_feedback_SOURCES = tests/unit/test_feedback.c tests/unit/math_start.h
 tests_unit_test_feedback_CFLAGS = $(unit_cflags)
 tests_unit_test_feedback_LDADD = $(unit_ldadd)
 
