@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include "core/base/rng.h"
+#include "core/format/tensors.h"
 #include "core/math/gemm.h"
 #include "core/math/team.h"
 #include "core/tape/ops_picture.h"
@@ -437,6 +438,131 @@ static void vectors_of_samples_agree_with_differences(void **state)
     CHECK(&modulate, { { 3, 5, 7 }, { 1, 1, 1 }, { 2, 200, 70 } });
 }
 
+/* ---- PyTorch's values ---- */
+
+static struct srq_tensors *expected;
+static float got[3][4096];
+
+static struct srq_tensor part_of(const char *name, const char *part)
+{
+    struct srq_tensor t;
+    char full[64];
+
+    snprintf(full, sizeof(full), "%s.%s", name, part);
+    if (!srq_tensors_get(expected, full, &t))
+        fail_msg("the reference has no %s", full);
+    return t;
+}
+
+static void take_weight(void *ctx, int64_t row, int64_t rows, float *grad)
+{
+    memcpy(got[1] + row * *(int64_t *)ctx, grad, (size_t)(rows * *(int64_t *)ctx) * sizeof(float));
+}
+
+static void take_gain(void *ctx, const float *grad)
+{
+    memcpy(got[1], grad, (size_t) * (int64_t *)ctx * sizeof(float));
+}
+
+static void take_bias(void *ctx, const float *grad)
+{
+    memcpy(got[2], grad, (size_t) * (int64_t *)ctx * sizeof(float));
+}
+
+static void compare(const char *name, const char *part, const void *values)
+{
+    struct srq_tensor want = part_of(name, part);
+    const float *a = values, *b = want.data;
+    double size = 0;
+
+    for (int64_t i = 0; i < srq_tensor_count(&want); i++)
+        size = fmax(size, fabs((double)b[i]));
+    for (int64_t i = 0; i < srq_tensor_count(&want); i++)
+        if (!(fabs((double)a[i] - (double)b[i]) <= 2e-6 * size))
+            fail_msg("%s.%s: element %d is %.9g, not %.9g", name, part, (int)i, (double)a[i], (double)b[i]);
+}
+
+/* Numbers of the case, from its name. */
+static struct srq_var *build_case(struct srq_tape *t, const char *name, struct srq_var **in)
+{
+    static struct srq_tensor w;
+    static struct srq_vector gain, bias;
+    static int64_t counts[2];
+    struct srq_tensor x = part_of(name, "x");
+    int n[4] = { 0 };
+
+    in[0] = srq_tape_input(t, &x, true);
+    if (sscanf(name, "attention-%d", &n[0]) == 1) {
+        struct srq_tensor k = part_of(name, "w"), v = part_of(name, "b");
+        struct srq_attention a = { x.shape[0], x.shape[1], n[0], n[0], x.shape[3], 0, 0, true };
+
+        a.scale = (float)(1 / sqrt((double)x.shape[3]));
+        x = srq_tensor_2d(x.data, SRQ_F32, a.batch * a.seq, n[0] * a.head_dim);
+        for (int i = 0; i < 3; i++) {
+            struct srq_tensor flat = x;
+
+            flat.data = i == 0 ? x.data : i == 1 ? k.data : v.data;
+            in[i] = srq_tape_input(t, &flat, true);
+        }
+        return srq_op_attention(t, in[0], in[1], in[2], &a);
+    }
+    if (strcmp(name, "silu") == 0)
+        return srq_op_silu(t, in[0]);
+    if (strcmp(name, "upsample") == 0)
+        return srq_op_upsample(t, in[0], x.shape[0], x.shape[1], x.shape[2]);
+    w = part_of(name, "w");
+    bias = (struct srq_vector){ name, w.shape[0], part_of(name, "b").data, take_bias, &counts[1] };
+    counts[1] = w.shape[0];
+    counts[0] = srq_tensor_count(&w) / w.shape[0];
+    if (sscanf(name, "norm-%d", &n[0]) == 1) {
+        struct srq_group_norm g = { x.shape[0], n[0], &gain, &bias, 1e-5f };
+
+        gain = (struct srq_vector){ name, w.shape[0], w.data, take_gain, &counts[1] };
+        return srq_op_group_norm(t, in[0], &g);
+    }
+    assert_int_equal(sscanf(name, "conv-%d-%d-%d-%d", &n[0], &n[1], &n[2], &n[3]), 4);
+    layer = (struct srq_linear){ .name = name, .out = w.shape[0], .in = counts[0], .weight = w, .bias = &bias };
+    layer.sink = take_weight;
+    layer.sink_ctx = &counts[0];
+    return srq_op_conv(t, in[0], &layer,
+                       &(struct srq_conv){ x.shape[0], x.shape[1], x.shape[2], n[0], n[1], n[2], n[3] });
+}
+
+static void operations_agree_with_pytorch(void **state)
+{
+    static const char *const names[] = {
+        "conv-3-1-1-1", "conv-3-2-1-1", "conv-3-2-0-1", "conv-1-1-0-0", "conv-1-2-0-0",
+        "conv-3-1-0-0", "norm-4",       "silu",         "upsample",     "attention-2"
+    };
+    const char *top = getenv("top_srcdir");
+    struct srq_error err = { 0 };
+    struct srq_tape *t;
+    char path[4096];
+
+    (void)state;
+    snprintf(path, sizeof(path), "%s/tests/reference/picture_reference.safetensors", top != NULL ? top : ".");
+    assert_ok(srq_tensors_open(path, &expected, &err), &err);
+    assert_ok(srq_tape_create(ARENA, SRQ_F32, false, &t, &err), &err);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        struct srq_tensor g = part_of(names[i], "g");
+        struct srq_var *in[3] = { NULL }, *y;
+        bool values = strncmp(names[i], "attention", 9) == 0, alone = strchr(names[i], '-') == NULL;
+
+        srq_tape_reset(t);
+        y = build_case(t, names[i], in);
+        assert_ok(srq_tape_error(t, &err), &err);
+        compare(names[i], "y", y->value.data);
+        assert_ok(srq_tape_backward(t, srq_op_dot(t, y, &g), &err), &err);
+        compare(names[i], "dx", in[0]->grad.data);
+        if (alone)
+            continue;
+        compare(names[i], "dw", values ? in[1]->grad.data : got[1]);
+        compare(names[i], "db", values ? in[2]->grad.data : got[2]);
+    }
+    srq_tape_free(t);
+    srq_tensors_close(expected);
+}
+
 /* ---- rounding ---- */
 
 static void observe_range(void *ctx, struct srq_rounding *r, const struct srq_tensor *x)
@@ -779,6 +905,7 @@ int main(void)
         cmocka_unit_test(upsample_agrees_with_differences),
         cmocka_unit_test(concat_agrees_with_differences),
         cmocka_unit_test(vectors_of_samples_agree_with_differences),
+        cmocka_unit_test(operations_agree_with_pytorch),
         cmocka_unit_test(rounding_gives_codes_and_masks_gradients),
         cmocka_unit_test(rounding_without_a_scale_is_no_operation),
         cmocka_unit_test(layers_round_inputs_and_outputs),
