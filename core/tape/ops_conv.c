@@ -10,7 +10,7 @@
 #include "core/math/team.h"
 
 /* Patches of a strip, in F32. */
-#define STRIP_BYTES ((int64_t)2 << 20)
+#define STRIP_BYTES ((int64_t)4 << 20)
 
 struct conv {
     struct srq_linear *l;
