@@ -5,7 +5,8 @@
 
 #include <pthread.h>
 
-#define SHAPES_MAX 192 /* distinct ones; a tuned block of a transformer has about forty with those of evaluation */
+/* Distinct ones: a tuned block of a transformer has about forty with those of evaluation, a U-Net a few hundred. */
+#define SHAPES_MAX 768
 
 static struct srq_product shapes[SHAPES_MAX];
 static int shape_count, rehearsed;

@@ -10,7 +10,7 @@
 #include "core/math/team.h"
 
 /* Patches of a strip, in F32. */
-#define STRIP_BYTES ((int64_t)2 << 20)
+#define STRIP_BYTES ((int64_t)4 << 20)
 
 struct conv {
     struct srq_linear *l;
@@ -333,6 +333,8 @@ struct srq_var *srq_op_conv(struct srq_tape *t, struct srq_var *x, struct srq_li
                              (long long)srq_var_cols(x));
     if (c->kernel == 1 && c->stride == 1)
         return srq_op_linear(t, x, l);
+    if (l->feed != NULL)
+        return srq_tape_fail(t, -SRQ_EUNSUPPORTED, "the patches of layer %s cannot be fed otherwise", l->name);
     if (!srq_tape_measuring(t) && l->weight.dtype != srq_tape_dtype(t))
         return srq_tape_fail(t, -SRQ_EINVAL, "the weight of layer %s is %s on a tape of %s", l->name,
                              srq_dtype_name(l->weight.dtype), srq_dtype_name(srq_tape_dtype(t)));

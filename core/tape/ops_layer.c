@@ -1,6 +1,8 @@
 /* Linear layers as blocks call them: with what their inputs and outputs are rounded to. */
 #include "core/tape/layer.h"
 
+#include "core/tape/ops_round.h"
+
 struct srq_var *srq_layer_input(struct srq_tape *t, struct srq_var *x, const struct srq_linear *l)
 {
     return l->input != NULL ? srq_op_round(t, x, l->input) : x;

@@ -1,4 +1,6 @@
 /* Rounding to integer codes, with the masked straight-through estimator. */
+#include "core/tape/ops_round.h"
+
 #include "core/tape/record.h"
 
 #include "core/math/kernels.h"

@@ -1,4 +1,4 @@
-/* Fake quantization of values, for activations (spec: masked straight-through estimator). */
+/* Fake quantization of values (activations), with the masked straight-through estimator. */
 #ifndef SRQ_TAPE_OPS_ROUND_H
 #define SRQ_TAPE_OPS_ROUND_H
 

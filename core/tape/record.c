@@ -40,26 +40,16 @@ struct srq_tape {
 };
 
 static const char *const kind_names[SRQ_TAPE_KINDS] = {
-    [SRQ_TAPE_LINEAR] = "linear",
-    [SRQ_TAPE_WEIGHT_GRAD] = "weight gradient",
-    [SRQ_TAPE_SINK] = "sink",
-    [SRQ_TAPE_RMSNORM] = "rmsnorm",
-    [SRQ_TAPE_ROPE] = "rope",
-    [SRQ_TAPE_ATTENTION] = "attention",
-    [SRQ_TAPE_SWIGLU] = "swiglu",
-    [SRQ_TAPE_ADD] = "add",
-    [SRQ_TAPE_MSE] = "mse",
-    [SRQ_TAPE_DOT] = "dot",
-    [SRQ_TAPE_FEED] = "feed",
-    [SRQ_TAPE_CONV] = "conv",
-    [SRQ_TAPE_PATCHES] = "patches",
-    [SRQ_TAPE_GROUP_NORM] = "group norm",
-    [SRQ_TAPE_SILU] = "silu",
-    [SRQ_TAPE_SCALE] = "scale",
-    [SRQ_TAPE_UPSAMPLE] = "upsample",
-    [SRQ_TAPE_CONCAT] = "concat",
-    [SRQ_TAPE_SAMPLE] = "sample",
-    [SRQ_TAPE_ROUND] = "round",
+    [SRQ_TAPE_LINEAR] = "linear",     [SRQ_TAPE_WEIGHT_GRAD] = "weight gradient",
+    [SRQ_TAPE_SINK] = "sink",         [SRQ_TAPE_RMSNORM] = "rmsnorm",
+    [SRQ_TAPE_ROPE] = "rope",         [SRQ_TAPE_ATTENTION] = "attention",
+    [SRQ_TAPE_SWIGLU] = "swiglu",     [SRQ_TAPE_ADD] = "add",
+    [SRQ_TAPE_MSE] = "mse",           [SRQ_TAPE_DOT] = "dot",
+    [SRQ_TAPE_FEED] = "feed",         [SRQ_TAPE_CONV] = "conv",
+    [SRQ_TAPE_PATCHES] = "patches",   [SRQ_TAPE_GROUP_NORM] = "group norm",
+    [SRQ_TAPE_SILU] = "silu",         [SRQ_TAPE_SCALE] = "scale",
+    [SRQ_TAPE_UPSAMPLE] = "upsample", [SRQ_TAPE_CONCAT] = "concat",
+    [SRQ_TAPE_SAMPLE] = "sample",     [SRQ_TAPE_ROUND] = "round",
 };
 
 /* ---- life ---- */

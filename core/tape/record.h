@@ -11,7 +11,6 @@
 #include "core/math/kernels.h"
 #include "core/tape/arena.h"
 #include "core/tape/ops_picture.h"
-#include "core/tape/ops_round.h"
 
 enum srq_tape_kind {
     SRQ_TAPE_LINEAR, /* y, and dx in backward */

@@ -391,6 +391,7 @@ enum { ROW = 77 };
 static int64_t run_rows(const struct srq_kernels *k, enum srq_dtype dtype, float *out)
 {
     _Alignas(64) char a[ROW * 4], b[ROW * 4], y[ROW * 4], z[ROW * 4];
+    uint32_t inside[SRQ_MASK_BLOCK / 32];
     float w[ROW], *at = out;
 
     for (int i = 0; i < ROW; i++) {
@@ -412,6 +413,23 @@ static int64_t run_rows(const struct srq_kernels *k, enum srq_dtype dtype, float
     KEEP(ROW);
     k->add(dtype, a, z, y, ROW);
     KEEP(ROW);
+    k->silu(dtype, a, y, ROW);
+    KEEP(ROW);
+    k->silu_backward(dtype, a, b, y, ROW, true);
+    KEEP(ROW);
+    k->affine(dtype, a, b, &(struct srq_affine){ w, w + 1, w + 2 }, y, ROW - 2, false);
+    k->affine(dtype, a, NULL, &(struct srq_affine){ NULL, NULL, w }, y, ROW - 2, true);
+    KEEP(ROW);
+    k->scale(dtype, a, -0.3f, y, ROW, true);
+    KEEP(ROW);
+    k->column_sums(dtype, a, 19, 4, 18, at);
+    k->column_dots(dtype, a, b, w, 19, 4, 18, at + 18);
+    k->column_squares(dtype, a, w, 19, 4, 18, at + 36);
+    at += 54;
+    k->round(dtype, a, &(struct srq_code_range){ 0.1f, 2, -3, 9 }, y, inside, ROW);
+    KEEP(ROW);
+    k->keep_inside(dtype, inside, b, y, ROW, true);
+    KEEP(ROW);
     *at++ = k->square_error(dtype, a, dtype, b, 0.3f, y, ROW);
     KEEP(ROW);
     *at++ = k->largest_error(dtype, a, dtype, b, ROW);
@@ -426,7 +444,7 @@ static int64_t run_rows(const struct srq_kernels *k, enum srq_dtype dtype, float
 static void every_instruction_set_gives_the_same_rows(void **state)
 {
     static const char *const names[] = { "avx2", "avx512" };
-    float want[16 * ROW], got[16 * ROW];
+    float want[24 * ROW], got[24 * ROW];
 
     (void)state;
     for (int d = 0; d < 2; d++) {
