@@ -31,4 +31,5 @@ include core/flow/local.mk
 include core/tune/local.mk
 include core/budget/local.mk
 include core/eval/local.mk
+include core/diffusion/local.mk
 include core/job/local.mk

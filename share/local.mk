@@ -1,9 +1,11 @@
-# Shipped data: the demo model and its texts.
+# Shipped data: the demo model and its texts, and the network whose features pictures are compared by.
 demomodeldir = $(pkgdatadir)/models/demo-lm
 dist_demomodel_DATA = \
 	share/models/demo-lm/config.json share/models/demo-lm/generation_config.json \
 	share/models/demo-lm/model.safetensors share/models/demo-lm/tokenizer.json \
 	share/models/demo-lm/tokenizer_config.json
+demofeaturesdir = $(pkgdatadir)/models/demo-features
+dist_demofeatures_DATA = share/models/demo-features/model.safetensors
 demotextdir = $(pkgdatadir)/text
 dist_demotext_DATA = share/text/demo-calib.txt share/text/demo-eval.txt
 

@@ -1,6 +1,8 @@
 /* Philox4x32-10 and what is drawn from it. */
 #include "core/base/rng.h"
 
+#include <math.h>
+
 void srq_philox(const uint32_t ctr[4], const uint32_t key[2], uint32_t out[4])
 {
     uint32_t c0 = ctr[0], c1 = ctr[1], c2 = ctr[2], c3 = ctr[3];
@@ -25,14 +27,33 @@ void srq_philox(const uint32_t ctr[4], const uint32_t key[2], uint32_t out[4])
     out[3] = c3;
 }
 
-uint64_t srq_rng_u64(uint64_t seed, uint64_t stream, uint64_t index)
+static void block(uint64_t seed, uint64_t stream, uint64_t index, uint32_t out[4])
 {
     uint32_t ctr[4] = { (uint32_t)index, (uint32_t)(index >> 32), (uint32_t)stream, (uint32_t)(stream >> 32) };
     uint32_t key[2] = { (uint32_t)seed, (uint32_t)(seed >> 32) };
-    uint32_t out[4];
 
     srq_philox(ctr, key, out);
+}
+
+uint64_t srq_rng_u64(uint64_t seed, uint64_t stream, uint64_t index)
+{
+    uint32_t out[4];
+
+    block(seed, stream, index, out);
     return (uint64_t)out[1] << 32 | out[0];
+}
+
+void srq_rng_normals(uint64_t seed, uint64_t stream, uint64_t index, double out[2])
+{
+    uint32_t w[4];
+    double u, v, far;
+
+    block(seed, stream, index, w);
+    u = ((double)((uint64_t)w[1] << 32 | w[0]) + 1) * 0x1p-64;
+    v = (double)((uint64_t)w[3] << 32 | w[2]) * 0x1p-64;
+    far = sqrt(-2 * log(u));
+    out[0] = far * cos(2 * 3.14159265358979323846 * v);
+    out[1] = far * sin(2 * 3.14159265358979323846 * v);
 }
 
 double srq_rng_uniform(uint64_t seed, uint64_t stream, uint64_t index)

@@ -1,6 +1,7 @@
 core_libsrq_la_SOURCES += core/math/team.c core/math/team.h core/math/gemm_backend.c core/math/gemm.h \
 	core/math/gemm_backend.h core/math/gemm_check.c core/math/gemm_openblas.c core/math/gemm_onednn.c \
-	core/math/gemm_plain.c core/math/gemm_rehearse.c core/math/kernels.c core/math/kernels.h core/math/vec.h
+	core/math/gemm_plain.c core/math/gemm_rehearse.c core/math/kernels.c core/math/kernels.h core/math/vec.h \
+	core/math/symmetric.c core/math/symmetric.h
 core_libsrq_la_LIBADD += $(kernel_libs)
 
 # The kernels once per instruction set, picked at run time. Products and sums are contracted where the set has FMA.

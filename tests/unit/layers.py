@@ -31,7 +31,7 @@ def storeys(house, levels):
 
 # text reads its files with what format has for hostile input.
 CORE = storeys("core", [["include"], ["base"], ["tensor"], ["math"], ["tape", "grid", "format"], ["text"], ["model"],
-                        ["flow"], ["tune", "eval", "budget"]])
+                        ["flow"], ["tune", "eval", "budget"], ["diffusion"]])
 PLUGINS = sorted(e.name for e in os.scandir(os.path.join(TOP, "plugins")) if e.is_dir())
 
 # Room: the rooms that its files may include from, besides itself. A file belongs to the longest name that its folder

@@ -16,6 +16,7 @@ include tests/unit/proto.mk
 include tests/unit/daemon.mk
 include tests/unit/client.mk
 include tests/unit/eval.mk
+include tests/unit/diffusion.mk
 include tests/unit/top.mk
 include tests/unit/screen.mk
 
