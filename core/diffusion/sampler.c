@@ -80,7 +80,7 @@ static int take_step(const struct srq_sampler *s, const struct work *w, int i, i
                      struct srq_error *err)
 {
     bool ddim = s->scheduler == SRQ_SCHEDULER_DDIM, noisy = !ddim || s->eta > 0;
-    struct srq_step step = {
+    struct srq_sample_step step = {
         .schedule = s->schedule,
         .from = w->times[i],
         .to = next_time(s, w->times, i),

@@ -10,7 +10,7 @@ struct mix {
     double x0, other, sigma;
 };
 
-static void put(const struct srq_step *s, int64_t i, const struct mix *m, const float *x0, const float *other)
+static void put(const struct srq_sample_step *s, int64_t i, const struct mix *m, const float *x0, const float *other)
 {
     const float *z = s->z != NULL ? s->z + i * s->pixels : NULL;
     float *next = s->next + i * s->pixels;
@@ -23,7 +23,7 @@ static void put(const struct srq_step *s, int64_t i, const struct mix *m, const 
 }
 
 /* x̂_0 of picture i into the first half of scratch. */
-static float *predicted(const struct srq_step *s, int64_t i)
+static float *predicted(const struct srq_sample_step *s, int64_t i)
 {
     float *x0 = s->scratch;
 
@@ -32,7 +32,7 @@ static float *predicted(const struct srq_step *s, int64_t i)
     return x0;
 }
 
-void srq_step_ddpm(const struct srq_step *s)
+void srq_step_ddpm(const struct srq_sample_step *s)
 {
     double from = s->schedule->alpha_bar[s->from], to = s->to >= 0 ? s->schedule->alpha_bar[s->to] : 1;
     double a = from / to, b = 1 - a, small = b * (1 - to) / (1 - from);
@@ -45,7 +45,7 @@ void srq_step_ddpm(const struct srq_step *s)
         put(s, i, &m, predicted(s, i), s->x + i * s->pixels);
 }
 
-void srq_step_ddim(const struct srq_step *s)
+void srq_step_ddim(const struct srq_sample_step *s)
 {
     const double *alpha_bar = s->schedule->alpha_bar;
     double from = alpha_bar[s->from];

@@ -45,7 +45,7 @@ static void check_step(const struct srq_schedule *s, bool ddim, char *rest)
 {
     float x[COUNT], said[COUNT], z[COUNT], next[COUNT], scratch[2 * PIXELS];
     int steps = (int)strtol(rest, &rest, 10), i = (int)strtol(rest, &rest, 10);
-    struct srq_step step = { .schedule = s,
+    struct srq_sample_step step = { .schedule = s,
                              .eta = strtod(rest, &rest),
                              .n = N,
                              .pixels = PIXELS,
