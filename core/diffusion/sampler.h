@@ -12,7 +12,7 @@ typedef int srq_predict(void *ctx, int step, double t, const float *x, int64_t n
 typedef void srq_seen(void *ctx, int step, double t, const float *x, int64_t n);
 
 struct srq_sampler {
-    const struct srq_schedule *schedule;
+    const struct srq_noise_schedule *schedule;
     enum srq_scheduler scheduler; /* whose steps are taken, whatever the schedule's own class */
     int steps;                    /* 1 … schedule->times */
     double eta;                   /* DDIM only, 0 … 1 */
