@@ -56,8 +56,8 @@ void srq_schedule_noise(const struct srq_noise_schedule *s, int32_t t, const flo
         out[i] = (float)(a * (double)x0[i] + b * (double)eps[i]);
 }
 
-void srq_schedule_target(const struct srq_noise_schedule *s, int32_t t, const float *x0, const float *eps, int64_t count,
-                         float *out)
+void srq_schedule_target(const struct srq_noise_schedule *s, int32_t t, const float *x0, const float *eps,
+                         int64_t count, float *out)
 {
     double a, b;
 

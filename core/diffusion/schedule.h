@@ -62,8 +62,8 @@ double srq_schedule_snr(const struct srq_noise_schedule *s, int32_t t);
 void srq_schedule_noise(const struct srq_noise_schedule *s, int32_t t, const float *x0, const float *eps, int64_t count,
                         float *out);
 /* What the model should say for x_t: eps, x_0, or v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) x_0. */
-void srq_schedule_target(const struct srq_noise_schedule *s, int32_t t, const float *x0, const float *eps, int64_t count,
-                         float *out);
+void srq_schedule_target(const struct srq_noise_schedule *s, int32_t t, const float *x0, const float *eps,
+                         int64_t count, float *out);
 /* x_0 and eps as the model's output `said` for x_t implies them, nothing clipped. */
 void srq_schedule_x0(const struct srq_noise_schedule *s, int32_t t, const float *xt, const float *said, int64_t count,
                      float *out);

@@ -9,8 +9,8 @@ struct srq_denoiser;
 
 struct srq_denoiser_config {
     const struct srq_model *model;
-    enum srq_dtype compute; /* F32 or BF16 */
-    int64_t batch;          /* pictures at a time */
+    enum srq_dtype compute;                /* F32 or BF16 */
+    int64_t batch;                         /* pictures at a time */
     const struct srq_weights *weights;     /* NULL: the model's */
     struct srq_layer_roundings *roundings; /* [layers] of the model; NULL: nothing is rounded */
 };

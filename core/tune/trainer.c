@@ -35,8 +35,8 @@ int srq_train_schedule_of(const struct srq_plugin *p, void *self, struct srq_tra
 
 static struct srq_walk_config walk_of(const struct srq_train_config *c)
 {
-    return (struct srq_walk_config){ c->model,           SRQ_F32,      SRQ_F32,       c->schedule.batch, 1,
-                                     .backward = true, .vectors = true, .roundings = true };
+    return (struct srq_walk_config){ c->model, SRQ_F32,          SRQ_F32,         c->schedule.batch,
+                                     1,        .backward = true, .vectors = true, .roundings = true };
 }
 
 static struct srq_states_config states_of(const struct srq_train_config *c)
@@ -493,8 +493,9 @@ static int take_loss(struct srq_train *t, struct srq_train_point *p, struct srq_
     p->kd = kd / (double)n;
     p->loss = (s->task_weight > 0 ? s->task_weight * p->task : 0) + s->kd_weight * p->kd;
     return isfinite(p->loss) ? 0
-                             : srq_fail(err, -SRQ_ENUMERIC, "the loss of step %" PRId64 " is not finite: a smaller "
-                                                            "learning rate may help",
+                             : srq_fail(err, -SRQ_ENUMERIC,
+                                        "the loss of step %" PRId64 " is not finite: a smaller "
+                                        "learning rate may help",
                                         p->step);
 }
 

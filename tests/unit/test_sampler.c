@@ -65,7 +65,8 @@ static int tick(void *ctx, int64_t done, int64_t total)
     return ++w->ticks == w->stop_at;
 }
 
-static struct srq_sampler make(const struct srq_noise_schedule *s, enum srq_scheduler scheduler, double eta, struct watch *w)
+static struct srq_sampler make(const struct srq_noise_schedule *s, enum srq_scheduler scheduler, double eta,
+                               struct watch *w)
 {
     *w = (struct watch){ 0 };
     return (struct srq_sampler){ .schedule = s,
@@ -126,7 +127,9 @@ static void a_sample_is_its_steps(void **state)
         assert_ok(srq_sample(&sampler, 5, 1, got, &err), &err);
         srq_picture_noise(42, 5, -1, PIXELS, x);
         for (int i = 0; i < STEPS; i++) {
-            struct srq_sample_step step = { .schedule = s, .from = 900 - 100 * i, .to = 800 - 100 * i, .eta = 0.7, .n = 1 };
+            struct srq_sample_step step = {
+                .schedule = s, .from = 900 - 100 * i, .to = 800 - 100 * i, .eta = 0.7, .n = 1
+            };
 
             step.pixels = PIXELS;
             step.x = step.next = x;
@@ -160,7 +163,9 @@ static void ddim_with_all_noise_is_ddpm(void **state)
         s = read_schedule(keys);
         for (int i = 0; i < STEPS; i++) {
             float x[PIXELS], said[PIXELS], z[PIXELS], scratch[2 * PIXELS];
-            struct srq_sample_step step = { .schedule = s, .from = 900 - 100 * i, .to = 800 - 100 * i, .eta = 1, .n = 1 };
+            struct srq_sample_step step = {
+                .schedule = s, .from = 900 - 100 * i, .to = 800 - 100 * i, .eta = 1, .n = 1
+            };
 
             srq_picture_noise(1, 0, -1, PIXELS, x);
             srq_picture_noise(1, 1, -1, PIXELS, said);

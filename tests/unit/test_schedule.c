@@ -46,14 +46,14 @@ static void check_step(const struct srq_noise_schedule *s, bool ddim, char *rest
     float x[COUNT], said[COUNT], z[COUNT], next[COUNT], scratch[2 * PIXELS];
     int steps = (int)strtol(rest, &rest, 10), i = (int)strtol(rest, &rest, 10);
     struct srq_sample_step step = { .schedule = s,
-                             .eta = strtod(rest, &rest),
-                             .n = N,
-                             .pixels = PIXELS,
-                             .x = x,
-                             .said = said,
-                             .z = z,
-                             .next = next,
-                             .scratch = scratch };
+                                    .eta = strtod(rest, &rest),
+                                    .n = N,
+                                    .pixels = PIXELS,
+                                    .x = x,
+                                    .said = said,
+                                    .z = z,
+                                    .next = next,
+                                    .scratch = scratch };
     int32_t times[64];
 
     fill(x, 1.5, 1.0, 0.7);
