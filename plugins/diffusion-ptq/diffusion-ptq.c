@@ -1,6 +1,6 @@
 /* Post-training quantization of a diffusion model: ranges of activations are observed, weights are rounded to the
  * nearest value of their grid. What diffusion-qat begins with, and is to be held against. */
-#include "plugins/diffusion-qat/grid.h"
+#include "plugins/diffusion_grid.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
  * squared error to the noise plus that to the full-precision model; AdamW moves all weights, biases and norms, and what
  * is kept is their moving average. Ranges of weights are their present extremes, so that none is cut off and rounding
  * passes gradients straight through; those of activations are moving averages, and what they cut off gets none. */
-#include "plugins/diffusion-qat/grid.h"
+#include "plugins/diffusion_grid.h"
 
 #include <string.h>
 

@@ -456,7 +456,6 @@ static int teach(struct srq_train *t, struct srq_error *err)
 
     srq_walk_round(t->walk, NULL);
     rc = srq_walk_units(t->walk, t->states, t->batch.n, NULL, err);
-    srq_walk_round(t->walk, t->roundings);
     return rc == 0 ? srq_convert(srq_states_final(t->states, 0), SRQ_F32, t->taught, SRQ_F32, n) : rc;
 }
 
@@ -564,6 +563,7 @@ static int one_step(struct srq_train *t, const struct srq_train_events *events, 
         rc = srq_states_put_pictures(t->states, t->batch.x, t->batch.t, t->batch.n, err);
     if (rc == 0 && t->done >= 0)
         rc = teach(t, err);
+    srq_walk_round(t->walk, t->roundings);
     listen(t, true);
     if (rc == 0)
         rc = student_forward(t, err);
