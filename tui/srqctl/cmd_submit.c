@@ -20,7 +20,7 @@ const struct ctl_option ctl_submit_options[] = {
     { "features", 0, "FILE", CTL_C_FILE, NULL, "network that tells what pictures look like", false },
     { "layer", 'l', "PATTERN=SCHEME", CTL_C_NONE, NULL, "another scheme for some layers", true },
     { "budget", 'b', "BITS", CTL_C_NONE, NULL, "average bits a weight; schemes by measured sensitivity", false },
-    { "candidates", 0, "SCHEMES", CTL_C_NONE, NULL, "what --budget chooses from, e.g. w2g64,w4g64,w8", true },
+    { "candidates", 0, "LIST", CTL_C_NONE, NULL, "what --budget chooses from, e.g. w2g64,w4g64,w8", true },
     { "untied", 0, NULL, CTL_C_NONE, NULL, "let --layer split q/k/v or gate/up, which runtimes fuse", false },
     { "set", 0, "KEY=VALUE", CTL_C_NONE, NULL, "an option of the job or PLUGIN.OPTION", true },
     { "format", 'f', "NAME", CTL_C_WORDS, "auto_round auto_gptq auto_awq compressed-tensors fake",
