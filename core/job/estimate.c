@@ -279,14 +279,65 @@ static double files_s(const struct srq_resolved *r)
            text / TEXT_BYTES_S;
 }
 
-void srq_estimate_way(const struct srq_resolved *r, double out[SRQ_WAY_LENGTH])
+/* ---- diffusion models -------------------------------------------------------------------------------------------- */
+
+#define PICTURE_SHARE 0.6 /* of the time of a pass that products take */
+#define PICTURE_ROWS 8192 /* on which their speed is measured */
+
+/* Operations of products for a picture: layers work on every pixel, but those of a unit of convolutions that are none,
+ * which look at the time. *widest: the layer with the most. */
+static double picture_work(const struct srq_model *m, const struct srq_layer_info **widest)
+{
+    double sum = 0, most = 0;
+
+    *widest = srq_model_layer(m, 0);
+    for (int u = 0; u < srq_model_unit_count(m); u++) {
+        const struct srq_unit_info *info = srq_model_unit(m, u);
+        double rows = (double)srq_model_port(m, info->out[0])->rows;
+        bool convolves = false;
+
+        for (int i = info->first; i < info->first + info->count; i++)
+            convolves = convolves || srq_model_layer(m, i)->kernel > 0;
+        for (int i = info->first; i < info->first + info->count; i++) {
+            const struct srq_layer_info *l = srq_model_layer(m, i);
+            double work = 2 * rows * (double)l->out * (double)l->in;
+
+            if (convolves && l->kernel == 0)
+                continue;
+            sum += work;
+            if (work > most)
+                *widest = l;
+            most = work > most ? work : most;
+        }
+    }
+    return sum;
+}
+
+/* A step of training is a pass of the teacher and four of the student: forwards, again on the way back, and two
+ * gradients. */
+static void pictures_way(const struct srq_resolved *r, double out[SRQ_WAY_LENGTH])
+{
+    const struct srq_job_options *o = &r->job.spec.opt;
+    const struct srq_trainer_schedule *t = &r->job.train;
+    const struct srq_layer_info *widest;
+    double work = picture_work(r->job.model, &widest), one, train = 0;
+
+    one = work / product_speed(SRQ_F32, PICTURE_ROWS, widest->out, widest->in) / PICTURE_SHARE;
+    if (r->job.trainer_self != NULL)
+        train = (double)t->batch * (double)(5 * t->steps + t->warmup) +
+                (t->noisy == SRQ_NOISY_TRAJECTORY ? (double)(o->nsamples * o->sample_steps) : 0);
+    out[SRQ_WAY_LOAD] = START_S + files_s(r) / 2;
+    out[SRQ_WAY_TRANSFORM] = train * one;
+    out[SRQ_WAY_RESULT] = 3 * (double)(o->samples * o->sample_steps) * one;
+    out[SRQ_WAY_EXPORT] = files_s(r) / 2;
+}
+
+static void words_way(const struct srq_resolved *r, double out[SRQ_WAY_LENGTH])
 {
     struct speed s = measure(r);
     struct model m = count(r);
     double files = files_s(r), eval = evaluate_s(r, &m, &s);
 
-    for (int i = 0; i < SRQ_WAY_LENGTH; i++)
-        out[i] = 0;
     out[SRQ_WAY_LOAD] = START_S + files / 2;
     out[SRQ_WAY_SCORE] = score_s(r, &m, &s);
     out[SRQ_WAY_ORIGINAL] = out[SRQ_WAY_ROUNDED] = out[SRQ_WAY_RESULT] = eval / 3;
@@ -296,12 +347,22 @@ void srq_estimate_way(const struct srq_resolved *r, double out[SRQ_WAY_LENGTH])
     out[SRQ_WAY_EXPORT] = files / 2;
 }
 
+void srq_estimate_way(const struct srq_resolved *r, double out[SRQ_WAY_LENGTH])
+{
+    for (int i = 0; i < SRQ_WAY_LENGTH; i++)
+        out[i] = 0;
+    if (r->job.info->pictures)
+        pictures_way(r, out);
+    else
+        words_way(r, out);
+}
+
 double srq_estimate_s(const struct srq_resolved *r)
 {
     double way[SRQ_WAY_LENGTH], sum = 0;
 
     srq_estimate_way(r, way);
     for (int i = 0; i < SRQ_WAY_LENGTH; i++)
-        sum += i == SRQ_WAY_TRANSFORM ? 0 : way[i];
+        sum += i == SRQ_WAY_TRANSFORM && isnan(way[i]) ? 0 : way[i];
     return isfinite(sum) ? sum : NAN;
 }

@@ -199,7 +199,7 @@ static void note_surplus(struct srq_resolved *r)
 /* Dequantized weights say nothing of inputs: who reads them has to round those, or gets another model. */
 static void note_inputs(struct srq_resolved *r)
 {
-    for (int i = 0; i < r->job.spec.format_count && srq_resolved_rounds_inputs(r); i++)
+    for (int i = 0; i < r->job.spec.format_count && srq_resolved_rounds_inputs(r) && !r->job.info->pictures; i++)
         if (strcmp(r->job.spec.formats[i], "fake") == 0)
             srq_resolved_note(r, "fake holds the rounded weights alone: nothing in it says that inputs of layers are "
                                  "rounded too, as the evaluation does");

@@ -146,12 +146,14 @@ int srq_job_train_check_plan(const struct srq_resolved *r, struct srq_error *err
 
 struct srq_noisy_config srq_job_noisy_config(const struct srq_job *job)
 {
+    int64_t n = job->spec.opt.nsamples;
+
     return (struct srq_noisy_config){ .model = job->model,
                                       .schedule = job->noise,
                                       .set = job->train.noisy == SRQ_NOISY_UNIFORM ? job->pictures : NULL,
-                                      .trajectories = job->spec.opt.nsamples,
+                                      .trajectories = n,
                                       .steps = job->spec.opt.sample_steps,
-                                      .batch = SRQ_SAMPLE_BATCH,
+                                      .batch = n < SRQ_SAMPLE_BATCH ? n : SRQ_SAMPLE_BATCH,
                                       .seed = (uint64_t)job->spec.opt.seed };
 }
 
@@ -163,6 +165,13 @@ struct srq_train_config srq_job_train_config(const struct srq_resolved *r)
                                       .schemes = r->choice.schemes,
                                       .schedule = r->job.train,
                                       .batch = srq_noisy_batch };
+}
+
+int64_t srq_job_sample_batch(const struct srq_job *job)
+{
+    int64_t n = job->spec.opt.samples;
+
+    return n < 1 ? 1 : n < SRQ_SAMPLE_BATCH ? n : SRQ_SAMPLE_BATCH;
 }
 
 struct srq_high_steps srq_job_high_steps(const struct srq_job *job)
@@ -178,7 +187,7 @@ int srq_job_train_needs(const struct srq_resolved *r, struct srq_needs *memory, 
 {
     const struct srq_noisy_config noisy = srq_job_noisy_config(&r->job);
     const struct srq_job_options *o = &r->job.spec.opt;
-    struct srq_denoiser_config d = { r->job.model, SRQ_F32, SRQ_SAMPLE_BATCH, NULL, NULL };
+    struct srq_denoiser_config d = { r->job.model, SRQ_F32, srq_job_sample_batch(&r->job), NULL, NULL };
     struct srq_memory_rows rows = { .count = 0 };
     struct srq_layer_roundings none;
     struct srq_pictures p;

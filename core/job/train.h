@@ -6,7 +6,7 @@
 #include "core/job/noisy.h"
 #include "core/job/resolved.h"
 
-#define SRQ_SAMPLE_BATCH 32 /* pictures that go through the model together while they are sampled */
+#define SRQ_SAMPLE_BATCH 32 /* pictures that go through the model together while they are sampled, at most */
 
 /* After the plugins of the method were created: refuses what does not fit to the model, reads the scheduler, opens the
  * given pictures, asks the trainer how it works. */
@@ -17,6 +17,7 @@ int srq_job_train_check_plan(const struct srq_resolved *r, struct srq_error *err
 struct srq_noisy_config srq_job_noisy_config(const struct srq_job *job);
 struct srq_train_config srq_job_train_config(const struct srq_resolved *r);
 int srq_job_train_needs(const struct srq_resolved *r, struct srq_needs *memory, struct srq_error *err);
+int64_t srq_job_sample_batch(const struct srq_job *job);
 /* Steps at each end of a trajectory that are computed in full precision in the mix. */
 struct srq_high_steps {
     int first, last;

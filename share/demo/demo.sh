@@ -1,5 +1,6 @@
 #!/bin/sh
-# The main job on the shipped demo model, as a user would run it: plain rounding, then SignRound, then the table.
+# The main jobs on the shipped demo models, as a user would run them: a language model by plain rounding and by SignRound
+# with their table, a diffusion model trained with its rounding.
 #
 # Runs the programs of a build tree ($top_builddir) without installing them, with a daemon of its own that ends with it.
 # Usage: top_srcdir=… top_builddir=… demo.sh [OUTPUT-DIR]     (default: ./demo-out)
@@ -35,6 +36,9 @@ show submit "$model" --method rtn --scheme "$scheme" --eval "$eval_text" --set e
 show submit "$model" --method signround --scheme "$scheme" --calib "$calib" --eval "$eval_text" \
     --set nsamples=64 --set seqlen=256 --set eval.windows=32 --set signround.iters=100 \
     --name tuned -o "$out/tuned" --force --wait
+show submit "$top_srcdir/share/models/demo-ddpm" --method diffusion-qat --scheme w4a8 --set diffusion-qat.steps=20 \
+    --set diffusion-qat.warmup=8 --set diffusion-qat.batch=8 --set diffusion-qat.lr=2e-4 \
+    --set nsamples=8 --set samples=8 --set sample_steps=10 --name pictures -o "$out/pictures" --force --wait
 show list
-show report @last
-printf '\nThe models are in %s (rounded, tuned); their reports are report.json there.\n' "$out"
+show report tuned
+printf '\nThe models are in %s (rounded, tuned, pictures); their reports are report.json there.\n' "$out"

@@ -160,6 +160,22 @@ static void say_result(const struct ctl_progress *p, const cJSON *e, struct srq_
     srq_buf_printf(lines, " on %.0f tokens\n", ctl_num(e, "tokens"));
 }
 
+static void say_sample(const cJSON *e, struct srq_buf *lines)
+{
+    char mse[CTL_HUMAN], fid[CTL_HUMAN];
+
+    if (!isnan(ctl_num(e, "pair_mse")))
+        srq_buf_printf(lines, "%s pictures: squared difference %s from the original's", ctl_str(e, "which"),
+                       ctl_human_number(ctl_num(e, "pair_mse"), mse));
+    else if (!isnan(ctl_num(e, "fid")))
+        srq_buf_printf(lines, "%s pictures", ctl_str(e, "which"));
+    else
+        return;
+    if (!isnan(ctl_num(e, "fid")))
+        srq_buf_printf(lines, ", Frechet distance %s", ctl_human_number(ctl_num(e, "fid"), fid));
+    srq_buf_puts(lines, "\n");
+}
+
 static void say_log(const cJSON *e, bool live, struct srq_buf *lines)
 {
     char text[2048];
@@ -200,6 +216,8 @@ void ctl_progress_event(struct ctl_progress *p, const char *event, const cJSON *
         say_block(p, e, live, lines);
     } else if (strcmp(event, "eval.result") == 0) {
         say_result(p, e, lines);
+    } else if (strcmp(event, "sample.result") == 0) {
+        say_sample(e, lines);
     } else if (strcmp(event, "log") == 0) {
         say_log(e, live, lines);
     }

@@ -56,19 +56,47 @@ void ctl_finish_text(const cJSON *report, struct srq_buf *out)
     srq_buf_printf(out, ": %d of %d blocks are tuned, the others rounded plainly", tuned, all);
 }
 
+/* Pictures from equal noise. */
+static void picture_row(struct ctl_table *t, const cJSON *report, const char *name, const char *key)
+{
+    static const char *const models[] = { "full", "quantized", "mixed" };
+    char path[64], n[CTL_HUMAN];
+
+    ctl_table_cell(t, name);
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(path, sizeof(path), "diffusion.%s.%s", key, models[i]);
+        ctl_table_cell(t, ctl_human_number(ctl_num(report, path), n));
+    }
+}
+
+static void picture_rows(struct ctl_table *t, const cJSON *report)
+{
+    picture_row(t, report, "squared difference", "pair_mse");
+    picture_row(t, report, "PSNR, dB", "psnr");
+    picture_row(t, report, "SSIM", "ssim");
+    picture_row(t, report, "Frechet distance", "fid");
+    picture_row(t, report, "s a picture and step", "latency");
+}
+
 void ctl_summary(const cJSON *report, const char *output, struct srq_buf *out)
 {
+    bool pictures = cJSON_IsObject(ctl_get(report, "diffusion"));
     char heads[64];
     struct ctl_table *t;
     char a[CTL_HUMAN], b[CTL_HUMAN], path[4096];
 
-    snprintf(heads, sizeof(heads), "|>original|>rounded|>%s", ctl_result_name(report));
+    snprintf(heads, sizeof(heads), pictures ? "|>original|>quantized|>mixed" : "|>original|>rounded|>%s",
+             ctl_result_name(report));
     t = ctl_table_create(heads);
     if (t == NULL)
         return;
-    row(t, report, "perplexity", "perplexity", ctl_human_number);
-    row(t, report, "KL to the original", "kl", ctl_human_number);
-    row(t, report, "top-1 agreement", "top1", ctl_human_percent);
+    if (pictures) {
+        picture_rows(t, report);
+    } else {
+        row(t, report, "perplexity", "perplexity", ctl_human_number);
+        row(t, report, "KL to the original", "kl", ctl_human_number);
+        row(t, report, "top-1 agreement", "top1", ctl_human_percent);
+    }
     ctl_human_bytes(ctl_num(report, "size.before_bytes"), a);
     ctl_human_bytes(ctl_num(report, "size.after_bytes"), b);
     ctl_table_cell(t, "size");
