@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-int srq_schedule_timesteps(const struct srq_schedule *s, int steps, int32_t *out, struct srq_error *err)
+int srq_schedule_timesteps(const struct srq_noise_schedule *s, int steps, int32_t *out, struct srq_error *err)
 {
     double all = s->times, step;
 
@@ -34,19 +34,19 @@ int srq_schedule_timesteps(const struct srq_schedule *s, int steps, int32_t *out
     return 0;
 }
 
-double srq_schedule_snr(const struct srq_schedule *s, int32_t t)
+double srq_schedule_snr(const struct srq_noise_schedule *s, int32_t t)
 {
     return s->alpha_bar[t] / (1 - s->alpha_bar[t]);
 }
 
 /* Amplitudes of picture and noise at t. */
-static void amplitudes(const struct srq_schedule *s, int32_t t, double *picture, double *noise)
+static void amplitudes(const struct srq_noise_schedule *s, int32_t t, double *picture, double *noise)
 {
     *picture = sqrt(s->alpha_bar[t]);
     *noise = sqrt(1 - s->alpha_bar[t]);
 }
 
-void srq_schedule_noise(const struct srq_schedule *s, int32_t t, const float *x0, const float *eps, int64_t count,
+void srq_schedule_noise(const struct srq_noise_schedule *s, int32_t t, const float *x0, const float *eps, int64_t count,
                         float *out)
 {
     double a, b;
@@ -56,8 +56,8 @@ void srq_schedule_noise(const struct srq_schedule *s, int32_t t, const float *x0
         out[i] = (float)(a * (double)x0[i] + b * (double)eps[i]);
 }
 
-void srq_schedule_target(const struct srq_schedule *s, int32_t t, const float *x0, const float *eps, int64_t count,
-                         float *out)
+void srq_schedule_target(const struct srq_noise_schedule *s, int32_t t, const float *x0, const float *eps,
+                         int64_t count, float *out)
 {
     double a, b;
 
@@ -68,7 +68,7 @@ void srq_schedule_target(const struct srq_schedule *s, int32_t t, const float *x
                                                         : (float)(a * (double)eps[i] - b * (double)x0[i]);
 }
 
-void srq_schedule_x0(const struct srq_schedule *s, int32_t t, const float *xt, const float *said, int64_t count,
+void srq_schedule_x0(const struct srq_noise_schedule *s, int32_t t, const float *xt, const float *said, int64_t count,
                      float *out)
 {
     double a, b;
@@ -80,7 +80,7 @@ void srq_schedule_x0(const struct srq_schedule *s, int32_t t, const float *xt, c
                                                         : (float)(a * (double)xt[i] - b * (double)said[i]);
 }
 
-void srq_schedule_eps(const struct srq_schedule *s, int32_t t, const float *xt, const float *said, int64_t count,
+void srq_schedule_eps(const struct srq_noise_schedule *s, int32_t t, const float *xt, const float *said, int64_t count,
                       float *out)
 {
     double a, b;
@@ -118,7 +118,7 @@ static void clamp(float *x, int64_t count, float range, float scale)
         x[i] = (x[i] < -range ? -range : x[i] > range ? range : x[i]) * scale;
 }
 
-void srq_schedule_limit(const struct srq_schedule *s, float *x0, int64_t count, float *scratch)
+void srq_schedule_limit(const struct srq_noise_schedule *s, float *x0, int64_t count, float *scratch)
 {
     if (s->thresholding && count > 0) {
         double q = quantile(x0, count, s->threshold_ratio, scratch);

@@ -25,7 +25,7 @@ enum srq_spacing { SRQ_SPACING_LEADING, SRQ_SPACING_LINSPACE, SRQ_SPACING_TRAILI
 enum srq_variance { SRQ_VARIANCE_SMALL, SRQ_VARIANCE_LARGE };
 
 /* Read-only for everybody once it is read. */
-struct srq_schedule {
+struct srq_noise_schedule {
     enum srq_scheduler scheduler; /* _class_name: whose step is the model's own */
     enum srq_prediction prediction;
     enum srq_spacing spacing;
@@ -46,32 +46,32 @@ struct srq_schedule {
  * and value: a value of the wrong type or out of range; a class, schedule, prediction, spacing or variance that is not
  * known; learned, learned_range and fixed_large_log variance; zero terminal SNR where the model predicts epsilon; a
  * schedule that leaves no noise at time 0 or no picture before the last. The caller frees `*out`. */
-int srq_schedule_read(const char *text, size_t len, struct srq_schedule **out, struct srq_error *err);
-void srq_schedule_free(struct srq_schedule *s); /* NULL is fine */
+int srq_schedule_read(const char *text, size_t len, struct srq_noise_schedule **out, struct srq_error *err);
+void srq_schedule_free(struct srq_noise_schedule *s); /* NULL is fine */
 
 /* The times of `steps` steps, descending, out [steps]. -SRQ_EINVAL: steps outside 1 … times, or the offset leads to a
  * time that the schedule does not have. */
-int srq_schedule_timesteps(const struct srq_schedule *s, int steps, int32_t *out, struct srq_error *err);
+int srq_schedule_timesteps(const struct srq_noise_schedule *s, int steps, int32_t *out, struct srq_error *err);
 
 /* alpha_bar / (1 - alpha_bar) at t. */
-double srq_schedule_snr(const struct srq_schedule *s, int32_t t);
+double srq_schedule_snr(const struct srq_noise_schedule *s, int32_t t);
 
 /* Each of the following is elementwise over `count` values, of one time t; `out` may be one of the inputs. */
 
 /* x_t from x_0 and eps. */
-void srq_schedule_noise(const struct srq_schedule *s, int32_t t, const float *x0, const float *eps, int64_t count,
+void srq_schedule_noise(const struct srq_noise_schedule *s, int32_t t, const float *x0, const float *eps, int64_t count,
                         float *out);
 /* What the model should say for x_t: eps, x_0, or v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) x_0. */
-void srq_schedule_target(const struct srq_schedule *s, int32_t t, const float *x0, const float *eps, int64_t count,
-                         float *out);
+void srq_schedule_target(const struct srq_noise_schedule *s, int32_t t, const float *x0, const float *eps,
+                         int64_t count, float *out);
 /* x_0 and eps as the model's output `said` for x_t implies them, nothing clipped. */
-void srq_schedule_x0(const struct srq_schedule *s, int32_t t, const float *xt, const float *said, int64_t count,
+void srq_schedule_x0(const struct srq_noise_schedule *s, int32_t t, const float *xt, const float *said, int64_t count,
                      float *out);
-void srq_schedule_eps(const struct srq_schedule *s, int32_t t, const float *xt, const float *said, int64_t count,
+void srq_schedule_eps(const struct srq_noise_schedule *s, int32_t t, const float *xt, const float *said, int64_t count,
                       float *out);
 
 /* Thresholds or clips the predicted x_0 of one picture of `count` values in place, as the schedule asks for.
  * `scratch` [count] is overwritten where thresholding is on, and may be NULL where it is not. */
-void srq_schedule_limit(const struct srq_schedule *s, float *x0, int64_t count, float *scratch);
+void srq_schedule_limit(const struct srq_noise_schedule *s, float *x0, int64_t count, float *scratch);
 
 #endif

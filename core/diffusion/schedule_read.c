@@ -16,7 +16,7 @@
 /* What is being read, before it is a schedule. */
 struct reading {
     const json_t *object;
-    struct srq_schedule *s;
+    struct srq_noise_schedule *s;
     double beta_start, beta_end;
     const char *beta_schedule;
     bool zero_snr;
@@ -188,7 +188,7 @@ static int read_kinds(const struct reading *r)
 
 static int read_limits(const struct reading *r)
 {
-    struct srq_schedule *s = r->s;
+    struct srq_noise_schedule *s = r->s;
     int rc = read_bool(r, "clip_sample", &s->clip);
 
     if (rc == 0)
@@ -204,7 +204,7 @@ static int read_limits(const struct reading *r)
 
 static int read_times(struct reading *r)
 {
-    struct srq_schedule *s = r->s;
+    struct srq_noise_schedule *s = r->s;
     int rc = read_int(r, "num_train_timesteps", 1, SRQ_TIMES_MAX, &s->times);
 
     if (rc == 0)
@@ -320,9 +320,9 @@ static int read_all(struct reading *r)
     return rc == 0 ? make_alphas(r) : rc;
 }
 
-int srq_schedule_read(const char *text, size_t len, struct srq_schedule **out, struct srq_error *err)
+int srq_schedule_read(const char *text, size_t len, struct srq_noise_schedule **out, struct srq_error *err)
 {
-    static const struct srq_schedule defaults = {
+    static const struct srq_noise_schedule defaults = {
         .times = 1000, .clip = true, .alpha_to_one = true, .clip_range = 1, .threshold_ratio = 0.995, .threshold_max = 1
     };
     struct reading r = { .beta_start = 1e-4, .beta_end = 0.02, .beta_schedule = "linear", .err = err };
@@ -352,7 +352,7 @@ int srq_schedule_read(const char *text, size_t len, struct srq_schedule **out, s
     return rc;
 }
 
-void srq_schedule_free(struct srq_schedule *s)
+void srq_schedule_free(struct srq_noise_schedule *s)
 {
     if (s == NULL)
         return;

@@ -7,7 +7,7 @@
 
 /* A step of n pictures of `pixels` values each (height * width * channels). */
 struct srq_sample_step {
-    const struct srq_schedule *schedule;
+    const struct srq_noise_schedule *schedule;
     int32_t from, to; /* times, to < from; below 0: the clean picture */
     double eta;       /* DDIM's share of noise, 0 (none) … 1 (as DDPM with the small variance) */
     int64_t n, pixels;

@@ -13,9 +13,9 @@
 
 static struct srq_error err;
 
-static struct srq_schedule *read_schedule(const char *keys)
+static struct srq_noise_schedule *read_schedule(const char *keys)
 {
-    struct srq_schedule *s;
+    struct srq_noise_schedule *s;
     char text[256];
 
     snprintf(text, sizeof(text), "{\"_class_name\":\"DDPMScheduler\"%s}", keys);
@@ -65,7 +65,8 @@ static int tick(void *ctx, int64_t done, int64_t total)
     return ++w->ticks == w->stop_at;
 }
 
-static struct srq_sampler make(const struct srq_schedule *s, enum srq_scheduler scheduler, double eta, struct watch *w)
+static struct srq_sampler make(const struct srq_noise_schedule *s, enum srq_scheduler scheduler, double eta,
+                               struct watch *w)
 {
     *w = (struct watch){ 0 };
     return (struct srq_sampler){ .schedule = s,
@@ -83,7 +84,7 @@ static struct srq_sampler make(const struct srq_schedule *s, enum srq_scheduler 
 
 static void pictures_do_not_depend_on_the_batch(void **state)
 {
-    struct srq_schedule *s = read_schedule("");
+    struct srq_noise_schedule *s = read_schedule("");
     static const int64_t batches[] = { 1, 2, 3, 7, 100 };
     float want[ALL * PIXELS], got[ALL * PIXELS];
     struct watch w;
@@ -115,7 +116,7 @@ static void pictures_do_not_depend_on_the_batch(void **state)
 /* The loop is its steps, one after the other, with the documented noise. */
 static void a_sample_is_its_steps(void **state)
 {
-    struct srq_schedule *s = read_schedule("");
+    struct srq_noise_schedule *s = read_schedule("");
     float x[PIXELS], said[PIXELS], z[PIXELS], scratch[2 * PIXELS], got[PIXELS];
     struct watch w;
 
@@ -126,7 +127,9 @@ static void a_sample_is_its_steps(void **state)
         assert_ok(srq_sample(&sampler, 5, 1, got, &err), &err);
         srq_picture_noise(42, 5, -1, PIXELS, x);
         for (int i = 0; i < STEPS; i++) {
-            struct srq_sample_step step = { .schedule = s, .from = 900 - 100 * i, .to = 800 - 100 * i, .eta = 0.7, .n = 1 };
+            struct srq_sample_step step = {
+                .schedule = s, .from = 900 - 100 * i, .to = 800 - 100 * i, .eta = 0.7, .n = 1
+            };
 
             step.pixels = PIXELS;
             step.x = step.next = x;
@@ -151,7 +154,7 @@ static void ddim_with_all_noise_is_ddpm(void **state)
     (void)state;
     for (int k = 0; k < 3; k++) {
         float a[ALL * PIXELS], b[ALL * PIXELS];
-        struct srq_schedule *s;
+        struct srq_noise_schedule *s;
         struct srq_sampler sampler;
         struct watch w;
         char keys[96];
@@ -160,7 +163,9 @@ static void ddim_with_all_noise_is_ddpm(void **state)
         s = read_schedule(keys);
         for (int i = 0; i < STEPS; i++) {
             float x[PIXELS], said[PIXELS], z[PIXELS], scratch[2 * PIXELS];
-            struct srq_sample_step step = { .schedule = s, .from = 900 - 100 * i, .to = 800 - 100 * i, .eta = 1, .n = 1 };
+            struct srq_sample_step step = {
+                .schedule = s, .from = 900 - 100 * i, .to = 800 - 100 * i, .eta = 1, .n = 1
+            };
 
             srq_picture_noise(1, 0, -1, PIXELS, x);
             srq_picture_noise(1, 1, -1, PIXELS, said);
@@ -240,7 +245,7 @@ static void five_steps_at_each_end_are_of_high_precision(void **state)
 
 static void failures_and_stops_end_the_sampling(void **state)
 {
-    struct srq_schedule *s = read_schedule("");
+    struct srq_noise_schedule *s = read_schedule("");
     float out[ALL * PIXELS];
     struct watch w;
     struct srq_sampler sampler = make(s, SRQ_SCHEDULER_DDIM, 0, &w);

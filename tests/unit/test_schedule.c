@@ -13,9 +13,9 @@
 
 static struct srq_error err;
 
-static struct srq_schedule *read_schedule(const char *text)
+static struct srq_noise_schedule *read_schedule(const char *text)
 {
-    struct srq_schedule *s;
+    struct srq_noise_schedule *s;
 
     assert_ok(srq_schedule_read(text, strlen(text), &s, &err), &err);
     return s;
@@ -29,7 +29,7 @@ static void fill(float *out, double amplitude, double begin, double stride)
         out[i] = (float)(amplitude * sin(begin + stride * i));
 }
 
-static void check_times(const struct srq_schedule *s, char *rest)
+static void check_times(const struct srq_noise_schedule *s, char *rest)
 {
     int steps = (int)strtol(rest, &rest, 10);
     int32_t *times = calloc((size_t)steps, sizeof(*times));
@@ -41,19 +41,19 @@ static void check_times(const struct srq_schedule *s, char *rest)
     free(times);
 }
 
-static void check_step(const struct srq_schedule *s, bool ddim, char *rest)
+static void check_step(const struct srq_noise_schedule *s, bool ddim, char *rest)
 {
     float x[COUNT], said[COUNT], z[COUNT], next[COUNT], scratch[2 * PIXELS];
     int steps = (int)strtol(rest, &rest, 10), i = (int)strtol(rest, &rest, 10);
     struct srq_sample_step step = { .schedule = s,
-                             .eta = strtod(rest, &rest),
-                             .n = N,
-                             .pixels = PIXELS,
-                             .x = x,
-                             .said = said,
-                             .z = z,
-                             .next = next,
-                             .scratch = scratch };
+                                    .eta = strtod(rest, &rest),
+                                    .n = N,
+                                    .pixels = PIXELS,
+                                    .x = x,
+                                    .said = said,
+                                    .z = z,
+                                    .next = next,
+                                    .scratch = scratch };
     int32_t times[64];
 
     fill(x, 1.5, 1.0, 0.7);
@@ -73,7 +73,7 @@ static void check_step(const struct srq_schedule *s, bool ddim, char *rest)
 }
 
 /* What the line's second word begins. */
-static void check_line(const struct srq_schedule *s, char *line, int *checked)
+static void check_line(const struct srq_noise_schedule *s, char *line, int *checked)
 {
     char *rest = strchr(line, ' ');
 
@@ -93,7 +93,7 @@ static void check_line(const struct srq_schedule *s, char *line, int *checked)
 static void schedules_and_steps_are_those_of_diffusers(void **state)
 {
     const char *top = getenv("top_srcdir");
-    struct srq_schedule *s = NULL;
+    struct srq_noise_schedule *s = NULL;
     char path[1024], line[1024];
     int checked = 0;
     FILE *f;
@@ -121,7 +121,7 @@ static void schedules_and_steps_are_those_of_diffusers(void **state)
 
 static void defaults_are_those_of_the_format(void **state)
 {
-    struct srq_schedule *s =
+    struct srq_noise_schedule *s =
         read_schedule("{\"_class_name\": \"DDPMScheduler\", \"trained_betas\": null, \"else\": [1]}");
 
     (void)state;
@@ -182,7 +182,7 @@ static void what_cannot_be_read_is_refused_by_name(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         bool class = strcmp(rows[i].key, "_class_name") == 0;
-        struct srq_schedule *s;
+        struct srq_noise_schedule *s;
         char text[256];
 
         snprintf(text, sizeof(text), "{%s%s}", class ? "" : "\"_class_name\":\"DDPMScheduler\",", rows[i].keys);
@@ -196,7 +196,7 @@ static void what_cannot_be_read_is_refused_by_name(void **state)
 
 static void a_text_that_is_absent_or_no_object_is_refused(void **state)
 {
-    struct srq_schedule *s;
+    struct srq_noise_schedule *s;
 
     (void)state;
     assert_refused(srq_schedule_read(NULL, 0, &s, &err), -SRQ_ENOENT, &err, "no scheduler_config.json");
@@ -216,7 +216,7 @@ static bool fail_at(size_t size, void *ctx)
 static void running_out_of_memory_is_an_error(void **state)
 {
     static const char text[] = "{\"_class_name\":\"DDIMScheduler\",\"num_train_timesteps\":50}";
-    struct srq_schedule *s;
+    struct srq_noise_schedule *s;
     int rc = -1, n = 0;
 
     (void)state;
@@ -241,7 +241,7 @@ static void times_descend_and_stay_inside(void **state)
 
     (void)state;
     for (int k = 0; k < 3; k++) {
-        struct srq_schedule *s;
+        struct srq_noise_schedule *s;
         char text[128];
 
         snprintf(text, sizeof(text), "{\"_class_name\":\"DDIMScheduler\",\"timestep_spacing\":\"%s\"}", spacings[k]);
@@ -258,7 +258,7 @@ static void times_descend_and_stay_inside(void **state)
 
 static void steps_that_the_schedule_does_not_have_are_refused(void **state)
 {
-    struct srq_schedule *s = read_schedule("{\"_class_name\":\"DDIMScheduler\",\"steps_offset\":1}");
+    struct srq_noise_schedule *s = read_schedule("{\"_class_name\":\"DDIMScheduler\",\"steps_offset\":1}");
     int32_t times[1000];
 
     (void)state;
@@ -275,7 +275,7 @@ static void steps_that_the_schedule_does_not_have_are_refused(void **state)
 static void noise_has_the_statistics_of_alpha_bar(void **state)
 {
     enum { COUNT_ = 40000 };
-    struct srq_schedule *s = read_schedule("{\"_class_name\":\"DDPMScheduler\"}");
+    struct srq_noise_schedule *s = read_schedule("{\"_class_name\":\"DDPMScheduler\"}");
     static const int32_t times[] = { 0, 100, 400, 999 };
     float *x = malloc(COUNT_ * sizeof(*x)), *eps = malloc(COUNT_ * sizeof(*eps));
 
@@ -317,7 +317,7 @@ static void targets_give_picture_and_noise_back(void **state)
     fill(x0, 0.9, 0.2, 1.7);
     fill(eps, 1.4, 1.1, 2.3);
     for (int k = 0; k < 3; k++) {
-        struct srq_schedule *s;
+        struct srq_noise_schedule *s;
         char text[128];
 
         snprintf(text, sizeof(text), "{\"_class_name\":\"DDPMScheduler\",\"prediction_type\":\"%s\"}", kinds[k]);
