@@ -136,6 +136,10 @@ static int open_schedule(struct srq_generator *g, struct srq_error *err)
 
     if (rc == 0 && c->high != NULL)
         rc = check_pair(g, c->high->model, err);
+    if (rc == 0 && (c->steps < 1 || c->steps > g->schedule->times))
+        rc = srq_fail_field(err, -SRQ_EINVAL, "steps",
+                            "%d sampling steps are outside 1 … %d, the num_train_timesteps of %s", c->steps,
+                            g->schedule->times, srq_model_info(c->denoiser.model)->path);
     if (rc != 0)
         return rc;
     times = srq_calloc((size_t)g->schedule->times, sizeof(*times)); /* what cannot be is refused before the work */

@@ -136,6 +136,18 @@ static int read_samples(const struct request *r, struct measured *m, struct srq_
     return rc;
 }
 
+/* A model of words, open. */
+static int open_model(const char *path, struct srq_model **out, struct srq_error *err)
+{
+    int rc = srq_model_open(path, false, out, err);
+
+    if (rc == 0 && srq_model_info(*out)->pictures)
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, "model",
+                              "%s is a diffusion model (%s); eval measures language models on a text", path,
+                              srq_model_info(*out)->family);
+    return rc;
+}
+
 static int measure(const struct request *r, struct measured *m, struct srq_error *err)
 {
     struct srq_eval_config cfg = { .windows = r->opt.eval_windows };
@@ -147,9 +159,9 @@ static int measure(const struct request *r, struct measured *m, struct srq_error
     if (rc == 0)
         rc = srq_gemm_start(srq_job_option_choice("gemm", r->opt.gemm, gemm, sizeof(gemm)), err);
     if (rc == 0)
-        rc = srq_model_open(r->model, false, &m->model, err);
+        rc = open_model(r->model, &m->model, err);
     if (rc == 0 && r->reference != NULL)
-        rc = srq_model_open(r->reference, false, &m->reference, err);
+        rc = open_model(r->reference, &m->reference, err);
     for (int i = 0; rc == 0 && srq_model_note(m->model, i) != NULL; i++)
         srq_log(SRQ_LOG_WARN, "%s", srq_model_note(m->model, i));
     if (rc == 0)
