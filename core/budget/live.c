@@ -39,8 +39,10 @@ int srq_live_plan_init(struct srq_live_plan *lp, struct srq_plan *plan, const st
     lp->hold = -1;
     lp->units = 1;
     for (int i = 0; i < lp->plan.count; i++) {
-        if (lp->plan.layers[i].info->block + 2 > lp->units)
-            lp->units = lp->plan.layers[i].info->block + 2;
+        int head = lp->plan.layers[i].info->picture ? 0 : 1;
+
+        if (lp->plan.layers[i].info->block + 1 + head > lp->units)
+            lp->units = lp->plan.layers[i].info->block + 1 + head;
     }
     rc = copy_pins(pins, pin_count, lp, err);
     return rc == 0 ? make_arrays(lp, err) : rc;
@@ -135,8 +137,8 @@ static bool wanted_at_all(const struct srq_live_plan *lp, int unit)
 {
     if (unit < lp->units - 1)
         return true;
-    for (int i = lp->plan.count - 1; i >= 0 && lp->plan.layers[i].info->block < 0; i--) {
-        if (lp->plan.layers[i].scheme.grid != SRQ_GRID_NONE)
+    for (int i = lp->plan.count - 1; i >= 0 && srq_layer_unit(lp, i) == unit; i--) {
+        if (lp->plan.layers[i].info->block >= 0 || lp->plan.layers[i].scheme.grid != SRQ_GRID_NONE)
             return true;
     }
     return false;

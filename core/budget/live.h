@@ -16,7 +16,7 @@
 
 struct srq_live_plan {
     struct srq_plan plan;
-    int units;            /* blocks + 1 */
+    int units;            /* blocks + 1; of a diffusion model blocks */
     struct srq_pin *pins; /* those in force, oldest first; owned */
     int pin_count;
     bool quant_lm_head; /* of the specification, like `scheme`, not in the file */

@@ -129,6 +129,14 @@ static int refuse(const struct srq_plan_layer *l, const char *why, struct srq_er
                           l->info->name, (long long)l->info->out, (long long)l->info->in,
                           srq_scheme_text(&l->scheme, text, sizeof(text)), why);
 }
+/* Why a layer cannot have a scheme, or NULL. Words are only packed for language models: other shapes are as they are. */
+static const char *refuses(const struct srq_scheme *s, const struct srq_layer_info *info)
+{
+    bool whole = info->picture && (s->grid == SRQ_GRID_INT_SYM || s->grid == SRQ_GRID_INT_ASYM);
+
+    return srq_scheme_refuses(s, whole ? 32 : info->out, whole ? 32 : info->in);
+}
+
 
 /* Marks the layers whose shape cannot carry their scheme. */
 static int find_misshapen(struct srq_plan *p, struct srq_error *err)
@@ -141,7 +149,7 @@ static int find_misshapen(struct srq_plan *p, struct srq_error *err)
             continue;
         if (srq_grid(l->scheme.grid) == NULL)
             return srq_fail_field(err, -SRQ_EUNSUPPORTED, "scheme", "%s: this build has no such grid", l->info->name);
-        why = srq_scheme_refuses(&l->scheme, l->info->out, l->info->in);
+        why = refuses(&l->scheme, l->info);
         if (why != NULL)
             snprintf(l->why, sizeof(l->why), "%s", why);
     }
@@ -266,7 +274,7 @@ static int find_widths(struct srq_plan *p, const struct srq_plan_request *req, s
         for (int i = 0; rc >= 0 && i < p->count; i++) {
             struct srq_plan_layer *l = &p->layers[i];
 
-            if (reason[i][0] == '\0' && srq_scheme_refuses(&schemes[i], l->info->out, l->info->in) == NULL)
+            if (reason[i][0] == '\0' && refuses(&schemes[i], l->info) == NULL)
                 l->widths |= 1u << bits;
         }
     }

@@ -1,6 +1,8 @@
 /* Memory and disk that a job needs, from shapes. */
 #include "core/job/footprint.h"
 
+#include "core/job/train.h"
+
 #include "core/base/alloc.h"
 #include "core/base/digits.h"
 #include "core/base/fs.h"
@@ -82,15 +84,17 @@ static uint64_t largest_feedback(const struct srq_resolved *r)
 static void add_texts(const struct srq_resolved *r, struct srq_needs *memory)
 {
     const struct srq_spec *s = &r->job.spec;
+    bool pictures = r->job.info->pictures;
     bool calib = r->job.calibrates || r->job.transform.nsamples > 0 || srq_spec_has_budget(s);
     int64_t most =
-        calib ? srq_samples_memory((const char *const *)s->calib, s->calib_count, (enum srq_sampling)s->opt.sampling)
+        calib && !pictures ? srq_samples_memory((const char *const *)s->calib, s->calib_count, (enum srq_sampling)s->opt.sampling)
               : 0;
-    int64_t eval = srq_samples_memory((const char *const *)s->eval, s->eval_count, SRQ_SAMPLING_WINDOWS);
+    int64_t eval =
+        pictures ? 0 : srq_samples_memory((const char *const *)s->eval, s->eval_count, SRQ_SAMPLING_WINDOWS);
     char *path = srq_path_join(s->model, "tokenizer.json");
     struct stat st;
 
-    if (!calib && s->eval_count == 0) {
+    if (pictures || (!calib && s->eval_count == 0)) {
         srq_free(path);
         return;
     }
@@ -270,7 +274,9 @@ static int memory_rows(const struct srq_resolved *r, int64_t nsamples, int64_t w
         rc = srq_job_resample_needs(r, memory, nsamples, err);
     if (rc == 0)
         rc = srq_job_refine_needs(r, memory, nsamples, err);
-    if (rc == 0 && r->job.spec.eval_count > 0)
+    if (rc == 0)
+        rc = srq_job_train_needs(r, memory, err);
+    if (rc == 0 && r->job.spec.eval_count > 0 && !r->job.info->pictures)
         rc = add_evaluation(r, windows, memory, err);
     srq_needs_add(memory, "export", "packing of the largest layer", 3 * layer);
     if (rc == 0)

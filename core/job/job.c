@@ -202,6 +202,21 @@ static bool transforms(const struct srq_job *job)
     return srq_spec_transform(&job->spec) != NULL;
 }
 
+static bool reads_words(const struct srq_job *job)
+{
+    return !job->info->pictures;
+}
+
+static bool makes_pictures(const struct srq_job *job)
+{
+    return job->info->pictures;
+}
+
+static bool trains(const struct srq_job *job)
+{
+    return srq_spec_trainer(&job->spec) != NULL;
+}
+
 struct stage_row {
     int (*run)(struct srq_run *run, struct srq_error *err);
     bool (*wanted)(const struct srq_job *job); /* NULL: by every job */
@@ -211,19 +226,21 @@ struct stage_row {
 static const struct stage_row loading[] = {
     { srq_stage_load, NULL },
     { srq_stage_calibrate, NULL },
-    { srq_stage_resample, NULL },
+    { srq_stage_resample, reads_words },
 };
 static const struct stage_row preparing[] = {
     { srq_stage_score, has_budget },
     { srq_stage_allocate, has_budget },
-    { srq_stage_evaluate_before, NULL },
+    { srq_stage_evaluate_before, reads_words },
     { srq_stage_transform, transforms },
+    { srq_stage_train, trains },
 };
 /* Again and again until nothing is pending or stale and the result is measured, whatever changes meanwhile. */
 static const struct stage_row making[] = {
     { srq_stage_quantize, NULL },
-    { srq_stage_refine, NULL },
-    { srq_stage_evaluate_after, NULL },
+    { srq_stage_refine, reads_words },
+    { srq_stage_evaluate_after, reads_words },
+    { srq_stage_sample, makes_pictures },
 };
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
 

@@ -42,6 +42,15 @@ static const struct srq_job_option table[] = {
       "calibration text of fewer tokens is filled up with at most three copies in which most words are drawn anew from "
       "the model",
       AT(resample) },
+    { "samples", SRQ_JOB_INT, "pictures", 0, 1000000, NULL, "64",
+      "pictures of a diffusion model that are sampled to see what came out; 0: none", AT(samples) },
+    { "sample_steps", SRQ_JOB_INT, "steps", 1, 100000, NULL, "50", "steps in which a picture is sampled",
+      AT(sample_steps) },
+    { "sampler", SRQ_JOB_CHOICE, NULL, 0, 0, "ddim,ddpm", "ddim", "how pictures are sampled", AT(sampler) },
+    { "hp_first", SRQ_JOB_INT, "steps", -1, 100000, NULL, "-1",
+      "first steps that the full-precision model computes where precisions are mixed; -1: a tenth of them",
+      AT(hp_first) },
+    { "hp_last", SRQ_JOB_INT, "steps", -1, 100000, NULL, "-1", "the same of the last steps", AT(hp_last) },
     { "checkpoint_s", SRQ_JOB_FLOAT, "s", 0, 86400, NULL, "30",
       "seconds between checkpoints inside a block; longer where one would cost more than 5 % of the time",
       AT(checkpoint_s) },
@@ -61,6 +70,14 @@ const struct srq_job_option *srq_job_option_table(int *count)
 {
     *count = ROWS;
     return table;
+}
+
+uint64_t srq_job_option_bit(const char *name)
+{
+    for (int i = 0; i < ROWS; i++)
+        if (strcmp(table[i].name, name) == 0)
+            return (uint64_t)1 << i;
+    return 0;
 }
 
 static int64_t *int_at(struct srq_job_options *o, const struct srq_job_option *row)

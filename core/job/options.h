@@ -37,6 +37,8 @@ struct srq_job_options {
     int64_t probe_every, probe_samples;
     int64_t refine;   /* epochs */
     int64_t resample; /* tokens */
+    int64_t samples, sample_steps, hp_first, hp_last; /* of diffusion models; hp_… below 0: a tenth of the steps */
+    int64_t sampler;                                  /* 0 DDIM, 1 DDPM */
     double checkpoint_s;
     int64_t sampling;       /* enum srq_sampling */
     int64_t gemm;           /* position in its choices; srq_job_option_choice gives the name */
@@ -45,6 +47,7 @@ struct srq_job_options {
 };
 
 const struct srq_job_option *srq_job_option_table(int *count);
+uint64_t srq_job_option_bit(const char *name); /* in struct srq_job_options.set; 0: there is no such option */
 /* Defaults; eval.seqlen stays 0 until srq_job_options_finish. */
 void srq_job_options_init(struct srq_job_options *o);
 /* Sets one option from text. Unknown name, malformed or out of range: -SRQ_EINVAL naming option, value and what is

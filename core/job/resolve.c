@@ -9,6 +9,7 @@
 #include "core/job/footprint.h"
 #include "core/job/plan_json.h"
 #include "core/job/resample.h"
+#include "core/job/train.h"
 #include "core/job/transform.h"
 #include "core/job/usage.h"
 #include "core/math/gemm.h"
@@ -53,6 +54,10 @@ static int open_model(struct srq_resolved *r, struct srq_error *err)
     r->job.info = srq_model_info(r->job.model);
     for (int i = 0; srq_model_note(r->job.model, i) != NULL; i++)
         srq_resolved_note(r, "%s", srq_model_note(r->job.model, i));
+    if (r->job.info->pictures && (r->job.spec.opt.set & srq_job_option_bit("compute")) == 0) {
+        r->job.spec.opt.compute = r->job.spec.opt.cache = SRQ_CHOICE_F32; /* grids of 8 bits are finer than BF16 */
+        r->job.compute = r->job.cache = SRQ_F32;
+    }
     r->job.layer_count = srq_model_layer_count(r->job.model);
     r->job.layers = srq_calloc((size_t)r->job.layer_count + 1, sizeof(r->job.layers[0]));
     r->choice.schemes = srq_calloc((size_t)r->job.layer_count + 1, sizeof(r->choice.schemes[0]));
@@ -143,6 +148,10 @@ static int check_tokenizer(const struct srq_resolved *r, struct srq_error *err)
     char *path = srq_path_join(r->job.spec.model, "tokenizer.json");
     int rc = 0;
 
+    if (r->job.info->pictures) {
+        srq_free(path);
+        return 0;
+    }
     if (path == NULL)
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory reading the job");
     else if ((r->job.calibrates || r->job.transform.nsamples > 0 || r->job.spec.eval_count > 0 ||
@@ -178,7 +187,8 @@ static void note_surplus(struct srq_resolved *r)
     const struct srq_spec *s = &r->job.spec;
     char *method;
 
-    if (s->calib_count > 0 && !r->job.calibrates && r->job.transform.nsamples == 0 && !srq_spec_has_budget(s)) {
+    if (s->calib_count > 0 && !r->job.calibrates && r->job.transform.nsamples == 0 && !srq_spec_has_budget(s) &&
+        (r->job.trainer_self == NULL || r->job.train.noisy != SRQ_NOISY_UNIFORM)) {
         method = srq_spec_method(s);
         srq_resolved_note(r, "calib %.300s is not read: method %.60s needs no calibration text", s->calib[0],
                           method != NULL ? method : "");
@@ -216,6 +226,8 @@ static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, st
         return rc;
     rc = create_plugin(r, err);
     if (rc == 0)
+        rc = srq_job_train_open(r, err);
+    if (rc == 0)
         rc = srq_job_transform_open(r, err);
     clamp(r, r->job.calibrates, &r->job.spec.opt.seqlen, "seqlen");
     clamp(r, r->job.spec.eval_count > 0, &r->job.spec.opt.eval_seqlen, "eval.seqlen");
@@ -229,6 +241,8 @@ static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, st
         rc = make_plan(r, err);
     if (rc == 0)
         rc = check_plan(r, err);
+    if (rc == 0)
+        rc = srq_job_train_check_plan(r, err);
     if (rc == 0)
         note_inputs(r);
     if (rc == 0)
@@ -271,6 +285,7 @@ void srq_resolved_fini(struct srq_resolved *r)
 {
     srq_budget_close(r);
     srq_job_transform_close(r);
+    srq_job_train_close(r);
     if (r->job.spec.plugin_count > 0 && srq_spec_quantizer(&r->job.spec) != NULL) {
         const struct srq_plugin *p = srq_spec_quantizer(&r->job.spec);
 

@@ -2,6 +2,8 @@
 #ifndef SRQ_JOB_RESOLVED_H
 #define SRQ_JOB_RESOLVED_H
 
+#include "core/diffusion/schedule.h"
+#include "core/format/pictures.h"
 #include "core/job/needs.h"
 #include "core/job/spec.h"
 #include "core/model/export.h"
@@ -21,6 +23,12 @@ struct srq_job {
     struct srq_transform_schedule transform; /* likewise: nsamples and seqlen of the samples that it gets; 0: none */
     struct srq_scheme *aims; /* likewise: what layers are scaled for, one a layer; the plan's schemes, or those
                                 that were asked for where nothing is quantized */
+    /* of a diffusion model */
+    void *trainer_self;                /* where the method has a trainer; may be the quantizer's */
+    struct srq_trainer_schedule train; /* likewise */
+    struct srq_noise_schedule *noise;
+    struct srq_picture_set *pictures; /* that are given to learn from, or NULL */
+    struct srq_picture_set *like;     /* that samples should be like, or NULL */
     enum srq_dtype compute, cache;
     bool tunes;      /* the quantizer is tunable: there are chains, checkpoints inside blocks, samples */
     uint32_t needs;  /* SRQ_NEED_… of it */

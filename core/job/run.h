@@ -41,6 +41,7 @@ struct srq_run {
     int last_state; /* enum srq_job_state; queued: none yet */
     int64_t *told;  /* [units] generation of the last block.end in the journal; 0: none */
     bool eval_told[SRQ_MEASUREMENTS];
+    bool samples_told;
     /* of this run */
     double start; /* monotonic */
     double load_s, export_s;
@@ -80,7 +81,17 @@ int srq_stage_evaluate_before(struct srq_run *run, struct srq_error *err);
 int srq_stage_transform(struct srq_run *run, struct srq_error *err);
 /* The model with the scales of the transform stage; without one: the stored model. */
 int srq_run_fold(struct srq_run *run, struct srq_error *err);
+/* Trains a diffusion model, or takes up what was trained: it takes the place of the stored one from then on. */
+#define SRQ_TRAINED_FILE "trained" /* in ckpt/, .safetensors */
+int srq_stage_train(struct srq_run *run, struct srq_error *err);
+struct srq_layer_roundings;
+/* [layers] how inputs and outputs of layers are rounded, once it is trained. */
+int srq_run_roundings(const struct srq_run *run, struct srq_layer_roundings *out, struct srq_error *err);
 int srq_stage_quantize(struct srq_run *run, struct srq_error *err);
+/* Samples a diffusion model and what became of it. */
+#define SRQ_SAMPLES_FACT "samples"   /* in ckpt/, .json: what sets them apart */
+#define SRQ_SHEET_FILE "samples.png" /* in ckpt/: some of the pictures */
+int srq_stage_sample(struct srq_run *run, struct srq_error *err);
 /* Tunes the scales of the result end to end, or takes up those that were found for it. */
 int srq_stage_refine(struct srq_run *run, struct srq_error *err);
 void srq_run_forget_refined(struct srq_run *run);

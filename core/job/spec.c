@@ -339,6 +339,23 @@ static int find_transform(struct parse *p)
     return 0;
 }
 
+/* The trainer is the plugin that can train. */
+static int find_trainer(struct parse *p)
+{
+    struct srq_spec *s = p->spec;
+
+    for (int i = 0; i < s->plugin_count; i++) {
+        if (s->plugins[i].handle.plugin->trainer == NULL)
+            continue;
+        if (s->trainer >= 0)
+            return srq_fail_field(p->err, -SRQ_EUNSUPPORTED, "method",
+                                  "%s and %s both train, and a method does so once", s->plugins[s->trainer].name,
+                                  s->plugins[i].name);
+        s->trainer = i;
+    }
+    return 0;
+}
+
 /* Without a quantizer there are no codes to export. */
 static int check_alone(struct parse *p)
 {
@@ -481,6 +498,13 @@ static int key_flag(struct parse *p, const char *key, const cJSON *value)
     return take_bool(p, key, value, &s->accept_drift);
 }
 
+static int key_features(struct parse *p, const char *key, const cJSON *value)
+{
+    if (!cJSON_IsString(value) || value->valuestring[0] == '\0')
+        return wrong_type(p, key, "a path");
+    return take_path(p, key, value->valuestring, &p->spec->features);
+}
+
 static int key_text(struct parse *p, const char *key, const cJSON *value)
 {
     if (cJSON_IsNull(value))
@@ -615,7 +639,7 @@ static const struct {
     { "quant_lm_head", key_flag, false }, { "accept_drift", key_flag, false },
     { "name", key_text, false },          { "on_end", key_text, false },
     { "priority", key_priority, false },  { "incompatible", key_incompatible, false },
-    { "options", key_options, false },
+    { "options", key_options, false },    { "features", key_features, false },
 };
 #define KEYS ((int)(sizeof(keys) / sizeof(keys[0])))
 
@@ -663,7 +687,7 @@ static int check_roles(struct parse *p)
     for (int i = 0; i < s->plugin_count; i++) {
         const struct srq_plugin *plugin = s->plugins[i].handle.plugin;
 
-        if (i == s->scorer || i == s->allocator || i == s->transform || i == s->quantizer)
+        if (i == s->scorer || i == s->allocator || i == s->transform || i == s->quantizer || i == s->trainer)
             continue;
         if (plugin->scorer != NULL || plugin->allocator != NULL)
             return srq_fail_field(p->err, -SRQ_EINVAL, "method",
@@ -715,7 +739,7 @@ static int check_candidates(struct parse *p)
 /* What is written where nobody said: the layout that can hold the scheme. */
 static const char *default_format(const struct srq_spec *s)
 {
-    return !srq_spec_quantizes(s) ? "fake" : srq_scheme_has_act(&s->scheme) ? "compressed-tensors" : "auto_round";
+    return !srq_spec_quantizes(s) || s->trainer >= 0 ? "fake" : srq_scheme_has_act(&s->scheme) ? "compressed-tensors" : "auto_round";
 }
 
 /* What only makes sense once all keys are known. */
@@ -734,6 +758,8 @@ static int finish(struct parse *p)
     rc = check_quantizer(p);
     if (rc == 0)
         rc = find_transform(p);
+    if (rc == 0)
+        rc = find_trainer(p);
     if (rc == 0)
         rc = check_roles(p);
     if (rc != 0)
@@ -768,7 +794,7 @@ int srq_spec_parse(const cJSON *json, unsigned flags, struct srq_spec *out, stru
     int rc;
 
     memset(out, 0, sizeof(*out));
-    out->scorer = out->allocator = out->quantizer = out->transform = -1;
+    out->scorer = out->allocator = out->quantizer = out->transform = out->trainer = -1;
     out->budget_bits = (double)NAN;
     srq_job_options_init(&out->opt);
     if (!cJSON_IsObject(json))

@@ -22,6 +22,7 @@ struct srq_spec {
     struct srq_spec_plugin *plugins; /* in the method's order */
     int plugin_count;
     int quantizer;         /* which plugin makes the codes, found by what it can do; -1: none does */
+    int trainer;           /* which plugin trains the model, often the quantizer too; -1: none */
     int transform;         /* which plugin gives scales to fold into the model; -1: none */
     int scorer, allocator; /* which plugins choose schemes under the budget; -1: there is no budget */
     double budget_bits;    /* average bits a weight; NaN: no budget */
@@ -33,6 +34,7 @@ struct srq_spec {
     char **calib, **eval, **formats; /* absolute names; export formats */
     int calib_count, eval_count, format_count;
     char *output, *name, *on_end; /* name and on_end may be NULL */
+    char *features;               /* network that tells what pictures look like, or NULL */
     bool force, refuse_incompatible, quant_lm_head, accept_drift;
     int64_t priority;
     struct srq_job_options opt;
@@ -60,6 +62,8 @@ bool srq_spec_has_budget(const struct srq_spec *s);
 /* The part, or NULL where the job has no budget. */
 const struct srq_plugin *srq_spec_scorer(const struct srq_spec *s);
 const struct srq_plugin *srq_spec_allocator(const struct srq_spec *s);
+/* The trainer, or NULL where the method has none. */
+const struct srq_plugin *srq_spec_trainer(const struct srq_spec *s);
 /* The transform, or NULL where the method has none. */
 const struct srq_plugin *srq_spec_transform(const struct srq_spec *s);
 

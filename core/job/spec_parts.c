@@ -33,6 +33,7 @@ void srq_spec_fini(struct srq_spec *s)
     srq_free(s->output);
     srq_free(s->name);
     srq_free(s->on_end);
+    srq_free(s->features);
     memset(s, 0, sizeof(*s));
 }
 
@@ -48,6 +49,11 @@ const struct srq_plugin *srq_spec_quantizer(const struct srq_spec *s)
     };
 
     return srq_spec_quantizes(s) ? s->plugins[s->quantizer].handle.plugin : &nothing;
+}
+
+const struct srq_plugin *srq_spec_trainer(const struct srq_spec *s)
+{
+    return s->trainer >= 0 ? s->plugins[s->trainer].handle.plugin : NULL;
 }
 
 const struct srq_plugin *srq_spec_transform(const struct srq_spec *s)

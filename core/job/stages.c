@@ -255,7 +255,8 @@ int srq_stage_calibrate(struct srq_run *run, struct srq_error *err)
     const struct srq_score_data *score = &run->job->score_data;
     const struct srq_transform_schedule *scale = &run->job->transform;
     int rc = 0, scored = srq_spec_has_budget(s) ? 1 : 0, scaled = scale->nsamples > 0 ? 1 : 0;
-    int steps = (run->job->calibrates ? 1 : 0) + (s->eval_count > 0 ? 1 : 0) + scored + scaled;
+    int evaluated = s->eval_count > 0 && !run->job->info->pictures ? 1 : 0;
+    int steps = (run->job->calibrates ? 1 : 0) + evaluated + scored + scaled;
 
     srq_event_stage(&run->events, SRQ_STAGE_CALIBRATE, 0, steps + 1, "texts");
     if (steps > 0)
@@ -272,7 +273,7 @@ int srq_stage_calibrate(struct srq_run *run, struct srq_error *err)
         rc = read_own_samples(run, tk, score->nsamples, score->seqlen, "score layers on", &run->score, err);
     if (rc == 0 && scaled > 0)
         rc = read_own_samples(run, tk, scale->nsamples, scale->seqlen, "find scales with", &run->scaling, err);
-    if (rc == 0 && s->eval_count > 0)
+    if (rc == 0 && evaluated > 0)
         rc = read_samples(run, tk, true, &run->eval, err);
     srq_tokenizer_free(tk);
     if (rc == 0)

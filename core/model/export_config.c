@@ -266,7 +266,7 @@ static int set_dtype(json_t *config, const char *dtype)
 
 int srq_export_config(const struct srq_export_plan *p, json_t *quantization, json_t **out, struct srq_error *err)
 {
-    char *path = srq_path_join(srq_model_info(p->model)->path, "config.json");
+    char *path = srq_path_join(srq_model_info(p->model)->network, "config.json");
     json_t *config = NULL;
     int rc;
 

@@ -137,6 +137,45 @@ static int fail_errno(struct srq_error *err, const char *doing, const char *path
     return srq_fail_field(err, code, path, "cannot %s %s: %s", doing, path, strerror(errno));
 }
 
+/* Configuration and weights; of a diffusers folder they go into a folder of it. */
+static int build_network(const struct srq_export_plan *p, const struct srq_export_request *r, const char *dir,
+                         struct srq_error *err)
+{
+    const struct srq_model_info *info = srq_model_info(p->model);
+    const char *inside = info->network + strlen(info->path);
+    char *to = srq_asprintf("%s%s", dir, info->network == info->path ? "" : inside);
+    int rc = to == NULL                                                          ? no_memory(err)
+             : info->network == info->path || mkdir(to, 0777) == 0 ? srq_export_tensors(p, r, to, err)
+                                                                                 : fail_errno(err, "create", to);
+
+    if (rc == 0)
+        rc = write_configs(p, to, err);
+    if (rc == 0)
+        rc = srq_export_verify(p, r, to, err);
+    if (rc == 0)
+        rc = srq_fsync_dir(to, err);
+    srq_free(to);
+    return rc;
+}
+
+/* What a pipeline has beside its network. */
+static int carry_pipeline(const struct srq_model_info *info, const char *dir, struct srq_error *err)
+{
+    char *from = srq_path_join(info->path, "scheduler"), *to = srq_path_join(dir, "scheduler");
+    int rc = from != NULL && to != NULL ? carry_file(info->path, dir, "model_index.json", err) : no_memory(err);
+
+    if (rc == 0 && srq_path_exists(from)) {
+        rc = mkdir(to, 0777) == 0 ? carry_file(from, to, "scheduler_config.json", err) : fail_errno(err, "create", to);
+        if (rc == 0)
+            rc = srq_fsync_dir(to, err);
+    }
+    if (rc == 0)
+        rc = carry_file(info->path, dir, "scheduler_config.json", err);
+    srq_free(from);
+    srq_free(to);
+    return rc;
+}
+
 int srq_export_build(const struct srq_model *m, const struct srq_export_request *r, const char *dir,
                      struct srq_error *err)
 {
@@ -152,13 +191,11 @@ int srq_export_build(const struct srq_model *m, const struct srq_export_request 
         return rc;
     if (mkdir(dir, 0777) != 0)
         return fail_errno(err, "create", dir);
-    rc = srq_export_tensors(&p, r, dir, err);
+    rc = build_network(&p, r, dir, err);
     if (rc == 0)
         rc = srq_export_carry(info->path, dir, err);
-    if (rc == 0)
-        rc = write_configs(&p, dir, err);
-    if (rc == 0)
-        rc = srq_export_verify(&p, r, dir, err);
+    if (rc == 0 && info->pictures)
+        rc = carry_pipeline(info, dir, err);
     if (rc == 0)
         rc = srq_fsync_dir(dir, err);
     if (rc != 0)
@@ -201,7 +238,7 @@ char *srq_export_temporary(const char *final_dir)
 /* Whether `force` may take this away: a folder that holds a model or a report, or nothing at all. */
 static bool replaceable(const char *path)
 {
-    static const char *const marks[] = { "config.json", "report.json" };
+    static const char *const marks[] = { "config.json", "model_index.json", "report.json" };
     bool empty = true;
     struct dirent *e;
     DIR *d;

@@ -84,10 +84,12 @@ void srq_export_ct_drop(struct srq_export_layer *l)
 int srq_export_plain_describe(struct srq_export_layer *l, struct srq_error *err)
 {
     const struct srq_layer_info *info = info_of(l);
+    int64_t k = info->kernel > 0 ? info->kernel : 1;
+    const int64_t shape[4] = { info->out, info->in / (k * k), k, k };
 
     (void)err;
     l->count = 1;
-    l->plane[0] = (struct srq_plane){ "weight", srq_tensor_2d(NULL, info->dtype, info->out, info->in) };
+    l->plane[0] = (struct srq_plane){ "weight", srq_tensor_make(NULL, info->dtype, info->kernel > 0 ? 4 : 2, shape) };
     return 0;
 }
 

@@ -250,7 +250,8 @@ int srq_export_tensors(const struct srq_export_plan *p, const struct srq_export_
                        struct srq_error *err)
 {
     struct srq_tensor_writer *w;
-    int rc = srq_writer_create(dir, "model", r->shard_bytes != 0 ? r->shard_bytes : SHARD_BYTES, &w, err);
+    const char *base = srq_model_info(p->model)->pictures ? "diffusion_pytorch_model" : "model";
+    int rc = srq_writer_create(dir, base, r->shard_bytes != 0 ? r->shard_bytes : SHARD_BYTES, &w, err);
 
     if (rc != 0)
         return rc;

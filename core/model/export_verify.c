@@ -97,8 +97,9 @@ static int check_stored(const struct check *c, struct layer_check *k, struct srq
         return rc == 1 ? 0 : srq_fail_field(err, -SRQ_EFORMAT, l->name, "%s was not written packed", l->name);
     }
     snprintf(name, sizeof(name), "%s.weight", l->name);
-    if (!srq_tensors_get(c->ts, name, &k->plain) || k->plain.dtype != l->dtype || k->plain.rank != 2 ||
-        k->plain.shape[0] != l->out || k->plain.shape[1] != l->in)
+    if (!srq_tensors_get(c->ts, name, &k->plain) || k->plain.dtype != l->dtype ||
+        k->plain.rank != (l->kernel > 0 ? 4 : 2) || k->plain.shape[0] != l->out ||
+        srq_tensor_count(&k->plain) != l->out * l->in)
         return srq_fail_field(err, -SRQ_EFORMAT, name, "%s was not written as it should be", name);
     return 0;
 }

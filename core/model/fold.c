@@ -352,6 +352,22 @@ static int folded_vector(const struct srq_model *m, int layer, int pair, const s
     return 0;
 }
 
+/* A tensor that took the stored one's place, in the dtype and shape of that one. */
+static int replaced_tensor(const struct srq_model *m, const char *name, struct srq_tensor *out, void **owned,
+                           struct srq_error *err)
+{
+    struct srq_tensor now;
+    size_t bytes;
+
+    if (m->replaced == NULL || !srq_tensors_get(m->replaced, name, &now))
+        return 0;
+    if (!srq_tensor_bytes(out, &bytes) || (*owned = srq_malloc(bytes)) == NULL)
+        return srq_fail_field(err, -SRQ_ENOMEM, name, "out of memory for the trained tensor %s", name);
+    (void)srq_convert(now.data, now.dtype, *owned, out->dtype, srq_tensor_count(out));
+    out->data = *owned;
+    return 0;
+}
+
 int srq_model_tensor(const struct srq_model *m, const char *name, struct srq_tensor *out, void **owned,
                      struct srq_error *err)
 {
@@ -363,7 +379,7 @@ int srq_model_tensor(const struct srq_model *m, const char *name, struct srq_ten
     if (!srq_tensors_get(m->tensors, name, out))
         return srq_fail_field(err, -SRQ_EFORMAT, name, "tensor %s disappeared", name);
     if (m->fold == NULL)
-        return 0;
+        return replaced_tensor(m, name, out, owned, err);
     for (int i = 0; i < m->layer_count && !weight && !bias; i++) {
         layer = i;
         weight = srq_fold_changes(m, i) && is_of(name, m->layers[i].info.name, "weight");

@@ -16,13 +16,14 @@ struct srq_layer_info {
     const char *module; /* name inside the block: "mlp.down_proj"; "lm_head" outside */
     int block;          /* its block's number for people; -1: outside the blocks */
     int64_t out, in;
-    int kernel;           /* of a convolution, whose weight is [out, in/kernel², kernel, kernel]; 0: a linear */
     enum srq_dtype dtype; /* of the stored weight; the embedding's where the weight is packed */
     bool has_bias;
     const char *tie_name; /* for people: "qkv", "gate_up"; NULL: none */
     int tie;              /* layers with the same number read the same input and share a scheme where runtimes fuse
                              them; -1: none */
     int unit;
+    int kernel;   /* of a convolution, whose weight is [out, in/kernel², kernel, kernel]; 0: a linear */
+    bool picture; /* of a diffusion model: no head comes behind it, and nothing packs it into words */
 };
 
 static inline bool srq_layers_tied(const struct srq_layer_info *a, const struct srq_layer_info *b)
@@ -58,6 +59,7 @@ struct srq_unit_info {
 
 struct srq_model_info {
     const char *path, *family, *architecture;
+    const char *network; /* the folder of configuration and weights: `path`, or one in it (diffusers) */
     bool pictures; /* a diffusion model (pictures.h): no words, no head, and no widths but its layers' */
     int blocks;
     int64_t hidden, intermediate, heads, kv_heads, head_dim, vocab, max_positions;

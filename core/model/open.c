@@ -115,6 +115,7 @@ static int add_layer(struct srq_model *m, int unit, const char *name, const stru
     e->info = *info;
     e->info.name = srq_strdup(name);
     e->info.unit = unit;
+    e->info.picture = m->info.pictures;
     e->info.block = u->kind == SRQ_UNIT_BLOCK ? unit : -1;
     e->info.tie = -1;
     e->made_by = e->makes = -1;
@@ -246,6 +247,7 @@ static int fill_info(struct srq_model *m, struct srq_error *err)
     const struct srq_config *c = &m->config;
     struct srq_model_info *info = &m->info;
 
+    info->network = m->weights != NULL ? m->weights : info->path;
     info->family = m->family->model_type;
     info->architecture = c->architecture;
     info->hidden = c->hidden;

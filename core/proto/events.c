@@ -198,6 +198,16 @@ static const struct srq_field eval_result[] = {
     F_END
 };
 
+static const struct srq_field sample_result[] = {
+    EVENT_HEAD,
+    F_REQ("which", SRQ_T_STRING, "full, quantized or mixed: the model that pictures were sampled with"),
+    F_NUL("fid", SRQ_T_NUMBER, "Frechet distance from given pictures"),
+    F_NUL("pair_mse", SRQ_T_NUMBER, "mean squared difference from the full model's pictures of equal seeds"),
+    F_NUL("psnr", SRQ_T_NUMBER, "the same in dB of the range"),
+    F_NUL("ssim", SRQ_T_NUMBER, "structural similarity with them"),
+    F_END
+};
+
 static const struct srq_field checkpoint[] = {
     EVENT_HEAD,
     F_NUL("block", SRQ_T_INT, "number of the running block"),
@@ -230,6 +240,7 @@ static const struct srq_event events[] = {
     { "plan.allocated", "The allocator chose schemes within the budget.", plan_allocated },
     { "plan.changed", "Layers got another scheme, or are tuned again.", plan_changed },
     { "eval.result", "A model was measured.", eval_result },
+    { "sample.result", "A diffusion model was sampled.", sample_result },
     { "checkpoint", "A resume would go on from here.", checkpoint },
     { "log", "A line for people.", log_event },
 };

@@ -561,19 +561,19 @@ static int one_step(struct srq_train *t, const struct srq_train_events *events, 
     rc = t->cfg.batch(t->cfg.batch_ctx, t->done, &t->batch, err);
     if (rc == 0)
         rc = srq_states_put_pictures(t->states, t->batch.x, t->batch.t, t->batch.n, err);
-    if (rc == 0)
+    if (rc == 0 && t->done >= 0)
         rc = teach(t, err);
     listen(t, true);
     if (rc == 0)
         rc = student_forward(t, err);
     listen(t, false); /* the way back computes everything again, which is no second observation */
-    if (rc == 0)
+    if (rc == 0 && t->done >= 0)
         rc = take_loss(t, &p, err);
     if (rc == 0 && t->done >= 0)
         rc = student_backward(t, err);
     if (rc == 0 && t->done >= 0)
         rc = take_step(t, &p, err);
-    if (rc == 0 && events->point != NULL)
+    if (rc == 0 && t->done >= 0 && events->point != NULL)
         events->point(events->ctx, &p);
     t->done += rc == 0;
     return rc;

@@ -32,7 +32,7 @@ struct srq_train_config {
     void *batch_ctx;
 };
 
-/* One step of training, or (step below 0) of observing; NaN where it has no such part. */
+/* One step of training; NaN: the loss has no such part. */
 struct srq_train_point {
     int64_t step;
     double loss, task, kd, norm; /* norm: of the gradient, before it was clipped */
@@ -63,8 +63,8 @@ int srq_train_save(const struct srq_train *t, const char *dir, const char *name,
 /* What came out: DIR/NAME.safetensors with all tensors of the model that were trained, F32, and the ranges of
  * activations, for srq_model_replace and srq_train_read_roundings. */
 int srq_train_write(const struct srq_train *t, const char *dir, const char *name, struct srq_error *err);
-/* [layers] of the model. */
-int srq_train_read_roundings(const char *path, const struct srq_model *m, const struct srq_scheme *schemes,
-                             struct srq_layer_roundings *out, struct srq_error *err);
+/* From what came out, with bits as the schemes say now: [layers] of the model. */
+int srq_train_read_roundings(const char *path, const struct srq_train_config *c, struct srq_layer_roundings *out,
+                             struct srq_error *err);
 
 #endif

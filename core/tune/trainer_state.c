@@ -11,7 +11,6 @@
 
 #define HEAD "srq.training"
 #define RANGES "srq.activations"
-#define GRIDS "srq.grids"
 #define NAME_CAP (SRQ_NAME_CAP + 16)
 
 /* The k-th array of a tensor, NULL behind the last; its name. */
@@ -37,20 +36,6 @@ static float *ranges_of(const struct srq_train *t)
     return r;
 }
 
-/* scale, zero of inputs and outputs, as they are rounded at the end. */
-static float *grids_of(const struct srq_train *t)
-{
-    float *r = srq_calloc(4 * (size_t)t->layers + 1, sizeof(*r));
-
-    for (int i = 0; r != NULL && i < t->layers; i++) {
-        r[4 * i] = t->roundings[i].input.scale;
-        r[4 * i + 1] = t->roundings[i].input.zero;
-        r[4 * i + 2] = t->roundings[i].output.scale;
-        r[4 * i + 3] = t->roundings[i].output.zero;
-    }
-    return r;
-}
-
 /* Of a tensor as the model stores it. */
 static int declare_tensor(const struct srq_train *t, struct srq_tensor_writer *w, const struct srq_train_tensor *e,
                           const char *name, struct srq_error *err)
@@ -65,19 +50,18 @@ static int declare_tensor(const struct srq_train *t, struct srq_tensor_writer *w
 static int write_file(const struct srq_train *t, const char *dir, const char *base, int states, bool running,
                       struct srq_error *err)
 {
-    const int64_t ranges[3] = { t->layers, 2, 3 }, grids[2] = { t->layers, 4 }, one = 1;
+    const int64_t ranges[3] = { t->layers, 2, 3 }, one = 1;
     const double done = (double)t->done;
     struct srq_tensor_writer *w = NULL;
-    float *range = ranges_of(t), *grid = grids_of(t);
+    float *range = ranges_of(t);
     char name[NAME_CAP];
-    int rc = range != NULL && grid != NULL ? srq_writer_create(dir, base, 0, &w, err)
-                                           : srq_fail(err, -SRQ_ENOMEM, "out of memory writing what was trained");
+    int rc = range != NULL ? srq_writer_create(dir, base, 0, &w, err)
+                           : srq_fail(err, -SRQ_ENOMEM, "out of memory writing what was trained");
 
     if (rc == 0)
         rc = srq_writer_declare(w, RANGES, SRQ_F32, 3, ranges, err);
-    if (rc == 0)
-        rc = running ? srq_writer_declare(w, HEAD, SRQ_F64, 1, &one, err)
-                     : srq_writer_declare(w, GRIDS, SRQ_F32, 2, grids, err);
+    if (rc == 0 && running)
+        rc = srq_writer_declare(w, HEAD, SRQ_F64, 1, &one, err);
     for (int i = 0; rc == 0 && i < t->count; i++)
         for (int k = 0; rc == 0 && array_of(&t->tensors[i], k, states, name) != NULL; k++)
             rc = declare_tensor(t, w, &t->tensors[i], name, err);
@@ -85,9 +69,8 @@ static int write_file(const struct srq_train *t, const char *dir, const char *ba
         rc = srq_writer_begin(w, err);
     if (rc == 0)
         rc = srq_writer_put(w, RANGES, 0, range, 6 * (size_t)t->layers * sizeof(float), err);
-    if (rc == 0)
-        rc = running ? srq_writer_put(w, HEAD, 0, &done, sizeof(done), err)
-                     : srq_writer_put(w, GRIDS, 0, grid, 4 * (size_t)t->layers * sizeof(float), err);
+    if (rc == 0 && running)
+        rc = srq_writer_put(w, HEAD, 0, &done, sizeof(done), err);
     for (int i = 0; rc == 0 && i < t->count; i++) {
         const float *a;
 
@@ -98,7 +81,6 @@ static int write_file(const struct srq_train *t, const char *dir, const char *ba
         rc = srq_writer_finish(w, err);
     srq_writer_free(w);
     srq_free(range);
-    srq_free(grid);
     return rc;
 }
 
@@ -171,25 +153,42 @@ int srq_train_load(struct srq_train *t, const char *path, struct srq_error *err)
     return rc;
 }
 
-int srq_train_read_roundings(const char *path, const struct srq_model *m, const struct srq_scheme *schemes,
-                             struct srq_layer_roundings *out, struct srq_error *err)
+/* One side of a layer, of which low, high and whether they were seen are known. */
+static void take_rounding(const struct srq_train_config *c, int layer, bool output, const float *range,
+                          struct srq_rounding *out)
 {
-    int layers = srq_model_layer_count(m), rc;
+    int bits = c->schemes[layer].act_bits;
+    struct srq_activation a = { .size = sizeof(a),
+                                .bits = bits,
+                                .layer = srq_model_layer(c->model, layer)->name,
+                                .output = output,
+                                .seen = 1,
+                                .low = range[0],
+                                .high = range[1] };
+
+    *out = (struct srq_rounding){ .scale = 0 };
+    if (bits == 0 || range[2] == 0 || (output && !c->schedule.outputs))
+        return;
+    c->plugin->trainer->observe(srq_host_services(), c->self, &a, a.low, a.high);
+    *out = (struct srq_rounding){ .scale = a.scale, .zero = a.zero, .high = (float)((1 << bits) - 1) };
+}
+
+int srq_train_read_roundings(const char *path, const struct srq_train_config *c, struct srq_layer_roundings *out,
+                             struct srq_error *err)
+{
+    int layers = srq_model_layer_count(c->model), rc;
     struct srq_tensors *ts = NULL;
-    const float *grid;
+    const float *range;
 
     rc = srq_tensors_open(path, &ts, err);
     if (rc != 0)
         return rc;
-    grid = find(ts, GRIDS, 4 * (int64_t)layers);
-    for (int i = 0; grid != NULL && i < layers; i++) {
-        float high = (float)((1 << schemes[i].act_bits) - 1);
-
-        out[i].input = (struct srq_rounding){ .scale = grid[4 * i], .zero = grid[4 * i + 1], .high = high };
-        out[i].output = (struct srq_rounding){ .scale = grid[4 * i + 2], .zero = grid[4 * i + 3], .high = high };
-        if (schemes[i].act_bits == 0)
-            out[i].input.scale = out[i].output.scale = 0;
+    range = find(ts, RANGES, 6 * (int64_t)layers);
+    for (int i = 0; range != NULL && i < layers; i++) {
+        take_rounding(c, i, false, range + 6 * i, &out[i].input);
+        take_rounding(c, i, true, range + 6 * i + 3, &out[i].output);
     }
+    rc = range != NULL ? 0 : bad_file(path, RANGES, err);
     srq_tensors_close(ts);
-    return grid != NULL ? 0 : bad_file(path, GRIDS, err);
+    return rc;
 }

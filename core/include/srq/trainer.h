@@ -30,8 +30,8 @@ struct srq_activation {
     uint32_t size;
     int bits;
     const char *layer;
-    bool output;     /* of what the layer gives, else of what it gets */
-    bool seen;       /* low and high hold what was observed before */
+    int output;      /* of what the layer gives, else of what it gets */
+    int seen;        /* low and high hold what was observed before */
     float low, high; /* the range as far as it is known; part of checkpoints */
     float scale, zero;
 };
@@ -54,8 +54,8 @@ struct srq_trainer_schedule {
     double clip;          /* the norm of the whole gradient is at most that; 0: any */
     double task_weight;   /* of the mean squared error to what the noise is; needs given pictures */
     double kd_weight;     /* of the mean squared error to what the full-precision model says */
-    bool pictures;        /* whether pictures are given; the host's */
-    bool outputs;         /* outputs of layers are rounded too */
+    int pictures;         /* whether pictures are given; the host's */
+    int outputs;          /* outputs of layers are rounded too */
 };
 
 struct srq_trainer {

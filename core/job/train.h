@@ -1,0 +1,26 @@
+/* A job on a diffusion model: what fits to one, with what pictures its trainer learns, in what memory; and how it is
+ * sampled to see what came out. */
+#ifndef SRQ_JOB_TRAIN_H
+#define SRQ_JOB_TRAIN_H
+
+#include "core/job/noisy.h"
+#include "core/job/resolved.h"
+
+#define SRQ_SAMPLE_BATCH 32 /* pictures that go through the model together while they are sampled */
+
+/* After the plugins of the method were created: refuses what does not fit to the model, reads the scheduler, opens the
+ * given pictures, asks the trainer how it works. */
+int srq_job_train_open(struct srq_resolved *r, struct srq_error *err);
+void srq_job_train_close(struct srq_resolved *r);
+/* Once the plan is made: activations can only be rounded by what a trainer has observed. */
+int srq_job_train_check_plan(const struct srq_resolved *r, struct srq_error *err);
+struct srq_noisy_config srq_job_noisy_config(const struct srq_job *job);
+struct srq_train_config srq_job_train_config(const struct srq_resolved *r);
+int srq_job_train_needs(const struct srq_resolved *r, struct srq_needs *memory, struct srq_error *err);
+/* Steps at each end of a trajectory that are computed in full precision in the mix. */
+struct srq_high_steps {
+    int first, last;
+};
+struct srq_high_steps srq_job_high_steps(const struct srq_job *job);
+
+#endif

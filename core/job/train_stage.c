@@ -1,0 +1,158 @@
+/* The transform stage of a job with a trainer: the model is trained, and what came out takes its place. */
+#include "core/job/run.h"
+
+#include "core/base/alloc.h"
+#include "core/base/fs.h"
+#include "core/job/pace.h"
+#include "core/job/plan_json.h"
+#include "core/job/tasks.h"
+#include "core/job/train.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define RUNNING "training" /* in ckpt/, .safetensors: a run that was cut short */
+#define POINTS 400         /* loss points in the journal, about */
+
+struct stage {
+    struct srq_run *run;
+    struct srq_train *t;
+    struct srq_noisy *noisy;
+    char *done, *running; /* files */
+    struct srq_pace pace; /* of checkpoints */
+    uint64_t plan;        /* that it works towards */
+    double best;
+    int64_t told; /* points */
+    struct srq_error tick_error;
+};
+
+static int checkpoint(struct stage *s, struct srq_error *err)
+{
+    struct stat st;
+    int rc;
+
+    srq_pace_begin(&s->pace);
+    rc = srq_train_save(s->t, s->run->ckpt, RUNNING, err);
+    return rc == 0 ? srq_pace_end(&s->pace, -1, srq_train_step(s->t),
+                                  stat(s->running, &st) == 0 ? (size_t)st.st_size : 0, err)
+                   : rc;
+}
+
+/* A change of the plan holds from this step on, which the checkpoint says to a resume. */
+static int follow_plan(struct stage *s, bool *changed, struct srq_error *err)
+{
+    int rc = srq_tasks_sync(s->run->tasks, err);
+    uint64_t plan = srq_tasks_plan_key(s->run->tasks);
+
+    *changed = plan != s->plan;
+    s->plan = plan;
+    return rc;
+}
+
+/* Progress, requests, and between steps checkpoints. Told to finish, the training ends with what it has. */
+static int on_tick(void *ctx, int64_t done, int64_t all)
+{
+    struct stage *s = ctx;
+    struct srq_run *run = s->run;
+    bool pause = atomic_load(&run->flags->pause), changed = false;
+
+    srq_event_progress(&run->events, (double)done, (double)all, "steps", srq_spec_trainer(&run->job->spec)->name);
+    (void)srq_usage_peak(run->usage);
+    if (follow_plan(s, &changed, &s->tick_error) != 0)
+        return -s->tick_error.code;
+    if (done > 0 && (changed || pause || srq_pace_due(&s->pace) || atomic_exchange(&run->flags->checkpoint, false)) &&
+        checkpoint(s, &s->tick_error) != 0)
+        return -s->tick_error.code;
+    if (atomic_load(&run->flags->finish))
+        return 1;
+    return srq_run_check(run, &s->tick_error);
+}
+
+static int on_trajectory(void *ctx, int64_t done, int64_t all)
+{
+    struct stage *s = ctx;
+
+    srq_event_progress(&s->run->events, (double)done, (double)all, "trajectories", NULL);
+    return srq_run_check(s->run, &s->tick_error);
+}
+
+static void on_point(void *ctx, const struct srq_train_point *p)
+{
+    struct stage *s = ctx;
+    int64_t all = s->run->job->train.steps, every = all > POINTS ? (all + POINTS - 1) / POINTS : 1;
+    cJSON *data = p->step >= 0 && (p->step % every == 0 || p->step == all - 1) ? cJSON_CreateObject() : NULL;
+
+    if (data == NULL)
+        return;
+    cJSON_AddNumberToObject(data, "iter", (double)p->step);
+    srq_put_number(data, "loss", p->loss);
+    srq_put_number(data, "lr", s->run->job->train.lr);
+    srq_event_send(&s->run->events, "transform.point", data, false);
+}
+
+static int train(struct stage *s, struct srq_error *err)
+{
+    struct srq_run *run = s->run;
+    struct srq_noisy_config noisy = srq_job_noisy_config(run->job);
+    struct srq_train_config cfg = srq_job_train_config(&run->resolved);
+    const struct srq_train_events events = { .ctx = s, .tick = on_tick, .point = on_point };
+    int64_t all = run->job->train.steps + run->job->train.warmup;
+    int rc;
+
+    noisy.tick = on_trajectory;
+    noisy.ctx = s;
+    if (noisy.set == NULL)
+        srq_event_stage(&run->events, SRQ_STAGE_TRANSFORM, 0, (double)noisy.trajectories, "trajectories");
+    rc = srq_noisy_create(&noisy, &s->noisy, err);
+    cfg.batch_ctx = s->noisy;
+    srq_event_stage(&run->events, SRQ_STAGE_TRANSFORM, 0, (double)all, "steps");
+    s->plan = srq_tasks_plan_key(run->tasks);
+    if (rc == 0)
+        rc = srq_train_create(&cfg, &s->t, err);
+    if (rc == 0)
+        rc = srq_train_run(s->t, srq_path_exists(s->running) ? s->running : NULL, &events, err);
+    if (rc == 0)
+        rc = srq_train_write(s->t, run->ckpt, SRQ_TRAINED_FILE, err);
+    if (rc != 0 && s->tick_error.code != 0)
+        *err = s->tick_error;
+    srq_train_free(s->t);
+    srq_noisy_free(s->noisy);
+    return rc;
+}
+
+int srq_stage_train(struct srq_run *run, struct srq_error *err)
+{
+    struct stage s = { .run = run, .best = INFINITY };
+    int rc = 0;
+
+    srq_pace_init(&s.pace, &run->events, run->job->spec.opt.checkpoint_s);
+    s.done = srq_asprintf("%s/" SRQ_TRAINED_FILE ".safetensors", run->ckpt);
+    s.running = srq_asprintf("%s/" RUNNING ".safetensors", run->ckpt);
+    if (s.done == NULL || s.running == NULL)
+        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory beginning to train");
+    if (rc == 0 && !srq_path_exists(s.done)) {
+        rc = srq_tasks_sync(run->tasks, err);
+        if (rc == 0)
+            rc = train(&s, err);
+        if (rc == 0)
+            unlink(s.running);
+    }
+    if (rc == 0)
+        rc = srq_model_replace(run->job->model, s.done, err);
+    srq_free(s.done);
+    srq_free(s.running);
+    return rc == 0 ? srq_events_check(&run->events, err) : rc;
+}
+
+int srq_run_roundings(const struct srq_run *run, struct srq_layer_roundings *out, struct srq_error *err)
+{
+    const struct srq_train_config cfg = srq_job_train_config(&run->resolved);
+    char *path = srq_asprintf("%s/" SRQ_TRAINED_FILE ".safetensors", run->ckpt);
+    int rc = path != NULL ? srq_train_read_roundings(path, &cfg, out, err)
+                          : srq_fail(err, -SRQ_ENOMEM, "out of memory for ranges of activations");
+
+    srq_free(path);
+    return rc;
+}
