@@ -92,7 +92,7 @@ const struct ctl_verb ctl_verbs[] = {
       { "srqctl eval ./llama-w4 --eval text.txt", "srqctl eval ./llama-w4 --eval text.txt --reference ./llama" },
       ctl_cmd_eval },
     { "sample", MODELS, "MODEL", 1, 1, CTL_C_FILE, NULL, "Make pictures with a diffusion model",
-      "Pictures depend on model, seed, steps and sampler, not on --batch. Ctrl-C writes nothing.",
+      "A seed has the same pictures for any --batch. Ctrl-C leaves no file behind.",
       ctl_sample_options,
       { "srqctl sample ./ddpm -n 64 -o ddpm.png",
         "srqctl sample ./ddpm-w8 --high ./ddpm --hp-first 5 --hp-last 5 --npy ddpm-w8.npy" },
