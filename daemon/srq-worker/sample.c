@@ -18,6 +18,7 @@
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PICTURES_MAX 1000000
@@ -164,19 +165,20 @@ static int read_request(struct request *r, struct srq_error *err)
 /* Whether a file can be put there. It is written when all is computed, so that nothing is left of what is stopped. */
 static int check_place(const char *path, bool force, struct srq_error *err)
 {
+    struct stat st;
     char *dir;
     int rc = 0;
 
     if (path == NULL)
         return 0;
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        return srq_fail_field(err, -SRQ_EINVAL, path, "%s is a folder, not a file to be written", path);
     if (srq_path_exists(path) && !force)
         return srq_fail_field(err, -SRQ_EEXIST, path, "%s exists already; --force replaces it", path);
     dir = srq_strndup(path, (size_t)(strrchr(path, '/') - path) + 1);
     if (dir == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory");
-    if (path[strlen(dir)] == '\0')
-        rc = srq_fail_field(err, -SRQ_EINVAL, path, "%s is no name of a file", path);
-    else if (access(dir, W_OK | X_OK) != 0)
+    if (access(dir, W_OK | X_OK) != 0)
         rc = srq_fail_errno(err, "write", path);
     srq_free(dir);
     return rc;
@@ -184,12 +186,21 @@ static int check_place(const char *path, bool force, struct srq_error *err)
 
 static int check_places(const struct request *r, struct srq_error *err)
 {
+    char *sheet, *npy;
     int rc = check_place(r->output, r->force, err);
 
     if (rc == 0)
         rc = check_place(r->npy, r->force, err);
-    if (rc == 0 && r->output != NULL && r->npy != NULL && strcmp(r->output, r->npy) == 0)
-        rc = srq_fail_field(err, -SRQ_EINVAL, "npy", "sheet and numbers cannot both be %s", r->npy);
+    if (rc != 0 || r->output == NULL || r->npy == NULL)
+        return rc;
+    sheet = srq_path_canonical(r->output);
+    npy = srq_path_canonical(r->npy);
+    if (sheet == NULL || npy == NULL)
+        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
+    else if (strcmp(sheet, npy) == 0)
+        rc = srq_fail_field(err, -SRQ_EINVAL, "npy", "sheet and numbers cannot both be %s", npy);
+    srq_free(sheet);
+    srq_free(npy);
     return rc;
 }
 

@@ -14,8 +14,8 @@
 #define SHEET "sheet.png"
 
 const struct ctl_option ctl_sample_options[] = {
-    { "output", 'o', "FILE", CTL_C_FILE, NULL, "sheet of the pictures, PNG (" SHEET ", unless --npy is given)", false },
-    { "npy", 0, "FILE", CTL_C_FILE, NULL, "their values, NumPy [n, height*width*channels], F32", false },
+    { "output", 'o', "FILE", CTL_C_FILE, NULL, "sheet as PNG (" SHEET ", or none with --npy)", false },
+    { "npy", 0, "FILE", CTL_C_FILE, NULL, "values, F32 [n, height*width*channels]", false },
     { "force", 0, NULL, CTL_C_NONE, NULL, "replace files that exist", false },
     { "pictures", 'n', "N", CTL_C_NONE, NULL, "how many (16)", false },
     { "seed", 0, "N", CTL_C_NONE, NULL, "another seed, other pictures (0)", false },
@@ -26,8 +26,8 @@ const struct ctl_option ctl_sample_options[] = {
     { "hp-first", 0, "K", CTL_C_NONE, NULL, "with --high: how many of the first steps", false },
     { "hp-last", 0, "K", CTL_C_NONE, NULL, "with --high: how many of the last steps", false },
     { "columns", 0, "N", CTL_C_NONE, NULL, "pictures in a row of the sheet (a square)", false },
-    { "scale", 0, "N", CTL_C_NONE, NULL, "pixels of the sheet for one of a picture (128 a side)", false },
-    { "batch", 0, "N", CTL_C_NONE, NULL, "pictures at a time: memory against speed (16)", false },
+    { "scale", 0, "N", CTL_C_NONE, NULL, "enlargement (to 128 pixels a side)", false },
+    { "batch", 0, "N", CTL_C_NONE, NULL, "pictures at a time (16)", false },
     { "threads", 0, "N", CTL_C_NONE, NULL, "threads (what the machine has)", false },
     { .name = NULL },
 };
