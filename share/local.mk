@@ -1,5 +1,4 @@
-# Shipped data: the demo model and its texts, a diffusion model of small pictures, and the network whose features
-# pictures are compared by.
+# Shipped data: the demo models and their texts, and the network whose features pictures are compared by.
 demomodeldir = $(pkgdatadir)/models/demo-lm
 dist_demomodel_DATA = \
 	share/models/demo-lm/config.json share/models/demo-lm/generation_config.json \
@@ -7,11 +6,11 @@ dist_demomodel_DATA = \
 	share/models/demo-lm/tokenizer_config.json
 demoddpmdir = $(pkgdatadir)/models/demo-ddpm
 dist_demoddpm_DATA = share/models/demo-ddpm/model_index.json
+demoddpmunetdir = $(demoddpmdir)/unet
+dist_demoddpmunet_DATA = share/models/demo-ddpm/unet/config.json \
+	share/models/demo-ddpm/unet/diffusion_pytorch_model.safetensors
 demoddpmschedulerdir = $(demoddpmdir)/scheduler
 dist_demoddpmscheduler_DATA = share/models/demo-ddpm/scheduler/scheduler_config.json
-demoddpmunetdir = $(demoddpmdir)/unet
-dist_demoddpmunet_DATA = \
-	share/models/demo-ddpm/unet/config.json share/models/demo-ddpm/unet/diffusion_pytorch_model.safetensors
 demofeaturesdir = $(pkgdatadir)/models/demo-features
 dist_demofeatures_DATA = share/models/demo-features/model.safetensors
 demotextdir = $(pkgdatadir)/text

@@ -129,14 +129,14 @@ static int refuse(const struct srq_plan_layer *l, const char *why, struct srq_er
                           l->info->name, (long long)l->info->out, (long long)l->info->in,
                           srq_scheme_text(&l->scheme, text, sizeof(text)), why);
 }
-/* Why a layer cannot have a scheme, or NULL. Words are only packed for language models: other shapes are as they are. */
+/* Why a layer cannot have a scheme, or NULL. Words are only packed for language models: other shapes are as they are.
+ */
 static const char *refuses(const struct srq_scheme *s, const struct srq_layer_info *info)
 {
     bool whole = info->picture && (s->grid == SRQ_GRID_INT_SYM || s->grid == SRQ_GRID_INT_ASYM);
 
     return srq_scheme_refuses(s, whole ? 32 : info->out, whole ? 32 : info->in);
 }
-
 
 /* Marks the layers whose shape cannot carry their scheme. */
 static int find_misshapen(struct srq_plan *p, struct srq_error *err)

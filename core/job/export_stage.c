@@ -2,6 +2,7 @@
 #include "core/job/run.h"
 
 #include "core/base/alloc.h"
+#include "core/flow/roundings.h"
 #include "core/base/clock.h"
 #include "core/base/fs.h"
 #include "core/flow/snapshot.h"
@@ -119,6 +120,30 @@ static int write_scales(struct srq_run *run, const char *dir, struct srq_error *
     return rc;
 }
 
+/* Of a diffusion model: some pictures, and how what passes between its layers is rounded. */
+static int write_pictures(struct srq_run *run, const char *dir, struct srq_error *err)
+{
+    char *from = srq_path_join(run->ckpt, SRQ_SHEET_FILE), *to = srq_path_join(dir, SRQ_SHEET_FILE), *data = NULL;
+    struct srq_layer_roundings *all = srq_calloc((size_t)run->job->layer_count + 1, sizeof(*all));
+    size_t len = 0;
+    int rc = from != NULL && to != NULL && all != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory exporting");
+
+    if (rc == 0 && srq_path_exists(from)) {
+        rc = srq_read_file(from, SCALES_MAX, &data, &len, err);
+        if (rc == 0)
+            rc = srq_write_file_durable(to, data, len, 0666, err);
+    }
+    if (rc == 0 && srq_spec_trainer(&run->job->spec) != NULL)
+        rc = srq_run_roundings(run, all, err);
+    if (rc == 0)
+        rc = srq_roundings_write(run->job->model, all, dir, err);
+    srq_free(data);
+    srq_free(from);
+    srq_free(to);
+    srq_free(all);
+    return rc;
+}
+
 /* One format is the folder itself, several are folders in it. */
 static int build_all(struct srq_run *run, const char *dir, struct srq_error *err)
 {
@@ -139,6 +164,8 @@ static int build_all(struct srq_run *run, const char *dir, struct srq_error *err
         rc = write_plan(run, dir, err);
     if (rc == 0 && run->scales.pairs > 0)
         rc = write_scales(run, dir, err);
+    if (rc == 0 && run->job->info->pictures)
+        rc = write_pictures(run, dir, err);
     return rc == 0 ? write_report(run, dir, err) : rc;
 }
 

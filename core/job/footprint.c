@@ -86,11 +86,10 @@ static void add_texts(const struct srq_resolved *r, struct srq_needs *memory)
     const struct srq_spec *s = &r->job.spec;
     bool pictures = r->job.info->pictures;
     bool calib = r->job.calibrates || r->job.transform.nsamples > 0 || srq_spec_has_budget(s);
-    int64_t most =
-        calib && !pictures ? srq_samples_memory((const char *const *)s->calib, s->calib_count, (enum srq_sampling)s->opt.sampling)
-              : 0;
-    int64_t eval =
-        pictures ? 0 : srq_samples_memory((const char *const *)s->eval, s->eval_count, SRQ_SAMPLING_WINDOWS);
+    int64_t most = calib && !pictures ? srq_samples_memory((const char *const *)s->calib, s->calib_count,
+                                                           (enum srq_sampling)s->opt.sampling)
+                                      : 0;
+    int64_t eval = pictures ? 0 : srq_samples_memory((const char *const *)s->eval, s->eval_count, SRQ_SAMPLING_WINDOWS);
     char *path = srq_path_join(s->model, "tokenizer.json");
     struct stat st;
 

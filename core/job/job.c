@@ -229,11 +229,8 @@ static const struct stage_row loading[] = {
     { srq_stage_resample, reads_words },
 };
 static const struct stage_row preparing[] = {
-    { srq_stage_score, has_budget },
-    { srq_stage_allocate, has_budget },
-    { srq_stage_evaluate_before, reads_words },
-    { srq_stage_transform, transforms },
-    { srq_stage_train, trains },
+    { srq_stage_score, has_budget },     { srq_stage_allocate, has_budget }, { srq_stage_evaluate_before, reads_words },
+    { srq_stage_transform, transforms }, { srq_stage_train, trains },
 };
 /* Again and again until nothing is pending or stale and the result is measured, whatever changes meanwhile. */
 static const struct stage_row making[] = {

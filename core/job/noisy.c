@@ -31,9 +31,9 @@ static int64_t pixels_of(const struct srq_model *m)
 
 uint64_t srq_noisy_bytes(const struct srq_noisy_config *c)
 {
-    return c->set != NULL ? 0
-                          : (uint64_t)c->trajectories * (uint64_t)c->steps * (uint64_t)pixels_of(c->model) *
-                                sizeof(float);
+    return c->set != NULL
+               ? 0
+               : (uint64_t)c->trajectories * (uint64_t)c->steps * (uint64_t)pixels_of(c->model) * sizeof(float);
 }
 
 /* ---- trajectories ------------------------------------------------------------------------------------------------ */

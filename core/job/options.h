@@ -35,8 +35,8 @@ struct srq_job_options {
     int64_t max_memory, max_disk; /* bytes; 0: what the machine has */
     int64_t eval_windows, eval_seqlen;
     int64_t probe_every, probe_samples;
-    int64_t refine;   /* epochs */
-    int64_t resample; /* tokens */
+    int64_t refine;                                   /* epochs */
+    int64_t resample;                                 /* tokens */
     int64_t samples, sample_steps, hp_first, hp_last; /* of diffusion models; hp_… below 0: a tenth of the steps */
     int64_t sampler;                                  /* 0 DDIM, 1 DDPM */
     double checkpoint_s;

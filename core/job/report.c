@@ -146,6 +146,42 @@ static bool add_eval(struct srq_run *run, cJSON *root, double *eval_s)
 }
 
 /* scheme_bytes: what the plan's schemes take, whatever the format adds, or stores instead ("fake"). */
+/* diffusion.{fid,pair_mse,psnr,ssim,latency}.{full,quantized,mixed} and what holds for all; null for a language
+ * model. */
+static bool add_diffusion(struct srq_run *run, cJSON *root)
+{
+    static const char *const models[] = { "full", "quantized", "mixed" };
+    static const char *const keys[][2] = {
+        { "fid", "fid" },   { "pair_mse", "pair_mse" }, { "pair_mse_interval", "pair_mse_interval" },
+        { "psnr", "psnr" }, { "ssim", "ssim" },         { "latency", "picture_step_s" }
+    };
+    static const char *const whole[] = { "samples", "steps", "hp_first", "hp_last", "step_sqnr" };
+    const struct srq_plugin *p = srq_spec_trainer(&run->job->spec);
+    cJSON *fact = srq_fact_read(run->ckpt, SRQ_SAMPLES_FACT), *d;
+    bool ok = true;
+
+    if (!run->job->info->pictures) {
+        cJSON_Delete(fact);
+        return cJSON_AddNullToObject(root, "diffusion") != NULL;
+    }
+    d = cJSON_AddObjectToObject(root, "diffusion");
+    ok = d != NULL && srq_put_text(d, "trainer", p != NULL ? p->name : NULL) &&
+         srq_put_number(d, "train_steps", p != NULL ? (double)run->job->train.steps : (double)NAN);
+    for (size_t i = 0; ok && i < sizeof(whole) / sizeof(whole[0]); i++)
+        srq_put_member(d, whole[i], fact);
+    for (size_t k = 0; ok && k < sizeof(keys) / sizeof(keys[0]); k++) {
+        cJSON *o = cJSON_AddObjectToObject(d, keys[k][0]);
+
+        ok = o != NULL;
+        for (size_t m = 0; ok && m < sizeof(models) / sizeof(models[0]); m++)
+            srq_put_copy(
+                o, models[m],
+                cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(fact, models[m]), keys[k][1]));
+    }
+    cJSON_Delete(fact);
+    return ok;
+}
+
 static bool add_size(const struct srq_run *run, cJSON *root)
 {
     cJSON *size = cJSON_AddObjectToObject(root, "size");
@@ -213,7 +249,7 @@ cJSON *srq_report_json(struct srq_run *run, struct srq_error *err)
     }
     ok = ok && cJSON_AddItemToObject(root, "finish", srq_run_finish_json(run)) &&
          cJSON_AddItemToObject(root, "refine", srq_run_refine_json(run)) && add_transform(run, root) &&
-         add_allocation(run, root) && add_eval(run, root, &eval_s) && add_size(run, root) &&
+         add_allocation(run, root) && add_eval(run, root, &eval_s) && add_diffusion(run, root) && add_size(run, root) &&
          add_timing(run, root, &sums, eval_s) && add_memory(run, root) &&
          cJSON_AddStringToObject(root, "gemm_backend", srq_gemm_backend(run->job->compute)) &&
          cJSON_AddStringToObject(root, "compute", run->job->compute == SRQ_BF16 ? "bf16" : "f32") &&

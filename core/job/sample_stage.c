@@ -1,5 +1,5 @@
-/* The evaluate stage of a diffusion model: pictures from equal noise by the original, by the quantized model, and by the
- * mix of both, with what sets them apart (spec diffusion-qat 4, 10). */
+/* The evaluate stage of a diffusion model: pictures from equal noise by the original, by the quantized model, and by
+ * the mix of both, with what sets them apart (spec diffusion-qat 4, 10). */
 #include "core/job/run.h"
 
 #include "core/base/alloc.h"
@@ -30,18 +30,18 @@ struct sampling {
     struct srq_run *run;
     struct srq_pictures shape;
     int64_t n, pixels;
-    struct srq_model *original; /* as it is stored, whatever has taken its place */
-    struct srq_ckpt_block **results;     /* [units] */
-    const struct srq_codes **codes;      /* [layers]; NULL: left alone */
+    struct srq_model *original;            /* as it is stored, whatever has taken its place */
+    struct srq_ckpt_block **results;       /* [units] */
+    const struct srq_codes **codes;        /* [layers]; NULL: left alone */
     struct srq_layer_roundings *roundings; /* [layers] */
     struct srq_weights weights;
     struct srq_denoiser *full, *quantized;
     struct srq_high_steps high;
     int model;
     double times[SRQ_SAMPLE_BATCH];
-    float *other;                /* [batch, pixels] */
-    double *signal, *noise;      /* [steps] of what both say of the original's way */
-    float *pictures[MODELS];     /* [n, pixels] */
+    float *other;            /* [batch, pixels] */
+    double *signal, *noise;  /* [steps] of what both say of the original's way */
+    float *pictures[MODELS]; /* [n, pixels] */
     double seconds[MODELS];
     struct srq_error tick_error;
 };
@@ -183,8 +183,8 @@ static int sample(struct sampling *s, struct srq_error *err)
 {
     const struct srq_job *job = s->run->job;
     const struct srq_sampler sampler = { .schedule = job->noise,
-                                         .scheduler = job->spec.opt.sampler == 0 ? SRQ_SCHEDULER_DDIM
-                                                                                 : SRQ_SCHEDULER_DDPM,
+                                         .scheduler =
+                                             job->spec.opt.sampler == 0 ? SRQ_SCHEDULER_DDIM : SRQ_SCHEDULER_DDPM,
                                          .steps = (int)job->spec.opt.sample_steps,
                                          .seed = (uint64_t)job->spec.opt.seed,
                                          .pixels = s->pixels,
@@ -312,8 +312,7 @@ static int describe(const struct sampling *s, cJSON *root, struct srq_error *err
     for (int m = 0; rc == 0 && ok && m < MODELS; m++) {
         cJSON *o = cJSON_AddObjectToObject(root, words[m]);
 
-        ok = o != NULL && srq_put_number(o, "fid", fid[m]) &&
-             srq_put_number(o, "picture_step_s", s->seconds[m] / all);
+        ok = o != NULL && srq_put_number(o, "fid", fid[m]) && srq_put_number(o, "picture_step_s", s->seconds[m] / all);
         if (ok && m != FULL)
             rc = score(s, m, o, err);
     }
@@ -326,8 +325,9 @@ static int write_sheet(const struct sampling *s, struct srq_error *err)
     int64_t n = s->n < SHEET_PICTURES ? s->n : SHEET_PICTURES;
     float *all = srq_malloc((size_t)(MODELS * n * s->pixels) * sizeof(*all));
     char *path = srq_path_join(s->run->ckpt, SRQ_SHEET_FILE);
-    struct srq_picture_sheet sheet = { all, MODELS * n, s->shape.height, s->shape.width, s->shape.channels, n, 2,
-                                       s->shape.width < 64 ? 2 : 1 };
+    struct srq_picture_sheet sheet = {
+        all, MODELS * n, s->shape.height, s->shape.width, s->shape.channels, n, 2, s->shape.width < 64 ? 2 : 1
+    };
     int rc;
 
     for (int m = 0; all != NULL && m < MODELS; m++)

@@ -739,7 +739,9 @@ static int check_candidates(struct parse *p)
 /* What is written where nobody said: the layout that can hold the scheme. */
 static const char *default_format(const struct srq_spec *s)
 {
-    return !srq_spec_quantizes(s) || s->trainer >= 0 ? "fake" : srq_scheme_has_act(&s->scheme) ? "compressed-tensors" : "auto_round";
+    return !srq_spec_quantizes(s) || s->trainer >= 0 ? "fake"
+           : srq_scheme_has_act(&s->scheme)          ? "compressed-tensors"
+                                                     : "auto_round";
 }
 
 /* What only makes sense once all keys are known. */

@@ -56,8 +56,8 @@ static int open_set(const struct srq_job *job, const char *path, const char *fie
     if (s.height == p.height && s.width == p.width && s.channels == p.channels)
         return 0;
     return srq_fail_field(err, -SRQ_EINVAL, field,
-                          "pictures of %s are %" PRId64 " x %" PRId64 " with %" PRId64 " channels; the model's are %" PRId64
-                          " x %" PRId64 " with %" PRId64,
+                          "pictures of %s are %" PRId64 " x %" PRId64 " with %" PRId64
+                          " channels; the model's are %" PRId64 " x %" PRId64 " with %" PRId64,
                           path, s.height, s.width, s.channels, p.height, p.width, p.channels);
 }
 
@@ -72,7 +72,8 @@ static int open_schedule(struct srq_resolved *r, struct srq_error *err)
         rc = srq_schedule_read(text, len, &r->job.noise, err);
     srq_free(text);
     if (rc == 0 && p.out_channels != p.channels)
-        rc = not_for(&r->job, "model", "it says a variance beside the noise (learned_range), which is not sampled", err);
+        rc =
+            not_for(&r->job, "model", "it says a variance beside the noise (learned_range), which is not sampled", err);
     if (rc == 0 && r->job.spec.opt.sample_steps > r->job.noise->times)
         rc = srq_fail_field(err, -SRQ_EINVAL, "options.sample_steps",
                             "sample_steps %" PRId64 " is more than the %d times of the model's schedule",

@@ -144,9 +144,9 @@ static int build_network(const struct srq_export_plan *p, const struct srq_expor
     const struct srq_model_info *info = srq_model_info(p->model);
     const char *inside = info->network + strlen(info->path);
     char *to = srq_asprintf("%s%s", dir, info->network == info->path ? "" : inside);
-    int rc = to == NULL                                                          ? no_memory(err)
+    int rc = to == NULL                                            ? no_memory(err)
              : info->network == info->path || mkdir(to, 0777) == 0 ? srq_export_tensors(p, r, to, err)
-                                                                                 : fail_errno(err, "create", to);
+                                                                   : fail_errno(err, "create", to);
 
     if (rc == 0)
         rc = write_configs(p, to, err);

@@ -104,9 +104,9 @@ FORWARD(run_attention)
 FORWARD(run_down)
 {
     const struct srq_unet_shape *s = shape_of(b);
-    const struct srq_conv c = {
-        batch, s->height, s->width, .kernel = 3, .stride = 2, .pad_before = s->pad_after ? 0 : 1, .pad_after = 1
-    };
+    const struct srq_conv c = { batch,         s->height,   s->width,
+                                .kernel = 3,   .stride = 2, .pad_before = s->pad_after ? 0 : 1,
+                                .pad_after = 1 };
 
     (void)seq;
     out[0] = srq_op_conv(t, in[0], &b->linears[0], &c);
@@ -115,9 +115,8 @@ FORWARD(run_down)
 FORWARD(run_up)
 {
     const struct srq_unet_shape *s = shape_of(b);
-    const struct srq_conv c = {
-        batch, 2 * s->height, 2 * s->width, .kernel = 3, .stride = 1, .pad_before = 1, .pad_after = 1
-    };
+    const struct srq_conv c = { batch,       2 * s->height,   2 * s->width,  .kernel = 3,
+                                .stride = 1, .pad_before = 1, .pad_after = 1 };
 
     (void)seq;
     out[0] = srq_op_conv(t, srq_op_upsample(t, in[0], batch, s->height, s->width), &b->linears[0], &c);

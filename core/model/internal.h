@@ -7,7 +7,6 @@
 #include "core/model/rope.h"
 #include "core/model/scale_pairs.h"
 
-
 /* ---- families ---------------------------------------------------------------------------------------------------- */
 
 /* Widths that a family's tensors are made of: one of these, or (above 0) the number itself. */
@@ -77,7 +76,7 @@ struct srq_block_kind {
 
 /* One architecture. */
 struct srq_family {
-    const char *model_type; /* or, of a diffusers component, its _class_name */
+    const char *model_type;                   /* or, of a diffusers component, its _class_name */
     const char *prefix, *embed, *norm, *head; /* "model.layers" and the modules outside blocks; head NULL: a model of
                                                  pictures, whose last block writes what it says */
     const struct srq_block_kind *block;       /* where all are alike, each reading what the one before it wrote */
@@ -167,7 +166,7 @@ struct srq_model {
     const struct srq_family *family;
     struct srq_config config;
     struct srq_tensors *tensors;
-    struct srq_tensors *replaced; /* that take the place of some; NULL: none do */
+    struct srq_tensors *replaced;    /* that take the place of some; NULL: none do */
     struct srq_quantized *quantized; /* NULL in a plain folder */
     struct srq_layer_entry *layers;
     int layer_count;

@@ -60,7 +60,7 @@ struct srq_unit_info {
 struct srq_model_info {
     const char *path, *family, *architecture;
     const char *network; /* the folder of configuration and weights: `path`, or one in it (diffusers) */
-    bool pictures; /* a diffusion model (pictures.h): no words, no head, and no widths but its layers' */
+    bool pictures;       /* a diffusion model (pictures.h): no words, no head, and no widths but its layers' */
     int blocks;
     int64_t hidden, intermediate, heads, kv_heads, head_dim, vocab, max_positions;
     bool tied_head;

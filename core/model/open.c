@@ -50,8 +50,7 @@ void srq_model_block_name(const struct srq_model *m, int unit, const char *modul
 
 bool srq_model_find(const struct srq_model *m, const char *name, struct srq_tensor *out)
 {
-    return (m->replaced != NULL && srq_tensors_get(m->replaced, name, out)) ||
-           srq_tensors_get(m->tensors, name, out);
+    return (m->replaced != NULL && srq_tensors_get(m->replaced, name, out)) || srq_tensors_get(m->tensors, name, out);
 }
 
 bool srq_model_block_tensor(const struct srq_model *m, int unit, const char *module, const char *suffix,
@@ -334,9 +333,8 @@ int srq_model_open(const char *path, bool plain_only, struct srq_model **out, st
         (rc = srq_config_read(config, &m->family, &m->config, err)) != 0 ||
         (rc = srq_tensors_open(m->weights != NULL ? m->weights : path, &m->tensors, err)) != 0 ||
         (rc = open_quantized(m, config, plain_only, err)) != 0 ||
-        (m->info.pictures = m->family->head == NULL, rc = build_table(m, err)) != 0 ||
-        (rc = fill_info(m, err)) != 0 || (rc = srq_pairs_build(m, err)) != 0 ||
-        (rc = srq_model_take_notes(m, err)) != 0) {
+        (m->info.pictures = m->family->head == NULL, rc = build_table(m, err)) != 0 || (rc = fill_info(m, err)) != 0 ||
+        (rc = srq_pairs_build(m, err)) != 0 || (rc = srq_model_take_notes(m, err)) != 0) {
         srq_model_close(m);
         m = NULL;
     }

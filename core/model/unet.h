@@ -9,10 +9,10 @@
 struct srq_unet {
     int64_t height, width, in_channels, out_channels;
     int levels;
-    int64_t channels[SRQ_UNET_LEVELS];                    /* C_0 … */
+    int64_t channels[SRQ_UNET_LEVELS];                               /* C_0 … */
     bool down_attends[SRQ_UNET_LEVELS], up_attends[SRQ_UNET_LEVELS]; /* up: from the bottom */
-    int64_t layers;                                       /* resnets of a down level; one more of an up level */
-    int64_t head_dim;                                     /* 0: one head of the whole width */
+    int64_t layers;   /* resnets of a down level; one more of an up level */
+    int64_t head_dim; /* 0: one head of the whole width */
     int64_t groups, mid_groups;
     double eps, mid_scale;
     int64_t time_width; /* of the time embedding */
@@ -21,7 +21,7 @@ struct srq_unet {
     bool pad_after;   /* down-sampling pads right and bottom only */
     bool scale_shift; /* the time scales and shifts instead of being added */
     bool mid, mid_attends;
-    bool center; /* inputs become 2x - 1 */
+    bool center;                 /* inputs become 2x - 1 */
     struct srq_unet_part *parts; /* in the order of units; their number is at most part_cap */
     int part_count, part_cap;
 };

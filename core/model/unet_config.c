@@ -113,8 +113,8 @@ static int read_levels(const struct srq_fields *f, struct srq_unet *u, struct sr
         return rc;
     step = (int64_t)1 << (u->levels - 1);
     if (u->height % step != 0 || u->width % step != 0)
-        return srq_field_fail(f, "sample_size", err, "%lld x %lld cannot be halved %d times",
-                              (long long)u->height, (long long)u->width, u->levels - 1);
+        return srq_field_fail(f, "sample_size", err, "%lld x %lld cannot be halved %d times", (long long)u->height,
+                              (long long)u->width, u->levels - 1);
     return 0;
 }
 
@@ -152,8 +152,8 @@ static int read_attention(const struct srq_fields *f, struct srq_unet *u, struct
         if (u->channels[i] % u->groups != 0)
             return srq_field_fail(f, "norm_num_groups", err, "%lld does not divide block_out_channels %lld",
                                   (long long)u->groups, (long long)u->channels[i]);
-        if (u->head_dim > u->channels[i] && (u->down_attends[i] || u->up_attends[u->levels - 1 - i] ||
-                                             (u->mid_attends && i == u->levels - 1)))
+        if (u->head_dim > u->channels[i] &&
+            (u->down_attends[i] || u->up_attends[u->levels - 1 - i] || (u->mid_attends && i == u->levels - 1)))
             return srq_field_fail(f, "attention_head_dim", err, "%lld is more than the %lld channels of level %d",
                                   (long long)u->head_dim, (long long)u->channels[i], i);
     }

@@ -111,10 +111,9 @@ int srq_units_build(struct srq_model *m, struct srq_error *err)
         rc = m->family->lay_out != NULL ? m->family->lay_out(&l, &m->config) : lay_out_alike(&l, &m->config);
     m->info.blocks = m->unit_count;
     if (rc >= 0 && head)
-        rc = srq_layout_named(&l, &(const struct srq_layout_unit){ .name = m->family->head,
-                                                                   .tensors = m->family->head,
-                                                                   .in = { m->port_count - 1 },
-                                                                   .ins = 1 });
+        rc = srq_layout_named(
+            &l, &(const struct srq_layout_unit){
+                    .name = m->family->head, .tensors = m->family->head, .in = { m->port_count - 1 }, .ins = 1 });
     return rc >= 0 ? 0 : srq_fail(err, rc, "the units of %s cannot be laid out: out of memory", m->info.path);
 }
 

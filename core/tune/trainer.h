@@ -1,8 +1,9 @@
 /* Training a whole model of pictures with its grids in the loop (srq/trainer.h; spec diffusion-qat 2, 3): the student
  * computes with rounded weights, inputs and (where asked for) outputs of layers, the teacher is the stored model.
  *
- * All arithmetic is F32: a grid of 8 bits is finer than BF16. Memory stays at one batch's values of all ports with their gradients and one unit's activations, which are computed
- * again on the way back; beside them are the values, gradients and states of all tensors that are trained. */
+ * All arithmetic is F32: a grid of 8 bits is finer than BF16. Memory stays at one batch's values of all ports with
+ * their gradients and one unit's activations, which are computed again on the way back; beside them are the values,
+ * gradients and states of all tensors that are trained. */
 #ifndef SRQ_TUNE_TRAINER_H
 #define SRQ_TUNE_TRAINER_H
 

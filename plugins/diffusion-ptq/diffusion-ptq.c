@@ -1,6 +1,6 @@
 /* Post-training quantization of a diffusion model: ranges of activations are observed, weights are rounded to the
  * nearest value of their grid. What diffusion-qat begins with, and is to be held against. */
-#include "plugins/diffusion-qat/grid.h"
+#include "plugins/diffusion_grid.h"
 
 #include <string.h>
 
@@ -19,8 +19,9 @@ static int ptq_create(const struct srq_host *h, const struct srq_options *o, voi
     noisy = h->opt_string(o, "calib");
     s->schedule = (struct srq_trainer_schedule){
         .size = sizeof(s->schedule),
-        .noisy = strcmp(noisy, "auto") == 0 ? -1 : strcmp(noisy, "uniform_t") == 0 ? SRQ_NOISY_UNIFORM
-                                                                                   : SRQ_NOISY_TRAJECTORY,
+        .noisy = strcmp(noisy, "auto") == 0        ? -1
+                 : strcmp(noisy, "uniform_t") == 0 ? SRQ_NOISY_UNIFORM
+                                                   : SRQ_NOISY_TRAJECTORY,
         .decay = -1,
         .batch = h->opt_int(o, "batch"),
         .warmup = h->opt_int(o, "batches"),

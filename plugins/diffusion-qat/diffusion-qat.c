@@ -4,7 +4,7 @@
  * squared error to the noise plus that to the full-precision model; AdamW moves all weights, biases and norms, and what
  * is kept is their moving average. Ranges of weights are their present extremes, so that none is cut off and rounding
  * passes gradients straight through; those of activations are moving averages, and what they cut off gets none. */
-#include "plugins/diffusion-qat/grid.h"
+#include "plugins/diffusion_grid.h"
 
 #include <string.h>
 
@@ -26,8 +26,9 @@ static int qat_create(const struct srq_host *h, const struct srq_options *o, voi
     noisy = h->opt_string(o, "calib");
     s->schedule = (struct srq_trainer_schedule){
         .size = sizeof(s->schedule),
-        .noisy = strcmp(noisy, "auto") == 0 ? -1 : strcmp(noisy, "uniform_t") == 0 ? SRQ_NOISY_UNIFORM
-                                                                                   : SRQ_NOISY_TRAJECTORY,
+        .noisy = strcmp(noisy, "auto") == 0        ? -1
+                 : strcmp(noisy, "uniform_t") == 0 ? SRQ_NOISY_UNIFORM
+                                                   : SRQ_NOISY_TRAJECTORY,
         .states = STATES,
         .decay = strcmp(h->opt_string(o, "decay"), "none") == 0 ? -1 : SRQ_DECAY_COSINE,
         .steps = h->opt_int(o, "steps"),
@@ -38,7 +39,7 @@ static int qat_create(const struct srq_host *h, const struct srq_options *o, voi
         .kd_weight = h->opt_float(o, "kd_weight"),
         .outputs = h->opt_bool(o, "out_q"),
     };
-    s->schedule.warmup = h->opt_set(o, "warmup") ? h->opt_int(o, "warmup")
+    s->schedule.warmup = h->opt_set(o, "warmup")   ? h->opt_int(o, "warmup")
                          : s->schedule.steps < 600 ? (s->schedule.steps + 1) / 2
                                                    : 300;
     s->lr = s->schedule.lr;

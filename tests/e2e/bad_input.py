@@ -624,7 +624,7 @@ plugin("other-magic", ["magic number"], magic="0x12345678")
 plugin("other-size", ["8 bytes"], size="8")
 plugin("no-symbol", ["no symbol srq_plugin"], symbol="another_name")
 plugin("other-name", ["calls itself \"somebody\""], calls_itself="somebody")
-plugin("no-parts", ["oneshot, tunable, scorer, allocator or transform part"], oneshot="0")
+plugin("no-parts", ["oneshot, tunable, scorer, allocator, transform or trainer part"], oneshot="0")
 plugin("no-object", ["cannot be loaded"], source=b"this is no shared object\n")
 
 

@@ -80,6 +80,8 @@ HOME=$SRQ_TEST_DIR/home
 export HOME
 mkdir "$HOME/models"
 make_model "$HOME/models/SmolLM2-135M-Instruct" --blocks 1 --hidden 64 --heads 1 --kv 1 --mlp 64
+cp -R "$top_srcdir/share/models/demo-ddpm" "$HOME/models/demo-ddpm"
+chmod -R u+w "$HOME/models/demo-ddpm"
 cp "$top_srcdir/share/text/demo-calib.txt" "$HOME/calib.txt"
 cp "$top_srcdir/share/text/demo-eval.txt" "$HOME/eval.txt"
 sed -e "s#$SRQ_TEST_DIR/tiny#$HOME/models/SmolLM2-135M-Instruct#" -e "s#$SRQ_TEST_DIR/page-out#$HOME/from-file#" job.json \

@@ -79,11 +79,11 @@ static void forward_agrees(const char *name)
     srq_model_close(m);
 }
 
-#define AGREES(name)                      \
+#define AGREES(name)                        \
     static void name##_agrees(void **state) \
-    {                                     \
-        (void)state;                      \
-        forward_agrees(#name);            \
+    {                                       \
+        (void)state;                        \
+        forward_agrees(#name);              \
     }
 AGREES(plain)
 AGREES(narrow)
@@ -92,9 +92,10 @@ AGREES(headless)
 
 static void the_table_has_units_and_skips(void **state)
 {
-    static const char *const names[] = { "time_embedding", "conv_in", "down_blocks.0.resnets.0",
-                                         "down_blocks.0.downsamplers.0", "down_blocks.1.resnets.0",
-                                         "down_blocks.1.attentions.0", "mid_block.resnets.0" };
+    static const char *const names[] = { "time_embedding",          "conv_in",
+                                         "down_blocks.0.resnets.0", "down_blocks.0.downsamplers.0",
+                                         "down_blocks.1.resnets.0", "down_blocks.1.attentions.0",
+                                         "mid_block.resnets.0" };
     struct srq_model *m = open_reference("plain");
     const struct srq_model_info *info = srq_model_info(m);
 

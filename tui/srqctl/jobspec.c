@@ -46,11 +46,11 @@ static int make_absolute(cJSON *value, const char *dir, struct srq_error *err)
 
 static int file_paths(cJSON *spec, const char *dir, struct srq_error *err)
 {
-    static const char *const single[] = { "model", "output" }, *const lists[] = { "calib", "eval" };
+    static const char *const single[] = { "model", "output", "features" }, *const lists[] = { "calib", "eval" };
     cJSON *item;
     int rc = 0;
 
-    for (size_t i = 0; i < 2 && rc == 0; i++)
+    for (size_t i = 0; i < 3 && rc == 0; i++)
         rc = make_absolute(cJSON_GetObjectItemCaseSensitive(spec, single[i]), dir, err);
     for (size_t i = 0; i < 2; i++)
         cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(spec, lists[i])) rc =
@@ -283,6 +283,9 @@ static int put_plain(cJSON *spec, const struct ctl_args *a, struct srq_error *er
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
         if (ctl_given(a, flags[i].option))
             put(spec, flags[i].key, cJSON_CreateTrue());
+    rc = ctl_value(a, "features") != NULL ? put_path(spec, "features", ctl_value(a, "features"), err) : 0;
+    if (rc != 0)
+        return rc;
     rc = ctl_number(a, "priority", -1000, 1000, &priority, err);
     if (rc == 0 && ctl_given(a, "priority"))
         put(spec, "priority", cJSON_CreateNumber(priority));

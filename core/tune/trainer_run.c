@@ -35,8 +35,8 @@ int srq_train_schedule_of(const struct srq_plugin *p, void *self, struct srq_tra
 
 static struct srq_walk_config walk_of(const struct srq_train_config *c)
 {
-    return (struct srq_walk_config){ c->model,           SRQ_F32,      SRQ_F32,       c->schedule.batch, 1,
-                                     .backward = true, .vectors = true, .roundings = true };
+    return (struct srq_walk_config){ c->model, SRQ_F32,          SRQ_F32,         c->schedule.batch,
+                                     1,        .backward = true, .vectors = true, .roundings = true };
 }
 
 static struct srq_states_config states_of(const struct srq_train_config *c)
@@ -456,7 +456,6 @@ static int teach(struct srq_train *t, struct srq_error *err)
 
     srq_walk_round(t->walk, NULL);
     rc = srq_walk_units(t->walk, t->states, t->batch.n, NULL, err);
-    srq_walk_round(t->walk, t->roundings);
     return rc == 0 ? srq_convert(srq_states_final(t->states, 0), SRQ_F32, t->taught, SRQ_F32, n) : rc;
 }
 
@@ -493,8 +492,9 @@ static int take_loss(struct srq_train *t, struct srq_train_point *p, struct srq_
     p->kd = kd / (double)n;
     p->loss = (s->task_weight > 0 ? s->task_weight * p->task : 0) + s->kd_weight * p->kd;
     return isfinite(p->loss) ? 0
-                             : srq_fail(err, -SRQ_ENUMERIC, "the loss of step %" PRId64 " is not finite: a smaller "
-                                                            "learning rate may help",
+                             : srq_fail(err, -SRQ_ENUMERIC,
+                                        "the loss of step %" PRId64 " is not finite: a smaller "
+                                        "learning rate may help",
                                         p->step);
 }
 
@@ -563,6 +563,7 @@ static int one_step(struct srq_train *t, const struct srq_train_events *events, 
         rc = srq_states_put_pictures(t->states, t->batch.x, t->batch.t, t->batch.n, err);
     if (rc == 0 && t->done >= 0)
         rc = teach(t, err);
+    srq_walk_round(t->walk, t->roundings);
     listen(t, true);
     if (rc == 0)
         rc = student_forward(t, err);

@@ -1,0 +1,238 @@
+#!/usr/bin/env python3
+"""Jobs on diffusion models with the real worker: what training gains, that kills leave no trace, live pins, what is exported,
+what is refused. The model is a tiny one of tests/reference/unets, whose pictures are 8 x 8."""
+import json
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
+from real_jobs import CALIB, MODEL, Failed, Place, differing, events, report, results_of, wait_until  # noqa: E402
+from srqd_client import run_tests  # noqa: E402
+
+UNETS = os.path.join(os.path.abspath(os.environ.get("top_srcdir", ".")), "tests/reference/unets")
+UNET = os.path.join(UNETS, "plain")  # small, and never trained: for what is right whatever the pictures are
+DEMO = os.path.join(os.path.abspath(os.environ.get("top_srcdir", ".")), "share/models/demo-ddpm")
+SMALL = dict(samples=16, sample_steps=10, nsamples=16, threads=2)
+PTQ = dict(SMALL, diffusion_ptq__batches=8, diffusion_ptq__batch=16)
+FEW = dict(samples=8, sample_steps=8, nsamples=8, threads=2)  # of the demo model, which takes its time
+QAT = dict(SMALL, diffusion_qat__steps=60, diffusion_qat__batch=16, diffusion_qat__warmup=8, diffusion_qat__lr=1e-3)
+
+
+def job(method, scheme, model=UNET, formats=("fake",), layers=None, **options):
+    j = {"model": model, "method": method, "scheme": scheme, "formats": list(formats),
+         "options": {k.replace("__", ".").replace("diffusion_", "diffusion-"): v for k, v in options.items()}}
+    if layers:
+        j["layers"] = [{"pattern": p, "scheme": s} for p, s in layers]
+    return j
+
+
+def worker(p, name, j, code=0):
+    path = p.write_job(name, dict(j, output=p.path(name)))
+    return p.run(p.env["SRQ_WORKER"], "--spec", path, "--dir", p.path(name + ".job"), code=code)
+
+
+def npy(path, n, height, width, value=lambda i: (i * 37) % 256):
+    """n gray pictures."""
+    head = "{'descr': '|u1', 'fortran_order': False, 'shape': (%d, %d, %d), }" % (n, height, width)
+    head += " " * (63 - (10 + len(head)) % 64) + "\n"
+    with open(path, "wb") as f:
+        f.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode())
+        f.write(bytes(value(i) for i in range(n * height * width)))
+    return path
+
+
+def mean_sqnr(d):
+    return sum(d["step_sqnr"]) / len(d["step_sqnr"])
+
+
+def training_is_nearer_to_the_original_than_calibration():
+    """Acceptance test 6."""
+    with Place() as p:
+        worker(p, "ptq", job("diffusion-ptq", "w4a8", DEMO, **dict(FEW, diffusion_ptq__batches=8, diffusion_ptq__batch=8)))
+        worker(p, "qat", job("diffusion-qat", "w4a8", DEMO, **dict(
+            FEW, diffusion_qat__steps=30, diffusion_qat__warmup=8, diffusion_qat__batch=8, diffusion_qat__lr=2e-4)))
+        a, b = report(p.path("ptq"))["diffusion"], report(p.path("qat"))["diffusion"]
+        print("# calibrated: %.2f dB a step, pair_mse %.5f; trained: %.2f dB, %.5f" % (
+            mean_sqnr(a), a["pair_mse"]["quantized"], mean_sqnr(b), b["pair_mse"]["quantized"]))
+        assert mean_sqnr(b) > mean_sqnr(a) + 1, (a, b)
+        assert b["pair_mse"]["quantized"] < a["pair_mse"]["quantized"], (a, b)
+        assert b["train_steps"] == 30 and b["trainer"] == "diffusion-qat" and len(b["step_sqnr"]) == 8
+        assert b["pair_mse"]["full"] is None and b["hp_first"] == b["hp_last"] == 1
+        points = events(p.path("qat.job"), "transform.point")
+        assert len(points) == 30 and all(p["loss"] > 0 for p in points), points
+        told = {e["which"]: e for e in events(p.path("qat.job"), "sample.result")}
+        assert told["quantized"]["pair_mse"] == b["pair_mse"]["quantized"]
+
+
+def eight_bits_are_nearly_the_original_and_all_high_steps_are_it():
+    """Acceptance tests 4 and 7: a grid that is fine enough changes nothing to speak of; 2K >= N leaves no quantized step."""
+    with Place() as p:
+        worker(p, "w8", job("diffusion-ptq", "w8a8", DEMO, **dict(
+            FEW, diffusion_ptq__batches=8, diffusion_ptq__batch=8, hp_first=4, hp_last=4)))
+        d = report(p.path("w8"))["diffusion"]
+        assert d["pair_mse"]["mixed"] == 0, d
+        assert d["pair_mse"]["quantized"] < 0.02 and mean_sqnr(d) > 25, d
+        worker(p, "none", job("rtn", "bf16", **SMALL))
+        d = report(p.path("none"))["diffusion"]
+        assert d["pair_mse"]["quantized"] == 0, d
+
+
+def given_pictures_are_learned_from_and_compared_with():
+    with Place() as p:
+        pictures = npy(p.path("pictures.npy"), 40, 8, 8)
+        j = dict(job("diffusion-qat", "w8a8", **dict(QAT, diffusion_qat__steps=5)), calib=[pictures])
+        worker(p, "out", j)
+        assert report(p.path("out"))["diffusion"]["trainer"] == "diffusion-qat"
+        wrong = npy(p.path("wrong.npy"), 4, 6, 8)
+        text = worker(p, "no", dict(j, calib=[wrong]), code=1)
+        assert "are 6 x 8 with 1 channels; the model's are 8 x 8 with 1" in text, text
+        text = worker(p, "no", job("diffusion-qat", "w8a8", **dict(QAT, diffusion_qat__calib="uniform_t")), code=1)
+        assert 'give "calib" a set of them' in text, text
+
+
+def kills_leave_no_trace():
+    j = job("diffusion-qat", "w4a8", **dict(QAT, checkpoint_s=0.05, diffusion_qat__steps=100))
+
+    def ready(folder, n):
+        return len(events(folder, "checkpoint")) >= 3 * n
+
+    with Place() as p:
+        worker(p, "calm", j)
+        path, folder = p.write_job("killed", dict(j, output=p.path("killed"))), p.path("killed.job")
+        words = ["--spec", path, "--dir", folder]
+        for n in (1, 2, 3):
+            w = subprocess.Popen([p.env["SRQ_WORKER"], *words], env=p.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            wait_until("a place for kill %d" % n, lambda: ready(folder, n) or w.poll() is not None)
+            w.send_signal(signal.SIGKILL)
+            assert w.wait() == -signal.SIGKILL, "it was over before it was killed"
+            words = ["--job", folder]
+        p.run(p.env["SRQ_WORKER"], *words)
+        assert not differing(p.path("calm"), p.path("killed")), differing(p.path("calm"), p.path("killed"))
+        a, b = report(p.path("calm"))["diffusion"], report(p.path("killed"))["diffusion"]
+        for d in (a, b):
+            d.pop("latency")
+        assert a == b, (a, b)
+
+
+def a_pin_during_training_is_obeyed_from_then_on():
+    j = job("diffusion-qat", "w4a8", **dict(QAT, checkpoint_s=0.05, diffusion_qat__steps=100))
+
+    with Place() as p:
+        path, folder = p.write_job("out", dict(j, output=p.path("out"))), p.path("out.job")
+        w = subprocess.Popen([p.env["SRQ_WORKER"], "--spec", path, "--dir", folder], env=p.env,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until("a checkpoint", lambda: len(events(folder, "checkpoint")) >= 2 or w.poll() is not None)
+        w.send_signal(signal.SIGTERM)
+        assert w.wait() == 10
+        ask = {"op": "pin", "by": "a test", "pins": [{"pattern": "conv_in", "scheme": "w8a8"}]}
+        r = subprocess.run([p.env["SRQ_WORKER"], "--change", folder], env=p.env, input=json.dumps(ask), capture_output=True, text=True)
+        assert r.returncode == 0, r.stdout + r.stderr
+        p.run(p.env["SRQ_WORKER"], "--job", folder)
+        layers = {row["name"]: row for row in report(p.path("out"))["layers"]}
+        assert layers["conv_in"]["scheme"] == "w8a8" and layers["conv_in"]["source"] == "pin", layers["conv_in"]
+        assert layers["conv_out"]["scheme"] == "w4a8"
+
+
+def an_export_is_a_diffusers_folder_on_its_grid():
+    with Place() as p:
+        few = dict(FEW, samples=2, diffusion_ptq__batches=2, diffusion_ptq__batch=4)
+        worker(p, "out", job("diffusion-ptq", "w4a8", DEMO, layers=[("conv_out", "bf16")], **few))
+        out = p.path("out")
+        have = sorted(os.path.relpath(os.path.join(d, f), out) for d, _, files in os.walk(out) for f in files)
+        assert have == ["model_index.json", "report.json", "samples.png", "scheduler/scheduler_config.json",
+                        "srq_activations.safetensors", "srq_plan.json", "unet/config.json",
+                        "unet/diffusion_pytorch_model.safetensors"], have
+        about = json.loads(p.run(p.env["SRQ_WORKER"], "--inspect", out))
+        assert about["family"] == "UNet2DModel"
+        with open(os.path.join(out, "srq_activations.safetensors"), "rb") as f:
+            n, = struct.unpack("<Q", f.read(8))
+            names = set(json.loads(f.read(n))) - {"__metadata__"}
+        assert "conv_in.input" in names and "conv_out.input" not in names and not any(x.endswith(".output") for x in names)
+        # what comes out is on its grid already: rounding it again changes nothing
+        worker(p, "again", job("diffusion-ptq", "w4a8", model=out, layers=[("conv_out", "bf16")], **few))
+        weights = "unet/diffusion_pytorch_model.safetensors"
+        assert open(os.path.join(out, weights), "rb").read() == open(p.path("again", weights), "rb").read()
+
+
+def what_does_not_fit_is_refused_in_a_sentence():
+    with Place() as p:
+        refused = [
+            (job("signround", "w4", **SMALL), {"calib": [CALIB]}, "signround learns from text"),
+            (job("rtn", "w8a8", **SMALL), {}, "diffusion-ptq and diffusion-qat do"),
+            (job("rtn", "w4", formats=("auto_round",), **SMALL), {}, 'format auto_round is one of language models, give "fake"'),
+            (job("teq,rtn", "w4", **SMALL), {"calib": [CALIB]}, "teq scales layers of language models only"),
+            (job("diffusion-qat", "w8a8", model=MODEL, **QAT), {}, "diffusion-qat trains diffusion models"),
+            (job("diffusion-qat", "fp8", **QAT), {}, "rounded to integers"),
+            (job("diffusion-ptq,diffusion-qat", "w8a8", **SMALL), {}, "both quantize"),
+            (job("diffusion-qat", "w8a8", **dict(QAT, sample_steps=5000)), {}, "more than the 1000 times"),
+            (job("diffusion-qat", "w8a8", **dict(QAT, diffusion_qat__kd_weight=0)), {}, "trains for nothing"),
+        ]
+        for j, more, says in refused:
+            text = worker(p, "no", dict(j, **more), code=1)
+            assert says in text, (says, text)
+            assert not os.path.exists(p.path("no"))
+
+
+def broken_folders_are_refused_by_name():
+    def change(name, key, value):
+        def apply(folder):
+            path = os.path.join(folder, name)
+            with open(path) as f:
+                config = json.load(f)
+            config[key] = value
+            with open(path, "w") as f:
+                json.dump(config, f)
+        return apply
+
+    def drop(name):
+        return lambda folder: os.remove(os.path.join(folder, name))
+
+    unet, scheduler = "unet/config.json", "scheduler/scheduler_config.json"
+    cases = [
+        (change(unet, "down_block_types", ["DownBlock2D", "CrossAttnDownBlock2D"]), 'block type "CrossAttnDownBlock2D"'),
+        (change(unet, "time_embedding_type", "fourier"), 'time_embedding_type "fourier"'),
+        (change(unet, "act_fn", "gelu"), 'act_fn "gelu"'),
+        (change(unet, "sample_size", None), "sample_size"),
+        (change(unet, "sample_size", 9), "cannot be halved"),
+        (change(unet, "norm_num_groups", 3), "norm_num_groups: 3 does not divide"),
+        (change(unet, "num_class_embeds", 10), "num_class_embeds"),
+        (change(unet, "block_out_channels", [8, 8]), "config.json makes it"),
+        (change(unet, "layers_per_block", 2), "is missing from"),
+        (change(unet, "attention_head_dim", 64), "attention_head_dim: 64 is more than"),
+        (change("model_index.json", "_class_name", "StableDiffusionPipeline"), 'pipeline "StableDiffusionPipeline"'),
+        (change("model_index.json", "unet", None), "names no unet"),
+        (change(scheduler, "_class_name", "PNDMScheduler"), "PNDMScheduler"),
+        (change(scheduler, "variance_type", "learned"), "learned"),
+        (drop(scheduler), "schedule"),
+        (drop(unet), "config.json"),
+        (drop("unet/diffusion_pytorch_model.safetensors"), "safetensors"),
+    ]
+    with Place() as p:
+        for i, (apply, says) in enumerate(cases):
+            folder = p.path("model%d" % i)
+            shutil.copytree(UNET, folder)
+            apply(folder)
+            text = worker(p, "no", job("diffusion-ptq", "w8a8", model=folder, **PTQ), code=1)
+            assert says in text, (says, text)
+        # keys that nobody knows are no objection
+        folder = p.path("fine")
+        shutil.copytree(UNET, folder)
+        change(unet, "a_key_of_tomorrow", [1, 2])(folder)
+        worker(p, "yes", job("diffusion-ptq", "w8a8", model=folder, **PTQ))
+
+
+if __name__ == "__main__":
+    run_tests([
+        training_is_nearer_to_the_original_than_calibration,
+        eight_bits_are_nearly_the_original_and_all_high_steps_are_it,
+        given_pictures_are_learned_from_and_compared_with,
+        kills_leave_no_trace,
+        a_pin_during_training_is_obeyed_from_then_on,
+        an_export_is_a_diffusers_folder_on_its_grid,
+        what_does_not_fit_is_refused_in_a_sentence,
+        broken_folders_are_refused_by_name,
+    ])
