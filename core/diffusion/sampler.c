@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 
 #define NOISE_STREAM ((uint64_t)0x6e7a << 48) /* apart from other users of the job's seed */
 #define PIXELS_MAX ((int64_t)1 << 32)
@@ -57,6 +58,11 @@ static int work_init(const struct srq_sampler *s, int64_t batch, struct work *w,
     if (rc != 0)
         work_fini(w);
     return rc;
+}
+
+size_t srq_sampler_bytes(int64_t pixels, int64_t batch, int steps)
+{
+    return (size_t)steps * sizeof(int32_t) + (size_t)(2 * (batch + 1) * pixels) * sizeof(float);
 }
 
 static int check_said(const float *said, int64_t count, int step, int32_t t, struct srq_error *err)
@@ -125,6 +131,15 @@ static int check(const struct srq_sampler *s, int64_t first, int64_t n, struct s
     return s->steps > s->schedule->times ? srq_schedule_timesteps(s->schedule, s->steps, NULL, err) : 0;
 }
 
+/* What pictures at … at+count-1 of a run are before the first step. */
+static void begin(const struct srq_sampler *s, int64_t first, int64_t at, int64_t count, float *x)
+{
+    if (s->start != NULL)
+        memmove(x, s->start + at * s->pixels, (size_t)(count * s->pixels) * sizeof(*x));
+    for (int64_t k = 0; s->start == NULL && k < count; k++)
+        srq_picture_noise(s->seed, first + at + k, -1, s->pixels, x + k * s->pixels);
+}
+
 int srq_sample(const struct srq_sampler *s, int64_t first, int64_t n, float *out, struct srq_error *err)
 {
     int64_t batch = s->batch < n ? s->batch : n, done = 0;
@@ -139,8 +154,7 @@ int srq_sample(const struct srq_sampler *s, int64_t first, int64_t n, float *out
         int64_t count = batch < n - at ? batch : n - at;
         float *x = out + at * s->pixels;
 
-        for (int64_t k = 0; k < count; k++)
-            srq_picture_noise(s->seed, first + at + k, -1, s->pixels, x + k * s->pixels);
+        begin(s, first, at, count, x);
         for (int i = 0; rc == 0 && i < s->steps; i++) {
             rc = take_step(s, &w, i, first + at, count, x, err);
             done += count;

@@ -17,8 +17,9 @@ struct srq_sampler {
     int steps;                    /* 1 … schedule->times */
     double eta;                   /* DDIM only, 0 … 1 */
     uint64_t seed;
-    int64_t pixels; /* values of a picture: height * width * channels */
-    int64_t batch;  /* pictures computed at once, at least 1; the result does not depend on it */
+    int64_t pixels;     /* values of a picture: height * width * channels */
+    int64_t batch;      /* pictures computed at once, at least 1; the result does not depend on it */
+    const float *start; /* [n, pixels] of a run: what sampling starts from; NULL: noise of the seed */
     srq_predict *predict;
     srq_seen *seen;                                      /* NULL: nobody looks */
     int (*tick)(void *ctx, int64_t done, int64_t total); /* after each step of a batch; total = n * steps, in pictures
@@ -31,6 +32,9 @@ struct srq_sampler {
  * -SRQ_EINVAL: settings out of range; -SRQ_ECANCELED: tick said stop; -SRQ_ENUMERIC: the model's output is not finite,
  * naming the step; what predict returned. */
 int srq_sample(const struct srq_sampler *s, int64_t first, int64_t n, float *out, struct srq_error *err);
+
+/* Memory that it takes for a batch, beside `out` and what predict takes. */
+size_t srq_sampler_bytes(int64_t pixels, int64_t batch, int steps);
 
 /* Standard normal noise of one picture, out [pixels]: step -1 is what sampling starts from, 0 … what its steps add. A
  * function of (seed, picture, step) alone: pixels 2k and 2k+1 are srq_rng_normals of stream 0x6e7a·2^48 + picture at

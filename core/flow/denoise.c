@@ -11,7 +11,9 @@ struct srq_denoiser {
 
 static struct srq_walk_config walk_of(const struct srq_denoiser_config *c)
 {
-    return (struct srq_walk_config){ c->model, c->compute, c->compute, c->batch, 1, .roundings = c->roundings != NULL };
+    int64_t batch = c->apart ? 1 : c->batch;
+
+    return (struct srq_walk_config){ c->model, c->compute, c->compute, batch, 1, .roundings = c->roundings != NULL };
 }
 
 static struct srq_states_config states_of(const struct srq_denoiser_config *c)

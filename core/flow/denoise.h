@@ -13,6 +13,8 @@ struct srq_denoiser_config {
     int64_t batch;                         /* pictures at a time */
     const struct srq_weights *weights;     /* NULL: the model's */
     struct srq_layer_roundings *roundings; /* [layers] of the model; NULL: nothing is rounded */
+    bool apart; /* products are of one picture each: the same bits for a picture whatever it is in a batch with, for up
+                   to twice the time where pictures are small */
 };
 
 int srq_denoiser_bytes(const struct srq_denoiser_config *c, size_t *bytes, struct srq_error *err);

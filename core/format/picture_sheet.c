@@ -41,6 +41,13 @@ static int measure(const char *path, const struct srq_picture_sheet *s, int64_t 
     return 0;
 }
 
+int srq_picture_sheet_check(const char *path, const struct srq_picture_sheet *s, struct srq_error *err)
+{
+    int64_t width, height;
+
+    return measure(path, s, &width, &height, err);
+}
+
 static void draw(const struct srq_picture_sheet *s, int64_t i, int64_t sheet_width, uint8_t *sheet)
 {
     const float *picture = s->pictures + i * s->height * s->width * s->channels;

@@ -14,6 +14,9 @@ struct srq_picture_sheet {
     int64_t scale;                      /* pixels of the sheet for one of a picture, each way, at least 1 */
 };
 
+/* What srq_picture_sheet_write would refuse of a sheet, before there are pictures: they may be NULL. */
+int srq_picture_sheet_check(const char *path, const struct srq_picture_sheet *sheet, struct srq_error *err);
+
 /* Writes the sheet, rows of pictures from the top left, to `path`: durably, complete or not at all. The same pictures
  * give the same bytes. -SRQ_EINVAL or -SRQ_ELIMIT (more than 64 million pixels) for a sheet that cannot be; -SRQ_EIO,
  * -SRQ_ENOSPC naming the file. */

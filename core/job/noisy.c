@@ -60,7 +60,7 @@ static void keep(void *ctx, int step, double t, const float *x, int64_t n)
 static int make_trajectories(struct srq_noisy *y, struct srq_error *err)
 {
     const struct srq_noisy_config *c = &y->cfg;
-    const struct srq_denoiser_config d = { c->model, SRQ_F32, c->batch, NULL, NULL };
+    const struct srq_denoiser_config d = { .model = c->model, .compute = SRQ_F32, .batch = c->batch };
     const struct srq_sampler s = { .schedule = c->schedule,
                                    .scheduler = SRQ_SCHEDULER_DDIM,
                                    .steps = (int)c->steps,

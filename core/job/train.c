@@ -187,7 +187,9 @@ int srq_job_train_needs(const struct srq_resolved *r, struct srq_needs *memory, 
 {
     const struct srq_noisy_config noisy = srq_job_noisy_config(&r->job);
     const struct srq_job_options *o = &r->job.spec.opt;
-    struct srq_denoiser_config d = { r->job.model, SRQ_F32, srq_job_sample_batch(&r->job), NULL, NULL };
+    struct srq_denoiser_config d = { .model = r->job.model,
+                                     .compute = SRQ_F32,
+                                     .batch = srq_job_sample_batch(&r->job) };
     struct srq_memory_rows rows = { .count = 0 };
     struct srq_layer_roundings none;
     struct srq_pictures p;

@@ -4,6 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/base/buf.h"
 #include "core/job/resolve.h"
+#include "core/model/pictures.h"
 #include "core/proto/members.h"
 #include "core/proto/proto.h"
 
@@ -97,6 +98,7 @@ static bool add_layers(cJSON *root, const struct srq_model *m)
         if (o == NULL || !cJSON_AddItemToArray(list, o) || !srq_put_text(o, "name", l->name) ||
             !srq_put_number(o, "block", l->block >= 0 ? l->block : NAN) || !srq_put_text(o, "module", l->module) ||
             !srq_put_number(o, "out", (double)l->out) || !srq_put_number(o, "in", (double)l->in) ||
+            !srq_put_number(o, "kernel", l->kernel > 0 ? l->kernel : NAN) ||
             !srq_put_text(o, "dtype", srq_dtype_name(l->dtype)) ||
             cJSON_AddBoolToObject(o, "bias", l->has_bias) == NULL || !srq_put_text(o, "tie", l->tie_name))
             return false;
@@ -114,20 +116,53 @@ static bool add_notes(cJSON *root, const struct srq_model *m)
     return ok;
 }
 
+/* What only models of words have: null for one of pictures. */
+static bool add_words(cJSON *o, const struct srq_model_info *i)
+{
+    const struct {
+        const char *name;
+        int64_t value;
+    } widths[] = { { "hidden", i->hidden },
+                   { "intermediate", i->intermediate },
+                   { "heads", i->heads },
+                   { "kv_heads", i->kv_heads },
+                   { "head_dim", i->head_dim },
+                   { "vocab", i->vocab },
+                   { "max_positions", i->max_positions } };
+    bool ok = true;
+
+    for (size_t k = 0; ok && k < sizeof(widths) / sizeof(widths[0]); k++)
+        ok = srq_put_number(o, widths[k].name, i->pictures ? NAN : (double)widths[k].value);
+    if (i->pictures)
+        return ok && cJSON_AddNullToObject(o, "tied_head") != NULL;
+    return ok && cJSON_AddBoolToObject(o, "tied_head", i->tied_head) != NULL;
+}
+
+/* What only models of pictures have: null for one of words. */
+static bool add_pictures(cJSON *root, const struct srq_model *m)
+{
+    struct srq_pictures p;
+    cJSON *o;
+
+    if (!srq_model_info(m)->pictures)
+        return cJSON_AddNullToObject(root, "pictures") != NULL;
+    p = srq_model_pictures(m);
+    o = cJSON_AddObjectToObject(root, "pictures");
+    return o != NULL && srq_put_number(o, "height", (double)p.height) && srq_put_number(o, "width", (double)p.width) &&
+           srq_put_number(o, "channels", (double)p.channels) &&
+           srq_put_number(o, "out_channels", (double)p.out_channels);
+}
+
 static cJSON *model_json(const struct srq_model *m)
 {
     const struct srq_model_info *i = srq_model_info(m);
     cJSON *o = cJSON_CreateObject();
     bool ok = o != NULL && srq_put_text(o, "path", i->path) && srq_put_text(o, "family", i->family) &&
-              srq_put_text(o, "architecture", i->architecture) && srq_put_text(o, "quantized", i->quantized) &&
-              srq_put_text(o, "dtype", srq_dtype_name(i->dtype)) &&
+              srq_put_text(o, "architecture", i->architecture[0] != '\0' ? i->architecture : NULL) &&
+              srq_put_text(o, "quantized", i->quantized) && srq_put_text(o, "dtype", srq_dtype_name(i->dtype)) &&
               srq_put_number(o, "parameters", (double)i->parameters) && srq_put_number(o, "bytes", (double)i->bytes) &&
-              srq_put_number(o, "blocks", i->blocks) && srq_put_number(o, "hidden", (double)i->hidden) &&
-              srq_put_number(o, "intermediate", (double)i->intermediate) &&
-              srq_put_number(o, "heads", (double)i->heads) && srq_put_number(o, "kv_heads", (double)i->kv_heads) &&
-              srq_put_number(o, "head_dim", (double)i->head_dim) && srq_put_number(o, "vocab", (double)i->vocab) &&
-              srq_put_number(o, "max_positions", (double)i->max_positions) &&
-              cJSON_AddBoolToObject(o, "tied_head", i->tied_head) != NULL && add_layers(o, m) && add_notes(o, m);
+              srq_put_number(o, "blocks", i->blocks) && add_words(o, i) && add_pictures(o, m) && add_layers(o, m) &&
+              add_notes(o, m);
 
     if (ok)
         return o;

@@ -26,6 +26,7 @@ int worker_machine(void);
 int worker_plan(void); /* specification on standard input */
 int worker_inspect(const char *model);
 int worker_evaluate(void);                                /* request on standard input */
+int worker_sample(void);                                  /* request on standard input */
 int worker_job(const char *dir);                          /* spec.json is there */
 int worker_change(const char *dir);                       /* request on standard input; no worker has the job */
 int worker_standalone(const char *spec, const char *dir); /* dir NULL: beside the output */

@@ -3,13 +3,13 @@
 
 #include "core/base/alloc.h"
 #include "core/base/log.h"
-#include "core/base/clock.h"
 #include "core/eval/evaluator.h"
 #include "core/job/options.h"
 #include "core/math/gemm.h"
 #include "core/math/team.h"
 #include "core/proto/members.h"
 #include "core/proto/proto.h"
+#include "daemon/srq-worker/ticker.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -116,20 +116,6 @@ static int read_request(struct request *r, struct srq_error *err)
     return take_options(r, options, err);
 }
 
-static int tick(void *ctx, int64_t done, int64_t total)
-{
-    double *last = ctx, now = srq_clock_s();
-
-    if (now - *last < 0.2 && done < total)
-        return atomic_load(&worker_flags.pause) ? -SRQ_ECANCELED : 0;
-    *last = now;
-    fprintf(stderr,
-            "{\"event\":\"stage.progress\",\"data\":{\"stage\":\"evaluate\",\"done\":%lld,\"total\":%lld,"
-            "\"unit\":\"window-blocks\"}}\n",
-            (long long)done, (long long)total);
-    return atomic_load(&worker_flags.pause) ? -SRQ_ECANCELED : 0;
-}
-
 static int read_samples(const struct request *r, struct measured *m, struct srq_error *err)
 {
     struct srq_sample_request req = { .files = r->files,
@@ -150,20 +136,32 @@ static int read_samples(const struct request *r, struct measured *m, struct srq_
     return rc;
 }
 
+/* A model of words, open. */
+static int open_model(const char *path, struct srq_model **out, struct srq_error *err)
+{
+    int rc = srq_model_open(path, false, out, err);
+
+    if (rc == 0 && srq_model_info(*out)->pictures)
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, "model",
+                              "%s is a diffusion model (%s); eval measures language models on a text", path,
+                              srq_model_info(*out)->family);
+    return rc;
+}
+
 static int measure(const struct request *r, struct measured *m, struct srq_error *err)
 {
     struct srq_eval_config cfg = { .windows = r->opt.eval_windows };
-    double last = 0;
-    struct srq_eval_events events = { &last, tick };
+    struct worker_ticker ticker = { .stage = "evaluate", .unit = "window-blocks" };
+    struct srq_eval_events events = { &ticker, worker_tick };
     char gemm[32];
     int rc = srq_team_start(r->opt.threads != 0 ? (int)r->opt.threads : srq_team_default(), err);
 
     if (rc == 0)
         rc = srq_gemm_start(srq_job_option_choice("gemm", r->opt.gemm, gemm, sizeof(gemm)), err);
     if (rc == 0)
-        rc = srq_model_open(r->model, false, &m->model, err);
+        rc = open_model(r->model, &m->model, err);
     if (rc == 0 && r->reference != NULL)
-        rc = srq_model_open(r->reference, false, &m->reference, err);
+        rc = open_model(r->reference, &m->reference, err);
     for (int i = 0; rc == 0 && srq_model_note(m->model, i) != NULL; i++)
         srq_log(SRQ_LOG_WARN, "%s", srq_model_note(m->model, i));
     if (rc == 0)

@@ -16,7 +16,9 @@ daemon_srq_worker_srq_worker_SOURCES = \
 	daemon/srq-worker/machine.c \
 	daemon/srq-worker/main.c \
 	daemon/srq-worker/progress.c \
-	daemon/srq-worker/run_job.c
+	daemon/srq-worker/run_job.c \
+	daemon/srq-worker/sample.c \
+	daemon/srq-worker/ticker.c daemon/srq-worker/ticker.h
 daemon_srq_worker_srq_worker_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS)
 daemon_srq_worker_srq_worker_LDADD = daemon/srq-worker/libworker.la core/libsrq.la core/libsrqbase.la \
 	$(CJSON_LIBS) -lm -ldl -lpthread

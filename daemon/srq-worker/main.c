@@ -21,6 +21,7 @@ static const char usage[] =
     "       srq-worker --change DIR < REQUEST     change the plan of a job that is not running\n"
     "       srq-worker --plan < SPEC              say what a job would do; read headers only\n"
     "       srq-worker --eval < REQUEST           measure a model on a text\n"
+    "       srq-worker --sample < REQUEST         make pictures with a diffusion model\n"
     "       srq-worker --inspect MODEL            say what a model is\n"
     "       srq-worker --describe [PLUGIN]        say what algorithms there are\n"
     "       srq-worker --machine                  say what products run on here, after testing them\n"
@@ -95,6 +96,7 @@ enum {
     CMD_CHANGE = 'c',
     CMD_SPEC = 's',
     CMD_EVALUATE = 'e',
+    CMD_SAMPLE = 'S',
     CMD_INSPECT = 'i',
     CMD_MACHINE = 'm',
     CMD_VERSION = 'V',
@@ -105,12 +107,19 @@ enum {
 static int parse(int argc, char **argv, struct request *r)
 {
     static const struct option options[] = {
-        { "describe", no_argument, NULL, CMD_DESCRIBE }, { "plan", no_argument, NULL, CMD_PLAN },
-        { "job", required_argument, NULL, CMD_JOB },     { "change", required_argument, NULL, CMD_CHANGE },
-        { "spec", required_argument, NULL, CMD_SPEC },   { "dir", required_argument, NULL, CMD_DIRECTORY },
-        { "eval", no_argument, NULL, CMD_EVALUATE },     { "inspect", required_argument, NULL, CMD_INSPECT },
-        { "version", no_argument, NULL, CMD_VERSION },   { "machine", no_argument, NULL, CMD_MACHINE },
-        { "help", no_argument, NULL, CMD_HELP },         { NULL, 0, NULL, 0 },
+        { "describe", no_argument, NULL, CMD_DESCRIBE },
+        { "plan", no_argument, NULL, CMD_PLAN },
+        { "job", required_argument, NULL, CMD_JOB },
+        { "change", required_argument, NULL, CMD_CHANGE },
+        { "spec", required_argument, NULL, CMD_SPEC },
+        { "dir", required_argument, NULL, CMD_DIRECTORY },
+        { "eval", no_argument, NULL, CMD_EVALUATE },
+        { "inspect", required_argument, NULL, CMD_INSPECT },
+        { "version", no_argument, NULL, CMD_VERSION },
+        { "machine", no_argument, NULL, CMD_MACHINE },
+        { "help", no_argument, NULL, CMD_HELP },
+        { "sample", no_argument, NULL, CMD_SAMPLE },
+        { NULL, 0, NULL, 0 },
     };
     int c;
 
@@ -163,6 +172,9 @@ int main(int argc, char **argv)
     case CMD_EVALUATE:
         offer_to_die();
         return worker_evaluate();
+    case CMD_SAMPLE:
+        offer_to_die();
+        return worker_sample();
     case CMD_CHANGE:
         return worker_change(r.value);
     case CMD_JOB:

@@ -35,6 +35,8 @@ ok "verbs that change a plan have their options" same "$(offers pin j p w8 --a),
     "--after,saturation sensitivity"
 ok "options of the verb are offered after a dash" same "$(offers daemon stop --jo)" "--jobs"
 ok "words of an option are offered after it" same "$(offers submit M --format auto_g)" "auto_gptq"
+ok "samplers are offered, and steps of the high model" same "$(offers sample M --sampler d),$(offers sample M --hp)" \
+    "ddim ddpm,--hp-first --hp-last"
 ok "files are offered for a text, folders for an output" \
     same "$(offers submit M --eval te),$(offers submit M -o te)" "text-dir text-file,text-dir"
 ok "common options are offered everywhere" same "$(offers list --soc)" "--socket"

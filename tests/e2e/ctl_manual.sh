@@ -13,6 +13,7 @@ case $top_builddir in /*) built=$top_builddir ;; *) built=$PWD/$top_builddir ;; 
 ln -s "$built/tui/srqtop/srqtop" "$SRQ_TEST_DIR/bin/srqtop"
 export PATH="$SRQ_TEST_DIR/bin:$PATH"
 export MODEL=$top_srcdir/share/models/demo-lm TEXT=$top_srcdir/share/text/demo-eval.txt
+export DDPM=$top_srcdir/share/models/demo-ddpm
 
 # Writes each literal display of the EXAMPLES to PREFIX.1, PREFIX.2 …
 displays() { # page prefix
@@ -28,7 +29,7 @@ displays "$top_srcdir/man/srq.7" "$SRQ_TEST_DIR/srq.7"
 for page in srqctl.1 srqtop.1 srq.7; do
     export OUT=$SRQ_TEST_DIR/out.$page
     found=0
-    for n in 1 2 3 4 5 6 7 8; do
+    for n in 1 2 3 4 5 6 7 8 9 10 11 12; do
         [ -f "$SRQ_TEST_DIR/$page.$n" ] || continue
         found=$((found + 1))
         ok "example $n of $page: $(head -n 1 "$SRQ_TEST_DIR/$page.$n")" bash -e "$SRQ_TEST_DIR/$page.$n"

@@ -95,10 +95,10 @@ def given_pictures_are_learned_from_and_compared_with():
 
 
 def kills_leave_no_trace():
-    j = job("diffusion-qat", "w4a8", **dict(QAT, checkpoint_s=0.05, diffusion_qat__steps=100))
+    j = job("diffusion-qat", "w4a8", **dict(QAT, checkpoint_s=0, diffusion_qat__steps=100))
 
     def ready(folder, n):
-        return len(events(folder, "checkpoint")) >= 3 * n
+        return len(events(folder, "checkpoint")) >= 20 * n
 
     with Place() as p:
         worker(p, "calm", j)
@@ -156,6 +156,27 @@ def an_export_is_a_diffusers_folder_on_its_grid():
         worker(p, "again", job("diffusion-ptq", "w4a8", model=out, layers=[("conv_out", "bf16")], **few))
         weights = "unet/diffusion_pytorch_model.safetensors"
         assert open(os.path.join(out, weights), "rb").read() == open(p.path("again", weights), "rb").read()
+
+
+def an_export_is_sampled_as_the_job_did():
+    """Acceptance test 8: weights and grids of the folder are those of the job, up to sums in another order."""
+    with Place() as p:
+        few = dict(FEW, samples=4, sample_steps=6, diffusion_ptq__batches=2, diffusion_ptq__batch=4)
+        worker(p, "out", job("diffusion-ptq", "w4a8", DEMO, **few))
+        want = report(p.path("out"))["diffusion"]["pair_mse"]
+        pictures = {}
+        for name, words in (("full", [DEMO]), ("quantized", [p.path("out")]),
+                            ("mixed", [p.path("out"), "--high", DEMO, "--hp-first", "1", "--hp-last", "1"])):
+            path = p.path(name + ".npy")
+            p.run(p.env["SRQ_CTL"], "sample", *words, "--steps", "6", "--seed", "42", "-n", "4", "--npy", path, "--json")
+            with open(path, "rb") as f:
+                data = f.read()
+            data = data[data.index(b"\n") + 1:]
+            pictures[name] = struct.unpack("<%df" % (len(data) // 4), data)
+        for name in ("quantized", "mixed"):
+            mse = sum((a - b) ** 2 for a, b in zip(pictures[name], pictures["full"])) / len(pictures["full"])
+            print("# %s: the job says %.6f, its export gives %.6f" % (name, want[name], mse))
+            assert abs(mse - want[name]) < 0.03 * want[name], (name, mse, want)
 
 
 def what_does_not_fit_is_refused_in_a_sentence():
@@ -233,6 +254,7 @@ if __name__ == "__main__":
         kills_leave_no_trace,
         a_pin_during_training_is_obeyed_from_then_on,
         an_export_is_a_diffusers_folder_on_its_grid,
+        an_export_is_sampled_as_the_job_did,
         what_does_not_fit_is_refused_in_a_sentence,
         broken_folders_are_refused_by_name,
     ])

@@ -41,3 +41,7 @@ dist_check_SCRIPTS += $(job_e2e) tests/lib/real_jobs.py
 top_e2e = tests/e2e/top_terminal.py tests/e2e/top_live.py
 TESTS += $(top_e2e)
 dist_check_SCRIPTS += $(top_e2e) tests/lib/tmux.py
+
+# pictures of diffusion models
+TESTS += tests/e2e/sample.py
+dist_check_SCRIPTS += tests/e2e/sample.py

@@ -9,3 +9,8 @@ tests_unit_test_sampler_SOURCES = tests/unit/test_sampler.c tests/unit/test.h
 tests_unit_test_sampler_CFLAGS = $(unit_cflags)
 tests_unit_test_sampler_LDADD = $(unit_ldadd)
 EXTRA_DIST += tests/reference/diffusion_reference.py tests/reference/diffusion_reference.txt
+
+unit_tests += tests/unit/test_generator
+tests_unit_test_generator_SOURCES = tests/unit/test_generator.c tests/unit/folder.h tests/unit/math_start.h tests/unit/test.h
+tests_unit_test_generator_CFLAGS = $(unit_cflags)
+tests_unit_test_generator_LDADD = $(unit_ldadd)

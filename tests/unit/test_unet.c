@@ -48,7 +48,7 @@ static void forward_agrees(const char *name)
     char *path = reference(name, "/reference.safetensors");
     struct srq_model *m = open_reference(name);
     struct srq_error err = { 0 };
-    struct srq_denoiser_config cfg = { m, SRQ_F32, 1, NULL, NULL };
+    struct srq_denoiser_config cfg = { .model = m, .compute = SRQ_F32, .batch = 1 };
     struct srq_denoiser *d = NULL;
     struct srq_tensors *ref = NULL;
     struct srq_tensor x, t, y;

@@ -28,6 +28,7 @@ int ctl_cmd_heatmap(struct ctl *ctl);
 int ctl_cmd_compare(struct ctl *ctl);
 int ctl_cmd_report(struct ctl *ctl);
 int ctl_cmd_eval(struct ctl *ctl);
+int ctl_cmd_sample(struct ctl *ctl);
 int ctl_cmd_inspect(struct ctl *ctl);
 int ctl_cmd_plugin_list(struct ctl *ctl);
 int ctl_cmd_plugin_info(struct ctl *ctl);
@@ -56,6 +57,7 @@ extern const struct ctl_option ctl_series_options[];
 extern const struct ctl_option ctl_compare_options[];
 extern const struct ctl_option ctl_report_options[];
 extern const struct ctl_option ctl_eval_options[];
+extern const struct ctl_option ctl_sample_options[];
 extern const struct ctl_option ctl_drain_options[];
 extern const struct ctl_option ctl_stop_options[];
 

@@ -7,6 +7,7 @@ tui_libsrqctl_la_SOURCES = \
 	tui/srqctl/cmd_eval.c tui/srqctl/cmd_heatmap.c tui/srqctl/cmd_help.c tui/srqctl/cmd_inspect.c tui/srqctl/cmd_list.c \
 	tui/srqctl/cmd_compare.c tui/srqctl/compare.h tui/srqctl/compare_make.c tui/srqctl/compare_show.c \
 	tui/srqctl/compare_stats.c tui/srqctl/cmd_log.c tui/srqctl/cmd_pin.c tui/srqctl/cmd_plan.c tui/srqctl/cmd_plugin.c tui/srqctl/cmd_report.c \
+	tui/srqctl/cmd_sample.c \
 	tui/srqctl/cmd_retune.c tui/srqctl/cmd_series.c tui/srqctl/cmd_show.c tui/srqctl/cmd_submit.c tui/srqctl/cmd_wait.c \
 	tui/srqctl/cmd_unpin.c tui/srqctl/cmd_watch.c tui/srqctl/cmds.h tui/srqctl/csv.c tui/srqctl/csv.h \
 	tui/srqctl/completion_bash.c tui/srqctl/completion_fish.c tui/srqctl/completion_zsh.c tui/srqctl/completion.h \
@@ -26,7 +27,8 @@ tui_libsrqctl_la_SOURCES = \
 	tui/srqctl/summary.c tui/srqctl/summary.h \
 	tui/srqctl/table.c tui/srqctl/table.h \
 	tui/srqctl/verbs.c \
-	tui/srqctl/worker_run.c tui/srqctl/worker_run.h
+	tui/srqctl/worker_run.c tui/srqctl/worker_run.h \
+	tui/srqctl/worker_view.c tui/srqctl/worker_view.h
 tui_libsrqctl_la_CPPFLAGS = $(AM_CPPFLAGS) -DSRQ_LIBEXECDIR='"$(libexecdir)"'
 tui_libsrqctl_la_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS) $(PNG_CFLAGS)
 tui_libsrqctl_la_LIBADD = tui/libsrqclient.la core/libsrqbase.la $(PNG_LIBS) -lm

@@ -93,7 +93,8 @@ static size_t make_groups(const cJSON *layers, const char *members, struct group
         double block = ctl_num(l, "block");
         const char *more = members;
 
-        snprintf(key, sizeof(key), "%.300s|%.0f|%.0f", module_of(l), ctl_num(l, "out"), ctl_num(l, "in"));
+        snprintf(key, sizeof(key), "%.300s|%.0f|%.0f|%.0f", module_of(l), ctl_num(l, "out"), ctl_num(l, "in"),
+                 ctl_num(l, "kernel"));
         while ((more = next_member(more, member)) != NULL)
             snprintf(key + strlen(key), sizeof(key) - strlen(key), "|%.60s", ctl_str(l, member));
         for (i = 0; i < count && strcmp(groups[i].key, key) != 0; i++)
@@ -111,6 +112,17 @@ static size_t make_groups(const cJSON *layers, const char *members, struct group
     return count;
 }
 
+/* As the weight is stored: [out, in], of a convolution [out, in, kernel, kernel]. */
+static void print_shape(const cJSON *layer, struct ctl_table *t)
+{
+    double out = ctl_num(layer, "out"), in = ctl_num(layer, "in"), kernel = ctl_num(layer, "kernel");
+
+    if (isnan(kernel))
+        ctl_table_cellf(t, "%.0fx%.0f", out, in);
+    else
+        ctl_table_cellf(t, "%.0fx%.0fx%.0fx%.0f", out, in / (kernel * kernel), kernel, kernel);
+}
+
 static void print_group(const struct group *g, const char *members, struct ctl_table *t)
 {
     char member[32];
@@ -122,7 +134,7 @@ static void print_group(const struct group *g, const char *members, struct ctl_t
     else
         ctl_table_cellf(t, g->count == (int)(g->last - g->first) + 1 ? "%.0f-%.0f" : "in %.0f-%.0f", g->first, g->last);
     ctl_table_cell(t, module_of(g->layer));
-    ctl_table_cellf(t, "%.0fx%.0f", ctl_num(g->layer, "out"), ctl_num(g->layer, "in"));
+    print_shape(g->layer, t);
     while ((members = next_member(members, member)) != NULL)
         ctl_table_cell(t, ctl_str(g->layer, member));
     ctl_table_cellf(t, "%d", g->count);

@@ -5,6 +5,7 @@
 #include "core/base/buf.h"
 #include "core/base/log.h"
 #include "core/proto/proto.h"
+#include "tui/srqctl/verb.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +20,7 @@
 #define OUTPUT_MAX ((size_t)256 << 20) /* every layer of a large model, described */
 #define WORDS_MAX ((size_t)64 << 10)
 #define ARGS_MAX 16
+#define LOOK_MS 500 /* a signal that came just before the wait is seen after it */
 
 struct run {
     const char *input;
@@ -37,12 +39,23 @@ const char *ctl_worker_program(void)
     return p != NULL && p[0] != '\0' ? p : SRQ_LIBEXECDIR "/srq-worker";
 }
 
+/* Whether a Ctrl-C comes to us and not to the worker: it would get two signals otherwise, and not wait after the
+ * second. */
+static bool signals_are_caught(void)
+{
+    struct sigaction sa;
+
+    return sigaction(SIGINT, NULL, &sa) == 0 && sa.sa_handler != SIG_DFL && sa.sa_handler != SIG_IGN;
+}
+
 static _Noreturn void child(const char *const *args, int in, int out, int err)
 {
     const char *argv[ARGS_MAX + 2] = { ctl_worker_program() };
 
     for (size_t i = 0; args[i] != NULL && i < ARGS_MAX; i++)
         argv[i + 1] = args[i];
+    if (signals_are_caught())
+        setpgid(0, 0);
     signal(SIGPIPE, SIG_DFL);
     dup2(in, 0);
     dup2(out, 1);
@@ -120,15 +133,22 @@ static void drain(int *fd, struct srq_buf *to)
         shut(fd);
 }
 
-static void exchange(struct run *r)
+static void exchange(struct run *r, pid_t pid)
 {
+    bool told = false;
+
     while (r->out >= 0 || r->err >= 0) {
         struct pollfd p[3] = { { .fd = r->out, .events = POLLIN },
                                { .fd = r->err, .events = POLLIN },
                                { .fd = r->in, .events = POLLOUT } };
 
-        if (poll(p, 3, -1) < 0 && errno != EINTR)
+        if (ctl_interrupted && !told)
+            told = kill(pid, SIGTERM) == 0;
+        if (poll(p, 3, LOOK_MS) < 0) {
+            if (errno == EINTR)
+                continue;
             return;
+        }
         if (p[0].revents != 0)
             drain(&r->out, &r->text);
         if (p[1].revents != 0) {
@@ -180,11 +200,13 @@ int ctl_worker_run(const char *const *args, const char *input, ctl_worker_line l
     srq_buf_init(&r.words, WORDS_MAX);
     rc = launch(&r, args, &pid, err);
     if (rc == 0) {
-        exchange(&r);
+        exchange(&r, pid);
         shut(&r.in);
         while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
             ;
         rc = judge(&r, status, out, err);
+        if (rc != 0 && rc != -SRQ_ECANCELED && ctl_interrupted) /* before it could say so itself */
+            rc = srq_fail(err, -SRQ_ECANCELED, "interrupted");
     }
     shut(&r.in);
     shut(&r.out);

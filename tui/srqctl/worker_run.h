@@ -13,6 +13,7 @@ const char *ctl_worker_program(void); /* $SRQ_WORKER, else the installed one */
 
 /* Runs the worker with `args` (NULL at the end, without its name) and `input` (NULL: nothing) on standard input.
  * Standard error goes line by line to `line` (NULL: to ours). *out: what it printed, the caller's.
+ * Where Ctrl-C is caught (ctl_catch_signals) it asks the worker to end, in whose time and words the run ends then.
  * The worker's own refusal {"error": …} comes back as that error; a death or anything but JSON as -SRQ_EIO with its
  * last words. */
 int ctl_worker_run(const char *const *args, const char *input, ctl_worker_line line, void *ctx, cJSON **out,
