@@ -187,7 +187,7 @@ static void release(struct making *m, int i)
 
     if (l->source != SRQ_SOURCE_PIN)
         return;
-    l->asked = l->info->block < 0 && !m->next->quant_lm_head ? untouched : m->next->scheme;
+    l->asked = l->info->block < 0 && !m->next->quant_lm_head ? untouched : srq_plan_default(l->info, &m->next->scheme);
     l->source = SRQ_SOURCE_DEFAULT;
     l->untied = false;
     m->released[i] = true;

@@ -28,12 +28,23 @@ void srq_plan_note(cJSON *notes, const char *fmt, ...)
     cJSON_AddItemToArray(notes, cJSON_CreateString(text));
 }
 
+struct srq_scheme srq_plan_default(const struct srq_layer_info *info, const struct srq_scheme *scheme)
+{
+    struct srq_scheme s = *scheme;
+
+    if (!info->edge || (s.grid != SRQ_GRID_INT_SYM && s.grid != SRQ_GRID_INT_ASYM))
+        return s;
+    s.bits = s.bits < 8 ? 8 : s.bits;
+    s.act_bits = s.act_bits > 0 && s.act_bits < 8 ? 8 : s.act_bits;
+    return s;
+}
+
 static void apply_default(struct srq_plan *p, const struct srq_plan_request *req)
 {
     for (int i = 0; i < p->count; i++) {
         struct srq_plan_layer *l = &p->layers[i];
 
-        l->asked = outside(l) && !req->quant_lm_head ? untouched : req->scheme;
+        l->asked = outside(l) && !req->quant_lm_head ? untouched : srq_plan_default(l->info, &req->scheme);
         l->source = SRQ_SOURCE_DEFAULT;
         l->pin = -1;
     }

@@ -54,6 +54,10 @@ struct srq_plan_request {
     void *formats_ctx;
 };
 
+/* What a layer gets of a default where nobody says otherwise: the edges of a diffusion model keep 8 bits, which is
+ * where fewer cost most (spec diffusion-qat 2). */
+struct srq_scheme srq_plan_default(const struct srq_layer_info *info, const struct srq_scheme *scheme);
+
 /* `layers` [count] in the model's order. `notes`: an array that receives sentences for people (ties that widened a pin,
  * layers left in 16 bits). A pattern that matches nothing: -SRQ_ENOENT naming it and the range of names. */
 int srq_plan_make(const struct srq_layer_info *const *layers, int count, const struct srq_plan_request *req,

@@ -173,7 +173,13 @@ static void linear(struct srq_unet_part *part, const char *module, int64_t out, 
     int64_t taps = kernel > 0 ? kernel * kernel : 1;
 
     part->linears[part->kind.linear_count++] =
-        (struct srq_linear_row){ module, out, in * taps, SRQ_BIAS_ALWAYS, NULL, kernel, legacy };
+        (struct srq_linear_row){ module, out, in * taps, SRQ_BIAS_ALWAYS, NULL, kernel, legacy, false };
+}
+
+/* The layer that was added last is one of those which say what pictures and times are. */
+static void at_edge(struct srq_unet_part *part)
+{
+    part->linears[part->kind.linear_count - 1].edge = true;
 }
 
 static void norm(struct srq_unet_part *part, const char *module, int64_t channels)
@@ -223,6 +229,7 @@ static void resnet(struct plan *p, const char *name, int64_t out, double scale, 
     part->shape.shortcut = in != out;
     linear(part, "conv1", out, in, 3, NULL);
     linear(part, "time_emb_proj", p->u->scale_shift ? 2 * out : out, p->u->time_width, 0, NULL);
+    at_edge(part);
     linear(part, "conv2", out, out, 3, NULL);
     if (part->shape.shortcut)
         linear(part, "conv_shortcut", out, in, 1, NULL);
@@ -282,7 +289,9 @@ static void begin(struct plan *p)
     part = new_part(p, p->u->time_width);
     if (part != NULL) {
         linear(part, "linear_1", p->u->time_width, p->u->channels[0], 0, NULL);
+        at_edge(part);
         linear(part, "linear_2", p->u->time_width, p->u->time_width, 0, NULL);
+        at_edge(part);
         part->kind.forward = run_time;
         u.kind = &part->kind;
         p->rc = srq_layout_named(p->l, &u);
@@ -290,6 +299,7 @@ static void begin(struct plan *p)
     part = new_part(p, p->u->channels[0]);
     if (part != NULL) {
         linear(part, "conv_in", part->shape.out, p->channels, 3, NULL);
+        at_edge(part);
         part->kind.forward = run_conv_in;
         add(p, "conv_in", "", part, false, -1);
     }
@@ -349,6 +359,7 @@ static void end(struct plan *p)
     if (part == NULL)
         return;
     linear(part, "conv_out", p->u->out_channels, p->channels, 3, NULL);
+    at_edge(part);
     norm(part, "conv_norm_out", p->channels);
     part->kind.forward = run_tail;
     add(p, "conv_out", "", part, false, -1);

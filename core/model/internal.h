@@ -35,6 +35,7 @@ struct srq_linear_row {
     const char *tie;    /* see struct srq_layer_info */
     int kernel;         /* of a convolution; 0: a linear */
     const char *legacy; /* what older checkpoints call the module; NULL: the same */
+    bool edge;          /* see struct srq_layer_info */
 };
 
 /* One vector of a block (a norm's weight): tensor UNIT.MODULE.SUFFIX [dim]. */

@@ -24,6 +24,7 @@ struct srq_layer_info {
     int unit;
     int kernel;   /* of a convolution, whose weight is [out, in/kernel², kernel, kernel]; 0: a linear */
     bool picture; /* of a diffusion model: no head comes behind it, and nothing packs it into words */
+    bool edge;    /* of a diffusion model: where pictures enter or leave, or where the time comes in */
 };
 
 static inline bool srq_layers_tied(const struct srq_layer_info *a, const struct srq_layer_info *b)

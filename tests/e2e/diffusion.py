@@ -54,7 +54,7 @@ def training_is_nearer_to_the_original_than_calibration():
     with Place() as p:
         worker(p, "ptq", job("diffusion-ptq", "w4a8", DEMO, **dict(FEW, diffusion_ptq__batches=8, diffusion_ptq__batch=8)))
         worker(p, "qat", job("diffusion-qat", "w4a8", DEMO, **dict(
-            FEW, diffusion_qat__steps=30, diffusion_qat__warmup=8, diffusion_qat__batch=8, diffusion_qat__lr=2e-4)))
+            FEW, diffusion_qat__steps=30, diffusion_qat__warmup=8, diffusion_qat__batch=8, diffusion_qat__lr=5e-5)))
         a, b = report(p.path("ptq"))["diffusion"], report(p.path("qat"))["diffusion"]
         print("# calibrated: %.2f dB a step, pair_mse %.5f; trained: %.2f dB, %.5f" % (
             mean_sqnr(a), a["pair_mse"]["quantized"], mean_sqnr(b), b["pair_mse"]["quantized"]))
@@ -128,13 +128,23 @@ def a_pin_during_training_is_obeyed_from_then_on():
         wait_until("a checkpoint", lambda: len(events(folder, "checkpoint")) >= 2 or w.poll() is not None)
         w.send_signal(signal.SIGTERM)
         assert w.wait() == 10
-        ask = {"op": "pin", "by": "a test", "pins": [{"pattern": "conv_in", "scheme": "w8a8"}]}
+        ask = {"op": "pin", "by": "a test", "pins": [{"pattern": "*.downsamplers.0.conv", "scheme": "w8a8"}]}
         r = subprocess.run([p.env["SRQ_WORKER"], "--change", folder], env=p.env, input=json.dumps(ask), capture_output=True, text=True)
         assert r.returncode == 0, r.stdout + r.stderr
         p.run(p.env["SRQ_WORKER"], "--job", folder)
         layers = {row["name"]: row for row in report(p.path("out"))["layers"]}
-        assert layers["conv_in"]["scheme"] == "w8a8" and layers["conv_in"]["source"] == "pin", layers["conv_in"]
-        assert layers["conv_out"]["scheme"] == "w4a8"
+        pinned = layers["down_blocks.0.downsamplers.0.conv"]
+        assert pinned["scheme"] == "w8a8" and pinned["source"] == "pin", pinned
+        assert layers["mid_block.resnets.0.conv1"]["scheme"] == "w4a8"
+
+
+def edges_keep_eight_bits_unless_told_otherwise():
+    with Place() as p:
+        worker(p, "out", job("diffusion-ptq", "w4a4", layers=[("conv_out", "w4a4")], **PTQ))
+        schemes = {row["name"]: row["scheme"] for row in report(p.path("out"))["layers"]}
+        for name, want in (("conv_in", "w8a8"), ("time_embedding.linear_1", "w8a8"), ("conv_out", "w4a4"),
+                           ("mid_block.resnets.0.time_emb_proj", "w8a8"), ("mid_block.resnets.0.conv1", "w4a4")):
+            assert schemes[name] == want, (name, schemes[name])
 
 
 def an_export_is_a_diffusers_folder_on_its_grid():
@@ -253,6 +263,7 @@ if __name__ == "__main__":
         given_pictures_are_learned_from_and_compared_with,
         kills_leave_no_trace,
         a_pin_during_training_is_obeyed_from_then_on,
+        edges_keep_eight_bits_unless_told_otherwise,
         an_export_is_a_diffusers_folder_on_its_grid,
         an_export_is_sampled_as_the_job_did,
         what_does_not_fit_is_refused_in_a_sentence,
