@@ -12,7 +12,7 @@ struct srq_denoiser {
 static struct srq_walk_config walk_of(const struct srq_denoiser_config *c)
 {
     return (struct srq_walk_config){
-        c->model, c->compute, c->compute, c->batch, 1, .roundings = c->roundings != NULL
+        c->model, c->compute, c->compute, c->batch, 1, .roundings = c->roundings != NULL, .integers = c->integers
     };
 }
 
@@ -65,6 +65,11 @@ void srq_denoiser_free(struct srq_denoiser *d)
     srq_walk_free(d->walk);
     srq_states_free(d->states);
     srq_free(d);
+}
+
+struct srq_tape *srq_denoiser_tape(const struct srq_denoiser *d)
+{
+    return srq_walk_tape(d->walk);
 }
 
 int srq_states_put_pictures(const struct srq_states *s, const float *x, const double *t, int64_t n,

@@ -9,10 +9,11 @@ struct srq_denoiser;
 
 struct srq_denoiser_config {
     const struct srq_model *model;
-    enum srq_dtype compute; /* F32 or BF16 */
-    int64_t batch;          /* pictures at a time */
+    enum srq_dtype compute;                /* F32 or BF16 */
+    int64_t batch;                         /* pictures at a time */
     const struct srq_weights *weights;     /* NULL: the model's */
     struct srq_layer_roundings *roundings; /* [layers] of the model; NULL: nothing is rounded */
+    bool integers; /* layers compute on the codes that weights->integer gives (walk.h); with roundings and weights */
 };
 
 int srq_denoiser_bytes(const struct srq_denoiser_config *c, size_t *bytes, struct srq_error *err);
@@ -21,6 +22,9 @@ void srq_denoiser_free(struct srq_denoiser *d);
 
 /* x [n, height*width*channels] at times t [n] → y [n, height*width*out_channels], F32. Any n. */
 int srq_denoise(struct srq_denoiser *d, const float *x, const double *t, int64_t n, float *y, struct srq_error *err);
+
+/* The tape of its walk, for whoever times it. */
+struct srq_tape *srq_denoiser_tape(const struct srq_denoiser *d);
 
 /* The input ports of a store, from sample 0 on, from pictures and times. */
 int srq_states_put_pictures(const struct srq_states *s, const float *x, const double *t, int64_t n,
