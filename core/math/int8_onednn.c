@@ -158,7 +158,7 @@ static void finish_rows(void *ctx, int64_t begin, int64_t end)
 {
     const struct strip *s = ctx;
     int64_t n = s->p->b->n;
-    int32_t spare[SRQ_INT8_BLOCK_COLS];
+    int32_t spare[SRQ_INT8_BLOCK_COLS] = { 0 };
     struct srq_int8_columns c;
 
     for (int64_t col = 0; col < n; col += SRQ_INT8_BLOCK_COLS) {

@@ -1,6 +1,7 @@
 /* Tests of products of integer codes: every backend of this machine against sums in 64 bits. */
 #include "test.h"
 
+#include "core/base/alloc.h"
 #include "core/base/rng.h"
 #include "core/math/int8_backend.h"
 #include "core/math/team.h"
@@ -360,6 +361,38 @@ static void what_is_no_weight_is_refused(void **state)
     }
 }
 
+static uint64_t fail_after;
+
+static bool fail_allocation(size_t size, void *ctx)
+{
+    (void)size;
+    (void)ctx;
+    return fail_after-- != 0;
+}
+
+/* Whichever allocation fails, there is no weight, and nothing is left of it. */
+static void want_of_memory_is_reported(void **state)
+{
+    struct data d = make(3, 5, 7, RANDOM);
+    const struct srq_int8_codes c = { d.n, d.k, d.b, d.scales, 0 };
+    struct srq_int8_weight *w;
+    struct srq_error err = { 0 };
+    int failed = 0, rc = -SRQ_ENOMEM;
+
+    (void)state;
+    for (; rc == -SRQ_ENOMEM && failed < 10; failed++) {
+        fail_after = (uint64_t)failed;
+        srq_set_alloc_hook(fail_allocation, NULL);
+        rc = srq_int8_weight_create(&c, &w, &err);
+        srq_set_alloc_hook(NULL, NULL);
+        assert_true(rc == 0 || w == NULL);
+    }
+    assert_int_equal(rc, 0);
+    assert_true(failed > 4 && srq_int8_weight_bytes(w) >= 35 + 5 * 8);
+    srq_int8_weight_free(w);
+    unmake(&d);
+}
+
 /* A weight is read as whoever made it laid it out, whoever is chosen since. */
 static void a_weight_outlives_the_choice_of_a_backend(void **state)
 {
@@ -399,6 +432,7 @@ int main(void)
         cmocka_unit_test(a_backend_that_saturates_is_found_out),
         cmocka_unit_test(an_unknown_backend_is_refused_with_the_choices),
         cmocka_unit_test(what_is_no_weight_is_refused),
+        cmocka_unit_test(want_of_memory_is_reported),
         cmocka_unit_test(a_weight_outlives_the_choice_of_a_backend),
     };
     struct srq_error err;
