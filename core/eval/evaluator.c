@@ -249,7 +249,7 @@ static int run_blocks(struct run *r, struct srq_error *err)
 {
     const struct srq_eval *e = r->e;
     const struct srq_walk_config config = walk_config(r->model, e->batch, e->seqlen, e->inputs);
-    const struct srq_weights weights = { r, NULL, has_codes, decode_rows, inputs_of };
+    const struct srq_weights weights = { r, NULL, has_codes, decode_rows, inputs_of, NULL };
     const struct srq_walk_tick tick = { before_batch, r };
     struct srq_walk *walk = NULL;
     int rc = srq_walk_create(&config, &walk, err);

@@ -13,7 +13,9 @@ static struct srq_walk_config walk_of(const struct srq_denoiser_config *c)
 {
     int64_t batch = c->apart ? 1 : c->batch;
 
-    return (struct srq_walk_config){ c->model, c->compute, c->compute, batch, 1, .roundings = c->roundings != NULL };
+    return (struct srq_walk_config){
+        c->model, c->compute, c->compute, batch, 1, .roundings = c->roundings != NULL, .integers = c->integers
+    };
 }
 
 static struct srq_states_config states_of(const struct srq_denoiser_config *c)
@@ -65,6 +67,11 @@ void srq_denoiser_free(struct srq_denoiser *d)
     srq_walk_free(d->walk);
     srq_states_free(d->states);
     srq_free(d);
+}
+
+struct srq_tape *srq_denoiser_tape(const struct srq_denoiser *d)
+{
+    return srq_walk_tape(d->walk);
 }
 
 int srq_states_put_pictures(const struct srq_states *s, const float *x, const double *t, int64_t n,

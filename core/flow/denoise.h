@@ -15,6 +15,7 @@ struct srq_denoiser_config {
     struct srq_layer_roundings *roundings; /* [layers] of the model; NULL: nothing is rounded */
     bool apart; /* products are of one picture each: the same bits for a picture whatever it is in a batch with, for up
                    to twice the time where pictures are small */
+    bool integers; /* layers compute on the codes that weights->integer gives (walk.h); with roundings and weights */
 };
 
 int srq_denoiser_bytes(const struct srq_denoiser_config *c, size_t *bytes, struct srq_error *err);
@@ -23,6 +24,9 @@ void srq_denoiser_free(struct srq_denoiser *d);
 
 /* x [n, height*width*channels] at times t [n] → y [n, height*width*out_channels], F32. Any n. */
 int srq_denoise(struct srq_denoiser *d, const float *x, const double *t, int64_t n, float *y, struct srq_error *err);
+
+/* The tape of its walk, for whoever times it. */
+struct srq_tape *srq_denoiser_tape(const struct srq_denoiser *d);
 
 /* The input ports of a store, from sample 0 on, from pictures and times. */
 int srq_states_put_pictures(const struct srq_states *s, const float *x, const double *t, int64_t n,

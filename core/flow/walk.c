@@ -4,6 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/flow/round_inputs.h"
 #include "core/flow/unit_loss.h"
+#include "core/math/int8.h"
 #include "core/math/team.h"
 
 #define STRIP 16 /* rows of a weight that one thread asks for at least */
@@ -56,9 +57,10 @@ static struct srq_tensor matrix(const struct srq_walk_config *c, int port, void 
     return srq_tensor_2d(data, c->compute, n * rows_of(c, port), srq_model_port(c->model, port)->cols);
 }
 
-/* What n samples take on a tape that only measures, forwards and (where it is wanted) backwards. */
+/* What n samples take on a tape that only measures, forwards and (where it is wanted) backwards; and, given any codes,
+ * on integers. */
 static int measure_unit(const struct srq_walk_config *c, struct srq_block *b, struct srq_tape *t, int unit,
-                        struct srq_error *err)
+                        const struct srq_int8_weight *any, struct srq_error *err)
 {
     const struct srq_unit_info *u = srq_model_unit(c->model, unit);
     struct srq_var *in[SRQ_UNIT_PORTS], *out[SRQ_UNIT_PORTS], *dot[SRQ_UNIT_PORTS];
@@ -76,7 +78,11 @@ static int measure_unit(const struct srq_walk_config *c, struct srq_block *b, st
         srq_block_linear(b, i)->feed = feed_nothing;
     for (int i = 0; c->backward && c->vectors && i < srq_block_vector_count(b); i++)
         srq_block_vector(b, i)->sink = hear_no_vector;
-    for (int back = c->backward; rc == 0 && back >= 0; back--) {
+    for (int way = c->backward; rc == 0 && way >= (any != NULL ? -1 : 0); way--) {
+        bool back = way > 0;
+
+        for (int i = 0; way < 0 && i < u->count; i++)
+            srq_block_linear(b, i)->integer = any;
         srq_tape_reset(t);
         srq_tape_record(t, back);
         for (int i = 0; i < u->ins; i++) {
@@ -112,17 +118,21 @@ static int measure(const struct srq_walk_config *c, size_t *tape, size_t *stagin
 {
     struct srq_block *b = NULL;
     struct srq_tape *t = NULL;
+    struct srq_int8_weight *any = NULL;
     int rc = srq_block_create(c->model, c->compute, &b, err);
 
     *tape = *staging = 0;
     if (rc == 0)
         rc = srq_tape_create(0, c->compute, true, &t, err);
+    if (rc == 0 && c->integers)
+        rc = srq_int8_weight_create(&(struct srq_int8_codes){ 1, 1, (const int8_t[]){ 0 }, (const float[]){ 1 }, 0 },
+                                    &any, err);
     for (int unit = 0; rc == 0 && unit < srq_model_unit_count(c->model); unit++) {
         const struct srq_unit_info *u = srq_model_unit(c->model, unit);
 
         if (u->kind != SRQ_UNIT_BLOCK || u->alike != unit)
             continue;
-        rc = measure_unit(c, b, t, unit, err);
+        rc = measure_unit(c, b, t, unit, any, err);
         *staging = staging_of(c, u) > *staging ? staging_of(c, u) : *staging;
     }
     *tape = rc == 0 ? srq_tape_peak(t) : 0;
@@ -133,6 +143,7 @@ static int measure(const struct srq_walk_config *c, size_t *tape, size_t *stagin
         rc = srq_unit_loss_bytes(c->model, c->compute, &target, &bytes, err);
         *tape = bytes > *tape ? bytes : *tape;
     }
+    srq_int8_weight_free(any);
     srq_tape_free(t);
     srq_block_free(b);
     return rc;
@@ -235,6 +246,15 @@ static void take_inputs(struct srq_walk *w, int i, int layer, const struct srq_w
     srq_round_inputs(srq_block_linear(w->block, i), &w->inputs[i]);
 }
 
+/* What linear i of the loaded unit is to multiply with, if not with its weight. */
+static const struct srq_int8_weight *integers_of(const struct srq_walk *w, int layer, const struct srq_weights *weights)
+{
+    if (!w->cfg.integers || w->roundings == NULL || weights->integer == NULL ||
+        !srq_rounding_fits_bytes(&w->roundings[layer].input))
+        return NULL;
+    return weights->integer(weights->ctx, layer);
+}
+
 static int load_weights(struct srq_walk *w, int unit, const struct srq_weights *weights, struct srq_error *err)
 {
     int rc;
@@ -248,6 +268,9 @@ static int load_weights(struct srq_walk *w, int unit, const struct srq_weights *
         struct filling f = { weights, srq_model_unit(w->cfg.model, unit)->first + i,
                              &srq_block_linear(w->block, i)->weight };
 
+        srq_block_linear(w->block, i)->integer = integers_of(w, f.layer, weights);
+        if (srq_block_linear(w->block, i)->integer != NULL)
+            continue;
         rc = weights->has(weights->ctx, f.layer, err);
         if (rc > 0)
             srq_parallel(f.to->shape[0], STRIP, fill_rows, &f);

@@ -21,6 +21,7 @@ struct srq_walk_config {
     bool errors;           /* srq_walk_error is used */
     bool inputs;           /* inputs of layers may be rounded (srq_weights) */
     bool roundings;        /* inputs and outputs of layers may be rounded by static grids (srq_walk_round) */
+    bool integers;         /* forwards, layers may compute on integers (srq_weights); with `roundings` */
 };
 
 struct srq_walk_memory {
@@ -47,6 +48,10 @@ struct srq_weights {
     /* After that, in a walk with `inputs`: the scheme that the layer's inputs are rounded by (round_inputs.h); it is
      * copied. NULL, or a result of NULL: they are not. */
     const struct srq_scheme *(*inputs)(void *ctx, int layer);
+    /* In a walk with `integers`, of layers whose inputs srq_walk_round gives at most 256 codes: the codes that the
+     * layer computes with; its weight is then not asked for. The caller's, until the next load. NULL, or a result of
+     * NULL: it computes as it does without. */
+    const struct srq_int8_weight *(*integer)(void *ctx, int layer);
 };
 /* Static grids of what a layer gets and gives. */
 struct srq_layer_roundings {

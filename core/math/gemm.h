@@ -41,7 +41,8 @@ void srq_gemm_rehearse(void);
 
 /* What is asked for: "auto", "openblas", "onednn", "plain". NULL: $SRQ_GEMM, else "auto". Runs the self-test of every
  * backend over all three products, odd shapes and each dtype used, against a naive product in double; a wrong answer
- * disables that backend with a warning. Error when the one asked for is unknown, not built in, or wrong. */
+ * disables that backend with a warning. Error when the one asked for is unknown, not built in, or wrong. Starts
+ * products of codes too (int8.h). */
 int srq_gemm_start(const char *backend, struct srq_error *err);
 /* Frees caches of primitives, and what was expected. */
 void srq_gemm_stop(void);

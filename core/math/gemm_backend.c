@@ -3,6 +3,7 @@
 
 #include "core/base/log.h"
 #include "core/base/simd.h"
+#include "core/math/int8.h"
 #include "core/math/kernels.h"
 #include "core/tensor/dtype.h"
 
@@ -123,11 +124,12 @@ int srq_gemm_start(const char *backend, struct srq_error *err)
     for_f32 = blas != NULL ? blas : dnnl != NULL ? dnnl : plain;
     for_bf16 = dnnl != NULL && dnnl->native(SRQ_BF16) ? dnnl : plain;
     describe();
-    return 0;
+    return srq_int8_start(NULL, err);
 }
 
 void srq_gemm_stop(void)
 {
+    srq_int8_stop();
     srq_gemm_forget();
     for (int i = 0; i < ENGINES; i++)
         engines[i]->stop();

@@ -38,6 +38,14 @@ struct srq_code_range {
     float scale, zero, low, high;
 };
 
+/* A block of sums of products of codes and what they stand for: y[i,j] = sum[i,j] * factor[j] + bias[j]. `factor` and
+ * `bias` are as long as whole vectors of n. */
+struct srq_sum_block {
+    const int32_t *sums;
+    int64_t rows, n, ld; /* ld: of the sums */
+    const float *factor, *bias;
+};
+
 /* Elements that one 64-byte block of a mask of bits stands for. */
 #define SRQ_MASK_BLOCK 512
 
@@ -86,6 +94,10 @@ struct srq_kernels {
      * each element, in an order of the kernel's own: whether its code lay within [low, high] by itself. */
     void (*round)(enum srq_dtype dtype, const void *x, const struct srq_code_range *to, void *y, uint32_t *inside,
                   int64_t n);
+    /* The code itself, for a range within [0, 255]; 0 for what is not a number. */
+    void (*code)(enum srq_dtype dtype, const void *x, const struct srq_code_range *to, uint8_t *y, int64_t n);
+    /* Rows of y are ldc elements apart. */
+    void (*scale_sums)(enum srq_dtype dtype, const struct srq_sum_block *b, void *y, int64_t ldc);
     /* dx = dy where `inside` has a bit, else 0. */
     void (*keep_inside)(enum srq_dtype dtype, const uint32_t *inside, const void *dy, void *dx, int64_t n, bool add);
     void (*add)(enum srq_dtype dtype, const void *a, const void *b, void *y, int64_t n);

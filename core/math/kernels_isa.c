@@ -16,6 +16,8 @@ typedef float vec __attribute__((vector_size(4 * LANES)));
 typedef float vec_any __attribute__((vector_size(4 * LANES), aligned(4), may_alias)); /* in memory */
 typedef int32_t ivec __attribute__((vector_size(4 * LANES)));
 typedef uint32_t uvec __attribute__((vector_size(4 * LANES)));
+typedef int32_t ivec_any __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef uint8_t bvec __attribute__((vector_size(LANES)));
 typedef uint16_t hvec __attribute__((vector_size(2 * LANES)));
 typedef uint16_t hvec_any __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
 
@@ -420,6 +422,32 @@ INLINE void round_as(enum srq_dtype dtype, const void *x, const struct srq_code_
     }
 }
 
+INLINE void code_as(enum srq_dtype dtype, const void *x, const struct srq_code_range *to, uint8_t *y, int64_t n)
+{
+    FOR_VECTORS(i, len, n)
+    {
+        vec q = code_of(get(dtype, x, i, len), to);
+        bvec code;
+
+        q = choose(q < to->low, spread(to->low), choose(q > to->high, spread(to->high), q));
+        q = choose(q == q, q, (vec){ 0 });
+        code = __builtin_convertvector(__builtin_convertvector(q, ivec), bvec);
+        memcpy(y + i, &code, (size_t)len);
+    }
+}
+
+INLINE void scale_sums_as(enum srq_dtype dtype, const struct srq_sum_block *b, void *y, int64_t ldc)
+{
+    for (int64_t r = 0; r < b->rows; r++)
+        FOR_VECTORS(i, len, b->n)
+        {
+            ivec sum = *(const ivec_any *)(b->sums + r * b->ld + i);
+            vec v = __builtin_convertvector(sum, vec) * *(const vec_any *)(b->factor + i);
+
+            put(dtype, (char *)y + r * ldc * (dtype == SRQ_F32 ? 4 : 2), i, len, v + *(const vec_any *)(b->bias + i));
+        }
+}
+
 INLINE void keep_inside_as(enum srq_dtype dtype, const uint32_t *inside, const void *dy, void *dx, int64_t n, bool add)
 {
     FOR_VECTORS(i, len, n)
@@ -604,6 +632,16 @@ static void round_codes(enum srq_dtype dtype, const void *x, const struct srq_co
     BOTH(round_as(SRQ_F32, x, to, y, inside, n), round_as(SRQ_BF16, x, to, y, inside, n));
 }
 
+static void code(enum srq_dtype dtype, const void *x, const struct srq_code_range *to, uint8_t *y, int64_t n)
+{
+    BOTH(code_as(SRQ_F32, x, to, y, n), code_as(SRQ_BF16, x, to, y, n));
+}
+
+static void scale_sums(enum srq_dtype dtype, const struct srq_sum_block *b, void *y, int64_t ldc)
+{
+    BOTH(scale_sums_as(SRQ_F32, b, y, ldc), scale_sums_as(SRQ_BF16, b, y, ldc));
+}
+
 static void keep_inside(enum srq_dtype dtype, const uint32_t *inside, const void *dy, void *dx, int64_t n, bool add)
 {
     BOTH(keep_inside_as(SRQ_F32, inside, dy, dx, n, add), keep_inside_as(SRQ_BF16, inside, dy, dx, n, add));
@@ -673,6 +711,8 @@ const struct srq_kernels SRQ_KERNELS = {
     .column_dots = column_dots,
     .column_squares = column_squares,
     .round = round_codes,
+    .code = code,
+    .scale_sums = scale_sums,
     .keep_inside = keep_inside,
     .add = add_rows,
     .square_error = square_error,

@@ -1,4 +1,4 @@
-/* What linear layers and convolutions share: the rounding of a layer's input and output. */
+/* What linear layers and convolutions share: the rounding of a layer's input and output, and integer arithmetic. */
 #ifndef SRQ_TAPE_LAYER_H
 #define SRQ_TAPE_LAYER_H
 
@@ -9,5 +9,9 @@ struct srq_var *srq_layer_input(struct srq_tape *t, struct srq_var *x, const str
 /* The layer's output, from what its product of `fed` = srq_layer_input(x) gave. */
 struct srq_var *srq_layer_output(struct srq_tape *t, struct srq_var *x, struct srq_var *fed, struct srq_var *y,
                                  const struct srq_linear *l);
+/* The layer on integer arithmetic (l->integer), its input and output rounded: of a matrix, or with `c` of pictures that
+ * fit it. Nothing is recorded. */
+struct srq_var *srq_layer_integer(struct srq_tape *t, struct srq_var *x, const struct srq_linear *l,
+                                  const struct srq_conv *c);
 
 #endif

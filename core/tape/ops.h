@@ -5,7 +5,8 @@
 
 #include "core/tape/tape.h"
 
-struct srq_rounding; /* core/tape/ops_round.h */
+struct srq_rounding;    /* core/tape/ops_round.h */
+struct srq_int8_weight; /* core/math/int8.h */
 
 /* Receives rows [row, row+rows) of dL/dW, F32 [rows, in], contiguous; may overwrite them. Called from several threads
  * for different rows. */
@@ -38,6 +39,12 @@ struct srq_linear {
     void *feed_ctx;
     /* What the layer's input and output are rounded to: before all else, and after the bias. NULL: they are not. */
     struct srq_rounding *input, *output;
+    /* When set, the layer computes on integers and reads no `weight`: of its input the codes that `input` rounds it to,
+     * of which there may be 256 at most with 0 among them, times these, whose shape is the layer's (and whose kernel is
+     * the convolution's). That gives what `input`, a product with the weights that the codes stand for, and `output`
+     * give, sums being exact here. A value that is not a number has the lowest code. A tape that records refuses it,
+     * and so does a layer with a tap or a feed: there is neither a gradient nor an input to be seen. */
+    const struct srq_int8_weight *integer;
 };
 
 /* y[t,o] = sum_i x[t,i] W[o,i] + b[o].  dx = dy W;  the sink receives dW = dyᵀ x tile by tile. */

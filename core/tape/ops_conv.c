@@ -333,6 +333,8 @@ struct srq_var *srq_op_conv(struct srq_tape *t, struct srq_var *x, struct srq_li
                              (long long)srq_var_cols(x));
     if (c->kernel == 1 && c->stride == 1)
         return srq_op_linear(t, x, l);
+    if (l->integer != NULL)
+        return srq_layer_integer(t, x, l, c);
     if (l->feed != NULL)
         return srq_tape_fail(t, -SRQ_EUNSUPPORTED, "the patches of layer %s cannot be fed otherwise", l->name);
     if (!srq_tape_measuring(t) && l->weight.dtype != srq_tape_dtype(t))

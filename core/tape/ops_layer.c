@@ -19,7 +19,10 @@ struct srq_var *srq_layer_output(struct srq_tape *t, struct srq_var *x, struct s
 
 struct srq_var *srq_op_linear(struct srq_tape *t, struct srq_var *x, struct srq_linear *l)
 {
-    struct srq_var *fed = srq_layer_input(t, x, l);
+    struct srq_var *fed;
 
+    if (l->integer != NULL && !srq_tape_failed(t, x, x))
+        return srq_var_cols(x) == l->in ? srq_layer_integer(t, x, l, NULL) : srq_tape_misfit(t, x, l);
+    fed = srq_layer_input(t, x, l);
     return srq_layer_output(t, x, fed, srq_tape_linear(t, fed, l), l);
 }

@@ -208,6 +208,12 @@ static int backward(struct srq_tape *t, struct srq_node *n, struct srq_error *er
 
 /* ---- registration ---- */
 
+struct srq_var *srq_tape_misfit(struct srq_tape *t, const struct srq_var *x, const struct srq_linear *l)
+{
+    return srq_tape_fail(t, -SRQ_EINVAL, "layer %s takes %lld features and gets %lld", l->name, (long long)l->in,
+                         (long long)srq_var_cols(x));
+}
+
 struct srq_var *srq_tape_linear(struct srq_tape *t, struct srq_var *x, struct srq_linear *l)
 {
     double since = srq_tape_clock(t);
@@ -219,8 +225,7 @@ struct srq_var *srq_tape_linear(struct srq_tape *t, struct srq_var *x, struct sr
         return NULL;
     rows = srq_var_rows(x);
     if (srq_var_cols(x) != l->in)
-        return srq_tape_fail(t, -SRQ_EINVAL, "layer %s takes %lld features and gets %lld", l->name, (long long)l->in,
-                             (long long)srq_var_cols(x));
+        return srq_tape_misfit(t, x, l);
     if (!srq_tape_measuring(t) && l->weight.dtype != srq_tape_dtype(t))
         return srq_tape_fail(t, -SRQ_EINVAL, "the weight of layer %s is %s on a tape of %s", l->name,
                              srq_dtype_name(l->weight.dtype), srq_dtype_name(srq_tape_dtype(t)));

@@ -88,8 +88,7 @@ static bool is_idle(const struct srq_rounding *r)
     return srq_rounding_off(r) && r->observe == NULL;
 }
 
-/* Lets the owner see x, unless the tape is measuring. False: the grid is none, and the tape has failed. */
-static bool prepare(struct srq_tape *t, const struct srq_var *x, struct srq_rounding *r)
+bool srq_tape_grid(struct srq_tape *t, const struct srq_var *x, struct srq_rounding *r)
 {
     if (srq_tape_measuring(t))
         return true;
@@ -156,7 +155,7 @@ struct srq_var *srq_op_round(struct srq_tape *t, struct srq_var *x, struct srq_r
         return NULL;
     if (is_idle(r))
         return x;
-    if (!prepare(t, x, r))
+    if (!srq_tape_grid(t, x, r))
         return NULL;
     y = srq_tape_value(t, srq_var_rows(x), srq_var_cols(x), x->wants_grad);
     return y != NULL ? finish(t, x, x->value.data, y, r) : NULL;
@@ -171,7 +170,7 @@ struct srq_var *srq_tape_round_here(struct srq_tape *t, struct srq_var *x, struc
         return NULL;
     if (is_idle(r))
         return x;
-    if (!prepare(t, x, r))
+    if (!srq_tape_grid(t, x, r))
         return NULL;
     at = x->value.data;
     y = srq_tape_take_over(t, (struct srq_value *)x);

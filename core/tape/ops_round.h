@@ -19,6 +19,12 @@ static inline bool srq_rounding_off(const struct srq_rounding *r)
     return r->scale == 0.0f;
 }
 
+/* Whether codes of the grid, counted from the lowest, are bytes, and 0 is one of them. */
+static inline bool srq_rounding_fits_bytes(const struct srq_rounding *r)
+{
+    return !srq_rounding_off(r) && r->high - r->low <= 255 && r->low <= r->zero && r->zero <= r->high;
+}
+
 /* y = (clamp(round(x/scale) + zero, low, high) - zero) scale, ties to even. dx = dy where the code was within [low,
  * high] before it was clamped, else 0; one bit an element is kept for that. With neither scale nor observe, y is x
  * itself. A measuring tape observes nothing, and expects rounding wherever there is an `observe`. */

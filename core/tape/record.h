@@ -82,6 +82,8 @@ struct srq_node {
 
 /* The layer's product alone, whatever its input and output are to be rounded to. */
 struct srq_var *srq_tape_linear(struct srq_tape *t, struct srq_var *x, struct srq_linear *l);
+/* The tape's failure when x has not the features that the layer takes. */
+struct srq_var *srq_tape_misfit(struct srq_tape *t, const struct srq_var *x, const struct srq_linear *l);
 /* Runs a product; a measuring tape names it instead. */
 void srq_tape_multiply(const struct srq_tape *t, const struct srq_product *p);
 /* The layer's bias into each of `rows` rows at y, for a product that adds to them. */
@@ -89,6 +91,9 @@ void srq_tape_fill_bias(const struct srq_linear *l, const struct srq_tensor *y, 
 
 /* srq_op_round of what nobody else reads, in its place; x may be NULL after a failure. */
 struct srq_var *srq_tape_round_here(struct srq_tape *t, struct srq_var *x, struct srq_rounding *r);
+
+/* Lets the owner of a grid see x, unless the tape is measuring. False: the grid is none, and the tape has failed. */
+bool srq_tape_grid(struct srq_tape *t, const struct srq_var *x, struct srq_rounding *r);
 
 /* True when the tape has failed or an input is missing: the operation returns NULL. */
 bool srq_tape_failed(struct srq_tape *t, const struct srq_var *a, const struct srq_var *b);

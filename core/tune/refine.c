@@ -296,7 +296,7 @@ static void decode_rows(void *ctx, int layer, int64_t row, int64_t rows, void *d
 
 static int load(struct srq_refine *r, int block, bool sinks, struct srq_error *err)
 {
-    const struct srq_weights weights = { r, begin_unit, has_codes, decode_rows, NULL };
+    const struct srq_weights weights = { r, begin_unit, has_codes, decode_rows, NULL, NULL };
     const struct srq_unit_info *u = srq_model_unit(r->model, block);
 
     if (r->loaded != block) {

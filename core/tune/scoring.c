@@ -360,7 +360,7 @@ static void round_rows(void *ctx, int layer, int64_t row, int64_t rows, void *ds
 /* Brings a block into memory with its weights rounded. */
 static int load(struct srq_scoring *s, int unit, struct srq_error *err)
 {
-    const struct srq_weights rounded = { s, begin_unit, is_rounded, round_rows, NULL };
+    const struct srq_weights rounded = { s, begin_unit, is_rounded, round_rows, NULL, NULL };
     int rc = 0;
 
     if (s->unit == srq_model_unit(s->model, unit))

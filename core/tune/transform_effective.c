@@ -262,7 +262,7 @@ static int is_effective(void *ctx, int layer, struct srq_error *err)
 
 int srq_effective_load(struct srq_transformer *t, int block, struct srq_error *err)
 {
-    const struct srq_weights weights = { t, begin_unit, is_effective, effective_rows, NULL };
+    const struct srq_weights weights = { t, begin_unit, is_effective, effective_rows, NULL, NULL };
     int rc;
 
     if (t->loaded == block)

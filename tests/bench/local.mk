@@ -43,3 +43,15 @@ tests_bench_bench_allocate_LDADD = core/libsrq.la core/libsrqbase.la -lm
 bench-allocate: tests/bench/bench_allocate plugins/knapsack/knapsack.la
 	@OMP_WAIT_POLICY=passive SRQ_PLUGIN_PATH='$(abs_top_builddir)/plugins/knapsack/.libs' tests/bench/bench_allocate
 .PHONY: bench-allocate
+
+# Layers and whole models on integers: `make bench-int8`, with BENCH_MODEL a diffusers folder and BENCH_ARGS as above.
+EXTRA_PROGRAMS += tests/bench/bench_int8
+CLEANFILES += tests/bench/bench_int8
+tests_bench_bench_int8_SOURCES = tests/bench/bench_int8.c tests/unit/integer_model.c tests/unit/integer_model.h
+tests_bench_bench_int8_CFLAGS = $(AM_CFLAGS)
+tests_bench_bench_int8_LDADD = daemon/srq-worker/libworker.la core/libsrq.la core/libsrqbase.la -lm
+BENCH_MODEL = $(top_srcdir)/share/models/demo-ddpm
+
+bench-int8: tests/bench/bench_int8
+	@OMP_WAIT_POLICY=passive tests/bench/bench_int8 $(BENCH_ARGS) '$(BENCH_MODEL)'
+.PHONY: bench-int8

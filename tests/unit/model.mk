@@ -43,7 +43,7 @@ reference_models = \
 EXTRA_DIST += tests/reference/model_reference.py $(reference_models)
 
 unit_tests += tests/unit/test_unet
-tests_unit_test_unet_SOURCES = tests/unit/test_unet.c tests/unit/test.h
+tests_unit_test_unet_SOURCES = tests/unit/test_unet.c tests/unit/test.h tests/unit/integer_model.c tests/unit/integer_model.h
 tests_unit_test_unet_CFLAGS = $(unit_cflags)
 tests_unit_test_unet_LDADD = $(unit_ldadd)
 

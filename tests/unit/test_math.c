@@ -393,7 +393,12 @@ static int64_t run_rows(const struct srq_kernels *k, enum srq_dtype dtype, float
     _Alignas(64) char a[ROW * 4], b[ROW * 4], y[ROW * 4], z[ROW * 4];
     uint32_t inside[SRQ_MASK_BLOCK / 32];
     float w[ROW], *at = out;
+    uint8_t codes[ROW];
+    int32_t sums[64];
 
+    memset(y, 0, sizeof(y));
+    for (int i = 0; i < 64; i++)
+        sums[i] = (i * 7919 - 250000) * 3;
     for (int i = 0; i < ROW; i++) {
         set(a, dtype, i, 3 * value(1, i));
         set(b, dtype, i, 2 * value(2, i));
@@ -430,6 +435,11 @@ static int64_t run_rows(const struct srq_kernels *k, enum srq_dtype dtype, float
     KEEP(ROW);
     k->keep_inside(dtype, inside, b, y, ROW, true);
     KEEP(ROW);
+    k->code(dtype, a, &(struct srq_code_range){ 0.1f, 20, 3, 30 }, codes, ROW);
+    for (int i = 0; i < ROW; i++)
+        *at++ = codes[i];
+    k->scale_sums(dtype, &(struct srq_sum_block){ sums, 2, 19, 32, w, w + 32 }, y, 20);
+    KEEP(39);
     *at++ = k->square_error(dtype, a, dtype, b, 0.3f, y, ROW);
     KEEP(ROW);
     *at++ = k->largest_error(dtype, a, dtype, b, ROW);

@@ -1,10 +1,12 @@
 /* Diffusion models: folders as diffusers writes them against what diffusers says they compute
- * (tests/reference/unet_reference.py), and folders that are wrong, each with its message. */
+ * (tests/reference/unet_reference.py), folders that are wrong, each with its message, and models on integers. */
 #include "tests/unit/test.h"
 
+#include "tests/unit/integer_model.h"
 #include "tests/unit/math_start.h"
 
 #include "core/base/alloc.h"
+#include "core/base/rng.h"
 #include "core/flow/denoise.h"
 
 #include <math.h>
@@ -126,6 +128,102 @@ static void older_names_are_kept(void **state)
     srq_model_close(m);
 }
 
+/* ---- on integers ---- */
+
+struct sampled {
+    float x[2 * 4096], y[2 * 4096];
+    int64_t count;
+};
+
+static void denoise(const struct srq_model *m, struct integer_model *im, enum srq_dtype compute, bool integers,
+                    struct sampled *s)
+{
+    const double times[2] = { 17, 600 };
+    struct srq_denoiser_config cfg = {
+        m, compute, 2, integer_model_weights(im), integer_model_roundings(im), .integers = integers
+    };
+    struct srq_pictures p = srq_model_pictures(m);
+    struct srq_denoiser *d = NULL;
+    struct srq_error err = { 0 };
+
+    s->count = 2 * p.height * p.width * p.out_channels;
+    assert_true(s->count <= 2 * 4096 && p.height * p.width * p.channels <= 4096);
+    for (int64_t i = 0; i < 2 * p.height * p.width * p.channels; i++)
+        s->x[i] = (float)(2 * srq_rng_uniform(4, 5, (uint64_t)i) - 1);
+    assert_ok(srq_denoiser_create(&cfg, &d, &err), &err);
+    assert_ok(srq_denoise(d, s->x, times, 2, s->y, &err), &err);
+    srq_denoiser_free(d);
+}
+
+/* Root of the mean square of a - b, over that of b. */
+static double apart(const struct sampled *a, const struct sampled *b)
+{
+    double error = 0, size = 0;
+
+    for (int64_t i = 0; i < b->count; i++) {
+        error += ((double)a->y[i] - (double)b->y[i]) * ((double)a->y[i] - (double)b->y[i]);
+        size += (double)b->y[i] * (double)b->y[i];
+    }
+    return sqrt(error / size);
+}
+
+/* As close as two simulations are whose sums differ in the last bit: where a value lies between two codes that takes it
+ * to the other one, and a few layers on to about the error of rounding. Layers are compared more closely by themselves
+ * (test_integer_layers.c). */
+static void a_model_on_integers_gives_what_its_simulation_gives(void **state)
+{
+    static const char *const names[] = { "plain", "shifted", "headless" };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        struct srq_model *m = open_reference(names[i]);
+        struct integer_model *im = NULL;
+        struct srq_error err = { 0 };
+        struct sampled simulated, integers, half;
+
+        assert_ok(integer_model_create(m, &im, &err), &err);
+        denoise(m, im, SRQ_F32, false, &simulated); /* the grids see their ranges */
+        integer_model_fix(im);
+        denoise(m, im, SRQ_F32, false, &simulated);
+        assert_int_equal(integer_model_asked(im, 0, false), 0);
+        denoise(m, im, SRQ_F32, true, &integers);
+        denoise(m, im, SRQ_BF16, true, &half);
+        assert_true(apart(&integers, &simulated) < 2e-2);
+        assert_true(apart(&half, &simulated) < 5e-2);
+        integer_model_free(im);
+        srq_model_close(m);
+    }
+}
+
+/* Layers without codes, or without a grid that is fixed, compute as they do without. */
+static void layers_without_codes_are_simulated(void **state)
+{
+    struct srq_model *m = open_reference("plain");
+    struct integer_model *im = NULL;
+    struct srq_error err = { 0 };
+    struct sampled simulated, mixed;
+    int half = srq_model_layer_count(m) / 2, last = srq_model_layer_count(m) - 1, rows[3];
+
+    (void)state;
+    assert_ok(integer_model_create(m, &im, &err), &err);
+    denoise(m, im, SRQ_F32, false, &simulated);
+    integer_model_fix(im);
+    denoise(m, im, SRQ_F32, false, &simulated);
+    integer_model_from(im, half);
+    integer_model_roundings(im)[last].input.scale = 0;
+    rows[0] = integer_model_asked(im, half - 1, true);
+    rows[1] = integer_model_asked(im, half, true);
+    rows[2] = integer_model_asked(im, last, true);
+    denoise(m, im, SRQ_F32, true, &mixed);
+    assert_true(integer_model_asked(im, half - 1, true) > rows[0]);
+    assert_int_equal(integer_model_asked(im, half, true), rows[1]); /* its weight is not asked for */
+    assert_true(integer_model_asked(im, last, true) > rows[2]);
+    assert_int_equal(integer_model_asked(im, last, false), 0);
+    assert_true(apart(&mixed, &simulated) < 2e-2);
+    integer_model_free(im);
+    srq_model_close(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -135,6 +233,8 @@ int main(void)
         cmocka_unit_test(headless_agrees),
         cmocka_unit_test(the_table_has_units_and_skips),
         cmocka_unit_test(older_names_are_kept),
+        cmocka_unit_test(a_model_on_integers_gives_what_its_simulation_gives),
+        cmocka_unit_test(layers_without_codes_are_simulated),
     };
 
     return cmocka_run_group_tests(tests, math_start, math_stop);

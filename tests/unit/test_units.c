@@ -430,7 +430,7 @@ static void gradients_are_those_of_finite_differences(void **state)
         int64_t n = l->out * l->in;
         float *direction = srq_malloc((size_t)n * sizeof(float));
         struct moved k = { .layer = layer, .direction = direction };
-        const struct srq_weights weights = { &k, NULL, is_moved, moved_rows, NULL };
+        const struct srq_weights weights = { &k, NULL, is_moved, moved_rows, NULL, NULL };
         double want, have = 0;
 
         assert_ok(srq_model_weight(m, layer, &k.stored, &err), &err);
