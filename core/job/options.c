@@ -51,6 +51,12 @@ static const struct srq_job_option table[] = {
       "first steps that the full-precision model computes where precisions are mixed; -1: a tenth of them",
       AT(hp_first) },
     { "hp_last", SRQ_JOB_INT, "steps", -1, 100000, NULL, "-1", "the same of the last steps", AT(hp_last) },
+    { "hp_sqnr", SRQ_JOB_FLOAT, "dB", 0, 300, NULL, "0",
+      "hp_first and hp_last, where not given, become the fewest that leave the quantized model no step with a ratio of "
+      "signal to quantization noise below that; 0: a tenth of the steps",
+      AT(hp_sqnr) },
+    { "hp_dtype", SRQ_JOB_CHOICE, NULL, 0, 0, "bf16,f32", "bf16",
+      "what the full-precision model computes in where precisions are mixed", AT(hp_dtype) },
     { "checkpoint_s", SRQ_JOB_FLOAT, "s", 0, 86400, NULL, "30",
       "seconds between checkpoints inside a block; longer where one would cost more than 5 % of the time",
       AT(checkpoint_s) },

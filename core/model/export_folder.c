@@ -189,6 +189,7 @@ int srq_export_build(const struct srq_model *m, const struct srq_export_request 
     rc = srq_export_plan_make(&p, m, r->format, r->schemes, err);
     if (rc != 0)
         return rc;
+    p.narrow = r->narrow;
     if (mkdir(dir, 0777) != 0)
         return fail_errno(err, "create", dir);
     rc = build_network(&p, r, dir, err);

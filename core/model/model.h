@@ -3,6 +3,7 @@
 #define SRQ_MODEL_MODEL_H
 
 #include "core/format/tensors.h"
+#include "core/math/int8.h"
 #include "core/tape/ops.h"
 
 struct srq_model; /* an opened model folder: configuration, family, layer table, mapped weights */
@@ -101,6 +102,9 @@ const struct srq_tensors *srq_model_tensors(const struct srq_model *m);
  * (scale_pairs.h) it is F32 in memory of the model's own, kept until a layer of another block is asked for; one
  * thread. */
 int srq_model_weight(const struct srq_model *m, int layer, struct srq_tensor *out, struct srq_error *err);
+/* The codes of a layer where a quantized folder stores them, a signed byte each with one scale a row. They are mapped.
+ * False: it does not. */
+bool srq_model_int8(const struct srq_model *m, int layer, struct srq_int8_codes *out);
 /* First tensor with NaN or Inf among those of a unit (the head: all that are of no block) → -SRQ_ENUMERIC naming it and
  * the index. */
 int srq_model_check_finite(const struct srq_model *m, int unit, struct srq_error *err);

@@ -94,7 +94,7 @@ static int expect_weight(struct srq_model *m, struct srq_layer_entry *e, struct 
         m->info.rounds_inputs = m->info.rounds_inputs || srq_scheme_has_act(&e->inputs);
     }
     if (e->packed) {
-        e->info.dtype = m->embed_dtype;
+        e->info.dtype = m->info.pictures ? SRQ_F32 : m->embed_dtype;
         return 0;
     }
     snprintf(name, sizeof(name), "%s.weight", e->info.name);
