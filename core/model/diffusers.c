@@ -33,6 +33,21 @@ static int check_pipeline(const json_t *index, const char *path, struct srq_erro
                           path, pipeline);
 }
 
+/* Where the network of a pipeline is: in unet/, or (old hubs) beside the index. */
+static int find_network(const char *path, char **out, struct srq_error *err)
+{
+    char *inside = srq_path_join(path, "unet"), *beside = srq_path_join(path, "config.json");
+    int rc = inside != NULL && beside != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory opening model %s", path);
+
+    if (rc == 0 && (srq_path_exists(inside) || !srq_path_exists(beside))) {
+        *out = inside;
+        inside = NULL;
+    }
+    srq_free(inside);
+    srq_free(beside);
+    return rc;
+}
+
 int srq_diffusers_network(const char *path, char **out, struct srq_error *err)
 {
     char *name = srq_path_join(path, INDEX);
@@ -46,8 +61,8 @@ int srq_diffusers_network(const char *path, char **out, struct srq_error *err)
         rc = srq_json_read(name, SRQ_JSON_CONFIG_MAX, &index, err);
         if (rc == 0)
             rc = check_pipeline(index, path, err);
-        if (rc == 0 && (*out = srq_path_join(path, "unet")) == NULL)
-            rc = srq_fail(err, -SRQ_ENOMEM, "out of memory opening model %s", path);
+        if (rc == 0)
+            rc = find_network(path, out, err);
         json_decref(index);
     }
     srq_free(name);

@@ -189,7 +189,7 @@ void srq_units_compare(struct srq_model *m);
 void srq_units_fini(struct srq_model *m);
 
 /* diffusers.c: of a folder with a model_index.json the one that holds the network, `*out` the caller's; NULL where the
- * folder itself does. */
+ * folder itself does, as those of old hubs and those without such an index do. */
 int srq_diffusers_network(const char *path, char **out, struct srq_error *err);
 
 /* unet_config.c: the configuration of a UNet2DModel; its part in a model's */
