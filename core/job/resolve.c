@@ -145,7 +145,7 @@ static int create_plugin(struct srq_resolved *r, struct srq_error *err)
 /* Text needs a tokenizer; reading it may take a second, seeing that it is there does not. */
 static int check_tokenizer(const struct srq_resolved *r, struct srq_error *err)
 {
-    char *path = srq_path_join(r->job.spec.model, "tokenizer.json");
+    char *path = srq_path_join(r->job.info->folder, "tokenizer.json");
     int rc = 0;
 
     if (r->job.info->pictures) {

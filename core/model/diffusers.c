@@ -71,8 +71,8 @@ int srq_diffusers_network(const char *path, char **out, struct srq_error *err)
 
 int srq_model_scheduler(const struct srq_model *m, char **text, size_t *len, struct srq_error *err)
 {
-    char *name = srq_asprintf("%s/scheduler/scheduler_config.json", m->info.path),
-         *beside = srq_asprintf("%s/scheduler_config.json", m->info.path);
+    char *name = srq_asprintf("%s/scheduler/scheduler_config.json", m->info.folder),
+         *beside = srq_asprintf("%s/scheduler_config.json", m->info.folder);
     int rc = name != NULL && beside != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory opening %s", m->info.path);
 
     *text = NULL;

@@ -163,7 +163,8 @@ struct srq_fold; /* the scales that are folded in */
 
 struct srq_model {
     struct srq_model_info info;
-    char *weights; /* the folder of the network inside a diffusers folder; NULL: info.path */
+    char *unpacked; /* the folder that an archive became; NULL: info.path is one */
+    char *weights;  /* the folder of the network inside a diffusers folder; NULL: info.folder */
     const struct srq_family *family;
     struct srq_config config;
     struct srq_tensors *tensors;
