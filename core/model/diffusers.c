@@ -18,7 +18,7 @@ static const char *class_of(const json_t *index, const char *component)
 
 static int check_pipeline(const json_t *index, const char *path, struct srq_error *err)
 {
-    static const char *const known[] = { "DDPMPipeline", "DDIMPipeline" };
+    static const char *const known[] = { "DDPMPipeline", "DDIMPipeline", "StableDiffusionPipeline" };
     const char *pipeline = json_string_value(json_object_get(index, "_class_name"));
 
     if (pipeline == NULL)
@@ -29,7 +29,8 @@ static int check_pipeline(const json_t *index, const char *path, struct srq_erro
                        ? 0
                        : srq_fail_field(err, -SRQ_EFORMAT, "unet", "%s/" INDEX " names no unet", path);
     return srq_fail_field(err, -SRQ_EUNSUPPORTED, "_class_name",
-                          "%s/" INDEX ": pipeline \"%.60s\" is not one that srq knows (DDPMPipeline, DDIMPipeline)",
+                          "%s/" INDEX ": pipeline \"%.60s\" is not one that srq knows (DDPMPipeline, DDIMPipeline, "
+                          "StableDiffusionPipeline)",
                           path, pipeline);
 }
 

@@ -110,7 +110,7 @@ struct srq_layout_unit {
 int srq_layout_named(struct srq_layout *l, const struct srq_layout_unit *u);
 
 extern const struct srq_family srq_family_llama, srq_family_mistral, srq_family_qwen2, srq_family_qwen3;
-extern const struct srq_family srq_family_unet2d;
+extern const struct srq_family srq_family_unet2d, srq_family_unet2d_condition;
 /* The family of a model_type or _class_name, or NULL. */
 const struct srq_family *srq_family_find(const char *model_type);
 /* For a program that brings one of its own: known from now on, beside those above. One at a time; NULL: none. */
@@ -193,8 +193,9 @@ void srq_units_fini(struct srq_model *m);
  * folder itself does, as those of old hubs and those without such an index do. */
 int srq_diffusers_network(const char *path, char **out, struct srq_error *err);
 
-/* unet_config.c: the configuration of a UNet2DModel; its part in a model's */
+/* unet_config.c: the configuration of a UNet2DModel, and of a UNet2DConditionModel; its part in a model's */
 int srq_unet_read(const struct srq_fields *f, struct srq_config *c, struct srq_error *err);
+int srq_unet_condition_read(const struct srq_fields *f, struct srq_config *c, struct srq_error *err);
 void srq_unet_free(struct srq_unet *u);
 
 /* notes.c: what of the folder does not fit together */
