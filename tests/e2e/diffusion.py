@@ -306,7 +306,7 @@ def broken_folders_are_refused_by_name():
         (change(unet, "block_out_channels", [8, 8]), "config.json makes it"),
         (change(unet, "layers_per_block", 2), "is missing from"),
         (change(unet, "attention_head_dim", 64), "attention_head_dim: 64 is more than"),
-        (change("model_index.json", "_class_name", "StableDiffusionPipeline"), 'pipeline "StableDiffusionPipeline"'),
+        (change("model_index.json", "_class_name", "StableDiffusionXLPipeline"), 'pipeline "StableDiffusionXLPipeline"'),
         (change("model_index.json", "unet", None), "names no unet"),
         (change(scheduler, "_class_name", "PNDMScheduler"), "PNDMScheduler"),
         (change(scheduler, "variance_type", "learned"), "learned"),

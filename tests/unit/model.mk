@@ -52,6 +52,11 @@ tests_unit_test_unet_condition_SOURCES = tests/unit/test_unet_condition.c tests/
 tests_unit_test_unet_condition_CFLAGS = $(unit_cflags)
 tests_unit_test_unet_condition_LDADD = $(unit_ldadd)
 
+unit_tests += tests/unit/test_transformer_tape
+tests_unit_test_transformer_tape_SOURCES = tests/unit/test_transformer_tape.c tests/unit/test.h
+tests_unit_test_transformer_tape_CFLAGS = $(unit_cflags)
+tests_unit_test_transformer_tape_LDADD = $(unit_ldadd)
+
 # tests/reference/unets/NAME, made by unet_reference.py and condition_reference.py
 reference_unets = tests/reference/condition_reference.py \
 	tests/reference/unets/told/model_index.json tests/reference/unets/told/reference.safetensors \
