@@ -67,8 +67,11 @@ static int open_schedule(struct srq_resolved *r, struct srq_error *err)
     struct srq_pictures p = srq_model_pictures(r->job.model);
     char *text = NULL;
     size_t len = 0;
-    int rc = srq_model_scheduler(r->job.model, &text, &len, err);
+    int rc;
 
+    if (p.text_width > 0) /* it is not sampled, and its schedulers are others */
+        return 0;
+    rc = srq_model_scheduler(r->job.model, &text, &len, err);
     if (rc == 0)
         rc = srq_schedule_read(text, len, &r->job.noise, err);
     srq_free(text);
@@ -114,6 +117,18 @@ int srq_job_train_open(struct srq_resolved *r, struct srq_error *err)
                             "%s is to learn from given pictures (calib=uniform_t): give \"calib\" a set of them",
                             p->name);
     return rc > 0 ? -SRQ_EINVAL : rc;
+}
+
+bool srq_job_train_refused(const struct srq_job *job, char *out, size_t cap)
+{
+    if (!job->info->pictures || srq_model_pictures(job->model).text_width == 0 ||
+        (srq_spec_trainer(&job->spec) == NULL && job->spec.opt.samples == 0))
+        return false;
+    snprintf(out, cap,
+             "%.500s is told a text (%s), and srq runs no text encoder: such a model can be planned, and its weights "
+             "rounded by rtn with samples=0, but it is neither trained nor sampled",
+             job->info->path, job->info->family);
+    return true;
 }
 
 void srq_job_train_close(struct srq_resolved *r)

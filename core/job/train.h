@@ -13,6 +13,8 @@
  * given pictures, asks the trainer how it works. */
 int srq_job_train_open(struct srq_resolved *r, struct srq_error *err);
 void srq_job_train_close(struct srq_resolved *r);
+/* Why such a job can be planned but not run, a sentence in `out`; false: it can. */
+bool srq_job_train_refused(const struct srq_job *job, char *out, size_t cap);
 /* Once the plan is made: activations can only be rounded by what a trainer has observed. */
 int srq_job_train_check_plan(const struct srq_resolved *r, struct srq_error *err);
 struct srq_noisy_config srq_job_noisy_config(const struct srq_job *job);

@@ -61,7 +61,8 @@ struct srq_unit_info {
 
 struct srq_model_info {
     const char *path, *family, *architecture;
-    const char *network; /* the folder of configuration and weights: `path`, or one in it (diffusers) */
+    const char *folder;  /* of the model's files: `path`, or what the archive there was unpacked into */
+    const char *network; /* the folder of configuration and weights: `folder`, or one in it (diffusers) */
     bool pictures;       /* a diffusion model (pictures.h): no words, no head, and no widths but its layers' */
     int blocks;
     int64_t hidden, intermediate, heads, kv_heads, head_dim, vocab, max_positions;
@@ -74,9 +75,16 @@ struct srq_model_info {
     bool rounds_inputs;    /* such a folder says that inputs of some layers are to be rounded */
 };
 
-/* Opens a folder. Headers and configuration only; every expected tensor is checked for presence and exact shape. A
- * quantized folder that srq can decode (its own exports) is opened too, with weights decoded as blocks are loaded;
- * `plain_only` refuses those by name. */
+/* The folder of an archive's model, `*out` the caller's: it is unpacked into the user's cache folder (kind "models",
+ * core/base/cache_dir.h) unless its content was before; what is not opened for 30 days is taken away when another one
+ * is unpacked. `*out` is NULL where `path` is no archive. Errors as of core/format/archive.h; -SRQ_EFORMAT where it
+ * holds no model, or several; -SRQ_ESTATE where there is no cache folder. */
+int srq_model_unpack(const char *path, char **out, struct srq_error *err);
+
+/* Opens a folder, or the archive of one, which is unpacked first where it was not before (srq_model_unpack). Headers
+ * and configuration only; every expected tensor is checked for presence and exact shape. A quantized folder that srq
+ * can decode (its own exports) is opened too, with weights decoded as blocks are loaded; `plain_only` refuses those by
+ * name. */
 int srq_model_open(const char *path, bool plain_only, struct srq_model **out, struct srq_error *err);
 void srq_model_close(struct srq_model *m);
 const struct srq_model_info *srq_model_info(const struct srq_model *m);

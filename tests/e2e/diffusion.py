@@ -305,6 +305,74 @@ def what_does_not_fit_is_refused_in_a_sentence():
             assert not os.path.exists(p.path("no"))
 
 
+def st_read(path):
+    """{name: (entry, bytes)} of a safetensors file."""
+    with open(path, "rb") as f:
+        data = f.read()
+    n, = struct.unpack("<Q", data[:8])
+    head = json.loads(data[8:8 + n])
+    head.pop("__metadata__", None)
+    return {k: (v, data[8 + n + v["data_offsets"][0]:8 + n + v["data_offsets"][1]]) for k, v in head.items()}
+
+
+def st_write(path, tensors):
+    head, at = {}, 0
+    for name, (entry, data) in tensors.items():
+        head[name] = dict(entry, data_offsets=[at, at + len(data)])
+        at += len(data)
+    text = json.dumps(head).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as f:
+        f.write(struct.pack("<Q", len(text)) + text + b"".join(data for _, data in tensors.values()))
+
+
+def every_form_of_a_folder_is_the_same_model():
+    """As diffusers and hubs have written them: variants, shards, everything at the root."""
+    full = "diffusion_pytorch_model.safetensors"
+
+    def rename(name):
+        return lambda unet, folder: os.rename(os.path.join(unet, full), os.path.join(unet, name))
+
+    def shards(index):
+        def apply(unet, folder):
+            tensors = st_read(os.path.join(unet, full))
+            os.remove(os.path.join(unet, full))
+            names = sorted(tensors)
+            places = {}
+            for i, part in enumerate((names[::2], names[1::2])):
+                file = "diffusion_pytorch_model-%05d-of-00002.safetensors" % (i + 1)
+                st_write(os.path.join(unet, file), {n: tensors[n] for n in part})
+                places.update({n: file for n in part})
+            with open(os.path.join(unet, index), "w") as f:
+                json.dump({"metadata": {}, "weight_map": places}, f)
+        return apply
+
+    def to_root(unet, folder):
+        for name in os.listdir(unet):
+            os.rename(os.path.join(unet, name), os.path.join(folder, name))
+        os.rename(os.path.join(folder, "scheduler/scheduler_config.json"), os.path.join(folder, "scheduler_config.json"))
+        os.rmdir(unet)
+        os.rmdir(os.path.join(folder, "scheduler"))
+
+    def beside(unet, folder):  # the variant says other things: it is not what counts
+        tensors = {n: (e, bytes(len(d))) for n, (e, d) in st_read(os.path.join(unet, full)).items()}
+        st_write(os.path.join(unet, "diffusion_pytorch_model.fp16.safetensors"), tensors)
+
+    forms = [rename("diffusion_pytorch_model.fp16.safetensors"), rename("diffusion_pytorch_model.bf16.safetensors"),
+             shards(full + ".index.json"), shards("diffusion_pytorch_model.safetensors.index.fp16.json"),
+             shards("diffusion_pytorch_model.fp16.safetensors.index.json"), to_root, beside]
+    few = dict(samples=2, sample_steps=4, nsamples=4, threads=2, diffusion_ptq__batches=2, diffusion_ptq__batch=4)
+    with Place() as p:
+        worker(p, "want", job("diffusion-ptq", "w8a8", **few))
+        want = st_read(p.path("want", "unet", full))
+        for i, apply in enumerate(forms):
+            folder = p.path("model%d" % i)
+            shutil.copytree(UNET, folder)
+            apply(os.path.join(folder, "unet"), folder)
+            worker(p, "out%d" % i, job("diffusion-ptq", "w8a8", model=folder, **few))
+            assert st_read(p.path("out%d" % i, "" if apply is to_root else "unet", full)) == want, i
+
+
 def broken_folders_are_refused_by_name():
     def change(name, key, value):
         def apply(folder):
@@ -319,6 +387,10 @@ def broken_folders_are_refused_by_name():
     def drop(name):
         return lambda folder: os.remove(os.path.join(folder, name))
 
+    def rename(name):
+        return lambda folder: os.rename(os.path.join(folder, "unet/diffusion_pytorch_model.safetensors"),
+                                        os.path.join(folder, "unet", name))
+
     unet, scheduler = "unet/config.json", "scheduler/scheduler_config.json"
     cases = [
         (change(unet, "down_block_types", ["DownBlock2D", "CrossAttnDownBlock2D"]), 'block type "CrossAttnDownBlock2D"'),
@@ -331,11 +403,14 @@ def broken_folders_are_refused_by_name():
         (change(unet, "block_out_channels", [8, 8]), "config.json makes it"),
         (change(unet, "layers_per_block", 2), "is missing from"),
         (change(unet, "attention_head_dim", 64), "attention_head_dim: 64 is more than"),
-        (change("model_index.json", "_class_name", "StableDiffusionPipeline"), 'pipeline "StableDiffusionPipeline"'),
+        (change("model_index.json", "_class_name", "StableDiffusionXLPipeline"), 'pipeline "StableDiffusionXLPipeline"'),
         (change("model_index.json", "unet", None), "names no unet"),
         (change(scheduler, "_class_name", "PNDMScheduler"), "PNDMScheduler"),
         (change(scheduler, "variance_type", "learned"), "learned"),
-        (drop(scheduler), "schedule"),
+        (change("model_index.json", "_class_name", None), "names no pipeline"),
+        (drop(scheduler), "has no scheduler_config.json"),
+        (rename("diffusion_pytorch_model.bin"), "holds its weights as diffusion_pytorch_model.bin only"),
+        (rename("diffusion_pytorch_model.non_ema.safetensors"), "diffusion_pytorch_model.non_ema.safetensors, a name that"),
         (drop(unet), "config.json"),
         (drop("unet/diffusion_pytorch_model.safetensors"), "safetensors"),
     ]
@@ -367,5 +442,6 @@ if __name__ == "__main__":
         steps_of_high_precision_follow_from_what_is_measured,
         folders_of_codes_that_lie_are_refused,
         what_does_not_fit_is_refused_in_a_sentence,
+        every_form_of_a_folder_is_the_same_model,
         broken_folders_are_refused_by_name,
     ])
