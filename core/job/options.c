@@ -51,6 +51,12 @@ static const struct srq_job_option table[] = {
       "first steps that the full-precision model computes where precisions are mixed; -1: a tenth of them",
       AT(hp_first) },
     { "hp_last", SRQ_JOB_INT, "steps", -1, 100000, NULL, "-1", "the same of the last steps", AT(hp_last) },
+    { "preview", SRQ_JOB_INT, "times", 0, 1000, NULL, "8",
+      "times that pictures are sampled with the student while a diffusion model is trained, for who watches: before "
+      "the "
+      "first step, after the last one, at equal distances between; unless given, fewer where that would cost more than "
+      "5 % of the training; 0: never",
+      AT(preview) },
     { "checkpoint_s", SRQ_JOB_FLOAT, "s", 0, 86400, NULL, "30",
       "seconds between checkpoints inside a block; longer where one would cost more than 5 % of the time",
       AT(checkpoint_s) },

@@ -3,6 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "core/flow/denoise.h"
+#include "core/job/preview.h"
 #include "core/model/export.h"
 
 #include <inttypes.h>
@@ -205,6 +206,7 @@ int srq_job_train_needs(const struct srq_resolved *r, struct srq_needs *memory, 
         rc = srq_train_footprint(&cfg, &rows, err);
         srq_needs_add_all(memory, "transform", &rows);
         srq_needs_add(memory, "transform", "train: trajectories of the full-precision model", srq_noisy_bytes(&noisy));
+        srq_needs_add(memory, "transform", "train: previews", srq_preview_bytes(&r->job));
     }
     if (rc != 0 || o->samples == 0)
         return rc;
