@@ -6,8 +6,8 @@
 
 static void bounds(const struct srq_field *f)
 {
-    bool counted =
-        f->type == SRQ_T_STRING || f->type == SRQ_T_ARRAY || f->type == SRQ_T_STRINGS || f->type == SRQ_T_INTS;
+    bool counted = f->type == SRQ_T_STRING || f->type == SRQ_T_ARRAY || f->type == SRQ_T_STRINGS ||
+                   f->type == SRQ_T_INTS || f->type == SRQ_T_NUMBERS;
     char words[200];
 
     if (f->choices != NULL) {

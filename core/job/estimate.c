@@ -6,6 +6,7 @@
 #include "core/job/estimate.h"
 
 #include "core/job/footprint.h"
+#include "core/job/preview.h"
 #include "core/job/refine.h"
 #include "core/job/resample.h"
 
@@ -324,7 +325,7 @@ static void pictures_way(const struct srq_resolved *r, double out[SRQ_WAY_LENGTH
 
     one = work / product_speed(SRQ_F32, PICTURE_ROWS, widest->out, widest->in) / PICTURE_SHARE;
     if (r->job.trainer_self != NULL)
-        train = (double)t->batch * (double)(5 * t->steps + t->warmup) +
+        train = srq_preview_passes(&r->job) + (double)t->batch * (double)(5 * t->steps + t->warmup) +
                 (t->noisy == SRQ_NOISY_TRAJECTORY ? (double)(o->nsamples * o->sample_steps) : 0);
     out[SRQ_WAY_LOAD] = START_S + files_s(r) / 2;
     out[SRQ_WAY_TRANSFORM] = train * one;

@@ -57,6 +57,12 @@ static const struct srq_job_option table[] = {
       AT(hp_sqnr) },
     { "hp_dtype", SRQ_JOB_CHOICE, NULL, 0, 0, "bf16,f32", "bf16",
       "what the full-precision model computes in where precisions are mixed", AT(hp_dtype) },
+    { "preview", SRQ_JOB_INT, "times", 0, 1000, NULL, "8",
+      "times that pictures are sampled with the student while a diffusion model is trained, for who watches: before "
+      "the "
+      "first step, after the last one, at equal distances between; unless given, fewer where that would cost more than "
+      "5 % of the training; 0: never",
+      AT(preview) },
     { "checkpoint_s", SRQ_JOB_FLOAT, "s", 0, 86400, NULL, "30",
       "seconds between checkpoints inside a block; longer where one would cost more than 5 % of the time",
       AT(checkpoint_s) },

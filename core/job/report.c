@@ -150,7 +150,6 @@ static bool add_eval(struct srq_run *run, cJSON *root, double *eval_s)
  * model. */
 static bool add_diffusion(struct srq_run *run, cJSON *root)
 {
-    static const char *const models[] = { "full", "quantized", "mixed" };
     static const char *const keys[][2] = {
         { "fid", "fid" },   { "pair_mse", "pair_mse" }, { "pair_mse_interval", "pair_mse_interval" },
         { "psnr", "psnr" }, { "ssim", "ssim" },         { "latency", "picture_step_s" }
@@ -174,10 +173,10 @@ static bool add_diffusion(struct srq_run *run, cJSON *root)
         cJSON *o = cJSON_AddObjectToObject(d, keys[k][0]);
 
         ok = o != NULL;
-        for (size_t m = 0; ok && m < sizeof(models) / sizeof(models[0]); m++)
-            srq_put_copy(
-                o, models[m],
-                cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(fact, models[m]), keys[k][1]));
+        for (size_t m = 0; ok && m < SRQ_SAMPLINGS; m++)
+            srq_put_copy(o, srq_sampled_words[m],
+                         cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(fact, srq_sampled_words[m]),
+                                                          keys[k][1]));
     }
     cJSON_Delete(fact);
     return ok;

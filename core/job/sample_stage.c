@@ -12,6 +12,7 @@
 #include "core/eval/picture_scores.h"
 #include "core/format/picture_sheet.h"
 #include "core/job/sample_models.h"
+#include "core/job/show.h"
 #include "core/job/tasks.h"
 
 #include <inttypes.h>
@@ -22,8 +23,7 @@
 #define DRAWS 1000        /* of the bootstrap */
 
 /* One of the models; the mix computes with the two others. */
-enum { FULL, QUANTIZED, MIXED, MODELS };
-static const char *const words[MODELS] = { "full", "quantized", "mixed" };
+enum { FULL = SRQ_SAMPLED_FULL, QUANTIZED = SRQ_SAMPLED_QUANTIZED, MIXED = SRQ_SAMPLED_MIXED, MODELS = SRQ_SAMPLINGS };
 
 struct sampling {
     struct srq_run *run;
@@ -108,7 +108,7 @@ static int tick(void *ctx, int64_t done, int64_t total)
     struct sampling *s = ctx;
 
     srq_event_progress(&s->run->events, (double)(s->model * total + done), (double)(MODELS * total), "picture-steps",
-                       words[s->model]);
+                       srq_sampled_words[s->model]);
     if (srq_tasks_unfinished(s->run->tasks))
         return srq_fail(&s->tick_error, -SRQ_ECANCELED, "the plan changed");
     return srq_run_check(s->run, &s->tick_error);
@@ -270,7 +270,7 @@ static int describe(const struct sampling *s, cJSON *root, struct srq_error *err
               srq_put_text(root, "int8", srq_int8_backend()) && add_steps(s, root);
 
     for (int m = 0; rc == 0 && ok && m < MODELS; m++) {
-        cJSON *o = cJSON_AddObjectToObject(root, words[m]);
+        cJSON *o = cJSON_AddObjectToObject(root, srq_sampled_words[m]);
 
         ok = o != NULL && srq_put_number(o, "fid", fid[m]) && srq_put_number(o, "picture_step_s", s->seconds[m] / all);
         if (ok && m != FULL)
@@ -303,21 +303,40 @@ static int write_sheet(const struct sampling *s, struct srq_error *err)
 
 static void tell(struct srq_run *run, const cJSON *fact)
 {
-    static const char *const keys[] = { "fid", "pair_mse", "psnr", "ssim" };
+    static const char *const keys[] = { "fid", "pair_mse", "psnr", "ssim", "picture_step_s" };
 
     if (run->samples_told)
         return;
     run->samples_told = true;
     for (int m = 0; m < MODELS; m++) {
-        const cJSON *of = cJSON_GetObjectItemCaseSensitive(fact, words[m]);
+        const cJSON *of = cJSON_GetObjectItemCaseSensitive(fact, srq_sampled_words[m]);
         cJSON *data = cJSON_CreateObject();
 
         if (data == NULL)
             return;
-        cJSON_AddStringToObject(data, "which", words[m]);
+        cJSON_AddStringToObject(data, "which", srq_sampled_words[m]);
         for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
             srq_put_number(data, keys[i], srq_member_number(of, keys[i]));
         srq_event_send(&run->events, "sample.result", data, true);
+    }
+}
+
+static void show(const struct sampling *s)
+{
+    for (int m = 0; m < MODELS; m++) {
+        const struct srq_shown shown = {
+            .which = (enum srq_sampled)m,
+            .train_step = -1,
+            .pictures = s->pictures[m],
+            .count = s->n,
+            .shape = { .height = s->shape.height, .width = s->shape.width, .channels = s->shape.channels },
+            .steps = (int)s->run->job->spec.opt.sample_steps,
+            .high = &s->high,
+            .signal = m == QUANTIZED ? s->signal : NULL,
+            .noise = m == QUANTIZED ? s->noise : NULL
+        };
+
+        srq_show_pictures(s->run, &shown);
     }
 }
 
@@ -338,6 +357,8 @@ static int make(struct srq_run *run, const char *key, struct srq_error *err)
         rc = describe(&s, fact, err);
     if (rc == 0)
         rc = write_sheet(&s, err);
+    if (rc == 0)
+        show(&s);
     if (rc == 0 && (!srq_put_text(fact, "of", key) || !srq_put_number(fact, "elapsed_s", srq_clock_s() - since)))
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory for sampling");
     if (rc == 0)

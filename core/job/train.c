@@ -3,6 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "core/flow/integers.h"
+#include "core/job/preview.h"
 #include "core/model/export.h"
 
 #include <inttypes.h>
@@ -183,28 +184,6 @@ struct srq_train_config srq_job_train_config(const struct srq_resolved *r)
                                       .batch = srq_noisy_batch };
 }
 
-struct srq_high_steps srq_job_high_steps(const struct srq_job *job, const double *sqnr)
-{
-    const struct srq_job_options *o = &job->spec.opt;
-    int n = (int)o->sample_steps, tenth = (n + 5) / 10;
-    struct srq_high_steps k = { tenth, tenth };
-
-    if (o->hp_sqnr > 0 && sqnr != NULL) {
-        k = (struct srq_high_steps){ 0, 0 };
-        for (int i = 0; i < n / 2; i++)
-            k.first = sqnr[i] < o->hp_sqnr ? i + 1 : k.first;
-        for (int i = n - 1; i >= n / 2; i--)
-            k.last = sqnr[i] < o->hp_sqnr ? n - i : k.last;
-    }
-    return (struct srq_high_steps){ o->hp_first >= 0 ? (int)o->hp_first : k.first,
-                                    o->hp_last >= 0 ? (int)o->hp_last : k.last };
-}
-
-enum srq_dtype srq_job_high_dtype(const struct srq_job *job)
-{
-    return job->spec.opt.hp_dtype == 0 ? SRQ_BF16 : SRQ_F32;
-}
-
 struct srq_denoiser_config srq_job_sample_config(const struct srq_job *job, enum srq_sample_role role)
 {
     static struct srq_layer_roundings some; /* that there are some */
@@ -261,6 +240,7 @@ int srq_job_train_needs(const struct srq_resolved *r, struct srq_needs *memory, 
         rc = srq_train_footprint(&cfg, &rows, err);
         srq_needs_add_all(memory, "transform", &rows);
         srq_needs_add(memory, "transform", "train: trajectories of the full-precision model", srq_noisy_bytes(&noisy));
+        srq_needs_add(memory, "transform", "train: previews", srq_preview_bytes(&r->job));
     }
     return rc == 0 ? sample_needs(&r->job, memory, err) : rc;
 }

@@ -4,6 +4,7 @@
 #define SRQ_JOB_TRAIN_H
 
 #include "core/flow/denoise.h"
+#include "core/job/high_steps.h"
 #include "core/job/noisy.h"
 #include "core/job/resolved.h"
 
@@ -20,15 +21,6 @@ int srq_job_train_check_plan(const struct srq_resolved *r, struct srq_error *err
 struct srq_noisy_config srq_job_noisy_config(const struct srq_job *job);
 struct srq_train_config srq_job_train_config(const struct srq_resolved *r);
 int srq_job_train_needs(const struct srq_resolved *r, struct srq_needs *memory, struct srq_error *err);
-/* Steps at each end of a trajectory that are computed in full precision in the mix. */
-struct srq_high_steps {
-    int first, last;
-};
-/* As the job says; or, with options.hp_sqnr, the fewest that leave no other step below it: sqnr [sample_steps] in dB,
- * INFINITY where there is no noise. sqnr NULL: not known yet, as if hp_sqnr were 0. */
-struct srq_high_steps srq_job_high_steps(const struct srq_job *job, const double *sqnr);
-enum srq_dtype srq_job_high_dtype(const struct srq_job *job); /* what they are computed in */
-
 /* Whose steps a denoiser computes: the original's, the original's in the mix, the quantized model's. */
 enum srq_sample_role { SRQ_SAMPLE_FULL, SRQ_SAMPLE_HIGH, SRQ_SAMPLE_QUANTIZED };
 /* Its configuration, of the job's model. Roundings, where there are any, are to be pointed at the real ones, and

@@ -5,6 +5,7 @@
 #include "core/base/fs.h"
 #include "core/job/pace.h"
 #include "core/job/plan_json.h"
+#include "core/job/preview.h"
 #include "core/job/tasks.h"
 #include "core/job/train.h"
 
@@ -20,6 +21,7 @@ struct stage {
     struct srq_run *run;
     struct srq_train *t;
     struct srq_noisy *noisy;
+    struct srq_preview *preview;
     char *done, *running; /* files */
     struct srq_pace pace; /* of checkpoints */
     uint64_t plan;        /* that it works towards */
@@ -56,8 +58,11 @@ static int on_tick(void *ctx, int64_t done, int64_t all)
 {
     struct stage *s = ctx;
     struct srq_run *run = s->run;
-    bool pause = atomic_load(&run->flags->pause), changed = false;
+    bool pause, changed = false;
 
+    if (!atomic_load(&run->flags->finish))
+        srq_preview_look(s->preview, done - run->job->train.warmup);
+    pause = atomic_load(&run->flags->pause);
     srq_event_progress(&run->events, (double)done, (double)all, "steps", srq_spec_trainer(&run->job->spec)->name);
     (void)srq_usage_peak(run->usage);
     if (follow_plan(s, &changed, &s->tick_error) != 0)
@@ -65,8 +70,12 @@ static int on_tick(void *ctx, int64_t done, int64_t all)
     if (done > 0 && (changed || pause || srq_pace_due(&s->pace) || atomic_exchange(&run->flags->checkpoint, false)) &&
         checkpoint(s, &s->tick_error) != 0)
         return -s->tick_error.code;
-    if (atomic_load(&run->flags->finish))
+    /* Ranges that nothing was observed for would be no grid. */
+    if (atomic_load(&run->flags->finish) && done >= run->job->train.warmup) {
+        srq_event_log(&run->events, SRQ_LOG_INFO, "told to finish: trained for %" PRId64 " of %" PRId64 " steps",
+                      done - run->job->train.warmup, run->job->train.steps);
         return 1;
+    }
     return srq_run_check(run, &s->tick_error);
 }
 
@@ -89,6 +98,8 @@ static void on_point(void *ctx, const struct srq_train_point *p)
     cJSON_AddNumberToObject(data, "iter", (double)p->step);
     srq_put_number(data, "loss", p->loss);
     srq_put_number(data, "lr", s->run->job->train.lr);
+    srq_put_number(data, "task", p->task);
+    srq_put_number(data, "kd", p->kd);
     srq_event_send(&s->run->events, "transform.point", data, false);
 }
 
@@ -112,11 +123,16 @@ static int train(struct stage *s, struct srq_error *err)
     if (rc == 0)
         rc = srq_train_create(&cfg, &s->t, err);
     if (rc == 0)
+        rc = srq_preview_create(run, s->t, &s->preview, err);
+    if (rc == 0)
         rc = srq_train_run(s->t, srq_path_exists(s->running) ? s->running : NULL, &events, err);
+    if (rc == 0)
+        srq_preview_end(s->preview);
     if (rc == 0)
         rc = srq_train_write(s->t, run->ckpt, SRQ_TRAINED_FILE, err);
     if (rc != 0 && s->tick_error.code != 0)
         *err = s->tick_error;
+    srq_preview_free(s->preview);
     srq_train_free(s->t);
     srq_noisy_free(s->noisy);
     return rc;

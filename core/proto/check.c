@@ -76,6 +76,7 @@ static bool has_type(enum srq_field_type type, const cJSON *v)
     case SRQ_T_ARRAY:
     case SRQ_T_STRINGS:
     case SRQ_T_INTS:
+    case SRQ_T_NUMBERS:
         return cJSON_IsArray(v);
     case SRQ_T_ANY:
         return true;
@@ -102,6 +103,8 @@ static int check_elements(const struct srq_field *f, const cJSON *array, const c
             return rc;
         if (f->type == SRQ_T_INTS && !has_type(SRQ_T_INT, item))
             return srq_fail_field(err, -SRQ_EINVAL, sub, "%s is not a whole number", sub);
+        if (f->type == SRQ_T_NUMBERS && !cJSON_IsNumber(item) && !cJSON_IsNull(item))
+            return srq_fail_field(err, -SRQ_EINVAL, sub, "%s is neither a number nor null", sub);
         if (f->members != NULL) {
             if (!cJSON_IsObject(item))
                 return srq_fail_field(err, -SRQ_EINVAL, sub, "%s is not an object", sub);
@@ -132,6 +135,7 @@ static int check_value(const struct srq_field *f, const cJSON *v, const char *pa
     case SRQ_T_ARRAY:
     case SRQ_T_STRINGS:
     case SRQ_T_INTS:
+    case SRQ_T_NUMBERS:
         return check_elements(f, v, path, err);
     case SRQ_T_OBJECT:
         return f->members != NULL ? check_members(f->members, v, path, err) : 0;

@@ -76,6 +76,9 @@ static const struct srq_field transform_point[] = {
     F_RNG("iter", SRQ_T_INT, 0, COUNT_MAX, "training step"),
     F_NUL("loss", SRQ_T_NUMBER, "loss of the step's batch"),
     F_NUL("lr", SRQ_T_NUMBER, "step size"),
+    F_OPT("task", SRQ_T_NUMBER, "of a trainer: the loss's mean squared error to what was to be said; null: it has no "
+                                "such part"),
+    F_OPT("kd", SRQ_T_NUMBER, "of a trainer: the loss's mean squared error to what the full-precision model says"),
     F_END
 };
 
@@ -200,11 +203,32 @@ static const struct srq_field eval_result[] = {
 
 static const struct srq_field sample_result[] = {
     EVENT_HEAD,
-    F_REQ("which", SRQ_T_STRING, "full, quantized or mixed: the model that pictures were sampled with"),
+    F_CHO("which", srq_sampled_words, "the model that pictures were sampled with"),
     F_NUL("fid", SRQ_T_NUMBER, "Frechet distance from given pictures"),
     F_NUL("pair_mse", SRQ_T_NUMBER, "mean squared difference from the full model's pictures of equal seeds"),
     F_NUL("psnr", SRQ_T_NUMBER, "the same in dB of the range"),
     F_NUL("ssim", SRQ_T_NUMBER, "structural similarity with them"),
+    F_OPT("picture_step_s", SRQ_T_NUMBER, "time that one step of one picture took, seconds"),
+    F_END
+};
+
+static const struct srq_field sample_pictures[] = {
+    EVENT_HEAD,
+    F_CHO("which", srq_sampled_words, "the model that they were sampled with; the same place is the same noise"),
+    F_NRNG("train_step", SRQ_T_INT, 0, COUNT_MAX, "training steps done by then; null: of the job's result"),
+    F_RNG("count", SRQ_T_INT, 1, SRQ_SHOWN_MAX, "pictures"),
+    F_RNG("height", SRQ_T_INT, 1, SRQ_SHOWN_SIDE_MAX, "rows of one, made smaller to fit"),
+    F_RNG("width", SRQ_T_INT, 1, SRQ_SHOWN_SIDE_MAX, "columns of one"),
+    F_RNG("channels", SRQ_T_INT, 1, 3, "1: gray, 3: red, green, blue"),
+    F_RNG("pixels", SRQ_T_STRING, 4, SRQ_SHOWN_TEXT_MAX,
+          "base64 of a byte for each value, 0 dark to 255 light, [count, height, width, channels]"),
+    F_RNG("steps", SRQ_T_INT, 1, COUNT_MAX, "steps in which they were sampled"),
+    F_RNG("sample_steps", SRQ_T_INT, 1, COUNT_MAX, "steps of the job's samples, which the next two are about"),
+    F_RNG("hp_first", SRQ_T_INT, 0, COUNT_MAX, "first steps that the mix computes in full precision"),
+    F_RNG("hp_last", SRQ_T_INT, 0, COUNT_MAX, "the same of the last steps"),
+    { .name = "step_sqnr", .type = SRQ_T_NUMBERS, .required = true, .nullable = true, .max = SRQ_STEPS_TOLD_MAX,
+      .help = "along the full-precision model's steps, what it says against how far off this model is, dB: one a step, "
+              "or of steps at equal distances where there are many; null: this is that model, or their mix" },
     F_END
 };
 
@@ -241,6 +265,8 @@ static const struct srq_event events[] = {
     { "plan.changed", "Layers got another scheme, or are tuned again.", plan_changed },
     { "eval.result", "A model was measured.", eval_result },
     { "sample.result", "A diffusion model was sampled.", sample_result },
+    { "sample.pictures", "Some pictures of a diffusion model, while it is trained and once it was sampled.",
+      sample_pictures },
     { "checkpoint", "A resume would go on from here.", checkpoint },
     { "log", "A line for people.", log_event },
 };

@@ -19,6 +19,11 @@
 #define SRQ_FRAME_MAX ((size_t)1 << 20)
 #define SRQ_DEPTH_MAX 32
 #define SRQ_CHANGES_MAX 1000 /* layers that one change of the plan names; it counts them all */
+/* Of event sample.pictures: pictures, their sides, characters of their text, steps that step_sqnr tells. */
+#define SRQ_SHOWN_MAX 16
+#define SRQ_SHOWN_SIDE_MAX 64
+#define SRQ_SHOWN_TEXT_MAX (SRQ_SHOWN_MAX * SRQ_SHOWN_SIDE_MAX * SRQ_SHOWN_SIDE_MAX * 3 / 3 * 4)
+#define SRQ_STEPS_TOLD_MAX 256
 
 enum srq_field_type {
     SRQ_T_STRING,
@@ -29,6 +34,7 @@ enum srq_field_type {
     SRQ_T_ARRAY,   /* of objects with `members`, or of anything where that is NULL */
     SRQ_T_STRINGS, /* an array of strings */
     SRQ_T_INTS,    /* an array of whole numbers */
+    SRQ_T_NUMBERS, /* an array of numbers, null where one is not known */
     SRQ_T_ANY
 };
 

@@ -37,6 +37,11 @@ const char *const srq_measured_words[] = { [SRQ_MEASURED_BEFORE] = "before",
                                            [SRQ_MEASURED_AFTER] = "after",
                                            [SRQ_MEASUREMENTS] = NULL };
 
+const char *const srq_sampled_words[] = { [SRQ_SAMPLED_FULL] = "full",
+                                          [SRQ_SAMPLED_QUANTIZED] = "quantized",
+                                          [SRQ_SAMPLED_MIXED] = "mixed",
+                                          [SRQ_SAMPLINGS] = NULL };
+
 const char *const srq_heat_words[] = { [SRQ_HEAT_SENSITIVITY] = "sensitivity",
                                        [SRQ_HEAT_BITS] = "bits",
                                        [SRQ_HEAT_LOSS] = "loss",

@@ -52,6 +52,11 @@ extern const char *const srq_change_words[];
 enum srq_measured { SRQ_MEASURED_BEFORE, SRQ_MEASURED_RTN, SRQ_MEASURED_AFTER, SRQ_MEASUREMENTS };
 extern const char *const srq_measured_words[];
 
+/* Which of a diffusion model's makers of pictures: the full-precision model (a trainer's teacher), the quantized one
+ * (its student), and both mixed over the steps. */
+enum srq_sampled { SRQ_SAMPLED_FULL, SRQ_SAMPLED_QUANTIZED, SRQ_SAMPLED_MIXED, SRQ_SAMPLINGS };
+extern const char *const srq_sampled_words[];
+
 /* What a heatmap shows. */
 enum srq_heat { SRQ_HEAT_SENSITIVITY, SRQ_HEAT_BITS, SRQ_HEAT_LOSS, SRQ_HEAT_GAIN, SRQ_HEAT_SATURATION, SRQ_HEATS };
 extern const char *const srq_heat_words[];

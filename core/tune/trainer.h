@@ -59,6 +59,13 @@ void srq_train_free(struct srq_train *t);
 int srq_train_run(struct srq_train *t, const char *from, const struct srq_train_events *events, struct srq_error *err);
 int64_t srq_train_step(const struct srq_train *t); /* steps done */
 
+/* What the student says now, or (`taught`) the stored model, about n pictures x [n, height*width*channels] at
+ * `times` [n],
+ * any n: y [n, height*width*out_channels]. Between steps only, as from a tick, and after the run: the training goes on
+ * as if nothing had been asked. */
+int srq_train_denoise(struct srq_train *t, bool taught, const float *x, const double *times, int64_t n, float *y,
+                      struct srq_error *err);
+
 /* The state between two steps, DIR/NAME.safetensors for `from`; durable. */
 int srq_train_save(const struct srq_train *t, const char *dir, const char *name, struct srq_error *err);
 /* What came out: DIR/NAME.safetensors with all tensors of the model that were trained, F32, and the ranges of

@@ -425,14 +425,14 @@ static int load_student(struct srq_train *t, int unit, bool backward, struct srq
     return rc;
 }
 
-static int student_forward(struct srq_train *t, struct srq_error *err)
+static int student_forward(struct srq_train *t, int64_t n, struct srq_error *err)
 {
     int rc = 0;
 
     for (int u = 0; rc == 0 && u < srq_model_info(t->cfg.model)->blocks; u++) {
         rc = load_student(t, u, false, err);
         if (rc == 0)
-            rc = srq_walk_forward(t->walk, t->states, 0, t->batch.n, err);
+            rc = srq_walk_forward(t->walk, t->states, 0, n, err);
     }
     return rc;
 }
@@ -566,7 +566,7 @@ static int one_step(struct srq_train *t, const struct srq_train_events *events, 
     srq_walk_round(t->walk, t->roundings);
     listen(t, true);
     if (rc == 0)
-        rc = student_forward(t, err);
+        rc = student_forward(t, t->batch.n, err);
     listen(t, false); /* the way back computes everything again, which is no second observation */
     if (rc == 0 && t->done >= 0)
         rc = take_loss(t, &p, err);
@@ -592,4 +592,27 @@ int srq_train_run(struct srq_train *t, const char *from, const struct srq_train_
     for (int i = 0; rc == 0 && i < t->count; i++)
         rc = t->part->finish(srq_host_services(), t->cfg.self, &t->tensors[i].info, err);
     return rc > 0 ? -SRQ_EINVAL : rc;
+}
+
+/* ---- asked between steps ----------------------------------------------------------------------------------------- */
+
+/* States and walk hold nothing between steps; the ranges of activations stay as they are, since nobody listens. */
+int srq_train_denoise(struct srq_train *t, bool taught, const float *x, const double *times, int64_t n, float *y,
+                      struct srq_error *err)
+{
+    int64_t in = picture(t->cfg.model, false), out = picture(t->cfg.model, true);
+    int rc = 0;
+
+    srq_train_take_schemes(t);
+    srq_walk_round(t->walk, taught ? NULL : t->roundings);
+    for (int64_t at = 0; rc == 0 && at < n; at += t->batch.n) {
+        int64_t count = n - at < t->batch.n ? n - at : t->batch.n;
+
+        rc = srq_states_put_pictures(t->states, x + at * in, times + at, count, err);
+        if (rc == 0)
+            rc = taught ? srq_walk_units(t->walk, t->states, count, NULL, err) : student_forward(t, count, err);
+        if (rc == 0)
+            rc = srq_convert(srq_states_final(t->states, 0), SRQ_F32, y + at * out, SRQ_F32, count * out);
+    }
+    return rc;
 }
