@@ -39,6 +39,7 @@ struct srq_job_options {
     int64_t resample;                                 /* tokens */
     int64_t samples, sample_steps, hp_first, hp_last; /* of diffusion models; hp_… below 0: a tenth of the steps */
     int64_t sampler;                                  /* 0 DDIM, 1 DDPM */
+    int64_t archive;                                  /* enum srq_archive_kind */
     double checkpoint_s;
     int64_t sampling;       /* enum srq_sampling */
     int64_t gemm;           /* position in its choices; srq_job_option_choice gives the name */
