@@ -6,6 +6,7 @@
 #include "core/base/fs.h"
 #include "core/diffusion/high_rule.h"
 #include "core/flow/roundings.h"
+#include "core/format/archive_pack.h"
 #include "core/flow/snapshot.h"
 #include "core/job/plan_json.h"
 #include "core/job/train.h"
@@ -252,6 +253,39 @@ bool srq_run_published(const struct srq_run *run)
     return ours;
 }
 
+static int tick_packing(void *ctx)
+{
+    struct ticking *t = ctx;
+
+    return srq_run_check(t->run, &t->err);
+}
+
+/* The published folder, packed beside it; done anew by a run that goes on, to the same bytes. */
+static int pack_output(struct srq_run *run, struct srq_error *err)
+{
+    const struct srq_spec *s = &run->job->spec;
+    struct ticking t = { .run = run };
+    struct srq_archive_packing p = { .dir = s->output,
+                                     .kind = (enum srq_archive_kind)s->opt.archive,
+                                     .leave = "report.json",
+                                     .tick = tick_packing,
+                                     .ctx = &t };
+    char *path;
+    int rc;
+
+    if (p.kind == SRQ_ARCHIVE_NONE)
+        return 0;
+    path = srq_asprintf("%s%s", s->output, srq_archive_suffix(p.kind));
+    if (path == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory packing the output");
+    p.path = path;
+    rc = srq_archive_pack(&p, err);
+    if (rc != 0 && t.err.code != 0 && err != NULL)
+        *err = t.err;
+    srq_free(path);
+    return rc;
+}
+
 /* Nothing is resumed behind this point; results of blocks and the measurements stay with the job. */
 static void drop_large_files(const struct srq_run *run)
 {
@@ -285,6 +319,8 @@ int srq_stage_export(struct srq_run *run, struct srq_error *err)
             srq_remove_tree(dir, NULL);
     }
     srq_free(dir);
+    if (rc == 0)
+        rc = pack_output(run, err);
     if (rc == 0)
         drop_large_files(run);
     if (rc == 0)

@@ -6,6 +6,7 @@
 #include "core/base/alloc.h"
 #include "core/base/digits.h"
 #include "core/base/fs.h"
+#include "core/format/archive_pack.h"
 #include "core/eval/evaluator.h"
 #include "core/job/budget.h"
 #include "core/flow/walk.h"
@@ -389,6 +390,8 @@ static int disk_rows(struct srq_resolved *r, int64_t nsamples, struct srq_error 
     for (int i = 0; i < r->job.layer_count; i++)
         codes += codes_bytes(&r->choice.plan.layers[i]);
     srq_needs_add(&r->footprint.disk, "output", "output", output);
+    if (r->job.spec.opt.archive != SRQ_ARCHIVE_NONE)
+        srq_needs_add(&r->footprint.disk, "output", "output, packed", output);
     srq_needs_add(&r->footprint.disk, "job", "results of all blocks", codes);
     if (r->job.tunes) {
         /* Rounding offsets in F32, kept twice (running and best). */

@@ -63,6 +63,9 @@ static const struct srq_job_option table[] = {
       "first step, after the last one, at equal distances between; unless given, fewer where that would cost more than "
       "5 % of the training; 0: never",
       AT(preview) },
+    { "archive", SRQ_JOB_CHOICE, NULL, 0, 0, "none,tar,tar.gz,tar.zst,zip", "none",
+      "the output is packed into one file beside it as well, OUTPUT.tar.zst and so on, without its report",
+      AT(archive) },
     { "checkpoint_s", SRQ_JOB_FLOAT, "s", 0, 86400, NULL, "30",
       "seconds between checkpoints inside a block; longer where one would cost more than 5 % of the time",
       AT(checkpoint_s) },

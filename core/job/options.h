@@ -42,6 +42,7 @@ struct srq_job_options {
     int64_t hp_dtype;                                 /* 0 BF16, 1 F32 */
     double hp_sqnr;
     int64_t preview; /* looks at the student while it is trained */
+    int64_t archive; /* enum srq_archive_kind */
     double checkpoint_s;
     int64_t sampling;       /* enum srq_sampling */
     int64_t gemm;           /* position in its choices; srq_job_option_choice gives the name */

@@ -3,6 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
+#include "core/format/archive_pack.h"
 #include "core/job/budget.h"
 #include "core/job/estimate.h"
 #include "core/job/events.h"
@@ -121,6 +122,22 @@ static int make_plan(struct srq_resolved *r, struct srq_error *err)
     return srq_resolved_accepts(r, err);
 }
 
+static int check_output(const struct srq_spec *s, struct srq_error *err)
+{
+    const char *suffix = srq_archive_suffix((enum srq_archive_kind)s->opt.archive);
+    char *archive = srq_asprintf("%s%s", s->output, suffix);
+    int rc = archive != NULL ? srq_export_check_output(s->output, s->model, s->force, err)
+                             : srq_fail(err, -SRQ_ENOMEM, "out of memory reading the job");
+
+    if (rc == 0 && suffix[0] != '\0' && strcmp(archive, s->model) == 0)
+        rc = srq_fail_field(err, -SRQ_EINVAL, "output", "output %s would replace the model", archive);
+    if (rc == 0 && suffix[0] != '\0' && !s->force && srq_path_exists(archive))
+        rc = srq_fail_field(err, -SRQ_EEXIST, "output", "output %s exists; remove it, choose another, or use --force",
+                            archive);
+    srq_free(archive);
+    return rc;
+}
+
 static int create_plugin(struct srq_resolved *r, struct srq_error *err)
 {
     const struct srq_plugin *p = srq_spec_quantizer(&r->job.spec);
@@ -218,7 +235,7 @@ static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, st
     if (rc == 0)
         rc = check_formats(r, err);
     if (rc == 0 && (flags & (SRQ_SPEC_STORED | SRQ_SPEC_AGAIN)) == 0)
-        rc = srq_export_check_output(r->job.spec.output, r->job.spec.model, r->job.spec.force, err);
+        rc = check_output(&r->job.spec, err);
     if (rc == 0)
         rc = start_math(r, err);
     if (rc == 0)

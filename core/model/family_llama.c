@@ -6,15 +6,19 @@
 
 enum { Q, K, V, O, GATE, UP, DOWN, LINEARS };
 
-#define ATTENTION(qkv_bias, o_bias)                                               \
-    [Q] = { "self_attn.q_proj", SRQ_DIM_QUERY, SRQ_DIM_HIDDEN, qkv_bias, "qkv" }, \
-    [K] = { "self_attn.k_proj", SRQ_DIM_KV, SRQ_DIM_HIDDEN, qkv_bias, "qkv" },    \
-    [V] = { "self_attn.v_proj", SRQ_DIM_KV, SRQ_DIM_HIDDEN, qkv_bias, "qkv" },    \
-    [O] = { "self_attn.o_proj", SRQ_DIM_HIDDEN, SRQ_DIM_QUERY, o_bias, NULL }
-#define MLP(mlp_bias)                                                                        \
-    [GATE] = { "mlp.gate_proj", SRQ_DIM_INTERMEDIATE, SRQ_DIM_HIDDEN, mlp_bias, "gate_up" }, \
-    [UP] = { "mlp.up_proj", SRQ_DIM_INTERMEDIATE, SRQ_DIM_HIDDEN, mlp_bias, "gate_up" },     \
-    [DOWN] = { "mlp.down_proj", SRQ_DIM_HIDDEN, SRQ_DIM_INTERMEDIATE, mlp_bias, NULL }
+#define LINEAR(name, rows, cols, has_bias, tied_to)                               \
+    {                                                                             \
+        .module = name, .out = rows, .in = cols, .bias = has_bias, .tie = tied_to \
+    }
+#define ATTENTION(qkv_bias, o_bias)                                                   \
+    [Q] = LINEAR("self_attn.q_proj", SRQ_DIM_QUERY, SRQ_DIM_HIDDEN, qkv_bias, "qkv"), \
+    [K] = LINEAR("self_attn.k_proj", SRQ_DIM_KV, SRQ_DIM_HIDDEN, qkv_bias, "qkv"),    \
+    [V] = LINEAR("self_attn.v_proj", SRQ_DIM_KV, SRQ_DIM_HIDDEN, qkv_bias, "qkv"),    \
+    [O] = LINEAR("self_attn.o_proj", SRQ_DIM_HIDDEN, SRQ_DIM_QUERY, o_bias, NULL)
+#define MLP(mlp_bias)                                                                            \
+    [GATE] = LINEAR("mlp.gate_proj", SRQ_DIM_INTERMEDIATE, SRQ_DIM_HIDDEN, mlp_bias, "gate_up"), \
+    [UP] = LINEAR("mlp.up_proj", SRQ_DIM_INTERMEDIATE, SRQ_DIM_HIDDEN, mlp_bias, "gate_up"),     \
+    [DOWN] = LINEAR("mlp.down_proj", SRQ_DIM_HIDDEN, SRQ_DIM_INTERMEDIATE, mlp_bias, NULL)
 
 static const struct srq_linear_row llama_linears[LINEARS] = { ATTENTION(SRQ_BIAS_ATTENTION, SRQ_BIAS_ATTENTION),
                                                               MLP(SRQ_BIAS_MLP) };
@@ -29,10 +33,10 @@ static const struct srq_linear_row qwen3_linears[LINEARS] = { ATTENTION(SRQ_BIAS
 enum { INPUT_NORM, POST_NORM, PLAIN_VECTORS, Q_NORM = PLAIN_VECTORS, K_NORM, QWEN3_VECTORS };
 
 static const struct srq_vector_row vectors[QWEN3_VECTORS] = {
-    [INPUT_NORM] = { "input_layernorm", SRQ_DIM_HIDDEN },
-    [POST_NORM] = { "post_attention_layernorm", SRQ_DIM_HIDDEN },
-    [Q_NORM] = { "self_attn.q_norm", SRQ_DIM_HEAD },
-    [K_NORM] = { "self_attn.k_norm", SRQ_DIM_HEAD },
+    [INPUT_NORM] = { .module = "input_layernorm", .dim = SRQ_DIM_HIDDEN },
+    [POST_NORM] = { .module = "post_attention_layernorm", .dim = SRQ_DIM_HIDDEN },
+    [Q_NORM] = { .module = "self_attn.q_norm", .dim = SRQ_DIM_HEAD },
+    [K_NORM] = { .module = "self_attn.k_norm", .dim = SRQ_DIM_HEAD },
 };
 
 /* Where scales fit: what lies between is linear in the producer. The norms of q and k are no pairs (rope mixes their

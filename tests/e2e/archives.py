@@ -158,6 +158,27 @@ def the_daemon_takes_an_archive():
         assert "../x" in text, text
 
 
+def an_output_is_packed_beside_its_folder():
+    with Place() as p:
+        for kind in ("tar", "tar.gz", "tar.zst", "zip"):
+            for name in ("a", "b"):
+                os.mkdir(p.path(name + kind))
+                worker(p, name + kind + "/out", UNET, options=dict(FEW, archive=kind))
+            out, packed = p.path("a" + kind, "out"), p.path("a" + kind, "out." + kind)
+            with open(packed, "rb") as a, open(p.path("b" + kind, "out." + kind), "rb") as b:
+                assert a.read() == b.read(), kind
+            assert sorted(os.listdir(p.path("a" + kind))) == sorted(["out", "out." + kind, "out.job", "out.json"])
+            inspect(p, packed)
+            have, = unpacked(p)
+            assert not differing(out, p.path("cache", have, "out")), kind
+            assert not os.path.exists(p.path("cache", have, "out", "report.json"))
+            assert dict(inspect(p, packed), path=out) == inspect(p, out)
+            shutil.rmtree(p.path("cache"))
+        os.rename(p.path("atar", "out"), p.path("atar", "moved"))
+        text = worker(p, "atar/out2", UNET, output=p.path("atar/out"), options=dict(FEW, archive="tar"), code=1)
+        assert "out.tar exists" in text, text
+
+
 def what_was_unpacked_is_found_by_its_content():
     with Place() as p:
         path = write(p.path("model.tar"), tar(files(UNET)))
@@ -307,6 +328,7 @@ if __name__ == "__main__":
         pictures_are_sampled_from_an_archive,
         a_language_model_comes_in_an_archive_too,
         the_daemon_takes_an_archive,
+        an_output_is_packed_beside_its_folder,
         what_was_unpacked_is_found_by_its_content,
         a_kill_while_unpacking_leaves_nothing_that_counts,
         two_at_once_share_one_folder,
