@@ -5,10 +5,11 @@
 #include "tui/srqtop/picture_cells.h"
 #include "tui/srqtop/plot.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { TABLE = 4, GAP = 2 };
+enum { TABLE = 4, GAP = 2, LATENCY = 64 };
 
 static bool any_pictures(const struct top_diffusion *d)
 {
@@ -61,11 +62,10 @@ static void head_rule(const struct draw *d, struct rect r)
         canvas_str(d->c, x, r.y, r.w, "- steps in full precision: known with the first pictures", ROLE_FAINT, 0);
         return;
     }
-    x += canvas_printf(d->c, x, r.y, end - x, ROLE_TEXT, 0,
-                       "full precision in the first %lld and last %lld of %lld steps", (long long)f->hp_first,
-                       (long long)f->hp_last, (long long)f->sample_steps) +
+    x += canvas_printf(d->c, x, r.y, end - x, ROLE_TEXT, 0, "full precision: first %lld, last %lld of %lld steps",
+                       (long long)f->hp_first, (long long)f->hp_last, (long long)f->sample_steps) +
          2;
-    if (!any_scores(f))
+    if (!any_scores(f) || end - x < LATENCY) /* the table has it too */
         return;
     x += canvas_str(d->c, x, r.y, end - x, "a picture's step", ROLE_FAINT, 0);
     for (int k = 0; k < SRQ_SAMPLINGS; k++)
@@ -151,25 +151,55 @@ int panel_diffusion_last(const struct top_job *j)
 
 /* ---- what was measured */
 
+struct score {
+    const char *title;
+    size_t at; /* in struct top_sampled */
+    char *(*figure)(struct metric, char *);
+};
+static const struct score columns[] = {
+    { "pair MSE", offsetof(struct top_sampled, pair_mse), figure_number },
+    { "PSNR", offsetof(struct top_sampled, psnr), figure_number },
+    { "step", offsetof(struct top_sampled, picture_step_s), figure_seconds },
+    { "SSIM", offsetof(struct top_sampled, ssim), figure_number },
+    { "FID", offsetof(struct top_sampled, fid), figure_number },
+};
+
+static struct metric score_of(const struct top_diffusion *d, int which, const struct score *s)
+{
+    struct metric m;
+
+    memcpy(&m, (const char *)&d->of[which] + s->at, sizeof(m));
+    return m;
+}
+
+static void score_column(const struct draw *d, struct rect r, const struct score *s)
+{
+    char text[FIGURE];
+
+    canvas_str_right(d->c, r.x, r.y, r.w, s->title, ROLE_HEAD, 0);
+    for (int k = 0; k < SRQ_SAMPLINGS && k + 1 < r.h; k++) {
+        struct metric m = score_of(&d->job->diffusion, k, s);
+
+        canvas_str_right(d->c, r.x, r.y + 1 + k, r.w, s->figure(m, text), m.known ? ROLE_TEXT : ROLE_FAINT, 0);
+    }
+}
+
+/* As many columns as fit; one of which nothing is known takes no room. */
 static void table(const struct draw *d, struct rect r)
 {
-    static const char *const titles[] = { "pair MSE", "PSNR", "SSIM", "FID", "step" };
     enum { NAME = 10, WIDTH = 9 };
+    int x = r.x + NAME;
 
-    for (int c = 0; c < 5; c++)
-        canvas_str_right(d->c, r.x + NAME + c * WIDTH, r.y, WIDTH - 1, titles[c], ROLE_HEAD, 0);
-    for (int k = 0; k < SRQ_SAMPLINGS && k + 1 < r.h; k++) {
-        const struct top_sampled *s = &d->job->diffusion.of[k];
-        const struct metric values[] = { s->pair_mse, s->psnr, s->ssim, s->fid, s->picture_step_s };
-
+    for (int k = 0; k < SRQ_SAMPLINGS && k + 1 < r.h; k++)
         canvas_str(d->c, r.x, r.y + 1 + k, NAME - 1, srq_sampled_words[k], ROLE_TEXT, 0);
-        for (int c = 0; c < 5; c++) {
-            char text[FIGURE];
+    for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]) && x + WIDTH <= r.x + r.w; i++) {
+        bool any = false;
 
-            canvas_str_right(d->c, r.x + NAME + c * WIDTH, r.y + 1 + k, WIDTH - 1,
-                             c == 4 ? figure_seconds(values[c], text) : figure_number(values[c], text),
-                             values[c].known ? ROLE_TEXT : ROLE_FAINT, 0);
-        }
+        for (int k = 0; k < SRQ_SAMPLINGS; k++)
+            any = any || score_of(&d->job->diffusion, k, &columns[i]).known;
+        if (any)
+            score_column(d, (struct rect){ x, r.y, WIDTH, r.h }, &columns[i]);
+        x += any ? WIDTH + 1 : 0;
     }
 }
 
@@ -185,8 +215,7 @@ static void scores(const struct draw *d, struct rect *r)
     if (known)
         table(d, (struct rect){ r->x, r->y + r->h, r->w, rows });
     else
-        canvas_str(d->c, r->x, r->y + r->h, r->w, "- full, quantized and mixed are compared when the result is sampled",
-                   ROLE_FAINT, 0);
+        canvas_str(d->c, r->x, r->y + r->h, r->w, "- scores come when the result is sampled", ROLE_FAINT, 0);
 }
 
 void panel_diffusion(const struct draw *d, struct rect r)

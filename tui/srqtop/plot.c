@@ -191,7 +191,7 @@ static void legend(struct canvas *c, int x, int y, int w, const struct plot *p, 
     const struct top_series *s = p->curves[k].series;
     struct metric first = { false, 0 }, last = { false, 0 };
     char text[FIGURE];
-    int room = w - 24 > w / 2 ? w - 24 : w / 2;
+    int room = p->curves[k].apart ? w - 2 : w - 24 > w / 2 ? w - 24 : w / 2;
 
     if (s->count > 0) {
         first = known(s->points[0].value);
