@@ -21,7 +21,7 @@ const size_t fuzz_seed_count = sizeof(fuzz_seeds) / sizeof(fuzz_seeds[0]);
 const char fuzz_name[] = "scheduler configurations";
 
 /* All steps from a picture of ordinary values give finite ones. */
-static void walk(const struct srq_schedule *s, int steps)
+static void walk(const struct srq_noise_schedule *s, int steps)
 {
     int32_t *times = malloc((size_t)steps * sizeof(*times));
     float x[2] = { 0.5f, -1 }, said[2] = { 0.3f, 0.1f }, z[2] = { 1, -2 }, scratch[4], next[2];
@@ -48,7 +48,7 @@ static void walk(const struct srq_schedule *s, int steps)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct srq_schedule *s;
+    struct srq_noise_schedule *s;
     struct srq_error err = { 0 };
 
     if (srq_schedule_read((const char *)data, size, &s, &err) != 0) {
