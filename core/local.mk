@@ -7,9 +7,9 @@ core_libsrqbase_la_LIBADD = $(CJSON_LIBS) $(XXHASH_LIBS) -lpthread -lm
 
 core_libsrq_la_SOURCES =
 core_libsrq_la_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS) $(XXHASH_CFLAGS) $(JANSSON_CFLAGS) \
-	$(OPENBLAS_CFLAGS) $(DNNL_CFLAGS) $(PCRE2_CFLAGS) $(UTF8PROC_CFLAGS) $(ARCHIVE_CFLAGS) $(PNG_CFLAGS)
+	$(OPENBLAS_CFLAGS) $(DNNL_CFLAGS) $(PCRE2_CFLAGS) $(UTF8PROC_CFLAGS) $(ARCHIVE_CFLAGS) $(ZLIB_CFLAGS) $(PNG_CFLAGS)
 core_libsrq_la_LIBADD = core/libsrqbase.la $(JANSSON_LIBS) $(OPENBLAS_LIBS) $(DNNL_LIBS) $(PCRE2_LIBS) \
-	$(UTF8PROC_LIBS) $(ARCHIVE_LIBS) $(PNG_LIBS) $(OPENMP_LIBS) -lm -ldl
+	$(UTF8PROC_LIBS) $(ARCHIVE_LIBS) $(ZLIB_LIBS) $(PNG_LIBS) $(OPENMP_LIBS) -lm -ldl
 
 srqincludedir = $(includedir)/srq
 srqinclude_HEADERS = core/include/srq/allocator.h core/include/srq/error.h core/include/srq/grid.h core/include/srq/host.h \

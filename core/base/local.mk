@@ -2,6 +2,7 @@ core_libsrqbase_la_SOURCES += \
 	core/base/alloc.c core/base/alloc.h \
 	core/base/base64.c core/base/base64.h \
 	core/base/buf.c core/base/buf.h \
+	core/base/cache_dir.c core/base/cache_dir.h \
 	core/base/clock.c core/base/clock.h \
 	core/base/digits.c core/base/digits.h \
 	core/base/fs.c core/base/fs.h core/base/map.c \

@@ -26,6 +26,10 @@ static int check_model(const struct srq_model *m, struct srq_error *err)
                               "%s is a language model (%s); pictures are made by a diffusion model", info->path,
                               info->family);
     p = srq_model_pictures(m);
+    if (p.text_width > 0)
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, "model",
+                              "%s is told a text (%s), and srq runs no text encoder: it cannot be sampled", info->path,
+                              info->family);
     if (p.out_channels != p.channels)
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, "model",
                               "%s gives %" PRId64 " channels for pictures of %" PRId64

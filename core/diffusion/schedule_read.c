@@ -332,7 +332,9 @@ int srq_schedule_read(const char *text, size_t len, struct srq_noise_schedule **
     *out = NULL;
     if (text == NULL)
         return srq_fail_field(err, -SRQ_ENOENT, FILE_NAME,
-                              "the model has no " FILE_NAME ", which says how noise was added in training");
+                              "the model has no " FILE_NAME
+                              ", which says how noise was added in training: take the one of the "
+                              "pipeline that the network comes from");
     rc = srq_json_read_text(text, len, FILE_NAME, &json, err);
     if (rc != 0)
         return rc;

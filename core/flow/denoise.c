@@ -95,16 +95,33 @@ int srq_states_put_pictures(const struct srq_states *s, const float *x, const do
     return 0;
 }
 
+int srq_states_put_text(const struct srq_states *s, const float *text, int64_t n, struct srq_error *err)
+{
+    const struct srq_states_config *c = srq_states_config(s);
+    int64_t size = SRQ_TEXT_WORDS * srq_model_pictures(c->model).text_width;
+
+    if (size > 0 && text == NULL)
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, "model",
+                              "%s is told a text, as an encoder gives it, and there is none",
+                              srq_model_info(c->model)->path);
+    for (int64_t i = 0; size > 0 && i < n; i++)
+        (void)srq_convert(text + i * size, SRQ_F32, srq_states_at(s, SRQ_PORT_TEXT, i), c->dtype, size);
+    return 0;
+}
+
 int srq_denoise(struct srq_denoiser *d, const float *x, const double *t, int64_t n, float *y, struct srq_error *err)
 {
     struct srq_pictures p = srq_model_pictures(d->cfg.model);
     int64_t in = p.height * p.width * p.channels, out = p.height * p.width * p.out_channels;
+    int64_t text = SRQ_TEXT_WORDS * p.text_width;
     int rc = 0;
 
     for (int64_t at = 0; rc == 0 && at < n; at += d->cfg.batch) {
         int64_t count = n - at < d->cfg.batch ? n - at : d->cfg.batch;
 
         rc = srq_states_put_pictures(d->states, x + at * in, t + at, count, err);
+        if (rc == 0)
+            rc = srq_states_put_text(d->states, d->cfg.text != NULL ? d->cfg.text + at * text : NULL, count, err);
         if (rc == 0)
             rc = srq_walk_units(d->walk, d->states, count, d->cfg.weights, err);
         if (rc == 0)

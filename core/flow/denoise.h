@@ -15,6 +15,7 @@ struct srq_denoiser_config {
     struct srq_layer_roundings *roundings; /* [layers] of the model; NULL: nothing is rounded */
     bool apart; /* products are of one picture each: the same bits for a picture whatever it is in a batch with, for up
                    to twice the time where pictures are small */
+    const float *text; /* of a model that is told one: [n, SRQ_TEXT_WORDS*text_width] for the pictures of every call */
     bool integers; /* layers compute on the codes that weights->integer gives (walk.h); with roundings and weights */
 };
 
@@ -31,5 +32,7 @@ struct srq_tape *srq_denoiser_tape(const struct srq_denoiser *d);
 /* The input ports of a store, from sample 0 on, from pictures and times. */
 int srq_states_put_pictures(const struct srq_states *s, const float *x, const double *t, int64_t n,
                             struct srq_error *err);
+/* And its text, [n, SRQ_TEXT_WORDS*text_width], where the model is told one; -SRQ_EUNSUPPORTED where `text` is NULL. */
+int srq_states_put_text(const struct srq_states *s, const float *text, int64_t n, struct srq_error *err);
 
 #endif

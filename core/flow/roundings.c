@@ -104,7 +104,7 @@ static int take(const struct srq_model *m, const struct srq_tensors *ts, const c
 
 int srq_roundings_read(const struct srq_model *m, struct srq_layer_roundings **all, struct srq_error *err)
 {
-    char *path = srq_asprintf("%s/" BASE ".safetensors", srq_model_info(m)->path);
+    char *path = srq_asprintf("%s/" BASE ".safetensors", srq_model_info(m)->folder);
     struct srq_tensors *ts = NULL;
     int rc = 0;
 

@@ -1,4 +1,6 @@
 core_libsrq_la_SOURCES += \
+	core/format/archive.c core/format/archive.h \
+	core/format/archive_name.c core/format/archive_name.h \
 	core/format/json.c core/format/json.h \
 	core/format/picture_sheet.c core/format/picture_sheet.h \
 	core/format/picture_shape.h \

@@ -8,6 +8,7 @@
 #include "core/format/st_index.h"
 #include "core/math/team.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -187,14 +188,61 @@ static bool ends_with(const char *s, const char *end)
     return n >= m && strcmp(s + n - m, end) == 0;
 }
 
+/* The names that a folder's weights go by, the first that is there counts: so the full ones before a variant in half
+ * precision. Indexes of variants have been written in three ways. */
+static const char *const folder_names[] = {
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "diffusion_pytorch_model.safetensors",
+    "diffusion_pytorch_model.safetensors.index.json",
+    "model.fp16.safetensors",
+    "diffusion_pytorch_model.fp16.safetensors",
+    "diffusion_pytorch_model.safetensors.index.fp16.json",
+    "diffusion_pytorch_model.safetensors.fp16.index.json",
+    "diffusion_pytorch_model.fp16.safetensors.index.json",
+    "diffusion_pytorch_model.bf16.safetensors",
+};
+
+/* Weights in a form, or under a name, that is not read. */
+static bool unread_weights(const char *name)
+{
+    static const char *const ends[] = { ".safetensors", ".bin", ".bin.index.json", ".pt", ".pth", ".ckpt", ".msgpack" };
+
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+        if (ends_with(name, ends[i]) && name[0] != '.')
+            return true;
+    return false;
+}
+
+/* Why a folder without any of the names is refused: by what it holds instead, if it does. */
+static int refuse_folder(const char *dir, struct srq_error *err)
+{
+    char found[256] = "";
+    DIR *d = opendir(dir);
+
+    for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) /* the first by name, whatever the order on disk */
+        if (unread_weights(e->d_name) && (found[0] == '\0' || strcmp(e->d_name, found) < 0))
+            snprintf(found, sizeof(found), "%s", e->d_name);
+    if (d != NULL)
+        closedir(d);
+    if (found[0] == '\0')
+        return srq_fail_field(err, -SRQ_ENOENT, dir, "%s holds no %s and no %s", dir, folder_names[0], folder_names[1]);
+    if (ends_with(found, ".safetensors"))
+        return srq_fail_field(err, -SRQ_ENOENT, dir,
+                              "%s holds %s, a name that srq does not take for the model's weights: give a folder where "
+                              "they are called %s or %s",
+                              dir, found, folder_names[0], folder_names[2]);
+    return srq_fail_field(
+        err, -SRQ_EUNSUPPORTED, dir,
+        "%s holds its weights as %s only, and srq reads safetensors: load the model where it was made "
+        "and save it with safe_serialization=True",
+        dir, found);
+}
+
 static int open_folder(struct srq_tensors *ts, const char *dir, struct srq_error *err)
 {
-    static const char *const names[] = { "model.safetensors", "model.safetensors.index.json",
-                                         "diffusion_pytorch_model.safetensors",
-                                         "diffusion_pytorch_model.safetensors.index.json" };
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        char *path = srq_path_join(dir, names[i]);
+    for (size_t i = 0; i < sizeof(folder_names) / sizeof(folder_names[0]); i++) {
+        char *path = srq_path_join(dir, folder_names[i]);
         bool there;
         int rc = 0;
 
@@ -207,7 +255,7 @@ static int open_folder(struct srq_tensors *ts, const char *dir, struct srq_error
         if (there)
             return rc;
     }
-    return srq_fail_field(err, -SRQ_ENOENT, dir, "%s holds no %s and no %s", dir, names[0], names[1]);
+    return refuse_folder(dir, err);
 }
 
 /* Reserves aligned room for tensors whose data lie at odd addresses; pages are used only when they are copied. */

@@ -9,7 +9,9 @@
 struct srq_tensors; /* an opened set of tensors: one file, or the shards of an index */
 
 /* `path`: a .safetensors file, an index .json, or a folder holding model.safetensors or model.safetensors.index.json
- * (the single file wins), or the diffusers names diffusion_pytorch_model.*. Only headers are read; data stay mapped. */
+ * (the single file wins), or the diffusers names diffusion_pytorch_model.*; where there is none of these, their
+ * variants in half precision (….fp16.safetensors and its index, ….bf16.safetensors). Only headers are read; data stay
+ * mapped. */
 int srq_tensors_open(const char *path, struct srq_tensors **out, struct srq_error *err);
 void srq_tensors_close(struct srq_tensors *ts);
 

@@ -1,23 +1,10 @@
-/* Where the cache is, and what every file of it depends on. */
+/* What every file of the cache depends on. */
 #include "core/job/cache.h"
 
 #include "core/base/alloc.h"
 #include "core/base/simd.h"
 #include "core/math/gemm.h"
 #include "core/tune/options.h"
-
-#include <stdlib.h>
-
-char *srq_cache_dir(const char *kind)
-{
-    const char *own = getenv("SRQ_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-
-    if (own != NULL)
-        return own[0] == '/' ? srq_strdup(own) : NULL;
-    if (xdg != NULL && xdg[0] == '/')
-        return srq_asprintf("%s/srq/%s", xdg, kind);
-    return home != NULL && home[0] == '/' ? srq_asprintf("%s/.cache/srq/%s", home, kind) : NULL;
-}
 
 void srq_cache_add_plugin(struct srq_hash *h, const struct srq_spec_plugin *p)
 {

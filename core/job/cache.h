@@ -3,12 +3,10 @@
 #ifndef SRQ_JOB_CACHE_H
 #define SRQ_JOB_CACHE_H
 
+#include "core/base/cache_dir.h"
 #include "core/base/hash.h"
 #include "core/job/resolved.h"
 
-/* $SRQ_CACHE_DIR, else $XDG_CACHE_HOME/srq/KIND, else ~/.cache/srq/KIND; freed with srq_free. NULL: none is to be used
- * (SRQ_CACHE_DIR empty, no home), or memory is out. */
-char *srq_cache_dir(const char *kind);
 /* Adds a plugin's name, version and all its options' values. */
 void srq_cache_add_plugin(struct srq_hash *h, const struct srq_spec_plugin *p);
 /* Adds what numbers depend on whatever the plugin: srq's version, element type, products, instruction set, threads. */

@@ -2,11 +2,13 @@
 #include "core/job/run.h"
 
 #include "core/base/alloc.h"
-#include "core/flow/roundings.h"
 #include "core/base/clock.h"
 #include "core/base/fs.h"
+#include "core/diffusion/high_rule.h"
+#include "core/flow/roundings.h"
 #include "core/flow/snapshot.h"
 #include "core/job/plan_json.h"
+#include "core/job/train.h"
 
 #include <math.h>
 #include <unistd.h>
@@ -120,29 +122,86 @@ static int write_scales(struct srq_run *run, const char *dir, struct srq_error *
     return rc;
 }
 
-/* Of a diffusion model: some pictures, and how what passes between its layers is rounded. */
-static int write_pictures(struct srq_run *run, const char *dir, struct srq_error *err)
+/* ---- diffusion models -------------------------------------------------------------------------------------------- */
+
+static int write_sheet(struct srq_run *run, const char *dir, struct srq_error *err)
 {
     char *from = srq_path_join(run->ckpt, SRQ_SHEET_FILE), *to = srq_path_join(dir, SRQ_SHEET_FILE), *data = NULL;
-    struct srq_layer_roundings *all = srq_calloc((size_t)run->job->layer_count + 1, sizeof(*all));
     size_t len = 0;
-    int rc = from != NULL && to != NULL && all != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory exporting");
+    int rc = from != NULL && to != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory exporting");
 
     if (rc == 0 && srq_path_exists(from)) {
         rc = srq_read_file(from, SCALES_MAX, &data, &len, err);
         if (rc == 0)
             rc = srq_write_file_durable(to, data, len, 0666, err);
     }
-    if (rc == 0 && srq_spec_trainer(&run->job->spec) != NULL)
-        rc = srq_run_roundings(run, all, err);
-    if (rc == 0)
-        rc = srq_roundings_write(run->job->model, all, dir, err);
     srq_free(data);
     srq_free(from);
     srq_free(to);
+    return rc;
+}
+
+/* As sampling has settled it; without samples, as the job says. */
+static struct srq_high_rule high_rule(const struct srq_run *run)
+{
+    const struct srq_high_steps asked = srq_job_high_steps(run->job, NULL);
+    cJSON *fact = srq_fact_read(run->ckpt, SRQ_SAMPLES_FACT);
+    double first = srq_member_number(fact, "hp_first"), last = srq_member_number(fact, "hp_last");
+    struct srq_high_rule rule = { asked.first, asked.last, srq_job_high_dtype(run->job) };
+
+    if (!isnan(first) && !isnan(last)) {
+        rule.first = (int)first;
+        rule.last = (int)last;
+    }
+    cJSON_Delete(fact);
+    return rule;
+}
+
+/* The model that computes the first and last steps, as it was before all training. */
+static int write_high(struct srq_run *run, const struct srq_high_rule *rule, const char *dir, struct srq_error *err)
+{
+    const struct srq_job *job = run->job;
+    struct srq_scheme *none = srq_calloc((size_t)job->layer_count + 1, sizeof(*none));
+    struct srq_export_request req = { .schemes = none, .narrow = rule->dtype == SRQ_BF16 };
+    char *to = srq_path_join(dir, SRQ_HIGH_FOLDER);
+    struct srq_model *original = NULL;
+    int rc = none != NULL && to != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory exporting");
+
+    for (int i = 0; rc == 0 && i < job->layer_count; i++)
+        none[i] = srq_scheme_none();
+    if (rc == 0 && (req.format = srq_format_find("fake", err)) == NULL)
+        rc = -SRQ_EINVAL;
+    if (rc == 0)
+        rc = srq_model_open(job->spec.model, true, &original, err);
+    if (rc == 0)
+        rc = srq_export_build(original, &req, to, err);
+    srq_model_close(original);
+    srq_free(none);
+    srq_free(to);
+    return rc;
+}
+
+/* How what passes between layers is rounded, and which steps are to be computed in full precision: what samplers have
+ * to know. A format for srq's own sampler has the model for those steps too. */
+static int write_sampling(struct srq_run *run, const char *format, const char *dir, struct srq_error *err)
+{
+    struct srq_layer_roundings *all = srq_calloc((size_t)run->job->layer_count + 1, sizeof(*all));
+    const struct srq_high_rule rule = high_rule(run);
+    int rc = all != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory exporting");
+
+    if (rc == 0)
+        rc = srq_run_roundings(run, all, err);
+    if (rc == 0)
+        rc = srq_roundings_write(run->job->model, all, dir, err);
+    if (rc == 0)
+        rc = srq_high_rule_write(&rule, dir, err);
+    if (rc == 0 && strcmp(format, "int8") == 0 && rule.first + rule.last > 0)
+        rc = write_high(run, &rule, dir, err);
     srq_free(all);
     return rc;
 }
+
+/* ---- all of it --------------------------------------------------------------------------------------------------- */
 
 /* One format is the folder itself, several are folders in it. */
 static int build_all(struct srq_run *run, const char *dir, struct srq_error *err)
@@ -157,6 +216,8 @@ static int build_all(struct srq_run *run, const char *dir, struct srq_error *err
         char *sub = s->format_count > 1 ? srq_path_join(dir, s->formats[i]) : srq_strdup(dir);
 
         rc = sub != NULL ? build_format(run, i, sub, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory exporting");
+        if (rc == 0 && srq_spec_trainer(s) != NULL)
+            rc = write_sampling(run, s->formats[i], sub, err);
         srq_free(sub);
     }
     run->export_s = srq_clock_s() - start;
@@ -165,7 +226,7 @@ static int build_all(struct srq_run *run, const char *dir, struct srq_error *err
     if (rc == 0 && run->scales.pairs > 0)
         rc = write_scales(run, dir, err);
     if (rc == 0 && run->job->info->pictures)
-        rc = write_pictures(run, dir, err);
+        rc = write_sheet(run, dir, err);
     return rc == 0 ? write_report(run, dir, err) : rc;
 }
 

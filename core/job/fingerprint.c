@@ -62,7 +62,7 @@ static int add_model_files(struct srq_hash *h, const struct srq_model *m, const 
     int rc = 0;
 
     for (; rc == 0 && *names != NULL; names++) {
-        char *path = srq_path_join(srq_model_info(m)->path, *names);
+        char *path = srq_path_join(srq_model_info(m)->folder, *names);
 
         rc = add_file(h, *names, path, err);
         srq_free(path);

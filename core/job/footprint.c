@@ -90,7 +90,7 @@ static void add_texts(const struct srq_resolved *r, struct srq_needs *memory)
                                                            (enum srq_sampling)s->opt.sampling)
                                       : 0;
     int64_t eval = pictures ? 0 : srq_samples_memory((const char *const *)s->eval, s->eval_count, SRQ_SAMPLING_WINDOWS);
-    char *path = srq_path_join(s->model, "tokenizer.json");
+    char *path = srq_path_join(r->job.info->folder, "tokenizer.json");
     struct stat st;
 
     if (pictures || (!calib && s->eval_count == 0)) {

@@ -9,6 +9,7 @@
 #include "core/job/resolve.h"
 #include "core/job/run.h"
 #include "core/job/tasks.h"
+#include "core/job/train.h"
 #include "core/math/gemm.h"
 
 #include <inttypes.h>
@@ -156,7 +157,7 @@ static int check_apart(const struct srq_run *run, struct srq_error *err)
 static int resolve(struct setting *s, struct srq_error *err)
 {
     const struct srq_job_request *req = s->req;
-    char *path = srq_path_join(s->run.dir, "spec.json");
+    char *path = srq_path_join(s->run.dir, "spec.json"), why[800];
     int rc;
 
     if (path == NULL)
@@ -169,6 +170,8 @@ static int resolve(struct setting *s, struct srq_error *err)
                               &s->run.resolved, err);
     if (rc == 0) {
         rc = check_apart(&s->run, err);
+        if (rc == 0 && srq_job_train_refused(&s->run.resolved.job, why, sizeof(why)))
+            rc = srq_fail_field(err, -SRQ_EUNSUPPORTED, "model", "%s", why);
         if (rc == 0 && req->spec != NULL)
             rc = store_spec(s, path, err);
         if (rc != 0)

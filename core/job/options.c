@@ -53,10 +53,16 @@ static const struct srq_job_option table[] = {
     { "hp_last", SRQ_JOB_INT, "steps", -1, 100000, NULL, "-1", "the same of the last steps", AT(hp_last) },
     { "preview", SRQ_JOB_INT, "times", 0, 1000, NULL, "8",
       "times that pictures are sampled with the student while a diffusion model is trained, for who watches: before "
-      "the "
-      "first step, after the last one, at equal distances between; unless given, fewer where that would cost more than "
+      "the first step, after the last one, at equal distances between; unless given, fewer where that would cost more "
+      "than "
       "5 % of the training; 0: never",
       AT(preview) },
+    { "hp_sqnr", SRQ_JOB_FLOAT, "dB", 0, 300, NULL, "0",
+      "hp_first and hp_last, where not given, become the fewest that leave the quantized model no step with a ratio of "
+      "signal to quantization noise below that; 0: a tenth of the steps",
+      AT(hp_sqnr) },
+    { "hp_dtype", SRQ_JOB_CHOICE, NULL, 0, 0, "bf16,f32", "bf16",
+      "what the full-precision model computes in where precisions are mixed", AT(hp_dtype) },
     { "checkpoint_s", SRQ_JOB_FLOAT, "s", 0, 86400, NULL, "30",
       "seconds between checkpoints inside a block; longer where one would cost more than 5 % of the time",
       AT(checkpoint_s) },

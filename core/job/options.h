@@ -40,6 +40,8 @@ struct srq_job_options {
     int64_t samples, sample_steps, hp_first, hp_last; /* of diffusion models; hp_… below 0: a tenth of the steps */
     int64_t sampler;                                  /* 0 DDIM, 1 DDPM */
     int64_t preview;                                  /* looks at the student while it is trained */
+    int64_t hp_dtype;                                 /* 0 BF16, 1 F32 */
+    double hp_sqnr;
     double checkpoint_s;
     int64_t sampling;       /* enum srq_sampling */
     int64_t gemm;           /* position in its choices; srq_job_option_choice gives the name */

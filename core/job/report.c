@@ -154,7 +154,8 @@ static bool add_diffusion(struct srq_run *run, cJSON *root)
         { "fid", "fid" },   { "pair_mse", "pair_mse" }, { "pair_mse_interval", "pair_mse_interval" },
         { "psnr", "psnr" }, { "ssim", "ssim" },         { "latency", "picture_step_s" }
     };
-    static const char *const whole[] = { "samples", "steps", "hp_first", "hp_last", "step_sqnr" };
+    static const char *const whole[] = { "samples",  "steps",     "hp_first",      "hp_last",
+                                         "hp_dtype", "step_sqnr", "integer_layers" };
     const struct srq_plugin *p = srq_spec_trainer(&run->job->spec);
     cJSON *fact = srq_fact_read(run->ckpt, SRQ_SAMPLES_FACT), *d;
     bool ok = true;

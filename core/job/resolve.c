@@ -145,7 +145,7 @@ static int create_plugin(struct srq_resolved *r, struct srq_error *err)
 /* Text needs a tokenizer; reading it may take a second, seeing that it is there does not. */
 static int check_tokenizer(const struct srq_resolved *r, struct srq_error *err)
 {
-    char *path = srq_path_join(r->job.spec.model, "tokenizer.json");
+    char *path = srq_path_join(r->job.info->folder, "tokenizer.json");
     int rc = 0;
 
     if (r->job.info->pictures) {
@@ -207,6 +207,7 @@ static void note_inputs(struct srq_resolved *r)
 
 static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, struct srq_error *err)
 {
+    char why[800];
     int rc;
 
     r->notes = cJSON_CreateArray();
@@ -235,6 +236,8 @@ static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, st
         rc = check_tokenizer(r, err);
     if (rc == 0)
         note_surplus(r);
+    if (rc == 0 && srq_job_train_refused(&r->job, why, sizeof(why)))
+        srq_resolved_note(r, "%s", why);
     if (rc == 0)
         rc = srq_budget_open(r, err);
     if (rc == 0)
@@ -310,6 +313,8 @@ static double once_chosen(const struct srq_resolved *r, double v)
 cJSON *srq_resolved_json(const struct srq_resolved *r)
 {
     cJSON *root = cJSON_CreateObject(), *size = NULL;
+    char why[800];
+    bool refused = srq_job_train_refused(&r->job, why, sizeof(why));
     bool ok =
         root != NULL && cJSON_AddItemToObject(root, "spec", srq_spec_json(&r->job.spec)) &&
         cJSON_AddItemToObject(root, "plan", srq_plan_json(&r->choice.plan)) &&
@@ -321,7 +326,8 @@ cJSON *srq_resolved_json(const struct srq_resolved *r)
         cJSON_AddItemToObject(root, "disk", srq_needs_json(&r->footprint.disk, r->footprint.planned_disk_bytes)) &&
         srq_put_number(root, "estimate_s", srq_estimate_s(r)) &&
         cJSON_AddItemToObject(root, "warnings", cJSON_Duplicate(r->notes, true)) &&
-        srq_put_number(root, "threads", (double)r->job.spec.opt.threads);
+        srq_put_number(root, "threads", (double)r->job.spec.opt.threads) &&
+        srq_put_text(root, "refused", refused ? why : NULL);
 
     if (ok)
         return root;

@@ -10,11 +10,10 @@
 #include "core/eval/features.h"
 #include "core/eval/frechet.h"
 #include "core/eval/picture_scores.h"
-#include "core/flow/denoise.h"
 #include "core/format/picture_sheet.h"
 #include "core/job/show.h"
+#include "core/job/sample_models.h"
 #include "core/job/tasks.h"
-#include "core/job/train.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -30,12 +29,7 @@ struct sampling {
     struct srq_run *run;
     struct srq_pictures shape;
     int64_t n, pixels;
-    struct srq_model *original;            /* as it is stored, whatever has taken its place */
-    struct srq_ckpt_block **results;       /* [units] */
-    const struct srq_codes **codes;        /* [layers]; NULL: left alone */
-    struct srq_layer_roundings *roundings; /* [layers] */
-    struct srq_weights weights;
-    struct srq_denoiser *full, *quantized;
+    struct srq_sample_models *models;
     struct srq_high_steps high;
     int model;
     double times[SRQ_SAMPLE_BATCH];
@@ -46,58 +40,6 @@ struct sampling {
     struct srq_error tick_error;
 };
 
-/* ---- the models -------------------------------------------------------------------------------------------------- */
-
-static int has_codes(void *ctx, int layer, struct srq_error *err)
-{
-    const struct sampling *s = ctx;
-
-    (void)err;
-    return s->codes[layer] != NULL;
-}
-
-static void code_rows(void *ctx, int layer, int64_t row, int64_t rows, void *dst, enum srq_dtype dtype)
-{
-    const struct sampling *s = ctx;
-
-    srq_codes_decode_rows(s->codes[layer], row, rows, dst, dtype);
-}
-
-static int open_results(struct sampling *s, struct srq_error *err)
-{
-    const struct srq_job *job = s->run->job;
-    int rc = 0;
-
-    for (int u = 0; rc == 0 && u < job->info->blocks; u++) {
-        const struct srq_unit_info *info = srq_run_unit(s->run, u);
-
-        rc = srq_ckpt_block_open(s->run->ckpt, u, job->layers + info->first, info->count, &s->results[u], err);
-        for (int i = 0; rc == 0 && i < info->count; i++)
-            s->codes[info->first + i] = srq_ckpt_block_codes(s->results[u], i);
-    }
-    return rc;
-}
-
-static int open_models(struct sampling *s, struct srq_error *err)
-{
-    const struct srq_job *job = s->run->job;
-    struct srq_denoiser_config d = { .compute = SRQ_F32, .batch = srq_job_sample_batch(job) };
-    int rc = srq_model_open(job->spec.model, true, &s->original, err);
-
-    if (rc == 0)
-        rc = open_results(s, err);
-    if (rc == 0 && srq_spec_trainer(&job->spec) != NULL)
-        rc = srq_run_roundings(s->run, s->roundings, err);
-    d.model = s->original;
-    if (rc == 0)
-        rc = srq_denoiser_create(&d, &s->full, err);
-    s->weights = (struct srq_weights){ .ctx = s, .has = has_codes, .rows = code_rows };
-    d.model = job->model;
-    d.weights = &s->weights;
-    d.roundings = srq_spec_trainer(&job->spec) != NULL ? s->roundings : NULL;
-    return rc == 0 ? srq_denoiser_create(&d, &s->quantized, err) : rc;
-}
-
 static int begin(struct sampling *s, struct srq_error *err)
 {
     const struct srq_job *job = s->run->job;
@@ -107,29 +49,20 @@ static int begin(struct sampling *s, struct srq_error *err)
     s->shape = srq_model_pictures(job->model);
     s->pixels = s->shape.height * s->shape.width * s->shape.channels;
     s->n = job->spec.opt.samples;
-    s->high = srq_job_high_steps(job);
-    s->results = srq_calloc((size_t)job->info->blocks + 1, sizeof(s->results[0]));
-    s->codes = srq_calloc((size_t)job->layer_count + 1, sizeof(s->codes[0]));
-    s->roundings = srq_calloc((size_t)job->layer_count + 1, sizeof(s->roundings[0]));
+    s->high = srq_job_high_steps(job, NULL);
     s->other = srq_calloc((size_t)(SRQ_SAMPLE_BATCH * s->pixels), sizeof(*s->other));
     s->signal = srq_calloc(2 * steps, sizeof(*s->signal));
-    ok = s->results != NULL && s->codes != NULL && s->roundings != NULL && s->other != NULL && s->signal != NULL;
+    ok = s->other != NULL && s->signal != NULL;
     s->noise = ok ? s->signal + steps : NULL;
     for (int m = 0; ok && m < MODELS; m++)
         ok = (s->pictures[m] = srq_calloc((size_t)(s->n * s->pixels), sizeof(float))) != NULL;
-    return ok ? open_models(s, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory for sampling");
+    return ok ? srq_sample_models_open(s->run, &s->models, err)
+              : srq_fail(err, -SRQ_ENOMEM, "out of memory for sampling");
 }
 
 static void end(struct sampling *s)
 {
-    srq_denoiser_free(s->full);
-    srq_denoiser_free(s->quantized);
-    srq_model_close(s->original);
-    for (int u = 0; s->results != NULL && u < s->run->job->info->blocks; u++)
-        srq_ckpt_block_close(s->results[u]);
-    srq_free(s->results);
-    srq_free(s->codes);
-    srq_free(s->roundings);
+    srq_sample_models_close(s->models);
     srq_free(s->other);
     srq_free(s->signal);
     for (int m = 0; m < MODELS; m++)
@@ -142,7 +75,7 @@ static void end(struct sampling *s)
 static int compare_step(struct sampling *s, int step, const float *x, int64_t n, const float *said,
                         struct srq_error *err)
 {
-    int rc = srq_denoise(s->quantized, x, s->times, n, s->other, err);
+    int rc = srq_denoise(s->models->quantized, x, s->times, n, s->other, err);
 
     for (int64_t i = 0; rc == 0 && i < n * s->pixels; i++) {
         double off = (double)s->other[i] - (double)said[i];
@@ -157,13 +90,14 @@ static int predict(void *ctx, int step, double t, const float *x, int64_t n, flo
 {
     struct sampling *s = ctx;
     int steps = (int)s->run->job->spec.opt.sample_steps;
-    bool high = s->model == FULL || (s->model == MIXED && srq_step_is_high(step, steps, s->high.first, s->high.last));
+    bool high = s->model == MIXED && srq_step_is_high(step, steps, s->high.first, s->high.last);
+    struct srq_denoiser *who = s->model == FULL ? s->models->full : high ? s->models->high : s->models->quantized;
     double since = srq_clock_s();
     int rc;
 
     for (int64_t i = 0; i < n; i++)
         s->times[i] = t;
-    rc = srq_denoise(high ? s->full : s->quantized, x, s->times, n, out, err);
+    rc = srq_denoise(who, x, s->times, n, out, err);
     s->seconds[s->model] += srq_clock_s() - since;
     /* on the first pictures' way: one batch tells it well enough */
     return rc == 0 && s->model == FULL && s->signal[step] == 0 ? compare_step(s, step, x, n, out, err) : rc;
@@ -180,6 +114,26 @@ static int tick(void *ctx, int64_t done, int64_t total)
     return srq_run_check(s->run, &s->tick_error);
 }
 
+static double step_sqnr(const struct sampling *s, int64_t step)
+{
+    return s->noise[step] > 0 ? 10 * log10(s->signal[step] / s->noise[step]) : (double)INFINITY;
+}
+
+/* Once the original's way is known: how many of its steps the mix leaves to the quantized model. */
+static int settle_high(struct sampling *s, struct srq_error *err)
+{
+    int64_t steps = s->run->job->spec.opt.sample_steps;
+    double *sqnr = srq_calloc((size_t)steps, sizeof(*sqnr));
+
+    if (sqnr == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory for sampling");
+    for (int64_t i = 0; i < steps; i++)
+        sqnr[i] = step_sqnr(s, i);
+    s->high = srq_job_high_steps(s->run->job, sqnr);
+    srq_free(sqnr);
+    return 0;
+}
+
 static int sample(struct sampling *s, struct srq_error *err)
 {
     const struct srq_job *job = s->run->job;
@@ -189,14 +143,18 @@ static int sample(struct sampling *s, struct srq_error *err)
                                          .steps = (int)job->spec.opt.sample_steps,
                                          .seed = (uint64_t)job->spec.opt.seed,
                                          .pixels = s->pixels,
-                                         .batch = srq_job_sample_batch(job),
+                                         .batch = srq_job_sample_config(job, SRQ_SAMPLE_FULL).batch,
                                          .predict = predict,
                                          .tick = tick,
                                          .ctx = s };
     int rc = 0;
 
-    for (s->model = 0; rc == 0 && s->model < MODELS; s->model++)
-        rc = srq_sample(&sampler, 0, s->n, s->pictures[s->model], err);
+    for (s->model = 0; rc == 0 && s->model < MODELS; s->model++) {
+        if (s->model == MIXED)
+            rc = settle_high(s, err);
+        if (rc == 0)
+            rc = srq_sample(&sampler, 0, s->n, s->pictures[s->model], err);
+    }
     return rc;
 }
 
@@ -296,8 +254,7 @@ static bool add_steps(const struct sampling *s, cJSON *root)
     bool ok = list != NULL;
 
     for (int64_t i = 0; ok && i < s->run->job->spec.opt.sample_steps; i++)
-        ok = cJSON_AddItemToArray(list, s->noise[i] > 0 ? cJSON_CreateNumber(10 * log10(s->signal[i] / s->noise[i]))
-                                                        : cJSON_CreateNull());
+        ok = cJSON_AddItemToArray(list, s->noise[i] > 0 ? cJSON_CreateNumber(step_sqnr(s, i)) : cJSON_CreateNull());
     return ok;
 }
 
@@ -308,7 +265,9 @@ static int describe(const struct sampling *s, cJSON *root, struct srq_error *err
     bool ok = srq_put_number(root, "samples", (double)s->n) &&
               srq_put_number(root, "steps", (double)s->run->job->spec.opt.sample_steps) &&
               srq_put_number(root, "hp_first", s->high.first) && srq_put_number(root, "hp_last", s->high.last) &&
-              add_steps(s, root);
+              srq_put_text(root, "hp_dtype", srq_job_high_dtype(s->run->job) == SRQ_BF16 ? "bf16" : "f32") &&
+              srq_put_number(root, "integer_layers", s->models->integer_layers) &&
+              srq_put_text(root, "int8", srq_int8_backend()) && add_steps(s, root);
 
     for (int m = 0; rc == 0 && ok && m < MODELS; m++) {
         cJSON *o = cJSON_AddObjectToObject(root, srq_sampled_words[m]);
@@ -371,6 +330,7 @@ static void show(const struct sampling *s)
             .pictures = s->pictures[m],
             .count = s->n,
             .shape = { .height = s->shape.height, .width = s->shape.width, .channels = s->shape.channels },
+            .high = &s->high,
             .steps = (int)s->run->job->spec.opt.sample_steps,
             .signal = m == QUANTIZED ? s->signal : NULL,
             .noise = m == QUANTIZED ? s->noise : NULL

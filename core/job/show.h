@@ -3,17 +3,19 @@
 #define SRQ_JOB_SHOW_H
 
 #include "core/job/run.h"
+#include "core/job/train.h"
 
 #define SRQ_SHOWN_PICTURES 4 /* at a time, at most */
 #define SRQ_SHOWN_SIDE 32    /* larger ones are made smaller, keeping their shape */
 
 struct srq_shown {
     enum srq_sampled which;
-    int64_t train_step;             /* training steps done by then; below 0: of the job's result */
-    const float *pictures;          /* [count, height, width, channels], -1 dark to 1 light */
-    int64_t count;                  /* those past SRQ_SHOWN_PICTURES are left out */
-    struct srq_picture_shape shape; /* of one; its count is not looked at */
-    int steps;                      /* in which they were sampled */
+    int64_t train_step;                /* training steps done by then; below 0: of the job's result */
+    const float *pictures;             /* [count, height, width, channels], -1 dark to 1 light */
+    int64_t count;                     /* those past SRQ_SHOWN_PICTURES are left out */
+    struct srq_picture_shape shape;    /* of one; its count is not looked at */
+    const struct srq_high_steps *high; /* how the mix divides the job's steps; NULL: as its options say */
+    int steps;                         /* in which they were sampled */
     const double *signal, *noise; /* [steps] sums of squares of what the full-precision model says along its way, and of
                                      how far off this one is; NULL: there is no comparison */
 };

@@ -138,7 +138,7 @@ static int read_samples(struct srq_run *run, const struct srq_tokenizer *tk, boo
         .seqlen = evaluation ? s->opt.eval_seqlen : s->opt.seqlen,
         .seed = (uint64_t)s->opt.seed,
         .vocab = run->job->info->vocab,
-        .model_dir = s->model,
+        .model_dir = run->job->info->folder,
     };
 
     return srq_samples_read(tk, &req, out, err);
@@ -157,7 +157,7 @@ static int read_own_samples(struct srq_run *run, const struct srq_tokenizer *tk,
         .seqlen = seqlen,
         .seed = (uint64_t)s->opt.seed,
         .vocab = run->job->info->vocab,
-        .model_dir = s->model,
+        .model_dir = run->job->info->folder,
     };
     int rc = srq_samples_read(tk, &req, out, err);
 
@@ -260,7 +260,7 @@ int srq_stage_calibrate(struct srq_run *run, struct srq_error *err)
 
     srq_event_stage(&run->events, SRQ_STAGE_CALIBRATE, 0, steps + 1, "texts");
     if (steps > 0)
-        rc = srq_tokenizer_open(s->model, &tk, err);
+        rc = srq_tokenizer_open(run->job->info->folder, &tk, err);
     if (rc == 0 && run->job->calibrates) {
         rc = read_samples(run, tk, false, &run->calib, err);
         if (rc == 0 && run->calib.count < s->opt.nsamples)

@@ -2,7 +2,7 @@
 #include "core/job/train.h"
 
 #include "core/base/alloc.h"
-#include "core/flow/denoise.h"
+#include "core/flow/integers.h"
 #include "core/job/preview.h"
 #include "core/model/export.h"
 
@@ -33,8 +33,9 @@ static int check_method(const struct srq_job *job, struct srq_error *err)
         return not_for(job, "method", what, err);
     }
     for (int i = 0; i < s->format_count; i++) {
-        if (strcmp(s->formats[i], "fake") != 0) {
-            snprintf(what, sizeof(what), "format %s is one of language models, give \"fake\"", s->formats[i]);
+        if (strcmp(s->formats[i], "fake") != 0 && strcmp(s->formats[i], "int8") != 0) {
+            snprintf(what, sizeof(what), "format %s is one of language models, give \"fake\" or \"int8\"",
+                     s->formats[i]);
             return not_for(job, "formats", what, err);
         }
     }
@@ -67,8 +68,11 @@ static int open_schedule(struct srq_resolved *r, struct srq_error *err)
     struct srq_pictures p = srq_model_pictures(r->job.model);
     char *text = NULL;
     size_t len = 0;
-    int rc = srq_model_scheduler(r->job.model, &text, &len, err);
+    int rc;
 
+    if (p.text_width > 0) /* it is not sampled, and its schedulers are others */
+        return 0;
+    rc = srq_model_scheduler(r->job.model, &text, &len, err);
     if (rc == 0)
         rc = srq_schedule_read(text, len, &r->job.noise, err);
     srq_free(text);
@@ -114,6 +118,18 @@ int srq_job_train_open(struct srq_resolved *r, struct srq_error *err)
                             "%s is to learn from given pictures (calib=uniform_t): give \"calib\" a set of them",
                             p->name);
     return rc > 0 ? -SRQ_EINVAL : rc;
+}
+
+bool srq_job_train_refused(const struct srq_job *job, char *out, size_t cap)
+{
+    if (!job->info->pictures || srq_model_pictures(job->model).text_width == 0 ||
+        (srq_spec_trainer(&job->spec) == NULL && job->spec.opt.samples == 0))
+        return false;
+    snprintf(out, cap,
+             "%.500s is told a text (%s), and srq runs no text encoder: such a model can be planned, and its weights "
+             "rounded by rtn with samples=0, but it is neither trained nor sampled",
+             job->info->path, job->info->family);
+    return true;
 }
 
 void srq_job_train_close(struct srq_resolved *r)
@@ -168,38 +184,78 @@ struct srq_train_config srq_job_train_config(const struct srq_resolved *r)
                                       .batch = srq_noisy_batch };
 }
 
-int64_t srq_job_sample_batch(const struct srq_job *job)
-{
-    int64_t n = job->spec.opt.samples;
-
-    return n < 1 ? 1 : n < SRQ_SAMPLE_BATCH ? n : SRQ_SAMPLE_BATCH;
-}
-
-struct srq_high_steps srq_job_high_steps(const struct srq_job *job)
+struct srq_high_steps srq_job_high_steps(const struct srq_job *job, const double *sqnr)
 {
     const struct srq_job_options *o = &job->spec.opt;
-    int tenth = (int)((o->sample_steps + 5) / 10);
+    int n = (int)o->sample_steps, tenth = (n + 5) / 10;
+    struct srq_high_steps k = { tenth, tenth };
 
-    return (struct srq_high_steps){ o->hp_first >= 0 ? (int)o->hp_first : tenth,
-                                    o->hp_last >= 0 ? (int)o->hp_last : tenth };
+    if (o->hp_sqnr > 0 && sqnr != NULL) {
+        k = (struct srq_high_steps){ 0, 0 };
+        for (int i = 0; i < n / 2; i++)
+            k.first = sqnr[i] < o->hp_sqnr ? i + 1 : k.first;
+        for (int i = n - 1; i >= n / 2; i--)
+            k.last = sqnr[i] < o->hp_sqnr ? n - i : k.last;
+    }
+    return (struct srq_high_steps){ o->hp_first >= 0 ? (int)o->hp_first : k.first,
+                                    o->hp_last >= 0 ? (int)o->hp_last : k.last };
+}
+
+enum srq_dtype srq_job_high_dtype(const struct srq_job *job)
+{
+    return job->spec.opt.hp_dtype == 0 ? SRQ_BF16 : SRQ_F32;
+}
+
+struct srq_denoiser_config srq_job_sample_config(const struct srq_job *job, enum srq_sample_role role)
+{
+    static struct srq_layer_roundings some; /* that there are some */
+    int64_t n = job->spec.opt.samples;
+    struct srq_denoiser_config d = { .model = job->model,
+                                     .compute = role == SRQ_SAMPLE_HIGH ? srq_job_high_dtype(job) : SRQ_F32,
+                                     .batch = n < 1                  ? 1
+                                              : n < SRQ_SAMPLE_BATCH ? n
+                                                                     : SRQ_SAMPLE_BATCH };
+
+    if (role == SRQ_SAMPLE_QUANTIZED && srq_spec_trainer(&job->spec) != NULL) {
+        d.roundings = &some;
+        d.integers = true;
+    }
+    return d;
+}
+
+static int sample_needs(const struct srq_job *job, struct srq_needs *memory, struct srq_error *err)
+{
+    static const char *const names[] = { "sampling: full precision", "sampling: full precision of the mix",
+                                         "sampling: quantized" };
+    struct srq_pictures p = srq_model_pictures(job->model);
+    int rc = 0;
+
+    if (job->spec.opt.samples == 0)
+        return 0;
+    for (int role = SRQ_SAMPLE_FULL; rc == 0 && role <= SRQ_SAMPLE_QUANTIZED; role++) {
+        const struct srq_denoiser_config d = srq_job_sample_config(job, (enum srq_sample_role)role);
+        size_t bytes = 0;
+
+        if (role == SRQ_SAMPLE_HIGH && d.compute == SRQ_F32)
+            continue; /* it is the first of them */
+        rc = srq_denoiser_bytes(&d, &bytes, err);
+        srq_needs_add(memory, "evaluate", names[role], bytes);
+        if (rc == 0 && d.integers)
+            srq_needs_add(memory, "evaluate", "sampling: codes", srq_integers_bytes(job->model));
+    }
+    srq_needs_add(memory, "evaluate", "sampling: pictures",
+                  (uint64_t)(job->spec.opt.samples * p.height * p.width * p.channels) * 3 * sizeof(float));
+    return rc;
 }
 
 int srq_job_train_needs(const struct srq_resolved *r, struct srq_needs *memory, struct srq_error *err)
 {
     const struct srq_noisy_config noisy = srq_job_noisy_config(&r->job);
-    const struct srq_job_options *o = &r->job.spec.opt;
-    struct srq_denoiser_config d = { .model = r->job.model,
-                                     .compute = SRQ_F32,
-                                     .batch = srq_job_sample_batch(&r->job) };
     struct srq_memory_rows rows = { .count = 0 };
-    struct srq_layer_roundings none;
-    struct srq_pictures p;
-    size_t bytes = 0;
     int rc = 0;
 
     if (!r->job.info->pictures)
         return 0;
-    p = srq_model_pictures(r->job.model);
     if (srq_spec_trainer(&r->job.spec) != NULL) {
         const struct srq_train_config cfg = srq_job_train_config(r);
 
@@ -208,15 +264,5 @@ int srq_job_train_needs(const struct srq_resolved *r, struct srq_needs *memory, 
         srq_needs_add(memory, "transform", "train: trajectories of the full-precision model", srq_noisy_bytes(&noisy));
         srq_needs_add(memory, "transform", "train: previews", srq_preview_bytes(&r->job));
     }
-    if (rc != 0 || o->samples == 0)
-        return rc;
-    rc = srq_denoiser_bytes(&d, &bytes, err);
-    srq_needs_add(memory, "evaluate", "sampling: full precision", bytes);
-    d.roundings = &none; /* that there are some */
-    if (rc == 0)
-        rc = srq_denoiser_bytes(&d, &bytes, err);
-    srq_needs_add(memory, "evaluate", "sampling: quantized", bytes);
-    srq_needs_add(memory, "evaluate", "sampling: pictures",
-                  (uint64_t)(o->samples * p.height * p.width * p.channels) * 3 * sizeof(float));
-    return rc;
+    return rc == 0 ? sample_needs(&r->job, memory, err) : rc;
 }

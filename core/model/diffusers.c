@@ -18,7 +18,7 @@ static const char *class_of(const json_t *index, const char *component)
 
 static int check_pipeline(const json_t *index, const char *path, struct srq_error *err)
 {
-    static const char *const known[] = { "DDPMPipeline", "DDIMPipeline" };
+    static const char *const known[] = { "DDPMPipeline", "DDIMPipeline", "StableDiffusionPipeline" };
     const char *pipeline = json_string_value(json_object_get(index, "_class_name"));
 
     if (pipeline == NULL)
@@ -29,8 +29,24 @@ static int check_pipeline(const json_t *index, const char *path, struct srq_erro
                        ? 0
                        : srq_fail_field(err, -SRQ_EFORMAT, "unet", "%s/" INDEX " names no unet", path);
     return srq_fail_field(err, -SRQ_EUNSUPPORTED, "_class_name",
-                          "%s/" INDEX ": pipeline \"%.60s\" is not one that srq knows (DDPMPipeline, DDIMPipeline)",
+                          "%s/" INDEX ": pipeline \"%.60s\" is not one that srq knows (DDPMPipeline, DDIMPipeline, "
+                          "StableDiffusionPipeline)",
                           path, pipeline);
+}
+
+/* Where the network of a pipeline is: in unet/, or (old hubs) beside the index. */
+static int find_network(const char *path, char **out, struct srq_error *err)
+{
+    char *inside = srq_path_join(path, "unet"), *beside = srq_path_join(path, "config.json");
+    int rc = inside != NULL && beside != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory opening model %s", path);
+
+    if (rc == 0 && (srq_path_exists(inside) || !srq_path_exists(beside))) {
+        *out = inside;
+        inside = NULL;
+    }
+    srq_free(inside);
+    srq_free(beside);
+    return rc;
 }
 
 int srq_diffusers_network(const char *path, char **out, struct srq_error *err)
@@ -46,8 +62,8 @@ int srq_diffusers_network(const char *path, char **out, struct srq_error *err)
         rc = srq_json_read(name, SRQ_JSON_CONFIG_MAX, &index, err);
         if (rc == 0)
             rc = check_pipeline(index, path, err);
-        if (rc == 0 && (*out = srq_path_join(path, "unet")) == NULL)
-            rc = srq_fail(err, -SRQ_ENOMEM, "out of memory opening model %s", path);
+        if (rc == 0)
+            rc = find_network(path, out, err);
         json_decref(index);
     }
     srq_free(name);
@@ -56,8 +72,8 @@ int srq_diffusers_network(const char *path, char **out, struct srq_error *err)
 
 int srq_model_scheduler(const struct srq_model *m, char **text, size_t *len, struct srq_error *err)
 {
-    char *name = srq_asprintf("%s/scheduler/scheduler_config.json", m->info.path),
-         *beside = srq_asprintf("%s/scheduler_config.json", m->info.path);
+    char *name = srq_asprintf("%s/scheduler/scheduler_config.json", m->info.folder),
+         *beside = srq_asprintf("%s/scheduler_config.json", m->info.folder);
     int rc = name != NULL && beside != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory opening %s", m->info.path);
 
     *text = NULL;

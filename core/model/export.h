@@ -8,7 +8,8 @@
  * instead. Unquantized tensors are F16. auto_awq: 4 bits, one scheme for all quantized layers; unquantized tensors are
  * F16. compressed-tensors: integers of 4 and 8 bits, mxfp4, mxfp8, nvfp4, fp8, and mixtures of them. Scales keep their
  * exact values: F16 for integers, F32 for fp8; everything else is stored as it was. fake: the dequantized weights Ŵ in
- * the dtype of the source, no quantization_config; any scheme.
+ * the dtype of the source, no quantization_config; any scheme. int8: srq's own of diffusion models, for its sampler:
+ * LAYER.weight I8 in the shape of the original and LAYER.weight_scale F32 [out, groups of a row].
  *
  * The bytes depend on model, schemes and codes alone: no time, name or path is in them. */
 #ifndef SRQ_MODEL_EXPORT_H
@@ -55,6 +56,7 @@ struct srq_export_request {
     int (*codes)(void *ctx, int layer, const struct srq_codes **out, struct srq_error *err);
     void *codes_ctx;
     uint64_t shard_bytes; /* 0: 5 GB */
+    bool narrow;          /* F32 weights of layers that are not quantized become BF16 */
     /* Progress in layers (written, then checked: total is twice the number of layers); a non-zero return ends the
      * export with that code. May be NULL. */
     int (*tick)(void *ctx, int64_t done, int64_t total);

@@ -142,11 +142,11 @@ static int build_network(const struct srq_export_plan *p, const struct srq_expor
                          struct srq_error *err)
 {
     const struct srq_model_info *info = srq_model_info(p->model);
-    const char *inside = info->network + strlen(info->path);
-    char *to = srq_asprintf("%s%s", dir, info->network == info->path ? "" : inside);
-    int rc = to == NULL                                            ? no_memory(err)
-             : info->network == info->path || mkdir(to, 0777) == 0 ? srq_export_tensors(p, r, to, err)
-                                                                   : fail_errno(err, "create", to);
+    const char *inside = info->network + strlen(info->folder);
+    char *to = srq_asprintf("%s%s", dir, info->network == info->folder ? "" : inside);
+    int rc = to == NULL                                              ? no_memory(err)
+             : info->network == info->folder || mkdir(to, 0777) == 0 ? srq_export_tensors(p, r, to, err)
+                                                                     : fail_errno(err, "create", to);
 
     if (rc == 0)
         rc = write_configs(p, to, err);
@@ -161,8 +161,8 @@ static int build_network(const struct srq_export_plan *p, const struct srq_expor
 /* What a pipeline has beside its network. */
 static int carry_pipeline(const struct srq_model_info *info, const char *dir, struct srq_error *err)
 {
-    char *from = srq_path_join(info->path, "scheduler"), *to = srq_path_join(dir, "scheduler");
-    int rc = from != NULL && to != NULL ? carry_file(info->path, dir, "model_index.json", err) : no_memory(err);
+    char *from = srq_path_join(info->folder, "scheduler"), *to = srq_path_join(dir, "scheduler");
+    int rc = from != NULL && to != NULL ? carry_file(info->folder, dir, "model_index.json", err) : no_memory(err);
 
     if (rc == 0 && srq_path_exists(from)) {
         rc = mkdir(to, 0777) == 0 ? carry_file(from, to, "scheduler_config.json", err) : fail_errno(err, "create", to);
@@ -170,7 +170,7 @@ static int carry_pipeline(const struct srq_model_info *info, const char *dir, st
             rc = srq_fsync_dir(to, err);
     }
     if (rc == 0)
-        rc = carry_file(info->path, dir, "scheduler_config.json", err);
+        rc = carry_file(info->folder, dir, "scheduler_config.json", err);
     srq_free(from);
     srq_free(to);
     return rc;
@@ -189,11 +189,12 @@ int srq_export_build(const struct srq_model *m, const struct srq_export_request 
     rc = srq_export_plan_make(&p, m, r->format, r->schemes, err);
     if (rc != 0)
         return rc;
+    p.narrow = r->narrow;
     if (mkdir(dir, 0777) != 0)
         return fail_errno(err, "create", dir);
     rc = build_network(&p, r, dir, err);
     if (rc == 0)
-        rc = srq_export_carry(info->path, dir, err);
+        rc = srq_export_carry(info->folder, dir, err);
     if (rc == 0 && info->pictures)
         rc = carry_pipeline(info, dir, err);
     if (rc == 0)

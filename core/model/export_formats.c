@@ -131,6 +131,15 @@ static const struct srq_format formats[] = {
         .config = srq_export_ct_config,
     },
     {
+        .name = "int8",
+        .summary = "codes a byte of diffusion models, for srqctl sample",
+        .accepts = srq_export_int8_accepts,
+        .describe = srq_export_int8_describe,
+        .fill = srq_export_int8_fill,
+        .drop = srq_export_plain_drop,
+        .config = srq_export_int8_config,
+    },
+    {
         .name = "fake",
         .summary = "dequantized weights in the model's own dtype",
         .describe = srq_export_plain_describe,

@@ -5,6 +5,7 @@
 #include "core/grid/pack_ct.h"
 #include "core/grid/pack_layout.h"
 #include "core/model/export.h"
+#include "core/model/quantized.h"
 
 #include <jansson.h>
 
@@ -52,6 +53,7 @@ struct srq_export_plan {
     int layers;
     int quantized;               /* layers whose grid is not SRQ_GRID_NONE */
     struct srq_scheme base;      /* the scheme that most quantized weights have */
+    bool narrow;                 /* weights that are not quantized become BF16 */
     enum srq_pack_layout layout; /* of the integer formats; whether the layout's readers want g_idx */
     bool g_idx;
 };
@@ -73,14 +75,19 @@ json_t *srq_export_auto_round_config(const struct srq_export_plan *p);
 json_t *srq_export_gptq_config(const struct srq_export_plan *p);
 json_t *srq_export_awq_config(const struct srq_export_plan *p);
 json_t *srq_export_ct_config(const struct srq_export_plan *p);
+json_t *srq_export_int8_config(const struct srq_export_plan *p);
 
-/* export_planes.c: layers of the rows */
+/* export_planes.c, export_int8.c: layers of the rows */
 int srq_export_packed_describe(struct srq_export_layer *l, struct srq_error *err);
 int srq_export_packed_fill(struct srq_export_layer *l, const struct srq_codes *codes, struct srq_error *err);
 void srq_export_packed_drop(struct srq_export_layer *l);
 int srq_export_ct_describe(struct srq_export_layer *l, struct srq_error *err);
 int srq_export_ct_fill(struct srq_export_layer *l, const struct srq_codes *codes, struct srq_error *err);
 void srq_export_ct_drop(struct srq_export_layer *l);
+int srq_export_int8_accepts(const struct srq_format *f, const struct srq_scheme *s, const struct srq_layer_info *layer,
+                            struct srq_error *err);
+int srq_export_int8_describe(struct srq_export_layer *l, struct srq_error *err);
+int srq_export_int8_fill(struct srq_export_layer *l, const struct srq_codes *codes, struct srq_error *err);
 int srq_export_plain_describe(struct srq_export_layer *l, struct srq_error *err);
 int srq_export_plain_fill(struct srq_export_layer *l, const struct srq_codes *codes, struct srq_error *err);
 void srq_export_plain_drop(struct srq_export_layer *l);

@@ -27,10 +27,25 @@ int srq_export_layer_of(const struct srq_export_plan *p, const char *tensor, boo
     return -1;
 }
 
+static bool is_weight(const struct srq_export_plan *p, const char *tensor)
+{
+    size_t len = strlen(tensor), tail = strlen(".weight");
+
+    for (int i = 0; len > tail && i < p->layers; i++) {
+        const char *name = srq_model_layer(p->model, i)->name;
+
+        if (strlen(name) == len - tail && memcmp(name, tensor, len - tail) == 0)
+            return strcmp(tensor + len - tail, ".weight") == 0;
+    }
+    return false;
+}
+
 enum srq_dtype srq_export_dtype(const struct srq_export_plan *p, const char *tensor, enum srq_dtype source)
 {
     bool f16 = p->format->f16 || (p->format->f16_bias && srq_export_layer_of(p, tensor, true) >= 0);
 
+    if (p->narrow && source == SRQ_F32 && is_weight(p, tensor))
+        return SRQ_BF16;
     return f16 && (source == SRQ_F32 || source == SRQ_BF16) ? SRQ_F16 : source;
 }
 
@@ -154,8 +169,9 @@ static int to_f16(const char *name, const struct srq_tensor *t, int64_t first, i
     return rc;
 }
 
-/* All of a tensor that becomes F16, written to `w`, or only looked at where that is NULL. */
-static int convert_all(const char *name, const struct srq_tensor *t, struct srq_tensor_writer *w, struct srq_error *err)
+/* All of a tensor that becomes F16 or BF16, written to `w`, or only looked at where that is NULL. */
+static int convert_all(const char *name, const struct srq_tensor *t, enum srq_dtype to, struct srq_tensor_writer *w,
+                       struct srq_error *err)
 {
     uint16_t *half = srq_malloc(CHUNK * sizeof(*half));
     float *wide = srq_malloc(CHUNK * sizeof(*wide));
@@ -165,7 +181,10 @@ static int convert_all(const char *name, const struct srq_tensor *t, struct srq_
     for (int64_t at = 0; at < count && rc == 0; at += CHUNK) {
         int64_t n = count - at < CHUNK ? count - at : CHUNK;
 
-        rc = to_f16(name, t, at, n, half, wide, err);
+        if (to == SRQ_F16)
+            rc = to_f16(name, t, at, n, half, wide, err);
+        else
+            rc = srq_convert((const char *)t->data + (size_t)at * srq_dtype_size(t->dtype), t->dtype, half, to, n);
         if (rc == 0 && w != NULL)
             rc = srq_writer_put(w, name, (uint64_t)at * 2, half, (size_t)n * 2, err);
     }
@@ -186,7 +205,7 @@ static int check_values(void *ctx, const char *name, const struct srq_tensor *st
     rc = srq_model_tensor(p->model, name, &t, &owned, err);
     if (rc != 0)
         return rc;
-    rc = convert_all(name, &t, NULL, err);
+    rc = convert_all(name, &t, SRQ_F16, NULL, err);
     srq_tensors_release(srq_model_tensors(p->model), &t);
     srq_free(owned);
     return rc;
@@ -217,7 +236,7 @@ static int put_copy(const struct srq_export_plan *p, const char *name, struct sr
         srq_free(owned);
         return rc;
     }
-    rc = convert_all(name, &t, w, err);
+    rc = convert_all(name, &t, srq_export_dtype(p, name, t.dtype), w, err);
     srq_tensors_release(ts, &t);
     srq_free(owned);
     return rc;

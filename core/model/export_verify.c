@@ -142,7 +142,7 @@ static bool equal_converted(const struct srq_tensor *source, const struct srq_te
                         SRQ_F32, n) != 0)
             return false;
         for (int64_t i = 0; i < n; i++)
-            half[i] = srq_f32_to_f16(wide[i]);
+            half[i] = stored->dtype == SRQ_F16 ? srq_f32_to_f16(wide[i]) : srq_f32_to_bf16(wide[i]);
         if (memcmp(half, (const uint16_t *)stored->data + at, (size_t)n * 2) != 0)
             return false;
     }

@@ -1,5 +1,6 @@
-/* UNet2DModel: its table of units and ports, and what each computes (spec diffusion-qat 9). Every resnet, attention and
- * sampler is a unit; skips and the time embedding are ports that later units read. */
+/* UNet2DModel and UNet2DConditionModel: the table of units and ports, and what each computes (spec diffusion-qat 6 and
+ * 9). Every resnet, attention and sampler is a unit; skips, the time embedding and the text are ports that later units
+ * read. */
 #include "core/model/pictures.h"
 #include "core/model/unet.h"
 
@@ -101,6 +102,51 @@ FORWARD(run_attention)
     out[0] = s->scale != 1 ? srq_op_scale(t, h, (float)(1 / s->scale)) : h;
 }
 
+/* Linears and vectors of a transformer: what a pixel attends to among pixels, then among words, then by itself. */
+enum { PROJ_IN, Q1, K1, V1, O1, Q2, K2, V2, O2, GATED, BACK, PROJ_OUT };
+enum { ALL, FIRST = 2, SECOND = 4, THIRD = 6 };
+
+static struct srq_var *layer_norm(struct srq_block *b, struct srq_tape *t, struct srq_var *x, int gain)
+{
+    return srq_op_layer_norm(t, x, &b->vectors[gain], &b->vectors[gain + 1], 1e-5f);
+}
+
+/* h + attention of h over `keys` rows of each sample. */
+static struct srq_var *attend(struct srq_block *b, struct srq_tape *t, struct srq_var *h, struct srq_var *text,
+                              int64_t batch)
+{
+    const struct srq_unet_shape *s = shape_of(b);
+    const struct srq_attention a = {
+        .batch = batch,
+        .seq = s->height * s->width,
+        .heads = s->heads,
+        .kv_heads = s->heads,
+        .head_dim = s->head_dim,
+        .full = true,
+        .scale = (float)(1 / sqrt((double)s->head_dim)),
+        .keys = text != NULL ? s->words : 0,
+    };
+    int q = text != NULL ? Q2 : Q1;
+    struct srq_var *x = layer_norm(b, t, h, text != NULL ? SECOND : FIRST), *from = text != NULL ? text : x;
+    struct srq_var *query = srq_op_linear(t, x, &b->linears[q]);
+    struct srq_var *key = srq_op_linear(t, from, &b->linears[q + 1]);
+    struct srq_var *value = srq_op_linear(t, from, &b->linears[q + 2]);
+
+    return srq_op_add(t, h, srq_op_linear(t, srq_op_attention(t, query, key, value, &a), &b->linears[q + 3]));
+}
+
+FORWARD(run_transformer)
+{
+    struct srq_var *h = srq_op_linear(t, norm_of(b, t, in[0], ALL, batch), &b->linears[PROJ_IN]), *gated;
+
+    (void)seq;
+    h = attend(b, t, h, NULL, batch);
+    h = attend(b, t, h, in[1], batch);
+    gated = srq_op_geglu(t, srq_op_linear(t, layer_norm(b, t, h, THIRD), &b->linears[GATED]));
+    h = srq_op_add(t, h, srq_op_linear(t, gated, &b->linears[BACK]));
+    out[0] = srq_op_add(t, in[0], srq_op_linear(t, h, &b->linears[PROJ_OUT]));
+}
+
 FORWARD(run_down)
 {
     const struct srq_unet_shape *s = shape_of(b);
@@ -135,6 +181,7 @@ struct plan {
     struct srq_layout *l;
     struct srq_unet *u;
     int hidden, time;      /* ports as they are now */
+    int text;              /* port; -1: there is none */
     int64_t channels;      /* of `hidden` */
     int64_t height, width; /* likewise */
     int skips[SRQ_UNET_LEVELS * 65 + 1];
@@ -176,6 +223,11 @@ static void linear(struct srq_unet_part *part, const char *module, int64_t out, 
         (struct srq_linear_row){ module, out, in * taps, SRQ_BIAS_ALWAYS, NULL, kernel, legacy, false };
 }
 
+static void no_bias(struct srq_unet_part *part)
+{
+    part->linears[part->kind.linear_count - 1].bias = SRQ_BIAS_NEVER;
+}
+
 /* The layer that was added last is one of those which say what pictures and times are. */
 static void at_edge(struct srq_unet_part *part)
 {
@@ -188,16 +240,16 @@ static void norm(struct srq_unet_part *part, const char *module, int64_t channel
     part->vectors[part->kind.vector_count++] = (struct srq_vector_row){ module, channels, "bias" };
 }
 
-/* The unit, from `hidden` (and what it reads beside it) to a new `hidden`. */
-static void add(struct plan *p, const char *name, const char *tensors, const struct srq_unet_part *part, bool time,
+/* The unit, from `hidden` (and what it reads beside it, a port or -1) to a new `hidden`. */
+static void add(struct plan *p, const char *name, const char *tensors, const struct srq_unet_part *part, int beside,
                 int skip)
 {
     struct srq_layout_unit u = { name, tensors, &part->kind, { p->hidden }, 1, { 0 }, 1 };
 
     if (p->rc < 0)
         return;
-    if (time)
-        u.in[u.ins++] = p->time;
+    if (beside >= 0)
+        u.in[u.ins++] = beside;
     if (skip >= 0)
         u.in[u.ins++] = skip;
     u.out[0] = srq_layout_matrix(p->l, "hidden", p->height * p->width, part->shape.out);
@@ -236,7 +288,7 @@ static void resnet(struct plan *p, const char *name, int64_t out, double scale, 
     norm(part, "norm1", in);
     norm(part, "norm2", out);
     part->kind.forward = run_resnet;
-    add(p, name, name, part, true, from);
+    add(p, name, name, part, p->time, from);
 }
 
 static void attention(struct plan *p, const char *name, int64_t groups, double scale)
@@ -257,7 +309,54 @@ static void attention(struct plan *p, const char *name, int64_t groups, double s
     linear(part, "to_out.0", c, inner, 0, "proj_attn");
     norm(part, "group_norm", c);
     part->kind.forward = run_attention;
-    add(p, name, name, part, false, -1);
+    add(p, name, name, part, -1, -1);
+}
+
+/* One Transformer2DModel with one block (spec 6). The modules' names are those of checkpoints. */
+static void transformer(struct plan *p, const char *name, int64_t heads)
+{
+    static const char *const projections[2][4] = {
+        { "transformer_blocks.0.attn1.to_q", "transformer_blocks.0.attn1.to_k", "transformer_blocks.0.attn1.to_v",
+          "transformer_blocks.0.attn1.to_out.0" },
+        { "transformer_blocks.0.attn2.to_q", "transformer_blocks.0.attn2.to_k", "transformer_blocks.0.attn2.to_v",
+          "transformer_blocks.0.attn2.to_out.0" },
+    };
+    struct srq_unet_part *part = new_part(p, p->channels);
+    int64_t c = p->channels;
+    int kernel = p->u->flat ? 0 : 1;
+
+    if (part == NULL)
+        return;
+    part->shape.heads = heads;
+    part->shape.head_dim = c / heads;
+    part->shape.eps = 1e-6;
+    part->shape.words = SRQ_TEXT_WORDS;
+    linear(part, "proj_in", c, c, kernel, NULL);
+    for (int text = 0; text < 2; text++) {
+        for (int i = 0; i < 4; i++) {
+            linear(part, projections[text][i], c, text && (i == 1 || i == 2) ? p->u->text_width : c, 0, NULL);
+            if (i < 3)
+                no_bias(part);
+        }
+    }
+    linear(part, "transformer_blocks.0.ff.net.0.proj", 8 * c, c, 0, NULL);
+    linear(part, "transformer_blocks.0.ff.net.2", c, 4 * c, 0, NULL);
+    linear(part, "proj_out", c, c, kernel, NULL);
+    norm(part, "norm", c);
+    norm(part, "transformer_blocks.0.norm1", c);
+    norm(part, "transformer_blocks.0.norm2", c);
+    norm(part, "transformer_blocks.0.norm3", c);
+    part->kind.forward = run_transformer;
+    add(p, name, name, part, p->text, -1);
+}
+
+/* What a level has: a transformer where the model is told a text, else attention alone. */
+static void attend_at(struct plan *p, const char *name, int level, int64_t groups, double scale)
+{
+    if (p->text >= 0)
+        transformer(p, name, p->u->heads[level]);
+    else
+        attention(p, name, groups, scale);
 }
 
 /* Halves or doubles the size. */
@@ -271,7 +370,7 @@ static void resample(struct plan *p, const char *name, bool up)
     part->kind.forward = up ? run_up : run_down;
     p->height = up ? 2 * p->height : p->height / 2;
     p->width = up ? 2 * p->width : p->width / 2;
-    add(p, name, name, part, false, -1);
+    add(p, name, name, part, -1, -1);
 }
 
 static void begin(struct plan *p)
@@ -279,6 +378,7 @@ static void begin(struct plan *p)
     struct srq_unet_part *part;
     int picture = srq_layout_matrix(p->l, "picture", p->height * p->width, p->u->in_channels);
     int time = srq_layout_matrix(p->l, "time", 1, p->u->channels[0]);
+    int text = p->u->text_width > 0 ? srq_layout_matrix(p->l, "text", SRQ_TEXT_WORDS, p->u->text_width) : -1;
     int embedding = srq_layout_matrix(p->l, "time_embedding", 1, p->u->time_width);
     struct srq_layout_unit u = { "time_embedding", "time_embedding", NULL, { time }, 1, { embedding }, 1 };
 
@@ -286,6 +386,7 @@ static void begin(struct plan *p)
     p->hidden = picture;
     p->channels = p->u->in_channels;
     p->time = embedding;
+    p->text = text;
     part = new_part(p, p->u->time_width);
     if (part != NULL) {
         linear(part, "linear_1", p->u->time_width, p->u->channels[0], 0, NULL);
@@ -301,7 +402,7 @@ static void begin(struct plan *p)
         linear(part, "conv_in", part->shape.out, p->channels, 3, NULL);
         at_edge(part);
         part->kind.forward = run_conv_in;
-        add(p, "conv_in", "", part, false, -1);
+        add(p, "conv_in", "", part, -1, -1);
     }
     push_skip(p);
 }
@@ -315,7 +416,7 @@ static void down(struct plan *p, int level)
         resnet(p, name, p->u->channels[level], 1, false);
         snprintf(name, sizeof(name), "down_blocks.%d.attentions.%d", level, (int)j);
         if (p->u->down_attends[level])
-            attention(p, name, p->u->groups, 1);
+            attend_at(p, name, level, p->u->groups, 1);
         push_skip(p);
     }
     if (level == p->u->levels - 1)
@@ -335,7 +436,7 @@ static void up(struct plan *p, int level)
         resnet(p, name, out, 1, true);
         snprintf(name, sizeof(name), "up_blocks.%d.attentions.%d", level, (int)j);
         if (p->u->up_attends[level])
-            attention(p, name, p->u->groups, 1);
+            attend_at(p, name, p->u->levels - 1 - level, p->u->groups, 1);
     }
     snprintf(name, sizeof(name), "up_blocks.%d.upsamplers.0", level);
     if (level < p->u->levels - 1)
@@ -348,7 +449,7 @@ static void middle(struct plan *p)
 
     resnet(p, "mid_block.resnets.0", c, p->u->mid_scale, false);
     if (p->u->mid_attends)
-        attention(p, "mid_block.attentions.0", p->u->mid_groups, p->u->mid_scale);
+        attend_at(p, "mid_block.attentions.0", p->u->levels - 1, p->u->mid_groups, p->u->mid_scale);
     resnet(p, "mid_block.resnets.1", c, p->u->mid_scale, false);
 }
 
@@ -362,7 +463,7 @@ static void end(struct plan *p)
     at_edge(part);
     norm(part, "conv_norm_out", p->channels);
     part->kind.forward = run_tail;
-    add(p, "conv_out", "", part, false, -1);
+    add(p, "conv_out", "", part, -1, -1);
 }
 
 static int lay_out(struct srq_layout *l, const struct srq_config *c)
@@ -392,13 +493,20 @@ const struct srq_family srq_family_unet2d = {
     .lay_out = lay_out,
 };
 
+const struct srq_family srq_family_unet2d_condition = {
+    .model_type = "UNet2DConditionModel",
+    .prefix = "",
+    .read = srq_unet_condition_read,
+    .lay_out = lay_out,
+};
+
 /* ---- what goes in ------------------------------------------------------------------------------------------------ */
 
 struct srq_pictures srq_model_pictures(const struct srq_model *m)
 {
     const struct srq_unet *u = m->config.unet;
 
-    return (struct srq_pictures){ u->height, u->width, u->in_channels, u->out_channels };
+    return (struct srq_pictures){ u->height, u->width, u->in_channels, u->out_channels, u->text_width };
 }
 
 void srq_model_time(const struct srq_model *m, double t, float *dst)

@@ -110,7 +110,7 @@ struct srq_layout_unit {
 int srq_layout_named(struct srq_layout *l, const struct srq_layout_unit *u);
 
 extern const struct srq_family srq_family_llama, srq_family_mistral, srq_family_qwen2, srq_family_qwen3;
-extern const struct srq_family srq_family_unet2d;
+extern const struct srq_family srq_family_unet2d, srq_family_unet2d_condition;
 /* The family of a model_type or _class_name, or NULL. */
 const struct srq_family *srq_family_find(const char *model_type);
 /* For a program that brings one of its own: known from now on, beside those above. One at a time; NULL: none. */
@@ -163,7 +163,8 @@ struct srq_fold; /* the scales that are folded in */
 
 struct srq_model {
     struct srq_model_info info;
-    char *weights; /* the folder of the network inside a diffusers folder; NULL: info.path */
+    char *unpacked; /* the folder that an archive became; NULL: info.path is one */
+    char *weights;  /* the folder of the network inside a diffusers folder; NULL: info.folder */
     const struct srq_family *family;
     struct srq_config config;
     struct srq_tensors *tensors;
@@ -189,11 +190,12 @@ void srq_units_compare(struct srq_model *m);
 void srq_units_fini(struct srq_model *m);
 
 /* diffusers.c: of a folder with a model_index.json the one that holds the network, `*out` the caller's; NULL where the
- * folder itself does. */
+ * folder itself does, as those of old hubs and those without such an index do. */
 int srq_diffusers_network(const char *path, char **out, struct srq_error *err);
 
-/* unet_config.c: the configuration of a UNet2DModel; its part in a model's */
+/* unet_config.c: the configuration of a UNet2DModel, and of a UNet2DConditionModel; its part in a model's */
 int srq_unet_read(const struct srq_fields *f, struct srq_config *c, struct srq_error *err);
+int srq_unet_condition_read(const struct srq_fields *f, struct srq_config *c, struct srq_error *err);
 void srq_unet_free(struct srq_unet *u);
 
 /* notes.c: what of the folder does not fit together */

@@ -3,6 +3,7 @@
 #define SRQ_MODEL_MODEL_H
 
 #include "core/format/tensors.h"
+#include "core/math/int8.h"
 #include "core/tape/ops.h"
 
 struct srq_model; /* an opened model folder: configuration, family, layer table, mapped weights */
@@ -60,7 +61,8 @@ struct srq_unit_info {
 
 struct srq_model_info {
     const char *path, *family, *architecture;
-    const char *network; /* the folder of configuration and weights: `path`, or one in it (diffusers) */
+    const char *folder;  /* of the model's files: `path`, or what the archive there was unpacked into */
+    const char *network; /* the folder of configuration and weights: `folder`, or one in it (diffusers) */
     bool pictures;       /* a diffusion model (pictures.h): no words, no head, and no widths but its layers' */
     int blocks;
     int64_t hidden, intermediate, heads, kv_heads, head_dim, vocab, max_positions;
@@ -73,9 +75,16 @@ struct srq_model_info {
     bool rounds_inputs;    /* such a folder says that inputs of some layers are to be rounded */
 };
 
-/* Opens a folder. Headers and configuration only; every expected tensor is checked for presence and exact shape. A
- * quantized folder that srq can decode (its own exports) is opened too, with weights decoded as blocks are loaded;
- * `plain_only` refuses those by name. */
+/* The folder of an archive's model, `*out` the caller's: it is unpacked into the user's cache folder (kind "models",
+ * core/base/cache_dir.h) unless its content was before; what is not opened for 30 days is taken away when another one
+ * is unpacked. `*out` is NULL where `path` is no archive. Errors as of core/format/archive.h; -SRQ_EFORMAT where it
+ * holds no model, or several; -SRQ_ESTATE where there is no cache folder. */
+int srq_model_unpack(const char *path, char **out, struct srq_error *err);
+
+/* Opens a folder, or the archive of one, which is unpacked first where it was not before (srq_model_unpack). Headers
+ * and configuration only; every expected tensor is checked for presence and exact shape. A quantized folder that srq
+ * can decode (its own exports) is opened too, with weights decoded as blocks are loaded; `plain_only` refuses those by
+ * name. */
 int srq_model_open(const char *path, bool plain_only, struct srq_model **out, struct srq_error *err);
 void srq_model_close(struct srq_model *m);
 const struct srq_model_info *srq_model_info(const struct srq_model *m);
@@ -101,6 +110,9 @@ const struct srq_tensors *srq_model_tensors(const struct srq_model *m);
  * (scale_pairs.h) it is F32 in memory of the model's own, kept until a layer of another block is asked for; one
  * thread. */
 int srq_model_weight(const struct srq_model *m, int layer, struct srq_tensor *out, struct srq_error *err);
+/* The codes of a layer where a quantized folder stores them, a signed byte each with one scale a row. They are mapped.
+ * False: it does not. */
+bool srq_model_int8(const struct srq_model *m, int layer, struct srq_int8_codes *out);
 /* First tensor with NaN or Inf among those of a unit (the head: all that are of no block) → -SRQ_ENUMERIC naming it and
  * the index. */
 int srq_model_check_finite(const struct srq_model *m, int unit, struct srq_error *err);

@@ -94,7 +94,7 @@ static int expect_weight(struct srq_model *m, struct srq_layer_entry *e, struct 
         m->info.rounds_inputs = m->info.rounds_inputs || srq_scheme_has_act(&e->inputs);
     }
     if (e->packed) {
-        e->info.dtype = m->embed_dtype;
+        e->info.dtype = m->info.pictures ? SRQ_F32 : m->embed_dtype;
         return 0;
     }
     snprintf(name, sizeof(name), "%s.weight", e->info.name);
@@ -247,7 +247,7 @@ static int fill_info(struct srq_model *m, struct srq_error *err)
     const struct srq_config *c = &m->config;
     struct srq_model_info *info = &m->info;
 
-    info->network = m->weights != NULL ? m->weights : info->path;
+    info->network = m->weights != NULL ? m->weights : info->folder;
     info->family = m->family->model_type;
     info->architecture = c->architecture;
     info->hidden = c->hidden;
@@ -286,7 +286,10 @@ static int read_json(const char *path, char **weights, json_t **out, struct srq_
     if (stat(path, &st) != 0)
         return srq_fail_field(err, -SRQ_ENOENT, "model", "there is no model folder %s", path);
     if (!S_ISDIR(st.st_mode))
-        return srq_fail_field(err, -SRQ_EUNSUPPORTED, "model", "%s is not a folder with a config.json", path);
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, "model",
+                              "%s is not a folder with a config.json, nor an archive of "
+                              "one (.tar, .tar.gz, .tar.zst, .zip)",
+                              path);
     name = srq_path_join(path, "config.json");
     if (name == NULL)
         return no_memory(path, err);
@@ -330,7 +333,9 @@ int srq_model_open(const char *path, bool plain_only, struct srq_model **out, st
         srq_free(m);
         return no_memory(path, err);
     }
-    if ((rc = read_json(path, &m->weights, &config, err)) != 0 ||
+    if ((rc = srq_model_unpack(path, &m->unpacked, err)) != 0 ||
+        (m->info.folder = path = m->unpacked != NULL ? m->unpacked : m->info.path,
+         rc = read_json(path, &m->weights, &config, err)) != 0 ||
         (rc = srq_config_read(config, &m->family, &m->config, err)) != 0 ||
         (rc = srq_tensors_open(m->weights != NULL ? m->weights : path, &m->tensors, err)) != 0 ||
         (rc = open_quantized(m, config, plain_only, err)) != 0 ||
@@ -382,6 +387,7 @@ void srq_model_close(struct srq_model *m)
     srq_tensors_close(m->replaced);
     srq_config_fini(&m->config);
     srq_free(m->weights);
+    srq_free(m->unpacked);
     srq_free((char *)(uintptr_t)m->info.path);
     srq_free(m);
 }

@@ -6,11 +6,15 @@
 
 #include "core/model/model.h"
 
-enum { SRQ_PORT_PICTURE, SRQ_PORT_TIME };
+enum { SRQ_PORT_PICTURE, SRQ_PORT_TIME, SRQ_PORT_TEXT };
+
+#define SRQ_TEXT_WORDS 77 /* that text encoders of such models give, whatever the text's length */
 
 struct srq_pictures {
     int64_t height, width, channels;
     int64_t out_channels; /* of what it says; twice `channels` where it also says a variance */
+    int64_t text_width;   /* above 0: its third port is a text, [SRQ_TEXT_WORDS, text_width] as an encoder gives it
+                             (srq runs none); 0: it is told nothing, and has no such port */
 };
 /* Of a model that is one of pictures (struct srq_model_info). */
 struct srq_pictures srq_model_pictures(const struct srq_model *m);

@@ -7,6 +7,8 @@
 
 #include <jansson.h>
 
+#define SRQ_INT8_METHOD "srq-int8" /* quant_method of the format int8 */
+
 struct srq_quantized; /* how the layers of one folder are packed */
 
 /* `config` is the `quantization_config` of config.json; it may be released after the call, `tensors` must stay open.
@@ -15,7 +17,7 @@ int srq_quantized_open(const json_t *config, const struct srq_tensors *tensors, 
                        struct srq_error *err);
 void srq_quantized_close(struct srq_quantized *q);
 const char *srq_quantized_method(
-    const struct srq_quantized *q); /* quant_method: "auto-round", "gptq", "awq", "compressed-tensors" */
+    const struct srq_quantized *q); /* quant_method: "auto-round", "gptq", "awq", "compressed-tensors", "srq-int8" */
 
 /* Whether `layer` (name without ".weight") is stored packed: 1, after checking every packed tensor's dtype and shape
  * against [out, in]; 0 when it is a plain ".weight"; negative with `err` naming the tensor that is wrong. */
@@ -27,6 +29,9 @@ int srq_quantized_inputs(const struct srq_quantized *q, const char *layer, struc
  * different rows. */
 int srq_quantized_decode(const struct srq_quantized *q, const char *layer, int64_t row, int64_t rows, void *dst,
                          enum srq_dtype dtype, struct srq_error *err);
+/* The codes of a layer where they are stored [out, in], a signed byte each, with one scale a row [out]; both are
+ * mapped. False: the layer is stored in another way, or its scales are not finite. */
+bool srq_quantized_int8(const struct srq_quantized *q, const char *layer, const int8_t **codes, const float **scales);
 void srq_quantized_release(const struct srq_quantized *q, const char *layer); /* drops the mapped pages */
 
 #endif

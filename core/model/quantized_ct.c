@@ -437,5 +437,6 @@ static int inputs_of_layer(const struct srq_quantized *base, const char *layer, 
 static const char *const suffixes[] = { "weight_packed", "weight", "weight_scale", "weight_zero_point", NULL };
 
 const struct srq_quantized_reader srq_quantized_ct = {
-    "compressed-tensors", open_folder, close_folder, method_of, has_layer, decode_layer, suffixes, inputs_of_layer,
+    "compressed-tensors", open_folder, close_folder,    method_of, has_layer,
+    decode_layer,         suffixes,    inputs_of_layer, NULL,
 };

@@ -263,5 +263,5 @@ static int decode_layer(const struct srq_quantized *q, const char *layer, int64_
 static const char *const suffixes[] = { "qweight", "qzeros", "scales", "g_idx", NULL };
 
 const struct srq_quantized_reader srq_quantized_integers = {
-    NULL, open_folder, close_folder, method_of, has_layer, decode_layer, suffixes, NULL,
+    NULL, open_folder, close_folder, method_of, has_layer, decode_layer, suffixes, NULL, NULL,
 };

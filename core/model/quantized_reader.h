@@ -16,9 +16,10 @@ struct srq_quantized_reader {
                   enum srq_dtype dtype, struct srq_error *err);
     const char *const *suffixes; /* of a layer's tensors; ends with NULL */
     int (*inputs)(const struct srq_quantized *q, const char *layer, struct srq_scheme *out, struct srq_error *err);
+    bool (*int8)(const struct srq_quantized *q, const char *layer, const int8_t **codes, const float **scales);
 };
 
-extern const struct srq_quantized_reader srq_quantized_integers, srq_quantized_ct;
+extern const struct srq_quantized_reader srq_quantized_integers, srq_quantized_ct, srq_quantized_int8_folder;
 
 /* What every kind's own struct begins with. */
 struct srq_quantized {

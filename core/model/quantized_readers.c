@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-static const struct srq_quantized_reader *const readers[] = { &srq_quantized_ct, &srq_quantized_integers };
+static const struct srq_quantized_reader *const readers[] = { &srq_quantized_ct, &srq_quantized_int8_folder,
+                                                              &srq_quantized_integers };
 
 int srq_quantized_open(const json_t *config, const struct srq_tensors *tensors, struct srq_quantized **out,
                        struct srq_error *err)
@@ -50,6 +51,11 @@ int srq_quantized_decode(const struct srq_quantized *q, const char *layer, int64
                          enum srq_dtype dtype, struct srq_error *err)
 {
     return q->reader->decode(q, layer, row, rows, dst, dtype, err);
+}
+
+bool srq_quantized_int8(const struct srq_quantized *q, const char *layer, const int8_t **codes, const float **scales)
+{
+    return q->reader->int8 != NULL && q->reader->int8(q, layer, codes, scales);
 }
 
 bool srq_quantized_part(const struct srq_quantized *q, const char *layer, const char *suffix, bool data,

@@ -101,6 +101,14 @@ int srq_model_read_rows(const struct srq_model *m, int layer, int64_t row, int64
     return 0;
 }
 
+bool srq_model_int8(const struct srq_model *m, int layer, struct srq_int8_codes *out)
+{
+    const struct srq_layer_info *l = &m->layers[layer].info;
+
+    *out = (struct srq_int8_codes){ .n = l->out, .k = l->in, .kernel = l->kernel };
+    return m->layers[layer].packed && srq_quantized_int8(m->quantized, l->name, &out->codes, &out->scales);
+}
+
 int srq_model_read_linear(const struct srq_model *m, int layer, void *dst, enum srq_dtype dtype, struct srq_error *err)
 {
     const struct srq_layer_entry *e = &m->layers[layer];

@@ -1,4 +1,5 @@
-/* UNet2DModel (spec diffusion-qat 8, 9): its configuration, and what its blocks are. Inside core/model. */
+/* UNet2DModel (spec diffusion-qat 8, 9) and UNet2DConditionModel (6): their configuration, and what their blocks are.
+ * Inside core/model. */
 #ifndef SRQ_MODEL_UNET_H
 #define SRQ_MODEL_UNET_H
 
@@ -11,8 +12,11 @@ struct srq_unet {
     int levels;
     int64_t channels[SRQ_UNET_LEVELS];                               /* C_0 … */
     bool down_attends[SRQ_UNET_LEVELS], up_attends[SRQ_UNET_LEVELS]; /* up: from the bottom */
-    int64_t layers;   /* resnets of a down level; one more of an up level */
-    int64_t head_dim; /* 0: one head of the whole width */
+    int64_t layers;                 /* resnets of a down level; one more of an up level */
+    int64_t head_dim;               /* 0: one head of the whole width */
+    int64_t text_width;             /* of what the model is told; 0: it is told nothing */
+    int64_t heads[SRQ_UNET_LEVELS]; /* of a level, in a model that is told something */
+    bool flat;                      /* proj_in and proj_out are stored as linears, not as 1x1 convolutions */
     int64_t groups, mid_groups;
     double eps, mid_scale;
     int64_t time_width; /* of the time embedding */
@@ -34,10 +38,11 @@ struct srq_unet_shape {
     int64_t groups;
     double eps, scale; /* the result is divided by it */
     bool pad_after, scale_shift, shortcut;
+    int64_t words; /* of the text that a transformer reads */
 };
 
-#define SRQ_UNET_LINEARS 5
-#define SRQ_UNET_VECTORS 4
+#define SRQ_UNET_LINEARS 12
+#define SRQ_UNET_VECTORS 8
 
 /* One block: its kind is its own, as shapes differ. */
 struct srq_unet_part {

@@ -1,10 +1,11 @@
-/* config.json of a UNet2DModel → struct srq_unet (spec diffusion-qat 8). Unknown keys are ignored, as diffusers does;
- * a value that changes what is computed and is not known is refused by name. */
+/* config.json of a UNet2DModel or UNet2DConditionModel → struct srq_unet (spec diffusion-qat 6 and 8). Unknown keys are
+ * ignored, as diffusers does; a value that changes what is computed and is not known is refused by name. */
 #include "core/model/unet.h"
 
 #include "core/base/alloc.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #define CHANNELS_MAX 65536
 #define PIXELS_MAX 4096
@@ -96,20 +97,24 @@ static int read_blocks(const struct srq_fields *f, const char *key, const char *
     return 0;
 }
 
-static int read_levels(const struct srq_fields *f, struct srq_unet *u, struct srq_error *err)
+/* The names of a level's blocks that attend. */
+struct names {
+    const char *down, *up, *mid;
+};
+
+static int read_levels(const struct srq_fields *f, const struct names *names, struct srq_unet *u, struct srq_error *err)
 {
     int64_t step;
     int rc;
 
-    u->in_channels = u->out_channels = 3;
     u->layers = 2;
     if ((rc = read_size(f, u, err)) != 0 ||
         (rc = srq_field_int(f, "in_channels", false, 1, CHANNELS_MAX, &u->in_channels, err)) != 0 ||
         (rc = srq_field_int(f, "out_channels", false, 1, CHANNELS_MAX, &u->out_channels, err)) != 0 ||
         (rc = srq_field_int(f, "layers_per_block", false, 1, LAYERS_MAX, &u->layers, err)) != 0 ||
         (rc = read_channels(f, u, err)) != 0 ||
-        (rc = read_blocks(f, "down_block_types", "DownBlock2D", "AttnDownBlock2D", u, u->down_attends, err)) != 0 ||
-        (rc = read_blocks(f, "up_block_types", "UpBlock2D", "AttnUpBlock2D", u, u->up_attends, err)) != 0)
+        (rc = read_blocks(f, "down_block_types", "DownBlock2D", names->down, u, u->down_attends, err)) != 0 ||
+        (rc = read_blocks(f, "up_block_types", "UpBlock2D", names->up, u, u->up_attends, err)) != 0)
         return rc;
     step = (int64_t)1 << (u->levels - 1);
     if (u->height % step != 0 || u->width % step != 0)
@@ -118,10 +123,10 @@ static int read_levels(const struct srq_fields *f, struct srq_unet *u, struct sr
     return 0;
 }
 
-static int read_middle(const struct srq_fields *f, struct srq_unet *u, struct srq_error *err)
+static int read_middle(const struct srq_fields *f, const struct names *names, struct srq_unet *u, struct srq_error *err)
 {
     const json_t *v = json_object_get(f->object, "mid_block_type");
-    int rc = v == NULL || json_is_null(v) ? 0 : demand(f, "mid_block_type", "UNetMidBlock2D", err);
+    int rc = v == NULL || json_is_null(v) ? 0 : demand(f, "mid_block_type", names->mid, err);
 
     u->mid = v == NULL || !json_is_null(v);
     u->mid_attends = true;
@@ -133,25 +138,33 @@ static int read_middle(const struct srq_fields *f, struct srq_unet *u, struct sr
     return rc;
 }
 
+static int read_norms(const struct srq_fields *f, struct srq_unet *u, struct srq_error *err)
+{
+    int rc;
+
+    u->groups = 32;
+    u->eps = 1e-5;
+    if ((rc = srq_field_int(f, "norm_num_groups", false, 1, CHANNELS_MAX, &u->groups, err)) != 0 ||
+        (rc = srq_field_number(f, "norm_eps", false, 0, 0.1, &u->eps, err)) != 0)
+        return rc;
+    u->mid_groups = u->groups;
+    for (int i = 0; i < u->levels; i++)
+        if (u->channels[i] % u->groups != 0)
+            return srq_field_fail(f, "norm_num_groups", err, "%lld does not divide block_out_channels %lld",
+                                  (long long)u->groups, (long long)u->channels[i]);
+    return 0;
+}
+
 static int read_attention(const struct srq_fields *f, struct srq_unet *u, struct srq_error *err)
 {
     const json_t *v = json_object_get(f->object, "attention_head_dim");
     int rc;
 
     u->head_dim = v != NULL && json_is_null(v) ? 0 : 8;
-    u->groups = 32;
-    u->eps = 1e-5;
     if ((rc = srq_field_int(f, "attention_head_dim", false, 1, CHANNELS_MAX, &u->head_dim, err)) != 0 ||
-        (rc = srq_field_int(f, "norm_num_groups", false, 1, CHANNELS_MAX, &u->groups, err)) != 0)
-        return rc;
-    u->mid_groups = u->groups;
-    if ((rc = srq_field_int(f, "attn_norm_num_groups", false, 1, CHANNELS_MAX, &u->mid_groups, err)) != 0 ||
-        (rc = srq_field_number(f, "norm_eps", false, 0, 0.1, &u->eps, err)) != 0)
+        (rc = srq_field_int(f, "attn_norm_num_groups", false, 1, CHANNELS_MAX, &u->mid_groups, err)) != 0)
         return rc;
     for (int i = 0; i < u->levels; i++) {
-        if (u->channels[i] % u->groups != 0)
-            return srq_field_fail(f, "norm_num_groups", err, "%lld does not divide block_out_channels %lld",
-                                  (long long)u->groups, (long long)u->channels[i]);
         if (u->head_dim > u->channels[i] &&
             (u->down_attends[i] || u->up_attends[u->levels - 1 - i] || (u->mid_attends && i == u->levels - 1)))
             return srq_field_fail(f, "attention_head_dim", err, "%lld is more than the %lld channels of level %d",
@@ -210,7 +223,8 @@ static int read_details(const struct srq_fields *f, struct srq_unet *u, struct s
     return 0;
 }
 
-int srq_unet_read(const struct srq_fields *f, struct srq_config *c, struct srq_error *err)
+static int begin(const struct srq_fields *f, const struct names *names, struct srq_config *c, int64_t channels,
+                 struct srq_error *err)
 {
     struct srq_unet *u = srq_calloc(1, sizeof(*u));
     int rc;
@@ -218,8 +232,102 @@ int srq_unet_read(const struct srq_fields *f, struct srq_config *c, struct srq_e
     c->unet = u;
     if (u == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory reading config.json");
-    if ((rc = read_levels(f, u, err)) != 0 || (rc = read_middle(f, u, err)) != 0 ||
-        (rc = read_attention(f, u, err)) != 0 || (rc = read_time(f, u, err)) != 0)
+    u->in_channels = u->out_channels = channels;
+    if ((rc = read_levels(f, names, u, err)) != 0 || (rc = read_middle(f, names, u, err)) != 0)
+        return rc;
+    return read_norms(f, u, err);
+}
+
+int srq_unet_read(const struct srq_fields *f, struct srq_config *c, struct srq_error *err)
+{
+    static const struct names names = { "AttnDownBlock2D", "AttnUpBlock2D", "UNetMidBlock2D" };
+    int rc = begin(f, &names, c, 3, err);
+
+    if (rc != 0 || (rc = read_attention(f, c->unet, err)) != 0 || (rc = read_time(f, c->unet, err)) != 0)
+        return rc;
+    return read_details(f, c->unet, err);
+}
+
+/* ---- models that are told a text ---- */
+
+/* Parts that srq does not have: the key is absent, null, false, or has the value of the plain model. */
+static int refuse_parts(const struct srq_fields *f, struct srq_error *err)
+{
+    static const struct {
+        const char *key;
+        int64_t plain; /* where it is a number */
+    } parts[] = { { "only_cross_attention", 0 },
+                  { "mid_block_only_cross_attention", 0 },
+                  { "dual_cross_attention", 0 },
+                  { "encoder_hid_dim", -1 },
+                  { "encoder_hid_dim_type", -1 },
+                  { "addition_embed_type", -1 },
+                  { "resnet_skip_time_act", 0 },
+                  { "resnet_out_scale_factor", 1 },
+                  { "time_embedding_act_fn", -1 },
+                  { "timestep_post_act", -1 },
+                  { "time_cond_proj_dim", -1 },
+                  { "class_embeddings_concat", 0 },
+                  { "cross_attention_norm", -1 },
+                  { "conv_in_kernel", 3 },
+                  { "conv_out_kernel", 3 },
+                  { "transformer_layers_per_block", 1 },
+                  { "reverse_transformer_layers_per_block", -1 } };
+
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        const json_t *v = srq_field(f, parts[i].key);
+        bool plain =
+            v == NULL || json_is_false(v) || (json_is_number(v) && json_number_value(v) == (double)parts[i].plain);
+        char *text = plain ? NULL : json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
+
+        if (!plain) {
+            srq_fail_field(err, -SRQ_EUNSUPPORTED, parts[i].key,
+                           "config.json: %s %.60s is not one that srq knows: it knows the networks of Stable Diffusion "
+                           "1 and 2",
+                           parts[i].key, text != NULL ? text : "");
+            free(text);
+            return -SRQ_EUNSUPPORTED;
+        }
+    }
+    return demand(f, "attention_type", "default", err);
+}
+
+/* What is called attention_head_dim there is the number of heads, for all levels or for each (spec 6). */
+static int read_heads(const struct srq_fields *f, struct srq_unet *u, struct srq_error *err)
+{
+    const char *key = srq_field(f, "num_attention_heads") != NULL ? "num_attention_heads" : "attention_head_dim";
+    const json_t *v = srq_field(f, key);
+
+    if (json_is_array(v) && json_array_size(v) != (size_t)u->levels)
+        return srq_field_fail(f, key, err, "a number or %d of them are due, as block_out_channels has", u->levels);
+    for (int i = 0; i < u->levels; i++) {
+        const json_t *n = json_is_array(v) ? json_array_get(v, (size_t)i) : v;
+
+        u->heads[i] = v == NULL ? 8 : json_is_integer(n) ? json_integer_value(n) : 0;
+        if (u->heads[i] < 1 || u->channels[i] % u->heads[i] != 0)
+            return srq_field_fail(f, key, err, "%lld heads do not divide the %lld channels of level %d",
+                                  (long long)u->heads[i], (long long)u->channels[i], i);
+    }
+    return 0;
+}
+
+int srq_unet_condition_read(const struct srq_fields *f, struct srq_config *c, struct srq_error *err)
+{
+    static const struct names names = { "CrossAttnDownBlock2D", "CrossAttnUpBlock2D", "UNetMidBlock2DCrossAttn" };
+    const json_t *types = srq_field(f, "down_block_types");
+    struct srq_unet *u;
+    int rc;
+
+    if (types == NULL || srq_field(f, "up_block_types") == NULL)
+        return srq_field_fail(f, types == NULL ? "down_block_types" : "up_block_types", err, "is missing");
+    rc = begin(f, &names, c, 4, err);
+    if (rc != 0)
+        return rc;
+    u = c->unet;
+    u->text_width = 1280;
+    if ((rc = srq_field_int(f, "cross_attention_dim", false, 1, CHANNELS_MAX, &u->text_width, err)) != 0 ||
+        (rc = srq_field_bool(f, "use_linear_projection", &u->flat, err)) != 0 || (rc = read_heads(f, u, err)) != 0 ||
+        (rc = read_time(f, u, err)) != 0 || (rc = refuse_parts(f, err)) != 0)
         return rc;
     return read_details(f, u, err);
 }

@@ -60,17 +60,27 @@ struct srq_var *srq_op_rope(struct srq_tape *t, struct srq_var *x, int64_t seq, 
                             const float *cos, const float *sin);
 /* Attention, softmax in F32. q [batch*seq, heads*head_dim], k and v [batch*seq, kv_heads*head_dim]; query head j
  * uses kv head j / (heads/kv_heads). window 0: none, else a query sees itself and the window-1 keys before it. full: a
- * query sees all keys of its sequence (and there is no window); else none after it. Saves only the log-sum-exp; tiles
- * are recomputed in backward. */
+ * query sees all keys of its sequence (and there is no window); else none after it. keys: of a sequence, where they are
+ * of another one than the queries (k and v [batch*keys, kv_heads*head_dim], full); 0: seq. Saves only the log-sum-exp;
+ * tiles are recomputed in backward. */
 struct srq_attention {
     int64_t batch, seq, heads, kv_heads, head_dim, window;
     float scale;
     bool full;
+    int64_t keys;
 };
 struct srq_var *srq_op_attention(struct srq_tape *t, struct srq_var *q, struct srq_var *k, struct srq_var *v,
                                  const struct srq_attention *a);
 /* silu(gate) * up, elementwise. */
 struct srq_var *srq_op_swiglu(struct srq_tape *t, struct srq_var *gate, struct srq_var *up);
+/* x [rows, 2n], a value and its gate side by side -> value * gelu(gate) [rows, n], with gelu(g) = g/2 (1 + erf(g/sqrt
+ * 2)).
+ */
+struct srq_var *srq_op_geglu(struct srq_tape *t, struct srq_var *x);
+/* y = gain (x - mean) / sqrt(var + eps) + bias, with mean and (biased) variance over the last axis; gain, bias
+ * [features]. */
+struct srq_var *srq_op_layer_norm(struct srq_tape *t, struct srq_var *x, const struct srq_vector *gain,
+                                  const struct srq_vector *bias, float eps);
 /* x * sigmoid(x), elementwise. */
 struct srq_var *srq_op_silu(struct srq_tape *t, struct srq_var *x);
 struct srq_var *srq_op_scale(struct srq_tape *t, struct srq_var *x, float factor);

@@ -28,6 +28,7 @@ struct job {
     float *lse;  /* [batch, heads, seq]; NULL: not saved */
     float *work; /* a stretch of work_len floats for each thread */
     int64_t work_len;
+    int64_t keys;        /* of a sequence */
     int64_t group;       /* query heads per key/value head */
     int64_t columns;     /* head_dim rounded up to tile_n: what products compute */
     int64_t width;       /* row stride of sums; it and keys_padded fit the widest kernels, so that a plan made */
@@ -68,7 +69,7 @@ static float *part(struct cursor *c, int64_t floats)
 /* Fills `w` from the memory at `base`; returns the length in floats. */
 static int64_t lay_out(const struct job *j, bool backward, float *base, struct work *w)
 {
-    int64_t hd = j->a.head_dim, rows = j->a.seq + SRQ_TILE_M_MAX;
+    int64_t hd = j->a.head_dim, rows = j->keys + SRQ_TILE_M_MAX;
     struct cursor at = { base, 0 };
 
     memset(w, 0, sizeof(*w));
@@ -78,7 +79,7 @@ static int64_t lay_out(const struct job *j, bool backward, float *base, struct w
     w->most = part(&at, QUERIES);
     w->sum = part(&at, QUERIES);
     if (!backward) {
-        w->v = part(&at, j->a.seq * j->width);
+        w->v = part(&at, j->keys * j->width);
         w->out = part(&at, QUERIES * j->width);
         return at.len;
     }
@@ -86,7 +87,7 @@ static int64_t lay_out(const struct job *j, bool backward, float *base, struct w
     w->dout = part(&at, QUERIES * hd);
     w->dout_packed = part(&at, QUERIES * j->width);
     w->vt = part(&at, j->keys_padded * hd);
-    w->k = part(&at, j->a.seq * j->width);
+    w->k = part(&at, j->keys * j->width);
     w->slopes = part(&at, QUERIES * LOGITS_LD);
     w->dq = part(&at, QUERIES * j->width);
     w->dk = part(&at, rows * j->width);
@@ -108,7 +109,7 @@ static int64_t first_key(const struct job *j, int64_t q)
 /* The end of the keys that query q sees. */
 static int64_t last_key(const struct job *j, int64_t q)
 {
-    return j->a.full ? j->a.seq : q + 1;
+    return j->a.full ? j->keys : q + 1;
 }
 
 static int64_t lesser(int64_t a, int64_t b)
@@ -160,7 +161,7 @@ static void over_keys(const struct job *j, const struct span *s, const float *we
             continue;
         for (int64_t d = 0; d < j->columns; d += tn)
             j->kern->tile(to - from, weights + r * LOGITS_LD + (from - s->k0), LOGITS_LD, 1,
-                          packed + d * j->a.seq + from * tn, c + r * j->width + d, j->width, true);
+                          packed + d * j->keys + from * tn, c + r * j->width + d, j->width, true);
     }
 }
 
@@ -260,8 +261,8 @@ static void forward_item(void *ctx, int64_t item, int thread)
     struct work w;
 
     lay_out(j, false, j->work + thread * j->work_len, &w);
-    j->kern->pack(j->dtype, at_row(j, j->k, b * j->a.seq, j->a.kv_heads, kv), ld, true, j->a.head_dim, j->a.seq, w.kt);
-    j->kern->pack(j->dtype, at_row(j, j->v, b * j->a.seq, j->a.kv_heads, kv), ld, false, j->a.seq, j->a.head_dim, w.v);
+    j->kern->pack(j->dtype, at_row(j, j->k, b * j->keys, j->a.kv_heads, kv), ld, true, j->a.head_dim, j->keys, w.kt);
+    j->kern->pack(j->dtype, at_row(j, j->v, b * j->keys, j->a.kv_heads, kv), ld, false, j->keys, j->a.head_dim, w.v);
     for (int64_t h = kv * j->group; h < (kv + 1) * j->group; h++)
         for (int64_t q0 = 0; q0 < j->a.seq; q0 += QUERIES)
             forward_tile(j, &w, b, h, q0);
@@ -328,24 +329,24 @@ static void backward_tile(const struct job *j, struct work *w, int64_t b, int64_
 
 static void store_keys(const struct job *j, const float *sums, char *base, bool add, int64_t b, int64_t kv)
 {
-    for (int64_t k = 0; k < j->a.seq && base != NULL; k++)
-        j->kern->store(j->dtype, sums + k * j->width, 1.0f,
-                       (char *)at_row(j, base, b * j->a.seq + k, j->a.kv_heads, kv), j->a.head_dim, add);
+    for (int64_t k = 0; k < j->keys && base != NULL; k++)
+        j->kern->store(j->dtype, sums + k * j->width, 1.0f, (char *)at_row(j, base, b * j->keys + k, j->a.kv_heads, kv),
+                       j->a.head_dim, add);
 }
 
 static void backward_item(void *ctx, int64_t item, int thread)
 {
     const struct job *j = ctx;
     int64_t b = item / j->a.kv_heads, kv = item % j->a.kv_heads, hd = j->a.head_dim, ld = j->a.kv_heads * hd;
-    const char *k = at_row(j, j->k, b * j->a.seq, j->a.kv_heads, kv);
-    const char *v = at_row(j, j->v, b * j->a.seq, j->a.kv_heads, kv);
-    size_t sums = (size_t)((j->a.seq + SRQ_TILE_M_MAX) * j->width) * sizeof(float);
+    const char *k = at_row(j, j->k, b * j->keys, j->a.kv_heads, kv);
+    const char *v = at_row(j, j->v, b * j->keys, j->a.kv_heads, kv);
+    size_t sums = (size_t)((j->keys + SRQ_TILE_M_MAX) * j->width) * sizeof(float);
     struct work w;
 
     lay_out(j, true, j->work + thread * j->work_len, &w);
-    j->kern->pack(j->dtype, k, ld, true, hd, j->a.seq, w.kt);
-    j->kern->pack(j->dtype, v, ld, true, hd, j->a.seq, w.vt);
-    j->kern->pack(j->dtype, k, ld, false, j->a.seq, hd, w.k);
+    j->kern->pack(j->dtype, k, ld, true, hd, j->keys, w.kt);
+    j->kern->pack(j->dtype, v, ld, true, hd, j->keys, w.vt);
+    j->kern->pack(j->dtype, k, ld, false, j->keys, hd, w.k);
     memset(w.dk, 0, sums);
     memset(w.dv, 0, sums);
     for (int64_t h = kv * j->group; h < (kv + 1) * j->group; h++)
@@ -365,10 +366,11 @@ static void prepare(struct srq_tape *t, const struct srq_attention *a, bool back
     j->a = *a;
     j->kern = srq_kernels();
     j->dtype = srq_tape_dtype(t);
+    j->keys = a->keys > 0 ? a->keys : a->seq;
     j->group = a->heads / a->kv_heads;
     j->columns = round_up(a->head_dim, j->kern->tile_n);
     j->width = round_up(a->head_dim, SRQ_TILE_N_MAX);
-    j->keys_padded = round_up(a->seq, SRQ_TILE_N_MAX);
+    j->keys_padded = round_up(j->keys, SRQ_TILE_N_MAX);
     j->work_len = lay_out(j, backward, NULL, &w);
 }
 
@@ -378,7 +380,10 @@ static double flops(const struct srq_attention *a, int products)
     double pairs = 0;
 
     for (int64_t q = 0; q < a->seq; q++)
-        pairs += (double)(a->full ? a->seq : a->window > 0 && a->window <= q ? a->window : q + 1);
+        pairs += (double)(a->keys > 0                       ? a->keys
+                          : a->full                         ? a->seq
+                          : a->window > 0 && a->window <= q ? a->window
+                                                            : q + 1);
     return 2.0 * products * pairs * (double)(a->batch * a->heads * a->head_dim);
 }
 
@@ -428,11 +433,12 @@ static bool shapes_fit(const struct srq_attention *a, const struct srq_var *q, c
                        const struct srq_var *v)
 {
     int64_t rows = a->batch * a->seq, kv = a->kv_heads * a->head_dim;
+    int64_t keys = a->keys > 0 ? a->batch * a->keys : rows;
 
     return a->batch > 0 && a->seq > 0 && a->heads > 0 && a->kv_heads > 0 && a->head_dim > 0 && a->window >= 0 &&
-           !(a->full && a->window > 0) && a->heads % a->kv_heads == 0 && srq_var_rows(q) == rows &&
-           srq_var_rows(k) == rows && srq_var_rows(v) == rows && srq_var_cols(q) == a->heads * a->head_dim &&
-           srq_var_cols(k) == kv && srq_var_cols(v) == kv;
+           !(a->full && a->window > 0) && a->keys >= 0 && (a->keys == 0 || a->full) && a->heads % a->kv_heads == 0 &&
+           srq_var_rows(q) == rows && srq_var_rows(k) == keys && srq_var_rows(v) == keys &&
+           srq_var_cols(q) == a->heads * a->head_dim && srq_var_cols(k) == kv && srq_var_cols(v) == kv;
 }
 
 struct srq_var *srq_op_attention(struct srq_tape *t, struct srq_var *q, struct srq_var *k, struct srq_var *v,

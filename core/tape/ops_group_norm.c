@@ -253,3 +253,12 @@ struct srq_var *srq_op_group_norm(struct srq_tape *t, struct srq_var *x, const s
     n->as.group_norm = *g;
     return &y->var;
 }
+
+/* Each row is a picture of one pixel, with one group. */
+struct srq_var *srq_op_layer_norm(struct srq_tape *t, struct srq_var *x, const struct srq_vector *gain,
+                                  const struct srq_vector *bias, float eps)
+{
+    const struct srq_group_norm g = { x != NULL ? srq_var_rows(x) : 0, 1, gain, bias, eps };
+
+    return srq_op_group_norm(t, x, &g);
+}

@@ -50,6 +50,7 @@ static const char *const kind_names[SRQ_TAPE_KINDS] = {
     [SRQ_TAPE_SILU] = "silu",         [SRQ_TAPE_SCALE] = "scale",
     [SRQ_TAPE_UPSAMPLE] = "upsample", [SRQ_TAPE_CONCAT] = "concat",
     [SRQ_TAPE_SAMPLE] = "sample",     [SRQ_TAPE_ROUND] = "round",
+    [SRQ_TAPE_GEGLU] = "geglu",
 };
 
 /* ---- life ---- */

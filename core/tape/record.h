@@ -33,6 +33,7 @@ enum srq_tape_kind {
     SRQ_TAPE_CONCAT,
     SRQ_TAPE_SAMPLE, /* one vector for all rows of a sample */
     SRQ_TAPE_ROUND,
+    SRQ_TAPE_GEGLU,
     SRQ_TAPE_KINDS
 };
 

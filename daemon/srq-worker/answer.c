@@ -170,6 +170,21 @@ static cJSON *model_json(const struct srq_model *m)
     return NULL;
 }
 
+int worker_unpack(const char *path)
+{
+    struct srq_error err = { 0 };
+    char *folder = NULL;
+    cJSON *answer;
+
+    if (srq_model_unpack(path, &folder, &err) != 0)
+        return worker_refuse(&err);
+    answer = cJSON_CreateObject();
+    if (answer != NULL)
+        srq_put_text(answer, "folder", folder != NULL ? folder : path);
+    srq_free(folder);
+    return worker_answer(answer);
+}
+
 int worker_inspect(const char *path)
 {
     struct srq_error err = { 0 };

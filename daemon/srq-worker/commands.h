@@ -25,10 +25,11 @@ int worker_describe(const char *name); /* NULL: all plugins */
 int worker_machine(void);
 int worker_plan(void); /* specification on standard input */
 int worker_inspect(const char *model);
-int worker_evaluate(void);                                /* request on standard input */
-int worker_sample(void);                                  /* request on standard input */
-int worker_job(const char *dir);                          /* spec.json is there */
-int worker_change(const char *dir);                       /* request on standard input; no worker has the job */
+int worker_unpack(const char *model); /* an archive into the cache; says in which folder the model is */
+int worker_evaluate(void);            /* request on standard input */
+int worker_sample(void);              /* request on standard input */
+int worker_job(const char *dir);      /* spec.json is there */
+int worker_change(const char *dir);   /* request on standard input; no worker has the job */
 int worker_standalone(const char *spec, const char *dir); /* dir NULL: beside the output */
 
 /* Prints an answer, which is consumed, as one line on standard output. */

@@ -123,10 +123,10 @@ static int read_samples(const struct request *r, struct measured *m, struct srq_
                                       .nsamples = r->opt.eval_windows,
                                       .seqlen = r->opt.eval_seqlen,
                                       .vocab = srq_model_info(m->model)->vocab,
-                                      .model_dir = r->model };
+                                      .model_dir = srq_model_info(m->model)->folder };
     int64_t positions = srq_model_info(m->model)->max_positions;
     struct srq_tokenizer *tk = NULL;
-    int rc = srq_tokenizer_open(r->model, &tk, err);
+    int rc = srq_tokenizer_open(srq_model_info(m->model)->folder, &tk, err);
 
     if (positions > 0 && req.seqlen > positions)
         req.seqlen = positions;

@@ -23,6 +23,8 @@ static const char usage[] =
     "       srq-worker --eval < REQUEST           measure a model on a text\n"
     "       srq-worker --sample < REQUEST         make pictures with a diffusion model\n"
     "       srq-worker --inspect MODEL            say what a model is\n"
+    "       srq-worker --unpack MODEL             unpack the archive of a model, as all of these do before they read "
+    "it\n"
     "       srq-worker --describe [PLUGIN]        say what algorithms there are\n"
     "       srq-worker --machine                  say what products run on here, after testing them\n"
     "       srq-worker --version | --help\n"
@@ -98,6 +100,7 @@ enum {
     CMD_EVALUATE = 'e',
     CMD_SAMPLE = 'S',
     CMD_INSPECT = 'i',
+    CMD_UNPACK = 'u',
     CMD_MACHINE = 'm',
     CMD_VERSION = 'V',
     CMD_HELP = 'h',
@@ -107,19 +110,13 @@ enum {
 static int parse(int argc, char **argv, struct request *r)
 {
     static const struct option options[] = {
-        { "describe", no_argument, NULL, CMD_DESCRIBE },
-        { "plan", no_argument, NULL, CMD_PLAN },
-        { "job", required_argument, NULL, CMD_JOB },
-        { "change", required_argument, NULL, CMD_CHANGE },
-        { "spec", required_argument, NULL, CMD_SPEC },
-        { "dir", required_argument, NULL, CMD_DIRECTORY },
-        { "eval", no_argument, NULL, CMD_EVALUATE },
-        { "inspect", required_argument, NULL, CMD_INSPECT },
-        { "version", no_argument, NULL, CMD_VERSION },
-        { "machine", no_argument, NULL, CMD_MACHINE },
-        { "help", no_argument, NULL, CMD_HELP },
-        { "sample", no_argument, NULL, CMD_SAMPLE },
-        { NULL, 0, NULL, 0 },
+        { "describe", no_argument, NULL, CMD_DESCRIBE },   { "plan", no_argument, NULL, CMD_PLAN },
+        { "job", required_argument, NULL, CMD_JOB },       { "change", required_argument, NULL, CMD_CHANGE },
+        { "spec", required_argument, NULL, CMD_SPEC },     { "dir", required_argument, NULL, CMD_DIRECTORY },
+        { "eval", no_argument, NULL, CMD_EVALUATE },       { "inspect", required_argument, NULL, CMD_INSPECT },
+        { "unpack", required_argument, NULL, CMD_UNPACK }, { "version", no_argument, NULL, CMD_VERSION },
+        { "machine", no_argument, NULL, CMD_MACHINE },     { "help", no_argument, NULL, CMD_HELP },
+        { "sample", no_argument, NULL, CMD_SAMPLE },       { NULL, 0, NULL, 0 },
     };
     int c;
 
@@ -169,6 +166,8 @@ int main(int argc, char **argv)
         return worker_machine();
     case CMD_INSPECT:
         return worker_inspect(r.value);
+    case CMD_UNPACK:
+        return worker_unpack(r.value);
     case CMD_EVALUATE:
         offer_to_die();
         return worker_evaluate();

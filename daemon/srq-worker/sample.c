@@ -6,8 +6,10 @@
 #include "core/base/fs.h"
 #include "core/base/log.h"
 #include "core/diffusion/generator.h"
-#include "core/flow/roundings.h"
+#include "core/diffusion/high_rule.h"
 #include "core/eval/npy.h"
+#include "core/flow/integers.h"
+#include "core/flow/roundings.h"
 #include "core/format/picture_sheet.h"
 #include "core/math/gemm.h"
 #include "core/math/team.h"
@@ -28,17 +30,23 @@
 #define SHEET_SIDE 128 /* pixels that a picture of a sheet has at least, unless the user says otherwise */
 
 static const char *const sampler_words[] = { "ddpm", "ddim", NULL }; /* enum srq_scheduler */
+static const char *const dtype_words[] = { "bf16", "f32", NULL };
+static const enum srq_dtype dtypes[] = { SRQ_BF16, SRQ_F32 };
 
 struct request {
     cJSON *json;
     const char *model, *high, *output, *npy;
     double steps, eta, seed, pictures, columns, scale, batch, threads, high_first, high_last;
-    int sampler; /* enum srq_scheduler */
+    int sampler;    /* enum srq_scheduler */
+    int high_dtype; /* in dtype_words; -1: as the folder says */
     bool force;
 };
 
 struct made {
+    char *own_high; /* its path */
     struct srq_model *model, *high;
+    struct srq_integers *integers; /* of a model whose folder has codes */
+    int integer_layers;
     struct srq_layer_roundings *rounds, *high_rounds; /* as their folders say, or NULL */
     struct srq_generator *generator;
     struct srq_pictures shape;
@@ -79,14 +87,14 @@ static int take_number(struct request *r, const struct number *n, const cJSON *i
     return 0;
 }
 
-static int take_sampler(struct request *r, const cJSON *item, struct srq_error *err)
+static int take_word(const char *const *words, int *out, const cJSON *item, struct srq_error *err)
 {
     const char *word = cJSON_GetStringValue(item);
 
-    r->sampler = word != NULL ? srq_word_place(sampler_words, word) : -1;
-    return r->sampler >= 0 ? 0
-                           : srq_fail_field(err, -SRQ_EINVAL, "sampler", "sampler \"%.60s\" is neither ddim nor ddpm",
-                                            word != NULL ? word : "");
+    *out = word != NULL ? srq_word_place(words, word) : -1;
+    return *out >= 0 ? 0
+                     : srq_fail_field(err, -SRQ_EINVAL, item->string, "%s \"%.60s\" is neither %s nor %s", item->string,
+                                      word != NULL ? word : "", words[1], words[0]);
 }
 
 static int take_path(const char **out, const cJSON *item, struct srq_error *err)
@@ -113,7 +121,9 @@ static int take_member(struct request *r, const cJSON *item, struct srq_error *e
         if (strcmp(item->string, numbers[i].key) == 0)
             return take_number(r, &numbers[i], item, err);
     if (strcmp(item->string, "sampler") == 0)
-        return take_sampler(r, item, err);
+        return take_word(sampler_words, &r->sampler, item, err);
+    if (strcmp(item->string, "high_dtype") == 0)
+        return take_word(dtype_words, &r->high_dtype, item, err);
     if (strcmp(item->string, "force") != 0 || !cJSON_IsBool(item))
         return srq_fail_field(err, -SRQ_EINVAL, item->string, "sampling has no key \"%.100s\", or not of this type",
                               item->string);
@@ -127,11 +137,7 @@ static int check_request(const struct request *r, struct srq_error *err)
         return srq_fail_field(err, -SRQ_EINVAL, "model", "the request lacks \"model\"");
     if (r->output == NULL && r->npy == NULL)
         return srq_fail_field(err, -SRQ_EINVAL, "output", "the request lacks \"output\" or \"npy\"");
-    if (r->high == NULL && r->high_first + r->high_last > 0)
-        return srq_fail_field(err, -SRQ_EINVAL, "high",
-                              "the first %g and last %g steps need a model: \"high\" is not given", r->high_first,
-                              r->high_last);
-    if (r->high != NULL && r->high_first + r->high_last < 1)
+    if (r->high != NULL && fmax(r->high_first, 0) + fmax(r->high_last, 0) < 1)
         return srq_fail_field(err, -SRQ_EINVAL, "high", "no step is computed by %s: give hp_first or hp_last", r->high);
     if (r->sampler == SRQ_SCHEDULER_DDPM && r->eta > 0)
         return srq_fail_field(err, -SRQ_EINVAL, "eta", "eta %g is for the ddim sampler; ddpm has noise of its own",
@@ -228,6 +234,40 @@ static int plan_sheet(const struct request *r, struct made *m, struct srq_error 
     return rc;
 }
 
+/* Which steps another model computes, where the request does not say so: as the model's folder says (high_rule.h). */
+static int settle_high(struct request *r, struct made *m, struct srq_error *err)
+{
+    struct srq_high_rule rule = { 0, 0, SRQ_F32 };
+    int ruled = r->high == NULL ? srq_high_rule_read(r->model, &rule, err) : 0;
+    bool asked = r->high_first >= 0 || r->high_last >= 0;
+
+    if (ruled < 0)
+        return ruled;
+    m->own_high = srq_path_join(r->model, SRQ_HIGH_FOLDER);
+    if (m->own_high == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory");
+    r->high_first = asked ? fmax(r->high_first, 0) : rule.first;
+    r->high_last = asked ? fmax(r->high_last, 0) : rule.last;
+    if (r->high_dtype < 0)
+        r->high_dtype = rule.dtype == SRQ_BF16 ? 0 : 1;
+    if (r->high != NULL || r->high_first + r->high_last < 1)
+        return 0;
+    if (srq_path_exists(m->own_high)) {
+        r->high = m->own_high;
+        return 0;
+    }
+    if (asked)
+        return srq_fail_field(err, -SRQ_EINVAL, "high",
+                              "the first %g and last %g steps need a model that computes them (high), and %s has none",
+                              r->high_first, r->high_last, r->model);
+    srq_log(SRQ_LOG_WARN,
+            "%s is meant to have its first %d and last %d steps computed by its original; all are computed by itself, "
+            "as no such model is given (high)",
+            r->model, rule.first, rule.last);
+    r->high_first = r->high_last = 0;
+    return 0;
+}
+
 /* A model, and how its folder says that what passes between its layers is rounded. */
 static int open_model(const char *path, struct srq_model **out, struct srq_layer_roundings **rounds,
                       struct srq_error *err)
@@ -239,14 +279,34 @@ static int open_model(const char *path, struct srq_model **out, struct srq_layer
     return rc == 0 ? srq_roundings_read(*out, rounds, err) : rc;
 }
 
+/* The codes of a folder that stores them: its layers compute with those. */
+static int open_integers(struct made *m, struct srq_error *err)
+{
+    const char *method = srq_model_info(m->model)->quantized;
+    int rc;
+
+    if (method == NULL || m->rounds == NULL)
+        return 0;
+    rc = srq_integers_create(m->model, NULL, &m->integers, err);
+    for (int i = 0; rc == 0 && i < srq_model_layer_count(m->model); i++)
+        m->integer_layers += srq_integers_get(m->integers, i) != NULL && !srq_rounding_off(&m->rounds[i].input);
+    return rc;
+}
+
 static int open_generator(const struct request *r, struct made *m, struct srq_error *err)
 {
     int64_t batch = (int64_t)(r->batch < r->pictures ? r->batch : r->pictures);
     const struct srq_denoiser_config high = {
-        .model = m->high, .compute = SRQ_F32, .roundings = m->high_rounds, .apart = true
+        .model = m->high, .compute = dtypes[r->high_dtype], .roundings = m->high_rounds, .apart = true
     };
     const struct srq_generator_config cfg = {
-        .denoiser = { .model = m->model, .compute = SRQ_F32, .batch = batch, .roundings = m->rounds, .apart = true },
+        .denoiser = { .model = m->model,
+                      .compute = SRQ_F32,
+                      .batch = batch,
+                      .weights = m->integers != NULL ? srq_integers_weights(m->integers) : NULL,
+                      .roundings = m->rounds,
+                      .apart = true,
+                      .integers = m->integers != NULL },
         .high = m->high != NULL ? &high : NULL,
         .high_first = (int)r->high_first,
         .high_last = (int)r->high_last,
@@ -259,10 +319,12 @@ static int open_generator(const struct request *r, struct made *m, struct srq_er
     return srq_generator_create(&cfg, &m->generator, err);
 }
 
-static int prepare(const struct request *r, struct made *m, struct srq_error *err)
+static int prepare(struct request *r, struct made *m, struct srq_error *err)
 {
     int rc = check_places(r, err);
 
+    if (rc == 0)
+        rc = settle_high(r, m, err);
     if (rc == 0)
         rc = srq_team_start(r->threads > 0 ? (int)r->threads : srq_team_default(), err);
     if (rc == 0)
@@ -271,6 +333,8 @@ static int prepare(const struct request *r, struct made *m, struct srq_error *er
         rc = open_model(r->model, &m->model, &m->rounds, err);
     if (rc == 0 && r->high != NULL)
         rc = open_model(r->high, &m->high, &m->high_rounds, err);
+    if (rc == 0)
+        rc = open_integers(m, err);
     if (rc == 0)
         rc = open_generator(r, m, err);
     if (rc != 0)
@@ -339,6 +403,9 @@ static cJSON *result_json(const struct request *r, const struct made *m)
               srq_put_number(o, "seed", r->seed) && srq_put_text(o, "high", r->high) &&
               srq_put_number(o, "hp_first", high ? r->high_first : (double)NAN) &&
               srq_put_number(o, "hp_last", high ? r->high_last : (double)NAN) &&
+              srq_put_text(o, "high_dtype", high ? dtype_words[r->high_dtype] : NULL) &&
+              srq_put_number(o, "integer_layers", m->integer_layers) &&
+              srq_put_text(o, "int8_backend", m->integer_layers > 0 ? srq_int8_backend() : NULL) &&
               srq_put_number(o, "seconds", m->seconds) && srq_put_text(o, "output", r->output) &&
               srq_put_number(o, "columns", r->output != NULL ? (double)m->sheet.columns : (double)NAN) &&
               srq_put_number(o, "scale", r->output != NULL ? (double)m->sheet.scale : (double)NAN) &&
@@ -353,7 +420,13 @@ static cJSON *result_json(const struct request *r, const struct made *m)
 
 int worker_sample(void)
 {
-    struct request r = { .steps = 50, .pictures = 16, .batch = BATCH, .sampler = SRQ_SCHEDULER_DDIM };
+    struct request r = { .steps = 50,
+                         .pictures = 16,
+                         .batch = BATCH,
+                         .sampler = SRQ_SCHEDULER_DDIM,
+                         .high_dtype = -1,
+                         .high_first = -1,
+                         .high_last = -1 };
     struct made m = { 0 };
     struct srq_error err = { 0 };
     int rc = read_request(&r, &err), code;
@@ -367,6 +440,8 @@ int worker_sample(void)
     code = rc == 0 ? worker_answer(result_json(&r, &m)) : worker_refuse(&err);
     srq_free(m.pictures);
     srq_generator_free(m.generator);
+    srq_integers_free(m.integers);
+    srq_free(m.own_high);
     srq_free(m.rounds);
     srq_free(m.high_rounds);
     srq_model_close(m.high);

@@ -106,10 +106,11 @@ def a_sheet_shows_the_numbers():
             assert worst <= 0.51, worst
             assert answer["output"] == p.path("s.png") and answer["npy"] == p.path("s.npy"), answer
             told = {k: answer[k] for k in ("model", "pictures", "height", "width", "channels", "steps", "sampler", "eta",
-                                           "seed", "columns", "scale", "high", "hp_first", "hp_last")}
+                                           "seed", "columns", "scale", "high", "hp_first", "hp_last", "high_dtype",
+                                           "integer_layers", "int8_backend")}
             assert told == {"model": model, "pictures": 5, "height": 8, "width": 8, "channels": channels, "steps": 4,
                             "sampler": "ddim", "eta": 0, "seed": 0, "columns": 3, "scale": 2, "high": None,
-                            "hp_first": None, "hp_last": None}, told
+                            "hp_first": None, "hp_last": None, "high_dtype": None, "integer_layers": 0, "int8_backend": None}, told
             assert answer["seconds"] > 0 and answer["threads"] >= 1 and answer["gemm_backend"], answer
 
 
@@ -203,8 +204,9 @@ def options_that_make_no_sense_are_refused():
         refused(p, 2, ["--seed 1.5 is not a whole number"], PLAIN, "--seed", "1.5")
         refused(p, 2, ["--sampler euler", "ddim", "ddpm"], PLAIN, "--sampler", "euler")
         refused(p, 2, ["--eta 0.5", "--sampler ddim"], PLAIN, "--sampler", "ddpm", "--eta", "0.5")
-        for option in "--hp-first", "--hp-last":
-            refused(p, 2, [option, "--high MODEL"], PLAIN, option, "2")
+        for option, steps in ("--hp-first", "first 2 and last 0"), ("--hp-last", "first 0 and last 2"):
+            refused(p, 1, [steps, PLAIN + " has none"], PLAIN, option, "2")
+        refused(p, 2, ["--high-dtype f16", "bf16"], PLAIN, "--high", PLAIN, "--hp-first", "1", "--high-dtype", "f16")
         refused(p, 2, ["--high " + PLAIN, "--hp-first"], PLAIN, "--high", PLAIN)
         refused(p, 2, ["output is empty"], PLAIN, "-o", "")
         refused(p, 1, ["1001", "1000", "num_train_timesteps", PLAIN], PLAIN, "--steps", "1001")
@@ -251,7 +253,7 @@ def a_request_of_the_worker_is_checked():
         for change, field in (({"model": None}, "model"), ({"model": "plain"}, "model"), ({"output": None}, "output"),
                               ({"steps": 2.5}, "steps"), ({"steps": "2"}, "steps"), ({"sampler": 1}, "sampler"),
                               ({"hp_first": 1}, "high"), ({"high": PLAIN}, "high"), ({"eta": 1, "sampler": "ddpm"}, "eta"),
-                              ({"force": 1}, "force"), ({"colour": 1}, "colour"), ({"pictures": 1e7}, "pictures")):
+                              ({"force": 1}, "force"), ({"high": PLAIN, "hp_first": 1, "high_dtype": "f16"}, "high_dtype"), ({"colour": 1}, "colour"), ({"pictures": 1e7}, "pictures")):
             r = subprocess.run([p.env["SRQ_WORKER"], "--sample"], input=json.dumps(dict(good, **change)), env=p.env,
                                capture_output=True, text=True, timeout=LIMIT_S)
             assert r.returncode == 1 and json.loads(r.stdout)["error"]["field"] == field, (change, r)

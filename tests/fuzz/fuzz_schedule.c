@@ -25,7 +25,7 @@ static void walk(const struct srq_noise_schedule *s, int steps)
 {
     int32_t *times = malloc((size_t)steps * sizeof(*times));
     float x[2] = { 0.5f, -1 }, said[2] = { 0.3f, 0.1f }, z[2] = { 1, -2 }, scratch[4], next[2];
-    struct srq_step step = { .schedule = s, .eta = 1, .n = 1, .pixels = 2, .x = x, .said = said, .z = z };
+    struct srq_sample_step step = { .schedule = s, .eta = 1, .n = 1, .pixels = 2, .x = x, .said = said, .z = z };
 
     step.scratch = scratch;
     step.next = next;

@@ -47,8 +47,24 @@ tests_unit_test_unet_SOURCES = tests/unit/test_unet.c tests/unit/test.h tests/un
 tests_unit_test_unet_CFLAGS = $(unit_cflags)
 tests_unit_test_unet_LDADD = $(unit_ldadd)
 
-# tests/reference/unets/NAME, made by unet_reference.py
-reference_unets = \
+unit_tests += tests/unit/test_unet_condition
+tests_unit_test_unet_condition_SOURCES = tests/unit/test_unet_condition.c tests/unit/test.h
+tests_unit_test_unet_condition_CFLAGS = $(unit_cflags)
+tests_unit_test_unet_condition_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test_transformer_tape
+tests_unit_test_transformer_tape_SOURCES = tests/unit/test_transformer_tape.c tests/unit/test.h
+tests_unit_test_transformer_tape_CFLAGS = $(unit_cflags)
+tests_unit_test_transformer_tape_LDADD = $(unit_ldadd)
+
+# tests/reference/unets/NAME, made by unet_reference.py and condition_reference.py
+reference_unets = tests/reference/condition_reference.py \
+	tests/reference/unets/told/model_index.json tests/reference/unets/told/reference.safetensors \
+	tests/reference/unets/told/scheduler/scheduler_config.json tests/reference/unets/told/unet/config.json \
+	tests/reference/unets/told/unet/diffusion_pytorch_model.safetensors \
+	tests/reference/unets/told_flat/model_index.json tests/reference/unets/told_flat/reference.safetensors \
+	tests/reference/unets/told_flat/scheduler/scheduler_config.json tests/reference/unets/told_flat/unet/config.json \
+	tests/reference/unets/told_flat/unet/diffusion_pytorch_model.safetensors \
 	tests/reference/unets/headless/model_index.json tests/reference/unets/headless/reference.safetensors \
 	tests/reference/unets/headless/scheduler/scheduler_config.json tests/reference/unets/headless/unet/config.json \
 	tests/reference/unets/headless/unet/diffusion_pytorch_model.safetensors \

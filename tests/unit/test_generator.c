@@ -213,8 +213,8 @@ static void first_and_last_steps_are_the_high_models(void **state)
 {
     struct srq_model *m = opened(reference("plain", ""));
     struct counted most = { 0 }, high = { 0 };
-    const struct srq_weights most_weights = { &most, count, has_none, NULL, NULL };
-    const struct srq_weights high_weights = { &high, count, has_none, NULL, NULL };
+    const struct srq_weights most_weights = { .ctx = &most, .begin = count, .has = has_none };
+    const struct srq_weights high_weights = { .ctx = &high, .begin = count, .has = has_none };
     const struct srq_denoiser_config d = { .model = m, .compute = SRQ_F32, .weights = &high_weights, .apart = true };
     struct srq_generator_config plain = config_of(m, 2), c = config_of(m, 2);
     struct watch w = { .high = &high };

@@ -247,7 +247,8 @@ static const struct bad_config {
 } bad_configs[] = {
     { "llama-default", "model_type", NULL, -SRQ_EFORMAT, "model_type: is missing" },
     { "llama-default", "model_type", "\"gpt9\"", -SRQ_EUNSUPPORTED,
-      "model_type \"gpt9\" is not a family that srq knows (llama, mistral, qwen2, qwen3, UNet2DModel)" },
+      "model_type \"gpt9\" is not a family that srq knows (llama, mistral, qwen2, qwen3, UNet2DModel, "
+      "UNet2DConditionModel)" },
     { "llama-default", "model_type", "7", -SRQ_EFORMAT, "model_type: 7 where a string is due" },
     { "llama-default", "auto_map", "{\"AutoModel\":\"x.Y\"}", -SRQ_EUNSUPPORTED, "auto_map" },
     { "llama-default", "architectures", "\"LlamaForCausalLM\"", -SRQ_EFORMAT, "architectures" },

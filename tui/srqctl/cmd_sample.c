@@ -22,9 +22,10 @@ const struct ctl_option ctl_sample_options[] = {
     { "steps", 0, "N", CTL_C_NONE, NULL, "steps from noise to picture (50)", false },
     { "sampler", 0, "NAME", CTL_C_WORDS, "ddim ddpm", "whose steps (ddim)", false },
     { "eta", 0, "X", CTL_C_NONE, NULL, "share of new noise in a ddim step, 0 to 1 (0)", false },
-    { "high", 0, "MODEL", CTL_C_DIR, NULL, "model that computes the first and last steps", false },
-    { "hp-first", 0, "K", CTL_C_NONE, NULL, "with --high: how many of the first steps", false },
-    { "hp-last", 0, "K", CTL_C_NONE, NULL, "with --high: how many of the last steps", false },
+    { "high", 0, "MODEL", CTL_C_DIR, NULL, "model of the first and last steps (MODEL/high)", false },
+    { "hp-first", 0, "K", CTL_C_NONE, NULL, "how many first steps it computes", false },
+    { "hp-last", 0, "K", CTL_C_NONE, NULL, "how many last steps it computes", false },
+    { "high-dtype", 0, "TYPE", CTL_C_WORDS, "bf16 f32", "what it computes in (f32)", false },
     { "columns", 0, "N", CTL_C_NONE, NULL, "pictures in a row of the sheet (a square)", false },
     { "scale", 0, "N", CTL_C_NONE, NULL, "enlargement (to 128 pixels a side)", false },
     { "batch", 0, "N", CTL_C_NONE, NULL, "pictures at a time (16)", false },
@@ -80,8 +81,7 @@ static int put_path(cJSON *request, const char *key, const char *path, struct sr
 /* Options that say nothing without each other. */
 static int check(const struct ctl_args *a, struct srq_error *err)
 {
-    const char *sampler = ctl_value(a, "sampler"), *high = ctl_value(a, "high");
-    const char *steps = ctl_given(a, "hp-first") ? "hp-first" : ctl_given(a, "hp-last") ? "hp-last" : NULL;
+    const char *sampler = ctl_value(a, "sampler"), *high = ctl_value(a, "high"), *dtype = ctl_value(a, "high-dtype");
     double first = 0, last = 0, eta = 0;
     int rc = ctl_number(a, "hp-first", 0, 1e5, &first, err);
 
@@ -91,10 +91,10 @@ static int check(const struct ctl_args *a, struct srq_error *err)
         rc = ctl_number(a, "eta", 0, 1, &eta, err);
     if (rc != 0)
         return rc;
-    if (high == NULL && steps != NULL)
-        return srq_fail_field(err, -SRQ_EINVAL, steps, "--%s needs --high MODEL, which computes those steps", steps);
     if (high != NULL && first + last < 1)
         return srq_fail_field(err, -SRQ_EINVAL, "high", "--high %s needs --hp-first K or --hp-last K, its steps", high);
+    if (dtype != NULL && strcmp(dtype, "bf16") != 0 && strcmp(dtype, "f32") != 0)
+        return srq_fail_field(err, -SRQ_EINVAL, "high-dtype", "--high-dtype %s is neither bf16 nor f32", dtype);
     if (sampler != NULL && strcmp(sampler, "ddim") != 0 && strcmp(sampler, "ddpm") != 0)
         return srq_fail_field(err, -SRQ_EINVAL, "sampler", "--sampler %s is neither ddim nor ddpm", sampler);
     if (sampler != NULL && strcmp(sampler, "ddpm") == 0 && eta > 0)
@@ -122,6 +122,8 @@ static int make_request(const struct ctl_args *a, cJSON *request, struct srq_err
         rc = put_numbers(request, a, err);
     if (ctl_value(a, "sampler") != NULL)
         cJSON_AddStringToObject(request, "sampler", ctl_value(a, "sampler"));
+    if (ctl_value(a, "high-dtype") != NULL)
+        cJSON_AddStringToObject(request, "high_dtype", ctl_value(a, "high-dtype"));
     if (ctl_given(a, "force"))
         cJSON_AddTrueToObject(request, "force");
     return rc;

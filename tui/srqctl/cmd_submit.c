@@ -6,9 +6,11 @@
 #include "tui/client/human.h"
 #include "tui/srqctl/jobspec.h"
 #include "tui/srqctl/plan_text.h"
+#include "tui/srqctl/worker_run.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 const struct ctl_option ctl_submit_options[] = {
     { "output", 'o', "OUT", CTL_C_DIR, NULL, "folder of the result (must not exist)", false },
@@ -93,6 +95,22 @@ static int wait_for(struct ctl *ctl, const char *id)
     return ended;
 }
 
+/* The archive of a model is unpacked here, where it may take its time: the daemon's planner, which does not wait for
+ * ever, finds it done. */
+static int unpack(const cJSON *spec, struct srq_error *err)
+{
+    const char *const args[] = { "--unpack", ctl_str(spec, "model"), NULL };
+    cJSON *answer = NULL;
+    struct stat st;
+    int rc;
+
+    if (stat(args[1], &st) != 0 || !S_ISREG(st.st_mode))
+        return 0;
+    rc = ctl_worker_run(args, NULL, NULL, NULL, &answer, err);
+    cJSON_Delete(answer);
+    return rc;
+}
+
 int ctl_cmd_submit(struct ctl *ctl)
 {
     struct srq_error err = { 0 };
@@ -107,6 +125,11 @@ int ctl_cmd_submit(struct ctl *ctl)
     rc = ctl_jobspec(&ctl->args, &spec, &err);
     if (rc != 0)
         return ctl_complain(ctl, rc == -SRQ_EINVAL ? CTL_USAGE : CTL_REFUSED, &err);
+    rc = unpack(spec, &err);
+    if (rc != 0) {
+        cJSON_Delete(spec);
+        return ctl_refused(ctl, &err);
+    }
     rc = ctl_connect(ctl, true);
     if (rc != CTL_OK || ctl_given(&ctl->args, "dry-run")) {
         if (rc == CTL_OK)

@@ -270,9 +270,12 @@ static int accept_job(struct submission *s, const cJSON *answer, cJSON **result,
 {
     const struct srq_method *m = srq_proto_method("job.submit");
     struct srqd *d = s->later.all->d;
+    const char *refused = srq_member_text(answer, "refused"); /* what can be planned but not run */
     struct job *j = job_create(d);
     int rc = j != NULL ? fill_job(j, s, answer, err) : rpc_no_memory(err);
 
+    if (rc == 0 && refused != NULL)
+        rc = srq_fail_field(err, -SRQ_EUNSUPPORTED, "model", "%s", refused);
     if (rc == 0)
         rc = check_job(j, s, err);
     if (rc == 0) {
