@@ -49,7 +49,7 @@ with Place() as place:
     job = place.submit("out", {
         "model": UNET, "method": "diffusion-qat", "scheme": "w4a8", "formats": ["fake"],
         "options": {"nsamples": 16, "samples": 8, "sample_steps": 10, "threads": 1, "preview": 1000, "checkpoint_s": 1,
-                    "diffusion-qat.steps": STEPS, "diffusion-qat.batch": 8, "diffusion-qat.warmup": 8,
+                    "diffusion-qat.steps": STEPS, "diffusion-qat.batch": 4, "diffusion-qat.warmup": 8,
                     "diffusion-qat.lr": 1e-3}})
     env = dict(place.env, PATH=os.environ["PATH"])
     env.pop("COLORTERM", None)
@@ -71,7 +71,7 @@ with Place() as place:
             check("they are refreshed", True)
             for width, height in ((40, 10), (10, 5), (200, 50), (80, 24)):
                 t.resize(width, height)
-                t.until(r"[67]", 10)
+                t.until("▀", 10)
             t.until(r"student, step \d+", 20)
             check("it keeps up with the terminal's size", True)
             j = known(place, job)["diffusion"]
