@@ -59,9 +59,8 @@ static const struct srq_job_option table[] = {
       "what the full-precision model computes in where precisions are mixed", AT(hp_dtype) },
     { "preview", SRQ_JOB_INT, "times", 0, 1000, NULL, "8",
       "times that pictures are sampled with the student while a diffusion model is trained, for who watches: before "
-      "the "
-      "first step, after the last one, at equal distances between; unless given, fewer where that would cost more than "
-      "5 % of the training; 0: never",
+      "the first step, after the last one, at equal distances between; unless given, fewer where that would "
+      "cost more than 5 % of the training; 0: never",
       AT(preview) },
     { "archive", SRQ_JOB_CHOICE, NULL, 0, 0, "none,tar,tar.gz,tar.zst,zip", "none",
       "the output is packed into one file beside it as well, OUTPUT.tar.zst and so on, without its report",

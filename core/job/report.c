@@ -157,16 +157,18 @@ static bool add_diffusion(struct srq_run *run, cJSON *root)
     static const char *const whole[] = { "samples",  "steps",     "hp_first",      "hp_last",
                                          "hp_dtype", "step_sqnr", "integer_layers" };
     const struct srq_plugin *p = srq_spec_trainer(&run->job->spec);
-    cJSON *fact = srq_fact_read(run->ckpt, SRQ_SAMPLES_FACT), *d;
+    cJSON *fact = srq_fact_read(run->ckpt, SRQ_SAMPLES_FACT), *trained = srq_fact_read(run->ckpt, SRQ_TRAINED_FACT), *d;
+    double steps = srq_member_number(trained, "steps");
     bool ok = true;
 
+    cJSON_Delete(trained);
     if (!run->job->info->pictures) {
         cJSON_Delete(fact);
         return cJSON_AddNullToObject(root, "diffusion") != NULL;
     }
     d = cJSON_AddObjectToObject(root, "diffusion");
     ok = d != NULL && srq_put_text(d, "trainer", p != NULL ? p->name : NULL) &&
-         srq_put_number(d, "train_steps", p != NULL ? (double)run->job->train.steps : (double)NAN);
+         srq_put_number(d, "train_steps", p != NULL ? steps : (double)NAN);
     for (size_t i = 0; ok && i < sizeof(whole) / sizeof(whole[0]); i++)
         srq_put_member(d, whole[i], fact);
     for (size_t k = 0; ok && k < sizeof(keys) / sizeof(keys[0]); k++) {

@@ -89,6 +89,7 @@ struct srq_layer_roundings;
 int srq_run_roundings(const struct srq_run *run, struct srq_layer_roundings *out, struct srq_error *err);
 int srq_stage_quantize(struct srq_run *run, struct srq_error *err);
 /* Samples a diffusion model and what became of it. */
+#define SRQ_TRAINED_FACT "trained"   /* in ckpt/, .json: how many steps it was trained for */
 #define SRQ_SAMPLES_FACT "samples"   /* in ckpt/, .json: what sets them apart */
 #define SRQ_SHEET_FILE "samples.png" /* in ckpt/: some of the pictures */
 int srq_stage_sample(struct srq_run *run, struct srq_error *err);

@@ -103,6 +103,19 @@ static void on_point(void *ctx, const struct srq_train_point *p)
     srq_event_send(&s->run->events, "transform.point", data, false);
 }
 
+/* Told to finish, it may be fewer than the job has. */
+static int write_fact(const struct stage *s, struct srq_error *err)
+{
+    int64_t steps = srq_train_step(s->t);
+    cJSON *fact = cJSON_CreateObject();
+    int rc = fact != NULL && srq_put_number(fact, "steps", (double)(steps > 0 ? steps : 0))
+                 ? srq_fact_write(s->run->ckpt, SRQ_TRAINED_FACT, fact, err)
+                 : srq_fail(err, -SRQ_ENOMEM, "out of memory after training");
+
+    cJSON_Delete(fact);
+    return rc;
+}
+
 static int train(struct stage *s, struct srq_error *err)
 {
     struct srq_run *run = s->run;
@@ -128,6 +141,8 @@ static int train(struct stage *s, struct srq_error *err)
         rc = srq_train_run(s->t, srq_path_exists(s->running) ? s->running : NULL, &events, err);
     if (rc == 0)
         srq_preview_end(s->preview);
+    if (rc == 0)
+        rc = write_fact(s, err);
     if (rc == 0)
         rc = srq_train_write(s->t, run->ckpt, SRQ_TRAINED_FILE, err);
     if (rc != 0 && s->tick_error.code != 0)

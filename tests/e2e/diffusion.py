@@ -109,6 +109,48 @@ def given_pictures_are_learned_from_and_compared_with():
         assert 'give "calib" a set of them' in text, text
 
 
+def pictures_on_the_way_change_nothing():
+    """Told as often as asked for, of equal noise, at most a share of the time unless asked for, and the result is the same
+    bytes with and without."""
+    j = job("diffusion-qat", "w4a8", **QAT)
+    told = {}
+    with Place() as p:
+        for name, more in (("default", {}), ("none", {"preview": 0}), ("three", {"preview": 3}), ("nine", {"preview": 9})):
+            worker(p, name, dict(j, options=dict(j["options"], **more)))
+            told[name] = events(p.path(name + ".job"), "sample.pictures")
+            assert not differing(p.path("default"), p.path(name)), name
+        results = {n: [e for e in rows if e["train_step"] is None] for n, rows in told.items()}
+        ways = {n: [e for e in rows if e["train_step"] is not None] for n, rows in told.items()}
+        for rows in results.values():
+            assert [e["which"] for e in rows] == ["full", "quantized", "mixed"], rows
+            assert rows == results["none"] and rows[1]["steps"] == len(rows[1]["step_sqnr"]) == 10, rows
+        assert not ways["none"] and len(ways["default"]) >= 3, ways
+        for name, want in (("three", [0, 30, 60]), ("nine", [0, 7, 15, 22, 30, 37, 45, 52, 60])):
+            assert [e["which"] for e in ways[name]] == ["full"] + ["quantized"] * len(want), ways[name]
+            assert [e["train_step"] for e in ways[name][1:]] == want, ways[name]
+        pictures = {e["train_step"]: e["pixels"] for e in ways["nine"][1:]}
+        assert len(set(pictures.values())) > 3, "the student does not change"
+        assert all(e["hp_first"] == e["hp_last"] == 1 and e["sample_steps"] == 10 for e in told["nine"])
+        text = worker(p, "no", dict(j, options=dict(j["options"], preview=-1)), code=1)
+        assert "option preview" in text and "from 0 to 1000" in text, text
+
+
+def told_to_finish_it_keeps_what_it_has_learned():
+    """While it is trained, and at once: then ranges are observed first."""
+    for name, when in (("late", lambda d: len(events(d, "transform.point")) > 5), ("soon", lambda d: os.path.exists(d))):
+        with Place() as p:
+            j = p.submit(name, job("diffusion-qat", "w4a8", **dict(QAT, diffusion_qat__steps=100000)))
+            wait_until("the job to have begun", lambda: when(p.job_dir(j)))
+            p.ctl("finish", j)
+            p.wait(j)
+            d = report(p.path(name))["diffusion"]
+            points = events(p.job_dir(j), "transform.point")
+            assert d["train_steps"] < 100000 and len(points) < 400 and d["pair_mse"]["mixed"] is not None, (len(points), d)
+            assert mean_sqnr(d) > 5, d
+            last = [e for e in events(p.job_dir(j), "sample.pictures") if e["train_step"] is not None][-1]
+            assert last["train_step"] < 99999, last
+
+
 def kills_leave_no_trace():
     j = job("diffusion-qat", "w4a8", **dict(QAT, checkpoint_s=0, diffusion_qat__steps=100))
 
@@ -433,6 +475,8 @@ if __name__ == "__main__":
         training_is_nearer_to_the_original_than_calibration,
         eight_bits_are_nearly_the_original_and_all_high_steps_are_it,
         given_pictures_are_learned_from_and_compared_with,
+        pictures_on_the_way_change_nothing,
+        told_to_finish_it_keeps_what_it_has_learned,
         kills_leave_no_trace,
         a_pin_during_training_is_obeyed_from_then_on,
         edges_keep_eight_bits_unless_told_otherwise,

@@ -50,6 +50,19 @@ def kept_layers_are_in_the_plan_with_what_was_asked():
             c.call("job.cancel", job=job)
 
 
+def diffusion(c, place):
+    """A job on a diffusion model that is given pictures, so that its loss has both parts."""
+    head = b"{'descr': '|u1', 'fortran_order': False, 'shape': (8, 8, 8), }"
+    head += b" " * (63 - (10 + len(head)) % 64) + b"\n"
+    with open(place.path("pictures.npy"), "wb") as f:
+        f.write(b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head + bytes(i * 37 % 256 for i in range(512)))
+    return c.call("job.submit", spec=spec_of(
+        place, model=os.path.join(SOURCE, "tests/reference/unets/plain"), method="diffusion-qat", scheme="w8a8",
+        formats=["fake"], calib=[place.path("pictures.npy")], output=place.path("pictures"),
+        options={"threads": 1, "samples": 2, "sample_steps": 4, "diffusion-qat.steps": 2, "diffusion-qat.batch": 2,
+                 "diffusion-qat.warmup": 2}))["job"]
+
+
 def every_optional_member_is_seen():
     with Place() as place:
         broken = place.path("broken.so")
@@ -78,6 +91,8 @@ def every_optional_member_is_seen():
             options={"threads": 1, "teq.steps": 2, "teq.nsamples": 4, "teq.holdout": 2, "teq.seqlen": 48}))["job"]
         c.call("events.subscribe", job=scaled, since_seq=0)
         c.wait_event("job.state", timeout=LIMIT_S, job=scaled, state="done")
+        c.call("events.subscribe", job=diffusion(c, place), since_seq=0)
+        c.wait_event("sample.result", timeout=LIMIT_S, which="mixed")
         left = [name for name in checker.unseen() if name.rsplit(".", 1)[1] not in RARE]
         assert not left, left
 

@@ -2,6 +2,7 @@
 #include "tests/unit/test.h"
 
 #include "core/base/alloc.h"
+#include "core/base/base64.h"
 #include "core/base/buf.h"
 #include "core/base/fs.h"
 #include "core/base/hash.h"
@@ -307,6 +308,40 @@ static void a_folder_has_one_name_however_it_is_spelled(void **state)
     assert_ok(srq_remove_tree(top, &err), &err);
 }
 
+/* The vectors of RFC 4648, section 10, and every length there and back. */
+static void bytes_become_text_and_come_back(void **state)
+{
+    static const char *const rows[][2] = { { "", "" },
+                                           { "f", "Zg==" },
+                                           { "fo", "Zm8=" },
+                                           { "foo", "Zm9v" },
+                                           { "foob", "Zm9vYg==" },
+                                           { "fooba", "Zm9vYmE=" },
+                                           { "foobar", "Zm9vYmFy" } };
+    static const char *const wrong[] = { "",     "Zg=",  "Zg==Zg==", "Zh==",    "Z===",
+                                         "Zg=A", "=g==", "Z g=",     "Zg\xff=", "!!==" };
+    uint8_t bytes[256], back[256];
+    char text[SRQ_BASE64_LEN(256) + 1];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        srq_base64_put((const uint8_t *)rows[i][0], strlen(rows[i][0]), text);
+        assert_string_equal(text, rows[i][1]);
+    }
+    for (size_t n = 0; n <= 256; n++) {
+        for (size_t i = 0; i < n; i++)
+            bytes[i] = (uint8_t)(255 - i * 7);
+        srq_base64_put(bytes, n, text);
+        assert_int_equal(strlen(text), SRQ_BASE64_LEN(n));
+        assert_true(srq_base64_get(text, back, n));
+        assert_memory_equal(bytes, back, n);
+        assert_false(n + 3 <= 256 && srq_base64_get(text, back, n + 3));
+    }
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        if (srq_base64_get(wrong[i], back, 1))
+            fail_msg("\"%s\" is no byte", wrong[i]);
+}
+
 static void control_characters_are_escaped(void **state)
 {
     char out[32], small[6];
@@ -353,6 +388,7 @@ int main(void)
         cmocka_unit_test(a_file_that_shrinks_is_an_error_not_a_crash),
         cmocka_unit_test(base_names_from_files_are_checked),
         cmocka_unit_test(a_folder_has_one_name_however_it_is_spelled),
+        cmocka_unit_test(bytes_become_text_and_come_back),
         cmocka_unit_test(control_characters_are_escaped),
         cmocka_unit_test(hash_depends_on_boundaries_of_texts),
     };

@@ -6,6 +6,7 @@
 #include "tui/srqtop/columns.h"
 #include "tui/srqtop/keys.h"
 #include "tui/srqtop/layout.h"
+#include "tui/srqtop/picture_cells.h"
 #include "tui/srqtop/tabs.h"
 #include "tui/srqtop/theme.h"
 
@@ -85,6 +86,54 @@ static void columns_stay_within_any_width(void **state)
         if (p[2].w > 0) /* rank 2 goes before rank 1 */
             assert_true(p[3].w > 0);
     }
+}
+
+/* A half block in both colours; without colours, or without such characters, one as dense as they are light. */
+static void pixels_are_shown_as_the_terminal_can(void **state)
+{
+    const struct pixel dark = { { 0, 0, 0 } }, light = { { 255, 255, 255 } }, red = { { 255, 0, 0 } };
+    struct canvas c;
+
+    (void)state;
+    canvas_init(&c);
+    assert_true(canvas_resize(&c, 4, 1));
+    canvas_pixels(&c, 0, 0, light, light);
+    canvas_pixels(&c, 1, 0, dark, dark);
+    c.pixels = true;
+    canvas_pixels(&c, 2, 0, red, light);
+    canvas_pixels(&c, 4, 0, red, light); /* outside */
+    c.ascii = true;
+    canvas_pixels(&c, 3, 0, light, light);
+    assert_int_equal(c.cells[0].code, '@');
+    assert_int_equal(c.cells[1].code, ' ');
+    assert_int_equal(c.cells[2].code, 0x2580);
+    assert_memory_equal(&c.cells[2].top, &red, sizeof(red));
+    assert_memory_equal(&c.cells[2].bottom, &light, sizeof(light));
+    assert_int_equal(c.cells[3].code, '@');
+    canvas_fini(&c);
+}
+
+static void pictures_fit_every_rectangle(void **state)
+{
+    struct top_pictures p = { .count = 4, .channels = 1 };
+
+    (void)state;
+    for (p.height = 1; p.height <= TOP_PICTURE_SIDE; p.height += 9)
+        for (p.width = 1; p.width <= TOP_PICTURE_SIDE; p.width += 9)
+            for (int w = 0; w <= 90; w++)
+                for (int h = 0; h <= 60; h += 3) {
+                    struct picture_fit f = picture_fit(&p, w, h);
+
+                    if (f.count == 0) {
+                        assert_true(w < 1 || h < 1);
+                        continue;
+                    }
+                    assert_true(f.w >= 1 && f.h >= 2 && f.h % 2 == 0 && f.across * f.down >= f.count);
+                    assert_true(f.across * (f.w + 1) - 1 <= w);
+                    if (p.height <= 2 * p.width) /* a tall one of less than a column is cut */
+                        assert_true(f.down * (f.h / 2 + 1) - 1 <= h || f.w == 1);
+                    assert_true(f.count == 1 || 4 * f.w >= 3 * p.width);
+                }
 }
 
 static void themes_say_how_every_role_looks(void **state)
@@ -286,6 +335,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layout_covers_every_size_without_overlap),
         cmocka_unit_test(columns_stay_within_any_width),
+        cmocka_unit_test(pixels_are_shown_as_the_terminal_can),
+        cmocka_unit_test(pictures_fit_every_rectangle),
         cmocka_unit_test(themes_say_how_every_role_looks),
         cmocka_unit_test(heat_grows_lighter_step_by_step_and_its_text_stands_out),
         cmocka_unit_test(roles_have_letters_of_their_own),

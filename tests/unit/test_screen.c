@@ -104,7 +104,7 @@ static void compare(const char *name, const struct canvas *c)
 /* Brings the view to what a picture shows. */
 static void look(struct top_model *m, struct top_view *v, const char *panel)
 {
-    static const char *const names[] = { "queue", "job", "heatmap", "log", "diff", "help" };
+    static const char *const names[] = { "queue", "job", "heatmap", "log", "diff", "diffusion", "help" };
 
     view_open(v, "j-run");
     for (int p = 0; p < TOP_PANEL_COUNT; p++)
@@ -129,6 +129,10 @@ static void look(struct top_model *m, struct top_view *v, const char *panel)
         v->tree_block = 1;
         for (int i = 0; i < 3; i++)
             m->jobs[0].layers[7 + 2 * i].tagged = true;
+    }
+    if (v->panel == TOP_PANEL_DIFFUSION || strcmp(panel, "sampled") == 0) {
+        v->panel = TOP_PANEL_DIFFUSION;
+        top_fixture_diffusion(m, strcmp(panel, "sampled") == 0);
     }
     if (strcmp(panel, "edit") == 0) {
         m->jobs[0].layers[7 + 6].tagged = true;
@@ -180,6 +184,8 @@ PICTURE(edit)
 PICTURE(overlay)
 PICTURE(log)
 PICTURE(diff)
+PICTURE(diffusion)
+PICTURE(sampled)
 PICTURE(help)
 
 static void unknown_numbers_are_dashes(void **state)
@@ -251,7 +257,7 @@ static void training_of_scales_is_shown(void **state)
 
 static struct top_key random_key(uint64_t step)
 {
-    static const char typed[] = "jkgGhl+-=0245678 TUzmMofvVnNsdpr?/\\:q123456 aw*_\x7f\x15";
+    static const char typed[] = "jkgGhl+-=0245678 TUzmMofvVnNsdpr?/\\:q1234567 aw*_\x7f\x15";
     struct top_key k = { 0 };
     int r = (int)(srq_rng_uniform(7, 1, step) * 100);
     double u = srq_rng_uniform(7, 2, step);
@@ -339,6 +345,8 @@ int main(void)
         cmocka_unit_test(log_looks_as_stored),
         cmocka_unit_test(diff_looks_as_stored),
         cmocka_unit_test(overlay_looks_as_stored),
+        cmocka_unit_test(diffusion_looks_as_stored),
+        cmocka_unit_test(sampled_looks_as_stored),
         cmocka_unit_test(help_looks_as_stored),
         cmocka_unit_test(unknown_numbers_are_dashes),
         cmocka_unit_test(training_of_scales_is_shown),

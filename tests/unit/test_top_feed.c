@@ -621,17 +621,95 @@ static void training_of_scales_brings_curves_and_spreads(void **state)
 
 /* ---- hostile input ----------------------------------------------------------------------------------------------- */
 
+/* Two gray pictures of 2 x 1: 0, 255 and 255, 0. */
+#define PICTURES(which, more)                                                                                          \
+    "{'job':'a','seq':1,'time':1,'which':'" which "','count':2,'height':1,'width':2,'channels':1,'pixels':'AP//AA=='," \
+    "'steps':4,'sample_steps':8,'hp_first':2,'hp_last':1," more "}"
+
+static void pictures_and_errors_of_steps_are_kept(void **state)
+{
+    struct top_model m;
+    struct top_job *j = opened(&m);
+    struct top_diffusion *d = &j->diffusion;
+    cJSON *json, *t;
+
+    (void)state;
+    event(&m, "sample.pictures", PICTURES("full", "'train_step':0,'step_sqnr':null"));
+    event(&m, "sample.pictures", PICTURES("quantized", "'train_step':0,'step_sqnr':[30,20,null,10]"));
+    assert_memory_equal(d->of[SRQ_SAMPLED_FULL].pictures.bytes, "\x00\xff\xff\x00", 4);
+    assert_true(d->sqnr.count == 3 && d->sqnr_first.count == 3 && d->sqnr.points[2].iter == 3);
+    /* of 8 steps the first two and the last: of these 4 the first, which is step 0; the last one is step 6 */
+    assert_true(d->sqnr_high.count == 1 && d->sqnr_high.points[0].iter == 0);
+    event(&m, "sample.pictures", PICTURES("quantized", "'train_step':20,'step_sqnr':[31,21,11,12]"));
+    assert_true(d->sqnr.count == 4 && d->sqnr_first.count == 3 && d->sqnr_first.points[0].value == 30);
+    assert_true(d->of[SRQ_SAMPLED_QUANTIZED].pictures.train_step.v == 20);
+    for (int i = 0; i < 3; i++)
+        event(&m, "transform.point", "{'job':'a','seq':%d,'time':1,'iter':%d,'loss':3,'lr':0.1,'task':2,'kd':1}", 4 + i,
+              i);
+    assert_true(d->task.count == 3 && d->kd.count == 3 && d->task.points[0].value == 2);
+    event(&m, "sample.result",
+          "{'job':'a','seq':9,'time':1,'which':'mixed','fid':null,'pair_mse':0.5,'psnr':9,'ssim':1,"
+          "'picture_step_s':0.25}");
+    assert_true(d->of[SRQ_SAMPLED_MIXED].picture_step_s.v == 0.25 && !d->of[SRQ_SAMPLED_MIXED].fid.known);
+    json = top_json(&m);
+    t = cJSON_GetObjectItem(cJSON_GetArrayItem(cJSON_GetObjectItem(json, "jobs"), 1), "diffusion");
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(
+                            cJSON_GetObjectItem(cJSON_GetObjectItem(t, "full"), "pictures"), "pixels")),
+                        "AP//AA==");
+    assert_true(cJSON_IsNull(cJSON_GetObjectItem(cJSON_GetObjectItem(t, "mixed"), "pictures")));
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(t, "step_sqnr")), 4);
+    cJSON_Delete(json);
+    top_model_fini(&m);
+}
+
+static void pictures_that_lie_change_nothing(void **state)
+{
+    static const char *const lies[] = {
+        "'count':3,'height':1,'width':2,'channels':1,'pixels':'AP//AA=='",
+        "'count':2,'height':1,'width':2,'channels':2,'pixels':'AP//AP//AA=='",
+        "'count':-2,'height':-1,'width':2,'channels':1,'pixels':'AP//AA=='",
+        "'count':1e9,'height':1e9,'width':1e9,'channels':3,'pixels':'AP//AA=='",
+        "'count':4294967298,'height':1,'width':2,'channels':1,'pixels':'AP//AA=='",
+        "'count':2,'height':1,'width':2,'channels':1,'pixels':'AP//A==='",
+        "'count':2,'height':1,'width':2,'channels':1,'pixels':'AP//AA'",
+        "'count':2,'height':1,'width':2,'channels':1,'pixels':'A\\u0000//AA=='",
+        "'count':2,'height':1,'width':2,'channels':1,'pixels':7",
+        "'count':2,'height':1,'width':2,'channels':1",
+        "'count':0,'height':0,'width':0,'channels':0,'pixels':''",
+    };
+    struct top_model m;
+    struct top_job *j = opened(&m);
+    const struct top_pictures *p = &j->diffusion.of[SRQ_SAMPLED_FULL].pictures;
+
+    (void)state;
+    event(&m, "sample.pictures", PICTURES("full", "'train_step':5,'step_sqnr':null"));
+    for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+        event(&m, "sample.pictures",
+              "{'job':'a','seq':2,'time':1,'which':'full','train_step':7,'steps':4,'sample_steps':8,'hp_first':1,"
+              "'hp_last':1,'step_sqnr':null,%s}",
+              lies[i]);
+        assert_true(p->count == 2 && p->train_step.v == 5);
+        assert_memory_equal(p->bytes, "\x00\xff\xff\x00", 4);
+    }
+    event(&m, "sample.pictures", PICTURES("nobody", "'train_step':9,'step_sqnr':[1e999,-1e300,'x',[],null]"));
+    event(&m, "sample.pictures", PICTURES("quantized", "'train_step':9,'step_sqnr':[1e999,-1e300,'x',[],null]"));
+    assert_int_equal(j->diffusion.sqnr.count, 0);
+    top_model_fini(&m);
+}
+
 static const char *const names[] = {
-    "job.state",  "stage.progress",  "block.begin",    "tune.point",   "tune.probe",  "layer.error", "block.end",
-    "layer.done", "layer.scored",    "plan.allocated", "plan.changed", "eval.result", "checkpoint",  "log",
-    "nonsense",   "transform.point", "transform.probe"
+    "job.state",  "stage.progress",  "block.begin",     "tune.point",      "tune.probe",   "layer.error", "block.end",
+    "layer.done", "layer.scored",    "plan.allocated",  "plan.changed",    "eval.result",  "checkpoint",  "log",
+    "nonsense",   "transform.point", "transform.probe", "sample.pictures", "sample.result"
 };
 static const char *const members[] = {
-    "job",   "seq",        "time",     "skipped", "state",  "reason",  "stage",    "done",       "total",  "unit",
-    "block", "name",       "layers",   "iters",   "again",  "iter",    "loss",     "lr",         "best",   "layer",
-    "error", "loss_first", "revision", "changes", "by",     "retunes", "restarts", "size",       "front",  "candidates",
-    "which", "perplexity", "level",    "text",    "scheme", "score",   "old",      "new",        "source", "tie",
-    "bits",  "jobs",       "budget",   "pin",     "uid",    "pairs",   "kind",     "spread_mean"
+    "job",       "seq",          "time",        "skipped",    "state",      "reason",  "stage",  "done",     "total",
+    "unit",      "block",        "name",        "layers",     "iters",      "again",   "iter",   "loss",     "lr",
+    "best",      "layer",        "error",       "loss_first", "revision",   "changes", "by",     "retunes",  "restarts",
+    "size",      "front",        "candidates",  "which",      "perplexity", "level",   "text",   "scheme",   "score",
+    "old",       "new",          "source",      "tie",        "bits",       "jobs",    "budget", "pin",      "uid",
+    "pairs",     "kind",         "spread_mean", "pixels",     "count",      "height",  "width",  "channels", "steps",
+    "step_sqnr", "sample_steps", "hp_first",    "hp_last",    "train_step", "task",    "kd"
 };
 
 static cJSON *odd_value(unsigned *seed, int depth)
@@ -801,6 +879,8 @@ int main(void)
         cmocka_unit_test(text_cannot_move_the_terminal),
         cmocka_unit_test(evaluations_are_kept_apart),
         cmocka_unit_test(training_of_scales_brings_curves_and_spreads),
+        cmocka_unit_test(pictures_and_errors_of_steps_are_kept),
+        cmocka_unit_test(pictures_that_lie_change_nothing),
         cmocka_unit_test(odd_values_are_left_out),
         cmocka_unit_test(every_failed_allocation_only_loses_news),
     };

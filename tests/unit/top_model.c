@@ -189,3 +189,67 @@ void top_fixture_preview(struct top_model *m)
                                        .retunes = 1,
                                        .revision = 3 };
 }
+
+/* Discs of growing size on a slope, with a ripple that stands for what rounding does; 20 x 16 pixels, coloured. */
+static void draw_pictures(struct top_pictures *p, int ripple)
+{
+    enum { COUNT = 4, H = 16, W = 20, CHANNELS = 3 };
+    uint8_t *at;
+
+    *p = (struct top_pictures){ .count = COUNT, .height = H, .width = W, .channels = CHANNELS, .steps = 10 };
+    p->bytes = at = srq_malloc((size_t)COUNT * H * W * CHANNELS);
+    for (int n = 0; n < COUNT; n++)
+        for (int y = 0; y < H; y++)
+            for (int x = 0; x < W; x++)
+                for (int c = 0; c < CHANNELS; c++) {
+                    int far = (x - W / 2) * (x - W / 2) + (y - H / 2) * (y - H / 2);
+                    int v = far < 12 * (n + 1) ? 255 - 60 * c : 4 * (x + y);
+
+                    v += ripple * ((x * 7 + y * 5 + c) % 3 - 1);
+                    *at++ = (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+                }
+}
+
+void top_fixture_diffusion(struct top_model *m, bool sampled)
+{
+    struct top_job *j = &m->jobs[0];
+    struct top_diffusion *d = &j->diffusion;
+    int steps = sampled ? 50 : 10;
+
+    srq_free(j->method);
+    srq_free(j->stage);
+    j->method = srq_strdup("diffusion-qat");
+    j->stage = srq_strdup(sampled ? "export" : "transform");
+    j->done = known(130);
+    j->total = known(300);
+    for (int i = 0; i < 130; i++) {
+        top_series_add(&j->transform.loss, i, 0.02 + 0.3 * exp(-i / 30.0));
+        top_series_add(&d->task, i, 0.015 + 0.2 * exp(-i / 30.0));
+        top_series_add(&d->kd, i, 0.005 + 0.1 * exp(-i / 30.0));
+    }
+    d->sample_steps = 50;
+    d->hp_first = d->hp_last = 5;
+    d->sqnr_steps = steps;
+    for (int i = 0; i < steps; i++) {
+        double at = (double)i / steps;
+
+        top_series_add(&d->sqnr, i, 36 - 18 * at * at);
+        if (at < 0.1 || at >= 0.9)
+            top_series_add(&d->sqnr_high, i, 36 - 18 * at * at);
+        if (!sampled)
+            top_series_add(&d->sqnr_first, i, 32 - 17 * at * at);
+    }
+    for (int k = 0; k < (sampled ? SRQ_SAMPLINGS : SRQ_SAMPLED_MIXED); k++) {
+        draw_pictures(&d->of[k].pictures, 40 * k);
+        d->of[k].pictures.steps = steps;
+        if (!sampled)
+            d->of[k].pictures.train_step = known(k == SRQ_SAMPLED_FULL ? 0 : 128);
+        else
+            d->of[k].picture_step_s = known(0.0123 / (k + 1));
+        if (sampled && k != SRQ_SAMPLED_FULL) {
+            d->of[k].pair_mse = known(0.0042 / k);
+            d->of[k].psnr = known(29.8 + k);
+            d->of[k].ssim = known(0.96);
+        }
+    }
+}

@@ -11,4 +11,7 @@ void top_fixture(struct top_model *m, int blocks, int points);
 /* Preview of an edit, as a dry run would fill it. */
 void top_fixture_preview(struct top_model *m);
 
+/* The first job becomes one on a diffusion model that is trained, or (`sampled`) whose result was sampled. */
+void top_fixture_diffusion(struct top_model *m, bool sampled);
+
 #endif

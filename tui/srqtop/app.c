@@ -60,6 +60,7 @@ static void draw(struct app *a)
     if ((a->canvas.w != w || a->canvas.h != h) && !canvas_resize(&a->canvas, w, h))
         return;
     a->canvas.ascii = a->view.glyphs == GLYPHS_ASCII;
+    a->canvas.pixels = terminal_colours() >= 256;
     screen_draw(&a->model, &a->view, &a->canvas);
     terminal_flush(&a->canvas);
     if (something_runs(a) && !a->view.paused)
@@ -394,6 +395,7 @@ int top_run(const struct top_options *o)
     view_init(&app.view);
     canvas_init(&app.canvas);
     app.model.readonly = app.view.readonly = o->readonly;
+    app.view.panel = o->panel >= 0 ? (enum top_panel)o->panel : app.view.panel;
     app.view.glyphs = o->ascii || !terminal_utf8() ? GLYPHS_ASCII : GLYPHS_BRAILLE;
     rc = begin(&app, o, &err);
     if (rc == 0) {

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <utf8proc.h>
 
-static const struct cell blank = { ' ', ROLE_TEXT, 0 };
+static const struct cell blank = { .code = ' ', .role = ROLE_TEXT };
 
 void canvas_init(struct canvas *c)
 {
@@ -111,12 +111,35 @@ void canvas_put(struct canvas *c, int x, int y, uint32_t code, enum role role, i
     }
     row = c->cells + (size_t)y * (size_t)c->w;
     break_wide(c, x, y);
-    row[x] = (struct cell){ code, (uint8_t)role, (uint8_t)attr };
+    row[x] = (struct cell){ .code = code, .role = (uint8_t)role, .attr = (uint8_t)attr };
     if (width == 2) {
         break_wide(c, x + 1, y);
-        row[x] = (struct cell){ code, (uint8_t)role, (uint8_t)attr };
-        row[x + 1] = (struct cell){ 0, (uint8_t)role, (uint8_t)attr };
+        row[x] = (struct cell){ .code = code, .role = (uint8_t)role, .attr = (uint8_t)attr };
+        row[x + 1] = (struct cell){ .role = (uint8_t)role, .attr = (uint8_t)attr };
     }
+}
+
+/* Luminance by the weights of ITU-R BT.601, 0 … 255. */
+static int light_of(struct pixel p)
+{
+    return (299 * p.rgb[0] + 587 * p.rgb[1] + 114 * p.rgb[2]) / 1000;
+}
+
+void canvas_pixels(struct canvas *c, int x, int y, struct pixel top, struct pixel bottom)
+{
+    static const char ramp[] = " .:-=+*#%@";
+    struct cell *cell;
+
+    if (!c->pixels || c->ascii) {
+        canvas_put(c, x, y, (uint32_t)ramp[(light_of(top) + light_of(bottom)) * 10 / 512], ROLE_PICTURE, 0);
+        return;
+    }
+    canvas_put(c, x, y, 0x2580, ROLE_PICTURE, 0);
+    if (!inside(c, x, y))
+        return;
+    cell = &c->cells[(size_t)y * (size_t)c->w + (size_t)x];
+    cell->top = top;
+    cell->bottom = bottom;
 }
 
 void canvas_fill(struct canvas *c, struct rect r, uint32_t code, enum role role, int attr)

@@ -18,9 +18,15 @@ struct rect {
     int x, y, w, h; /* absent when w or h is 0 */
 };
 
+/* A pixel: red, green, blue. */
+struct pixel {
+    uint8_t rgb[3];
+};
+
 struct cell {
     uint32_t code; /* 0: right half of the wide character before it */
     uint8_t role, attr;
+    struct pixel top, bottom; /* of ROLE_PICTURE with a half block: colours of its halves; else 0 */
 };
 
 struct canvas {
@@ -28,6 +34,7 @@ struct canvas {
     struct cell *cells; /* [h, w] */
     struct rect clip;
     bool ascii;
+    bool pixels;            /* colours of pixels can be shown; a clear leaves it and `ascii` */
     int cursor_x, cursor_y; /* where the terminal's cursor shall be; -1: hidden */
 };
 
@@ -41,6 +48,9 @@ struct rect canvas_clip(struct canvas *c, struct rect r);
 void canvas_unclip(struct canvas *c, struct rect old);
 
 void canvas_put(struct canvas *c, int x, int y, uint32_t code, enum role role, int attr);
+/* Two pixels, one above the other: a half block in their colours, or where those cannot be shown a character as dense
+ * as they are light. */
+void canvas_pixels(struct canvas *c, int x, int y, struct pixel top, struct pixel bottom);
 void canvas_fill(struct canvas *c, struct rect r, uint32_t code, enum role role, int attr);
 /* Writes text in at most `max` columns; what does not fit is cut and ends in an ellipsis. Returns the columns used. */
 int canvas_str(struct canvas *c, int x, int y, int max, const char *text, enum role role, int attr);

@@ -199,6 +199,8 @@ static const struct verb verbs[] = {
     { "heatmap", "", "show the heatmap", 0, 0, W_NONE, W_NONE, 0, false, false, TOP_CMD_PANEL, NULL, TOP_PANEL_HEATMAP,
       NULL },
     { "log", "", "show the log", 0, 0, W_NONE, W_NONE, 0, false, false, TOP_CMD_PANEL, NULL, TOP_PANEL_LOG, NULL },
+    { "pictures", "", "show a diffusion model's pictures", 0, 0, W_NONE, W_NONE, 0, false, false, TOP_CMD_PANEL, NULL,
+      TOP_PANEL_DIFFUSION, NULL },
     { "help", "", "show all keys", 0, 0, W_NONE, W_NONE, 0, false, false, TOP_CMD_PANEL, NULL, TOP_PANEL_HELP, NULL },
     { "theme", "NAME", "other colours", 1, 1, W_NONE, W_NONE, 0, false, false, TOP_CMD_THEME, NULL, 0, read_word },
     { "quit", "", "leave; jobs go on", 0, 0, W_NONE, W_NONE, 0, false, false, TOP_CMD_QUIT, NULL, 0, NULL },

@@ -4,7 +4,7 @@ tui_libsrqtopdata_la_SOURCES = \
 	tui/srqtop/command.c tui/srqtop/command.h \
 	tui/srqtop/deadly.c tui/srqtop/deadly.h \
 	tui/srqtop/edits.c tui/srqtop/edits.h \
-	tui/srqtop/feed.c tui/srqtop/feed_plan.c tui/srqtop/feed.h tui/srqtop/feed_value.h \
+	tui/srqtop/feed.c tui/srqtop/feed_diffusion.c tui/srqtop/feed_plan.c tui/srqtop/feed.h tui/srqtop/feed_value.h \
 	tui/srqtop/json.c tui/srqtop/json.h \
 	tui/srqtop/model.c tui/srqtop/model.h \
 	tui/srqtop/options.c tui/srqtop/options.h \

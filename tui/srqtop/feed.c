@@ -271,6 +271,7 @@ static void transform_point(struct top_job *j, const cJSON *e)
 {
     j->transform.iter = feed_metric(e, "iter");
     top_series_add(&j->transform.loss, srq_member_number(e, "iter"), srq_member_number(e, "loss"));
+    feed_loss_parts(j, e);
 }
 
 static void transform_probe(struct top_job *j, const cJSON *e)
@@ -527,6 +528,8 @@ void top_feed_event(struct top_model *m, const char *event, const cJSON *params)
         { "plan.changed", plan_changed },
         { "plan.allocated", plan_allocated },
         { "eval.result", eval_result },
+        { "sample.pictures", feed_sample_pictures },
+        { "sample.result", feed_sample_result },
         { "log", log_line },
     };
     const char *id = srq_member_text(params, "job");

@@ -15,6 +15,10 @@ int feed_word(const cJSON *o, const char *name, const char *const *words, int ot
 
 /* Gives a layer its scheme and who decided it; a proposal that asked for just that is fulfilled. */
 void feed_scheme(struct top_layer *l, const char *scheme, const char *source);
+/* Events of a diffusion model: sample.pictures, sample.result, and the parts of the loss in transform.point. */
+void feed_sample_pictures(struct top_job *j, const cJSON *e);
+void feed_sample_result(struct top_job *j, const cJSON *e);
+void feed_loss_parts(struct top_job *j, const cJSON *e);
 void feed_candidates(struct top_job *j, const cJSON *names);
 
 #endif

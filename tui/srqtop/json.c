@@ -1,6 +1,8 @@
 /* The model as JSON. */
 #include "tui/srqtop/json.h"
 
+#include "core/base/alloc.h"
+#include "core/base/base64.h"
 #include "core/base/log.h"
 #include "core/proto/members.h"
 
@@ -91,6 +93,51 @@ static void put_transform(cJSON *o, const struct top_transform *t)
         put(spread, (const char[]){ (char)('A' + k), '\0' }, t->spread[k]);
 }
 
+/* Pixels as the event has them. */
+static void put_pictures(cJSON *o, const struct top_pictures *p)
+{
+    size_t n = (size_t)(p->count * p->height * p->width * p->channels);
+    char *text = p->bytes != NULL ? srq_malloc(SRQ_BASE64_LEN(n) + 1) : NULL;
+
+    if (text == NULL) {
+        cJSON_AddNullToObject(o, "pictures");
+        return;
+    }
+    o = cJSON_AddObjectToObject(o, "pictures");
+    srq_base64_put(p->bytes, n, text);
+    put(o, "train_step", p->train_step);
+    cJSON_AddNumberToObject(o, "steps", (double)p->steps);
+    cJSON_AddNumberToObject(o, "count", p->count);
+    cJSON_AddNumberToObject(o, "height", p->height);
+    cJSON_AddNumberToObject(o, "width", p->width);
+    cJSON_AddNumberToObject(o, "channels", p->channels);
+    srq_put_text(o, "pixels", text);
+    srq_free(text);
+}
+
+static void put_diffusion(cJSON *o, const struct top_diffusion *d)
+{
+    bool known = d->sample_steps > 0;
+
+    put(o, "sample_steps", (struct metric){ known, (double)d->sample_steps });
+    put(o, "hp_first", (struct metric){ known, (double)d->hp_first });
+    put(o, "hp_last", (struct metric){ known, (double)d->hp_last });
+    put_series(o, "step_sqnr", &d->sqnr);
+    put_series(o, "step_sqnr_first", &d->sqnr_first);
+    put_series(o, "task", &d->task);
+    put_series(o, "kd", &d->kd);
+    for (int k = 0; k < SRQ_SAMPLINGS; k++) {
+        cJSON *of = cJSON_AddObjectToObject(o, srq_sampled_words[k]);
+
+        put(of, "fid", d->of[k].fid);
+        put(of, "pair_mse", d->of[k].pair_mse);
+        put(of, "psnr", d->of[k].psnr);
+        put(of, "ssim", d->of[k].ssim);
+        put(of, "picture_step_s", d->of[k].picture_step_s);
+        put_pictures(of, &d->of[k].pictures);
+    }
+}
+
 static void put_opened(cJSON *o, const struct top_job *j)
 {
     cJSON *eval, *a;
@@ -103,6 +150,7 @@ static void put_opened(cJSON *o, const struct top_job *j)
     put_eval(eval, "rtn", &j->rtn);
     put_eval(eval, "after", &j->after);
     put_transform(cJSON_AddObjectToObject(o, "transform"), &j->transform);
+    put_diffusion(cJSON_AddObjectToObject(o, "diffusion"), &j->diffusion);
     a = cJSON_AddArrayToObject(o, "blocks");
     for (int i = 0; i < j->block_count; i++)
         cJSON_AddItemToArray(a, block_json(&j->blocks[i]));

@@ -29,6 +29,14 @@ const struct key_row key_rows[] = {
     { "Right", { TOP_KEY_RIGHT }, IN(HEATMAP), ACT_RIGHT, "move to the module on the right", NULL, false },
     { "Left", { TOP_KEY_LEFT }, IN(LOG), ACT_LEFT, "scroll to the beginning of the lines", NULL, false },
     { "Right", { TOP_KEY_RIGHT }, IN(LOG), ACT_RIGHT, "scroll to what long lines hide", NULL, false },
+    { "Left",
+      { TOP_KEY_LEFT },
+      IN(DIFFUSION),
+      ACT_LEFT,
+      "show the picture before, where not all fit",
+      "pictures",
+      false },
+    { "Right", { TOP_KEY_RIGHT }, IN(DIFFUSION), ACT_RIGHT, "show the next picture", NULL, false },
     { "z", { 'z' }, IN(JOB), ACT_FOLD_ALL, "fold all blocks, or unfold them when all are folded", "fold all", false },
     { "Space",
       { ' ' },
@@ -64,7 +72,7 @@ const struct key_row key_rows[] = {
     { "0", { '0' }, LAYERS, ACT_WHOLE_BITS, "propose bf16: leave them as they are in the model", NULL, true },
     { "=", { '=' }, LAYERS, ACT_SCHEME, "type the scheme to propose, such as w4g64z or nvfp4", "scheme", true },
     { "w", { 'w' }, LAYERS, ACT_WARNINGS, "show the next lines of what the preview warns of", NULL, false },
-    { "l", { 'l' }, LAYERS, ACT_LOG_SCALE, "logarithmic or linear scale", "log", false },
+    { "l", { 'l' }, LAYERS | IN(DIFFUSION), ACT_LOG_SCALE, "logarithmic or linear scale", "log", false },
     { "o", { 'o' }, IN(JOB), ACT_OVERLAY, "draw the curves of all tagged layers over each other", "overlay", false },
     { "m",
       { 'm' },
@@ -94,7 +102,7 @@ const struct key_row key_rows[] = {
     { "d", { 'd' }, IN(QUEUE), ACT_DIFF, "compare the open job with the one under the cursor", "diff", false },
     { "d",
       { 'd' },
-      IN(JOB) | IN(HEATMAP) | IN(LOG) | IN(DIFF),
+      IN(JOB) | IN(HEATMAP) | IN(LOG) | IN(DIFF) | IN(DIFFUSION),
       ACT_DIFF,
       "compare with another job, typed by id or name",
       "diff",
@@ -110,15 +118,15 @@ const struct key_row key_rows[] = {
     { "p", { 'p' }, IN_ALL, ACT_PAUSE, "hold the picture still, or let it go on", "pause", false },
     { "Tab", { TOP_KEY_TAB }, IN_ALL, ACT_NEXT_PANEL, "next panel", "panel", false },
     { "Shift-Tab", { TOP_KEY_BACKTAB }, IN_ALL, ACT_PREVIOUS_PANEL, "panel before", NULL, false },
-    { "1 ... 6",
-      { '1', '2', '3', '4', '5', '6' },
+    { "1 ... 7",
+      { '1', '2', '3', '4', '5', '6', '7' },
       IN_ALL & ~(LAYERS),
       ACT_PANEL,
       "that panel (in Job and Heatmap digits are bits)",
       NULL,
       false },
-    { "F1 ... F6",
-      { TOP_KEY_F1, TOP_KEY_F2, TOP_KEY_F3, TOP_KEY_F4, TOP_KEY_F5, TOP_KEY_F6 },
+    { "F1 ... F7",
+      { TOP_KEY_F1, TOP_KEY_F2, TOP_KEY_F3, TOP_KEY_F4, TOP_KEY_F5, TOP_KEY_F6, TOP_KEY_F7 },
       IN_ALL,
       ACT_FUNCTION,
       "that panel",
@@ -154,7 +162,7 @@ const struct key_row *key_find(int code, enum top_panel panel)
 
 const char *panel_name(enum top_panel panel)
 {
-    static const char *const names[TOP_PANEL_COUNT] = { "Queue", "Job", "Heatmap", "Log", "Diff", "Help" };
+    static const char *const names[TOP_PANEL_COUNT] = { "Queue", "Job", "Heatmap", "Log", "Diff", "Diffusion", "Help" };
 
     return names[panel];
 }
@@ -169,6 +177,9 @@ const char *panel_summary(enum top_panel panel)
         [TOP_PANEL_HEATMAP] = "Blocks by modules, each cell one layer's sensitivity, bits, loss, gain or saturation",
         [TOP_PANEL_LOG] = "What the job's worker said",
         [TOP_PANEL_DIFF] = "Two jobs side by side: size, evaluation, and for each layer scheme and error",
+        [TOP_PANEL_DIFFUSION] =
+            "A diffusion model: pictures of its teacher and its student, or of the result, from equal "
+            "noise, how far off each step is, the loss with its parts, and what was measured",
         [TOP_PANEL_HELP] = "The keys of every panel",
     };
 

@@ -3,6 +3,8 @@
 
 /* Columns from which curves stand beside the tree, and those that the tree keeps then: state and sparkline fit. */
 enum { WIDE = 116, TREE = 80 };
+/* The same beside pictures. */
+enum { NARROW = 72, PICTURES = 46 };
 
 static int head_rows(int height, enum top_panel panel)
 {
@@ -42,6 +44,13 @@ static void split(struct layout *l, struct rect rest, enum top_panel panel)
 
         l->side = (struct rect){ rest.x + rest.w - w, rest.y, w, rest.h };
         rest.w -= w;
+    } else if (panel == TOP_PANEL_DIFFUSION && rest.w >= NARROW && rest.h >= 8) {
+        int w = rest.w * 2 / 5 < rest.w - PICTURES ? rest.w * 2 / 5 : rest.w - PICTURES;
+
+        l->side = (struct rect){ rest.x + rest.w - w, rest.y, w, rest.h };
+        rest.w -= w;
+    } else if (panel == TOP_PANEL_DIFFUSION && rest.h >= 16) {
+        rows = rest.h * 2 / 5;
     } else if (panel == TOP_PANEL_JOB && rest.h >= 13 && rest.w >= 30) {
         rows = rest.h * 2 / 5;
     } else if (panel == TOP_PANEL_QUEUE && rest.h >= 14 && rest.w >= 30) {

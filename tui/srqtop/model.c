@@ -131,6 +131,17 @@ void top_block_fini(struct top_block *b)
     top_series_fini(&b->probe);
 }
 
+static void diffusion_fini(struct top_diffusion *d)
+{
+    struct top_series *series[] = { &d->sqnr, &d->sqnr_high, &d->sqnr_first, &d->task, &d->kd };
+
+    for (int k = 0; k < SRQ_SAMPLINGS; k++)
+        srq_free(d->of[k].pictures.bytes);
+    for (size_t i = 0; i < sizeof(series) / sizeof(series[0]); i++)
+        top_series_fini(series[i]);
+    *d = (struct top_diffusion){ 0 };
+}
+
 void top_job_close(struct top_job *j)
 {
     for (int i = 0; i < j->layer_count; i++)
@@ -145,6 +156,7 @@ void top_job_close(struct top_job *j)
     top_series_fini(&j->transform.loss);
     top_series_fini(&j->transform.probe);
     j->transform = (struct top_transform){ 0 };
+    diffusion_fini(&j->diffusion);
     srq_free(j->front);
     srq_free(j->candidates);
     srq_free(j->changed_by);

@@ -83,6 +83,30 @@ struct top_transform {
     struct top_series loss, probe;
 };
 
+/* Some pictures of a diffusion model. */
+#define TOP_PICTURES 16 /* more, or larger ones, are not believed */
+#define TOP_PICTURE_SIDE 64
+struct top_pictures {
+    int count, height, width, channels; /* count 0: none; channels 1 gray, 3 red, green, blue */
+    uint8_t *bytes;                     /* [count, height, width, channels], 0 dark … 255 light */
+    struct metric train_step;           /* training steps done by then; unknown: of the job's result */
+    int64_t steps;                      /* in which they were sampled */
+};
+/* What pictures are sampled with: the full-precision model, the quantized one, the mix of both over the steps. */
+struct top_sampled {
+    struct top_pictures pictures;
+    struct metric fid, pair_mse, psnr, ssim, picture_step_s;
+};
+struct top_diffusion {
+    struct top_sampled of[SRQ_SAMPLINGS];
+    int64_t sample_steps, hp_first, hp_last; /* how the mix divides them; sample_steps 0: not known yet */
+    /* dB by step 0 … sqnr_steps-1 of a trajectory: of the quantized model now, those of its steps that the mix computes
+     * in full precision, and what it was before the first training step. */
+    struct top_series sqnr, sqnr_high, sqnr_first;
+    int64_t sqnr_steps;
+    struct top_series task, kd; /* parts of the training loss, by training step */
+};
+
 struct top_front_point {
     double average_bits, loss;
 };
@@ -109,6 +133,7 @@ struct top_job {
     int line_count;
     struct top_eval before, rtn, after;
     struct top_transform transform;
+    struct top_diffusion diffusion;
     struct top_front_point *front; /* Pareto front of allocation, ascending bits */
     int front_count;
     int64_t skipped;           /* samples that the daemon left out because this client was slow */

@@ -1,15 +1,18 @@
 /* The command line. */
 #include "tui/srqtop/options.h"
 
+#include "tui/srqtop/keys.h"
 #include "tui/srqtop/theme.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #define SIZE_MAX_CELLS 1000
 
 const struct ctl_option top_option_rows[] = {
     { "job", 'j', "JOB", CTL_C_NONE, NULL, "show this job at once: its id, a beginning of it, or @last", false },
+    { "panel", 'p', "NAME", CTL_C_NONE, NULL, "show this panel at first; an unknown name shows the known ones", false },
     { "readonly", 'r', NULL, CTL_C_NONE, NULL, "refuse every key and command that changes a job", false },
     { "once", '1', NULL, CTL_C_NONE, NULL, "print one picture as text and leave", false },
     { "json", 0, NULL, CTL_C_NONE, NULL, "with --once: print what is known as JSON instead", false },
@@ -35,6 +38,21 @@ static int read_theme(const char *name, struct top_options *out, struct srq_erro
     for (const struct theme *t = themes; t->name != NULL; t++)
         snprintf(known + strlen(known), sizeof(known) - strlen(known), "%s%s", known[0] != '\0' ? ", " : "", t->name);
     return srq_fail_field(err, -SRQ_EINVAL, "theme", "there is no theme \"%.60s\"; there are %s", name, known);
+}
+
+static int read_panel(const char *name, struct top_options *out, struct srq_error *err)
+{
+    char known[200] = "";
+
+    for (int p = 0; p < TOP_PANEL_COUNT; p++) {
+        if (strcasecmp(name, panel_name((enum top_panel)p)) == 0) {
+            out->panel = p;
+            return 0;
+        }
+        snprintf(known + strlen(known), sizeof(known) - strlen(known), "%s%s", p > 0 ? ", " : "",
+                 panel_name((enum top_panel)p));
+    }
+    return srq_fail_field(err, -SRQ_EINVAL, "panel", "there is no panel \"%.60s\"; there are %s", name, known);
 }
 
 static int check(const struct top_options *o, struct srq_error *err)
@@ -64,9 +82,10 @@ int top_options_read(int argc, char **argv, struct top_options *out, struct srq_
     struct ctl_args a;
     int rc = ctl_args_read(&g, argc - 1, (const char *const *)argv + 1, &a, err);
 
-    *out = (struct top_options){ 0 };
+    *out = (struct top_options){ .panel = -1 };
     if (rc == 0) {
-        *out = (struct top_options){ .job = ctl_value(&a, "job"),
+        *out = (struct top_options){ .panel = -1,
+                                     .job = ctl_value(&a, "job"),
                                      .socket = ctl_value(&a, "socket"),
                                      .readonly = ctl_given(&a, "readonly"),
                                      .once = ctl_given(&a, "once"),
@@ -82,6 +101,8 @@ int top_options_read(int argc, char **argv, struct top_options *out, struct srq_
         rc = read_size(&a, "height", &out->height, err);
     if (rc == 0 && ctl_given(&a, "theme"))
         rc = read_theme(ctl_value(&a, "theme"), out, err);
+    if (rc == 0 && ctl_given(&a, "panel"))
+        rc = read_panel(ctl_value(&a, "panel"), out, err);
     if (rc == 0 && a.positional_count > 0)
         rc = srq_fail_field(err, -SRQ_EINVAL, "option", "srqtop does not expect \"%s\"; a job is named with --job",
                             a.positional[0]);

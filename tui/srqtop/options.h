@@ -13,6 +13,7 @@ struct top_options {
     const char *job, *theme, *socket;
     bool readonly, once, json, ascii, mono, user_only, help, version;
     int width, height; /* 0: not given */
+    int panel;         /* enum top_panel; -1: not given */
 };
 
 /* -SRQ_EINVAL with one sentence. Strings point into argv. */

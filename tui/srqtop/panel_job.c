@@ -388,7 +388,7 @@ void panel_job(const struct draw *d, struct rect r)
 static void add_curve(struct plot *p, const struct top_series *s, const char *label)
 {
     if (p->count < PLOT_CURVES)
-        p->curves[p->count++] = (struct plot_curve){ s, label };
+        p->curves[p->count++] = (struct plot_curve){ .series = s, .label = label };
 }
 
 /* The tagged layers, and with overlay the item under the cursor too; else the item under the cursor alone. While scales

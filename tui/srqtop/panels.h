@@ -47,6 +47,11 @@ void panel_log_head(const struct draw *d, struct rect r);
 void panel_log(const struct draw *d, struct rect r);
 /* Lines that pass level and filter: indices into j->lines, freed with srq_free. */
 int panel_log_lines(const struct top_job *j, const struct top_view *v, int **lines);
+/* Diffusion: how the steps are divided, the pictures with what was measured, and curves. */
+void panel_diffusion_head(const struct draw *d, struct rect r);
+void panel_diffusion(const struct draw *d, struct rect r);
+void panel_diffusion_curves(const struct draw *d, struct rect r);
+int panel_diffusion_last(const struct top_job *j); /* the last picture that can be gone to */
 void panel_diff_head(const struct draw *d, struct rect r);
 void panel_diff(const struct draw *d, struct rect r);
 int panel_diff_rows(const struct top_model *m, const struct top_view *v); /* how many there are to scroll */

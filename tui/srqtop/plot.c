@@ -21,6 +21,7 @@ struct raster {
     int nx, ny; /* dots in a cell */
     uint8_t *mask;
     int8_t *owner;
+    uint8_t *mark;   /* a point that stands alone */
     int16_t *height; /* [PLOT_CURVES, w], row of cells, -1: none */
 };
 
@@ -54,11 +55,12 @@ static bool raster_init(struct raster *a, int w, int h, const struct glyphs *g)
     size_t cells = (size_t)w * (size_t)h, columns = (size_t)PLOT_CURVES * (size_t)w;
 
     *a = (struct raster){ .w = w, .h = h, .nx = g->dots_x, .ny = g->dots_y };
-    a->height = srq_calloc(columns * sizeof(*a->height) + 2 * cells, 1);
+    a->height = srq_calloc(columns * sizeof(*a->height) + 3 * cells, 1);
     if (a->height == NULL)
         return false;
     a->mask = (uint8_t *)(a->height + columns);
     a->owner = (int8_t *)(a->mask + cells);
+    a->mark = a->mask + 2 * cells;
     for (size_t i = 0; i < columns; i++)
         a->height[i] = -1;
     return true;
@@ -95,8 +97,9 @@ static void raster_line(struct raster *a, int curve, int x0, int y0, int x1, int
     }
 }
 
-static void raster_curve(struct raster *a, int curve, const struct top_series *s, struct range r, bool log)
+static void raster_curve(struct raster *a, int curve, const struct plot_curve *of, struct range r, bool log)
 {
+    const struct top_series *s = of->series;
     int w = a->w * a->nx - 1, h = a->h * a->ny - 1, px = -1, py = -1;
     double y0 = log ? log10(r.y0) : r.y0, y1 = log ? log10(r.y1) : r.y1;
     double xs = r.x1 > r.x0 ? w / (r.x1 - r.x0) : 0, ys = y1 > y0 ? h / (y1 - y0) : 0;
@@ -114,7 +117,13 @@ static void raster_curve(struct raster *a, int curve, const struct top_series *s
         y = ys > 0 ? h - (int)((value - y0) * ys + 0.5) : h / 2;
         if (x == px && y == py)
             continue;
-        raster_line(a, curve, px < 0 ? x : px, px < 0 ? y : py, x, y);
+        if (of->apart) {
+            raster_dot(a, curve, x, y);
+            if (x >= 0 && y >= 0 && x / a->nx < a->w && y / a->ny < a->h)
+                a->mark[y / a->ny * a->w + x / a->nx] = 1;
+        } else {
+            raster_line(a, curve, px < 0 ? x : px, px < 0 ? y : py, x, y);
+        }
         px = x;
         py = y;
     }
@@ -128,7 +137,7 @@ static void show(struct canvas *c, int x0, int y0, const struct raster *a, const
         for (int x = 0; x < a->w; x++) {
             size_t at = (size_t)y * (size_t)a->w + (size_t)x;
             int k = a->owner[at];
-            uint32_t code = a->mask[at] == 0 ? 0 : glyphs_dots(p->set, a->mask[at]);
+            uint32_t code = a->mask[at] == 0 || a->mark[at] ? 0 : glyphs_dots(p->set, a->mask[at]);
 
             if (a->mask[at] != 0)
                 canvas_put(c, x0 + x, y0 + y, code != 0 ? code : g->marker[k], (enum role)(ROLE_CURVE_0 + k), 0);
@@ -137,7 +146,8 @@ static void show(struct canvas *c, int x0, int y0, const struct raster *a, const
         return;
     /* Markers at places of each curve's own, so that curves that run together still show both. */
     for (int k = 0; k < p->count; k++)
-        for (int x = 1 + k * 2; x<a->w; x += a->w / 4> 2 * p->count ? a->w / 4 : 2 * p->count)
+        for (int x = p->curves[k].apart ? a->w : 1 + k * 2;
+             x<a->w; x += a->w / 4> 2 * p->count ? a->w / 4 : 2 * p->count)
             if (a->height[k * a->w + x] >= 0)
                 canvas_put(c, x0 + x, y0 + a->height[k * a->w + x], g->marker[k], (enum role)(ROLE_CURVE_0 + k),
                            ATTR_BOLD);
@@ -181,7 +191,7 @@ static void legend(struct canvas *c, int x, int y, int w, const struct plot *p, 
     const struct top_series *s = p->curves[k].series;
     struct metric first = { false, 0 }, last = { false, 0 };
     char text[FIGURE];
-    int room = w - 24 > w / 2 ? w - 24 : w / 2;
+    int room = p->curves[k].apart ? w - 2 : w - 24 > w / 2 ? w - 24 : w / 2;
 
     if (s->count > 0) {
         first = known(s->points[0].value);
@@ -189,6 +199,8 @@ static void legend(struct canvas *c, int x, int y, int w, const struct plot *p, 
     }
     canvas_put(c, x, y, g->marker[k], (enum role)(ROLE_CURVE_0 + k), ATTR_BOLD);
     room = canvas_str_tail(c, x + 2, y, room, p->curves[k].label, (enum role)(ROLE_CURVE_0 + k), 0);
+    if (p->curves[k].apart)
+        return;
     canvas_str(c, x + 4 + room, y, w - room - 4, figure_change(first, last, figure_number, g->arrow, text), ROLE_TEXT,
                0);
 }
@@ -235,7 +247,7 @@ void plot_draw(struct canvas *c, struct rect r, const struct plot *p)
         if (framed)
             axes(c, in, range, p);
         for (int k = 0; k < p->count; k++)
-            raster_curve(&a, k, p->curves[k].series, range, p->log);
+            raster_curve(&a, k, &p->curves[k], range, p->log);
         show(c, in.x, in.y, &a, p);
         srq_free(a.height);
     }

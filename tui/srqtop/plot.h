@@ -11,6 +11,7 @@
 struct plot_curve {
     const struct top_series *series;
     const char *label;
+    bool apart; /* points are marks of their own, not joined */
 };
 
 struct plot {

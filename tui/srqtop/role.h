@@ -41,7 +41,8 @@
     X(HEAT_6, '6')                                                          \
     X(HEAT_7, '7')                                                          \
     X(HEAT_8, '8')                                                          \
-    X(HEAT_9, '9') /* … highest */                                        \
+    X(HEAT_9, '9')  /* … highest */                                       \
+    X(PICTURE, 'I') /* pixels, whose colours are their own */               \
     X(LOG_ERROR, '!')                                                       \
     X(LOG_WARNING, '?')                                                     \
     X(LOG_INFO, 'i')                                                        \

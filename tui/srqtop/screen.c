@@ -141,6 +141,7 @@ static const struct panel_parts parts[TOP_PANEL_COUNT] = {
     [TOP_PANEL_HEATMAP] = { panel_heat_head, panel_heat, panel_heat_detail },
     [TOP_PANEL_LOG] = { panel_log_head, panel_log, NULL },
     [TOP_PANEL_DIFF] = { panel_diff_head, panel_diff, NULL },
+    [TOP_PANEL_DIFFUSION] = { panel_diffusion_head, panel_diffusion, panel_diffusion_curves },
     [TOP_PANEL_HELP] = { NULL, panel_help, NULL },
 };
 

@@ -8,6 +8,7 @@
 #include <langinfo.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -20,7 +21,7 @@
 #include <term.h>
 
 #define DOUBLE_CLICK_S 0.35
-enum { RESTORE_MOST = 512 };
+enum { RESTORE_MOST = 512, SHADES = 256, PAIRS_MOST = 32000, DEEP_ROWS = 1000 };
 
 /* There is one terminal: the only state of srqtop outside model and view, because signal handlers need it. */
 static struct {
@@ -35,8 +36,12 @@ static struct {
     struct canvas shown; /* what is on the screen */
     bool all;            /* write everything next time */
     struct decoder keys;
-    bool mouse; /* it reports clicks */
-    bool gone;  /* its input has ended */
+    bool mouse;                     /* it reports clicks */
+    bool gone;                      /* its input has ended */
+    bool deep;                      /* it shows colours of 24 bits */
+    uint16_t pairs[SHADES][SHADES]; /* of two colours of a picture; 0: it has none yet */
+    int next_pair;
+    bool repaint[DEEP_ROWS]; /* rows whose pixels are to be shown in 24 bits */
     double click_s;
     int click_x, click_y;
 } term;
@@ -64,6 +69,63 @@ static void make_pairs(void)
     }
 }
 
+/* Pairs for pictures come behind those of the roles. */
+static void forget_pairs(void)
+{
+    memset(term.pairs, 0, sizeof(term.pairs));
+    term.next_pair = ROLE_COUNT + 1;
+}
+
+static int distance(struct pixel p, const int c[3])
+{
+    int sum = 0;
+
+    for (int i = 0; i < 3; i++)
+        sum += (p.rgb[i] - c[i]) * (p.rgb[i] - c[i]);
+    return sum;
+}
+
+/* The nearest of the 256 colours: of the cube of 6 x 6 x 6 from 16 on, or of the 24 grays from 232 on. */
+static int shade_of(struct pixel p)
+{
+    static const int levels[6] = { 0, 95, 135, 175, 215, 255 };
+    int at[3], cube[3], gray = (p.rgb[0] + p.rgb[1] + p.rgb[2]) / 3, step = gray < 8 ? 0 : (gray - 8 + 5) / 10;
+    const int ramp = 8 + 10 * (step < 23 ? step : 23), grays[3] = { ramp, ramp, ramp };
+
+    for (int i = 0; i < 3; i++) {
+        at[i] = 0;
+        for (int k = 1; k < 6; k++)
+            if (abs(levels[k] - p.rgb[i]) < abs(levels[at[i]] - p.rgb[i]))
+                at[i] = k;
+        cube[i] = levels[at[i]];
+    }
+    return distance(p, grays) < distance(p, cube) ? 232 + (ramp - 8) / 10 : 16 + 36 * at[0] + 6 * at[1] + at[2];
+}
+
+static short pair_of(const struct cell *cell)
+{
+    int most = COLOR_PAIRS < PAIRS_MOST ? COLOR_PAIRS : PAIRS_MOST, top = shade_of(cell->top),
+        bottom = shade_of(cell->bottom);
+
+    if (term.pairs[top][bottom] == 0) {
+        if (term.next_pair >= most) { /* what has a pair of before is drawn anew next time */
+            forget_pairs();
+            term.all = true;
+        }
+        if (term.next_pair >= most || init_pair((short)term.next_pair, (short)top, (short)bottom) == ERR)
+            return 0;
+        term.pairs[top][bottom] = (uint16_t)term.next_pair++;
+    }
+    return (short)term.pairs[top][bottom];
+}
+
+static bool says_deep(void)
+{
+    const char *v = getenv("COLORTERM");
+
+    return v != NULL && (strcmp(v, "truecolor") == 0 || strcmp(v, "24bit") == 0);
+}
+
 void terminal_set_theme(const struct theme *theme)
 {
     term.theme = theme;
@@ -88,6 +150,8 @@ static void begin_colours(void)
     if (COLOR_PAIRS <= ROLE_COUNT)
         term.colours = 0;
     make_pairs();
+    forget_pairs();
+    term.deep = term.colours >= 256 && says_deep();
 }
 
 static attr_t attributes(const struct cell *cell)
@@ -303,23 +367,31 @@ void terminal_redraw(void)
 
 /* ---- showing */
 
+static bool is_pixels(const struct cell *cell)
+{
+    return term.colours >= 256 && cell->role == ROLE_PICTURE && cell->code >= 0x80;
+}
+
 static void show_cell(int x, int y, const struct cell *cell)
 {
     wchar_t text[2] = { (wchar_t)cell->code, 0 };
     cchar_t wide;
     short pair = (short)(term.colours >= 8 ? cell->role + 1 : 0);
 
+    if (is_pixels(cell))
+        pair = pair_of(cell);
     if (setcchar(&wide, text, attributes(cell), pair, NULL) == OK)
         mvadd_wch(y, x, &wide);
 }
 
 static bool same(const struct cell *a, const struct cell *b)
 {
-    return a->code == b->code && a->role == b->role && a->attr == b->attr;
+    return a->code == b->code && a->role == b->role && a->attr == b->attr &&
+           memcmp(&a->top, &b->top, sizeof(a->top)) == 0 && memcmp(&a->bottom, &b->bottom, sizeof(a->bottom)) == 0;
 }
 
 /* Cells of one row that changed, with both halves of wide characters. */
-static void show_row(const struct canvas *c, int y, int w)
+static void show_row(const struct canvas *c, int y, int w, bool all)
 {
     const struct cell *new = c->cells + (size_t)y *(size_t)c->w;
     struct cell *old = term.shown.cells + (size_t)y * (size_t)c->w;
@@ -327,16 +399,48 @@ static void show_row(const struct canvas *c, int y, int w)
     for (int x = 0; x < w; x++) {
         bool wide = x + 1 < c->w && new[x + 1].code == 0;
 
-        if (new[x].code == 0 || (!term.all && same(&new[x], &old[x]) && (!wide || same(&new[x + 1], &old[x + 1]))))
+        if (new[x].code == 0 || (!all && same(&new[x], &old[x]) && (!wide || same(&new[x + 1], &old[x + 1]))))
             continue;
         show_cell(x, y, &new[x]);
+        term.repaint[y < DEEP_ROWS ? y : DEEP_ROWS - 1] = true;
     }
     memcpy(old, new, (size_t)c->w * sizeof(*old));
+}
+
+/* ncurses knows 256 colours at most here: pixels in rows that it wrote to are written once more, in their own colours.
+ * It finds cursor and attributes as it left them. */
+static void show_deep(const struct canvas *c, int w, int h)
+{
+    bool any = false;
+
+    for (int y = 0; y < h && y < DEEP_ROWS; y++) {
+        const struct cell *row = c->cells + (size_t)y * (size_t)c->w;
+        int at = -1;
+
+        for (int x = 0; term.repaint[y] && x < w; x++) {
+            const uint8_t *t = row[x].top.rgb, *b = row[x].bottom.rgb;
+
+            if (!is_pixels(&row[x]))
+                continue;
+            if (!any)
+                fputs("\0337", stdout);
+            any = true;
+            if (at != x)
+                printf("\033[%d;%dH", y + 1, x + 1);
+            printf("\033[0;38;2;%d;%d;%d;48;2;%d;%d;%dm\u2580", t[0], t[1], t[2], b[0], b[1], b[2]);
+            at = x + 1;
+        }
+        term.repaint[y] = false;
+    }
+    if (any)
+        fputs("\0338", stdout);
+    fflush(stdout);
 }
 
 void terminal_flush(const struct canvas *c)
 {
     int w = c->w < COLS ? c->w : COLS, h = c->h < LINES ? c->h : LINES;
+    bool all;
 
     if (term.screen == NULL || !term.taken)
         return;
@@ -349,9 +453,10 @@ void terminal_flush(const struct canvas *c)
         erase();
         clearok(stdscr, TRUE);
     }
+    all = term.all;
+    term.all = false; /* pairs that ran out set it for the next time */
     for (int y = 0; y < h; y++)
-        show_row(c, y, w);
-    term.all = false;
+        show_row(c, y, w, all);
     if (c->cursor_x >= 0 && c->cursor_x < w && c->cursor_y >= 0 && c->cursor_y < h) {
         move(c->cursor_y, c->cursor_x);
         curs_set(1);
@@ -359,6 +464,8 @@ void terminal_flush(const struct canvas *c)
         curs_set(0);
     }
     refresh();
+    if (term.deep)
+        show_deep(c, w, h);
 }
 
 /* ---- keys */

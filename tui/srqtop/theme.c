@@ -35,7 +35,8 @@ static const uint8_t mono[ROLE_COUNT] = {
     [ROLE_CURVE_3] = { 227, N, 0 }, [ROLE_CURVE_4] = { 202, N, 0 }, [ROLE_CURVE_5] = { 175, N, 0 },     \
     [ROLE_SPARK] = { 110, N, 0 }, [ROLE_LOG_ERROR] = { 208, N, B }, [ROLE_LOG_WARNING] = { 227, N, 0 }, \
     [ROLE_LOG_INFO] = { N, N, 0 }, [ROLE_LOG_DEBUG] = { 244, N, 0 }, [ROLE_MATCH] = { 16, 227, 0 },     \
-    [ROLE_PROMPT] = { 255, 237, 0 }, [ROLE_NOTICE] = { 117, N, 0 }, [ROLE_NOTICE_BAD] = { 16, 208, B }
+    [ROLE_PROMPT] = { 255, 237, 0 }, [ROLE_PICTURE] = { N, N, 0 }, [ROLE_NOTICE] = { 117, N, 0 },       \
+    [ROLE_NOTICE_BAD] = { 16, 208, B }
 
 #define LIGHT_DEEP                                                                                    \
     [ROLE_TEXT] = { N, N, 0 }, [ROLE_FAINT] = { 242, N, 0 }, [ROLE_HEAD] = { 235, N, B | U },         \
@@ -49,7 +50,8 @@ static const uint8_t mono[ROLE_COUNT] = {
     [ROLE_CURVE_3] = { 94, N, 0 }, [ROLE_CURVE_4] = { 124, N, 0 }, [ROLE_CURVE_5] = { 90, N, 0 },     \
     [ROLE_SPARK] = { 25, N, 0 }, [ROLE_LOG_ERROR] = { 124, N, B }, [ROLE_LOG_WARNING] = { 94, N, 0 }, \
     [ROLE_LOG_INFO] = { N, N, 0 }, [ROLE_LOG_DEBUG] = { 243, N, 0 }, [ROLE_MATCH] = { 16, 227, 0 },   \
-    [ROLE_PROMPT] = { 16, 254, 0 }, [ROLE_NOTICE] = { 25, N, 0 }, [ROLE_NOTICE_BAD] = { 231, 130, B }
+    [ROLE_PROMPT] = { 16, 254, 0 }, [ROLE_PICTURE] = { N, N, 0 }, [ROLE_NOTICE] = { 25, N, 0 },       \
+    [ROLE_NOTICE_BAD] = { 231, 130, B }
 
 #define PLAIN                                                                                                        \
     [ROLE_TEXT] = { N, N, 0 }, [ROLE_FAINT] = { N, N, 0 }, [ROLE_HEAD] = { N, N, B | U }, [ROLE_TAB] = { N, N, 0 },  \
@@ -62,11 +64,11 @@ static const uint8_t mono[ROLE_COUNT] = {
     [ROLE_CURVE_2] = { 5, N, 0 }, [ROLE_CURVE_3] = { 2, N, 0 }, [ROLE_CURVE_4] = { 4, N, 0 },                        \
     [ROLE_CURVE_5] = { 1, N, 0 }, [ROLE_SPARK] = { 6, N, 0 }, [ROLE_LOG_ERROR] = { 1, N, B },                        \
     [ROLE_LOG_WARNING] = { 3, N, 0 }, [ROLE_LOG_INFO] = { N, N, 0 }, [ROLE_LOG_DEBUG] = { N, N, 0 },                 \
-    [ROLE_MATCH] = { 0, 3, 0 }, [ROLE_PROMPT] = { N, N, B }, [ROLE_NOTICE] = { 6, N, 0 },                            \
-    [ROLE_NOTICE_BAD] = { 0, 3, B }, [ROLE_HEAT_0] = { 15, 4, 0 }, [ROLE_HEAT_1] = { 15, 4, 0 },                     \
-    [ROLE_HEAT_2] = { 15, 5, 0 }, [ROLE_HEAT_3] = { 15, 5, 0 }, [ROLE_HEAT_4] = { 0, 6, 0 },                         \
-    [ROLE_HEAT_5] = { 0, 6, 0 }, [ROLE_HEAT_6] = { 0, 3, 0 }, [ROLE_HEAT_7] = { 0, 3, 0 },                           \
-    [ROLE_HEAT_8] = { 0, 7, 0 }, [ROLE_HEAT_9] = { 0, 7, 0 }
+    [ROLE_MATCH] = { 0, 3, 0 }, [ROLE_PROMPT] = { N, N, B }, [ROLE_PICTURE] = { N, N, 0 },                           \
+    [ROLE_NOTICE] = { 6, N, 0 }, [ROLE_NOTICE_BAD] = { 0, 3, B }, [ROLE_HEAT_0] = { 15, 4, 0 },                      \
+    [ROLE_HEAT_1] = { 15, 4, 0 }, [ROLE_HEAT_2] = { 15, 5, 0 }, [ROLE_HEAT_3] = { 15, 5, 0 },                        \
+    [ROLE_HEAT_4] = { 0, 6, 0 }, [ROLE_HEAT_5] = { 0, 6, 0 }, [ROLE_HEAT_6] = { 0, 3, 0 },                           \
+    [ROLE_HEAT_7] = { 0, 3, 0 }, [ROLE_HEAT_8] = { 0, 7, 0 }, [ROLE_HEAT_9] = { 0, 7, 0 }
 
 #define CIVIDIS                                                                                       \
     [ROLE_HEAT_0] = { 255, 235, 0 }, [ROLE_HEAT_1] = { 255, 24, 0 }, [ROLE_HEAT_2] = { 255, 60, 0 },  \

@@ -12,6 +12,7 @@ enum top_panel {
     TOP_PANEL_HEATMAP,
     TOP_PANEL_LOG,
     TOP_PANEL_DIFF,
+    TOP_PANEL_DIFFUSION,
     TOP_PANEL_HELP,
     TOP_PANEL_COUNT
 };
@@ -103,6 +104,7 @@ struct top_view {
     enum srq_heat heat;
     int log_top, log_left, log_level; /* lines above log_level (model.h: 3 debug) are hidden */
     int diff_top, help_top;
+    int picture;                                                      /* of a diffusion model: the first one shown */
     bool follow, paused, log_scale, overlay;                          /* overlay: curves of all tagged rows */
     int sort[TOP_PANEL_COUNT];                                        /* of the panel's own orders */
     char filter[TOP_PANEL_COUNT][TOP_LINE_MAX], search[TOP_LINE_MAX]; /* a filter is its panel's own */

@@ -217,8 +217,10 @@ void view_settle(struct top_model *m, struct top_view *v)
             settle_map(j, v);
         if (v->panel == TOP_PANEL_LOG)
             settle_log(j, v);
+        v->picture = clamp(v->picture, 0, panel_diffusion_last(j));
     } else {
         v->tree_at = v->tree_block = v->tree_layer = -1;
+        v->picture = 0;
     }
     if (v->panel == TOP_PANEL_DIFF)
         v->diff_top = clamp(v->diff_top, 0, panel_diff_rows(m, v) - body_rows(v, 2));

@@ -67,6 +67,9 @@ static void move(const struct top_model *m, struct top_view *v, int by)
     case TOP_PANEL_DIFF:
         v->diff_top += by;
         break;
+    case TOP_PANEL_DIFFUSION:
+        v->picture += by;
+        break;
     default:
         v->help_top += by;
     }
@@ -540,6 +543,8 @@ static void sideways(struct top_view *v, int by)
         v->heat_module += by;
     else if (v->panel == TOP_PANEL_LOG)
         v->log_left += by * LOG_STEP;
+    else if (v->panel == TOP_PANEL_DIFFUSION)
+        v->picture += by;
 }
 
 static void change_tags(struct top_model *m, struct top_view *v, enum key_act act)
