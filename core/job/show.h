@@ -3,10 +3,11 @@
 #define SRQ_JOB_SHOW_H
 
 #include "core/job/run.h"
-#include "core/job/train.h"
 
 #define SRQ_SHOWN_PICTURES 4 /* at a time, at most */
 #define SRQ_SHOWN_SIDE 32    /* larger ones are made smaller, keeping their shape */
+
+struct srq_high_steps;
 
 struct srq_shown {
     enum srq_sampled which;

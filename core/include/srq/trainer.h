@@ -72,7 +72,7 @@ struct srq_trainer {
     /* One step of one tensor; its gradient is to be multiplied by `shrink` (srq_trainer_schedule.clip). */
     int (*step)(const struct srq_host *h, void *self, struct srq_trained *t, const struct srq_step *step, double shrink,
                 struct srq_error *err);
-    /* After the last step: t->value becomes what is kept. */
+    /* After the last step, if there was any: t->value becomes what is kept. */
     int (*finish)(const struct srq_host *h, void *self, struct srq_trained *t, struct srq_error *err);
 };
 
