@@ -6,7 +6,7 @@
 #include "core/job/estimate.h"
 
 #include "core/job/footprint.h"
-#include "core/job/preview.h"
+#include "core/job/preview_plan.h"
 #include "core/job/refine.h"
 #include "core/job/resample.h"
 

@@ -601,6 +601,7 @@ int srq_train_run(struct srq_train *t, const char *from, const struct srq_train_
         end = events->tick != NULL ? events->tick(events->ctx, t->done + s->warmup, s->steps + s->warmup) : 0;
         rc = end < 0 ? end : end == 0 ? one_step(t, events, err) : 0;
     }
+    /* Told to end before the first step, tensors are as they are stored and their states still zero. */
     for (int i = 0; rc == 0 && t->done > 0 && i < t->count; i++)
         rc = t->part->finish(srq_host_services(), t->cfg.self, &t->tensors[i].info, err);
     return rc > 0 ? -SRQ_EINVAL : rc;
