@@ -3,6 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
+#include "core/flow/denoise.h"
 #include "core/job/footprint.h"
 
 /* ---- over one block ---------------------------------------------------------------------------------------------- */
@@ -149,7 +150,16 @@ static int replay(struct srq_loop *l, int unit, struct srq_error *err)
     return rc;
 }
 
-/* From the nearest snapshot that holds, else from the embedding. */
+/* A chain at the model's input. */
+static int enter(struct srq_loop *l, struct srq_states *chain, struct srq_error *err)
+{
+    const struct srq_run *run = l->run;
+
+    return run->noisy.n > 0 ? srq_states_put_pictures(chain, run->noisy.x, run->noisy.t, run->noisy.n, err)
+                            : srq_states_embed(chain, run->calib.ids, run->calib.count, err);
+}
+
+/* From the nearest snapshot that holds, else from the model's input. */
 static int restore(struct srq_loop *l, int unit, struct srq_error *err)
 {
     struct srq_states *const stores[] = { l->fp, l->q };
@@ -162,9 +172,9 @@ static int restore(struct srq_loop *l, int unit, struct srq_error *err)
     if (l->q != NULL)
         rc = srq_snapshot_load(&set, run->ckpt, unit, srq_tasks_inputs, run->tasks, &l->at, err);
     if (rc == 0 && l->at < 0) {
-        rc = srq_states_embed(l->fp, run->calib.ids, run->calib.count, err);
+        rc = enter(l, l->fp, err);
         if (rc == 0 && l->q != NULL)
-            rc = srq_states_embed(l->q, run->calib.ids, run->calib.count, err);
+            rc = enter(l, l->q, err);
         l->at = rc == 0 ? 0 : -1;
     }
     if (rc == 0 && l->at < unit && l->q != NULL)

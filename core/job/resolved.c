@@ -14,6 +14,11 @@ void srq_resolved_note(struct srq_resolved *r, const char *fmt, ...)
     cJSON_AddItemToArray(r->notes, cJSON_CreateString(text));
 }
 
+int64_t srq_job_seqlen(const struct srq_job *job)
+{
+    return job->info->pictures ? 1 : job->spec.opt.seqlen;
+}
+
 /* All export formats about one plan: a layer keeps the first reason against it. */
 int srq_resolved_formats(void *resolved, const struct srq_scheme *schemes, char (*reason)[SRQ_PLAN_REASON_MAX],
                          struct srq_error *err)

@@ -35,6 +35,9 @@ struct srq_job {
     bool calibrates; /* it wants calibration data at all */
 };
 
+/* Tokens of a calibration sample; 1 of a diffusion model, whose samples are pictures. */
+int64_t srq_job_seqlen(const struct srq_job *job);
+
 /* What is decided about it, and may be decided anew while it runs. */
 struct srq_choice {
     struct srq_plan plan;

@@ -6,6 +6,7 @@
 #include "core/eval/evaluator.h"
 #include "core/job/checkpoint.h"
 #include "core/job/events.h"
+#include "core/job/noisy_pictures.h"
 #include "core/job/plain.h"
 #include "core/job/resolved.h"
 #include "core/job/usage.h"
@@ -24,10 +25,11 @@ struct srq_run {
     struct srq_job_flags *flags;
     struct srq_tasks *tasks;
     struct srq_usage *usage;
-    struct srq_samples calib;   /* with the copies whose words are drawn anew; count 0: none */
-    struct srq_samples score;   /* what layers are scored on; count 0: none */
-    struct srq_samples scaling; /* what scales are found with; count 0: none */
-    struct srq_scales scales;   /* of the transform stage, once it is over; pairs 0: there are none */
+    struct srq_samples calib;        /* with the copies whose words are drawn anew; count 0: none */
+    struct srq_noisy_pictures noisy; /* of a diffusion model, in the place of its words; n 0: none */
+    struct srq_samples score;        /* what layers are scored on; count 0: none */
+    struct srq_samples scaling;      /* what scales are found with; count 0: none */
+    struct srq_scales scales;        /* of the transform stage, once it is over; pairs 0: there are none */
     struct srq_samples eval;
     /* What memory is planned with, under the lock of the tasks: calibration samples with their copies (as many as asked
      * for, until they are read) and evaluation windows (0 until then). */

@@ -748,7 +748,6 @@ static const char *default_format(const struct srq_spec *s)
 static int finish(struct parse *p)
 {
     struct srq_spec *s = p->spec;
-    const struct srq_plugin *q;
     int rc;
 
     for (int i = 0; i < s->plugin_count; i++) {
@@ -766,7 +765,6 @@ static int finish(struct parse *p)
         rc = check_roles(p);
     if (rc != 0)
         return rc;
-    q = srq_spec_quantizer(s);
     if (srq_spec_has_budget(s) && !p->scheme_given)
         nearest_candidate(s);
     rc = check_candidates(p);
@@ -775,9 +773,6 @@ static int finish(struct parse *p)
     if (srq_spec_has_budget(s) && s->calib_count == 0)
         return srq_fail_field(p->err, -SRQ_EINVAL, "calib", "%s needs calibration text: give \"calib\" a file",
                               srq_spec_scorer(s)->name);
-    if (q->tunable != NULL && s->calib_count == 0)
-        return srq_fail_field(p->err, -SRQ_EINVAL, "calib", "method %s needs calibration text: give \"calib\" a file",
-                              q->name);
     if (s->format_count == 0) {
         s->formats = s->formats != NULL ? s->formats : srq_calloc(2, sizeof(s->formats[0]));
         if (s->formats == NULL)
@@ -786,6 +781,7 @@ static int finish(struct parse *p)
         if (rc != 0)
             return rc;
         s->format_count = 1;
+        s->format_chosen = true;
     }
     return check_alone(p);
 }

@@ -27,11 +27,6 @@ static int check_method(const struct srq_job *job, struct srq_error *err)
         snprintf(what, sizeof(what), "%s scales layers of language models only", srq_spec_transform(s)->name);
         return not_for(job, "method", what, err);
     }
-    if (job->calibrates) {
-        snprintf(what, sizeof(what), "%s learns from text; diffusion-qat, diffusion-ptq and rtn fit it",
-                 srq_spec_quantizer(s)->name);
-        return not_for(job, "method", what, err);
-    }
     for (int i = 0; i < s->format_count; i++) {
         if (strcmp(s->formats[i], "fake") != 0 && strcmp(s->formats[i], "int8") != 0) {
             snprintf(what, sizeof(what), "format %s is one of language models, give \"fake\" or \"int8\"",
@@ -123,11 +118,11 @@ int srq_job_train_open(struct srq_resolved *r, struct srq_error *err)
 bool srq_job_train_refused(const struct srq_job *job, char *out, size_t cap)
 {
     if (!job->info->pictures || srq_model_pictures(job->model).text_width == 0 ||
-        (srq_spec_trainer(&job->spec) == NULL && job->spec.opt.samples == 0))
+        (srq_spec_trainer(&job->spec) == NULL && !job->calibrates && job->spec.opt.samples == 0))
         return false;
     snprintf(out, cap,
              "%.500s is told a text (%s), and srq runs no text encoder: such a model can be planned, and its weights "
-             "rounded by rtn with samples=0, but it is neither trained nor sampled",
+             "rounded by rtn with samples=0, but it is neither tuned, trained nor sampled",
              job->info->path, job->info->family);
     return true;
 }
