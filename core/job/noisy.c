@@ -157,7 +157,8 @@ static int draw_given(const struct srq_noisy *y, uint64_t at, int64_t i, const s
         return rc;
     draw_noise(y, NOISE_STREAM + at, i);
     out->t[i] = t;
-    srq_schedule_target(c->schedule, t, x, y->eps, y->pixels, out->target + i * y->pixels);
+    if (out->target != NULL)
+        srq_schedule_target(c->schedule, t, x, y->eps, y->pixels, out->target + i * y->pixels);
     srq_schedule_noise(c->schedule, t, x, y->eps, y->pixels, x);
     return 0;
 }

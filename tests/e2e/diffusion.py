@@ -329,7 +329,7 @@ def folders_of_codes_that_lie_are_refused():
 def what_does_not_fit_is_refused_in_a_sentence():
     with Place() as p:
         refused = [
-            (job("signround", "w4", **SMALL), {"calib": [CALIB]}, "signround learns from text"),
+            (job("signround", "w4", **SMALL), {"calib": [CALIB]}, "is no set of pictures: a folder of PNG"),
             (job("rtn", "w8a8", **SMALL), {}, "diffusion-ptq and diffusion-qat do"),
             (job("rtn", "w4", formats=("auto_round",), **SMALL), {}, 'format auto_round is one of language models, give "fake" or "int8"'),
             (job("rtn", "w8", model=MODEL, formats=("int8",)), {"calib": [CALIB]}, "compressed-tensors holds int8 of language"),
