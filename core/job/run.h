@@ -87,8 +87,9 @@ int srq_run_fold(struct srq_run *run, struct srq_error *err);
 #define SRQ_TRAINED_FILE "trained" /* in ckpt/, .safetensors */
 int srq_stage_train(struct srq_run *run, struct srq_error *err);
 struct srq_layer_roundings;
-/* [layers] how inputs and outputs of layers are rounded, once it is trained. */
-int srq_run_roundings(const struct srq_run *run, struct srq_layer_roundings *out, struct srq_error *err);
+/* [layers] how inputs and outputs of layers are rounded under schemes [layers], once it is trained. */
+int srq_run_roundings(const struct srq_run *run, const struct srq_scheme *schemes, struct srq_layer_roundings *out,
+                      struct srq_error *err);
 int srq_stage_quantize(struct srq_run *run, struct srq_error *err);
 /* Samples a diffusion model and what became of it. */
 #define SRQ_TRAINED_FACT "trained"   /* in ckpt/, .json: how many steps it was trained for */

@@ -108,6 +108,11 @@ int srq_job_train_open(struct srq_resolved *r, struct srq_error *err)
     job->train.pictures = job->pictures != NULL;
     if (rc == 0)
         rc = srq_train_schedule_of(p, job->trainer_self, &job->train, err);
+    if (rc == 0 && s->trainer != s->quantizer && job->train.steps > 0)
+        rc = srq_fail_field(err, -SRQ_EUNSUPPORTED, "method",
+                            "%s trains weights to bear its own rounding, and %s behind it would round them otherwise: "
+                            "give %s alone, or diffusion-ptq before %s",
+                            p->name, srq_spec_quantizer(s)->name, p->name, srq_spec_quantizer(s)->name);
     if (rc == 0 && job->train.noisy == SRQ_NOISY_UNIFORM && job->pictures == NULL)
         rc = srq_fail_field(err, -SRQ_EINVAL, "calib",
                             "%s is to learn from given pictures (calib=uniform_t): give \"calib\" a set of them",
@@ -149,8 +154,10 @@ int srq_job_train_check_plan(const struct srq_resolved *r, struct srq_error *err
         if (r->choice.schemes[i].act_bits > 0)
             return srq_fail_field(err, -SRQ_EUNSUPPORTED, "scheme",
                                   "%s: activations of a diffusion model are rounded within ranges that were observed: "
-                                  "method %s observes none, diffusion-ptq and diffusion-qat do",
-                                  r->job.layers[i]->name, srq_spec_quantizer(&r->job.spec)->name);
+                                  "method %s observes none; diffusion-ptq does, alone or before it (diffusion-ptq,%s), "
+                                  "and diffusion-qat",
+                                  r->job.layers[i]->name, srq_spec_quantizer(&r->job.spec)->name,
+                                  srq_spec_quantizer(&r->job.spec)->name);
     return 0;
 }
 

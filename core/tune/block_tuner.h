@@ -36,6 +36,7 @@ struct srq_tune_config {
     int64_t probe_samples;  /* samples in the probe set, evenly spaced among all; at most nsamples are used */
     enum srq_dtype compute; /* of blocks */
     enum srq_dtype cache;   /* of srq_block_io; F32 (the default) leaves room for either */
+    bool roundings;         /* blocks may come with static grids for what layers get and give (srq_walk_round) */
 };
 
 /* What the loop tells; any member may be NULL. A non-zero return of `tick` stops the loop with that code

@@ -87,6 +87,36 @@ def kills_leave_no_trace():
         assert not differing(p.path("calm"), p.path("killed")), differing(p.path("calm"), p.path("killed"))
 
 
+def activations_are_rounded_within_ranges_that_were_observed():
+    """diffusion-ptq before it: blocks are tuned on rounded inputs, and kills leave no trace here either."""
+    j = job("w4a8", "diffusion-ptq,signround", samples=32, checkpoint_s=0, signround__iters=40, formats=["fake", "int8"],
+            **{"diffusion-ptq__batches": 8, "diffusion-ptq__batch": 16})
+    few = {"diffusion-ptq__batches": 8, "diffusion-ptq__batch": 8}
+
+    def ready(folder, n):
+        return len(events(folder, "checkpoint")) >= 60 * n
+
+    with Place() as p:
+        worker(p, "calm", j)
+        path, folder = p.write_job("killed", dict(j, output=p.path("killed"))), p.path("killed.job")
+        words = ["--spec", path, "--dir", folder]
+        for n in (1, 2):
+            w = subprocess.Popen([p.env["SRQ_WORKER"], *words], env=p.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            wait_until("a place for kill %d" % n, lambda: ready(folder, n) or w.poll() is not None)
+            w.send_signal(signal.SIGKILL)
+            assert w.wait() == -signal.SIGKILL, "it was over before it was killed"
+            words = ["--job", folder]
+        p.run(p.env["SRQ_WORKER"], *words)
+        assert not differing(p.path("calm"), p.path("killed")), differing(p.path("calm"), p.path("killed"))
+        assert report(p.path("calm"))["diffusion"]["integer_layers"] > 0
+        assert os.path.exists(p.path("calm/fake/srq_activations.safetensors"))
+        worker(p, "ptq", job("w4a8", "diffusion-ptq", DEMO, **few))
+        worker(p, "both", job("w4a8", "diffusion-ptq,signround", DEMO, signround__iters=20, **few))
+        a, b = report(p.path("ptq"))["diffusion"], report(p.path("both"))["diffusion"]
+        print("# w4a8: pair_mse of ranges alone %.5f, with learned rounding %.5f" % (a["pair_mse"]["quantized"], b["pair_mse"]["quantized"]))
+        assert b["pair_mse_interval"]["quantized"][1] < a["pair_mse_interval"]["quantized"][0], (a, b)
+
+
 def a_pin_meanwhile_holds_for_blocks_that_come_and_for_those_that_were():
     """The first block is tuned again, and all behind it on what comes through it then: as if it had been asked for at once."""
     pins = [{"pattern": "up_blocks.*.conv2", "scheme": "w8"}, {"pattern": "down_blocks.0.resnets.0.conv1", "scheme": "w8"}]
@@ -164,7 +194,10 @@ def methods_that_look_at_inputs_see_pictures():
 def what_does_not_fit_is_refused_in_a_sentence():
     with Place() as p:
         for j, says in (
-                (job("w4a8"), "method signround observes none, diffusion-ptq and diffusion-qat do"),
+                (job("w4a8"), "method signround observes none; diffusion-ptq does, alone or before it (diffusion-ptq,signround)"),
+                (job("w4a8", "signround,diffusion-ptq"), "give diffusion-ptq,signround"),
+                (job("w4a8", "diffusion-qat,signround"), "signround behind it would round them otherwise"),
+                (job("fp8", "diffusion-ptq,signround"), "rounded to integers"),
                 (job("w4", formats=["auto_round"]), 'format auto_round is one of language models, give "fake" or "int8"'),
                 (job("w4", model=TOLD, samples=0), "it is neither tuned, trained nor sampled"),
                 (job("w4", sample_steps=5000), "more than the 1000 times"),
@@ -178,6 +211,7 @@ if __name__ == "__main__":
     run_tests([
         learned_rounding_is_nearer_to_the_original_than_plain,
         kills_leave_no_trace,
+        activations_are_rounded_within_ranges_that_were_observed,
         a_pin_meanwhile_holds_for_blocks_that_come_and_for_those_that_were,
         told_to_finish_it_keeps_what_it_has_learned,
         given_pictures_with_noise_are_learned_from,
