@@ -31,9 +31,9 @@ static int list_contents(const struct srq_snapshot_set *set, int unit, uint64_t 
                          struct contents *c)
 {
     const struct srq_states_config *cfg = srq_states_config(set->stores[0]);
-    int ports[PORTS], n = srq_states_live(set->stores[0], unit, ports, PORTS);
+    int ports[PORTS + 1], n = srq_states_live(set->stores[0], unit, ports, PORTS + 1);
 
-    if (n * set->count > PARTS)
+    if (n > PORTS || n * set->count > PARTS)
         return -SRQ_ELIMIT;
     memset(h, 0, sizeof(*h));
     memcpy(h->magic, MAGIC, sizeof(h->magic));

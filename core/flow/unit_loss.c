@@ -1,6 +1,8 @@
 /* Mean squared errors of a unit's outputs. */
 #include "core/flow/unit_loss.h"
 
+#include "core/tape/ops_round.h"
+
 static struct srq_tensor matrix(const struct srq_unit_target *k, const struct srq_port_info *p, const void *data,
                                 enum srq_dtype dtype)
 {
@@ -57,6 +59,7 @@ static void hear_nothing(void *ctx, int64_t row, int64_t rows, float *grad)
 int srq_unit_loss_bytes(const struct srq_model *m, enum srq_dtype compute, const struct srq_unit_target *target,
                         size_t *bytes, struct srq_error *err)
 {
+    struct srq_rounding rounded = { .scale = 1 };
     struct srq_var *of[SRQ_UNIT_PORTS];
     struct srq_block *b = NULL;
     struct srq_tape *t = NULL;
@@ -68,8 +71,10 @@ int srq_unit_loss_bytes(const struct srq_model *m, enum srq_dtype compute, const
         if (srq_model_unit(m, unit)->alike != unit)
             continue;
         srq_block_describe(b, unit);
-        for (int i = 0; i < srq_block_linear_count(b); i++)
+        for (int i = 0; i < srq_block_linear_count(b); i++) {
             srq_block_linear(b, i)->sink = hear_nothing;
+            srq_block_linear(b, i)->input = srq_block_linear(b, i)->output = target->roundings ? &rounded : NULL;
+        }
         rc = run(b, t, target, true, of, err);
         if (rc == 0)
             rc = run(b, t, target, false, of, err);

@@ -281,14 +281,22 @@ static int load_weights(struct srq_walk *w, int unit, const struct srq_weights *
     return rc == 0 ? srq_tensors_check(srq_model_tensors(w->cfg.model), err) : rc;
 }
 
+void srq_walk_rounds(struct srq_walk *w, bool on)
+{
+    int first = srq_model_unit(w->cfg.model, srq_block_unit(w->block))->first;
+
+    for (int i = 0; w->cfg.roundings && w->roundings != NULL && i < srq_block_linear_count(w->block); i++) {
+        srq_block_linear(w->block, i)->input = on ? &w->roundings[first + i].input : NULL;
+        srq_block_linear(w->block, i)->output = on ? &w->roundings[first + i].output : NULL;
+    }
+}
+
 int srq_walk_load(struct srq_walk *w, int unit, const struct srq_weights *weights, struct srq_error *err)
 {
-    int first = srq_model_unit(w->cfg.model, unit)->first, rc = load_weights(w, unit, weights, err);
+    int rc = load_weights(w, unit, weights, err);
 
-    for (int i = 0; rc == 0 && w->cfg.roundings && w->roundings != NULL && i < srq_block_linear_count(w->block); i++) {
-        srq_block_linear(w->block, i)->input = &w->roundings[first + i].input;
-        srq_block_linear(w->block, i)->output = &w->roundings[first + i].output;
-    }
+    if (rc == 0)
+        srq_walk_rounds(w, true);
     return rc;
 }
 

@@ -60,6 +60,9 @@ struct srq_layer_roundings {
 /* From the next load on, in a walk with `roundings`: those of all layers of the model; NULL: none. The caller's. */
 void srq_walk_round(struct srq_walk *w, struct srq_layer_roundings *all);
 
+/* The loaded unit computes with them, as after a load, or without. */
+void srq_walk_rounds(struct srq_walk *w, bool on);
+
 /* The block becomes a unit, with nobody listening. */
 int srq_walk_load(struct srq_walk *w, int unit, const struct srq_weights *weights, struct srq_error *err);
 

@@ -6,6 +6,7 @@
 #include "core/job/estimate.h"
 
 #include "core/job/footprint.h"
+#include "core/job/noisy_pictures.h"
 #include "core/job/preview_plan.h"
 #include "core/job/refine.h"
 #include "core/job/resample.h"
@@ -275,6 +276,9 @@ static double files_s(const struct srq_resolved *r)
                                             r->job.calibrates ? r->job.spec.calib_count : 0) +
                   (double)srq_samples_bytes((const char *const *)r->job.spec.eval, r->job.spec.eval_count);
 
+    if (r->job.info->pictures) /* these are read as they are asked for */
+        text = 0;
+
     return (2.0 * (double)r->job.info->bytes + 2.0 * r->job.spec.format_count * (double)r->choice.size.after_bytes) /
                DISK_BYTES_S +
            text / TEXT_BYTES_S;
@@ -314,6 +318,28 @@ static double picture_work(const struct srq_model *m, const struct srq_layer_inf
     return sum;
 }
 
+/* Blocks that are tuned or rounded by what they read: as of words, in passes of a picture through all of them. */
+static double picture_blocks(const struct srq_resolved *r, double one)
+{
+    const struct srq_job_options *o = &r->job.spec.opt;
+    const struct srq_plugin *p = srq_spec_quantizer(&r->job.spec);
+    struct srq_schedule sched = { .size = sizeof(sched), .accum = 1 };
+    double rounded = 0, elements = element_speed(), probes, samples = (double)o->nsamples;
+
+    for (int k = 0; k < r->job.layer_count; k++)
+        if (r->choice.schemes[k].grid != SRQ_GRID_NONE)
+            rounded += (double)r->job.layers[k]->out * (double)r->job.layers[k]->in;
+    if (!r->job.tunes)
+        return 2 * samples * one + 2 * rounded / elements;
+    if (p->tunable->schedule(srq_host_services(), r->job.self, &sched, NULL) != 0)
+        return NAN;
+    probes = sched.iters > 0 ? (double)sched.iters / (double)o->probe_every + 2 : 0;
+    return 2 * samples * one + probes * fmin((double)o->probe_samples, samples) * one +
+           (double)sched.iters *
+               ((double)sched.accum * (3 * fmin((double)r->choice.batch, samples) * one + 2 * rounded / elements) +
+                rounded / elements);
+}
+
 /* A step of training is a pass of the teacher and four of the student: forwards, again on the way back, and two
  * gradients. */
 static void pictures_way(const struct srq_resolved *r, double out[SRQ_WAY_LENGTH])
@@ -327,7 +353,9 @@ static void pictures_way(const struct srq_resolved *r, double out[SRQ_WAY_LENGTH
     if (r->job.trainer_self != NULL)
         train = srq_preview_passes(&r->job) + (double)t->batch * (double)(5 * t->steps + t->warmup) +
                 (t->noisy == SRQ_NOISY_TRAJECTORY ? (double)(o->nsamples * o->sample_steps) : 0);
-    out[SRQ_WAY_LOAD] = START_S + files_s(r) / 2;
+    if (r->job.calibrates)
+        out[SRQ_WAY_QUANTIZE] = picture_blocks(r, one);
+    out[SRQ_WAY_LOAD] = START_S + files_s(r) / 2 + srq_noisy_pictures_passes(r) * one;
     out[SRQ_WAY_TRANSFORM] = train * one;
     out[SRQ_WAY_RESULT] = 3 * (double)(o->samples * o->sample_steps) * one;
     out[SRQ_WAY_EXPORT] = files_s(r) / 2;

@@ -191,7 +191,7 @@ static int write_sampling(struct srq_run *run, const char *format, const char *d
     int rc = all != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory exporting");
 
     if (rc == 0)
-        rc = srq_run_roundings(run, all, err);
+        rc = srq_run_roundings(run, run->resolved.choice.schemes, all, err);
     if (rc == 0)
         rc = srq_roundings_write(run->job->model, all, dir, err);
     if (rc == 0)

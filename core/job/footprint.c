@@ -9,6 +9,7 @@
 #include "core/format/archive_pack.h"
 #include "core/eval/evaluator.h"
 #include "core/job/budget.h"
+#include "core/job/noisy_pictures.h"
 #include "core/flow/walk.h"
 #include "core/job/refine.h"
 #include "core/job/resample.h"
@@ -113,13 +114,14 @@ struct srq_tune_config srq_job_tune_config(const struct srq_resolved *r, int64_t
                                      .self = r->job.self,
                                      .schemes = r->choice.schemes,
                                      .batch = r->choice.batch < nsamples ? r->choice.batch : nsamples,
-                                     .seq = o->seqlen,
+                                     .seq = srq_job_seqlen(&r->job),
                                      .nsamples = nsamples,
                                      .seed = (uint64_t)o->seed,
                                      .probe_every = o->probe_every,
                                      .probe_samples = o->probe_samples < nsamples ? o->probe_samples : nsamples,
                                      .compute = r->job.compute,
-                                     .cache = r->job.cache };
+                                     .cache = r->job.cache,
+                                     .roundings = srq_job_observes(&r->job) };
 }
 
 static int add_tuner(const struct srq_resolved *r, int64_t nsamples, struct srq_needs *memory, struct srq_error *err)
@@ -136,7 +138,7 @@ static int add_tuner(const struct srq_resolved *r, int64_t nsamples, struct srq_
 /* One of the two chains: states of all samples. */
 static uint64_t chain_bytes(const struct srq_resolved *r, int64_t nsamples)
 {
-    const struct srq_states_config c = { r->job.model, r->job.cache, nsamples, r->job.spec.opt.seqlen, false, NULL };
+    const struct srq_states_config c = { r->job.model, r->job.cache, nsamples, srq_job_seqlen(&r->job), false, NULL };
     size_t bytes;
 
     return srq_states_bytes(&c, &bytes, NULL) == 0 ? bytes : UINT64_MAX / 64;
@@ -235,15 +237,22 @@ static int memory_rows(const struct srq_resolved *r, int64_t nsamples, int64_t w
     const struct srq_job_options *o = &r->job.spec.opt;
     int64_t batch = r->choice.batch < nsamples ? r->choice.batch : nsamples;
     uint64_t layer = largest_layer(r);
-    const struct srq_walk_config walk = { r->job.model, r->job.compute, r->job.cache,
-                                          batch,        o->seqlen,      .backward = false };
+    const struct srq_walk_config walk = {
+        r->job.model, r->job.compute,          r->job.cache,
+        batch,        srq_job_seqlen(&r->job), .roundings = srq_job_observes(&r->job)
+    };
     struct srq_walk_memory forward = { 0, 0, 0 };
     int rc = 0;
 
     memset(memory, 0, sizeof(*memory));
     add_texts(r, memory);
     if (r->job.calibrates) {
-        srq_needs_add(memory, "all", "calibration token ids", (uint64_t)nsamples * (uint64_t)o->seqlen * 4);
+        if (r->job.info->pictures)
+            rc = srq_noisy_pictures_needs(r, memory, err);
+        else
+            srq_needs_add(memory, "all", "calibration token ids", (uint64_t)nsamples * (uint64_t)o->seqlen * 4);
+    }
+    if (rc == 0 && r->job.calibrates) {
         rc = srq_walk_measure(&walk, &forward, err);
         srq_needs_add(memory, "quantize", "block parameters", forward.block);
         srq_needs_add(memory, "quantize", "rope tables", forward.rope);

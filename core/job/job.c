@@ -411,6 +411,7 @@ static void clean_up(struct setting *s)
     srq_usage_stop(run->usage);
     srq_run_forget_refined(run);
     srq_samples_fini(&run->calib);
+    srq_noisy_pictures_fini(&run->noisy);
     srq_samples_fini(&run->score);
     srq_samples_fini(&run->scaling);
     srq_scales_fini(&run->scales);

@@ -35,6 +35,6 @@ core_libsrq_la_SOURCES += \
 	core/job/spec.c core/job/spec.h core/job/spec_parts.c core/job/spec_write.c \
 	core/job/stages.c \
 	core/job/tasks.c core/job/tasks.h \
-	core/job/transform.c core/job/transform.h	core/job/noisy.c core/job/noisy.h core/job/sample_stage.c core/job/sample_models.c core/job/sample_models.h core/job/high_steps.c core/job/high_steps.h core/job/train.c core/job/train.h core/job/train_stage.c \
+	core/job/transform.c core/job/transform.h	core/job/noisy.c core/job/noisy_pictures.c core/job/noisy.h core/job/noisy_pictures.h core/job/sample_stage.c core/job/sample_models.c core/job/sample_models.h core/job/high_steps.c core/job/high_steps.h core/job/train.c core/job/train.h core/job/train_stage.c \
 	core/job/transform_stage.c \
 	core/job/usage.c core/job/usage.h

@@ -3,6 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
+#include "core/flow/denoise.h"
 #include "core/job/footprint.h"
 
 /* ---- over one block ---------------------------------------------------------------------------------------------- */
@@ -94,8 +95,25 @@ int srq_loop_load(struct srq_loop *l, int unit, struct srq_error *err)
     if (u->kind == SRQ_UNIT_HEAD)
         return 0;
     rc = srq_walk_load(l->walk, unit, NULL, err);
+    if (rc == 0)
+        srq_walk_rounds(l->walk, false);
     for (int i = 0; rc == 0 && i < l->layers; i++)
         l->own[i] = srq_block_linear(srq_walk_block(l->walk), i)->weight;
+    return rc;
+}
+
+int srq_loop_round(struct srq_loop *l, struct srq_ckpt_block *result, struct srq_error *err)
+{
+    int rc;
+
+    if (l->roundings == NULL)
+        return 0;
+    memcpy(l->schemes, l->task.schemes, (size_t)l->run->job->layer_count * sizeof(*l->schemes));
+    for (int i = 0; result != NULL && i < l->layers; i++)
+        l->schemes[l->first + i] = *srq_ckpt_block_scheme(result, i);
+    rc = srq_run_roundings(l->run, l->schemes, l->roundings, err);
+    if (rc == 0)
+        srq_walk_rounds(l->walk, true);
     return rc;
 }
 
@@ -137,10 +155,14 @@ static int replay(struct srq_loop *l, int unit, struct srq_error *err)
         rc = srq_ckpt_block_open(l->run->ckpt, unit, l->run->job->layers + l->first, l->layers, &result, err);
     if (rc == 0 && l->gathers)
         rc = srq_loop_use_codes(l, from_file, result, err);
+    if (rc == 0 && l->gathers)
+        rc = srq_loop_round(l, result, err);
     if (rc == 0)
         rc = srq_loop_forward(l, l->fp, err);
     if (rc == 0 && l->q != NULL)
         rc = srq_loop_use_codes(l, from_file, result, err);
+    if (rc == 0 && l->q != NULL)
+        rc = srq_loop_round(l, result, err);
     if (rc == 0 && l->q != NULL)
         rc = srq_loop_forward(l, l->q, err);
     srq_ckpt_block_close(result);
@@ -149,7 +171,16 @@ static int replay(struct srq_loop *l, int unit, struct srq_error *err)
     return rc;
 }
 
-/* From the nearest snapshot that holds, else from the embedding. */
+/* A chain at the model's input. */
+static int enter(struct srq_loop *l, struct srq_states *chain, struct srq_error *err)
+{
+    const struct srq_run *run = l->run;
+
+    return run->noisy.n > 0 ? srq_states_put_pictures(chain, run->noisy.x, run->noisy.t, run->noisy.n, err)
+                            : srq_states_embed(chain, run->calib.ids, run->calib.count, err);
+}
+
+/* From the nearest snapshot that holds, else from the model's input. */
 static int restore(struct srq_loop *l, int unit, struct srq_error *err)
 {
     struct srq_states *const stores[] = { l->fp, l->q };
@@ -162,9 +193,9 @@ static int restore(struct srq_loop *l, int unit, struct srq_error *err)
     if (l->q != NULL)
         rc = srq_snapshot_load(&set, run->ckpt, unit, srq_tasks_inputs, run->tasks, &l->at, err);
     if (rc == 0 && l->at < 0) {
-        rc = srq_states_embed(l->fp, run->calib.ids, run->calib.count, err);
+        rc = enter(l, l->fp, err);
         if (rc == 0 && l->q != NULL)
-            rc = srq_states_embed(l->q, run->calib.ids, run->calib.count, err);
+            rc = enter(l, l->q, err);
         l->at = rc == 0 ? 0 : -1;
     }
     if (rc == 0 && l->at < unit && l->q != NULL)
@@ -199,14 +230,18 @@ static int take_memory(struct srq_loop *l, struct srq_error *err)
     const struct srq_states_config chain = { r->job.model, r->job.cache, cfg.nsamples,
                                              cfg.seq,      false,        r->choice.spill ? l->run->dir : NULL };
     const struct srq_walk_config walk = { r->job.model, r->job.compute, r->job.cache,
-                                          cfg.batch,    cfg.seq,        .backward = false };
+                                          cfg.batch,    cfg.seq,        .roundings = cfg.roundings };
     struct srq_schedule schedule = { .size = sizeof(schedule) };
     int rc = r->job.tunes ? p->tunable->schedule(srq_host_services(), r->job.self, &schedule, err) : 0;
 
     l->iters = schedule.iters;
     l->gathers = !r->job.tunes && (r->job.needs & (SRQ_NEED_HESSIAN | SRQ_NEED_RANGES)) != 0;
     l->own = srq_calloc((size_t)r->job.layer_count + 1, sizeof(l->own[0]));
-    if (l->own == NULL)
+    if (cfg.roundings) {
+        l->roundings = srq_calloc((size_t)r->job.layer_count + 1, sizeof(l->roundings[0]));
+        l->schemes = srq_calloc((size_t)r->job.layer_count + 1, sizeof(l->schemes[0]));
+    }
+    if (l->own == NULL || (cfg.roundings && (l->roundings == NULL || l->schemes == NULL)))
         return srq_fail(err, -SRQ_ENOMEM, "out of memory starting the block loop");
     if (rc == 0)
         rc = srq_states_create(&chain, &l->fp, err);
@@ -214,6 +249,8 @@ static int take_memory(struct srq_loop *l, struct srq_error *err)
         rc = srq_states_create(&chain, &l->q, err);
     if (rc == 0)
         rc = srq_walk_create(&walk, &l->walk, err);
+    if (rc == 0)
+        srq_walk_round(l->walk, l->roundings);
     if (rc == 0 && (r->job.needs & SRQ_NEED_IMPORTANCE) != 0)
         rc = srq_importance_create(r->job.model, &l->importance, err);
     if (rc == 0 && l->gathers)
@@ -252,6 +289,8 @@ void srq_loop_free(struct srq_loop *l)
     srq_states_free(l->q);
     srq_importance_free(l->importance);
     srq_statistics_free(l->statistics);
+    srq_free(l->roundings);
+    srq_free(l->schemes);
     srq_free(l->own);
     srq_free(l);
 }

@@ -17,10 +17,12 @@ struct srq_loop {
     bool gathers;              /* one-shot with statistics: the one chain there is, fp, comes through the results */
     struct srq_walk *walk;
     struct srq_tuner *tuner;
-    uint64_t tuner_key;                /* of the schemes that it was made for */
-    struct srq_importance *importance; /* NULL: the quantizer does not need it */
-    struct srq_statistics *statistics; /* the same */
-    struct srq_tensor *own;            /* the block's own weights, for decoded codes */
+    uint64_t tuner_key;                    /* of the schemes that it was made for */
+    struct srq_importance *importance;     /* NULL: the quantizer does not need it */
+    struct srq_statistics *statistics;     /* the same */
+    struct srq_layer_roundings *roundings; /* [layers of the model] within observed ranges; NULL: nothing is rounded */
+    struct srq_scheme *schemes;            /* [layers of the model] that they are of */
+    struct srq_tensor *own;                /* the block's own weights, for decoded codes */
     int64_t iters;
     /* where the chains are: both enter block `at`, -1: nowhere. `ahead`: the full-precision one is past it already, or
      * both went through the final norm. */
@@ -53,6 +55,9 @@ int srq_loop_full(struct srq_loop *l, struct srq_error *err);
 int srq_loop_forward(struct srq_loop *l, struct srq_states *chain, struct srq_error *err);
 /* The same for whoever listens to its layers; the chain stays as it is. */
 int srq_loop_listen(struct srq_loop *l, struct srq_states *chain, struct srq_error *err);
+/* The loaded block rounds what its layers get and give from now on, where the job has observed ranges: as its result
+ * says, or without one as the task does. What was loaded does not. */
+int srq_loop_round(struct srq_loop *l, struct srq_ckpt_block *result, struct srq_error *err);
 /* The block computes with its codes from now on: they are decoded over its own weights. */
 int srq_loop_use_codes(struct srq_loop *l, const struct srq_codes *(*get)(void *from, int layer), void *from,
                        struct srq_error *err);

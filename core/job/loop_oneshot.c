@@ -116,6 +116,8 @@ int srq_loop_oneshot(struct srq_loop *l, const struct srq_task *task, struct srq
 
     if (rc == 0)
         rc = srq_loop_load(l, task->unit, err);
+    if (rc == 0 && l->gathers)
+        rc = srq_loop_round(l, NULL, err);
     if (rc == 0)
         rc = l->gathers ? gather(l, err) : measure(l, err);
     if (rc == 0 && srq_run_is_block(l->run, task->unit)) {

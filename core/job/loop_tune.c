@@ -328,6 +328,8 @@ int srq_loop_tune(struct srq_loop *l, const struct srq_task *task, struct srq_er
     if (rc == 0)
         rc = srq_loop_full(l, err); /* the target */
     if (rc == 0)
+        rc = srq_loop_round(l, NULL, err);
+    if (rc == 0)
         rc = tune(l, &outcome, err);
     if (rc == 0)
         rc = keep_result(l, &outcome, &given_up, err);

@@ -157,7 +157,8 @@ static int draw_given(const struct srq_noisy *y, uint64_t at, int64_t i, const s
         return rc;
     draw_noise(y, NOISE_STREAM + at, i);
     out->t[i] = t;
-    srq_schedule_target(c->schedule, t, x, y->eps, y->pixels, out->target + i * y->pixels);
+    if (out->target != NULL)
+        srq_schedule_target(c->schedule, t, x, y->eps, y->pixels, out->target + i * y->pixels);
     srq_schedule_noise(c->schedule, t, x, y->eps, y->pixels, x);
     return 0;
 }
@@ -181,4 +182,10 @@ int srq_noisy_batch(void *noisy, int64_t step, const struct srq_noisy_batch *out
         out->t[i] = y->times[(int64_t)pick / c->trajectories];
     }
     return rc;
+}
+
+void srq_noisy_pictures_fini(struct srq_noisy_pictures *p)
+{
+    srq_free(p->t);
+    *p = (struct srq_noisy_pictures){ 0 };
 }

@@ -1,5 +1,7 @@
-/* Noisy pictures that a trainer learns from (spec diffusion-qat 3, 11): given pictures with noise of a random time, or
- * what the full-precision model passes through while it samples. A batch is a function of seed and step alone. */
+/* Noisy pictures that a trainer or a block learns from (spec diffusion-qat 3, 11): given pictures with noise of a
+ * random time, or what the full-precision model passes through while it samples. A batch is a function of seed and step
+ * alone.
+ */
 #ifndef SRQ_JOB_NOISY_H
 #define SRQ_JOB_NOISY_H
 
@@ -24,7 +26,15 @@ struct srq_noisy_config {
 uint64_t srq_noisy_bytes(const struct srq_noisy_config *c); /* of the trajectories that are kept */
 int srq_noisy_create(const struct srq_noisy_config *c, struct srq_noisy **out, struct srq_error *err);
 void srq_noisy_free(struct srq_noisy *n);
-/* A srq_train_config.batch, `noisy` a struct srq_noisy. */
+/* A srq_train_config.batch, `noisy` a struct srq_noisy; of given pictures without the target where that is NULL. */
 int srq_noisy_batch(void *noisy, int64_t step, const struct srq_noisy_batch *out, struct srq_error *err);
+
+/* Noisy pictures that are kept (noisy_pictures.h). All in one piece of memory. */
+struct srq_noisy_pictures {
+    int64_t n;
+    double *t; /* [n] */
+    float *x;  /* [n, height*width*channels] */
+};
+void srq_noisy_pictures_fini(struct srq_noisy_pictures *p);
 
 #endif

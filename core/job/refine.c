@@ -3,7 +3,7 @@
 
 bool srq_job_refines(const struct srq_resolved *r)
 {
-    if (r->job.spec.opt.refine == 0 || !r->job.calibrates)
+    if (r->job.spec.opt.refine == 0 || !r->job.calibrates || r->job.info->pictures)
         return false;
     for (int i = 0; i < r->job.layer_count; i++) {
         if (srq_refine_tunes(r->job.layers[i], &r->choice.schemes[i]))

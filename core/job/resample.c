@@ -5,7 +5,7 @@ int64_t srq_job_copies(const struct srq_resolved *r, int64_t samples)
 {
     const struct srq_job_options *o = &r->job.spec.opt;
 
-    return r->job.calibrates ? srq_resample_copies(o->resample, samples, o->seqlen) : 0;
+    return r->job.calibrates && !r->job.info->pictures ? srq_resample_copies(o->resample, samples, o->seqlen) : 0;
 }
 
 struct srq_resample_config srq_job_resample_config(const struct srq_resolved *r, int64_t nsamples)

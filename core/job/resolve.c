@@ -43,6 +43,20 @@ static int start_math(struct srq_resolved *r, struct srq_error *err)
     return 0;
 }
 
+/* The layouts of language models hold no pictures' model: where nobody named a format, it is not one of them. */
+static int choose_format(struct srq_spec *s, struct srq_error *err)
+{
+    char *fake = s->format_chosen ? srq_strdup("fake") : NULL;
+
+    if (!s->format_chosen)
+        return 0;
+    if (fake == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory reading the job");
+    srq_free(s->formats[0]);
+    s->formats[0] = fake;
+    return 0;
+}
+
 static int open_model(struct srq_resolved *r, struct srq_error *err)
 {
     int rc = srq_model_open(r->job.spec.model, true, &r->job.model, err);
@@ -59,6 +73,8 @@ static int open_model(struct srq_resolved *r, struct srq_error *err)
         r->job.spec.opt.compute = r->job.spec.opt.cache = SRQ_CHOICE_F32; /* grids of 8 bits are finer than BF16 */
         r->job.compute = r->job.cache = SRQ_F32;
     }
+    if (r->job.info->pictures && choose_format(&r->job.spec, err) != 0)
+        return -SRQ_ENOMEM;
     r->job.layer_count = srq_model_layer_count(r->job.model);
     r->job.layers = srq_calloc((size_t)r->job.layer_count + 1, sizeof(r->job.layers[0]));
     r->choice.schemes = srq_calloc((size_t)r->job.layer_count + 1, sizeof(r->choice.schemes[0]));
@@ -153,7 +169,7 @@ static int create_plugin(struct srq_resolved *r, struct srq_error *err)
     r->job.needs = rc == 0 ? srq_plugin_needs(p, r->job.self) : 0;
     r->job.calibrates =
         r->job.tunes || (r->job.needs & (SRQ_NEED_IMPORTANCE | SRQ_NEED_HESSIAN | SRQ_NEED_RANGES)) != 0;
-    if (rc == 0 && r->job.calibrates && r->job.spec.calib_count == 0)
+    if (rc == 0 && r->job.calibrates && r->job.spec.calib_count == 0 && !r->job.info->pictures)
         return srq_fail_field(err, -SRQ_EINVAL, "calib", "method %s needs calibration text: give \"calib\" a file",
                               p->name);
     return rc < 0 ? rc : rc > 0 ? -SRQ_EINVAL : 0;

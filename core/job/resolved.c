@@ -14,6 +14,16 @@ void srq_resolved_note(struct srq_resolved *r, const char *fmt, ...)
     cJSON_AddItemToArray(r->notes, cJSON_CreateString(text));
 }
 
+int64_t srq_job_seqlen(const struct srq_job *job)
+{
+    return job->info->pictures ? 1 : job->spec.opt.seqlen;
+}
+
+bool srq_job_observes(const struct srq_job *job)
+{
+    return srq_spec_trainer(&job->spec) != NULL;
+}
+
 /* All export formats about one plan: a layer keeps the first reason against it. */
 int srq_resolved_formats(void *resolved, const struct srq_scheme *schemes, char (*reason)[SRQ_PLAN_REASON_MAX],
                          struct srq_error *err)
@@ -48,10 +58,8 @@ bool srq_resolved_rounds_inputs(const struct srq_resolved *r)
     return false;
 }
 
-int srq_resolved_accepts(const struct srq_resolved *r, struct srq_error *err)
+static int accepted_by(const struct srq_resolved *r, const struct srq_plugin *p, void *self, struct srq_error *err)
 {
-    const struct srq_plugin *p = srq_spec_quantizer(&r->job.spec);
-
     for (int i = 0, index = 0; p->accepts != NULL && i < r->job.layer_count; i++) {
         const struct srq_layer_info *info = r->job.layers[i];
         struct srq_tensor weight = srq_tensor_2d(NULL, info->dtype, info->out, info->in);
@@ -69,11 +77,19 @@ int srq_resolved_accepts(const struct srq_resolved *r, struct srq_error *err)
         l.index = index;
         if (r->choice.schemes[i].grid == SRQ_GRID_NONE)
             continue;
-        rc = p->accepts(srq_host_services(), r->job.self, &l, err);
+        rc = p->accepts(srq_host_services(), self, &l, err);
         if (rc != 0)
             return rc < 0 ? rc : -SRQ_EUNSUPPORTED;
     }
     return 0;
+}
+
+int srq_resolved_accepts(const struct srq_resolved *r, struct srq_error *err)
+{
+    const struct srq_plugin *trainer = srq_spec_trainer(&r->job.spec);
+    int rc = accepted_by(r, srq_spec_quantizer(&r->job.spec), r->job.self, err);
+
+    return rc == 0 && trainer != NULL ? accepted_by(r, trainer, r->job.trainer_self, err) : rc;
 }
 
 uint64_t srq_resolved_stored(void *resolved, const struct srq_plan *plan)

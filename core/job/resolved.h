@@ -35,6 +35,11 @@ struct srq_job {
     bool calibrates; /* it wants calibration data at all */
 };
 
+/* Tokens of a calibration sample; 1 of a diffusion model, whose samples are pictures. */
+int64_t srq_job_seqlen(const struct srq_job *job);
+/* Whether ranges of activations are observed beforehand, within which inputs of layers are rounded then. */
+bool srq_job_observes(const struct srq_job *job);
+
 /* What is decided about it, and may be decided anew while it runs. */
 struct srq_choice {
     struct srq_plan plan;
@@ -73,6 +78,7 @@ uint64_t srq_resolved_stored(void *resolved, const struct srq_plan *plan);
 void srq_resolved_take_size(struct srq_resolved *r);
 /* Whether the plan has layers whose inputs are rounded, for evaluation. */
 bool srq_resolved_rounds_inputs(const struct srq_resolved *r);
-int srq_resolved_accepts(const struct srq_resolved *r, struct srq_error *err); /* the quantizer's, on every layer */
+/* The word of quantizer and trainer on every layer. */
+int srq_resolved_accepts(const struct srq_resolved *r, struct srq_error *err);
 
 #endif

@@ -6,6 +6,7 @@
 #include "core/eval/evaluator.h"
 #include "core/job/checkpoint.h"
 #include "core/job/events.h"
+#include "core/job/noisy.h"
 #include "core/job/plain.h"
 #include "core/job/resolved.h"
 #include "core/job/usage.h"
@@ -24,10 +25,11 @@ struct srq_run {
     struct srq_job_flags *flags;
     struct srq_tasks *tasks;
     struct srq_usage *usage;
-    struct srq_samples calib;   /* with the copies whose words are drawn anew; count 0: none */
-    struct srq_samples score;   /* what layers are scored on; count 0: none */
-    struct srq_samples scaling; /* what scales are found with; count 0: none */
-    struct srq_scales scales;   /* of the transform stage, once it is over; pairs 0: there are none */
+    struct srq_samples calib;        /* with the copies whose words are drawn anew; count 0: none */
+    struct srq_noisy_pictures noisy; /* of a diffusion model, in the place of its words; n 0: none */
+    struct srq_samples score;        /* what layers are scored on; count 0: none */
+    struct srq_samples scaling;      /* what scales are found with; count 0: none */
+    struct srq_scales scales;        /* of the transform stage, once it is over; pairs 0: there are none */
     struct srq_samples eval;
     /* What memory is planned with, under the lock of the tasks: calibration samples with their copies (as many as asked
      * for, until they are read) and evaluation windows (0 until then). */
@@ -85,8 +87,9 @@ int srq_run_fold(struct srq_run *run, struct srq_error *err);
 #define SRQ_TRAINED_FILE "trained" /* in ckpt/, .safetensors */
 int srq_stage_train(struct srq_run *run, struct srq_error *err);
 struct srq_layer_roundings;
-/* [layers] how inputs and outputs of layers are rounded, once it is trained. */
-int srq_run_roundings(const struct srq_run *run, struct srq_layer_roundings *out, struct srq_error *err);
+/* [layers] how inputs and outputs of layers are rounded under schemes [layers], once it is trained. */
+int srq_run_roundings(const struct srq_run *run, const struct srq_scheme *schemes, struct srq_layer_roundings *out,
+                      struct srq_error *err);
 int srq_stage_quantize(struct srq_run *run, struct srq_error *err);
 /* Samples a diffusion model and what became of it. */
 #define SRQ_TRAINED_FACT "trained"   /* in ckpt/, .json: how many steps it was trained for */

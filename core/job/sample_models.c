@@ -75,7 +75,7 @@ static int fill(struct srq_sample_models *m, struct srq_run *run, struct srq_err
     m->weights = (struct srq_weights){ .ctx = m, .has = has_codes, .rows = code_rows };
     if (rc != 0 || srq_spec_trainer(&job->spec) == NULL)
         return rc;
-    rc = srq_run_roundings(run, m->roundings, err);
+    rc = srq_run_roundings(run, run->resolved.choice.schemes, m->roundings, err);
     if (rc == 0)
         rc = srq_integers_create(job->model, m->codes, &m->integers, err);
     if (rc != 0)

@@ -280,8 +280,14 @@ static bool is_quantizer(const struct srq_plugin *p)
     return p->oneshot != NULL || p->tunable != NULL;
 }
 
-/* The quantizer is the plugin that can quantize; where there are two, one of them is a transform as well, and is that.
- */
+/* What comes before the quantizer, where that is another. */
+static bool comes_before(const struct srq_plugin *p)
+{
+    return p->transform != NULL || p->trainer != NULL;
+}
+
+/* The quantizer is the plugin that can quantize; where there are two, one of them is a transform or a trainer as well,
+ * and is that. */
 static int find_quantizer(struct parse *p)
 {
     struct srq_spec *s = p->spec;
@@ -291,9 +297,9 @@ static int find_quantizer(struct parse *p)
         const struct srq_plugin *plugin = s->plugins[i].handle.plugin;
         const struct srq_plugin *other = s->quantizer >= 0 ? s->plugins[s->quantizer].handle.plugin : NULL;
 
-        if (!is_quantizer(plugin) || (other != NULL && plugin->transform != NULL && other->transform == NULL))
+        if (!is_quantizer(plugin) || (other != NULL && comes_before(plugin) && !comes_before(other)))
             continue;
-        if (other != NULL && other->transform == NULL)
+        if (other != NULL && !comes_before(other))
             return srq_fail_field(p->err, -SRQ_EUNSUPPORTED, "method",
                                   "%s and %s both quantize, and a method does so once", other->name, plugin->name);
         s->quantizer = i;
@@ -312,10 +318,11 @@ static int check_quantizer(struct parse *p)
         return rc;
     if (last->transform != NULL && s->plugin_count == 1 && !srq_spec_has_budget(s))
         return 0;
-    if (last->transform != NULL && s->quantizer >= 0)
+    if (comes_before(last) && s->quantizer >= 0)
         return srq_fail_field(p->err, -SRQ_EUNSUPPORTED, "method",
-                              "%s is a transform, which comes before the quantizer, and %s is before it: give %s,%s",
-                              last->name, s->plugins[s->quantizer].name, last->name, s->plugins[s->quantizer].name);
+                              "%s %s, which comes before the quantizer, and %s is before it: give %s,%s", last->name,
+                              last->transform != NULL ? "is a transform" : "trains", s->plugins[s->quantizer].name,
+                              last->name, s->plugins[s->quantizer].name);
     return srq_fail_field(p->err, -SRQ_EUNSUPPORTED, "method", "%s is not a quantizer, and a method ends with one",
                           last->name);
 }
@@ -676,7 +683,7 @@ static int recipe_row(void *ctx, const char *key, const char *value)
     return srq_job_options_set(&p->spec->opt, key, value, false, p->err);
 }
 
-/* A method is [scorer] [allocator] [transform] quantizer, the first two with a budget. */
+/* A method is [scorer] [allocator] [transform] [trainer] quantizer, the first two with a budget. */
 static int check_roles(struct parse *p)
 {
     const struct srq_spec *s = p->spec;
@@ -697,7 +704,7 @@ static int check_roles(struct parse *p)
                                   s->plugins[i].name);
         return srq_fail_field(
             p->err, -SRQ_EUNSUPPORTED, "method",
-            "%s is not a transform, scorer or allocator, and only these may come before the quantizer",
+            "%s is not a transform, trainer, scorer or allocator, and only these may come before the quantizer",
             s->plugins[i].name);
     }
     return 0;
@@ -748,7 +755,6 @@ static const char *default_format(const struct srq_spec *s)
 static int finish(struct parse *p)
 {
     struct srq_spec *s = p->spec;
-    const struct srq_plugin *q;
     int rc;
 
     for (int i = 0; i < s->plugin_count; i++) {
@@ -766,7 +772,6 @@ static int finish(struct parse *p)
         rc = check_roles(p);
     if (rc != 0)
         return rc;
-    q = srq_spec_quantizer(s);
     if (srq_spec_has_budget(s) && !p->scheme_given)
         nearest_candidate(s);
     rc = check_candidates(p);
@@ -775,9 +780,6 @@ static int finish(struct parse *p)
     if (srq_spec_has_budget(s) && s->calib_count == 0)
         return srq_fail_field(p->err, -SRQ_EINVAL, "calib", "%s needs calibration text: give \"calib\" a file",
                               srq_spec_scorer(s)->name);
-    if (q->tunable != NULL && s->calib_count == 0)
-        return srq_fail_field(p->err, -SRQ_EINVAL, "calib", "method %s needs calibration text: give \"calib\" a file",
-                              q->name);
     if (s->format_count == 0) {
         s->formats = s->formats != NULL ? s->formats : srq_calloc(2, sizeof(s->formats[0]));
         if (s->formats == NULL)
@@ -786,6 +788,7 @@ static int finish(struct parse *p)
         if (rc != 0)
             return rc;
         s->format_count = 1;
+        s->format_chosen = true;
     }
     return check_alone(p);
 }

@@ -35,6 +35,7 @@ struct srq_spec {
     int calib_count, eval_count, format_count;
     char *output, *name, *on_end; /* name and on_end may be NULL */
     char *features;               /* network that tells what pictures look like, or NULL */
+    bool format_chosen; /* nobody named a format: it follows from the scheme, and from the model once that is opened */
     bool force, refuse_incompatible, quant_lm_head, accept_drift;
     int64_t priority;
     struct srq_job_options opt;

@@ -5,6 +5,7 @@
 #include "core/base/clock.h"
 #include "core/base/digits.h"
 #include "core/base/fs.h"
+#include "core/job/noisy_pictures.h"
 #include "core/job/fingerprint.h"
 #include "core/job/footprint.h"
 #include "core/job/resample.h"
@@ -256,12 +257,13 @@ int srq_stage_calibrate(struct srq_run *run, struct srq_error *err)
     const struct srq_transform_schedule *scale = &run->job->transform;
     int rc = 0, scored = srq_spec_has_budget(s) ? 1 : 0, scaled = scale->nsamples > 0 ? 1 : 0;
     int evaluated = s->eval_count > 0 && !run->job->info->pictures ? 1 : 0;
-    int steps = (run->job->calibrates ? 1 : 0) + evaluated + scored + scaled;
+    bool words = run->job->calibrates && !run->job->info->pictures;
+    int steps = (words ? 1 : 0) + evaluated + scored + scaled;
 
     srq_event_stage(&run->events, SRQ_STAGE_CALIBRATE, 0, steps + 1, "texts");
     if (steps > 0)
         rc = srq_tokenizer_open(run->job->info->folder, &tk, err);
-    if (rc == 0 && run->job->calibrates) {
+    if (rc == 0 && words) {
         rc = read_samples(run, tk, false, &run->calib, err);
         if (rc == 0 && run->calib.count < s->opt.nsamples)
             srq_event_log(&run->events, SRQ_LOG_WARN,
@@ -276,6 +278,8 @@ int srq_stage_calibrate(struct srq_run *run, struct srq_error *err)
     if (rc == 0 && evaluated > 0)
         rc = read_samples(run, tk, true, &run->eval, err);
     srq_tokenizer_free(tk);
+    if (rc == 0 && run->job->calibrates && !words)
+        rc = srq_noisy_pictures_make(run, err);
     if (rc == 0)
         rc = srq_run_check(run, err);
     if (rc == 0)

@@ -27,11 +27,6 @@ static int check_method(const struct srq_job *job, struct srq_error *err)
         snprintf(what, sizeof(what), "%s scales layers of language models only", srq_spec_transform(s)->name);
         return not_for(job, "method", what, err);
     }
-    if (job->calibrates) {
-        snprintf(what, sizeof(what), "%s learns from text; diffusion-qat, diffusion-ptq and rtn fit it",
-                 srq_spec_quantizer(s)->name);
-        return not_for(job, "method", what, err);
-    }
     for (int i = 0; i < s->format_count; i++) {
         if (strcmp(s->formats[i], "fake") != 0 && strcmp(s->formats[i], "int8") != 0) {
             snprintf(what, sizeof(what), "format %s is one of language models, give \"fake\" or \"int8\"",
@@ -113,6 +108,11 @@ int srq_job_train_open(struct srq_resolved *r, struct srq_error *err)
     job->train.pictures = job->pictures != NULL;
     if (rc == 0)
         rc = srq_train_schedule_of(p, job->trainer_self, &job->train, err);
+    if (rc == 0 && s->trainer != s->quantizer && job->train.steps > 0)
+        rc = srq_fail_field(err, -SRQ_EUNSUPPORTED, "method",
+                            "%s trains weights to bear its own rounding, and %s behind it would round them otherwise: "
+                            "give %s alone, or diffusion-ptq before %s",
+                            p->name, srq_spec_quantizer(s)->name, p->name, srq_spec_quantizer(s)->name);
     if (rc == 0 && job->train.noisy == SRQ_NOISY_UNIFORM && job->pictures == NULL)
         rc = srq_fail_field(err, -SRQ_EINVAL, "calib",
                             "%s is to learn from given pictures (calib=uniform_t): give \"calib\" a set of them",
@@ -123,11 +123,11 @@ int srq_job_train_open(struct srq_resolved *r, struct srq_error *err)
 bool srq_job_train_refused(const struct srq_job *job, char *out, size_t cap)
 {
     if (!job->info->pictures || srq_model_pictures(job->model).text_width == 0 ||
-        (srq_spec_trainer(&job->spec) == NULL && job->spec.opt.samples == 0))
+        (srq_spec_trainer(&job->spec) == NULL && !job->calibrates && job->spec.opt.samples == 0))
         return false;
     snprintf(out, cap,
              "%.500s is told a text (%s), and srq runs no text encoder: such a model can be planned, and its weights "
-             "rounded by rtn with samples=0, but it is neither trained nor sampled",
+             "rounded by rtn with samples=0, but it is neither tuned, trained nor sampled",
              job->info->path, job->info->family);
     return true;
 }
@@ -154,8 +154,10 @@ int srq_job_train_check_plan(const struct srq_resolved *r, struct srq_error *err
         if (r->choice.schemes[i].act_bits > 0)
             return srq_fail_field(err, -SRQ_EUNSUPPORTED, "scheme",
                                   "%s: activations of a diffusion model are rounded within ranges that were observed: "
-                                  "method %s observes none, diffusion-ptq and diffusion-qat do",
-                                  r->job.layers[i]->name, srq_spec_quantizer(&r->job.spec)->name);
+                                  "method %s observes none; diffusion-ptq does, alone or before it (diffusion-ptq,%s), "
+                                  "and diffusion-qat",
+                                  r->job.layers[i]->name, srq_spec_quantizer(&r->job.spec)->name,
+                                  srq_spec_quantizer(&r->job.spec)->name);
     return 0;
 }
 

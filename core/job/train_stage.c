@@ -198,12 +198,16 @@ int srq_stage_train(struct srq_run *run, struct srq_error *err)
     return rc == 0 ? srq_events_check(&run->events, err) : rc;
 }
 
-int srq_run_roundings(const struct srq_run *run, struct srq_layer_roundings *out, struct srq_error *err)
+int srq_run_roundings(const struct srq_run *run, const struct srq_scheme *schemes, struct srq_layer_roundings *out,
+                      struct srq_error *err)
 {
-    const struct srq_train_config cfg = srq_job_train_config(&run->resolved);
+    struct srq_train_config cfg = srq_job_train_config(&run->resolved);
     char *path = srq_asprintf("%s/" SRQ_TRAINED_FILE ".safetensors", run->ckpt);
-    int rc = path != NULL ? srq_train_read_roundings(path, &cfg, out, err)
-                          : srq_fail(err, -SRQ_ENOMEM, "out of memory for ranges of activations");
+    int rc;
+
+    cfg.schemes = schemes;
+    rc = path != NULL ? srq_train_read_roundings(path, &cfg, out, err)
+                      : srq_fail(err, -SRQ_ENOMEM, "out of memory for ranges of activations");
 
     srq_free(path);
     return rc;

@@ -12,7 +12,8 @@
 struct srq_tuner; /* works on one block after the other, in memory planned once for the largest */
 
 /* The data of one block: values of its ports for all samples, [nsamples, rows, cols] in `dtype` each. For a layer
- * outside the blocks, one of either, [nsamples, seq, in]. */
+ * outside the blocks, one of either, [nsamples, seq, in]. Of a diffusion model, whose ports have rows of their own,
+ * `seq` is 1. */
 struct srq_block_io {
     enum srq_dtype dtype; /* F32 or BF16 */
     int64_t nsamples, seq;
@@ -35,6 +36,7 @@ struct srq_tune_config {
     int64_t probe_samples;  /* samples in the probe set, evenly spaced among all; at most nsamples are used */
     enum srq_dtype compute; /* of blocks */
     enum srq_dtype cache;   /* of srq_block_io; F32 (the default) leaves room for either */
+    bool roundings;         /* blocks may come with static grids for what layers get and give (srq_walk_round) */
 };
 
 /* What the loop tells; any member may be NULL. A non-zero return of `tick` stops the loop with that code
@@ -56,7 +58,10 @@ struct srq_tune_events {
  * is taken before the first
  * iteration, every probe_every iterations, and once more after the last step, so that the final parameters are a
  * candidate too, and so is iterate 0: with a plugin that starts from plain rounding, the result is never worse than
- * that on the probe. Layer errors are ||X(W-Ŵ)ᵀ||² / ||XWᵀ||² over 128 tokens evenly spaced in the probe set. */
+ * that on the probe. Layer errors are ||X(W-Ŵ)ᵀ||² / ||XWᵀ||² over 128 tokens evenly spaced in the probe set; of a
+ * diffusion model over as many rows of each strip of a layer's input (core/tape/patches.h), which are pixels, patches
+ * or samples.
+ */
 struct srq_tune_outcome {
     double loss_first, loss_best; /* probe losses: before tuning, of the iterate kept */
     int64_t best_iter, iters_done;

@@ -76,7 +76,7 @@ struct srq_tuner {
 
     /* layer errors (AREA_ERROR) */
     float *err_x, *err_w, *err_d, *err_y;
-    int64_t err_picks[ERROR_TOKENS];
+    int64_t err_picks[ERROR_TOKENS], err_quota;
     int err_count;
 
     /* a single layer (AREA_HEAD) */

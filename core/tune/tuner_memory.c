@@ -51,9 +51,11 @@ static int prepare(struct srq_tuner *t, struct srq_error *err)
 /* What one pass over a batch takes on the tape, forwards and backwards. */
 static int measure_tape(struct srq_tuner *t, struct srq_error *err)
 {
-    const struct srq_unit_target target = {
-        .n = t->batch, .seq = t->cfg.seq, .dtype = t->cfg.cache, .drop_largest = t->tape_drop
-    };
+    const struct srq_unit_target target = { .n = t->batch,
+                                            .seq = t->cfg.seq,
+                                            .dtype = t->cfg.cache,
+                                            .drop_largest = t->tape_drop,
+                                            .roundings = t->cfg.roundings };
 
     return srq_unit_loss_bytes(t->model, t->compute, &target, &t->tape_bytes, err);
 }

@@ -8,12 +8,16 @@
 
 /* ---- layer errors ------------------------------------------------------------------------------------------------ */
 
-/* Picks `quota` valid tokens, evenly spaced, among the n gathered samples. */
+/* Picks `quota` valid tokens, evenly spaced, among the n gathered samples. Pictures have no tokens: what a layer reads
+ * of them are pixels, patches in strips, or one row a picture, and the rows are picked when they come. */
 static void pick_tokens(struct srq_tuner *t, int64_t n, int64_t quota)
 {
     int64_t tokens = n * t->io->seq, valid = data_valid(t, n), seen = 0;
 
+    t->err_quota = quota;
     t->err_count = 0;
+    if (srq_model_info(t->model)->pictures)
+        return;
     quota = quota < valid ? quota : valid;
     for (int64_t i = 0; i < tokens && t->err_count < quota; i++) {
         if (t->io->mask != NULL && t->mask[i] == 0)
@@ -43,6 +47,16 @@ static void tile_share(void *ctx, int64_t begin, int64_t end)
         diff[i] = full[i] - diff[i];
 }
 
+/* As many rows of x as were to be picked, evenly spaced. */
+static void pick_rows(struct srq_tuner *t, int64_t rows)
+{
+    int64_t quota = t->err_quota < rows ? t->err_quota : rows;
+
+    for (int64_t k = 0; k < quota; k++)
+        t->err_picks[k] = (2 * k + 1) * rows / (2 * quota);
+    t->err_count = (int)quota;
+}
+
 static double product_squared(const struct srq_tuner *t, const float *w, int64_t rows, int64_t in)
 {
     const struct srq_mat a = { t->err_x, SRQ_F32, in, false }, b = { w, SRQ_F32, in, true };
@@ -58,6 +72,8 @@ static void take_errors(struct srq_tuner *t, struct tuned_layer *l, const struct
 {
     int64_t in = l->layer.groups->in, out = l->layer.groups->out, most = tile_rows(in);
 
+    if (srq_model_info(t->model)->pictures)
+        pick_rows(t, x->shape[0]);
     for (int k = 0; k < t->err_count; k++)
         (void)srq_convert((const char *)x->data + (size_t)(t->err_picks[k] * in) * srq_dtype_size(x->dtype), x->dtype,
                           t->err_x + k * in, SRQ_F32, in);

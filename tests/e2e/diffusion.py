@@ -355,15 +355,15 @@ def folders_of_codes_that_lie_are_refused():
 def what_does_not_fit_is_refused_in_a_sentence():
     with Place() as p:
         refused = [
-            (job("signround", "w4", **SMALL), {"calib": [CALIB]}, "signround learns from text"),
-            (job("rtn", "w8a8", **SMALL), {}, "diffusion-ptq and diffusion-qat do"),
+            (job("signround", "w4", **SMALL), {"calib": [CALIB]}, "is no set of pictures: a folder of PNG"),
+            (job("rtn", "w8a8", **SMALL), {}, "before it (diffusion-ptq,rtn)"),
             (job("rtn", "w4", formats=("auto_round",), **SMALL), {}, 'format auto_round is one of language models, give "fake" or "int8"'),
             (job("rtn", "w8", model=MODEL, formats=("int8",)), {"calib": [CALIB]}, "compressed-tensors holds int8 of language"),
             (job("diffusion-ptq", "w8za8", formats=("int8",), **PTQ), {}, "int8 holds symmetric integers"),
             (job("teq,rtn", "w4", **SMALL), {"calib": [CALIB]}, "teq scales layers of language models only"),
             (job("diffusion-qat", "w8a8", model=MODEL, **QAT), {}, "diffusion-qat trains diffusion models"),
             (job("diffusion-qat", "fp8", **QAT), {}, "rounded to integers"),
-            (job("diffusion-ptq,diffusion-qat", "w8a8", **SMALL), {}, "both quantize"),
+            (job("diffusion-ptq,diffusion-qat", "w8a8", **SMALL), {}, "both train"),
             (job("diffusion-qat", "w8a8", **dict(QAT, sample_steps=5000)), {}, "more than the 1000 times"),
             (job("diffusion-qat", "w8a8", **dict(QAT, diffusion_qat__kd_weight=0)), {}, "trains for nothing"),
         ]

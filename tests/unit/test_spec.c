@@ -80,7 +80,6 @@ static const struct {
     { "{\"model\":\"/m\",\"method\":\"rtn,rtn\",\"scheme\":\"w4\",\"output\":\"/o\"}", "method", "twice" },
     { "{\"model\":\"/m\",\"method\":\"rtn,signround\",\"scheme\":\"w4\",\"output\":\"/o\"}", "method",
       "both quantize" },
-    { "{\"model\":\"/m\",\"method\":\"signround\",\"scheme\":\"w4\",\"output\":\"/o\"}", "calib", "needs calibration" },
     { "{\"model\":\"/m\",\"method\":\"rtn\",\"scheme\":\"w44\",\"output\":\"/o\"}", "scheme", "w44" },
     { "{\"model\":\"/m\",\"method\":\"rtn\",\"scheme\":{\"bits\":4.5},\"output\":\"/o\"}", "scheme", "whole" },
     { "{\"model\":\"/m\",\"method\":\"rtn\",\"scheme\":{\"bit\":4},\"output\":\"/o\"}", "scheme", "\"bit\"" },

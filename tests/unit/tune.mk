@@ -105,6 +105,11 @@ tests_unit_plugins_broken_recipe_la_SOURCES = tests/unit/plugins/broken.c
 tests_unit_plugins_broken_recipe_la_CPPFLAGS = -I$(top_srcdir)/core/include -DRECIPE_KEY='"absent"'
 tests_unit_plugins_broken_recipe_la_LDFLAGS = $(broken_ldflags)
 
+unit_tests += tests/unit/test_picture_tuner
+tests_unit_test_picture_tuner_SOURCES = tests/unit/test_picture_tuner.c tests/unit/math_start.h tests/unit/test.h
+tests_unit_test_picture_tuner_CFLAGS = $(unit_cflags)
+tests_unit_test_picture_tuner_LDADD = $(unit_ldadd)
+
 unit_tests += tests/unit/test_tuner
 tests_unit_test_tuner_SOURCES = tests/unit/test_tuner.c tests/unit/tuner_bed.h tests/unit/block_through.h tests/unit/model_folder.c tests/unit/model_folder.h
 tests_unit_test_tuner_CFLAGS = $(unit_cflags)
