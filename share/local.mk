@@ -16,11 +16,13 @@ dist_demofeatures_DATA = share/models/demo-features/model.safetensors
 demotextdir = $(pkgdatadir)/text
 dist_demotext_DATA = share/text/demo-calib.txt share/text/demo-eval.txt
 
-EXTRA_DIST += share/demo/demo.sh
+EXTRA_DIST += share/demo/demo.sh share/demo/demo-diffusion.sh share/demo/show.sh
 
 demo: all
 	top_srcdir='$(abs_top_srcdir)' top_builddir='$(abs_top_builddir)' $(SHELL) $(srcdir)/share/demo/demo.sh
-.PHONY: demo
+demo-diffusion: all
+	top_srcdir='$(abs_top_srcdir)' top_builddir='$(abs_top_builddir)' $(SHELL) $(srcdir)/share/demo/demo-diffusion.sh
+.PHONY: demo demo-diffusion
 
 # Completions are printed by srqctl itself, from the tables that it parses with.
 bashcompletiondir = $(datadir)/bash-completion/completions

@@ -7,7 +7,7 @@
 
 #include "core/job/footprint.h"
 #include "core/job/noisy_pictures.h"
-#include "core/job/preview.h"
+#include "core/job/preview_plan.h"
 #include "core/job/refine.h"
 #include "core/job/resample.h"
 

@@ -180,6 +180,9 @@ static bool add_diffusion(struct srq_run *run, cJSON *root)
                          cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(fact, srq_sampled_words[m]),
                                                           keys[k][1]));
     }
+    if (ok)
+        srq_put_copy(cJSON_GetObjectItemCaseSensitive(d, "latency"), "high",
+                     cJSON_GetObjectItemCaseSensitive(fact, "high_step_s"));
     cJSON_Delete(fact);
     return ok;
 }

@@ -33,10 +33,11 @@ struct sampling {
     struct srq_high_steps high;
     int model;
     double times[SRQ_SAMPLE_BATCH];
-    float *other;            /* [batch, pixels] */
-    double *signal, *noise;  /* [steps] of what both say of the original's way */
-    float *pictures[MODELS]; /* [n, pixels] */
-    double seconds[MODELS];
+    float *other;                   /* [batch, pixels] */
+    double *signal, *noise;         /* [steps] of what both say of the original's way */
+    float *pictures[MODELS];        /* [n, pixels] */
+    double seconds[MODELS], high_s; /* high_s: of the mix, for its full-precision steps */
+    int64_t high_n;                 /* pictures that passed in those */
     struct srq_error tick_error;
 };
 
@@ -98,7 +99,10 @@ static int predict(void *ctx, int step, double t, const float *x, int64_t n, flo
     for (int64_t i = 0; i < n; i++)
         s->times[i] = t;
     rc = srq_denoise(who, x, s->times, n, out, err);
-    s->seconds[s->model] += srq_clock_s() - since;
+    since = srq_clock_s() - since;
+    s->seconds[s->model] += since;
+    s->high_s += high ? since : 0;
+    s->high_n += high ? n : 0;
     /* on the first pictures' way: one batch tells it well enough */
     return rc == 0 && s->model == FULL && s->signal[step] == 0 ? compare_step(s, step, x, n, out, err) : rc;
 }
@@ -267,7 +271,9 @@ static int describe(const struct sampling *s, cJSON *root, struct srq_error *err
               srq_put_number(root, "hp_first", s->high.first) && srq_put_number(root, "hp_last", s->high.last) &&
               srq_put_text(root, "hp_dtype", srq_job_high_dtype(s->run->job) == SRQ_BF16 ? "bf16" : "f32") &&
               srq_put_number(root, "integer_layers", s->models->integer_layers) &&
-              srq_put_text(root, "int8", srq_int8_backend()) && add_steps(s, root);
+              srq_put_text(root, "int8", srq_int8_backend()) &&
+              srq_put_number(root, "high_step_s", s->high_n > 0 ? s->high_s / (double)s->high_n : (double)NAN) &&
+              add_steps(s, root);
 
     for (int m = 0; rc == 0 && ok && m < MODELS; m++) {
         cJSON *o = cJSON_AddObjectToObject(root, srq_sampled_words[m]);

@@ -3,6 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/base64.h"
+#include "core/job/train.h"
 
 #include <math.h>
 

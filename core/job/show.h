@@ -8,6 +8,8 @@
 #define SRQ_SHOWN_PICTURES 4 /* at a time, at most */
 #define SRQ_SHOWN_SIDE 32    /* larger ones are made smaller, keeping their shape */
 
+struct srq_high_steps;
+
 struct srq_shown {
     enum srq_sampled which;
     int64_t train_step;                /* training steps done by then; below 0: of the job's result */

@@ -3,7 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "core/flow/integers.h"
-#include "core/job/preview.h"
+#include "core/job/preview_plan.h"
 #include "core/model/export.h"
 
 #include <inttypes.h>

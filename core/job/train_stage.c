@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define RUNNING "training" /* in ckpt/, .safetensors: a run that was cut short */
+#define TIME_PARTS 10      /* of the times that pictures are at */
 #define POINTS 400         /* loss points in the journal, about */
 
 struct stage {
@@ -87,6 +88,24 @@ static int on_trajectory(void *ctx, int64_t done, int64_t all)
     return srq_run_check(s->run, &s->tick_error);
 }
 
+/* The batch's kd by ten equal parts of all times. */
+static void put_by_time(cJSON *data, const struct srq_train_point *p, int times)
+{
+    double sum[TIME_PARTS] = { 0 };
+    int count[TIME_PARTS] = { 0 };
+    cJSON *list = cJSON_AddArrayToObject(data, "kd_by_time");
+
+    for (int64_t i = 0; i < p->n; i++) {
+        int part = (int)(p->t[i] * TIME_PARTS / times);
+
+        part = part < 0 ? 0 : part < TIME_PARTS ? part : TIME_PARTS - 1;
+        sum[part] += p->each[i];
+        count[part]++;
+    }
+    for (int i = 0; list != NULL && i < TIME_PARTS; i++)
+        cJSON_AddItemToArray(list, count[i] > 0 ? cJSON_CreateNumber(sum[i] / count[i]) : cJSON_CreateNull());
+}
+
 static void on_point(void *ctx, const struct srq_train_point *p)
 {
     struct stage *s = ctx;
@@ -100,6 +119,8 @@ static void on_point(void *ctx, const struct srq_train_point *p)
     srq_put_number(data, "lr", s->run->job->train.lr);
     srq_put_number(data, "task", p->task);
     srq_put_number(data, "kd", p->kd);
+    srq_put_number(data, "kd_layers", p->layers);
+    put_by_time(data, p, s->run->job->noise->times);
     srq_event_send(&s->run->events, "transform.point", data, false);
 }
 

@@ -79,6 +79,10 @@ static const struct srq_field transform_point[] = {
     F_OPT("task", SRQ_T_NUMBER, "of a trainer: the loss's mean squared error to what was to be said; null: it has no "
                                 "such part"),
     F_OPT("kd", SRQ_T_NUMBER, "of a trainer: the loss's mean squared error to what the full-precision model says"),
+    F_OPT("kd_layers", SRQ_T_NUMBER, "of a trainer: its part of what blocks give; null: it has no such part"),
+    F_OPT("kd_by_time", SRQ_T_ARRAY,
+          "of a trainer: `kd` by the times of the batch's pictures, in ten equal parts, the least noisy first; null: "
+          "none was of these times"),
     F_END
 };
 

@@ -16,6 +16,6 @@ core_libsrq_la_SOURCES += \
 	core/tune/tuner_single.c core/tune/tuner_probe.c core/tune/tuner_state.c \
 	core/tune/tensor_scale.c core/tune/tensor_scale.h core/tune/fold_error.c core/tune/fold_error.h \
 	core/tune/scales.c core/tune/scales.h \
-	core/tune/trainer_run.c core/tune/trainer.h core/tune/trainer_parts.h core/tune/trainer_state.c \
+	core/tune/trainer_run.c core/tune/trainer_features.c core/tune/trainer.h core/tune/trainer_parts.h core/tune/trainer_state.c \
 	core/tune/transform_life.c core/tune/transform.h core/tune/transform_parts.h core/tune/transform_begin.c core/tune/transform_effective.c core/tune/transform_train.c core/tune/transform_state.c
 core_libsrq_la_CFLAGS += -DSRQ_PLUGINDIR='"$(plugindir)"'

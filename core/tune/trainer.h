@@ -36,8 +36,8 @@ struct srq_train_config {
 /* One step of training; NaN: the loss has no such part. */
 struct srq_train_point {
     int64_t step;
-    double loss, task, kd, norm; /* norm: of the gradient, before it was clipped */
-    const double *t;             /* [n] times of the batch, with kd of each picture */
+    double loss, task, kd, layers, norm; /* layers: of what blocks give; norm: of the gradient, before it was clipped */
+    const double *t;                     /* [n] times of the batch, with kd of each picture */
     const double *each;
     int64_t n;
 };

@@ -21,6 +21,14 @@ struct srq_train_activation {
     struct srq_train *t;
 };
 
+/* What a unit gives, where that is distilled too. */
+struct srq_train_feature {
+    int unit, port;
+    int64_t n;    /* elements of one picture */
+    float *value; /* [batch, n]: the teacher's; after the loss, its gradient */
+    double size;  /* sum of squares of the teacher's */
+};
+
 struct srq_train {
     struct srq_train_config cfg;
     const struct srq_trainer *part;
@@ -34,8 +42,11 @@ struct srq_train {
     float *area;                             /* values, gradients and states */
     size_t area_bytes;
     struct srq_noisy_batch batch;
-    float *taught; /* [batch, out] */
-    double *kd;    /* [batch] */
+    float *taught;                      /* [batch, out] */
+    double *kd;                         /* [batch] */
+    struct srq_train_feature *features; /* [feature_count], NULL: none */
+    int feature_count;
+    float *feature_values;
     int64_t done;
 };
 
@@ -43,5 +54,14 @@ struct srq_train {
 int srq_train_load(struct srq_train *t, const char *path, struct srq_error *err);
 /* Grids of activations as the schemes say now. */
 void srq_train_take_schemes(struct srq_train *t);
+
+/* trainer_features.c. Teach: after the teacher's pass. Loss: after the student's, before its way back (the mean over
+ * units, unweighted). Push: before a unit's way back. */
+uint64_t srq_train_features_bytes(const struct srq_train_config *c);
+int srq_train_features_create(struct srq_train *t, struct srq_error *err);
+void srq_train_features_free(struct srq_train *t);
+void srq_train_features_teach(struct srq_train *t);
+double srq_train_features_loss(struct srq_train *t);
+void srq_train_features_push(struct srq_train *t, int unit);
 
 #endif

@@ -20,13 +20,15 @@ int srq_train_schedule_of(const struct srq_plugin *p, void *self, struct srq_tra
         return rc < 0 ? rc : -SRQ_EINVAL;
     if (s.batch < 1 || s.steps < 0 || s.warmup < 0 || s.states < 0 || s.states > SRQ_TRAINER_STATES ||
         s.noisy < SRQ_NOISY_UNIFORM || s.noisy > SRQ_NOISY_TRAJECTORY || !(s.task_weight >= 0) || !(s.kd_weight >= 0) ||
-        !(s.clip >= 0))
+        !(s.clip >= 0) || !(s.kd_layers_weight >= 0))
         return srq_fail(err, -SRQ_EINVAL,
                         "%s asks for batch %" PRId64 ", steps %" PRId64 ", warm-up %" PRId64 ", %d states, task_weight "
                         "%g, kd_weight %g, clip %g",
                         p->name, s.batch, s.steps, s.warmup, s.states, s.task_weight, s.kd_weight, s.clip);
-    if (s.steps > 0 && s.task_weight == 0 && s.kd_weight == 0)
-        return srq_fail(err, -SRQ_EINVAL, "%s trains for nothing: task_weight and kd_weight are both 0", p->name);
+    if (s.steps > 0 && s.task_weight == 0 && s.kd_weight == 0 &&
+        (s.kd_layers == NULL || s.kd_layers[0] == '\0' || s.kd_layers_weight == 0))
+        return srq_fail(err, -SRQ_EINVAL,
+                        "%s trains for nothing: task_weight and kd_weight are both 0, and no kd_layers", p->name);
     *out = s;
     return 0;
 }
@@ -91,6 +93,7 @@ int srq_train_footprint(const struct srq_train_config *c, struct srq_memory_rows
     srq_memory_add(out, "train: values between blocks and their gradients", kept);
     srq_memory_add(out, "train: weights, gradients and optimizer",
                    (uint64_t)n * sizeof(float) * (uint64_t)(2 + c->schedule.states));
+    srq_memory_add(out, "train: what blocks are to give", srq_train_features_bytes(c));
     srq_memory_add(out, "train: pictures of a batch", (uint64_t)(pixels * c->schedule.batch) * sizeof(float));
     return 0;
 }
@@ -217,6 +220,8 @@ static int make(struct srq_train *t, struct srq_error *err)
     rc = srq_walk_create(&walk, &t->walk, err);
     if (rc == 0)
         rc = srq_states_create(&states, &t->states, err);
+    if (rc == 0)
+        rc = srq_train_features_create(t, err);
     for (int i = 0; rc == 0 && i < t->layers; i++)
         rc = make_weight(t, i, &at, err);
     if (rc == 0)
@@ -261,6 +266,7 @@ void srq_train_free(struct srq_train *t)
     srq_free(t->batch.x);
     srq_free(t->batch.t);
     srq_free(t->taught);
+    srq_train_features_free(t);
     srq_free(t);
 }
 
@@ -443,6 +449,7 @@ static int student_backward(struct srq_train *t, struct srq_error *err)
 
     for (int u = srq_model_info(t->cfg.model)->blocks - 1; rc == 0 && u >= 0; u--) {
         rc = load_student(t, u, true, err);
+        srq_train_features_push(t, u);
         if (rc == 0)
             rc = srq_walk_backward(t->walk, t->states, 0, t->batch.n, err);
     }
@@ -456,6 +463,7 @@ static int teach(struct srq_train *t, struct srq_error *err)
 
     srq_walk_round(t->walk, NULL);
     rc = srq_walk_units(t->walk, t->states, t->batch.n, NULL, err);
+    srq_train_features_teach(t);
     return rc == 0 ? srq_convert(srq_states_final(t->states, 0), SRQ_F32, t->taught, SRQ_F32, n) : rc;
 }
 
@@ -490,7 +498,9 @@ static int take_loss(struct srq_train *t, struct srq_train_point *p, struct srq_
     srq_free(said);
     p->task = s->task_weight > 0 ? task / (double)n : (double)NAN;
     p->kd = kd / (double)n;
-    p->loss = (s->task_weight > 0 ? s->task_weight * p->task : 0) + s->kd_weight * p->kd;
+    p->layers = t->feature_count > 0 ? srq_train_features_loss(t) : (double)NAN;
+    p->loss = (s->task_weight > 0 ? s->task_weight * p->task : 0) + s->kd_weight * p->kd +
+              (t->feature_count > 0 ? s->kd_layers_weight * p->layers : 0);
     return isfinite(p->loss) ? 0
                              : srq_fail(err, -SRQ_ENUMERIC,
                                         "the loss of step %" PRId64 " is not finite: a smaller "
@@ -554,7 +564,9 @@ static int take_step(struct srq_train *t, struct srq_train_point *p, struct srq_
 
 static int one_step(struct srq_train *t, const struct srq_train_events *events, struct srq_error *err)
 {
-    struct srq_train_point p = { t->done, NAN, NAN, NAN, NAN, t->batch.t, t->kd, t->batch.n };
+    struct srq_train_point p = {
+        .step = t->done, .loss = NAN, .task = NAN, .kd = NAN, .layers = NAN, .norm = NAN, t->batch.t, t->kd, t->batch.n
+    };
     int rc;
 
     srq_train_take_schemes(t);
@@ -589,6 +601,7 @@ int srq_train_run(struct srq_train *t, const char *from, const struct srq_train_
         end = events->tick != NULL ? events->tick(events->ctx, t->done + s->warmup, s->steps + s->warmup) : 0;
         rc = end < 0 ? end : end == 0 ? one_step(t, events, err) : 0;
     }
+    /* Told to end before the first step, tensors are as they are stored and their states still zero. */
     for (int i = 0; rc == 0 && t->done > 0 && i < t->count; i++)
         rc = t->part->finish(srq_host_services(), t->cfg.self, &t->tensors[i].info, err);
     return rc > 0 ? -SRQ_EINVAL : rc;

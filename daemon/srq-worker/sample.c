@@ -35,7 +35,7 @@ static const enum srq_dtype dtypes[] = { SRQ_BF16, SRQ_F32 };
 
 struct request {
     cJSON *json;
-    const char *model, *high, *output, *npy;
+    const char *model, *high, *output, *npy, *noise;
     double steps, eta, seed, pictures, columns, scale, batch, threads, high_first, high_last;
     int sampler;    /* enum srq_scheduler */
     int high_dtype; /* in dtype_words; -1: as the folder says */
@@ -110,7 +110,11 @@ static int take_member(struct request *r, const cJSON *item, struct srq_error *e
     const struct {
         const char *key;
         const char **path;
-    } paths[] = { { "model", &r->model }, { "high", &r->high }, { "output", &r->output }, { "npy", &r->npy } };
+    } paths[] = { { "model", &r->model },
+                  { "high", &r->high },
+                  { "output", &r->output },
+                  { "npy", &r->npy },
+                  { "noise", &r->noise } };
 
     if (cJSON_IsNull(item))
         return 0;
@@ -192,23 +196,27 @@ static int check_place(const char *path, bool force, struct srq_error *err)
     return rc;
 }
 
+/* No two of them are one file, however it is spelt. */
 static int check_places(const struct request *r, struct srq_error *err)
 {
-    char *sheet, *npy;
-    int rc = check_place(r->output, r->force, err);
+    const char *const places[] = { r->output, r->npy, r->noise };
+    enum { PLACES = sizeof(places) / sizeof(places[0]) };
+    char *real[PLACES] = { NULL };
+    int rc = 0;
 
-    if (rc == 0)
-        rc = check_place(r->npy, r->force, err);
-    if (rc != 0 || r->output == NULL || r->npy == NULL)
-        return rc;
-    sheet = srq_path_canonical(r->output);
-    npy = srq_path_canonical(r->npy);
-    if (sheet == NULL || npy == NULL)
-        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
-    else if (strcmp(sheet, npy) == 0)
-        rc = srq_fail_field(err, -SRQ_EINVAL, "npy", "sheet and numbers cannot both be %s", npy);
-    srq_free(sheet);
-    srq_free(npy);
+    for (int i = 0; rc == 0 && i < PLACES; i++) {
+        if (places[i] == NULL)
+            continue;
+        rc = check_place(places[i], r->force, err);
+        if (rc == 0 && (real[i] = srq_path_canonical(places[i])) == NULL)
+            rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
+        for (int k = 0; rc == 0 && k < i; k++)
+            if (real[k] != NULL && strcmp(real[k], real[i]) == 0)
+                rc =
+                    srq_fail_field(err, -SRQ_EINVAL, i == 1 ? "npy" : "noise", "two of the files would be %s", real[i]);
+    }
+    for (int i = 0; i < PLACES; i++)
+        srq_free(real[i]);
     return rc;
 }
 
@@ -363,17 +371,24 @@ static int sample(const struct request *r, struct made *m, struct srq_error *err
     return rc == -SRQ_ECANCELED ? srq_fail(err, rc, "sampling was interrupted; nothing was written") : rc;
 }
 
-static int write_npy(const struct request *r, const struct made *m, struct srq_error *err)
+/* n pictures of `pixels` values each: those that were made, or (pictures NULL) what they began with. */
+static int write_npy(const char *path, const struct request *r, const struct made *m, const float *pictures,
+                     struct srq_error *err)
 {
     int64_t n = (int64_t)r->pictures, pixels = m->shape.height * m->shape.width * m->shape.channels;
+    float *one = srq_malloc((size_t)pixels * sizeof(*one));
     struct srq_npy *f = NULL;
-    int rc = srq_npy_create(r->npy, n, pixels, &f, err);
+    int rc = one != NULL ? srq_npy_create(path, n, pixels, &f, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory");
 
-    if (rc == 0)
-        rc = srq_npy_add(f, m->pictures, n, err);
+    for (int64_t i = 0; rc == 0 && i < n; i++) {
+        if (pictures == NULL)
+            srq_picture_noise((uint64_t)r->seed, i, -1, pixels, one);
+        rc = srq_npy_add(f, pictures != NULL ? pictures + i * pixels : one, 1, err);
+    }
     if (rc == 0)
         rc = srq_npy_finish(f, err);
     srq_npy_free(f);
+    srq_free(one);
     return rc;
 }
 
@@ -385,7 +400,9 @@ static int write_files(const struct request *r, struct made *m, struct srq_error
     if (r->output != NULL)
         rc = srq_picture_sheet_write(r->output, &m->sheet, err);
     if (rc == 0 && r->npy != NULL)
-        rc = write_npy(r, m, err);
+        rc = write_npy(r->npy, r, m, m->pictures, err);
+    if (rc == 0 && r->noise != NULL)
+        rc = write_npy(r->noise, r, m, NULL, err);
     return rc;
 }
 
@@ -395,22 +412,22 @@ static cJSON *result_json(const struct request *r, const struct made *m)
 {
     cJSON *o = cJSON_CreateObject();
     bool high = r->high != NULL;
-    bool ok = o != NULL && srq_put_text(o, "model", r->model) && srq_put_number(o, "pictures", r->pictures) &&
-              srq_put_number(o, "height", (double)m->shape.height) &&
-              srq_put_number(o, "width", (double)m->shape.width) &&
-              srq_put_number(o, "channels", (double)m->shape.channels) && srq_put_number(o, "steps", r->steps) &&
-              srq_put_text(o, "sampler", sampler_words[r->sampler]) && srq_put_number(o, "eta", r->eta) &&
-              srq_put_number(o, "seed", r->seed) && srq_put_text(o, "high", r->high) &&
-              srq_put_number(o, "hp_first", high ? r->high_first : (double)NAN) &&
-              srq_put_number(o, "hp_last", high ? r->high_last : (double)NAN) &&
-              srq_put_text(o, "high_dtype", high ? dtype_words[r->high_dtype] : NULL) &&
-              srq_put_number(o, "integer_layers", m->integer_layers) &&
-              srq_put_text(o, "int8_backend", m->integer_layers > 0 ? srq_int8_backend() : NULL) &&
-              srq_put_number(o, "seconds", m->seconds) && srq_put_text(o, "output", r->output) &&
-              srq_put_number(o, "columns", r->output != NULL ? (double)m->sheet.columns : (double)NAN) &&
-              srq_put_number(o, "scale", r->output != NULL ? (double)m->sheet.scale : (double)NAN) &&
-              srq_put_text(o, "npy", r->npy) && srq_put_text(o, "gemm_backend", srq_gemm_backend(SRQ_F32)) &&
-              srq_put_number(o, "threads", srq_team_size());
+    bool ok =
+        o != NULL && srq_put_text(o, "model", r->model) && srq_put_number(o, "pictures", r->pictures) &&
+        srq_put_number(o, "height", (double)m->shape.height) && srq_put_number(o, "width", (double)m->shape.width) &&
+        srq_put_number(o, "channels", (double)m->shape.channels) && srq_put_number(o, "steps", r->steps) &&
+        srq_put_text(o, "sampler", sampler_words[r->sampler]) && srq_put_number(o, "eta", r->eta) &&
+        srq_put_number(o, "seed", r->seed) && srq_put_text(o, "high", r->high) &&
+        srq_put_number(o, "hp_first", high ? r->high_first : (double)NAN) &&
+        srq_put_number(o, "hp_last", high ? r->high_last : (double)NAN) &&
+        srq_put_text(o, "high_dtype", high ? dtype_words[r->high_dtype] : NULL) &&
+        srq_put_number(o, "integer_layers", m->integer_layers) &&
+        srq_put_text(o, "int8_backend", m->integer_layers > 0 ? srq_int8_backend() : NULL) &&
+        srq_put_number(o, "seconds", m->seconds) && srq_put_text(o, "output", r->output) &&
+        srq_put_number(o, "columns", r->output != NULL ? (double)m->sheet.columns : (double)NAN) &&
+        srq_put_number(o, "scale", r->output != NULL ? (double)m->sheet.scale : (double)NAN) &&
+        srq_put_text(o, "npy", r->npy) && srq_put_text(o, "noise", r->noise) &&
+        srq_put_text(o, "gemm_backend", srq_gemm_backend(SRQ_F32)) && srq_put_number(o, "threads", srq_team_size());
 
     if (ok)
         return o;

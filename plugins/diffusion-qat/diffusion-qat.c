@@ -6,6 +6,7 @@
  * passes gradients straight through; those of activations are moving averages, and what they cut off gets none. */
 #include "plugins/diffusion_grid.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { M, V, EMA, STATES };
@@ -14,6 +15,7 @@ struct qat {
     struct srq_trainer_schedule schedule;
     double lr, lr_scale, beta1, beta2, eps, decay, ema;
     float momentum;
+    char kd_layers[1024];
 };
 
 static int qat_create(const struct srq_host *h, const struct srq_options *o, void **self, struct srq_error *err)
@@ -24,6 +26,7 @@ static int qat_create(const struct srq_host *h, const struct srq_options *o, voi
     if (s == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "no memory for diffusion-qat");
     noisy = h->opt_string(o, "calib");
+    snprintf(s->kd_layers, sizeof(s->kd_layers), "%s", h->opt_string(o, "kd_layers"));
     s->schedule = (struct srq_trainer_schedule){
         .size = sizeof(s->schedule),
         .noisy = strcmp(noisy, "auto") == 0        ? -1
@@ -38,6 +41,8 @@ static int qat_create(const struct srq_host *h, const struct srq_options *o, voi
         .task_weight = h->opt_set(o, "task_weight") ? h->opt_float(o, "task_weight") : -1,
         .kd_weight = h->opt_float(o, "kd_weight"),
         .outputs = h->opt_bool(o, "out_q"),
+        .kd_layers = s->kd_layers,
+        .kd_layers_weight = h->opt_float(o, "kd_layers_weight"),
     };
     s->schedule.warmup = h->opt_set(o, "warmup")   ? h->opt_int(o, "warmup")
                          : s->schedule.steps < 600 ? (s->schedule.steps + 1) / 2
@@ -226,6 +231,12 @@ static const struct srq_option options[] = {
                        "are."),
     SRQ_OPTION(.name = "kd_weight", .type = SRQ_OPT_FLOAT, .min = 0, .max = 1e6, .value = "1",
                .help = "Weight of the error to the full-precision model."),
+    SRQ_OPTION(.name = "kd_layers", .type = SRQ_OPT_STRING, .value = "",
+               .help =
+                   "Blocks whose outputs are distilled too, as patterns separated by commas: mid_block.*,up_blocks.*"),
+    SRQ_OPTION(.name = "kd_layers_weight", .type = SRQ_OPT_FLOAT, .min = 0, .max = 1e6, .value = "1",
+               .help = "Weight of the mean over those blocks of their errors, each divided by the mean square of what "
+                       "the full-precision model's gives."),
     SRQ_OPTION(.name = "task_weight", .type = SRQ_OPT_FLOAT, .min = 0, .max = 1e6,
                .help = "Weight of the error to the noise; unset: 1 where pictures are given, else 0."),
     SRQ_OPTION(.name = "calib", .type = SRQ_OPT_CHOICE, .choices = "auto,uniform_t,trajectory", .value = "auto",

@@ -8,27 +8,12 @@ set -eu
 out=${1:-$PWD/demo-out}
 SRQ_TEST_DIR=$(mktemp -d /tmp/srq-demo.XXXXXX)
 . "$top_srcdir/tests/lib/env.sh"
+. "$top_srcdir/share/demo/show.sh"
 mkdir -p "$out"
 model=$top_srcdir/share/models/demo-lm
 calib=$top_srcdir/share/text/demo-calib.txt
 eval_text=$top_srcdir/share/text/demo-eval.txt
 scheme=w3g128
-
-finish() {
-    status=$?
-    "$SRQ_CTL" daemon stop --jobs >/dev/null 2>&1 || true
-    rm -rf "$SRQ_TEST_DIR"
-    exit "$status"
-}
-trap finish EXIT
-trap 'exit 130' INT TERM
-
-show() {
-    printf '\n$ srqctl'
-    for word in "$@"; do printf ' %s' "$word"; done
-    printf '\n'
-    "$SRQ_CTL" "$@"
-}
 
 show inspect "$model"
 show submit "$model" --method rtn --scheme "$scheme" --eval "$eval_text" --set eval.windows=32 --set eval.seqlen=256 \

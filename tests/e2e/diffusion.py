@@ -151,8 +151,34 @@ def told_to_finish_it_keeps_what_it_has_learned():
             assert last["train_step"] < 99999, last
 
 
+def blocks_are_distilled_too():
+    """Alone, their error falls; beside the whole network's it is a part of the loss, which says so."""
+    alone = {"diffusion-qat.kd_layers": "mid_block.*,up_blocks.0.*", "diffusion-qat.kd_weight": 0}
+    with Place() as p:
+        j = job("diffusion-qat", "w3a8", **dict(QAT, diffusion_qat__steps=120, diffusion_qat__lr=5e-4))
+        j["options"].update(alone)
+        worker(p, "alone", j)
+        points = events(p.path("alone.job"), "transform.point")
+        parts = [e["kd_layers"] for e in points]
+        assert sum(parts[-20:]) < 0.8 * sum(parts[:20]), parts
+        assert all(abs(e["loss"] - e["kd_layers"]) < 1e-12 for e in points)
+        for e in points:  # kd of a batch is the mean of those of its pictures
+            told = [v for v in e["kd_by_time"] if v is not None]
+            assert len(e["kd_by_time"]) == 10 and told and min(told) <= e["kd"] <= max(told), e
+        j["options"].update({"diffusion-qat.kd_weight": 1, "diffusion-qat.kd_layers_weight": 0.5})
+        worker(p, "both", j)
+        for e in events(p.path("both.job"), "transform.point"):
+            assert abs(e["loss"] - e["kd"] - 0.5 * e["kd_layers"]) < 1e-6 * e["loss"], e
+        j["options"]["diffusion-qat.kd_layers"] = "mid_block.*,nosuch.*"
+        text = worker(p, "no", j, code=1)
+        assert 'kd_layers "nosuch.*" names no block' in text and "time_embedding" in text, text
+        j["options"].update({"diffusion-qat.kd_layers": "", "diffusion-qat.kd_weight": 0})
+        assert "trains for nothing" in worker(p, "no", j, code=1)
+
+
 def kills_leave_no_trace():
-    j = job("diffusion-qat", "w4a8", **dict(QAT, checkpoint_s=0, diffusion_qat__steps=100))
+    j = job("diffusion-qat", "w4a8", **dict(QAT, checkpoint_s=0, diffusion_qat__steps=100,
+                                             diffusion_qat__kd_layers="mid_block.*"))
 
     def ready(folder, n):
         return len(events(folder, "checkpoint")) >= 20 * n
@@ -477,6 +503,7 @@ if __name__ == "__main__":
         given_pictures_are_learned_from_and_compared_with,
         pictures_on_the_way_change_nothing,
         told_to_finish_it_keeps_what_it_has_learned,
+        blocks_are_distilled_too,
         kills_leave_no_trace,
         a_pin_during_training_is_obeyed_from_then_on,
         edges_keep_eight_bits_unless_told_otherwise,

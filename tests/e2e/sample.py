@@ -107,10 +107,10 @@ def a_sheet_shows_the_numbers():
             assert answer["output"] == p.path("s.png") and answer["npy"] == p.path("s.npy"), answer
             told = {k: answer[k] for k in ("model", "pictures", "height", "width", "channels", "steps", "sampler", "eta",
                                            "seed", "columns", "scale", "high", "hp_first", "hp_last", "high_dtype",
-                                           "integer_layers", "int8_backend")}
+                                           "integer_layers", "int8_backend", "noise")}
             assert told == {"model": model, "pictures": 5, "height": 8, "width": 8, "channels": channels, "steps": 4,
                             "sampler": "ddim", "eta": 0, "seed": 0, "columns": 3, "scale": 2, "high": None,
-                            "hp_first": None, "hp_last": None, "high_dtype": None, "integer_layers": 0, "int8_backend": None}, told
+                            "hp_first": None, "hp_last": None, "high_dtype": None, "integer_layers": 0, "int8_backend": None, "noise": None}, told
             assert answer["seconds"] > 0 and answer["threads"] >= 1 and answer["gemm_backend"], answer
 
 
@@ -122,6 +122,18 @@ def the_defaults_are_a_square_of_sixteen():
         answer = p.ctl("sample", PLAIN, "--npy", "alone.npy")
         assert (answer["steps"], answer["output"], answer["columns"]) == (50, None, None), answer
         assert sorted(n for n in os.listdir(p.top) if "." in n) == ["alone.npy", "sheet.png", "srqd.conf"]
+
+
+def what_pictures_begin_with_is_kept_on_request():
+    with Place() as p:
+        p.ctl("sample", PLAIN, "-n", "64", "--steps", "1", "--noise", "n.npy", "--npy", "p.npy", "--seed", "3")
+        rows, cols, noise = read_npy(p.path("n.npy"))
+        assert (rows, cols) == (64, 64)
+        mean, square = sum(noise) / len(noise), sum(v * v for v in noise) / len(noise)
+        assert abs(mean) < 0.06 and abs(square - 1) < 0.1, (mean, square)
+        refused(p, 1, [p.path("x")], PLAIN, "--steps", "1", "-o", "x", "--noise", "./x")
+        p.ctl("sample", PLAIN, "-n", "8", "--steps", "9", "--noise", "m.npy", "--npy", "q.npy", "--seed", "3")
+        assert read_npy(p.path("m.npy"))[2] == noise[:8 * 64]
 
 
 def pictures_do_not_depend_on_the_batch():
@@ -388,7 +400,8 @@ def eval_refuses_a_model_of_pictures():
 
 
 if __name__ == "__main__":
-    run_tests([a_sheet_shows_the_numbers, the_defaults_are_a_square_of_sixteen, pictures_do_not_depend_on_the_batch,
+    run_tests([a_sheet_shows_the_numbers, the_defaults_are_a_square_of_sixteen,
+               what_pictures_begin_with_is_kept_on_request, pictures_do_not_depend_on_the_batch,
                a_picture_is_its_seeds_and_its_place, high_steps_are_the_other_models,
                options_that_make_no_sense_are_refused, models_that_make_no_pictures_are_refused,
                places_that_cannot_be_written_are_refused_before_the_work, a_request_of_the_worker_is_checked,

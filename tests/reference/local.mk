@@ -32,6 +32,13 @@ allocation: all
 	  --anchors "$$SRQ_SHARED/assets/anchors.json" $(ALLOCATION_ARGS)
 .PHONY: fidelity fidelity-demo peer allocation
 
+# What calibration and training make of the demo diffusion model, with distances over 2,000 pictures: `make diffusion-table`, an
+# hour; DIFFUSION_ARGS='--only w4a8 --samples 256' is a part of it.
+EXTRA_DIST += tests/reference/diffusion_table.py
+diffusion-table: all
+	@$(measuring); top_srcdir='$(abs_top_srcdir)' $(PYTHON3) $(srcdir)/tests/reference/diffusion_table.py $(DIFFUSION_ARGS)
+.PHONY: diffusion-table
+
 # Whether jobs still give the tensors whose hashes are stored: `make same-results`.
 EXTRA_DIST += tests/reference/same_results.py tests/reference/same_results.json
 same-results: all

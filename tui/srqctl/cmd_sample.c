@@ -16,6 +16,7 @@
 const struct ctl_option ctl_sample_options[] = {
     { "output", 'o', "FILE", CTL_C_FILE, NULL, "sheet as PNG (" SHEET ", or none with --npy)", false },
     { "npy", 0, "FILE", CTL_C_FILE, NULL, "values, F32 [n, height*width*channels]", false },
+    { "noise", 0, "FILE", CTL_C_FILE, NULL, "what they begin with, as --npy", false },
     { "force", 0, NULL, CTL_C_NONE, NULL, "replace files that exist", false },
     { "pictures", 'n', "N", CTL_C_NONE, NULL, "how many (16)", false },
     { "seed", 0, "N", CTL_C_NONE, NULL, "another seed, other pictures (0)", false },
@@ -118,6 +119,8 @@ static int make_request(const struct ctl_args *a, cJSON *request, struct srq_err
         rc = put_path(request, "output", output, err);
     if (rc == 0)
         rc = put_path(request, "npy", npy, err);
+    if (rc == 0)
+        rc = put_path(request, "noise", ctl_value(a, "noise"), err);
     if (rc == 0)
         rc = put_numbers(request, a, err);
     if (ctl_value(a, "sampler") != NULL)

@@ -40,7 +40,7 @@
 
 #define SRQ_PLUGIN_MAGIC 0x53525121u /* "SRQ!" */
 #define SRQ_ABI_MAJOR 2
-#define SRQ_ABI_MINOR 1 /* 1: trainers */
+#define SRQ_ABI_MINOR 2 /* 1: trainers; 2: their kd_layers */
 
 /* ---- options ----------------------------------------------------------------------------------------------------- */
 

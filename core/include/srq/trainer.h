@@ -56,6 +56,10 @@ struct srq_trainer_schedule {
     double kd_weight;     /* of the mean squared error to what the full-precision model says */
     int pictures;         /* whether pictures are given; the host's */
     int outputs;          /* outputs of layers are rounded too */
+    /* Since 2.2: blocks whose outputs are distilled too, as patterns separated by commas ("mid_block.*"), and the
+     * weight of the mean over them of mean((student - teacher)^2) / mean(teacher^2). NULL or "": none. */
+    const char *kd_layers;
+    double kd_layers_weight;
 };
 
 struct srq_trainer {
