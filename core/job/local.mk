@@ -17,6 +17,7 @@ core_libsrq_la_SOURCES += \
 	core/job/loop.c core/job/loop.h core/job/loop_tune.c core/job/loop_oneshot.c \
 	core/job/measure.c \
 	core/job/needs.c core/job/needs.h \
+	core/job/noisy_pictures.c core/job/noisy_pictures.h \
 	core/job/preview.c core/job/preview.h core/job/preview_plan.c core/job/preview_plan.h \
 	core/job/show.c core/job/show.h \
 	core/job/options.c core/job/overuse.c core/job/options.h \
@@ -35,6 +36,6 @@ core_libsrq_la_SOURCES += \
 	core/job/spec.c core/job/spec.h core/job/spec_parts.c core/job/spec_write.c \
 	core/job/stages.c \
 	core/job/tasks.c core/job/tasks.h \
-	core/job/transform.c core/job/transform.h	core/job/noisy.c core/job/noisy_pictures.c core/job/noisy.h core/job/noisy_pictures.h core/job/sample_stage.c core/job/sample_models.c core/job/sample_models.h core/job/high_steps.c core/job/high_steps.h core/job/train.c core/job/train.h core/job/train_stage.c \
+	core/job/transform.c core/job/transform.h	core/job/noisy.c core/job/noisy.h core/job/sample_stage.c core/job/sample_models.c core/job/sample_models.h core/job/high_steps.c core/job/high_steps.h core/job/train.c core/job/train.h core/job/train_stage.c \
 	core/job/transform_stage.c \
 	core/job/usage.c core/job/usage.h

@@ -23,7 +23,8 @@ struct srq_layer {
                                         (spec signround 9.2); 1 for other grids */
     const char *name;                /* checkpoint tensor without ".weight": "model.layers.3.mlp.down_proj" */
     int block, index;                /* which block; position inside it */
-    const struct srq_tensor *weight; /* original [out, in], F32, F16 or BF16, read-only */
+    const struct srq_tensor *weight; /* original [out, in], F32, F16 or BF16, read-only; of a convolution in is its
+                                        channels times the square of its kernel, and inputs are its patches */
     const struct srq_scheme *scheme;
     const struct srq_groups *groups;
     float **param; /* tunable quantizers: param[k] is the array declared as k-th, `count` floats */
