@@ -17,7 +17,7 @@ core_libsrq_la_SOURCES += \
 	core/job/loop.c core/job/loop.h core/job/loop_tune.c core/job/loop_oneshot.c \
 	core/job/measure.c \
 	core/job/needs.c core/job/needs.h \
-	core/job/noisy_pictures.c core/job/noisy_pictures.h \
+	core/job/noisy_pictures.c core/job/noisy_pictures.h core/job/noisy_stage.c \
 	core/job/preview.c core/job/preview.h core/job/preview_plan.c core/job/preview_plan.h \
 	core/job/show.c core/job/show.h \
 	core/job/options.c core/job/overuse.c core/job/options.h \

@@ -183,9 +183,3 @@ int srq_noisy_batch(void *noisy, int64_t step, const struct srq_noisy_batch *out
     }
     return rc;
 }
-
-void srq_noisy_pictures_fini(struct srq_noisy_pictures *p)
-{
-    srq_free(p->t);
-    *p = (struct srq_noisy_pictures){ 0 };
-}

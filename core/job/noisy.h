@@ -29,12 +29,4 @@ void srq_noisy_free(struct srq_noisy *n);
 /* A srq_train_config.batch, `noisy` a struct srq_noisy; of given pictures without the target where that is NULL. */
 int srq_noisy_batch(void *noisy, int64_t step, const struct srq_noisy_batch *out, struct srq_error *err);
 
-/* Noisy pictures that are kept (noisy_pictures.h). All in one piece of memory. */
-struct srq_noisy_pictures {
-    int64_t n;
-    double *t; /* [n] */
-    float *x;  /* [n, height*width*channels] */
-};
-void srq_noisy_pictures_fini(struct srq_noisy_pictures *p);
-
 #endif

@@ -4,16 +4,23 @@
 #ifndef SRQ_JOB_NOISY_PICTURES_H
 #define SRQ_JOB_NOISY_PICTURES_H
 
+#include "core/job/noisy.h"
 #include "core/job/resolved.h"
 
-struct srq_run;
+/* All in one piece of memory. */
+struct srq_noisy_pictures {
+    int64_t n;
+    double *t; /* [n] */
+    float *x;  /* [n, height*width*channels] */
+};
 
 /* Adds to the plan what making them and keeping them takes. */
 int srq_noisy_pictures_needs(const struct srq_resolved *r, struct srq_needs *memory, struct srq_error *err);
 /* Passes of a picture through the model that making them takes. */
 double srq_noisy_pictures_passes(const struct srq_resolved *r);
-/* Makes those of a run, or takes up what an earlier run made on trajectories; run->calib says their number and hash.
- * Deterministic by the job's seed. */
-int srq_noisy_pictures_make(struct srq_run *run, struct srq_error *err);
+/* Where they are drawn from: the job's pictures, or trajectories. */
+struct srq_noisy_config srq_noisy_pictures_source(const struct srq_job *job);
+size_t srq_noisy_pictures_bytes(const struct srq_job *job); /* of all, with their times */
+void srq_noisy_pictures_fini(struct srq_noisy_pictures *p);
 
 #endif

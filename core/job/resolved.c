@@ -86,10 +86,10 @@ static int accepted_by(const struct srq_resolved *r, const struct srq_plugin *p,
 
 int srq_resolved_accepts(const struct srq_resolved *r, struct srq_error *err)
 {
-    const struct srq_plugin *trainer = srq_spec_trainer(&r->job.spec);
-    int rc = accepted_by(r, srq_spec_quantizer(&r->job.spec), r->job.self, err);
+    const struct srq_plugin *quantizer = srq_spec_quantizer(&r->job.spec), *trainer = srq_spec_trainer(&r->job.spec);
+    int rc = accepted_by(r, quantizer, r->job.self, err);
 
-    return rc == 0 && trainer != NULL ? accepted_by(r, trainer, r->job.trainer_self, err) : rc;
+    return rc == 0 && trainer != NULL && trainer != quantizer ? accepted_by(r, trainer, r->job.trainer_self, err) : rc;
 }
 
 uint64_t srq_resolved_stored(void *resolved, const struct srq_plan *plan)

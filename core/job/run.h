@@ -6,7 +6,7 @@
 #include "core/eval/evaluator.h"
 #include "core/job/checkpoint.h"
 #include "core/job/events.h"
-#include "core/job/noisy.h"
+#include "core/job/noisy_pictures.h"
 #include "core/job/plain.h"
 #include "core/job/resolved.h"
 #include "core/job/usage.h"
@@ -68,6 +68,9 @@ bool srq_run_is_block(const struct srq_run *run, int unit);
 /* The stages. Each picks up where the files in ckpt/ say it was. */
 int srq_stage_load(struct srq_run *run, struct srq_error *err);
 int srq_stage_calibrate(struct srq_run *run, struct srq_error *err);
+/* A part of calibrate, of diffusion models: run->noisy, drawn or as an earlier run drew them on trajectories, with
+ * their number and hash in run->calib. Deterministic by the job's seed. */
+int srq_run_draw_pictures(struct srq_run *run, struct srq_error *err);
 /* Parts of calibrate: room for copies behind the samples that were read, then the copies' words, or those that they had
  * got. */
 int srq_run_extend_samples(struct srq_run *run, struct srq_error *err);

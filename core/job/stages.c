@@ -7,7 +7,6 @@
 #include "core/base/fs.h"
 #include "core/job/fingerprint.h"
 #include "core/job/footprint.h"
-#include "core/job/noisy_pictures.h"
 #include "core/job/resample.h"
 #include "core/job/tasks.h"
 #include "core/tune/tensor_scale.h"
@@ -279,7 +278,7 @@ int srq_stage_calibrate(struct srq_run *run, struct srq_error *err)
         rc = read_samples(run, tk, true, &run->eval, err);
     srq_tokenizer_free(tk);
     if (rc == 0 && run->job->calibrates && !words)
-        rc = srq_noisy_pictures_make(run, err);
+        rc = srq_run_draw_pictures(run, err);
     if (rc == 0)
         rc = srq_run_check(run, err);
     if (rc == 0)

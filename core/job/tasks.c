@@ -11,6 +11,7 @@
 #include "core/job/plan_file.h"
 #include "core/job/run.h"
 #include "core/job/scores_json.h"
+#include "core/job/train.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -373,6 +374,8 @@ static int check_plan(void *ctx, const struct srq_plan *plan, struct srq_error *
     tmp.choice.schemes = schemes;
     tmp.job.self = t->planner;
     rc = srq_resolved_accepts(&tmp, err);
+    if (rc == 0)
+        rc = srq_job_train_check_plan(&tmp, err);
     if (rc == 0)
         rc = srq_footprint_again(&tmp, t->run->planned_samples, t->run->planned_windows, err);
     if (rc == 0) {

@@ -130,9 +130,15 @@ def a_pin_meanwhile_holds_for_blocks_that_come_and_for_those_that_were():
         wait_until("a block", lambda: len(events(folder, "block.end")) >= 6 or w.poll() is not None)
         w.send_signal(signal.SIGTERM)
         assert w.wait() == 10
-        ask = {"op": "pin", "by": "a test", "pins": pins, "propagate": True}
-        r = subprocess.run([p.env["SRQ_WORKER"], "--change", folder], env=p.env, input=json.dumps(ask), capture_output=True, text=True)
-        assert r.returncode == 0, r.stdout + r.stderr
+        def ask(pins):
+            request = {"op": "pin", "by": "a test", "pins": pins, "propagate": True}
+            r = subprocess.run([p.env["SRQ_WORKER"], "--change", folder], env=p.env, input=json.dumps(request), capture_output=True, text=True)
+            return r.returncode, r.stdout + r.stderr
+
+        code, said = ask([{"pattern": "up_blocks.*.conv2", "scheme": "w8a8"}])
+        assert code != 0 and "method signround observes none" in said, said
+        code, said = ask(pins)
+        assert code == 0, said
         p.run(p.env["SRQ_WORKER"], "--job", folder)
         layers = {row["name"]: row for row in report(p.path("out"))["layers"]}
         for name in ("up_blocks.0.resnets.0.conv2", "down_blocks.0.resnets.0.conv1"):
