@@ -13,23 +13,23 @@
 enum { ODD_BLOCKS = 4, ODD_HIDDEN = 64, ODD_WIDE = 96, ODD_KV = 32, ODD_VOCAB = 2048, ODD_LAYERS = 9 };
 
 static const struct srq_linear_row odd_stem[] = {
-    { "up", SRQ_DIM_INTERMEDIATE, SRQ_DIM_HIDDEN, SRQ_BIAS_NEVER, "stem" },
-    { "skip", SRQ_DIM_HIDDEN, SRQ_DIM_HIDDEN, SRQ_BIAS_ALWAYS, "stem" },
+    { "up", SRQ_DIM_INTERMEDIATE, SRQ_DIM_HIDDEN, SRQ_BIAS_NEVER, .tie = "stem" },
+    { "skip", SRQ_DIM_HIDDEN, SRQ_DIM_HIDDEN, SRQ_BIAS_ALWAYS, .tie = "stem" },
 };
 static const struct srq_linear_row odd_mix[] = {
-    { "mix", SRQ_DIM_INTERMEDIATE, SRQ_DIM_INTERMEDIATE, SRQ_BIAS_NEVER, NULL },
+    { "mix", SRQ_DIM_INTERMEDIATE, SRQ_DIM_INTERMEDIATE, SRQ_BIAS_NEVER, .tie = NULL },
 };
 static const struct srq_linear_row odd_narrow[] = {
-    { "gate", SRQ_DIM_HIDDEN, SRQ_DIM_INTERMEDIATE, SRQ_BIAS_NEVER, NULL },
-    { "up", SRQ_DIM_HIDDEN, SRQ_DIM_INTERMEDIATE, SRQ_BIAS_NEVER, NULL },
+    { "gate", SRQ_DIM_HIDDEN, SRQ_DIM_INTERMEDIATE, SRQ_BIAS_NEVER, .tie = NULL },
+    { "up", SRQ_DIM_HIDDEN, SRQ_DIM_INTERMEDIATE, SRQ_BIAS_NEVER, .tie = NULL },
 };
 static const struct srq_linear_row odd_join[] = {
-    { "left", SRQ_DIM_HIDDEN, SRQ_DIM_HIDDEN, SRQ_BIAS_NEVER, NULL },
-    { "down", SRQ_DIM_KV, SRQ_DIM_HIDDEN, SRQ_BIAS_NEVER, NULL },
-    { "back", SRQ_DIM_HIDDEN, SRQ_DIM_KV, SRQ_BIAS_NEVER, NULL },
+    { "left", SRQ_DIM_HIDDEN, SRQ_DIM_HIDDEN, SRQ_BIAS_NEVER, .tie = NULL },
+    { "down", SRQ_DIM_KV, SRQ_DIM_HIDDEN, SRQ_BIAS_NEVER, .tie = NULL },
+    { "back", SRQ_DIM_HIDDEN, SRQ_DIM_KV, SRQ_BIAS_NEVER, .tie = NULL },
 };
-static const struct srq_vector_row odd_hidden_norm[] = { { "norm", SRQ_DIM_HIDDEN } };
-static const struct srq_vector_row odd_wide_norm[] = { { "norm", SRQ_DIM_INTERMEDIATE } };
+static const struct srq_vector_row odd_hidden_norm[] = { { "norm", .dim = SRQ_DIM_HIDDEN } };
+static const struct srq_vector_row odd_wide_norm[] = { { "norm", .dim = SRQ_DIM_INTERMEDIATE } };
 static const struct srq_pair_row odd_stem_pair[] = { { 'A', false, 0, SRQ_BETWEEN_NOTHING, { 0, 1 }, 2 } };
 static const struct srq_pair_row odd_mix_pair[] = { { 'B', false, 0, SRQ_BETWEEN_NOTHING, { 0 }, 1 } };
 
@@ -71,10 +71,10 @@ ODD_FORWARD(odd_join_forward)
 }
 
 static const struct srq_block_kind odd_kinds[ODD_BLOCKS] = {
-    { odd_stem, 2, odd_hidden_norm, 1, odd_stem_pair, 1, odd_stem_forward },
-    { odd_mix, 1, odd_wide_norm, 1, odd_mix_pair, 1, odd_mix_forward },
-    { odd_narrow, 2, NULL, 0, NULL, 0, odd_narrow_forward },
-    { odd_join, 3, NULL, 0, NULL, 0, odd_join_forward },
+    { odd_stem, 2, odd_hidden_norm, 1, odd_stem_pair, 1, .forward = odd_stem_forward },
+    { odd_mix, 1, odd_wide_norm, 1, odd_mix_pair, 1, .forward = odd_mix_forward },
+    { odd_narrow, 2, NULL, 0, NULL, 0, .forward = odd_narrow_forward },
+    { odd_join, 3, NULL, 0, NULL, 0, .forward = odd_join_forward },
 };
 
 static int odd_lay_out(struct srq_layout *l, const struct srq_config *c)

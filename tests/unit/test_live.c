@@ -59,11 +59,13 @@ static int make_layers(void **state)
         if (i == LAYERS - 1) {
             snprintf(names[i], sizeof(names[i]), "lm_head");
             infos[i] = (struct srq_layer_info){ names[i], "lm_head", -1,   128, 64,
-                                                SRQ_BF16, false,     NULL, -1,  (LAYERS - 1) / PER_BLOCK };
+                                                SRQ_BF16, false,     NULL, -1,  .unit = (LAYERS - 1) / PER_BLOCK };
         } else {
             snprintf(names[i], sizeof(names[i]), "layers.%d.%s", i / PER_BLOCK, modules[m].module);
-            infos[i] = (struct srq_layer_info){ names[i], modules[m].module, i / PER_BLOCK, 64,           64, SRQ_BF16,
-                                                false,    modules[m].tie,    tie_of(i),     i / PER_BLOCK };
+            infos[i] = (struct srq_layer_info){
+                names[i],       modules[m].module, i / PER_BLOCK,        64, 64, SRQ_BF16, false,
+                modules[m].tie, tie_of(i),         .unit = i / PER_BLOCK
+            };
         }
         layers[i] = &infos[i];
     }

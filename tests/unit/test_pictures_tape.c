@@ -494,7 +494,7 @@ static struct srq_var *build_case(struct srq_tape *t, const char *name, struct s
     in[0] = srq_tape_input(t, &x, true);
     if (sscanf(name, "attention-%d", &n[0]) == 1) {
         struct srq_tensor k = part_of(name, "w"), v = part_of(name, "b");
-        struct srq_attention a = { x.shape[0], x.shape[1], n[0], n[0], x.shape[3], 0, 0, true };
+        struct srq_attention a = { x.shape[0], x.shape[1], n[0], n[0], x.shape[3], .full = true };
 
         a.scale = (float)(1 / sqrt((double)x.shape[3]));
         x = srq_tensor_2d(x.data, SRQ_F32, a.batch * a.seq, n[0] * a.head_dim);

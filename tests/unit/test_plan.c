@@ -43,12 +43,13 @@ static int make_layers(void **state)
         if (i == LAYERS - 1) {
             snprintf(names[i], sizeof(names[i]), "lm_head");
             *l = (struct srq_layer_info){ names[i], "lm_head", -1,   1024, 256,
-                                          SRQ_BF16, false,     NULL, -1,   (LAYERS - 1) / PER_BLOCK };
+                                          SRQ_BF16, false,     NULL, -1,   .unit = (LAYERS - 1) / PER_BLOCK };
         } else {
             snprintf(names[i], sizeof(names[i]), "model.layers.%d.%s", b, modules[m].module);
-            *l = (struct srq_layer_info){ names[i],      modules[m].module, b,     modules[m].out,
-                                          modules[m].in, SRQ_BF16,          false, modules[m].tie,
-                                          tie_of(i),     i / PER_BLOCK };
+            *l = (struct srq_layer_info){
+                names[i], modules[m].module, b,         modules[m].out,       modules[m].in, SRQ_BF16,
+                false,    modules[m].tie,    tie_of(i), .unit = i / PER_BLOCK
+            };
         }
         layers[i] = l;
     }

@@ -154,7 +154,7 @@ static void attention_shape(const int64_t *p, int64_t rows[], int64_t cols[], in
 
 static struct srq_var *build_attention(struct srq_tape *t, const int64_t *p, struct srq_var **in)
 {
-    struct srq_attention a = { p[0], p[1], p[2], p[3], p[4], p[5], 0.7f, p[6] };
+    struct srq_attention a = { p[0], p[1], p[2], p[3], p[4], p[5], 0.7f, .full = p[6] };
 
     return srq_op_attention(t, in[0], in[1], in[2], &a);
 }
@@ -626,7 +626,7 @@ static void block_free(struct block *b)
 
 static struct srq_var *block_loss(struct srq_tape *t, struct block *b)
 {
-    struct srq_attention a = { 2, TOKENS / 2, 4, 4, HIDDEN / 4, 0, 0.25f, false };
+    struct srq_attention a = { 2, TOKENS / 2, 4, 4, HIDDEN / 4, 0, .scale = 0.25f };
     struct srq_var *x = srq_tape_input(t, &b->input, false), *h = srq_op_rmsnorm(t, x, &gain, EPS);
     struct srq_var *q = srq_op_rope(t, srq_op_linear(t, h, &b->q), TOKENS / 2, HIDDEN / 4, HIDDEN / 4, cosines, sines);
 
