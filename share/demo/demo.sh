@@ -21,9 +21,9 @@ show submit "$model" --method rtn --scheme "$scheme" --eval "$eval_text" --set e
 show submit "$model" --method signround --scheme "$scheme" --calib "$calib" --eval "$eval_text" \
     --set nsamples=64 --set seqlen=256 --set eval.windows=32 --set signround.iters=100 \
     --name tuned -o "$out/tuned" --force --wait
+show report @last
 show submit "$top_srcdir/share/models/demo-ddpm" --method diffusion-qat --scheme w4a8 --set diffusion-qat.steps=20 \
     --set diffusion-qat.warmup=8 --set diffusion-qat.batch=8 --set diffusion-qat.lr=2e-4 \
     --set nsamples=8 --set samples=8 --set sample_steps=10 --name pictures -o "$out/pictures" --force --wait
 show list
-show report tuned
 printf '\nThe models are in %s (rounded, tuned, pictures); their reports are report.json there.\n' "$out"
