@@ -21,10 +21,10 @@ check_PROGRAMS += tests/e2e/plugin_suite
 tests_e2e_plugin_suite_SOURCES = tests/e2e/plugin_suite.c tests/lib/layer_room.h
 tests_e2e_plugin_suite_CFLAGS = $(AM_CFLAGS)
 tests_e2e_plugin_suite_LDADD = core/libsrq.la core/libsrqbase.la -lm
-dist_check_SCRIPTS += tests/e2e/plugin_outside.sh tests/e2e/plugin_growth.py
+dist_check_SCRIPTS += tests/e2e/plugin_outside.sh tests/e2e/demo.sh tests/e2e/plugin_growth.py
 EXTRA_DIST += tests/e2e/hungry_plugin.c tests/e2e/outside_plugin.c tests/e2e/outside_importance.c tests/e2e/old_plugin.c \
 	tests/e2e/witness_plugin.c tests/e2e/abi_1_1/srq/plugin.h tests/e2e/abi_1_1/srq/types.h tests/e2e/abi_1_1/srq/error.h
-TESTS += tests/e2e/plugin_outside.sh tests/e2e/plugin_growth.py
+TESTS += tests/e2e/plugin_outside.sh tests/e2e/demo.sh tests/e2e/plugin_growth.py
 
 # the live plan with the real programs
 TESTS += tests/e2e/live_daemon.py
