@@ -131,4 +131,17 @@ static inline void observe_range(struct srq_activation *a, float low, float high
     a->zero = fminf(fmaxf(-rintf(lo / a->scale), 0), last);
 }
 
+/* ---- options that both plugins have ------------------------------------------------------------------------------ */
+
+#define OPTION_CALIB                                                                                               \
+    SRQ_OPTION(.name = "calib", .type = SRQ_OPT_CHOICE, .choices = "auto,uniform_t,trajectory", .value = "auto",   \
+               .help = "Where noisy pictures come from: given pictures with noise of a random time, or what the "  \
+                       "full-precision model passes through while it samples; auto: the first where pictures are " \
+                       "given.")
+#define OPTIONS_OBSERVER                                                                                            \
+    SRQ_OPTION(.name = "observer", .type = SRQ_OPT_CHOICE, .choices = "ema,minmax", .value = "ema",                 \
+               .help = "Range of an activation: moving average of the batches' extremes, or the extremes of all."), \
+        SRQ_OPTION(.name = "momentum", .type = SRQ_OPT_FLOAT, .min = 1e-6, .max = 1, .value = "0.01",               \
+                   .help = "How far a batch moves that average.")
+
 #endif

@@ -145,7 +145,6 @@ static bool add_eval(struct srq_run *run, cJSON *root, double *eval_s)
     return eval != NULL;
 }
 
-/* scheme_bytes: what the plan's schemes take, whatever the format adds, or stores instead ("fake"). */
 /* diffusion.{fid,pair_mse,psnr,ssim,latency}.{full,quantized,mixed} and what holds for all; null for a language
  * model. */
 static bool add_diffusion(struct srq_run *run, cJSON *root)
@@ -187,6 +186,7 @@ static bool add_diffusion(struct srq_run *run, cJSON *root)
     return ok;
 }
 
+/* scheme_bytes: what the plan's schemes take, whatever the format adds, or stores instead ("fake"). */
 static bool add_size(const struct srq_run *run, cJSON *root)
 {
     cJSON *size = cJSON_AddObjectToObject(root, "size");

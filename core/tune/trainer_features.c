@@ -10,19 +10,25 @@
 
 #define GRAIN 65536
 
-/* Whether a list of patterns, separated by commas, has one for the name; *which: the first that has. */
-static bool listed(const char *list, const char *name, int *which)
+/* The first pattern of a list that is separated by commas; returns what is behind it, NULL where the list is over. */
+static const char *next_pattern(const char *list, char one[SRQ_NAME_CAP])
+{
+    size_t n;
+
+    if (list == NULL || *list == '\0')
+        return NULL;
+    n = strcspn(list, ",");
+    snprintf(one, SRQ_NAME_CAP, "%.*s", (int)n, list);
+    return list + n + (list[n] == ',');
+}
+
+static bool listed(const char *list, const char *name)
 {
     char one[SRQ_NAME_CAP];
 
-    for (*which = 0; *list != '\0'; (*which)++) {
-        size_t n = strcspn(list, ",");
-
-        snprintf(one, sizeof(one), "%.*s", (int)n, list);
+    while ((list = next_pattern(list, one)) != NULL)
         if (fnmatch(one, name, 0) == 0)
             return true;
-        list += n + (list[n] == ',');
-    }
     return false;
 }
 
@@ -42,13 +48,13 @@ static int64_t elements(const struct srq_model *m, int port)
 /* Calls for every unit that is listed; returns how many there are. */
 static int each(const struct srq_train_config *c, struct srq_train_feature *out, int64_t *sum)
 {
-    int count = 0, which;
+    int count = 0;
 
     *sum = 0;
-    for (int u = 0; c->schedule.kd_layers != NULL && u < srq_model_info(c->model)->blocks; u++) {
+    for (int u = 0; u < srq_model_info(c->model)->blocks; u++) {
         int port = port_of(c->model, u);
 
-        if (port < 0 || !listed(c->schedule.kd_layers, srq_model_unit(c->model, u)->name, &which))
+        if (port < 0 || !listed(c->schedule.kd_layers, srq_model_unit(c->model, u)->name))
             continue;
         if (out != NULL)
             out[count] = (struct srq_train_feature){ .unit = u, .port = port, .n = elements(c->model, port) };
@@ -65,18 +71,15 @@ static int check_patterns(const struct srq_train_config *c, struct srq_error *er
     const char *list = c->schedule.kd_layers;
     char one[SRQ_NAME_CAP];
 
-    while (list != NULL && *list != '\0') {
-        size_t n = strcspn(list, ",");
+    while ((list = next_pattern(list, one)) != NULL) {
         bool found = false;
 
-        snprintf(one, sizeof(one), "%.*s", (int)n, list);
         for (int u = 0; !found && u < srq_model_info(m)->blocks; u++)
             found = port_of(m, u) >= 0 && fnmatch(one, srq_model_unit(m, u)->name, 0) == 0;
         if (!found)
             return srq_fail_field(err, -SRQ_ENOENT, "kd_layers",
                                   "kd_layers \"%s\" names no block whose output others read; there are %s … %s", one,
                                   srq_model_unit(m, 0)->name, srq_model_unit(m, srq_model_info(m)->blocks - 2)->name);
-        list += n + (list[n] == ',');
     }
     return 0;
 }

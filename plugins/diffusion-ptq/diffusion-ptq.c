@@ -113,15 +113,9 @@ static const struct srq_option options[] = {
                .help = "Batches that ranges of activations are observed on."),
     SRQ_OPTION(.name = "batch", .type = SRQ_OPT_INT, .unit = "pictures", .min = 1, .max = 65536, .value = "32",
                .help = "Noisy pictures in a batch."),
-    SRQ_OPTION(.name = "calib", .type = SRQ_OPT_CHOICE, .choices = "auto,uniform_t,trajectory", .value = "auto",
-               .help = "Where noisy pictures come from: given pictures with noise of a random time, or what the "
-                       "full-precision model passes through while it samples; auto: the first where pictures are "
-                       "given."),
+    OPTION_CALIB,
     SRQ_OPTION(.name = "out_q", .type = SRQ_OPT_BOOL, .value = "false", .help = "Round what layers give too."),
-    SRQ_OPTION(.name = "observer", .type = SRQ_OPT_CHOICE, .choices = "ema,minmax", .value = "ema",
-               .help = "Range of an activation: moving average of the batches' extremes, or the extremes of all."),
-    SRQ_OPTION(.name = "momentum", .type = SRQ_OPT_FLOAT, .min = 1e-6, .max = 1, .value = "0.01",
-               .help = "How far a batch moves that average."),
+    OPTIONS_OBSERVER,
 };
 
 static const struct srq_trainer trainer = {

@@ -239,16 +239,10 @@ static const struct srq_option options[] = {
                        "the full-precision model's gives."),
     SRQ_OPTION(.name = "task_weight", .type = SRQ_OPT_FLOAT, .min = 0, .max = 1e6,
                .help = "Weight of the error to the noise; unset: 1 where pictures are given, else 0."),
-    SRQ_OPTION(.name = "calib", .type = SRQ_OPT_CHOICE, .choices = "auto,uniform_t,trajectory", .value = "auto",
-               .help = "Where noisy pictures come from: given pictures with noise of a random time, or what the "
-                       "full-precision model passes through while it samples; auto: the first where pictures are "
-                       "given."),
+    OPTION_CALIB,
     SRQ_OPTION(.name = "out_q", .type = SRQ_OPT_BOOL, .value = "false",
                .help = "Round what layers give too, as the published method does."),
-    SRQ_OPTION(.name = "observer", .type = SRQ_OPT_CHOICE, .choices = "ema,minmax", .value = "ema",
-               .help = "Range of an activation: moving average of the batches' extremes, or the extremes of all."),
-    SRQ_OPTION(.name = "momentum", .type = SRQ_OPT_FLOAT, .min = 1e-6, .max = 1, .value = "0.01",
-               .help = "How far a batch moves that average."),
+    OPTIONS_OBSERVER,
 };
 
 static const struct srq_trainer trainer = {
