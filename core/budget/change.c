@@ -367,9 +367,31 @@ static int apply_budget(struct making *m)
     return 0;
 }
 
+/* Options say nothing of layers: the plan stays, with another revision. */
+static void apply_set(struct making *m)
+{
+    bool other = false;
+
+    for (int i = 0; i < SRQ_LIVE_OPTIONS; i++) {
+        double was = m->next->option[i], is = m->change->option[i];
+
+        if (!m->change->sets[i])
+            continue;
+        other = other || (isnan(was) ? !isnan(is) : was != is);
+        m->next->option[i] = is;
+    }
+    if (!other)
+        srq_plan_note(m->out->warnings, "the options have these values already");
+}
+
+static bool moves_layers(const struct srq_change *c)
+{
+    return c->op != SRQ_CHANGE_RETUNE && c->op != SRQ_CHANGE_SET;
+}
+
 static int apply(struct making *m)
 {
-    bool budget, retune = m->change->op == SRQ_CHANGE_RETUNE;
+    bool budget;
     int rc = 0;
 
     switch (m->change->op) {
@@ -385,10 +407,13 @@ static int apply(struct making *m)
     case SRQ_CHANGE_RETUNE:
         rc = apply_retune(m);
         break;
+    case SRQ_CHANGE_SET:
+        apply_set(m);
+        break;
     case SRQ_CHANGE_ALLOCATE:
         break;
     }
-    budget = !isnan(m->next->bits) && !retune;
+    budget = !isnan(m->next->bits) && moves_layers(m->change);
     if (rc == 0 && budget && m->ctx->solver != NULL)
         rc = solve(m);
     else if (rc == 0 && budget && m->ctx->scores_expected)
@@ -604,7 +629,7 @@ static int make(struct making *m)
     for (size_t i = 0; i < layers; i++)
         m->touched[i] = -1;
     rc = apply(m);
-    if (rc == 0 && m->change->op != SRQ_CHANGE_RETUNE)
+    if (rc == 0 && moves_layers(m->change))
         rc = fit(m);
     if (rc != 0)
         return rc;

@@ -5,6 +5,13 @@
 
 #include <math.h>
 
+const char *const srq_live_option_words[] = {
+    [SRQ_LIVE_LR] = "lr",
+    [SRQ_LIVE_HP_FIRST] = "hp_first",
+    [SRQ_LIVE_HP_LAST] = "hp_last",
+    [SRQ_LIVE_OPTIONS] = NULL,
+};
+
 static int copy_pins(const struct srq_pin *pins, int count, struct srq_live_plan *lp, struct srq_error *err)
 {
     lp->pins = srq_calloc((size_t)count + 1, sizeof(lp->pins[0]));
@@ -36,6 +43,8 @@ int srq_live_plan_init(struct srq_live_plan *lp, struct srq_plan *plan, const st
     lp->plan = *plan;
     memset(plan, 0, sizeof(*plan));
     lp->bits = (double)NAN;
+    for (int i = 0; i < SRQ_LIVE_OPTIONS; i++)
+        lp->option[i] = (double)NAN;
     lp->hold = -1;
     lp->units = 1;
     for (int i = 0; i < lp->plan.count; i++) {
@@ -114,6 +123,7 @@ int srq_live_plan_copy(const struct srq_live_plan *from, struct srq_live_plan *t
     to->back = from->back;
     to->hold = from->hold;
     to->hold_generation = from->hold_generation;
+    memcpy(to->option, from->option, sizeof(to->option));
     rc = copy_parts(from, to, err);
     if (rc != 0)
         srq_live_plan_fini(to);

@@ -12,6 +12,17 @@
 
 #include "core/budget/plan.h"
 
+/* ---- options that may be changed while a job runs ------------------------------------------------------------------
+ */
+
+enum srq_live_option {
+    SRQ_LIVE_LR,       /* learning rate of a trainer; rates of single tensors move in proportion */
+    SRQ_LIVE_HP_FIRST, /* steps that the mix computes in high precision, first and last; whole numbers */
+    SRQ_LIVE_HP_LAST,
+    SRQ_LIVE_OPTIONS
+};
+extern const char *const srq_live_option_words[]; /* [SRQ_LIVE_OPTIONS + 1], ends with NULL */
+
 /* ---- what a job keeps -------------------------------------------------------------------------------------------- */
 
 struct srq_live_plan {
@@ -24,9 +35,10 @@ struct srq_live_plan {
     double bits;                   /* the budget: average bits; NaN: none */
     struct srq_scheme *candidates; /* of the budget; kept when there is none any more */
     int candidate_count;
-    cJSON *allocation; /* data of the last plan.allocated, or NULL: the allocator has not run yet */
-    int64_t *wanted;   /* [units] generation that a unit's result must have; 0 or 1: any */
-    bool back;         /* what is stale comes before what is pending: a change that propagates came in the first pass */
+    cJSON *allocation;               /* data of the last plan.allocated, or NULL: the allocator has not run yet */
+    int64_t *wanted;                 /* [units] generation that a unit's result must have; 0 or 1: any */
+    double option[SRQ_LIVE_OPTIONS]; /* NaN: as submitted */
+    bool back; /* what is stale comes before what is pending: a change that propagates came in the first pass */
     /* The running unit goes on under the schemes it began with, though the plan has others. */
     int hold; /* unit, -1: none */
     int64_t hold_generation;
@@ -95,6 +107,7 @@ enum srq_change_op {
     SRQ_CHANGE_UNPIN,
     SRQ_CHANGE_BUDGET,
     SRQ_CHANGE_RETUNE,
+    SRQ_CHANGE_SET,
     SRQ_CHANGE_ALLOCATE, /* the job's own, once its layers are scored; not in requests from outside */
 };
 
@@ -105,6 +118,8 @@ struct srq_change {
     char **patterns; /* unpin, retune; owned */
     int pattern_count;
     double bits;                             /* budget; NaN: none any more */
+    bool sets[SRQ_LIVE_OPTIONS];             /* set: which options */
+    double option[SRQ_LIVE_OPTIONS];         /* set: their values; NaN: as submitted */
     bool release, propagate, after, dry_run; /* after: the running unit finishes as it is */
     int64_t revision;                        /* that the plan must have; -1: any */
     char by[304];

@@ -15,7 +15,7 @@ _Static_assert((int)SRQ_UNIT_PENDING == SRQ_WORK_PENDING && (int)SRQ_UNIT_RUNNIN
                "states have the places of their words");
 _Static_assert((int)SRQ_CHANGE_PIN == SRQ_ASK_PIN && (int)SRQ_CHANGE_UNPIN == SRQ_ASK_UNPIN &&
                    (int)SRQ_CHANGE_BUDGET == SRQ_ASK_BUDGET && (int)SRQ_CHANGE_RETUNE == SRQ_ASK_RETUNE &&
-                   (int)SRQ_CHANGE_ALLOCATE == SRQ_ASK_ALLOCATE,
+                   (int)SRQ_CHANGE_SET == SRQ_ASK_SET && (int)SRQ_CHANGE_ALLOCATE == SRQ_ASK_ALLOCATE,
                "changes have the places of their words");
 
 const char *srq_unit_state_word(enum srq_unit_state s)
@@ -27,12 +27,13 @@ const char *srq_unit_state_word(enum srq_unit_state s)
 
 /* Which members an op takes, beside op, by, dry_run and revision. */
 static const struct {
-    bool pins, patterns, bits, running;
+    bool pins, patterns, bits, running, options;
 } ops[] = {
-    [SRQ_CHANGE_PIN] = { true, false, false, true },
-    [SRQ_CHANGE_UNPIN] = { false, true, false, true },
-    [SRQ_CHANGE_BUDGET] = { false, false, true, true },
-    [SRQ_CHANGE_RETUNE] = { false, true, false, false },
+    [SRQ_CHANGE_PIN] = { .pins = true, .running = true },
+    [SRQ_CHANGE_UNPIN] = { .patterns = true, .running = true },
+    [SRQ_CHANGE_BUDGET] = { .bits = true, .running = true },
+    [SRQ_CHANGE_RETUNE] = { .patterns = true },
+    [SRQ_CHANGE_SET] = { .options = true },
 };
 
 static int wrong(const char *key, const char *what, struct srq_error *err)
@@ -55,7 +56,7 @@ static int take_op(const cJSON *params, struct srq_change *out, struct srq_error
     int op = srq_word_place(srq_change_words, srq_member_text(params, "op"));
 
     if (op < 0 || op >= (int)(sizeof(ops) / sizeof(ops[0])))
-        return wrong("op", "is one of pin, unpin, budget, retune", err);
+        return wrong("op", "is one of pin, unpin, budget, retune, set", err);
     out->op = (enum srq_change_op)op;
     return 0;
 }
@@ -122,6 +123,46 @@ static int take_bits(const cJSON *params, bool wanted, struct srq_change *out, s
     return 0;
 }
 
+/* Which option a name is of; SRQ_LIVE_OPTIONS: none. */
+static int option_of(const char *name)
+{
+    int i = 0;
+
+    while (i < SRQ_LIVE_OPTIONS && strcmp(name, srq_live_option_words[i]) != 0)
+        i++;
+    return i;
+}
+
+static int take_options(const cJSON *params, struct srq_change *out, struct srq_error *err)
+{
+    const cJSON *object = srq_member(params, "options"), *item;
+
+    for (int i = 0; i < SRQ_LIVE_OPTIONS; i++)
+        out->option[i] = (double)NAN;
+    if (!ops[out->op].options)
+        return object == NULL ? 0 : wrong("options", "does not belong to this change", err);
+    if (!cJSON_IsObject(object) || object->child == NULL)
+        return wrong("options", "is an object of at least one option", err);
+    cJSON_ArrayForEach(item, object)
+    {
+        int i = option_of(item->string);
+        double v = cJSON_IsNumber(item) ? item->valuedouble : (double)NAN;
+
+        if (i == SRQ_LIVE_OPTIONS)
+            return srq_fail_field(err, -SRQ_EINVAL, item->string,
+                                  "\"%.60s\" cannot be changed while a job runs: lr, hp_first and hp_last can",
+                                  item->string);
+        if (!cJSON_IsNull(item) && (!(v >= 0) || (i == SRQ_LIVE_LR ? v > 1 : v > 1e6 || v != floor(v))))
+            return wrong(item->string,
+                         i == SRQ_LIVE_LR ? "is a number from 0 to 1, or null for what was submitted"
+                                          : "is a number of steps, or null for what was submitted",
+                         err);
+        out->sets[i] = true;
+        out->option[i] = v;
+    }
+    return 0;
+}
+
 static int take_running(const cJSON *params, struct srq_change *out, struct srq_error *err)
 {
     const cJSON *item = srq_member(params, "running");
@@ -147,6 +188,8 @@ static int take_rest(const cJSON *params, struct srq_change *out, struct srq_err
         rc = wrong("release", "does not belong to this change", err);
     if (rc == 0)
         rc = take_bool(params, "propagate", &out->propagate, err);
+    if (rc == 0 && out->propagate && out->op == SRQ_CHANGE_SET)
+        rc = wrong("propagate", "does not belong to this change", err);
     if (rc == 0)
         rc = take_bool(params, "dry_run", &out->dry_run, err);
     if (rc == 0)
@@ -180,6 +223,8 @@ int srq_change_parse(const cJSON *params, struct srq_change *out, struct srq_err
         rc = take_patterns(patterns, out, err);
     if (rc == 0)
         rc = take_bits(params, ops[out->op].bits, out, err);
+    if (rc == 0)
+        rc = take_options(params, out, err);
     return rc == 0 ? take_rest(params, out, err) : rc;
 }
 
@@ -269,6 +314,16 @@ static bool put_states(cJSON *o, const struct telling *t)
     return list != NULL;
 }
 
+bool srq_put_live_options(cJSON *o, const double *option)
+{
+    cJSON *options = cJSON_AddObjectToObject(o, "options");
+
+    for (int i = 0; options != NULL && i < SRQ_LIVE_OPTIONS; i++)
+        if (!srq_put_number(options, srq_live_option_words[i], option[i]))
+            return false;
+    return options != NULL;
+}
+
 static bool put_place(cJSON *o, const struct srq_live_state *st)
 {
     cJSON *at = cJSON_AddObjectToObject(o, "at");
@@ -287,7 +342,8 @@ cJSON *srq_change_event(const struct srq_change_context *ctx, const struct srq_c
     if (srq_put_number(o, "revision", (double)r->next.plan.revision) &&
         srq_put_text(o, "op", srq_change_words[change->op]) &&
         srq_put_text(o, "by", change->by[0] != '\0' ? change->by : NULL) && put_units(o, &t) && put_states(o, &t) &&
-        put_size(o, "size", &r->size) && put_place(o, ctx->state) && put_changes(o, &t, &moved))
+        put_size(o, "size", &r->size) && srq_put_live_options(o, r->next.option) && put_place(o, ctx->state) &&
+        put_changes(o, &t, &moved))
         return o;
     cJSON_Delete(o);
     return NULL;
@@ -316,9 +372,9 @@ cJSON *srq_change_reply(const struct srq_change_context *ctx, const struct srq_c
 
     if (srq_put_number(o, "revision", (double)is->revision) &&
         cJSON_AddBoolToObject(o, "applied", !change->dry_run) != NULL && srq_put_number(o, "matched", r->matched) &&
-        put_changes(o, &t, &moved) && put_size(o, "size", &r->size) && put_size(o, "size_now", &r->size_now) &&
-        put_forecast(o, r) && srq_put_number(o, "moved", moved) && put_units(o, &t) &&
-        srq_put_number(o, "cost_s", r->cost_s) && srq_put_copy(o, "warnings", r->warnings))
+        put_changes(o, &t, &moved) && srq_put_live_options(o, r->next.option) && put_size(o, "size", &r->size) &&
+        put_size(o, "size_now", &r->size_now) && put_forecast(o, r) && srq_put_number(o, "moved", moved) &&
+        put_units(o, &t) && srq_put_number(o, "cost_s", r->cost_s) && srq_put_copy(o, "warnings", r->warnings))
         return o;
     cJSON_Delete(o);
     return NULL;

@@ -18,4 +18,7 @@ cJSON *srq_change_event(const struct srq_change_context *ctx, const struct srq_c
 cJSON *srq_change_reply(const struct srq_change_context *ctx, const struct srq_change *change,
                         const struct srq_change_result *r);
 
+/* Adds "options" {lr, hp_first, hp_last}, null where they are as submitted. False when out of memory. */
+bool srq_put_live_options(cJSON *o, const double *option);
+
 #endif

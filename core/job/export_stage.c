@@ -145,7 +145,7 @@ static int write_sheet(struct srq_run *run, const char *dir, struct srq_error *e
 /* As sampling has settled it; without samples, as the job says. */
 static struct srq_high_rule high_rule(const struct srq_run *run)
 {
-    const struct srq_high_steps asked = srq_job_high_steps(run->job, NULL);
+    const struct srq_high_steps asked = srq_job_high_steps(run->job, run->option, NULL);
     cJSON *fact = srq_fact_read(run->ckpt, SRQ_SAMPLES_FACT);
     double first = srq_member_number(fact, "hp_first"), last = srq_member_number(fact, "hp_last");
     struct srq_high_rule rule = { asked.first, asked.last, srq_job_high_dtype(run->job) };

@@ -1,7 +1,15 @@
-/* The steps of high precision. */
+/* The steps of high precision, and whether they and what else may be changed are there to be changed. */
 #include "core/job/high_steps.h"
 
-struct srq_high_steps srq_job_high_steps(const struct srq_job *job, const double *sqnr)
+#include <inttypes.h>
+#include <math.h>
+
+static int chosen(double changed, int64_t submitted, int rule)
+{
+    return !isnan(changed) ? (int)changed : submitted >= 0 ? (int)submitted : rule;
+}
+
+struct srq_high_steps srq_job_high_steps(const struct srq_job *job, const double *option, const double *sqnr)
 {
     const struct srq_job_options *o = &job->spec.opt;
     int n = (int)o->sample_steps, tenth = (n + 5) / 10;
@@ -14,11 +22,36 @@ struct srq_high_steps srq_job_high_steps(const struct srq_job *job, const double
         for (int i = n - 1; i >= n / 2; i--)
             k.last = sqnr[i] < o->hp_sqnr ? n - i : k.last;
     }
-    return (struct srq_high_steps){ o->hp_first >= 0 ? (int)o->hp_first : k.first,
-                                    o->hp_last >= 0 ? (int)o->hp_last : k.last };
+    return (struct srq_high_steps){ chosen(option[SRQ_LIVE_HP_FIRST], o->hp_first, k.first),
+                                    chosen(option[SRQ_LIVE_HP_LAST], o->hp_last, k.last) };
 }
 
 enum srq_dtype srq_job_high_dtype(const struct srq_job *job)
 {
     return job->spec.opt.hp_dtype == 0 ? SRQ_BF16 : SRQ_F32;
+}
+
+int srq_job_check_live(const struct srq_job *job, const struct srq_change *change, struct srq_error *err)
+{
+    if (change->sets[SRQ_LIVE_LR] && (srq_spec_trainer(&job->spec) == NULL || job->train.steps == 0))
+        return srq_fail_field(err, -SRQ_EINVAL, "lr",
+                              "method %s trains nothing: its learning rate cannot be changed while it runs",
+                              srq_spec_quantizer(&job->spec)->name);
+    if (change->sets[SRQ_LIVE_LR] && !(job->train.lr > 0))
+        return srq_fail_field(err, -SRQ_EINVAL, "lr",
+                              "the job was submitted with a learning rate of %g, which others "
+                              "have no proportion to",
+                              job->train.lr);
+    for (int i = SRQ_LIVE_HP_FIRST; i <= SRQ_LIVE_HP_LAST; i++) {
+        if (!change->sets[i])
+            continue;
+        if (!job->info->pictures || job->spec.opt.samples == 0)
+            return srq_fail_field(err, -SRQ_EINVAL, srq_live_option_words[i],
+                                  "the job samples no pictures: %s is of none", srq_live_option_words[i]);
+        if (change->option[i] > (double)job->spec.opt.sample_steps)
+            return srq_fail_field(err, -SRQ_EINVAL, srq_live_option_words[i],
+                                  "%s %g is more than the %" PRId64 " steps in which pictures are sampled",
+                                  srq_live_option_words[i], change->option[i], job->spec.opt.sample_steps);
+    }
+    return 0;
 }

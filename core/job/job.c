@@ -263,8 +263,10 @@ static int run_rows(struct srq_run *run, const struct stage_row *rows, size_t co
 static int make_result(struct srq_run *run, struct srq_error *err)
 {
     for (;;) {
-        int rc = run_rows(run, making, COUNT(making), err);
+        int rc;
 
+        srq_tasks_sync_options(run->tasks);
+        rc = run_rows(run, making, COUNT(making), err);
         if (rc == -SRQ_ECANCELED && srq_tasks_unfinished(run->tasks))
             rc = srq_run_check(run, err);
         if (rc == 0 && srq_tasks_seal(run->tasks))

@@ -3,6 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
+#include "core/job/change_json.h"
 #include "core/job/plan_json.h"
 #include "core/proto/members.h"
 
@@ -76,7 +77,8 @@ static cJSON *to_json(const struct srq_live_plan *lp)
         return NULL;
     layers = cJSON_DetachItemFromObjectCaseSensitive(root, "layers"); /* the longest comes last */
     ok = add_budget(root, lp) && srq_put_copy(root, "allocation", lp->allocation) && add_pins(root, lp) &&
-         add_hold(root, lp) && add_wanted(root, lp) && srq_put_copy(root, "last_change", lp->last_change);
+         add_hold(root, lp) && add_wanted(root, lp) && srq_put_live_options(root, lp->option) &&
+         srq_put_copy(root, "last_change", lp->last_change);
     ok = cJSON_AddItemToObject(root, "layers", layers) && ok;
     if (ok)
         return root;
@@ -195,6 +197,15 @@ static int read_wanted(const cJSON *root, const char *path, struct srq_live_plan
     return 0;
 }
 
+/* Files of earlier versions have none. */
+static void read_options(const cJSON *root, struct srq_live_plan *lp)
+{
+    const cJSON *options = cJSON_GetObjectItemCaseSensitive(root, "options");
+
+    for (int i = 0; i < SRQ_LIVE_OPTIONS; i++)
+        lp->option[i] = srq_member_number(options, srq_live_option_words[i]);
+}
+
 static int take_copy(const cJSON *root, const char *key, cJSON **out, struct srq_error *err)
 {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(root, key);
@@ -230,6 +241,7 @@ static int from_json(struct srq_live_plan *lp, const cJSON *root, const char *pa
         rc = read_hold(cJSON_GetObjectItemCaseSensitive(root, "hold"), path, lp, err);
     if (rc == 0)
         rc = read_wanted(root, path, lp, err);
+    read_options(root, lp);
     if (rc == 0)
         rc = take_copy(root, "allocation", &lp->allocation, err);
     return rc == 0 ? take_copy(root, "last_change", &lp->last_change, err) : rc;

@@ -1,8 +1,9 @@
 /* plan.json: the live plan as a job keeps it.
  *
  * {revision, budget {bits, candidates}|null, allocation|null, pins, hold {block, generation, schemes}|null, retune
- * [blocks], generations [of those], back, last_change|null, layers}. A file with revision and layers alone, as
- * srq-worker --plan gives them, is read too: then budget and pins stay as they are in `lp`. */
+ * [blocks], generations [of those], back, options {lr, hp_first, hp_last}, last_change|null, layers}. A file with
+ * revision and layers alone, as srq-worker --plan gives them, is read too: then budget and pins stay as they are in
+ * `lp`. */
 #ifndef SRQ_JOB_PLAN_FILE_H
 #define SRQ_JOB_PLAN_FILE_H
 

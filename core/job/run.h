@@ -3,6 +3,7 @@
 #define SRQ_JOB_RUN_H
 
 #include "core/base/hash.h"
+#include "core/budget/live.h"
 #include "core/eval/evaluator.h"
 #include "core/job/checkpoint.h"
 #include "core/job/events.h"
@@ -24,6 +25,7 @@ struct srq_run {
     struct srq_events events;
     struct srq_job_flags *flags;
     struct srq_tasks *tasks;
+    double option[SRQ_LIVE_OPTIONS]; /* that were changed; NaN: as submitted */
     struct srq_usage *usage;
     struct srq_samples calib;        /* with the copies whose words are drawn anew; count 0: none */
     struct srq_noisy_pictures noisy; /* of a diffusion model, in the place of its words; n 0: none */

@@ -18,7 +18,7 @@
 #include <inttypes.h>
 #include <math.h>
 
-#define KEY_LEN (SRQ_HASH_HEX + 33)
+#define KEY_LEN (SRQ_HASH_HEX + 33 + 2 * SRQ_LIVE_OPTIONS * 12)
 #define SHEET_PICTURES 16 /* of each model */
 #define DRAWS 1000        /* of the bootstrap */
 
@@ -31,6 +31,7 @@ struct sampling {
     int64_t n, pixels;
     struct srq_sample_models *models;
     struct srq_high_steps high;
+    bool again; /* other steps are wanted meanwhile */
     int model;
     double times[SRQ_SAMPLE_BATCH];
     float *other;                   /* [batch, pixels] */
@@ -50,7 +51,7 @@ static int begin(struct sampling *s, struct srq_error *err)
     s->shape = srq_model_pictures(job->model);
     s->pixels = s->shape.height * s->shape.width * s->shape.channels;
     s->n = job->spec.opt.samples;
-    s->high = srq_job_high_steps(job, NULL);
+    s->high = srq_job_high_steps(job, s->run->option, NULL);
     s->other = srq_calloc((size_t)(SRQ_SAMPLE_BATCH * s->pixels), sizeof(*s->other));
     s->signal = srq_calloc(2 * steps, sizeof(*s->signal));
     ok = s->other != NULL && s->signal != NULL;
@@ -107,24 +108,13 @@ static int predict(void *ctx, int step, double t, const float *x, int64_t n, flo
     return rc == 0 && s->model == FULL && s->signal[step] == 0 ? compare_step(s, step, x, n, out, err) : rc;
 }
 
-static int tick(void *ctx, int64_t done, int64_t total)
-{
-    struct sampling *s = ctx;
-
-    srq_event_progress(&s->run->events, (double)(s->model * total + done), (double)(MODELS * total), "picture-steps",
-                       srq_sampled_words[s->model]);
-    if (srq_tasks_unfinished(s->run->tasks))
-        return srq_fail(&s->tick_error, -SRQ_ECANCELED, "the plan changed");
-    return srq_run_check(s->run, &s->tick_error);
-}
-
 static double step_sqnr(const struct sampling *s, int64_t step)
 {
     return s->noise[step] > 0 ? 10 * log10(s->signal[step] / s->noise[step]) : (double)INFINITY;
 }
 
 /* Once the original's way is known: how many of its steps the mix leaves to the quantized model. */
-static int settle_high(struct sampling *s, struct srq_error *err)
+static int settle_high(struct sampling *s, struct srq_high_steps *out, struct srq_error *err)
 {
     int64_t steps = s->run->job->spec.opt.sample_steps;
     double *sqnr = srq_calloc((size_t)steps, sizeof(*sqnr));
@@ -133,9 +123,38 @@ static int settle_high(struct sampling *s, struct srq_error *err)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory for sampling");
     for (int64_t i = 0; i < steps; i++)
         sqnr[i] = step_sqnr(s, i);
-    s->high = srq_job_high_steps(s->run->job, sqnr);
+    srq_tasks_sync_options(s->run->tasks);
+    *out = srq_job_high_steps(s->run->job, s->run->option, sqnr);
     srq_free(sqnr);
     return 0;
+}
+
+/* The mix begins anew where a user wants other steps meanwhile. */
+static int follow_options(struct sampling *s, struct srq_error *err)
+{
+    struct srq_high_steps now;
+    int rc = s->model == MIXED ? settle_high(s, &now, err) : 0;
+
+    if (rc == 0 && s->model == MIXED && (now.first != s->high.first || now.last != s->high.last)) {
+        s->again = true;
+        rc = srq_fail(err, -SRQ_ECANCELED, "the steps of high precision changed");
+    }
+    return rc;
+}
+
+static int tick(void *ctx, int64_t done, int64_t total)
+{
+    struct sampling *s = ctx;
+    int rc = follow_options(s, &s->tick_error);
+
+    if (rc != 0)
+        return rc;
+
+    srq_event_progress(&s->run->events, (double)(s->model * total + done), (double)(MODELS * total), "picture-steps",
+                       srq_sampled_words[s->model]);
+    if (srq_tasks_unfinished(s->run->tasks))
+        return srq_fail(&s->tick_error, -SRQ_ECANCELED, "the plan changed");
+    return srq_run_check(s->run, &s->tick_error);
 }
 
 static int sample(struct sampling *s, struct srq_error *err)
@@ -153,11 +172,20 @@ static int sample(struct sampling *s, struct srq_error *err)
                                          .ctx = s };
     int rc = 0;
 
-    for (s->model = 0; rc == 0 && s->model < MODELS; s->model++) {
-        if (s->model == MIXED)
-            rc = settle_high(s, err);
+    while (rc == 0 && s->model < MODELS) {
+        s->again = false;
+        if (s->model == MIXED) {
+            s->seconds[MIXED] = s->high_s = 0;
+            s->high_n = 0;
+            rc = settle_high(s, &s->high, err);
+        }
         if (rc == 0)
             rc = srq_sample(&sampler, 0, s->n, s->pictures[s->model], err);
+        if (rc == -SRQ_ECANCELED && s->again) {
+            s->tick_error.code = rc = 0;
+            continue;
+        }
+        s->model++;
     }
     return rc;
 }
@@ -346,11 +374,22 @@ static void show(const struct sampling *s)
     }
 }
 
-static int make(struct srq_run *run, const char *key, struct srq_error *err)
+/* What pictures are of: results, and the options that were changed. */
+static void make_key(const struct srq_run *run, char key[KEY_LEN])
+{
+    int n = snprintf(key, KEY_LEN, "%s%016" PRIx64 "%016" PRIx64, run->basis, srq_tasks_plan_key(run->tasks),
+                     srq_tasks_inputs(run->tasks, srq_tasks_units(run->tasks)));
+
+    for (int i = SRQ_LIVE_HP_FIRST; i <= SRQ_LIVE_HP_LAST; i++)
+        n += isnan(run->option[i]) ? 0 : snprintf(key + n, KEY_LEN - (size_t)n, " %d %.0f", i, run->option[i]);
+}
+
+static int make(struct srq_run *run, struct srq_error *err)
 {
     struct sampling s = { .run = run };
     cJSON *fact = cJSON_CreateObject();
     double since = srq_clock_s();
+    char key[KEY_LEN];
     int rc = fact != NULL ? begin(&s, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory for sampling");
 
     srq_event_stage(&run->events, SRQ_STAGE_EVALUATE, 0, (double)(MODELS * s.n * run->job->spec.opt.sample_steps),
@@ -365,6 +404,7 @@ static int make(struct srq_run *run, const char *key, struct srq_error *err)
         rc = write_sheet(&s, err);
     if (rc == 0)
         show(&s);
+    make_key(run, key);
     if (rc == 0 && (!srq_put_text(fact, "of", key) || !srq_put_number(fact, "elapsed_s", srq_clock_s() - since)))
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory for sampling");
     if (rc == 0)
@@ -385,11 +425,11 @@ int srq_stage_sample(struct srq_run *run, struct srq_error *err)
     char key[KEY_LEN];
     bool known;
 
-    snprintf(key, sizeof(key), "%s%016" PRIx64 "%016" PRIx64, run->basis, srq_tasks_plan_key(run->tasks),
-             srq_tasks_inputs(run->tasks, srq_tasks_units(run->tasks)));
+    srq_tasks_sync_options(run->tasks);
+    make_key(run, key);
     known = of != NULL && strcmp(of, key) == 0;
     if (known)
         tell(run, fact);
     cJSON_Delete(fact);
-    return known || run->job->spec.opt.samples == 0 ? 0 : make(run, key, err);
+    return known || run->job->spec.opt.samples == 0 ? 0 : make(run, err);
 }

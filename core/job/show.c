@@ -93,7 +93,7 @@ static bool put_sqnr(cJSON *o, const struct srq_shown *s)
 
 void srq_show_pictures(struct srq_run *run, const struct srq_shown *s)
 {
-    struct srq_high_steps high = s->high != NULL ? *s->high : srq_job_high_steps(run->job, NULL);
+    struct srq_high_steps high = s->high != NULL ? *s->high : srq_job_high_steps(run->job, run->option, NULL);
     cJSON *o = cJSON_CreateObject();
     bool ok = o != NULL && srq_put_text(o, "which", srq_sampled_words[s->which]) &&
               srq_put_number(o, "train_step", s->train_step >= 0 ? (double)s->train_step : (double)NAN) &&

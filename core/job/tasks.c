@@ -8,6 +8,7 @@
 #include "core/flow/snapshot.h"
 #include "core/job/change_json.h"
 #include "core/job/footprint.h"
+#include "core/job/high_steps.h"
 #include "core/job/plan_file.h"
 #include "core/job/run.h"
 #include "core/job/scores_json.h"
@@ -299,6 +300,24 @@ int srq_tasks_commit(struct srq_tasks *t, const struct srq_task *task, const str
 
 /* ---- the run's own copy ------------------------------------------------------------------------------------------ */
 
+void srq_tasks_sync_options(struct srq_tasks *t)
+{
+    pthread_mutex_lock(&t->lock);
+    memcpy(t->run->option, t->plan.option, sizeof(t->run->option));
+    pthread_mutex_unlock(&t->lock);
+}
+
+static bool knows_options(const struct srq_tasks *t)
+{
+    for (int i = 0; i < SRQ_LIVE_OPTIONS; i++) {
+        double a = t->run->option[i], b = t->plan.option[i];
+
+        if (isnan(a) != isnan(b) || (!isnan(a) && a != b))
+            return false;
+    }
+    return true;
+}
+
 int srq_tasks_sync(struct srq_tasks *t, struct srq_error *err)
 {
     struct srq_resolved *r = &t->run->resolved;
@@ -308,6 +327,7 @@ int srq_tasks_sync(struct srq_tasks *t, struct srq_error *err)
     pthread_mutex_lock(&t->lock);
     rc = srq_plan_copy(&t->plan.plan, &copy, err);
     if (rc == 0) {
+        memcpy(t->run->option, t->plan.option, sizeof(t->run->option));
         srq_plan_fini(&r->choice.plan);
         r->choice.plan = copy;
         for (int i = 0; i < r->job.layer_count; i++)
@@ -332,7 +352,7 @@ bool srq_tasks_seal(struct srq_tasks *t)
     bool done;
 
     pthread_mutex_lock(&t->lock);
-    done = t->again_unit < 0 && srq_live_next(&t->plan, &t->state) < 0;
+    done = t->again_unit < 0 && srq_live_next(&t->plan, &t->state) < 0 && knows_options(t);
     if (done && t->closed[0] == '\0')
         snprintf(t->closed, sizeof(t->closed), "is being exported");
     pthread_mutex_unlock(&t->lock);
@@ -447,6 +467,19 @@ static int print_change(const struct srq_change_context *ctx, const struct srq_c
                : srq_fail(err, -SRQ_ENOMEM, "out of memory changing the plan");
 }
 
+static int check_options(const struct srq_tasks *t, const struct srq_change *change, struct srq_error *err)
+{
+    char *trained = srq_asprintf("%s/" SRQ_TRAINED_FILE ".safetensors", t->run->ckpt);
+    int rc = trained != NULL ? srq_job_check_live(&t->run->resolved.job, change, err)
+                             : srq_fail(err, -SRQ_ENOMEM, "out of memory changing options");
+
+    if (rc == 0 && change->sets[SRQ_LIVE_LR] && srq_path_exists(trained))
+        rc = srq_fail_field(err, -SRQ_ESTATE, "lr",
+                            "the training of job %s is over; its learning rate no longer matters", t->run->id);
+    srq_free(trained);
+    return rc;
+}
+
 static int change_locked(struct srq_tasks *t, const struct srq_change *change, cJSON **reply, struct srq_error *err)
 {
     struct srq_resolved *r = &t->run->resolved;
@@ -468,13 +501,19 @@ static int change_locked(struct srq_tasks *t, const struct srq_change *change, c
 
     if (t->closed[0] != '\0' && !change->dry_run)
         return srq_fail(err, -SRQ_ESTATE, "job %s %s; its plan can no longer be changed", ctx.job, t->closed);
+    rc = change->op == SRQ_CHANGE_SET ? check_options(t, change, err) : 0;
+    if (rc != 0)
+        return rc;
     t->state.iter = atomic_load(&t->iter);
     t->state.spent_s = srq_clock_s() - t->began;
     rc = srq_change_make(&ctx, change, &result, err);
     if (rc == 0)
         rc = print_change(&ctx, change, &result, &answer, err);
     if (rc == 0 && !change->dry_run)
-        rc = adopt(t, &result, ctx.solver != NULL && change->op != SRQ_CHANGE_RETUNE && !isnan(result.next.bits), err);
+        rc = adopt(t, &result,
+                   ctx.solver != NULL && change->op != SRQ_CHANGE_RETUNE && change->op != SRQ_CHANGE_SET &&
+                       !isnan(result.next.bits),
+                   err);
     if (rc == 0 && reply != NULL) {
         *reply = answer;
         answer = NULL;

@@ -47,7 +47,8 @@ int srq_tasks_commit(struct srq_tasks *t, const struct srq_task *task, const str
                      struct srq_block_result *result, bool *given_up, struct srq_error *err);
 /* The run's plan, schemes, size and memory become those of the live plan. */
 int srq_tasks_sync(struct srq_tasks *t, struct srq_error *err);
-/* Nothing may be changed from here on. False: something is left to do; then changes go on. */
+/* Nothing may be changed from here on. False: something is left to do, or the run was not told of options that were
+ * changed; then changes go on. */
 bool srq_tasks_seal(struct srq_tasks *t);
 void srq_tasks_close(struct srq_tasks *t,
                      const char *why);                /* the same whatever is left; changes are refused with `why` */
@@ -60,6 +61,8 @@ int64_t srq_tasks_generation(const struct srq_tasks *t, int unit); /* of its res
 /* Names the results of the units before `unit`: what its inputs came through. */
 uint64_t srq_tasks_inputs(void *tasks, int unit);
 uint64_t srq_tasks_plan_key(const struct srq_tasks *t); /* names the schemes of the run's plan */
+/* The run's options become those of the live plan, as in srq_tasks_sync, which does that too. */
+void srq_tasks_sync_options(struct srq_tasks *t);
 
 /* How far a unit is, as messages say it. Under the lock, so that no change is told between the asking and the telling.
  */

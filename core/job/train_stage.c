@@ -26,6 +26,7 @@ struct stage {
     char *done, *running; /* files */
     struct srq_pace pace; /* of checkpoints */
     uint64_t plan;        /* that it works towards */
+    double lr;            /* learning rate, before it decays */
     double best;
     int64_t told; /* points */
     struct srq_error tick_error;
@@ -43,14 +44,19 @@ static int checkpoint(struct stage *s, struct srq_error *err)
                    : rc;
 }
 
-/* A change of the plan holds from this step on, which the checkpoint says to a resume. */
+/* A change of the plan or of the learning rate holds from this step on, which the checkpoint says to a resume. */
 static int follow_plan(struct stage *s, bool *changed, struct srq_error *err)
 {
+    const struct srq_trainer_schedule *schedule = &s->run->job->train;
     int rc = srq_tasks_sync(s->run->tasks, err);
     uint64_t plan = srq_tasks_plan_key(s->run->tasks);
+    double lr = s->run->option[SRQ_LIVE_LR];
 
-    *changed = plan != s->plan;
+    lr = isnan(lr) ? schedule->lr : lr;
+    *changed = plan != s->plan || lr != s->lr;
     s->plan = plan;
+    s->lr = lr;
+    srq_train_set_rate(s->t, lr == schedule->lr ? 1 : lr / schedule->lr);
     return rc;
 }
 
@@ -116,7 +122,7 @@ static void on_point(void *ctx, const struct srq_train_point *p)
         return;
     cJSON_AddNumberToObject(data, "iter", (double)p->step);
     srq_put_number(data, "loss", p->loss);
-    srq_put_number(data, "lr", s->run->job->train.lr);
+    srq_put_number(data, "lr", s->lr);
     srq_put_number(data, "task", p->task);
     srq_put_number(data, "kd", p->kd);
     srq_put_number(data, "kd_layers", p->layers);
@@ -154,6 +160,7 @@ static int train(struct stage *s, struct srq_error *err)
     cfg.batch_ctx = s->noisy;
     srq_event_stage(&run->events, SRQ_STAGE_TRANSFORM, 0, (double)all, "steps");
     s->plan = srq_tasks_plan_key(run->tasks);
+    s->lr = isnan(run->option[SRQ_LIVE_LR]) ? run->job->train.lr : run->option[SRQ_LIVE_LR];
     if (rc == 0)
         rc = srq_train_create(&cfg, &s->t, err);
     if (rc == 0)

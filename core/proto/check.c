@@ -158,6 +158,17 @@ static void join(char out[160], const char *prefix, const char *name)
     snprintf(out, 160, "%.90s%s%.60s", prefix, prefix[0] != '\0' ? "." : "", name);
 }
 
+/* With the members that there are, as many as fit in a sentence. */
+static int unknown(const struct srq_field *fields, const char *path, struct srq_error *err)
+{
+    char list[160] = "";
+    size_t at = 0;
+
+    for (const struct srq_field *f = fields; f->name != NULL && at + strlen(f->name) + 3 < sizeof(list); f++)
+        at += (size_t)snprintf(list + at, sizeof(list) - at, "%s%s", at > 0 ? ", " : "", f->name);
+    return srq_fail_field(err, -SRQ_EINVAL, path, "unknown member \"%s\"; there are: %s", path, at > 0 ? list : "none");
+}
+
 static int check_members(const struct srq_field *fields, const cJSON *object, const char *prefix, struct srq_error *err)
 {
     const cJSON *item;
@@ -170,7 +181,7 @@ static int check_members(const struct srq_field *fields, const cJSON *object, co
 
         join(path, prefix, item->string);
         if (f == NULL)
-            return srq_fail_field(err, -SRQ_EINVAL, path, "unknown member \"%s\"", path);
+            return unknown(fields, path, err);
         rc = check_value(f, item, path, err);
         if (rc != 0)
             return rc;

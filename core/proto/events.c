@@ -153,6 +153,7 @@ static const struct srq_field plan_changed[] = {
     F_OCHOS("states", srq_work_state_words, "how far each block and its layers are after the change, in their order; "
                                             "the last is what lies outside the blocks"),
     F_OSUB("size", SRQ_T_OBJECT, srq_size_fields, "size after the change"),
+    F_OSUB("options", SRQ_T_OBJECT, srq_live_options_fields, "options that were changed; null values: as submitted"),
     F_OSUB("at", SRQ_T_OBJECT, place_in_job, "where the job was; a resume applies the change there"),
     F_END
 };

@@ -37,5 +37,6 @@
 
 /* Shared by methods and events (methods.c). */
 extern const struct srq_field srq_size_fields[];
+extern const struct srq_field srq_live_options_fields[];
 
 #endif

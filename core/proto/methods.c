@@ -147,6 +147,18 @@ const struct srq_field srq_size_fields[] = {
     F_NUL("average_bits", SRQ_T_NUMBER, "bits that a quantized weight takes, scales and zero-points included"),
     F_END
 };
+static const struct srq_field new_options[] = {
+    F_ORNG("lr", SRQ_T_NUMBER, 0, 1, "learning rate of a trainer"),
+    F_ORNG("hp_first", SRQ_T_INT, 0, COUNT_MAX, "first steps of sampling that the mix computes in high precision"),
+    F_ORNG("hp_last", SRQ_T_INT, 0, COUNT_MAX, "the same of the last steps"),
+    F_END
+};
+const struct srq_field srq_live_options_fields[] = {
+    F_NRNG("lr", SRQ_T_NUMBER, 0, 1, "learning rate of a trainer"),
+    F_NRNG("hp_first", SRQ_T_INT, 0, COUNT_MAX, "first steps of sampling that the mix computes in high precision"),
+    F_NRNG("hp_last", SRQ_T_INT, 0, COUNT_MAX, "the same of the last steps"),
+    F_END
+};
 #define PLAN_ANSWER                                                                                                  \
     F_NSUB("size", SRQ_T_OBJECT, srq_size_fields, "size before and after"),                                          \
     F_NSUB("memory", SRQ_T_OBJECT, amounts, "memory planned"),                                                       \
@@ -278,6 +290,7 @@ static const struct srq_field plan_reply[] = {
     F_REQ("revision", SRQ_T_INT, "revision of the plan"),
     F_OSUB("budget", SRQ_T_OBJECT, budget_fields, "size that the plan keeps to; null: none"),
     F_OSUB("pins", SRQ_T_ARRAY, pin_fields, "what users decided, in order; a later one wins"),
+    F_OSUB("options", SRQ_T_OBJECT, srq_live_options_fields, "options that were changed; null values: as submitted"),
     F_OSUB("size", SRQ_T_OBJECT, srq_size_fields, "size before and after"),
     F_SUB("layers", SRQ_T_ARRAY, layer_fields, "the plan"),
     PAGE_REPLY,
@@ -360,13 +373,19 @@ static const struct srq_field retune_params[] = {
     F_RNG("patterns", SRQ_T_STRINGS, 1, 1000, "layers whose blocks are tuned again"),
     CHANGE_AGAIN, CHANGE_GUARDS, F_END
 };
+static const struct srq_field set_params[] = {
+    JOB_PARAM,
+    F_SUB("options", SRQ_T_OBJECT, new_options, "values from now on; null: as submitted"),
+    CHANGE_GUARDS, F_END
+};
 static const struct srq_field worker_change_params[] = {
-    F_CHO("op", WORDS("pin", "unpin", "budget", "retune"), "which change"),
+    F_CHO("op", WORDS("pin", "unpin", "budget", "retune", "set"), "which change"),
     F_RNG("by", SRQ_T_STRING, 1, 300, "who asked"),
     F_OLIST("pins", pin_fields, 1000, "of pin"),
     F_ORNG("patterns", SRQ_T_STRINGS, 1, 1000, "of unpin and retune"),
     F_ORNG("bits", SRQ_T_NUMBER, 0, BITS_MOST, "of budget; null: none any more"),
     F_OPT("release", SRQ_T_BOOL, "of budget"),
+    F_OSUB("options", SRQ_T_OBJECT, new_options, "of set"),
     CHANGE_RUNNING, CHANGE_AGAIN, CHANGE_GUARDS, F_END
 };
 static const struct srq_field change_row[] = {
@@ -393,6 +412,7 @@ static const struct srq_field change_reply[] = {
     F_SUB("size_now", SRQ_T_OBJECT, srq_size_fields, "size before it"),
     F_RNG("moved", SRQ_T_INT, 0, COUNT_MAX, "those of them that the allocator chose again, to keep the budget"),
     F_NSUB("forecast", SRQ_T_OBJECT, forecast, "predicted loss; null: not known, or the job has no budget"),
+    F_SUB("options", SRQ_T_OBJECT, srq_live_options_fields, "in force then; null values: as submitted"),
     F_NUL("forecast_missing", SRQ_T_STRING, "why it is not known; null: it is, or the job has no budget"),
     F_NUL("restarts", SRQ_T_INT, "block that starts again at iteration 0"),
     F_REQ("retunes", SRQ_T_INTS, "numbers of the blocks that are tuned again after the first pass"),
@@ -486,6 +506,8 @@ static const struct srq_method methods[] = {
     { "job.budget", SRQ_AUTH_OWNER, "Sets the average bits and solves the plan again around its pins.", budget_params,
       change_reply, NULL, SRQ_SERVER_DAEMON },
     { "job.retune", SRQ_AUTH_OWNER, "Has the blocks of layers tuned again.", retune_params, change_reply, NULL,
+      SRQ_SERVER_DAEMON },
+    { "job.set", SRQ_AUTH_OWNER, "Changes options of a job while it runs.", set_params, change_reply, NULL,
       SRQ_SERVER_DAEMON },
     { "job.heatmap", SRQ_AUTH_LOOK, "One number for every layer.", heatmap_params, heatmap_reply, "cells",
       SRQ_SERVER_DAEMON },

@@ -59,6 +59,9 @@ void srq_train_free(struct srq_train *t);
 int srq_train_run(struct srq_train *t, const char *from, const struct srq_train_events *events, struct srq_error *err);
 int64_t srq_train_step(const struct srq_train *t); /* steps done */
 
+/* All learning rates are those of the plugin times this from now on; 1 at first. */
+void srq_train_set_rate(struct srq_train *t, double factor);
+
 /* What the student says now, or (`taught`) the stored model, about n pictures x [n, height*width*channels] at
  * `times` [n],
  * any n: y [n, height*width*out_channels]. Between steps only, as from a tick, and after the run: the training goes on

@@ -48,6 +48,7 @@ struct srq_train {
     int feature_count;
     float *feature_values;
     int64_t done;
+    double rate; /* factor of all learning rates */
 };
 
 /* trainer_state.c: reads what srq_train_save wrote. */

@@ -241,6 +241,7 @@ int srq_train_create(const struct srq_train_config *c, struct srq_train **out, s
     t->cfg = *c;
     t->part = c->plugin->trainer;
     t->done = -c->schedule.warmup;
+    t->rate = 1;
     rc = make(t, err);
     if (rc != 0)
         srq_train_free(t);
@@ -275,10 +276,16 @@ int64_t srq_train_step(const struct srq_train *t)
     return t->done;
 }
 
+void srq_train_set_rate(struct srq_train *t, double factor)
+{
+    t->rate = factor;
+}
+
 /* ---- activations ------------------------------------------------------------------------------------------------- */
 
 #define EXTENT_GRAIN 65536
 #define EXTENT_SHARES 64
+#define OBSERVED_BITS 8 /* that the plugin is told of a layer that is not rounded (yet) */
 
 struct extent {
     const struct srq_tensor *x;
@@ -334,16 +341,26 @@ static void observe(void *ctx, struct srq_rounding *r, const struct srq_tensor *
         high = e.high[s] > high ? e.high[s] : high;
     }
     if (low <= high && isfinite(low) && isfinite(high)) {
+        int bits = a->info.bits;
+
+        a->info.bits = bits > 0 ? bits : OBSERVED_BITS;
         a->t->part->observe(srq_host_services(), a->t->cfg.self, &a->info, low, high);
+        a->info.bits = bits;
         a->info.seen = true;
     }
-    take_grid(a, r);
+    if (a->info.bits > 0)
+        take_grid(a, r);
 }
 
-/* Whether a layer's input (or output) is rounded. */
+/* Whether the input (or output) of layers is rounded where schemes say so. */
+static bool may_round(const struct srq_train *t, int i)
+{
+    return i % 2 == 0 || t->cfg.schedule.outputs;
+}
+
 static bool rounds(const struct srq_train *t, int i)
 {
-    return t->cfg.schemes[i / 2].act_bits > 0 && (i % 2 == 0 || t->cfg.schedule.outputs);
+    return t->cfg.schemes[i / 2].act_bits > 0 && may_round(t, i);
 }
 
 static struct srq_rounding *rounding_of(struct srq_train *t, int i)
@@ -368,11 +385,11 @@ void srq_train_take_schemes(struct srq_train *t)
     }
 }
 
-/* Whether what passes moves the ranges. */
+/* Whether what passes moves the ranges: of all layers, as a change of the plan may have any of them rounded later. */
 static void listen(struct srq_train *t, bool on)
 {
     for (int i = 0; i < 2 * t->layers; i++)
-        rounding_of(t, i)->observe = on && rounds(t, i) ? observe : NULL;
+        rounding_of(t, i)->observe = on && may_round(t, i) ? observe : NULL;
 }
 
 /* ---- passes ------------------------------------------------------------------------------------------------------ */
@@ -543,7 +560,7 @@ static int take_step(struct srq_train *t, struct srq_train_point *p, struct srq_
 {
     const struct srq_trainer_schedule *s = &t->cfg.schedule;
     const struct srq_step step = {
-        .size = sizeof(step), .iter = t->done, .iters = s->steps, .accum = 1, .schedule = decayed(s, t->done)
+        .size = sizeof(step), .iter = t->done, .iters = s->steps, .accum = 1, .schedule = t->rate * decayed(s, t->done)
     };
     double sum = 0, shrink;
     int rc = 0;

@@ -221,6 +221,86 @@ def a_pin_during_training_is_obeyed_from_then_on():
         assert layers["mid_block.resnets.0.conv1"]["scheme"] == "w4a8"
 
 
+def paused(p, name, j, when):
+    """The folder of a job whose worker was told to stop once `when(folder)`."""
+    path, folder = p.write_job(name, dict(j, output=p.path(name))), p.path(name + ".job")
+    w = subprocess.Popen([p.env["SRQ_WORKER"], "--spec", path, "--dir", folder], env=p.env,
+                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until("the place to pause at", lambda: when(folder) or w.poll() is not None)
+    w.send_signal(signal.SIGTERM)
+    assert w.wait() == 10, "it was over before it was paused"
+    return folder
+
+
+def change(p, folder, code=0, **ask):
+    r = subprocess.run([p.env["SRQ_WORKER"], "--change", folder], env=p.env, input=json.dumps(dict(ask, by="a test")),
+                       capture_output=True, text=True)
+    assert (r.returncode == 0) == (code == 0), r.stdout + r.stderr
+    return r.stdout + r.stderr
+
+
+def a_layer_that_gets_activation_bits_late_was_observed():
+    """Its range is known from calibration though nothing of it was rounded then."""
+    j = job("diffusion-ptq", "w8", formats=("int8",), **dict(PTQ, sample_steps=400))
+    with Place() as p:
+        folder = paused(p, "out", j, lambda d: os.path.exists(d + "/ckpt/trained.safetensors"))
+        change(p, folder, op="pin", pins=[{"pattern": "mid_block.resnets.0.conv1", "scheme": "w8a8"}])
+        p.run(p.env["SRQ_WORKER"], "--job", folder)
+        with open(p.path("out/unet/srq_activations.safetensors") if os.path.exists(p.path("out/unet/srq_activations.safetensors"))
+                  else p.path("out/srq_activations.safetensors"), "rb") as f:
+            head = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
+        assert [n for n in head if n != "__metadata__"] == ["mid_block.resnets.0.conv1.input"], head
+        assert report(p.path("out"))["diffusion"]["integer_layers"] == 1
+
+
+def options_are_changed_while_it_runs():
+    """The learning rate from that step on, the steps of high precision whenever; kills leave no trace of it either."""
+    j = job("diffusion-qat", "w4a8", **dict(QAT, checkpoint_s=0, diffusion_qat__steps=100))
+    asked = {"lr": 1e-5, "hp_first": 0, "hp_last": 2}
+    with Place() as p:
+        folder = paused(p, "calm", j, lambda d: len(events(d, "transform.point")) > 10)
+        for options, said in (({"hp_first": 11}, "more than the 10 steps"), ({"steps": 5}, "there are: lr, hp_first, hp_last"),
+                              ({"lr": 2}, "not between 0 and 1"), ({}, "at least one")):
+            assert said in change(p, folder, code=1, op="set", options=options), said
+        assert "already" in change(p, folder, op="set", options={"lr": None})
+        at = len(events(folder, "transform.point"))
+        assert json.loads(change(p, folder, op="set", options=asked))["options"] == asked
+        shutil.copytree(folder, p.path("killed.job"))
+        p.run(p.env["SRQ_WORKER"], "--job", folder)
+        told = [e["lr"] for e in events(folder, "transform.point")]
+        assert told[:at] == [1e-3] * at and set(told[at:]) == {1e-5}, told
+        d = report(p.path("calm"))["diffusion"]
+        assert (d["hp_first"], d["hp_last"]) == (0, 2), d
+        assert [e["options"] for e in events(folder, "plan.changed")][-1] == asked
+        # the same once more, killed on the way
+        os.rename(p.path("calm"), p.path("kept"))
+        before = len(events(p.path("killed.job"), "checkpoint"))
+        w = subprocess.Popen([p.env["SRQ_WORKER"], "--job", p.path("killed.job")], env=p.env, stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL)
+        wait_until("a place to kill at",
+                   lambda: len(events(p.path("killed.job"), "checkpoint")) > before + 5 or w.poll() is not None)
+        w.send_signal(signal.SIGKILL)
+        assert w.wait() == -signal.SIGKILL, "it was over before it was killed"
+        p.run(p.env["SRQ_WORKER"], "--job", p.path("killed.job"))
+        assert not differing(p.path("kept"), p.path("calm")), differing(p.path("kept"), p.path("calm"))
+        folder = paused(p, "ptq", job("diffusion-ptq", "w8a8", **dict(PTQ, sample_steps=400)),
+                        lambda d: os.path.exists(d + "/ckpt/trained.safetensors"))
+        assert "trains nothing" in change(p, folder, code=1, op="set", options={"lr": 0.1})
+
+
+def other_high_steps_are_taken_while_it_samples():
+    """Through the daemon, as a user does; the learning rate is refused by then."""
+    with Place() as p:
+        j = p.submit("out", job("diffusion-qat", "w8a8", **dict(QAT, sample_steps=300)))
+        wait_until("sampling to begin", lambda: os.path.exists(p.job_dir(j) + "/ckpt/trained.safetensors"))
+        assert "training of job" in p.run(p.env["SRQ_CTL"], "set", j, "lr=1e-4", code=1)
+        assert "hp_first 7" in p.run(p.env["SRQ_CTL"], "set", j, "hp_first=7", "hp_last=default")
+        p.wait(j)
+        d = report(p.path("out"))["diffusion"]
+        assert (d["hp_first"], d["hp_last"]) == (7, 30), d
+        assert p.ctl("plan", j)["options"] == {"lr": None, "hp_first": 7, "hp_last": None}
+
+
 def edges_keep_eight_bits_unless_told_otherwise():
     with Place() as p:
         worker(p, "out", job("diffusion-ptq", "w4a4", layers=[("conv_out", "w4a4")], **PTQ))
@@ -506,6 +586,9 @@ if __name__ == "__main__":
         blocks_are_distilled_too,
         kills_leave_no_trace,
         a_pin_during_training_is_obeyed_from_then_on,
+        a_layer_that_gets_activation_bits_late_was_observed,
+        options_are_changed_while_it_runs,
+        other_high_steps_are_taken_while_it_samples,
         edges_keep_eight_bits_unless_told_otherwise,
         an_export_is_a_diffusers_folder_on_its_grid,
         an_export_is_sampled_as_the_job_did,

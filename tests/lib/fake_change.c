@@ -107,6 +107,7 @@ static void fill_reply(cJSON *reply, const char *job, double revision, bool appl
     cJSON_AddNullToObject(reply, "restarts");
     cJSON_AddItemToObject(reply, "retunes", retunes);
     cJSON_AddNullToObject(reply, "cost_s");
+    cJSON_AddItemToObject(reply, "options", cJSON_Parse("{\"lr\":null,\"hp_first\":null,\"hp_last\":null}"));
     cJSON_AddArrayToObject(reply, "warnings");
 }
 

@@ -193,6 +193,7 @@ class FakeSrqd:
                     "size": {"before_bytes": 1 << 30, "after_bytes": 1 << 28, "average_bits": 4.5},
                     "size_now": {"before_bytes": 1 << 30, "after_bytes": 1 << 28, "average_bits": 4.25},
                     "forecast": None, "forecast_missing": None, "restarts": None, "retunes": [], "cost_s": None,
+                    "options": {"lr": None, "hp_first": None, "hp_last": None},
                     "warnings": self.warnings}
         if method == "events.subscribe":
             if params.get("job"):

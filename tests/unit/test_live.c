@@ -308,6 +308,21 @@ static void retuning_asks_for_another_generation(void **state)
     cJSON_Delete(reply);
 }
 
+static void options_change_no_layer(void **state)
+{
+    cJSON *reply = apply("{\"op\":\"set\",\"by\":\"t\",\"options\":{\"lr\":0.5,\"hp_last\":3}}", NULL);
+
+    (void)state;
+    assert_string_equal(list(reply, "options"), "{\"lr\":0.5,\"hp_first\":null,\"hp_last\":3}");
+    assert_string_equal(list(reply, "retunes"), "[]");
+    assert_true(number(reply, "changed") == 0 && number(reply, "revision") == 1);
+    assert_string_equal(list(bed.told, "options"), list(reply, "options"));
+    cJSON_Delete(reply);
+    reply = apply("{\"op\":\"set\",\"by\":\"t\",\"options\":{\"lr\":null}}", NULL);
+    assert_true(isnan(bed.plan.option[SRQ_LIVE_LR]) && bed.plan.option[SRQ_LIVE_HP_LAST] == 3);
+    cJSON_Delete(reply);
+}
+
 static void a_stale_revision_is_refused_with_both(void **state)
 {
     struct srq_change_result r;
@@ -336,6 +351,10 @@ static void what_cannot_be_meant_is_refused(void **state)
         { "{\"op\":\"budget\",\"by\":\"t\"}", "bits", -SRQ_EINVAL },
         { "{\"op\":\"retune\",\"by\":\"t\",\"patterns\":[\"*\"],\"running\":\"after\"}", "running", -SRQ_EINVAL },
         { PIN("*", "w8g32", "") ",\"running\":\"soon\"}", "restart", -SRQ_EINVAL },
+        { "{\"op\":\"set\",\"by\":\"t\",\"options\":{\"steps\":3}}", "lr, hp_first and hp_last can", -SRQ_EINVAL },
+        { "{\"op\":\"set\",\"by\":\"t\",\"options\":{\"hp_last\":1.5}}", "number of steps", -SRQ_EINVAL },
+        { "{\"op\":\"set\",\"by\":\"t\",\"options\":{}}", "at least one option", -SRQ_EINVAL },
+        { PIN("*", "w8g32", "") ",\"options\":{\"lr\":1}}", "does not belong", -SRQ_EINVAL },
         { "{\"op\":\"drop\",\"by\":\"t\"}", "pin, unpin", -SRQ_EINVAL },
     };
 
@@ -446,12 +465,14 @@ static void a_saved_plan_is_the_same_again(void **state)
     assert_ok(srq_live_plan_budget(&bed.plan, 3.5, candidates, 2, &err), &err);
     cJSON_Delete(apply(PIN("layers.2.q_proj", "w8g32", ",\"untied\":true") ",\"running\":\"after\"}", NULL));
     cJSON_Delete(apply(PIN("layers.0.o_proj", "w8g32", "") ",\"propagate\":true}", NULL));
+    cJSON_Delete(apply("{\"op\":\"set\",\"by\":\"t\",\"options\":{\"lr\":1e-05}}", NULL));
     assert_ok(srq_live_plan_save(&bed.plan, path, &err), &err);
     assert_ok(srq_read_file(path, 1 << 20, &a, &na, &err), &err);
     assert_ok(srq_plan_copy(&bed.plan.plan, &copy, &err), &err);
     assert_ok(srq_live_plan_init(&other, &copy, NULL, 0, &err), &err);
     assert_ok(srq_live_plan_load(&other, path, &err), &err);
-    assert_int_equal(other.plan.revision, 2);
+    assert_int_equal(other.plan.revision, 3);
+    assert_true(other.option[SRQ_LIVE_LR] == 1e-5 && isnan(other.option[SRQ_LIVE_HP_FIRST]));
     assert_int_equal(other.pin_count, 2);
     assert_true(other.bits == 3.5 && other.candidate_count == 2 && other.back && other.wanted[1] == 2);
     assert_true(other.plan.layers[2 * PER_BLOCK].untied);
@@ -475,6 +496,7 @@ int main(void)
         T(the_running_block_restarts_or_is_held),
         T(propagating_takes_the_job_back),
         T(retuning_asks_for_another_generation),
+        T(options_change_no_layer),
         T(a_stale_revision_is_refused_with_both),
         T(what_cannot_be_meant_is_refused),
         T(sizes_are_right_to_the_byte),

@@ -332,6 +332,8 @@ static void params_are_held_to_the_table(void **state)
         { "job.unpin", "{\"job\":\"a\",\"patterns\":[\"x\",7]}", "patterns[1]", "not a string" },
         { "job.budget", "{\"job\":\"a\"}", "bits", "missing" },
         { "job.budget", "{\"job\":\"a\",\"bits\":-1}", "bits", "not between 0 and 64" },
+        { "job.set", "{\"job\":\"a\",\"options\":{\"steps\":1}}", "options.steps", "there are: lr, hp_first, hp_last" },
+        { "job.set", "{\"job\":\"a\",\"options\":{\"lr\":-1}}", "options.lr", "not between 0 and 1" },
         { "job.retune", "{\"job\":\"a\",\"patterns\":[\"x\"],\"running\":\"after\"}", "running", "unknown member" },
         { "job.heatmap", "{\"job\":\"a\",\"by\":\"colour\"}", "by", "not one of sensitivity|" },
         { "worker.change", "{\"op\":\"pin\",\"by\":\"me\",\"running\":\"never\"}", "running",

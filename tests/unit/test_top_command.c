@@ -136,12 +136,13 @@ static void edits_become_one_request_with_the_revision_seen(void **state)
 
 static void a_dry_run_becomes_a_preview(void **state)
 {
-    cJSON *r = cJSON_Parse(
-        "{\"job\":\"x\",\"revision\":5,\"applied\":false,\"matched\":2,\"changed\":2,\"changes\":[],"
-        "\"size\":{\"before_bytes\":900,\"after_bytes\":300,\"average_bits\":5.5},"
-        "\"size_now\":{\"before_bytes\":900,\"after_bytes\":200,\"average_bits\":4.25},"
-        "\"moved\":1,\"forecast\":{\"now\":0.5,\"then\":null},\"forecast_missing\":\"b was not scored as "
-        "w5\",\"restarts\":3,\"retunes\":[1,2],\"cost_s\":12.5,\"warnings\":[\"a stays in 16 bits\",\"b too\"]}");
+    cJSON *r =
+        cJSON_Parse("{\"job\":\"x\",\"revision\":5,\"applied\":false,\"matched\":2,\"changed\":2,\"changes\":[],"
+                    "\"size\":{\"before_bytes\":900,\"after_bytes\":300,\"average_bits\":5.5},"
+                    "\"size_now\":{\"before_bytes\":900,\"after_bytes\":200,\"average_bits\":4.25},"
+                    "\"moved\":1,\"forecast\":{\"now\":0.5,\"then\":null},\"forecast_missing\":\"b was not scored as "
+                    "w5\",\"options\":{\"lr\":null,\"hp_first\":null,\"hp_last\":2},\"restarts\":3,\"retunes\":[1,2],"
+                    "\"cost_s\":12.5,\"warnings\":[\"a stays in 16 bits\",\"b too\"]}");
     struct srq_error err = { 0 };
     struct top_preview p = { 0 };
 
@@ -234,6 +235,8 @@ static void commands_become_requests_of_the_table(void **state)
         { "budget 3.25 --release", "job.budget", "{'job':'7f3a90c1','bits':3.25,'release':true,'revision':5}" },
         { "budget none", "job.budget", "{'job':'7f3a90c1','bits':null,'revision':5}" },
         { "retune m.0.*", "job.retune", "{'job':'7f3a90c1','patterns':['m.0.*'],'revision':5}" },
+        { "set lr=2e-5 hp_last=default", "job.set",
+          "{'job':'7f3a90c1','options':{'lr':2e-05,'hp_last':null},'revision':5}" },
         { "pause", "job.pause", "{'job':'7f3a90c1'}" },
         { "pause 7f3b", "job.pause", "{'job':'7f3b'}" },
         { "resume", "job.resume", "{'job':'7f3a90c1'}" },

@@ -7,12 +7,15 @@
 #include "core/base/buf.h"
 
 /* Options that every change has; the macro stands at the end of a verb's own table. */
-#define CTL_CHANGE_OPTIONS                                                                             \
-    { "propagate", 'p', NULL, CTL_C_NONE, NULL, "tune every later block again too", false },           \
-        { "revision", 'r', "N", CTL_C_NONE, NULL, "refuse unless the plan has this revision", false }, \
-        { "dry-run", 'n', NULL, CTL_C_NONE, NULL, "only say what would change", false },               \
-    {                                                                                                  \
-        .name = NULL                                                                                   \
+#define CTL_CHANGE_GUARDS                                                                          \
+    { "revision", 'r', "N", CTL_C_NONE, NULL, "refuse unless the plan has this revision", false }, \
+    {                                                                                              \
+        "dry-run", 'n', NULL, CTL_C_NONE, NULL, "only say what would change", false                \
+    }
+#define CTL_CHANGE_OPTIONS                                                                                      \
+    { "propagate", 'p', NULL, CTL_C_NONE, NULL, "tune every later block again too", false }, CTL_CHANGE_GUARDS, \
+    {                                                                                                           \
+        .name = NULL                                                                                            \
     }
 #define CTL_CHANGE_AFTER                                                                                         \
     {                                                                                                            \

@@ -107,6 +107,21 @@ static void work(const cJSON *reply, struct srq_buf *out)
         srq_buf_printf(out, "%-15s about %s\n", "takes", ctl_human_seconds(ctl_num(reply, "cost_s"), s));
 }
 
+/* Those that are not as submitted. */
+static void options(const cJSON *list, struct srq_buf *out)
+{
+    const cJSON *item;
+    const char *gap = "";
+
+    cJSON_ArrayForEach(item, list) if (cJSON_IsNumber(item))
+    {
+        srq_buf_printf(out, gap[0] == '\0' ? "%-15s %s %g" : "%s%s %g", gap[0] == '\0' ? "options" : gap, item->string,
+                       item->valuedouble);
+        gap = ", ";
+    }
+    srq_buf_puts(out, gap[0] != '\0' ? "\n" : "");
+}
+
 void ctl_change_text(const cJSON *reply, struct srq_buf *out)
 {
     char text[2048];
@@ -114,6 +129,7 @@ void ctl_change_text(const cJSON *reply, struct srq_buf *out)
 
     heading(reply, out);
     layers(reply, out);
+    options(ctl_get(reply, "options"), out);
     line(out, "size", ctl_num(reply, "size_now.after_bytes"), ctl_num(reply, "size.after_bytes"), ctl_human_bytes);
     line(out, "bits a weight", ctl_num(reply, "size_now.average_bits"), ctl_num(reply, "size.average_bits"),
          ctl_human_number);

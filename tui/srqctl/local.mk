@@ -8,7 +8,7 @@ tui_libsrqctl_la_SOURCES = \
 	tui/srqctl/cmd_compare.c tui/srqctl/compare.h tui/srqctl/compare_make.c tui/srqctl/compare_show.c \
 	tui/srqctl/compare_stats.c tui/srqctl/cmd_log.c tui/srqctl/cmd_pin.c tui/srqctl/cmd_plan.c tui/srqctl/cmd_plugin.c tui/srqctl/cmd_report.c \
 	tui/srqctl/cmd_sample.c \
-	tui/srqctl/cmd_retune.c tui/srqctl/cmd_series.c tui/srqctl/cmd_show.c tui/srqctl/cmd_submit.c tui/srqctl/cmd_wait.c \
+	tui/srqctl/cmd_retune.c tui/srqctl/cmd_set.c tui/srqctl/cmd_series.c tui/srqctl/cmd_show.c tui/srqctl/cmd_submit.c tui/srqctl/cmd_wait.c \
 	tui/srqctl/cmd_unpin.c tui/srqctl/cmd_watch.c tui/srqctl/cmds.h tui/srqctl/csv.c tui/srqctl/csv.h \
 	tui/srqctl/completion_bash.c tui/srqctl/completion_fish.c tui/srqctl/completion_zsh.c tui/srqctl/completion.h \
 	tui/srqctl/follow.c tui/srqctl/follow.h tui/srqctl/print_end.c \

@@ -67,6 +67,11 @@ const struct ctl_verb ctl_verbs[] = {
       "Have the blocks of layers tuned again", NULL, ctl_retune_options,
       { "srqctl retune @last 'model.layers.3.*'", "srqctl retune 3f2a 'model.layers.0.*' --propagate --dry-run" },
       ctl_cmd_retune },
+    { "set", RESULTS, "JOB NAME=VALUE...", .min_args = 2, .max_args = MANY, .complete = CTL_C_JOB, NULL,
+      "Change options while a job runs",
+      "lr: learning rate of diffusion-qat, from the next step on. hp_first, hp_last: steps of\n"
+      "sampling that the mix computes in high precision. NAME=default: as submitted.",
+      ctl_set_options, { "srqctl set @last lr=2e-5", "srqctl set 3f2a hp_first=3 hp_last=default" }, ctl_cmd_set },
     { "heatmap", RESULTS, "JOB", A_JOB, NULL, "Show a number for every layer, blocks by modules",
       "sensitivity: predicted loss of its scheme. loss: relative output error. gain: share of\n"
       "the first error that tuning took away. saturation: share of codes at the ends.",

@@ -150,6 +150,31 @@ static void read_priority(const struct top_model *m, const struct words *w, stru
     cJSON_AddNumberToObject(c->params, "priority", (double)n);
 }
 
+/* NAME=VALUE; "default" is what was submitted. */
+static void read_options(const struct top_model *m, const struct words *w, struct top_command *c)
+{
+    cJSON *options = cJSON_AddObjectToObject(c->params, "options");
+
+    (void)m;
+    for (int i = 1; i < w->count; i++) {
+        const char *eq = strchr(w->word[i], '=');
+        char name[40], *end = NULL;
+        double value = eq != NULL ? strtod(eq + 1, &end) : 0;
+        bool submitted = eq != NULL && strcmp(eq + 1, "default") == 0;
+
+        if (eq == NULL || eq == w->word[i] || eq - w->word[i] >= (ptrdiff_t)sizeof(name) || eq[1] == '\0' ||
+            (*end != '\0' && !submitted)) {
+            refuse(c, "\"%.60s\" is not NAME=VALUE with a number or default", w->word[i]);
+            return;
+        }
+        snprintf(name, sizeof(name), "%.*s", (int)(eq - w->word[i]), w->word[i]);
+        if (submitted)
+            cJSON_AddNullToObject(options, name);
+        else
+            cJSON_AddNumberToObject(options, name, value);
+    }
+}
+
 static void read_other(const struct top_model *m, const struct words *w, struct top_command *c)
 {
     (void)m;
@@ -173,6 +198,8 @@ static const struct verb verbs[] = {
       true, true, TOP_CMD_REQUEST, "job.budget", 0, read_budget },
     { "retune", "PATTERN…", "tune the blocks of layers again", 1, WORDS_MAX, W_LAYER, W_LAYER,
       F_PROPAGATE | F_DRY_RUN, true, true, TOP_CMD_REQUEST, "job.retune", 0, read_patterns },
+    { "set", "NAME=VALUE…", "change lr, hp_first or hp_last while the job runs", 1, WORDS_MAX, W_NONE, W_NONE,
+      F_DRY_RUN, true, true, TOP_CMD_REQUEST, "job.set", 0, read_options },
     { "commit", "", "send the edits", 0, 0, W_NONE, W_NONE, F_UNTIED | F_AFTER | F_PROPAGATE, true, true,
       TOP_CMD_COMMIT, NULL, 0, NULL },
     { "drop", "", "forget the edits", 0, 0, W_NONE, W_NONE, 0, false, true, TOP_CMD_DROP, NULL, 0, NULL },

@@ -154,7 +154,7 @@ static int plan(const struct request *r, cJSON **result, struct srq_error *err)
 
     *result = o;
     if (rc == 0 && (!srq_put_member(o, "revision", p.json) || !srq_put_member(o, "budget", p.json) ||
-                    !srq_put_member(o, "pins", p.json) || !put_size(o, &p)))
+                    !srq_put_member(o, "pins", p.json) || !srq_put_member(o, "options", p.json) || !put_size(o, &p)))
         rc = rpc_no_memory(err);
     if (rc == 0)
         rc = rpc_page_array(r, o, &(struct rpc_array){ "layers", p.layers, make_row, &p }, err);
