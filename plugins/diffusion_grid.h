@@ -138,6 +138,11 @@ static inline void observe_range(struct srq_activation *a, float low, float high
                .help = "Where noisy pictures come from: given pictures with noise of a random time, or what the "  \
                        "full-precision model passes through while it samples; auto: the first where pictures are " \
                        "given.")
+#define OPTION_SPLIT                                                                                                \
+    SRQ_OPTION(.name = "split_skip", .type = SRQ_OPT_BOOL, .value = "false",                                        \
+               .help =                                                                                              \
+                   "Inputs that are two values side by side, what came up and a skip, have a range for each. Such " \
+                   "layers compute in floating point.")
 #define OPTIONS_OBSERVER                                                                                            \
     SRQ_OPTION(.name = "observer", .type = SRQ_OPT_CHOICE, .choices = "ema,minmax", .value = "ema",                 \
                .help = "Range of an activation: moving average of the batches' extremes, or the extremes of all."), \

@@ -8,40 +8,50 @@
 #include <math.h>
 
 #define BASE "srq_activations"
-#define SIDES 2
-static const char *const sides[SIDES] = { "input", "output" };
-
-static const struct srq_rounding *side_of(const struct srq_layer_roundings *r, int side)
-{
-    return side == 0 ? &r->input : &r->output;
-}
+#define VALUES 4 /* of a side at most */
+enum { INPUT, OUTPUT, REST, SIDES };
+static const struct {
+    const char *name;
+    int values;
+} sides[SIDES] = { { "input", 3 }, { "output", 3 }, { "input_rest", 4 } };
 
 static void name_of(const struct srq_model *m, int layer, int side, char name[SRQ_NAME_CAP])
 {
-    snprintf(name, SRQ_NAME_CAP, "%s.%s", srq_model_layer(m, layer)->name, sides[side]);
+    snprintf(name, SRQ_NAME_CAP, "%s.%s", srq_model_layer(m, layer)->name, sides[side].name);
+}
+
+/* What the file says of one side; false: nothing. */
+static bool side_of(const struct srq_layer_roundings *all, int side, float out[VALUES])
+{
+    const struct srq_rounding *r = side == OUTPUT ? &all->output : &all->input;
+
+    if (srq_rounding_off(r) || (side == REST && r->split == 0))
+        return false;
+    out[0] = side == REST ? r->rest.scale : r->scale;
+    out[1] = side == REST ? r->rest.zero : r->zero;
+    out[2] = side == REST ? r->rest.high : r->high;
+    out[3] = (float)r->split;
+    return true;
 }
 
 /* Declares (or, with `put`, fills) every tensor; returns how many there are, or an error. */
 static int each(const struct srq_model *m, const struct srq_layer_roundings *all, struct srq_tensor_writer *w, bool put,
                 struct srq_error *err)
 {
-    const int64_t three = 3;
     char name[SRQ_NAME_CAP];
     int count = 0, rc = 0;
 
-    for (int i = 0; rc == 0 && i < srq_model_layer_count(m); i++) {
-        for (int side = 0; rc == 0 && side < SIDES; side++) {
-            const struct srq_rounding *r = side_of(&all[i], side);
-            const float values[3] = { r->scale, r->zero, r->high };
+    for (int i = 0; rc == 0 && i < SIDES * srq_model_layer_count(m); i++) {
+        const int64_t n = sides[i % SIDES].values;
+        float values[VALUES];
 
-            if (srq_rounding_off(r))
-                continue;
-            count++;
-            name_of(m, i, side, name);
-            if (w != NULL)
-                rc = put ? srq_writer_put(w, name, 0, values, sizeof(values), err)
-                         : srq_writer_declare(w, name, SRQ_F32, 1, &three, err);
-        }
+        if (!side_of(&all[i / SIDES], i % SIDES, values))
+            continue;
+        count++;
+        name_of(m, i / SIDES, i % SIDES, name);
+        if (w != NULL)
+            rc = put ? srq_writer_put(w, name, 0, values, (size_t)n * sizeof(*values), err)
+                     : srq_writer_declare(w, name, SRQ_F32, 1, &n, err);
     }
     return rc == 0 ? count : rc;
 }
@@ -67,12 +77,24 @@ int srq_roundings_write(const struct srq_model *m, const struct srq_layer_roundi
     return rc < 0 ? rc : 0;
 }
 
-static bool is_grid(const struct srq_tensor *t)
+static bool is_grid(const struct srq_tensor *t, int values)
 {
     const float *v = t->data;
 
-    return t->dtype == SRQ_F32 && srq_tensor_count(t) == 3 && isfinite(v[0]) && v[0] > 0 && v[2] >= 1 &&
+    return t->dtype == SRQ_F32 && srq_tensor_count(t) == values && isfinite(v[0]) && v[0] > 0 && v[2] >= 1 &&
            v[2] <= 65535 && v[2] == rintf(v[2]) && v[1] >= 0 && v[1] <= v[2] && v[1] == rintf(v[1]);
+}
+
+/* The second part of an input, whose first is taken. */
+static bool take_rest(const float *v, const struct srq_layer_info *l, struct srq_rounding *r)
+{
+    if (srq_rounding_off(r) || l->split == 0 || v[3] != (float)l->split)
+        return false;
+    r->rest.scale = v[0];
+    r->rest.zero = v[1];
+    r->rest.high = v[2];
+    r->split = l->split;
+    return true;
 }
 
 static int take(const struct srq_model *m, const struct srq_tensors *ts, const char *path,
@@ -81,21 +103,26 @@ static int take(const struct srq_model *m, const struct srq_tensors *ts, const c
     char name[SRQ_NAME_CAP];
     int64_t taken = 0;
 
-    for (int i = 0; i < srq_model_layer_count(m); i++) {
-        for (int side = 0; side < SIDES; side++) {
-            struct srq_rounding *to = side == 0 ? &all[i].input : &all[i].output;
-            struct srq_tensor t;
+    for (int i = 0; i < SIDES * srq_model_layer_count(m); i++) {
+        int side = i % SIDES, layer = i / SIDES;
+        struct srq_rounding *to = side == OUTPUT ? &all[layer].output : &all[layer].input;
+        struct srq_tensor t;
+        const float *v;
 
-            name_of(m, i, side, name);
-            if (!srq_tensors_get(ts, name, &t))
-                continue;
-            if (!is_grid(&t))
-                return srq_fail_field(err, -SRQ_EFORMAT, name, "%s: tensor %s is no grid of codes", path, name);
-            *to = (struct srq_rounding){ .scale = ((const float *)t.data)[0],
-                                         .zero = ((const float *)t.data)[1],
-                                         .high = ((const float *)t.data)[2] };
-            taken++;
-        }
+        name_of(m, layer, side, name);
+        if (!srq_tensors_get(ts, name, &t))
+            continue;
+        if (!is_grid(&t, sides[side].values))
+            return srq_fail_field(err, -SRQ_EFORMAT, name, "%s: tensor %s is no grid of codes", path, name);
+        v = t.data;
+        if (side != REST)
+            *to = (struct srq_rounding){ .scale = v[0], .zero = v[1], .high = v[2] };
+        else if (!take_rest(v, srq_model_layer(m, layer), to))
+            return srq_fail_field(err, -SRQ_EFORMAT, name,
+                                  "%s: tensor %s is of columns from %g on, where no second part of the layer's input "
+                                  "begins",
+                                  path, name, (double)v[3]);
+        taken++;
     }
     if (taken == srq_tensors_count(ts))
         return 0;

@@ -1,6 +1,7 @@
 /* Static grids of activations in a folder of a quantized diffusion model: srq_activations.safetensors, with a tensor
  * LAYER.input (and LAYER.output where that is rounded) F32 [3] for every layer that has one: scale, zero and the
- * highest code, which is 2^bits-1; the lowest is 0. */
+ * highest code, which is 2^bits-1; the lowest is 0. LAYER.input_rest F32 [4], where the columns of an input that came
+ * by a skip have a grid of their own, has that and the first of those columns. */
 #ifndef SRQ_FLOW_ROUNDINGS_H
 #define SRQ_FLOW_ROUNDINGS_H
 

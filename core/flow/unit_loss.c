@@ -1,6 +1,7 @@
 /* Mean squared errors of a unit's outputs. */
 #include "core/flow/unit_loss.h"
 
+#include "core/base/alloc.h"
 #include "core/tape/ops_round.h"
 
 static struct srq_tensor matrix(const struct srq_unit_target *k, const struct srq_port_info *p, const void *data,
@@ -59,11 +60,12 @@ static void hear_nothing(void *ctx, int64_t row, int64_t rows, float *grad)
 int srq_unit_loss_bytes(const struct srq_model *m, enum srq_dtype compute, const struct srq_unit_target *target,
                         size_t *bytes, struct srq_error *err)
 {
-    struct srq_rounding rounded = { .scale = 1 };
+    struct srq_rounding *rounded = srq_calloc((size_t)srq_model_unit_layers(m) + 1, sizeof(*rounded));
     struct srq_var *of[SRQ_UNIT_PORTS];
     struct srq_block *b = NULL;
     struct srq_tape *t = NULL;
-    int rc = srq_block_create(m, compute, &b, err);
+    int rc = rounded != NULL ? srq_block_create(m, compute, &b, err)
+                             : srq_fail(err, -SRQ_ENOMEM, "out of memory for a block's losses");
 
     if (rc == 0)
         rc = srq_tape_create(0, compute, true, &t, err);
@@ -73,7 +75,8 @@ int srq_unit_loss_bytes(const struct srq_model *m, enum srq_dtype compute, const
         srq_block_describe(b, unit);
         for (int i = 0; i < srq_block_linear_count(b); i++) {
             srq_block_linear(b, i)->sink = hear_nothing;
-            srq_block_linear(b, i)->input = srq_block_linear(b, i)->output = target->roundings ? &rounded : NULL;
+            srq_rounding_measure(&rounded[i], srq_model_layer(m, srq_model_unit(m, unit)->first + i)->split);
+            srq_block_linear(b, i)->input = srq_block_linear(b, i)->output = target->roundings ? &rounded[i] : NULL;
         }
         rc = run(b, t, target, true, of, err);
         if (rc == 0)
@@ -82,5 +85,6 @@ int srq_unit_loss_bytes(const struct srq_model *m, enum srq_dtype compute, const
     *bytes = rc == 0 ? srq_tape_peak(t) : 0;
     srq_tape_free(t);
     srq_block_free(b);
+    srq_free(rounded);
     return rc;
 }

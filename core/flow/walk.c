@@ -64,15 +64,17 @@ static int measure_unit(const struct srq_walk_config *c, struct srq_block *b, st
 {
     const struct srq_unit_info *u = srq_model_unit(c->model, unit);
     struct srq_var *in[SRQ_UNIT_PORTS], *out[SRQ_UNIT_PORTS], *dot[SRQ_UNIT_PORTS];
-    struct srq_rounding rounded = { .scale = 1 };
-    int rc = 0;
+    struct srq_rounding *rounded = srq_calloc((size_t)u->count + 1, sizeof(*rounded));
+    int rc = rounded != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory for a walk");
 
+    if (rc != 0)
+        return rc;
     srq_block_describe(b, unit);
     for (int i = 0; c->backward && i < u->count; i++)
         srq_block_linear(b, i)->sink = hear_nothing;
     for (int i = 0; c->roundings && i < u->count; i++) {
-        srq_block_linear(b, i)->input = &rounded;
-        srq_block_linear(b, i)->output = &rounded;
+        srq_rounding_measure(&rounded[i], srq_model_layer(c->model, u->first + i)->split);
+        srq_block_linear(b, i)->input = srq_block_linear(b, i)->output = &rounded[i];
     }
     for (int i = 0; c->inputs && i < u->count; i++)
         srq_block_linear(b, i)->feed = feed_nothing;
@@ -100,6 +102,7 @@ static int measure_unit(const struct srq_walk_config *c, struct srq_block *b, st
         if (rc == 0 && back)
             rc = srq_tape_backward_from(t, dot, u->outs, err);
     }
+    srq_free(rounded);
     return rc;
 }
 

@@ -220,7 +220,7 @@ static void linear(struct srq_unet_part *part, const char *module, int64_t out, 
     int64_t taps = kernel > 0 ? kernel * kernel : 1;
 
     part->linears[part->kind.linear_count++] =
-        (struct srq_linear_row){ module, out, in * taps, SRQ_BIAS_ALWAYS, NULL, kernel, legacy, false };
+        (struct srq_linear_row){ module, out, in * taps, SRQ_BIAS_ALWAYS, NULL, kernel, legacy, false, 0 };
 }
 
 static void no_bias(struct srq_unet_part *part)
@@ -232,6 +232,12 @@ static void no_bias(struct srq_unet_part *part)
 static void at_edge(struct srq_unet_part *part)
 {
     part->linears[part->kind.linear_count - 1].edge = true;
+}
+
+/* Its input is two values side by side, where that is so. */
+static void reads_both(struct srq_unet_part *part)
+{
+    part->linears[part->kind.linear_count - 1].split = part->shape.skip > 0 ? part->shape.in : 0;
 }
 
 static void norm(struct srq_unet_part *part, const char *module, int64_t channels)
@@ -280,11 +286,14 @@ static void resnet(struct plan *p, const char *name, int64_t out, double scale, 
     part->shape.scale = scale;
     part->shape.shortcut = in != out;
     linear(part, "conv1", out, in, 3, NULL);
+    reads_both(part);
     linear(part, "time_emb_proj", p->u->scale_shift ? 2 * out : out, p->u->time_width, 0, NULL);
     at_edge(part);
     linear(part, "conv2", out, out, 3, NULL);
-    if (part->shape.shortcut)
+    if (part->shape.shortcut) {
         linear(part, "conv_shortcut", out, in, 1, NULL);
+        reads_both(part);
+    }
     norm(part, "norm1", in);
     norm(part, "norm2", out);
     part->kind.forward = run_resnet;

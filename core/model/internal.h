@@ -36,6 +36,7 @@ struct srq_linear_row {
     int kernel;         /* of a convolution; 0: a linear */
     const char *legacy; /* what older checkpoints call the module; NULL: the same */
     bool edge;          /* see struct srq_layer_info */
+    int64_t split;      /* the same */
 };
 
 /* One vector of a block (a norm's weight): tensor UNIT.MODULE.SUFFIX [dim]. */

@@ -23,9 +23,11 @@ struct srq_layer_info {
     int tie;              /* layers with the same number read the same input and share a scheme where runtimes fuse
                              them; -1: none */
     int unit;
-    int kernel;   /* of a convolution, whose weight is [out, in/kernel², kernel, kernel]; 0: a linear */
-    bool picture; /* of a diffusion model: no head comes behind it, and nothing packs it into words */
-    bool edge;    /* of a diffusion model: where pictures enter or leave, or where the time comes in */
+    int kernel;    /* of a convolution, whose weight is [out, in/kernel², kernel, kernel]; 0: a linear */
+    bool picture;  /* of a diffusion model: no head comes behind it, and nothing packs it into words */
+    int64_t split; /* of a diffusion model: the first column of its input that a skip gave, which follow what the units
+                      before gave (before norms, which keep columns apart); 0: there is none */
+    bool edge;     /* of a diffusion model: where pictures enter or leave, or where the time comes in */
 };
 
 static inline bool srq_layers_tied(const struct srq_layer_info *a, const struct srq_layer_info *b)

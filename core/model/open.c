@@ -153,6 +153,7 @@ static int add_block(struct srq_model *m, int block, struct srq_error *err)
         const struct srq_layer_info info = { .module = module_of(m, block, row),
                                              .kernel = row->kernel,
                                              .edge = row->edge,
+                                             .split = row->split,
                                              .tie_name = row->tie,
                                              .out = srq_config_dim(&m->config, row->out),
                                              .in = srq_config_dim(&m->config, row->in),

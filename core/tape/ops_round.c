@@ -36,7 +36,67 @@ static uint32_t *mask_at(const struct round_blocks *c, int64_t block)
     return c->inside != NULL ? c->inside + srq_mask_words(block * SRQ_MASK_BLOCK) : NULL;
 }
 
+/* Rows of two parts, each with a grid and a mask of its own; the masks of a row stand one behind the other. */
+struct round_rows {
+    struct round_blocks all;
+    struct srq_code_range rest;
+    int64_t cols, split;
+};
+
+static int64_t row_words(int64_t cols, int64_t split)
+{
+    return srq_mask_words(split) + srq_mask_words(cols - split);
+}
+
+static bool splits(const struct srq_rounding *r, int64_t cols)
+{
+    return r->split > 0 && r->split < cols && !srq_rounding_off(r);
+}
+
+/* Of the mask of x. */
+static int64_t mask_words(const struct srq_rounding *r, const struct srq_var *x)
+{
+    int64_t cols = srq_var_cols(x);
+
+    return splits(r, cols) ? srq_var_rows(x) * row_words(cols, r->split) : srq_mask_words(srq_tensor_count(&x->value));
+}
+
 /* ---- y = (clamp(round(x/scale) + zero, low, high) - zero) scale ---- */
+
+static void round_two(void *ctx, int64_t begin, int64_t end)
+{
+    const struct round_rows *c = ctx;
+    size_t size = srq_dtype_size(c->all.dtype);
+
+    for (int64_t row = begin; row < end; row++) {
+        uint32_t *inside = c->all.inside != NULL ? c->all.inside + row * row_words(c->cols, c->split) : NULL;
+        size_t at = (size_t)(row * c->cols) * size, rest = at + (size_t)c->split * size;
+
+        srq_kernels()->round(c->all.dtype, c->all.x + at, &c->all.to, c->all.y + at, inside, c->split);
+        inside = inside != NULL ? inside + srq_mask_words(c->split) : NULL;
+        srq_kernels()->round(c->all.dtype, c->all.x + rest, &c->rest, c->all.y + rest, inside, c->cols - c->split);
+    }
+}
+
+static void keep_two(void *ctx, int64_t begin, int64_t end)
+{
+    const struct round_rows *c = ctx;
+    size_t size = srq_dtype_size(c->all.dtype);
+
+    for (int64_t row = begin; row < end; row++) {
+        const uint32_t *inside = c->all.inside + row * row_words(c->cols, c->split);
+        size_t at = (size_t)(row * c->cols) * size, rest = at + (size_t)c->split * size;
+
+        srq_kernels()->keep_inside(c->all.dtype, inside, c->all.x + at, c->all.y + at, c->split, c->all.add);
+        srq_kernels()->keep_inside(c->all.dtype, inside + srq_mask_words(c->split), c->all.x + rest, c->all.y + rest,
+                                   c->cols - c->split, c->all.add);
+    }
+}
+
+static int64_t rows_grain(int64_t cols)
+{
+    return 1 + GRAIN * SRQ_MASK_BLOCK / (cols + 1);
+}
 
 static void round_share(void *ctx, int64_t begin, int64_t end)
 {
@@ -70,7 +130,13 @@ static int backward(struct srq_tape *t, struct srq_node *n, struct srq_error *er
     c.inside = srq_tape_at(t, &n->saved);
     c.y = x->var.grad.data;
     c.n = srq_tensor_count(&x->var.grad);
-    srq_parallel(blocks(c.n), GRAIN, keep_share, &c);
+    if (n->as.split > 0) {
+        struct round_rows two = { .all = c, .cols = srq_var_cols(&x->var), .split = n->as.split };
+
+        srq_parallel(srq_var_rows(&x->var), rows_grain(two.cols), keep_two, &two);
+    } else {
+        srq_parallel(blocks(c.n), GRAIN, keep_share, &c);
+    }
     srq_tape_account(t, SRQ_TAPE_ROUND, true, since, 0);
     return 0;
 }
@@ -88,6 +154,11 @@ static bool is_idle(const struct srq_rounding *r)
     return srq_rounding_off(r) && r->observe == NULL;
 }
 
+static bool is_grid(float scale, float low, float high, float zero)
+{
+    return isfinite(scale) && scale != 0 && is_code(low) && is_code(high) && is_code(zero) && low <= high;
+}
+
 bool srq_tape_grid(struct srq_tape *t, const struct srq_var *x, struct srq_rounding *r)
 {
     if (srq_tape_measuring(t))
@@ -96,30 +167,46 @@ bool srq_tape_grid(struct srq_tape *t, const struct srq_var *x, struct srq_round
         r->observe(r->ctx, r, &x->value);
     if (srq_rounding_off(r))
         return true;
-    if (isfinite(r->scale) && is_code(r->low) && is_code(r->high) && is_code(r->zero) && r->low <= r->high)
+    if (!is_grid(r->scale, r->low, r->high, r->zero))
+        srq_tape_fail(t, -SRQ_EINVAL, "codes %g to %g with zero at %g and steps of %g are no grid to round to",
+                      (double)r->low, (double)r->high, (double)r->zero, (double)r->scale);
+    else if (splits(r, srq_var_cols(x)) && !is_grid(r->rest.scale, r->rest.low, r->rest.high, r->rest.zero))
+        srq_tape_fail(t, -SRQ_EINVAL,
+                      "codes %g to %g with zero at %g and steps of %g are no grid to round columns from %lld on to",
+                      (double)r->rest.low, (double)r->rest.high, (double)r->rest.zero, (double)r->rest.scale,
+                      (long long)r->split);
+    else
         return true;
-    srq_tape_fail(t, -SRQ_EINVAL, "codes %g to %g with zero at %g and steps of %g are no grid to round to",
-                  (double)r->low, (double)r->high, (double)r->zero, (double)r->scale);
     return false;
 }
 
 /* Without a scale all that remains is a copy, all of it inside. */
-static void run(struct srq_tape *t, const struct srq_rounding *r, const void *x, void *y, const struct round_blocks *as)
+static void run(struct srq_tape *t, const struct srq_rounding *r, const void *x, struct srq_tensor *y,
+                const struct round_blocks *as)
 {
+    struct round_rows two = { .all = *as,
+                              .rest = { r->rest.scale, r->rest.zero, r->rest.low, r->rest.high },
+                              .cols = y->shape[1],
+                              .split = r->split };
     struct round_blocks c = *as;
     size_t size = srq_dtype_size(c.dtype);
 
     c.x = x;
-    c.y = y;
+    c.y = y->data;
     c.to = (struct srq_code_range){ r->scale, r->zero, r->low, r->high };
     if (srq_tape_measuring(t))
         return;
+    if (splits(r, two.cols)) {
+        two.all = c;
+        srq_parallel(y->shape[0], rows_grain(two.cols), round_two, &two);
+        return;
+    }
     if (!srq_rounding_off(r)) {
         srq_parallel(blocks(c.n), GRAIN, round_share, &c);
         return;
     }
-    if (x != y && c.n > 0)
-        memcpy(y, x, (size_t)c.n * size);
+    if (x != c.y && c.n > 0)
+        memcpy(c.y, x, (size_t)c.n * size);
     if (c.inside != NULL)
         memset(c.inside, 0xff, (size_t)srq_mask_words(c.n) * sizeof(uint32_t));
 }
@@ -133,10 +220,10 @@ static struct srq_var *finish(struct srq_tape *t, struct srq_var *x, const void 
     double since = srq_tape_clock(t);
     struct srq_node *n;
 
-    if (y->var.wants_grad && srq_tape_take(t, (size_t)srq_mask_words(c.n) * sizeof(uint32_t), &mask, NULL) != 0)
+    if (y->var.wants_grad && srq_tape_take(t, (size_t)mask_words(r, &y->var) * sizeof(uint32_t), &mask, NULL) != 0)
         return NULL;
     c.inside = mask.size > 0 ? srq_tape_at(t, &mask) : NULL;
-    run(t, r, from, y->var.value.data, &c);
+    run(t, r, from, &y->var.value, &c);
     srq_tape_account(t, SRQ_TAPE_ROUND, false, since, 0);
     if (!y->var.wants_grad)
         return &y->var;
@@ -144,6 +231,7 @@ static struct srq_var *finish(struct srq_tape *t, struct srq_var *x, const void 
     if (n == NULL)
         return NULL;
     n->saved = mask;
+    n->as.split = splits(r, srq_var_cols(&y->var)) ? r->split : 0;
     return &y->var;
 }
 

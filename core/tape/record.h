@@ -78,6 +78,7 @@ struct srq_node {
             int64_t batch, height, width;
         } picture;
         float factor;
+        int64_t split;
     } as;
 };
 

@@ -15,10 +15,12 @@ struct srq_train_tensor {
     int64_t n;
 };
 
-/* What a layer gets or gives. */
+/* What a layer gets or gives; of an input of two parts, the second apart. */
+enum { SRQ_TRAIN_INPUT, SRQ_TRAIN_OUTPUT, SRQ_TRAIN_REST, SRQ_TRAIN_SIDES };
 struct srq_train_activation {
     struct srq_activation info;
     struct srq_train *t;
+    int layer;
 };
 
 /* What a unit gives, where that is distilled too. */
@@ -37,7 +39,7 @@ struct srq_train {
     int layers, count;                       /* count: of tensors; those of layers come first */
     struct srq_train_tensor *tensors;        /* [count] */
     int *first_vector;                       /* [blocks] tensors of a unit's vectors */
-    struct srq_train_activation *activation; /* [2 layers]: input, output */
+    struct srq_train_activation *activation; /* [SRQ_TRAIN_SIDES layers] */
     struct srq_layer_roundings *roundings;   /* [layers] */
     float *area;                             /* values, gradients and states */
     size_t area_bytes;
@@ -53,6 +55,8 @@ struct srq_train {
 
 /* trainer_state.c: reads what srq_train_save wrote. */
 int srq_train_load(struct srq_train *t, const char *path, struct srq_error *err);
+/* First column of the second part of the layer's input; 0: it is one. */
+int64_t srq_train_split(const struct srq_train_config *c, int layer);
 /* Grids of activations as the schemes say now. */
 void srq_train_take_schemes(struct srq_train *t);
 

@@ -177,15 +177,19 @@ static void observe(void *ctx, struct srq_rounding *r, const struct srq_tensor *
 
 static void make_activations(struct srq_train *t)
 {
-    for (int i = 0; i < 2 * t->layers; i++) {
+    for (int i = 0; i < SRQ_TRAIN_SIDES * t->layers; i++) {
+        int layer = i / SRQ_TRAIN_SIDES;
+
         t->activation[i].t = t;
+        t->activation[i].layer = layer;
         t->activation[i].info = (struct srq_activation){ .size = sizeof(t->activation[i].info),
-                                                         .layer = srq_model_layer(t->cfg.model, i / 2)->name,
-                                                         .output = i % 2 == 1 };
+                                                         .layer = srq_model_layer(t->cfg.model, layer)->name,
+                                                         .output = i % SRQ_TRAIN_SIDES == SRQ_TRAIN_OUTPUT };
     }
     for (int i = 0; i < t->layers; i++) {
-        t->roundings[i].input.ctx = &t->activation[2 * i];
-        t->roundings[i].output.ctx = &t->activation[2 * i + 1];
+        t->roundings[i].input.ctx = &t->activation[SRQ_TRAIN_SIDES * i + SRQ_TRAIN_INPUT];
+        t->roundings[i].input.split = srq_train_split(&t->cfg, i);
+        t->roundings[i].output.ctx = &t->activation[SRQ_TRAIN_SIDES * i + SRQ_TRAIN_OUTPUT];
     }
 }
 
@@ -205,7 +209,7 @@ static int make(struct srq_train *t, struct srq_error *err)
     t->area_bytes = (size_t)n * sizeof(float) * (size_t)(2 + c->schedule.states);
     t->tensors = srq_calloc((size_t)t->count + 1, sizeof(*t->tensors));
     t->first_vector = srq_calloc((size_t)srq_model_info(c->model)->blocks + 1, sizeof(*t->first_vector));
-    t->activation = srq_calloc(2 * (size_t)t->layers + 1, sizeof(*t->activation));
+    t->activation = srq_calloc(SRQ_TRAIN_SIDES * (size_t)t->layers + 1, sizeof(*t->activation));
     t->roundings = srq_calloc((size_t)t->layers + 1, sizeof(*t->roundings));
     t->batch.x = srq_calloc((size_t)(batch * (in + out)), sizeof(float));
     t->batch.target = t->batch.x != NULL ? t->batch.x + batch * in : NULL;
@@ -287,30 +291,37 @@ void srq_train_set_rate(struct srq_train *t, double factor)
 #define EXTENT_SHARES 64
 #define OBSERVED_BITS 8 /* that the plugin is told of a layer that is not rounded (yet) */
 
+/* The least and the largest of columns [first, first + cols) of a matrix. */
 struct extent {
     const struct srq_tensor *x;
-    int64_t share;
+    int64_t first, cols, share; /* share: rows */
     float low[EXTENT_SHARES], high[EXTENT_SHARES];
 };
 
 static void find_extent(void *ctx, int64_t begin, int64_t end)
 {
     struct extent *e = ctx;
-    int64_t n = srq_tensor_count(e->x);
-    size_t size = srq_dtype_size(e->x->dtype);
+    int64_t rows = e->x->shape[0], width = e->x->shape[1];
+    bool whole = e->cols == width; /* rows then are one run */
     float wide[256];
 
     for (int64_t s = begin; s < end; s++) {
-        int64_t last = (s + 1) * e->share < n ? (s + 1) * e->share : n;
+        int64_t first = s * e->share, last = first + e->share < rows ? first + e->share : rows;
+        int64_t runs = whole ? 1 : last - first, n = whole ? (last - first) * width : e->cols;
         float low = INFINITY, high = -INFINITY;
 
-        for (int64_t i = s * e->share; i < last; i += 256) {
-            int64_t count = last - i < 256 ? last - i : 256;
+        for (int64_t run = 0; first < last && run < runs; run++) {
+            const uint8_t *at =
+                (const uint8_t *)e->x->data + (size_t)((first + run) * width + e->first) * srq_dtype_size(e->x->dtype);
 
-            (void)srq_convert((const uint8_t *)e->x->data + (size_t)i * size, e->x->dtype, wide, SRQ_F32, count);
-            for (int64_t k = 0; k < count; k++) {
-                low = wide[k] < low ? wide[k] : low;
-                high = wide[k] > high ? wide[k] : high;
+            for (int64_t i = 0; i < n; i += 256) {
+                int64_t count = n - i < 256 ? n - i : 256;
+
+                (void)srq_convert(at + (size_t)i * srq_dtype_size(e->x->dtype), e->x->dtype, wide, SRQ_F32, count);
+                for (int64_t k = 0; k < count; k++) {
+                    low = wide[k] < low ? wide[k] : low;
+                    high = wide[k] > high ? wide[k] : high;
+                }
             }
         }
         e->low[s] = low;
@@ -318,23 +329,33 @@ static void find_extent(void *ctx, int64_t begin, int64_t end)
     }
 }
 
+/* The grid that the layer rounds this side to. */
 static void take_grid(const struct srq_train_activation *a, struct srq_rounding *r)
 {
+    float high = (float)((1 << a->info.bits) - 1);
+
+    if ((a - a->t->activation) % SRQ_TRAIN_SIDES == SRQ_TRAIN_REST) {
+        r->rest.scale = a->info.scale;
+        r->rest.zero = a->info.zero;
+        r->rest.low = 0;
+        r->rest.high = high;
+        return;
+    }
     r->scale = a->info.scale;
     r->zero = a->info.zero;
     r->low = 0;
-    r->high = (float)((1 << a->info.bits) - 1);
+    r->high = high;
 }
 
-static void observe(void *ctx, struct srq_rounding *r, const struct srq_tensor *x)
+static void observe_part(struct srq_train_activation *a, struct srq_rounding *r, const struct srq_tensor *x,
+                         int64_t first, int64_t cols)
 {
-    struct srq_train_activation *a = ctx;
-    int64_t n = srq_tensor_count(x), shares = (n + EXTENT_GRAIN - 1) / EXTENT_GRAIN;
-    struct extent e = { .x = x };
+    int64_t n = x->shape[0] * cols, shares = (n + EXTENT_GRAIN - 1) / EXTENT_GRAIN;
+    struct extent e = { .x = x, .first = first, .cols = cols };
     float low = INFINITY, high = -INFINITY;
 
     shares = shares < 1 ? 1 : shares > EXTENT_SHARES ? EXTENT_SHARES : shares;
-    e.share = (n + shares - 1) / shares;
+    e.share = (x->shape[0] + shares - 1) / shares;
     srq_parallel(shares, 1, find_extent, &e);
     for (int64_t s = 0; s < shares; s++) {
         low = e.low[s] < low ? e.low[s] : low;
@@ -352,32 +373,56 @@ static void observe(void *ctx, struct srq_rounding *r, const struct srq_tensor *
         take_grid(a, r);
 }
 
-/* Whether the input (or output) of layers is rounded where schemes say so. */
+static void observe(void *ctx, struct srq_rounding *r, const struct srq_tensor *x)
+{
+    struct srq_train_activation *a = ctx;
+    int64_t width = x->shape[1];
+
+    if (r->split == 0) {
+        observe_part(a, r, x, 0, width);
+        return;
+    }
+    observe_part(a, r, x, 0, r->split);
+    observe_part(a - SRQ_TRAIN_INPUT + SRQ_TRAIN_REST, r, x, r->split, width - r->split);
+}
+
+int64_t srq_train_split(const struct srq_train_config *c, int layer)
+{
+    return c->schedule.split_skip ? srq_model_layer(c->model, layer)->split : 0;
+}
+
+/* Whether that side of a layer is rounded where schemes say so. */
 static bool may_round(const struct srq_train *t, int i)
 {
-    return i % 2 == 0 || t->cfg.schedule.outputs;
+    int side = i % SRQ_TRAIN_SIDES;
+
+    return side == SRQ_TRAIN_INPUT || (side == SRQ_TRAIN_OUTPUT && t->cfg.schedule.outputs) ||
+           (side == SRQ_TRAIN_REST && srq_train_split(&t->cfg, i / SRQ_TRAIN_SIDES) > 0);
 }
 
 static bool rounds(const struct srq_train *t, int i)
 {
-    return t->cfg.schemes[i / 2].act_bits > 0 && may_round(t, i);
+    return t->cfg.schemes[i / SRQ_TRAIN_SIDES].act_bits > 0 && may_round(t, i);
 }
 
 static struct srq_rounding *rounding_of(struct srq_train *t, int i)
 {
-    return i % 2 == 0 ? &t->roundings[i / 2].input : &t->roundings[i / 2].output;
+    struct srq_layer_roundings *r = &t->roundings[i / SRQ_TRAIN_SIDES];
+
+    return i % SRQ_TRAIN_SIDES == SRQ_TRAIN_OUTPUT ? &r->output : &r->input;
 }
 
 void srq_train_take_schemes(struct srq_train *t)
 {
     for (int i = 0; i < t->layers; i++)
         t->tensors[i].groups = srq_groups_of(t->tensors[i].info.rows, t->tensors[i].info.cols, t->cfg.schemes[i].group);
-    for (int i = 0; i < 2 * t->layers; i++) {
+    for (int i = 0; i < SRQ_TRAIN_SIDES * t->layers; i++) {
         struct srq_train_activation *a = &t->activation[i];
         struct srq_rounding *r = rounding_of(t, i);
 
-        a->info.bits = rounds(t, i) ? t->cfg.schemes[i / 2].act_bits : 0;
-        r->scale = 0;
+        a->info.bits = rounds(t, i) ? t->cfg.schemes[a->layer].act_bits : 0;
+        if (i % SRQ_TRAIN_SIDES != SRQ_TRAIN_REST)
+            r->scale = 0;
         if (a->info.bits > 0 && a->info.seen) {
             t->part->observe(srq_host_services(), t->cfg.self, &a->info, a->info.low, a->info.high);
             take_grid(a, r);
@@ -388,8 +433,9 @@ void srq_train_take_schemes(struct srq_train *t)
 /* Whether what passes moves the ranges: of all layers, as a change of the plan may have any of them rounded later. */
 static void listen(struct srq_train *t, bool on)
 {
-    for (int i = 0; i < 2 * t->layers; i++)
-        rounding_of(t, i)->observe = on && may_round(t, i) ? observe : NULL;
+    for (int i = 0; i < SRQ_TRAIN_SIDES * t->layers; i++)
+        if (i % SRQ_TRAIN_SIDES != SRQ_TRAIN_REST)
+            rounding_of(t, i)->observe = on && may_round(t, i) ? observe : NULL;
 }
 
 /* ---- passes ------------------------------------------------------------------------------------------------------ */

@@ -1,6 +1,7 @@
 /* Files of the trainer. A run that was cut short: "NAME", "NAME@0" … of every tensor (value and states), the ranges of
  * activations and "srq.training" F64 [1], the steps done. What came out: the tensors in the shapes of the model, and
- * "srq.activations" F32 [layers, 2, 3]: low, high and whether they were seen. */
+ * "srq.activations" F32 [layers, 3, 3]: of input, output and second part of the input, low, high and whether they were
+ * seen. */
 #include "core/tune/trainer_parts.h"
 
 #include "core/base/alloc.h"
@@ -12,6 +13,7 @@
 #define HEAD "srq.training"
 #define RANGES "srq.activations"
 #define NAME_CAP (SRQ_NAME_CAP + 16)
+#define RANGE (3 * SRQ_TRAIN_SIDES) /* numbers of a layer */
 
 /* The k-th array of a tensor, NULL behind the last; its name. */
 static float *array_of(const struct srq_train_tensor *e, int k, int states, char name[NAME_CAP])
@@ -24,9 +26,9 @@ static float *array_of(const struct srq_train_tensor *e, int k, int states, char
 
 static float *ranges_of(const struct srq_train *t)
 {
-    float *r = srq_calloc(6 * (size_t)t->layers + 1, sizeof(*r));
+    float *r = srq_calloc(RANGE * (size_t)t->layers + 1, sizeof(*r));
 
-    for (int i = 0; r != NULL && i < 2 * t->layers; i++) {
+    for (int i = 0; r != NULL && i < SRQ_TRAIN_SIDES * t->layers; i++) {
         const struct srq_activation *a = &t->activation[i].info;
 
         r[3 * i] = a->low;
@@ -50,7 +52,7 @@ static int declare_tensor(const struct srq_train *t, struct srq_tensor_writer *w
 static int write_file(const struct srq_train *t, const char *dir, const char *base, int states, bool running,
                       struct srq_error *err)
 {
-    const int64_t ranges[3] = { t->layers, 2, 3 }, one = 1;
+    const int64_t ranges[3] = { t->layers, SRQ_TRAIN_SIDES, 3 }, one = 1;
     const double done = (double)t->done;
     struct srq_tensor_writer *w = NULL;
     float *range = ranges_of(t);
@@ -68,7 +70,7 @@ static int write_file(const struct srq_train *t, const char *dir, const char *ba
     if (rc == 0)
         rc = srq_writer_begin(w, err);
     if (rc == 0)
-        rc = srq_writer_put(w, RANGES, 0, range, 6 * (size_t)t->layers * sizeof(float), err);
+        rc = srq_writer_put(w, RANGES, 0, range, RANGE * (size_t)t->layers * sizeof(float), err);
     if (rc == 0 && running)
         rc = srq_writer_put(w, HEAD, 0, &done, sizeof(done), err);
     for (int i = 0; rc == 0 && i < t->count; i++) {
@@ -134,13 +136,13 @@ int srq_train_load(struct srq_train *t, const char *path, struct srq_error *err)
 
     if (rc != 0)
         return rc;
-    range = find(ts, RANGES, 6 * (int64_t)t->layers);
+    range = find(ts, RANGES, RANGE * (int64_t)t->layers);
     if (range == NULL || !srq_tensors_get(ts, HEAD, &head) || head.dtype != SRQ_F64 || srq_tensor_count(&head) != 1)
         rc = bad_file(path, range == NULL ? RANGES : HEAD, err);
     if (rc == 0)
         rc = load_arrays(t, ts, path, err);
     if (rc == 0) {
-        for (int i = 0; i < 2 * t->layers; i++) {
+        for (int i = 0; i < SRQ_TRAIN_SIDES * t->layers; i++) {
             struct srq_activation *a = &t->activation[i].info;
 
             a->low = range[3 * i];
@@ -153,24 +155,46 @@ int srq_train_load(struct srq_train *t, const char *path, struct srq_error *err)
     return rc;
 }
 
-/* One side of a layer, of which low, high and whether they were seen are known. */
-static void take_rounding(const struct srq_train_config *c, int layer, bool output, const float *range,
-                          struct srq_rounding *out)
+/* One side of a layer, of which low, high and whether they were seen are known: its grid; false: it has none. */
+static bool take_rounding(const struct srq_train_config *c, int layer, int side, const float *ranges,
+                          struct srq_activation *out)
 {
+    const float *range = ranges + RANGE * (int64_t)layer + 3 * (int64_t)side;
     int bits = c->schemes[layer].act_bits;
-    struct srq_activation a = { .size = sizeof(a),
-                                .bits = bits,
-                                .layer = srq_model_layer(c->model, layer)->name,
-                                .output = output,
-                                .seen = 1,
-                                .low = range[0],
-                                .high = range[1] };
 
-    *out = (struct srq_rounding){ .scale = 0 };
-    if (bits == 0 || range[2] == 0 || (output && !c->schedule.outputs))
+    *out = (struct srq_activation){ .size = sizeof(*out),
+                                    .bits = bits,
+                                    .layer = srq_model_layer(c->model, layer)->name,
+                                    .output = side == SRQ_TRAIN_OUTPUT,
+                                    .seen = 1,
+                                    .low = range[0],
+                                    .high = range[1] };
+    if (bits == 0 || range[2] == 0 || (out->output && !c->schedule.outputs))
+        return false;
+    c->plugin->trainer->observe(srq_host_services(), c->self, out, out->low, out->high);
+    return true;
+}
+
+static void take_layer(const struct srq_train_config *c, int layer, const float *ranges,
+                       struct srq_layer_roundings *out)
+{
+    float high = (float)((1 << c->schemes[layer].act_bits) - 1);
+    int64_t split = srq_train_split(c, layer);
+    struct srq_activation a, rest;
+
+    *out = (struct srq_layer_roundings){ .input = { .scale = 0 } };
+    if (take_rounding(c, layer, SRQ_TRAIN_OUTPUT, ranges, &a))
+        out->output = (struct srq_rounding){ .scale = a.scale, .zero = a.zero, .high = high };
+    if (!take_rounding(c, layer, SRQ_TRAIN_INPUT, ranges, &a))
         return;
-    c->plugin->trainer->observe(srq_host_services(), c->self, &a, a.low, a.high);
-    *out = (struct srq_rounding){ .scale = a.scale, .zero = a.zero, .high = (float)((1 << bits) - 1) };
+    if (split > 0 && !take_rounding(c, layer, SRQ_TRAIN_REST, ranges, &rest))
+        return;
+    out->input = (struct srq_rounding){ .scale = a.scale, .zero = a.zero, .high = high, .split = split };
+    if (split > 0) {
+        out->input.rest.scale = rest.scale;
+        out->input.rest.zero = rest.zero;
+        out->input.rest.high = high;
+    }
 }
 
 int srq_train_read_roundings(const char *path, const struct srq_train_config *c, struct srq_layer_roundings *out,
@@ -183,11 +207,9 @@ int srq_train_read_roundings(const char *path, const struct srq_train_config *c,
     rc = srq_tensors_open(path, &ts, err);
     if (rc != 0)
         return rc;
-    range = find(ts, RANGES, 6 * (int64_t)layers);
-    for (int i = 0; range != NULL && i < layers; i++) {
-        take_rounding(c, i, false, range + 6 * i, &out[i].input);
-        take_rounding(c, i, true, range + 6 * i + 3, &out[i].output);
-    }
+    range = find(ts, RANGES, RANGE * (int64_t)layers);
+    for (int i = 0; range != NULL && i < layers; i++)
+        take_layer(c, i, range, &out[i]);
     rc = range != NULL ? 0 : bad_file(path, RANGES, err);
     srq_tensors_close(ts);
     return rc;

@@ -27,6 +27,7 @@ static int ptq_create(const struct srq_host *h, const struct srq_options *o, voi
         .warmup = h->opt_int(o, "batches"),
         .kd_weight = 1,
         .outputs = h->opt_bool(o, "out_q"),
+        .split_skip = h->opt_bool(o, "split_skip"),
     };
     s->momentum = strcmp(h->opt_string(o, "observer"), "minmax") == 0 ? 0 : (float)h->opt_float(o, "momentum");
     *self = s;
@@ -115,6 +116,7 @@ static const struct srq_option options[] = {
                .help = "Noisy pictures in a batch."),
     OPTION_CALIB,
     SRQ_OPTION(.name = "out_q", .type = SRQ_OPT_BOOL, .value = "false", .help = "Round what layers give too."),
+    OPTION_SPLIT,
     OPTIONS_OBSERVER,
 };
 

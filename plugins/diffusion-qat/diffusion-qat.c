@@ -41,6 +41,7 @@ static int qat_create(const struct srq_host *h, const struct srq_options *o, voi
         .task_weight = h->opt_set(o, "task_weight") ? h->opt_float(o, "task_weight") : -1,
         .kd_weight = h->opt_float(o, "kd_weight"),
         .outputs = h->opt_bool(o, "out_q"),
+        .split_skip = h->opt_bool(o, "split_skip"),
         .kd_layers = s->kd_layers,
         .kd_layers_weight = h->opt_float(o, "kd_layers_weight"),
     };
@@ -242,6 +243,7 @@ static const struct srq_option options[] = {
     OPTION_CALIB,
     SRQ_OPTION(.name = "out_q", .type = SRQ_OPT_BOOL, .value = "false",
                .help = "Round what layers give too, as the published method does."),
+    OPTION_SPLIT,
     OPTIONS_OBSERVER,
 };
 

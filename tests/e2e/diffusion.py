@@ -253,6 +253,33 @@ def a_layer_that_gets_activation_bits_late_was_observed():
         assert report(p.path("out"))["diffusion"]["integer_layers"] == 1
 
 
+def what_a_skip_brings_has_a_range_of_its_own():
+    """Nearer to the original than one range for both; the export says where it begins, and is sampled as the job did."""
+    with Place() as p:
+        few = dict(FEW, diffusion_ptq__batches=4, diffusion_ptq__batch=8)
+        worker(p, "one", job("diffusion-ptq", "w8a6", DEMO, **few))
+        worker(p, "two", job("diffusion-ptq", "w8a6", DEMO, formats=("int8",), **dict(few, diffusion_ptq__split_skip=True)))
+        one, two = (report(p.path(n))["diffusion"] for n in ("one", "two"))
+        assert two["pair_mse"]["quantized"] < 0.9 * one["pair_mse"]["quantized"], (one, two)
+        assert two["integer_layers"] < one["integer_layers"], (one, two)
+        name = next(os.path.join(d, f) for d, _, files in os.walk(p.path("two")) for f in files
+                    if f.startswith("srq_activations"))
+        grids = st_read(name)
+        rest = [n for n in grids if n.endswith(".input_rest")]
+        assert rest and all(n.startswith("up_blocks.") for n in rest), list(grids)
+        split = {n: struct.unpack("<4f", grids[n][1])[3] for n in rest}
+        assert split["up_blocks.0.resnets.0.conv1.input_rest"] > 0, split
+        full, _ = sampled(p, "full", DEMO)
+        a, _ = sampled(p, "a", p.path("two"))
+        b, _ = sampled(p, "b", p.path("one"))
+        assert difference(a, full) < difference(b, full)
+        n = rest[0]
+        grids[n] = (grids[n][0], struct.pack("<4f", *struct.unpack("<4f", grids[n][1])[:3], split[n] + 1))
+        st_write(name, grids)
+        said = p.run(p.env["SRQ_CTL"], "sample", p.path("two"), "-o", p.path("x.png"), code=1)
+        assert n in said and "no second part" in said, said
+
+
 def options_are_changed_while_it_runs():
     """The learning rate from that step on, the steps of high precision whenever; kills leave no trace of it either."""
     j = job("diffusion-qat", "w4a8", **dict(QAT, checkpoint_s=0, diffusion_qat__steps=100))
@@ -587,6 +614,7 @@ if __name__ == "__main__":
         kills_leave_no_trace,
         a_pin_during_training_is_obeyed_from_then_on,
         a_layer_that_gets_activation_bits_late_was_observed,
+        what_a_skip_brings_has_a_range_of_its_own,
         options_are_changed_while_it_runs,
         other_high_steps_are_taken_while_it_samples,
         edges_keep_eight_bits_unless_told_otherwise,

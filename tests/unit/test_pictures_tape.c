@@ -578,7 +578,7 @@ static void rounding_gives_codes_and_masks_gradients(void **state)
     float x[] = { 0, 0.1f, 0.125f, 0.375f, -0.3f, -0.38f, 1.1f, 1.2f, -9e30f, 9e30f };
     const float y[] = { 0, 0, 0, 0.5f, -0.25f, -0.25f, 1, 1, -0.25f, 1 }, dx[] = { 1, 1, 1, 1, 1, 0, 1, 0, 0, 0 };
     int64_t seen = 0;
-    struct srq_rounding r = { 0, 0, 5, 0, observe_range, &seen };
+    struct srq_rounding r = { .high = 5, .observe = observe_range, .ctx = &seen };
     struct srq_tensor in = srq_tensor_2d(x, SRQ_F32, 2, 5), ones;
     struct srq_error err = { 0 };
     struct srq_var *v, *out;
@@ -602,10 +602,61 @@ static void rounding_gives_codes_and_masks_gradients(void **state)
     srq_tape_free(t);
 }
 
+/* Columns from the third on have a grid of their own: the same as each part by itself, gradients too. */
+static void columns_of_two_parts_have_a_grid_each(void **state)
+{
+    enum { ROWS = 3, COLS = 40, SPLIT = 15, REST = COLS - SPLIT };
+    struct srq_rounding both = { .scale = 0.25f, .high = 7, .zero = 3, .split = SPLIT };
+    struct srq_rounding part[2] = { { .scale = 0.25f, .high = 7, .zero = 3 }, { .scale = 0.5f, .high = 3, .zero = 1 } };
+    float x[ROWS * COLS], parts[2][ROWS * COLS], weight[ROWS * COLS];
+    struct srq_tensor in = srq_tensor_2d(x, SRQ_F32, ROWS, COLS), w = srq_tensor_2d(weight, SRQ_F32, ROWS, COLS);
+    struct srq_tensor first = srq_tensor_2d(parts[0], SRQ_F32, ROWS, SPLIT);
+    struct srq_tensor second = srq_tensor_2d(parts[1], SRQ_F32, ROWS, REST);
+    struct srq_error err = { 0 };
+    struct srq_var *v, *out, *a, *b, *c;
+    struct srq_tape *t;
+
+    (void)state;
+    both.rest.scale = 0.5f;
+    both.rest.high = 3;
+    both.rest.zero = 1;
+    for (int i = 0; i < ROWS * COLS; i++) {
+        x[i] = 0.07f * (float)(i * 37 % 61 - 30);
+        weight[i] = 1 + (float)(i % 5);
+        if (i % COLS < SPLIT)
+            parts[0][i / COLS * SPLIT + i % COLS] = x[i];
+        else
+            parts[1][i / COLS * REST + i % COLS - SPLIT] = x[i];
+    }
+    assert_ok(srq_tape_create(ARENA, SRQ_F32, false, &t, &err), &err);
+    v = srq_tape_input(t, &in, true);
+    out = srq_op_round(t, v, &both);
+    a = srq_tape_input(t, &first, true);
+    b = srq_tape_input(t, &second, true);
+    c = srq_op_concat(t, srq_op_round(t, a, &part[0]), srq_op_round(t, b, &part[1]));
+    assert_memory_equal(out->value.data, c->value.data, sizeof(x));
+    assert_ok(srq_tape_backward_from(t, (struct srq_var *[]){ srq_op_dot(t, out, &w), srq_op_dot(t, c, &w) }, 2, &err),
+              &err);
+    for (int i = 0, cut = 0; i < ROWS * COLS; i++) {
+        int row = i / COLS, col = i % COLS;
+        float want = col < SPLIT ? ((const float *)a->grad.data)[row * SPLIT + col]
+                                 : ((const float *)b->grad.data)[row * REST + col - SPLIT];
+
+        assert_true(((const float *)v->grad.data)[i] == want);
+        cut += want == 0;
+        assert_true(i < ROWS * COLS - 1 || (cut > 10 && cut < ROWS * COLS - 10));
+    }
+    both.rest.high = -1;
+    srq_tape_reset(t);
+    assert_null(srq_op_round(t, srq_tape_input(t, &in, true), &both));
+    assert_refused(srq_tape_error(t, &err), -SRQ_EINVAL, &err, "columns from 15 on");
+    srq_tape_free(t);
+}
+
 static void rounding_without_a_scale_is_no_operation(void **state)
 {
     float x[] = { 0.3f, -7 };
-    struct srq_rounding r = { 0, 0, 5, 0, NULL, NULL };
+    struct srq_rounding r = { .high = 5 };
     struct srq_tensor in = srq_tensor_2d(x, SRQ_F32, 1, 2);
     struct srq_error err = { 0 };
     struct srq_tape *t;
@@ -907,6 +958,7 @@ int main(void)
         cmocka_unit_test(vectors_of_samples_agree_with_differences),
         cmocka_unit_test(operations_agree_with_pytorch),
         cmocka_unit_test(rounding_gives_codes_and_masks_gradients),
+        cmocka_unit_test(columns_of_two_parts_have_a_grid_each),
         cmocka_unit_test(rounding_without_a_scale_is_no_operation),
         cmocka_unit_test(layers_round_inputs_and_outputs),
         cmocka_unit_test(measuring_gives_exactly_what_a_pass_needs),

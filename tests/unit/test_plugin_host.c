@@ -49,10 +49,10 @@ static void broken_plugins_are_refused_with_their_reason(void **state)
         int code;
     } rows[] = {
         { "magic", "magic number is 0x12345678", -SRQ_EFORMAT },
-        { "major", "was built for ABI 1.2, this srq has 2.2; build it again with the headers of this srq",
+        { "major", "was built for ABI 1.3, this srq has 2.3; build it again with the headers of this srq",
           -SRQ_EUNSUPPORTED },
-        { "minor", "needs ABI 2.7, newer than this srq's 2.2", -SRQ_EUNSUPPORTED },
-        { "size", "describes itself in 24 bytes where ABI 2.2 has ", -SRQ_EFORMAT },
+        { "minor", "needs ABI 2.7, newer than this srq's 2.3", -SRQ_EUNSUPPORTED },
+        { "size", "describes itself in 24 bytes where ABI 2.3 has ", -SRQ_EFORMAT },
         { "part", "has a part oneshot of 8 bytes where ABI 2.0 has ", -SRQ_EFORMAT },
         { "table", "has 2 rows in its table of options, which is not there", -SRQ_EFORMAT },
         { "count", "has 4294967295 rows in its table of options, which are too many", -SRQ_EFORMAT },
@@ -177,7 +177,7 @@ static void no_struct_ends_in_padding(void **state)
     ENDS(srq_recipe_row, value);
     ENDS(srq_trained, state);
     ENDS(srq_activation, zero);
-    ENDS(srq_trainer_schedule, kd_layers_weight);
+    ENDS(srq_trainer_schedule, split_skip);
     ENDS(srq_trainer, finish);
     ENDS(srq_plugin, trainer);
 #undef ENDS

@@ -30,8 +30,8 @@ struct srq_activation {
     uint32_t size;
     int bits;
     const char *layer;
-    int output;      /* of what the layer gives, else of what it gets */
-    int seen;        /* low and high hold what was observed before */
+    int output; /* of what the layer gives, else of what it gets, or (srq_trainer_schedule.split_skip) a part of it */
+    int seen;   /* low and high hold what was observed before */
     float low, high; /* the range as far as it is known; part of checkpoints */
     float scale, zero;
 };
@@ -60,6 +60,8 @@ struct srq_trainer_schedule {
      * weight of the mean over them of mean((student - teacher)^2) / mean(teacher^2). NULL or "": none. */
     const char *kd_layers;
     double kd_layers_weight;
+    /* Since 2.3: whether inputs that are two values side by side (what came up, and a skip) have a range for each. */
+    int64_t split_skip;
 };
 
 struct srq_trainer {
