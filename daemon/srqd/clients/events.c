@@ -220,6 +220,7 @@ void events_tell_state(struct client *c, const struct job *j)
 static void subscription_free(struct client *c, struct subscription *s)
 {
     TAILQ_REMOVE(&c->subscriptions, s, entry);
+    c->share->subscriptions--;
     journal_close(s->replay);
     cJSON_Delete(s->names);
     srq_free(s);
@@ -329,6 +330,8 @@ int events_subscribe(struct client *c, struct job *j, const cJSON *names, int64_
         return srq_fail(err, -SRQ_ELIMIT, "more than %d subscriptions on one connection", SUBSCRIPTIONS_MAX);
     if (since >= 0 && j == NULL)
         return srq_fail_field(err, -SRQ_EINVAL, "since_seq", "since_seq needs a job: every job counts its own lines");
+    if ((rc = share_subscribe(&c->all->shares, c->share, err)) != 0)
+        return rc;
     s = srq_calloc(1, sizeof(*s));
     if (s == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory");
@@ -344,6 +347,7 @@ int events_subscribe(struct client *c, struct job *j, const cJSON *names, int64_
     snprintf(s->id, sizeof(s->id), "s%llu", (unsigned long long)++c->next_subscription);
     memcpy(id, s->id, sizeof(s->id));
     TAILQ_INSERT_TAIL(&c->subscriptions, s, entry);
+    c->share->subscriptions++;
     return 0;
 }
 
