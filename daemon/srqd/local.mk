@@ -15,6 +15,7 @@ daemon_srqd_libsrqd_la_SOURCES = \
 	daemon/srqd/base/options.c daemon/srqd/base/options.h \
 	daemon/srqd/base/places.c daemon/srqd/base/places.h \
 	daemon/srqd/base/process.c daemon/srqd/base/process.h \
+	daemon/srqd/base/removal.c daemon/srqd/base/removal.h \
 	daemon/srqd/base/turns.c daemon/srqd/base/turns.h \
 	daemon/srqd/store/store.c daemon/srqd/store/store.h \
 	daemon/srqd/jobs/job.c daemon/srqd/jobs/job.h \

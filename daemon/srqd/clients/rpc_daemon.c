@@ -44,6 +44,17 @@ static bool put_use(cJSON *reply, const struct srqd *d)
            srq_put_number(o, "memory_bytes", (double)u.memory);
 }
 
+static bool put_unremoved(cJSON *reply, const struct request *r)
+{
+    const char *const *paths;
+    size_t n = removals_left(r->d->removals, &paths);
+    cJSON *list = n > 0 && r->c->peer.admin ? cJSON_CreateStringArray(paths, (int)n) : NULL;
+
+    if (n == 0 || !r->c->peer.admin)
+        return true;
+    return list != NULL && cJSON_AddItemToObject(reply, "unremoved", list);
+}
+
 static int info(const struct request *r, cJSON **result, struct srq_error *err)
 {
     const struct clients *all = r->c->all;
@@ -60,7 +71,7 @@ static int info(const struct request *r, cJSON **result, struct srq_error *err)
         cJSON_AddBoolToObject(o, "draining", d->draining) == NULL ||
         !srq_put_text(o, "refusing", all->refusing[0] != '\0' ? all->refusing : NULL) ||
         !srq_put_number(o, "clients", all->shares.clients) || !summary_put_counts(o, "jobs", d) ||
-        !put_limits(o, &d->config) || !put_use(o, d))
+        !put_limits(o, &d->config) || !put_use(o, d) || !put_unremoved(o, r))
         return rpc_no_memory(err);
     return 0;
 }
