@@ -73,14 +73,19 @@ def what_comes_before_hello_is_short(d):
 
 
 TAKE = """
-got = []
-try:
-    for _ in range(int(sys.argv[2])):
-        c = Client(sys.argv[1])
-        got.append(c)
-    print(json.dumps([len(got), None]))
-except Refused as e:
-    print(json.dumps([len(got), e.field, e.text]))
+got, refusal = [], None
+for _ in range(int(sys.argv[2])):
+    c = Client(sys.argv[1], hello=False, timeout=60)
+    try:
+        c.send_raw(b'{"jsonrpc":"2.0","id":"h","method":"hello","params":{"major":1,"minor":0,"client":"t"}}\\n')
+    except OSError:  # it has closed already, after it said why
+        pass
+    m = c.read_message()
+    if "error" in m:
+        refusal = m["error"]
+        break
+    got.append(c)
+print(json.dumps([len(got), refusal and refusal["data"]["field"], refusal and refusal["message"]]))
 """
 
 

@@ -60,10 +60,12 @@ static void on_again(evutil_socket_t fd, short what, void *ctx)
     double until = srq_clock_s() + SPENT_S;
     struct turns *t = ctx;
     struct turn *w;
+    int users = 0;
 
     (void)fd;
     (void)what;
-    while ((w = TAILQ_FIRST(&t->row)) != NULL) {
+    TAILQ_FOREACH(w, &t->row, entry) users++;
+    while (users-- > 0 && (w = TAILQ_FIRST(&t->row)) != NULL) {
         leave(w, true);
         t->stepping = w;
         if (w->step(w->ctx) && t->stepping == w)

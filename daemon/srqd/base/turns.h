@@ -1,5 +1,5 @@
-/* Work of a size that a user chooses, done in steps: a few milliseconds of them at every turn of the loop, one user's
- * after another's, so that neither a long piece of work nor very many of them keep anybody else waiting. */
+/* Work of a size that a user chooses, done in steps: at every turn of the loop one of each user at most, and no more
+ * than fit into a few milliseconds, so that neither a long piece of work nor very many of them keep others waiting. */
 #ifndef SRQD_TURNS_H
 #define SRQD_TURNS_H
 

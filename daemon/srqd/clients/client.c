@@ -248,6 +248,13 @@ static void on_write(struct bufferevent *bev, void *ctx)
     c->all->user->drained(c);
 }
 
+static bool replay(void *ctx)
+{
+    struct client *c = ctx;
+
+    return c->all->user->replay(c);
+}
+
 /* Whether the peer has closed the connection, not only its sending side. */
 static bool peer_gone(const struct client *c)
 {
@@ -355,6 +362,7 @@ int client_accept(struct clients *all, int fd, struct srq_error *err)
     c->number = ++all->last_number;
     c->since = srq_clock_s();
     turn_init(&c->requests, all->d->turns, c->peer.uid, take_request, c);
+    turn_init(&c->replays, all->d->turns, c->peer.uid, replay, c);
     TAILQ_INIT(&c->subscriptions);
     TAILQ_INIT(&c->held);
     TAILQ_INIT(&c->gathers);

@@ -32,6 +32,7 @@ struct client_user {
      * where *fatal. */
     int (*request)(struct client *c, const struct srq_message *m, bool *fatal, struct srq_error *err);
     void (*drained)(struct client *c); /* its output ran low */
+    bool (*replay)(struct client *c);  /* takes a step of what it replays; false: none to take now */
     void (*gone)(struct client *c);    /* it is about to be freed */
 };
 
@@ -82,7 +83,7 @@ struct client {
     int faults;       /* frames that were no message */
     int later;        /* answers under way */
     struct subscription_list subscriptions;
-    struct event *turn;    /* for the next step of its replays */
+    struct turn replays;   /* of its subscriptions */
     struct held_list held; /* samples held back, newest of each series */
     int held_count;
     uint64_t next_subscription;

@@ -258,42 +258,29 @@ static bool replay_entry(const struct journal_entry *e, void *ctx)
     return !r->c->closing && client_waiting(r->c) <= CLIENT_SOFT_OUTPUT;
 }
 
-static void replay_on(struct client *c);
-
-static void on_turn(evutil_socket_t fd, short what, void *ctx)
+/* A step of one replay; the others of the client have theirs before it has the next. */
+bool events_replay(struct client *c)
 {
-    (void)fd;
-    (void)what;
-    replay_on(ctx);
-}
-
-/* Goes on with replays while there is room, a step of each at every turn of the loop. */
-static void replay_on(struct client *c)
-{
-    const struct timeval soon = { 0 };
     struct subscription *s;
-    bool more = false;
+    struct journal_filter after = { 0 };
+    struct replay r = { c, NULL };
 
     TAILQ_FOREACH(s, &c->subscriptions, entry)
     {
-        const struct journal_filter after = { .since = s->seen };
-        struct replay r = { c, s };
-
-        if (s->replay == NULL || c->closing || client_waiting(c) > CLIENT_SOFT_OUTPUT)
-            continue;
-        if (journal_read(s->replay, &after, JOURNAL_STEP, replay_entry, &r) == JOURNAL_END) {
-            journal_close(s->replay);
-            s->replay = NULL;
-        } else {
-            more = true;
-        }
+        if (s->replay != NULL)
+            break;
     }
-    if (!more || c->closing || client_waiting(c) > CLIENT_SOFT_OUTPUT)
-        return;
-    if (c->turn == NULL)
-        c->turn = evtimer_new(c->all->d->base, on_turn, c);
-    if (c->turn != NULL)
-        evtimer_add(c->turn, &soon);
+    if (s == NULL || c->closing || client_waiting(c) > CLIENT_SOFT_OUTPUT)
+        return false;
+    r.s = s;
+    after.since = s->seen;
+    if (journal_read(s->replay, &after, JOURNAL_STEP, replay_entry, &r) == JOURNAL_END) {
+        journal_close(s->replay);
+        s->replay = NULL;
+    }
+    TAILQ_REMOVE(&c->subscriptions, s, entry);
+    TAILQ_INSERT_TAIL(&c->subscriptions, s, entry);
+    return !c->closing;
 }
 
 void events_drained(struct client *c)
@@ -302,7 +289,7 @@ void events_drained(struct client *c)
 
     while ((h = TAILQ_FIRST(&c->held)) != NULL && !c->closing && client_waiting(c) <= CLIENT_SOFT_OUTPUT)
         send_held(c, h);
-    replay_on(c);
+    turn_wish(&c->replays);
 }
 
 static int check_names(const cJSON *names, struct srq_error *err)
@@ -371,7 +358,5 @@ void events_drop_client(struct client *c)
         subscription_free(c, TAILQ_FIRST(&c->subscriptions));
     while (!TAILQ_EMPTY(&c->held))
         held_free(c, TAILQ_FIRST(&c->held));
-    if (c->turn != NULL)
-        event_free(c->turn);
-    c->turn = NULL;
+    turn_drop(&c->replays);
 }

@@ -18,7 +18,7 @@ static void on_gone(struct client *c)
 
 void service_init(struct clients *all, struct srqd *d, const struct process_orders *orders)
 {
-    static const struct client_user user = { rpc_dispatch, events_drained, on_gone };
+    static const struct client_user user = { rpc_dispatch, events_drained, events_replay, on_gone };
 
     *all = (struct clients){ .d = d, .orders = *orders, .user = &user, .started = srq_wall_s() };
     TAILQ_INIT(&all->list);

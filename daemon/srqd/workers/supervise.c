@@ -172,7 +172,8 @@ static bool read_entry(const struct journal_entry *e, void *ctx)
 /* Reads what the journal has got that was not heard. `done` begins with settle_testament. */
 static void read_on(struct job *j, struct reading **holder, void (*done)(void *ctx))
 {
-    struct reading_wish wish = { .base = j->d->base,
+    struct reading_wish wish = { .turns = j->d->turns,
+                                 .uid = j->uid,
                                  .close = true,
                                  .visit = read_entry,
                                  .done = done,
