@@ -29,6 +29,17 @@ static int code_of_errno(int e)
         return -SRQ_EEXIST;
     case ENOMEM:
         return -SRQ_ENOMEM;
+    case ENAMETOOLONG:
+    case ELOOP:
+    case EISDIR:
+    case ENOTEMPTY:
+        return -SRQ_EINVAL;
+    case EFBIG:
+        return -SRQ_ELIMIT;
+    case EXDEV:
+    case EOPNOTSUPP:
+    case ENOSYS:
+        return -SRQ_EUNSUPPORTED;
     default:
         return -SRQ_EIO;
     }
@@ -295,6 +306,18 @@ char *srq_path_absolute(const char *path)
     if (getcwd(cwd, sizeof(cwd)) == NULL)
         return NULL;
     return srq_path_join(cwd, path);
+}
+
+int srq_make_absolute(const char *path, char **out, struct srq_error *err)
+{
+    errno = ENOMEM; /* what allocations do not set */
+    *out = srq_path_absolute(path);
+    if (*out != NULL)
+        return 0;
+    if (errno == ENOENT)
+        return srq_fail_field(err, -SRQ_ENOENT, path,
+                              "cannot tell where %s is: the working directory was removed; go into another one", path);
+    return srq_fail_errno(err, "find the working directory for", path);
 }
 
 /* Adds the components of `rest` to the canonical `at`, in place of which the result is returned; both are freed. */

@@ -11,7 +11,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* "cannot DOING PATH: strerror(errno)", with the code that fits errno (ENOSPC → -SRQ_ENOSPC …); returns that code. */
+/* "cannot DOING PATH: strerror(errno)", with the code that fits errno (ENOSPC → -SRQ_ENOSPC …); returns that code.
+ * -SRQ_EIO is left for what another attempt may overcome: a name that is too long is -SRQ_EINVAL. */
 int srq_fail_errno(struct srq_error *err, const char *doing, const char *path);
 
 /* Reads a whole regular file of at most `max` bytes; the result has a NUL after `*len` bytes, free with srq_free. */
@@ -37,6 +38,8 @@ bool srq_path_exists(const char *path);
 char *srq_path_ancestor(const char *path);
 char *srq_path_join(const char *dir, const char *name); /* NULL when out of memory; srq_free */
 char *srq_path_absolute(const char *path);              /* relative to the working directory; not resolved; srq_free */
+/* The same, saying what was wrong: -SRQ_ENOENT where the working directory was removed, -SRQ_ENOMEM. */
+int srq_make_absolute(const char *path, char **out, struct srq_error *err);
 /* The one spelling of a name, which may be of something that does not exist yet: absolute, links resolved in the part
  * that exists, without ".", ".." and empty components. srq_free. */
 char *srq_path_canonical(const char *path);

@@ -78,6 +78,7 @@ static const struct srq_field daemon_info[] = {
     F_SUB("jobs", SRQ_T_OBJECT, counts, "jobs by state"),
     F_SUB("limits", SRQ_T_OBJECT, limits, "limits set"),
     F_SUB("in_use", SRQ_T_OBJECT, in_use, "what counts against them now"),
+    F_OPT("unremoved", SRQ_T_STRINGS, "folders of deleted jobs that could not be removed; for administrators"),
     F_END
 };
 static const struct srq_field reload_reply[] = { F_NUL("config", SRQ_T_STRING, "file that was read"), F_END };

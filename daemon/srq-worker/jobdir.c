@@ -69,8 +69,7 @@ static int take_lock(struct worker_jobdir *d, struct srq_error *err)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory opening %s", d->path);
     d->lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (d->lock < 0) {
-        rc = srq_fail_field(err, errno == EACCES ? -SRQ_EPERM : -SRQ_EIO, name, "cannot open %s: %s", name,
-                            strerror(errno));
+        rc = srq_fail_errno(err, "open", name);
         srq_free(name);
         return rc;
     }
@@ -136,9 +135,9 @@ int worker_jobdir_open(const char *path, bool create, struct worker_jobdir *out,
 
     memset(out, 0, sizeof(*out));
     out->lock = -1;
-    out->path = srq_path_absolute(path);
-    if (out->path == NULL)
-        return srq_fail(err, -SRQ_ENOMEM, "out of memory opening %s", path);
+    rc = srq_make_absolute(path, &out->path, err);
+    if (rc != 0)
+        return rc;
     for (n = strlen(out->path); n > 1 && out->path[n - 1] == '/'; n--)
         out->path[n - 1] = '\0';
     base = strrchr(out->path, '/') + 1;
@@ -220,7 +219,7 @@ int worker_runtime_dir(char **out, struct srq_error *err)
             return srq_fail(err, -SRQ_ENOMEM, "out of memory naming the runtime folder");
     }
     if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-        int rc = srq_fail_field(err, -SRQ_EIO, path, "cannot make runtime folder %s: %s", path, strerror(errno));
+        int rc = srq_fail_errno(err, "make runtime folder", path);
 
         srq_free(path);
         return rc;

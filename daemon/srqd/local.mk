@@ -15,6 +15,8 @@ daemon_srqd_libsrqd_la_SOURCES = \
 	daemon/srqd/base/options.c daemon/srqd/base/options.h \
 	daemon/srqd/base/places.c daemon/srqd/base/places.h \
 	daemon/srqd/base/process.c daemon/srqd/base/process.h \
+	daemon/srqd/base/removal.c daemon/srqd/base/removal.h \
+	daemon/srqd/base/turns.c daemon/srqd/base/turns.h \
 	daemon/srqd/store/store.c daemon/srqd/store/store.h \
 	daemon/srqd/jobs/job.c daemon/srqd/jobs/job.h \
 	daemon/srqd/jobs/jobdir.c daemon/srqd/jobs/jobdir.h \
@@ -35,6 +37,7 @@ daemon_srqd_libsrqd_la_SOURCES = \
 	daemon/srqd/clients/change.c daemon/srqd/clients/change.h \
 	daemon/srqd/clients/client.c daemon/srqd/clients/client.h \
 	daemon/srqd/clients/dispatch.c daemon/srqd/clients/dispatch.h \
+	daemon/srqd/clients/errand.c daemon/srqd/clients/errand.h \
 	daemon/srqd/clients/events.c daemon/srqd/clients/events.h \
 	daemon/srqd/clients/handlers.h \
 	daemon/srqd/clients/listener.c daemon/srqd/clients/listener.h \
@@ -45,6 +48,7 @@ daemon_srqd_libsrqd_la_SOURCES = \
 	daemon/srqd/clients/rpc_plan.c \
 	daemon/srqd/clients/rpc_submit.c \
 	daemon/srqd/clients/service.c daemon/srqd/clients/service.h \
+	daemon/srqd/clients/share.c daemon/srqd/clients/share.h \
 	daemon/srqd/clients/submission.c daemon/srqd/clients/submission.h \
 	daemon/srqd/clients/summary.c daemon/srqd/clients/summary.h \
 	daemon/srqd/srqd.c daemon/srqd/srqd.h

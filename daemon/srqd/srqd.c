@@ -122,6 +122,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
     lifecycle_retry(&s->d);
     (void)submission_allowed(&s->clients, NULL);
     listener_look_after(&s->clients);
+    clients_look_after(&s->clients);
     check_idle(s);
     if (s->d.stopping && srq_clock_s() > s->stop_until) {
         srq_log(SRQ_LOG_WARN, "workers did not checkpoint in %lld s; they go on by themselves",
@@ -163,7 +164,8 @@ static int start_loop(struct daemon *s, struct event *signals[3], struct srq_err
     int rc;
 
     d->base = event_base_new();
-    if (d->base == NULL || (d->children = children_create(d->base)) == NULL)
+    if (d->base == NULL || (d->children = children_create(d->base)) == NULL ||
+        (d->turns = turns_create(d->base)) == NULL || (d->removals = removals_create(d->base, d->children)) == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory");
     signals[0] = evsignal_new(d->base, SIGTERM, on_terminate, s);
     signals[1] = evsignal_new(d->base, SIGINT, on_terminate, s);
@@ -182,10 +184,13 @@ static int start_loop(struct daemon *s, struct event *signals[3], struct srq_err
 
 static int open_store(struct srqd *d, struct srq_error *err)
 {
-    char *path = srq_path_join(d->places.state, "srqd.db");
+    /* A link on the way there is the administrator's; the file itself is none (SQLITE_OPEN_NOFOLLOW is of both). */
+    char *folder = srq_path_canonical(d->places.state);
+    char *path = folder != NULL ? srq_path_join(folder, "srqd.db") : NULL;
     int rc = path != NULL ? store_open(path, &d->store, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory");
 
     srq_free(path);
+    srq_free(folder);
     return rc == 0 ? store_load(d->store, d, &d->jobs, err) : rc;
 }
 
@@ -224,6 +229,8 @@ static void take_down(struct daemon *s, struct event *signals[3])
         event_free(d->queue_event);
     if (s->tick != NULL)
         event_free(s->tick);
+    removals_free(d->removals);
+    turns_free(d->turns);
     children_free(d->children);
     if (d->base != NULL)
         event_base_free(d->base);

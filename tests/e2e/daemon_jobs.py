@@ -449,7 +449,7 @@ def hostile_job_files_give_errors_not_crashes(d):
     where = wait_state(c, job, "done")["directory"]
     os.remove(where + "/plan.json")
     os.symlink("/etc/passwd", where + "/plan.json")
-    refused(c, "io", "plan.json", "job.plan", job=job)
+    refused(c, "invalid", "plan.json", "job.plan", job=job)
     os.remove(where + "/report.json")
     os.mkfifo(where + "/report.json")
     refused(c, "format", "not a regular file", "job.report", job=job)

@@ -7,7 +7,8 @@ dist_check_SCRIPTS += $(ctl_tests) tests/lib/fake_srqd.py
 TESTS += $(ctl_tests)
 
 # srqd against stand-in workers
-daemon_e2e = tests/e2e/daemon_clients.py tests/e2e/daemon_jobs.py tests/e2e/daemon_plan.py
+daemon_e2e = tests/e2e/daemon_clients.py tests/e2e/daemon_jobs.py tests/e2e/daemon_plan.py tests/e2e/daemon_shares.py \
+	tests/e2e/daemon_folders.py
 TESTS += $(daemon_e2e)
 dist_check_SCRIPTS += $(daemon_e2e) tests/lib/srqd_client.py tests/lib/message_table.py
 

@@ -6,7 +6,7 @@
  * (code it ends with at the last step), fake.deaf (ignores worker.cancel), fake.plan_s (time that --plan takes),
  * fake.threads, fake.memory, fake.uses (memory that it says it uses beyond its plan), fake.change_s (time that a change
  * takes), fake.change_mute (a change is never answered), fake.change_death (its worker ends instead),
- * fake.change_nonsense (what is answered is no reply). */
+ * fake.change_nonsense (what is answered is no reply). To describe plugin "slow" takes it a minute. */
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/fs.h"
@@ -49,6 +49,8 @@ static void sleep_s(double s)
 
 static int describe(const char *name)
 {
+    if (name != NULL && strcmp(name, "slow") == 0)
+        sleep_s(60);
     if (name != NULL && strcmp(name, "fake") != 0) {
         fprintf(stderr, "no plugin \"%s\"\n", name);
         return 1;

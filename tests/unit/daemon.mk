@@ -22,3 +22,8 @@ unit_tests += tests/unit/test_srqd_journal
 tests_unit_test_srqd_journal_SOURCES = tests/unit/test_srqd_journal.c tests/unit/test.h
 tests_unit_test_srqd_journal_CFLAGS = $(unit_cflags) $(EVENT_CFLAGS)
 tests_unit_test_srqd_journal_LDADD = daemon/srqd/libsrqd.la core/libsrqbase.la $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_srqd_turns
+tests_unit_test_srqd_turns_SOURCES = tests/unit/test_srqd_turns.c tests/unit/test.h
+tests_unit_test_srqd_turns_CFLAGS = $(unit_cflags) $(EVENT_CFLAGS)
+tests_unit_test_srqd_turns_LDADD = daemon/srqd/libsrqd.la core/libsrqbase.la $(CMOCKA_LIBS)

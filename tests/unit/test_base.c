@@ -10,6 +10,7 @@
 #include "core/base/rng.h"
 #include "core/tensor/tensor.h"
 
+#include <errno.h>
 #include <math.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -225,7 +226,7 @@ static void a_durable_write_that_fails_leaves_nothing_behind(void **state)
     inside = srq_path_join(path, "b");
     tmp = srq_path_join(dir, "a.tmp");
     assert_ok(srq_mkdirs(inside, 0700, &err), &err); /* a name that cannot be taken: the last step fails */
-    assert_refused(srq_write_parts_durable(path, "a.tmp", &part, 1, 0600, &err), -SRQ_EIO, &err, path);
+    assert_refused(srq_write_parts_durable(path, "a.tmp", &part, 1, 0600, &err), -SRQ_EINVAL, &err, path);
     assert_false(srq_path_exists(tmp));
     assert_true(srq_path_exists(inside));
     srq_free(path);
@@ -267,6 +268,24 @@ static void base_names_from_files_are_checked(void **state)
     assert_false(srq_is_base_name(".hidden"));
     assert_false(srq_is_base_name("a\\b"));
     assert_false(srq_is_base_name(""));
+}
+
+/* Only what another attempt may overcome is "io": a job is tried again then. */
+static void failures_that_stay_are_told_from_those_that_pass(void **state)
+{
+    static const struct {
+        int number, code;
+    } rows[] = {
+        { ENAMETOOLONG, -SRQ_EINVAL }, { ELOOP, -SRQ_EINVAL },        { EISDIR, -SRQ_EINVAL }, { EFBIG, -SRQ_ELIMIT },
+        { EXDEV, -SRQ_EUNSUPPORTED },  { ENOSYS, -SRQ_EUNSUPPORTED }, { EIO, -SRQ_EIO },       { ESTALE, -SRQ_EIO },
+    };
+    struct srq_error err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        errno = rows[i].number;
+        assert_int_equal(srq_fail_errno(&err, "open", "x"), rows[i].code);
+    }
 }
 
 static void canonical(const char *in, const char *top, const char *want)
@@ -388,6 +407,7 @@ int main(void)
         cmocka_unit_test(a_file_that_shrinks_is_an_error_not_a_crash),
         cmocka_unit_test(base_names_from_files_are_checked),
         cmocka_unit_test(a_folder_has_one_name_however_it_is_spelled),
+        cmocka_unit_test(failures_that_stay_are_told_from_those_that_pass),
         cmocka_unit_test(bytes_become_text_and_come_back),
         cmocka_unit_test(control_characters_are_escaped),
         cmocka_unit_test(hash_depends_on_boundaries_of_texts),

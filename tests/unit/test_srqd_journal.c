@@ -135,8 +135,9 @@ static void on_done(void *ctx)
 static void a_long_journal_is_read_over_many_turns_of_the_loop(void **state)
 {
     struct event_base *base = event_base_new();
+    struct turns *in_turns = turns_create(base);
     struct seen s = { 0 };
-    struct reading_wish wish = { .base = base, .close = true, .visit = see, .done = on_done, .ctx = &s };
+    struct reading_wish wish = { .turns = in_turns, .close = true, .visit = see, .done = on_done, .ctx = &s };
     struct reading *reading;
     int turns = 0;
 
@@ -158,7 +159,37 @@ static void a_long_journal_is_read_over_many_turns_of_the_loop(void **state)
     reading_stop(&reading);
     event_base_loop(base, EVLOOP_NONBLOCK);
     assert_int_equal(s.done, 0);
+    turns_free(in_turns);
     event_base_free(base);
+}
+
+static void lines_that_are_no_journals_end_it(void **state)
+{
+    struct seen s = { 0 };
+    struct journal_view *v;
+    struct srq_error err;
+    struct job other = job;
+    char path[128];
+    FILE *f;
+
+    (void)state;
+    memcpy(other.id, "jk", 3);
+    snprintf(path, sizeof(path), "%s/jk", folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    snprintf(path, sizeof(path), "%s/jk/journal.ndjson", folder);
+    assert_non_null(f = fopen(path, "w"));
+    for (int i = 1; i <= 2000; i++) /* one of a journal, one that is none */
+        fprintf(f,
+                "{\"seq\":%d,\"time\":1,\"event\":\"log\",\"data\":{\"level\":\"info\",\"text\":\"x\"},\"sum\":\"0\"}\n"
+                "{\"seq\":1}\n",
+                i);
+    assert_int_equal(fclose(f), 0);
+    assert_ok(journal_open(&other, &v, &err), &err);
+    assert_int_equal(journal_read(v, &(struct journal_filter){ 0 }, 0, see, &s), JOURNAL_END);
+    assert_int_equal(s.count, 1001);
+    assert_int_equal(journal_read(v, &(struct journal_filter){ 0 }, 0, see, &s), JOURNAL_END);
+    assert_int_equal(s.count, 1001);
+    journal_close(v);
 }
 
 static bool take(const struct journal_entry *e, void *ctx)
@@ -190,6 +221,7 @@ int main(void)
         cmocka_unit_test(the_end_of_a_long_journal_is_few_steps_away),
         cmocka_unit_test(older_lines_are_visited_only_where_they_are_asked_for),
         cmocka_unit_test(a_long_journal_is_read_over_many_turns_of_the_loop),
+        cmocka_unit_test(lines_that_are_no_journals_end_it),
         cmocka_unit_test(the_last_words_are_the_same_however_they_were_read),
     };
 

@@ -176,7 +176,9 @@ int capture_start(struct event_base *base, struct children *children, const stru
     struct capture *c = srq_calloc(1, sizeof(*c));
     struct timeval tv = { .tv_sec = (time_t)w->timeout_s,
                           .tv_usec = (suseconds_t)((w->timeout_s - (double)(time_t)w->timeout_s) * 1e6) };
-    struct launch l = { .argv = w->argv, .uid = w->uid, .gid = w->gid, .oom_score_adj = 500, .mask = 077 };
+    struct launch l = {
+        .argv = w->argv, .uid = w->uid, .gid = w->gid, .nice = w->nice, .oom_score_adj = 500, .mask = 077
+    };
     int p[6], rc;
 
     if (c == NULL)

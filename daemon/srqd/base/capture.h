@@ -26,6 +26,7 @@ struct capture_wish {
     size_t input_len;
     size_t out_max;
     double timeout_s;
+    int nice; /* added to the program's niceness */
 };
 
 /* `done` is called exactly once when 0 was returned, except when the loop ends first. */

@@ -18,8 +18,12 @@ struct pauses {
 /* Limits of 0 mean none. */
 struct srqd_config {
     /* [daemon] */
-    int64_t max_clients;
+    int64_t max_clients, user_max_clients;
+    int64_t admin_clients;     /* of max_clients, kept for root and administrators */
+    int64_t hello_timeout_s;   /* a connection that has not said hello ends */
     int64_t client_output_max; /* bytes waiting for one client beyond which it is dropped */
+    int64_t user_output_max;   /* the same for all clients of one user; the one with the most is dropped */
+    int64_t user_max_subscriptions, user_max_plans;
     int64_t plan_timeout_s;
     int64_t plans_at_once;
     int64_t idle_exit_s;

@@ -140,9 +140,14 @@ static _Noreturn void run_child(const struct launch *l, const struct identity *i
 
 static int failed_start(const struct launch *l, const struct identity *id, int e, struct srq_error *err)
 {
+    const int why = e & 0xffff;
+    const bool passing = why == EAGAIN || why == ENOMEM || why == EMFILE || why == ENFILE || why == ETXTBSY;
+
     if (e >> 16 == 1)
-        return srq_fail(err, -SRQ_EPERM, "cannot start %s as user %s: %s", l->argv[0], id->name, strerror(e & 0xffff));
-    return srq_fail_field(err, -SRQ_ENOENT, l->argv[0], "cannot execute %s: %s", l->argv[0], strerror(e & 0xffff));
+        return srq_fail(err, passing ? -SRQ_ELIMIT : -SRQ_EPERM, "cannot start %s as user %s: %s", l->argv[0], id->name,
+                        strerror(why));
+    return srq_fail_field(err, passing ? -SRQ_ELIMIT : -SRQ_ENOENT, l->argv[0], "cannot execute %s: %s", l->argv[0],
+                          strerror(why));
 }
 
 int launch_process(const struct launch *l, pid_t *pid, struct srq_error *err)

@@ -18,7 +18,8 @@ struct launch {
     mode_t mask; /* umask of the child */
 };
 
-/* -SRQ_EPERM when we may not become that user; -SRQ_ENOENT naming the program when it cannot be executed. */
+/* -SRQ_EPERM when we may not become that user; -SRQ_ENOENT naming the program when it cannot be executed; -SRQ_ELIMIT
+ * when there were too few processes, descriptors or the like just now. */
 int launch_process(const struct launch *l, pid_t *pid, struct srq_error *err);
 
 /* User name of `uid` into `out`, or the number where it has none. */

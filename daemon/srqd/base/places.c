@@ -26,6 +26,29 @@ static const char *env(const char *name)
     return v != NULL && v[0] != '\0' ? v : NULL;
 }
 
+/* What a specification wants absolute is not there otherwise (XDG Base Directory Specification, "Basics"). */
+static const char *absolute_env(const char *name)
+{
+    const char *v = env(name);
+
+    return v != NULL && v[0] == '/' ? v : NULL;
+}
+
+/* Whether only we can change what is there: who can put another file in the place of ours has jobs run as us. */
+static int check_own(const char *path, const struct stat *st, struct srq_error *err)
+{
+    unsigned mode = st->st_mode & 0777;
+
+    if (st->st_uid != geteuid())
+        return srq_fail_field(err, -SRQ_EPERM, path, "%s belongs to uid %lu, not to us (uid %lu); run: chown %lu %s",
+                              path, (unsigned long)st->st_uid, (unsigned long)geteuid(), (unsigned long)geteuid(),
+                              path);
+    if ((mode & 022) != 0)
+        return srq_fail_field(err, -SRQ_EPERM, path, "others can write in %s (mode %03o); run: chmod go-w %s", path,
+                              mode, path);
+    return 0;
+}
+
 /* A folder of ours, made 0700 where it is missing. In /tmp anybody may have made the name before us. */
 static int own_dir(const char *path, struct srq_error *err)
 {
@@ -36,19 +59,38 @@ static int own_dir(const char *path, struct srq_error *err)
         return rc;
     if (lstat(path, &st) != 0)
         return srq_fail_field(err, -SRQ_EIO, path, "cannot look at %s: %s", path, strerror(errno));
-    if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022) != 0)
-        return srq_fail_field(err, -SRQ_EPERM, path, "%s is not a folder of ours that only we can write", path);
-    return 0;
+    if (!S_ISDIR(st.st_mode))
+        return srq_fail_field(err, -SRQ_EPERM, path, "%s is not a folder of ours", path);
+    return check_own(path, &st, err);
 }
 
-/* A folder that others may pass through, made so where it is missing; our umask would close it. */
+/* A folder of ours, perhaps one that others may pass through, made so where it is missing; our umask would close it. It
+ * may be a link to where there is more room: the link is ours if what it is in is. */
 static int open_dir(const char *path, mode_t mode, struct srq_error *err)
 {
     bool there = srq_path_exists(path);
+    struct stat st;
     int rc = srq_mkdirs(path, mode, err);
 
-    if (rc == 0 && !there && chmod(path, mode) != 0)
-        rc = srq_fail_field(err, -SRQ_EPERM, path, "cannot set the mode of %s: %s", path, strerror(errno));
+    if (rc != 0)
+        return rc;
+    if (!there && chmod(path, mode) != 0)
+        return srq_fail_field(err, -SRQ_EPERM, path, "cannot set the mode of %s: %s", path, strerror(errno));
+    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
+        return srq_fail_field(err, -SRQ_EIO, path, "%s is no folder", path);
+    return check_own(path, &st, err);
+}
+
+/* A file in one of our folders, where it is there. */
+static int check_file(const char *dir, const char *name, struct srq_error *err)
+{
+    char *path = srq_path_join(dir, name);
+    struct stat st;
+    int rc = path != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory");
+
+    if (rc == 0 && lstat(path, &st) == 0)
+        rc = check_own(path, &st, err);
+    srq_free(path);
     return rc;
 }
 
@@ -56,8 +98,8 @@ static char *home_dir(void)
 {
     const struct passwd *pw;
 
-    if (env("HOME") != NULL)
-        return srq_strdup(env("HOME"));
+    if (absolute_env("HOME") != NULL)
+        return srq_strdup(absolute_env("HOME"));
     pw = getpwuid(geteuid());
     return srq_strdup(pw != NULL ? pw->pw_dir : "/");
 }
@@ -67,8 +109,8 @@ static char *xdg(const char *name, const char *fallback, const char *rest)
 {
     char *home, *path;
 
-    if (env(name) != NULL)
-        return srq_path_join(env(name), rest);
+    if (absolute_env(name) != NULL)
+        return srq_path_join(absolute_env(name), rest);
     home = home_dir();
     path = home != NULL ? srq_asprintf("%s/%s/%s", home, fallback, rest) : NULL;
     srq_free(home);
@@ -78,8 +120,8 @@ static char *xdg(const char *name, const char *fallback, const char *rest)
 /* The per-user runtime folder: $XDG_RUNTIME_DIR/srq, else /tmp/srq-UID. */
 static char *user_runtime(void)
 {
-    return env("XDG_RUNTIME_DIR") != NULL ? srq_path_join(env("XDG_RUNTIME_DIR"), "srq")
-                                          : srq_asprintf("/tmp/srq-%lu", (unsigned long)geteuid());
+    return absolute_env("XDG_RUNTIME_DIR") != NULL ? srq_path_join(absolute_env("XDG_RUNTIME_DIR"), "srq")
+                                                   : srq_asprintf("/tmp/srq-%lu", (unsigned long)geteuid());
 }
 
 static int find_socket(struct places *p, const char *given, struct srq_error *err)
@@ -90,7 +132,7 @@ static int find_socket(struct places *p, const char *given, struct srq_error *er
     if (given == NULL)
         given = env("SRQ_SOCKET");
     if (given != NULL) {
-        p->socket = srq_path_absolute(given);
+        rc = srq_make_absolute(given, &p->socket, err);
     } else if (p->system) {
         rc = open_dir("/run/srq", 0755, err);
         p->socket = srq_strdup("/run/srq/srqd.sock");
@@ -110,40 +152,52 @@ static int find_socket(struct places *p, const char *given, struct srq_error *er
 
 static int find_runtime(struct places *p, struct srq_error *err)
 {
-    int rc;
+    const char *given = env("SRQ_RUNTIME_DIR");
+    int rc = 0;
 
-    if (p->system) {
-        p->runtime =
-            env("SRQ_RUNTIME_DIR") != NULL ? srq_path_absolute(env("SRQ_RUNTIME_DIR")) : srq_strdup("/run/srq/workers");
-        rc = p->runtime != NULL ? open_dir(p->runtime, 0711, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory");
+    if (given != NULL)
+        rc = srq_make_absolute(given, &p->runtime, err);
+    else if ((p->runtime = p->system ? srq_strdup("/run/srq/workers") : user_runtime()) == NULL)
+        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
+    if (rc != 0)
         return rc;
-    }
-    p->runtime = env("SRQ_RUNTIME_DIR") != NULL ? srq_path_absolute(env("SRQ_RUNTIME_DIR")) : user_runtime();
-    return p->runtime != NULL ? own_dir(p->runtime, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory");
+    return p->system ? open_dir(p->runtime, 0711, err) : own_dir(p->runtime, err);
 }
 
 /* A per-user state folder lies below the host's name, because a home may be shared between machines. */
-static int find_state(struct places *p, const char *given, struct srq_error *err)
+static int name_state(struct places *p, const char *given, char **above, struct srq_error *err)
 {
-    char *base = NULL;
-    int rc;
-
     if (given == NULL)
         given = env("SRQ_STATE_DIR");
-    if (given != NULL) {
-        p->state = srq_path_absolute(given);
-    } else if (p->system) {
+    if (given != NULL)
+        return srq_make_absolute(given, &p->state, err);
+    if (p->system) {
         p->state = srq_strdup("/var/lib/srq");
     } else {
-        base = xdg("XDG_STATE_HOME", ".local/state", "srq");
-        p->state = base != NULL ? srq_path_join(base, p->host) : NULL;
-        srq_free(base);
+        *above = xdg("XDG_STATE_HOME", ".local/state", "srq");
+        p->state = *above != NULL ? srq_path_join(*above, p->host) : NULL;
     }
-    p->jobs = p->state != NULL ? srq_path_join(p->state, "jobs") : NULL;
-    if (p->jobs == NULL)
-        return srq_fail(err, -SRQ_ENOMEM, "out of memory");
-    rc = open_dir(p->state, p->system ? 0711 : 0700, err);
-    return rc == 0 ? open_dir(p->jobs, p->system ? 0711 : 0700, err) : rc;
+    return p->state != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory");
+}
+
+static int find_state(struct places *p, const char *given, struct srq_error *err)
+{
+    const mode_t mode = p->system ? 0711 : 0700;
+    char *above = NULL;
+    int rc = name_state(p, given, &above, err);
+
+    if (rc == 0 && (p->jobs = srq_path_join(p->state, "jobs")) == NULL)
+        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
+    if (rc == 0 && above != NULL)
+        rc = open_dir(above, mode, err);
+    if (rc == 0)
+        rc = open_dir(p->state, mode, err);
+    if (rc == 0)
+        rc = open_dir(p->jobs, mode, err);
+    if (rc == 0)
+        rc = check_file(p->state, "srqd.db", err);
+    srq_free(above);
+    return rc;
 }
 
 static int find_config(struct places *p, const char *given, struct srq_error *err)
@@ -151,13 +205,12 @@ static int find_config(struct places *p, const char *given, struct srq_error *er
     if (given == NULL)
         given = env("SRQ_CONFIG");
     if (given != NULL)
-        p->config = srq_path_absolute(given);
-    else
-        p->config = p->system ? srq_strdup(SRQ_SYSCONFDIR "/srq/srqd.conf")
-                              : xdg("XDG_CONFIG_HOME", ".config", "srq/srqd.conf");
+        return srq_make_absolute(given, &p->config, err);
+    p->config =
+        p->system ? srq_strdup(SRQ_SYSCONFDIR "/srq/srqd.conf") : xdg("XDG_CONFIG_HOME", ".config", "srq/srqd.conf");
     if (p->config == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory");
-    if (given == NULL && !srq_path_exists(p->config)) {
+    if (!srq_path_exists(p->config)) {
         srq_free(p->config);
         p->config = NULL;
     }

@@ -22,7 +22,8 @@ struct place_wishes {
     const char *socket, *state_dir, *config; /* NULL: by rule */
 };
 
-/* Decides and creates the folders. A folder in /tmp must be ours and closed to others. */
+/* Decides and creates the folders. Those that are there must be ours, and nobody else may be able to write in them:
+ * -SRQ_EPERM with the command that mends it. */
 int places_find(struct places *p, const struct place_wishes *w, struct srq_error *err);
 /* Makes the socket's and the workers' runtime folder again where they are gone. */
 int places_renew(struct places *p, struct srq_error *err);

@@ -21,6 +21,7 @@
 struct change {
     TAILQ_ENTRY(change) entry; /* while it waits */
     struct later later;
+    struct share *share;  /* of who asked */
     char job[JOB_ID_MAX]; /* it may go meanwhile */
     cJSON *params;        /* of worker.change */
     int rc;               /* what the program said, until the journal is read */
@@ -31,6 +32,7 @@ struct change {
 static void change_free(struct change *c)
 {
     cJSON_Delete(c->params);
+    share_put(&c->later.all->shares, c->share);
     srq_free(c);
 }
 
@@ -52,8 +54,8 @@ static void answer(struct change *c, int rc, cJSON *result, const struct srq_err
 
 static void wait_again(struct change *c)
 {
-    TAILQ_INSERT_TAIL(&c->later.all->changes.waiting, c, entry);
-    c->later.all->changes.waiting_count++;
+    TAILQ_INSERT_TAIL(&c->later.all->changes, c, entry);
+    c->later.all->change_count++;
     queue_kick(c->later.all->d);
 }
 
@@ -79,7 +81,7 @@ static void on_caught_up(void *ctx)
     struct clients *all = c->later.all;
     struct job *j = job_find(&all->d->jobs, c->job);
 
-    all->changes.running--;
+    share_ended(&all->shares, c->share, SHARE_CHANGE);
     if (j != NULL)
         j->changing = false;
     answer(c, c->rc, c->result, &c->err);
@@ -125,7 +127,7 @@ static int start_program(struct change *c, struct job *j, struct srq_error *err)
     }
     if (rc == 0) {
         j->changing = true;
-        c->later.all->changes.running++;
+        share_run(&c->later.all->shares, c->share, SHARE_CHANGE);
     }
     srq_free(dir);
     cJSON_free(text);
@@ -164,7 +166,7 @@ static int set_going(struct change *c, struct srq_error *err)
             worker_link_call(j, "worker.change", c->params, (double)d->config.plan_timeout_s, on_worker_answer, c, err);
         return rc == 0 ? 1 : rc;
     }
-    if (j->changing || c->later.all->changes.running >= d->config.plans_at_once)
+    if (j->changing || !share_may_run(&c->later.all->shares, c->share, SHARE_CHANGE))
         return 0;
     rc = start_program(c, j, err);
     return rc == 0 ? 1 : rc;
@@ -174,15 +176,15 @@ void changes_run(struct clients *all)
 {
     struct change *c, *next;
 
-    for (c = TAILQ_FIRST(&all->changes.waiting); c != NULL; c = next) {
+    for (c = TAILQ_FIRST(&all->changes); c != NULL; c = next) {
         struct srq_error err = { 0 };
         int rc = set_going(c, &err);
 
         next = TAILQ_NEXT(c, entry);
         if (rc == 0)
             continue;
-        TAILQ_REMOVE(&all->changes.waiting, c, entry);
-        all->changes.waiting_count--;
+        TAILQ_REMOVE(&all->changes, c, entry);
+        all->change_count--;
         if (rc < 0)
             answer(c, rc, NULL, &err);
     }
@@ -209,7 +211,7 @@ int change_begin(const struct request *r, struct srq_error *err)
 
     if (settled(r->job))
         return refuse_ended(r->job, err);
-    if (r->c->all->changes.waiting_count >= WAITING_MAX)
+    if (r->c->all->change_count >= WAITING_MAX)
         return srq_fail(err, -SRQ_EBUSY, "%d changes of plans wait; try again", WAITING_MAX);
     c = srq_calloc(1, sizeof(*c));
     if (c == NULL)
@@ -221,6 +223,7 @@ int change_begin(const struct request *r, struct srq_error *err)
         return rpc_no_memory(err);
     }
     rpc_later(&c->later, r);
+    c->share = share_get(&r->c->all->shares, r->c->peer.uid); /* there is one, its client's */
     wait_again(c);
     return RPC_LATER;
 }
@@ -229,9 +232,9 @@ void changes_drop(struct clients *all)
 {
     struct change *c;
 
-    while ((c = TAILQ_FIRST(&all->changes.waiting)) != NULL) {
-        TAILQ_REMOVE(&all->changes.waiting, c, entry);
+    while ((c = TAILQ_FIRST(&all->changes)) != NULL) {
+        TAILQ_REMOVE(&all->changes, c, entry);
         change_free(c);
     }
-    all->changes.waiting_count = 0;
+    all->change_count = 0;
 }

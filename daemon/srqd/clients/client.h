@@ -3,21 +3,24 @@
 #define SRQD_CLIENT_H
 
 #include "core/proto/proto.h"
+#include "daemon/srqd/base/turns.h"
 #include "daemon/srqd/clients/authority.h"
+#include "daemon/srqd/clients/share.h"
 
 #include <event2/bufferevent.h>
 
 #define CLIENT_SOFT_OUTPUT ((size_t)256 << 10) /* beyond it samples are held back and requests are not read */
+#define CLIENT_LATER_MAX 16                    /* answers under way beyond which requests are not read */
 
 struct client;
 struct gather;
+struct errand;
 struct listener;
-struct submission;
 struct change;
 struct subscription;
 struct held_sample;
 TAILQ_HEAD(client_list, client);
-TAILQ_HEAD(submission_list, submission);
+TAILQ_HEAD(errand_list, errand);
 TAILQ_HEAD(change_list, change);
 TAILQ_HEAD(subscription_list, subscription);
 TAILQ_HEAD(held_list, held_sample);
@@ -29,6 +32,7 @@ struct client_user {
      * where *fatal. */
     int (*request)(struct client *c, const struct srq_message *m, bool *fatal, struct srq_error *err);
     void (*drained)(struct client *c); /* its output ran low */
+    bool (*replay)(struct client *c);  /* takes a step of what it replays; false: none to take now */
     void (*gone)(struct client *c);    /* it is about to be freed */
 };
 
@@ -48,20 +52,16 @@ struct clients {
     const struct client_user *user;
     struct listener *listener;
     struct client_list list;
-    int count;
+    struct shares shares;
     uint64_t last_number;
-    double started; /* wall time of our start */
-    struct {
-        int running;        /* srq-worker --plan and --describe */
-        char refusing[256]; /* why no job is taken; empty: they are */
-        struct submission_list waiting;
-        int waiting_count;
-    } plans; /* submission */
-    struct {
-        int running; /* srq-worker --change */
-        struct change_list waiting;
-        int waiting_count;
-    } changes; /* change */
+    double told_refused; /* monotonic; when the log was last told of connections refused */
+    int refused;         /* since then */
+    double started;      /* wall time of our start */
+    char refusing[256];  /* submission: why no job is taken; empty: they are */
+    struct errand_list errands;
+    int errand_count;
+    struct change_list changes; /* those that wait */
+    int change_count;
 };
 
 struct client {
@@ -69,14 +69,21 @@ struct client {
     struct clients *all;
     uint64_t number; /* names it in answers that come later */
     struct bufferevent *bev;
+    struct event *reaper; /* frees it */
     struct srq_frames frames;
     struct peer peer;
+    struct share *share;
+    struct turn requests; /* one is taken a step */
+    double since;         /* monotonic; when it connected */
     bool hello;
-    bool closing; /* goes when its output is written */
-    int faults;   /* frames that were no message */
-    int later;    /* answers under way */
+    bool half_closed; /* it sends no more, but reads */
+    bool gone;        /* nor does it read */
+    bool counted;     /* what waits for it is in share->output */
+    bool closing;     /* goes when its output is written */
+    int faults;       /* frames that were no message */
+    int later;        /* answers under way */
     struct subscription_list subscriptions;
-    struct event *turn;    /* for the next step of its replays */
+    struct turn replays;   /* of its subscriptions */
     struct held_list held; /* samples held back, newest of each series */
     int held_count;
     uint64_t next_subscription;
@@ -85,9 +92,14 @@ struct client {
     cJSON *plan;                /* its answer */
 };
 
-/* Takes over a connected descriptor (closed on failure). */
+/* Takes over a connected descriptor (closed on failure). A peer that is refused is told why. */
 int client_accept(struct clients *all, int fd, struct srq_error *err);
 void client_free(struct client *c);
+/* Every second: ends connections that have not said hello in hello_timeout_s, and half-closed ones whose peer is gone.
+ */
+void clients_look_after(struct clients *all);
+/* An answer that was under way has gone out, or never will. */
+void client_later_done(struct client *c);
 struct client *client_find(struct clients *all, uint64_t number); /* NULL: it has gone */
 
 /* Queues one line (with newline); a client whose output passes the hard limit is dropped. `line` is consumed. */

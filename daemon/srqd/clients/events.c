@@ -220,6 +220,7 @@ void events_tell_state(struct client *c, const struct job *j)
 static void subscription_free(struct client *c, struct subscription *s)
 {
     TAILQ_REMOVE(&c->subscriptions, s, entry);
+    c->share->subscriptions--;
     journal_close(s->replay);
     cJSON_Delete(s->names);
     srq_free(s);
@@ -257,42 +258,29 @@ static bool replay_entry(const struct journal_entry *e, void *ctx)
     return !r->c->closing && client_waiting(r->c) <= CLIENT_SOFT_OUTPUT;
 }
 
-static void replay_on(struct client *c);
-
-static void on_turn(evutil_socket_t fd, short what, void *ctx)
+/* A step of one replay; the others of the client have theirs before it has the next. */
+bool events_replay(struct client *c)
 {
-    (void)fd;
-    (void)what;
-    replay_on(ctx);
-}
-
-/* Goes on with replays while there is room, a step of each at every turn of the loop. */
-static void replay_on(struct client *c)
-{
-    const struct timeval soon = { 0 };
     struct subscription *s;
-    bool more = false;
+    struct journal_filter after = { 0 };
+    struct replay r = { c, NULL };
 
     TAILQ_FOREACH(s, &c->subscriptions, entry)
     {
-        const struct journal_filter after = { .since = s->seen };
-        struct replay r = { c, s };
-
-        if (s->replay == NULL || c->closing || client_waiting(c) > CLIENT_SOFT_OUTPUT)
-            continue;
-        if (journal_read(s->replay, &after, JOURNAL_STEP, replay_entry, &r) == JOURNAL_END) {
-            journal_close(s->replay);
-            s->replay = NULL;
-        } else {
-            more = true;
-        }
+        if (s->replay != NULL)
+            break;
     }
-    if (!more || c->closing || client_waiting(c) > CLIENT_SOFT_OUTPUT)
-        return;
-    if (c->turn == NULL)
-        c->turn = evtimer_new(c->all->d->base, on_turn, c);
-    if (c->turn != NULL)
-        evtimer_add(c->turn, &soon);
+    if (s == NULL || c->closing || client_waiting(c) > CLIENT_SOFT_OUTPUT)
+        return false;
+    r.s = s;
+    after.since = s->seen;
+    if (journal_read(s->replay, &after, JOURNAL_STEP, replay_entry, &r) == JOURNAL_END) {
+        journal_close(s->replay);
+        s->replay = NULL;
+    }
+    TAILQ_REMOVE(&c->subscriptions, s, entry);
+    TAILQ_INSERT_TAIL(&c->subscriptions, s, entry);
+    return !c->closing;
 }
 
 void events_drained(struct client *c)
@@ -301,7 +289,7 @@ void events_drained(struct client *c)
 
     while ((h = TAILQ_FIRST(&c->held)) != NULL && !c->closing && client_waiting(c) <= CLIENT_SOFT_OUTPUT)
         send_held(c, h);
-    replay_on(c);
+    turn_wish(&c->replays);
 }
 
 static int check_names(const cJSON *names, struct srq_error *err)
@@ -329,6 +317,8 @@ int events_subscribe(struct client *c, struct job *j, const cJSON *names, int64_
         return srq_fail(err, -SRQ_ELIMIT, "more than %d subscriptions on one connection", SUBSCRIPTIONS_MAX);
     if (since >= 0 && j == NULL)
         return srq_fail_field(err, -SRQ_EINVAL, "since_seq", "since_seq needs a job: every job counts its own lines");
+    if ((rc = share_subscribe(&c->all->shares, c->share, err)) != 0)
+        return rc;
     s = srq_calloc(1, sizeof(*s));
     if (s == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory");
@@ -344,6 +334,7 @@ int events_subscribe(struct client *c, struct job *j, const cJSON *names, int64_
     snprintf(s->id, sizeof(s->id), "s%llu", (unsigned long long)++c->next_subscription);
     memcpy(id, s->id, sizeof(s->id));
     TAILQ_INSERT_TAIL(&c->subscriptions, s, entry);
+    c->share->subscriptions++;
     return 0;
 }
 
@@ -367,7 +358,5 @@ void events_drop_client(struct client *c)
         subscription_free(c, TAILQ_FIRST(&c->subscriptions));
     while (!TAILQ_EMPTY(&c->held))
         held_free(c, TAILQ_FIRST(&c->held));
-    if (c->turn != NULL)
-        event_free(c->turn);
-    c->turn = NULL;
+    turn_drop(&c->replays);
 }

@@ -22,5 +22,7 @@ int events_unsubscribe(struct client *c, const char *id, struct srq_error *err);
 void events_drop_client(struct client *c);
 /* The client's output ran low: sends samples held back and goes on with replays. */
 void events_drained(struct client *c);
+/* Takes a step of the client's replays. False: there is none to take now. */
+bool events_replay(struct client *c);
 
 #endif

@@ -2,6 +2,7 @@
 #include "daemon/srqd/clients/listener.h"
 
 #include "core/base/alloc.h"
+#include "core/base/clock.h"
 #include "core/base/fs.h"
 #include "core/base/log.h"
 
@@ -28,6 +29,7 @@ struct listener {
 
 /* A daemon that was killed while it started a program leaves the lock to that for a moment, until it has become it. */
 #define LOCK_TRIES 12
+#define REFUSED_EVERY_S 10.0
 
 static int take_lock(const char *path, const char *what, int *out, struct srq_error *err)
 {
@@ -70,15 +72,28 @@ static int take_locks(struct srqd *d, struct listener *l, struct srq_error *err)
     return rc;
 }
 
+/* Whoever knocks without end does not fill the log. */
+static void tell_refused(struct clients *all, const struct srq_error *err)
+{
+    double now = srq_clock_s();
+
+    all->refused++;
+    if (all->told_refused > 0 && now - all->told_refused < REFUSED_EVERY_S)
+        return;
+    srq_log(SRQ_LOG_WARN, "client refused: %s (%d since the last such line)", err->text, all->refused);
+    all->told_refused = now;
+    all->refused = 0;
+}
+
 static void on_accept(struct evconnlistener *ev, evutil_socket_t fd, struct sockaddr *sa, int len, void *ctx)
 {
-    struct srq_error err;
+    struct srq_error err = { 0 };
 
     (void)ev;
     (void)sa;
     (void)len;
     if (client_accept(ctx, fd, &err) != 0)
-        srq_log(SRQ_LOG_WARN, "client refused: %s", err.text);
+        tell_refused(ctx, &err);
 }
 
 /* Out of descriptors: the connection stays in the backlog and the loop must not spin on it. */

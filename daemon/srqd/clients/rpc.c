@@ -144,8 +144,8 @@ void rpc_answer_later(const struct later *l, int rc, cJSON *result, const struct
         cJSON_Delete(result);
         return;
     }
-    c->later--;
     client_answer(c, l->id, l->method, rc, result, err);
+    client_later_done(c);
 }
 
 struct kept {
@@ -174,7 +174,7 @@ void rpc_keep_drop(struct kept *k)
     struct client *c = client_find(k->later.all, k->later.client);
 
     if (c != NULL)
-        c->later--;
+        client_later_done(c);
     cJSON_Delete(k->params);
     srq_free(k);
 }

@@ -5,6 +5,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "daemon/srqd/base/capture.h"
+#include "daemon/srqd/clients/errand.h"
 #include "daemon/srqd/clients/summary.h"
 #include "daemon/srqd/jobs/queue.h"
 #include "daemon/srqd/workers/answer.h"
@@ -43,6 +44,17 @@ static bool put_use(cJSON *reply, const struct srqd *d)
            srq_put_number(o, "memory_bytes", (double)u.memory);
 }
 
+static bool put_unremoved(cJSON *reply, const struct request *r)
+{
+    const char *const *paths;
+    size_t n = removals_left(r->d->removals, &paths);
+    cJSON *list = n > 0 && r->c->peer.admin ? cJSON_CreateStringArray(paths, (int)n) : NULL;
+
+    if (n == 0 || !r->c->peer.admin)
+        return true;
+    return list != NULL && cJSON_AddItemToObject(reply, "unremoved", list);
+}
+
 static int info(const struct request *r, cJSON **result, struct srq_error *err)
 {
     const struct clients *all = r->c->all;
@@ -57,9 +69,9 @@ static int info(const struct request *r, cJSON **result, struct srq_error *err)
         !srq_put_text(o, "config", d->places.config) || !srq_put_text(o, "worker", d->places.worker) ||
         !srq_put_number(o, "started", all->started) || !srq_put_number(o, "uptime_s", srq_wall_s() - all->started) ||
         cJSON_AddBoolToObject(o, "draining", d->draining) == NULL ||
-        !srq_put_text(o, "refusing", all->plans.refusing[0] != '\0' ? all->plans.refusing : NULL) ||
-        !srq_put_number(o, "clients", all->count) || !summary_put_counts(o, "jobs", d) || !put_limits(o, &d->config) ||
-        !put_use(o, d))
+        !srq_put_text(o, "refusing", all->refusing[0] != '\0' ? all->refusing : NULL) ||
+        !srq_put_number(o, "clients", all->shares.clients) || !summary_put_counts(o, "jobs", d) ||
+        !put_limits(o, &d->config) || !put_use(o, d) || !put_unremoved(o, r))
         return rpc_no_memory(err);
     return 0;
 }
@@ -109,15 +121,29 @@ static int stop(const struct request *r, cJSON **result, struct srq_error *err)
 
 /* ---- plugins: what the worker program says ----------------------------------------------------------------------- */
 
+struct description {
+    struct errand errand; /* the first, so that this is found by it */
+    struct later later;
+    uid_t uid;
+    gid_t gid;
+    char *name; /* NULL: of all plugins */
+};
+
+static void description_free(struct description *p)
+{
+    srq_free(p->name);
+    srq_free(p);
+}
+
 static void described(const struct captured *c, void *ctx)
 {
-    struct later *l = ctx;
+    struct description *asked = ctx;
+    const struct later *l = &asked->later;
     struct srq_error err = { 0 };
     bool one = strcmp(l->method->name, "plugin.info") == 0;
     cJSON *json = NULL, *list, *result = NULL;
     int rc = 0;
 
-    l->all->plans.running--;
     if (!c->timed_out && !c->too_long)
         rc = srq_json_parse(c->out, c->out_len, SRQ_DEPTH_MAX, &json, &err);
     if (json != NULL)
@@ -147,36 +173,58 @@ static void described(const struct captured *c, void *ctx)
     }
     cJSON_Delete(json);
     rpc_answer_later(l, rc, result, &err);
-    srq_free(l);
+    errand_over(&asked->errand);
+    description_free(asked);
+}
+
+static int start_describing(struct errand *e, struct srq_error *err)
+{
+    struct description *p = (struct description *)e;
+    const struct srqd *d = e->all->d;
+    const char *const argv[] = { d->places.worker, "--describe", p->name, NULL };
+    const struct capture_wish w = { .argv = argv,
+                                    .uid = p->uid,
+                                    .gid = p->gid,
+                                    .out_max = DESCRIBE_MAX,
+                                    .timeout_s = (double)d->config.plan_timeout_s };
+
+    return capture_start(d->base, d->children, &w, described, p, err);
+}
+
+static void on_dropped(struct errand *e, int rc, const struct srq_error *err)
+{
+    struct description *p = (struct description *)e;
+
+    if (err != NULL)
+        rpc_answer_later(&p->later, rc, NULL, err);
+    description_free(p);
 }
 
 static int describe(const struct request *r, cJSON **result, struct srq_error *err)
 {
     const char *name = rpc_text(r, "name");
-    const char *argv[] = { r->d->places.worker, "--describe", name, NULL };
-    struct capture_wish w = { .argv = argv,
-                              .uid = r->c->peer.uid,
-                              .gid = r->c->peer.gid,
-                              .out_max = DESCRIBE_MAX,
-                              .timeout_s = (double)r->d->config.plan_timeout_s };
-    struct later *l;
+    struct description *p;
     int rc;
 
     (void)result;
     if (name != NULL && name[0] == '-')
         return srq_fail_field(err, -SRQ_ENOENT, "name", "there is no plugin \"%.60s\"", name);
-    l = srq_calloc(1, sizeof(*l));
-    if (l == NULL)
+    p = srq_calloc(1, sizeof(*p));
+    if (p == NULL || (name != NULL && (p->name = srq_strdup(name)) == NULL)) {
+        srq_free(p);
         return rpc_no_memory(err);
-    rpc_later(l, r);
-    rc = capture_start(r->d->base, r->d->children, &w, described, l, err);
-    if (rc != 0) {
-        r->c->later--;
-        srq_free(l);
-        return rc;
     }
-    r->c->all->plans.running++;
-    return RPC_LATER;
+    p->errand.start = start_describing;
+    p->errand.dropped = on_dropped;
+    p->uid = r->c->peer.uid;
+    p->gid = r->c->peer.gid;
+    rpc_later(&p->later, r);
+    rc = errand_queue(&p->errand, r->c->all, p->uid, err);
+    if (rc == 0)
+        return RPC_LATER;
+    client_later_done(r->c);
+    description_free(p);
+    return rc;
 }
 
 const struct rpc_row rpc_daemon_rows[] = {

@@ -217,7 +217,8 @@ static void on_gathered(void *ctx);
 
 static void gather_on(struct gather *g)
 {
-    const struct reading_wish wish = { .base = g->later.all->d->base,
+    const struct reading_wish wish = { .turns = g->later.all->d->turns,
+                                       .uid = g->client->peer.uid,
                                        .journal = g->journal,
                                        .visit = g->visit,
                                        .filter = { .events = g->event },

@@ -3,6 +3,7 @@
 
 #include "core/base/clock.h"
 #include "daemon/srqd/clients/dispatch.h"
+#include "daemon/srqd/clients/errand.h"
 #include "daemon/srqd/clients/events.h"
 #include "daemon/srqd/clients/handlers.h"
 #include "daemon/srqd/clients/listener.h"
@@ -12,22 +13,24 @@ static void on_gone(struct client *c)
 {
     events_drop_client(c);
     rpc_look_drop_client(c);
+    submission_drop_client(c);
 }
 
 void service_init(struct clients *all, struct srqd *d, const struct process_orders *orders)
 {
-    static const struct client_user user = { rpc_dispatch, events_drained, on_gone };
+    static const struct client_user user = { rpc_dispatch, events_drained, events_replay, on_gone };
 
     *all = (struct clients){ .d = d, .orders = *orders, .user = &user, .started = srq_wall_s() };
     TAILQ_INIT(&all->list);
-    TAILQ_INIT(&all->plans.waiting);
-    TAILQ_INIT(&all->changes.waiting);
+    shares_init(&all->shares, d);
+    TAILQ_INIT(&all->errands);
+    TAILQ_INIT(&all->changes);
     d->watcher = (struct job_watcher){ all, events_announce_state, events_publish, events_forget_job };
 }
 
 bool service_idle(const struct clients *all)
 {
-    return all->count == 0 && all->plans.running == 0 && all->changes.running == 0;
+    return all->shares.clients == 0 && all->shares.running[SHARE_PLAN] == 0 && all->shares.running[SHARE_CHANGE] == 0;
 }
 
 void service_close(struct clients *all)
@@ -35,5 +38,5 @@ void service_close(struct clients *all)
     listener_close(all);
     while (!TAILQ_EMPTY(&all->list))
         client_free(TAILQ_FIRST(&all->list));
-    submissions_drop(all);
+    errands_drop(all);
 }

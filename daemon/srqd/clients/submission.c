@@ -9,6 +9,7 @@
 #include "core/proto/members.h"
 #include "daemon/srqd/base/capture.h"
 #include "daemon/srqd/base/launch.h"
+#include "daemon/srqd/clients/errand.h"
 #include "daemon/srqd/clients/summary.h"
 #include "daemon/srqd/jobs/jobdir.h"
 #include "daemon/srqd/jobs/lifecycle.h"
@@ -20,10 +21,10 @@
 #include <sys/stat.h>
 
 #define ANSWER_MAX ((size_t)32 << 20)
-#define WAITING_MAX 256
+#define PLANS_KEPT_MAX 4 /* answers of job.plan_spec that are kept for one user */
 
 struct submission {
-    TAILQ_ENTRY(submission) entry;
+    struct errand errand; /* the first, so that this is found by it */
     struct later later;
     uid_t uid;
     gid_t gid;
@@ -42,8 +43,8 @@ static void submission_free(struct submission *s)
 
 int submission_allowed(struct clients *all, struct srq_error *err)
 {
-    char *refusing = all->plans.refusing;
-    const size_t cap = sizeof(all->plans.refusing);
+    char *refusing = all->refusing;
+    const size_t cap = sizeof(all->refusing);
     const struct srqd *d = all->d;
     struct srq_error why;
     uint64_t free_bytes;
@@ -305,8 +306,6 @@ static int accept_job(struct submission *s, const cJSON *answer, cJSON **result,
 
 /* ---- planning ---------------------------------------------------------------------------------------------------- */
 
-static void start_next(struct clients *all);
-
 int submission_plan_reply(const struct request *r, const cJSON *answer, cJSON **result, struct srq_error *err)
 {
     const cJSON *plan = cJSON_GetObjectItemCaseSensitive(answer, "plan");
@@ -321,7 +320,34 @@ int submission_plan_reply(const struct request *r, const cJSON *answer, cJSON **
     return rpc_page_array(r, o, &(struct rpc_array){ "layers", layers, NULL, NULL }, err);
 }
 
-/* Keeps the answer with the client for the further pages. */
+static void forget_plan(struct client *c)
+{
+    c->share->plans_kept -= c->plan != NULL;
+    cJSON_Delete(c->plan);
+    srq_free(c->plan_key);
+    c->plan = NULL;
+    c->plan_key = NULL;
+}
+
+void submission_drop_client(struct client *c)
+{
+    forget_plan(c);
+}
+
+/* Of the user's clients the one that connected first. */
+static struct client *first_with_plan(const struct client *of)
+{
+    struct client *c;
+
+    TAILQ_FOREACH(c, &of->all->list, entry)
+    {
+        if (c->share == of->share && c->plan != NULL)
+            break;
+    }
+    return c;
+}
+
+/* Keeps the answer with the client for the further pages. One that is forgotten is planned again. */
 static int answer_plan(struct submission *s, cJSON **answer, cJSON **result, struct srq_error *err)
 {
     struct client *c = client_find(s->later.all, s->later.client);
@@ -331,10 +357,12 @@ static int answer_plan(struct submission *s, cJSON **answer, cJSON **result, str
     int rc = submission_plan_reply(&r, *answer, result, err);
 
     if (rc == 0 && c != NULL) {
-        cJSON_Delete(c->plan);
-        srq_free(c->plan_key);
+        forget_plan(c);
+        while (c->share->plans_kept >= PLANS_KEPT_MAX)
+            forget_plan(first_with_plan(c));
         c->plan = *answer;
         c->plan_key = s->spec;
+        c->share->plans_kept++;
         *answer = NULL;
         s->spec = NULL;
     }
@@ -349,7 +377,6 @@ static void planned(const struct captured *captured, void *ctx)
     cJSON *answer = NULL, *result = NULL;
     int rc;
 
-    all->plans.running--;
     rc = worker_answer_read(all->d, captured, "--plan", ANSWER_MAX, &answer, &err);
     if (rc == 0)
         rc = s->params != NULL ? answer_plan(s, &answer, &result, &err) : accept_job(s, answer, &result, &err);
@@ -359,42 +386,33 @@ static void planned(const struct captured *captured, void *ctx)
     }
     rpc_answer_later(&s->later, rc, result, &err);
     cJSON_Delete(answer);
+    errand_over(&s->errand);
     submission_free(s);
-    start_next(all);
 }
 
-static int start_planner(struct submission *s, struct srq_error *err)
+static int start_planner(struct errand *e, struct srq_error *err)
 {
-    const struct srqd *d = s->later.all->d;
+    struct submission *s = (struct submission *)e;
+    const struct srqd *d = e->all->d;
     const char *const argv[] = { d->places.worker, "--plan", NULL };
-    struct capture_wish w = { .argv = argv,
-                              .uid = s->uid,
-                              .gid = s->gid,
-                              .input = s->spec,
-                              .input_len = strlen(s->spec),
-                              .out_max = ANSWER_MAX,
-                              .timeout_s = (double)d->config.plan_timeout_s };
-    int rc = capture_start(d->base, d->children, &w, planned, s, err);
+    const struct capture_wish w = { .argv = argv,
+                                    .uid = s->uid,
+                                    .gid = s->gid,
+                                    .input = s->spec,
+                                    .input_len = strlen(s->spec),
+                                    .out_max = ANSWER_MAX,
+                                    .timeout_s = (double)d->config.plan_timeout_s };
 
-    if (rc == 0)
-        s->later.all->plans.running++;
-    return rc;
+    return capture_start(d->base, d->children, &w, planned, s, err);
 }
 
-static void start_next(struct clients *all)
+static void on_dropped(struct errand *e, int rc, const struct srq_error *err)
 {
-    struct submission *s;
+    struct submission *s = (struct submission *)e;
 
-    while (all->plans.running < all->d->config.plans_at_once && (s = TAILQ_FIRST(&all->plans.waiting)) != NULL) {
-        struct srq_error err;
-
-        TAILQ_REMOVE(&all->plans.waiting, s, entry);
-        all->plans.waiting_count--;
-        if (start_planner(s, &err) != 0) {
-            rpc_answer_later(&s->later, -err.code, NULL, &err);
-            submission_free(s);
-        }
-    }
+    if (err != NULL)
+        rpc_answer_later(&s->later, rc, NULL, err);
+    submission_free(s);
 }
 
 int submission_begin(const struct request *r, struct srq_error *err)
@@ -406,8 +424,6 @@ int submission_begin(const struct request *r, struct srq_error *err)
 
     if (rc == 0 && !dry)
         rc = check_user_limit(r->d, r->c->peer.uid, err);
-    if (rc == 0 && all->plans.waiting_count >= WAITING_MAX)
-        rc = srq_fail(err, -SRQ_EBUSY, "%d jobs wait to be planned; try again", WAITING_MAX);
     if (rc != 0)
         return rc;
     s = srq_calloc(1, sizeof(*s));
@@ -423,20 +439,13 @@ int submission_begin(const struct request *r, struct srq_error *err)
         submission_free(s);
         return rpc_no_memory(err);
     }
+    s->errand.start = start_planner;
+    s->errand.dropped = on_dropped;
     rpc_later(&s->later, r);
-    TAILQ_INSERT_TAIL(&all->plans.waiting, s, entry);
-    all->plans.waiting_count++;
-    start_next(all);
-    return RPC_LATER;
-}
-
-void submissions_drop(struct clients *all)
-{
-    struct submission *s;
-
-    while ((s = TAILQ_FIRST(&all->plans.waiting)) != NULL) {
-        TAILQ_REMOVE(&all->plans.waiting, s, entry);
-        submission_free(s);
-    }
-    all->plans.waiting_count = 0;
+    rc = errand_queue(&s->errand, all, s->uid, err);
+    if (rc == 0)
+        return RPC_LATER;
+    client_later_done(r->c);
+    submission_free(s);
+    return rc;
 }

@@ -6,10 +6,10 @@
 
 /* Starts planning for job.submit or job.plan_spec, or lines up behind other plans. RPC_LATER or an error. */
 int submission_begin(const struct request *r, struct srq_error *err);
-/* Drops what still waits to be planned, at the daemon's end. */
-void submissions_drop(struct clients *all);
+/* Forgets the plan that is kept with a client. */
+void submission_drop_client(struct client *c);
 
-/* 0, or why the daemon takes no job now; keeps plans.refusing. */
+/* 0, or why the daemon takes no job now; keeps all->refusing. */
 int submission_allowed(struct clients *all, struct srq_error *err);
 
 /* The reply of job.plan_spec out of the planner's answer. */

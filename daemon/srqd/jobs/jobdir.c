@@ -52,8 +52,7 @@ int jobdir_prepare(const struct job *j, const char *spec, const char *plan, stru
     if (dir == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory");
     if (mkdir(dir, 0700) != 0) {
-        rc = srq_fail_field(err, errno == ENOSPC || errno == EDQUOT ? -SRQ_ENOSPC : -SRQ_EIO, dir, "cannot make %s: %s",
-                            dir, strerror(errno));
+        rc = srq_fail_errno(err, "make", dir);
         srq_free(dir);
         return rc;
     }
@@ -104,8 +103,7 @@ int jobdir_open(const struct job *j, struct srq_error *err)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory");
     fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
-        fd = srq_fail_field(err, errno == ENOENT ? -SRQ_ENOENT : -SRQ_EIO, dir, "cannot open %s: %s", dir,
-                            strerror(errno));
+        fd = srq_fail_errno(err, "open", dir);
     srq_free(dir);
     return fd;
 }
@@ -121,31 +119,21 @@ int jobdir_read(const struct job *j, const char *name, size_t max, char **text, 
     return rc;
 }
 
-/* In a child: the tree may be large and its file system slow. */
-static void remove_in_background(struct srqd *d, const char *path)
-{
-    pid_t pid = fork();
-
-    if (pid == 0)
-        _exit(srq_remove_tree(path, NULL) == 0 ? 0 : 1);
-    if (pid > 0)
-        (void)children_watch(d->children, pid, NULL, NULL, NULL);
-}
-
-int jobdir_remove(const struct job *j, struct srq_error *err)
+void jobdir_remove(const struct job *j)
 {
     char *from = path_with(j, ""), *to = path_with(j, ".del");
-    int rc = 0;
+    struct srq_error err;
 
-    if (from == NULL || to == NULL)
-        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
-    else if (rename(from, to) == 0)
-        remove_in_background(j->d, to);
-    else if (errno != ENOENT)
-        rc = srq_fail_field(err, -SRQ_EIO, from, "cannot remove %s: %s", from, strerror(errno));
+    if (from == NULL || to == NULL) {
+        srq_log(SRQ_LOG_ERROR, "job %s: out of memory; its folder stays", j->id);
+    } else if (rename(from, to) == 0) {
+        removals_add(j->d->removals, to);
+    } else if (errno != ENOENT) {
+        srq_fail(&err, -SRQ_EIO, "cannot rename it to %s: %s", to, strerror(errno));
+        removals_failed(j->d->removals, from, &err);
+    }
     srq_free(from);
     srq_free(to);
-    return rc;
 }
 
 static struct job *find(struct srqd *d, const char *id, size_t len)
@@ -170,9 +158,9 @@ static void tidy_one(struct srqd *d, const char *name)
         return;
     if (n > 4 && strcmp(name + n - 4, ".new") == 0) {
         if (j == NULL || jobdir_commit(j, NULL) != 0)
-            remove_in_background(d, path);
+            removals_add(d->removals, path);
     } else if (n > 4 && strcmp(name + n - 4, ".del") == 0) {
-        remove_in_background(d, path);
+        removals_add(d->removals, path);
     } else if (find(d, name, n) == NULL) {
         srq_log(SRQ_LOG_WARN, "%s belongs to no job in the store; it is left alone", path);
     }

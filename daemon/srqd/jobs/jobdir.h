@@ -19,8 +19,9 @@ int jobdir_open(const struct job *j, struct srq_error *err);
 /* A regular file of at most `max` bytes in it; srq_free. */
 int jobdir_read(const struct job *j, const char *name, size_t max, char **text, size_t *len, struct srq_error *err);
 
-/* Renames it away and removes it in a child process, since a big tree takes time. */
-int jobdir_remove(const struct job *j, struct srq_error *err);
+/* Renames it away and has it removed by a program of its own, since a big tree takes time. A failure is told in the log
+ * and kept (removals_left). */
+void jobdir_remove(const struct job *j);
 /* At start: finishes or removes what an earlier daemon left half done. */
 void jobdir_tidy(struct srqd *d);
 

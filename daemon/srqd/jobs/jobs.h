@@ -6,6 +6,8 @@
 #include "daemon/srqd/base/children.h"
 #include "daemon/srqd/base/config.h"
 #include "daemon/srqd/base/places.h"
+#include "daemon/srqd/base/removal.h"
+#include "daemon/srqd/base/turns.h"
 #include "daemon/srqd/jobs/job.h"
 #include "daemon/srqd/store/store.h"
 
@@ -29,6 +31,8 @@ struct job_watcher {
 struct srqd {
     struct event_base *base;
     struct children *children;
+    struct turns *turns;
+    struct removals *removals;
     struct srqd_config config;
     struct places places;
     mode_t mask; /* umask at our start: what jobs write for their users follows it, our own files do not */

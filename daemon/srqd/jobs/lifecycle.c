@@ -112,10 +112,8 @@ int job_delete(struct job *j, struct srq_error *err)
 
     if (rc != 0)
         return rc;
-    /* The row is gone: a directory that could not be renamed is reported by the next start. */
-    rc = jobdir_remove(j, err);
-    if (rc != 0)
-        srq_log(SRQ_LOG_WARN, "job %s: %s", j->id, err->text);
+    /* The row is gone: a directory that could not be renamed is told of, now and by the next start. */
+    jobdir_remove(j);
     w->deleted(w->ctx, j);
     job_forget(j);
     return 0;

@@ -14,6 +14,7 @@
 
 #define JOURNAL_MAX ((off_t)1 << 30)
 #define CHUNK 65536
+#define FOREIGN_MAX 1000 /* lines that are no journal's */
 
 struct journal_view {
     char job[JOB_ID_MAX];
@@ -21,6 +22,7 @@ struct journal_view {
     int fd;
     off_t done;
     bool broken;
+    int foreign;
 };
 
 int journal_open(const struct job *j, struct journal_view **out, struct srq_error *err)
@@ -109,6 +111,8 @@ static bool visit_line(struct journal_view *v, const char *text, size_t len, con
         return true;
     if (srq_journal_line_read(text, len, &line, NULL) == 0)
         e.params = params_of(v, &line, &e);
+    else
+        v->foreign++;
     events = events_for(f, e.seq);
     if (e.params != NULL && (events == NULL || srq_proto_is_one_of(e.event, strlen(e.event), events)))
         more = visit(&e, ctx);
@@ -158,6 +162,7 @@ void journal_seek(struct journal_view *v, int64_t since)
     }
     srq_frames_fini(&v->frames);
     srq_frames_init(&v->frames);
+    v->foreign = 0;
     v->done = lseek(v->fd, low, SEEK_SET);
 }
 
@@ -173,14 +178,14 @@ enum journal_stop journal_read(struct journal_view *v, const struct journal_filt
     for (;;) {
         ssize_t n;
 
-        while ((line = srq_frames_next(&v->frames, &len)) != NULL) {
+        while (v->foreign <= FOREIGN_MAX && (line = srq_frames_next(&v->frames, &len)) != NULL) {
             any = true;
             if (!visit_line(v, line, len, f, visit, ctx))
                 return JOURNAL_STOPPED;
         }
         if (any && budget > 0 && spent >= budget) /* the end is seen though a long line is not finished */
             return JOURNAL_MORE;
-        if (v->broken || v->done > JOURNAL_MAX)
+        if (v->broken || v->foreign > FOREIGN_MAX || v->done > JOURNAL_MAX)
             return JOURNAL_END;
         n = read(v->fd, chunk, sizeof(chunk));
         if (n < 0 && errno == EINTR)

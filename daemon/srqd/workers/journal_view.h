@@ -1,5 +1,6 @@
 /* Reading a job's journal for clients. The file is hostile input: sizes are capped, lines that are no event of the
- * table are left out, a torn tail ends it. */
+ * table are left out, a torn tail ends it. So does the 1001st line that is no journal's at all: a worker that died left
+ * one of them at most. */
 #ifndef SRQD_JOURNAL_VIEW_H
 #define SRQD_JOURNAL_VIEW_H
 

@@ -342,9 +342,12 @@ enum { LATER = 1, GONE };
 
 static int read_on(struct job *j, struct layer_view *v)
 {
-    struct reading_wish wish = {
-        .base = j->d->base, .filter = { .events = WANTED }, .visit = take, .done = tell_waiters, .ctx = v
-    };
+    struct reading_wish wish = { .turns = j->d->turns,
+                                 .uid = j->uid,
+                                 .filter = { .events = WANTED },
+                                 .visit = take,
+                                 .done = tell_waiters,
+                                 .ctx = v };
 
     if (v->reading != NULL)
         return LATER;

@@ -20,7 +20,8 @@ static bool take(const struct journal_entry *e, void *ctx)
     return true;
 }
 
-/* What is known, and what the journal has got since. Those who decide have read it to its end by then. */
+/* What is known, and the first that the journal has got since. Those who decide have read it to its end by then, and
+ * do not wait for what somebody else goes on writing. */
 static void complete(const struct job *j, struct testament *t)
 {
     struct journal_filter filter = { .events = TESTAMENT_EVENTS };
@@ -31,7 +32,7 @@ static void complete(const struct job *j, struct testament *t)
     if (journal_open(j, &v, NULL) != 0)
         return;
     journal_seek(v, t->seq);
-    (void)journal_read(v, &filter, 0, take, t);
+    (void)journal_read(v, &filter, JOURNAL_STEP, take, t);
     journal_close(v);
 }
 

@@ -6,7 +6,7 @@
 struct reading {
     struct reading_wish wish;
     struct reading **holder;
-    struct event *turn;
+    struct turn turn;
 };
 
 static enum journal_stop step(const struct reading_wish *w, size_t budget)
@@ -21,41 +21,34 @@ static void finish(const struct reading_wish *w)
     w->done(w->ctx);
 }
 
-static void on_turn(evutil_socket_t fd, short what, void *ctx)
+static bool on_turn(void *ctx)
 {
-    const struct timeval soon = { 0 };
     struct reading *r = ctx;
     struct reading_wish w = r->wish;
 
-    (void)fd;
-    (void)what;
-    if (step(&w, JOURNAL_STEP) == JOURNAL_MORE) {
-        if (evtimer_add(r->turn, &soon) == 0)
-            return;
-        (void)step(&w, 0);
-    }
+    if (step(&w, JOURNAL_STEP) == JOURNAL_MORE)
+        return true;
     r->wish.close = false;
     reading_stop(r->holder);
     finish(&w);
+    return false;
 }
 
 void reading_start(const struct reading_wish *w, struct reading **holder)
 {
-    const struct timeval soon = { 0 };
     struct reading *r;
 
     *holder = NULL;
     if (step(w, JOURNAL_STEP) == JOURNAL_MORE) {
         r = srq_calloc(1, sizeof(*r));
-        if (r != NULL && (r->turn = evtimer_new(w->base, on_turn, r)) != NULL && evtimer_add(r->turn, &soon) == 0) {
+        if (r != NULL) {
             r->wish = *w;
             r->holder = holder;
             *holder = r;
+            turn_init(&r->turn, w->turns, w->uid, on_turn, r);
+            turn_wish(&r->turn);
             return;
         }
-        if (r != NULL && r->turn != NULL)
-            event_free(r->turn);
-        srq_free(r);
         (void)step(w, 0);
     }
     finish(w);
@@ -68,7 +61,7 @@ void reading_stop(struct reading **holder)
     if (r == NULL)
         return;
     *holder = NULL;
-    event_free(r->turn);
+    turn_drop(&r->turn);
     if (r->wish.close)
         journal_close(r->wish.journal);
     srq_free(r);

@@ -1,15 +1,15 @@
-/* Reading a journal to its end in steps, one a turn of the loop, so that a long one keeps nobody waiting. */
+/* Reading a journal to its end in steps (base/turns.h), so that a long one keeps nobody waiting. */
 #ifndef SRQD_READING_H
 #define SRQD_READING_H
 
+#include "daemon/srqd/base/turns.h"
 #include "daemon/srqd/workers/journal_view.h"
-
-#include <event2/event.h>
 
 struct reading;
 
 struct reading_wish {
-    struct event_base *base;
+    struct turns *turns;
+    uid_t uid;                    /* for whom */
     struct journal_view *journal; /* NULL: there is none to be read */
     bool close;                   /* with the reading; else the journal stays the caller's */
     struct journal_filter filter;

@@ -3,6 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
+#include "core/base/fs.h"
 #include "core/base/log.h"
 #include "core/proto/members.h"
 #include "daemon/srqd/base/launch.h"
@@ -171,7 +172,8 @@ static bool read_entry(const struct journal_entry *e, void *ctx)
 /* Reads what the journal has got that was not heard. `done` begins with settle_testament. */
 static void read_on(struct job *j, struct reading **holder, void (*done)(void *ctx))
 {
-    struct reading_wish wish = { .base = j->d->base,
+    struct reading_wish wish = { .turns = j->d->turns,
+                                 .uid = j->uid,
                                  .close = true,
                                  .visit = read_entry,
                                  .done = done,
@@ -317,7 +319,7 @@ static char *runtime_dir(const struct job *j, struct srq_error *err)
     if (dir == NULL)
         return NULL;
     if ((mkdir(dir, 0700) != 0 && errno != EEXIST) || (geteuid() == 0 && lchown(dir, j->uid, j->gid) != 0)) {
-        srq_fail_field(err, -SRQ_EIO, dir, "cannot make %s: %s", dir, strerror(errno));
+        srq_fail_errno(err, "make", dir);
         srq_free(dir);
         return NULL;
     }
@@ -387,9 +389,25 @@ static void after_death(struct job *j, const char *cause)
     set_timer(j, pause, on_restart);
 }
 
+/* Why no worker could be started. What another attempt would not change fails the job at once; the worker program may
+ * be missing for a moment only, while it is replaced by a newer one. */
+static void not_started(struct job *j, int rc, const struct srq_error *err)
+{
+    bool missing_program = rc == -SRQ_ENOENT && strcmp(err->field, j->d->places.worker) == 0;
+
+    j->pid = 0;
+    if (!missing_program && (rc == -SRQ_EPERM || rc == -SRQ_ENOENT || rc == -SRQ_EINVAL || rc == -SRQ_EFORMAT)) {
+        job_set_reason(j, "its worker cannot be started: %s", err->text);
+        job_move(j, SRQ_JOB_FAILED, BY_SRQD);
+    } else {
+        after_death(j, err->text);
+    }
+}
+
 static void start_worker(struct job *j)
 {
     struct srq_error err = { 0 };
+    int rc;
 
     if (worker_of(j) == NULL) {
         job_set_reason(j, "srqd was out of memory");
@@ -404,9 +422,8 @@ static void start_worker(struct job *j)
     j->worker->killed = false;
     j->worker->child = true;
     j->told_memory = 0;
-    if (launch_worker(j, &err) != 0) {
-        j->pid = 0;
-        after_death(j, err.text);
+    if ((rc = launch_worker(j, &err)) != 0) {
+        not_started(j, rc, &err);
         return;
     }
     j->pid_start = process_start_time(j->pid);
