@@ -10,7 +10,7 @@ struct srq_generator {
     struct srq_noise_schedule *schedule;
     struct srq_denoiser *most, *high; /* high: NULL where there is none */
     int64_t pixels;                   /* values of a picture */
-    double *times;                    /* [batch]: the time of a step, for every picture of a batch */
+    struct srq_moment *when;          /* [batch]: the time of a step, for every picture of a batch */
     const struct srq_generation *run;
 };
 
@@ -82,6 +82,9 @@ static int check_pair(const struct srq_generator *g, const struct srq_model *hig
                               "%s makes pictures of %" PRId64 " x %" PRId64 " pixels and %" PRId64
                               " channels, %s of %" PRId64 " x %" PRId64 " and %" PRId64,
                               high_name, b.width, b.height, b.channels, name, a.width, a.height, a.channels);
+    if (a.classes != b.classes)
+        return srq_fail_field(err, -SRQ_EINVAL, "high", "%s has %" PRId64 " classes of pictures, %s has %" PRId64,
+                              high_name, b.classes, name, a.classes);
     rc = read_schedule(high, &s, err);
     if (rc == -SRQ_ENOENT)
         return 0;
@@ -128,8 +131,21 @@ int srq_generator_bytes(const struct srq_generator_config *c, size_t *bytes, str
     }
     if (rc == 0)
         *bytes += srq_sampler_bytes(pixels_of(c->denoiser.model), c->denoiser.batch, c->steps) +
-                  (size_t)c->denoiser.batch * sizeof(double);
+                  (size_t)c->denoiser.batch * sizeof(struct srq_moment);
     return rc;
+}
+
+static int check_class(const struct srq_generator_config *c, struct srq_error *err)
+{
+    const struct srq_pictures p = srq_model_pictures(c->denoiser.model);
+    const char *path = srq_model_info(c->denoiser.model)->path;
+
+    if (!c->one_class || (c->class >= 0 && c->class < p.classes))
+        return 0;
+    return p.classes > 0
+               ? srq_fail_field(err, -SRQ_EINVAL, "class", "class %" PRId64 " is none of 0 to %" PRId64 ", those of %s",
+                                c->class, p.classes - 1, path)
+               : srq_fail_field(err, -SRQ_EINVAL, "class", "%s is told no class, and so not %" PRId64, path, c->class);
 }
 
 static int open_schedule(struct srq_generator *g, struct srq_error *err)
@@ -144,6 +160,8 @@ static int open_schedule(struct srq_generator *g, struct srq_error *err)
         rc = srq_fail_field(err, -SRQ_EINVAL, "steps",
                             "%d sampling steps are outside 1 … %d, the num_train_timesteps of %s", c->steps,
                             g->schedule->times, srq_model_info(c->denoiser.model)->path);
+    if (rc == 0)
+        rc = check_class(c, err);
     if (rc != 0)
         return rc;
     times = srq_calloc((size_t)g->schedule->times, sizeof(*times)); /* what cannot be is refused before the work */
@@ -161,8 +179,8 @@ static int create(struct srq_generator *g, struct srq_error *err)
     if (rc != 0)
         return rc;
     g->pixels = pixels_of(c->denoiser.model);
-    g->times = srq_calloc((size_t)c->denoiser.batch, sizeof(*g->times));
-    if (g->times == NULL)
+    g->when = srq_calloc((size_t)c->denoiser.batch, sizeof(*g->when));
+    if (g->when == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory for a batch of %" PRId64 " pictures", c->denoiser.batch);
     rc = srq_denoiser_create(&c->denoiser, &g->most, err);
     if (rc == 0 && c->high != NULL) {
@@ -204,7 +222,7 @@ void srq_generator_free(struct srq_generator *g)
     srq_denoiser_free(g->most);
     srq_denoiser_free(g->high);
     srq_schedule_free(g->schedule);
-    srq_free(g->times);
+    srq_free(g->when);
     srq_free(g);
 }
 
@@ -215,22 +233,23 @@ const struct srq_noise_schedule *srq_generator_schedule(const struct srq_generat
 
 /* ---- run --------------------------------------------------------------------------------------------------------- */
 
-static int predict(void *ctx, int step, double t, const float *x, int64_t n, float *out, struct srq_error *err)
+static int predict(void *ctx, const struct srq_asked *q, float *out, struct srq_error *err)
 {
     struct srq_generator *g = ctx;
     const struct srq_generator_config *c = &g->cfg;
-    bool high = g->high != NULL && srq_step_is_high(step, c->steps, c->high_first, c->high_last);
+    bool high = g->high != NULL && srq_step_is_high(q->step, c->steps, c->high_first, c->high_last);
+    const struct srq_pictures p = srq_model_pictures(c->denoiser.model);
 
-    for (int64_t i = 0; i < n; i++)
-        g->times[i] = t;
-    return srq_denoise(high ? g->high : g->most, x, g->times, n, out, err);
+    for (int64_t i = 0; i < q->n; i++)
+        g->when[i] = (struct srq_moment){ q->t, c->one_class ? c->class : srq_class_of(&p, q->first + i) };
+    return srq_denoise(high ? g->high : g->most, q->x, g->when, q->n, out, err);
 }
 
-static void seen(void *ctx, int step, double t, const float *x, int64_t n)
+static void seen(void *ctx, const struct srq_asked *q)
 {
     const struct srq_generator *g = ctx;
 
-    g->run->seen(g->run->ctx, step, t, x, n);
+    g->run->seen(g->run->ctx, q);
 }
 
 static int tick(void *ctx, int64_t done, int64_t total)

@@ -19,6 +19,8 @@ struct srq_generator_config {
     int steps;                              /* 1 … the times of the model's schedule */
     double eta;                             /* DDIM only, 0 … 1 */
     uint64_t seed;
+    bool one_class; /* all pictures are of `class`; else (and of models that are told none) classes take turns */
+    int64_t class;
 };
 
 /* What create and run take at most, beside what run is given. */

@@ -99,11 +99,12 @@ static int take_step(const struct srq_sampler *s, const struct work *w, int i, i
         .next = x,
         .scratch = w->scratch,
     };
+    const struct srq_asked asked = { i, step.from, first, n, x };
     int rc;
 
     if (s->seen != NULL)
-        s->seen(s->ctx, i, step.from, x, n);
-    rc = s->predict(s->ctx, i, step.from, x, n, w->said, err);
+        s->seen(s->ctx, &asked);
+    rc = s->predict(s->ctx, &asked, w->said, err);
     if (rc == 0)
         rc = check_said(w->said, n * s->pixels, i, step.from, err);
     if (rc != 0)

@@ -4,12 +4,19 @@
 
 #include "core/diffusion/steps.h"
 
-/* What the model says for n pictures x [n, pixels] at time t, into out [n, pixels]: noise, picture or v, as the
- * schedule's prediction says. `step` 0 … steps-1 is the place in the trajectory, for whoever chooses precision by it.
- * 0, or a negative code with `err` filled, which ends the sampling and is passed on. */
-typedef int srq_predict(void *ctx, int step, double t, const float *x, int64_t n, float *out, struct srq_error *err);
-/* Sees x [n, pixels], what the model is about to be asked about. */
-typedef void srq_seen(void *ctx, int step, double t, const float *x, int64_t n);
+/* What the model is asked: about pictures first … first+n-1 of the row, x [n, pixels], at time t. `step` 0 … steps-1 is
+ * the place in the trajectory, for whoever chooses precision by it. */
+struct srq_asked {
+    int step;
+    double t;
+    int64_t first, n;
+    const float *x;
+};
+/* What it says, into out [n, pixels]: noise, picture or v, as the schedule's prediction says. 0, or a negative code
+ * with `err` filled, which ends the sampling and is passed on. */
+typedef int srq_predict(void *ctx, const struct srq_asked *q, float *out, struct srq_error *err);
+/* Sees what the model is about to be asked. */
+typedef void srq_seen(void *ctx, const struct srq_asked *q);
 
 struct srq_sampler {
     const struct srq_noise_schedule *schedule;

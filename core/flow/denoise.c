@@ -74,25 +74,31 @@ struct srq_tape *srq_denoiser_tape(const struct srq_denoiser *d)
     return srq_walk_tape(d->walk);
 }
 
-int srq_states_put_pictures(const struct srq_states *s, const float *x, const double *t, int64_t n,
+int srq_states_put_pictures(const struct srq_states *s, const float *x, const struct srq_moment *at, int64_t n,
                             struct srq_error *err)
 {
     const struct srq_states_config *c = srq_states_config(s);
     struct srq_pictures p = srq_model_pictures(c->model);
     int64_t pixels = p.height * p.width * p.channels, width = srq_model_port(c->model, SRQ_PORT_TIME)->cols;
-    float *one = srq_malloc((size_t)(pixels > width ? pixels : width) * sizeof(*one));
+    int64_t row = p.classes > 0 ? srq_model_port(c->model, SRQ_PORT_CLASS)->cols : 0;
+    int64_t most = pixels > width ? pixels : width;
+    float *one = srq_malloc((size_t)(most > row ? most : row) * sizeof(*one));
+    int rc = one != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory for a picture");
 
-    if (one == NULL)
-        return srq_fail(err, -SRQ_ENOMEM, "out of memory for a picture");
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; rc == 0 && i < n; i++) {
         memcpy(one, x + i * pixels, (size_t)pixels * sizeof(*one));
         srq_model_enter(c->model, one);
         (void)srq_convert(one, SRQ_F32, srq_states_at(s, SRQ_PORT_PICTURE, i), c->dtype, pixels);
-        srq_model_time(c->model, t[i], one);
+        srq_model_time(c->model, at[i].t, one);
         (void)srq_convert(one, SRQ_F32, srq_states_at(s, SRQ_PORT_TIME, i), c->dtype, width);
+        if (row == 0)
+            continue;
+        rc = srq_model_class(c->model, at[i].class, one, err);
+        if (rc == 0)
+            (void)srq_convert(one, SRQ_F32, srq_states_at(s, SRQ_PORT_CLASS, i), c->dtype, row);
     }
     srq_free(one);
-    return 0;
+    return rc;
 }
 
 int srq_states_put_text(const struct srq_states *s, const float *text, int64_t n, struct srq_error *err)
@@ -109,7 +115,8 @@ int srq_states_put_text(const struct srq_states *s, const float *text, int64_t n
     return 0;
 }
 
-int srq_denoise(struct srq_denoiser *d, const float *x, const double *t, int64_t n, float *y, struct srq_error *err)
+int srq_denoise(struct srq_denoiser *d, const float *x, const struct srq_moment *when, int64_t n, float *y,
+                struct srq_error *err)
 {
     struct srq_pictures p = srq_model_pictures(d->cfg.model);
     int64_t in = p.height * p.width * p.channels, out = p.height * p.width * p.out_channels;
@@ -119,7 +126,7 @@ int srq_denoise(struct srq_denoiser *d, const float *x, const double *t, int64_t
     for (int64_t at = 0; rc == 0 && at < n; at += d->cfg.batch) {
         int64_t count = n - at < d->cfg.batch ? n - at : d->cfg.batch;
 
-        rc = srq_states_put_pictures(d->states, x + at * in, t + at, count, err);
+        rc = srq_states_put_pictures(d->states, x + at * in, when + at, count, err);
         if (rc == 0)
             rc = srq_states_put_text(d->states, d->cfg.text != NULL ? d->cfg.text + at * text : NULL, count, err);
         if (rc == 0)

@@ -23,14 +23,15 @@ int srq_denoiser_bytes(const struct srq_denoiser_config *c, size_t *bytes, struc
 int srq_denoiser_create(const struct srq_denoiser_config *c, struct srq_denoiser **out, struct srq_error *err);
 void srq_denoiser_free(struct srq_denoiser *d);
 
-/* x [n, height*width*channels] at times t [n] → y [n, height*width*out_channels], F32. Any n. */
-int srq_denoise(struct srq_denoiser *d, const float *x, const double *t, int64_t n, float *y, struct srq_error *err);
+/* x [n, height*width*channels] of which the model is told `when` [n] → y [n, height*width*out_channels], F32. Any n. */
+int srq_denoise(struct srq_denoiser *d, const float *x, const struct srq_moment *when, int64_t n, float *y,
+                struct srq_error *err);
 
 /* The tape of its walk, for whoever times it. */
 struct srq_tape *srq_denoiser_tape(const struct srq_denoiser *d);
 
-/* The input ports of a store, from sample 0 on, from pictures and times. */
-int srq_states_put_pictures(const struct srq_states *s, const float *x, const double *t, int64_t n,
+/* The input ports of a store, from sample 0 on, from pictures and what is told of them. */
+int srq_states_put_pictures(const struct srq_states *s, const float *x, const struct srq_moment *at, int64_t n,
                             struct srq_error *err);
 /* And its text, [n, SRQ_TEXT_WORDS*text_width], where the model is told one; -SRQ_EUNSUPPORTED where `text` is NULL. */
 int srq_states_put_text(const struct srq_states *s, const float *text, int64_t n, struct srq_error *err);

@@ -176,7 +176,7 @@ static int enter(struct srq_loop *l, struct srq_states *chain, struct srq_error 
 {
     const struct srq_run *run = l->run;
 
-    return run->noisy.n > 0 ? srq_states_put_pictures(chain, run->noisy.x, run->noisy.t, run->noisy.n, err)
+    return run->noisy.n > 0 ? srq_states_put_pictures(chain, run->noisy.x, run->noisy.at, run->noisy.n, err)
                             : srq_states_embed(chain, run->calib.ids, run->calib.count, err);
 }
 

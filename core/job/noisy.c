@@ -18,8 +18,7 @@ struct srq_noisy {
     float *eps;     /* [pixels] */
     /* while trajectories are made */
     struct srq_denoiser *denoiser;
-    double *at; /* [batch] */
-    int64_t first;
+    struct srq_moment *at; /* [batch] */
 };
 
 static int64_t pixels_of(const struct srq_model *m)
@@ -38,23 +37,22 @@ uint64_t srq_noisy_bytes(const struct srq_noisy_config *c)
 
 /* ---- trajectories ------------------------------------------------------------------------------------------------ */
 
-static int predict(void *ctx, int step, double t, const float *x, int64_t n, float *out, struct srq_error *err)
+static int predict(void *ctx, const struct srq_asked *q, float *out, struct srq_error *err)
 {
     struct srq_noisy *y = ctx;
+    const struct srq_pictures p = srq_model_pictures(y->cfg.model);
 
-    (void)step;
-    for (int64_t i = 0; i < n; i++)
-        y->at[i] = t;
-    return srq_denoise(y->denoiser, x, y->at, n, out, err);
+    for (int64_t i = 0; i < q->n; i++)
+        y->at[i] = (struct srq_moment){ q->t, srq_class_of(&p, q->first + i) };
+    return srq_denoise(y->denoiser, q->x, y->at, q->n, out, err);
 }
 
-static void keep(void *ctx, int step, double t, const float *x, int64_t n)
+static void keep(void *ctx, const struct srq_asked *q)
 {
     struct srq_noisy *y = ctx;
 
-    (void)t;
-    memcpy(y->kept + ((int64_t)step * y->cfg.trajectories + y->first) * y->pixels, x,
-           (size_t)(n * y->pixels) * sizeof(*x));
+    memcpy(y->kept + ((int64_t)q->step * y->cfg.trajectories + q->first) * y->pixels, q->x,
+           (size_t)(q->n * y->pixels) * sizeof(*q->x));
 }
 
 static int make_trajectories(struct srq_noisy *y, struct srq_error *err)
@@ -76,12 +74,12 @@ static int make_trajectories(struct srq_noisy *y, struct srq_error *err)
 
     if (rc == 0)
         rc = srq_schedule_timesteps(c->schedule, (int)c->steps, y->times, err);
-    for (y->first = 0; rc == 0 && y->first < c->trajectories; y->first += c->batch) {
-        int64_t n = c->trajectories - y->first < c->batch ? c->trajectories - y->first : c->batch;
+    for (int64_t first = 0; rc == 0 && first < c->trajectories; first += c->batch) {
+        int64_t n = c->trajectories - first < c->batch ? c->trajectories - first : c->batch;
 
-        rc = c->tick != NULL ? c->tick(c->ctx, y->first, c->trajectories) : 0;
+        rc = c->tick != NULL ? c->tick(c->ctx, first, c->trajectories) : 0;
         if (rc == 0)
-            rc = srq_sample(&s, y->first, n, last, err);
+            rc = srq_sample(&s, first, n, last, err);
     }
     srq_denoiser_free(y->denoiser);
     y->denoiser = NULL;
@@ -156,7 +154,7 @@ static int draw_given(const struct srq_noisy *y, uint64_t at, int64_t i, const s
     if (rc != 0)
         return rc;
     draw_noise(y, NOISE_STREAM + at, i);
-    out->t[i] = t;
+    out->at[i] = (struct srq_moment){ .t = t };
     if (out->target != NULL)
         srq_schedule_target(c->schedule, t, x, y->eps, y->pixels, out->target + i * y->pixels);
     srq_schedule_noise(c->schedule, t, x, y->eps, y->pixels, x);
@@ -167,6 +165,7 @@ int srq_noisy_batch(void *noisy, int64_t step, const struct srq_noisy_batch *out
 {
     const struct srq_noisy *y = noisy;
     const struct srq_noisy_config *c = &y->cfg;
+    const struct srq_pictures p = srq_model_pictures(c->model);
     uint64_t at = (uint64_t)(step + ((int64_t)1 << 40)); /* warm-up has steps below 0 */
     int rc = 0;
 
@@ -179,7 +178,8 @@ int srq_noisy_batch(void *noisy, int64_t step, const struct srq_noisy_batch *out
         }
         pick = srq_rng_below(c->seed, CHOICE_STREAM + at, (uint64_t)i, (uint64_t)(c->trajectories * c->steps));
         memcpy(out->x + i * y->pixels, y->kept + (int64_t)pick * y->pixels, (size_t)y->pixels * sizeof(float));
-        out->t[i] = y->times[(int64_t)pick / c->trajectories];
+        out->at[i] = (struct srq_moment){ y->times[(int64_t)pick / c->trajectories],
+                                          srq_class_of(&p, (int64_t)pick % c->trajectories) };
     }
     return rc;
 }

@@ -15,7 +15,7 @@ static int64_t pixels_of(const struct srq_job *job)
 
 size_t srq_noisy_pictures_bytes(const struct srq_job *job)
 {
-    return (size_t)job->spec.opt.nsamples * (sizeof(double) + (size_t)pixels_of(job) * sizeof(float));
+    return (size_t)job->spec.opt.nsamples * (sizeof(struct srq_moment) + (size_t)pixels_of(job) * sizeof(float));
 }
 
 struct srq_noisy_config srq_noisy_pictures_source(const struct srq_job *job)
@@ -50,6 +50,6 @@ double srq_noisy_pictures_passes(const struct srq_resolved *r)
 
 void srq_noisy_pictures_fini(struct srq_noisy_pictures *p)
 {
-    srq_free(p->t);
+    srq_free(p->at);
     *p = (struct srq_noisy_pictures){ 0 };
 }

@@ -10,8 +10,8 @@
 /* All in one piece of memory. */
 struct srq_noisy_pictures {
     int64_t n;
-    double *t; /* [n] */
-    float *x;  /* [n, height*width*channels] */
+    struct srq_moment *at; /* [n] */
+    float *x;              /* [n, height*width*channels] */
 };
 
 /* Adds to the plan what making them and keeping them takes. */

@@ -19,7 +19,7 @@ static bool take_up(struct srq_run *run, size_t bytes)
     if (known) {
         known = map.size == bytes;
         if (known)
-            memcpy(run->noisy.t, map.data, bytes);
+            memcpy(run->noisy.at, map.data, bytes);
         srq_map_close(&map);
     }
     cJSON_Delete(fact);
@@ -30,7 +30,7 @@ static int keep(struct srq_run *run, size_t bytes, const char *hash, struct srq_
 {
     cJSON *fact = cJSON_CreateObject();
     int rc = fact != NULL && srq_put_text(fact, "hash", hash)
-                 ? srq_hashed_write(run->ckpt, STATES, run->noisy.t, bytes, err)
+                 ? srq_hashed_write(run->ckpt, STATES, run->noisy.at, bytes, err)
                  : srq_fail(err, -SRQ_ENOMEM, "out of memory keeping noisy pictures");
 
     if (rc == 0)
@@ -56,7 +56,7 @@ static int on_tick(void *ctx, int64_t done, int64_t all)
 
 static int draw(struct srq_run *run, struct srq_error *err)
 {
-    const struct srq_noisy_batch all = { .n = run->noisy.n, .x = run->noisy.x, .t = run->noisy.t };
+    const struct srq_noisy_batch all = { .n = run->noisy.n, .x = run->noisy.x, .at = run->noisy.at };
     struct srq_noisy_config c = srq_noisy_pictures_source(run->job);
     struct drawing d = { .run = run };
     struct srq_noisy *noisy = NULL;
@@ -83,17 +83,17 @@ int srq_run_draw_pictures(struct srq_run *run, struct srq_error *err)
     char hash[SRQ_HASHED_HEX];
     int rc = 0;
 
-    run->noisy = (struct srq_noisy_pictures){ .n = n, .t = srq_calloc(1, bytes) };
-    if (run->noisy.t == NULL)
+    run->noisy = (struct srq_noisy_pictures){ .n = n, .at = srq_calloc(1, bytes) };
+    if (run->noisy.at == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory for %zu bytes of noisy pictures", bytes);
-    run->noisy.x = (float *)(void *)(run->noisy.t + n);
+    run->noisy.x = (float *)(void *)(run->noisy.at + n);
     if (given || !take_up(run, bytes)) {
         rc = draw(run, err);
-        srq_hashed_text(run->noisy.t, bytes, hash);
+        srq_hashed_text(run->noisy.at, bytes, hash);
         if (rc == 0 && !given) /* given ones are drawn in no time, and may not be the same files any more */
             rc = keep(run, bytes, hash, err);
     } else {
-        srq_hashed_text(run->noisy.t, bytes, hash);
+        srq_hashed_text(run->noisy.at, bytes, hash);
     }
     run->calib.count = rc == 0 ? n : 0;
     run->calib.seqlen = 1;

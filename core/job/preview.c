@@ -19,7 +19,8 @@ struct srq_preview {
     bool taught;        /* the full-precision model's way is known: */
     float *way, *said;  /* [steps, pictures, pixels] what it was asked about, what it said */
     float *out, *other; /* [pictures, pixels] */
-    double times[SRQ_PREVIEW_PICTURES], at[SRQ_PREVIEW_STEPS], signal[SRQ_PREVIEW_STEPS], noise[SRQ_PREVIEW_STEPS];
+    struct srq_moment when[SRQ_PREVIEW_PICTURES];
+    double at[SRQ_PREVIEW_STEPS], signal[SRQ_PREVIEW_STEPS], noise[SRQ_PREVIEW_STEPS];
     bool teaching;             /* while the full-precision model samples */
     double began, spent, last; /* seconds: when training began (monotonic), what previews took, the last of them */
     int64_t began_step;        /* -1: it has not */
@@ -80,20 +81,22 @@ void srq_preview_free(struct srq_preview *p)
 
 static int ask(struct srq_preview *p, bool taught, double t, const float *x, float *out, struct srq_error *err)
 {
+    const struct srq_pictures s = srq_model_pictures(p->run->job->model);
+
     for (int i = 0; i < p->plan.pictures; i++)
-        p->times[i] = t;
-    return srq_train_denoise(p->t, taught, x, p->times, p->plan.pictures, out, err);
+        p->when[i] = (struct srq_moment){ t, srq_class_of(&s, i) };
+    return srq_train_denoise(p->t, taught, x, p->when, p->plan.pictures, out, err);
 }
 
-static int predict(void *ctx, int step, double t, const float *x, int64_t n, float *out, struct srq_error *err)
+static int predict(void *ctx, const struct srq_asked *q, float *out, struct srq_error *err)
 {
     struct srq_preview *p = ctx;
-    size_t one = (size_t)(n * p->pixels), at = one * (size_t)step;
-    int rc = ask(p, p->teaching, t, x, out, err);
+    size_t one = (size_t)(q->n * p->pixels), at = one * (size_t)q->step;
+    int rc = ask(p, p->teaching, q->t, q->x, out, err);
 
     if (rc == 0 && p->teaching) {
-        p->at[step] = t;
-        memcpy(p->way + at, x, one * sizeof(*x));
+        p->at[q->step] = q->t;
+        memcpy(p->way + at, q->x, one * sizeof(*q->x));
         memcpy(p->said + at, out, one * sizeof(*out));
     }
     return rc;

@@ -33,7 +33,7 @@ struct sampling {
     struct srq_high_steps high;
     bool again; /* other steps are wanted meanwhile */
     int model;
-    double times[SRQ_SAMPLE_BATCH];
+    struct srq_moment when[SRQ_SAMPLE_BATCH];
     float *other;                   /* [batch, pixels] */
     double *signal, *noise;         /* [steps] of what both say of the original's way */
     float *pictures[MODELS];        /* [n, pixels] */
@@ -77,7 +77,7 @@ static void end(struct sampling *s)
 static int compare_step(struct sampling *s, int step, const float *x, int64_t n, const float *said,
                         struct srq_error *err)
 {
-    int rc = srq_denoise(s->models->quantized, x, s->times, n, s->other, err);
+    int rc = srq_denoise(s->models->quantized, x, s->when, n, s->other, err);
 
     for (int64_t i = 0; rc == 0 && i < n * s->pixels; i++) {
         double off = (double)s->other[i] - (double)said[i];
@@ -88,24 +88,24 @@ static int compare_step(struct sampling *s, int step, const float *x, int64_t n,
     return rc;
 }
 
-static int predict(void *ctx, int step, double t, const float *x, int64_t n, float *out, struct srq_error *err)
+static int predict(void *ctx, const struct srq_asked *q, float *out, struct srq_error *err)
 {
     struct sampling *s = ctx;
     int steps = (int)s->run->job->spec.opt.sample_steps;
-    bool high = s->model == MIXED && srq_step_is_high(step, steps, s->high.first, s->high.last);
+    bool high = s->model == MIXED && srq_step_is_high(q->step, steps, s->high.first, s->high.last);
     struct srq_denoiser *who = s->model == FULL ? s->models->full : high ? s->models->high : s->models->quantized;
     double since = srq_clock_s();
     int rc;
 
-    for (int64_t i = 0; i < n; i++)
-        s->times[i] = t;
-    rc = srq_denoise(who, x, s->times, n, out, err);
+    for (int64_t i = 0; i < q->n; i++)
+        s->when[i] = (struct srq_moment){ q->t, srq_class_of(&s->shape, q->first + i) };
+    rc = srq_denoise(who, q->x, s->when, q->n, out, err);
     since = srq_clock_s() - since;
     s->seconds[s->model] += since;
     s->high_s += high ? since : 0;
-    s->high_n += high ? n : 0;
+    s->high_n += high ? q->n : 0;
     /* on the first pictures' way: one batch tells it well enough */
-    return rc == 0 && s->model == FULL && s->signal[step] == 0 ? compare_step(s, step, x, n, out, err) : rc;
+    return rc == 0 && s->model == FULL && s->signal[q->step] == 0 ? compare_step(s, q->step, q->x, q->n, out, err) : rc;
 }
 
 static double step_sqnr(const struct sampling *s, int64_t step)

@@ -96,6 +96,8 @@ int srq_job_train_open(struct srq_resolved *r, struct srq_error *err)
     rc = check_method(job, err);
     if (rc == 0)
         rc = open_schedule(r, err);
+    if (rc == 0 && s->calib_count > 0 && srq_model_pictures(job->model).classes > 0)
+        rc = not_for(job, "calib", "it is told classes, and given pictures have none: leave them out", err);
     if (rc == 0 && s->calib_count > 0)
         rc = open_set(job, s->calib[0], "calib", &job->pictures, err);
     if (rc == 0 && s->eval_count > 0)

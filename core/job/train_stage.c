@@ -102,7 +102,7 @@ static void put_by_time(cJSON *data, const struct srq_train_point *p, int times)
     cJSON *list = cJSON_AddArrayToObject(data, "kd_by_time");
 
     for (int64_t i = 0; i < p->n; i++) {
-        int part = (int)(p->t[i] * TIME_PARTS / times);
+        int part = (int)(p->at[i].t * TIME_PARTS / times);
 
         part = part < 0 ? 0 : part < TIME_PARTS ? part : TIME_PARTS - 1;
         sum[part] += p->each[i];

@@ -35,11 +35,14 @@ FORWARD(run_conv_in)
     out[0] = conv3(b, t, in[0], 0, batch);
 }
 
+/* With the class's row, where the model is told one. */
 FORWARD(run_time)
 {
+    struct srq_var *h = srq_op_linear(t, srq_op_silu(t, srq_op_linear(t, in[0], &b->linears[0])), &b->linears[1]);
+
     (void)batch;
     (void)seq;
-    out[0] = srq_op_linear(t, srq_op_silu(t, srq_op_linear(t, in[0], &b->linears[0])), &b->linears[1]);
+    out[0] = shape_of(b)->told_class ? srq_op_add(t, h, in[1]) : h;
 }
 
 enum { CONV1, TIME, CONV2, SHORTCUT };
@@ -388,10 +391,12 @@ static void begin(struct plan *p)
     int picture = srq_layout_matrix(p->l, "picture", p->height * p->width, p->u->in_channels);
     int time = srq_layout_matrix(p->l, "time", 1, p->u->channels[0]);
     int text = p->u->text_width > 0 ? srq_layout_matrix(p->l, "text", SRQ_TEXT_WORDS, p->u->text_width) : -1;
+    int class = p->u->classes > 0 ? srq_layout_matrix(p->l, "class", 1, p->u->time_width) : -1;
     int embedding = srq_layout_matrix(p->l, "time_embedding", 1, p->u->time_width);
-    struct srq_layout_unit u = { "time_embedding", "time_embedding", NULL, { time }, 1, { embedding }, 1 };
+    struct srq_layout_unit u = { "time_embedding", "time_embedding", NULL, { time, class }, 1, { embedding }, 1 };
 
-    p->rc = picture < 0 || time < 0 || embedding < 0 ? -SRQ_ENOMEM : 0;
+    u.ins += p->u->classes > 0;
+    p->rc = picture < 0 || time < 0 || embedding < 0 || (p->u->classes > 0 && class < 0) ? -SRQ_ENOMEM : 0;
     p->hidden = picture;
     p->channels = p->u->in_channels;
     p->time = embedding;
@@ -403,6 +408,7 @@ static void begin(struct plan *p)
         linear(part, "linear_2", p->u->time_width, p->u->time_width, 0, NULL);
         at_edge(part);
         part->kind.forward = run_time;
+        part->shape.told_class = p->u->classes > 0;
         u.kind = &part->kind;
         p->rc = srq_layout_named(p->l, &u);
     }
@@ -515,7 +521,40 @@ struct srq_pictures srq_model_pictures(const struct srq_model *m)
 {
     const struct srq_unet *u = m->config.unet;
 
-    return (struct srq_pictures){ u->height, u->width, u->in_channels, u->out_channels, u->text_width };
+    return (struct srq_pictures){ u->height, u->width, u->in_channels, u->out_channels, u->text_width, u->classes };
+}
+
+#define CLASS_TABLE "class_embedding.weight"
+
+int srq_unet_check_classes(const struct srq_model *m, struct srq_error *err)
+{
+    const struct srq_unet *u = m->config.unet;
+    struct srq_tensor t;
+
+    if (u == NULL || u->classes == 0)
+        return 0;
+    if (!srq_tensors_describe(m->tensors, CLASS_TABLE, &t))
+        return srq_fail_field(err, -SRQ_EFORMAT, CLASS_TABLE,
+                              "%s: tensor %s is missing, which num_class_embeds asks for", m->info.path, CLASS_TABLE);
+    if (t.rank != 2 || t.shape[0] != u->classes || t.shape[1] != u->time_width ||
+        (t.dtype != SRQ_F32 && t.dtype != SRQ_F16 && t.dtype != SRQ_BF16))
+        return srq_fail_field(err, -SRQ_EFORMAT, CLASS_TABLE, "%s: tensor %s is not [%lld, %lld] of floats",
+                              m->info.path, CLASS_TABLE, (long long)u->classes, (long long)u->time_width);
+    return 0;
+}
+
+int srq_model_class(const struct srq_model *m, int64_t class, float *dst, struct srq_error *err)
+{
+    const struct srq_unet *u = m->config.unet;
+    struct srq_tensor t;
+
+    if (class < 0 || class >= u->classes)
+        return srq_fail_field(err, -SRQ_EINVAL, "class", "class %lld is not one of the model's: it has 0 to %lld",
+                              (long long)class, (long long)u->classes - 1);
+    if (!srq_tensors_get(m->tensors, CLASS_TABLE, &t))
+        return srq_fail_field(err, -SRQ_EFORMAT, CLASS_TABLE, "tensor %s cannot be read", CLASS_TABLE);
+    return srq_convert((const uint8_t *)t.data + (size_t)(class * u->time_width) * srq_dtype_size(t.dtype), t.dtype,
+                       dst, SRQ_F32, u->time_width);
 }
 
 void srq_model_time(const struct srq_model *m, double t, float *dst)

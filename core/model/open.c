@@ -1,5 +1,6 @@
 /* Opening a model folder: configuration, layer table, every expected tensor checked for presence, dtype and shape. */
 #include "core/model/internal.h"
+#include "core/model/unet.h"
 
 #include "core/base/alloc.h"
 #include "core/format/json.h"
@@ -341,7 +342,8 @@ int srq_model_open(const char *path, bool plain_only, struct srq_model **out, st
         (rc = srq_tensors_open(m->weights != NULL ? m->weights : path, &m->tensors, err)) != 0 ||
         (rc = open_quantized(m, config, plain_only, err)) != 0 ||
         (m->info.pictures = m->family->head == NULL, rc = build_table(m, err)) != 0 || (rc = fill_info(m, err)) != 0 ||
-        (rc = srq_pairs_build(m, err)) != 0 || (rc = srq_model_take_notes(m, err)) != 0) {
+        (rc = srq_unet_check_classes(m, err)) != 0 || (rc = srq_pairs_build(m, err)) != 0 ||
+        (rc = srq_model_take_notes(m, err)) != 0) {
         srq_model_close(m);
         m = NULL;
     }

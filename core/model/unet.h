@@ -15,6 +15,7 @@ struct srq_unet {
     int64_t layers;                 /* resnets of a down level; one more of an up level */
     int64_t head_dim;               /* 0: one head of the whole width */
     int64_t text_width;             /* of what the model is told; 0: it is told nothing */
+    int64_t classes;                /* of pictures, that the model is told; 0: it is not */
     int64_t heads[SRQ_UNET_LEVELS]; /* of a level, in a model that is told something */
     bool flat;                      /* proj_in and proj_out are stored as linears, not as 1x1 convolutions */
     int64_t groups, mid_groups;
@@ -38,7 +39,8 @@ struct srq_unet_shape {
     int64_t groups;
     double eps, scale; /* the result is divided by it */
     bool pad_after, scale_shift, shortcut;
-    int64_t words; /* of the text that a transformer reads */
+    int64_t words;   /* of the text that a transformer reads */
+    bool told_class; /* of the time: a second input is added to it */
 };
 
 #define SRQ_UNET_LINEARS 12
@@ -51,5 +53,8 @@ struct srq_unet_part {
     struct srq_vector_row vectors[SRQ_UNET_VECTORS];
     struct srq_unet_shape shape;
 };
+
+/* Whether the table of classes is there, where the model is told one. */
+int srq_unet_check_classes(const struct srq_model *m, struct srq_error *err);
 
 #endif

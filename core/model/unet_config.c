@@ -216,11 +216,25 @@ static int read_details(const struct srq_fields *f, struct srq_unet *u, struct s
     if (strcmp(act, "silu") != 0 && strcmp(act, "swish") != 0)
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, "act_fn", "config.json: act_fn \"%.60s\", but srq knows silu",
                               act);
-    if (srq_field(f, "class_embed_type") != NULL || srq_field(f, "num_class_embeds") != NULL)
-        return srq_fail_field(err, -SRQ_EUNSUPPORTED, "class_embed_type",
-                              "config.json: the model is told classes (class_embed_type, num_class_embeds), which srq "
-                              "does not do yet");
     return 0;
+}
+
+#define CLASSES_MAX 1000000
+
+/* A class is a row of a table. Where class_embed_type says otherwise it would be a time or a vector. */
+static int read_classes(const struct srq_fields *f, struct srq_unet *u, struct srq_error *err)
+{
+    const char *type = NULL;
+    int rc = srq_field_string(f, "class_embed_type", &type, err);
+
+    if (rc != 0)
+        return rc;
+    if (type != NULL)
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, "class_embed_type",
+                              "config.json: class_embed_type \"%.60s\" is not one that srq knows: it knows tables of "
+                              "num_class_embeds rows",
+                              type);
+    return srq_field_int(f, "num_class_embeds", false, 1, CLASSES_MAX, &u->classes, err);
 }
 
 static int begin(const struct srq_fields *f, const struct names *names, struct srq_config *c, int64_t channels,
@@ -243,7 +257,8 @@ int srq_unet_read(const struct srq_fields *f, struct srq_config *c, struct srq_e
     static const struct names names = { "AttnDownBlock2D", "AttnUpBlock2D", "UNetMidBlock2D" };
     int rc = begin(f, &names, c, 3, err);
 
-    if (rc != 0 || (rc = read_attention(f, c->unet, err)) != 0 || (rc = read_time(f, c->unet, err)) != 0)
+    if (rc != 0 || (rc = read_attention(f, c->unet, err)) != 0 || (rc = read_time(f, c->unet, err)) != 0 ||
+        (rc = read_classes(f, c->unet, err)) != 0)
         return rc;
     return read_details(f, c->unet, err);
 }
@@ -267,6 +282,8 @@ static int refuse_parts(const struct srq_fields *f, struct srq_error *err)
                   { "time_embedding_act_fn", -1 },
                   { "timestep_post_act", -1 },
                   { "time_cond_proj_dim", -1 },
+                  { "class_embed_type", -1 },
+                  { "num_class_embeds", -1 },
                   { "class_embeddings_concat", 0 },
                   { "cross_attention_norm", -1 },
                   { "conv_in_kernel", 3 },

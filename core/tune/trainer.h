@@ -17,9 +17,9 @@ struct srq_train;
 /* Noisy pictures to learn from. */
 struct srq_noisy_batch {
     int64_t n;
-    float *x;      /* [n, height*width*channels], as the model is asked */
-    double *t;     /* [n] */
-    float *target; /* [n, height*width*out_channels], what the model should say; where task_weight is above 0 */
+    float *x;              /* [n, height*width*channels], as the model is asked */
+    struct srq_moment *at; /* [n] */
+    float *target;         /* [n, height*width*out_channels], what the model should say; where task_weight is above 0 */
 };
 
 struct srq_train_config {
@@ -37,7 +37,7 @@ struct srq_train_config {
 struct srq_train_point {
     int64_t step;
     double loss, task, kd, layers, norm; /* layers: of what blocks give; norm: of the gradient, before it was clipped */
-    const double *t;                     /* [n] times of the batch, with kd of each picture */
+    const struct srq_moment *at;         /* [n] times of the batch, with kd of each picture */
     const double *each;
     int64_t n;
 };
@@ -62,12 +62,11 @@ int64_t srq_train_step(const struct srq_train *t); /* steps done */
 /* All learning rates are those of the plugin times this from now on; 1 at first. */
 void srq_train_set_rate(struct srq_train *t, double factor);
 
-/* What the student says now, or (`taught`) the stored model, about n pictures x [n, height*width*channels] at
- * `times` [n],
- * any n: y [n, height*width*out_channels]. Between steps only, as from a tick, and after the run: the training goes on
- * as if nothing had been asked. */
-int srq_train_denoise(struct srq_train *t, bool taught, const float *x, const double *times, int64_t n, float *y,
-                      struct srq_error *err);
+/* What the student says now, or (`taught`) the stored model, about n pictures x [n, height*width*channels] of
+ * which it is told `when` [n], any n: y [n, height*width*out_channels]. Between steps only, as from a tick, and after
+ * the run: the training goes on as if nothing had been asked. */
+int srq_train_denoise(struct srq_train *t, bool taught, const float *x, const struct srq_moment *when, int64_t n,
+                      float *y, struct srq_error *err);
 
 /* The state between two steps, DIR/NAME.safetensors for `from`; durable. */
 int srq_train_save(const struct srq_train *t, const char *dir, const char *name, struct srq_error *err);

@@ -213,12 +213,12 @@ static int make(struct srq_train *t, struct srq_error *err)
     t->roundings = srq_calloc((size_t)t->layers + 1, sizeof(*t->roundings));
     t->batch.x = srq_calloc((size_t)(batch * (in + out)), sizeof(float));
     t->batch.target = t->batch.x != NULL ? t->batch.x + batch * in : NULL;
-    t->batch.t = srq_calloc((size_t)batch * 2, sizeof(double));
-    t->kd = t->batch.t != NULL ? t->batch.t + batch : NULL;
+    t->batch.at = srq_calloc((size_t)batch, sizeof(*t->batch.at));
+    t->kd = srq_calloc((size_t)batch, sizeof(*t->kd));
     t->taught = srq_calloc((size_t)(batch * out), sizeof(float));
     t->area = at = srq_pages_alloc(t->area_bytes);
     if (t->tensors == NULL || t->first_vector == NULL || t->activation == NULL || t->roundings == NULL ||
-        t->batch.x == NULL || t->batch.t == NULL || t->taught == NULL || t->area == NULL)
+        t->batch.x == NULL || t->batch.at == NULL || t->kd == NULL || t->taught == NULL || t->area == NULL)
         return no_memory(err);
     t->batch.n = batch;
     rc = srq_walk_create(&walk, &t->walk, err);
@@ -269,7 +269,8 @@ void srq_train_free(struct srq_train *t)
     srq_free(t->activation);
     srq_free(t->roundings);
     srq_free(t->batch.x);
-    srq_free(t->batch.t);
+    srq_free(t->batch.at);
+    srq_free(t->kd);
     srq_free(t->taught);
     srq_train_features_free(t);
     srq_free(t);
@@ -628,14 +629,14 @@ static int take_step(struct srq_train *t, struct srq_train_point *p, struct srq_
 static int one_step(struct srq_train *t, const struct srq_train_events *events, struct srq_error *err)
 {
     struct srq_train_point p = {
-        .step = t->done, .loss = NAN, .task = NAN, .kd = NAN, .layers = NAN, .norm = NAN, t->batch.t, t->kd, t->batch.n
+        .step = t->done, .loss = NAN, .task = NAN, .kd = NAN, .layers = NAN, .norm = NAN, t->batch.at, t->kd, t->batch.n
     };
     int rc;
 
     srq_train_take_schemes(t);
     rc = t->cfg.batch(t->cfg.batch_ctx, t->done, &t->batch, err);
     if (rc == 0)
-        rc = srq_states_put_pictures(t->states, t->batch.x, t->batch.t, t->batch.n, err);
+        rc = srq_states_put_pictures(t->states, t->batch.x, t->batch.at, t->batch.n, err);
     if (rc == 0 && t->done >= 0)
         rc = teach(t, err);
     srq_walk_round(t->walk, t->roundings);
@@ -673,8 +674,8 @@ int srq_train_run(struct srq_train *t, const char *from, const struct srq_train_
 /* ---- asked between steps ----------------------------------------------------------------------------------------- */
 
 /* States and walk hold nothing between steps; the ranges of activations stay as they are, since nobody listens. */
-int srq_train_denoise(struct srq_train *t, bool taught, const float *x, const double *times, int64_t n, float *y,
-                      struct srq_error *err)
+int srq_train_denoise(struct srq_train *t, bool taught, const float *x, const struct srq_moment *when, int64_t n,
+                      float *y, struct srq_error *err)
 {
     int64_t in = picture(t->cfg.model, false), out = picture(t->cfg.model, true);
     int rc = 0;
@@ -684,7 +685,7 @@ int srq_train_denoise(struct srq_train *t, bool taught, const float *x, const do
     for (int64_t at = 0; rc == 0 && at < n; at += t->batch.n) {
         int64_t count = n - at < t->batch.n ? n - at : t->batch.n;
 
-        rc = srq_states_put_pictures(t->states, x + at * in, times + at, count, err);
+        rc = srq_states_put_pictures(t->states, x + at * in, when + at, count, err);
         if (rc == 0)
             rc = taught ? srq_walk_units(t->walk, t->states, count, NULL, err) : student_forward(t, count, err);
         if (rc == 0)

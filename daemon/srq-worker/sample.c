@@ -36,7 +36,7 @@ static const enum srq_dtype dtypes[] = { SRQ_BF16, SRQ_F32 };
 struct request {
     cJSON *json;
     const char *model, *high, *output, *npy, *noise;
-    double steps, eta, seed, pictures, columns, scale, batch, threads, high_first, high_last;
+    double steps, eta, seed, pictures, columns, scale, batch, threads, high_first, high_last, class;
     int sampler;    /* enum srq_scheduler */
     int high_dtype; /* in dtype_words; -1: as the folder says */
     bool force;
@@ -74,6 +74,7 @@ static const struct number {
     { "threads", offsetof(struct request, threads), 0, SRQ_TEAM_MAX, true },
     { "hp_first", offsetof(struct request, high_first), 0, SRQ_TIMES_MAX, true },
     { "hp_last", offsetof(struct request, high_last), 0, SRQ_TIMES_MAX, true },
+    { "class", offsetof(struct request, class), 0, 1e9, true },
 };
 
 static int take_number(struct request *r, const struct number *n, const cJSON *item, struct srq_error *err)
@@ -297,7 +298,7 @@ static int open_integers(struct made *m, struct srq_error *err)
         return 0;
     rc = srq_integers_create(m->model, NULL, &m->integers, err);
     for (int i = 0; rc == 0 && i < srq_model_layer_count(m->model); i++)
-        m->integer_layers += srq_integers_get(m->integers, i) != NULL && !srq_rounding_off(&m->rounds[i].input);
+        m->integer_layers += srq_integers_get(m->integers, i) != NULL && srq_rounding_fits_bytes(&m->rounds[i].input);
     return rc;
 }
 
@@ -322,6 +323,8 @@ static int open_generator(const struct request *r, struct made *m, struct srq_er
         .steps = (int)r->steps,
         .eta = r->eta,
         .seed = (uint64_t)r->seed,
+        .one_class = r->class >= 0,
+        .class = (int64_t)r->class,
     };
 
     return srq_generator_create(&cfg, &m->generator, err);
@@ -417,8 +420,8 @@ static cJSON *result_json(const struct request *r, const struct made *m)
         srq_put_number(o, "height", (double)m->shape.height) && srq_put_number(o, "width", (double)m->shape.width) &&
         srq_put_number(o, "channels", (double)m->shape.channels) && srq_put_number(o, "steps", r->steps) &&
         srq_put_text(o, "sampler", sampler_words[r->sampler]) && srq_put_number(o, "eta", r->eta) &&
-        srq_put_number(o, "seed", r->seed) && srq_put_text(o, "high", r->high) &&
-        srq_put_number(o, "hp_first", high ? r->high_first : (double)NAN) &&
+        srq_put_number(o, "seed", r->seed) && srq_put_number(o, "class", r->class >= 0 ? r->class : (double)NAN) &&
+        srq_put_text(o, "high", r->high) && srq_put_number(o, "hp_first", high ? r->high_first : (double)NAN) &&
         srq_put_number(o, "hp_last", high ? r->high_last : (double)NAN) &&
         srq_put_text(o, "high_dtype", high ? dtype_words[r->high_dtype] : NULL) &&
         srq_put_number(o, "integer_layers", m->integer_layers) &&
@@ -439,6 +442,7 @@ int worker_sample(void)
 {
     struct request r = { .steps = 50,
                          .pictures = 16,
+                         .class = -1,
                          .batch = BATCH,
                          .sampler = SRQ_SCHEDULER_DDIM,
                          .high_dtype = -1,

@@ -205,7 +205,7 @@ static int step_open(const struct srq_model *m, struct integer_model *im, int wa
 
 struct pictures {
     float *x, *y;
-    double *t;
+    struct srq_moment *t;
     int64_t n;
 };
 
@@ -215,13 +215,13 @@ static int pictures_open(const struct srq_model *m, int64_t n, struct pictures *
     int64_t in = size.height * size.width * size.channels, out = size.height * size.width * size.out_channels;
 
     *p = (struct pictures){ srq_calloc((size_t)(n * in), 4), srq_calloc((size_t)(n * out), 4),
-                            srq_calloc((size_t)n, sizeof(double)), n };
+                            srq_calloc((size_t)n, sizeof(struct srq_moment)), n };
     if (p->x == NULL || p->y == NULL || p->t == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "no memory for pictures");
     for (int64_t i = 0; i < n * in; i++)
         p->x[i] = (float)(2 * srq_rng_uniform(2, 1, (uint64_t)i) - 1);
     for (int64_t i = 0; i < n; i++)
-        p->t[i] = (double)(i * 997 % 1000);
+        p->t[i].t = (double)(i * 997 % 1000);
     return 0;
 }
 

@@ -280,6 +280,25 @@ def what_a_skip_brings_has_a_range_of_its_own():
         assert n in said and "no second part" in said, said
 
 
+def a_model_that_is_told_classes_goes_the_whole_way():
+    """Trained and sampled with classes in turn; pictures of one class are those of that class in turn."""
+    model = os.path.join(UNETS, "classes")
+    with Place() as p:
+        worker(p, "out", job("diffusion-qat", "w8a8", model, formats=("int8",), **QAT))
+        assert mean_sqnr(report(p.path("out"))["diffusion"]) > 25
+        turns, answer = sampled(p, "turns", p.path("out"))
+        one, told = sampled(p, "one", p.path("out"), "--class", "1")
+        full, _ = sampled(p, "full", model)
+        n = len(turns) // 4
+        assert answer["class"] is None and told["class"] == 1, (answer, told)
+        assert turns[n:2 * n] == one[n:2 * n] and turns[:n] != one[:n] and turns[2 * n:3 * n] != one[2 * n:3 * n]
+        assert difference(turns, full) < 0.1 * difference(one, full)
+        assert "none of 0 to 2" in p.run(p.env["SRQ_CTL"], "sample", model, "--class", "3", "-o", p.path("x.png"), code=1)
+        given = dict(job("diffusion-ptq", "w8a8", model, **PTQ), calib=[npy(p.path("given.npy"), 16, 8, 8)])
+        assert "given pictures have none" in worker(p, "given", given, code=1)
+        worker(p, "blocks", job("signround", "w4", model, signround__iters=5, **SMALL))
+
+
 def options_are_changed_while_it_runs():
     """The learning rate from that step on, the steps of high precision whenever; kills leave no trace of it either."""
     j = job("diffusion-qat", "w4a8", **dict(QAT, checkpoint_s=0, diffusion_qat__steps=100))
@@ -574,7 +593,8 @@ def broken_folders_are_refused_by_name():
         (change(unet, "sample_size", None), "sample_size"),
         (change(unet, "sample_size", 9), "cannot be halved"),
         (change(unet, "norm_num_groups", 3), "norm_num_groups: 3 does not divide"),
-        (change(unet, "num_class_embeds", 10), "num_class_embeds"),
+        (change(unet, "num_class_embeds", 10), "class_embedding.weight"),
+        (change(unet, "class_embed_type", "timestep"), "class_embed_type"),
         (change(unet, "block_out_channels", [8, 8]), "config.json makes it"),
         (change(unet, "layers_per_block", 2), "is missing from"),
         (change(unet, "attention_head_dim", 64), "attention_head_dim: 64 is more than"),
@@ -615,6 +635,7 @@ if __name__ == "__main__":
         a_pin_during_training_is_obeyed_from_then_on,
         a_layer_that_gets_activation_bits_late_was_observed,
         what_a_skip_brings_has_a_range_of_its_own,
+        a_model_that_is_told_classes_goes_the_whole_way,
         options_are_changed_while_it_runs,
         other_high_steps_are_taken_while_it_samples,
         edges_keep_eight_bits_unless_told_otherwise,

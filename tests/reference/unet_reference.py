@@ -3,7 +3,8 @@
 
 Run with a Python that has torch and diffusers:  python tests/reference/unet_reference.py
 Every folder has the network (F16) and reference.safetensors: x [2, C, H, W], t [2] and y [2, C', H, W] of the network in
-F32; the DDIM trajectory of its scheduler from `start`, 10 steps, eta 0, is `end`.
+F32; the DDIM trajectory of its scheduler from `start`, 10 steps, eta 0, is `end`. Pictures 0 and 1 are of the classes 0
+and 1, where there are any.
 """
 import json
 import pathlib
@@ -26,6 +27,8 @@ MODELS = {
                     center_input_sample=True, flip_sin_to_cos=False, freq_shift=1, attn_norm_num_groups=4,
                     block_out_channels=(8, 8), layers_per_block=2),
     "headless": dict(PLAIN, attention_head_dim=None, add_attention=False),
+    # is told one of three classes
+    "classes": dict(PLAIN, num_class_embeds=3),
 }
 LEGACY = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
 
@@ -50,17 +53,18 @@ def make(name, config):
             p.copy_(p.half().float())
     size = config["sample_size"]
     size = (size, size) if isinstance(size, int) else size
+    told = {"class_labels": torch.tensor([0, 1])} if "num_class_embeds" in config else {}
     x = torch.randn(2, config["in_channels"], *size)
     t = torch.tensor([3, 771])
     scheduler = (DDIMScheduler if name == "plain" else DDPMScheduler)(num_train_timesteps=1000)
     ddim = DDIMScheduler.from_config(scheduler.config)
     ddim.set_timesteps(10)
     with torch.no_grad():
-        y = net(x, t).sample
+        y = net(x, t, **told).sample
         start = torch.randn(2, config["in_channels"], *size)
         end = start
         for step in ddim.timesteps:
-            end = ddim.step(net(end, step).sample, step, end).prev_sample
+            end = ddim.step(net(end, step, **told).sample, step, end).prev_sample
     folder = OUT / name
     (DDIMPipeline if name == "plain" else DDPMPipeline)(unet=net.half(), scheduler=scheduler).save_pretrained(folder)
     if name == "narrow":
@@ -74,6 +78,6 @@ def make(name, config):
 
 
 if __name__ == "__main__":
-    shutil.rmtree(OUT, ignore_errors=True)
     for name, config in MODELS.items():
+        shutil.rmtree(OUT / name, ignore_errors=True)
         make(name, config)

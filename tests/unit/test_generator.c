@@ -125,6 +125,7 @@ AGREES(plain)
 AGREES(narrow)
 AGREES(shifted)
 AGREES(headless)
+AGREES(classes)
 
 /* ---- what changes pictures and what does not --------------------------------------------------------------------- */
 
@@ -199,14 +200,11 @@ struct watch {
     int before[STEPS + 1]; /* high walks before each step */
 };
 
-static void look(void *ctx, int step, double t, const float *x, int64_t n)
+static void look(void *ctx, const struct srq_asked *q)
 {
     struct watch *w = ctx;
 
-    (void)t;
-    (void)x;
-    (void)n;
-    w->before[step] = w->high->asked;
+    w->before[q->step] = w->high->asked;
 }
 
 static void first_and_last_steps_are_the_high_models(void **state)
@@ -237,8 +235,6 @@ static void first_and_last_steps_are_the_high_models(void **state)
     srq_model_close(m);
 }
 
-/* ---- refusals ---------------------------------------------------------------------------------------------------- */
-
 static void refused(const struct srq_generator_config *c, int code, const char *field, const char *words)
 {
     struct srq_generator *g = NULL;
@@ -250,6 +246,32 @@ static void refused(const struct srq_generator_config *c, int code, const char *
     if (strstr(err.text, words) == NULL)
         fail_msg("\"%s\" lacks \"%s\"", err.text, words);
 }
+
+static void classes_take_turns_or_are_all_one(void **state)
+{
+    struct srq_model *m = opened(reference("classes", "")), *plain = opened(reference("plain", ""));
+    struct srq_generator_config c = config_of(m, 4);
+    float *turns = made(&c, &(const struct srq_generation){ .n = 4 }), *one;
+    size_t bytes = (size_t)pixels_of(m) * sizeof(*turns);
+
+    (void)state;
+    c.one_class = true;
+    c.class = 1;
+    one = made(&c, &(const struct srq_generation){ .n = 4 });
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(memcmp((char *)one + (size_t)i * bytes, (char *)turns + (size_t)i * bytes, bytes) == 0,
+                         i == 1);
+    srq_free(one);
+    srq_free(turns);
+    c.class = 3;
+    refused(&c, SRQ_EINVAL, "class", "none of 0 to 2");
+    c.denoiser.model = plain;
+    refused(&c, SRQ_EINVAL, "class", "is told no class");
+    srq_model_close(plain);
+    srq_model_close(m);
+}
+
+/* ---- refusals ---------------------------------------------------------------------------------------------------- */
 
 static void what_cannot_be_is_refused_by_name(void **state)
 {
@@ -449,6 +471,8 @@ int main(void)
         cmocka_unit_test(narrow_ends_as_in_diffusers),
         cmocka_unit_test(shifted_ends_as_in_diffusers),
         cmocka_unit_test(headless_ends_as_in_diffusers),
+        cmocka_unit_test(classes_ends_as_in_diffusers),
+        cmocka_unit_test(classes_take_turns_or_are_all_one),
         cmocka_unit_test(a_picture_does_not_depend_on_those_made_with_it),
         cmocka_unit_test(another_seed_makes_other_pictures),
         cmocka_unit_test(first_and_last_steps_are_the_high_models),

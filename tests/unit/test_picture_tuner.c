@@ -62,16 +62,16 @@ static struct srq_states *chain(struct bed *b, float shrink)
     struct srq_pictures p = srq_model_pictures(b->model);
     int64_t n = SAMPLES * p.height * p.width * p.channels;
     float *x = srq_calloc((size_t)n, sizeof(*x));
-    double t[SAMPLES];
+    struct srq_moment at[SAMPLES];
     struct srq_error err = { 0 };
     struct srq_states *s = NULL;
 
     for (int64_t i = 0; i < n; i++)
         x[i] = shrink * (float)(2 * srq_rng_uniform(7, 1, (uint64_t)i) - 1);
     for (int i = 0; i < SAMPLES; i++)
-        t[i] = 10 + 150 * i;
+        at[i] = (struct srq_moment){ .t = 10 + 150 * i };
     assert_ok(srq_states_create(&cfg, &s, &err), &err);
-    assert_ok(srq_states_put_pictures(s, x, t, SAMPLES, &err), &err);
+    assert_ok(srq_states_put_pictures(s, x, at, SAMPLES, &err), &err);
     for (int u = 0; u < b->unit; u++) {
         assert_ok(srq_walk_load(b->walk, u, NULL, &err), &err);
         assert_ok(srq_walk_over(b->walk, s, SAMPLES, false, NULL, &err), &err);

@@ -31,27 +31,27 @@ struct watch {
 };
 
 /* A smooth model; every value depends on its picture alone. */
-static int predict(void *ctx, int step, double t, const float *x, int64_t n, float *out, struct srq_error *e)
+static int predict(void *ctx, const struct srq_asked *q, float *out, struct srq_error *e)
 {
     struct watch *w = ctx;
 
     assert_int_equal(w->seen, w->calls + 1);
     w->calls++;
-    if (w->fail_at != 0 && step + 1 == w->fail_at)
-        return srq_fail(e, -SRQ_EIO, "the model broke at step %d", step);
-    for (int64_t i = 0; i < n * PIXELS; i++)
-        out[i] = 0.8f * x[i] + 0.1f * (float)cos(t / 100) * sinf(3 * x[i]);
+    if (w->fail_at != 0 && q->step + 1 == w->fail_at)
+        return srq_fail(e, -SRQ_EIO, "the model broke at step %d", q->step);
+    for (int64_t i = 0; i < q->n * PIXELS; i++)
+        out[i] = 0.8f * q->x[i] + 0.1f * (float)cos(q->t / 100) * sinf(3 * q->x[i]);
     if (w->nan)
-        out[n * PIXELS - 1] = NAN;
+        out[q->n * PIXELS - 1] = NAN;
     return 0;
 }
 
-static void seen(void *ctx, int step, double t, const float *x, int64_t n)
+static void seen(void *ctx, const struct srq_asked *q)
 {
     struct watch *w = ctx;
 
-    assert_int_equal((int)t, 900 - 100 * step);
-    assert_true(n >= 1 && isfinite(x[n * PIXELS - 1]));
+    assert_int_equal((int)q->t, 900 - 100 * q->step);
+    assert_true(q->n >= 1 && isfinite(q->x[q->n * PIXELS - 1]));
     w->seen++;
 }
 
@@ -137,7 +137,7 @@ static void a_sample_is_its_steps(void **state)
             step.z = z;
             step.scratch = scratch;
             w = (struct watch){ .seen = 1 };
-            assert_ok(predict(&w, i, step.from, x, 1, said, &err), &err);
+            assert_ok(predict(&w, &(const struct srq_asked){ i, step.from, 5, 1, x }, said, &err), &err);
             srq_picture_noise(42, 5, i, PIXELS, z);
             (kind == SRQ_SCHEDULER_DDPM ? srq_step_ddpm : srq_step_ddim)(&step);
         }

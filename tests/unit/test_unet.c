@@ -54,21 +54,21 @@ static void forward_agrees(const char *name)
     struct srq_denoiser *d = NULL;
     struct srq_tensors *ref = NULL;
     struct srq_tensor x, t, y;
-    double times[2];
+    struct srq_moment when[2] = { { .class = 0 }, { .class = 1 } };
     float *in, *want, *got;
     int64_t count;
 
     assert_ok(srq_tensors_open(path, &ref, &err), &err);
     assert_true(srq_tensors_get(ref, "x", &x) && srq_tensors_get(ref, "t", &t) && srq_tensors_get(ref, "y", &y));
-    times[0] = ((const float *)t.data)[0];
-    times[1] = ((const float *)t.data)[1];
+    when[0].t = ((const float *)t.data)[0];
+    when[1].t = ((const float *)t.data)[1];
     in = turned(&x);
     want = turned(&y);
     count = srq_tensor_count(&y);
     got = srq_calloc((size_t)count, sizeof(*got));
     for (cfg.batch = 1; cfg.batch <= 2; cfg.batch++) {
         assert_ok(srq_denoiser_create(&cfg, &d, &err), &err);
-        assert_ok(srq_denoise(d, in, times, 2, got, &err), &err);
+        assert_ok(srq_denoise(d, in, when, 2, got, &err), &err);
         for (int64_t i = 0; i < count; i++)
             assert_float_equal(got[i], want[i], 1e-5);
         srq_denoiser_free(d);
@@ -91,6 +91,7 @@ AGREES(plain)
 AGREES(narrow)
 AGREES(shifted)
 AGREES(headless)
+AGREES(classes)
 
 static void the_table_has_units_and_skips(void **state)
 {
@@ -138,7 +139,7 @@ struct sampled {
 static void denoise(const struct srq_model *m, struct integer_model *im, enum srq_dtype compute, bool integers,
                     struct sampled *s)
 {
-    const double times[2] = { 17, 600 };
+    const struct srq_moment when[2] = { { .t = 17, .class = 0 }, { .t = 600, .class = 1 } };
     struct srq_denoiser_config cfg = {
         m, compute, 2, integer_model_weights(im), integer_model_roundings(im), .integers = integers
     };
@@ -151,7 +152,7 @@ static void denoise(const struct srq_model *m, struct integer_model *im, enum sr
     for (int64_t i = 0; i < 2 * p.height * p.width * p.channels; i++)
         s->x[i] = (float)(2 * srq_rng_uniform(4, 5, (uint64_t)i) - 1);
     assert_ok(srq_denoiser_create(&cfg, &d, &err), &err);
-    assert_ok(srq_denoise(d, s->x, times, 2, s->y, &err), &err);
+    assert_ok(srq_denoise(d, s->x, when, 2, s->y, &err), &err);
     srq_denoiser_free(d);
 }
 
@@ -172,7 +173,7 @@ static double apart(const struct sampled *a, const struct sampled *b)
  * (test_integer_layers.c). */
 static void a_model_on_integers_gives_what_its_simulation_gives(void **state)
 {
-    static const char *const names[] = { "plain", "shifted", "headless" };
+    static const char *const names[] = { "plain", "shifted", "headless", "classes" };
 
     (void)state;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -231,6 +232,7 @@ int main(void)
         cmocka_unit_test(narrow_agrees),
         cmocka_unit_test(shifted_agrees),
         cmocka_unit_test(headless_agrees),
+        cmocka_unit_test(classes_agrees),
         cmocka_unit_test(the_table_has_units_and_skips),
         cmocka_unit_test(older_names_are_kept),
         cmocka_unit_test(a_model_on_integers_gives_what_its_simulation_gives),

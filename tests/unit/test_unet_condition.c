@@ -82,7 +82,7 @@ static void agrees(const char *name)
     struct bed b = begin(name);
     struct srq_tensor x = part(&b, "x"), t = part(&b, "t"), text = part(&b, "text"), y = part(&b, "y");
     float *in = turned(&x), *want = turned(&y), *got = srq_calloc((size_t)srq_tensor_count(&y), sizeof(*got));
-    const double times[2] = { ((const float *)t.data)[0], ((const float *)t.data)[1] };
+    const struct srq_moment when[2] = { { .t = ((const float *)t.data)[0] }, { .t = ((const float *)t.data)[1] } };
     struct srq_denoiser_config cfg = { .model = b.model, .compute = SRQ_F32 };
     struct srq_error err = { 0 };
     struct srq_denoiser *d = NULL;
@@ -90,14 +90,14 @@ static void agrees(const char *name)
     for (cfg.batch = 1; cfg.batch <= 2; cfg.batch++) {
         cfg.text = text.data;
         assert_ok(srq_denoiser_create(&cfg, &d, &err), &err);
-        assert_ok(srq_denoise(d, in, times, 2, got, &err), &err);
+        assert_ok(srq_denoise(d, in, when, 2, got, &err), &err);
         close_to(name, got, want, srq_tensor_count(&y), 1e-5);
         srq_denoiser_free(d);
     }
     cfg.batch = 1;
     cfg.text = NULL;
     assert_ok(srq_denoiser_create(&cfg, &d, &err), &err);
-    assert_refused(srq_denoise(d, in, times, 2, got, &err), -SRQ_EUNSUPPORTED, &err, "is told a text");
+    assert_refused(srq_denoise(d, in, when, 2, got, &err), -SRQ_EUNSUPPORTED, &err, "is told a text");
     srq_denoiser_free(d);
     srq_free(in);
     srq_free(want);

@@ -20,6 +20,7 @@ const struct ctl_option ctl_sample_options[] = {
     { "force", 0, NULL, CTL_C_NONE, NULL, "replace files that exist", false },
     { "pictures", 'n', "N", CTL_C_NONE, NULL, "how many (16)", false },
     { "seed", 0, "N", CTL_C_NONE, NULL, "another seed, other pictures (0)", false },
+    { "class", 0, "N", CTL_C_NONE, NULL, "all of this class, where there are some (in turn)", false },
     { "steps", 0, "N", CTL_C_NONE, NULL, "steps from noise to picture (50)", false },
     { "sampler", 0, "NAME", CTL_C_WORDS, "ddim ddpm", "whose steps (ddim)", false },
     { "eta", 0, "X", CTL_C_NONE, NULL, "share of new noise in a ddim step, 0 to 1 (0)", false },
@@ -45,6 +46,7 @@ static const struct {
     { "hp-first", "hp_first", 0, 1e5, true }, { "hp-last", "hp_last", 0, 1e5, true },
     { "columns", "columns", 1, 1e6, true },   { "scale", "scale", 1, 1024, true },
     { "batch", "batch", 1, 1e6, true },       { "threads", "threads", 1, 1024, true },
+    { "class", "class", 0, 1e9, true },
 };
 
 static int put_numbers(cJSON *request, const struct ctl_args *a, struct srq_error *err)
