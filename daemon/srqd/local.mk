@@ -51,6 +51,7 @@ daemon_srqd_libsrqd_la_SOURCES = \
 	daemon/srqd/clients/share.c daemon/srqd/clients/share.h \
 	daemon/srqd/clients/submission.c daemon/srqd/clients/submission.h \
 	daemon/srqd/clients/summary.c daemon/srqd/clients/summary.h \
+	daemon/srqd/clients/sweep.c daemon/srqd/clients/sweep.h \
 	daemon/srqd/srqd.c daemon/srqd/srqd.h
 daemon_srqd_libsrqd_la_CFLAGS = $(srqd_cflags)
 daemon_srqd_libsrqd_la_LIBADD = core/libsrqbase.la $(EVENT_LIBS) $(SQLITE_LIBS) $(CJSON_LIBS)

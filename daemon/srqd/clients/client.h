@@ -18,10 +18,12 @@ struct errand;
 struct listener;
 struct change;
 struct subscription;
+struct sweep;
 struct held_sample;
 TAILQ_HEAD(client_list, client);
 TAILQ_HEAD(errand_list, errand);
 TAILQ_HEAD(change_list, change);
+TAILQ_HEAD(sweep_list, sweep);
 TAILQ_HEAD(subscription_list, subscription);
 TAILQ_HEAD(held_list, held_sample);
 TAILQ_HEAD(gather_list, gather);
@@ -62,6 +64,7 @@ struct clients {
     int errand_count;
     struct change_list changes; /* those that wait */
     int change_count;
+    struct sweep_list sweeps;
 };
 
 struct client {

@@ -11,8 +11,8 @@
 
 #include <string.h>
 
-#define FILE_MAX ((size_t)32 << 20)
-#define TEXT_MAX 4000 /* bytes of one log line */
+#define WORKER_LOG_MAX ((size_t)2 << 20) /* its end; what is longer is not read in one turn of the loop */
+#define TEXT_MAX 4000                    /* bytes of one log line */
 
 /* ---- lists ------------------------------------------------------------------------------------------------------- */
 
@@ -387,7 +387,7 @@ static int worker_log(const struct request *r, cJSON *reply, struct srq_error *e
     size_t len = 0, bytes = 0;
     char *text = NULL;
     struct page p;
-    int rc = jobdir_read(r->job, "worker.log", FILE_MAX, &text, &len, err);
+    int rc = jobdir_read_tail(r->job, "worker.log", WORKER_LOG_MAX, &text, &len, err);
 
     if (rc != 0 && rc != -SRQ_ENOENT)
         return rc;
