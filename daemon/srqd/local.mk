@@ -26,6 +26,7 @@ daemon_srqd_libsrqd_la_SOURCES = \
 	daemon/srqd/jobs/record.c daemon/srqd/jobs/record.h \
 	daemon/srqd/workers/answer.c daemon/srqd/workers/answer.h \
 	daemon/srqd/workers/journal_view.c daemon/srqd/workers/journal_view.h \
+	daemon/srqd/workers/layer_file.c daemon/srqd/workers/layer_file.h \
 	daemon/srqd/workers/layer_view.c daemon/srqd/workers/layer_view.h \
 	daemon/srqd/workers/link.c daemon/srqd/workers/link.h \
 	daemon/srqd/workers/outcome.c daemon/srqd/workers/outcome.h \

@@ -6,7 +6,7 @@ import sqlite3
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from srqd_client import FAST, Client, run_tests, spec, wait_state, wait_until, with_daemon  # noqa: E402
+from srqd_client import FAST, Client, refused, run_tests, spec, wait_state, wait_until, with_daemon  # noqa: E402
 
 
 def ask(c, method, **params):
@@ -68,6 +68,35 @@ def _line(c):
         c.buffer += c.sock.recv(65536)
     line, c.buffer = c.buffer.split(b"\n", 1)
     return line
+
+
+def memory(d):
+    with open("/proc/%d/status" % d.process.pid) as f:
+        return int(next(l for l in f if l.startswith("VmHWM")).split()[1]) << 10
+
+
+@with_daemon(FAST)
+def a_plan_as_long_as_its_user_likes_holds_nobody_up(d):
+    job, folder = an_ended_job(d)
+    row = '{"name":"model.layers.%d.down_proj","block":%d,"module":"down_proj","out":8,"in":8,"scheme":"w4g128",' \
+          '"source":"default","tie":null}'
+    with open(folder + "/new", "w") as f:
+        f.write('{"revision":3,"layers":[' + ",".join(row % (n, n) for n in range(40000)) + "]}")
+    os.replace(folder + "/new", folder + "/plan.json")
+    before, c, other = memory(d), d.client(timeout=120), d.client(timeout=120)
+    ask(c, "job.plan", job=job, limit=2, offset=39997)
+    other.call("job.list")
+    assert not answered(c), "in steps"
+    got = json.loads(_line(c))["result"]
+    assert [got["revision"], got["total"]] == [3, 40000], got
+    assert [l["name"] for l in got["layers"]] == ["model.layers.%d.down_proj" % n for n in (39997, 39998)]
+    assert c.call("job.series", job=job, block=39999)["total"] == 0
+    with open(folder + "/new", "w") as f:
+        f.write('{"revision":3,"layers":[' + ",".join(["{}"] * 10000000) + "]}")
+    os.replace(folder + "/new", folder + "/plan.json")
+    for _ in range(3):
+        refused(c, "limit", "has more than 200000 layers", "job.plan", job=job)
+    assert memory(d) < before + (128 << 20), "%d MiB" % ((memory(d) - before) >> 20)
 
 
 @with_daemon(FAST)
@@ -166,6 +195,7 @@ def nothing_is_kept_of_clients_and_jobs_that_have_gone(d):
     wait_until("an empty folder", lambda: not os.listdir(d.state + "/jobs"), timeout=60)
 
 
-run_tests([others_are_answered_while_a_long_journal_is_read, a_client_that_asks_without_end_holds_nobody_up,
+run_tests([others_are_answered_while_a_long_journal_is_read, a_plan_as_long_as_its_user_likes_holds_nobody_up,
+           a_client_that_asks_without_end_holds_nobody_up,
            others_are_answered_while_thousands_of_jobs_are_deleted, thousands_that_wait_have_their_places,
            nothing_is_kept_of_clients_and_jobs_that_have_gone])

@@ -3,6 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "daemon/srqd/jobs/jobdir.h"
+#include "daemon/srqd/workers/layer_view.h"
 
 #include <math.h>
 #include <string.h>
@@ -177,6 +178,16 @@ void rpc_keep_drop(struct kept *k)
         client_later_done(c);
     cJSON_Delete(k->params);
     srq_free(k);
+}
+
+int rpc_wait_for_layers(const struct request *r, rpc_handler handler, struct srq_error *err)
+{
+    struct kept *k = rpc_keep(r, handler);
+    int rc = k != NULL ? layer_view_wait(r->job, rpc_again, k, err) : rpc_no_memory(err);
+
+    if (rc != 0 && k != NULL)
+        rpc_keep_drop(k);
+    return rc == 0 ? RPC_LATER : rc;
 }
 
 void rpc_again(void *kept)

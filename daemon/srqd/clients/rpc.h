@@ -35,6 +35,9 @@ struct kept;
 struct kept *rpc_keep(const struct request *r, rpc_handler handler);
 void rpc_again(void *kept);
 void rpc_keep_drop(struct kept *k);
+/* The same, called again when the layers of the job (layer_view.h) that are being read have been: RPC_LATER, or an
+ * error. */
+int rpc_wait_for_layers(const struct request *r, rpc_handler handler, struct srq_error *err);
 
 /* Parameters. */
 const cJSON *rpc_param(const struct request *r, const char *name); /* NULL: absent or null */

@@ -6,6 +6,7 @@
 #include "core/base/log.h"
 #include "daemon/srqd/clients/summary.h"
 #include "daemon/srqd/jobs/jobdir.h"
+#include "daemon/srqd/workers/layer_view.h"
 #include "daemon/srqd/workers/link.h"
 #include "daemon/srqd/workers/reading.h"
 
@@ -290,38 +291,28 @@ void rpc_look_drop_client(struct client *c)
         gather_free(TAILQ_FIRST(&c->gathers));
 }
 
-/* A curve of what the model does not have is a mistake, not an empty curve. */
+static int series(const struct request *r, cJSON **result, struct srq_error *err);
+
+/* A curve of what the model does not have is a mistake, not an empty curve. RPC_LATER: the plan is long. */
 static int check_place(const struct request *r, const char *layer, double block, struct srq_error *err)
 {
-    cJSON *plan;
-    const cJSON *l, *first = NULL, *last = NULL;
-    double most = -1;
-    bool found = layer == NULL;
-    int rc = 0;
+    const struct layer_view *v;
+    int rc = layer_view_plan(r->job, &v, NULL);
+    size_t n;
 
-    if (rpc_read_json(r->job, "plan.json", &plan, NULL) != 0)
+    if (rc > 0)
+        return rpc_wait_for_layers(r, series, err);
+    if (rc < 0)
         return 0; /* the journal may be read all the same */
-    cJSON_ArrayForEach(l, cJSON_GetObjectItemCaseSensitive(plan, "layers"))
-    {
-        const cJSON *name = cJSON_GetObjectItemCaseSensitive(l, "name"),
-                    *b = cJSON_GetObjectItemCaseSensitive(l, "block");
-
-        if (!cJSON_IsString(name))
-            continue;
-        first = first != NULL ? first : name;
-        last = name;
-        found = found || strcmp(name->valuestring, layer) == 0;
-        most = cJSON_IsNumber(b) && b->valuedouble > most ? b->valuedouble : most;
-    }
-    if (!found)
-        rc = srq_fail_field(err, -SRQ_EINVAL, "layer", "job %s has no layer \"%.300s\"; it has %.150s to %.150s",
-                            r->job->id, layer, first != NULL ? first->valuestring : "none",
-                            last != NULL ? last->valuestring : "none");
-    else if (layer == NULL && block > most + 1) /* what is outside the blocks comes behind them */
-        rc = srq_fail_field(err, -SRQ_EINVAL, "block", "job %s has no block %.0f; it has 0 to %.0f", r->job->id, block,
-                            most);
-    cJSON_Delete(plan);
-    return rc;
+    n = layer_view_count(v);
+    if (layer != NULL && !layer_view_has(v, layer))
+        return srq_fail_field(err, -SRQ_EINVAL, "layer", "job %s has no layer \"%.300s\"; it has %.150s to %.150s",
+                              r->job->id, layer, n > 0 ? layer_view_name(v, 0) : "none",
+                              n > 0 ? layer_view_name(v, n - 1) : "none");
+    if (layer == NULL && block > (double)layer_view_blocks(v)) /* what is outside the blocks comes behind them */
+        return srq_fail_field(err, -SRQ_EINVAL, "block", "job %s has no block %.0f; it has 0 to %.0f", r->job->id,
+                              block, (double)layer_view_blocks(v) - 1);
+    return 0;
 }
 
 static int series(const struct request *r, cJSON **result, struct srq_error *err)
