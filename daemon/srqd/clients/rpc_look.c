@@ -103,27 +103,93 @@ static int get(const struct request *r, cJSON **result, struct srq_error *err)
 
 /* ---- reports ----------------------------------------------------------------------------------------------------- */
 
-static int report(const struct request *r, cJSON **result, struct srq_error *err)
+/* One that is being read. */
+struct look {
+    TAILQ_ENTRY(look) entry;
+    struct client *client;
+    struct later later;
+    struct turn turn;
+    struct layer_file *file;
+    cJSON *params; /* for its page */
+};
+
+static void look_free(struct look *l)
 {
-    cJSON *json, *layers;
+    TAILQ_REMOVE(&l->client->looks, l, entry);
+    turn_drop(&l->turn);
+    layer_file_close(l->file);
+    cJSON_Delete(l->params);
+    srq_free(l);
+}
+
+static int report_reply(const struct look *l, cJSON *o, struct srq_error *err)
+{
+    const struct request r = { .params = l->params };
+    int64_t total = (int64_t)layer_file_count(l->file), count = 0;
+    struct page p = rpc_page(&r, total);
+    cJSON *report = cJSON_Duplicate(layer_file_object(l->file), true), *out = cJSON_AddArrayToObject(o, "layers"), *one;
+    size_t bytes = 0;
     int rc;
 
+    cJSON_DeleteItemFromObjectCaseSensitive(report, "layers");
+    if (out == NULL || report == NULL || !cJSON_AddItemToObject(o, "report", report)) {
+        cJSON_Delete(report);
+        return rpc_no_memory(err);
+    }
+    for (; p.offset + count < total && count < p.limit && bytes <= RPC_PAGE_BYTES; count++) {
+        rc = layer_file_layer(l->file, (size_t)(p.offset + count), &one, err);
+        if (rc != 0)
+            return rc;
+        if (!rpc_add_counted(out, one, &bytes))
+            return rpc_no_memory(err);
+    }
+    return rpc_put_page(o, p.offset, count, total) ? 0 : rpc_no_memory(err);
+}
+
+static bool read_report(void *ctx)
+{
+    struct look *l = ctx;
+    struct srq_error err = { 0 };
+    int rc = layer_file_step(l->file, NULL, NULL, &err);
+    cJSON *reply = rc == 0 ? cJSON_CreateObject() : NULL;
+
+    if (rc == 1)
+        return true;
+    if (rc == 0 && (rc = report_reply(l, reply, &err)) != 0) {
+        cJSON_Delete(reply);
+        reply = NULL;
+    }
+    rpc_answer_later(&l->later, rc, reply, &err);
+    look_free(l);
+    return false;
+}
+
+static int report(const struct request *r, cJSON **result, struct srq_error *err)
+{
+    struct layer_file *file;
+    struct look *l;
+    int rc;
+
+    (void)result;
     if (r->job->state != SRQ_JOB_DONE)
         return srq_fail_field(err, -SRQ_ESTATE, "job", "job %s is %s; its report comes when it is done", r->job->id,
                               srq_job_state_words[r->job->state]);
-    rc = rpc_read_json(r->job, "report.json", &json, err);
+    rc = layer_file_open(r->job, "report.json", &file, err);
     if (rc != 0)
         return rc;
-    layers = cJSON_DetachItemFromObjectCaseSensitive(json, "layers");
-    *result = cJSON_CreateObject();
-    if (*result == NULL || !cJSON_AddItemToObject(*result, "report", json)) {
-        cJSON_Delete(json);
-        rc = rpc_no_memory(err);
-    } else {
-        rc = rpc_page_array(r, *result, &(struct rpc_array){ "layers", layers, NULL, NULL }, err);
+    l = srq_calloc(1, sizeof(*l));
+    if (l == NULL || (l->params = cJSON_Duplicate(r->params, true)) == NULL) {
+        srq_free(l);
+        layer_file_close(file);
+        return rpc_no_memory(err);
     }
-    cJSON_Delete(layers);
-    return rc;
+    l->client = r->c;
+    l->file = file;
+    rpc_later(&l->later, r);
+    turn_init(&l->turn, r->d->turns, r->c->peer.uid, read_report, l);
+    TAILQ_INSERT_TAIL(&r->c->looks, l, entry);
+    turn_wish(&l->turn);
+    return RPC_LATER;
 }
 
 /* ---- the journal ------------------------------------------------------------------------------------------------- */
@@ -289,6 +355,8 @@ void rpc_look_drop_client(struct client *c)
 {
     while (!TAILQ_EMPTY(&c->gathers))
         gather_free(TAILQ_FIRST(&c->gathers));
+    while (!TAILQ_EMPTY(&c->looks))
+        look_free(TAILQ_FIRST(&c->looks));
 }
 
 static int series(const struct request *r, cJSON **result, struct srq_error *err);
