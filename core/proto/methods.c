@@ -423,7 +423,8 @@ static const struct srq_field change_reply[] = {
 };
 static const struct srq_field log_params[] = {
     JOB_PARAM,
-    F_OCHO("source", WORDS("events", "worker"), "the job's log events (default), or what its worker printed"),
+    F_OCHO("source", WORDS("events", "worker"),
+           "the job's log events (default), or the last 2 MiB of what its worker printed"),
     PAGE_PARAMS,
     F_END
 };

@@ -26,6 +26,7 @@ daemon_srqd_libsrqd_la_SOURCES = \
 	daemon/srqd/jobs/record.c daemon/srqd/jobs/record.h \
 	daemon/srqd/workers/answer.c daemon/srqd/workers/answer.h \
 	daemon/srqd/workers/journal_view.c daemon/srqd/workers/journal_view.h \
+	daemon/srqd/workers/layer_file.c daemon/srqd/workers/layer_file.h \
 	daemon/srqd/workers/layer_view.c daemon/srqd/workers/layer_view.h \
 	daemon/srqd/workers/link.c daemon/srqd/workers/link.h \
 	daemon/srqd/workers/outcome.c daemon/srqd/workers/outcome.h \
@@ -51,6 +52,7 @@ daemon_srqd_libsrqd_la_SOURCES = \
 	daemon/srqd/clients/share.c daemon/srqd/clients/share.h \
 	daemon/srqd/clients/submission.c daemon/srqd/clients/submission.h \
 	daemon/srqd/clients/summary.c daemon/srqd/clients/summary.h \
+	daemon/srqd/clients/sweep.c daemon/srqd/clients/sweep.h \
 	daemon/srqd/srqd.c daemon/srqd/srqd.h
 daemon_srqd_libsrqd_la_CFLAGS = $(srqd_cflags)
 daemon_srqd_libsrqd_la_LIBADD = core/libsrqbase.la $(EVENT_LIBS) $(SQLITE_LIBS) $(CJSON_LIBS)

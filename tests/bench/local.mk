@@ -55,3 +55,11 @@ BENCH_MODEL = $(top_srcdir)/share/models/demo-ddpm
 bench-int8: tests/bench/bench_int8
 	@OMP_WAIT_POLICY=passive tests/bench/bench_int8 $(BENCH_ARGS) '$(BENCH_MODEL)'
 .PHONY: bench-int8
+
+# What one user of srqd can do to another, and a soak of small jobs: `make load`, as root.
+EXTRA_DIST += tests/bench/load.py
+LOAD_ARGS =
+
+load: daemon/srqd/srqd tests/lib/fake_worker
+	@top_srcdir='$(abs_top_srcdir)' top_builddir='$(abs_top_builddir)' $(top_srcdir)/tests/bench/load.py $(LOAD_ARGS)
+.PHONY: load

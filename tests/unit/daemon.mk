@@ -27,3 +27,8 @@ unit_tests += tests/unit/test_srqd_turns
 tests_unit_test_srqd_turns_SOURCES = tests/unit/test_srqd_turns.c tests/unit/test.h
 tests_unit_test_srqd_turns_CFLAGS = $(unit_cflags) $(EVENT_CFLAGS)
 tests_unit_test_srqd_turns_LDADD = daemon/srqd/libsrqd.la core/libsrqbase.la $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_srqd_layers
+tests_unit_test_srqd_layers_SOURCES = tests/unit/test_srqd_layers.c tests/unit/test.h
+tests_unit_test_srqd_layers_CFLAGS = $(unit_cflags) $(EVENT_CFLAGS) $(CJSON_CFLAGS)
+tests_unit_test_srqd_layers_LDADD = daemon/srqd/libsrqd.la core/libsrqbase.la $(CMOCKA_LIBS) $(CJSON_LIBS)

@@ -287,6 +287,7 @@ static void the_queue_orders_by_priority_then_submission(void **state)
     for (int i = 0; i < 5; i++)
         assert_int_equal(queue_position(j[i]), places[i]);
     j[1]->state = SRQ_JOB_RUNNING;
+    queue_kick(&d); /* as whoever changes a state does */
     assert_int_equal(queue_position(j[1]), 0);
     assert_int_equal(queue_position(j[4]), 1);
     for (int i = 0; i < 5; i++)

@@ -366,6 +366,7 @@ int client_accept(struct clients *all, int fd, struct srq_error *err)
     TAILQ_INIT(&c->subscriptions);
     TAILQ_INIT(&c->held);
     TAILQ_INIT(&c->gathers);
+    TAILQ_INIT(&c->looks);
     srq_frames_init(&c->frames);
     TAILQ_INSERT_TAIL(&all->list, c, entry);
     share_connect(&all->shares, c->share, &c->peer, 1);

@@ -14,17 +14,21 @@
 
 struct client;
 struct gather;
+struct look;
 struct errand;
 struct listener;
 struct change;
 struct subscription;
+struct sweep;
 struct held_sample;
 TAILQ_HEAD(client_list, client);
 TAILQ_HEAD(errand_list, errand);
 TAILQ_HEAD(change_list, change);
+TAILQ_HEAD(sweep_list, sweep);
 TAILQ_HEAD(subscription_list, subscription);
 TAILQ_HEAD(held_list, held_sample);
 TAILQ_HEAD(gather_list, gather);
+TAILQ_HEAD(look_list, look);
 
 /* What connections are used for. */
 struct client_user {
@@ -62,6 +66,7 @@ struct clients {
     int errand_count;
     struct change_list changes; /* those that wait */
     int change_count;
+    struct sweep_list sweeps;
 };
 
 struct client {
@@ -87,6 +92,7 @@ struct client {
     struct held_list held; /* samples held back, newest of each series */
     int held_count;
     uint64_t next_subscription;
+    struct look_list looks;     /* reports that are being read for it */
     struct gather_list gathers; /* pages of journals that are being read for it */
     char *plan_key;             /* spec of the last job.plan_spec */
     cJSON *plan;                /* its answer */

@@ -2,13 +2,12 @@
 #include "daemon/srqd/clients/rpc.h"
 
 #include "core/base/alloc.h"
-#include "daemon/srqd/jobs/jobdir.h"
+#include "daemon/srqd/workers/layer_view.h"
 
 #include <math.h>
 #include <string.h>
 
 #define PAGE_DEFAULT 500
-#define FILE_MAX ((size_t)32 << 20)
 
 /* ---- parameters and replies -------------------------------------------------------------------------------------- */
 
@@ -67,17 +66,17 @@ bool rpc_put_page(cJSON *reply, int64_t offset, int64_t count, int64_t total)
            put_number_or_null(reply, "next_offset", next < total && count > 0 ? (double)next : -1);
 }
 
-int rpc_page_array(const struct request *r, cJSON *reply, const struct rpc_array *a, struct srq_error *err)
+int rpc_page_array(const struct request *r, cJSON *reply, const char *name, const cJSON *items, struct srq_error *err)
 {
-    int64_t total = cJSON_GetArraySize(a->items), at = 0, count = 0;
+    int64_t total = cJSON_GetArraySize(items), at = 0, count = 0;
     struct page p = rpc_page(r, total);
-    cJSON *out = cJSON_AddArrayToObject(reply, a->name);
+    cJSON *out = cJSON_AddArrayToObject(reply, name);
     const cJSON *item;
     size_t bytes = 0;
 
     if (out == NULL)
         return rpc_no_memory(err);
-    cJSON_ArrayForEach(item, a->items)
+    cJSON_ArrayForEach(item, items)
     {
         int64_t here = at++;
 
@@ -85,8 +84,7 @@ int rpc_page_array(const struct request *r, cJSON *reply, const struct rpc_array
             continue;
         if (count >= p.limit || bytes > RPC_PAGE_BYTES)
             break;
-        if (!rpc_add_counted(out, a->make != NULL ? a->make(a->ctx, item, (size_t)here) : cJSON_Duplicate(item, true),
-                             &bytes))
+        if (!rpc_add_counted(out, cJSON_Duplicate(item, true), &bytes))
             return rpc_no_memory(err);
         count++;
     }
@@ -104,25 +102,6 @@ bool rpc_add_counted(cJSON *array, cJSON *item, size_t *bytes)
         cJSON_Delete(item);
     cJSON_free(text);
     return ok;
-}
-
-int rpc_read_json(const struct job *j, const char *name, cJSON **out, struct srq_error *err)
-{
-    char *text;
-    size_t len;
-    int rc = jobdir_read(j, name, FILE_MAX, &text, &len, err);
-
-    *out = NULL;
-    if (rc != 0)
-        return rc;
-    rc = srq_json_parse(text, len, SRQ_DEPTH_MAX, out, err);
-    srq_free(text);
-    if (rc == 0 && !cJSON_IsObject(*out)) {
-        cJSON_Delete(*out);
-        *out = NULL;
-        rc = srq_fail_field(err, -SRQ_EFORMAT, name, "%s of job %s is no JSON object", name, j->id);
-    }
-    return rc;
 }
 
 /* ---- answers that come later ------------------------------------------------------------------------------------- */
@@ -177,6 +156,16 @@ void rpc_keep_drop(struct kept *k)
         client_later_done(c);
     cJSON_Delete(k->params);
     srq_free(k);
+}
+
+int rpc_wait_for_layers(const struct request *r, rpc_handler handler, struct srq_error *err)
+{
+    struct kept *k = rpc_keep(r, handler);
+    int rc = k != NULL ? layer_view_wait(r->job, rpc_again, k, err) : rpc_no_memory(err);
+
+    if (rc != 0 && k != NULL)
+        rpc_keep_drop(k);
+    return rc == 0 ? RPC_LATER : rc;
 }
 
 void rpc_again(void *kept)

@@ -35,6 +35,9 @@ struct kept;
 struct kept *rpc_keep(const struct request *r, rpc_handler handler);
 void rpc_again(void *kept);
 void rpc_keep_drop(struct kept *k);
+/* The same, called again when the layers of the job (layer_view.h) that are being read have been: RPC_LATER, or an
+ * error. */
+int rpc_wait_for_layers(const struct request *r, rpc_handler handler, struct srq_error *err);
 
 /* Parameters. */
 const cJSON *rpc_param(const struct request *r, const char *name); /* NULL: absent or null */
@@ -53,20 +56,12 @@ struct page {
 struct page rpc_page(const struct request *r, int64_t total);
 /* Adds "total" and "next_offset" for a page of `count` elements from `offset`. */
 bool rpc_put_page(cJSON *reply, int64_t offset, int64_t count, int64_t total);
-/* What is paged: `items`, as `make` shows them (NULL: as they are), as reply[name]. */
-struct rpc_array {
-    const char *name;
-    const cJSON *items;
-    cJSON *(*make)(const void *ctx, const cJSON *item, size_t at); /* NULL: out of memory */
-    const void *ctx;
-};
-/* Appends elements from page.offset on until the limit or half a frame is full; then the page's members. */
-int rpc_page_array(const struct request *r, cJSON *reply, const struct rpc_array *a, struct srq_error *err);
+/* Appends copies of `items` to reply[name] from page.offset on until the limit or half a frame is full; then the page's
+ * members. */
+int rpc_page_array(const struct request *r, cJSON *reply, const char *name, const cJSON *items, struct srq_error *err);
 
 /* Adds `item` (consumed; NULL: there was no memory for it) to `array`, and what it takes in a frame to *bytes. */
 #define RPC_PAGE_BYTES (SRQ_FRAME_MAX / 2)
 bool rpc_add_counted(cJSON *array, cJSON *item, size_t *bytes);
-/* A JSON object in the job's directory. */
-int rpc_read_json(const struct job *j, const char *name, cJSON **out, struct srq_error *err);
 
 #endif

@@ -5,6 +5,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "daemon/srqd/clients/change.h"
+#include "daemon/srqd/clients/sweep.h"
 #include "daemon/srqd/jobs/lifecycle.h"
 #include "daemon/srqd/jobs/queue.h"
 #include "daemon/srqd/workers/supervise.h"
@@ -123,55 +124,6 @@ static int delete_job(const struct request *r, cJSON **result, struct srq_error 
     return rc;
 }
 
-/* How many ended jobs of the same user are newer. */
-static int64_t newer_ended(const struct job *j)
-{
-    const struct job *o;
-    int64_t n = 0;
-
-    TAILQ_FOREACH(o, &j->d->jobs, entry)
-    {
-        if (job_ended(o) && o->uid == j->uid && o->number > j->number)
-            n++;
-    }
-    return n;
-}
-
-static bool expired(const struct job *j)
-{
-    const struct srqd_config *c = &j->d->config;
-
-    return job_ended(j) && newer_ended(j) >= c->keep_jobs && srq_wall_s() - j->ended >= (double)c->keep_days * 86400.0;
-}
-
-static int gc(const struct request *r, cJSON **result, struct srq_error *err)
-{
-    bool dry = rpc_flag(r, "dry_run", false);
-    cJSON *names;
-    struct job *j, *next;
-
-    *result = cJSON_CreateObject();
-    names = cJSON_AddArrayToObject(*result, "deleted");
-    if (names == NULL)
-        return rpc_no_memory(err);
-    /* Oldest first: deleting one changes nothing for those that are newer. */
-    for (j = TAILQ_FIRST(&r->d->jobs); j != NULL; j = next) {
-        cJSON *name;
-        int rc;
-
-        next = TAILQ_NEXT(j, entry);
-        if (!expired(j) || !(may_change(&r->c->peer, j) || r->c->peer.admin))
-            continue;
-        name = cJSON_CreateString(j->id);
-        if (name == NULL || !cJSON_AddItemToArray(names, name))
-            return rpc_no_memory(err);
-        rc = dry ? 0 : job_delete(j, err);
-        if (rc != 0)
-            return rc;
-    }
-    return 0;
-}
-
 static int change(const struct request *r, cJSON **result, struct srq_error *err)
 {
     (void)result;
@@ -179,9 +131,17 @@ static int change(const struct request *r, cJSON **result, struct srq_error *err
 }
 
 const struct rpc_row rpc_job_rows[] = {
-    { "job.cancel", cancel }, { "job.pause", pause_job },   { "job.resume", resume },
-    { "job.finish", finish }, { "job.priority", priority }, { "job.delete", delete_job },
-    { "job.gc", gc },         { "job.pin", change },        { "job.unpin", change },
-    { "job.budget", change }, { "job.retune", change },     { "job.set", change },
+    { "job.cancel", cancel },
+    { "job.pause", pause_job },
+    { "job.resume", resume },
+    { "job.finish", finish },
+    { "job.priority", priority },
+    { "job.delete", delete_job },
+    { "job.gc", sweep_begin },
+    { "job.pin", change },
+    { "job.unpin", change },
+    { "job.budget", change },
+    { "job.retune", change },
+    { "job.set", change },
     { NULL, NULL },
 };

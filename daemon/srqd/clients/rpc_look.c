@@ -6,13 +6,14 @@
 #include "core/base/log.h"
 #include "daemon/srqd/clients/summary.h"
 #include "daemon/srqd/jobs/jobdir.h"
+#include "daemon/srqd/workers/layer_view.h"
 #include "daemon/srqd/workers/link.h"
 #include "daemon/srqd/workers/reading.h"
 
 #include <string.h>
 
-#define FILE_MAX ((size_t)32 << 20)
-#define TEXT_MAX 4000 /* bytes of one log line */
+#define WORKER_LOG_MAX ((size_t)2 << 20) /* its end; what is longer is not read in one turn of the loop */
+#define TEXT_MAX 4000                    /* bytes of one log line */
 
 /* ---- lists ------------------------------------------------------------------------------------------------------- */
 
@@ -102,27 +103,93 @@ static int get(const struct request *r, cJSON **result, struct srq_error *err)
 
 /* ---- reports ----------------------------------------------------------------------------------------------------- */
 
-static int report(const struct request *r, cJSON **result, struct srq_error *err)
+/* One that is being read. */
+struct look {
+    TAILQ_ENTRY(look) entry;
+    struct client *client;
+    struct later later;
+    struct turn turn;
+    struct layer_file *file;
+    cJSON *params; /* for its page */
+};
+
+static void look_free(struct look *l)
 {
-    cJSON *json, *layers;
+    TAILQ_REMOVE(&l->client->looks, l, entry);
+    turn_drop(&l->turn);
+    layer_file_close(l->file);
+    cJSON_Delete(l->params);
+    srq_free(l);
+}
+
+static int report_reply(const struct look *l, cJSON *o, struct srq_error *err)
+{
+    const struct request r = { .params = l->params };
+    int64_t total = (int64_t)layer_file_count(l->file), count = 0;
+    struct page p = rpc_page(&r, total);
+    cJSON *report = cJSON_Duplicate(layer_file_object(l->file), true), *out = cJSON_AddArrayToObject(o, "layers"), *one;
+    size_t bytes = 0;
     int rc;
 
+    cJSON_DeleteItemFromObjectCaseSensitive(report, "layers");
+    if (out == NULL || report == NULL || !cJSON_AddItemToObject(o, "report", report)) {
+        cJSON_Delete(report);
+        return rpc_no_memory(err);
+    }
+    for (; p.offset + count < total && count < p.limit && bytes <= RPC_PAGE_BYTES; count++) {
+        rc = layer_file_layer(l->file, (size_t)(p.offset + count), &one, err);
+        if (rc != 0)
+            return rc;
+        if (!rpc_add_counted(out, one, &bytes))
+            return rpc_no_memory(err);
+    }
+    return rpc_put_page(o, p.offset, count, total) ? 0 : rpc_no_memory(err);
+}
+
+static bool read_report(void *ctx)
+{
+    struct look *l = ctx;
+    struct srq_error err = { 0 };
+    int rc = layer_file_step(l->file, NULL, NULL, &err);
+    cJSON *reply = rc == 0 ? cJSON_CreateObject() : NULL;
+
+    if (rc == 1)
+        return true;
+    if (rc == 0 && (rc = report_reply(l, reply, &err)) != 0) {
+        cJSON_Delete(reply);
+        reply = NULL;
+    }
+    rpc_answer_later(&l->later, rc, reply, &err);
+    look_free(l);
+    return false;
+}
+
+static int report(const struct request *r, cJSON **result, struct srq_error *err)
+{
+    struct layer_file *file;
+    struct look *l;
+    int rc;
+
+    (void)result;
     if (r->job->state != SRQ_JOB_DONE)
         return srq_fail_field(err, -SRQ_ESTATE, "job", "job %s is %s; its report comes when it is done", r->job->id,
                               srq_job_state_words[r->job->state]);
-    rc = rpc_read_json(r->job, "report.json", &json, err);
+    rc = layer_file_open(r->job, "report.json", &file, err);
     if (rc != 0)
         return rc;
-    layers = cJSON_DetachItemFromObjectCaseSensitive(json, "layers");
-    *result = cJSON_CreateObject();
-    if (*result == NULL || !cJSON_AddItemToObject(*result, "report", json)) {
-        cJSON_Delete(json);
-        rc = rpc_no_memory(err);
-    } else {
-        rc = rpc_page_array(r, *result, &(struct rpc_array){ "layers", layers, NULL, NULL }, err);
+    l = srq_calloc(1, sizeof(*l));
+    if (l == NULL || (l->params = cJSON_Duplicate(r->params, true)) == NULL) {
+        srq_free(l);
+        layer_file_close(file);
+        return rpc_no_memory(err);
     }
-    cJSON_Delete(layers);
-    return rc;
+    l->client = r->c;
+    l->file = file;
+    rpc_later(&l->later, r);
+    turn_init(&l->turn, r->d->turns, r->c->peer.uid, read_report, l);
+    TAILQ_INSERT_TAIL(&r->c->looks, l, entry);
+    turn_wish(&l->turn);
+    return RPC_LATER;
 }
 
 /* ---- the journal ------------------------------------------------------------------------------------------------- */
@@ -288,40 +355,32 @@ void rpc_look_drop_client(struct client *c)
 {
     while (!TAILQ_EMPTY(&c->gathers))
         gather_free(TAILQ_FIRST(&c->gathers));
+    while (!TAILQ_EMPTY(&c->looks))
+        look_free(TAILQ_FIRST(&c->looks));
 }
 
-/* A curve of what the model does not have is a mistake, not an empty curve. */
+static int series(const struct request *r, cJSON **result, struct srq_error *err);
+
+/* A curve of what the model does not have is a mistake, not an empty curve. RPC_LATER: the plan is long. */
 static int check_place(const struct request *r, const char *layer, double block, struct srq_error *err)
 {
-    cJSON *plan;
-    const cJSON *l, *first = NULL, *last = NULL;
-    double most = -1;
-    bool found = layer == NULL;
-    int rc = 0;
+    const struct layer_view *v;
+    int rc = layer_view_plan(r->job, &v, NULL);
+    size_t n;
 
-    if (rpc_read_json(r->job, "plan.json", &plan, NULL) != 0)
+    if (rc > 0)
+        return rpc_wait_for_layers(r, series, err);
+    if (rc < 0)
         return 0; /* the journal may be read all the same */
-    cJSON_ArrayForEach(l, cJSON_GetObjectItemCaseSensitive(plan, "layers"))
-    {
-        const cJSON *name = cJSON_GetObjectItemCaseSensitive(l, "name"),
-                    *b = cJSON_GetObjectItemCaseSensitive(l, "block");
-
-        if (!cJSON_IsString(name))
-            continue;
-        first = first != NULL ? first : name;
-        last = name;
-        found = found || strcmp(name->valuestring, layer) == 0;
-        most = cJSON_IsNumber(b) && b->valuedouble > most ? b->valuedouble : most;
-    }
-    if (!found)
-        rc = srq_fail_field(err, -SRQ_EINVAL, "layer", "job %s has no layer \"%.300s\"; it has %.150s to %.150s",
-                            r->job->id, layer, first != NULL ? first->valuestring : "none",
-                            last != NULL ? last->valuestring : "none");
-    else if (layer == NULL && block > most + 1) /* what is outside the blocks comes behind them */
-        rc = srq_fail_field(err, -SRQ_EINVAL, "block", "job %s has no block %.0f; it has 0 to %.0f", r->job->id, block,
-                            most);
-    cJSON_Delete(plan);
-    return rc;
+    n = layer_view_count(v);
+    if (layer != NULL && !layer_view_has(v, layer))
+        return srq_fail_field(err, -SRQ_EINVAL, "layer", "job %s has no layer \"%.300s\"; it has %.150s to %.150s",
+                              r->job->id, layer, n > 0 ? layer_view_name(v, 0) : "none",
+                              n > 0 ? layer_view_name(v, n - 1) : "none");
+    if (layer == NULL && block > (double)layer_view_blocks(v)) /* what is outside the blocks comes behind them */
+        return srq_fail_field(err, -SRQ_EINVAL, "block", "job %s has no block %.0f; it has 0 to %.0f", r->job->id,
+                              block, (double)layer_view_blocks(v) - 1);
+    return 0;
 }
 
 static int series(const struct request *r, cJSON **result, struct srq_error *err)
@@ -387,7 +446,7 @@ static int worker_log(const struct request *r, cJSON *reply, struct srq_error *e
     size_t len = 0, bytes = 0;
     char *text = NULL;
     struct page p;
-    int rc = jobdir_read(r->job, "worker.log", FILE_MAX, &text, &len, err);
+    int rc = jobdir_read_tail(r->job, "worker.log", WORKER_LOG_MAX, &text, &len, err);
 
     if (rc != 0 && rc != -SRQ_ENOENT)
         return rc;

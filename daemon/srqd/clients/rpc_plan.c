@@ -2,7 +2,6 @@
  */
 #include "daemon/srqd/clients/handlers.h"
 
-#include "daemon/srqd/jobs/jobdir.h"
 #include "daemon/srqd/workers/layer_view.h"
 
 #include <math.h>
@@ -10,8 +9,7 @@
 
 struct plan {
     const struct job *job;
-    cJSON *json;
-    const cJSON *layers;
+    const cJSON *json; /* plan.json without its layers */
     const struct layer_view *view;
     int by; /* what a heatmap shows: enum srq_heat */
 };
@@ -19,32 +17,14 @@ struct plan {
 /* 0, RPC_LATER with the request kept for `handler`, or an error. */
 static int plan_open(struct plan *p, const struct request *r, rpc_handler handler, struct srq_error *err)
 {
-    struct job *j = r->job;
-    int rc = rpc_read_json(j, "plan.json", &p->json, err);
-    struct kept *k;
+    int rc = layer_view_refresh(r->job, &p->view, err);
 
-    if (rc != 0)
-        return rc;
-    p->job = j;
-    p->layers = cJSON_GetObjectItemCaseSensitive(p->json, "layers");
-    if (!cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(p->json, "revision")) || !cJSON_IsArray(p->layers))
-        rc = srq_fail_field(err, -SRQ_EFORMAT, "plan.json", "plan.json of job %s has no revision and layers", j->id);
+    p->job = r->job;
+    if (rc > 0)
+        return rpc_wait_for_layers(r, handler, err);
     if (rc == 0)
-        rc = layer_view_refresh(j, p->layers, &p->view, err);
-    if (rc <= 0)
-        return rc;
-    k = rpc_keep(r, handler);
-    if (k == NULL)
-        return rpc_no_memory(err);
-    rc = layer_view_wait(j, rpc_again, k, err);
-    if (rc != 0)
-        rpc_keep_drop(k);
-    return rc == 0 ? RPC_LATER : rc;
-}
-
-static void plan_close(struct plan *p)
-{
-    cJSON_Delete(p->json);
+        p->json = layer_file_object(layer_view_file(p->view));
+    return rc;
 }
 
 static const char *text_of(const cJSON *o, const char *name)
@@ -74,9 +54,8 @@ static const char *state_of(const struct plan *p, size_t at)
 
 /* ---- rows and cells ---------------------------------------------------------------------------------------------- */
 
-static cJSON *make_row(const void *ctx, const cJSON *layer, size_t at)
+static cJSON *make_row(const struct plan *p, const cJSON *layer, size_t at)
 {
-    const struct plan *p = ctx;
     const char *scheme = text_of(layer, "scheme");
     cJSON *o = cJSON_CreateObject();
 
@@ -114,9 +93,8 @@ static double value_of(const struct plan *p, size_t at, const char *scheme)
     return isnan(score) ? layer_view_score(p->view, at, NULL) : score;
 }
 
-static cJSON *make_cell(const void *ctx, const cJSON *layer, size_t at)
+static cJSON *make_cell(const struct plan *p, const cJSON *layer, size_t at)
 {
-    const struct plan *p = ctx;
     const char *scheme = text_of(layer, "scheme"), *module = text_of(layer, "module");
     cJSON *o = cJSON_CreateObject();
 
@@ -128,6 +106,38 @@ static cJSON *make_cell(const void *ctx, const cJSON *layer, size_t at)
         return o;
     cJSON_Delete(o);
     return NULL;
+}
+
+/* ---- pages ------------------------------------------------------------------------------------------------------- */
+
+struct shown {
+    const char *name;
+    cJSON *(*make)(const struct plan *p, const cJSON *layer, size_t at); /* NULL: out of memory */
+};
+
+/* The page's layers, as `shown` makes them, and the page's members. Only they are parsed. */
+static int put_layers(const struct request *r, cJSON *reply, const struct plan *p, const struct shown *shown,
+                      struct srq_error *err)
+{
+    const struct layer_file *file = layer_view_file(p->view);
+    int64_t total = (int64_t)layer_file_count(file), count = 0;
+    struct page page = rpc_page(r, total);
+    cJSON *out = cJSON_AddArrayToObject(reply, shown->name);
+    size_t bytes = 0;
+
+    if (out == NULL)
+        return rpc_no_memory(err);
+    while (page.offset + count < total && count < page.limit && bytes <= RPC_PAGE_BYTES) {
+        size_t at = (size_t)(page.offset + count++);
+        cJSON *layer;
+        int rc = layer_file_layer(file, at, &layer, err);
+        bool ok = rc == 0 && rpc_add_counted(out, shown->make(p, layer, at), &bytes);
+
+        cJSON_Delete(layer);
+        if (!ok)
+            return rc != 0 ? rc : rpc_no_memory(err);
+    }
+    return rpc_put_page(reply, page.offset, count, total) ? 0 : rpc_no_memory(err);
 }
 
 /* ---- the methods ------------------------------------------------------------------------------------------------- */
@@ -157,8 +167,7 @@ static int plan(const struct request *r, cJSON **result, struct srq_error *err)
                     !srq_put_member(o, "pins", p.json) || !srq_put_member(o, "options", p.json) || !put_size(o, &p)))
         rc = rpc_no_memory(err);
     if (rc == 0)
-        rc = rpc_page_array(r, o, &(struct rpc_array){ "layers", p.layers, make_row, &p }, err);
-    plan_close(&p);
+        rc = put_layers(r, o, &p, &(struct shown){ "layers", make_row }, err);
     return rc;
 }
 
@@ -173,8 +182,7 @@ static int heatmap(const struct request *r, cJSON **result, struct srq_error *er
     if (rc == 0 && (!srq_put_text(o, "by", by) || !srq_put_member(o, "revision", p.json)))
         rc = rpc_no_memory(err);
     if (rc == 0)
-        rc = rpc_page_array(r, o, &(struct rpc_array){ "cells", p.layers, make_cell, &p }, err);
-    plan_close(&p);
+        rc = put_layers(r, o, &p, &(struct shown){ "cells", make_cell }, err);
     return rc;
 }
 

@@ -8,6 +8,7 @@
 #include "daemon/srqd/clients/handlers.h"
 #include "daemon/srqd/clients/listener.h"
 #include "daemon/srqd/clients/submission.h"
+#include "daemon/srqd/clients/sweep.h"
 
 static void on_gone(struct client *c)
 {
@@ -25,6 +26,7 @@ void service_init(struct clients *all, struct srqd *d, const struct process_orde
     shares_init(&all->shares, d);
     TAILQ_INIT(&all->errands);
     TAILQ_INIT(&all->changes);
+    TAILQ_INIT(&all->sweeps);
     d->watcher = (struct job_watcher){ all, events_announce_state, events_publish, events_forget_job };
 }
 
@@ -39,4 +41,5 @@ void service_close(struct clients *all)
     while (!TAILQ_EMPTY(&all->list))
         client_free(TAILQ_FIRST(&all->list));
     errands_drop(all);
+    sweeps_drop(all);
 }

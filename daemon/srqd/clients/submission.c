@@ -317,7 +317,7 @@ int submission_plan_reply(const struct request *r, const cJSON *answer, cJSON **
     if (copy == NULL || !cJSON_AddItemToObject(o, "spec", copy) ||
         !srq_put_number(o, "revision", number_in(plan, "revision", NULL)) || !summary_put_planned(o, answer, true))
         return spec == NULL ? srq_fail(err, -SRQ_EFORMAT, "the planner gave no spec") : rpc_no_memory(err);
-    return rpc_page_array(r, o, &(struct rpc_array){ "layers", layers, NULL, NULL }, err);
+    return rpc_page_array(r, o, "layers", layers, err);
 }
 
 static void forget_plan(struct client *c)

@@ -119,6 +119,52 @@ int jobdir_read(const struct job *j, const char *name, size_t max, char **text, 
     return rc;
 }
 
+static int read_tail(int fd, size_t max, char *text, size_t *len)
+{
+    struct stat st;
+    off_t from;
+    ssize_t n;
+    const char *nl;
+
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+        return -SRQ_EFORMAT;
+    from = (uint64_t)st.st_size > max ? st.st_size - (off_t)max : 0;
+    n = pread(fd, text, max, from);
+    if (n < 0)
+        return -SRQ_EIO;
+    *len = (size_t)n;
+    nl = from > 0 ? memchr(text, '\n', *len) : NULL;
+    if (nl != NULL) {
+        *len -= (size_t)(nl + 1 - text);
+        memmove(text, nl + 1, *len);
+    }
+    text[*len] = '\0';
+    return 0;
+}
+
+int jobdir_read_tail(const struct job *j, const char *name, size_t max, char **text, size_t *len, struct srq_error *err)
+{
+    int dir = jobdir_open(j, err), fd, rc;
+
+    if (dir < 0)
+        return dir;
+    fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    close(dir);
+    if (fd < 0)
+        return srq_fail_errno(err, "open", name);
+    *text = srq_malloc(max + 1);
+    rc = *text != NULL ? read_tail(fd, max, *text, len) : -SRQ_ENOMEM;
+    close(fd);
+    if (rc == 0)
+        return 0;
+    srq_free(*text);
+    *text = NULL;
+    return srq_fail_field(err, rc, name, "%s of job %s %s", name, j->id,
+                          rc == -SRQ_EFORMAT  ? "is not a regular file"
+                          : rc == -SRQ_ENOMEM ? "does not fit in memory"
+                                              : "cannot be read");
+}
+
 void jobdir_remove(const struct job *j)
 {
     char *from = path_with(j, ""), *to = path_with(j, ".del");

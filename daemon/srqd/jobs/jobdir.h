@@ -19,6 +19,10 @@ int jobdir_open(const struct job *j, struct srq_error *err);
 /* A regular file of at most `max` bytes in it; srq_free. */
 int jobdir_read(const struct job *j, const char *name, size_t max, char **text, size_t *len, struct srq_error *err);
 
+/* The whole lines in the last `max` bytes of it. */
+int jobdir_read_tail(const struct job *j, const char *name, size_t max, char **text, size_t *len,
+                     struct srq_error *err);
+
 /* Renames it away and has it removed by a program of its own, since a big tree takes time. A failure is told in the log
  * and kept (removals_left). */
 void jobdir_remove(const struct job *j);

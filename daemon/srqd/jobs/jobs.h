@@ -39,6 +39,7 @@ struct srqd {
     struct srq_store *store;
     struct job_list jobs; /* in the order of submission */
     struct event *queue_event;
+    bool lined_up;  /* the positions of waiting jobs are right */
     bool draining;  /* no job is started */
     bool stopping;  /* nor taken: srqd ends as soon as the workers of daemon stop --jobs are gone */
     int recovering; /* jobs whose journal is still being read after our start; none is started meanwhile */

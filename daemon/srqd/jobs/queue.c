@@ -8,11 +8,19 @@
 #include "daemon/srqd/jobs/jobs.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static bool before(const struct job *a, const struct job *b)
 {
     return a->priority != b->priority ? a->priority > b->priority : a->number < b->number;
+}
+
+static void add(struct usage *u, const struct job *j)
+{
+    u->running++;
+    u->threads += j->threads;
+    u->memory += job_memory(j);
 }
 
 struct usage queue_usage(const struct srqd *d, uid_t uid)
@@ -23,28 +31,57 @@ struct usage queue_usage(const struct srqd *d, uid_t uid)
     TAILQ_FOREACH(j, &d->jobs, entry)
     {
         if (job_active(j) && (uid == (uid_t)-1 || j->uid == uid)) {
-            u.running++;
-            u.threads += j->threads;
-            u.memory += job_memory(j);
+            add(&u, j);
         }
     }
     return u;
 }
 
+static int by_order(const void *a, const void *b)
+{
+    const struct job *x = *(struct job *const *)a, *y = *(struct job *const *)b;
+
+    return before(x, y) ? -1 : before(y, x);
+}
+
+/* Those that wait, in order, with their positions; srq_free. NULL: there are none, or no memory. */
+static struct job **line_up(struct srqd *d, size_t *count)
+{
+    struct job *j, **line = NULL;
+    size_t n = 0;
+
+    TAILQ_FOREACH(j, &d->jobs, entry)
+    {
+        j->position = 0;
+        n += j->state == SRQ_JOB_QUEUED;
+    }
+    *count = 0;
+    if (n == 0 || (line = srq_calloc(n, sizeof(*line))) == NULL)
+        return NULL;
+    TAILQ_FOREACH(j, &d->jobs, entry)
+    {
+        if (j->state == SRQ_JOB_QUEUED)
+            line[(*count)++] = j;
+    }
+    qsort(line, n, sizeof(*line), by_order);
+    for (size_t i = 0; i < n; i++)
+        line[i]->position = (int)i + 1;
+    d->lined_up = true;
+    return line;
+}
+
 int queue_position(const struct job *j)
 {
-    const struct job *o;
-    int position = 1;
+    size_t n;
 
     if (j->state != SRQ_JOB_QUEUED)
         return 0;
-    TAILQ_FOREACH(o, &j->d->jobs, entry)
-    {
-        if (o->state == SRQ_JOB_QUEUED && before(o, j))
-            position++;
-    }
-    return position;
+    if (!j->d->lined_up || j->position == 0)
+        srq_free(line_up(j->d, &n));
+    return j->position;
 }
+
+/* ---- limits ------------------------------------------------------------------------------------------------------ */
 
 struct bound {
     const char *what, *key;
@@ -119,11 +156,62 @@ int queue_could_start(const struct job *j, struct srq_error *err)
                           wanted, over->what, over->key, limit);
 }
 
+/* What runs, of all and by user, so that many who wait are not each counted against all who run. */
+struct in_use {
+    struct usage sum;
+    struct {
+        uid_t uid;
+        struct usage usage;
+    } * users;
+    size_t count, room;
+};
+
+static struct usage *of_user(struct in_use *u, uid_t uid)
+{
+    for (size_t i = 0; i < u->count; i++) {
+        if (u->users[i].uid == uid)
+            return &u->users[i].usage;
+    }
+    if (u->count == u->room) {
+        size_t room = u->room > 0 ? 2 * u->room : 8;
+        void *more = srq_realloc(u->users, room * sizeof(*u->users));
+
+        if (more == NULL)
+            return NULL;
+        u->users = more;
+        u->room = room;
+    }
+    u->users[u->count].uid = uid;
+    u->users[u->count].usage = (struct usage){ 0 };
+    return &u->users[u->count++].usage;
+}
+
+static bool count_use(const struct srqd *d, struct in_use *u)
+{
+    const struct job *j;
+    struct usage *user;
+
+    u->sum = (struct usage){ 0 };
+    u->count = 0;
+    TAILQ_FOREACH(j, &d->jobs, entry)
+    {
+        if (!job_active(j))
+            continue;
+        user = of_user(u, j->uid);
+        if (user == NULL)
+            return false;
+        add(user, j);
+        add(&u->sum, j);
+    }
+    return true;
+}
+
 /* Whether `j` may start now; its reason says why not. *blocks: nobody behind it may start either. */
-static bool admit(struct job *j, bool *blocks)
+static bool admit(struct job *j, struct in_use *use, bool *blocks)
 {
     struct srqd *d = j->d;
     struct bound b[BOUNDS];
+    const struct usage *user;
 
     if (d->stopping || d->draining) {
         job_set_reason(j, d->stopping ? "waits: the daemon is stopping" : "waits: the daemon is drained");
@@ -134,10 +222,13 @@ static bool admit(struct job *j, bool *blocks)
         job_set_reason(j, "waits: its plan is being changed");
         return false;
     }
-    user_bounds(d, j, queue_usage(d, j->uid), b);
+    user = of_user(use, j->uid);
+    if (user == NULL)
+        return false; /* no memory: until the next time */
+    user_bounds(d, j, *user, b);
     if (hold(j, first_over(b, BOUNDS), " of this user"))
         return false;
-    sum_bounds(d, j, queue_usage(d, (uid_t)-1), b);
+    sum_bounds(d, j, use->sum, b);
     if (hold(j, first_over(b, BOUNDS), "")) {
         *blocks = true;
         return false;
@@ -145,42 +236,37 @@ static bool admit(struct job *j, bool *blocks)
     return true;
 }
 
-static struct job *next_after(struct srqd *d, const struct job *last)
-{
-    struct job *j, *best = NULL;
-
-    TAILQ_FOREACH(j, &d->jobs, entry)
-    {
-        if (j->state == SRQ_JOB_QUEUED && (last == NULL || before(last, j)) && (best == NULL || before(j, best)))
-            best = j;
-    }
-    return best;
-}
-
 void queue_run(struct srqd *d)
 {
-    const struct job *last = NULL, *blocker = NULL;
-    struct job *j;
+    const struct job *blocker = NULL;
+    struct in_use use = { 0 };
+    size_t n = 0;
+    struct job **line = d->recovering == 0 ? line_up(d, &n) : NULL;
+    bool counted = line != NULL && count_use(d, &use);
 
-    while (d->recovering == 0 && (j = next_after(d, last)) != NULL) {
+    for (size_t i = 0; counted && i < n; i++) {
+        struct job *j = line[i];
         bool blocks = false;
 
-        last = j;
         if (blocker != NULL) {
             if (d->draining || d->stopping)
-                (void)admit(j, &blocks);
+                (void)admit(j, &use, &blocks);
             else
                 job_set_reason(j, "waits behind job %s", blocker->id);
-        } else if (admit(j, &blocks)) {
+        } else if (admit(j, &use, &blocks)) {
             d->runner.start(j);
+            counted = count_use(d, &use);
         } else if (blocks) {
             blocker = j;
         }
     }
+    srq_free(use.users);
+    srq_free(line);
 }
 
 void queue_kick(struct srqd *d)
 {
+    d->lined_up = false;
     if (d->queue_event != NULL)
         event_active(d->queue_event, EV_TIMEOUT, 1);
 }

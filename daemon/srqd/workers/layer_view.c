@@ -7,6 +7,7 @@
 #include "core/base/hash.h"
 #include "core/proto/members.h"
 #include "daemon/srqd/jobs/jobs.h"
+#include "daemon/srqd/workers/layer_file.h"
 #include "daemon/srqd/workers/reading.h"
 #include "daemon/srqd/workers/worker.h"
 
@@ -33,6 +34,11 @@ struct layer {
     int score_count;
 };
 
+struct layer_table {
+    struct layer *layers;
+    size_t count, room;
+};
+
 /* Who wants to know when the view is up to date. */
 struct waiter {
     TAILQ_ENTRY(waiter) entry;
@@ -42,6 +48,13 @@ struct waiter {
 TAILQ_HEAD(waiter_list, waiter);
 
 struct layer_view {
+    struct job *job;
+    struct layer_file *plan;  /* as it was last read; NULL: it has not been */
+    struct layer_file *fresh; /* being read, with the layers that it has */
+    struct layer_table *made;
+    struct turn turn; /* for its next step */
+    int failed;       /* why plan.json could not be read */
+    struct srq_error why;
     struct journal_view *journal;
     struct reading *reading;
     struct waiter_list waiters; /* for the reading */
@@ -49,9 +62,8 @@ struct layer_view {
     double used;                /* monotonic */
     bool backwards;             /* the numbers of the lines do not rise: the journal was cut and goes on */
     bool second;                /* made because that was so with the one before */
-    struct layer *layers;
-    size_t count;
-    uint32_t *slots; /* open addressing, layer + 1; 0: free */
+    struct layer_table *table;  /* NULL: there is no plan yet */
+    uint32_t *slots;            /* open addressing, layer + 1; 0: free */
     size_t slot_count;
     enum srq_work_state *blocks; /* layers outside the blocks are tuned after them, as one more */
     size_t block_count;
@@ -65,7 +77,7 @@ static struct layer *find(const struct layer_view *v, const char *name)
     size_t at = (size_t)srq_hash64(name, strlen(name)) & (v->slot_count - 1);
 
     while (v->slots[at] != 0) {
-        struct layer *l = &v->layers[v->slots[at] - 1];
+        struct layer *l = &v->table->layers[v->slots[at] - 1];
 
         if (strcmp(l->name, name) == 0)
             return l;
@@ -76,7 +88,7 @@ static struct layer *find(const struct layer_view *v, const char *name)
 
 static void put_name(struct layer_view *v, size_t layer)
 {
-    const char *name = v->layers[layer].name;
+    const char *name = v->table->layers[layer].name;
     size_t at = (size_t)srq_hash64(name, strlen(name)) & (v->slot_count - 1);
 
     while (v->slots[at] != 0)
@@ -105,8 +117,8 @@ static void on_begin(struct layer_view *v, const cJSON *params)
     double number = srq_member_number(params, "block");
 
     set_state(v, number, cJSON_GetObjectItemCaseSensitive(params, "state"));
-    for (size_t i = 0; i < v->count; i++)
-        v->layers[i].began = v->layers[i].began || v->layers[i].block == number;
+    for (size_t i = 0; i < v->table->count; i++)
+        v->table->layers[i].began = v->table->layers[i].began || v->table->layers[i].block == number;
 }
 
 static void on_end(struct layer_view *v, const cJSON *params)
@@ -219,22 +231,55 @@ static void tell_waiters(void *ctx)
     }
 }
 
+static void table_free(struct layer_table *t)
+{
+    if (t == NULL)
+        return;
+    for (size_t i = 0; i < t->count; i++) {
+        for (int k = 0; k < t->layers[i].score_count; k++)
+            srq_free(t->layers[i].scores[k].scheme);
+        srq_free(t->layers[i].scores);
+        srq_free(t->layers[i].name);
+    }
+    srq_free(t->layers);
+    srq_free(t);
+}
+
+/* All that was made of a plan's layers and of the journal. */
+static void clear(struct layer_view *v)
+{
+    reading_stop(&v->reading);
+    journal_close(v->journal);
+    table_free(v->table);
+    srq_free(v->slots);
+    srq_free(v->blocks);
+    cJSON_Delete(v->size);
+    v->journal = NULL;
+    v->table = NULL;
+    v->slots = NULL;
+    v->blocks = NULL;
+    v->size = NULL;
+    v->slot_count = v->block_count = 0;
+    v->seq = 0;
+    v->backwards = false;
+}
+
+static void drop_fresh(struct layer_view *v)
+{
+    layer_file_close(v->fresh);
+    table_free(v->made);
+    v->fresh = NULL;
+    v->made = NULL;
+}
+
 static void free_view(struct layer_view *v)
 {
     if (v == NULL)
         return;
-    reading_stop(&v->reading);
-    journal_close(v->journal);
-    for (size_t i = 0; i < v->count; i++) {
-        for (int k = 0; k < v->layers[i].score_count; k++)
-            srq_free(v->layers[i].scores[k].scheme);
-        srq_free(v->layers[i].scores);
-        srq_free(v->layers[i].name);
-    }
-    srq_free(v->layers);
-    srq_free(v->slots);
-    srq_free(v->blocks);
-    cJSON_Delete(v->size);
+    turn_drop(&v->turn);
+    drop_fresh(v);
+    clear(v);
+    layer_file_close(v->plan);
     srq_free(v);
 }
 
@@ -245,61 +290,92 @@ static const char *name_of(const cJSON *layer)
     return cJSON_IsString(name) ? name->valuestring : "";
 }
 
-static struct layer_view *make(const cJSON *layers)
+/* A layer of the plan that is being read. */
+static int add_layer(const cJSON *item, void *ctx, struct srq_error *err)
 {
-    struct layer_view *v = srq_calloc(1, sizeof(*v));
-    size_t n = (size_t)cJSON_GetArraySize(layers), slots = 16;
-    const cJSON *item;
+    struct layer_table *t = ((struct layer_view *)ctx)->made;
+    struct layer l = { .name = srq_strdup(name_of(item)),
+                       .block = srq_member_number(item, "block"),
+                       .facts = { NAN, NAN, NAN, NAN } };
+
+    if (l.name != NULL && t->count == t->room) {
+        size_t room = t->room > 0 ? 2 * t->room : 64;
+        void *more = srq_realloc(t->layers, room * sizeof(*t->layers));
+
+        if (more != NULL) {
+            t->layers = more;
+            t->room = room;
+        }
+    }
+    if (l.name == NULL || t->count == t->room) {
+        srq_free(l.name);
+        return srq_fail(err, -SRQ_ENOMEM, "the daemon is out of memory");
+    }
+    t->layers[t->count++] = l;
+    return 0;
+}
+
+/* Names and blocks of the layers of v->table. */
+static bool index_layers(struct layer_view *v)
+{
+    size_t slots = 16, n = v->table->count;
 
     while (slots < 2 * n)
         slots *= 2;
-    if (v != NULL)
-        TAILQ_INIT(&v->waiters);
-    if (v == NULL || (v->layers = srq_calloc(n + 1, sizeof(*v->layers))) == NULL ||
-        (v->slots = srq_calloc(slots, sizeof(*v->slots))) == NULL) {
-        free_view(v);
-        return NULL;
-    }
+    v->slots = srq_calloc(slots, sizeof(*v->slots));
+    if (v->slots == NULL)
+        return false;
     v->slot_count = slots;
-    cJSON_ArrayForEach(item, layers)
-    {
-        struct layer *l = &v->layers[v->count];
-        double block = srq_member_number(item, "block");
+    for (size_t i = 0; i < n; i++) {
+        double block = v->table->layers[i].block;
 
-        *l = (struct layer){ .name = srq_strdup(name_of(item)), .block = block, .facts = { NAN, NAN, NAN, NAN } };
-        if (l->name == NULL) {
-            free_view(v);
-            return NULL;
-        }
         if (block >= 0 && block < BLOCKS_MAX && (size_t)block >= v->block_count)
             v->block_count = (size_t)block + 1;
-        put_name(v, v->count++);
+        put_name(v, i);
     }
     v->block_count++;
-    for (size_t i = 0; i < v->count; i++) {
-        if (isnan(v->layers[i].block))
-            v->layers[i].block = (double)v->block_count - 1;
+    for (size_t i = 0; i < n; i++) {
+        if (isnan(v->table->layers[i].block))
+            v->table->layers[i].block = (double)v->block_count - 1;
     }
     v->blocks = srq_calloc(v->block_count, sizeof(*v->blocks));
-    if (v->blocks == NULL) {
-        free_view(v);
-        return NULL;
-    }
-    return v;
+    return v->blocks != NULL;
 }
 
-static bool fits(const struct layer_view *v, const cJSON *layers)
+static bool same_layers(const struct layer_table *a, const struct layer_table *b)
 {
-    const cJSON *item;
-    size_t i = 0;
-
-    cJSON_ArrayForEach(item, layers)
-    {
-        if (i >= v->count || strcmp(v->layers[i].name, name_of(item)) != 0)
+    if (a == NULL || a->count != b->count)
+        return false;
+    for (size_t i = 0; i < a->count; i++) {
+        if (strcmp(a->layers[i].name, b->layers[i].name) != 0)
             return false;
-        i++;
     }
-    return i == v->count;
+    return true;
+}
+
+/* The plan that was read takes the place of the one before. What is known of its layers stays where they are the same.
+ */
+static int adopt_plan(struct layer_view *v)
+{
+    cJSON *object = layer_file_object(v->fresh);
+
+    if (!cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(object, "revision")) ||
+        !cJSON_IsArray(cJSON_GetObjectItemCaseSensitive(object, "layers")))
+        return srq_fail_field(&v->why, -SRQ_EFORMAT, "plan.json", "plan.json of job %s has no revision and layers",
+                              v->job->id);
+    if (!same_layers(v->table, v->made)) {
+        clear(v);
+        v->table = v->made;
+        v->made = NULL;
+        if (!index_layers(v)) {
+            clear(v);
+            return srq_fail(&v->why, -SRQ_ENOMEM, "the daemon is out of memory");
+        }
+    }
+    layer_file_close(v->plan);
+    v->plan = v->fresh;
+    v->fresh = NULL;
+    return 0;
 }
 
 /* Its waiters look again, and find that it has gone. */
@@ -330,7 +406,8 @@ static void make_room(struct srqd *d)
         if (j->worker == NULL || j->worker->view == NULL)
             continue;
         n++;
-        if (j->worker->view->reading == NULL && (oldest == NULL || j->worker->view->used < oldest->worker->view->used))
+        if (j->worker->view->reading == NULL && j->worker->view->fresh == NULL &&
+            (oldest == NULL || j->worker->view->used < oldest->worker->view->used))
             oldest = j;
     }
     if (n >= VIEWS_MAX && oldest != NULL)
@@ -339,6 +416,60 @@ static void make_room(struct srqd *d)
 
 /* 0: as far as the journal goes. LATER: it is being read. GONE: the journal is not the one that was read. */
 enum { LATER = 1, GONE };
+
+/* A step of the plan. False: it has been read, or cannot be. */
+static bool read_plan(struct layer_view *v)
+{
+    int rc = layer_file_step(v->fresh, add_layer, v, &v->why);
+
+    if (rc == 1)
+        return true;
+    v->failed = rc == 0 ? adopt_plan(v) : rc;
+    if (v->failed != 0) { /* kept, so that the same file is not read again */
+        layer_file_close(v->plan);
+        v->plan = v->fresh;
+        v->fresh = NULL;
+        clear(v);
+    }
+    drop_fresh(v);
+    return false;
+}
+
+static bool on_turn(void *ctx)
+{
+    struct layer_view *v = ctx;
+
+    if (read_plan(v))
+        return true;
+    tell_waiters(v);
+    return false;
+}
+
+static int refresh_plan(struct layer_view *v, struct srq_error *err)
+{
+    int rc;
+
+    if (v->fresh != NULL)
+        return LATER;
+    if (v->plan == NULL || !layer_file_current(v->plan, v->job)) {
+        rc = layer_file_open(v->job, "plan.json", &v->fresh, err);
+        if (rc != 0)
+            return rc;
+        v->made = srq_calloc(1, sizeof(*v->made));
+        if (v->made == NULL) {
+            drop_fresh(v);
+            return srq_fail(err, -SRQ_ENOMEM, "the daemon is out of memory");
+        }
+        /* Most are over after two steps: what there is, and that there is no more. */
+        if (read_plan(v) && read_plan(v)) {
+            turn_wish(&v->turn);
+            return LATER;
+        }
+    }
+    if (v->failed != 0)
+        return srq_fail_field(err, v->failed, v->why.field, "%s", v->why.text);
+    return 0;
+}
 
 static int read_on(struct job *j, struct layer_view *v)
 {
@@ -360,35 +491,55 @@ static int read_on(struct job *j, struct layer_view *v)
     return v->reading != NULL ? LATER : v->backwards ? GONE : 0;
 }
 
-int layer_view_refresh(struct job *j, const cJSON *layers, const struct layer_view **out, struct srq_error *err)
+static struct layer_view *view_of(struct job *j)
 {
     struct worker *w = worker_of(j);
+    struct layer_view *v;
+
+    if (w == NULL || w->view != NULL)
+        return w != NULL ? w->view : NULL;
+    make_room(j->d);
+    v = srq_calloc(1, sizeof(*v));
+    if (v == NULL)
+        return NULL;
+    v->job = j;
+    TAILQ_INIT(&v->waiters);
+    turn_init(&v->turn, j->d->turns, j->uid, on_turn, v);
+    w->view = v;
+    return v;
+}
+
+int layer_view_plan(struct job *j, const struct layer_view **out, struct srq_error *err)
+{
+    struct layer_view *v = view_of(j);
+
+    if (v == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "the daemon is out of memory");
+    v->used = srq_clock_s();
+    *out = v;
+    return refresh_plan(v, err);
+}
+
+int layer_view_refresh(struct job *j, const struct layer_view **out, struct srq_error *err)
+{
     bool second = false;
 
     for (;;) {
-        int rc;
+        int rc = layer_view_plan(j, out, err);
 
-        if (w != NULL && w->view != NULL && !fits(w->view, layers))
-            drop(j);
-        if (w != NULL && w->view == NULL) {
-            make_room(j->d);
-            w->view = make(layers);
-            if (w->view != NULL)
-                w->view->second = second;
-        }
-        if (w == NULL || w->view == NULL)
-            return srq_fail(err, -SRQ_ENOMEM, "the daemon is out of memory");
-        w->view->used = srq_clock_s();
-        *out = w->view;
-        rc = read_on(j, w->view);
+        if (rc != 0)
+            return rc;
+        rc = read_on(j, j->worker->view);
         if (rc != GONE)
             return rc;
-        second = w->view->second;
+        second = second || j->worker->view->second;
         drop(j);
         if (second)
             return srq_fail_field(err, -SRQ_EFORMAT, "journal.ndjson", "the lines of job %s's journal are not in order",
                                   j->id);
         second = true;
+        if (view_of(j) != NULL)
+            j->worker->view->second = true;
     }
 }
 
@@ -406,14 +557,39 @@ int layer_view_wait(struct job *j, void (*ready)(void *ctx), void *ctx, struct s
 
 /* ---- looking ----------------------------------------------------------------------------------------------------- */
 
+struct layer_file *layer_view_file(const struct layer_view *v)
+{
+    return v->plan;
+}
+
+bool layer_view_has(const struct layer_view *v, const char *layer)
+{
+    return find(v, layer) != NULL;
+}
+
+size_t layer_view_count(const struct layer_view *v)
+{
+    return v->table->count;
+}
+
+const char *layer_view_name(const struct layer_view *v, size_t layer)
+{
+    return v->table->layers[layer].name;
+}
+
+size_t layer_view_blocks(const struct layer_view *v)
+{
+    return v->block_count - 1;
+}
+
 struct layer_facts layer_view_facts(const struct layer_view *v, size_t layer)
 {
-    return v->layers[layer].facts;
+    return v->table->layers[layer].facts;
 }
 
 double layer_view_score(const struct layer_view *v, size_t layer, const char *scheme)
 {
-    const struct layer *l = &v->layers[layer];
+    const struct layer *l = &v->table->layers[layer];
     double lowest = INFINITY, value = NAN;
 
     for (int i = 0; i < l->score_count; i++) {
@@ -431,7 +607,7 @@ double layer_view_score(const struct layer_view *v, size_t layer, const char *sc
 
 enum srq_work_state layer_view_state(const struct layer_view *v, size_t layer)
 {
-    double block = v->layers[layer].block;
+    double block = v->table->layers[layer].block;
 
     return block >= 0 && block < (double)v->block_count ? v->blocks[(size_t)block] : SRQ_WORK_PENDING;
 }
