@@ -75,7 +75,8 @@ int srq_unit_loss_bytes(const struct srq_model *m, enum srq_dtype compute, const
         srq_block_describe(b, unit);
         for (int i = 0; i < srq_block_linear_count(b); i++) {
             srq_block_linear(b, i)->sink = hear_nothing;
-            srq_rounding_measure(&rounded[i], srq_model_layer(m, srq_model_unit(m, unit)->first + i)->split);
+            srq_rounding_measure(&rounded[i],
+                                 target->split ? srq_model_layer(m, srq_model_unit(m, unit)->first + i)->split : 0);
             srq_block_linear(b, i)->input = srq_block_linear(b, i)->output = target->roundings ? &rounded[i] : NULL;
         }
         rc = run(b, t, target, true, of, err);

@@ -12,7 +12,8 @@ struct srq_unit_target {
     enum srq_dtype dtype;               /* F32 or BF16 */
     const uint8_t *mask;                /* [n*rows], 0 leaves a token out; or NULL */
     double drop_largest;                /* see srq_op_mse_dropping */
-    bool roundings;                     /* where it is measured: inputs and outputs of layers may be rounded */
+    bool roundings;                     /* where it is measured: inputs and outputs of layers may be rounded, */
+    bool split;                         /* inputs of two parts by a grid for each */
 };
 
 /* The samples through the block, which is loaded. With `backward` the sinks get the gradient. */

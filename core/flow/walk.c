@@ -73,7 +73,7 @@ static int measure_unit(const struct srq_walk_config *c, struct srq_block *b, st
     for (int i = 0; c->backward && i < u->count; i++)
         srq_block_linear(b, i)->sink = hear_nothing;
     for (int i = 0; c->roundings && i < u->count; i++) {
-        srq_rounding_measure(&rounded[i], srq_model_layer(c->model, u->first + i)->split);
+        srq_rounding_measure(&rounded[i], c->split ? srq_model_layer(c->model, u->first + i)->split : 0);
         srq_block_linear(b, i)->input = srq_block_linear(b, i)->output = &rounded[i];
     }
     for (int i = 0; c->inputs && i < u->count; i++)
@@ -179,7 +179,7 @@ int srq_walk_create(const struct srq_walk_config *c, struct srq_walk **out, stru
     if (rc == 0)
         rc = srq_block_create(c->model, c->compute, &w->block, err);
     if (rc == 0)
-        rc = srq_tape_create(tape, c->compute, false, &w->tape, err);
+        rc = srq_tape_create(srq_tape_room(tape), c->compute, false, &w->tape, err);
     if (rc == 0 && c->inputs) {
         w->inputs = srq_calloc((size_t)srq_model_unit_layers(c->model) + 1, sizeof(*w->inputs));
         rc = w->inputs != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory for a walk");

@@ -21,6 +21,7 @@ struct srq_walk_config {
     bool errors;           /* srq_walk_error is used */
     bool inputs;           /* inputs of layers may be rounded (srq_weights) */
     bool roundings;        /* inputs and outputs of layers may be rounded by static grids (srq_walk_round) */
+    bool split;            /* with them: inputs of two parts by a grid for each */
     bool integers;         /* forwards, layers may compute on integers (srq_weights); with `roundings` */
 };
 

@@ -121,7 +121,8 @@ struct srq_tune_config srq_job_tune_config(const struct srq_resolved *r, int64_t
                                      .probe_samples = o->probe_samples < nsamples ? o->probe_samples : nsamples,
                                      .compute = r->job.compute,
                                      .cache = r->job.cache,
-                                     .roundings = srq_job_observes(&r->job) };
+                                     .roundings = srq_job_observes(&r->job),
+                                     .split = r->job.train.split_skip != 0 };
 }
 
 static int add_tuner(const struct srq_resolved *r, int64_t nsamples, struct srq_needs *memory, struct srq_error *err)
@@ -237,10 +238,13 @@ static int memory_rows(const struct srq_resolved *r, int64_t nsamples, int64_t w
     const struct srq_job_options *o = &r->job.spec.opt;
     int64_t batch = r->choice.batch < nsamples ? r->choice.batch : nsamples;
     uint64_t layer = largest_layer(r);
-    const struct srq_walk_config walk = {
-        r->job.model, r->job.compute,          r->job.cache,
-        batch,        srq_job_seqlen(&r->job), .roundings = srq_job_observes(&r->job)
-    };
+    const struct srq_walk_config walk = { r->job.model,
+                                          r->job.compute,
+                                          r->job.cache,
+                                          batch,
+                                          srq_job_seqlen(&r->job),
+                                          .roundings = srq_job_observes(&r->job),
+                                          .split = r->job.train.split_skip != 0 };
     struct srq_walk_memory forward = { 0, 0, 0 };
     int rc = 0;
 

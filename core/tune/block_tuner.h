@@ -36,7 +36,8 @@ struct srq_tune_config {
     int64_t probe_samples;  /* samples in the probe set, evenly spaced among all; at most nsamples are used */
     enum srq_dtype compute; /* of blocks */
     enum srq_dtype cache;   /* of srq_block_io; F32 (the default) leaves room for either */
-    bool roundings;         /* blocks may come with static grids for what layers get and give (srq_walk_round) */
+    bool roundings;         /* blocks may come with static grids for what layers get and give (srq_walk_round), */
+    bool split;             /* those of two parts with one for each */
 };
 
 /* What the loop tells; any member may be NULL. A non-zero return of `tick` stops the loop with that code

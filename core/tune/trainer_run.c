@@ -37,8 +37,15 @@ int srq_train_schedule_of(const struct srq_plugin *p, void *self, struct srq_tra
 
 static struct srq_walk_config walk_of(const struct srq_train_config *c)
 {
-    return (struct srq_walk_config){ c->model, SRQ_F32,          SRQ_F32,         c->schedule.batch,
-                                     1,        .backward = true, .vectors = true, .roundings = true };
+    return (struct srq_walk_config){ c->model,
+                                     SRQ_F32,
+                                     SRQ_F32,
+                                     c->schedule.batch,
+                                     1,
+                                     .backward = true,
+                                     .vectors = true,
+                                     .roundings = true,
+                                     .split = c->schedule.split_skip != 0 };
 }
 
 static struct srq_states_config states_of(const struct srq_train_config *c)

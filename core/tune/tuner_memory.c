@@ -55,7 +55,8 @@ static int measure_tape(struct srq_tuner *t, struct srq_error *err)
                                             .seq = t->cfg.seq,
                                             .dtype = t->cfg.cache,
                                             .drop_largest = t->tape_drop,
-                                            .roundings = t->cfg.roundings };
+                                            .roundings = t->cfg.roundings,
+                                            .split = t->cfg.split };
 
     return srq_unit_loss_bytes(t->model, t->compute, &target, &t->tape_bytes, err);
 }
@@ -155,7 +156,7 @@ static int take_memory(struct srq_tuner *t, struct srq_error *err)
         return srq_fail(err, -SRQ_ENOMEM, "no memory for the tuner's sample order");
     t->error_best = t->error_first + t->layers_cap;
     t->error_last = t->error_best + t->layers_cap;
-    return srq_tape_create(t->tape_bytes, t->compute, false, &t->tape, err);
+    return srq_tape_create(srq_tape_room(t->tape_bytes), t->compute, false, &t->tape, err);
 }
 
 int srq_tuner_create(const struct srq_tune_config *cfg, struct srq_tuner **out, struct srq_error *err)
