@@ -95,13 +95,18 @@ void srq_free(void *p)
 
 void *srq_pages_alloc(size_t size)
 {
+    return srq_pages_alloc_room(size, 0);
+}
+
+void *srq_pages_alloc_room(size_t size, size_t room)
+{
     void *p;
 
     if (size == 0)
         size = 1;
     if (!allowed(size))
         return NULL;
-    p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    p = mmap(NULL, size + room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
         return NULL;
 #ifdef MADV_HUGEPAGE

@@ -21,6 +21,9 @@ void srq_free(void *p);
 
 /* Page-aligned zeroed anonymous memory (huge pages advised), for arenas. Freed with srq_pages_free. */
 void *srq_pages_alloc(size_t size);
+/* With address space of `room` bytes behind it, for what is seldom reached (no huge pages there); freed with
+ * srq_pages_free(p, size + room). */
+void *srq_pages_alloc_room(size_t size, size_t room);
 void srq_pages_free(void *p, size_t size);
 
 /* Gives freed memory that malloc still holds back to the system, where the C library can. */

@@ -179,7 +179,7 @@ int srq_walk_create(const struct srq_walk_config *c, struct srq_walk **out, stru
     if (rc == 0)
         rc = srq_block_create(c->model, c->compute, &w->block, err);
     if (rc == 0)
-        rc = srq_tape_create(srq_tape_room(tape), c->compute, false, &w->tape, err);
+        rc = srq_tape_create_measured(tape, c->compute, &w->tape, err);
     if (rc == 0 && c->inputs) {
         w->inputs = srq_calloc((size_t)srq_model_unit_layers(c->model) + 1, sizeof(*w->inputs));
         rc = w->inputs != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory for a walk");

@@ -5,20 +5,25 @@
 
 #define ALIGN ((size_t)64)
 
-int srq_arena_init(struct srq_arena *a, size_t bytes, bool measure, struct srq_error *err)
+void srq_arena_measure(struct srq_arena *a)
 {
     memset(a, 0, sizeof(*a));
-    a->capacity = measure ? SIZE_MAX / 2 : bytes;
-    if (measure)
-        return 0;
-    a->base = srq_pages_alloc(bytes);
+    a->capacity = SIZE_MAX / 2;
+}
+
+int srq_arena_init(struct srq_arena *a, size_t bytes, size_t room, struct srq_error *err)
+{
+    memset(a, 0, sizeof(*a));
+    a->capacity = bytes;
+    a->room = room;
+    a->base = srq_pages_alloc_room(bytes, room);
     return a->base != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "no memory for an arena of %zu bytes", bytes);
 }
 
 void srq_arena_fini(struct srq_arena *a)
 {
     if (a->base != NULL)
-        srq_pages_free(a->base, a->capacity);
+        srq_pages_free(a->base, a->capacity + a->room);
     srq_free(a->holes);
     memset(a, 0, sizeof(*a));
 }
@@ -80,7 +85,7 @@ int srq_arena_take(struct srq_arena *a, size_t bytes, struct srq_block_mem *out,
         if (a->holes[hole].size == 0)
             drop_hole(a, hole);
     } else {
-        if (size > a->capacity - a->top)
+        if (size > a->capacity + a->room - a->top)
             return srq_fail(err, -SRQ_ELIMIT, "the arena of %zu bytes is full: %zu in use, %zu more wanted",
                             a->capacity, a->used, size);
         out->offset = a->top;

@@ -18,13 +18,15 @@ struct srq_block_mem {
 struct srq_arena {
     char *base;      /* NULL when measuring */
     size_t capacity; /* SIZE_MAX when measuring */
+    size_t room;     /* address space behind that, for blocks that find no hole */
     size_t top;      /* end of the highest block in use */
     size_t used, peak;
     struct srq_block_mem *holes; /* free stretches below top, by offset, never adjacent */
     int hole_count, hole_cap;
 };
 
-int srq_arena_init(struct srq_arena *a, size_t bytes, bool measure, struct srq_error *err);
+int srq_arena_init(struct srq_arena *a, size_t bytes, size_t room, struct srq_error *err);
+void srq_arena_measure(struct srq_arena *a); /* one without memory */
 void srq_arena_fini(struct srq_arena *a);
 void srq_arena_reset(struct srq_arena *a); /* frees all blocks; the peak stays */
 /* Room for `bytes` (0 counts as 1), 64-byte aligned: the smallest hole that is large enough, else above the top.

@@ -55,10 +55,11 @@ static const char *const kind_names[SRQ_TAPE_KINDS] = {
 
 /* ---- life ---- */
 
-int srq_tape_create(size_t bytes, enum srq_dtype dtype, bool measure, struct srq_tape **out, struct srq_error *err)
+static int create(size_t bytes, size_t room, enum srq_dtype dtype, bool measure, struct srq_tape **out,
+                  struct srq_error *err)
 {
     struct srq_tape *t;
-    int rc;
+    int rc = 0;
 
     *out = NULL;
     if (dtype != SRQ_F32 && dtype != SRQ_BF16)
@@ -66,7 +67,10 @@ int srq_tape_create(size_t bytes, enum srq_dtype dtype, bool measure, struct srq
     t = srq_calloc(1, sizeof(*t));
     if (t == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "no memory for a tape");
-    rc = srq_arena_init(&t->arena, bytes, measure, err);
+    if (measure)
+        srq_arena_measure(&t->arena);
+    else
+        rc = srq_arena_init(&t->arena, bytes, room, err);
     if (rc != 0) {
         srq_free(t);
         return rc;
@@ -76,6 +80,16 @@ int srq_tape_create(size_t bytes, enum srq_dtype dtype, bool measure, struct srq
     t->recording = true;
     *out = t;
     return 0;
+}
+
+int srq_tape_create(size_t bytes, enum srq_dtype dtype, bool measure, struct srq_tape **out, struct srq_error *err)
+{
+    return create(bytes, 0, dtype, measure, out, err);
+}
+
+int srq_tape_create_measured(size_t bytes, enum srq_dtype dtype, struct srq_tape **out, struct srq_error *err)
+{
+    return create(bytes, bytes / 4, dtype, false, out, err);
 }
 
 void srq_tape_free(struct srq_tape *t)

@@ -21,15 +21,12 @@ struct srq_var {
     bool wants_grad;        /* somebody needs the gradient of this value */
 };
 
-/* Address space for an arena that was measured to need so many bytes. Where some layers round and others do not, or
- * gradients are wanted otherwise, values are placed otherwise than was measured, and as many bytes may be a longer
- * stretch; pages that are not reached cost nothing. */
-static inline size_t srq_tape_room(size_t bytes)
-{
-    return bytes + bytes / 4;
-}
 /* An arena of `bytes`; dtype F32 or BF16. measure: no memory, see above. */
 int srq_tape_create(size_t bytes, enum srq_dtype dtype, bool measure, struct srq_tape **out, struct srq_error *err);
+/* One that was measured to need so many bytes, with address space of a quarter as many behind it. Where some layers
+ * round and others do not, values are placed otherwise than was measured, and as many bytes may be a longer stretch;
+ * pages that are not reached take no memory. */
+int srq_tape_create_measured(size_t bytes, enum srq_dtype dtype, struct srq_tape **out, struct srq_error *err);
 void srq_tape_free(struct srq_tape *t);
 void srq_tape_reset(struct srq_tape *t); /* forgets all values; keeps the memory */
 enum srq_dtype srq_tape_dtype(const struct srq_tape *t);

@@ -156,7 +156,7 @@ static int take_memory(struct srq_tuner *t, struct srq_error *err)
         return srq_fail(err, -SRQ_ENOMEM, "no memory for the tuner's sample order");
     t->error_best = t->error_first + t->layers_cap;
     t->error_last = t->error_best + t->layers_cap;
-    return srq_tape_create(srq_tape_room(t->tape_bytes), t->compute, false, &t->tape, err);
+    return srq_tape_create_measured(t->tape_bytes, t->compute, &t->tape, err);
 }
 
 int srq_tuner_create(const struct srq_tune_config *cfg, struct srq_tuner **out, struct srq_error *err)
