@@ -20,7 +20,8 @@ enum job_wish {
     WISH_PAUSE,
     WISH_CANCEL,
     WISH_FINISH,
-    WISH_STOP, /* daemon stop --jobs: pause, but stay in the queue */
+    WISH_STOP,  /* daemon stop --jobs: pause, but stay in the queue */
+    WISH_LIMIT, /* its time is over: pause, and fail */
 };
 
 struct srqd;
