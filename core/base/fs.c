@@ -31,8 +31,6 @@ static int code_of_errno(int e)
         return -SRQ_ENOMEM;
     case ENAMETOOLONG:
     case ELOOP:
-    case EISDIR:
-    case ENOTEMPTY:
         return -SRQ_EINVAL;
     case EFBIG:
         return -SRQ_ELIMIT;

@@ -37,6 +37,7 @@ int main(int argc, char **argv)
     struct srqd_options o;
     struct background bg = { 0 };
     struct srq_error err = { 0 };
+    int rc;
 
     if (options_parse(&o, argc, argv, &err) != 0) {
         fail(&err, EXIT_USAGE);
@@ -69,5 +70,7 @@ int main(int argc, char **argv)
     if (!o.foreground && background_enter(&bg, places->state, &err) != 0)
         return fail(&err, EXIT_REFUSED);
     s.idle_exit_s = o.idle_exit_s;
-    return srqd_run(&s, &bg) == 0 ? 0 : EXIT_REFUSED;
+    rc = srqd_run(&s, &bg);
+    srq_free(bg.state); /* it is there where it never came to serve */
+    return rc == 0 ? 0 : EXIT_REFUSED;
 }

@@ -120,6 +120,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
     (void)fd;
     (void)what;
     lifecycle_retry(&s->d);
+    supervise_limit(&s->d);
     (void)submission_allowed(&s->clients, NULL);
     listener_look_after(&s->clients);
     clients_look_after(&s->clients);

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What one user of srqd can do to another: latencies under load, and a soak of small jobs (TAP).
 
-usage: load.py [--idle 1000] [--slow 64] [--flood 64] [--seconds 20] [--jobs 300] [--places shipped|all] [--json FILE]
+usage: load.py [--idle 1000] [--slow 64] [--flood 64] [--seconds 20] [--jobs 300] [--plan 0.1]
+               [--places shipped|all] [--json FILE]
 
 One user opens idle connections, clients that ask for long answers and do not read them, and clients that ask without end.
 Meanwhile another (root) lists jobs and submits them:
@@ -9,8 +10,8 @@ Meanwhile another (root) lists jobs and submits them:
   submit   median at most 3 times that without load
   memory   of the daemon, at the end at most 32 MiB above that after the first tenth of the time
 Then that many small jobs run, each deleted when it is done; memory and descriptors are compared between the first third
-and the end. --places all opens the limits by user, so that all connections get in; with the shipped limits most are
-refused. Needs root, setpriv, $top_builddir and $top_srcdir: `make load` gives all that; LOAD_ARGS= are further arguments.
+and the end. Planning is a stand-in's, which takes --plan seconds where srq-worker would read headers. --places all opens
+the limits by user, so that all connections get in; with the shipped limits most are refused. Needs root, setpriv, $top_builddir and $top_srcdir: `make load` gives all that; LOAD_ARGS= are further arguments.
 """
 import argparse
 import json
@@ -31,6 +32,7 @@ p.add_argument("--flood", type=int, default=64)
 p.add_argument("--seconds", type=float, default=20)
 p.add_argument("--jobs", type=int, default=300)
 p.add_argument("--listed", type=int, default=100, help="jobs of the busy user, which it lists")
+p.add_argument("--plan", type=float, default=0.1, help="seconds that planning a job takes, as srq-worker needs them")
 p.add_argument("--places", choices=("shipped", "all"), default="shipped")
 p.add_argument("--json")
 p.add_argument("--attack", metavar="SOCKET", help=argparse.SUPPRESS)
@@ -119,7 +121,8 @@ def lists(d, c, seconds):
 
 
 def submits(d, c, count, tag):
-    return [timed(lambda: c.call("job.submit", spec=spec(d.top, "%s%d" % (tag, n)), paused=True)) for n in range(count)]
+    return [timed(lambda: c.call("job.submit", spec=spec(d.top, "%s%d" % (tag, n), plan_s=args.plan),
+                                  paused=True)) for n in range(count)]
 
 
 def ms(seconds):

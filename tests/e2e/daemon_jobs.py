@@ -157,6 +157,22 @@ def pause_frees_the_worker_and_resume_goes_on_where_it_was(d):
     assert sorted(iters) == list(range(60)), iters
 
 
+@with_daemon("[limits]\ntime_limit_s = 1\n")
+def a_job_whose_time_is_over_fails_and_can_go_on(d):
+    c = d.client(timeout=60)
+    job = c.call("job.submit", spec=spec(d.top, steps=1000000, checkpoint_every=1))["job"]
+    got = wait_state(c, job, "failed", timeout=60)
+    assert "it ran for the 1 s that a job may run at a stretch (time_limit_s)" in got["reason"], got
+    assert got["restarts"] == 0 and got["exit_code"] == 10, got
+    d.configure("")
+    c.call("daemon.reload")
+    before = journal_lines(d, job)
+    c.call("job.resume", job=job)
+    wait_state(c, job, "running")
+    wait_until("it goes on", lambda: journal_lines(d, job) > before + 5)
+    c.call("job.cancel", job=job)
+
+
 @with_daemon()
 def finish_ends_a_job_early_but_well(d):
     c = d.client()

@@ -96,7 +96,7 @@ def a_plan_as_long_as_its_user_likes_holds_nobody_up(d):
     os.replace(folder + "/new", folder + "/plan.json")
     for _ in range(3):
         refused(c, "limit", "has more than 200000 layers", "job.plan", job=job)
-    assert memory(d) < before + (128 << 20), "%d MiB" % ((memory(d) - before) >> 20)
+    assert memory(d) < before + (256 << 20), "%d MiB" % ((memory(d) - before) >> 20)
 
 
 @with_daemon(FAST)

@@ -294,6 +294,37 @@ static void the_queue_orders_by_priority_then_submission(void **state)
         job_free(j[i]);
 }
 
+static void users_whose_jobs_wait_take_turns(void **state)
+{
+    static const struct {
+        uid_t uid;
+        int priority;
+        enum srq_job_state state;
+        int position;
+    } rows[] = {
+        { 1, 0, SRQ_JOB_RUNNING, 0 }, { 1, 0, SRQ_JOB_QUEUED, 3 }, { 1, 0, SRQ_JOB_QUEUED, 6 },
+        { 1, 0, SRQ_JOB_QUEUED, 7 },  { 2, 0, SRQ_JOB_QUEUED, 2 }, { 2, 0, SRQ_JOB_QUEUED, 4 },
+        { 3, 0, SRQ_JOB_QUEUED, 5 },  { 3, 1, SRQ_JOB_QUEUED, 1 },
+    };
+    enum { N = sizeof(rows) / sizeof(rows[0]) };
+    struct srqd d = { .jobs = TAILQ_HEAD_INITIALIZER(d.jobs) };
+    struct job *j[N];
+
+    (void)state;
+    for (int i = 0; i < N; i++) {
+        j[i] = sample_job(&d, "x");
+        j[i]->number = i;
+        j[i]->uid = rows[i].uid;
+        j[i]->priority = rows[i].priority;
+        j[i]->state = rows[i].state;
+        TAILQ_INSERT_TAIL(&d.jobs, j[i], entry);
+    }
+    for (int i = 0; i < N; i++)
+        assert_int_equal(queue_position(j[i]), rows[i].position);
+    for (int i = 0; i < N; i++)
+        job_free(j[i]);
+}
+
 static void new_ids_are_unlike_those_taken(void **state)
 {
     struct srqd d = { .jobs = TAILQ_HEAD_INITIALIZER(d.jobs) };
@@ -330,6 +361,7 @@ int main(void)
         cmocka_unit_test(exit_codes_mean_what_the_worker_says),
         cmocka_unit_test(a_process_is_known_by_its_start_time),
         cmocka_unit_test(the_queue_orders_by_priority_then_submission),
+        cmocka_unit_test(users_whose_jobs_wait_take_turns),
         cmocka_unit_test(new_ids_are_unlike_those_taken),
     };
 

@@ -19,6 +19,9 @@ struct capture {
     struct srq_buf input, output, errors;
     size_t sent;
     pid_t pid;
+    int report; /* of launch_process */
+    char *program;
+    uid_t uid;
     bool exited;
     struct captured result;
     capture_done done;
@@ -35,6 +38,14 @@ static void drop(struct event **e)
     *e = NULL;
 }
 
+static void note_failure(struct capture *c)
+{
+    const char *const argv[] = { c->program, NULL };
+    const struct launch l = { .argv = argv, .uid = c->uid };
+
+    c->result.failed = launch_report(&l, c->report, &c->result.why);
+}
+
 static void finish(struct capture *c)
 {
     if (!c->exited || c->out != NULL || c->err != NULL)
@@ -42,19 +53,24 @@ static void finish(struct capture *c)
     c->result.out = c->output.data != NULL ? c->output.data : "";
     c->result.out_len = c->output.len;
     c->result.err = c->errors.data != NULL ? c->errors.data : "";
+    note_failure(c);
     c->done(&c->result, c->ctx);
     drop(&c->in);
     event_free(c->timeout);
     srq_buf_fini(&c->input);
     srq_buf_fini(&c->output);
     srq_buf_fini(&c->errors);
+    close(c->report);
+    srq_free(c->program);
     srq_free(c);
 }
 
 static void kill_group(struct capture *c)
 {
-    if (!c->exited)
-        kill(-c->pid, SIGKILL);
+    if (c->exited)
+        return;
+    kill(c->pid, SIGKILL); /* it may not have its group yet */
+    kill(-c->pid, SIGKILL);
 }
 
 static void on_write(evutil_socket_t fd, short what, void *ctx)
@@ -195,6 +211,11 @@ int capture_start(struct event_base *base, struct children *children, const stru
     l.in = p[0];
     l.out = p[3];
     l.err = p[5];
+    l.report = &c->report; /* the loop does not wait for the program to be executed */
+    c->report = -1;
+    c->uid = w->uid;
+    if (rc == 0 && (c->program = srq_strdup(w->argv[0])) == NULL)
+        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory starting %s", w->argv[0]);
     if (rc == 0)
         rc = launch_process(&l, &c->pid, err);
     if (rc == 0) {
@@ -206,7 +227,7 @@ int capture_start(struct event_base *base, struct children *children, const stru
         if (c->timeout == NULL || c->out == NULL || c->err == NULL || evtimer_add(c->timeout, &tv) != 0 ||
             children_watch(children, c->pid, on_exit_of, c, err) != 0) {
             rc = srq_fail(err, -SRQ_ENOMEM, "out of memory watching %s", w->argv[0]);
-            kill(-c->pid, SIGKILL);
+            kill_group(c);
         }
     }
     for (int i = 0; i < 6; i++)
@@ -221,6 +242,9 @@ int capture_start(struct event_base *base, struct children *children, const stru
     srq_buf_fini(&c->input);
     srq_buf_fini(&c->output);
     srq_buf_fini(&c->errors);
+    if (c->report >= 0)
+        close(c->report);
+    srq_free(c->program);
     srq_free(c);
     return rc;
 }

@@ -13,7 +13,9 @@ struct captured {
     const char *err; /* the beginning of standard error, NUL-terminated */
     int status;      /* as waitpid gives it */
     bool timed_out;
-    bool too_long; /* printed more than the cap and was killed */
+    bool too_long;        /* printed more than the cap and was killed */
+    int failed;           /* not 0: the program was never executed; a negative code, */
+    struct srq_error why; /* and why */
 };
 
 typedef void (*capture_done)(const struct captured *c, void *ctx);

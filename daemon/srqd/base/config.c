@@ -49,6 +49,8 @@ static const struct config_row rows[] = {
       "the same of one user's running jobs" },
     { "limits", "user_max_queued", CONFIG_INT, AT(user_max_queued), 0, 1000000, "1000",
       "unfinished jobs that one user may have" },
+    { "limits", "time_limit_s", CONFIG_INT, AT(time_limit_s), 0, 31536000, "0",
+      "time that a job may run at a stretch; then it fails, its checkpoint kept" },
     { "access", "socket_group", CONFIG_NAME, AT(socket_group), 0, 0, "srq",
       "group that may use the system service; *: everybody" },
     { "access", "admin_group", CONFIG_NAME, AT(admin_group), 0, 0, "srq-admin",

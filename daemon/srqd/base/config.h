@@ -31,6 +31,7 @@ struct srqd_config {
     /* [limits] */
     int64_t max_running, max_threads, max_memory;
     int64_t user_max_running, user_max_threads, user_max_memory, user_max_queued;
+    int64_t time_limit_s; /* of a worker */
     /* [access] */
     char socket_group[64], admin_group[64];
     bool look_all;

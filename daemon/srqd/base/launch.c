@@ -138,16 +138,27 @@ static _Noreturn void run_child(const struct launch *l, const struct identity *i
     _exit(write(report, &e, sizeof(e)) == (ssize_t)sizeof(e) ? 127 : 126);
 }
 
-static int failed_start(const struct launch *l, const struct identity *id, int e, struct srq_error *err)
+static int failed_start(const struct launch *l, const char *user, int e, struct srq_error *err)
 {
     const int why = e & 0xffff;
     const bool passing = why == EAGAIN || why == ENOMEM || why == EMFILE || why == ENFILE || why == ETXTBSY;
 
     if (e >> 16 == 1)
-        return srq_fail(err, passing ? -SRQ_ELIMIT : -SRQ_EPERM, "cannot start %s as user %s: %s", l->argv[0], id->name,
+        return srq_fail(err, passing ? -SRQ_ELIMIT : -SRQ_EPERM, "cannot start %s as user %s: %s", l->argv[0], user,
                         strerror(why));
     return srq_fail_field(err, passing ? -SRQ_ELIMIT : -SRQ_ENOENT, l->argv[0], "cannot execute %s: %s", l->argv[0],
                           strerror(why));
+}
+
+int launch_report(const struct launch *l, int report, struct srq_error *err)
+{
+    char user[256];
+    int e;
+
+    if (read(report, &e, sizeof(e)) != (ssize_t)sizeof(e))
+        return 0;
+    user_name_of(l->uid, user, sizeof(user));
+    return failed_start(l, user, e, err);
 }
 
 int launch_process(const struct launch *l, pid_t *pid, struct srq_error *err)
@@ -173,13 +184,17 @@ int launch_process(const struct launch *l, pid_t *pid, struct srq_error *err)
     close(report[1]);
     if (*pid < 0) {
         rc = srq_fail(err, -SRQ_ELIMIT, "cannot start %s: %s", l->argv[0], strerror(errno));
+    } else if (l->report != NULL) {
+        *l->report = report[0];
+        report[0] = -1;
     } else if (read(report[0], &e, sizeof(e)) == (ssize_t)sizeof(e)) {
         /* Closed without a word by a successful exec. */
-        rc = failed_start(l, id, e, err);
+        rc = failed_start(l, id->name, e, err);
         waitpid(*pid, &wstatus, 0);
         *pid = -1;
     }
-    close(report[0]);
+    if (report[0] >= 0)
+        close(report[0]);
 out:
     environment_free(envp);
     srq_free(id);

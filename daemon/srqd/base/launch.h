@@ -16,11 +16,17 @@ struct launch {
     const char *log_name;     /* NULL: as `out` and `err` say */
     int nice, oom_score_adj;
     mode_t mask; /* umask of the child */
+    /* NULL: it is waited for that the program is executed. Else that is not: it is the caller's descriptor to close,
+     * and launch_report says once the process has ended whether the program ever ran. */
+    int *report;
 };
 
 /* -SRQ_EPERM when we may not become that user; -SRQ_ENOENT naming the program when it cannot be executed; -SRQ_ELIMIT
  * when there were too few processes, descriptors or the like just now. */
 int launch_process(const struct launch *l, pid_t *pid, struct srq_error *err);
+
+/* Of an ended process that `l` was for: 0, or why the program could not be executed, as above. */
+int launch_report(const struct launch *l, int report, struct srq_error *err);
 
 /* User name of `uid` into `out`, or the number where it has none. */
 void user_name_of(uid_t uid, char *out, size_t cap);

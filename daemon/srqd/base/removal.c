@@ -82,7 +82,7 @@ static void on_done(const struct captured *c, void *ctx)
     if (strncmp(said, PROGRAM ": ", sizeof(PROGRAM ": ") - 1) == 0)
         text += sizeof(PROGRAM ": ") - 1;
     srq_escape_control(text[0] != '\0' ? text : PROGRAM " was ended", clean, sizeof(clean));
-    srq_fail(&err, -SRQ_EIO, "%.900s", clean);
+    srq_fail(&err, -SRQ_EIO, "%.900s", c->failed != 0 ? c->why.text : clean);
     settle(r, &err);
     start_next(r);
 }

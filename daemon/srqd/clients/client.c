@@ -42,6 +42,11 @@ static void count_output(struct evbuffer *out, const struct evbuffer_cb_info *in
     c->share->output -= info->n_deleted;
 }
 
+static size_t all_waiting(const struct client *c)
+{
+    return client_waiting(c) + c->held_bytes;
+}
+
 /* What waits for the client counts no more. */
 static void forget_output(struct client *c)
 {
@@ -49,7 +54,7 @@ static void forget_output(struct client *c)
         return;
     c->counted = false;
     evbuffer_remove_cb(bufferevent_get_output(c->bev), count_output, c);
-    c->share->output -= client_waiting(c);
+    c->share->output -= all_waiting(c);
 }
 
 static void close_soon(struct client *c)
@@ -75,7 +80,7 @@ size_t client_waiting(const struct client *c)
 static void drop_for_output(struct client *c, const char *limit)
 {
     srq_log(SRQ_LOG_WARN, "client %llu (uid %lu, pid %ld) does not read: %zu bytes wait (%s); dropped",
-            (unsigned long long)c->number, (unsigned long)c->peer.uid, (long)c->peer.pid, client_waiting(c), limit);
+            (unsigned long long)c->number, (unsigned long)c->peer.uid, (long)c->peer.pid, all_waiting(c), limit);
     close_soon(c);
 }
 
@@ -85,20 +90,20 @@ static struct client *most_waiting(const struct clients *all, const struct share
 
     TAILQ_FOREACH(c, &all->list, entry)
     {
-        if (c->share == s && c->counted && (most == NULL || client_waiting(c) > client_waiting(most)))
+        if (c->share == s && c->counted && (most == NULL || all_waiting(c) > all_waiting(most)))
             most = c;
     }
     return most;
 }
 
-static void bound_output(struct client *c)
+void client_bound(struct client *c)
 {
     const struct srqd_config *config = &c->all->d->config;
     struct client *most;
 
-    if (client_waiting(c) > (size_t)config->client_output_max)
+    if (!c->closing && all_waiting(c) > (size_t)config->client_output_max)
         drop_for_output(c, "client_output_max");
-    while (c->share->output > (size_t)config->user_output_max && (most = most_waiting(c->all, c->share)) != NULL)
+    else if (c->share->output > (size_t)config->user_output_max && (most = most_waiting(c->all, c->share)) != NULL)
         drop_for_output(most, "user_output_max");
 }
 
@@ -114,7 +119,7 @@ void client_send_copy(struct client *c, const char *line, size_t len)
     if (bufferevent_write(c->bev, line, len) != 0)
         close_soon(c);
     else
-        bound_output(c);
+        client_bound(c);
 }
 
 void client_send(struct client *c, char *line)

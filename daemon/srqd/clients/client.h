@@ -83,7 +83,7 @@ struct client {
     bool hello;
     bool half_closed; /* it sends no more, but reads */
     bool gone;        /* nor does it read */
-    bool counted;     /* what waits for it is in share->output */
+    bool counted;     /* what waits for it, and its samples held back, are in share->output */
     bool closing;     /* goes when its output is written */
     int faults;       /* frames that were no message */
     int later;        /* answers under way */
@@ -91,6 +91,7 @@ struct client {
     struct turn replays;   /* of its subscriptions */
     struct held_list held; /* samples held back, newest of each series */
     int held_count;
+    size_t held_bytes;
     uint64_t next_subscription;
     struct look_list looks;     /* reports that are being read for it */
     struct gather_list gathers; /* pages of journals that are being read for it */
@@ -113,6 +114,8 @@ void client_send(struct client *c, char *line);
 /* The same for a line that goes to many: it stays the caller's. NULL: there was no memory for it. */
 void client_send_copy(struct client *c, const char *line, size_t len);
 size_t client_waiting(const struct client *c); /* bytes of output */
+/* Drops it, or the one of its user for whom the most waits, where output and samples held back pass the hard limits. */
+void client_bound(struct client *c);
 
 /* Answers request `id` of method `m`: `result` (consumed) when rc is 0, else `err`. A result that does not match the
  * table is replaced by an error: what workers wrote never reaches a client unchecked. */

@@ -15,6 +15,7 @@
 
 #define SUBSCRIPTIONS_MAX 64
 #define HELD_MAX 4096
+#define HELD_BYTES 1024 /* of one, beside its name */
 
 struct subscription {
     TAILQ_ENTRY(subscription) entry;
@@ -29,6 +30,7 @@ struct held_sample {
     TAILQ_ENTRY(held_sample) entry;
     char *key;
     uint64_t hash;     /* of the key */
+    size_t bytes;      /* about what it takes */
     const char *event; /* in the table */
     cJSON *params;
     int64_t skipped;
@@ -66,6 +68,9 @@ static void held_free(struct client *c, struct held_sample *h)
 {
     TAILQ_REMOVE(&c->held, h, entry);
     c->held_count--;
+    c->held_bytes -= h->bytes;
+    if (c->counted)
+        c->share->output -= h->bytes;
     srq_free(h->key);
     cJSON_Delete(h->params);
     srq_free(h);
@@ -128,8 +133,12 @@ static void hold_sample(struct client *c, const char *event, const cJSON *params
     h->hash = srq_hash64(key, strlen(key));
     h->event = event;
     h->params = copy;
+    h->bytes = strlen(key) + HELD_BYTES; /* the name of a layer, the only long member of a sample, is in the key */
     TAILQ_INSERT_TAIL(&c->held, h, entry);
     c->held_count++;
+    c->held_bytes += h->bytes;
+    c->share->output += h->bytes;
+    client_bound(c);
 }
 
 static bool wants_event(const struct subscription *s, const char *event)

@@ -144,11 +144,13 @@ static void described(const struct captured *c, void *ctx)
     cJSON *json = NULL, *list, *result = NULL;
     int rc = 0;
 
-    if (!c->timed_out && !c->too_long)
+    if (c->failed != 0)
+        rc = srq_fail_field(&err, c->failed, c->why.field, "%s", c->why.text);
+    else if (!c->timed_out && !c->too_long)
         rc = srq_json_parse(c->out, c->out_len, SRQ_DEPTH_MAX, &json, &err);
     if (json != NULL)
         rc = srq_proto_refusal(json, &err);
-    if (json == NULL || (rc == 0 && (!WIFEXITED(c->status) || WEXITSTATUS(c->status) != 0)))
+    if ((json == NULL && c->failed == 0) || (rc == 0 && (!WIFEXITED(c->status) || WEXITSTATUS(c->status) != 0)))
         rc = srq_fail(&err, one && WIFEXITED(c->status) && WEXITSTATUS(c->status) == 1 ? -SRQ_ENOENT : -SRQ_EIO,
                       "%s --describe failed: %.500s", l->all->d->places.worker, c->timed_out ? "timed out" : c->err);
     list = cJSON_GetObjectItemCaseSensitive(json, "plugins");

@@ -49,7 +49,7 @@ static int pause_job(const struct request *r, cJSON **result, struct srq_error *
     if (j->state == SRQ_JOB_QUEUED) {
         job_set_reason(j, "paused on request");
         job_move(j, SRQ_JOB_PAUSED, r->c->peer.uid);
-    } else if (job_active(j) && j->wish != WISH_CANCEL) {
+    } else if (job_active(j) && j->wish != WISH_CANCEL && j->wish != WISH_LIMIT) {
         supervise_wish(j, WISH_PAUSE);
     } else {
         return wrong_state(r, "paused", err);
@@ -77,7 +77,7 @@ static int finish(const struct request *r, cJSON **result, struct srq_error *err
 {
     struct job *j = r->job;
 
-    if (job_active(j) && j->wish != WISH_CANCEL) {
+    if (job_active(j) && j->wish != WISH_CANCEL && j->wish != WISH_LIMIT) {
         supervise_wish(j, WISH_FINISH);
     } else if (j->state == SRQ_JOB_PAUSED || j->state == SRQ_JOB_QUEUED) {
         /* It needs a worker once more to round the rest and export. */

@@ -20,7 +20,8 @@ enum job_wish {
     WISH_PAUSE,
     WISH_CANCEL,
     WISH_FINISH,
-    WISH_STOP, /* daemon stop --jobs: pause, but stay in the queue */
+    WISH_STOP,  /* daemon stop --jobs: pause, but stay in the queue */
+    WISH_LIMIT, /* its time is over: pause, and fail */
 };
 
 struct srqd;
@@ -58,7 +59,8 @@ struct job {
     int64_t told_memory; /* the most that its worker says it planned or used; 0: not said */
     char stage[32], unit[32];
     double done, total, rate, eta_s; /* negative: unknown */
-    int position;                    /* among those that wait, from 1; queue.c keeps it */
+    int position;                    /* among those that wait, from 1; queue.c keeps it, and: */
+    int64_t share;                   /* how many of its user's run or wait before it */
     bool changing;                   /* srq-worker --change runs: no worker is started meanwhile */
     struct worker *worker;           /* what those who run it keep with it */
 };

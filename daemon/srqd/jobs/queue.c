@@ -1,6 +1,7 @@
-/* Admission. Higher priority first, then order of submission. A job that the limits in sum hold back also holds back
- * those behind it, so that a large job is not overtaken for ever; a job held back by its user's own limits is
- * passed. */
+/* Admission. Higher priority first, then users with fewer jobs that run, then order of submission: users whose jobs
+ * wait get their turns one after the other, however many jobs each has. A job that the limits in sum hold back also
+ * holds back those behind it, so that a large job is not overtaken for ever; a job held back by its user's own limits
+ * is passed. */
 #include "daemon/srqd/jobs/queue.h"
 
 #include "core/base/alloc.h"
@@ -11,9 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool before(const struct job *a, const struct job *b)
+static int compare(const struct job *a, const struct job *b, bool by_share)
 {
-    return a->priority != b->priority ? a->priority > b->priority : a->number < b->number;
+    if (a->priority != b->priority)
+        return a->priority > b->priority ? -1 : 1;
+    if (by_share && a->share != b->share)
+        return a->share < b->share ? -1 : 1;
+    return a->number < b->number ? -1 : a->number > b->number;
 }
 
 static void add(struct usage *u, const struct job *j)
@@ -37,18 +42,74 @@ struct usage queue_usage(const struct srqd *d, uid_t uid)
     return u;
 }
 
-static int by_order(const void *a, const void *b)
-{
-    const struct job *x = *(struct job *const *)a, *y = *(struct job *const *)b;
+/* What runs, of all and by user, so that many who wait are not each counted against all who run. */
+struct in_use {
+    struct usage sum;
+    struct {
+        uid_t uid;
+        struct usage usage;
+    } * users;
+    size_t count, room;
+};
 
-    return before(x, y) ? -1 : before(y, x);
+static struct usage *of_user(struct in_use *u, uid_t uid)
+{
+    for (size_t i = 0; i < u->count; i++) {
+        if (u->users[i].uid == uid)
+            return &u->users[i].usage;
+    }
+    if (u->count == u->room) {
+        size_t room = u->room > 0 ? 2 * u->room : 8;
+        void *more = srq_realloc(u->users, room * sizeof(*u->users));
+
+        if (more == NULL)
+            return NULL;
+        u->users = more;
+        u->room = room;
+    }
+    u->users[u->count].uid = uid;
+    u->users[u->count].usage = (struct usage){ 0 };
+    return &u->users[u->count++].usage;
 }
 
-/* Those that wait, in order, with their positions; srq_free. NULL: there are none, or no memory. */
+static bool count_use(const struct srqd *d, struct in_use *u)
+{
+    const struct job *j;
+    struct usage *user;
+
+    u->sum = (struct usage){ 0 };
+    u->count = 0;
+    TAILQ_FOREACH(j, &d->jobs, entry)
+    {
+        if (!job_active(j))
+            continue;
+        user = of_user(u, j->uid);
+        if (user == NULL)
+            return false;
+        add(user, j);
+        add(&u->sum, j);
+    }
+    return true;
+}
+
+static int by_order(const void *a, const void *b)
+{
+    return compare(*(struct job *const *)a, *(struct job *const *)b, false);
+}
+
+static int by_share(const void *a, const void *b)
+{
+    return compare(*(struct job *const *)a, *(struct job *const *)b, true);
+}
+
+/* Those that wait, in order, with their positions; srq_free. NULL: there are none, or no memory. A job's share is how
+ * many of its user's run or stand before it. */
 static struct job **line_up(struct srqd *d, size_t *count)
 {
+    struct in_use use = { 0 };
     struct job *j, **line = NULL;
     size_t n = 0;
+    bool counted = count_use(d, &use);
 
     TAILQ_FOREACH(j, &d->jobs, entry)
     {
@@ -56,17 +117,24 @@ static struct job **line_up(struct srqd *d, size_t *count)
         n += j->state == SRQ_JOB_QUEUED;
     }
     *count = 0;
-    if (n == 0 || (line = srq_calloc(n, sizeof(*line))) == NULL)
-        return NULL;
-    TAILQ_FOREACH(j, &d->jobs, entry)
-    {
-        if (j->state == SRQ_JOB_QUEUED)
-            line[(*count)++] = j;
+    if (counted && n > 0 && (line = srq_calloc(n, sizeof(*line))) != NULL) {
+        TAILQ_FOREACH(j, &d->jobs, entry)
+        {
+            if (j->state == SRQ_JOB_QUEUED)
+                line[(*count)++] = j;
+        }
+        qsort(line, n, sizeof(*line), by_order);
+        for (size_t i = 0; i < n; i++) {
+            struct usage *user = of_user(&use, line[i]->uid);
+
+            line[i]->share = user != NULL ? user->running++ : 0;
+        }
+        qsort(line, n, sizeof(*line), by_share);
+        for (size_t i = 0; i < n; i++)
+            line[i]->position = (int)i + 1;
+        d->lined_up = true;
     }
-    qsort(line, n, sizeof(*line), by_order);
-    for (size_t i = 0; i < n; i++)
-        line[i]->position = (int)i + 1;
-    d->lined_up = true;
+    srq_free(use.users);
     return line;
 }
 
@@ -154,56 +222,6 @@ int queue_could_start(const struct job *j, struct srq_error *err)
     amount(wanted, sizeof(wanted), over->wanted, over->bytes);
     return srq_fail_field(err, -SRQ_ELIMIT, over->key, "the job needs %s %s, more than this daemon's limit %s = %s",
                           wanted, over->what, over->key, limit);
-}
-
-/* What runs, of all and by user, so that many who wait are not each counted against all who run. */
-struct in_use {
-    struct usage sum;
-    struct {
-        uid_t uid;
-        struct usage usage;
-    } * users;
-    size_t count, room;
-};
-
-static struct usage *of_user(struct in_use *u, uid_t uid)
-{
-    for (size_t i = 0; i < u->count; i++) {
-        if (u->users[i].uid == uid)
-            return &u->users[i].usage;
-    }
-    if (u->count == u->room) {
-        size_t room = u->room > 0 ? 2 * u->room : 8;
-        void *more = srq_realloc(u->users, room * sizeof(*u->users));
-
-        if (more == NULL)
-            return NULL;
-        u->users = more;
-        u->room = room;
-    }
-    u->users[u->count].uid = uid;
-    u->users[u->count].usage = (struct usage){ 0 };
-    return &u->users[u->count++].usage;
-}
-
-static bool count_use(const struct srqd *d, struct in_use *u)
-{
-    const struct job *j;
-    struct usage *user;
-
-    u->sum = (struct usage){ 0 };
-    u->count = 0;
-    TAILQ_FOREACH(j, &d->jobs, entry)
-    {
-        if (!job_active(j))
-            continue;
-        user = of_user(u, j->uid);
-        if (user == NULL)
-            return false;
-        add(user, j);
-        add(&u->sum, j);
-    }
-    return true;
 }
 
 /* Whether `j` may start now; its reason says why not. *blocks: nobody behind it may start either. */

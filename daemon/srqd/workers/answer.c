@@ -28,6 +28,8 @@ int worker_answer_read(const struct srqd *d, const struct captured *c, const cha
     int rc;
 
     *out = NULL;
+    if (c->failed != 0)
+        return srq_fail_field(err, c->failed, c->why.field, "%s", c->why.text);
     if (c->timed_out)
         return srq_fail(err, -SRQ_ETIMEOUT, "%s %s took longer than %lld s (plan_timeout_s)", d->places.worker, doing,
                         (long long)d->config.plan_timeout_s);

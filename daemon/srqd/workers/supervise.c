@@ -25,10 +25,12 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-#define CHANGING_S 0.1 /* how often a start that a change of the plan holds up is tried */
-#define POLL_S 1.0     /* adopted workers where the kernel has no pidfd */
+#define CHANGING_S 0.1      /* how often a start that a change of the plan holds up is tried */
+#define LIMIT_GRACE_S 300.0 /* for a last checkpoint of a worker whose time is over */
+#define POLL_S 1.0          /* adopted workers where the kernel has no pidfd */
 
 static void start_worker(struct job *j);
 static void worker_gone(struct job *j, bool known, int status);
@@ -208,8 +210,9 @@ static void on_grace_over(evutil_socket_t fd, short what, void *ctx)
     (void)what;
     if (j->pid <= 0)
         return;
-    srq_log(SRQ_LOG_WARN, "job %s: its worker did not end %lld s after it was canceled; killed", j->id,
-            (long long)j->d->config.cancel_grace_s);
+    srq_log(SRQ_LOG_WARN, "job %s: its worker did not end %lld s after it was %s; killed", j->id,
+            j->wish == WISH_LIMIT ? (long long)LIMIT_GRACE_S : (long long)j->d->config.cancel_grace_s,
+            j->wish == WISH_LIMIT ? "to pause, its time over" : "canceled");
     j->worker->killed = true;
     /* Its own session: the group is the worker and what it started. */
     if (process_start_time(j->pid) == j->pid_start)
@@ -222,6 +225,10 @@ static void pass_wish_on(struct job *j)
     case WISH_PAUSE:
     case WISH_STOP:
         worker_link_command(j, "worker.pause");
+        break;
+    case WISH_LIMIT:
+        worker_link_command(j, "worker.pause");
+        set_timer(j, LIMIT_GRACE_S, on_grace_over);
         break;
     case WISH_CANCEL:
         worker_link_command(j, "worker.cancel");
@@ -520,9 +527,20 @@ void supervise_catch_up(struct job *j, void (*done)(void *ctx), void *ctx)
     read_on(j, &j->worker->change, on_caught_up);
 }
 
+static void out_of_time(struct job *j)
+{
+    job_set_reason(j,
+                   "it ran for the %lld s that a job may run at a stretch (time_limit_s); resumed, it goes on from its "
+                   "checkpoint",
+                   (long long)j->d->config.time_limit_s);
+    job_move(j, SRQ_JOB_FAILED, BY_SRQD);
+}
+
 static void crashed(struct job *j, const char *cause)
 {
-    if (j->wish == WISH_CANCEL) {
+    if (j->wish == WISH_LIMIT)
+        out_of_time(j);
+    else if (j->wish == WISH_CANCEL) {
         job_clear_reason(j);
         job_move(j, SRQ_JOB_CANCELED, BY_SRQD);
     } else if (j->wish == WISH_PAUSE || j->wish == WISH_STOP) {
@@ -539,6 +557,10 @@ static void crashed(struct job *j, const char *cause)
 
 static void paused(struct job *j)
 {
+    if (j->wish == WISH_LIMIT) {
+        out_of_time(j);
+        return;
+    }
     if (j->wish == WISH_STOP || j->wish == WISH_FINISH) {
         if (j->wish == WISH_STOP)
             j->wish = WISH_NONE;
@@ -605,6 +627,29 @@ static void worker_gone(struct job *j, bool known, int status)
     j->worker->known = known;
     j->worker->status = status;
     read_on(j, &j->worker->reading, decide);
+}
+
+/* Since its process started, which may have been before ours. */
+static double running_s(const struct job *j)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9 - (double)j->pid_start / (double)sysconf(_SC_CLK_TCK);
+}
+
+void supervise_limit(struct srqd *d)
+{
+    struct job *j;
+
+    if (d->config.time_limit_s <= 0)
+        return;
+    TAILQ_FOREACH(j, &d->jobs, entry)
+    {
+        if (j->pid > 0 && j->pid_start > 0 && (j->wish == WISH_NONE || j->wish == WISH_FINISH) &&
+            running_s(j) > (double)d->config.time_limit_s)
+            supervise_wish(j, WISH_LIMIT);
+    }
 }
 
 void supervise_let_go(struct job *j)

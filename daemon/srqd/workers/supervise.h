@@ -11,6 +11,9 @@ void supervise_start(struct job *j);
 void supervise_recover(struct job *j);
 /* Asks the worker; remembered until it has answered by ending. Only for active jobs. */
 void supervise_wish(struct job *j, enum job_wish wish);
+/* Ends the workers that have run for longer than a job may at a stretch: each has time for a checkpoint, and its job
+ * fails with that reason. */
+void supervise_limit(struct srqd *d);
 /* Whether its journal is being read, after which it is known what becomes of it. */
 bool supervise_reading(const struct job *j);
 /* Takes what the journal of a job without a worker has got since, tells subscribers, then calls `done`, once; also
