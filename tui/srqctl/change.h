@@ -8,15 +8,15 @@
 
 /* Options that every change has; the macro stands at the end of a verb's own table. */
 #define CTL_CHANGE_OPTIONS                                                                             \
-    { "propagate", 'p', NULL, CTL_C_NONE, NULL, "tune every later block again too", false },           \
+    { "propagate", 0, NULL, CTL_C_NONE, NULL, "tune every later block again too", false },             \
         { "revision", 'r', "N", CTL_C_NONE, NULL, "refuse unless the plan has this revision", false }, \
-        { "dry-run", 'n', NULL, CTL_C_NONE, NULL, "only say what would change", false },               \
+        { "dry-run", 0, NULL, CTL_C_NONE, NULL, "only say what would change", false },                 \
     {                                                                                                  \
         .name = NULL                                                                                   \
     }
-#define CTL_CHANGE_AFTER                                                                                         \
-    {                                                                                                            \
-        "after", 'a', NULL, CTL_C_NONE, NULL, "let the block being tuned finish first (else it restarts)", false \
+#define CTL_CHANGE_AFTER                                                                                       \
+    {                                                                                                          \
+        "after", 0, NULL, CTL_C_NONE, NULL, "let the block being tuned finish first (else it restarts)", false \
     }
 
 /* Asks for `method` with `params` (consumed) and what the options above add, and shows the answer. An exit code. */

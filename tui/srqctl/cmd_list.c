@@ -9,8 +9,8 @@
 #include <string.h>
 
 const struct ctl_option ctl_list_options[] = {
-    { "state", 's', "STATE", CTL_C_WORDS, "queued starting running paused done failed canceled",
-      "only jobs in this state", true },
+    { "states", 0, "LIST", CTL_C_CHOICE, "queued starting running paused done failed canceled",
+      "only jobs in these states", true },
     { "all", 'a', NULL, CTL_C_NONE, NULL, "other users' jobs too, where the configuration opens them", false },
     { "limit", 'n', "N", CTL_C_NONE, NULL, "only the newest N", false },
     { .name = NULL },
@@ -54,24 +54,21 @@ int ctl_cmd_list(struct ctl *ctl)
     cJSON *p = cJSON_CreateObject(), *reply = NULL, *states = NULL;
     const cJSON *job;
     struct ctl_table *t;
-    const char *state;
     double limit = 0;
-    size_t at = 0;
-    int rc;
+    int rc = ctl_names(&ctl->args, "states", &states, &err);
 
-    while ((state = ctl_next_value(&ctl->args, "state", &at)) != NULL) {
-        if (states == NULL)
-            states = cJSON_AddArrayToObject(p, "states");
-        cJSON_AddItemToArray(states, cJSON_CreateString(state));
-    }
+    if (states != NULL)
+        cJSON_AddItemToObject(p, "states", states);
     if (all)
         cJSON_AddTrueToObject(p, "all");
-    if (ctl_number(&ctl->args, "limit", 1, 10000, &limit, &err) != 0) {
+    if (rc == 0)
+        rc = ctl_whole(&ctl->args, "limit", 1, 10000, &limit, &err);
+    if (rc != 0) {
         cJSON_Delete(p);
         return ctl_complain(ctl, CTL_USAGE, &err);
     }
     if (limit > 0)
-        cJSON_AddNumberToObject(p, "limit", floor(limit));
+        cJSON_AddNumberToObject(p, "limit", limit);
     rc = ctl_connect(ctl, true);
     if (rc != CTL_OK) {
         cJSON_Delete(p);

@@ -83,8 +83,8 @@ void job_move(struct job *j, enum srq_job_state state, int64_t by)
         j->ended = srq_wall_s();
     if (!job_ended(j))
         j->ended = 0;
-    if (!job_active(j))
-        job_forget_progress(j);
+    if (job_ended(j))
+        job_forget_progress(j); /* one that is paused goes on from there */
     if (job_ended(j) || state == SRQ_JOB_PAUSED)
         j->wish = WISH_NONE;
     store(j, true, by);
