@@ -250,6 +250,7 @@ static const struct srq_field get_reply[] = {
     F_REQ("warnings", SRQ_T_STRINGS, "what the plan warned of"),
     F_NUL("exit_code", SRQ_T_INT, "how the last worker exited"),
     F_NUL("signal", SRQ_T_INT, "signal that killed the last worker"),
+    F_OPT("on_end_failure", SRQ_T_STRING, "what became of its on_end command; null: nothing wrong"),
     F_REQ("attached", SRQ_T_BOOL, "whether srqd hears its worker"),
     F_NUL("last_seq", SRQ_T_INT, "last journal line sent as an event since srqd started"),
     F_END

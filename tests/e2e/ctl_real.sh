@@ -83,7 +83,7 @@ ok "submit --json in \$(…) gives the id at once" test -n "$job"
 ok "the beginning of an id names the job" ctl_json "a['job'] == '$job'" show "${job%?}"
 ok "wait --timeout leaves a running job with exit code 6" exits 6 wait "$job" --timeout 3
 ok "watch on a pipe shows its stages" sh -c "'$SRQ_CTL' watch $job --timeout 120 | grep -m 1 -q '^quantize'"
-ok "series has a block's losses" ctl_json "len(a['points']) > 0 and a['points'][0]['value'] > 0" series "$job" -b 0
+ok "series has a block's losses" ctl_json "len(a['points']) > 0 and a['points'][0]['value'] > 0" series "$job" --block 0
 ok "priority is set" ctl_json "a['priority'] == -5" priority "$job" -- -5
 ok "pause ends in the paused state" exits 0 pause "$job"
 for _ in $(seq 300); do

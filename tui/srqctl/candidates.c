@@ -4,6 +4,7 @@
 #include "core/base/log.h"
 #include "tui/srqctl/worker_run.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,6 +14,15 @@ static void add(cJSON *words, const char *text)
 {
     if (text[0] != '\0')
         cJSON_AddItemToArray(words, cJSON_CreateString(text));
+}
+
+/* Shells take it as one word as it stands. */
+static bool plain(const char *text)
+{
+    for (; *text != '\0'; text++)
+        if (strchr("._+,:@/-", *text) == NULL && !isalnum((unsigned char)*text))
+            return false;
+    return true;
 }
 
 /* Names and ids; a name that two jobs have is no way to say which. */
@@ -30,7 +40,7 @@ static int jobs(struct ctl *ctl, cJSON *words)
         cJSON_ArrayForEach(other, ctl_get(reply, "jobs")) same +=
             strcmp(ctl_str(job, "name"), ctl_str(other, "name")) == 0;
         add(words, ctl_str(job, "job"));
-        if (same == 1)
+        if (same == 1 && plain(ctl_str(job, "name")))
             add(words, ctl_str(job, "name"));
     }
     cJSON_Delete(reply);
@@ -41,7 +51,7 @@ static int names(struct ctl *ctl, const char *method, cJSON *params, const char 
 {
     cJSON *reply = NULL;
     const cJSON *item;
-    int rc = ctl_call_paged(ctl, method, params, &reply);
+    int rc = params != NULL ? ctl_call_paged(ctl, method, params, &reply) : ctl_call(ctl, method, NULL, &reply);
 
     cJSON_ArrayForEach(item, ctl_get(reply, list)) add(words, ctl_str(item, "name"));
     cJSON_Delete(reply);
