@@ -30,6 +30,8 @@ static void verb(const struct ctl_verb *v)
         printf(" Ar %s", v->args);
     puts("");
     mdoc_sentence(v->help);
+    if (ctl_alias_of(v) != NULL)
+        printf("Also\n.Ic %s .\n", ctl_alias_of(v));
     if (v->more != NULL)
         mdoc_sentence(v->more);
     if (v->options != NULL)

@@ -15,7 +15,9 @@
 
 static const struct srq_field nothing[] = { F_END };
 static const struct srq_field job_only[] = { JOB_PARAM, F_END };
-static const struct srq_field job_and_state[] = { JOB_ID, F_CHO("state", srq_job_state_words, "its state now"), F_END };
+#define WISH F_OCHO("wish", srq_wish_words, "what it was told and has not done yet")
+static const struct srq_field job_and_state[] = { JOB_ID, F_CHO("state", srq_job_state_words, "its state now"), WISH,
+                                                  F_END };
 
 static const struct srq_field hello_params[] = {
     F_RNG("major", SRQ_T_INT, 0, 1000000, "protocol major that the client speaks"),
@@ -215,6 +217,7 @@ static const struct srq_field plan_spec_reply[] = {
     F_REQ("uid", SRQ_T_INT, "user id of who submitted it"),                                                          \
     F_CHO("state", srq_job_state_words, "its state"),                                                                \
     F_NUL("reason", SRQ_T_STRING, "what it waits for, or what ended it"),                                            \
+    WISH,                                                                                                            \
     F_REQ("priority", SRQ_T_INT, "higher goes first"),                                                               \
     F_NUL("position", SRQ_T_INT, "place in the queue, from 1"),                                                      \
     F_REQ("model", SRQ_T_STRING, "path of the model"),                                                               \
@@ -260,6 +263,7 @@ static const struct srq_field get_reply[] = {
     F_REQ("warnings", SRQ_T_STRINGS, "what the plan warned of"),
     F_NUL("exit_code", SRQ_T_INT, "how the last worker exited"),
     F_NUL("signal", SRQ_T_INT, "signal that killed the last worker"),
+    F_OPT("on_end_failure", SRQ_T_STRING, "what became of its on_end command; null: nothing wrong"),
     F_REQ("attached", SRQ_T_BOOL, "whether srqd hears its worker"),
     F_NUL("last_seq", SRQ_T_INT, "last journal line sent as an event since srqd started"),
     F_END

@@ -11,6 +11,10 @@ const char *const srq_job_state_words[] = {
     [SRQ_JOB_CANCELED] = "canceled", [SRQ_JOB_STATES] = NULL
 };
 
+const char *const srq_wish_words[] = {
+    [SRQ_WISH_PAUSE] = "pausing", [SRQ_WISH_CANCEL] = "canceling", [SRQ_WISH_FINISH] = "finishing", NULL
+};
+
 const char *const srq_stage_words[] = { [SRQ_STAGE_LOAD] = "load",           [SRQ_STAGE_CALIBRATE] = "calibrate",
                                         [SRQ_STAGE_SCORE] = "score",         [SRQ_STAGE_ALLOCATE] = "allocate",
                                         [SRQ_STAGE_TRANSFORM] = "transform", [SRQ_STAGE_QUANTIZE] = "quantize",

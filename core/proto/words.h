@@ -21,6 +21,10 @@ enum srq_job_state {
 };
 extern const char *const srq_job_state_words[];
 
+/* What a job was told and has not done yet. */
+enum srq_wish { SRQ_WISH_PAUSE, SRQ_WISH_CANCEL, SRQ_WISH_FINISH };
+extern const char *const srq_wish_words[];
+
 /* What a job is doing, in the order in which a job comes to it first. */
 enum srq_stage {
     SRQ_STAGE_LOAD,

@@ -22,6 +22,7 @@ daemon_srqd_libsrqd_la_SOURCES = \
 	daemon/srqd/jobs/jobdir.c daemon/srqd/jobs/jobdir.h \
 	daemon/srqd/jobs/jobs.h \
 	daemon/srqd/jobs/lifecycle.c daemon/srqd/jobs/lifecycle.h \
+	daemon/srqd/jobs/on_end.c daemon/srqd/jobs/on_end.h \
 	daemon/srqd/jobs/queue.c daemon/srqd/jobs/queue.h \
 	daemon/srqd/jobs/record.c daemon/srqd/jobs/record.h \
 	daemon/srqd/workers/answer.c daemon/srqd/workers/answer.h \

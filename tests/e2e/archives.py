@@ -154,7 +154,7 @@ def the_daemon_takes_an_archive():
         worker(p, "want", UNET)
         assert not differing(p.path("want"), p.path("out"))
         text = p.run(p.env["SRQ_CTL"], "submit", write(p.path("bad.tar"), tar([("../x", b"")])), "-o", p.path("no"),
-                     "-m", "diffusion-ptq", "-s", "w8a8", "-f", "fake", code=1)
+                     "-m", "diffusion-ptq", "-s", "w8a8", "-F", "fake", code=1)
         assert "../x" in text, text
 
 

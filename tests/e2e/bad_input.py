@@ -305,15 +305,15 @@ refused("scheme: too many bits", GOOD(), ["w9g32", "9 bits"], scheme="w9g32")
 refused("scheme: not in this build", GOOD(), ["q4_k", "not in this build"], scheme="q4_k")
 refused("scheme: not for the format", GOOD(), ["mxfp4", "auto_round", "no layer could be quantized"], scheme="mxfp4")
 refused("scheme: activations beside floating point", GOOD(), ["nvfp4a4", "activations"], scheme="nvfp4a4")
-refused("scheme: quantized activations in a layout without them", GOOD("-f", "auto_gptq"),
+refused("scheme: quantized activations in a layout without them", GOOD("-F", "auto_gptq"),
         ["auto_gptq", "activations", "compressed-tensors"], scheme="w4g32a8")
 refused("layers: a pattern that matches nothing", GOOD("-l", "model.layers.9.*=w8"), ["model.layers.9.*", "layers.0"])
 refused("layers: bad regular expression", GOOD("-l", "re:(q_proj=w8"), ["(q_proj", "parenthes"])
 refused("layers: no scheme", GOOD("-l", "q_proj"), ["PATTERN=SCHEME"], code=USAGE)
-refused("format: unknown", GOOD("-f", "zip"), ["zip", "auto_round"])
-refused("format: given twice", GOOD("-f", "fake,fake"), ["fake", "twice"])
+refused("format: unknown", GOOD("-F", "zip"), ["zip", "auto_round"])
+refused("format: given twice", GOOD("-F", "fake,fake"), ["fake", "twice"])
 refused("format: cannot carry the scheme, and is not to leave layers out",
-        GOOD("-f", "auto_awq", "--incompatible", "refuse"), ["self_attn.q_proj", "w8g32", "AWQ", "4 bits"], scheme="w8g32")
+        GOOD("-F", "auto_awq", "--incompatible", "refuse"), ["self_attn.q_proj", "w8g32", "AWQ", "4 bits"], scheme="w8g32")
 refused("incompatible: neither keep nor refuse", GOOD("--incompatible", "maybe"), ["incompatible", "maybe", "refuse"])
 refused("priority: not a number", GOOD("-p", "high"), ["priority", "high"], code=USAGE)
 refused("memory: too little", GOOD("--set", "max_memory=16K"), ["16.0 KiB", "memory", "codes of the largest block"])
@@ -385,7 +385,7 @@ refused("output: below a file", lambda h: [h.good(), "-o", os.path.join(h.calib,
 @test
 def output_below_missing_folders_makes_them_with_the_modes_of_the_umask(h):
     out = os.path.join(h.work, "new", "deep", "out")
-    expect(h.ctl("submit", h.good(), "-m", "rtn", "-s", "w4g32", "-o", out, "-f", "auto_round,fake", "--wait"), 0, [])
+    expect(h.ctl("submit", h.good(), "-m", "rtn", "-s", "w4g32", "-o", out, "-F", "auto_round,fake", "--wait"), 0, [])
     mask = os.umask(0)
     os.umask(mask)
     for d, dirs, names in os.walk(os.path.join(h.work, "new")):
@@ -711,7 +711,7 @@ def main():
     failed = False
     try:
         h.ctl("list")
-        p = h.ctl("submit", h.good(), "-m", "rtn", "-s", "w4g32", "-o", "probe", "-n")
+        p = h.ctl("submit", h.good(), "-m", "rtn", "-s", "w4g32", "-o", "probe", "--dry-run")
         assert p.returncode == 0, p.stderr
         for n, t in enumerate(tests, 1):
             try:

@@ -44,13 +44,28 @@ ok "an option and its value before the verb are no verb" same "$(offers --socket
 ok "words of a verb's argument are offered" same "$(offers completion '')" "bash fish zsh"
 ok "Tab starts no daemon" sh -c "[ \"\$(bash '$dir/offers' show '')\" = '' ] && [ ! -e '$dir/none' ]"
 
-SRQ_SOCKET="$dir/s" SRQ_STATE_DIR="$dir" SRQ_FAKE_LIFE=20 SRQ_FAKE_JOBS=2 \
+SRQ_SOCKET="$dir/s" SRQ_STATE_DIR="$dir" SRQ_FAKE_LIFE=60 SRQ_FAKE_JOBS=2 SRQ_FAKE_LAYERS=2 \
     python3 "$top_srcdir/tests/lib/fake_srqd.py" --socket "$dir/s" &
 fake=$!
 for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do [ -S "$dir/s" ] || sleep 0.2; done
 export SRQ_SOCKET="$dir/s"
-ok "jobs of a daemon that runs are offered" same "$(offers show '')" "@last job000 job001"
+layers="model.layers.0.mlp.down_proj model.layers.1.mlp.down_proj"
+ok "jobs of a daemon that runs are offered" same "$(offers show '')" "7f3a90c1 @last job000 job001"
+ok "layers of the job are offered to pin, unpin, retune and series" same \
+    "$(offers pin 7f '')|$(offers unpin 7f x model.layers.1)|$(offers retune 7f '')|$(offers series 7f --layer '')" \
+    "$layers|${layers#* }|$layers|$layers"
+ok "a verb's other name is completed as it is" same "$(offers status job00),$(offers ls --st),$(offers rm j '')" \
+    "job000 job001,--states,7f3a90c1 @last job000 job001"
+ok "after the one job of a verb nothing is offered" same "$(offers show job000 '')" ""
 kill "$fake"
+cat >"$dir/worker" <<'END'
+#!/bin/sh
+echo '{"plugins":[{"name":"rtn","options":[{"name":"mse"}]}],"job_options":[{"name":"nsamples"},{"name":"seqlen"}]}'
+END
+chmod +x "$dir/worker"
+export SRQ_WORKER="$dir/worker"
+ok "keys of --set are offered, without a daemon" same "$(offers submit M --set ''),$(offers compare M --set rt)" \
+    "nsamples= rtn.mse= seqlen=,rtn.mse="
 
 for shell in zsh fish; do
     if command -v $shell >/dev/null 2>&1; then

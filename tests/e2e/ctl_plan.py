@@ -72,7 +72,7 @@ def a_heatmap_is_drawn_and_written_as_csv_and_json(d):
     assert text.splitlines() == ["block  down ", "    0  .. ", "    1  .. ", "    2  @@!", "    3  .. ", "",
                                  "bits: . is 4, @ is 8; ! pinned, - not known"], text
     assert re.search(r"^    2 +8!$", ctl(d, "heatmap", job, "--numbers"), re.M)
-    assert "█" in ctl(d, "heatmap", job, locale="C.UTF-8") and "█" not in ctl(d, "heatmap", job, "-a", locale="C.UTF-8")
+    assert "█" in ctl(d, "heatmap", job, locale="C.UTF-8") and "█" not in ctl(d, "heatmap", job, "--ascii", locale="C.UTF-8")
     rows = list(csv.DictReader(io.StringIO(ctl(d, "heatmap", job, "--csv"))))
     assert [r["value"] for r in rows] == ["4", "4", "8", "4"] and rows[2]["pin"] == "true", rows
     assert json.loads(ctl(d, "heatmap", job, "--by", "loss", "--json"))["cells"][0]["value"] is None

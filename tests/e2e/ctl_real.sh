@@ -45,9 +45,9 @@ ok "plugin info of an unknown name is refused" exits 1 plugin info nosuch
 ok "daemon info shows the socket" ctl_json "a['socket'] == '$SRQ_SOCKET' and a['mode'] == 'user'" daemon info
 ok "list of no jobs says how to submit one" says "no jobs" list
 
-ok "dry run prints plan, memory, disk and size" says "self_attn.q_proj" submit "$model" -m rtn -s w4g128 -o "$dir/o" -n
+ok "dry run prints plan, memory, disk and size" says "self_attn.q_proj" submit "$model" -m rtn -s w4g128 -o "$dir/o" --dry-run
 ok "dry run has every layer in JSON" ctl_json "len(a['layers']) == 42 and a['memory']['planned_bytes'] > 0" \
-    submit "$model" -m rtn -s w4g128 -o "$dir/o" -n
+    submit "$model" -m rtn -s w4g128 -o "$dir/o" --dry-run
 ok "dry run submits nothing" ctl_json "a['jobs'] == []" list
 
 ok "a model that does not exist is refused with its path" says "$dir/nosuch" submit nosuch -m rtn -s w4g128 -o o
@@ -70,7 +70,7 @@ ok "plan groups the layers" says "0-5" plan @last
 ok "plan --layers lists them" says "model.layers.3.mlp.up_proj" plan @last --layers
 ok "show says how it ended" says "done" show @last
 ok "list shows it done" ctl_json "[j['state'] for j in a['jobs']] == ['done']" list
-ok "list --state leaves others out" ctl_json "a['jobs'] == []" list --state failed
+ok "list --states leaves others out" ctl_json "a['jobs'] == []" list --states failed
 ok "eval agrees with the job's measurement" \
     ctl_json "abs(a['perplexity'] / json.load(open('$dir/rounded/report.json'))['eval']['after']['perplexity'] - 1) < 0.002" \
     eval rounded --eval "$text" --set eval.windows=4 --set eval.seqlen=64
@@ -83,7 +83,7 @@ ok "submit --json in \$(…) gives the id at once" test -n "$job"
 ok "the beginning of an id names the job" ctl_json "a['job'] == '$job'" show "${job%?}"
 ok "wait --timeout leaves a running job with exit code 6" exits 6 wait "$job" --timeout 3
 ok "watch on a pipe shows its stages" sh -c "'$SRQ_CTL' watch $job --timeout 120 | grep -m 1 -q '^quantize'"
-ok "series has a block's losses" ctl_json "len(a['points']) > 0 and a['points'][0]['value'] > 0" series "$job" -b 0
+ok "series has a block's losses" ctl_json "len(a['points']) > 0 and a['points'][0]['value'] > 0" series "$job" --block 0
 ok "priority is set" ctl_json "a['priority'] == -5" priority "$job" -- -5
 ok "pause ends in the paused state" exits 0 pause "$job"
 for _ in $(seq 300); do

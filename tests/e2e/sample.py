@@ -211,8 +211,7 @@ def options_that_make_no_sense_are_refused():
         refused(p, 2, ["sample needs MODEL"])
         for option, value in (("--steps", "0"), ("--steps", "many"), ("--eta", "1.5"), ("--seed", "-1"), ("-n", "0"),
                               ("--columns", "0"), ("--scale", "0"), ("--batch", "0"), ("--threads", "0")):
-            name = "--pictures" if option == "-n" else option
-            refused(p, 2, [name + " " + value], PLAIN, option, value)
+            refused(p, 2, [option + " " + value], PLAIN, option, value)
         refused(p, 2, ["--seed 1.5 is not a whole number"], PLAIN, "--seed", "1.5")
         refused(p, 2, ["--sampler euler", "ddim", "ddpm"], PLAIN, "--sampler", "euler")
         refused(p, 2, ["--eta 0.5", "--sampler ddim"], PLAIN, "--sampler", "ddpm", "--eta", "0.5")
@@ -220,7 +219,7 @@ def options_that_make_no_sense_are_refused():
             refused(p, 1, [steps, PLAIN + " has none"], PLAIN, option, "2")
         refused(p, 2, ["--high-dtype f16", "bf16"], PLAIN, "--high", PLAIN, "--hp-first", "1", "--high-dtype", "f16")
         refused(p, 2, ["--high " + PLAIN, "--hp-first"], PLAIN, "--high", PLAIN)
-        refused(p, 2, ["output is empty"], PLAIN, "-o", "")
+        refused(p, 2, ["-o is empty"], PLAIN, "-o", "")
         refused(p, 1, ["1001", "1000", "num_train_timesteps", PLAIN], PLAIN, "--steps", "1001")
 
 

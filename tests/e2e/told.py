@@ -18,7 +18,7 @@ SAYS = "is told a text (UNet2DConditionModel), and srq runs no text encoder"
 
 
 def words(model, out, *more, method="diffusion-ptq", scheme="w8a8"):
-    return ["submit", model, "-m", method, "-s", scheme, "-f", "fake", "-o", out, *more]
+    return ["submit", model, "-m", method, "-s", scheme, "-F", "fake", "-o", out, *more]
 
 
 def stable_diffusion_is_opened_in_its_real_shapes():

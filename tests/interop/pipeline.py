@@ -89,7 +89,7 @@ def run_job(name, model, method, scheme, formats, *more):
     """One job of several formats, run once for all its cases."""
     if name not in jobs:
         out = os.path.join(top, name)
-        ctl("submit", model, "-m", method, "-s", scheme, "-f", ",".join(formats), "-o", out, "--wait", *more)
+        ctl("submit", model, "-m", method, "-s", scheme, "-F", ",".join(formats), "-o", out, "--wait", *more)
         with open(os.path.join(out, "report.json")) as f:
             report = json.load(f)
         assert report["size"]["after_bytes"] < report["size"]["before_bytes"]

@@ -214,7 +214,9 @@ def main():
     if os.environ.get("SRQ_FAKE_DIES"):
         print("fatal: the store is broken", file=sys.stderr)
         sys.exit(1)
-    FakeSrqd(path, job="7f3a90c1", list_jobs=int(os.environ.get("SRQ_FAKE_JOBS", "0")))
+    layers = [{"name": f"model.layers.{i}.mlp.down_proj", "block": i, "out": 8, "in": 8, "scheme": "w4g128",
+               "source": "default"} for i in range(int(os.environ.get("SRQ_FAKE_LAYERS", "0")))]
+    FakeSrqd(path, job="7f3a90c1", list_jobs=int(os.environ.get("SRQ_FAKE_JOBS", "0")), layers=layers or None)
     time.sleep(float(os.environ.get("SRQ_FAKE_LIFE", "30")))
     os.unlink(path)
 

@@ -51,7 +51,7 @@ static void words_offered_are_those_of_the_protocol(void **state)
     static const struct {
         const char *verb, *option;
         const char *const *words;
-    } rows[] = { { "list", "state", srq_job_state_words },
+    } rows[] = { { "list", "states", srq_job_state_words },
                  { "heatmap", "by", srq_heat_words },
                  { "series", "kind", srq_series_words } };
 
@@ -82,6 +82,136 @@ static void words_after_two_dashes_are_no_options(void **state)
     ctl_args_fini(&a);
 }
 
+static void a_negative_number_is_no_option(void **state)
+{
+    const char *words[] = { "@last", "-5", "--json" }, *value[] = { "M", "-p", "-5", "-.5" }, *first[] = { "-7", "x" };
+    struct ctl_args a;
+    struct srq_error err;
+
+    (void)state;
+    assert_ok(parse("priority", COUNT(words), words, &a, &err), &err);
+    assert_int_equal(a.positional_count, 2);
+    assert_string_equal(a.positional[1], "-5");
+    assert_true(ctl_given(&a, "json"));
+    ctl_args_fini(&a);
+    assert_ok(parse("priority", COUNT(first), first, &a, &err), &err);
+    assert_string_equal(a.positional[0], "-7");
+    ctl_args_fini(&a);
+    assert_ok(ctl_args_read(&(struct ctl_grammar){ { verb("submit")->options, NULL }, "h", false }, COUNT(value), value,
+                            &a, &err),
+              &err);
+    assert_string_equal(ctl_value(&a, "priority"), "-5");
+    assert_string_equal(a.positional[1], "-.5");
+    ctl_args_fini(&a);
+}
+
+/* Somebody who learned a letter with one verb is not surprised by another. -n is how many, of whatever the verb has. */
+static void a_letter_means_the_same_with_every_verb(void **state)
+{
+    static const char *const counts[] = { "limit", "lines", "pictures" };
+    const struct ctl_option *means[128] = { NULL };
+
+    (void)state;
+    for (const struct ctl_verb *v = ctl_verbs; v->name != NULL; v++) {
+        for (const struct ctl_option *o = v->options; o != NULL && o->name != NULL; o++) {
+            const struct ctl_option *other = o->letter != 0 ? means[(int)o->letter] : NULL;
+            bool count = o->letter == 'n';
+
+            for (size_t i = 0; count && i < 3; i++)
+                count = strcmp(o->name, counts[i]) != 0;
+            if (o->letter == 'n' && count)
+                fail_msg("-n of %s is --%s, which is no count", v->name, o->name);
+            /* compare takes several of what submit takes one of */
+            if (other != NULL && o->letter != 'n' &&
+                (strncmp(o->name, other->name, strlen(other->name)) != 0 ||
+                 strcspn(o->name + strlen(other->name), "s") > 0 || (o->arg == NULL) != (other->arg == NULL)))
+                fail_msg("-%c of %s is --%s, of another verb --%s", o->letter, v->name, o->name, other->name);
+            for (const struct ctl_option *c = ctl_common_options; c->name != NULL; c++)
+                if (c->letter != 0 && c->letter == o->letter)
+                    fail_msg("-%c of %s is --%s everywhere", o->letter, v->name, c->name);
+            if (o->letter != 0 && other == NULL)
+                means[(int)o->letter] = o;
+        }
+    }
+}
+
+static void a_word_that_is_no_choice_is_told_the_choices_nearest_first(void **state)
+{
+    struct {
+        const char *verb;
+        const char *words[3];
+        const char *says;
+    } cases[] = {
+        { "list",
+          { "--states", "queued,runing", NULL },
+          "--states runing is none of running, queued, starting, paused, done, failed, canceled" },
+        { "list", { "--state=xyzzy", NULL, NULL }, "--states xyzzy is none of queued, starting, running" },
+        { "series", { "J", "-kprob", NULL }, "-k prob is none of probe, loss, error" },
+        { "heatmap", { "J", "--by", "gian" }, "--by gian is none of gain, sensitivity, bits" },
+        { "sample", { "M", "--sampler", "ddm" }, "--sampler ddm is none of ddim, ddpm" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        int count = 0;
+        struct ctl_args a;
+        struct srq_error err = { 0 };
+
+        while (count < 3 && cases[i].words[count] != NULL)
+            count++;
+        assert_refused(parse(cases[i].verb, count, cases[i].words, &a, &err), -SRQ_EINVAL, &err, cases[i].says);
+        ctl_args_fini(&a);
+    }
+}
+
+static void lists_may_be_given_with_commas_or_one_by_one(void **state)
+{
+    const char *words[] = { "--states", "running,queued", "--states=done" }, *bad[] = { "--states", "done," };
+    struct ctl_args a;
+    struct srq_error err;
+    cJSON *list;
+
+    (void)state;
+    assert_ok(parse("list", COUNT(words), words, &a, &err), &err);
+    assert_ok(ctl_names(&a, "states", &list, &err), &err);
+    assert_int_equal(cJSON_GetArraySize(list), 3);
+    assert_string_equal(cJSON_GetArrayItem(list, 1)->valuestring, "queued");
+    cJSON_Delete(list);
+    ctl_args_fini(&a);
+    assert_refused(parse("list", COUNT(bad), bad, &a, &err), -SRQ_EINVAL, &err, "--states has an empty name");
+    ctl_args_fini(&a);
+}
+
+static void verbs_have_the_names_of_other_programs_too(void **state)
+{
+    struct srq_buf help;
+
+    (void)state;
+    assert_string_equal(verb("ls")->name, "list");
+    assert_string_equal(verb("rm")->name, "delete");
+    assert_string_equal(verb("status")->name, "show");
+    for (const struct ctl_alias *a = ctl_aliases; a->alias != NULL; a++)
+        assert_string_equal(verb(a->alias)->name, a->verb);
+    srq_buf_init(&help, 1 << 16);
+    ctl_help_overview(&help);
+    assert_non_null(strstr(help.data, "(also: ls)"));
+    srq_buf_fini(&help);
+}
+
+static void the_version_may_be_asked_anywhere(void **state)
+{
+    const char *words[] = { "--version" };
+    struct ctl_args a;
+    struct srq_error err;
+
+    (void)state;
+    assert_ok(ctl_parse_common(1, words, &a, &err), &err);
+    assert_true(ctl_given(&a, "version"));
+    ctl_args_fini(&a);
+    assert_ok(parse("show", 1, words, &a, &err), &err); /* though JOB is missing */
+    ctl_args_fini(&a);
+}
+
 static void bad_options_are_named_with_what_was_meant(void **state)
 {
     struct {
@@ -97,7 +227,7 @@ static void bad_options_are_named_with_what_was_meant(void **state)
         { "submit", { "M", "-o" }, 2, "option -o needs a value" },
         { "submit", { "M", "--wait=3" }, 2, "option --wait takes no value" },
         { "submit", { "M", "--s", "x" }, 3, "option --s could be more than one" },
-        { "submit", { "M", "-oA", "-oB" }, 3, "option --output is given twice: A and B" },
+        { "submit", { "M", "-oA", "-oB" }, 3, "option -o is given twice: A and B" },
         { "show", { "a", "b" }, 2, "does not expect \"b\"" },
         { "show", { "--json" }, 1, "show needs JOB" },
     };
@@ -141,10 +271,10 @@ static void numbers_are_checked_against_their_range(void **state)
     assert_true(v == 2.5);
     ctl_args_fini(&a);
     assert_ok(parse("wait", 3, bad, &a, &err), &err);
-    assert_refused(ctl_number(&a, "timeout", 0, 10, &v, &err), -SRQ_EINVAL, &err, "soon is not a number");
+    assert_refused(ctl_number(&a, "timeout", 0, 10, &v, &err), -SRQ_EINVAL, &err, "--timeout soon is not a number");
     ctl_args_fini(&a);
     assert_ok(parse("wait", 3, far, &a, &err), &err);
-    assert_refused(ctl_number(&a, "timeout", 0, 10, &v, &err), -SRQ_EINVAL, &err, "-1 is not between 0 and 10");
+    assert_refused(ctl_number(&a, "timeout", 0, 10, &v, &err), -SRQ_EINVAL, &err, "-t -1 is not between 0 and 10");
     ctl_args_fini(&a);
 }
 
@@ -158,7 +288,7 @@ static void two_word_verbs_are_found_and_half_ones_are_not(void **state)
     assert_int_equal(used, 2);
     assert_null(ctl_find_verb(1, words, &used));
     assert_string_equal(ctl_nearest_verb("sumbit"), "submit");
-    assert_string_equal(ctl_nearest_verb("staus") == NULL ? "none" : "some", "none");
+    assert_string_equal(ctl_nearest_verb("staus"), "status");
     assert_null(ctl_nearest_verb("xyzzy"));
 }
 
@@ -273,7 +403,7 @@ static void options_make_the_job_and_paths_become_absolute(void **state)
                             "signround.iters=50",
                             "--set",
                             "gemm=a=b",
-                            "-f",
+                            "-F",
                             "fake,auto_gptq",
                             "--priority",
                             "-3",
@@ -410,10 +540,10 @@ static void malformed_values_are_refused_with_the_option(void **state)
         { { "M", "--candidates", "w8" }, "--candidates goes with --budget" },
         { { "M", "--budget", "65" }, "--budget 65 is not between 0 and 64" },
         { { "M", "--set", "nsamples" }, "--set nsamples is not KEY=VALUE" },
-        { { "M", "-l", "x=" }, "--layer x= is not PATTERN=SCHEME" },
-        { { "M", "-f", "fake,,x" }, "--format has an empty name" },
-        { { "M", "-p", "high" }, "--priority high is not a number" },
-        { { "M", "-o", "" }, "the path of output is empty" },
+        { { "M", "-l", "x=" }, "-l x= is not PATTERN=SCHEME" },
+        { { "M", "-F", "fake,,x" }, "-F has an empty name" },
+        { { "M", "-p", "high" }, "-p high is not a number" },
+        { { "M", "-o", "" }, "the path of -o is empty" },
     };
 
     (void)state;
@@ -435,6 +565,12 @@ int main(void)
         cmocka_unit_test(options_and_words_may_be_mixed),
         cmocka_unit_test(words_offered_are_those_of_the_protocol),
         cmocka_unit_test(words_after_two_dashes_are_no_options),
+        cmocka_unit_test(a_negative_number_is_no_option),
+        cmocka_unit_test(a_letter_means_the_same_with_every_verb),
+        cmocka_unit_test(a_word_that_is_no_choice_is_told_the_choices_nearest_first),
+        cmocka_unit_test(lists_may_be_given_with_commas_or_one_by_one),
+        cmocka_unit_test(verbs_have_the_names_of_other_programs_too),
+        cmocka_unit_test(the_version_may_be_asked_anywhere),
         cmocka_unit_test(bad_options_are_named_with_what_was_meant),
         cmocka_unit_test(common_options_stand_before_the_verb_too),
         cmocka_unit_test(numbers_are_checked_against_their_range),

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define ROWS_MAX 64
+#define CHOICES_MAX 40
 
 /* Both tables in the forms that getopt_long wants; a row's number + 256 is its code. */
 struct rows {
@@ -41,8 +42,7 @@ static void make_rows(struct rows *r, const struct ctl_grammar *g)
     char *s = r->shorts;
 
     memset(r, 0, sizeof(*r));
-    if (g->stop)
-        *s++ = '+';
+    *s++ = g->stop ? '+' : '-'; /* other words end the options, or are given in their order */
     *s++ = ':';
     add_rows(r, g->tables[0], &s);
     add_rows(r, g->tables[1], &s);
@@ -95,29 +95,87 @@ static int explain(const struct rows *r, const char *help, int what, const char 
     return srq_fail_field(err, -SRQ_EINVAL, name, "unknown option --%s; see: %s", name, help);
 }
 
-static int parse(const struct rows *r, const char *help, int argc, char **argv, struct ctl_args *out,
+static const char *flag_of(const struct ctl_option *row, bool short_form, char *out)
+{
+    if (short_form)
+        snprintf(out, CTL_FLAG, "-%c", row->letter);
+    else
+        snprintf(out, CTL_FLAG, "--%s", row->name);
+    return out;
+}
+
+static int take(struct ctl_args *out, const struct ctl_option *row, bool short_form, const char *value,
+                struct srq_error *err)
+{
+    char flag[CTL_FLAG];
+
+    for (size_t i = 0; i < out->value_count && !row->many; i++)
+        if (out->values[i].option == row && row->arg != NULL && strcmp(out->values[i].value, value) != 0)
+            return srq_fail_field(err, -SRQ_EINVAL, row->name, "option %s is given twice: %s and %s",
+                                  flag_of(row, short_form, flag), out->values[i].value, value);
+    out->values[out->value_count++] = (struct ctl_value){ row, row->arg != NULL ? value : NULL, short_form };
+    return 0;
+}
+
+static bool negative_number(const char *word)
+{
+    return word[0] == '-' && strchr("0123456789.", word[1]) != NULL && word[1] != '\0';
+}
+
+static int parse(const struct rows *r, const struct ctl_grammar *g, int argc, char **argv, struct ctl_args *out,
                  struct srq_error *err)
 {
-    int c;
+    int rc = 0;
 
-    optind = 0; /* glibc: start afresh, so that a process may parse twice */
+    optind = 0; /* glibc: start afresh, so that a process may parse twice; the call on no words does it */
     opterr = 0;
-    for (;;) {
+    getopt_long(1, argv, r->shorts, r->longs, NULL);
+    while (rc == 0) {
         const struct ctl_option *row;
+        int c;
 
+        if (!g->stop && optind < argc && negative_number(argv[optind])) {
+            out->positional[out->positional_count++] = argv[optind++];
+            continue;
+        }
         c = getopt_long(argc, argv, r->shorts, r->longs, NULL);
         if (c == -1)
             return 0;
+        if (c == 1) {
+            out->positional[out->positional_count++] = optarg;
+            continue;
+        }
         row = row_of(r, c);
         if (row == NULL)
-            return explain(r, help, c, argv[optind - 1], err); /* an unknown long option has just been passed */
-        for (size_t i = 0; i < out->value_count && !row->many; i++)
-            if (out->values[i].option == row && row->arg != NULL && strcmp(out->values[i].value, optarg) != 0)
-                return srq_fail_field(err, -SRQ_EINVAL, row->name, "option --%s is given twice: %s and %s", row->name,
-                                      out->values[i].value, optarg);
-        out->values[out->value_count].option = row;
-        out->values[out->value_count++].value = row->arg != NULL ? optarg : NULL;
+            return explain(r, g->help, c, argv[optind - 1], err); /* an unknown long option has just been passed */
+        rc = take(out, row, c < 256, optarg, err);
     }
+    return rc;
+}
+
+/* Words that have to be one of a few are. */
+static int check_choices(const struct ctl_args *a, struct srq_error *err)
+{
+    for (size_t i = 0; i < a->value_count; i++) {
+        const struct ctl_value *v = &a->values[i];
+        const char *text = v->value;
+        char flag[CTL_FLAG];
+
+        if (v->option->complete != CTL_C_CHOICE)
+            continue;
+        for (;;) {
+            size_t n = v->option->many ? strcspn(text, ",") : strlen(text);
+            int rc = ctl_choice(flag_of(v->option, v->short_form, flag), v->option->words, text, n, err);
+
+            if (rc != 0 || text[n] == '\0') {
+                if (rc != 0)
+                    return rc;
+                break;
+            }
+            text += n + 1;
+        }
+    }
+    return 0;
 }
 
 /* Every letter of a cluster -abc may be an option, so letters bound the number of options. */
@@ -147,12 +205,12 @@ int ctl_args_read(const struct ctl_grammar *g, int count, const char *const *wor
         for (int i = 0; i < count; i++)
             argv[i + 1] = (char *)(uintptr_t)words[i];
         make_rows(&r, g);
-        rc = parse(&r, g->help, count + 1, argv, out, err);
+        rc = parse(&r, g, count + 1, argv, out, err);
     }
     for (int i = optind; rc == 0 && i < count + 1; i++)
         out->positional[out->positional_count++] = argv[i];
     srq_free(argv);
-    return rc;
+    return rc == 0 && !ctl_given(out, "help") ? check_choices(out, err) : rc;
 }
 
 void ctl_args_fini(struct ctl_args *a)
@@ -189,19 +247,88 @@ const char *ctl_next_value(const struct ctl_args *a, const char *name, size_t *a
     return NULL;
 }
 
+const char *ctl_flag(const struct ctl_args *a, const char *name, char *out)
+{
+    for (size_t i = a->value_count; i > 0; i--)
+        if (strcmp(a->values[i - 1].option->name, name) == 0)
+            return flag_of(a->values[i - 1].option, a->values[i - 1].short_form, out);
+    snprintf(out, CTL_FLAG, "--%s", name);
+    return out;
+}
+
+int ctl_next_name(const struct ctl_args *a, const char *name, struct ctl_names *n, const char **text, size_t *len,
+                  struct srq_error *err)
+{
+    char flag[CTL_FLAG];
+
+    if (n->rest == NULL && (n->rest = ctl_next_value(a, name, &n->at)) == NULL)
+        return 0;
+    *text = n->rest;
+    *len = strcspn(n->rest, ",");
+    n->rest = n->rest[*len] == ',' ? n->rest + *len + 1 : NULL;
+    if (*len == 0)
+        return srq_fail_field(err, -SRQ_EINVAL, name, "%s has an empty name", ctl_flag(a, name, flag));
+    return 1;
+}
+
+int ctl_choice(const char *what, const char *words, const char *text, size_t len, struct srq_error *err)
+{
+    const char *names[CHOICES_MAX], *near;
+    char copy[400], word[100], list[500];
+    size_t n = 0, used = 0;
+
+    snprintf(copy, sizeof(copy), "%s", words);
+    snprintf(word, sizeof(word), "%.*s", (int)len, text);
+    for (char *at = copy; n < CHOICES_MAX && *at != '\0';) {
+        size_t length = strcspn(at, " ");
+        bool last = at[length] == '\0';
+
+        at[length] = '\0';
+        names[n++] = at;
+        at += length + !last;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(names[i], word) == 0)
+            return 0;
+    if (len == 0)
+        return srq_fail_field(err, -SRQ_EINVAL, what, "%s has an empty name", what);
+    near = srq_nearest_word(word, names, n);
+    if (near != NULL)
+        used = (size_t)snprintf(list, sizeof(list), "%s", near);
+    for (size_t i = 0; i < n && used < sizeof(list); i++)
+        if (names[i] != near)
+            used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", used > 0 ? ", " : "", names[i]);
+    return srq_fail_field(err, -SRQ_EINVAL, what, "%s %s is none of %s", what, word, list);
+}
+
 int ctl_number(const struct ctl_args *a, const char *name, double min, double max, double *out, struct srq_error *err)
 {
     const char *text = ctl_value(a, name);
-    char *end;
+    char *end, flag[CTL_FLAG];
     double v;
 
     if (text == NULL)
         return 0;
+    ctl_flag(a, name, flag);
     v = strtod(text, &end);
     if (end == text || *end != '\0' || isnan(v))
-        return srq_fail_field(err, -SRQ_EINVAL, name, "--%s %s is not a number", name, text);
+        return srq_fail_field(err, -SRQ_EINVAL, name, "%s %s is not a number", flag, text);
     if (v < min || v > max)
-        return srq_fail_field(err, -SRQ_EINVAL, name, "--%s %s is not between %g and %g", name, text, min, max);
+        return srq_fail_field(err, -SRQ_EINVAL, name, "%s %s is not between %.15g and %.15g", flag, text, min, max);
     *out = v;
     return 0;
+}
+
+int ctl_whole(const struct ctl_args *a, const char *name, double min, double max, double *out, struct srq_error *err)
+{
+    char flag[CTL_FLAG];
+    double v = *out;
+    int rc = ctl_number(a, name, min, max, &v, err);
+
+    if (rc == 0 && ctl_given(a, name) && v != floor(v))
+        rc = srq_fail_field(err, -SRQ_EINVAL, name, "%s %s is not a whole number", ctl_flag(a, name, flag),
+                            ctl_value(a, name));
+    if (rc == 0)
+        *out = v;
+    return rc;
 }

@@ -56,11 +56,8 @@ cJSON *ctl_pattern_params(const struct ctl_args *a)
 static int put_options(const struct ctl_args *a, cJSON *params, struct srq_error *err)
 {
     double revision = NAN;
-    int rc = ctl_number(a, "revision", 0, 9007199254740992.0, &revision, err);
+    int rc = ctl_whole(a, "revision", 0, 9007199254740992.0, &revision, err);
 
-    if (rc == 0 && !isnan(revision) && revision != floor(revision))
-        rc = srq_fail_field(err, -SRQ_EINVAL, "revision", "--revision %s is not a whole number",
-                            ctl_value(a, "revision"));
     if (!isnan(revision))
         cJSON_AddNumberToObject(params, "revision", revision);
     if (ctl_given(a, "propagate"))

@@ -10,16 +10,16 @@
 #define CTL_CHANGE_GUARDS                                                                          \
     { "revision", 'r', "N", CTL_C_NONE, NULL, "refuse unless the plan has this revision", false }, \
     {                                                                                              \
-        "dry-run", 'n', NULL, CTL_C_NONE, NULL, "only say what would change", false                \
+        "dry-run", 0, NULL, CTL_C_NONE, NULL, "only say what would change", false                  \
     }
-#define CTL_CHANGE_OPTIONS                                                                                      \
-    { "propagate", 'p', NULL, CTL_C_NONE, NULL, "tune every later block again too", false }, CTL_CHANGE_GUARDS, \
-    {                                                                                                           \
-        .name = NULL                                                                                            \
+#define CTL_CHANGE_OPTIONS                                                                                    \
+    { "propagate", 0, NULL, CTL_C_NONE, NULL, "tune every later block again too", false }, CTL_CHANGE_GUARDS, \
+    {                                                                                                         \
+        .name = NULL                                                                                          \
     }
-#define CTL_CHANGE_AFTER                                                                                         \
-    {                                                                                                            \
-        "after", 'a', NULL, CTL_C_NONE, NULL, "let the block being tuned finish first (else it restarts)", false \
+#define CTL_CHANGE_AFTER                                                                                       \
+    {                                                                                                          \
+        "after", 0, NULL, CTL_C_NONE, NULL, "let the block being tuned finish first (else it restarts)", false \
     }
 
 /* Asks for `method` with `params` (consumed) and what the options above add, and shows the answer. An exit code. */

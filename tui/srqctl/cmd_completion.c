@@ -23,12 +23,24 @@ int ctl_cmd_completion(struct ctl *ctl)
 {
     const char *shell = ctl->args.positional[0];
     struct srq_error err = { 0 };
+    const char *job = ctl->args.positional_count > 1 ? ctl->args.positional[1] : NULL;
     struct srq_buf b;
+    char words[100];
     cJSON *json;
 
+    if ((job != NULL) != (strcmp(shell, "layers") == 0)) {
+        srq_fail_field(&err, SRQ_EINVAL, "job",
+                       job != NULL ? "completion does not expect \"%s\"; only layers are a job's"
+                                   : "completion layers needs JOB",
+                       job);
+        return ctl_complain(ctl, CTL_USAGE, &err);
+    }
+    if (ctl_choice("completion", ctl_candidate_words, shell, strlen(shell), &err) == 0)
+        return ctl_print_candidates(ctl, shell, job);
     srq_buf_init(&b, 1 << 20);
     if (!ctl_completion_script(shell, &b)) {
-        srq_fail_field(&err, SRQ_EINVAL, "shell", "no completion for %s; there is bash, zsh and fish", shell);
+        snprintf(words, sizeof(words), "bash zsh fish %s", ctl_candidate_words);
+        ctl_choice("completion", words, shell, strlen(shell), &err);
         srq_buf_fini(&b);
         return ctl_complain(ctl, CTL_USAGE, &err);
     }

@@ -13,9 +13,9 @@
 
 const struct ctl_option ctl_eval_options[] = {
     { "eval", 'e', "FILE", CTL_C_FILE, NULL, "text to measure on", true },
-    { "reference", 'r', "MODEL", CTL_C_DIR, NULL, "also KL and top-1 agreement against this model", false },
+    { "reference", 0, "MODEL", CTL_C_DIR, NULL, "also KL and top-1 agreement against this model", false },
     { "logits", 0, "OUT.npy", CTL_C_FILE, NULL, "write the logits there", false },
-    { "set", 0, "KEY=VALUE", CTL_C_NONE, NULL, "an option, e.g. eval.seqlen=256, eval.windows=64", true },
+    { "set", 0, "KEY=VALUE", CTL_C_SET, NULL, "an option, e.g. eval.seqlen=256, eval.windows=64", true },
     { .name = NULL },
 };
 

@@ -11,9 +11,9 @@
 #define TEXT_MAX ((size_t)256 << 20)
 
 const struct ctl_option ctl_heatmap_options[] = {
-    { "by", 'b', "WHAT", CTL_C_WORDS, "sensitivity bits loss gain saturation", "what is shown (bits)", false },
-    { "numbers", 'n', NULL, CTL_C_NONE, NULL, "values instead of shades", false },
-    { "ascii", 'a', NULL, CTL_C_NONE, NULL, "shades in ASCII", false },
+    { "by", 0, "WHAT", CTL_C_CHOICE, "sensitivity bits loss gain saturation", "what is shown (bits)", false },
+    { "numbers", 0, NULL, CTL_C_NONE, NULL, "values instead of shades", false },
+    { "ascii", 0, NULL, CTL_C_NONE, NULL, "shades in ASCII", false },
     { "csv", 0, NULL, CTL_C_NONE, NULL, "a line a layer, comma-separated", false },
     { "png", 0, "FILE", CTL_C_FILE, NULL, "draw it into FILE", false },
     { .name = NULL },

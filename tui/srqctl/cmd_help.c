@@ -39,10 +39,12 @@ static int help_json(const struct ctl_verb *only)
             continue;
         row = cJSON_CreateObject();
         cJSON_AddStringToObject(row, "name", v->name);
+        words_json(row, "alias", ctl_alias_of(v));
         cJSON_AddStringToObject(row, "group", v->group);
         cJSON_AddStringToObject(row, "arguments", v->args);
         cJSON_AddStringToObject(row, "help", v->help);
         options_json(cJSON_AddArrayToObject(row, "options"), v->options);
+        cJSON_AddItemToObject(row, "examples", cJSON_CreateStringArray(v->examples, 2));
         cJSON_AddItemToArray(list, row);
     }
     options_json(cJSON_AddArrayToObject(all, "common_options"), ctl_common_options);

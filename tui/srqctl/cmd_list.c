@@ -9,8 +9,8 @@
 #include <string.h>
 
 const struct ctl_option ctl_list_options[] = {
-    { "state", 's', "STATE", CTL_C_WORDS, "queued starting running paused done failed canceled",
-      "only jobs in this state", true },
+    { "states", 0, "LIST", CTL_C_CHOICE, "queued starting running paused done failed canceled",
+      "only jobs in these states", true },
     { "all", 'a', NULL, CTL_C_NONE, NULL, "other users' jobs too, where the configuration opens them", false },
     { "limit", 'n', "N", CTL_C_NONE, NULL, "only the newest N", false },
     { .name = NULL },
@@ -22,7 +22,7 @@ static void put_doing(struct ctl_table *t, const cJSON *job)
     const char *stage = ctl_str(job, "stage"), *state = ctl_str(job, "state");
     double done = ctl_num(job, "done"), total = ctl_num(job, "total");
 
-    if (strcmp(state, "running") != 0 || stage[0] == '\0')
+    if ((strcmp(state, "running") != 0 && strcmp(state, "paused") != 0) || stage[0] == '\0')
         ctl_table_cellf(t, "%.60s", ctl_str(job, "reason"));
     else if (isnan(done) || isnan(total))
         ctl_table_cell(t, stage);
@@ -30,15 +30,17 @@ static void put_doing(struct ctl_table *t, const cJSON *job)
         ctl_table_cellf(t, "%s %.0f/%.0f", stage, floor(done), total);
 }
 
-static void put_job(struct ctl_table *t, const cJSON *job, bool owners)
+static void put_job(struct ctl_table *t, const cJSON *job, bool names, bool owners)
 {
     const char *name = strrchr(ctl_str(job, "model"), '/');
     char n[CTL_HUMAN];
 
     ctl_table_cell(t, ctl_str(job, "job"));
+    if (names)
+        ctl_table_cell(t, ctl_str(job, "name"));
     if (owners)
         ctl_table_cell(t, ctl_str(job, "owner"));
-    ctl_table_cell(t, ctl_str(job, "state"));
+    ctl_table_cell(t, ctl_str(job, "wish")[0] != '\0' ? ctl_str(job, "wish") : ctl_str(job, "state"));
     ctl_table_cell(t, ctl_human_seconds(ctl_num(job, "eta_s"), n));
     ctl_table_cell(t, ctl_human_number(ctl_num(job, "average_bits"), n));
     ctl_table_cell(t, ctl_human_bytes(ctl_num(job, "after_bytes"), n));
@@ -49,29 +51,27 @@ static void put_job(struct ctl_table *t, const cJSON *job, bool owners)
 
 int ctl_cmd_list(struct ctl *ctl)
 {
-    bool all = ctl_given(&ctl->args, "all");
+    bool all = ctl_given(&ctl->args, "all"), names = false;
+    char heads[100];
     struct srq_error err = { 0 };
     cJSON *p = cJSON_CreateObject(), *reply = NULL, *states = NULL;
     const cJSON *job;
     struct ctl_table *t;
-    const char *state;
     double limit = 0;
-    size_t at = 0;
-    int rc;
+    int rc = ctl_names(&ctl->args, "states", &states, &err);
 
-    while ((state = ctl_next_value(&ctl->args, "state", &at)) != NULL) {
-        if (states == NULL)
-            states = cJSON_AddArrayToObject(p, "states");
-        cJSON_AddItemToArray(states, cJSON_CreateString(state));
-    }
+    if (states != NULL)
+        cJSON_AddItemToObject(p, "states", states);
     if (all)
         cJSON_AddTrueToObject(p, "all");
-    if (ctl_number(&ctl->args, "limit", 1, 10000, &limit, &err) != 0) {
+    if (rc == 0)
+        rc = ctl_whole(&ctl->args, "limit", 1, 10000, &limit, &err);
+    if (rc != 0) {
         cJSON_Delete(p);
         return ctl_complain(ctl, CTL_USAGE, &err);
     }
     if (limit > 0)
-        cJSON_AddNumberToObject(p, "limit", floor(limit));
+        cJSON_AddNumberToObject(p, "limit", limit);
     rc = ctl_connect(ctl, true);
     if (rc != CTL_OK) {
         cJSON_Delete(p);
@@ -87,9 +87,11 @@ int ctl_cmd_list(struct ctl *ctl)
         cJSON_Delete(reply);
         return ctl_flush(ctl);
     }
-    t = ctl_table_create(all ? "job|owner|state|>left|>bits|>size|model|method|doing"
-                             : "job|state|>left|>bits|>size|model|method|doing");
-    cJSON_ArrayForEach(job, ctl_get(reply, "jobs")) put_job(t, job, all);
+    cJSON_ArrayForEach(job, ctl_get(reply, "jobs")) names = names || ctl_str(job, "name")[0] != '\0';
+    snprintf(heads, sizeof(heads), "job%s%s|state|>left|>bits|>size|model|method|doing", names ? "|name" : "",
+             all ? "|owner" : "");
+    t = ctl_table_create(heads);
+    cJSON_ArrayForEach(job, ctl_get(reply, "jobs")) put_job(t, job, names, all);
     ctl_table_print(t);
     cJSON_Delete(reply);
     return ctl_flush(ctl);

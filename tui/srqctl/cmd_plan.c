@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 const struct ctl_option ctl_plan_options[] = {
-    { "layers", 'l', NULL, CTL_C_NONE, NULL, "one row a layer, not grouped", false },
+    { "layers", 0, NULL, CTL_C_NONE, NULL, "one row a layer, not grouped", false },
     { .name = NULL },
 };
 

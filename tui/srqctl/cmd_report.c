@@ -15,8 +15,8 @@
 #define PAGE_MAX ((size_t)256 << 20)
 
 const struct ctl_option ctl_report_options[] = {
-    { "blocks", 'b', NULL, CTL_C_NONE, NULL, "the losses of every block too", false },
-    { "layers", 'l', NULL, CTL_C_NONE, NULL, "the errors of every layer too", false },
+    { "blocks", 0, NULL, CTL_C_NONE, NULL, "the losses of every block too", false },
+    { "layers", 0, NULL, CTL_C_NONE, NULL, "the errors of every layer too", false },
     { "output", 'o', "FILE", CTL_C_FILE, NULL, "write it as a page of HTML, with curves and heatmaps", false },
     { .name = NULL },
 };

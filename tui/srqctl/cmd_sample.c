@@ -22,12 +22,12 @@ const struct ctl_option ctl_sample_options[] = {
     { "seed", 0, "N", CTL_C_NONE, NULL, "another seed, other pictures (0)", false },
     { "class", 0, "N", CTL_C_NONE, NULL, "all of this class, where there are some (in turn)", false },
     { "steps", 0, "N", CTL_C_NONE, NULL, "steps from noise to picture (50)", false },
-    { "sampler", 0, "NAME", CTL_C_WORDS, "ddim ddpm", "whose steps (ddim)", false },
+    { "sampler", 0, "NAME", CTL_C_CHOICE, "ddim ddpm", "whose steps (ddim)", false },
     { "eta", 0, "X", CTL_C_NONE, NULL, "share of new noise in a ddim step, 0 to 1 (0)", false },
     { "high", 0, "MODEL", CTL_C_DIR, NULL, "model of the first and last steps (MODEL/high)", false },
     { "hp-first", 0, "K", CTL_C_NONE, NULL, "how many first steps it computes", false },
     { "hp-last", 0, "K", CTL_C_NONE, NULL, "how many last steps it computes", false },
-    { "high-dtype", 0, "TYPE", CTL_C_WORDS, "bf16 f32", "what it computes in (f32)", false },
+    { "high-dtype", 0, "TYPE", CTL_C_CHOICE, "bf16 f32", "what it computes in (f32)", false },
     { "columns", 0, "N", CTL_C_NONE, NULL, "pictures in a row of the sheet (a square)", false },
     { "scale", 0, "N", CTL_C_NONE, NULL, "enlargement (to 128 pixels a side)", false },
     { "batch", 0, "N", CTL_C_NONE, NULL, "pictures at a time (16)", false },
@@ -54,11 +54,8 @@ static int put_numbers(cJSON *request, const struct ctl_args *a, struct srq_erro
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         const char *option = numbers[i].option;
         double v = 0;
-        int rc = ctl_number(a, option, numbers[i].min, numbers[i].max, &v, err);
+        int rc = (numbers[i].whole ? ctl_whole : ctl_number)(a, option, numbers[i].min, numbers[i].max, &v, err);
 
-        if (rc == 0 && numbers[i].whole && v != floor(v))
-            rc =
-                srq_fail_field(err, -SRQ_EINVAL, option, "--%s %s is not a whole number", option, ctl_value(a, option));
         if (rc != 0)
             return rc;
         if (ctl_given(a, option))
@@ -67,15 +64,16 @@ static int put_numbers(cJSON *request, const struct ctl_args *a, struct srq_erro
     return 0;
 }
 
-static int put_path(cJSON *request, const char *key, const char *path, struct srq_error *err)
+static int put_path(cJSON *request, const struct ctl_args *a, const char *key, const char *path, struct srq_error *err)
 {
-    char *absolute;
+    char *absolute, flag[CTL_FLAG];
 
     if (path == NULL)
         return 0;
     absolute = path[0] != '\0' ? srq_path_absolute(path) : NULL;
     if (absolute == NULL)
-        return srq_fail_field(err, -SRQ_EINVAL, key, "the path of %s is empty", key);
+        return srq_fail_field(err, -SRQ_EINVAL, key, "the path of %s is empty",
+                              ctl_given(a, key) ? ctl_flag(a, key, flag) : key);
     cJSON_AddStringToObject(request, key, absolute);
     srq_free(absolute);
     return 0;
@@ -84,7 +82,7 @@ static int put_path(cJSON *request, const char *key, const char *path, struct sr
 /* Options that say nothing without each other. */
 static int check(const struct ctl_args *a, struct srq_error *err)
 {
-    const char *sampler = ctl_value(a, "sampler"), *high = ctl_value(a, "high"), *dtype = ctl_value(a, "high-dtype");
+    const char *sampler = ctl_value(a, "sampler"), *high = ctl_value(a, "high");
     double first = 0, last = 0, eta = 0;
     int rc = ctl_number(a, "hp-first", 0, 1e5, &first, err);
 
@@ -96,10 +94,6 @@ static int check(const struct ctl_args *a, struct srq_error *err)
         return rc;
     if (high != NULL && first + last < 1)
         return srq_fail_field(err, -SRQ_EINVAL, "high", "--high %s needs --hp-first K or --hp-last K, its steps", high);
-    if (dtype != NULL && strcmp(dtype, "bf16") != 0 && strcmp(dtype, "f32") != 0)
-        return srq_fail_field(err, -SRQ_EINVAL, "high-dtype", "--high-dtype %s is neither bf16 nor f32", dtype);
-    if (sampler != NULL && strcmp(sampler, "ddim") != 0 && strcmp(sampler, "ddpm") != 0)
-        return srq_fail_field(err, -SRQ_EINVAL, "sampler", "--sampler %s is neither ddim nor ddpm", sampler);
     if (sampler != NULL && strcmp(sampler, "ddpm") == 0 && eta > 0)
         return srq_fail_field(err, -SRQ_EINVAL, "eta", "--eta %g is for --sampler ddim; ddpm has noise of its own",
                               eta);
@@ -114,15 +108,15 @@ static int make_request(const struct ctl_args *a, cJSON *request, struct srq_err
     if (output == NULL && npy == NULL)
         output = SHEET;
     if (rc == 0)
-        rc = put_path(request, "model", a->positional[0], err);
+        rc = put_path(request, a, "model", a->positional[0], err);
     if (rc == 0)
-        rc = put_path(request, "high", ctl_value(a, "high"), err);
+        rc = put_path(request, a, "high", ctl_value(a, "high"), err);
     if (rc == 0)
-        rc = put_path(request, "output", output, err);
+        rc = put_path(request, a, "output", output, err);
     if (rc == 0)
-        rc = put_path(request, "npy", npy, err);
+        rc = put_path(request, a, "npy", npy, err);
     if (rc == 0)
-        rc = put_path(request, "noise", ctl_value(a, "noise"), err);
+        rc = put_path(request, a, "noise", ctl_value(a, "noise"), err);
     if (rc == 0)
         rc = put_numbers(request, a, err);
     if (ctl_value(a, "sampler") != NULL)

@@ -13,9 +13,9 @@
 #define CSV_MAX ((size_t)256 << 20)
 
 const struct ctl_option ctl_series_options[] = {
-    { "block", 'b', "N", CTL_C_NONE, NULL, "the losses of block N, counted from 0", false },
-    { "layer", 'l', "NAME", CTL_C_NONE, NULL, "the errors of a layer", false },
-    { "kind", 'k', "KIND", CTL_C_WORDS, "loss probe error transform transform_probe",
+    { "block", 0, "N", CTL_C_NONE, NULL, "the losses of block N, counted from 0", false },
+    { "layer", 'l', "NAME", CTL_C_LAYER, NULL, "the errors of a layer", false },
+    { "kind", 'k', "KIND", CTL_C_CHOICE, "loss probe error transform transform_probe",
       "loss, probe, error, transform, transform_probe", false },
     { "csv", 0, NULL, CTL_C_NONE, NULL, "comma-separated, with all digits", false },
     { "png", 0, "FILE", CTL_C_FILE, NULL, "draw the curve into FILE", false },
@@ -91,14 +91,12 @@ int ctl_cmd_series(struct ctl *ctl)
     struct srq_error err = { 0 };
     double block = 0;
     cJSON *p, *reply = NULL;
-    int rc = ctl_number(a, "block", 0, 1e9, &block, &err);
+    int rc = ctl_whole(a, "block", 0, 1e9, &block, &err);
 
     bool transform = ctl_value(a, "kind") != NULL && strncmp(ctl_value(a, "kind"), "transform", 9) == 0;
 
     if (rc == 0 && !transform && ctl_given(a, "block") == ctl_given(a, "layer"))
         rc = srq_fail_field(&err, -SRQ_EINVAL, "block", "series needs either --block N or --layer NAME");
-    if (rc == 0 && block != floor(block))
-        rc = srq_fail_field(&err, -SRQ_EINVAL, "block", "--block %s is not a whole number", ctl_value(a, "block"));
     if (rc != 0)
         return ctl_complain(ctl, CTL_USAGE, &err);
     rc = ctl_connect(ctl, true);

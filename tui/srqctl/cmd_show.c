@@ -67,8 +67,8 @@ int ctl_cmd_show(struct ctl *ctl)
         return ctl_print_json(job);
     line("job", ctl_str(job, "job"));
     line("name", ctl_str(job, "name"));
-    snprintf(text, sizeof(text), "%s%s%.1500s", ctl_str(job, "state"), ctl_str(job, "reason")[0] != '\0' ? ", " : "",
-             ctl_str(job, "reason"));
+    snprintf(text, sizeof(text), "%s%s%s%s%.1500s", ctl_str(job, "state"), ctl_str(job, "wish")[0] != '\0' ? ", " : "",
+             ctl_str(job, "wish"), ctl_str(job, "reason")[0] != '\0' ? ", " : "", ctl_str(job, "reason"));
     line("state", text);
     show_stage(job);
     line("owner", ctl_str(job, "owner"));
@@ -82,6 +82,7 @@ int ctl_cmd_show(struct ctl *ctl)
     show_time("started", job, "started");
     show_time("ended", job, "ended");
     show_worker(job);
+    line("on end", ctl_str(job, "on_end_failure"));
     ctl_print_amounts(job);
     cJSON_Delete(job);
     return ctl_flush(ctl);

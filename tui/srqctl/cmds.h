@@ -47,6 +47,7 @@ extern const struct ctl_option ctl_list_options[];
 extern const struct ctl_option ctl_wait_options[];
 extern const struct ctl_option ctl_watch_options[];
 extern const struct ctl_option ctl_log_options[];
+extern const struct ctl_option ctl_cancel_options[];
 extern const struct ctl_option ctl_gc_options[];
 extern const struct ctl_option ctl_plan_options[];
 extern const struct ctl_option ctl_pin_options[];

@@ -32,7 +32,7 @@ static void method_fini(struct method *m)
     cJSON_Delete(m->options);
 }
 
-static int add_option(struct method *m, const char *text, size_t len, struct srq_error *err)
+static int add_option(struct method *m, const char *flag, const char *text, size_t len, struct srq_error *err)
 {
     char pair[512];
     size_t n;
@@ -40,14 +40,14 @@ static int add_option(struct method *m, const char *text, size_t len, struct srq
     snprintf(pair, sizeof(pair), "%.*s", (int)len, text);
     n = strcspn(pair, "=");
     if (n == 0 || pair[n] == '\0' || len >= sizeof(pair))
-        return srq_fail_field(err, -SRQ_EINVAL, "methods", "--methods: %.200s is not KEY=VALUE, e.g. teq.steps=100",
+        return srq_fail_field(err, -SRQ_EINVAL, "methods", "%s: %.200s is not KEY=VALUE, e.g. teq.steps=100", flag,
                               pair);
     pair[n] = '\0';
     return srq_put_text(m->options, pair, pair + n + 1) ? 0 : no_memory(err);
 }
 
 /* [LABEL=]PLUGIN[+PLUGIN…][:KEY=VALUE…] */
-static int parse_method(const char *text, size_t len, struct method *m, struct srq_error *err)
+static int parse_method(const char *flag, const char *text, size_t len, struct method *m, struct srq_error *err)
 {
     size_t head = 0, sign = 0;
     char *whole;
@@ -65,7 +65,7 @@ static int parse_method(const char *text, size_t len, struct method *m, struct s
     if (m->options == NULL || m->label == NULL || m->plugins == NULL)
         return no_memory(err);
     if (m->label[0] == '\0' || m->plugins[0] == '\0')
-        return srq_fail_field(err, -SRQ_EINVAL, "methods", "--methods: \"%.*s\" names no method", (int)len, text);
+        return srq_fail_field(err, -SRQ_EINVAL, "methods", "%s: \"%.*s\" names no method", flag, (int)len, text);
     for (char *p = m->plugins; *p != '\0'; p++)
         *p = *p == '+' ? ',' : *p;
     for (size_t at = head; rc == 0 && at < len;) {
@@ -73,7 +73,7 @@ static int parse_method(const char *text, size_t len, struct method *m, struct s
 
         while (end < len && text[end] != ':')
             end++;
-        rc = add_option(m, text + at, end - at, err);
+        rc = add_option(m, flag, text + at, end - at, err);
         at = end;
     }
     return rc;
@@ -246,19 +246,18 @@ static int make_row(struct ctl_compare *c, const cJSON *base, const struct metho
 static int each_scheme(struct ctl_compare *c, const struct ctl_args *a, const cJSON *base, const struct method *m,
                        int seeds, const char *folder, struct srq_error *err)
 {
+    struct ctl_names names = { 0 };
     const char *text;
-    size_t at = 0;
-    int rc = 0;
+    size_t n;
+    int rc;
 
-    while (rc == 0 && (text = ctl_next_value(a, "schemes", &at)) != NULL) {
-        while (rc == 0 && *text != '\0') {
-            size_t n = strcspn(text, ",");
-            char scheme[64];
+    while ((rc = ctl_next_name(a, "schemes", &names, &text, &n, err)) > 0) {
+        char scheme[64];
 
-            snprintf(scheme, sizeof(scheme), "%.*s", (int)n, text);
-            rc = make_row(c, base, m, scheme, seeds, folder, err);
-            text += n + (text[n] == ',');
-        }
+        snprintf(scheme, sizeof(scheme), "%.*s", (int)n, text);
+        rc = make_row(c, base, m, scheme, seeds, folder, err);
+        if (rc != 0)
+            break;
     }
     return rc;
 }
@@ -266,26 +265,25 @@ static int each_scheme(struct ctl_compare *c, const struct ctl_args *a, const cJ
 int ctl_compare_make(const struct ctl_args *a, const cJSON *base, const char *folder, struct ctl_compare *out,
                      struct srq_error *err)
 {
+    struct ctl_names names = { 0 };
     const char *text;
+    char flag[CTL_FLAG];
     double seeds = 1;
-    size_t at = 0;
-    int rc = ctl_number(a, "seeds", 1, 1000, &seeds, err);
+    size_t n;
+    int rc = ctl_whole(a, "seeds", 1, 1000, &seeds, err);
 
     *out = (struct ctl_compare){ 0 };
     if (rc == 0 && (!ctl_given(a, "methods") || !ctl_given(a, "schemes")))
         rc = srq_fail_field(err, -SRQ_EINVAL, ctl_given(a, "methods") ? "schemes" : "methods",
                             "compare needs --methods LIST and --schemes LIST");
-    while (rc == 0 && (text = ctl_next_value(a, "methods", &at)) != NULL) {
-        while (rc == 0 && *text != '\0') {
-            size_t n = strcspn(text, ",");
-            struct method m;
+    ctl_flag(a, "methods", flag);
+    while (rc == 0 && (rc = ctl_next_name(a, "methods", &names, &text, &n, err)) > 0) {
+        struct method m;
 
-            rc = parse_method(text, n, &m, err);
-            if (rc == 0)
-                rc = each_scheme(out, a, base, &m, (int)seeds, folder, err);
-            method_fini(&m);
-            text += n + (text[n] == ',');
-        }
+        rc = parse_method(flag, text, n, &m, err);
+        if (rc == 0)
+            rc = each_scheme(out, a, base, &m, (int)seeds, folder, err);
+        method_fini(&m);
     }
     if (rc == 0)
         rc = check_foreign(out, base, err);

@@ -5,45 +5,45 @@
 
 #include <string.h>
 
-static const char head[] = "# bash completion of srqctl, written by: srqctl completion bash\n"
-                           "_srqctl_jobs() {\n"
-                           "    srqctl daemon info >/dev/null 2>&1 || return\n"
-                           "    echo @last\n"
-                           "    srqctl list 2>/dev/null | awk 'NR > 1 { print $1 }'\n"
-                           "}\n"
-                           "_srqctl_plugins() {\n"
-                           "    srqctl daemon info >/dev/null 2>&1 || return\n"
-                           "    srqctl plugin list 2>/dev/null | awk 'NR > 1 { print $1 }'\n"
-                           "}\n"
-                           "_srqctl_offer() { # kind, words\n"
-                           "    case $1 in\n"
-                           "    file) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- \"$cur\") ;;\n"
-                           "    dir) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- \"$cur\") ;;\n"
-                           "    job) mapfile -t COMPREPLY < <(compgen -W \"$(_srqctl_jobs)\" -- \"$cur\") ;;\n"
-                           "    plugin) mapfile -t COMPREPLY < <(compgen -W \"$(_srqctl_plugins)\" -- \"$cur\") ;;\n"
-                           "    words) mapfile -t COMPREPLY < <(compgen -W \"$2\" -- \"$cur\") ;;\n"
-                           "    esac\n"
-                           "}\n"
-                           "_srqctl() {\n"
-                           "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-                           "    local verb='' options='' kind='' words='' i w\n"
-                           "    COMPREPLY=()\n"
-                           "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
-                           "        w=${COMP_WORDS[i]}\n"
-                           "        case $w in\n"
-                           "        --socket) ((i++)); continue ;;\n"
-                           "        -*) continue ;;\n"
-                           "        esac\n"
-                           "        case $verb in\n"
-                           "        '') verb=$w ;;\n"
-                           "        plugin | daemon) verb=\"$verb $w\"; break ;;\n"
-                           "        *) break ;;\n"
-                           "        esac\n"
-                           "    done\n"
-                           "    case $prev in\n"
-                           "    --socket) _srqctl_offer file; return ;;\n"
-                           "    esac\n"
-                           "    case $verb in\n";
+static const char head[] =
+    "# bash completion of srqctl, written by: srqctl completion bash\n"
+    "# Words that srqctl knows: jobs, plugins, keys of --set, layers of a job.\n"
+    "_srqctl_known() {\n"
+    "    mapfile -t COMPREPLY < <(compgen -W \"$(srqctl completion \"$@\" 2>/dev/null)\" -- \"$cur\")\n"
+    "}\n"
+    "_srqctl_offer() { # kind, words\n"
+    "    case $1 in\n"
+    "    file) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- \"$cur\") ;;\n"
+    "    dir) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- \"$cur\") ;;\n"
+    "    job) [[ -z $job ]] && _srqctl_known jobs ;;\n"
+    "    jobs) _srqctl_known jobs ;;\n"
+    "    job_layers) if [[ -z $job ]]; then _srqctl_known jobs; else _srqctl_known layers \"$job\"; fi ;;\n"
+    "    layer) [[ -n $job ]] && _srqctl_known layers \"$job\" ;;\n"
+    "    set) compopt -o nospace; _srqctl_known keys; COMPREPLY=(\"${COMPREPLY[@]/%/=}\") ;;\n"
+    "    plugin) _srqctl_known plugins ;;\n"
+    "    words) mapfile -t COMPREPLY < <(compgen -W \"$2\" -- \"$cur\") ;;\n"
+    "    esac\n"
+    "}\n"
+    "_srqctl() {\n"
+    "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
+    "    local verb='' options='' kind='' words='' job='' i w\n"
+    "    COMPREPLY=()\n"
+    "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
+    "        w=${COMP_WORDS[i]}\n"
+    "        case $w in\n"
+    "        --socket) ((i++)); continue ;;\n"
+    "        -*) continue ;;\n"
+    "        esac\n"
+    "        case $verb in\n"
+    "        '') verb=$w ;;\n"
+    "        plugin | daemon) verb=\"$verb $w\"; break ;;\n"
+    "        *) job=$w; break ;;\n"
+    "        esac\n"
+    "    done\n"
+    "    case $prev in\n"
+    "    --socket) _srqctl_offer file; return ;;\n"
+    "    esac\n"
+    "    case $verb in\n";
 
 static const char tail[] = "    esac\n"
                            "    case $cur in\n"
@@ -55,7 +55,12 @@ static const char tail[] = "    esac\n"
 
 static const char *kind_name(enum ctl_complete c)
 {
-    static const char *const names[] = { "none", "file", "dir", "job", "plugin", "words", "words" };
+    static const char *const names[] = {
+        [CTL_C_NONE] = "none",   [CTL_C_FILE] = "file",   [CTL_C_DIR] = "dir",
+        [CTL_C_JOB] = "job",     [CTL_C_JOBS] = "jobs",   [CTL_C_JOB_LAYERS] = "job_layers",
+        [CTL_C_LAYER] = "layer", [CTL_C_SET] = "set",     [CTL_C_PLUGIN] = "plugin",
+        [CTL_C_VERB] = "words",  [CTL_C_WORDS] = "words", [CTL_C_CHOICE] = "words",
+    };
 
     return names[c];
 }
@@ -79,6 +84,8 @@ void ctl_verb_words(struct srq_buf *b, const char *first)
         last = v->name;
         last_len = n;
     }
+    for (const struct ctl_alias *a = ctl_aliases; first == NULL && a->alias != NULL; a++)
+        srq_buf_printf(b, " %s", a->alias);
 }
 
 static void put_names(struct srq_buf *b, const struct ctl_option *o)
@@ -129,7 +136,10 @@ void ctl_completion_bash(struct srq_buf *b)
     ctl_verb_words(b, "daemon");
     srq_buf_puts(b, "' ;;\n");
     for (const struct ctl_verb *v = ctl_verbs; v->name != NULL; v++) {
-        srq_buf_printf(b, "    '%s')\n        options='", v->name);
+        const char *alias = ctl_alias_of(v);
+
+        srq_buf_printf(b, "    '%s'%s%s)\n        options='", v->name, alias != NULL ? " | " : "",
+                       alias != NULL ? alias : "");
         put_names(b, v->options);
         put_names(b, ctl_common_options);
         srq_buf_puts(b, "'\n");

@@ -7,14 +7,19 @@
 
 static const char head[] =
     "# fish completion of srqctl, written by: srqctl completion fish\n"
-    "function __srqctl_jobs\n"
-    "    srqctl daemon info >/dev/null 2>&1; or return\n"
-    "    echo @last\n"
-    "    srqctl list 2>/dev/null | awk 'NR > 1 { print $1 }'\n"
+    "# Words that srqctl knows: jobs, plugins, keys of --set, layers of a job.\n"
+    "function __srqctl_known\n"
+    "    srqctl completion $argv 2>/dev/null\n"
     "end\n"
-    "function __srqctl_plugins\n"
-    "    srqctl daemon info >/dev/null 2>&1; or return\n"
-    "    srqctl plugin list 2>/dev/null | awk 'NR > 1 { print $1 }'\n"
+    "function __srqctl_layers\n"
+    "    set -l plain (string match -v -- '-*' (commandline -opc))\n"
+    "    test (count $plain) -ge 3; and __srqctl_known layers $plain[3]\n"
+    "end\n"
+    "function __srqctl_job_layers\n"
+    "    test (count (string match -v -- '-*' (commandline -opc))) -ge 3; and __srqctl_layers; or __srqctl_known jobs\n"
+    "end\n"
+    "function __srqctl_keys\n"
+    "    __srqctl_known keys | string replace -r '$' =\n"
     "end\n"
     "# The words that are no options, without srqctl, are exactly the given ones, or begin with them (with -b).\n"
     "function __srqctl_at\n"
@@ -56,10 +61,20 @@ static void put_values(struct srq_buf *b, enum ctl_complete c, const char *words
         srq_buf_puts(b, " -a '(__fish_complete_directories)'");
         break;
     case CTL_C_JOB:
-        srq_buf_puts(b, " -a '(__srqctl_jobs)'");
+    case CTL_C_JOBS:
+        srq_buf_puts(b, " -a '(__srqctl_known jobs)'");
+        break;
+    case CTL_C_JOB_LAYERS:
+        srq_buf_puts(b, " -a '(__srqctl_job_layers)'");
+        break;
+    case CTL_C_LAYER:
+        srq_buf_puts(b, " -a '(__srqctl_layers)'");
+        break;
+    case CTL_C_SET:
+        srq_buf_puts(b, " -a '(__srqctl_keys)'");
         break;
     case CTL_C_PLUGIN:
-        srq_buf_puts(b, " -a '(__srqctl_plugins)'");
+        srq_buf_puts(b, " -a '(__srqctl_known plugins)'");
         break;
     case CTL_C_VERB:
         srq_buf_puts(b, " -a '");
@@ -67,6 +82,7 @@ static void put_values(struct srq_buf *b, enum ctl_complete c, const char *words
         srq_buf_puts(b, "'");
         break;
     case CTL_C_WORDS:
+    case CTL_C_CHOICE:
         srq_buf_printf(b, " -a '%s'", words);
         break;
     case CTL_C_NONE:
@@ -91,6 +107,18 @@ static void put_option(struct srq_buf *b, const char *verb, const struct ctl_opt
     srq_buf_puts(b, "\n");
 }
 
+/* What comes after a verb, or its alias. */
+static void put_words_of(struct srq_buf *b, const struct ctl_verb *v, const char *name)
+{
+    for (const struct ctl_option *o = v->options; o != NULL && o->name != NULL; o++)
+        put_option(b, name, o);
+    if (v->complete == CTL_C_NONE)
+        return;
+    srq_buf_printf(b, "complete -c srqctl -n '__srqctl_at -b %s'", name);
+    put_values(b, v->complete, v->words);
+    srq_buf_puts(b, "\n");
+}
+
 void ctl_completion_fish(struct srq_buf *b)
 {
     srq_buf_puts(b, head);
@@ -108,12 +136,10 @@ void ctl_completion_fish(struct srq_buf *b)
         }
         put_text(b, v->help);
         srq_buf_puts(b, "\n");
-        for (const struct ctl_option *o = v->options; o != NULL && o->name != NULL; o++)
-            put_option(b, v->name, o);
-        if (v->complete != CTL_C_NONE) {
-            srq_buf_printf(b, "complete -c srqctl -n '__srqctl_at -b %s'", v->name);
-            put_values(b, v->complete, v->words);
-            srq_buf_puts(b, "\n");
+        put_words_of(b, v, v->name);
+        if (ctl_alias_of(v) != NULL) {
+            srq_buf_printf(b, "complete -c srqctl -n '__srqctl_at' -a %s -d 'as %s'\n", ctl_alias_of(v), v->name);
+            put_words_of(b, v, ctl_alias_of(v));
         }
     }
 }

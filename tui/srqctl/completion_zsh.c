@@ -7,18 +7,16 @@
 
 static const char head[] = "#compdef srqctl\n"
                            "# zsh completion of srqctl, written by: srqctl completion zsh\n"
-                           "_srqctl_jobs() {\n"
-                           "    srqctl daemon info >/dev/null 2>&1 || return 1\n"
-                           "    local -a jobs\n"
-                           "    jobs=(@last ${(f)\"$(srqctl list 2>/dev/null | awk 'NR > 1 { print $1 }')\"})\n"
-                           "    compadd -a jobs\n"
+                           "# Words that srqctl knows: jobs, plugins, keys of --set, layers of a job.\n"
+                           "_srqctl_known() {\n"
+                           "    local -a known\n"
+                           "    known=(${(f)\"$(srqctl completion $1 $2 2>/dev/null)\"})\n"
+                           "    compadd ${argv[3,-1]} -a known\n"
                            "}\n"
-                           "_srqctl_plugins() {\n"
-                           "    srqctl daemon info >/dev/null 2>&1 || return 1\n"
-                           "    local -a plugins\n"
-                           "    plugins=(${(f)\"$(srqctl plugin list 2>/dev/null | awk 'NR > 1 { print $1 }')\"})\n"
-                           "    compadd -a plugins\n"
-                           "}\n";
+                           "_srqctl_layers() { _srqctl_known layers ${job:-@last} }\n"
+                           "_srqctl_keys() { _srqctl_known keys '' -S = }\n"
+                           "_srqctl_jobs() { _srqctl_known jobs }\n"
+                           "_srqctl_plugins() { _srqctl_known plugins }\n";
 
 /* Text inside single quotes of an _arguments or _describe specification. */
 static void put_text(struct srq_buf *b, const char *text)
@@ -43,7 +41,15 @@ static void put_action(struct srq_buf *b, enum ctl_complete c, const char *words
         srq_buf_puts(b, "_files -/");
         break;
     case CTL_C_JOB:
+    case CTL_C_JOBS:
+    case CTL_C_JOB_LAYERS: /* the first; the others are said by put_verb */
         srq_buf_puts(b, "_srqctl_jobs");
+        break;
+    case CTL_C_LAYER:
+        srq_buf_puts(b, "_srqctl_layers");
+        break;
+    case CTL_C_SET:
+        srq_buf_puts(b, "_srqctl_keys");
         break;
     case CTL_C_PLUGIN:
         srq_buf_puts(b, "_srqctl_plugins");
@@ -54,6 +60,7 @@ static void put_action(struct srq_buf *b, enum ctl_complete c, const char *words
         srq_buf_puts(b, ")");
         break;
     case CTL_C_WORDS:
+    case CTL_C_CHOICE:
         srq_buf_printf(b, "(%s)", words);
         break;
     case CTL_C_NONE:
@@ -84,17 +91,22 @@ static void put_option(struct srq_buf *b, const struct ctl_option *o)
 
 static void put_verb(struct srq_buf *b, const struct ctl_verb *v)
 {
-    srq_buf_printf(b, "    '%s')\n        _arguments -s -S", v->name);
+    const char *alias = ctl_alias_of(v);
+
+    srq_buf_printf(b, "    ('%s'%s%s)\n        _arguments -s -S", v->name, alias != NULL ? "|" : "",
+                   alias != NULL ? alias : "");
     for (const struct ctl_option *o = v->options; o != NULL && o->name != NULL; o++)
         put_option(b, o);
     for (const struct ctl_option *o = ctl_common_options; o->name != NULL; o++)
         put_option(b, o);
     if (v->max_args > 0) {
-        srq_buf_printf(b, " \\\n            '%s", v->max_args > 2 ? "*:" : "1:");
+        srq_buf_printf(b, " \\\n            '%s", v->max_args > 2 && v->complete != CTL_C_JOB_LAYERS ? "*:" : "1:");
         put_text(b, v->args);
         srq_buf_puts(b, ":");
         put_action(b, v->complete, v->words);
         srq_buf_puts(b, "'");
+        if (v->complete == CTL_C_JOB_LAYERS)
+            srq_buf_puts(b, " \\\n            '*:layer:_srqctl_layers'");
     }
     srq_buf_puts(b, "\n        ;;\n");
 }
@@ -120,6 +132,8 @@ static void put_choices(struct srq_buf *b, const char *first)
             put_text(b, v->help);
         srq_buf_puts(b, "'");
     }
+    for (const struct ctl_alias *a = ctl_aliases; first == NULL && a->alias != NULL; a++)
+        srq_buf_printf(b, " \\\n            '%s:as %s'", a->alias, a->verb);
 }
 
 void ctl_completion_zsh(struct srq_buf *b)
@@ -128,7 +142,7 @@ void ctl_completion_zsh(struct srq_buf *b)
 
     srq_buf_puts(b, head);
     srq_buf_puts(b, "_srqctl() {\n"
-                    "    local verb\n"
+                    "    local verb job\n"
                     "    local -a choices\n"
                     "    if (( CURRENT == 2 )); then\n"
                     "        choices=(");
@@ -148,6 +162,7 @@ void ctl_completion_zsh(struct srq_buf *b)
                     "    fi\n"
                     "    shift words\n"
                     "    (( CURRENT-- ))\n"
+                    "    (( CURRENT > 2 )) && job=$words[2]\n"
                     "    case $verb in\n");
     for (const struct ctl_verb *v = ctl_verbs; v->name != NULL; v++)
         put_verb(b, v);

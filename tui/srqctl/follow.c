@@ -26,6 +26,8 @@ struct follow {
     struct ctl_progress progress;
     double last_seq; /* of the job's journal */
     double until, drawn_s;
+    void (*tell)(void *ctx, const char *event, const cJSON *params); /* of CTL_SHOW_LOG */
+    void *tell_ctx;
     bool live; /* a terminal line */
     bool line_shown;
     bool check;    /* something says that the job may have ended */
@@ -98,6 +100,10 @@ static void take_event(struct follow *f, struct srq_message *m, struct srq_buf *
     }
     over = strcmp(m->method, "job.state") == 0 && ended(ctl_str(m->params, "state"));
     f->check = f->check || over;
+    if (f->show == CTL_SHOW_LOG) {
+        f->tell(f->tell_ctx, m->method, m->params);
+        return;
+    }
     if (f->show == CTL_SHOW_EVENTS) {
         f->told_end = over;
         print_event(m);
@@ -110,9 +116,12 @@ static void take_event(struct follow *f, struct srq_message *m, struct srq_buf *
 
 static int subscribe(struct follow *f, struct srq_error *err)
 {
+    static const char *const wanted[] = { "log", "job.state" };
     cJSON *p = ctl_job_params(f->id);
 
     cJSON_AddNumberToObject(p, "since_seq", f->last_seq);
+    if (f->show == CTL_SHOW_LOG)
+        cJSON_AddItemToObject(p, "events", cJSON_CreateStringArray(wanted, 2));
     return srq_client_call(f->ctl->client, "events.subscribe", p, 60, NULL, err);
 }
 
@@ -194,8 +203,8 @@ static void settle(struct follow *f, const cJSON *job, struct srq_buf *lines)
     struct srq_error err;
     int rc;
 
-    while (f->show != CTL_SHOW_NOTHING && !ctl_interrupted && !isnan(last) && f->last_seq < last &&
-           srq_clock_s() < until) {
+    while (f->show != CTL_SHOW_NOTHING && f->show != CTL_SHOW_LOG && !ctl_interrupted && !isnan(last) &&
+           f->last_seq < last && srq_clock_s() < until) {
         rc = srq_client_event(f->ctl->client, 0.2, &m, &err);
         if (rc < 0)
             return;
@@ -287,20 +296,17 @@ static int follow(struct follow *f, cJSON **job, struct srq_error *err)
     return rc;
 }
 
-int ctl_follow(struct ctl *ctl, const char *id, enum ctl_follow_show show, double timeout_s, cJSON **job)
+/* An exit code, complained of where it is no job's end. */
+static int follow_to_end(struct follow *f, cJSON **job)
 {
-    struct follow f = { .ctl = ctl,
-                        .id = id,
-                        .show = show,
-                        .until = timeout_s > 0 ? srq_clock_s() + timeout_s : INFINITY,
-                        .live = show == CTL_SHOW_PROGRESS && ctl->tty };
+    struct ctl *ctl = f->ctl;
     struct srq_error err = { 0 };
     cJSON *found = NULL;
     int rc, code;
 
-    ctl_progress_init(&f.progress);
+    ctl_progress_init(&f->progress);
     ctl_catch_signals();
-    rc = follow(&f, &found, &err);
+    rc = follow(f, &found, &err);
     if (rc > 0)
         code = strcmp(ctl_str(found, "state"), "done") == 0 ? CTL_OK : CTL_JOB_FAILED;
     else if (ctl_interrupted)
@@ -310,12 +316,42 @@ int ctl_follow(struct ctl *ctl, const char *id, enum ctl_follow_show show, doubl
     else
         code = ctl_refused(ctl, &err);
     if (code == CTL_INTERRUPTED)
-        fprintf(stderr, "srqctl: %s goes on; return to it with: srqctl watch %s\n", id, id);
+        fprintf(stderr, "srqctl: %s goes on; return to it with: srqctl watch %s\n", f->id, f->id);
     if (job != NULL)
         *job = found;
     else
         cJSON_Delete(found);
     return code;
+}
+
+int ctl_follow(struct ctl *ctl, const char *id, enum ctl_follow_show show, double timeout_s, cJSON **job)
+{
+    struct follow f = { .ctl = ctl,
+                        .id = id,
+                        .show = show,
+                        .until = timeout_s > 0 ? srq_clock_s() + timeout_s : INFINITY,
+                        .live = show == CTL_SHOW_PROGRESS && ctl->tty };
+
+    return follow_to_end(&f, job);
+}
+
+int ctl_follow_log(struct ctl *ctl, const char *id, double *seq,
+                   void (*tell)(void *ctx, const char *event, const cJSON *params), void *ctx)
+{
+    struct follow f = {
+        .ctl = ctl, .id = id, .show = CTL_SHOW_LOG, .last_seq = *seq, .until = INFINITY, .tell = tell, .tell_ctx = ctx
+    };
+    int code = follow_to_end(&f, NULL);
+
+    *seq = f.last_seq;
+    return code;
+}
+
+bool ctl_follow_pause(double s)
+{
+    if (!ctl_interrupted)
+        sleep_s(s); /* a signal ends it */
+    return ctl_interrupted != 0;
 }
 
 int ctl_follow_named(struct ctl *ctl, enum ctl_follow_show show, cJSON **job)

@@ -8,6 +8,7 @@ enum ctl_follow_show {
     CTL_SHOW_NOTHING,
     CTL_SHOW_PROGRESS, /* a line redrawn in place on a terminal, plain lines on a pipe */
     CTL_SHOW_EVENTS,   /* every event as one line of JSON */
+    CTL_SHOW_LOG,      /* what ctl_follow_log is told */
 };
 
 /* Waits for `id` to end, at most `timeout_s` (0: for ever). CTL_OK when it is done, CTL_JOB_FAILED when it failed or
@@ -18,6 +19,12 @@ int ctl_follow(struct ctl *ctl, const char *id, enum ctl_follow_show show, doubl
 
 /* What wait and watch begin with: --timeout, the daemon, the job that was named; then ctl_follow. */
 int ctl_follow_named(struct ctl *ctl, enum ctl_follow_show show, cJSON **job);
+
+/* The same, calling `tell` for each "log" event after line *seq of the journal; moves *seq to the last one. */
+int ctl_follow_log(struct ctl *ctl, const char *id, double *seq,
+                   void (*tell)(void *ctx, const char *event, const cJSON *params), void *ctx);
+/* Waits `s` seconds; true: interrupted by Ctrl-C. */
+bool ctl_follow_pause(double s);
 
 /* Prints how it ended (for people): the table of the report when done, the reason when not. Gives `ended` back. */
 int ctl_print_end(struct ctl *ctl, const cJSON *job, int ended);

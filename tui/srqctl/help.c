@@ -32,26 +32,28 @@ void ctl_help_overview(struct srq_buf *b)
         if (group == NULL || strcmp(group, v->group) != 0)
             srq_buf_printf(b, "\n%s\n", v->group);
         group = v->group;
-        srq_buf_printf(b, "  %-15s %s\n", v->name, v->help);
+        srq_buf_printf(b, ctl_alias_of(v) != NULL ? "  %-15s %s (also: %s)\n" : "  %-15s %s\n", v->name, v->help,
+                       ctl_alias_of(v));
     }
     srq_buf_puts(b, "\n"
                     "Every verb has --json, --user, --socket PATH and --help. A job is named by the beginning of its\n"
-                    "id, or @last. Exit codes: 0 ok, 1 refused, 2 usage, 3 no daemon, 4 no such job, 5 permission,\n"
-                    "6 timeout, 7 job failed.\n");
+                    "id, its name, or @last. srqctl --version says which srqctl this is. Exit codes: 0 ok, 1 refused,\n"
+                    "2 usage, 3 no daemon, 4 no such job, 5 permission, 6 timeout, 7 job failed.\n");
 }
 
 void ctl_help_verb(const struct ctl_verb *v, struct srq_buf *b)
 {
     srq_buf_printf(b, "usage: srqctl %s%s%s%s\n", v->name, v->args[0] != '\0' ? " " : "", v->args,
                    v->options != NULL ? " [OPTIONS]" : "");
-    srq_buf_printf(b, "%s.\n", v->help);
+    srq_buf_printf(b, ctl_alias_of(v) != NULL ? "%s. Also: srqctl %s.\n" : "%s.\n", v->help, ctl_alias_of(v));
     if (v->more != NULL)
         srq_buf_printf(b, "%s\n", v->more);
     srq_buf_puts(b, "\n");
     for (const struct ctl_option *o = v->options; o != NULL && o->name != NULL; o++)
         put_option(b, o);
     for (const struct ctl_option *o = ctl_common_options; o->name != NULL; o++)
-        put_option(b, o);
+        if (strcmp(o->name, "version") != 0) /* nobody asks a verb for it */
+            put_option(b, o);
     srq_buf_puts(b, "\nExamples:\n");
     for (size_t i = 0; i < 2; i++)
         if (v->examples[i] != NULL)
@@ -92,6 +94,8 @@ const char *ctl_nearest_verb(const char *word)
 
     for (const struct ctl_verb *v = ctl_verbs; v->name != NULL && n < VERBS_MAX; v++)
         names[n++] = v->name;
+    for (const struct ctl_alias *a = ctl_aliases; a->alias != NULL && n < VERBS_MAX; a++)
+        names[n++] = a->alias;
     return srq_nearest_word(word, names, n);
 }
 

@@ -108,14 +108,15 @@ static void put(cJSON *object, const char *name, cJSON *value)
     cJSON_AddItemToObject(object, name, value);
 }
 
-static int put_path(cJSON *spec, const char *name, const char *path, struct srq_error *err)
+static int put_path(cJSON *spec, const struct ctl_args *a, const char *name, const char *path, struct srq_error *err)
 {
-    char *absolute;
+    char *absolute, flag[CTL_FLAG];
 
     if (path == NULL)
         return 0;
     if (path[0] == '\0')
-        return srq_fail_field(err, -SRQ_EINVAL, name, "the path of %s is empty", name);
+        return srq_fail_field(err, -SRQ_EINVAL, name, "the path of %s is empty",
+                              ctl_given(a, name) ? ctl_flag(a, name, flag) : name);
     absolute = srq_path_absolute(path);
     if (absolute == NULL)
         return no_memory(err);
@@ -147,40 +148,10 @@ static int put_paths(cJSON *spec, const char *name, const struct ctl_args *a, st
     return 0;
 }
 
-/* "--format auto_gptq,fake --format auto_round": names, in order. *list stays NULL where the option is not given. */
-static int read_names(const struct ctl_args *a, const char *option, cJSON **list, struct srq_error *err)
-{
-    const char *text;
-    size_t at = 0;
-
-    *list = NULL;
-    while ((text = ctl_next_value(a, option, &at)) != NULL) {
-        if (*list == NULL)
-            *list = cJSON_CreateArray();
-        for (;;) {
-            size_t n = strcspn(text, ",");
-            char name[64];
-
-            if (n == 0 || n >= sizeof(name)) {
-                cJSON_Delete(*list);
-                *list = NULL;
-                return srq_fail_field(err, -SRQ_EINVAL, option, "--%s has %s name", option,
-                                      n == 0 ? "an empty" : "too long a");
-            }
-            snprintf(name, sizeof(name), "%.*s", (int)n, text);
-            cJSON_AddItemToArray(*list, cJSON_CreateString(name));
-            if (text[n] == '\0')
-                break;
-            text += n + 1;
-        }
-    }
-    return 0;
-}
-
 static int put_formats(cJSON *spec, const struct ctl_args *a, struct srq_error *err)
 {
     cJSON *list;
-    int rc = read_names(a, "format", &list, err);
+    int rc = ctl_names(a, "format", &list, err);
 
     if (list != NULL)
         put(spec, "formats", list);
@@ -191,6 +162,7 @@ static int put_formats(cJSON *spec, const struct ctl_args *a, struct srq_error *
 static int put_layers(cJSON *spec, const struct ctl_args *a, struct srq_error *err)
 {
     const char *text;
+    char flag[CTL_FLAG];
     cJSON *list = NULL;
     size_t at = 0;
 
@@ -201,8 +173,8 @@ static int put_layers(cJSON *spec, const struct ctl_args *a, struct srq_error *e
 
         if (eq == NULL || eq == text || eq[1] == '\0') {
             cJSON_Delete(list);
-            return srq_fail_field(err, -SRQ_EINVAL, "layer",
-                                  "--layer %s is not PATTERN=SCHEME, e.g. 'model.layers.0.*=w8'", text);
+            return srq_fail_field(err, -SRQ_EINVAL, "layer", "%s %s is not PATTERN=SCHEME, e.g. 'model.layers.0.*=w8'",
+                                  ctl_flag(a, "layer", flag), text);
         }
         if (list == NULL)
             list = cJSON_CreateArray();
@@ -228,7 +200,7 @@ static int put_budget(cJSON *spec, const struct ctl_args *a, struct srq_error *e
     int rc = ctl_number(a, "budget", 0, 64, &bits, err);
 
     if (rc == 0)
-        rc = read_names(a, "candidates", &list, err);
+        rc = ctl_names(a, "candidates", &list, err);
     if (rc == 0 && list != NULL && !ctl_given(a, "budget") && !cJSON_IsObject(budget))
         rc = srq_fail_field(err, -SRQ_EINVAL, "candidates", "--candidates goes with --budget BITS");
     if (rc != 0) {
@@ -283,10 +255,10 @@ static int put_plain(cJSON *spec, const struct ctl_args *a, struct srq_error *er
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
         if (ctl_given(a, flags[i].option))
             put(spec, flags[i].key, cJSON_CreateTrue());
-    rc = ctl_value(a, "features") != NULL ? put_path(spec, "features", ctl_value(a, "features"), err) : 0;
+    rc = put_path(spec, a, "features", ctl_value(a, "features"), err);
     if (rc != 0)
         return rc;
-    rc = ctl_number(a, "priority", -1000, 1000, &priority, err);
+    rc = ctl_whole(a, "priority", -1000, 1000, &priority, err);
     if (rc == 0 && ctl_given(a, "priority"))
         put(spec, "priority", cJSON_CreateNumber(priority));
     return rc;
@@ -303,9 +275,9 @@ int ctl_jobspec(const struct ctl_args *a, cJSON **spec, struct srq_error *err)
     else
         *spec = cJSON_CreateObject();
     if (rc == 0)
-        rc = put_path(*spec, "model", a->positional_count > 0 ? a->positional[0] : NULL, err);
+        rc = put_path(*spec, a, "model", a->positional_count > 0 ? a->positional[0] : NULL, err);
     if (rc == 0)
-        rc = put_path(*spec, "output", ctl_value(a, "output"), err);
+        rc = put_path(*spec, a, "output", ctl_value(a, "output"), err);
     if (rc == 0)
         rc = put_paths(*spec, "calib", a, err);
     if (rc == 0)

@@ -2,6 +2,7 @@
 noinst_LTLIBRARIES += tui/libsrqctl.la
 tui_libsrqctl_la_SOURCES = \
 	tui/srqctl/verb.c tui/srqctl/verb.h \
+	tui/srqctl/candidates.c \
 	tui/srqctl/change.c tui/srqctl/change.h tui/srqctl/change_text.c \
 	tui/srqctl/cmd_budget.c tui/srqctl/cmd_change.c tui/srqctl/cmd_completion.c tui/srqctl/cmd_daemon.c tui/srqctl/cmd_doctor.c \
 	tui/srqctl/cmd_eval.c tui/srqctl/cmd_heatmap.c tui/srqctl/cmd_help.c tui/srqctl/cmd_inspect.c tui/srqctl/cmd_list.c \

@@ -13,19 +13,32 @@ const struct ctl_verb *ctl_find_verb(int count, const char *const *words, int *u
 {
     const struct ctl_verb *found = NULL;
 
+    const char *first = words[0];
+
+    for (const struct ctl_alias *a = ctl_aliases; a->alias != NULL; a++)
+        if (strcmp(a->alias, first) == 0)
+            first = a->verb;
     for (const struct ctl_verb *v = ctl_verbs; v->name != NULL; v++) {
         const char *gap = strchr(v->name, ' ');
 
-        if (gap == NULL && strcmp(v->name, words[0]) == 0) {
+        if (gap == NULL && strcmp(v->name, first) == 0) {
             found = v;
             *used = 1;
-        } else if (gap != NULL && count > 1 && strlen(words[0]) == (size_t)(gap - v->name) &&
-                   strncmp(v->name, words[0], (size_t)(gap - v->name)) == 0 && strcmp(gap + 1, words[1]) == 0) {
+        } else if (gap != NULL && count > 1 && strlen(first) == (size_t)(gap - v->name) &&
+                   strncmp(v->name, first, (size_t)(gap - v->name)) == 0 && strcmp(gap + 1, words[1]) == 0) {
             *used = 2;
             return v;
         }
     }
     return found;
+}
+
+const char *ctl_alias_of(const struct ctl_verb *v)
+{
+    for (const struct ctl_alias *a = ctl_aliases; a->alias != NULL; a++)
+        if (strcmp(a->verb, v->name) == 0)
+            return a->alias;
+    return NULL;
 }
 
 static void take_common(struct ctl *ctl, const struct ctl_args *a)
@@ -59,7 +72,9 @@ static int run_verb(struct ctl *ctl, int count, const char *const *words)
         rc = ctl_complain(ctl, CTL_USAGE, &err);
     } else {
         take_common(ctl, &ctl->args);
-        rc = ctl_given(&ctl->args, "help") ? ctl_print_help(v) : v->run(ctl);
+        rc = ctl_given(&ctl->args, "help")      ? ctl_print_help(v)
+             : ctl_given(&ctl->args, "version") ? ctl_cmd_version(ctl)
+                                                : v->run(ctl);
     }
     ctl_args_fini(&ctl->args);
     return rc;
@@ -82,7 +97,9 @@ int ctl_main(int argc, char **argv)
         rc = ctl_complain(&ctl, CTL_USAGE, &err);
     } else {
         take_common(&ctl, &before);
-        if (before.positional_count > 0) {
+        if (ctl_given(&before, "version") && !ctl_given(&before, "help")) {
+            rc = ctl_cmd_version(&ctl);
+        } else if (before.positional_count > 0) {
             rc = run_verb(&ctl, before.positional_count, before.positional);
         } else {
             rc = ctl_print_help(NULL);

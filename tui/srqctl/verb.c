@@ -1,11 +1,14 @@
 /* What a verb makes of the words behind it. */
 #include "tui/srqctl/verb.h"
 
+#include "core/base/alloc.h"
+
 const struct ctl_option ctl_common_options[] = {
     { .name = "json", .help = "print JSON" },
     { .name = "user", .help = "use your own daemon, not the system service" },
     { .name = "socket", .arg = "PATH", .complete = CTL_C_FILE, .help = "the daemon's socket (default: $SRQ_SOCKET)" },
     { .name = "help", .letter = 'h', .help = "show this help" },
+    { .name = "version", .letter = 'V', .help = "show the version" },
     { .name = NULL },
 };
 
@@ -30,7 +33,33 @@ int ctl_parse(const struct ctl_verb *verb, int count, const char *const *words, 
 
     snprintf(help, sizeof(help), "srqctl %s --help", verb->name);
     rc = ctl_args_read(&g, count, words, out, err);
-    return rc == 0 && !ctl_given(out, "help") ? check_count(verb, out, err) : rc;
+    return rc == 0 && !ctl_given(out, "help") && !ctl_given(out, "version") ? check_count(verb, out, err) : rc;
+}
+
+int ctl_names(const struct ctl_args *a, const char *option, cJSON **list, struct srq_error *err)
+{
+    struct ctl_names n = { 0 };
+    const char *text;
+    size_t len;
+    int rc;
+
+    *list = NULL;
+    while ((rc = ctl_next_name(a, option, &n, &text, &len, err)) > 0) {
+        char *name = srq_strndup(text, len);
+
+        if (*list == NULL)
+            *list = cJSON_CreateArray();
+        if (name == NULL || !cJSON_AddItemToArray(*list, cJSON_CreateString(name)))
+            rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
+        srq_free(name);
+        if (rc < 0)
+            break;
+    }
+    if (rc < 0) {
+        cJSON_Delete(*list);
+        *list = NULL;
+    }
+    return rc;
 }
 
 int ctl_parse_common(int count, const char *const *words, struct ctl_args *out, struct srq_error *err)

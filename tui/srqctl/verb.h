@@ -50,8 +50,15 @@ struct ctl {
     struct srq_client *client; /* opened by ctl_connect */
 };
 
-/* The verb that `words` (at least one) begin with; two-word names are tried first. *used: words that name it.
- * NULL: none. */
+/* Another word for a verb, as other programs have it. The table ends with a NULL alias. */
+struct ctl_alias {
+    const char *alias, *verb;
+};
+extern const struct ctl_alias ctl_aliases[];
+/* The alias of a verb, NULL: it has none. */
+const char *ctl_alias_of(const struct ctl_verb *v);
+/* The verb that `words` (at least one) begin with, by its name or alias; two-word names are tried first. *used: words
+ * that name it. NULL: none. */
 const struct ctl_verb *ctl_find_verb(int count, const char *const *words, int *used);
 
 /* ---- what was typed (verb.c) */
@@ -59,6 +66,9 @@ const struct ctl_verb *ctl_find_verb(int count, const char *const *words, int *u
 /* Parses the words after the verb. -SRQ_EINVAL with a sentence; ctl_args_fini in any case. */
 int ctl_parse(const struct ctl_verb *verb, int count, const char *const *words, struct ctl_args *out,
               struct srq_error *err);
+/* The names that an option with lists was given, in order: "--format a,b --format c"; *list (the caller's) stays NULL
+ * where it was not given. -SRQ_EINVAL for an empty one. */
+int ctl_names(const struct ctl_args *a, const char *option, cJSON **list, struct srq_error *err);
 /* Options before the verb: only common ones. The words from the verb on are the positional ones. */
 int ctl_parse_common(int count, const char *const *words, struct ctl_args *out, struct srq_error *err);
 

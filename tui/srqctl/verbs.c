@@ -8,7 +8,7 @@
 #define SELF "srqctl itself"
 #define MANY 1000
 #define A_JOB .min_args = 1, .max_args = 1, .complete = CTL_C_JOB
-#define SOME_JOBS .min_args = 1, .max_args = MANY, .complete = CTL_C_JOB
+#define SOME_JOBS .min_args = 1, .max_args = MANY, .complete = CTL_C_JOBS
 
 /* clang-format off */
 const struct ctl_verb ctl_verbs[] = {
@@ -16,10 +16,10 @@ const struct ctl_verb ctl_verbs[] = {
       "PATTERN: a layer's name, a glob, or re:REGEX. Options win over what --job FILE says.",
       ctl_submit_options,
       { "srqctl submit ./llama -m signround -s w4g128 --calib text.txt -o ./llama-w4 --wait",
-        "srqctl submit ./llama -s w4g128 -l '*.down_proj=w8' --set nsamples=64 -o OUT -n" },
+        "srqctl submit ./llama -m rtn -s w4g128 -l '*.down_proj=w8' -o OUT --dry-run" },
       ctl_cmd_submit },
     { "list", JOBS, "", 0, 0, CTL_C_NONE, NULL, "List jobs, newest first", NULL, ctl_list_options,
-      { "srqctl list --state running", "srqctl list --json -n 1" }, ctl_cmd_list },
+      { "srqctl list --states running,queued", "srqctl list --json -n 1" }, ctl_cmd_list },
     { "show", JOBS, "JOB", A_JOB, NULL, "Show one job in full", NULL, NULL,
       { "srqctl show @last", "srqctl show 3f2a --json" }, ctl_cmd_show },
     { "watch", JOBS, "JOB", A_JOB, NULL, "Show a job's progress until it ends",
@@ -29,9 +29,10 @@ const struct ctl_verb ctl_verbs[] = {
       "0: done, 7: failed or canceled, 6: --timeout passed. Ctrl-C leaves the job running.", ctl_wait_options,
       { "srqctl wait @last && ./deploy", "srqctl wait 3f2a --timeout 3600" }, ctl_cmd_wait },
     { "log", JOBS, "JOB", A_JOB, NULL, "Print a job's messages", NULL, ctl_log_options,
-      { "srqctl log @last", "srqctl log 3f2a --worker -n 50" }, ctl_cmd_log },
-    { "cancel", JOBS, "JOB...", SOME_JOBS, NULL, "End jobs for good", NULL, NULL,
-      { "srqctl cancel @last", "srqctl cancel 3f2a 77b0" }, ctl_cmd_cancel },
+      { "srqctl log @last --follow", "srqctl log 3f2a --worker -n 50" }, ctl_cmd_log },
+    { "cancel", JOBS, "JOB...", .min_args = 0, .max_args = MANY, .complete = CTL_C_JOBS, NULL,
+      "End jobs for good", NULL, ctl_cancel_options,
+      { "srqctl cancel @last", "srqctl cancel --all --yes" }, ctl_cmd_cancel },
     { "pause", JOBS, "JOB...", SOME_JOBS, NULL, "Checkpoint jobs and free their memory", NULL, NULL,
       { "srqctl pause @last", "srqctl pause 3f2a 77b0" }, ctl_cmd_pause },
     { "resume", JOBS, "JOB...", SOME_JOBS, NULL, "Put paused or failed jobs back in the queue", NULL, NULL,
@@ -40,7 +41,7 @@ const struct ctl_verb ctl_verbs[] = {
       { "srqctl finish @last", "srqctl finish 3f2a && srqctl wait 3f2a" }, ctl_cmd_finish },
     { "priority", JOBS, "JOB N", .min_args = 2, .max_args = 2, .complete = CTL_C_JOB, NULL,
       "Set a job's priority, -1000 to 1000; higher goes first", "Above 0 needs an administrator.", NULL,
-      { "srqctl priority @last -- -5", "srqctl priority 3f2a 10" }, ctl_cmd_priority },
+      { "srqctl priority @last -5", "srqctl priority 3f2a 10" }, ctl_cmd_priority },
     { "delete", JOBS, "JOB...", SOME_JOBS, NULL, "Forget ended jobs; their output stays", NULL, NULL,
       { "srqctl delete @last", "srqctl delete 3f2a 77b0" }, ctl_cmd_delete },
     { "gc", JOBS, "", 0, 0, CTL_C_NONE, NULL, "Delete ended jobs beyond the configured retention", NULL,
@@ -48,14 +49,14 @@ const struct ctl_verb ctl_verbs[] = {
 
     { "plan", RESULTS, "JOB", A_JOB, NULL, "Show how each layer is stored", NULL, ctl_plan_options,
       { "srqctl plan @last", "srqctl plan 3f2a --layers" }, ctl_cmd_plan },
-    { "pin", RESULTS, "JOB PATTERN SCHEME", .min_args = 2, .max_args = MANY, .complete = CTL_C_JOB, NULL,
+    { "pin", RESULTS, "JOB PATTERN SCHEME", .min_args = 2, .max_args = MANY, .complete = CTL_C_JOB_LAYERS, NULL,
       "Decide how layers are stored, also while the job runs",
       "Or any number of PATTERN=SCHEME. No allocator changes a pinned layer. Blocks that were\n"
       "tuned already are tuned again at the end. PATTERN: a name, a glob, or re:REGEX.",
       ctl_pin_options,
       { "srqctl pin @last '*.down_proj' w8 --dry-run", "srqctl pin 3f2a 'model.layers.0.*=w8' '*.o_proj=w6g64'" },
       ctl_cmd_pin },
-    { "unpin", RESULTS, "JOB PATTERN...", .min_args = 2, .max_args = MANY, .complete = CTL_C_JOB, NULL,
+    { "unpin", RESULTS, "JOB PATTERN...", .min_args = 2, .max_args = MANY, .complete = CTL_C_JOB_LAYERS, NULL,
       "Take decisions about layers back", "They get the default scheme, or with a budget what the allocator chooses.",
       ctl_unpin_options, { "srqctl unpin @last '*.down_proj'", "srqctl unpin 3f2a '*' --dry-run" }, ctl_cmd_unpin },
     { "budget", RESULTS, "JOB BITS", .min_args = 2, .max_args = 2, .complete = CTL_C_JOB, NULL,
@@ -63,7 +64,7 @@ const struct ctl_verb ctl_verbs[] = {
       "BITS: bits a weight with scales, or none: no budget, layers keep what they have. Layers\n"
       "tuned already stay unless --release is given.",
       ctl_budget_options, { "srqctl budget @last 3.5 --dry-run", "srqctl budget 3f2a none" }, ctl_cmd_budget },
-    { "retune", RESULTS, "JOB PATTERN...", .min_args = 2, .max_args = MANY, .complete = CTL_C_JOB, NULL,
+    { "retune", RESULTS, "JOB PATTERN...", .min_args = 2, .max_args = MANY, .complete = CTL_C_JOB_LAYERS, NULL,
       "Have the blocks of layers tuned again", NULL, ctl_retune_options,
       { "srqctl retune @last 'model.layers.3.*'", "srqctl retune 3f2a 'model.layers.0.*' --propagate --dry-run" },
       ctl_cmd_retune },
@@ -120,7 +121,8 @@ const struct ctl_verb ctl_verbs[] = {
     { "doctor", DAEMON, "", 0, 0, CTL_C_NONE, NULL, "Check this installation and say what to do", NULL, NULL,
       { "srqctl doctor", "srqctl doctor --json" }, ctl_cmd_doctor },
 
-    { "completion", SELF, "SHELL", 1, 1, CTL_C_WORDS, "bash zsh fish", "Print a completion script", NULL, NULL,
+    { "completion", SELF, "SHELL", 1, 2, CTL_C_WORDS, "bash zsh fish", "Print a completion script",
+      "What the scripts ask for, one a line: jobs, plugins, keys (of --set), layers JOB.", NULL,
       { "source <(srqctl completion bash)", "srqctl completion zsh > ~/.zfunc/_srqctl" }, ctl_cmd_completion },
     { "help", SELF, "[VERB]", 0, 2, CTL_C_VERB, NULL, "Show help, of one verb or of all", NULL, NULL,
       { "srqctl help submit", "srqctl help --json" }, ctl_cmd_help },
@@ -129,3 +131,5 @@ const struct ctl_verb ctl_verbs[] = {
     { .name = NULL },
 };
 /* clang-format on */
+
+const struct ctl_alias ctl_aliases[] = { { "ls", "list" }, { "status", "show" }, { "rm", "delete" }, { NULL, NULL } };

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define IDS_SHOWN 8
+
 /* ---- jobs by name ------------------------------------------------------------------------------------------------ */
 
 static struct job *last_of(const struct client *c)
@@ -21,47 +23,89 @@ static struct job *last_of(const struct client *c)
     return NULL;
 }
 
-/* The one job whose id begins so, of the caller's or of all; *many when there are several. */
-static struct job *by_beginning(const struct client *c, const char *name, bool own, bool *many)
-{
-    struct job *j, *found = NULL;
+/* How jobs are looked for: by the beginning of an id, or by a name. */
+typedef bool (*job_test)(const struct job *j, const char *text);
 
-    *many = false;
+static bool begins(const struct job *j, const char *text)
+{
+    return strncmp(j->id, text, strlen(text)) == 0;
+}
+
+static bool is_named(const struct job *j, const char *text)
+{
+    return j->name != NULL && strcmp(j->name, text) == 0;
+}
+
+/* The jobs, of the caller's or of all, that the test lets through: how many, the first of them in *found, and their ids
+ * in `ids` as far as there is room. One whose id is `text` is meant, whatever others there are. */
+static int look_for(const struct client *c, const char *text, bool own, job_test test, struct job **found,
+                    struct srq_buf *ids)
+{
+    struct job *j;
+    int n = 0;
+
+    srq_buf_clear(ids);
     TAILQ_FOREACH(j, &c->all->d->jobs, entry)
     {
-        if ((own && j->uid != c->peer.uid) || strncmp(j->id, name, strlen(name)) != 0)
+        if ((own && j->uid != c->peer.uid) || !test(j, text))
             continue;
-        if (strcmp(j->id, name) == 0) {
-            *many = false;
-            return j;
-        }
-        if (found != NULL)
-            *many = true;
-        found = j;
+        if (n == 0 || strcmp(j->id, text) == 0)
+            *found = j;
+        if (strcmp(j->id, text) == 0)
+            return 1;
+        if (n < IDS_SHOWN)
+            srq_buf_printf(ids, "%s%s", n > 0 ? ", " : "", j->id);
+        n++;
     }
+    if (n > IDS_SHOWN)
+        srq_buf_printf(ids, " and %d more", n - IDS_SHOWN);
+    return n;
+}
+
+/* By the beginning of its id, then by its name; each of the caller's own jobs first. */
+static struct job *by_words(const struct client *c, const char *text, struct srq_error *err)
+{
+    static const struct {
+        job_test test;
+        bool own;
+    } ways[] = { { begins, true }, { begins, false }, { is_named, true }, { is_named, false } };
+    struct job *found = NULL;
+    struct srq_buf ids, first;
+    int many = -1;
+
+    srq_buf_init(&ids, 4096);
+    srq_buf_init(&first, 4096);
+    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+        int n = look_for(c, text, ways[i].own, ways[i].test, &found, &ids);
+
+        if (n == 1)
+            break;
+        found = NULL;
+        if (n > 1 && many < 0) {
+            many = (int)i;
+            srq_buf_puts(&first, ids.data);
+        }
+    }
+    if (found == NULL && many >= 0)
+        srq_fail_field(err, -SRQ_EINVAL, "job", "several jobs %s \"%.100s\": %s",
+                       ways[many].test == begins ? "begin with" : "are named", text, first.data);
+    else if (found == NULL)
+        srq_fail_field(err, -SRQ_ENOENT, "job", "there is no job \"%.100s\"", text);
+    srq_buf_fini(&ids);
+    srq_buf_fini(&first);
     return found;
 }
 
-/* By its id, a unique beginning of it (of the caller's own jobs first), or "@last". */
 static struct job *find_job(const struct client *c, const char *name, struct srq_error *err)
 {
-    bool many = false;
     struct job *j;
 
-    if (strcmp(name, "@last") == 0) {
-        j = last_of(c);
-        if (j == NULL)
-            srq_fail_field(err, -SRQ_ENOENT, "job", "you have no jobs here");
-        return j;
-    }
-    j = by_beginning(c, name, true, &many);
+    if (strcmp(name, "@last") != 0)
+        return by_words(c, name, err);
+    j = last_of(c);
     if (j == NULL)
-        j = by_beginning(c, name, false, &many);
-    if (j == NULL)
-        srq_fail_field(err, -SRQ_ENOENT, "job", "there is no job \"%.100s\"", name);
-    else if (many)
-        srq_fail_field(err, -SRQ_EINVAL, "job", "several jobs begin with \"%.100s\"", name);
-    return many ? NULL : j;
+        srq_fail_field(err, -SRQ_ENOENT, "job", "you have no jobs here");
+    return j;
 }
 
 /* ---- hello and subscriptions ------------------------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "daemon/srqd/clients/change.h"
+#include "daemon/srqd/clients/summary.h"
 #include "daemon/srqd/clients/sweep.h"
 #include "daemon/srqd/jobs/lifecycle.h"
 #include "daemon/srqd/jobs/queue.h"
@@ -16,7 +17,8 @@ static int answer_state(const struct request *r, cJSON **result, struct srq_erro
 {
     *result = cJSON_CreateObject();
     return srq_put_text(*result, "job", r->job->id) &&
-                   srq_put_text(*result, "state", srq_job_state_words[r->job->state])
+                   srq_put_text(*result, "state", srq_job_state_words[r->job->state]) &&
+                   summary_put_wish(*result, r->job)
                ? 0
                : rpc_no_memory(err);
 }

@@ -88,7 +88,8 @@ static int get(const struct request *r, cJSON **result, struct srq_error *err)
         ok = dir != NULL && summary_put(o, j) && cJSON_AddItemToObject(o, "spec", spec);
         spec = ok ? NULL : spec;
         ok = ok && srq_put_text(o, "directory", dir) && summary_put_planned(o, planned, false) &&
-             put_number_or_null(o, "exit_code", j->exit_code) && put_number_or_null(o, "signal", j->exit_signal) &&
+             srq_put_text(o, "on_end_failure", j->on_end_failure) && put_number_or_null(o, "exit_code", j->exit_code) &&
+             put_number_or_null(o, "signal", j->exit_signal) &&
              cJSON_AddBoolToObject(o, "attached", worker_link_attached(j)) != NULL &&
              put_number_or_null(o, "last_seq", j->told_seq > 0 ? (double)j->told_seq : -1);
         rc = ok ? 0 : rpc_no_memory(err);

@@ -16,11 +16,23 @@ static bool put_progress(cJSON *o, const struct job *j)
            put_number_or_null(o, "rate", j->rate) && put_number_or_null(o, "eta_s", j->eta_s);
 }
 
+bool summary_put_wish(cJSON *o, const struct job *j)
+{
+    static const int wish[] = { [WISH_NONE] = -1,
+                                [WISH_PAUSE] = SRQ_WISH_PAUSE,
+                                [WISH_CANCEL] = SRQ_WISH_CANCEL,
+                                [WISH_FINISH] = SRQ_WISH_FINISH,
+                                [WISH_STOP] = -1 };
+
+    return srq_put_text(o, "wish", wish[j->wish] >= 0 ? srq_wish_words[wish[j->wish]] : NULL);
+}
+
 bool summary_put(cJSON *o, const struct job *j)
 {
     return srq_put_text(o, "job", j->id) && srq_put_text(o, "name", j->name) && srq_put_text(o, "owner", j->owner) &&
            srq_put_number(o, "uid", (double)j->uid) && srq_put_text(o, "state", srq_job_state_words[j->state]) &&
-           srq_put_text(o, "reason", j->reason) && srq_put_number(o, "priority", j->priority) &&
+           srq_put_text(o, "reason", j->reason) && summary_put_wish(o, j) &&
+           srq_put_number(o, "priority", j->priority) &&
            put_number_or_null(o, "position", or_unknown(queue_position(j))) && srq_put_text(o, "model", j->model) &&
            srq_put_text(o, "method", j->method) && srq_put_text(o, "scheme", j->scheme) &&
            srq_put_text(o, "output", j->output) && srq_put_number(o, "submitted", j->submitted) &&

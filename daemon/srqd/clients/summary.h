@@ -6,6 +6,8 @@
 #include "daemon/srqd/jobs/jobs.h"
 
 /* The members of a job's summary, added to `o`. False when out of memory. */
+/* "wish": what the job was told and has not done yet, or null. */
+bool summary_put_wish(cJSON *o, const struct job *j);
 bool summary_put(cJSON *o, const struct job *j);
 /* Jobs by state, as object `name`. */
 bool summary_put_counts(cJSON *o, const char *name, const struct srqd *d);

@@ -48,6 +48,7 @@ void job_free(struct job *j)
     srq_free(j->scheme);
     srq_free(j->output);
     srq_free(j->on_end);
+    srq_free(j->on_end_failure);
     srq_free(j->reason);
     srq_free(j);
 }

@@ -38,6 +38,7 @@ struct job {
     gid_t gid;
     char *owner, *name, *model, *method, *scheme, *output, *on_end; /* name and on_end may be NULL */
     char *reason;                                                   /* may be NULL */
+    char *on_end_failure;                                           /* what became of on_end; NULL: nothing wrong */
     enum srq_job_state state;
     enum job_wish wish;
     int priority;

@@ -83,6 +83,7 @@ int store_update(struct srq_store *s, const struct job *j, bool transition, int6
     bind_changing(q, 2, j);
     sqlite3_bind_double(q, 16, j->after_bytes);
     sqlite3_bind_double(q, 17, j->average_bits);
+    store_bind_text(q, 18, j->on_end_failure);
     rc = store_step(s, q, "write", err);
     if (rc == 0 && transition)
         rc = add_transition(s, j, by_uid, err);
@@ -130,6 +131,7 @@ static struct job *read_row(sqlite3_stmt *q, struct srqd *d)
     j->exit_signal = sqlite3_column_int(q, 28);
     j->pid = (pid_t)sqlite3_column_int64(q, 29);
     j->pid_start = sqlite3_column_int64(q, 30);
+    j->on_end_failure = store_column(q, 31);
     if (j->owner == NULL || j->model == NULL || j->method == NULL || j->scheme == NULL || j->output == NULL) {
         job_free(j);
         return NULL;

@@ -26,6 +26,7 @@ static const char *const migrations[] = {
     " spec TEXT NOT NULL, planned TEXT NOT NULL);"
     "CREATE TABLE transitions(job TEXT NOT NULL, time REAL NOT NULL, state TEXT NOT NULL, reason TEXT, by_uid INTEGER);"
     "CREATE INDEX transitions_of ON transitions(job);",
+    "ALTER TABLE jobs ADD COLUMN on_end_failure TEXT",
 };
 #define SCHEMA_VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
 
@@ -40,12 +41,12 @@ static const char *const statements[STORE_STATEMENTS] = {
     [STORE_UPDATE] =
     "UPDATE jobs SET state=?2, reason=?3, wish=?4, priority=?5, started=?6, ended=?7, restarts=?8, deaths=?9,"
     " progress_seq=?10, last_seq=?11, exit_code=?12, exit_signal=?13, pid=?14, pid_start=?15,"
-    " after_bytes=?16, average_bits=?17 WHERE id=?1",
+    " after_bytes=?16, average_bits=?17, on_end_failure=?18 WHERE id=?1",
     [STORE_TRANSITION] = "INSERT INTO transitions VALUES(?1, ?2, ?3, ?4, ?5)",
     [STORE_LOAD] =
     "SELECT id, number, uid, gid, owner, name, model, method, scheme, output, on_end, submitted, threads,"
     " memory_bytes, before_bytes, after_bytes, average_bits, state, reason, wish, priority, started, ended, restarts,"
-    " deaths, progress_seq, last_seq, exit_code, exit_signal, pid, pid_start FROM jobs ORDER BY number",
+    " deaths, progress_seq, last_seq, exit_code, exit_signal, pid, pid_start, on_end_failure FROM jobs ORDER BY number",
     [STORE_REMOVE] = "DELETE FROM jobs WHERE id=?1",
     [STORE_TEXTS] = "SELECT spec, planned FROM jobs WHERE id=?1",
 };
