@@ -17,6 +17,9 @@ RARE = {
     "skipped",
     # only where a folder resisted: tests/e2e/daemon_folders.py
     "unremoved",
+    # for a moment, and where a command fails: tests/e2e/ctl_jobs.py
+    "wish",
+    "on_end_failure",
 }
 
 
