@@ -7,8 +7,9 @@
 /* How far a unit is, as messages say it. */
 const char *srq_unit_state_word(enum srq_unit_state s);
 
-/* From the params of worker.change {op, by, pins, patterns, bits, release, running, propagate, revision, dry_run}: what
- * does not belong to the op, or is missing or malformed: -SRQ_EINVAL with err->field. srq_change_fini in any case. */
+/* From the params of worker.change {op, by, pins, patterns, bits, to, release, running, propagate, revision, dry_run}:
+ * what does not belong to the op, or is missing or malformed: -SRQ_EINVAL with err->field. srq_change_fini in any case.
+ */
 int srq_change_parse(const cJSON *params, struct srq_change *out, struct srq_error *err);
 
 /* Data of the plan.changed that tells of a change worked out. NULL: out of memory. */

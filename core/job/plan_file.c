@@ -23,21 +23,6 @@ static bool add_budget(cJSON *root, const struct srq_live_plan *lp)
            srq_put_number(budget, "bits", lp->bits);
 }
 
-static bool add_pins(cJSON *root, const struct srq_live_plan *lp)
-{
-    cJSON *list = cJSON_AddArrayToObject(root, "pins");
-
-    for (int i = 0; list != NULL && i < lp->pin_count; i++) {
-        const struct srq_pin *p = &lp->pins[i];
-        cJSON *o = cJSON_CreateObject();
-
-        if (!cJSON_AddItemToArray(list, o) || !srq_put_text(o, "pattern", p->pattern) ||
-            !srq_put_scheme(o, "scheme", &p->scheme) || cJSON_AddBoolToObject(o, "untied", p->untied) == NULL)
-            return false;
-    }
-    return list != NULL;
-}
-
 static bool add_hold(cJSON *root, const struct srq_live_plan *lp)
 {
     cJSON *hold, *schemes;
@@ -75,8 +60,9 @@ static cJSON *to_json(const struct srq_live_plan *lp)
     if (root == NULL)
         return NULL;
     layers = cJSON_DetachItemFromObjectCaseSensitive(root, "layers"); /* the longest comes last */
-    ok = add_budget(root, lp) && srq_put_copy(root, "allocation", lp->allocation) && add_pins(root, lp) &&
-         add_hold(root, lp) && add_wanted(root, lp) && srq_put_copy(root, "last_change", lp->last_change);
+    ok = add_budget(root, lp) && srq_put_copy(root, "allocation", lp->allocation) &&
+         srq_put_pins(root, "pins", lp->pins, lp->pin_count) && add_hold(root, lp) && add_wanted(root, lp) &&
+         srq_put_copy(root, "last_change", lp->last_change);
     ok = cJSON_AddItemToObject(root, "layers", layers) && ok;
     if (ok)
         return root;

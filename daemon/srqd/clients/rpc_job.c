@@ -181,7 +181,9 @@ static int change(const struct request *r, cJSON **result, struct srq_error *err
 }
 
 const struct rpc_row rpc_job_rows[] = {
-    { "job.cancel", cancel },     { "job.pause", pause_job },   { "job.resume", resume }, { "job.finish", finish },
-    { "job.priority", priority }, { "job.delete", delete_job }, { "job.gc", gc },         { "job.pin", change },
-    { "job.unpin", change },      { "job.budget", change },     { "job.retune", change }, { NULL, NULL },
+    { "job.cancel", cancel }, { "job.pause", pause_job },   { "job.resume", resume },
+    { "job.finish", finish }, { "job.priority", priority }, { "job.delete", delete_job },
+    { "job.gc", gc },         { "job.pin", change },        { "job.unpin", change },
+    { "job.budget", change }, { "job.retune", change },     { "job.revert", change },
+    { NULL, NULL },
 };

@@ -1,5 +1,5 @@
-/* job.plan and job.heatmap: a job's plan.json beside what its journal says of each layer. Both files are hostile input.
- */
+/* job.plan, job.heatmap and job.history: a job's plan.json beside what its journal says of each layer. They are hostile
+ * input. */
 #include "daemon/srqd/clients/handlers.h"
 
 #include "daemon/srqd/jobs/jobdir.h"
@@ -178,7 +178,110 @@ static int heatmap(const struct request *r, cJSON **result, struct srq_error *er
     return rc;
 }
 
+/* ---- revisions --------------------------------------------------------------------------------------------------- */
+
+#define ROWS_SHOWN 20 /* layers of one revision */
+
+/* Revision 0: what was submitted. */
+static cJSON *make_first(const struct job *j)
+{
+    cJSON *o = cJSON_CreateObject();
+
+    if (srq_put_number(o, "revision", 0) && srq_put_number(o, "time", j->submitted) &&
+        srq_put_text(o, "by", j->owner) && srq_put_text(o, "op", NULL) && srq_put_text(o, "what", NULL) &&
+        srq_put_number(o, "changed", NAN) && cJSON_AddArrayToObject(o, "changes") != NULL)
+        return o;
+    cJSON_Delete(o);
+    return NULL;
+}
+
+static cJSON *make_revision(const void *ctx, const cJSON *item, size_t at)
+{
+    cJSON *o, *list;
+    const cJSON *row;
+    int n = 0;
+
+    (void)at;
+    if (item->child == NULL) /* the place of revision 0 */
+        return make_first(ctx);
+    o = cJSON_CreateObject();
+    list = cJSON_CreateArray();
+    cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(item, "layers"))
+    {
+        cJSON *copy;
+
+        if (strcmp(text_of(row, "old"), text_of(row, "new")) == 0 || n++ >= ROWS_SHOWN)
+            continue;
+        copy = cJSON_CreateObject();
+        if (!cJSON_AddItemToArray(list, copy) || !srq_put_member(copy, "layer", row) ||
+            !srq_put_member(copy, "old", row) || !srq_put_member(copy, "new", row))
+            break;
+    }
+    if (o != NULL && list != NULL && row == NULL && srq_put_member(o, "revision", item) &&
+        srq_put_member(o, "time", item) && srq_put_member(o, "by", item) && srq_put_member(o, "op", item) &&
+        srq_put_member(o, "what", item) && srq_put_member(o, "changed", item) &&
+        cJSON_AddItemToObject(o, "changes", list))
+        return o;
+    cJSON_Delete(list);
+    cJSON_Delete(o);
+    return NULL;
+}
+
+/* The revisions that a job keeps, up to its plan's. A job that never changed has no file. */
+static int read_revisions(const struct job *j, double revision, cJSON **out, struct srq_error *err)
+{
+    struct srq_error missing = { 0 };
+    cJSON *json = NULL, *list;
+    int rc = rpc_read_json(j, "history.json", &json, &missing);
+
+    *out = NULL;
+    if (rc != 0 && rc != -SRQ_ENOENT) {
+        *err = missing;
+        return rc;
+    }
+    list = cJSON_DetachItemFromObjectCaseSensitive(json, "revisions");
+    cJSON_Delete(json);
+    if (!cJSON_IsArray(list)) {
+        cJSON_Delete(list);
+        list = cJSON_CreateArray();
+    }
+    for (int n = cJSON_GetArraySize(list); n > 0; n--) {
+        const cJSON *last = cJSON_GetObjectItemCaseSensitive(cJSON_GetArrayItem(list, n - 1), "revision");
+
+        if (cJSON_IsNumber(last) && last->valuedouble <= revision)
+            break;
+        cJSON_DeleteItemFromArray(list, n - 1); /* one that never became the plan */
+    }
+    if (list == NULL || !cJSON_InsertItemInArray(list, 0, cJSON_CreateObject()))
+        return rpc_no_memory(err);
+    *out = list;
+    return 0;
+}
+
+static int history(const struct request *r, cJSON **result, struct srq_error *err)
+{
+    cJSON *plan_json = NULL, *list = NULL;
+    const cJSON *revision;
+    int rc = rpc_read_json(r->job, "plan.json", &plan_json, err);
+
+    revision = cJSON_GetObjectItemCaseSensitive(plan_json, "revision");
+    if (rc == 0 && !cJSON_IsNumber(revision))
+        rc = srq_fail_field(err, -SRQ_EFORMAT, "plan.json", "plan.json of job %s has no revision", r->job->id);
+    if (rc == 0)
+        rc = read_revisions(r->job, revision->valuedouble, &list, err);
+    if (rc == 0 && (*result = cJSON_CreateObject()) == NULL)
+        rc = rpc_no_memory(err);
+    if (rc == 0)
+        rc = srq_put_member(*result, "revision", plan_json)
+                 ? rpc_page_array(r, *result, &(struct rpc_array){ "revisions", list, make_revision, r->job }, err)
+                 : rpc_no_memory(err);
+    cJSON_Delete(list);
+    cJSON_Delete(plan_json);
+    return rc;
+}
+
 const struct rpc_row rpc_plan_rows[] = {
+    { "job.history", history },
     { "job.plan", plan },
     { "job.heatmap", heatmap },
     { NULL, NULL },
