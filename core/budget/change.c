@@ -142,13 +142,23 @@ static int keep_pin(struct making *m, const struct srq_pin *p)
     return 0;
 }
 
+/* Whether the pin is for any layer: not where all that it names lies outside the blocks. */
+static bool decides(const struct making *m, int which)
+{
+    for (int i = 0; i < layers_of(m); i++) {
+        if (m->touched[i] == which)
+            return true;
+    }
+    return false;
+}
+
 static int apply_pins(struct making *m)
 {
     int rc = 0;
 
     for (int p = 0; rc == 0 && p < m->change->pin_count; p++) {
         rc = for_matches(m, m->change->pins[p].pattern, pin_layer, p);
-        if (rc == 0)
+        if (rc == 0 && decides(m, p))
             rc = keep_pin(m, &m->change->pins[p]);
     }
     for (int i = 0; rc == 0 && i < layers_of(m); i++) {
@@ -370,23 +380,34 @@ static int apply_budget(struct making *m)
 /* Options say nothing of layers: the plan stays, with another revision. */
 static void apply_set(struct making *m)
 {
-    bool other = false;
-
     for (int i = 0; i < SRQ_LIVE_OPTIONS; i++) {
-        double was = m->next->option[i], is = m->change->option[i];
-
-        if (!m->change->sets[i])
-            continue;
-        other = other || (isnan(was) ? !isnan(is) : was != is);
-        m->next->option[i] = is;
+        if (m->change->sets[i])
+            m->next->option[i] = m->change->option[i];
     }
-    if (!other)
-        srq_plan_note(m->out->warnings, "the options have these values already");
 }
 
 static bool moves_layers(const struct srq_change *c)
 {
     return c->op != SRQ_CHANGE_RETUNE && c->op != SRQ_CHANGE_SET;
+}
+
+/* What was decided then is decided again; what was tuned and is wanted since stays. */
+static int apply_revert(struct making *m)
+{
+    const struct srq_live_plan *past = m->change->past;
+
+    for (int i = 0; i < layers_of(m); i++) {
+        struct srq_plan_layer *l = layer(m, i);
+        const struct srq_plan_layer *then = &past->plan.layers[i];
+
+        m->matched += !srq_plan_layer_equal(l, then);
+        l->asked = then->asked;
+        l->source = then->source;
+        l->untied = then->untied;
+    }
+    m->next->bits = past->bits;
+    memcpy(m->next->option, past->option, sizeof(m->next->option));
+    return srq_live_plan_pins(m->next, past->pins, past->pin_count, m->err);
 }
 
 static int apply(struct making *m)
@@ -410,10 +431,13 @@ static int apply(struct making *m)
     case SRQ_CHANGE_SET:
         apply_set(m);
         break;
+    case SRQ_CHANGE_REVERT:
+        rc = apply_revert(m);
+        break;
     case SRQ_CHANGE_ALLOCATE:
         break;
     }
-    budget = !isnan(m->next->bits) && moves_layers(m->change);
+    budget = !isnan(m->next->bits) && moves_layers(m->change) && m->change->op != SRQ_CHANGE_REVERT; /* has chosen */
     if (rc == 0 && budget && m->ctx->solver != NULL)
         rc = solve(m);
     else if (rc == 0 && budget && m->ctx->scores_expected)
@@ -448,6 +472,29 @@ static void warn_left(struct making *m)
     }
 }
 
+/* A pin that has to be left alone on every layer it is for decides nothing. */
+static int check_pins(struct making *m)
+{
+    for (int p = 0; p < m->change->pin_count; p++) {
+        const struct srq_plan_layer *first = NULL;
+        bool held = false;
+        char text[32];
+
+        for (int i = 0; i < layers_of(m) && !held; i++) {
+            if (m->touched[i] != p)
+                continue;
+            held = layer(m, i)->why[0] == '\0';
+            first = first == NULL && m->named[i] ? layer(m, i) : first;
+        }
+        if (first != NULL && !held)
+            return srq_fail_field(m->err, -SRQ_EINVAL, "pins", "no layer that \"%.200s\" names can be %s: %.100s: %s",
+                                  m->change->pins[p].pattern,
+                                  srq_scheme_text(&m->change->pins[p].scheme, text, sizeof(text)), first->info->name,
+                                  first->why);
+    }
+    return 0;
+}
+
 static int fit(struct making *m)
 {
     const struct srq_change_context *x = m->ctx;
@@ -457,6 +504,8 @@ static int fit(struct making *m)
 
     if (rc == 0 && x->check != NULL)
         rc = x->check(x->check_ctx, &m->next->plan, m->err);
+    if (rc == 0)
+        rc = check_pins(m);
     if (rc != 0)
         return rc;
     warn_left(m);
@@ -592,11 +641,83 @@ static double cost(const struct making *m)
     return last > 0 && isfinite(st->replay_s) ? sum + last * st->replay_s : sum;
 }
 
+static bool same_pins(const struct srq_live_plan *a, const struct srq_live_plan *b)
+{
+    int found = 0;
+
+    for (int i = 0; i < a->pin_count; i++) { /* the order does not matter where all layers are decided alike */
+        for (int k = 0; k < b->pin_count; k++) {
+            const struct srq_pin *x = &a->pins[i], *y = &b->pins[k];
+
+            if (strcmp(x->pattern, y->pattern) == 0 && srq_scheme_equal(&x->scheme, &y->scheme) &&
+                x->untied == y->untied) {
+                found++;
+                break;
+            }
+        }
+    }
+    return a->pin_count == b->pin_count && found == a->pin_count;
+}
+
+static bool same_number(double a, double b)
+{
+    return a == b || (isnan(a) && isnan(b));
+}
+
+/* Whether anything at all is another than before. */
+static bool has_effect(const struct making *m)
+{
+    const struct srq_live_plan *a = m->ctx->now, *b = m->next;
+
+    if (m->change->op == SRQ_CHANGE_ALLOCATE || m->out->restart || m->out->leave || a->back != b->back ||
+        a->hold != b->hold || a->hold_generation != b->hold_generation || !same_number(a->bits, b->bits) ||
+        !same_pins(a, b))
+        return true;
+    for (int i = 0; i < SRQ_LIVE_OPTIONS; i++) {
+        if (!same_number(a->option[i], b->option[i]))
+            return true;
+    }
+    for (int i = 0; i < a->plan.count; i++) {
+        if (!srq_plan_layer_equal(&a->plan.layers[i], &b->plan.layers[i]))
+            return true;
+    }
+    return memcmp(a->wanted, b->wanted, (size_t)a->units * sizeof(a->wanted[0])) != 0;
+}
+
+/* Where nothing changes a sentence says why, unless one does already. */
+static void say_idle(struct making *m)
+{
+    const struct srq_change *c = m->change;
+    cJSON *notes = m->out->warnings;
+
+    if (cJSON_GetArraySize(notes) > 0)
+        return;
+    if (c->op == SRQ_CHANGE_PIN && m->matched == 0)
+        srq_plan_note(notes, "what lies outside the blocks is pinned by its whole name only");
+    else if (c->op == SRQ_CHANGE_PIN)
+        srq_plan_note(notes, "the %d layer%s that match %s pinned so already", m->matched, m->matched == 1 ? "" : "s",
+                      m->matched == 1 ? "is" : "are");
+    else if (c->op == SRQ_CHANGE_BUDGET && isnan(c->bits))
+        srq_plan_note(notes, "there is no budget");
+    else if (c->op == SRQ_CHANGE_BUDGET)
+        srq_plan_note(notes, "the budget is %.15g bits already, and the plan what it chooses", c->bits);
+    else if (c->op == SRQ_CHANGE_RETUNE)
+        srq_plan_note(notes, "the blocks are to be tuned again already");
+    else if (c->op == SRQ_CHANGE_SET)
+        srq_plan_note(notes, "the options have these values already");
+    else if (c->op == SRQ_CHANGE_REVERT)
+        srq_plan_note(notes, "pins, schemes and budget are those of revision %" PRId64 " already", c->to);
+}
+
 static void answer(struct making *m)
 {
     struct srq_change_result *r = m->out;
 
-    m->next->plan.revision++;
+    r->idle = !has_effect(m);
+    if (r->idle)
+        say_idle(m);
+    else
+        m->next->plan.revision++;
     for (int u = 0; u < m->next->units; u++)
         r->retunes[u] = retunes(m, u);
     r->matched = m->matched;
@@ -674,6 +795,9 @@ void srq_change_result_fini(struct srq_change_result *r)
 
 void srq_change_fini(struct srq_change *c)
 {
+    if (c->past != NULL)
+        srq_live_plan_fini(c->past);
+    srq_free(c->past);
     for (int i = 0; i < c->pin_count; i++)
         srq_free(c->pins[i].pattern);
     for (int i = 0; i < c->pattern_count; i++)

@@ -57,6 +57,21 @@ int srq_live_plan_init(struct srq_live_plan *lp, struct srq_plan *plan, const st
     return rc == 0 ? make_arrays(lp, err) : rc;
 }
 
+static void free_pins(struct srq_live_plan *lp)
+{
+    for (int i = 0; i < lp->pin_count; i++)
+        srq_free(lp->pins[i].pattern);
+    srq_free(lp->pins);
+    lp->pins = NULL;
+    lp->pin_count = 0;
+}
+
+int srq_live_plan_pins(struct srq_live_plan *lp, const struct srq_pin *pins, int count, struct srq_error *err)
+{
+    free_pins(lp);
+    return copy_pins(pins, count, lp, err);
+}
+
 int srq_live_plan_budget(struct srq_live_plan *lp, double bits, const struct srq_scheme *candidates, int count,
                          struct srq_error *err)
 {
@@ -75,9 +90,7 @@ int srq_live_plan_budget(struct srq_live_plan *lp, double bits, const struct srq
 
 void srq_live_plan_fini(struct srq_live_plan *lp)
 {
-    for (int i = 0; i < lp->pin_count; i++)
-        srq_free(lp->pins[i].pattern);
-    srq_free(lp->pins);
+    free_pins(lp);
     srq_free(lp->candidates);
     srq_free(lp->wanted);
     srq_free(lp->held);

@@ -49,6 +49,8 @@ struct srq_live_plan {
 /* The plan of a new job. `plan` is taken over, pins are copied. Free with srq_live_plan_fini, also after an error. */
 int srq_live_plan_init(struct srq_live_plan *lp, struct srq_plan *plan, const struct srq_pin *pins, int pin_count,
                        struct srq_error *err);
+/* Puts copies of these pins in the place of those it has. */
+int srq_live_plan_pins(struct srq_live_plan *lp, const struct srq_pin *pins, int count, struct srq_error *err);
 /* `bits` NaN: no budget. Candidates are copied. */
 int srq_live_plan_budget(struct srq_live_plan *lp, double bits, const struct srq_scheme *candidates, int count,
                          struct srq_error *err);
@@ -108,6 +110,7 @@ enum srq_change_op {
     SRQ_CHANGE_BUDGET,
     SRQ_CHANGE_RETUNE,
     SRQ_CHANGE_SET,
+    SRQ_CHANGE_REVERT,
     SRQ_CHANGE_ALLOCATE, /* the job's own, once its layers are scored; not in requests from outside */
 };
 
@@ -117,9 +120,11 @@ struct srq_change {
     int pin_count;
     char **patterns; /* unpin, retune; owned */
     int pattern_count;
-    double bits;                             /* budget; NaN: none any more */
-    bool sets[SRQ_LIVE_OPTIONS];             /* set: which options */
-    double option[SRQ_LIVE_OPTIONS];         /* set: their values; NaN: as submitted */
+    double bits;                     /* budget; NaN: none any more */
+    bool sets[SRQ_LIVE_OPTIONS];     /* set: which options */
+    double option[SRQ_LIVE_OPTIONS]; /* set: their values; NaN: as submitted */
+    int64_t to;                      /* revert: the revision whose decisions come back */
+    struct srq_live_plan *past;      /* revert: a plan with those decisions; owned, NULL until it is looked up */
     bool release, propagate, after, dry_run; /* after: the running unit finishes as it is */
     int64_t revision;                        /* that the plan must have; -1: any */
     char by[304];
@@ -146,6 +151,7 @@ struct srq_change_context {
 
 struct srq_change_result {
     struct srq_live_plan next; /* its last_change is that of the plan before */
+    bool idle;                 /* nothing would change: `warnings` says why, and `next` keeps the revision */
     bool restart;              /* the running unit has to begin again */
     bool leave;                /* it has to be left for an earlier one */
     bool *retunes;             /* [units] tuned again because of it */
@@ -158,7 +164,8 @@ struct srq_change_result {
 };
 
 /* Works a change out. The present plan stays as it is; `out` is filled also in a dry run, srq_change_result_fini frees
- * it in any case. A stale revision: -SRQ_ESTATE, field "revision". */
+ * it in any case. A stale revision: -SRQ_ESTATE, field "revision". A pin that none of its layers can hold: -SRQ_EINVAL,
+ * field "pins", with the reason. */
 int srq_change_make(const struct srq_change_context *ctx, const struct srq_change *change,
                     struct srq_change_result *out, struct srq_error *err);
 void srq_change_result_fini(struct srq_change_result *r);

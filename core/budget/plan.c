@@ -10,6 +10,12 @@ static bool outside(const struct srq_plan_layer *l)
     return l->info->block < 0;
 }
 
+bool srq_plan_layer_equal(const struct srq_plan_layer *a, const struct srq_plan_layer *b)
+{
+    return srq_scheme_equal(&a->scheme, &b->scheme) && srq_scheme_equal(&a->asked, &b->asked) &&
+           a->source == b->source && a->untied == b->untied;
+}
+
 bool srq_plan_tied(const struct srq_plan_layer *a, const struct srq_plan_layer *b)
 {
     return srq_layers_tied(a->info, b->info);

@@ -66,6 +66,8 @@ void srq_plan_fini(struct srq_plan *p);
 int srq_plan_copy(const struct srq_plan *from, struct srq_plan *to, struct srq_error *err);
 /* Works `scheme` and `why` of every layer out again from what is asked; req gives the formats and how strict to be. */
 int srq_plan_fit(struct srq_plan *p, const struct srq_plan_request *req, cJSON *notes, struct srq_error *err);
+/* Whether both are decided and stored alike, whatever they are called. */
+bool srq_plan_layer_equal(const struct srq_plan_layer *a, const struct srq_plan_layer *b);
 /* Whether two layers share a scheme where runtimes fuse them. */
 bool srq_plan_tied(const struct srq_plan_layer *a, const struct srq_plan_layer *b);
 /* Appends a sentence for people; `notes` may be NULL. */

@@ -15,7 +15,8 @@ _Static_assert((int)SRQ_UNIT_PENDING == SRQ_WORK_PENDING && (int)SRQ_UNIT_RUNNIN
                "states have the places of their words");
 _Static_assert((int)SRQ_CHANGE_PIN == SRQ_ASK_PIN && (int)SRQ_CHANGE_UNPIN == SRQ_ASK_UNPIN &&
                    (int)SRQ_CHANGE_BUDGET == SRQ_ASK_BUDGET && (int)SRQ_CHANGE_RETUNE == SRQ_ASK_RETUNE &&
-                   (int)SRQ_CHANGE_SET == SRQ_ASK_SET && (int)SRQ_CHANGE_ALLOCATE == SRQ_ASK_ALLOCATE,
+                   (int)SRQ_CHANGE_SET == SRQ_ASK_SET && (int)SRQ_CHANGE_REVERT == SRQ_ASK_REVERT &&
+                   (int)SRQ_CHANGE_ALLOCATE == SRQ_ASK_ALLOCATE,
                "changes have the places of their words");
 
 const char *srq_unit_state_word(enum srq_unit_state s)
@@ -27,13 +28,14 @@ const char *srq_unit_state_word(enum srq_unit_state s)
 
 /* Which members an op takes, beside op, by, dry_run and revision. */
 static const struct {
-    bool pins, patterns, bits, running, options;
+    bool pins, patterns, bits, running, options, to;
 } ops[] = {
     [SRQ_CHANGE_PIN] = { .pins = true, .running = true },
     [SRQ_CHANGE_UNPIN] = { .patterns = true, .running = true },
     [SRQ_CHANGE_BUDGET] = { .bits = true, .running = true },
     [SRQ_CHANGE_RETUNE] = { .patterns = true },
     [SRQ_CHANGE_SET] = { .options = true },
+    [SRQ_CHANGE_REVERT] = { .running = true, .to = true },
 };
 
 static int wrong(const char *key, const char *what, struct srq_error *err)
@@ -56,7 +58,7 @@ static int take_op(const cJSON *params, struct srq_change *out, struct srq_error
     int op = srq_word_place(srq_change_words, srq_member_text(params, "op"));
 
     if (op < 0 || op >= (int)(sizeof(ops) / sizeof(ops[0])))
-        return wrong("op", "is one of pin, unpin, budget, retune, set", err);
+        return wrong("op", "is one of pin, unpin, budget, retune, set, revert", err);
     out->op = (enum srq_change_op)op;
     return 0;
 }
@@ -178,6 +180,19 @@ static int take_running(const cJSON *params, struct srq_change *out, struct srq_
     return 0;
 }
 
+static int take_to(const cJSON *params, bool wanted, struct srq_change *out, struct srq_error *err)
+{
+    const cJSON *to = srq_member(params, "to");
+
+    if (!wanted)
+        return to == NULL ? 0 : wrong("to", "does not belong to this change", err);
+    if (!cJSON_IsNumber(to) || to->valuedouble < 0 || to->valuedouble > 9e15 ||
+        to->valuedouble != floor(to->valuedouble))
+        return wrong("to", "is a revision of the plan", err);
+    out->to = (int64_t)to->valuedouble;
+    return 0;
+}
+
 static int take_rest(const cJSON *params, struct srq_change *out, struct srq_error *err)
 {
     const char *by = srq_member_text(params, "by");
@@ -225,6 +240,8 @@ int srq_change_parse(const cJSON *params, struct srq_change *out, struct srq_err
         rc = take_bits(params, ops[out->op].bits, out, err);
     if (rc == 0)
         rc = take_options(params, out, err);
+    if (rc == 0)
+        rc = take_to(params, ops[out->op].to, out, err);
     return rc == 0 ? take_rest(params, out, err) : rc;
 }
 
@@ -324,6 +341,14 @@ bool srq_put_live_options(cJSON *o, const double *option)
     return options != NULL;
 }
 
+void srq_read_live_options(const cJSON *o, double *option)
+{
+    const cJSON *options = cJSON_GetObjectItemCaseSensitive(o, "options");
+
+    for (int i = 0; i < SRQ_LIVE_OPTIONS; i++)
+        option[i] = srq_member_number(options, srq_live_option_words[i]);
+}
+
 static bool put_place(cJSON *o, const struct srq_live_state *st)
 {
     cJSON *at = cJSON_AddObjectToObject(o, "at");
@@ -367,11 +392,12 @@ cJSON *srq_change_reply(const struct srq_change_context *ctx, const struct srq_c
 {
     const struct telling t = telling_of(ctx, r);
     const struct srq_plan *is = change->dry_run ? &ctx->now->plan : &r->next.plan;
+    bool applied = !change->dry_run && !r->idle;
     cJSON *o = cJSON_CreateObject();
     int moved;
 
-    if (srq_put_number(o, "revision", (double)is->revision) &&
-        cJSON_AddBoolToObject(o, "applied", !change->dry_run) != NULL && srq_put_number(o, "matched", r->matched) &&
+    if (srq_put_number(o, "revision", (double)is->revision) && cJSON_AddBoolToObject(o, "applied", applied) != NULL &&
+        cJSON_AddBoolToObject(o, "effect", !r->idle) != NULL && srq_put_number(o, "matched", r->matched) &&
         put_changes(o, &t, &moved) && srq_put_live_options(o, r->next.option) && put_size(o, "size", &r->size) &&
         put_size(o, "size_now", &r->size_now) && put_forecast(o, r) && srq_put_number(o, "moved", moved) &&
         put_units(o, &t) && srq_put_number(o, "cost_s", r->cost_s) && srq_put_copy(o, "warnings", r->warnings))

@@ -7,8 +7,9 @@
 /* How far a unit is, as messages say it. */
 const char *srq_unit_state_word(enum srq_unit_state s);
 
-/* From the params of worker.change {op, by, pins, patterns, bits, release, running, propagate, revision, dry_run}: what
- * does not belong to the op, or is missing or malformed: -SRQ_EINVAL with err->field. srq_change_fini in any case. */
+/* From the params of worker.change {op, by, pins, patterns, bits, to, release, running, propagate, revision, dry_run}:
+ * what does not belong to the op, or is missing or malformed: -SRQ_EINVAL with err->field. srq_change_fini in any case.
+ */
 int srq_change_parse(const cJSON *params, struct srq_change *out, struct srq_error *err);
 
 /* Data of the plan.changed that tells of a change worked out. NULL: out of memory. */
@@ -20,5 +21,7 @@ cJSON *srq_change_reply(const struct srq_change_context *ctx, const struct srq_c
 
 /* Adds "options" {lr, hp_first, hp_last}, null where they are as submitted. False when out of memory. */
 bool srq_put_live_options(cJSON *o, const double *option);
+/* And reads them; what is not there is as submitted. */
+void srq_read_live_options(const cJSON *o, double *option);
 
 #endif

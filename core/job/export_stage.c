@@ -8,6 +8,7 @@
 #include "core/flow/roundings.h"
 #include "core/format/archive_pack.h"
 #include "core/flow/snapshot.h"
+#include "core/job/history.h"
 #include "core/job/plan_json.h"
 #include "core/job/train.h"
 
@@ -77,27 +78,36 @@ static int write_report(struct srq_run *run, const char *dir, struct srq_error *
     return rc;
 }
 
-/* srq_plan.json: scheme and source of every layer, for whoever gets the model. Like all of the export it names no time
- * and no person. */
+/* srq_plan.json: scheme and source of every layer, the revision of the plan and what each revision changed, for whoever
+ * gets the model. Like all of the export it names no time and no person. */
 static int write_plan(struct srq_run *run, const char *dir, struct srq_error *err)
 {
     const struct srq_plan *plan = &run->resolved.choice.plan;
     cJSON *root = cJSON_CreateObject(), *rows = root != NULL ? cJSON_AddArrayToObject(root, "layers") : NULL;
     char *text = NULL, *path = srq_path_join(dir, "srq_plan.json");
+    cJSON *history = NULL, *changes = NULL;
     bool ok = rows != NULL;
-    int rc;
+    int rc = srq_history_load(run->dir, plan->revision, &history, err);
 
+    if (rc == 0)
+        changes = srq_history_public(history);
+    cJSON_Delete(history);
     for (int i = 0; ok && i < plan->count; i++) {
         cJSON *o = cJSON_CreateObject();
 
         ok = cJSON_AddItemToArray(rows, o) && srq_put_text(o, "name", plan->layers[i].info->name) &&
              srq_put_decision(o, &plan->layers[i]);
     }
-    ok = ok && srq_put_number(root, "average_bits", run->resolved.choice.size.average_bits);
-    if (ok)
+    ok = ok && srq_put_number(root, "average_bits", run->resolved.choice.size.average_bits) &&
+         srq_put_number(root, "revision", (double)plan->revision) && changes != NULL &&
+         cJSON_AddItemToObject(root, "changes", changes);
+    if (!ok)
+        cJSON_Delete(changes);
+    else
         text = cJSON_Print(root);
-    rc = text != NULL && path != NULL ? srq_write_file_durable(path, text, strlen(text), 0666, err)
-                                      : srq_fail(err, -SRQ_ENOMEM, "out of memory writing the plan");
+    if (rc == 0)
+        rc = text != NULL && path != NULL ? srq_write_file_durable(path, text, strlen(text), 0666, err)
+                                          : srq_fail(err, -SRQ_ENOMEM, "out of memory writing the plan");
     srq_free(path);
     cJSON_free(text);
     cJSON_Delete(root);
@@ -219,6 +229,8 @@ static int build_all(struct srq_run *run, const char *dir, struct srq_error *err
         rc = sub != NULL ? build_format(run, i, sub, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory exporting");
         if (rc == 0 && srq_spec_trainer(s) != NULL)
             rc = write_sampling(run, s->formats[i], sub, err);
+        if (rc == 0 && s->format_count > 1)
+            rc = write_plan(run, sub, err);
         srq_free(sub);
     }
     run->export_s = srq_clock_s() - start;

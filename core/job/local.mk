@@ -11,6 +11,7 @@ core_libsrq_la_SOURCES += \
 	core/job/fingerprint.c core/job/fingerprint.h \
 	core/job/export_stage.c \
 	core/job/flags.h \
+	core/job/history.c core/job/history.h \
 	core/job/footprint.c core/job/footprint.h \
 	core/job/job.c core/job/job.h \
 	core/job/journal.c core/job/journal.h \

@@ -24,21 +24,6 @@ static bool add_budget(cJSON *root, const struct srq_live_plan *lp)
            srq_put_number(budget, "bits", lp->bits);
 }
 
-static bool add_pins(cJSON *root, const struct srq_live_plan *lp)
-{
-    cJSON *list = cJSON_AddArrayToObject(root, "pins");
-
-    for (int i = 0; list != NULL && i < lp->pin_count; i++) {
-        const struct srq_pin *p = &lp->pins[i];
-        cJSON *o = cJSON_CreateObject();
-
-        if (!cJSON_AddItemToArray(list, o) || !srq_put_text(o, "pattern", p->pattern) ||
-            !srq_put_scheme(o, "scheme", &p->scheme) || cJSON_AddBoolToObject(o, "untied", p->untied) == NULL)
-            return false;
-    }
-    return list != NULL;
-}
-
 static bool add_hold(cJSON *root, const struct srq_live_plan *lp)
 {
     cJSON *hold, *schemes;
@@ -76,9 +61,9 @@ static cJSON *to_json(const struct srq_live_plan *lp)
     if (root == NULL)
         return NULL;
     layers = cJSON_DetachItemFromObjectCaseSensitive(root, "layers"); /* the longest comes last */
-    ok = add_budget(root, lp) && srq_put_copy(root, "allocation", lp->allocation) && add_pins(root, lp) &&
-         add_hold(root, lp) && add_wanted(root, lp) && srq_put_live_options(root, lp->option) &&
-         srq_put_copy(root, "last_change", lp->last_change);
+    ok = add_budget(root, lp) && srq_put_copy(root, "allocation", lp->allocation) &&
+         srq_put_pins(root, "pins", lp->pins, lp->pin_count) && add_hold(root, lp) && add_wanted(root, lp) &&
+         srq_put_live_options(root, lp->option) && srq_put_copy(root, "last_change", lp->last_change);
     ok = cJSON_AddItemToObject(root, "layers", layers) && ok;
     if (ok)
         return root;
@@ -197,15 +182,6 @@ static int read_wanted(const cJSON *root, const char *path, struct srq_live_plan
     return 0;
 }
 
-/* Files of earlier versions have none. */
-static void read_options(const cJSON *root, struct srq_live_plan *lp)
-{
-    const cJSON *options = cJSON_GetObjectItemCaseSensitive(root, "options");
-
-    for (int i = 0; i < SRQ_LIVE_OPTIONS; i++)
-        lp->option[i] = srq_member_number(options, srq_live_option_words[i]);
-}
-
 static int take_copy(const cJSON *root, const char *key, cJSON **out, struct srq_error *err)
 {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(root, key);
@@ -241,7 +217,7 @@ static int from_json(struct srq_live_plan *lp, const cJSON *root, const char *pa
         rc = read_hold(cJSON_GetObjectItemCaseSensitive(root, "hold"), path, lp, err);
     if (rc == 0)
         rc = read_wanted(root, path, lp, err);
-    read_options(root, lp);
+    srq_read_live_options(root, lp->option);
     if (rc == 0)
         rc = take_copy(root, "allocation", &lp->allocation, err);
     return rc == 0 ? take_copy(root, "last_change", &lp->last_change, err) : rc;

@@ -37,6 +37,21 @@ bool srq_put_decision(cJSON *o, const struct srq_plan_layer *l)
     return srq_put_scheme(o, "scheme", &l->scheme) && srq_put_text(o, "source", srq_decider_words[l->source]);
 }
 
+bool srq_put_pins(cJSON *o, const char *key, const struct srq_pin *pins, int count)
+{
+    cJSON *list = cJSON_AddArrayToObject(o, key);
+
+    for (int i = 0; list != NULL && i < count; i++) {
+        cJSON *row = cJSON_CreateObject();
+
+        if (!cJSON_AddItemToArray(list, row) || !srq_put_text(row, "pattern", pins[i].pattern) ||
+            !srq_put_scheme(row, "scheme", &pins[i].scheme) ||
+            cJSON_AddBoolToObject(row, "untied", pins[i].untied) == NULL)
+            return false;
+    }
+    return list != NULL;
+}
+
 int srq_read_scheme(const cJSON *name, struct srq_scheme *out, struct srq_error *err)
 {
     const char *text = cJSON_GetStringValue(name);

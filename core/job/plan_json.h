@@ -9,6 +9,8 @@ bool srq_put_scheme(cJSON *o, const char *key, const struct srq_scheme *scheme);
 bool srq_put_schemes(cJSON *o, const char *key, const struct srq_scheme *schemes, int count);
 /* "scheme" and "source" of a layer. */
 bool srq_put_decision(cJSON *o, const struct srq_plan_layer *l);
+/* [{pattern, scheme, untied}] */
+bool srq_put_pins(cJSON *o, const char *key, const struct srq_pin *pins, int count);
 /* From the name of a scheme. -SRQ_EFORMAT: it is none. */
 int srq_read_scheme(const cJSON *name, struct srq_scheme *out, struct srq_error *err);
 /* From a list of names; *count of them, at most `most`. */

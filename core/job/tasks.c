@@ -7,6 +7,7 @@
 #include "core/base/hash.h"
 #include "core/flow/snapshot.h"
 #include "core/job/change_json.h"
+#include "core/job/history.h"
 #include "core/job/footprint.h"
 #include "core/job/high_steps.h"
 #include "core/job/plan_file.h"
@@ -21,7 +22,8 @@
 struct srq_tasks {
     struct srq_run *run;
     pthread_mutex_t lock;
-    char *path; /* plan.json */
+    char *path;     /* plan.json */
+    cJSON *history; /* of it, up to its revision */
     struct srq_live_plan plan;
     struct srq_live_state state;
     int again_unit; /* the fact: what is being tuned again; -1: nothing */
@@ -426,12 +428,17 @@ static void tell_change(struct srq_tasks *t, const struct srq_live_plan *lp, boo
 }
 
 /* Makes a worked-out change the plan. From the moment plan.json is there it holds, whatever fails behind it. */
-static int adopt(struct srq_tasks *t, struct srq_change_result *r, bool allocated, struct srq_error *err)
+static int adopt(struct srq_tasks *t, const struct srq_change *change, struct srq_change_result *r, bool allocated,
+                 struct srq_error *err)
 {
     struct srq_live_plan old;
     struct srq_error told = { 0 };
-    int rc = srq_live_plan_save(&r->next, t->path, err);
+    int rc = srq_history_add(t->history, &t->plan, change, &r->next, srq_wall_s(), err);
 
+    if (rc == 0)
+        rc = srq_history_save(t->history, t->run->dir, err);
+    if (rc == 0)
+        rc = srq_live_plan_save(&r->next, t->path, err);
     if (rc != 0)
         return rc;
     old = t->plan;
@@ -480,6 +487,14 @@ static int check_options(const struct srq_tasks *t, const struct srq_change *cha
     return rc;
 }
 
+/* Whether the allocator chose schemes in a change. */
+static bool allocates(const struct srq_change_context *ctx, const struct srq_change *change,
+                      const struct srq_change_result *r)
+{
+    return ctx->solver != NULL && change->op != SRQ_CHANGE_RETUNE && change->op != SRQ_CHANGE_REVERT &&
+           !isnan(r->next.bits);
+}
+
 static int change_locked(struct srq_tasks *t, const struct srq_change *change, cJSON **reply, struct srq_error *err)
 {
     struct srq_resolved *r = &t->run->resolved;
@@ -509,11 +524,8 @@ static int change_locked(struct srq_tasks *t, const struct srq_change *change, c
     rc = srq_change_make(&ctx, change, &result, err);
     if (rc == 0)
         rc = print_change(&ctx, change, &result, &answer, err);
-    if (rc == 0 && !change->dry_run)
-        rc = adopt(t, &result,
-                   ctx.solver != NULL && change->op != SRQ_CHANGE_RETUNE && change->op != SRQ_CHANGE_SET &&
-                       !isnan(result.next.bits),
-                   err);
+    if (rc == 0 && !change->dry_run && !result.idle)
+        rc = adopt(t, change, &result, allocates(&ctx, change, &result), err);
     if (rc == 0 && reply != NULL) {
         *reply = answer;
         answer = NULL;
@@ -521,6 +533,14 @@ static int change_locked(struct srq_tasks *t, const struct srq_change *change, c
     cJSON_Delete(answer);
     srq_change_result_fini(&result);
     return rc;
+}
+
+static int find_past(const struct srq_tasks *t, struct srq_change *change, struct srq_error *err)
+{
+    change->past = srq_calloc(1, sizeof(*change->past));
+    if (change->past == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory changing the plan");
+    return srq_history_past(t->history, &t->plan, change->to, change->past, err);
 }
 
 int srq_tasks_change(struct srq_tasks *t, const cJSON *params, cJSON **reply, struct srq_error *err)
@@ -531,7 +551,10 @@ int srq_tasks_change(struct srq_tasks *t, const cJSON *params, cJSON **reply, st
     *reply = NULL;
     if (rc == 0) {
         pthread_mutex_lock(&t->lock);
-        rc = change_locked(t, &change, reply, err);
+        if (change.op == SRQ_CHANGE_REVERT)
+            rc = find_past(t, &change, err);
+        if (rc == 0)
+            rc = change_locked(t, &change, reply, err);
         pthread_mutex_unlock(&t->lock);
     }
     srq_change_fini(&change);
@@ -652,9 +675,12 @@ static int read_plan(struct srq_tasks *t, int64_t told, struct srq_error *err)
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory opening the plan");
     if (rc != 0)
         return rc;
-    if (!srq_path_exists(t->path))
-        return srq_live_plan_save(&t->plan, t->path, err);
-    rc = srq_live_plan_load(&t->plan, t->path, err);
+    if (srq_path_exists(t->path))
+        rc = srq_live_plan_load(&t->plan, t->path, err);
+    else
+        rc = srq_live_plan_save(&t->plan, t->path, err);
+    if (rc == 0)
+        rc = srq_history_load(t->run->dir, t->plan.plan.revision, &t->history, err);
     if (rc == 0 && t->plan.plan.revision > told && t->plan.last_change != NULL) {
         tell_change(t, &t->plan, false, &journal);
         if (journal.code != 0 && err != NULL)
@@ -748,6 +774,7 @@ void srq_tasks_free(struct srq_tasks *t)
     if (t->planner != NULL && p->destroy != NULL)
         p->destroy(srq_host_services(), t->planner);
     srq_live_plan_fini(&t->plan);
+    cJSON_Delete(t->history);
     srq_free(t->state.unit);
     srq_free(t->state.made);
     srq_free(t->state.tuning);

@@ -383,15 +383,43 @@ static const struct srq_field set_params[] = {
     F_SUB("options", SRQ_T_OBJECT, new_options, "values from now on; null: as submitted"),
     CHANGE_GUARDS, F_END
 };
+static const struct srq_field revert_params[] = {
+    JOB_PARAM,
+    F_RNG("to", SRQ_T_INT, 0, COUNT_MAX, "the revision whose pins, schemes and budget come back"),
+    CHANGE_RUNNING, CHANGE_AGAIN, CHANGE_GUARDS, F_END
+};
 static const struct srq_field worker_change_params[] = {
-    F_CHO("op", WORDS("pin", "unpin", "budget", "retune", "set"), "which change"),
+    F_CHO("op", WORDS("pin", "unpin", "budget", "retune", "set", "revert"), "which change"),
     F_RNG("by", SRQ_T_STRING, 1, 300, "who asked"),
     F_OLIST("pins", pin_fields, 1000, "of pin"),
     F_ORNG("patterns", SRQ_T_STRINGS, 1, 1000, "of unpin and retune"),
     F_ORNG("bits", SRQ_T_NUMBER, 0, BITS_MOST, "of budget; null: none any more"),
     F_OPT("release", SRQ_T_BOOL, "of budget"),
     F_OSUB("options", SRQ_T_OBJECT, new_options, "of set"),
+    F_ORNG("to", SRQ_T_INT, 0, COUNT_MAX, "of revert"),
     CHANGE_RUNNING, CHANGE_AGAIN, CHANGE_GUARDS, F_END
+};
+static const struct srq_field revision_row[] = {
+    F_REQ("layer", SRQ_T_STRING, "name of the layer"),
+    F_REQ("old", SRQ_T_STRING, "scheme it had"),
+    F_REQ("new", SRQ_T_STRING, "scheme it got"),
+    F_END
+};
+static const struct srq_field revision_fields[] = {
+    F_REQ("revision", SRQ_T_INT, "its number; 0 is the plan as submitted"),
+    F_NUL("time", SRQ_T_NUMBER, "when, seconds since the epoch"),
+    F_NUL("by", SRQ_T_STRING, "who or what made it"),
+    F_NCHO("op", srq_change_words, "what was asked; null: the submission"),
+    F_NUL("what", SRQ_T_STRING, "of which layers, or how many bits, or which revision"),
+    F_NUL("changed", SRQ_T_INT, "layers that got another scheme"),
+    F_SUB("changes", SRQ_T_ARRAY, revision_row, "the first of them"),
+    F_END
+};
+static const struct srq_field history_reply[] = {
+    F_REQ("revision", SRQ_T_INT, "the plan's revision"),
+    F_SUB("revisions", SRQ_T_ARRAY, revision_fields, "those that are kept, oldest first"),
+    PAGE_REPLY,
+    F_END
 };
 static const struct srq_field change_row[] = {
     F_REQ("layer", SRQ_T_STRING, "name of the layer"),
@@ -410,6 +438,7 @@ static const struct srq_field change_reply[] = {
     JOB_ID,
     F_RNG("revision", SRQ_T_INT, 0, COUNT_MAX, "revision of the plan after the change; in a dry run the present one"),
     F_REQ("applied", SRQ_T_BOOL, "false: it was a dry run, or nothing changed"),
+    F_OPT("effect", SRQ_T_BOOL, "false: nothing changes, and warnings say why"),
     F_RNG("matched", SRQ_T_INT, 0, COUNT_MAX, "layers that the patterns name"),
     F_RNG("changed", SRQ_T_INT, 0, COUNT_MAX, "layers that get another scheme"),
     F_LIST("changes", change_row, 0, SRQ_CHANGES_MAX, "the first of them"),
@@ -514,6 +543,10 @@ static const struct srq_method methods[] = {
     { "job.retune", SRQ_AUTH_OWNER, "Has the blocks of layers tuned again.", retune_params, change_reply, NULL,
       SRQ_SERVER_DAEMON },
     { "job.set", SRQ_AUTH_OWNER, "Changes options of a job while it runs.", set_params, change_reply, NULL,
+      SRQ_SERVER_DAEMON },
+    { "job.revert", SRQ_AUTH_OWNER, "Takes the plan back to what was decided at an earlier revision, as a new one.",
+      revert_params, change_reply, NULL, SRQ_SERVER_DAEMON },
+    { "job.history", SRQ_AUTH_LOOK, "What each revision of the plan changed.", paged_job, history_reply, "revisions",
       SRQ_SERVER_DAEMON },
     { "job.heatmap", SRQ_AUTH_LOOK, "One number for every layer.", heatmap_params, heatmap_reply, "cells",
       SRQ_SERVER_DAEMON },

@@ -31,13 +31,10 @@ const char *const srq_decider_words[] = {
     [SRQ_BY_DEFAULT] = "default", [SRQ_BY_ALLOCATOR] = "allocator", [SRQ_BY_PIN] = "pin", NULL
 };
 
-const char *const srq_change_words[] = { [SRQ_ASK_PIN] = "pin",
-                                         [SRQ_ASK_UNPIN] = "unpin",
-                                         [SRQ_ASK_BUDGET] = "budget",
-                                         [SRQ_ASK_RETUNE] = "retune",
-                                         [SRQ_ASK_SET] = "set",
-                                         [SRQ_ASK_ALLOCATE] = "allocate",
-                                         NULL };
+const char *const srq_change_words[] = {
+    [SRQ_ASK_PIN] = "pin", [SRQ_ASK_UNPIN] = "unpin",   [SRQ_ASK_BUDGET] = "budget",     [SRQ_ASK_RETUNE] = "retune",
+    [SRQ_ASK_SET] = "set", [SRQ_ASK_REVERT] = "revert", [SRQ_ASK_ALLOCATE] = "allocate", NULL
+};
 
 const char *const srq_measured_words[] = { [SRQ_MEASURED_BEFORE] = "before",
                                            [SRQ_MEASURED_RTN] = "rtn",

@@ -49,7 +49,15 @@ enum srq_decider { SRQ_BY_DEFAULT, SRQ_BY_ALLOCATOR, SRQ_BY_PIN };
 extern const char *const srq_decider_words[];
 
 /* What is asked of a plan; `allocate` is the job's own. */
-enum srq_change_kind { SRQ_ASK_PIN, SRQ_ASK_UNPIN, SRQ_ASK_BUDGET, SRQ_ASK_RETUNE, SRQ_ASK_SET, SRQ_ASK_ALLOCATE };
+enum srq_change_kind {
+    SRQ_ASK_PIN,
+    SRQ_ASK_UNPIN,
+    SRQ_ASK_BUDGET,
+    SRQ_ASK_RETUNE,
+    SRQ_ASK_SET,
+    SRQ_ASK_REVERT,
+    SRQ_ASK_ALLOCATE
+};
 extern const char *const srq_change_words[];
 
 /* Which model was measured: the original, the plainly rounded, the tuned one. */

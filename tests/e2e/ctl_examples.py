@@ -61,6 +61,13 @@ class Bench(Place):
         self.wait(job)
         return job
 
+    def trained(self):
+        """A job that trains a diffusion model, which waits."""
+        self.count += 1
+        self.last = self.ctl("submit", "ddpm", "-m", "diffusion-qat", "-s", "w8a8", "--paused", "-o",
+                             self.path("out%d" % self.count))["job"]
+        return self.last
+
     def canceled(self):
         job = self.paused()
         self.ctl("cancel", job)
@@ -89,7 +96,7 @@ def every_example_of_help_works():
               "series": Bench.done, "report": Bench.done, "cancel": Bench.paused, "pause": Bench.queued,
               "resume": Bench.paused, "finish": Bench.paused, "priority": Bench.paused, "delete": Bench.canceled,
               "plan": Bench.paused, "pin": Bench.paused, "unpin": Bench.paused, "budget": Bench.scored,
-              "retune": Bench.paused}
+              "retune": Bench.paused, "set": Bench.trained}
     shared = {}  # what an example only looks at serves the next as well
     with Bench() as p:
         for verb in p.ctl("help")["verbs"]:

@@ -319,7 +319,11 @@ def what_follows_is_tuned_again_where_it_is_asked_for():
         fresh = Job(place, "fresh", spec(model, layers=[{"pattern": name(0, "mlp.up_proj"), "scheme": "w8g32"}]))
         fresh.start()
         fresh.end()
-        assert not differing(job.out, fresh.out), differing(job.out, fresh.out)
+        # but for the way there, which srq_plan.json tells
+        assert differing(job.out, fresh.out) == ["srq_plan.json"], differing(job.out, fresh.out)
+        one, other = (json.load(open(os.path.join(out, "srq_plan.json"))) for out in (job.out, fresh.out))
+        assert (one["revision"], other["revision"], other["changes"]) == (1, 0, []), (one, other)
+        assert one["layers"] == other["layers"]
 
 
 def a_budget_is_solved_again_around_pins():

@@ -3,7 +3,7 @@
 # srqctl: against a scripted daemon, with the real programs, and the examples of its manual
 ctl_tests = tests/e2e/ctl_start.py tests/e2e/ctl_follow.py tests/e2e/ctl_completion.sh \
 	tests/e2e/ctl_real.sh tests/e2e/ctl_manual.sh tests/e2e/ctl_plan.py tests/e2e/ctl_examples.py \
-	tests/e2e/ctl_jobs.py
+	tests/e2e/ctl_jobs.py tests/e2e/ctl_history.py
 dist_check_SCRIPTS += $(ctl_tests) tests/lib/fake_srqd.py
 TESTS += $(ctl_tests)
 

@@ -4,6 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
 #include "core/job/change_json.h"
+#include "core/job/history.h"
 #include "core/job/plan_file.h"
 
 #include <math.h>
@@ -485,6 +486,165 @@ static void a_saved_plan_is_the_same_again(void **state)
     unlink(path);
 }
 
+static void what_changes_nothing_keeps_the_revision_and_says_why(void **state)
+{
+    static const struct {
+        const char *json, *why;
+    } cases[] = {
+        { PIN("*.o_proj", "w8g32", "") "}", "the 4 layers that match are pinned so already" },
+        { PIN("lm_h*", "w8g32", "") "}", "pinned by its whole name" },
+        { "{\"op\":\"unpin\",\"by\":\"t\",\"patterns\":[\"*.q_proj\"]}", "none of the 4 layers" },
+        { "{\"op\":\"budget\",\"by\":\"t\",\"bits\":null}", "there is no budget" },
+        { "{\"op\":\"retune\",\"by\":\"t\",\"patterns\":[\"layers.3.*\"]}", "not been tuned to the end yet" },
+    };
+
+    (void)state;
+    cJSON_Delete(apply(PIN("*.o_proj", "w8g32", "") "}", NULL));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        cJSON *reply = apply(cases[i].json, NULL);
+
+        assert_int_equal(bed.plan.plan.revision, 1);
+        assert_true(number(reply, "revision") == 1);
+        assert_true(cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(reply, "applied")));
+        assert_true(cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(reply, "effect")));
+        assert_non_null(strstr(list(reply, "warnings"), cases[i].why));
+        cJSON_Delete(reply);
+    }
+    /* one that only says who decided is a change: no allocator may touch the layer from now on */
+    cJSON_Delete(apply(PIN("layers.3.down_proj", "w4g32", "") "}", NULL));
+    assert_int_equal(bed.plan.plan.revision, 2);
+    /* and asking twice for the same tuning is not */
+    cJSON_Delete(apply("{\"op\":\"retune\",\"by\":\"t\",\"patterns\":[\"layers.0.*\"]}", NULL));
+    cJSON_Delete(apply("{\"op\":\"retune\",\"by\":\"t\",\"patterns\":[\"layers.0.*\"]}", NULL));
+    assert_int_equal(bed.plan.plan.revision, 3);
+}
+
+/* A layout without 6 bits. */
+static int no_six(void *ctx, const struct srq_scheme *schemes, char (*reason)[SRQ_PLAN_REASON_MAX],
+                  struct srq_error *err)
+{
+    int refused = 0;
+
+    (void)ctx;
+    (void)err;
+    for (int i = 0; i < LAYERS; i++) {
+        if (schemes[i].bits != 6)
+            continue;
+        snprintf(reason[i], sizeof(reason[i]), "the layout has no 6 bits");
+        refused++;
+    }
+    return refused;
+}
+
+static void a_pin_that_no_layer_can_hold_is_refused_with_the_reason(void **state)
+{
+    struct srq_change_result r;
+    struct srq_error err = { 0 };
+    cJSON *reply, *event;
+
+    (void)state;
+    bed.ctx.formats = no_six;
+    assert_refused(change(PIN("*.k_proj", "w6g32", "") "}", &r, &reply, &event, &err), -SRQ_EINVAL, &err,
+                   "no layer that \"*.k_proj\" names can be w6g32: layers.0.k_proj: the layout");
+    assert_string_equal(err.field, "pins");
+    srq_change_result_fini(&r);
+}
+
+/* Works a change out, tells the history of it, and makes it the plan. */
+static void remember(cJSON *history, const char *json)
+{
+    cJSON *params = cJSON_Parse(json);
+    struct srq_change_result r;
+    struct srq_error err = { 0 };
+    struct srq_live_plan past = { .hold = -1 };
+    struct srq_change c;
+
+    assert_ok(srq_change_parse(params, &c, &err), &err);
+    if (c.op == SRQ_CHANGE_REVERT) {
+        assert_ok(srq_history_past(history, &bed.plan, c.to, &past, &err), &err);
+        c.past = srq_calloc(1, sizeof(*c.past));
+        *c.past = past;
+    }
+    assert_ok(srq_change_make(&bed.ctx, &c, &r, &err), &err);
+    assert_false(r.idle);
+    assert_ok(srq_history_add(history, &bed.plan, &c, &r.next, 1000, &err), &err);
+    srq_live_plan_fini(&bed.plan);
+    bed.plan = r.next;
+    memset(&r.next, 0, sizeof(r.next));
+    srq_change_result_fini(&r);
+    srq_change_fini(&c);
+    cJSON_Delete(params);
+}
+
+static cJSON *decisions(void)
+{
+    cJSON *all = cJSON_CreateArray();
+    char text[32];
+
+    for (int i = 0; i < LAYERS; i++) {
+        const struct srq_plan_layer *l = &bed.plan.plan.layers[i];
+
+        cJSON_AddItemToArray(all, cJSON_CreateString(srq_scheme_text(&l->asked, text, sizeof(text))));
+        cJSON_AddItemToArray(all, cJSON_CreateNumber(l->source * 2 + l->untied));
+    }
+    for (int i = 0; i < bed.plan.pin_count; i++)
+        cJSON_AddItemToArray(all, cJSON_CreateString(bed.plan.pins[i].pattern));
+    cJSON_AddItemToArray(all, isnan(bed.plan.bits) ? cJSON_CreateNull() : cJSON_CreateNumber(bed.plan.bits));
+    return all;
+}
+
+/* Whatever was done since, what was decided at a revision can be had again, and is another revision. */
+static void any_revision_that_is_kept_can_be_had_again(void **state)
+{
+    static const char *const steps[] = {
+        PIN("*.o_proj", "w8g32", "") "}",
+        PIN("layers.2.q_proj", "w2g32", ",\"untied\":true") "}",
+        "{\"op\":\"unpin\",\"by\":\"t\",\"patterns\":[\"layers.0.*\"]}",
+        PIN("lm_head", "w8g32", "") "}",
+    };
+    char dir[] = "/tmp/srq-history-XXXXXX", path[80], text[80];
+    cJSON *then[5], *history, *again;
+    struct srq_error err = { 0 };
+    struct srq_live_plan past;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    assert_ok(srq_history_load(dir, 0, &history, &err), &err);
+    then[0] = decisions();
+    for (int i = 0; i < 4; i++) {
+        remember(history, steps[i]);
+        then[i + 1] = decisions();
+    }
+    for (int to = 4, now = 4; to-- > 0; now++) {
+        snprintf(text, sizeof(text), "{\"op\":\"revert\",\"by\":\"t\",\"to\":%d}", to);
+        remember(history, text);
+        again = decisions();
+        assert_true(cJSON_Compare(again, then[to], true));
+        assert_int_equal(bed.plan.plan.revision, now + 1);
+        cJSON_Delete(again);
+    }
+    assert_refused(srq_history_past(history, &bed.plan, 9, &past, &err), -SRQ_EINVAL, &err, "no revision 9");
+    srq_live_plan_fini(&past);
+    /* A revision that never became the plan, since the job was killed in between, is not told. */
+    assert_ok(srq_history_save(history, dir, &err), &err);
+    assert_ok(srq_history_load(dir, 6, &again, &err), &err);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(again, "revisions")), 6);
+    cJSON_Delete(again);
+    /* Old ones go, and are refused. */
+    for (int i = 0; i < SRQ_HISTORY_MOST; i++)
+        remember(history, i % 2 == 0 ? steps[0] : "{\"op\":\"unpin\",\"by\":\"t\",\"patterns\":[\"*\"]}");
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(history, "revisions")), SRQ_HISTORY_MOST);
+    assert_refused(srq_history_past(history, &bed.plan, 7, &past, &err), -SRQ_EINVAL, &err,
+                   "the oldest that is kept is 8");
+    srq_live_plan_fini(&past);
+    snprintf(path, sizeof(path), "%s/" SRQ_HISTORY_FILE, dir);
+    unlink(path);
+    rmdir(dir);
+    for (int i = 0; i < 5; i++)
+        cJSON_Delete(then[i]);
+    cJSON_Delete(history);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -497,6 +657,9 @@ int main(void)
         T(propagating_takes_the_job_back),
         T(retuning_asks_for_another_generation),
         T(options_change_no_layer),
+        T(what_changes_nothing_keeps_the_revision_and_says_why),
+        T(a_pin_that_no_layer_can_hold_is_refused_with_the_reason),
+        T(any_revision_that_is_kept_can_be_had_again),
         T(a_stale_revision_is_refused_with_both),
         T(what_cannot_be_meant_is_refused),
         T(sizes_are_right_to_the_byte),

@@ -59,7 +59,7 @@ static int read_text(const char *text, size_t len, struct layer_file **f, size_t
 
     put(text, len);
     *visited = 0;
-    assert_ok(layer_file_open(&job, "plan.json", f, err), err);
+    assert_ok(layer_file_open(&job, &layer_array_plan, f, err), err);
     while ((rc = layer_file_step(*f, count_layer, visited, err)) == 1)
         continue;
     if (rc == 0)

@@ -25,7 +25,9 @@ static void heading(const cJSON *reply, struct srq_buf *out)
 
     if (cJSON_IsTrue(ctl_get(reply, "applied")))
         srq_buf_printf(out, "revision %.0f: %.0f layer%s changed\n", revision, changed, plural(changed));
-    else if (changed > 0 || again)
+    else if (cJSON_IsFalse(ctl_get(reply, "effect")))
+        srq_buf_printf(out, "revision %.0f: nothing changes\n", revision);
+    else if (cJSON_IsTrue(ctl_get(reply, "effect")) || changed > 0 || again)
         srq_buf_printf(out, "dry run at revision %.0f: %.0f layer%s would change\n", revision, changed,
                        plural(changed));
     else
@@ -125,9 +127,14 @@ static void options(const cJSON *list, struct srq_buf *out)
 void ctl_change_text(const cJSON *reply, struct srq_buf *out)
 {
     char text[2048];
+    bool idle = cJSON_IsFalse(ctl_get(reply, "effect"));
     const cJSON *w;
 
     heading(reply, out);
+    cJSON_ArrayForEach(w, ctl_get(reply, "warnings")) if (idle && cJSON_IsString(w))
+        srq_buf_printf(out, "%s\n", srq_escape_control(w->valuestring, text, sizeof(text)));
+    if (idle)
+        return;
     layers(reply, out);
     options(ctl_get(reply, "options"), out);
     line(out, "size", ctl_num(reply, "size_now.after_bytes"), ctl_num(reply, "size.after_bytes"), ctl_human_bytes);

@@ -47,14 +47,15 @@ const struct ctl_verb ctl_verbs[] = {
     { "gc", JOBS, "", 0, 0, CTL_C_NONE, NULL, "Delete ended jobs beyond the configured retention", NULL,
       ctl_gc_options, { "srqctl gc --dry-run", "srqctl gc --json" }, ctl_cmd_gc },
 
-    { "plan", RESULTS, "JOB", A_JOB, NULL, "Show how each layer is stored", NULL, ctl_plan_options,
-      { "srqctl plan @last", "srqctl plan 3f2a --layers" }, ctl_cmd_plan },
+    { "plan", RESULTS, "JOB", A_JOB, NULL, "Show how each layer is stored, or go back to an earlier plan",
+      "--revert makes a new revision with the pins, schemes and budget of REVISION.", ctl_plan_options,
+      { "srqctl plan @last --history", "srqctl plan 3f2a --revert 0 --dry-run" }, ctl_cmd_plan },
     { "pin", RESULTS, "JOB PATTERN SCHEME", .min_args = 2, .max_args = MANY, .complete = CTL_C_JOB_LAYERS, NULL,
       "Decide how layers are stored, also while the job runs",
       "Or any number of PATTERN=SCHEME. No allocator changes a pinned layer. Blocks that were\n"
       "tuned already are tuned again at the end. PATTERN: a name, a glob, or re:REGEX.",
       ctl_pin_options,
-      { "srqctl pin @last '*.down_proj' w8 --dry-run", "srqctl pin 3f2a 'model.layers.0.*=w8' '*.o_proj=w6g64'" },
+      { "srqctl pin @last '*.down_proj' w8 --dry-run", "srqctl pin 3f2a 'model.layers.0.*=w8' '*.o_proj=w8g64'" },
       ctl_cmd_pin },
     { "unpin", RESULTS, "JOB PATTERN...", .min_args = 2, .max_args = MANY, .complete = CTL_C_JOB_LAYERS, NULL,
       "Take decisions about layers back", "They get the default scheme, or with a budget what the allocator chooses.",

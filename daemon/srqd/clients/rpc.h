@@ -39,6 +39,13 @@ void rpc_keep_drop(struct kept *k);
  * error. */
 int rpc_wait_for_layers(const struct request *r, rpc_handler handler, struct srq_error *err);
 
+/* Answers once `file` (taken over) has been read in steps: with `reply` (consumed), to which `make` adds what the
+ * request, of which it sees the parameters alone, wants of it. RPC_LATER, or an error. */
+struct layer_file;
+typedef int (*rpc_file_reply)(const struct request *r, struct layer_file *file, cJSON *reply, struct srq_error *err);
+int rpc_read_file(const struct request *r, struct layer_file *file, rpc_file_reply make, cJSON *reply,
+                  struct srq_error *err);
+
 /* Parameters. */
 const cJSON *rpc_param(const struct request *r, const char *name); /* NULL: absent or null */
 bool rpc_flag(const struct request *r, const char *name, bool otherwise);

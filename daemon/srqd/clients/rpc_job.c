@@ -133,17 +133,11 @@ static int change(const struct request *r, cJSON **result, struct srq_error *err
 }
 
 const struct rpc_row rpc_job_rows[] = {
-    { "job.cancel", cancel },
-    { "job.pause", pause_job },
-    { "job.resume", resume },
-    { "job.finish", finish },
-    { "job.priority", priority },
-    { "job.delete", delete_job },
-    { "job.gc", sweep_begin },
-    { "job.pin", change },
-    { "job.unpin", change },
-    { "job.budget", change },
-    { "job.retune", change },
-    { "job.set", change },
-    { NULL, NULL },
+    { "job.cancel", cancel },     { "job.pause", pause_job },
+    { "job.resume", resume },     { "job.finish", finish },
+    { "job.priority", priority }, { "job.delete", delete_job },
+    { "job.gc", sweep_begin },    { "job.pin", change },
+    { "job.unpin", change },      { "job.budget", change },
+    { "job.retune", change },     { "job.set", change },
+    { "job.revert", change },     { NULL, NULL },
 };

@@ -102,7 +102,7 @@ static int get(const struct request *r, cJSON **result, struct srq_error *err)
     return rc;
 }
 
-/* ---- reports ----------------------------------------------------------------------------------------------------- */
+/* ---- files that are read in steps -------------------------------------------------------------------------------- */
 
 /* One that is being read. */
 struct look {
@@ -111,7 +111,8 @@ struct look {
     struct later later;
     struct turn turn;
     struct layer_file *file;
-    cJSON *params; /* for its page */
+    cJSON *params, *reply; /* for its page; what the answer begins with */
+    rpc_file_reply make;
 };
 
 static void look_free(struct look *l)
@@ -120,15 +121,58 @@ static void look_free(struct look *l)
     turn_drop(&l->turn);
     layer_file_close(l->file);
     cJSON_Delete(l->params);
+    cJSON_Delete(l->reply);
     srq_free(l);
 }
 
-static int report_reply(const struct look *l, cJSON *o, struct srq_error *err)
+static bool read_file(void *ctx)
 {
+    struct look *l = ctx;
     const struct request r = { .params = l->params };
-    int64_t total = (int64_t)layer_file_count(l->file), count = 0;
-    struct page p = rpc_page(&r, total);
-    cJSON *report = cJSON_Duplicate(layer_file_object(l->file), true), *out = cJSON_AddArrayToObject(o, "layers"), *one;
+    struct srq_error err = { 0 };
+    int rc = layer_file_step(l->file, NULL, NULL, &err);
+    cJSON *reply = l->reply;
+
+    if (rc == 1)
+        return true;
+    if (rc == 0)
+        rc = l->make(&r, l->file, reply, &err);
+    if (rc == 0)
+        l->reply = NULL;
+    rpc_answer_later(&l->later, rc, rc == 0 ? reply : NULL, &err);
+    look_free(l);
+    return false;
+}
+
+int rpc_read_file(const struct request *r, struct layer_file *file, rpc_file_reply make, cJSON *reply,
+                  struct srq_error *err)
+{
+    struct look *l = reply != NULL ? srq_calloc(1, sizeof(*l)) : NULL;
+
+    if (l == NULL || (l->params = cJSON_Duplicate(r->params, true)) == NULL) {
+        srq_free(l);
+        cJSON_Delete(reply);
+        layer_file_close(file);
+        return rpc_no_memory(err);
+    }
+    l->client = r->c;
+    l->file = file;
+    l->reply = reply;
+    l->make = make;
+    rpc_later(&l->later, r);
+    turn_init(&l->turn, r->d->turns, r->c->peer.uid, read_file, l);
+    TAILQ_INSERT_TAIL(&r->c->looks, l, entry);
+    turn_wish(&l->turn);
+    return RPC_LATER;
+}
+
+/* ---- reports ----------------------------------------------------------------------------------------------------- */
+
+static int report_reply(const struct request *r, struct layer_file *file, cJSON *o, struct srq_error *err)
+{
+    int64_t total = (int64_t)layer_file_count(file), count = 0;
+    struct page p = rpc_page(r, total);
+    cJSON *report = cJSON_Duplicate(layer_file_object(file), true), *out = cJSON_AddArrayToObject(o, "layers"), *one;
     size_t bytes = 0;
     int rc;
 
@@ -138,7 +182,7 @@ static int report_reply(const struct look *l, cJSON *o, struct srq_error *err)
         return rpc_no_memory(err);
     }
     for (; p.offset + count < total && count < p.limit && bytes <= RPC_PAGE_BYTES; count++) {
-        rc = layer_file_layer(l->file, (size_t)(p.offset + count), &one, err);
+        rc = layer_file_layer(file, (size_t)(p.offset + count), &one, err);
         if (rc != 0)
             return rc;
         if (!rpc_add_counted(out, one, &bytes))
@@ -147,50 +191,17 @@ static int report_reply(const struct look *l, cJSON *o, struct srq_error *err)
     return rpc_put_page(o, p.offset, count, total) ? 0 : rpc_no_memory(err);
 }
 
-static bool read_report(void *ctx)
-{
-    struct look *l = ctx;
-    struct srq_error err = { 0 };
-    int rc = layer_file_step(l->file, NULL, NULL, &err);
-    cJSON *reply = rc == 0 ? cJSON_CreateObject() : NULL;
-
-    if (rc == 1)
-        return true;
-    if (rc == 0 && (rc = report_reply(l, reply, &err)) != 0) {
-        cJSON_Delete(reply);
-        reply = NULL;
-    }
-    rpc_answer_later(&l->later, rc, reply, &err);
-    look_free(l);
-    return false;
-}
-
 static int report(const struct request *r, cJSON **result, struct srq_error *err)
 {
     struct layer_file *file;
-    struct look *l;
     int rc;
 
     (void)result;
     if (r->job->state != SRQ_JOB_DONE)
         return srq_fail_field(err, -SRQ_ESTATE, "job", "job %s is %s; its report comes when it is done", r->job->id,
                               srq_job_state_words[r->job->state]);
-    rc = layer_file_open(r->job, "report.json", &file, err);
-    if (rc != 0)
-        return rc;
-    l = srq_calloc(1, sizeof(*l));
-    if (l == NULL || (l->params = cJSON_Duplicate(r->params, true)) == NULL) {
-        srq_free(l);
-        layer_file_close(file);
-        return rpc_no_memory(err);
-    }
-    l->client = r->c;
-    l->file = file;
-    rpc_later(&l->later, r);
-    turn_init(&l->turn, r->d->turns, r->c->peer.uid, read_report, l);
-    TAILQ_INSERT_TAIL(&r->c->looks, l, entry);
-    turn_wish(&l->turn);
-    return RPC_LATER;
+    rc = layer_file_open(r->job, &layer_array_report, &file, err);
+    return rc == 0 ? rpc_read_file(r, file, report_reply, cJSON_CreateObject(), err) : rc;
 }
 
 /* ---- the journal ------------------------------------------------------------------------------------------------- */

@@ -1,7 +1,9 @@
-/* job.plan and job.heatmap: a job's plan.json beside what its journal says of each layer. Both files are hostile input.
- */
+/* job.plan, job.heatmap and job.history: a job's plan.json beside what its journal says of each layer. They are hostile
+ * input. */
 #include "daemon/srqd/clients/handlers.h"
 
+#include "core/proto/members.h"
+#include "daemon/srqd/workers/layer_file.h"
 #include "daemon/srqd/workers/layer_view.h"
 
 #include <math.h>
@@ -186,7 +188,130 @@ static int heatmap(const struct request *r, cJSON **result, struct srq_error *er
     return rc;
 }
 
+/* ---- revisions --------------------------------------------------------------------------------------------------- */
+
+#define ROWS_SHOWN 20 /* layers of one revision */
+
+/* Revision 0: what was submitted. */
+static cJSON *make_first(const struct job *j)
+{
+    cJSON *o = cJSON_CreateObject();
+
+    if (srq_put_number(o, "revision", 0) && srq_put_number(o, "time", j->submitted) &&
+        srq_put_text(o, "by", j->owner) && srq_put_text(o, "op", NULL) && srq_put_text(o, "what", NULL) &&
+        srq_put_number(o, "changed", NAN) && cJSON_AddArrayToObject(o, "changes") != NULL)
+        return o;
+    cJSON_Delete(o);
+    return NULL;
+}
+
+static cJSON *make_revision(const cJSON *item)
+{
+    cJSON *o = cJSON_CreateObject(), *list = cJSON_CreateArray();
+    const cJSON *row;
+    int n = 0;
+
+    cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(item, "layers"))
+    {
+        cJSON *copy;
+
+        if (strcmp(text_of(row, "old"), text_of(row, "new")) == 0 || n++ >= ROWS_SHOWN)
+            continue;
+        copy = cJSON_CreateObject();
+        if (!cJSON_AddItemToArray(list, copy) || !srq_put_member(copy, "layer", row) ||
+            !srq_put_member(copy, "old", row) || !srq_put_member(copy, "new", row))
+            break;
+    }
+    if (o != NULL && list != NULL && row == NULL && srq_put_member(o, "revision", item) &&
+        srq_put_member(o, "time", item) && srq_put_member(o, "by", item) && srq_put_member(o, "op", item) &&
+        srq_put_member(o, "what", item) && srq_put_member(o, "changed", item) &&
+        cJSON_AddItemToObject(o, "changes", list))
+        return o;
+    cJSON_Delete(list);
+    cJSON_Delete(o);
+    return NULL;
+}
+
+/* How many of a file's revisions became the plan; the last of them may not have. */
+static int settled(const struct layer_file *file, double revision, int64_t *count, struct srq_error *err)
+{
+    int rc = 0;
+
+    for (*count = (int64_t)layer_file_count(file); rc == 0 && *count > 0; (*count)--) {
+        cJSON *last = NULL;
+        double n;
+
+        rc = layer_file_layer(file, (size_t)*count - 1, &last, err);
+        n = rc == 0 ? srq_member_number(last, "revision") : (double)NAN;
+        cJSON_Delete(last);
+        if (n <= revision)
+            break;
+    }
+    return rc;
+}
+
+/* Revision 0, which the reply begins with, and those of the file (NULL: there are none), a page of them. */
+static int put_revisions(const struct request *r, const struct layer_file *file, cJSON *o, struct srq_error *err)
+{
+    cJSON *first = cJSON_DetachItemFromObjectCaseSensitive(o, "first"), *out = cJSON_AddArrayToObject(o, "revisions");
+    int64_t total = 0, count = 0;
+    size_t bytes = 0;
+    struct page p;
+    int rc = file != NULL ? settled(file, srq_member_number(o, "revision"), &total, err) : 0;
+
+    p = rpc_page(r, ++total);
+    for (; rc == 0 && p.offset + count < total && count < p.limit && bytes <= RPC_PAGE_BYTES; count++) {
+        cJSON *item = NULL, *row = p.offset + count == 0 ? first : NULL;
+
+        if (row == NULL) {
+            rc = layer_file_layer(file, (size_t)(p.offset + count) - 1, &item, err);
+            row = rc == 0 ? make_revision(item) : NULL;
+            cJSON_Delete(item);
+        } else {
+            first = NULL;
+        }
+        if (rc == 0 && !rpc_add_counted(out, row, &bytes))
+            rc = rpc_no_memory(err);
+    }
+    cJSON_Delete(first);
+    return rc != 0 || rpc_put_page(o, p.offset, count, total) ? rc : rpc_no_memory(err);
+}
+
+static int reply_with_file(const struct request *r, struct layer_file *file, cJSON *o, struct srq_error *err)
+{
+    return put_revisions(r, file, o, err);
+}
+
+/* A job that never changed has no file. */
+static int history(const struct request *r, cJSON **result, struct srq_error *err)
+{
+    struct srq_error missing = { 0 };
+    struct layer_file *file = NULL;
+    struct plan p = { 0 };
+    cJSON *o, *first;
+    int rc = plan_open(&p, r, history, err);
+
+    if (rc != 0)
+        return rc;
+    o = cJSON_CreateObject();
+    first = make_first(r->job);
+    if (o == NULL || !srq_put_member(o, "revision", p.json) || !cJSON_AddItemToObject(o, "first", first)) {
+        cJSON_Delete(first);
+        cJSON_Delete(o);
+        return rpc_no_memory(err);
+    }
+    rc = layer_file_open(r->job, &layer_array_history, &file, &missing);
+    if (rc == 0)
+        return rpc_read_file(r, file, reply_with_file, o, err);
+    *result = o;
+    if (rc == -SRQ_ENOENT)
+        return put_revisions(r, NULL, o, err);
+    *err = missing;
+    return rc;
+}
+
 const struct rpc_row rpc_plan_rows[] = {
+    { "job.history", history },
     { "job.plan", plan },
     { "job.heatmap", heatmap },
     { NULL, NULL },

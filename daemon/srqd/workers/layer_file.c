@@ -15,7 +15,6 @@
 
 #define FILE_MAX ((off_t)64 << 20)
 #define AROUND_MAX ((size_t)1 << 20) /* bytes outside the layers */
-#define LAYER_MAX ((size_t)64 << 10) /* bytes of one */
 #define LAYERS_MAX ((size_t)200000)
 #define CHUNK 65536
 
@@ -24,8 +23,14 @@ struct place {
     size_t len;
 };
 
+/* A revision names the layers that it changed, which may be all. */
+const struct layer_array layer_array_plan = { "plan.json", "layers", (size_t)64 << 10 };
+const struct layer_array layer_array_report = { "report.json", "layers", (size_t)64 << 10 };
+const struct layer_array layer_array_history = { "history.json", "revisions", (size_t)4 << 20 };
+
 struct layer_file {
-    char job[JOB_ID_MAX], name[64];
+    char job[JOB_ID_MAX];
+    const char *name, *key;
     int fd;
     struct stat id;
     off_t done;
@@ -37,8 +42,9 @@ struct layer_file {
     cJSON *object;
 };
 
-int layer_file_open(const struct job *j, const char *name, struct layer_file **out, struct srq_error *err)
+int layer_file_open(const struct job *j, const struct layer_array *what, struct layer_file **out, struct srq_error *err)
 {
+    const char *name = what->file;
     struct layer_file *f = srq_calloc(1, sizeof(*f));
     int dir = f != NULL ? jobdir_open(j, err) : srq_fail(err, -SRQ_ENOMEM, "the daemon is out of memory"), rc = 0;
 
@@ -48,9 +54,10 @@ int layer_file_open(const struct job *j, const char *name, struct layer_file **o
         return dir;
     }
     memcpy(f->job, j->id, sizeof(f->job));
-    snprintf(f->name, sizeof(f->name), "%s", name);
+    f->name = name;
+    f->key = what->key;
     srq_buf_init(&f->around, AROUND_MAX);
-    srq_buf_init(&f->layer, LAYER_MAX);
+    srq_buf_init(&f->layer, what->element_max);
     f->fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (f->fd < 0 || fstat(f->fd, &f->id) != 0)
         rc = srq_fail_errno(err, "open", name);
@@ -108,10 +115,9 @@ static int no_memory(struct srq_error *err)
 }
 
 /* Whether the text so far ends with the key. */
-static bool after_key(const struct srq_buf *b)
+static bool after_key(const struct srq_buf *b, const char *key)
 {
-    static const char key[] = "\"layers\"";
-    size_t n = b->len;
+    size_t n = b->len, len = strlen(key);
 
     while (n > 0 && strchr(" \t\r\n", b->data[n - 1]) != NULL)
         n--;
@@ -119,7 +125,8 @@ static bool after_key(const struct srq_buf *b)
         return false;
     while (n > 0 && strchr(" \t\r\n", b->data[n - 1]) != NULL)
         n--;
-    return n >= sizeof(key) - 1 && memcmp(b->data + n - (sizeof(key) - 1), key, sizeof(key) - 1) == 0;
+    return n >= len + 2 && b->data[n - 1] == '"' && b->data[n - len - 2] == '"' &&
+           memcmp(b->data + n - len - 1, key, len) == 0;
 }
 
 static int end_layer(struct layer_file *f, off_t end, layer_file_visit visit, void *ctx, struct srq_error *err)
@@ -153,7 +160,7 @@ static int take_bracket(struct layer_file *f, char c, bool *ends, struct srq_err
     if (c == '{' || c == '[') {
         if (f->array > 0 && f->depth == f->array && c == '[')
             return wrong(f, -SRQ_EFORMAT, "has a layer that is no object", err);
-        if (c == '[' && f->depth == 1 && f->array == 0 && after_key(&f->around))
+        if (c == '[' && f->depth == 1 && f->array == 0 && after_key(&f->around, f->key))
             f->array = 2;
         f->depth++;
     } else if (c == '}' || c == ']') {

@@ -452,7 +452,7 @@ static int refresh_plan(struct layer_view *v, struct srq_error *err)
     if (v->fresh != NULL)
         return LATER;
     if (v->plan == NULL || !layer_file_current(v->plan, v->job)) {
-        rc = layer_file_open(v->job, "plan.json", &v->fresh, err);
+        rc = layer_file_open(v->job, &layer_array_plan, &v->fresh, err);
         if (rc != 0)
             return rc;
         v->made = srq_calloc(1, sizeof(*v->made));
