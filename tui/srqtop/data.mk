@@ -8,6 +8,7 @@ tui_libsrqtopdata_la_SOURCES = \
 	tui/srqtop/json.c tui/srqtop/json.h \
 	tui/srqtop/model.c tui/srqtop/model.h \
 	tui/srqtop/options.c tui/srqtop/options.h \
-	tui/srqtop/session.c tui/srqtop/session.h
+	tui/srqtop/session.c tui/srqtop/session.h \
+	tui/srqtop/undo.c tui/srqtop/undo.h
 tui_libsrqtopdata_la_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS) $(EVENT_CFLAGS)
 tui_libsrqtopdata_la_LIBADD = tui/libsrqasync.la core/libsrqbase.la -lm

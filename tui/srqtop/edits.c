@@ -189,8 +189,11 @@ void top_change_text(const cJSON *result, char *out, size_t cap)
     char *text;
 
     srq_buf_init(&b, 4096);
-    srq_buf_printf(&b, "%lld %s %s", (long long)changed, changed == 1 ? "layer" : "layers",
-                   applied ? "changed" : "would change");
+    if (cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(result, "effect")))
+        srq_buf_puts(&b, "nothing changes");
+    else
+        srq_buf_printf(&b, "%lld %s %s", (long long)changed, changed == 1 ? "layer" : "layers",
+                       applied ? "changed" : "would change");
     srq_buf_printf(&b, "; plan revision %lld", (long long)feed_int(result, "revision", 0, INT64_MAX / 2, 0));
     if (bits.known)
         srq_buf_printf(&b, ", %.3g bits on average", bits.v);

@@ -72,10 +72,13 @@ static void take_summary(struct top_model *m, struct top_job *j, const cJSON *o)
     } texts[] = { { &j->name, "name" },     { &j->owner, "owner" },   { &j->model, "model" },  { &j->method, "method" },
                   { &j->scheme, "scheme" }, { &j->output, "output" }, { &j->reason, "reason" } };
     int64_t uid = feed_int(o, "uid", 0, INT64_C(0xffffffff), -1);
+    int wish;
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         top_set_text(texts[i].to, srq_member_text(o, texts[i].name));
     j->state = (enum srq_job_state)feed_word(o, "state", srq_job_state_words, (int)j->state);
+    wish = feed_word(o, "wish", srq_wish_words, -1);
+    j->wish = wish >= 0 ? srq_wish_words[wish] : NULL;
     j->own = m->uid == 0 || (uid >= 0 && uid == m->uid);
     j->priority = (int)feed_int(o, "priority", -1000000, 1000000, 0);
     j->restarts = (int)feed_int(o, "restarts", 0, 1000000000, 0);
@@ -494,6 +497,8 @@ static void job_state(struct top_model *m, struct top_job *j, const cJSON *e)
     if (state < 0)
         return;
     j->state = (enum srq_job_state)state;
+    if (before != state)
+        j->wish = NULL;
     if (before != state || !same_text(reason, j->reason))
         m->list_stale = true; /* places in the queue, times */
     top_set_text(&j->reason, reason);

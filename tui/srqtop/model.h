@@ -115,7 +115,8 @@ struct top_job {
     /* as listed */
     char *id, *name, *owner, *model, *method, *scheme, *output, *reason, *stage, *unit;
     enum srq_job_state state;
-    bool own; /* the user may change it */
+    const char *wish; /* of srq_wish_words: what it was told and has not done yet; NULL: nothing */
+    bool own;         /* the user may change it */
     int priority;
     struct metric position, submitted, started, ended;
     struct metric done, total, rate, eta_s;

@@ -83,6 +83,7 @@ static void phases(const struct draw *d, struct rect r, int y)
         enum role role = ended                        ? ROLE_GOOD
                          : !here                      ? ROLE_WAITING
                          : j->state == SRQ_JOB_FAILED ? ROLE_BAD
+                         : j->state == SRQ_JOB_PAUSED ? ROLE_WAITING
                                                       : ROLE_RUNNING;
         uint32_t mark = ended                        ? d->g->finished
                         : !here                      ? d->g->pending
@@ -156,7 +157,7 @@ static void title(const struct draw *d, struct rect r, int y)
     x +=
         canvas_str(d->c, x, y, r.w / 2, j->name != NULL && j->name[0] != '\0' ? j->name : j->id, ROLE_TEXT, ATTR_BOLD) +
         1;
-    x += canvas_str(d->c, x, y, end - x, srq_job_state_words[j->state], figure_job_role(j->state), 0) + 2;
+    x += canvas_str(d->c, x, y, end - x, figure_job_state(j), figure_job_role(j->state), 0) + 2;
     x += canvas_str(d->c, x, y, end - x,
                     figure_change(j->before_bytes, j->after_bytes, figure_bytes, d->g->arrow, text), ROLE_TEXT, 0) +
          2;

@@ -105,7 +105,7 @@ struct top_view {
     int log_top, log_left, log_level; /* lines above log_level (model.h: 3 debug) are hidden */
     int diff_top, help_top;
     int picture;                                                      /* of a diffusion model: the first one shown */
-    bool follow, paused, log_scale, overlay;                          /* overlay: curves of all tagged rows */
+    bool follow, frozen, log_scale, overlay;                          /* overlay: curves of all tagged rows */
     int sort[TOP_PANEL_COUNT];                                        /* of the panel's own orders */
     char filter[TOP_PANEL_COUNT][TOP_LINE_MAX], search[TOP_LINE_MAX]; /* a filter is its panel's own */
     enum top_prompt prompt;
