@@ -55,6 +55,21 @@ static enum top_action press(struct fixture *f, int code)
     return view_key(&f->m, &f->v, &(struct top_key){ .code = code });
 }
 
+/* A row of the screen, what is beyond ASCII as '?'. */
+static const char *line_text(const struct canvas *c, int y)
+{
+    static char text[400];
+    int n = 0;
+
+    for (int x = 0; x < c->w && n < 399; x++) {
+        uint32_t ch = c->cells[y * c->w + x].code;
+
+        text[n++] = (char)(ch == 0 ? ' ' : ch < 127 ? ch : '?');
+    }
+    text[n] = '\0';
+    return text;
+}
+
 static enum top_action type(struct fixture *f, const char *text)
 {
     for (; *text != '\0'; text++)
@@ -687,6 +702,29 @@ static void what_matches_nothing_is_said(void **state)
     assert_non_null(strstr(f->v.message, "no job under the cursor"));
 }
 
+static void the_heatmap_opens_on_what_exists(void **state)
+{
+    struct fixture *f = *state;
+    struct canvas c = { 0 };
+
+    f->v.panel = TOP_PANEL_HEATMAP;
+    view_settle(&f->m, &f->v);
+    assert_int_equal(f->v.heat, SRQ_HEAT_SENSITIVITY);
+    for (int i = 0; i < f->job->layer_count; i++)
+        f->job->layers[i].score.known = false;
+    view_settle(&f->m, &f->v);
+    assert_int_equal(f->v.heat, SRQ_HEAT_BITS);
+    press(f, 'M'); /* asked for all the same: it stays, and the screen says why it is empty */
+    view_settle(&f->m, &f->v);
+    assert_int_equal(f->v.heat, SRQ_HEAT_SENSITIVITY);
+    for (int i = 0; i < f->job->layer_count; i++)
+        f->job->layers[i].scored_count = 0;
+    assert_true(canvas_resize(&c, 100, 30));
+    screen_draw(&f->m, &f->v, &c);
+    assert_non_null(strstr(line_text(&c, 2), "budget only"));
+    canvas_fini(&c);
+}
+
 static void keys_at_a_prompt_are_text(void **state)
 {
     struct fixture *f = *state;
@@ -739,6 +777,7 @@ int main(void)
         CASE(keys_are_about_the_job_and_what_cannot_be_taken_back_is_asked),
         CASE(freezing_is_of_the_picture_alone),
         CASE(what_matches_nothing_is_said),
+        CASE(the_heatmap_opens_on_what_exists),
         CASE(keys_at_a_prompt_are_text),
     };
 

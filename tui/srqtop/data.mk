@@ -1,6 +1,7 @@
 # tui/srqtop, the data half: model, feed, edits, commands. A library, so that tests link it.
 noinst_LTLIBRARIES += tui/libsrqtopdata.la
 tui_libsrqtopdata_la_SOURCES = \
+	tui/srqtop/candidates.c tui/srqtop/candidates.h \
 	tui/srqtop/command.c tui/srqtop/command.h \
 	tui/srqtop/deadly.c tui/srqtop/deadly.h \
 	tui/srqtop/edits.c tui/srqtop/edits.h \

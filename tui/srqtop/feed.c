@@ -330,11 +330,33 @@ static void layer_done(struct top_job *j, const cJSON *e)
         l->error_best = best;
 }
 
+static void keep_score(struct top_layer *l, const char *scheme, struct metric score)
+{
+    struct top_score *grown;
+    int at = 0;
+
+    while (at < l->scored_count && strcmp(l->scored[at].scheme, scheme) != 0)
+        at++;
+    if (at == TOP_SCORES || strlen(scheme) >= sizeof(l->scored->scheme))
+        return;
+    if (at == l->scored_count) {
+        grown = srq_reallocarray(l->scored, (size_t)at + 1, sizeof(*grown));
+        if (grown == NULL)
+            return;
+        l->scored = grown;
+        l->scored_count++;
+        snprintf(grown[at].scheme, sizeof(grown[at].scheme), "%s", scheme);
+    }
+    l->scored[at].score = score;
+}
+
 static void layer_scored(struct top_job *j, const cJSON *e)
 {
     struct top_layer *l = layer_of(j, e);
     const char *scheme = srq_member_text(e, "scheme");
 
+    if (l != NULL && scheme != NULL)
+        keep_score(l, scheme, feed_metric(e, "score"));
     if (l != NULL && scheme != NULL && strcmp(scheme, l->scheme) == 0)
         l->score = feed_metric(e, "score");
     else
@@ -564,4 +586,15 @@ void top_feed_event(struct top_model *m, const char *event, const cJSON *params)
             rows[i].take(j, params);
             return;
         }
+}
+
+/* A job that is scored by deltaloss adds up one number a batch of its samples. */
+void top_feed_spec(struct top_job *j, const cJSON *reply)
+{
+    const cJSON *options = srq_member(srq_member(reply, "spec"), "options");
+    double samples = srq_member_number(options, "deltaloss.nsamples"),
+           batch = srq_member_number(options, "deltaloss.batch");
+
+    if (samples > 0 && batch > 0)
+        j->score_batches = top_known(samples < batch ? 1 : floor(samples / batch));
 }

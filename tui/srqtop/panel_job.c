@@ -423,6 +423,32 @@ static void choose(const struct draw *d, struct plot *p)
             add_curve(p, &j->layers[i].errors, j->layers[i].name != NULL ? j->layers[i].name : "-");
 }
 
+enum { CURVE_ROWS = 8, TABLE_WIDTH = 46, CURVE_WIDTH = 30 };
+
+/* The table of candidates below the curve, or on its right, where there is room; the curve gets the rest. */
+static void candidates(const struct draw *d, struct rect *r)
+{
+    const struct top_job *j = d->job;
+    int layer = d->v->tree_layer, rows;
+    struct rect table = *r;
+
+    if (layer < 0 || layer >= j->layer_count || j->layers[layer].scheme[0] == '\0')
+        return;
+    rows = panel_candidates_rows(j, &j->layers[layer]);
+    if (r->h >= rows + 1 + CURVE_ROWS) {
+        table.y = r->y + r->h - rows;
+        table.h = rows;
+        r->h -= rows + 1;
+    } else if (r->w >= TABLE_WIDTH + CURVE_WIDTH && r->h >= 3) {
+        table.x = r->x + r->w - TABLE_WIDTH;
+        table.w = TABLE_WIDTH;
+        r->w -= TABLE_WIDTH + 2;
+    } else {
+        return;
+    }
+    panel_candidates(d, table, &j->layers[layer]);
+}
+
 void panel_job_curves(const struct draw *d, struct rect r)
 {
     struct plot p = { .x_title = "iteration", .log = d->v->log_scale, .set = d->v->glyphs };
@@ -443,6 +469,7 @@ void panel_job_curves(const struct draw *d, struct rect r)
         r.y++;
         r.h--;
     }
+    candidates(d, &r);
     if (p.count > 0)
         plot_draw(d->c, r, &p);
     else

@@ -254,7 +254,11 @@ static void ask_length(struct top_session *s, const char *job)
 
 static void length_came(struct top_session *s, const struct ask *a, const cJSON *result)
 {
+    struct top_job *j = top_model_job(s->m, a->job);
+
     s->last_event_s = srq_clock_s();
+    if (j != NULL && result != NULL)
+        top_feed_spec(j, result);
     if (strcmp(a->job, s->v->job) == 0)
         s->target_seq = srq_member_number(result, "last_seq");
 }

@@ -102,6 +102,7 @@ struct top_view {
     int folded_count;
     int heat_block, heat_module, heat_top, heat_left; /* rows and columns of the map */
     enum srq_heat heat;
+    bool heat_chosen;                 /* by a key; else what exists is shown: sensitivity, or bits */
     int log_top, log_left, log_level; /* lines above log_level (model.h: 3 debug) are hidden */
     int diff_top, help_top;
     int picture;                                                      /* of a diffusion model: the first one shown */

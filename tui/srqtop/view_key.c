@@ -566,9 +566,11 @@ static void toggle(const struct top_model *m, struct top_view *v, enum key_act a
         break;
     case ACT_MEASURE:
         v->heat = (enum srq_heat)(((int)v->heat + 1) % SRQ_HEATS);
+        v->heat_chosen = true;
         break;
     case ACT_MEASURE_BACK:
         v->heat = (enum srq_heat)(((int)v->heat + SRQ_HEATS - 1) % SRQ_HEATS);
+        v->heat_chosen = true;
         break;
     case ACT_MORE_LEVELS:
         v->log_level++;
