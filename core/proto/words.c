@@ -97,6 +97,33 @@ struct srq_scheme_look srq_scheme_look(const char *scheme)
     return look;
 }
 
+static double groups_of(int64_t out, int64_t in, int group)
+{
+    if (group == 0)
+        return 1;
+    return (double)out * (double)(group < 0 || group >= in ? 1 : (in + group - 1) / group);
+}
+
+double srq_scheme_look_bits(const char *scheme, int64_t out, int64_t in)
+{
+    static const struct {
+        const char *name;
+        int group, scale_bits;
+    } floats[] = { { "mxfp4", 32, 8 }, { "mxfp8", 32, 8 }, { "nvfp4", 16, 8 }, { "fp8", -1, 16 }, { "fp8t", 0, 16 } };
+    struct srq_scheme_look look = srq_scheme_look(scheme);
+    double numel = (double)out * (double)in;
+
+    if (strcmp(scheme, "bf16") == 0)
+        return 16 * numel;
+    if (look.integer)
+        return look.bits * numel + groups_of(out, in, look.group) * (16 + look.bits);
+    for (size_t i = 0; i < sizeof(floats) / sizeof(floats[0]); i++) {
+        if (strcmp(scheme, floats[i].name) == 0)
+            return look.bits * numel + groups_of(out, in, floats[i].group) * floats[i].scale_bits;
+    }
+    return 0;
+}
+
 bool srq_scheme_with_bits(const char *scheme, int bits, char *out, size_t cap)
 {
     int n = is_integer(scheme) ? snprintf(out, cap, "w%d%s", bits, scheme + 1 + strspn(scheme + 1, "0123456789")) : 0;

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* What becomes of a job; from `done` on it has ended. */
 enum srq_job_state {
@@ -95,6 +96,9 @@ struct srq_scheme_look {
     bool integer, zero_points;
 };
 struct srq_scheme_look srq_scheme_look(const char *scheme);
+/* Bits that a layer [out, in] takes in that scheme, scales and zero-points included, as the plan counts them; 0: a
+ * scheme that is not known here. */
+double srq_scheme_look_bits(const char *scheme, int64_t out, int64_t in);
 /* "w4g128" and 8 make "w8g128"; false where it is no integer scheme, or does not fit. */
 bool srq_scheme_with_bits(const char *scheme, int bits, char *out, size_t cap);
 

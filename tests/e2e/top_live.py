@@ -120,6 +120,12 @@ with Place() as place:
                   now[layer(BLOCKS - 1, "mlp.up_proj")] == "w8g32" and
                   now[layer(BLOCKS - 1, "self_attn.o_proj")] == "w8g32", now)
 
+            # what was one's own last change is taken back
+            change(t, layer(1, "mlp.down_proj"), "8", 6)
+            t.keys("u")
+            t.until(r"revision 7\b", 20)
+            check("u takes the last own change back, and nothing else", schemes(place, job) == now, schemes(place, job))
+
             # the daemon dies and comes back; the worker goes on meanwhile
             kill(daemon_pid(place.socket), signal.SIGKILL)
             t.until("trying again", 20)

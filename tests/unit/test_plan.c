@@ -3,6 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "core/job/plan_json.h"
+#include "core/proto/words.h"
 
 #include <math.h>
 
@@ -384,9 +385,35 @@ static void a_plan_in_json_reads_as_it_was(void **state)
     srq_plan_fini(&p);
 }
 
+/* What clients say of a scheme by its name is what the plan counts. */
+static void sizes_of_candidates_are_those_of_the_plan(void **state)
+{
+    static const char *const schemes[] = { "w2",   "w3g64", "w4g128", "w4g128z", "w4gt", "w8a8", "w4g64a8",
+                                           "w8gt", "mxfp4", "mxfp8",  "nvfp4",   "fp8",  "fp8t", "bf16" };
+    static const int64_t shapes[][2] = { { 64, 64 }, { 5, 192 }, { 1536, 576 }, { 7, 100 } };
+    struct srq_error err = { 0 };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+        struct srq_scheme s;
+
+        assert_ok(srq_scheme_parse(schemes[i], &s, &err), &err);
+        for (size_t k = 0; k < sizeof(shapes) / sizeof(shapes[0]); k++) {
+            double want = (double)srq_scheme_bits(&s, shapes[k][0], shapes[k][1]),
+                   got = srq_scheme_look_bits(schemes[i], shapes[k][0], shapes[k][1]);
+
+            if (want != got)
+                fail_msg("%s [%d, %d]: %.0f bits, the plan has %.0f", schemes[i], (int)shapes[k][0], (int)shapes[k][1],
+                         got, want);
+        }
+    }
+    assert_true(srq_scheme_look_bits("q9_x", 64, 64) == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sizes_of_candidates_are_those_of_the_plan),
         cmocka_unit_test(default_covers_blocks_and_leaves_the_head),
         cmocka_unit_test(an_exact_name_pins_one_layer),
         cmocka_unit_test(a_star_crosses_dots),

@@ -335,22 +335,47 @@ static int fix_time(void **state)
     return 0;
 }
 
+/* Numbers of the edits before are no preview of those that are proposed now. */
+static void an_old_average_is_no_preview(void **state)
+{
+    struct top_model m;
+    struct top_view v;
+    struct canvas c = { 0 };
+    char *text;
+
+    (void)state;
+    top_fixture(&m, 4, 20);
+    view_init(&v);
+    look(&m, &v, "job");
+    top_fixture_preview(&m);
+    assert_true(canvas_resize(&c, 120, 40));
+    snprintf(m.jobs[0].layers[0].edit, sizeof(m.jobs[0].layers[0].edit), "w8g128");
+    view_settle(&m, &v);
+    screen_draw(&m, &v, &c);
+    text = picture(&c);
+    assert_non_null(strstr(text, "4.81"));
+    srq_free(text);
+    m.preview.waiting = true;
+    screen_draw(&m, &v, &c);
+    text = picture(&c);
+    assert_null(strstr(text, "4.81"));
+    assert_non_null(strstr(text, "asking the daemon"));
+    srq_free(text);
+    canvas_fini(&c);
+    view_fini(&v);
+    top_model_fini(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(queue_looks_as_stored),
-        cmocka_unit_test(job_looks_as_stored),
-        cmocka_unit_test(heatmap_looks_as_stored),
-        cmocka_unit_test(edit_looks_as_stored),
-        cmocka_unit_test(log_looks_as_stored),
-        cmocka_unit_test(diff_looks_as_stored),
-        cmocka_unit_test(overlay_looks_as_stored),
-        cmocka_unit_test(diffusion_looks_as_stored),
-        cmocka_unit_test(sampled_looks_as_stored),
-        cmocka_unit_test(help_looks_as_stored),
-        cmocka_unit_test(unknown_numbers_are_dashes),
-        cmocka_unit_test(training_of_scales_is_shown),
-        cmocka_unit_test(ten_thousand_random_keys_and_sizes_do_no_harm),
+        cmocka_unit_test(queue_looks_as_stored),        cmocka_unit_test(job_looks_as_stored),
+        cmocka_unit_test(heatmap_looks_as_stored),      cmocka_unit_test(edit_looks_as_stored),
+        cmocka_unit_test(log_looks_as_stored),          cmocka_unit_test(diff_looks_as_stored),
+        cmocka_unit_test(overlay_looks_as_stored),      cmocka_unit_test(diffusion_looks_as_stored),
+        cmocka_unit_test(sampled_looks_as_stored),      cmocka_unit_test(help_looks_as_stored),
+        cmocka_unit_test(an_old_average_is_no_preview), cmocka_unit_test(unknown_numbers_are_dashes),
+        cmocka_unit_test(training_of_scales_is_shown),  cmocka_unit_test(ten_thousand_random_keys_and_sizes_do_no_harm),
     };
 
     return cmocka_run_group_tests_name("srqtop's pictures", tests, fix_time, NULL);

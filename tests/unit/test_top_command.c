@@ -6,6 +6,7 @@
 #include "tui/srqtop/command.h"
 #include "tui/srqtop/feed.h"
 #include "tui/srqtop/options.h"
+#include "tui/srqtop/undo.h"
 
 static struct top_model model;
 static struct top_view view;
@@ -502,6 +503,68 @@ static void wrong_options_are_refused_by_name(void **state)
     }
 }
 
+/* Three revisions a row of the table: the history, and what u would go back to; NULL: the reason why not. */
+static void undo_goes_back_behind_the_last_own_change_that_stands(void **state)
+{
+#define ROW(n, by, op, what) "{\"revision\":" n ",\"by\":" by ",\"op\":\"" op "\",\"what\":\"" what "\"},"
+#define ME "\"ada (uid 7)\""
+#define OTHER "\"bob (uid 17)\""
+    static const struct {
+        const char *rows;
+        int64_t to;
+        const char *why;
+    } cases[] = {
+        { "", 0, "no change of yours" },
+        { ROW("1", ME, "pin", "a=w8"), 0, NULL },
+        { ROW("1", ME, "pin", "a=w8") ROW("2", ME, "unpin", "a"), 1, NULL },
+        { ROW("1", ME, "pin", "a=w8") ROW("2", ME, "unpin", "a") ROW("3", ME, "revert", "1"), 0, NULL },
+        { ROW("1", ME, "pin", "a=w8") ROW("2", ME, "revert", "0"), 0, "no change of yours" },
+        { ROW("1", ME, "pin", "a=w8") ROW("2", OTHER, "pin", "b=w8"), 0,
+          "bob (uid 17) changed the plan after you "
+          "(revision 2); :revert 0 takes both" },
+        { ROW("1", OTHER, "pin", "a=w8") ROW("2", ME, "budget", "3"), 1, NULL },
+        { ROW("1", ME, "pin", "a=w8") ROW("2", OTHER, "pin", "b=w8") ROW("3", OTHER, "revert", "1"), 0, NULL },
+        { ROW("1", "null", "allocate", "") ROW("2", ME, "pin", "a=w8"), 1, NULL },
+        { ROW("1", OTHER, "pin", "a=w8"), 0, "no change of yours" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char json[900], why[400] = "";
+        int64_t to = -1;
+        cJSON *history;
+
+        snprintf(json, sizeof(json), "{\"revisions\":[%s{\"revision\":0,\"op\":null}]}", cases[i].rows);
+        history = cJSON_Parse(json);
+        assert_non_null(history);
+        if (top_undo_target(history, 7, &to, why, sizeof(why)) != (cases[i].why == NULL))
+            fail_msg("case %zu: %s", i, why);
+        if (cases[i].why == NULL)
+            assert_int_equal(to, cases[i].to);
+        else
+            assert_non_null(strstr(why, cases[i].why));
+        cJSON_Delete(history);
+    }
+}
+
+static void what_is_under_way_is_said_and_what_changes_nothing_too(void **state)
+{
+    cJSON *pausing = cJSON_Parse("{\"job\":\"7f\",\"state\":\"running\",\"wish\":\"pausing\"}");
+    cJSON *idle = cJSON_Parse("{\"job\":\"7f\",\"revision\":2,\"applied\":false,\"effect\":false,\"changed\":0,"
+                              "\"warnings\":[\"there is no budget\"]}");
+    struct top_command c = { .verb = "pause" };
+    char text[300];
+
+    (void)state;
+    top_command_answer(&c, pausing, text, sizeof(text));
+    assert_string_equal(text, "7f: pausing");
+    c = (struct top_command){ .verb = "budget", .change = true };
+    top_command_answer(&c, idle, text, sizeof(text));
+    assert_string_equal(text, "nothing changes; plan revision 2; there is no budget");
+    cJSON_Delete(pausing);
+    cJSON_Delete(idle);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -520,6 +583,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(short_words_and_panels, setup, teardown),
         cmocka_unit_test_setup_teardown(words_are_completed_as_far_as_they_are_clear, setup, teardown),
         cmocka_unit_test_setup_teardown(the_rest_of_the_line_stays, setup, teardown),
+        cmocka_unit_test(undo_goes_back_behind_the_last_own_change_that_stands),
+        cmocka_unit_test(what_is_under_way_is_said_and_what_changes_nothing_too),
         cmocka_unit_test(options_are_read),
         cmocka_unit_test(wrong_options_are_refused_by_name),
     };

@@ -2,6 +2,7 @@
 #include "tests/unit/test.h"
 
 #include "core/base/alloc.h"
+#include "tui/srqtop/candidates.h"
 #include "tui/srqtop/feed.h"
 #include "tui/srqtop/json.h"
 
@@ -850,9 +851,44 @@ static void every_failed_allocation_only_loses_news(void **state)
     cJSON_Delete(line);
 }
 
+/* Scores of all candidates are kept; they are nats once it is known over how many batches they were added up. */
+static void candidates_of_a_layer_have_size_and_loss(void **state)
+{
+    struct top_model m;
+    struct top_job *j = opened(&m);
+    const struct top_layer *l = top_job_layer(j, "m.1.up");
+    struct top_candidate c[TOP_CANDIDATES];
+    cJSON *reply = parse("{\"spec\":{\"options\":{\"deltaloss.nsamples\":64,\"deltaloss.batch\":2}}}");
+    int n;
+
+    (void)state;
+    assert_non_null(top_unscored_why(j));
+    top_feed_spec(j, reply);
+    cJSON_Delete(reply);
+    assert_true(j->score_batches.v == 32);
+    event(&m, "layer.scored", "{'job':'a','seq':1,'time':1,'block':1,'layer':'m.1.up','scheme':'w2g64','score':3.2}");
+    event(&m, "layer.scored", "{'job':'a','seq':2,'time':1,'block':1,'layer':'m.1.up','scheme':'w8','score':0.032}");
+    event(&m, "layer.scored", "{'job':'a','seq':3,'time':1,'block':1,'layer':'m.1.up','scheme':'w2g64','score':1.6}");
+    assert_null(top_unscored_why(j));
+    assert_int_equal(l->scored_count, 2);
+    n = top_candidates(j, l, c, TOP_CANDIDATES);
+    assert_true(n >= 3);
+    for (int i = 1; i < n; i++)
+        assert_true(c[i - 1].bits.v <= c[i].bits.v);
+    assert_string_equal(c[n - 1].scheme, "bf16");
+    assert_true(c[n - 1].loss.known && c[n - 1].loss.v == 0);
+    for (int i = 0; i < n; i++) {
+        if (strcmp(c[i].scheme, "w2g64") == 0)
+            assert_true(fabs(c[i].loss.v - 0.05) < 1e-12 && fabs(c[i].perplexity.v - exp(0.05)) < 1e-12);
+        assert_int_equal(c[i].now, strcmp(c[i].scheme, l->scheme) == 0);
+    }
+    top_model_fini(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(candidates_of_a_layer_have_size_and_loss),
         cmocka_unit_test(listed_jobs_keep_order_and_say_whose_they_are),
         cmocka_unit_test(a_new_list_keeps_what_opening_a_job_brought),
         cmocka_unit_test(plan_rows_become_blocks_with_their_layers_together),

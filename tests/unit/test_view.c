@@ -3,6 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "tests/unit/top_model.h"
+#include "tui/srqtop/command.h"
 #include "tui/srqtop/edits.h"
 #include "tui/srqtop/keys.h"
 #include "tui/srqtop/layout.h"
@@ -52,6 +53,21 @@ static int end(void **state)
 static enum top_action press(struct fixture *f, int code)
 {
     return view_key(&f->m, &f->v, &(struct top_key){ .code = code });
+}
+
+/* A row of the screen, what is beyond ASCII as '?'. */
+static const char *line_text(const struct canvas *c, int y)
+{
+    static char text[400];
+    int n = 0;
+
+    for (int x = 0; x < c->w && n < 399; x++) {
+        uint32_t ch = c->cells[y * c->w + x].code;
+
+        text[n++] = (char)(ch == 0 ? ' ' : ch < 127 ? ch : '?');
+    }
+    text[n] = '\0';
+    return text;
 }
 
 static enum top_action type(struct fixture *f, const char *text)
@@ -609,6 +625,106 @@ static void command_lines_come_back_from_history(void **state)
     assert_int_equal(f->v.prompt, TOP_PROMPT_NONE);
 }
 
+static void keys_are_about_the_job_and_what_cannot_be_taken_back_is_asked(void **state)
+{
+    static const struct {
+        int key;
+        const char *line;
+        bool asks;
+    } rows[] = { { 'p', "pause", false }, { 'R', "resume", false },      { 'E', "finish", true },
+                 { 'X', "cancel", true }, { '<', "priority -1", false }, { '>', "priority 1", false } };
+    struct fixture *f = *state;
+    const struct top_job *j;
+
+    for (int panel = 0; panel < 2; panel++) {
+        f->v.panel = panel == 0 ? TOP_PANEL_QUEUE : TOP_PANEL_JOB;
+        f->v.queue_id[0] = '\0';
+        f->v.queue_at = 1;
+        j = panel == 0 ? view_queue_job(&f->m, &f->v) : view_job(&f->m, &f->v);
+        assert_non_null(j);
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+            struct top_command c;
+
+            assert_int_equal(press(f, rows[i].key), TOP_DO_COMMAND);
+            assert_string_equal(f->v.line, rows[i].line);
+            top_command_read(&f->m, &f->v, f->v.line, &c);
+            assert_int_equal(c.kind, TOP_CMD_REQUEST);
+            assert_string_equal(c.job, j->id);
+            assert_int_equal(c.confirm, rows[i].asks);
+            top_command_fini(&c);
+        }
+    }
+    f->v.panel = TOP_PANEL_JOB;
+    assert_int_equal(press(f, 'u'), TOP_DO_COMMAND);
+    assert_string_equal(f->v.line, "undo");
+    f->v.job[0] = '\0';
+    assert_int_equal(press(f, 'X'), TOP_DO_NOTHING);
+    assert_non_null(strstr(f->v.message, "no job is open"));
+}
+
+static void freezing_is_of_the_picture_alone(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(press(f, 'F'), TOP_DO_NOTHING);
+    assert_true(f->v.frozen);
+    assert_non_null(strstr(f->v.message, "frozen"));
+    press(f, 'F');
+    assert_false(f->v.frozen);
+}
+
+static void what_matches_nothing_is_said(void **state)
+{
+    struct fixture *f = *state;
+    struct top_job *j = view_job(&f->m, &f->v);
+
+    f->v.panel = TOP_PANEL_JOB;
+    press(f, 'U');
+    assert_non_null(strstr(f->v.message, "no layer is tagged"));
+    press(f, 'o');
+    assert_non_null(strstr(f->v.message, "no layer is tagged"));
+    press(f, '\\');
+    type(f, "nowhere");
+    assert_non_null(strstr(f->v.message, "\"nowhere\" matches nothing"));
+    press(f, '\\');
+    for (int i = 0; i < 7; i++)
+        press(f, TOP_KEY_BACKSPACE);
+    press(f, TOP_KEY_ENTER);
+    f->v.tree_block = 0;
+    f->v.tree_layer = 0;
+    press(f, '=');
+    type(f, j->layers[0].scheme); /* what it has */
+    assert_int_equal(f->v.edits, 0);
+    assert_non_null(strstr(f->v.message, "that already"));
+    f->m.job_count = 0;
+    f->v.panel = TOP_PANEL_QUEUE;
+    press(f, TOP_KEY_ENTER);
+    assert_non_null(strstr(f->v.message, "no job under the cursor"));
+}
+
+static void the_heatmap_opens_on_what_exists(void **state)
+{
+    struct fixture *f = *state;
+    struct canvas c = { 0 };
+
+    f->v.panel = TOP_PANEL_HEATMAP;
+    view_settle(&f->m, &f->v);
+    assert_int_equal(f->v.heat, SRQ_HEAT_SENSITIVITY);
+    for (int i = 0; i < f->job->layer_count; i++)
+        f->job->layers[i].score.known = false;
+    view_settle(&f->m, &f->v);
+    assert_int_equal(f->v.heat, SRQ_HEAT_BITS);
+    press(f, 'M'); /* asked for all the same: it stays, and the screen says why it is empty */
+    view_settle(&f->m, &f->v);
+    assert_int_equal(f->v.heat, SRQ_HEAT_SENSITIVITY);
+    for (int i = 0; i < f->job->layer_count; i++)
+        f->job->layers[i].scored_count = 0;
+    assert_true(canvas_resize(&c, 100, 30));
+    screen_draw(&f->m, &f->v, &c);
+    assert_non_null(strstr(line_text(&c, 2), "budget only"));
+    canvas_fini(&c);
+}
+
 static void keys_at_a_prompt_are_text(void **state)
 {
     struct fixture *f = *state;
@@ -658,6 +774,10 @@ int main(void)
         CASE(a_click_selects_the_row_and_a_tab_its_panel),
         CASE(a_line_is_edited_by_characters_not_bytes),
         CASE(command_lines_come_back_from_history),
+        CASE(keys_are_about_the_job_and_what_cannot_be_taken_back_is_asked),
+        CASE(freezing_is_of_the_picture_alone),
+        CASE(what_matches_nothing_is_said),
+        CASE(the_heatmap_opens_on_what_exists),
         CASE(keys_at_a_prompt_are_text),
     };
 

@@ -153,6 +153,13 @@ void top_fixture(struct top_model *m, int blocks, int points)
     j->rtn.kl = known(0.2817);
     open_job(j, blocks, points, false);
     logged(j);
+    j->score_batches = known(32);
+    for (int i = 0; i < j->layer_count; i++) {
+        struct top_layer *l = &j->layers[i];
+
+        l->scored = srq_calloc(1, sizeof(*l->scored));
+        l->scored[l->scored_count++] = (struct top_score){ "w8g128z", known(l->score.v / 12) };
+    }
     named(++j, "j-wait", NULL, "bob", SRQ_JOB_QUEUED);
     j->position = known(1);
     j->reason = srq_strdup("waits for 12.0 GiB of memory");

@@ -63,7 +63,7 @@ static void draw(struct app *a)
     a->canvas.pixels = terminal_colours() >= 256;
     screen_draw(&a->model, &a->view, &a->canvas);
     terminal_flush(&a->canvas);
-    if (something_runs(a) && !a->view.paused)
+    if (something_runs(a) && !a->view.frozen)
         evtimer_add(a->clock, &tick);
 }
 
@@ -93,7 +93,7 @@ static void on_changed(void *ctx)
 {
     struct app *a = ctx;
 
-    if (!a->view.paused || a->model.link != TOP_LINK_UP)
+    if (!a->view.frozen || a->model.link != TOP_LINK_UP)
         draw_soon(a, DRAW_S);
 }
 
@@ -149,6 +149,9 @@ static void obey(struct app *a, struct top_command *c)
         break;
     case TOP_CMD_DROP:
         top_session_drop(a->session);
+        break;
+    case TOP_CMD_UNDO:
+        top_session_undo(a->session, c->job);
         break;
     case TOP_CMD_THEME:
         set_theme(a, c->text);

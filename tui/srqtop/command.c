@@ -112,6 +112,19 @@ static void read_budget(const struct top_model *m, const struct words *w, struct
     add_guards(m, w, c);
 }
 
+static void read_revert(const struct top_model *m, const struct words *w, struct top_command *c)
+{
+    char *end;
+    double to = strtod(w->word[1], &end);
+
+    if (end == w->word[1] || *end != '\0' || !(to >= 0 && to < 9e15) || to != floor(to)) {
+        refuse(c, "revision \"%.60s\" is no whole number from 0 on", w->word[1]);
+        return;
+    }
+    cJSON_AddNumberToObject(c->params, "to", to);
+    add_guards(m, w, c);
+}
+
 static void set_job(struct top_command *c, const char *job)
 {
     snprintf(c->job, sizeof(c->job), "%s", job);
@@ -125,13 +138,15 @@ static void read_job(const struct top_model *m, const struct words *w, struct to
 
     if (w->count > 1)
         set_job(c, w->word[1]);
-    c->confirm = strcmp(c->verb, "cancel") == 0 || strcmp(c->verb, "delete") == 0;
+    c->confirm = strcmp(c->verb, "cancel") == 0 || strcmp(c->verb, "delete") == 0 || strcmp(c->verb, "finish") == 0;
     j = top_model_job(m, c->job);
     if (c->confirm)
         snprintf(c->text, sizeof(c->text), "%s job %s%s%.100s%s? %s (y/n)", c->verb, c->job,
                  j != NULL && j->name != NULL ? " \"" : "", j != NULL && j->name != NULL ? j->name : "",
                  j != NULL && j->name != NULL ? "\"" : "",
-                 c->verb[0] == 'c' ? "It ends for good." : "Its journal and checkpoints go; its output stays.");
+                 c->verb[0] == 'c'   ? "It ends for good."
+                 : c->verb[0] == 'f' ? "What is not tuned yet is rounded plainly."
+                                     : "Its journal and checkpoints go; its output stays.");
 }
 
 static void read_priority(const struct top_model *m, const struct words *w, struct top_command *c)
@@ -200,6 +215,10 @@ static const struct verb verbs[] = {
       F_PROPAGATE | F_DRY_RUN, true, true, TOP_CMD_REQUEST, "job.retune", 0, read_patterns },
     { "set", "NAME=VALUE…", "change lr, hp_first or hp_last while the job runs", 1, WORDS_MAX, W_NONE, W_NONE,
       F_DRY_RUN, true, true, TOP_CMD_REQUEST, "job.set", 0, read_options },
+    { "revert", "REVISION", "decide again as at that revision", 1, 1, W_NONE, W_NONE, AGAIN, true, true,
+      TOP_CMD_REQUEST, "job.revert", 0, read_revert },
+    { "undo", "", "take your last change of the plan back", 0, 0, W_NONE, W_NONE, 0, true, true, TOP_CMD_UNDO, NULL, 0,
+      NULL },
     { "commit", "", "send the edits", 0, 0, W_NONE, W_NONE, F_UNTIED | F_AFTER | F_PROPAGATE, true, true,
       TOP_CMD_COMMIT, NULL, 0, NULL },
     { "drop", "", "forget the edits", 0, 0, W_NONE, W_NONE, 0, false, true, TOP_CMD_DROP, NULL, 0, NULL },
@@ -215,12 +234,16 @@ static const struct verb verbs[] = {
       TOP_CMD_REQUEST, "job.priority", 0, read_priority },
     { "delete", "[JOB]", "forget an ended job; its output stays", 0, 1, W_JOB, W_NONE, 0, true, true, TOP_CMD_REQUEST,
       "job.delete", 0, read_job },
-    { "open", "JOB", "show a job: its id, a beginning of it, or @last", 1, 1, W_JOB, W_NONE, 0, false, false,
+    { "open", "JOB", "show a job: its id, a beginning of it, its name, or @last", 1, 1, W_JOB, W_NONE, 0, false, false,
       TOP_CMD_OPEN, NULL, 0, read_other },
+    { "show", "JOB", "the same", 1, 1, W_JOB, W_NONE, 0, false, false, TOP_CMD_OPEN, NULL, 0, read_other },
     { "diff", "[JOB]", "show a job beside this one; without JOB no more", 0, 1, W_JOB, W_NONE, 0, false, true,
       TOP_CMD_DIFF, NULL, 0, read_other },
     { "queue", "", "show the queue", 0, 0, W_NONE, W_NONE, 0, false, false, TOP_CMD_PANEL, NULL, TOP_PANEL_QUEUE,
       NULL },
+    { "list", "", "the same", 0, 0, W_NONE, W_NONE, 0, false, false, TOP_CMD_PANEL, NULL, TOP_PANEL_QUEUE, NULL },
+    { "plan", "", "show the job's blocks and layers", 0, 0, W_NONE, W_NONE, 0, false, false, TOP_CMD_PANEL, NULL,
+      TOP_PANEL_JOB, NULL },
     { "tree", "", "show the job's blocks and layers", 0, 0, W_NONE, W_NONE, 0, false, false, TOP_CMD_PANEL, NULL,
       TOP_PANEL_JOB, NULL },
     { "heatmap", "", "show the heatmap", 0, 0, W_NONE, W_NONE, 0, false, false, TOP_CMD_PANEL, NULL, TOP_PANEL_HEATMAP,
@@ -442,6 +465,7 @@ void top_command_fini(struct top_command *c)
 void top_command_answer(const struct top_command *c, const cJSON *result, char *out, size_t cap)
 {
     const char *job = srq_member_text(result, "job"), *state = srq_member_text(result, "state");
+    const char *wish = srq_member_text(result, "wish");
 
     if (c->change)
         top_change_text(result, out, cap);
@@ -453,7 +477,10 @@ void top_command_answer(const struct top_command *c, const cJSON *result, char *
     else if (strcmp(c->verb, "finish") == 0)
         snprintf(out, cap, "%.255s rounds what is left and exports", job != NULL ? job : c->job);
     else
-        snprintf(out, cap, "%.255s: %.40s", job != NULL ? job : c->job, state != NULL ? state : "done");
+        snprintf(out, cap, "%.255s: %.40s", job != NULL ? job : c->job,
+                 wish != NULL    ? wish
+                 : state != NULL ? state
+                                 : "done");
 }
 
 /* ---- completion -------------------------------------------------------------------------------------------------- */

@@ -15,6 +15,7 @@ enum top_command_kind {
     TOP_CMD_PANEL,   /* show `panel` */
     TOP_CMD_COMMIT,  /* send the edits with `options` */
     TOP_CMD_DROP,
+    TOP_CMD_UNDO,  /* find the last own change of job `job` and take it back */
     TOP_CMD_THEME, /* `text`: its name */
     TOP_CMD_QUIT
 };

@@ -37,24 +37,36 @@ bool top_edit_scheme(struct top_job *j, struct top_layer *l, const char *scheme)
     return true;
 }
 
+/* The scheme with other bits: that of the layer, proposed or present; one that was left in 16 bits, or is in another
+ * kind of grid, takes its group from the job's own. */
+static void name_bits(const struct top_job *j, const struct top_layer *l, const char *from, int bits, char *out,
+                      size_t cap)
+{
+    if (bits == 16)
+        snprintf(out, cap, "bf16");
+    else if (!srq_scheme_with_bits(from, bits, out, cap) && !srq_scheme_with_bits(l->scheme, bits, out, cap) &&
+             (j->scheme == NULL || !srq_scheme_with_bits(j->scheme, bits, out, cap)))
+        snprintf(out, cap, "w%d", bits);
+}
+
+bool top_edit_name(const struct top_job *j, const struct top_layer *l, int bits, char *out, size_t cap)
+{
+    name_bits(j, l, l->scheme, bits, out, cap);
+    return out[0] != '\0';
+}
+
 bool top_edit_bits(struct top_job *j, struct top_layer *l, int bits)
 {
     char scheme[32];
 
     if (bits < 1 || bits > 16)
         return false;
-    if (bits == 16)
-        return top_edit_scheme(j, l, "bf16");
-    /* A layer that was left in 16 bits, or is in another kind of grid, takes its group from the job's own scheme. */
-    if (!srq_scheme_with_bits(wanted_scheme(l), bits, scheme, sizeof(scheme)) &&
-        !srq_scheme_with_bits(l->scheme, bits, scheme, sizeof(scheme)) &&
-        (j->scheme == NULL || !srq_scheme_with_bits(j->scheme, bits, scheme, sizeof(scheme))))
-        snprintf(scheme, sizeof(scheme), "w%d", bits);
+    name_bits(j, l, wanted_scheme(l), bits, scheme, sizeof(scheme));
     return top_edit_scheme(j, l, scheme);
 }
 
 /* Whether a layer can be stored in so many bits. Ties change together, so that theirs count too. */
-static bool can_hold(const struct top_job *j, const struct top_layer *l, int bits)
+bool top_edit_can_hold(const struct top_job *j, const struct top_layer *l, int bits)
 {
     static const unsigned usual = 1u << 2 | 1u << 3 | 1u << 4 | 1u << 8;
 
@@ -78,7 +90,7 @@ bool top_edit_step(struct top_job *j, struct top_layer *l, int direction)
     int now = srq_scheme_look(wanted_scheme(l)).bits;
 
     for (int bits = direction > 0 ? 1 : 16; bits >= 1 && bits <= 16; bits += direction) {
-        if ((direction > 0 ? bits > now : bits < now) && can_hold(j, l, bits))
+        if ((direction > 0 ? bits > now : bits < now) && top_edit_can_hold(j, l, bits))
             return top_edit_bits(j, l, bits);
     }
     return false;
@@ -189,8 +201,11 @@ void top_change_text(const cJSON *result, char *out, size_t cap)
     char *text;
 
     srq_buf_init(&b, 4096);
-    srq_buf_printf(&b, "%lld %s %s", (long long)changed, changed == 1 ? "layer" : "layers",
-                   applied ? "changed" : "would change");
+    if (cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(result, "effect")))
+        srq_buf_puts(&b, "nothing changes");
+    else
+        srq_buf_printf(&b, "%lld %s %s", (long long)changed, changed == 1 ? "layer" : "layers",
+                       applied ? "changed" : "would change");
     srq_buf_printf(&b, "; plan revision %lld", (long long)feed_int(result, "revision", 0, INT64_MAX / 2, 0));
     if (bits.known)
         srq_buf_printf(&b, ", %.3g bits on average", bits.v);

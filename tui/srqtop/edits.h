@@ -17,6 +17,10 @@ bool top_edit_bits(struct top_job *j, struct top_layer *l, int bits);
 /* One step up or down the bits that the layer can be stored in, as the daemon lists them; where it lists none, the
  * usual 2, 3, 4, 8. 16 is bf16. False: there is no further one. */
 bool top_edit_step(struct top_job *j, struct top_layer *l, int direction);
+/* Whether a layer, and those that change with it, can be stored in so many bits; 16 is bf16, which each can. */
+bool top_edit_can_hold(const struct top_job *j, const struct top_layer *l, int bits);
+/* What top_edit_bits would propose for the layer as it is; false: it does not fit. */
+bool top_edit_name(const struct top_job *j, const struct top_layer *l, int bits, char *out, size_t cap);
 int top_edits_count(const struct top_job *j);
 void top_edits_drop(struct top_job *j);
 

@@ -72,10 +72,13 @@ static void take_summary(struct top_model *m, struct top_job *j, const cJSON *o)
     } texts[] = { { &j->name, "name" },     { &j->owner, "owner" },   { &j->model, "model" },  { &j->method, "method" },
                   { &j->scheme, "scheme" }, { &j->output, "output" }, { &j->reason, "reason" } };
     int64_t uid = feed_int(o, "uid", 0, INT64_C(0xffffffff), -1);
+    int wish;
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         top_set_text(texts[i].to, srq_member_text(o, texts[i].name));
     j->state = (enum srq_job_state)feed_word(o, "state", srq_job_state_words, (int)j->state);
+    wish = feed_word(o, "wish", srq_wish_words, -1);
+    j->wish = wish >= 0 ? srq_wish_words[wish] : NULL;
     j->own = m->uid == 0 || (uid >= 0 && uid == m->uid);
     j->priority = (int)feed_int(o, "priority", -1000000, 1000000, 0);
     j->restarts = (int)feed_int(o, "restarts", 0, 1000000000, 0);
@@ -327,11 +330,33 @@ static void layer_done(struct top_job *j, const cJSON *e)
         l->error_best = best;
 }
 
+static void keep_score(struct top_layer *l, const char *scheme, struct metric score)
+{
+    struct top_score *grown;
+    int at = 0;
+
+    while (at < l->scored_count && strcmp(l->scored[at].scheme, scheme) != 0)
+        at++;
+    if (at == TOP_SCORES || strlen(scheme) >= sizeof(l->scored->scheme))
+        return;
+    if (at == l->scored_count) {
+        grown = srq_reallocarray(l->scored, (size_t)at + 1, sizeof(*grown));
+        if (grown == NULL)
+            return;
+        l->scored = grown;
+        l->scored_count++;
+        snprintf(grown[at].scheme, sizeof(grown[at].scheme), "%s", scheme);
+    }
+    l->scored[at].score = score;
+}
+
 static void layer_scored(struct top_job *j, const cJSON *e)
 {
     struct top_layer *l = layer_of(j, e);
     const char *scheme = srq_member_text(e, "scheme");
 
+    if (l != NULL && scheme != NULL)
+        keep_score(l, scheme, feed_metric(e, "score"));
     if (l != NULL && scheme != NULL && strcmp(scheme, l->scheme) == 0)
         l->score = feed_metric(e, "score");
     else
@@ -494,6 +519,8 @@ static void job_state(struct top_model *m, struct top_job *j, const cJSON *e)
     if (state < 0)
         return;
     j->state = (enum srq_job_state)state;
+    if (before != state)
+        j->wish = NULL;
     if (before != state || !same_text(reason, j->reason))
         m->list_stale = true; /* places in the queue, times */
     top_set_text(&j->reason, reason);
@@ -559,4 +586,15 @@ void top_feed_event(struct top_model *m, const char *event, const cJSON *params)
             rows[i].take(j, params);
             return;
         }
+}
+
+/* A job that is scored by deltaloss adds up one number a batch of its samples. */
+void top_feed_spec(struct top_job *j, const cJSON *reply)
+{
+    const cJSON *options = srq_member(srq_member(reply, "spec"), "options");
+    double samples = srq_member_number(options, "deltaloss.nsamples"),
+           batch = srq_member_number(options, "deltaloss.batch");
+
+    if (samples > 0 && batch > 0)
+        j->score_batches = top_known(samples < batch ? 1 : floor(samples / batch));
 }

@@ -72,6 +72,11 @@ struct metric figure_share(struct metric a, struct metric b)
     return known(a.v / b.v);
 }
 
+const char *figure_job_state(const struct top_job *j)
+{
+    return j->wish != NULL ? j->wish : srq_job_state_words[j->state];
+}
+
 enum role figure_job_role(enum srq_job_state s)
 {
     switch (s) {

@@ -26,6 +26,7 @@ static inline struct metric known(double v)
 /* a/b where both are known and b > 0 */
 struct metric figure_share(struct metric a, struct metric b);
 
+const char *figure_job_state(const struct top_job *j); /* its state, or what it is about to do: "pausing" */
 enum role figure_job_role(enum srq_job_state s);
 const char *figure_work_state(enum srq_work_state s); /* "pending", "tuning", "finished", "stale" */
 enum role figure_work_role(enum srq_work_state s);

@@ -185,6 +185,7 @@ static cJSON *job_json(const struct top_job *j)
     srq_put_text(o, "owner", j->owner);
     cJSON_AddBoolToObject(o, "own", j->own);
     srq_put_text(o, "state", srq_job_state_words[j->state]);
+    srq_put_text(o, "wish", j->wish);
     srq_put_text(o, "reason", j->reason);
     cJSON_AddNumberToObject(o, "priority", j->priority);
     put(o, "position", j->position);

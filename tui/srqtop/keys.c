@@ -6,6 +6,7 @@
 #define MOVING (IN_ALL)
 #define LISTS (IN(QUEUE) | IN(JOB) | IN(HEATMAP) | IN(LOG))
 #define LAYERS (IN(JOB) | IN(HEATMAP))
+#define JOBS (IN_ALL & ~IN(HELP))
 
 const struct key_row key_rows[] = {
     { "Up, k", { TOP_KEY_UP, 'k' }, MOVING, ACT_UP, "move up", NULL, false },
@@ -71,6 +72,7 @@ const struct key_row key_rows[] = {
       true },
     { "0", { '0' }, LAYERS, ACT_WHOLE_BITS, "propose bf16: leave them as they are in the model", NULL, true },
     { "=", { '=' }, LAYERS, ACT_SCHEME, "type the scheme to propose, such as w4g64z or nvfp4", "scheme", true },
+    { "u", { 'u' }, LAYERS, ACT_UNDO, "undo your last change of the plan; again: the one before", "undo", false },
     { "w", { 'w' }, LAYERS, ACT_WARNINGS, "show the next lines of what the preview warns of", NULL, false },
     { "l", { 'l' }, LAYERS | IN(DIFFUSION), ACT_LOG_SCALE, "logarithmic or linear scale", "log", false },
     { "o", { 'o' }, IN(JOB), ACT_OVERLAY, "draw the curves of all tagged layers over each other", "overlay", false },
@@ -115,7 +117,19 @@ const struct key_row key_rows[] = {
       NULL,
       false },
     { ":", { ':' }, IN_ALL, ACT_COMMAND, "type a command of srqctl(1), about the job shown", "command", false },
-    { "p", { 'p' }, IN_ALL, ACT_PAUSE, "hold the picture still, or let it go on", "pause", false },
+    { "p", { 'p' }, JOBS, ACT_JOB_PAUSE, "pause the job: checkpoint it and free its memory", "pause", false },
+    { "R", { 'R' }, JOBS, ACT_JOB_RESUME, "resume the job: put it back in the queue", NULL, false },
+    { "E",
+      { 'E' },
+      JOBS,
+      ACT_JOB_FINISH,
+      "finish the job: round what is left and export now; asks first",
+      NULL,
+      false },
+    { "X", { 'X' }, JOBS, ACT_JOB_CANCEL, "cancel the job for good; asks first", NULL, false },
+    { "<", { '<' }, JOBS, ACT_JOB_LATER, "lower the job's priority by 1: others go first", NULL, false },
+    { ">", { '>' }, JOBS, ACT_JOB_SOONER, "raise the job's priority by 1; above 0 for administrators", NULL, false },
+    { "F", { 'F' }, IN_ALL, ACT_FREEZE, "freeze the picture, or let it go on; jobs do not notice", "freeze", false },
     { "Tab", { TOP_KEY_TAB }, IN_ALL, ACT_NEXT_PANEL, "next panel", "panel", false },
     { "Shift-Tab", { TOP_KEY_BACKTAB }, IN_ALL, ACT_PREVIOUS_PANEL, "panel before", NULL, false },
     { "1 ... 7",

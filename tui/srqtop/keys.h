@@ -17,7 +17,7 @@ enum key_act {
     ACT_AGAIN_BACK,
     ACT_FILTER,
     ACT_SORT,
-    ACT_PAUSE,
+    ACT_FREEZE,
     ACT_REFRESH,
     ACT_SUSPEND,
     ACT_ESCAPE,
@@ -51,7 +51,14 @@ enum key_act {
     ACT_DOUBLE_CLICK,
     ACT_WHEEL_UP,
     ACT_WHEEL_DOWN,
-    ACT_WARNINGS
+    ACT_WARNINGS,
+    ACT_UNDO,
+    ACT_JOB_PAUSE,
+    ACT_JOB_RESUME,
+    ACT_JOB_FINISH,
+    ACT_JOB_CANCEL,
+    ACT_JOB_SOONER,
+    ACT_JOB_LATER
 };
 
 #define KEY_CODES 8

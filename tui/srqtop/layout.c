@@ -56,7 +56,7 @@ static void split(struct layout *l, struct rect rest, enum top_panel panel)
     } else if (panel == TOP_PANEL_QUEUE && rest.h >= 14 && rest.w >= 30) {
         rows = 7;
     } else if (panel == TOP_PANEL_HEATMAP && rest.h >= 6) {
-        rows = 2;
+        rows = rest.h >= 10 ? 3 : 2;
     }
     if (rows > 0)
         l->side = take(&rest, rows, false);

@@ -121,6 +121,7 @@ void top_layer_fini(struct top_layer *l)
     srq_free(l->name);
     srq_free(l->module);
     srq_free((char *)(uintptr_t)l->tie);
+    srq_free(l->scored);
     top_series_fini(&l->errors);
 }
 

@@ -29,6 +29,13 @@ struct top_series {
     bool rewind;         /* a run began anew: the next point says from where */
 };
 
+/* What a scorer said of a scheme for a layer. */
+struct top_score {
+    char scheme[32];
+    struct metric score;
+};
+#define TOP_SCORES 32 /* of one layer; more are not kept */
+
 struct top_layer {
     char *name, *module;
     int block; /* index into blocks, -1: outside them */
@@ -41,6 +48,8 @@ struct top_layer {
     const char *tie; /* layers of one block with the same text change together; NULL: none */
     enum srq_work_state state;
     struct metric score; /* of the present scheme */
+    struct top_score *scored;
+    int scored_count;
     struct metric error_first, error_last, error_best;
     struct metric saturation; /* share 0 … 1 */
     struct top_series errors;
@@ -115,7 +124,8 @@ struct top_job {
     /* as listed */
     char *id, *name, *owner, *model, *method, *scheme, *output, *reason, *stage, *unit;
     enum srq_job_state state;
-    bool own; /* the user may change it */
+    const char *wish; /* of srq_wish_words: what it was told and has not done yet; NULL: nothing */
+    bool own;         /* the user may change it */
     int priority;
     struct metric position, submitted, started, ended;
     struct metric done, total, rate, eta_s;
@@ -125,6 +135,7 @@ struct top_job {
     bool opened, plan_known;
     int64_t revision;
     struct metric budget_bits;
+    struct metric score_batches; /* in how many batches scores are added up */
     struct top_layer *layers;
     int layer_count;
     struct top_block *blocks;

@@ -11,7 +11,8 @@
 #define SIZE_MAX_CELLS 1000
 
 const struct ctl_option top_option_rows[] = {
-    { "job", 'j', "JOB", CTL_C_NONE, NULL, "show this job at once: its id, a beginning of it, or @last", false },
+    { "job", 'j', "JOB", CTL_C_NONE, NULL, "show this job at once: its id, a beginning of it, its name, or @last",
+      false },
     { "panel", 'p', "NAME", CTL_C_NONE, NULL, "show this panel at first; an unknown name shows the known ones", false },
     { "readonly", 'r', NULL, CTL_C_NONE, NULL, "refuse every key and command that changes a job", false },
     { "once", '1', NULL, CTL_C_NONE, NULL, "print one picture as text and leave", false },

@@ -88,7 +88,7 @@ static void head_line(const struct draw *d, struct rect r, int y, char letter, c
     x +=
         canvas_str(d->c, x, y, r.w / 3, j->name != NULL && j->name[0] != '\0' ? j->name : j->id, ROLE_TEXT, ATTR_BOLD) +
         2;
-    x += canvas_str(d->c, x, y, end - x, srq_job_state_words[j->state], figure_job_role(j->state), 0) + 2;
+    x += canvas_str(d->c, x, y, end - x, figure_job_state(j), figure_job_role(j->state), 0) + 2;
     x += canvas_printf(d->c, x, y, end - x, ROLE_TEXT, 0, "%s bits", figure_bits(j->average_bits, text)) + 2;
     canvas_str(d->c, x, y, end - x, figure_change(j->before_bytes, j->after_bytes, figure_bytes, d->g->arrow, text),
                ROLE_TEXT, 0);

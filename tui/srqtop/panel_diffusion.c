@@ -38,7 +38,7 @@ static void head_job(const struct draw *d, struct rect r)
     x += canvas_str(d->c, x, r.y, r.w / 3, j->name != NULL && j->name[0] != '\0' ? j->name : j->id, ROLE_TEXT,
                     ATTR_BOLD) +
          1;
-    x += canvas_str(d->c, x, r.y, end - x, srq_job_state_words[j->state], figure_job_role(j->state), 0) + 2;
+    x += canvas_str(d->c, x, r.y, end - x, figure_job_state(j), figure_job_role(j->state), 0) + 2;
     x += canvas_printf(d->c, x, r.y, end - x, ROLE_TEXT, 0, "%s %s", j->method != NULL ? j->method : "-",
                        j->scheme != NULL ? j->scheme : "-") +
          2;

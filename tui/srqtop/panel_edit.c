@@ -141,20 +141,21 @@ void panel_edit(const struct draw *d, struct rect r)
 {
     struct rect old = canvas_clip(d->c, r);
     const struct top_preview *p = &d->m->preview;
+    bool current = p->known && !p->waiting; /* numbers of other edits are none of these */
     int x = r.x, rows = layout_warning_rows(d->v->height, d->v);
 
     rows = rows < r.h ? rows : r.h - 1;
     x += canvas_printf(d->c, x, r.y, r.w, ROLE_EDITED, 0, "%d edit%s", d->v->edits, d->v->edits == 1 ? "" : "s") + 2;
-    if (p->known && p->refused == NULL && p->moved > 0)
+    if (current && p->refused == NULL && p->moved > 0)
         x += canvas_printf(d->c, x, r.y, r.x + r.w - x, ROLE_EDITED, 0, "%d more to keep the budget", p->moved) + 2;
     if (rows > 0)
         warnings(d, (struct rect){ r.x, r.y + r.h - rows, r.w, rows });
     r.h -= rows;
-    if (p->refused != NULL) {
+    if (current && p->refused != NULL) {
         canvas_printf(d->c, x, r.y, r.x + r.w - x, ROLE_BAD, 0, "refused%s", rows > 0 ? "" : ": w shows why");
         if (r.h >= 2)
             canvas_str(d->c, r.x, r.y + 1, r.w, "change them, or Esc drops", ROLE_FAINT, 0);
-    } else if (p->known) {
+    } else if (current) {
         answer(d, r, x, r.y, p);
     } else {
         canvas_str(d->c, x, r.y, r.x + r.w - x, p->waiting ? "asking the daemon what they would do" : "- no forecast",

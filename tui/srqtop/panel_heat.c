@@ -1,6 +1,7 @@
 /* Heatmap: blocks × modules, each cell a number of the layer. */
 #include "tui/srqtop/panels.h"
 
+#include "tui/srqtop/candidates.h"
 #include "tui/srqtop/figures.h"
 #include "tui/srqtop/tree.h"
 
@@ -78,6 +79,25 @@ static bool cell_text(struct metric m, enum srq_heat heat, int room, char *out)
     return canvas_columns(out) <= room;
 }
 
+/* Why a measure has no value yet, of any layer. */
+static const char *missing(const struct top_job *j, enum srq_heat heat)
+{
+    const char *why = top_unscored_why(j);
+
+    if (!j->plan_known && j->layer_count == 0)
+        return "no plan is known yet";
+    switch (heat) {
+    case SRQ_HEAT_SENSITIVITY:
+        return why != NULL ? why : "no layer was scored in the scheme that it has";
+    case SRQ_HEAT_BITS:
+        return "the schemes do not say";
+    case SRQ_HEAT_SATURATION:
+        return "it comes with the first block that is finished";
+    default:
+        return "it comes while the first block is tuned; plain rounding has none";
+    }
+}
+
 void panel_heat_head(const struct draw *d, struct rect r)
 {
     struct rect old = canvas_clip(d->c, r);
@@ -97,7 +117,9 @@ void panel_heat_head(const struct draw *d, struct rect r)
         x += 1 + canvas_str(d->c, x + 1, r.y, end - x - 1, srq_heat_words[h], on ? ROLE_HEAD : ROLE_FAINT, 0);
         canvas_put(d->c, x++, r.y, on ? ']' : ' ', ROLE_HEAD, 0);
     }
-    if (r.h >= 2) {
+    if (r.h >= 2 && !s.known) {
+        canvas_printf(d->c, r.x, r.y + 1, r.w, ROLE_FAINT, 0, "- %s", missing(d->job, d->v->heat));
+    } else if (r.h >= 2) {
         x = r.x;
         value_text((struct metric){ s.known, s.low }, d->v->heat, low);
         value_text((struct metric){ s.known, s.high }, d->v->heat, high);
@@ -253,6 +275,8 @@ void panel_heat_detail(const struct draw *d, struct rect r)
                                figure_change(l->error_first, l->error_best, figure_number, d->g->arrow, text)) +
                  2;
             canvas_printf(d->c, x, y + 1, end - x, ROLE_TEXT, 0, "saturation %s", figure_percent(l->saturation, text));
+            if (r.h >= 3)
+                panel_candidates_line(d, r.x, y + 2, r.w, l);
         }
     }
     canvas_unclip(d->c, old);

@@ -83,6 +83,7 @@ static void phases(const struct draw *d, struct rect r, int y)
         enum role role = ended                        ? ROLE_GOOD
                          : !here                      ? ROLE_WAITING
                          : j->state == SRQ_JOB_FAILED ? ROLE_BAD
+                         : j->state == SRQ_JOB_PAUSED ? ROLE_WAITING
                                                       : ROLE_RUNNING;
         uint32_t mark = ended                        ? d->g->finished
                         : !here                      ? d->g->pending
@@ -156,7 +157,7 @@ static void title(const struct draw *d, struct rect r, int y)
     x +=
         canvas_str(d->c, x, y, r.w / 2, j->name != NULL && j->name[0] != '\0' ? j->name : j->id, ROLE_TEXT, ATTR_BOLD) +
         1;
-    x += canvas_str(d->c, x, y, end - x, srq_job_state_words[j->state], figure_job_role(j->state), 0) + 2;
+    x += canvas_str(d->c, x, y, end - x, figure_job_state(j), figure_job_role(j->state), 0) + 2;
     x += canvas_str(d->c, x, y, end - x,
                     figure_change(j->before_bytes, j->after_bytes, figure_bytes, d->g->arrow, text), ROLE_TEXT, 0) +
          2;
@@ -422,6 +423,32 @@ static void choose(const struct draw *d, struct plot *p)
             add_curve(p, &j->layers[i].errors, j->layers[i].name != NULL ? j->layers[i].name : "-");
 }
 
+enum { CURVE_ROWS = 8, TABLE_WIDTH = 46, CURVE_WIDTH = 30 };
+
+/* The table of candidates below the curve, or on its right, where there is room; the curve gets the rest. */
+static void candidates(const struct draw *d, struct rect *r)
+{
+    const struct top_job *j = d->job;
+    int layer = d->v->tree_layer, rows;
+    struct rect table = *r;
+
+    if (layer < 0 || layer >= j->layer_count || j->layers[layer].scheme[0] == '\0')
+        return;
+    rows = panel_candidates_rows(j, &j->layers[layer]);
+    if (r->h >= rows + 1 + CURVE_ROWS) {
+        table.y = r->y + r->h - rows;
+        table.h = rows;
+        r->h -= rows + 1;
+    } else if (r->w >= TABLE_WIDTH + CURVE_WIDTH && r->h >= 3) {
+        table.x = r->x + r->w - TABLE_WIDTH;
+        table.w = TABLE_WIDTH;
+        r->w -= TABLE_WIDTH + 2;
+    } else {
+        return;
+    }
+    panel_candidates(d, table, &j->layers[layer]);
+}
+
 void panel_job_curves(const struct draw *d, struct rect r)
 {
     struct plot p = { .x_title = "iteration", .log = d->v->log_scale, .set = d->v->glyphs };
@@ -442,6 +469,7 @@ void panel_job_curves(const struct draw *d, struct rect r)
         r.y++;
         r.h--;
     }
+    candidates(d, &r);
     if (p.count > 0)
         plot_draw(d->c, r, &p);
     else

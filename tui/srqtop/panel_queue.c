@@ -109,6 +109,9 @@ static void stage(const struct draw *d, const struct top_job *j, const struct co
         snprintf(text, sizeof(text), "#%s %s", figure_count(j->position, position), j->reason != NULL ? j->reason : "");
     else if (j->state == SRQ_JOB_RUNNING || j->state == SRQ_JOB_STARTING)
         snprintf(text, sizeof(text), "%s", or_dash(j->stage));
+    else if (j->state == SRQ_JOB_PAUSED && j->stage != NULL)
+        snprintf(text, sizeof(text), "%s%s%.400s", j->stage, j->reason != NULL ? ", " : "",
+                 j->reason != NULL ? j->reason : "");
     else
         snprintf(text, sizeof(text), "%s", or_dash(j->reason));
     canvas_str(d->c, p->x, y, p->w, text, strcmp(text, "-") == 0 ? ROLE_FAINT : ROLE_TEXT, 0);
@@ -141,7 +144,7 @@ static void row(const struct draw *d, const struct top_job *j, const struct colu
 
     canvas_put(d->c, p[MARK].x, y, here ? d->g->cursor : ' ', ROLE_TEXT, 0);
     canvas_str(d->c, p[NAME].x, y, p[NAME].w, name_of(j), ROLE_TEXT, 0);
-    canvas_str(d->c, p[STATE].x, y, p[STATE].w, srq_job_state_words[j->state], figure_job_role(j->state), 0);
+    canvas_str(d->c, p[STATE].x, y, p[STATE].w, figure_job_state(j), figure_job_role(j->state), 0);
     if (p[STAGE].w > 0)
         stage(d, j, &p[STAGE], y);
     if (p[PROGRESS].w > 0)

@@ -58,4 +58,9 @@ int panel_diff_rows(const struct top_model *m, const struct top_view *v); /* how
 void panel_help(const struct draw *d, struct rect r);
 int panel_help_rows(int width); /* lines of the text when it is that wide */
 
+/* What a layer could be stored as: rows that its table has, the table, and all of it in one line. */
+int panel_candidates_rows(const struct top_job *j, const struct top_layer *l);
+void panel_candidates(const struct draw *d, struct rect r, const struct top_layer *l);
+void panel_candidates_line(const struct draw *d, int x, int y, int w, const struct top_layer *l);
+
 #endif

@@ -29,7 +29,7 @@ static void tabs(const struct draw *d, struct rect r)
             canvas_put(d->c, at.x, r.y, d->g->cursor, ROLE_TAB_ON, ATTR_BOLD);
         end = at.x + at.w;
     }
-    snprintf(state, sizeof(state), "%s%s%.100s", d->v->paused ? "PAUSED  " : "",
+    snprintf(state, sizeof(state), "%s%s%.100s", d->v->frozen ? "FROZEN  " : "",
              d->v->readonly || m->readonly ? "read-only  " : "",
              link != NULL             ? link
              : m->link == TOP_LINK_UP ? "connected"

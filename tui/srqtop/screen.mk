@@ -8,6 +8,7 @@ tui_libsrqtopscreen_la_SOURCES = \
 	tui/srqtop/glyphs.c tui/srqtop/glyphs.h \
 	tui/srqtop/keys.c tui/srqtop/keys.h \
 	tui/srqtop/layout.c tui/srqtop/layout.h \
+	tui/srqtop/panel_candidates.c \
 	tui/srqtop/panel_diff.c tui/srqtop/panel_diffusion.c tui/srqtop/picture_cells.c tui/srqtop/picture_cells.h \
 	 tui/srqtop/panel_edit.c tui/srqtop/panel_heat.c tui/srqtop/panel_help.c \
 	tui/srqtop/panel_job.c tui/srqtop/panel_log.c tui/srqtop/panel_queue.c tui/srqtop/panels.h \

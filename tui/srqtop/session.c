@@ -6,6 +6,7 @@
 #include "tui/client/async.h"
 #include "tui/srqtop/feed.h"
 #include "tui/srqtop/feed_value.h"
+#include "tui/srqtop/undo.h"
 
 #include <event2/event.h>
 #include <math.h>
@@ -21,7 +22,7 @@
 #define BEGIN_S 2.0 /* and one that has not begun by then is empty */
 #define QUEUE_EVENTS "job.state stage.progress"
 
-enum ask_kind { ASK_LIST, ASK_FIND, ASK_PLAN, ASK_LENGTH, ASK_PREVIEW, ASK_COMMIT, ASK_COMMAND };
+enum ask_kind { ASK_LIST, ASK_FIND, ASK_PLAN, ASK_LENGTH, ASK_PREVIEW, ASK_COMMIT, ASK_COMMAND, ASK_HISTORY };
 
 /* One request under way. */
 struct ask {
@@ -253,7 +254,11 @@ static void ask_length(struct top_session *s, const char *job)
 
 static void length_came(struct top_session *s, const struct ask *a, const cJSON *result)
 {
+    struct top_job *j = top_model_job(s->m, a->job);
+
     s->last_event_s = srq_clock_s();
+    if (j != NULL && result != NULL)
+        top_feed_spec(j, result);
     if (strcmp(a->job, s->v->job) == 0)
         s->target_seq = srq_member_number(result, "last_seq");
 }
@@ -501,6 +506,8 @@ static void command_came(struct top_session *s, struct ask *a, const cJSON *resu
     char text[700];
 
     s->m->list_stale = true;
+    if (result != NULL && j != NULL && srq_word_place(srq_wish_words, srq_member_text(result, "wish")) >= 0)
+        j->wish = srq_wish_words[srq_word_place(srq_wish_words, srq_member_text(result, "wish"))];
     if (result == NULL && j != NULL && a->command.change && top_is_stale_revision(err)) {
         overtaken(s, j, err);
         return;
@@ -510,6 +517,40 @@ static void command_came(struct top_session *s, struct ask *a, const cJSON *resu
     top_model_say(s->m, result == NULL, "%s", result != NULL ? text : err->text);
     if (j != NULL && a->command.change)
         j->plan_stale = true;
+}
+
+/* All revisions that are kept fit in one page. */
+#define HISTORY_PAGE 1000
+
+void top_session_undo(struct top_session *s, const char *job)
+{
+    cJSON *p;
+    struct ask *a;
+
+    if (under_way(s, ASK_HISTORY, job) || under_way(s, ASK_COMMAND, job) || (a = new_ask(s, ASK_HISTORY, job)) == NULL)
+        return;
+    p = job_params(job);
+    cJSON_AddNumberToObject(p, "limit", HISTORY_PAGE);
+    srq_async_call(s->link, "job.history", p, CALL_WAIT_S, answered, a);
+}
+
+static void history_came(struct top_session *s, const struct ask *a, const cJSON *result, const struct srq_error *err)
+{
+    struct top_command c = { .kind = TOP_CMD_REQUEST, .verb = "undo", .method = "job.revert", .change = true };
+    char why[400];
+    int64_t to = 0;
+
+    if (result == NULL) {
+        top_model_say(s->m, true, "%s", err->text);
+    } else if (!top_undo_target(result, s->m->uid, &to, why, sizeof(why))) {
+        top_model_say(s->m, true, "%s", why);
+    } else {
+        snprintf(c.job, sizeof(c.job), "%s", a->job);
+        c.params = job_params(a->job);
+        cJSON_AddNumberToObject(c.params, "to", (double)to);
+        cJSON_AddNumberToObject(c.params, "revision", srq_member_number(result, "revision"));
+        top_session_send(s, &c);
+    }
 }
 
 static void answered(void *ctx, const cJSON *result, const struct srq_error *err)
@@ -544,6 +585,9 @@ static void answered(void *ctx, const cJSON *result, const struct srq_error *err
         break;
     case ASK_COMMAND:
         command_came(s, a, result, err);
+        break;
+    case ASK_HISTORY:
+        history_came(s, a, result, err);
         break;
     }
     ask_free(a);

@@ -32,6 +32,7 @@ void top_session_refresh(struct top_session *s); /* list again, or try to connec
 
 void top_session_edited(struct top_session *s); /* ask for a preview, not too often */
 void top_session_commit(struct top_session *s, const struct top_edit_options *options);
+void top_session_undo(struct top_session *s, const char *job);       /* take the user's last change back */
 void top_session_drop(struct top_session *s);                        /* forget edits and preview */
 void top_session_send(struct top_session *s, struct top_command *c); /* a TOP_CMD_REQUEST; its params are consumed */
 

@@ -102,10 +102,11 @@ struct top_view {
     int folded_count;
     int heat_block, heat_module, heat_top, heat_left; /* rows and columns of the map */
     enum srq_heat heat;
+    bool heat_chosen;                 /* by a key; else what exists is shown: sensitivity, or bits */
     int log_top, log_left, log_level; /* lines above log_level (model.h: 3 debug) are hidden */
     int diff_top, help_top;
     int picture;                                                      /* of a diffusion model: the first one shown */
-    bool follow, paused, log_scale, overlay;                          /* overlay: curves of all tagged rows */
+    bool follow, frozen, log_scale, overlay;                          /* overlay: curves of all tagged rows */
     int sort[TOP_PANEL_COUNT];                                        /* of the panel's own orders */
     char filter[TOP_PANEL_COUNT][TOP_LINE_MAX], search[TOP_LINE_MAX]; /* a filter is its panel's own */
     enum top_prompt prompt;

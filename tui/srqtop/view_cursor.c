@@ -180,7 +180,12 @@ static void settle_map(const struct top_job *j, struct top_view *v)
 {
     struct rect main = layout(v->width, v->height, v->panel, v).main;
     struct map map;
+    bool scored = false;
 
+    for (int i = 0; i < j->layer_count && !scored; i++)
+        scored = map_value(&j->layers[i], SRQ_HEAT_SENSITIVITY).known;
+    if (!v->heat_chosen)
+        v->heat = scored ? SRQ_HEAT_SENSITIVITY : SRQ_HEAT_BITS;
     if (map_init(&map, j)) {
         v->heat_block = clamp(v->heat_block, 0, map.rows - 1);
         v->heat_module = clamp(v->heat_module, 0, map.columns - 1);

@@ -67,7 +67,7 @@ static int hidden_tags(const struct top_job *j, const struct top_view *v)
 }
 
 /* What became of a proposal for `n` layers. */
-static void say_proposed(const struct top_job *j, struct top_view *v, int n, int failed, int tied)
+static void say_proposed(const struct top_job *j, struct top_view *v, int n, int failed, int tied, int same)
 {
     int tags = hidden_tags(j, v);
 
@@ -80,6 +80,8 @@ static void say_proposed(const struct top_job *j, struct top_view *v, int n, int
         view_say(v, true, "no layer is selected");
     else if (failed > 0)
         view_say(v, true, "%d layer%s cannot take that", failed, failed == 1 ? "" : "s");
+    else if (same == n)
+        view_say(v, true, "%s that already", n == 1 ? "the layer has" : "the layers have");
     else if (tags > 0)
         view_say(v, true, "%d tagged layer%s that the filter hides %s left alone", tags, tags == 1 ? "" : "s",
                  tags == 1 ? "is" : "are");
@@ -88,7 +90,7 @@ static void say_proposed(const struct top_job *j, struct top_view *v, int n, int
 enum top_action view_propose(struct top_model *m, struct top_view *v, struct view_proposal p)
 {
     struct top_job *j = view_job(m, v);
-    int n = view_selected(m, v, NULL, 0), failed = 0, tied = 0;
+    int n = view_selected(m, v, NULL, 0), failed = 0, tied = 0, same = 0;
     int *at = srq_calloc((size_t)n + 1, sizeof(*at));
     char(*old)[sizeof(j->layers->edit)] = srq_calloc((size_t)n + 1, sizeof(*old));
 
@@ -105,11 +107,13 @@ enum top_action view_propose(struct top_model *m, struct top_view *v, struct vie
             else if (strcmp(l->edit, old[i]) == 0)
                 failed += !propose_one(j, l, p);
         }
+        for (int i = 0; i < n; i++)
+            same += old[i][0] == '\0' && j->layers[at[i]].edit[0] == '\0';
     }
     srq_free(at);
     srq_free(old);
     v->edits = top_edits_count(j);
-    say_proposed(j, v, n, failed, tied);
+    say_proposed(j, v, n, failed, tied, same);
     return v->edits > 0 ? TOP_DO_EDIT : TOP_DO_DROP;
 }
 

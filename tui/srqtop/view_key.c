@@ -262,8 +262,10 @@ static void tag(struct top_job *j, struct top_view *v)
 
         layer = map_init(&map, j) ? map.cells[v->heat_block * map.columns + v->heat_module] : -1;
         map_fini(&map);
-        if (layer < 0)
+        if (layer < 0) {
+            view_say(v, true, "there is no layer under the cursor");
             return;
+        }
     }
     if (layer >= 0) {
         j->layers[layer].tagged = !j->layers[layer].tagged;
@@ -290,10 +292,52 @@ static void tag_matching(struct top_job *j, struct top_view *v)
     view_say(v, n == 0, "%d layer%s tagged", n, n == 1 ? "" : "s");
 }
 
-static void untag(struct top_job *j)
+static int count_tags(const struct top_job *j)
 {
+    int n = 0;
+
+    for (int i = 0; j != NULL && i < j->layer_count; i++)
+        n += j->layers[i].tagged;
+    return n;
+}
+
+static void untag(struct top_job *j, struct top_view *v)
+{
+    int n = count_tags(j);
+
     for (int i = 0; i < j->layer_count; i++)
         j->layers[i].tagged = false;
+    view_say(v, n == 0, n == 0 ? "no layer is tagged" : "%d layer%s no longer tagged", n, n == 1 ? " is" : "s are");
+}
+
+/* How many things the panel's filter lets through, of how many. */
+static int passing(const struct top_model *m, struct top_view *v, int *all)
+{
+    const struct top_job *j = view_job(m, v);
+    int *order = NULL, n = 0;
+
+    *all = 0;
+    if (v->panel == TOP_PANEL_QUEUE) {
+        n = panel_queue_order(m, v, &order);
+        *all = m->job_count;
+    } else if (v->panel == TOP_PANEL_LOG && j != NULL) {
+        n = panel_log_lines(j, v, &order);
+        *all = j->line_count;
+    } else if (j != NULL) {
+        for (int i = 0; i < j->layer_count; i++)
+            n += !view_hides(v, j, i);
+        *all = j->layer_count;
+    }
+    srq_free(order);
+    return n;
+}
+
+static void filtered(const struct top_model *m, struct top_view *v)
+{
+    int all, n = v->filter[v->panel][0] != '\0' ? passing(m, v, &all) : -1;
+
+    if (n == 0 && all > 0)
+        view_say(v, true, "the filter \"%.100s\" matches nothing; Esc shows all", v->filter[v->panel]);
 }
 
 /* ---- opening and comparing */
@@ -302,8 +346,10 @@ static enum top_action open_job(const struct top_model *m, struct top_view *v)
 {
     const struct top_job *j = view_queue_job(m, v);
 
-    if (j == NULL || j->id == NULL)
+    if (j == NULL || j->id == NULL) {
+        view_say(v, true, "there is no job under the cursor");
         return TOP_DO_NOTHING;
+    }
     show_panel(v, TOP_PANEL_JOB);
     if (strcmp(v->job, j->id) == 0)
         return TOP_DO_NOTHING;
@@ -369,6 +415,7 @@ static enum top_action accepted(struct top_model *m, struct top_view *v, enum to
         return TOP_DO_NOTHING;
     case TOP_PROMPT_FILTER:
         memcpy(v->filter[v->panel], v->line, sizeof(v->filter[v->panel]));
+        filtered(m, v);
         return TOP_DO_NOTHING;
     case TOP_PROMPT_BITS:
         if (v->line[0] == '\0' || !view_may_edit(m, v))
@@ -469,12 +516,37 @@ static void next_sort(struct top_view *v)
         view_say(v, false, *sort == 0 ? "all layers" : "layers whose schemes differ");
 }
 
+/* A command about the job under the cursor of the queue, or the one shown; who runs commands asks what is to be asked.
+ */
+static enum top_action job_command(const struct top_model *m, struct top_view *v, enum key_act act)
+{
+    static const char *const verbs[] = { [ACT_UNDO] = "undo",
+                                         [ACT_JOB_PAUSE] = "pause",
+                                         [ACT_JOB_RESUME] = "resume",
+                                         [ACT_JOB_FINISH] = "finish",
+                                         [ACT_JOB_CANCEL] = "cancel" };
+    const struct top_job *j = v->panel == TOP_PANEL_QUEUE ? view_queue_job(m, v) : view_job(m, v);
+    int by = act == ACT_JOB_SOONER ? 1 : -1;
+
+    if (j == NULL) {
+        view_say(v, true, v->panel == TOP_PANEL_QUEUE ? "there is no job under the cursor" : "no job is open");
+        return TOP_DO_NOTHING;
+    }
+    if (act == ACT_JOB_SOONER || act == ACT_JOB_LATER)
+        snprintf(v->line, sizeof(v->line), "priority %d", j->priority + by);
+    else
+        snprintf(v->line, sizeof(v->line), "%s", verbs[act]);
+    v->line_at = (int)strlen(v->line);
+    return TOP_DO_COMMAND;
+}
+
 /* Switches that change only how things look. */
-static void toggle(struct top_view *v, enum key_act act)
+static void toggle(const struct top_model *m, struct top_view *v, enum key_act act)
 {
     switch (act) {
-    case ACT_PAUSE:
-        v->paused = !v->paused;
+    case ACT_FREEZE:
+        v->frozen = !v->frozen;
+        view_say(v, false, v->frozen ? "the picture is frozen; jobs go on" : "the picture goes on");
         break;
     case ACT_LOG_SCALE:
         v->log_scale = !v->log_scale;
@@ -482,7 +554,10 @@ static void toggle(struct top_view *v, enum key_act act)
         break;
     case ACT_OVERLAY:
         v->overlay = !v->overlay;
-        view_say(v, false, v->overlay ? "curves of all tagged layers" : "curve of the selection");
+        if (v->overlay && count_tags(view_job(m, v)) == 0)
+            view_say(v, true, "no layer is tagged: curves of all that will be");
+        else
+            view_say(v, false, v->overlay ? "curves of all tagged layers" : "curve of the selection");
         break;
     case ACT_FOLLOW:
         v->follow = !v->follow;
@@ -491,9 +566,11 @@ static void toggle(struct top_view *v, enum key_act act)
         break;
     case ACT_MEASURE:
         v->heat = (enum srq_heat)(((int)v->heat + 1) % SRQ_HEATS);
+        v->heat_chosen = true;
         break;
     case ACT_MEASURE_BACK:
         v->heat = (enum srq_heat)(((int)v->heat + SRQ_HEATS - 1) % SRQ_HEATS);
+        v->heat_chosen = true;
         break;
     case ACT_MORE_LEVELS:
         v->log_level++;
@@ -551,12 +628,14 @@ static void change_tags(struct top_model *m, struct top_view *v, enum key_act ac
 {
     struct top_job *j = view_job(m, v);
 
-    if (j == NULL)
+    if (j == NULL) {
+        view_say(v, true, "no job is open");
         return;
+    }
     if (act == ACT_TAG_MATCHING) {
         tag_matching(j, v);
     } else if (act == ACT_UNTAG) {
-        untag(j);
+        untag(j, v);
     } else {
         tag(j, v);
         move(m, v, 1);
@@ -664,12 +743,20 @@ static enum top_action act_on(struct top_model *m, struct top_view *v, const str
     case ACT_WARNINGS:
         next_warnings(m, v);
         break;
+    case ACT_UNDO:
+    case ACT_JOB_PAUSE:
+    case ACT_JOB_RESUME:
+    case ACT_JOB_FINISH:
+    case ACT_JOB_CANCEL:
+    case ACT_JOB_SOONER:
+    case ACT_JOB_LATER:
+        return job_command(m, v, row->act);
     case ACT_CLICK:
         return click(m, v, key->x, key->y);
     case ACT_DOUBLE_CLICK:
         return double_click(m, v, key);
     default:
-        toggle(v, row->act);
+        toggle(m, v, row->act);
     }
     return TOP_DO_NOTHING;
 }
