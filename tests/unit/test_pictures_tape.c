@@ -687,8 +687,8 @@ static void layers_round_inputs_and_outputs(void **state)
 
         memcpy(without, cases[i], sizeof(without));
         without[9] = 0;
-        input_codes = (struct srq_rounding){ 0.125f, -5, 6, 1, NULL, NULL };
-        output_codes = (struct srq_rounding){ 0.25f, -3, 4, 0, NULL, NULL };
+        input_codes = (struct srq_rounding){ .scale = 0.125f, .low = -5, .high = 6, .zero = 1 };
+        output_codes = (struct srq_rounding){ .scale = 0.25f, .low = -3, .high = 4, .zero = 0 };
         pass_make(&rounded, &conv, cases[i], SRQ_F32);
         pass_make(&plain, &conv, without, SRQ_F32);
         run(&rounded, ARENA, NULL);
@@ -747,8 +747,8 @@ static const int64_t passes[][10] = { { 2, 5, 7, 6, 6, 3, 1, 1, 1 },
 
 static void set_codes(void)
 {
-    input_codes = (struct srq_rounding){ 0.02f, -127, 127, 3, NULL, NULL };
-    output_codes = (struct srq_rounding){ 0.05f, -100, 100, 0, NULL, NULL };
+    input_codes = (struct srq_rounding){ .scale = 0.02f, .low = -127, .high = 127, .zero = 3 };
+    output_codes = (struct srq_rounding){ .scale = 0.05f, .low = -100, .high = 100, .zero = 0 };
 }
 
 static void measuring_gives_exactly_what_a_pass_needs(void **state)
