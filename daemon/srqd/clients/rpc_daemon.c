@@ -11,6 +11,7 @@
 #include "daemon/srqd/workers/supervise.h"
 
 #include <string.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -43,6 +44,17 @@ static bool put_use(cJSON *reply, const struct srqd *d)
            srq_put_number(o, "memory_bytes", (double)u.memory);
 }
 
+/* Of the file system that jobs are kept on. Unknown is null. */
+static bool put_disk(cJSON *reply, const char *dir)
+{
+    cJSON *o = cJSON_AddObjectToObject(reply, "disk");
+    struct statvfs fs;
+    bool known = statvfs(dir, &fs) == 0;
+
+    return put_number_or_null(o, "free_bytes", known ? (double)fs.f_bavail * (double)fs.f_frsize : -1) &&
+           put_number_or_null(o, "total_bytes", known ? (double)fs.f_blocks * (double)fs.f_frsize : -1);
+}
+
 static int info(const struct request *r, cJSON **result, struct srq_error *err)
 {
     const struct clients *all = r->c->all;
@@ -59,7 +71,7 @@ static int info(const struct request *r, cJSON **result, struct srq_error *err)
         cJSON_AddBoolToObject(o, "draining", d->draining) == NULL ||
         !srq_put_text(o, "refusing", all->plans.refusing[0] != '\0' ? all->plans.refusing : NULL) ||
         !srq_put_number(o, "clients", all->count) || !summary_put_counts(o, "jobs", d) || !put_limits(o, &d->config) ||
-        !put_use(o, d))
+        !put_use(o, d) || !put_disk(o, d->places.state))
         return rpc_no_memory(err);
     return 0;
 }
