@@ -63,6 +63,11 @@ static const struct srq_field in_use[] = {
     F_REQ("memory_bytes", SRQ_T_NUMBER, "their memory: of each what was planned or what it used, whichever is more"),
     F_END
 };
+static const struct srq_field disk_fields[] = {
+    F_NUL("free_bytes", SRQ_T_NUMBER, "free for those who are not root"),
+    F_NUL("total_bytes", SRQ_T_NUMBER, "in all"),
+    F_END
+};
 static const struct srq_field daemon_info[] = {
     F_REQ("version", SRQ_T_STRING, "version of srqd"),
     F_REQ("pid", SRQ_T_INT, "its process"),
@@ -81,6 +86,7 @@ static const struct srq_field daemon_info[] = {
     F_SUB("limits", SRQ_T_OBJECT, limits, "limits set"),
     F_SUB("in_use", SRQ_T_OBJECT, in_use, "what counts against them now"),
     F_OPT("unremoved", SRQ_T_STRINGS, "folders of deleted jobs that could not be removed; for administrators"),
+    F_OSUB("disk", SRQ_T_OBJECT, disk_fields, "the file system that jobs are kept on"),
     F_END
 };
 static const struct srq_field reload_reply[] = { F_NUL("config", SRQ_T_STRING, "file that was read"), F_END };

@@ -503,6 +503,38 @@ static void wrong_options_are_refused_by_name(void **state)
     }
 }
 
+static void characters_are_chosen_by_option_or_environment(void **state)
+{
+    static const struct {
+        const char *option, *value, *env;
+        bool utf8;
+        enum glyph_set want;
+    } rows[] = {
+        { NULL, NULL, NULL, true, GLYPHS_BRAILLE },        { NULL, NULL, "block", true, GLYPHS_BLOCK },
+        { "--glyphs", "block", NULL, true, GLYPHS_BLOCK }, { "--glyphs", "braille", "ascii", true, GLYPHS_BRAILLE },
+        { "-a", NULL, "block", true, GLYPHS_ASCII },       { "--glyphs", "block", NULL, false, GLYPHS_ASCII },
+        { NULL, NULL, "bricks", true, GLYPHS_BRAILLE }
+    };
+    struct srq_error err = { 0 };
+    struct top_options o;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char *argv[] = { (char[]){ "srqtop" }, srq_strdup(rows[i].option != NULL ? rows[i].option : ""),
+                         srq_strdup(rows[i].value != NULL ? rows[i].value : ""), NULL };
+        int argc = 1 + (rows[i].option != NULL) + (rows[i].value != NULL);
+
+        assert_ok(top_options_read(argc, argv, &o, &err), &err);
+        unsetenv("SRQTOP_GLYPHS");
+        if (rows[i].env != NULL)
+            setenv("SRQTOP_GLYPHS", rows[i].env, 1);
+        assert_int_equal(top_options_glyphs(&o, rows[i].utf8), rows[i].want);
+        srq_free(argv[1]);
+        srq_free(argv[2]);
+    }
+    unsetenv("SRQTOP_GLYPHS");
+}
+
 /* Three revisions a row of the table: the history, and what u would go back to; NULL: the reason why not. */
 static void undo_goes_back_behind_the_last_own_change_that_stands(void **state)
 {
@@ -585,6 +617,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_rest_of_the_line_stays, setup, teardown),
         cmocka_unit_test(undo_goes_back_behind_the_last_own_change_that_stands),
         cmocka_unit_test(what_is_under_way_is_said_and_what_changes_nothing_too),
+        cmocka_unit_test(characters_are_chosen_by_option_or_environment),
         cmocka_unit_test(options_are_read),
         cmocka_unit_test(wrong_options_are_refused_by_name),
     };

@@ -885,9 +885,46 @@ static void candidates_of_a_layer_have_size_and_loss(void **state)
     top_model_fini(&m);
 }
 
+static void meters_tell_what_is_known_and_no_more(void **state)
+{
+    struct top_model m;
+    cJSON *reply =
+        parse("{\"jobs\":{\"queued\":3},\"limits\":{\"max_running\":4,\"max_threads\":null},"
+              "\"in_use\":{\"running\":1,\"threads\":0,\"memory_bytes\":100},\"disk\":{\"free_bytes\":5e9}}");
+
+    (void)state;
+    top_model_init(&m);
+    assert_false(m.meter.known);
+    top_feed_info(&m, reply);
+    assert_true(m.meter.known && m.meter.waiting.v == 3 && m.meter.running.v == 1 && m.meter.most_running.v == 4);
+    assert_true(m.meter.threads.known && m.meter.threads.v == 0 && !m.meter.most_threads.known);
+    assert_true(m.meter.disk_free_bytes.v == 5e9 && !m.meter.disk_total_bytes.known);
+    cJSON_Delete(reply);
+    top_model_fini(&m);
+}
+
+static void a_job_that_is_told_something_says_so_until_it_has_done_it(void **state)
+{
+    struct top_model m;
+    struct top_job *j = opened(&m);
+    cJSON *job = parse("{\"job\":\"a\",\"state\":\"running\",\"wish\":\"pausing\",\"uid\":7,\"stage\":\"quantize\","
+                       "\"done\":1,\"total\":2}");
+
+    (void)state;
+    j = top_feed_job(&m, job);
+    assert_string_equal(j->wish, "pausing");
+    event(&m, "job.state", "{'job':'a','seq':null,'time':2,'state':'paused','reason':'paused on request'}");
+    assert_null(j->wish);
+    assert_string_equal(j->stage, "quantize"); /* its phases stay */
+    cJSON_Delete(job);
+    top_model_fini(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(meters_tell_what_is_known_and_no_more),
+        cmocka_unit_test(a_job_that_is_told_something_says_so_until_it_has_done_it),
         cmocka_unit_test(candidates_of_a_layer_have_size_and_loss),
         cmocka_unit_test(listed_jobs_keep_order_and_say_whose_they_are),
         cmocka_unit_test(a_new_list_keeps_what_opening_a_job_brought),

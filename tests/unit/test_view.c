@@ -677,6 +677,7 @@ static void what_matches_nothing_is_said(void **state)
 {
     struct fixture *f = *state;
     struct top_job *j = view_job(&f->m, &f->v);
+    int jobs;
 
     f->v.panel = TOP_PANEL_JOB;
     press(f, 'U');
@@ -696,10 +697,12 @@ static void what_matches_nothing_is_said(void **state)
     type(f, j->layers[0].scheme); /* what it has */
     assert_int_equal(f->v.edits, 0);
     assert_non_null(strstr(f->v.message, "that already"));
+    jobs = f->m.job_count;
     f->m.job_count = 0;
     f->v.panel = TOP_PANEL_QUEUE;
     press(f, TOP_KEY_ENTER);
     assert_non_null(strstr(f->v.message, "no job under the cursor"));
+    f->m.job_count = jobs;
 }
 
 static void the_heatmap_opens_on_what_exists(void **state)

@@ -126,6 +126,19 @@ static void logged(struct top_job *j)
         top_job_log(j, 1767225600 + 7 * i, levels[i % 6], texts[i % 6]);
 }
 
+static void metered(struct top_model *m)
+{
+    m->meter = (struct top_meter){ .known = true,
+                                   .running = known(1),
+                                   .waiting = known(1),
+                                   .most_running = known(4),
+                                   .threads = known(8),
+                                   .most_threads = known(16),
+                                   .memory_bytes = known(1.31e9),
+                                   .disk_free_bytes = known(87.2e9),
+                                   .disk_total_bytes = known(500e9) };
+}
+
 void top_fixture(struct top_model *m, int blocks, int points)
 {
     struct top_job *j;
@@ -179,6 +192,7 @@ void top_fixture(struct top_model *m, int blocks, int points)
     j->done = known(3);
     j->total = known(80);
     j->stage = srq_strdup("quantize");
+    metered(m);
 }
 
 void top_fixture_preview(struct top_model *m)

@@ -399,7 +399,7 @@ int top_run(const struct top_options *o)
     canvas_init(&app.canvas);
     app.model.readonly = app.view.readonly = o->readonly;
     app.view.panel = o->panel >= 0 ? (enum top_panel)o->panel : app.view.panel;
-    app.view.glyphs = o->ascii || !terminal_utf8() ? GLYPHS_ASCII : GLYPHS_BRAILLE;
+    app.view.glyphs = top_options_glyphs(o, terminal_utf8());
     rc = begin(&app, o, &err);
     if (rc == 0) {
         draw(&app);

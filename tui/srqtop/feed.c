@@ -598,3 +598,22 @@ void top_feed_spec(struct top_job *j, const cJSON *reply)
     if (samples > 0 && batch > 0)
         j->score_batches = top_known(samples < batch ? 1 : floor(samples / batch));
 }
+
+void top_feed_info(struct top_model *m, const cJSON *reply)
+{
+    const cJSON *use = srq_member(reply, "in_use"), *limits = srq_member(reply, "limits"),
+                *disk = srq_member(reply, "disk"), *jobs = srq_member(reply, "jobs");
+    struct metric queued = feed_metric(jobs, "queued");
+
+    m->meter = (struct top_meter){ .known = true,
+                                   .running = feed_metric(use, "running"),
+                                   .waiting = queued,
+                                   .most_running = feed_metric(limits, "max_running"),
+                                   .threads = feed_metric(use, "threads"),
+                                   .most_threads = feed_metric(limits, "max_threads"),
+                                   .memory_bytes = feed_metric(use, "memory_bytes"),
+                                   .most_memory_bytes = feed_metric(limits, "max_memory_bytes"),
+                                   .disk_free_bytes = feed_metric(disk, "free_bytes"),
+                                   .disk_total_bytes = feed_metric(disk, "total_bytes") };
+    m->changed = true;
+}

@@ -16,6 +16,8 @@ struct top_job *top_feed_job(struct top_model *m, const cJSON *reply);
 void top_feed_plan(struct top_model *m, struct top_job *j, const cJSON *reply);
 void top_feed_event(struct top_model *m, const char *event, const cJSON *params);
 
+/* From a reply of daemon.info. */
+void top_feed_info(struct top_model *m, const cJSON *reply);
 /* What a reply of job.get says of the job beyond the list: how scores are added up. */
 void top_feed_spec(struct top_job *j, const cJSON *reply);
 

@@ -65,6 +65,13 @@ char *figure_change(struct metric from, struct metric to, char *(*figure)(struct
     return out;
 }
 
+struct metric figure_elapsed(const struct top_job *j, double now)
+{
+    double end = j->ended.known ? j->ended.v : now;
+
+    return (struct metric){ j->started.known && end >= j->started.v, end - j->started.v };
+}
+
 struct metric figure_share(struct metric a, struct metric b)
 {
     if (!a.known || !b.known || !(b.v > 0))

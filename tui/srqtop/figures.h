@@ -23,6 +23,8 @@ static inline struct metric known(double v)
 {
     return (struct metric){ true, v };
 }
+/* Seconds from a job's start to its end, or to `now`. */
+struct metric figure_elapsed(const struct top_job *j, double now);
 /* a/b where both are known and b > 0 */
 struct metric figure_share(struct metric a, struct metric b);
 

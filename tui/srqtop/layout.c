@@ -8,8 +8,10 @@ enum { NARROW = 72, PICTURES = 46 };
 
 static int head_rows(int height, enum top_panel panel)
 {
-    if (panel == TOP_PANEL_QUEUE || panel == TOP_PANEL_HELP || height < 8)
+    if (panel == TOP_PANEL_HELP || height < 8)
         return 0;
+    if (panel == TOP_PANEL_QUEUE)
+        return 1;
     if (panel == TOP_PANEL_JOB)
         return height >= 18 ? 3 : height >= 12 ? 2 : 1;
     if (panel == TOP_PANEL_DIFF)

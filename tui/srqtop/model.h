@@ -173,8 +173,16 @@ struct top_preview {
 
 enum top_link_state { TOP_LINK_CONNECTING, TOP_LINK_UP, TOP_LINK_LOST };
 
+/* What the daemon has under way, of all users, and what it may at most. */
+struct top_meter {
+    bool known;
+    struct metric running, waiting, most_running, threads, most_threads, memory_bytes, most_memory_bytes;
+    struct metric disk_free_bytes, disk_total_bytes;
+};
+
 struct top_model {
     enum top_link_state link;
+    struct top_meter meter;
     char *link_text; /* "no daemon at /run/…: trying again in 2 s" */
     char *server;    /* "srqd 0.1.0, pid 123, user" */
     bool admin, readonly;

@@ -136,7 +136,7 @@ int top_once(const struct top_options *o)
     view_init(&view);
     model.readonly = view.readonly = o->readonly;
     view.panel = o->panel >= 0 ? (enum top_panel)o->panel : view.panel;
-    view.glyphs = o->ascii || !terminal_utf8() ? GLYPHS_ASCII : GLYPHS_BRAILLE;
+    view.glyphs = top_options_glyphs(o, terminal_utf8());
     if (timer == NULL || event_add(timer, &every) != 0)
         rc = srq_fail(&err, -SRQ_ENOMEM, "out of memory");
     else

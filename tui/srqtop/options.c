@@ -5,10 +5,12 @@
 #include "tui/srqtop/theme.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #define SIZE_MAX_CELLS 1000
+#define GLYPH_SETS "braille block ascii"
 
 const struct ctl_option top_option_rows[] = {
     { "job", 'j', "JOB", CTL_C_NONE, NULL, "show this job at once: its id, a beginning of it, its name, or @last",
@@ -17,7 +19,8 @@ const struct ctl_option top_option_rows[] = {
     { "readonly", 'r', NULL, CTL_C_NONE, NULL, "refuse every key and command that changes a job", false },
     { "once", '1', NULL, CTL_C_NONE, NULL, "print one picture as text and leave", false },
     { "json", 0, NULL, CTL_C_NONE, NULL, "with --once: print what is known as JSON instead", false },
-    { "ascii", 'a', NULL, CTL_C_NONE, NULL, "draw with ASCII only", false },
+    { "glyphs", 'g', "SET", CTL_C_CHOICE, GLYPH_SETS, "draw with braille, block or ascii; also $SRQTOP_GLYPHS", false },
+    { "ascii", 'a', NULL, CTL_C_NONE, NULL, "the same as --glyphs ascii", false },
     { "mono", 'm', NULL, CTL_C_NONE, NULL, "use no colours; so does NO_COLOR in the environment", false },
     { "theme", 't', "NAME", CTL_C_NONE, NULL, "colours to use; an unknown name shows the known ones", false },
     { "width", 0, "N", CTL_C_NONE, NULL, "columns of the picture of --once", false },
@@ -28,6 +31,25 @@ const struct ctl_option top_option_rows[] = {
     { "version", 'V', NULL, CTL_C_NONE, NULL, "show the version", false },
     { .name = NULL },
 };
+
+/* Its place in the list; -1: none of them, or NULL. */
+static int glyph_set(const char *name)
+{
+    static const char *const names[] = {
+        [GLYPHS_BRAILLE] = "braille", [GLYPHS_BLOCK] = "block", [GLYPHS_ASCII] = "ascii", NULL
+    };
+
+    return srq_word_place(names, name);
+}
+
+enum glyph_set top_options_glyphs(const struct top_options *o, bool utf8)
+{
+    int set = o->glyphs >= 0 ? o->glyphs : glyph_set(getenv("SRQTOP_GLYPHS"));
+
+    if (o->ascii || !utf8)
+        return GLYPHS_ASCII;
+    return set >= 0 ? (enum glyph_set)set : GLYPHS_BRAILLE;
+}
 
 static int read_theme(const char *name, struct top_options *out, struct srq_error *err)
 {
@@ -83,9 +105,10 @@ int top_options_read(int argc, char **argv, struct top_options *out, struct srq_
     struct ctl_args a;
     int rc = ctl_args_read(&g, argc - 1, (const char *const *)argv + 1, &a, err);
 
-    *out = (struct top_options){ .panel = -1 };
+    *out = (struct top_options){ .panel = -1, .glyphs = -1 };
     if (rc == 0) {
         *out = (struct top_options){ .panel = -1,
+                                     .glyphs = glyph_set(ctl_value(&a, "glyphs")),
                                      .job = ctl_value(&a, "job"),
                                      .socket = ctl_value(&a, "socket"),
                                      .readonly = ctl_given(&a, "readonly"),

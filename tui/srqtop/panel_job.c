@@ -151,7 +151,7 @@ static void transform(const struct draw *d, struct rect r, int y)
 static void title(const struct draw *d, struct rect r, int y)
 {
     const struct top_job *j = d->job;
-    char text[FIGURE];
+    char text[FIGURE], when[CTL_HUMAN];
     int x = r.x, end = r.x + r.w;
 
     x +=
@@ -166,6 +166,12 @@ static void title(const struct draw *d, struct rect r, int y)
         x += canvas_printf(d->c, x, y, end - x, ROLE_TEXT, 0, "budget %s", figure_bits(j->budget_bits, text)) + 2;
     if (j->plan_known)
         x += canvas_printf(d->c, x, y, end - x, ROLE_TEXT, 0, "revision %lld", (long long)j->revision) + 2;
+    if (j->started.known)
+        x += canvas_printf(d->c, x, y, end - x, ROLE_TEXT, 0, "%s%s", j->ended.known ? "took " : "for ",
+                           figure_seconds(figure_elapsed(j, d->m->now), text)) +
+             2;
+    if (j->ended.known)
+        x += canvas_printf(d->c, x, y, end - x, ROLE_TEXT, 0, "ended %s", ctl_human_date(j->ended.v, when)) + 2;
     if (d->v->sort[TOP_PANEL_JOB] != 0)
         x += canvas_printf(d->c, x, y, end - x, ROLE_FAINT, 0, "by %s", tree_sort_name(d->v->sort[TOP_PANEL_JOB])) + 2;
     if (j->reason != NULL)

@@ -10,18 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MARK, NAME, STATE, STAGE, PROGRESS, ETA, BITS, SIZE, MEMORY, OWNER, COLUMNS };
+enum { MARK, NAME, ID, STATE, STAGE, PROGRESS, ETA, BITS, SIZE, MEMORY, OWNER, COLUMNS };
 
 static const struct column columns[COLUMNS] = {
-    [MARK] = { "", 1, 1, 0, false },
-    [NAME] = { "job", 8, 32, 0, false },
-    [STATE] = { "state", 10, 10, 1, false },
-    [STAGE] = { "stage", 9, 28, 5, false },
-    [PROGRESS] = { "progress", 12, 22, 2, false },
-    [ETA] = { "left", 6, 7, 3, true },
-    [BITS] = { "bits", 5, 5, 4, true },
-    [SIZE] = { "size", 19, 23, 6, true },
-    [MEMORY] = { "memory", 8, 9, 7, true },
+    [MARK] = { "", 1, 1, 0, false },        [NAME] = { "job", 8, 32, 0, false },
+    [ID] = { "id", 6, 8, 9, false },        [STATE] = { "state", 10, 10, 1, false },
+    [STAGE] = { "stage", 9, 28, 5, false }, [PROGRESS] = { "progress", 12, 22, 2, false },
+    [ETA] = { "left", 6, 7, 3, true },      [BITS] = { "bits", 5, 5, 4, true },
+    [SIZE] = { "size", 19, 23, 6, true },   [MEMORY] = { "memory", 8, 9, 7, true },
     [OWNER] = { "owner", 6, 12, 8, false },
 };
 
@@ -144,6 +140,8 @@ static void row(const struct draw *d, const struct top_job *j, const struct colu
 
     canvas_put(d->c, p[MARK].x, y, here ? d->g->cursor : ' ', ROLE_TEXT, 0);
     canvas_str(d->c, p[NAME].x, y, p[NAME].w, name_of(j), ROLE_TEXT, 0);
+    if (p[ID].w > 0)
+        canvas_str(d->c, p[ID].x, y, p[ID].w, or_dash(j->id), ROLE_TEXT, 0);
     canvas_str(d->c, p[STATE].x, y, p[STATE].w, figure_job_state(j), figure_job_role(j->state), 0);
     if (p[STAGE].w > 0)
         stage(d, j, &p[STAGE], y);
@@ -227,7 +225,50 @@ void panel_queue_detail(const struct draw *d, struct rect r)
              j->unit != NULL ? j->unit : "");
     x = field(d, x, y, end, "done", j->done.known ? text : "-");
     field(d, x, y++, end, "rate", figure_number(j->rate, more));
+    x = field(d, r.x, y, end, "elapsed", figure_seconds(figure_elapsed(j, d->m->now), text));
+    if (j->after.perplexity.known)
+        x = field(d, x, y, end, "perplexity",
+                  figure_change(j->before.perplexity, j->after.perplexity, figure_number, d->g->arrow, text));
     if (j->reason != NULL)
-        field(d, r.x, y, end, "why", j->reason);
+        field(d, x, y, end, "why", j->reason);
+    canvas_unclip(d->c, old);
+}
+
+/* "threads 8/16": what is in use, and the most where there is a limit. */
+static int meter(const struct draw *d, int x, const struct rect *r, const char *label, struct metric now,
+                 struct metric most, char *(*figure)(struct metric, char *))
+{
+    int end = r->x + r->w;
+    char text[FIGURE], limit[FIGURE], both[2 * FIGURE + 2];
+
+    snprintf(both, sizeof(both), "%s%s%s", figure(now, text), most.known ? "/" : "",
+             most.known ? figure(most, limit) : "");
+    x = field(d, x, r->y, end, label, both) - 1;
+    if (most.known && r->w >= 100) {
+        figure_bar(d->c, x, r->y, 6, figure_share(now, most), d->v->glyphs);
+        x += 7;
+    }
+    return x + 1;
+}
+
+void panel_queue_meters(const struct draw *d, struct rect r)
+{
+    const struct top_meter *m = &d->m->meter;
+    struct rect old = canvas_clip(d->c, r);
+    const struct metric none = { 0 };
+    char text[FIGURE];
+    int x = r.x;
+
+    if (!m->known) {
+        canvas_str(d->c, x, r.y, r.w, "- what is in use is not known yet", ROLE_FAINT, 0);
+        canvas_unclip(d->c, old);
+        return;
+    }
+    x = meter(d, x, &r, "running", m->running, m->most_running, figure_count);
+    x = meter(d, x, &r, "waiting", m->waiting, none, figure_count);
+    x = meter(d, x, &r, "threads", m->threads, m->most_threads, figure_count);
+    x = meter(d, x, &r, "memory", m->memory_bytes, m->most_memory_bytes, figure_bytes);
+    if (m->disk_free_bytes.known)
+        field(d, x, r.y, r.x + r.w, "disk free", figure_bytes(m->disk_free_bytes, text));
     canvas_unclip(d->c, old);
 }

@@ -17,6 +17,7 @@ struct draw {
 };
 
 /* Queue: the table of jobs, and what there is to say about the one under the cursor. */
+void panel_queue_meters(const struct draw *d, struct rect r); /* what the daemon has under way and may at most */
 void panel_queue(const struct draw *d, struct rect r);
 void panel_queue_detail(const struct draw *d, struct rect r);
 /* Order in which jobs are shown: indices into m->jobs that pass the filter; freed with srq_free. */

@@ -136,7 +136,7 @@ struct panel_parts {
 };
 
 static const struct panel_parts parts[TOP_PANEL_COUNT] = {
-    [TOP_PANEL_QUEUE] = { NULL, panel_queue, panel_queue_detail },
+    [TOP_PANEL_QUEUE] = { panel_queue_meters, panel_queue, panel_queue_detail },
     [TOP_PANEL_JOB] = { panel_job_head, panel_job, panel_job_curves },
     [TOP_PANEL_HEATMAP] = { panel_heat_head, panel_heat, panel_heat_detail },
     [TOP_PANEL_LOG] = { panel_log_head, panel_log, NULL },

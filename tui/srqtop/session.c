@@ -22,7 +22,7 @@
 #define BEGIN_S 2.0 /* and one that has not begun by then is empty */
 #define QUEUE_EVENTS "job.state stage.progress"
 
-enum ask_kind { ASK_LIST, ASK_FIND, ASK_PLAN, ASK_LENGTH, ASK_PREVIEW, ASK_COMMIT, ASK_COMMAND, ASK_HISTORY };
+enum ask_kind { ASK_LIST, ASK_FIND, ASK_PLAN, ASK_LENGTH, ASK_PREVIEW, ASK_COMMIT, ASK_COMMAND, ASK_HISTORY, ASK_INFO };
 
 /* One request under way. */
 struct ask {
@@ -129,6 +129,16 @@ static cJSON *job_params(const char *job)
     return p;
 }
 
+/* For the meters; the list comes beside it. */
+static void ask_info(struct top_session *s)
+{
+    struct ask *a;
+
+    if (under_way(s, ASK_INFO, NULL) || (a = new_ask(s, ASK_INFO, NULL)) == NULL)
+        return;
+    srq_async_call(s->link, "daemon.info", cJSON_CreateObject(), CALL_WAIT_S, answered, a);
+}
+
 static void ask_list(struct top_session *s)
 {
     cJSON *p;
@@ -140,6 +150,7 @@ static void ask_list(struct top_session *s)
     p = cJSON_CreateObject();
     cJSON_AddTrueToObject(p, "all");
     srq_async_call(s->link, "job.list", p, CALL_WAIT_S, answered, a);
+    ask_info(s);
 }
 
 static void ask_plan(struct top_session *s, const char *job)
@@ -585,6 +596,10 @@ static void answered(void *ctx, const cJSON *result, const struct srq_error *err
         break;
     case ASK_COMMAND:
         command_came(s, a, result, err);
+        break;
+    case ASK_INFO:
+        if (result != NULL)
+            top_feed_info(s->m, result);
         break;
     case ASK_HISTORY:
         history_came(s, a, result, err);

@@ -12,6 +12,7 @@
 #include "daemon/srqd/workers/supervise.h"
 
 #include <string.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -55,6 +56,17 @@ static bool put_unremoved(cJSON *reply, const struct request *r)
     return list != NULL && cJSON_AddItemToObject(reply, "unremoved", list);
 }
 
+/* Of the file system that jobs are kept on. Unknown is null. */
+static bool put_disk(cJSON *reply, const char *dir)
+{
+    cJSON *o = cJSON_AddObjectToObject(reply, "disk");
+    struct statvfs fs;
+    bool known = statvfs(dir, &fs) == 0;
+
+    return put_number_or_null(o, "free_bytes", known ? (double)fs.f_bavail * (double)fs.f_frsize : -1) &&
+           put_number_or_null(o, "total_bytes", known ? (double)fs.f_blocks * (double)fs.f_frsize : -1);
+}
+
 static int info(const struct request *r, cJSON **result, struct srq_error *err)
 {
     const struct clients *all = r->c->all;
@@ -71,7 +83,7 @@ static int info(const struct request *r, cJSON **result, struct srq_error *err)
         cJSON_AddBoolToObject(o, "draining", d->draining) == NULL ||
         !srq_put_text(o, "refusing", all->refusing[0] != '\0' ? all->refusing : NULL) ||
         !srq_put_number(o, "clients", all->shares.clients) || !summary_put_counts(o, "jobs", d) ||
-        !put_limits(o, &d->config) || !put_use(o, d) || !put_unremoved(o, r))
+        !put_limits(o, &d->config) || !put_use(o, d) || !put_unremoved(o, r) || !put_disk(o, d->places.state))
         return rpc_no_memory(err);
     return 0;
 }
