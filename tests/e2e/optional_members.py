@@ -76,6 +76,7 @@ def every_optional_member_is_seen():
         place.env["SRQ_PLUGIN_PATH"] += ":" + place.top
         place.ctl("plugin", "list")
         c = Client(place.socket, timeout=LIMIT_S)
+        c.call("daemon.info")
         c.call("plugin.list")
         for name in ("signround", "rtn"):
             c.call("plugin.info", name=name)
