@@ -39,7 +39,7 @@ static double hole(double t)
 /* The curve alone: too narrow for axes, too low for a heading. */
 static char *draw(const struct top_series *s, bool log, enum glyph_set set)
 {
-    struct plot p = { .curves = { { s, "curve" } }, .count = 1, .log = log, .set = set };
+    struct plot p = { .curves = { { .series = s, .label = "curve" } }, .count = 1, .log = log, .set = set };
     struct canvas c;
     char *text;
 
@@ -55,7 +55,7 @@ static void a_straight_line_goes_from_corner_to_corner(void **state)
 {
     struct top_series s;
     struct canvas c;
-    struct plot p = { .curves = { { &s, "line" } }, .count = 1, .set = GLYPHS_ASCII };
+    struct plot p = { .curves = { { .series = &s, .label = "line" } }, .count = 1, .set = GLYPHS_ASCII };
 
     (void)state;
     fill(&s, 50, line);
