@@ -41,7 +41,7 @@ TESTS += $(job_e2e)
 dist_check_SCRIPTS += $(job_e2e) tests/lib/real_jobs.py tests/lib/make_stable_diffusion.py
 
 # srqtop in a terminal (tmux)
-top_e2e = tests/e2e/top_terminal.py tests/e2e/top_live.py tests/e2e/top_diffusion.py
+top_e2e = tests/e2e/top_terminal.py tests/e2e/top_live.py tests/e2e/top_diffusion.py tests/e2e/top_window.py
 TESTS += $(top_e2e)
 dist_check_SCRIPTS += $(top_e2e) tests/lib/tmux.py
 

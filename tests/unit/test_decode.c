@@ -139,6 +139,25 @@ static void a_click_has_its_place(void **state)
     assert_int_equal(m.keys[1].y, 1);
 }
 
+static void a_report_on_a_mode_is_no_key(void **state)
+{
+    static const struct {
+        const char *bytes;
+        bool knows;
+    } reports[] = { { "\033[?2026;2$y", true },  { "\033[?2026;1$y", true },  { "\033[?2026;3$y", true },
+                    { "\033[?2026;0$y", false }, { "\033[?2026;4$y", false }, { "\033[?1006;1$y", false } };
+    static const int none[] = { NOBODY };
+    struct machine m;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(reports) / sizeof(reports[0]); i++) {
+        begin(&m);
+        type(&m, reports[i].bytes);
+        assert_keys(&m, none);
+        assert_int_equal(m.d.synchronized, reports[i].knows);
+    }
+}
+
 static void esc_alone_is_esc_after_its_time(void **state)
 {
     struct machine m;
@@ -258,6 +277,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sequences_are_keys_however_slowly_they_come),
         cmocka_unit_test(a_click_has_its_place),
+        cmocka_unit_test(a_report_on_a_mode_is_no_key),
         cmocka_unit_test(esc_alone_is_esc_after_its_time),
         cmocka_unit_test(esc_before_another_key_is_esc_at_once),
         cmocka_unit_test(a_sequence_that_breaks_off_gives_no_letters),

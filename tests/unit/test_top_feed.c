@@ -885,6 +885,23 @@ static void candidates_of_a_layer_have_size_and_loss(void **state)
     top_model_fini(&m);
 }
 
+static void the_end_of_an_own_job_is_news_once(void **state)
+{
+    static const char done[] = "{'job':'%s','seq':null,'time':2,'state':'done','reason':null}";
+    struct top_model m;
+
+    (void)state;
+    (void)opened(&m); /* "a" is of uid 8, "b" ours */
+    event(&m, "job.state", done, "a");
+    assert_null(m.ended);
+    event(&m, "job.state", done, "b");
+    assert_string_equal(m.ended, "b done");
+    top_set_text(&m.ended, NULL);
+    event(&m, "job.state", done, "b");
+    assert_null(m.ended);
+    top_model_fini(&m);
+}
+
 static void meters_tell_what_is_known_and_no_more(void **state)
 {
     struct top_model m;
@@ -923,6 +940,7 @@ static void a_job_that_is_told_something_says_so_until_it_has_done_it(void **sta
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_end_of_an_own_job_is_news_once),
         cmocka_unit_test(meters_tell_what_is_known_and_no_more),
         cmocka_unit_test(a_job_that_is_told_something_says_so_until_it_has_done_it),
         cmocka_unit_test(candidates_of_a_layer_have_size_and_loss),

@@ -30,6 +30,7 @@ struct app {
     struct top_model model;
     struct top_view view;
     struct canvas canvas;
+    bool notify, progress;
     struct event *input, *key_timer, *draw_timer, *clock, *signals[SIG_OUR_COUNT];
     double drawn_s, due_s;
     bool scheduled;
@@ -45,6 +46,31 @@ static bool something_runs(const struct app *a)
         if (a->model.jobs[i].state == SRQ_JOB_RUNNING || a->model.jobs[i].state == SRQ_JOB_STARTING)
             return true;
     return false;
+}
+
+/* How far the job shown is, or else the first that runs; -1: none does. */
+static int percent_done(const struct app *a)
+{
+    const struct top_job *j = view_job(&a->model, &a->view);
+
+    for (int i = 0; i < a->model.job_count && (j == NULL || j->state != SRQ_JOB_RUNNING); i++)
+        j = &a->model.jobs[i];
+    if (j == NULL || j->state != SRQ_JOB_RUNNING || !j->done.known || !j->total.known || j->total.v <= 0)
+        return -1;
+    return (int)(100 * (j->done.v < j->total.v ? j->done.v / j->total.v : 1));
+}
+
+static void tell_window(struct app *a)
+{
+    char text[300];
+
+    if (a->progress)
+        terminal_progress(percent_done(a));
+    if (a->notify && a->model.ended != NULL) {
+        snprintf(text, sizeof(text), "srqtop: %.280s", a->model.ended);
+        terminal_notify(text);
+    }
+    top_set_text(&a->model.ended, NULL);
 }
 
 static void draw(struct app *a)
@@ -63,6 +89,7 @@ static void draw(struct app *a)
     a->canvas.pixels = terminal_colours() >= 256;
     screen_draw(&a->model, &a->view, &a->canvas);
     terminal_flush(&a->canvas);
+    tell_window(a);
     if (something_runs(a) && !a->view.frozen)
         evtimer_add(a->clock, &tick);
 }
@@ -93,6 +120,8 @@ static void on_changed(void *ctx)
 {
     struct app *a = ctx;
 
+    if (a->view.frozen) /* what is told beside the picture goes on */
+        tell_window(a);
     if (!a->view.frozen || a->model.link != TOP_LINK_UP)
         draw_soon(a, DRAW_S);
 }
@@ -397,6 +426,8 @@ int top_run(const struct top_options *o)
     top_model_init(&app.model);
     view_init(&app.view);
     canvas_init(&app.canvas);
+    app.notify = o->notify;
+    app.progress = o->progress;
     app.model.readonly = app.view.readonly = o->readonly;
     app.view.panel = o->panel >= 0 ? (enum top_panel)o->panel : app.view.panel;
     app.view.glyphs = top_options_glyphs(o, terminal_utf8());

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ESC = 27, WHEEL = 64, MOTION = 32, BUTTONS = 3, MODIFIERS = 0x1c };
+enum { ESC = 27, WHEEL = 64, MOTION = 32, BUTTONS = 3, MODIFIERS = 0x1c, MODE_SYNCHRONIZED = 2026 };
 
 static const char paste_end[] = "\033[201~";
 
@@ -105,6 +105,12 @@ static void give_csi(struct decoder *d, const char *parameters, char final)
     if (parameters[0] == '<' && (final == 'M' || final == 'm')) {
         n = sscanf(parameters + 1, "%6d;%6d;%6d", &a, &b, &c);
         give_mouse(d, n == 3 ? a : BUTTONS, b, c, final == 'M');
+        return;
+    }
+    if (parameters[0] == '?' && final == 'y') { /* a report on a mode: 1 set, 2 reset, 3 always set; else not known */
+        n = sscanf(parameters + 1, "%6d;%6d", &a, &b);
+        d->synchronized = n == 2 && a == MODE_SYNCHRONIZED ? b >= 1 && b <= 3 : d->synchronized;
+        give(d, TOP_KEY_NONE);
         return;
     }
     n = sscanf(parameters, "%6d;%6d", &a, &b);

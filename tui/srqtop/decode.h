@@ -28,7 +28,8 @@ struct decoder {
     unsigned char held[DECODE_HELD]; /* the beginning of a key */
     int held_len;
     bool pasting;
-    double last_s; /* when the last byte came */
+    bool synchronized; /* the terminal said that it knows synchronized output (mode 2026) */
+    double last_s;     /* when the last byte came */
     struct top_key ready[4];
     int ready_count;
 };

@@ -94,6 +94,18 @@ static void take_summary(struct top_model *m, struct top_job *j, const cJSON *o)
     take_progress(j, o);
 }
 
+/* A job of the user's that was seen before it ended. */
+static void note_end(struct top_model *m, const struct top_job *j, int before)
+{
+    char text[300];
+
+    if (!j->own || j->state < SRQ_JOB_DONE || before >= SRQ_JOB_DONE)
+        return;
+    snprintf(text, sizeof(text), "%.120s%s%.100s %s", m->ended != NULL ? m->ended : "", m->ended != NULL ? ", " : "",
+             j->name != NULL && j->name[0] != '\0' ? j->name : j->id, srq_job_state_words[j->state]);
+    top_set_text(&m->ended, text);
+}
+
 void top_feed_list(struct top_model *m, const cJSON *reply)
 {
     const cJSON *rows = cJSON_GetObjectItemCaseSensitive(reply, "jobs"), *row;
@@ -106,6 +118,7 @@ void top_feed_list(struct top_model *m, const cJSON *reply)
     {
         const char *id = srq_member_text(row, "job");
         struct top_job *j = &jobs[count];
+        int before;
 
         if (id == NULL || id[0] == '\0')
             continue;
@@ -121,7 +134,9 @@ void top_feed_list(struct top_model *m, const cJSON *reply)
             *j = (struct top_job){ 0 };
             continue;
         }
+        before = old != NULL ? (int)j->state : SRQ_JOB_STATES;
         take_summary(m, j, row);
+        note_end(m, j, before);
         count++;
     }
     for (int i = 0; i < m->job_count; i++)
@@ -519,6 +534,7 @@ static void job_state(struct top_model *m, struct top_job *j, const cJSON *e)
     if (state < 0)
         return;
     j->state = (enum srq_job_state)state;
+    note_end(m, j, before);
     if (before != state)
         j->wish = NULL;
     if (before != state || !same_text(reason, j->reason))

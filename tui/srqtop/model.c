@@ -261,6 +261,7 @@ void top_model_fini(struct top_model *m)
     srq_free(m->jobs);
     srq_free(m->link_text);
     srq_free(m->server);
+    srq_free(m->ended);
     srq_free(m->notice);
     top_preview_reset(&m->preview);
     top_model_init(m);

@@ -189,6 +189,7 @@ struct top_model {
     struct top_job *jobs; /* newest first, as the daemon lists them */
     int job_count;
     struct top_preview preview; /* of the edits of the job shown */
+    char *ended;                /* what the user is to be notified of: own jobs that ended; NULL: nothing new */
     char *notice;               /* one line for the bottom: the last refusal or success; NULL: none */
     bool notice_bad;
     double now;      /* wall time of the last look, seconds */

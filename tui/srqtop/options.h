@@ -12,6 +12,7 @@ extern const struct ctl_option top_option_rows[]; /* ends with a NULL name */
 
 struct top_options {
     const char *job, *theme, *socket;
+    bool notify, progress; /* at a job's end; how far the job shown is */
     bool readonly, once, json, ascii, mono, user_only, help, version;
     int glyphs;        /* enum glyph_set; -1: not given */
     int width, height; /* 0: not given */

@@ -39,6 +39,8 @@ static struct {
     bool mouse;                     /* it reports clicks */
     bool gone;                      /* its input has ended */
     bool deep;                      /* it shows colours of 24 bits */
+    bool direct;                    /* its colour numbers are 0xRRGGBB, from 8 on */
+    int progress;                   /* told last, percent; -1: none */
     uint16_t pairs[SHADES][SHADES]; /* of two colours of a picture; 0: it has none yet */
     int next_pair;
     bool repaint[DEEP_ROWS]; /* rows whose pixels are to be shown in 24 bits */
@@ -60,13 +62,39 @@ static bool no_colour(void)
     return v != NULL && v[0] != '\0';
 }
 
+/* Terminals with direct colours (RGB of terminfo) take the colour itself for a number; the first 8 are the usual ones.
+ */
+static int number_of(int colour)
+{
+    return term.direct && colour >= 8 ? (int)theme_rgb(colour) : colour;
+}
+
+static bool set_pair(int pair, int fg, int bg)
+{
+#if defined(NCURSES_EXT_COLORS) && NCURSES_EXT_COLORS
+    return init_extended_pair(pair, number_of(fg), number_of(bg)) != ERR;
+#else
+    return !term.direct && init_pair((short)pair, (short)fg, (short)bg) != ERR;
+#endif
+}
+
 static void make_pairs(void)
 {
     for (int r = 0; term.colours >= 8 && r < ROLE_COUNT; r++) {
         struct theme_look look = theme_look_of(term.theme, (enum role)r, term.colours);
 
-        init_pair((short)(r + 1), look.fg, look.bg);
+        (void)set_pair(r + 1, look.fg, look.bg);
     }
+}
+
+/* Whether 24 bits of colour are terminfo's RGB: said as a flag, as 8 bits each, or in words. */
+static bool is_direct(void)
+{
+    const char *words = tigetstr("RGB");
+    bool said = tigetflag("RGB") == 1 || tigetnum("RGB") == 8 ||
+                (words != NULL && words != (const char *)-1 && strcmp(words, "8/8/8") == 0);
+
+    return said && COLORS >= 1 << 24;
 }
 
 /* Pairs for pictures come behind those of the roles. */
@@ -112,7 +140,7 @@ static short pair_of(const struct cell *cell)
             forget_pairs();
             term.all = true;
         }
-        if (term.next_pair >= most || init_pair((short)term.next_pair, (short)top, (short)bottom) == ERR)
+        if (term.next_pair >= most || !set_pair(term.next_pair, top, bottom))
             return 0;
         term.pairs[top][bottom] = (uint16_t)term.next_pair++;
     }
@@ -146,12 +174,13 @@ static void begin_colours(void)
     if (term.mono || no_colour() || !has_colors() || start_color() == ERR)
         return;
     use_default_colors();
-    term.colours = COLORS >= 256 ? 256 : COLORS >= 16 ? 16 : COLORS >= 8 ? 8 : 0;
+    term.direct = is_direct();
+    term.colours = COLORS > 256 && !term.direct ? 8 : COLORS >= 256 ? 256 : COLORS >= 16 ? 16 : COLORS >= 8 ? 8 : 0;
     if (COLOR_PAIRS <= ROLE_COUNT)
         term.colours = 0;
     make_pairs();
     forget_pairs();
-    term.deep = term.colours >= 256 && says_deep();
+    term.deep = term.direct || (term.colours >= 256 && says_deep());
 }
 
 static attr_t attributes(const struct cell *cell)
@@ -203,7 +232,7 @@ static void prepare_restore(void)
     if (tigetstr("cup") != NULL)
         add_restore("\033[?2004l"); /* bracketed paste; neither it nor the mouse's modes are in terminfo */
     if (term.mouse)
-        add_restore("\033[?1000l\033[?1002l\033[?1003l\033[?1006l");
+        add_restore("\033[?1000l\033[?1002l\033[?1003l\033[?1006l\033[?2026l");
     add_capability("sgr0");
     add_capability("op");
     add_capability("rmkx");
@@ -221,6 +250,8 @@ void terminal_restore(void)
     if (!term.taken)
         return;
     term.taken = 0;
+    if (term.progress >= 0)
+        (void)!write(STDOUT_FILENO, "\033]9;4;0\033\\", 10);
     while (at < term.restore_len) {
         ssize_t n = write(STDOUT_FILENO, term.restore + at, term.restore_len - at);
 
@@ -232,14 +263,24 @@ void terminal_restore(void)
     errno = saved;
 }
 
-/* Asks for pastes in brackets, and for clicks. A terminal that knows neither passes over both. */
+/* Asks for pastes in brackets, for clicks, and whether it knows synchronized output. A terminal that knows neither
+ * passes over both. */
 static void ask_reports(void)
 {
-    static const char paste[] = "\033[?2004h", mouse[] = "\033[?1000h\033[?1006h";
+    static const char paste[] = "\033[?2004h", mouse[] = "\033[?1000h\033[?1006h\033[?2026$p";
 
     (void)!write(STDOUT_FILENO, paste, sizeof(paste) - 1);
     if (term.mouse)
         (void)!write(STDOUT_FILENO, mouse, sizeof(mouse) - 1);
+}
+
+/* Past ncurses, which has written what it had. */
+static void send(const char *text)
+{
+    size_t n = strlen(text);
+
+    if (n > 0)
+        (void)!write(STDOUT_FILENO, text, n);
 }
 
 static void modes(void)
@@ -305,6 +346,7 @@ int terminal_open(const struct theme *theme, bool mono, struct srq_error *err)
     prepare_keys();
     term.gone = false;
     term.taken = 1;
+    term.progress = -1;
     modes();
     begin_colours();
     term.all = true;
@@ -463,9 +505,37 @@ void terminal_flush(const struct canvas *c)
     } else {
         curs_set(0);
     }
+    send(term.keys.synchronized ? "\033[?2026h" : ""); /* the picture changes at once, when all of it is there */
     refresh();
     if (term.deep)
         show_deep(c, w, h);
+    send(term.keys.synchronized ? "\033[?2026l" : "");
+}
+
+/* ---- what the terminal's window is told */
+
+void terminal_progress(int percent)
+{
+    char text[40];
+
+    if (term.screen == NULL || !term.taken || percent == term.progress)
+        return;
+    term.progress = percent;
+    snprintf(text, sizeof(text), percent >= 0 ? "\033]9;4;1;%d\033\\" : "\033]9;4;0\033\\", percent);
+    send(text);
+}
+
+void terminal_notify(const char *message)
+{
+    char text[300];
+    int n = snprintf(text, sizeof(text), "\a\033]9;");
+
+    if (term.screen == NULL || !term.taken)
+        return;
+    for (; *message != '\0' && n < (int)sizeof(text) - 3; message++)
+        text[n++] = (char)(*message >= ' ' && *message < 0x7f ? *message : '?');
+    snprintf(text + n, sizeof(text) - (size_t)n, "\033\\");
+    send(text);
 }
 
 /* ---- keys */

@@ -33,6 +33,11 @@ bool terminal_gone(void);   /* standard input is at its end: the terminal went a
 int terminal_colours(void); /* 256, 16, 8 or 0, as in use */
 void terminal_set_theme(const struct theme *theme);
 
+/* Shows how far something is where the terminal's window has a place for it (OSC 9;4); -1: nothing is. */
+void terminal_progress(int percent);
+/* Rings, and has the terminal notify of a message (OSC 9) where it can. */
+void terminal_notify(const char *message);
+
 /* Whether the locale's characters are UTF-8: else draw with GLYPHS_ASCII. */
 bool terminal_utf8(void);
 

@@ -112,3 +112,20 @@ struct theme_look theme_look_of(const struct theme *t, enum role role, int colou
     }
     return (struct theme_look){ THEME_NONE, THEME_NONE, mono[role] };
 }
+
+uint32_t theme_rgb(int colour)
+{
+    static const uint32_t system[16] = {
+        0x000000, 0xcd0000, 0x00cd00, 0xcdcd00, 0x0000ee, 0xcd00cd, 0x00cdcd, 0xe5e5e5,
+        0x7f7f7f, 0xff0000, 0x00ff00, 0xffff00, 0x5c5cff, 0xff00ff, 0x00ffff, 0xffffff
+    };
+    static const uint32_t levels[6] = { 0, 95, 135, 175, 215, 255 };
+    uint32_t gray;
+
+    if (colour < 16)
+        return system[colour & 15];
+    if (colour < 232)
+        return levels[(colour - 16) / 36] << 16 | levels[(colour - 16) / 6 % 6] << 8 | levels[(colour - 16) % 6];
+    gray = (uint32_t)(8 + 10 * (colour - 232));
+    return gray << 16 | gray << 8 | gray;
+}

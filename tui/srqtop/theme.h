@@ -24,6 +24,8 @@ struct theme {
 
 extern const struct theme themes[];               /* ends with a NULL name; the first is the default */
 const struct theme *theme_find(const char *name); /* NULL: none of that name */
+/* 0xRRGGBB of one of the 256 colours, as xterm has them. */
+uint32_t theme_rgb(int colour);
 /* Look of a role with that many colours (256, 16, 8; fewer: attributes only, the same in every theme). */
 struct theme_look theme_look_of(const struct theme *t, enum role role, int colours);
 
