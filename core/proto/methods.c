@@ -16,6 +16,7 @@
 static const struct srq_field nothing[] = { F_END };
 static const struct srq_field job_only[] = { JOB_PARAM, F_END };
 #define WISH F_OCHO("wish", srq_wish_words, "what it was told and has not done yet")
+static const struct srq_field resumed[] = { JOB_ID, F_CHO("state", srq_job_state_words, "its state now"), F_END };
 static const struct srq_field job_and_state[] = { JOB_ID, F_CHO("state", srq_job_state_words, "its state now"), WISH,
                                                   F_END };
 
@@ -529,7 +530,7 @@ static const struct srq_method methods[] = {
     { "job.cancel", SRQ_AUTH_OWNER, "Ends a job for good.", job_only, job_and_state, NULL, SRQ_SERVER_DAEMON },
     { "job.pause", SRQ_AUTH_OWNER, "Checkpoints a job and frees its memory.", job_only, job_and_state, NULL,
       SRQ_SERVER_DAEMON },
-    { "job.resume", SRQ_AUTH_OWNER, "Puts a paused or failed job back in the queue.", job_only, job_and_state, NULL,
+    { "job.resume", SRQ_AUTH_OWNER, "Puts a paused or failed job back in the queue.", job_only, resumed, NULL,
       SRQ_SERVER_DAEMON },
     { "job.finish", SRQ_AUTH_OWNER, "Rounds what is left plainly and exports now.", job_only, job_and_state, NULL,
       SRQ_SERVER_DAEMON },

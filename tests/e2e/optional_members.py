@@ -2,11 +2,12 @@
 """Every optional member of the message table occurs in a real answer or event, so that table and writers cannot drift
 apart unseen: a member that the table does not know is refused by clients, and one that nobody writes is a promise."""
 import os
+import signal
 import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from real_jobs import CALIB, LIMIT_S, SOURCE, Place  # noqa: E402
+from real_jobs import CALIB, LIMIT_S, SOURCE, Place, wait_until  # noqa: E402
 from message_table import checker  # noqa: E402
 from srqd_client import Client, run_tests  # noqa: E402
 
@@ -68,6 +69,22 @@ def diffusion(c, place):
                  "diffusion-qat.warmup": 2, "diffusion-qat.kd_layers": "mid_block.*"}))["job"]
 
 
+def told_while_it_stands_still(c, place, options):
+    """A job whose worker is stopped does not come to what it is told: until then answers say what that is."""
+    job = c.call("job.submit", spec=spec_of(place, method="signround", calib=[CALIB], output=place.path("stopped"),
+                                            on_end="exit 3", options=dict(options, **{"signround.iters": 100000})))["job"]
+    pid = wait_until("its worker", lambda: c.call("job.get", job=job)["attached"] and c.call("job.get", job=job)["pid"])
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        for told, wish in (("finish", "finishing"), ("pause", "pausing"), ("cancel", "canceling")):
+            assert c.call("job." + told, job=job)["wish"] == wish
+        assert c.call("job.get", job=job)["wish"] == "canceling"
+        assert [j["wish"] for j in c.call("job.list")["jobs"] if j["job"] == job] == ["canceling"]
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    wait_until("its command's failure", lambda: c.call("job.get", job=job)["on_end_failure"])
+
+
 def every_optional_member_is_seen():
     with Place() as place:
         broken = place.path("broken.so")
@@ -99,6 +116,8 @@ def every_optional_member_is_seen():
         c.wait_event("job.state", timeout=LIMIT_S, job=scaled, state="done")
         c.call("events.subscribe", job=diffusion(c, place), since_seq=0)
         c.wait_event("sample.result", timeout=LIMIT_S, which="mixed")
+        told_while_it_stands_still(c, place, options)
+        c.call("daemon.info")
         left = [name for name in checker.unseen() if name.rsplit(".", 1)[1] not in RARE]
         assert not left, left
 

@@ -72,7 +72,10 @@ static int resume(const struct request *r, cJSON **result, struct srq_error *err
     j->deaths = 0;
     job_clear_reason(j);
     job_move(j, SRQ_JOB_QUEUED, r->c->peer.uid);
-    return answer_state(r, result, err);
+    *result = cJSON_CreateObject(); /* it was told nothing else */
+    return srq_put_text(*result, "job", j->id) && srq_put_text(*result, "state", srq_job_state_words[j->state])
+               ? 0
+               : rpc_no_memory(err);
 }
 
 static int finish(const struct request *r, cJSON **result, struct srq_error *err)
