@@ -6,6 +6,8 @@
 #include "core/base/fs.h"
 #include "core/base/hash.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <unistd.h>
@@ -398,6 +400,42 @@ void srq_running_remove(const char *ckpt)
     if (name != NULL)
         unlink(name);
     srq_free(name);
+}
+
+/* ---- the end of a job -------------------------------------------------------------------------------------------- */
+
+static bool ends_with(const char *name, const char *end)
+{
+    size_t n = strlen(name), m = strlen(end);
+
+    return n >= m && strcmp(name + n - m, end) == 0;
+}
+
+int srq_ckpt_clear(const char *ckpt, struct srq_error *err)
+{
+    DIR *dir = opendir(ckpt);
+    const struct dirent *e;
+    int rc = 0;
+
+    if (dir == NULL)
+        return errno == ENOENT ? 0 : srq_fail_errno(err, "open", ckpt);
+    while ((e = readdir(dir)) != NULL) {
+        char *path;
+
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || ends_with(e->d_name, ".json") ||
+            ends_with(e->d_name, ".png"))
+            continue;
+        path = srq_path_join(ckpt, e->d_name);
+        if (path == NULL) {
+            rc = srq_fail(err, -SRQ_ENOMEM, "out of memory clearing %s", ckpt);
+            break;
+        }
+        if (unlink(path) != 0 && errno != ENOENT && rc == 0)
+            rc = srq_fail_errno(err, "remove", path);
+        srq_free(path);
+    }
+    closedir(dir);
+    return rc;
 }
 
 /* ---- small facts ------------------------------------------------------------------------------------------------- */

@@ -58,6 +58,12 @@ bool srq_running_open(const char *ckpt, int block, uint64_t key, struct srq_runn
 void srq_running_close(struct srq_running *r); /* may be called again */
 void srq_running_remove(const char *ckpt);
 
+/* ---- the end of a job -------------------------------------------------------------------------------------------- */
+
+/* Removes what only a resume needs, which is nearly all of the bytes: every file but small facts and pictures. What
+ * cannot be removed does not keep the rest from going: the first such is in `err`. */
+int srq_ckpt_clear(const char *ckpt, struct srq_error *err);
+
 /* ---- small facts: ckpt/NAME.json --------------------------------------------------------------------------------- */
 
 int srq_fact_write(const char *ckpt, const char *name, const cJSON *fact, struct srq_error *err);

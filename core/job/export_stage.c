@@ -298,16 +298,20 @@ static int pack_output(struct srq_run *run, struct srq_error *err)
     return rc;
 }
 
-/* Nothing is resumed behind this point; results of blocks and the measurements stay with the job. */
-static void drop_large_files(const struct srq_run *run)
+/* Nothing is resumed behind this point. A kill in between leaves a run whose output is published, and which comes here
+ * without asking for results of blocks (srq_run_published). */
+static void drop_large_files(struct srq_run *run)
 {
     char *reference = srq_path_join(run->ckpt, "reference.bin");
+    struct srq_error err;
 
     if (reference != NULL)
         unlink(reference);
     srq_free(reference);
     srq_snapshot_thin(run->ckpt, -1, 0);
     srq_running_remove(run->ckpt);
+    if (run->job->spec.opt.keep_checkpoints == 0 && srq_ckpt_clear(run->ckpt, &err) != 0)
+        srq_event_log(&run->events, SRQ_LOG_WARN, "checkpoints stay: %s", err.text);
 }
 
 int srq_stage_export(struct srq_run *run, struct srq_error *err)

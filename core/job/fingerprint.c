@@ -11,7 +11,7 @@
 
 /* Keys of the specification that do not touch the result. */
 static const char *const harmless[] = { "name", "priority", "on_end", "force", "accept_drift", "output" };
-static const char *const harmless_options[] = { "archive", "checkpoint_s", "max_disk", "threads" };
+static const char *const harmless_options[] = { "archive", "checkpoint_s", "keep_checkpoints", "max_disk", "threads" };
 
 static bool spec_hash(const struct srq_spec *s, char out[SRQ_HASH_HEX])
 {

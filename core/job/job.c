@@ -279,12 +279,13 @@ static int make_result(struct srq_run *run, struct srq_error *err)
 static int run_stages(struct srq_run *run, struct srq_error *err)
 {
     double start = srq_clock_s();
-    int rc = run_rows(run, loading, COUNT(loading), err);
+    bool published = srq_run_published(run); /* results of blocks may have gone already */
+    int rc = published ? 0 : run_rows(run, loading, COUNT(loading), err);
 
     run->load_s = srq_clock_s() - start;
-    if (rc == 0)
+    if (rc == 0 && !published)
         rc = run_rows(run, preparing, COUNT(preparing), err);
-    if (rc == 0)
+    if (rc == 0 && !published)
         rc = make_result(run, err);
     if (rc == 0)
         rc = srq_stage_export(run, err);

@@ -3,6 +3,7 @@
 
 #include "core/base/nearest.h"
 #include "core/proto/members.h"
+#include "core/tune/options.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -68,6 +69,11 @@ static const struct srq_job_option table[] = {
     { "checkpoint_s", SRQ_JOB_FLOAT, "s", 0, 86400, NULL, "30",
       "seconds between checkpoints inside a block; longer where one would cost more than 5 % of the time",
       AT(checkpoint_s) },
+    { "keep_checkpoints", SRQ_JOB_BOOL, NULL, 0, 0, NULL, "false",
+      "results of blocks and the other files that a resume needs stay in the job's folder once the output is "
+      "published, "
+      "where they are removed otherwise",
+      AT(keep_checkpoints) },
     { "sampling", SRQ_JOB_CHOICE, NULL, 0, 0, "windows,shuffled", "windows",
       "how calibration text becomes samples: consecutive windows, or shuffled records", AT(sampling) },
     { "gemm", SRQ_JOB_CHOICE, NULL, 0, 0, "auto,openblas,onednn,plain", "auto", "who computes matrix products",
@@ -193,6 +199,8 @@ static int bad_value(const struct srq_job_option *row, const char *field, const 
     if (row->kind == SRQ_JOB_CHOICE)
         return srq_fail_field(err, -SRQ_EINVAL, field, "option %s is \"%.60s\"; it can be one of %s", row->name, value,
                               row->choices);
+    if (row->kind == SRQ_JOB_BOOL)
+        return srq_fail_field(err, -SRQ_EINVAL, field, "option %s is \"%.60s\"; it is true or false", row->name, value);
     if (row->kind == SRQ_JOB_SIZE)
         return srq_fail_field(err, -SRQ_EINVAL, field,
                               "option %s is \"%.60s\"; it is a size in bytes, such as 8G or 512M", row->name, value);
@@ -231,6 +239,13 @@ static bool parse_value(struct srq_job_options *o, const struct srq_job_option *
     }
     if (row->kind == SRQ_JOB_SIZE)
         return srq_size_parse(value, int_at(o, row));
+    if (row->kind == SRQ_JOB_BOOL) {
+        bool yes, known = srq_bool_parse(value, &yes);
+
+        if (known)
+            *int_at(o, row) = yes;
+        return known;
+    }
     errno = 0;
     d = strtod(value, &end);
     if (errno != 0 || end == value || *end != '\0' || !isfinite(d) || d < row->min || d > row->max ||
@@ -282,6 +297,8 @@ bool srq_job_options_json(const struct srq_job_options *o, cJSON *object)
             item = cJSON_AddStringToObject(
                 object, table[i].name,
                 srq_job_option_choice(table[i].name, (int64_t)number_of(o, &table[i]), word, sizeof(word)));
+        else if (table[i].kind == SRQ_JOB_BOOL)
+            item = cJSON_AddBoolToObject(object, table[i].name, number_of(o, &table[i]) != 0);
         else
             item = cJSON_AddNumberToObject(object, table[i].name, number_of(o, &table[i]));
         if (item == NULL)
@@ -322,7 +339,7 @@ cJSON *srq_option_json(const struct srq_option *r, const char *type)
 
 cJSON *srq_job_options_describe(void)
 {
-    static const char *const types[] = { "int", "float", "size", "choice" };
+    static const char *const types[] = { "int", "float", "size", "choice", "bool" };
     cJSON *rows = cJSON_CreateArray();
 
     for (int i = 0; rows != NULL && i < ROWS; i++) {

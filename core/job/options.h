@@ -14,6 +14,7 @@ enum srq_job_option_kind {
     SRQ_JOB_FLOAT,
     SRQ_JOB_SIZE,   /* bytes; K, M, G, T in powers of 1024 */
     SRQ_JOB_CHOICE, /* the position in `choices` */
+    SRQ_JOB_BOOL,   /* true or false: 1 or 0 */
 };
 
 struct srq_job_option {
@@ -29,7 +30,7 @@ struct srq_job_option {
 
 enum srq_choice_dtype { SRQ_CHOICE_AUTO, SRQ_CHOICE_F32, SRQ_CHOICE_BF16 };
 
-/* Values. Integers, sizes and choices are int64_t, floats double. */
+/* Values. Integers, sizes, choices and truths are int64_t, floats double. */
 struct srq_job_options {
     int64_t nsamples, seqlen, batch, seed, threads;
     int64_t max_memory, max_disk; /* bytes; 0: what the machine has */
@@ -44,6 +45,7 @@ struct srq_job_options {
     int64_t preview; /* looks at the student while it is trained */
     int64_t archive; /* enum srq_archive_kind */
     double checkpoint_s;
+    int64_t keep_checkpoints;
     int64_t sampling;       /* enum srq_sampling */
     int64_t gemm;           /* position in its choices; srq_job_option_choice gives the name */
     int64_t compute, cache; /* enum srq_choice_dtype */

@@ -69,7 +69,7 @@ static void describe(const struct srq_option *row, char *out, size_t cap)
     }
 }
 
-static bool parse_bool(const char *text, bool *out)
+bool srq_bool_parse(const char *text, bool *out)
 {
     static const char *const yes[] = { "true", "1", "yes", "on" }, *const no[] = { "false", "0", "no", "off" };
 
@@ -107,7 +107,7 @@ static int parse(const struct srq_option *row, const char *text, struct value *v
 
     switch (row->type) {
     case SRQ_OPT_BOOL:
-        if (!parse_bool(text, &v->flag))
+        if (!srq_bool_parse(text, &v->flag))
             return -SRQ_EINVAL;
         v->text = srq_strdup(v->flag ? "true" : "false");
         break;

@@ -20,6 +20,9 @@ int srq_options_finish(struct srq_options *o, int (*job)(void *ctx, const char *
 char *srq_options_text(const struct srq_options *o, const char *name);
 void srq_options_free(struct srq_options *o);
 
+/* true, yes, on, 1 or their opposites; false: another word. */
+bool srq_bool_parse(const char *text, bool *out);
+
 /* Inside core/tune, for struct srq_host. */
 bool srq_option_is_set(const struct srq_options *o, const char *name);
 int64_t srq_option_int(const struct srq_options *o, const char *name);
