@@ -6,8 +6,10 @@
 #include "daemon/srqd/base/environment.h"
 #include "daemon/srqd/base/options.h"
 
+#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #define EXIT_REFUSED 1
@@ -28,6 +30,23 @@ static int fail(const struct srq_error *err, int code)
 {
     srq_log(SRQ_LOG_ERROR, "%s", err->text);
     return code;
+}
+
+/* Groups count in the machine's service alone. */
+static int check_group(const struct places *places, const char *key, const char *name)
+{
+    if (!places->system || name[0] == '\0' || strcmp(name, "*") == 0 || getgrnam(name) != NULL)
+        return 0;
+    srq_log(SRQ_LOG_ERROR, "%s: %s = %s: there is no such group", places->config != NULL ? places->config : "defaults",
+            key, name);
+    return EXIT_REFUSED;
+}
+
+static int check_groups(const struct srqd *d)
+{
+    int socket = check_group(&d->places, "socket_group", d->config.socket_group);
+
+    return check_group(&d->places, "admin_group", d->config.admin_group) != 0 ? EXIT_REFUSED : socket;
 }
 
 int main(int argc, char **argv)
@@ -63,9 +82,11 @@ int main(int argc, char **argv)
         return fail(&err, o.check_config ? EXIT_REFUSED : EXIT_USAGE);
     }
     if (o.check_config) {
-        printf("%s: no faults\n", places->config != NULL ? places->config : "defaults");
+        rc = check_groups(&s.d);
+        if (rc == 0)
+            printf("%s: ok\n", places->config != NULL ? places->config : "defaults");
         places_free(places);
-        return 0;
+        return rc;
     }
     if (!o.foreground && background_enter(&bg, places->state, &err) != 0)
         return fail(&err, EXIT_REFUSED);

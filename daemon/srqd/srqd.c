@@ -10,6 +10,7 @@
 #include "daemon/srqd/clients/listener.h"
 #include "daemon/srqd/clients/service.h"
 #include "daemon/srqd/clients/submission.h"
+#include "daemon/srqd/clients/sweep.h"
 #include "daemon/srqd/jobs/jobdir.h"
 #include "daemon/srqd/jobs/lifecycle.h"
 #include "daemon/srqd/jobs/queue.h"
@@ -124,6 +125,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
     (void)submission_allowed(&s->clients, NULL);
     listener_look_after(&s->clients);
     clients_look_after(&s->clients);
+    sweep_look_after(&s->clients);
     check_idle(s);
     if (s->d.stopping && srq_clock_s() > s->stop_until) {
         srq_log(SRQ_LOG_WARN, "workers did not checkpoint in %lld s; they go on by themselves",
@@ -262,6 +264,7 @@ int srqd_run(struct daemon *s, struct background *bg)
         srq_log(SRQ_LOG_INFO, "srqd %s listens on %s; state in %s", PACKAGE_VERSION, d->places.socket, d->places.state);
         s->idle_since = srq_clock_s();
         recover_jobs(d);
+        sweep_look_after(&s->clients);
         background_ready(bg);
         notify_manager("READY=1\nSTATUS=%s\nMAINPID=%ld", d->places.socket, (long)getpid());
         event_base_dispatch(d->base);

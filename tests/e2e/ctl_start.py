@@ -109,6 +109,22 @@ tmp, env = place(SRQ_SOCKET="/tmp/" + "x" * 120)
 r = subprocess.run([CTL, "list"], env=env, capture_output=True, text=True, timeout=60)
 check("a socket path that is too long is refused with its length", r.returncode == 3 and "107 bytes" in r.stderr, r)
 
+tmp, env = place(SRQ_SOCKET=None)
+env.pop("SRQ_SOCKET", None)
+env.pop("SRQ_STATE_DIR", None)
+env.update(XDG_RUNTIME_DIR="there", XDG_STATE_HOME="there")
+r = subprocess.run([CTL, "--user", "doctor"], env=env, capture_output=True, text=True, timeout=60, cwd=tmp)
+check("folders of the environment that are not absolute are ignored", "there/srq" not in r.stdout + r.stderr and
+      f"/tmp/srq-{os.getuid()}/srqd.sock" in r.stdout + r.stderr, r)
+
+gone = tmp + "/gone"
+for words in (["submit", "m", "-o", "out"], ["inspect", "m"], ["eval", "m", "--eval", "t"], ["sample", "m"]):
+    os.mkdir(gone)
+    r = subprocess.run(["sh", "-c", 'cd "$1" && rmdir "$1" && shift && exec "$@"', "sh", gone, CTL] + words, env=env,
+                       capture_output=True, text=True, timeout=60)
+    check(f"a lost working directory is called that by {words[0]}",
+          "cannot tell where m is: the working directory was removed" in r.stderr, r)
+
 for pid in set(pids):
     try:
         os.kill(pid, signal.SIGTERM)

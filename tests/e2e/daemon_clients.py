@@ -377,6 +377,16 @@ def the_configuration_is_strict_and_names_the_line(d):
         out = subprocess.run([d.program, "--check-config", "--config", d.config, "--socket", d.socket, "--state-dir",
                               d.state], env=d.env, capture_output=True, text=True, timeout=20)
         assert out.returncode == 1 and part in out.stderr and d.config in out.stderr, (text, out.stderr)
+    d.configure("[access]\nsocket_group = no-such-a\nadmin_group = no-such-b\n")
+    for mode, code in (("--user", 0), ("--system", 1)):
+        out = subprocess.run([d.program, mode, "--check-config", "--config", d.config, "--socket", d.socket,
+                              "--state-dir", d.top + mode], env=d.env, capture_output=True, text=True, timeout=20)
+        assert out.returncode == code, out
+        if code == 0:
+            assert out.stdout == d.config + ": ok\n", out
+            continue
+        for line in ("socket_group = no-such-a: there is no such group", "admin_group = no-such-b: there is no such group"):
+            assert d.config + ": " + line in out.stderr, out.stderr
 
 
 @with_daemon()

@@ -133,13 +133,15 @@ def many_rows(d, count, state):
     db.close()
 
 
-@with_daemon(FAST + "[retention]\nkeep_jobs = 0\nkeep_days = 1\n")
+@with_daemon(FAST + "[retention]\nkeep_jobs = 10000\n")
 def others_are_answered_while_thousands_of_jobs_are_deleted(d):
     an_ended_job(d)
     d.terminate()
     many_rows(d, 3000, "done")
     d.start()
     c, other = d.client(timeout=300), d.client(timeout=300)
+    d.configure(FAST + "[retention]\nkeep_jobs = 0\nkeep_days = 1\n")
+    c.call("daemon.reload")  # what srqd does of its own accord it has done at its start
     ask(c, "job.gc")
     left = [other.call("job.list", limit=1)["total"] for _ in range(5)]
     assert left[-1] > 1 and not answered(c), left

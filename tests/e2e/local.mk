@@ -9,7 +9,7 @@ TESTS += $(ctl_tests)
 
 # srqd against stand-in workers
 daemon_e2e = tests/e2e/daemon_clients.py tests/e2e/daemon_jobs.py tests/e2e/daemon_plan.py tests/e2e/daemon_shares.py \
-	tests/e2e/daemon_folders.py tests/e2e/daemon_load.py
+	tests/e2e/daemon_folders.py tests/e2e/daemon_load.py tests/e2e/daemon_retention.py
 TESTS += $(daemon_e2e)
 dist_check_SCRIPTS += $(daemon_e2e) tests/lib/srqd_client.py tests/lib/message_table.py
 

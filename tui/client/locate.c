@@ -22,6 +22,15 @@ static const char *env(const char *name)
     return v != NULL && v[0] != '\0' ? v : NULL;
 }
 
+/* As srqd does: what a specification wants absolute is not there otherwise (XDG Base Directory Specification,
+ * "Basics"). */
+static const char *absolute_env(const char *name)
+{
+    const char *v = env(name);
+
+    return v != NULL && v[0] == '/' ? v : NULL;
+}
+
 static int put_path(struct srq_place *out, enum srq_socket_kind kind, struct srq_error *err, const char *dir,
                     const char *name)
 {
@@ -57,8 +66,8 @@ int srq_locate_socket(const char *given, bool user_only, struct srq_place *out, 
         return put_path(out, SRQ_SOCKET_GIVEN, err, given, NULL);
     if (!user_only && service_listens(SRQ_SYSTEM_SOCKET))
         return put_path(out, SRQ_SOCKET_SYSTEM, err, SRQ_SYSTEM_SOCKET, NULL);
-    if (env("XDG_RUNTIME_DIR") != NULL)
-        return put_path(out, SRQ_SOCKET_RUNTIME, err, env("XDG_RUNTIME_DIR"), "srq/srqd.sock");
+    if (absolute_env("XDG_RUNTIME_DIR") != NULL)
+        return put_path(out, SRQ_SOCKET_RUNTIME, err, absolute_env("XDG_RUNTIME_DIR"), "srq/srqd.sock");
     snprintf(tmp, sizeof(tmp), "/tmp/srq-%lu", (unsigned long)getuid());
     return put_path(out, SRQ_SOCKET_TMP, err, tmp, "srqd.sock");
 }
@@ -91,12 +100,12 @@ int srq_place_prepare(const struct srq_place *place, struct srq_error *err)
 char *srq_locate_state(void)
 {
     const struct passwd *pw;
-    const char *home = env("HOME");
+    const char *home = absolute_env("HOME");
 
     if (env("SRQ_STATE_DIR") != NULL)
         return srq_strdup(env("SRQ_STATE_DIR"));
-    if (env("XDG_STATE_HOME") != NULL)
-        return srq_path_join(env("XDG_STATE_HOME"), "srq");
+    if (absolute_env("XDG_STATE_HOME") != NULL)
+        return srq_path_join(absolute_env("XDG_STATE_HOME"), "srq");
     if (home == NULL && (pw = getpwuid(getuid())) != NULL)
         home = pw->pw_dir;
     return home != NULL ? srq_path_join(home, ".local/state/srq") : NULL;

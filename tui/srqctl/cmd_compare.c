@@ -254,14 +254,14 @@ static int dry_run(struct ctl *ctl, struct ctl_compare *c)
 int ctl_cmd_compare(struct ctl *ctl)
 {
     const char *dir = ctl_value(&ctl->args, "output");
-    char *folder = srq_path_absolute(dir != NULL ? dir : "srq-compare"), *runs = NULL;
+    char *folder = NULL, *runs = NULL;
     struct ctl_compare c = { 0 };
     struct srq_error err = { 0 };
     cJSON *base = NULL;
     int rc = ctl_jobspec(&ctl->args, &base, &err), queued = 0, ended = CTL_OK;
 
-    if (rc == 0 && folder == NULL)
-        rc = srq_fail(&err, -SRQ_ENOMEM, "out of memory");
+    if (rc == 0)
+        rc = srq_make_absolute(dir != NULL ? dir : "srq-compare", &folder, &err);
     if (rc == 0 && ctl_get(base, "eval") == NULL)
         rc = srq_fail_field(&err, -SRQ_EINVAL, "eval", "compare needs --eval FILE, the text to measure on");
     if (rc == 0)

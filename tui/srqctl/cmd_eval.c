@@ -22,12 +22,15 @@ const struct ctl_option ctl_eval_options[] = {
 static int add_path(cJSON *spec, const char *name, const char *path, struct srq_error *err)
 {
     char *absolute;
+    int rc;
 
     if (path == NULL)
         return 0;
-    absolute = path[0] != '\0' ? srq_path_absolute(path) : NULL;
-    if (absolute == NULL)
+    if (path[0] == '\0')
         return srq_fail_field(err, -SRQ_EINVAL, name, "the path of --%s is empty", name);
+    rc = srq_make_absolute(path, &absolute, err);
+    if (rc != 0)
+        return rc;
     cJSON_AddStringToObject(spec, name, absolute);
     srq_free(absolute);
     return 0;

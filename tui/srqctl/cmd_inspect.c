@@ -33,14 +33,16 @@ static void shorten(cJSON *answer)
 int ctl_cmd_inspect(struct ctl *ctl)
 {
     struct srq_error err = { 0 };
-    char *model = srq_path_absolute(ctl->args.positional[0]);
-    const char *args[] = { "--inspect", model, NULL };
+    char *model = NULL;
+    const char *args[] = { "--inspect", NULL, NULL };
     struct srq_buf text;
     cJSON *answer = NULL, *layers;
     bool pictures;
-    int rc = model != NULL ? ctl_worker_run(args, NULL, NULL, NULL, &answer, &err)
-                           : srq_fail(&err, -SRQ_ENOMEM, "out of memory");
+    int rc = srq_make_absolute(ctl->args.positional[0], &model, &err);
 
+    args[1] = model;
+    if (rc == 0)
+        rc = ctl_worker_run(args, NULL, NULL, NULL, &answer, &err);
     srq_free(model);
     if (rc != 0)
         return ctl_refused(ctl, &err);

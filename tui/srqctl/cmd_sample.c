@@ -67,13 +67,16 @@ static int put_numbers(cJSON *request, const struct ctl_args *a, struct srq_erro
 static int put_path(cJSON *request, const struct ctl_args *a, const char *key, const char *path, struct srq_error *err)
 {
     char *absolute, flag[CTL_FLAG];
+    int rc;
 
     if (path == NULL)
         return 0;
-    absolute = path[0] != '\0' ? srq_path_absolute(path) : NULL;
-    if (absolute == NULL)
+    if (path[0] == '\0')
         return srq_fail_field(err, -SRQ_EINVAL, key, "the path of %s is empty",
                               ctl_given(a, key) ? ctl_flag(a, key, flag) : key);
+    rc = srq_make_absolute(path, &absolute, err);
+    if (rc != 0)
+        return rc;
     cJSON_AddStringToObject(request, key, absolute);
     srq_free(absolute);
     return 0;

@@ -17,31 +17,33 @@ static int no_memory(struct srq_error *err)
 /* ---- the file ---------------------------------------------------------------------------------------------------- */
 
 /* `path` against `dir`; srq_free. */
-static char *against(const char *dir, const char *path)
+static int against(const char *dir, const char *path, char **out, struct srq_error *err)
 {
-    char *joined, *absolute;
+    char *joined;
+    int rc;
 
     if (path[0] == '/' || dir == NULL)
-        return srq_path_absolute(path);
+        return srq_make_absolute(path, out, err);
     joined = srq_path_join(dir, path);
-    absolute = joined != NULL ? srq_path_absolute(joined) : NULL;
+    rc = joined != NULL ? srq_make_absolute(joined, out, err) : no_memory(err);
     srq_free(joined);
-    return absolute;
+    return rc;
 }
 
 static int make_absolute(cJSON *value, const char *dir, struct srq_error *err)
 {
     char *path;
+    int rc;
 
     if (!cJSON_IsString(value)) /* its type is for the worker's check to refuse */
         return 0;
-    path = against(dir, value->valuestring);
-    if (path == NULL || cJSON_SetValuestring(value, path) == NULL) {
-        srq_free(path);
-        return no_memory(err);
-    }
+    rc = against(dir, value->valuestring, &path, err);
+    if (rc != 0)
+        return rc;
+    if (cJSON_SetValuestring(value, path) == NULL)
+        rc = no_memory(err);
     srq_free(path);
-    return 0;
+    return rc;
 }
 
 static int file_paths(cJSON *spec, const char *dir, struct srq_error *err)
@@ -111,15 +113,16 @@ static void put(cJSON *object, const char *name, cJSON *value)
 static int put_path(cJSON *spec, const struct ctl_args *a, const char *name, const char *path, struct srq_error *err)
 {
     char *absolute, flag[CTL_FLAG];
+    int rc;
 
     if (path == NULL)
         return 0;
     if (path[0] == '\0')
         return srq_fail_field(err, -SRQ_EINVAL, name, "the path of %s is empty",
                               ctl_given(a, name) ? ctl_flag(a, name, flag) : name);
-    absolute = srq_path_absolute(path);
-    if (absolute == NULL)
-        return no_memory(err);
+    rc = srq_make_absolute(path, &absolute, err);
+    if (rc != 0)
+        return rc;
     put(spec, name, cJSON_CreateString(absolute));
     srq_free(absolute);
     return 0;
@@ -132,11 +135,13 @@ static int put_paths(cJSON *spec, const char *name, const struct ctl_args *a, st
     size_t at = 0;
 
     while ((path = ctl_next_value(a, name, &at)) != NULL) {
-        char *absolute = path[0] != '\0' ? srq_path_absolute(path) : NULL;
+        char *absolute = NULL;
+        int rc = path[0] != '\0' ? srq_make_absolute(path, &absolute, err)
+                                 : srq_fail_field(err, -SRQ_EINVAL, name, "--%s has an empty path", name);
 
-        if (absolute == NULL) {
+        if (rc != 0) {
             cJSON_Delete(list);
-            return srq_fail_field(err, -SRQ_EINVAL, name, "--%s has an empty path", name);
+            return rc;
         }
         if (list == NULL)
             list = cJSON_CreateArray();

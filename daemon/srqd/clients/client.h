@@ -67,6 +67,7 @@ struct clients {
     struct change_list changes; /* those that wait */
     int change_count;
     struct sweep_list sweeps;
+    double sweep_at; /* when the next of our own accord is due, monotonic; 0: now */
 };
 
 struct client {

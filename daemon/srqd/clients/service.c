@@ -17,6 +17,17 @@ static void on_gone(struct client *c)
     submission_drop_client(c);
 }
 
+static void on_state(void *ctx, struct job *j)
+{
+    struct clients *all = ctx;
+
+    events_announce_state(all, j);
+    if (job_ended(j)) {
+        all->sweep_at = 0;
+        sweep_look_after(all);
+    }
+}
+
 void service_init(struct clients *all, struct srqd *d, const struct process_orders *orders)
 {
     static const struct client_user user = { rpc_dispatch, events_drained, events_replay, on_gone };
@@ -27,7 +38,7 @@ void service_init(struct clients *all, struct srqd *d, const struct process_orde
     TAILQ_INIT(&all->errands);
     TAILQ_INIT(&all->changes);
     TAILQ_INIT(&all->sweeps);
-    d->watcher = (struct job_watcher){ all, events_announce_state, events_publish, events_forget_job };
+    d->watcher = (struct job_watcher){ all, on_state, events_publish, events_forget_job };
 }
 
 bool service_idle(const struct clients *all)

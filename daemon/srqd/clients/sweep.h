@@ -7,6 +7,8 @@
 
 /* The handler. It goes on when its client has gone. */
 int sweep_begin(const struct request *r, cJSON **result, struct srq_error *err);
+/* The same of its own accord for all users: at start, when a job has ended (all->sweep_at is 0 then), every hour. */
+void sweep_look_after(struct clients *all);
 /* Ends those under way, at the daemon's end. */
 void sweeps_drop(struct clients *all);
 
