@@ -524,8 +524,6 @@ struct srq_pictures srq_model_pictures(const struct srq_model *m)
     return (struct srq_pictures){ u->height, u->width, u->in_channels, u->out_channels, u->text_width, u->classes };
 }
 
-#define CLASS_TABLE "class_embedding.weight"
-
 int srq_unet_check_classes(const struct srq_model *m, struct srq_error *err)
 {
     const struct srq_unet *u = m->config.unet;
@@ -533,13 +531,14 @@ int srq_unet_check_classes(const struct srq_model *m, struct srq_error *err)
 
     if (u == NULL || u->classes == 0)
         return 0;
-    if (!srq_tensors_describe(m->tensors, CLASS_TABLE, &t))
-        return srq_fail_field(err, -SRQ_EFORMAT, CLASS_TABLE,
-                              "%s: tensor %s is missing, which num_class_embeds asks for", m->info.path, CLASS_TABLE);
+    if (!srq_tensors_describe(m->tensors, SRQ_UNET_CLASS_TABLE, &t))
+        return srq_fail_field(err, -SRQ_EFORMAT, SRQ_UNET_CLASS_TABLE,
+                              "%s: tensor %s is missing, which num_class_embeds asks for", m->info.path,
+                              SRQ_UNET_CLASS_TABLE);
     if (t.rank != 2 || t.shape[0] != u->classes || t.shape[1] != u->time_width ||
         (t.dtype != SRQ_F32 && t.dtype != SRQ_F16 && t.dtype != SRQ_BF16))
-        return srq_fail_field(err, -SRQ_EFORMAT, CLASS_TABLE, "%s: tensor %s is not [%lld, %lld] of floats",
-                              m->info.path, CLASS_TABLE, (long long)u->classes, (long long)u->time_width);
+        return srq_fail_field(err, -SRQ_EFORMAT, SRQ_UNET_CLASS_TABLE, "%s: tensor %s is not [%lld, %lld] of floats",
+                              m->info.path, SRQ_UNET_CLASS_TABLE, (long long)u->classes, (long long)u->time_width);
     return 0;
 }
 
@@ -551,8 +550,9 @@ int srq_model_class(const struct srq_model *m, int64_t class, float *dst, struct
     if (class < 0 || class >= u->classes)
         return srq_fail_field(err, -SRQ_EINVAL, "class", "class %lld is not one of the model's: it has 0 to %lld",
                               (long long)class, (long long)u->classes - 1);
-    if (!srq_tensors_get(m->tensors, CLASS_TABLE, &t))
-        return srq_fail_field(err, -SRQ_EFORMAT, CLASS_TABLE, "tensor %s cannot be read", CLASS_TABLE);
+    if (!srq_tensors_get(m->tensors, SRQ_UNET_CLASS_TABLE, &t))
+        return srq_fail_field(err, -SRQ_EFORMAT, SRQ_UNET_CLASS_TABLE, "tensor %s cannot be read",
+                              SRQ_UNET_CLASS_TABLE);
     return srq_convert((const uint8_t *)t.data + (size_t)(class * u->time_width) * srq_dtype_size(t.dtype), t.dtype,
                        dst, SRQ_F32, u->time_width);
 }

@@ -1,5 +1,6 @@
 /* What a folder holds that does not fit together, or more than its family uses: said, with what is done about it. */
 #include "core/model/internal.h"
+#include "core/model/unet.h"
 
 #include "core/base/alloc.h"
 #include "core/base/buf.h"
@@ -108,12 +109,14 @@ static bool expected_names(const struct srq_model *m, struct names *n)
     for (int u = 0; u < m->info.blocks; u++)
         vectors += (size_t)m->units[u].kind->vector_count;
     n->count = 0;
-    n->cap = 2 * (size_t)m->layer_count + vectors + 3;
+    n->cap = 2 * (size_t)m->layer_count + vectors + 4;
     n->name = srq_calloc(n->cap, sizeof(*n->name));
     ok = n->name != NULL;
     if (ok && !m->info.pictures)
         ok = take(n, srq_asprintf("%s.weight", f->embed)) && take(n, srq_asprintf("%s.weight", f->norm)) &&
              take(n, srq_asprintf("%s.weight", f->head));
+    if (ok && m->config.unet != NULL && m->config.unet->classes > 0)
+        ok = take(n, srq_strdup(SRQ_UNET_CLASS_TABLE));
     for (int i = 0; ok && i < m->layer_count; i++) {
         ok = take(n, srq_asprintf("%s.weight", m->layers[i].info.name));
         if (ok && m->layers[i].info.has_bias)
@@ -176,9 +179,19 @@ static int look_at_tensors(struct srq_model *m, struct srq_error *err)
     return rc;
 }
 
+/* As diffusers does: what it does not know it leaves alone. */
+static int look_at_keys(struct srq_model *m, struct srq_error *err)
+{
+    const struct srq_unet *u = m->config.unet;
+
+    return u == NULL || u->unknown[0] == '\0'
+               ? 0
+               : add(m, err, "config.json: nothing is known of \"%s\", which was not looked at", u->unknown);
+}
+
 int srq_model_take_notes(struct srq_model *m, struct srq_error *err)
 {
-    int rc = m->quantized == NULL && !m->info.pictures ? look_at_head(m, err) : 0;
+    int rc = m->quantized == NULL && !m->info.pictures ? look_at_head(m, err) : look_at_keys(m, err);
 
     return rc == 0 && m->quantized == NULL ? look_at_tensors(m, err) : rc;
 }

@@ -16,6 +16,7 @@ struct srq_unet {
     int64_t head_dim;               /* 0: one head of the whole width */
     int64_t text_width;             /* of what the model is told; 0: it is told nothing */
     int64_t classes;                /* of pictures, that the model is told; 0: it is not */
+    char unknown[160];              /* keys of config.json that nobody reads, the first of them; "": there are none */
     int64_t heads[SRQ_UNET_LEVELS]; /* of a level, in a model that is told something */
     bool flat;                      /* proj_in and proj_out are stored as linears, not as 1x1 convolutions */
     int64_t groups, mid_groups;
@@ -54,6 +55,7 @@ struct srq_unet_part {
     struct srq_unet_shape shape;
 };
 
+#define SRQ_UNET_CLASS_TABLE "class_embedding.weight"
 /* Whether the table of classes is there, where the model is told one. */
 int srq_unet_check_classes(const struct srq_model *m, struct srq_error *err);
 

@@ -219,6 +219,103 @@ static int read_details(const struct srq_fields *f, struct srq_unet *u, struct s
     return 0;
 }
 
+/* Parts of models that are told a text, which srq does not have. */
+static const struct {
+    const char *key;
+    int64_t plain; /* where it is a number */
+} parts[] = { { "only_cross_attention", 0 },
+              { "mid_block_only_cross_attention", 0 },
+              { "dual_cross_attention", 0 },
+              { "encoder_hid_dim", -1 },
+              { "encoder_hid_dim_type", -1 },
+              { "addition_embed_type", -1 },
+              { "resnet_skip_time_act", 0 },
+              { "resnet_out_scale_factor", 1 },
+              { "time_embedding_act_fn", -1 },
+              { "timestep_post_act", -1 },
+              { "time_cond_proj_dim", -1 },
+              { "class_embed_type", -1 },
+              { "num_class_embeds", -1 },
+              { "class_embeddings_concat", 0 },
+              { "cross_attention_norm", -1 },
+              { "conv_in_kernel", 3 },
+              { "conv_out_kernel", 3 },
+              { "transformer_layers_per_block", 1 },
+              { "reverse_transformer_layers_per_block", -1 } };
+#define PARTS (sizeof(parts) / sizeof(parts[0]))
+
+/* Every key that is read here or says nothing of what the network computes. */
+static bool is_known(const char *key)
+{
+    static const char *const known[] = { "act_fn",
+                                         "add_attention",
+                                         "attention_head_dim",
+                                         "attn_norm_num_groups",
+                                         "block_out_channels",
+                                         "center_input_sample",
+                                         "class_embed_type",
+                                         "cross_attention_dim",
+                                         "down_block_types",
+                                         "downsample_padding",
+                                         "downsample_type",
+                                         "dropout",
+                                         "flip_sin_to_cos",
+                                         "freq_shift",
+                                         "in_channels",
+                                         "layers_per_block",
+                                         "mid_block_scale_factor",
+                                         "mid_block_type",
+                                         "norm_eps",
+                                         "norm_num_groups",
+                                         "num_attention_heads",
+                                         "num_class_embeds",
+                                         "num_train_timesteps",
+                                         "out_channels",
+                                         "resnet_time_scale_shift",
+                                         "sample_size",
+                                         "time_embedding_dim",
+                                         "time_embedding_type",
+                                         "up_block_types",
+                                         "upsample_type",
+                                         "use_linear_projection",
+                                         "quantization_config" };
+
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (strcmp(key, known[i]) == 0)
+            return true;
+    return key[0] == '_';
+}
+
+/* Of models that are told a text: what is refused unless it is as the plain model has it, and what belongs to that. */
+static bool is_part(const char *key)
+{
+    static const char *const beside[] = { "addition_embed_type_num_heads", "addition_time_embed_dim",
+                                          "projection_class_embeddings_input_dim", "upcast_attention",
+                                          "attention_type" };
+
+    for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]); i++)
+        if (strcmp(key, beside[i]) == 0)
+            return true;
+    for (size_t i = 0; i < PARTS; i++)
+        if (strcmp(key, parts[i].key) == 0)
+            return true;
+    return false;
+}
+
+static void take_unknown(const struct srq_fields *f, struct srq_unet *u)
+{
+    const char *key;
+    json_t *value;
+    size_t at = 0;
+
+    json_object_foreach((json_t *)(uintptr_t)f->object, key, value)
+    {
+        if (json_is_null(value) || is_known(key) || is_part(key) || at + strlen(key) + 3 > sizeof(u->unknown))
+            continue;
+        at += (size_t)snprintf(u->unknown + at, sizeof(u->unknown) - at, "%s%s", at > 0 ? ", " : "", key);
+    }
+}
+
 #define CLASSES_MAX 1000000
 
 /* A class is a row of a table. Where class_embed_type says otherwise it would be a time or a vector. */
@@ -260,6 +357,7 @@ int srq_unet_read(const struct srq_fields *f, struct srq_config *c, struct srq_e
     if (rc != 0 || (rc = read_attention(f, c->unet, err)) != 0 || (rc = read_time(f, c->unet, err)) != 0 ||
         (rc = read_classes(f, c->unet, err)) != 0)
         return rc;
+    take_unknown(f, c->unet);
     return read_details(f, c->unet, err);
 }
 
@@ -268,30 +366,7 @@ int srq_unet_read(const struct srq_fields *f, struct srq_config *c, struct srq_e
 /* Parts that srq does not have: the key is absent, null, false, or has the value of the plain model. */
 static int refuse_parts(const struct srq_fields *f, struct srq_error *err)
 {
-    static const struct {
-        const char *key;
-        int64_t plain; /* where it is a number */
-    } parts[] = { { "only_cross_attention", 0 },
-                  { "mid_block_only_cross_attention", 0 },
-                  { "dual_cross_attention", 0 },
-                  { "encoder_hid_dim", -1 },
-                  { "encoder_hid_dim_type", -1 },
-                  { "addition_embed_type", -1 },
-                  { "resnet_skip_time_act", 0 },
-                  { "resnet_out_scale_factor", 1 },
-                  { "time_embedding_act_fn", -1 },
-                  { "timestep_post_act", -1 },
-                  { "time_cond_proj_dim", -1 },
-                  { "class_embed_type", -1 },
-                  { "num_class_embeds", -1 },
-                  { "class_embeddings_concat", 0 },
-                  { "cross_attention_norm", -1 },
-                  { "conv_in_kernel", 3 },
-                  { "conv_out_kernel", 3 },
-                  { "transformer_layers_per_block", 1 },
-                  { "reverse_transformer_layers_per_block", -1 } };
-
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+    for (size_t i = 0; i < PARTS; i++) {
         const json_t *v = srq_field(f, parts[i].key);
         bool plain =
             v == NULL || json_is_false(v) || (json_is_number(v) && json_number_value(v) == (double)parts[i].plain);
@@ -346,5 +421,6 @@ int srq_unet_condition_read(const struct srq_fields *f, struct srq_config *c, st
         (rc = srq_field_bool(f, "use_linear_projection", &u->flat, err)) != 0 || (rc = read_heads(f, u, err)) != 0 ||
         (rc = read_time(f, u, err)) != 0 || (rc = refuse_parts(f, err)) != 0)
         return rc;
+    take_unknown(f, u);
     return read_details(f, u, err);
 }

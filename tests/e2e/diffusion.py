@@ -616,11 +616,15 @@ def broken_folders_are_refused_by_name():
             apply(folder)
             text = worker(p, "no", job("diffusion-ptq", "w8a8", model=folder, **PTQ), code=1)
             assert says in text, (says, text)
-        # keys that nobody knows are no objection
+        # keys that nobody knows are no objection, but are told of
         folder = p.path("fine")
         shutil.copytree(UNET, folder)
         change(unet, "a_key_of_tomorrow", [1, 2])(folder)
         worker(p, "yes", job("diffusion-ptq", "w8a8", model=folder, **PTQ))
+        assert any('"a_key_of_tomorrow", which was not looked at' in e["text"] for e in events(p.path("yes.job"), "log"))
+        for model in (UNET, os.path.join(UNETS, "classes"), DEMO):
+            said = p.run(p.env["SRQ_CTL"], "inspect", model)
+            assert "not looked at" not in said and "carried along" not in said, said
 
 
 if __name__ == "__main__":
