@@ -96,7 +96,7 @@ def goes_on(place, path, folder):
 def a_job_directory_that_fills_up_stops_the_job_and_loses_nothing():
     with Place() as p, small_disk(p, "disk", "24m") as (disk, fill):
         iters, folder = 60, os.path.join(disk, "job")
-        path = job(p, "filled", iters)
+        path = job(p, "filled", iters, keep_checkpoints=True)
         worker = begins(p, path, folder)
         fill(0)
         assert worker.wait(timeout=120) == 1, worker.returncode
