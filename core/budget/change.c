@@ -352,6 +352,7 @@ static int solve(struct making *m)
 
         cJSON_Delete(lp->allocation);
         lp->allocation = data;
+        m->out->solved = true;
         if (data == NULL)
             rc = srq_fail(m->err, -SRQ_ENOMEM, "out of memory for the budget");
     }
@@ -659,7 +660,7 @@ static bool same_pins(const struct srq_live_plan *a, const struct srq_live_plan 
     return a->pin_count == b->pin_count && found == a->pin_count;
 }
 
-static bool same_number(double a, double b)
+static bool same_bits(double a, double b)
 {
     return a == b || (isnan(a) && isnan(b));
 }
@@ -670,13 +671,9 @@ static bool has_effect(const struct making *m)
     const struct srq_live_plan *a = m->ctx->now, *b = m->next;
 
     if (m->change->op == SRQ_CHANGE_ALLOCATE || m->out->restart || m->out->leave || a->back != b->back ||
-        a->hold != b->hold || a->hold_generation != b->hold_generation || !same_number(a->bits, b->bits) ||
-        !same_pins(a, b))
+        a->hold != b->hold || a->hold_generation != b->hold_generation || !same_bits(a->bits, b->bits) ||
+        !same_pins(a, b) || !srq_live_options_equal(a->option, b->option))
         return true;
-    for (int i = 0; i < SRQ_LIVE_OPTIONS; i++) {
-        if (!same_number(a->option[i], b->option[i]))
-            return true;
-    }
     for (int i = 0; i < a->plan.count; i++) {
         if (!srq_plan_layer_equal(&a->plan.layers[i], &b->plan.layers[i]))
             return true;

@@ -12,6 +12,14 @@ const char *const srq_live_option_words[] = {
     [SRQ_LIVE_OPTIONS] = NULL,
 };
 
+bool srq_live_options_equal(const double *a, const double *b)
+{
+    for (int i = 0; i < SRQ_LIVE_OPTIONS; i++)
+        if (a[i] != b[i] && !(isnan(a[i]) && isnan(b[i])))
+            return false;
+    return true;
+}
+
 static int copy_pins(const struct srq_pin *pins, int count, struct srq_live_plan *lp, struct srq_error *err)
 {
     lp->pins = srq_calloc((size_t)count + 1, sizeof(lp->pins[0]));

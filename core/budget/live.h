@@ -22,6 +22,8 @@ enum srq_live_option {
     SRQ_LIVE_OPTIONS
 };
 extern const char *const srq_live_option_words[]; /* [SRQ_LIVE_OPTIONS + 1], ends with NULL */
+/* Whether both [SRQ_LIVE_OPTIONS] say the same; NaN, as submitted, is itself. */
+bool srq_live_options_equal(const double *a, const double *b);
 
 /* ---- what a job keeps -------------------------------------------------------------------------------------------- */
 
@@ -151,6 +153,7 @@ struct srq_change_context {
 
 struct srq_change_result {
     struct srq_live_plan next; /* its last_change is that of the plan before */
+    bool solved;               /* the allocator chose, and next.allocation is what it says of that */
     bool idle;                 /* nothing would change: `warnings` says why, and `next` keeps the revision */
     bool restart;              /* the running unit has to begin again */
     bool leave;                /* it has to be left for an earlier one */

@@ -309,17 +309,6 @@ void srq_tasks_sync_options(struct srq_tasks *t)
     pthread_mutex_unlock(&t->lock);
 }
 
-static bool knows_options(const struct srq_tasks *t)
-{
-    for (int i = 0; i < SRQ_LIVE_OPTIONS; i++) {
-        double a = t->run->option[i], b = t->plan.option[i];
-
-        if (isnan(a) != isnan(b) || (!isnan(a) && a != b))
-            return false;
-    }
-    return true;
-}
-
 int srq_tasks_sync(struct srq_tasks *t, struct srq_error *err)
 {
     struct srq_resolved *r = &t->run->resolved;
@@ -354,7 +343,8 @@ bool srq_tasks_seal(struct srq_tasks *t)
     bool done;
 
     pthread_mutex_lock(&t->lock);
-    done = t->again_unit < 0 && srq_live_next(&t->plan, &t->state) < 0 && knows_options(t);
+    done = t->again_unit < 0 && srq_live_next(&t->plan, &t->state) < 0 &&
+           srq_live_options_equal(t->run->option, t->plan.option);
     if (done && t->closed[0] == '\0')
         snprintf(t->closed, sizeof(t->closed), "is being exported");
     pthread_mutex_unlock(&t->lock);
@@ -428,7 +418,7 @@ static void tell_change(struct srq_tasks *t, const struct srq_live_plan *lp, boo
 }
 
 /* Makes a worked-out change the plan. From the moment plan.json is there it holds, whatever fails behind it. */
-static int adopt(struct srq_tasks *t, const struct srq_change *change, struct srq_change_result *r, bool allocated,
+static int adopt(struct srq_tasks *t, const struct srq_change *change, struct srq_change_result *r,
                  struct srq_error *err)
 {
     struct srq_live_plan old;
@@ -446,7 +436,7 @@ static int adopt(struct srq_tasks *t, const struct srq_change *change, struct sr
     memset(&r->next, 0, sizeof(r->next));
     srq_live_plan_fini(&old);
     t->replanned = true;
-    tell_change(t, &t->plan, allocated, &told);
+    tell_change(t, &t->plan, r->solved, &told);
     if (r->leave) { /* the next task is an earlier one; what is left is begun anew when its turn comes */
         drop_fact(t);
         t->state.running = -1;
@@ -487,14 +477,6 @@ static int check_options(const struct srq_tasks *t, const struct srq_change *cha
     return rc;
 }
 
-/* Whether the allocator chose schemes in a change. */
-static bool allocates(const struct srq_change_context *ctx, const struct srq_change *change,
-                      const struct srq_change_result *r)
-{
-    return ctx->solver != NULL && change->op != SRQ_CHANGE_RETUNE && change->op != SRQ_CHANGE_REVERT &&
-           !isnan(r->next.bits);
-}
-
 static int change_locked(struct srq_tasks *t, const struct srq_change *change, cJSON **reply, struct srq_error *err)
 {
     struct srq_resolved *r = &t->run->resolved;
@@ -525,7 +507,7 @@ static int change_locked(struct srq_tasks *t, const struct srq_change *change, c
     if (rc == 0)
         rc = print_change(&ctx, change, &result, &answer, err);
     if (rc == 0 && !change->dry_run && !result.idle)
-        rc = adopt(t, change, &result, allocates(&ctx, change, &result), err);
+        rc = adopt(t, change, &result, err);
     if (rc == 0 && reply != NULL) {
         *reply = answer;
         answer = NULL;

@@ -44,19 +44,24 @@ static int checkpoint(struct stage *s, struct srq_error *err)
                    : rc;
 }
 
+static double learning_rate(const struct srq_run *run)
+{
+    double lr = run->option[SRQ_LIVE_LR];
+
+    return isnan(lr) ? run->job->train.lr : lr;
+}
+
 /* A change of the plan or of the learning rate holds from this step on, which the checkpoint says to a resume. */
 static int follow_plan(struct stage *s, bool *changed, struct srq_error *err)
 {
-    const struct srq_trainer_schedule *schedule = &s->run->job->train;
     int rc = srq_tasks_sync(s->run->tasks, err);
     uint64_t plan = srq_tasks_plan_key(s->run->tasks);
-    double lr = s->run->option[SRQ_LIVE_LR];
+    double submitted = s->run->job->train.lr, lr = learning_rate(s->run);
 
-    lr = isnan(lr) ? schedule->lr : lr;
     *changed = plan != s->plan || lr != s->lr;
     s->plan = plan;
     s->lr = lr;
-    srq_train_set_rate(s->t, lr == schedule->lr ? 1 : lr / schedule->lr);
+    srq_train_set_rate(s->t, lr == submitted ? 1 : lr / submitted); /* that may be 0 */
     return rc;
 }
 
@@ -160,7 +165,7 @@ static int train(struct stage *s, struct srq_error *err)
     cfg.batch_ctx = s->noisy;
     srq_event_stage(&run->events, SRQ_STAGE_TRANSFORM, 0, (double)all, "steps");
     s->plan = srq_tasks_plan_key(run->tasks);
-    s->lr = isnan(run->option[SRQ_LIVE_LR]) ? run->job->train.lr : run->option[SRQ_LIVE_LR];
+    s->lr = learning_rate(run);
     if (rc == 0)
         rc = srq_train_create(&cfg, &s->t, err);
     if (rc == 0)
