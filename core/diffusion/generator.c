@@ -238,10 +238,10 @@ static int predict(void *ctx, const struct srq_asked *q, float *out, struct srq_
     struct srq_generator *g = ctx;
     const struct srq_generator_config *c = &g->cfg;
     bool high = g->high != NULL && srq_step_is_high(q->step, c->steps, c->high_first, c->high_last);
-    const struct srq_pictures p = srq_model_pictures(c->denoiser.model);
 
-    for (int64_t i = 0; i < q->n; i++)
-        g->when[i] = (struct srq_moment){ q->t, c->one_class ? c->class : srq_class_of(&p, q->first + i) };
+    srq_model_moments(c->denoiser.model, q->t, q->first, q->n, g->when);
+    for (int64_t i = 0; c->one_class && i < q->n; i++)
+        g->when[i].class = c->class;
     return srq_denoise(high ? g->high : g->most, q->x, g->when, q->n, out, err);
 }
 

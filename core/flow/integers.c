@@ -105,12 +105,12 @@ const struct srq_int8_weight *srq_integers_get(const struct srq_integers *s, int
     return s->weights[layer];
 }
 
-int srq_integers_count(const struct srq_integers *s)
+int srq_integers_count(const struct srq_integers *s, const struct srq_layer_roundings *roundings)
 {
     int n = 0;
 
     for (int i = 0; i < srq_model_layer_count(s->model); i++)
-        n += s->weights[i] != NULL;
+        n += s->weights[i] != NULL && srq_rounding_fits_bytes(&roundings[i].input);
     return n;
 }
 

@@ -16,7 +16,8 @@ int srq_integers_create(const struct srq_model *m, const struct srq_codes *const
 void srq_integers_free(struct srq_integers *i); /* NULL is fine */
 /* NULL: the layer does not compute on integers. */
 const struct srq_int8_weight *srq_integers_get(const struct srq_integers *i, int layer);
-int srq_integers_count(const struct srq_integers *i); /* layers that do */
+/* Layers that do, where inputs are rounded as `roundings` [layers] says. */
+int srq_integers_count(const struct srq_integers *i, const struct srq_layer_roundings *roundings);
 /* A walk's weights that are the model's own but for these; they stay this struct's. */
 const struct srq_weights *srq_integers_weights(const struct srq_integers *i);
 /* For the plan: what they take when every layer computes on integers. */

@@ -40,10 +40,8 @@ uint64_t srq_noisy_bytes(const struct srq_noisy_config *c)
 static int predict(void *ctx, const struct srq_asked *q, float *out, struct srq_error *err)
 {
     struct srq_noisy *y = ctx;
-    const struct srq_pictures p = srq_model_pictures(y->cfg.model);
 
-    for (int64_t i = 0; i < q->n; i++)
-        y->at[i] = (struct srq_moment){ q->t, srq_class_of(&p, q->first + i) };
+    srq_model_moments(y->cfg.model, q->t, q->first, q->n, y->at);
     return srq_denoise(y->denoiser, q->x, y->at, q->n, out, err);
 }
 
@@ -165,7 +163,6 @@ int srq_noisy_batch(void *noisy, int64_t step, const struct srq_noisy_batch *out
 {
     const struct srq_noisy *y = noisy;
     const struct srq_noisy_config *c = &y->cfg;
-    const struct srq_pictures p = srq_model_pictures(c->model);
     uint64_t at = (uint64_t)(step + ((int64_t)1 << 40)); /* warm-up has steps below 0 */
     int rc = 0;
 
@@ -178,8 +175,8 @@ int srq_noisy_batch(void *noisy, int64_t step, const struct srq_noisy_batch *out
         }
         pick = srq_rng_below(c->seed, CHOICE_STREAM + at, (uint64_t)i, (uint64_t)(c->trajectories * c->steps));
         memcpy(out->x + i * y->pixels, y->kept + (int64_t)pick * y->pixels, (size_t)y->pixels * sizeof(float));
-        out->at[i] = (struct srq_moment){ y->times[(int64_t)pick / c->trajectories],
-                                          srq_class_of(&p, (int64_t)pick % c->trajectories) };
+        srq_model_moments(c->model, y->times[(int64_t)pick / c->trajectories], (int64_t)pick % c->trajectories, 1,
+                          &out->at[i]);
     }
     return rc;
 }

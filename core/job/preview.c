@@ -81,10 +81,7 @@ void srq_preview_free(struct srq_preview *p)
 
 static int ask(struct srq_preview *p, bool taught, double t, const float *x, float *out, struct srq_error *err)
 {
-    const struct srq_pictures s = srq_model_pictures(p->run->job->model);
-
-    for (int i = 0; i < p->plan.pictures; i++)
-        p->when[i] = (struct srq_moment){ t, srq_class_of(&s, i) };
+    srq_model_moments(p->run->job->model, t, 0, p->plan.pictures, p->when);
     return srq_train_denoise(p->t, taught, x, p->when, p->plan.pictures, out, err);
 }
 

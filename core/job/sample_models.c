@@ -81,9 +81,7 @@ static int fill(struct srq_sample_models *m, struct srq_run *run, struct srq_err
     if (rc != 0)
         return rc;
     m->weights.integer = integer_of;
-    for (int i = 0; i < job->layer_count; i++)
-        m->integer_layers +=
-            srq_integers_get(m->integers, i) != NULL && srq_rounding_fits_bytes(&m->roundings[i].input);
+    m->integer_layers = srq_integers_count(m->integers, m->roundings);
     return 0;
 }
 

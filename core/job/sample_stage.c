@@ -35,7 +35,7 @@ struct sampling {
     int model;
     struct srq_moment when[SRQ_SAMPLE_BATCH];
     float *other;                   /* [batch, pixels] */
-    double *signal, *noise;         /* [steps] of what both say of the original's way */
+    double *signal, *noise, *sqnr;  /* [steps] of what both say of the original's way; dB, once that is known */
     float *pictures[MODELS];        /* [n, pixels] */
     double seconds[MODELS], high_s; /* high_s: of the mix, for its full-precision steps */
     int64_t high_n;                 /* pictures that passed in those */
@@ -53,9 +53,10 @@ static int begin(struct sampling *s, struct srq_error *err)
     s->n = job->spec.opt.samples;
     s->high = srq_job_high_steps(job, s->run->option, NULL);
     s->other = srq_calloc((size_t)(SRQ_SAMPLE_BATCH * s->pixels), sizeof(*s->other));
-    s->signal = srq_calloc(2 * steps, sizeof(*s->signal));
+    s->signal = srq_calloc(3 * steps, sizeof(*s->signal));
     ok = s->other != NULL && s->signal != NULL;
     s->noise = ok ? s->signal + steps : NULL;
+    s->sqnr = ok ? s->noise + steps : NULL;
     for (int m = 0; ok && m < MODELS; m++)
         ok = (s->pictures[m] = srq_calloc((size_t)(s->n * s->pixels), sizeof(float))) != NULL;
     return ok ? srq_sample_models_open(s->run, &s->models, err)
@@ -97,8 +98,7 @@ static int predict(void *ctx, const struct srq_asked *q, float *out, struct srq_
     double since = srq_clock_s();
     int rc;
 
-    for (int64_t i = 0; i < q->n; i++)
-        s->when[i] = (struct srq_moment){ q->t, srq_class_of(&s->shape, q->first + i) };
+    srq_model_moments(s->run->job->model, q->t, q->first, q->n, s->when);
     rc = srq_denoise(who, q->x, s->when, q->n, out, err);
     since = srq_clock_s() - since;
     s->seconds[s->model] += since;
@@ -108,38 +108,29 @@ static int predict(void *ctx, const struct srq_asked *q, float *out, struct srq_
     return rc == 0 && s->model == FULL && s->signal[q->step] == 0 ? compare_step(s, q->step, q->x, q->n, out, err) : rc;
 }
 
-static double step_sqnr(const struct sampling *s, int64_t step)
+/* Once the original's way is known. */
+static void measure_steps(struct sampling *s)
 {
-    return s->noise[step] > 0 ? 10 * log10(s->signal[step] / s->noise[step]) : (double)INFINITY;
+    for (int64_t i = 0; i < s->run->job->spec.opt.sample_steps; i++)
+        s->sqnr[i] = s->noise[i] > 0 ? 10 * log10(s->signal[i] / s->noise[i]) : (double)INFINITY;
 }
 
-/* Once the original's way is known: how many of its steps the mix leaves to the quantized model. */
-static int settle_high(struct sampling *s, struct srq_high_steps *out, struct srq_error *err)
+/* How many of its steps the mix leaves to the quantized model, as users want it now. */
+static struct srq_high_steps high_now(const struct sampling *s)
 {
-    int64_t steps = s->run->job->spec.opt.sample_steps;
-    double *sqnr = srq_calloc((size_t)steps, sizeof(*sqnr));
-
-    if (sqnr == NULL)
-        return srq_fail(err, -SRQ_ENOMEM, "out of memory for sampling");
-    for (int64_t i = 0; i < steps; i++)
-        sqnr[i] = step_sqnr(s, i);
     srq_tasks_sync_options(s->run->tasks);
-    *out = srq_job_high_steps(s->run->job, s->run->option, sqnr);
-    srq_free(sqnr);
-    return 0;
+    return srq_job_high_steps(s->run->job, s->run->option, s->sqnr);
 }
 
-/* The mix begins anew where a user wants other steps meanwhile. */
+/* The mix begins anew where other steps are wanted meanwhile. */
 static int follow_options(struct sampling *s, struct srq_error *err)
 {
-    struct srq_high_steps now;
-    int rc = s->model == MIXED ? settle_high(s, &now, err) : 0;
+    struct srq_high_steps now = s->high;
 
-    if (rc == 0 && s->model == MIXED && (now.first != s->high.first || now.last != s->high.last)) {
-        s->again = true;
-        rc = srq_fail(err, -SRQ_ECANCELED, "the steps of high precision changed");
-    }
-    return rc;
+    if (s->model == MIXED)
+        now = high_now(s);
+    s->again = now.first != s->high.first || now.last != s->high.last;
+    return s->again ? srq_fail(err, -SRQ_ECANCELED, "the steps of high precision changed") : 0;
 }
 
 static int tick(void *ctx, int64_t done, int64_t total)
@@ -177,14 +168,15 @@ static int sample(struct sampling *s, struct srq_error *err)
         if (s->model == MIXED) {
             s->seconds[MIXED] = s->high_s = 0;
             s->high_n = 0;
-            rc = settle_high(s, &s->high, err);
+            s->high = high_now(s);
         }
-        if (rc == 0)
-            rc = srq_sample(&sampler, 0, s->n, s->pictures[s->model], err);
+        rc = srq_sample(&sampler, 0, s->n, s->pictures[s->model], err);
         if (rc == -SRQ_ECANCELED && s->again) {
             s->tick_error.code = rc = 0;
             continue;
         }
+        if (s->model == FULL)
+            measure_steps(s);
         s->model++;
     }
     return rc;
@@ -286,7 +278,7 @@ static bool add_steps(const struct sampling *s, cJSON *root)
     bool ok = list != NULL;
 
     for (int64_t i = 0; ok && i < s->run->job->spec.opt.sample_steps; i++)
-        ok = cJSON_AddItemToArray(list, s->noise[i] > 0 ? cJSON_CreateNumber(step_sqnr(s, i)) : cJSON_CreateNull());
+        ok = cJSON_AddItemToArray(list, s->noise[i] > 0 ? cJSON_CreateNumber(s->sqnr[i]) : cJSON_CreateNull());
     return ok;
 }
 

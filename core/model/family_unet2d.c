@@ -557,6 +557,14 @@ int srq_model_class(const struct srq_model *m, int64_t class, float *dst, struct
                        dst, SRQ_F32, u->time_width);
 }
 
+void srq_model_moments(const struct srq_model *m, double t, int64_t first, int64_t n, struct srq_moment *out)
+{
+    int64_t classes = m->config.unet->classes;
+
+    for (int64_t i = 0; i < n; i++)
+        out[i] = (struct srq_moment){ t, classes > 0 ? (first + i) % classes : 0 };
+}
+
 void srq_model_time(const struct srq_model *m, double t, float *dst)
 {
     const struct srq_unet *u = m->config.unet;

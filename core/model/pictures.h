@@ -24,14 +24,12 @@ struct srq_moment {
     double t;
     int64_t class; /* 0 … classes-1; of models that are told none it is not looked at */
 };
-/* The class of picture i of the endless row of pictures of a seed: they take turns; 0 where there are none. */
-static inline int64_t srq_class_of(const struct srq_pictures *p, int64_t i)
-{
-    return p->classes > 0 ? i % p->classes : 0;
-}
 
 /* Of a model that is one of pictures (struct srq_model_info). */
 struct srq_pictures srq_model_pictures(const struct srq_model *m);
+/* What it is told at time t of pictures first … first+n-1 of the endless row of pictures of a seed, out [n]: classes,
+ * where there are any, take turns. */
+void srq_model_moments(const struct srq_model *m, double t, int64_t first, int64_t n, struct srq_moment *out);
 /* The time t as the model's second port has it, [cols] F32: sines and cosines. */
 void srq_model_time(const struct srq_model *m, double t, float *dst);
 /* A class as the third port has it, [cols] F32. -SRQ_EINVAL: there is no such class; what reading the tensor gives. */

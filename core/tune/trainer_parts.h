@@ -20,7 +20,7 @@ enum { SRQ_TRAIN_INPUT, SRQ_TRAIN_OUTPUT, SRQ_TRAIN_REST, SRQ_TRAIN_SIDES };
 struct srq_train_activation {
     struct srq_activation info;
     struct srq_train *t;
-    int layer;
+    int side;
 };
 
 /* What a unit gives, where that is distilled too. */

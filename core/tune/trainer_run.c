@@ -185,13 +185,13 @@ static void observe(void *ctx, struct srq_rounding *r, const struct srq_tensor *
 static void make_activations(struct srq_train *t)
 {
     for (int i = 0; i < SRQ_TRAIN_SIDES * t->layers; i++) {
-        int layer = i / SRQ_TRAIN_SIDES;
+        int layer = i / SRQ_TRAIN_SIDES, side = i % SRQ_TRAIN_SIDES;
 
         t->activation[i].t = t;
-        t->activation[i].layer = layer;
+        t->activation[i].side = side;
         t->activation[i].info = (struct srq_activation){ .size = sizeof(t->activation[i].info),
                                                          .layer = srq_model_layer(t->cfg.model, layer)->name,
-                                                         .output = i % SRQ_TRAIN_SIDES == SRQ_TRAIN_OUTPUT };
+                                                         .output = side == SRQ_TRAIN_OUTPUT };
     }
     for (int i = 0; i < t->layers; i++) {
         t->roundings[i].input.ctx = &t->activation[SRQ_TRAIN_SIDES * i + SRQ_TRAIN_INPUT];
@@ -342,7 +342,7 @@ static void take_grid(const struct srq_train_activation *a, struct srq_rounding 
 {
     float high = (float)((1 << a->info.bits) - 1);
 
-    if ((a - a->t->activation) % SRQ_TRAIN_SIDES == SRQ_TRAIN_REST) {
+    if (a->side == SRQ_TRAIN_REST) {
         r->rest.scale = a->info.scale;
         r->rest.zero = a->info.zero;
         r->rest.low = 0;
@@ -428,8 +428,8 @@ void srq_train_take_schemes(struct srq_train *t)
         struct srq_train_activation *a = &t->activation[i];
         struct srq_rounding *r = rounding_of(t, i);
 
-        a->info.bits = rounds(t, i) ? t->cfg.schemes[a->layer].act_bits : 0;
-        if (i % SRQ_TRAIN_SIDES != SRQ_TRAIN_REST)
+        a->info.bits = rounds(t, i) ? t->cfg.schemes[i / SRQ_TRAIN_SIDES].act_bits : 0;
+        if (a->side != SRQ_TRAIN_REST)
             r->scale = 0;
         if (a->info.bits > 0 && a->info.seen) {
             t->part->observe(srq_host_services(), t->cfg.self, &a->info, a->info.low, a->info.high);

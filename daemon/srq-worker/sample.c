@@ -297,8 +297,8 @@ static int open_integers(struct made *m, struct srq_error *err)
     if (method == NULL || m->rounds == NULL)
         return 0;
     rc = srq_integers_create(m->model, NULL, &m->integers, err);
-    for (int i = 0; rc == 0 && i < srq_model_layer_count(m->model); i++)
-        m->integer_layers += srq_integers_get(m->integers, i) != NULL && srq_rounding_fits_bytes(&m->rounds[i].input);
+    if (rc == 0)
+        m->integer_layers = srq_integers_count(m->integers, m->rounds);
     return rc;
 }
 
