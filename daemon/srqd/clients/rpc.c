@@ -66,6 +66,28 @@ bool rpc_put_page(cJSON *reply, int64_t offset, int64_t count, int64_t total)
            put_number_or_null(reply, "next_offset", next < total && count > 0 ? (double)next : -1);
 }
 
+int rpc_page_of(const struct request *r, cJSON *reply, const char *name, int64_t total, rpc_element make, void *ctx,
+                struct srq_error *err)
+{
+    struct page p = rpc_page(r, total);
+    cJSON *out = cJSON_AddArrayToObject(reply, name);
+    int64_t count = 0;
+    size_t bytes = 0;
+
+    if (out == NULL)
+        return rpc_no_memory(err);
+    for (; p.offset + count < total && count < p.limit && bytes <= RPC_PAGE_BYTES; count++) {
+        cJSON *item = NULL;
+        int rc = make(ctx, p.offset + count, &item, err);
+
+        if (rc != 0)
+            return rc;
+        if (!rpc_add_counted(out, item, &bytes))
+            return rpc_no_memory(err);
+    }
+    return rpc_put_page(reply, p.offset, count, total) ? 0 : rpc_no_memory(err);
+}
+
 int rpc_page_array(const struct request *r, cJSON *reply, const char *name, const cJSON *items, struct srq_error *err)
 {
     int64_t total = cJSON_GetArraySize(items), at = 0, count = 0;

@@ -63,6 +63,11 @@ struct page {
 struct page rpc_page(const struct request *r, int64_t total);
 /* Adds "total" and "next_offset" for a page of `count` elements from `offset`. */
 bool rpc_put_page(cJSON *reply, int64_t offset, int64_t count, int64_t total);
+/* Appends a page of `total` elements to reply[name] as `make` gives them, until the limit or half a frame is full; then
+ * the page's members. `make`: 0 with the element in *item (NULL: no memory), or an error. */
+typedef int (*rpc_element)(void *ctx, int64_t at, cJSON **item, struct srq_error *err);
+int rpc_page_of(const struct request *r, cJSON *reply, const char *name, int64_t total, rpc_element make, void *ctx,
+                struct srq_error *err);
 /* Appends copies of `items` to reply[name] from page.offset on until the limit or half a frame is full; then the page's
  * members. */
 int rpc_page_array(const struct request *r, cJSON *reply, const char *name, const cJSON *items, struct srq_error *err);

@@ -168,27 +168,21 @@ int rpc_read_file(const struct request *r, struct layer_file *file, rpc_file_rep
 
 /* ---- reports ----------------------------------------------------------------------------------------------------- */
 
+static int report_layer(void *file, int64_t at, cJSON **item, struct srq_error *err)
+{
+    return layer_file_layer(file, (size_t)at, item, err);
+}
+
 static int report_reply(const struct request *r, struct layer_file *file, cJSON *o, struct srq_error *err)
 {
-    int64_t total = (int64_t)layer_file_count(file), count = 0;
-    struct page p = rpc_page(r, total);
-    cJSON *report = cJSON_Duplicate(layer_file_object(file), true), *out = cJSON_AddArrayToObject(o, "layers"), *one;
-    size_t bytes = 0;
-    int rc;
+    cJSON *report = cJSON_Duplicate(layer_file_object(file), true);
 
     cJSON_DeleteItemFromObjectCaseSensitive(report, "layers");
-    if (out == NULL || report == NULL || !cJSON_AddItemToObject(o, "report", report)) {
+    if (report == NULL || !cJSON_AddItemToObject(o, "report", report)) {
         cJSON_Delete(report);
         return rpc_no_memory(err);
     }
-    for (; p.offset + count < total && count < p.limit && bytes <= RPC_PAGE_BYTES; count++) {
-        rc = layer_file_layer(file, (size_t)(p.offset + count), &one, err);
-        if (rc != 0)
-            return rc;
-        if (!rpc_add_counted(out, one, &bytes))
-            return rpc_no_memory(err);
-    }
-    return rpc_put_page(o, p.offset, count, total) ? 0 : rpc_no_memory(err);
+    return rpc_page_of(r, o, "layers", (int64_t)layer_file_count(file), report_layer, file, err);
 }
 
 static int report(const struct request *r, cJSON **result, struct srq_error *err)

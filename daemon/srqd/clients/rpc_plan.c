@@ -113,33 +113,27 @@ static cJSON *make_cell(const struct plan *p, const cJSON *layer, size_t at)
 /* ---- pages ------------------------------------------------------------------------------------------------------- */
 
 struct shown {
-    const char *name;
+    const struct plan *plan;
     cJSON *(*make)(const struct plan *p, const cJSON *layer, size_t at); /* NULL: out of memory */
 };
 
-/* The page's layers, as `shown` makes them, and the page's members. Only they are parsed. */
-static int put_layers(const struct request *r, cJSON *reply, const struct plan *p, const struct shown *shown,
-                      struct srq_error *err)
+static int shown_layer(void *ctx, int64_t at, cJSON **item, struct srq_error *err)
 {
-    const struct layer_file *file = layer_view_file(p->view);
-    int64_t total = (int64_t)layer_file_count(file), count = 0;
-    struct page page = rpc_page(r, total);
-    cJSON *out = cJSON_AddArrayToObject(reply, shown->name);
-    size_t bytes = 0;
+    const struct shown *s = ctx;
+    cJSON *layer;
+    int rc = layer_file_layer(layer_view_file(s->plan->view), (size_t)at, &layer, err);
 
-    if (out == NULL)
-        return rpc_no_memory(err);
-    while (page.offset + count < total && count < page.limit && bytes <= RPC_PAGE_BYTES) {
-        size_t at = (size_t)(page.offset + count++);
-        cJSON *layer;
-        int rc = layer_file_layer(file, at, &layer, err);
-        bool ok = rc == 0 && rpc_add_counted(out, shown->make(p, layer, at), &bytes);
+    *item = rc == 0 ? s->make(s->plan, layer, (size_t)at) : NULL;
+    cJSON_Delete(layer);
+    return rc;
+}
 
-        cJSON_Delete(layer);
-        if (!ok)
-            return rc != 0 ? rc : rpc_no_memory(err);
-    }
-    return rpc_put_page(reply, page.offset, count, total) ? 0 : rpc_no_memory(err);
+/* The page's layers as `make` makes them. Only they are parsed. */
+static int put_layers(const struct request *r, cJSON *reply, const char *name, struct shown s, struct srq_error *err)
+{
+    int64_t total = (int64_t)layer_file_count(layer_view_file(s.plan->view));
+
+    return rpc_page_of(r, reply, name, total, shown_layer, &s, err);
 }
 
 /* ---- the methods ------------------------------------------------------------------------------------------------- */
@@ -169,7 +163,7 @@ static int plan(const struct request *r, cJSON **result, struct srq_error *err)
                     !srq_put_member(o, "pins", p.json) || !srq_put_member(o, "options", p.json) || !put_size(o, &p)))
         rc = rpc_no_memory(err);
     if (rc == 0)
-        rc = put_layers(r, o, &p, &(struct shown){ "layers", make_row }, err);
+        rc = put_layers(r, o, "layers", (struct shown){ &p, make_row }, err);
     return rc;
 }
 
@@ -184,7 +178,7 @@ static int heatmap(const struct request *r, cJSON **result, struct srq_error *er
     if (rc == 0 && (!srq_put_text(o, "by", by) || !srq_put_member(o, "revision", p.json)))
         rc = rpc_no_memory(err);
     if (rc == 0)
-        rc = put_layers(r, o, &p, &(struct shown){ "cells", make_cell }, err);
+        rc = put_layers(r, o, "cells", (struct shown){ &p, make_cell }, err);
     return rc;
 }
 
@@ -250,36 +244,38 @@ static int settled(const struct layer_file *file, double revision, int64_t *coun
     return rc;
 }
 
-/* Revision 0, which the reply begins with, and those of the file (NULL: there are none), a page of them. */
-static int put_revisions(const struct request *r, const struct layer_file *file, cJSON *o, struct srq_error *err)
+struct revisions {
+    const struct layer_file *file;
+    cJSON *first; /* the row of revision 0 */
+};
+
+static int revision_at(void *ctx, int64_t at, cJSON **item, struct srq_error *err)
 {
-    cJSON *first = cJSON_DetachItemFromObjectCaseSensitive(o, "first"), *out = cJSON_AddArrayToObject(o, "revisions");
-    int64_t total = 0, count = 0;
-    size_t bytes = 0;
-    struct page p;
-    int rc = file != NULL ? settled(file, srq_member_number(o, "revision"), &total, err) : 0;
+    const struct revisions *v = ctx;
+    cJSON *entry;
+    int rc;
 
-    p = rpc_page(r, ++total);
-    for (; rc == 0 && p.offset + count < total && count < p.limit && bytes <= RPC_PAGE_BYTES; count++) {
-        cJSON *item = NULL, *row = p.offset + count == 0 ? first : NULL;
-
-        if (row == NULL) {
-            rc = layer_file_layer(file, (size_t)(p.offset + count) - 1, &item, err);
-            row = rc == 0 ? make_revision(item) : NULL;
-            cJSON_Delete(item);
-        } else {
-            first = NULL;
-        }
-        if (rc == 0 && !rpc_add_counted(out, row, &bytes))
-            rc = rpc_no_memory(err);
+    if (at == 0) {
+        *item = cJSON_Duplicate(v->first, true);
+        return 0;
     }
-    cJSON_Delete(first);
-    return rc != 0 || rpc_put_page(o, p.offset, count, total) ? rc : rpc_no_memory(err);
+    rc = layer_file_layer(v->file, (size_t)at - 1, &entry, err);
+    *item = rc == 0 ? make_revision(entry) : NULL;
+    cJSON_Delete(entry);
+    return rc;
 }
 
-static int reply_with_file(const struct request *r, struct layer_file *file, cJSON *o, struct srq_error *err)
+/* Revision 0, which the reply brings as "first", and those of the file (NULL: there are none), a page of them. */
+static int put_revisions(const struct request *r, struct layer_file *file, cJSON *o, struct srq_error *err)
 {
-    return put_revisions(r, file, o, err);
+    struct revisions v = { file, cJSON_DetachItemFromObjectCaseSensitive(o, "first") };
+    int64_t count = 0;
+    int rc = file != NULL ? settled(file, srq_member_number(o, "revision"), &count, err) : 0;
+
+    if (rc == 0)
+        rc = rpc_page_of(r, o, "revisions", count + 1, revision_at, &v, err);
+    cJSON_Delete(v.first);
+    return rc;
 }
 
 /* A job that never changed has no file. */
@@ -302,7 +298,7 @@ static int history(const struct request *r, cJSON **result, struct srq_error *er
     }
     rc = layer_file_open(r->job, &layer_array_history, &file, &missing);
     if (rc == 0)
-        return rpc_read_file(r, file, reply_with_file, o, err);
+        return rpc_read_file(r, file, put_revisions, o, err);
     *result = o;
     if (rc == -SRQ_ENOENT)
         return put_revisions(r, NULL, o, err);
