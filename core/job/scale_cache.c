@@ -34,6 +34,8 @@ bool srq_scale_cache_read(const struct srq_scale_key *key, struct srq_scales *ou
     char *path = dir != NULL && key_hex(key, hex) ? srq_asprintf("%s/%s.safetensors", dir, hex) : NULL;
     bool ok = path != NULL && srq_path_exists(path) && srq_scales_read(out, key->job->model, path, NULL) == 0;
 
+    if (ok)
+        srq_cache_used(path);
     srq_free(path);
     srq_free(dir);
     return ok;
@@ -48,6 +50,7 @@ bool srq_scale_cache_write(const struct srq_scale_key *key, const struct srq_sca
         rc = srq_mkdirs(dir, 0700, why);
         if (rc == 0)
             rc = srq_scales_write(s, key->job->model, dir, hex, why);
+        srq_cache_tidy(dir);
     }
     srq_free(dir);
     return rc == 0;

@@ -42,8 +42,10 @@ bool srq_score_cache_read(const struct srq_score_key *key, double *score)
     bool ok = path != NULL && srq_scores_load(path, job->layers, job->layer_count, &s, NULL) == 0 && s.count == 1 &&
               srq_scheme_equal(&s.scheme[0], &job->candidates.scheme[key->candidate]);
 
-    if (ok)
+    if (ok) {
         memcpy(score, s.score, (size_t)job->layer_count * sizeof(score[0]));
+        srq_cache_used(path);
+    }
     srq_scores_fini(&s);
     srq_free(path);
     srq_free(dir);
@@ -65,6 +67,7 @@ bool srq_score_cache_write(const struct srq_score_key *key, const double *score,
         }
         if (rc == 0)
             rc = srq_scores_save(&s, job->layers, path, why);
+        srq_cache_tidy(dir);
     }
     srq_scores_fini(&s);
     srq_free(path);

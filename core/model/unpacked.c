@@ -12,7 +12,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -24,7 +23,6 @@
 #define FOLDER "archive-" /* and the hash of the content */
 #define MEMO "known-"     /* and the hash of what the file system says of an archive: holds that of its content */
 #define PART "part-"      /* host, process: a folder that is being filled */
-#define UNUSED_S (30.0 * 86400)
 #define HASH_STEP ((size_t)64 << 20)
 
 struct unpacked {
@@ -154,7 +152,7 @@ static void tidy(const struct unpacked *u)
         struct stat st;
 
         if (path != NULL && lstat(path, &st) == 0 &&
-            (old ? difftime(time(NULL), st.st_mtime) > UNUSED_S : abandoned(e->d_name)))
+            (old ? difftime(time(NULL), st.st_mtime) > SRQ_CACHE_UNUSED_S : abandoned(e->d_name)))
             (void)srq_remove_tree(path, NULL);
         srq_free(path);
     }
@@ -261,7 +259,7 @@ static int unpack(struct unpacked *u, char **out, struct srq_error *err)
         return rc;
     if (!known)
         remember(u);
-    (void)utimensat(AT_FDCWD, u->folder, NULL, 0); /* used today */
+    srq_cache_used(u->folder);
     (void)find_root(u->folder, out);
     return *out != NULL ? 0 : no_memory(u->path, err);
 }

@@ -4,6 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/base/base64.h"
 #include "core/base/buf.h"
+#include "core/base/cache_dir.h"
 #include "core/base/fs.h"
 #include "core/base/hash.h"
 #include "core/base/log.h"
@@ -11,8 +12,10 @@
 #include "core/tensor/tensor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Known-answer vectors of Philox4x32-10 published with Random123. */
@@ -327,6 +330,60 @@ static void a_folder_has_one_name_however_it_is_spelled(void **state)
     assert_ok(srq_remove_tree(top, &err), &err);
 }
 
+static void put_file(const char *dir, const char *name, size_t bytes, double age_s)
+{
+    char *path = srq_path_join(dir, name);
+    struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = time(NULL) - (time_t)age_s } };
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
+
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, (off_t)bytes), 0); /* sparse */
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    srq_free(path);
+}
+
+static bool has_file(const char *dir, const char *name)
+{
+    char *path = srq_path_join(dir, name);
+    bool there = srq_path_exists(path);
+
+    srq_free(path);
+    return there;
+}
+
+#define HASH_A "0123456789abcdef0123456789abcdef"
+#define HASH_B "1123456789abcdef0123456789abcdef"
+#define HASH_C "2123456789abcdef0123456789abcdef"
+
+static void a_cache_forgets_what_nobody_uses(void **state)
+{
+    char dir[] = "/tmp/srq-cache.XXXXXX";
+    const size_t half = (size_t)SRQ_CACHE_BYTES_MAX / 2 + 1;
+    struct srq_error err = { 0 };
+    char *path;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    put_file(dir, HASH_A ".json", 10, SRQ_CACHE_UNUSED_S + 3600);
+    put_file(dir, HASH_B ".json", 10, SRQ_CACHE_UNUSED_S - 3600);
+    put_file(dir, HASH_C ".json.tmp", 10, SRQ_CACHE_UNUSED_S + 3600); /* a killed process's */
+    put_file(dir, "notes.txt", 10, SRQ_CACHE_UNUSED_S + 3600);        /* nobody's */
+    srq_cache_tidy(dir);
+    assert_false(has_file(dir, HASH_A ".json") || has_file(dir, HASH_C ".json.tmp"));
+    assert_true(has_file(dir, HASH_B ".json") && has_file(dir, "notes.txt"));
+    put_file(dir, HASH_A ".json", half, 200);
+    put_file(dir, HASH_C ".json", half, 100);
+    path = srq_path_join(dir, HASH_A ".json");
+    srq_cache_used(path); /* so that the other is the one longer unused */
+    srq_free(path);
+    srq_cache_tidy(dir);
+    assert_true(has_file(dir, HASH_A ".json"));
+    assert_false(has_file(dir, HASH_B ".json") || has_file(dir, HASH_C ".json"));
+    srq_cache_tidy("/nonexistent");
+    assert_ok(srq_remove_tree(dir, &err), &err);
+}
+
 /* The vectors of RFC 4648, section 10, and every length there and back. */
 static void bytes_become_text_and_come_back(void **state)
 {
@@ -406,6 +463,7 @@ int main(void)
         cmocka_unit_test(a_durable_write_that_fails_leaves_nothing_behind),
         cmocka_unit_test(a_file_that_shrinks_is_an_error_not_a_crash),
         cmocka_unit_test(base_names_from_files_are_checked),
+        cmocka_unit_test(a_cache_forgets_what_nobody_uses),
         cmocka_unit_test(a_folder_has_one_name_however_it_is_spelled),
         cmocka_unit_test(failures_that_stay_are_told_from_those_that_pass),
         cmocka_unit_test(bytes_become_text_and_come_back),
