@@ -10,7 +10,9 @@
 #include "core/proto/members.h"
 
 /* Keys of the specification that do not touch the result. */
-static const char *const harmless[] = { "name", "priority", "on_end", "force", "accept_drift", "output" };
+static const char *const harmless[] = {
+    "name", "priority", "on_end", "force", "accept_drift", "output", "time_limit_s"
+};
 static const char *const harmless_options[] = { "archive", "checkpoint_s", "keep_checkpoints", "max_disk", "threads" };
 
 static bool spec_hash(const struct srq_spec *s, char out[SRQ_HASH_HEX])

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define SPEC_MAX_LIST 4096
+#define TIME_LIMIT_MAX_S 31536000
 
 struct parse {
     struct srq_spec *spec;
@@ -527,6 +528,16 @@ static int key_priority(struct parse *p, const char *key, const cJSON *value)
     return 0;
 }
 
+static int key_time_limit(struct parse *p, const char *key, const cJSON *value)
+{
+    if (cJSON_IsNull(value))
+        return 0;
+    if (!cJSON_IsNumber(value) || !(value->valuedouble >= 1 && value->valuedouble <= TIME_LIMIT_MAX_S))
+        return wrong_type(p, key, "a number of seconds from 1 to a year");
+    p->spec->time_limit_s = value->valuedouble;
+    return 0;
+}
+
 static int key_incompatible(struct parse *p, const char *key, const cJSON *value)
 {
     const char *text = cJSON_GetStringValue(value);
@@ -638,15 +649,25 @@ static const struct {
     key_parser parse;
     bool required;
 } keys[] = {
-    { "model", key_model, true },         { "method", key_method, true },
-    { "budget", key_budget, false },      { "scheme", key_scheme, true },
-    { "output", key_output, true },       { "layers", key_layers, false },
-    { "calib", key_calib, false },        { "eval", key_eval, false },
-    { "formats", key_formats, false },    { "force", key_flag, false },
-    { "quant_lm_head", key_flag, false }, { "accept_drift", key_flag, false },
-    { "name", key_text, false },          { "on_end", key_text, false },
-    { "priority", key_priority, false },  { "incompatible", key_incompatible, false },
-    { "options", key_options, false },    { "features", key_features, false },
+    { "model", key_model, true },
+    { "method", key_method, true },
+    { "budget", key_budget, false },
+    { "scheme", key_scheme, true },
+    { "output", key_output, true },
+    { "layers", key_layers, false },
+    { "calib", key_calib, false },
+    { "eval", key_eval, false },
+    { "formats", key_formats, false },
+    { "force", key_flag, false },
+    { "quant_lm_head", key_flag, false },
+    { "accept_drift", key_flag, false },
+    { "name", key_text, false },
+    { "on_end", key_text, false },
+    { "priority", key_priority, false },
+    { "incompatible", key_incompatible, false },
+    { "options", key_options, false },
+    { "features", key_features, false },
+    { "time_limit_s", key_time_limit, false },
 };
 #define KEYS ((int)(sizeof(keys) / sizeof(keys[0])))
 

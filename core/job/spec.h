@@ -38,6 +38,7 @@ struct srq_spec {
     bool format_chosen; /* nobody named a format: it follows from the scheme, and from the model once that is opened */
     bool force, refuse_incompatible, quant_lm_head, accept_drift;
     int64_t priority;
+    double time_limit_s; /* at a stretch, kept by srqd; 0: none */
     struct srq_job_options opt;
 };
 

@@ -55,6 +55,7 @@ static const struct srq_field limits[] = {
     F_NUL("user_max_running", SRQ_T_INT, "jobs of one user at once"),
     F_NUL("user_max_threads", SRQ_T_INT, "threads of one user's running jobs"),
     F_NUL("user_max_memory_bytes", SRQ_T_NUMBER, "memory of one user's running jobs, planned or used"),
+    F_OPT("user_max_disk_bytes", SRQ_T_NUMBER, "disk that the folders of one user's jobs take"),
     F_NUL("user_max_queued", SRQ_T_INT, "unfinished jobs that one user may have"),
     F_END
 };
@@ -62,6 +63,7 @@ static const struct srq_field in_use[] = {
     F_REQ("running", SRQ_T_INT, "jobs with a worker"),
     F_REQ("threads", SRQ_T_INT, "their threads"),
     F_REQ("memory_bytes", SRQ_T_NUMBER, "their memory: of each what was planned or what it used, whichever is more"),
+    F_OPT("disk_bytes", SRQ_T_NUMBER, "disk that the folders of all jobs take, ended ones too"),
     F_END
 };
 static const struct srq_field disk_fields[] = {
@@ -244,6 +246,7 @@ static const struct srq_field plan_spec_reply[] = {
     F_NUL("after_bytes", SRQ_T_NUMBER, "weights as they will be"),                                                   \
     F_NUL("average_bits", SRQ_T_NUMBER, "bits a quantized weight takes"),                                            \
     F_NUL("memory_bytes", SRQ_T_NUMBER, "memory planned"),                                                           \
+    F_OPT("disk_used_bytes", SRQ_T_NUMBER, "disk that its folder takes, as last measured"),                          \
     F_NUL("threads", SRQ_T_INT, "threads"),                                                                          \
     F_NUL("pid", SRQ_T_INT, "process of its worker"),                                                                \
     F_REQ("restarts", SRQ_T_INT, "times its worker died and was started again")

@@ -18,6 +18,7 @@ daemon_srqd_libsrqd_la_SOURCES = \
 	daemon/srqd/base/removal.c daemon/srqd/base/removal.h \
 	daemon/srqd/base/turns.c daemon/srqd/base/turns.h \
 	daemon/srqd/store/store.c daemon/srqd/store/store.h \
+	daemon/srqd/jobs/disk.c daemon/srqd/jobs/disk.h \
 	daemon/srqd/jobs/job.c daemon/srqd/jobs/job.h \
 	daemon/srqd/jobs/jobdir.c daemon/srqd/jobs/jobdir.h \
 	daemon/srqd/jobs/jobs.h \
@@ -32,6 +33,7 @@ daemon_srqd_libsrqd_la_SOURCES = \
 	daemon/srqd/workers/link.c daemon/srqd/workers/link.h \
 	daemon/srqd/workers/outcome.c daemon/srqd/workers/outcome.h \
 	daemon/srqd/workers/reading.c daemon/srqd/workers/reading.h \
+	daemon/srqd/workers/scope.c daemon/srqd/workers/scope.h \
 	daemon/srqd/workers/supervise.c daemon/srqd/workers/supervise.h \
 	daemon/srqd/workers/testament.c daemon/srqd/workers/testament.h \
 	daemon/srqd/workers/worker.c daemon/srqd/workers/worker.h \

@@ -32,21 +32,46 @@ static int fail(const struct srq_error *err, int code)
     return code;
 }
 
-/* Groups count in the machine's service alone. */
-static int check_group(const struct places *places, const char *key, const char *name)
+static void tell(void *ctx, const struct srq_error *why)
 {
-    if (!places->system || name[0] == '\0' || strcmp(name, "*") == 0 || getgrnam(name) != NULL)
-        return 0;
-    srq_log(SRQ_LOG_ERROR, "%s: %s = %s: there is no such group", places->config != NULL ? places->config : "defaults",
-            key, name);
-    return EXIT_REFUSED;
+    int *count = ctx;
+
+    srq_log(SRQ_LOG_ERROR, "%s", why->text);
+    (*count)++;
 }
 
-static int check_groups(const struct srqd *d)
+/* Groups count in the machine's service alone. */
+static void check_group(const struct srqd *d, const char *key, const char *name, int *wrong)
 {
-    int socket = check_group(&d->places, "socket_group", d->config.socket_group);
+    const char *file = d->places.config != NULL ? d->places.config : "defaults";
+    struct srq_error why;
 
-    return check_group(&d->places, "admin_group", d->config.admin_group) != 0 ? EXIT_REFUSED : socket;
+    if (!d->places.system || name[0] == '\0' || strcmp(name, "*") == 0 || getgrnam(name) != NULL)
+        return;
+    srq_fail_field(&why, -SRQ_ENOENT, key, "%s: %s = %s: there is no such group; run: groupadd --system %s", file, key,
+                   name, name);
+    tell(wrong, &why);
+}
+
+/* All that would stop a start, or somebody from being served; nothing is made or changed. */
+static int check_config(struct daemon *s, const struct srqd_options *o)
+{
+    struct places *places = &s->d.places;
+    struct srq_error err = { 0 };
+    int wrong = 0;
+
+    if (places_look(places, &o->places, tell, &wrong, &err) != 0)
+        return fail(&err, EXIT_REFUSED);
+    if (srqd_reload(s, &err) != 0) {
+        tell(&wrong, &err);
+    } else {
+        check_group(&s->d, "socket_group", s->d.config.socket_group, &wrong);
+        check_group(&s->d, "admin_group", s->d.config.admin_group, &wrong);
+    }
+    if (wrong == 0)
+        printf("%s: ok\n", places->config != NULL ? places->config : "defaults");
+    places_free(places);
+    return wrong == 0 ? 0 : EXIT_REFUSED;
 }
 
 int main(int argc, char **argv)
@@ -75,18 +100,13 @@ int main(int argc, char **argv)
     srqd_init(&s);
     s.d.mask = umask(077);
     signal(SIGPIPE, SIG_IGN);
+    if (o.check_config)
+        return check_config(&s, &o);
     if (places_find(places, &o.places, &err) != 0)
         return fail(&err, EXIT_REFUSED);
     if (srqd_reload(&s, &err) != 0) {
         places_free(places);
-        return fail(&err, o.check_config ? EXIT_REFUSED : EXIT_USAGE);
-    }
-    if (o.check_config) {
-        rc = check_groups(&s.d);
-        if (rc == 0)
-            printf("%s: ok\n", places->config != NULL ? places->config : "defaults");
-        places_free(places);
-        return rc;
+        return fail(&err, EXIT_USAGE);
     }
     if (!o.foreground && background_enter(&bg, places->state, &err) != 0)
         return fail(&err, EXIT_REFUSED);

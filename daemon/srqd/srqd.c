@@ -11,6 +11,7 @@
 #include "daemon/srqd/clients/service.h"
 #include "daemon/srqd/clients/submission.h"
 #include "daemon/srqd/clients/sweep.h"
+#include "daemon/srqd/jobs/disk.h"
 #include "daemon/srqd/jobs/jobdir.h"
 #include "daemon/srqd/jobs/lifecycle.h"
 #include "daemon/srqd/jobs/queue.h"
@@ -126,6 +127,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
     listener_look_after(&s->clients);
     clients_look_after(&s->clients);
     sweep_look_after(&s->clients);
+    disk_look_after(&s->d);
     check_idle(s);
     if (s->d.stopping && srq_clock_s() > s->stop_until) {
         srq_log(SRQ_LOG_WARN, "workers did not checkpoint in %lld s; they go on by themselves",

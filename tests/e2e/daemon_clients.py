@@ -379,14 +379,73 @@ def the_configuration_is_strict_and_names_the_line(d):
         assert out.returncode == 1 and part in out.stderr and d.config in out.stderr, (text, out.stderr)
     d.configure("[access]\nsocket_group = no-such-a\nadmin_group = no-such-b\n")
     for mode, code in (("--user", 0), ("--system", 1)):
-        out = subprocess.run([d.program, mode, "--check-config", "--config", d.config, "--socket", d.socket,
-                              "--state-dir", d.top + mode], env=d.env, capture_output=True, text=True, timeout=20)
+        out = check_config(d, mode)
         assert out.returncode == code, out
         if code == 0:
             assert out.stdout == d.config + ": ok\n", out
             continue
         for line in ("socket_group = no-such-a: there is no such group", "admin_group = no-such-b: there is no such group"):
             assert d.config + ": " + line in out.stderr, out.stderr
+
+
+def check_config(d, mode="--user", state=None):
+    return subprocess.run([d.program, mode, "--check-config", "--config", d.config, "--socket", d.socket, "--state-dir",
+                           state or d.state], env=d.env, capture_output=True, text=True, timeout=20)
+
+
+@with_daemon(start=False)
+def what_is_checked_is_told_at_once_and_left_as_it_is(d):
+    """Folders that are missing are not made, and the first mistake does not hide the others."""
+    before = sorted(os.listdir(d.top))
+    out = check_config(d)
+    assert out.returncode == 0 and sorted(os.listdir(d.top)) == before, (out, os.listdir(d.top))
+    d.configure("[limits]\nmax_runing = 3\n")
+    d.env["SRQ_WORKER"] = os.path.join(d.top, "no-worker")
+    os.mkdir(d.state)
+    os.chmod(d.state, 0o777)
+    with open(d.runtime, "w") as f:
+        f.write("not a folder")
+    before = sorted(os.listdir(d.top))
+    out = check_config(d)
+    assert out.returncode == 1 and sorted(os.listdir(d.top)) == before, (out, os.listdir(d.top))
+    for part in ("others can write in " + d.state, d.runtime + " is no folder", "no-worker", 'unknown key "max_runing"'):
+        assert part in out.stderr, out.stderr
+    out = check_config(d, state="/proc/state")
+    assert out.returncode == 1 and "/proc/state is not there and cannot be made" in out.stderr or os.geteuid() == 0, out
+
+
+@with_daemon(start=False)
+def where_systemd_runs_each_worker_has_a_scope(d):
+    """systemd is asked over its bus; a stand-in for busctl writes down what it is asked, and may refuse."""
+    busctl, asked = os.path.join(d.top, "busctl"), os.path.join(d.top, "asked")
+    with open(busctl, "w") as f:
+        f.write('#!/bin/sh\nprintf "%%s\\n" "$@" > %s.new\nmv %s.new %s\n' % (asked, asked, asked))
+    os.chmod(busctl, 0o755)
+    d.env["SRQ_BUSCTL"] = busctl
+    d.configure("[worker]\nslice = nets.slice\nmemory_high = 200\n")
+    d.start()
+    c = d.client()
+    job = c.call("job.submit", spec=spec(d.top, steps=100000, memory=1000))["job"]
+    pid = wait_state(c, job, "running")["pid"]
+    words = wait_until("systemd is asked", lambda: os.path.exists(asked) and open(asked).read().split("\n"))
+    text = " ".join(words)
+    assert "--user call org.freedesktop.systemd1 " in text and "StartTransientUnit ssa(sv)a(sa(sv))" in text, text
+    assert words[words.index("ssa(sv)a(sa(sv))") + 1] == "srq-job-%s-%d.scope" % (job, pid), words
+    assert "Slice s nets.slice" in text and "PIDs au 1 %d" % pid in text, text
+    assert "MemoryHigh t %d 0" % (1000 // 100 * 200 + (256 << 20)) in text, text
+    c.call("job.cancel", job=job)
+    with open(busctl, "w") as f:
+        f.write("#!/bin/sh\necho Access denied >&2\nexit 1\n")
+    job = c.call("job.submit", spec=spec(d.top, "b", steps=1))["job"]
+    wait_state(c, job, "done")
+    wait_until("the log says so", lambda: "job %s: systemd makes no scope" % job in d.read_log())
+    assert "Access denied" in d.read_log()
+    os.remove(asked)
+    d.configure("[worker]\nslice =\n")
+    c.call("daemon.reload")
+    job = c.call("job.submit", spec=spec(d.top, "c", steps=1))["job"]
+    wait_state(c, job, "done")
+    assert d.read_log().count("makes no scope") == 1
 
 
 @with_daemon()

@@ -174,6 +174,55 @@ def a_job_whose_time_is_over_fails_and_can_go_on(d):
 
 
 @with_daemon()
+def a_job_may_have_a_time_limit_of_its_own(d):
+    c = d.client(timeout=60)
+    job = c.call("job.submit", spec=dict(spec(d.top, steps=1000000, checkpoint_every=1), time_limit_s=1))["job"]
+    other = c.call("job.submit", spec=spec(d.top, "other", steps=1))["job"]
+    got = wait_state(c, job, "failed", timeout=60)
+    assert "it ran for the 1 s that it may run at a stretch (time_limit_s)" in got["reason"], got
+    wait_state(c, other, "done")
+    d.kill()
+    d.start()
+    c = d.client(timeout=60)
+    c.call("job.resume", job=job)  # it is remembered
+    assert "that it may run" in wait_state(c, job, "failed", timeout=60)["reason"]
+
+
+def used_disk(c, job):
+    return c.call("job.get", job=job).get("disk_used_bytes", 0)
+
+
+@with_daemon("[limits]\nmax_running = 10\nuser_max_disk = 3M\n")
+def the_folders_of_a_users_jobs_share_its_disk(d):
+    """What is there counts, of a running job what was planned too; what would never fit is refused at once."""
+    mib = 1 << 20
+    c = d.client()
+    refused(c, "limit", "user_max_disk = 3.00 MiB", "job.submit", spec=spec(d.top, "x", disk=4 * mib))
+    a = c.call("job.submit", spec=spec(d.top, "a", steps=10000, disk=2 * mib))["job"]
+    wait_state(c, a, "running")
+    b = c.call("job.submit", spec=spec(d.top, "b", steps=1, disk=2 * mib, leaves=2 * mib))["job"]
+    got = wait_until("a reason", lambda: (lambda j: j["reason"] and j)(c.call("job.get", job=b)))
+    assert got["state"] == "queued" and got["reason"].startswith("waits for 2.00 MiB of disk: 2.00 MiB of 3.00 MiB"), got
+    small = c.call("job.submit", spec=spec(d.top, "c", steps=1, disk=1000))["job"]
+    wait_state(c, small, "done")  # it goes past one that only its user's share holds back
+    c.call("job.cancel", job=a)
+    wait_state(c, b, "done")
+    wait_until("what it takes", lambda: 2 * mib <= used_disk(c, b) < 3 * mib)
+    assert c.call("daemon.info")["in_use"]["disk_bytes"] >= 2 * mib
+    assert c.call("daemon.info")["limits"]["user_max_disk_bytes"] == 3 * mib
+    last = c.call("job.submit", spec=spec(d.top, "d", steps=1, disk=2 * mib))["job"]
+    got = wait_until("a reason", lambda: (lambda j: j["reason"] and j)(c.call("job.get", job=last)))
+    assert "ended jobs (srqctl delete, srqctl gc)" in got["reason"], got
+    d.kill()
+    d.start()
+    c = d.client()
+    wait_until("it is measured again", lambda: used_disk(c, b) >= 2 * mib)
+    assert c.call("job.get", job=last)["state"] == "queued"
+    c.call("job.delete", job=b)
+    wait_state(c, last, "done")
+
+
+@with_daemon()
 def finish_ends_a_job_early_but_well(d):
     c = d.client()
     job = c.call("job.submit", spec=spec(d.top, steps=100000))["job"]
@@ -227,7 +276,8 @@ def limits_hold_in_sum_and_waiting_jobs_say_why(d):
     assert b in c.call("job.get", job=small)["reason"], "a small job does not overtake a large one for ever"
     refused(c, "limit", "max_threads = 4", "job.submit", spec=spec(d.top, "x", threads=9, memory=1))
     refused(c, "limit", "max_memory", "job.submit", spec=spec(d.top, "x", threads=1, memory=5000))
-    assert c.call("daemon.info")["in_use"] == {"running": 1, "threads": 3, "memory_bytes": 100}
+    used = c.call("daemon.info")["in_use"]
+    assert (used["running"], used["threads"], used["memory_bytes"]) == (1, 3, 100), used
     c.call("job.cancel", job=a)
     wait_state(c, small, "done")
     assert c.call("job.get", job=b)["state"] == "done"

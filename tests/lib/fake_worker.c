@@ -4,9 +4,10 @@
  * (blocks they are of), fake.chatter (log lines per step), fake.layers, fake.checkpoint_every (steps; 0: never),
  * fake.crash_at (step at which it aborts), fake.crashes (how often it does; counted in the job directory), fake.exit
  * (code it ends with at the last step), fake.deaf (ignores worker.cancel), fake.plan_s (time that --plan takes),
- * fake.threads, fake.memory, fake.uses (memory that it says it uses beyond its plan), fake.change_s (time that a change
- * takes), fake.change_mute (a change is never answered), fake.change_death (its worker ends instead),
- * fake.change_nonsense (what is answered is no reply). To describe plugin "slow" takes it a minute. */
+ * fake.threads, fake.memory, fake.disk (planned), fake.leaves (bytes that it writes beside its journal), fake.uses
+ * (memory that it says it uses beyond its plan), fake.change_s (time that a change takes), fake.change_mute (a change
+ * is never answered), fake.change_death (its worker ends instead), fake.change_nonsense (what is answered is no reply).
+ * To describe plugin "slow" takes it a minute. */
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/fs.h"
@@ -79,9 +80,12 @@ static void print_plan(const cJSON *spec)
                i > 0 ? "," : "", i, i);
     printf("]},\"size\":{\"before_bytes\":1000,\"after_bytes\":300,\"average_bits\":4.5},"
            "\"memory\":{\"rows\":[{\"name\":\"block\",\"bytes\":%.0f}],\"planned_bytes\":%.0f},"
-           "\"disk\":{\"rows\":[],\"planned_bytes\":0},\"estimate_s\":null,\"warnings\":[\"only a fake\"],"
+           "\"disk\":{\"rows\":[{\"name\":\"output\",\"stage\":\"output\",\"bytes\":1e12},"
+           "{\"name\":\"blocks\",\"stage\":\"job\",\"bytes\":%.0f}],\"planned_bytes\":1e12},\"estimate_s\":null,"
+           "\"warnings\":[\"only a fake\"],"
            "\"threads\":%.0f}\n",
-           option(spec, "fake.memory", 1000), option(spec, "fake.memory", 1000), option(spec, "fake.threads", 1));
+           option(spec, "fake.memory", 1000), option(spec, "fake.memory", 1000), option(spec, "fake.disk", 0),
+           option(spec, "fake.threads", 1));
     cJSON_free(text);
 }
 
@@ -440,6 +444,15 @@ static void maybe_crash(struct worker *w)
     abort();
 }
 
+static void leave_behind(size_t bytes)
+{
+    char *data = srq_calloc(1, bytes + 1);
+
+    if (bytes > 0 && (data == NULL || srq_write_file_durable("left", data, bytes, 0600, NULL) != 0))
+        exit(1);
+    srq_free(data);
+}
+
 static int work(struct worker *w)
 {
     int steps = (int)option(w->spec, "fake.steps", 10), every = (int)option(w->spec, "fake.checkpoint_every", 5);
@@ -448,6 +461,7 @@ static int work(struct worker *w)
     char report[256];
 
     emit(w, "job.state", "{\"state\":\"running\",\"reason\":null}");
+    leave_behind((size_t)option(w->spec, "fake.leaves", 0));
     if (option(w->spec, "fake.uses", 0) > 0)
         emitf(w, "job.memory", "{\"stage\":\"quantize\",\"planned_bytes\":%.0f,\"used_bytes\":%.0f}",
               option(w->spec, "fake.memory", 1000), option(w->spec, "fake.uses", 0));

@@ -278,6 +278,32 @@ static void numbers_are_checked_against_their_range(void **state)
     ctl_args_fini(&a);
 }
 
+static void times_may_have_units(void **state)
+{
+    static const struct {
+        const char *text;
+        double s; /* negative: refused */
+    } rows[] = { { "90", 90 }, { "1.5", 1.5 }, { "90s", 90 },  { "15m", 900 }, { "1h30m", 5400 }, { "2d", 172800 },
+                 { "", -1 },   { "h", -1 },    { "1h30", -1 }, { "5x", -1 },   { "soon", -1 },    { "0", -1 },
+                 { "9d", -1 }, { "-1", -1 },   { "nan", -1 },  { "1m 2s", 62 } };
+    struct ctl_args a;
+    struct srq_error err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const char *words[] = { "J", "--timeout", rows[i].text };
+        double v = -1;
+        int rc;
+
+        assert_ok(parse("wait", 3, words, &a, &err), &err);
+        rc = ctl_duration(&a, "timeout", 1, 700000, &v, &err);
+        assert_true(rows[i].s < 0 ? rc == -SRQ_EINVAL && v == -1 : rc == 0 && v == rows[i].s);
+        if (rows[i].s < 0)
+            assert_non_null(strstr(err.text, "--timeout "));
+        ctl_args_fini(&a);
+    }
+}
+
 static void two_word_verbs_are_found_and_half_ones_are_not(void **state)
 {
     const char *words[] = { "plugin", "list", "x" };
@@ -346,7 +372,7 @@ static void help_fits_a_screen_and_shows_two_examples(void **state)
             examples += strncmp(p, "  ", 2) == 0 && strstr(p, "srqctl ") != NULL && strstr(p, "srqctl ") < nl &&
                         p[2] != ' ' && p[2] != '-';
         }
-        if (lines > 36)
+        if (lines > 38)
             fail_msg("srqctl %s --help has %d lines", v->name, lines);
         assert_int_equal(examples, 2);
         srq_buf_fini(&help);
@@ -574,6 +600,7 @@ int main(void)
         cmocka_unit_test(bad_options_are_named_with_what_was_meant),
         cmocka_unit_test(common_options_stand_before_the_verb_too),
         cmocka_unit_test(numbers_are_checked_against_their_range),
+        cmocka_unit_test(times_may_have_units),
         cmocka_unit_test(two_word_verbs_are_found_and_half_ones_are_not),
         cmocka_unit_test(every_option_is_in_its_help_and_in_every_completion),
         cmocka_unit_test(help_fits_a_screen_and_shows_two_examples),

@@ -319,6 +319,34 @@ int ctl_number(const struct ctl_args *a, const char *name, double min, double ma
     return 0;
 }
 
+int ctl_duration(const struct ctl_args *a, const char *name, double min, double max, double *out, struct srq_error *err)
+{
+    static const char units[] = "smhd";
+    static const double seconds[] = { 1, 60, 3600, 86400 };
+    const char *text = ctl_value(a, name), *at = text;
+    char flag[CTL_FLAG];
+    double sum = 0;
+
+    if (text == NULL)
+        return 0;
+    ctl_flag(a, name, flag);
+    do {
+        char *end;
+        double v = strtod(at, &end);
+        const char *unit = *end != '\0' ? strchr(units, *end) : NULL;
+
+        if (end == at || isnan(v) || (unit == NULL && (*end != '\0' || at != text)))
+            return srq_fail_field(err, -SRQ_EINVAL, name, "%s %s is no time: seconds, or like 90s, 15m, 1h30m, 2d",
+                                  flag, text);
+        sum += unit != NULL ? v * seconds[unit - units] : v;
+        at = unit != NULL ? end + 1 : end;
+    } while (*at != '\0');
+    if (!(sum >= min && sum <= max))
+        return srq_fail_field(err, -SRQ_EINVAL, name, "%s %s is not between %.15g and %.15g s", flag, text, min, max);
+    *out = sum;
+    return 0;
+}
+
 int ctl_whole(const struct ctl_args *a, const char *name, double min, double max, double *out, struct srq_error *err)
 {
     char flag[CTL_FLAG];

@@ -77,6 +77,9 @@ int ctl_whole(const struct ctl_args *a, const char *name, double min, double max
 /* A word that has to be one of `words` (separated by blanks): -SRQ_EINVAL, listing them with the nearest first; `what`
  * names what it was given to. */
 int ctl_choice(const char *what, const char *words, const char *text, size_t len, struct srq_error *err);
+/* A time in seconds, or with s, m, h, d behind its numbers ("90", "1.5h", "1h30m"); otherwise as ctl_number. */
+int ctl_duration(const struct ctl_args *a, const char *name, double min, double max, double *out,
+                 struct srq_error *err);
 /* A number given to an option: -SRQ_EINVAL when it is none or outside [min, max]. Leaves *out alone when not given. */
 int ctl_number(const struct ctl_args *a, const char *name, double min, double max, double *out, struct srq_error *err);
 

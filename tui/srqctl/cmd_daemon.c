@@ -68,6 +68,9 @@ static void print_info(const cJSON *info)
     limit_text(info, "running", "running", "max_running", false);
     limit_text(info, "threads", "threads", "max_threads", false);
     limit_text(info, "memory", "memory_bytes", "max_memory_bytes", true);
+    printf("%-9s %s by jobs' folders", "disk", ctl_human_bytes(ctl_num(info, "in_use.disk_bytes"), t));
+    printf(", %s", ctl_human_bytes(ctl_num(info, "disk.free_bytes"), t));
+    printf(" free of %s\n", ctl_human_bytes(ctl_num(info, "disk.total_bytes"), t));
 }
 
 /* Calls without starting a daemon; CTL_OK with the reply when it is to be printed for people. */

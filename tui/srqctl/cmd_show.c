@@ -56,7 +56,7 @@ static void show_worker(const cJSON *job)
 int ctl_cmd_show(struct ctl *ctl)
 {
     cJSON *job = NULL;
-    char text[2048];
+    char text[2048], n[CTL_HUMAN];
     int rc = ctl_connect(ctl, true);
 
     if (rc == CTL_OK)
@@ -77,6 +77,10 @@ int ctl_cmd_show(struct ctl *ctl)
     line("method", text);
     line("output", ctl_str(job, "output"));
     line("directory", ctl_str(job, "directory"));
+    if (!isnan(ctl_num(job, "disk_used_bytes")))
+        printf("%-10s %s in its directory\n", "disk", ctl_human_bytes(ctl_num(job, "disk_used_bytes"), n));
+    if (!isnan(ctl_num(job, "spec.time_limit_s")))
+        printf("%-10s %s at a stretch\n", "time limit", ctl_human_seconds(ctl_num(job, "spec.time_limit_s"), n));
     printf("%-10s %.0f\n", "priority", ctl_num(job, "priority"));
     show_time("submitted", job, "submitted");
     show_time("started", job, "started");

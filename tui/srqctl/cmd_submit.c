@@ -32,6 +32,7 @@ const struct ctl_option ctl_submit_options[] = {
     { "job", 'j', "FILE", CTL_C_FILE, NULL, "the same as JSON, see srq-job(5); '-': standard input", false },
     { "name", 0, "NAME", CTL_C_NONE, NULL, "a name for people", false },
     { "priority", 'p', "N", CTL_C_NONE, NULL, "higher goes first (0)", false },
+    { "time-limit", 0, "TIME", CTL_C_NONE, NULL, "pause it and call it failed after so long (3600, 90m, 2d)", false },
     { "paused", 0, NULL, CTL_C_NONE, NULL, "accept it, and wait for srqctl resume", false },
     { "on-end", 0, "COMMAND", CTL_C_NONE, NULL, "run this when the job ends", false },
     { "force", 0, NULL, CTL_C_NONE, NULL, "replace an output that exists", false },

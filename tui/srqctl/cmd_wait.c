@@ -4,7 +4,7 @@
 #include "tui/srqctl/follow.h"
 
 const struct ctl_option ctl_wait_options[] = {
-    { "timeout", 't', "S", CTL_C_NONE, NULL, "give up after so many seconds, with exit code 6", false },
+    { "timeout", 't', "TIME", CTL_C_NONE, NULL, "give up after so long (90, 15m, 2h), with exit code 6", false },
     { .name = NULL },
 };
 

@@ -4,7 +4,7 @@
 #include "tui/srqctl/follow.h"
 
 const struct ctl_option ctl_watch_options[] = {
-    { "timeout", 't', "S", CTL_C_NONE, NULL, "stop watching after so many seconds, with exit code 6", false },
+    { "timeout", 't', "TIME", CTL_C_NONE, NULL, "stop watching after so long (90, 15m), with exit code 6", false },
     { .name = NULL },
 };
 

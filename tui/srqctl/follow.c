@@ -362,7 +362,7 @@ int ctl_follow_named(struct ctl *ctl, enum ctl_follow_show show, cJSON **job)
     int rc;
 
     *job = NULL;
-    if (ctl_number(&ctl->args, "timeout", 0.001, 1e9, &timeout, &err) != 0)
+    if (ctl_duration(&ctl->args, "timeout", 0.001, 1e9, &timeout, &err) != 0)
         return ctl_complain(ctl, CTL_USAGE, &err);
     rc = ctl_connect(ctl, true);
     if (rc == CTL_OK)

@@ -251,7 +251,7 @@ static int put_plain(cJSON *spec, const struct ctl_args *a, struct srq_error *er
                   { "on-end", "on_end" },
                   { "incompatible", "incompatible" } },
       flags[] = { { "force", "force" }, { "lm-head", "quant_lm_head" }, { "accept-drift", "accept_drift" } };
-    double priority = 0;
+    double priority = 0, limit = 0;
     int rc;
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
@@ -266,6 +266,10 @@ static int put_plain(cJSON *spec, const struct ctl_args *a, struct srq_error *er
     rc = ctl_whole(a, "priority", -1000, 1000, &priority, err);
     if (rc == 0 && ctl_given(a, "priority"))
         put(spec, "priority", cJSON_CreateNumber(priority));
+    if (rc == 0)
+        rc = ctl_duration(a, "time-limit", 1, 31536000, &limit, err);
+    if (rc == 0 && ctl_given(a, "time-limit"))
+        put(spec, "time_limit_s", cJSON_CreateNumber(limit));
     return rc;
 }
 

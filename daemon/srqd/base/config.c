@@ -47,6 +47,9 @@ static const struct config_row rows[] = {
       "threads of one user's running jobs" },
     { "limits", "user_max_memory", CONFIG_SIZE, AT(user_max_memory), 0, 1024 * TERA, "0",
       "the same of one user's running jobs" },
+    { "limits", "user_max_disk", CONFIG_SIZE, AT(user_max_disk), 0, 1024 * TERA, "0",
+      "disk that the folders of one user's jobs take: what is there, of those that run what was planned where that is "
+      "more" },
     { "limits", "user_max_queued", CONFIG_INT, AT(user_max_queued), 0, 1000000, "1000",
       "unfinished jobs that one user may have" },
     { "limits", "time_limit_s", CONFIG_INT, AT(time_limit_s), 0, 31536000, "0",
@@ -67,6 +70,11 @@ static const struct config_row rows[] = {
     { "worker", "nice", CONFIG_INT, AT(nice), 0, 19, "0", "added to a worker's niceness" },
     { "worker", "oom_score_adj", CONFIG_INT, AT(oom_score_adj), 0, 1000, "500",
       "makes the kernel choose a worker first when memory runs out" },
+    { "worker", "slice", CONFIG_NAME, AT(slice), 0, 0, "srq.slice",
+      "slice in which systemd, where it runs, gives each worker a scope; nothing behind the =: no scopes" },
+    { "worker", "memory_high", CONFIG_INT, AT(memory_high), 0, 10000, "150",
+      "memory of a scope in percent of what was planned, 256 MiB more for mapped files, from which on the kernel takes "
+      "back what it can and slows the worker down; 0: no such limit" },
     { "worker", "cancel_grace_s", CONFIG_INT, AT(cancel_grace_s), 0, 3600, "20",
       "time a canceled worker has before it is killed" },
     { "worker", "stop_grace_s", CONFIG_INT, AT(stop_grace_s), 1, 86400, "120",

@@ -30,7 +30,7 @@ struct srqd_config {
     int64_t min_free; /* bytes of disk below which no job is taken */
     /* [limits] */
     int64_t max_running, max_threads, max_memory;
-    int64_t user_max_running, user_max_threads, user_max_memory, user_max_queued;
+    int64_t user_max_running, user_max_threads, user_max_memory, user_max_disk, user_max_queued;
     int64_t time_limit_s; /* of a worker */
     /* [access] */
     char socket_group[64], admin_group[64];
@@ -41,6 +41,8 @@ struct srqd_config {
     /* [retention] */
     int64_t keep_days, keep_jobs;
     /* [worker] */
+    char slice[64];      /* of the workers' scopes; empty: none are made */
+    int64_t memory_high; /* percent of what was planned */
     int64_t nice, oom_score_adj, cancel_grace_s, stop_grace_s;
 };
 

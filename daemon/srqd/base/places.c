@@ -5,6 +5,7 @@
 #include "core/base/fs.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,83 +125,69 @@ static char *user_runtime(void)
                                                    : srq_asprintf("/tmp/srq-%lu", (unsigned long)geteuid());
 }
 
-static int find_socket(struct places *p, const char *given, struct srq_error *err)
+/* Folders that are ours by rule only. */
+struct naming {
+    char *socket_dir; /* NULL: the socket was given, and its folder is another's affair */
+    char *above;      /* of a user's state folder */
+};
+
+static void naming_fini(struct naming *n)
 {
-    char *dir = NULL;
+    srq_free(n->socket_dir);
+    srq_free(n->above);
+}
+
+static int name_socket(struct places *p, const char *given, struct naming *n, struct srq_error *err)
+{
     int rc = 0;
 
     if (given == NULL)
         given = env("SRQ_SOCKET");
     if (given != NULL) {
         rc = srq_make_absolute(given, &p->socket, err);
-    } else if (p->system) {
-        rc = open_dir("/run/srq", 0755, err);
-        p->socket = srq_strdup("/run/srq/srqd.sock");
     } else {
-        dir = user_runtime();
-        rc = dir != NULL ? own_dir(dir, err) : -SRQ_ENOMEM;
-        p->socket = dir != NULL ? srq_path_join(dir, "srqd.sock") : NULL;
+        n->socket_dir = p->system ? srq_strdup("/run/srq") : user_runtime();
+        p->socket = n->socket_dir != NULL ? srq_path_join(n->socket_dir, "srqd.sock") : NULL;
+        if (p->socket == NULL)
+            rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
     }
-    srq_free(dir);
-    if (rc == 0 && p->socket == NULL)
-        return srq_fail(err, -SRQ_ENOMEM, "out of memory");
     if (rc == 0 && strlen(p->socket) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
         return srq_fail_field(err, -SRQ_ELIMIT, "socket", "socket path %s is longer than %zu bytes", p->socket,
                               sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1);
     return rc;
 }
 
-static int find_runtime(struct places *p, struct srq_error *err)
+static int name_runtime(struct places *p, struct srq_error *err)
 {
     const char *given = env("SRQ_RUNTIME_DIR");
-    int rc = 0;
 
     if (given != NULL)
-        rc = srq_make_absolute(given, &p->runtime, err);
-    else if ((p->runtime = p->system ? srq_strdup("/run/srq/workers") : user_runtime()) == NULL)
-        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
-    if (rc != 0)
-        return rc;
-    return p->system ? open_dir(p->runtime, 0711, err) : own_dir(p->runtime, err);
+        return srq_make_absolute(given, &p->runtime, err);
+    p->runtime = p->system ? srq_strdup("/run/srq/workers") : user_runtime();
+    return p->runtime != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory");
 }
 
 /* A per-user state folder lies below the host's name, because a home may be shared between machines. */
-static int name_state(struct places *p, const char *given, char **above, struct srq_error *err)
+static int name_state(struct places *p, const char *given, struct naming *n, struct srq_error *err)
 {
+    int rc = 0;
+
     if (given == NULL)
         given = env("SRQ_STATE_DIR");
-    if (given != NULL)
-        return srq_make_absolute(given, &p->state, err);
-    if (p->system) {
+    if (given != NULL) {
+        rc = srq_make_absolute(given, &p->state, err);
+    } else if (p->system) {
         p->state = srq_strdup("/var/lib/srq");
     } else {
-        *above = xdg("XDG_STATE_HOME", ".local/state", "srq");
-        p->state = *above != NULL ? srq_path_join(*above, p->host) : NULL;
+        n->above = xdg("XDG_STATE_HOME", ".local/state", "srq");
+        p->state = n->above != NULL ? srq_path_join(n->above, p->host) : NULL;
     }
-    return p->state != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory");
-}
-
-static int find_state(struct places *p, const char *given, struct srq_error *err)
-{
-    const mode_t mode = p->system ? 0711 : 0700;
-    char *above = NULL;
-    int rc = name_state(p, given, &above, err);
-
-    if (rc == 0 && (p->jobs = srq_path_join(p->state, "jobs")) == NULL)
+    if (rc == 0 && (p->state == NULL || (p->jobs = srq_path_join(p->state, "jobs")) == NULL))
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
-    if (rc == 0 && above != NULL)
-        rc = open_dir(above, mode, err);
-    if (rc == 0)
-        rc = open_dir(p->state, mode, err);
-    if (rc == 0)
-        rc = open_dir(p->jobs, mode, err);
-    if (rc == 0)
-        rc = check_file(p->state, "srqd.db", err);
-    srq_free(above);
     return rc;
 }
 
-static int find_config(struct places *p, const char *given, struct srq_error *err)
+static int name_config(struct places *p, const char *given, struct srq_error *err)
 {
     if (given == NULL)
         given = env("SRQ_CONFIG");
@@ -264,7 +251,7 @@ char *places_second_socket(void)
     return path;
 }
 
-int places_find(struct places *p, const struct place_wishes *w, struct srq_error *err)
+static int name_all(struct places *p, const struct place_wishes *w, struct naming *n, struct srq_error *err)
 {
     int rc;
 
@@ -272,20 +259,116 @@ int places_find(struct places *p, const struct place_wishes *w, struct srq_error
     p->system = w->system;
     if (gethostname(p->host, sizeof(p->host) - 1) != 0 || p->host[0] == '\0' || strchr(p->host, '/') != NULL)
         memcpy(p->host, "localhost", 10);
-    rc = find_socket(p, w->socket, err);
+    rc = name_socket(p, w->socket, n, err);
     if (rc == 0)
-        rc = find_state(p, w->state_dir, err);
+        rc = name_state(p, w->state_dir, n, err);
     if (rc == 0)
-        rc = find_runtime(p, err);
+        rc = name_runtime(p, err);
     if (rc == 0)
-        rc = find_config(p, w->config, err);
+        rc = name_config(p, w->config, err);
     if (rc == 0) {
         p->worker = srq_strdup(env("SRQ_WORKER") != NULL ? env("SRQ_WORKER") : SRQ_LIBEXECDIR "/srq-worker");
         if (p->worker == NULL)
             rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
     }
+    return rc;
+}
+
+/* Our folders in the order in which they are made. */
+#define FOLDERS 5
+struct folder {
+    const char *path; /* NULL: not ours */
+    mode_t mode;      /* 0: only we may pass, and no link leads there */
+};
+
+static void list_folders(const struct places *p, const struct naming *n, struct folder out[FOLDERS])
+{
+    const mode_t state = p->system ? 0711 : 0700;
+
+    out[0] = (struct folder){ n->socket_dir, p->system ? 0755 : 0 };
+    out[1] = (struct folder){ n->above, state };
+    out[2] = (struct folder){ p->state, state };
+    out[3] = (struct folder){ p->jobs, state };
+    out[4] = (struct folder){ p->runtime, p->system ? 0711 : 0 };
+}
+
+int places_find(struct places *p, const struct place_wishes *w, struct srq_error *err)
+{
+    struct folder folders[FOLDERS];
+    struct naming n = { 0 };
+    int rc = name_all(p, w, &n, err);
+
+    list_folders(p, &n, folders);
+    for (int i = 0; rc == 0 && i < FOLDERS; i++) {
+        const struct folder *f = &folders[i];
+
+        if (f->path != NULL)
+            rc = f->mode == 0 ? own_dir(f->path, err) : open_dir(f->path, f->mode, err);
+    }
+    if (rc == 0)
+        rc = check_file(p->state, "srqd.db", err);
+    naming_fini(&n);
     if (rc != 0)
         places_free(p);
+    return rc;
+}
+
+/* One that is not there: the nearest folder above it lets us make it. */
+static int check_makeable(const char *path, struct srq_error *err)
+{
+    char *above = srq_strdup(path), *slash;
+    int rc = 0;
+
+    while (above != NULL && !srq_path_exists(above) && (slash = strrchr(above, '/')) != NULL)
+        slash[slash == above] = '\0';
+    if (above == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory");
+    if (faccessat(AT_FDCWD, above, W_OK | X_OK, AT_EACCESS) != 0)
+        rc = srq_fail_field(err, -SRQ_EPERM, path, "%s is not there and cannot be made in %s: %s", path, above,
+                            strerror(errno));
+    srq_free(above);
+    return rc;
+}
+
+static int check_folder(const struct folder *f, struct srq_error *err)
+{
+    struct stat st;
+
+    if ((f->mode == 0 ? lstat(f->path, &st) : stat(f->path, &st)) != 0)
+        return errno == ENOENT
+                   ? check_makeable(f->path, err)
+                   : srq_fail_field(err, -SRQ_EIO, f->path, "cannot look at %s: %s", f->path, strerror(errno));
+    if (!S_ISDIR(st.st_mode))
+        return srq_fail_field(err, -SRQ_EIO, f->path, "%s is no folder", f->path);
+    return check_own(f->path, &st, err);
+}
+
+int places_look(struct places *p, const struct place_wishes *w, places_wrong wrong, void *ctx, struct srq_error *err)
+{
+    struct folder folders[FOLDERS];
+    struct naming n = { 0 };
+    struct srq_error why;
+    int rc = name_all(p, w, &n, err);
+
+    if (rc == 0) {
+        list_folders(p, &n, folders);
+        for (int i = 0; i < FOLDERS; i++) {
+            bool again = i > 0 && folders[0].path != NULL &&
+                         strcmp(folders[i].path ? folders[i].path : "", folders[0].path) == 0;
+
+            if (folders[i].path != NULL && !again && check_folder(&folders[i], &why) != 0)
+                wrong(ctx, &why);
+        }
+        if (check_file(p->state, "srqd.db", &why) != 0)
+            wrong(ctx, &why);
+        if (access(p->worker, X_OK) != 0) {
+            srq_fail_errno(&why, "execute", p->worker);
+            wrong(ctx, &why);
+        }
+    } else {
+        places_free(p);
+    }
+    naming_fini(&n);
     return rc;
 }
 

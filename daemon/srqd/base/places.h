@@ -25,6 +25,10 @@ struct place_wishes {
 /* Decides and creates the folders. Those that are there must be ours, and nobody else may be able to write in them:
  * -SRQ_EPERM with the command that mends it. */
 int places_find(struct places *p, const struct place_wishes *w, struct srq_error *err);
+/* Decides only: nothing is made, and all that would stop a start is told, one thing at a time. 0: the places are
+ * decided, right or wrong. */
+typedef void (*places_wrong)(void *ctx, const struct srq_error *why);
+int places_look(struct places *p, const struct place_wishes *w, places_wrong wrong, void *ctx, struct srq_error *err);
 /* Makes the socket's and the workers' runtime folder again where they are gone. */
 int places_renew(struct places *p, struct srq_error *err);
 /* /tmp/srq-UID/srqd.sock, its folder made and ours; srq_free. NULL: it cannot be had. */

@@ -33,6 +33,7 @@ static bool put_limits(cJSON *reply, const struct srqd_config *c)
            put_number_or_null(o, "user_max_running", or_none(c->user_max_running)) &&
            put_number_or_null(o, "user_max_threads", or_none(c->user_max_threads)) &&
            put_number_or_null(o, "user_max_memory_bytes", or_none(c->user_max_memory)) &&
+           put_number_or_null(o, "user_max_disk_bytes", or_none(c->user_max_disk)) &&
            put_number_or_null(o, "user_max_queued", or_none(c->user_max_queued));
 }
 
@@ -42,7 +43,7 @@ static bool put_use(cJSON *reply, const struct srqd *d)
     cJSON *o = cJSON_AddObjectToObject(reply, "in_use");
 
     return srq_put_number(o, "running", (double)u.running) && srq_put_number(o, "threads", (double)u.threads) &&
-           srq_put_number(o, "memory_bytes", (double)u.memory);
+           srq_put_number(o, "memory_bytes", (double)u.memory) && srq_put_number(o, "disk_bytes", (double)u.disk);
 }
 
 static bool put_unremoved(cJSON *reply, const struct request *r)

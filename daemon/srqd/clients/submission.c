@@ -122,11 +122,29 @@ static int take_scheme(const cJSON *spec, char **out, struct srq_error *err)
     return *out != NULL ? 0 : rpc_no_memory(err);
 }
 
+/* Of its folder: what is planned for the output is elsewhere. */
+static int64_t folder_bytes(const cJSON *answer)
+{
+    const cJSON *rows = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(answer, "disk"), "rows"),
+                *row;
+    double sum = 0;
+
+    cJSON_ArrayForEach(row, rows)
+    {
+        const char *stage = srq_member_text(row, "stage");
+        double bytes = number_in(row, "bytes", NULL);
+
+        sum += bytes > 0 && (stage == NULL || strcmp(stage, "output") != 0) ? bytes : 0;
+    }
+    return sum < 1e18 ? (int64_t)sum : 0;
+}
+
 static int fill_job(struct job *j, const struct submission *s, const cJSON *answer, struct srq_error *err)
 {
     const cJSON *spec = cJSON_GetObjectItemCaseSensitive(answer, "spec");
     const cJSON *priority = cJSON_GetObjectItemCaseSensitive(spec, "priority");
     double threads = number_in(answer, "threads", NULL), memory = number_in(answer, "memory", "planned_bytes");
+    double limit = number_in(spec, "time_limit_s", NULL);
     char owner[256];
     int rc;
 
@@ -137,6 +155,9 @@ static int fill_job(struct job *j, const struct submission *s, const cJSON *answ
     j->submitted = srq_wall_s();
     j->threads = threads > 0 && threads < 1e6 ? (int)threads : 0;
     j->memory_bytes = memory > 0 && memory < 1e18 ? (int64_t)memory : 0;
+    j->disk_bytes = folder_bytes(answer);
+    j->used_disk = 0;
+    j->time_limit_s = limit > 0 && limit < 1e9 ? limit : 0;
     j->before_bytes = number_in(answer, "size", "before_bytes");
     j->after_bytes = number_in(answer, "size", "after_bytes");
     j->average_bits = number_in(answer, "size", "average_bits");

@@ -42,6 +42,7 @@ bool summary_put(cJSON *o, const struct job *j)
            put_number_or_null(o, "after_bytes", j->after_bytes) &&
            put_number_or_null(o, "average_bits", j->average_bits) &&
            put_number_or_null(o, "memory_bytes", or_unknown((double)j->memory_bytes)) &&
+           (j->used_disk < 0 || srq_put_number(o, "disk_used_bytes", (double)j->used_disk)) &&
            put_number_or_null(o, "threads", or_unknown(j->threads)) &&
            put_number_or_null(o, "pid", or_unknown((double)j->pid)) && srq_put_number(o, "restarts", j->restarts);
 }

@@ -24,6 +24,13 @@ bool job_active(const struct job *j)
     return j->state == SRQ_JOB_STARTING || j->state == SRQ_JOB_RUNNING;
 }
 
+int64_t job_disk(const struct job *j)
+{
+    int64_t used = j->used_disk > 0 ? j->used_disk : 0;
+
+    return job_active(j) && j->disk_bytes > used ? j->disk_bytes : used;
+}
+
 struct job *job_create(struct srqd *d)
 {
     struct job *j = srq_calloc(1, sizeof(*j));
@@ -33,6 +40,8 @@ struct job *job_create(struct srqd *d)
     j->d = d;
     j->before_bytes = j->after_bytes = j->average_bits = -1;
     j->exit_code = j->exit_signal = -1;
+    j->used_disk = -1;
+    j->disk_wished = true;
     job_forget_progress(j);
     return j;
 }

@@ -44,7 +44,8 @@ struct job {
     int priority;
     double submitted, started, ended;               /* 0: not yet */
     int threads;                                    /* 0: unknown */
-    int64_t memory_bytes;                           /* 0: unknown */
+    int64_t memory_bytes, disk_bytes;               /* planned; of the disk its folder's; 0: unknown */
+    double time_limit_s;                            /* at a stretch; 0: none of its own */
     double before_bytes, after_bytes, average_bits; /* negative: unknown */
     int restarts, deaths;
     int64_t progress_seq;       /* journal line of the last progress before the last death */
@@ -58,6 +59,8 @@ struct job {
     int64_t heard_progress_seq;
     int64_t told_seq;    /* last journal line that subscribers were told; 0: none since srqd started */
     int64_t told_memory; /* the most that its worker says it planned or used; 0: not said */
+    int64_t used_disk;   /* by its folder, as last measured; negative: not yet */
+    bool disk_wished;    /* to be measured */
     char stage[32], unit[32];
     double done, total, rate, eta_s; /* negative: unknown */
     int position;                    /* among those that wait, from 1; queue.c keeps it, and: */
@@ -70,7 +73,10 @@ TAILQ_HEAD(job_list, job);
 
 bool job_ended(const struct job *j);     /* done, failed or canceled */
 int64_t job_memory(const struct job *j); /* what counts while it runs: planned or used, whichever is more */
-bool job_active(const struct job *j);    /* has or is about to have a worker */
+/* What of its user's disk it takes: while it runs what was planned or is there, whichever is more; else what is there,
+ * as last measured. Bytes. */
+int64_t job_disk(const struct job *j);
+bool job_active(const struct job *j); /* has or is about to have a worker */
 
 struct job *job_create(struct srqd *d); /* in no list; NULL when out of memory */
 void job_free(struct job *j);

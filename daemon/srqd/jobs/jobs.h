@@ -39,10 +39,12 @@ struct srqd {
     struct srq_store *store;
     struct job_list jobs; /* in the order of submission */
     struct event *queue_event;
-    bool lined_up;  /* the positions of waiting jobs are right */
-    bool draining;  /* no job is started */
-    bool stopping;  /* nor taken: srqd ends as soon as the workers of daemon stop --jobs are gone */
-    int recovering; /* jobs whose journal is still being read after our start; none is started meanwhile */
+    bool lined_up;     /* the positions of waiting jobs are right */
+    bool draining;     /* no job is started */
+    bool stopping;     /* nor taken: srqd ends as soon as the workers of daemon stop --jobs are gone */
+    bool measuring;    /* du(1) runs (disk.h) */
+    double measure_at; /* monotonic: when those that run are measured again */
+    int recovering;    /* jobs whose journal is still being read after our start; none is started meanwhile */
     struct job_runner runner;
     struct job_watcher watcher;
 };

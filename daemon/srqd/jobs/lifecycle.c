@@ -3,6 +3,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "daemon/srqd/jobs/disk.h"
 #include "daemon/srqd/jobs/jobdir.h"
 #include "daemon/srqd/jobs/jobs.h"
 #include "daemon/srqd/jobs/on_end.h"
@@ -51,6 +52,7 @@ void job_move(struct job *j, enum srq_job_state state, int64_t by)
         job_forget_progress(j); /* one that is paused goes on from there */
     if (job_ended(j) || state == SRQ_JOB_PAUSED)
         j->wish = WISH_NONE;
+    disk_wish(j);
     store(j, true, by);
     srq_log(SRQ_LOG_INFO, "job %s of %s: %s%s%s", j->id, j->owner, srq_job_state_words[state],
             j->reason != NULL ? ": " : "", j->reason != NULL ? j->reason : "");
@@ -79,6 +81,7 @@ int job_delete(struct job *j, struct srq_error *err)
     /* The row is gone: a directory that could not be renamed is told of, now and by the next start. */
     jobdir_remove(j);
     w->deleted(w->ctx, j);
+    queue_kick(j->d); /* its disk is its user's again */
     job_forget(j);
     return 0;
 }

@@ -23,6 +23,10 @@ static int compare(const struct job *a, const struct job *b, bool by_share)
 
 static void add(struct usage *u, const struct job *j)
 {
+    u->disk += job_disk(j);
+    u->unmeasured += j->used_disk < 0;
+    if (!job_active(j))
+        return;
     u->running++;
     u->threads += j->threads;
     u->memory += job_memory(j);
@@ -35,14 +39,13 @@ struct usage queue_usage(const struct srqd *d, uid_t uid)
 
     TAILQ_FOREACH(j, &d->jobs, entry)
     {
-        if (job_active(j) && (uid == (uid_t)-1 || j->uid == uid)) {
+        if (uid == (uid_t)-1 || j->uid == uid)
             add(&u, j);
-        }
     }
     return u;
 }
 
-/* What runs, of all and by user, so that many who wait are not each counted against all who run. */
+/* What is in use, of all and by user, so that many who wait are not each counted against all who run. */
 struct in_use {
     struct usage sum;
     struct {
@@ -81,8 +84,6 @@ static bool count_use(const struct srqd *d, struct in_use *u)
     u->count = 0;
     TAILQ_FOREACH(j, &d->jobs, entry)
     {
-        if (!job_active(j))
-            continue;
         user = of_user(u, j->uid);
         if (user == NULL)
             return false;
@@ -187,11 +188,12 @@ static bool hold(struct job *j, const struct bound *b, const char *whose)
     if (strcmp(b->what, "jobs") == 0)
         job_set_reason(j, "waits: %s of %s jobs%s run", used, limit, whose);
     else
-        job_set_reason(j, "waits for %s %s: %s of %s%s are in use", wanted, b->what, used, limit, whose);
+        job_set_reason(j, "waits for %s %s: %s of %s%s are in use%s", wanted, b->what, used, limit, whose,
+                       strcmp(b->key, "user_max_disk") == 0 ? ", also by ended jobs (srqctl delete, srqctl gc)" : "");
     return true;
 }
 
-#define BOUNDS 3
+#define BOUNDS 3 /* of all jobs in sum; a user's are one more */
 
 static void sum_bounds(const struct srqd *d, const struct job *j, struct usage u, struct bound b[BOUNDS])
 {
@@ -200,22 +202,31 @@ static void sum_bounds(const struct srqd *d, const struct job *j, struct usage u
     b[2] = (struct bound){ "of memory", "max_memory", d->config.max_memory, u.memory, j->memory_bytes, true };
 }
 
-static void user_bounds(const struct srqd *d, const struct job *j, struct usage u, struct bound b[BOUNDS])
+static int64_t still_to_write(const struct job *j)
+{
+    int64_t there = job_disk(j);
+
+    return j->disk_bytes > there ? j->disk_bytes - there : 0;
+}
+
+static void user_bounds(const struct srqd *d, const struct job *j, struct usage u, struct bound b[BOUNDS + 1])
 {
     b[0] = (struct bound){ "jobs", "user_max_running", d->config.user_max_running, u.running, 1, false };
     b[1] = (struct bound){ "threads", "user_max_threads", d->config.user_max_threads, u.threads, j->threads, false };
     b[2] = (struct bound){ "of memory", "user_max_memory", d->config.user_max_memory, u.memory, j->memory_bytes, true };
+    /* What its folder has already is in use. */
+    b[3] = (struct bound){ "of disk", "user_max_disk", d->config.user_max_disk, u.disk, still_to_write(j), true };
 }
 
 int queue_could_start(const struct job *j, struct srq_error *err)
 {
-    struct bound b[2 * BOUNDS];
+    struct bound b[2 * BOUNDS + 1];
     const struct bound *over;
     char limit[32], wanted[32];
 
     sum_bounds(j->d, j, (struct usage){ 0 }, b);
     user_bounds(j->d, j, (struct usage){ 0 }, b + BOUNDS);
-    over = first_over(b, 2 * BOUNDS);
+    over = first_over(b, 2 * BOUNDS + 1);
     if (over == NULL)
         return 0;
     amount(limit, sizeof(limit), over->limit, over->bytes);
@@ -228,7 +239,7 @@ int queue_could_start(const struct job *j, struct srq_error *err)
 static bool admit(struct job *j, struct in_use *use, bool *blocks)
 {
     struct srqd *d = j->d;
-    struct bound b[BOUNDS];
+    struct bound b[BOUNDS + 1];
     const struct usage *user;
 
     if (d->stopping || d->draining) {
@@ -243,8 +254,12 @@ static bool admit(struct job *j, struct in_use *use, bool *blocks)
     user = of_user(use, j->uid);
     if (user == NULL)
         return false; /* no memory: until the next time */
+    if (d->config.user_max_disk > 0 && user->unmeasured > 0) {
+        job_set_reason(j, "waits: what this user's jobs take on disk is being measured");
+        return false;
+    }
     user_bounds(d, j, *user, b);
-    if (hold(j, first_over(b, BOUNDS), " of this user"))
+    if (hold(j, first_over(b, BOUNDS + 1), " of this user"))
         return false;
     sum_bounds(d, j, use->sum, b);
     if (hold(j, first_over(b, BOUNDS), "")) {

@@ -64,6 +64,8 @@ int store_add(struct srq_store *s, struct job *j, const char *spec, const char *
     bind_changing(q, 17, j);
     store_bind_text(q, 31, spec);
     store_bind_text(q, 32, planned);
+    sqlite3_bind_int64(q, 33, j->disk_bytes);
+    sqlite3_bind_double(q, 34, j->time_limit_s);
     rc = store_step(s, q, "write", err);
     if (rc == 0) {
         j->number = sqlite3_last_insert_rowid(sqlite3_db_handle(q));
@@ -132,6 +134,8 @@ static struct job *read_row(sqlite3_stmt *q, struct srqd *d)
     j->pid = (pid_t)sqlite3_column_int64(q, 29);
     j->pid_start = sqlite3_column_int64(q, 30);
     j->on_end_failure = store_column(q, 31);
+    j->disk_bytes = sqlite3_column_int64(q, 32);
+    j->time_limit_s = sqlite3_column_double(q, 33);
     if (j->owner == NULL || j->model == NULL || j->method == NULL || j->scheme == NULL || j->output == NULL) {
         job_free(j);
         return NULL;

@@ -16,6 +16,7 @@
 #include "daemon/srqd/workers/link.h"
 #include "daemon/srqd/workers/outcome.h"
 #include "daemon/srqd/workers/reading.h"
+#include "daemon/srqd/workers/scope.h"
 #include "daemon/srqd/workers/worker.h"
 
 #include <errno.h>
@@ -439,6 +440,7 @@ static void start_worker(struct job *j)
     job_save(j);
     if (children_watch(j->d->children, j->pid, on_child_end, j, &err) != 0)
         srq_log(SRQ_LOG_ERROR, "job %s: %s", j->id, err.text);
+    scope_open(j);
     worker_link_open(j, &hearer);
     pass_wish_on(j);
 }
@@ -527,12 +529,22 @@ void supervise_catch_up(struct job *j, void (*done)(void *ctx), void *ctx)
     read_on(j, &j->worker->change, on_caught_up);
 }
 
+/* Its own, or everybody's where that is less; 0: none. */
+static double limit_of(const struct job *j)
+{
+    double all = (double)j->d->config.time_limit_s;
+
+    return j->time_limit_s > 0 && (all <= 0 || j->time_limit_s < all) ? j->time_limit_s : all;
+}
+
 static void out_of_time(struct job *j)
 {
+    bool own = j->time_limit_s > 0 && j->time_limit_s == limit_of(j);
+
     job_set_reason(j,
-                   "it ran for the %lld s that a job may run at a stretch (time_limit_s); resumed, it goes on from its "
+                   "it ran for the %.6g s that %s may run at a stretch (time_limit_s); resumed, it goes on from its "
                    "checkpoint",
-                   (long long)j->d->config.time_limit_s);
+                   limit_of(j), own ? "it" : "a job");
     job_move(j, SRQ_JOB_FAILED, BY_SRQD);
 }
 
@@ -642,12 +654,10 @@ void supervise_limit(struct srqd *d)
 {
     struct job *j;
 
-    if (d->config.time_limit_s <= 0)
-        return;
     TAILQ_FOREACH(j, &d->jobs, entry)
     {
-        if (j->pid > 0 && j->pid_start > 0 && (j->wish == WISH_NONE || j->wish == WISH_FINISH) &&
-            running_s(j) > (double)d->config.time_limit_s)
+        if (j->pid > 0 && j->pid_start > 0 && (j->wish == WISH_NONE || j->wish == WISH_FINISH) && limit_of(j) > 0 &&
+            running_s(j) > limit_of(j))
             supervise_wish(j, WISH_LIMIT);
     }
 }
