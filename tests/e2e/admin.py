@@ -51,12 +51,11 @@ def look_after(machine, section, user, said):
     if section == "Configuration":
         assert "srqd.conf: ok" in said, said
     if section == "Start":
-        assert "system service" in said and "/run/srq/srqd.sock" in said and "200 GiB" not in said, said
+        assert re.search(r"ok +state +/var/lib/srq, ", said), said
+        assert "system service" in said and "/run/srq/srqd.sock" in said, said
     if section == "A user's first job":
-        assert "first" in said and "done" in said and "in its directory" in said, said
+        assert "first" in said and "done" in said and re.search(r"directory +/var/lib/srq/jobs/", said), said
         assert machine.run("stat -c '%U %n' /home/anna/demo-w4/model.safetensors").stdout.startswith("anna "), "not hers"
-    if section == "A user's first job" and user == "bert":
-        raise AssertionError(said)
     if section == "Logs":
         assert ("job " in said and "anna" in said) if user is None else said != "", said
     if section == "Share of the machine":

@@ -81,7 +81,17 @@ static void check_socket(struct findings *f, const struct ctl *ctl, struct srq_p
         note(f, FINE, "socket", NULL, "%s (%s)", place->path, srq_socket_kind_name(place->kind));
 }
 
-static void check_daemon(struct findings *f, struct ctl *ctl, const struct srq_place *place)
+static void note_state(struct findings *f, const char *state, double bytes)
+{
+    bool low = bytes < DISK_LOW;
+    char n[CTL_HUMAN];
+
+    note(f, low ? WARNING : FINE, "state", low ? "srqctl gc frees the space of ended jobs" : NULL, "%s, %s free", state,
+         ctl_human_bytes(bytes, n));
+}
+
+/* *answered: what it said of its state folder. */
+static void check_daemon(struct findings *f, struct ctl *ctl, const struct srq_place *place, bool *answered)
 {
     struct srq_client_options o = { .socket = place->path,
                                     .user_only = ctl->user_only,
@@ -110,6 +120,8 @@ static void check_daemon(struct findings *f, struct ctl *ctl, const struct srq_p
         note(f, WARNING, "queue", "srqctl daemon drain --off", "the daemon drains: no job starts");
     if (ctl_str(info, "refusing")[0] != '\0')
         note(f, WARNING, "queue", NULL, "the daemon takes no jobs: %s", ctl_str(info, "refusing"));
+    note_state(f, ctl_str(info, "state_dir"), ctl_num(info, "disk.free_bytes"));
+    *answered = true;
     cJSON_Delete(info);
 }
 
@@ -166,9 +178,10 @@ static void check_products(struct findings *f)
     cJSON_Delete(answer);
 }
 
+/* Of a daemon of one's own, before it has run. */
 static void check_state(struct findings *f)
 {
-    char *state = srq_locate_state(), n[CTL_HUMAN];
+    char *state = srq_locate_state();
     struct srq_error err = { 0 };
     uint64_t bytes = 0;
 
@@ -180,9 +193,7 @@ static void check_state(struct findings *f)
     } else if (srq_disk_free(state, &bytes, &err) != 0) {
         note(f, WARNING, "state", NULL, "%s", err.text);
     } else {
-        ctl_human_bytes((double)bytes, n);
-        note(f, (double)bytes < DISK_LOW ? WARNING : FINE, "state",
-             (double)bytes < DISK_LOW ? "srqctl gc frees the space of ended jobs" : NULL, "%s, %s free", state, n);
+        note_state(f, state, (double)bytes);
     }
     srq_free(state);
 }
@@ -226,7 +237,7 @@ int ctl_cmd_doctor(struct ctl *ctl)
 {
     struct findings f = { .list = cJSON_CreateArray() };
     struct srq_place place;
-    bool found;
+    bool found, answered = false;
     cJSON *json;
     int rc;
 
@@ -234,11 +245,12 @@ int ctl_cmd_doctor(struct ctl *ctl)
     check_program(&f, "srqd", srq_daemon_program());
     check_program(&f, "srq-worker", ctl_worker_program());
     if (found)
-        check_daemon(&f, ctl, &place);
+        check_daemon(&f, ctl, &place, &answered);
     check_worker(&f);
     if (access(ctl_worker_program(), X_OK) == 0)
         check_products(&f);
-    check_state(&f);
+    if (!answered && !(found && place.kind == SRQ_SOCKET_SYSTEM))
+        check_state(&f);
     check_machine(&f);
     if (ctl->json) {
         json = cJSON_CreateObject();

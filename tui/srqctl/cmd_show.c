@@ -57,6 +57,7 @@ int ctl_cmd_show(struct ctl *ctl)
 {
     cJSON *job = NULL;
     char text[2048], n[CTL_HUMAN];
+    double used;
     int rc = ctl_connect(ctl, true);
 
     if (rc == CTL_OK)
@@ -65,6 +66,7 @@ int ctl_cmd_show(struct ctl *ctl)
         return rc;
     if (ctl->json)
         return ctl_print_json(job);
+    used = ctl_num(job, "disk_used_bytes");
     line("job", ctl_str(job, "job"));
     line("name", ctl_str(job, "name"));
     snprintf(text, sizeof(text), "%s%s%s%s%.1500s", ctl_str(job, "state"), ctl_str(job, "wish")[0] != '\0' ? ", " : "",
@@ -76,9 +78,9 @@ int ctl_cmd_show(struct ctl *ctl)
     snprintf(text, sizeof(text), "%.500s %.500s", ctl_str(job, "method"), ctl_str(job, "scheme"));
     line("method", text);
     line("output", ctl_str(job, "output"));
-    line("directory", ctl_str(job, "directory"));
-    if (!isnan(ctl_num(job, "disk_used_bytes")))
-        printf("%-10s %s in its directory\n", "disk", ctl_human_bytes(ctl_num(job, "disk_used_bytes"), n));
+    snprintf(text, sizeof(text), "%.2000s%s%s", ctl_str(job, "directory"), isnan(used) ? "" : ", ",
+             isnan(used) ? "" : ctl_human_bytes(used, n));
+    line("directory", text);
     if (!isnan(ctl_num(job, "spec.time_limit_s")))
         printf("%-10s %s at a stretch\n", "time limit", ctl_human_seconds(ctl_num(job, "spec.time_limit_s"), n));
     printf("%-10s %.0f\n", "priority", ctl_num(job, "priority"));

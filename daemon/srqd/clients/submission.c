@@ -156,7 +156,6 @@ static int fill_job(struct job *j, const struct submission *s, const cJSON *answ
     j->threads = threads > 0 && threads < 1e6 ? (int)threads : 0;
     j->memory_bytes = memory > 0 && memory < 1e18 ? (int64_t)memory : 0;
     j->disk_bytes = folder_bytes(answer);
-    j->used_disk = 0;
     j->time_limit_s = limit > 0 && limit < 1e9 ? limit : 0;
     j->before_bytes = number_in(answer, "size", "before_bytes");
     j->after_bytes = number_in(answer, "size", "after_bytes");

@@ -43,8 +43,8 @@ static void settle(struct srqd *d)
 
     TAILQ_FOREACH(j, &d->jobs, entry)
     {
-        if (!j->disk_wished && j->used_disk < 0)
-            j->used_disk = 0;
+        if (!j->disk_wished)
+            j->disk_unknown = false;
     }
 }
 

@@ -61,6 +61,7 @@ struct job {
     int64_t told_memory; /* the most that its worker says it planned or used; 0: not said */
     int64_t used_disk;   /* by its folder, as last measured; negative: not yet */
     bool disk_wished;    /* to be measured */
+    bool disk_unknown;   /* of an earlier srqd, not measured since */
     char stage[32], unit[32];
     double done, total, rate, eta_s; /* negative: unknown */
     int position;                    /* among those that wait, from 1; queue.c keeps it, and: */

@@ -24,7 +24,7 @@ static int compare(const struct job *a, const struct job *b, bool by_share)
 static void add(struct usage *u, const struct job *j)
 {
     u->disk += job_disk(j);
-    u->unmeasured += j->used_disk < 0;
+    u->unmeasured += j->disk_unknown;
     if (!job_active(j))
         return;
     u->running++;

@@ -134,6 +134,7 @@ static struct job *read_row(sqlite3_stmt *q, struct srqd *d)
     j->pid = (pid_t)sqlite3_column_int64(q, 29);
     j->pid_start = sqlite3_column_int64(q, 30);
     j->on_end_failure = store_column(q, 31);
+    j->disk_unknown = true;
     j->disk_bytes = sqlite3_column_int64(q, 32);
     j->time_limit_s = sqlite3_column_double(q, 33);
     if (j->owner == NULL || j->model == NULL || j->method == NULL || j->scheme == NULL || j->output == NULL) {
