@@ -151,6 +151,13 @@ def pause_frees_the_worker_and_resume_goes_on_where_it_was(d):
     c.call("job.pause", job=job)
     got = wait_state(c, job, "paused")
     assert got["pid"] is None and not alive(pid) and got["exit_code"] == 10
+    assert got["stage"] == "quantize" and got["done"] > 0 and got["total"] == 60, got
+    d.kill()
+    d.start()
+    c = d.client()
+    where = ("stage", "unit", "done", "total")
+    again = c.call("job.get", job=job)
+    assert [again[k] for k in where] == [got[k] for k in where], again
     c.call("job.resume", job=job)
     wait_state(c, job, "done")
     iters = [p["iter"] for b in range(4) for p in c.call("job.series", job=job, block=b)["points"]]

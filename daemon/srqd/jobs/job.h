@@ -53,21 +53,22 @@ struct job {
     int exit_code, exit_signal; /* -1: unknown */
     pid_t pid;                  /* 0: no worker */
     int64_t pid_start;          /* its start time in clock ticks since boot, as /proc/PID/stat says */
+    char stage[32], unit[32];   /* of a paused job: where it will go on */
+    double done, total, eta_s;  /* negative: unknown */
     bool dirty;                 /* the store could not take the last change */
 
     /* Only in memory. */
     int64_t heard_progress_seq;
-    int64_t told_seq;    /* last journal line that subscribers were told; 0: none since srqd started */
-    int64_t told_memory; /* the most that its worker says it planned or used; 0: not said */
-    int64_t used_disk;   /* by its folder, as last measured; negative: not yet */
-    bool disk_wished;    /* to be measured */
-    bool disk_unknown;   /* of an earlier srqd, not measured since */
-    char stage[32], unit[32];
-    double done, total, rate, eta_s; /* negative: unknown */
-    int position;                    /* among those that wait, from 1; queue.c keeps it, and: */
-    int64_t share;                   /* how many of its user's run or wait before it */
-    bool changing;                   /* srq-worker --change runs: no worker is started meanwhile */
-    struct worker *worker;           /* what those who run it keep with it */
+    int64_t told_seq;      /* last journal line that subscribers were told; 0: none since srqd started */
+    int64_t told_memory;   /* the most that its worker says it planned or used; 0: not said */
+    int64_t used_disk;     /* by its folder, as last measured; negative: not yet */
+    bool disk_wished;      /* to be measured */
+    double rate;           /* negative: unknown */
+    bool disk_unknown;     /* of an earlier srqd, not measured since */
+    int position;          /* among those that wait, from 1; queue.c keeps it, and: */
+    int64_t share;         /* how many of its user's run or wait before it */
+    bool changing;         /* srq-worker --change runs: no worker is started meanwhile */
+    struct worker *worker; /* what those who run it keep with it */
 };
 
 TAILQ_HEAD(job_list, job);

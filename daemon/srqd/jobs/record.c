@@ -86,10 +86,22 @@ int store_update(struct srq_store *s, const struct job *j, bool transition, int6
     sqlite3_bind_double(q, 16, j->after_bytes);
     sqlite3_bind_double(q, 17, j->average_bits);
     store_bind_text(q, 18, j->on_end_failure);
+    store_bind_text(q, 19, j->stage);
+    store_bind_text(q, 20, j->unit);
+    sqlite3_bind_double(q, 21, j->done);
+    sqlite3_bind_double(q, 22, j->total);
+    sqlite3_bind_double(q, 23, j->eta_s);
     rc = store_step(s, q, "write", err);
     if (rc == 0 && transition)
         rc = add_transition(s, j, by_uid, err);
     return store_commit(s, rc, err);
+}
+
+static void read_word(sqlite3_stmt *q, int at, char *out, size_t cap)
+{
+    const char *text = (const char *)sqlite3_column_text(q, at);
+
+    snprintf(out, cap, "%s", text != NULL ? text : "");
 }
 
 static struct job *read_row(sqlite3_stmt *q, struct srqd *d)
@@ -137,6 +149,13 @@ static struct job *read_row(sqlite3_stmt *q, struct srqd *d)
     j->disk_unknown = true;
     j->disk_bytes = sqlite3_column_int64(q, 32);
     j->time_limit_s = sqlite3_column_double(q, 33);
+    read_word(q, 34, j->stage, sizeof(j->stage));
+    read_word(q, 35, j->unit, sizeof(j->unit));
+    j->done = sqlite3_column_double(q, 36);
+    j->total = sqlite3_column_double(q, 37);
+    j->eta_s = sqlite3_column_double(q, 38);
+    if (j->state != SRQ_JOB_PAUSED)
+        job_forget_progress(j); /* its worker tells it */
     if (j->owner == NULL || j->model == NULL || j->method == NULL || j->scheme == NULL || j->output == NULL) {
         job_free(j);
         return NULL;

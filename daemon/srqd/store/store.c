@@ -29,6 +29,10 @@ static const char *const migrations[] = {
     "ALTER TABLE jobs ADD COLUMN on_end_failure TEXT",
     "ALTER TABLE jobs ADD COLUMN disk_bytes INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE jobs ADD COLUMN time_limit_s REAL NOT NULL DEFAULT 0",
+    "ALTER TABLE jobs ADD COLUMN stage TEXT; ALTER TABLE jobs ADD COLUMN unit TEXT;"
+    "ALTER TABLE jobs ADD COLUMN done REAL NOT NULL DEFAULT -1;"
+    "ALTER TABLE jobs ADD COLUMN total REAL NOT NULL DEFAULT -1;"
+    "ALTER TABLE jobs ADD COLUMN eta_s REAL NOT NULL DEFAULT -1",
 };
 #define SCHEMA_VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
 
@@ -43,13 +47,14 @@ static const char *const statements[STORE_STATEMENTS] = {
     [STORE_UPDATE] =
     "UPDATE jobs SET state=?2, reason=?3, wish=?4, priority=?5, started=?6, ended=?7, restarts=?8, deaths=?9,"
     " progress_seq=?10, last_seq=?11, exit_code=?12, exit_signal=?13, pid=?14, pid_start=?15,"
-    " after_bytes=?16, average_bits=?17, on_end_failure=?18 WHERE id=?1",
+    " after_bytes=?16, average_bits=?17, on_end_failure=?18, stage=?19, unit=?20, done=?21, total=?22,"
+    " eta_s=?23 WHERE id=?1",
     [STORE_TRANSITION] = "INSERT INTO transitions VALUES(?1, ?2, ?3, ?4, ?5)",
     [STORE_LOAD] =
     "SELECT id, number, uid, gid, owner, name, model, method, scheme, output, on_end, submitted, threads,"
     " memory_bytes, before_bytes, after_bytes, average_bits, state, reason, wish, priority, started, ended, restarts,"
-    " deaths, progress_seq, last_seq, exit_code, exit_signal, pid, pid_start, on_end_failure, disk_bytes, time_limit_s"
-    " FROM jobs ORDER BY number",
+    " deaths, progress_seq, last_seq, exit_code, exit_signal, pid, pid_start, on_end_failure, disk_bytes, time_limit_s,"
+    " stage, unit, done, total, eta_s FROM jobs ORDER BY number",
     [STORE_REMOVE] = "DELETE FROM jobs WHERE id=?1",
     [STORE_TEXTS] = "SELECT spec, planned FROM jobs WHERE id=?1",
 };
