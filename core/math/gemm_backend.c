@@ -10,11 +10,13 @@
 #include <stdlib.h>
 
 static const struct srq_gemm_engine *const engines[] = {
+#ifdef SRQ_PANEL_KERNELS
+    &srq_gemm_amx,      &srq_gemm_avx512_bf16,
+#endif
 #ifdef HAVE_DNNL
     &srq_gemm_onednn,
 #endif
-    &srq_gemm_openblas,
-    &srq_gemm_plain,
+    &srq_gemm_openblas, &srq_gemm_plain,
 };
 #define ENGINES ((int)(sizeof(engines) / sizeof(engines[0])))
 
@@ -60,7 +62,8 @@ static bool usable(const struct srq_gemm_engine *e, struct srq_error *err)
     return true;
 }
 
-static const struct srq_gemm_engine *find_usable(const char *name)
+/* `quiet`: one that this processor cannot run is passed over without a word. */
+static const struct srq_gemm_engine *find_usable(const char *name, bool quiet)
 {
     struct srq_error err = { 0 };
 
@@ -69,7 +72,8 @@ static const struct srq_gemm_engine *find_usable(const char *name)
             continue;
         if (usable(engines[i], &err))
             return engines[i];
-        srq_log(SRQ_LOG_WARN, "GEMM backend %s is not used: %s", name, err.text);
+        if (!quiet || err.code != SRQ_EUNSUPPORTED)
+            srq_log(SRQ_LOG_WARN, "GEMM backend %s is not used: %s", name, err.text);
     }
     return NULL;
 }
@@ -96,10 +100,37 @@ static bool known(const char *name)
     return false;
 }
 
+static bool is_panels(const char *name)
+{
+    return strcmp(name, "amx") == 0 || strcmp(name, "avx512_bf16") == 0;
+}
+
+/* The one asked for, else the first that runs here. */
+static const struct srq_gemm_engine *find_panels(const char *backend, bool automatic)
+{
+    const struct srq_gemm_engine *e;
+
+    if (!automatic)
+        return is_panels(backend) ? find_usable(backend, false) : NULL;
+    e = find_usable("amx", true);
+    return e != NULL ? e : find_usable("avx512_bf16", true);
+}
+
+/* "amx, avx512_bf16, onednn, openblas, plain": those of this build. */
+static const char *choices(char *out, size_t cap)
+{
+    size_t used = 0;
+
+    for (int i = 0; i < ENGINES && used < cap; i++)
+        used += (size_t)snprintf(out + used, cap - used, "%s%s", i > 0 ? ", " : "", engines[i]->name);
+    return out;
+}
+
 int srq_gemm_start(const char *backend, struct srq_error *err)
 {
-    const struct srq_gemm_engine *plain, *blas = NULL, *dnnl = NULL;
+    const struct srq_gemm_engine *plain, *panels, *blas = NULL, *dnnl = NULL;
     struct srq_error why = { 0 };
+    char list[128];
     bool automatic;
 
     if (backend == NULL || backend[0] == '\0')
@@ -108,21 +139,22 @@ int srq_gemm_start(const char *backend, struct srq_error *err)
         backend = "auto";
     automatic = strcmp(backend, "auto") == 0;
     if (!automatic && !known(backend))
-        return srq_fail_field(err, -SRQ_EINVAL, "gemm", "GEMM backend \"%s\" is not one of auto, openblas, %splain",
-                              backend, known("onednn") ? "onednn, " : "(onednn is not in this build,) ");
+        return srq_fail_field(err, -SRQ_EINVAL, "gemm", "GEMM backend \"%s\" is not one of auto, %s", backend,
+                              choices(list, sizeof(list)));
     if (!usable(&srq_gemm_plain, &why)) /* the last resort: nothing to fall back to */
         return srq_fail_field(err, -(why.code != 0 ? why.code : SRQ_ENUMERIC), "gemm", "GEMM backend plain: %s",
                               why.text);
     plain = &srq_gemm_plain;
-    if (automatic || strcmp(backend, "openblas") == 0)
-        blas = find_usable("openblas");
-    if ((automatic && known("onednn")) || strcmp(backend, "onednn") == 0)
-        dnnl = find_usable("onednn");
-    if (!automatic && blas == NULL && dnnl == NULL && strcmp(backend, "plain") != 0)
+    panels = find_panels(backend, automatic);
+    if (automatic || panels != NULL || strcmp(backend, "openblas") == 0)
+        blas = find_usable("openblas", false);
+    if ((automatic && panels == NULL && known("onednn")) || strcmp(backend, "onednn") == 0)
+        dnnl = find_usable("onednn", automatic);
+    if (!automatic && panels == NULL && blas == NULL && dnnl == NULL && strcmp(backend, "plain") != 0)
         return srq_fail_field(err, -SRQ_ENUMERIC, "gemm", "GEMM backend %s was asked for and cannot be used here",
                               backend);
     for_f32 = blas != NULL ? blas : dnnl != NULL ? dnnl : plain;
-    for_bf16 = dnnl != NULL && dnnl->native(SRQ_BF16) ? dnnl : plain;
+    for_bf16 = panels != NULL ? panels : dnnl != NULL && dnnl->native(SRQ_BF16) ? dnnl : plain;
     describe();
     return srq_int8_start(NULL, err);
 }

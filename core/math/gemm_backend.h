@@ -27,6 +27,9 @@ struct srq_gemm_engine {
 };
 
 extern const struct srq_gemm_engine srq_gemm_openblas, srq_gemm_plain;
+#ifdef SRQ_PANEL_KERNELS
+extern const struct srq_gemm_engine srq_gemm_amx, srq_gemm_avx512_bf16;
+#endif
 #ifdef HAVE_DNNL
 extern const struct srq_gemm_engine srq_gemm_onednn;
 #endif

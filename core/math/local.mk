@@ -2,7 +2,8 @@ core_libsrq_la_SOURCES += core/math/team.c core/math/team.h core/math/gemm_backe
 	core/math/gemm_backend.h core/math/gemm_check.c core/math/gemm_openblas.c core/math/gemm_onednn.c \
 	core/math/gemm_plain.c core/math/gemm_rehearse.c core/math/kernels.c core/math/kernels.h core/math/vec.h \
 	core/math/symmetric.c core/math/symmetric.h core/math/int8_backend.c core/math/int8.h core/math/int8_backend.h \
-	core/math/int8_check.c core/math/int8_onednn.c core/math/int8_plain.c
+	core/math/int8_check.c core/math/int8_onednn.c core/math/int8_plain.c \
+	core/math/gemm_panels.c core/math/panels.h core/math/panels_plain.c
 core_libsrq_la_LIBADD += $(kernel_libs)
 
 # The kernels once per instruction set, picked at run time. Products and sums are contracted where the set has FMA.
@@ -16,6 +17,14 @@ kernel_libs += core/math/libkernels_avx2.la core/math/libkernels_avx512.la core/
 	core/math/libint8_vnni.la
 noinst_LTLIBRARIES += core/math/libkernels_avx2.la core/math/libkernels_avx512.la core/math/libint8_avx2.la \
 	core/math/libint8_vnni.la
+if X86_PANELS
+kernel_libs += core/math/libpanels_avx512.la core/math/libpanels_amx.la
+noinst_LTLIBRARIES += core/math/libpanels_avx512.la core/math/libpanels_amx.la
+core_math_libpanels_avx512_la_SOURCES = core/math/panels_avx512.c
+core_math_libpanels_avx512_la_CFLAGS = $(AM_CFLAGS) -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512bf16
+core_math_libpanels_amx_la_SOURCES = core/math/panels_amx.c
+core_math_libpanels_amx_la_CFLAGS = $(AM_CFLAGS) -mamx-tile -mamx-bf16
+endif
 core_math_libint8_avx2_la_SOURCES = core/math/int8_isa.c
 core_math_libint8_avx2_la_CPPFLAGS = $(AM_CPPFLAGS) -DSRQ_INT8_ENGINE=srq_int8_avx2
 core_math_libint8_avx2_la_CFLAGS = $(AM_CFLAGS) -mavx2

@@ -28,7 +28,7 @@ struct bench_gemm_row {
     int64_t out, in;
     double seconds[BENCH_PRODUCTS]; /* the fastest of several */
 };
-#define BENCH_GEMM_ROWS 32
+#define BENCH_GEMM_ROWS 48
 
 /* Every backend of this build, F32 and BF16. Returns the number of rows. */
 int bench_gemm(struct bench_gemm_row rows[BENCH_GEMM_ROWS], bool quick);

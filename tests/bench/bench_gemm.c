@@ -9,7 +9,7 @@
 const char *const bench_product_names[BENCH_PRODUCTS] = { "y = x W'", "dx = dy W", "dW = dy' x" };
 
 static const int64_t shapes[][2] = { { 576, 576 }, { 192, 576 }, { 1536, 576 }, { 576, 1536 } };
-static const char *const backends[] = { "openblas", "onednn", "plain" };
+static const char *const backends[] = { "amx", "avx512_bf16", "openblas", "onednn", "plain" };
 
 struct operands {
     void *x, *w, *dy, *y, *dx;

@@ -254,6 +254,48 @@ static void plain_products_agree_with_sums_in_double(void **state)
     check_backend("plain");
 }
 
+SKIPPABLE(avx512_bf16_products_agree_with_sums_in_double);
+SKIPPABLE(amx_products_agree_with_sums_in_double);
+
+#ifdef SRQ_PANEL_KERNELS
+static bool runs_here(const char *name)
+{
+    struct srq_error err;
+    bool runs = srq_gemm_start(name, &err) == 0;
+
+    srq_gemm_stop();
+    return runs;
+}
+#endif
+
+static void avx512_bf16_products_agree_with_sums_in_double(void **state)
+{
+    (void)state;
+#ifdef SRQ_PANEL_KERNELS
+    if (!runs_here("avx512_bf16")) {
+        skip_because(avx512_bf16_products_agree_with_sums_in_double, "this processor has no AVX512-BF16");
+        return;
+    }
+    check_backend("avx512_bf16");
+#else
+    skip_because(avx512_bf16_products_agree_with_sums_in_double, "this build has no such kernels");
+#endif
+}
+
+static void amx_products_agree_with_sums_in_double(void **state)
+{
+    (void)state;
+#ifdef SRQ_PANEL_KERNELS
+    if (!runs_here("amx")) {
+        skip_because(amx_products_agree_with_sums_in_double, "this processor has no AMX, or the system keeps it");
+        return;
+    }
+    check_backend("amx");
+#else
+    skip_because(amx_products_agree_with_sums_in_double, "this build has no such kernels");
+#endif
+}
+
 SKIPPABLE(onednn_products_agree_with_sums_in_double);
 
 static void onednn_products_agree_with_sums_in_double(void **state)
@@ -577,6 +619,8 @@ int main(void)
         cmocka_unit_test(thread_counts_out_of_range_are_refused),
         cmocka_unit_test(openblas_products_agree_with_sums_in_double),
         cmocka_unit_test(plain_products_agree_with_sums_in_double),
+        skippable_unit_test(avx512_bf16_products_agree_with_sums_in_double),
+        skippable_unit_test(amx_products_agree_with_sums_in_double),
         skippable_unit_test(onednn_products_agree_with_sums_in_double),
         cmocka_unit_test(products_inside_a_parallel_region_agree),
         cmocka_unit_test(a_product_repeats_bit_by_bit),

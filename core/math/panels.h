@@ -1,0 +1,64 @@
+/* BF16 products by srq's own kernels. B lies in panels: strips of SRQ_PANEL_COLS columns, [pairs][SRQ_PANEL_COLS][2], a
+ * pair being two elements of a column that follow each other, those beyond the end 0. A lies in rows, whose elements
+ * follow each other. A kernel gets a few rows of A and one panel; everything else is done around it (gemm_panels.c).
+ * For core/math only. */
+#ifndef SRQ_MATH_PANELS_H
+#define SRQ_MATH_PANELS_H
+
+#include "core/math/gemm_backend.h"
+
+#define SRQ_PANEL_COLS 32
+
+/* c[r][j] (row stride ldc) = sum over i < 2 * pairs of a[r*lda + i] b[i/2][j][i%2]; `add`: to what c holds. */
+struct srq_panel_tile {
+    int64_t pairs;
+    const uint16_t *a;
+    int64_t lda;
+    const uint16_t *b;
+    float *c;
+    int64_t ldc;
+    bool add;
+};
+
+struct srq_panel_kernel {
+    const char *name;
+    int rows;     /* of a full tile */
+    int row_step; /* rows of a call are a multiple of it: those beyond the end are read, and written to c */
+    int k_step;   /* so is k: a multiple of 2 */
+    /* Whether processor and system let it run here. */
+    bool (*usable)(void);
+    /* Around the calls of one thread; NULL: nothing has to be done. */
+    void (*enter)(void);
+    void (*leave)(void);
+    void (*tile)(const struct srq_panel_tile *t, int rows);
+};
+
+/* A copy of a matrix for a kernel; what lies beyond its end is 0. */
+struct srq_panel_source {
+    const uint16_t *data;
+    int64_t ld;
+    bool across; /* element (r, i) of what is made is at data[i*ld + r], else at data[r*ld + i] */
+};
+
+/* Panel of columns [col, col + SRQ_PANEL_COLS) of n, its k elements padded to `pairs`: column j of it are the elements
+ * (j, 0 … k) of the source. */
+typedef void (*srq_pack_panel)(const struct srq_panel_source *s, int64_t col, int64_t n, int64_t k, int64_t pairs,
+                               uint16_t *to);
+/* Rows [row, row + rows) of m, `padded` of them made, each of k elements, padded to a row stride of `ld`. */
+typedef void (*srq_pack_rows)(const struct srq_panel_source *s, int64_t row, int64_t rows, int64_t padded, int64_t k,
+                              uint16_t *to, int64_t ld);
+
+#ifdef SRQ_PANEL_KERNELS
+extern const struct srq_panel_kernel srq_panels_amx, srq_panels_avx512;
+void srq_pack_panel_avx512(const struct srq_panel_source *s, int64_t col, int64_t n, int64_t k, int64_t pairs,
+                           uint16_t *to);
+void srq_pack_rows_avx512(const struct srq_panel_source *s, int64_t row, int64_t rows, int64_t padded, int64_t k,
+                          uint16_t *to, int64_t ld);
+#endif
+/* The same in plain C (the oracle of tests). */
+void srq_pack_panel_plain(const struct srq_panel_source *s, int64_t col, int64_t n, int64_t k, int64_t pairs,
+                          uint16_t *to);
+void srq_pack_rows_plain(const struct srq_panel_source *s, int64_t row, int64_t rows, int64_t padded, int64_t k,
+                         uint16_t *to, int64_t ld);
+
+#endif

@@ -1,0 +1,195 @@
+/* Tiles by VDPBF16PS: 14 rows by two vectors of columns, 28 sums in registers. */
+#include "core/math/panels.h"
+
+#include <immintrin.h>
+
+#define INLINE static inline __attribute__((always_inline))
+#define ROWS 14
+
+INLINE __m512bh pair(const uint16_t *p)
+{
+    int32_t two;
+
+    memcpy(&two, p, sizeof(two));
+    return (__m512bh)_mm512_set1_epi32(two);
+}
+
+/* Row r is reached from every third one: as many addresses as there are registers for. */
+INLINE const uint16_t *row_at(const uint16_t *const *thirds, int64_t lda, int r)
+{
+    return thirds[r / 3] + r % 3 * lda;
+}
+
+INLINE void add_rows(const struct srq_panel_tile *t, const int rows)
+{
+    const uint16_t *thirds[(ROWS + 2) / 3], *b = t->b;
+    const int64_t lda = t->lda;
+    __m512 sum[ROWS][2];
+
+#pragma GCC unroll 5
+    for (int i = 0; i < (rows + 2) / 3; i++)
+        thirds[i] = t->a + i * 3 * lda;
+#pragma GCC unroll 14
+    for (int r = 0; r < rows; r++) {
+        sum[r][0] = t->add ? _mm512_loadu_ps(t->c + r * t->ldc) : _mm512_setzero_ps();
+        sum[r][1] = t->add ? _mm512_loadu_ps(t->c + r * t->ldc + 16) : _mm512_setzero_ps();
+    }
+    for (int64_t p = 0; p < t->pairs; p++, b += 2 * SRQ_PANEL_COLS) {
+        const __m512bh b0 = (__m512bh)_mm512_loadu_si512(b), b1 = (__m512bh)_mm512_loadu_si512(b + 32);
+
+#pragma GCC unroll 14
+        for (int r = 0; r < rows; r++) {
+            const __m512bh a = pair(row_at(thirds, lda, r));
+
+            sum[r][0] = _mm512_dpbf16_ps(sum[r][0], a, b0);
+            sum[r][1] = _mm512_dpbf16_ps(sum[r][1], a, b1);
+        }
+#pragma GCC unroll 5
+        for (int i = 0; i < (rows + 2) / 3; i++)
+            thirds[i] += 2;
+    }
+#pragma GCC unroll 14
+    for (int r = 0; r < rows; r++) {
+        _mm512_storeu_ps(t->c + r * t->ldc, sum[r][0]);
+        _mm512_storeu_ps(t->c + r * t->ldc + 16, sum[r][1]);
+    }
+}
+
+static void tile(const struct srq_panel_tile *t, int rows)
+{
+    struct srq_panel_tile rest = *t;
+
+    if (rows == ROWS) {
+        add_rows(t, ROWS);
+        return;
+    }
+    for (; rows >= 4; rows -= 4, rest.a += 4 * rest.lda, rest.c += 4 * rest.ldc)
+        add_rows(&rest, 4);
+    for (; rows > 0; rows--, rest.a += rest.lda, rest.c += rest.ldc)
+        add_rows(&rest, 1);
+}
+
+static bool usable(void)
+{
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512f") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl");
+}
+
+const struct srq_panel_kernel srq_panels_avx512 = {
+    .name = "avx512_bf16", .rows = ROWS, .row_step = 1, .k_step = 2, .usable = usable, .tile = tile
+};
+
+/* ---- packing ---- */
+
+/* 16 vectors of 16 dwords become their columns. */
+INLINE void transpose(__m512i r[16])
+{
+    __m512i t[16];
+
+#pragma GCC unroll 8
+    for (int i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 16; i += 4) {
+        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+    }
+    /* r[4g + c]: in its lane l the dwords of rows 4g … 4g + 3 of column 4l + c. */
+#pragma GCC unroll 4
+    for (int c = 0; c < 4; c++) {
+        const __m512i a = _mm512_shuffle_i32x4(r[c], r[4 + c], 0x88), b = _mm512_shuffle_i32x4(r[c], r[4 + c], 0xdd);
+        const __m512i d = _mm512_shuffle_i32x4(r[8 + c], r[12 + c], 0x88),
+                      e = _mm512_shuffle_i32x4(r[8 + c], r[12 + c], 0xdd);
+
+        t[c] = _mm512_shuffle_i32x4(a, d, 0x88);
+        t[8 + c] = _mm512_shuffle_i32x4(a, d, 0xdd);
+        t[4 + c] = _mm512_shuffle_i32x4(b, e, 0x88);
+        t[12 + c] = _mm512_shuffle_i32x4(b, e, 0xdd);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++)
+        r[i] = t[i];
+}
+
+/* The first `n` of 32 elements; the rest 0. */
+INLINE __m512i some(const uint16_t *p, int64_t n)
+{
+    return n >= 32 ? _mm512_loadu_si512(p)
+           : n > 0 ? _mm512_maskz_loadu_epi16((__mmask32)(((uint64_t)1 << n) - 1), p)
+                   : _mm512_setzero_si512();
+}
+
+/* Rows `i` and `i + 1` of the source, 32 elements from `at` on, element by element: pairs of columns at … and at + 16 …
+ */
+INLINE void interleave(const struct srq_panel_source *s, int64_t i, int64_t k, int64_t at, int64_t n, __m512i *lo,
+                       __m512i *hi)
+{
+    const __m512i even = i < k ? some(s->data + i * s->ld + at, n) : _mm512_setzero_si512();
+    const __m512i odd = i + 1 < k ? some(s->data + (i + 1) * s->ld + at, n) : _mm512_setzero_si512();
+    const __m512i a = _mm512_unpacklo_epi16(even, odd), b = _mm512_unpackhi_epi16(even, odd);
+    const __m512i first = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0),
+                  last = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
+
+    *lo = _mm512_permutex2var_epi64(a, first, b);
+    *hi = _mm512_permutex2var_epi64(a, last, b);
+}
+
+/* 16 rows of 16 pairs each, from element `at` on. */
+INLINE void load_rows(const struct srq_panel_source *s, int64_t row, int64_t rows, int64_t at, int64_t k, __m512i r[16])
+{
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++)
+        r[i] = i < rows ? some(s->data + (row + i) * s->ld + at, k - at) : _mm512_setzero_si512();
+}
+
+void srq_pack_panel_avx512(const struct srq_panel_source *s, int64_t col, int64_t n, int64_t k, int64_t pairs,
+                           uint16_t *to)
+{
+    __m512i r[16];
+
+    if (s->across) {
+        for (int64_t p = 0; p < pairs; p++) {
+            interleave(s, 2 * p, k, col, n - col, &r[0], &r[1]);
+            _mm512_storeu_si512(to + p * 64, r[0]);
+            _mm512_storeu_si512(to + p * 64 + 32, r[1]);
+        }
+        return;
+    }
+    for (int64_t p = 0; p < pairs; p += 16) {
+        for (int half = 0; half < 2; half++) {
+            load_rows(s, col + 16 * half, n - col - 16 * half, 2 * p, k, r);
+            transpose(r);
+            for (int i = 0; i < 16 && p + i < pairs; i++)
+                _mm512_storeu_si512(to + (p + i) * 64 + 32 * half, r[i]);
+        }
+    }
+}
+
+void srq_pack_rows_avx512(const struct srq_panel_source *s, int64_t row, int64_t rows, int64_t padded, int64_t k,
+                          uint16_t *to, int64_t ld)
+{
+    __m512i lo[16], hi[16];
+
+    for (int64_t r = 0; !s->across && r < padded; r++)
+        for (int64_t i = 0; i < ld; i += 32)
+            _mm512_storeu_si512(to + r * ld + i,
+                                r < rows ? some(s->data + (row + r) * s->ld + i, k - i) : _mm512_setzero_si512());
+    for (int64_t r = 0; s->across && r < padded; r += 32) {
+        for (int64_t i = 0; i < ld; i += 32) {
+            for (int p = 0; p < 16; p++)
+                interleave(s, i + 2 * p, k, row + r, rows - r, &lo[p], &hi[p]);
+            transpose(lo);
+            transpose(hi);
+            for (int p = 0; p < 16 && r + p < padded; p++)
+                _mm512_storeu_si512(to + (r + p) * ld + i, lo[p]);
+            for (int p = 0; p < 16 && r + 16 + p < padded; p++)
+                _mm512_storeu_si512(to + (r + 16 + p) * ld + i, hi[p]);
+        }
+    }
+}

@@ -1,0 +1,262 @@
+/* Panels and tiles of BF16 products. The AMX kernel runs here on any processor: its instructions are stood in for by
+ * plain C that does what the instruction set reference says of them. */
+#include "test.h"
+
+#include "core/math/panels.h"
+#include "tests/unit/skip.h"
+
+#include "core/base/rng.h"
+#include "core/tensor/dtype.h"
+
+#include <math.h>
+
+#define K_MAX 140
+#define ROWS_MAX 33
+
+static uint16_t element(uint64_t stream, int64_t i)
+{
+    return srq_f32_to_bf16((float)(2 * srq_rng_uniform(5, stream, (uint64_t)i) - 1));
+}
+
+static const int64_t shapes[][2] = { { 1, 1 }, { 7, 2 }, { 16, 31 }, { 31, 32 }, { 32, 33 }, { 33, 64 }, { 5, 139 } };
+#define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
+
+static void plain_panels_hold_pairs_and_zeros(void **state)
+{
+    const uint16_t m[2][3] = { { 1, 2, 3 }, { 4, 5, 6 } }; /* [2, 3] */
+    const struct srq_panel_source along = { m[0], 3, false }, across = { m[0], 3, true };
+    uint16_t to[4 * SRQ_PANEL_COLS], rows[2 * 4];
+
+    (void)state;
+    srq_pack_panel_plain(&along, 0, 2, 3, 2, to); /* two columns of three elements */
+    assert_true(to[0] == 1 && to[1] == 2 && to[2] == 4 && to[3] == 5 && to[4] == 0);
+    assert_true(to[64] == 3 && to[65] == 0 && to[66] == 6 && to[67] == 0);
+    srq_pack_panel_plain(&across, 0, 3, 2, 1, to); /* three columns of two */
+    assert_true(to[0] == 1 && to[1] == 4 && to[2] == 2 && to[3] == 5 && to[4] == 3 && to[5] == 6 && to[6] == 0);
+    srq_pack_rows_plain(&across, 1, 2, 2, 2, rows, 4);
+    assert_true(rows[0] == 2 && rows[1] == 5 && rows[2] == 0 && rows[4] == 3 && rows[5] == 6 && rows[7] == 0);
+}
+
+SKIPPABLE(vectors_pack_what_plain_c_packs);
+SKIPPABLE(an_avx512_tile_is_the_sum_of_products);
+SKIPPABLE(an_amx_tile_is_the_sum_of_products);
+
+#ifdef SRQ_PANEL_KERNELS
+
+static void compare_packing(int64_t n, int64_t k, bool across)
+{
+    const int64_t ld = (across ? n : k) + 3, pairs = (k + 31) / 32 * 16, wide = 2 * pairs;
+    uint16_t src[(K_MAX + 3) * (ROWS_MAX + 3)], want[K_MAX * 64 + 64], got[K_MAX * 64 + 64];
+    const struct srq_panel_source s = { src, ld, across };
+
+    for (int64_t i = 0; i < ld * (across ? k : n); i++)
+        src[i] = element(1, i);
+    for (int64_t p = (k + 1) / 2; p <= pairs; p++) { /* panels of every padding */
+        for (int64_t col = 0; col < n; col += SRQ_PANEL_COLS) {
+            memset(got, 0xff, sizeof(got));
+            memset(want, 0xff, sizeof(want));
+            srq_pack_panel_plain(&s, col, n, k, p, want);
+            srq_pack_panel_avx512(&s, col, n, k, p, got);
+            assert_memory_equal(got, want, sizeof(want));
+        }
+    }
+    for (int64_t row = 0; row < n; row += 14) {
+        int64_t rows = n - row < 14 ? n - row : 14, padded = rows + row % 3;
+
+        memset(got, 0xff, sizeof(got));
+        memset(want, 0xff, sizeof(want));
+        srq_pack_rows_plain(&s, row, rows, padded, k, want, wide);
+        srq_pack_rows_avx512(&s, row, rows, padded, k, got, wide);
+        assert_memory_equal(got, want, sizeof(want));
+    }
+}
+
+/* Every number of rows that a kernel takes, sums begun and gone on with, beside rows that are not its own. */
+static void check_tile(const struct srq_panel_kernel *kernel, int rows, int64_t k, bool add)
+{
+    const int64_t padded = (k + kernel->k_step - 1) / kernel->k_step * kernel->k_step, lda = padded + 8, ldc = 40;
+    uint16_t a[ROWS_MAX * (K_MAX + 40)], b[(K_MAX + 32) * SRQ_PANEL_COLS];
+    float c[ROWS_MAX * 40];
+    const struct srq_panel_tile t = { padded / 2, a, lda, b, c, ldc, add };
+
+    for (int64_t i = 0; i < rows * lda; i++)
+        a[i] = i % lda < k ? element(2, i) : 0;
+    for (int64_t i = 0; i < padded * SRQ_PANEL_COLS; i++)
+        b[i] = element(3, i);
+    for (int i = 0; i < ROWS_MAX * 40; i++)
+        c[i] = (float)i / 64;
+    if (kernel->enter != NULL)
+        kernel->enter();
+    kernel->tile(&t, rows);
+    if (kernel->leave != NULL)
+        kernel->leave();
+    for (int r = 0; r < ROWS_MAX; r++) {
+        for (int j = 0; j < 40; j++) {
+            const float was = (float)(r * 40 + j) / 64;
+            double sum = add ? was : 0, size = fabs(sum);
+
+            for (int64_t i = 0; j < SRQ_PANEL_COLS && r < rows && i < k; i++) {
+                double term = (double)srq_bf16_to_f32(a[r * lda + i]) *
+                              srq_bf16_to_f32(b[(i / 2 * SRQ_PANEL_COLS + j) * 2 + i % 2]);
+
+                sum += term;
+                size += fabs(term);
+            }
+            if (j >= SRQ_PANEL_COLS || r >= rows)
+                assert_true(c[r * 40 + j] == was);
+            else if (!(fabs(c[r * 40 + j] - sum) <= 2e-6 * (size + 1)))
+                fail_msg("%s, %d rows, k %d: (%d,%d) is %g, not %g", kernel->name, rows, (int)k, r, j,
+                         (double)c[r * 40 + j], sum);
+        }
+    }
+}
+
+static void check_kernel(const struct srq_panel_kernel *kernel)
+{
+    for (int rows = kernel->row_step; rows <= kernel->rows; rows += kernel->row_step)
+        for (size_t s = 0; s < SHAPES; s++)
+            for (int add = 0; add < 2; add++)
+                check_tile(kernel, rows, shapes[s][1], add != 0);
+}
+
+/* ---- tiles in plain C ---- */
+
+static struct {
+    bool set;
+    uint32_t dwords[16][16];
+} tiles[8];
+
+static void emulated_config(const void *config)
+{
+    const uint8_t *c = config;
+
+    assert_int_equal(c[0], 1);
+    for (int i = 0; i < 8; i++) {
+        assert_true(c[16 + 2 * i] == 64 && c[17 + 2 * i] == 0 && c[48 + i] == 16);
+        tiles[i].set = true;
+    }
+}
+
+static void emulated_release(void)
+{
+    memset(tiles, 0, sizeof(tiles));
+}
+
+static void emulated_zero(int t)
+{
+    assert_true(tiles[t].set);
+    memset(tiles[t].dwords, 0, sizeof(tiles[t].dwords));
+}
+
+static void emulated_load(int t, const void *p, int64_t step)
+{
+    assert_true(tiles[t].set);
+    for (int r = 0; r < 16; r++)
+        memcpy(tiles[t].dwords[r], (const char *)p + r * step, 64);
+}
+
+static void emulated_store(int t, void *p, int64_t step)
+{
+    assert_true(tiles[t].set);
+    for (int r = 0; r < 16; r++)
+        memcpy((char *)p + r * step, tiles[t].dwords[r], 64);
+}
+
+static void emulated_dot(int c, int a, int b)
+{
+    for (int m = 0; m < 16; m++) {
+        for (int k = 0; k < 16; k++) {
+            for (int n = 0; n < 16; n++) {
+                const uint32_t x = tiles[a].dwords[m][k], y = tiles[b].dwords[k][n];
+                float sum;
+
+                memcpy(&sum, &tiles[c].dwords[m][n], sizeof(sum));
+                sum += srq_bf16_to_f32((uint16_t)x) * srq_bf16_to_f32((uint16_t)y);
+                sum += srq_bf16_to_f32((uint16_t)(x >> 16)) * srq_bf16_to_f32((uint16_t)(y >> 16));
+                memcpy(&tiles[c].dwords[m][n], &sum, sizeof(sum));
+            }
+        }
+    }
+}
+
+#include <immintrin.h>
+
+#undef _tile_loadconfig
+#undef _tile_release
+#undef _tile_zero
+#undef _tile_loadd
+#undef _tile_stored
+#undef _tile_dpbf16ps
+#define _tile_loadconfig emulated_config
+#define _tile_release emulated_release
+#define _tile_zero emulated_zero
+#define _tile_loadd emulated_load
+#define _tile_stored emulated_store
+#define _tile_dpbf16ps emulated_dot
+#define srq_panels_amx emulated_amx
+extern const struct srq_panel_kernel emulated_amx;
+#include "core/math/panels_amx.c"
+
+static void vectors_pack_what_plain_c_packs(void **state)
+{
+    (void)state;
+    if (!srq_panels_avx512.usable()) {
+        skip_because(vectors_pack_what_plain_c_packs, "this processor has no AVX512-BF16");
+        return;
+    }
+    for (size_t s = 0; s < SHAPES; s++)
+        for (int across = 0; across < 2; across++)
+            compare_packing(shapes[s][0], shapes[s][1], across != 0);
+}
+
+static void an_avx512_tile_is_the_sum_of_products(void **state)
+{
+    (void)state;
+    if (!srq_panels_avx512.usable()) {
+        skip_because(an_avx512_tile_is_the_sum_of_products, "this processor has no AVX512-BF16");
+        return;
+    }
+    check_kernel(&srq_panels_avx512);
+}
+
+static void an_amx_tile_is_the_sum_of_products(void **state)
+{
+    (void)state;
+    check_kernel(&emulated_amx);
+    for (int i = 0; i < 8; i++)
+        assert_false(tiles[i].set); /* given back */
+}
+
+#else
+
+static void vectors_pack_what_plain_c_packs(void **state)
+{
+    (void)state;
+    skip_because(vectors_pack_what_plain_c_packs, "this build has no such kernels");
+}
+
+static void an_avx512_tile_is_the_sum_of_products(void **state)
+{
+    (void)state;
+    skip_because(an_avx512_tile_is_the_sum_of_products, "this build has no such kernels");
+}
+
+static void an_amx_tile_is_the_sum_of_products(void **state)
+{
+    (void)state;
+    skip_because(an_amx_tile_is_the_sum_of_products, "this build has no such kernels");
+}
+
+#endif
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(plain_panels_hold_pairs_and_zeros),
+        skippable_unit_test(vectors_pack_what_plain_c_packs),
+        skippable_unit_test(an_avx512_tile_is_the_sum_of_products),
+        skippable_unit_test(an_amx_tile_is_the_sum_of_products),
+    };
+
+    return cmocka_run_group_tests_name("panels", tests, NULL, NULL);
+}
