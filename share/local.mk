@@ -41,6 +41,10 @@ share/completions/_srqctl: tui/srqctl/srqctl$(EXEEXT)
 share/completions/srqctl.fish: tui/srqctl/srqctl$(EXEEXT)
 	$(make_completion) fish >$@.tmp && mv $@.tmp $@
 
+# The batch script of srq(7).
+exampledir = $(docdir)/examples
+dist_example_DATA = share/slurm/srq.sbatch
+
 # The machine's service. Packages enable it; a source install only puts the files there.
 nodist_systemdsystemunit_DATA = share/systemd/srqd.service
 sysusersdir = $(prefix)/lib/sysusers.d

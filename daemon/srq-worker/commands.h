@@ -17,9 +17,18 @@ enum {
     WORKER_PAUSED = 10,
     WORKER_CANCELED = 11,
     WORKER_LOCKED = 12,
+    WORKER_REQUEUE = 75, /* EX_TEMPFAIL of sysexits(3): SIGUSR1 paused it, and the same command goes on */
 };
 
 extern struct srq_job_flags worker_flags; /* raised by signals and by the control socket */
+extern atomic_bool worker_requeue;        /* SIGUSR1 came: a job that is paused ends with WORKER_REQUEUE */
+
+/* A job that is run in a shell. */
+struct worker_alone {
+    const char *spec, *dir; /* a file; where the job is kept, NULL: beside the output */
+    const char *const *set; /* [set_count] "KEY=VALUE", which win over the options of the file */
+    int set_count;
+};
 
 int worker_describe(const char *name); /* NULL: all plugins */
 int worker_machine(void);
@@ -30,7 +39,7 @@ int worker_evaluate(void);            /* request on standard input */
 int worker_sample(void);              /* request on standard input */
 int worker_job(const char *dir);      /* spec.json is there */
 int worker_change(const char *dir);   /* request on standard input; no worker has the job */
-int worker_standalone(const char *spec, const char *dir); /* dir NULL: beside the output */
+int worker_standalone(const struct worker_alone *a);
 
 /* Prints an answer, which is consumed, as one line on standard output. */
 int worker_answer(cJSON *json);

@@ -13,10 +13,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define SET_MAX 64
+
 struct srq_job_flags worker_flags;
+atomic_bool worker_requeue;
+static atomic_bool urged; /* SIGTERM or SIGINT came */
 
 static const char usage[] =
-    "usage: srq-worker --spec FILE [--dir DIR]    run a job (srq-job(5)) in this shell\n"
+    "usage: srq-worker --spec FILE [--dir DIR] [--set KEY=VALUE]...\n"
+    "                                             run a job (srq-job(5)) in this shell\n"
     "       srq-worker --job DIR                  run or go on with the job in a job directory\n"
     "       srq-worker --change DIR < REQUEST     change the plan of a job that is not running\n"
     "       srq-worker --plan < SPEC              say what a job would do; read headers only\n"
@@ -31,19 +36,25 @@ static const char usage[] =
     "\n"
     "A job is JSON: {\"model\": \"/m\", \"method\": \"signround\", \"scheme\": \"w4g128\", \"calib\": [\"/text\"],\n"
     "\"output\": \"/out\"}. Its directory, with journal and checkpoints, is DIR, else OUTPUT.srq-job.\n"
-    "SIGTERM takes a checkpoint and ends with code 10; the same command goes on from there.\n"
+    "SIGTERM takes a checkpoint and ends with code 10; the same command goes on from there. SIGUSR1, which batch\n"
+    "systems send ahead of a time limit, does so with code 75: run it again (srq(7), Under Slurm).\n"
     "\n"
     "examples: srq-worker --spec job.json\n"
+    "          srq-worker --spec job.json --set threads=8 --set max_memory=16G\n"
     "          srq-worker --plan < job.json\n"
     "\n"
     "exit codes: 0 done, 1 failed, 2 usage, 3 failed but worth another try, 10 paused, 11 canceled,\n"
-    "12 another worker has the job directory\n";
+    "12 another worker has the job directory, 75 stopped with a checkpoint by SIGUSR1\n";
 
-/* A second signal does not wait for the checkpoint. */
+/* All take a checkpoint and end. A second SIGTERM or SIGINT does not wait for the checkpoint; SIGUSR1, which may come
+ * again, and the SIGTERM that a batch system sends after it do. */
 static void on_signal(int sig)
 {
-    if (atomic_exchange(&worker_flags.pause, true))
+    if (sig == SIGUSR1)
+        atomic_store(&worker_requeue, true);
+    else if (atomic_exchange(&urged, true))
         _exit(128 + sig);
+    atomic_store(&worker_flags.pause, true);
 }
 
 static void handle_signals(void)
@@ -54,6 +65,7 @@ static void handle_signals(void)
     sigemptyset(&stop.sa_mask);
     sigaction(SIGTERM, &stop, NULL);
     sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGUSR1, &stop, NULL);
     sigaction(SIGPIPE, &ignore, NULL);
     sigaction(SIGHUP, &ignore, NULL);
 }
@@ -89,6 +101,8 @@ static int misuse(const char *what)
 struct request {
     int command; /* the option's letter; 0: none */
     const char *value, *dir;
+    const char *set[SET_MAX];
+    int set_count;
 };
 
 enum {
@@ -105,18 +119,27 @@ enum {
     CMD_VERSION = 'V',
     CMD_HELP = 'h',
     CMD_DIRECTORY = 'D',
+    CMD_SET = 'o',
 };
 
 static int parse(int argc, char **argv, struct request *r)
 {
     static const struct option options[] = {
-        { "describe", no_argument, NULL, CMD_DESCRIBE },   { "plan", no_argument, NULL, CMD_PLAN },
-        { "job", required_argument, NULL, CMD_JOB },       { "change", required_argument, NULL, CMD_CHANGE },
-        { "spec", required_argument, NULL, CMD_SPEC },     { "dir", required_argument, NULL, CMD_DIRECTORY },
-        { "eval", no_argument, NULL, CMD_EVALUATE },       { "inspect", required_argument, NULL, CMD_INSPECT },
-        { "unpack", required_argument, NULL, CMD_UNPACK }, { "version", no_argument, NULL, CMD_VERSION },
-        { "machine", no_argument, NULL, CMD_MACHINE },     { "help", no_argument, NULL, CMD_HELP },
-        { "sample", no_argument, NULL, CMD_SAMPLE },       { NULL, 0, NULL, 0 },
+        { "describe", no_argument, NULL, CMD_DESCRIBE },
+        { "plan", no_argument, NULL, CMD_PLAN },
+        { "job", required_argument, NULL, CMD_JOB },
+        { "change", required_argument, NULL, CMD_CHANGE },
+        { "spec", required_argument, NULL, CMD_SPEC },
+        { "dir", required_argument, NULL, CMD_DIRECTORY },
+        { "eval", no_argument, NULL, CMD_EVALUATE },
+        { "inspect", required_argument, NULL, CMD_INSPECT },
+        { "unpack", required_argument, NULL, CMD_UNPACK },
+        { "version", no_argument, NULL, CMD_VERSION },
+        { "machine", no_argument, NULL, CMD_MACHINE },
+        { "help", no_argument, NULL, CMD_HELP },
+        { "sample", no_argument, NULL, CMD_SAMPLE },
+        { "set", required_argument, NULL, CMD_SET },
+        { NULL, 0, NULL, 0 },
     };
     int c;
 
@@ -125,6 +148,12 @@ static int parse(int argc, char **argv, struct request *r)
             return misuse("what was asked for is not understood");
         if (c == CMD_DIRECTORY) {
             r->dir = optarg;
+            continue;
+        }
+        if (c == CMD_SET) {
+            if (r->set_count == SET_MAX)
+                return misuse("there are more options than fit after --set");
+            r->set[r->set_count++] = optarg;
             continue;
         }
         if (r->command != 0)
@@ -138,6 +167,8 @@ static int parse(int argc, char **argv, struct request *r)
         return misuse("there is more than was expected");
     if (r->dir != NULL && r->command != CMD_SPEC)
         return misuse("--dir goes with --spec");
+    if (r->set_count > 0 && r->command != CMD_SPEC)
+        return misuse("--set goes with --spec");
     return 0;
 }
 
@@ -181,6 +212,6 @@ int main(int argc, char **argv)
         return worker_job(r.value);
     default:
         offer_to_die();
-        return worker_standalone(r.value, r.dir);
+        return worker_standalone(&(struct worker_alone){ r.value, r.dir, r.set, r.set_count });
     }
 }

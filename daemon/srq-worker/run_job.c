@@ -75,6 +75,13 @@ static int run_locked(struct held *h, struct srq_job_request *req, enum srq_job_
     return srq_job_run(req, end, err);
 }
 
+static int code_of(enum srq_job_state end)
+{
+    if (end == SRQ_JOB_PAUSED)
+        return atomic_load(&worker_requeue) ? WORKER_REQUEUE : WORKER_PAUSED;
+    return end == SRQ_JOB_DONE ? WORKER_DONE : WORKER_CANCELED;
+}
+
 /* Events go to `watch` too, where it is not NULL. */
 static int run(struct srq_job_request *req, const char *dir, srq_journal_watch watch)
 {
@@ -88,7 +95,7 @@ static int run(struct srq_job_request *req, const char *dir, srq_journal_watch w
         worker_jobdir_close(&h.dir);
     }
     if (rc == 0)
-        return end == SRQ_JOB_DONE ? WORKER_DONE : end == SRQ_JOB_PAUSED ? WORKER_PAUSED : WORKER_CANCELED;
+        return code_of(end);
     fprintf(stderr, "srq-worker: %s\n", err.text);
     if (rc == -SRQ_EBUSY)
         return WORKER_LOCKED;
@@ -103,51 +110,89 @@ int worker_job(const char *dir)
 }
 
 /* "OUT.srq-job" of the specification's output. */
-static char *directory_beside(const char *text, size_t len, struct srq_error *err)
+static char *directory_beside(const cJSON *spec, struct srq_error *err)
 {
-    cJSON *json = NULL;
-    const char *output;
-    char *dir = NULL;
+    const char *output = srq_member_text(spec, "output");
+    size_t n = output != NULL ? strlen(output) : 0;
+    char *dir;
 
-    if (srq_json_parse(text, len, SRQ_DEPTH_MAX, &json, err) != 0)
-        return NULL;
-    output = srq_member_text(json, "output");
-    if (output == NULL || output[0] == '\0') {
+    if (n == 0) {
         srq_fail_field(err, -SRQ_EINVAL, "output", "the job lacks \"output\"");
-    } else {
-        size_t n = strlen(output);
-
-        while (n > 1 && output[n - 1] == '/')
-            n--;
-        dir = srq_asprintf("%.*s.srq-job", (int)n, output);
-        if (dir == NULL)
-            srq_fail(err, -SRQ_ENOMEM, "out of memory");
+        return NULL;
     }
-    cJSON_Delete(json);
+    while (n > 1 && output[n - 1] == '/')
+        n--;
+    dir = srq_asprintf("%.*s.srq-job", (int)n, output);
+    if (dir == NULL)
+        srq_fail(err, -SRQ_ENOMEM, "out of memory");
     return dir;
 }
 
-int worker_standalone(const char *spec, const char *dir)
+/* Into the specification's options. */
+static int put_option(cJSON *spec, const char *text, struct srq_error *err)
+{
+    cJSON *options = cJSON_GetObjectItemCaseSensitive(spec, "options");
+    size_t n = strcspn(text, "=");
+    char key[128];
+
+    if (text[n] == '\0' || n == 0 || n >= sizeof(key))
+        return srq_fail_field(err, -SRQ_EINVAL, "set", "--set %s is not KEY=VALUE, e.g. threads=8", text);
+    snprintf(key, sizeof(key), "%.*s", (int)n, text);
+    if (!cJSON_IsObject(options)) {
+        cJSON_DeleteItemFromObjectCaseSensitive(spec, "options");
+        options = cJSON_AddObjectToObject(spec, "options");
+    }
+    cJSON_DeleteItemFromObjectCaseSensitive(options, key);
+    return srq_put_text(options, key, text + n + 1) ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory");
+}
+
+/* `*text` with the options that were set beside it. */
+static int put_options(const struct worker_alone *a, cJSON *spec, char **text, size_t *len, struct srq_error *err)
+{
+    int rc = 0;
+
+    for (int i = 0; rc == 0 && i < a->set_count; i++)
+        rc = put_option(spec, a->set[i], err);
+    if (rc == 0 && a->set_count > 0) {
+        char *all = cJSON_PrintUnformatted(spec), *copy = all != NULL ? srq_strdup(all) : NULL;
+
+        cJSON_free(all);
+        if (copy == NULL)
+            return srq_fail(err, -SRQ_ENOMEM, "out of memory");
+        srq_free(*text);
+        *text = copy;
+        *len = strlen(copy);
+    }
+    return rc;
+}
+
+int worker_standalone(const struct worker_alone *a)
 {
     struct srq_job_request req = { .spec_flags = SRQ_SPEC_RELATIVE };
     struct srq_error err = { 0 };
     char *text = NULL, *beside = NULL;
-    int rc = srq_read_file(spec, SPEC_MAX, &text, &req.spec_len, &err), code;
+    cJSON *spec = NULL;
+    int rc = srq_read_file(a->spec, SPEC_MAX, &text, &req.spec_len, &err), code = WORKER_FAILED;
 
-    if (rc == 0 && dir == NULL) {
-        beside = directory_beside(text, req.spec_len, &err);
+    if (rc == 0)
+        rc = srq_json_parse(text, req.spec_len, SRQ_DEPTH_MAX, &spec, &err);
+    if (rc == 0 && a->dir == NULL) {
+        beside = directory_beside(spec, &err);
         rc = beside != NULL ? 0 : -err.code;
     }
-    if (rc != 0) {
+    if (rc == 0)
+        rc = put_options(a, spec, &text, &req.spec_len, &err);
+    cJSON_Delete(spec);
+    if (rc == 0) {
+        const char *dir = a->dir != NULL ? a->dir : beside;
+
+        req.spec = text;
+        code = run(&req, dir, worker_show_event);
+        if (code == WORKER_PAUSED || code == WORKER_REQUEUE)
+            fprintf(stderr, "paused; the same command goes on from %s\n", dir);
+    } else {
         fprintf(stderr, "srq-worker: %s\n", err.text);
-        srq_free(text);
-        return WORKER_FAILED;
     }
-    req.spec = text;
-    dir = dir != NULL ? dir : beside;
-    code = run(&req, dir, worker_show_event);
-    if (code == WORKER_PAUSED)
-        fprintf(stderr, "paused; the same command goes on from %s\n", dir);
     srq_free(text);
     srq_free(beside);
     return code;

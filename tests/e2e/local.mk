@@ -40,6 +40,10 @@ job_e2e = tests/e2e/budget.py tests/e2e/live.py tests/e2e/live_methods.py tests/
 TESTS += $(job_e2e)
 dist_check_SCRIPTS += $(job_e2e) tests/lib/real_jobs.py tests/lib/make_stable_diffusion.py
 
+# under a batch system; with a real Slurm where it is installed
+TESTS += tests/e2e/slurm.py
+dist_check_SCRIPTS += tests/e2e/slurm.py tests/lib/slurm_cluster.py
+
 # srqtop in a terminal (tmux)
 top_e2e = tests/e2e/top_terminal.py tests/e2e/top_live.py tests/e2e/top_diffusion.py tests/e2e/top_window.py
 TESTS += $(top_e2e)

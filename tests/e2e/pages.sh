@@ -33,6 +33,37 @@ display "$page" 1 >shrink.c
 display "$page" 2 >build.sh
 display "$page" 3 >even.c
 display "$page" 4 >build-even.sh
+display "$page" 5 >fisher.c
+display "$page" 6 >build-fisher.sh
+display "$page" 7 >greedy.c
+display "$page" 8 >build-greedy.sh
+display "$page" 9 >budget.sh
+warning_free() { # file
+    cc -std=c17 -Wall -Wextra -Wshadow -Werror -O2 -fPIC -shared $(pkg-config --cflags srq) -o "$SRQ_TEST_DIR/warned.so" "$1" -lm
+}
+says_part() { # plugin part
+    srqctl plugin info "$1" --json | "$python" -c '
+import json, sys
+parts = json.load(sys.stdin)["parts"]
+assert parts == [sys.argv[1]], parts' "$2"
+}
+# The budget is kept, by plans of several schemes; no plan beats the bound, and the best one is that of knapsack, or better.
+within_budget() {
+    "$python" - "$OUT" "$SRQ_TEST_DIR/best" <<'END'
+import json, os, sys
+mine, best = (json.load(open(os.path.join(folder, "report.json"))) for folder in sys.argv[1:])
+a, b = mine["allocation"], best["allocation"]
+assert mine["size"]["average_bits"] <= 4 and abs(mine["size"]["average_bits"] - a["average_bits"]) < 1e-9, mine["size"]
+of = {layer["scheme"] for layer in mine["layers"] if layer["source"] == "allocator"}
+assert len(of) > 1, of
+assert 0 < a["bound"] <= b["loss"] * (1 + 1e-9) and b["loss"] <= a["loss"] * (1 + 1e-9), (a, b)
+front = a["front"]
+assert len(front) > 2, front
+assert all(x["average_bits"] < y["average_bits"] and x["loss"] > y["loss"] for x, y in zip(front, front[1:])), front
+for x in front:  # no plan of the exact front beats one of these
+    assert not any(y["average_bits"] <= x["average_bits"] and y["loss"] < x["loss"] * (1 - 1e-9) for y in b["front"]), x
+END
+}
 ok "srq-plugin(7) begins with the whole of shrink.c" grep -q '^/\* shrink.c \*/' shrink.c
 ok "then says how it is built and tried" grep -q 'pkg-config --cflags srq' build.sh
 if ! command -v pkg-config >/dev/null; then
@@ -46,6 +77,11 @@ else
     export PKG_CONFIG_PATH PKG_CONFIG_SYSROOT_DIR="$SRQ_TEST_DIR/root"
     ok "it builds and describes itself as the page says" sh -e build.sh
     ok "and so does the transform" sh -e build-even.sh
+    ok "and so does the scorer" sh -e build-fisher.sh
+    ok "and so does the allocator" sh -e build-greedy.sh
+    for name in shrink even fisher greedy; do
+        ok "$name.c is free of warnings" warning_free $name.c
+    done
     "$SRQ_CTL" daemon stop >/dev/null 2>&1 # it was started with the page's plugin path alone
     while [ -S "$SRQ_SOCKET" ]; do sleep 0.1; done
     SRQ_PLUGIN_PATH=$SRQ_PLUGIN_PATH:$SRQ_TEST_DIR
@@ -54,6 +90,13 @@ else
     ok "its output is a model that srq reads" srqctl inspect shrunk
     ok "a job runs with the transform before it" srqctl submit tiny -m even,shrink -s w4g32 -o evened --wait
     ok "its scales are in the output" test -s evened/srq_scales.st
+    ok "the scorer says what it is" says_part fisher scorer
+    ok "and so does the allocator" says_part greedy allocator
+    export MODEL="$SRQ_TEST_DIR/tiny" CALIB="$top_srcdir/share/text/demo-calib.txt" OUT="$SRQ_TEST_DIR/budgeted"
+    ok "a budget is spent by both as the page says" sh -e budget.sh
+    ok "the shipped allocator takes the scores too" srqctl submit "$MODEL" --method fisher,knapsack,rtn --budget 4 \
+        --calib "$CALIB" -o best --wait
+    ok "the budget is kept, and the bound and the front are those of all plans" within_budget
     ok "its option is checked against its table" refused_with "from 0.1 to 1" \
         srqctl submit tiny -m shrink -s w4g32 -o other --set shrink.factor=1.5
     ok "and nothing is left of the refusal" test ! -e other

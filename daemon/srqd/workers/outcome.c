@@ -12,7 +12,15 @@
 #include <sys/wait.h>
 
 /* Exit codes of srq-worker --job. */
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_PAUSED = 10, EXIT_CANCELED = 11, EXIT_LOCKED = 12 };
+enum {
+    EXIT_DONE = 0,
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+    EXIT_PAUSED = 10,
+    EXIT_CANCELED = 11,
+    EXIT_LOCKED = 12,
+    EXIT_REQUEUE = 75 /* paused by a SIGUSR1 that srqd did not send */
+};
 
 static bool take(const struct journal_entry *e, void *ctx)
 {
@@ -107,6 +115,7 @@ void outcome_decide(const struct job *j, bool known, int status, struct outcome 
         o->kind = OUTCOME_DONE;
         break;
     case EXIT_PAUSED:
+    case EXIT_REQUEUE:
         o->kind = OUTCOME_PAUSED;
         break;
     case EXIT_CANCELED:
