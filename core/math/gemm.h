@@ -20,14 +20,24 @@ struct srq_mat_out {
     int64_t ld;
 };
 
+/* Who gets the rows of a product as they come, instead of a C in memory: rows [row, row + rows), F32 [rows, n],
+ * contiguous, which it may overwrite. Called from several threads for different rows; each thread's come in order, and
+ * which are whose depends only on the product's shape and the team's size. */
+struct srq_row_taker {
+    void (*take)(void *ctx, int64_t row, int64_t rows, float *c);
+    void *ctx;
+    int64_t room; /* rows of the product's `c`, which is F32 [room, n], contiguous: for backends that work in it */
+};
+
 /* C[m,n] = alpha * op(A) op(B), row-major: what most products want is
  *     { m, n, k, a, b, .c = { y, SRQ_F32, n } } */
 struct srq_product {
     int64_t m, n, k;     /* any, 0 included */
     struct srq_mat a, b; /* of the same dtype */
     struct srq_mat_out c;
-    float alpha; /* 0 stands for 1 */
-    bool add;    /* to what C holds, which is not read otherwise */
+    float alpha;                       /* 0 stands for 1 */
+    bool add;                          /* to what C holds, which is not read otherwise */
+    const struct srq_row_taker *taker; /* NULL: C is written; else nothing is added to */
 };
 
 /* Uses the team's threads; called from inside a parallel region it runs on the caller alone. */

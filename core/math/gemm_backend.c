@@ -5,6 +5,7 @@
 #include "core/base/simd.h"
 #include "core/math/int8.h"
 #include "core/math/kernels.h"
+#include "core/math/team.h"
 #include "core/tensor/dtype.h"
 
 #include <stdlib.h>
@@ -35,13 +36,49 @@ static void clear(const struct srq_product *p)
         memset((char *)p->c.data + (size_t)(i * p->c.ld) * size, 0, (size_t)p->n * size);
 }
 
+struct taking {
+    const struct srq_product *p;
+    int64_t row;
+};
+
+static void take_share(void *ctx, int64_t begin, int64_t end)
+{
+    const struct taking *t = ctx;
+    const struct srq_row_taker *taker = t->p->taker;
+
+    taker->take(taker->ctx, t->row + begin, end - begin, (float *)t->p->c.data + begin * t->p->n);
+}
+
+/* By way of C's room: some rows are made by all, then given by all. */
+static void give_rows(const struct srq_product *p)
+{
+    const struct srq_row_taker *taker = p->taker;
+    struct taking t = { .p = p };
+
+    for (t.row = 0; t.row < p->m; t.row += taker->room) {
+        struct srq_product part = *p;
+        int64_t at = p->a.trans ? t.row : t.row * p->a.ld;
+
+        part.taker = NULL;
+        part.m = p->m - t.row < taker->room ? p->m - t.row : taker->room;
+        part.a.data = (const char *)p->a.data + (size_t)at * srq_dtype_size(p->a.dtype);
+        srq_gemm(&part);
+        srq_parallel(part.m, 1, take_share, &t);
+    }
+}
+
 void srq_gemm(const struct srq_product *p)
 {
+    const struct srq_gemm_engine *e = srq_gemm_engine_for(p->a.dtype);
+
     if (p->m <= 0 || p->n <= 0)
         return;
-    if (p->k <= 0)
+    if (p->taker != NULL) {
+        if (p->k <= 0 || !e->takers || !e->run(p))
+            give_rows(p);
+    } else if (p->k <= 0)
         clear(p);
-    else if (!srq_gemm_engine_for(p->a.dtype)->run(p))
+    else if (!e->run(p))
         (void)srq_gemm_plain.run(p);
 }
 

@@ -18,6 +18,7 @@ struct srq_gemm_engine {
     bool (*native)(enum srq_dtype dtype);
     /* m, n, k > 0. False: this product is not for this engine (dtype); C is untouched. */
     bool (*run)(const struct srq_product *p);
+    bool takers; /* it gives rows to a taker itself; else `run` gets no product that has one */
     /* Makes the library take the memory that this product will need, its data pointers being NULL, in little time
      * however large the product is. NULL: the engine takes none that it does not hold from the start. */
     void (*rehearse)(const struct srq_product *p);

@@ -113,9 +113,9 @@ static int check_shape(const struct srq_gemm_engine *e, const int64_t shape[3], 
                                          shape[2],
                                          { NULL, dtype, 0, layout[l][0] },
                                          { NULL, dtype, 0, layout[l][1] },
-                                         { NULL, out == 0 ? SRQ_F32 : SRQ_BF16, 0 },
-                                         ways[f].alpha,
-                                         ways[f].add };
+                                         .c = { NULL, out == 0 ? SRQ_F32 : SRQ_BF16, 0 },
+                                         .alpha = ways[f].alpha,
+                                         .add = ways[f].add };
 
                 rc = check_one(e, &p, o, err);
             }

@@ -9,15 +9,13 @@
 #ifdef SRQ_PANEL_KERNELS
 
 #include "core/base/alloc.h"
-#include "core/math/kernels.h"
 #include "core/math/team.h"
 
 #include <pthread.h>
 
 #define TILES 4      /* of rows of a block */
-#define ACROSS 8     /* panels whose sums are kept at a time */
+#define ACROSS 8     /* panels whose sums are kept at a time where k takes several stretches */
 #define STRETCH 2048 /* elements of a panel that are read over and over */
-#define SUM_COLS ((int64_t)ACROSS * SRQ_PANEL_COLS)
 #define PAGE 4096
 #define PANELS_BYTES ((int64_t)8 << 20) /* of B at a time, one panel at least */
 #define COPIES_BYTES ((int64_t)1 << 20) /* of A in a thread, one tile at least */
@@ -30,6 +28,8 @@ struct space {
 static struct space panels, rows; /* of B; of A, and the sums, a part for each thread */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int started;
+/* A taker that multiplies would wait for the space that its rows are in: another engine computes that. */
+static _Thread_local bool giving;
 
 struct work {
     const struct srq_panel_kernel *kernel;
@@ -38,6 +38,7 @@ struct work {
     int64_t first;         /* panel of B */
     int64_t rows, down;    /* of a block; blocks one below the other */
     int64_t across;        /* panels of a block */
+    int64_t kept, ld;      /* panels whose sums are kept at a time; row stride of the sums */
     bool copies;           /* A's rows */
     int64_t lda;           /* of the copies */
     size_t room, sums_at;  /* of a thread; where in it its sums are */
@@ -59,32 +60,44 @@ static size_t panel_bytes(const struct work *w)
     return (size_t)(w->pairs * 2 * SRQ_PANEL_COLS) * sizeof(uint16_t);
 }
 
-static void plan(struct work *w, const struct srq_panel_kernel *k, const struct srq_product *p)
+/* How many panels there are at a time, and how many a block has. A taker gets whole rows: all panels at once. */
+static void plan_panels(struct work *w)
 {
-    int64_t wide, sums, at_a_time;
+    const int64_t all = (w->p->n + SRQ_PANEL_COLS - 1) / SRQ_PANEL_COLS;
+    const int64_t fit = PANELS_BYTES / (int64_t)panel_bytes(w) > 0 ? PANELS_BYTES / (int64_t)panel_bytes(w) : 1;
 
-    *w = (struct work){ .kernel = k, .p = p };
-    w->pairs = round_up(p->k, k->k_step) / 2;
-    w->panels = (p->n + SRQ_PANEL_COLS - 1) / SRQ_PANEL_COLS;
-    at_a_time = PANELS_BYTES / (int64_t)panel_bytes(w) > 0 ? PANELS_BYTES / (int64_t)panel_bytes(w) : 1;
-    if (w->panels > at_a_time)
-        w->panels = at_a_time;
-    w->copies = !reads_as_it_is(k, p);
-    wide = round_up(2 * w->pairs, 32);
+    w->panels = w->p->taker != NULL || all < fit ? all : fit;
+    w->kept = w->p->taker != NULL ? all : 2 * w->pairs > STRETCH ? ACROSS : 1;
+    w->ld = w->kept * SRQ_PANEL_COLS;
+}
+
+static void plan_rows(struct work *w)
+{
+    const struct srq_panel_kernel *k = w->kernel;
+    const int64_t wide = round_up(2 * w->pairs, 32), m = w->p->m;
+
+    w->copies = !reads_as_it_is(k, w->p);
     w->lda = wide + (wide * 2 % 1024 == 0 ? 32 : 0);
     w->rows = (int64_t)TILES * k->rows;
-    while (w->copies && w->rows > k->rows && w->rows * w->lda * 2 > COPIES_BYTES)
+    while (w->rows > k->rows && ((w->copies && w->rows * w->lda * 2 > COPIES_BYTES) ||
+                                 (m + w->rows - 1) / w->rows * w->panels < 8 * srq_team_size()))
         w->rows -= k->rows;
-    while (w->rows > k->rows && (p->m + w->rows - 1) / w->rows * w->panels < 8 * srq_team_size())
-        w->rows -= k->rows;
-    w->down = (p->m + w->rows - 1) / w->rows;
+    w->down = (m + w->rows - 1) / w->rows;
     /* Few rows: blocks get fewer columns, so that all threads have some. */
     w->across = w->panels;
-    while (w->across > 1 && w->down * ((w->panels + w->across - 1) / w->across) < 4 * srq_team_size())
+    while (w->p->taker == NULL && w->across > 1 &&
+           w->down * ((w->panels + w->across - 1) / w->across) < 4 * srq_team_size())
         w->across = (w->across + 1) / 2;
-    sums = w->rows * SUM_COLS * (int64_t)sizeof(float);
+}
+
+static void plan(struct work *w, const struct srq_panel_kernel *k, const struct srq_product *p)
+{
+    *w = (struct work){ .kernel = k, .p = p };
+    w->pairs = round_up(p->k, k->k_step) / 2;
+    plan_panels(w);
+    plan_rows(w);
     w->sums_at = w->copies ? (size_t)round_up(w->rows * w->lda * 2, PAGE) : 0;
-    w->room = w->sums_at + (size_t)round_up(sums, PAGE);
+    w->room = w->sums_at + (size_t)round_up(w->rows * w->ld * (int64_t)sizeof(float), PAGE);
 }
 
 static bool hold(struct space *s, size_t bytes)
@@ -133,7 +146,7 @@ struct block {
 static void add_up(const struct block *b, int64_t first, int64_t count)
 {
     const struct srq_panel_kernel *kernel = b->w->kernel;
-    int64_t padded = round_up(b->rows, kernel->row_step);
+    const int64_t padded = round_up(b->rows, kernel->row_step);
 
     for (int64_t at = 0; at < b->w->pairs; at += STRETCH / 2) {
         int64_t pairs = b->w->pairs - at < STRETCH / 2 ? b->w->pairs - at : STRETCH / 2;
@@ -144,7 +157,7 @@ static void add_up(const struct block *b, int64_t first, int64_t count)
                                         b->lda,
                                         panel(b->w, first + j) + at * 2 * SRQ_PANEL_COLS,
                                         b->sums + j * SRQ_PANEL_COLS,
-                                        SUM_COLS,
+                                        b->w->ld,
                                         at > 0 };
 
             for (int64_t i = 0; i < padded; i += kernel->rows) {
@@ -161,22 +174,45 @@ static void add_up(const struct block *b, int64_t first, int64_t count)
 static void store(const struct block *b, int64_t first, int64_t count)
 {
     const struct srq_product *p = b->w->p;
-    int64_t col = (b->w->first + first) * SRQ_PANEL_COLS, n = count * SRQ_PANEL_COLS;
-    int64_t size = p->c.dtype == SRQ_F32 ? 4 : 2;
+    const int64_t size = p->c.dtype == SRQ_F32 ? 4 : 2;
 
-    n = p->n - col < n ? p->n - col : n;
-    for (int64_t i = 0; i < b->rows; i++)
-        srq_kernels()->store(p->c.dtype, b->sums + i * SUM_COLS, srq_product_factor(p),
-                             (char *)p->c.data + ((b->row + i) * p->c.ld + col) * size, n, p->add);
+    for (int64_t j = 0; j < count; j++) {
+        int64_t col = (b->w->first + first + j) * SRQ_PANEL_COLS;
+        const struct srq_panel_out o = { .sums = b->sums + j * SRQ_PANEL_COLS,
+                                         .ld = b->w->ld,
+                                         .rows = b->rows,
+                                         .cols = p->n - col < SRQ_PANEL_COLS ? p->n - col : SRQ_PANEL_COLS,
+                                         .alpha = srq_product_factor(p),
+                                         .add = p->add,
+                                         .dtype = p->c.dtype,
+                                         .c = (char *)p->c.data + (b->row * p->c.ld + col) * size,
+                                         .ldc = p->c.ld };
+
+        srq_panel_store_avx512(&o);
+    }
 }
 
-static void block_item(void *ctx, int64_t item, int thread)
+/* Whole rows to who takes them, one behind the other. */
+static void give(const struct block *b)
 {
-    const struct work *w = ctx;
+    const struct srq_product *p = b->w->p;
+    const float alpha = srq_product_factor(p);
+
+    for (int64_t i = 1; b->w->ld != p->n && i < b->rows; i++)
+        memmove(b->sums + i * p->n, b->sums + i * b->w->ld, (size_t)p->n * sizeof(float));
+    for (int64_t i = 0; alpha != 1 && i < b->rows * p->n; i++)
+        b->sums[i] *= alpha;
+    giving = true;
+    p->taker->take(p->taker->ctx, b->row, b->rows, b->sums);
+    giving = false;
+}
+
+/* Block `down` of C, by panels [first, end). */
+static void make_block(const struct work *w, int64_t down, int64_t first, int64_t end, int thread)
+{
     const struct srq_product *p = w->p;
     char *room = rows.data + w->room * (size_t)thread;
-    int64_t first = item / w->down * w->across, end = first + w->across < w->panels ? first + w->across : w->panels;
-    struct block b = { .w = w, .row = item % w->down * w->rows, .sums = (float *)(void *)(room + w->sums_at) };
+    struct block b = { .w = w, .row = down * w->rows, .sums = (float *)(void *)(room + w->sums_at) };
 
     b.rows = p->m - b.row < w->rows ? p->m - b.row : w->rows;
     b.a = (const uint16_t *)p->a.data + b.row * p->a.ld;
@@ -189,16 +225,36 @@ static void block_item(void *ctx, int64_t item, int thread)
         b.a = (const uint16_t *)(const void *)room;
         b.lda = w->lda;
     }
-    if (w->kernel->enter != NULL)
-        w->kernel->enter();
-    for (int64_t j = first; j < end; j += ACROSS) {
-        int64_t count = end - j < ACROSS ? end - j : ACROSS;
+    for (int64_t j = first; j < end; j += w->kept) {
+        int64_t count = end - j < w->kept ? end - j : w->kept;
 
+        if (w->kernel->enter != NULL)
+            w->kernel->enter();
         add_up(&b, j, count);
-        store(&b, j, count);
+        if (w->kernel->leave != NULL)
+            w->kernel->leave();
+        if (p->taker != NULL)
+            give(&b);
+        else
+            store(&b, j, count);
     }
-    if (w->kernel->leave != NULL)
-        w->kernel->leave();
+}
+
+static void block_item(void *ctx, int64_t item, int thread)
+{
+    const struct work *w = ctx;
+    int64_t first = item / w->down * w->across, end = first + w->across < w->panels ? first + w->across : w->panels;
+
+    make_block(w, item % w->down, first, end, thread);
+}
+
+/* Of a taker's rows each thread has a share of its own. */
+static void share_of_blocks(void *ctx, int64_t begin, int64_t end)
+{
+    const struct work *w = ctx;
+
+    for (int64_t i = begin; i < end; i++)
+        make_block(w, i, 0, w->panels, srq_team_thread());
 }
 
 /* ---- the engines ---- */
@@ -208,7 +264,7 @@ static bool run_with(const struct srq_panel_kernel *k, const struct srq_product 
     struct work w;
     bool ok;
 
-    if (p->a.dtype != SRQ_BF16)
+    if (p->a.dtype != SRQ_BF16 || giving)
         return false;
     /* Products inside a parallel region take turns in the one space. */
     pthread_mutex_lock(&lock);
@@ -217,7 +273,10 @@ static bool run_with(const struct srq_panel_kernel *k, const struct srq_product 
     for (int64_t left = (p->n + SRQ_PANEL_COLS - 1) / SRQ_PANEL_COLS; ok && left > 0; left -= w.panels) {
         w.panels = left < w.panels ? left : w.panels;
         srq_parallel_items(w.panels, pack_item, &w);
-        srq_parallel_items(w.down * ((w.panels + w.across - 1) / w.across), block_item, &w);
+        if (p->taker != NULL)
+            srq_parallel(w.down, 1, share_of_blocks, &w);
+        else
+            srq_parallel_items(w.down * ((w.panels + w.across - 1) / w.across), block_item, &w);
         w.first += w.panels;
     }
     pthread_mutex_unlock(&lock);
@@ -312,6 +371,7 @@ const struct srq_gemm_engine srq_gemm_amx = {
     .stop = stop,
     .native = native,
     .run = run_amx,
+    .takers = true,
     .rehearse = rehearse_amx,
     .forget = forget,
     .describe = describe_amx,
@@ -323,6 +383,7 @@ const struct srq_gemm_engine srq_gemm_avx512_bf16 = {
     .stop = stop,
     .native = native,
     .run = run_avx512,
+    .takers = true,
     .rehearse = rehearse_avx512,
     .forget = forget,
     .describe = describe_avx512,

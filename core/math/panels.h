@@ -50,6 +50,19 @@ typedef void (*srq_pack_rows)(const struct srq_panel_source *s, int64_t row, int
 
 #ifdef SRQ_PANEL_KERNELS
 extern const struct srq_panel_kernel srq_panels_amx, srq_panels_avx512;
+
+/* Rows of at most SRQ_PANEL_COLS sums, on their way to C: c[r][j] = alpha * sums[r][j] (+ c[r][j]). */
+struct srq_panel_out {
+    const float *sums;
+    int64_t ld, rows, cols;
+    float alpha;
+    bool add;
+    enum srq_dtype dtype;
+    void *c;
+    int64_t ldc;
+};
+
+void srq_panel_store_avx512(const struct srq_panel_out *o);
 void srq_pack_panel_avx512(const struct srq_panel_source *s, int64_t col, int64_t n, int64_t k, int64_t pairs,
                            uint16_t *to);
 void srq_pack_rows_avx512(const struct srq_panel_source *s, int64_t row, int64_t rows, int64_t padded, int64_t k,

@@ -81,6 +81,60 @@ const struct srq_panel_kernel srq_panels_avx512 = {
     .name = "avx512_bf16", .rows = ROWS, .row_step = 1, .k_step = 2, .usable = usable, .tile = tile
 };
 
+/* ---- sums to C ---- */
+
+INLINE __mmask16 lanes(int64_t n)
+{
+    return n >= 16 ? (__mmask16)0xffff : n > 0 ? (__mmask16)((1u << n) - 1) : 0;
+}
+
+INLINE void store_f32(const struct srq_panel_out *o, float *c, __m512 lo, __m512 hi)
+{
+    const __mmask16 first = lanes(o->cols), last = lanes(o->cols - 16);
+
+    if (o->add) {
+        lo = _mm512_add_ps(lo, _mm512_maskz_loadu_ps(first, c));
+        hi = _mm512_add_ps(hi, _mm512_maskz_loadu_ps(last, c + 16));
+    }
+    _mm512_mask_storeu_ps(c, first, lo);
+    _mm512_mask_storeu_ps(c + 16, last, hi);
+}
+
+INLINE __m512 widen(__m512i two, int half)
+{
+    const __m256i h = half == 0 ? _mm512_castsi512_si256(two) : _mm512_extracti64x4_epi64(two, 1);
+
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
+}
+
+INLINE void store_bf16(const struct srq_panel_out *o, uint16_t *c, __m512 lo, __m512 hi)
+{
+    const __mmask32 mask = o->cols >= 32 ? 0xffffffffu : (__mmask32)(((uint32_t)1 << o->cols) - 1);
+
+    if (o->add) {
+        const __m512i was = _mm512_maskz_loadu_epi16(mask, c);
+
+        lo = _mm512_add_ps(lo, widen(was, 0));
+        hi = _mm512_add_ps(hi, widen(was, 1));
+    }
+    _mm512_mask_storeu_epi16(c, mask, (__m512i)_mm512_cvtne2ps_pbh(hi, lo));
+}
+
+void srq_panel_store_avx512(const struct srq_panel_out *o)
+{
+    const __m512 alpha = _mm512_set1_ps(o->alpha);
+
+    for (int64_t r = 0; r < o->rows; r++) {
+        const __m512 lo = _mm512_mul_ps(alpha, _mm512_loadu_ps(o->sums + r * o->ld));
+        const __m512 hi = _mm512_mul_ps(alpha, _mm512_loadu_ps(o->sums + r * o->ld + 16));
+
+        if (o->dtype == SRQ_F32)
+            store_f32(o, (float *)o->c + r * o->ldc, lo, hi);
+        else
+            store_bf16(o, (uint16_t *)o->c + r * o->ldc, lo, hi);
+    }
+}
+
 /* ---- packing ---- */
 
 /* 16 vectors of 16 dwords become their columns. */

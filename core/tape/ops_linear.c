@@ -5,8 +5,8 @@
 #include "core/math/kernels.h"
 #include "core/math/team.h"
 
-/* Bytes of weight gradient that a product makes before the sink gets them: small enough to stay in a shared cache,
- * large enough for the product. */
+/* Bytes of weight gradient that a product makes before the sink gets them, where it makes them in memory: small enough
+ * to stay in a shared cache, large enough for the product. */
 #define SINK_TILE_BYTES (1 << 20)
 #define SINK_TILE_ROWS_MIN 64
 
@@ -124,20 +124,7 @@ static int input_gradient(struct srq_tape *t, struct srq_node *n, int64_t rows, 
     return 0;
 }
 
-/* ---- dW = dyᵀ x, tile by tile of its rows ---- */
-
-struct sink_call {
-    const struct srq_linear *l;
-    float *tile;
-    int64_t row;
-};
-
-static void sink_rows(void *ctx, int64_t begin, int64_t end)
-{
-    const struct sink_call *s = ctx;
-
-    s->l->sink(s->l->sink_ctx, s->row + begin, end - begin, s->tile + begin * s->l->in);
-}
+/* ---- dW = dyᵀ x, whose rows go to the sink as they come ---- */
 
 static int64_t sink_tile_rows(const struct srq_linear *l)
 {
@@ -154,34 +141,24 @@ static int weight_gradient(struct srq_tape *t, struct srq_node *n, int64_t rows,
 {
     const struct srq_linear *l = n->as.linear;
     enum srq_dtype dtype = srq_tape_dtype(t);
-    int64_t step = sink_tile_rows(l);
+    const struct srq_row_taker sink = { l->sink, l->sink_ctx, sink_tile_rows(l) };
+    struct srq_product p = { l->out,
+                             l->in,
+                             rows,
+                             { n->out->var.grad.data, dtype, l->out, true },
+                             { n->in[0]->var.value.data, dtype, l->in, false },
+                             .c = { NULL, SRQ_F32, l->in },
+                             .taker = &sink };
+    double since = srq_tape_clock(t);
     struct srq_block_mem mem;
-    struct sink_call s = { .l = l };
-    int rc = srq_tape_take(t, (size_t)step * (size_t)l->in * sizeof(float), &mem, err);
+    int rc = srq_tape_take(t, (size_t)sink.room * (size_t)l->in * sizeof(float), &mem, err);
 
     if (rc != 0)
         return rc;
-    s.tile = srq_tape_at(t, &mem);
-    for (s.row = 0; s.row < l->out; s.row += step) {
-        int64_t count = l->out - s.row < step ? l->out - s.row : step;
-        /* from column s.row of the first row on */
-        const void *dy = srq_tape_measuring(t) ? NULL : srq_row(&n->out->var.grad, 1, s.row);
-        const struct srq_product p = { count,
-                                       l->in,
-                                       rows,
-                                       { dy, dtype, l->out, true },
-                                       { n->in[0]->var.value.data, dtype, l->in, false },
-                                       .c = { s.tile, SRQ_F32, l->in } };
-        double since = srq_tape_clock(t);
-
-        srq_tape_multiply(t, &p);
-        if (srq_tape_measuring(t))
-            continue;
-        srq_tape_account(t, SRQ_TAPE_WEIGHT_GRAD, true, since, 2.0 * (double)rows * (double)l->in * (double)count);
-        since = srq_tape_clock(t);
-        srq_parallel(count, 1, sink_rows, &s);
-        srq_tape_account(t, SRQ_TAPE_SINK, true, since, 0);
-    }
+    p.c.data = srq_tape_at(t, &mem);
+    srq_tape_multiply(t, &p);
+    if (!srq_tape_measuring(t))
+        srq_tape_account(t, SRQ_TAPE_WEIGHT_GRAD, true, since, 2.0 * (double)rows * (double)l->in * (double)l->out);
     srq_tape_give(t, &mem);
     return 0;
 }

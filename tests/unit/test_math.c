@@ -213,6 +213,71 @@ static void check_product(const struct product *q)
     free(c);
 }
 
+struct taken {
+    float *c;
+    int64_t n;
+    int calls[300]; /* of each row */
+    bool multiplies;
+};
+
+static void take_rows(void *ctx, int64_t row, int64_t rows, float *c)
+{
+    struct taken *t = ctx;
+    float one = 1, two = 2, product = 0;
+
+    memcpy(t->c + row * t->n, c, (size_t)(rows * t->n) * sizeof(*c));
+    for (int64_t i = row; i < row + rows; i++)
+        t->calls[i]++;
+    if (!t->multiplies)
+        return;
+    srq_gemm(&(struct srq_product){
+        1, 1, 1, { &one, SRQ_F32, 1, false }, { &two, SRQ_F32, 1, false }, .c = { &product, SRQ_F32, 1 } });
+    if (product != 2)
+        t->calls[row] = -1;
+}
+
+/* Rows that go to a taker are those of the product in memory, each once; the taker may multiply itself. */
+static void check_taker(enum srq_dtype dtype, int64_t m, int64_t n, int64_t k, bool ta)
+{
+    int64_t lda = ta ? m : k;
+    void *a = make(dtype, m * k), *b = make(dtype, n * k);
+    float *want = make(SRQ_F32, m * n), *room = make(SRQ_F32, 64 * n);
+    struct taken t = { make(SRQ_F32, m * n), n, { 0 }, dtype == SRQ_F32 };
+    const struct srq_row_taker taker = { take_rows, &t, m < 64 ? m : 64 };
+    struct srq_product p = {
+        m, n, k, { a, dtype, lda, ta }, { b, dtype, n, false }, .c = { want, SRQ_F32, n }, .alpha = 0.5f
+    };
+
+    for (int64_t i = 0; i < m * k; i++)
+        set(a, dtype, i, value(1, i));
+    for (int64_t i = 0; i < n * k; i++)
+        set(b, dtype, i, value(2, i));
+    srq_gemm(&p);
+    p.c.data = room;
+    p.taker = &taker;
+    srq_gemm(&p);
+    for (int64_t i = 0; i < m; i++)
+        assert_int_equal(t.calls[i], 1);
+    for (int64_t i = 0; i < m * n; i++)
+        assert_true(fabsf(t.c[i] - want[i]) <= 2e-6f * (float)k);
+    free(a);
+    free(b);
+    free(want);
+    free(room);
+    free(t.c);
+}
+
+static void check_takers(void)
+{
+    static const int64_t shapes[][3] = {
+        { 1, 1, 1 }, { 5, 33, 40 }, { 130, 70, 9 }, { 300, 64, 65 }, { 40, 96, 2100 }
+    };
+
+    for (size_t s = 0; s < sizeof(shapes) / sizeof(shapes[0]); s++)
+        for (int v = 0; v < 4; v++)
+            check_taker(v & 1 ? SRQ_BF16 : SRQ_F32, shapes[s][0], shapes[s][1], shapes[s][2], (v & 2) != 0);
+}
+
 static void check_backend(const char *name)
 {
     static const int64_t shapes[][3] = { { 0, 5, 5 },  { 5, 0, 5 },  { 5, 5, 0 },     { 1, 1, 1 },
@@ -239,6 +304,7 @@ static void check_backend(const char *name)
             check_product(&q);
         }
     }
+    check_takers();
     srq_gemm_stop();
 }
 
