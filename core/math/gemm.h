@@ -50,10 +50,10 @@ void srq_gemm_expect(const struct srq_product *p);
 void srq_gemm_rehearse(void);
 
 /* What is asked for: "auto", "amx", "avx512_bf16" (srq's own kernels for BF16, beside OpenBLAS for F32), "openblas",
- * "onednn", "plain". NULL: $SRQ_GEMM, else "auto". Runs the self-test of every backend that is to be used over all
- * three products, odd shapes and each dtype used, against a naive product in double; a wrong answer disables that
- * backend with a warning. Error when the one asked for is unknown, not built in, or wrong. Starts
- * products of codes too (int8.h). */
+ * "onednn", "plain", "panels" (the own kernels' way in plain C, for tests). NULL: $SRQ_GEMM, else "auto". Runs the
+ * self-test of every backend that is to be used over all three products, odd shapes and each dtype used, against a
+ * naive product in double; a wrong answer disables that backend with a warning. Error when the one asked for is
+ * unknown, not built in, or wrong. Starts products of codes too (int8.h). */
 int srq_gemm_start(const char *backend, struct srq_error *err);
 /* Frees caches of primitives, and what was expected. */
 void srq_gemm_stop(void);

@@ -5,6 +5,7 @@
 #include "core/base/simd.h"
 #include "core/math/int8.h"
 #include "core/math/kernels.h"
+#include "core/math/panels.h"
 #include "core/math/team.h"
 #include "core/tensor/dtype.h"
 
@@ -17,7 +18,7 @@ static const struct srq_gemm_engine *const engines[] = {
 #ifdef HAVE_DNNL
     &srq_gemm_onednn,
 #endif
-    &srq_gemm_openblas, &srq_gemm_plain,
+    &srq_gemm_openblas, &srq_gemm_panels,      &srq_gemm_plain,
 };
 #define ENGINES ((int)(sizeof(engines) / sizeof(engines[0])))
 
@@ -139,7 +140,7 @@ static bool known(const char *name)
 
 static bool is_panels(const char *name)
 {
-    return strcmp(name, "amx") == 0 || strcmp(name, "avx512_bf16") == 0;
+    return strcmp(name, "amx") == 0 || strcmp(name, "avx512_bf16") == 0 || strcmp(name, "panels") == 0;
 }
 
 /* The one asked for, else the first that runs here. */
@@ -214,6 +215,17 @@ const struct srq_gemm_engine *srq_gemm_engine_for(enum srq_dtype dtype)
 const char *srq_gemm_backend(enum srq_dtype dtype)
 {
     return dtype == SRQ_BF16 ? for_bf16->name : for_f32->name;
+}
+
+const struct srq_panel_kernel *srq_panels(void)
+{
+#ifdef SRQ_PANEL_KERNELS
+    if (for_bf16 == &srq_gemm_amx)
+        return &srq_panels_amx;
+    if (for_bf16 == &srq_gemm_avx512_bf16)
+        return &srq_panels_avx512;
+#endif
+    return for_bf16 == &srq_gemm_panels ? &srq_panels_plain : NULL;
 }
 
 const char *srq_gemm_describe(void)

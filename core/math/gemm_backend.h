@@ -27,7 +27,7 @@ struct srq_gemm_engine {
     void (*describe)(char *out, size_t cap);
 };
 
-extern const struct srq_gemm_engine srq_gemm_openblas, srq_gemm_plain;
+extern const struct srq_gemm_engine srq_gemm_openblas, srq_gemm_plain, srq_gemm_panels;
 #ifdef SRQ_PANEL_KERNELS
 extern const struct srq_gemm_engine srq_gemm_amx, srq_gemm_avx512_bf16;
 #endif

@@ -4,9 +4,8 @@
  * few tiles of rows by the columns of all or some panels, handed to the team one by one; a block's rows of A are copied
  * where a kernel cannot read them as they are. Sums go over k in stretches of STRETCH, in F32, in an order that does
  * not depend on the number of threads. */
+#include "core/math/gemm_backend.h"
 #include "core/math/panels.h"
-
-#ifdef SRQ_PANEL_KERNELS
 
 #include "core/base/alloc.h"
 #include "core/math/team.h"
@@ -129,7 +128,7 @@ static void pack_item(void *ctx, int64_t item, int thread)
     const struct srq_panel_source s = { b->data, b->ld, !b->trans };
 
     (void)thread;
-    srq_pack_panel_avx512(&s, (w->first + item) * SRQ_PANEL_COLS, w->p->n, w->p->k, w->pairs, panel(w, item));
+    w->kernel->pack_panel(&s, (w->first + item) * SRQ_PANEL_COLS, w->p->n, w->p->k, w->pairs, panel(w, item));
 }
 
 /* ---- C ---- */
@@ -188,7 +187,7 @@ static void store(const struct block *b, int64_t first, int64_t count)
                                          .c = (char *)p->c.data + (b->row * p->c.ld + col) * size,
                                          .ldc = p->c.ld };
 
-        srq_panel_store_avx512(&o);
+        b->w->kernel->store(&o);
     }
 }
 
@@ -220,7 +219,7 @@ static void make_block(const struct work *w, int64_t down, int64_t first, int64_
     if (w->copies) {
         const struct srq_panel_source s = { p->a.data, p->a.ld, p->a.trans };
 
-        srq_pack_rows_avx512(&s, b.row, b.rows, round_up(b.rows, w->kernel->row_step), p->k, (uint16_t *)(void *)room,
+        w->kernel->pack_rows(&s, b.row, b.rows, round_up(b.rows, w->kernel->row_step), p->k, (uint16_t *)(void *)room,
                              w->lda);
         b.a = (const uint16_t *)(const void *)room;
         b.lda = w->lda;
@@ -325,68 +324,38 @@ static bool native(enum srq_dtype dtype)
     return dtype == SRQ_BF16;
 }
 
-static int start_amx(struct srq_error *err)
-{
-    return start_with(&srq_panels_amx, err);
-}
+/* One engine for each kernel. */
+#define ENGINE(engine, kernel, called)                         \
+    static int start_##kernel(struct srq_error *err)           \
+    {                                                          \
+        return start_with(&kernel, err);                       \
+    }                                                          \
+    static bool run_##kernel(const struct srq_product *p)      \
+    {                                                          \
+        return run_with(&kernel, p);                           \
+    }                                                          \
+    static void rehearse_##kernel(const struct srq_product *p) \
+    {                                                          \
+        rehearse_with(&kernel, p);                             \
+    }                                                          \
+    static void describe_##kernel(char *out, size_t cap)       \
+    {                                                          \
+        snprintf(out, cap, "srq %s", called);                  \
+    }                                                          \
+    const struct srq_gemm_engine engine = {                    \
+        .name = called,                                        \
+        .start = start_##kernel,                               \
+        .stop = stop,                                          \
+        .native = native,                                      \
+        .run = run_##kernel,                                   \
+        .takers = true,                                        \
+        .rehearse = rehearse_##kernel,                         \
+        .forget = forget,                                      \
+        .describe = describe_##kernel,                         \
+    }
 
-static bool run_amx(const struct srq_product *p)
-{
-    return run_with(&srq_panels_amx, p);
-}
-
-static void rehearse_amx(const struct srq_product *p)
-{
-    rehearse_with(&srq_panels_amx, p);
-}
-
-static void describe_amx(char *out, size_t cap)
-{
-    snprintf(out, cap, "srq amx");
-}
-
-static int start_avx512(struct srq_error *err)
-{
-    return start_with(&srq_panels_avx512, err);
-}
-
-static bool run_avx512(const struct srq_product *p)
-{
-    return run_with(&srq_panels_avx512, p);
-}
-
-static void rehearse_avx512(const struct srq_product *p)
-{
-    rehearse_with(&srq_panels_avx512, p);
-}
-
-static void describe_avx512(char *out, size_t cap)
-{
-    snprintf(out, cap, "srq avx512_bf16");
-}
-
-const struct srq_gemm_engine srq_gemm_amx = {
-    .name = "amx",
-    .start = start_amx,
-    .stop = stop,
-    .native = native,
-    .run = run_amx,
-    .takers = true,
-    .rehearse = rehearse_amx,
-    .forget = forget,
-    .describe = describe_amx,
-};
-
-const struct srq_gemm_engine srq_gemm_avx512_bf16 = {
-    .name = "avx512_bf16",
-    .start = start_avx512,
-    .stop = stop,
-    .native = native,
-    .run = run_avx512,
-    .takers = true,
-    .rehearse = rehearse_avx512,
-    .forget = forget,
-    .describe = describe_avx512,
-};
-
+ENGINE(srq_gemm_panels, srq_panels_plain, "panels");
+#ifdef SRQ_PANEL_KERNELS
+ENGINE(srq_gemm_amx, srq_panels_amx, "amx");
+ENGINE(srq_gemm_avx512_bf16, srq_panels_avx512, "avx512_bf16");
 #endif

@@ -32,6 +32,11 @@ struct srq_affine {
     const float *a, *b, *c;
 };
 
+/* What a row of attention's weights has in common. */
+struct srq_row_slope {
+    float scale, shift, mean;
+};
+
 /* Integer codes: round(x / scale) + zero, kept within [low, high]. All but `scale` are whole numbers, below 2^22 in
  * magnitude. */
 struct srq_code_range {
@@ -114,6 +119,11 @@ struct srq_kernels {
     float (*row_exp)(float *x, float scale, float shift, int64_t n);
     /* dp = p * (dp - mean) * scale */
     void (*row_slope)(const float *p, float *dp, float mean, float scale, int64_t n);
+    /* The same for products of BF16: p = e^(scale*x - shift), whose sum (before it is rounded) is returned; and p with
+     * ds = p * (dp - mean) * scale. */
+    float (*row_weights)(const float *x, float scale, float shift, uint16_t *p, int64_t n);
+    void (*row_slopes)(const float *x, const float *dp, const struct srq_row_slope *by, uint16_t *p, uint16_t *ds,
+                       int64_t n);
     float (*dot)(enum srq_dtype dtype, const void *a, const void *b, int64_t n);
     /* y = factor * x, F32 rows to rows of `dtype`. */
     void (*store)(enum srq_dtype dtype, const float *x, float factor, void *y, int64_t n, bool add);

@@ -541,6 +541,35 @@ static void row_slope(const float *p, float *dp, float mean, float scale, int64_
     put(SRQ_F32, dp, i, len, get(SRQ_F32, p, i, len) * (get(SRQ_F32, dp, i, len) - mean) * scale);
 }
 
+static float row_weights(const float *x, float scale, float shift, uint16_t *p, int64_t n)
+{
+    vec sum = { 0 };
+
+    FOR_VECTORS(i, len, n)
+    {
+        vec e = exp_of(get(SRQ_F32, x, i, len) * scale - shift);
+
+        put(SRQ_BF16, p, i, len, e);
+        if (len < LANES)
+            for (int j = (int)len; j < LANES; j++)
+                e[j] = 0;
+        sum += e;
+    }
+    return sum_of(sum);
+}
+
+static void row_slopes(const float *x, const float *dp, const struct srq_row_slope *by, uint16_t *p, uint16_t *ds,
+                       int64_t n)
+{
+    FOR_VECTORS(i, len, n)
+    {
+        vec e = exp_of(get(SRQ_F32, x, i, len) * by->scale - by->shift);
+
+        put(SRQ_BF16, p, i, len, e);
+        put(SRQ_BF16, ds, i, len, e * (get(SRQ_F32, dp, i, len) - by->mean) * by->scale);
+    }
+}
+
 /* ---- one function for each dtype, and the table ---- */
 
 #define BOTH(call_f32, call_bf16) \
@@ -720,6 +749,8 @@ const struct srq_kernels SRQ_KERNELS = {
     .row_max = row_max,
     .row_exp = row_exp,
     .row_slope = row_slope,
+    .row_weights = row_weights,
+    .row_slopes = row_slopes,
     .dot = dot,
     .store = store,
     .load = load,

@@ -1,11 +1,11 @@
 /* BF16 products by srq's own kernels. B lies in panels: strips of SRQ_PANEL_COLS columns, [pairs][SRQ_PANEL_COLS][2], a
  * pair being two elements of a column that follow each other, those beyond the end 0. A lies in rows, whose elements
  * follow each other. A kernel gets a few rows of A and one panel; everything else is done around it (gemm_panels.c).
- * For core/math only. */
+ */
 #ifndef SRQ_MATH_PANELS_H
 #define SRQ_MATH_PANELS_H
 
-#include "core/math/gemm_backend.h"
+#include "core/math/gemm.h"
 
 #define SRQ_PANEL_COLS 32
 
@@ -18,19 +18,6 @@ struct srq_panel_tile {
     float *c;
     int64_t ldc;
     bool add;
-};
-
-struct srq_panel_kernel {
-    const char *name;
-    int rows;     /* of a full tile */
-    int row_step; /* rows of a call are a multiple of it: those beyond the end are read, and written to c */
-    int k_step;   /* so is k: a multiple of 2 */
-    /* Whether processor and system let it run here. */
-    bool (*usable)(void);
-    /* Around the calls of one thread; NULL: nothing has to be done. */
-    void (*enter)(void);
-    void (*leave)(void);
-    void (*tile)(const struct srq_panel_tile *t, int rows);
 };
 
 /* A copy of a matrix for a kernel; what lies beyond its end is 0. */
@@ -48,9 +35,6 @@ typedef void (*srq_pack_panel)(const struct srq_panel_source *s, int64_t col, in
 typedef void (*srq_pack_rows)(const struct srq_panel_source *s, int64_t row, int64_t rows, int64_t padded, int64_t k,
                               uint16_t *to, int64_t ld);
 
-#ifdef SRQ_PANEL_KERNELS
-extern const struct srq_panel_kernel srq_panels_amx, srq_panels_avx512;
-
 /* Rows of at most SRQ_PANEL_COLS sums, on their way to C: c[r][j] = alpha * sums[r][j] (+ c[r][j]). */
 struct srq_panel_out {
     const float *sums;
@@ -62,13 +46,36 @@ struct srq_panel_out {
     int64_t ldc;
 };
 
+struct srq_panel_kernel {
+    const char *name;
+    int rows;     /* of a full tile */
+    int row_step; /* rows of a call are a multiple of it: those beyond the end are read, and written to c */
+    int k_step;   /* so is k: a multiple of 2 */
+    /* Whether processor and system let it run here. */
+    bool (*usable)(void);
+    /* Around the calls of one thread; NULL: nothing has to be done. */
+    void (*enter)(void);
+    void (*leave)(void);
+    void (*tile)(const struct srq_panel_tile *t, int rows);
+    srq_pack_panel pack_panel;
+    srq_pack_rows pack_rows; /* to a row stride that is a multiple of 32 */
+    void (*store)(const struct srq_panel_out *o);
+};
+
+/* The one by which BF16 is multiplied; NULL: another library, or plain C, does that. */
+const struct srq_panel_kernel *srq_panels(void);
+
+#ifdef SRQ_PANEL_KERNELS
+extern const struct srq_panel_kernel srq_panels_amx, srq_panels_avx512;
+
 void srq_panel_store_avx512(const struct srq_panel_out *o);
 void srq_pack_panel_avx512(const struct srq_panel_source *s, int64_t col, int64_t n, int64_t k, int64_t pairs,
                            uint16_t *to);
 void srq_pack_rows_avx512(const struct srq_panel_source *s, int64_t row, int64_t rows, int64_t padded, int64_t k,
                           uint16_t *to, int64_t ld);
 #endif
-/* The same in plain C (the oracle of tests). */
+/* The same in plain C, on any processor. */
+extern const struct srq_panel_kernel srq_panels_plain;
 void srq_pack_panel_plain(const struct srq_panel_source *s, int64_t col, int64_t n, int64_t k, int64_t pairs,
                           uint16_t *to);
 void srq_pack_rows_plain(const struct srq_panel_source *s, int64_t row, int64_t rows, int64_t padded, int64_t k,

@@ -113,4 +113,7 @@ const struct srq_panel_kernel srq_panels_amx = {
     .enter = enter,
     .leave = leave,
     .tile = tile,
+    .pack_panel = srq_pack_panel_avx512,
+    .pack_rows = srq_pack_rows_avx512,
+    .store = srq_panel_store_avx512,
 };

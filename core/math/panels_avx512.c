@@ -77,10 +77,6 @@ static bool usable(void)
            __builtin_cpu_supports("avx512vl");
 }
 
-const struct srq_panel_kernel srq_panels_avx512 = {
-    .name = "avx512_bf16", .rows = ROWS, .row_step = 1, .k_step = 2, .usable = usable, .tile = tile
-};
-
 /* ---- sums to C ---- */
 
 INLINE __mmask16 lanes(int64_t n)
@@ -247,3 +243,15 @@ void srq_pack_rows_avx512(const struct srq_panel_source *s, int64_t row, int64_t
         }
     }
 }
+
+const struct srq_panel_kernel srq_panels_avx512 = {
+    .name = "avx512_bf16",
+    .rows = ROWS,
+    .row_step = 1,
+    .k_step = 2,
+    .usable = usable,
+    .tile = tile,
+    .pack_panel = srq_pack_panel_avx512,
+    .pack_rows = srq_pack_rows_avx512,
+    .store = srq_panel_store_avx512,
+};

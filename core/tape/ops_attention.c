@@ -4,36 +4,18 @@
  * dk and dv have a fixed order and no two threads share an output. Keys and values are packed for the product kernel
  * once per item. Of a tile [QUERIES, KEYS] of logits only the small tiles of the product kernel that touch the allowed
  * triangle (or band) are computed; the rest of each row is set to zero before the next product reads it. */
-#include "core/tape/record.h"
+#include "core/tape/attention.h"
 
-#include "core/math/kernels.h"
 #include "core/math/team.h"
 
 #include <math.h>
 
+#define FLOAT ((int64_t)sizeof(float))
 #define QUERIES 48                                         /* a multiple of SRQ_TILE_M_MULTIPLE */
 #define KEYS 256                                           /* a multiple of every tile_n */
 #define LOGITS_LD (KEYS + SRQ_TILE_N_MAX + SRQ_TILE_M_MAX) /* a row of logits and what products read beyond it */
 
 _Static_assert(QUERIES % SRQ_TILE_M_MULTIPLE == 0 && KEYS % SRQ_TILE_N_MAX == 0, "tiles must fit");
-
-struct job {
-    struct srq_attention a;
-    const struct srq_kernels *kern;
-    enum srq_dtype dtype;
-    const char *q, *k, *v, *out, *dout;
-    char *y;            /* forward: the output */
-    char *dq, *dk, *dv; /* backward; NULL: nobody wants it */
-    bool add_q, add_k, add_v;
-    float *lse;  /* [batch, heads, seq]; NULL: not saved */
-    float *work; /* a stretch of work_len floats for each thread */
-    int64_t work_len;
-    int64_t keys;        /* of a sequence */
-    int64_t group;       /* query heads per key/value head */
-    int64_t columns;     /* head_dim rounded up to tile_n: what products compute */
-    int64_t width;       /* row stride of sums; it and keys_padded fit the widest kernels, so that a plan made */
-    int64_t keys_padded; /* on one machine holds on another */
-};
 
 /* Parts of a thread's workspace. */
 struct work {
@@ -42,107 +24,62 @@ struct work {
     float *most, *sum; /* [QUERIES] running maximum and sum of a row; backward: lse and mean slope */
 };
 
-/* The tile at hand: queries [q0, q0 + nq) against keys [k0, k1). */
-struct span {
-    int64_t q0, nq, k0, k1;
-};
-
 static int64_t round_up(int64_t n, int64_t to)
 {
     return (n + to - 1) / to * to;
 }
 
-/* A workspace as it is laid out; `base` NULL: only its length is wanted. */
-struct cursor {
-    float *base;
-    int64_t len;
-};
-
-static float *part(struct cursor *c, int64_t floats)
-{
-    float *p = c->base != NULL ? c->base + c->len : NULL;
-
-    c->len += round_up(floats, 16);
-    return p;
-}
-
-/* Fills `w` from the memory at `base`; returns the length in floats. */
-static int64_t lay_out(const struct job *j, bool backward, float *base, struct work *w)
+/* Fills `w` from the memory at `base`; returns the length in bytes. */
+static int64_t lay_out(const struct srq_attention_job *j, bool backward, char *base, struct work *w)
 {
     int64_t hd = j->a.head_dim, rows = j->keys + SRQ_TILE_M_MAX;
-    struct cursor at = { base, 0 };
+    struct srq_attention_cursor at = { base, 0 };
 
     memset(w, 0, sizeof(*w));
-    w->q = part(&at, QUERIES * hd);
-    w->kt = part(&at, j->keys_padded * hd);
-    w->logits = part(&at, QUERIES * LOGITS_LD);
-    w->most = part(&at, QUERIES);
-    w->sum = part(&at, QUERIES);
+    w->q = srq_attention_part(&at, QUERIES * hd * FLOAT);
+    w->kt = srq_attention_part(&at, j->keys_padded * hd * FLOAT);
+    w->logits = srq_attention_part(&at, QUERIES * LOGITS_LD * FLOAT);
+    w->most = srq_attention_part(&at, QUERIES * FLOAT);
+    w->sum = srq_attention_part(&at, QUERIES * FLOAT);
     if (!backward) {
-        w->v = part(&at, j->keys * j->width);
-        w->out = part(&at, QUERIES * j->width);
+        w->v = srq_attention_part(&at, j->keys * j->width * FLOAT);
+        w->out = srq_attention_part(&at, QUERIES * j->width * FLOAT);
         return at.len;
     }
-    w->q_packed = part(&at, QUERIES * j->width);
-    w->dout = part(&at, QUERIES * hd);
-    w->dout_packed = part(&at, QUERIES * j->width);
-    w->vt = part(&at, j->keys_padded * hd);
-    w->k = part(&at, j->keys * j->width);
-    w->slopes = part(&at, QUERIES * LOGITS_LD);
-    w->dq = part(&at, QUERIES * j->width);
-    w->dk = part(&at, rows * j->width);
-    w->dv = part(&at, rows * j->width);
+    w->q_packed = srq_attention_part(&at, QUERIES * j->width * FLOAT);
+    w->dout = srq_attention_part(&at, QUERIES * hd * FLOAT);
+    w->dout_packed = srq_attention_part(&at, QUERIES * j->width * FLOAT);
+    w->vt = srq_attention_part(&at, j->keys_padded * hd * FLOAT);
+    w->k = srq_attention_part(&at, j->keys * j->width * FLOAT);
+    w->slopes = srq_attention_part(&at, QUERIES * LOGITS_LD * FLOAT);
+    w->dq = srq_attention_part(&at, QUERIES * j->width * FLOAT);
+    w->dk = srq_attention_part(&at, rows * j->width * FLOAT);
+    w->dv = srq_attention_part(&at, rows * j->width * FLOAT);
     return at.len;
 }
 
-static const char *at_row(const struct job *j, const char *base, int64_t row, int64_t heads, int64_t head)
-{
-    return base + (size_t)((row * heads + head) * j->a.head_dim) * srq_dtype_size(j->dtype);
-}
-
-/* The first key that query q sees. */
-static int64_t first_key(const struct job *j, int64_t q)
-{
-    return j->a.window > 0 && q >= j->a.window ? q - j->a.window + 1 : 0;
-}
-
-/* The end of the keys that query q sees. */
-static int64_t last_key(const struct job *j, int64_t q)
-{
-    return j->a.full ? j->keys : q + 1;
-}
-
-static int64_t lesser(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t greater(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 /* Rows [q0, q0 + nq) of one head as F32 [QUERIES, head_dim], the rest zeros. */
-static void load_rows(const struct job *j, const char *base, int64_t row, int64_t heads, int64_t head, int64_t nq,
-                      float *dst)
+static void load_rows(const struct srq_attention_job *j, const char *base, int64_t row, int64_t heads, int64_t head,
+                      int64_t nq, float *dst)
 {
     int64_t hd = j->a.head_dim;
 
     for (int64_t r = 0; r < nq; r++)
-        j->kern->load(j->dtype, at_row(j, base, row + r, heads, head), dst + r * hd, hd);
+        j->kern->load(j->dtype, srq_attention_row(j, base, row + r, heads, head), dst + r * hd, hd);
     memset(dst + nq * hd, 0, (size_t)((QUERIES - nq) * hd) * sizeof(float));
 }
 
 /* ---- products of a tile ---- */
 
 /* c[r, k - k0] = sum_d rows[r, d] packed[k, d], where some query of the small tile sees some key of it. */
-static void query_key(const struct job *j, const struct span *s, const float *rows, const float *packed, float *c)
+static void query_key(const struct srq_attention_job *j, const struct srq_attention_span *s, const float *rows,
+                      const float *packed, float *c)
 {
     int64_t tm = j->kern->tile_m, tn = j->kern->tile_n, hd = j->a.head_dim;
 
     for (int64_t k = s->k0; k < s->k1; k += tn) {
         for (int64_t r = 0; r < s->nq; r += tm) {
-            if (k >= last_key(j, s->q0 + r + tm - 1) || k + tn <= first_key(j, s->q0 + r))
+            if (k >= srq_last_key(j, s->q0 + r + tm - 1) || k + tn <= srq_first_key(j, s->q0 + r))
                 continue;
             j->kern->tile(hd, rows + r * hd, hd, 1, packed + k * hd, c + r * LOGITS_LD + (k - s->k0), LOGITS_LD, false);
         }
@@ -150,12 +87,14 @@ static void query_key(const struct job *j, const struct span *s, const float *ro
 }
 
 /* c[r, d] += sum_k weights[r, k - k0] packed[k, d] over the keys that the small tile's queries see. */
-static void over_keys(const struct job *j, const struct span *s, const float *weights, const float *packed, float *c)
+static void over_keys(const struct srq_attention_job *j, const struct srq_attention_span *s, const float *weights,
+                      const float *packed, float *c)
 {
     int64_t tm = j->kern->tile_m, tn = j->kern->tile_n;
 
     for (int64_t r = 0; r < s->nq; r += tm) {
-        int64_t from = greater(s->k0, first_key(j, s->q0 + r)), to = lesser(s->k1, last_key(j, s->q0 + r + tm - 1));
+        int64_t from = srq_greater(s->k0, srq_first_key(j, s->q0 + r)),
+                to = srq_lesser(s->k1, srq_last_key(j, s->q0 + r + tm - 1));
 
         if (from >= to)
             continue;
@@ -166,15 +105,16 @@ static void over_keys(const struct job *j, const struct span *s, const float *we
 }
 
 /* c[k, d] += sum_r weights[r, k - k0] packed[r, d] over the queries that see the small tile's keys. */
-static void over_queries(const struct job *j, const struct span *s, const float *weights, const float *packed, float *c)
+static void over_queries(const struct srq_attention_job *j, const struct srq_attention_span *s, const float *weights,
+                         const float *packed, float *c)
 {
     int64_t tm = j->kern->tile_m, tn = j->kern->tile_n;
 
     for (int64_t k = s->k0; k < s->k1; k += tm) {
-        int64_t from = j->a.full ? 0 : greater(0, k - s->q0), to = s->nq;
+        int64_t from = j->a.full ? 0 : srq_greater(0, k - s->q0), to = s->nq;
 
         if (j->a.window > 0)
-            to = lesser(to, k + tm - 1 + j->a.window - s->q0);
+            to = srq_lesser(to, k + tm - 1 + j->a.window - s->q0);
         if (from >= to)
             continue;
         for (int64_t d = 0; d < j->columns; d += tn)
@@ -184,7 +124,7 @@ static void over_queries(const struct job *j, const struct span *s, const float 
 }
 
 /* Zeros in row r outside of its allowed keys [a, b), as far as products read. */
-static void clear_outside(const struct span *s, float *row, int64_t a, int64_t b)
+static void clear_outside(const struct srq_attention_span *s, float *row, int64_t a, int64_t b)
 {
     int64_t end = s->k1 - s->k0 + SRQ_TILE_M_MAX;
 
@@ -193,10 +133,11 @@ static void clear_outside(const struct span *s, float *row, int64_t a, int64_t b
 }
 
 /* The allowed keys [*a, *b) of row r inside the tile; an empty range at k0 when there are none. */
-static void allowed(const struct job *j, const struct span *s, int64_t r, int64_t *a, int64_t *b)
+static void allowed(const struct srq_attention_job *j, const struct srq_attention_span *s, int64_t r, int64_t *a,
+                    int64_t *b)
 {
-    *a = greater(s->k0, first_key(j, s->q0 + r));
-    *b = lesser(s->k1, last_key(j, s->q0 + r));
+    *a = srq_greater(s->k0, srq_first_key(j, s->q0 + r));
+    *b = srq_lesser(s->k1, srq_last_key(j, s->q0 + r));
     if (r >= s->nq || *a >= *b)
         *a = *b = s->k0;
 }
@@ -204,7 +145,7 @@ static void allowed(const struct job *j, const struct span *s, int64_t r, int64_
 /* ---- forward ---- */
 
 /* Logits become weights relative to the row's running maximum; what is summed up already follows when that rises. */
-static void soften(const struct job *j, const struct span *s, struct work *w)
+static void soften(const struct srq_attention_job *j, const struct srq_attention_span *s, struct work *w)
 {
     for (int64_t r = 0; r < QUERIES; r++) {
         float *row = w->logits + r * LOGITS_LD, *out = w->out + r * j->width, most;
@@ -228,11 +169,11 @@ static void soften(const struct job *j, const struct span *s, struct work *w)
 }
 
 /* One query head, queries from q0 of sequence b. */
-static void forward_tile(const struct job *j, struct work *w, int64_t b, int64_t head, int64_t q0)
+static void forward_tile(const struct srq_attention_job *j, struct work *w, int64_t b, int64_t head, int64_t q0)
 {
     int64_t seq = j->a.seq, row = b * seq + q0;
-    struct span s = { .q0 = q0, .nq = lesser(QUERIES, seq - q0) };
-    int64_t first = first_key(j, q0) / j->kern->tile_n * j->kern->tile_n, end = last_key(j, s.q0 + s.nq - 1);
+    struct srq_attention_span s = { .q0 = q0, .nq = srq_lesser(QUERIES, seq - q0) };
+    int64_t first = srq_first_key(j, q0) / j->kern->tile_n * j->kern->tile_n, end = srq_last_key(j, s.q0 + s.nq - 1);
 
     load_rows(j, j->q, row, j->a.heads, head, s.nq, w->q);
     memset(w->out, 0, (size_t)(QUERIES * j->width) * sizeof(float));
@@ -241,14 +182,14 @@ static void forward_tile(const struct job *j, struct work *w, int64_t b, int64_t
         w->sum[r] = 0;
     }
     for (s.k0 = first; s.k0 < end; s.k0 += KEYS) {
-        s.k1 = lesser(s.k0 + KEYS, end);
+        s.k1 = srq_lesser(s.k0 + KEYS, end);
         query_key(j, &s, w->q, w->kt, w->logits);
         soften(j, &s, w);
         over_keys(j, &s, w->logits, w->v, w->out);
     }
     for (int64_t r = 0; r < s.nq; r++) {
         j->kern->store(j->dtype, w->out + r * j->width, 1.0f / w->sum[r],
-                       (char *)at_row(j, j->y, row + r, j->a.heads, head), j->a.head_dim, false);
+                       (char *)srq_attention_row(j, j->y, row + r, j->a.heads, head), j->a.head_dim, false);
         if (j->lse != NULL)
             j->lse[(b * j->a.heads + head) * seq + q0 + r] = w->most[r] + logf(w->sum[r]);
     }
@@ -256,13 +197,15 @@ static void forward_tile(const struct job *j, struct work *w, int64_t b, int64_t
 
 static void forward_item(void *ctx, int64_t item, int thread)
 {
-    const struct job *j = ctx;
+    const struct srq_attention_job *j = ctx;
     int64_t b = item / j->a.kv_heads, kv = item % j->a.kv_heads, ld = j->a.kv_heads * j->a.head_dim;
     struct work w;
 
     lay_out(j, false, j->work + thread * j->work_len, &w);
-    j->kern->pack(j->dtype, at_row(j, j->k, b * j->keys, j->a.kv_heads, kv), ld, true, j->a.head_dim, j->keys, w.kt);
-    j->kern->pack(j->dtype, at_row(j, j->v, b * j->keys, j->a.kv_heads, kv), ld, false, j->keys, j->a.head_dim, w.v);
+    j->kern->pack(j->dtype, srq_attention_row(j, j->k, b * j->keys, j->a.kv_heads, kv), ld, true, j->a.head_dim,
+                  j->keys, w.kt);
+    j->kern->pack(j->dtype, srq_attention_row(j, j->v, b * j->keys, j->a.kv_heads, kv), ld, false, j->keys,
+                  j->a.head_dim, w.v);
     for (int64_t h = kv * j->group; h < (kv + 1) * j->group; h++)
         for (int64_t q0 = 0; q0 < j->a.seq; q0 += QUERIES)
             forward_tile(j, &w, b, h, q0);
@@ -272,7 +215,7 @@ static void forward_item(void *ctx, int64_t item, int thread)
  * P = exp(scale S - lse), dP = dO Vᵀ, dS = P (dP - rowsum(dO O)) scale;
  * dq = dS K, dk = sum over query heads dSᵀ Q, dv = sum Pᵀ dO. */
 
-static void slopes(const struct job *j, const struct span *s, struct work *w)
+static void slopes(const struct srq_attention_job *j, const struct srq_attention_span *s, struct work *w)
 {
     for (int64_t r = 0; r < QUERIES; r++) {
         float *p = w->logits + r * LOGITS_LD, *ds = w->slopes + r * LOGITS_LD;
@@ -288,7 +231,8 @@ static void slopes(const struct job *j, const struct span *s, struct work *w)
     }
 }
 
-static void load_tile(const struct job *j, struct work *w, int64_t b, int64_t head, const struct span *s)
+static void load_tile(const struct srq_attention_job *j, struct work *w, int64_t b, int64_t head,
+                      const struct srq_attention_span *s)
 {
     int64_t row = b * j->a.seq + s->q0, hd = j->a.head_dim, heads = j->a.heads;
 
@@ -298,20 +242,20 @@ static void load_tile(const struct job *j, struct work *w, int64_t b, int64_t he
     j->kern->pack(SRQ_F32, w->dout, hd, false, QUERIES, hd, w->dout_packed);
     for (int64_t r = 0; r < s->nq; r++) {
         w->most[r] = j->lse[(b * heads + head) * j->a.seq + s->q0 + r];
-        w->sum[r] = j->kern->dot(j->dtype, at_row(j, j->dout, row + r, heads, head),
-                                 at_row(j, j->out, row + r, heads, head), hd);
+        w->sum[r] = j->kern->dot(j->dtype, srq_attention_row(j, j->dout, row + r, heads, head),
+                                 srq_attention_row(j, j->out, row + r, heads, head), hd);
     }
 }
 
-static void backward_tile(const struct job *j, struct work *w, int64_t b, int64_t head, int64_t q0)
+static void backward_tile(const struct srq_attention_job *j, struct work *w, int64_t b, int64_t head, int64_t q0)
 {
-    struct span s = { .q0 = q0, .nq = lesser(QUERIES, j->a.seq - q0) };
-    int64_t first = first_key(j, q0) / j->kern->tile_n * j->kern->tile_n, end = last_key(j, s.q0 + s.nq - 1);
+    struct srq_attention_span s = { .q0 = q0, .nq = srq_lesser(QUERIES, j->a.seq - q0) };
+    int64_t first = srq_first_key(j, q0) / j->kern->tile_n * j->kern->tile_n, end = srq_last_key(j, s.q0 + s.nq - 1);
 
     load_tile(j, w, b, head, &s);
     memset(w->dq, 0, (size_t)(QUERIES * j->width) * sizeof(float));
     for (s.k0 = first; s.k0 < end; s.k0 += KEYS) {
-        s.k1 = lesser(s.k0 + KEYS, end);
+        s.k1 = srq_lesser(s.k0 + KEYS, end);
         query_key(j, &s, w->q, w->kt, w->logits);
         query_key(j, &s, w->dout, w->vt, w->slopes);
         slopes(j, &s, w);
@@ -324,22 +268,24 @@ static void backward_tile(const struct job *j, struct work *w, int64_t b, int64_
     }
     for (int64_t r = 0; r < s.nq && j->dq != NULL; r++)
         j->kern->store(j->dtype, w->dq + r * j->width, 1.0f,
-                       (char *)at_row(j, j->dq, b * j->a.seq + q0 + r, j->a.heads, head), j->a.head_dim, j->add_q);
+                       (char *)srq_attention_row(j, j->dq, b * j->a.seq + q0 + r, j->a.heads, head), j->a.head_dim,
+                       j->add_q);
 }
 
-static void store_keys(const struct job *j, const float *sums, char *base, bool add, int64_t b, int64_t kv)
+static void store_keys(const struct srq_attention_job *j, const float *sums, char *base, bool add, int64_t b,
+                       int64_t kv)
 {
     for (int64_t k = 0; k < j->keys && base != NULL; k++)
-        j->kern->store(j->dtype, sums + k * j->width, 1.0f, (char *)at_row(j, base, b * j->keys + k, j->a.kv_heads, kv),
-                       j->a.head_dim, add);
+        j->kern->store(j->dtype, sums + k * j->width, 1.0f,
+                       (char *)srq_attention_row(j, base, b * j->keys + k, j->a.kv_heads, kv), j->a.head_dim, add);
 }
 
 static void backward_item(void *ctx, int64_t item, int thread)
 {
-    const struct job *j = ctx;
+    const struct srq_attention_job *j = ctx;
     int64_t b = item / j->a.kv_heads, kv = item % j->a.kv_heads, hd = j->a.head_dim, ld = j->a.kv_heads * hd;
-    const char *k = at_row(j, j->k, b * j->keys, j->a.kv_heads, kv);
-    const char *v = at_row(j, j->v, b * j->keys, j->a.kv_heads, kv);
+    const char *k = srq_attention_row(j, j->k, b * j->keys, j->a.kv_heads, kv);
+    const char *v = srq_attention_row(j, j->v, b * j->keys, j->a.kv_heads, kv);
     size_t sums = (size_t)((j->keys + SRQ_TILE_M_MAX) * j->width) * sizeof(float);
     struct work w;
 
@@ -358,7 +304,7 @@ static void backward_item(void *ctx, int64_t item, int thread)
 
 /* ---- on the tape ---- */
 
-static void prepare(struct srq_tape *t, const struct srq_attention *a, bool backward, struct job *j)
+static void prepare(struct srq_tape *t, const struct srq_attention *a, bool backward, struct srq_attention_job *j)
 {
     struct work w;
 
@@ -371,7 +317,10 @@ static void prepare(struct srq_tape *t, const struct srq_attention *a, bool back
     j->columns = round_up(a->head_dim, j->kern->tile_n);
     j->width = round_up(a->head_dim, SRQ_TILE_N_MAX);
     j->keys_padded = round_up(j->keys, SRQ_TILE_N_MAX);
+    j->panels = j->dtype == SRQ_BF16 ? srq_panels() : NULL;
     j->work_len = lay_out(j, backward, NULL, &w);
+    if (j->dtype == SRQ_BF16)
+        j->work_len = srq_greater(j->work_len, srq_attention_panels_work(j, backward));
 }
 
 /* Multiplications and additions of `products` products over the allowed pairs. */
@@ -387,17 +336,21 @@ static double flops(const struct srq_attention *a, int products)
     return 2.0 * products * pairs * (double)(a->batch * a->heads * a->head_dim);
 }
 
-static int run(struct srq_tape *t, struct job *j, bool backward, struct srq_error *err)
+static int run(struct srq_tape *t, struct srq_attention_job *j, bool backward, struct srq_error *err)
 {
     double since = srq_tape_clock(t);
     struct srq_block_mem work;
-    int rc = srq_tape_take(t, (size_t)j->work_len * sizeof(float) * (size_t)srq_team_size(), &work, err);
+    int rc = srq_tape_take(t, (size_t)j->work_len * (size_t)srq_team_size(), &work, err);
 
     if (rc != 0)
         return rc;
     j->work = srq_tape_at(t, &work);
     if (!srq_tape_measuring(t)) {
-        srq_parallel_items(j->a.batch * j->a.kv_heads, backward ? backward_item : forward_item, j);
+        srq_parallel_items(j->a.batch * j->a.kv_heads,
+                           j->panels == NULL ? (backward ? backward_item : forward_item)
+                           : backward        ? srq_attention_panels_backward
+                                             : srq_attention_panels_forward,
+                           j);
         srq_tape_account(t, SRQ_TAPE_ATTENTION, backward, since, flops(&j->a, backward ? 5 : 2));
     }
     srq_tape_give(t, &work);
@@ -407,7 +360,7 @@ static int run(struct srq_tape *t, struct job *j, bool backward, struct srq_erro
 static int backward(struct srq_tape *t, struct srq_node *n, struct srq_error *err)
 {
     struct srq_value *q = n->in[0], *k = n->in[1], *v = n->in[2];
-    struct job j;
+    struct srq_attention_job j;
     int rc = 0;
 
     prepare(t, &n->as.attention, true, &j);
@@ -447,7 +400,7 @@ struct srq_var *srq_op_attention(struct srq_tape *t, struct srq_var *q, struct s
     struct srq_block_mem lse = { 0, 0 };
     struct srq_value *y;
     struct srq_node *n;
-    struct job j;
+    struct srq_attention_job j;
 
     if (srq_tape_failed(t, q, k) || srq_tape_failed(t, v, v))
         return NULL;

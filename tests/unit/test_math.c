@@ -320,6 +320,12 @@ static void plain_products_agree_with_sums_in_double(void **state)
     check_backend("plain");
 }
 
+static void panels_in_plain_c_agree_with_sums_in_double(void **state)
+{
+    (void)state;
+    check_backend("panels");
+}
+
 SKIPPABLE(avx512_bf16_products_agree_with_sums_in_double);
 SKIPPABLE(amx_products_agree_with_sums_in_double);
 
@@ -685,6 +691,7 @@ int main(void)
         cmocka_unit_test(thread_counts_out_of_range_are_refused),
         cmocka_unit_test(openblas_products_agree_with_sums_in_double),
         cmocka_unit_test(plain_products_agree_with_sums_in_double),
+        cmocka_unit_test(panels_in_plain_c_agree_with_sums_in_double),
         skippable_unit_test(avx512_bf16_products_agree_with_sums_in_double),
         skippable_unit_test(amx_products_agree_with_sums_in_double),
         skippable_unit_test(onednn_products_agree_with_sums_in_double),

@@ -41,36 +41,6 @@ SKIPPABLE(vectors_pack_what_plain_c_packs);
 SKIPPABLE(an_avx512_tile_is_the_sum_of_products);
 SKIPPABLE(an_amx_tile_is_the_sum_of_products);
 
-#ifdef SRQ_PANEL_KERNELS
-
-static void compare_packing(int64_t n, int64_t k, bool across)
-{
-    const int64_t ld = (across ? n : k) + 3, pairs = (k + 31) / 32 * 16, wide = 2 * pairs;
-    uint16_t src[(K_MAX + 3) * (ROWS_MAX + 3)], want[K_MAX * 64 + 64], got[K_MAX * 64 + 64];
-    const struct srq_panel_source s = { src, ld, across };
-
-    for (int64_t i = 0; i < ld * (across ? k : n); i++)
-        src[i] = element(1, i);
-    for (int64_t p = (k + 1) / 2; p <= pairs; p++) { /* panels of every padding */
-        for (int64_t col = 0; col < n; col += SRQ_PANEL_COLS) {
-            memset(got, 0xff, sizeof(got));
-            memset(want, 0xff, sizeof(want));
-            srq_pack_panel_plain(&s, col, n, k, p, want);
-            srq_pack_panel_avx512(&s, col, n, k, p, got);
-            assert_memory_equal(got, want, sizeof(want));
-        }
-    }
-    for (int64_t row = 0; row < n; row += 14) {
-        int64_t rows = n - row < 14 ? n - row : 14, padded = rows + row % 3;
-
-        memset(got, 0xff, sizeof(got));
-        memset(want, 0xff, sizeof(want));
-        srq_pack_rows_plain(&s, row, rows, padded, k, want, wide);
-        srq_pack_rows_avx512(&s, row, rows, padded, k, got, wide);
-        assert_memory_equal(got, want, sizeof(want));
-    }
-}
-
 /* Every number of rows that a kernel takes, sums begun and gone on with, beside rows that are not its own. */
 static void check_tile(const struct srq_panel_kernel *kernel, int rows, int64_t k, bool add)
 {
@@ -117,6 +87,42 @@ static void check_kernel(const struct srq_panel_kernel *kernel)
         for (size_t s = 0; s < SHAPES; s++)
             for (int add = 0; add < 2; add++)
                 check_tile(kernel, rows, shapes[s][1], add != 0);
+}
+
+static void a_plain_tile_is_the_sum_of_products(void **state)
+{
+    (void)state;
+    check_kernel(&srq_panels_plain);
+}
+
+#ifdef SRQ_PANEL_KERNELS
+
+static void compare_packing(int64_t n, int64_t k, bool across)
+{
+    const int64_t ld = (across ? n : k) + 3, pairs = (k + 31) / 32 * 16, wide = 2 * pairs;
+    uint16_t src[(K_MAX + 3) * (ROWS_MAX + 3)], want[K_MAX * 64 + 64], got[K_MAX * 64 + 64];
+    const struct srq_panel_source s = { src, ld, across };
+
+    for (int64_t i = 0; i < ld * (across ? k : n); i++)
+        src[i] = element(1, i);
+    for (int64_t p = (k + 1) / 2; p <= pairs; p++) { /* panels of every padding */
+        for (int64_t col = 0; col < n; col += SRQ_PANEL_COLS) {
+            memset(got, 0xff, sizeof(got));
+            memset(want, 0xff, sizeof(want));
+            srq_pack_panel_plain(&s, col, n, k, p, want);
+            srq_pack_panel_avx512(&s, col, n, k, p, got);
+            assert_memory_equal(got, want, sizeof(want));
+        }
+    }
+    for (int64_t row = 0; row < n; row += 14) {
+        int64_t rows = n - row < 14 ? n - row : 14, padded = rows + row % 3;
+
+        memset(got, 0xff, sizeof(got));
+        memset(want, 0xff, sizeof(want));
+        srq_pack_rows_plain(&s, row, rows, padded, k, want, wide);
+        srq_pack_rows_avx512(&s, row, rows, padded, k, got, wide);
+        assert_memory_equal(got, want, sizeof(want));
+    }
 }
 
 /* ---- tiles in plain C ---- */
@@ -253,6 +259,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_panels_hold_pairs_and_zeros),
+        cmocka_unit_test(a_plain_tile_is_the_sum_of_products),
         skippable_unit_test(vectors_pack_what_plain_c_packs),
         skippable_unit_test(an_avx512_tile_is_the_sum_of_products),
         skippable_unit_test(an_amx_tile_is_the_sum_of_products),

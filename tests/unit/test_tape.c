@@ -570,6 +570,32 @@ static void full_attention_agrees_with_double(void **state)
                         { 1, 784, 1, 1, 3, 0, true } });
 }
 
+/* The same attention by panels of BF16, and the products beside it: in plain C with the largest tiles that there are,
+ * and by this processor's kernels. */
+static void by_panels(const char *backend)
+{
+    struct srq_error err;
+
+    if (srq_gemm_start(backend, &err) != 0)
+        return; /* not for this processor */
+    linear_agrees_with_double(NULL);
+    attention_agrees_with_double(NULL);
+    grouped_query_attention_agrees_with_double(NULL);
+    windowed_attention_agrees_with_double(NULL);
+    long_attention_agrees_with_double(NULL);
+    full_attention_agrees_with_double(NULL);
+    CHECK(&attention, { { 1, 130, 4, 2, 64, 0 }, { 1, 300, 2, 1, 72, 100 }, { 2, 65, 2, 2, 32, 0, true } });
+    srq_gemm_stop();
+}
+
+static void attention_by_panels_agrees_with_double(void **state)
+{
+    (void)state;
+    by_panels("panels");
+    by_panels("avx512_bf16");
+    by_panels("amx");
+}
+
 /* ---- a block, for the tests of memory ---- */
 
 struct block {
@@ -813,6 +839,7 @@ int main(void)
         cmocka_unit_test(windowed_attention_agrees_with_double),
         cmocka_unit_test(long_attention_agrees_with_double),
         cmocka_unit_test(full_attention_agrees_with_double),
+        cmocka_unit_test(attention_by_panels_agrees_with_double),
         cmocka_unit_test(measuring_gives_exactly_what_a_pass_needs),
         cmocka_unit_test(an_arena_too_small_is_an_error_at_any_size),
         cmocka_unit_test(a_pass_after_reset_needs_no_more_and_repeats_bit_by_bit),

@@ -1,0 +1,83 @@
+/* What both kinds of attention work with: F32 sums of F32 operands by the vector kernels (ops_attention.c), and of BF16
+ * operands by panels (attention_panels.c). */
+#ifndef SRQ_TAPE_ATTENTION_H
+#define SRQ_TAPE_ATTENTION_H
+
+#include "core/tape/record.h"
+
+#include "core/math/kernels.h"
+#include "core/math/panels.h"
+
+struct srq_attention_job {
+    struct srq_attention a;
+    const struct srq_kernels *kern;
+    enum srq_dtype dtype;
+    const char *q, *k, *v, *out, *dout;
+    char *y;            /* forward: the output */
+    char *dq, *dk, *dv; /* backward; NULL: nobody wants it */
+    bool add_q, add_k, add_v;
+    float *lse; /* [batch, heads, seq]; NULL: not saved */
+    char *work; /* a stretch of work_len bytes for each thread */
+    int64_t work_len;
+    const struct srq_panel_kernel *panels; /* NULL: F32 */
+    int64_t keys;                          /* of a sequence */
+    int64_t group;                         /* query heads per key/value head */
+    int64_t columns;                       /* head_dim rounded up to tile_n: what products compute */
+    int64_t width;       /* row stride of sums; it and keys_padded fit the widest kernels, so that a plan made */
+    int64_t keys_padded; /* on one machine holds on another */
+};
+
+/* The tile at hand: queries [q0, q0 + nq) against keys [k0, k1). */
+struct srq_attention_span {
+    int64_t q0, nq, k0, k1;
+};
+
+static inline const char *srq_attention_row(const struct srq_attention_job *j, const char *base, int64_t row,
+                                            int64_t heads, int64_t head)
+{
+    return base + (size_t)((row * heads + head) * j->a.head_dim) * srq_dtype_size(j->dtype);
+}
+
+/* The first key that query q sees. */
+static inline int64_t srq_first_key(const struct srq_attention_job *j, int64_t q)
+{
+    return j->a.window > 0 && q >= j->a.window ? q - j->a.window + 1 : 0;
+}
+
+/* The end of the keys that query q sees. */
+static inline int64_t srq_last_key(const struct srq_attention_job *j, int64_t q)
+{
+    return j->a.full ? j->keys : q + 1;
+}
+
+static inline int64_t srq_lesser(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline int64_t srq_greater(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* A workspace as it is laid out; `base` NULL: only its length is wanted. */
+struct srq_attention_cursor {
+    char *base;
+    int64_t len; /* bytes */
+};
+
+/* The next stretch of it, on a cache line of its own. */
+static inline void *srq_attention_part(struct srq_attention_cursor *c, int64_t bytes)
+{
+    char *p = c->base != NULL ? c->base + c->len : NULL;
+
+    c->len += (bytes + 63) / 64 * 64;
+    return p;
+}
+
+/* By panels, of one sequence and one key/value head; and bytes of a thread's workspace, on any machine. */
+void srq_attention_panels_forward(void *job, int64_t item, int thread);
+void srq_attention_panels_backward(void *job, int64_t item, int thread);
+int64_t srq_attention_panels_work(const struct srq_attention_job *j, bool backward);
+
+#endif
