@@ -44,6 +44,11 @@ static bool parse(int argc, char **argv, struct settings *s)
     return s->iterations > 0;
 }
 
+struct machine {
+    struct bench_limits limits;
+    double bytes_a_s;
+};
+
 static double gflops(double flops, double seconds)
 {
     return seconds > 0 ? flops / seconds * 1e-9 : 0;
@@ -74,9 +79,17 @@ static void print_gemm(const struct bench_gemm_row *rows, int count)
     }
 }
 
-static void print_block(const struct bench_block *b)
+static void print_limits(const struct machine *m)
 {
-    double total = 0;
+    printf("\nThe machine's limits: ");
+    for (int i = 0; i < m->limits.count; i++)
+        printf("%s%s %.0f GFLOPS", i > 0 ? ", " : "", m->limits.name[i], m->limits.flops[i] * 1e-9);
+    printf("%smemory %.1f GB/s\n", m->limits.count > 0 ? "; " : "", m->bytes_a_s * 1e-9);
+}
+
+static void print_block(const struct bench_block *b, const struct machine *m)
+{
+    double total = 0, limit = bench_limit(&m->limits, b->dtype);
 
     for (int i = 0; i < b->part_count; i++)
         total += b->parts[i].seconds;
@@ -84,17 +97,22 @@ static void print_block(const struct bench_block *b)
            "%s)\n\n",
            BENCH_HIDDEN, BENCH_HEADS, BENCH_KV_HEADS, BENCH_INNER, BENCH_BATCH, BENCH_SEQ, BENCH_GROUP,
            srq_dtype_name(b->dtype));
-    printf("%-24s %10s %8s %8s\n", "operation", "ms", "share", "GFLOPS");
+    printf("%-24s %10s %8s %8s %9s\n", "operation", "ms", "share", "GFLOPS", "of limit");
     for (int i = 0; i < b->part_count; i++) {
         printf("%-24s %10.3f %7.1f%%", b->parts[i].name, b->parts[i].seconds * 1e3, b->parts[i].seconds / total * 100);
         if (b->parts[i].flops > 0)
             printf(" %8.0f", gflops(b->parts[i].flops, b->parts[i].seconds));
+        if (b->parts[i].flops > 0 && limit > 0)
+            printf(" %8.1f%%", b->parts[i].flops / b->parts[i].seconds / limit * 100);
         printf("\n");
     }
     printf("%-24s %10.3f\n\n", "mean of the iteration", total * 1e3);
     printf("median %.4g ms, fastest %.4g ms of %d iterations\n", b->median_s * 1e3, b->fastest_s * 1e3, b->iterations);
     printf("products alone at the best backend's speed: %.4g ms (%.3g GFLOP); ratio %.3f (median %.3f)\n",
            b->gemm_s * 1e3, b->gemm_flops * 1e-9, b->fastest_s / b->gemm_s, b->median_s / b->gemm_s);
+    if (limit > 0)
+        printf("products at the machine's limit: %.4g ms; ratio %.3f (median %.3f)\n", b->gemm_flops / limit * 1e3,
+               b->fastest_s / (b->gemm_flops / limit), b->median_s / (b->gemm_flops / limit));
     printf("memory: tape %.4g MiB, weights %.4g MiB, plugin arrays %.4g MiB; peak resident %.4g MiB\n",
            (double)b->tape_bytes / 1048576, (double)b->weight_bytes / 1048576, (double)b->param_bytes / 1048576,
            (double)b->peak_rss_bytes / 1048576);
@@ -152,8 +170,26 @@ static cJSON *block_json(const struct bench_block *b)
     return o;
 }
 
-static int print_json(const struct bench_gemm_row *rows, int count, const struct bench_block *b, const char *backend)
+static cJSON *limits_json(const struct machine *m)
 {
+    cJSON *o = cJSON_CreateObject(), *all = cJSON_AddArrayToObject(o, "instructions");
+
+    for (int i = 0; i < m->limits.count; i++) {
+        cJSON *l = cJSON_CreateObject();
+
+        cJSON_AddStringToObject(l, "name", m->limits.name[i]);
+        cJSON_AddStringToObject(l, "dtype", srq_dtype_name(m->limits.dtype[i]));
+        cJSON_AddNumberToObject(l, "gflops", m->limits.flops[i] * 1e-9);
+        cJSON_AddItemToArray(all, l);
+    }
+    cJSON_AddNumberToObject(o, "memory_bytes_a_s", m->bytes_a_s);
+    return o;
+}
+
+static int print_json(const struct bench_gemm_row *rows, int count, const struct bench_block *b,
+                      const struct machine *m, const char *backend)
+{
+    double limit = bench_limit(&m->limits, b->dtype);
     cJSON *o = cJSON_CreateObject();
     char *text;
 
@@ -161,7 +197,10 @@ static int print_json(const struct bench_gemm_row *rows, int count, const struct
     cJSON_AddNumberToObject(o, "threads", srq_team_size());
     cJSON_AddStringToObject(o, "gemm_backend", backend);
     cJSON_AddItemToObject(o, "gemm", gemm_json(rows, count));
+    cJSON_AddItemToObject(o, "limits", limits_json(m));
     cJSON_AddItemToObject(o, "block", block_json(b));
+    if (limit > 0)
+        cJSON_AddNumberToObject(cJSON_GetObjectItem(o, "block"), "limit_ratio", b->fastest_s / (b->gemm_flops / limit));
     text = cJSON_Print(o);
     cJSON_Delete(o);
     if (text == NULL)
@@ -175,6 +214,7 @@ int main(int argc, char **argv)
 {
     struct bench_gemm_row rows[BENCH_GEMM_ROWS];
     struct bench_block block;
+    struct machine machine;
     struct srq_error err = { 0 };
     struct settings s;
     char backend[512];
@@ -193,15 +233,19 @@ int main(int argc, char **argv)
     srq_gemm_stop();
     if (!s.json)
         printf("srq %s, %d threads, %s\n\n", PACKAGE_VERSION, srq_team_size(), backend);
+    bench_limits(&machine.limits);
+    machine.bytes_a_s = bench_bandwidth();
     count = bench_gemm(rows, s.quick);
-    if (!s.json)
+    if (!s.json) {
         print_gemm(rows, count);
+        print_limits(&machine);
+    }
     if (bench_block(rows, count, s.iterations, &block, &err) != 0) {
         fprintf(stderr, "bench: %s\n", err.text);
         return 1;
     }
     if (s.json)
-        return print_json(rows, count, &block, backend);
-    print_block(&block);
+        return print_json(rows, count, &block, &machine, backend);
+    print_block(&block, &machine);
     return 0;
 }

@@ -36,6 +36,17 @@ int bench_gemm(struct bench_gemm_row rows[BENCH_GEMM_ROWS], bool quick);
 double bench_gemm_best(const struct bench_gemm_row *rows, int count, enum srq_dtype dtype, int64_t out, int64_t in,
                        enum bench_product product);
 
+/* The machine's limits, of all threads of the team together. */
+struct bench_limits {
+    int count;
+    const char *name[4]; /* of the instruction */
+    enum srq_dtype dtype[4];
+    double flops[4]; /* a second, from registers alone */
+};
+void bench_limits(struct bench_limits *out);
+double bench_limit(const struct bench_limits *l, enum srq_dtype dtype); /* the most; 0: not known here */
+double bench_bandwidth(void); /* bytes a second, read and written, of a copy in memory */
+
 #define BENCH_PARTS 24
 struct bench_block {
     enum srq_dtype dtype;

@@ -146,7 +146,9 @@ static int load_plugin(struct bench *b, int iterations, struct srq_error *err)
 
 static struct srq_var *block(struct bench *b, struct srq_tape *t)
 {
-    struct srq_attention a = { BENCH_BATCH, BENCH_SEQ, BENCH_HEADS, BENCH_KV_HEADS, BENCH_HEAD_DIM, 0, 0.125f, false };
+    struct srq_attention a = {
+        BENCH_BATCH, BENCH_SEQ, BENCH_HEADS, BENCH_KV_HEADS, BENCH_HEAD_DIM, 0, .scale = 0.125f
+    };
     struct srq_var *x = srq_tape_input(t, &b->input, false), *h, *q, *k, *v;
     struct layer *l = b->layers;
     static struct srq_vector gain = { .name = "norm", .n = BENCH_HIDDEN };

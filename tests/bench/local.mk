@@ -1,7 +1,8 @@
 # tests/bench: `make bench` builds and runs it; BENCH_ARGS=--json and others go to the program.
 EXTRA_PROGRAMS += tests/bench/bench
 CLEANFILES += tests/bench/bench
-tests_bench_bench_SOURCES = tests/bench/bench.c tests/bench/bench.h tests/bench/bench_block.c tests/bench/bench_gemm.c
+tests_bench_bench_SOURCES = tests/bench/bench.c tests/bench/bench.h tests/bench/bench_block.c tests/bench/bench_gemm.c \
+	tests/bench/bench_limit.c
 tests_bench_bench_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS)
 tests_bench_bench_LDADD = daemon/srq-worker/libworker.la core/libsrq.la core/libsrqbase.la $(CJSON_LIBS) -lm
 

@@ -1,0 +1,223 @@
+/* What this machine could do at most: products from registers alone, on all threads of the team at once, and memory
+ * that is read and written. */
+#include "bench.h"
+
+#include "core/base/alloc.h"
+#include "core/base/clock.h"
+#include "core/math/panels.h"
+#include "core/math/team.h"
+
+#include <stdlib.h>
+
+#define LOOPS 400000
+#define ROUNDS 5
+#define COPIED ((size_t)32 << 20) /* of each thread: more than its share of any cache */
+
+#if defined(__x86_64__) && defined(SRQ_PANEL_KERNELS)
+#include <immintrin.h>
+
+#define BF16_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
+#define FMA512_TARGET __attribute__((target("avx512f")))
+#define FMA_TARGET __attribute__((target("avx2,fma")))
+#define AMX_TARGET __attribute__((target("amx-tile,amx-bf16")))
+#define SUMS 24 /* that do not wait for each other */
+
+/* FLOPs done; *keep takes what was summed up, so that it is summed up. */
+BF16_TARGET static double dot_bf16(float *keep)
+{
+    const __m512bh a = (__m512bh)_mm512_set1_epi32(0x00010001);
+    __m512 s[SUMS];
+
+    for (int j = 0; j < SUMS; j++)
+        s[j] = _mm512_setzero_ps();
+    for (long i = 0; i < LOOPS; i++) {
+#pragma GCC unroll 24
+        for (int j = 0; j < SUMS; j++)
+            s[j] = _mm512_dpbf16_ps(s[j], a, a);
+    }
+    for (int j = 0; j < SUMS; j++)
+        *keep += _mm512_reduce_add_ps(s[j]);
+    return 64.0 * SUMS * LOOPS;
+}
+
+FMA512_TARGET static double fma_512(float *keep)
+{
+    const __m512 a = _mm512_set1_ps(1e-9f);
+    __m512 s[SUMS];
+
+    for (int j = 0; j < SUMS; j++)
+        s[j] = _mm512_setzero_ps();
+    for (long i = 0; i < LOOPS; i++) {
+#pragma GCC unroll 24
+        for (int j = 0; j < SUMS; j++)
+            s[j] = _mm512_fmadd_ps(a, a, s[j]);
+    }
+    for (int j = 0; j < SUMS; j++)
+        *keep += _mm512_reduce_add_ps(s[j]);
+    return 32.0 * SUMS * LOOPS;
+}
+
+#define SUMS_256 12
+
+FMA_TARGET static double fma_256(float *keep)
+{
+    const __m256 a = _mm256_set1_ps(1e-9f);
+    __m256 s[SUMS_256];
+    float out[8];
+
+    for (int j = 0; j < SUMS_256; j++)
+        s[j] = _mm256_setzero_ps();
+    for (long i = 0; i < LOOPS; i++) {
+#pragma GCC unroll 12
+        for (int j = 0; j < SUMS_256; j++)
+            s[j] = _mm256_fmadd_ps(a, a, s[j]);
+    }
+    for (int j = 0; j < SUMS_256; j++) {
+        _mm256_storeu_ps(out, s[j]);
+        *keep += out[0];
+    }
+    return 16.0 * SUMS_256 * LOOPS;
+}
+
+AMX_TARGET static double tiles_bf16(float *keep)
+{
+    (void)keep;
+    srq_panels_amx.enter();
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    _tile_zero(4);
+    _tile_zero(5);
+    for (long i = 0; i < LOOPS / 8; i++) {
+        _tile_dpbf16ps(0, 4, 5);
+        _tile_dpbf16ps(1, 4, 5);
+        _tile_dpbf16ps(2, 4, 5);
+        _tile_dpbf16ps(3, 4, 5);
+    }
+    srq_panels_amx.leave();
+    return 4.0 * 2 * 16 * 16 * 32 * (LOOPS / 8);
+}
+
+static const struct {
+    const char *name;
+    enum srq_dtype dtype;
+    double (*run)(float *keep);
+} loops[] = { { "TDPBF16PS", SRQ_BF16, tiles_bf16 },
+              { "VDPBF16PS", SRQ_BF16, dot_bf16 },
+              { "FMA, 512 bits", SRQ_F32, fma_512 },
+              { "FMA, 256 bits", SRQ_F32, fma_256 } };
+
+static bool runs_here(int i)
+{
+    __builtin_cpu_init();
+    switch (i) {
+    case 0:
+        return srq_panels_amx.usable();
+    case 1:
+        return srq_panels_avx512.usable();
+    case 2:
+        return __builtin_cpu_supports("avx512f");
+    default:
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    }
+}
+
+struct looping {
+    double (*run)(float *keep);
+    double flops[SRQ_TEAM_MAX];
+    float keep[SRQ_TEAM_MAX];
+};
+
+static void loop_share(void *ctx, int64_t begin, int64_t end)
+{
+    struct looping *l = ctx;
+
+    for (int64_t i = begin; i < end; i++)
+        l->flops[i] = l->run(&l->keep[i]);
+}
+
+/* FLOPs a second of all threads together, the best of some rounds. */
+static double fastest(double (*run)(float *keep))
+{
+    struct looping *l = srq_calloc(1, sizeof(*l));
+    double best = 0;
+
+    for (int r = 0; l != NULL && r < ROUNDS; r++) {
+        double since = srq_clock_s(), flops = 0;
+
+        l->run = run;
+        srq_parallel(srq_team_size(), 1, loop_share, l);
+        since = srq_clock_s() - since;
+        for (int i = 0; i < srq_team_size(); i++)
+            flops += l->flops[i];
+        best = flops / since > best ? flops / since : best;
+    }
+    srq_free(l);
+    return best;
+}
+
+void bench_limits(struct bench_limits *out)
+{
+    memset(out, 0, sizeof(*out));
+    for (int i = 0; i < (int)(sizeof(loops) / sizeof(loops[0])); i++) {
+        if (!runs_here(i))
+            continue;
+        out->name[out->count] = loops[i].name;
+        out->dtype[out->count] = loops[i].dtype;
+        out->flops[out->count++] = fastest(loops[i].run);
+    }
+}
+
+#else
+
+void bench_limits(struct bench_limits *out)
+{
+    memset(out, 0, sizeof(*out));
+}
+
+#endif
+
+double bench_limit(const struct bench_limits *l, enum srq_dtype dtype)
+{
+    double best = 0;
+
+    for (int i = 0; i < l->count; i++)
+        best = l->dtype[i] == dtype && l->flops[i] > best ? l->flops[i] : best;
+    return best;
+}
+
+/* ---- memory ---- */
+
+struct copying {
+    char *from, *to;
+};
+
+static void copy_share(void *ctx, int64_t begin, int64_t end)
+{
+    const struct copying *c = ctx;
+
+    for (int64_t i = begin; i < end; i++)
+        memcpy(c->to + (size_t)i * COPIED, c->from + (size_t)i * COPIED, COPIED);
+}
+
+double bench_bandwidth(void)
+{
+    size_t bytes = COPIED * (size_t)srq_team_size();
+    struct copying c = { srq_pages_alloc(bytes), srq_pages_alloc(bytes) };
+    double best = 0;
+
+    if (c.from != NULL)
+        memset(c.from, 1, bytes);
+    for (int r = 0; c.from != NULL && c.to != NULL && r <= ROUNDS; r++) {
+        double since = srq_clock_s();
+
+        srq_parallel(srq_team_size(), 1, copy_share, &c);
+        since = srq_clock_s() - since;
+        if (r > 0 && 2.0 * (double)bytes / since > best) /* the first round makes the pages */
+            best = 2.0 * (double)bytes / since;
+    }
+    srq_pages_free(c.from, bytes);
+    srq_pages_free(c.to, bytes);
+    return best;
+}
