@@ -1,6 +1,7 @@
 # Fuzz targets, each with the small driver: a bounded run in `make check`, a longer one in `make fuzz`.
 fuzz_tests = tests/fuzz/fuzz_safetensors tests/fuzz/fuzz_index tests/fuzz/fuzz_tokenizer tests/fuzz/fuzz_text \
-	tests/fuzz/fuzz_protocol tests/fuzz/fuzz_pictures tests/fuzz/fuzz_schedule tests/fuzz/fuzz_archive
+	tests/fuzz/fuzz_protocol tests/fuzz/fuzz_pictures tests/fuzz/fuzz_schedule tests/fuzz/fuzz_archive \
+	tests/fuzz/fuzz_template
 fuzz_common = tests/fuzz/driver.c tests/fuzz/folder.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_safetensors_SOURCES = tests/fuzz/fuzz_safetensors.c $(fuzz_common)
 tests_fuzz_fuzz_safetensors_CFLAGS = $(unit_cflags)
@@ -26,6 +27,9 @@ tests_fuzz_fuzz_schedule_LDADD = $(unit_ldadd)
 tests_fuzz_fuzz_archive_SOURCES = tests/fuzz/fuzz_archive.c $(fuzz_common)
 tests_fuzz_fuzz_archive_CFLAGS = $(unit_cflags)
 tests_fuzz_fuzz_archive_LDADD = $(unit_ldadd)
+tests_fuzz_fuzz_template_SOURCES = tests/fuzz/fuzz_template.c $(fuzz_common)
+tests_fuzz_fuzz_template_CFLAGS = $(unit_cflags)
+tests_fuzz_fuzz_template_LDADD = $(unit_ldadd) $(JANSSON_LIBS)
 check_PROGRAMS += $(fuzz_tests)
 TESTS += $(fuzz_tests)
 

@@ -9,8 +9,13 @@ tests_interop_encode_tool_SOURCES = tests/interop/encode_tool.c
 tests_interop_encode_tool_CFLAGS = $(AM_CFLAGS)
 tests_interop_encode_tool_LDADD = core/libsrq.la core/libsrqbase.la $(JANSSON_LIBS)
 
+check_PROGRAMS += tests/interop/template_tool
+tests_interop_template_tool_SOURCES = tests/interop/template_tool.c
+tests_interop_template_tool_CFLAGS = $(AM_CFLAGS)
+tests_interop_template_tool_LDADD = core/libsrq.la core/libsrqbase.la $(JANSSON_LIBS)
+
 interop_tests = tests/interop/export_layouts.py tests/interop/export_loads.py tests/interop/diffusers_loads.py tests/interop/pipeline.py \
-	tests/interop/tiny_jobs.py tests/interop/tokenizers_agree.py
+	tests/interop/tiny_jobs.py tests/interop/tokenizers_agree.py tests/interop/templates_agree.py
 TESTS += $(interop_tests)
 EXTRA_DIST += $(interop_tests) tests/interop/tap.py tests/interop/unpack.py tests/interop/unpack_ct.py tests/interop/tiny_llama.py
 

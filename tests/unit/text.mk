@@ -32,3 +32,10 @@ unit_tests += tests/unit/test_tokenizer_cases
 tests_unit_test_tokenizer_cases_SOURCES = tests/unit/test_tokenizer_cases.c tests/unit/test.h tests/unit/folder.h
 tests_unit_test_tokenizer_cases_CFLAGS = $(unit_cflags)
 tests_unit_test_tokenizer_cases_LDADD = $(unit_ldadd) $(JANSSON_LIBS)
+
+unit_tests += tests/unit/test_template
+tests_unit_test_template_SOURCES = tests/unit/test_template.c tests/unit/test.h
+tests_unit_test_template_CFLAGS = $(unit_cflags)
+tests_unit_test_template_LDADD = $(unit_ldadd) $(JANSSON_LIBS)
+EXTRA_DIST += tests/reference/template_cases.py tests/reference/template_reference.py \
+	tests/reference/templates/cases.json
