@@ -16,6 +16,7 @@
 #include "core/math/gemm.h"
 #include "core/math/team.h"
 #include "core/proto/proto.h"
+#include "core/text/samples.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -198,6 +199,20 @@ static int check_tokenizer(const struct srq_resolved *r, struct srq_error *err)
     return rc;
 }
 
+/* Rows of messages need a chat template that can be run, which is seen before a job waits for its turn. */
+static int check_texts(const struct srq_resolved *r, struct srq_error *err)
+{
+    const struct srq_spec *s = &r->job.spec;
+    bool calib = r->job.calibrates || r->job.transform.nsamples > 0 || srq_spec_has_budget(s);
+    int rc = 0;
+
+    if (r->job.info->pictures)
+        return 0;
+    if (calib)
+        rc = srq_samples_check((const char *const *)s->calib, s->calib_count, r->job.info->folder, err);
+    return rc == 0 ? srq_samples_check((const char *const *)s->eval, s->eval_count, r->job.info->folder, err) : rc;
+}
+
 /* A plan that quantizes nothing though a scheme was asked for says why, by its first layer. */
 static int check_plan(const struct srq_resolved *r, struct srq_error *err)
 {
@@ -267,6 +282,8 @@ static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, st
     clamp(r, r->job.spec.eval_count > 0, &r->job.spec.opt.eval_seqlen, "eval.seqlen");
     if (rc == 0)
         rc = check_tokenizer(r, err);
+    if (rc == 0 && (flags & (SRQ_SPEC_STORED | SRQ_SPEC_AGAIN)) == 0)
+        rc = check_texts(r, err);
     if (rc == 0)
         note_surplus(r);
     if (rc == 0 && srq_job_train_refused(&r->job, why, sizeof(why)))

@@ -7,6 +7,8 @@
 #include "core/base/rng.h"
 #include "core/base/utf8.h"
 #include "core/format/json.h"
+#include "core/text/chat.h"
+#include "core/text/template.h"
 #include "core/text/tokenizer_parts.h"
 
 #include <dirent.h>
@@ -17,7 +19,8 @@
 #define FILE_BYTES_MAX ((size_t)1 << 30)
 #define FILES_MAX 100000
 #define SHUFFLE_STREAM 0x63616c6962u /* of the counter-based generator: record order */
-#define ENOUGH 1                     /* returned by a record function: no more records are wanted */
+#define LOOK_BYTES ((size_t)4 << 20)
+#define ENOUGH 1 /* returned by a record function: no more records are wanted */
 
 /* ---- the list of files ------------------------------------------------------------------------------------------- */
 
@@ -121,10 +124,12 @@ int64_t srq_samples_bytes(const char *const *files, int file_count)
 }
 
 /* A file is held as it is, its words at a time as six bytes of place and id for every one of text; of rows
- * one is encoded at a time. */
+ * one is encoded at a time, and one of messages is held as it was read, as values, and as text beside that. */
 #define BYTES_A_BYTE 6
+#define ROW_BYTES_A_BYTE 12
 #define ENCODER_BYTES ((int64_t)1 << 20) /* words that were seen before */
 #define ROW_BYTES ((int64_t)64 << 10)
+#define TEMPLATE_BYTES ((int64_t)1 << 20)
 
 int64_t srq_samples_memory(const char *const *files, int file_count, enum srq_sampling sampling)
 {
@@ -136,12 +141,15 @@ int64_t srq_samples_memory(const char *const *files, int file_count, enum srq_sa
     for (size_t i = 0; i < p.count; i++) {
         struct stat st;
         int64_t bytes = stat(p.data[i], &st) == 0 && S_ISREG(st.st_mode) ? (int64_t)st.st_size : 0;
-        int64_t at_once = ends_with(p.data[i], ".jsonl") && bytes > ROW_BYTES ? ROW_BYTES : bytes;
+        bool rows = ends_with(p.data[i], ".jsonl");
+        int64_t at_once = rows && bytes > ROW_BYTES ? ROW_BYTES : bytes;
+        int64_t held;
 
         bytes = bytes < (int64_t)FILE_BYTES_MAX ? bytes : (int64_t)FILE_BYTES_MAX; /* larger ones are refused */
         at_once = at_once < bytes ? at_once : bytes;
         all += bytes;
-        most = bytes + BYTES_A_BYTE * at_once > most ? bytes + BYTES_A_BYTE * at_once : most;
+        held = bytes + (rows ? ROW_BYTES_A_BYTE : BYTES_A_BYTE) * at_once + (rows ? TEMPLATE_BYTES : 0);
+        most = held > most ? held : most;
     }
     paths_fini(&p);
     return (most > 0 ? most + ENCODER_BYTES : 0) + (sampling == SRQ_SAMPLING_SHUFFLED ? all : 0);
@@ -149,11 +157,65 @@ int64_t srq_samples_memory(const char *const *files, int file_count, enum srq_sa
 
 /* ---- records ----------------------------------------------------------------------------------------------------- */
 
-/* `text` lives only during the call. */
-typedef int (*record_fn)(void *ctx, const char *where, const char *text, size_t len, struct srq_error *err);
+/* A row or a file; its texts live only during the call. */
+struct piece {
+    const char *where, *text;
+    size_t len;
+    bool rendered; /* by the chat template, which writes the special tokens itself */
+};
 
-static int read_row(const char *where, const char *line, size_t len, record_fn fn, void *ctx, struct srq_error *err)
+typedef int (*record_fn)(void *ctx, const struct piece *piece, struct srq_error *err);
+
+struct reading {
+    const char *model_dir;
+    record_fn fn;
+    void *ctx;
+    struct srq_chat *chat; /* opened by the first row that needs it */
+    struct srq_buf rendered;
+};
+
+static void reading_begin(struct reading *r, const char *model_dir, record_fn fn, void *ctx)
 {
+    *r = (struct reading){ .model_dir = model_dir, .fn = fn, .ctx = ctx };
+    srq_buf_init(&r->rendered, SRQ_TEMPLATE_OUTPUT_MAX);
+}
+
+static void reading_end(struct reading *r)
+{
+    srq_chat_free(r->chat);
+    srq_buf_fini(&r->rendered);
+}
+
+static int open_chat(struct reading *r, const char *where, struct srq_error *err)
+{
+    struct srq_error why = { 0 };
+    int rc;
+
+    if (r->chat != NULL)
+        return 0;
+    rc = r->model_dir != NULL ? srq_chat_open(r->model_dir, &r->chat, &why)
+                              : srq_fail(&why, -SRQ_ENOENT, "no model was given");
+    if (rc == 0)
+        return 0;
+    return srq_fail_field(err, rc, where, "%s: a row with \"messages\" needs the model's chat template; %s", where,
+                          why.text);
+}
+
+static int read_messages(struct reading *r, const char *where, const json_t *row, struct srq_error *err)
+{
+    struct piece piece = { .where = where, .rendered = true };
+    int rc = open_chat(r, where, err);
+
+    if (rc == 0)
+        rc = srq_chat_render(r->chat, where, row, &r->rendered, err);
+    piece.text = r->rendered.data != NULL ? r->rendered.data : "";
+    piece.len = r->rendered.len;
+    return rc == 0 ? r->fn(r->ctx, &piece, err) : rc;
+}
+
+static int read_row(struct reading *r, const char *where, const char *line, size_t len, struct srq_error *err)
+{
+    struct piece piece = { .where = where };
     json_t *row;
     const json_t *text;
     int rc = srq_json_read_text(line, len, where, &row, err);
@@ -161,15 +223,16 @@ static int read_row(const char *where, const char *line, size_t len, record_fn f
     if (rc != 0)
         return rc;
     text = json_object_get(row, "text");
-    if (json_is_string(text))
-        rc = fn(ctx, where, json_string_value(text), json_string_length(text), err);
-    else if (json_object_get(row, "messages") != NULL)
-        rc = srq_fail_field(err, -SRQ_EUNSUPPORTED, where,
-                            "%s: a row with \"messages\" needs the model's chat template, which is a program that srq "
-                            "does not run; apply it beforehand and give its output as \"text\"",
-                            where);
-    else
-        rc = srq_fail_field(err, -SRQ_EFORMAT, where, "%s: the row is not an object with a string \"text\"", where);
+    if (json_is_string(text)) {
+        piece.text = json_string_value(text);
+        piece.len = json_string_length(text);
+        rc = r->fn(r->ctx, &piece, err);
+    } else if (json_object_get(row, "messages") != NULL) {
+        rc = read_messages(r, where, row, err);
+    } else {
+        rc = srq_fail_field(err, -SRQ_EFORMAT, where,
+                            "%s: the row is not an object with a string \"text\" or a list \"messages\"", where);
+    }
     json_decref(row);
     return rc;
 }
@@ -183,7 +246,7 @@ static bool blank(const char *line, size_t len)
     return true;
 }
 
-static int read_rows(const char *path, const char *data, size_t len, record_fn fn, void *ctx, struct srq_error *err)
+static int read_rows(struct reading *r, const char *path, const char *data, size_t len, struct srq_error *err)
 {
     long long number = 0;
     int rc = 0;
@@ -199,14 +262,14 @@ static int read_rows(const char *path, const char *data, size_t len, record_fn f
         where = srq_asprintf("%s:%lld", path, number);
         if (where == NULL)
             return srq_fail_field(err, -SRQ_ENOMEM, path, "out of memory reading %s", path);
-        rc = read_row(where, data + at, end - at, fn, ctx, err);
+        rc = read_row(r, where, data + at, end - at, err);
         srq_free(where);
     }
     return rc;
 }
 
-/* Gives every record of all files to `fn`, until it returns something else than 0. */
-static int for_records(const struct paths *p, record_fn fn, void *ctx, struct srq_error *err)
+/* Gives every record of all files to r->fn, until it returns something else than 0. */
+static int for_records(struct reading *r, const struct paths *p, struct srq_error *err)
 {
     int rc = 0;
 
@@ -222,11 +285,73 @@ static int for_records(const struct paths *p, record_fn fn, void *ctx, struct sr
         if (good != len)
             rc = srq_fail_field(err, -SRQ_EFORMAT, path, "%s is not UTF-8 text at byte %zu", path, good);
         else if (ends_with(path, ".jsonl"))
-            rc = read_rows(path, data, len, fn, ctx, err);
+            rc = read_rows(r, path, data, len, err);
         else
-            rc = fn(ctx, path, data, len, err);
+            rc = r->fn(r->ctx, &(struct piece){ .where = path, .text = data, .len = len }, err);
         srq_free(data);
     }
+    return rc;
+}
+
+/* ---- a look before all is read ----------------------------------------------------------------------------------- */
+
+static int drop_piece(void *ctx, const struct piece *piece, struct srq_error *err)
+{
+    (void)ctx;
+    (void)piece;
+    (void)err;
+    return 0;
+}
+
+/* The first row of a file that is not blank, where it is one of messages and lies within what is looked at. */
+static int check_first_row(struct reading *r, const char *path, struct srq_error *err)
+{
+    struct stat st;
+    bool regular = stat(path, &st) == 0 && S_ISREG(st.st_mode);
+    char *data = regular ? srq_malloc(LOOK_BYTES) : NULL, *where = NULL;
+    FILE *f = data != NULL ? fopen(path, "rbe") : NULL;
+    size_t len = f != NULL ? fread(data, 1, LOOK_BYTES, f) : 0, end;
+    bool whole = f != NULL && feof(f);
+    long long number = 1;
+    json_t *row = NULL;
+    int rc = 0;
+
+    for (size_t at = 0; at < len; at = end + 1, number++) {
+        const char *newline = memchr(data + at, '\n', len - at);
+
+        end = newline != NULL ? (size_t)(newline - data) : len;
+        if (blank(data + at, end - at))
+            continue;
+        where = newline != NULL || whole ? srq_asprintf("%s:%lld", path, number) : NULL;
+        if (where != NULL && srq_utf8_check(data + at, end - at) == end - at &&
+            srq_json_read_text(data + at, end - at, where, &row, NULL) == 0 &&
+            !json_is_string(json_object_get(row, "text")) && json_object_get(row, "messages") != NULL)
+            rc = read_messages(r, where, row, err);
+        break;
+    }
+    if (f != NULL)
+        fclose(f);
+    json_decref(row);
+    srq_free(where);
+    srq_free(data);
+    return rc;
+}
+
+int srq_samples_check(const char *const *files, int file_count, const char *model_dir, struct srq_error *err)
+{
+    struct srq_sample_request req = { .files = files, .file_count = file_count };
+    struct reading reading;
+    struct paths p = { 0 };
+    int rc = 0;
+
+    reading_begin(&reading, model_dir, drop_piece, NULL);
+    (void)list_paths(&req, &p, NULL);
+    for (size_t i = 0; rc == 0 && i < p.count; i++) {
+        if (ends_with(p.data[i], ".jsonl"))
+            rc = check_first_row(&reading, p.data[i], err);
+    }
+    reading_end(&reading);
+    paths_fini(&p);
     return rc;
 }
 
@@ -254,17 +379,17 @@ static int take_ids(struct collecting *c, const char *where, const int32_t *ids,
                : srq_fail_field(err, -SRQ_ENOMEM, where, "out of memory for the ids of %s", where);
 }
 
-static int add_window_text(void *ctx, const char *where, const char *text, size_t len, struct srq_error *err)
+static int add_window_text(void *ctx, const struct piece *piece, struct srq_error *err)
 {
     struct collecting *c = ctx;
     int32_t *ids;
     int64_t count, left = c->want - c->ids.count;
-    int rc = srq_tokenizer_encode(c->tk, text, len, false, &ids, &count, err);
+    int rc = srq_tokenizer_encode(c->tk, piece->text, piece->len, false, &ids, &count, err);
 
     if (rc != 0)
         return rc;
     c->seen += count;
-    rc = take_ids(c, where, ids, count < left ? count : left, err);
+    rc = take_ids(c, piece->where, ids, count < left ? count : left, err);
     srq_free(ids);
     return rc == 0 && c->ids.count >= c->want ? ENOUGH : rc;
 }
@@ -274,6 +399,7 @@ static int add_window_text(void *ctx, const char *where, const char *text, size_
 struct record {
     char *where, *text;
     size_t len;
+    bool rendered;
 };
 
 struct records {
@@ -281,9 +407,10 @@ struct records {
     int64_t count, cap;
 };
 
-static int keep_record(void *ctx, const char *where, const char *text, size_t len, struct srq_error *err)
+static int keep_record(void *ctx, const struct piece *piece, struct srq_error *err)
 {
     struct records *r = ctx;
+    const char *where = piece->where;
     struct record *rec;
 
     if (r->count == r->cap) {
@@ -297,13 +424,14 @@ static int keep_record(void *ctx, const char *where, const char *text, size_t le
     }
     rec = &r->data[r->count];
     rec->where = srq_strdup(where);
-    rec->text = srq_malloc(len);
-    rec->len = len;
+    rec->text = srq_malloc(piece->len);
+    rec->len = piece->len;
+    rec->rendered = piece->rendered;
     r->count++;
     if (rec->where == NULL || rec->text == NULL)
         return srq_fail_field(err, -SRQ_ENOMEM, where, "out of memory reading %s", where);
-    if (len > 0)
-        memcpy(rec->text, text, len);
+    if (piece->len > 0)
+        memcpy(rec->text, piece->text, piece->len);
     return 0;
 }
 
@@ -326,12 +454,13 @@ static bool monotonous(const int32_t *ids, int64_t n)
     return same > n / 2;
 }
 
-/* Encodes one record; adds its first seqlen ids, what the post-processor puts at the end included, or nothing. */
+/* Encodes one record; adds its first seqlen ids, what the post-processor puts at the end included, or nothing. To what
+ * a chat template made, the post-processor adds nothing. */
 static int add_record(struct collecting *c, const struct record *r, struct srq_error *err)
 {
-    int64_t n = c->req->seqlen, tail = c->tk->suffix.count, count;
+    int64_t n = c->req->seqlen, tail = r->rendered ? 0 : c->tk->suffix.count, count;
     int32_t *ids;
-    int rc = srq_tokenizer_encode(c->tk, r->text, r->len, true, &ids, &count, err);
+    int rc = srq_tokenizer_encode(c->tk, r->text, r->len, !r->rendered, &ids, &count, err);
 
     if (rc != 0)
         return rc;
@@ -347,9 +476,13 @@ static int add_record(struct collecting *c, const struct record *r, struct srq_e
 static int collect_shuffled(struct collecting *c, const struct paths *paths, struct srq_error *err)
 {
     struct records r = { 0 };
+    struct reading reading;
     int64_t *order = NULL;
-    int rc = for_records(paths, keep_record, &r, err);
+    int rc;
 
+    reading_begin(&reading, c->req->model_dir, keep_record, &r);
+    rc = for_records(&reading, paths, err);
+    reading_end(&reading);
     if (rc == 0) {
         order = srq_calloc((size_t)r.count, sizeof(*order));
         if (order == NULL)
@@ -361,6 +494,17 @@ static int collect_shuffled(struct collecting *c, const struct paths *paths, str
         rc = add_record(c, &r.data[order[i]], err);
     srq_free(order);
     records_fini(&r);
+    return rc;
+}
+
+static int collect_windows(struct collecting *c, const struct paths *paths, struct srq_error *err)
+{
+    struct reading reading;
+    int rc;
+
+    reading_begin(&reading, c->req->model_dir, add_window_text, c);
+    rc = for_records(&reading, paths, err);
+    reading_end(&reading);
     return rc;
 }
 
@@ -429,7 +573,7 @@ int srq_samples_read(const struct srq_tokenizer *tk, const struct srq_sample_req
         rc = list_paths(req, &paths, err);
     if (rc == 0)
         rc = req->sampling == SRQ_SAMPLING_SHUFFLED ? collect_shuffled(&c, &paths, err)
-                                                    : for_records(&paths, add_window_text, &c, err);
+                                                    : collect_windows(&c, &paths, err);
     if (rc == 0 || rc == ENOUGH)
         rc = finish(&c, &paths, out, err);
     if (rc != 0)

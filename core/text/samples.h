@@ -20,14 +20,16 @@ enum srq_sampling {
 };
 
 struct srq_sample_request {
-    const char *const *files; /* .jsonl: rows with "text"; others: plain text; a folder: its .txt and .jsonl, sorted */
+    /* .jsonl: rows with "text", or "messages" that the model's chat template makes a text of, to which no special
+     * tokens are added; others: plain text; a folder: its .txt and .jsonl, sorted */
+    const char *const *files;
     int file_count;
     enum srq_sampling sampling;
     int64_t nsamples; /* at most; 0: all windows */
     int64_t seqlen;
     uint64_t seed;
     int64_t vocab;         /* ids at or above are refused by name */
-    const char *model_dir; /* where a chat template would be; rows with "messages" are refused, as none is run */
+    const char *model_dir; /* of the chat template (core/text/chat.h) */
 };
 
 /* Error when not even one sample results, with the number of ids there were. Text that is not UTF-8 is refused with
@@ -35,6 +37,9 @@ struct srq_sample_request {
 int srq_samples_read(const struct srq_tokenizer *tk, const struct srq_sample_request *req, struct srq_samples *out,
                      struct srq_error *err);
 void srq_samples_fini(struct srq_samples *s);
+/* Before any work: where the first row of a .jsonl is one of messages, that the model has a chat template, that all of
+ * it is supported, and that it takes this row. Other faults of the files are left to the reading. */
+int srq_samples_check(const char *const *files, int file_count, const char *model_dir, struct srq_error *err);
 /* Memory that reading these files takes at most, for the plan: the largest of them with its words and ids, where
  * sampling is shuffled beside the records of all. By the sizes of the files, as is found with English text and common
  * tokenizers. */

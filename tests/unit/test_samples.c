@@ -56,6 +56,7 @@ static int read_named(struct fixture *f, const char *name, struct srq_sample_req
     snprintf(path, sizeof(path), "%s/%s", f->d.path, name);
     req.files = files;
     req.file_count = 1;
+    req.model_dir = f->d.path;
     if (req.vocab == 0)
         req.vocab = 10;
     return srq_samples_read(f->tk, &req, out, err);
@@ -209,9 +210,8 @@ static void bad_input_is_refused_with_file_and_place(void **state)
           2, 0, -SRQ_EFORMAT, "bad.txt is not UTF-8 text at byte 3" },
         { "bad.jsonl", "{\"text\":\"a\"}\n{\"text\":\"\xc3\"}\n", 1, 0, -SRQ_EFORMAT,
           "bad.jsonl is not UTF-8 text at byte 22" },
-        { "m.jsonl", "{\"text\":\"a\"}\n\n{\"messages\":[]}\n", 9, 0, -SRQ_EUNSUPPORTED,
-          "m.jsonl:3: a row with \"messages\" needs the model's chat template, which is a program that srq does not "
-          "run; apply it" },
+        { "m.jsonl", "{\"text\":\"a\"}\n\n{\"messages\":[]}\n", 9, 0, -SRQ_ENOENT,
+          "m.jsonl:3: a row with \"messages\" needs the model's chat template; " },
         { "m.jsonl", "{\"text\":\"a\"}\n{\"text\":7}\n", 9, 0, -SRQ_EFORMAT, "m.jsonl:2: the row is not" },
         { "m.jsonl", "[]\n", 9, 0, -SRQ_EFORMAT, "m.jsonl:1: the row is not" },
         { "m.jsonl", "{\"text\":\"a\"}\n{\"text\":\"a\",\n", 9, 0, -SRQ_EFORMAT, "m.jsonl:2: bad JSON" },
@@ -253,6 +253,145 @@ static void an_empty_folder_is_refused_by_name(void **state)
                    "empty holds no .txt and no .jsonl");
 }
 
+/* ---- messages ---------------------------------------------------------------------------------------------------- */
+
+static void check_ids(struct fixture *f, const char *name, enum srq_sampling sampling, const int32_t *want,
+                      int64_t count)
+{
+    struct srq_samples s;
+    struct srq_error err;
+
+    assert_ok(read_named(f, name, (struct srq_sample_request){ .seqlen = count, .sampling = sampling }, &s, &err),
+              &err);
+    assert_int_equal(s.count, 1);
+    assert_memory_equal(s.ids, want, (size_t)count * sizeof(*want));
+    srq_samples_fini(&s);
+}
+
+static void rows_of_messages_go_through_the_chat_template(void **state)
+{
+    static const int32_t want[] = { 8, 0, 1, 9, 2, 8, 3, 9 };
+    struct fixture *f = *state;
+
+    put(f, "chat_template.jinja",
+        "{{ bos_token }}{% for m in messages %}{{ m.content }}\n{%- if loop.first %}</s>{% endif %}{% endfor %}");
+    put(f, "tokenizer_config.json", "{\"bos_token\":{\"content\":\"<s>\"},\"chat_template\":\"unused {{\"}");
+    put(f, "m.jsonl",
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"ab\"},{\"role\":\"x\",\"content\":\"c\"}]}\n"
+        "{\"messages\":[{\"content\":\"d\"}], \"text\":7}\n");
+    check_ids(f, "m.jsonl", SRQ_SAMPLING_WINDOWS, want, 8);
+}
+
+/* To a row of text the post-processor adds <s> and </s>; to what the template wrote, nothing. */
+static void rendered_rows_get_no_second_special_tokens(void **state)
+{
+    static const int32_t want[] = { 8, 0, 1, 2 };
+    struct fixture *f = *state;
+
+    put(f, "chat_template.jinja", "{{ bos_token }}{{ messages[0].content }}");
+    put(f, "tokenizer_config.json", "{\"bos_token\":\"<s>\"}");
+    put(f, "m.jsonl", "{\"messages\":[{\"role\":\"user\",\"content\":\"abcdef\"}]}\n");
+    check_ids(f, "m.jsonl", SRQ_SAMPLING_SHUFFLED, want, 4);
+}
+
+static void the_template_is_found_where_models_keep_it(void **state)
+{
+    static const int32_t own[] = { 0 }, config[] = { 1 }, named[] = { 2 }, older[] = { 3 };
+    struct fixture *f = *state;
+
+    put(f, "m.jsonl", "{\"messages\":[{\"role\":\"user\",\"content\":\"\"}]}\n");
+    put(f, "chat_template.json", "{\"chat_template\":\"d\"}");
+    check_ids(f, "m.jsonl", SRQ_SAMPLING_WINDOWS, older, 1);
+    put(f, "tokenizer_config.json",
+        "{\"chat_template\":[{\"name\":\"tool_use\",\"template\":\"h\"},{\"name\":\"default\","
+        "\"template\":\"c\"}]}");
+    check_ids(f, "m.jsonl", SRQ_SAMPLING_WINDOWS, named, 1);
+    put(f, "tokenizer_config.json", "{\"chat_template\":\"b\"}");
+    check_ids(f, "m.jsonl", SRQ_SAMPLING_WINDOWS, config, 1);
+    put(f, "chat_template.jinja", "a");
+    check_ids(f, "m.jsonl", SRQ_SAMPLING_WINDOWS, own, 1);
+}
+
+static void tools_reach_the_template_and_null_members_do_not(void **state)
+{
+    struct fixture *f = *state;
+
+    put(f, "chat_template.jinja",
+        "{{ tools[0].name if tools else 'h' }}{{ 'h' if 'tool_calls' in messages[0] else 'b' }}"
+        "{{ messages[0].reasoning_content }}{{ messages[0].thinking }}");
+    put(f, "m.jsonl",
+        "{\"messages\":[{\"role\":\"user\",\"tool_calls\":null,\"reasoning\":\"c\",\"thinking\":null,"
+        "\"content\":\"\"}],\"tools\":[{\"name\":\"a\"}]}\n");
+    put(f, "n.jsonl", "{\"messages\":[{\"role\":\"user\",\"reasoning\":\"d\",\"thinking\":\"c\"}],\"tools\":null}\n");
+    check_ids(f, "m.jsonl", SRQ_SAMPLING_WINDOWS, (const int32_t[]){ 0, 1, 2, 2 }, 4);
+    check_ids(f, "n.jsonl", SRQ_SAMPLING_WINDOWS, (const int32_t[]){ 7, 1, 2, 2 }, 4);
+}
+
+static void what_a_template_does_not_take_is_refused_with_row_and_line(void **state)
+{
+    static const struct {
+        const char *template, *row, *says;
+        int code;
+    } rows[] = {
+        { "a\n{{ raise_exception('no ' ~ messages[0].role) }}", "{\"messages\":[{\"role\":\"user\"}]}",
+          "chat_template.jinja, line 2: the template refuses it: no user", -SRQ_EFORMAT },
+        { "{{ messages[1].content }}", "{\"messages\":[{\"role\":\"user\"}]}", "list object has no element 1",
+          -SRQ_EFORMAT },
+        { "a", "{\"messages\":[]}", "\"messages\" is an empty list", -SRQ_EFORMAT },
+        { "a", "{\"messages\":{}}", "\"messages\" is not a list", -SRQ_EFORMAT },
+        { "a", "{\"messages\":[{}, 7]}", "messages[1] is not an object", -SRQ_EFORMAT },
+        { "a", "{\"messages\":[{\"role\":1}]}", "\"role\" of messages[0] is not a string", -SRQ_EFORMAT },
+        { "a", "{\"messages\":[{}],\"tools\":[1]}", "tools[0] is not an object", -SRQ_EFORMAT },
+        { "\n{{ a|wordcount }}", "{\"messages\":[{}]}", "a row with \"messages\" needs the model's chat template; ",
+          -SRQ_EUNSUPPORTED },
+        { "\n{{ a|wordcount }}", "{\"messages\":[{}]}", "line 2: filter \"wordcount\" is not supported",
+          -SRQ_EUNSUPPORTED },
+        { "a\xff", "{\"messages\":[{}]}", "chat_template.jinja is not UTF-8 text at byte 1", -SRQ_EFORMAT },
+    };
+    struct fixture *f = *state;
+    struct srq_samples s;
+    struct srq_error err;
+    char text[512];
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        put(f, "chat_template.jinja", rows[i].template);
+        snprintf(text, sizeof(text), "\n%s\n", rows[i].row);
+        put(f, "m.jsonl", text);
+        assert_refused(read_named(f, "m.jsonl", (struct srq_sample_request){ .seqlen = 1 }, &s, &err), rows[i].code,
+                       &err, rows[i].says);
+        assert_non_null(strstr(err.text, "m.jsonl:2: "));
+    }
+    remove(folder_file(&f->d, "chat_template.jinja"));
+    put(f, "tokenizer_config.json", "{\"chat_template\":[{\"name\":\"rag\",\"template\":\"\"}]}");
+    assert_refused(read_named(f, "m.jsonl", (struct srq_sample_request){ .seqlen = 1 }, &s, &err), -SRQ_EFORMAT, &err,
+                   "neither a text nor a list with one that is named \"default\"");
+}
+
+/* As a plan does it, which reads no more than the first row of each file. */
+static void first_rows_are_looked_at_before_all_is_read(void **state)
+{
+    struct fixture *f = *state;
+    struct srq_error err;
+    char m[512], t[512], gone[512];
+    const char *files[] = { t, gone, m };
+
+    snprintf(m, sizeof(m), "%s/m.jsonl", f->d.path);
+    snprintf(t, sizeof(t), "%s/t.jsonl", f->d.path);
+    snprintf(gone, sizeof(gone), "%s/gone.jsonl", f->d.path);
+    put(f, "t.jsonl", "{\"text\":\"a\"}\n{\"messages\":7}\n{");
+    put(f, "m.jsonl", " \n\n{\"messages\":[{\"role\":\"user\"}]}");
+    assert_ok(srq_samples_check(files, 2, f->d.path, &err), &err);
+    assert_refused(srq_samples_check(files, 3, f->d.path, &err), -SRQ_ENOENT, &err,
+                   "m.jsonl:3: a row with \"messages\" needs the model's chat template");
+    put(f, "chat_template.jinja", "{{ a|wordcount }}");
+    assert_refused(srq_samples_check(files, 3, f->d.path, &err), -SRQ_EUNSUPPORTED, &err,
+                   "line 1: filter \"wordcount\" is not supported");
+    put(f, "chat_template.jinja", "{{ raise_exception('no') }}");
+    assert_refused(srq_samples_check(files, 3, f->d.path, &err), -SRQ_EFORMAT, &err, "the template refuses it: no");
+    put(f, "chat_template.jinja", "x");
+    assert_ok(srq_samples_check(files, 3, f->d.path, &err), &err);
+}
+
 struct nth {
     int left;
 };
@@ -268,7 +407,8 @@ static void every_failed_allocation_is_reported(void **state)
     struct fixture *f = *state;
     struct srq_error err;
 
-    put(f, "r.jsonl", "{\"text\":\"abc\"}\n{\"text\":\"def\"}\n");
+    put(f, "chat_template.jinja", "{% for m in messages %}{{ m['content'] | trim }}{% endfor %}");
+    put(f, "r.jsonl", "{\"text\":\"abc\"}\n{\"messages\":[{\"content\":\"def \"}]}\n");
     for (int sampling = SRQ_SAMPLING_WINDOWS; sampling <= SRQ_SAMPLING_SHUFFLED; sampling++) {
         int failures = 0;
 
@@ -307,6 +447,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_order_of_records_depends_on_the_seed_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_input_is_refused_with_file_and_place, setup, teardown),
         cmocka_unit_test_setup_teardown(an_empty_folder_is_refused_by_name, setup, teardown),
+        cmocka_unit_test_setup_teardown(rows_of_messages_go_through_the_chat_template, setup, teardown),
+        cmocka_unit_test_setup_teardown(rendered_rows_get_no_second_special_tokens, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_template_is_found_where_models_keep_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(tools_reach_the_template_and_null_members_do_not, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_a_template_does_not_take_is_refused_with_row_and_line, setup, teardown),
+        cmocka_unit_test_setup_teardown(first_rows_are_looked_at_before_all_is_read, setup, teardown),
         cmocka_unit_test_setup_teardown(every_failed_allocation_is_reported, setup, teardown),
     };
 
