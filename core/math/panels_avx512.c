@@ -5,6 +5,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #define ROWS 14
+#define AHEAD 32 /* rows */
 
 INLINE __m512bh pair(const uint16_t *p)
 {
@@ -180,12 +181,18 @@ INLINE __m512i some(const uint16_t *p, int64_t n)
 INLINE void interleave(const struct srq_panel_source *s, int64_t i, int64_t k, int64_t at, int64_t n, __m512i *lo,
                        __m512i *hi)
 {
+    const int64_t ahead = i + AHEAD < k - 1 ? i + AHEAD : 0;
     const __m512i even = i < k ? some(s->data + i * s->ld + at, n) : _mm512_setzero_si512();
     const __m512i odd = i + 1 < k ? some(s->data + (i + 1) * s->ld + at, n) : _mm512_setzero_si512();
     const __m512i a = _mm512_unpacklo_epi16(even, odd), b = _mm512_unpackhi_epi16(even, odd);
     const __m512i first = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0),
                   last = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
 
+    /* Rows lie far apart: no processor sees by itself what comes. */
+    if (ahead > 0) {
+        _mm_prefetch((const char *)(s->data + ahead * s->ld + at), _MM_HINT_T0);
+        _mm_prefetch((const char *)(s->data + (ahead + 1) * s->ld + at), _MM_HINT_T0);
+    }
     *lo = _mm512_permutex2var_epi64(a, first, b);
     *hi = _mm512_permutex2var_epi64(a, last, b);
 }
