@@ -4,7 +4,8 @@
  *
  * Waiting: an idle thread of the team must sleep, not spin, on a machine that others use. libgomp reads
  * OMP_WAIT_POLICY when it is loaded, before main, so a program cannot set it for itself. Whoever launches a worker puts
- * OMP_WAIT_POLICY=passive into its environment; a worker started without it starts itself again. */
+ * OMP_WAIT_POLICY=passive into its environment; a worker started without it starts itself again, and lets threads look
+ * for work for some ten microseconds before they sleep (GOMP_SPINCOUNT). */
 #ifndef SRQ_MATH_TEAM_H
 #define SRQ_MATH_TEAM_H
 

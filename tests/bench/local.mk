@@ -7,7 +7,7 @@ tests_bench_bench_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS)
 tests_bench_bench_LDADD = daemon/srq-worker/libworker.la core/libsrq.la core/libsrqbase.la $(CJSON_LIBS) -lm
 
 bench: tests/bench/bench plugins/signround/signround.la
-	@OMP_WAIT_POLICY=passive SRQ_PLUGIN_PATH='$(abs_top_builddir)/plugins/signround/.libs' tests/bench/bench $(BENCH_ARGS)
+	@SRQ_PLUGIN_PATH='$(abs_top_builddir)/plugins/signround/.libs' tests/bench/bench $(BENCH_ARGS)
 .PHONY: bench
 
 EXTRA_DIST += tests/bench/peer.py
@@ -54,7 +54,7 @@ tests_bench_bench_int8_LDADD = daemon/srq-worker/libworker.la core/libsrq.la cor
 BENCH_MODEL = $(top_srcdir)/share/models/demo-ddpm
 
 bench-int8: tests/bench/bench_int8
-	@OMP_WAIT_POLICY=passive tests/bench/bench_int8 $(BENCH_ARGS) '$(BENCH_MODEL)'
+	@tests/bench/bench_int8 $(BENCH_ARGS) '$(BENCH_MODEL)'
 .PHONY: bench-int8
 
 # What one user of srqd can do to another, and a soak of small jobs: `make load`, as root.

@@ -77,7 +77,7 @@ def run_srq(iters):
         with open(path, "w") as f:
             json.dump(spec, f)
         run = subprocess.run([os.environ["SRQ_WORKER"], "--spec", path, "--dir", os.path.join(tmp, "job")],
-                             env=dict(os.environ, SRQ_CACHE_DIR=os.path.join(tmp, "cache"), OMP_WAIT_POLICY="passive"),
+                             env=dict(os.environ, SRQ_CACHE_DIR=os.path.join(tmp, "cache")),
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if run.returncode != 0:
             sys.exit(run.stdout)
