@@ -206,14 +206,14 @@ static void give(const struct block *b)
     giving = false;
 }
 
-/* Block `down` of C, by panels [first, end). */
-static void make_block(const struct work *w, int64_t down, int64_t first, int64_t end, int thread)
+/* Rows of C from `row` on, as many as a block has and there are before `row_end`, by panels [first, end). */
+static void make_block(const struct work *w, int64_t row, int64_t row_end, int64_t first, int64_t end, int thread)
 {
     const struct srq_product *p = w->p;
     char *room = rows.data + w->room * (size_t)thread;
-    struct block b = { .w = w, .row = down * w->rows, .sums = (float *)(void *)(room + w->sums_at) };
+    struct block b = { .w = w, .row = row, .sums = (float *)(void *)(room + w->sums_at) };
 
-    b.rows = p->m - b.row < w->rows ? p->m - b.row : w->rows;
+    b.rows = row_end - row < w->rows ? row_end - row : w->rows;
     b.a = (const uint16_t *)p->a.data + b.row * p->a.ld;
     b.lda = p->a.ld;
     if (w->copies) {
@@ -244,16 +244,17 @@ static void block_item(void *ctx, int64_t item, int thread)
     const struct work *w = ctx;
     int64_t first = item / w->down * w->across, end = first + w->across < w->panels ? first + w->across : w->panels;
 
-    make_block(w, item % w->down, first, end, thread);
+    make_block(w, item % w->down * w->rows, w->p->m, first, end, thread);
 }
 
-/* Of a taker's rows each thread has a share of its own. */
-static void share_of_blocks(void *ctx, int64_t begin, int64_t end)
+/* Of a taker's rows each thread has a share of its own, of whole tiles: blocks would be too few to share evenly. */
+static void share_of_tiles(void *ctx, int64_t begin, int64_t end)
 {
     const struct work *w = ctx;
+    const int64_t tile = w->kernel->rows, last = end * tile < w->p->m ? end * tile : w->p->m;
 
-    for (int64_t i = begin; i < end; i++)
-        make_block(w, i, 0, w->panels, srq_team_thread());
+    for (int64_t row = begin * tile; row < last; row += w->rows)
+        make_block(w, row, last, 0, w->panels, srq_team_thread());
 }
 
 /* ---- the engines ---- */
@@ -273,7 +274,7 @@ static bool run_with(const struct srq_panel_kernel *k, const struct srq_product 
         w.panels = left < w.panels ? left : w.panels;
         srq_parallel_items(w.panels, pack_item, &w);
         if (p->taker != NULL)
-            srq_parallel(w.down, 1, share_of_blocks, &w);
+            srq_parallel((p->m + k->rows - 1) / k->rows, 1, share_of_tiles, &w);
         else
             srq_parallel_items(w.down * ((w.panels + w.across - 1) / w.across), block_item, &w);
         w.first += w.panels;
