@@ -21,6 +21,8 @@ RARE = {
     # for a moment, and where a command fails: tests/e2e/ctl_jobs.py
     "wish",
     "on_end_failure",
+    # only where the configuration has it: tests/e2e/daemon_jobs.py
+    "user_max_disk_bytes",
 }
 
 
