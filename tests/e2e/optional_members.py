@@ -119,6 +119,8 @@ def every_optional_member_is_seen():
         c.call("events.subscribe", job=diffusion(c, place), since_seq=0)
         c.wait_event("sample.result", timeout=LIMIT_S, which="mixed")
         told_while_it_stands_still(c, place, options)
+        wait_until("what its folder takes", lambda: c.call("job.get", job=scaled).get("disk_used_bytes"))
+        c.call("job.list")
         c.call("daemon.info")
         left = [name for name in checker.unseen() if name.rsplit(".", 1)[1] not in RARE]
         assert not left, left
