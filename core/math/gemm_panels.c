@@ -224,19 +224,19 @@ static void make_block(const struct work *w, int64_t row, int64_t row_end, int64
         b.a = (const uint16_t *)(const void *)room;
         b.lda = w->lda;
     }
+    if (w->kernel->enter != NULL)
+        w->kernel->enter();
     for (int64_t j = first; j < end; j += w->kept) {
         int64_t count = end - j < w->kept ? end - j : w->kept;
 
-        if (w->kernel->enter != NULL)
-            w->kernel->enter();
         add_up(&b, j, count);
-        if (w->kernel->leave != NULL)
-            w->kernel->leave();
         if (p->taker != NULL)
             give(&b);
         else
             store(&b, j, count);
     }
+    if (w->kernel->leave != NULL)
+        w->kernel->leave();
 }
 
 static void block_item(void *ctx, int64_t item, int thread)
