@@ -5,8 +5,9 @@ usage: peer.py [MODEL_DIR] [--calib TEXT] [--scheme w4g64] [--nsamples 32] [--se
                [--rounds 3] [--threads N] [--peer COMMAND] [--modes eager,compiled] [--set KEY=VALUE]... [--json FILE]
 
 A time per block-iteration is the slope between two iteration counts, which leaves out loading, calibration, and
-compilation; the counts lie far apart, since one compilation takes some seconds more or less than another. Each round runs srq and the peer in every mode at both counts, one after the other; the ratio is taken
-round by round, and the median with its spread is printed. The median may be at most
+compilation; the counts lie far apart, since one compilation takes some seconds more or less than another. Each round
+runs srq and the peer in every mode at both counts, one after the other; the ratio is taken round by round, and the
+median with its spread is printed. The median may be at most
   0.7   times the peer's time, however that runs, where srq multiplies by AMX,
   0.85  times by AVX512-BF16 without it,
   0.95  times elsewhere.
