@@ -60,6 +60,16 @@ static inline int64_t srq_greater(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+/* The allowed keys [*a, *b) of row r inside the tile; an empty range at k0 when there are none. */
+static inline void srq_allowed_keys(const struct srq_attention_job *j, const struct srq_attention_span *s, int64_t r,
+                                    int64_t *a, int64_t *b)
+{
+    *a = srq_greater(s->k0, srq_first_key(j, s->q0 + r));
+    *b = srq_lesser(s->k1, srq_last_key(j, s->q0 + r));
+    if (r >= s->nq || *a >= *b)
+        *a = *b = s->k0;
+}
+
 /* A workspace as it is laid out; `base` NULL: only its length is wanted. */
 struct srq_attention_cursor {
     char *base;

@@ -188,16 +188,6 @@ static void over_queries(const struct srq_attention_job *j, const struct srq_att
     }
 }
 
-/* The allowed keys [*a, *b) of row r inside the tile; an empty range at k0 when there are none. */
-static void allowed(const struct srq_attention_job *j, const struct srq_attention_span *s, int64_t r, int64_t *a,
-                    int64_t *b)
-{
-    *a = srq_greater(s->k0, srq_first_key(j, s->q0 + r));
-    *b = srq_lesser(s->k1, srq_last_key(j, s->q0 + r));
-    if (r >= s->nq || *a >= *b)
-        *a = *b = s->k0;
-}
-
 /* Zeros in a row outside of its allowed keys [a, b), as far as products read. */
 static void clear_outside(const struct srq_attention_span *s, uint16_t *row, int64_t a, int64_t b)
 {
@@ -218,7 +208,7 @@ static void soften(const struct srq_attention_job *j, const struct srq_attention
         uint16_t *p = w->p + r * ROW;
         int64_t a, b;
 
-        allowed(j, s, r, &a, &b);
+        srq_allowed_keys(j, s, r, &a, &b);
         if (a < b) {
             most = j->kern->row_max(row + (a - s->k0), j->a.scale, b - a);
             if (most > w->most[r]) {
@@ -300,7 +290,7 @@ static void slopes(const struct srq_attention_job *j, const struct srq_attention
         uint16_t *p = w->p + r * ROW, *ds = w->ds + r * ROW;
         int64_t a, b, at = r * ROW;
 
-        allowed(j, s, r, &a, &b);
+        srq_allowed_keys(j, s, r, &a, &b);
         at += a - s->k0;
         if (a < b)
             j->kern->row_slopes(w->logits + at, w->slopes + at, &by, w->p + at, w->ds + at, b - a);

@@ -132,16 +132,6 @@ static void clear_outside(const struct srq_attention_span *s, float *row, int64_
     memset(row + (b - s->k0), 0, (size_t)(end - (b - s->k0)) * sizeof(float));
 }
 
-/* The allowed keys [*a, *b) of row r inside the tile; an empty range at k0 when there are none. */
-static void allowed(const struct srq_attention_job *j, const struct srq_attention_span *s, int64_t r, int64_t *a,
-                    int64_t *b)
-{
-    *a = srq_greater(s->k0, srq_first_key(j, s->q0 + r));
-    *b = srq_lesser(s->k1, srq_last_key(j, s->q0 + r));
-    if (r >= s->nq || *a >= *b)
-        *a = *b = s->k0;
-}
-
 /* ---- forward ---- */
 
 /* Logits become weights relative to the row's running maximum; what is summed up already follows when that rises. */
@@ -151,7 +141,7 @@ static void soften(const struct srq_attention_job *j, const struct srq_attention
         float *row = w->logits + r * LOGITS_LD, *out = w->out + r * j->width, most;
         int64_t a, b;
 
-        allowed(j, s, r, &a, &b);
+        srq_allowed_keys(j, s, r, &a, &b);
         if (a < b) {
             most = j->kern->row_max(row + (a - s->k0), j->a.scale, b - a);
             if (most > w->most[r]) {
@@ -221,7 +211,7 @@ static void slopes(const struct srq_attention_job *j, const struct srq_attention
         float *p = w->logits + r * LOGITS_LD, *ds = w->slopes + r * LOGITS_LD;
         int64_t a, b;
 
-        allowed(j, s, r, &a, &b);
+        srq_allowed_keys(j, s, r, &a, &b);
         if (a < b) {
             (void)j->kern->row_exp(p + (a - s->k0), j->a.scale, w->most[r], b - a);
             j->kern->row_slope(p + (a - s->k0), ds + (a - s->k0), w->sum[r], j->a.scale, b - a);
