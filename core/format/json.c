@@ -59,7 +59,7 @@ static int nesting(const char *data, size_t len)
     return deepest;
 }
 
-int srq_json_read_text(const char *data, size_t len, const char *what, json_t **out, struct srq_error *err)
+static int parse(const char *data, size_t len, size_t flags, const char *what, json_t **out, struct srq_error *err)
 {
     json_error_t why;
     char text[JSON_ERROR_TEXT_LENGTH * 4];
@@ -69,7 +69,7 @@ int srq_json_read_text(const char *data, size_t len, const char *what, json_t **
     if (nesting(data, len) > SRQ_JSON_DEPTH_MAX)
         return srq_fail_field(err, -SRQ_ELIMIT, what, "%s: JSON nested deeper than %d", what, SRQ_JSON_DEPTH_MAX);
     alloc_failed = false;
-    *out = json_loadb(data, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
+    *out = json_loadb(data, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | flags, &why);
     if (*out != NULL && !alloc_failed)
         return 0;
     json_decref(*out);
@@ -80,7 +80,12 @@ int srq_json_read_text(const char *data, size_t len, const char *what, json_t **
                           srq_escape_control(why.text, text, sizeof(text)));
 }
 
-int srq_json_read(const char *path, size_t max, json_t **out, struct srq_error *err)
+int srq_json_read_text(const char *data, size_t len, const char *what, json_t **out, struct srq_error *err)
+{
+    return parse(data, len, 0, what, out, err);
+}
+
+static int read_file(const char *path, size_t max, size_t flags, json_t **out, struct srq_error *err)
 {
     char *data;
     size_t len;
@@ -91,9 +96,19 @@ int srq_json_read(const char *path, size_t max, json_t **out, struct srq_error *
     if (rc != 0)
         return rc;
     rc = srq_is_lfs_pointer(data, len) ? srq_fail_field(err, -SRQ_EFORMAT, path, SRQ_LFS_SENTENCE, path)
-                                       : srq_json_read_text(data, len, path, out, err);
+                                       : parse(data, len, flags, path, out, err);
     srq_free(data);
     return rc;
+}
+
+int srq_json_read(const char *path, size_t max, json_t **out, struct srq_error *err)
+{
+    return read_file(path, max, 0, out, err);
+}
+
+int srq_json_read_reals(const char *path, size_t max, json_t **out, struct srq_error *err)
+{
+    return read_file(path, max, JSON_DECODE_INT_AS_REAL, out, err);
 }
 
 bool srq_json_quote(struct srq_buf *out, const char *text)

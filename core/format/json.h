@@ -20,6 +20,8 @@ int srq_json_read_text(const char *data, size_t len, const char *what, json_t **
 
 /* The same for a regular file of at most `max` bytes. */
 int srq_json_read(const char *path, size_t max, json_t **out, struct srq_error *err);
+/* The same with all numbers as reals, of any size: tokenizer_config.json says "no limit" by an integer beyond int64. */
+int srq_json_read_reals(const char *path, size_t max, json_t **out, struct srq_error *err);
 
 /* Adds `text` (UTF-8) as a JSON string; false when `out` failed. Writing goes through our own buffer, whose failures
  * stay visible. */

@@ -102,7 +102,7 @@ static int read_specials(const char *path, const json_t *root, struct srq_chat *
 static int read_json(const char *path, bool specials, struct srq_chat *c, struct srq_error *err)
 {
     json_t *root = NULL;
-    int rc = srq_json_read(path, SRQ_JSON_CONFIG_MAX, &root, err);
+    int rc = srq_json_read_reals(path, SRQ_JSON_CONFIG_MAX, &root, err);
 
     if (rc == 0 && specials)
         rc = read_specials(path, root, c, err);

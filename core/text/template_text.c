@@ -117,7 +117,7 @@ char *tpl_real_text(double real, char out[40])
             break;
     }
     e = strchr(digits, 'e');
-    exponent = atoi(e + 1);
+    exponent = (int)strtol(e + 1, NULL, 10);
     count = (int)(e - digits) - (digits[0] == '-') - (strchr(digits, '.') != NULL);
     if (exponent < -4 || exponent >= 16) {
         snprintf(out, 40, "%.*se%c%02d", (int)(e - digits), digits, exponent < 0 ? '-' : '+', abs(exponent));

@@ -421,7 +421,7 @@ static int read_config(struct srq_tokenizer *tk, const char *path, struct srq_er
     int rc = 0;
 
     if (srq_path_exists(path))
-        rc = srq_json_read(path, SRQ_JSON_CONFIG_MAX, &config, err);
+        rc = srq_json_read_reals(path, SRQ_JSON_CONFIG_MAX, &config, err);
     if (rc == 0)
         rc = srq_member_flag_or_null(config, "add_bos_token", "the configuration", &begins, path, err);
     t.id = srq_vocab_find(&tk->bpe.vocab, "<|endoftext|>", 13);

@@ -433,6 +433,8 @@ static void options_make_the_job_and_paths_become_absolute(void **state)
                             "fake,auto_gptq",
                             "--priority",
                             "-3",
+                            "--time-limit",
+                            "1h30m",
                             "--force" };
     struct ctl_args a;
     struct srq_error err;
@@ -455,6 +457,7 @@ static void options_make_the_job_and_paths_become_absolute(void **state)
     assert_int_equal(cJSON_GetArraySize(ctl_get(spec, "formats")), 2);
     assert_string_equal(cJSON_GetArrayItem(ctl_get(spec, "formats"), 1)->valuestring, "auto_gptq");
     assert_true(ctl_num(spec, "priority") == -3);
+    assert_true(ctl_num(spec, "time_limit_s") == 5400);
     assert_true(cJSON_IsTrue(ctl_get(spec, "force")));
     assert_null(ctl_get(spec, "name"));
     cJSON_Delete(spec);

@@ -275,7 +275,9 @@ static void rows_of_messages_go_through_the_chat_template(void **state)
 
     put(f, "chat_template.jinja",
         "{{ bos_token }}{% for m in messages %}{{ m.content }}\n{%- if loop.first %}</s>{% endif %}{% endfor %}");
-    put(f, "tokenizer_config.json", "{\"bos_token\":{\"content\":\"<s>\"},\"chat_template\":\"unused {{\"}");
+    put(f, "tokenizer_config.json",
+        "{\"bos_token\":{\"content\":\"<s>\"},\"chat_template\":\"unused {{\","
+        "\"model_max_length\":1000000000000000019884624838656}");
     put(f, "m.jsonl",
         "{\"messages\":[{\"role\":\"user\",\"content\":\"ab\"},{\"role\":\"x\",\"content\":\"c\"}]}\n"
         "{\"messages\":[{\"content\":\"d\"}], \"text\":7}\n");
