@@ -43,11 +43,6 @@ struct work {
     size_t room, sums_at;  /* of a thread; where in it its sums are */
 };
 
-static int64_t round_up(int64_t n, int64_t to)
-{
-    return (n + to - 1) / to * to;
-}
-
 /* Rows one page apart would all fall into the same few places of the first cache. */
 static bool reads_as_it_is(const struct srq_panel_kernel *k, const struct srq_product *p)
 {
@@ -73,7 +68,7 @@ static void plan_panels(struct work *w)
 static void plan_rows(struct work *w)
 {
     const struct srq_panel_kernel *k = w->kernel;
-    const int64_t wide = round_up(2 * w->pairs, 32), m = w->p->m;
+    const int64_t wide = srq_round_up(2 * w->pairs, 32), m = w->p->m;
 
     w->copies = !reads_as_it_is(k, w->p);
     w->lda = wide + (wide * 2 % 1024 == 0 ? 32 : 0);
@@ -92,11 +87,11 @@ static void plan_rows(struct work *w)
 static void plan(struct work *w, const struct srq_panel_kernel *k, const struct srq_product *p)
 {
     *w = (struct work){ .kernel = k, .p = p };
-    w->pairs = round_up(p->k, k->k_step) / 2;
+    w->pairs = srq_round_up(p->k, k->k_step) / 2;
     plan_panels(w);
     plan_rows(w);
-    w->sums_at = w->copies ? (size_t)round_up(w->rows * w->lda * 2, PAGE) : 0;
-    w->room = w->sums_at + (size_t)round_up(w->rows * w->ld * (int64_t)sizeof(float), PAGE);
+    w->sums_at = w->copies ? (size_t)srq_round_up(w->rows * w->lda * 2, PAGE) : 0;
+    w->room = w->sums_at + (size_t)srq_round_up(w->rows * w->ld * (int64_t)sizeof(float), PAGE);
 }
 
 static bool hold(struct space *s, size_t bytes)
@@ -145,7 +140,7 @@ struct block {
 static void add_up(const struct block *b, int64_t first, int64_t count)
 {
     const struct srq_panel_kernel *kernel = b->w->kernel;
-    const int64_t padded = round_up(b->rows, kernel->row_step);
+    const int64_t padded = srq_round_up(b->rows, kernel->row_step);
 
     for (int64_t at = 0; at < b->w->pairs; at += STRETCH / 2) {
         int64_t pairs = b->w->pairs - at < STRETCH / 2 ? b->w->pairs - at : STRETCH / 2;
@@ -219,8 +214,8 @@ static void make_block(const struct work *w, int64_t row, int64_t row_end, int64
     if (w->copies) {
         const struct srq_panel_source s = { p->a.data, p->a.ld, p->a.trans };
 
-        w->kernel->pack_rows(&s, b.row, b.rows, round_up(b.rows, w->kernel->row_step), p->k, (uint16_t *)(void *)room,
-                             w->lda);
+        w->kernel->pack_rows(&s, b.row, b.rows, srq_round_up(b.rows, w->kernel->row_step), p->k,
+                             (uint16_t *)(void *)room, w->lda);
         b.a = (const uint16_t *)(const void *)room;
         b.lda = w->lda;
     }

@@ -9,6 +9,11 @@
 
 #define SRQ_PANEL_COLS 32
 
+static inline int64_t srq_round_up(int64_t n, int64_t to)
+{
+    return (n + to - 1) / to * to;
+}
+
 /* c[r][j] (row stride ldc) = sum over i < 2 * pairs of a[r*lda + i] b[i/2][j][i%2]; `add`: to what c holds. */
 struct srq_panel_tile {
     int64_t pairs;

@@ -70,6 +70,27 @@ static inline void srq_allowed_keys(const struct srq_attention_job *j, const str
         *a = *b = s->k0;
 }
 
+/* Sums of a tile's rows, of row stride job->width, with what a row's weights are relative to: forward its largest
+ * logit so far and the sum of its weights, backward its log-sum-exp and its mean slope. */
+struct srq_attention_rows {
+    float *out, *most, *sum;
+};
+
+/* Forward: nothing is summed up yet; row r sees `n` more logits, and what is summed up follows a larger one; the rows
+ * of head `head` of sequence b go to y, their log-sum-exp is kept. */
+void srq_attention_begin(const struct srq_attention_job *j, const struct srq_attention_rows *w, int64_t rows);
+void srq_attention_rise(const struct srq_attention_job *j, const struct srq_attention_rows *w, int64_t r,
+                        const float *logits, int64_t n);
+void srq_attention_end(const struct srq_attention_job *j, const struct srq_attention_rows *w,
+                       const struct srq_attention_span *s, int64_t b, int64_t head);
+/* Backward: what forward kept of the rows; and the gradients, where somebody wants them. */
+void srq_attention_recall(const struct srq_attention_job *j, const struct srq_attention_rows *w,
+                          const struct srq_attention_span *s, int64_t b, int64_t head);
+void srq_attention_store_queries(const struct srq_attention_job *j, const float *sums,
+                                 const struct srq_attention_span *s, int64_t b, int64_t head);
+void srq_attention_store_keys(const struct srq_attention_job *j, const float *dk, const float *dv, int64_t b,
+                              int64_t kv);
+
 /* A workspace as it is laid out; `base` NULL: only its length is wanted. */
 struct srq_attention_cursor {
     char *base;

@@ -7,8 +7,6 @@
 
 #include "core/math/team.h"
 
-#include <math.h>
-
 #define QUERIES 64 /* most of a tile, a multiple of every k_step */
 #define KEYS 256   /* a multiple of SRQ_PANEL_COLS */
 #define ROW 320    /* of logits: KEYS and what tiles write beside them */
@@ -22,8 +20,8 @@ struct panel_work {
     float *logits, *slopes;           /* [QUERIES, ROW] */
     uint16_t *p, *ds;                 /* the same in BF16 */
     uint16_t *turned;                 /* [KEYS, QUERIES] of either */
-    float *out, *dk, *dv;             /* rows of `width`; out: that of q's gradient too */
-    float *most, *sum;                /* [QUERIES] as in F32 */
+    float *dk, *dv;                   /* rows of `width` */
+    struct srq_attention_rows rows;   /* [QUERIES]; out: the sums of q's gradient too */
 };
 
 /* Dims of a head as products see them. */
@@ -52,9 +50,9 @@ static int64_t lay_out(const struct srq_attention_job *j, bool backward, char *b
     w->q = halves(&at, (QUERIES + SLACK) * dims);
     w->logits = floats(&at, (QUERIES + SLACK) * ROW);
     w->p = halves(&at, (QUERIES + SLACK) * ROW);
-    w->out = floats(&at, (QUERIES + SLACK) * dims);
-    w->most = floats(&at, QUERIES);
-    w->sum = floats(&at, QUERIES);
+    w->rows.out = floats(&at, (QUERIES + SLACK) * dims);
+    w->rows.most = floats(&at, QUERIES);
+    w->rows.sum = floats(&at, QUERIES);
     if (!backward) {
         w->v = halves(&at, keys * dims);
         return at.len;
@@ -88,11 +86,6 @@ static int64_t step_of(const struct srq_attention_job *j)
 static int64_t down_to(int64_t n, int64_t to)
 {
     return n / to * to;
-}
-
-static int64_t up_to(int64_t n, int64_t to)
-{
-    return (n + to - 1) / to * to;
 }
 
 /* ---- panels ---- */
@@ -132,7 +125,7 @@ static void query_key(const struct srq_attention_job *j, const struct srq_attent
             };
 
             if (k < srq_last_key(j, s->q0 + r + tm - 1) && k + SRQ_PANEL_COLS > srq_first_key(j, s->q0 + r))
-                j->panels->tile(&t, (int)srq_lesser(tm, up_to(s->nq - r, j->panels->row_step)));
+                j->panels->tile(&t, (int)srq_lesser(tm, srq_round_up(s->nq - r, j->panels->row_step)));
         }
     }
 }
@@ -144,7 +137,7 @@ static void over_keys(const struct srq_attention_job *j, const struct srq_attent
 
     for (int64_t r = 0; r < s->nq; r += tm) {
         int64_t from = down_to(srq_greater(s->k0, srq_first_key(j, s->q0 + r)), step);
-        int64_t to = up_to(srq_lesser(s->k1, srq_last_key(j, s->q0 + r + tm - 1)), step);
+        int64_t to = srq_round_up(srq_lesser(s->k1, srq_last_key(j, s->q0 + r + tm - 1)), step);
 
         for (int64_t d = 0; from < to && d < dims; d += SRQ_PANEL_COLS) {
             const struct srq_panel_tile t = { (to - from) / 2,
@@ -155,7 +148,7 @@ static void over_keys(const struct srq_attention_job *j, const struct srq_attent
                                               dims,
                                               true };
 
-            j->panels->tile(&t, (int)srq_lesser(tm, up_to(s->nq - r, j->panels->row_step)));
+            j->panels->tile(&t, (int)srq_lesser(tm, srq_round_up(s->nq - r, j->panels->row_step)));
         }
     }
 }
@@ -166,14 +159,14 @@ static void over_queries(const struct srq_attention_job *j, const struct srq_att
     const int64_t tm = j->panels->rows, dims = dims_of(j), step = j->panels->k_step, keys = s->k1 - s->k0;
     const struct srq_panel_source turn = { weights, ROW, true };
 
-    j->panels->pack_rows(&turn, 0, keys, up_to(keys, j->panels->row_step), s->nq, w->turned, QUERIES);
+    j->panels->pack_rows(&turn, 0, keys, srq_round_up(keys, j->panels->row_step), s->nq, w->turned, QUERIES);
     for (int64_t k = 0; k < keys; k += tm) {
         int64_t from = j->a.full ? 0 : srq_greater(0, s->k0 + k - s->q0), to = s->nq;
 
         if (j->a.window > 0)
             to = srq_lesser(to, s->k0 + k + tm - 1 + j->a.window - s->q0);
         from = down_to(from, step);
-        to = up_to(to, step);
+        to = srq_round_up(to, step);
         for (int64_t d = 0; from < to && d < dims; d += SRQ_PANEL_COLS) {
             const struct srq_panel_tile t = { (to - from) / 2,
                                               w->turned + k * QUERIES + from,
@@ -183,7 +176,7 @@ static void over_queries(const struct srq_attention_job *j, const struct srq_att
                                               dims,
                                               true };
 
-            j->panels->tile(&t, (int)srq_lesser(tm, up_to(keys - k, j->panels->row_step)));
+            j->panels->tile(&t, (int)srq_lesser(tm, srq_round_up(keys - k, j->panels->row_step)));
         }
     }
 }
@@ -191,7 +184,7 @@ static void over_queries(const struct srq_attention_job *j, const struct srq_att
 /* Zeros in a row outside of its allowed keys [a, b), as far as products read. */
 static void clear_outside(const struct srq_attention_span *s, uint16_t *row, int64_t a, int64_t b)
 {
-    const int64_t end = up_to(s->k1 - s->k0, SRQ_PANEL_COLS);
+    const int64_t end = srq_round_up(s->k1 - s->k0, SRQ_PANEL_COLS);
 
     memset(row, 0, (size_t)(a - s->k0) * sizeof(*row));
     memset(row + (b - s->k0), 0, (size_t)(end - (b - s->k0)) * sizeof(*row));
@@ -201,25 +194,18 @@ static void clear_outside(const struct srq_attention_span *s, uint16_t *row, int
 
 static void soften(const struct srq_attention_job *j, const struct srq_attention_span *s, struct panel_work *w)
 {
-    const int64_t dims = dims_of(j), rows = up_to(s->nq, j->panels->row_step);
+    const int64_t rows = srq_round_up(s->nq, j->panels->row_step);
 
     for (int64_t r = 0; r < rows; r++) {
-        float *row = w->logits + r * ROW, *out = w->out + r * dims, most;
+        float *row = w->logits + r * ROW;
         uint16_t *p = w->p + r * ROW;
         int64_t a, b;
 
         srq_allowed_keys(j, s, r, &a, &b);
         if (a < b) {
-            most = j->kern->row_max(row + (a - s->k0), j->a.scale, b - a);
-            if (most > w->most[r]) {
-                float factor = expf(w->most[r] - most); /* 0 the first time */
-
-                if (factor != 0.0f)
-                    j->kern->store(SRQ_F32, out, factor, out, dims, false);
-                w->sum[r] *= factor;
-                w->most[r] = most;
-            }
-            w->sum[r] += j->kern->row_weights(row + (a - s->k0), j->a.scale, w->most[r], p + (a - s->k0), b - a);
+            srq_attention_rise(j, &w->rows, r, row + (a - s->k0), b - a);
+            w->rows.sum[r] +=
+                j->kern->row_weights(row + (a - s->k0), j->a.scale, w->rows.most[r], p + (a - s->k0), b - a);
         }
         clear_outside(s, p, a, b);
     }
@@ -227,28 +213,19 @@ static void soften(const struct srq_attention_job *j, const struct srq_attention
 
 static void forward_tile(const struct srq_attention_job *j, struct panel_work *w, int64_t b, int64_t head, int64_t q0)
 {
-    const int64_t seq = j->a.seq, row = b * seq + q0, dims = dims_of(j);
+    const int64_t seq = j->a.seq, row = b * seq + q0;
     struct srq_attention_span s = { .q0 = q0, .nq = srq_lesser(step_of(j), seq - q0) };
     const int64_t end = srq_last_key(j, s.q0 + s.nq - 1);
 
     load_rows(j, j->q, row, head, s.nq, w->q);
-    memset(w->out, 0, (size_t)(QUERIES * dims) * sizeof(float));
-    for (int64_t r = 0; r < QUERIES; r++) {
-        w->most[r] = -INFINITY;
-        w->sum[r] = 0;
-    }
+    srq_attention_begin(j, &w->rows, QUERIES);
     for (s.k0 = down_to(srq_first_key(j, q0), SRQ_PANEL_COLS); s.k0 < end; s.k0 += KEYS) {
         s.k1 = srq_lesser(s.k0 + KEYS, end);
         query_key(j, &s, w->q, w->kt, w->logits);
         soften(j, &s, w);
-        over_keys(j, &s, w->p, w->v, w->out);
+        over_keys(j, &s, w->p, w->v, w->rows.out);
     }
-    for (int64_t r = 0; r < s.nq; r++) {
-        j->kern->store(j->dtype, w->out + r * dims, 1.0f / w->sum[r],
-                       (char *)srq_attention_row(j, j->y, row + r, j->a.heads, head), j->a.head_dim, false);
-        if (j->lse != NULL)
-            j->lse[(b * j->a.heads + head) * seq + q0 + r] = w->most[r] + logf(w->sum[r]);
-    }
+    srq_attention_end(j, &w->rows, &s, b, head);
 }
 
 static void enter(const struct srq_attention_job *j)
@@ -283,10 +260,10 @@ void srq_attention_panels_forward(void *job, int64_t item, int thread)
 
 static void slopes(const struct srq_attention_job *j, const struct srq_attention_span *s, struct panel_work *w)
 {
-    const int64_t rows = up_to(s->nq, j->panels->row_step);
+    const int64_t rows = srq_round_up(s->nq, j->panels->row_step);
 
     for (int64_t r = 0; r < rows; r++) {
-        const struct srq_row_slope by = { j->a.scale, w->most[r], w->sum[r] };
+        const struct srq_row_slope by = { j->a.scale, w->rows.most[r], w->rows.sum[r] };
         uint16_t *p = w->p + r * ROW, *ds = w->ds + r * ROW;
         int64_t a, b, at = r * ROW;
 
@@ -302,17 +279,13 @@ static void slopes(const struct srq_attention_job *j, const struct srq_attention
 static void load_tile(const struct srq_attention_job *j, struct panel_work *w, int64_t b, int64_t head,
                       const struct srq_attention_span *s)
 {
-    const int64_t row = b * j->a.seq + s->q0, hd = j->a.head_dim, heads = j->a.heads, dims = dims_of(j);
+    const int64_t row = b * j->a.seq + s->q0, dims = dims_of(j);
 
     load_rows(j, j->q, row, head, s->nq, w->q);
     load_rows(j, j->dout, row, head, s->nq, w->dout);
     pack(j, w->q, dims, true, dims, s->nq, QUERIES, w->q_panels);
     pack(j, w->dout, dims, true, dims, s->nq, QUERIES, w->dout_panels);
-    for (int64_t r = 0; r < s->nq; r++) {
-        w->most[r] = j->lse[(b * heads + head) * j->a.seq + s->q0 + r];
-        w->sum[r] = j->kern->dot(j->dtype, srq_attention_row(j, j->dout, row + r, heads, head),
-                                 srq_attention_row(j, j->out, row + r, heads, head), hd);
-    }
+    srq_attention_recall(j, &w->rows, s, b, head);
 }
 
 static void backward_tile(const struct srq_attention_job *j, struct panel_work *w, int64_t b, int64_t head, int64_t q0)
@@ -322,31 +295,20 @@ static void backward_tile(const struct srq_attention_job *j, struct panel_work *
     const int64_t end = srq_last_key(j, s.q0 + s.nq - 1);
 
     load_tile(j, w, b, head, &s);
-    memset(w->out, 0, (size_t)(QUERIES * dims) * sizeof(float));
+    memset(w->rows.out, 0, (size_t)(QUERIES * dims) * sizeof(float));
     for (s.k0 = down_to(srq_first_key(j, q0), SRQ_PANEL_COLS); s.k0 < end; s.k0 += KEYS) {
         s.k1 = srq_lesser(s.k0 + KEYS, end);
         query_key(j, &s, w->q, w->kt, w->logits);
         query_key(j, &s, w->dout, w->vt, w->slopes);
         slopes(j, &s, w);
         if (j->dq != NULL)
-            over_keys(j, &s, w->ds, w->k, w->out);
+            over_keys(j, &s, w->ds, w->k, w->rows.out);
         if (j->dk != NULL)
             over_queries(j, &s, w, w->ds, w->q_panels, w->dk);
         if (j->dv != NULL)
             over_queries(j, &s, w, w->p, w->dout_panels, w->dv);
     }
-    for (int64_t r = 0; r < s.nq && j->dq != NULL; r++)
-        j->kern->store(j->dtype, w->out + r * dims, 1.0f,
-                       (char *)srq_attention_row(j, j->dq, b * j->a.seq + q0 + r, j->a.heads, head), j->a.head_dim,
-                       j->add_q);
-}
-
-static void store_keys(const struct srq_attention_job *j, const float *sums, char *base, bool add, int64_t b,
-                       int64_t kv)
-{
-    for (int64_t k = 0; k < j->keys && base != NULL; k++)
-        j->kern->store(j->dtype, sums + k * dims_of(j), 1.0f,
-                       (char *)srq_attention_row(j, base, b * j->keys + k, j->a.kv_heads, kv), j->a.head_dim, add);
+    srq_attention_store_queries(j, w->rows.out, &s, b, head);
 }
 
 void srq_attention_panels_backward(void *job, int64_t item, int thread)
@@ -369,6 +331,5 @@ void srq_attention_panels_backward(void *job, int64_t item, int thread)
         for (int64_t q0 = 0; q0 < j->a.seq; q0 += step_of(j))
             backward_tile(j, &w, b, h, q0);
     leave(j);
-    store_keys(j, w.dk, j->dk, j->add_k, b, kv);
-    store_keys(j, w.dv, j->dv, j->add_v, b, kv);
+    srq_attention_store_keys(j, w.dk, w.dv, b, kv);
 }

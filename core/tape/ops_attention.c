@@ -8,8 +8,6 @@
 
 #include "core/math/team.h"
 
-#include <math.h>
-
 #define FLOAT ((int64_t)sizeof(float))
 #define QUERIES 48                                         /* a multiple of SRQ_TILE_M_MULTIPLE */
 #define KEYS 256                                           /* a multiple of every tile_n */
@@ -19,15 +17,10 @@ _Static_assert(QUERIES % SRQ_TILE_M_MULTIPLE == 0 && KEYS % SRQ_TILE_N_MAX == 0,
 
 /* Parts of a thread's workspace. */
 struct work {
-    float *q, *kt, *v, *logits, *out; /* forward */
+    float *q, *kt, *v, *logits; /* forward */
     float *q_packed, *dout, *dout_packed, *vt, *k, *slopes, *dq, *dk, *dv;
-    float *most, *sum; /* [QUERIES] running maximum and sum of a row; backward: lse and mean slope */
+    struct srq_attention_rows rows; /* [QUERIES] */
 };
-
-static int64_t round_up(int64_t n, int64_t to)
-{
-    return (n + to - 1) / to * to;
-}
 
 /* Fills `w` from the memory at `base`; returns the length in bytes. */
 static int64_t lay_out(const struct srq_attention_job *j, bool backward, char *base, struct work *w)
@@ -39,11 +32,11 @@ static int64_t lay_out(const struct srq_attention_job *j, bool backward, char *b
     w->q = srq_attention_part(&at, QUERIES * hd * FLOAT);
     w->kt = srq_attention_part(&at, j->keys_padded * hd * FLOAT);
     w->logits = srq_attention_part(&at, QUERIES * LOGITS_LD * FLOAT);
-    w->most = srq_attention_part(&at, QUERIES * FLOAT);
-    w->sum = srq_attention_part(&at, QUERIES * FLOAT);
+    w->rows.most = srq_attention_part(&at, QUERIES * FLOAT);
+    w->rows.sum = srq_attention_part(&at, QUERIES * FLOAT);
     if (!backward) {
         w->v = srq_attention_part(&at, j->keys * j->width * FLOAT);
-        w->out = srq_attention_part(&at, QUERIES * j->width * FLOAT);
+        w->rows.out = srq_attention_part(&at, QUERIES * j->width * FLOAT);
         return at.len;
     }
     w->q_packed = srq_attention_part(&at, QUERIES * j->width * FLOAT);
@@ -138,21 +131,13 @@ static void clear_outside(const struct srq_attention_span *s, float *row, int64_
 static void soften(const struct srq_attention_job *j, const struct srq_attention_span *s, struct work *w)
 {
     for (int64_t r = 0; r < QUERIES; r++) {
-        float *row = w->logits + r * LOGITS_LD, *out = w->out + r * j->width, most;
+        float *row = w->logits + r * LOGITS_LD;
         int64_t a, b;
 
         srq_allowed_keys(j, s, r, &a, &b);
         if (a < b) {
-            most = j->kern->row_max(row + (a - s->k0), j->a.scale, b - a);
-            if (most > w->most[r]) {
-                float factor = expf(w->most[r] - most); /* 0 the first time */
-
-                if (factor != 0.0f)
-                    j->kern->store(SRQ_F32, out, factor, out, j->columns, false);
-                w->sum[r] *= factor;
-                w->most[r] = most;
-            }
-            w->sum[r] += j->kern->row_exp(row + (a - s->k0), j->a.scale, w->most[r], b - a);
+            srq_attention_rise(j, &w->rows, r, row + (a - s->k0), b - a);
+            w->rows.sum[r] += j->kern->row_exp(row + (a - s->k0), j->a.scale, w->rows.most[r], b - a);
         }
         clear_outside(s, row, a, b);
     }
@@ -166,23 +151,14 @@ static void forward_tile(const struct srq_attention_job *j, struct work *w, int6
     int64_t first = srq_first_key(j, q0) / j->kern->tile_n * j->kern->tile_n, end = srq_last_key(j, s.q0 + s.nq - 1);
 
     load_rows(j, j->q, row, j->a.heads, head, s.nq, w->q);
-    memset(w->out, 0, (size_t)(QUERIES * j->width) * sizeof(float));
-    for (int64_t r = 0; r < QUERIES; r++) {
-        w->most[r] = -INFINITY;
-        w->sum[r] = 0;
-    }
+    srq_attention_begin(j, &w->rows, QUERIES);
     for (s.k0 = first; s.k0 < end; s.k0 += KEYS) {
         s.k1 = srq_lesser(s.k0 + KEYS, end);
         query_key(j, &s, w->q, w->kt, w->logits);
         soften(j, &s, w);
-        over_keys(j, &s, w->logits, w->v, w->out);
+        over_keys(j, &s, w->logits, w->v, w->rows.out);
     }
-    for (int64_t r = 0; r < s.nq; r++) {
-        j->kern->store(j->dtype, w->out + r * j->width, 1.0f / w->sum[r],
-                       (char *)srq_attention_row(j, j->y, row + r, j->a.heads, head), j->a.head_dim, false);
-        if (j->lse != NULL)
-            j->lse[(b * j->a.heads + head) * seq + q0 + r] = w->most[r] + logf(w->sum[r]);
-    }
+    srq_attention_end(j, &w->rows, &s, b, head);
 }
 
 static void forward_item(void *ctx, int64_t item, int thread)
@@ -213,8 +189,8 @@ static void slopes(const struct srq_attention_job *j, const struct srq_attention
 
         srq_allowed_keys(j, s, r, &a, &b);
         if (a < b) {
-            (void)j->kern->row_exp(p + (a - s->k0), j->a.scale, w->most[r], b - a);
-            j->kern->row_slope(p + (a - s->k0), ds + (a - s->k0), w->sum[r], j->a.scale, b - a);
+            (void)j->kern->row_exp(p + (a - s->k0), j->a.scale, w->rows.most[r], b - a);
+            j->kern->row_slope(p + (a - s->k0), ds + (a - s->k0), w->rows.sum[r], j->a.scale, b - a);
         }
         clear_outside(s, p, a, b);
         clear_outside(s, ds, a, b);
@@ -230,11 +206,7 @@ static void load_tile(const struct srq_attention_job *j, struct work *w, int64_t
     load_rows(j, j->dout, row, heads, head, s->nq, w->dout);
     j->kern->pack(SRQ_F32, w->q, hd, false, QUERIES, hd, w->q_packed);
     j->kern->pack(SRQ_F32, w->dout, hd, false, QUERIES, hd, w->dout_packed);
-    for (int64_t r = 0; r < s->nq; r++) {
-        w->most[r] = j->lse[(b * heads + head) * j->a.seq + s->q0 + r];
-        w->sum[r] = j->kern->dot(j->dtype, srq_attention_row(j, j->dout, row + r, heads, head),
-                                 srq_attention_row(j, j->out, row + r, heads, head), hd);
-    }
+    srq_attention_recall(j, &w->rows, s, b, head);
 }
 
 static void backward_tile(const struct srq_attention_job *j, struct work *w, int64_t b, int64_t head, int64_t q0)
@@ -256,18 +228,7 @@ static void backward_tile(const struct srq_attention_job *j, struct work *w, int
         if (j->dv != NULL)
             over_queries(j, &s, w->logits, w->dout_packed, w->dv);
     }
-    for (int64_t r = 0; r < s.nq && j->dq != NULL; r++)
-        j->kern->store(j->dtype, w->dq + r * j->width, 1.0f,
-                       (char *)srq_attention_row(j, j->dq, b * j->a.seq + q0 + r, j->a.heads, head), j->a.head_dim,
-                       j->add_q);
-}
-
-static void store_keys(const struct srq_attention_job *j, const float *sums, char *base, bool add, int64_t b,
-                       int64_t kv)
-{
-    for (int64_t k = 0; k < j->keys && base != NULL; k++)
-        j->kern->store(j->dtype, sums + k * j->width, 1.0f,
-                       (char *)srq_attention_row(j, base, b * j->keys + k, j->a.kv_heads, kv), j->a.head_dim, add);
+    srq_attention_store_queries(j, w->dq, &s, b, head);
 }
 
 static void backward_item(void *ctx, int64_t item, int thread)
@@ -288,8 +249,7 @@ static void backward_item(void *ctx, int64_t item, int thread)
     for (int64_t h = kv * j->group; h < (kv + 1) * j->group; h++)
         for (int64_t q0 = 0; q0 < j->a.seq; q0 += QUERIES)
             backward_tile(j, &w, b, h, q0);
-    store_keys(j, w.dk, j->dk, j->add_k, b, kv);
-    store_keys(j, w.dv, j->dv, j->add_v, b, kv);
+    srq_attention_store_keys(j, w.dk, w.dv, b, kv);
 }
 
 /* ---- on the tape ---- */
@@ -304,9 +264,9 @@ static void prepare(struct srq_tape *t, const struct srq_attention *a, bool back
     j->dtype = srq_tape_dtype(t);
     j->keys = a->keys > 0 ? a->keys : a->seq;
     j->group = a->heads / a->kv_heads;
-    j->columns = round_up(a->head_dim, j->kern->tile_n);
-    j->width = round_up(a->head_dim, SRQ_TILE_N_MAX);
-    j->keys_padded = round_up(j->keys, SRQ_TILE_N_MAX);
+    j->columns = srq_round_up(a->head_dim, j->kern->tile_n);
+    j->width = srq_round_up(a->head_dim, SRQ_TILE_N_MAX);
+    j->keys_padded = srq_round_up(j->keys, SRQ_TILE_N_MAX);
     j->panels = j->dtype == SRQ_BF16 ? srq_panels() : NULL;
     j->work_len = lay_out(j, backward, NULL, &w);
     if (j->dtype == SRQ_BF16)
