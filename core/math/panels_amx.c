@@ -99,9 +99,8 @@ static bool has_instructions(void)
 
 static bool usable(void)
 {
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vl") && has_instructions() &&
+    /* Packing and storing is by vectors. */
+    return srq_panels_avx512.usable() && has_instructions() &&
            syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
 }
 
