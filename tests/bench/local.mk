@@ -1,6 +1,5 @@
 # tests/bench: `make bench` builds and runs it; BENCH_ARGS=--json and others go to the program.
-EXTRA_PROGRAMS += tests/bench/bench
-CLEANFILES += tests/bench/bench
+check_PROGRAMS += tests/bench/bench
 tests_bench_bench_SOURCES = tests/bench/bench.c tests/bench/bench.h tests/bench/bench_gemm.c \
 	tests/bench/bench_iteration.c tests/bench/bench_json.c tests/bench/bench_limit.c tests/bench/bench_meter.c \
 	tests/bench/bench_meter.h tests/bench/bench_pictures.c tests/bench/bench_roofline.c tests/bench/bench_shape.c \
@@ -14,6 +13,9 @@ bench_path = $(abs_top_builddir)/plugins/signround/.libs:$(abs_top_builddir)/plu
 bench: tests/bench/bench $(bench_plugins)
 	@SRQ_PLUGIN_PATH='$(bench_path)' tests/bench/bench --models '$(abs_top_srcdir)/share/models' $(BENCH_ARGS)
 .PHONY: bench
+
+TESTS += tests/e2e/bench.py
+dist_check_SCRIPTS += tests/e2e/bench.py
 
 EXTRA_DIST += tests/bench/peer.py
 
