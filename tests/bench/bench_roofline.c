@@ -31,8 +31,8 @@ struct chart {
     struct axis x, y;    /* FLOPs a byte; GFLOPS */
     double top;
     struct {
-        double x, y, w;       /* left end, middle, width */
-    } taken[2 * BENCH_PARTS]; /* by points and labels */
+        double x, y, w;           /* left end, middle, width */
+    } taken[2 * BENCH_PARTS + 1]; /* by points and labels, and that of memory */
     int taken_count;
 };
 
@@ -100,11 +100,18 @@ static void draw_axes(const struct chart *c)
     ctl_picture_text(c->p, 8, c->top + TOP - 18, CTL_LEFT, INK, "GFLOPS");
 }
 
+static void take(struct chart *c, double x, double y, double w)
+{
+    c->taken[c->taken_count].x = x;
+    c->taken[c->taken_count].y = y;
+    c->taken[c->taken_count++].w = w;
+}
+
 /* The slope of memory up to where arithmetic, if its limit is known, ends it. */
-static void draw_roof(const struct chart *c)
+static void draw_roof(struct chart *c)
 {
     double low = fmax(pow(10, c->x.low), pow(10, c->y.low) / c->bytes);
-    double high = fmin(pow(10, c->x.high), (c->limit > 0 ? c->limit : pow(10, c->y.high)) / c->bytes);
+    double high = fmin(pow(10, c->x.high), (c->limit > 0 ? c->limit : pow(10, c->y.high)) / c->bytes), at_x, at_y;
     char text[CTL_PICTURE_LABEL];
 
     if (!(c->bytes > 0))
@@ -112,20 +119,15 @@ static void draw_roof(const struct chart *c)
     ctl_picture_line(c->p, place(&c->x, low), place(&c->y, low * c->bytes), place(&c->x, high),
                      place(&c->y, high * c->bytes), 2, ROOF);
     snprintf(text, sizeof(text), "%.1f GB/s", c->bytes);
-    ctl_picture_text(c->p, place(&c->x, sqrt(low * high)) - 12, place(&c->y, sqrt(low * high) * c->bytes), CTL_RIGHT,
-                     ROOF, text);
+    at_x = place(&c->x, sqrt(low * high)) - 12;
+    at_y = place(&c->y, sqrt(low * high) * c->bytes);
+    ctl_picture_text(c->p, at_x, at_y, CTL_RIGHT, ROOF, text);
+    take(c, at_x - (double)strlen(text) * CTL_PICTURE_CHAR, at_y, (double)strlen(text) * CTL_PICTURE_CHAR);
     if (!(c->limit > 0))
         return;
     ctl_picture_line(c->p, place(&c->x, high), place(&c->y, c->limit), c->x.to, place(&c->y, c->limit), 2, ROOF);
     snprintf(text, sizeof(text), "%.0f GFLOPS, %s", c->limit, srq_dtype_name(c->b->dtype));
     ctl_picture_text(c->p, c->x.to, place(&c->y, c->limit) - 14, CTL_RIGHT, ROOF, text);
-}
-
-static void take(struct chart *c, double x, double y, double w)
-{
-    c->taken[c->taken_count].x = x;
-    c->taken[c->taken_count].y = y;
-    c->taken[c->taken_count++].w = w;
 }
 
 /* Whether a label there would cover something. */
