@@ -6,6 +6,7 @@
 #include "core/flow/unit_loss.h"
 #include "core/math/int8.h"
 #include "core/math/team.h"
+#include "core/tape/times.h"
 
 #define STRIP 16 /* rows of a weight that one thread asks for at least */
 
@@ -294,12 +295,30 @@ void srq_walk_rounds(struct srq_walk *w, bool on)
     }
 }
 
+/* Weights as they are stored, and as they are computed with. */
+static double weights_bytes(const struct srq_walk *w, int unit)
+{
+    const struct srq_unit_info *u = srq_model_unit(w->cfg.model, unit);
+    double all = 0;
+
+    for (int i = u->first; i < u->first + u->count; i++) {
+        const struct srq_layer_info *l = srq_model_layer(w->cfg.model, i);
+
+        all += (double)(l->out * l->in) * (double)(srq_dtype_size(l->dtype) + srq_dtype_size(w->cfg.compute));
+    }
+    return all;
+}
+
 int srq_walk_load(struct srq_walk *w, int unit, const struct srq_weights *weights, struct srq_error *err)
 {
+    double since = srq_tape_clock(w->tape);
     int rc = load_weights(w, unit, weights, err);
 
     if (rc == 0)
         srq_walk_rounds(w, true);
+    if (rc == 0)
+        srq_tape_account(w->tape, SRQ_TAPE_WEIGHTS, false, since,
+                         (struct srq_tape_work){ .bytes = weights_bytes(w, unit) });
     return rc;
 }
 

@@ -286,6 +286,20 @@ static double flops(const struct srq_attention *a, int products)
     return 2.0 * products * pairs * (double)(a->batch * a->heads * a->head_dim);
 }
 
+/* Queries, keys, values and the output with the sums of its rows; backward the gradients of all four too. */
+static struct srq_tape_work work_of(const struct srq_attention_job *j, bool backward)
+{
+    const struct srq_attention *a = &j->a;
+    double queries = (double)(a->batch * a->seq * a->heads * a->head_dim),
+           keys = (double)(a->batch * j->keys * a->kv_heads * a->head_dim);
+    double values = (backward ? 2 : 1) * 2 * (queries + keys) + (j->add_q ? queries : 0) + (j->add_k ? keys : 0) +
+                    (j->add_v ? keys : 0);
+    double sums = j->lse != NULL ? (double)(a->batch * a->seq * a->heads) : 0;
+
+    return (struct srq_tape_work){ flops(a, backward ? 5 : 2),
+                                   values * (double)srq_dtype_size(j->dtype) + sums * sizeof(float) };
+}
+
 static int run(struct srq_tape *t, struct srq_attention_job *j, bool backward, struct srq_error *err)
 {
     double since = srq_tape_clock(t);
@@ -301,7 +315,7 @@ static int run(struct srq_tape *t, struct srq_attention_job *j, bool backward, s
                            : backward        ? srq_attention_panels_backward
                                              : srq_attention_panels_forward,
                            j);
-        srq_tape_account(t, SRQ_TAPE_ATTENTION, backward, since, flops(&j->a, backward ? 5 : 2));
+        srq_tape_account(t, SRQ_TAPE_ATTENTION, backward, since, work_of(j, backward));
     }
     srq_tape_give(t, &work);
     return 0;

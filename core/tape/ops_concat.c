@@ -53,6 +53,7 @@ static int backward(struct srq_tape *t, struct srq_node *n, struct srq_error *er
 {
     double since = srq_tape_clock(t);
     struct columns c = { .whole = &n->out->var.grad, .width = srq_var_cols(&n->out->var) };
+    struct srq_tape_work all = { 0, 0 };
     int rc = 0;
 
     for (int i = 0; i < 2 && rc == 0; i++) {
@@ -62,11 +63,16 @@ static int backward(struct srq_tape *t, struct srq_node *n, struct srq_error *er
         c.part = &v->var.grad;
         if (v->var.wants_grad)
             rc = srq_tape_grad(t, v, true, &c.add, err);
-        if (rc == 0 && v->var.wants_grad && !srq_tape_measuring(t))
+        if (rc == 0 && v->var.wants_grad && !srq_tape_measuring(t)) {
+            struct srq_tape_work work = srq_pass_work(c.part, 2 + c.add, c.add);
+
             srq_parallel(srq_var_rows(&v->var), grain(c.cols), take_out, &c);
+            all.flops += work.flops;
+            all.bytes += work.bytes;
+        }
         c.first += c.cols;
     }
-    srq_tape_account(t, SRQ_TAPE_CONCAT, true, since, 0);
+    srq_tape_account(t, SRQ_TAPE_CONCAT, true, since, all);
     return rc;
 }
 
@@ -94,7 +100,7 @@ struct srq_var *srq_op_concat(struct srq_tape *t, struct srq_var *a, struct srq_
         c.cols = c.part == &a->value ? srq_var_cols(a) : srq_var_cols(b);
         srq_parallel(rows, grain(c.cols), put_in, &c);
     }
-    srq_tape_account(t, SRQ_TAPE_CONCAT, false, since, 0);
+    srq_tape_account(t, SRQ_TAPE_CONCAT, false, since, srq_pass_work(&y->var.value, 2, 0));
     if (y->var.wants_grad && srq_tape_node(t, SRQ_TAPE_CONCAT, backward, y, a, b, NULL) == NULL)
         return NULL;
     return &y->var;

@@ -49,6 +49,16 @@ static void end(struct srq_tape *t, struct conv *v)
     srq_tape_give(t, &v->strip);
 }
 
+/* Patches on one side, whose elements have `size` bytes, and the pixels that they are of on the other. */
+static struct srq_tape_work patch_work(const struct conv *v, const struct srq_strip *s, size_t size, int flops)
+{
+    double patches = (double)(s->lines * v->p.ow * v->p.in);
+    double pixels = (double)(s->lines * v->p.ow * v->p.channels * v->p.c.stride * v->p.c.stride);
+
+    return (struct srq_tape_work){ patches * flops,
+                                   patches * (double)size + pixels * (double)srq_dtype_size(v->p.dtype) };
+}
+
 static void unfold(struct srq_tape *t, const struct conv *v, const void *x, const struct srq_strip *s)
 {
     double since = srq_tape_clock(t);
@@ -56,7 +66,7 @@ static void unfold(struct srq_tape *t, const struct conv *v, const void *x, cons
     if (srq_tape_measuring(t))
         return;
     srq_unfold(&v->p, x, s, v->patches);
-    srq_tape_account(t, SRQ_TAPE_PATCHES, false, since, 0);
+    srq_tape_account(t, SRQ_TAPE_PATCHES, false, since, patch_work(v, s, srq_dtype_size(v->p.dtype), 0));
 }
 
 static void multiply(struct srq_tape *t, const struct srq_product *p, enum srq_tape_kind kind, bool backward)
@@ -65,7 +75,7 @@ static void multiply(struct srq_tape *t, const struct srq_product *p, enum srq_t
 
     srq_tape_multiply(t, p);
     if (!srq_tape_measuring(t))
-        srq_tape_account(t, kind, backward, since, 2.0 * (double)p->m * (double)p->n * (double)p->k);
+        srq_tape_account(t, kind, backward, since, srq_product_work(p));
 }
 
 /* Rows of a value [rows, cols] that belong to a strip; NULL when measuring. */
@@ -210,7 +220,8 @@ static int weight_gradient(struct srq_tape *t, struct srq_node *n, struct conv *
     since = srq_tape_clock(t);
     if (!srq_tape_measuring(t))
         srq_parallel(l->out, 1, sink_rows, &c);
-    srq_tape_account(t, SRQ_TAPE_SINK, true, since, 0);
+    srq_tape_account(t, SRQ_TAPE_SINK, true, since,
+                     (struct srq_tape_work){ .bytes = (double)(l->out * l->in) * sizeof(float) });
     srq_tape_give(t, &mem);
     end(t, v);
     return 0;
@@ -237,7 +248,7 @@ static int fold_strips(struct srq_tape *t, struct srq_node *n, struct conv *v, c
             continue;
         since = srq_tape_clock(t);
         srq_fold(&v->p, &s, f);
-        srq_tape_account(t, SRQ_TAPE_PATCHES, true, since, 0);
+        srq_tape_account(t, SRQ_TAPE_PATCHES, true, since, patch_work(v, &s, sizeof(float), 1));
     }
     return 0;
 }

@@ -33,7 +33,7 @@ static void dot_forward(struct srq_tape *t, struct dot_rows *c, int64_t rows, fl
     for (int64_t i = 0; i < rows; i++)
         total += (double)c->sums[i];
     *value = (float)total;
-    srq_tape_account(t, SRQ_TAPE_DOT, false, since, 0);
+    srq_tape_account(t, SRQ_TAPE_DOT, false, since, srq_pass_work(c->x, c->saved.data != NULL ? 3 : 2, 2));
 }
 
 static int backward(struct srq_tape *t, struct srq_node *n, struct srq_error *err)

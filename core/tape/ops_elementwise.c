@@ -74,7 +74,8 @@ static int swiglu_backward(struct srq_tape *t, struct srq_node *n, struct srq_er
     e.da.to = gate->var.wants_grad ? gate->var.grad.data : NULL;
     e.db.to = up->var.wants_grad ? up->var.grad.data : NULL;
     srq_parallel(srq_tensor_count(&n->out->var.grad), GRAIN, swiglu_back_range, &e);
-    srq_tape_account(t, SRQ_TAPE_SWIGLU, true, since, 0);
+    srq_tape_account(t, SRQ_TAPE_SWIGLU, true, since,
+                     srq_pass_work(&n->out->var.value, 5 + e.da.add + e.db.add, 11 + e.da.add + e.db.add));
     return 0;
 }
 
@@ -91,7 +92,7 @@ struct srq_var *srq_op_swiglu(struct srq_tape *t, struct srq_var *gate, struct s
         };
 
         srq_parallel(srq_tensor_count(&y->var.value), GRAIN, swiglu_range, &e);
-        srq_tape_account(t, SRQ_TAPE_SWIGLU, false, since, 0);
+        srq_tape_account(t, SRQ_TAPE_SWIGLU, false, since, srq_pass_work(&y->var.value, 3, 5));
     }
     if (y->var.wants_grad && srq_tape_node(t, SRQ_TAPE_SWIGLU, swiglu_backward, y, gate, up, NULL) == NULL)
         return NULL;
@@ -112,12 +113,14 @@ static void add_range(void *ctx, int64_t begin, int64_t end)
 static int add_backward(struct srq_tape *t, struct srq_node *n, struct srq_error *err)
 {
     double since = srq_tape_clock(t);
-    int rc = 0;
+    int rc = 0, sums = 0;
 
-    for (int i = 0; i < 2 && rc == 0; i++)
+    for (int i = 0; i < 2 && rc == 0; i++) {
+        sums += n->in[i]->grad != NULL;
         if (n->in[i]->var.wants_grad)
             rc = srq_tape_pass_grad(t, n->out, n->in[i], err);
-    srq_tape_account(t, SRQ_TAPE_ADD, true, since, 0);
+    }
+    srq_tape_account(t, SRQ_TAPE_ADD, true, since, srq_pass_work(&n->out->var.value, 3 * sums, sums));
     return rc;
 }
 
@@ -134,7 +137,7 @@ struct srq_var *srq_op_add(struct srq_tape *t, struct srq_var *a, struct srq_var
         };
 
         srq_parallel(srq_tensor_count(&y->var.value), GRAIN, add_range, &e);
-        srq_tape_account(t, SRQ_TAPE_ADD, false, since, 0);
+        srq_tape_account(t, SRQ_TAPE_ADD, false, since, srq_pass_work(&y->var.value, 3, 1));
     }
     if (y->var.wants_grad && srq_tape_node(t, SRQ_TAPE_ADD, add_backward, y, a, b, NULL) == NULL)
         return NULL;
@@ -170,7 +173,7 @@ static int silu_backward(struct srq_tape *t, struct srq_node *n, struct srq_erro
         return rc;
     e.da.to = x->var.grad.data;
     srq_parallel(srq_tensor_count(&x->var.grad), GRAIN, silu_back_range, &e);
-    srq_tape_account(t, SRQ_TAPE_SILU, true, since, 0);
+    srq_tape_account(t, SRQ_TAPE_SILU, true, since, srq_pass_work(&x->var.grad, 3 + e.da.add, 8 + e.da.add));
     return 0;
 }
 
@@ -185,7 +188,7 @@ struct srq_var *srq_op_silu(struct srq_tape *t, struct srq_var *x)
         struct elements e = { .dtype = srq_tape_dtype(t), .a = x->value.data, .y = y->var.value.data };
 
         srq_parallel(srq_tensor_count(&y->var.value), GRAIN, silu_range, &e);
-        srq_tape_account(t, SRQ_TAPE_SILU, false, since, 0);
+        srq_tape_account(t, SRQ_TAPE_SILU, false, since, srq_pass_work(&y->var.value, 2, 4));
     }
     if (y->var.wants_grad && srq_tape_node(t, SRQ_TAPE_SILU, silu_backward, y, x, NULL, NULL) == NULL)
         return NULL;
@@ -216,7 +219,7 @@ static int scale_backward(struct srq_tape *t, struct srq_node *n, struct srq_err
         return rc;
     e.y = x->var.grad.data;
     srq_parallel(srq_tensor_count(&x->var.grad), GRAIN, scale_range, &e);
-    srq_tape_account(t, SRQ_TAPE_SCALE, true, since, 0);
+    srq_tape_account(t, SRQ_TAPE_SCALE, true, since, srq_pass_work(&x->var.grad, 2 + e.da.add, 1 + e.da.add));
     return 0;
 }
 
@@ -234,7 +237,7 @@ struct srq_var *srq_op_scale(struct srq_tape *t, struct srq_var *x, float factor
         };
 
         srq_parallel(srq_tensor_count(&y->var.value), GRAIN, scale_range, &e);
-        srq_tape_account(t, SRQ_TAPE_SCALE, false, since, 0);
+        srq_tape_account(t, SRQ_TAPE_SCALE, false, since, srq_pass_work(&y->var.value, 2, 1));
     }
     if (!y->var.wants_grad)
         return &y->var;

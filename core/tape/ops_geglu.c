@@ -107,7 +107,7 @@ static int backward(struct srq_tape *t, struct srq_node *n, struct srq_error *er
     if (rc != 0 || srq_tape_measuring(t))
         return rc;
     srq_parallel(srq_var_rows(&x->var), grain(c.n), backward_rows, &c);
-    srq_tape_account(t, SRQ_TAPE_GEGLU, true, since, 0);
+    srq_tape_account(t, SRQ_TAPE_GEGLU, true, since, srq_pass_work(&n->out->var.value, 5 + 2 * c.add, 14 + 2 * c.add));
     return 0;
 }
 
@@ -128,7 +128,7 @@ struct srq_var *srq_op_geglu(struct srq_tape *t, struct srq_var *x)
         struct rows c = { .x = &x->value, .y = &y->var.value, .n = srq_var_cols(x) / 2 };
 
         srq_parallel(srq_var_rows(x), grain(c.n), forward, &c);
-        srq_tape_account(t, SRQ_TAPE_GEGLU, false, since, 0);
+        srq_tape_account(t, SRQ_TAPE_GEGLU, false, since, srq_pass_work(&y->var.value, 3, 6));
     }
     if (y->var.wants_grad && srq_tape_node(t, SRQ_TAPE_GEGLU, backward, y, x, NULL, NULL) == NULL)
         return NULL;

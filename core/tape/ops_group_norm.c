@@ -207,7 +207,8 @@ static int backward(struct srq_tape *t, struct srq_node *n, struct srq_error *er
     if (rc == 0)
         rc = vectors(t, &j, err);
     srq_tape_give(t, &parts);
-    srq_tape_account(t, SRQ_TAPE_GROUP_NORM, true, since, 0);
+    srq_tape_account(t, SRQ_TAPE_GROUP_NORM, true, since,
+                     srq_pass_work(&x->var.value, j.y != NULL ? 3 + j.add : 2, j.y != NULL ? 8 + j.add : 4));
     return rc;
 }
 
@@ -241,7 +242,7 @@ struct srq_var *srq_op_group_norm(struct srq_tape *t, struct srq_var *x, const s
     j.y = y->var.value.data;
     if (run(t, &j, forward_picture, NULL) != 0)
         return NULL;
-    srq_tape_account(t, SRQ_TAPE_GROUP_NORM, false, since, 0);
+    srq_tape_account(t, SRQ_TAPE_GROUP_NORM, false, since, srq_pass_work(&y->var.value, 2, 6));
     if (!y->var.wants_grad) {
         srq_tape_give(t, &saved);
         return &y->var;

@@ -73,6 +73,11 @@ static void code_rows(void *ctx, int64_t begin, int64_t end)
     code_pixels(v, 0, 0, begin, end - begin, v->at + begin * v->channels);
 }
 
+static double codes_bytes(const struct codes *v)
+{
+    return (double)(v->pictures * v->high * v->wide * v->channels);
+}
+
 static void make_codes(struct srq_tape *t, struct codes *v, const struct srq_rounding *r, bool lines)
 {
     double since = srq_tape_clock(t);
@@ -82,7 +87,9 @@ static void make_codes(struct srq_tape *t, struct codes *v, const struct srq_rou
         srq_parallel(v->pictures * v->high, 1 + 16384 / (v->wide * v->channels), code_lines, v);
     else
         srq_parallel(v->wide, 1 + 16384 / (v->channels + 1), code_rows, v);
-    srq_tape_account(t, SRQ_TAPE_ROUND, false, since, 0);
+    srq_tape_account(t, SRQ_TAPE_ROUND, false, since,
+                     (struct srq_tape_work){ 3.0 * (double)srq_tensor_count(v->x),
+                                             codes_bytes(v) + srq_pass_work(v->x, 1, 0).bytes });
 }
 
 static struct srq_int8_rows rows_of(const struct codes *v, const struct srq_conv *c)
@@ -156,8 +163,10 @@ static void multiply(struct srq_tape *t, const struct srq_linear *l, const struc
     if (known_output(l->output))
         p.round = (struct srq_code_range){ l->output->scale, l->output->zero, l->output->low, l->output->high };
     srq_int8_multiply(&p);
-    srq_tape_account(t, c != NULL ? SRQ_TAPE_CONV : SRQ_TAPE_LINEAR, false, since,
-                     2.0 * (double)p.m * (double)l->out * (double)l->in);
+    srq_tape_account(
+        t, c != NULL ? SRQ_TAPE_CONV : SRQ_TAPE_LINEAR, false, since,
+        (struct srq_tape_work){ 2.0 * (double)p.m * (double)l->out * (double)l->in,
+                                codes_bytes(v) + (double)(l->out * l->in) + srq_pass_work(&y->value, 1, 0).bytes });
 }
 
 struct srq_var *srq_layer_integer(struct srq_tape *t, struct srq_var *x, const struct srq_linear *l,

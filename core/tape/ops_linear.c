@@ -42,8 +42,8 @@ void srq_tape_multiply(const struct srq_tape *t, const struct srq_product *p)
         srq_gemm(p);
 }
 
-static void forward(const struct srq_tape *t, const struct srq_linear *l, const struct srq_tensor *x,
-                    struct srq_tensor *y, int64_t rows)
+static void forward(struct srq_tape *t, const struct srq_linear *l, const struct srq_tensor *x, struct srq_tensor *y,
+                    int64_t rows)
 {
     const struct srq_product p = { rows,
                                    l->out,
@@ -52,10 +52,13 @@ static void forward(const struct srq_tape *t, const struct srq_linear *l, const 
                                    { l->weight.data, x->dtype, l->in, true },
                                    .c = { y->data, y->dtype, l->out },
                                    .add = l->bias != NULL };
+    double since = srq_tape_clock(t);
 
     if (l->bias != NULL && !srq_tape_measuring(t))
         srq_tape_fill_bias(l, y, 0, rows);
     srq_tape_multiply(t, &p);
+    if (!srq_tape_measuring(t))
+        srq_tape_account(t, SRQ_TAPE_LINEAR, false, since, srq_product_work(&p));
 }
 
 /* ---- x as the product gets it, where somebody makes that: straight through in backward ---- */
@@ -91,7 +94,7 @@ static struct srq_value *feed(struct srq_tape *t, struct srq_var *x, const struc
     f.to = &fed->var.value;
     if (!srq_tape_measuring(t)) {
         srq_parallel(rows, FEED_ROWS, feed_rows, &f);
-        srq_tape_account(t, SRQ_TAPE_FEED, false, since, 0);
+        srq_tape_account(t, SRQ_TAPE_FEED, false, since, srq_pass_work(f.to, 2, 0));
     }
     if (fed->var.wants_grad && srq_tape_node(t, SRQ_TAPE_FEED, feed_backward, fed, x, NULL, NULL) == NULL)
         return NULL;
@@ -120,7 +123,7 @@ static int input_gradient(struct srq_tape *t, struct srq_node *n, int64_t rows, 
     srq_tape_multiply(t, &p);
     if (srq_tape_measuring(t))
         return 0;
-    srq_tape_account(t, SRQ_TAPE_LINEAR, true, since, 2.0 * (double)rows * (double)l->in * (double)l->out);
+    srq_tape_account(t, SRQ_TAPE_LINEAR, true, since, srq_product_work(&p));
     return 0;
 }
 
@@ -158,7 +161,7 @@ static int weight_gradient(struct srq_tape *t, struct srq_node *n, int64_t rows,
     p.c.data = srq_tape_at(t, &mem);
     srq_tape_multiply(t, &p);
     if (!srq_tape_measuring(t))
-        srq_tape_account(t, SRQ_TAPE_WEIGHT_GRAD, true, since, 2.0 * (double)rows * (double)l->in * (double)l->out);
+        srq_tape_account(t, SRQ_TAPE_WEIGHT_GRAD, true, since, srq_product_work(&p));
     srq_tape_give(t, &mem);
     return 0;
 }
@@ -193,7 +196,6 @@ struct srq_var *srq_tape_misfit(struct srq_tape *t, const struct srq_var *x, con
 
 struct srq_var *srq_tape_linear(struct srq_tape *t, struct srq_var *x, struct srq_linear *l)
 {
-    double since = srq_tape_clock(t);
     struct srq_value *y, *fed = NULL;
     struct srq_node *n;
     int64_t rows;
@@ -218,8 +220,6 @@ struct srq_var *srq_tape_linear(struct srq_tape *t, struct srq_var *x, struct sr
         x = &fed->var;
     }
     forward(t, l, &x->value, &y->var.value, rows);
-    if (!srq_tape_measuring(t))
-        srq_tape_account(t, SRQ_TAPE_LINEAR, false, since, 2.0 * (double)rows * (double)l->in * (double)l->out);
     if (!y->var.wants_grad) {
         if (fed != NULL)
             srq_tape_give(t, &fed->mem);

@@ -103,6 +103,7 @@ static void find_dropped(struct srq_tape *t, struct rows *c, int64_t rows, int64
 static void forward(struct srq_tape *t, struct rows *c, int64_t rows, const struct dropping *d, float *loss)
 {
     double since = srq_tape_clock(t), total = 0;
+    struct srq_tape_work work;
     int64_t valid = rows;
 
     if (c->mask != NULL) {
@@ -117,7 +118,9 @@ static void forward(struct srq_tape *t, struct rows *c, int64_t rows, const stru
     for (int64_t i = 0; i < rows; i++)
         total += c->sums[i];
     *loss = valid > 0 ? (float)(total / (double)valid) : 0.0f;
-    srq_tape_account(t, SRQ_TAPE_MSE, false, since, 0);
+    work = srq_pass_work(c->x, c->grad.data != NULL ? 2 : 1, c->grad.data != NULL ? 4 : 3);
+    work.bytes += srq_pass_work(c->target, 1, 0).bytes;
+    srq_tape_account(t, SRQ_TAPE_MSE, false, since, work);
 }
 
 /* The forward pass has made the gradient already. */

@@ -62,7 +62,7 @@ static int backward(struct srq_tape *t, struct srq_node *n, struct srq_error *er
         return rc;
     c.w = w->value;
     srq_parallel(count, grain(c.n), backward_rows, &c);
-    srq_tape_account(t, SRQ_TAPE_RMSNORM, true, since, 0);
+    srq_tape_account(t, SRQ_TAPE_RMSNORM, true, since, srq_pass_work(&x->var.grad, 3 + c.add, 6 + c.add));
     return 0;
 }
 
@@ -93,7 +93,7 @@ struct srq_var *srq_op_head_rmsnorm(struct srq_tape *t, struct srq_var *x, int64
 
         c.r = saved.size > 0 ? srq_tape_at(t, &saved) : NULL;
         srq_parallel(rows, grain(head_dim), forward, &c);
-        srq_tape_account(t, SRQ_TAPE_RMSNORM, false, since, 0);
+        srq_tape_account(t, SRQ_TAPE_RMSNORM, false, since, srq_pass_work(&y->var.value, 2, 4));
     }
     if (!y->var.wants_grad)
         return &y->var;

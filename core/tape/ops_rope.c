@@ -48,7 +48,7 @@ static int backward(struct srq_tape *t, struct srq_node *n, struct srq_error *er
         return rc;
     c.heads = srq_var_cols(&x->var) / c.turn.head_dim;
     turn_all(&c, srq_var_rows(&x->var));
-    srq_tape_account(t, SRQ_TAPE_ROPE, true, since, 0);
+    srq_tape_account(t, SRQ_TAPE_ROPE, true, since, srq_pass_work(&x->var.grad, 2 + c.add, 3 + c.add));
     return 0;
 }
 
@@ -76,7 +76,7 @@ struct srq_var *srq_op_rope(struct srq_tape *t, struct srq_var *x, int64_t seq, 
         struct rows c = { .x = &x->value, .y = &y->var.value, .turn = turn, .seq = seq, .heads = cols / head_dim };
 
         turn_all(&c, rows);
-        srq_tape_account(t, SRQ_TAPE_ROPE, false, since, 0);
+        srq_tape_account(t, SRQ_TAPE_ROPE, false, since, srq_pass_work(&y->var.value, 2, 3));
     }
     if (!y->var.wants_grad)
         return &y->var;

@@ -137,7 +137,7 @@ static int backward(struct srq_tape *t, struct srq_node *n, struct srq_error *er
     } else {
         srq_parallel(blocks(c.n), GRAIN, keep_share, &c);
     }
-    srq_tape_account(t, SRQ_TAPE_ROUND, true, since, 0);
+    srq_tape_account(t, SRQ_TAPE_ROUND, true, since, srq_pass_work(&x->var.grad, 2 + c.add, c.add));
     return 0;
 }
 
@@ -224,7 +224,7 @@ static struct srq_var *finish(struct srq_tape *t, struct srq_var *x, const void 
         return NULL;
     c.inside = mask.size > 0 ? srq_tape_at(t, &mask) : NULL;
     run(t, r, from, &y->var.value, &c);
-    srq_tape_account(t, SRQ_TAPE_ROUND, false, since, 0);
+    srq_tape_account(t, SRQ_TAPE_ROUND, false, since, srq_pass_work(&y->var.value, 2, 5));
     if (!y->var.wants_grad)
         return &y->var;
     n = srq_tape_node(t, SRQ_TAPE_ROUND, backward, y, x, NULL, NULL);

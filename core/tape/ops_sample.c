@@ -88,6 +88,7 @@ static int add_backward(struct srq_tape *t, struct srq_node *n, struct srq_error
     double since = srq_tape_clock(t);
     struct srq_value *x = n->in[0], *e = n->in[1];
     struct samples c;
+    bool add;
     int rc = 0;
 
     if (!measure(t, &x->var, &e->var, srq_var_rows(&e->var), 1, &c))
@@ -98,9 +99,11 @@ static int add_backward(struct srq_tape *t, struct srq_node *n, struct srq_error
         if (rc == 0 && !srq_tape_measuring(t))
             sum_samples(&c, &n->out->var.grad, NULL, 0);
     }
+    add = x->grad != NULL;
     if (rc == 0 && x->var.wants_grad)
         rc = srq_tape_pass_grad(t, n->out, x, err);
-    srq_tape_account(t, SRQ_TAPE_SAMPLE, true, since, 0);
+    srq_tape_account(t, SRQ_TAPE_SAMPLE, true, since,
+                     srq_pass_work(&x->var.value, e->var.wants_grad + 3 * add, e->var.wants_grad + add));
     return rc;
 }
 
@@ -118,7 +121,7 @@ struct srq_var *srq_op_add_each(struct srq_tape *t, struct srq_var *x, struct sr
     c.y = y->var.value;
     if (!srq_tape_measuring(t)) {
         srq_parallel(c.batch * c.rows, grain(c.cols), add_rows, &c);
-        srq_tape_account(t, SRQ_TAPE_SAMPLE, false, since, 0);
+        srq_tape_account(t, SRQ_TAPE_SAMPLE, false, since, srq_pass_work(&x->value, 2, 1));
     }
     if (y->var.wants_grad && srq_tape_node(t, SRQ_TAPE_SAMPLE, add_backward, y, x, e, NULL) == NULL)
         return NULL;
@@ -212,7 +215,9 @@ static int modulate_backward(struct srq_tape *t, struct srq_node *n, struct srq_
     if (rc == 0 && x->var.wants_grad)
         rc = modulated_input(t, n, &c, err);
     srq_tape_give(t, &wide);
-    srq_tape_account(t, SRQ_TAPE_SAMPLE, true, since, 0);
+    srq_tape_account(t, SRQ_TAPE_SAMPLE, true, since,
+                     srq_pass_work(&x->var.value, 1 + e->var.wants_grad + (x->var.wants_grad ? 1 + c.add : 0),
+                                   3 * e->var.wants_grad + (x->var.wants_grad ? 1 + c.add : 0)));
     return rc;
 }
 
@@ -231,7 +236,7 @@ struct srq_var *srq_op_modulate(struct srq_tape *t, struct srq_var *x, struct sr
     c.y = y->var.value;
     if (!srq_tape_measuring(t)) {
         srq_parallel(c.batch * c.rows, grain(c.cols), modulate_rows, &c);
-        srq_tape_account(t, SRQ_TAPE_SAMPLE, false, since, 0);
+        srq_tape_account(t, SRQ_TAPE_SAMPLE, false, since, srq_pass_work(&x->value, 2, 2));
     }
     srq_tape_give(t, &wide);
     if (y->var.wants_grad && srq_tape_node(t, SRQ_TAPE_SAMPLE, modulate_backward, y, x, e, NULL) == NULL)

@@ -82,7 +82,7 @@ static int backward(struct srq_tape *t, struct srq_node *n, struct srq_error *er
     if (rc != 0 || srq_tape_measuring(t))
         return rc;
     srq_parallel(n->as.picture.batch * n->as.picture.height, grain(&c), sum_rows, &c);
-    srq_tape_account(t, SRQ_TAPE_UPSAMPLE, true, since, 0);
+    srq_tape_account(t, SRQ_TAPE_UPSAMPLE, true, since, srq_pass_work(&x->var.grad, 5 + c.add, 3 + c.add));
     return 0;
 }
 
@@ -105,7 +105,7 @@ struct srq_var *srq_op_upsample(struct srq_tape *t, struct srq_var *x, int64_t b
         struct pixel_rows c = { &x->value, &y->var.value, width, srq_var_cols(x), false };
 
         srq_parallel(batch * height, grain(&c), spread_rows, &c);
-        srq_tape_account(t, SRQ_TAPE_UPSAMPLE, false, since, 0);
+        srq_tape_account(t, SRQ_TAPE_UPSAMPLE, false, since, srq_pass_work(&x->value, 5, 0));
     }
     if (!y->var.wants_grad)
         return &y->var;

@@ -35,7 +35,8 @@ struct srq_tape {
     struct srq_grad_mem *free_grads;
     int value_count, node_count; /* in the last chunk in use */
     struct {
-        double seconds[2], flops[2]; /* forward, backward */
+        double seconds[2]; /* forward, backward */
+        struct srq_tape_work work[2];
     } times[SRQ_TAPE_KINDS];
 };
 
@@ -50,7 +51,8 @@ static const char *const kind_names[SRQ_TAPE_KINDS] = {
     [SRQ_TAPE_SILU] = "silu",         [SRQ_TAPE_SCALE] = "scale",
     [SRQ_TAPE_UPSAMPLE] = "upsample", [SRQ_TAPE_CONCAT] = "concat",
     [SRQ_TAPE_SAMPLE] = "sample",     [SRQ_TAPE_ROUND] = "round",
-    [SRQ_TAPE_GEGLU] = "geglu",
+    [SRQ_TAPE_GEGLU] = "geglu",       [SRQ_TAPE_WEIGHTS] = "weights",
+    [SRQ_TAPE_HEAD] = "head",         [SRQ_TAPE_STEP] = "step",
 };
 
 /* ---- life ---- */
@@ -561,12 +563,14 @@ double srq_tape_clock(const struct srq_tape *t)
     return t->timing ? srq_clock_s() : 0;
 }
 
-void srq_tape_account(struct srq_tape *t, enum srq_tape_kind kind, bool backward, double since, double flops)
+void srq_tape_account(struct srq_tape *t, enum srq_tape_kind kind, bool backward, double since,
+                      struct srq_tape_work work)
 {
     if (!t->timing)
         return;
     t->times[kind].seconds[backward] += srq_clock_s() - since;
-    t->times[kind].flops[backward] += flops;
+    t->times[kind].work[backward].flops += work.flops;
+    t->times[kind].work[backward].bytes += work.bytes;
 }
 
 int srq_tape_times(struct srq_tape *t, struct srq_tape_time *out, int cap, bool reset)
@@ -575,8 +579,8 @@ int srq_tape_times(struct srq_tape *t, struct srq_tape_time *out, int cap, bool 
         out[k].op = kind_names[k];
         out[k].forward_s = t->times[k].seconds[0];
         out[k].backward_s = t->times[k].seconds[1];
-        out[k].forward_flops = t->times[k].flops[0];
-        out[k].backward_flops = t->times[k].flops[1];
+        out[k].forward = t->times[k].work[0];
+        out[k].backward = t->times[k].work[1];
     }
     if (reset)
         memset(t->times, 0, sizeof(t->times));

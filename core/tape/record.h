@@ -11,31 +11,7 @@
 #include "core/math/kernels.h"
 #include "core/tape/arena.h"
 #include "core/tape/ops_picture.h"
-
-enum srq_tape_kind {
-    SRQ_TAPE_LINEAR, /* y, and dx in backward */
-    SRQ_TAPE_WEIGHT_GRAD,
-    SRQ_TAPE_SINK,
-    SRQ_TAPE_RMSNORM,
-    SRQ_TAPE_ROPE,
-    SRQ_TAPE_ATTENTION,
-    SRQ_TAPE_SWIGLU,
-    SRQ_TAPE_ADD,
-    SRQ_TAPE_MSE,
-    SRQ_TAPE_DOT,
-    SRQ_TAPE_FEED,
-    SRQ_TAPE_CONV,    /* products of y, and of dx */
-    SRQ_TAPE_PATCHES, /* what convolutions copy */
-    SRQ_TAPE_GROUP_NORM,
-    SRQ_TAPE_SILU,
-    SRQ_TAPE_SCALE,
-    SRQ_TAPE_UPSAMPLE,
-    SRQ_TAPE_CONCAT,
-    SRQ_TAPE_SAMPLE, /* one vector for all rows of a sample */
-    SRQ_TAPE_ROUND,
-    SRQ_TAPE_GEGLU,
-    SRQ_TAPE_KINDS
-};
+#include "core/tape/times.h"
 
 /* Memory of a gradient; several values may share one as long as nobody adds to it. */
 struct srq_grad_mem {
@@ -128,10 +104,6 @@ bool srq_tape_move_grad(struct srq_tape *t, struct srq_value *from, struct srq_v
 /* Makes a saved block, which holds a whole gradient of v, v's gradient (or adds it). */
 int srq_tape_adopt_grad(struct srq_tape *t, struct srq_value *v, struct srq_block_mem *saved, struct srq_error *err);
 
-/* Work done, for srq_tape_times. start gives 0 when timing is off. */
-double srq_tape_clock(const struct srq_tape *t);
-void srq_tape_account(struct srq_tape *t, enum srq_tape_kind kind, bool backward, double since, double flops);
-
 /* [rows, cols] of a value: the last dimension and the product of the others. */
 static inline int64_t srq_var_cols(const struct srq_var *v)
 {
@@ -145,6 +117,23 @@ static inline int64_t srq_var_rows(const struct srq_var *v)
     for (int i = 0; i + 1 < v->value.rank; i++)
         rows *= v->value.shape[i];
     return rows;
+}
+
+/* The work of a pass that reads or writes `values` matrices of that shape, with so many FLOPs for each element. */
+static inline struct srq_tape_work srq_pass_work(const struct srq_tensor *like, int values, int flops)
+{
+    double n = (double)srq_tensor_count(like);
+
+    return (struct srq_tape_work){ n * flops, n * values * (double)srq_dtype_size(like->dtype) };
+}
+
+static inline struct srq_tape_work srq_product_work(const struct srq_product *p)
+{
+    double m = (double)p->m, n = (double)p->n, k = (double)p->k;
+
+    return (struct srq_tape_work){ 2 * m * n * k, m * k * (double)srq_dtype_size(p->a.dtype) +
+                                                      k * n * (double)srq_dtype_size(p->b.dtype) +
+                                                      m * n * (double)srq_dtype_size(p->c.dtype) * (1 + p->add) };
 }
 
 static inline void *srq_row(const struct srq_tensor *t, int64_t row, int64_t cols)

@@ -46,13 +46,4 @@ int srq_tape_backward(struct srq_tape *t, struct srq_var *loss, struct srq_error
 /* The same from the sum of n losses. */
 int srq_tape_backward_from(struct srq_tape *t, struct srq_var *const *loss, int n, struct srq_error *err);
 
-/* Seconds and operations by kind since the last call with reset (bench, report). Returns the number of kinds. */
-struct srq_tape_time {
-    const char *op;
-    double forward_s, backward_s;
-    double forward_flops, backward_flops; /* of products */
-};
-int srq_tape_times(struct srq_tape *t, struct srq_tape_time *out, int cap, bool reset);
-void srq_tape_timing(struct srq_tape *t, bool on); /* default off */
-
 #endif

@@ -74,6 +74,7 @@ struct srq_tune_outcome {
 int srq_tuner_footprint(const struct srq_tune_config *cfg, struct srq_memory_rows *rows, struct srq_error *err);
 int srq_tuner_create(const struct srq_tune_config *cfg, struct srq_tuner **out, struct srq_error *err);
 void srq_tuner_free(struct srq_tuner *t);
+struct srq_tape *srq_tuner_tape(const struct srq_tuner *t); /* on which it computes, to be timed */
 
 /* One unit to tune: a block, or a head that is not the embedding. */
 struct srq_tune_task {

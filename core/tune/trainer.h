@@ -55,6 +55,7 @@ int srq_train_schedule_of(const struct srq_plugin *p, void *self, struct srq_tra
 int srq_train_footprint(const struct srq_train_config *c, struct srq_memory_rows *out, struct srq_error *err);
 int srq_train_create(const struct srq_train_config *c, struct srq_train **out, struct srq_error *err);
 void srq_train_free(struct srq_train *t);
+struct srq_tape *srq_train_tape(const struct srq_train *t); /* on which it computes, to be timed */
 /* `from`: the file of a run that was cut short, or NULL. */
 int srq_train_run(struct srq_train *t, const char *from, const struct srq_train_events *events, struct srq_error *err);
 int64_t srq_train_step(const struct srq_train *t); /* steps done */

@@ -4,6 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/flow/denoise.h"
 #include "core/math/team.h"
+#include "core/tape/times.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -281,6 +282,11 @@ void srq_train_free(struct srq_train *t)
     srq_free(t->taught);
     srq_train_features_free(t);
     srq_free(t);
+}
+
+struct srq_tape *srq_train_tape(const struct srq_train *t)
+{
+    return srq_walk_tape(t->walk);
 }
 
 int64_t srq_train_step(const struct srq_train *t)
@@ -616,7 +622,7 @@ static int take_step(struct srq_train *t, struct srq_train_point *p, struct srq_
     const struct srq_step step = {
         .size = sizeof(step), .iter = t->done, .iters = s->steps, .accum = 1, .schedule = t->rate * decayed(s, t->done)
     };
-    double sum = 0, shrink;
+    double since = srq_tape_clock(srq_walk_tape(t->walk)), sum = 0, shrink;
     int rc = 0;
 
     for (int i = 0; i < t->count; i++) {
@@ -630,6 +636,10 @@ static int take_step(struct srq_train *t, struct srq_train_point *p, struct srq_
     shrink = s->clip > 0 && p->norm > s->clip ? s->clip / p->norm : 1;
     for (int i = 0; rc == 0 && i < t->count; i++)
         rc = t->part->step(srq_host_services(), t->cfg.self, &t->tensors[i].info, &step, shrink, err);
+    /* Values and states are read and written, gradients read. */
+    srq_tape_account(
+        srq_walk_tape(t->walk), SRQ_TAPE_STEP, false, since,
+        (struct srq_tape_work){ .bytes = (double)t->area_bytes / (2 + s->states) * (2 * (1 + s->states) + 1) });
     return rc > 0 ? -SRQ_EINVAL : rc;
 }
 

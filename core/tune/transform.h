@@ -60,6 +60,8 @@ int srq_transform_footprint(const struct srq_transform_config *cfg, struct srq_m
 int srq_transform_create(const struct srq_transform_config *cfg, const struct srq_samples *samples,
                          struct srq_transformer **out, struct srq_error *err);
 void srq_transform_free(struct srq_transformer *t);
+/* On which it computes, to be timed; NULL where nothing is computed. */
+struct srq_tape *srq_transform_tape(const struct srq_transformer *t);
 
 /* begin() of every group in the order of blocks, then training where the schedule asks for it, T steps exactly.
  * `resume`: a file that srq_transform_save wrote, or NULL; then begin() runs too, and the stored state replaces what it

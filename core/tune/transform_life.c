@@ -319,6 +319,11 @@ void srq_transform_free(struct srq_transformer *t)
     srq_free(t);
 }
 
+struct srq_tape *srq_transform_tape(const struct srq_transformer *t)
+{
+    return t->walk != NULL ? srq_walk_tape(t->walk) : NULL;
+}
+
 /* ---- the run ----------------------------------------------------------------------------------------------------- */
 
 int srq_transform_tick(const struct srq_transformer *t, double done, double total, const char *unit, bool at_step,

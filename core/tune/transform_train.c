@@ -7,6 +7,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/rng.h"
+#include "core/tape/times.h"
 
 #include <math.h>
 
@@ -137,6 +138,18 @@ static int tick(const struct srq_transformer *t, struct srq_error *err)
     return srq_transform_tick(t, (double)t->training->at.step, (double)t->schedule.steps, "steps", false, err);
 }
 
+/* Logits of one or two models, computed twice where more than their sums is wanted, and the gradient. */
+static struct srq_tape_work words_work(const struct srq_transformer *t, const struct srq_head_words *w)
+{
+    const struct srq_model_info *info = srq_model_info(t->model);
+    int models = w->taught != NULL ? 2 : 1, twice = w->taught != NULL || w->grad != NULL ? 2 : 1;
+    double states = (double)(w->n * info->hidden), head = (double)(info->vocab * info->hidden);
+
+    return (struct srq_tape_work){ 2 * states * (double)info->vocab * (models * twice + (w->grad != NULL)),
+                                   head * (double)srq_dtype_size(info->dtype) +
+                                       states * (models + (w->grad != NULL)) * (double)srq_dtype_size(w->dtype) };
+}
+
 /* Loss of the words, summed; with `grad` the states become its gradient, each token's share being 1/valid. */
 static int words(struct srq_transformer *t, int64_t n, int64_t valid, bool grad, double *loss, struct srq_error *err)
 {
@@ -148,8 +161,11 @@ static int words(struct srq_transformer *t, int64_t n, int64_t valid, bool grad,
                                       .target = s->target,
                                       .factor = valid > 0 ? 1.0f / (float)valid : 0,
                                       .grad = grad ? srq_states_final_gradient(s->states, 0) : NULL };
+    double since = srq_tape_clock(srq_walk_tape(t->walk));
+    int rc = srq_head_loss_run(s->loss, &w, loss, err);
 
-    return srq_head_loss_run(s->loss, &w, loss, err);
+    srq_tape_account(srq_walk_tape(t->walk), SRQ_TAPE_HEAD, false, since, words_work(t, &w));
+    return rc;
 }
 
 static int whole_model(struct srq_transformer *t, int64_t n, int64_t valid, bool grad, double *loss,
@@ -318,6 +334,8 @@ static double share_of(const struct srq_transform_schedule *s, int64_t step)
 
 static int move_scales(struct srq_transformer *t, const struct srq_step *step, struct srq_error *err)
 {
+    double since = srq_tape_clock(srq_walk_tape(t->walk));
+
     for (int i = 0; i < t->group_count; i++) {
         struct srq_transform_group *g = &t->groups[i];
         int rc = 0;
@@ -330,6 +348,7 @@ static int move_scales(struct srq_transformer *t, const struct srq_step *step, s
         if (rc != 0)
             return rc < 0 ? rc : -SRQ_EINVAL;
     }
+    srq_tape_account(srq_walk_tape(t->walk), SRQ_TAPE_STEP, false, since, (struct srq_tape_work){ 0, 0 });
     return 0;
 }
 

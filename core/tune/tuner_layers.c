@@ -4,6 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/base/hash.h"
 #include "core/math/team.h"
+#include "core/tape/times.h"
 #include "core/tune/tensor_scale.h"
 
 #define GRAIN_BYTES (1 << 20)
@@ -298,9 +299,30 @@ int unit_begin(struct srq_tuner *t, struct srq_error *err)
     return 0;
 }
 
+/* The stored weight, what the plugin tunes of it, and what comes out. */
+static double weights_bytes(const struct srq_tuner *t)
+{
+    double all = 0;
+
+    for (int i = 0; i < t->count; i++) {
+        const struct tuned_layer *l = &t->layers[i];
+        double n = (double)(l->codes.groups.out * l->codes.groups.in);
+
+        all += l->active ? n * (double)(srq_dtype_size(l->weight.dtype) + srq_dtype_size(l->fake.dtype)) : 0;
+        for (int k = 0; l->active && k < l->declared.count; k++)
+            if (l->declared.at[k].kind == SRQ_PARAM_TUNED)
+                all += (double)l->declared.at[k].count * sizeof(float);
+    }
+    return all;
+}
+
 int unit_weights(struct srq_tuner *t, struct srq_error *err)
 {
-    for (int i = 0; !t->weights_fresh && i < t->count; i++) {
+    double since = srq_tape_clock(t->tape);
+
+    if (t->weights_fresh)
+        return 0;
+    for (int i = 0; i < t->count; i++) {
         struct tuned_layer *l = &t->layers[i];
         int rc = l->active ? t->plugin->tunable->weight(srq_host_services(), t->self, &l->layer, &l->fake, err) : 0;
 
@@ -308,6 +330,7 @@ int unit_weights(struct srq_tuner *t, struct srq_error *err)
             return rc;
     }
     t->weights_fresh = true;
+    srq_tape_account(t->tape, SRQ_TAPE_WEIGHTS, false, since, (struct srq_tape_work){ .bytes = weights_bytes(t) });
     return 0;
 }
 
@@ -331,6 +354,8 @@ void unit_sinks(struct srq_tuner *t, bool on)
 
 int unit_step(struct srq_tuner *t, struct srq_error *err)
 {
+    double since = srq_tape_clock(t->tape);
+
     t->weights_fresh = false;
     for (int i = 0; i < t->count; i++) {
         struct tuned_layer *l = &t->layers[i];
@@ -339,6 +364,7 @@ int unit_step(struct srq_tuner *t, struct srq_error *err)
         if (rc != 0)
             return rc;
     }
+    srq_tape_account(t->tape, SRQ_TAPE_STEP, false, since, (struct srq_tape_work){ 0, 0 });
     return 0;
 }
 

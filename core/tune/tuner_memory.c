@@ -173,6 +173,11 @@ int srq_tuner_create(const struct srq_tune_config *cfg, struct srq_tuner **out, 
     return rc;
 }
 
+struct srq_tape *srq_tuner_tape(const struct srq_tuner *t)
+{
+    return t->tape;
+}
+
 void srq_tuner_free(struct srq_tuner *t)
 {
     if (t == NULL)

@@ -1,19 +1,25 @@
-/* make bench: speed of matrix products, and of one tuning iteration of a block, on this machine.
- *
- * usage: bench [--json] [--threads N] [--iterations N] [--quick] */
+/* make bench: what this machine can do at most, the speed of matrix products, and one iteration of each method, split
+ * by operation. */
 #include "bench.h"
 
+#include "core/base/alloc.h"
 #include "core/math/team.h"
-#include "core/tensor/dtype.h"
 #include "daemon/srq-worker/passive.h"
 
-#include <cjson/cJSON.h>
 #include <stdlib.h>
+
+static const char usage[] =
+    "usage: bench [--block demo|smollm2|7b|all] [--method signround|teq|diffusion-qat|all] [--iterations N]\n"
+    "             [--threads N] [--quick] [--json] [--png FILE] [--models DIR]\n"
+    "Without --block, demo and smollm2. --models: where the models that come with srq are.\n";
 
 struct settings {
     bool json, quick;
     int threads, iterations;
+    const char *block, *method, *png, *models; /* block NULL: those by default; method NULL: all */
 };
+
+/* ---- arguments ---- */
 
 static bool parse_count(const char *text, int *out)
 {
@@ -24,228 +30,204 @@ static bool parse_count(const char *text, int *out)
     return *end == '\0' && end != text && n >= 0 && n <= 100000;
 }
 
+static bool parse_value(struct settings *s, const char *name, const char *value)
+{
+    if (strcmp(name, "--threads") == 0)
+        return parse_count(value, &s->threads);
+    if (strcmp(name, "--iterations") == 0)
+        return parse_count(value, &s->iterations);
+    if (strcmp(name, "--block") == 0)
+        s->block = value;
+    else if (strcmp(name, "--method") == 0)
+        s->method = value;
+    else if (strcmp(name, "--png") == 0)
+        s->png = value;
+    else if (strcmp(name, "--models") == 0)
+        s->models = value;
+    else
+        return false;
+    return true;
+}
+
+static bool wants_block(const struct settings *s, const struct bench_shape *shape)
+{
+    if (s->block == NULL)
+        return shape->by_default;
+    return strcmp(s->block, "all") == 0 || strcmp(s->block, shape->name) == 0;
+}
+
+static bool wants_method(const struct settings *s, const struct bench_method *m)
+{
+    return s->method == NULL || strcmp(s->method, "all") == 0 || strcmp(s->method, m->name) == 0;
+}
+
+/* Whether there is anything that they name. */
+static bool wants_any(const struct settings *s)
+{
+    for (int i = 0; i < bench_shape_count; i++)
+        for (int k = 0; k < bench_method_count; k++)
+            if (wants_block(s, &bench_shapes[i]) && wants_method(s, &bench_methods[k]) &&
+                bench_has(&bench_methods[k], &bench_shapes[i]))
+                return true;
+    return false;
+}
+
 static bool parse(int argc, char **argv, struct settings *s)
 {
-    *s = (struct settings){ .iterations = 20 };
+    *s = (struct settings){ .iterations = 10, .models = "share/models" };
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--json") == 0)
             s->json = true;
         else if (strcmp(argv[i], "--quick") == 0)
             s->quick = true;
-        else if (strcmp(argv[i], "--threads") == 0 && i + 1 < argc && parse_count(argv[i + 1], &s->threads))
-            i++;
-        else if (strcmp(argv[i], "--iterations") == 0 && i + 1 < argc && parse_count(argv[i + 1], &s->iterations))
+        else if (i + 1 < argc && parse_value(s, argv[i], argv[i + 1]))
             i++;
         else
             return false;
     }
-    if (s->quick && s->iterations > 5)
-        s->iterations = 5;
-    return s->iterations > 0;
+    if (s->quick && s->iterations > 2)
+        s->iterations = 2;
+    return s->iterations > 0 && wants_any(s);
 }
 
-struct machine {
-    struct bench_limits limits;
-    double bytes_a_s;
-};
+/* ---- iterations ---- */
 
-static double gflops(double flops, double seconds)
+static int iterate(const struct settings *s, const struct bench_shape *shape, const struct bench_method *method,
+                   struct srq_model *model, struct bench_results *r, struct srq_error *err)
 {
-    return seconds > 0 ? flops / seconds * 1e-9 : 0;
-}
+    struct bench_iteration *b = &r->iterations[r->count];
+    int rc = bench_iterate(method, shape, model, s->iterations, b, err);
 
-static double row_flops(const struct bench_gemm_row *r)
-{
-    return 2.0 * BENCH_TOKENS * (double)(r->out * r->in);
-}
-
-/* ---- table ---- */
-
-static void print_gemm(const struct bench_gemm_row *rows, int count)
-{
-    printf("Products of a layer [out, in] with %d tokens, GFLOPS (fastest of several)\n\n", BENCH_TOKENS);
-    printf("%-10s %-6s %12s", "backend", "dtype", "[out, in]");
-    for (int p = 0; p < BENCH_PRODUCTS; p++)
-        printf(" %11s", bench_product_names[p]);
-    printf("\n");
-    for (int i = 0; i < count; i++) {
-        char shape[32];
-
-        snprintf(shape, sizeof(shape), "[%d, %d]", (int)rows[i].out, (int)rows[i].in);
-        printf("%-10s %-6s %12s", rows[i].ran, srq_dtype_name(rows[i].dtype), shape);
-        for (int p = 0; p < BENCH_PRODUCTS; p++)
-            printf(" %11.0f", gflops(row_flops(&rows[i]), rows[i].seconds[p]));
-        printf("\n");
-    }
-}
-
-static void print_limits(const struct machine *m)
-{
-    printf("\nThe machine's limits: ");
-    for (int i = 0; i < m->limits.count; i++)
-        printf("%s%s %.0f GFLOPS", i > 0 ? ", " : "", m->limits.name[i], m->limits.flops[i] * 1e-9);
-    printf("%smemory %.1f GB/s\n", m->limits.count > 0 ? "; " : "", m->bytes_a_s * 1e-9);
-}
-
-static void print_block(const struct bench_block *b, const struct machine *m)
-{
-    double total = 0, limit = bench_limit(&m->limits, b->dtype);
-
-    for (int i = 0; i < b->part_count; i++)
-        total += b->parts[i].seconds;
-    printf("\nOne tuning iteration of a block (hidden %d, %d heads, %d kv, MLP %d, %d x %d tokens, w4g%d, signround, "
-           "%s)\n\n",
-           BENCH_HIDDEN, BENCH_HEADS, BENCH_KV_HEADS, BENCH_INNER, BENCH_BATCH, BENCH_SEQ, BENCH_GROUP,
-           srq_dtype_name(b->dtype));
-    printf("%-24s %10s %8s %8s %9s\n", "operation", "ms", "share", "GFLOPS", "of limit");
-    for (int i = 0; i < b->part_count; i++) {
-        printf("%-24s %10.3f %7.1f%%", b->parts[i].name, b->parts[i].seconds * 1e3, b->parts[i].seconds / total * 100);
-        if (b->parts[i].flops > 0)
-            printf(" %8.0f", gflops(b->parts[i].flops, b->parts[i].seconds));
-        if (b->parts[i].flops > 0 && limit > 0)
-            printf(" %8.1f%%", b->parts[i].flops / b->parts[i].seconds / limit * 100);
-        printf("\n");
-    }
-    printf("%-24s %10.3f\n\n", "mean of the iteration", total * 1e3);
-    printf("median %.4g ms, fastest %.4g ms of %d iterations\n", b->median_s * 1e3, b->fastest_s * 1e3, b->iterations);
-    printf("products alone at the best backend's speed: %.4g ms (%.3g GFLOP); ratio %.3f (median %.3f)\n",
-           b->gemm_s * 1e3, b->gemm_flops * 1e-9, b->fastest_s / b->gemm_s, b->median_s / b->gemm_s);
-    if (limit > 0)
-        printf("products at the machine's limit: %.4g ms; ratio %.3f (median %.3f)\n", b->gemm_flops / limit * 1e3,
-               b->fastest_s / (b->gemm_flops / limit), b->median_s / (b->gemm_flops / limit));
-    printf("memory: tape %.4g MiB, weights %.4g MiB, plugin arrays %.4g MiB; peak resident %.4g MiB\n",
-           (double)b->tape_bytes / 1048576, (double)b->weight_bytes / 1048576, (double)b->param_bytes / 1048576,
-           (double)b->peak_rss_bytes / 1048576);
-}
-
-/* ---- JSON ---- */
-
-static cJSON *gemm_json(const struct bench_gemm_row *rows, int count)
-{
-    static const char *const keys[BENCH_PRODUCTS] = { "y_gflops", "dx_gflops", "dw_gflops" };
-    cJSON *all = cJSON_CreateArray();
-
-    for (int i = 0; i < count; i++) {
-        cJSON *r = cJSON_CreateObject();
-
-        cJSON_AddStringToObject(r, "backend", rows[i].ran);
-        cJSON_AddStringToObject(r, "dtype", srq_dtype_name(rows[i].dtype));
-        cJSON_AddNumberToObject(r, "tokens", BENCH_TOKENS);
-        cJSON_AddNumberToObject(r, "out", (double)rows[i].out);
-        cJSON_AddNumberToObject(r, "in", (double)rows[i].in);
-        for (int p = 0; p < BENCH_PRODUCTS; p++)
-            cJSON_AddNumberToObject(r, keys[p], gflops(row_flops(&rows[i]), rows[i].seconds[p]));
-        cJSON_AddItemToArray(all, r);
-    }
-    return all;
-}
-
-static cJSON *block_json(const struct bench_block *b)
-{
-    cJSON *o = cJSON_CreateObject(), *parts = cJSON_AddArrayToObject(o, "operations");
-
-    for (int i = 0; i < b->part_count; i++) {
-        cJSON *p = cJSON_CreateObject();
-
-        cJSON_AddStringToObject(p, "name", b->parts[i].name);
-        cJSON_AddNumberToObject(p, "seconds", b->parts[i].seconds);
-        if (b->parts[i].flops > 0)
-            cJSON_AddNumberToObject(p, "gflops", gflops(b->parts[i].flops, b->parts[i].seconds));
-        else
-            cJSON_AddNullToObject(p, "gflops");
-        cJSON_AddItemToArray(parts, p);
-    }
-    cJSON_AddStringToObject(o, "dtype", srq_dtype_name(b->dtype));
-    cJSON_AddNumberToObject(o, "iterations", b->iterations);
-    cJSON_AddNumberToObject(o, "median_s", b->median_s);
-    cJSON_AddNumberToObject(o, "fastest_s", b->fastest_s);
-    cJSON_AddNumberToObject(o, "gemm_s", b->gemm_s);
-    cJSON_AddNumberToObject(o, "gemm_flops", b->gemm_flops);
-    cJSON_AddNumberToObject(o, "ratio", b->fastest_s / b->gemm_s);
-    cJSON_AddNumberToObject(o, "ratio_median", b->median_s / b->gemm_s);
-    cJSON_AddNumberToObject(o, "tape_bytes", (double)b->tape_bytes);
-    cJSON_AddNumberToObject(o, "weight_bytes", (double)b->weight_bytes);
-    cJSON_AddNumberToObject(o, "param_bytes", (double)b->param_bytes);
-    cJSON_AddNumberToObject(o, "peak_rss_bytes", (double)b->peak_rss_bytes);
-    return o;
-}
-
-static cJSON *limits_json(const struct machine *m)
-{
-    cJSON *o = cJSON_CreateObject(), *all = cJSON_AddArrayToObject(o, "instructions");
-
-    for (int i = 0; i < m->limits.count; i++) {
-        cJSON *l = cJSON_CreateObject();
-
-        cJSON_AddStringToObject(l, "name", m->limits.name[i]);
-        cJSON_AddStringToObject(l, "dtype", srq_dtype_name(m->limits.dtype[i]));
-        cJSON_AddNumberToObject(l, "gflops", m->limits.flops[i] * 1e-9);
-        cJSON_AddItemToArray(all, l);
-    }
-    cJSON_AddNumberToObject(o, "memory_bytes_a_s", m->bytes_a_s);
-    return o;
-}
-
-static int print_json(const struct bench_gemm_row *rows, int count, const struct bench_block *b,
-                      const struct machine *m, const char *backend)
-{
-    double limit = bench_limit(&m->limits, b->dtype);
-    cJSON *o = cJSON_CreateObject();
-    char *text;
-
-    cJSON_AddStringToObject(o, "version", PACKAGE_VERSION);
-    cJSON_AddNumberToObject(o, "threads", srq_team_size());
-    cJSON_AddStringToObject(o, "gemm_backend", backend);
-    cJSON_AddItemToObject(o, "gemm", gemm_json(rows, count));
-    cJSON_AddItemToObject(o, "limits", limits_json(m));
-    cJSON_AddItemToObject(o, "block", block_json(b));
-    if (limit > 0)
-        cJSON_AddNumberToObject(cJSON_GetObjectItem(o, "block"), "limit_ratio", b->fastest_s / (b->gemm_flops / limit));
-    text = cJSON_Print(o);
-    cJSON_Delete(o);
-    if (text == NULL)
-        return 1;
-    puts(text);
-    cJSON_free(text);
+    if (rc != 0)
+        return rc;
+    if (method->once)
+        b->gemm_s = bench_gemm_block(&r->gemm, shape, b->dtype);
+    if (!s->json)
+        bench_print_iteration(b, &r->limits);
+    r->count++;
     return 0;
+}
+
+/* All that is wanted of a block; models are opened once. */
+static int measure_block(const struct settings *s, const struct bench_shape *shape, struct bench_results *r,
+                         struct srq_error *err)
+{
+    int rc = 0;
+
+    for (int words = 1; rc == 0 && words >= 0; words--) {
+        struct srq_model *model = NULL;
+
+        for (int k = 0; rc == 0 && k < bench_method_count; k++) {
+            const struct bench_method *m = &bench_methods[k];
+
+            if (m->words != (words != 0) || !wants_method(s, m) || !bench_has(m, shape))
+                continue;
+            if (model == NULL)
+                rc = bench_model_open(shape, m->words, s->models, &model, err);
+            if (rc == 0)
+                rc = iterate(s, shape, m, model, r, err);
+        }
+        srq_model_close(model);
+    }
+    return rc;
+}
+
+const struct bench_iteration *bench_main_iteration(const struct bench_results *r)
+{
+    for (int i = 0; i < r->count; i++)
+        if (strcmp(r->iterations[i].shape->name, "smollm2") == 0)
+            return &r->iterations[i];
+    return &r->iterations[0];
+}
+
+/* ---- scaling ---- */
+
+static int measure_team(const struct settings *s, int threads, struct srq_model *model, struct bench_scaling *out,
+                        struct srq_error *err)
+{
+    struct bench_iteration *b = srq_calloc(1, sizeof(*b));
+    int rc = b != NULL ? srq_team_start(threads, err) : srq_fail(err, -SRQ_ENOMEM, "no memory for an iteration");
+
+    if (rc == 0)
+        rc = bench_iterate(out->method, out->shape, model, s->iterations, b, err);
+    if (rc == 0) {
+        out->at[out->count].threads = threads;
+        out->at[out->count].median_s = b->median_s;
+        out->at[out->count].fastest_s = b->fastest_s;
+        out->at[out->count++].region_s = bench_region();
+    }
+    srq_free(b);
+    return rc;
+}
+
+/* One thread, twice as many and so on, and all. */
+static int measure_scaling(const struct settings *s, struct bench_results *r, struct srq_error *err)
+{
+    const struct bench_iteration *b = bench_main_iteration(r);
+    struct bench_scaling *out = &r->scaling;
+    struct srq_model *model;
+    int all = srq_team_size(), rc = bench_model_open(b->shape, b->method->words, s->models, &model, err);
+
+    out->shape = b->shape;
+    out->method = b->method;
+    for (int n = 1; rc == 0 && n < all && out->count < BENCH_TEAMS - 1; n *= 2)
+        rc = measure_team(s, n, model, out, err);
+    if (rc == 0)
+        rc = measure_team(s, all, model, out, err);
+    srq_model_close(model);
+    return rc;
+}
+
+/* ---- all of it ---- */
+
+static int measure(const struct settings *s, struct bench_results *r, struct srq_error *err)
+{
+    int rc = 0;
+
+    bench_limits(&r->limits);
+    if (!s->json)
+        bench_print_limits(&r->limits);
+    for (int i = 0; i < bench_shape_count; i++)
+        if (wants_block(s, &bench_shapes[i]))
+            bench_gemm(&bench_shapes[i], s->quick, &r->gemm);
+    if (!s->json)
+        bench_print_gemm(&r->gemm);
+    for (int i = 0; rc == 0 && i < bench_shape_count; i++)
+        if (wants_block(s, &bench_shapes[i]))
+            rc = measure_block(s, &bench_shapes[i], r, err);
+    if (rc == 0)
+        rc = measure_scaling(s, r, err);
+    if (rc == 0 && !s->json)
+        bench_print_scaling(&r->scaling);
+    return rc == 0 && s->png != NULL ? bench_roofline(r, s->png, err) : rc;
 }
 
 int main(int argc, char **argv)
 {
-    struct bench_gemm_row rows[BENCH_GEMM_ROWS];
-    struct bench_block block;
-    struct machine machine;
+    struct bench_results *r = srq_calloc(1, sizeof(*r));
     struct srq_error err = { 0 };
     struct settings s;
-    char backend[512];
-    int count;
+    int rc;
 
     worker_passive(argv);
     if (!parse(argc, argv, &s)) {
-        fprintf(stderr, "usage: bench [--json] [--threads N] [--iterations N] [--quick]\n");
+        fputs(usage, stderr);
         return 2;
     }
-    if (srq_team_start(s.threads, &err) != 0 || srq_gemm_start(NULL, &err) != 0) {
+    rc = r != NULL ? srq_team_start(s.threads, &err) : srq_fail(&err, -SRQ_ENOMEM, "no memory for results");
+    if (rc == 0)
+        rc = srq_gemm_start(NULL, &err);
+    if (rc == 0) {
+        snprintf(r->backend, sizeof(r->backend), "%s", srq_gemm_describe());
+        srq_gemm_stop();
+        if (!s.json)
+            printf("srq %s, %d threads, %s\n\n", PACKAGE_VERSION, srq_team_size(), r->backend);
+        rc = measure(&s, r, &err);
+    }
+    if (rc != 0)
         fprintf(stderr, "bench: %s\n", err.text);
-        return 1;
-    }
-    snprintf(backend, sizeof(backend), "%s", srq_gemm_describe());
-    srq_gemm_stop();
-    if (!s.json)
-        printf("srq %s, %d threads, %s\n\n", PACKAGE_VERSION, srq_team_size(), backend);
-    bench_limits(&machine.limits);
-    machine.bytes_a_s = bench_bandwidth();
-    count = bench_gemm(rows, s.quick);
-    if (!s.json) {
-        print_gemm(rows, count);
-        print_limits(&machine);
-    }
-    if (bench_block(rows, count, s.iterations, &block, &err) != 0) {
-        fprintf(stderr, "bench: %s\n", err.text);
-        return 1;
-    }
-    if (s.json)
-        return print_json(rows, count, &block, &machine, backend);
-    print_block(&block, &machine);
-    return 0;
+    else if (s.json)
+        rc = bench_print_json(r);
+    srq_free(r);
+    return rc != 0;
 }

@@ -12,6 +12,7 @@
 #include "core/math/team.h"
 #include "core/tape/ops_picture.h"
 #include "core/tape/ops_round.h"
+#include "core/tape/times.h"
 #include "daemon/srq-worker/passive.h"
 #include "tests/unit/integer_model.h"
 

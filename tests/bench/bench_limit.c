@@ -1,5 +1,5 @@
 /* What this machine could do at most: products from registers alone, on all threads of the team at once, and memory
- * that is read and written. */
+ * that is read and written; and what it costs to have all threads begin and end something. */
 #include "bench.h"
 
 #include "core/base/alloc.h"
@@ -157,9 +157,8 @@ static double fastest(double (*run)(float *keep))
     return best;
 }
 
-void bench_limits(struct bench_limits *out)
+static void time_loops(struct bench_limits *out)
 {
-    memset(out, 0, sizeof(*out));
     for (int i = 0; i < (int)(sizeof(loops) / sizeof(loops[0])); i++) {
         if (!runs_here(i))
             continue;
@@ -171,21 +170,12 @@ void bench_limits(struct bench_limits *out)
 
 #else
 
-void bench_limits(struct bench_limits *out)
+static void time_loops(struct bench_limits *out)
 {
-    memset(out, 0, sizeof(*out));
+    (void)out;
 }
 
 #endif
-
-double bench_limit(const struct bench_limits *l, enum srq_dtype dtype)
-{
-    double best = 0;
-
-    for (int i = 0; i < l->count; i++)
-        best = l->dtype[i] == dtype && l->flops[i] > best ? l->flops[i] : best;
-    return best;
-}
 
 /* ---- memory ---- */
 
@@ -201,7 +191,7 @@ static void copy_share(void *ctx, int64_t begin, int64_t end)
         memcpy(c->to + (size_t)i * COPIED, c->from + (size_t)i * COPIED, COPIED);
 }
 
-double bench_bandwidth(void)
+static double bandwidth(void)
 {
     size_t bytes = COPIED * (size_t)srq_team_size();
     struct copying c = { srq_pages_alloc(bytes), srq_pages_alloc(bytes) };
@@ -220,4 +210,57 @@ double bench_bandwidth(void)
     srq_pages_free(c.from, bytes);
     srq_pages_free(c.to, bytes);
     return best;
+}
+
+/* ---- the team ---- */
+
+#define REGIONS 2000
+
+static void nothing(void *ctx, int64_t begin, int64_t end)
+{
+    (void)ctx;
+    (void)begin;
+    (void)end;
+}
+
+double bench_region(void)
+{
+    double best = 0;
+
+    for (int r = 0; r <= ROUNDS; r++) {
+        double since = srq_clock_s();
+
+        for (int i = 0; i < REGIONS; i++)
+            srq_parallel(srq_team_size(), 1, nothing, NULL);
+        since = (srq_clock_s() - since) / REGIONS;
+        best = r == 0 || since < best ? since : best;
+    }
+    return best;
+}
+
+/* ---- all of them ---- */
+
+void bench_limits(struct bench_limits *out)
+{
+    memset(out, 0, sizeof(*out));
+    time_loops(out);
+    out->bytes = bandwidth();
+    out->region_s = bench_region();
+}
+
+double bench_limit(const struct bench_limits *l, enum srq_dtype dtype)
+{
+    double best = 0;
+
+    for (int i = 0; i < l->count; i++)
+        best = l->dtype[i] == dtype && l->flops[i] > best ? l->flops[i] : best;
+    return best;
+}
+
+double bench_roof_s(const struct bench_limits *l, enum srq_dtype dtype, struct srq_tape_work work)
+{
+    double limit = bench_limit(l, dtype), compute = limit > 0 ? work.flops / limit : 0,
+           memory = l->bytes > 0 ? work.bytes / l->bytes : 0;
+
+    return compute > memory ? compute : memory;
 }

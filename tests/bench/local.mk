@@ -1,14 +1,21 @@
 # tests/bench: `make bench` builds and runs it; BENCH_ARGS=--json and others go to the program.
-EXTRA_PROGRAMS += tests/bench/bench
-CLEANFILES += tests/bench/bench
-tests_bench_bench_SOURCES = tests/bench/bench.c tests/bench/bench.h tests/bench/bench_block.c tests/bench/bench_gemm.c \
-	tests/bench/bench_limit.c
+check_PROGRAMS += tests/bench/bench
+tests_bench_bench_SOURCES = tests/bench/bench.c tests/bench/bench.h tests/bench/bench_gemm.c \
+	tests/bench/bench_iteration.c tests/bench/bench_json.c tests/bench/bench_limit.c tests/bench/bench_meter.c \
+	tests/bench/bench_meter.h tests/bench/bench_pictures.c tests/bench/bench_roofline.c tests/bench/bench_shape.c \
+	tests/bench/bench_table.c tests/bench/bench_words.c
 tests_bench_bench_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS)
-tests_bench_bench_LDADD = daemon/srq-worker/libworker.la core/libsrq.la core/libsrqbase.la $(CJSON_LIBS) -lm
+tests_bench_bench_LDADD = tui/libsrqctl.la daemon/srq-worker/libworker.la core/libsrq.la core/libsrqbase.la \
+	$(CJSON_LIBS) -lm
+bench_plugins = plugins/signround/signround.la plugins/teq/teq.la plugins/diffusion-qat/diffusion-qat.la
+bench_path = $(abs_top_builddir)/plugins/signround/.libs:$(abs_top_builddir)/plugins/teq/.libs:$(abs_top_builddir)/plugins/diffusion-qat/.libs
 
-bench: tests/bench/bench plugins/signround/signround.la
-	@SRQ_PLUGIN_PATH='$(abs_top_builddir)/plugins/signround/.libs' tests/bench/bench $(BENCH_ARGS)
+bench: tests/bench/bench $(bench_plugins)
+	@SRQ_PLUGIN_PATH='$(bench_path)' tests/bench/bench --models '$(abs_top_srcdir)/share/models' $(BENCH_ARGS)
 .PHONY: bench
+
+TESTS += tests/e2e/bench.py
+dist_check_SCRIPTS += tests/e2e/bench.py
 
 EXTRA_DIST += tests/bench/peer.py
 
