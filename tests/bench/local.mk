@@ -71,3 +71,11 @@ LOAD_ARGS =
 load: daemon/srqd/srqd tests/lib/fake_worker
 	@top_srcdir='$(abs_top_srcdir)' top_builddir='$(abs_top_builddir)' $(top_srcdir)/tests/bench/load.py $(LOAD_ARGS)
 .PHONY: load
+
+# How time and memory grow with the work: `make curves`.
+EXTRA_DIST += tests/bench/curves.py
+CURVES_ARGS =
+
+curves: all tests/lib/fake_worker
+	@top_srcdir='$(abs_top_srcdir)' top_builddir='$(abs_top_builddir)' $(top_srcdir)/tests/bench/curves.py $(CURVES_ARGS)
+.PHONY: curves
