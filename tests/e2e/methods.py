@@ -41,7 +41,7 @@ def gptq_hqq_and_awq_lose_less_than_plain_rounding():
 
 
 def scales_of_one_leave_the_codes_of_plain_rounding():
-    """Acceptance test 1 of the scales."""
+    """Spec teq 14.1."""
     with Place() as p:
         worker(p, "plain", job("rtn", "w3g64", calib=False, threads=2))
         worker(p, "ones", job("teq,rtn", "w3g64", **dict(TEQ, teq__steps=0)))
@@ -49,7 +49,7 @@ def scales_of_one_leave_the_codes_of_plain_rounding():
 
 
 def training_lowers_the_loss_on_samples_held_out():
-    """Acceptance test 6."""
+    """Spec teq 14.6, in little."""
     with Place() as p:
         worker(p, "out", job("teq,rtn", "w3", evaluate=True, **dict(TEQ, teq__steps=30, teq__lr=0.005)))
         r = report(p.path("out"))
@@ -64,7 +64,7 @@ def training_lowers_the_loss_on_samples_held_out():
 
 
 def a_thousand_steps_end_below_plain_rounding():
-    """Acceptance test 6, in full: on text held out, and never worse than the start where the best is kept."""
+    """Spec teq 14.6, in full: on text held out, and never worse than the start where the best is kept."""
     with Place() as p:
         few = dict(SMALL, nsamples=4, eval__windows=8, teq__batch=2, teq__seqlen=64, teq__nsamples=160, teq__holdout=16)
         thousand = dict(few, teq__steps=1000, teq__probe_every=50)
