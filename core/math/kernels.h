@@ -60,6 +60,12 @@ static inline int64_t srq_mask_words(int64_t n)
     return (n + SRQ_MASK_BLOCK - 1) / SRQ_MASK_BLOCK * (SRQ_MASK_BLOCK / 32);
 }
 
+/* What a gate goes through: x sigmoid(x), or the tanh form of GELU. */
+enum srq_gate {
+    SRQ_GATE_SILU,
+    SRQ_GATE_GELU_TANH,
+};
+
 struct srq_kernels {
     const char *name; /* "base", "avx2", "avx512" */
 
@@ -78,9 +84,10 @@ struct srq_kernels {
                          int64_t n, bool add);
     /* One head: (a, b) = (x[i], x[i + rot/2]) becomes (a cos - b sin, b cos + a sin). The rest is copied. */
     void (*rope)(enum srq_dtype dtype, const void *x, const struct srq_turn *turn, void *y, bool add);
-    void (*swiglu)(enum srq_dtype dtype, const void *gate, const void *up, void *y, int64_t n);
-    void (*swiglu_backward)(enum srq_dtype dtype, const void *gate, const void *up, const void *dy,
-                            struct srq_grad_to dgate, struct srq_grad_to dup, int64_t n);
+    /* y = act(gate) up, and what dy says of both. */
+    void (*gated)(enum srq_dtype dtype, enum srq_gate act, const void *gate, const void *up, void *y, int64_t n);
+    void (*gated_backward)(enum srq_dtype dtype, enum srq_gate act, const void *gate, const void *up, const void *dy,
+                           struct srq_grad_to dgate, struct srq_grad_to dup, int64_t n);
     /* y = x sigmoid(x), and dx = dy times its derivative at x. */
     void (*silu)(enum srq_dtype dtype, const void *x, void *y, int64_t n);
     void (*silu_backward)(enum srq_dtype dtype, const void *x, const void *dy, void *dx, int64_t n, bool add);

@@ -274,27 +274,38 @@ INLINE void rope_as(enum srq_dtype dtype, const void *x, const struct srq_turn *
     put_add(dtype, y, rot + i, len, get(dtype, x, rot + i, len), add);
 }
 
-INLINE void swiglu_as(enum srq_dtype dtype, const void *gate, const void *up, void *y, int64_t n)
+/* Both gates are g sigmoid(z): SiLU with z = g, the tanh form of GELU with z = g (b + c g²), since (1 + tanh(z/2))/2 is
+ * sigmoid(z). b = sqrt(8/pi), c = 0.044715 b. */
+#define GELU_B 1.59576912f
+#define GELU_C 0.0713548163f
+
+INLINE vec gate_of(enum srq_gate act, vec g)
+{
+    return act == SRQ_GATE_SILU ? g : g * (GELU_B + GELU_C * g * g);
+}
+
+INLINE void gated_as(enum srq_dtype dtype, enum srq_gate act, const void *gate, const void *up, void *y, int64_t n)
 {
     FOR_VECTORS(i, len, n)
     {
         vec g = get(dtype, gate, i, len);
 
-        put(dtype, y, i, len, g / (1.0f + exp_of(-g)) * get(dtype, up, i, len));
+        put(dtype, y, i, len, g / (1.0f + exp_of(-gate_of(act, g))) * get(dtype, up, i, len));
     }
 }
 
-/* silu'(g) = s + g s (1 - s) with s = sigmoid(g). */
-INLINE void swiglu_backward_as(enum srq_dtype dtype, const void *gate, const void *up, const void *dy,
-                               struct srq_grad_to dgate, struct srq_grad_to dup, int64_t n)
+/* The derivative is s + g s (1 - s) z' with s = sigmoid(z). */
+INLINE void gated_backward_as(enum srq_dtype dtype, enum srq_gate act, const void *gate, const void *up, const void *dy,
+                              struct srq_grad_to dgate, struct srq_grad_to dup, int64_t n)
 {
     FOR_VECTORS(i, len, n)
     {
         vec g = get(dtype, gate, i, len), u = get(dtype, up, i, len), d = get(dtype, dy, i, len);
-        vec s = 1.0f / (1.0f + exp_of(-g));
+        vec s = 1.0f / (1.0f + exp_of(-gate_of(act, g)));
+        vec rise = act == SRQ_GATE_SILU ? g * s * (1.0f - s) : g * s * (1.0f - s) * (GELU_B + 3 * GELU_C * g * g);
 
         if (dgate.to != NULL)
-            put_add(dtype, dgate.to, i, len, d * u * (s + g * s * (1.0f - s)), dgate.add);
+            put_add(dtype, dgate.to, i, len, d * u * (s + rise), dgate.add);
         if (dup.to != NULL)
             put_add(dtype, dup.to, i, len, d * g * s, dup.add);
     }
@@ -601,16 +612,24 @@ static void rope(enum srq_dtype dtype, const void *x, const struct srq_turn *tur
     BOTH(rope_as(SRQ_F32, x, turn, y, add), rope_as(SRQ_BF16, x, turn, y, add));
 }
 
-static void swiglu(enum srq_dtype dtype, const void *gate, const void *up, void *y, int64_t n)
+static void gated(enum srq_dtype dtype, enum srq_gate act, const void *gate, const void *up, void *y, int64_t n)
 {
-    BOTH(swiglu_as(SRQ_F32, gate, up, y, n), swiglu_as(SRQ_BF16, gate, up, y, n));
+    if (act == SRQ_GATE_SILU)
+        BOTH(gated_as(SRQ_F32, SRQ_GATE_SILU, gate, up, y, n), gated_as(SRQ_BF16, SRQ_GATE_SILU, gate, up, y, n));
+    else
+        BOTH(gated_as(SRQ_F32, SRQ_GATE_GELU_TANH, gate, up, y, n),
+             gated_as(SRQ_BF16, SRQ_GATE_GELU_TANH, gate, up, y, n));
 }
 
-static void swiglu_backward(enum srq_dtype dtype, const void *gate, const void *up, const void *dy,
-                            struct srq_grad_to dgate, struct srq_grad_to dup, int64_t n)
+static void gated_backward(enum srq_dtype dtype, enum srq_gate act, const void *gate, const void *up, const void *dy,
+                           struct srq_grad_to dgate, struct srq_grad_to dup, int64_t n)
 {
-    BOTH(swiglu_backward_as(SRQ_F32, gate, up, dy, dgate, dup, n),
-         swiglu_backward_as(SRQ_BF16, gate, up, dy, dgate, dup, n));
+    if (act == SRQ_GATE_SILU)
+        BOTH(gated_backward_as(SRQ_F32, SRQ_GATE_SILU, gate, up, dy, dgate, dup, n),
+             gated_backward_as(SRQ_BF16, SRQ_GATE_SILU, gate, up, dy, dgate, dup, n));
+    else
+        BOTH(gated_backward_as(SRQ_F32, SRQ_GATE_GELU_TANH, gate, up, dy, dgate, dup, n),
+             gated_backward_as(SRQ_BF16, SRQ_GATE_GELU_TANH, gate, up, dy, dgate, dup, n));
 }
 
 static void silu(enum srq_dtype dtype, const void *x, void *y, int64_t n)
@@ -730,8 +749,8 @@ const struct srq_kernels SRQ_KERNELS = {
     .rms_forward = rms_forward,
     .rms_backward = rms_backward,
     .rope = rope,
-    .swiglu = swiglu,
-    .swiglu_backward = swiglu_backward,
+    .gated = gated,
+    .gated_backward = gated_backward,
     .silu = silu,
     .silu_backward = silu_backward,
     .affine = affine,

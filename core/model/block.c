@@ -183,7 +183,7 @@ int srq_block_load_vectors(struct srq_block *b, int unit, struct srq_error *err)
     for (int i = 0; rc == 0 && i < b->kind->vector_count; i++) {
         rc = load_vector(b, b->vectors[i].name, srq_vector_suffix(&b->kind->vectors[i]), b->values[i], err);
         if (rc == 0)
-            srq_fold_vector(m, unit, i, b->values[i]);
+            srq_model_vector_use(m, unit, i, b->values[i], b->vectors[i].n);
     }
     b->loaded = rc == 0;
     return rc;

@@ -105,10 +105,25 @@ static int read_shapes(const struct srq_fields *f, const struct srq_family *fami
     return read_heads(f, family, c, err);
 }
 
+/* The MLP's activation, which is the family's: any other name is refused. */
+static int read_activation(const struct srq_fields *f, const struct srq_family *family, struct srq_error *err)
+{
+    static const char *const silu[] = { "silu", "swish", NULL };
+    const char *const *known = family->acts != NULL ? family->acts : silu;
+    const char *act = known[0];
+    int rc = srq_field_string(f, "hidden_act", &act, err);
+
+    for (int i = 0; rc == 0 && known[i] != NULL; i++)
+        if (strcmp(act, known[i]) == 0)
+            return 0;
+    return rc != 0
+               ? rc
+               : srq_field_fail(f, "hidden_act", err, "\"%.60s\", but %s has %s", act, family->model_type, known[0]);
+}
+
 static int read_details(const struct srq_fields *f, const struct srq_family *family, struct srq_config *c,
                         struct srq_error *err)
 {
-    const char *act = "silu";
     int rc;
 
     c->eps = 1e-6;
@@ -116,14 +131,11 @@ static int read_details(const struct srq_fields *f, const struct srq_family *fam
     if ((rc = srq_field_number(f, "rms_norm_eps", false, 0, 0.1, &c->eps, err)) != 0 ||
         (rc = srq_field_bool(f, "tie_word_embeddings", &c->tied, err)) != 0 ||
         (rc = srq_field_bool(f, "attention_bias", &c->attention_bias, err)) != 0 ||
-        (rc = srq_field_bool(f, "mlp_bias", &c->mlp_bias, err)) != 0 ||
-        (rc = srq_field_string(f, "hidden_act", &act, err)) != 0)
+        (rc = srq_field_bool(f, "mlp_bias", &c->mlp_bias, err)) != 0 || (rc = read_activation(f, family, err)) != 0)
         return rc;
     if (!(c->eps > 0))
         return srq_field_fail(f, "rms_norm_eps", err, "%g is not above 0", c->eps);
-    if (strcmp(act, "silu") != 0 && strcmp(act, "swish") != 0)
-        return srq_field_fail(f, "hidden_act", err, "\"%.60s\", but %s has silu", act, family->model_type);
-    return 0;
+    return family->check != NULL ? family->check(f, err) : 0;
 }
 
 int srq_config_layer_types(const struct srq_fields *f, struct srq_config *c, int64_t window, bool *given,

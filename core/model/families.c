@@ -2,8 +2,8 @@
 #include "core/model/internal.h"
 
 static const struct srq_family *const families[] = {
-    &srq_family_llama, &srq_family_mistral, &srq_family_qwen2,
-    &srq_family_qwen3, &srq_family_unet2d,  &srq_family_unet2d_condition,
+    &srq_family_llama,  &srq_family_mistral,          &srq_family_qwen2, &srq_family_qwen3, &srq_family_gemma,
+    &srq_family_unet2d, &srq_family_unet2d_condition,
 };
 
 static const struct srq_family *brought;

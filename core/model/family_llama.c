@@ -1,5 +1,6 @@
-/* llama and its near relatives mistral, qwen2 and qwen3 (spec formats 2.1, 2.2): pre-norm blocks of grouped-query
- * attention with rotary positions and a SiLU-gated MLP. They differ in biases, windows and norms of q and k. */
+/* llama and its near relatives mistral, qwen2, qwen3 and gemma (spec formats 2.1, 2.2): pre-norm blocks of
+ * grouped-query attention with rotary positions and a gated MLP. They differ in biases, windows and norms of q and k;
+ * gemma has gates by GELU, stores its norms' gains less 1 and multiplies its embeddings. */
 #include "core/model/internal.h"
 
 #include <math.h>
@@ -28,6 +29,8 @@ static const struct srq_linear_row qwen2_linears[LINEARS] = { ATTENTION(SRQ_BIAS
                                                               MLP(SRQ_BIAS_NEVER) };
 static const struct srq_linear_row qwen3_linears[LINEARS] = { ATTENTION(SRQ_BIAS_ATTENTION, SRQ_BIAS_ATTENTION),
                                                               MLP(SRQ_BIAS_NEVER) };
+static const struct srq_linear_row gemma_linears[LINEARS] = { ATTENTION(SRQ_BIAS_ATTENTION, SRQ_BIAS_ATTENTION),
+                                                              MLP(SRQ_BIAS_NEVER) };
 
 /* Families without norms of q and k leave the last two out. */
 enum { INPUT_NORM, POST_NORM, PLAIN_VECTORS, Q_NORM = PLAIN_VECTORS, K_NORM, QWEN3_VECTORS };
@@ -37,6 +40,10 @@ static const struct srq_vector_row vectors[QWEN3_VECTORS] = {
     [POST_NORM] = { .module = "post_attention_layernorm", .dim = SRQ_DIM_HIDDEN },
     [Q_NORM] = { .module = "self_attn.q_norm", .dim = SRQ_DIM_HEAD },
     [K_NORM] = { .module = "self_attn.k_norm", .dim = SRQ_DIM_HEAD },
+};
+static const struct srq_vector_row gemma_vectors[PLAIN_VECTORS] = {
+    [INPUT_NORM] = { .module = "input_layernorm", .dim = SRQ_DIM_HIDDEN, .offset = 1 },
+    [POST_NORM] = { .module = "post_attention_layernorm", .dim = SRQ_DIM_HIDDEN, .offset = 1 },
 };
 
 /* Where scales fit: what lies between is linear in the producer. The norms of q and k are no pairs (rope mixes their
@@ -76,15 +83,27 @@ static struct srq_var *attention(struct srq_block *b, struct srq_tape *t, struct
     return srq_op_add(t, x, srq_op_linear(t, srq_op_attention(t, q, k, v, &shape), &b->linears[O]));
 }
 
-static void forward(struct srq_block *b, struct srq_tape *t, struct srq_var *const *in, struct srq_var **out,
-                    int64_t batch, int64_t seq)
+/* h + down_proj(gated(gate_proj(norm(h)), up_proj(norm(h)))) */
+static struct srq_var *mlp(struct srq_block *b, struct srq_tape *t, struct srq_var *h,
+                           struct srq_var *(*gated)(struct srq_tape *, struct srq_var *, struct srq_var *))
 {
-    struct srq_var *h = attention(b, t, in[0], batch, seq);
     struct srq_var *n = srq_op_rmsnorm(t, h, &b->vectors[POST_NORM], (float)b->model->config.eps);
     struct srq_var *gate = srq_op_linear(t, n, &b->linears[GATE]);
     struct srq_var *up = srq_op_linear(t, n, &b->linears[UP]);
 
-    *out = srq_op_add(t, h, srq_op_linear(t, srq_op_swiglu(t, gate, up), &b->linears[DOWN]));
+    return srq_op_add(t, h, srq_op_linear(t, gated(t, gate, up), &b->linears[DOWN]));
+}
+
+static void forward(struct srq_block *b, struct srq_tape *t, struct srq_var *const *in, struct srq_var **out,
+                    int64_t batch, int64_t seq)
+{
+    *out = mlp(b, t, attention(b, t, in[0], batch, seq), srq_op_swiglu);
+}
+
+static void gelu_forward(struct srq_block *b, struct srq_tape *t, struct srq_var *const *in, struct srq_var **out,
+                         int64_t batch, int64_t seq)
+{
+    *out = mlp(b, t, attention(b, t, in[0], batch, seq), srq_op_geglu_tanh);
 }
 
 #define WINDOW_MAX ((int64_t)1 << 31)
@@ -122,35 +141,67 @@ static int qwen_windows(const struct srq_fields *f, struct srq_config *c, struct
     return rc;
 }
 
-#define KIND(rows, vector_rows)                                                                                    \
-    &(const struct srq_block_kind)                                                                                 \
-    {                                                                                                              \
-        .linears = rows, .linear_count = LINEARS, .vectors = vectors, .vector_count = vector_rows, .pairs = pairs, \
-        .pair_count = (int)(sizeof(pairs) / sizeof(pairs[0])), .forward = forward                                  \
+/* "gelu" in the first files of the family means its tanh form (spec formats 2.1). */
+static const char *const gemma_acts[] = { "gelu_pytorch_tanh", "gelu", NULL };
+
+/* hidden_activation went before hidden_act where it was given, until transformers stopped reading it: what they agree
+ * on is computed. */
+static int gemma_check(const struct srq_fields *f, struct srq_error *err)
+{
+    const char *act = gemma_acts[0];
+    bool both_ways = false;
+    int rc;
+
+    if ((rc = srq_field_string(f, "hidden_activation", &act, err)) != 0 ||
+        (rc = srq_field_bool(f, "use_bidirectional_attention", &both_ways, err)) != 0)
+        return rc;
+    if (strcmp(act, gemma_acts[0]) != 0)
+        return srq_field_fail(f, "hidden_activation", err, "\"%.60s\", but gemma has %s", act, gemma_acts[0]);
+    if (both_ways)
+        return srq_field_fail(f, "use_bidirectional_attention", err, "true, but srq's gemma sees no later tokens");
+    return 0;
+}
+
+#define KIND(rows, vector_rows, count, pass)                                                                     \
+    &(const struct srq_block_kind)                                                                               \
+    {                                                                                                            \
+        .linears = rows, .linear_count = LINEARS, .vectors = vector_rows, .vector_count = count, .pairs = pairs, \
+        .pair_count = (int)(sizeof(pairs) / sizeof(pairs[0])), .forward = pass                                   \
     }
 #define OUTSIDE .prefix = "model.layers", .embed = "model.embed_tokens", .norm = "model.norm", .head = "lm_head"
 
 const struct srq_family srq_family_llama = {
     .model_type = "llama",
     OUTSIDE,
-    .block = KIND(llama_linears, PLAIN_VECTORS),
+    .block = KIND(llama_linears, vectors, PLAIN_VECTORS, forward),
 };
 const struct srq_family srq_family_mistral = {
     .model_type = "mistral",
     OUTSIDE,
-    .block = KIND(mistral_linears, PLAIN_VECTORS),
+    .block = KIND(mistral_linears, vectors, PLAIN_VECTORS, forward),
     .windows = mistral_windows,
 };
 const struct srq_family srq_family_qwen2 = {
     .model_type = "qwen2",
     OUTSIDE,
-    .block = KIND(qwen2_linears, PLAIN_VECTORS),
+    .block = KIND(qwen2_linears, vectors, PLAIN_VECTORS, forward),
     .windows = qwen_windows,
 };
 const struct srq_family srq_family_qwen3 = {
     .model_type = "qwen3",
     OUTSIDE,
-    .block = KIND(qwen3_linears, QWEN3_VECTORS),
+    .block = KIND(qwen3_linears, vectors, QWEN3_VECTORS, forward),
     .head_dim_default = 128,
     .windows = qwen_windows,
+};
+const struct srq_family srq_family_gemma = {
+    .model_type = "gemma",
+    OUTSIDE,
+    .block = KIND(gemma_linears, gemma_vectors, PLAIN_VECTORS, gelu_forward),
+    .norm_offset = 1,
+    .embed_scaled = true,
+    .acts = gemma_acts,
+    .tied_default = true,
+    .head_dim_default = 256,
+    .check = gemma_check,
 };

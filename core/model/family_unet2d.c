@@ -245,8 +245,9 @@ static void reads_both(struct srq_unet_part *part)
 
 static void norm(struct srq_unet_part *part, const char *module, int64_t channels)
 {
-    part->vectors[part->kind.vector_count++] = (struct srq_vector_row){ module, channels, "weight" };
-    part->vectors[part->kind.vector_count++] = (struct srq_vector_row){ module, channels, "bias" };
+    part->vectors[part->kind.vector_count++] = (struct srq_vector_row){ .module = module, .dim = channels };
+    part->vectors[part->kind.vector_count++] =
+        (struct srq_vector_row){ .module = module, .dim = channels, .suffix = "bias" };
 }
 
 /* The unit, from `hidden` (and what it reads beside it, a port or -1) to a new `hidden`. */

@@ -12,7 +12,7 @@
 struct srq_fold {
     float **scale; /* [pairs] alpha' of a channel; NULL: left alone */
     float **wide;  /* [pairs] alpha' of a consumer's input channel; the same array where nothing is repeated */
-    float **norm;  /* [pairs] folded weight of a norm; NULL: a linear makes it */
+    float **norm;  /* [pairs] folded weight of a norm, as it is stored; NULL: a linear makes it */
     int pairs;
     float **weight;   /* [layers] folded weights of one block */
     int layers, unit; /* that they are of; -1: there are none */
@@ -81,23 +81,36 @@ static int check_scales(const struct srq_pair_info *p, const float *alpha, struc
     return 0;
 }
 
-/* A norm's weight divided by its scales and rounded to the dtype that it is stored in; the scales become what that took
- * away, so that the product is as it was (spec teq 3.3). */
-static int fold_norm(const struct srq_model *m, const struct srq_pair_info *p, float *scale, float *norm,
-                     struct srq_error *err)
+/* What the norm that makes a pair adds to its stored weight. */
+static float norm_offset(const struct srq_model *m, int pair)
 {
+    int unit = m->pairs[pair].block, vector = 0;
+
+    if (unit < 0)
+        unit = m->unit_count - 1;
+    else
+        vector = m->units[unit].kind->pairs[pair - m->units[unit].pair].producer;
+    return srq_model_vector_offset(m, unit, vector);
+}
+
+/* A norm's gain, the stored weight and its offset, divided by its scales, and that as it is stored, rounded to its
+ * dtype; the scales become what that took away, so that the product is as it was (spec teq 3.3). */
+static int fold_norm(const struct srq_model *m, int pair, float *scale, float *norm, struct srq_error *err)
+{
+    const struct srq_pair_info *p = &m->pairs[pair];
+    float offset = norm_offset(m, pair);
     struct srq_tensor t;
 
     if (!srq_model_module_tensor(m, p->name, &t))
         return srq_fail_field(err, -SRQ_ESTATE, p->name, "tensor %s.weight is gone", p->name);
     (void)srq_convert(t.data, t.dtype, norm, SRQ_F32, p->channels);
     for (int64_t j = 0; j < p->channels; j++) {
-        float kept = norm[j], rounded = kept / scale[j], back;
+        float kept = norm[j] + offset, rounded = kept / scale[j] - offset, back;
         uint8_t stored[sizeof(float)];
 
         (void)srq_convert(&rounded, SRQ_F32, stored, t.dtype, 1);
         (void)srq_convert(stored, t.dtype, &rounded, SRQ_F32, 1);
-        back = kept / rounded;
+        back = kept / (rounded + offset);
         if (back > 0 && isfinite(back) && isfinite(rounded)) {
             norm[j] = rounded;
             scale[j] = back;
@@ -125,7 +138,7 @@ static int add_scales(const struct srq_model *m, struct srq_fold *f, int pair, c
         return srq_fail(err, -SRQ_ENOMEM, "out of memory for the scales of %s", p->name);
     memcpy(f->scale[pair], alpha, bytes);
     if (p->producer < 0)
-        rc = fold_norm(m, p, f->scale[pair], f->norm[pair], err);
+        rc = fold_norm(m, pair, f->scale[pair], f->norm[pair], err);
     for (int64_t c = 0; rc == 0 && p->repeat > 1 && c < p->in; c++)
         f->wide[pair][c] = f->scale[pair][srq_pair_channel(p, c)];
     return rc;

@@ -7,6 +7,7 @@
 #include "core/base/alloc.h"
 #include "core/base/simd.h"
 #include "core/math/gemm.h"
+#include "core/math/kernels.h"
 #include "core/math/team.h"
 
 #include <math.h>
@@ -21,7 +22,16 @@ struct embed_job {
     const int32_t *ids;
     uint8_t *dst;
     enum srq_dtype dtype;
+    float factor;
 };
+
+/* sqrt(hidden), of the precision of what it multiplies, as transformers has it: 55.5 in BF16 for 3072. */
+static float embed_factor(const struct srq_model *m, enum srq_dtype dtype)
+{
+    float root = (float)sqrt((double)m->info.hidden);
+
+    return dtype == SRQ_BF16 ? srq_bf16_to_f32(srq_f32_to_bf16(root)) : root;
+}
 
 static void embed_share(void *ctx, int64_t begin, int64_t end)
 {
@@ -30,15 +40,20 @@ static void embed_share(void *ctx, int64_t begin, int64_t end)
     const uint8_t *src = j->table->data;
     size_t from = (size_t)width * srq_dtype_size(j->table->dtype), to = (size_t)width * srq_dtype_size(j->dtype);
 
-    for (int64_t i = begin; i < end; i++)
-        (void)srq_convert(src + (size_t)j->ids[i] * from, j->table->dtype, j->dst + (size_t)i * to, j->dtype, width);
+    for (int64_t i = begin; i < end; i++) {
+        uint8_t *row = j->dst + (size_t)i * to;
+
+        (void)srq_convert(src + (size_t)j->ids[i] * from, j->table->dtype, row, j->dtype, width);
+        if (j->factor != 1)
+            srq_kernels()->scale(j->dtype, row, j->factor, row, width, false);
+    }
 }
 
 int srq_model_embed(const struct srq_model *m, const int32_t *ids, int64_t n, void *dst, enum srq_dtype dtype,
                     struct srq_error *err)
 {
     struct srq_tensor table;
-    struct embed_job job = { &table, ids, dst, dtype };
+    struct embed_job job = { &table, ids, dst, dtype, m->family->embed_scaled ? embed_factor(m, dtype) : 1 };
 
     if (dtype != SRQ_F32 && dtype != SRQ_BF16)
         return srq_fail(err, -SRQ_EINVAL, "hidden states are F32 or BF16, not %s", srq_dtype_name(dtype));
@@ -98,7 +113,7 @@ int srq_head_create(const struct srq_model *m, struct srq_head **out, struct srq
     h->tokens = h->norm + m->info.hidden;
     h->panel = h->tokens + TOKENS_AT_ONCE * m->info.hidden;
     (void)srq_convert(norm.data, norm.dtype, h->norm, SRQ_F32, m->info.hidden);
-    srq_fold_vector(m, m->unit_count - 1, 0, h->norm);
+    srq_model_vector_use(m, m->unit_count - 1, 0, h->norm, m->info.hidden);
     *out = h;
     return 0;
 fail:

@@ -44,6 +44,7 @@ struct srq_vector_row {
     const char *module;
     int64_t dim;        /* a width */
     const char *suffix; /* NULL: "weight" */
+    float offset;       /* is added to what the tensor holds: 1 where a gain is stored less 1 */
 };
 static inline const char *srq_vector_suffix(const struct srq_vector_row *v)
 {
@@ -85,6 +86,9 @@ struct srq_family {
     /* Where they are not: gives the model its ports and blocks, in the order in which they run. The input and the
      * head's input are `hidden` wide. */
     int (*lay_out)(struct srq_layout *l, const struct srq_config *c);
+    float norm_offset;        /* of the norm outside blocks, as in struct srq_vector_row */
+    bool embed_scaled;        /* embeddings are multiplied by sqrt(hidden) */
+    const char *const *acts;  /* what hidden_act may say, the default first, NULL behind the last; NULL: silu */
     bool tied_default;        /* tie_word_embeddings where the configuration does not say */
     bool partial_rotary;      /* partial_rotary_factor is known */
     int64_t head_dim_default; /* 0: hidden / heads */
@@ -92,6 +96,8 @@ struct srq_family {
     int (*read)(const struct srq_fields *f, struct srq_config *config, struct srq_error *err);
     /* Fills config->window of layers that slide; NULL: the family has no windows. */
     int (*windows)(const struct srq_fields *f, struct srq_config *config, struct srq_error *err);
+    /* Refuses what keys of the family's own ask for and it does not compute; NULL: it has no such keys. */
+    int (*check)(const struct srq_fields *f, struct srq_error *err);
 };
 
 /* units.c: a port of this name and width, its number; a block of that kind called PREFIX.N, reading and writing ports.
@@ -111,6 +117,7 @@ struct srq_layout_unit {
 int srq_layout_named(struct srq_layout *l, const struct srq_layout_unit *u);
 
 extern const struct srq_family srq_family_llama, srq_family_mistral, srq_family_qwen2, srq_family_qwen3;
+extern const struct srq_family srq_family_gemma;
 extern const struct srq_family srq_family_unet2d, srq_family_unet2d_condition;
 /* The family of a model_type or _class_name, or NULL. */
 const struct srq_family *srq_family_find(const char *model_type);
@@ -222,6 +229,10 @@ int srq_model_read_rows(const struct srq_model *m, int layer, int64_t row, int64
                         enum srq_dtype dtype, struct srq_error *err);
 /* The whole weight; its mapped pages are dropped afterwards. */
 int srq_model_read_linear(const struct srq_model *m, int layer, void *dst, enum srq_dtype dtype, struct srq_error *err);
+/* What is added to the stored vector of a unit to get the one that it computes with. Of the head: the final norm. */
+float srq_model_vector_offset(const struct srq_model *m, int unit, int vector);
+/* A unit's vector as it is stored, in F32, becomes the one that the unit computes with: folded, with its offset. */
+void srq_model_vector_use(const struct srq_model *m, int unit, int vector, float *value, int64_t n);
 /* srq_convert over the team. Both sides F32, F16 or BF16. */
 void srq_convert_parallel(const void *src, enum srq_dtype from, void *dst, enum srq_dtype to, int64_t n);
 
@@ -236,7 +247,7 @@ bool srq_fold_changes(const struct srq_model *m, int layer);
  * BF16. Parallel. */
 void srq_fold_rows(const struct srq_model *m, int layer, int64_t row, int64_t rows, const struct srq_tensor *src,
                    void *dst, enum srq_dtype dtype);
-/* A layer's bias [out] and a norm's weight, in place. Of the head: the final norm. */
+/* A layer's bias [out] and a norm's stored weight, in place. Of the head: the final norm. */
 void srq_fold_bias(const struct srq_model *m, int layer, float *bias);
 void srq_fold_vector(const struct srq_model *m, int unit, int vector, float *weight);
 /* The folded weight in F32 [out, in]: the fold's own memory, kept until a layer of another block is asked for. */

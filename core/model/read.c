@@ -1,4 +1,5 @@
-/* Reading weights out of the mapped folder: conversion over the team, a linear's weight from wherever it is stored. */
+/* Reading weights out of the mapped folder: conversion over the team, a vector as its unit uses it, a linear's weight
+ * from wherever it is stored. */
 #include "core/model/internal.h"
 
 #include "core/math/team.h"
@@ -26,6 +27,22 @@ void srq_convert_parallel(const void *src, enum srq_dtype from, void *dst, enum 
     struct convert_job job = { .src = src, .dst = dst, .from = from, .to = to };
 
     srq_parallel(n, CONVERT_GRAIN, convert_share, &job);
+}
+
+float srq_model_vector_offset(const struct srq_model *m, int unit, int vector)
+{
+    const struct srq_block_kind *k = m->units[unit].kind;
+
+    return k != NULL ? k->vectors[vector].offset : m->family->norm_offset;
+}
+
+void srq_model_vector_use(const struct srq_model *m, int unit, int vector, float *value, int64_t n)
+{
+    float offset = srq_model_vector_offset(m, unit, vector);
+
+    srq_fold_vector(m, unit, vector, value);
+    for (int64_t i = 0; offset != 0 && i < n; i++)
+        value[i] += offset;
 }
 
 struct decode_job {

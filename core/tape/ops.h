@@ -73,6 +73,8 @@ struct srq_var *srq_op_attention(struct srq_tape *t, struct srq_var *q, struct s
                                  const struct srq_attention *a);
 /* silu(gate) * up, elementwise. */
 struct srq_var *srq_op_swiglu(struct srq_tape *t, struct srq_var *gate, struct srq_var *up);
+/* gelu(gate) * up, elementwise, with gelu(g) = g/2 (1 + tanh(sqrt(2/pi) (g + 0.044715 g³))) (gemma). */
+struct srq_var *srq_op_geglu_tanh(struct srq_tape *t, struct srq_var *gate, struct srq_var *up);
 /* x [rows, 2n], a value and its gate side by side -> value * gelu(gate) [rows, n], with gelu(g) = g/2 (1 + erf(g/sqrt
  * 2)).
  */

@@ -12,6 +12,7 @@ struct elements {
     char *y;
     struct srq_grad_to da, db;
     float factor;
+    enum srq_gate act;
 };
 
 static char *shifted(const char *p, int64_t by, enum srq_dtype dtype)
@@ -36,33 +37,46 @@ static struct srq_value *output(struct srq_tape *t, const char *op, const struct
     return srq_tape_value(t, srq_var_rows(a), srq_var_cols(a), a->wants_grad || b->wants_grad);
 }
 
-/* ---- y = silu(gate) * up ---- */
+/* ---- y = act(gate) * up ---- */
 
-static void swiglu_range(void *ctx, int64_t begin, int64_t end)
+static void gated_range(void *ctx, int64_t begin, int64_t end)
 {
     const struct elements *e = ctx;
 
-    srq_kernels()->swiglu(e->dtype, shifted(e->a, begin, e->dtype), shifted(e->b, begin, e->dtype),
-                          shifted(e->y, begin, e->dtype), end - begin);
+    srq_kernels()->gated(e->dtype, e->act, shifted(e->a, begin, e->dtype), shifted(e->b, begin, e->dtype),
+                         shifted(e->y, begin, e->dtype), end - begin);
 }
 
-/* dgate = dy up silu'(gate), dup = dy silu(gate) */
-static void swiglu_back_range(void *ctx, int64_t begin, int64_t end)
+/* dgate = dy up act'(gate), dup = dy act(gate) */
+static void gated_back_range(void *ctx, int64_t begin, int64_t end)
 {
     const struct elements *e = ctx;
 
-    srq_kernels()->swiglu_backward(e->dtype, shifted(e->a, begin, e->dtype), shifted(e->b, begin, e->dtype),
-                                   shifted(e->dy, begin, e->dtype), moved(e->da, begin, e->dtype),
-                                   moved(e->db, begin, e->dtype), end - begin);
+    srq_kernels()->gated_backward(e->dtype, e->act, shifted(e->a, begin, e->dtype), shifted(e->b, begin, e->dtype),
+                                  shifted(e->dy, begin, e->dtype), moved(e->da, begin, e->dtype),
+                                  moved(e->db, begin, e->dtype), end - begin);
 }
 
-static int swiglu_backward(struct srq_tape *t, struct srq_node *n, struct srq_error *err)
+static enum srq_gate gate_of(enum srq_tape_kind kind)
+{
+    return kind == SRQ_TAPE_SWIGLU ? SRQ_GATE_SILU : SRQ_GATE_GELU_TANH;
+}
+
+/* What GELU's curve takes beside SiLU's, of each element. */
+static int curve_flops(enum srq_gate act)
+{
+    return act == SRQ_GATE_SILU ? 0 : 4;
+}
+
+static int gated_backward(struct srq_tape *t, struct srq_node *n, struct srq_error *err)
 {
     double since = srq_tape_clock(t);
     struct srq_value *gate = n->in[0], *up = n->in[1];
-    struct elements e = {
-        .dtype = srq_tape_dtype(t), .a = gate->var.value.data, .b = up->var.value.data, .dy = n->out->var.grad.data
-    };
+    struct elements e = { .dtype = srq_tape_dtype(t),
+                          .a = gate->var.value.data,
+                          .b = up->var.value.data,
+                          .dy = n->out->var.grad.data,
+                          .act = gate_of(n->kind) };
     int rc = 0;
 
     if (gate->var.wants_grad)
@@ -73,30 +87,43 @@ static int swiglu_backward(struct srq_tape *t, struct srq_node *n, struct srq_er
         return rc;
     e.da.to = gate->var.wants_grad ? gate->var.grad.data : NULL;
     e.db.to = up->var.wants_grad ? up->var.grad.data : NULL;
-    srq_parallel(srq_tensor_count(&n->out->var.grad), GRAIN, swiglu_back_range, &e);
-    srq_tape_account(t, SRQ_TAPE_SWIGLU, true, since,
-                     srq_pass_work(&n->out->var.value, 5 + e.da.add + e.db.add, 11 + e.da.add + e.db.add));
+    srq_parallel(srq_tensor_count(&n->out->var.grad), GRAIN, gated_back_range, &e);
+    srq_tape_account(
+        t, n->kind, true, since,
+        srq_pass_work(&n->out->var.value, 5 + e.da.add + e.db.add, 11 + 2 * curve_flops(e.act) + e.da.add + e.db.add));
     return 0;
 }
 
-struct srq_var *srq_op_swiglu(struct srq_tape *t, struct srq_var *gate, struct srq_var *up)
+static struct srq_var *gated(struct srq_tape *t, enum srq_tape_kind kind, struct srq_var *gate, struct srq_var *up)
 {
     double since = srq_tape_clock(t);
-    struct srq_value *y = output(t, "swiglu", gate, up);
+    struct srq_value *y = output(t, kind == SRQ_TAPE_SWIGLU ? "swiglu" : "geglu", gate, up);
 
     if (y == NULL)
         return NULL;
     if (!srq_tape_measuring(t)) {
-        struct elements e = {
-            .dtype = srq_tape_dtype(t), .a = gate->value.data, .b = up->value.data, .y = y->var.value.data
-        };
+        struct elements e = { .dtype = srq_tape_dtype(t),
+                              .a = gate->value.data,
+                              .b = up->value.data,
+                              .y = y->var.value.data,
+                              .act = gate_of(kind) };
 
-        srq_parallel(srq_tensor_count(&y->var.value), GRAIN, swiglu_range, &e);
-        srq_tape_account(t, SRQ_TAPE_SWIGLU, false, since, srq_pass_work(&y->var.value, 3, 5));
+        srq_parallel(srq_tensor_count(&y->var.value), GRAIN, gated_range, &e);
+        srq_tape_account(t, kind, false, since, srq_pass_work(&y->var.value, 3, 5 + curve_flops(e.act)));
     }
-    if (y->var.wants_grad && srq_tape_node(t, SRQ_TAPE_SWIGLU, swiglu_backward, y, gate, up, NULL) == NULL)
+    if (y->var.wants_grad && srq_tape_node(t, kind, gated_backward, y, gate, up, NULL) == NULL)
         return NULL;
     return &y->var;
+}
+
+struct srq_var *srq_op_swiglu(struct srq_tape *t, struct srq_var *gate, struct srq_var *up)
+{
+    return gated(t, SRQ_TAPE_SWIGLU, gate, up);
+}
+
+struct srq_var *srq_op_geglu_tanh(struct srq_tape *t, struct srq_var *gate, struct srq_var *up)
+{
+    return gated(t, SRQ_TAPE_GEGLU, gate, up);
 }
 
 /* ---- y = a + b ---- */

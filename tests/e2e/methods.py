@@ -5,9 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from real_jobs import CALIB, EVAL, MODEL, Place, differing, events, report, results_of, wait_until  # noqa: E402
+from real_jobs import CALIB, EVAL, MODEL, SOURCE, Place, differing, events, report, results_of, wait_until  # noqa: E402
 from srqd_client import run_tests  # noqa: E402
 
 SMALL = dict(nsamples=8, seqlen=64, batch=4, threads=2, eval__windows=4)
@@ -41,7 +42,7 @@ def gptq_hqq_and_awq_lose_less_than_plain_rounding():
 
 
 def scales_of_one_leave_the_codes_of_plain_rounding():
-    """Acceptance test 1 of the scales."""
+    """Spec teq 14.1."""
     with Place() as p:
         worker(p, "plain", job("rtn", "w3g64", calib=False, threads=2))
         worker(p, "ones", job("teq,rtn", "w3g64", **dict(TEQ, teq__steps=0)))
@@ -49,7 +50,7 @@ def scales_of_one_leave_the_codes_of_plain_rounding():
 
 
 def training_lowers_the_loss_on_samples_held_out():
-    """Acceptance test 6."""
+    """Spec teq 14.6, in little."""
     with Place() as p:
         worker(p, "out", job("teq,rtn", "w3", evaluate=True, **dict(TEQ, teq__steps=30, teq__lr=0.005)))
         r = report(p.path("out"))
@@ -64,7 +65,7 @@ def training_lowers_the_loss_on_samples_held_out():
 
 
 def a_thousand_steps_end_below_plain_rounding():
-    """Acceptance test 6, in full: on text held out, and never worse than the start where the best is kept."""
+    """Spec teq 14.6, in full: on text held out, and never worse than the start where the best is kept."""
     with Place() as p:
         few = dict(SMALL, nsamples=4, eval__windows=8, teq__batch=2, teq__seqlen=64, teq__nsamples=160, teq__holdout=16)
         thousand = dict(few, teq__steps=1000, teq__probe_every=50)
@@ -109,6 +110,39 @@ def kills_leave_no_trace_on_trained_scales():
 def kills_leave_no_trace_on_feedback():
     check_kills("gptq", job("gptq", "w3g64", **dict(SMALL, nsamples=64, seqlen=128, gptq__act_order=True)),
                 lambda folder, n: len(events(folder, "block.end")) >= 2 * n)
+
+
+def make_gemma(folder):
+    subprocess.run([sys.executable, os.path.join(SOURCE, "tests/lib/make_model.py"), folder, "--family", "gemma", "--kv", "1"],
+                   check=True)
+
+
+def a_gemma_goes_the_same_ways():
+    """Norms that store their gains less 1 take scales too, and what is measured against plain rounding is gained."""
+    with Place() as p:
+        make_gemma(p.path("gemma"))
+        options = dict(TEQ, nsamples=32, teq__steps=40, signround__iters=40)
+        for method, scheme in (("rtn", "w4g32"), ("gptq", "w3"), ("signround", "w2g32"), ("teq,gptq", "w3"), ("teq,signround", "w3g32"),
+                               ("smoothquant,rtn", "w8a8")):
+            formats = ["compressed-tensors" if scheme == "w8a8" else "auto_round"]
+            own = {k: v for k, v in options.items() if "__" not in k or k.split("__")[0] in ("eval", *method.split(","))}
+            worker(p, method, dict(job(method, scheme, evaluate=True, formats=formats, **own), model=p.path("gemma")))
+            r = report(p.path(method))
+            e, t = r["eval"], r.get("transform")
+            print("# %s %s: KL %.5f, plainly rounded %.5f" % (method, scheme, e["after"]["kl"], e["rtn"]["kl"]))
+            assert e["after"]["kl"] < e["rtn"]["kl"] or scheme in ("w4g32", "w8a8"), e
+            assert ("," in method) == (t is not None) and (t is None or 0 < t["fold_error"] <= 1e-5), t
+
+
+def kills_leave_no_trace_on_a_gemma():
+    def ready(folder, n):
+        at = [e["block"] for e in events(folder, "checkpoint")]
+        return len(at) >= 3 if n == 1 else len(at) > 0 and at[-1] is not None
+
+    with tempfile.TemporaryDirectory() as folder:
+        make_gemma(os.path.join(folder, "gemma"))
+        more = dict(TEQ, teq__steps=600, signround__iters=400, checkpoint_s=0.02)
+        check_kills("gemma", dict(job("teq,signround", "w3g32", **more), model=os.path.join(folder, "gemma")), ready)
 
 
 def scales_are_taken_from_an_earlier_output():
@@ -215,6 +249,8 @@ if __name__ == "__main__":
         a_thousand_steps_end_below_plain_rounding,
         kills_leave_no_trace_on_trained_scales,
         kills_leave_no_trace_on_feedback,
+        a_gemma_goes_the_same_ways,
+        kills_leave_no_trace_on_a_gemma,
         scales_are_taken_from_an_earlier_output,
         a_transform_alone_is_exported_as_weights,
         activations_are_rounded_where_the_scheme_says_so,

@@ -108,6 +108,16 @@ case("compressed_tensors_of_mixed_formats_loads_in_transformers", tap.DEMO, "com
 
 
 @tap.test
+def auto_round_of_a_gemma_loads_in_transformers():
+    with tempfile.TemporaryDirectory() as folder:
+        model = os.path.join(folder, "gemma")
+        subprocess.run([sys.executable, os.path.join(tap.TOP, "tests/lib/make_model.py"), model, "--family", "gemma"], check=True)
+        with open(os.path.join(model, "tokenizer_config.json"), "w") as f:  # or the loader takes it for gemma's own
+            json.dump({"tokenizer_class": "PreTrainedTokenizerFast"}, f)
+        check(model, "auto_round", "w4g32", "auto_round")
+
+
+@tap.test
 def auto_round_of_a_real_model_loads_in_transformers():
     if not os.path.isdir(tap.REAL):
         raise tap.Skip("SRQ_SMOLLM2 names no model folder")

@@ -176,5 +176,29 @@ def a_head_without_data_is_rounded_by_the_one_shot_part():
     assert codes.min() == 0 and codes.max() == 15
 
 
+@tap.test
+def a_gemma_with_scales_folded_in_computes_in_transformers_what_it_did():
+    """Every kind of pair, in F32: its norms are stored less 1 and its head is its own here (spec teq 14.2)."""
+    torch = tap.need("torch")
+    tap.need("transformers")
+    from transformers import AutoModelForCausalLM
+
+    source = model("gemma", "--family", "gemma", "--dtype", "F32", "--untied")
+    out = run("folded", {"method": "teq", "scheme": "w3g32", "quant_lm_head": True, "model": source, "formats": ["fake"]},
+              **{"teq.steps": 0, "teq.init": "awq", "teq.pairs": "ABCDE", "teq.nsamples": SAMPLES, "teq.holdout": 2,
+                 "teq.seqlen": SEQ, "teq.batch": 2})
+    ids = torch.tensor(calibration().astype("int64"))
+    logits, gains = [], []
+    for folder in (source, out):
+        loaded = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+        with torch.no_grad():
+            logits.append(loaded(ids).logits)
+        gains.append(torch.stack([loaded.model.norm.weight, loaded.model.layers[1].input_layernorm.weight]).detach())
+    off = ((logits[1] - logits[0]).norm() / logits[0].norm()).item()
+    print("# logits differ by %.2g, relative L2" % off)
+    assert 0 < off <= 1e-5, off
+    assert (gains[1] - gains[0]).abs().amax(1).min().item() > 0.01, "scales are in both norms"
+
+
 shutil.rmtree(top, ignore_errors=True)
 tap.done()

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes a small random llama model as a Hugging Face folder, with nothing but the standard library.
+"""Writes a small random llama or gemma model as a Hugging Face folder, with nothing but the standard library.
 
 usage: make_model.py DIR [--blocks N] [--hidden N] [--heads N] [--kv N] [--mlp N] [--vocab N] [--untied] [--seed N]
-       [--dtype BF16|F16|F32] [--alike] [--break WHAT]
+       [--dtype BF16|F16|F32] [--family llama|gemma] [--alike] [--break WHAT]
 
 The tokenizer is byte-level BPE over single bytes (no merges), so any text works; vocab must be at least 257.
 --alike gives every block the values of the first: a deep model in little time, where values do not matter.
@@ -26,6 +26,7 @@ p.add_argument("--vocab", type=int, default=320)
 p.add_argument("--untied", action="store_true")
 p.add_argument("--seed", type=int, default=1)
 p.add_argument("--dtype", default="BF16", choices=["BF16", "F16", "F32"])
+p.add_argument("--family", default="llama", choices=["llama", "gemma"])
 p.add_argument("--alike", action="store_true")
 p.add_argument("--break", dest="defect", default="")
 a = p.parse_args()
@@ -50,7 +51,9 @@ def normal(shape, std):
 
 
 hd = a.hidden // a.heads
-tensors = {"model.embed_tokens.weight": ([a.vocab, a.hidden], 1.0)}
+gemma = a.family == "gemma"
+tensors = {"model.embed_tokens.weight": ([a.vocab, a.hidden], a.hidden ** -0.5 if gemma else 1.0)}
+gain = 0.2 if gemma else None  # gemma stores gains less 1; None: all are 1
 for b in range(a.blocks):
     pre = f"model.layers.{b}."
     std = a.hidden ** -0.5
@@ -61,9 +64,9 @@ for b in range(a.blocks):
     }.items():
         tensors[pre + name + ".weight"] = (shape, std)
     tensors[pre + "mlp.down_proj.weight"] = ([a.hidden, a.mlp], a.mlp ** -0.5)
-    tensors[pre + "input_layernorm.weight"] = ([a.hidden], None)
-    tensors[pre + "post_attention_layernorm.weight"] = ([a.hidden], None)
-tensors["model.norm.weight"] = ([a.hidden], None)
+    tensors[pre + "input_layernorm.weight"] = ([a.hidden], gain)
+    tensors[pre + "post_attention_layernorm.weight"] = ([a.hidden], gain)
+tensors["model.norm.weight"] = ([a.hidden], gain)
 if a.untied:
     tensors["lm_head.weight"] = ([a.vocab, a.hidden], a.hidden ** -0.5)
 
@@ -100,10 +103,12 @@ if a.defect == "truncated":
     blob = blob[:-100]
 
 config = {
-    "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": a.hidden, "intermediate_size": a.mlp,
+    "architectures": [a.family.capitalize() + "ForCausalLM"], "model_type": a.family, "hidden_size": a.hidden,
+    "intermediate_size": a.mlp,
     "num_hidden_layers": a.blocks, "num_attention_heads": a.heads, "num_key_value_heads": a.kv, "head_dim": hd,
     "vocab_size": a.vocab, "max_position_embeddings": 512, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
-    "hidden_act": "silu", "tie_word_embeddings": not a.untied, "attention_bias": False, "mlp_bias": False,
+    "hidden_act": "gelu_pytorch_tanh" if gemma else "silu", "tie_word_embeddings": not a.untied,
+    "attention_bias": False, "mlp_bias": False,
     "bos_token_id": 256, "eos_token_id": 256,
     "torch_dtype": {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}[a.dtype],
 }

@@ -25,17 +25,19 @@ from transformers import AutoModelForCausalLM
 
 HIDDEN, INTER, HEADS, KV, VOCAB, LAYERS, SEQ = 32, 40, 4, 2, 64, 2, 20
 POSITIONS = [1, 6, 11, 15, 18, 19]
-GRADIENTS = {"llama-default": 1, "qwen3": 0}  # case: block
+GRADIENTS = {"llama-default": 1, "qwen3": 0, "gemma": 1}  # case: block
 
 
-def random_weights(seed, head_dim, inter, biases, norms, head):
-    """Weights large enough that attention is sharp and every term shows in the logits."""
+def random_weights(seed, head_dim, inter, biases, norms, head, gain=1, embed=1.0):
+    """Weights large enough that attention is sharp and every term shows in the logits. gain: about which those of norms
+    lie; embed: the size of embeddings."""
     g = torch.Generator().manual_seed(seed)
 
     def normal(*shape, scale=1.0):
         return (torch.randn(*shape, generator=g) * scale).to(torch.bfloat16)
 
-    w = {"model.embed_tokens.weight": normal(VOCAB, HIDDEN), "model.norm.weight": 1 + normal(HIDDEN, scale=0.2)}
+    w = {"model.embed_tokens.weight": normal(VOCAB, HIDDEN, scale=embed),
+         "model.norm.weight": gain + normal(HIDDEN, scale=0.2)}
     if head:
         w["lm_head.weight"] = normal(VOCAB, HIDDEN, scale=0.3)
     for n in range(LAYERS):
@@ -49,7 +51,7 @@ def random_weights(seed, head_dim, inter, biases, norms, head):
             if biases:
                 w[f"model.layers.{n}.{name}.bias"] = normal(o, scale=0.3)
         for name in ("input_layernorm", "post_attention_layernorm"):
-            w[f"model.layers.{n}.{name}.weight"] = 1 + normal(HIDDEN, scale=0.2)
+            w[f"model.layers.{n}.{name}.weight"] = gain + normal(HIDDEN, scale=0.2)
         if norms:
             for name in ("q_norm", "k_norm"):
                 w[f"model.layers.{n}.self_attn.{name}.weight"] = 1.5 + normal(head_dim, scale=0.3)
@@ -90,6 +92,8 @@ WEIGHTS = {
     "plain": lambda: random_weights(1, 8, INTER, biases=False, norms=False, head=True),
     "bias": lambda: random_weights(2, 8, INTER, biases=True, norms=False, head=False),
     "qwen3": lambda: random_weights(3, 16, 24, biases=False, norms=True, head=True),
+    # gains less 1; embeddings that are of the size of a block's output once they are multiplied
+    "gemma": lambda: random_weights(4, 16, 24, biases=False, norms=False, head=True, gain=0, embed=0.3),
 }
 
 
@@ -106,6 +110,14 @@ def config(model_type, architecture, **more):
 
 def llama(**more):
     return config("llama", "LlamaForCausalLM", **more)
+
+
+def gemma(**more):
+    """Tied unless it says otherwise."""
+    c = config("gemma", "GemmaForCausalLM", intermediate_size=24, head_dim=16)
+    del c["tie_word_embeddings"]
+    c.update(more)
+    return c
 
 
 def cases():
@@ -150,6 +162,9 @@ def cases():
         max_window_layers=1, layer_types=["sliding_attention", "full_attention"], rope_theta=1000000.0)
     yield "qwen3", "qwen3", config("qwen3", "Qwen3ForCausalLM", intermediate_size=24, head_dim=16,
                                    rope_parameters={"rope_type": "default", "rope_theta": 1000000.0})
+    yield "gemma", "gemma", gemma(hidden_act="gelu", hidden_activation=None, rope_theta=10000.0)
+    yield "gemma-untied", "gemma", gemma(hidden_act="gelu_pytorch_tanh", tie_word_embeddings=False, rope_parameters={
+        "rope_type": "default", "rope_theta": 10000.0})
 
 
 GPTQ = {"quant_method": "gptq", "bits": 4, "group_size": 16, "sym": False, "desc_act": False, "lm_head": True,
@@ -158,7 +173,7 @@ GPTQ = {"quant_method": "gptq", "bits": 4, "group_size": 16, "sym": False, "desc
 
 def load(weights, settings):
     """A head that is stored though tied is left out: srq ignores it, transformers 5 would use it instead of tying."""
-    if settings["tie_word_embeddings"]:
+    if settings.get("tie_word_embeddings", settings["model_type"] == "gemma"):
         weights = {name: w for name, w in weights.items() if name != "lm_head.weight"}
     with tempfile.TemporaryDirectory() as folder:
         save_file(weights, os.path.join(folder, "model.safetensors"), metadata={"format": "pt"})

@@ -13,12 +13,14 @@ tests_unit_test_model_forward_LDADD = $(unit_ldadd)
 
 unit_tests += tests/unit/test_scale_pairs
 tests_unit_test_scale_pairs_SOURCES = tests/unit/test_scale_pairs.c tests/unit/model_folder.c \
-	tests/unit/model_folder.h tests/unit/test.h
+	tests/unit/model_folder.h tests/unit/routed_family.h tests/unit/test.h
 tests_unit_test_scale_pairs_CFLAGS = $(unit_cflags)
 tests_unit_test_scale_pairs_LDADD = $(unit_ldadd)
 
 reference_models = \
 	tests/reference/models/expected.safetensors \
+	tests/reference/models/gemma-untied.json \
+	tests/reference/models/gemma.json \
 	tests/reference/models/llama-bias.json \
 	tests/reference/models/llama-default.json \
 	tests/reference/models/llama-dynamic.json \
@@ -37,6 +39,7 @@ reference_models = \
 	tests/reference/models/qwen2.json \
 	tests/reference/models/qwen3.json \
 	tests/reference/models/weights-bias.safetensors \
+	tests/reference/models/weights-gemma.safetensors \
 	tests/reference/models/weights-gptq.safetensors \
 	tests/reference/models/weights-plain.safetensors \
 	tests/reference/models/weights-qwen3.safetensors

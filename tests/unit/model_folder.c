@@ -34,6 +34,8 @@ const char *reference_weights(const char *model)
 {
     if (strcmp(model, "qwen3") == 0)
         return "qwen3";
+    if (strncmp(model, "gemma", 5) == 0)
+        return "gemma";
     if (strcmp(model, "llama-gptq") == 0)
         return "gptq";
     return strncmp(model, "qwen2", 5) == 0 || strcmp(model, "llama-bias") == 0 ? "bias" : "plain";

@@ -11,7 +11,7 @@
 const char *reference_path(const char *name);
 /* CASE.json, parsed. The caller releases it. */
 json_t *reference_config(const char *model);
-/* The weights-NAME.safetensors that CASE.json goes with: "plain", "bias", "qwen3" or "gptq". */
+/* The weights-NAME.safetensors that CASE.json goes with: "plain", "bias", "qwen3", "gemma" or "gptq". */
 const char *reference_weights(const char *model);
 
 /* A fresh folder with this config.json (NULL: none) and a link to weights-NAME.safetensors (NULL: none). Removed with

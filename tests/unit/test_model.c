@@ -79,6 +79,27 @@ static void stored_head_of_a_tied_model_is_not_a_layer(void **state)
     folder_remove(folder);
 }
 
+/* Of gemma, where the configuration does not say. */
+static void families_differ_in_what_silence_about_the_head_means(void **state)
+{
+    static const char *const models[] = { "gemma", "qwen3" };
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        json_t *config = reference_config(models[i]);
+        struct srq_model *m;
+        char *folder;
+
+        json_object_del(config, "tie_word_embeddings");
+        folder = folder_create(config, reference_weights(models[i]));
+        open_ok(folder, &m);
+        assert_int_equal(srq_model_info(m)->tied_head, i == 0);
+        srq_model_close(m);
+        json_decref(config);
+        folder_remove(folder);
+    }
+}
+
 static void absent_head_of_an_untied_model_is_the_embedding(void **state)
 {
     json_t *config = reference_config("qwen2");
@@ -101,7 +122,8 @@ static void biases_follow_the_family(void **state)
     static const struct {
         const char *model;
         int biased; /* of the seven linears */
-    } rows[] = { { "llama-default", 0 }, { "llama-bias", 7 }, { "qwen2", 3 }, { "qwen3", 0 }, { "mistral", 0 } };
+    } rows[] = { { "llama-default", 0 }, { "llama-bias", 7 }, { "qwen2", 3 },
+                 { "qwen3", 0 },         { "mistral", 0 },    { "gemma", 0 } };
 
     (void)state;
     for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
@@ -247,8 +269,9 @@ static const struct bad_config {
 } bad_configs[] = {
     { "llama-default", "model_type", NULL, -SRQ_EFORMAT, "model_type: is missing" },
     { "llama-default", "model_type", "\"gpt9\"", -SRQ_EUNSUPPORTED,
-      "model_type \"gpt9\" is not a family that srq knows (llama, mistral, qwen2, qwen3, UNet2DModel, "
+      "model_type \"gpt9\" is not a family that srq knows (llama, mistral, qwen2, qwen3, gemma, UNet2DModel, "
       "UNet2DConditionModel)" },
+    { "gemma", "model_type", "\"gemma2\"", -SRQ_EUNSUPPORTED, "model_type \"gemma2\" is not a family" },
     { "llama-default", "model_type", "7", -SRQ_EFORMAT, "model_type: 7 where a string is due" },
     { "llama-default", "auto_map", "{\"AutoModel\":\"x.Y\"}", -SRQ_EUNSUPPORTED, "auto_map" },
     { "llama-default", "architectures", "\"LlamaForCausalLM\"", -SRQ_EFORMAT, "architectures" },
@@ -319,7 +342,12 @@ static const struct bad_config {
       "layer 1 slides, but there is no sliding_window" },
     { "qwen2-window", "max_window_layers", "-1", -SRQ_EFORMAT, "max_window_layers: -1" },
     { "qwen2", "use_sliding_window", "\"no\"", -SRQ_EFORMAT, "use_sliding_window: \"no\"" },
-    { "qwen3", "head_dim", NULL, -SRQ_EFORMAT, "config.json makes it [512, 32]" }, /* the family's 128 */
+    { "qwen3", "head_dim", NULL, -SRQ_EFORMAT, "config.json makes it [512, 32]" },  /* the family's 128 */
+    { "gemma", "head_dim", NULL, -SRQ_EFORMAT, "config.json makes it [1024, 32]" }, /* the family's 256 */
+    { "gemma", "hidden_act", "\"silu\"", -SRQ_EFORMAT, "hidden_act: \"silu\", but gemma has gelu_pytorch_tanh" },
+    { "gemma", "hidden_activation", "\"gelu\"", -SRQ_EFORMAT,
+      "hidden_activation: \"gelu\", but gemma has gelu_pytorch_tanh" },
+    { "gemma", "use_bidirectional_attention", "true", -SRQ_EFORMAT, "use_bidirectional_attention: true" },
     { "llama-default", "quantization_config", "{\"quant_method\":\"gptq\",\"bits\":4}", -SRQ_EUNSUPPORTED,
       "is already quantized (quant_method gptq)" },
     { "llama-default", "quantization_config", "{\"bits\":4}", -SRQ_EFORMAT, "quant_method" },
@@ -539,6 +567,7 @@ int main(void)
         cmocka_unit_test(layer_table_is_in_order_of_computation),
         cmocka_unit_test(fused_layers_share_a_tie),
         cmocka_unit_test(stored_head_of_a_tied_model_is_not_a_layer),
+        cmocka_unit_test(families_differ_in_what_silence_about_the_head_means),
         cmocka_unit_test(absent_head_of_an_untied_model_is_the_embedding),
         cmocka_unit_test(biases_follow_the_family),
         cmocka_unit_test(info_counts_every_tensor),

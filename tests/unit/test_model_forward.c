@@ -304,6 +304,12 @@ static void gradients_of_a_qwen3_block_agree(void **state)
     gradients_agree("qwen3", 0);
 }
 
+static void gradients_of_a_gemma_block_agree(void **state)
+{
+    (void)state;
+    gradients_agree("gemma", 1);
+}
+
 /* ---- the ends ---------------------------------------------------------------------------------------------------- */
 
 static void ids_outside_the_vocabulary_are_refused(void **state)
@@ -318,6 +324,30 @@ static void ids_outside_the_vocabulary_are_refused(void **state)
     assert_ok(srq_model_open(folder, true, &m, &err), &err);
     assert_refused(srq_model_embed(m, ids[0], 3, x, SRQ_F32, &err), -SRQ_EINVAL, &err, "token id 64 at 2");
     assert_refused(srq_model_embed(m, ids[1], 3, x, SRQ_F32, &err), -SRQ_EINVAL, &err, "token id -1 at 1");
+    srq_model_close(m);
+    folder_remove(folder);
+}
+
+/* Of gemma, by sqrt(32): 5.65685425 in F32, 5.65625 in BF16, where the product is rounded again. */
+static void embeddings_are_multiplied_in_the_type_of_the_states(void **state)
+{
+    char *folder = folder_of("gemma");
+    struct srq_error err = { 0 };
+    struct srq_tensor table;
+    struct srq_model *m;
+    float wide[32], x[32];
+    uint16_t half[32];
+
+    (void)state;
+    assert_ok(srq_model_open(folder, true, &m, &err), &err);
+    assert_true(srq_tensors_get(srq_model_tensors(m), "model.embed_tokens.weight", &table));
+    assert_ok(srq_convert((const uint16_t *)table.data + 9 * 32, table.dtype, wide, SRQ_F32, 32), &err);
+    assert_ok(srq_model_embed(m, &(int32_t){ 9 }, 1, x, SRQ_F32, &err), &err);
+    assert_ok(srq_model_embed(m, &(int32_t){ 9 }, 1, half, SRQ_BF16, &err), &err);
+    for (int i = 0; i < 32; i++) {
+        assert_true(x[i] == wide[i] * 5.65685425f);
+        assert_int_equal(half[i], srq_f32_to_bf16(wide[i] * 5.65625f));
+    }
     srq_model_close(m);
     folder_remove(folder);
 }
@@ -449,11 +479,15 @@ int main(void)
         LOGITS("qwen2-window"),
         LOGITS("qwen2-types"),
         LOGITS("qwen3"),
+        LOGITS("gemma"),
+        LOGITS("gemma-untied"),
         cmocka_unit_test(logits_of_bf16_blocks_are_near),
         cmocka_unit_test(dtype_of_storage_does_not_matter),
         cmocka_unit_test(sequences_of_a_batch_do_not_see_each_other),
         cmocka_unit_test(gradients_of_a_llama_block_agree),
         cmocka_unit_test(gradients_of_a_qwen3_block_agree),
+        cmocka_unit_test(gradients_of_a_gemma_block_agree),
+        cmocka_unit_test(embeddings_are_multiplied_in_the_type_of_the_states),
         cmocka_unit_test(ids_outside_the_vocabulary_are_refused),
         cmocka_unit_test(long_inputs_of_the_head_go_in_parts),
         cmocka_unit_test(logits_follow_the_weight_of_the_head),

@@ -2,6 +2,7 @@
 #include "tests/unit/test.h"
 
 #include "tests/unit/model_folder.h"
+#include "tests/unit/routed_family.h"
 
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
@@ -18,7 +19,8 @@
 #define TOKENS 24
 #define PAIRS 16
 
-static const char *const models[] = { "llama-default", "llama-bias", "llama-tied", "mistral", "qwen2", "qwen3" };
+static const char *const models[] = { "llama-default", "llama-bias", "llama-tied", "mistral",
+                                      "qwen2",         "qwen3",      "gemma",      "gemma-untied" };
 
 struct fixture {
     char *folder;
@@ -27,16 +29,21 @@ struct fixture {
     int32_t tokens[TOKENS];
 };
 
-static void open_model(struct fixture *f, const char *name)
+static void open_folder(struct fixture *f, char *folder)
 {
     struct srq_error err = { 0 };
 
     memset(f, 0, sizeof(*f));
-    f->folder = folder_of(name);
+    f->folder = folder;
     assert_ok(srq_model_open(f->folder, false, &f->model, &err), &err);
     assert_true(srq_model_pair_count(f->model) <= PAIRS);
     for (int i = 0; i < TOKENS; i++)
         f->tokens[i] = (int32_t)srq_rng_below(3, 0, (uint64_t)i, (uint32_t)srq_model_info(f->model)->vocab);
+}
+
+static void open_model(struct fixture *f, const char *name)
+{
+    open_folder(f, folder_of(name));
 }
 
 static void close_model(struct fixture *f)
@@ -128,7 +135,7 @@ static void test_no_pairs_when_quantized(void **state)
     close_model(&f);
 }
 
-/* Test 7. */
+/* Spec teq 14.7. */
 static void test_between_refused(void **state)
 {
     struct srq_error err = { 0 };
@@ -143,8 +150,8 @@ static void test_between_refused(void **state)
 
 /* ---- exactness --------------------------------------------------------------------------------------------------- */
 
-/* Test 2: each kind of pair alone, then all of them; grouped queries, biases, norms of q and k, tied and untied
- * heads. */
+/* Spec teq 14.2: each kind of pair alone, then all of them; grouped queries, biases, norms of q and k, norms that store
+ * their gains less 1, tied and untied heads. */
 static void test_logits_unchanged(void **state)
 {
     (void)state;
@@ -229,6 +236,41 @@ static void test_norm_rounding(void **state)
     close_model(&f);
 }
 
+/* Of gemma, whose tensors hold the gain less 1: what is stored is in their dtype, the block adds 1 to that, and alpha'
+ * is what this leaves. */
+static void test_norm_stored_less_one(void **state)
+{
+    static const char name[] = "model.layers.0.input_layernorm.weight";
+    struct srq_error err = { 0 };
+    struct srq_tensor before, after;
+    struct srq_block *b;
+    struct fixture f;
+    const float *scale;
+    void *owned;
+
+    (void)state;
+    open_model(&f, "gemma");
+    assert_true(srq_tensors_get(srq_model_tensors(f.model), name, &before));
+    draw(&f, 0, false);
+    fold(&f);
+    scale = srq_model_folded_scale(f.model, 0);
+    assert_ok(srq_model_tensor(f.model, name, &after, &owned, &err), &err);
+    assert_int_equal(after.dtype, SRQ_BF16);
+    assert_ok(srq_block_create(f.model, SRQ_F32, &b, &err), &err);
+    assert_ok(srq_block_load(b, 0, &err), &err);
+    for (int j = 0; j < 32; j++) {
+        float gain = 1 + srq_bf16_to_f32(((const uint16_t *)before.data)[j]);
+        float folded = 1 + srq_bf16_to_f32(((const uint16_t *)after.data)[j]);
+
+        assert_true(srq_block_vector(b, 0)->value[j] == folded);
+        assert_true(fabsf(folded * scale[j] - gain) <= 1e-6f * gain);
+        assert_true(fabsf(folded - gain / f.alpha[0][j]) <= 0.004f * fabsf(folded - 1) + 1e-6f);
+    }
+    srq_free(owned);
+    srq_block_free(b);
+    close_model(&f);
+}
+
 /* ---- codes ------------------------------------------------------------------------------------------------------- */
 
 static void codes_of(struct fixture *f, int layer, const char *scheme, struct srq_codes *out)
@@ -265,7 +307,27 @@ static void assert_codes(struct fixture *f, int pair, int layer, bool scales_equ
     }
 }
 
-/* Test 4: one power of two for a whole row's inputs scales its steps and nothing else. */
+/* Spec teq 14.1: scales of one leave codes and steps of every layer as they are. */
+static void test_scales_of_one(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
+        struct fixture f;
+
+        open_model(&f, models[i]);
+        for (int p = 0; p < srq_model_pair_count(f.model); p++) {
+            draw(&f, p, false);
+            for (int64_t j = 0; j < srq_model_pair(f.model, p)->channels; j++)
+                f.alpha[p][j] = 1;
+        }
+        for (int l = 0; l < srq_model_layer_count(f.model); l++)
+            assert_codes(&f, -1, l, true);
+        assert_true(error_of(&f) == 0);
+        close_model(&f);
+    }
+}
+
+/* Spec teq 14.4: one power of two for a whole row's inputs scales its steps and nothing else. */
 static void test_common_factor(void **state)
 {
     struct fixture f;
@@ -286,7 +348,7 @@ static void test_common_factor(void **state)
     close_model(&f);
 }
 
-/* Test 5: powers of two change the steps of a producer's rows, not their codes. */
+/* Spec teq 14.5: powers of two change the steps of a producer's rows, not their codes. */
 static void test_producer_codes(void **state)
 {
     struct fixture f;
@@ -304,8 +366,25 @@ static void test_producer_codes(void **state)
 
 /* ---- exports ----------------------------------------------------------------------------------------------------- */
 
-/* Test 8: readers that are not quantized are scaled as well, so the exported weights compute what the stored ones
- * did. */
+/* The exported weight of a layer is the folded one, in the layer's dtype. */
+static void assert_folded_in(const struct fixture *f, const struct srq_model *exported, int layer)
+{
+    const struct srq_layer_info *l = srq_model_layer(f->model, layer);
+    size_t bytes = (size_t)(l->out * l->in) * srq_dtype_size(l->dtype);
+    uint8_t *narrow = malloc(bytes);
+    struct srq_error err = { 0 };
+    struct srq_tensor a, b;
+
+    assert_ok(srq_model_weight(f->model, layer, &a, &err), &err);
+    assert_ok(srq_model_weight(exported, layer, &b, &err), &err);
+    assert_int_equal(b.dtype, l->dtype);
+    assert_ok(srq_convert(a.data, a.dtype, narrow, l->dtype, l->out * l->in), &err);
+    assert_memory_equal(narrow, b.data, bytes);
+    free(narrow);
+}
+
+/* Spec teq 14.8: readers that are not quantized are scaled as well, so the exported weights compute what the stored
+ * ones did. */
 static void test_unquantized_export(void **state)
 {
     (void)state;
@@ -313,7 +392,6 @@ static void test_unquantized_export(void **state)
         struct srq_scheme schemes[32];
         struct srq_error err = { 0 };
         struct srq_export_request r = { .format = srq_format_find("fake", &err), .schemes = schemes };
-        struct srq_tensor w;
         struct fixture f, g;
         char dir[] = "/tmp/srq-test-pairs-XXXXXX", out[64];
 
@@ -329,28 +407,76 @@ static void test_unquantized_export(void **state)
         assert_ok(srq_export_build(f.model, &r, out, &err), &err);
         memset(&g, 0, sizeof(g));
         assert_ok(srq_model_open(out, true, &g.model, &err), &err);
-        memcpy(g.tokens, f.tokens, sizeof(g.tokens));
-        assert_true(srq_tensors_get(srq_model_tensors(g.model), "model.layers.0.mlp.up_proj.weight", &w));
-        assert_int_equal(w.dtype, srq_model_layer(f.model, 5)->dtype);
-        for (int32_t t = 0; t < 2; t++) { /* the written weights are the folded ones */
-            int layer = t == 0 ? 2 : 5;
-            struct srq_tensor a, b;
-            float *wide;
-            int64_t n;
-
-            assert_ok(srq_model_weight(f.model, layer, &a, &err), &err);
-            assert_ok(srq_model_weight(g.model, layer, &b, &err), &err);
-            n = srq_tensor_count(&a);
-            wide = malloc((size_t)n * sizeof(float));
-            assert_ok(srq_convert(b.data, b.dtype, wide, SRQ_F32, n), &err);
-            assert_memory_equal(a.data, wide, (size_t)n * sizeof(float));
-            free(wide);
-        }
+        assert_folded_in(&f, g.model, 2);
+        assert_folded_in(&f, g.model, 5);
         assert_true(error_of(&f) <= SRQ_FOLD_TOLERANCE);
         srq_model_close(g.model);
         srq_remove_tree(dir, NULL);
         close_model(&f);
     }
+}
+
+struct rounded {
+    const struct srq_model *model;
+    const struct srq_scheme *schemes;
+    struct srq_codes codes;
+};
+
+static int round_layer(void *ctx, int layer, const struct srq_codes **out, struct srq_error *err)
+{
+    struct rounded *r = ctx;
+    const struct srq_layer_info *l = srq_model_layer(r->model, layer);
+    struct srq_tensor w;
+    int rc;
+
+    srq_codes_fini(&r->codes);
+    if ((rc = srq_codes_alloc(l->out, l->in, &r->schemes[layer], &r->codes, err)) != 0 ||
+        (rc = srq_model_weight(r->model, layer, &w, err)) != 0)
+        return rc;
+    *out = &r->codes;
+    return srq_round_plain(&w, l->name, &r->codes, err);
+}
+
+/* Spec teq 14.8: a router, which is never rounded, has its inputs scaled beside those of the expert's linears: logits
+ * stay, and so it is written where the expert is rounded. Where it is forgotten, logits move. */
+static void test_router(void **state)
+{
+    struct srq_error err = { 0 };
+    struct fixture f, g = { 0 };
+    struct srq_scheme schemes[2 * ROUTED_LINEARS];
+    struct rounded made = { .schemes = schemes };
+    struct srq_export_request r = {
+        .format = srq_format_find("fake", &err), .schemes = schemes, .codes = round_layer, .codes_ctx = &made
+    };
+    char dir[] = "/tmp/srq-test-pairs-XXXXXX", out[64];
+
+    (void)state;
+    srq_family_bring(&careless_family);
+    open_folder(&f, routed_folder());
+    draw(&f, 0, false);
+    fold(&f);
+    assert_true(error_of(&f) > 1e-2);
+    close_model(&f);
+    srq_family_bring(&routed_family);
+    open_folder(&f, routed_folder());
+    for (int p = 0; p < srq_model_pair_count(f.model); p++)
+        draw(&f, p, false);
+    fold(&f);
+    assert_true(error_of(&f) <= SRQ_FOLD_TOLERANCE);
+    for (int l = 0; l < 2 * ROUTED_LINEARS; l++)
+        assert_ok(srq_scheme_parse(l % ROUTED_LINEARS == ROUTER ? "bf16" : "w4g16", &schemes[l], &err), &err);
+    assert_non_null(mkdtemp(dir));
+    snprintf(out, sizeof(out), "%s/out", dir);
+    made.model = f.model;
+    assert_ok(srq_export_build(f.model, &r, out, &err), &err);
+    assert_ok(srq_model_open(out, true, &g.model, &err), &err);
+    assert_folded_in(&f, g.model, ROUTER);
+    assert_folded_in(&f, g.model, ROUTED_LINEARS + ROUTER);
+    srq_codes_fini(&made.codes);
+    srq_model_close(g.model);
+    srq_remove_tree(dir, NULL);
+    close_model(&f);
+    srq_family_bring(NULL);
 }
 
 /* ---- bad scales -------------------------------------------------------------------------------------------------- */
@@ -423,9 +549,12 @@ int main(void)
         cmocka_unit_test(test_logits_unchanged),
         cmocka_unit_test(test_error_is_seen),
         cmocka_unit_test(test_norm_rounding),
+        cmocka_unit_test(test_norm_stored_less_one),
+        cmocka_unit_test(test_scales_of_one),
         cmocka_unit_test(test_common_factor),
         cmocka_unit_test(test_producer_codes),
         cmocka_unit_test(test_unquantized_export),
+        cmocka_unit_test(test_router),
         cmocka_unit_test(test_bad_scales),
         cmocka_unit_test(test_out_of_memory),
     };

@@ -392,6 +392,8 @@ static void gradients_are_those_of_differences_in_every_family(void **state)
         { "llama-tied", "w2g16", SRQ_OBJECTIVE_BLOCK_MSE, false },
         { "qwen3", "w4gt", SRQ_OBJECTIVE_CE, false },
         { "mistral", "mxfp4", SRQ_OBJECTIVE_BLOCK_MSE, false },
+        { "gemma", "w3g8", SRQ_OBJECTIVE_CE, false },
+        { "gemma-untied", "w3g8z", SRQ_OBJECTIVE_BLOCK_MSE, true },
         { "llama-default", "w3g16z", SRQ_OBJECTIVE_CE, true },
         { "qwen2", "w4g8z", SRQ_OBJECTIVE_BLOCK_MSE, true },
     };

@@ -106,6 +106,21 @@ static void plain_swiglu(const int64_t *p, double *const *in, double *out)
         out[i] = in[0][i] / (1 + exp(-in[0][i])) * in[1][i];
 }
 
+static struct srq_var *build_geglu(struct srq_tape *t, const int64_t *p, struct srq_var **in)
+{
+    (void)p;
+    return srq_op_geglu_tanh(t, in[0], in[1]);
+}
+
+static void plain_geglu(const int64_t *p, double *const *in, double *out)
+{
+    for (int64_t i = 0; i < p[0] * p[1]; i++) {
+        double g = in[0][i];
+
+        out[i] = 0.5 * g * (1 + tanh(sqrt(2 / 3.14159265358979324) * (g + 0.044715 * g * g * g))) * in[1][i];
+    }
+}
+
 static struct srq_var *build_add(struct srq_tape *t, const int64_t *p, struct srq_var **in)
 {
     (void)p;
@@ -241,6 +256,7 @@ static void plain_linear(const int64_t *p, double *const *in, double *out)
 static const struct graph norm = { "rmsnorm", 1, same_shape, build_norm, plain_norm };
 static const struct graph rope = { "rope", 1, same_shape, build_rope, plain_rope };
 static const struct graph swiglu = { "swiglu", 2, same_shape, build_swiglu, plain_swiglu };
+static const struct graph geglu = { "geglu", 2, same_shape, build_geglu, plain_geglu };
 static const struct graph add = { "add", 2, same_shape, build_add, plain_add };
 static const struct graph shared = { "shared", 2, same_shape, build_shared, plain_shared };
 static const struct graph attention = { "attention", 3, attention_shape, build_attention, plain_attention };
@@ -521,6 +537,12 @@ static void swiglu_agrees_with_double(void **state)
 {
     (void)state;
     CHECK(&swiglu, { { 6, 33 }, { 1, 1 }, { 300, 70 } });
+}
+
+static void geglu_agrees_with_double(void **state)
+{
+    (void)state;
+    CHECK(&geglu, { { 6, 33 }, { 1, 1 }, { 300, 70 } });
 }
 
 static void add_agrees_with_double(void **state)
@@ -832,6 +854,7 @@ int main(void)
         cmocka_unit_test(head_rmsnorm_agrees_with_double),
         cmocka_unit_test(rope_agrees_with_double),
         cmocka_unit_test(swiglu_agrees_with_double),
+        cmocka_unit_test(geglu_agrees_with_double),
         cmocka_unit_test(add_agrees_with_double),
         cmocka_unit_test(values_with_several_users_get_the_sum_of_gradients),
         cmocka_unit_test(attention_agrees_with_double),

@@ -354,7 +354,7 @@ static void check_gradient(int objective)
     close_bed(&b);
 }
 
-/* Test 3, against differences of the loss. */
+/* Spec teq 14.3, against differences of the loss. */
 static void test_gradient_ce(void **state)
 {
     (void)state;
@@ -373,7 +373,7 @@ static void test_gradient_block_mse(void **state)
     check_gradient(SRQ_OBJECTIVE_BLOCK_MSE);
 }
 
-/* Test 3: nothing is rounded, nothing pulls. */
+/* Spec teq 14.3: nothing is rounded, nothing pulls. */
 static void test_no_gradient_without_rounding(void **state)
 {
     struct bed b;
@@ -503,8 +503,8 @@ static void two_terms(const struct bed *b, const struct surrogate *s, int k, con
     }
 }
 
-/* Test 3: the closed form is what differentiating the folded and rounded model gives, by both ways in which a scale is
- * in it. They cancel for the most part, so what F32 leaves is measured against their size. */
+/* Spec teq 14.3: the closed form is what differentiating the folded and rounded model gives, by both ways in which a
+ * scale is in it. They cancel for the most part, so what F32 leaves is measured against their size. */
 static void check_two_terms(const char *const *schemes, int count)
 {
     enum { COUNT = SAMPLES - 2 };
@@ -576,7 +576,7 @@ static void test_every_layer_is_rounded_under_its_own_scheme(void **state)
 
 /* ---- keeping ----------------------------------------------------------------------------------------------------- */
 
-/* Test 6, its second half: steps that only make it worse leave the scales where they began. */
+/* Spec teq 14.6, its second half: steps that only make it worse leave the scales where they began. */
 static void test_keeps_the_start(void **state)
 {
     struct bed b;
