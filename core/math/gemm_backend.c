@@ -15,6 +15,9 @@ static const struct srq_gemm_engine *const engines[] = {
 #ifdef SRQ_PANEL_KERNELS
     &srq_gemm_amx,      &srq_gemm_avx512_bf16,
 #endif
+#ifdef SRQ_X86_KERNELS
+    &srq_gemm_avx512,   &srq_gemm_avx2,
+#endif
 #ifdef HAVE_DNNL
     &srq_gemm_onednn,
 #endif
@@ -138,23 +141,39 @@ static bool known(const char *name)
     return false;
 }
 
-static bool is_panels(const char *name)
+/* Kernels of our own, the fastest first. Plain panels are for whoever asks for them. */
+static const char *const own_bf16[] = { "amx", "avx512_bf16", "panels", NULL };
+static const char *const own_f32[] = { "avx512", "avx2", NULL };
+
+/* The one of these that was asked for. */
+static const struct srq_gemm_engine *find_named(const char *const *names, const char *backend)
 {
-    return strcmp(name, "amx") == 0 || strcmp(name, "avx512_bf16") == 0 || strcmp(name, "panels") == 0;
+    for (int i = 0; names[i] != NULL; i++)
+        if (strcmp(names[i], backend) == 0)
+            return find_usable(backend, false);
+    return NULL;
 }
 
-/* The one asked for, else the first that runs here. */
-static const struct srq_gemm_engine *find_panels(const char *backend, bool automatic)
+/* The first of these that runs here. */
+static const struct srq_gemm_engine *find_first(const char *const *names)
 {
-    const struct srq_gemm_engine *e;
+    const struct srq_gemm_engine *e = NULL;
 
-    if (!automatic)
-        return is_panels(backend) ? find_usable(backend, false) : NULL;
-    e = find_usable("amx", true);
-    return e != NULL ? e : find_usable("avx512_bf16", true);
+    for (int i = 0; e == NULL && names[i] != NULL; i++)
+        if (strcmp(names[i], "panels") != 0)
+            e = find_usable(names[i], true);
+    return e;
 }
 
-/* "amx, avx512_bf16, onednn, openblas, plain": those of this build. */
+/* Who computes what, of those of our own: what was asked for computes its dtype, and the other one is free. */
+static void find_own(const char *backend, bool automatic, const struct srq_gemm_engine **bf16,
+                     const struct srq_gemm_engine **f32)
+{
+    *bf16 = automatic ? find_first(own_bf16) : find_named(own_bf16, backend);
+    *f32 = automatic || *bf16 != NULL ? find_first(own_f32) : find_named(own_f32, backend);
+}
+
+/* "amx, avx512_bf16, avx512, avx2, onednn, openblas, plain": those of this build. */
 static const char *choices(char *out, size_t cap)
 {
     size_t used = 0;
@@ -166,7 +185,7 @@ static const char *choices(char *out, size_t cap)
 
 int srq_gemm_start(const char *backend, struct srq_error *err)
 {
-    const struct srq_gemm_engine *plain, *panels, *blas = NULL, *dnnl = NULL;
+    const struct srq_gemm_engine *plain, *panels, *f32, *blas = NULL, *dnnl = NULL;
     struct srq_error why = { 0 };
     char list[128];
     bool automatic;
@@ -183,15 +202,15 @@ int srq_gemm_start(const char *backend, struct srq_error *err)
         return srq_fail_field(err, -(why.code != 0 ? why.code : SRQ_ENUMERIC), "gemm", "GEMM backend plain: %s",
                               why.text);
     plain = &srq_gemm_plain;
-    panels = find_panels(backend, automatic);
-    if (automatic || panels != NULL || strcmp(backend, "openblas") == 0)
+    find_own(backend, automatic, &panels, &f32);
+    if ((f32 == NULL && (automatic || panels != NULL)) || strcmp(backend, "openblas") == 0)
         blas = find_usable("openblas", false);
     if ((automatic && panels == NULL && known("onednn")) || strcmp(backend, "onednn") == 0)
         dnnl = find_usable("onednn", automatic);
-    if (!automatic && panels == NULL && blas == NULL && dnnl == NULL && strcmp(backend, "plain") != 0)
+    if (!automatic && panels == NULL && f32 == NULL && blas == NULL && dnnl == NULL && strcmp(backend, "plain") != 0)
         return srq_fail_field(err, -SRQ_ENUMERIC, "gemm", "GEMM backend %s was asked for and cannot be used here",
                               backend);
-    for_f32 = blas != NULL ? blas : dnnl != NULL ? dnnl : plain;
+    for_f32 = f32 != NULL ? f32 : blas != NULL ? blas : dnnl != NULL ? dnnl : plain;
     for_bf16 = panels != NULL ? panels : dnnl != NULL && dnnl->native(SRQ_BF16) ? dnnl : plain;
     describe();
     return srq_int8_start(NULL, err);

@@ -31,6 +31,9 @@ extern const struct srq_gemm_engine srq_gemm_openblas, srq_gemm_plain, srq_gemm_
 #ifdef SRQ_PANEL_KERNELS
 extern const struct srq_gemm_engine srq_gemm_amx, srq_gemm_avx512_bf16;
 #endif
+#ifdef SRQ_X86_KERNELS
+extern const struct srq_gemm_engine srq_gemm_avx512, srq_gemm_avx2;
+#endif
 #ifdef HAVE_DNNL
 extern const struct srq_gemm_engine srq_gemm_onednn;
 #endif

@@ -1,20 +1,21 @@
-/* Products of BF16 operands by the kernels of panels.h.
+/* Products by the kernels of panels.h.
  *
  * B is laid out in panels, as many at a time as a few megabytes hold, by the whole team. Then C is cut into blocks of a
  * few tiles of rows by the columns of all or some panels, handed to the team one by one; a block's rows of A are copied
- * where a kernel cannot read them as they are. Sums go over k in stretches of STRETCH, in F32, in an order that does
+ * where a kernel cannot read them as they are. Sums go over k in stretches, in F32, in an order that does
  * not depend on the number of threads. */
 #include "core/math/gemm_backend.h"
 #include "core/math/panels.h"
 
 #include "core/base/alloc.h"
 #include "core/math/team.h"
+#include "core/tensor/dtype.h"
 
 #include <pthread.h>
 
-#define TILES 4      /* of rows of a block */
-#define ACROSS 8     /* panels whose sums are kept at a time where k takes several stretches */
-#define STRETCH 2048 /* elements of a panel that are read over and over */
+#define ACROSS 8 /* panels whose sums are kept at a time where k takes several stretches */
+#define STEP 4   /* bytes of a column */
+#define LINE 64
 #define PAGE 4096
 #define PANELS_BYTES ((int64_t)8 << 20) /* of B at a time, one panel at least */
 #define COPIES_BYTES ((int64_t)1 << 20) /* of A in a thread, one tile at least */
@@ -33,7 +34,8 @@ static _Thread_local bool giving;
 struct work {
     const struct srq_panel_kernel *kernel;
     const struct srq_product *p;
-    int64_t pairs, panels; /* of a panel; of B, at a time */
+    int64_t steps, panels; /* of a panel; of B, at a time */
+    int64_t size;          /* of an element */
     int64_t first;         /* panel of B */
     int64_t rows, down;    /* of a block; blocks one below the other */
     int64_t across;        /* panels of a block */
@@ -46,12 +48,13 @@ struct work {
 /* Rows one page apart would all fall into the same few places of the first cache. */
 static bool reads_as_it_is(const struct srq_panel_kernel *k, const struct srq_product *p)
 {
-    return !p->a.trans && p->k % k->k_step == 0 && p->m % k->row_step == 0 && p->a.ld * 2 % 1024 != 0;
+    return !p->a.trans && p->k % k->k_step == 0 && p->m % k->row_step == 0 &&
+           p->a.ld * (int64_t)srq_dtype_size(k->dtype) % 1024 != 0;
 }
 
 static size_t panel_bytes(const struct work *w)
 {
-    return (size_t)(w->pairs * 2 * SRQ_PANEL_COLS) * sizeof(uint16_t);
+    return (size_t)(w->steps * SRQ_PANEL_COLS) * STEP;
 }
 
 /* How many panels there are at a time, and how many a block has. A taker gets whole rows: all panels at once. */
@@ -61,19 +64,19 @@ static void plan_panels(struct work *w)
     const int64_t fit = PANELS_BYTES / (int64_t)panel_bytes(w) > 0 ? PANELS_BYTES / (int64_t)panel_bytes(w) : 1;
 
     w->panels = w->p->taker != NULL || all < fit ? all : fit;
-    w->kept = w->p->taker != NULL ? all : 2 * w->pairs > STRETCH ? ACROSS : 1;
+    w->kept = w->p->taker != NULL ? all : w->steps > w->kernel->stretch ? ACROSS : 1;
     w->ld = w->kept * SRQ_PANEL_COLS;
 }
 
 static void plan_rows(struct work *w)
 {
     const struct srq_panel_kernel *k = w->kernel;
-    const int64_t wide = srq_round_up(2 * w->pairs, 32), m = w->p->m;
+    const int64_t wide = srq_round_up(w->steps * STEP, LINE), m = w->p->m;
 
     w->copies = !reads_as_it_is(k, w->p);
-    w->lda = wide + (wide * 2 % 1024 == 0 ? 32 : 0);
-    w->rows = (int64_t)TILES * k->rows;
-    while (w->rows > k->rows && ((w->copies && w->rows * w->lda * 2 > COPIES_BYTES) ||
+    w->lda = (wide + (wide % 1024 == 0 ? LINE : 0)) / w->size;
+    w->rows = (int64_t)k->tiles * k->rows;
+    while (w->rows > k->rows && ((w->copies && w->rows * w->lda * w->size > COPIES_BYTES) ||
                                  (m + w->rows - 1) / w->rows * w->panels < 8 * srq_team_size()))
         w->rows -= k->rows;
     w->down = (m + w->rows - 1) / w->rows;
@@ -87,10 +90,11 @@ static void plan_rows(struct work *w)
 static void plan(struct work *w, const struct srq_panel_kernel *k, const struct srq_product *p)
 {
     *w = (struct work){ .kernel = k, .p = p };
-    w->pairs = srq_round_up(p->k, k->k_step) / 2;
+    w->size = (int64_t)srq_dtype_size(k->dtype);
+    w->steps = srq_round_up(p->k, k->k_step) / srq_step_elements(k->dtype);
     plan_panels(w);
     plan_rows(w);
-    w->sums_at = w->copies ? (size_t)srq_round_up(w->rows * w->lda * 2, PAGE) : 0;
+    w->sums_at = w->copies ? (size_t)srq_round_up(w->rows * w->lda * w->size, PAGE) : 0;
     w->room = w->sums_at + (size_t)srq_round_up(w->rows * w->ld * (int64_t)sizeof(float), PAGE);
 }
 
@@ -111,9 +115,9 @@ static bool hold_all(const struct work *w)
 
 /* ---- B ---- */
 
-static uint16_t *panel(const struct work *w, int64_t i)
+static char *panel(const struct work *w, int64_t i)
 {
-    return (uint16_t *)(void *)(panels.data + panel_bytes(w) * (size_t)i);
+    return panels.data + panel_bytes(w) * (size_t)i;
 }
 
 static void pack_item(void *ctx, int64_t item, int thread)
@@ -123,7 +127,7 @@ static void pack_item(void *ctx, int64_t item, int thread)
     const struct srq_panel_source s = { b->data, b->ld, !b->trans };
 
     (void)thread;
-    w->kernel->pack_panel(&s, (w->first + item) * SRQ_PANEL_COLS, w->p->n, w->p->k, w->pairs, panel(w, item));
+    w->kernel->pack_panel(&s, (w->first + item) * SRQ_PANEL_COLS, w->p->n, w->p->k, w->steps, panel(w, item));
 }
 
 /* ---- C ---- */
@@ -131,7 +135,7 @@ static void pack_item(void *ctx, int64_t item, int thread)
 struct block {
     const struct work *w;
     int64_t row, rows; /* of C; rows of it */
-    const uint16_t *a;
+    const char *a;
     int64_t lda;
     float *sums;
 };
@@ -140,16 +144,17 @@ struct block {
 static void add_up(const struct block *b, int64_t first, int64_t count)
 {
     const struct srq_panel_kernel *kernel = b->w->kernel;
-    const int64_t padded = srq_round_up(b->rows, kernel->row_step);
+    const int64_t stretch = kernel->stretch, padded = srq_round_up(b->rows, kernel->row_step);
 
-    for (int64_t at = 0; at < b->w->pairs; at += STRETCH / 2) {
-        int64_t pairs = b->w->pairs - at < STRETCH / 2 ? b->w->pairs - at : STRETCH / 2;
+    for (int64_t at = 0; at < b->w->steps; at += stretch) {
+        int64_t steps = b->w->steps - at < stretch ? b->w->steps - at : stretch;
 
         for (int64_t j = 0; j < count; j++) {
-            struct srq_panel_tile t = { pairs,
-                                        b->a + 2 * at,
+            const char *a = b->a + at * STEP;
+            struct srq_panel_tile t = { steps,
+                                        a,
                                         b->lda,
-                                        panel(b->w, first + j) + at * 2 * SRQ_PANEL_COLS,
+                                        panel(b->w, first + j) + at * STEP * SRQ_PANEL_COLS,
                                         b->sums + j * SRQ_PANEL_COLS,
                                         b->w->ld,
                                         at > 0 };
@@ -158,7 +163,7 @@ static void add_up(const struct block *b, int64_t first, int64_t count)
                 int64_t n = padded - i < kernel->rows ? padded - i : kernel->rows;
 
                 kernel->tile(&t, (int)n);
-                t.a += n * t.lda;
+                t.a = a += n * t.lda * b->w->size;
                 t.c += n * t.ldc;
             }
         }
@@ -209,14 +214,13 @@ static void make_block(const struct work *w, int64_t row, int64_t row_end, int64
     struct block b = { .w = w, .row = row, .sums = (float *)(void *)(room + w->sums_at) };
 
     b.rows = row_end - row < w->rows ? row_end - row : w->rows;
-    b.a = (const uint16_t *)p->a.data + b.row * p->a.ld;
+    b.a = (const char *)p->a.data + b.row * p->a.ld * w->size;
     b.lda = p->a.ld;
     if (w->copies) {
         const struct srq_panel_source s = { p->a.data, p->a.ld, p->a.trans };
 
-        w->kernel->pack_rows(&s, b.row, b.rows, srq_round_up(b.rows, w->kernel->row_step), p->k,
-                             (uint16_t *)(void *)room, w->lda);
-        b.a = (const uint16_t *)(const void *)room;
+        w->kernel->pack_rows(&s, b.row, b.rows, srq_round_up(b.rows, w->kernel->row_step), p->k, room, w->lda);
+        b.a = room;
         b.lda = w->lda;
     }
     if (w->kernel->enter != NULL)
@@ -259,7 +263,7 @@ static bool run_with(const struct srq_panel_kernel *k, const struct srq_product 
     struct work w;
     bool ok;
 
-    if (p->a.dtype != SRQ_BF16 || giving)
+    if (p->a.dtype != k->dtype || p->b.dtype != k->dtype || giving)
         return false;
     /* Products inside a parallel region take turns in the one space. */
     pthread_mutex_lock(&lock);
@@ -282,7 +286,7 @@ static void rehearse_with(const struct srq_panel_kernel *k, const struct srq_pro
 {
     struct work w;
 
-    if (p->a.dtype != SRQ_BF16)
+    if (p->a.dtype != k->dtype)
         return;
     pthread_mutex_lock(&lock);
     plan(&w, k, p);
@@ -315,13 +319,12 @@ static void stop(void)
     started = 0;
 }
 
-static bool native(enum srq_dtype dtype)
-{
-    return dtype == SRQ_BF16;
-}
-
 /* One engine for each kernel. */
 #define ENGINE(engine, kernel, called)                         \
+    static bool native_##kernel(enum srq_dtype dtype)          \
+    {                                                          \
+        return dtype == kernel.dtype;                          \
+    }                                                          \
     static int start_##kernel(struct srq_error *err)           \
     {                                                          \
         return start_with(&kernel, err);                       \
@@ -342,7 +345,7 @@ static bool native(enum srq_dtype dtype)
         .name = called,                                        \
         .start = start_##kernel,                               \
         .stop = stop,                                          \
-        .native = native,                                      \
+        .native = native_##kernel,                             \
         .run = run_##kernel,                                   \
         .takers = true,                                        \
         .rehearse = rehearse_##kernel,                         \
@@ -354,4 +357,8 @@ ENGINE(srq_gemm_panels, srq_panels_plain, "panels");
 #ifdef SRQ_PANEL_KERNELS
 ENGINE(srq_gemm_amx, srq_panels_amx, "amx");
 ENGINE(srq_gemm_avx512_bf16, srq_panels_avx512, "avx512_bf16");
+#endif
+#ifdef SRQ_X86_KERNELS
+ENGINE(srq_gemm_avx512, srq_panels_f32_avx512, "avx512");
+ENGINE(srq_gemm_avx2, srq_panels_f32_avx2, "avx2");
 #endif

@@ -1,7 +1,7 @@
-/* BF16 products by srq's own kernels. B lies in panels: strips of SRQ_PANEL_COLS columns, [pairs][SRQ_PANEL_COLS][2], a
- * pair being two elements of a column that follow each other, those beyond the end 0. A lies in rows, whose elements
- * follow each other. A kernel gets a few rows of A and one panel; everything else is done around it (gemm_panels.c).
- */
+/* Products by srq's own kernels, of F32 or BF16 operands. B lies in panels: strips of SRQ_PANEL_COLS columns,
+ * [steps][SRQ_PANEL_COLS]. A step is four bytes of every column: one F32 element, or two BF16 elements of a column that
+ * follow each other; those beyond the end are 0. A lies in rows, whose elements follow each other. A kernel gets a few
+ * rows of A and one panel; everything else is done around it (gemm_panels.c). */
 #ifndef SRQ_MATH_PANELS_H
 #define SRQ_MATH_PANELS_H
 
@@ -14,12 +14,19 @@ static inline int64_t srq_round_up(int64_t n, int64_t to)
     return (n + to - 1) / to * to;
 }
 
-/* c[r][j] (row stride ldc) = sum over i < 2 * pairs of a[r*lda + i] b[i/2][j][i%2]; `add`: to what c holds. */
+/* Elements of a step. */
+static inline int srq_step_elements(enum srq_dtype dtype)
+{
+    return dtype == SRQ_F32 ? 1 : 2;
+}
+
+/* c[r][j] (row stride ldc) = sum over i of a[r*lda + i] times element i of column j of the panel; `add`: to what c
+ * holds. */
 struct srq_panel_tile {
-    int64_t pairs;
-    const uint16_t *a;
-    int64_t lda;
-    const uint16_t *b;
+    int64_t steps;
+    const void *a;
+    int64_t lda; /* elements */
+    const void *b;
     float *c;
     int64_t ldc;
     bool add;
@@ -27,18 +34,18 @@ struct srq_panel_tile {
 
 /* A copy of a matrix for a kernel; what lies beyond its end is 0. */
 struct srq_panel_source {
-    const uint16_t *data;
+    const void *data;
     int64_t ld;
     bool across; /* element (r, i) of what is made is at data[i*ld + r], else at data[r*ld + i] */
 };
 
-/* Panel of columns [col, col + SRQ_PANEL_COLS) of n, its k elements padded to `pairs`: column j of it are the elements
+/* Panel of columns [col, col + SRQ_PANEL_COLS) of n, its k elements padded to `steps`: column j of it are the elements
  * (j, 0 … k) of the source. */
-typedef void (*srq_pack_panel)(const struct srq_panel_source *s, int64_t col, int64_t n, int64_t k, int64_t pairs,
-                               uint16_t *to);
+typedef void (*srq_pack_panel)(const struct srq_panel_source *s, int64_t col, int64_t n, int64_t k, int64_t steps,
+                               void *to);
 /* Rows [row, row + rows) of m, `padded` of them made, each of k elements, padded to a row stride of `ld`. */
 typedef void (*srq_pack_rows)(const struct srq_panel_source *s, int64_t row, int64_t rows, int64_t padded, int64_t k,
-                              uint16_t *to, int64_t ld);
+                              void *to, int64_t ld);
 
 /* Rows of at most SRQ_PANEL_COLS sums, on their way to C: c[r][j] = alpha * sums[r][j] (+ c[r][j]). */
 struct srq_panel_out {
@@ -53,9 +60,12 @@ struct srq_panel_out {
 
 struct srq_panel_kernel {
     const char *name;
-    int rows;     /* of a full tile */
-    int row_step; /* rows of a call are a multiple of it: those beyond the end are read, and written to c */
-    int k_step;   /* so is k: a multiple of 2 */
+    enum srq_dtype dtype; /* of the operands */
+    int rows;             /* of a full tile */
+    int row_step;         /* rows of a call are a multiple of it: those beyond the end are read, and written to c */
+    int k_step;           /* so is k: a multiple of a step's elements */
+    int tiles;            /* of rows that are multiplied by a panel while it is near */
+    int stretch;          /* steps of a panel at a time */
     /* Whether processor and system let it run here. */
     bool (*usable)(void);
     /* Around the calls of one thread; NULL: nothing has to be done. */
@@ -63,7 +73,7 @@ struct srq_panel_kernel {
     void (*leave)(void);
     void (*tile)(const struct srq_panel_tile *t, int rows);
     srq_pack_panel pack_panel;
-    srq_pack_rows pack_rows; /* to a row stride that is a multiple of 32 */
+    srq_pack_rows pack_rows; /* to a row stride that is a multiple of 64 bytes */
     void (*store)(const struct srq_panel_out *o);
 };
 
@@ -74,16 +84,18 @@ const struct srq_panel_kernel *srq_panels(void);
 extern const struct srq_panel_kernel srq_panels_amx, srq_panels_avx512;
 
 void srq_panel_store_avx512(const struct srq_panel_out *o);
-void srq_pack_panel_avx512(const struct srq_panel_source *s, int64_t col, int64_t n, int64_t k, int64_t pairs,
-                           uint16_t *to);
+void srq_pack_panel_avx512(const struct srq_panel_source *s, int64_t col, int64_t n, int64_t k, int64_t steps,
+                           void *to);
 void srq_pack_rows_avx512(const struct srq_panel_source *s, int64_t row, int64_t rows, int64_t padded, int64_t k,
-                          uint16_t *to, int64_t ld);
+                          void *to, int64_t ld);
+#endif
+#ifdef SRQ_X86_KERNELS
+extern const struct srq_panel_kernel srq_panels_f32_avx512, srq_panels_f32_avx2;
 #endif
 /* The same in plain C, on any processor. */
 extern const struct srq_panel_kernel srq_panels_plain;
-void srq_pack_panel_plain(const struct srq_panel_source *s, int64_t col, int64_t n, int64_t k, int64_t pairs,
-                          uint16_t *to);
+void srq_pack_panel_plain(const struct srq_panel_source *s, int64_t col, int64_t n, int64_t k, int64_t steps, void *to);
 void srq_pack_rows_plain(const struct srq_panel_source *s, int64_t row, int64_t rows, int64_t padded, int64_t k,
-                         uint16_t *to, int64_t ld);
+                         void *to, int64_t ld);
 
 #endif

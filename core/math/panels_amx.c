@@ -65,7 +65,7 @@ static void tile(const struct srq_panel_tile *t, int rows)
     const uint16_t *a = t->a, *b = t->b;
 
     take_sums(t, both);
-    for (int64_t p = 0; p < t->pairs; p += HALF, a += 2 * HALF, b += (int64_t)HALF * 2 * SRQ_PANEL_COLS) {
+    for (int64_t p = 0; p < t->steps; p += HALF, a += 2 * HALF, b += (int64_t)HALF * 2 * SRQ_PANEL_COLS) {
         _tile_loadd(4, a, a_step);
         _tile_loadd(6, b, 4 * SRQ_PANEL_COLS);
         _tile_loadd(7, b + 2 * HALF, 4 * SRQ_PANEL_COLS);
@@ -106,9 +106,12 @@ static bool usable(void)
 
 const struct srq_panel_kernel srq_panels_amx = {
     .name = "amx",
+    .dtype = SRQ_BF16,
     .rows = 2 * HALF,
     .row_step = HALF,
     .k_step = 2 * HALF,
+    .tiles = 4,
+    .stretch = 1024,
     .usable = usable,
     .enter = enter,
     .leave = leave,

@@ -23,27 +23,27 @@ INLINE const uint16_t *row_at(const uint16_t *const *thirds, int64_t lda, int r)
 
 INLINE void add_rows(const struct srq_panel_tile *t, const int rows)
 {
-    const uint16_t *thirds[(ROWS + 2) / 3], *b = t->b;
+    const uint16_t *thirds[(ROWS + 2) / 3], *a = t->a, *b = t->b;
     const int64_t lda = t->lda;
     __m512 sum[ROWS][2];
 
 #pragma GCC unroll 5
     for (int i = 0; i < (rows + 2) / 3; i++)
-        thirds[i] = t->a + i * 3 * lda;
+        thirds[i] = a + i * 3 * lda;
 #pragma GCC unroll 14
     for (int r = 0; r < rows; r++) {
         sum[r][0] = t->add ? _mm512_loadu_ps(t->c + r * t->ldc) : _mm512_setzero_ps();
         sum[r][1] = t->add ? _mm512_loadu_ps(t->c + r * t->ldc + 16) : _mm512_setzero_ps();
     }
-    for (int64_t p = 0; p < t->pairs; p++, b += 2 * SRQ_PANEL_COLS) {
+    for (int64_t p = 0; p < t->steps; p++, b += 2 * SRQ_PANEL_COLS) {
         const __m512bh b0 = (__m512bh)_mm512_loadu_si512(b), b1 = (__m512bh)_mm512_loadu_si512(b + 32);
 
 #pragma GCC unroll 14
         for (int r = 0; r < rows; r++) {
-            const __m512bh a = pair(row_at(thirds, lda, r));
+            const __m512bh x = pair(row_at(thirds, lda, r));
 
-            sum[r][0] = _mm512_dpbf16_ps(sum[r][0], a, b0);
-            sum[r][1] = _mm512_dpbf16_ps(sum[r][1], a, b1);
+            sum[r][0] = _mm512_dpbf16_ps(sum[r][0], x, b0);
+            sum[r][1] = _mm512_dpbf16_ps(sum[r][1], x, b1);
         }
 #pragma GCC unroll 5
         for (int i = 0; i < (rows + 2) / 3; i++)
@@ -59,14 +59,15 @@ INLINE void add_rows(const struct srq_panel_tile *t, const int rows)
 static void tile(const struct srq_panel_tile *t, int rows)
 {
     struct srq_panel_tile rest = *t;
+    const uint16_t *a = t->a;
 
     if (rows == ROWS) {
         add_rows(t, ROWS);
         return;
     }
-    for (; rows >= 4; rows -= 4, rest.a += 4 * rest.lda, rest.c += 4 * rest.ldc)
+    for (; rows >= 4; rows -= 4, rest.a = a += 4 * rest.lda, rest.c += 4 * rest.ldc)
         add_rows(&rest, 4);
-    for (; rows > 0; rows--, rest.a += rest.lda, rest.c += rest.ldc)
+    for (; rows > 0; rows--, rest.a = a += rest.lda, rest.c += rest.ldc)
         add_rows(&rest, 1);
 }
 
@@ -181,17 +182,18 @@ INLINE __m512i some(const uint16_t *p, int64_t n)
 INLINE void interleave(const struct srq_panel_source *s, int64_t i, int64_t k, int64_t at, int64_t n, __m512i *lo,
                        __m512i *hi)
 {
+    const uint16_t *data = (const uint16_t *)s->data + at;
     const int64_t ahead = i + AHEAD < k - 1 ? i + AHEAD : 0;
-    const __m512i even = i < k ? some(s->data + i * s->ld + at, n) : _mm512_setzero_si512();
-    const __m512i odd = i + 1 < k ? some(s->data + (i + 1) * s->ld + at, n) : _mm512_setzero_si512();
+    const __m512i even = i < k ? some(data + i * s->ld, n) : _mm512_setzero_si512();
+    const __m512i odd = i + 1 < k ? some(data + (i + 1) * s->ld, n) : _mm512_setzero_si512();
     const __m512i a = _mm512_unpacklo_epi16(even, odd), b = _mm512_unpackhi_epi16(even, odd);
     const __m512i first = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0),
                   last = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
 
     /* Rows lie far apart: no processor sees by itself what comes. */
     if (ahead > 0) {
-        _mm_prefetch((const char *)(s->data + ahead * s->ld + at), _MM_HINT_T0);
-        _mm_prefetch((const char *)(s->data + (ahead + 1) * s->ld + at), _MM_HINT_T0);
+        _mm_prefetch((const char *)(data + ahead * s->ld), _MM_HINT_T0);
+        _mm_prefetch((const char *)(data + (ahead + 1) * s->ld), _MM_HINT_T0);
     }
     *lo = _mm512_permutex2var_epi64(a, first, b);
     *hi = _mm512_permutex2var_epi64(a, last, b);
@@ -200,43 +202,48 @@ INLINE void interleave(const struct srq_panel_source *s, int64_t i, int64_t k, i
 /* 16 rows of 16 pairs each, from element `at` on. */
 INLINE void load_rows(const struct srq_panel_source *s, int64_t row, int64_t rows, int64_t at, int64_t k, __m512i r[16])
 {
+    const uint16_t *data = s->data;
+
 #pragma GCC unroll 16
     for (int i = 0; i < 16; i++)
-        r[i] = i < rows ? some(s->data + (row + i) * s->ld + at, k - at) : _mm512_setzero_si512();
+        r[i] = i < rows ? some(data + (row + i) * s->ld + at, k - at) : _mm512_setzero_si512();
 }
 
-void srq_pack_panel_avx512(const struct srq_panel_source *s, int64_t col, int64_t n, int64_t k, int64_t pairs,
-                           uint16_t *to)
+void srq_pack_panel_avx512(const struct srq_panel_source *s, int64_t col, int64_t n, int64_t k, int64_t steps,
+                           void *panel)
 {
+    uint16_t *to = panel;
     __m512i r[16];
 
     if (s->across) {
-        for (int64_t p = 0; p < pairs; p++) {
+        for (int64_t p = 0; p < steps; p++) {
             interleave(s, 2 * p, k, col, n - col, &r[0], &r[1]);
             _mm512_storeu_si512(to + p * 64, r[0]);
             _mm512_storeu_si512(to + p * 64 + 32, r[1]);
         }
         return;
     }
-    for (int64_t p = 0; p < pairs; p += 16) {
+    for (int64_t p = 0; p < steps; p += 16) {
         for (int half = 0; half < 2; half++) {
             load_rows(s, col + 16 * half, n - col - 16 * half, 2 * p, k, r);
             transpose(r);
-            for (int i = 0; i < 16 && p + i < pairs; i++)
+            for (int i = 0; i < 16 && p + i < steps; i++)
                 _mm512_storeu_si512(to + (p + i) * 64 + 32 * half, r[i]);
         }
     }
 }
 
 void srq_pack_rows_avx512(const struct srq_panel_source *s, int64_t row, int64_t rows, int64_t padded, int64_t k,
-                          uint16_t *to, int64_t ld)
+                          void *copy, int64_t ld)
 {
+    const uint16_t *data = s->data;
+    uint16_t *to = copy;
     __m512i lo[16], hi[16];
 
     for (int64_t r = 0; !s->across && r < padded; r++)
         for (int64_t i = 0; i < ld; i += 32)
             _mm512_storeu_si512(to + r * ld + i,
-                                r < rows ? some(s->data + (row + r) * s->ld + i, k - i) : _mm512_setzero_si512());
+                                r < rows ? some(data + (row + r) * s->ld + i, k - i) : _mm512_setzero_si512());
     for (int64_t r = 0; s->across && r < padded; r += 32) {
         for (int64_t i = 0; i < ld; i += 32) {
             for (int p = 0; p < 16; p++)
@@ -253,9 +260,12 @@ void srq_pack_rows_avx512(const struct srq_panel_source *s, int64_t row, int64_t
 
 const struct srq_panel_kernel srq_panels_avx512 = {
     .name = "avx512_bf16",
+    .dtype = SRQ_BF16,
     .rows = ROWS,
     .row_step = 1,
     .k_step = 2,
+    .tiles = 4,
+    .stretch = 1024,
     .usable = usable,
     .tile = tile,
     .pack_panel = srq_pack_panel_avx512,

@@ -326,10 +326,6 @@ static void panels_in_plain_c_agree_with_sums_in_double(void **state)
     check_backend("panels");
 }
 
-SKIPPABLE(avx512_bf16_products_agree_with_sums_in_double);
-SKIPPABLE(amx_products_agree_with_sums_in_double);
-
-#ifdef SRQ_PANEL_KERNELS
 static bool runs_here(const char *name)
 {
     struct srq_error err;
@@ -338,35 +334,22 @@ static bool runs_here(const char *name)
     srq_gemm_stop();
     return runs;
 }
-#endif
 
-static void avx512_bf16_products_agree_with_sums_in_double(void **state)
-{
-    (void)state;
-#ifdef SRQ_PANEL_KERNELS
-    if (!runs_here("avx512_bf16")) {
-        skip_because(avx512_bf16_products_agree_with_sums_in_double, "this processor has no AVX512-BF16");
-        return;
+/* A kernel that only some processors run, by its engine's name. */
+#define OWN_KERNEL(engine)                                                                         \
+    SKIPPABLE(engine##_products_agree_with_sums_in_double);                                        \
+    static void engine##_products_agree_with_sums_in_double(void **state)                          \
+    {                                                                                              \
+        (void)state;                                                                               \
+        if (runs_here(#engine))                                                                    \
+            check_backend(#engine);                                                                \
+        else                                                                                       \
+            skip_because(engine##_products_agree_with_sums_in_double, "no such kernel runs here"); \
     }
-    check_backend("avx512_bf16");
-#else
-    skip_because(avx512_bf16_products_agree_with_sums_in_double, "this build has no such kernels");
-#endif
-}
-
-static void amx_products_agree_with_sums_in_double(void **state)
-{
-    (void)state;
-#ifdef SRQ_PANEL_KERNELS
-    if (!runs_here("amx")) {
-        skip_because(amx_products_agree_with_sums_in_double, "this processor has no AMX, or the system keeps it");
-        return;
-    }
-    check_backend("amx");
-#else
-    skip_because(amx_products_agree_with_sums_in_double, "this build has no such kernels");
-#endif
-}
+OWN_KERNEL(amx)
+OWN_KERNEL(avx512_bf16)
+OWN_KERNEL(avx512)
+OWN_KERNEL(avx2)
 
 SKIPPABLE(onednn_products_agree_with_sums_in_double);
 
@@ -455,12 +438,23 @@ static void bf16_is_preferred_only_where_the_processor_has_it(void **state)
     (void)state;
     assert_ok(srq_gemm_start("openblas", &err), &err);
     assert_int_equal(srq_gemm_preferred(), SRQ_F32);
+    assert_non_null(strstr(srq_gemm_describe(), "OpenBLAS"));
     assert_ok(srq_gemm_start("auto", &err), &err);
 #if defined(__x86_64__)
     if (!__builtin_cpu_supports("avx512bf16"))
         assert_int_equal(srq_gemm_preferred(), SRQ_F32);
 #endif
-    assert_non_null(strstr(srq_gemm_describe(), "OpenBLAS"));
+    srq_gemm_stop();
+}
+
+static void f32_products_are_by_our_own_kernels_where_they_run(void **state)
+{
+    const char *own = runs_here("avx512") ? "avx512" : runs_here("avx2") ? "avx2" : "openblas";
+    struct srq_error err;
+
+    (void)state;
+    assert_ok(srq_gemm_start("auto", &err), &err);
+    assert_string_equal(srq_gemm_backend(SRQ_F32), own);
     srq_gemm_stop();
 }
 
@@ -694,8 +688,10 @@ int main(void)
         cmocka_unit_test(openblas_products_agree_with_sums_in_double),
         cmocka_unit_test(plain_products_agree_with_sums_in_double),
         cmocka_unit_test(panels_in_plain_c_agree_with_sums_in_double),
-        skippable_unit_test(avx512_bf16_products_agree_with_sums_in_double),
         skippable_unit_test(amx_products_agree_with_sums_in_double),
+        skippable_unit_test(avx512_bf16_products_agree_with_sums_in_double),
+        skippable_unit_test(avx512_products_agree_with_sums_in_double),
+        skippable_unit_test(avx2_products_agree_with_sums_in_double),
         skippable_unit_test(onednn_products_agree_with_sums_in_double),
         cmocka_unit_test(products_inside_a_parallel_region_agree),
         cmocka_unit_test(a_product_repeats_bit_by_bit),
@@ -703,6 +699,7 @@ int main(void)
         skippable_unit_test(a_product_that_was_rehearsed_takes_no_more_memory),
         cmocka_unit_test(a_rehearsal_is_quick_for_products_of_any_size),
         cmocka_unit_test(bf16_is_preferred_only_where_the_processor_has_it),
+        cmocka_unit_test(f32_products_are_by_our_own_kernels_where_they_run),
         cmocka_unit_test(every_instruction_set_gives_the_same_rows),
         cmocka_unit_test(exp_is_within_2e7_of_the_exact_value),
         cmocka_unit_test(silu_and_its_slope_agree_with_double),

@@ -1,4 +1,4 @@
-/* Panels and tiles of BF16 products. The AMX kernel runs here on any processor: its instructions are stood in for by
+/* Panels and tiles of products. The AMX kernel runs here on any processor: its instructions are stood in for by
  * plain C that does what the instruction set reference says of them. */
 #include "test.h"
 
@@ -255,6 +255,114 @@ static void an_amx_tile_is_the_sum_of_products(void **state)
 
 #endif
 
+/* ---- F32 ---- */
+
+SKIPPABLE(f32_tiles_by_avx512_are_sums_of_products);
+SKIPPABLE(f32_tiles_by_avx2_are_sums_of_products);
+
+#ifdef SRQ_X86_KERNELS
+
+static float value(uint64_t stream, int64_t i)
+{
+    return (float)(2 * srq_rng_uniform(6, stream, (uint64_t)i) - 1);
+}
+
+static void check_f32_tile(const struct srq_panel_kernel *kernel, int rows, int64_t k, bool add)
+{
+    const int64_t lda = k + 3, ldc = 40;
+    float a[ROWS_MAX * (K_MAX + 3)], b[K_MAX * SRQ_PANEL_COLS], c[ROWS_MAX * 40];
+    const struct srq_panel_tile t = { k, a, lda, b, c, ldc, add };
+
+    for (int64_t i = 0; i < rows * lda; i++)
+        a[i] = value(2, i);
+    for (int64_t i = 0; i < k * SRQ_PANEL_COLS; i++)
+        b[i] = value(3, i);
+    for (int i = 0; i < ROWS_MAX * 40; i++)
+        c[i] = (float)i / 64;
+    kernel->tile(&t, rows);
+    for (int r = 0; r < ROWS_MAX; r++) {
+        for (int j = 0; j < 40; j++) {
+            const float was = (float)(r * 40 + j) / 64;
+            double sum = add ? was : 0;
+
+            for (int64_t i = 0; j < SRQ_PANEL_COLS && r < rows && i < k; i++)
+                sum += (double)a[r * lda + i] * b[i * SRQ_PANEL_COLS + j];
+            if (j >= SRQ_PANEL_COLS || r >= rows)
+                assert_true(c[r * 40 + j] == was);
+            else
+                assert_true(fabs(c[r * 40 + j] - sum) <= 1e-6 * (double)(k + 30));
+        }
+    }
+}
+
+/* A panel holds column after column what the source has, and rows are copied, with zeros behind both; nothing else is
+ * written. */
+static void check_f32_packing(const struct srq_panel_kernel *kernel, int64_t n, int64_t k, bool across)
+{
+    const int64_t ld = (across ? n : k) + 3, steps = k + 3, wide = (k + 15) / 16 * 16;
+    float src[(K_MAX + 3) * (ROWS_MAX + 3)], got[(K_MAX + 16) * 64];
+    const struct srq_panel_source s = { src, ld, across };
+
+    for (int64_t i = 0; i < ld * (across ? k : n); i++)
+        src[i] = value(1, i);
+    for (int64_t col = 0; col < n; col += SRQ_PANEL_COLS) {
+        got[steps * SRQ_PANEL_COLS] = 7;
+        kernel->pack_panel(&s, col, n, k, steps, got);
+        for (int64_t i = 0; i < steps * SRQ_PANEL_COLS; i++) {
+            const int64_t p = i / SRQ_PANEL_COLS, j = col + i % SRQ_PANEL_COLS;
+
+            assert_true(got[i] == (p >= k || j >= n ? 0 : across ? src[p * ld + j] : src[j * ld + p]));
+        }
+        assert_true(got[steps * SRQ_PANEL_COLS] == 7);
+    }
+    for (int64_t row = 0; row < n; row += 14) {
+        const int64_t rows = n - row < 14 ? n - row : 14, padded = rows + row % 3;
+
+        got[padded * wide] = 7;
+        kernel->pack_rows(&s, row, rows, padded, k, got, wide);
+        for (int64_t i = 0; i < padded * wide; i++) {
+            const int64_t r = i / wide, p = i % wide;
+
+            assert_true(got[i] == (r >= rows || p >= k ? 0 : across ? src[p * ld + row + r] : src[(row + r) * ld + p]));
+        }
+        assert_true(got[padded * wide] == 7);
+    }
+}
+
+static void check_f32(const struct srq_panel_kernel *kernel)
+{
+    for (size_t s = 0; s < SHAPES; s++) {
+        for (int rows = 1; rows <= 17; rows++) {
+            check_f32_tile(kernel, rows, shapes[s][1], false);
+            check_f32_tile(kernel, rows, shapes[s][1], true);
+        }
+        check_f32_packing(kernel, shapes[s][0], shapes[s][1], false);
+        check_f32_packing(kernel, shapes[s][0], shapes[s][1], true);
+    }
+}
+
+#define CHECK_F32(test, kernel) \
+    if ((kernel).usable())      \
+        check_f32(&(kernel));   \
+    else                        \
+        skip_because(test, "this processor has no such instructions")
+
+#else
+#define CHECK_F32(test, kernel) skip_because(test, "this build has no such kernels")
+#endif
+
+static void f32_tiles_by_avx512_are_sums_of_products(void **state)
+{
+    (void)state;
+    CHECK_F32(f32_tiles_by_avx512_are_sums_of_products, srq_panels_f32_avx512);
+}
+
+static void f32_tiles_by_avx2_are_sums_of_products(void **state)
+{
+    (void)state;
+    CHECK_F32(f32_tiles_by_avx2_are_sums_of_products, srq_panels_f32_avx2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,6 +370,8 @@ int main(void)
         cmocka_unit_test(a_plain_tile_is_the_sum_of_products),
         skippable_unit_test(vectors_pack_what_plain_c_packs),
         skippable_unit_test(an_avx512_tile_is_the_sum_of_products),
+        skippable_unit_test(f32_tiles_by_avx512_are_sums_of_products),
+        skippable_unit_test(f32_tiles_by_avx2_are_sums_of_products),
         skippable_unit_test(an_amx_tile_is_the_sum_of_products),
     };
 
