@@ -4,8 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-#define CHUNK 64 /* rows of a weight that are rounded and measured together */
-#define GRID 20  /* exponents of the search: 0, 1/20 … 19/20 */
+#define CHUNK 128 /* rows of a weight that are rounded and measured together */
+#define GRID 20   /* exponents of the search: 0, 1/20 … 19/20 */
 
 static int64_t channel_of(const struct srq_scale_group *g, int64_t c)
 {
@@ -84,25 +84,48 @@ struct measuring {
     const struct srq_host *h;
     const struct srq_scale_group *g;
     const struct srq_layer *l;
-    const float *scale;   /* [channels] */
+    float *scale;         /* [in], of every input */
     float *scaled, *diff; /* [CHUNK, in] */
     float *range;         /* lo and hi of CHUNK rows */
+    int64_t row;          /* first of the chunk */
 };
 
-/* Rows of W diag(scale). */
-static void scale_rows(const struct measuring *m, int64_t row, int64_t rows)
+static void scale_share(void *ctx, int64_t begin, int64_t end)
 {
-    for (int64_t r = 0; r < rows; r++) {
+    const struct measuring *m = ctx;
+
+    for (int64_t r = begin; r < end; r++) {
         float *to = m->scaled + r * m->g->in;
 
-        read_row(m->h, m->l->weight, row + r, to);
+        read_row(m->h, m->l->weight, m->row + r, to);
         for (int64_t c = 0; c < m->g->in; c++)
-            to[c] *= m->scale[channel_of(m->g, c)];
+            to[c] *= m->scale[c];
+    }
+}
+
+/* Rows of W diag(scale). */
+static void scale_rows(struct measuring *m, int64_t row, int64_t rows)
+{
+    m->row = row;
+    m->h->parallel(rows, 1, scale_share, m);
+}
+
+/* Of rounded rows: what rounding did, through diag(1/scale). */
+static void diff_share(void *ctx, int64_t begin, int64_t end)
+{
+    const struct measuring *m = ctx;
+
+    for (int64_t r = begin; r < end; r++) {
+        float *d = m->diff + r * m->g->in;
+        const float *w = m->scaled + r * m->g->in;
+
+        for (int64_t c = 0; c < m->g->in; c++)
+            d[c] = (d[c] - w[c]) / m->scale[c];
     }
 }
 
 /* What all rows share: the range of a scheme with one group a tensor, the scale of nvfp4. */
-static void whole_range(const struct measuring *m, float *lo, float *hi)
+static void whole_range(struct measuring *m, float *lo, float *hi)
 {
     *lo = *hi = 0;
     for (int64_t row = 0; row < m->l->groups->out; row += CHUNK) {
@@ -117,16 +140,17 @@ static void whole_range(const struct measuring *m, float *lo, float *hi)
 }
 
 /* Mean squared error of the layer's output: what rounding W diag(scale) does to it, seen through diag(1/scale). */
-static double output_error(const struct measuring *m)
+static double output_error(struct measuring *m)
 {
     const struct srq_layer *l = m->l;
     const struct srq_grid_ops *grid = m->h->grid(l->scheme->grid);
     int64_t in = m->g->in;
     bool whole = l->scheme->group == 0;
-    float lo, hi, top;
+    float lo = 0, hi = 0, top;
     double sum = 0;
 
-    whole_range(m, &lo, &hi);
+    if (whole || l->scheme->grid == SRQ_GRID_NVFP4)
+        whole_range(m, &lo, &hi);
     top = fmaxf(-lo, hi);
     for (int64_t row = 0; row < l->groups->out; row += CHUNK) {
         int64_t rows = l->groups->out - row < CHUNK ? l->groups->out - row : CHUNK;
@@ -153,22 +177,19 @@ static double output_error(const struct measuring *m)
             ((float *)(uintptr_t)a.hi)[0] = hi;
         }
         grid->fake(&a, 0, rows, m->diff, SRQ_F32, in);
-        for (int64_t r = 0; r < rows; r++) {
-            for (int64_t c = 0; c < in; c++) {
-                int64_t at = r * in + c;
-
-                m->diff[at] = (m->diff[at] - m->scaled[at]) / m->scale[channel_of(m->g, c)];
-            }
-        }
+        m->h->parallel(rows, 1, diff_share, m);
         sum += m->h->quadratic(m->diff, rows, l->hessian, in);
     }
     return sum;
 }
 
-static double group_error(struct measuring *m)
+/* Of the scales of channels [channels]. */
+static double group_error(struct measuring *m, const float *scale)
 {
     double sum = 0;
 
+    for (int64_t c = 0; c < m->g->in; c++)
+        m->scale[c] = scale[channel_of(m->g, c)];
     for (int i = 0; i < m->g->count; i++) {
         m->l = m->g->consumers[i];
         if (m->l->scheme->grid != SRQ_GRID_NONE && m->l->hessian != NULL)
@@ -199,25 +220,25 @@ static int search(const struct srq_host *h, float least, struct srq_scale_group 
                   float *trial, struct srq_error *err)
 {
     int64_t per_row = 1;
-    struct measuring m = { .h = h, .g = g, .scale = g->scale };
+    struct measuring m = { .h = h, .g = g };
     double best;
 
     for (int i = 0; i < g->count; i++)
         per_row = g->consumers[i]->groups->per_row > per_row ? g->consumers[i]->groups->per_row : per_row;
-    m.scaled = h->alloc((size_t)(2 * CHUNK) * (size_t)(g->in + per_row) * sizeof(float));
+    m.scaled = h->alloc(((size_t)(2 * CHUNK) * (size_t)(g->in + per_row) + (size_t)g->in) * sizeof(float));
     if (m.scaled == NULL)
         return srq_fail_field(err, -SRQ_ENOMEM, g->name, "no memory for the search of %s", g->name);
     m.diff = m.scaled + CHUNK * g->in;
     m.range = m.diff + CHUNK * g->in;
-    best = group_error(&m); /* of all ones */
-    m.scale = trial;
+    m.scale = m.range + 2 * CHUNK * per_row;
+    best = group_error(&m, g->scale); /* of all ones */
     for (int k = 0; k < 2 * GRID && best > 0; k++) {
         double error;
 
         candidate(x, w, (float)(k % GRID) / GRID, k >= GRID, trial, g->channels);
         for (int64_t j = 0; j < g->channels; j++)
             trial[j] = fmaxf(trial[j], least);
-        error = group_error(&m);
+        error = group_error(&m, trial);
         if (error < best) {
             best = error;
             memcpy(g->scale, trial, (size_t)g->channels * sizeof(float));

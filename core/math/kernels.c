@@ -1,6 +1,8 @@
 /* Chooses the kernels. */
 #include "core/math/kernels.h"
 
+#include "core/base/log.h"
+
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -39,6 +41,9 @@ const struct srq_kernels *srq_kernels(void)
         k = srq_kernels_named("avx2");
     if (k == NULL)
         k = srq_kernels_named("base");
+    if (wish != NULL && strcmp(wish, k->name) != 0)
+        srq_log(SRQ_LOG_WARN, "SRQ_KERNELS: no kernels \"%.20s\" (avx512, avx2, base) run here; used are those for %s",
+                wish, k->name);
     atomic_store_explicit(&chosen, k, memory_order_release);
     return k;
 }

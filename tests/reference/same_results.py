@@ -92,7 +92,7 @@ def run(tmp, name, model, text, spec, options, killed):
     with open(path, "w", encoding="utf-8") as f:
         json.dump({"model": model, "output": out, "formats": ["auto_round"], "calib": [f"{text}-calib.txt"],
                    "eval": [f"{text}-eval.txt"]} | spec | {"options": DATA | options}, f)
-    env = os.environ | {"SRQ_GEMM": "plain", "SRQ_KERNELS": "plain", "SRQ_CACHE_DIR": ""}
+    env = os.environ | {"SRQ_GEMM": "plain", "SRQ_KERNELS": "base", "SRQ_CACHE_DIR": ""}
     command = [os.environ["SRQ_WORKER"], "--spec", path, "--dir", job]
     for at in (15, 45, 70) if killed else ():
         with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as worker:
