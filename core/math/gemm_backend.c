@@ -154,13 +154,22 @@ static const struct srq_gemm_engine *find_named(const char *const *names, const 
     return NULL;
 }
 
+/* No vectors wider than those of the other kernels, which somebody may have limited (SRQ_KERNELS). */
+static bool within_kernels(const char *name)
+{
+    const char *kernels = srq_kernels()->name;
+
+    return strcmp(name, "panels") != 0 &&
+           (strcmp(kernels, "avx512") == 0 || (strcmp(kernels, "avx2") == 0 && strcmp(name, "avx2") == 0));
+}
+
 /* The first of these that runs here. */
 static const struct srq_gemm_engine *find_first(const char *const *names)
 {
     const struct srq_gemm_engine *e = NULL;
 
     for (int i = 0; e == NULL && names[i] != NULL; i++)
-        if (strcmp(names[i], "panels") != 0)
+        if (within_kernels(names[i]))
             e = find_usable(names[i], true);
     return e;
 }
