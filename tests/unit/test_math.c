@@ -608,8 +608,8 @@ static int64_t resident(void)
     return kib * 1024;
 }
 
-/* What a library takes for a product, it has taken once the product's shape was rehearsed. */
-static void check_rehearsal(enum srq_dtype dtype, bool transposed)
+/* What a library takes for a product, it has taken once the product's shape was rehearsed, but for `slack` bytes. */
+static void check_rehearsal(enum srq_dtype dtype, bool transposed, int64_t slack)
 {
     const int64_t m = 1024, n = 768, k = 512;
     size_t size = dtype == SRQ_F32 ? 4 : 2;
@@ -626,7 +626,7 @@ static void check_rehearsal(enum srq_dtype dtype, bool transposed)
     srq_gemm_rehearse();
     taken = resident() - before;
     srq_gemm(&(struct srq_product){ m, n, k, x, w, .c = { c, SRQ_F32, n } });
-    if (resident() - before > taken + (256 << 10))
+    if (resident() - before > taken + slack)
         fail_msg("%s: %lld bytes taken while it was rehearsed, %lld with the product", srq_dtype_name(dtype),
                  (long long)taken, (long long)(resident() - before));
     srq_free(a);
@@ -656,9 +656,10 @@ static void a_product_that_was_rehearsed_takes_no_more_memory(void **state)
         srq_gemm_stop();
         if (srq_gemm_start(backends[i], &err) != 0)
             continue; /* not in this build */
-        check_rehearsal(SRQ_F32, false);
-        check_rehearsal(SRQ_BF16, false);
-        check_rehearsal(SRQ_BF16, true);
+        /* Without AVX-512 oneDNN packs F32 into memory that it takes and gives back with every product. */
+        check_rehearsal(SRQ_F32, false, i == 0 ? 256 << 10 : 1 << 20);
+        check_rehearsal(SRQ_BF16, false, 256 << 10);
+        check_rehearsal(SRQ_BF16, true, 256 << 10);
     }
     srq_gemm_stop();
 }
