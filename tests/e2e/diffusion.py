@@ -155,7 +155,7 @@ def blocks_are_distilled_too():
     """Alone, their error falls; beside the whole network's it is a part of the loss, which says so."""
     alone = {"diffusion-qat.kd_layers": "mid_block.*,up_blocks.0.*", "diffusion-qat.kd_weight": 0}
     with Place() as p:
-        j = job("diffusion-qat", "w3a8", **dict(QAT, diffusion_qat__steps=120, diffusion_qat__lr=5e-4))
+        j = job("diffusion-qat", "w3a8", **dict(QAT, diffusion_qat__steps=120, diffusion_qat__lr=1e-4))
         j["options"].update(alone)
         worker(p, "alone", j)
         points = events(p.path("alone.job"), "transform.point")
