@@ -4,8 +4,9 @@
  * p < 1, W_e = sign(D) max(|D| - |D|^(p-1) / beta, 0), and the range is the one that explains the rest, W - W_e, best.
  * The method as published keeps the scale of plain rounding and moves a real zero-point; files that runtimes load have
  * whole ones, which leaves nothing to find at a given scale, so both are fitted here: s by least squares over W_q - z,
- * then z = mean(W_q - (W - W_e) / s), rounded. An iteration counts where the sum of |D|^p falls; the first that does
- * not is the last. */
+ * then z = mean(W_q - (W - W_e) / s), rounded. An iteration counts where the sum of |D|^p falls and no |D| is above
+ * half a step of plain rounding: the outliers that |D|^p gives up for it are what a model misses most. The first
+ * iteration that does not count is the last. */
 #include "plugins/one_group.h"
 
 #include <math.h>
@@ -68,18 +69,18 @@ static float code_of(const struct work *k, float w, float s, float z)
 struct unit {
     float s, z;
     double misfit; /* sum of |D|^p */
+    float worst;   /* largest |D| */
 };
 
-static double misfit(const struct work *k, const float *w, int64_t n, const struct unit *u)
+static void judge(const struct work *k, const float *w, int64_t n, struct unit *u)
 {
-    double sum = 0;
-
+    u->misfit = u->worst = 0;
     for (int64_t i = 0; i < n; i++) {
         float d = fabsf(w[i] - u->s * (code_of(k, w[i], u->s, u->z) - u->z));
 
-        sum += (double)(d > 0 ? powf(d, k->o->p) : 0);
+        u->misfit += (double)(d > 0 ? powf(d, k->o->p) : 0);
+        u->worst = fmaxf(u->worst, d);
     }
-    return sum;
 }
 
 /* What is left of an error that is an outlier. */
@@ -127,19 +128,20 @@ static bool next_range(const struct work *k, const float *w, int64_t n, float be
     u->z = rintf((float)(shift / (double)n));
     u->z = !(u->z > 0) ? 0 : u->z > k->most ? k->most : u->z;
     store(k, w, n, codes, u);
-    u->misfit = misfit(k, w, n, u);
+    judge(k, w, n, u);
     return true;
 }
 
 static void solve(const struct work *k, const float *w, int64_t n, uint8_t *codes, struct unit *u)
 {
-    float beta = k->o->beta;
+    float beta = k->o->beta, most;
 
-    u->misfit = misfit(k, w, n, u);
+    judge(k, w, n, u);
+    most = fmaxf(u->worst, 0.5f * fabsf(u->s));
     for (int64_t i = 0; i < k->o->iters; i++, beta *= k->o->growth) {
         struct unit next = *u;
 
-        if (!next_range(k, w, n, beta, codes, &next) || !(next.misfit < u->misfit))
+        if (!next_range(k, w, n, beta, codes, &next) || !(next.misfit < u->misfit) || next.worst > most)
             break;
         *u = next;
     }
