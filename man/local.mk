@@ -10,7 +10,7 @@ man_job_page_LDADD = core/libsrq.la core/libsrqbase.la
 nodist_man_MANS = man/srq-protocol.7 man/srq-job.5
 CLEANFILES += man/srq-protocol.7 man/srq-job.5
 EXTRA_DIST += man/srq-job.5.in
-dist_man_MANS += man/srq-plugin.7
+dist_man_MANS += man/srq-plugin.7 man/srq-measured.7
 
 man/srq-protocol.7: man/protocol_page$(EXEEXT)
 	$(AM_V_GEN)$(MKDIR_P) man && man/protocol_page$(EXEEXT) >$@.tmp && mv $@.tmp $@

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The examples of srq-plugin(7), srq-job(5) and README.md, taken out of the text and run on a small model.
+# The examples of srq-plugin(7), srq-job(5), srq-measured(7) and README.md, taken out of the text and run on a small model.
 . "$top_srcdir/tests/lib/tap.sh"
 . "$top_srcdir/tests/lib/env.sh"
 trap '"$SRQ_CTL" daemon stop --jobs >/dev/null 2>&1; rm -rf "$SRQ_TEST_DIR"' EXIT
@@ -115,6 +115,14 @@ layers = json.load(sys.stdin)["layers"]
 assert layers and all(l["scheme"] == ("w8g64" if l["name"].endswith("down_proj") else "w4g64") for l in layers), layers'
 }
 ok "its plan is the one that the page tells" pinned
+
+# ---- srq-measured(7) ----
+display "$top_srcdir/man/srq-measured.7" 1 >compare.sh
+compared() { # as the page says, on the small model
+    MODEL=$SRQ_TEST_DIR/tiny CALIB=$top_srcdir/share/text/demo-calib.txt EVAL=$top_srcdir/share/text/demo-eval.txt \
+        sh -e compare.sh && test -s compare.html
+}
+ok "methods are compared as the page says" compared
 
 # ---- README.md ----
 # Commands run as they stand, in a home of their own: ~/models/SmolLM2-135M-Instruct is the small model there, calib.txt
