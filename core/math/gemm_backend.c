@@ -199,7 +199,7 @@ int srq_gemm_start(const char *backend, struct srq_error *err)
     char list[128];
     bool automatic;
 
-    if (backend == NULL || backend[0] == '\0')
+    if (backend == NULL || backend[0] == '\0' || strcmp(backend, "auto") == 0)
         backend = getenv("SRQ_GEMM");
     if (backend == NULL || backend[0] == '\0')
         backend = "auto";
