@@ -182,7 +182,7 @@ static void find_own(const char *backend, bool automatic, const struct srq_gemm_
     *f32 = automatic || *bf16 != NULL ? find_first(own_f32) : find_named(own_f32, backend);
 }
 
-/* "amx, avx512_bf16, avx512, avx2, onednn, openblas, plain": those of this build. */
+/* "amx, avx512_bf16, avx512, avx2, onednn, openblas, panels, plain": those of this build. */
 static const char *choices(char *out, size_t cap)
 {
     size_t used = 0;

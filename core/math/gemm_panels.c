@@ -2,8 +2,8 @@
  *
  * B is laid out in panels, as many at a time as a few megabytes hold, by the whole team. Then C is cut into blocks of a
  * few tiles of rows by the columns of all or some panels, handed to the team one by one; a block's rows of A are copied
- * where a kernel cannot read them as they are. Sums go over k in stretches, in F32, in an order that does
- * not depend on the number of threads. */
+ * where a kernel cannot read them as they are. Sums go over k in stretches, in F32, in an order that does not depend on
+ * the number of threads. */
 #include "core/math/gemm_backend.h"
 #include "core/math/panels.h"
 

@@ -8,7 +8,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/e2e"))
-from real_jobs import CALIB, SOURCE, Failed, Place  # noqa: E402
+from real_jobs import CALIB, SOURCE, Failed, Place, report  # noqa: E402
 from srqd_client import run_tests  # noqa: E402
 from unstorable import bf16, make_model  # noqa: E402
 
@@ -96,6 +96,25 @@ def a_git_lfs_pointer_is_called_that():
                 raise AssertionError("%s was taken for the file itself" % path)
 
 
+def the_environment_chooses_what_the_job_leaves_open_and_a_name_that_is_none_is_told():
+    with Place() as p:
+        model = remade(p, lambda tensors, config: None)
+
+        def computed(name, options, **env):
+            path = p.write_job(name, {"model": model, "method": "rtn", "scheme": "w4g32", "formats": ["fake"],
+                                      "output": p.path(name), "options": dict(options, compute="f32")})
+            done = subprocess.run([p.env["SRQ_WORKER"], "--spec", path], env=dict(p.env, **env), stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.PIPE, text=True)
+            assert done.returncode == 0, done.stderr
+            return report(p.path(name))["gemm_backend"], done.stderr
+
+        assert computed("open", {}, SRQ_GEMM="plain")[0] == "plain"
+        assert computed("named", {"gemm": "openblas"}, SRQ_GEMM="plain")[0] == "openblas"
+        said = computed("kernels", {}, SRQ_KERNELS="plain")[1]
+        assert 'SRQ_KERNELS: no kernels "plain" (avx512, avx2, base) run here' in said, said
+
+
 if __name__ == "__main__":
     run_tests([a_stored_head_that_the_tie_flag_contradicts_is_told, tensors_that_the_family_does_not_have_are_named,
-               text_that_no_part_of_the_method_reads_is_told, a_git_lfs_pointer_is_called_that])
+               text_that_no_part_of_the_method_reads_is_told, a_git_lfs_pointer_is_called_that,
+               the_environment_chooses_what_the_job_leaves_open_and_a_name_that_is_none_is_told])
