@@ -67,7 +67,7 @@ def training_lowers_the_loss_on_samples_held_out():
 def a_thousand_steps_end_below_plain_rounding():
     """Spec teq 14.6, in full: on text held out, and never worse than the start where the best is kept."""
     with Place() as p:
-        few = dict(SMALL, nsamples=4, eval__windows=8, teq__batch=2, teq__seqlen=64, teq__nsamples=160, teq__holdout=16)
+        few = dict(SMALL, nsamples=4, eval__windows=64, teq__batch=2, teq__seqlen=64, teq__nsamples=160, teq__holdout=16)
         thousand = dict(few, teq__steps=1000, teq__probe_every=50)
         worker(p, "long", job("teq,rtn", "w3", evaluate=True, **thousand))
         r = report(p.path("long"))
