@@ -49,9 +49,9 @@ void srq_gemm_expect(const struct srq_product *p);
  * so that it can be measured before the work; in well under a second for shapes of any size. */
 void srq_gemm_rehearse(void);
 
-/* What is asked for: "amx", "avx512_bf16" (srq's own kernels for BF16, beside the fastest for F32), "avx512", "avx2" (own
- * ones for F32), "openblas", "onednn", "plain", "panels" (the own kernels' way in plain C, for tests). NULL or "auto":
- * $SRQ_GEMM, else the fastest that run here and are no wider than the other kernels (kernels.h). Runs the
+/* What is asked for: "amx", "avx512_bf16" (srq's own kernels for BF16, beside the fastest for F32), "avx512", "avx2"
+ * (own ones for F32), "openblas", "onednn", "plain", "panels" (the own kernels' way in plain C, for tests). NULL or
+ * "auto": $SRQ_GEMM, else the fastest that run here and are no wider than the other kernels (kernels.h). Runs the
  * self-test of every backend that is to be used over all three products, odd shapes and each dtype used, against a
  * naive product in double; a wrong answer disables that backend with a warning. Error when the one asked for is
  * unknown, not built in, or wrong. Starts products of codes too (int8.h). */
