@@ -19,6 +19,7 @@
 #define PAGE 4096
 #define PANELS_BYTES ((int64_t)8 << 20) /* of B at a time, one panel at least */
 #define COPIES_BYTES ((int64_t)1 << 20) /* of A in a thread, one tile at least */
+#define NEAR_BYTES ((int64_t)1 << 19)   /* of A that stay near beside everything else */
 
 struct space {
     char *data;
@@ -35,12 +36,15 @@ struct work {
     const struct srq_panel_kernel *kernel;
     const struct srq_product *p;
     int64_t steps, panels; /* of a panel; of B, at a time */
+    int64_t stretch;       /* steps at a time */
     int64_t size;          /* of an element */
     int64_t first;         /* panel of B */
     int64_t rows, down;    /* of a block; blocks one below the other */
     int64_t across;        /* panels of a block */
     int64_t kept, ld;      /* panels whose sums are kept at a time; row stride of the sums */
+    bool direct;           /* C is where they are kept */
     bool copies;           /* A's rows */
+    bool pieces;           /* a stretch of them at a time */
     int64_t lda;           /* of the copies */
     size_t room, sums_at;  /* of a thread; where in it its sums are */
 };
@@ -57,6 +61,13 @@ static size_t panel_bytes(const struct work *w)
     return (size_t)(w->steps * SRQ_PANEL_COLS) * STEP;
 }
 
+/* Whether the sums are C itself: nothing is beside a tile's elements, and nothing is done to them. */
+static bool is_direct(const struct srq_panel_kernel *k, const struct srq_product *p)
+{
+    return p->taker == NULL && p->c.dtype == SRQ_F32 && !p->add && srq_product_factor(p) == 1 &&
+           p->n % SRQ_PANEL_COLS == 0 && p->m % k->row_step == 0;
+}
+
 /* How many panels there are at a time, and how many a block has. A taker gets whole rows: all panels at once. */
 static void plan_panels(struct work *w)
 {
@@ -64,18 +75,30 @@ static void plan_panels(struct work *w)
     const int64_t fit = PANELS_BYTES / (int64_t)panel_bytes(w) > 0 ? PANELS_BYTES / (int64_t)panel_bytes(w) : 1;
 
     w->panels = w->p->taker != NULL || all < fit ? all : fit;
-    w->kept = w->p->taker != NULL ? all : w->steps > w->kernel->stretch ? ACROSS : 1;
-    w->ld = w->kept * SRQ_PANEL_COLS;
+    w->kept = w->p->taker != NULL ? all : w->steps > w->stretch ? ACROSS : 1;
+    w->direct = is_direct(w->kernel, w->p);
+    w->ld = w->direct ? w->p->c.ld : w->kept * SRQ_PANEL_COLS;
+}
+
+/* Row stride of copies. */
+static int64_t copy_ld(const struct work *w, int64_t steps)
+{
+    const int64_t wide = srq_round_up(steps * STEP, LINE);
+
+    return (wide + (wide % 1024 == 0 ? LINE : 0)) / w->size;
 }
 
 static void plan_rows(struct work *w)
 {
     const struct srq_panel_kernel *k = w->kernel;
-    const int64_t wide = srq_round_up(w->steps * STEP, LINE), m = w->p->m;
+    const int64_t m = w->p->m;
 
     w->copies = !reads_as_it_is(k, w->p);
-    w->lda = (wide + (wide % 1024 == 0 ? LINE : 0)) / w->size;
     w->rows = (int64_t)k->tiles * k->rows;
+    w->lda = copy_ld(w, w->steps);
+    w->pieces = w->copies && w->p->taker != NULL && w->rows * w->lda * w->size > NEAR_BYTES;
+    if (w->pieces)
+        w->lda = copy_ld(w, w->stretch);
     while (w->rows > k->rows && ((w->copies && w->rows * w->lda * w->size > COPIES_BYTES) ||
                                  (m + w->rows - 1) / w->rows * w->panels < 8 * srq_team_size()))
         w->rows -= k->rows;
@@ -87,15 +110,24 @@ static void plan_rows(struct work *w)
         w->across = (w->across + 1) / 2;
 }
 
+/* Steps at a time: as many stretches of one length as the kernel likes, so that none is a short rest. */
+static int64_t stretches(int64_t steps, int64_t liked)
+{
+    const int64_t n = (steps + liked - 1) / liked;
+
+    return n < 2 ? liked : srq_round_up((steps + n - 1) / n, 32);
+}
+
 static void plan(struct work *w, const struct srq_panel_kernel *k, const struct srq_product *p)
 {
     *w = (struct work){ .kernel = k, .p = p };
     w->size = (int64_t)srq_dtype_size(k->dtype);
     w->steps = srq_round_up(p->k, k->k_step) / srq_step_elements(k->dtype);
+    w->stretch = stretches(w->steps, k->stretch);
     plan_panels(w);
     plan_rows(w);
     w->sums_at = w->copies ? (size_t)srq_round_up(w->rows * w->lda * w->size, PAGE) : 0;
-    w->room = w->sums_at + (size_t)srq_round_up(w->rows * w->ld * (int64_t)sizeof(float), PAGE);
+    w->room = w->sums_at + (w->direct ? 0 : (size_t)srq_round_up(w->rows * w->ld * (int64_t)sizeof(float), PAGE));
 }
 
 static bool hold(struct space *s, size_t bytes)
@@ -137,20 +169,36 @@ struct block {
     int64_t row, rows; /* of C; rows of it */
     const char *a;
     int64_t lda;
+    void *room; /* for copies of them */
     float *sums;
 };
+
+/* Steps [at, at + steps) of A's rows, to where the block's copies are. */
+static void copy_rows(const struct block *b, int64_t at, int64_t steps)
+{
+    const struct work *w = b->w;
+    const struct srq_mat *a = &w->p->a;
+    const int64_t from = at * srq_step_elements(w->kernel->dtype), count = steps * srq_step_elements(w->kernel->dtype);
+    const struct srq_panel_source s = { (const char *)a->data + from * (a->trans ? a->ld : 1) * w->size, a->ld,
+                                        a->trans };
+
+    w->kernel->pack_rows(&s, b->row, b->rows, srq_round_up(b->rows, w->kernel->row_step),
+                         w->p->k - from < count ? w->p->k - from : count, b->room, w->lda);
+}
 
 /* Sums of `count` panels from `first` on. */
 static void add_up(const struct block *b, int64_t first, int64_t count)
 {
     const struct srq_panel_kernel *kernel = b->w->kernel;
-    const int64_t stretch = kernel->stretch, padded = srq_round_up(b->rows, kernel->row_step);
+    const int64_t stretch = b->w->stretch, padded = srq_round_up(b->rows, kernel->row_step);
 
     for (int64_t at = 0; at < b->w->steps; at += stretch) {
         int64_t steps = b->w->steps - at < stretch ? b->w->steps - at : stretch;
 
+        if (b->w->pieces)
+            copy_rows(b, at, steps);
         for (int64_t j = 0; j < count; j++) {
-            const char *a = b->a + at * STEP;
+            const char *a = b->w->pieces ? b->a : b->a + at * STEP;
             struct srq_panel_tile t = { steps,
                                         a,
                                         b->lda,
@@ -211,15 +259,14 @@ static void make_block(const struct work *w, int64_t row, int64_t row_end, int64
 {
     const struct srq_product *p = w->p;
     char *room = rows.data + w->room * (size_t)thread;
-    struct block b = { .w = w, .row = row, .sums = (float *)(void *)(room + w->sums_at) };
+    struct block b = { .w = w, .row = row, .room = room, .sums = (float *)(void *)(room + w->sums_at) };
 
     b.rows = row_end - row < w->rows ? row_end - row : w->rows;
     b.a = (const char *)p->a.data + b.row * p->a.ld * w->size;
     b.lda = p->a.ld;
     if (w->copies) {
-        const struct srq_panel_source s = { p->a.data, p->a.ld, p->a.trans };
-
-        w->kernel->pack_rows(&s, b.row, b.rows, srq_round_up(b.rows, w->kernel->row_step), p->k, room, w->lda);
+        if (!w->pieces)
+            copy_rows(&b, 0, w->steps);
         b.a = room;
         b.lda = w->lda;
     }
@@ -228,10 +275,12 @@ static void make_block(const struct work *w, int64_t row, int64_t row_end, int64
     for (int64_t j = first; j < end; j += w->kept) {
         int64_t count = end - j < w->kept ? end - j : w->kept;
 
+        if (w->direct)
+            b.sums = (float *)p->c.data + row * p->c.ld + (w->first + j) * SRQ_PANEL_COLS;
         add_up(&b, j, count);
         if (p->taker != NULL)
             give(&b);
-        else
+        else if (!w->direct)
             store(&b, j, count);
     }
     if (w->kernel->leave != NULL)

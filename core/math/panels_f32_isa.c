@@ -10,9 +10,11 @@
 #define LANES SRQ_LANES
 #if LANES == 16
 #define ROWS 14
+#define TILES 6
 #define ISA_NAME "avx512"
 #else
 #define ROWS 6
+#define TILES 12
 #define ISA_NAME "avx2"
 #endif
 #define UNROLL 4
@@ -144,8 +146,8 @@ static void turn_some(const float *from, int64_t ld, int64_t rows, int64_t cols,
 static void turn_all(const float *from, int64_t ld, int64_t rows, int64_t cols, float *to, int64_t to_ld,
                      const int64_t padded[2])
 {
-    for (int64_t j = 0; j < padded[0]; j += SQUARE) {
-        for (int64_t i = 0; i < padded[1]; i += SQUARE) {
+    for (int64_t i = 0; i < padded[1]; i += SQUARE) {
+        for (int64_t j = 0; j < padded[0]; j += SQUARE) {
             /* Rows lie far apart: no processor sees by itself what comes. */
             for (int64_t ahead = i + AHEAD; ahead < i + AHEAD + SQUARE && ahead < rows; ahead++)
                 _mm_prefetch((const char *)(from + ahead * ld + j), _MM_HINT_T0);
@@ -245,8 +247,8 @@ const struct srq_panel_kernel SRQ_PANELS = {
     .rows = ROWS,
     .row_step = 1,
     .k_step = 1,
-    .tiles = 8,
-    .stretch = 512,
+    .tiles = TILES,
+    .stretch = 640,
     .usable = usable,
     .tile = tile,
     .pack_panel = pack_panel,
