@@ -341,7 +341,8 @@ static void rehearse_with(const struct srq_panel_kernel *k, const struct srq_pro
     plan(&w, k, p);
     if (hold_all(&w)) {
         memset(panels.data, 0, panel_bytes(&w) * (size_t)w.panels);
-        memset(rows.data, 0, w.room * (size_t)srq_team_size());
+        if (w.room > 0) /* sums straight to C, and rows read where they are, take none */
+            memset(rows.data, 0, w.room * (size_t)srq_team_size());
     }
     pthread_mutex_unlock(&lock);
 }
