@@ -13,8 +13,9 @@
 
 #include <pthread.h>
 
-#define ACROSS 8 /* panels whose sums are kept at a time where k takes several stretches */
-#define STEP 4   /* bytes of a column */
+#define ACROSS 8         /* panels whose sums are kept at a time where k takes several stretches */
+#define STEP 4           /* bytes of a column */
+#define STRETCH_STEPS 32 /* a stretch is a multiple of them, as every kernel's longest one is */
 #define LINE 64
 #define PAGE 4096
 #define PANELS_BYTES ((int64_t)8 << 20) /* of B at a time, one panel at least */
@@ -110,12 +111,12 @@ static void plan_rows(struct work *w)
         w->across = (w->across + 1) / 2;
 }
 
-/* Steps at a time: as many stretches of one length as the kernel likes, so that none is a short rest. */
-static int64_t stretches(int64_t steps, int64_t liked)
+/* Steps at a time: `most` of them, or fewer, so that all stretches have one length and none is a short rest. */
+static int64_t even_stretch(int64_t steps, int64_t most)
 {
-    const int64_t n = (steps + liked - 1) / liked;
+    const int64_t n = (steps + most - 1) / most;
 
-    return n < 2 ? liked : srq_round_up((steps + n - 1) / n, 32);
+    return srq_round_up((steps + n - 1) / n, STRETCH_STEPS);
 }
 
 static void plan(struct work *w, const struct srq_panel_kernel *k, const struct srq_product *p)
@@ -123,7 +124,7 @@ static void plan(struct work *w, const struct srq_panel_kernel *k, const struct 
     *w = (struct work){ .kernel = k, .p = p };
     w->size = (int64_t)srq_dtype_size(k->dtype);
     w->steps = srq_round_up(p->k, k->k_step) / srq_step_elements(k->dtype);
-    w->stretch = stretches(w->steps, k->stretch);
+    w->stretch = even_stretch(w->steps, k->stretch);
     plan_panels(w);
     plan_rows(w);
     w->sums_at = w->copies ? (size_t)srq_round_up(w->rows * w->lda * w->size, PAGE) : 0;

@@ -65,7 +65,7 @@ struct srq_panel_kernel {
     int row_step;         /* rows of a call are a multiple of it: those beyond the end are read, and written to c */
     int k_step;           /* so is k: a multiple of a step's elements */
     int tiles;            /* of rows that are multiplied by a panel while it is near */
-    int stretch;          /* steps of a panel at a time */
+    int stretch;          /* steps of a panel at a time, at most; a multiple of 32 */
     /* Whether processor and system let it run here. */
     bool (*usable)(void);
     /* Around the calls of one thread; NULL: nothing has to be done. */

@@ -280,8 +280,8 @@ static void check_takers(void)
 
 static void check_backend(const char *name)
 {
-    static const int64_t shapes[][3] = { { 0, 5, 5 },  { 5, 0, 5 },  { 5, 5, 0 },     { 1, 1, 1 },
-                                         { 1, 9, 40 }, { 31, 1, 3 }, { 97, 33, 129 }, { 200, 270, 65 } };
+    static const int64_t shapes[][3] = { { 0, 5, 5 },  { 5, 0, 5 },     { 5, 5, 0 },      { 1, 1, 1 },     { 1, 9, 40 },
+                                         { 31, 1, 3 }, { 97, 33, 129 }, { 200, 270, 65 }, { 16, 64, 2100 } };
     static const bool layouts[4][2] = { { false, true }, { false, false }, { true, false }, { true, true } };
     struct srq_error err;
 
