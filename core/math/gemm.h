@@ -50,11 +50,12 @@ void srq_gemm_expect(const struct srq_product *p);
 void srq_gemm_rehearse(void);
 
 /* What is asked for: "amx", "avx512_bf16" (srq's own kernels for BF16, beside the fastest for F32), "avx512", "avx2"
- * (own ones for F32), "openblas", "onednn", "plain", "panels" (the own kernels' way in plain C, for tests). NULL or
- * "auto": $SRQ_GEMM, else the fastest that run here and are no wider than the other kernels (kernels.h). Runs the
- * self-test of every backend that is to be used over all three products, odd shapes and each dtype used, against a
- * naive product in double; a wrong answer disables that backend with a warning. Error when the one asked for is
- * unknown, not built in, or wrong. Starts products of codes too (int8.h). */
+ * (own ones for F32, and for BF16 widened to it), "openblas", "onednn", "plain", "panels" (the own kernels' way in
+ * plain C, for tests). NULL or "auto": $SRQ_GEMM, else the fastest that run here and are no wider than the other
+ * kernels (kernels.h); where AVX512-BF16 multiplies more slowly than FMA, BF16 is widened. Runs the self-test of every
+ * backend that is to be used over all three products, odd shapes and each dtype used, against a naive product in
+ * double; a wrong answer disables that backend with a warning. Error when the one asked for is unknown, not built in,
+ * or wrong. Starts products of codes too (int8.h). */
 int srq_gemm_start(const char *backend, struct srq_error *err);
 /* Frees caches of primitives, and what was expected. */
 void srq_gemm_stop(void);
@@ -62,8 +63,9 @@ void srq_gemm_stop(void);
 const char *srq_gemm_backend(enum srq_dtype dtype);
 /* The backend's own name for what it runs on, e.g. "OpenBLAS 0.3.21 Zen" (fingerprint, report). */
 const char *srq_gemm_describe(void);
-/* The dtype in which blocks should compute here: SRQ_BF16 where bf16 products are faster than f32 ones (AMX or
- * AVX512-BF16 with a backend that uses it), else SRQ_F32. "compute" job option overrides. */
+/* The dtype in which blocks should compute here: SRQ_BF16 where the processor has instructions for it (AMX or
+ * AVX512-BF16) and the backend that was asked for does not exclude them, else SRQ_F32. "compute" job option overrides.
+ */
 enum srq_dtype srq_gemm_preferred(void);
 
 #endif

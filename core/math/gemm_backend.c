@@ -27,6 +27,7 @@ static const struct srq_gemm_engine *const engines[] = {
 
 /* Who computes F32 and BF16; plain where nothing was started. */
 static const struct srq_gemm_engine *for_f32 = &srq_gemm_plain, *for_bf16 = &srq_gemm_plain;
+static bool has_bf16; /* instructions that multiply BF16, used or not */
 static char description[512] = "not started";
 
 /* ---- products ---- */
@@ -88,7 +89,7 @@ void srq_gemm(const struct srq_product *p)
 
 /* ---- start ---- */
 
-/* Starts the engine and proves it for the dtypes it computes itself; false: it is not to be used. */
+/* Starts the engine and proves it for the dtypes it takes; false: it is not to be used. */
 static bool usable(const struct srq_gemm_engine *e, struct srq_error *err)
 {
     static const enum srq_dtype dtypes[] = { SRQ_F32, SRQ_BF16 };
@@ -96,7 +97,7 @@ static bool usable(const struct srq_gemm_engine *e, struct srq_error *err)
     if (e->start(err) != 0)
         return false;
     for (int i = 0; i < 2; i++)
-        if ((e->native(dtypes[i]) || e == &srq_gemm_plain) && srq_gemm_check(e, dtypes[i], err) != 0)
+        if (e->takes(dtypes[i]) && srq_gemm_check(e, dtypes[i], err) != 0)
             return false;
     if (e->forget != NULL)
         e->forget(); /* shapes of the test are not those of the work */
@@ -182,6 +183,18 @@ static void find_own(const char *backend, bool automatic, const struct srq_gemm_
     *f32 = automatic || *bf16 != NULL ? find_first(own_f32) : find_named(own_f32, backend);
 }
 
+/* Whether BF16 is multiplied faster by the F32 engine. */
+static bool is_slow(const struct srq_gemm_engine *bf16, const struct srq_gemm_engine *f32)
+{
+#ifdef SRQ_PANEL_KERNELS
+    return bf16 == &srq_gemm_avx512_bf16 && f32 == &srq_gemm_avx512 && srq_panels_avx512_slow();
+#else
+    (void)bf16;
+    (void)f32;
+    return false;
+#endif
+}
+
 /* "amx, avx512_bf16, avx512, avx2, onednn, openblas, panels, plain": those of this build. */
 static const char *choices(char *out, size_t cap)
 {
@@ -220,7 +233,13 @@ int srq_gemm_start(const char *backend, struct srq_error *err)
         return srq_fail_field(err, -SRQ_ENUMERIC, "gemm", "GEMM backend %s was asked for and cannot be used here",
                               backend);
     for_f32 = f32 != NULL ? f32 : blas != NULL ? blas : dnnl != NULL ? dnnl : plain;
-    for_bf16 = panels != NULL ? panels : dnnl != NULL && dnnl->native(SRQ_BF16) ? dnnl : plain;
+    has_bf16 = panels != NULL;
+    if (automatic && is_slow(panels, f32))
+        panels = NULL;
+    for_bf16 = panels != NULL                           ? panels
+               : dnnl != NULL && dnnl->native(SRQ_BF16) ? dnnl
+               : f32 != NULL && f32->takes(SRQ_BF16)    ? f32
+                                                        : plain;
     describe();
     return srq_int8_start(NULL, err);
 }
@@ -232,6 +251,7 @@ void srq_gemm_stop(void)
     for (int i = 0; i < ENGINES; i++)
         engines[i]->stop();
     for_f32 = for_bf16 = &srq_gemm_plain;
+    has_bf16 = false;
     snprintf(description, sizeof(description), "not started");
 }
 
@@ -245,15 +265,11 @@ const char *srq_gemm_backend(enum srq_dtype dtype)
     return dtype == SRQ_BF16 ? for_bf16->name : for_f32->name;
 }
 
-const struct srq_panel_kernel *srq_panels(void)
+const struct srq_panel_kernel *srq_panels(enum srq_dtype dtype)
 {
-#ifdef SRQ_PANEL_KERNELS
-    if (for_bf16 == &srq_gemm_amx)
-        return &srq_panels_amx;
-    if (for_bf16 == &srq_gemm_avx512_bf16)
-        return &srq_panels_avx512;
-#endif
-    return for_bf16 == &srq_gemm_panels ? &srq_panels_plain : NULL;
+    const struct srq_gemm_engine *e = srq_gemm_engine_for(dtype);
+
+    return e->panels != NULL ? e->panels(dtype) : NULL;
 }
 
 const char *srq_gemm_describe(void)
@@ -263,5 +279,5 @@ const char *srq_gemm_describe(void)
 
 enum srq_dtype srq_gemm_preferred(void)
 {
-    return for_bf16->native(SRQ_BF16) ? SRQ_BF16 : SRQ_F32;
+    return has_bf16 || for_bf16->native(SRQ_BF16) ? SRQ_BF16 : SRQ_F32;
 }

@@ -9,15 +9,20 @@ static inline float srq_product_factor(const struct srq_product *p)
     return p->alpha != 0 ? p->alpha : 1;
 }
 
+struct srq_panel_kernel;
+
 struct srq_gemm_engine {
     const char *name;
     /* Prepares; error when the library cannot be used at all. */
     int (*start)(struct srq_error *err);
     void (*stop)(void);
-    /* Whether operands of this dtype are computed by the processor's own instructions for them. */
+    /* Whether it multiplies operands of this dtype at all; and whether by the processor's own instructions for them. */
+    bool (*takes)(enum srq_dtype dtype);
     bool (*native)(enum srq_dtype dtype);
     /* m, n, k > 0. False: this product is not for this engine (dtype); C is untouched. */
     bool (*run)(const struct srq_product *p);
+    /* Its kernel of panels.h for operands of this dtype; NULL: it has none, of any or of this one. */
+    const struct srq_panel_kernel *(*panels)(enum srq_dtype dtype);
     bool takers; /* it gives rows to a taker itself; else `run` gets no product that has one */
     /* Makes the library take the memory that this product will need, its data pointers being NULL, in little time
      * however large the product is. NULL: the engine takes none that it does not hold from the start. */

@@ -335,6 +335,7 @@ const struct srq_gemm_engine srq_gemm_onednn = {
     .name = "onednn",
     .start = start,
     .stop = stop,
+    .takes = native,
     .native = native,
     .run = run,
     .rehearse = rehearse,

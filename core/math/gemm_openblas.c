@@ -102,6 +102,7 @@ const struct srq_gemm_engine srq_gemm_openblas = {
     .name = "openblas",
     .start = start,
     .stop = stop,
+    .takes = native,
     .native = native,
     .run = run,
     .rehearse = rehearse,

@@ -38,7 +38,7 @@ struct work {
     const struct srq_product *p;
     int64_t steps, panels; /* of a panel; of B, at a time */
     int64_t stretch;       /* steps at a time */
-    int64_t size;          /* of an element */
+    int64_t size, stored;  /* of an element of what is laid out; of an operand */
     int64_t first;         /* panel of B */
     int64_t rows, down;    /* of a block; blocks one below the other */
     int64_t across;        /* panels of a block */
@@ -53,7 +53,7 @@ struct work {
 /* Rows one page apart would all fall into the same few places of the first cache. */
 static bool reads_as_it_is(const struct srq_panel_kernel *k, const struct srq_product *p)
 {
-    return !p->a.trans && p->k % k->k_step == 0 && p->m % k->row_step == 0 &&
+    return k->packed == k->dtype && !p->a.trans && p->k % k->k_step == 0 && p->m % k->row_step == 0 &&
            p->a.ld * (int64_t)srq_dtype_size(k->dtype) % 1024 != 0;
 }
 
@@ -122,8 +122,9 @@ static int64_t even_stretch(int64_t steps, int64_t most)
 static void plan(struct work *w, const struct srq_panel_kernel *k, const struct srq_product *p)
 {
     *w = (struct work){ .kernel = k, .p = p };
-    w->size = (int64_t)srq_dtype_size(k->dtype);
-    w->steps = srq_round_up(p->k, k->k_step) / srq_step_elements(k->dtype);
+    w->size = (int64_t)srq_dtype_size(k->packed);
+    w->stored = (int64_t)srq_dtype_size(k->dtype);
+    w->steps = srq_round_up(p->k, k->k_step) / srq_step_elements(k->packed);
     w->stretch = even_stretch(w->steps, k->stretch);
     plan_panels(w);
     plan_rows(w);
@@ -179,8 +180,8 @@ static void copy_rows(const struct block *b, int64_t at, int64_t steps)
 {
     const struct work *w = b->w;
     const struct srq_mat *a = &w->p->a;
-    const int64_t from = at * srq_step_elements(w->kernel->dtype), count = steps * srq_step_elements(w->kernel->dtype);
-    const struct srq_panel_source s = { (const char *)a->data + from * (a->trans ? a->ld : 1) * w->size, a->ld,
+    const int64_t each = srq_step_elements(w->kernel->packed), from = at * each, count = steps * each;
+    const struct srq_panel_source s = { (const char *)a->data + from * (a->trans ? a->ld : 1) * w->stored, a->ld,
                                         a->trans };
 
     w->kernel->pack_rows(&s, b->row, b->rows, srq_round_up(b->rows, w->kernel->row_step),
@@ -263,7 +264,7 @@ static void make_block(const struct work *w, int64_t row, int64_t row_end, int64
     struct block b = { .w = w, .row = row, .room = room, .sums = (float *)(void *)(room + w->sums_at) };
 
     b.rows = row_end - row < w->rows ? row_end - row : w->rows;
-    b.a = (const char *)p->a.data + b.row * p->a.ld * w->size;
+    b.a = (const char *)p->a.data + b.row * p->a.ld * w->stored;
     b.lda = p->a.ld;
     if (w->copies) {
         if (!w->pieces)
@@ -296,14 +297,18 @@ static void block_item(void *ctx, int64_t item, int thread)
     make_block(w, item % w->down * w->rows, w->p->m, first, end, thread);
 }
 
-/* Of a taker's rows each thread has a share of its own, of whole tiles: blocks would be too few to share evenly. */
+/* Of a taker's rows each thread has a share of its own, of whole tiles: blocks would be too few to share evenly. It
+ * takes them in blocks of about one size, since one of few rows would read all panels for little. */
 static void share_of_tiles(void *ctx, int64_t begin, int64_t end)
 {
     const struct work *w = ctx;
-    const int64_t tile = w->kernel->rows, last = end * tile < w->p->m ? end * tile : w->p->m;
+    const int64_t tile = w->kernel->rows, most = w->rows / tile, blocks = (end - begin + most - 1) / most;
 
-    for (int64_t row = begin * tile; row < last; row += w->rows)
-        make_block(w, row, last, 0, w->panels, srq_team_thread());
+    for (int64_t i = 0; i < blocks; i++) {
+        const int64_t from = begin + (end - begin) * i / blocks, to = begin + (end - begin) * (i + 1) / blocks;
+
+        make_block(w, from * tile, to * tile < w->p->m ? to * tile : w->p->m, 0, w->panels, srq_team_thread());
+    }
 }
 
 /* ---- the engines ---- */
@@ -313,7 +318,7 @@ static bool run_with(const struct srq_panel_kernel *k, const struct srq_product 
     struct work w;
     bool ok;
 
-    if (p->a.dtype != k->dtype || p->b.dtype != k->dtype || giving)
+    if (p->b.dtype != k->dtype || giving)
         return false;
     /* Products inside a parallel region take turns in the one space. */
     pthread_mutex_lock(&lock);
@@ -336,8 +341,6 @@ static void rehearse_with(const struct srq_panel_kernel *k, const struct srq_pro
 {
     struct work w;
 
-    if (p->a.dtype != k->dtype)
-        return;
     pthread_mutex_lock(&lock);
     plan(&w, k, p);
     if (hold_all(&w)) {
@@ -370,46 +373,59 @@ static void stop(void)
     started = 0;
 }
 
-/* One engine for each kernel. */
-#define ENGINE(engine, kernel, called)                         \
-    static bool native_##kernel(enum srq_dtype dtype)          \
-    {                                                          \
-        return dtype == kernel.dtype;                          \
-    }                                                          \
-    static int start_##kernel(struct srq_error *err)           \
-    {                                                          \
-        return start_with(&kernel, err);                       \
-    }                                                          \
-    static bool run_##kernel(const struct srq_product *p)      \
-    {                                                          \
-        return run_with(&kernel, p);                           \
-    }                                                          \
-    static void rehearse_##kernel(const struct srq_product *p) \
-    {                                                          \
-        rehearse_with(&kernel, p);                             \
-    }                                                          \
-    static void describe_##kernel(char *out, size_t cap)       \
-    {                                                          \
-        snprintf(out, cap, "srq %s", called);                  \
-    }                                                          \
-    const struct srq_gemm_engine engine = {                    \
-        .name = called,                                        \
-        .start = start_##kernel,                               \
-        .stop = stop,                                          \
-        .native = native_##kernel,                             \
-        .run = run_##kernel,                                   \
-        .takers = true,                                        \
-        .rehearse = rehearse_##kernel,                         \
-        .forget = forget,                                      \
-        .describe = describe_##kernel,                         \
+/* One engine for each instruction set: the kernel for operands of its own dtype, and one for others, or NULL. */
+#define ENGINE(engine, kernel, other, called)                                                              \
+    static const struct srq_panel_kernel *of_##kernel(enum srq_dtype dtype)                                \
+    {                                                                                                      \
+        const struct srq_panel_kernel *second = other;                                                     \
+                                                                                                           \
+        return dtype == kernel.dtype ? &kernel : second != NULL && dtype == second->dtype ? second : NULL; \
+    }                                                                                                      \
+    static bool takes_##kernel(enum srq_dtype dtype)                                                       \
+    {                                                                                                      \
+        return of_##kernel(dtype) != NULL;                                                                 \
+    }                                                                                                      \
+    static bool native_##kernel(enum srq_dtype dtype)                                                      \
+    {                                                                                                      \
+        return dtype == kernel.dtype;                                                                      \
+    }                                                                                                      \
+    static int start_##kernel(struct srq_error *err)                                                       \
+    {                                                                                                      \
+        return start_with(&kernel, err);                                                                   \
+    }                                                                                                      \
+    static bool run_##kernel(const struct srq_product *p)                                                  \
+    {                                                                                                      \
+        return takes_##kernel(p->a.dtype) && run_with(of_##kernel(p->a.dtype), p);                         \
+    }                                                                                                      \
+    static void rehearse_##kernel(const struct srq_product *p)                                             \
+    {                                                                                                      \
+        if (takes_##kernel(p->a.dtype))                                                                    \
+            rehearse_with(of_##kernel(p->a.dtype), p);                                                     \
+    }                                                                                                      \
+    static void describe_##kernel(char *out, size_t cap)                                                   \
+    {                                                                                                      \
+        snprintf(out, cap, "srq %s", called);                                                              \
+    }                                                                                                      \
+    const struct srq_gemm_engine engine = {                                                                \
+        .name = called,                                                                                    \
+        .start = start_##kernel,                                                                           \
+        .stop = stop,                                                                                      \
+        .takes = takes_##kernel,                                                                           \
+        .native = native_##kernel,                                                                         \
+        .run = run_##kernel,                                                                               \
+        .panels = of_##kernel,                                                                             \
+        .takers = true,                                                                                    \
+        .rehearse = rehearse_##kernel,                                                                     \
+        .forget = forget,                                                                                  \
+        .describe = describe_##kernel,                                                                     \
     }
 
-ENGINE(srq_gemm_panels, srq_panels_plain, "panels");
+ENGINE(srq_gemm_panels, srq_panels_plain, NULL, "panels");
 #ifdef SRQ_PANEL_KERNELS
-ENGINE(srq_gemm_amx, srq_panels_amx, "amx");
-ENGINE(srq_gemm_avx512_bf16, srq_panels_avx512, "avx512_bf16");
+ENGINE(srq_gemm_amx, srq_panels_amx, NULL, "amx");
+ENGINE(srq_gemm_avx512_bf16, srq_panels_avx512, NULL, "avx512_bf16");
 #endif
 #ifdef SRQ_X86_KERNELS
-ENGINE(srq_gemm_avx512, srq_panels_f32_avx512, "avx512");
-ENGINE(srq_gemm_avx2, srq_panels_f32_avx2, "avx2");
+ENGINE(srq_gemm_avx512, srq_panels_f32_avx512, &srq_panels_wide_avx512, "avx512");
+ENGINE(srq_gemm_avx2, srq_panels_f32_avx2, &srq_panels_wide_avx2, "avx2");
 #endif

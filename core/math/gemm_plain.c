@@ -49,6 +49,11 @@ static bool native(enum srq_dtype dtype)
     return dtype == SRQ_F32;
 }
 
+static bool takes(enum srq_dtype dtype)
+{
+    return dtype == SRQ_F32 || dtype == SRQ_BF16;
+}
+
 static inline float element(const struct srq_mat *x, int64_t i, int64_t j)
 {
     int64_t at = x->trans ? j * x->ld + i : i * x->ld + j;
@@ -205,6 +210,7 @@ const struct srq_gemm_engine srq_gemm_plain = {
     .name = "plain",
     .start = start,
     .stop = stop,
+    .takes = takes,
     .native = native,
     .run = run,
     .rehearse = rehearse,

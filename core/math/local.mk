@@ -20,10 +20,12 @@ noinst_LTLIBRARIES += core/math/libkernels_avx2.la core/math/libkernels_avx512.l
 kernel_libs += core/math/libpanels_f32_avx2.la core/math/libpanels_f32_avx512.la
 noinst_LTLIBRARIES += core/math/libpanels_f32_avx2.la core/math/libpanels_f32_avx512.la
 core_math_libpanels_f32_avx2_la_SOURCES = core/math/panels_f32_isa.c
-core_math_libpanels_f32_avx2_la_CPPFLAGS = $(AM_CPPFLAGS) -DSRQ_PANELS=srq_panels_f32_avx2 -DSRQ_LANES=8
+core_math_libpanels_f32_avx2_la_CPPFLAGS = $(AM_CPPFLAGS) -DSRQ_PANELS=srq_panels_f32_avx2 \
+	-DSRQ_PANELS_WIDE=srq_panels_wide_avx2 -DSRQ_LANES=8
 core_math_libpanels_f32_avx2_la_CFLAGS = $(AM_CFLAGS) -ffp-contract=fast -mavx2 -mfma
 core_math_libpanels_f32_avx512_la_SOURCES = core/math/panels_f32_isa.c
-core_math_libpanels_f32_avx512_la_CPPFLAGS = $(AM_CPPFLAGS) -DSRQ_PANELS=srq_panels_f32_avx512 -DSRQ_LANES=16
+core_math_libpanels_f32_avx512_la_CPPFLAGS = $(AM_CPPFLAGS) -DSRQ_PANELS=srq_panels_f32_avx512 \
+	-DSRQ_PANELS_WIDE=srq_panels_wide_avx512 -DSRQ_LANES=16
 core_math_libpanels_f32_avx512_la_CFLAGS = $(AM_CFLAGS) -ffp-contract=fast -mavx2 -mfma -mavx512f
 if X86_PANELS
 kernel_libs += core/math/libpanels_avx512.la core/math/libpanels_amx.la

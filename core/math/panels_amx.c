@@ -107,6 +107,7 @@ static bool usable(void)
 const struct srq_panel_kernel srq_panels_amx = {
     .name = "amx",
     .dtype = SRQ_BF16,
+    .packed = SRQ_BF16,
     .rows = 2 * HALF,
     .row_step = HALF,
     .k_step = 2 * HALF,

@@ -1,7 +1,10 @@
 /* Tiles by VDPBF16PS: 14 rows by two vectors of columns, 28 sums in registers. */
 #include "core/math/panels.h"
 
+#include "core/base/clock.h"
+
 #include <immintrin.h>
+#include <math.h>
 
 #define INLINE static inline __attribute__((always_inline))
 #define ROWS 14
@@ -77,6 +80,68 @@ static bool usable(void)
     return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512f") &&
            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512vl");
+}
+
+/* ---- how fast its instruction is ---- */
+
+#define SUMS 24 /* that do not wait for each other */
+#define LOOPS 500
+#define TRIES 8
+
+/* Seconds of LOOPS times SUMS instructions; *keep takes what was summed up, so that it is summed up. */
+static double time_dots(float *keep)
+{
+    const __m512bh x = (__m512bh)_mm512_set1_epi32(0x3f803f80);
+    const double since = srq_clock_s();
+    __m512 sum[SUMS];
+
+    for (int j = 0; j < SUMS; j++)
+        sum[j] = _mm512_setzero_ps();
+    for (int i = 0; i < LOOPS; i++) {
+#pragma GCC unroll 24
+        for (int j = 0; j < SUMS; j++)
+            sum[j] = _mm512_dpbf16_ps(sum[j], x, x);
+    }
+    for (int j = 0; j < SUMS; j++)
+        *keep += _mm512_reduce_add_ps(sum[j]);
+    return srq_clock_s() - since;
+}
+
+static double time_fmas(float *keep)
+{
+    const __m512 x = _mm512_set1_ps(*keep * 1e-9f);
+    const double since = srq_clock_s();
+    __m512 sum[SUMS];
+
+    for (int j = 0; j < SUMS; j++)
+        sum[j] = _mm512_setzero_ps();
+    for (int i = 0; i < LOOPS; i++) {
+#pragma GCC unroll 24
+        for (int j = 0; j < SUMS; j++)
+            sum[j] = _mm512_fmadd_ps(x, x, sum[j]);
+    }
+    for (int j = 0; j < SUMS; j++)
+        *keep += _mm512_reduce_add_ps(sum[j]);
+    return srq_clock_s() - since;
+}
+
+/* One does the work of two FMAs. By turns and at their fastest, since others may have the processor in between; and
+ * clearly slower, so that a processor always gets the same answer. */
+bool srq_panels_avx512_slow(void)
+{
+    double dots = INFINITY, fmas = INFINITY;
+    volatile float keep;
+    float sum = 1;
+
+    if (!usable())
+        return false;
+    for (int i = 0; i < TRIES; i++) {
+        dots = fmin(dots, time_dots(&sum));
+        fmas = fmin(fmas, time_fmas(&sum));
+    }
+    keep = sum;
+    (void)keep;
+    return dots > 2 * 1.3 * fmas;
 }
 
 /* ---- sums to C ---- */
@@ -261,6 +326,7 @@ void srq_pack_rows_avx512(const struct srq_panel_source *s, int64_t row, int64_t
 const struct srq_panel_kernel srq_panels_avx512 = {
     .name = "avx512_bf16",
     .dtype = SRQ_BF16,
+    .packed = SRQ_BF16,
     .rows = ROWS,
     .row_step = 1,
     .k_step = 2,

@@ -1,5 +1,6 @@
 /* F32 tiles by fused multiplications: rows by two vectors of columns at a time, as many sums as there are registers.
- * Compiled once for each instruction set: SRQ_LANES is 16 or 8, SRQ_PANELS what the kernel is called. */
+ * BF16 operands are widened while they are laid out. Compiled once for each instruction set: SRQ_LANES is 16 or 8,
+ * SRQ_PANELS and SRQ_PANELS_WIDE what the kernels for F32 and for BF16 are called. */
 #include "core/math/panels.h"
 
 #include "core/tensor/dtype.h"
@@ -10,7 +11,7 @@
 #define LANES SRQ_LANES
 #if LANES == 16
 #define ROWS 14
-#define TILES 6
+#define TILES 8
 #define ISA_NAME "avx512"
 #else
 #define ROWS 6
@@ -101,16 +102,32 @@ static void tile(const struct srq_panel_tile *t, int rows)
     }
 }
 
-/* ---- packing ---- */
+/* ---- packing: `half` says that what is read is BF16 ---- */
+
+INLINE const void *element(const void *data, int64_t i, const bool half)
+{
+    return (const char *)data + i * (half ? 2 : 4);
+}
+
+INLINE __m256 eight(const void *p, const bool half)
+{
+    return half ? _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(p)), 16))
+                : _mm256_loadu_ps(p);
+}
+
+INLINE float one(const void *data, int64_t i, const bool half)
+{
+    return half ? srq_bf16_to_f32(((const uint16_t *)data)[i]) : ((const float *)data)[i];
+}
 
 /* `to` [SQUARE, SQUARE] of row stride to_ld gets what `from` has across. */
-INLINE void turn(const float *from, int64_t ld, float *to, int64_t to_ld)
+INLINE void turn(const void *from, int64_t ld, float *to, int64_t to_ld, const bool half)
 {
     __m256 r[SQUARE], t[SQUARE];
 
 #pragma GCC unroll 8
     for (int i = 0; i < SQUARE; i++)
-        r[i] = _mm256_loadu_ps(from + i * ld);
+        r[i] = eight(element(from, i * ld, half), half);
 #pragma GCC unroll 4
     for (int i = 0; i < SQUARE; i += 2) {
         t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
@@ -132,82 +149,118 @@ INLINE void turn(const float *from, int64_t ld, float *to, int64_t to_ld)
 }
 
 /* The part of a square that lies within `rows` by `cols` of what is turned; the rest 0. */
-static void turn_some(const float *from, int64_t ld, int64_t rows, int64_t cols, float *to, int64_t to_ld)
+INLINE void turn_some(const void *from, int64_t ld, int64_t rows, int64_t cols, float *to, int64_t to_ld,
+                      const bool half)
 {
     float whole[SQUARE][SQUARE] = { { 0 } };
 
     for (int64_t i = 0; i < rows && i < SQUARE; i++)
         for (int64_t j = 0; j < cols && j < SQUARE; j++)
-            whole[i][j] = from[i * ld + j];
-    turn(whole[0], SQUARE, to, to_ld);
+            whole[i][j] = one(from, i * ld + j, half);
+    turn(whole[0], SQUARE, to, to_ld, false);
 }
 
-/* [rows, cols] of `from` as [to_rows, to_cols] across, both multiples of SQUARE. */
-static void turn_all(const float *from, int64_t ld, int64_t rows, int64_t cols, float *to, int64_t to_ld,
-                     const int64_t padded[2])
+/* [rows, cols] of `from` as [padded[1], padded[0]] across, both multiples of SQUARE. */
+INLINE void turn_all(const void *from, int64_t ld, int64_t rows, int64_t cols, float *to, int64_t to_ld,
+                     const int64_t padded[2], const bool half)
 {
     for (int64_t i = 0; i < padded[1]; i += SQUARE) {
         for (int64_t j = 0; j < padded[0]; j += SQUARE) {
+            const void *square = element(from, i * ld + j, half);
+
             /* Rows lie far apart: no processor sees by itself what comes. */
             for (int64_t ahead = i + AHEAD; ahead < i + AHEAD + SQUARE && ahead < rows; ahead++)
-                _mm_prefetch((const char *)(from + ahead * ld + j), _MM_HINT_T0);
+                _mm_prefetch((const char *)element(from, ahead * ld + j, half), _MM_HINT_T0);
             if (i + SQUARE <= rows && j + SQUARE <= cols)
-                turn(from + i * ld + j, ld, to + j * to_ld + i, to_ld);
+                turn(square, ld, to + j * to_ld + i, to_ld, half);
             else
-                turn_some(from + i * ld + j, ld, rows - i, cols - j, to + j * to_ld + i, to_ld);
+                turn_some(square, ld, rows - i, cols - j, to + j * to_ld + i, to_ld, half);
         }
     }
 }
 
-static void copy_row(const float *from, int64_t n, float *to, int64_t padded)
+INLINE void copy_row(const void *from, int64_t n, float *to, int64_t padded, const bool half)
 {
+    int64_t i = 0;
+
     n = n < padded ? n : padded;
-    if (n > 0)
+    if (!half && n > 0)
         memcpy(to, from, (size_t)n * sizeof(float));
+    for (; half && i + SQUARE <= n; i += SQUARE)
+        _mm256_storeu_ps(to + i, eight(element(from, i, true), true));
+    for (; half && i < n; i++)
+        to[i] = one(from, i, true);
     if (n < padded)
         memset(to + (n > 0 ? n : 0), 0, (size_t)(padded - (n > 0 ? n : 0)) * sizeof(float));
 }
 
-static void pack_panel(const struct srq_panel_source *s, int64_t col, int64_t n, int64_t k, int64_t steps, void *panel)
+INLINE void fill_panel(const struct srq_panel_source *s, int64_t col, int64_t n, int64_t k, int64_t steps, float *to,
+                       const bool half)
 {
-    const float *data = s->data;
-    float *to = panel, last[SQUARE * SRQ_PANEL_COLS];
     const int64_t whole = steps / SQUARE * SQUARE, rest = steps - whole;
+    float last[SQUARE * SRQ_PANEL_COLS];
+    const void *data;
 
     if (s->across) {
         for (int64_t p = 0; p < steps; p++, to += SRQ_PANEL_COLS) {
             if (p + AHEAD < k)
-                for (int i = 0; i < SRQ_PANEL_COLS; i += 16)
-                    _mm_prefetch((const char *)(data + (p + AHEAD) * s->ld + col + i), _MM_HINT_T0);
-            copy_row(data + p * s->ld + col, p < k ? n - col : 0, to, SRQ_PANEL_COLS);
+                for (int i = 0; i < SRQ_PANEL_COLS; i += half ? 32 : 16)
+                    _mm_prefetch((const char *)element(s->data, (p + AHEAD) * s->ld + col + i, half), _MM_HINT_T0);
+            copy_row(element(s->data, p * s->ld + col, half), p < k ? n - col : 0, to, SRQ_PANEL_COLS, half);
         }
         return;
     }
-    data += col * s->ld;
-    turn_all(data, s->ld, n - col, k, to, SRQ_PANEL_COLS, (const int64_t[]){ whole, SRQ_PANEL_COLS });
+    data = element(s->data, col * s->ld, half);
+    turn_all(data, s->ld, n - col, k, to, SRQ_PANEL_COLS, (const int64_t[]){ whole, SRQ_PANEL_COLS }, half);
     if (rest > 0) {
-        turn_all(data + whole, s->ld, n - col, k - whole, last, SRQ_PANEL_COLS,
-                 (const int64_t[]){ SQUARE, SRQ_PANEL_COLS });
+        turn_all(element(data, whole, half), s->ld, n - col, k - whole, last, SRQ_PANEL_COLS,
+                 (const int64_t[]){ SQUARE, SRQ_PANEL_COLS }, half);
         memcpy(to + whole * SRQ_PANEL_COLS, last, (size_t)(rest * SRQ_PANEL_COLS) * sizeof(float));
     }
+}
+
+/* Rows [row, row + rows) of m, `padded` of them made. */
+struct some_rows {
+    int64_t row, rows, padded, k;
+};
+
+INLINE void fill_rows(const struct srq_panel_source *s, const struct some_rows *m, float *to, int64_t ld,
+                      const bool half)
+{
+    const int64_t whole = m->padded / SQUARE * SQUARE;
+    const void *data = element(s->data, m->row, half);
+
+    for (int64_t r = 0; !s->across && r < m->padded; r++)
+        copy_row(element(s->data, (m->row + r) * s->ld, half), r < m->rows ? m->k : 0, to + r * ld, ld, half);
+    if (!s->across)
+        return;
+    turn_all(data, s->ld, m->k, m->rows, to, ld, (const int64_t[]){ whole, ld }, half);
+    for (int64_t r = whole; r < m->padded; r++)
+        for (int64_t i = 0; i < ld; i++)
+            to[r * ld + i] = r < m->rows && i < m->k ? one(data, i * s->ld + r, half) : 0;
+}
+
+static void pack_panel(const struct srq_panel_source *s, int64_t col, int64_t n, int64_t k, int64_t steps, void *panel)
+{
+    fill_panel(s, col, n, k, steps, panel, false);
+}
+
+static void pack_panel_wide(const struct srq_panel_source *s, int64_t col, int64_t n, int64_t k, int64_t steps,
+                            void *panel)
+{
+    fill_panel(s, col, n, k, steps, panel, true);
 }
 
 static void pack_rows(const struct srq_panel_source *s, int64_t row, int64_t rows, int64_t padded, int64_t k,
                       void *copy, int64_t ld)
 {
-    const float *data = s->data;
-    float *to = copy;
-    const int64_t whole = padded / SQUARE * SQUARE;
+    fill_rows(s, &(struct some_rows){ row, rows, padded, k }, copy, ld, false);
+}
 
-    for (int64_t r = 0; !s->across && r < padded; r++)
-        copy_row(data + (row + r) * s->ld, r < rows ? k : 0, to + r * ld, ld);
-    if (!s->across)
-        return;
-    data += row;
-    turn_all(data, s->ld, k, rows, to, ld, (const int64_t[]){ whole, ld });
-    for (int64_t r = whole; r < padded; r++)
-        for (int64_t i = 0; i < ld; i++)
-            to[r * ld + i] = r < rows && i < k ? data[i * s->ld + r] : 0;
+static void pack_rows_wide(const struct srq_panel_source *s, int64_t row, int64_t rows, int64_t padded, int64_t k,
+                           void *copy, int64_t ld)
+{
+    fill_rows(s, &(struct some_rows){ row, rows, padded, k }, copy, ld, true);
 }
 
 /* ---- sums to C ---- */
@@ -241,17 +294,12 @@ static bool usable(void)
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
-const struct srq_panel_kernel SRQ_PANELS = {
-    .name = ISA_NAME,
-    .dtype = SRQ_F32,
-    .rows = ROWS,
-    .row_step = 1,
-    .k_step = 1,
-    .tiles = TILES,
-    .stretch = 640,
-    .usable = usable,
-    .tile = tile,
-    .pack_panel = pack_panel,
-    .pack_rows = pack_rows,
-    .store = store,
-};
+#define KERNEL(operands, panels, rows_of_a)                                                                           \
+    {                                                                                                                 \
+        .name = ISA_NAME, .dtype = operands, .packed = SRQ_F32, .rows = ROWS, .row_step = 1, .k_step = 1,             \
+        .tiles = TILES, .stretch = 640, .usable = usable, .tile = tile, .pack_panel = panels, .pack_rows = rows_of_a, \
+        .store = store, .of_packed = &SRQ_PANELS,                                                                     \
+    }
+
+const struct srq_panel_kernel SRQ_PANELS = KERNEL(SRQ_F32, pack_panel, pack_rows);
+const struct srq_panel_kernel SRQ_PANELS_WIDE = KERNEL(SRQ_BF16, pack_panel_wide, pack_rows_wide);

@@ -69,6 +69,7 @@ static bool usable(void)
 const struct srq_panel_kernel srq_panels_plain = {
     .name = "panels",
     .dtype = SRQ_BF16,
+    .packed = SRQ_BF16,
     .rows = 32,
     .row_step = 16,
     .k_step = 32,

@@ -1,5 +1,5 @@
-/* What both kinds of attention work with: F32 sums of F32 operands by the vector kernels (ops_attention.c), and of BF16
- * operands by panels (attention_panels.c). */
+/* What both kinds of attention work with: by panels where this machine has kernels for them (attention_panels.c), else
+ * by the vector kernels (ops_attention.c). */
 #ifndef SRQ_TAPE_ATTENTION_H
 #define SRQ_TAPE_ATTENTION_H
 
@@ -19,7 +19,7 @@ struct srq_attention_job {
     float *lse; /* [batch, heads, seq]; NULL: not saved */
     char *work; /* a stretch of work_len bytes for each thread */
     int64_t work_len;
-    const struct srq_panel_kernel *panels; /* NULL: F32 */
+    const struct srq_panel_kernel *panels; /* NULL: by the vector kernels */
     int64_t keys;                          /* of a sequence */
     int64_t group;                         /* query heads per key/value head */
     int64_t columns;                       /* head_dim rounded up to tile_n: what products compute */

@@ -267,10 +267,8 @@ static void prepare(struct srq_tape *t, const struct srq_attention *a, bool back
     j->columns = srq_round_up(a->head_dim, j->kern->tile_n);
     j->width = srq_round_up(a->head_dim, SRQ_TILE_N_MAX);
     j->keys_padded = srq_round_up(j->keys, SRQ_TILE_N_MAX);
-    j->panels = j->dtype == SRQ_BF16 ? srq_panels() : NULL;
-    j->work_len = lay_out(j, backward, NULL, &w);
-    if (j->dtype == SRQ_BF16)
-        j->work_len = srq_greater(j->work_len, srq_attention_panels_work(j, backward));
+    j->panels = srq_panels(j->dtype);
+    j->work_len = srq_greater(lay_out(j, backward, NULL, &w), srq_attention_panels_work(j, backward));
 }
 
 /* Multiplications and additions of `products` products over the allowed pairs. */

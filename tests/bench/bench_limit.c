@@ -253,7 +253,8 @@ double bench_limit(const struct bench_limits *l, enum srq_dtype dtype)
     double best = 0;
 
     for (int i = 0; i < l->count; i++)
-        best = l->dtype[i] == dtype && l->flops[i] > best ? l->flops[i] : best;
+        if ((l->dtype[i] == dtype || l->dtype[i] == SRQ_F32) && l->flops[i] > best) /* BF16 can be widened */
+            best = l->flops[i];
     return best;
 }
 

@@ -296,15 +296,19 @@ static void check_f32_tile(const struct srq_panel_kernel *kernel, int rows, int6
 }
 
 /* A panel holds column after column what the source has, and rows are copied, with zeros behind both; nothing else is
- * written. */
+ * written. BF16 is widened. */
 static void check_f32_packing(const struct srq_panel_kernel *kernel, int64_t n, int64_t k, bool across)
 {
     const int64_t ld = (across ? n : k) + 3, steps = k + 3, wide = (k + 15) / 16 * 16;
     float src[(K_MAX + 3) * (ROWS_MAX + 3)], got[(K_MAX + 16) * 64];
-    const struct srq_panel_source s = { src, ld, across };
+    uint16_t halves[(K_MAX + 3) * (ROWS_MAX + 3)];
+    const bool wide_of_half = kernel->dtype == SRQ_BF16;
+    const struct srq_panel_source s = { wide_of_half ? (const void *)halves : src, ld, across };
 
-    for (int64_t i = 0; i < ld * (across ? k : n); i++)
-        src[i] = value(1, i);
+    for (int64_t i = 0; i < ld * (across ? k : n); i++) {
+        halves[i] = srq_f32_to_bf16(value(1, i));
+        src[i] = wide_of_half ? srq_bf16_to_f32(halves[i]) : value(1, i);
+    }
     for (int64_t col = 0; col < n; col += SRQ_PANEL_COLS) {
         got[steps * SRQ_PANEL_COLS] = 7;
         kernel->pack_panel(&s, col, n, k, steps, got);
@@ -341,26 +345,27 @@ static void check_f32(const struct srq_panel_kernel *kernel)
     }
 }
 
-#define CHECK_F32(test, kernel) \
-    if ((kernel).usable())      \
-        check_f32(&(kernel));   \
-    else                        \
+#define CHECK_F32(test, isa)               \
+    if (srq_panels_f32_##isa.usable()) {   \
+        check_f32(&srq_panels_f32_##isa);  \
+        check_f32(&srq_panels_wide_##isa); \
+    } else                                 \
         skip_because(test, "this processor has no such instructions")
 
 #else
-#define CHECK_F32(test, kernel) skip_because(test, "this build has no such kernels")
+#define CHECK_F32(test, isa) skip_because(test, "this build has no such kernels")
 #endif
 
 static void f32_tiles_by_avx512_are_sums_of_products(void **state)
 {
     (void)state;
-    CHECK_F32(f32_tiles_by_avx512_are_sums_of_products, srq_panels_f32_avx512);
+    CHECK_F32(f32_tiles_by_avx512_are_sums_of_products, avx512);
 }
 
 static void f32_tiles_by_avx2_are_sums_of_products(void **state)
 {
     (void)state;
-    CHECK_F32(f32_tiles_by_avx2_are_sums_of_products, srq_panels_f32_avx2);
+    CHECK_F32(f32_tiles_by_avx2_are_sums_of_products, avx2);
 }
 
 int main(void)

@@ -592,9 +592,9 @@ static void full_attention_agrees_with_double(void **state)
                         { 1, 784, 1, 1, 3, 0, true } });
 }
 
-/* The same attention by panels of BF16, and the products beside it: in plain C with the largest tiles that there are,
- * and by this processor's kernels. */
-static void by_panels(const char *backend)
+/* The same attention, and the products beside it: by panels in plain C with the largest tiles that there are, by this
+ * processor's kernels, and without panels. */
+static void by_backend(const char *backend)
 {
     struct srq_error err;
 
@@ -610,12 +610,13 @@ static void by_panels(const char *backend)
     srq_gemm_stop();
 }
 
-static void attention_by_panels_agrees_with_double(void **state)
+static void attention_by_every_backend_agrees_with_double(void **state)
 {
+    static const char *const backends[] = { "panels", "amx", "avx512_bf16", "avx512", "avx2", "plain" };
+
     (void)state;
-    by_panels("panels");
-    by_panels("avx512_bf16");
-    by_panels("amx");
+    for (size_t i = 0; i < sizeof(backends) / sizeof(backends[0]); i++)
+        by_backend(backends[i]);
 }
 
 /* ---- a block, for the tests of memory ---- */
@@ -862,7 +863,7 @@ int main(void)
         cmocka_unit_test(windowed_attention_agrees_with_double),
         cmocka_unit_test(long_attention_agrees_with_double),
         cmocka_unit_test(full_attention_agrees_with_double),
-        cmocka_unit_test(attention_by_panels_agrees_with_double),
+        cmocka_unit_test(attention_by_every_backend_agrees_with_double),
         cmocka_unit_test(measuring_gives_exactly_what_a_pass_needs),
         cmocka_unit_test(an_arena_too_small_is_an_error_at_any_size),
         cmocka_unit_test(a_pass_after_reset_needs_no_more_and_repeats_bit_by_bit),
