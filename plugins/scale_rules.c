@@ -4,8 +4,9 @@
 #include <math.h>
 #include <string.h>
 
-#define CHUNK 128 /* rows of a weight that are rounded and measured together */
-#define GRID 20   /* exponents of the search: 0, 1/20 … 19/20 */
+#define CHUNK_BYTES ((int64_t)2 << 20) /* of rows of a weight that are rounded and measured together */
+#define CHUNK_MOST 512                 /* rows of them */
+#define GRID 20                        /* exponents of the search: 0, 1/20 … 19/20 */
 
 static int64_t channel_of(const struct srq_scale_group *g, int64_t c)
 {
@@ -85,8 +86,9 @@ struct measuring {
     const struct srq_scale_group *g;
     const struct srq_layer *l;
     float *scale;         /* [in], of every input */
-    float *scaled, *diff; /* [CHUNK, in] */
-    float *range;         /* lo and hi of CHUNK rows */
+    int64_t chunk;        /* rows at a time */
+    float *scaled, *diff; /* [chunk, in] */
+    float *range;         /* lo and hi of their groups */
     int64_t row;          /* first of the chunk */
 };
 
@@ -128,8 +130,8 @@ static void diff_share(void *ctx, int64_t begin, int64_t end)
 static void whole_range(struct measuring *m, float *lo, float *hi)
 {
     *lo = *hi = 0;
-    for (int64_t row = 0; row < m->l->groups->out; row += CHUNK) {
-        int64_t rows = m->l->groups->out - row < CHUNK ? m->l->groups->out - row : CHUNK;
+    for (int64_t row = 0; row < m->l->groups->out; row += m->chunk) {
+        int64_t rows = m->l->groups->out - row < m->chunk ? m->l->groups->out - row : m->chunk;
 
         scale_rows(m, row, rows);
         for (int64_t i = 0; i < rows * m->g->in; i++) {
@@ -139,8 +141,9 @@ static void whole_range(struct measuring *m, float *lo, float *hi)
     }
 }
 
-/* Mean squared error of the layer's output: what rounding W diag(scale) does to it, seen through diag(1/scale). */
-static double output_error(struct measuring *m)
+/* Squared error of the layer's output: what rounding W diag(scale) does to it, seen through diag(1/scale). Once it is
+ * clear that the error is more than `most`, it is no further summed up. */
+static double output_error(struct measuring *m, double most)
 {
     const struct srq_layer *l = m->l;
     const struct srq_grid_ops *grid = m->h->grid(l->scheme->grid);
@@ -152,8 +155,8 @@ static double output_error(struct measuring *m)
     if (whole || l->scheme->grid == SRQ_GRID_NVFP4)
         whole_range(m, &lo, &hi);
     top = fmaxf(-lo, hi);
-    for (int64_t row = 0; row < l->groups->out; row += CHUNK) {
-        int64_t rows = l->groups->out - row < CHUNK ? l->groups->out - row : CHUNK;
+    for (int64_t row = 0; row < l->groups->out && !(sum > most); row += m->chunk) {
+        int64_t rows = l->groups->out - row < m->chunk ? l->groups->out - row : m->chunk;
         struct srq_tensor w = {
             .size = sizeof(w), .dtype = SRQ_F32, .rank = 2, .data = m->scaled, .shape = { rows, in }
         };
@@ -163,7 +166,7 @@ static double output_error(struct measuring *m)
                                    .scheme = l->scheme,
                                    .groups = &groups,
                                    .lo = m->range,
-                                   .hi = m->range + CHUNK * (whole ? 1 : l->groups->per_row),
+                                   .hi = m->range + m->chunk * (whole ? 1 : l->groups->per_row),
                                    .tensor_scale = l->scheme->grid == SRQ_GRID_NVFP4 && top > 0 ? 448 * 6 / top : 1 };
 
         srq_copy_known(&groups, l->groups);
@@ -183,17 +186,17 @@ static double output_error(struct measuring *m)
     return sum;
 }
 
-/* Of the scales of channels [channels]. */
-static double group_error(struct measuring *m, const float *scale)
+/* Of the scales of channels [channels]; any value above `most` if it is more. */
+static double group_error(struct measuring *m, const float *scale, double most)
 {
     double sum = 0;
 
     for (int64_t c = 0; c < m->g->in; c++)
         m->scale[c] = scale[channel_of(m->g, c)];
-    for (int i = 0; i < m->g->count; i++) {
+    for (int i = 0; i < m->g->count && !(sum > most); i++) {
         m->l = m->g->consumers[i];
         if (m->l->scheme->grid != SRQ_GRID_NONE && m->l->hessian != NULL)
-            sum += output_error(m);
+            sum += output_error(m, most - sum);
     }
     return sum;
 }
@@ -225,20 +228,22 @@ static int search(const struct srq_host *h, float least, struct srq_scale_group 
 
     for (int i = 0; i < g->count; i++)
         per_row = g->consumers[i]->groups->per_row > per_row ? g->consumers[i]->groups->per_row : per_row;
-    m.scaled = h->alloc(((size_t)(2 * CHUNK) * (size_t)(g->in + per_row) + (size_t)g->in) * sizeof(float));
+    m.chunk = CHUNK_BYTES / (g->in * (int64_t)sizeof(float));
+    m.chunk = m.chunk < 1 ? 1 : m.chunk < CHUNK_MOST ? m.chunk : CHUNK_MOST;
+    m.scaled = h->alloc(((size_t)(2 * m.chunk) * (size_t)(g->in + per_row) + (size_t)g->in) * sizeof(float));
     if (m.scaled == NULL)
         return srq_fail_field(err, -SRQ_ENOMEM, g->name, "no memory for the search of %s", g->name);
-    m.diff = m.scaled + CHUNK * g->in;
-    m.range = m.diff + CHUNK * g->in;
-    m.scale = m.range + 2 * CHUNK * per_row;
-    best = group_error(&m, g->scale); /* of all ones */
+    m.diff = m.scaled + m.chunk * g->in;
+    m.range = m.diff + m.chunk * g->in;
+    m.scale = m.range + 2 * m.chunk * per_row;
+    best = group_error(&m, g->scale, INFINITY); /* of all ones */
     for (int k = 0; k < 2 * GRID && best > 0; k++) {
         double error;
 
         candidate(x, w, (float)(k % GRID) / GRID, k >= GRID, trial, g->channels);
         for (int64_t j = 0; j < g->channels; j++)
             trial[j] = fmaxf(trial[j], least);
-        error = group_error(&m, trial);
+        error = group_error(&m, trial, best);
         if (error < best) {
             best = error;
             memcpy(g->scale, trial, (size_t)g->channels * sizeof(float));

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define SHARES 10 /* 1, 0.95 … 0.55 */
+#define LANES 12  /* of whole vectors, the last ones 0 */
 
 struct awq {
     bool clip, clip_all;
@@ -106,40 +107,44 @@ static bool clips(const struct awq *s, const struct srq_layer *l)
            (s->clip_all || (strcmp(name, "q_proj") != 0 && strcmp(name, "k_proj") != 0));
 }
 
-/* One group: weights w [n], its columns of H from `first` on; lo and hi become those of the best share. line: [3n]
- * scratch. */
+static float share(int s)
+{
+    return 1 - 0.05f * (float)s;
+}
+
+/* One group: weights w [n], its columns of H from `first` on; lo and hi become those of the best share. line: [(1 +
+ * LANES) n] scratch. The errors of all shares are summed up side by side. */
 static void clip_group(const struct work *k, const float *w, int64_t first, int64_t n, float *lo, float *hi,
                        float *line)
 {
-    float *fake = line, *d = line + n, low = *lo, high = *hi, at_lo = low, at_hi = high, best = 1;
+    float *fake = line, (*d)[LANES] = (float(*)[LANES])(void *)(line + n), low = *lo, high = *hi, at_lo = low,
+          at_hi = high;
+    double sums[LANES] = { 0 };
     struct one_group g;
-    double least = INFINITY;
+    int best = 0;
 
     one_group_make(&g, k->layer, w, n, &at_lo, &at_hi);
     for (int s = 0; s < SHARES; s++) {
-        float share = 1 - 0.05f * (float)s;
-        double sum = 0;
-
-        at_lo = low * share;
-        at_hi = high * share;
+        at_lo = low * share(s);
+        at_hi = high * share(s);
         k->grid->fake(&g.args, 0, 1, fake, SRQ_F32, n);
         for (int64_t i = 0; i < n; i++)
-            d[i] = fake[i] - w[i];
-        for (int64_t i = 0; i < n; i++) {
-            const float *row = k->layer->hessian + (first + i) * k->layer->groups->in + first;
-            float dot = 0;
-
-            for (int64_t j = 0; j < n; j++)
-                dot += row[j] * d[j];
-            sum += (double)(d[i] * dot);
-        }
-        if (sum < least) {
-            least = sum;
-            best = share;
-        }
+            d[i][s] = fake[i] - w[i];
     }
-    *lo = low * best;
-    *hi = high * best;
+    for (int64_t i = 0; i < n; i++) {
+        const float *row = k->layer->hessian + (first + i) * k->layer->groups->in + first;
+        float dots[LANES] = { 0 };
+
+        for (int64_t j = 0; j < n; j++)
+            for (int s = 0; s < LANES; s++)
+                dots[s] += row[j] * d[j][s];
+        for (int s = 0; s < LANES; s++)
+            sums[s] += (double)(d[i][s] * dots[s]);
+    }
+    for (int s = 1; s < SHARES; s++)
+        best = sums[s] < sums[best] ? s : best;
+    *lo = low * share(best);
+    *hi = high * share(best);
 }
 
 static void clip_rows(void *ctx, int64_t begin, int64_t end)
@@ -148,7 +153,7 @@ static void clip_rows(void *ctx, int64_t begin, int64_t end)
     const struct srq_groups *g = k->layer->groups;
     const struct srq_tensor *t = k->layer->weight;
     size_t bytes = (size_t)g->in * (t->dtype == SRQ_F32 ? sizeof(float) : sizeof(uint16_t));
-    float *line = k->h->alloc((size_t)(g->in + 3 * g->len) * sizeof(*line));
+    float *line = k->h->alloc((size_t)(g->in + (1 + LANES) * g->len) * sizeof(*line));
 
     if (line == NULL) {
         k->no_memory = true;
