@@ -2,6 +2,7 @@
 #include "core/tune/quadratic.h"
 
 #include "core/base/alloc.h"
+#include "core/base/simd.h"
 #include "core/math/gemm.h"
 #include "core/math/team.h"
 
@@ -9,6 +10,7 @@
 
 #define PANEL_ROWS 512 /* of d H that exist together */
 #define STRETCH 192    /* columns of H at a time */
+#define LANES 16       /* sums side by side */
 
 struct dots {
     const float *d, *panel; /* [rows, n] */
@@ -16,17 +18,27 @@ struct dots {
     double *sums;
 };
 
+SRQ_SIMD static double dot(const float *a, const float *b, int64_t n)
+{
+    double sums[LANES] = { 0 }, sum = 0;
+    int64_t i = 0;
+
+    for (; i + LANES <= n; i += LANES)
+        for (int k = 0; k < LANES; k++)
+            sums[k] += (double)a[i + k] * (double)b[i + k];
+    for (; i < n; i++)
+        sum += (double)a[i] * (double)b[i];
+    for (int k = 0; k < LANES; k++)
+        sum += sums[k];
+    return sum;
+}
+
 static void dot_rows(void *ctx, int64_t begin, int64_t end)
 {
     const struct dots *x = ctx;
 
-    for (int64_t i = begin; i < end; i++) {
-        double row = 0;
-
-        for (int64_t j = 0; j < x->n; j++)
-            row += (double)x->panel[i * x->n + j] * (double)x->d[i * x->n + j];
-        x->sums[i] = row;
-    }
+    for (int64_t i = begin; i < end; i++)
+        x->sums[i] = dot(x->panel + i * x->n, x->d + i * x->n, x->n);
 }
 
 /* d H, as far as it takes to sum up d H dᵀ: H being symmetric, what lies below its diagonal is what lies above. Of a

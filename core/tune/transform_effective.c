@@ -2,6 +2,7 @@
 #include "core/tune/transform_parts.h"
 
 #include "core/base/alloc.h"
+#include "core/base/simd.h"
 #include "core/math/team.h"
 
 #include <math.h>
@@ -83,6 +84,18 @@ static struct scratch scratch_of(const struct srq_transformer *t)
     return (struct scratch){ at, at + t->row_floats, at + 2 * t->row_floats, at + 2 * t->row_floats + t->group_floats };
 }
 
+SRQ_SIMD static void multiply(float *x, const float *by, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        x[i] *= by[i];
+}
+
+SRQ_SIMD static void divide(float *x, const float *by, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        x[i] /= by[i];
+}
+
 /* Rows of the stored weight in F32, scaled. */
 static void widen(const struct srq_effective_layer *l, int64_t row, int64_t rows, float *wide)
 {
@@ -91,8 +104,7 @@ static void widen(const struct srq_effective_layer *l, int64_t row, int64_t rows
 
     (void)srq_convert(src, l->weight.dtype, wide, SRQ_F32, rows * in);
     for (int64_t r = 0; l->group != NULL && r < rows; r++)
-        for (int64_t i = 0; i < in; i++)
-            wide[r * in + i] *= l->column[i];
+        multiply(wide + r * in, l->column, in);
 }
 
 static void round_rows(const struct srq_effective_layer *l, int64_t row, int64_t rows, const struct scratch *s)
@@ -194,8 +206,7 @@ static void effective_rows(void *ctx, int layer, int64_t row, int64_t rows, void
 
         round_rows(l, row + at, n, &tmp);
         for (int64_t r = 0; l->group != NULL && r < n; r++)
-            for (int64_t i = 0; i < in; i++)
-                tmp.fake[r * in + i] /= l->column[i];
+            divide(tmp.fake + r * in, l->column, in);
         (void)srq_convert(tmp.fake, SRQ_F32, (uint8_t *)dst + (size_t)(at * in) * size, dtype, n * in);
     }
 }
@@ -274,14 +285,22 @@ int srq_effective_load(struct srq_transformer *t, int block, struct srq_error *e
 
 /* ---- gradients --------------------------------------------------------------------------------------------------- */
 
-/* Where a group of a row has its least and its largest element. */
-static void ends_of(const float *w, int64_t len, int64_t *least, int64_t *most)
+/* Where a group of a row has the end of its range: the first of its elements that is `end`. */
+static int64_t place_of(const float *w, int64_t len, float end)
 {
-    *least = *most = 0;
-    for (int64_t i = 1; i < len; i++) {
-        *least = w[i] < w[*least] ? i : *least;
-        *most = w[i] > w[*most] ? i : *most;
-    }
+    int64_t i = 0;
+
+    while (i < len - 1 && w[i] != end)
+        i++;
+    return i;
+}
+
+/* sum += E G of one row, E = (W diag(a) - Q) diag(1/a). */
+SRQ_SIMD static void add_row(double *restrict sum, const float *w, const float *q, const float *column, const float *g,
+                             int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        sum[i] += (double)((w[i] - q[i]) / column[i] * g[i]);
 }
 
 /* What scales do to the range of their group, by the channels that its ends lie in: with dL/dQ = G/a in `grad`, the
@@ -302,17 +321,19 @@ static void add_ranges(const struct srq_effective_layer *l, int64_t rows, const 
                                .tensor_scale = l->tensor_scale };
     float *low = s->fake, *high = s->fake + groups.count; /* what was rounded is not needed any more */
 
-    for (int64_t k = 0; k < rows * in; k++)
-        grad[k] /= l->column[k % in];
+    for (int64_t r = 0; r < rows; r++)
+        divide(grad + r * in, l->column, in);
     memset(low, 0, (size_t)groups.count * 2 * sizeof(*low));
     l->grid->grad(&a, 0, rows, grad, low, high);
     for (int64_t g = 0; g < groups.count; g++) {
         int64_t row = g / groups.per_row, from = g % groups.per_row * groups.len;
-        int64_t len = in - from < groups.len ? in - from : groups.len, least, most;
+        int64_t len = in - from < groups.len ? in - from : groups.len;
+        const float *at = s->wide + row * in + from;
 
-        ends_of(s->wide + row * in + from, len, &least, &most);
-        sum[from + least] += s->lo[g] < 0 ? (double)low[g] : 0;
-        sum[from + most] += s->hi[g] > 0 ? (double)high[g] : 0;
+        if (s->lo[g] < 0)
+            sum[from + place_of(at, len, s->lo[g])] += (double)low[g];
+        if (s->hi[g] > 0)
+            sum[from + place_of(at, len, s->hi[g])] += (double)high[g];
     }
 }
 
@@ -337,12 +358,8 @@ static void take_gradient(void *ctx, int64_t row, int64_t rows, float *grad)
         int64_t n = rows - at < ROWS ? rows - at : ROWS;
 
         round_rows(l, row + at, n, &tmp);
-        for (int64_t r = 0; r < n; r++) {
-            const float *g = grad + (at + r) * in, *w = tmp.wide + r * in, *q = tmp.fake + r * in;
-
-            for (int64_t i = 0; i < in; i++)
-                sum[i] += (double)((w[i] - q[i]) / l->column[i] * g[i]);
-        }
+        for (int64_t r = 0; r < n; r++)
+            add_row(sum, tmp.wide + r * in, tmp.fake + r * in, l->column, grad + (at + r) * in, in);
         if (follows_ranges(l))
             add_ranges(l, n, &tmp, grad + at * in, sum);
     }
