@@ -2,7 +2,8 @@
 """Time per block and iteration of SignRound, srq beside another implementation, on this machine, in turn (TAP).
 
 usage: peer.py [MODEL_DIR] [--calib TEXT] [--scheme w4g64] [--nsamples 32] [--seqlen 256] [--batch 8] [--iters 10,70]
-               [--rounds 3] [--threads N] [--peer COMMAND] [--modes eager,compiled] [--set KEY=VALUE]... [--json FILE]
+               [--rounds 3] [--threads N] [--peer COMMAND] [--modes eager,compiled] [--whole ITERS]
+               [--set KEY=VALUE]... [--json FILE]
 
 A time per block-iteration is the slope between two iteration counts, which leaves out loading, calibration, and
 compilation; the counts lie far apart, since one compilation takes some seconds more or less than another. Each round
@@ -11,6 +12,8 @@ median with its spread is printed. The median may be at most
   0.7   times the peer's time, however that runs, where srq multiplies by AMX,
   0.85  times where it computes in BF16 without that,
   0.95  times elsewhere.
+--whole runs both once more with so many iterations: srq's whole job, from its start to the exported model, may take at
+most 0.45 times what the peer takes to quantize, its compilation included, in at most 0.2 times its memory.
 The peer is a command like tools/autoround-run of the shared assets ($SRQ_SHARED), which prints
 `RESULT {"quantize_s": ..., "blocks": ...}`, run by $SRQ_PYTHON; MODEL_DIR is $SRQ_SMOLLM2 where none is named.
 Needs $SRQ_WORKER and $SRQ_PLUGIN_PATH. `make peer` gives all that; PEER_ARGS= are further arguments.
@@ -26,6 +29,7 @@ import sys
 import tempfile
 
 MODES = ("eager", "compiled")
+MOST_WHOLE, MOST_MEMORY = 0.45, 0.2
 MOST = {"amx": 0.7, "bf16": 0.85, "f32": 0.95}  # by who multiplies for srq, or else what blocks compute in
 SHARED = os.environ.get("SRQ_SHARED", "")
 
@@ -41,6 +45,7 @@ p.add_argument("--rounds", type=int, default=3)
 p.add_argument("--threads", type=int, default=os.cpu_count())
 p.add_argument("--peer")
 p.add_argument("--modes", default="eager,compiled")
+p.add_argument("--whole", type=int, metavar="ITERS", help="compare whole runs of ITERS iterations too")
 p.add_argument("--set", action="append", default=[], help="further srq options, KEY=VALUE")
 p.add_argument("--json")
 a = p.parse_args()
@@ -69,7 +74,7 @@ def absent():
 
 
 def run_srq(iters):
-    """Seconds of tuning and the number of blocks, from the job's own report."""
+    """From the job's own report: seconds of tuning and of all, the number of blocks, peak memory, who computed."""
     with tempfile.TemporaryDirectory(prefix="srq-peer-") as tmp:
         options = {"nsamples": a.nsamples, "seqlen": a.seqlen, "batch": a.batch, "threads": a.threads,
                    "signround.iters": iters}
@@ -86,8 +91,9 @@ def run_srq(iters):
             sys.exit(run.stdout)
         with open(os.path.join(tmp, "out", "report.json")) as f:
             report = json.load(f)
-    by = report["gemm_backend"], report["compute"]
-    return report["timing"]["tune_s"], len(report["blocks"]), report["memory"]["peak_rss_bytes"] / 2**20, by
+    return {"tune_s": report["timing"]["tune_s"], "whole_s": report["timing"]["total_s"],
+            "blocks": len(report["blocks"]), "mib": report["memory"]["peak_rss_bytes"] / 2**20,
+            "by": (report["gemm_backend"], report["compute"])}
 
 
 def run_peer(iters, mode):
@@ -102,42 +108,63 @@ def run_peer(iters, mode):
     if run.returncode != 0 or not found:
         sys.exit(run.stdout)
     r = json.loads(found.group(1))
-    return r["quantize_s"], r["blocks"], r["peak_rss_mib"], None
+    return {"tune_s": r["quantize_s"], "whole_s": r["quantize_s"], "blocks": r["blocks"], "mib": r["peak_rss_mib"]}
 
 
 def slope(run):
     low, high = run(counts[0]), run(counts[1])
-    return (high[0] - low[0]) / (counts[1] - counts[0]) / high[1], high[2], high[3]
+    return (high["tune_s"] - low["tune_s"]) / (counts[1] - counts[0]) / high["blocks"], high
 
 
 why = absent()
 if why:
     print("1..0 # SKIP " + why)
     sys.exit(0)
-print(f"1..{len(modes)}", flush=True)
+print(f"1..{len(modes) * (3 if a.whole else 1)}", flush=True)
 rounds = []
 for k in range(a.rounds):
-    s, s_mib, (backend, compute) = slope(run_srq)
-    row = {"srq_s": s, "srq_peak_mib": s_mib, "gemm_backend": backend, "compute": compute}
-    print(f"# round {k + 1}: srq {s:.4f} s per block-iteration ({backend} in {compute}, {s_mib:.0f} MiB)", flush=True)
+    s, ours = slope(run_srq)
+    backend, compute = ours["by"]
+    row = {"srq_s": s, "srq_peak_mib": ours["mib"], "gemm_backend": backend, "compute": compute}
+    print(f"# round {k + 1}: srq {s:.4f} s per block-iteration ({backend} in {compute}, {ours['mib']:.0f} MiB)",
+          flush=True)
     for mode in modes:
-        q, q_mib, _ = slope(lambda iters: run_peer(iters, mode))
-        row[mode] = {"peer_s": q, "peer_peak_mib": q_mib, "ratio": s / q}
-        print(f"# round {k + 1}: peer {mode} {q:.4f} s ({q_mib:.0f} MiB), ratio {s / q:.3f}", flush=True)
+        q, theirs = slope(lambda iters: run_peer(iters, mode))
+        row[mode] = {"peer_s": q, "peer_peak_mib": theirs["mib"], "ratio": s / q}
+        print(f"# round {k + 1}: peer {mode} {q:.4f} s ({theirs['mib']:.0f} MiB), ratio {s / q:.3f}", flush=True)
     rounds.append(row)
 summary = {"model": a.model, "scheme": a.scheme, "batch": a.batch, "seqlen": a.seqlen, "iters": counts,
            "threads": a.threads, "rounds": rounds}
+tests = 0
 failed = False
-for k, mode in enumerate(modes, 1):
+
+
+def check(what, value, most, more=""):
+    """A peer that seems to take no time at all was not measured."""
+    global tests, failed
+    tests += 1
+    good = 0 < value <= most
+    failed |= not good
+    print(f"{'ok' if good else 'not ok'} {tests} - {what} {value:.3f}{more}, at most {most:g}", flush=True)
+
+
+for mode in modes:
     ratios = sorted(r[mode]["ratio"] for r in rounds)
     median = statistics.median(ratios)
     summary[mode] = {"min": ratios[0], "median": median, "max": ratios[-1]}
-    # A peer that seems to take no time at all was not measured.
-    most = MOST.get(rounds[0]["gemm_backend"], MOST[rounds[0]["compute"]])
-    good = 0 < median <= most
-    failed |= not good
-    print(f"{'ok' if good else 'not ok'} {k} - time of srq to the peer's, {mode}: median {median:.3f}, {ratios[0]:.3f} to "
-          f"{ratios[-1]:.3f}, at most {most:g}", flush=True)
+    check(f"time of srq to the peer's, {mode}: median", median, MOST.get(rounds[0]["gemm_backend"],
+                                                                         MOST[rounds[0]["compute"]]),
+          f", {ratios[0]:.3f} to {ratios[-1]:.3f}")
+if a.whole:
+    ours = run_srq(a.whole)
+    print(f"# {a.whole} iterations: srq's job {ours['whole_s']:.1f} s, {ours['mib']:.0f} MiB", flush=True)
+    for mode in modes:
+        theirs = run_peer(a.whole, mode)
+        print(f"# {a.whole} iterations: peer {mode} {theirs['whole_s']:.1f} s, {theirs['mib']:.0f} MiB", flush=True)
+        summary[mode]["whole"] = {"iters": a.whole, "srq_s": ours["whole_s"], "peer_s": theirs["whole_s"],
+                                  "srq_peak_mib": ours["mib"], "peer_peak_mib": theirs["mib"]}
+        check(f"whole time to the peer's, {mode}:", ours["whole_s"] / theirs["whole_s"], MOST_WHOLE)
+        check(f"peak memory to the peer's, {mode}:", ours["mib"] / theirs["mib"], MOST_MEMORY)
 if a.json:
     with open(a.json, "w") as f:
         json.dump(summary, f, indent=1)

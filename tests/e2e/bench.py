@@ -11,7 +11,7 @@ import tempfile
 import zlib
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from real_jobs import BUILD, SOURCE  # noqa: E402
+from real_jobs import BUILD, CALIB, MODEL, SOURCE  # noqa: E402
 from srqd_client import run_tests  # noqa: E402
 
 PROGRAM = os.path.join(BUILD, "tests/bench/bench")
@@ -136,6 +136,33 @@ def the_roofline_is_a_picture_with_a_chart_for_each_iteration():
     assert size[1] % len(MEASURED) == 0 and len(set(pixels)) > 10, size
 
 
+def compared(base, seconds):
+    """peer.py beside a program that says it took so many seconds, and so many more for each iteration."""
+    with tempfile.TemporaryDirectory(prefix="srq-test-") as tmp:
+        fake, told = os.path.join(tmp, "peer"), os.path.join(tmp, "told.json")
+        with open(fake, "w", encoding="utf-8") as f:
+            f.write("import sys\n"
+                    f"took = {base} + {seconds} * int(sys.argv[sys.argv.index('--iters') + 1])\n"
+                    "print('RESULT {\"quantize_s\": %g, \"blocks\": 4, \"peak_rss_mib\": 1e6}' % took)\n")
+        env = dict(ENV, SRQ_WORKER=os.path.join(BUILD, "daemon/srq-worker/srq-worker"))
+        run = subprocess.run([sys.executable, os.path.join(SOURCE, "tests/bench/peer.py"), MODEL, "--calib", CALIB,
+                              "--nsamples", "8", "--seqlen", "32", "--iters", "1,9", "--rounds", "1", "--whole", "2",
+                              "--modes", "eager", "--threads", "1", "--json", told,
+                              "--peer", f"{sys.executable} {fake}"], env=env, text=True, capture_output=True, check=False)
+        lines = [line.split(" - ")[0] for line in run.stdout.splitlines() if not line.startswith("#")]
+        with open(told, encoding="utf-8") as f:
+            return run.returncode, lines, json.load(f)
+
+
+def another_implementation_is_compared_by_iteration_and_as_a_whole():
+    code, lines, told = compared(3, 1000)
+    assert code == 0 and lines == ["1..3", "ok 1", "ok 2", "ok 3"], (code, lines)
+    assert told["rounds"][0]["eager"]["peer_s"] == 250 and told["eager"]["whole"]["peer_s"] == 2003, told
+    assert told["eager"]["whole"]["srq_s"] > 0 and told["rounds"][0]["srq_s"] > 0, told
+    code, lines, told = compared(1e-3, 1e-9)
+    assert code == 1 and lines == ["1..3", "not ok 1", "not ok 2", "ok 3"], (code, lines, told)
+
+
 def what_cannot_be_measured_is_refused():
     for words in (["--block", "none"], ["--method", "none"], ["--block", "7b", "--method", "diffusion-qat"], ["--png"],
                   ["--iterations", "0"], ["--threads", "x"]):
@@ -146,4 +173,5 @@ def what_cannot_be_measured_is_refused():
 run_tests([every_block_is_measured_with_every_method_that_has_it, an_iteration_is_the_sum_of_its_operations,
            the_work_of_products_follows_from_shapes, every_layer_is_multiplied_by_every_backend,
            the_demo_block_has_the_shapes_of_the_shipped_model, limits_and_teams_are_told,
-           the_roofline_is_a_picture_with_a_chart_for_each_iteration, what_cannot_be_measured_is_refused])
+           the_roofline_is_a_picture_with_a_chart_for_each_iteration,
+           another_implementation_is_compared_by_iteration_and_as_a_whole, what_cannot_be_measured_is_refused])
