@@ -32,10 +32,10 @@ static int64_t dims_of(const struct srq_attention_job *j)
     return j->width; /* a multiple of SRQ_PANEL_COLS, and so of every k_step */
 }
 
-/* Bytes of n elements that the kernel multiplies; of F32 where a plan is made, which is to hold on any machine. */
+/* Bytes of n elements that the kernel multiplies. */
 static int64_t bytes_of(const struct srq_attention_job *j, int64_t n)
 {
-    return n * (int64_t)srq_dtype_size(j->panels != NULL ? j->panels->packed : SRQ_F32);
+    return n * (int64_t)srq_dtype_size(j->panels->packed);
 }
 
 static char *operands(const struct srq_attention_job *j, struct srq_attention_cursor *c, int64_t n)
@@ -45,7 +45,7 @@ static char *operands(const struct srq_attention_job *j, struct srq_attention_cu
 
 static bool is_f32(const struct srq_attention_job *j)
 {
-    return j->panels != NULL && j->panels->packed == SRQ_F32;
+    return j->panels->packed == SRQ_F32;
 }
 
 static float *floats(struct srq_attention_cursor *c, int64_t n)
@@ -83,13 +83,18 @@ static int64_t lay_out(const struct srq_attention_job *j, bool backward, char *b
     return at.len;
 }
 
+/* By whatever kernel, so that a plan holds on any machine: BF16 may be widened. */
 int64_t srq_attention_panels_work(const struct srq_attention_job *j, bool backward)
 {
+    static const struct srq_panel_kernel wide = { .packed = SRQ_F32 }, narrow = { .packed = SRQ_BF16 };
     struct srq_attention_job any = *j;
     struct panel_work w;
+    int64_t bytes;
 
-    any.panels = NULL;
-    return lay_out(&any, backward, NULL, &w);
+    any.panels = &wide;
+    bytes = lay_out(&any, backward, NULL, &w);
+    any.panels = &narrow;
+    return j->dtype == SRQ_F32 ? bytes : srq_greater(bytes, lay_out(&any, backward, NULL, &w));
 }
 
 /* Queries of a tile: whole tiles of the kernel. */

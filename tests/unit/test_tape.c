@@ -592,7 +592,7 @@ static void full_attention_agrees_with_double(void **state)
                         { 1, 784, 1, 1, 3, 0, true } });
 }
 
-/* The same attention, and the products beside it: by panels in plain C with the largest tiles that there are, by this
+/* The same attention by every way that there is: by panels in plain C with the largest tiles that there are, by this
  * processor's kernels, and without panels. */
 static void by_backend(const char *backend)
 {
@@ -600,13 +600,14 @@ static void by_backend(const char *backend)
 
     if (srq_gemm_start(backend, &err) != 0)
         return; /* not for this processor */
-    linear_agrees_with_double(NULL);
     attention_agrees_with_double(NULL);
     grouped_query_attention_agrees_with_double(NULL);
     windowed_attention_agrees_with_double(NULL);
-    long_attention_agrees_with_double(NULL);
-    full_attention_agrees_with_double(NULL);
-    CHECK(&attention, { { 1, 130, 4, 2, 64, 0 }, { 1, 300, 2, 1, 72, 100 }, { 2, 65, 2, 2, 32, 0, true } });
+    CHECK(&attention, { { 1, 300, 1, 1, 4, 0 },
+                        { 1, 70, 4, 2, 64, 0 },
+                        { 1, 300, 2, 1, 8, 100 },
+                        { 2, 65, 2, 2, 32, 0, true },
+                        { 1, 300, 1, 1, 5, 0, true } });
     srq_gemm_stop();
 }
 
