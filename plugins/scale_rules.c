@@ -5,8 +5,9 @@
 #include <string.h>
 
 #define CHUNK_BYTES ((int64_t)2 << 20) /* of rows of a weight that are rounded and measured together */
-#define CHUNK_MOST 512                 /* rows of them */
-#define GRID 20                        /* exponents of the search: 0, 1/20 … 19/20 */
+#define CHUNK_LEAST 128                /* rows of them, however long */
+#define CHUNK_MOST 512
+#define GRID 20 /* exponents of the search: 0, 1/20 … 19/20 */
 
 static int64_t channel_of(const struct srq_scale_group *g, int64_t c)
 {
@@ -229,7 +230,7 @@ static int search(const struct srq_host *h, float least, struct srq_scale_group 
     for (int i = 0; i < g->count; i++)
         per_row = g->consumers[i]->groups->per_row > per_row ? g->consumers[i]->groups->per_row : per_row;
     m.chunk = CHUNK_BYTES / (g->in * (int64_t)sizeof(float));
-    m.chunk = m.chunk < 1 ? 1 : m.chunk < CHUNK_MOST ? m.chunk : CHUNK_MOST;
+    m.chunk = m.chunk < CHUNK_LEAST ? CHUNK_LEAST : m.chunk < CHUNK_MOST ? m.chunk : CHUNK_MOST;
     m.scaled = h->alloc(((size_t)(2 * m.chunk) * (size_t)(g->in + per_row) + (size_t)g->in) * sizeof(float));
     if (m.scaled == NULL)
         return srq_fail_field(err, -SRQ_ENOMEM, g->name, "no memory for the search of %s", g->name);

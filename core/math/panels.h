@@ -77,7 +77,7 @@ struct srq_panel_kernel {
     srq_pack_panel pack_panel;
     srq_pack_rows pack_rows; /* to a row stride that is a multiple of 64 bytes */
     void (*store)(const struct srq_panel_out *o);
-    const struct srq_panel_kernel *of_packed; /* for operands that are `packed` already; NULL: itself */
+    const struct srq_panel_kernel *of_packed; /* for operands that are `packed` already */
 };
 
 /* The one that multiplies operands of this dtype; NULL: another library, or plain C, does that. */
@@ -88,6 +88,10 @@ extern const struct srq_panel_kernel srq_panels_amx, srq_panels_avx512;
 /* Whether VDPBF16PS multiplies clearly more slowly here than F32 FMAs do, as on Golden Cove; measured, in well under a
  * millisecond. False where it cannot be run. */
 bool srq_panels_avx512_slow(void);
+/* So many rounds of VDPBF16PS, or of FMAs of 512 bits, on registers alone: the FLOPs that it was. *keep takes what was
+ * summed up, so that it is summed up. For processors with AVX512-BF16, or with the AVX-512 of servers. */
+double srq_loop_of_dots(int64_t rounds, float *keep);
+double srq_loop_of_fmas(int64_t rounds, float *keep);
 
 void srq_panel_store_avx512(const struct srq_panel_out *o);
 void srq_pack_panel_avx512(const struct srq_panel_source *s, int64_t col, int64_t n, int64_t k, int64_t steps,

@@ -120,4 +120,5 @@ const struct srq_panel_kernel srq_panels_amx = {
     .pack_panel = srq_pack_panel_avx512,
     .pack_rows = srq_pack_rows_avx512,
     .store = srq_panel_store_avx512,
+    .of_packed = &srq_panels_amx,
 };

@@ -85,63 +85,53 @@ static bool usable(void)
 /* ---- how fast its instruction is ---- */
 
 #define SUMS 24 /* that do not wait for each other */
-#define LOOPS 500
+#define ROUNDS 500
 #define TRIES 8
 
-/* Seconds of LOOPS times SUMS instructions; *keep takes what was summed up, so that it is summed up. */
-static double time_dots(float *keep)
-{
-    const __m512bh x = (__m512bh)_mm512_set1_epi32(0x3f803f80);
-    const double since = srq_clock_s();
-    __m512 sum[SUMS];
-
-    for (int j = 0; j < SUMS; j++)
-        sum[j] = _mm512_setzero_ps();
-    for (int i = 0; i < LOOPS; i++) {
-#pragma GCC unroll 24
-        for (int j = 0; j < SUMS; j++)
-            sum[j] = _mm512_dpbf16_ps(sum[j], x, x);
+#define LOOP(name, flops, type, x, instruction)                                           \
+    double name(int64_t rounds, float *keep)                                              \
+    {                                                                                     \
+        const type a = x;                                                                 \
+        __m512 sum[SUMS];                                                                 \
+                                                                                          \
+        for (int j = 0; j < SUMS; j++)                                                    \
+            sum[j] = _mm512_setzero_ps();                                                 \
+        for (int64_t i = 0; i < rounds; i++) {                                            \
+            _Pragma("GCC unroll 24") for (int j = 0; j < SUMS; j++) sum[j] = instruction; \
+        }                                                                                 \
+        for (int j = 0; j < SUMS; j++)                                                    \
+            *keep += _mm512_reduce_add_ps(sum[j]);                                        \
+        return (flops)*SUMS * (double)rounds;                                             \
     }
-    for (int j = 0; j < SUMS; j++)
-        *keep += _mm512_reduce_add_ps(sum[j]);
-    return srq_clock_s() - since;
+
+LOOP(srq_loop_of_dots, 64, __m512bh, (__m512bh)_mm512_set1_epi32(0x3f803f80), _mm512_dpbf16_ps(sum[j], a, a))
+LOOP(srq_loop_of_fmas, 32, __m512, _mm512_set1_ps(1e-9f), _mm512_fmadd_ps(a, a, sum[j]))
+
+/* FLOPs a second. */
+static double rate(double (*loop)(int64_t rounds, float *keep), float *keep)
+{
+    const double since = srq_clock_s(), flops = loop(ROUNDS, keep);
+
+    return flops / (srq_clock_s() - since);
 }
 
-static double time_fmas(float *keep)
-{
-    const __m512 x = _mm512_set1_ps(*keep * 1e-9f);
-    const double since = srq_clock_s();
-    __m512 sum[SUMS];
-
-    for (int j = 0; j < SUMS; j++)
-        sum[j] = _mm512_setzero_ps();
-    for (int i = 0; i < LOOPS; i++) {
-#pragma GCC unroll 24
-        for (int j = 0; j < SUMS; j++)
-            sum[j] = _mm512_fmadd_ps(x, x, sum[j]);
-    }
-    for (int j = 0; j < SUMS; j++)
-        *keep += _mm512_reduce_add_ps(sum[j]);
-    return srq_clock_s() - since;
-}
-
-/* One does the work of two FMAs. By turns and at their fastest, since others may have the processor in between; and
- * clearly slower, so that a processor always gets the same answer. */
+/* By turns and at their fastest, since others may have the processor in between; and clearly slower, so that a
+ * processor always gets the same answer. */
 bool srq_panels_avx512_slow(void)
 {
-    double dots = INFINITY, fmas = INFINITY;
+    double dots = 0, fmas = 0;
     volatile float keep;
-    float sum = 1;
+    float sum = 0;
 
     if (!usable())
         return false;
     for (int i = 0; i < TRIES; i++) {
-        dots = fmin(dots, time_dots(&sum));
-        fmas = fmin(fmas, time_fmas(&sum));
+        dots = fmax(dots, rate(srq_loop_of_dots, &sum));
+        fmas = fmax(fmas, rate(srq_loop_of_fmas, &sum));
     }
     keep = sum;
     (void)keep;
-    return dots > 2 * 1.3 * fmas;
+    return fmas > 1.3 * dots;
 }
 
 /* ---- sums to C ---- */
@@ -337,4 +327,5 @@ const struct srq_panel_kernel srq_panels_avx512 = {
     .pack_panel = srq_pack_panel_avx512,
     .pack_rows = srq_pack_rows_avx512,
     .store = srq_panel_store_avx512,
+    .of_packed = &srq_panels_avx512,
 };

@@ -80,4 +80,5 @@ const struct srq_panel_kernel srq_panels_plain = {
     .pack_panel = srq_pack_panel_plain,
     .pack_rows = srq_pack_rows_plain,
     .store = store,
+    .of_packed = &srq_panels_plain,
 };

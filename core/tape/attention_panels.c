@@ -142,12 +142,6 @@ static void pack_keys(const struct srq_attention_job *j, const char *data, bool 
     pack(j, j->panels, &s, over ? by_dim : by_key, to);
 }
 
-/* The kernel that lays out what is an operand already. */
-static const struct srq_panel_kernel *of_packed(const struct srq_attention_job *j)
-{
-    return j->panels->of_packed != NULL ? j->panels->of_packed : j->panels;
-}
-
 /* Rows [row, row + nq) of one head, [QUERIES, dims] with zeros behind and beside them. */
 static void load_rows(const struct srq_attention_job *j, const char *base, int64_t row, int64_t head, int64_t nq,
                       char *to)
@@ -210,7 +204,7 @@ static void over_queries(const struct srq_attention_job *j, const struct srq_att
     const int64_t tm = j->panels->rows, dims = dims_of(j), step = j->panels->k_step, keys = s->k1 - s->k0;
     const struct srq_panel_source turn = { weights, ROW, true };
 
-    of_packed(j)->pack_rows(&turn, 0, keys, srq_round_up(keys, j->panels->row_step), s->nq, w->turned, QUERIES);
+    j->panels->of_packed->pack_rows(&turn, 0, keys, srq_round_up(keys, j->panels->row_step), s->nq, w->turned, QUERIES);
     for (int64_t k = 0; k < keys; k += tm) {
         int64_t from = j->a.full ? 0 : srq_greater(0, s->k0 + k - s->q0), to = s->nq;
 
@@ -354,8 +348,8 @@ static void load_tile(const struct srq_attention_job *j, struct panel_work *w, i
 
     load_rows(j, j->q, row, head, s->nq, w->q);
     load_rows(j, j->dout, row, head, s->nq, w->dout);
-    pack(j, of_packed(j), &q, sizes, w->q_panels);
-    pack(j, of_packed(j), &dout, sizes, w->dout_panels);
+    pack(j, j->panels->of_packed, &q, sizes, w->q_panels);
+    pack(j, j->panels->of_packed, &dout, sizes, w->dout_panels);
     srq_attention_recall(j, &w->rows, s, b, head);
 }
 

@@ -112,13 +112,13 @@ static float share(int s)
     return 1 - 0.05f * (float)s;
 }
 
-/* One group: weights w [n], its columns of H from `first` on; lo and hi become those of the best share. line: [(1 +
- * LANES) n] scratch. The errors of all shares are summed up side by side. */
+/* One group: weights w [n], its columns of H from `first` on; lo and hi become those of the best share. line: scratch,
+ * [1 + LANES] times a whole group, zeros at first. The errors of all shares are summed up side by side. */
 static void clip_group(const struct work *k, const float *w, int64_t first, int64_t n, float *lo, float *hi,
                        float *line)
 {
-    float *fake = line, (*d)[LANES] = (float(*)[LANES])(void *)(line + n), low = *lo, high = *hi, at_lo = low,
-          at_hi = high;
+    float *fake = line, (*d)[LANES] = (float(*)[LANES])(void *)(line + k->layer->groups->len);
+    float low = *lo, high = *hi, at_lo = low, at_hi = high;
     double sums[LANES] = { 0 };
     struct one_group g;
     int best = 0;

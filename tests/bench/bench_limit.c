@@ -16,48 +16,21 @@
 #if defined(__x86_64__) && defined(SRQ_PANEL_KERNELS)
 #include <immintrin.h>
 
-#define BF16_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
-#define FMA512_TARGET __attribute__((target("avx512f")))
 #define FMA_TARGET __attribute__((target("avx2,fma")))
 #define AMX_TARGET __attribute__((target("amx-tile,amx-bf16")))
-#define SUMS 24 /* that do not wait for each other */
 
 /* FLOPs done; *keep takes what was summed up, so that it is summed up. */
-BF16_TARGET static double dot_bf16(float *keep)
+static double dot_bf16(float *keep)
 {
-    const __m512bh a = (__m512bh)_mm512_set1_epi32(0x00010001);
-    __m512 s[SUMS];
-
-    for (int j = 0; j < SUMS; j++)
-        s[j] = _mm512_setzero_ps();
-    for (long i = 0; i < LOOPS; i++) {
-#pragma GCC unroll 24
-        for (int j = 0; j < SUMS; j++)
-            s[j] = _mm512_dpbf16_ps(s[j], a, a);
-    }
-    for (int j = 0; j < SUMS; j++)
-        *keep += _mm512_reduce_add_ps(s[j]);
-    return 64.0 * SUMS * LOOPS;
+    return srq_loop_of_dots(LOOPS, keep);
 }
 
-FMA512_TARGET static double fma_512(float *keep)
+static double fma_512(float *keep)
 {
-    const __m512 a = _mm512_set1_ps(1e-9f);
-    __m512 s[SUMS];
-
-    for (int j = 0; j < SUMS; j++)
-        s[j] = _mm512_setzero_ps();
-    for (long i = 0; i < LOOPS; i++) {
-#pragma GCC unroll 24
-        for (int j = 0; j < SUMS; j++)
-            s[j] = _mm512_fmadd_ps(a, a, s[j]);
-    }
-    for (int j = 0; j < SUMS; j++)
-        *keep += _mm512_reduce_add_ps(s[j]);
-    return 32.0 * SUMS * LOOPS;
+    return srq_loop_of_fmas(LOOPS, keep);
 }
 
-#define SUMS_256 12
+#define SUMS_256 12 /* that do not wait for each other */
 
 FMA_TARGET static double fma_256(float *keep)
 {
@@ -117,7 +90,8 @@ static bool runs_here(int i)
     case 1:
         return srq_panels_avx512.usable();
     case 2:
-        return __builtin_cpu_supports("avx512f");
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     default:
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     }
