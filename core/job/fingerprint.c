@@ -13,7 +13,8 @@
 static const char *const harmless[] = {
     "name", "priority", "on_end", "force", "accept_drift", "output", "time_limit_s"
 };
-static const char *const harmless_options[] = { "archive", "checkpoint_s", "keep_checkpoints", "max_disk", "threads" };
+static const char *const harmless_options[] = { "archive",          "bind_threads", "checkpoint_s",
+                                                "keep_checkpoints", "max_disk",     "threads" };
 
 static bool spec_hash(const struct srq_spec *s, char out[SRQ_HASH_HEX])
 {

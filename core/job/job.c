@@ -11,6 +11,7 @@
 #include "core/job/tasks.h"
 #include "core/job/train.h"
 #include "core/math/gemm.h"
+#include "core/math/team.h"
 
 #include <inttypes.h>
 
@@ -368,6 +369,8 @@ static int work(struct setting *s, enum srq_job_state *end, struct srq_error *er
     rc = control != NULL ? control->start(control->ctx, s->journal, err) : 0;
     if (rc == 0)
         rc = resolve(s, err);
+    if (rc == 0 && run->job->spec.opt.bind_threads != 0)
+        rc = srq_team_bind(err);
     if (rc == 0) {
         rc = srq_usage_start(run->resolved.footprint.baseline_bytes, &run->usage, err);
         if (rc == 0)

@@ -23,6 +23,10 @@ static const struct srq_job_option table[] = {
     { "seed", SRQ_JOB_INT, NULL, 0, EXACT_MAX, NULL, "42", "seed of every random choice", AT(seed) },
     { "threads", SRQ_JOB_INT, "threads", 0, 4096, NULL, "0",
       "threads of the job; 0: what the machine or its control group allows", AT(threads) },
+    { "bind_threads", SRQ_JOB_BOOL, NULL, 0, 0, NULL, "false",
+      "each thread stays on a processor of its own, the first ones that the job may use: for machines that do nothing "
+      "else, or jobs that are kept apart by processor sets",
+      AT(bind_threads) },
     { "max_memory", SRQ_JOB_SIZE, "bytes", 0, EXACT_MAX, NULL, "0",
       "memory the job may plan for; 0: what the machine or its control group has", AT(max_memory) },
     { "max_disk", SRQ_JOB_SIZE, "bytes", 0, EXACT_MAX, NULL, "0",

@@ -45,7 +45,7 @@ struct srq_job_options {
     int64_t preview; /* looks at the student while it is trained */
     int64_t archive; /* enum srq_archive_kind */
     double checkpoint_s;
-    int64_t keep_checkpoints;
+    int64_t keep_checkpoints, bind_threads;
     int64_t sampling;       /* enum srq_sampling */
     int64_t gemm;           /* position in its choices; srq_job_option_choice gives the name */
     int64_t compute, cache; /* enum srq_choice_dtype */

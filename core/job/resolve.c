@@ -31,6 +31,8 @@ static int start_math(struct srq_resolved *r, struct srq_error *err)
     if (o->threads == 0)
         o->threads = srq_team_default();
     rc = srq_team_start((int)o->threads, err);
+    if (rc == 0 && o->bind_threads != 0)
+        rc = srq_team_bindable(err);
     if (rc == 0)
         rc = srq_gemm_start(srq_job_option_choice("gemm", o->gemm, gemm, sizeof(gemm)), err);
     if (rc != 0)

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #if defined(__x86_64__)
@@ -38,6 +39,8 @@ void omp_set_dynamic(int on);
 #endif
 
 static int team_size = 1;
+static cpu_set_t allowed; /* processors that threads are bound to, each to one of them, in order */
+static bool bound;
 
 /* One region of the whole team, also when it has fewer shares: libgomp ends the threads that a smaller region does not
  * need and would start them again for the next one. */
@@ -63,6 +66,32 @@ static inline void flush_denormals(void)
     if ((mode & (1u << 24)) == 0)
         __asm__ volatile("msr fpcr, %0" : : "r"(mode | 1u << 24));
 #endif
+}
+
+/* Thread i to the i-th of the processors allowed; once, as long as libgomp keeps the thread. */
+static inline void bind_self(void)
+{
+    static _Thread_local bool done;
+    cpu_set_t one;
+    int left = omp_get_thread_num();
+
+    if (!bound || done)
+        return;
+    done = true;
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (!CPU_ISSET(cpu, &allowed) || left-- > 0)
+            continue;
+        CPU_ZERO(&one);
+        CPU_SET(cpu, &one);
+        sched_setaffinity(0, sizeof(one), &one);
+        return;
+    }
+}
+
+static inline void settle_thread(void)
+{
+    flush_denormals();
+    bind_self();
 }
 
 /* ---- how many threads ---- */
@@ -223,7 +252,7 @@ static void check_runtimes(void)
 static void region_start(void *unused)
 {
     (void)unused;
-    flush_denormals();
+    settle_thread();
 }
 
 int srq_team_start(int threads, struct srq_error *err)
@@ -243,6 +272,29 @@ int srq_team_start(int threads, struct srq_error *err)
     if (!checked)
         check_runtimes();
     checked = true;
+    return 0;
+}
+
+int srq_team_bindable(struct srq_error *err)
+{
+    if (bound || team_size <= affinity_threads())
+        return 0;
+    return srq_fail_field(err, -SRQ_EINVAL, "bind_threads",
+                          "%d threads cannot be bound to a processor each: the job may use %d", team_size,
+                          affinity_threads());
+}
+
+int srq_team_bind(struct srq_error *err)
+{
+    int rc = srq_team_bindable(err);
+
+    if (rc != 0 || bound)
+        return rc;
+    if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0)
+        return srq_fail_field(err, -SRQ_EIO, "bind_threads", "cannot read which processors the job may use: %s",
+                              strerror(errno));
+    bound = true;
+    run_region(region_start, &team_size);
     return 0;
 }
 
@@ -278,7 +330,7 @@ static void run_shares(void *data)
     int step = omp_get_num_threads();
 
     TAKE_OVER(data);
-    flush_denormals();
+    settle_thread();
     for (int s = omp_get_thread_num(); s < w->count; s += step)
         w->fn(w->ctx, share_start(w, s), share_start(w, s + 1));
     HAND_OVER(data);
@@ -314,7 +366,7 @@ static void run_items(void *data)
     int64_t i;
 
     TAKE_OVER(data);
-    flush_denormals();
+    settle_thread();
     while ((i = atomic_fetch_add_explicit(&w->next, 1, memory_order_relaxed)) < w->n)
         w->fn(w->ctx, i, thread);
     HAND_OVER(data);

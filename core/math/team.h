@@ -21,6 +21,11 @@
  * team, the calling one included: gradients that fade out would otherwise cost a hundred times more.
  * More than SRQ_TEAM_MAX, or negative: -SRQ_EINVAL. */
 int srq_team_start(int threads, struct srq_error *err);
+/* Binds every thread of the team, the calling one first, to a processor of its own, of those that the process may use,
+ * in order; threads that the caller starts later share its processor. After srq_team_start, for good. Fewer processors
+ * than threads: -SRQ_EINVAL, which srq_team_bindable tells beforehand. */
+int srq_team_bind(struct srq_error *err);
+int srq_team_bindable(struct srq_error *err);
 int srq_team_size(void);    /* 1 before srq_team_start */
 int srq_team_default(void); /* what 0 would give here */
 /* Number of OpenMP runtimes mapped into the process, their paths in `names` separated by blanks. */

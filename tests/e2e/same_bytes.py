@@ -43,6 +43,28 @@ def two_runs_with_one_seed_are_identical_and_another_seed_differs():
         assert report(p.path("other"))["seed"] == 8
 
 
+def binding_threads_changes_no_byte_and_is_refused_with_too_few_processors():
+    allowed = sorted(os.sched_getaffinity(0))
+    threads = min(2, len(allowed))
+    with Place() as p:
+        free = demo_job("w3g64", **dict(SHORT, threads=threads))
+        p.wait(p.submit("free", free))
+        bound = dict(free, options=dict(free["options"], bind_threads=True, **{"signround.iters": 100000}))
+        job = p.submit("bound", bound)
+        wait_until("its tuning", lambda: in_blocks(p.job_dir(job)))
+        tasks = "/proc/%d/task" % p.ctl("show", job)["pid"]
+        sets = [frozenset(os.sched_getaffinity(int(task))) for task in os.listdir(tasks)]
+        assert {s for s in sets if len(s) == 1} == {frozenset([cpu]) for cpu in allowed[:threads]}, sets
+        p.ctl("cancel", job)
+        bound["options"]["signround.iters"] = SHORT["signround__iters"]
+        p.wait(p.submit("bound", bound))
+        assert not differing(p.path("free"), p.path("bound"))
+        bound["options"]["threads"] = 2
+        path = p.write_job("refused", dict(bound, output=p.path("refused")))
+        said = p.run("taskset", "-c", str(allowed[0]), p.env["SRQ_WORKER"], "--spec", path, code=1)
+        assert "2 threads cannot be bound to a processor each: the job may use 1" in said, said
+
+
 def check_pauses(long):
     with Place() as p:
         p.wait(p.submit("calm", long))
@@ -256,6 +278,7 @@ def the_daemon_tells_a_refused_resume_with_the_field_that_drifted():
 if __name__ == "__main__":
     run_tests([
         two_runs_with_one_seed_are_identical_and_another_seed_differs,
+        binding_threads_changes_no_byte_and_is_refused_with_too_few_processors,
         a_pause_and_a_resume_leave_no_trace,
         a_pause_and_a_resume_leave_no_trace_on_searched_scales,
         a_pause_while_scales_are_tuned_end_to_end_leaves_no_trace,

@@ -319,6 +319,7 @@ def run_tests(tests):
     print("1..%d" % len(tests), flush=True)
     failed = False
     for n, test in enumerate(tests, 1):
+        begun = time.monotonic()
         try:
             reason = test()
             if checker:
@@ -331,4 +332,6 @@ def run_tests(tests):
             print("".join("# " + line + "\n" for line in traceback.format_exc().splitlines()), end="", flush=True)
             if isinstance(e, KeyboardInterrupt):
                 break
+        finally:
+            print("# that took %.1f s" % (time.monotonic() - begun), flush=True)
     sys.exit(failed)

@@ -11,6 +11,7 @@
 #include "tests/unit/skip.h"
 
 #include <math.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -686,6 +687,48 @@ static void a_rehearsal_is_quick_for_products_of_any_size(void **state)
     srq_gemm_stop();
 }
 
+static void note_processor(void *ctx, int64_t begin, int64_t end)
+{
+    int *at = ctx;
+    cpu_set_t set;
+
+    for (int64_t i = begin; i < end; i++) {
+        at[i] = -1;
+        if (sched_getaffinity(0, sizeof(set), &set) == 0 && CPU_COUNT(&set) == 1)
+            while (!CPU_ISSET(++at[i], &set))
+                continue;
+    }
+}
+
+/* For good, so this is the last test. */
+static void bound_threads_have_a_processor_each(void **state)
+{
+    int at[THREADS], threads;
+    struct srq_error err = { 0 };
+    cpu_set_t all, one;
+
+    (void)state;
+    assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+    threads = CPU_COUNT(&all) < THREADS ? CPU_COUNT(&all) : THREADS;
+    one = all;
+    for (int cpu = 0; CPU_COUNT(&one) > 1; cpu++)
+        CPU_CLR(cpu, &one);
+    assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+    assert_ok(srq_team_start(THREADS, &err), &err);
+    assert_refused(srq_team_bind(&err), -SRQ_EINVAL, &err, "the job may use 1");
+    assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
+    assert_ok(srq_team_start(threads, &err), &err);
+    assert_ok(srq_team_bind(&err), &err);
+    for (int round = 0; round < 2; round++) {
+        srq_parallel(threads, 1, note_processor, at);
+        for (int i = 0; i < threads; i++) {
+            assert_true(at[i] >= 0 && CPU_ISSET(at[i], &all));
+            for (int k = 0; k < i; k++)
+                assert_int_not_equal(at[i], at[k]);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -713,6 +756,7 @@ int main(void)
         cmocka_unit_test(every_instruction_set_gives_the_same_rows),
         cmocka_unit_test(exp_is_within_2e7_of_the_exact_value),
         cmocka_unit_test(silu_and_its_slope_agree_with_double),
+        cmocka_unit_test(bound_threads_have_a_processor_each),
     };
     struct srq_error err;
 
