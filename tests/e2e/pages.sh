@@ -117,7 +117,7 @@ assert layers and all(l["scheme"] == ("w8g64" if l["name"].endswith("down_proj")
 ok "its plan is the one that the page tells" pinned
 
 # ---- srq-measured(7) ----
-display "$top_srcdir/man/srq-measured.7" 2 >compare.sh
+display "$top_srcdir/man/srq-measured.7" 3 >compare.sh
 compared() { # as the page says, on the small model
     MODEL=$SRQ_TEST_DIR/tiny CALIB=$top_srcdir/share/text/demo-calib.txt EVAL=$top_srcdir/share/text/demo-eval.txt \
         sh -e compare.sh && test -s compare.html
