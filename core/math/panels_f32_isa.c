@@ -11,16 +11,19 @@
 #define LANES SRQ_LANES
 #if LANES == 16
 #define ROWS 14
+#define SPREAD 10 /* rows from this one on are spread by the multiplications: fewer instructions, more loads */
 #define TILES 8
 #define ISA_NAME "avx512"
 #else
 #define ROWS 6
+#define SPREAD ROWS
 #define TILES 12
 #define ISA_NAME "avx2"
 #endif
 #define UNROLL 4
-#define SQUARE 8 /* rows and columns that are turned at a time */
-#define AHEAD 16 /* rows */
+#define SQUARE 8     /* rows and columns that are turned at a time */
+#define AHEAD 16     /* rows */
+#define NEXT_STEP 16 /* that is fetched */
 
 typedef float vec __attribute__((vector_size(LANES * sizeof(float))));
 typedef float vec_any __attribute__((vector_size(LANES * sizeof(float)), aligned(sizeof(float)), may_alias));
@@ -28,9 +31,20 @@ typedef float vec_any __attribute__((vector_size(LANES * sizeof(float)), aligned
 /* ---- tiles ---- */
 
 /* Row r is reached from every third one: as many addresses as there are registers for. */
-INLINE float at_row(const float *const *thirds, int64_t lda, int r, int step)
+INLINE const float *at_row(const float *const *thirds, int64_t lda, int r, int step)
 {
-    return (thirds[r / 3] + r % 3 * lda)[step];
+    return thirds[r / 3] + r % 3 * lda + step;
+}
+
+/* sum + *x * b, *x being read by the multiplication. */
+INLINE vec add_spread(vec sum, const float *x, vec b)
+{
+#if LANES == 16
+    __asm__("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(b), "m"(*x));
+    return sum;
+#else
+    return sum + *x * b;
+#endif
 }
 
 INLINE void add_step(vec sum[ROWS][2], const float *const *thirds, int64_t lda, const float *b, const int rows,
@@ -39,12 +53,16 @@ INLINE void add_step(vec sum[ROWS][2], const float *const *thirds, int64_t lda, 
     const vec b0 = *(const vec_any *)(b + step * SRQ_PANEL_COLS);
     const vec b1 = *(const vec_any *)(b + step * SRQ_PANEL_COLS + LANES);
 
+#if LANES == 16
+    _mm_prefetch((const char *)(b + (step + NEXT_STEP) * SRQ_PANEL_COLS), _MM_HINT_T0);
+    _mm_prefetch((const char *)(b + (step + NEXT_STEP) * SRQ_PANEL_COLS + LANES), _MM_HINT_T0);
+#endif
 #pragma GCC unroll 14
     for (int r = 0; r < rows; r++) {
-        const float x = at_row(thirds, lda, r, step);
+        const float *x = at_row(thirds, lda, r, step);
 
-        sum[r][0] += x * b0;
-        sum[r][1] += x * b1;
+        sum[r][0] = r < SPREAD ? sum[r][0] + *x * b0 : add_spread(sum[r][0], x, b0);
+        sum[r][1] = r < SPREAD ? sum[r][1] + *x * b1 : add_spread(sum[r][1], x, b1);
     }
 }
 
@@ -108,6 +126,22 @@ INLINE const void *element(const void *data, int64_t i, const bool half)
 {
     return (const char *)data + i * (half ? 2 : 4);
 }
+
+#if LANES == 16
+typedef __m512 wide;
+
+INLINE wide load_wide(const void *p)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(p)), 16));
+}
+#else
+typedef __m256 wide;
+
+INLINE wide load_wide(const void *p)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(p)), 16));
+}
+#endif
 
 INLINE __m256 eight(const void *p, const bool half)
 {
@@ -186,8 +220,8 @@ INLINE void copy_row(const void *from, int64_t n, float *to, int64_t padded, con
     n = n < padded ? n : padded;
     if (!half && n > 0)
         memcpy(to, from, (size_t)n * sizeof(float));
-    for (; half && i + SQUARE <= n; i += SQUARE)
-        _mm256_storeu_ps(to + i, eight(element(from, i, true), true));
+    for (; half && i + LANES <= n; i += LANES)
+        *(vec_any *)(to + i) = (vec)load_wide(element(from, i, true));
     for (; half && i < n; i++)
         to[i] = one(from, i, true);
     if (n < padded)
@@ -265,8 +299,39 @@ static void pack_rows_wide(const struct srq_panel_source *s, int64_t row, int64_
 
 /* ---- sums to C ---- */
 
+#if LANES == 16
+/* As srq_f32_to_bf16. */
+INLINE __m256i halves(__m512 x)
+{
+    const __m512i bits = _mm512_castps_si512(x), one = _mm512_set1_epi32(1);
+    const __m512i even = _mm512_and_si512(_mm512_srli_epi32(bits, 16), one);
+    const __m512i nearest = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), even);
+    const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+
+    return _mm512_cvtepi32_epi16(
+        _mm512_srli_epi32(_mm512_mask_or_epi32(nearest, nan, bits, _mm512_set1_epi32(0x400000)), 16));
+}
+
+/* Whole panels as BF16, in place of what C holds. */
+INLINE void store_halves(const struct srq_panel_out *o)
+{
+    const __m512 alpha = _mm512_set1_ps(o->alpha);
+
+    for (int64_t r = 0; r < o->rows; r++)
+        for (int j = 0; j < SRQ_PANEL_COLS; j += LANES)
+            _mm256_storeu_si256((void *)((uint16_t *)o->c + r * o->ldc + j),
+                                halves(_mm512_mul_ps(alpha, _mm512_loadu_ps(o->sums + r * o->ld + j))));
+}
+#endif
+
 static void store(const struct srq_panel_out *o)
 {
+#if LANES == 16
+    if (o->dtype == SRQ_BF16 && !o->add && o->cols == SRQ_PANEL_COLS) {
+        store_halves(o);
+        return;
+    }
+#endif
     for (int64_t r = 0; r < o->rows; r++) {
         const float *sums = o->sums + r * o->ld;
         float *f = (float *)o->c + r * o->ldc;

@@ -333,8 +333,43 @@ static void check_f32_packing(const struct srq_panel_kernel *kernel, int64_t n, 
     }
 }
 
+/* Sums become what the one way of rounding makes of them, NaN, infinities and ties too; nothing beside them is written.
+ */
+static void check_store(const struct srq_panel_kernel *kernel, int64_t cols, float alpha, bool add)
+{
+    static const uint32_t odd[] = { 0x7fc00001, 0xff800001, 0x7f800000, 0xff800000, 0x3f808000, 0x3f818000,
+                                    0x7f7fffff, 0x00000001, 0x80000000, 0x3f807fff, 0x3f808001, 0x7f800001 };
+    float sums[3 * 40], f[3 * 36];
+    uint16_t h[3 * 36];
+    struct srq_panel_out o = { sums, 40, 3, cols, alpha, add, SRQ_F32, f, 36 };
+
+    for (int i = 0; i < 3 * 40; i++) {
+        sums[i] = value(4, i);
+        if (i % 3 == 0)
+            memcpy(&sums[i], &odd[i / 3 % 12], sizeof(sums[i]));
+    }
+    for (int i = 0; i < 3 * 36; i++)
+        h[i] = srq_f32_to_bf16(f[i] = (float)i / 64);
+    kernel->store(&o);
+    o.dtype = SRQ_BF16;
+    o.c = h;
+    kernel->store(&o);
+    for (int i = 0; i < 3 * 36; i++) {
+        const float was = (float)i / 64, sum = alpha * sums[i / 36 * 40 + i % 36];
+        const float want = i % 36 >= cols ? was : add ? was + sum : sum;
+        const float half = i % 36 >= cols ? was : add ? srq_bf16_to_f32(srq_f32_to_bf16(was)) + sum : sum;
+
+        if (isnan(want))
+            assert_true(isnan(f[i]) && isnan(srq_bf16_to_f32(h[i])));
+        else
+            assert_true(memcmp(&f[i], &want, sizeof(want)) == 0 && h[i] == srq_f32_to_bf16(half));
+    }
+}
+
 static void check_f32(const struct srq_panel_kernel *kernel)
 {
+    for (int i = 0; i < 8; i++)
+        check_store(kernel, i & 1 ? SRQ_PANEL_COLS : 17, i & 2 ? 0.5f : 1.0f, (i & 4) != 0);
     for (size_t s = 0; s < SHAPES; s++) {
         for (int rows = 1; rows <= 17; rows++) {
             check_f32_tile(kernel, rows, shapes[s][1], false);
