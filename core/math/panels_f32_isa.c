@@ -345,7 +345,7 @@ static void store(const struct srq_panel_out *o)
                 f[j] = o->alpha * sums[j];
         else
             for (int64_t j = 0; j < o->cols; j++)
-                h[j] = srq_f32_to_bf16((o->add ? srq_bf16_to_f32(h[j]) : 0) + o->alpha * sums[j]);
+                h[j] = srq_f32_to_bf16(o->add ? srq_bf16_to_f32(h[j]) + o->alpha * sums[j] : o->alpha * sums[j]);
     }
 }
 
