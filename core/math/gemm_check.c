@@ -16,6 +16,7 @@ static const int64_t shapes[][3] = { { 1, 1, 1 },    { 1, 7, 33 },   { 5, 3, 2 }
 struct operands {
     float *a, *b, *c;   /* values as the operands hold them, row-major without transposition */
     void *sa, *sb, *sc; /* stored: dtype, layout, padding */
+    double *sum, *size; /* of a's and b's products, [m, n]; of their magnitudes */
 };
 
 static void store(void *dst, enum srq_dtype dtype, int64_t at, float v)
@@ -47,22 +48,35 @@ static void put(const float *x, int64_t rows, int64_t cols, struct srq_mat *m, v
             store(dst, m->dtype, m->trans ? j * m->ld + i : i * m->ld + j, x[i * cols + j]);
 }
 
+/* Once for a shape, whatever is done to the sums. */
+static void add_up(const int64_t shape[3], const struct operands *o)
+{
+    const int64_t m = shape[0], n = shape[1];
+
+    memset(o->sum, 0, (size_t)(m * n) * sizeof(*o->sum));
+    memset(o->size, 0, (size_t)(m * n) * sizeof(*o->size));
+    for (int64_t i = 0; i < m; i++) {
+        for (int64_t k = 0; k < shape[2]; k++) {
+            for (int64_t j = 0; j < n; j++) {
+                double term = (double)o->a[i * shape[2] + k] * o->b[k * n + j];
+
+                o->sum[i * n + j] += term;
+                o->size[i * n + j] += fabs(term);
+            }
+        }
+    }
+}
+
 static int compare(const struct srq_product *p, const struct operands *o, struct srq_error *err)
 {
     double slack = p->c.dtype == SRQ_BF16 ? 0x1p-8 : 0;
 
     for (int64_t i = 0; i < p->m; i++) {
         for (int64_t j = 0; j < p->n; j++) {
-            double want = 0, size = 0, got = load(p->c.data, p->c.dtype, i * p->c.ld + j);
+            double got = load(p->c.data, p->c.dtype, i * p->c.ld + j);
+            double want = srq_product_factor(p) * o->sum[i * p->n + j] + (p->add ? o->c[i * p->n + j] : 0);
+            double size = srq_product_factor(p) * o->size[i * p->n + j] + fabs(want);
 
-            for (int64_t k = 0; k < p->k; k++) {
-                double term = (double)o->a[i * p->k + k] * o->b[k * p->n + j];
-
-                want += term;
-                size += fabs(term);
-            }
-            want = srq_product_factor(p) * want + (p->add ? o->c[i * p->n + j] : 0);
-            size = srq_product_factor(p) * size + fabs(want);
             if (!(fabs(got - want) <= 4e-6 * size + slack * fabs(want) + 1e-30))
                 return srq_fail(err, -SRQ_ENUMERIC, "%s product [%lld, %lld, %lld] (%d%d%s) gives %g where %g is right",
                                 srq_dtype_name(p->a.dtype), (long long)p->m, (long long)p->n, (long long)p->k,
@@ -105,6 +119,7 @@ static int check_shape(const struct srq_gemm_engine *e, const int64_t shape[3], 
     fill(o->a, shape[0] * shape[2], 1);
     fill(o->b, shape[1] * shape[2], 2);
     fill(o->c, shape[0] * shape[1], 3);
+    add_up(shape, o);
     for (int l = 0; l < 3 && rc == 0; l++) {
         for (int f = 0; f < 3 && rc == 0; f++) {
             for (int out = 0; out < 2 && rc == 0; out++) {
@@ -127,7 +142,7 @@ static int check_shape(const struct srq_gemm_engine *e, const int64_t shape[3], 
 int srq_gemm_check(const struct srq_gemm_engine *e, enum srq_dtype dtype, struct srq_error *err)
 {
     size_t count = (size_t)(LARGEST + 3) * (LARGEST_K + 3);
-    float *memory = srq_calloc(6 * count, sizeof(float));
+    float *memory = srq_calloc(10 * count, sizeof(float));
     struct operands o;
     int rc = 0;
 
@@ -135,6 +150,7 @@ int srq_gemm_check(const struct srq_gemm_engine *e, enum srq_dtype dtype, struct
         return srq_fail(err, -SRQ_ENOMEM, "no memory for the self-test of %s", e->name);
     o.a = memory, o.b = memory + count, o.c = memory + 2 * count;
     o.sa = memory + 3 * count, o.sb = memory + 4 * count, o.sc = memory + 5 * count;
+    o.sum = (double *)(void *)(memory + 6 * count), o.size = (double *)(void *)(memory + 8 * count);
     for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]) && rc == 0; i++)
         rc = check_shape(e, shapes[i], dtype, &o, err);
     srq_free(memory);
