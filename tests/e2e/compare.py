@@ -22,6 +22,8 @@ def rows_are_measured_and_found_again():
         files = ["--csv", p.path("t.csv"), "--html", p.path("t.html"), "--png", p.path("t.png")]
         said = json.loads(p.run(p.env["SRQ_CTL"], *words, "--dry-run", "--json"))
         assert all(r["state"] == "stopped" for r in said["rows"]) and not os.path.exists(p.path("cmp", "runs"))
+        named = p.ctl(*WORDS[:-2], "-m", "rtn,rtn:rtn.opt=on,opt=rtn:rtn.opt=on", "-s", "w3g64", "-o", p.path("cmp"), "--dry-run")["rows"]
+        assert [r["label"] for r in named] == ["rtn", "rtn:rtn.opt=on", "opt"], named
         first = p.ctl(*words, *files)
         rows = {(r["label"], r["scheme"]): r for r in first["rows"]}
         assert len(rows) == 6 and rows["short", "w3g64"]["method"] == "signround"

@@ -46,7 +46,7 @@ static int add_option(struct method *m, const char *flag, const char *text, size
     return srq_put_text(m->options, pair, pair + n + 1) ? 0 : no_memory(err);
 }
 
-/* [LABEL=]PLUGIN[+PLUGIN…][:KEY=VALUE…] */
+/* [LABEL=]PLUGIN[+PLUGIN…][:KEY=VALUE…]; without a label it is called as it is written. */
 static int parse_method(const char *flag, const char *text, size_t len, struct method *m, struct srq_error *err)
 {
     size_t head = 0, sign = 0;
@@ -59,7 +59,7 @@ static int parse_method(const char *flag, const char *text, size_t len, struct m
     while (sign < head && text[sign] != '=')
         sign++;
     whole = srq_strndup(text, head);
-    m->label = whole == NULL ? NULL : sign < head ? srq_strndup(text, sign) : srq_strdup(whole);
+    m->label = srq_strndup(text, sign < head ? sign : len);
     m->plugins = whole == NULL ? NULL : srq_strdup(sign < head ? whole + sign + 1 : whole);
     srq_free(whole);
     if (m->options == NULL || m->label == NULL || m->plugins == NULL)
