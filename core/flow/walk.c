@@ -8,7 +8,8 @@
 #include "core/math/team.h"
 #include "core/tape/times.h"
 
-#define STRIP 16 /* rows of a weight that one thread asks for at least */
+#define ENOUGH 2048 /* tokens of a pass that products are quick with */
+#define STRIP 16    /* rows of a weight that one thread asks for at least */
 
 struct srq_walk {
     struct srq_walk_config cfg;
@@ -151,6 +152,13 @@ static int measure(const struct srq_walk_config *c, size_t *tape, size_t *stagin
     srq_tape_free(t);
     srq_block_free(b);
     return rc;
+}
+
+int64_t srq_walk_samples(int64_t batch, int64_t seq)
+{
+    const int64_t n = ENOUGH / (seq > 0 ? seq : 1);
+
+    return n < 1 ? 1 : n < batch ? n : batch;
 }
 
 int srq_walk_measure(const struct srq_walk_config *c, struct srq_walk_memory *out, struct srq_error *err)

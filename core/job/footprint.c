@@ -241,7 +241,7 @@ static int memory_rows(const struct srq_resolved *r, int64_t nsamples, int64_t w
     const struct srq_walk_config walk = { r->job.model,
                                           r->job.compute,
                                           r->job.cache,
-                                          batch,
+                                          srq_walk_samples(batch, srq_job_seqlen(&r->job)),
                                           srq_job_seqlen(&r->job),
                                           .roundings = srq_job_observes(&r->job),
                                           .split = r->job.train.split_skip != 0 };
