@@ -50,7 +50,7 @@ def binding_threads_changes_no_byte_and_is_refused_with_too_few_processors():
         free = demo_job("w3g64", **dict(SHORT, threads=threads))
         p.wait(p.submit("free", free))
         bound = dict(free, options=dict(free["options"], bind_threads=True, **{"signround.iters": 100000}))
-        job = p.submit("bound", bound)
+        job = p.submit("long", bound)
         wait_until("its tuning", lambda: in_blocks(p.job_dir(job)))
         tasks = "/proc/%d/task" % p.ctl("show", job)["pid"]
         sets = [frozenset(os.sched_getaffinity(int(task))) for task in os.listdir(tasks)]
