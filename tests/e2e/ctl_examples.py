@@ -34,7 +34,7 @@ class Bench(Place):
         subprocess.run([sys.executable, os.path.join(SOURCE, "tests/lib/make_model.py"), self.path("llama"), "--blocks", "4",
                         "--hidden", "128", "--mlp", "128"], check=True)
         with open(CALIB) as f:
-            text = f.read(20000)
+            text = f.read(5000)
         for name in ("text.txt", "c.txt", "t.txt"):
             with open(self.path(name), "w") as f:
                 f.write(text)

@@ -83,6 +83,13 @@ ok "submit --json in \$(…) gives the id at once" test -n "$job"
 ok "the beginning of an id names the job" ctl_json "a['job'] == '$job'" show "${job%?}"
 ok "wait --timeout leaves a running job with exit code 6" exits 6 wait "$job" --timeout 3
 ok "watch on a pipe shows its stages" sh -c "'$SRQ_CTL' watch $job --timeout 120 | grep -m 1 -q '^quantize'"
+began=$(date +%s)
+left_with_reader() { # by SIGPIPE, or, where whoever runs this ignores it, with a word
+    { "$SRQ_CTL" watch "$job" --timeout 120 2>said; echo $? >left; } | grep -m 1 -q '^quantize'
+    test "$(cat left)" -eq 141 || grep -q "nobody reads" said
+}
+ok "and ends with who reads it" left_with_reader
+ok "without waiting for more to tell" test $(($(date +%s) - began)) -lt 60
 ok "series has a block's losses" ctl_json "len(a['points']) > 0 and a['points'][0]['value'] > 0" series "$job" --block 0
 ok "priority is set" ctl_json "a['priority'] == -5" priority "$job" -- -5
 ok "pause ends in the paused state" exits 0 pause "$job"

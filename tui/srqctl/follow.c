@@ -8,6 +8,8 @@
 #include "tui/srqctl/table.h"
 
 #include <math.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -18,6 +20,7 @@
 #define RECONNECT_S 60.0 /* a stopped daemon may be back after an upgrade; then we say so and leave */
 #define SETTLE_S 3.0     /* how long after a job's end its last events may still come */
 #define LINES_MAX ((size_t)8 << 20)
+#define LOOK_S 1.0 /* between looks whether anybody still reads */
 
 struct follow {
     struct ctl *ctl;
@@ -253,6 +256,18 @@ static int look(struct follow *f, cJSON **job, struct srq_buf *lines, struct srq
     return 0;
 }
 
+/* Who reads a pipe of ours may leave, as grep -m does: then we end as if we had written to it, without having to wait
+ * for something to write. */
+static int leave_with_reader(const struct follow *f, struct srq_error *err)
+{
+    struct pollfd out = { .fd = STDOUT_FILENO };
+
+    if (f->show == CTL_SHOW_NOTHING || poll(&out, 1, 0) <= 0 || (out.revents & POLLERR) == 0)
+        return 0;
+    raise(SIGPIPE);
+    return srq_fail(err, -SRQ_EIO, "nobody reads what %s tells any more", f->id); /* where the signal is ignored */
+}
+
 static int follow(struct follow *f, cJSON **job, struct srq_error *err)
 {
     struct srq_message m = { 0 };
@@ -271,10 +286,10 @@ static int follow(struct follow *f, cJSON **job, struct srq_error *err)
             rc = 0;
         if (rc > 0)
             break;
-        if (rc == 0 && now >= f->until)
-            rc = timed_out(f, err);
-        else if (rc == 0)
-            rc = srq_client_event(f->ctl->client, fmin(f->live ? TICK_S : 5, f->until - now), &m, err);
+        if (rc == 0)
+            rc = now >= f->until ? timed_out(f, err) : leave_with_reader(f, err);
+        if (rc == 0)
+            rc = srq_client_event(f->ctl->client, fmin(f->live ? TICK_S : LOOK_S, f->until - now), &m, err);
         if (rc > 0) {
             take_event(f, &m, &lines);
             srq_message_fini(&m);
