@@ -19,7 +19,7 @@ show inspect "$model"
 show submit "$model" --method rtn --scheme "$scheme" --eval "$eval_text" --set eval.windows=32 --set eval.seqlen=256 \
     --name rounded -o "$out/rounded" --force --wait
 show submit "$model" --method signround --scheme "$scheme" --calib "$calib" --eval "$eval_text" \
-    --set nsamples=64 --set seqlen=256 --set eval.windows=32 --set signround.iters=100 \
+    --set nsamples=32 --set seqlen=256 --set eval.windows=32 --set signround.iters=60 \
     --name tuned -o "$out/tuned" --force --wait
 show report @last
 show submit "$top_srcdir/share/models/demo-ddpm" --method diffusion-qat --scheme w4a8 --set diffusion-qat.steps=20 \

@@ -32,7 +32,7 @@ class Bench(Place):
         self.script("bin/jq", "#!/bin/sh\nexec cat\n")
         self.env["PATH"] = self.path("bin") + ":" + self.env["PATH"]
         subprocess.run([sys.executable, os.path.join(SOURCE, "tests/lib/make_model.py"), self.path("llama"), "--blocks", "4",
-                        "--hidden", "128", "--mlp", "128"], check=True)
+                        "--hidden", "128", "--mlp", "128", "--positions", "64"], check=True)
         with open(CALIB) as f:
             text = f.read(5000)
         for name in ("text.txt", "c.txt", "t.txt"):

@@ -23,6 +23,7 @@ p.add_argument("--heads", type=int, default=4)
 p.add_argument("--kv", type=int, default=2)
 p.add_argument("--mlp", type=int, default=128)
 p.add_argument("--vocab", type=int, default=320)
+p.add_argument("--positions", type=int, default=512)
 p.add_argument("--untied", action="store_true")
 p.add_argument("--seed", type=int, default=1)
 p.add_argument("--dtype", default="BF16", choices=["BF16", "F16", "F32"])
@@ -106,7 +107,7 @@ config = {
     "architectures": [a.family.capitalize() + "ForCausalLM"], "model_type": a.family, "hidden_size": a.hidden,
     "intermediate_size": a.mlp,
     "num_hidden_layers": a.blocks, "num_attention_heads": a.heads, "num_key_value_heads": a.kv, "head_dim": hd,
-    "vocab_size": a.vocab, "max_position_embeddings": 512, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
+    "vocab_size": a.vocab, "max_position_embeddings": a.positions, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
     "hidden_act": "gelu_pytorch_tanh" if gemma else "silu", "tie_word_embeddings": not a.untied,
     "attention_bias": False, "mlp_bias": False,
     "bos_token_id": 256, "eos_token_id": 256,
