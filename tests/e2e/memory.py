@@ -38,6 +38,7 @@ KINDS = {
     "tuned in F32": job("signround", "w4g64", compute="f32", **TUNE),
     "tuned by one thread": job("signround", "w4g64", **dict(TUNE, threads=1)),
     "tuned by one thread in F32": job("signround", "w4g64", compute="f32", **dict(TUNE, threads=1)),
+    "tuned on long samples": job("signround", "w4g64", **dict(TUNE, seqlen=512)),
     "tuned with importance": job("signround", "w2g64", signround__alg_ext=True, **TUNE),
     "tuned, activations on disk": job("signround", "w4g64", compute="f32", **dict(TUNE, nsamples=32, max_memory="34M")),
     "tuned ranges": job("omniquant", "w4g64z", ["auto_awq"], omniquant__iters=2, **SMALL),

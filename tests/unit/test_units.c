@@ -543,6 +543,16 @@ static void gains_and_biases_have_gradients(void **state)
     srq_model_close(m);
 }
 
+static void few_long_samples_are_walked_over_at_a_time(void **state)
+{
+    static const int64_t of[][3] = { { 8, 256, 8 },  { 8, 257, 7 }, { 8, 1024, 2 },   { 8, 2048, 1 },
+                                     { 8, 9000, 1 }, { 1, 16, 1 },  { 300, 16, 128 }, { 8, 0, 8 } };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(of) / sizeof(of[0]); i++)
+        assert_int_equal(srq_walk_samples(of[i][0], of[i][1]), of[i][2]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -553,6 +563,7 @@ int main(void)
         cmocka_unit_test(a_snapshot_holds_all_that_is_still_read),
         cmocka_unit_test(gradients_are_those_of_finite_differences),
         cmocka_unit_test(gains_and_biases_have_gradients),
+        cmocka_unit_test(few_long_samples_are_walked_over_at_a_time),
     };
 
     return cmocka_run_group_tests_name("units", tests, set_up, tear_down);
