@@ -33,8 +33,8 @@ void omp_set_dynamic(int on);
 #define TAKE_OVER(region) __tsan_acquire(region)
 #define LIBRARY_THREADS 1
 #else
-#define HAND_OVER(region) ((void)0)
-#define TAKE_OVER(region) ((void)0)
+#define HAND_OVER(region) ((void)(region))
+#define TAKE_OVER(region) ((void)(region))
 #define LIBRARY_THREADS team_size
 #endif
 
@@ -249,10 +249,11 @@ static void check_runtimes(void)
         srq_log(SRQ_LOG_WARN, "more than one OpenMP runtime is mapped, each with threads of its own: %s", names);
 }
 
-static void region_start(void *unused)
+static void region_start(void *region)
 {
-    (void)unused;
+    TAKE_OVER(region);
     settle_thread();
+    HAND_OVER(region);
 }
 
 int srq_team_start(int threads, struct srq_error *err)
