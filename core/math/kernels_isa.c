@@ -2,26 +2,14 @@
  * vector register holds; the compiler's vector types keep one source for all.
  *
  * A loop goes through whole vectors, then once more over the rest: `FOR_VECTORS` runs its body with `i` and `len`,
- * the elements that count (SRQ_LANES, except in the last round). get() fills what lies beyond with zeros, put()
- * leaves it. */
+ * the elements that count (SRQ_LANES, except in the last round). */
 #include "core/math/kernels.h"
 
+#include "core/math/lanes.h"
 #include "core/math/vec.h"
 
 #include <math.h>
 
-#define LANES SRQ_LANES
-
-typedef float vec __attribute__((vector_size(4 * LANES)));
-typedef float vec_any __attribute__((vector_size(4 * LANES), aligned(4), may_alias)); /* in memory */
-typedef int32_t ivec __attribute__((vector_size(4 * LANES)));
-typedef uint32_t uvec __attribute__((vector_size(4 * LANES)));
-typedef int32_t ivec_any __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
-typedef uint8_t bvec __attribute__((vector_size(LANES)));
-typedef uint16_t hvec __attribute__((vector_size(2 * LANES)));
-typedef uint16_t hvec_any __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
-
-#define INLINE static inline __attribute__((always_inline))
 #define FOR_VECTORS(i, len, n) \
     for (int64_t i = 0, len = (n) < LANES ? (n) : LANES; i < (n); i += LANES, len = (n)-i < LANES ? (n)-i : LANES)
 
@@ -68,71 +56,6 @@ INLINE float sum_of(vec v)
         for (int i = 0; i < step; i++)
             s[i] += s[i + step];
     return s[0];
-}
-
-INLINE vec from_bf16(hvec h)
-{
-    return (vec)(__builtin_convertvector(h, uvec) << 16);
-}
-
-/* Ties to even; NaN stays a quiet NaN. */
-INLINE hvec to_bf16(vec v)
-{
-    uvec u = (uvec)v, rounded = (u + 0x7fffu + (u >> 16 & 1u)) >> 16, quiet = u >> 16 | 0x40u;
-    uvec nan = (uvec)((ivec)(u & 0x7fffffffu) > (ivec)((uvec){ 0 } + 0x7f800000u));
-
-    return __builtin_convertvector((rounded & ~nan) | (quiet & nan), hvec);
-}
-
-INLINE vec get(enum srq_dtype dtype, const void *p, int64_t i, int64_t len)
-{
-    if (dtype == SRQ_F32) {
-        const float *x = (const float *)p + i;
-        vec v = { 0 };
-
-        if (len == LANES)
-            return *(const vec_any *)x;
-        for (int64_t j = 0; j < len; j++)
-            v[j] = x[j];
-        return v;
-    } else {
-        const uint16_t *x = (const uint16_t *)p + i;
-        hvec v = { 0 };
-
-        if (len == LANES)
-            return from_bf16(*(const hvec_any *)x);
-        for (int64_t j = 0; j < len; j++)
-            v[j] = x[j];
-        return from_bf16(v);
-    }
-}
-
-INLINE void put(enum srq_dtype dtype, void *p, int64_t i, int64_t len, vec v)
-{
-    if (dtype == SRQ_F32) {
-        float *x = (float *)p + i;
-
-        if (len == LANES)
-            *(vec_any *)x = v;
-        else
-            memcpy(x, &v, (size_t)len * sizeof(float));
-    } else {
-        uint16_t *x = (uint16_t *)p + i;
-        hvec h = to_bf16(v);
-
-        if (len == LANES)
-            *(hvec_any *)x = h;
-        else
-            memcpy(x, &h, (size_t)len * sizeof(uint16_t));
-    }
-}
-
-INLINE vec put_add(enum srq_dtype dtype, void *p, int64_t i, int64_t len, vec v, bool add)
-{
-    if (add)
-        v += get(dtype, p, i, len);
-    put(dtype, p, i, len, v);
-    return v;
 }
 
 /* e^x as srq_expf, for x up to 88.3. */

@@ -1,6 +1,6 @@
 core_libsrq_la_SOURCES += core/math/team.c core/math/team.h core/math/gemm_backend.c core/math/gemm.h \
 	core/math/gemm_backend.h core/math/gemm_check.c core/math/gemm_openblas.c core/math/gemm_onednn.c \
-	core/math/gemm_plain.c core/math/gemm_rehearse.c core/math/kernels.c core/math/kernels.h core/math/vec.h \
+	core/math/gemm_plain.c core/math/gemm_rehearse.c core/math/kernels.c core/math/kernels.h core/math/lanes.h core/math/vec.h \
 	core/math/symmetric.c core/math/symmetric.h core/math/int8_backend.c core/math/int8.h core/math/int8_backend.h \
 	core/math/int8_check.c core/math/int8_onednn.c core/math/int8_plain.c \
 	core/math/gemm_panels.c core/math/panels.h core/math/panels_plain.c

@@ -1,14 +1,13 @@
 /* F32 tiles by fused multiplications: rows by two vectors of columns at a time, as many sums as there are registers.
  * BF16 operands are widened while they are laid out. Compiled once for each instruction set: SRQ_LANES is 16 or 8,
  * SRQ_PANELS and SRQ_PANELS_WIDE what the kernels for F32 and for BF16 are called. */
+#include "core/math/lanes.h"
 #include "core/math/panels.h"
 
 #include "core/tensor/dtype.h"
 
 #include <immintrin.h>
 
-#define INLINE static inline __attribute__((always_inline))
-#define LANES SRQ_LANES
 #if LANES == 16
 #define ROWS 14
 #define SPREAD 10 /* rows from this one on are spread by the multiplications: fewer instructions, more loads */
@@ -24,9 +23,6 @@
 #define SQUARE 8     /* rows and columns that are turned at a time */
 #define AHEAD 16     /* rows */
 #define NEXT_STEP 16 /* that is fetched */
-
-typedef float vec __attribute__((vector_size(LANES * sizeof(float))));
-typedef float vec_any __attribute__((vector_size(LANES * sizeof(float)), aligned(sizeof(float)), may_alias));
 
 /* ---- tiles ---- */
 
@@ -127,22 +123,6 @@ INLINE const void *element(const void *data, int64_t i, const bool half)
     return (const char *)data + i * (half ? 2 : 4);
 }
 
-#if LANES == 16
-typedef __m512 wide;
-
-INLINE wide load_wide(const void *p)
-{
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(p)), 16));
-}
-#else
-typedef __m256 wide;
-
-INLINE wide load_wide(const void *p)
-{
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(p)), 16));
-}
-#endif
-
 INLINE __m256 eight(const void *p, const bool half)
 {
     return half ? _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(p)), 16))
@@ -221,7 +201,7 @@ INLINE void copy_row(const void *from, int64_t n, float *to, int64_t padded, con
     if (!half && n > 0)
         memcpy(to, from, (size_t)n * sizeof(float));
     for (; half && i + LANES <= n; i += LANES)
-        *(vec_any *)(to + i) = (vec)load_wide(element(from, i, true));
+        *(vec_any *)(to + i) = get(SRQ_BF16, from, i, LANES);
     for (; half && i < n; i++)
         to[i] = one(from, i, true);
     if (n < padded)
@@ -299,54 +279,28 @@ static void pack_rows_wide(const struct srq_panel_source *s, int64_t row, int64_
 
 /* ---- sums to C ---- */
 
-#if LANES == 16
-/* As srq_f32_to_bf16. */
-INLINE __m256i halves(__m512 x)
+INLINE void store_as(const struct srq_panel_out *o, const enum srq_dtype dtype, const bool add)
 {
-    const __m512i bits = _mm512_castps_si512(x), one = _mm512_set1_epi32(1);
-    const __m512i even = _mm512_and_si512(_mm512_srli_epi32(bits, 16), one);
-    const __m512i nearest = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), even);
-    const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+    const int64_t whole = o->cols / LANES * LANES, rest = o->cols - whole, rows = o->rows;
+    const float alpha = o->alpha, *sums = o->sums;
+    char *c = o->c;
 
-    return _mm512_cvtepi32_epi16(
-        _mm512_srli_epi32(_mm512_mask_or_epi32(nearest, nan, bits, _mm512_set1_epi32(0x400000)), 16));
+    for (int64_t r = 0; r < rows; r++, sums += o->ld, c += o->ldc * (dtype == SRQ_F32 ? 4 : 2)) {
+        for (int64_t j = 0; j < whole; j += LANES)
+            put_add(dtype, c, j, LANES, alpha * *(const vec_any *)(sums + j), add);
+        if (rest > 0)
+            put_add(dtype, c, whole, rest, alpha * *(const vec_any *)(sums + whole), add);
+    }
 }
-
-/* Whole panels as BF16, in place of what C holds. */
-INLINE void store_halves(const struct srq_panel_out *o)
-{
-    const __m512 alpha = _mm512_set1_ps(o->alpha);
-
-    for (int64_t r = 0; r < o->rows; r++)
-        for (int j = 0; j < SRQ_PANEL_COLS; j += LANES)
-            _mm256_storeu_si256((void *)((uint16_t *)o->c + r * o->ldc + j),
-                                halves(_mm512_mul_ps(alpha, _mm512_loadu_ps(o->sums + r * o->ld + j))));
-}
-#endif
 
 static void store(const struct srq_panel_out *o)
 {
-#if LANES == 16
-    if (o->dtype == SRQ_BF16 && !o->add && o->cols == SRQ_PANEL_COLS) {
-        store_halves(o);
-        return;
-    }
-#endif
-    for (int64_t r = 0; r < o->rows; r++) {
-        const float *sums = o->sums + r * o->ld;
-        float *f = (float *)o->c + r * o->ldc;
-        uint16_t *h = (uint16_t *)o->c + r * o->ldc;
-
-        if (o->dtype == SRQ_F32 && o->add)
-            for (int64_t j = 0; j < o->cols; j++)
-                f[j] += o->alpha * sums[j];
-        else if (o->dtype == SRQ_F32)
-            for (int64_t j = 0; j < o->cols; j++)
-                f[j] = o->alpha * sums[j];
-        else
-            for (int64_t j = 0; j < o->cols; j++)
-                h[j] = srq_f32_to_bf16(o->add ? srq_bf16_to_f32(h[j]) + o->alpha * sums[j] : o->alpha * sums[j]);
-    }
+    if (o->dtype == SRQ_F32)
+        store_as(o, SRQ_F32, o->add);
+    else if (o->add)
+        store_as(o, SRQ_BF16, true);
+    else
+        store_as(o, SRQ_BF16, false);
 }
 
 static bool usable(void)
