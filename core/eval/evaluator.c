@@ -13,7 +13,6 @@
 #include <math.h>
 #include <string.h>
 
-#define BATCH_TOKENS 2048
 #define LOGIT_BYTES ((int64_t)96 << 20)
 #define LOGIT_ROWS_MAX 1024
 
@@ -46,10 +45,9 @@ struct run {
 
 static int64_t batch_of(const struct srq_eval_config *cfg, int64_t windows, int64_t seqlen)
 {
-    int64_t batch = cfg->batch > 0 ? cfg->batch : BATCH_TOKENS / seqlen;
-
-    batch = batch < 1 ? 1 : batch;
-    return batch < windows ? batch : windows;
+    if (cfg->batch > 0)
+        return cfg->batch < windows ? cfg->batch : windows;
+    return srq_walk_samples(windows, seqlen);
 }
 
 static int64_t logit_rows_of(const struct srq_eval_config *cfg, int64_t vocab, int64_t tokens)

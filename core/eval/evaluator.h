@@ -22,7 +22,7 @@ struct srq_eval;
 
 struct srq_eval_config {
     int64_t windows;    /* use the first so many windows; 0: all */
-    int64_t batch;      /* windows that go through a block together; 0: about 2048 tokens */
+    int64_t batch;      /* windows that go through a block together; 0: as srq_walk_samples has it */
     int64_t logit_rows; /* tokens whose logits exist at once; 0: about 96 MiB of logits, at most 1024 */
     bool inputs;        /* layers may have schemes that round their inputs; otherwise none is rounded */
 };

@@ -154,11 +154,11 @@ static int measure(const struct srq_walk_config *c, size_t *tape, size_t *stagin
     return rc;
 }
 
-int64_t srq_walk_samples(int64_t batch, int64_t seq)
+int64_t srq_walk_samples(int64_t most, int64_t seq)
 {
     const int64_t n = ENOUGH / (seq > 0 ? seq : 1);
 
-    return n < 1 ? 1 : n < batch ? n : batch;
+    return n < 1 ? 1 : n < most ? n : most;
 }
 
 int srq_walk_measure(const struct srq_walk_config *c, struct srq_walk_memory *out, struct srq_error *err)

@@ -29,8 +29,8 @@ struct srq_walk_memory {
     size_t block, rope, tape;
 };
 /* Samples at a time where that is free: enough for products to be quick, few where samples are long, since memory grows
- * with them. At least one, at most `batch`. */
-int64_t srq_walk_samples(int64_t batch, int64_t seq);
+ * with them. At least one, at most `most`. */
+int64_t srq_walk_samples(int64_t most, int64_t seq);
 int srq_walk_measure(const struct srq_walk_config *c, struct srq_walk_memory *out, struct srq_error *err);
 int srq_walk_create(const struct srq_walk_config *c, struct srq_walk **out, struct srq_error *err);
 void srq_walk_free(struct srq_walk *w);

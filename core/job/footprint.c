@@ -125,6 +125,15 @@ struct srq_tune_config srq_job_tune_config(const struct srq_resolved *r, int64_t
                                      .split = r->job.train.split_skip != 0 };
 }
 
+struct srq_walk_config srq_job_chain_walk(const struct srq_resolved *r, int64_t nsamples)
+{
+    const struct srq_tune_config c = srq_job_tune_config(r, nsamples);
+
+    return (struct srq_walk_config){
+        c.model, c.compute, c.cache, srq_walk_samples(c.batch, c.seq), c.seq, .roundings = c.roundings, .split = c.split
+    };
+}
+
 static int add_tuner(const struct srq_resolved *r, int64_t nsamples, struct srq_needs *memory, struct srq_error *err)
 {
     const struct srq_tune_config cfg = srq_job_tune_config(r, nsamples);
@@ -236,15 +245,8 @@ static int memory_rows(const struct srq_resolved *r, int64_t nsamples, int64_t w
 {
     struct srq_needs *memory = &f->memory;
     const struct srq_job_options *o = &r->job.spec.opt;
-    int64_t batch = r->choice.batch < nsamples ? r->choice.batch : nsamples;
     uint64_t layer = largest_layer(r);
-    const struct srq_walk_config walk = { r->job.model,
-                                          r->job.compute,
-                                          r->job.cache,
-                                          srq_walk_samples(batch, srq_job_seqlen(&r->job)),
-                                          srq_job_seqlen(&r->job),
-                                          .roundings = srq_job_observes(&r->job),
-                                          .split = r->job.train.split_skip != 0 };
+    const struct srq_walk_config walk = srq_job_chain_walk(r, nsamples);
     struct srq_walk_memory forward = { 0, 0, 0 };
     int rc = 0;
 

@@ -2,6 +2,7 @@
 #ifndef SRQ_JOB_FOOTPRINT_H
 #define SRQ_JOB_FOOTPRINT_H
 
+#include "core/flow/walk.h"
 #include "core/job/resolved.h"
 #include "core/tune/block_tuner.h"
 
@@ -10,6 +11,8 @@ int64_t srq_footprint_windows(char *const *files, int count, int64_t seqlen);
 
 /* How units are tuned on so many samples. */
 struct srq_tune_config srq_job_tune_config(const struct srq_resolved *r, int64_t nsamples);
+/* How the two chains, the original's and the quantized one's, go through a unit. */
+struct srq_walk_config srq_job_chain_walk(const struct srq_resolved *r, int64_t nsamples);
 
 /* Fills r->footprint.memory and r->footprint.disk for `nsamples` calibration samples and `windows` evaluation windows
  * (0: not known yet, then guessed from the options and the sizes of the files). Where memory allowed is too little,

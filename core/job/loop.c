@@ -229,10 +229,7 @@ static int take_memory(struct srq_loop *l, struct srq_error *err)
     struct srq_tune_config cfg = srq_job_tune_config(r, l->run->calib.count);
     const struct srq_states_config chain = { r->job.model, r->job.cache, cfg.nsamples,
                                              cfg.seq,      false,        r->choice.spill ? l->run->dir : NULL };
-    const struct srq_walk_config walk = { r->job.model,      r->job.compute,
-                                          r->job.cache,      srq_walk_samples(cfg.batch, cfg.seq),
-                                          cfg.seq,           .roundings = cfg.roundings,
-                                          .split = cfg.split };
+    const struct srq_walk_config walk = srq_job_chain_walk(r, l->run->calib.count);
     struct srq_schedule schedule = { .size = sizeof(schedule) };
     int rc = r->job.tunes ? p->tunable->schedule(srq_host_services(), r->job.self, &schedule, err) : 0;
 

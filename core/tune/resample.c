@@ -57,9 +57,12 @@ static int measure(struct resample *r, const struct srq_resample_config *cfg, st
     r->part = STATES_MOST / sample;
     r->part = r->part < cfg->batch ? cfg->batch : r->part;
     r->part = r->part < cfg->nsamples ? r->part : cfg->nsamples;
-    r->walk_config =
-        (struct srq_walk_config){ m,        cfg->compute,     cfg->compute, cfg->batch < r->part ? cfg->batch : r->part,
-                                  cfg->seq, .backward = false };
+    r->walk_config = (struct srq_walk_config){ m,
+                                               cfg->compute,
+                                               cfg->compute,
+                                               srq_walk_samples(cfg->batch < r->part ? cfg->batch : r->part, cfg->seq),
+                                               cfg->seq,
+                                               .backward = false };
     r->states_config = (struct srq_states_config){ m, cfg->compute, r->part, cfg->seq, false, NULL };
     rc = srq_states_bytes(&r->states_config, &r->states_bytes, err);
     return rc == 0 ? srq_walk_measure(&r->walk_config, &r->memory, err) : rc;
