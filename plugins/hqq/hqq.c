@@ -4,10 +4,10 @@
  * p < 1, W_e = sign(D) max(|D| - |D|^(p-1) / beta, 0), and the range is the one that explains the rest, W - W_e, best.
  * The method as published keeps the scale of plain rounding and moves a real zero-point; files that runtimes load have
  * whole ones, which leaves nothing to find at a given scale, so both are fitted here: s by least squares over W_q - z,
- * then z = mean(W_q - (W - W_e) / s), rounded. They go on as long as the sum of |D|^p falls. Of the ranges that they
- * come to, that of the least squared error is taken, where it is clearly less than plain rounding's and no |D| is above
- * half a step of that: outliers that |D|^p gives up are what a model misses most, and a range that gains little is
- * another draw of the same lot. */
+ * then z = mean(W_q - (W - W_e) / s), rounded. Iterations go on as long as the sum of |D|^p falls. Of the ranges that
+ * they come to, that of the least squared error is taken, where it is clearly less than plain rounding's and no |D| is
+ * above half a step of that: outliers that |D|^p gives up are what a model misses most, and a range that gains little
+ * is another draw of the same lot. */
 #include "plugins/one_group.h"
 
 #include <math.h>

@@ -50,6 +50,17 @@ def need(module):
         raise Skip(f"this Python has no {module}") from None
 
 
+TIE = 0.002  # of the largest logit: two tokens as near as that are put in order by the loader's rounding to 11 bits
+
+
+def same_words(got, want):
+    """Of the positions of two arrays of logits [..., vocabulary], the share in which both name the same next token, or
+    one that is as good as tied with it."""
+    named = want.reshape(-1, want.shape[-1])
+    named = named[range(len(named)), got.reshape(named.shape).argmax(-1)].reshape(want.shape[:-1])
+    return float((want.max(-1) - named <= TIE * abs(want).max()).mean())
+
+
 def done():
     print(f"1..{_count}")
     sys.exit(1 if _failed else 0)
