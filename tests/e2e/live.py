@@ -20,6 +20,7 @@ from srqd_client import run_tests  # noqa: E402
 BLOCKS = 5
 ITERS = int(os.environ.get("SRQ_LIVE_ITERS", "150"))
 RUNS_MAX = 5  # a change that came too late for its block on a busy machine: once more
+LONGER_MAX = 4  # and then with blocks of twice the iterations
 
 
 class Missed(Exception):
@@ -104,9 +105,12 @@ class Job:
                           line["data"]["block"] == block and line["data"]["again"] == again and line["seq"] > max(after, self.since))
 
     def call(self, method, params):
+        path = self.socket_path()
+        if path is None and self.process.wait(10) == 0:
+            raise Missed("the job was over before %s" % method)
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(120)
-            s.connect(self.socket_path())
+            s.connect(path)
             request = {"jsonrpc": "2.0", "id": "1", "method": method, "params": params}
             s.sendall(json.dumps(request).encode() + b"\n")
             data = b""
@@ -142,11 +146,11 @@ def make_model(place, *words):
     return where
 
 
-def spec(model, method="signround", **more):
+def spec(model, method="signround", iters=ITERS, **more):
     options = {"nsamples": 4, "seqlen": 48, "batch": 2, "threads": 1, "probe_every": 10, "probe_samples": 2,
                "checkpoint_s": 0.02, "seed": 7, "eval.windows": 2}
     if method == "signround":
-        options["signround.iters"] = ITERS
+        options["signround.iters"] = iters
     return dict({"model": model, "method": method, "scheme": "w4g32", "formats": ["auto_round"], "calib": [CALIB],
                  "options": options}, **more)
 
@@ -202,25 +206,33 @@ def change_all(job, kill):
     return held
 
 
-def run(place, run_name, model, kills):
-    """One run of the scenario; its kills as far as they were asked for."""
-    for attempt in range(RUNS_MAX):
-        job = Job(place, "%s%d" % (run_name, attempt), spec(model, eval=[EVAL]))
-        try:
-            def kill(where):
-                if where in kills:
-                    job.kill()
-                return where in kills
+def run(place, run_name, model, kills, iters):
+    """One run of the scenario; its kills as far as they were asked for. Missed: one of its blocks was over too early."""
+    job = Job(place, run_name, spec(model, iters=iters, eval=[EVAL]))
 
-            last = change_all(job, kill)
+    def kill(where):
+        if where in kills:
+            job.kill()
+        return where in kills
+
+    try:
+        last = change_all(job, kill)
+    except Missed:
+        job.process.kill()
+        job.process.wait()
+        raise
+    assert job.kills == len(kills), "%d kills of %d" % (job.kills, len(kills))
+    return job, last
+
+
+def in_time(what):
+    """what(iters, name) until every change came in its block: with blocks of twice the iterations after each that did not."""
+    for longer in range(LONGER_MAX):
+        try:
+            return what(ITERS << longer, "x%d" % (1 << longer))
         except Missed as e:
             print("# %s" % e, flush=True)
-            job.process.kill()
-            job.process.wait()
-            continue
-        assert job.kills == len(kills), "%d kills of %d" % (job.kills, len(kills))
-        return job, last
-    raise AssertionError("%d runs, and a block was always over before its change" % RUNS_MAX)
+    raise AssertionError("blocks of %d iterations were over before their change" % (ITERS << (LONGER_MAX - 1)))
 
 
 def tensors(folder):
@@ -277,32 +289,39 @@ def check_output(job, model, last):
 def changes_obey_and_kills_leave_the_same_bytes():
     with Place() as place:
         model = make_model(place, "--blocks", str(BLOCKS), "--untied")
+        in_time(lambda iters, label: obeyed_and_killed(place, model, iters, label))
+
+
+def obeyed_and_killed(place, model, iters, run_name):
+    """The scenario in three runs: undisturbed, and killed at four places twice."""
+    began = time.monotonic()
+    calm, last = run(place, "calm-" + run_name, model, set(), iters)
+    check_output(calm, model, last)
+    ends = [e["block"] for e in events(calm.folder, "block.end")]
+    assert ends == [0, 1, 2, 3, 4, 5, 0, 3], ends
+    done = events(calm.folder, "layer.done")
+    assert len(done) == 7 * (BLOCKS + 2) + 1 and [d["scheme"] for d in done if d["layer"] ==
+                                                  name(3, "self_attn.q_proj")] == ["w4g32", "w3g32"]
+    print("# undisturbed: %.1f s" % (time.monotonic() - began), flush=True)
+    for n, kills in enumerate(({"pending", "restart", "held", "again"},
+                               {"restarted", "after held", "again, later", "between"})):
         began = time.monotonic()
-        calm, last = run(place, "calm", model, set())
-        check_output(calm, model, last)
-        ends = [e["block"] for e in events(calm.folder, "block.end")]
+        killed, last = run(place, "killed%d-%s" % (n, run_name), model, kills, iters)
+        check_output(killed, model, last)
+        assert not differing(calm.out, killed.out), (kills, differing(calm.out, killed.out))
+        ends = [e["block"] for e in events(killed.folder, "block.end")]
         assert ends == [0, 1, 2, 3, 4, 5, 0, 3], ends
-        done = events(calm.folder, "layer.done")
-        assert len(done) == 7 * (BLOCKS + 2) + 1 and [d["scheme"] for d in done if d["layer"] ==
-                                                      name(3, "self_attn.q_proj")] == ["w4g32", "w3g32"]
-        print("# undisturbed: %.1f s" % (time.monotonic() - began), flush=True)
-        for kills in ({"pending", "restart", "held", "again"}, {"restarted", "after held", "again, later", "between"}):
-            began = time.monotonic()
-            killed, last = run(place, "-".join(sorted(kills)[:2]).replace(" ", "").replace(",", ""), model, kills)
-            check_output(killed, model, last)
-            assert not differing(calm.out, killed.out), (kills, differing(calm.out, killed.out))
-            ends = [e["block"] for e in events(killed.folder, "block.end")]
-            assert ends == [0, 1, 2, 3, 4, 5, 0, 3], ends
-            if "again, later" in kills:
-                assert any("goes on at iteration" in e["text"] for e in events(killed.folder, "log"))
-            print("# killed at %s: %.1f s" % (", ".join(sorted(kills)), time.monotonic() - began), flush=True)
+        if "again, later" in kills:
+            assert any("goes on at iteration" in e["text"] for e in events(killed.folder, "log"))
+        print("# killed at %s: %.1f s" % (", ".join(sorted(kills)), time.monotonic() - began), flush=True)
 
 
 def what_follows_is_tuned_again_where_it_is_asked_for():
     with Place() as place:
         model = make_model(place, "--blocks", "3")
         for attempt in range(RUNS_MAX):
-            job = Job(place, "p%d" % attempt, spec(model))
+            iters = ITERS << min(attempt, LONGER_MAX - 1)
+            job = Job(place, "p%d" % attempt, spec(model, iters=iters))
             job.start()
             job.begun(2)
             try:
@@ -316,7 +335,7 @@ def what_follows_is_tuned_again_where_it_is_asked_for():
         ends = [e["block"] for e in events(job.folder, "block.end")]
         assert ends == [0, 1, 0, 1, 2], ends
         # the very bytes of a job that had the pin from the start: every block saw the same inputs
-        fresh = Job(place, "fresh", spec(model, layers=[{"pattern": name(0, "mlp.up_proj"), "scheme": "w8g32"}]))
+        fresh = Job(place, "fresh", spec(model, iters=iters, layers=[{"pattern": name(0, "mlp.up_proj"), "scheme": "w8g32"}]))
         fresh.start()
         fresh.end()
         # but for the way there, which srq_plan.json tells
@@ -331,7 +350,7 @@ def a_budget_is_solved_again_around_pins():
         model = make_model(place, "--blocks", "4")
         budget = {"bits": 4.0, "candidates": ["w2g32", "w3g32", "w4g32", "w8g32"]}
         for attempt in range(RUNS_MAX):
-            job = Job(place, "b%d" % attempt, spec(model, budget=budget))
+            job = Job(place, "b%d" % attempt, spec(model, iters=ITERS << min(attempt, LONGER_MAX - 1), budget=budget))
             job.start()
             job.begun(1)
             try:

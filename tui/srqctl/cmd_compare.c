@@ -16,8 +16,7 @@
 #define PAGE_MAX ((size_t)16 << 20)
 
 const struct ctl_option ctl_compare_options[] = {
-    { "methods", 'm', "LIST", CTL_C_NONE, NULL,
-      "[LABEL=]PLUGIN[+PLUGIN][:KEY=VALUE], separated by commas; without LABEL called as written", true },
+    { "methods", 'm', "LIST", CTL_C_NONE, NULL, "[LABEL=]PLUGIN[+PLUGIN][:KEY=VALUE], comma-separated", true },
     { "schemes", 's', "LIST", CTL_C_NONE, NULL, "schemes, separated by commas", true },
     { "calib", 0, "PATH", CTL_C_FILE, NULL, "calibration text, file or folder", true },
     { "eval", 0, "FILE", CTL_C_FILE, NULL, "text to measure on", true },

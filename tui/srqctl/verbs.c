@@ -86,7 +86,8 @@ const struct ctl_verb ctl_verbs[] = {
       { "srqctl report @last", "srqctl report 3f2a -o report.html" }, ctl_cmd_report },
     { "compare", RESULTS, "MODEL -m LIST -s LIST --eval FILE", 1, 1, CTL_C_FILE, NULL,
       "Run methods by schemes and show them in one table",
-      "A method is plugins joined by +, with a label before = and options behind colons:\n"
+      "A method is plugins joined by +, with a label before = (without one it is called as\n"
+      "it is written) and options behind colons:\n"
       "v1=signround:signround.alg_ext=false. --set PLUGIN.KEY=VALUE is for methods with PLUGIN.\n"
       "Results that are in DIR already are not run again. Ctrl-C cancels what has not ended.",
       ctl_compare_options,
