@@ -9,20 +9,69 @@
 
 #define SEGMENT 512 /* elements converted at a time through a buffer on the stack */
 
+enum { CODES, SCALE, ZERO, TENSOR_SCALE = SRQ_CODES_ARRAYS };
+
+int srq_codes_planes(const struct srq_codes *c, struct srq_plane out[SRQ_PLANES])
+{
+    const int64_t one = 1;
+
+    out[CODES] = (struct srq_plane){ "codes", srq_tensor_2d(c->codes, SRQ_U8, c->groups.out, c->groups.in) };
+    out[SCALE] = (struct srq_plane){ "scale", srq_tensor_make(c->scale, SRQ_F32, 1, &c->groups.count) };
+    out[ZERO] = (struct srq_plane){ "zero", srq_tensor_make(c->zero, SRQ_U8, 1, &c->groups.count) };
+    if (c->scheme.grid != SRQ_GRID_NVFP4)
+        return TENSOR_SCALE;
+    out[TENSOR_SCALE] =
+        (struct srq_plane){ "tensor_scale", srq_tensor_make((void *)(uintptr_t)&c->tensor_scale, SRQ_F32, 1, &one) };
+    return TENSOR_SCALE + 1;
+}
+
+void srq_codes_set_plane(struct srq_codes *c, int k, void *data)
+{
+    switch (k) {
+    case CODES:
+        c->codes = data;
+        break;
+    case SCALE:
+        c->scale = data;
+        break;
+    case ZERO:
+        c->zero = data;
+        break;
+    default:
+        memcpy(&c->tensor_scale, data, sizeof(c->tensor_scale));
+    }
+}
+
+uint64_t srq_codes_bytes(const struct srq_scheme *s, int64_t out, int64_t in)
+{
+    struct srq_codes c = { .scheme = *s, .groups = srq_groups_of(out, in, s->group) };
+    struct srq_plane plane[SRQ_PLANES];
+    int count = s->grid == SRQ_GRID_NONE ? 0 : srq_codes_planes(&c, plane);
+    uint64_t sum = 0;
+
+    for (int k = 0; k < count; k++)
+        sum += (uint64_t)srq_tensor_count(&plane[k].t) * srq_dtype_size(plane[k].t.dtype);
+    return sum;
+}
+
 int srq_codes_alloc(int64_t out, int64_t in, const struct srq_scheme *s, struct srq_codes *c, struct srq_error *err)
 {
+    struct srq_plane plane[SRQ_PLANES];
     size_t n;
 
     *c = (struct srq_codes){ .scheme = *s, .groups = srq_groups_of(out, in, s->group), .tensor_scale = 1 };
     if (out <= 0 || in <= 0 || !srq_mul_size((size_t)out, (size_t)in, &n))
         return srq_fail(err, -SRQ_EINVAL, "codes for a weight of %lld x %lld", (long long)out, (long long)in);
-    c->codes = srq_calloc((size_t)out, (size_t)in);
-    c->scale = srq_calloc((size_t)c->groups.count, sizeof(*c->scale));
-    c->zero = srq_calloc((size_t)c->groups.count, sizeof(*c->zero));
-    if (c->codes == NULL || c->scale == NULL || c->zero == NULL) {
-        srq_codes_fini(c);
-        return srq_fail(err, -SRQ_ENOMEM, "no memory for the codes of %lld x %lld weights", (long long)out,
-                        (long long)in);
+    srq_codes_planes(c, plane);
+    for (int k = 0; k < SRQ_CODES_ARRAYS; k++) {
+        void *data = srq_tensor_bytes(&plane[k].t, &n) ? srq_calloc(n, 1) : NULL;
+
+        srq_codes_set_plane(c, k, data);
+        if (data == NULL) {
+            srq_codes_fini(c);
+            return srq_fail(err, -SRQ_ENOMEM, "no memory for the codes of %lld x %lld weights", (long long)out,
+                            (long long)in);
+        }
     }
     return 0;
 }

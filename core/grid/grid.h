@@ -5,7 +5,7 @@
 
 #include <srq/plugin.h>
 
-#include "core/tensor/tensor.h"
+#include "core/grid/plane.h"
 
 const struct srq_grid_ops *srq_grid(enum srq_grid_kind kind); /* NULL: not in this build */
 
@@ -43,6 +43,15 @@ struct srq_codes {
 /* tensor_scale becomes 1. */
 int srq_codes_alloc(int64_t out, int64_t in, const struct srq_scheme *s, struct srq_codes *c, struct srq_error *err);
 void srq_codes_fini(struct srq_codes *c);
+#define SRQ_CODES_ARRAYS 3 /* the first planes, which lie in memory of their own */
+/* Its planes by name, as they are laid out in memory and on disk: "codes" U8 [out, in], "scale" F32 [count], "zero" U8
+ * [count] and, where the grid has one, "tensor_scale" F32 [1]. Of `c` only scheme and groups need be set; `data` is
+ * what it has, and for the last its own member. Returns how many. */
+int srq_codes_planes(const struct srq_codes *c, struct srq_plane out[SRQ_PLANES]);
+/* Plane k of them lies at `data` from now on, of that type and as large; tensor_scale is copied from there. */
+void srq_codes_set_plane(struct srq_codes *c, int k, void *data);
+/* Bytes of all planes of a layer [out, in]; 0 for one that stays in 16 bits. */
+uint64_t srq_codes_bytes(const struct srq_scheme *s, int64_t out, int64_t in);
 /* gs of a tensor, or of tensors fused with one another, whose largest magnitude is `top` (spec signround 9.2). */
 float srq_nvfp4_tensor_scale(float top);
 /* Ŵ = scale * (code - zero), or scale / tensor_scale * element, into dst [out, in] F32, BF16 or F16. Parallel. */

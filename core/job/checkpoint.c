@@ -93,32 +93,20 @@ bool srq_ckpt_block_exists(const char *ckpt, int unit)
 static int codes_step(struct srq_tensor_writer *w, const struct srq_layer_info *l, const struct srq_codes *c, bool put,
                       struct srq_error *err)
 {
-    const struct {
-        const char *suffix;
-        enum srq_dtype dtype;
-        int rank;
-        int64_t shape[2];
-        const void *data;
-    } parts[] = {
-        { "codes", SRQ_U8, 2, { l->out, l->in }, c->codes },
-        { "scale", SRQ_F32, 1, { c->groups.count }, c->scale },
-        { "zero", SRQ_U8, 1, { c->groups.count }, c->zero },
-        { "tensor_scale", SRQ_F32, 1, { 1 }, &c->tensor_scale },
-    };
-    size_t count = c->scheme.grid == SRQ_GRID_NVFP4 ? 4 : 3;
-    int rc = 0;
+    struct srq_plane plane[SRQ_PLANES];
+    int count = srq_codes_planes(c, plane), rc = 0;
 
-    for (size_t i = 0; rc == 0 && i < count; i++) {
-        struct srq_tensor t = srq_tensor_make(NULL, parts[i].dtype, parts[i].rank, parts[i].shape);
-        char *name = srq_asprintf("%s.%s", l->name, parts[i].suffix);
+    for (int k = 0; rc == 0 && k < count; k++) {
+        const struct srq_tensor *t = &plane[k].t;
+        char *name = srq_asprintf("%s.%s", l->name, plane[k].suffix);
         size_t bytes;
 
-        if (name == NULL || !srq_tensor_bytes(&t, &bytes))
+        if (name == NULL || !srq_tensor_bytes(t, &bytes))
             rc = srq_fail(err, -SRQ_ENOMEM, "out of memory writing results of %s", l->name);
         else if (put)
-            rc = srq_writer_put(w, name, 0, parts[i].data, bytes, err);
+            rc = srq_writer_put(w, name, 0, t->data, bytes, err);
         else
-            rc = srq_writer_declare(w, name, parts[i].dtype, parts[i].rank, parts[i].shape, err);
+            rc = srq_writer_declare(w, name, t->dtype, t->rank, t->shape, err);
         srq_free(name);
     }
     return rc;
@@ -200,16 +188,23 @@ struct srq_ckpt_block {
     struct srq_block_result result;
 };
 
-static bool part(const struct srq_tensors *ts, const char *layer, const char *suffix, enum srq_dtype dtype,
-                 int64_t count, void *out)
+/* The planes of a layer's codes, in the file's map. */
+static bool find_codes(const struct srq_tensors *ts, const char *layer, struct srq_codes *c)
 {
-    char *name = srq_asprintf("%s.%s", layer, suffix);
-    struct srq_tensor t;
-    bool ok = name != NULL && srq_tensors_get(ts, name, &t) && t.dtype == dtype && srq_tensor_count(&t) == count;
+    struct srq_plane plane[SRQ_PLANES];
+    int count = srq_codes_planes(c, plane);
+    bool ok = true;
 
-    srq_free(name);
-    if (ok)
-        memcpy(out, &t.data, sizeof(t.data));
+    for (int k = 0; ok && k < count; k++) {
+        char *name = srq_asprintf("%s.%s", layer, plane[k].suffix);
+        struct srq_tensor t;
+
+        ok = name != NULL && srq_tensors_get(ts, name, &t) && t.dtype == plane[k].t.dtype &&
+             srq_tensor_count(&t) == srq_tensor_count(&plane[k].t);
+        if (ok)
+            srq_codes_set_plane(c, k, (void *)(uintptr_t)t.data);
+        srq_free(name);
+    }
     return ok;
 }
 
@@ -251,18 +246,14 @@ static int read_block(struct srq_ckpt_block *b, const char *path, const struct s
     for (int i = 0; i < b->layers; i++) {
         const struct srq_layer_info *l = infos[i];
         struct srq_codes *c = &b->codes[i];
-        const float *tensor_scale = NULL;
 
         if (schemes[i].grid == SRQ_GRID_NONE)
             continue;
-        c->scheme = schemes[i];
-        c->groups = srq_groups_of(l->out, l->in, schemes[i].group);
-        if (!part(b->tensors, l->name, "codes", SRQ_U8, l->out * l->in, &c->codes) ||
-            !part(b->tensors, l->name, "scale", SRQ_F32, c->groups.count, &c->scale) ||
-            !part(b->tensors, l->name, "zero", SRQ_U8, c->groups.count, &c->zero) ||
-            (c->scheme.grid == SRQ_GRID_NVFP4 && !part(b->tensors, l->name, "tensor_scale", SRQ_F32, 1, &tensor_scale)))
+        *c = (struct srq_codes){ .scheme = schemes[i],
+                                 .groups = srq_groups_of(l->out, l->in, schemes[i].group),
+                                 .tensor_scale = 1 };
+        if (!find_codes(b->tensors, l->name, c))
             return srq_fail_field(err, -SRQ_EFORMAT, path, "%s does not hold %s as it says", path, l->name);
-        c->tensor_scale = tensor_scale != NULL ? *tensor_scale : 1;
         b->there[i] = true;
     }
     if (!srq_tensors_get(b->tensors, OUTCOME, &outcome) || outcome.dtype != SRQ_F64 ||

@@ -29,14 +29,10 @@
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
-/* Codes, scales and zero-points of a layer as they are held. */
+/* Codes of a layer as they are held. */
 static uint64_t codes_bytes(const struct srq_plan_layer *l)
 {
-    struct srq_groups g = srq_groups_of(l->info->out, l->info->in, l->scheme.group);
-
-    if (l->scheme.grid == SRQ_GRID_NONE)
-        return 0;
-    return (uint64_t)(l->info->out * l->info->in) + (uint64_t)g.count * (sizeof(float) + 1);
+    return srq_codes_bytes(&l->scheme, l->info->out, l->info->in);
 }
 
 /* A block's layers are neighbours in the model's order. */

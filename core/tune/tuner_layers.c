@@ -26,7 +26,7 @@ static void mix(uint64_t *hash, uint64_t value)
 /* One layer's arrays in the areas. */
 static int place_layer(struct srq_tuner *t, struct tuned_layer *l, struct srq_error *err)
 {
-    const struct srq_groups *g = l->layer.groups;
+    struct srq_plane plane[SRQ_PLANES];
     void *p = NULL;
     int rc;
 
@@ -43,15 +43,16 @@ static int place_layer(struct srq_tuner *t, struct tuned_layer *l, struct srq_er
         mix(&t->layout, (uint64_t)d->count);
         mix(&t->layout, (uint64_t)d->kind);
     }
-    if ((rc = area_take(t, AREA_CODES, (size_t)(g->out * g->in), &p, err)) != 0)
-        return rc;
-    l->codes.codes = p;
-    if ((rc = area_take(t, AREA_CODES, (size_t)g->count * sizeof(float), &p, err)) != 0)
-        return rc;
-    l->codes.scale = p;
-    if ((rc = area_take(t, AREA_CODES, (size_t)g->count, &p, err)) != 0)
-        return rc;
-    l->codes.zero = p;
+    srq_codes_planes(&l->codes, plane);
+    for (int k = 0; k < SRQ_CODES_ARRAYS; k++) {
+        size_t bytes;
+
+        if (!srq_tensor_bytes(&plane[k].t, &bytes))
+            return srq_fail(err, -SRQ_EINVAL, "codes of %s have no size", l->layer.name);
+        if ((rc = area_take(t, AREA_CODES, bytes, &p, err)) != 0)
+            return rc;
+        srq_codes_set_plane(&l->codes, k, p);
+    }
     return 0;
 }
 

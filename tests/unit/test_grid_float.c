@@ -622,6 +622,46 @@ static int start_team(void **state)
     return srq_team_start(2, NULL);
 }
 
+/* Planes have the layout that checkpoints keep, and setting each by its number gives the same codes. */
+static void planes_hold_all_of_a_layer(void **state)
+{
+    static const struct {
+        const char *scheme;
+        int planes;
+        uint64_t bytes;
+    } cases[] = {
+        { "w4g32", 3, 64 * 96 + 64 * 3 * 5 },     { "w4gt", 3, 64 * 96 + 5 }, { "mxfp4", 3, 64 * 96 + 64 * 3 * 5 },
+        { "nvfp4", 4, 64 * 96 + 64 * 6 * 5 + 4 }, { "fp8t", 3, 64 * 96 + 5 },
+    };
+    static const char *const names[] = { "codes", "scale", "zero", "tensor_scale" };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct srq_plane plane[SRQ_PLANES];
+        struct srq_error err = { 0 };
+        struct srq_codes c, other;
+        struct srq_scheme s;
+
+        assert_ok(srq_scheme_parse(cases[i].scheme, &s, &err), &err);
+        assert_int_equal(srq_codes_bytes(&s, 64, 96), cases[i].bytes);
+        assert_ok(srq_codes_alloc(64, 96, &s, &c, &err), &err);
+        c.tensor_scale = 3.5f;
+        assert_int_equal(srq_codes_planes(&c, plane), cases[i].planes);
+        other = (struct srq_codes){ .scheme = s, .groups = c.groups, .tensor_scale = 1 };
+        for (int k = 0; k < cases[i].planes; k++) {
+            assert_string_equal(plane[k].suffix, names[k]);
+            assert_non_null(plane[k].t.data);
+            srq_codes_set_plane(&other, k, plane[k].t.data);
+        }
+        assert_ptr_equal(other.codes, c.codes);
+        assert_ptr_equal(other.scale, c.scale);
+        assert_ptr_equal(other.zero, c.zero);
+        assert_float_equal(other.tensor_scale, cases[i].planes == 4 ? 3.5f : 1, 0);
+        srq_codes_fini(&c);
+    }
+    assert_int_equal(srq_codes_bytes(&(struct srq_scheme){ .grid = SRQ_GRID_NONE }, 64, 96), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -637,6 +677,7 @@ int main(void)
         cmocka_unit_test(search_finds_the_best_candidate),
         cmocka_unit_test(search_heeds_importance),
         cmocka_unit_test(searched_scales_are_storable),
+        cmocka_unit_test(planes_hold_all_of_a_layer),
         cmocka_unit_test(bad_results_are_refused),
     };
 
