@@ -115,6 +115,8 @@ def every_example_of_help_works():
                             line = line.replace(name, job, 1 if "&&" not in line else -1)
                         if "&&" in line:
                             break
+                if verb["name"].startswith("daemon "):
+                    p.ctl("list")  # the example before may have stopped the daemon, and these start none
                 p.run_example(line)
                 if verb["name"] == "pause":
                     p.ctl("daemon", "drain", "--off")

@@ -4,9 +4,11 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 LIB = os.path.join(os.environ["top_srcdir"], "tests", "lib")
@@ -74,6 +76,39 @@ many = [subprocess.Popen([CTL, "list", "--json"], env=env, stdout=subprocess.PIP
         for _ in range(8)]
 done = [(p.communicate(timeout=60), p.returncode) for p in many]
 check("eight at once start one daemon", all(code == 0 for _, code in done) and len(started(tmp)) == 1, done)
+
+
+
+def hanging_up(path, times):
+    """A listener that hangs up on `times` clients, as a daemon that ends, and is gone then (None: never)."""
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(path)
+    server.listen(8)
+
+    def accept():
+        n = 0
+        while times is None or n < times:
+            try:
+                server.accept()[0].close()
+            except OSError:
+                return
+            n += 1
+        os.unlink(path)
+        server.close()
+
+    threading.Thread(target=accept, daemon=True).start()
+
+
+tmp, env = place()
+hanging_up(tmp + "/s", 2)
+r = subprocess.run([CTL, "list"], env=env, capture_output=True, text=True, timeout=60)
+check("who comes while a daemon ends gets the next one", r.returncode == 0 and len(started(tmp)) == 1, r)
+
+tmp, env = place()
+hanging_up(tmp + "/s", None)
+r = subprocess.run([CTL, "list"], env=env, capture_output=True, text=True, timeout=60)
+check("one that hangs up for ever is exit code 3 and named",
+      r.returncode == 3 and f"lost the daemon at {tmp}/s: " in r.stderr, r)
 
 tmp, env = place()
 r = subprocess.run([CTL, "daemon", "info"], env=env, capture_output=True, text=True, timeout=60)

@@ -60,7 +60,7 @@ class Place:
         return self
 
     def __exit__(self, *_):
-        subprocess.run([self.env["SRQ_CTL"], "daemon", "stop", "--jobs"], env=self.env, cwd=self.top, timeout=60,
+        subprocess.run([self.env["SRQ_CTL"], "daemon", "stop"], env=self.env, cwd=self.top, timeout=60,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for pid in list(workers(self.top)):
             kill(pid)

@@ -15,6 +15,9 @@
 #include <unistd.h>
 
 #define HELLO_WAIT_S 30.0
+/* A daemon that ends just now hangs up without a word; the next may be asked, or started, as soon as it is gone. */
+#define ENDING_WAIT_S 3.0
+#define ENDING_PAUSE_MS 50
 /* Kept while an answer is awaited; a daemon that sends more between two answers is broken. */
 #define EVENTS_KEPT 65536
 
@@ -320,6 +323,7 @@ static int say_hello(struct srq_client *c, const char *name, struct srq_error *e
 int srq_client_open(const struct srq_client_options *options, struct srq_client **out, struct srq_error *err)
 {
     struct srq_client *c = srq_calloc(1, sizeof(*c));
+    double until = srq_clock_s() + ENDING_WAIT_S;
     int rc;
 
     *out = NULL;
@@ -330,10 +334,18 @@ int srq_client_open(const struct srq_client_options *options, struct srq_client 
     c->interrupted = options->interrupted;
     srq_frames_init(&c->frames);
     rc = srq_locate_socket(options->socket, options->user_only, &c->place, err);
-    if (rc == 0)
+    while (rc == 0) {
         rc = srq_connect_daemon(&c->place, options->start, &c->fd, &c->started, err);
-    if (rc == 0)
+        if (rc != 0)
+            break;
         rc = say_hello(c, options->name != NULL ? options->name : "client", err);
+        if (rc != -SRQ_EIO || c->fd >= 0 || interrupted(c) || srq_clock_s() > until)
+            break;
+        srq_frames_fini(&c->frames);
+        srq_frames_init(&c->frames);
+        poll(NULL, 0, ENDING_PAUSE_MS);
+        rc = 0;
+    }
     if (rc != 0) {
         srq_client_close(c);
         return rc;

@@ -4,9 +4,16 @@
 #include "core/base/log.h"
 #include "tui/client/human.h"
 
+#include <errno.h>
 #include <math.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define INFO_WAIT_S 30.0
 
 const struct ctl_option ctl_drain_options[] = {
     { "off", 0, NULL, CTL_C_NONE, NULL, "take it back: start jobs again", false },
@@ -132,29 +139,78 @@ int ctl_cmd_daemon_reload(struct ctl *ctl)
     return ctl_flush(ctl);
 }
 
+/* A descriptor that becomes readable when the daemon's process ends; -1 where the system gives none, or where the
+ * process that it names is not the one behind the socket (another one listens for it, or it lives among other ids). */
+static int watch_process(struct ctl *ctl)
+{
+    struct ucred peer;
+    socklen_t len = sizeof(peer);
+    cJSON *info = NULL;
+    int fd = -1;
+
+    if (getsockopt(srq_client_fd(ctl->client), SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0 ||
+        srq_client_call(ctl->client, "daemon.info", NULL, INFO_WAIT_S, &info, NULL) != 0)
+        return -1;
+    if (ctl_num(info, "pid") == (double)peer.pid)
+        fd = (int)syscall(SYS_pidfd_open, peer.pid, 0);
+    cJSON_Delete(info);
+    return fd;
+}
+
+/* Until that process has ended, or else until the daemon hangs up; whatever comes next finds it gone. */
+static int wait_for_end(struct ctl *ctl, int process)
+{
+    struct srq_error err = { 0 };
+    struct srq_message m;
+
+    while (!ctl_interrupted && process >= 0) {
+        struct pollfd p = { .fd = process, .events = POLLIN };
+        int n = poll(&p, 1, 250);
+
+        if (n > 0)
+            return CTL_OK;
+        if (n < 0 && errno != EINTR)
+            break;
+    }
+    while (!ctl_interrupted && srq_client_event(ctl->client, -1, &m, &err) > 0)
+        srq_message_fini(&m);
+    return ctl_interrupted ? CTL_INTERRUPTED : CTL_OK;
+}
+
 int ctl_cmd_daemon_stop(struct ctl *ctl)
 {
     bool jobs = ctl_given(&ctl->args, "jobs");
-    cJSON *p = cJSON_CreateObject(), *reply = NULL;
+    cJSON *p, *reply = NULL;
     double workers;
-    int rc;
+    const char *many;
+    int rc = ctl_connect(ctl, false), process;
 
-    if (jobs)
-        cJSON_AddTrueToObject(p, "jobs");
-    rc = ask(ctl, "daemon.stop", p, &reply);
     if (rc != CTL_OK)
         return rc;
-    if (ctl->json)
-        return ctl_print_json(reply);
+    p = cJSON_CreateObject();
+    if (jobs)
+        cJSON_AddTrueToObject(p, "jobs");
+    process = watch_process(ctl);
+    rc = ctl_call(ctl, "daemon.stop", p, &reply);
     workers = ctl_num(reply, "workers");
-    if (workers == 0)
-        puts("stopped");
-    else if (jobs)
-        printf("stopping; %.0f worker%s checkpoint%s and end%s first\n", workers, workers == 1 ? "" : "s",
-               workers == 1 ? "s" : "", workers == 1 ? "s" : "");
-    else
-        printf("stopped; %.0f worker%s go%s on and will be found again\n", workers, workers == 1 ? "" : "s",
-               workers == 1 ? "es" : "");
+    many = workers == 1 ? "" : "s";
+    if (rc == CTL_OK && jobs && workers > 0 && !ctl->json) {
+        printf("stopping; %.0f worker%s checkpoint%s and end%s first\n", workers, many, workers == 1 ? "s" : "",
+               workers == 1 ? "s" : "");
+        rc = ctl_flush(ctl);
+    }
+    if (rc == CTL_OK)
+        rc = wait_for_end(ctl, process);
+    if (process >= 0)
+        close(process);
+    if (rc == CTL_OK && ctl->json)
+        return ctl_print_json(reply);
     cJSON_Delete(reply);
+    if (rc != CTL_OK)
+        return rc;
+    if (jobs || workers == 0)
+        puts("stopped");
+    else
+        printf("stopped; %.0f worker%s go%s on and will be found again\n", workers, many, workers == 1 ? "es" : "");
     return ctl_flush(ctl);
 }
