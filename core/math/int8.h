@@ -60,9 +60,10 @@ struct srq_int8_product {
 void srq_int8_multiply(const struct srq_int8_product *p);
 
 /* What is asked for: "auto", "vnni" (AVX512-VNNI), "avx2", "onednn", "plain". NULL: $SRQ_INT8, else "auto": the first
- * of these that can be used here. Tested are those that are considered, against sums in 64 bits, over odd shapes and
- * the codes that saturate where products are added up in 16 bits; a wrong one is disabled with a warning. Error when
- * the one asked for is unknown, not built in, or cannot be used. srq_gemm_start calls it with NULL. */
+ * of these that can be used here, found when the first weight is made. Tested are those that are considered, against
+ * sums in 64 bits, over odd shapes and the codes that saturate where products are added up in 16 bits; a wrong one is
+ * disabled with a warning. Error when the one asked for is unknown, not built in, or cannot be used. srq_gemm_start
+ * calls it with NULL. */
 int srq_int8_start(const char *backend, struct srq_error *err);
 void srq_int8_stop(void);
 /* Who computes products of weights made from now on; "plain" where nothing was started. */

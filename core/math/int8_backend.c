@@ -24,7 +24,36 @@ static const struct srq_int8_engine *const engines[] = {
 };
 #define ENGINES ((int)(sizeof(engines) / sizeof(engines[0])))
 
-static const struct srq_int8_engine *chosen = &srq_int8_plain;
+static const struct srq_int8_engine *chosen = &srq_int8_plain; /* NULL: the first usable one, when it is needed */
+
+/* ---- choice ---- */
+
+static const struct srq_int8_engine *find_usable(const char *name, bool automatic, struct srq_error *why)
+{
+    for (int i = 0; i < ENGINES; i++) {
+        if (!automatic && strcmp(engines[i]->name, name) != 0)
+            continue;
+        if (engines[i]->start(why) != 0)
+            continue;
+        if (srq_int8_check(engines[i], why) == 0)
+            return engines[i];
+        srq_log(SRQ_LOG_WARN, "integer backend %s is not used: %s", engines[i]->name, why->text);
+        engines[i]->stop();
+    }
+    return NULL;
+}
+
+/* Most jobs have no products of codes, so "auto" tests nobody before there are some. The plain engine passes. */
+static const struct srq_int8_engine *engine(void)
+{
+    struct srq_error why = { 0 };
+
+    if (chosen == NULL)
+        chosen = find_usable("auto", true, &why);
+    if (chosen == NULL)
+        chosen = &srq_int8_plain;
+    return chosen;
+}
 
 /* ---- weights ---- */
 
@@ -97,7 +126,7 @@ int srq_int8_weight_create_for(const struct srq_int8_engine *e, const struct srq
 
 int srq_int8_weight_create(const struct srq_int8_codes *c, struct srq_int8_weight **out, struct srq_error *err)
 {
-    return srq_int8_weight_create_for(chosen, c, out, err);
+    return srq_int8_weight_create_for(engine(), c, out, err);
 }
 
 void srq_int8_weight_free(struct srq_int8_weight *w)
@@ -210,21 +239,6 @@ void srq_int8_multiply(const struct srq_int8_product *p)
 
 /* ---- start ---- */
 
-static const struct srq_int8_engine *find_usable(const char *name, bool automatic, struct srq_error *why)
-{
-    for (int i = 0; i < ENGINES; i++) {
-        if (!automatic && strcmp(engines[i]->name, name) != 0)
-            continue;
-        if (engines[i]->start(why) != 0)
-            continue;
-        if (srq_int8_check(engines[i], why) == 0)
-            return engines[i];
-        srq_log(SRQ_LOG_WARN, "integer backend %s is not used: %s", engines[i]->name, why->text);
-        engines[i]->stop();
-    }
-    return NULL;
-}
-
 static bool known(const char *name)
 {
     for (int i = 0; i < ENGINES; i++)
@@ -249,7 +263,11 @@ int srq_int8_start(const char *backend, struct srq_error *err)
                               "integer backend \"%s\" is not one of auto, vnni, avx2, onednn, plain, or not in this "
                               "build",
                               backend);
-    e = find_usable(backend, automatic, &why);
+    if (automatic) {
+        chosen = NULL;
+        return 0;
+    }
+    e = find_usable(backend, false, &why);
     if (e == NULL)
         return srq_fail_field(err, -SRQ_ENUMERIC, "int8", "integer backend %s cannot be used here: %s", backend,
                               why.text);
@@ -266,5 +284,5 @@ void srq_int8_stop(void)
 
 const char *srq_int8_backend(void)
 {
-    return chosen->name;
+    return engine()->name;
 }
