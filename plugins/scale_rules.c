@@ -202,7 +202,9 @@ static double group_error(struct measuring *m, const float *scale, double most)
     return sum;
 }
 
-/* s = x^r, or x^r / w^(1-r), at least 1e-4, over sqrt(max min). */
+/* s = x^r, or x^r / w^(1-r), at least 1e-4, over sqrt(max min) of the channels that have both inputs and weights. One
+ * without weights has the scale 1: it changes nothing. One without inputs takes what the rule gives, which leaves its
+ * weights small among those of its group. */
 static void candidate(const float *x, const float *w, float r, bool weights, float *s, int64_t n)
 {
     float most = 0, least = INFINITY, middle;
@@ -212,12 +214,14 @@ static void candidate(const float *x, const float *w, float r, bool weights, flo
         if (weights)
             s[j] /= powf(fmaxf(w[j], 1e-8f), 1 - r);
         s[j] = fmaxf(s[j], 1e-4f);
-        most = fmaxf(most, s[j]);
-        least = fminf(least, s[j]);
+        if (x[j] > 0 && w[j] > 0) {
+            most = fmaxf(most, s[j]);
+            least = fminf(least, s[j]);
+        }
     }
-    middle = sqrtf(most * least);
+    middle = most > 0 ? sqrtf(most * least) : 1;
     for (int64_t j = 0; j < n; j++)
-        s[j] /= middle;
+        s[j] = !(w[j] > 0) ? 1 : x[j] > 0 ? s[j] / middle : fminf(s[j] / middle, 1);
 }
 
 static int search(const struct srq_host *h, float least, struct srq_scale_group *g, const float *x, const float *w,
@@ -288,7 +292,7 @@ int scale_rules_smooth(const struct srq_host *h, float share, float least, struc
                        struct srq_error *err)
 {
     const float *most = g->consumers[0]->in_max;
-    float *row = most != NULL ? take(h, g, err) : NULL, *w, *x;
+    float *row = most != NULL ? take(h, g, err) : NULL, *w, *x, smallest = INFINITY;
 
     if (most == NULL)
         return no_statistics(g, err);
@@ -301,8 +305,12 @@ int scale_rules_smooth(const struct srq_host *h, float share, float least, struc
     for (int64_t j = 0; j < g->channels; j++) {
         float s = powf(x[j], share) / powf(fmaxf(w[j], 1e-5f), 1 - share);
 
-        g->scale[j] = x[j] > 0 ? fmaxf(s, least) : 1;
+        g->scale[j] = fmaxf(s, least);
+        smallest = x[j] > 0 ? fminf(smallest, g->scale[j]) : smallest;
     }
+    for (int64_t j = 0; j < g->channels; j++)
+        if (!(x[j] > 0)) /* its weights have no part in the output, nor shall they have in the range of their group */
+            g->scale[j] = smallest < INFINITY ? smallest : 1;
     h->free(row);
     return 0;
 }

@@ -1,7 +1,7 @@
 /* XXH3 behind our own names. */
 #include "core/base/hash.h"
 
-#include <srq/error.h>
+#include "core/base/fs.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -27,6 +27,18 @@ void srq_hash_add_text(struct srq_hash *h, const char *s)
 
     srq_hash_add(h, &len, sizeof(len));
     srq_hash_add(h, s, len);
+}
+
+int srq_hash_add_file(struct srq_hash *h, const char *path, struct srq_error *err)
+{
+    struct srq_map map;
+    int rc = srq_map_open(path, &map, err);
+
+    if (rc != 0)
+        return rc;
+    srq_hash_add(h, map.data, map.size);
+    srq_map_close(&map);
+    return 0;
 }
 
 void srq_hash_hex(const struct srq_hash *h, char out[SRQ_HASH_HEX])

@@ -4,6 +4,8 @@
 
 #include "core/base/part.h"
 
+#include <srq/error.h>
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +16,7 @@ struct srq_hash; /* a running 128-bit hash */
 struct srq_hash *srq_hash_create(void); /* NULL when out of memory */
 void srq_hash_add(struct srq_hash *h, const void *data, size_t len);
 void srq_hash_add_text(struct srq_hash *h, const char *s); /* with its length, so that "ab","c" differs from "a","bc" */
+int srq_hash_add_file(struct srq_hash *h, const char *path, struct srq_error *err); /* its content; as srq_map_open */
 void srq_hash_hex(const struct srq_hash *h, char out[SRQ_HASH_HEX]);
 void srq_hash_free(struct srq_hash *h);
 

@@ -12,6 +12,8 @@ void srq_cache_add_plugin(struct srq_hash *h, const struct srq_spec_plugin *p)
 
     srq_hash_add_text(h, p->name);
     srq_hash_add_text(h, plugin->version);
+    if (p->handle.path != NULL)
+        (void)srq_hash_add_file(h, p->handle.path, NULL);
     for (uint32_t i = 0; i < plugin->option_count; i++) {
         const struct srq_option *row = &plugin->options[i];
         char *text = srq_options_text(p->options, row->name);
@@ -27,6 +29,7 @@ void srq_cache_add_machine(struct srq_hash *h, const struct srq_job *job, enum s
     int64_t threads = job->spec.opt.threads;
 
     srq_hash_add_text(h, PACKAGE_VERSION);
+    (void)srq_hash_add_file(h, "/proc/self/exe", NULL);
     srq_hash_add_text(h, srq_dtype_name(compute));
     srq_hash_add_text(h, srq_gemm_describe());
     srq_hash_add_text(h, srq_simd_name());

@@ -42,20 +42,12 @@ static bool spec_hash(const struct srq_spec *s, char out[SRQ_HASH_HEX])
 /* A file's content under its name; one that is not there counts as that. */
 static int add_file(struct srq_hash *h, const char *name, const char *path, struct srq_error *err)
 {
-    struct srq_map map;
-    int rc;
-
     if (path == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory taking the fingerprint");
     if (!srq_path_exists(path))
         return 0;
-    rc = srq_map_open(path, &map, err);
-    if (rc != 0)
-        return rc;
     srq_hash_add_text(h, name);
-    srq_hash_add(h, map.data, map.size);
-    srq_map_close(&map);
-    return 0;
+    return srq_hash_add_file(h, path, err);
 }
 
 /* Those of `names` (ends with NULL) that lie in the model's folder. */

@@ -93,8 +93,23 @@ static float norm_offset(const struct srq_model *m, int pair)
     return srq_model_vector_offset(m, unit, vector);
 }
 
+/* A channel's gain `kept` over `scale`, less the offset, as the dtype holds it, into *stored; returns what that took
+ * away: 0 where nothing finite and positive did. */
+static float taken_away(float kept, float offset, float scale, enum srq_dtype dtype, float *stored)
+{
+    float rounded = kept / scale - offset, back;
+    uint8_t bytes[sizeof(float)];
+
+    (void)srq_convert(&rounded, SRQ_F32, bytes, dtype, 1);
+    (void)srq_convert(bytes, dtype, stored, SRQ_F32, 1);
+    back = kept / (*stored + offset);
+    return back > 0 && isfinite(back) && isfinite(*stored) ? back : 0;
+}
+
 /* A norm's gain, the stored weight and its offset, divided by its scales, and that as it is stored, rounded to its
- * dtype; the scales become what that took away, so that the product is as it was (spec teq 3.3). */
+ * dtype; the scales become what that took away, so that the product is as it was (spec teq 3.3). Where the gain is 0
+ * any scale is exact and stays: the channel's weights fit into their groups as was asked for. Where the dtype cannot
+ * hold the quotient, the scale goes half the way towards 1 until it can. */
 static int fold_norm(const struct srq_model *m, int pair, float *scale, float *norm, struct srq_error *err)
 {
     const struct srq_pair_info *p = &m->pairs[pair];
@@ -105,18 +120,15 @@ static int fold_norm(const struct srq_model *m, int pair, float *scale, float *n
         return srq_fail_field(err, -SRQ_ESTATE, p->name, "tensor %s.weight is gone", p->name);
     (void)srq_convert(t.data, t.dtype, norm, SRQ_F32, p->channels);
     for (int64_t j = 0; j < p->channels; j++) {
-        float kept = norm[j] + offset, rounded = kept / scale[j] - offset, back;
-        uint8_t stored[sizeof(float)];
+        float kept = norm[j] + offset, stored, back = 0;
 
-        (void)srq_convert(&rounded, SRQ_F32, stored, t.dtype, 1);
-        (void)srq_convert(stored, t.dtype, &rounded, SRQ_F32, 1);
-        back = kept / (rounded + offset);
-        if (back > 0 && isfinite(back) && isfinite(rounded)) {
-            norm[j] = rounded;
-            scale[j] = back;
-        } else {
-            scale[j] = 1;
-        }
+        if (kept == 0)
+            continue;
+        for (float s = scale[j]; back == 0 && s != 1; s = s > 2 ? s / 2 : s < 0.5f ? s * 2 : 1)
+            back = taken_away(kept, offset, s, t.dtype, &stored);
+        if (back > 0)
+            norm[j] = stored;
+        scale[j] = back > 0 ? back : 1;
     }
     return 0;
 }

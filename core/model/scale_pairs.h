@@ -56,9 +56,10 @@ int64_t srq_pair_channel(const struct srq_pair_info *p, int64_t c);
  * The values are copied. Everything that reads weights sees the folded ones: blocks, embeddings (never changed), final
  * norm, head, srq_model_weight (F32 then), exports. A scale is finite and at least 1e-5, else -SRQ_ENUMERIC naming pair
  * and channel. Norm weights are stored in the checkpoint's dtype, so gamma/alpha is rounded to it first and the
- * consumers get alpha' = gamma / rounded(gamma/alpha), which makes the fold exact; where gamma is 0 or that quotient is
- * not finite and positive, alpha' is 1 and gamma is kept. Where the tensor holds gamma - 1 (gemma), gamma/alpha - 1 is
- * what is rounded. Rows of linear producers and their biases are divided in F32.
+ * consumers get alpha' = gamma / rounded(gamma/alpha), which makes the fold exact; where that quotient is not finite
+ * and positive, alpha is halved or doubled towards 1 until it is, and where gamma is 0, for which every alpha is exact,
+ * alpha' is alpha. Where the tensor holds gamma - 1 (gemma), gamma/alpha - 1 is what is rounded. Rows of linear
+ * producers and their biases are divided in F32.
  * A second fold replaces the first (both start from the stored weights). Nobody may be reading the model meanwhile, and
  * blocks that were loaded before have to be loaded again. */
 int srq_model_fold(struct srq_model *m, const float *const *alpha, struct srq_error *err);

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,7 +25,7 @@ def rows_are_measured_and_found_again():
         assert all(r["state"] == "stopped" for r in said["rows"]) and not os.path.exists(p.path("cmp", "runs"))
         named = p.ctl(*WORDS[:-2], "-m", "rtn,rtn:rtn.opt=on,opt=rtn:rtn.opt=on", "-s", "w3g64", "-o", p.path("cmp"), "--dry-run")["rows"]
         assert [r["label"] for r in named] == ["rtn", "rtn:rtn.opt=on", "opt"], named
-        first = p.ctl(*words, *files)
+        first = json.loads(p.run(p.env["SRQ_CTL"], *words, *files, "--json", code=1))  # hqq takes no symmetric scheme
         rows = {(r["label"], r["scheme"]): r for r in first["rows"]}
         assert len(rows) == 6 and rows["short", "w3g64"]["method"] == "signround"
         refused = rows.pop(("hqq", "w3g64"))
@@ -47,12 +48,35 @@ def rows_are_measured_and_found_again():
         with open(p.path("t.png"), "rb") as f:
             assert f.read(8) == b"\x89PNG\r\n\x1a\n"
         ran = [j["job"] for j in p.ctl("list")["jobs"]]
-        again = p.ctl(*words)
+        again = json.loads(p.run(p.env["SRQ_CTL"], *words, "--json", code=1))
         assert [j["job"] for j in p.ctl("list")["jobs"]] == ran and len(ran) > 0, "what was measured is run again"
         assert all(r["state"] == "reused" for r in again["rows"] if r["label"] != "hqq" or r["scheme"] == "w3g64z")
         assert [r["perplexity"] for r in again["rows"]] == [r["perplexity"] for r in first["rows"]]
-        out = p.run(p.env["SRQ_CTL"], *words)
+        out = p.run(p.env["SRQ_CTL"], *words, code=1)
         assert "TO ROUNDING" in out and "hqq w3g64 refused: hqq fits ranges" in out, out
+
+
+def a_row_asked_for_twice_is_run_once():
+    with Place() as p:
+        rows = p.ctl(*WORDS[:-2], "-m", "rtn,again=rtn", "-s", "w4g64,w4g64", "-o", p.path("cmp"))["rows"]
+        assert len(rows) == 4 and all(r["state"] == "done" for r in rows), rows
+        assert len({r["perplexity"] for r in rows}) == 1 and len(p.ctl("list")["jobs"]) == 1, rows
+
+
+def another_file_behind_an_option_is_another_result():
+    with Place() as p:
+        p.wait(p.submit("scales", {"model": MODEL, "method": "teq", "scheme": "w3g64", "formats": ["fake"], "calib": [CALIB],
+                                   "options": {"teq.init": "smooth", "teq.steps": 0, "nsamples": 8, "seqlen": 64}}))
+        scales = p.path("loaded.safetensors")
+        shutil.copyfile(p.path("scales", "srq_scales.st"), scales)
+        words = WORDS[:-2] + ["-m", "teq+rtn", "-s", "w3g64", "--set", "teq.load=" + scales, "-o", p.path("cmp")]
+        first = p.ctl(*words)["rows"][0]
+        assert first["state"] == "done" and p.ctl(*words)["rows"][0]["state"] == "reused", first
+        p.wait(p.submit("others", {"model": MODEL, "method": "teq", "scheme": "w3g64", "formats": ["fake"], "calib": [CALIB],
+                                   "options": {"teq.init": "sqrtw", "teq.steps": 0, "nsamples": 8, "seqlen": 64}}))
+        shutil.copyfile(p.path("others", "srq_scales.st"), scales)
+        now = p.ctl(*words)["rows"][0]
+        assert now["state"] == "done" and now["perplexity"] != first["perplexity"], (first, now)
 
 
 def models_are_kept_on_request():
@@ -98,12 +122,15 @@ def control_c_cancels_what_has_not_ended():
         out = seen + out
         assert c.returncode == 130, (c.returncode, out, complaints)
         assert "1 job is canceled" in complaints and "rtn" in out, (out, complaints)
+        assert "goes on;" not in complaints and "long w3g64 stopped: interrupted" in out, (out, complaints)
         wait_until("the cancellation", lambda: all(j["state"] in ("done", "canceled") for j in p.ctl("list")["jobs"]))
 
 
 if __name__ == "__main__":
     run_tests([
         rows_are_measured_and_found_again,
+        a_row_asked_for_twice_is_run_once,
+        another_file_behind_an_option_is_another_result,
         models_are_kept_on_request,
         schemes_with_activations_are_compared_like_any_other,
         words_that_make_no_sense_are_refused,

@@ -131,7 +131,7 @@ void folder_change_tensor(const char *folder, const char *weights, const struct 
         json_t *at = json_object_get(json_object_get(header, change->name), "data_offsets");
         size_t begin = (size_t)json_integer_value(json_array_get(at, 0)) + 2 * (size_t)change->nonfinite;
 
-        memcpy(data + 8 + header_len + begin, "\xc0\x7f", 2);
+        memcpy(data + 8 + header_len + begin, change->zero ? "\0" : "\xc0\x7f", 2);
     }
     change_header(header, change);
     text = json_dumps(header, JSON_COMPACT);

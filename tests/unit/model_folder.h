@@ -27,6 +27,7 @@ struct tensor_change {
     const char *dtype; /* another name of a dtype of the same size, or NULL */
     bool transpose;    /* swap the two dimensions in the header */
     int64_t nonfinite; /* this BF16 element becomes NaN; -1: none */
+    bool zero;         /* no NaN: 0 */
 };
 /* Writes FOLDER/model.safetensors: weights-NAME.safetensors with the change. */
 void folder_change_tensor(const char *folder, const char *weights, const struct tensor_change *change);

@@ -236,6 +236,67 @@ static void test_norm_rounding(void **state)
     close_model(&f);
 }
 
+/* Where the gain is 0 every scale is exact, and the consumers get the one that was asked for: with another their
+ * weights would not fit into their groups. */
+static void test_norm_without_gain(void **state)
+{
+    const struct tensor_change change = { .name = "model.layers.0.input_layernorm.weight",
+                                          .nonfinite = 4,
+                                          .zero = true };
+    json_t *config = reference_config("llama-default");
+    struct srq_error err = { 0 };
+    struct fixture f = { 0 };
+    double off;
+
+    (void)state;
+    f.folder = folder_create(config, NULL);
+    json_decref(config);
+    folder_change_tensor(f.folder, reference_weights("llama-default"), &change);
+    assert_ok(srq_model_open(f.folder, false, &f.model, &err), &err);
+    draw(&f, 0, false);
+    f.alpha[0][4] = 0.001f;
+    fold(&f);
+    assert_true(srq_model_folded_scale(f.model, 0)[4] == 0.001f);
+    off = error_of(&f);
+    if (off > SRQ_FOLD_TOLERANCE)
+        fail_msg("logits are off by %g", off);
+    close_model(&f);
+}
+
+/* In F16, which ends at 65504: a scale goes towards 1 as far as it must, and the fold is exact. */
+static void test_norm_beyond_its_dtype(void **state)
+{
+    const struct tensor_change change = { .name = "model.layers.0.input_layernorm.weight",
+                                          .dtype = "F16",
+                                          .nonfinite = -1 };
+    json_t *config = reference_config("llama-default");
+    struct srq_error err = { 0 };
+    struct srq_tensor gamma;
+    struct fixture f = { 0 };
+    float wide[32];
+    const float *scale;
+    double off;
+
+    (void)state;
+    f.folder = folder_create(config, NULL);
+    json_decref(config);
+    folder_change_tensor(f.folder, reference_weights("llama-default"), &change);
+    assert_ok(srq_model_open(f.folder, false, &f.model, &err), &err);
+    assert_true(srq_tensors_get(srq_model_tensors(f.model), change.name, &gamma));
+    assert_ok(srq_convert(gamma.data, gamma.dtype, wide, SRQ_F32, 32), &err);
+    draw(&f, 0, false);
+    f.alpha[0][4] = 1e-5f;
+    f.alpha[0][5] = 1e30f;
+    fold(&f);
+    scale = srq_model_folded_scale(f.model, 0);
+    assert_true(wide[4] / 1e-5f > 65504 && wide[4] / scale[4] <= 65504 && wide[4] / scale[4] > 65504 / 2.1f);
+    assert_true(scale[5] > 1e4f && scale[5] < 1e30f);
+    off = error_of(&f);
+    if (off > SRQ_FOLD_TOLERANCE)
+        fail_msg("logits are off by %g", off);
+    close_model(&f);
+}
+
 /* Of gemma, whose tensors hold the gain less 1: what is stored is in their dtype, the block adds 1 to that, and alpha'
  * is what this leaves. */
 static void test_norm_stored_less_one(void **state)
@@ -549,6 +610,8 @@ int main(void)
         cmocka_unit_test(test_logits_unchanged),
         cmocka_unit_test(test_error_is_seen),
         cmocka_unit_test(test_norm_rounding),
+        cmocka_unit_test(test_norm_without_gain),
+        cmocka_unit_test(test_norm_beyond_its_dtype),
         cmocka_unit_test(test_norm_stored_less_one),
         cmocka_unit_test(test_scales_of_one),
         cmocka_unit_test(test_common_factor),

@@ -98,6 +98,22 @@ static int submit(struct ctl *ctl, struct ctl_compare_run *run)
     return CTL_OK;
 }
 
+/* One before it that is submitted and will give the same result. */
+static const struct ctl_compare_run *twin_of(const struct ctl_compare *c, const struct ctl_compare_run *run)
+{
+    for (int i = 0; i < c->count; i++) {
+        for (int k = 0; k < c->rows[i].count; k++) {
+            const struct ctl_compare_run *other = &c->rows[i].runs[k];
+
+            if (other == run)
+                return NULL;
+            if (other->job != NULL && strcmp(other->key, run->key) == 0)
+                return other;
+        }
+    }
+    return NULL;
+}
+
 static int submit_all(struct ctl *ctl, struct ctl_compare *c, int *queued)
 {
     bool force = ctl_given(&ctl->args, "force");
@@ -108,6 +124,11 @@ static int submit_all(struct ctl *ctl, struct ctl_compare *c, int *queued)
         for (int k = 0; k < c->rows[i].count && rc == CTL_OK; k++) {
             struct ctl_compare_run *run = &c->rows[i].runs[k];
 
+            run->twin = twin_of(c, run);
+            if (run->twin != NULL) {
+                run->state = CTL_RUN_STOPPED;
+                continue;
+            }
             if (!force)
                 take_report(run);
             if (run->report != NULL) {
@@ -137,21 +158,44 @@ static void take_end(struct ctl *ctl, struct ctl_compare_run *run, int ended, co
 }
 
 /* What has not ended is not wanted any more. */
-static void cancel_rest(struct ctl *ctl, const struct ctl_compare *c)
+static void cancel_rest(struct ctl *ctl, struct ctl_compare *c)
 {
     int n = 0;
 
     for (int i = 0; i < c->count; i++) {
         for (int k = 0; k < c->rows[i].count; k++) {
-            const struct ctl_compare_run *run = &c->rows[i].runs[k];
+            struct ctl_compare_run *run = &c->rows[i].runs[k];
 
             if (run->job == NULL || run->state != CTL_RUN_STOPPED)
                 continue;
             n += srq_client_call(ctl->client, "job.cancel", ctl_job_params(run->job), 30, NULL, NULL) == 0;
+            refuse(run, CTL_RUN_STOPPED, "interrupted");
         }
     }
     fprintf(stderr, "srqctl: %d %s canceled; the same command goes on with what is done\n", n,
             n == 1 ? "job is" : "jobs are");
+}
+
+/* What those that share another one's job came to, and whether any was refused. */
+static int take_twins(struct ctl_compare *c)
+{
+    int rc = CTL_OK;
+
+    for (int i = 0; i < c->count; i++) {
+        for (int k = 0; k < c->rows[i].count; k++) {
+            struct ctl_compare_run *run = &c->rows[i].runs[k];
+            const struct ctl_compare_run *twin = run->twin;
+
+            if (twin != NULL && twin->report != NULL) {
+                run->state = CTL_RUN_DONE;
+                run->report = cJSON_Duplicate(twin->report, true);
+            } else if (twin != NULL) {
+                refuse(run, twin->state, twin->reason != NULL ? twin->reason : "");
+            }
+            rc = run->state == CTL_RUN_REFUSED ? CTL_REFUSED : rc;
+        }
+    }
+    return rc;
 }
 
 static int wait_all(struct ctl *ctl, struct ctl_compare *c, int queued)
@@ -284,9 +328,9 @@ int ctl_cmd_compare(struct ctl *ctl)
         if (ended == CTL_OK)
             ended = wait_all(ctl, &c, queued);
         if (ended == CTL_OK || ended == CTL_JOB_FAILED || ended == CTL_INTERRUPTED) {
-            int shown = show(ctl, &c);
+            int refused = take_twins(&c), shown = show(ctl, &c);
 
-            ended = shown != CTL_OK ? shown : ended;
+            ended = shown != CTL_OK ? shown : ended == CTL_OK ? refused : ended;
         }
     }
     ctl_compare_fini(&c);

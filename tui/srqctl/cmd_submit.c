@@ -83,6 +83,7 @@ static int wait_for(struct ctl *ctl, const char *id)
     cJSON *job = NULL, *report = NULL, *out;
     int ended = ctl_follow(ctl, id, ctl->json ? CTL_SHOW_NOTHING : CTL_SHOW_PROGRESS, 0, &job);
 
+    ctl_say_goes_on(ended, id);
     if (ctl->json && (ended == CTL_OK || ended == CTL_JOB_FAILED || ended == CTL_INTERRUPTED)) {
         out = job != NULL ? job : ctl_job_params(id);
         if (ended == CTL_OK && srq_client_call(ctl->client, "job.report", ctl_job_params(id), 60, &report, NULL) == 0)

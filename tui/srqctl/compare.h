@@ -9,10 +9,11 @@ enum ctl_run_state { CTL_RUN_DONE, CTL_RUN_REUSED, CTL_RUN_REFUSED, CTL_RUN_FAIL
 /* One job. */
 struct ctl_compare_run {
     int64_t seed;
-    cJSON *spec;  /* as it is submitted */
-    char key[33]; /* of all that its result depends on */
-    char *folder; /* DIR/runs/KEY */
-    char *job;    /* its id; NULL: not submitted */
+    cJSON *spec;                        /* as it is submitted */
+    char key[33];                       /* of all that its result depends on */
+    char *folder;                       /* DIR/runs/KEY */
+    const struct ctl_compare_run *twin; /* one before it with the same key, whose job is this one's too; or NULL */
+    char *job;                          /* its id; NULL: not submitted */
     enum ctl_run_state state;
     char *reason;  /* why it was refused or failed */
     cJSON *report; /* NULL: there is none */

@@ -6,6 +6,7 @@
 #include "core/base/hash.h"
 #include "core/proto/members.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,13 +95,37 @@ static void add_file(struct srq_hash *h, const char *path)
     srq_hash_add_text(h, text);
 }
 
-/* The model's files and the texts by size and time, everything that the job is told, and the version. */
+static int is_of_model(const struct dirent *e)
+{
+    const char *end = strrchr(e->d_name, '.');
+
+    return end != NULL && (strcmp(end, ".safetensors") == 0 || strcmp(end, ".json") == 0);
+}
+
+static void add_model(struct srq_hash *h, const char *folder)
+{
+    struct dirent **found = NULL;
+    int n = scandir(folder, &found, is_of_model, alphasort);
+
+    add_file(h, folder); /* an archive */
+    for (int i = 0; i < n; i++) {
+        char *path = srq_path_join(folder, found[i]->d_name);
+
+        if (path != NULL)
+            add_file(h, path);
+        srq_free(path);
+        free(found[i]);
+    }
+    free(found);
+}
+
+/* The model's files, the texts and files that options name by size and time, everything that the job is told, and the
+ * version. */
 static int take_key(const cJSON *spec, char key[33], struct srq_error *err)
 {
     static const char *const lists[] = { "calib", "eval" };
-    static const char *const files[] = { "config.json", "tokenizer.json", "model.safetensors",
-                                         "model.safetensors.index.json" };
     struct srq_hash *h = srq_hash_create();
+    const cJSON *option;
     char *text = cJSON_PrintUnformatted(spec);
 
     if (h == NULL || text == NULL) {
@@ -110,18 +135,13 @@ static int take_key(const cJSON *spec, char key[33], struct srq_error *err)
     }
     srq_hash_add_text(h, PACKAGE_VERSION);
     srq_hash_add_text(h, text);
-    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-        char *path = srq_path_join(ctl_str(spec, "model"), files[i]);
-
-        if (path != NULL)
-            add_file(h, path);
-        srq_free(path);
-    }
+    add_model(h, ctl_str(spec, "model"));
     for (size_t i = 0; i < 2; i++) {
         const cJSON *list = ctl_get(spec, lists[i]), *item;
 
         cJSON_ArrayForEach(item, list) if (cJSON_IsString(item)) add_file(h, item->valuestring);
     }
+    cJSON_ArrayForEach(option, ctl_get(spec, "options")) if (cJSON_IsString(option)) add_file(h, option->valuestring);
     srq_hash_hex(h, key);
     srq_hash_free(h);
     cJSON_free(text);

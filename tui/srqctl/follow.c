@@ -330,8 +330,6 @@ static int follow_to_end(struct follow *f, cJSON **job)
         code = ctl_complain(ctl, CTL_NO_DAEMON, &err);
     else
         code = ctl_refused(ctl, &err);
-    if (code == CTL_INTERRUPTED)
-        fprintf(stderr, "srqctl: %s goes on; return to it with: srqctl watch %s\n", f->id, f->id);
     if (job != NULL)
         *job = found;
     else
@@ -350,13 +348,20 @@ int ctl_follow(struct ctl *ctl, const char *id, enum ctl_follow_show show, doubl
     return follow_to_end(&f, job);
 }
 
+int ctl_say_goes_on(int ended, const char *id)
+{
+    if (ended == CTL_INTERRUPTED)
+        fprintf(stderr, "srqctl: %s goes on; return to it with: srqctl watch %s\n", id, id);
+    return ended;
+}
+
 int ctl_follow_log(struct ctl *ctl, const char *id, double *seq,
                    void (*tell)(void *ctx, const char *event, const cJSON *params), void *ctx)
 {
     struct follow f = {
         .ctl = ctl, .id = id, .show = CTL_SHOW_LOG, .last_seq = *seq, .until = INFINITY, .tell = tell, .tell_ctx = ctx
     };
-    int code = follow_to_end(&f, NULL);
+    int code = ctl_say_goes_on(follow_to_end(&f, NULL), id);
 
     *seq = f.last_seq;
     return code;
@@ -383,7 +388,7 @@ int ctl_follow_named(struct ctl *ctl, enum ctl_follow_show show, cJSON **job)
     if (rc == CTL_OK)
         rc = ctl_call(ctl, "job.get", ctl_job_params(ctl->args.positional[0]), &found);
     if (rc == CTL_OK)
-        rc = ctl_follow(ctl, ctl_str(found, "job"), show, timeout, job);
+        rc = ctl_say_goes_on(ctl_follow(ctl, ctl_str(found, "job"), show, timeout, job), ctl_str(found, "job"));
     cJSON_Delete(found);
     return rc;
 }

@@ -12,12 +12,16 @@ enum ctl_follow_show {
 };
 
 /* Waits for `id` to end, at most `timeout_s` (0: for ever). CTL_OK when it is done, CTL_JOB_FAILED when it failed or
- * was canceled, CTL_TIMEOUT, CTL_INTERRUPTED (said how to return), CTL_NO_DAEMON, CTL_NO_JOB, CTL_DENIED, all but the
- * first two complained of. `*job` (may be NULL): the job as job.get gives it at the end, the caller's; NULL when
+ * was canceled, CTL_TIMEOUT, CTL_INTERRUPTED, CTL_NO_DAEMON, CTL_NO_JOB, CTL_DENIED, the last three and CTL_TIMEOUT
+ * complained of. `*job` (may be NULL): the job as job.get gives it at the end, the caller's; NULL when
  * there is none. */
 int ctl_follow(struct ctl *ctl, const char *id, enum ctl_follow_show show, double timeout_s, cJSON **job);
 
-/* What wait and watch begin with: --timeout, the daemon, the job that was named; then ctl_follow. */
+/* After Ctrl-C: how to return to the job, which goes on. Gives `ended` back. */
+int ctl_say_goes_on(int ended, const char *id);
+
+/* What wait and watch begin with: --timeout, the daemon, the job that was named; then ctl_follow, and ctl_say_goes_on.
+ */
 int ctl_follow_named(struct ctl *ctl, enum ctl_follow_show show, cJSON **job);
 
 /* The same, calling `tell` for each "log" event after line *seq of the journal; moves *seq to the last one. */
