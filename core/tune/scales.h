@@ -7,7 +7,8 @@
 
 #define SRQ_SCALE_LEAST 1e-5f /* what folding takes */
 
-/* How scales were found; losses are those of probes on held-out samples. NaN, -1: nothing was trained. */
+/* How scales were found; losses are those of probes on held-out samples, loss_best that of the scales that were kept,
+ * after step best_step: the best, or with keep_best off the last. NaN, -1: nothing was trained. */
 struct srq_scales_outcome {
     double loss_first, loss_best;
     int64_t steps, best_step;

@@ -23,6 +23,8 @@ struct srq_training {
     int64_t *order;             /* [samples that are trained on] of the running epoch */
     int64_t epoch;
     struct srq_training_state at;
+    double last; /* loss of the newest probe, which was before step `probed`; -1: none yet */
+    int64_t probed;
 };
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
@@ -279,6 +281,8 @@ static int probe(struct srq_transformer *t, struct srq_error *err)
         k += count;
     }
     loss = all > 0 ? sum / all : (double)NAN;
+    t->training->last = loss;
+    t->training->probed = at->step;
     if (isnan(at->first))
         at->first = loss;
     if (isnan(at->best) || loss < at->best) {
@@ -401,16 +405,22 @@ int srq_training_run(struct srq_transformer *t, const char *resume, struct srq_e
     int rc = sample != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory for the training of scales");
 
     *at = (struct srq_training_state){ .first = (double)NAN, .best = (double)NAN, .best_step = -1 };
+    t->training->probed = -1;
     if (rc == 0 && resume != NULL)
         rc = srq_training_read(t, at, resume, err);
     if (rc == 0)
         rc = train(t, sample, err);
-    if (rc == 0) {
-        if (t->schedule.keep_best && at->best_step >= 0)
-            copy_scales(t->model, &t->scales, &t->best);
-        t->scales.outcome = (struct srq_scales_outcome){ at->first, at->best, at->step,
-                                                         t->schedule.keep_best ? at->best_step : at->step };
-    }
+    /* What is kept was not measured where training ended between two probes, or where it was resumed at its end. */
+    if (rc == 0 && !t->schedule.keep_best && t->schedule.holdout > 0 && t->training->probed != at->step)
+        rc = probe(t, err);
+    if (rc == 0 && t->schedule.keep_best && at->best_step >= 0)
+        copy_scales(t->model, &t->scales, &t->best);
+    if (rc == 0)
+        t->scales.outcome =
+            t->schedule.keep_best
+                ? (struct srq_scales_outcome){ at->first, at->best, at->step, at->best_step }
+                : (struct srq_scales_outcome){ at->first, t->schedule.holdout > 0 ? t->training->last : (double)NAN,
+                                               at->step, at->step };
     srq_free(sample);
     return rc;
 }

@@ -10,6 +10,7 @@
 #include "core/proto/proto.h"
 #include "daemon/srq-worker/jobdir.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -309,6 +310,44 @@ static int fill_poll(const struct worker_control *k, struct pollfd *p, int *who)
     return n;
 }
 
+/* Whether nobody listens at `path`, and the worker of that number is gone. */
+static bool left_behind(const char *path, long pid)
+{
+    struct sockaddr_un addr = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool refused;
+
+    snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+    refused = fd >= 0 && strlen(path) < sizeof(addr.sun_path) &&
+              connect(fd, (struct sockaddr *)&addr, sizeof(addr)) != 0 && errno == ECONNREFUSED;
+    if (fd >= 0)
+        close(fd);
+    return refused && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
+/* A worker that was killed leaves its socket in the folder; whoever comes next takes it away. */
+static void sweep_sockets(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    struct dirent *e;
+
+    while (dir != NULL && (e = readdir(dir)) != NULL) {
+        char *path;
+        unsigned hash;
+        long pid;
+        int end = 0;
+
+        if (sscanf(e->d_name, "w%9ld-%8x.sock%n", &pid, &hash, &end) != 2 || e->d_name[end] != '\0' || end == 0)
+            continue;
+        path = srq_path_join(folder, e->d_name);
+        if (path != NULL && pid > 0 && left_behind(path, pid))
+            unlink(path);
+        srq_free(path);
+    }
+    if (dir != NULL)
+        closedir(dir);
+}
+
 static int listen_on(struct worker_control *k, struct srq_error *err)
 {
     struct sockaddr_un addr = { .sun_family = AF_UNIX };
@@ -320,6 +359,7 @@ static int listen_on(struct worker_control *k, struct srq_error *err)
         return rc;
     k->path =
         srq_asprintf("%s/w%ld-%08" PRIx32 ".sock", dir, (long)getpid(), (uint32_t)srq_hash64(k->job, strlen(k->job)));
+    sweep_sockets(dir);
     srq_free(dir);
     if (k->path == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory opening the control socket");

@@ -311,6 +311,8 @@ def obeyed_and_killed(place, model, iters, run_name):
         assert not differing(calm.out, killed.out), (kills, differing(calm.out, killed.out))
         ends = [e["block"] for e in events(killed.folder, "block.end")]
         assert ends == [0, 1, 2, 3, 4, 5, 0, 3], ends
+        left = [f for f in os.listdir(place.env["SRQ_RUNTIME_DIR"]) if f.startswith("w")]
+        assert not left, "sockets of killed workers: %s" % left
         if "again, later" in kills:
             assert any("goes on at iteration" in e["text"] for e in events(killed.folder, "log"))
         print("# killed at %s: %.1f s" % (", ".join(sorted(kills)), time.monotonic() - began), flush=True)

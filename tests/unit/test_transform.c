@@ -596,6 +596,29 @@ static void test_keeps_the_start(void **state)
     close_bed(&b);
 }
 
+/* Without keep_best the outcome tells of the scales that are kept, the last, also where training ends between two
+ * probes. */
+static void test_tells_of_the_last(void **state)
+{
+    for (int steps = 5; steps <= 6; steps++) {
+        struct bed b;
+        const struct srq_scales *s;
+
+        (void)state;
+        open_bed(&b, "w4g8z", SRQ_OBJECTIVE_BLOCK_MSE, steps);
+        script.push = 1 / 16.0; /* up the slope */
+        script.schedule.keep_best = false;
+        script.schedule.probe_every = 4;
+        make(&b);
+        run(&b, NULL, NULL);
+        s = srq_transform_scales(b.t);
+        assert_int_equal(s->outcome.steps, steps);
+        assert_int_equal(s->outcome.best_step, steps);
+        assert_true(s->outcome.loss_best > s->outcome.loss_first);
+        close_bed(&b);
+    }
+}
+
 static void test_lowers_the_loss(void **state)
 {
     struct bed b;
@@ -701,6 +724,7 @@ int main(void)
         cmocka_unit_test(test_gradient_is_that_of_two_terms),
         cmocka_unit_test(test_every_layer_is_rounded_under_its_own_scheme),
         cmocka_unit_test(test_keeps_the_start),
+        cmocka_unit_test(test_tells_of_the_last),
         cmocka_unit_test(test_lowers_the_loss),
         cmocka_unit_test(test_resume_is_the_same),
         cmocka_unit_test(test_schedule_is_checked),
