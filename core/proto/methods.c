@@ -297,13 +297,13 @@ static const struct srq_field pin_fields[] = {
     F_END
 };
 static const struct srq_field budget_fields[] = {
-    F_RNG("bits", SRQ_T_NUMBER, 0, BITS_MOST, "average bits of a weight"),
+    F_NRNG("bits", SRQ_T_NUMBER, 0, BITS_MOST, "average bits of a weight; null: none any more"),
     F_OPT("candidates", SRQ_T_STRINGS, "schemes that the allocator chooses from"),
     F_END
 };
 static const struct srq_field plan_reply[] = {
     F_REQ("revision", SRQ_T_INT, "revision of the plan"),
-    F_OSUB("budget", SRQ_T_OBJECT, budget_fields, "size that the plan keeps to; null: none"),
+    F_OSUB("budget", SRQ_T_OBJECT, budget_fields, "size that the plan keeps to; null: there never was one"),
     F_OSUB("pins", SRQ_T_ARRAY, pin_fields, "what users decided, in order; a later one wins"),
     F_OSUB("options", SRQ_T_OBJECT, srq_live_options_fields, "options that were changed; null values: as submitted"),
     F_OSUB("size", SRQ_T_OBJECT, srq_size_fields, "size before and after"),

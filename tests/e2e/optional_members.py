@@ -110,6 +110,9 @@ def every_optional_member_is_seen():
         c.call("job.pin", job=job, pins=[{"pattern": Q % 0, "scheme": "w8g32", "untied": True}])
         c.call("job.pin", job=job, pins=[{"pattern": DOWN % 1, "scheme": "w8g32"}], running="restart")
         c.call("job.plan", job=job)
+        for bits in (None, 5):  # taken back and given again
+            c.call("job.budget", job=job, bits=bits)
+            assert c.call("job.plan", job=job)["budget"] == {"bits": bits, "candidates": ["w2g32", "w4g32", "w8g32"]}
         c.wait_event("job.state", timeout=LIMIT_S, state="done")
         scaled = c.call("job.submit", spec=spec_of(
             place, method="teq,rtn", calib=[CALIB], output=place.path("scaled"),

@@ -275,6 +275,20 @@ def the_daemon_tells_a_refused_resume_with_the_field_that_drifted():
         assert "calibration was" in got["reason"], got["reason"]
 
 
+def a_damaged_journal_is_the_reason_and_not_what_was_said_before():
+    with Place() as p:
+        job = p.submit("out", demo_job("w3g64", **dict(SMALL, signround__iters=100000)))
+        wait_until("a checkpoint", lambda: in_blocks(p.job_dir(job)))
+        p.ctl("pause", job)
+        wait_until("the pause", lambda: p.ctl("show", job)["state"] == "paused")
+        with open(os.path.join(p.job_dir(job), "journal.ndjson"), "r+b") as f:
+            f.seek(os.path.getsize(f.name) // 2)
+            f.write(b"#")
+        p.ctl("resume", job)
+        got = wait_until("the failure", lambda: (lambda g: g if g["state"] == "failed" else None)(p.ctl("show", job)))
+        assert "damaged behind line" in got["reason"], got["reason"]
+
+
 if __name__ == "__main__":
     run_tests([
         two_runs_with_one_seed_are_identical_and_another_seed_differs,
@@ -288,4 +302,5 @@ if __name__ == "__main__":
         accepted_drift_measures_everything_again_on_what_there_is_now,
         damaged_states_of_the_original_are_not_believed,
         the_daemon_tells_a_refused_resume_with_the_field_that_drifted,
+        a_damaged_journal_is_the_reason_and_not_what_was_said_before,
     ])

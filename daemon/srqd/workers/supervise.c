@@ -362,6 +362,8 @@ static int launch_worker(struct job *j, struct srq_error *err)
         j->worker->oom_kills = process_oom_kills();
         rc = launch_process(&l, &j->pid, err);
     }
+    if (rc == 0) /* what earlier workers said of the job is none of this one's last words */
+        j->worker->testament = (struct testament){ .seq = j->last_seq };
     if (l.log_dir >= 0)
         close(l.log_dir);
     srq_free(dir);
