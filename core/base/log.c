@@ -1,8 +1,11 @@
 /* Logging with level prefixes; control characters are escaped so that a hostile name cannot drive a terminal. */
 #include "core/base/log.h"
 
+#include "core/base/utf8.h"
+
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 static enum srq_log_level log_most = SRQ_LOG_INFO;
@@ -27,6 +30,21 @@ const char *srq_log_level_name(enum srq_log_level level)
     return (unsigned)level <= SRQ_LOG_DEBUG ? srq_log_level_words[level] : "unknown";
 }
 
+/* Bytes of the character at p, of which at most `most` are looked at; 0 for a control character, also one of Latin-1,
+ * and for a byte that is in none. */
+static size_t char_length(const char *p, size_t most)
+{
+    uint32_t code;
+
+    for (size_t n = 1; n <= most; n++) {
+        if (srq_utf8_check(p, n) == n) {
+            (void)srq_utf8_next(p, &code);
+            return code < 0x20 || (code >= 0x7f && code < 0xa0) ? 0 : n;
+        }
+    }
+    return 0;
+}
+
 char *srq_escape_control(const char *text, char *out, size_t cap)
 {
     static const char hex[] = "0123456789abcdef";
@@ -34,18 +52,22 @@ char *srq_escape_control(const char *text, char *out, size_t cap)
 
     if (cap == 0)
         return out;
-    for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++) {
-        bool control = *p < 0x20 || *p == 0x7f;
+    for (const char *p = text, *end = text + strlen(text); p < end;) {
+        size_t left = (size_t)(end - p), len = char_length(p, left < 4 ? left : 4);
 
-        if (n + (control ? 4 : 1) >= cap)
+        if (n + (len == 0 ? 4 : len) >= cap)
             break;
-        if (control) {
+        if (len == 0) {
+            unsigned char c = (unsigned char)*p++;
+
             out[n++] = '\\';
             out[n++] = 'x';
-            out[n++] = hex[*p >> 4];
-            out[n++] = hex[*p & 15];
+            out[n++] = hex[c >> 4];
+            out[n++] = hex[c & 15];
         } else {
-            out[n++] = (char)*p;
+            memcpy(out + n, p, len);
+            n += len;
+            p += len;
         }
     }
     out[n] = '\0';

@@ -13,7 +13,8 @@ void srq_log(enum srq_log_level level, const char *fmt, ...) __attribute__((form
 extern const char *const srq_log_level_words[]; /* "error", "warning", "info", "debug", NULL */
 const char *srq_log_level_name(enum srq_log_level level);
 
-/* Copies `text` into `out` (at most `cap` bytes with the NUL) with control characters as \xNN. Returns out. */
+/* Copies `text` into `out` (at most `cap` bytes with the NUL) with control characters, and bytes
+ * that are no UTF-8, as \xNN. Returns out. */
 char *srq_escape_control(const char *text, char *out, size_t cap);
 
 #endif

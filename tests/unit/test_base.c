@@ -425,6 +425,10 @@ static void control_characters_are_escaped(void **state)
     (void)state;
     assert_string_equal(srq_escape_control("a\033[1m\n", out, sizeof(out)), "a\\x1b[1m\\x0a");
     assert_string_equal(srq_escape_control("abc\033", small, sizeof(small)), "abc");
+    /* Nor may bytes of no character, or controls of Latin-1, which some terminals obey. */
+    assert_string_equal(srq_escape_control("\xc3\xa4\xff\xe2\x82", out, sizeof(out)), "\xc3\xa4\\xff\\xe2\\x82");
+    assert_string_equal(srq_escape_control("\xc2\x9b", out, sizeof(out)), "\\xc2\\x9b");
+    assert_string_equal(srq_escape_control("abcd\xc3\xa4", small, sizeof(small)), "abcd");
 }
 
 static void hash_depends_on_boundaries_of_texts(void **state)

@@ -230,6 +230,7 @@ static void bad_options_are_named_with_what_was_meant(void **state)
         { "submit", { "M", "-oA", "-oB" }, 3, "option -o is given twice: A and B" },
         { "show", { "a", "b" }, 2, "does not expect \"b\"" },
         { "show", { "--json" }, 1, "show needs JOB" },
+        { "submit", { "M", "-o", "out/\xff\xfe" }, 3, "\"out/\\xff\\xfe\" is not UTF-8" },
     };
 
     (void)state;

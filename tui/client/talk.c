@@ -2,19 +2,37 @@
 #include "tui/client/talk.h"
 
 #include "core/base/alloc.h"
+#include "core/base/log.h"
+#include "core/base/utf8.h"
 #include "core/proto/members.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+/* The first text in it that is not UTF-8 (the folder that a path was completed with, say), or NULL. */
+static const char *not_utf8(const cJSON *value)
+{
+    const char *found = NULL, *text = cJSON_GetStringValue(value);
+    const cJSON *item;
+
+    if (text != NULL)
+        return srq_utf8_check(text, strlen(text)) == strlen(text) ? NULL : text;
+    cJSON_ArrayForEach(item, value) found = found != NULL ? found : not_utf8(item);
+    return found;
+}
+
 int srq_talk_request(const struct srq_method *m, unsigned long long id, const cJSON *params, char **line,
                      struct srq_error *err)
 {
-    char text[32];
+    char text[32], shown[256];
+    const char *wrong = not_utf8(params);
     int rc = srq_proto_check_params(m, params, err);
 
     *line = NULL;
+    if (rc == 0 && wrong != NULL)
+        rc = srq_fail_field(err, -SRQ_EINVAL, m->name, "\"%s\" is not UTF-8; files are named in UTF-8 here",
+                            srq_escape_control(wrong, shown, sizeof(shown)));
     if (rc != 0)
         return rc;
     snprintf(text, sizeof(text), "%llu", id);
