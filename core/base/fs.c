@@ -288,6 +288,27 @@ char *srq_path_ancestor(const char *path)
     return at;
 }
 
+int srq_path_fits(const char *path, size_t more, struct srq_error *err)
+{
+    char *above = srq_path_ancestor(path);
+    long most = above != NULL ? pathconf(above, _PC_NAME_MAX) : -1;
+    size_t limit = most > 0 ? (size_t)most : NAME_MAX, len = strlen(path);
+
+    srq_free(above);
+    if (len + more >= PATH_MAX)
+        return srq_fail(err, -SRQ_EINVAL, "the path %.60s... has %zu bytes, and %zu are possible", path, len,
+                        (size_t)PATH_MAX - 1 - more);
+    for (const char *p = path; *p != '\0';) {
+        size_t n = strcspn(p, "/"), room = p[n] == '\0' ? limit - more : limit;
+
+        if (n > room)
+            return srq_fail(err, -SRQ_EINVAL, "the name %.60s... has %zu bytes, and %zu are possible there", p, n,
+                            room);
+        p += n + strspn(p + n, "/");
+    }
+    return 0;
+}
+
 char *srq_path_join(const char *dir, const char *name)
 {
     size_t n = strlen(dir);

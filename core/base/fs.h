@@ -36,6 +36,9 @@ bool srq_path_exists(const char *path);
 /* The nearest folder above `path` that exists ("." where a relative one has none); NULL when out of memory;
  * srq_free. */
 char *srq_path_ancestor(const char *path);
+/* Whether a file may be called so with `more` bytes added to its name: 0, or -SRQ_EINVAL naming the component, which
+ * the file system of the nearest folder does not take, or the length of the whole. */
+int srq_path_fits(const char *path, size_t more, struct srq_error *err);
 char *srq_path_join(const char *dir, const char *name); /* NULL when out of memory; srq_free */
 char *srq_path_absolute(const char *path);              /* relative to the working directory; not resolved; srq_free */
 /* The same, saying what was wrong: -SRQ_ENOENT where the working directory was removed, -SRQ_ENOMEM. */

@@ -20,6 +20,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int start_math(struct srq_resolved *r, struct srq_error *err)
@@ -141,18 +142,28 @@ static int make_plan(struct srq_resolved *r, struct srq_error *err)
     return srq_resolved_accepts(r, err);
 }
 
+/* What is added to the output's name while it is built: as a folder beside it, or with the archive's suffix. */
+#define NAME_ROOM (sizeof("..srq-new") - 1)
+
 static int check_output(const struct srq_spec *s, struct srq_error *err)
 {
     const char *suffix = srq_archive_suffix((enum srq_archive_kind)s->opt.archive);
     char *archive = srq_asprintf("%s%s", s->output, suffix);
-    int rc = archive != NULL ? srq_export_check_output(s->output, s->model, s->force, err)
+    struct stat st;
+    int rc = archive != NULL ? srq_path_fits(s->output, strlen(suffix) + NAME_ROOM, err)
                              : srq_fail(err, -SRQ_ENOMEM, "out of memory reading the job");
 
+    if (rc != 0 && err != NULL && err->field[0] == '\0')
+        snprintf(err->field, sizeof(err->field), "output");
+    if (rc == 0)
+        rc = srq_export_check_output(s->output, s->model, s->force, err);
     if (rc == 0 && suffix[0] != '\0' && strcmp(archive, s->model) == 0)
         rc = srq_fail_field(err, -SRQ_EINVAL, "output", "output %s would replace the model", archive);
     if (rc == 0 && suffix[0] != '\0' && !s->force && srq_path_exists(archive))
         rc = srq_fail_field(err, -SRQ_EEXIST, "output", "output %s exists; remove it, choose another, or use --force",
                             archive);
+    if (rc == 0 && suffix[0] != '\0' && stat(archive, &st) == 0 && !S_ISREG(st.st_mode))
+        rc = srq_fail_field(err, -SRQ_EEXIST, "output", "output %s exists and is no file: it is not replaced", archive);
     srq_free(archive);
     return rc;
 }

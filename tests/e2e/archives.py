@@ -179,6 +179,27 @@ def an_output_is_packed_beside_its_folder():
         assert "out.tar exists" in text, text
 
 
+def names_of_outputs_are_checked_before_the_work():
+    """An archive is an output like its folder, for other jobs and for what is there; and both names must be possible."""
+    with Place() as p:
+        def submit(name, code=0, **more):
+            job = {"model": UNET, "method": "rtn", "scheme": "w8", "formats": ["fake"], "output": p.path(name), **more}
+            return p.run(p.env["SRQ_CTL"], "submit", "--job", p.write_job("job", job), "--paused", code=code)
+        for first, second in (({"name": "a.tar.gz"}, {"name": "a", "options": {"archive": "tar.gz"}}),
+                              ({"name": "b", "options": {"archive": "zip"}}, {"name": "b.zip"})):
+            submit(**first)
+            said = submit(code=1, **second)
+            assert "is going to write %s already" % p.path(first["name"] if "." in first["name"] else second["name"]) in said, said
+        os.mkdir(p.path("c.tar"))
+        said = submit("c", code=1, force=True, options={"archive": "tar"})
+        assert "c.tar exists and is no file" in said, said
+        most = os.pathconf(p.top, "PC_NAME_MAX")
+        submit("x" * (most - 9))
+        assert "bytes, and %d are possible there" % (most - 9) in submit("y" * (most - 8), code=1)
+        assert "are possible there" in submit("y" * (most - 9), code=1, options={"archive": "tar"})
+        assert "are possible there" in submit("y" * (most + 1) + "/x", code=1)
+
+
 def what_was_unpacked_is_found_by_its_content():
     with Place() as p:
         path = write(p.path("model.tar"), tar(files(UNET)))
@@ -329,6 +350,7 @@ if __name__ == "__main__":
         a_language_model_comes_in_an_archive_too,
         the_daemon_takes_an_archive,
         an_output_is_packed_beside_its_folder,
+        names_of_outputs_are_checked_before_the_work,
         what_was_unpacked_is_found_by_its_content,
         a_kill_while_unpacking_leaves_nothing_that_counts,
         two_at_once_share_one_folder,

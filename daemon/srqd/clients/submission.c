@@ -139,6 +139,17 @@ static int64_t folder_bytes(const cJSON *answer)
     return sum < 1e18 ? (int64_t)sum : 0;
 }
 
+/* The suffix of an archive is its kind, as the option spells it. */
+static int take_archive(const cJSON *spec, struct job *j, struct srq_error *err)
+{
+    const char *kind = srq_member_text(cJSON_GetObjectItemCaseSensitive(spec, "options"), "archive");
+
+    if (kind == NULL || strcmp(kind, "none") == 0)
+        return 0;
+    j->archive = srq_asprintf("%s.%s", j->output, kind);
+    return j->archive != NULL ? 0 : rpc_no_memory(err);
+}
+
 static int fill_job(struct job *j, const struct submission *s, const cJSON *answer, struct srq_error *err)
 {
     const cJSON *spec = cJSON_GetObjectItemCaseSensitive(answer, "spec");
@@ -169,6 +180,8 @@ static int fill_job(struct job *j, const struct submission *s, const cJSON *answ
         rc = take_scheme(spec, &j->scheme, err);
     if (rc == 0)
         rc = take_text(spec, "output", true, &j->output, err);
+    if (rc == 0)
+        rc = take_archive(spec, j, err);
     if (rc == 0)
         rc = take_text(spec, "name", false, &j->name, err);
     if (rc == 0)
@@ -203,11 +216,24 @@ static bool overlap(const char *a, const char *b)
     return srq_path_within(a, b) || srq_path_within(b, a) || same_folder(a, b);
 }
 
+/* What both jobs would write, folder or archive, as the other one's is called; NULL: nothing. */
+static const char *common_output(const struct job *j, const struct job *other)
+{
+    const char *const theirs[] = { other->output, other->archive }, *const ours[] = { j->output, j->archive };
+
+    for (int i = 0; i < 2; i++)
+        for (int k = 0; k < 2; k++)
+            if (theirs[i] != NULL && ours[k] != NULL && overlap(theirs[i], ours[k]))
+                return theirs[i];
+    return NULL;
+}
+
 /* Two jobs must not write one output, nor one into the other's, nor one over what the other reads. Names are canonical
  * as the planner, who may look at them as their user, made them. */
 static int check_output(const struct job *j, struct srq_error *err)
 {
     const struct job *o;
+    const char *both;
 
     if (overlap(j->output, j->d->places.state))
         return srq_fail_field(err, -SRQ_EINVAL, "output", "output %s is where srqd keeps its jobs", j->output);
@@ -215,8 +241,9 @@ static int check_output(const struct job *j, struct srq_error *err)
     {
         if (job_ended(o))
             continue;
-        if (overlap(o->output, j->output))
-            return srq_fail_field(err, -SRQ_EEXIST, "output", "job %s is going to write %s already", o->id, o->output);
+        both = common_output(j, o);
+        if (both != NULL)
+            return srq_fail_field(err, -SRQ_EEXIST, "output", "job %s is going to write %s already", o->id, both);
         if (srq_path_within(j->model, o->output))
             return srq_fail_field(err, -SRQ_EEXIST, "model", "job %s is going to replace %s, where model %s is", o->id,
                                   o->output, j->model);

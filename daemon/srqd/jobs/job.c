@@ -56,6 +56,7 @@ void job_free(struct job *j)
     srq_free(j->method);
     srq_free(j->scheme);
     srq_free(j->output);
+    srq_free(j->archive);
     srq_free(j->on_end);
     srq_free(j->on_end_failure);
     srq_free(j->reason);

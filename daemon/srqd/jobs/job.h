@@ -37,6 +37,7 @@ struct job {
     uid_t uid;
     gid_t gid;
     char *owner, *name, *model, *method, *scheme, *output, *on_end; /* name and on_end may be NULL */
+    char *archive;                                                  /* path of the packed output; NULL: none */
     char *reason;                                                   /* may be NULL */
     char *on_end_failure;                                           /* what became of on_end; NULL: nothing wrong */
     enum srq_job_state state;

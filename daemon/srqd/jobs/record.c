@@ -66,6 +66,7 @@ int store_add(struct srq_store *s, struct job *j, const char *spec, const char *
     store_bind_text(q, 32, planned);
     sqlite3_bind_int64(q, 33, j->disk_bytes);
     sqlite3_bind_double(q, 34, j->time_limit_s);
+    store_bind_text(q, 35, j->archive);
     rc = store_step(s, q, "write", err);
     if (rc == 0) {
         j->number = sqlite3_last_insert_rowid(sqlite3_db_handle(q));
@@ -154,6 +155,7 @@ static struct job *read_row(sqlite3_stmt *q, struct srqd *d)
     j->done = sqlite3_column_double(q, 36);
     j->total = sqlite3_column_double(q, 37);
     j->eta_s = sqlite3_column_double(q, 38);
+    j->archive = store_column(q, 39);
     if (j->state != SRQ_JOB_PAUSED)
         job_forget_progress(j); /* its worker tells it */
     if (j->owner == NULL || j->model == NULL || j->method == NULL || j->scheme == NULL || j->output == NULL) {

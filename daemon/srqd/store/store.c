@@ -33,6 +33,7 @@ static const char *const migrations[] = {
     "ALTER TABLE jobs ADD COLUMN done REAL NOT NULL DEFAULT -1;"
     "ALTER TABLE jobs ADD COLUMN total REAL NOT NULL DEFAULT -1;"
     "ALTER TABLE jobs ADD COLUMN eta_s REAL NOT NULL DEFAULT -1",
+    "ALTER TABLE jobs ADD COLUMN archive TEXT",
 };
 #define SCHEMA_VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
 
@@ -41,9 +42,10 @@ static const char *const statements[STORE_STATEMENTS] = {
     [STORE_ADD] =
     "INSERT INTO jobs(id, uid, gid, owner, name, model, method, scheme, output, on_end, submitted, threads,"
     " memory_bytes, before_bytes, after_bytes, average_bits, state, reason, wish, priority, started, ended, restarts,"
-    " deaths, progress_seq, last_seq, exit_code, exit_signal, pid, pid_start, spec, planned, disk_bytes, time_limit_s)"
+    " deaths, progress_seq, last_seq, exit_code, exit_signal, pid, pid_start, spec, planned, disk_bytes, time_limit_s,"
+    " archive)"
     " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,"
-    "?29,?30,?31,?32,?33,?34)",
+    "?29,?30,?31,?32,?33,?34,?35)",
     [STORE_UPDATE] =
     "UPDATE jobs SET state=?2, reason=?3, wish=?4, priority=?5, started=?6, ended=?7, restarts=?8, deaths=?9,"
     " progress_seq=?10, last_seq=?11, exit_code=?12, exit_signal=?13, pid=?14, pid_start=?15,"
@@ -54,7 +56,7 @@ static const char *const statements[STORE_STATEMENTS] = {
     "SELECT id, number, uid, gid, owner, name, model, method, scheme, output, on_end, submitted, threads,"
     " memory_bytes, before_bytes, after_bytes, average_bits, state, reason, wish, priority, started, ended, restarts,"
     " deaths, progress_seq, last_seq, exit_code, exit_signal, pid, pid_start, on_end_failure, disk_bytes, time_limit_s,"
-    " stage, unit, done, total, eta_s FROM jobs ORDER BY number",
+    " stage, unit, done, total, eta_s, archive FROM jobs ORDER BY number",
     [STORE_REMOVE] = "DELETE FROM jobs WHERE id=?1",
     [STORE_TEXTS] = "SELECT spec, planned FROM jobs WHERE id=?1",
 };
