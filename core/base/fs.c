@@ -26,6 +26,8 @@ static int code_of_errno(int e)
     case EDQUOT:
         return -SRQ_ENOSPC;
     case EEXIST:
+    case EISDIR:
+    case ENOTEMPTY:
         return -SRQ_EEXIST;
     case ENOMEM:
         return -SRQ_ENOMEM;

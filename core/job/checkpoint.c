@@ -431,16 +431,22 @@ int srq_ckpt_clear(const char *ckpt, struct srq_error *err)
 
 /* ---- small facts ------------------------------------------------------------------------------------------------- */
 
+/* A line of JSON and a line with its hash: of what was damaged since, nothing is believed. */
+#define FACT_TAIL (16 + 2) /* newline, hash, newline */
+
 int srq_fact_write(const char *ckpt, const char *name, const cJSON *fact, struct srq_error *err)
 {
-    char *path = srq_asprintf("%s/%s.json", ckpt, name), *text = cJSON_PrintUnformatted(fact);
+    char *path = srq_asprintf("%s/%s.json", ckpt, name), *text = cJSON_PrintUnformatted(fact), *lines = NULL;
     int rc;
 
-    if (path == NULL || text == NULL)
+    if (text != NULL)
+        lines = srq_asprintf("%s\n%016" PRIx64 "\n", text, srq_hash64(text, strlen(text)));
+    if (path == NULL || lines == NULL)
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory writing %s", name);
     else
-        rc = srq_write_file_durable(path, text, strlen(text), 0644, err);
+        rc = srq_write_file_durable(path, lines, strlen(lines), 0644, err);
     srq_free(path);
+    srq_free(lines);
     cJSON_free(text);
     return rc;
 }
@@ -448,11 +454,16 @@ int srq_fact_write(const char *ckpt, const char *name, const cJSON *fact, struct
 cJSON *srq_fact_read(const char *ckpt, const char *name)
 {
     char *path = srq_asprintf("%s/%s.json", ckpt, name), *text = NULL;
+    char tail[FACT_TAIL + 1];
     size_t len;
     cJSON *json = NULL;
 
-    if (path != NULL && srq_read_file(path, (size_t)16 << 20, &text, &len, NULL) == 0)
-        json = cJSON_ParseWithLength(text, len);
+    if (path != NULL && srq_read_file(path, (size_t)16 << 20, &text, &len, NULL) == 0 && len > FACT_TAIL) {
+        len -= FACT_TAIL;
+        snprintf(tail, sizeof(tail), "\n%016" PRIx64 "\n", srq_hash64(text, len));
+        if (memcmp(text + len, tail, FACT_TAIL) == 0)
+            json = cJSON_ParseWithLength(text, len);
+    }
     srq_free(text);
     srq_free(path);
     return json;

@@ -67,7 +67,7 @@ int srq_ckpt_clear(const char *ckpt, struct srq_error *err);
 /* ---- small facts: ckpt/NAME.json --------------------------------------------------------------------------------- */
 
 int srq_fact_write(const char *ckpt, const char *name, const cJSON *fact, struct srq_error *err);
-cJSON *srq_fact_read(const char *ckpt, const char *name); /* NULL: none */
+cJSON *srq_fact_read(const char *ckpt, const char *name); /* NULL: none, or damaged */
 void srq_fact_remove(const char *ckpt, const char *name);
 
 /* Bytes that a fact vouches for: ckpt/NAME, and their hash for it as text. */

@@ -189,18 +189,20 @@ def a_job_whose_folder_is_gone_fails_at_once(d):
     assert got["restarts"] == 0 and "cannot be started: cannot open" in got["reason"], got
 
 
-def a_name_that_is_too_long_is_not_tried_again():
+def what_stands_in_the_way_of_an_archive_is_not_tried_again():
     with Place("[restart]\npauses_s = 3600\n") as p:
         model = p.path("model")
         subprocess.run([sys.executable, os.path.join(SOURCE, "tests/lib/make_model.py"), model], check=True)
-        job = p.submit("x" * 250, {"model": model, "method": "rtn", "scheme": "w4g32"})
+        job = p.ctl("submit", model, "-m", "rtn", "-s", "w4g32", "-o", "out", "--set", "archive=tar", "--paused")["job"]
+        os.mkdir(p.path("out.tar"))
+        p.ctl("resume", job)
         wait_until("its end", lambda: p.ctl("show", job)["state"] == "failed")
         got = p.ctl("show", job)
-        assert got["restarts"] == 0 and "File name too long" in got["reason"], got
+        assert got["restarts"] == 0 and "Is a directory" in got["reason"], got
 
 
 run_tests([a_folder_that_others_can_write_is_refused_with_the_command_that_mends_it, a_folder_of_somebody_else_is_refused,
            a_state_folder_may_be_a_link_to_where_there_is_room,
            folders_of_the_environment_that_are_not_absolute_are_ignored, a_lost_working_directory_is_called_that,
            what_removes_a_folder_holds_nothing_of_the_daemon, what_cannot_be_removed_is_told,
-           a_job_whose_folder_is_gone_fails_at_once, a_name_that_is_too_long_is_not_tried_again])
+           a_job_whose_folder_is_gone_fails_at_once, what_stands_in_the_way_of_an_archive_is_not_tried_again])

@@ -532,7 +532,7 @@ def hostile_job_files_give_errors_not_crashes(d):
     with open(where + "/worker.log", "wb") as f:
         f.write(b"\x1b[31mred\xff\n" + b"y" * 100000 + b"\n")
     lines = c.call("job.log", job=job, source="worker")["lines"]
-    assert lines[0]["text"] == "\\x1b[31mred?" and len(lines[1]["text"]) == 4000
+    assert lines[0]["text"] == "\\x1b[31mred\\xff" and len(lines[1]["text"]) == 4000
     with open(where + "/plan.json.2", "w") as f:
         f.write('{"revision":0,"layers":[{"name":7}]}')
     os.replace(where + "/plan.json.2", where + "/plan.json")

@@ -260,6 +260,20 @@ def damaged_states_of_the_original_are_not_believed():
         assert kl == report(inputs.output)["eval"]
 
 
+def damaged_figures_are_measured_again():
+    with Place() as p:
+        inputs = Inputs(p)
+        inputs.pause_inside(p.path("job"))
+        path = os.path.join(p.path("job"), "ckpt", "eval-rtn.json")
+        with open(path) as f:
+            text = f.read()
+        kept = json.loads(text.split("\n")[0])
+        with open(path, "w") as f:
+            f.write(text.replace(str(kept["windows"][0])[:5], "1.000", 1))
+        assert inputs.go_on(p.path("job")).returncode == 0
+        assert report(inputs.output)["eval"]["rtn"]["windows"] == kept["windows"]
+
+
 def the_daemon_tells_a_refused_resume_with_the_field_that_drifted():
     with Place() as p:
         text = p.path("text.txt")
@@ -301,6 +315,7 @@ if __name__ == "__main__":
         a_resume_is_refused_when_anything_has_changed_that_the_result_or_report_depends_on,
         accepted_drift_measures_everything_again_on_what_there_is_now,
         damaged_states_of_the_original_are_not_believed,
+        damaged_figures_are_measured_again,
         the_daemon_tells_a_refused_resume_with_the_field_that_drifted,
         a_damaged_journal_is_the_reason_and_not_what_was_said_before,
     ])

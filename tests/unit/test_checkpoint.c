@@ -111,7 +111,7 @@ static void a_write_that_fails_says_so_and_leaves_nothing(void **state)
     (void)state;
     snprintf(tmp, sizeof(tmp), "%s/running.tmp", dir);
     assert_int_equal(mkdir(file, 0700), 0);
-    assert_refused(write_one(3, &err), -SRQ_EIO, &err, "running.bin");
+    assert_refused(write_one(3, &err), -SRQ_EEXIST, &err, "running.bin");
     assert_false(srq_path_exists(tmp));
 }
 
