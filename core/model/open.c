@@ -3,6 +3,7 @@
 #include "core/model/unet.h"
 
 #include "core/base/alloc.h"
+#include "core/base/fs.h"
 #include "core/format/json.h"
 
 #include <sys/stat.h>
@@ -287,6 +288,8 @@ static int read_json(const char *path, char **weights, json_t **out, struct srq_
 
     if (stat(path, &st) != 0)
         return srq_fail_field(err, -SRQ_ENOENT, "model", "there is no model folder %s", path);
+    if (srq_file_is_lfs_pointer(path))
+        return srq_fail_field(err, -SRQ_EFORMAT, "model", SRQ_LFS_SENTENCE, path);
     if (!S_ISDIR(st.st_mode))
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, "model",
                               "%s is not a folder with a config.json, nor an archive of "

@@ -454,6 +454,8 @@ static int read_gpt2_files(struct srq_tokenizer *tk, const char *vocab, const ch
     json_decref(root);
     if (rc == 0)
         rc = srq_read_file(merges, SRQ_JSON_TOKENIZER_MAX, &text, &len, err);
+    if (rc == 0 && srq_is_lfs_pointer(text, len))
+        rc = srq_fail_field(err, -SRQ_EFORMAT, merges, SRQ_LFS_SENTENCE, merges);
     if (rc == 0)
         rc = read_merges_text(tk, text, len, merges, err);
     srq_free(text);

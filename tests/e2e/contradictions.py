@@ -79,8 +79,10 @@ def text_that_no_part_of_the_method_reads_is_told():
 
 def a_git_lfs_pointer_is_called_that():
     with Place() as p:
-        for name in "model.safetensors", "config.json", "tokenizer.json", "calib":
+        for name in "model.safetensors", "model.safetensors.index.json", "config.json", "tokenizer.json", "calib":
             model = remade(p, lambda tensors, config: None)
+            if name == "model.safetensors.index.json":
+                os.remove(os.path.join(model, "model.safetensors"))
             path = p.path("calib.txt") if name == "calib" else os.path.join(model, name)
             with open(path, "w") as f:
                 f.write(POINTER)
@@ -94,6 +96,21 @@ def a_git_lfs_pointer_is_called_that():
                 assert "%s is a git-lfs pointer" % path in e.text and "git lfs pull" in e.text, e.text
             else:
                 raise AssertionError("%s was taken for the file itself" % path)
+        model = remade(p, lambda tensors, config: None)
+        os.remove(os.path.join(model, "tokenizer.json"))
+        for name, text in ("vocab.json", '{"a": 0}'), ("merges.txt", POINTER):
+            with open(os.path.join(model, name), "w") as f:
+                f.write(text)
+        with open(p.path("model.tar"), "w") as f:
+            f.write(POINTER)
+        for what, words in ((os.path.join(model, "merges.txt"), ["eval", model, "-e", CALIB]),
+                            (p.path("model.tar"), ["inspect", p.path("model.tar")])):
+            try:
+                p.run(p.env["SRQ_CTL"], *words)
+            except Failed as e:
+                assert "%s is a git-lfs pointer" % what in e.text, e.text
+            else:
+                raise AssertionError("%s was taken for the file itself" % what)
 
 
 def the_environment_chooses_what_the_job_leaves_open_and_a_name_that_is_none_is_told():
