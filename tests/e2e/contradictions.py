@@ -24,6 +24,16 @@ def warnings(place, model, *words):
     return said
 
 
+def refusal(place, model, *words):
+    """What a submission is refused with."""
+    try:
+        place.run(place.env["SRQ_CTL"], "submit", model, "-m", "rtn", "-s", "w4g32", "-o", place.path("refused"), *words)
+    except Failed as e:
+        assert place.ctl("list")["jobs"] == [], e.text
+        return e.text
+    raise AssertionError("it was accepted")
+
+
 def remade(place, change):
     shutil.rmtree(place.path("model"), ignore_errors=True)
     return make_model(place, change)
@@ -113,6 +123,28 @@ def a_git_lfs_pointer_is_called_that():
                 raise AssertionError("%s was taken for the file itself" % what)
 
 
+def a_file_that_cannot_be_carried_along_is_refused_before_any_work():
+    """What an export copies unread: a pointer would pass for the file, a FIFO would fail after all the work."""
+    with Place() as p:
+        model = make_model(p, lambda tensors, config: None)
+        for name in ("tokenizer.json", "tokenizer_config.json", "generation_config.json", "special_tokens_map.json", "vocab.json",
+                     "merges.txt", "README.md"):
+            path = os.path.join(model, name)
+            keep = open(path, "rb").read() if os.path.exists(path) else None
+            with open(path, "w") as f:
+                f.write(POINTER)
+            said = refusal(p, model, "--wait")
+            assert "%s is a git-lfs pointer" % path in said and "git lfs pull" in said, said
+            os.remove(path)
+            if keep is not None:
+                with open(path, "wb") as f:
+                    f.write(keep)
+        os.mkfifo(os.path.join(model, "chat_template.jinja"))
+        assert "chat_template.jinja is not a regular file" in refusal(p, model), "a FIFO is taken"
+        os.remove(os.path.join(model, "chat_template.jinja"))
+        assert warnings(p, model) == []
+
+
 def the_environment_chooses_what_the_job_leaves_open_and_a_name_that_is_none_is_told():
     with Place() as p:
         model = remade(p, lambda tensors, config: None)
@@ -134,4 +166,5 @@ def the_environment_chooses_what_the_job_leaves_open_and_a_name_that_is_none_is_
 if __name__ == "__main__":
     run_tests([a_stored_head_that_the_tie_flag_contradicts_is_told, tensors_that_the_family_does_not_have_are_named,
                text_that_no_part_of_the_method_reads_is_told, a_git_lfs_pointer_is_called_that,
+               a_file_that_cannot_be_carried_along_is_refused_before_any_work,
                the_environment_chooses_what_the_job_leaves_open_and_a_name_that_is_none_is_told])
