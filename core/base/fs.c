@@ -387,6 +387,16 @@ bool srq_file_is_lfs_pointer(const char *path)
     return n > 0 && srq_is_lfs_pointer(start, (size_t)n);
 }
 
+char *srq_dangling_link(const char *path)
+{
+    char target[PATH_MAX];
+    struct stat st;
+    ssize_t n =
+        stat(path, &st) != 0 && (errno == ENOENT || errno == ELOOP) ? readlink(path, target, sizeof(target)) : -1;
+
+    return n >= 0 ? srq_strndup(target, (size_t)n) : NULL;
+}
+
 bool srq_is_base_name(const char *name)
 {
     size_t len = strlen(name);

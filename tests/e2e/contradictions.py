@@ -145,6 +145,20 @@ def a_file_that_cannot_be_carried_along_is_refused_before_any_work():
         assert warnings(p, model) == []
 
 
+def a_link_to_nothing_is_named():
+    with Place() as p:
+        model = make_model(p, lambda tensors, config: None)
+        os.symlink("/nope/README.md", os.path.join(model, "README.md"))
+        said = warnings(p, model)
+        assert said == ["README.md is a link to /nope/README.md, which is not there: it is not carried along"], said
+        for name in "model.safetensors", "config.json":
+            path = os.path.join(model, name)
+            os.rename(path, p.path("aside"))
+            os.symlink("/nope", path)
+            assert "%s is a link to /nope, which is not there" % path in refusal(p, model)
+            os.replace(p.path("aside"), path)
+
+
 def the_environment_chooses_what_the_job_leaves_open_and_a_name_that_is_none_is_told():
     with Place() as p:
         model = remade(p, lambda tensors, config: None)
@@ -166,5 +180,5 @@ def the_environment_chooses_what_the_job_leaves_open_and_a_name_that_is_none_is_
 if __name__ == "__main__":
     run_tests([a_stored_head_that_the_tie_flag_contradicts_is_told, tensors_that_the_family_does_not_have_are_named,
                text_that_no_part_of_the_method_reads_is_told, a_git_lfs_pointer_is_called_that,
-               a_file_that_cannot_be_carried_along_is_refused_before_any_work,
+               a_file_that_cannot_be_carried_along_is_refused_before_any_work, a_link_to_nothing_is_named,
                the_environment_chooses_what_the_job_leaves_open_and_a_name_that_is_none_is_told])
