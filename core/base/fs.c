@@ -397,6 +397,29 @@ bool srq_is_lfs_pointer(const char *data, size_t len)
     return len >= sizeof(start) - 1 && len < 2048 && memcmp(data, start, sizeof(start) - 1) == 0;
 }
 
+bool srq_file_is_lfs_pointer(const char *path)
+{
+    char start[64];
+    struct stat st;
+    bool small = stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size < 2048;
+    int fd = small ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+    ssize_t n = fd >= 0 ? read(fd, start, sizeof(start)) : -1;
+
+    if (fd >= 0)
+        close(fd);
+    return n > 0 && srq_is_lfs_pointer(start, (size_t)n);
+}
+
+char *srq_dangling_link(const char *path)
+{
+    char target[PATH_MAX];
+    struct stat st;
+    ssize_t n =
+        stat(path, &st) != 0 && (errno == ENOENT || errno == ELOOP) ? readlink(path, target, sizeof(target)) : -1;
+
+    return n >= 0 ? srq_strndup(target, (size_t)n) : NULL;
+}
+
 bool srq_is_base_name(const char *name)
 {
     size_t len = strlen(name);

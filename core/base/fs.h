@@ -50,7 +50,10 @@ char *srq_path_canonical(const char *path);
 bool srq_path_within(const char *inner, const char *outer);
 /* A checkout without git-lfs leaves small texts in the place of large files. SRQ_LFS_SENTENCE takes the file's name. */
 bool srq_is_lfs_pointer(const char *data, size_t len);
+bool srq_file_is_lfs_pointer(const char *path); /* opens nothing but a small regular file */
 #define SRQ_LFS_SENTENCE "%s is a git-lfs pointer, not the file itself: fetch it with \"git lfs pull\""
+/* Where the link at `path` points, when nothing is there; NULL: there is something, or no link. srq_free. */
+char *srq_dangling_link(const char *path);
 bool srq_is_base_name(const char *name); /* no '/', '\\', leading '.', empty, control characters; at most 255 bytes */
 int srq_disk_free(const char *path, uint64_t *bytes, struct srq_error *err); /* for unprivileged users */
 

@@ -76,6 +76,8 @@ static int parse(const char *data, size_t len, size_t flags, const char *what, j
     *out = NULL;
     if (alloc_failed)
         return srq_fail_field(err, -SRQ_ENOMEM, what, "out of memory parsing %s", what);
+    if (srq_is_lfs_pointer(data, len))
+        return srq_fail_field(err, -SRQ_EFORMAT, what, SRQ_LFS_SENTENCE, what);
     return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: bad JSON at line %d, byte %d: %s", what, why.line, why.position,
                           srq_escape_control(why.text, text, sizeof(text)));
 }
@@ -95,8 +97,7 @@ static int read_file(const char *path, size_t max, size_t flags, json_t **out, s
     rc = srq_read_file(path, max, &data, &len, err);
     if (rc != 0)
         return rc;
-    rc = srq_is_lfs_pointer(data, len) ? srq_fail_field(err, -SRQ_EFORMAT, path, SRQ_LFS_SENTENCE, path)
-                                       : parse(data, len, flags, path, out, err);
+    rc = parse(data, len, flags, path, out, err);
     srq_free(data);
     return rc;
 }

@@ -214,12 +214,31 @@ static bool unread_weights(const char *name)
     return false;
 }
 
+/* One of the names may be a link to a file that is gone: those of a cache that was cleared, of a disk that is away. */
+static int refuse_links(const char *dir, struct srq_error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < sizeof(folder_names) / sizeof(folder_names[0]); i++) {
+        char *path = srq_path_join(dir, folder_names[i]), *target = path != NULL ? srq_dangling_link(path) : NULL;
+
+        if (target != NULL)
+            rc = srq_fail_field(err, -SRQ_ENOENT, path, "%s is a link to %s, which is not there", path, target);
+        srq_free(target);
+        srq_free(path);
+    }
+    return rc;
+}
+
 /* Why a folder without any of the names is refused: by what it holds instead, if it does. */
 static int refuse_folder(const char *dir, struct srq_error *err)
 {
     char found[256] = "";
-    DIR *d = opendir(dir);
+    int rc = refuse_links(dir, err);
+    DIR *d = rc == 0 ? opendir(dir) : NULL;
 
+    if (rc != 0)
+        return rc;
     for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) /* the first by name, whatever the order on disk */
         if (unread_weights(e->d_name) && (found[0] == '\0' || strcmp(e->d_name, found) < 0))
             snprintf(found, sizeof(found), "%s", e->d_name);

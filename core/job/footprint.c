@@ -9,6 +9,7 @@
 #include "core/format/archive_pack.h"
 #include "core/eval/evaluator.h"
 #include "core/job/budget.h"
+#include "core/job/high_steps.h"
 #include "core/job/noisy_pictures.h"
 #include "core/flow/walk.h"
 #include "core/job/refine.h"
@@ -392,17 +393,56 @@ static int output_bytes(const struct srq_resolved *r, uint64_t *total, struct sr
     return 0;
 }
 
+/* Text around the tensors, with room for long names: of each format the configuration, twice where it has a copy, the
+ * headers and the index of the weights; once the plan, which formats beside others have too, and the report. */
+#define FORMAT_BYTES ((uint64_t)16 << 10)
+#define FORMAT_BYTES_A_LAYER ((uint64_t)3 << 9)
+#define FORMAT_BYTES_A_TENSOR ((uint64_t)1 << 8)
+#define REPORT_BYTES ((uint64_t)16 << 10)
+#define REPORT_BYTES_A_LAYER ((uint64_t)1 << 9)
+#define PLAN_BYTES_A_LAYER ((uint64_t)1 << 8)
+
+static uint64_t beside_bytes(const struct srq_resolved *r)
+{
+    uint64_t layers = (uint64_t)r->job.layer_count, formats = (uint64_t)r->job.spec.format_count;
+    uint64_t tensors = (uint64_t)srq_tensors_count(srq_model_tensors(r->job.model));
+    uint64_t format = FORMAT_BYTES + FORMAT_BYTES_A_LAYER * layers + FORMAT_BYTES_A_TENSOR * tensors;
+    uint64_t scales = 0;
+
+    for (int i = 0; srq_spec_transform(&r->job.spec) != NULL && i < r->job.layer_count; i++)
+        scales += (uint64_t)r->job.layers[i]->in * sizeof(float);
+    return formats * (srq_export_carried_bytes(r->job.model) + format) + REPORT_BYTES + REPORT_BYTES_A_LAYER * layers +
+           (formats + 1) * PLAN_BYTES_A_LAYER * layers + scales;
+}
+
+/* The whole model once more, which a format for srq's own sampler has for the steps of full precision. */
+static uint64_t high_bytes(const struct srq_resolved *r)
+{
+    const struct srq_job_options *o = &r->job.spec.opt;
+    bool narrow = srq_job_high_dtype(&r->job) == SRQ_BF16;
+    uint64_t bytes = narrow ? 2 * (uint64_t)r->job.info->parameters : r->job.info->bytes;
+
+    for (int i = 0; i < r->job.spec.format_count; i++) {
+        if (srq_spec_trainer(&r->job.spec) != NULL && strcmp(r->job.spec.formats[i], "int8") == 0 &&
+            (o->hp_first != 0 || o->hp_last != 0))
+            return bytes + srq_export_carried_bytes(r->job.model);
+    }
+    return 0;
+}
+
 static int disk_rows(struct srq_resolved *r, int64_t nsamples, struct srq_error *err)
 {
-    uint64_t codes = 0, output;
+    uint64_t codes = 0, output, beside = beside_bytes(r), high = high_bytes(r);
     int rc = output_bytes(r, &output, err);
 
     memset(&r->footprint.disk, 0, sizeof(r->footprint.disk));
     for (int i = 0; i < r->job.layer_count; i++)
         codes += codes_bytes(&r->choice.plan.layers[i]);
     srq_needs_add(&r->footprint.disk, "output", "output", output);
+    srq_needs_add(&r->footprint.disk, "output", "model for steps of full precision", high);
+    srq_needs_add(&r->footprint.disk, "output", "files beside the weights", beside);
     if (r->job.spec.opt.archive != SRQ_ARCHIVE_NONE)
-        srq_needs_add(&r->footprint.disk, "output", "output, packed", output);
+        srq_needs_add(&r->footprint.disk, "output", "output, packed", output + high + beside);
     srq_needs_add(&r->footprint.disk, "job", "results of all blocks", codes);
     if (r->job.tunes) {
         /* Rounding offsets in F32, kept twice (running and best). */

@@ -286,7 +286,10 @@ static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, st
         rc = open_model(r, err);
     if (rc != 0)
         return rc;
-    rc = create_plugin(r, err);
+    if ((flags & (SRQ_SPEC_STORED | SRQ_SPEC_AGAIN)) == 0)
+        rc = srq_export_check_carried(r->job.model, err);
+    if (rc == 0)
+        rc = create_plugin(r, err);
     if (rc == 0)
         rc = srq_job_train_open(r, err);
     if (rc == 0)

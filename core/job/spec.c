@@ -9,7 +9,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -90,17 +89,6 @@ static int take_list(struct parse *p, const char *key, const cJSON *value, char 
     return rc;
 }
 
-static bool starts_as_lfs_pointer(const char *path)
-{
-    char start[64];
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    ssize_t n = fd >= 0 ? read(fd, start, sizeof(start)) : -1;
-
-    if (fd >= 0)
-        close(fd);
-    return n > 0 && srq_is_lfs_pointer(start, (size_t)n);
-}
-
 static int take_file(struct parse *p, const char *key, const char *text, char **out)
 {
     int rc = take_path(p, key, text, out);
@@ -110,7 +98,7 @@ static int take_file(struct parse *p, const char *key, const char *text, char **
     if (access(*out, R_OK) != 0)
         return srq_fail_field(p->err, errno == EACCES ? -SRQ_EPERM : -SRQ_ENOENT, key, "%s file %.500s: %s",
                               strcmp(key, "eval") == 0 ? "evaluation" : "calibration", *out, strerror(errno));
-    if (starts_as_lfs_pointer(*out))
+    if (srq_file_is_lfs_pointer(*out))
         return srq_fail_field(p->err, -SRQ_EFORMAT, key, SRQ_LFS_SENTENCE, *out);
     return 0;
 }

@@ -88,5 +88,10 @@ int srq_export(const struct srq_model *m, const struct srq_export_request *r, co
 
 /* Files beside the weights that an export carries along as they are; ends with NULL. */
 extern const char *const srq_export_carried[];
+/* The same for one model, relative to its folder, with what a pipeline has beside its network; NULL past the end. */
+const char *srq_export_carried_name(const struct srq_model *m, int i);
+/* Before any work: that those that are there can be copied, and are no git-lfs pointers. */
+int srq_export_check_carried(const struct srq_model *m, struct srq_error *err);
+uint64_t srq_export_carried_bytes(const struct srq_model *m); /* of those that are there */
 
 #endif

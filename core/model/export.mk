@@ -1,6 +1,6 @@
 # writing quantized folders and reading them back
 core_libsrq_la_SOURCES += \
-	core/model/export_folder.c core/model/export.h core/model/export_parts.h \
+	core/model/export_folder.c core/model/export_carried.c core/model/export.h core/model/export_parts.h \
 	core/model/export_config.c core/model/export_formats.c core/model/export_tensors.c core/model/export_verify.c \
 	core/model/export_planes.c core/model/quantized_readers.c core/model/quantized_reader.h core/model/quantized_integers.c \
 	core/model/quantized_config.c core/model/quantized_config.h \

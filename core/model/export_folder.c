@@ -14,66 +14,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CARRIED_MAX ((size_t)512 * 1024 * 1024)
-
-const char *const srq_export_carried[] = {
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "tokenizer.model",
-    "chat_template.jinja",
-    "chat_template.json",
-    "generation_config.json",
-    "preprocessor_config.json",
-    "processor_config.json",
-    "video_preprocessor_config.json",
-    "LICENSE",
-    "LICENSE.md",
-    "LICENSE.txt",
-    "NOTICE",
-    "README.md",
-    NULL,
-};
-
 static int no_memory(struct srq_error *err)
 {
     return srq_fail(err, -SRQ_ENOMEM, "out of memory exporting");
-}
-
-static int carry_file(const char *from, const char *to, const char *name, struct srq_error *err)
-{
-    char *src = srq_path_join(from, name), *dst = srq_path_join(to, name), *data = NULL, *back = NULL;
-    size_t len = 0, got = 0;
-    int rc = 0;
-
-    if (src == NULL || dst == NULL)
-        rc = no_memory(err);
-    else if (srq_path_exists(src)) {
-        rc = srq_read_file(src, CARRIED_MAX, &data, &len, err);
-        if (rc == 0)
-            rc = srq_write_file_durable(dst, data, len, 0666, err);
-        if (rc == 0)
-            rc = srq_read_file(dst, CARRIED_MAX, &back, &got, err);
-        if (rc == 0 && (got != len || memcmp(data, back, len) != 0))
-            rc = srq_fail_field(err, -SRQ_EIO, dst, "%s differs from %s after copying", dst, src);
-    }
-    srq_free(src);
-    srq_free(dst);
-    srq_free(data);
-    srq_free(back);
-    return rc;
-}
-
-int srq_export_carry(const char *from, const char *to, struct srq_error *err)
-{
-    int rc = 0;
-
-    for (size_t i = 0; srq_export_carried[i] != NULL && rc == 0; i++)
-        rc = carry_file(from, to, srq_export_carried[i], err);
-    return rc;
 }
 
 static int write_json(const char *dir, const char *name, const json_t *value, struct srq_error *err)
@@ -158,24 +101,6 @@ static int build_network(const struct srq_export_plan *p, const struct srq_expor
     return rc;
 }
 
-/* What a pipeline has beside its network. */
-static int carry_pipeline(const struct srq_model_info *info, const char *dir, struct srq_error *err)
-{
-    char *from = srq_path_join(info->folder, "scheduler"), *to = srq_path_join(dir, "scheduler");
-    int rc = from != NULL && to != NULL ? carry_file(info->folder, dir, "model_index.json", err) : no_memory(err);
-
-    if (rc == 0 && srq_path_exists(from)) {
-        rc = mkdir(to, 0777) == 0 ? carry_file(from, to, "scheduler_config.json", err) : fail_errno(err, "create", to);
-        if (rc == 0)
-            rc = srq_fsync_dir(to, err);
-    }
-    if (rc == 0)
-        rc = carry_file(info->folder, dir, "scheduler_config.json", err);
-    srq_free(from);
-    srq_free(to);
-    return rc;
-}
-
 int srq_export_build(const struct srq_model *m, const struct srq_export_request *r, const char *dir,
                      struct srq_error *err)
 {
@@ -194,9 +119,7 @@ int srq_export_build(const struct srq_model *m, const struct srq_export_request 
         return fail_errno(err, "create", dir);
     rc = build_network(&p, r, dir, err);
     if (rc == 0)
-        rc = srq_export_carry(info->folder, dir, err);
-    if (rc == 0 && info->pictures)
-        rc = carry_pipeline(info, dir, err);
+        rc = srq_export_carry(m, dir, err);
     if (rc == 0)
         rc = srq_fsync_dir(dir, err);
     if (rc != 0)

@@ -109,6 +109,7 @@ int srq_export_layer_of(const struct srq_export_plan *p, const char *tensor, boo
 int srq_export_verify(const struct srq_export_plan *p, const struct srq_export_request *r, const char *dir,
                       struct srq_error *err);
 
-int srq_export_carry(const char *from, const char *to, struct srq_error *err);
+/* export_carried.c: copies what is carried along into the folder `to`. */
+int srq_export_carry(const struct srq_model *m, const char *to, struct srq_error *err);
 
 #endif

@@ -1,9 +1,11 @@
 /* What a folder holds that does not fit together, or more than its family uses: said, with what is done about it. */
 #include "core/model/internal.h"
+#include "core/model/export.h"
 #include "core/model/unet.h"
 
 #include "core/base/alloc.h"
 #include "core/base/buf.h"
+#include "core/base/fs.h"
 
 #include <stdlib.h>
 
@@ -189,11 +191,30 @@ static int look_at_keys(struct srq_model *m, struct srq_error *err)
                : add(m, err, "config.json: nothing is known of \"%s\", which was not looked at", u->unknown);
 }
 
+/* Files beside the weights that are links to nothing. */
+static int look_at_links(struct srq_model *m, struct srq_error *err)
+{
+    const char *name;
+    int rc = 0;
+
+    for (int i = 0; rc == 0 && (name = srq_export_carried_name(m, i)) != NULL; i++) {
+        char *path = srq_path_join(m->info.folder, name), *target = path != NULL ? srq_dangling_link(path) : NULL;
+
+        if (target != NULL)
+            rc = add(m, err, "%s is a link to %.300s, which is not there: it is not carried along", name, target);
+        srq_free(target);
+        srq_free(path);
+    }
+    return rc;
+}
+
 int srq_model_take_notes(struct srq_model *m, struct srq_error *err)
 {
     int rc = m->quantized == NULL && !m->info.pictures ? look_at_head(m, err) : look_at_keys(m, err);
 
-    return rc == 0 && m->quantized == NULL ? look_at_tensors(m, err) : rc;
+    if (rc == 0 && m->quantized == NULL)
+        rc = look_at_tensors(m, err);
+    return rc == 0 ? look_at_links(m, err) : rc;
 }
 
 void srq_model_drop_notes(struct srq_model *m)

@@ -3,6 +3,7 @@
 #include "core/model/unet.h"
 
 #include "core/base/alloc.h"
+#include "core/base/fs.h"
 #include "core/format/json.h"
 
 #include <sys/stat.h>
@@ -278,7 +279,7 @@ static int fill_info(struct srq_model *m, struct srq_error *err)
 static int read_json(const char *path, char **weights, json_t **out, struct srq_error *err)
 {
     struct stat st;
-    char *name;
+    char *name, *target;
     int rc = srq_diffusers_network(path, weights, err);
 
     if (rc != 0)
@@ -287,6 +288,8 @@ static int read_json(const char *path, char **weights, json_t **out, struct srq_
 
     if (stat(path, &st) != 0)
         return srq_fail_field(err, -SRQ_ENOENT, "model", "there is no model folder %s", path);
+    if (srq_file_is_lfs_pointer(path))
+        return srq_fail_field(err, -SRQ_EFORMAT, "model", SRQ_LFS_SENTENCE, path);
     if (!S_ISDIR(st.st_mode))
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, "model",
                               "%s is not a folder with a config.json, nor an archive of "
@@ -295,10 +298,14 @@ static int read_json(const char *path, char **weights, json_t **out, struct srq_
     name = srq_path_join(path, "config.json");
     if (name == NULL)
         return no_memory(path, err);
-    if (!srq_path_exists(name))
+    target = srq_dangling_link(name);
+    if (target != NULL)
+        rc = srq_fail_field(err, -SRQ_ENOENT, "model", "%s is a link to %s, which is not there", name, target);
+    else if (!srq_path_exists(name))
         rc = srq_fail_field(err, -SRQ_EFORMAT, "model", "%s has no config.json: it is not a model folder", path);
     else
         rc = srq_json_read(name, SRQ_JSON_CONFIG_MAX, out, err);
+    srq_free(target);
     srq_free(name);
     return rc;
 }

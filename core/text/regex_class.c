@@ -91,7 +91,7 @@ static enum item escape_item(struct srq_translation *t, struct operand *o, uint3
     }
     if ((letter == 'p' || letter == 'P') && t->end - t->p > 1 && t->p[1] == '{') {
         t->p++;
-        ok = srq_regex_property(t, set, sizeof(set), &negated);
+        ok = srq_regex_property(t, true, set, sizeof(set), &negated);
         if (!ok)
             t->unsupported = "an unknown property";
         else if (t->fold)

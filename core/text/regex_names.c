@@ -9,6 +9,7 @@
 /* Alphabetic symbols: letters in circles and squares. */
 #define LETTER_SYMBOLS "\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}"
 #define WORD "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}" LETTER_SYMBOLS
+/* Below U+100 Oniguruma has a table of its own for \w and \p{Word} outside of a class, which holds these too. */
 #define LATIN1_NUMBERS "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}"
 #define HEX "0-9A-Fa-f"
 /* With what became alphabetic, or lower case, only in later versions of Unicode than PCRE2's may be of. */
@@ -23,7 +24,7 @@ const char *srq_regex_type(char letter, bool in_class)
     case 'S':
         return SPACE;
     case 'w':
-    case 'W': /* outside of a class it looks below U+100 into a table of its own */
+    case 'W':
         return in_class ? WORD : WORD LATIN1_NUMBERS;
     case 'd':
     case 'D':
@@ -168,7 +169,7 @@ static const struct name properties[] = {
     { "zs", "\\p{Zs}" },
 };
 
-bool srq_regex_property(struct srq_translation *t, char *set, size_t cap, bool *negated)
+bool srq_regex_property(struct srq_translation *t, bool in_class, char *set, size_t cap, bool *negated)
 {
     char name[40];
     size_t len = 0;
@@ -193,7 +194,9 @@ bool srq_regex_property(struct srq_translation *t, char *set, size_t cap, bool *
     t->p++;
     name[len] = '\0';
     known = find(properties, sizeof(properties) / sizeof(properties[0]), name, len);
-    if (known != NULL)
+    if (known != NULL && strcmp(name, "word") == 0)
+        snprintf(set, cap, "%s", srq_regex_type('w', in_class));
+    else if (known != NULL)
         snprintf(set, cap, "%s", known);
     else /* a script; PCRE2 refuses what is none */
         snprintf(set, cap, "\\p{sc:%s}", name);

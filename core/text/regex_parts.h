@@ -47,7 +47,7 @@ void srq_regex_class(struct srq_translation *t);
 const char *srq_regex_type(char letter, bool in_class); /* s w d h, and upper case the same */
 const char *srq_regex_posix(const char *name, size_t len);
 /* After \p or \P, at '{': reads through '}'. False where srq has no such property. */
-bool srq_regex_property(struct srq_translation *t, char *set, size_t cap, bool *negated);
+bool srq_regex_property(struct srq_translation *t, bool in_class, char *set, size_t cap, bool *negated);
 
 /* After a backslash: reads the escapes that stand for one character. False, nothing read: another one. */
 bool srq_regex_code(struct srq_translation *t, uint32_t *code);

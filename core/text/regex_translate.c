@@ -233,7 +233,7 @@ static enum atom property(struct srq_translation *t, bool negative)
     char set[SET_MAX];
     bool negated;
 
-    if (!srq_regex_property(t, set, sizeof(set), &negated)) {
+    if (!srq_regex_property(t, false, set, sizeof(set), &negated)) {
         t->unsupported = "an unknown property";
         return ATOM_OTHER;
     }

@@ -282,7 +282,9 @@ static int for_records(struct reading *r, const struct paths *p, struct srq_erro
         if (rc != 0)
             return rc;
         good = srq_utf8_check(data, len);
-        if (good != len)
+        if (srq_is_lfs_pointer(data, len))
+            rc = srq_fail_field(err, -SRQ_EFORMAT, path, SRQ_LFS_SENTENCE, path);
+        else if (good != len)
             rc = srq_fail_field(err, -SRQ_EFORMAT, path, "%s is not UTF-8 text at byte %zu", path, good);
         else if (ends_with(path, ".jsonl"))
             rc = read_rows(r, path, data, len, err);

@@ -454,6 +454,8 @@ static int read_gpt2_files(struct srq_tokenizer *tk, const char *vocab, const ch
     json_decref(root);
     if (rc == 0)
         rc = srq_read_file(merges, SRQ_JSON_TOKENIZER_MAX, &text, &len, err);
+    if (rc == 0 && srq_is_lfs_pointer(text, len))
+        rc = srq_fail_field(err, -SRQ_EFORMAT, merges, SRQ_LFS_SENTENCE, merges);
     if (rc == 0)
         rc = read_merges_text(tk, text, len, merges, err);
     srq_free(text);
@@ -467,6 +469,7 @@ int srq_tokenizer_read(struct srq_tokenizer *tk, const char *dir, struct srq_err
 {
     char *whole = srq_path_join(dir, "tokenizer.json"), *vocab = srq_path_join(dir, "vocab.json");
     char *merges = srq_path_join(dir, "merges.txt"), *config = srq_path_join(dir, "tokenizer_config.json");
+    char *target = NULL;
     json_t *root = NULL;
     int rc;
 
@@ -481,9 +484,12 @@ int srq_tokenizer_read(struct srq_tokenizer *tk, const char *dir, struct srq_err
         json_decref(root);
     } else if (srq_path_exists(vocab) && srq_path_exists(merges)) {
         rc = read_gpt2_files(tk, vocab, merges, config, err);
+    } else if ((target = srq_dangling_link(whole)) != NULL) {
+        rc = srq_fail_field(err, -SRQ_ENOENT, whole, "%s is a link to %s, which is not there", whole, target);
     } else {
         rc = srq_fail_field(err, -SRQ_ENOENT, dir, "%s holds no tokenizer.json and no vocab.json with merges.txt", dir);
     }
+    srq_free(target);
     srq_free(whole);
     srq_free(vocab);
     srq_free(merges);

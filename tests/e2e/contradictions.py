@@ -24,6 +24,16 @@ def warnings(place, model, *words):
     return said
 
 
+def refusal(place, model, *words):
+    """What a submission is refused with."""
+    try:
+        place.run(place.env["SRQ_CTL"], "submit", model, "-m", "rtn", "-s", "w4g32", "-o", place.path("refused"), *words)
+    except Failed as e:
+        assert place.ctl("list")["jobs"] == [], e.text
+        return e.text
+    raise AssertionError("it was accepted")
+
+
 def remade(place, change):
     shutil.rmtree(place.path("model"), ignore_errors=True)
     return make_model(place, change)
@@ -79,8 +89,10 @@ def text_that_no_part_of_the_method_reads_is_told():
 
 def a_git_lfs_pointer_is_called_that():
     with Place() as p:
-        for name in "model.safetensors", "config.json", "tokenizer.json", "calib":
+        for name in "model.safetensors", "model.safetensors.index.json", "config.json", "tokenizer.json", "calib":
             model = remade(p, lambda tensors, config: None)
+            if name == "model.safetensors.index.json":
+                os.remove(os.path.join(model, "model.safetensors"))
             path = p.path("calib.txt") if name == "calib" else os.path.join(model, name)
             with open(path, "w") as f:
                 f.write(POINTER)
@@ -94,6 +106,57 @@ def a_git_lfs_pointer_is_called_that():
                 assert "%s is a git-lfs pointer" % path in e.text and "git lfs pull" in e.text, e.text
             else:
                 raise AssertionError("%s was taken for the file itself" % path)
+        model = remade(p, lambda tensors, config: None)
+        os.remove(os.path.join(model, "tokenizer.json"))
+        for name, text in ("vocab.json", '{"a": 0}'), ("merges.txt", POINTER):
+            with open(os.path.join(model, name), "w") as f:
+                f.write(text)
+        with open(p.path("model.tar"), "w") as f:
+            f.write(POINTER)
+        for what, words in ((os.path.join(model, "merges.txt"), ["eval", model, "-e", CALIB]),
+                            (p.path("model.tar"), ["inspect", p.path("model.tar")])):
+            try:
+                p.run(p.env["SRQ_CTL"], *words)
+            except Failed as e:
+                assert "%s is a git-lfs pointer" % what in e.text, e.text
+            else:
+                raise AssertionError("%s was taken for the file itself" % what)
+
+
+def a_file_that_cannot_be_carried_along_is_refused_before_any_work():
+    """What an export copies unread: a pointer would pass for the file, a FIFO would fail after all the work."""
+    with Place() as p:
+        model = make_model(p, lambda tensors, config: None)
+        for name in ("tokenizer.json", "tokenizer_config.json", "generation_config.json", "special_tokens_map.json", "vocab.json",
+                     "merges.txt", "README.md"):
+            path = os.path.join(model, name)
+            keep = open(path, "rb").read() if os.path.exists(path) else None
+            with open(path, "w") as f:
+                f.write(POINTER)
+            said = refusal(p, model, "--wait")
+            assert "%s is a git-lfs pointer" % path in said and "git lfs pull" in said, said
+            os.remove(path)
+            if keep is not None:
+                with open(path, "wb") as f:
+                    f.write(keep)
+        os.mkfifo(os.path.join(model, "chat_template.jinja"))
+        assert "chat_template.jinja is not a regular file" in refusal(p, model), "a FIFO is taken"
+        os.remove(os.path.join(model, "chat_template.jinja"))
+        assert warnings(p, model) == []
+
+
+def a_link_to_nothing_is_named():
+    with Place() as p:
+        model = make_model(p, lambda tensors, config: None)
+        os.symlink("/nope/README.md", os.path.join(model, "README.md"))
+        said = warnings(p, model)
+        assert said == ["README.md is a link to /nope/README.md, which is not there: it is not carried along"], said
+        for name in "model.safetensors", "config.json":
+            path = os.path.join(model, name)
+            os.rename(path, p.path("aside"))
+            os.symlink("/nope", path)
+            assert "%s is a link to /nope, which is not there" % path in refusal(p, model)
+            os.replace(p.path("aside"), path)
 
 
 def the_environment_chooses_what_the_job_leaves_open_and_a_name_that_is_none_is_told():
@@ -117,4 +180,5 @@ def the_environment_chooses_what_the_job_leaves_open_and_a_name_that_is_none_is_
 if __name__ == "__main__":
     run_tests([a_stored_head_that_the_tie_flag_contradicts_is_told, tensors_that_the_family_does_not_have_are_named,
                text_that_no_part_of_the_method_reads_is_told, a_git_lfs_pointer_is_called_that,
+               a_file_that_cannot_be_carried_along_is_refused_before_any_work, a_link_to_nothing_is_named,
                the_environment_chooses_what_the_job_leaves_open_and_a_name_that_is_none_is_told])

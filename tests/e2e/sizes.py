@@ -101,6 +101,26 @@ def a_live_change_forecasts_what_comes_out():
         assert tensor_bytes(p.path("live")) == said["after_bytes"] == report(p.path("live"))["size"]["after_bytes"]
 
 
+def the_disk_forecast_holds_all_files_of_the_result():
+    """Sizes beside the weights are no trifle: a tokenizer and a page of text are larger than a small model."""
+    with Place() as p:
+        folder = model(p, "--blocks", "3")
+        with open(os.path.join(folder, "README.md"), "w") as f:
+            f.write("x" * 300000)
+        for name, more in (("one", {"formats": ["auto_gptq"]}),
+                           ("two", {"formats": ["auto_round", "fake"], "options": {"archive": "tar"}})):
+            path = p.write_job(name, dict({"method": "rtn", "model": folder, "scheme": "w4g32", "output": p.path(name)}, **more))
+            rows = p.ctl("submit", "--job", path, "--dry-run")["disk"]["rows"]
+            p.ctl("submit", "--job", path, "--wait")
+            took = sum(os.path.getsize(os.path.join(at, n)) for at, _, names in os.walk(p.path(name)) for n in names)
+            said = {r["name"]: r["bytes"] for r in rows if r["stage"] == "output"}
+            assert name == "two" or said["output"] == tensor_bytes(p.path(name)), said
+            assert took <= said["output"] + said["files beside the weights"] < 1.25 * took + 100000, (took, said)
+            if name == "two":
+                assert os.path.getsize(p.path(name + ".tar")) <= said["output, packed"], said
+
+
 if __name__ == "__main__":
     run_tests([every_format_is_forecast_to_the_byte, a_transform_folds_into_the_size_that_was_forecast,
-               a_budget_has_no_size_before_it_is_solved, a_live_change_forecasts_what_comes_out])
+               a_budget_has_no_size_before_it_is_solved, a_live_change_forecasts_what_comes_out,
+               the_disk_forecast_holds_all_files_of_the_result])

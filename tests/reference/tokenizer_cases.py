@@ -26,6 +26,7 @@ a{,} | a{} | {a | a{1 | a{1,2 | a*? | ()
 \w | \W | \w+ | \b | \B | \bb | \d | \D | \s | \S | \h | \H | [\w] | [^\w] | [\h]
 [[:alpha:]] | [[:^alpha:]] | [^[:alpha:]] | [[:punct:]] | [[:space:]] | [[:upper:]] | [[:word:]] | [[:blank:]] | [[:cntrl:]] | [[:graph:]]
 \p{L} | \P{L} | \p{^L} | \P{^L} | [\p{^L}] | [\P{L}] | \p{Letter} | \p{LC} | \p{Any} | \p{han} | \p{Hiragana} | \p{Punct} | \p{Alpha}
+\p{Word} | \P{word} | \p{^WORD} | [\p{Word}]
 (?<=a¦bc)d | (?<!a)b | (?<=\n)b | (?!a)\w | a(?=b) | (?>a¦ab)c | (?>a+)b
 [^\r\n\p{L}\p{N}]?+\p{L}+ | \p{N}{1,3} | \s+(?!\S) | \s*[\r\n]+ | [一-龥ぁ-ゟ゠-ヿ]+
 """.replace("\n", " | ")
@@ -41,8 +42,10 @@ REFUSED = {
 }
 
 # Sets of characters, compared over all that were assigned long ago.
-SETS = r"\w \W [\w] \d \s \S \h [[:alpha:]] [[:alnum:]] [[:digit:]] [[:punct:]] [[:space:]] [[:blank:]] [[:cntrl:]] [[:upper:]] " \
+SETS = r"\w [\w] \d \s \S \h [[:alpha:]] [[:alnum:]] [[:digit:]] [[:punct:]] [[:space:]] [[:blank:]] [[:cntrl:]] [[:upper:]] " \
     r"[[:lower:]] [[:graph:]] [[:print:]] [[:xdigit:]] [[:word:]] [[:ascii:]] \p{Alpha} \p{Punct} \p{Alnum} \p{Graph} \p{Space} " \
+    r"\p{Word} \P{Word} \p{^word} [\p{Word}] [\P{Word}] [^\p{WORD}] \p{Print} \p{Blank} \p{Cntrl} \p{Digit} \p{XDigit} \p{Upper} " \
+    r"\p{Lower} \p{ASCII} [\P{Punct}] [^\p{Alpha}] \W [\W] " \
     r"\p{L} \p{M} \p{N} \p{P} \p{S} \p{Z} \p{Lu} \p{Lt} \p{Lm} \p{Lo} \p{Han} \p{Latin} \p{Greek} (?i:\w) (?i:[a-z]) (?i:k) . \N \O".split()
 
 
