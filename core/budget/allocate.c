@@ -176,6 +176,14 @@ static double average(const struct problem *p, uint64_t bits)
     return p->elements > 0 ? ((double)p->constant + (double)bits) / p->elements : 0;
 }
 
+char *srq_allocate_bounds_text(double least, double most, char *out, size_t cap)
+{
+    double low = ceil(least * (1 - ROUNDED) * 1e4) / 1e4, high = floor(most * (1 + ROUNDED) * 1e4) / 1e4;
+
+    snprintf(out, cap, "%.4f to %.4f", low, high > low ? high : low); /* the slack covers a range without any such */
+    return out;
+}
+
 int srq_allocate_bounds(const struct srq_allocate_request *req, const struct srq_plan *plan, double *least,
                         double *most, struct srq_error *err)
 {
@@ -190,16 +198,39 @@ int srq_allocate_bounds(const struct srq_allocate_request *req, const struct srq
     return 0;
 }
 
-/* Bits for the free units; what cannot be is refused with both bounds. */
+/* The refusal of a budget, with both bounds and what they have from layers that no candidate suits. */
+static int refuse(const struct problem *p, double least, double most, struct srq_error *err)
+{
+    const struct srq_plan_layer *first = NULL;
+    char bounds[40], text[32], stuck[300] = "";
+    int count = 0;
+
+    for (int i = 0; i < p->plan->count; i++) {
+        const struct srq_plan_layer *l = &p->plan->layers[i];
+
+        if (!srq_candidates_none(p->req->candidates, p->plan, i))
+            continue;
+        first = first == NULL ? l : first;
+        count += srq_scheme_equal(&l->scheme, &first->scheme);
+    }
+    if (count > 1)
+        snprintf(stuck, sizeof(stuck), "; no candidate suits %.200s and %d more, which count as %s", first->info->name,
+                 count - 1, srq_scheme_text(&first->scheme, text, sizeof(text)));
+    else if (count > 0)
+        snprintf(stuck, sizeof(stuck), "; no candidate suits %.200s, which counts as %s", first->info->name,
+                 srq_scheme_text(&first->scheme, text, sizeof(text)));
+    return srq_fail_field(err, -SRQ_EINVAL, "budget.bits",
+                          "a budget of %.6g bits is not possible: candidates and pins allow %s on average%s",
+                          p->req->bits, srq_allocate_bounds_text(least, most, bounds, sizeof(bounds)), stuck);
+}
+
+/* Bits for the free units; what cannot be is refused. */
 static int budget_of(const struct problem *p, uint64_t *budget, struct srq_error *err)
 {
     double bits = p->req->bits, least = average(p, p->least), most = average(p, p->most), total;
 
     if (!(bits >= least * (1 - ROUNDED) && bits <= most + SLACK))
-        return srq_fail_field(
-            err, -SRQ_EINVAL, "budget.bits",
-            "a budget of %.6g bits is not possible: candidates and pins allow %.4f to %.4f on average", bits, least,
-            most);
+        return refuse(p, least, most, err);
     total = floor(p->elements * bits + 1e-6) - (double)p->constant;
     *budget = total > (double)p->least ? (uint64_t)total : p->least;
     return 0;
@@ -279,7 +310,7 @@ static void take(const struct problem *p, struct srq_plan *plan, const struct sr
         if (p->unit[i] < 0)
             continue;
         at = (size_t)p->unit[i] * (size_t)list->count + (size_t)r->choice[p->unit[i]];
-        l->scheme = list->scheme[p->candidate[at]];
+        l->scheme = l->asked = list->scheme[p->candidate[at]];
         l->source = SRQ_SOURCE_ALLOCATOR;
         l->pin = -1;
         l->why[0] = '\0';
@@ -322,29 +353,54 @@ int srq_allocate(const struct srq_allocate_request *req, struct srq_plan *plan, 
 
 /* ---- choices that can be stored ---------------------------------------------------------------------------------- */
 
-int srq_allocate_least(void *request, struct srq_plan *plan, const bool *fixed, struct srq_error *err)
+static uint64_t distance(uint64_t a, uint64_t b)
 {
-    struct srq_allocate_request req = *(const struct srq_allocate_request *)request;
+    return a > b ? a - b : b - a;
+}
+
+/* Gives every free unit the choice that is nearest to the size of what its layers ask for, or to nothing. */
+static int choose_by_size(const struct srq_allocate_request *request, struct srq_plan *plan, const bool *fixed,
+                          bool nearest, struct srq_error *err)
+{
+    struct srq_allocate_request req = *request;
+    uint64_t *have = srq_calloc((size_t)plan->count + 1, sizeof(*have));
     struct problem p;
     int rc;
 
     req.fixed = fixed;
     rc = problem_init(&p, &req, plan, err);
-    if (rc != 0)
-        return rc;
-    for (int i = 0; i < plan->count; i++) {
-        int u = p.unit[i], least = 0;
-        const uint64_t *bits = p.bits + (size_t)(u < 0 ? 0 : u) * (size_t)req.candidates->count;
+    if (rc == 0 && have == NULL) {
+        problem_fini(&p);
+        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory allocating bits");
+    }
+    for (int i = 0; rc == 0 && nearest && i < plan->count; i++) {
+        if (p.unit[i] >= 0)
+            have[p.unit[i]] += layer_bits(plan->layers[i].info, &plan->layers[i].asked);
+    }
+    for (int i = 0; rc == 0 && i < plan->count; i++) {
+        int u = p.unit[i], best = 0;
+        size_t at = (size_t)(u < 0 ? 0 : u) * (size_t)req.candidates->count;
 
         if (u < 0)
             continue;
         for (int k = 1; k < p.choices[u]; k++)
-            least = bits[k] < bits[least] ? k : least;
-        plan->layers[i].scheme =
-            req.candidates->scheme[p.candidate[(size_t)u * (size_t)req.candidates->count + (size_t)least]];
+            best = distance(p.bits[at + (size_t)k], have[u]) < distance(p.bits[at + (size_t)best], have[u]) ? k : best;
+        plan->layers[i].scheme = plan->layers[i].asked = req.candidates->scheme[p.candidate[at + (size_t)best]];
     }
-    problem_fini(&p);
-    return 0;
+    if (rc == 0)
+        problem_fini(&p);
+    srq_free(have);
+    return rc;
+}
+
+int srq_allocate_least(void *request, struct srq_plan *plan, const bool *fixed, struct srq_error *err)
+{
+    return choose_by_size(request, plan, fixed, false, err);
+}
+
+int srq_allocate_nearest(void *request, struct srq_plan *plan, const bool *fixed, struct srq_error *err)
+{
+    return choose_by_size(request, plan, fixed, true, err);
 }
 
 /* One choice, fitted; *more: some layer takes more bits than it was counted with, and is fixed now. */
@@ -354,13 +410,10 @@ static int choose_once(struct srq_plan *plan, bool *fixed, struct srq_scheme *co
 {
     int rc = choose(ctx, plan, fixed, err);
 
-    for (int i = 0; rc == 0 && i < plan->count; i++) {
+    for (int i = 0; rc == 0 && i < plan->count; i++)
         counted[i] = plan->layers[i].scheme;
-        if (!fixed[i])
-            plan->layers[i].asked = plan->layers[i].scheme;
-    }
     if (rc == 0)
-        rc = srq_plan_fit(plan, fit, NULL, err);
+        rc = srq_plan_fit(plan, fit, err);
     *more = false;
     for (int i = 0; rc == 0 && i < plan->count; i++) {
         const struct srq_plan_layer *l = &plan->layers[i];
@@ -375,12 +428,15 @@ int srq_allocate_fitting(struct srq_plan *plan, bool *fixed, const struct srq_pl
                          srq_choose_schemes choose, void *ctx, struct srq_error *err)
 {
     struct srq_scheme *counted = srq_calloc((size_t)plan->count + 1, sizeof(*counted));
+    struct srq_plan_request first = *fit;
     bool more = true;
-    int rc =
-        counted != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory allocating bits to %d layers", plan->count);
+    int rc;
 
+    first.refuse_incompatible = false; /* most of what is refused will be replaced */
+    rc = counted != NULL ? srq_plan_fit(plan, &first, err)
+                         : srq_fail(err, -SRQ_ENOMEM, "out of memory allocating bits to %d layers", plan->count);
     for (int i = 0; rc == 0 && i < plan->count; i++) {
-        if (!fixed[i] || plan->layers[i].source == SRQ_SOURCE_PIN)
+        if (plan->layers[i].source == SRQ_SOURCE_PIN)
             plan->layers[i].scheme = plan->layers[i].asked;
     }
     while (rc == 0 && more) /* every round fixes another layer */

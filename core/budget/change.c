@@ -191,14 +191,21 @@ static bool name_layer(struct making *m, int i, bool exact, int which)
     return true;
 }
 
+static void take_default(struct making *m, int i)
+{
+    struct srq_plan_layer *l = layer(m, i);
+
+    l->asked = l->info->block < 0 && !m->next->quant_lm_head ? untouched : srq_plan_default(l->info, &m->next->scheme);
+    l->source = SRQ_SOURCE_DEFAULT;
+}
+
 static void release(struct making *m, int i)
 {
     struct srq_plan_layer *l = layer(m, i);
 
     if (l->source != SRQ_SOURCE_PIN)
         return;
-    l->asked = l->info->block < 0 && !m->next->quant_lm_head ? untouched : srq_plan_default(l->info, &m->next->scheme);
-    l->source = SRQ_SOURCE_DEFAULT;
+    take_default(m, i);
     l->untied = false;
     m->released[i] = true;
 }
@@ -305,18 +312,8 @@ static bool constant(const struct making *m, int i)
 static int ask_solver(void *ctx, struct srq_plan *plan, const bool *fixed, struct srq_error *err)
 {
     const struct making *m = ctx;
-    const struct srq_solver *solver = m->ctx->solver;
-    struct srq_scheme *schemes = srq_calloc((size_t)plan->count + 1, sizeof(*schemes));
-    int rc = schemes != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory for the budget");
 
-    for (int i = 0; rc == 0 && i < plan->count; i++)
-        schemes[i] = plan->layers[i].scheme;
-    if (rc == 0)
-        rc = solver->allocate(solver->ctx, plan, fixed, m->next->bits, schemes, err);
-    for (int i = 0; rc == 0 && i < plan->count; i++)
-        plan->layers[i].scheme = schemes[i];
-    srq_free(schemes);
-    return rc;
+    return m->ctx->solver->allocate(m->ctx->solver->ctx, plan, fixed, m->next->bits, err);
 }
 
 static struct srq_plan_request fit_request(const struct making *m)
@@ -333,20 +330,16 @@ static int solve(struct making *m)
     struct srq_live_plan *lp = m->next;
     struct srq_plan_request req = fit_request(m);
     int n = lp->plan.count, rc = 0;
-    bool *fixed = srq_calloc((size_t)n + 1, 2 * sizeof(*fixed)), *decided = fixed != NULL ? fixed + n + 1 : NULL;
+    bool *fixed = srq_calloc((size_t)n + 1, sizeof(*fixed));
 
     if (fixed == NULL)
         rc = srq_fail(m->err, -SRQ_ENOMEM, "out of memory for the budget");
     for (int i = 0; rc == 0 && i < n; i++) {
-        fixed[i] = decided[i] = constant(m, i);
+        fixed[i] = constant(m, i);
         m->matched += m->change->op == SRQ_CHANGE_BUDGET && !fixed[i];
     }
     if (rc == 0)
         rc = srq_allocate_fitting(&lp->plan, fixed, &req, ask_solver, m, m->err);
-    for (int i = 0; rc == 0 && i < n; i++) {
-        if (!decided[i])
-            layer(m, i)->source = SRQ_SOURCE_ALLOCATOR;
-    }
     if (rc == 0) {
         cJSON *data = m->ctx->solver->describe(m->ctx->solver->ctx);
 
@@ -364,16 +357,13 @@ static int apply_budget(struct making *m)
 {
     const struct srq_change_context *x = m->ctx;
 
-    if (isnan(m->change->bits)) {
-        m->next->bits = (double)NAN;
-        return 0;
-    }
-    if (x->solver == NULL && x->scores_expected)
-        return srq_fail_field(m->err, -SRQ_ESTATE, "bits", "the layers of job %s are not scored yet; ask again then",
-                              x->job);
-    if (x->solver == NULL)
+    if (!isnan(m->change->bits) && x->solver == NULL && x->expect == NULL)
         return srq_fail_field(m->err, -SRQ_ESTATE, "bits", "job %s has no sensitivity scores; submit it with --budget",
                               x->job);
+    for (int i = 0; isnan(m->change->bits) && srq_live_plan_open(m->next) && i < layers_of(m); i++) {
+        if (layer(m, i)->source != SRQ_SOURCE_PIN) /* nobody will choose for it */
+            take_default(m, i);
+    }
     m->next->bits = m->change->bits;
     return 0;
 }
@@ -413,7 +403,6 @@ static int apply_revert(struct making *m)
 
 static int apply(struct making *m)
 {
-    bool budget;
     int rc = 0;
 
     switch (m->change->op) {
@@ -438,40 +427,18 @@ static int apply(struct making *m)
     case SRQ_CHANGE_ALLOCATE:
         break;
     }
-    budget = !isnan(m->next->bits) && moves_layers(m->change) && m->change->op != SRQ_CHANGE_REVERT; /* has chosen */
-    if (rc == 0 && budget && m->ctx->solver != NULL)
-        rc = solve(m);
-    else if (rc == 0 && budget && m->ctx->scores_expected)
-        srq_plan_note(m->out->warnings, "the bits of all other layers are chosen once the layers are scored");
-    return rc;
+    if (rc != 0 || isnan(m->next->bits) || !moves_layers(m->change))
+        return rc;
+    if (m->ctx->solver != NULL)
+        return m->change->op != SRQ_CHANGE_REVERT ? solve(m) : 0; /* that has chosen */
+    if (m->ctx->expect == NULL || !srq_live_plan_open(m->next))
+        return 0;
+    srq_plan_note(m->out->warnings, "the bits of all %slayers are chosen once they are scored",
+                  m->next->pin_count > 0 ? "other " : "");
+    return m->ctx->expect(m->ctx->formats_ctx, &m->next->plan, m->next->bits, m->err);
 }
 
 /* ---- what can be stored ------------------------------------------------------------------------------------------ */
-
-/* One warning for each reason for which layers newly stay in 16 bits. */
-static void warn_left(struct making *m)
-{
-    const struct srq_plan *old = &m->ctx->now->plan;
-
-    for (int i = 0; i < layers_of(m); i++) {
-        const struct srq_plan_layer *l = layer(m, i);
-        int same = 0;
-        bool first = true;
-
-        if (l->why[0] == '\0' || strcmp(l->why, old->layers[i].why) == 0)
-            continue;
-        for (int k = 0; k < layers_of(m); k++) {
-            bool like = strcmp(layer(m, k)->why, l->why) == 0 && strcmp(layer(m, k)->why, old->layers[k].why) != 0;
-
-            first = first && (!like || k >= i);
-            same += like && k > i;
-        }
-        if (first && same > 0)
-            srq_plan_note(m->out->warnings, "%s and %d more stay in 16 bits: %s", l->info->name, same, l->why);
-        else if (first)
-            srq_plan_note(m->out->warnings, "%s stays in 16 bits: %s", l->info->name, l->why);
-    }
-}
 
 /* A pin that has to be left alone on every layer it is for decides nothing. */
 static int check_pins(struct making *m)
@@ -501,7 +468,7 @@ static int fit(struct making *m)
     const struct srq_change_context *x = m->ctx;
     struct srq_plan_request req = fit_request(m);
     struct srq_plan_size size;
-    int rc = srq_plan_fit(&m->next->plan, &req, NULL, m->err);
+    int rc = srq_plan_fit(&m->next->plan, &req, m->err);
 
     if (rc == 0 && x->check != NULL)
         rc = x->check(x->check_ctx, &m->next->plan, m->err);
@@ -509,7 +476,7 @@ static int fit(struct making *m)
         rc = check_pins(m);
     if (rc != 0)
         return rc;
-    warn_left(m);
+    srq_plan_note_left(&m->next->plan, &x->now->plan, m->out->warnings);
     size = srq_plan_size(&m->next->plan, x->model_bytes);
     if (!isnan(m->next->bits) && m->next->allocation != NULL && size.average_bits > m->next->bits * (1 + 1e-9))
         srq_plan_note(m->out->warnings, "the plan takes %.4g bits a weight on average, more than the budget of %.4g",

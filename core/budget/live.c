@@ -96,6 +96,11 @@ int srq_live_plan_budget(struct srq_live_plan *lp, double bits, const struct srq
     return 0;
 }
 
+bool srq_live_plan_open(const struct srq_live_plan *lp)
+{
+    return !isnan(lp->bits) && lp->allocation == NULL;
+}
+
 void srq_live_plan_fini(struct srq_live_plan *lp)
 {
     free_pins(lp);

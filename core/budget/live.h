@@ -56,6 +56,8 @@ int srq_live_plan_pins(struct srq_live_plan *lp, const struct srq_pin *pins, int
 /* `bits` NaN: no budget. Candidates are copied. */
 int srq_live_plan_budget(struct srq_live_plan *lp, double bits, const struct srq_scheme *candidates, int count,
                          struct srq_error *err);
+/* Whether the allocator has yet to choose: schemes that it chooses, and so sizes, are not known. */
+bool srq_live_plan_open(const struct srq_live_plan *lp);
 void srq_live_plan_fini(struct srq_live_plan *lp);
 int srq_live_plan_copy(const struct srq_live_plan *from, struct srq_live_plan *to, struct srq_error *err);
 
@@ -92,12 +94,12 @@ int srq_live_next(const struct srq_live_plan *lp, const struct srq_live_state *s
 
 struct srq_solver {
     void *ctx;
-    /* Chooses a scheme for every layer that is not fixed, so that the plan's average_bits (srq_plan_size) is at most
-     * `bits`: schemes[i] holds the present one on entry and is left as it is where fixed[i] (pins, layers of finished
-     * blocks, layers outside the blocks that are left alone). Layers that share a tie get one scheme, and none gets a
-     * scheme that its shape cannot carry. Cannot be met: -SRQ_EINVAL, field "bits", naming the smallest possible. */
-    int (*allocate)(void *ctx, const struct srq_plan *plan, const bool *fixed, double bits, struct srq_scheme *schemes,
-                    struct srq_error *err);
+    /* Chooses a scheme for every layer that is not fixed (pins, layers of finished blocks, layers outside the blocks
+     * that are left alone), so that the plan's average_bits (srq_plan_size) is at most `bits`: those ask for it from
+     * then on, with source `allocator`, but a layer that no candidate suits stays as it is. Layers that share a tie get
+     * one scheme, and none gets a scheme that its shape cannot carry. Cannot be met: -SRQ_EINVAL, naming what is
+     * possible. */
+    int (*allocate)(void *ctx, struct srq_plan *plan, const bool *fixed, double bits, struct srq_error *err);
     /* Data of plan.allocated for the call of allocate() before this one; the caller's. NULL when out of memory. */
     cJSON *(*describe)(void *ctx);
     /* What a layer adds to the predicted loss under a scheme: 0 for "bf16", NaN where it is not known. */
@@ -145,7 +147,9 @@ struct srq_change_context {
     srq_plan_formats formats; /* or NULL */
     void *formats_ctx;
     const struct srq_solver *solver; /* NULL: the job has no scores (yet) */
-    bool scores_expected;            /* it will have them */
+    /* Where it will have them: refuses a budget that the pins of a plan leave impossible, and gives layers that the
+     * allocator will choose for a scheme that they can hold till then. Its ctx is formats_ctx. NULL: it will not. */
+    int (*expect)(void *ctx, struct srq_plan *plan, double bits, struct srq_error *err);
     /* Whether the job can do what the plan asks (plugin, memory, disk); NULL: yes. A refusal ends the change. */
     int (*check)(void *ctx, const struct srq_plan *plan, struct srq_error *err);
     void *check_ctx;

@@ -198,29 +198,38 @@ static void mark_fused(struct srq_plan *p)
     }
 }
 
-/* Marked layers are left in 16 bits. One note for each reason. */
-static void leave_marked(struct srq_plan *p, cJSON *notes)
+static void leave_marked(struct srq_plan *p)
 {
     for (int i = 0; i < p->count; i++) {
-        struct srq_plan_layer *l = &p->layers[i];
-        const char *name = l->info->name;
+        if (marked(&p->layers[i]))
+            p->layers[i].scheme = untouched;
+    }
+}
+
+static bool left(const struct srq_plan *p, const struct srq_plan *before, int i)
+{
+    const char *why = p->layers[i].why;
+
+    return why[0] != '\0' && (before == NULL || strcmp(before->layers[i].why, why) != 0);
+}
+
+void srq_plan_note_left(const struct srq_plan *p, const struct srq_plan *before, cJSON *notes)
+{
+    for (int i = 0; i < p->count; i++) {
+        const struct srq_plan_layer *l = &p->layers[i];
+        bool told = !left(p, before, i);
         int same = 0;
 
-        if (!marked(l))
-            continue;
-        l->scheme = untouched;
-        for (int k = i + 1; k < p->count; k++) { /* the like of it, told in the same sentence */
-            struct srq_plan_layer *b = &p->layers[k];
+        for (int k = 0; k < p->count && !told; k++) {
+            bool like = k != i && left(p, before, k) && strcmp(p->layers[k].why, l->why) == 0;
 
-            if (marked(b) && strcmp(b->why, l->why) == 0) {
-                b->scheme = untouched;
-                same++;
-            }
+            told = like && k < i;
+            same += like;
         }
-        if (same > 0)
-            srq_plan_note(notes, "%s and %d more stay in 16 bits: %s", name, same, l->why);
-        else
-            srq_plan_note(notes, "%s stays in 16 bits: %s", name, l->why);
+        if (!told && same > 0)
+            srq_plan_note(notes, "%s and %d more stay in 16 bits: %s", l->info->name, same, l->why);
+        else if (!told)
+            srq_plan_note(notes, "%s stays in 16 bits: %s", l->info->name, l->why);
     }
 }
 
@@ -233,7 +242,7 @@ static const char *without_name(const char *reason, const char *name)
 }
 
 /* Asks the formats and leaves alone what they refuse, until they refuse nothing: every round takes a layer away. */
-static int fit_formats(struct srq_plan *p, const struct srq_plan_request *req, cJSON *notes, struct srq_error *err)
+static int fit_formats(struct srq_plan *p, const struct srq_plan_request *req, struct srq_error *err)
 {
     struct srq_scheme *schemes = srq_calloc((size_t)p->count + 1, sizeof(*schemes));
     char(*reason)[SRQ_PLAN_REASON_MAX] = srq_calloc((size_t)p->count + 1, sizeof(*reason));
@@ -256,7 +265,7 @@ static int fit_formats(struct srq_plan *p, const struct srq_plan_request *req, c
             snprintf(l->why, sizeof(l->why), "%s", why);
         }
         if (rc > 0)
-            leave_marked(p, notes);
+            leave_marked(p);
     }
     srq_free(reason);
     srq_free(schemes);
@@ -300,7 +309,7 @@ static int find_widths(struct srq_plan *p, const struct srq_plan_request *req, s
     return rc < 0 ? rc : 0;
 }
 
-int srq_plan_fit(struct srq_plan *p, const struct srq_plan_request *req, cJSON *notes, struct srq_error *err)
+int srq_plan_fit(struct srq_plan *p, const struct srq_plan_request *req, struct srq_error *err)
 {
     int rc;
 
@@ -315,8 +324,8 @@ int srq_plan_fit(struct srq_plan *p, const struct srq_plan_request *req, cJSON *
     if (rc != 0)
         return rc;
     mark_fused(p);
-    leave_marked(p, notes);
-    return req->formats != NULL ? fit_formats(p, req, notes, err) : 0;
+    leave_marked(p);
+    return req->formats != NULL ? fit_formats(p, req, err) : 0;
 }
 
 static void note_widened(const struct srq_plan_request *req, const int *widened, cJSON *notes)
@@ -362,7 +371,7 @@ int srq_plan_make(const struct srq_layer_info *const *layers, int count, const s
         rc = apply_ties(out, widened, err);
     if (rc == 0) {
         note_widened(req, widened, notes);
-        rc = srq_plan_fit(out, req, notes, err);
+        rc = srq_plan_fit(out, req, err);
     }
     if (rc != 0)
         srq_plan_fini(out);

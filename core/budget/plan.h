@@ -58,14 +58,16 @@ struct srq_plan_request {
  * where fewer cost most (spec diffusion-qat 2). */
 struct srq_scheme srq_plan_default(const struct srq_layer_info *info, const struct srq_scheme *scheme);
 
-/* `layers` [count] in the model's order. `notes`: an array that receives sentences for people (ties that widened a pin,
- * layers left in 16 bits). A pattern that matches nothing: -SRQ_ENOENT naming it and the range of names. */
+/* `layers` [count] in the model's order. `notes`: an array that receives sentences for people (ties that widened a
+ * pin). A pattern that matches nothing: -SRQ_ENOENT naming it and the range of names. */
 int srq_plan_make(const struct srq_layer_info *const *layers, int count, const struct srq_plan_request *req,
                   struct srq_plan *out, cJSON *notes, struct srq_error *err);
 void srq_plan_fini(struct srq_plan *p);
 int srq_plan_copy(const struct srq_plan *from, struct srq_plan *to, struct srq_error *err);
 /* Works `scheme` and `why` of every layer out again from what is asked; req gives the formats and how strict to be. */
-int srq_plan_fit(struct srq_plan *p, const struct srq_plan_request *req, cJSON *notes, struct srq_error *err);
+int srq_plan_fit(struct srq_plan *p, const struct srq_plan_request *req, struct srq_error *err);
+/* One sentence for each reason for which layers stay in 16 bits, but those that did so for it in `before` (or NULL). */
+void srq_plan_note_left(const struct srq_plan *p, const struct srq_plan *before, cJSON *notes);
 /* Whether both are decided and stored alike, whatever they are called. */
 bool srq_plan_layer_equal(const struct srq_plan_layer *a, const struct srq_plan_layer *b);
 /* Whether two layers share a scheme where runtimes fuse them. */

@@ -30,6 +30,42 @@ void srq_candidates_fini(struct srq_candidates *c)
     memset(c, 0, sizeof(*c));
 }
 
+void srq_candidates_keep(struct srq_candidates *c, const bool *keep)
+{
+    int count = 0, at = 0;
+
+    for (int i = 0; i < c->layers * c->count; i++) {
+        if (keep[i % c->count])
+            c->allowed[at++] = c->allowed[i];
+    }
+    for (int k = 0; k < c->count; k++) {
+        if (keep[k])
+            c->scheme[count++] = c->scheme[k];
+    }
+    c->count = count;
+}
+
+bool srq_candidates_none(const struct srq_candidates *c, const struct srq_plan *plan, int i)
+{
+    const struct srq_plan_layer *l = plan->layers;
+    int first = i;
+
+    if (l[i].info->block < 0 || l[i].source == SRQ_SOURCE_PIN)
+        return false;
+    while (first > 0 && l[first - 1].info->block == l[i].info->block)
+        first--;
+    for (int k = 0; k < c->count; k++) {
+        bool suits = true;
+
+        for (int m = first; m < plan->count && l[m].info->block == l[i].info->block; m++)
+            suits = suits && (c->allowed[(size_t)m * (size_t)c->count + (size_t)k] || l[m].source == SRQ_SOURCE_PIN ||
+                              (m != i && !srq_layers_tied(l[m].info, l[i].info)));
+        if (suits)
+            return false;
+    }
+    return true;
+}
+
 /* ---- scores ------------------------------------------------------------------------------------------------------ */
 
 int srq_scores_init(struct srq_scores *s, const struct srq_scheme *schemes, int count, int layers,

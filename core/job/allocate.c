@@ -12,31 +12,12 @@
 
 /* ---- an srq_solver; ctx is the run ------------------------------------------------------------------------------- */
 
-static int solve(void *ctx, const struct srq_plan *plan, const bool *fixed, double bits, struct srq_scheme *schemes,
-                 struct srq_error *err)
+static int solve(void *ctx, struct srq_plan *plan, const bool *fixed, double bits, struct srq_error *err)
 {
     struct srq_run *run = ctx;
-    bool *pins = srq_calloc((size_t)plan->count + 1, sizeof(*pins));
-    struct srq_allocate_request req;
-    struct srq_plan copy = { 0 };
-    int rc =
-        pins != NULL ? srq_plan_copy(plan, &copy, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory allocating bits");
+    struct srq_allocate_request req = srq_budget_request(&run->resolved, &run->scores, bits, fixed);
 
-    if (rc == 0) {
-        req = srq_budget_request(&run->resolved, plan, &run->scores, pins);
-        req.fixed = fixed;
-        req.bits = bits;
-        for (int i = 0; i < plan->count; i++)
-            copy.layers[i].scheme = schemes[i];
-        rc = srq_allocate(&req, &copy, &run->allocation, err);
-    }
-    for (int i = 0; rc == 0 && i < plan->count; i++) {
-        if (!fixed[i])
-            schemes[i] = copy.layers[i].scheme;
-    }
-    srq_plan_fini(&copy);
-    srq_free(pins);
-    return rc;
+    return srq_allocate(&req, plan, &run->allocation, err);
 }
 
 static cJSON *describe(void *ctx)
@@ -81,16 +62,17 @@ static int choose(struct srq_run *run, struct srq_error *err)
 {
     const char *name = srq_spec_allocator(&run->job->spec)->name;
     const struct srq_allocation *a = &run->allocation;
+    char bounds[40];
     int rc;
 
     memset(&run->allocation, 0, sizeof(run->allocation));
     srq_run_offer_solver(run);
     rc = srq_tasks_allocate(run->tasks, name, err);
     if (rc == 0 && a->target_bits > 0) /* it was asked now, and not in an earlier run */
-        srq_event_log(
-            &run->events, SRQ_LOG_INFO,
-            "%s: %.4f bits on average of %.6g allowed (%.4f to %.4f possible), loss %.6g, at least %.6g possible", name,
-            a->average_bits, a->target_bits, a->least, a->most, a->loss, a->bound);
+        srq_event_log(&run->events, SRQ_LOG_INFO,
+                      "%s: %.4f bits on average of %.6g allowed (%s possible), loss %.6g, at least %.6g possible", name,
+                      a->average_bits, a->target_bits,
+                      srq_allocate_bounds_text(a->least, a->most, bounds, sizeof(bounds)), a->loss, a->bound);
     return rc;
 }
 

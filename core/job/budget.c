@@ -91,11 +91,12 @@ static struct srq_scheme decided(const struct srq_resolved *r, int layer)
     return l->source == SRQ_SOURCE_PIN ? l->asked : l->scheme;
 }
 
-/* The quantizer's own word on a layer under a scheme. */
-static bool accepted(const struct srq_resolved *r, int layer, const struct srq_scheme *s)
+/* Why a layer cannot have a scheme, by its shape or in the quantizer's own words; NULL: it can. */
+static const char *refuses(const struct srq_resolved *r, int layer, const struct srq_scheme *s, struct srq_error *words)
 {
     const struct srq_plugin *p = srq_spec_quantizer(&r->job.spec);
     const struct srq_layer_info *info = r->job.layers[layer];
+    const char *shape = srq_scheme_refuses(s, info->out, info->in);
     struct srq_tensor weight = srq_tensor_2d(NULL, info->dtype, info->out, info->in);
     struct srq_groups groups = srq_groups_of(info->out, info->in, s->group);
     struct srq_layer l = { .size = sizeof(l),
@@ -106,44 +107,99 @@ static bool accepted(const struct srq_resolved *r, int layer, const struct srq_s
                            .groups = &groups,
                            .tensor_scale = 1 };
 
+    if (shape != NULL || s->grid == SRQ_GRID_NONE || p->accepts == NULL)
+        return shape;
     for (int i = layer; i > 0 && r->job.layers[i - 1]->block == info->block; i--)
         l.index++;
-    return s->grid == SRQ_GRID_NONE || p->accepts == NULL ||
-           p->accepts(srq_host_services(), r->job.self, &l, NULL) == 0;
-}
-
-static void ask_shapes(struct srq_resolved *r)
-{
-    for (int i = 0; i < r->job.layer_count; i++) {
-        for (int c = 0; c < r->job.candidates.count; c++) {
-            const struct srq_scheme *s = &r->job.candidates.scheme[c];
-
-            *allowed(r, i, c) =
-                r->job.layers[i]->block >= 0 && (s->grid == SRQ_GRID_NONE || srq_grid(s->grid) != NULL) &&
-                srq_scheme_refuses(s, r->job.layers[i]->out, r->job.layers[i]->in) == NULL && accepted(r, i, s);
-        }
-    }
+    return p->accepts(srq_host_services(), r->job.self, &l, words) == 0 ? NULL : words->text;
 }
 
 typedef char reason_text[SRQ_PLAN_REASON_MAX];
 
-/* Every candidate on all layers at once: what a format refuses, a layer cannot become. */
-static int ask_each(struct srq_resolved *r, struct srq_scheme *schemes, reason_text *reason, struct srq_error *err)
+/* The first reason against a candidate is kept, with the layer that it is about. */
+static void keep_reason(char *kept, const char *layer, const char *reason)
 {
-    int rc = 0;
+    bool named = strncmp(reason, layer, strlen(layer)) == 0;
 
-    for (int c = 0; rc >= 0 && c < r->job.candidates.count; c++) {
-        for (int i = 0; i < r->job.layer_count; i++) {
-            schemes[i] = up_to_allocator(r, i) && *allowed(r, i, c) ? r->job.candidates.scheme[c] : decided(r, i);
-            reason[i][0] = '\0';
-        }
-        rc = srq_resolved_formats(r, schemes, reason, err);
-        for (int i = 0; rc > 0 && i < r->job.layer_count; i++) {
-            if (reason[i][0] != '\0' && up_to_allocator(r, i))
-                *allowed(r, i, c) = false;
+    if (kept[0] == '\0')
+        snprintf(kept, SRQ_PLAN_REASON_MAX, "%.100s%s%.130s", named ? "" : layer, named ? "" : ": ", reason);
+}
+
+static void ask_shapes(struct srq_resolved *r, reason_text *against)
+{
+    for (int i = 0; i < r->job.layer_count; i++) {
+        for (int c = 0; c < r->job.candidates.count; c++) {
+            struct srq_error words = { 0 };
+            const char *why = refuses(r, i, &r->job.candidates.scheme[c], &words);
+
+            *allowed(r, i, c) = r->job.layers[i]->block >= 0 && why == NULL;
+            if (r->job.layers[i]->block >= 0 && why != NULL)
+                keep_reason(against[c], r->job.layers[i]->name, why);
         }
     }
+}
+
+/* One candidate on all layers at once: what a format refuses, a layer cannot become. Pinned layers are asked as if they
+ * were not, for pins may be taken back; the others with the pins beside them. */
+static int ask_one(struct srq_resolved *r, int c, bool pinned, struct srq_scheme *schemes, reason_text *reason,
+                   char *against, struct srq_error *err)
+{
+    int rc;
+
+    for (int i = 0; i < r->job.layer_count; i++) {
+        bool takes = r->job.layers[i]->block >= 0 && (pinned || up_to_allocator(r, i)) && *allowed(r, i, c);
+
+        schemes[i] = takes ? r->job.candidates.scheme[c] : decided(r, i);
+        reason[i][0] = '\0';
+    }
+    rc = srq_resolved_formats(r, schemes, reason, err);
+    for (int i = 0; rc > 0 && i < r->job.layer_count; i++) {
+        if (reason[i][0] == '\0' || r->job.layers[i]->block < 0 || pinned == up_to_allocator(r, i))
+            continue;
+        *allowed(r, i, c) = false;
+        keep_reason(against, r->job.layers[i]->name, reason[i]);
+    }
     return rc < 0 ? rc : 0;
+}
+
+static int ask_each(struct srq_resolved *r, struct srq_scheme *schemes, reason_text *reason, reason_text *against,
+                    struct srq_error *err)
+{
+    bool pins = false;
+    int rc = 0;
+
+    for (int i = 0; i < r->job.layer_count; i++)
+        pins = pins || (r->job.layers[i]->block >= 0 && !up_to_allocator(r, i));
+    for (int c = 0; rc == 0 && c < r->job.candidates.count; c++) {
+        rc = ask_one(r, c, false, schemes, reason, against[c], err);
+        if (rc == 0 && pins)
+            rc = ask_one(r, c, true, schemes, reason, against[c], err);
+    }
+    return rc;
+}
+
+/* Candidates that no layer can hold would be scored for nothing. */
+static int drop_useless(struct srq_resolved *r, const reason_text *against, struct srq_error *err)
+{
+    struct srq_candidates *all = &r->job.candidates;
+    bool keep[SRQ_CANDIDATES_MAX] = { false }, any = false;
+    char text[32];
+
+    for (int i = 0; i < all->layers * all->count; i++)
+        keep[i % all->count] = keep[i % all->count] || all->allowed[i];
+    for (int c = 0; c < all->count; c++)
+        any = any || keep[c];
+    if (!any)
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, "budget.candidates",
+                              "no layer can hold any of the candidates; %s: %s",
+                              srq_scheme_text(&all->scheme[0], text, sizeof(text)), against[0]);
+    for (int c = 0; c < all->count; c++) {
+        if (!keep[c])
+            srq_resolved_note(r, "candidate %s is left out, no layer can hold it: %s",
+                              srq_scheme_text(&all->scheme[c], text, sizeof(text)), against[c]);
+    }
+    srq_candidates_keep(all, keep);
+    return 0;
 }
 
 /* A mixed plan: each tie group gets another candidate that all of it can have. */
@@ -200,16 +256,42 @@ static int ask_mixed(struct srq_resolved *r, struct srq_scheme *schemes, reason_
     return rc < 0 ? rc : 0;
 }
 
-/* Against the smallest plan that can be stored: what stays in 16 bits counts as that. */
-static int check_bounds(struct srq_resolved *r, bool *fixed, struct srq_error *err)
-{
-    struct srq_plan_request fit = { .refuse_incompatible = r->job.spec.refuse_incompatible,
-                                    .formats = srq_resolved_formats,
-                                    .formats_ctx = r };
-    struct srq_allocate_request req = srq_budget_request(r, &r->choice.plan, NULL, fixed);
-    struct srq_plan least = { 0 };
-    int rc = srq_plan_copy(&r->choice.plan, &least, err);
+/* ---- until the allocator has chosen ------------------------------------------------------------------------------ */
 
+static struct srq_plan_request fit_request(const struct srq_resolved *r)
+{
+    return (struct srq_plan_request){ .refuse_incompatible = r->job.spec.refuse_incompatible,
+                                      .formats = srq_resolved_formats,
+                                      .formats_ctx = (void *)(uintptr_t)r };
+}
+
+/* Whether the layer has to stay in 16 bits though the allocator has a candidate for it. */
+static bool left(const struct srq_resolved *r, const struct srq_plan *plan, int i)
+{
+    return plan->layers[i].why[0] != '\0' && plan->layers[i].info->block >= 0 &&
+           plan->layers[i].source != SRQ_SOURCE_PIN && !srq_candidates_none(&r->job.candidates, plan, i);
+}
+
+static bool any_left(const struct srq_resolved *r, const struct srq_plan *plan)
+{
+    bool any = false;
+
+    for (int i = 0; i < plan->count && !any; i++)
+        any = left(r, plan, i);
+    return any;
+}
+
+/* Against the smallest plan that can be stored: what stays in 16 bits counts as that. */
+static int check_bounds(const struct srq_resolved *r, const struct srq_plan *plan, double bits, bool *fixed,
+                        struct srq_error *err)
+{
+    struct srq_plan_request fit = fit_request(r);
+    struct srq_allocate_request req = srq_budget_request(r, NULL, bits, fixed);
+    struct srq_plan least = { 0 };
+    int rc = srq_plan_copy(plan, &least, err);
+
+    for (int i = 0; i < plan->count; i++)
+        fixed[i] = plan->layers[i].source == SRQ_SOURCE_PIN;
     if (rc == 0)
         rc = srq_allocate_fitting(&least, fixed, &fit, srq_allocate_least, &req, err);
     if (rc == 0)
@@ -218,11 +300,58 @@ static int check_bounds(struct srq_resolved *r, bool *fixed, struct srq_error *e
     return rc;
 }
 
+int srq_budget_expect(void *resolved, struct srq_plan *plan, double bits, struct srq_error *err)
+{
+    const struct srq_resolved *r = resolved;
+    struct srq_plan_request fit = fit_request(r), lenient = fit;
+    bool *fixed = srq_calloc((size_t)plan->count + 1, sizeof(*fixed));
+    struct srq_allocate_request req = srq_budget_request(r, NULL, bits, fixed);
+    int rc = fixed != NULL ? check_bounds(r, plan, bits, fixed, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory");
+
+    lenient.refuse_incompatible = false;
+    if (rc == 0)
+        rc = srq_plan_fit(plan, &lenient, err);
+    /* First those alone that cannot have the default; where that cannot be mixed with candidates, all. */
+    for (int all = 0; rc == 0 && all < 2 && any_left(r, plan); all++) {
+        for (int i = 0; i < plan->count; i++)
+            fixed[i] = plan->layers[i].source == SRQ_SOURCE_PIN || (!all && !left(r, plan, i));
+        rc = srq_allocate_fitting(plan, fixed, &lenient, srq_allocate_nearest, &req, err);
+    }
+    srq_free(fixed);
+    return rc == 0 ? srq_plan_fit(plan, &fit, err) : rc;
+}
+
+/* Layers that no candidate suits, one sentence for each scheme that they are stored in. */
+static void note_none(struct srq_resolved *r)
+{
+    const struct srq_plan *p = &r->choice.plan;
+    char text[32];
+
+    for (int i = 0; i < p->count; i++) {
+        bool told = !srq_candidates_none(&r->job.candidates, p, i);
+        int same = 0;
+
+        for (int k = 0; k < p->count && !told; k++) {
+            bool like = k != i && srq_scheme_equal(&p->layers[k].scheme, &p->layers[i].scheme) &&
+                        srq_candidates_none(&r->job.candidates, p, k);
+
+            told = like && k < i;
+            same += like;
+        }
+        srq_scheme_text(&p->layers[i].scheme, text, sizeof(text));
+        if (!told && same > 0)
+            srq_resolved_note(r, "no candidate suits %s and %d more, which are stored as %s", p->layers[i].info->name,
+                              same, text);
+        else if (!told)
+            srq_resolved_note(r, "no candidate suits %s, which is stored as %s", p->layers[i].info->name, text);
+    }
+}
+
 int srq_budget_settle(struct srq_resolved *r, struct srq_error *err)
 {
     size_t n = (size_t)r->job.layer_count + 1;
     struct srq_scheme *schemes;
-    reason_text *reason;
+    reason_text *reason, *against;
     bool *flags;
     int rc;
 
@@ -230,36 +359,40 @@ int srq_budget_settle(struct srq_resolved *r, struct srq_error *err)
         return 0;
     schemes = srq_calloc(n, sizeof(*schemes));
     reason = srq_calloc(n, sizeof(*reason));
+    against = srq_calloc(SRQ_CANDIDATES_MAX, sizeof(*against));
     flags = srq_calloc(n, sizeof(*flags));
     rc = srq_candidates_init(&r->job.candidates, r->job.spec.candidates, r->job.spec.candidate_count,
                              r->job.layer_count, err);
-    if (rc == 0 && (schemes == NULL || reason == NULL || flags == NULL))
+    if (rc == 0 && (schemes == NULL || reason == NULL || against == NULL || flags == NULL))
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory looking at candidates");
     if (rc == 0) {
-        ask_shapes(r);
-        rc = ask_each(r, schemes, reason, err);
+        ask_shapes(r, against);
+        rc = ask_each(r, schemes, reason, against, err);
     }
+    if (rc == 0)
+        rc = drop_useless(r, (const reason_text *)against, err);
     if (rc == 0)
         rc = ask_mixed(r, schemes, reason, flags, err);
     if (rc == 0)
-        rc = check_bounds(r, flags, err);
+        rc = srq_budget_expect(r, &r->choice.plan, r->job.spec.budget_bits, err);
+    if (rc == 0)
+        note_none(r);
     srq_free(flags);
+    srq_free(against);
     srq_free(reason);
     srq_free(schemes);
     return rc;
 }
 
-struct srq_allocate_request srq_budget_request(const struct srq_resolved *r, const struct srq_plan *plan,
-                                               const struct srq_scores *scores, bool *fixed)
+struct srq_allocate_request srq_budget_request(const struct srq_resolved *r, const struct srq_scores *scores,
+                                               double bits, const bool *fixed)
 {
-    for (int i = 0; i < plan->count; i++)
-        fixed[i] = plan->layers[i].source == SRQ_SOURCE_PIN;
     return (struct srq_allocate_request){ .solver = srq_spec_allocator(&r->job.spec)->allocator,
                                           .self = r->job.allocator_self,
                                           .host = srq_host_services(),
                                           .candidates = &r->job.candidates,
                                           .scores = scores,
-                                          .bits = r->job.spec.budget_bits,
+                                          .bits = bits,
                                           .fixed = fixed };
 }
 

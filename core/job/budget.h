@@ -9,14 +9,18 @@
 
 /* Creates scorer and allocator and asks on what data scores are taken. Before the plan is made. */
 int srq_budget_open(struct srq_resolved *r, struct srq_error *err);
-/* After the plan: which layer can carry which candidate (shape, quantizer, formats), and whether the budget is possible
- * with the pins. -SRQ_EUNSUPPORTED where an export format cannot mix the candidates. */
+/* After the plan: which layer can carry which candidate (shape, quantizer, formats), without those that none can, and
+ * srq_budget_expect. -SRQ_EUNSUPPORTED where an export format cannot mix the candidates, or no candidate is left. */
 int srq_budget_settle(struct srq_resolved *r, struct srq_error *err);
+/* Until the allocator has chosen: whether `bits` are possible with the pins of `plan`, as srq_allocate refuses them.
+ * Layers that it will choose for, and that cannot have what the plan asks for, get the candidate nearest to that.
+ * `resolved` is a struct srq_resolved. */
+int srq_budget_expect(void *resolved, struct srq_plan *plan, double bits, struct srq_error *err);
 void srq_budget_close(struct srq_resolved *r);
 
-/* The request for srq_allocate with the plan's pins fixed; `fixed` [layers] is filled. */
-struct srq_allocate_request srq_budget_request(const struct srq_resolved *r, const struct srq_plan *plan,
-                                               const struct srq_scores *scores, bool *fixed);
+/* The request for srq_allocate. */
+struct srq_allocate_request srq_budget_request(const struct srq_resolved *r, const struct srq_scores *scores,
+                                               double bits, const bool *fixed);
 /* How layers are scored, `nsamples` of them at hand. */
 struct srq_scoring_config srq_budget_scoring(const struct srq_resolved *r, int64_t nsamples);
 /* Schemes for a scoring pass: every layer in a block that can carry the candidate does, whatever its plan. */

@@ -267,13 +267,15 @@ static const char *state_word(const struct telling *t, int unit)
     return srq_unit_state_word(srq_live_unit(&t->r->next, &t->then, unit));
 }
 
-static bool put_size(cJSON *o, const char *key, const struct srq_plan_size *s)
+/* The size of a plan; null where the allocator has yet to choose. */
+static bool put_size(cJSON *o, const char *key, const struct srq_plan_size *s, const struct srq_live_plan *of)
 {
     cJSON *size = cJSON_AddObjectToObject(o, key);
+    bool known = !srq_live_plan_open(of);
 
     return srq_put_number(size, "before_bytes", (double)s->before_bytes) &&
-           srq_put_number(size, "after_bytes", (double)s->after_bytes) &&
-           srq_put_number(size, "average_bits", s->average_bits);
+           srq_put_number(size, "after_bytes", known ? (double)s->after_bytes : (double)NAN) &&
+           srq_put_number(size, "average_bits", known ? s->average_bits : (double)NAN);
 }
 
 /* "changed" and the first of the "changes". */
@@ -367,8 +369,8 @@ cJSON *srq_change_event(const struct srq_change_context *ctx, const struct srq_c
     if (srq_put_number(o, "revision", (double)r->next.plan.revision) &&
         srq_put_text(o, "op", srq_change_words[change->op]) &&
         srq_put_text(o, "by", change->by[0] != '\0' ? change->by : NULL) && put_units(o, &t) && put_states(o, &t) &&
-        put_size(o, "size", &r->size) && srq_put_live_options(o, r->next.option) && put_place(o, ctx->state) &&
-        put_changes(o, &t, &moved))
+        put_size(o, "size", &r->size, &r->next) && srq_put_live_options(o, r->next.option) &&
+        put_place(o, ctx->state) && put_changes(o, &t, &moved))
         return o;
     cJSON_Delete(o);
     return NULL;
@@ -398,9 +400,10 @@ cJSON *srq_change_reply(const struct srq_change_context *ctx, const struct srq_c
 
     if (srq_put_number(o, "revision", (double)is->revision) && cJSON_AddBoolToObject(o, "applied", applied) != NULL &&
         cJSON_AddBoolToObject(o, "effect", !r->idle) != NULL && srq_put_number(o, "matched", r->matched) &&
-        put_changes(o, &t, &moved) && srq_put_live_options(o, r->next.option) && put_size(o, "size", &r->size) &&
-        put_size(o, "size_now", &r->size_now) && put_forecast(o, r) && srq_put_number(o, "moved", moved) &&
-        put_units(o, &t) && srq_put_number(o, "cost_s", r->cost_s) && srq_put_copy(o, "warnings", r->warnings))
+        put_changes(o, &t, &moved) && srq_put_live_options(o, r->next.option) &&
+        put_size(o, "size", &r->size, &r->next) && put_size(o, "size_now", &r->size_now, ctx->now) &&
+        put_forecast(o, r) && srq_put_number(o, "moved", moved) && put_units(o, &t) &&
+        srq_put_number(o, "cost_s", r->cost_s) && srq_put_copy(o, "warnings", r->warnings))
         return o;
     cJSON_Delete(o);
     return NULL;

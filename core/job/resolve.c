@@ -122,12 +122,17 @@ static int make_plan(struct srq_resolved *r, struct srq_error *err)
                                     .pins = r->job.spec.pins,
                                     .pin_count = r->job.spec.pin_count,
                                     .quant_lm_head = r->job.spec.quant_lm_head,
-                                    .refuse_incompatible = r->job.spec.refuse_incompatible,
+                                    .refuse_incompatible =
+                                        r->job.spec.refuse_incompatible && !srq_spec_has_budget(&r->job.spec),
                                     .formats = srq_resolved_formats,
                                     .formats_ctx = r };
     int rc = srq_plan_make(r->job.layers, r->job.layer_count, &req, &r->choice.plan, r->notes, err);
     bool any = false;
 
+    if (rc == 0)
+        rc = srq_budget_settle(r, err);
+    if (rc == 0)
+        srq_plan_note_left(&r->choice.plan, NULL, r->notes);
     if (rc == 0 && srq_spec_transform(&r->job.spec) != NULL)
         rc = srq_job_transform_aim(r, &req, err);
     if (rc != 0)
@@ -314,8 +319,6 @@ static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, st
         rc = srq_job_train_check_plan(r, err);
     if (rc == 0)
         note_inputs(r);
-    if (rc == 0)
-        rc = srq_budget_settle(r, err);
     if (rc != 0)
         return rc;
     srq_heap_trim();

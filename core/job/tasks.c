@@ -6,6 +6,7 @@
 #include "core/base/fs.h"
 #include "core/base/hash.h"
 #include "core/flow/snapshot.h"
+#include "core/job/budget.h"
 #include "core/job/change_json.h"
 #include "core/job/history.h"
 #include "core/job/footprint.h"
@@ -489,7 +490,7 @@ static int change_locked(struct srq_tasks *t, const struct srq_change *change, c
                                       .formats = srq_resolved_formats,
                                       .formats_ctx = r,
                                       .solver = t->has_solver ? &t->solver : NULL,
-                                      .scores_expected = t->scores_expected,
+                                      .expect = t->scores_expected ? srq_budget_expect : NULL,
                                       .check = check_plan,
                                       .check_ctx = t };
     struct srq_change_result result;
@@ -650,8 +651,8 @@ static int read_plan(struct srq_tasks *t, int64_t told, struct srq_error *err)
     t->plan.scheme = r->job.spec.scheme;
     t->scores_expected = srq_spec_has_budget(&r->job.spec);
     if (rc == 0 && t->scores_expected)
-        rc = srq_live_plan_budget(&t->plan, r->job.spec.budget_bits, r->job.spec.candidates,
-                                  r->job.spec.candidate_count, err);
+        rc = srq_live_plan_budget(&t->plan, r->job.spec.budget_bits, r->job.candidates.scheme, r->job.candidates.count,
+                                  err);
     t->path = srq_path_join(t->run->dir, "plan.json");
     if (rc == 0 && t->path == NULL)
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory opening the plan");

@@ -15,10 +15,11 @@ CANDIDATES = ["w2g32", "w3g32", "w4g32", "w8g32"]
 SHORT = {"threads": 2, "deltaloss.nsamples": 4, "deltaloss.seqlen": 64, "deltaloss.batch": 2}
 
 
-def tiny_model(p):
-    folder = p.path("tiny")
-    subprocess.run([sys.executable, os.path.join(SOURCE, "tests/lib/make_model.py"), folder, "--blocks", "3", "--hidden", "64",
-                    "--mlp", "128"], check=True)
+def tiny_model(p, mlp=128):
+    folder = p.path("tiny%d" % mlp)
+    if not os.path.exists(folder):
+        subprocess.run([sys.executable, os.path.join(SOURCE, "tests/lib/make_model.py"), folder, "--blocks", "3", "--hidden", "64",
+                        "--mlp", str(mlp)], check=True)
     return folder
 
 
@@ -200,7 +201,112 @@ def what_cannot_be_is_refused_when_planned():
         assert plan(p, planned["spec"])["spec"] == planned["spec"], "a normalised job is its own normal form"
 
 
+def odd_job(p, name, bits, candidates, **more):
+    """On a model with rows of 160 in down_proj, which groups of 64 do not divide."""
+    return job(p, name, bits, model=tiny_model(p, 160), scheme="w4g64", budget={"bits": bits, "candidates": candidates}, **more)
+
+
+def only_what_no_candidate_suits_is_announced_to_stay():
+    with Place() as p:
+        use_cache(p, "cache")
+        made = odd_job(p, "chosen", 5, ["w2g64", "w4g32", "w8"])
+        planned = plan(p, made)
+        assert not planned["warnings"] and not any(l.get("why") for l in planned["plan"]["layers"]), planned["warnings"]
+        assert {l["scheme"] for l in planned["plan"]["layers"] if "down_proj" in l["name"]} == {"w4g32"}
+        assert "error" not in plan(p, dict(made, incompatible="refuse"))
+        run(p, "chosen", made)
+        assert all(l["source"] == "allocator" for l in report(p.path("chosen"))["layers"])
+        # A pin that cannot be held is one, whatever the candidates are.
+        pinned = plan(p, dict(made, output=p.path("pinned"), layers=[{"pattern": "*.1.mlp.down_proj", "scheme": "w2g64"}]))
+        assert len(pinned["warnings"]) == 1 and "1.mlp.down_proj stays in 16 bits" in pinned["warnings"][0], pinned["warnings"]
+        made = odd_job(p, "kept", 7, ["w2g64", "w4g64"])
+        words = plan(p, made)["warnings"]
+        assert any("0.mlp.down_proj and 2 more stay in 16 bits: group 64 does not divide" in w for w in words), words
+        assert any("no candidate suits model.layers.0.mlp.down_proj and 2 more, which are stored as bf16" in w for w in words), words
+        run(p, "kept", made)
+        of = {l["name"]: l["source"] for l in report(p.path("kept"))["layers"]}
+        assert all(source == ("default" if "down_proj" in name else "allocator") for name, source in of.items()), of
+        # The default of such a layer may be one that it can hold.
+        made = odd_job(p, "whole", 5, ["w2g64", "w4g64"])
+        made["scheme"] = "w8"
+        words = plan(p, made)["warnings"]
+        assert words == ["no candidate suits model.layers.0.mlp.down_proj and 2 more, which are stored as w8"], words
+        made["budget"]["bits"] = 2.5
+        error = plan(p, made)["error"]
+        assert error["message"].endswith("no candidate suits model.layers.0.mlp.down_proj and 2 more, which count as w8"), error
+
+
+def candidates_that_no_layer_can_hold_are_named_and_not_scored():
+    with Place() as p:
+        use_cache(p, "cache")
+        made = job(p, "some", 4, model=tiny_model(p))
+        made["budget"]["candidates"] = ["w5g32", "w2g32", "nvfp4", "w4g32"]
+        words = plan(p, made)["warnings"]
+        assert len(words) == 2 and "candidate w5g32 is left out" in words[0] and "not 5" in words[0], words
+        assert "candidate nvfp4 is left out" in words[1] and "q_proj: auto_round holds integer grids only" in words[1], words
+        run(p, "some", made)
+        assert {e["scheme"] for e in events(p.path("some.job"), "layer.scored")} == {"w2g32", "w4g32"}
+        assert report(p.path("some"))["allocation"]["candidates"] == ["w2g32", "w4g32"]
+        made = job(p, "none", 4, model=tiny_model(p), budget={"bits": 4, "candidates": ["w5g32", "nvfp4"]})
+        error = plan(p, made)["error"]
+        assert error["field"] == "budget.candidates" and "no layer can hold any of the candidates" in error["message"], error
+        assert "w5g32: model.layers.0.self_attn.q_proj: the GPTQ v2 layout holds" in error["message"], error
+        # One that pinned layers could hold is not left out: pins may be taken back.
+        pinned = job(p, "pinned", 4.625, model=tiny_model(p), layers=[{"pattern": "*", "scheme": "w4g32"}])
+        pinned["budget"]["candidates"] = ["w5g32", "w8g32"]
+        words = plan(p, pinned)["warnings"]
+        assert len(words) == 1 and "candidate w5g32 is left out" in words[0], words
+        # The default that follows from candidates may be one that is left out.
+        made = job(p, "near", 5.7, model=tiny_model(p))
+        made["budget"]["candidates"] = ["w5g32", "w2g32", "w8g32"]
+        planned = plan(p, made)
+        assert {l["scheme"] for l in planned["plan"]["layers"]} <= {"w2g32", "w8g32", "bf16"}, planned["plan"]["layers"]
+        assert not any(l.get("why") for l in planned["plan"]["layers"]), planned["warnings"]
+
+
+def bounds_that_are_told_are_possible():
+    with Place() as p:
+        use_cache(p, "cache")
+        for candidates in (["w2g64", "w4g64"], ["w4g64"], ["w3g32", "w4gt"]):
+            message = plan(p, odd_job(p, "no", 60, candidates))["error"]["message"]
+            words = message.split("allow ")[1].split()
+            for bits in (float(words[0]), float(words[2])):
+                assert "error" not in plan(p, odd_job(p, "no", bits, candidates)), (message, bits)
+
+
+def changes_before_layers_are_scored_are_held_against_the_budget():
+    with Place() as p:
+        made = job(p, "out", 4, model=tiny_model(p), budget={"bits": 4, "candidates": ["w2g32", "w4g32", "w8"]})
+        at = p.ctl("submit", "--job", p.write_job("out", made), "--paused")["job"]
+        wide = {"pattern": "re:layers.[0-1].mlp", "scheme": "bf16"}
+        refused = plan(p, dict(made, layers=[wide]))["error"]["message"]
+        assert "a budget of 4 bits is not possible" in refused, refused
+
+        def ctl(*words, code=0):
+            return p.run(p.env["SRQ_CTL"], *words, code=code)
+
+        assert refused in ctl("pin", at, wide["pattern"] + "=bf16", code=1)
+        for bits in ("2", "9"):
+            refused = plan(p, dict(made, budget=dict(made["budget"], bits=float(bits))))["error"]["message"]
+            assert refused in ctl("budget", at, bits, code=1), refused
+        said = p.ctl("pin", at, "model.layers.0.mlp.down_proj", "w8")
+        assert said["size"]["after_bytes"] is None and said["size_now"]["average_bits"] is None, said
+        assert "size" not in ctl("pin", at, "model.layers.1.mlp.down_proj", "w8")
+        told = p.ctl("show", at)
+        assert told["after_bytes"] is None and told["average_bits"] is None, told
+        assert "bits a weight" not in ctl("plan", at)
+        assert p.ctl("plan", at)["size"]["average_bits"] is None
+        assert p.ctl("budget", at, "4.5")["applied"]
+        p.ctl("resume", at)
+        p.wait(at)
+        assert report(p.path("out"))["allocation"]["target_bits"] == 4.5
+        told = p.ctl("show", at)
+        assert told["average_bits"] == report(p.path("out"))["size"]["average_bits"] <= 4.5, told
+
+
 if __name__ == "__main__":
     run_tests([a_budget_is_kept_and_what_was_chosen_is_exported, a_pin_is_a_constraint,
                layers_that_stay_in_16_bits_count_against_the_budget, a_kill_while_layers_are_scored_leaves_no_trace, another_budget_takes_its_scores_from_the_cache,
-               what_cannot_be_is_refused_when_planned])
+               what_cannot_be_is_refused_when_planned, only_what_no_candidate_suits_is_announced_to_stay,
+               candidates_that_no_layer_can_hold_are_named_and_not_scored, bounds_that_are_told_are_possible,
+               changes_before_layers_are_scored_are_held_against_the_budget])

@@ -515,7 +515,7 @@ static void a_budget_out_of_reach_is_refused_with_both_bounds(void **state)
     (void)state;
     bed_open(&b, "b.*.o", "w8g64");
     assert_ok(srq_allocate_bounds(&b.req, &b.plan, &least, &most, &err), &err);
-    snprintf(text, sizeof(text), "allow %.4f to %.4f on average", least, most);
+    snprintf(text, sizeof(text), "allow %.4f to %.4f on average", ceil(least * 1e4) / 1e4, floor(most * 1e4) / 1e4);
     b.req.bits = least - 0.01;
     assert_refused(srq_allocate(&b.req, &b.plan, &a, &err), -SRQ_EINVAL, &err, text);
     assert_string_equal(err.field, "budget.bits");
@@ -524,6 +524,62 @@ static void a_budget_out_of_reach_is_refused_with_both_bounds(void **state)
     b.req.bits = least;
     assert_ok(srq_allocate(&b.req, &b.plan, &a, &err), &err);
     assert_true(fabs(a.average_bits - least) < 1e-9);
+    bed_close(&b);
+}
+
+/* Whatever is printed can be asked for; where the range is finer than the digits, twice the same. */
+static void printed_bounds_are_possible(void **state)
+{
+    static const char *const pins[] = { NULL, "b.1.o", "b.*.o", "b.0.q", "b.*" };
+    struct srq_error err = { 0 };
+
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        char text[40];
+        double least, most, printed[2];
+        struct bed b;
+
+        bed_open(&b, pins[i], "w3g32");
+        assert_ok(srq_allocate_bounds(&b.req, &b.plan, &least, &most, &err), &err);
+        srq_allocate_bounds_text(least, most, text, sizeof(text));
+        assert_int_equal(sscanf(text, "%lf to %lf", &printed[0], &printed[1]), 2);
+        assert_true(printed[0] <= printed[1] && fabs(printed[0] - least) < 1.1e-4 && fabs(printed[1] - most) < 1.1e-4);
+        for (int k = 0; k < 2; k++) {
+            b.req.bits = printed[k];
+            assert_ok(srq_allocate_check(&b.req, &b.plan, &err), &err);
+        }
+        bed_close(&b);
+    }
+    for (int i = 0; i < 1000; i++) { /* ranges of no width, at any place between the digits */
+        double at = 3 + i / 700.0, low, high;
+        char text[40];
+
+        srq_allocate_bounds_text(at, at, text, sizeof(text));
+        assert_int_equal(sscanf(text, "%lf to %lf", &low, &high), 2);
+        assert_true(low >= at * (1 - 1e-9) && high >= low && high <= at + 1e-3);
+    }
+}
+
+static void what_no_candidate_suits_is_named_where_a_budget_is_refused(void **state)
+{
+    const bool keep[] = { false, true, false, true };
+    struct srq_error err = { 0 };
+    struct bed b;
+
+    (void)state;
+    bed_open(&b, "b.2.o", "w8g64");
+    for (int c = 0; c < 4; c++)
+        b.candidates.allowed[1 * 4 + c] = b.candidates.allowed[6 * 4 + c] =
+            false;                                                             /* k of block 0, and the pinned one */
+    b.candidates.allowed[3 * 4 + 1] = b.candidates.allowed[4 * 4 + 3] = false; /* q and k have none in common then */
+    srq_candidates_keep(&b.candidates, keep);
+    assert_int_equal(b.candidates.count, 2);
+    assert_int_equal(b.candidates.scheme[1].bits, 8);
+    for (int i = 0; i < LAYERS; i++)
+        assert_int_equal(srq_candidates_none(&b.candidates, &b.plan, i), i == 0 || i == 1 || i == 3 || i == 4);
+    b.req.bits = 2;
+    assert_refused(srq_allocate_check(&b.req, &b.plan, &err), -SRQ_EINVAL, &err,
+                   "on average; no candidate suits b.0.q and 3 more, which count as w4g64");
     bed_close(&b);
 }
 
@@ -643,6 +699,8 @@ int main(void)
         cmocka_unit_test(a_plan_keeps_budget_ties_and_pins),
         cmocka_unit_test(a_plan_is_the_best_of_all_plans_within_the_budget),
         cmocka_unit_test(a_budget_out_of_reach_is_refused_with_both_bounds),
+        cmocka_unit_test(printed_bounds_are_possible),
+        cmocka_unit_test(what_no_candidate_suits_is_named_where_a_budget_is_refused),
         cmocka_unit_test(candidates_that_a_layer_cannot_carry_are_not_chosen),
         cmocka_unit_test(what_formats_keep_in_16_bits_is_paid_for_by_the_others),
         cmocka_unit_test(stored_scores_come_back_exactly),

@@ -392,16 +392,19 @@ static void sizes_are_right_to_the_byte(void **state)
 
 static bool was_fixed[LAYERS];
 
-static int allocate(void *ctx, const struct srq_plan *plan, const bool *fixed, double bits, struct srq_scheme *schemes,
-                    struct srq_error *err)
+static int unsuited = -1; /* a layer that no candidate suits */
+
+static int allocate(void *ctx, struct srq_plan *plan, const bool *fixed, double bits, struct srq_error *err)
 {
     (void)ctx;
     if (bits < 2)
         return srq_fail_field(err, -SRQ_EINVAL, "bits", "at least 2");
     for (int i = 0; i < plan->count; i++) {
         was_fixed[i] = fixed[i];
-        if (!fixed[i])
-            schemes[i] = scheme("w2g32");
+        if (fixed[i] || i == unsuited)
+            continue;
+        plan->layers[i].scheme = plan->layers[i].asked = scheme("w2g32");
+        plan->layers[i].source = SRQ_SOURCE_ALLOCATOR;
     }
     return 0;
 }
@@ -448,6 +451,86 @@ static void a_budget_keeps_pins_and_what_is_finished(void **state)
     cJSON_Delete(reply);
     reply = apply("{\"op\":\"budget\",\"by\":\"t\",\"bits\":null}", NULL);
     assert_true(number(reply, "changed") == 0 && isnan(bed.plan.bits));
+    cJSON_Delete(reply);
+}
+
+static void what_no_candidate_suits_stays_by_default(void **state)
+{
+    const struct srq_solver solver = { NULL, allocate, describe, score };
+
+    (void)state;
+    bed.ctx.solver = &solver;
+    unsuited = 3 * PER_BLOCK;
+    cJSON_Delete(apply("{\"op\":\"budget\",\"by\":\"t\",\"bits\":3}", NULL));
+    unsuited = -1;
+    assert_int_equal(bed.plan.plan.layers[3 * PER_BLOCK].source, SRQ_SOURCE_DEFAULT);
+    assert_true(srq_scheme_equal(&bed.plan.plan.layers[3 * PER_BLOCK].scheme, &bed.plan.scheme));
+    assert_int_equal(bed.plan.plan.layers[3 * PER_BLOCK + 1].source, SRQ_SOURCE_ALLOCATOR);
+}
+
+/* ---- before there are scores: pins leave at least 3 bits; the first layer, if it may be chosen, is not w4g32 ------
+ */
+
+static int expect(void *ctx, struct srq_plan *plan, double bits, struct srq_error *err)
+{
+    (void)ctx;
+    if (bits < 3)
+        return srq_fail_field(err, -SRQ_EINVAL, "budget.bits", "3 to 9 on average");
+    for (int i = 0; i < plan->count; i++) {
+        if (plan->layers[i].source == SRQ_SOURCE_PIN && plan->layers[i].asked.grid == SRQ_GRID_NONE && bits < 9)
+            return srq_fail_field(err, -SRQ_EINVAL, "budget.bits", "9 to 16 on average");
+    }
+    if (plan->layers[0].source != SRQ_SOURCE_PIN)
+        plan->layers[0].asked = scheme("w3g32");
+    return 0;
+}
+
+static void assert_no_size(const cJSON *o, const char *key)
+{
+    const cJSON *size = cJSON_GetObjectItemCaseSensitive(o, key);
+
+    assert_true(cJSON_IsObject(size) && number(size, "before_bytes") > 0);
+    assert_true(cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(size, "after_bytes")));
+    assert_true(cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(size, "average_bits")));
+}
+
+static void changes_before_scores_keep_the_budget_possible_and_tell_no_size(void **state)
+{
+    static const char *const impossible[] = {
+        PIN("*.o_proj", "bf16", "") "}",
+        "{\"op\":\"budget\",\"by\":\"t\",\"bits\":2.5}",
+        "{\"op\":\"unpin\",\"by\":\"t\",\"patterns\":[\"*.down_proj\"]}",
+    };
+    struct srq_change_result r;
+    struct srq_error err = { 0 };
+    cJSON *reply, *event;
+
+    (void)state;
+    bed.state.running = -1;
+    memset(bed.unit, 0, sizeof(bed.unit));
+    bed.ctx.expect = expect;
+    bed.plan.bits = 4;
+    reply = apply(PIN("*.down_proj", "w8g32", "") "}", NULL);
+    assert_no_size(reply, "size");
+    assert_no_size(reply, "size_now");
+    assert_no_size(bed.told, "size");
+    assert_string_equal(now("layers.0.q_proj"), "w3g32");
+    cJSON_Delete(reply);
+    for (int i = 0; i < 3; i++) {
+        bed.plan.bits = i < 2 ? 4 : 2; /* the last is not possible once that pin is gone */
+        assert_refused(change(impossible[i], &r, &reply, &event, &err), -SRQ_EINVAL, &err, "on average");
+        assert_string_equal(err.field, "budget.bits");
+        srq_change_result_fini(&r);
+    }
+    bed.plan.bits = 4;
+    cJSON_Delete(apply("{\"op\":\"budget\",\"by\":\"t\",\"bits\":5}", NULL));
+    assert_true(bed.plan.bits == 5);
+    /* Without a budget nobody will choose: what is planned is what will be, and its size is known. */
+    reply = apply("{\"op\":\"budget\",\"by\":\"t\",\"bits\":null}", NULL);
+    assert_string_equal(now("layers.0.q_proj"), "w4g32");
+    assert_string_equal(now("layers.0.down_proj"), "w8g32");
+    assert_no_size(reply, "size_now");
+    assert_true(number(cJSON_GetObjectItemCaseSensitive(reply, "size"), "average_bits") > 4);
     cJSON_Delete(reply);
 }
 
@@ -664,6 +747,8 @@ int main(void)
         T(what_cannot_be_meant_is_refused),
         T(sizes_are_right_to_the_byte),
         T(a_budget_keeps_pins_and_what_is_finished),
+        T(what_no_candidate_suits_stays_by_default),
+        T(changes_before_scores_keep_the_budget_possible_and_tell_no_size),
         T(a_saved_plan_is_the_same_again),
     };
 

@@ -311,7 +311,8 @@ static void what_a_format_cannot_carry_stays_with_its_fused_layers(void **state)
     struct srq_plan p;
 
     (void)state;
-    assert_ok(srq_plan_make(layers, LAYERS, &req, &p, notes, &err), &err);
+    assert_ok(srq_plan_make(layers, LAYERS, &req, &p, NULL, &err), &err);
+    srq_plan_note_left(&p, NULL, notes);
     assert_string_equal(planned(&p, "model.layers.1.self_attn.q_proj"), "bf16");
     assert_string_equal(planned(&p, "model.layers.1.self_attn.v_proj"), "bf16");
     assert_string_equal(planned(&p, "model.layers.1.self_attn.o_proj"), "w4g64");
@@ -332,11 +333,14 @@ static void a_shape_that_cannot_carry_the_scheme_stays_with_a_warning(void **sta
 
     (void)state;
     infos[3].out = 100; /* o_proj of block 0: not a multiple of 32 */
-    assert_ok(srq_plan_make(layers, LAYERS, &req, &p, notes, &err), &err);
+    assert_ok(srq_plan_make(layers, LAYERS, &req, &p, NULL, &err), &err);
+    srq_plan_note_left(&p, NULL, notes);
     infos[3].out = 256;
     assert_string_equal(planned(&p, "model.layers.0.self_attn.o_proj"), "bf16");
     assert_int_equal(cJSON_GetArraySize(notes), 1);
     assert_non_null(strstr(cJSON_GetArrayItem(notes, 0)->valuestring, "model.layers.0.self_attn.o_proj stays in 16"));
+    srq_plan_note_left(&p, &p, notes); /* it did so before */
+    assert_int_equal(cJSON_GetArraySize(notes), 1);
     cJSON_Delete(notes);
     srq_plan_fini(&p);
 }
