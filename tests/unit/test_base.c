@@ -229,7 +229,7 @@ static void a_durable_write_that_fails_leaves_nothing_behind(void **state)
     inside = srq_path_join(path, "b");
     tmp = srq_path_join(dir, "a.tmp");
     assert_ok(srq_mkdirs(inside, 0700, &err), &err); /* a name that cannot be taken: the last step fails */
-    assert_refused(srq_write_parts_durable(path, "a.tmp", &part, 1, 0600, &err), -SRQ_EIO, &err, path);
+    assert_refused(srq_write_parts_durable(path, "a.tmp", &part, 1, 0600, &err), -SRQ_EEXIST, &err, path);
     assert_false(srq_path_exists(tmp));
     assert_true(srq_path_exists(inside));
     srq_free(path);
@@ -279,8 +279,8 @@ static void failures_that_stay_are_told_from_those_that_pass(void **state)
     static const struct {
         int number, code;
     } rows[] = {
-        { ENAMETOOLONG, -SRQ_EINVAL }, { ELOOP, -SRQ_EINVAL },        { EISDIR, -SRQ_EIO }, { EFBIG, -SRQ_ELIMIT },
-        { EXDEV, -SRQ_EUNSUPPORTED },  { ENOSYS, -SRQ_EUNSUPPORTED }, { EIO, -SRQ_EIO },    { ESTALE, -SRQ_EIO },
+        { ENAMETOOLONG, -SRQ_EINVAL }, { ELOOP, -SRQ_EINVAL },        { EISDIR, -SRQ_EEXIST }, { EFBIG, -SRQ_ELIMIT },
+        { EXDEV, -SRQ_EUNSUPPORTED },  { ENOSYS, -SRQ_EUNSUPPORTED }, { EIO, -SRQ_EIO },       { ESTALE, -SRQ_EIO },
     };
     struct srq_error err;
 
