@@ -271,6 +271,26 @@ static void note_inputs(struct srq_resolved *r)
                                  "rounded too, as the evaluation does");
 }
 
+/* Second moments of fewer tokens than columns have no inverse: what stands in for it is damping, and less of it data.
+ */
+static void note_tokens(struct srq_resolved *r)
+{
+    const struct srq_job_options *o = &r->job.spec.opt;
+    const struct srq_layer_info *widest = NULL;
+    int64_t tokens = o->nsamples * o->seqlen;
+
+    if ((r->job.needs & SRQ_NEED_FEEDBACK) == 0 || r->job.tunes || r->job.info->pictures)
+        return;
+    for (int i = 0; i < r->job.layer_count; i++)
+        if (r->choice.schemes[i].grid != SRQ_GRID_NONE && (widest == NULL || r->job.layers[i]->in > widest->in))
+            widest = r->job.layers[i];
+    if (widest != NULL && widest->in > tokens)
+        srq_resolved_note(r,
+                          "%s sees %" PRId64 " tokens of calibration, fewer than %s has inputs (%" PRId64
+                          "): their second moment is singular, and damping decides much of the result",
+                          srq_spec_quantizer(&r->job.spec)->name, tokens, widest->name, widest->in);
+}
+
 static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, struct srq_error *err)
 {
     char why[800];
@@ -319,6 +339,8 @@ static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, st
         rc = srq_job_train_check_plan(r, err);
     if (rc == 0)
         note_inputs(r);
+    if (rc == 0)
+        note_tokens(r);
     if (rc != 0)
         return rc;
     srq_heap_trim();

@@ -87,6 +87,15 @@ def text_that_no_part_of_the_method_reads_is_told():
         assert said == ["calib %s is not read: method rtn needs no calibration text" % CALIB], said
 
 
+def fewer_tokens_than_inputs_are_told_where_a_method_inverts_their_second_moment():
+    with Place() as p:
+        model = remade(p, lambda tensors, config: None)
+        for method, samples, told in (("gptq", 1, True), ("gptq", 8, False), ("signround", 1, False)):
+            said = p.ctl("submit", model, "-m", method, "-s", "w4g32", "-o", p.path("out"), "--calib", CALIB, "--set",
+                         "nsamples=%d" % samples, "--set", "seqlen=32", "--dry-run")["warnings"]
+            assert any("sees %d tokens" % (32 * samples) in w and "singular" in w for w in said) == told, (method, said)
+
+
 def a_git_lfs_pointer_is_called_that():
     with Place() as p:
         for name in "model.safetensors", "model.safetensors.index.json", "config.json", "tokenizer.json", "calib":
@@ -179,6 +188,7 @@ def the_environment_chooses_what_the_job_leaves_open_and_a_name_that_is_none_is_
 
 if __name__ == "__main__":
     run_tests([a_stored_head_that_the_tie_flag_contradicts_is_told, tensors_that_the_family_does_not_have_are_named,
-               text_that_no_part_of_the_method_reads_is_told, a_git_lfs_pointer_is_called_that,
+               text_that_no_part_of_the_method_reads_is_told,
+               fewer_tokens_than_inputs_are_told_where_a_method_inverts_their_second_moment, a_git_lfs_pointer_is_called_that,
                a_file_that_cannot_be_carried_along_is_refused_before_any_work, a_link_to_nothing_is_named,
                the_environment_chooses_what_the_job_leaves_open_and_a_name_that_is_none_is_told])
