@@ -1,16 +1,17 @@
 /* OmniQuant's learned clipping: how far the range of every group reaches is tuned block by block against the block's
  * output (Shao et al. 2023, arXiv 2308.13137; spec seed-methods 4).
  *
- * A group's extrema m and M become m sigmoid(low) and M sigmoid(high); both start at 4, so that nearly nothing is
- * clipped, and are moved by Adam without weight decay. Weights are rounded to the nearest code, and gradients pass
- * through that. Scales of input channels are not learned here: put teq, awq or smoothquant before it. */
+ * A group's extrema m and M become m sigmoid(low) and M sigmoid(high); both start at 4, or where that would clip more
+ * than half a step of the grid at the value that clips so much, and are moved by Adam without weight decay. Weights are
+ * rounded to the nearest code, and gradients pass through that. Scales of input channels are not learned here: put teq,
+ * awq or smoothquant before it. */
 #include "plugins/grid_rows.h"
 
 #include <math.h>
 
 enum { LO, HI, LOW, HIGH, ALPHA, BETA, GALPHA, GBETA, MEAN_LOW, MEAN_HIGH, SQUARE_LOW, SQUARE_HIGH, ARRAYS };
 
-#define START 4.0f
+#define START 4.0f /* clips 1.8 %, less than half a step up to 6 bits */
 #define BETA1 0.9
 #define BETA2 0.999
 #define EPS 1e-8
@@ -71,6 +72,12 @@ static int64_t parts_of(const struct srq_layer *layer)
     return layer->scheme->group == 0 ? layer->groups->out : layer->groups->count;
 }
 
+/* Half a step of n is 1/n of the way from the middle to an end, and sigmoid(ln n) leaves out 1/(n + 1) of that. */
+static float start_of(const struct srq_scheme *s)
+{
+    return fmaxf(START, logf((float)((1 << s->bits) - 1)));
+}
+
 static int declare(const struct srq_host *h, void *self, const struct srq_layer *layer, struct srq_params *to,
                    struct srq_error *err)
 {
@@ -87,7 +94,7 @@ static int declare(const struct srq_host *h, void *self, const struct srq_layer 
                                    .kind = tuned           ? SRQ_PARAM_TUNED
                                            : i >= MEAN_LOW ? SRQ_PARAM_STATE
                                                            : SRQ_PARAM_SCRATCH,
-                                   .init = tuned ? START : 0,
+                                   .init = tuned ? start_of(layer->scheme) : 0,
                                    .name = names[i],
                                    .count = grad ? parts_of(layer) : layer->groups->count };
 
