@@ -322,18 +322,19 @@ int srq_budget_expect(void *resolved, struct srq_plan *plan, double bits, struct
 }
 
 /* Layers that no candidate suits, one sentence for each scheme that they are stored in. */
-static void note_none(struct srq_resolved *r)
+static void note_none(struct srq_resolved *r, bool *none)
 {
     const struct srq_plan *p = &r->choice.plan;
     char text[32];
 
+    for (int i = 0; i < p->count; i++)
+        none[i] = srq_candidates_none(&r->job.candidates, p, i);
     for (int i = 0; i < p->count; i++) {
-        bool told = !srq_candidates_none(&r->job.candidates, p, i);
+        bool told = !none[i];
         int same = 0;
 
         for (int k = 0; k < p->count && !told; k++) {
-            bool like = k != i && srq_scheme_equal(&p->layers[k].scheme, &p->layers[i].scheme) &&
-                        srq_candidates_none(&r->job.candidates, p, k);
+            bool like = k != i && none[k] && srq_scheme_equal(&p->layers[k].scheme, &p->layers[i].scheme);
 
             told = like && k < i;
             same += like;
@@ -376,7 +377,7 @@ int srq_budget_settle(struct srq_resolved *r, struct srq_error *err)
     if (rc == 0)
         rc = srq_budget_expect(r, &r->choice.plan, r->job.spec.budget_bits, err);
     if (rc == 0)
-        note_none(r);
+        note_none(r, flags);
     srq_free(flags);
     srq_free(against);
     srq_free(reason);

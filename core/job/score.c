@@ -78,8 +78,9 @@ static bool complete(struct scoring *s, int c)
 static int measure(struct scoring *s, int c, struct srq_error *err)
 {
     struct srq_run *run = s->run;
+    struct srq_scheme point = srq_scoring_point(&s->scores.scheme[c]);
     double start = srq_clock_s(), loss = 0;
-    char text[32];
+    char text[32], at[32];
     int rc = 0;
 
     if (s->pass == NULL)
@@ -91,8 +92,9 @@ static int measure(struct scoring *s, int c, struct srq_error *err)
             *err = s->tick_error;
         return rc;
     }
-    srq_event_log(&run->events, SRQ_LOG_INFO, "scored %s in %.3g s: loss %.5g with every layer rounded",
-                  srq_scheme_text(&s->scores.scheme[c], text, sizeof(text)), srq_clock_s() - start, loss);
+    srq_event_log(&run->events, SRQ_LOG_INFO, "scored %s in %.3g s, where all layers are %s and the loss is %.5g",
+                  srq_scheme_text(&s->scores.scheme[c], text, sizeof(text)), srq_clock_s() - start,
+                  srq_scheme_text(&point, at, sizeof(at)), loss);
     return 0;
 }
 

@@ -249,8 +249,8 @@ static void take_gradient(void *ctx, int64_t row, int64_t rows, float *grad)
     }
 }
 
-/* Where gradients are taken: with fewer bits everywhere the model has no words left, and its gradients say nothing. */
-static struct srq_scheme point_of(const struct srq_scheme *candidate)
+/* With fewer bits everywhere the model has no words left, and its gradients say nothing. */
+struct srq_scheme srq_scoring_point(const struct srq_scheme *candidate)
 {
     struct srq_scheme s = *candidate;
     bool integer = s.grid == SRQ_GRID_INT_SYM || s.grid == SRQ_GRID_INT_ASYM;
@@ -296,7 +296,7 @@ static int prepare_layer(struct srq_scoring *s, int i, int layer, float **range,
     if (l->grid == NULL)
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, info->name, "%s: no such grid in this build", info->name);
     l->scheme = s->schemes[layer];
-    l->point = point_of(&l->scheme);
+    l->point = srq_scoring_point(&l->scheme);
     l->groups = srq_groups_of(info->out, info->in, l->scheme.group);
     l->layer = (struct srq_layer){ .size = sizeof(l->layer),
                                    .name = info->name,

@@ -17,6 +17,9 @@
 
 struct srq_scoring;
 
+/* The scheme that all layers have where a candidate's scores are taken. */
+struct srq_scheme srq_scoring_point(const struct srq_scheme *candidate);
+
 struct srq_scoring_config {
     const struct srq_model *model;
     const struct srq_plugin *plugin;

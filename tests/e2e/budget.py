@@ -94,6 +94,9 @@ def a_budget_is_kept_and_what_was_chosen_is_exported():
             folder = p.path(name + ".job")
             assert len(events(folder, "layer.scored")) == len(r["layers"]) * len(CANDIDATES)
             assert len(events(folder, "plan.allocated")) == 1
+            said = [e["text"].split(", ")[1] for e in events(folder, "log") if e["text"].startswith("scored ")]
+            assert [text[:text.rindex(" ")] for text in said] == [
+                "where all layers are %s and the loss is" % point for point in ("w4g32", "w4g32", "w4g32", "w8g32")], said
             stages = [e["stage"] for e in events(folder, "stage.progress")]
             order = sorted(set(stages), key=stages.index)
             assert order[:5] == ["load", "calibrate", "score", "allocate", "quantize"], order
