@@ -157,6 +157,41 @@ static int check_output(const struct srq_spec *s, struct srq_error *err)
     return rc;
 }
 
+/* An output that is replaced takes what lies in it away. */
+static int check_input(const struct srq_spec *s, const char *path, struct srq_error *err)
+{
+    const char *suffix = srq_archive_suffix((enum srq_archive_kind)s->opt.archive);
+    char *out = srq_path_canonical(s->output), *in = path != NULL ? srq_path_canonical(path) : NULL;
+    char *archive = out != NULL ? srq_asprintf("%s%s", out, suffix) : NULL;
+    int rc = 0;
+
+    if (out == NULL || archive == NULL || (path != NULL && in == NULL))
+        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory reading the job");
+    else if (in != NULL && srq_path_within(in, out))
+        rc = srq_fail_field(err, -SRQ_EINVAL, "output",
+                            "output %s holds %s, which the job reads: replacing the one would delete the other",
+                            s->output, path);
+    else if (in != NULL && suffix[0] != '\0' && strcmp(in, archive) == 0)
+        rc = srq_fail_field(err, -SRQ_EINVAL, "output", "output %s would replace %s, which the job reads", archive,
+                            path);
+    srq_free(archive);
+    srq_free(in);
+    srq_free(out);
+    return rc;
+}
+
+static int check_inputs(const struct srq_resolved *r, struct srq_error *err)
+{
+    const struct srq_spec *s = &r->job.spec;
+    int rc = check_input(s, s->features, err);
+
+    for (int i = 0; rc == 0 && i < s->calib_count; i++)
+        rc = check_input(s, s->calib[i], err);
+    for (int i = 0; rc == 0 && i < s->eval_count; i++)
+        rc = check_input(s, s->eval[i], err);
+    return rc == 0 ? check_input(s, r->job.transform.load, err) : rc;
+}
+
 static int create_plugin(struct srq_resolved *r, struct srq_error *err)
 {
     const struct srq_plugin *p = srq_spec_quantizer(&r->job.spec);
@@ -283,6 +318,8 @@ static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, st
         rc = srq_job_train_open(r, err);
     if (rc == 0)
         rc = srq_job_transform_open(r, err);
+    if (rc == 0 && (flags & (SRQ_SPEC_STORED | SRQ_SPEC_AGAIN)) == 0)
+        rc = check_inputs(r, err);
     clamp(r, r->job.calibrates, &r->job.spec.opt.seqlen, "seqlen");
     clamp(r, r->job.spec.eval_count > 0, &r->job.spec.opt.eval_seqlen, "eval.seqlen");
     if (rc == 0)
