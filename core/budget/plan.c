@@ -340,6 +340,30 @@ static void note_widened(const struct srq_plan_request *req, const int *widened,
     }
 }
 
+/* A layer of the pin that runtimes fuse with one that is not of the pin. */
+static bool splits(const struct srq_plan *p, int pin)
+{
+    for (int i = 0; i < p->count; i++) {
+        int end = block_end(p, i);
+
+        for (int k = i + 1; k < end; k++) {
+            if (srq_plan_tied(&p->layers[i], &p->layers[k]) && (p->layers[i].pin == pin) != (p->layers[k].pin == pin))
+                return true;
+        }
+    }
+    return false;
+}
+
+static void note_untied(const struct srq_plan *p, const struct srq_plan_request *req, cJSON *notes)
+{
+    for (int i = 0; i < req->pin_count; i++) {
+        if (req->pins[i].untied && !splits(p, i))
+            srq_plan_note(notes,
+                          "\"untied\" of \"%.200s\" changes nothing: runtimes fuse none of these layers with others",
+                          req->pins[i].pattern);
+    }
+}
+
 static int plan_alloc(const struct srq_layer_info *const *layers, int count, struct srq_plan *out,
                       struct srq_error *err)
 {
@@ -371,6 +395,7 @@ int srq_plan_make(const struct srq_layer_info *const *layers, int count, const s
         rc = apply_ties(out, widened, err);
     if (rc == 0) {
         note_widened(req, widened, notes);
+        note_untied(out, req, notes);
         rc = srq_plan_fit(out, req, err);
     }
     if (rc != 0)

@@ -6,6 +6,7 @@
 #include "core/format/json.h"
 #include "core/format/st_header.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #define SHOW 160
@@ -107,7 +108,7 @@ static int collect_places(json_t *map, const char *what, struct srq_st_index *ou
 
 int srq_st_index_parse(const char *data, size_t len, const char *what, struct srq_st_index *out, struct srq_error *err)
 {
-    json_t *root, *map, *value;
+    json_t *root, *map, *value, *total;
     const char *name;
     int rc;
 
@@ -115,6 +116,8 @@ int srq_st_index_parse(const char *data, size_t len, const char *what, struct sr
     rc = srq_json_read_text(data, len, what, &root, err);
     if (rc != 0)
         return rc;
+    total = json_object_get(json_object_get(root, "metadata"), "total_size");
+    out->total_size = json_is_number(total) ? json_number_value(total) : (double)NAN;
     map = json_object_get(root, "weight_map");
     if (!json_is_object(map))
         rc = srq_fail_field(err, -SRQ_EFORMAT, what, "%s has no weight_map", what);

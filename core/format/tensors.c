@@ -9,12 +9,15 @@
 #include "core/math/team.h"
 
 #include <dirent.h>
+#include <inttypes.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
 #define SHOW 160
 #define COPY_ALIGN 64
+#define NOTES_MAX 2
 #define HASH_CHUNK ((size_t)8 << 20)
 
 struct item {
@@ -39,7 +42,21 @@ struct srq_tensors {
     uint8_t *copies; /* reserved for misaligned tensors, filled as they are asked for */
     size_t copies_size;
     pthread_mutex_t *lock;
+    char *notes[NOTES_MAX];
+    int note_count;
 };
+
+/* Takes `text` over; NULL: out of memory. */
+static int add_note(struct srq_tensors *ts, char *text, const char *path, struct srq_error *err)
+{
+    if (text == NULL)
+        return srq_fail_field(err, -SRQ_ENOMEM, path, "out of memory opening %s", path);
+    if (ts->note_count == NOTES_MAX)
+        srq_free(text);
+    else
+        ts->notes[ts->note_count++] = text;
+    return 0;
+}
 
 static int by_name(const void *a, const void *b)
 {
@@ -154,6 +171,12 @@ static int open_shards(struct srq_tensors *ts, const char *dir, const char *path
                                   "%s puts tensor \"%s\" in %s, which does not hold it", path, shown,
                                   index->files[index->places[i].file]);
     }
+    if (!isnan(index->total_size) && index->total_size != (double)ts->bytes)
+        return add_note(ts,
+                        srq_asprintf("%s says that its tensors have %.0f bytes (metadata.total_size), but the files "
+                                     "hold %" PRIu64 ": what they hold is used",
+                                     path, index->total_size, ts->bytes),
+                        path, err);
     return 0;
 }
 
@@ -258,6 +281,19 @@ static int refuse_folder(const char *dir, struct srq_error *err)
         dir, found);
 }
 
+/* A file of the weights beside an index of shards of the same name: two models, one of which is not looked at. */
+static int note_index(struct srq_tensors *ts, const char *path, struct srq_error *err)
+{
+    char *index = srq_asprintf("%s.index.json", path);
+    int rc = index == NULL ? srq_fail_field(err, -SRQ_ENOMEM, path, "out of memory opening %s", path) : 0;
+
+    if (rc == 0 && srq_path_exists(index))
+        rc = add_note(ts, srq_asprintf("%s is not read: %s beside it holds the weights that are used", index, path),
+                      path, err);
+    srq_free(index);
+    return rc;
+}
+
 static int open_folder(struct srq_tensors *ts, const char *dir, struct srq_error *err)
 {
     for (size_t i = 0; i < sizeof(folder_names) / sizeof(folder_names[0]); i++) {
@@ -270,6 +306,8 @@ static int open_folder(struct srq_tensors *ts, const char *dir, struct srq_error
         there = srq_path_exists(path);
         if (there)
             rc = ends_with(path, ".json") ? open_index(ts, path, err) : open_single(ts, path, err);
+        if (there && rc == 0 && !ends_with(path, ".json"))
+            rc = note_index(ts, path, err);
         srq_free(path);
         if (there)
             return rc;
@@ -340,6 +378,8 @@ void srq_tensors_close(struct srq_tensors *ts)
         srq_map_close(&ts->files[f]);
     for (int64_t i = 0; i < ts->count; i++)
         srq_free(ts->items[i].name);
+    for (int i = 0; i < ts->note_count; i++)
+        srq_free(ts->notes[i]);
     srq_pages_free(ts->copies, ts->copies_size);
     pthread_mutex_destroy(ts->lock);
     srq_free(ts->lock);
@@ -356,6 +396,11 @@ int64_t srq_tensors_count(const struct srq_tensors *ts)
 const char *srq_tensors_name(const struct srq_tensors *ts, int64_t i)
 {
     return i >= 0 && i < ts->count ? ts->items[i].name : NULL;
+}
+
+const char *srq_tensors_note(const struct srq_tensors *ts, int i)
+{
+    return i >= 0 && i < ts->note_count ? ts->notes[i] : NULL;
 }
 
 uint64_t srq_tensors_bytes(const struct srq_tensors *ts)

@@ -24,6 +24,8 @@ bool srq_tensors_get(const struct srq_tensors *ts, const char *name, struct srq_
 /* The same without touching data: `out->data` is NULL. For planning from headers alone. */
 bool srq_tensors_describe(const struct srq_tensors *ts, const char *name, struct srq_tensor *out);
 uint64_t srq_tensors_bytes(const struct srq_tensors *ts); /* of all data */
+/* What contradicts itself in the files, as sentences for people; NULL past the last. */
+const char *srq_tensors_note(const struct srq_tensors *ts, int i);
 /* Drops its pages from memory; they are read again when touched. Copies of misaligned tensors stay. */
 void srq_tensors_release(const struct srq_tensors *ts, const struct srq_tensor *t);
 int srq_tensors_check(const struct srq_tensors *ts, struct srq_error *err); /* no file shrank meanwhile */

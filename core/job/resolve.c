@@ -21,7 +21,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 static int start_math(struct srq_resolved *r, struct srq_error *err)
 {
@@ -173,6 +172,41 @@ static int check_output(const struct srq_spec *s, struct srq_error *err)
     return rc;
 }
 
+/* An output that is replaced takes what lies in it away. */
+static int check_input(const struct srq_spec *s, const char *path, struct srq_error *err)
+{
+    const char *suffix = srq_archive_suffix((enum srq_archive_kind)s->opt.archive);
+    char *out = srq_path_canonical(s->output), *in = path != NULL ? srq_path_canonical(path) : NULL;
+    char *archive = out != NULL ? srq_asprintf("%s%s", out, suffix) : NULL;
+    int rc = 0;
+
+    if (out == NULL || archive == NULL || (path != NULL && in == NULL))
+        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory reading the job");
+    else if (in != NULL && srq_path_within(in, out))
+        rc = srq_fail_field(err, -SRQ_EINVAL, "output",
+                            "output %s holds %s, which the job reads: replacing the one would delete the other",
+                            s->output, path);
+    else if (in != NULL && suffix[0] != '\0' && strcmp(in, archive) == 0)
+        rc = srq_fail_field(err, -SRQ_EINVAL, "output", "output %s would replace %s, which the job reads", archive,
+                            path);
+    srq_free(archive);
+    srq_free(in);
+    srq_free(out);
+    return rc;
+}
+
+static int check_inputs(const struct srq_resolved *r, struct srq_error *err)
+{
+    const struct srq_spec *s = &r->job.spec;
+    int rc = check_input(s, s->features, err);
+
+    for (int i = 0; rc == 0 && i < s->calib_count; i++)
+        rc = check_input(s, s->calib[i], err);
+    for (int i = 0; rc == 0 && i < s->eval_count; i++)
+        rc = check_input(s, s->eval[i], err);
+    return rc == 0 ? check_input(s, r->job.transform.load, err) : rc;
+}
+
 static int create_plugin(struct srq_resolved *r, struct srq_error *err)
 {
     const struct srq_plugin *p = srq_spec_quantizer(&r->job.spec);
@@ -194,30 +228,24 @@ static int create_plugin(struct srq_resolved *r, struct srq_error *err)
     return rc < 0 ? rc : rc > 0 ? -SRQ_EINVAL : 0;
 }
 
-/* Text needs a tokenizer; reading it may take a second, seeing that it is there does not. */
+/* Text needs a tokenizer that can be read: of 10 MB it takes half a second. */
 static int check_tokenizer(const struct srq_resolved *r, struct srq_error *err)
 {
-    char *path = srq_path_join(r->job.info->folder, "tokenizer.json");
-    int rc = 0;
+    struct srq_tokenizer *tk = NULL;
+    int rc;
 
-    if (r->job.info->pictures) {
-        srq_free(path);
+    if (r->job.info->pictures || (!r->job.calibrates && r->job.transform.nsamples == 0 && r->job.spec.eval_count == 0 &&
+                                  !srq_spec_has_budget(&r->job.spec)))
         return 0;
-    }
-    if (path == NULL)
-        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory reading the job");
-    else if ((r->job.calibrates || r->job.transform.nsamples > 0 || r->job.spec.eval_count > 0 ||
-              srq_spec_has_budget(&r->job.spec)) &&
-             access(path, R_OK) != 0) {
-        rc = srq_fail_errno(err, "open", path);
-        if (err != NULL)
-            snprintf(err->field, sizeof(err->field), "model");
-    }
-    srq_free(path);
+    rc = srq_tokenizer_open(r->job.info->folder, &tk, err);
+    if (rc != 0 && err != NULL)
+        snprintf(err->field, sizeof(err->field), "model");
+    srq_tokenizer_free(tk);
     return rc;
 }
 
-/* Rows of messages need a chat template that can be run, which is seen before a job waits for its turn. */
+/* Texts have to be files with something in them, and rows of messages need a chat template that can be run: seen before
+ * a job waits for its turn. */
 static int check_texts(const struct srq_resolved *r, struct srq_error *err)
 {
     const struct srq_spec *s = &r->job.spec;
@@ -228,7 +256,14 @@ static int check_texts(const struct srq_resolved *r, struct srq_error *err)
         return 0;
     if (calib)
         rc = srq_samples_check((const char *const *)s->calib, s->calib_count, r->job.info->folder, err);
-    return rc == 0 ? srq_samples_check((const char *const *)s->eval, s->eval_count, r->job.info->folder, err) : rc;
+    if (rc != 0 && err != NULL)
+        snprintf(err->field, sizeof(err->field), "calib");
+    if (rc != 0 || s->eval_count == 0)
+        return rc;
+    rc = srq_samples_check((const char *const *)s->eval, s->eval_count, r->job.info->folder, err);
+    if (rc != 0 && err != NULL)
+        snprintf(err->field, sizeof(err->field), "eval");
+    return rc;
 }
 
 /* A plan that quantizes nothing though a scheme was asked for says why, by its first layer. */
@@ -319,9 +354,11 @@ static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, st
         rc = srq_job_train_open(r, err);
     if (rc == 0)
         rc = srq_job_transform_open(r, err);
+    if (rc == 0 && (flags & (SRQ_SPEC_STORED | SRQ_SPEC_AGAIN)) == 0)
+        rc = check_inputs(r, err);
     clamp(r, r->job.calibrates, &r->job.spec.opt.seqlen, "seqlen");
     clamp(r, r->job.spec.eval_count > 0, &r->job.spec.opt.eval_seqlen, "eval.seqlen");
-    if (rc == 0)
+    if (rc == 0 && (flags & (SRQ_SPEC_STORED | SRQ_SPEC_AGAIN)) == 0)
         rc = check_tokenizer(r, err);
     if (rc == 0 && (flags & (SRQ_SPEC_STORED | SRQ_SPEC_AGAIN)) == 0)
         rc = check_texts(r, err);

@@ -16,7 +16,7 @@ static int add(struct srq_model *m, struct srq_error *err, const char *fmt, ...)
 
 static int add(struct srq_model *m, struct srq_error *err, const char *fmt, ...)
 {
-    char text[600];
+    char text[1000];
     va_list ap;
 
     if (m->notes == NULL)
@@ -210,7 +210,13 @@ static int look_at_links(struct srq_model *m, struct srq_error *err)
 
 int srq_model_take_notes(struct srq_model *m, struct srq_error *err)
 {
-    int rc = m->quantized == NULL && !m->info.pictures ? look_at_head(m, err) : look_at_keys(m, err);
+    const char *said;
+    int rc = 0;
+
+    for (int i = 0; rc == 0 && (said = srq_tensors_note(m->tensors, i)) != NULL; i++)
+        rc = add(m, err, "%s", said);
+    if (rc == 0)
+        rc = m->quantized == NULL && !m->info.pictures ? look_at_head(m, err) : look_at_keys(m, err);
 
     if (rc == 0 && m->quantized == NULL)
         rc = look_at_tensors(m, err);

@@ -11,6 +11,7 @@
 #include "core/proto/proto.h"
 #include "daemon/srq-worker/ticker.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -128,8 +129,13 @@ static int read_samples(const struct request *r, struct measured *m, struct srq_
     struct srq_tokenizer *tk = NULL;
     int rc = srq_tokenizer_open(srq_model_info(m->model)->folder, &tk, err);
 
-    if (positions > 0 && req.seqlen > positions)
+    if (positions > 0 && req.seqlen > positions) {
+        if ((r->opt.set & srq_job_option_bit("eval.seqlen")) != 0)
+            srq_log(SRQ_LOG_WARN,
+                    "eval.seqlen %" PRId64 " is more than the %" PRId64 " positions of the model and becomes that",
+                    req.seqlen, positions);
         req.seqlen = positions;
+    }
     if (rc == 0)
         rc = srq_samples_read(tk, &req, &m->samples, err);
     srq_tokenizer_free(tk);

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 
@@ -24,12 +25,13 @@ def warnings(place, model, *words):
     return said
 
 
-def refusal(place, model, *words):
+def refusal(place, model, *words, method="rtn"):
     """What a submission is refused with."""
+    jobs = place.ctl("list")["jobs"]
     try:
-        place.run(place.env["SRQ_CTL"], "submit", model, "-m", "rtn", "-s", "w4g32", "-o", place.path("refused"), *words)
+        place.run(place.env["SRQ_CTL"], "submit", model, "-m", method, "-s", "w4g32", "-o", place.path("refused"), *words)
     except Failed as e:
-        assert place.ctl("list")["jobs"] == [], e.text
+        assert place.ctl("list")["jobs"] == jobs, e.text
         return e.text
     raise AssertionError("it was accepted")
 
@@ -168,6 +170,57 @@ def a_link_to_nothing_is_named():
             os.replace(p.path("aside"), path)
 
 
+def surplus_input_is_told_with_what_is_done():
+    with Place() as p:
+        model = make_model(p, lambda tensors, config: None)
+        weights, index = (os.path.join(model, n) for n in ("model.safetensors", "model.safetensors.index.json"))
+
+        def write_index(total):
+            with open(weights, "rb") as f:
+                names = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
+            names.pop("__metadata__", None)
+            size = max(t["data_offsets"][1] for t in names.values())
+            with open(index, "w") as f:
+                json.dump({"metadata": {"total_size": size + total}, "weight_map": {n: "part.safetensors" for n in names}}, f)
+            return size
+
+        size = write_index(0)
+        assert warnings(p, model) == ["%s is not read: %s beside it holds the weights that are used" % (index, weights)]
+        shutil.copy(weights, os.path.join(model, "part.safetensors"))
+        os.rename(weights, p.path("aside"))
+        assert warnings(p, model) == []
+        os.rename(p.path("aside"), weights)
+        write_index(7)
+        os.remove(weights)
+        assert warnings(p, model) == ["%s says that its tensors have %d bytes (metadata.total_size), but the files hold %d: what "
+                                      "they hold is used" % (index, size + 7, size)]
+
+        said = warnings(p, model, "--untied", "-l", "*.o_proj=w8g32", "-l", "*.q_proj=w8g32")
+        assert said[1:2] == ['"untied" of "*.o_proj" changes nothing: runtimes fuse none of these layers with others'], said
+        assert not any("*.q_proj" in w for w in said), said
+        words = ["submit", model, "-m", "rtn", "-s", "w4g32", "-o", p.path("out"), "--dry-run", "--untied"]
+        done = subprocess.run([p.env["SRQ_CTL"]] + words, env=p.env, capture_output=True, text=True)
+        assert done.returncode == 0 and "--untied changes nothing without a --layer" in done.stderr, done
+        done = subprocess.run([p.env["SRQ_CTL"], "eval", model, "-e", CALIB, "--set", "eval.seqlen=99999", "--set",
+                               "eval.windows=1"], env=p.env, capture_output=True, text=True)
+        assert done.returncode == 0 and "eval.seqlen 99999 is more than the 512 positions" in done.stderr, done
+
+
+def an_output_that_holds_an_input_is_not_replaced():
+    with Place() as p:
+        model = make_model(p, lambda tensors, config: None)
+        out, inside, scales = p.path("refused"), p.path("refused", "text.txt"), p.path("refused", "srq_scales.st")
+        p.ctl("submit", model, "-m", "teq,rtn", "-s", "w4g32", "-F", "fake", "-o", out, "--calib", CALIB, "--set", "teq.steps=0",
+              "--set", "teq.init=sqrtw", "--wait")
+        shutil.copy(CALIB, inside)
+        os.symlink(out, p.path("other"))
+        for method, *words in (("rtn", "--eval", inside), ("rtn", "--eval", p.path("other", "text.txt")),
+                               ("signround", "--calib", inside), ("teq,rtn", "-F", "fake", "--set", "teq.load=" + scales)):
+            said = refusal(p, model, "--force", *words, method=method)
+            assert "output %s holds %s, which the job reads" % (out, words[-1].split("=")[-1]) in said, said
+        assert os.path.exists(inside) and os.path.exists(scales)
+
+
 def the_environment_chooses_what_the_job_leaves_open_and_a_name_that_is_none_is_told():
     with Place() as p:
         model = remade(p, lambda tensors, config: None)
@@ -191,4 +244,5 @@ if __name__ == "__main__":
                text_that_no_part_of_the_method_reads_is_told,
                fewer_tokens_than_inputs_are_told_where_a_method_inverts_their_second_moment, a_git_lfs_pointer_is_called_that,
                a_file_that_cannot_be_carried_along_is_refused_before_any_work, a_link_to_nothing_is_named,
+               surplus_input_is_told_with_what_is_done, an_output_that_holds_an_input_is_not_replaced,
                the_environment_chooses_what_the_job_leaves_open_and_a_name_that_is_none_is_told])

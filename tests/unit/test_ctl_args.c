@@ -276,6 +276,8 @@ static void numbers_are_checked_against_their_range(void **state)
     ctl_args_fini(&a);
     assert_ok(parse("wait", 3, far, &a, &err), &err);
     assert_refused(ctl_number(&a, "timeout", 0, 10, &v, &err), -SRQ_EINVAL, &err, "-t -1 is not between 0 and 10");
+    assert_refused(ctl_number(&a, "timeout", 0.5, 9007199254740991, &v, &err), -SRQ_EINVAL, &err,
+                   "-t -1 is not between 0.5 and 9007199254740991");
     ctl_args_fini(&a);
 }
 

@@ -318,10 +318,19 @@ int ctl_choice(const char *what, const char *words, const char *text, size_t len
     return srq_fail_field(err, -SRQ_EINVAL, what, "%s %s is none of %s", what, word, list);
 }
 
+#define BOUND_CAP 32
+
+/* A bound for people: a whole number with all its digits. */
+static const char *bound(double v, char out[BOUND_CAP])
+{
+    snprintf(out, BOUND_CAP, fabs(v) < 1e16 && v == floor(v) ? "%.0f" : "%.15g", v);
+    return out;
+}
+
 int ctl_number(const struct ctl_args *a, const char *name, double min, double max, double *out, struct srq_error *err)
 {
     const char *text = ctl_value(a, name);
-    char *end, flag[CTL_FLAG];
+    char *end, flag[CTL_FLAG], least[BOUND_CAP], most[BOUND_CAP];
     double v;
 
     if (text == NULL)
@@ -331,7 +340,8 @@ int ctl_number(const struct ctl_args *a, const char *name, double min, double ma
     if (end == text || *end != '\0' || isnan(v))
         return srq_fail_field(err, -SRQ_EINVAL, name, "%s %s is not a number", flag, text);
     if (v < min || v > max)
-        return srq_fail_field(err, -SRQ_EINVAL, name, "%s %s is not between %.15g and %.15g", flag, text, min, max);
+        return srq_fail_field(err, -SRQ_EINVAL, name, "%s %s is not between %s and %s", flag, text, bound(min, least),
+                              bound(max, most));
     *out = v;
     return 0;
 }

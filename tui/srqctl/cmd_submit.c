@@ -127,6 +127,9 @@ int ctl_cmd_submit(struct ctl *ctl)
     rc = ctl_jobspec(&ctl->args, &spec, &err);
     if (rc != 0)
         return ctl_complain(ctl, rc == -SRQ_EINVAL ? CTL_USAGE : CTL_REFUSED, &err);
+    if (ctl_given(&ctl->args, "untied") && !ctl_given(&ctl->args, "layer"))
+        fprintf(stderr,
+                "srqctl: warning: --untied changes nothing without a --layer, whose scheme it would split off\n");
     rc = unpack(spec, &err);
     if (rc != 0) {
         cJSON_Delete(spec);
