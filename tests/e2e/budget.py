@@ -300,8 +300,10 @@ def changes_before_layers_are_scored_are_held_against_the_budget():
         assert "bits a weight" not in ctl("plan", at)
         assert p.ctl("plan", at)["size"]["average_bits"] is None
         assert p.ctl("budget", at, "4.5")["applied"]
+        assert "chosen once layers are scored, at most 4.50 bits a weight" in ctl("show", at), ctl("show", at)
         p.ctl("resume", at)
         p.wait(at)
+        assert "chosen once" not in ctl("show", at) and "bits a weight" in ctl("show", at), ctl("show", at)
         assert report(p.path("out"))["allocation"]["target_bits"] == 4.5
         told = p.ctl("show", at)
         assert told["average_bits"] == report(p.path("out"))["size"]["average_bits"] <= 4.5, told

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define PLAN_WAIT_S 30.0
+
 static void line(const char *name, const char *text)
 {
     char safe[4096];
@@ -53,6 +55,22 @@ static void show_worker(const cJSON *job)
         printf("%-10s last worker killed by signal %.0f\n", "death", ctl_num(job, "signal"));
 }
 
+/* Until the allocator has chosen, the budget is what is told of the size; it may be another than was submitted. */
+static void take_budget(struct ctl *ctl, cJSON *job)
+{
+    cJSON *submitted = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(job, "spec"), "budget");
+    cJSON *p, *plan = NULL;
+
+    if (!cJSON_IsObject(submitted) || !isnan(ctl_num(job, "after_bytes")))
+        return;
+    p = ctl_job_params(ctl_str(job, "job"));
+    cJSON_AddNumberToObject(p, "limit", 1);
+    if (srq_client_call(ctl->client, "job.plan", p, PLAN_WAIT_S, &plan, NULL) == 0 &&
+        !isnan(ctl_num(plan, "budget.bits")))
+        cJSON_ReplaceItemInObjectCaseSensitive(submitted, "bits", cJSON_CreateNumber(ctl_num(plan, "budget.bits")));
+    cJSON_Delete(plan);
+}
+
 int ctl_cmd_show(struct ctl *ctl)
 {
     cJSON *job = NULL;
@@ -89,6 +107,7 @@ int ctl_cmd_show(struct ctl *ctl)
     show_time("ended", job, "ended");
     show_worker(job);
     line("on end", ctl_str(job, "on_end_failure"));
+    take_budget(ctl, job);
     ctl_print_amounts(job);
     cJSON_Delete(job);
     return ctl_flush(ctl);

@@ -202,20 +202,25 @@ static void print_rows(const char *what, const cJSON *amounts)
         ctl_str(row, "stage"), ctl_str(row, "stage")[0] != '\0' ? ")" : "");
 }
 
+/* A planner's answer has sizes in an object of their own, a job's row among the rest. */
+static double size_of(const cJSON *reply, const char *name)
+{
+    return ctl_num(cJSON_IsObject(ctl_get(reply, "size")) ? ctl_get(reply, "size") : reply, name);
+}
+
 void ctl_print_amounts(const cJSON *reply)
 {
     char a[CTL_HUMAN], b[CTL_HUMAN], c[CTL_HUMAN];
 
     print_rows("memory", ctl_get(reply, "memory"));
     print_rows("disk", ctl_get(reply, "disk"));
-    if (cJSON_IsNumber(ctl_get(reply, "spec.budget.bits")) && isnan(ctl_num(reply, "size.after_bytes")))
+    if (cJSON_IsNumber(ctl_get(reply, "spec.budget.bits")) && isnan(size_of(reply, "after_bytes")))
         printf("%-7s %10s -> chosen once layers are scored, at most %s bits a weight\n", "size",
-               ctl_human_bytes(ctl_num(reply, "size.before_bytes"), a),
+               ctl_human_bytes(size_of(reply, "before_bytes"), a),
                ctl_human_number(ctl_num(reply, "spec.budget.bits"), b));
-    else if (cJSON_IsObject(ctl_get(reply, "size")))
-        printf("%-7s %10s -> %s, %s bits a weight\n", "size", ctl_human_bytes(ctl_num(reply, "size.before_bytes"), a),
-               ctl_human_bytes(ctl_num(reply, "size.after_bytes"), b),
-               ctl_human_number(ctl_num(reply, "size.average_bits"), c));
+    else if (!isnan(size_of(reply, "after_bytes")))
+        printf("%-7s %10s -> %s, %s bits a weight\n", "size", ctl_human_bytes(size_of(reply, "before_bytes"), a),
+               ctl_human_bytes(size_of(reply, "after_bytes"), b), ctl_human_number(size_of(reply, "average_bits"), c));
     if (!isnan(ctl_num(reply, "estimate_s")))
         printf("%-7s %10s on %.0f threads\n", "time", ctl_human_seconds(ctl_num(reply, "estimate_s"), a),
                ctl_num(reply, "threads"));
