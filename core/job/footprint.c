@@ -79,6 +79,24 @@ static uint64_t largest_feedback(const struct srq_resolved *r)
 /* A vocabulary with its merges as tables, while the file is read also as a tree: so many bytes for one of the file. */
 #define TOKENIZER_BYTES_A_BYTE 6
 
+static uint64_t file_bytes(const struct srq_resolved *r, const char *name)
+{
+    char *path = srq_path_join(r->job.info->folder, name);
+    struct stat st;
+    uint64_t bytes = path != NULL && stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
+
+    srq_free(path);
+    return bytes;
+}
+
+/* Of what the reader of tokenizers takes. */
+static uint64_t tokenizer_bytes(const struct srq_resolved *r)
+{
+    uint64_t bytes = file_bytes(r, "tokenizer.json");
+
+    return bytes > 0 ? bytes : file_bytes(r, "vocab.json") + file_bytes(r, "merges.txt");
+}
+
 /* The stage that reads texts; they are over before the work. */
 static void add_texts(const struct srq_resolved *r, struct srq_needs *memory)
 {
@@ -89,17 +107,11 @@ static void add_texts(const struct srq_resolved *r, struct srq_needs *memory)
                                                            (enum srq_sampling)s->opt.sampling)
                                       : 0;
     int64_t eval = pictures ? 0 : srq_samples_memory((const char *const *)s->eval, s->eval_count, SRQ_SAMPLING_WINDOWS);
-    char *path = srq_path_join(r->job.info->folder, "tokenizer.json");
-    struct stat st;
 
-    if (pictures || (!calib && s->eval_count == 0)) {
-        srq_free(path);
+    if (pictures || (!calib && s->eval_count == 0))
         return;
-    }
-    if (path != NULL && stat(path, &st) == 0)
-        srq_needs_add(memory, "calibrate", "tokenizer", TOKENIZER_BYTES_A_BYTE * (uint64_t)st.st_size);
+    srq_needs_add(memory, "calibrate", "tokenizer", TOKENIZER_BYTES_A_BYTE * tokenizer_bytes(r));
     srq_needs_add(memory, "calibrate", "text, its words and ids", (uint64_t)(eval > most ? eval : most));
-    srq_free(path);
 }
 
 struct srq_tune_config srq_job_tune_config(const struct srq_resolved *r, int64_t nsamples)

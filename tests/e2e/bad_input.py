@@ -222,9 +222,35 @@ for what, words in [
         ("heads", ["num_key_value_heads", "3"])]:
     refused("model: " + what, lambda h, what=what: [h.broken(what)], words)
 refused("model: missing tokenizer", lambda h: [h.broken("no-tokenizer"), "--eval", h.calib],
-        ["no-tokenizer/tokenizer.json", "No such file"])
-refused("model: missing tokenizer, to be tuned", lambda h: [h.broken("no-tokenizer")], ["no-tokenizer/tokenizer.json"],
+        ["no-tokenizer holds no tokenizer.json"])
+refused("model: missing tokenizer, to be tuned", lambda h: [h.broken("no-tokenizer")], ["no-tokenizer holds no tokenizer.json"],
         method="signround", calib=True)
+
+
+def with_file(h, name, content):
+    """A copy of the good model in which one file is another; content None: a FIFO, which nobody writes to."""
+    path = os.path.join(h.models, "with-%s-%d" % (name, hash(content) % 997))
+    if not os.path.exists(path):
+        shutil.copytree(h.good(), path)
+        if os.path.exists(os.path.join(path, name)):
+            os.remove(os.path.join(path, name))
+        if content is None:
+            os.mkfifo(os.path.join(path, name))
+        else:
+            with open(os.path.join(path, name), "w") as f:
+                f.write(content)
+    return path
+
+
+TOKENIZER = "tokenizer.json"
+UNIGRAM = json.dumps({"version": "1.0", "added_tokens": [], "model": {"type": "Unigram", "unk_id": 0, "vocab": [["a", 0.0]]}})
+refused("model: tokenizer that is broken JSON", lambda h: [with_file(h, TOKENIZER, '{"version":'), "--eval", h.calib],
+        [TOKENIZER, "bad JSON at line 1"])
+refused("model: tokenizer of a kind that is not read", lambda h: [with_file(h, TOKENIZER, UNIGRAM)], [TOKENIZER, "Unigram"],
+        method="signround", calib=True)
+for what in TOKENIZER, "config.json", FILE, "generation_config.json":
+    refused("model: a FIFO as " + what, lambda h, what=what: [with_file(h, what, None)], [what, "is not a regular file"],
+            method="signround", calib=True)
 for what in ("nan", "inf"):
     fails("model: %s weight" % what, lambda h, what=what: [h.broken(what)], [VICTIM, "NaN or Inf", "element 3"])
     fails("model: %s weight under plain rounding" % what, lambda h, what=what: [h.broken(what)], [VICTIM, "NaN or Inf"],
@@ -268,8 +294,20 @@ def signround(name, args, words, **kw):
 signround("calibration: none given", lambda h: [h.good()], ["calib"])
 signround("calibration: missing file", lambda h: [h.good(), "--calib", "nosuch.txt"],
           ["nosuch.txt", "No such file"])
-fails("calibration: folder without text", lambda h: [h.good(), "--calib", h.plugins], ["plugins", ".txt"], calib=False)
-fails("calibration: empty text", lambda h: calib(h, "empty.txt", ""), ["empty.txt", "0 ids"], calib=False)
+signround("calibration: folder without text", lambda h: [h.good(), "--calib", h.plugins], ["plugins", ".txt"])
+signround("calibration: empty text", lambda h: calib(h, "empty.txt", ""), ["empty.txt is empty"])
+signround("calibration: a device", lambda h: [h.good(), "--calib", "/dev/zero"], ["/dev/zero is not a regular file"])
+
+
+def fifo(h):
+    path = os.path.join(h.work, "fifo.txt")
+    if not os.path.exists(path):
+        os.mkfifo(path)
+    return path
+
+
+signround("calibration: a FIFO", lambda h: [h.good(), "--calib", fifo(h)], ["fifo.txt is not a regular file"])
+refused("evaluation: a FIFO", lambda h: [h.good(), "--eval", fifo(h)], ["fifo.txt is not a regular file"])
 fails("calibration: text shorter than one window", lambda h: calib(h, "short.txt", "short"), ["short.txt", "5 ids", "32"],
       calib=False)
 fails("calibration: text that is not UTF-8", lambda h: calib(h, "latin.txt", b"fine " * 40 + b"\xff\xfe"),
