@@ -374,24 +374,51 @@ static void first_rows_are_looked_at_before_all_is_read(void **state)
 {
     struct fixture *f = *state;
     struct srq_error err;
-    char m[512], t[512], gone[512];
-    const char *files[] = { t, gone, m };
+    char m[512], t[512];
+    const char *files[] = { t, m };
 
     snprintf(m, sizeof(m), "%s/m.jsonl", f->d.path);
     snprintf(t, sizeof(t), "%s/t.jsonl", f->d.path);
-    snprintf(gone, sizeof(gone), "%s/gone.jsonl", f->d.path);
     put(f, "t.jsonl", "{\"text\":\"a\"}\n{\"messages\":7}\n{");
     put(f, "m.jsonl", " \n\n{\"messages\":[{\"role\":\"user\"}]}");
-    assert_ok(srq_samples_check(files, 2, f->d.path, &err), &err);
-    assert_refused(srq_samples_check(files, 3, f->d.path, &err), -SRQ_ENOENT, &err,
+    assert_ok(srq_samples_check(files, 1, f->d.path, &err), &err);
+    assert_refused(srq_samples_check(files, 2, f->d.path, &err), -SRQ_ENOENT, &err,
                    "m.jsonl:3: a row with \"messages\" needs the model's chat template");
     put(f, "chat_template.jinja", "{{ a|wordcount }}");
-    assert_refused(srq_samples_check(files, 3, f->d.path, &err), -SRQ_EUNSUPPORTED, &err,
+    assert_refused(srq_samples_check(files, 2, f->d.path, &err), -SRQ_EUNSUPPORTED, &err,
                    "line 1: filter \"wordcount\" is not supported");
     put(f, "chat_template.jinja", "{{ raise_exception('no') }}");
-    assert_refused(srq_samples_check(files, 3, f->d.path, &err), -SRQ_EFORMAT, &err, "the template refuses it: no");
+    assert_refused(srq_samples_check(files, 2, f->d.path, &err), -SRQ_EFORMAT, &err, "the template refuses it: no");
     put(f, "chat_template.jinja", "x");
-    assert_ok(srq_samples_check(files, 3, f->d.path, &err), &err);
+    assert_ok(srq_samples_check(files, 2, f->d.path, &err), &err);
+}
+
+static void files_without_text_are_refused_unread(void **state)
+{
+    static const char pointer[] = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n";
+    struct fixture *f = *state;
+    struct srq_error err;
+    char one[512], other[512], folder[512];
+    const char *files[] = { one, other }, *const device = "/dev/zero", *const texts = folder;
+
+    snprintf(one, sizeof(one), "%s/one.txt", f->d.path);
+    snprintf(other, sizeof(other), "%s/other.txt", f->d.path);
+    snprintf(folder, sizeof(folder), "%s/texts", f->d.path);
+    assert_refused(srq_samples_check(files, 1, f->d.path, &err), -SRQ_ENOENT, &err, "one.txt: No such file");
+    put(f, "one.txt", "");
+    put(f, "other.txt", "");
+    assert_refused(srq_samples_check(files, 1, f->d.path, &err), -SRQ_EINVAL, &err, "one.txt is empty");
+    assert_refused(srq_samples_check(files, 2, f->d.path, &err), -SRQ_EINVAL, &err, "one.txt and the others are empty");
+    put(f, "other.txt", "a");
+    assert_ok(srq_samples_check(files, 2, f->d.path, &err), &err);
+    put(f, "other.txt", pointer);
+    assert_refused(srq_samples_check(files, 2, f->d.path, &err), -SRQ_EFORMAT, &err, "other.txt is a git-lfs pointer");
+    assert_int_equal(remove(other), 0);
+    assert_int_equal(mkfifo(other, 0600), 0);
+    assert_refused(srq_samples_check(files, 2, f->d.path, &err), -SRQ_EFORMAT, &err, "other.txt is not a regular file");
+    assert_refused(srq_samples_check(&device, 1, f->d.path, &err), -SRQ_EFORMAT, &err, "is not a regular file");
+    assert_int_equal(mkdir(folder, 0700), 0);
+    assert_refused(srq_samples_check(&texts, 1, f->d.path, &err), -SRQ_ENOENT, &err, "holds no .txt and no .jsonl");
 }
 
 struct nth {
@@ -455,6 +482,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(tools_reach_the_template_and_null_members_do_not, setup, teardown),
         cmocka_unit_test_setup_teardown(what_a_template_does_not_take_is_refused_with_row_and_line, setup, teardown),
         cmocka_unit_test_setup_teardown(first_rows_are_looked_at_before_all_is_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(files_without_text_are_refused_unread, setup, teardown),
         cmocka_unit_test_setup_teardown(every_failed_allocation_is_reported, setup, teardown),
     };
 
