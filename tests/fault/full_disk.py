@@ -150,17 +150,22 @@ def fails(place, id, disk, words):
 @mounting
 def an_output_that_does_not_fit_any_more_fails_the_job_and_a_resume_writes_it():
     with Place() as p, small_disk(p, "disk", "12m") as (disk, fill):
+        def tunes(name, iters):
+            id = p.ctl("submit", "--job", job(p, name, iters, out=out))["job"]
+            journal = Journal(p.job_dir(id))
+            wait_until("a block", lambda: any(e["event"] == "tune.point" for e in journal.read()), pause=0.005)
+            return id
+
         iters, out = 60, os.path.join(disk, "a", "out")
-        path = job(p, "exported", iters, out=out)
-        id = p.ctl("submit", "--job", path)["job"]
-        journal = Journal(p.job_dir(id))
-        wait_until("a block", lambda: any(e["event"] == "tune.point" for e in journal.read()), pause=0.005)
+        id = tunes("exported", iters)
         fill(1 << 20)  # the weights take more
         fails(p, id, disk, "bytes are needed and 1048576 are free")
         fill(None)
+        other = tunes("beside", 20)
         fill(2900 << 10)  # enough for them, but not for the small files beside them
-        p.run(p.env["SRQ_CTL"], "resume", id)
-        fails(p, id, disk, NO_SPACE)
+        fails(p, other, disk, NO_SPACE)
+        p.run(p.env["SRQ_CTL"], "resume", id)  # which is seen before any work
+        fails(p, id, disk, "the output needs")
         fill(None)
         p.run(p.env["SRQ_CTL"], "resume", id)
         p.wait(id)
