@@ -92,7 +92,7 @@ const struct ctl_verb ctl_verbs[] = {
       "Results that are in DIR already are not run again. Ctrl-C cancels what has not ended.",
       ctl_compare_options,
       { "srqctl compare ./llama -m rtn,teq+gptq -s w3g64,w4g64 --calib c.txt --eval t.txt",
-        "srqctl compare ./llama -m v1=signround:signround.alg_ext=false -s w2 --eval t.txt" },
+        "srqctl compare ./llama -m gptq,big=gptq:gptq.damp=0.1 -s w3 --calib c.txt --eval t.txt" },
       ctl_cmd_compare },
 
     { "eval", MODELS, "MODEL --eval FILE", 1, 1, CTL_C_FILE, NULL,
