@@ -201,22 +201,29 @@ static void test_error_is_seen(void **state)
     close_model(&f);
 }
 
+/* llama-default with one tensor changed. */
+static void open_changed(struct fixture *f, const struct tensor_change *change)
+{
+    json_t *config = reference_config("llama-default");
+    char *folder = folder_create(config, NULL);
+
+    json_decref(config);
+    folder_change_tensor(folder, reference_weights("llama-default"), change);
+    open_folder(f, folder);
+}
+
 /* A norm is rounded to the dtype it is stored in, and its consumers take what that leaves. */
 static void test_norm_rounding(void **state)
 {
     const struct tensor_change change = { .name = "model.layers.0.input_layernorm.weight", .nonfinite = 4 };
-    json_t *config = reference_config("llama-default");
     struct srq_error err = { 0 };
     struct srq_tensor gamma;
-    struct fixture f = { 0 };
+    struct fixture f;
     float wide[32];
     const float *scale;
 
     (void)state;
-    f.folder = folder_create(config, NULL);
-    json_decref(config);
-    folder_change_tensor(f.folder, reference_weights("llama-default"), &change);
-    assert_ok(srq_model_open(f.folder, false, &f.model, &err), &err);
+    open_changed(&f, &change);
     assert_true(srq_tensors_get(srq_model_tensors(f.model), "model.layers.0.input_layernorm.weight", &gamma));
     assert_int_equal(gamma.dtype, SRQ_BF16);
     assert_ok(srq_convert(gamma.data, gamma.dtype, wide, SRQ_F32, 32), &err);
@@ -243,16 +250,11 @@ static void test_norm_without_gain(void **state)
     const struct tensor_change change = { .name = "model.layers.0.input_layernorm.weight",
                                           .nonfinite = 4,
                                           .zero = true };
-    json_t *config = reference_config("llama-default");
-    struct srq_error err = { 0 };
-    struct fixture f = { 0 };
+    struct fixture f;
     double off;
 
     (void)state;
-    f.folder = folder_create(config, NULL);
-    json_decref(config);
-    folder_change_tensor(f.folder, reference_weights("llama-default"), &change);
-    assert_ok(srq_model_open(f.folder, false, &f.model, &err), &err);
+    open_changed(&f, &change);
     draw(&f, 0, false);
     f.alpha[0][4] = 0.001f;
     fold(&f);
@@ -269,19 +271,15 @@ static void test_norm_beyond_its_dtype(void **state)
     const struct tensor_change change = { .name = "model.layers.0.input_layernorm.weight",
                                           .dtype = "F16",
                                           .nonfinite = -1 };
-    json_t *config = reference_config("llama-default");
     struct srq_error err = { 0 };
     struct srq_tensor gamma;
-    struct fixture f = { 0 };
+    struct fixture f;
     float wide[32];
     const float *scale;
     double off;
 
     (void)state;
-    f.folder = folder_create(config, NULL);
-    json_decref(config);
-    folder_change_tensor(f.folder, reference_weights("llama-default"), &change);
-    assert_ok(srq_model_open(f.folder, false, &f.model, &err), &err);
+    open_changed(&f, &change);
     assert_true(srq_tensors_get(srq_model_tensors(f.model), change.name, &gamma));
     assert_ok(srq_convert(gamma.data, gamma.dtype, wide, SRQ_F32, 32), &err);
     draw(&f, 0, false);
