@@ -295,6 +295,10 @@ static void note_surplus(struct srq_resolved *r)
                           method != NULL ? method : "");
         srq_free(method);
     }
+    if (s->features != NULL && (!r->job.info->pictures || s->eval_count == 0))
+        srq_resolved_note(r, "features %.300s are not used: %s", s->features,
+                          r->job.info->pictures ? "no pictures to look like are given (eval)"
+                                                : "this model makes no pictures");
 }
 
 /* Dequantized weights say nothing of inputs: who reads them has to round those, or gets another model. */

@@ -89,6 +89,14 @@ def text_that_no_part_of_the_method_reads_is_told():
         assert said == ["calib %s is not read: method rtn needs no calibration text" % CALIB], said
 
 
+def features_that_nothing_uses_are_told():
+    features = os.path.join(SOURCE, "share/models/demo-features/model.safetensors")
+    with Place() as p:
+        model = remade(p, lambda tensors, config: None)
+        said = warnings(p, model, "--features", features)
+        assert said == ["features %s are not used: this model makes no pictures" % os.path.realpath(features)], said
+
+
 def fewer_tokens_than_inputs_are_told_where_a_method_inverts_their_second_moment():
     with Place() as p:
         model = remade(p, lambda tensors, config: None)
@@ -242,7 +250,7 @@ def the_environment_chooses_what_the_job_leaves_open_and_a_name_that_is_none_is_
 if __name__ == "__main__":
     run_tests([a_stored_head_that_the_tie_flag_contradicts_is_told, tensors_that_the_family_does_not_have_are_named,
                text_that_no_part_of_the_method_reads_is_told,
-               fewer_tokens_than_inputs_are_told_where_a_method_inverts_their_second_moment, a_git_lfs_pointer_is_called_that,
+               features_that_nothing_uses_are_told, fewer_tokens_than_inputs_are_told_where_a_method_inverts_their_second_moment, a_git_lfs_pointer_is_called_that,
                a_file_that_cannot_be_carried_along_is_refused_before_any_work, a_link_to_nothing_is_named,
                surplus_input_is_told_with_what_is_done, an_output_that_holds_an_input_is_not_replaced,
                the_environment_chooses_what_the_job_leaves_open_and_a_name_that_is_none_is_told])
