@@ -27,11 +27,14 @@ def warnings(place, model, *words):
 
 def refusal(place, model, *words, method="rtn"):
     """What a submission is refused with."""
-    jobs = place.ctl("list")["jobs"]
+    def jobs():
+        return [job["job"] for job in place.ctl("list")["jobs"]]
+
+    before = jobs()
     try:
         place.run(place.env["SRQ_CTL"], "submit", model, "-m", method, "-s", "w4g32", "-o", place.path("refused"), *words)
     except Failed as e:
-        assert place.ctl("list")["jobs"] == jobs, e.text
+        assert jobs() == before, e.text
         return e.text
     raise AssertionError("it was accepted")
 
