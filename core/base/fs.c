@@ -52,19 +52,25 @@ int srq_fail_errno(struct srq_error *err, const char *doing, const char *path)
     return srq_fail_field(err, code_of_errno(e), path, "cannot %s %s: %s", doing, path, strerror(e));
 }
 
+static int check_kind(const struct stat *st, const char *name, size_t max, struct srq_error *err)
+{
+    if (!S_ISREG(st->st_mode))
+        return srq_fail_field(err, -SRQ_EFORMAT, name, "%s is not a regular file", name);
+    if ((uint64_t)st->st_size > max)
+        return srq_fail_field(err, -SRQ_ELIMIT, name, "%s has %lld bytes, more than the %zu allowed", name,
+                              (long long)st->st_size, max);
+    return 0;
+}
+
 static int read_open_file(int fd, const char *name, size_t max, char **data, size_t *len, struct srq_error *err)
 {
     struct stat st;
     size_t done = 0, size;
     char *buf;
+    int rc = fstat(fd, &st) == 0 ? check_kind(&st, name, max, err) : srq_fail_errno(err, "read", name);
 
-    if (fstat(fd, &st) != 0)
-        return srq_fail_errno(err, "read", name);
-    if (!S_ISREG(st.st_mode))
-        return srq_fail_field(err, -SRQ_EFORMAT, name, "%s is not a regular file", name);
-    if ((uint64_t)st.st_size > max)
-        return srq_fail_field(err, -SRQ_ELIMIT, name, "%s has %lld bytes, more than the %zu allowed", name,
-                              (long long)st.st_size, max);
+    if (rc != 0)
+        return rc;
     size = (size_t)st.st_size;
     buf = srq_malloc(size + 1);
     if (buf == NULL)
@@ -410,6 +416,17 @@ bool srq_file_is_lfs_pointer(const char *path)
     return n > 0 && srq_is_lfs_pointer(start, (size_t)n);
 }
 
+int srq_file_check(const char *path, size_t max, int64_t *bytes, struct srq_error *err)
+{
+    struct stat st;
+    int rc = stat(path, &st) == 0 ? check_kind(&st, path, max, err) : srq_fail_errno(err, "open", path);
+
+    if (rc == 0 && srq_file_is_lfs_pointer(path))
+        rc = srq_fail_field(err, -SRQ_EFORMAT, path, SRQ_LFS_SENTENCE, path);
+    *bytes = rc == 0 ? (int64_t)st.st_size : 0;
+    return rc;
+}
+
 char *srq_dangling_link(const char *path)
 {
     char target[PATH_MAX];
@@ -418,6 +435,17 @@ char *srq_dangling_link(const char *path)
         stat(path, &st) != 0 && (errno == ENOENT || errno == ELOOP) ? readlink(path, target, sizeof(target)) : -1;
 
     return n >= 0 ? srq_strndup(target, (size_t)n) : NULL;
+}
+
+int srq_refuse_dangling(const char *path, struct srq_error *err)
+{
+    char *target = srq_dangling_link(path);
+    int rc = target == NULL
+                 ? 0
+                 : srq_fail_field(err, -SRQ_ENOENT, path, "%s is a link to %s, which is not there", path, target);
+
+    srq_free(target);
+    return rc;
 }
 
 bool srq_is_base_name(const char *name)

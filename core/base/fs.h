@@ -52,8 +52,12 @@ bool srq_path_within(const char *inner, const char *outer);
 bool srq_is_lfs_pointer(const char *data, size_t len);
 bool srq_file_is_lfs_pointer(const char *path); /* opens nothing but a small regular file */
 #define SRQ_LFS_SENTENCE "%s is a git-lfs pointer, not the file itself: fetch it with \"git lfs pull\""
+/* Whether `path` is a file to be read whole: regular, of at most `max` bytes and no git-lfs pointer; *bytes: its size.
+ * Nothing but a small regular file is opened. Errors name it. */
+int srq_file_check(const char *path, size_t max, int64_t *bytes, struct srq_error *err);
 /* Where the link at `path` points, when nothing is there; NULL: there is something, or no link. srq_free. */
 char *srq_dangling_link(const char *path);
+int srq_refuse_dangling(const char *path, struct srq_error *err); /* -SRQ_ENOENT saying where it points; else 0 */
 bool srq_is_base_name(const char *name); /* no '/', '\\', leading '.', empty, control characters; at most 255 bytes */
 int srq_disk_free(const char *path, uint64_t *bytes, struct srq_error *err); /* for unprivileged users */
 

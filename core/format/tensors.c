@@ -243,11 +243,9 @@ static int refuse_links(const char *dir, struct srq_error *err)
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < sizeof(folder_names) / sizeof(folder_names[0]); i++) {
-        char *path = srq_path_join(dir, folder_names[i]), *target = path != NULL ? srq_dangling_link(path) : NULL;
+        char *path = srq_path_join(dir, folder_names[i]);
 
-        if (target != NULL)
-            rc = srq_fail_field(err, -SRQ_ENOENT, path, "%s is a link to %s, which is not there", path, target);
-        srq_free(target);
+        rc = path != NULL ? srq_refuse_dangling(path, err) : 0;
         srq_free(path);
     }
     return rc;

@@ -432,15 +432,18 @@ int srq_ckpt_clear(const char *ckpt, struct srq_error *err)
 /* ---- small facts ------------------------------------------------------------------------------------------------- */
 
 /* A line of JSON and a line with its hash: of what was damaged since, nothing is believed. */
-#define FACT_TAIL (16 + 2) /* newline, hash, newline */
+#define FACT_TAIL (SRQ_HASHED_HEX - 1 + 2) /* newline, hash, newline */
 
 int srq_fact_write(const char *ckpt, const char *name, const cJSON *fact, struct srq_error *err)
 {
     char *path = srq_asprintf("%s/%s.json", ckpt, name), *text = cJSON_PrintUnformatted(fact), *lines = NULL;
+    char hash[SRQ_HASHED_HEX];
     int rc;
 
-    if (text != NULL)
-        lines = srq_asprintf("%s\n%016" PRIx64 "\n", text, srq_hash64(text, strlen(text)));
+    if (text != NULL) {
+        srq_hashed_text(text, strlen(text), hash);
+        lines = srq_asprintf("%s\n%s\n", text, hash);
+    }
     if (path == NULL || lines == NULL)
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory writing %s", name);
     else
@@ -454,13 +457,14 @@ int srq_fact_write(const char *ckpt, const char *name, const cJSON *fact, struct
 cJSON *srq_fact_read(const char *ckpt, const char *name)
 {
     char *path = srq_asprintf("%s/%s.json", ckpt, name), *text = NULL;
-    char tail[FACT_TAIL + 1];
+    char hash[SRQ_HASHED_HEX], tail[FACT_TAIL + 1];
     size_t len;
     cJSON *json = NULL;
 
     if (path != NULL && srq_read_file(path, (size_t)16 << 20, &text, &len, NULL) == 0 && len > FACT_TAIL) {
         len -= FACT_TAIL;
-        snprintf(tail, sizeof(tail), "\n%016" PRIx64 "\n", srq_hash64(text, len));
+        srq_hashed_text(text, len, hash);
+        snprintf(tail, sizeof(tail), "\n%s\n", hash);
         if (memcmp(text + len, tail, FACT_TAIL) == 0)
             json = cJSON_ParseWithLength(text, len);
     }

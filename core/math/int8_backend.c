@@ -28,10 +28,11 @@ static const struct srq_int8_engine *chosen = &srq_int8_plain; /* NULL: the firs
 
 /* ---- choice ---- */
 
-static const struct srq_int8_engine *find_usable(const char *name, bool automatic, struct srq_error *why)
+/* The one of this name, or the first (NULL). */
+static const struct srq_int8_engine *find_usable(const char *name, struct srq_error *why)
 {
     for (int i = 0; i < ENGINES; i++) {
-        if (!automatic && strcmp(engines[i]->name, name) != 0)
+        if (name != NULL && strcmp(engines[i]->name, name) != 0)
             continue;
         if (engines[i]->start(why) != 0)
             continue;
@@ -49,7 +50,7 @@ static const struct srq_int8_engine *engine(void)
     struct srq_error why = { 0 };
 
     if (chosen == NULL)
-        chosen = find_usable("auto", true, &why);
+        chosen = find_usable(NULL, &why);
     if (chosen == NULL)
         chosen = &srq_int8_plain;
     return chosen;
@@ -251,23 +252,21 @@ int srq_int8_start(const char *backend, struct srq_error *err)
 {
     struct srq_error why = { 0 };
     const struct srq_int8_engine *e;
-    bool automatic;
 
     if (backend == NULL || backend[0] == '\0')
         backend = getenv("SRQ_INT8");
     if (backend == NULL || backend[0] == '\0')
         backend = "auto";
-    automatic = strcmp(backend, "auto") == 0;
-    if (!automatic && !known(backend))
+    if (strcmp(backend, "auto") == 0) {
+        chosen = NULL;
+        return 0;
+    }
+    if (!known(backend))
         return srq_fail_field(err, -SRQ_EINVAL, "int8",
                               "integer backend \"%s\" is not one of auto, vnni, avx2, onednn, plain, or not in this "
                               "build",
                               backend);
-    if (automatic) {
-        chosen = NULL;
-        return 0;
-    }
-    e = find_usable(backend, false, &why);
+    e = find_usable(backend, &why);
     if (e == NULL)
         return srq_fail_field(err, -SRQ_ENUMERIC, "int8", "integer backend %s cannot be used here: %s", backend,
                               why.text);

@@ -57,20 +57,15 @@ static int no_memory(struct srq_error *err)
 
 static int check_file(const char *path, struct srq_error *err)
 {
-    struct stat st;
+    int64_t bytes;
+    int rc;
 
-    if (stat(path, &st) != 0)
+    if (!srq_path_exists(path))
         return 0;
-    if (!S_ISREG(st.st_mode))
-        return srq_fail_field(err, -SRQ_EFORMAT, "model", "%s is not a regular file", path);
-    if ((uint64_t)st.st_size > CARRIED_MAX)
-        return srq_fail_field(err, -SRQ_ELIMIT, "model", "%s has %lld bytes, more than the %zu allowed", path,
-                              (long long)st.st_size, CARRIED_MAX);
-    if (access(path, R_OK) != 0)
-        return srq_fail_errno(err, "open", path);
-    if (srq_file_is_lfs_pointer(path))
-        return srq_fail_field(err, -SRQ_EFORMAT, "model", SRQ_LFS_SENTENCE, path);
-    return 0;
+    rc = srq_file_check(path, CARRIED_MAX, &bytes, err);
+    if (rc != 0 && err != NULL)
+        snprintf(err->field, sizeof(err->field), "model");
+    return rc == 0 && access(path, R_OK) != 0 ? srq_fail_errno(err, "open", path) : rc;
 }
 
 int srq_export_check_carried(const struct srq_model *m, struct srq_error *err)

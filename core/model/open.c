@@ -279,7 +279,7 @@ static int fill_info(struct srq_model *m, struct srq_error *err)
 static int read_json(const char *path, char **weights, json_t **out, struct srq_error *err)
 {
     struct stat st;
-    char *name, *target;
+    char *name;
     int rc = srq_diffusers_network(path, weights, err);
 
     if (rc != 0)
@@ -298,14 +298,13 @@ static int read_json(const char *path, char **weights, json_t **out, struct srq_
     name = srq_path_join(path, "config.json");
     if (name == NULL)
         return no_memory(path, err);
-    target = srq_dangling_link(name);
-    if (target != NULL)
-        rc = srq_fail_field(err, -SRQ_ENOENT, "model", "%s is a link to %s, which is not there", name, target);
-    else if (!srq_path_exists(name))
+    rc = srq_refuse_dangling(name, err);
+    if (rc != 0 && err != NULL)
+        snprintf(err->field, sizeof(err->field), "model");
+    else if (rc == 0 && !srq_path_exists(name))
         rc = srq_fail_field(err, -SRQ_EFORMAT, "model", "%s has no config.json: it is not a model folder", path);
-    else
+    else if (rc == 0)
         rc = srq_json_read(name, SRQ_JSON_CONFIG_MAX, out, err);
-    srq_free(target);
     srq_free(name);
     return rc;
 }

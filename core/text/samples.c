@@ -339,37 +339,21 @@ static int check_first_row(struct reading *r, const char *path, struct srq_error
     return rc;
 }
 
-/* By what it is and its size: a device or a FIFO would not end. */
-static int check_kind(const char *path, int64_t *bytes, struct srq_error *err)
-{
-    struct stat st;
-
-    if (stat(path, &st) != 0)
-        return srq_fail_errno(err, "open", path);
-    if (!S_ISREG(st.st_mode))
-        return srq_fail_field(err, -SRQ_EFORMAT, path, "%s is not a regular file", path);
-    if ((uint64_t)st.st_size > FILE_BYTES_MAX)
-        return srq_fail_field(err, -SRQ_ELIMIT, path, "%s has %lld bytes, more than the %zu allowed", path,
-                              (long long)st.st_size, FILE_BYTES_MAX);
-    if (srq_file_is_lfs_pointer(path))
-        return srq_fail_field(err, -SRQ_EFORMAT, path, SRQ_LFS_SENTENCE, path);
-    *bytes += (int64_t)st.st_size;
-    return 0;
-}
-
 int srq_samples_check(const char *const *files, int file_count, const char *model_dir, struct srq_error *err)
 {
     struct srq_sample_request req = { .files = files, .file_count = file_count };
     struct reading reading;
     struct paths p = { 0 };
-    int64_t bytes = 0;
+    int64_t all = 0, bytes;
     int rc;
 
     reading_begin(&reading, model_dir, drop_piece, NULL);
     rc = list_paths(&req, &p, err);
-    for (size_t i = 0; rc == 0 && i < p.count; i++)
-        rc = check_kind(p.data[i], &bytes, err);
-    if (rc == 0 && bytes == 0)
+    for (size_t i = 0; rc == 0 && i < p.count; i++) { /* a device or a FIFO would not end */
+        rc = srq_file_check(p.data[i], FILE_BYTES_MAX, &bytes, err);
+        all += bytes;
+    }
+    if (rc == 0 && all == 0)
         rc = srq_fail_field(err, -SRQ_EINVAL, files[0], file_count > 1 ? "%s and the others are empty" : "%s is empty",
                             files[0]);
     for (size_t i = 0; rc == 0 && i < p.count; i++) {

@@ -469,7 +469,6 @@ int srq_tokenizer_read(struct srq_tokenizer *tk, const char *dir, struct srq_err
 {
     char *whole = srq_path_join(dir, "tokenizer.json"), *vocab = srq_path_join(dir, "vocab.json");
     char *merges = srq_path_join(dir, "merges.txt"), *config = srq_path_join(dir, "tokenizer_config.json");
-    char *target = NULL;
     json_t *root = NULL;
     int rc;
 
@@ -484,12 +483,9 @@ int srq_tokenizer_read(struct srq_tokenizer *tk, const char *dir, struct srq_err
         json_decref(root);
     } else if (srq_path_exists(vocab) && srq_path_exists(merges)) {
         rc = read_gpt2_files(tk, vocab, merges, config, err);
-    } else if ((target = srq_dangling_link(whole)) != NULL) {
-        rc = srq_fail_field(err, -SRQ_ENOENT, whole, "%s is a link to %s, which is not there", whole, target);
-    } else {
+    } else if ((rc = srq_refuse_dangling(whole, err)) == 0) {
         rc = srq_fail_field(err, -SRQ_ENOENT, dir, "%s holds no tokenizer.json and no vocab.json with merges.txt", dir);
     }
-    srq_free(target);
     srq_free(whole);
     srq_free(vocab);
     srq_free(merges);

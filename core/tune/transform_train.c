@@ -23,7 +23,7 @@ struct srq_training {
     int64_t *order;             /* [samples that are trained on] of the running epoch */
     int64_t epoch;
     struct srq_training_state at;
-    double last; /* loss of the newest probe, which was before step `probed`; -1: none yet */
+    double last; /* loss of the newest probe, which was before step `probed`; NaN, -1: none yet */
     int64_t probed;
 };
 
@@ -405,6 +405,7 @@ int srq_training_run(struct srq_transformer *t, const char *resume, struct srq_e
     int rc = sample != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory for the training of scales");
 
     *at = (struct srq_training_state){ .first = (double)NAN, .best = (double)NAN, .best_step = -1 };
+    t->training->last = (double)NAN;
     t->training->probed = -1;
     if (rc == 0 && resume != NULL)
         rc = srq_training_read(t, at, resume, err);
@@ -417,10 +418,8 @@ int srq_training_run(struct srq_transformer *t, const char *resume, struct srq_e
         copy_scales(t->model, &t->scales, &t->best);
     if (rc == 0)
         t->scales.outcome =
-            t->schedule.keep_best
-                ? (struct srq_scales_outcome){ at->first, at->best, at->step, at->best_step }
-                : (struct srq_scales_outcome){ at->first, t->schedule.holdout > 0 ? t->training->last : (double)NAN,
-                                               at->step, at->step };
+            (struct srq_scales_outcome){ at->first, t->schedule.keep_best ? at->best : t->training->last, at->step,
+                                         t->schedule.keep_best ? at->best_step : at->step };
     srq_free(sample);
     return rc;
 }

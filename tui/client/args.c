@@ -2,9 +2,8 @@
 #include "tui/client/args.h"
 
 #include "core/base/alloc.h"
-#include "core/base/log.h"
 #include "core/base/nearest.h"
-#include "core/base/utf8.h"
+#include "tui/client/talk.h"
 
 #include <getopt.h>
 #include <math.h>
@@ -193,19 +192,6 @@ static int room_for(struct ctl_args *out, int count, const char *const *words, s
     return out->values != NULL && out->positional != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory");
 }
 
-/* What is typed goes to the daemon and the worker as JSON, which holds nothing else; a name with other bytes would come
- * out as that of another file. */
-static int check_text(int count, const char *const *words, struct srq_error *err)
-{
-    char shown[256];
-
-    for (int i = 0; i < count; i++)
-        if (srq_utf8_check(words[i], strlen(words[i])) != strlen(words[i]))
-            return srq_fail_field(err, -SRQ_EINVAL, "", "\"%s\" is not UTF-8; files are named in UTF-8 here",
-                                  srq_escape_control(words[i], shown, sizeof(shown)));
-    return 0;
-}
-
 int ctl_args_read(const struct ctl_grammar *g, int count, const char *const *words, struct ctl_args *out,
                   struct srq_error *err)
 {
@@ -215,8 +201,8 @@ int ctl_args_read(const struct ctl_grammar *g, int count, const char *const *wor
 
     if (argv == NULL)
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
-    if (rc == 0)
-        rc = check_text(count, words, err);
+    for (int i = 0; rc == 0 && i < count; i++)
+        rc = srq_talk_check_text(words[i], "", err);
     if (rc == 0) {
         argv[0] = program; /* getopt wants a name first; the words themselves are only reordered */
         for (int i = 0; i < count; i++)

@@ -10,29 +10,36 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The first text in it that is not UTF-8 (the folder that a path was completed with, say), or NULL. */
-static const char *not_utf8(const cJSON *value)
+int srq_talk_check_text(const char *text, const char *field, struct srq_error *err)
 {
-    const char *found = NULL, *text = cJSON_GetStringValue(value);
-    const cJSON *item;
+    char shown[256];
 
-    if (text != NULL)
-        return srq_utf8_check(text, strlen(text)) == strlen(text) ? NULL : text;
-    cJSON_ArrayForEach(item, value) found = found != NULL ? found : not_utf8(item);
-    return found;
+    if (srq_utf8_check(text, strlen(text)) == strlen(text))
+        return 0;
+    return srq_fail_field(err, -SRQ_EINVAL, field, "\"%s\" is not UTF-8; files are named in UTF-8 here",
+                          srq_escape_control(text, shown, sizeof(shown)));
+}
+
+/* All texts in it: the folder that a path was completed with is nowhere else looked at. */
+static int check_texts(const cJSON *value, const char *field, struct srq_error *err)
+{
+    const char *text = cJSON_GetStringValue(value);
+    int rc = text != NULL ? srq_talk_check_text(text, field, err) : 0;
+
+    for (const cJSON *item = value != NULL ? value->child : NULL; rc == 0 && item != NULL; item = item->next)
+        rc = check_texts(item, field, err);
+    return rc;
 }
 
 int srq_talk_request(const struct srq_method *m, unsigned long long id, const cJSON *params, char **line,
                      struct srq_error *err)
 {
-    char text[32], shown[256];
-    const char *wrong = not_utf8(params);
+    char text[32];
     int rc = srq_proto_check_params(m, params, err);
 
     *line = NULL;
-    if (rc == 0 && wrong != NULL)
-        rc = srq_fail_field(err, -SRQ_EINVAL, m->name, "\"%s\" is not UTF-8; files are named in UTF-8 here",
-                            srq_escape_control(wrong, shown, sizeof(shown)));
+    if (rc == 0)
+        rc = check_texts(params, m->name, err);
     if (rc != 0)
         return rc;
     snprintf(text, sizeof(text), "%llu", id);

@@ -5,6 +5,9 @@
 #include "core/proto/proto.h"
 
 /* The line of a request, the caller's. Parameters are checked against the table. */
+/* What is told to the daemon and to workers is JSON, and that is UTF-8: a name with other bytes would come out as that
+ * of another file. 0, or -SRQ_EINVAL showing it. */
+int srq_talk_check_text(const char *text, const char *field, struct srq_error *err);
 int srq_talk_request(const struct srq_method *m, unsigned long long id, const cJSON *params, char **line,
                      struct srq_error *err);
 /* The error that an answer carries, as -code, or that it is; 0: answer->result is the reply. `lenient`: the daemon

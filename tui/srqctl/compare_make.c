@@ -107,7 +107,8 @@ static void add_model(struct srq_hash *h, const char *folder)
     struct dirent **found = NULL;
     int n = scandir(folder, &found, is_of_model, alphasort);
 
-    add_file(h, folder); /* an archive */
+    if (n < 0)
+        add_file(h, folder); /* an archive */
     for (int i = 0; i < n; i++) {
         char *path = srq_path_join(folder, found[i]->d_name);
 
