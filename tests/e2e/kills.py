@@ -18,7 +18,7 @@ SEED = int(os.environ.get("SRQ_SEED", str(int(time.time()))))
 RUNS_MAX = 6
 CONFIG = "[restart]\npauses_s = 0.05\ndeaths_max = 1000\n"
 JOB = demo_job("w3g128", ["auto_round", "fake"], evaluate=True, nsamples=16, seqlen=128, batch=4, threads=2,
-               checkpoint_s=0.2, eval__windows=16, signround__iters=40)
+               checkpoint_s=0.2, eval__windows=16, signround__iters=40, refine=2)
 
 # What a worker comes to, in this order; the evaluate stage comes before and after tuning.
 WAY = ["start", "load", "calibrate", "evaluate", "quantize", "refine", "evaluate after", "export", "end"]

@@ -34,6 +34,7 @@ def budget(method, **options):
 # What is done on the model of four blocks; methods, schemes, formats and options that take memory of their own.
 KINDS = {
     "tuned": job("signround", "w4g64", eval_windows=8, **TUNE),
+    "tuned, then its scales end to end": job("signround", "w4g64", **dict(TUNE, refine=2)),
     "tuned with checkpoints": job("signround", "w4g64", **dict(SMALL, signround__iters=20, checkpoint_s=0.1)),
     "tuned in F32": job("signround", "w4g64", compute="f32", **TUNE),
     "tuned by one thread": job("signround", "w4g64", **dict(TUNE, threads=1)),
@@ -128,12 +129,11 @@ def a_long_text_is_planned_for():
 
 
 def memory_does_not_grow_with_the_number_of_blocks():
-    """Without checkpoints, whose copies are held so briefly that the worker's own measurement may miss them, and without the
-    tuning of scales end to end, which keeps a batch's states before every block."""
+    """Without checkpoints, whose copies are held so briefly that the worker's own measurement may miss them."""
     with Place() as p:
         got = {}
         for blocks in (6, 30):
-            made = dict(job("signround", "w4g64", eval_windows=8, refine=0, **TUNE), model=a_model(p, blocks))
+            made = dict(job("signround", "w4g64", eval_windows=8, **TUNE), model=a_model(p, blocks))
             got[blocks] = figures(p, "%d blocks" % blocks, made)
             near("%d blocks" % blocks, *got[blocks])
         for few, many in zip(got[6], got[30]):
@@ -143,7 +143,7 @@ def memory_does_not_grow_with_the_number_of_blocks():
 def the_shipped_model_stays_at_its_plan():
     with Place() as p:
         made = demo_job("w4g64", ["auto_round", "fake"], evaluate=True, eval__windows=16, signround__iters=4,
-                        **dict(SMALL, checkpoint_s=0.1))
+                        **dict(SMALL, checkpoint_s=0.1, refine=2))
         near("the shipped model", *figures(p, "the shipped model", made))
 
 

@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
 from real_jobs import CALIB, EVAL, MODEL, SOURCE, Place, differing, events, report, results_of, wait_until  # noqa: E402
 from srqd_client import run_tests  # noqa: E402
 
-SMALL = dict(nsamples=8, seqlen=64, batch=4, threads=2, eval__windows=4)
+SMALL = dict(nsamples=8, seqlen=64, batch=4, threads=2, eval__windows=4, refine=0)
 TEQ = dict(SMALL, teq__nsamples=24, teq__seqlen=64, teq__holdout=8, teq__batch=4, teq__probe_every=5)
 
 

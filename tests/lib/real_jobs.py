@@ -103,7 +103,9 @@ class Place:
 
 
 def demo_job(scheme, formats=("auto_round",), evaluate=False, **options):
-    """SignRound on the shipped model. Options' names have _ for the dots of PLUGIN.OPTION as __."""
+    """SignRound on the shipped model. Options' names have _ for the dots of PLUGIN.OPTION as __. Scales are not tuned end to
+    end unless `refine` says so: in jobs as short as these that would take longer than all else."""
+    options = dict({"refine": 0}, **options)
     job = {"model": MODEL, "method": "signround", "scheme": scheme, "formats": list(formats), "calib": [CALIB],
            "options": {k.replace("__", "."): v for k, v in options.items()}}
     if evaluate:
