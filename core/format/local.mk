@@ -2,6 +2,7 @@ core_libsrq_la_SOURCES += \
 	core/format/archive.c core/format/archive.h \
 	core/format/archive_pack.c core/format/archive_pack.h \
 	core/format/archive_name.c core/format/archive_name.h \
+	core/format/gguf.h core/format/gguf_read.c core/format/gguf_write.c \
 	core/format/json.c core/format/json.h \
 	core/format/picture_sheet.c core/format/picture_sheet.h \
 	core/format/picture_shape.h \

@@ -97,6 +97,18 @@ static uint64_t tokenizer_bytes(const struct srq_resolved *r)
     return bytes > 0 ? bytes : file_bytes(r, "vocab.json") + file_bytes(r, "merges.txt");
 }
 
+/* Whether a format holds the tokenizer, which is then read once more. */
+static bool holds_words(const struct srq_resolved *r)
+{
+    for (int i = 0; i < r->job.spec.format_count; i++) {
+        const struct srq_format *f = srq_format_find(r->job.spec.formats[i], NULL);
+
+        if (f != NULL && srq_format_has_words(f))
+            return true;
+    }
+    return false;
+}
+
 /* The stage that reads texts; they are over before the work. */
 static void add_texts(const struct srq_resolved *r, struct srq_needs *memory)
 {
@@ -303,6 +315,8 @@ static int memory_rows(const struct srq_resolved *r, int64_t nsamples, int64_t w
     if (rc == 0 && r->job.spec.eval_count > 0 && !r->job.info->pictures)
         rc = add_evaluation(r, windows, memory, err);
     srq_needs_add(memory, "export", "packing of the largest layer", 3 * layer);
+    if (holds_words(r))
+        srq_needs_add(memory, "export", "tokenizer", TOKENIZER_BYTES_A_BYTE * tokenizer_bytes(r));
     if (rc == 0)
         add_libraries(r, f);
     return rc;

@@ -115,6 +115,16 @@ static int check_formats(const struct srq_resolved *r, struct srq_error *err)
     return 0;
 }
 
+/* That the formats can have what the model is and brings along. */
+static int check_model(const struct srq_resolved *r, struct srq_error *err)
+{
+    int rc = srq_export_check_carried(r->job.model, err);
+
+    for (int i = 0; rc == 0 && i < r->job.spec.format_count; i++)
+        rc = srq_format_holds(srq_format_find(r->job.spec.formats[i], NULL), r->job.model, err);
+    return rc;
+}
+
 static int make_plan(struct srq_resolved *r, struct srq_error *err)
 {
     struct srq_plan_request req = { .scheme = r->job.spec.scheme,
@@ -351,7 +361,7 @@ static int resolve(const cJSON *json, unsigned flags, struct srq_resolved *r, st
     if (rc != 0)
         return rc;
     if ((flags & (SRQ_SPEC_STORED | SRQ_SPEC_AGAIN)) == 0)
-        rc = srq_export_check_carried(r->job.model, err);
+        rc = check_model(r, err);
     if (rc == 0)
         rc = create_plugin(r, err);
     if (rc == 0)

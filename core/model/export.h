@@ -1,5 +1,5 @@
 /* Writing a quantized model as a folder that other programs load: auto_round, auto_gptq, auto_awq, compressed-tensors,
- * or plain weights (spec formats 4.1 to 4.6).
+ * or plain weights (spec formats 4.1 to 4.6), or GGUF.
  *
  * auto_round: packing_format follows the schemes (spec formats 4.4): all symmetric: auto_round:auto_gptq (v1 zeros);
  * all 4-bit asymmetric: auto_round:auto_awq; anything else: auto_round (v2 zeros). Mixed widths go to extra_config.
@@ -9,7 +9,9 @@
  * F16. compressed-tensors: integers of 4 and 8 bits, mxfp4, mxfp8, nvfp4, fp8, and mixtures of them. Scales keep their
  * exact values: F16 for integers, F32 for fp8; everything else is stored as it was. fake: the dequantized weights Ŵ in
  * the dtype of the source, no quantization_config; any scheme. int8: srq's own of diffusion models, for its sampler:
- * LAYER.weight I8 in the shape of the original and LAYER.weight_scale F32 [out, groups of a row].
+ * LAYER.weight I8 in the shape of the original and LAYER.weight_scale F32 [out, groups of a row]. gguf: one file of
+ * version 3 with keys and tokenizer for llama.cpp; symmetric integers of 4, 5 and 8 bits and mxfp4, which its types
+ * hold to the bit; matrices that are not quantized as they were, vectors F32 (spec formats 5).
  *
  * The bytes depend on model, schemes and codes alone: no time, name or path is in them. */
 #ifndef SRQ_MODEL_EXPORT_H
@@ -25,6 +27,11 @@ const char *srq_format_summary(const struct srq_format *f);
 const struct srq_format *srq_format_at(int i); /* NULL past the end */
 /* NULL when there is none; `err` lists the names. */
 const struct srq_format *srq_format_find(const char *name, struct srq_error *err);
+
+/* Whether a format has words for what a model is, whatever its schemes: -SRQ_EUNSUPPORTED with the reason. Reads the
+ * tokenizer where the format holds it, which is asked once, before any work. */
+int srq_format_holds(const struct srq_format *f, const struct srq_model *m, struct srq_error *err);
+bool srq_format_has_words(const struct srq_format *f); /* it holds the tokenizer */
 
 /* Whether a format can carry one layer under a scheme; "bf16" always. -SRQ_EUNSUPPORTED with the layer and the
  * reason. */

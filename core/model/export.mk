@@ -5,4 +5,5 @@ core_libsrq_la_SOURCES += \
 	core/model/export_planes.c core/model/quantized_readers.c core/model/quantized_reader.h core/model/quantized_integers.c \
 	core/model/quantized_config.c core/model/quantized_config.h \
 	core/model/quantized_ct.c core/model/export_ct_config.c core/model/export_int8.c core/model/quantized_int8.c \
-	core/model/save_json.c core/model/save_json.h
+	core/model/save_json.c core/model/save_json.h \
+	core/model/export_gguf.c core/model/export_gguf.h core/model/export_gguf_keys.c core/model/export_gguf_words.c

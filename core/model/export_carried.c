@@ -137,14 +137,26 @@ static int sync_scheduler(const char *to, struct srq_error *err)
     return rc;
 }
 
-int srq_export_carry(const struct srq_model *m, const char *to, struct srq_error *err)
+/* What a folder of one file has beside it: what people read. */
+static bool is_for_people(const char *name)
 {
+    return strncmp(name, "LICENSE", 7) == 0 || strcmp(name, "NOTICE") == 0 || strcmp(name, "README.md") == 0;
+}
+
+int srq_export_carry(const struct srq_export_plan *p, const char *to, struct srq_error *err)
+{
+    const struct srq_model *m = p->model;
     const struct srq_model_info *info = srq_model_info(m);
     int rc = info->pictures ? make_scheduler(info->folder, to, err) : 0;
     const char *name;
 
     for (int i = 0; rc == 0 && (name = srq_export_carried_name(m, i)) != NULL; i++) {
-        char *src = srq_path_join(info->folder, name), *dst = srq_path_join(to, name);
+        char *src, *dst;
+
+        if (p->format->build != NULL && !is_for_people(name))
+            continue;
+        src = srq_path_join(info->folder, name);
+        dst = srq_path_join(to, name);
 
         if (src == NULL || dst == NULL)
             rc = no_memory(err);

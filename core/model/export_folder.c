@@ -117,9 +117,9 @@ int srq_export_build(const struct srq_model *m, const struct srq_export_request 
     p.narrow = r->narrow;
     if (mkdir(dir, 0777) != 0)
         return fail_errno(err, "create", dir);
-    rc = build_network(&p, r, dir, err);
+    rc = p.format->build != NULL ? p.format->build(&p, r, dir, err) : build_network(&p, r, dir, err);
     if (rc == 0)
-        rc = srq_export_carry(m, dir, err);
+        rc = srq_export_carry(&p, dir, err);
     if (rc == 0)
         rc = srq_fsync_dir(dir, err);
     if (rc != 0)

@@ -2,6 +2,7 @@
 #include "core/model/export_parts.h"
 
 #include "core/base/alloc.h"
+#include "core/model/export_gguf.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -131,6 +132,14 @@ static const struct srq_format formats[] = {
         .config = srq_export_ct_config,
     },
     {
+        .name = "gguf",
+        .summary = "one file for llama.cpp and what is built on it: Q4_0, Q5_0, Q8_0 and MXFP4",
+        .accepts = srq_gguf_accepts,
+        .holds = srq_gguf_holds,
+        .bytes = srq_gguf_bytes,
+        .build = srq_gguf_build,
+    },
+    {
         .name = "int8",
         .summary = "codes a byte of diffusion models, for srqctl sample",
         .accepts = srq_export_int8_accepts,
@@ -182,6 +191,16 @@ const struct srq_format *srq_format_find(const char *name, struct srq_error *err
     return NULL;
 }
 
+int srq_format_holds(const struct srq_format *f, const struct srq_model *m, struct srq_error *err)
+{
+    return f->holds != NULL ? f->holds(m, err) : 0;
+}
+
+bool srq_format_has_words(const struct srq_format *f)
+{
+    return f->build != NULL;
+}
+
 int srq_format_accepts(const struct srq_format *f, const struct srq_scheme *s, const struct srq_layer_info *layer,
                        struct srq_error *err)
 {
@@ -227,11 +246,20 @@ static bool main_scheme(const struct srq_model *m, const struct srq_scheme *sche
     return most > 0;
 }
 
+static int refused(char (*reason)[SRQ_FORMAT_REASON_MAX], int n)
+{
+    int count = 0;
+
+    for (int i = 0; i < n; i++)
+        count += reason[i][0] != '\0';
+    return count;
+}
+
 /* Fused layers must be alike; one that is refused takes its partners with it. */
 static int refuse_untied(const struct srq_format *f, const struct srq_model *m, const struct srq_scheme *schemes,
                          char (*reason)[SRQ_FORMAT_REASON_MAX])
 {
-    int n = srq_model_layer_count(m), refused = 0;
+    int n = srq_model_layer_count(m);
 
     for (int i = 0; i < n; i++) {
         const struct srq_layer_info *a = srq_model_layer(m, i);
@@ -253,9 +281,7 @@ static int refuse_untied(const struct srq_format *f, const struct srq_model *m, 
                          b->name);
         }
     }
-    for (int i = 0; i < n; i++)
-        refused += reason[i][0] != '\0';
-    return refused;
+    return refused(reason, n);
 }
 
 int srq_format_plan(const struct srq_format *f, const struct srq_model *m, const struct srq_scheme *schemes,
@@ -273,7 +299,7 @@ int srq_format_plan(const struct srq_format *f, const struct srq_model *m, const
             snprintf(reason[i], SRQ_FORMAT_REASON_MAX, "%.*s", SRQ_FORMAT_REASON_MAX - 1, why.text);
     }
     if (f->config == NULL)
-        return 0;
+        return refused(reason, n);
     if (f->uniform && main_scheme(m, schemes, reason, &base)) {
         for (int i = 0; i < n; i++) {
             char want[64], got[64];

@@ -43,6 +43,12 @@ struct srq_format {
     /* The quantization_config, NULL when out of memory; NULL: weights are plain, and nothing says that they were
      * quantized. */
     json_t *(*config)(const struct srq_export_plan *p);
+    /* Formats of a file of their own, which holds the tokenizer too: whether there are words for all that a model is,
+     * the bytes of its tensors, and the whole folder, checked. Then none of the above but `accepts` is there. */
+    int (*holds)(const struct srq_model *m, struct srq_error *err);
+    int (*bytes)(const struct srq_export_plan *p, uint64_t *bytes, struct srq_error *err);
+    int (*build)(const struct srq_export_plan *p, const struct srq_export_request *r, const char *dir,
+                 struct srq_error *err);
 };
 
 /* A format applied to one model's schemes. */
@@ -109,7 +115,8 @@ int srq_export_layer_of(const struct srq_export_plan *p, const char *tensor, boo
 int srq_export_verify(const struct srq_export_plan *p, const struct srq_export_request *r, const char *dir,
                       struct srq_error *err);
 
-/* export_carried.c: copies what is carried along into the folder `to`. */
-int srq_export_carry(const struct srq_model *m, const char *to, struct srq_error *err);
+/* export_carried.c: copies what is carried along into the folder `to`; of a format of its own file, texts for people.
+ */
+int srq_export_carry(const struct srq_export_plan *p, const char *to, struct srq_error *err);
 
 #endif

@@ -120,6 +120,8 @@ int srq_export_bytes(const struct srq_format *f, const struct srq_model *m, cons
     int rc = srq_export_plan_make(&p, m, f, schemes, err);
 
     *bytes = 0;
+    if (rc == 0 && f->bytes != NULL)
+        return f->bytes(&p, bytes, err);
     return rc != 0 ? rc : each_tensor(&p, add_bytes, bytes, err);
 }
 
@@ -217,7 +219,7 @@ int srq_export_check_values(const struct srq_format *f, const struct srq_model *
     struct srq_export_plan p;
     int rc = srq_export_plan_make(&p, m, f, schemes, err);
 
-    return rc != 0 ? rc : each_tensor(&p, check_values, &p, err);
+    return rc != 0 || f->build != NULL ? rc : each_tensor(&p, check_values, &p, err);
 }
 
 static int put_copy(const struct srq_export_plan *p, const char *name, struct srq_tensor_writer *w,

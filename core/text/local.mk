@@ -1,7 +1,7 @@
 core_libsrq_la_SOURCES += \
 	core/text/added.c core/text/added.h \
 	core/text/bpe.c core/text/bpe.h \
-	core/text/chat.c core/text/chat.h \
+	core/text/chat.c core/text/chat.h core/text/chat_source.c core/text/chat_source.h \
 	core/text/members.c core/text/members.h \
 	core/text/normalize.c core/text/normalize.h \
 	core/text/regex.c core/text/regex.h core/text/regex_class.c \

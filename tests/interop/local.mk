@@ -14,10 +14,10 @@ tests_interop_template_tool_SOURCES = tests/interop/template_tool.c
 tests_interop_template_tool_CFLAGS = $(AM_CFLAGS)
 tests_interop_template_tool_LDADD = core/libsrq.la core/libsrqbase.la $(JANSSON_LIBS)
 
-interop_tests = tests/interop/export_layouts.py tests/interop/export_loads.py tests/interop/diffusers_loads.py tests/interop/pipeline.py \
+interop_tests = tests/interop/export_layouts.py tests/interop/export_loads.py tests/interop/gguf_loads.py tests/interop/diffusers_loads.py tests/interop/pipeline.py \
 	tests/interop/tiny_jobs.py tests/interop/tokenizers_agree.py tests/interop/templates_agree.py
 TESTS += $(interop_tests)
-EXTRA_DIST += $(interop_tests) tests/interop/tap.py tests/interop/unpack.py tests/interop/unpack_ct.py tests/interop/tiny_llama.py
+EXTRA_DIST += $(interop_tests) tests/interop/tap.py tests/interop/llama_runs.py tests/interop/unpack.py tests/interop/unpack_ct.py tests/interop/tiny_llama.py
 
 check-interop:
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(interop_tests)'

@@ -1,0 +1,122 @@
+/* Blocks of GGUF: 32 elements, what they share first, then their codes. */
+#include "core/grid/pack_gguf.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define BLOCK 32
+
+const struct srq_gguf_type *srq_gguf_type_for(const struct srq_scheme *s, int64_t in, struct srq_error *err)
+{
+    const int64_t len = s->group > 0 && s->group < in ? s->group : in;
+    char text[64];
+
+    srq_scheme_text(s, text, sizeof(text));
+    if (srq_scheme_has_act(s)) {
+        srq_fail(err, -SRQ_EUNSUPPORTED, "gguf says nothing of how inputs are rounded (%s)", text);
+        return NULL;
+    }
+    if (s->grid == SRQ_GRID_MXFP4 && in % BLOCK == 0)
+        return srq_gguf_type(SRQ_GGUF_MXFP4);
+    if (s->grid != SRQ_GRID_INT_SYM || (s->bits != 4 && s->bits != 5 && s->bits != 8)) {
+        srq_fail(err, -SRQ_EUNSUPPORTED,
+                 "no type of gguf holds %s as it is: there are symmetric integers of 4, 5 and 8 bits, and mxfp4", text);
+        return NULL;
+    }
+    if (in % BLOCK != 0 || len % BLOCK != 0) {
+        srq_fail(err, -SRQ_EUNSUPPORTED,
+                 "%s in rows of %" PRId64
+                 ": a block of gguf is %d weights with one scale, and groups are made of blocks",
+                 text, in, BLOCK);
+        return NULL;
+    }
+    return srq_gguf_type(s->bits == 4 ? SRQ_GGUF_Q4_0 : s->bits == 5 ? SRQ_GGUF_Q5_0 : SRQ_GGUF_Q8_0);
+}
+
+/* ---- packing ----------------------------------------------------------------------------------------------------- */
+
+static uint8_t *put_half(uint8_t *dst, float scale)
+{
+    uint16_t half = srq_f32_to_f16(scale);
+
+    dst[0] = (uint8_t)half;
+    dst[1] = (uint8_t)(half >> 8);
+    return dst + 2;
+}
+
+/* The low four bits of elements j and j + 16 share a byte. */
+static void put_nibbles(uint8_t *dst, const uint8_t *q)
+{
+    for (int j = 0; j < BLOCK / 2; j++)
+        dst[j] = (uint8_t)((q[j] & 15) | (q[j + BLOCK / 2] & 15) << 4);
+}
+
+static void put_fifth_bits(uint8_t *dst, const uint8_t *q)
+{
+    memset(dst, 0, BLOCK / 8);
+    for (int e = 0; e < BLOCK; e++)
+        dst[e / 8] |= (uint8_t)((q[e] >> 4 & 1) << e % 8);
+}
+
+void srq_gguf_pack_row(const struct srq_codes *c, const struct srq_gguf_type *type, int64_t row, uint8_t *dst)
+{
+    const struct srq_groups *g = &c->groups;
+    const uint8_t *q = c->codes + row * g->in;
+
+    for (int64_t i = 0; i < g->in; i += BLOCK, q += BLOCK, dst += type->bytes) {
+        float scale = c->scale[g->count == 1 ? 0 : row * g->per_row + i / g->len];
+        uint8_t *p = dst;
+
+        switch (type->id) {
+        case SRQ_GGUF_Q4_0:
+            put_nibbles(put_half(p, scale), q);
+            break;
+        case SRQ_GGUF_Q5_0:
+            p = put_half(p, scale);
+            put_fifth_bits(p, q);
+            put_nibbles(p + BLOCK / 8, q);
+            break;
+        case SRQ_GGUF_Q8_0:
+            p = put_half(p, scale);
+            for (int e = 0; e < BLOCK; e++)
+                p[e] = q[e] ^ 0x80; /* less 128, as a signed byte */
+            break;
+        default:
+            p[0] = srq_f32_to_e8m0(scale);
+            put_nibbles(p + 1, q);
+        }
+    }
+}
+
+/* ---- unpacking --------------------------------------------------------------------------------------------------- */
+
+static float take_half(const uint8_t *src)
+{
+    return srq_f16_to_f32((uint16_t)(src[0] | src[1] << 8));
+}
+
+static int nibble(const uint8_t *src, int e)
+{
+    return e < BLOCK / 2 ? src[e] & 15 : src[e - BLOCK / 2] >> 4;
+}
+
+void srq_gguf_unpack(const struct srq_gguf_type *type, const uint8_t *src, int64_t n, float *dst)
+{
+    for (int64_t i = 0; i < n; i += BLOCK, src += type->bytes, dst += BLOCK) {
+        for (int e = 0; e < BLOCK; e++) {
+            switch (type->id) {
+            case SRQ_GGUF_Q4_0:
+                dst[e] = take_half(src) * (float)(nibble(src + 2, e) - 8);
+                break;
+            case SRQ_GGUF_Q5_0:
+                dst[e] = take_half(src) * (float)((nibble(src + 6, e) | (src[2 + e / 8] >> e % 8 & 1) << 4) - 16);
+                break;
+            case SRQ_GGUF_Q8_0:
+                dst[e] = take_half(src) * (float)(int8_t)src[2 + e];
+                break;
+            default:
+                dst[e] = srq_e8m0_to_f32(src[0]) * srq_e2m1_to_f32((uint8_t)nibble(src + 1, e));
+            }
+        }
+    }
+}

@@ -1,0 +1,474 @@
+/* Keys of a GGUF file: its tokenizer, as llama.cpp has it (spec formats 5.2). That one knows two kinds: byte-level BPE
+ * by merges, with a pattern that is one of a few by name; and SentencePiece's BPE by scores of the pieces. */
+#include "core/model/export_gguf.h"
+
+#include "core/base/alloc.h"
+#include "core/base/fs.h"
+#include "core/base/utf8.h"
+#include "core/format/json.h"
+#include "core/format/st_header.h"
+#include "core/text/chat_source.h"
+#include "core/text/tokenizer.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SHOW 120
+#define SPACE "\xe2\x96\x81" /* U+2581, which stands for a blank in pieces */
+#define STEPS_MAX 8
+
+enum type { NORMAL = 1, UNKNOWN, CONTROL, USER, UNUSED, BYTE };
+
+struct word {
+    const char *text; /* NULL: no token has this id */
+    char pad[32];     /* text of an id that has none */
+    enum type type;
+    float score;
+};
+
+struct words {
+    const char *file; /* tokenizer.json */
+    json_t *root;
+    const json_t *model, *vocab, *merges;
+    struct word *word; /* [rows] */
+    int64_t rows;      /* of the embedding */
+    bool pieces;       /* SentencePiece's */
+    bool prefix;       /* these begin a text with a blank */
+    const char *pattern;
+};
+
+static int refuse(const struct words *t, struct srq_error *err, const char *what)
+{
+    return srq_fail_field(err, -SRQ_EUNSUPPORTED, t->file, "%s: gguf has no word for %s", t->file, what);
+}
+
+static int damaged(const struct words *t, struct srq_error *err, const char *what)
+{
+    return srq_fail_field(err, -SRQ_EFORMAT, t->file, "%s: %s", t->file, what);
+}
+
+static int no_memory(struct srq_error *err)
+{
+    return srq_fail(err, -SRQ_ENOMEM, "out of memory writing the tokenizer of a GGUF file");
+}
+
+/* ---- which kind -------------------------------------------------------------------------------------------------- */
+
+/* The steps of a normalizer or pre-tokenizer, sequences laid out flat. */
+struct steps {
+    const json_t *step[STEPS_MAX];
+    int count;
+};
+
+static bool is(const json_t *step, const char *type)
+{
+    const char *own = json_string_value(json_object_get(step, "type"));
+
+    return own != NULL && strcmp(own, type) == 0;
+}
+
+static bool flatten(const json_t *value, const char *members, struct steps *out, int depth)
+{
+    const json_t *list = json_object_get(value, members);
+
+    if (value == NULL || json_is_null(value))
+        return true;
+    if (!is(value, "Sequence")) {
+        if (out->count == STEPS_MAX)
+            return false;
+        out->step[out->count++] = value;
+        return true;
+    }
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (depth == 0 || !flatten(json_array_get(list, i), members, out, depth - 1))
+            return false;
+    return true;
+}
+
+static bool flag(const json_t *step, const char *key, bool absent)
+{
+    const json_t *v = json_object_get(step, key);
+
+    return json_is_boolean(v) ? json_is_true(v) : absent;
+}
+
+static const char *text_of(const json_t *step, const char *key)
+{
+    const char *text = json_string_value(json_object_get(step, key));
+
+    return text != NULL ? text : "";
+}
+
+static bool isolates(const json_t *step, const char *regex)
+{
+    return is(step, "Split") && strcmp(text_of(json_object_get(step, "pattern"), "Regex"), regex) == 0 &&
+           strcmp(text_of(step, "behavior"), "Isolated") == 0 && !flag(step, "invert", false);
+}
+
+#define CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+#define AROUND_DIGITS(digits)                             \
+    CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits \
+                 "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+
+/* llama.cpp's name for what cuts words before byte-level BPE; NULL: it has none. */
+static const char *pattern_of(const struct steps *s, bool whole_words)
+{
+    const json_t *last = s->count > 0 ? s->step[s->count - 1] : NULL, *first = s->step[0];
+    bool own = flag(last, "use_regex", true);
+
+    if (last == NULL || !is(last, "ByteLevel") || flag(last, "add_prefix_space", true) || s->count > 2)
+        return NULL;
+    if (s->count == 2 && !own && isolates(first, AROUND_DIGITS("\\p{N}{1,3}")))
+        return whole_words ? "llama-bpe" : "dbrx";
+    if (whole_words)
+        return NULL;
+    if (s->count == 1)
+        return own ? "gpt-2" : NULL;
+    if (!own && isolates(first, AROUND_DIGITS("\\p{N}")))
+        return "qwen2";
+    return own && is(first, "Digits") && flag(first, "individual_digits", false) ? "smollm" : NULL;
+}
+
+/* Whether a normalizer's step is nothing to a text of composed characters, which llama.cpp takes as it is. */
+static bool composes(const struct steps *s)
+{
+    return s->count == 0 || (s->count == 1 && is(s->step[0], "NFC"));
+}
+
+static bool blanks_become(const json_t *step)
+{
+    return is(step, "Replace") && strcmp(text_of(json_object_get(step, "pattern"), "String"), " ") == 0 &&
+           strcmp(text_of(step, "content"), SPACE) == 0;
+}
+
+/* Whether these make SentencePiece's text of a text; *prefix: with a blank before it. */
+static bool of_pieces(const struct steps *normal, const struct steps *cut, bool *prefix)
+{
+    const json_t *const *n = normal->step, *only = cut->count == 1 ? cut->step[0] : NULL;
+
+    if (normal->count == 0 && only != NULL && is(only, "Metaspace") && !flag(only, "split", true) &&
+        strcmp(text_of(only, "replacement"), SPACE) == 0) {
+        const char *scheme = text_of(only, "prepend_scheme");
+
+        *prefix = scheme[0] != '\0' ? strcmp(scheme, "never") != 0 : flag(only, "add_prefix_space", true);
+        return true;
+    }
+    /* A cut at blanks finds none once they were replaced. */
+    if (cut->count > 1 ||
+        (only != NULL && (!is(only, "Split") || strcmp(text_of(json_object_get(only, "pattern"), "String"), " ") != 0)))
+        return false;
+    *prefix = normal->count == 2;
+    return (normal->count == 1 && blanks_become(n[0])) ||
+           (normal->count == 2 && is(n[0], "Prepend") && strcmp(text_of(n[0], "prepend"), SPACE) == 0 &&
+            blanks_become(n[1]));
+}
+
+static int find_kind(struct words *t, struct srq_error *err)
+{
+    struct steps normal = { .count = 0 }, cut = { .count = 0 };
+
+    if (!flatten(json_object_get(t->root, "normalizer"), "normalizers", &normal, 2) ||
+        !flatten(json_object_get(t->root, "pre_tokenizer"), "pretokenizers", &cut, 2))
+        return refuse(t, err, "so many steps before its merges");
+    if (text_of(t->model, "continuing_subword_prefix")[0] != '\0' || text_of(t->model, "end_of_word_suffix")[0] != '\0')
+        return refuse(t, err, "marks at the ends of pieces");
+    t->pieces = flag(t->model, "byte_fallback", false);
+    if (t->pieces) {
+        if (flag(t->model, "ignore_merges", false) || !of_pieces(&normal, &cut, &t->prefix))
+            return refuse(t, err, "its normalizer and pre-tokenizer before a model with byte_fallback");
+        return 0;
+    }
+    t->pattern = composes(&normal) ? pattern_of(&cut, flag(t->model, "ignore_merges", false)) : NULL;
+    return t->pattern != NULL ? 0
+                              : refuse(t, err,
+                                       "its normalizer and pre-tokenizer; there are those of gpt-2, llama 3, "
+                                       "qwen2 and smollm");
+}
+
+/* ---- tokens ------------------------------------------------------------------------------------------------------ */
+
+static int put_word(struct words *t, const json_t *id, const char *text, enum type type, struct srq_error *err)
+{
+    char shown[SHOW];
+    int64_t at = json_is_integer(id) ? json_integer_value(id) : -1;
+
+    if (at < 0 || at >= t->rows)
+        return srq_fail_field(err, -SRQ_EFORMAT, t->file,
+                              "%s: token \"%s\" has the id %" PRId64 ", but the embedding has %" PRId64
+                              " rows, and gguf a token for each",
+                              t->file, srq_st_show(text, shown, sizeof(shown)), at, t->rows);
+    t->word[at].text = text;
+    t->word[at].type = type;
+    return 0;
+}
+
+static enum type type_of_piece(const struct words *t, const char *text)
+{
+    if (!t->pieces)
+        return NORMAL;
+    if (strcmp(text, text_of(t->model, "unk_token")) == 0)
+        return UNKNOWN;
+    return strlen(text) == 6 && memcmp(text, "<0x", 3) == 0 && text[5] == '>' ? BYTE : NORMAL;
+}
+
+static int take_tokens(struct words *t, struct srq_error *err)
+{
+    const json_t *added = json_object_get(t->root, "added_tokens");
+    const char *text;
+    json_t *id;
+    int rc = 0;
+
+    json_object_foreach((json_t *)t->vocab, text, id)
+    {
+        rc = put_word(t, id, text, type_of_piece(t, text), err);
+        if (rc != 0)
+            return rc;
+    }
+    for (size_t i = 0; i < json_array_size(added) && rc == 0; i++) {
+        const json_t *token = json_array_get(added, i);
+        const char *content = text_of(token, "content");
+        enum type type = flag(token, "special", false) ? CONTROL : USER;
+
+        if (type == CONTROL && strcmp(content, text_of(t->model, "unk_token")) == 0 && t->pieces)
+            type = UNKNOWN;
+        rc = put_word(t, json_object_get(token, "id"), content, type, err);
+    }
+    for (int64_t i = 0; i < t->rows; i++) {
+        struct word *w = &t->word[i];
+
+        if (w->text != NULL)
+            continue;
+        snprintf(w->pad, sizeof(w->pad), "[PAD%" PRId64 "]", i);
+        w->text = w->pad;
+        w->type = UNUSED;
+    }
+    return rc;
+}
+
+/* The two parts of a merge, from either spelling; `joined` has room for both and the blank. */
+static bool parts_of(const json_t *merge, const char **left, size_t *left_len, const char **right)
+{
+    const char *text = json_string_value(merge), *blank;
+
+    if (text == NULL) {
+        *left = json_string_value(json_array_get(merge, 0));
+        *right = json_string_value(json_array_get(merge, 1));
+        *left_len = *left != NULL ? strlen(*left) : 0;
+        return *left != NULL && *right != NULL && json_array_size(merge) == 2;
+    }
+    blank = strchr(text, ' ');
+    if (blank == NULL)
+        return false;
+    *left = text;
+    *left_len = (size_t)(blank - text);
+    *right = blank + 1;
+    return true;
+}
+
+/* "left right" or, with `join`, both as one, in `out`. */
+static int spell(const struct words *t, size_t i, bool join, struct srq_buf *out, struct srq_error *err)
+{
+    const char *left, *right;
+    size_t len;
+
+    if (!parts_of(json_array_get(t->merges, i), &left, &len, &right))
+        return damaged(t, err, "a merge is no pair");
+    srq_buf_clear(out);
+    srq_buf_add(out, left, len);
+    if (!join)
+        srq_buf_puts(out, " ");
+    srq_buf_puts(out, right);
+    return out->failed ? no_memory(err) : 0;
+}
+
+static bool is_character(const char *text)
+{
+    uint32_t code;
+
+    return text[0] != '\0' && text[srq_utf8_next(text, &code)] == '\0';
+}
+
+/* Pieces are merged by score: that of the first merge that makes a piece, less for each one before it. What no merge
+ * makes comes after all of them; single characters are there from the beginning. */
+static int take_scores(struct words *t, struct srq_buf *out, struct srq_error *err)
+{
+    const size_t merges = json_array_size(t->merges);
+    int rc = 0;
+
+    for (int64_t i = 0; i < t->rows; i++)
+        t->word[i].score = t->word[i].type == NORMAL && !is_character(t->word[i].text) ? -(float)merges - 1 : 0;
+    for (size_t i = merges; i > 0 && rc == 0; i--) {
+        const json_t *id;
+
+        rc = spell(t, i - 1, true, out, err);
+        id = rc == 0 ? json_object_get(t->vocab, out->data) : NULL;
+        if (rc == 0 && id == NULL)
+            rc = damaged(t, err, "a merge makes no token");
+        if (rc == 0)
+            t->word[json_integer_value(id)].score = -(float)i;
+    }
+    return rc;
+}
+
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
+
+static int put_tokens(const struct words *t, struct srq_gguf_writer *w, struct srq_buf *out, struct srq_error *err)
+{
+    const size_t merges = json_array_size(t->merges);
+    int rc = 0;
+
+    srq_gguf_key_text(w, "tokenizer.ggml.model", t->pieces ? "llama" : "gpt2");
+    srq_gguf_key_text(w, "tokenizer.ggml.pre", t->pieces ? "default" : t->pattern);
+    srq_gguf_key_array(w, "tokenizer.ggml.tokens", SRQ_GGUF_TEXT, (uint64_t)t->rows);
+    for (int64_t i = 0; i < t->rows; i++)
+        srq_gguf_add_text(w, t->word[i].text, strlen(t->word[i].text));
+    srq_gguf_key_array(w, "tokenizer.ggml.token_type", SRQ_GGUF_I32, (uint64_t)t->rows);
+    for (int64_t i = 0; i < t->rows; i++)
+        srq_gguf_add_i32(w, (int32_t)t->word[i].type);
+    if (t->pieces) {
+        srq_gguf_key_array(w, "tokenizer.ggml.scores", SRQ_GGUF_FLOAT, (uint64_t)t->rows);
+        for (int64_t i = 0; i < t->rows; i++)
+            srq_gguf_add_float(w, t->word[i].score);
+        srq_gguf_key_bool(w, "tokenizer.ggml.add_space_prefix", t->prefix);
+        return 0;
+    }
+    srq_gguf_key_array(w, "tokenizer.ggml.merges", SRQ_GGUF_TEXT, merges);
+    for (size_t i = 0; i < merges && rc == 0; i++) {
+        rc = spell(t, i, false, out, err);
+        if (rc == 0)
+            srq_gguf_add_text(w, out->data, out->len);
+    }
+    return rc;
+}
+
+static int64_t id_of(const struct words *t, const char *text)
+{
+    for (int64_t i = 0; text != NULL && i < t->rows; i++)
+        if (strcmp(t->word[i].text, text) == 0)
+            return i;
+    return -1;
+}
+
+/* A special token by tokenizer_config.json, else by the model's configuration; -1: neither has it. */
+static int64_t special_of(const struct words *t, const json_t *specials, const json_t *config, const char *name)
+{
+    char key[32];
+    const json_t *id;
+    int64_t found;
+
+    snprintf(key, sizeof(key), "%s_token", name);
+    found = id_of(t, json_string_value(json_object_get(specials, key)));
+    if (found >= 0)
+        return found;
+    snprintf(key, sizeof(key), "%s_token_id", name);
+    id = json_object_get(config, key);
+    if (json_is_array(id))
+        id = json_array_get(id, 0);
+    return json_is_integer(id) && json_integer_value(id) >= 0 && json_integer_value(id) < t->rows
+               ? json_integer_value(id)
+               : -1;
+}
+
+/* Whether the tokenizer puts this token, and nothing else, before or behind a text. */
+static int put_ends(const struct words *t, const char *folder, int64_t begin, int64_t end, struct srq_gguf_writer *w,
+                    struct srq_error *err)
+{
+    struct srq_tokenizer *tk = NULL;
+    int32_t *ids = NULL;
+    int64_t count = 0, at = 0;
+    bool begins, ends;
+    int rc = srq_tokenizer_open(folder, &tk, err);
+
+    if (rc == 0)
+        rc = srq_tokenizer_encode(tk, "", 0, true, &ids, &count, err);
+    begins = rc == 0 && at < count && ids[at] == begin;
+    at += begins;
+    ends = rc == 0 && at < count && ids[at] == end;
+    at += ends;
+    if (rc == 0 && at != count)
+        rc = refuse(t, err, "what its post-processor puts around a text");
+    srq_gguf_key_bool(w, "tokenizer.ggml.add_bos_token", begins);
+    srq_gguf_key_bool(w, "tokenizer.ggml.add_eos_token", ends);
+    srq_free(ids);
+    srq_tokenizer_free(tk);
+    return rc;
+}
+
+static int put_specials(const struct words *t, const char *folder, struct srq_gguf_writer *w, struct srq_error *err)
+{
+    static const struct {
+        const char *name, *key;
+    } kinds[] = {
+        { "bos", "tokenizer.ggml.bos_token_id" },
+        { "eos", "tokenizer.ggml.eos_token_id" },
+        { "unk", "tokenizer.ggml.unknown_token_id" },
+        { "pad", "tokenizer.ggml.padding_token_id" },
+    };
+    enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
+    struct srq_chat_source chat;
+    char *path = srq_path_join(folder, "config.json");
+    json_t *config = NULL;
+    int64_t id[KINDS];
+    int rc = srq_chat_source_find(folder, &chat, err);
+
+    if (rc == 0)
+        rc = path != NULL ? srq_json_read(path, SRQ_JSON_CONFIG_MAX, &config, err) : no_memory(err);
+    for (int i = 0; i < KINDS && rc == 0; i++) {
+        id[i] = special_of(t, chat.specials, config, kinds[i].name);
+        if (id[i] >= 0)
+            srq_gguf_key_u32(w, kinds[i].key, (uint32_t)id[i]);
+    }
+    if (rc == 0)
+        rc = put_ends(t, folder, id[0], id[1], w, err);
+    if (rc == 0 && chat.text != NULL)
+        srq_gguf_key_text(w, "tokenizer.chat_template", chat.text);
+    srq_chat_source_fini(&chat);
+    json_decref(config);
+    srq_free(path);
+    return rc;
+}
+
+static int take_file(struct words *t, struct srq_error *err)
+{
+    int rc = srq_json_read(t->file, SRQ_JSON_TOKENIZER_MAX, &t->root, err);
+
+    if (rc != 0)
+        return rc;
+    t->model = json_object_get(t->root, "model");
+    t->vocab = json_object_get(t->model, "vocab");
+    t->merges = json_object_get(t->model, "merges");
+    if (!json_is_object(t->vocab) || !json_is_array(t->merges))
+        return damaged(t, err, "its model has no vocab with merges");
+    t->word = srq_calloc((size_t)t->rows, sizeof(*t->word));
+    return t->word != NULL ? 0 : no_memory(err);
+}
+
+int srq_gguf_words_keys(const struct srq_model *m, struct srq_gguf_writer *w, struct srq_error *err)
+{
+    const struct srq_model_info *info = srq_model_info(m);
+    char *path = srq_path_join(info->folder, "tokenizer.json");
+    struct words t = { .file = path, .rows = info->vocab };
+    struct srq_buf text;
+    int rc = path == NULL ? no_memory(err)
+             : srq_path_exists(path)
+                 ? take_file(&t, err)
+                 : srq_fail_field(err, -SRQ_ENOENT, "model", "gguf has the tokenizer in it, and there is no %s", path);
+
+    srq_buf_init(&text, SRQ_JSON_TOKENIZER_MAX);
+    if (rc == 0)
+        rc = find_kind(&t, err);
+    if (rc == 0)
+        rc = take_tokens(&t, err);
+    if (rc == 0 && t.pieces)
+        rc = take_scores(&t, &text, err);
+    if (rc == 0)
+        rc = put_tokens(&t, w, &text, err);
+    if (rc == 0)
+        rc = put_specials(&t, info->folder, w, err);
+    srq_buf_fini(&text);
+    srq_free(t.word);
+    json_decref(t.root);
+    srq_free(path);
+    return rc;
+}
