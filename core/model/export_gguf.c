@@ -57,6 +57,7 @@ static const char *part_of(const char *module)
     return NULL;
 }
 
+/* NULL: out of memory, which `err` says. */
 static struct item *new_item(struct items *s, struct srq_error *err)
 {
     struct item *it;
@@ -88,34 +89,35 @@ static const struct srq_gguf_type *plain_type(const struct items *s, const struc
     return srq_gguf_type(t->dtype == SRQ_BF16 || (of_layer && s->plan->narrow) ? SRQ_GGUF_BF16 : SRQ_GGUF_F32);
 }
 
-/* The tensor `source` under a name of GGUF; `layer`: whose weight it is, or -1. NULL after an error. */
-static struct item *add(struct items *s, const char *name, const char *source, int layer, struct srq_error *err)
+/* The tensor `source` under a name of GGUF; `layer`: whose weight it is, or -1. */
+static int add(struct items *s, const char *name, const char *source, int layer, struct item **out,
+               struct srq_error *err)
 {
     const struct srq_layer_info *l = layer >= 0 ? srq_model_layer(s->plan->model, layer) : NULL;
-    struct item *it = new_item(s, err);
     struct srq_tensor t;
+    struct item *it = new_item(s, err);
 
     if (it == NULL)
-        return NULL;
+        return -SRQ_ENOMEM;
     snprintf(it->name, sizeof(it->name), "%s", name);
     snprintf(it->source, sizeof(it->source), "%s", source);
-    if (!srq_tensors_describe(srq_model_tensors(s->plan->model), source, &t) || t.rank < 1 || t.rank > 2) {
-        srq_fail_field(err, -SRQ_EFORMAT, source, "tensor %s disappeared", source);
-        return NULL;
-    }
+    if (!srq_tensors_describe(srq_model_tensors(s->plan->model), source, &t) || t.rank < 1 || t.rank > 2)
+        return srq_fail_field(err, -SRQ_EFORMAT, source, "tensor %s disappeared", source);
     it->rank = t.rank;
     memcpy(it->shape, t.shape, (size_t)t.rank * sizeof(t.shape[0]));
     if (l != NULL && srq_export_quantized(s->plan, layer)) {
         it->layer = layer;
         it->type = srq_gguf_type_for(&s->plan->schemes[layer], l->in, err);
+        if (it->type == NULL)
+            return -SRQ_EUNSUPPORTED;
     } else {
         it->type = plain_type(s, &t, l != NULL);
     }
-    if (it->type == NULL || !srq_gguf_row_bytes(it->type, it->shape[it->rank - 1], &it->row_bytes)) {
-        srq_fail_field(err, -SRQ_EUNSUPPORTED, source, "%s cannot be written as GGUF", source);
-        return NULL;
-    }
-    return it;
+    if (!srq_gguf_row_bytes(it->type, it->shape[it->rank - 1], &it->row_bytes))
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, source, "rows of %s are no whole blocks of %s", source,
+                              it->type->name);
+    *out = it;
+    return 0;
 }
 
 /* Heads whose rows change places; 0: none's. */
@@ -134,21 +136,21 @@ static int add_linear(struct items *s, int unit, int i, struct srq_error *err)
     const struct srq_linear_row *row = &m->family->block->linears[i];
     const char *part = part_of(row->module);
     char name[SRQ_GGUF_NAME_MAX + 1], source[SRQ_NAME_CAP];
-    struct item *it;
+    struct item *it = NULL;
+    int rc = 0;
 
     if (part == NULL)
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, row->module, "gguf has no name for %s", row->module);
-    for (int bias = 0; bias < (srq_config_bias(&m->config, row->bias) ? 2 : 1); bias++) {
+    for (int bias = 0; rc == 0 && bias < (srq_config_bias(&m->config, row->bias) ? 2 : 1); bias++) {
         const char *suffix = bias ? "bias" : "weight";
 
         snprintf(name, sizeof(name), "blk.%d.%s.%s", unit, part, suffix);
         srq_model_block_name(m, unit, row->module, suffix, source);
-        it = add(s, name, source, bias ? -1 : m->units[unit].info.first + i, err);
-        if (it == NULL)
-            return err != NULL ? err->code : -SRQ_ENOMEM;
-        it->heads = heads_of(s, part);
+        rc = add(s, name, source, bias ? -1 : m->units[unit].info.first + i, &it, err);
+        if (rc == 0)
+            it->heads = heads_of(s, part);
     }
-    return 0;
+    return rc;
 }
 
 static int add_vector(struct items *s, int unit, int i, struct srq_error *err)
@@ -156,17 +158,17 @@ static int add_vector(struct items *s, int unit, int i, struct srq_error *err)
     const struct srq_vector_row *row = &s->plan->model->family->block->vectors[i];
     const char *part = part_of(row->module);
     char name[SRQ_GGUF_NAME_MAX + 1], source[SRQ_NAME_CAP];
-    struct item *it;
+    struct item *it = NULL;
+    int rc;
 
     if (part == NULL)
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, row->module, "gguf has no name for %s", row->module);
     snprintf(name, sizeof(name), "blk.%d.%s.weight", unit, part);
     srq_model_block_name(s->plan->model, unit, row->module, srq_vector_suffix(row), source);
-    it = add(s, name, source, -1, err);
-    if (it == NULL)
-        return err != NULL ? err->code : -SRQ_ENOMEM;
-    it->offset = row->offset;
-    return 0;
+    rc = add(s, name, source, -1, &it, err);
+    if (rc == 0)
+        it->offset = row->offset;
+    return rc;
 }
 
 /* llama3's scaling is a tensor of divisors, one a frequency. */
@@ -192,14 +194,14 @@ static int add_outside(struct items *s, const char *name, const char *module, in
                        struct srq_error *err)
 {
     char source[SRQ_NAME_CAP];
-    struct item *it;
+    struct item *it = NULL;
+    int rc;
 
     snprintf(source, sizeof(source), "%s.weight", module);
-    it = add(s, name, source, layer, err);
-    if (it == NULL)
-        return err != NULL ? err->code : -SRQ_ENOMEM;
-    it->offset = offset;
-    return 0;
+    rc = add(s, name, source, layer, &it, err);
+    if (rc == 0)
+        it->offset = offset;
+    return rc;
 }
 
 static int list_items(struct items *s, struct srq_error *err)
@@ -226,16 +228,8 @@ static int list_items(struct items *s, struct srq_error *err)
 
 static int items_make(struct items *s, const struct srq_export_plan *p, struct srq_error *err)
 {
-    struct srq_error why = { 0 };
-    int rc;
-
     *s = (struct items){ .plan = p, .arch = srq_gguf_arch(p->model) };
-    if (s->arch == NULL)
-        return srq_gguf_holds(p->model, err);
-    rc = list_items(s, &why);
-    if (rc != 0 && err != NULL)
-        *err = why;
-    return rc;
+    return s->arch != NULL ? list_items(s, err) : srq_gguf_holds(p->model, err);
 }
 
 static void items_drop(struct items *s)

@@ -274,6 +274,24 @@ static int fill_info(struct srq_model *m, struct srq_error *err)
     return 0;
 }
 
+/* A file of that name, or a folder that an export made of one. */
+static bool is_gguf(const char *path, bool folder)
+{
+    static const char ending[] = ".gguf";
+    size_t len = strlen(path), tail = sizeof(ending) - 1;
+    char *config, *file;
+    bool yes;
+
+    if (!folder)
+        return len > tail && strcmp(path + len - tail, ending) == 0;
+    config = srq_path_join(path, "config.json");
+    file = srq_path_join(path, "model.gguf");
+    yes = config != NULL && file != NULL && !srq_path_exists(config) && srq_path_exists(file);
+    srq_free(config);
+    srq_free(file);
+    return yes;
+}
+
 /* config.json, with the folder's own kind of error where there is none; of a diffusers folder that of its network,
  * where `*weights` (the caller's) becomes the folder that holds it. */
 static int read_json(const char *path, char **weights, json_t **out, struct srq_error *err)
@@ -290,6 +308,12 @@ static int read_json(const char *path, char **weights, json_t **out, struct srq_
         return srq_fail_field(err, -SRQ_ENOENT, "model", "there is no model folder %s", path);
     if (srq_file_is_lfs_pointer(path))
         return srq_fail_field(err, -SRQ_EFORMAT, "model", SRQ_LFS_SENTENCE, path);
+    if (is_gguf(path, S_ISDIR(st.st_mode)))
+        return srq_fail_field(
+            err, -SRQ_EUNSUPPORTED, "model",
+            "%s %s a GGUF file, which srq writes but does not read: give the folder of the model that "
+            "it was made of",
+            path, S_ISDIR(st.st_mode) ? "holds" : "is");
     if (!S_ISDIR(st.st_mode))
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, "model",
                               "%s is not a folder with a config.json, nor an archive of "

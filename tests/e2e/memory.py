@@ -47,6 +47,8 @@ KINDS = {
     "tuned to mxfp4": job("signround", "mxfp4", ["compressed-tensors"], **TUNE),
     "tuned to nvfp4": job("signround", "nvfp4", ["compressed-tensors"], **TUNE),
     "exported in four formats": job("signround", "w4g64", ["auto_round", "auto_gptq", "compressed-tensors", "fake"], **TUNE),
+    "exported as gguf": job("signround", "w4g32", ["gguf"], **TUNE),
+    "rounded to gguf": job("rtn", "w4g32", ["gguf"], threads=2),
     "rounded": job("rtn", "w4g64", threads=2),
     "rounded and evaluated": job("rtn", "w4g64", eval_windows=8, threads=2),
     "rounded with searched scales": job("rtn", "w4g64", rtn__opt="on", **SMALL),

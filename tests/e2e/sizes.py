@@ -14,10 +14,58 @@ Q = "model.layers.0.self_attn.q_proj"
 SIDES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2}
 
 
+BLOCKS = {0: (1, 4), 1: (1, 2), 2: (32, 18), 6: (32, 22), 8: (32, 34), 30: (1, 2), 39: (32, 17)}  # elements, bytes
+
+
+def gguf_bytes(path):
+    """The same of a GGUF file."""
+    with open(path, "rb") as f:
+        data = f.read()
+    at, total = 24, 0
+
+    def number(kind):
+        nonlocal at
+        at += struct.calcsize(kind)
+        return struct.unpack_from("<" + kind, data, at - struct.calcsize(kind))[0]
+
+    def text():
+        nonlocal at
+        n = number("Q")
+        at += n
+        return data[at - n:at]
+
+    def skip(kind):
+        if kind == 8:
+            text()
+        elif kind == 9:
+            kind, n = number("I"), number("Q")
+            for _ in range(n):
+                skip(kind)
+        else:
+            number("BbHhIifB..QqdI"[kind])
+
+    tensors, keys = struct.unpack_from("<QQ", data, 8)
+    for _ in range(keys):
+        text()
+        skip(number("I"))
+    for _ in range(tensors):
+        text()
+        shape = [number("Q") for _ in range(number("I"))]
+        block, size = BLOCKS[number("I")]
+        number("Q")
+        n = size
+        for side in shape:
+            n *= side
+        total += n // block
+    return total
+
+
 def tensor_bytes(folder):
     """Bytes of all tensors of an exported folder, from the headers of its files."""
     total = 0
     for name in os.listdir(folder):
+        if name.endswith(".gguf"):
+            total += gguf_bytes(os.path.join(folder, name))
         if not name.endswith(".safetensors"):
             continue
         with open(os.path.join(folder, name), "rb") as f:
@@ -60,7 +108,7 @@ def check(place, name, **spec):
 def every_format_is_forecast_to_the_byte():
     with Place() as p:
         for form, schemes in (("auto_round", ("w4g64", "w3g64", "w2g32z", "w8")), ("auto_gptq", ("w4g64", "w3g64")),
-                              ("auto_awq", ("w4g64z",)), ("fake", ("w4g64", "w2g32")),
+                              ("auto_awq", ("w4g64z",)), ("gguf", ("w4g64", "w5g32", "w8", "mxfp4")), ("fake", ("w4g64", "w2g32")),
                               ("compressed-tensors", ("w4g64", "w8", "mxfp4", "mxfp8", "nvfp4", "fp8", "fp8t"))):
             for scheme in schemes:
                 forecast, _ = check(p, form + scheme, formats=[form], scheme=scheme)

@@ -1,7 +1,7 @@
 # Fuzz targets, each with the small driver: a bounded run in `make check`, a longer one in `make fuzz`.
 fuzz_tests = tests/fuzz/fuzz_safetensors tests/fuzz/fuzz_index tests/fuzz/fuzz_tokenizer tests/fuzz/fuzz_text \
 	tests/fuzz/fuzz_protocol tests/fuzz/fuzz_pictures tests/fuzz/fuzz_schedule tests/fuzz/fuzz_archive \
-	tests/fuzz/fuzz_template
+	tests/fuzz/fuzz_template tests/fuzz/fuzz_gguf
 fuzz_common = tests/fuzz/driver.c tests/fuzz/folder.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_safetensors_SOURCES = tests/fuzz/fuzz_safetensors.c $(fuzz_common)
 tests_fuzz_fuzz_safetensors_CFLAGS = $(unit_cflags)
@@ -18,6 +18,9 @@ tests_fuzz_fuzz_text_LDADD = $(unit_ldadd)
 tests_fuzz_fuzz_protocol_SOURCES = tests/fuzz/fuzz_protocol.c $(fuzz_common)
 tests_fuzz_fuzz_protocol_CFLAGS = $(unit_cflags)
 tests_fuzz_fuzz_protocol_LDADD = core/libsrqbase.la $(CJSON_LIBS)
+tests_fuzz_fuzz_gguf_SOURCES = tests/fuzz/fuzz_gguf.c $(fuzz_common)
+tests_fuzz_fuzz_gguf_CFLAGS = $(unit_cflags)
+tests_fuzz_fuzz_gguf_LDADD = $(unit_ldadd)
 tests_fuzz_fuzz_pictures_SOURCES = tests/fuzz/fuzz_pictures.c $(fuzz_common)
 tests_fuzz_fuzz_pictures_CFLAGS = $(unit_cflags)
 tests_fuzz_fuzz_pictures_LDADD = $(unit_ldadd)

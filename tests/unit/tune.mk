@@ -145,3 +145,8 @@ unit_tests += tests/unit/test_scales
 tests_unit_test_scales_SOURCES = tests/unit/test_scales.c tests/unit/model_folder.c tests/unit/model_folder.h
 tests_unit_test_scales_CFLAGS = $(unit_cflags)
 tests_unit_test_scales_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test_gguf
+tests_unit_test_gguf_SOURCES = tests/unit/test_gguf.c
+tests_unit_test_gguf_CFLAGS = $(unit_cflags)
+tests_unit_test_gguf_LDADD = $(unit_ldadd)

@@ -24,7 +24,7 @@ const struct ctl_option ctl_compare_options[] = {
     { "seeds", 0, "N", CTL_C_NONE, NULL, "run each with N seeds, for mean and deviation (1)", false },
     { "output", 'o', "DIR", CTL_C_DIR, NULL, "where results are kept and found again (srq-compare)", false },
     { "keep", 0, NULL, CTL_C_NONE, NULL, "keep the models, not only their reports", false },
-    { "format", 'F', "NAME", CTL_C_WORDS, "auto_round auto_gptq auto_awq compressed-tensors fake",
+    { "format", 'F', "NAME", CTL_C_WORDS, "auto_round auto_gptq auto_awq compressed-tensors gguf fake int8",
       "layout of kept models (fake)", true },
     { "force", 0, NULL, CTL_C_NONE, NULL, "run again what is there already", false },
     { "dry-run", 0, NULL, CTL_C_NONE, NULL, "say what would be run; submit nothing", false },

@@ -25,7 +25,7 @@ const struct ctl_option ctl_submit_options[] = {
     { "candidates", 0, "LIST", CTL_C_NONE, NULL, "what --budget chooses from, e.g. w2g64,w4g64,w8", true },
     { "untied", 0, NULL, CTL_C_NONE, NULL, "let --layer split q/k/v or gate/up, which runtimes fuse", false },
     { "set", 0, "KEY=VALUE", CTL_C_SET, NULL, "an option of the job or PLUGIN.OPTION", true },
-    { "format", 'F', "NAME", CTL_C_WORDS, "auto_round auto_gptq auto_awq compressed-tensors fake",
+    { "format", 'F', "NAME", CTL_C_WORDS, "auto_round auto_gptq auto_awq compressed-tensors gguf fake int8",
       "layout of the result (auto_round)", true },
     { "wait", 'w', NULL, CTL_C_NONE, NULL, "show progress until it ends", false },
     { "dry-run", 0, NULL, CTL_C_NONE, NULL, "print plan, memory, disk and time; submit nothing", false },
