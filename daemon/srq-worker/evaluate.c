@@ -217,6 +217,8 @@ int worker_evaluate(void)
     struct srq_error err = { 0 };
     int rc = read_request(&r, &err), code;
 
+    if (rc == 0 && r.logits != NULL)
+        rc = srq_check_replaced(r.logits, "\x93NUMPY", "array of NumPy", &err);
     if (rc == 0)
         rc = measure(&r, &m, &err);
     if (rc == -SRQ_ECANCELED)
