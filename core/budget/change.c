@@ -382,21 +382,38 @@ static bool moves_layers(const struct srq_change *c)
     return c->op != SRQ_CHANGE_RETUNE && c->op != SRQ_CHANGE_SET;
 }
 
-/* What was decided then is decided again; what was tuned and is wanted since stays. */
+/* Whether the allocator had yet to choose then, and has chosen since: it does so again. */
+static bool chooses_again(const struct making *m)
+{
+    return m->change->op == SRQ_CHANGE_REVERT && m->ctx->solver != NULL && srq_live_plan_open(m->change->past);
+}
+
+/* What was decided then is decided again; what was tuned and is wanted since stays. Where nothing was chosen then,
+ * layers that nobody had pinned are the allocator's, whose choice for those that are finished stays. */
 static int apply_revert(struct making *m)
 {
     const struct srq_live_plan *past = m->change->past;
+    bool open = chooses_again(m);
 
     for (int i = 0; i < layers_of(m); i++) {
         struct srq_plan_layer *l = layer(m, i);
         const struct srq_plan_layer *then = &past->plan.layers[i];
 
         m->matched += !srq_plan_layer_equal(l, then);
+        m->released[i] = open && l->source == SRQ_SOURCE_PIN && then->source != SRQ_SOURCE_PIN;
+        if (open && l->source == SRQ_SOURCE_ALLOCATOR && then->source != SRQ_SOURCE_PIN)
+            continue;
         l->asked = then->asked;
         l->source = then->source;
         l->untied = then->untied;
     }
     m->next->bits = past->bits;
+    if (!open) {
+        cJSON_Delete(m->next->allocation);
+        m->next->allocation = past->allocation != NULL ? cJSON_Duplicate(past->allocation, true) : NULL;
+        if (past->allocation != NULL && m->next->allocation == NULL)
+            return srq_fail(m->err, -SRQ_ENOMEM, "out of memory for a plan of before");
+    }
     memcpy(m->next->option, past->option, sizeof(m->next->option));
     return srq_live_plan_pins(m->next, past->pins, past->pin_count, m->err);
 }
@@ -430,7 +447,7 @@ static int apply(struct making *m)
     if (rc != 0 || isnan(m->next->bits) || !moves_layers(m->change))
         return rc;
     if (m->ctx->solver != NULL)
-        return m->change->op != SRQ_CHANGE_REVERT ? solve(m) : 0; /* that has chosen */
+        return m->change->op != SRQ_CHANGE_REVERT || chooses_again(m) ? solve(m) : 0;
     if (m->ctx->expect == NULL || !srq_live_plan_open(m->next))
         return 0;
     srq_plan_note(m->out->warnings, "the bits of all %slayers are chosen once they are scored",

@@ -577,7 +577,7 @@ cJSON *srq_tasks_allocation(struct srq_tasks *t)
     cJSON *copy = NULL;
 
     pthread_mutex_lock(&t->lock);
-    if (t->plan.allocation != NULL)
+    if (t->plan.allocation != NULL && !isnan(t->plan.bits))
         copy = cJSON_Duplicate(t->plan.allocation, true);
     pthread_mutex_unlock(&t->lock);
     return copy;
