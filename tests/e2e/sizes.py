@@ -149,6 +149,28 @@ def a_live_change_forecasts_what_comes_out():
         assert tensor_bytes(p.path("live")) == said["after_bytes"] == report(p.path("live"))["size"]["after_bytes"]
 
 
+def a_changed_plan_of_a_waiting_job_is_counted_as_what_it_needs_now():
+    """As a job that was asked for so at once."""
+    few = [{"pattern": "*", "scheme": "bf16"}, {"pattern": "model.layers.0.self_attn.o_proj", "scheme": "w4g64"}]
+    with Place() as p:
+        def spec(name, layers):
+            return p.write_job(name, {"method": "signround", "model": model(p), "scheme": "w4g64", "formats": ["auto_gptq"],
+                                      "calib": [CALIB], "output": p.path(name), "layers": layers,
+                                      "options": {"nsamples": 4, "seqlen": 32, "batch": 2, "threads": 1, "signround.iters": 2}})
+        want = p.ctl("submit", "--job", spec("all", [{"pattern": "*", "scheme": "w8g64"}]), "--dry-run")
+        job = p.ctl("submit", "--job", spec("some", few), "--paused")["job"]
+        before = p.ctl("show", job)
+        assert before["memory_bytes"] < want["memory"]["planned_bytes"], (before["memory_bytes"], want["memory"])
+        told = p.ctl("pin", job, "*", "w8g64")
+        now = p.ctl("show", job)
+        assert told["memory"] == want["memory"] and told["disk"] == want["disk"], (told["memory"], want["memory"])
+        assert now["memory_bytes"] == want["memory"]["planned_bytes"], (now["memory_bytes"], want["memory"])
+        assert now["memory"] == want["memory"] and now["disk"] == want["disk"], (now["disk"], want["disk"])
+        assert now["after_bytes"] == want["size"]["after_bytes"] == told["size"]["after_bytes"], now
+        p.run(p.env["SRQ_CTL"], "daemon", "stop")
+        assert p.ctl("show", job)["memory_bytes"] == now["memory_bytes"], "the next daemon counts so too"
+
+
 def the_disk_forecast_holds_all_files_of_the_result():
     """Sizes beside the weights are no trifle: a tokenizer and a page of text are larger than a small model."""
     with Place() as p:
@@ -171,4 +193,5 @@ def the_disk_forecast_holds_all_files_of_the_result():
 if __name__ == "__main__":
     run_tests([every_format_is_forecast_to_the_byte, a_transform_folds_into_the_size_that_was_forecast,
                a_budget_has_no_size_before_it_is_solved, a_live_change_forecasts_what_comes_out,
+               a_changed_plan_of_a_waiting_job_is_counted_as_what_it_needs_now,
                the_disk_forecast_holds_all_files_of_the_result])

@@ -216,6 +216,8 @@ struct gather {
     bool count_only;
     int64_t total, kept;
     size_t bytes;
+    double *iters; /* of all points so far, which never fall */
+    size_t iters_cap;
     cJSON *out;
     bool failed;
 };
@@ -236,6 +238,28 @@ static void keep(struct gather *g, cJSON *item)
         g->kept++;
 }
 
+/* A block that begins again, or goes on from a checkpoint, has its points anew from there on: those of the run before
+ * are no part of the curve. */
+static bool follow_curve(struct gather *g, double iter)
+{
+    if (g->total > 0 && iter < g->iters[g->total - 1])
+        while (g->total > 0 && !(g->iters[g->total - 1] < iter))
+            g->total--;
+    for (; g->kept > 0 && g->page.offset + g->kept > g->total; g->kept--)
+        cJSON_DeleteItemFromArray(g->out, (int)g->kept - 1);
+    if ((size_t)g->total == g->iters_cap) {
+        size_t cap = g->iters_cap > 0 ? 2 * g->iters_cap : 256;
+        double *more = srq_reallocarray(g->iters, cap, sizeof(*more));
+
+        if (more == NULL)
+            return false;
+        g->iters = more;
+        g->iters_cap = cap;
+    }
+    g->iters[g->total] = iter;
+    return true;
+}
+
 static bool gather_point(const struct journal_entry *e, void *ctx)
 {
     struct gather *g = ctx;
@@ -246,6 +270,10 @@ static bool gather_point(const struct journal_entry *e, void *ctx)
         return true;
     if (g->layer != NULL && (!cJSON_IsString(layer) || strcmp(layer->valuestring, g->layer) != 0))
         return true;
+    if (!follow_curve(g, srq_member_number(e->params, "iter"))) {
+        g->failed = true;
+        return false;
+    }
     if (!wanted(g))
         return true;
     o = cJSON_CreateObject();
@@ -283,6 +311,7 @@ static void gather_free(struct gather *g)
     journal_close(g->journal);
     cJSON_Delete(g->params);
     cJSON_Delete(g->reply);
+    srq_free(g->iters);
     srq_free(g);
 }
 

@@ -139,6 +139,17 @@ static int64_t folder_bytes(const cJSON *answer)
     return sum < 1e18 ? (int64_t)sum : 0;
 }
 
+void submission_take_needs(struct job *j, const cJSON *answer)
+{
+    double memory = number_in(answer, "memory", "planned_bytes");
+
+    j->memory_bytes = memory > 0 && memory < 1e18 ? (int64_t)memory : 0;
+    j->disk_bytes = folder_bytes(answer);
+    j->before_bytes = number_in(answer, "size", "before_bytes");
+    j->after_bytes = number_in(answer, "size", "after_bytes");
+    j->average_bits = number_in(answer, "size", "average_bits");
+}
+
 /* The suffix of an archive is its kind, as the option spells it. */
 static int take_archive(const cJSON *spec, struct job *j, struct srq_error *err)
 {
@@ -154,7 +165,7 @@ static int fill_job(struct job *j, const struct submission *s, const cJSON *answ
 {
     const cJSON *spec = cJSON_GetObjectItemCaseSensitive(answer, "spec");
     const cJSON *priority = cJSON_GetObjectItemCaseSensitive(spec, "priority");
-    double threads = number_in(answer, "threads", NULL), memory = number_in(answer, "memory", "planned_bytes");
+    double threads = number_in(answer, "threads", NULL);
     double limit = number_in(spec, "time_limit_s", NULL);
     char owner[256];
     int rc;
@@ -165,12 +176,8 @@ static int fill_job(struct job *j, const struct submission *s, const cJSON *answ
     j->owner = srq_strdup(owner);
     j->submitted = srq_wall_s();
     j->threads = threads > 0 && threads < 1e6 ? (int)threads : 0;
-    j->memory_bytes = memory > 0 && memory < 1e18 ? (int64_t)memory : 0;
-    j->disk_bytes = folder_bytes(answer);
+    submission_take_needs(j, answer);
     j->time_limit_s = limit > 0 && limit < 1e9 ? limit : 0;
-    j->before_bytes = number_in(answer, "size", "before_bytes");
-    j->after_bytes = number_in(answer, "size", "after_bytes");
-    j->average_bits = number_in(answer, "size", "average_bits");
     if (cJSON_IsNumber(priority) && priority->valuedouble >= -1000 && priority->valuedouble <= 1000)
         j->priority = (int)priority->valuedouble;
     rc = j->owner == NULL ? rpc_no_memory(err) : take_text(spec, "model", true, &j->model, err);

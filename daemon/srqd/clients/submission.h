@@ -9,6 +9,9 @@ int submission_begin(const struct request *r, struct srq_error *err);
 /* Forgets the plan that is kept with a client. */
 void submission_drop_client(struct client *c);
 
+/* Of the answer to a plan or to a change of one: what the job needs, and how large it is. */
+void submission_take_needs(struct job *j, const cJSON *answer);
+
 /* 0, or why the daemon takes no job now; keeps all->refusing. */
 int submission_allowed(struct clients *all, struct srq_error *err);
 

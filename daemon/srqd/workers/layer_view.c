@@ -149,7 +149,7 @@ static void on_done(struct layer_view *v, const cJSON *params)
         return;
     l->facts = (struct layer_facts){ .error_first = srq_member_number(params, "error_first"),
                                      .error_best = best,
-                                     .error_last = isnan(best) ? l->facts.error_last : best,
+                                     .error_last = best,
                                      .saturation = srq_member_number(params, "saturation") };
     l->began = false;
 }
