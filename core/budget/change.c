@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 
 static const struct srq_scheme untouched = { .grid = SRQ_GRID_NONE, .bits = 16 };
 
@@ -325,6 +326,22 @@ static struct srq_plan_request fit_request(const struct making *m)
                                       .formats_ctx = x->formats_ctx };
 }
 
+/* Where a budget is not possible since blocks are tuned already, that is what there is to say. */
+static void name_finished(struct making *m, const bool *fixed)
+{
+    int count = 0;
+    size_t len;
+
+    for (int i = 0; i < layers_of(m); i++)
+        count += fixed[i] && layer(m, i)->source != SRQ_SOURCE_PIN && layer(m, i)->info->block >= 0;
+    if (count == 0 || m->err == NULL || strcmp(m->err->field, "budget.bits") != 0)
+        return;
+    len = strlen(m->err->text);
+    snprintf(m->err->text + len, sizeof(m->err->text) - len,
+             "; %d layer%s of blocks that are tuned count%s as they are, unless they are released", count,
+             count == 1 ? "" : "s", count == 1 ? "s" : "");
+}
+
 static int solve(struct making *m)
 {
     struct srq_live_plan *lp = m->next;
@@ -340,6 +357,8 @@ static int solve(struct making *m)
     }
     if (rc == 0)
         rc = srq_allocate_fitting(&lp->plan, fixed, &req, ask_solver, m, m->err);
+    if (rc == -SRQ_EINVAL)
+        name_finished(m, fixed);
     if (rc == 0) {
         cJSON *data = m->ctx->solver->describe(m->ctx->solver->ctx);
 

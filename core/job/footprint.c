@@ -449,7 +449,7 @@ static uint64_t high_bytes(const struct srq_resolved *r)
     uint64_t bytes = narrow ? 2 * (uint64_t)r->job.info->parameters : r->job.info->bytes;
 
     for (int i = 0; i < r->job.spec.format_count; i++) {
-        if (srq_spec_trainer(&r->job.spec) != NULL && strcmp(r->job.spec.formats[i], "int8") == 0 &&
+        if (srq_job_mixes_steps(&r->job) && strcmp(r->job.spec.formats[i], "int8") == 0 &&
             (o->hp_first != 0 || o->hp_last != 0))
             return bytes + srq_export_carried_bytes(r->job.model);
     }

@@ -26,6 +26,11 @@ struct srq_high_steps srq_job_high_steps(const struct srq_job *job, const double
                                     chosen(option[SRQ_LIVE_HP_LAST], o->hp_last, k.last) };
 }
 
+bool srq_job_mixes_steps(const struct srq_job *job)
+{
+    return srq_spec_trainer(&job->spec) != NULL || (job->info->pictures && job->spec.opt.samples > 0);
+}
+
 enum srq_dtype srq_job_high_dtype(const struct srq_job *job)
 {
     return job->spec.opt.hp_dtype == 0 ? SRQ_BF16 : SRQ_F32;

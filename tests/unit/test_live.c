@@ -398,7 +398,7 @@ static int allocate(void *ctx, struct srq_plan *plan, const bool *fixed, double 
 {
     (void)ctx;
     if (bits < 2)
-        return srq_fail_field(err, -SRQ_EINVAL, "bits", "at least 2");
+        return srq_fail_field(err, -SRQ_EINVAL, "budget.bits", "at least 2");
     for (int i = 0; i < plan->count; i++) {
         was_fixed[i] = fixed[i];
         if (fixed[i] || i == unsuited)
@@ -430,7 +430,9 @@ static double score(void *ctx, int layer, const struct srq_scheme *s)
 static void a_budget_keeps_pins_and_what_is_finished(void **state)
 {
     const struct srq_solver solver = { NULL, allocate, describe, score };
-    cJSON *reply;
+    cJSON *reply, *other, *event;
+    struct srq_change_result r;
+    struct srq_error err = { 0 };
     const cJSON *f;
 
     (void)state;
@@ -449,6 +451,9 @@ static void a_budget_keeps_pins_and_what_is_finished(void **state)
     assert_true(cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(reply, "forecast_missing")));
     assert_string_equal(list(reply, "retunes"), "[]");
     cJSON_Delete(reply);
+    assert_refused(change("{\"op\":\"budget\",\"by\":\"t\",\"bits\":1}", &r, &other, &event, &err), -SRQ_EINVAL, &err,
+                   "8 layers of blocks that are tuned count as they are, unless they are released");
+    srq_change_result_fini(&r);
     /* every later change is solved again; released layers may change though they are finished */
     reply = apply("{\"op\":\"budget\",\"by\":\"t\",\"bits\":3,\"release\":true}", NULL);
     assert_string_equal(list(reply, "retunes"), "[0,1]");
