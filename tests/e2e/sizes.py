@@ -124,6 +124,16 @@ def a_transform_folds_into_the_size_that_was_forecast():
               options={"nsamples": 4, "seqlen": 32, "threads": 1})
 
 
+def the_time_that_scales_take_is_forecast():
+    with Place() as p:
+        said = []
+        for steps in (0, 400, 4000):
+            path = p.write_job("scales", {"model": model(p), "method": "teq,rtn", "scheme": "w4g64", "calib": [CALIB],
+                                          "output": p.path("scales"), "options": {"teq.steps": steps, "threads": 1}})
+            said.append(p.ctl("submit", "--job", path, "--dry-run")["estimate_s"])
+        assert said[1] > 2 * said[0] and 4 * said[1] < said[2] < 20 * said[1], said
+
+
 def a_budget_has_no_size_before_it_is_solved():
     with Place() as p:
         budget = {"bits": 4, "candidates": ["w2g64", "w4g64", "w8g64"]}
@@ -191,7 +201,7 @@ def the_disk_forecast_holds_all_files_of_the_result():
 
 
 if __name__ == "__main__":
-    run_tests([every_format_is_forecast_to_the_byte, a_transform_folds_into_the_size_that_was_forecast,
+    run_tests([every_format_is_forecast_to_the_byte, the_time_that_scales_take_is_forecast, a_transform_folds_into_the_size_that_was_forecast,
                a_budget_has_no_size_before_it_is_solved, a_live_change_forecasts_what_comes_out,
                a_changed_plan_of_a_waiting_job_is_counted_as_what_it_needs_now,
                the_disk_forecast_holds_all_files_of_the_result])
