@@ -311,7 +311,10 @@ static int read_template(struct srq_tokenizer *tk, const json_t *json, const cha
     return rc;
 }
 
-static int read_post(struct srq_tokenizer *tk, const json_t *json, const char *what, struct srq_error *err)
+/* `*around`: one that puts tokens around the text was there; what the reference makes of a second is in no order that
+ * their templates say. */
+static int read_post(struct srq_tokenizer *tk, const json_t *json, bool *around, const char *what,
+                     struct srq_error *err)
 {
     const char *type = json_string_value(json_object_get(json, "type"));
     const json_t *list = json_object_get(json, "processors");
@@ -324,6 +327,11 @@ static int read_post(struct srq_tokenizer *tk, const json_t *json, const char *w
         return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: a post-processor has no type", what);
     if (strcmp(type, "ByteLevel") == 0)
         return 0;
+    if (strcmp(type, "Sequence") != 0 && *around)
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, what,
+                              "%s: post-processor %s behind another that puts tokens around the text", what,
+                              srq_st_show(type, shown, sizeof(shown)));
+    *around = *around || strcmp(type, "Sequence") != 0;
     if (strcmp(type, "TemplateProcessing") == 0)
         return read_template(tk, json, what, err);
     if (strcmp(type, "RobertaProcessing") == 0 || strcmp(type, "BertProcessing") == 0) {
@@ -334,7 +342,7 @@ static int read_post(struct srq_tokenizer *tk, const json_t *json, const char *w
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, what, "%s: post-processor \"%s\" is not one that srq has", what,
                               srq_st_show(type, shown, sizeof(shown)));
     for (size_t i = 0; rc == 0 && i < json_array_size(list); i++)
-        rc = read_post(tk, json_array_get(list, i), what, err);
+        rc = read_post(tk, json_array_get(list, i), around, what, err);
     return rc;
 }
 
@@ -359,23 +367,19 @@ static int read_version(const json_t *root, const char *what, struct srq_error *
 
 static int read_json_tokenizer(struct srq_tokenizer *tk, const json_t *root, const char *what, struct srq_error *err)
 {
+    bool around = false;
     int rc = read_version(root, what, err);
 
     if (rc == 0)
         rc = srq_normalizer_read(json_object_get(root, "normalizer"), what, &tk->normalizer, err);
     if (rc == 0)
         rc = srq_pretokenizer_read(json_object_get(root, "pre_tokenizer"), what, &tk->pretokenizer, err);
-    if (rc == 0 && srq_pretokenizer_first_of_pieces(tk->pretokenizer, srq_normalizer_prepends(tk->normalizer)))
-        rc = srq_fail_field(err, -SRQ_EUNSUPPORTED, what,
-                            "%s: pre-tokenizer Metaspace with prepend_scheme \"first\" behind another that cuts, and "
-                            "after something was prepended, which srq does not do",
-                            what);
     if (rc == 0)
         rc = read_model(tk, json_object_get(root, "model"), what, err);
     if (rc == 0)
         rc = read_added(tk, json_object_get(root, "added_tokens"), what, err);
     count_ids(tk);
-    return rc == 0 ? read_post(tk, json_object_get(root, "post_processor"), what, err) : rc;
+    return rc == 0 ? read_post(tk, json_object_get(root, "post_processor"), &around, what, err) : rc;
 }
 
 static int read_merges_text(struct srq_tokenizer *tk, const char *text, size_t len, const char *what,

@@ -10,6 +10,7 @@ TEXTS = [
     " e\u0301a\u00df ss SS \u017f K\u212a k", "abcde-", "it's IT'S they'RE", "x  y\t z\u0085\u180e\u200b\u00a0 w",
     "1 12 \u0663 \u00bd\u00b2 _ab_ c-d", "漢字かなカナ \u3400", "a]b[c}d{e", "\u2460\u24b6 \u200cx\u200dy", "", "\n", "\n\n", "a",
     "foo.bar(baz)=1+2;", "\x07\x08\x1b\x0c", "  a  ", "<t> a<t>b <t><t>", "word wordy 9word word", "aWORDa Ünï u\u0308",
+    "cd", "éb c", "İb 1",
 ]
 BEHAVIORS = ["Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous"]
 
@@ -126,6 +127,22 @@ def structures():
     yield "Metaspace first behind what takes the beginning away", tokenizer(
         normalizer=sequence(replace("a", "", "String"), replace("b+", "")),
         pre_tokenizer={"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": True})
+    marks = vocabulary("▁ẞi\u0307\u0323ẹ")
+    first = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": True}
+    yield "Metaspace first behind two characters replaced by one", tokenizer(normalizer=replace("ab", "e", "String"), pre_tokenizer=first)
+    yield "Metaspace first behind a run of blanks replaced", tokenizer(normalizer=replace("\\s+", "a"), pre_tokenizer=first)
+    for prefix, then in ((" ", strip(True, False)), ("ab", replace("a", "", "String")), ("", replace("b", "", "String"))):
+        yield f"Metaspace first behind Prepend {prefix!r} and its end", tokenizer(
+            normalizer=sequence(strip(True, False), {"type": "Prepend", "prepend": prefix}, then), pre_tokenizer=first)
+    for form, at in (({"type": "NFD"}, "e"), ({"type": "NFC"}, "e"), ({"type": "NFKD"}, "1"), ({"type": "Lowercase"}, "i"),
+                     (replace("a", "bcb", "String"), "c"), (replace("^", "a"), "a"), (replace("$", "aa"), "a"),
+                     (sequence({"type": "NFD"}, replace("e", "e\u0323", "String"), {"type": "NFC"}), "\u0301"),
+                     ({"type": "Prepend", "prepend": "ab"}, "a")):
+        yield f"Metaspace first of what {form} gives, cut at {at!r}", tokenizer(
+            marks, normalizer=form,
+            pre_tokenizer={"type": "Sequence", "pretokenizers": [split(at), {"type": "Digits", "individual_digits": True}, first]},
+            added_tokens=[added(marks["b"], "b", normalized=True)])
+    yield "two Metaspace first", tokenizer(pre_tokenizer={"type": "Sequence", "pretokenizers": [first, dict(first, replacement="a")]})
     yield "no normalizer in a Sequence", tokenizer(normalizer=sequence())
     yield "no pre-tokenizer in a Sequence", tokenizer(pre_tokenizer={"type": "Sequence", "pretokenizers": []})
     yield "Prepend", tokenizer(normalizer=sequence(strip(True, True), {"type": "Prepend", "prepend": "▁"}))

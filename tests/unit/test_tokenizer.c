@@ -328,10 +328,6 @@ static void bad_tokenizers_are_refused_with_the_reason(void **state)
         { SPLIT("\\\\2(a)"), -SRQ_EUNSUPPORTED, "\\2" },
         { SPLIT("(a\\\\1)"), -SRQ_EUNSUPPORTED, "\\1" },
         { SPLIT("\\\\C"), -SRQ_EUNSUPPORTED, "\\C" },
-        { "{\"normalizer\":{\"type\":\"Prepend\",\"prepend\":\"_\"},\"pre_tokenizer\":{\"type\":\"Sequence\","
-          "\"pretokenizers\":[{\"type\":\"Digits\"},{\"type\":\"Metaspace\",\"replacement\":\"_\","
-          "\"prepend_scheme\":\"first\"}]}," MODEL "}",
-          -SRQ_EUNSUPPORTED, "prepend_scheme \"first\" behind another" },
         { NORM("{\"type\":\"Precompiled\"}"), -SRQ_EUNSUPPORTED, "normalizer \"Precompiled\"" },
         { NORM("{\"type\":\"Replace\",\"pattern\":{},\"content\":\"\"}"), -SRQ_EFORMAT, "Regex" },
         { NORM("{\"type\":\"Prepend\"}"), -SRQ_EFORMAT, "prepend" },
@@ -376,6 +372,11 @@ static void bad_tokenizers_are_refused_with_the_reason(void **state)
         { POST("{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\"}}],\"special_tokens\":{}"
                "}"),
           -SRQ_EFORMAT, "\"<s>\" has no ids" },
+        { POST("{\"type\":\"Sequence\",\"processors\":[{\"type\":\"BertProcessing\",\"cls\":[\"a\",0],\"sep\":[\"b\","
+               "1]},{\"type\":\"ByteLevel\"},{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"A\"}}"
+               "],"
+               "\"special_tokens\":{}}]}"),
+          -SRQ_EUNSUPPORTED, "post-processor TemplateProcessing behind another" },
         { POST("{\"type\":\"RobertaProcessing\",\"cls\":[\"x\",99],\"sep\":[\"x\",0]}"), -SRQ_EFORMAT,
           "an id that no token" },
     };
