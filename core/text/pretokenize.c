@@ -216,19 +216,6 @@ int srq_pretokenizer_read(const json_t *json, const char *what, struct srq_preto
     return 0;
 }
 
-int srq_pretokenizer_gpt2(const char *what, struct srq_pretokenizer **out, struct srq_error *err)
-{
-    json_t *json = json_pack("{s:s, s:b}", "type", "ByteLevel", "add_prefix_space", 0);
-    int rc;
-
-    *out = NULL;
-    if (json == NULL)
-        return srq_fail_field(err, -SRQ_ENOMEM, what, "out of memory reading %s", what);
-    rc = srq_pretokenizer_read(json, what, out, err);
-    json_decref(json);
-    return rc;
-}
-
 void srq_pretokenizer_free(struct srq_pretokenizer *p)
 {
     if (p == NULL)

@@ -15,9 +15,6 @@ struct srq_pretokenizer;
 int srq_pretokenizer_read(const json_t *json, const char *what, struct srq_pretokenizer **out, struct srq_error *err);
 void srq_pretokenizer_free(struct srq_pretokenizer *p);
 
-/* The GPT-2 pre-tokenizer, for a vocabulary without a tokenizer.json. */
-int srq_pretokenizer_gpt2(const char *what, struct srq_pretokenizer **out, struct srq_error *err);
-
 bool srq_pretokenizer_byte_level(const struct srq_pretokenizer *p); /* words are bytes to be mapped by srq_byte_map */
 
 /* Called for each word in turn; a code other than 0 stops the cutting and is returned. */

@@ -389,6 +389,8 @@ void srq_tokenizer_free(struct srq_tokenizer *tk)
     if (tk->lock != NULL)
         pthread_mutex_destroy(tk->lock);
     srq_free(tk->lock);
+    srq_added_list_fini(&tk->list);
+    srq_free(tk->doubt);
     srq_added_fini(&tk->raw);
     srq_added_fini(&tk->normalized);
     srq_normalizer_free(tk->normalizer);
@@ -404,6 +406,11 @@ void srq_tokenizer_free(struct srq_tokenizer *tk)
 int64_t srq_tokenizer_size(const struct srq_tokenizer *tk)
 {
     return tk->size;
+}
+
+const char *srq_tokenizer_doubt(const struct srq_tokenizer *tk)
+{
+    return tk->doubt;
 }
 
 const char *srq_tokenizer_token(const struct srq_tokenizer *tk, int32_t id)
