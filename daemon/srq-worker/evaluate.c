@@ -136,6 +136,8 @@ static int read_samples(const struct request *r, struct measured *m, struct srq_
                     req.seqlen, positions);
         req.seqlen = positions;
     }
+    if (rc == 0 && srq_tokenizer_doubt(tk) != NULL)
+        srq_log(SRQ_LOG_WARN, "%s", srq_tokenizer_doubt(tk));
     if (rc == 0)
         rc = srq_samples_read(tk, &req, &m->samples, err);
     srq_tokenizer_free(tk);
