@@ -502,6 +502,7 @@ def curves_plan_and_logs_are_paged(d):
     assert [l["text"] for l in log] == ["all done"] and log[0]["level"] == "info"
     refused(c, "invalid", "either a block or a layer", "job.series", job=job)
     refused(c, "invalid", 'has no layer "nope"; it has ', "job.series", job=job, layer="nope")
+    refused(c, "invalid", "has no block 25; it has 0 to 24", "job.series", job=job, block=25)
     refused(c, "invalid", "has no block 99; it has 0 to 24", "job.series", job=job, block=99)
 
 

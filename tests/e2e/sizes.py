@@ -177,6 +177,14 @@ def a_changed_plan_of_a_waiting_job_is_counted_as_what_it_needs_now():
         assert now["memory_bytes"] == want["memory"]["planned_bytes"], (now["memory_bytes"], want["memory"])
         assert now["memory"] == want["memory"] and now["disk"] == want["disk"], (now["disk"], want["disk"])
         assert now["after_bytes"] == want["size"]["after_bytes"] == told["size"]["after_bytes"], now
+        budget = p.ctl("submit", "--job", p.write_job("budget", {
+            "method": "deltaloss,knapsack,rtn", "model": model(p), "formats": ["auto_gptq"], "calib": [CALIB],
+            "output": p.path("budget"), "budget": {"bits": 4, "candidates": ["w2g64", "w4g64", "w8g64"]}}), "--paused")["job"]
+        assert p.ctl("show", budget)["scheme"] == "within 4 bits"
+        p.ctl("budget", budget, "5")
+        assert p.ctl("show", budget)["scheme"] == "within 5 bits"
+        p.ctl("budget", budget, "none")
+        assert "within" not in p.ctl("show", budget)["scheme"]
         p.run(p.env["SRQ_CTL"], "daemon", "stop")
         assert p.ctl("show", job)["memory_bytes"] == now["memory_bytes"], "the next daemon counts so too"
 

@@ -38,23 +38,31 @@ static void change_free(struct change *c)
     srq_free(c);
 }
 
-/* The job is queued, and counted, by what its plan needs now. */
+/* The job is queued, counted and called by what its plan is and needs now. */
 static void take_needs(struct change *c, const cJSON *result)
 {
     static const char *const members[] = { "memory", "disk", "size" };
     struct job *j = job_find(&c->later.all->d->jobs, c->job);
-    char *spec = NULL, *text = NULL;
+    char *spec = NULL, *text = NULL, *scheme = NULL;
     struct srq_error err = { 0 };
-    cJSON *planned = NULL;
+    cJSON *planned = NULL, *asked = NULL;
     int rc;
 
     if (j == NULL || !cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(result, "memory")))
         return; /* no layer moved */
-    submission_take_needs(j, result);
-    job_save(j);
     rc = store_texts(j->d->store, j->id, &spec, &text, &err);
     if (rc == 0)
+        rc = srq_json_parse(spec, strlen(spec), SRQ_DEPTH_MAX, &asked, &err);
+    if (rc == 0)
         rc = srq_json_parse(text, strlen(text), SRQ_DEPTH_MAX, &planned, &err);
+    if (rc == 0)
+        rc = submission_take_scheme(asked, srq_member_number(result, "budget_bits"), &scheme, &err);
+    if (scheme != NULL) {
+        srq_free(j->scheme);
+        j->scheme = scheme;
+    }
+    submission_take_needs(j, result);
+    job_save(j);
     for (size_t i = 0; rc == 0 && i < sizeof(members) / sizeof(members[0]); i++) {
         cJSON_DeleteItemFromObjectCaseSensitive(planned, members[i]);
         if (!srq_put_member(planned, members[i], result))
@@ -69,6 +77,7 @@ static void take_needs(struct change *c, const cJSON *result)
     cJSON_free(text);
     srq_free(spec);
     cJSON_Delete(planned);
+    cJSON_Delete(asked);
 }
 
 /* Tells the client and forgets the change. `result` is consumed; the job's id in it is ours to say. */

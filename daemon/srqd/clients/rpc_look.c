@@ -412,7 +412,8 @@ static int check_place(const struct request *r, const char *layer, double block,
         return srq_fail_field(err, -SRQ_EINVAL, "layer", "job %s has no layer \"%.300s\"; it has %.150s to %.150s",
                               r->job->id, layer, n > 0 ? layer_view_name(v, 0) : "none",
                               n > 0 ? layer_view_name(v, n - 1) : "none");
-    if (layer == NULL && block > (double)layer_view_blocks(v)) /* what is outside the blocks comes behind them */
+    /* what is outside the blocks comes behind them */
+    if (layer == NULL && block >= (double)layer_view_blocks(v) + layer_view_outside(v))
         return srq_fail_field(err, -SRQ_EINVAL, "block", "job %s has no block %.0f; it has 0 to %.0f", r->job->id,
                               block, (double)layer_view_blocks(v) - 1);
     return 0;

@@ -111,12 +111,9 @@ static double number_in(const cJSON *o, const char *a, const char *b)
     return cJSON_IsNumber(v) && v->valuedouble >= 0 ? v->valuedouble : -1;
 }
 
-/* The scheme of its layers, or what their schemes are chosen within. */
-static int take_scheme(const cJSON *spec, char **out, struct srq_error *err)
+int submission_take_scheme(const cJSON *spec, double bits, char **out, struct srq_error *err)
 {
-    double bits = number_in(spec, "budget", "bits");
-
-    if (bits < 0)
+    if (!(bits > 0))
         return take_text(spec, "scheme", true, out, err);
     *out = srq_asprintf("within %.6g bits", bits);
     return *out != NULL ? 0 : rpc_no_memory(err);
@@ -184,7 +181,7 @@ static int fill_job(struct job *j, const struct submission *s, const cJSON *answ
     if (rc == 0)
         rc = take_text(spec, "method", true, &j->method, err);
     if (rc == 0)
-        rc = take_scheme(spec, &j->scheme, err);
+        rc = submission_take_scheme(spec, number_in(spec, "budget", "bits"), &j->scheme, err);
     if (rc == 0)
         rc = take_text(spec, "output", true, &j->output, err);
     if (rc == 0)

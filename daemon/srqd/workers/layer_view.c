@@ -582,6 +582,14 @@ size_t layer_view_blocks(const struct layer_view *v)
     return v->block_count - 1;
 }
 
+bool layer_view_outside(const struct layer_view *v)
+{
+    for (size_t i = v->table->count; i > 0; i--)
+        if (v->table->layers[i - 1].block == (double)v->block_count - 1)
+            return true;
+    return false;
+}
+
 struct layer_facts layer_view_facts(const struct layer_view *v, size_t layer)
 {
     return v->table->layers[layer].facts;
