@@ -30,6 +30,20 @@ void srq_run_forget_refined(struct srq_run *run)
     run->refined_at = NULL;
 }
 
+bool srq_run_refine_begun(const struct srq_run *run)
+{
+    static const char *const files[] = { RUNNING, FACT ".json" };
+    bool begun = false;
+
+    for (size_t i = 0; srq_job_refines(&run->resolved) && !begun && i < sizeof(files) / sizeof(files[0]); i++) {
+        char *path = srq_path_join(run->ckpt, files[i]);
+
+        begun = path != NULL && srq_path_exists(path);
+        srq_free(path);
+    }
+    return begun;
+}
+
 static uint64_t key_of(struct srq_run *run, char text[SRQ_HASH_HEX + 20])
 {
     snprintf(text, SRQ_HASH_HEX + 20, "%s%016" PRIx64, run->basis,

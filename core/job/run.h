@@ -104,6 +104,7 @@ int srq_stage_sample(struct srq_run *run, struct srq_error *err);
 /* Tunes the scales of the result end to end, or takes up those that were found for it. */
 int srq_stage_refine(struct srq_run *run, struct srq_error *err);
 void srq_run_forget_refined(struct srq_run *run);
+bool srq_run_refine_begun(const struct srq_run *run); /* by what is in ckpt/ */
 /* {"steps", "loss_first", "loss_last", "kept"}, or null. */
 cJSON *srq_run_refine_json(const struct srq_run *run);
 int srq_stage_evaluate_after(struct srq_run *run, struct srq_error *err);

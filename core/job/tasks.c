@@ -474,6 +474,18 @@ static int print_change(const struct srq_change_context *ctx, const struct srq_c
                : srq_fail(err, -SRQ_ENOMEM, "out of memory changing the plan");
 }
 
+/* What is tuned end to end begins again behind blocks that are tuned again. */
+static void note_refine(const struct srq_tasks *t, struct srq_change_result *r)
+{
+    bool again = false;
+
+    for (int u = 0; u < t->plan.units; u++)
+        again = again || r->retunes[u];
+    if (again && srq_run_refine_begun(t->run))
+        srq_plan_note(r->warnings, "scales are tuned end to end again once these blocks are, from the beginning; that "
+                                   "time is not counted");
+}
+
 static int check_options(const struct srq_tasks *t, const struct srq_change *change, struct srq_error *err)
 {
     char *trained = srq_asprintf("%s/" SRQ_TRAINED_FILE ".safetensors", t->run->ckpt);
@@ -515,6 +527,8 @@ static int change_locked(struct srq_tasks *t, const struct srq_change *change, c
     t->state.spent_s = srq_clock_s() - t->began;
     t->weighed = false;
     rc = srq_change_make(&ctx, change, &result, err);
+    if (rc == 0)
+        note_refine(t, &result);
     if (rc == 0)
         rc = print_change(&ctx, change, &result, &answer, err);
     if (rc == 0 && !put_needs(t, answer))

@@ -108,6 +108,8 @@ def a_pause_while_scales_are_tuned_end_to_end_leaves_no_trace():
             os.kill(p.ctl("show", job)["pid"], how)
             if how == signal.SIGTERM:
                 wait_until("the pause", lambda: p.ctl("show", job)["state"] == "paused")
+                told = p.ctl("pin", job, "model.layers.5.mlp.down_proj", "w8g64", "--dry-run")["warnings"]
+                assert any("tuned end to end again" in text for text in told), told
                 p.ctl("resume", job)
         p.wait(job)
         said = [e["text"] for e in events(p.job_dir(job), "log")]
