@@ -105,6 +105,14 @@ def what_is_no_table_or_page_is_not_replaced():
             said = p.run(p.env["SRQ_CTL"], *WORDS[:-2], "-m", "rtn", "-s", "w4g64", "-o", p.path("cmp"), option, text, code=1)
             assert "notes.txt exists and is no" in said and open(text).read() == "notes", said
         assert p.ctl("list")["jobs"] == [], "refused before any work"
+        for words in (("eval", MODEL, "--eval", EVAL, "--set", "eval.windows=1", "--set", "eval.seqlen=16", "--logits", text),
+                      ("eval", MODEL, "--eval", EVAL, "--set", "eval.windows=1", "--logits", p.path())):
+            said = p.run(p.env["SRQ_CTL"], *words, code=1)
+            assert "exists and is no array of NumPy" in said or "is a folder" in said, said
+        p.wait(p.submit("out", {"model": MODEL, "method": "rtn", "scheme": "w4g64", "options": {"threads": 1}}))
+        for words in (("report", "@last", "-o", text), ("heatmap", "@last", "--png", text)):
+            assert "notes.txt exists and is no" in p.run(p.env["SRQ_CTL"], *words, code=1)
+        assert open(text).read() == "notes"
         words = [*WORDS[:-2], "-m", "rtn,again=rtn", "-s", "w4g64", "-o", p.path("cmp"), "--csv", p.path("t.csv")]
         assert "1 jobs, 0 of them" in p.run(p.env["SRQ_CTL"], *words, "--dry-run")
         for _ in range(2):
