@@ -137,12 +137,22 @@ static void send_progress(struct srq_events *e, double done, double total, const
 
 void srq_event_stage(struct srq_events *e, enum srq_stage stage, double done, double total, const char *unit)
 {
+    double now = srq_clock_s();
+
+    if (e->since > 0)
+        e->spent[e->stage] += now - e->since;
+    e->since = now;
     e->stage = stage;
     e->place = place_of(stage, e->place);
-    e->stage_start = srq_clock_s();
+    e->stage_start = now;
     e->base_done = done;
     atomic_store(&e->flags->stage, (unsigned)stage);
     send_progress(e, done, total, unit, NULL);
+}
+
+double srq_events_spent(const struct srq_events *e, enum srq_stage stage)
+{
+    return e->spent[stage] + (e->since > 0 && e->stage == stage ? srq_clock_s() - e->since : 0);
 }
 
 void srq_event_progress(struct srq_events *e, double done, double total, const char *unit, const char *detail)

@@ -33,6 +33,7 @@ struct srq_events {
     /* progress of the running stage */
     enum srq_stage stage;
     double stage_start, last_sent, base_done;
+    double spent[SRQ_STAGES], since; /* seconds in each stage, and when the running one was entered; 0: none yet */
     /* the time left */
     double expected[SRQ_WAY_LENGTH]; /* seconds that each part of the way takes; NaN: unknown */
     int place;                       /* -1: before the first */
@@ -50,6 +51,7 @@ void srq_event_log(struct srq_events *e, enum srq_log_level level, const char *f
 void srq_event_expect(struct srq_events *e, const double expected[SRQ_WAY_LENGTH]);
 /* Begins a stage at `done` of `total` (0: unknown). */
 void srq_event_stage(struct srq_events *e, enum srq_stage stage, double done, double total, const char *unit);
+double srq_events_spent(const struct srq_events *e, enum srq_stage stage); /* in this run so far */
 /* Sent at most a few times a second and ever more rarely in a long stage; the last one always. */
 void srq_event_progress(struct srq_events *e, double done, double total, const char *unit, const char *detail);
 /* Any other event; data is consumed. A NULL `data` means that memory ran out while it was built. */

@@ -24,6 +24,7 @@ struct setting {
     uint64_t cut;
     /* while the journal is read */
     double run_began, last_time;
+    int stage;     /* that the run was in; -1: none yet */
     int64_t *told; /* [told_cap] generation of the last block.end of each unit */
     int told_cap;
     int64_t revision; /* of the last plan.changed */
@@ -51,6 +52,20 @@ static int remember_block(struct setting *s, const cJSON *block, const cJSON *ge
     return 0;
 }
 
+/* What passes between two lines of a run is of the stage that the first of them was told in. */
+static void take_time(struct setting *s, const struct srq_journal_line *line)
+{
+    bool begins = strcmp(line->event, "job.state") == 0;
+    int stage = srq_word_place(srq_stage_words, srq_member_text(line->data, "stage"));
+
+    if (s->run_began > 0 && s->stage >= 0 && !begins && line->time > s->last_time)
+        s->run.prior_stage_s[s->stage] += line->time - s->last_time;
+    if (begins)
+        s->stage = -1;
+    else if (strcmp(line->event, "stage.progress") == 0 && stage >= 0)
+        s->stage = stage;
+}
+
 static int recall(void *ctx, const struct srq_journal_line *line)
 {
     struct setting *s = ctx;
@@ -61,6 +76,7 @@ static int recall(void *ctx, const struct srq_journal_line *line)
 
     if (line->seq == 1)
         s->run.created = line->time;
+    take_time(s, line);
     if (strcmp(line->event, "job.state") == 0 && state != NULL) {
         s->run.last_state = srq_word_place(srq_job_state_words, state);
         if (s->run.last_state == SRQ_JOB_RUNNING) {

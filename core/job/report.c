@@ -198,11 +198,26 @@ static bool add_size(const struct srq_run *run, cJSON *root)
            srq_put_number(size, "average_bits", run->resolved.choice.size.average_bits);
 }
 
+/* Of this run and those before it. */
+static bool add_stages(const struct srq_run *run, cJSON *timing)
+{
+    cJSON *o = cJSON_AddObjectToObject(timing, "stages");
+
+    for (int i = 0; i < SRQ_STAGES; i++) {
+        double s = run->prior_stage_s[i] + srq_events_spent(&run->events, (enum srq_stage)i);
+
+        if (s > 0 && !srq_put_number(o, srq_stage_words[i], s))
+            return false;
+    }
+    return o != NULL;
+}
+
 static bool add_timing(struct srq_run *run, cJSON *root, const struct sums *sums, double eval_s)
 {
     cJSON *t = cJSON_AddObjectToObject(root, "timing");
 
-    return t != NULL && srq_put_number(t, "load_s", run->load_s) && srq_put_number(t, "tune_s", sums->tune_s) &&
+    return t != NULL && add_stages(run, t) && srq_put_number(t, "load_s", run->load_s) &&
+           srq_put_number(t, "tune_s", sums->tune_s) &&
            srq_put_number(t, "eval_s", run->eval.count > 0 ? eval_s : NAN) &&
            srq_put_number(t, "export_s", run->export_s) &&
            srq_put_number(t, "total_s", run->prior_s + srq_clock_s() - run->start) &&

@@ -42,6 +42,7 @@ struct srq_run {
     /* from the journal */
     double created; /* wall time of its first line */
     double prior_s; /* spent in earlier runs */
+    double prior_stage_s[SRQ_STAGES];
     int last_state; /* enum srq_job_state; queued: none yet */
     int64_t *told;  /* [units] generation of the last block.end in the journal; 0: none */
     bool eval_told[SRQ_MEASUREMENTS];

@@ -183,6 +183,9 @@ def finish_while_scales_are_tuned_end_to_end_keeps_what_they_have_come_to():
             assert r["finish"] == {"stage": "refine", "block": None, "name": None, "iteration": None, "step": steps}, r["finish"]
             assert r["eval"]["after"]["kl"] < plain, (r["eval"]["after"]["kl"], plain)
             assert "told to finish at step %d of stage refine" % steps in p.run(p.env["SRQ_CTL"], "report", job)
+            stages = r["timing"]["stages"]
+            assert {"load", "calibrate", "evaluate", "quantize", "refine", "export"} <= set(stages), stages
+            assert 0.7 * r["timing"]["total_s"] < sum(stages.values()) < 1.05 * r["timing"]["total_s"], r["timing"]
 
 
 def half_of(source, to):

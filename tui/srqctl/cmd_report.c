@@ -68,11 +68,13 @@ static void print_layers(const cJSON *layers)
 
 static void print_facts(const cJSON *r)
 {
-    char a[CTL_HUMAN], b[CTL_HUMAN], c[CTL_HUMAN], d[CTL_HUMAN];
+    char a[CTL_HUMAN], b[CTL_HUMAN];
+    const cJSON *stages = ctl_get(r, "timing.stages"), *stage;
 
-    printf("load %s, tune %s, eval %s, export %s\n", ctl_human_seconds(ctl_num(r, "timing.load_s"), a),
-           ctl_human_seconds(ctl_num(r, "timing.tune_s"), b), ctl_human_seconds(ctl_num(r, "timing.eval_s"), c),
-           ctl_human_seconds(ctl_num(r, "timing.export_s"), d));
+    cJSON_ArrayForEach(stage, stages)
+        printf("%s%s %s", stage == stages->child ? "" : ", ", stage->string, ctl_human_seconds(stage->valuedouble, a));
+    if (stages != NULL)
+        puts("");
     printf("memory planned %s, peak %s; %s on %.0f threads; seed %.0f; srq %s\n",
            ctl_human_bytes(ctl_num(r, "memory.planned_bytes"), a),
            ctl_human_bytes(ctl_num(r, "memory.peak_rss_bytes"), b), ctl_str(r, "gemm_backend"), ctl_num(r, "threads"),
