@@ -233,8 +233,9 @@ int srq_model_read_linear(const struct srq_model *m, int layer, void *dst, enum 
 float srq_model_vector_offset(const struct srq_model *m, int unit, int vector);
 /* A unit's vector as it is stored, in F32, becomes the one that the unit computes with: folded, with its offset. */
 void srq_model_vector_use(const struct srq_model *m, int unit, int vector, float *value, int64_t n);
-/* srq_convert over the team. Both sides F32, F16 or BF16. */
-void srq_convert_parallel(const void *src, enum srq_dtype from, void *dst, enum srq_dtype to, int64_t n);
+/* srq_convert over the team. Both sides F32, F16 or BF16: -SRQ_EUNSUPPORTED names others. */
+int srq_convert_parallel(const void *src, enum srq_dtype from, void *dst, enum srq_dtype to, int64_t n,
+                         struct srq_error *err);
 
 /* ---- pairs and folding ------------------------------------------------------------------------------------------- */
 

@@ -74,7 +74,9 @@ bool srq_model_module_tensor(const struct srq_model *m, const char *module, stru
 
 bool srq_model_head_tensor(const struct srq_model *m, struct srq_tensor *out)
 {
-    return srq_model_module_tensor(m, m->info.tied_head ? m->family->embed : m->family->head, out);
+    if (m->info.tied_head)
+        return srq_model_module_tensor(m, m->family->embed, out);
+    return !m->layers[m->layer_count - 1].packed && srq_model_module_tensor(m, m->family->head, out);
 }
 
 /* Fills the entry's storage: a packed weight where the folder is quantized and has one, else a plain tensor. */

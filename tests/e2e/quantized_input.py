@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""Folders that are quantized already: what eval computes of them, and what is told of them."""
+import json
+import os
+import shutil
+import struct
+import sys
+
+sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
+from real_jobs import EVAL, MODEL, Failed, Place, report  # noqa: E402
+from srqd_client import run_tests  # noqa: E402
+
+SHORT = {"eval.windows": 2, "eval.seqlen": 64}
+QUICK = [word for key, value in dict(SHORT, compute="f32").items() for word in ("--set", "%s=%s" % (key, value))]
+
+
+def read_folder(folder):
+    """({name: [dtype, shape, bytes]}, config)"""
+    with open(os.path.join(folder, "model.safetensors"), "rb") as f:
+        data = f.read()
+    n = struct.unpack("<Q", data[:8])[0]
+    tensors = json.loads(data[8:8 + n])
+    tensors.pop("__metadata__", None)
+    with open(os.path.join(folder, "config.json")) as f:
+        config = json.load(f)
+    return {name: [t["dtype"], t["shape"], data[8 + n + t["data_offsets"][0]:8 + n + t["data_offsets"][1]]]
+            for name, t in tensors.items()}, config
+
+
+def write_folder(folder, tensors, config):
+    header, blob = {}, b""
+    for name, (dtype, shape, content) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(blob), len(blob) + len(content)]}
+        blob += bytes(content)
+    text = json.dumps(header).encode()
+    with open(os.path.join(folder, "model.safetensors"), "wb") as f:
+        f.write(struct.pack("<Q", len(text)) + text + blob)
+    with open(os.path.join(folder, "config.json"), "w") as f:
+        json.dump(config, f)
+
+
+def changed(place, folder, change):
+    """A copy of a folder after change(tensors, config)."""
+    copy = place.path("changed")
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(folder, copy)
+    tensors, config = read_folder(copy)
+    change(tensors, config)
+    write_folder(copy, tensors, config)
+    return copy
+
+
+def untied(place):
+    """The trained demo model with a head of its own, which has the embedding's values."""
+    def change(tensors, config):
+        config["tie_word_embeddings"] = False
+        tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"]
+
+    os.rename(changed(place, MODEL, change), place.path("untied"))
+    return place.path("untied")
+
+
+def perplexity(place, folder):
+    return place.ctl("eval", folder, "--eval", EVAL, *QUICK)["perplexity"]
+
+
+def a_quantized_head_is_decoded_whatever_its_tensor_is_called():
+    with Place() as p:
+        model = untied(p)
+        for scheme in ("fp8", "fp8t", "mxfp8", "w8a8", "mxfp4", "w4g32"):
+            p.ctl("submit", "--job", p.write_job(scheme, {
+                "model": model, "method": "rtn", "scheme": scheme, "quant_lm_head": True, "eval": [EVAL],
+                "formats": ["compressed-tensors", "fake"], "output": p.path(scheme), "options": dict(SHORT, compute="f32")}), "--wait")
+            want = report(p.path(scheme))["eval"]["after"]["perplexity"]
+            got = perplexity(p, p.path(scheme, "compressed-tensors"))
+            assert abs(got - want) < 1e-3 * want, (scheme, got, want)
+            fake = perplexity(p, p.path(scheme, "fake"))
+            assert abs(got - fake) < 1e-2 * fake, (scheme, got, fake)
+
+
+if __name__ == "__main__":
+    run_tests([a_quantized_head_is_decoded_whatever_its_tensor_is_called])
