@@ -44,26 +44,56 @@ def remade(place, change):
     return make_model(place, change)
 
 
-def a_stored_head_that_the_tie_flag_contradicts_is_told():
-    def other(tensors, config):
-        config["tie_word_embeddings"] = True
-        tensors["lm_head.weight"] = ["BF16", [VOCAB, HIDDEN], bytearray(bf16(0.5) * VOCAB * HIDDEN)]
+def header(folder):
+    with open(os.path.join(folder, "model.safetensors"), "rb") as f:
+        tensors = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
+    tensors.pop("__metadata__", None)
+    return tensors
 
+
+def config_of(folder):
+    with open(os.path.join(folder, "config.json")) as f:
+        return json.load(f)
+
+
+def another_head(tensors, config):
+    config["tie_word_embeddings"] = True
+    tensors["lm_head.weight"] = ["BF16", [VOCAB, HIDDEN], bytearray(bf16(0.5) * VOCAB * HIDDEN)]
+
+
+def no_head(tensors, config):
+    config["tie_word_embeddings"] = False
+    tensors.pop("lm_head.weight", None)
+
+
+def a_stored_head_that_the_tie_flag_contradicts_is_told():
     def same(tensors, config):
         config["tie_word_embeddings"] = True
         tensors["lm_head.weight"] = list(tensors["model.embed_tokens.weight"])
 
-    def none(tensors, config):
-        config["tie_word_embeddings"] = False
-        tensors.pop("lm_head.weight", None)
-
     with Place() as p:
-        said = warnings(p, remade(p, other))
+        said = warnings(p, remade(p, another_head))
         assert any("lm_head.weight has other values than model.embed_tokens.weight" in w and "tie_word_embeddings" in w and
                    "stored head is not used" in w for w in said), said
         assert warnings(p, remade(p, same)) == []
-        said = warnings(p, remade(p, none))
+        said = warnings(p, remade(p, no_head))
         assert any("there is no lm_head.weight" in w and "model.embed_tokens.weight is used" in w for w in said), said
+
+
+def an_export_has_the_head_that_was_evaluated():
+    """Loaders that find a head which config.json ties, or find none where it says untied, do not agree on what it is."""
+    formats = ["fake", "auto_round", "auto_gptq", "compressed-tensors"]
+    with Place() as p:
+        for name, change in (("other", another_head), ("none", no_head)):
+            p.ctl("submit", "--job", p.write_job(name, {"model": remade(p, change), "method": "rtn", "scheme": "w4g32",
+                                                        "formats": formats, "output": p.path(name)}), "--wait")
+            for form in formats:
+                out = p.path(name, form)
+                assert config_of(out)["tie_word_embeddings"] is True, (name, form)
+                assert "lm_head.weight" not in header(out), (name, form)
+                assert p.ctl("inspect", out)["warnings"] == [], (name, form)
+            size = report(p.path(name))["size"]["after_bytes"]
+            assert size == max(t["data_offsets"][1] for t in header(p.path(name, "fake")).values()), size
 
 
 def tensors_that_the_family_does_not_have_are_named():
@@ -251,7 +281,8 @@ def the_environment_chooses_what_the_job_leaves_open_and_a_name_that_is_none_is_
 
 
 if __name__ == "__main__":
-    run_tests([a_stored_head_that_the_tie_flag_contradicts_is_told, tensors_that_the_family_does_not_have_are_named,
+    run_tests([a_stored_head_that_the_tie_flag_contradicts_is_told, an_export_has_the_head_that_was_evaluated,
+               tensors_that_the_family_does_not_have_are_named,
                text_that_no_part_of_the_method_reads_is_told,
                features_that_nothing_uses_are_told, fewer_tokens_than_inputs_are_told_where_a_method_inverts_their_second_moment, a_git_lfs_pointer_is_called_that,
                a_file_that_cannot_be_carried_along_is_refused_before_any_work, a_link_to_nothing_is_named,
