@@ -54,17 +54,40 @@ static bool seem_equal(const struct srq_tensor *a, const struct srq_tensor *b)
     return true;
 }
 
+/* The tensor of a packed head; NULL: there is none. */
+static const char *packed_head(const struct srq_model *m)
+{
+    const char *suffix;
+    struct srq_tensor t;
+
+    for (int i = 0; m->quantized != NULL && (suffix = srq_quantized_suffix(m->quantized, i)) != NULL; i++) {
+        char name[SRQ_NAME_CAP];
+
+        snprintf(name, sizeof(name), "%s.%s", m->family->head, suffix);
+        if (strcmp(suffix, "weight") != 0 && srq_tensors_describe(m->tensors, name, &t))
+            return suffix;
+    }
+    return NULL;
+}
+
 static int look_at_head(struct srq_model *m, struct srq_error *err)
 {
     const struct srq_family *f = m->family;
+    const char *packed = packed_head(m), *export = m->quantized == NULL ? " nor carried along" : "";
     struct srq_tensor head, embed;
     bool stored = srq_model_module_tensor(m, f->head, &head);
 
+    if (m->config.tied && packed != NULL)
+        return add(m, err,
+                   "there is a tensor %s.%s, but config.json ties the head to %s.weight (tie_word_embeddings): the "
+                   "stored head "
+                   "is not used; to use it, tie_word_embeddings must be false",
+                   f->head, packed, f->embed);
     if (m->config.tied && stored && srq_model_module_tensor(m, f->embed, &embed) && !seem_equal(&head, &embed))
         return add(m, err,
                    "%s.weight has other values than %s.weight, but config.json ties them (tie_word_embeddings): the "
-                   "stored head is not used",
-                   f->head, f->embed);
+                   "stored head is not used%s; to use it, tie_word_embeddings must be false",
+                   f->head, f->embed, export);
     if (!m->config.tied && m->info.tied_head)
         return add(m, err,
                    "there is no %s.weight, though config.json does not tie it to the embedding: %s.weight is used",
@@ -105,24 +128,30 @@ static void names_fini(struct names *n)
 static bool expected_names(const struct srq_model *m, struct names *n)
 {
     const struct srq_family *f = m->family;
-    size_t vectors = 0;
+    size_t vectors = 0, suffixes = 0;
     bool ok;
 
+    while (m->quantized != NULL && srq_quantized_suffix(m->quantized, (int)suffixes) != NULL)
+        suffixes++;
     for (int u = 0; u < m->info.blocks; u++)
         vectors += (size_t)m->units[u].kind->vector_count;
     n->count = 0;
-    n->cap = 2 * (size_t)m->layer_count + vectors + 4;
+    n->cap = (2 + suffixes) * (size_t)m->layer_count + vectors + suffixes + 4;
     n->name = srq_calloc(n->cap, sizeof(*n->name));
     ok = n->name != NULL;
     if (ok && !m->info.pictures)
         ok = take(n, srq_asprintf("%s.weight", f->embed)) && take(n, srq_asprintf("%s.weight", f->norm)) &&
              take(n, srq_asprintf("%s.weight", f->head));
+    for (int k = 0; ok && !m->info.pictures && k < (int)suffixes; k++)
+        ok = take(n, srq_asprintf("%s.%s", f->head, srq_quantized_suffix(m->quantized, k)));
     if (ok && m->config.unet != NULL && m->config.unet->classes > 0)
         ok = take(n, srq_strdup(SRQ_UNET_CLASS_TABLE));
     for (int i = 0; ok && i < m->layer_count; i++) {
         ok = take(n, srq_asprintf("%s.weight", m->layers[i].info.name));
         if (ok && m->layers[i].info.has_bias)
             ok = take(n, srq_asprintf("%s.bias", m->layers[i].info.name));
+        for (int k = 0; ok && m->layers[i].packed && k < (int)suffixes; k++)
+            ok = take(n, srq_asprintf("%s.%s", m->layers[i].info.name, srq_quantized_suffix(m->quantized, k)));
     }
     for (int u = 0; ok && u < m->info.blocks; u++) {
         for (int i = 0; ok && i < m->units[u].kind->vector_count; i++) {
@@ -155,8 +184,8 @@ static bool is_computed(const char *name)
 
 static int look_at_tensors(struct srq_model *m, struct srq_error *err)
 {
+    const char *first = NULL, *done = m->quantized == NULL ? "carried along and not used" : "not used";
     struct names known = { 0 };
-    const char *first = NULL;
     int64_t surplus = 0;
     int rc = expected_names(m, &known) ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory looking at %s", m->info.path);
 
@@ -170,14 +199,11 @@ static int look_at_tensors(struct srq_model *m, struct srq_error *err)
     }
     names_fini(&known);
     if (rc == 0 && surplus == 1)
-        rc = add(m, err,
-                 "tensor %.200s is nothing that a %s model of this config.json has: it is carried along and not used",
-                 first, m->info.family);
+        rc = add(m, err, "tensor %.200s is nothing that a %s model of this config.json has: it is %s", first,
+                 m->info.family, done);
     else if (rc == 0 && surplus > 1)
-        rc = add(m, err,
-                 "tensor %.200s and %lld more are nothing that a %s model of this config.json has: they are carried "
-                 "along and not used",
-                 first, (long long)surplus - 1, m->info.family);
+        rc = add(m, err, "tensor %.200s and %lld more are nothing that a %s model of this config.json has: they are %s",
+                 first, (long long)surplus - 1, m->info.family, done);
     return rc;
 }
 
@@ -216,9 +242,8 @@ int srq_model_take_notes(struct srq_model *m, struct srq_error *err)
     for (int i = 0; rc == 0 && (said = srq_tensors_note(m->tensors, i)) != NULL; i++)
         rc = add(m, err, "%s", said);
     if (rc == 0)
-        rc = m->quantized == NULL && !m->info.pictures ? look_at_head(m, err) : look_at_keys(m, err);
-
-    if (rc == 0 && m->quantized == NULL)
+        rc = m->info.pictures ? look_at_keys(m, err) : look_at_head(m, err);
+    if (rc == 0)
         rc = look_at_tensors(m, err);
     return rc == 0 ? look_at_links(m, err) : rc;
 }

@@ -78,5 +78,44 @@ def a_quantized_head_is_decoded_whatever_its_tensor_is_called():
             assert abs(got - fake) < 1e-2 * fake, (scheme, got, fake)
 
 
+def what_does_not_fit_together_is_told_of_packed_folders_too():
+    bias = "model.layers.0.self_attn.q_proj.bias"
+    lone = "tensor %s is nothing that a llama model of this config.json has: it is not used" % bias
+
+    def surplus(tensors, config):
+        tensors[bias] = ["BF16", [256], bytes(512)]
+
+    def tie(tensors, config):
+        config["tie_word_embeddings"] = True
+
+    def other_head(tensors, config):
+        config["tie_word_embeddings"] = True
+        tensors["lm_head.weight"][2] = bytes(len(tensors["lm_head.weight"][2]))
+
+    def no_head(tensors, config):
+        del tensors["lm_head.weight"]
+
+    formats = ["auto_round", "auto_gptq", "compressed-tensors"]
+    with Place() as p:
+        model = untied(p)
+        for name, more in (("plain", {}), ("head", {"quant_lm_head": True})):
+            p.ctl("submit", "--job", p.write_job(name, dict({"model": model, "method": "rtn", "scheme": "w4g32", "formats": formats,
+                                                             "output": p.path(name)}, **more)), "--wait")
+        for scheme in ("nvfp4", "fp8t", "w8g32z"):
+            p.ctl("submit", "--job", p.write_job(scheme, {"model": model, "method": "rtn", "scheme": scheme, "output": p.path(scheme),
+                                                          "formats": ["compressed-tensors"], "quant_lm_head": True}), "--wait")
+            assert p.ctl("inspect", p.path(scheme))["warnings"] == [], scheme
+        for form in formats:
+            out, packed = p.path("plain", form), p.path("head", form)
+            assert p.ctl("inspect", out)["warnings"] == p.ctl("inspect", packed)["warnings"] == [], form
+            assert p.ctl("inspect", changed(p, out, surplus))["warnings"] == [lone], form
+            for folder, change, words in ((out, other_head, "lm_head.weight has other values than model.embed_tokens.weight"),
+                                          (packed, tie, "but config.json ties the head to model.embed_tokens.weight"),
+                                          (out, no_head, "there is no lm_head.weight")):
+                said = p.ctl("inspect", changed(p, folder, change))["warnings"]
+                assert len(said) == 1 and words in said[0] and "carried" not in said[0], (form, said)
+
+
 if __name__ == "__main__":
-    run_tests([a_quantized_head_is_decoded_whatever_its_tensor_is_called])
+    run_tests([a_quantized_head_is_decoded_whatever_its_tensor_is_called,
+               what_does_not_fit_together_is_told_of_packed_folders_too])
