@@ -8,6 +8,7 @@
 #include "core/base/fs.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
 #define SAMPLES 64 /* rows compared where two tensors should be one: enough to tell, and quick for any size */
 #define NOTES_MAX 16
@@ -33,6 +34,67 @@ static int add(struct srq_model *m, struct srq_error *err, const char *fmt, ...)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory looking at %s", m->info.path);
     m->note_count++;
     return 0;
+}
+
+/* ---- config.json ------------------------------------------------------------------------------------------------- */
+
+/* Whether both are there and differ. */
+static bool differ(const json_t *a, const json_t *b)
+{
+    if (a == NULL || b == NULL || json_is_null(a) || json_is_null(b))
+        return false;
+    return json_is_number(a) && json_is_number(b) ? json_number_value(a) != json_number_value(b) : !json_equal(a, b);
+}
+
+static int look_at_rope(struct srq_model *m, const json_t *config, struct srq_error *err)
+{
+    const json_t *top = json_object_get(config, "rope_theta"), *scaling = json_object_get(config, "rope_scaling");
+    const json_t *parameters = json_object_get(config, "rope_parameters");
+    bool old = json_object_size(scaling) > 0;
+    const char *context = "original_max_position_embeddings", *used = old ? "rope_scaling" : "rope_parameters";
+    const json_t *in = old ? scaling : parameters, *type = json_object_get(in, "rope_type");
+    int rc = 0;
+
+    if (old && json_object_size(parameters) > 0 && !json_equal(scaling, parameters))
+        rc = add(m, err, "config.json has a rope_scaling and another rope_parameters: rope_scaling is used");
+    if (rc == 0 && differ(top, json_object_get(in, "rope_theta")))
+        rc = add(m, err, "config.json has rope_theta %g and %s.rope_theta %g: the latter is used",
+                 json_number_value(top), used, json_number_value(json_object_get(in, "rope_theta")));
+    if (rc == 0 && differ(json_object_get(config, context), json_object_get(in, context)))
+        rc = add(m, err, "config.json has %s %g and %s.%s %g: the former is used", context,
+                 json_number_value(json_object_get(config, context)), used, context,
+                 json_number_value(json_object_get(in, context)));
+    if (rc == 0 && differ(type, json_object_get(in, "type")))
+        rc = add(m, err, "config.json has %s.rope_type \"%.60s\" and %s.type \"%.60s\": the former is used", used,
+                 json_string_value(type), used,
+                 json_is_string(json_object_get(in, "type")) ? json_string_value(json_object_get(in, "type")) : "?");
+    return rc;
+}
+
+/* Keys that say the same thing twice, of which one is used. */
+static int look_at_config(struct srq_model *m, const json_t *config, struct srq_error *err)
+{
+    const char *type = m->family->model_type, *class = m->config.architecture;
+    const json_t *dtype = json_object_get(config, "dtype"), *torch = json_object_get(config, "torch_dtype");
+    size_t len = strlen(type);
+    int rc = look_at_rope(m, config, err);
+
+    if (rc == 0 && class[0] != '\0' && (strncasecmp(class, type, len) != 0 || strcmp(class + len, "ForCausalLM") != 0))
+        rc = add(
+            m, err,
+            "config.json has model_type %s and architectures \"%.100s\": it is computed as %s's language model, with a "
+            "head over its vocabulary",
+            type, class, type);
+    if (rc == 0 && differ(dtype, torch) && json_is_string(dtype) && json_is_string(torch))
+        rc = add(
+            m, err,
+            "config.json has dtype \"%.60s\" and torch_dtype \"%.60s\": neither is used, but what tensors are stored "
+            "as",
+            json_string_value(dtype), json_string_value(torch));
+    if (rc == 0 && json_is_string(json_object_get(config, "_class_name")))
+        rc = add(m, err, "config.json has model_type %s and _class_name \"%.60s\": the former is used", type,
+                 json_string_value(json_object_get(config, "_class_name")));
+    return rc;
 }
 
 /* ---- the head ---------------------------------------------------------------------------------------------------- */
@@ -234,7 +296,7 @@ static int look_at_links(struct srq_model *m, struct srq_error *err)
     return rc;
 }
 
-int srq_model_take_notes(struct srq_model *m, struct srq_error *err)
+int srq_model_take_notes(struct srq_model *m, const json_t *config, struct srq_error *err)
 {
     const char *said;
     int rc = 0;
@@ -242,7 +304,9 @@ int srq_model_take_notes(struct srq_model *m, struct srq_error *err)
     for (int i = 0; rc == 0 && (said = srq_tensors_note(m->tensors, i)) != NULL; i++)
         rc = add(m, err, "%s", said);
     if (rc == 0)
-        rc = m->info.pictures ? look_at_keys(m, err) : look_at_head(m, err);
+        rc = m->info.pictures ? look_at_keys(m, err) : look_at_config(m, config, err);
+    if (rc == 0 && !m->info.pictures)
+        rc = look_at_head(m, err);
     if (rc == 0)
         rc = look_at_tensors(m, err);
     return rc == 0 ? look_at_links(m, err) : rc;

@@ -375,7 +375,7 @@ int srq_model_open(const char *path, bool plain_only, struct srq_model **out, st
         (rc = open_quantized(m, config, plain_only, err)) != 0 ||
         (m->info.pictures = m->family->head == NULL, rc = build_table(m, err)) != 0 || (rc = fill_info(m, err)) != 0 ||
         (rc = srq_unet_check_classes(m, err)) != 0 || (rc = srq_pairs_build(m, err)) != 0 ||
-        (rc = srq_model_take_notes(m, err)) != 0) {
+        (rc = srq_model_take_notes(m, config, err)) != 0) {
         srq_model_close(m);
         m = NULL;
     }

@@ -96,6 +96,41 @@ def an_export_has_the_head_that_was_evaluated():
             assert size == max(t["data_offsets"][1] for t in header(p.path(name, "fake")).values()), size
 
 
+def keys_that_say_the_same_thing_twice_are_told_with_the_one_that_is_used():
+    linear = {"rope_type": "linear", "factor": 2.0, "rope_theta": 10000.0}
+    yarn = {"rope_type": "yarn", "factor": 2.0, "original_max_position_embeddings": 64}
+    language = "config.json has model_type llama and architectures \"%s\": it is computed as llama's language model"
+    cases = [
+        ({"rope_theta": 500.0, "rope_parameters": dict(linear)},
+         "config.json has rope_theta 500 and rope_parameters.rope_theta 10000: the latter is used"),
+        ({"rope_theta": 10000, "rope_parameters": dict(linear)}, None),
+        ({"rope_scaling": {"rope_type": "linear", "factor": 4.0}, "rope_parameters": linear},
+         "config.json has a rope_scaling and another rope_parameters: rope_scaling is used"),
+        ({"rope_scaling": linear, "rope_parameters": linear}, None),
+        ({"rope_parameters": dict(linear, type="dynamic")},
+         'config.json has rope_parameters.rope_type "linear" and rope_parameters.type "dynamic": the former is used'),
+        ({"rope_parameters": dict(linear, type="linear")}, None),
+        ({"original_max_position_embeddings": 128, "rope_parameters": yarn},
+         "config.json has original_max_position_embeddings 128 and rope_parameters.original_max_position_embeddings 64: the "
+         "former is used"),
+        ({"dtype": "bfloat16", "torch_dtype": "float16"}, 'config.json has dtype "bfloat16" and torch_dtype "float16": neither'),
+        ({"dtype": "bfloat16", "torch_dtype": "bfloat16"}, None),
+        ({"architectures": ["Qwen2ForCausalLM"]}, language % "Qwen2ForCausalLM"),
+        ({"architectures": ["LlamaForSequenceClassification"]}, language % "LlamaForSequenceClassification"),
+        ({"architectures": ["LlamaForCausalLM"]}, None),
+        ({"_class_name": "UNet2DModel"}, 'config.json has model_type llama and _class_name "UNet2DModel": the former is used'),
+    ]
+    with Place() as p:
+        for keys, words in cases:
+            def change(tensors, config):
+                for key in "rope_theta", "rope_scaling", "rope_parameters", "dtype", "torch_dtype":
+                    config.pop(key, None)
+                config.update(keys)
+
+            said = p.ctl("inspect", remade(p, change))["warnings"]
+            assert (said == [] if words is None else len(said) == 1 and said[0].startswith(words)), (keys, said)
+
+
 def tensors_that_the_family_does_not_have_are_named():
     def one(tensors, config):
         tensors["model.layers.1.self_attn.q_proj.bias"] = ["BF16", [HIDDEN], bytearray(bf16(1) * HIDDEN)]
@@ -282,7 +317,7 @@ def the_environment_chooses_what_the_job_leaves_open_and_a_name_that_is_none_is_
 
 if __name__ == "__main__":
     run_tests([a_stored_head_that_the_tie_flag_contradicts_is_told, an_export_has_the_head_that_was_evaluated,
-               tensors_that_the_family_does_not_have_are_named,
+               keys_that_say_the_same_thing_twice_are_told_with_the_one_that_is_used, tensors_that_the_family_does_not_have_are_named,
                text_that_no_part_of_the_method_reads_is_told,
                features_that_nothing_uses_are_told, fewer_tokens_than_inputs_are_told_where_a_method_inverts_their_second_moment, a_git_lfs_pointer_is_called_that,
                a_file_that_cannot_be_carried_along_is_refused_before_any_work, a_link_to_nothing_is_named,
