@@ -116,6 +116,30 @@ def what_does_not_fit_together_is_told_of_packed_folders_too():
                 assert len(said) == 1 and words in said[0] and "carried" not in said[0], (form, said)
 
 
+def a_tensor_that_is_not_finite_is_named():
+    def nan_in(name):
+        def change(tensors, config):
+            tensors[name][2] = b"\xc0\x7f" + tensors[name][2][2:]
+        return change
+
+    def refusal(place, *words):
+        try:
+            place.ctl("eval", *words, "--eval", EVAL, *QUICK)
+        except Failed as e:
+            return e.text
+        raise AssertionError("it was evaluated")
+
+    with Place() as p:
+        p.ctl("submit", "--job", p.write_job("packed", {"model": MODEL, "method": "rtn", "scheme": "w4g32", "output": p.path("packed"),
+                                                        "formats": ["compressed-tensors"]}), "--wait")
+        for folder in MODEL, p.path("packed"):
+            for name in "model.norm.weight", "model.layers.2.input_layernorm.weight":
+                said = refusal(p, changed(p, folder, nan_in(name)))
+                assert "tensor %s has NaN or Inf at element 0" % name in said, said
+        said = refusal(p, p.path("packed"), "--reference", changed(p, MODEL, nan_in("model.norm.weight")))
+        assert "tensor model.norm.weight has NaN or Inf at element 0" in said, said
+
+
 if __name__ == "__main__":
     run_tests([a_quantized_head_is_decoded_whatever_its_tensor_is_called,
-               what_does_not_fit_together_is_told_of_packed_folders_too])
+               what_does_not_fit_together_is_told_of_packed_folders_too, a_tensor_that_is_not_finite_is_named])
