@@ -296,6 +296,23 @@ static int look_at_links(struct srq_model *m, struct srq_error *err)
     return rc;
 }
 
+/* What loaders would add to the weights. */
+static int look_at_adapters(struct srq_model *m, struct srq_error *err)
+{
+    static const char *const names[] = { "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin" };
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char *path = srq_path_join(m->info.network, names[i]);
+        bool there = path != NULL && srq_path_exists(path);
+
+        srq_free(path);
+        if (there)
+            return add(m, err, "%s beside the weights is not read: the model is computed without that adapter",
+                       names[i]);
+    }
+    return 0;
+}
+
 int srq_model_take_notes(struct srq_model *m, const json_t *config, struct srq_error *err)
 {
     const char *said;
@@ -309,6 +326,8 @@ int srq_model_take_notes(struct srq_model *m, const json_t *config, struct srq_e
         rc = look_at_head(m, err);
     if (rc == 0)
         rc = look_at_tensors(m, err);
+    if (rc == 0)
+        rc = look_at_adapters(m, err);
     return rc == 0 ? look_at_links(m, err) : rc;
 }
 

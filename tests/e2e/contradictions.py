@@ -282,6 +282,38 @@ def surplus_input_is_told_with_what_is_done():
         assert done.returncode == 0 and "eval.seqlen 99999 is more than the 512 positions" in done.stderr, done
 
 
+def weights_that_are_not_read_are_told():
+    with Place() as p:
+        model = make_model(p, lambda tensors, config: None)
+        weights, index = (os.path.join(model, n) for n in ("model.safetensors", "model.safetensors.index.json"))
+
+        def beside(*names):
+            for name in names:
+                shutil.copy(p.path("weights"), os.path.join(model, name))
+            said = warnings(p, model)
+            for name in names:
+                os.remove(os.path.join(model, name))
+            return said
+
+        shutil.copy(weights, p.path("weights"))
+        stray = "%s beside the weights that are used %s no part of them: not read"
+        adapter = "%s beside the weights is not read: the model is computed without that adapter"
+        assert beside("adapter_config.json", "adapter_model.safetensors") == [adapter % "adapter_config.json"]
+        assert beside("adapter_model.safetensors") == [adapter % "adapter_model.safetensors"]
+        assert beside("pytorch_model.bin", "model.fp16.safetensors", "consolidated.safetensors") == []
+        assert beside("model-00001-of-00002.safetensors") == [stray % ("model-00001-of-00002.safetensors", "is")]
+        names, part = header(model), "model-00001-of-00001.safetensors"
+        os.rename(weights, os.path.join(model, part))
+        for total, words in ((None, []), ("12", ["%s: metadata.total_size is no number of bytes: what the files hold is used" % index])):
+            with open(index, "w") as f:
+                json.dump({"metadata": {"total_size": total} if total else {}, "weight_map": {n: part for n in names}}, f)
+            assert warnings(p, model) == words
+        with open(index, "w") as f:
+            json.dump({"weight_map": {n: part for n in names}}, f)
+        assert beside("model-00003-of-00003.safetensors", "model-00002-of-00003.safetensors") == [
+            stray % ("model-00002-of-00003.safetensors and 1 more", "are")]
+
+
 def an_output_that_holds_an_input_is_not_replaced():
     with Place() as p:
         model = make_model(p, lambda tensors, config: None)
@@ -321,5 +353,5 @@ if __name__ == "__main__":
                text_that_no_part_of_the_method_reads_is_told,
                features_that_nothing_uses_are_told, fewer_tokens_than_inputs_are_told_where_a_method_inverts_their_second_moment, a_git_lfs_pointer_is_called_that,
                a_file_that_cannot_be_carried_along_is_refused_before_any_work, a_link_to_nothing_is_named,
-               surplus_input_is_told_with_what_is_done, an_output_that_holds_an_input_is_not_replaced,
+               surplus_input_is_told_with_what_is_done, weights_that_are_not_read_are_told, an_output_that_holds_an_input_is_not_replaced,
                the_environment_chooses_what_the_job_leaves_open_and_a_name_that_is_none_is_told])
