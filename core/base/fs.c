@@ -448,6 +448,28 @@ int srq_refuse_dangling(const char *path, struct srq_error *err)
     return rc;
 }
 
+int srq_check_replaced(const char *path, const char *begin, const char *kind, struct srq_error *err)
+{
+    size_t len = strlen(begin), got;
+    struct stat st;
+    char head[64];
+    FILE *f;
+
+    if (stat(path, &st) != 0)
+        return 0;
+    if (S_ISDIR(st.st_mode))
+        return srq_fail_field(err, -SRQ_EINVAL, path, "%s is a folder, not a file to be written", path);
+    if (S_ISREG(st.st_mode) && st.st_size == 0)
+        return 0;
+    f = S_ISREG(st.st_mode) ? fopen(path, "rbe") : NULL;
+    got = f != NULL ? fread(head, 1, len < sizeof(head) ? len : sizeof(head), f) : 0;
+    if (f != NULL)
+        fclose(f);
+    if (got == len && memcmp(head, begin, len) == 0)
+        return 0;
+    return srq_fail_field(err, -SRQ_EEXIST, path, "%s exists and is no %s: it is not replaced", path, kind);
+}
+
 bool srq_is_base_name(const char *name)
 {
     size_t len = strlen(name);

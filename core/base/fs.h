@@ -58,6 +58,10 @@ int srq_file_check(const char *path, size_t max, int64_t *bytes, struct srq_erro
 /* Where the link at `path` points, when nothing is there; NULL: there is something, or no link. srq_free. */
 char *srq_dangling_link(const char *path);
 int srq_refuse_dangling(const char *path, struct srq_error *err); /* -SRQ_ENOENT saying where it points; else 0 */
+/* Before a file is written that others may be in the place of: what is there is replaced only where it is an empty file
+ * or begins as files of its kind do; anything else is refused with -SRQ_EEXIST, a folder with -SRQ_EINVAL. `kind`: what
+ * such a file is, "PNG picture". */
+int srq_check_replaced(const char *path, const char *begin, const char *kind, struct srq_error *err);
 bool srq_is_base_name(const char *name); /* no '/', '\\', leading '.', empty, control characters; at most 255 bytes */
 int srq_disk_free(const char *path, uint64_t *bytes, struct srq_error *err); /* for unprivileged users */
 

@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 
 static const struct srq_scheme untouched = { .grid = SRQ_GRID_NONE, .bits = 16 };
 
@@ -325,6 +326,22 @@ static struct srq_plan_request fit_request(const struct making *m)
                                       .formats_ctx = x->formats_ctx };
 }
 
+/* Where a budget is not possible since blocks are tuned already, that is what there is to say. */
+static void name_finished(struct making *m, const bool *fixed)
+{
+    int count = 0;
+    size_t len;
+
+    for (int i = 0; i < layers_of(m); i++)
+        count += fixed[i] && layer(m, i)->source != SRQ_SOURCE_PIN && layer(m, i)->info->block >= 0;
+    if (count == 0 || m->err == NULL || strcmp(m->err->field, "budget.bits") != 0)
+        return;
+    len = strlen(m->err->text);
+    snprintf(m->err->text + len, sizeof(m->err->text) - len,
+             "; %d layer%s of blocks that are tuned count%s as they are, unless they are released", count,
+             count == 1 ? "" : "s", count == 1 ? "s" : "");
+}
+
 static int solve(struct making *m)
 {
     struct srq_live_plan *lp = m->next;
@@ -340,6 +357,8 @@ static int solve(struct making *m)
     }
     if (rc == 0)
         rc = srq_allocate_fitting(&lp->plan, fixed, &req, ask_solver, m, m->err);
+    if (rc == -SRQ_EINVAL)
+        name_finished(m, fixed);
     if (rc == 0) {
         cJSON *data = m->ctx->solver->describe(m->ctx->solver->ctx);
 
@@ -382,21 +401,38 @@ static bool moves_layers(const struct srq_change *c)
     return c->op != SRQ_CHANGE_RETUNE && c->op != SRQ_CHANGE_SET;
 }
 
-/* What was decided then is decided again; what was tuned and is wanted since stays. */
+/* Whether the allocator had yet to choose then, and has chosen since: it does so again. */
+static bool chooses_again(const struct making *m)
+{
+    return m->change->op == SRQ_CHANGE_REVERT && m->ctx->solver != NULL && srq_live_plan_open(m->change->past);
+}
+
+/* What was decided then is decided again; what was tuned and is wanted since stays. Where nothing was chosen then,
+ * layers that nobody had pinned are the allocator's, whose choice for those that are finished stays. */
 static int apply_revert(struct making *m)
 {
     const struct srq_live_plan *past = m->change->past;
+    bool open = chooses_again(m);
 
     for (int i = 0; i < layers_of(m); i++) {
         struct srq_plan_layer *l = layer(m, i);
         const struct srq_plan_layer *then = &past->plan.layers[i];
 
         m->matched += !srq_plan_layer_equal(l, then);
+        m->released[i] = open && l->source == SRQ_SOURCE_PIN && then->source != SRQ_SOURCE_PIN;
+        if (open && l->source == SRQ_SOURCE_ALLOCATOR && then->source != SRQ_SOURCE_PIN)
+            continue;
         l->asked = then->asked;
         l->source = then->source;
         l->untied = then->untied;
     }
     m->next->bits = past->bits;
+    if (!open) {
+        cJSON_Delete(m->next->allocation);
+        m->next->allocation = past->allocation != NULL ? cJSON_Duplicate(past->allocation, true) : NULL;
+        if (past->allocation != NULL && m->next->allocation == NULL)
+            return srq_fail(m->err, -SRQ_ENOMEM, "out of memory for a plan of before");
+    }
     memcpy(m->next->option, past->option, sizeof(m->next->option));
     return srq_live_plan_pins(m->next, past->pins, past->pin_count, m->err);
 }
@@ -430,7 +466,7 @@ static int apply(struct making *m)
     if (rc != 0 || isnan(m->next->bits) || !moves_layers(m->change))
         return rc;
     if (m->ctx->solver != NULL)
-        return m->change->op != SRQ_CHANGE_REVERT ? solve(m) : 0; /* that has chosen */
+        return m->change->op != SRQ_CHANGE_REVERT || chooses_again(m) ? solve(m) : 0;
     if (m->ctx->expect == NULL || !srq_live_plan_open(m->next))
         return 0;
     srq_plan_note(m->out->warnings, "the bits of all %slayers are chosen once they are scored",

@@ -66,18 +66,20 @@ void srq_results_fini(struct srq_results *r)
     r->open = NULL;
 }
 
+/* One that stays as it is too: what was told of it before is of another scheme. */
 static void tell_layer(struct srq_run *run, const struct srq_layer_info *info, const struct srq_scheme *scheme,
                        const struct srq_block_result *result, int i)
 {
     cJSON *data = cJSON_CreateObject();
+    bool kept = scheme->grid == SRQ_GRID_NONE;
 
     if (data != NULL) {
         srq_put_number(data, "block", info->block >= 0 ? info->block : NAN);
         cJSON_AddStringToObject(data, "layer", info->name);
         srq_put_scheme(data, "scheme", scheme);
-        srq_put_number(data, "error_first", result->error_first[i]);
-        srq_put_number(data, "error_best", result->error_best[i]);
-        srq_put_number(data, "saturation", result->saturation[i]);
+        srq_put_number(data, "error_first", kept ? NAN : result->error_first[i]);
+        srq_put_number(data, "error_best", kept ? NAN : result->error_best[i]);
+        srq_put_number(data, "saturation", kept ? NAN : result->saturation[i]);
     }
     srq_event_send(&run->events, "layer.done", data, false);
 }
@@ -97,10 +99,8 @@ int srq_run_tell_result(struct srq_run *run, int unit, const struct srq_block_re
     const struct srq_unit_info *u = srq_run_unit(run, unit);
     cJSON *data;
 
-    for (int i = 0; i < u->count; i++) {
-        if (schemes[i].grid != SRQ_GRID_NONE)
-            tell_layer(run, run->job->layers[u->first + i], &schemes[i], result, i);
-    }
+    for (int i = 0; i < u->count; i++)
+        tell_layer(run, run->job->layers[u->first + i], &schemes[i], result, i);
     run->told[unit] = result->generation;
     data = cJSON_CreateObject();
     if (data != NULL) {

@@ -403,7 +403,9 @@ cJSON *srq_change_reply(const struct srq_change_context *ctx, const struct srq_c
         put_changes(o, &t, &moved) && srq_put_live_options(o, r->next.option) &&
         put_size(o, "size", &r->size, &r->next) && put_size(o, "size_now", &r->size_now, ctx->now) &&
         put_forecast(o, r) && srq_put_number(o, "moved", moved) && put_units(o, &t) &&
-        srq_put_number(o, "cost_s", r->cost_s) && srq_put_copy(o, "warnings", r->warnings))
+        srq_put_number(o, "cost_s", r->cost_s) &&
+        srq_put_number(o, "budget_bits", isnan(r->next.bits) ? 0 : r->next.bits) &&
+        srq_put_copy(o, "warnings", r->warnings))
         return o;
     cJSON_Delete(o);
     return NULL;

@@ -253,6 +253,39 @@ static double refine_s(const struct srq_resolved *r, const struct model *m, cons
            tokens / (batch * seq) * (2 + DECODE_PASSES) * m->rounded / s->elements;
 }
 
+#define SEARCH 20 /* scales that are tried for a group, where second moments are asked for */
+
+/* Scales: states of the samples, once through all blocks; where second moments are looked at, these, and a search of
+ * each group's scales by them; then steps of training, as those of scales end to end, with probes on what is held
+ * out. Another job's scales in the cache save it all, which nobody knows here. */
+static double transform_s(const struct srq_resolved *r, const struct model *m, const struct speed *s)
+{
+    const struct srq_job_options *o = &r->job.spec.opt;
+    const struct srq_transform_schedule *t = &r->job.transform;
+    const struct srq_plugin *p = srq_spec_transform(&r->job.spec);
+    double samples = (double)(t->nsamples > 0 ? t->nsamples : o->nsamples),
+           seq = (double)(t->seqlen > 0 ? t->seqlen : o->seqlen), logits, moments = 0, search = 0, step, probe;
+    uint32_t needs;
+
+    if (p == NULL || t->load != NULL)
+        return 0;
+    needs = p->transform->needs != NULL ? p->transform->needs(srq_host_services(), r->job.transform_self) : 0;
+    for (int k = 0; (needs & SRQ_NEED_HESSIAN) != 0 && k < r->job.layer_count; k++) {
+        double in = (double)r->job.layers[k]->in;
+
+        moments += 2 * samples * seq * in * in;
+        search += SEARCH * 2 * (double)r->job.layers[k]->out * in * in;
+    }
+    logits = 10 * m->head / s->f32 + 4 * LOGIT_PASSES * (double)r->job.info->vocab / s->elements;
+    step = 4 * forward_s(m, s->compute, s->elements, (double)t->batch * seq, seq) + (double)t->batch * seq * logits +
+           (2 + DECODE_PASSES) * m->rounded / s->elements;
+    probe =
+        forward_s(m, s->compute, s->elements, (double)t->holdout * seq, seq) + (double)t->holdout * seq * logits / 4;
+    return (needs != 0 || t->steps > 0 ? forward_s(m, s->compute, s->elements, samples * seq, seq) : 0) +
+           (moments + search) / s->f32 + (double)t->steps * step +
+           (t->steps > 0 && t->probe_every > 0 ? (double)t->steps / (double)t->probe_every + 2 : 0) * probe;
+}
+
 /* Before, plainly rounded and after; the head also makes the original's logits again for the latter two. */
 static double evaluate_s(const struct srq_resolved *r, const struct model *m, const struct speed *s)
 {
@@ -370,7 +403,7 @@ static void words_way(const struct srq_resolved *r, double out[SRQ_WAY_LENGTH])
     out[SRQ_WAY_LOAD] = START_S + files / 2;
     out[SRQ_WAY_SCORE] = score_s(r, &m, &s);
     out[SRQ_WAY_ORIGINAL] = out[SRQ_WAY_ROUNDED] = out[SRQ_WAY_RESULT] = eval / 3;
-    out[SRQ_WAY_TRANSFORM] = srq_spec_transform(&r->job.spec) != NULL ? (double)NAN : 0;
+    out[SRQ_WAY_TRANSFORM] = transform_s(r, &m, &s);
     out[SRQ_WAY_QUANTIZE] = quantize_s(r, &m, &s);
     out[SRQ_WAY_REFINE] = refine_s(r, &m, &s);
     out[SRQ_WAY_EXPORT] = files / 2;
@@ -392,6 +425,6 @@ double srq_estimate_s(const struct srq_resolved *r)
 
     srq_estimate_way(r, way);
     for (int i = 0; i < SRQ_WAY_LENGTH; i++)
-        sum += i == SRQ_WAY_TRANSFORM && isnan(way[i]) ? 0 : way[i];
+        sum += way[i];
     return isfinite(sum) ? sum : NAN;
 }

@@ -195,11 +195,12 @@ static int write_sampling(struct srq_run *run, const char *format, const char *d
     struct srq_layer_roundings *all = srq_calloc((size_t)run->job->layer_count + 1, sizeof(*all));
     const struct srq_high_steps steps = srq_run_high_steps(run);
     const struct srq_high_rule rule = { steps.first, steps.last, srq_job_high_dtype(run->job) };
+    bool rounds = srq_spec_trainer(&run->job->spec) != NULL;
     int rc = all != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory exporting");
 
-    if (rc == 0)
+    if (rc == 0 && rounds)
         rc = srq_run_roundings(run, run->resolved.choice.schemes, all, err);
-    if (rc == 0)
+    if (rc == 0 && rounds)
         rc = srq_roundings_write(run->job->model, all, dir, err);
     if (rc == 0)
         rc = srq_high_rule_write(&rule, dir, err);
@@ -224,7 +225,7 @@ static int build_all(struct srq_run *run, const char *dir, struct srq_error *err
         char *sub = s->format_count > 1 ? srq_path_join(dir, s->formats[i]) : srq_strdup(dir);
 
         rc = sub != NULL ? build_format(run, i, sub, err) : srq_fail(err, -SRQ_ENOMEM, "out of memory exporting");
-        if (rc == 0 && srq_spec_trainer(s) != NULL)
+        if (rc == 0 && srq_job_mixes_steps(run->job))
             rc = write_sampling(run, s->formats[i], sub, err);
         if (rc == 0 && s->format_count > 1)
             rc = write_plan(run, sub, err);

@@ -234,8 +234,8 @@ static int compare(const cJSON *before, const cJSON *now, struct srq_error *err)
         if (old == NULL || strcmp(old, field->valuestring) != 0)
             return srq_fail_field(
                 err, -SRQ_EDRIFT, field->string,
-                "the job cannot go on as it began: %s was \"%.300s\" and is \"%.300s\" (accept_drift goes "
-                "on all the same)",
+                "the job cannot go on as it began: %s was \"%.300s\" and is \"%.300s\" (one submitted "
+                "with accept_drift goes on all the same)",
                 field->string, old != NULL ? old : "unknown", field->valuestring);
     }
     return 0;

@@ -27,6 +27,11 @@ struct srq_high_steps srq_job_high_steps(const struct srq_job *job, const double
                                     chosen(option[SRQ_LIVE_HP_LAST], o->hp_last, k.last) };
 }
 
+bool srq_job_mixes_steps(const struct srq_job *job)
+{
+    return srq_spec_trainer(&job->spec) != NULL || (job->info->pictures && job->spec.opt.samples > 0);
+}
+
 struct srq_high_steps srq_job_high_forecast(const struct srq_job *job)
 {
     const struct srq_job_options *o = &job->spec.opt;
@@ -45,7 +50,7 @@ uint64_t srq_job_high_bytes(const struct srq_job *job, const char *format, struc
 {
     uint64_t bytes = job->info->bytes;
 
-    if (srq_spec_trainer(&job->spec) == NULL || strcmp(format, "int8") != 0 || steps.first + steps.last <= 0)
+    if (!srq_job_mixes_steps(job) || strcmp(format, "int8") != 0 || steps.first + steps.last <= 0)
         return 0;
     for (int i = 0; srq_job_high_dtype(job) == SRQ_BF16 && i < job->layer_count; i++)
         if (job->layers[i]->dtype == SRQ_F32)

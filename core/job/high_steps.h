@@ -13,6 +13,8 @@ struct srq_high_steps {
  * that leave no other step below it: sqnr [sample_steps] in dB, INFINITY where there is no noise. sqnr NULL: not known
  * yet, as if hp_sqnr were 0. */
 struct srq_high_steps srq_job_high_steps(const struct srq_job *job, const double *option, const double *sqnr);
+/* Whether there is a mix at all: of a diffusion model that is trained or sampled. */
+bool srq_job_mixes_steps(const struct srq_job *job);
 /* Before sampling settles them; with options.hp_sqnr some, wherever it may find any. */
 struct srq_high_steps srq_job_high_forecast(const struct srq_job *job);
 /* Tensors of the model that `format`, where it is for srq's own sampler, has beside its own for such steps. */

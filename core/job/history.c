@@ -120,12 +120,14 @@ static void put_what(struct srq_buf *b, const struct srq_change *c)
     }
 }
 
-static bool put_before(cJSON *o, const struct srq_live_plan *now)
+/* What the allocator had said is kept only where that is something else afterwards. */
+static bool put_before(cJSON *o, const struct srq_live_plan *now, const struct srq_live_plan *next)
 {
     cJSON *before = cJSON_AddObjectToObject(o, "before");
+    bool same = now->allocation == next->allocation || cJSON_Compare(now->allocation, next->allocation, true);
 
-    return srq_put_number(before, "bits", now->bits) && srq_put_live_options(before, now->option) &&
-           srq_put_pins(before, "pins", now->pins, now->pin_count);
+    return (same || srq_put_copy(before, "allocation", now->allocation)) && srq_put_number(before, "bits", now->bits) &&
+           srq_put_live_options(before, now->option) && srq_put_pins(before, "pins", now->pins, now->pin_count);
 }
 
 static bool put_layers(cJSON *o, const struct srq_plan *now, const struct srq_plan *next, int *changed)
@@ -162,7 +164,7 @@ int srq_history_add(cJSON *history, const struct srq_live_plan *now, const struc
     ok = srq_put_number(o, "revision", (double)next->plan.revision) && srq_put_number(o, "time", time) &&
          srq_put_text(o, "by", change->by[0] != '\0' ? change->by : NULL) &&
          srq_put_text(o, "op", srq_change_words[change->op]) &&
-         srq_put_text(o, "what", what.len > 0 ? what.data : NULL) && !what.failed && put_before(o, now) &&
+         srq_put_text(o, "what", what.len > 0 ? what.data : NULL) && !what.failed && put_before(o, now, next) &&
          put_layers(o, &now->plan, &next->plan, &changed) && srq_put_number(o, "changed", changed);
     srq_buf_fini(&what);
     drop_from(history, next->plan.revision);
@@ -224,6 +226,14 @@ static int undo_pins(struct srq_live_plan *lp, const cJSON *list, struct srq_err
     return rc;
 }
 
+/* null: it had not chosen yet. */
+static int take_allocation(struct srq_live_plan *lp, const cJSON *data, struct srq_error *err)
+{
+    cJSON_Delete(lp->allocation);
+    lp->allocation = cJSON_IsNull(data) ? NULL : cJSON_Duplicate(data, true);
+    return lp->allocation != NULL || cJSON_IsNull(data) ? 0 : no_memory(err);
+}
+
 int srq_history_past(const cJSON *history, const struct srq_live_plan *now, int64_t to, struct srq_live_plan *out,
                      struct srq_error *err)
 {
@@ -245,9 +255,14 @@ int srq_history_past(const cJSON *history, const struct srq_live_plan *now, int6
         const cJSON *entry = cJSON_GetArrayItem(list, n - 1);
         const cJSON *before = cJSON_GetObjectItemCaseSensitive(entry, "before");
 
+        const cJSON *allocation = cJSON_GetObjectItemCaseSensitive(before, "allocation");
+
         out->bits = srq_member_number(before, "bits");
+        if (allocation != NULL)
+            rc = take_allocation(out, allocation, err);
         srq_read_live_options(before, out->option);
-        rc = undo_layers(&out->plan, cJSON_GetObjectItemCaseSensitive(entry, "layers"), err);
+        if (rc == 0)
+            rc = undo_layers(&out->plan, cJSON_GetObjectItemCaseSensitive(entry, "layers"), err);
         if (rc == 0)
             rc = undo_pins(out, cJSON_GetObjectItemCaseSensitive(before, "pins"), err);
     }

@@ -1,22 +1,54 @@
 /* The quantize stage: task after task, until nothing is pending or stale. */
 #include "core/job/loop.h"
 
+#include "core/proto/words.h"
+
 #include <inttypes.h>
+#include <math.h>
 
 #define FINISH "finish" /* fact: where the job was told to finish */
 
-int srq_run_keep_finish(struct srq_run *run, int unit, int64_t iter, struct srq_error *err)
+/* `unit`: the block that runs, -1 where it is no block's stage. */
+static int keep_place(const struct srq_run *run, enum srq_stage stage, int unit, int64_t n, struct srq_error *err)
 {
     cJSON *fact = cJSON_CreateObject();
-    const char *name = srq_run_unit(run, unit)->name;
+    const double none = NAN;
     int rc;
 
-    if (fact == NULL || !srq_put_number(fact, "block", unit) || !srq_put_text(fact, "name", name) ||
-        !srq_put_number(fact, "iteration", (double)iter))
+    if (fact == NULL || !srq_put_text(fact, "stage", srq_stage_words[stage]) ||
+        !srq_put_number(fact, "block", unit >= 0 ? unit : none) ||
+        !srq_put_text(fact, "name", unit >= 0 ? srq_run_unit(run, unit)->name : NULL) ||
+        !srq_put_number(fact, "iteration", unit >= 0 ? (double)n : none) ||
+        !srq_put_number(fact, "step", unit >= 0 ? none : (double)n))
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory");
     else
         rc = srq_fact_write(run->ckpt, FINISH, fact, err);
     cJSON_Delete(fact);
+    return rc;
+}
+
+int srq_run_keep_finish_step(struct srq_run *run, enum srq_stage stage, int64_t step, struct srq_error *err)
+{
+    return keep_place(run, stage, -1, step, err);
+}
+
+int64_t srq_run_finish_step(const struct srq_run *run, enum srq_stage stage)
+{
+    cJSON *fact = srq_fact_read(run->ckpt, FINISH);
+    const char *at = srq_member_text(fact, "stage");
+    const cJSON *step = cJSON_GetObjectItemCaseSensitive(fact, "step");
+    int64_t n =
+        at != NULL && strcmp(at, srq_stage_words[stage]) == 0 && cJSON_IsNumber(step) ? (int64_t)step->valuedouble : 0;
+
+    cJSON_Delete(fact);
+    return n;
+}
+
+int srq_run_keep_finish(struct srq_run *run, int unit, int64_t iter, struct srq_error *err)
+{
+    const char *name = srq_run_unit(run, unit)->name;
+    int rc = keep_place(run, SRQ_STAGE_QUANTIZE, unit, iter, err);
+
     if (rc != 0)
         return rc;
     run->finish = true;
@@ -113,7 +145,9 @@ int srq_stage_quantize(struct srq_run *run, struct srq_error *err)
     struct srq_loop *loop = NULL;
     int rc;
 
-    run->finish = finish != NULL;
+    /* What came before blocks and was cut short says nothing of them. */
+    run->finish = cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(finish, "block")) ||
+                  srq_run_finish_step(run, SRQ_STAGE_REFINE) > 0;
     cJSON_Delete(finish);
     rc = tell_missing(run, err);
     srq_event_stage(&run->events, SRQ_STAGE_QUANTIZE, srq_tasks_done(run->tasks), srq_tasks_total(run->tasks),

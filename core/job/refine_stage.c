@@ -119,6 +119,7 @@ struct refining {
     struct srq_results results;
     uint64_t of;
     struct srq_pace pace; /* of checkpoints */
+    int64_t last;         /* step before which an earlier run was told to finish; 0: it was not */
     struct srq_error error;
 };
 
@@ -144,7 +145,21 @@ static int checkpoint(struct refining *k, int64_t step)
     return rc == 0 ? srq_pace_end(&k->pace, -1, step, head.len, &k->error) : rc;
 }
 
-/* Between steps: progress, requests, checkpoints. Told to finish, the result stays as it is. */
+/* Told to finish: what the steps found so far is weighed, also by a run after this one. */
+static int end_here(struct refining *k, int64_t step)
+{
+    int rc = checkpoint(k, step);
+
+    if (rc == 0)
+        rc = srq_run_keep_finish_step(k->run, SRQ_STAGE_REFINE, step, &k->error);
+    if (rc != 0)
+        return rc;
+    srq_event_log(&k->run->events, SRQ_LOG_INFO,
+                  "told to finish: the tuning of scales end to end ends after %" PRId64 " steps", step);
+    return 1;
+}
+
+/* Between steps: progress, requests, checkpoints. */
 static int on_tick(void *ctx, int64_t step, int64_t steps)
 {
     struct refining *k = ctx;
@@ -154,8 +169,10 @@ static int on_tick(void *ctx, int64_t step, int64_t steps)
 
     srq_event_progress(&run->events, (double)step, (double)steps, "steps", NULL);
     (void)srq_usage_peak(run->usage); /* a short run may lie between two looks */
+    if (k->last > 0 && step >= k->last)
+        return 1;
     if (atomic_load(&run->flags->finish))
-        return srq_fail(&k->error, -SRQ_ECANCELED, "told to finish");
+        return step > 0 ? end_here(k, step) : srq_fail(&k->error, -SRQ_ECANCELED, "told to finish");
     if (srq_tasks_unfinished(run->tasks))
         return srq_fail(&k->error, -SRQ_ECANCELED, "the plan changed");
     if ((pause || now || srq_pace_due(&k->pace)) && step > 0)
@@ -192,7 +209,7 @@ static bool open_running(const struct srq_run *run, uint64_t of, struct srq_map 
 
 static int tune(struct srq_run *run, const char *of, uint64_t key, struct srq_error *err)
 {
-    struct refining k = { .run = run, .of = key };
+    struct refining k = { .run = run, .of = key, .last = srq_run_finish_step(run, SRQ_STAGE_REFINE) };
     struct srq_refine_config cfg = srq_job_refine_config(&run->resolved, run->calib.count);
     const struct srq_refine_caller caller = { &k, codes_of, on_tick };
     struct srq_refine_outcome outcome;
@@ -239,7 +256,8 @@ int srq_stage_refine(struct srq_run *run, struct srq_error *err)
     int rc;
 
     srq_run_forget_refined(run);
-    if (!srq_job_refines(&run->resolved) || run->finish || run->calib.count < 2)
+    if (!srq_job_refines(&run->resolved) || run->calib.count < 2 ||
+        (run->finish && srq_run_finish_step(run, SRQ_STAGE_REFINE) == 0))
         return 0;
     rc = take_up(run, of, &known, err);
     if (rc != 0 || known)

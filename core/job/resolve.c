@@ -240,7 +240,7 @@ static int create_plugin(struct srq_resolved *r, struct srq_error *err)
 }
 
 /* Text needs a tokenizer that can be read: of 10 MB it takes half a second. */
-static int check_tokenizer(const struct srq_resolved *r, struct srq_error *err)
+static int check_tokenizer(struct srq_resolved *r, struct srq_error *err)
 {
     struct srq_tokenizer *tk = NULL;
     int rc;
@@ -251,6 +251,8 @@ static int check_tokenizer(const struct srq_resolved *r, struct srq_error *err)
     rc = srq_tokenizer_open(r->job.info->folder, &tk, err);
     if (rc != 0 && err != NULL)
         snprintf(err->field, sizeof(err->field), "model");
+    if (rc == 0 && srq_tokenizer_doubt(tk) != NULL)
+        srq_resolved_note(r, "%s", srq_tokenizer_doubt(tk));
     srq_tokenizer_free(tk);
     return rc;
 }

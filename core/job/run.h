@@ -131,7 +131,11 @@ struct srq_unit_inputs {
 /* Told to finish, at an iteration of a unit (0: before it began): kept, so that a resume obeys it too. From then on the
  * rest is rounded plainly. */
 int srq_run_keep_finish(struct srq_run *run, int unit, int64_t iter, struct srq_error *err);
-/* {"block", "name", "iteration"} of that, or null. */
+/* The same in a stage of steps, which ends after `step` of them; 0: it was not told so there. */
+int srq_run_keep_finish_step(struct srq_run *run, enum srq_stage stage, int64_t step, struct srq_error *err);
+int64_t srq_run_finish_step(const struct srq_run *run, enum srq_stage stage);
+/* {"stage", "block", "name", "iteration", "step"} of that, the last null of blocks and those before it of steps; or
+ * null. */
 cJSON *srq_run_finish_json(const struct srq_run *run);
 
 /* One task without tuning: by the plugin's one-shot part, or plainly where it has none or the job was told to finish;

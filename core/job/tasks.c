@@ -37,6 +37,7 @@ struct srq_tasks {
     void *planner;                 /* a second instance of the quantizer, to ask while the first one computes */
     struct srq_needs memory, disk; /* of the change being worked out */
     uint64_t planned_bytes, planned_disk_bytes;
+    bool weighed;   /* these are known */
     bool replanned; /* `memory` holds for `plan`, and the run does not know it yet */
     /* seen by the computing thread without the lock */
     atomic_bool interrupted, unfinished;
@@ -397,6 +398,7 @@ static int check_plan(void *ctx, const struct srq_plan *plan, struct srq_error *
         t->disk = tmp.footprint.disk;
         t->planned_bytes = tmp.footprint.planned_bytes;
         t->planned_disk_bytes = tmp.footprint.planned_disk_bytes;
+        t->weighed = true;
     }
     srq_free(schemes);
     return rc;
@@ -452,6 +454,13 @@ static int adopt(struct srq_tasks *t, const struct srq_change *change, struct sr
     return 0;
 }
 
+/* What the job would take, where the change moves layers. */
+static bool put_needs(const struct srq_tasks *t, cJSON *answer)
+{
+    return !t->weighed || (cJSON_AddItemToObject(answer, "memory", srq_needs_json(&t->memory, t->planned_bytes)) &&
+                           cJSON_AddItemToObject(answer, "disk", srq_needs_json(&t->disk, t->planned_disk_bytes)));
+}
+
 /* The answer, and what the journal is told: in the plan that is to be, so that it goes to disk with it. */
 static int print_change(const struct srq_change_context *ctx, const struct srq_change *change,
                         struct srq_change_result *r, cJSON **answer, struct srq_error *err)
@@ -505,9 +514,12 @@ static int change_locked(struct srq_tasks *t, const struct srq_change *change, c
         return rc;
     t->state.iter = atomic_load(&t->iter);
     t->state.spent_s = srq_clock_s() - t->began;
+    t->weighed = false;
     rc = srq_change_make(&ctx, change, &result, err);
     if (rc == 0)
         rc = print_change(&ctx, change, &result, &answer, err);
+    if (rc == 0 && !put_needs(t, answer))
+        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory changing the plan");
     if (rc == 0 && !change->dry_run && !result.idle)
         rc = adopt(t, change, &result, err);
     if (rc == 0 && reply != NULL) {
@@ -578,7 +590,7 @@ cJSON *srq_tasks_allocation(struct srq_tasks *t)
     cJSON *copy = NULL;
 
     pthread_mutex_lock(&t->lock);
-    if (t->plan.allocation != NULL)
+    if (t->plan.allocation != NULL && !isnan(t->plan.bits))
         copy = cJSON_Duplicate(t->plan.allocation, true);
     pthread_mutex_unlock(&t->lock);
     return copy;

@@ -78,7 +78,7 @@ void srq_tasks_unlock(struct srq_tasks *t);
 void srq_tasks_solver(struct srq_tasks *t, const struct srq_solver *solver);
 /* Has the allocator choose what is not pinned, once in a job's life: it is in the plan then. `by` is told. */
 int srq_tasks_allocate(struct srq_tasks *t, const char *by, struct srq_error *err);
-/* A copy of the last plan.allocated's data, or NULL. */
+/* A copy of what the allocator said of the plan that holds, or NULL: there is no budget. */
 cJSON *srq_tasks_allocation(struct srq_tasks *t);
 
 /* ---- from outside ------------------------------------------------------------------------------------------------ */

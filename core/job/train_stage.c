@@ -86,7 +86,9 @@ static int on_tick(void *ctx, int64_t done, int64_t all)
     if (atomic_load(&run->flags->finish) && done >= run->job->train.warmup) {
         srq_event_log(&run->events, SRQ_LOG_INFO, "told to finish: trained for %" PRId64 " of %" PRId64 " steps",
                       done - run->job->train.warmup, run->job->train.steps);
-        return 1;
+        return srq_run_keep_finish_step(run, run->events.stage, done - run->job->train.warmup, &s->tick_error) == 0
+                   ? 1
+                   : -s->tick_error.code;
     }
     return srq_run_check(run, &s->tick_error);
 }

@@ -91,7 +91,9 @@ static int on_tick(void *ctx, double done, double total, const char *unit, bool 
         checkpoint(s, &s->tick_error) != 0)
         return -s->tick_error.code;
     if (at_step && atomic_load(&run->flags->finish))
-        return 1;
+        return srq_run_keep_finish_step(run, SRQ_STAGE_TRANSFORM, (int64_t)done, &s->tick_error) == 0
+                   ? 1
+                   : -s->tick_error.code;
     return srq_run_check(run, &s->tick_error);
 }
 

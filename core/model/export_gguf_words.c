@@ -31,10 +31,11 @@ struct words {
     const char *file; /* tokenizer.json */
     json_t *root;
     const json_t *model, *vocab, *merges;
-    struct word *word; /* [rows] */
-    int64_t rows;      /* of the embedding */
-    bool pieces;       /* SentencePiece's */
-    bool prefix;       /* these begin a text with a blank */
+    struct srq_tokenizer *tk; /* with the added tokens of all files */
+    struct word *word;        /* [rows] */
+    int64_t rows;             /* of the embedding */
+    bool pieces;              /* SentencePiece's */
+    bool prefix;              /* these begin a text with a blank */
     const char *pattern;
 };
 
@@ -188,10 +189,9 @@ static int find_kind(struct words *t, struct srq_error *err)
 
 /* ---- tokens ------------------------------------------------------------------------------------------------------ */
 
-static int put_word(struct words *t, const json_t *id, const char *text, enum type type, struct srq_error *err)
+static int put_word(struct words *t, int64_t at, const char *text, enum type type, struct srq_error *err)
 {
     char shown[SHOW];
-    int64_t at = json_is_integer(id) ? json_integer_value(id) : -1;
 
     if (at < 0 || at >= t->rows)
         return srq_fail_field(err, -SRQ_EFORMAT, t->file,
@@ -214,25 +214,23 @@ static enum type type_of_piece(const struct words *t, const char *text)
 
 static int take_tokens(struct words *t, struct srq_error *err)
 {
-    const json_t *added = json_object_get(t->root, "added_tokens");
+    struct srq_tokenizer_added added;
     const char *text;
     json_t *id;
     int rc = 0;
 
     json_object_foreach((json_t *)t->vocab, text, id)
     {
-        rc = put_word(t, id, text, type_of_piece(t, text), err);
+        rc = put_word(t, json_is_integer(id) ? json_integer_value(id) : -1, text, type_of_piece(t, text), err);
         if (rc != 0)
             return rc;
     }
-    for (size_t i = 0; i < json_array_size(added) && rc == 0; i++) {
-        const json_t *token = json_array_get(added, i);
-        const char *content = text_of(token, "content");
-        enum type type = flag(token, "special", false) ? CONTROL : USER;
+    for (int32_t i = 0; rc == 0 && srq_tokenizer_added(t->tk, i, &added); i++) {
+        enum type type = added.special ? CONTROL : USER;
 
-        if (type == CONTROL && strcmp(content, text_of(t->model, "unk_token")) == 0 && t->pieces)
+        if (type == CONTROL && strcmp(added.text, text_of(t->model, "unk_token")) == 0 && t->pieces)
             type = UNKNOWN;
-        rc = put_word(t, json_object_get(token, "id"), content, type, err);
+        rc = put_word(t, added.id, added.text, type, err);
     }
     for (int64_t i = 0; i < t->rows; i++) {
         struct word *w = &t->word[i];
@@ -371,17 +369,13 @@ static int64_t special_of(const struct words *t, const json_t *specials, const j
 }
 
 /* Whether the tokenizer puts this token, and nothing else, before or behind a text. */
-static int put_ends(const struct words *t, const char *folder, int64_t begin, int64_t end, struct srq_gguf_writer *w,
-                    struct srq_error *err)
+static int put_ends(const struct words *t, int64_t begin, int64_t end, struct srq_gguf_writer *w, struct srq_error *err)
 {
-    struct srq_tokenizer *tk = NULL;
     int32_t *ids = NULL;
     int64_t count = 0, at = 0;
     bool begins, ends;
-    int rc = srq_tokenizer_open(folder, &tk, err);
+    int rc = srq_tokenizer_encode(t->tk, "", 0, true, &ids, &count, err);
 
-    if (rc == 0)
-        rc = srq_tokenizer_encode(tk, "", 0, true, &ids, &count, err);
     begins = rc == 0 && at < count && ids[at] == begin;
     at += begins;
     ends = rc == 0 && at < count && ids[at] == end;
@@ -391,7 +385,6 @@ static int put_ends(const struct words *t, const char *folder, int64_t begin, in
     srq_gguf_key_bool(w, "tokenizer.ggml.add_bos_token", begins);
     srq_gguf_key_bool(w, "tokenizer.ggml.add_eos_token", ends);
     srq_free(ids);
-    srq_tokenizer_free(tk);
     return rc;
 }
 
@@ -420,7 +413,7 @@ static int put_specials(const struct words *t, const char *folder, struct srq_gg
             srq_gguf_key_u32(w, kinds[i].key, (uint32_t)id[i]);
     }
     if (rc == 0)
-        rc = put_ends(t, folder, id[0], id[1], w, err);
+        rc = put_ends(t, id[0], id[1], w, err);
     if (rc == 0 && chat.text != NULL)
         srq_gguf_key_text(w, "tokenizer.chat_template", chat.text);
     srq_chat_source_fini(&chat);
@@ -459,6 +452,8 @@ int srq_gguf_words_keys(const struct srq_model *m, struct srq_gguf_writer *w, st
     if (rc == 0)
         rc = find_kind(&t, err);
     if (rc == 0)
+        rc = srq_tokenizer_open(info->folder, &t.tk, err);
+    if (rc == 0)
         rc = take_tokens(&t, err);
     if (rc == 0 && t.pieces)
         rc = take_scores(&t, &text, err);
@@ -468,6 +463,7 @@ int srq_gguf_words_keys(const struct srq_model *m, struct srq_gguf_writer *w, st
         rc = put_specials(&t, info->folder, w, err);
     srq_buf_fini(&text);
     srq_free(t.word);
+    srq_tokenizer_free(t.tk);
     json_decref(t.root);
     srq_free(path);
     return rc;

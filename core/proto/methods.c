@@ -461,6 +461,9 @@ static const struct srq_field change_reply[] = {
     F_NUL("restarts", SRQ_T_INT, "block that starts again at iteration 0"),
     F_REQ("retunes", SRQ_T_INTS, "numbers of the blocks that are tuned again after the first pass"),
     F_NUL("cost_s", SRQ_T_NUMBER, "time that tuning again takes, seconds"),
+    F_ORNG("budget_bits", SRQ_T_NUMBER, 0, 64, "average bits that the plan keeps to after the change; 0: no budget"),
+    F_OSUB("memory", SRQ_T_OBJECT, amounts, "memory planned after the change"),
+    F_OSUB("disk", SRQ_T_OBJECT, amounts, "disk planned after it"),
     F_REQ("warnings", SRQ_T_STRINGS, "what the user should know"),
     F_END
 };

@@ -98,6 +98,15 @@ int srq_added_put(struct srq_added *a, const char *text, size_t len, const struc
     return 0;
 }
 
+int32_t srq_added_id(const struct srq_added *a, const char *text, size_t len)
+{
+    int32_t node = len > 0 ? a->roots[(unsigned char)text[0]] : -1;
+
+    for (size_t i = 1; node >= 0 && i < len; i++)
+        node = child_of(a, node, (unsigned char)text[i]);
+    return node >= 0 && a->nodes[node].token >= 0 ? a->tokens[a->nodes[node].token].id : -1;
+}
+
 /* The longest token that begins at text[at]; its length in `*n`, or -1. */
 static int32_t longest_at(const struct srq_added *a, const char *text, size_t len, size_t at, size_t *n)
 {

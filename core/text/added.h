@@ -33,6 +33,7 @@ void srq_added_init(struct srq_added *a);
 void srq_added_fini(struct srq_added *a);
 int srq_added_put(struct srq_added *a, const char *text, size_t len, const struct srq_added_token *token,
                   struct srq_error *err); /* a text put twice keeps its first token */
+int32_t srq_added_id(const struct srq_added *a, const char *text, size_t len); /* -1: not put */
 
 /* The next token in `text`, searching from `from` (leftmost, then longest; flags respected); what it swallows never
  * reaches before `taken`. Gives its range and where to search on; false when there is none. A token that strips on its

@@ -14,6 +14,6 @@ core_libsrq_la_SOURCES += \
 	core/text/template_test.c core/text/template_filter.c core/text/template_filter.h core/text/template_sort.c core/text/template_loop.c core/text/template_eval.c \
 	core/text/template_run.c \
 	core/text/tokenizer_encode.c core/text/tokenizer.h core/text/tokenizer_parts.h \
-	core/text/tokenizer_read.c \
+	core/text/tokenizer_read.c core/text/tokenizer_added.c core/text/tokenizer_config.c core/text/tokenizer_class.c \
 	core/text/unicode.c core/text/unicode.h \
 	core/text/vocab.c core/text/vocab.h

@@ -129,15 +129,6 @@ int srq_normalizer_read(const json_t *json, const char *what, struct srq_normali
     return 0;
 }
 
-bool srq_normalizer_prepends(const struct srq_normalizer *n)
-{
-    for (int i = 0; n != NULL && i < n->count; i++) {
-        if (n->steps[i].kind == PREPEND)
-            return true;
-    }
-    return false;
-}
-
 void srq_normalizer_free(struct srq_normalizer *n)
 {
     if (n == NULL)
@@ -150,6 +141,11 @@ void srq_normalizer_free(struct srq_normalizer *n)
 }
 
 /* ---- running ----------------------------------------------------------------------------------------------------- */
+
+/* The reference keeps for each character where it comes from, and takes a piece for the first one when its first
+ * character comes from offset 0. Those that do are always the first ones, so that their bytes are all that steps have
+ * to keep count of (`*begins`): what is inserted comes from where the character before it does, and at offset 0 from
+ * there. */
 
 static bool is_ascii(const char *text, size_t len)
 {
@@ -187,10 +183,136 @@ static void run_form(utf8proc_option_t form, const char *text, size_t len, struc
     }
 }
 
-/* Character by character, as the reference does; only U+0130 becomes two. */
-static void run_lowercase(const char *text, size_t len, struct srq_buf *out)
+/* A character of a text's decomposition, composed later on or not. */
+struct part {
+    int32_t code;
+    int chars; /* of the text: 1, of which the rest of a character's parts have 0; those composed add theirs */
+    uint8_t order;
+};
+
+struct parts {
+    struct part *data;
+    size_t count, cap;
+};
+
+static bool add_part(struct parts *p, int32_t code, int chars)
 {
+    if (p->count == p->cap) {
+        size_t cap = p->cap > 0 ? p->cap * 2 : 64;
+        struct part *data = srq_reallocarray(p->data, cap, sizeof(*data));
+
+        if (data == NULL)
+            return false;
+        p->data = data;
+        p->cap = cap;
+    }
+    p->data[p->count++] = (struct part){ code, chars, (uint8_t)utf8proc_get_property(code)->combining_class };
+    return true;
+}
+
+/* Marks behind one base come in the order of their classes, those of one class as they are. */
+static bool order_marks(struct parts *p)
+{
+    struct part *sorted = srq_reallocarray(NULL, p->count + 1, sizeof(*sorted));
+    size_t end;
+
+    for (size_t at = 0; sorted != NULL && at < p->count; at = end + 1) {
+        bool there[256] = { false };
+        size_t n = 0;
+
+        for (end = at; end < p->count && p->data[end].order != 0; end++)
+            there[p->data[end].order] = true;
+        for (int order = 1; order < 256; order++) {
+            for (size_t i = at; there[order] && i < end; i++) {
+                if (p->data[i].order == order)
+                    sorted[n++] = p->data[i];
+            }
+        }
+        if (n > 0)
+            memcpy(p->data + at, sorted, n * sizeof(*sorted));
+    }
+    srq_free(sorted);
+    return sorted != NULL;
+}
+
+static void compose(struct parts *p)
+{
+    size_t kept = 0, base = SIZE_MAX;
+    int last = -1; /* class of the mark before, behind the base */
+
+    for (size_t i = 0; i < p->count; i++) {
+        struct part c = p->data[i];
+        int32_t pair[2] = { base != SIZE_MAX ? p->data[base].code : 0, c.code };
+
+        if (base != SIZE_MAX && (last < 0 || last < c.order) &&
+            utf8proc_normalize_utf32(pair, 2, UTF8PROC_STABLE | UTF8PROC_COMPOSE) == 1) {
+            p->data[base].code = pair[0];
+            p->data[base].chars += c.chars;
+            continue;
+        }
+        if (c.order == 0)
+            base = kept;
+        last = c.order == 0 ? -1 : c.order;
+        p->data[kept++] = c;
+    }
+    p->count = kept;
+}
+
+/* The decomposition of the first `first` bytes and of what may compose with them; `*chars`: how many these are. */
+static bool take_parts(utf8proc_option_t form, const char *text, size_t len, size_t first, struct parts *p, int *chars)
+{
+    int bases = 0;
+
+    for (size_t at = 0; at < len && bases < 4;) {
+        utf8proc_int32_t codes[32];
+        utf8proc_ssize_t n;
+        uint32_t code;
+        int bound = 0;
+
+        *chars += at < first;
+        at += (size_t)srq_utf8_next(text + at, &code);
+        n = utf8proc_decompose_char((utf8proc_int32_t)code, codes, 32, form, &bound);
+        for (utf8proc_ssize_t i = 0; i < n && i < 32; i++) {
+            if (!add_part(p, codes[i], i == 0))
+                return false;
+        }
+        bases += at > first && n > 0 && p->data[p->count - 1].order == 0;
+    }
+    return true;
+}
+
+/* What run_form makes of the first `*begins` bytes. */
+static bool first_of_form(utf8proc_option_t form, const char *text, size_t len, size_t *begins)
+{
+    size_t first = *begins, bytes = 0;
+    struct parts p = { 0 };
+    int chars = 0, seen = 0;
+    char spelled[4];
+    bool ok;
+
+    if (is_ascii(text, first + (first < len)))
+        return true;
+    ok = take_parts(form, text, len, first, &p, &chars) && order_marks(&p);
+    if (ok && (form & UTF8PROC_COMPOSE) != 0)
+        compose(&p);
+    for (size_t i = 0; ok && i < p.count; i++) {
+        if (p.data[i].chars > 0 ? seen >= chars : seen > chars)
+            break;
+        seen += p.data[i].chars;
+        bytes += (size_t)srq_utf8_put((uint32_t)p.data[i].code, spelled);
+    }
+    srq_free(p.data);
+    *begins = bytes;
+    return ok;
+}
+
+/* Character by character, as the reference does; only U+0130 becomes two. */
+static void run_lowercase(const char *text, size_t len, struct srq_buf *out, size_t *begins)
+{
+    size_t first = begins != NULL ? *begins : 0;
+
     for (size_t at = 0; at < len;) {
+        bool of_first = at < first;
         uint32_t code;
         char bytes[4];
 
@@ -201,17 +323,29 @@ static void run_lowercase(const char *text, size_t len, struct srq_buf *out)
             code = (uint32_t)utf8proc_tolower((utf8proc_int32_t)code);
             srq_buf_add(out, bytes, (size_t)srq_utf8_put(code, bytes));
         }
+        if (of_first)
+            *begins = out->len;
     }
+}
+
+/* Adds text[from] … text[to - 1], of which those before `first` stem from the beginning. */
+static void keep(const char *text, size_t from, size_t to, size_t first, struct srq_buf *out, size_t *begins)
+{
+    if (begins != NULL && from < first)
+        *begins = out->len + ((to < first ? to : first) - from);
+    srq_buf_add(out, text + from, to - from);
 }
 
 /* Every match becomes the content; an empty one right behind another match is none, and an empty text has none. */
 static int run_replace(const struct step *s, struct srq_matcher *m, const char *text, size_t len, struct srq_buf *out,
-                       bool *begins, struct srq_error *err)
+                       size_t *begins, struct srq_error *err)
 {
-    size_t at = 0, from = 0, begin, end;
+    size_t at = 0, from = 0, begin, end, first = begins != NULL ? *begins : 0;
     bool any = false;
     int found = 0;
 
+    if (begins != NULL)
+        *begins = 0;
     while (len > 0 && from <= len && (found = srq_regex_find(s->pattern, m, text, len, from, &begin, &end, err)) > 0) {
         if (begin == end && any && end == at) {
             uint32_t code;
@@ -219,18 +353,18 @@ static int run_replace(const struct step *s, struct srq_matcher *m, const char *
             from = end + (end < len ? (size_t)srq_utf8_next(text + end, &code) : 1);
             continue;
         }
-        srq_buf_add(out, text + at, begin - at);
+        keep(text, at, begin, first, out, begins);
         srq_buf_puts(out, s->content);
+        if (begins != NULL && end <= first) /* as the last of what it replaces */
+            *begins = out->len;
         at = from = end;
         any = true;
-        if (out->len == 0 && end > 0 && begins != NULL)
-            *begins = false;
     }
-    srq_buf_add(out, text + at, len - at);
+    keep(text, at, len, first, out, begins);
     return found < 0 ? found : 0;
 }
 
-static void run_strip(const struct step *s, const char *text, size_t len, struct srq_buf *out, bool *begins)
+static void run_strip(const struct step *s, const char *text, size_t len, struct srq_buf *out, size_t *begins)
 {
     size_t first = len, last = 0;
 
@@ -249,27 +383,45 @@ static void run_strip(const struct step *s, const char *text, size_t len, struct
         first = 0;
     if (!s->right)
         last = len;
-    if (first > 0 && begins != NULL)
-        *begins = false;
+    if (begins != NULL) {
+        size_t of_first = *begins < last ? *begins : last;
+
+        *begins = of_first > first ? of_first - first : 0;
+    }
     if (first < last)
         srq_buf_add(out, text + first, last - first);
 }
 
+/* What goes before the text comes from where its first character does; where nothing does, that one comes from 0. */
+static void of_prepend(const char *text, size_t added, size_t *begins)
+{
+    uint32_t code;
+
+    if (*begins > 0)
+        *begins += added;
+    else if (added == 0)
+        *begins = (size_t)srq_utf8_next(text, &code);
+}
+
 static int run_step(const struct step *s, struct srq_matcher *m, const char *text, size_t len, struct srq_buf *out,
-                    bool *begins, struct srq_error *err)
+                    size_t *begins, struct srq_error *err)
 {
     switch (s->kind) {
     case FORM:
         run_form(s->form, text, len, out);
+        if (begins != NULL && !first_of_form(s->form, text, len, begins))
+            out->failed = true;
         return 0;
     case LOWERCASE:
-        run_lowercase(text, len, out);
+        run_lowercase(text, len, out, begins);
         return 0;
     case REPLACE:
         return run_replace(s, m, text, len, out, begins, err);
     case PREPEND:
         if (len > 0)
             srq_buf_puts(out, s->content);
+        if (begins != NULL && len > 0)
+            of_prepend(text, out->len, begins);
         srq_buf_add(out, text, len);
         return 0;
     case STRIP:
@@ -280,9 +432,13 @@ static int run_step(const struct step *s, struct srq_matcher *m, const char *tex
 }
 
 int srq_normalizer_run(const struct srq_normalizer *n, struct srq_matcher *m, const char *text, size_t len,
-                       struct srq_buf *out, struct srq_buf *spare, bool *begins, struct srq_error *err)
+                       struct srq_buf *out, struct srq_buf *spare, size_t *begins, struct srq_error *err)
 {
+    uint32_t code;
     int rc = 0;
+
+    if (begins != NULL)
+        *begins = len > 0 ? (size_t)srq_utf8_next(text, &code) : 0;
 
     for (int i = 0; rc == 0 && i < n->count; i++) {
         struct srq_buf swap = *spare;

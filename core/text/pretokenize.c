@@ -216,19 +216,6 @@ int srq_pretokenizer_read(const json_t *json, const char *what, struct srq_preto
     return 0;
 }
 
-int srq_pretokenizer_gpt2(const char *what, struct srq_pretokenizer **out, struct srq_error *err)
-{
-    json_t *json = json_pack("{s:s, s:b}", "type", "ByteLevel", "add_prefix_space", 0);
-    int rc;
-
-    *out = NULL;
-    if (json == NULL)
-        return srq_fail_field(err, -SRQ_ENOMEM, what, "out of memory reading %s", what);
-    rc = srq_pretokenizer_read(json, what, out, err);
-    json_decref(json);
-    return rc;
-}
-
 void srq_pretokenizer_free(struct srq_pretokenizer *p)
 {
     if (p == NULL)
@@ -236,21 +223,6 @@ void srq_pretokenizer_free(struct srq_pretokenizer *p)
     for (int i = 0; i < p->count; i++)
         srq_regex_free(p->steps[i].pattern);
     srq_free(p);
-}
-
-bool srq_pretokenizer_first_of_pieces(const struct srq_pretokenizer *p, bool prepended)
-{
-    bool cut = false;
-
-    for (int i = 0; i < p->count; i++) {
-        const struct step *s = &p->steps[i];
-
-        if (s->kind == METASPACE && s->prepend == FIRST && cut && prepended)
-            return true;
-        prepended = prepended || (s->kind == METASPACE && s->prepend != NEVER);
-        cut = cut || s->kind != METASPACE || s->pattern != NULL;
-    }
-    return false;
 }
 
 bool srq_pretokenizer_byte_level(const struct srq_pretokenizer *p)
@@ -266,7 +238,7 @@ struct run {
     struct srq_error *err;
 };
 
-static int run_step(struct run *r, int k, const char *text, size_t len, bool first);
+static int run_step(struct run *r, int k, const char *text, size_t len, size_t begins);
 
 /* A stretch of text: a match of the step's pattern, or what lies between two. */
 struct segment {
@@ -349,7 +321,8 @@ struct hand_on {
     struct run *r;
     int next;
     const char *text;
-    bool drop_matches, first;
+    bool drop_matches;
+    size_t begins; /* of the whole text, what stems from the first character of the document */
 };
 
 static int hand_segment(void *ctx, size_t begin, size_t end, bool match)
@@ -358,7 +331,7 @@ static int hand_segment(void *ctx, size_t begin, size_t end, bool match)
 
     if (match && h->drop_matches)
         return 0;
-    return run_step(h->r, h->next, h->text + begin, end - begin, h->first && begin == 0);
+    return run_step(h->r, h->next, h->text + begin, end - begin, h->begins > begin ? h->begins - begin : 0);
 }
 
 static int collect_segment(void *ctx, size_t begin, size_t end, bool match)
@@ -398,10 +371,10 @@ static void join(struct segments *list, enum behavior behavior)
     list->count = kept;
 }
 
-static int cut(struct run *r, int k, const char *text, size_t len, bool first)
+static int cut(struct run *r, int k, const char *text, size_t len, size_t begins)
 {
     const struct step *s = &r->p->steps[k];
-    struct hand_on h = { r, k + 1, text, s->behavior == REMOVED, first };
+    struct hand_on h = { r, k + 1, text, s->behavior == REMOVED, begins };
     struct segments list = { 0 };
     int rc;
 
@@ -419,15 +392,15 @@ static int cut(struct run *r, int k, const char *text, size_t len, bool first)
 }
 
 /* Blanks become the replacement, which also goes before the text where the scheme asks for it. */
-static int run_metaspace(struct run *r, int k, const char *text, size_t len, bool first)
+static int run_metaspace(struct run *r, int k, const char *text, size_t len, size_t begins)
 {
     const struct step *s = &r->p->steps[k];
     struct srq_buf out;
-    size_t n = strlen(s->replacement);
+    size_t n = strlen(s->replacement), begin = 0;
     int rc;
 
     srq_buf_init(&out, SIZE_MAX / 2);
-    if ((s->prepend == ALWAYS || (s->prepend == FIRST && first)) && text[0] != ' ' &&
+    if ((s->prepend == ALWAYS || (s->prepend == FIRST && begins > 0)) && text[0] != ' ' &&
         !(len >= n && memcmp(text, s->replacement, n) == 0))
         srq_buf_puts(&out, s->replacement);
     for (size_t i = 0; i < len; i++) {
@@ -435,18 +408,20 @@ static int run_metaspace(struct run *r, int k, const char *text, size_t len, boo
             srq_buf_puts(&out, s->replacement);
         else
             srq_buf_add(&out, text + i, 1);
+        if (i < begins)
+            begin = out.len;
     }
     if (out.failed)
         rc = srq_fail(r->err, -SRQ_ENOMEM, "out of memory cutting %zu bytes of text into words", len);
     else if (s->pattern != NULL)
-        rc = cut(r, k, out.data, out.len, first);
+        rc = cut(r, k, out.data, out.len, begin);
     else
-        rc = run_step(r, k + 1, out.data, out.len, first);
+        rc = run_step(r, k + 1, out.data, out.len, begin);
     srq_buf_fini(&out);
     return rc;
 }
 
-static int run_byte_level(struct run *r, int k, const char *text, size_t len, bool first)
+static int run_byte_level(struct run *r, int k, const char *text, size_t len, size_t begins)
 {
     const struct step *s = &r->p->steps[k];
 
@@ -458,10 +433,10 @@ static int run_byte_level(struct run *r, int k, const char *text, size_t len, bo
         text = r->to->scratch->data;
         len = r->to->scratch->len;
     }
-    return s->pattern != NULL ? cut(r, k, text, len, first) : run_step(r, k + 1, text, len, first);
+    return s->pattern != NULL ? cut(r, k, text, len, begins) : run_step(r, k + 1, text, len, begins);
 }
 
-static int run_step(struct run *r, int k, const char *text, size_t len, bool first)
+static int run_step(struct run *r, int k, const char *text, size_t len, size_t begins)
 {
     if (len == 0)
         return 0;
@@ -469,20 +444,20 @@ static int run_step(struct run *r, int k, const char *text, size_t len, bool fir
         return r->to->take(r->to->ctx, text, len, r->err);
     switch (r->p->steps[k].kind) {
     case METASPACE:
-        return run_metaspace(r, k, text, len, first);
+        return run_metaspace(r, k, text, len, begins);
     case BYTE_LEVEL:
-        return run_byte_level(r, k, text, len, first);
+        return run_byte_level(r, k, text, len, begins);
     case SPLIT:
     case DIGITS:
         break;
     }
-    return cut(r, k, text, len, first);
+    return cut(r, k, text, len, begins);
 }
 
 int srq_pretokenizer_run(const struct srq_pretokenizer *p, const struct srq_word_taker *to, const char *text,
-                         size_t len, bool first, struct srq_error *err)
+                         size_t len, size_t begins, struct srq_error *err)
 {
     struct run r = { p, to, err };
 
-    return run_step(&r, 0, text, len, first);
+    return run_step(&r, 0, text, len, begins);
 }

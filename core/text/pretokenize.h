@@ -15,12 +15,6 @@ struct srq_pretokenizer;
 int srq_pretokenizer_read(const json_t *json, const char *what, struct srq_pretokenizer **out, struct srq_error *err);
 void srq_pretokenizer_free(struct srq_pretokenizer *p);
 
-/* The GPT-2 pre-tokenizer, for a vocabulary without a tokenizer.json. */
-int srq_pretokenizer_gpt2(const char *what, struct srq_pretokenizer **out, struct srq_error *err);
-
-/* Whether a Metaspace with "first" is given pieces of a text that another one may have prepended to; with `prepended`,
- * pieces of any text. Which piece is the first is then a question of how characters are counted. */
-bool srq_pretokenizer_first_of_pieces(const struct srq_pretokenizer *p, bool prepended);
 bool srq_pretokenizer_byte_level(const struct srq_pretokenizer *p); /* words are bytes to be mapped by srq_byte_map */
 
 /* Called for each word in turn; a code other than 0 stops the cutting and is returned. */
@@ -34,9 +28,10 @@ struct srq_word_taker {
     struct srq_buf *scratch;
 };
 
-/* `first`: the text is the beginning of the document (Metaspace's "first"). */
+/* `begins`: how many bytes of `text` stem from the first character of the document; pieces with one of them are the
+ * first for Metaspace. */
 int srq_pretokenizer_run(const struct srq_pretokenizer *p, const struct srq_word_taker *to, const char *text,
-                         size_t len, bool first, struct srq_error *err);
+                         size_t len, size_t begins, struct srq_error *err);
 
 /* The byte-level alphabet: one character for each byte. */
 uint32_t srq_byte_to_char(unsigned char byte);

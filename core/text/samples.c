@@ -268,6 +268,12 @@ static int read_rows(struct reading *r, const char *path, const char *data, size
     return rc;
 }
 
+/* What some editors put before a text is no part of it. */
+static size_t mark_bytes(const char *data, size_t len)
+{
+    return len >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+}
+
 /* Gives every record of all files to r->fn, until it returns something else than 0. */
 static int for_records(struct reading *r, const struct paths *p, struct srq_error *err)
 {
@@ -276,20 +282,21 @@ static int for_records(struct reading *r, const struct paths *p, struct srq_erro
     for (size_t i = 0; rc == 0 && i < p->count; i++) {
         const char *path = p->data[i];
         char *data;
-        size_t len, good;
+        size_t len, good, mark;
 
         rc = srq_read_file(path, FILE_BYTES_MAX, &data, &len, err);
         if (rc != 0)
             return rc;
         good = srq_utf8_check(data, len);
+        mark = mark_bytes(data, len);
         if (srq_is_lfs_pointer(data, len))
             rc = srq_fail_field(err, -SRQ_EFORMAT, path, SRQ_LFS_SENTENCE, path);
         else if (good != len)
             rc = srq_fail_field(err, -SRQ_EFORMAT, path, "%s is not UTF-8 text at byte %zu", path, good);
         else if (ends_with(path, ".jsonl"))
-            rc = read_rows(r, path, data, len, err);
+            rc = read_rows(r, path, data + mark, len - mark, err);
         else
-            rc = r->fn(r->ctx, &(struct piece){ .where = path, .text = data, .len = len }, err);
+            rc = r->fn(r->ctx, &(struct piece){ .where = path, .text = data + mark, .len = len - mark }, err);
         srq_free(data);
     }
     return rc;
@@ -318,7 +325,7 @@ static int check_first_row(struct reading *r, const char *path, struct srq_error
     json_t *row = NULL;
     int rc = 0;
 
-    for (size_t at = 0; at < len; at = end + 1, number++) {
+    for (size_t at = mark_bytes(data, len); at < len; at = end + 1, number++) {
         const char *newline = memchr(data + at, '\n', len - at);
 
         end = newline != NULL ? (size_t)(newline - data) : len;
@@ -352,6 +359,11 @@ int srq_samples_check(const char *const *files, int file_count, const char *mode
     for (size_t i = 0; rc == 0 && i < p.count; i++) { /* a device or a FIFO would not end */
         rc = srq_file_check(p.data[i], FILE_BYTES_MAX, &bytes, err);
         all += bytes;
+        if (rc == 0 && ends_with(p.data[i], ".json"))
+            rc = srq_fail_field(err, -SRQ_EUNSUPPORTED, p.data[i],
+                                "%s would be taken for plain text with all its marks: give rows as .jsonl, an object "
+                                "with \"text\" or \"messages\" on each line",
+                                p.data[i]);
     }
     if (rc == 0 && all == 0)
         rc = srq_fail_field(err, -SRQ_EINVAL, files[0], file_count > 1 ? "%s and the others are empty" : "%s is empty",

@@ -21,7 +21,8 @@ enum srq_sampling {
 
 struct srq_sample_request {
     /* .jsonl: rows with "text", or "messages" that the model's chat template makes a text of, to which no special
-     * tokens are added; others: plain text; a folder: its .txt and .jsonl, sorted */
+     * tokens are added; others: plain text; a folder: its .txt and .jsonl, sorted. A byte order mark before a text is
+     * no part of it */
     const char *const *files;
     int file_count;
     enum srq_sampling sampling;
@@ -38,9 +39,9 @@ int srq_samples_read(const struct srq_tokenizer *tk, const struct srq_sample_req
                      struct srq_error *err);
 void srq_samples_fini(struct srq_samples *s);
 /* Before any work, and without reading whole texts: that the files are regular ones with something in them (a folder
- * one with texts), and no git-lfs pointers; where the first row of a .jsonl is one of messages, that the model has a
- * chat template, that all of it is supported, and that it takes this row. Other faults of the files are left to the
- * reading. */
+ * one with texts), no git-lfs pointers and no .json, which nobody means as plain text; where the first row of a .jsonl
+ * is one of messages, that the model has a chat template, that all of it is supported, and that it takes this row.
+ * Other faults of the files are left to the reading. */
 int srq_samples_check(const char *const *files, int file_count, const char *model_dir, struct srq_error *err);
 /* Memory that reading these files takes at most, for the plan: the largest of them with its words and ids, where
  * sampling is shuffled beside the records of all. By the sizes of the files, as is found with English text and common

@@ -1,4 +1,5 @@
-/* tokenizer.json, byte-level BPE: text to the ids that Hugging Face's tokenizers give (spec formats 3). */
+/* tokenizer.json, or vocab.json and merges.txt: text to the ids that Hugging Face's tokenizers give (spec formats 3).
+ */
 #ifndef SRQ_TEXT_TOKENIZER_H
 #define SRQ_TEXT_TOKENIZER_H
 
@@ -9,7 +10,8 @@
 
 struct srq_tokenizer;
 
-/* `dir`: a model folder with tokenizer.json (or vocab.json and merges.txt of GPT-2). */
+/* `dir`: a model folder with tokenizer.json, or with vocab.json and merges.txt of GPT-2 or Qwen2. Tokens that only
+ * tokenizer_config.json, special_tokens_map.json or added_tokens.json have are added as transformers does. */
 int srq_tokenizer_open(const char *dir, struct srq_tokenizer **out, struct srq_error *err);
 void srq_tokenizer_free(struct srq_tokenizer *tk);
 int64_t srq_tokenizer_size(const struct srq_tokenizer *tk); /* highest id + 1 */
@@ -18,6 +20,15 @@ int64_t srq_tokenizer_size(const struct srq_tokenizer *tk); /* highest id + 1 */
  * and padding of the file are not applied, as transformers does not. `*ids` is freed with srq_free. */
 int srq_tokenizer_encode(const struct srq_tokenizer *tk, const char *text, size_t len, bool specials, int32_t **ids,
                          int64_t *count, struct srq_error *err);
+/* Added tokens by number, from 0; false: no such one. */
+struct srq_tokenizer_added {
+    const char *text;
+    int32_t id;
+    bool special;
+};
+bool srq_tokenizer_added(const struct srq_tokenizer *tk, int32_t i, struct srq_tokenizer_added *out);
+/* What transformers does otherwise than the file says, which srq follows; NULL: nothing that srq knows of. */
+const char *srq_tokenizer_doubt(const struct srq_tokenizer *tk);
 /* Bytes of one id as text for people; NULL when out of range. */
 const char *srq_tokenizer_token(const struct srq_tokenizer *tk, int32_t id);
 

@@ -177,11 +177,12 @@ static int take_word(void *ctx, const char *word, size_t len, struct srq_error *
 
 /* ---- pieces between added tokens --------------------------------------------------------------------------------- */
 
-typedef int (*piece_fn)(struct srq_encoder *e, const char *text, size_t len, bool first, struct srq_error *err);
+/* `begins`: how many bytes of the text stem from the first character of the document. */
+typedef int (*piece_fn)(struct srq_encoder *e, const char *text, size_t len, size_t begins, struct srq_error *err);
 
 /* Emits the added tokens found in `text` and gives what lies between to `fn`. */
-static int around_added(struct srq_encoder *e, const struct srq_added *added, const char *text, size_t len, bool first,
-                        piece_fn fn, struct srq_error *err)
+static int around_added(struct srq_encoder *e, const struct srq_added *added, const char *text, size_t len,
+                        size_t begins, piece_fn fn, struct srq_error *err)
 {
     struct srq_added_hit hit;
     size_t taken = 0, from = 0;
@@ -192,35 +193,37 @@ static int around_added(struct srq_encoder *e, const struct srq_added *added, co
         if (hit.end <= hit.begin)
             continue;
         if (hit.begin > taken)
-            rc = fn(e, text + taken, hit.begin - taken, first && taken == 0, err);
+            rc = fn(e, text + taken, hit.begin - taken, begins > taken ? begins - taken : 0, err);
         if (rc == 0 && !srq_ids_add(&e->out, hit.id))
             rc = out_of_memory(err);
         taken = hit.end;
     }
     if (rc == 0 && taken < len)
-        rc = fn(e, text + taken, len - taken, first && taken == 0, err);
+        rc = fn(e, text + taken, len - taken, begins > taken ? begins - taken : 0, err);
     return rc;
 }
 
-static int encode_piece(struct srq_encoder *e, const char *text, size_t len, bool first, struct srq_error *err)
+static int encode_piece(struct srq_encoder *e, const char *text, size_t len, size_t begins, struct srq_error *err)
 {
     const struct srq_word_taker words = { take_word, e, e->matcher, &e->pieces };
 
-    return srq_pretokenizer_run(e->tk->pretokenizer, &words, text, len, first, err);
+    return srq_pretokenizer_run(e->tk->pretokenizer, &words, text, len, begins, err);
 }
 
-static int normalize_piece(struct srq_encoder *e, const char *text, size_t len, bool first, struct srq_error *err)
+static int normalize_piece(struct srq_encoder *e, const char *text, size_t len, size_t begins, struct srq_error *err)
 {
+    size_t of_first = begins;
     int rc;
 
     if (e->tk->normalizer != NULL) {
-        rc = srq_normalizer_run(e->tk->normalizer, e->matcher, text, len, &e->normalized, &e->spare, &first, err);
+        rc = srq_normalizer_run(e->tk->normalizer, e->matcher, text, len, &e->normalized, &e->spare,
+                                begins > 0 ? &of_first : NULL, err);
         if (rc != 0)
             return rc;
         text = e->normalized.data;
         len = e->normalized.len;
     }
-    return around_added(e, &e->tk->normalized, text, len, first, encode_piece, err);
+    return around_added(e, &e->tk->normalized, text, len, of_first, encode_piece, err);
 }
 
 /* ---- public ------------------------------------------------------------------------------------------------------ */
@@ -229,13 +232,15 @@ static int encode(struct srq_encoder *e, const char *text, size_t len, bool spec
                   struct srq_error *err)
 {
     const struct srq_tokenizer *tk = e->tk;
+    uint32_t code;
     int rc = 0;
 
     e->out.count = 0;
     if (specials && !srq_ids_append(&e->out, tk->prefix.data, tk->prefix.count))
         rc = out_of_memory(err);
     if (rc == 0)
-        rc = around_added(e, &tk->raw, text, len, true, normalize_piece, err);
+        rc = around_added(e, &tk->raw, text, len, len > 0 ? (size_t)srq_utf8_next(text, &code) : 0, normalize_piece,
+                          err);
     if (rc == 0 && specials && !srq_ids_append(&e->out, tk->suffix.data, tk->suffix.count))
         rc = out_of_memory(err);
     if (rc != 0)
@@ -384,6 +389,8 @@ void srq_tokenizer_free(struct srq_tokenizer *tk)
     if (tk->lock != NULL)
         pthread_mutex_destroy(tk->lock);
     srq_free(tk->lock);
+    srq_added_list_fini(&tk->list);
+    srq_free(tk->doubt);
     srq_added_fini(&tk->raw);
     srq_added_fini(&tk->normalized);
     srq_normalizer_free(tk->normalizer);
@@ -399,6 +406,11 @@ void srq_tokenizer_free(struct srq_tokenizer *tk)
 int64_t srq_tokenizer_size(const struct srq_tokenizer *tk)
 {
     return tk->size;
+}
+
+const char *srq_tokenizer_doubt(const struct srq_tokenizer *tk)
+{
+    return tk->doubt;
 }
 
 const char *srq_tokenizer_token(const struct srq_tokenizer *tk, int32_t id)

@@ -151,93 +151,41 @@ static int read_model(struct srq_tokenizer *tk, const json_t *model, const char 
 
 /* ---- added tokens ------------------------------------------------------------------------------------------------ */
 
-/* Searched for as its normalized text. */
-static int put_normalized(struct srq_tokenizer *tk, const char *text, const struct srq_added_token *t, const char *what,
-                          struct srq_error *err)
+static int read_added_flags(const json_t *json, struct srq_added_flags *f, const char *what, struct srq_error *err)
 {
-    struct srq_matcher *m;
-    struct srq_buf out, spare;
-    char shown[SHOW];
-    int rc;
+    int rc = srq_member_flag(json, "single_word", "an added token", &f->single_word, what, err);
 
-    if (tk->normalizer == NULL)
-        return srq_added_put(&tk->normalized, text, strlen(text), t, err);
-    m = srq_matcher_create();
-    if (m == NULL)
-        return oom(what, err);
-    srq_buf_init(&out, SIZE_MAX / 2);
-    srq_buf_init(&spare, SIZE_MAX / 2);
-    rc = srq_normalizer_run(tk->normalizer, m, text, strlen(text), &out, &spare, NULL, err);
-    if (rc == 0 && out.len == 0)
-        rc = srq_fail_field(err, -SRQ_EUNSUPPORTED, what, "%s: the normalizer leaves nothing of added token \"%s\"",
-                            what, srq_st_show(text, shown, sizeof(shown)));
     if (rc == 0)
-        rc = srq_added_put(&tk->normalized, out.data, out.len, t, err);
-    srq_buf_fini(&out);
-    srq_buf_fini(&spare);
-    srq_matcher_free(m);
-    return rc;
+        rc = srq_member_flag(json, "lstrip", "an added token", &f->lstrip, what, err);
+    if (rc == 0)
+        rc = srq_member_flag(json, "rstrip", "an added token", &f->rstrip, what, err);
+    if (rc == 0)
+        rc = srq_member_flag(json, "normalized", "an added token", &f->normalized, what, err);
+    return rc == 0 ? srq_member_flag(json, "special", "an added token", &f->special, what, err) : rc;
 }
 
-static int read_added_flags(const json_t *json, struct srq_added_token *t, bool *normalized, const char *what,
-                            struct srq_error *err)
-{
-    bool special; /* has no part in ids */
-    int rc = srq_member_flag(json, "single_word", "an added token", &t->single_word, what, err);
-
-    if (rc == 0)
-        rc = srq_member_flag(json, "lstrip", "an added token", &t->lstrip, what, err);
-    if (rc == 0)
-        rc = srq_member_flag(json, "rstrip", "an added token", &t->rstrip, what, err);
-    if (rc == 0)
-        rc = srq_member_flag(json, "normalized", "an added token", normalized, what, err);
-    return rc == 0 ? srq_member_flag(json, "special", "an added token", &special, what, err) : rc;
-}
-
-/* The id of an added token: the model's, where it has the word. Otherwise, as the reference has it, the next one behind
- * both vocabularies, whatever the file says; files that it wrote say the same. */
-static int added_id(struct srq_tokenizer *tk, const char *text, json_int_t said, int32_t *id, const char *what,
-                    struct srq_error *err)
-{
-    int32_t entries = (int32_t)tk->bpe.vocab.used;
-    char shown[SHOW];
-
-    *id = srq_vocab_find(&tk->bpe.vocab, text, strlen(text));
-    if (*id >= 0 && *id != said)
-        return srq_fail_field(err, -SRQ_EFORMAT, what,
-                              "%s: added token \"%s\" has the id %lld here and %d in the vocabulary", what,
-                              srq_st_show(text, shown, sizeof(shown)), (long long)said, *id);
-    if (*id >= 0) {
-        if (*id > tk->last_added)
-            tk->last_added = *id;
-        return 0;
-    }
-    *id = tk->last_added >= entries ? tk->last_added + 1 : entries;
-    if (*id < tk->bpe.vocab.size && tk->bpe.vocab.tokens[*id].text != NULL)
-        return srq_fail_field(err, -SRQ_EFORMAT, what,
-                              "%s: id %d belongs to two tokens, one of them added token \"%s\"", what, *id,
-                              srq_st_show(text, shown, sizeof(shown)));
-    tk->last_added = *id;
-    return srq_vocab_add(&tk->added, text, strlen(text), *id, what, err);
-}
-
+/* Its id is the model's, where it has the word. Otherwise, as the reference has it, the next one behind both
+ * vocabularies, whatever the file says; files that it wrote say the same. */
 static int read_added_token(struct srq_tokenizer *tk, const json_t *json, const char *what, struct srq_error *err)
 {
     const char *text = json_string_value(json_object_get(json, "content"));
     const json_t *id = json_object_get(json, "id");
-    struct srq_added_token t = { 0 };
-    bool normalized = false;
+    struct srq_added_flags flags = { 0 };
+    char shown[SHOW];
+    int32_t of_model;
     int rc;
 
     if (text == NULL || !json_is_integer(id) || json_integer_value(id) < 0)
         return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: an added token has no content or no id", what);
-    rc = read_added_flags(json, &t, &normalized, what, err);
-    if (rc != 0 || text[0] == '\0')
-        return rc; /* the empty one is never found */
-    rc = added_id(tk, text, json_integer_value(id), &t.id, what, err);
+    rc = read_added_flags(json, &flags, what, err);
     if (rc != 0)
         return rc;
-    return normalized ? put_normalized(tk, text, &t, what, err) : srq_added_put(&tk->raw, text, strlen(text), &t, err);
+    of_model = srq_vocab_find(&tk->bpe.vocab, text, strlen(text));
+    if (of_model >= 0 && text[0] != '\0' && of_model != json_integer_value(id))
+        return srq_fail_field(err, -SRQ_EFORMAT, what,
+                              "%s: added token \"%s\" has the id %lld here and %d in the vocabulary", what,
+                              srq_st_show(text, shown, sizeof(shown)), (long long)json_integer_value(id), of_model);
+    return srq_tokenizer_add(tk, text, &flags, what, err);
 }
 
 /* One text given twice: the same again is passed over; with other flags it is a question which of them hold. */
@@ -311,7 +259,10 @@ static int read_template(struct srq_tokenizer *tk, const json_t *json, const cha
     return rc;
 }
 
-static int read_post(struct srq_tokenizer *tk, const json_t *json, const char *what, struct srq_error *err)
+/* `*around`: one that puts tokens around the text was there; what the reference makes of a second is in no order that
+ * their templates say. */
+static int read_post(struct srq_tokenizer *tk, const json_t *json, bool *around, const char *what,
+                     struct srq_error *err)
 {
     const char *type = json_string_value(json_object_get(json, "type"));
     const json_t *list = json_object_get(json, "processors");
@@ -324,6 +275,11 @@ static int read_post(struct srq_tokenizer *tk, const json_t *json, const char *w
         return srq_fail_field(err, -SRQ_EFORMAT, what, "%s: a post-processor has no type", what);
     if (strcmp(type, "ByteLevel") == 0)
         return 0;
+    if (strcmp(type, "Sequence") != 0 && *around)
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, what,
+                              "%s: post-processor %s behind another that puts tokens around the text", what,
+                              srq_st_show(type, shown, sizeof(shown)));
+    *around = *around || strcmp(type, "Sequence") != 0;
     if (strcmp(type, "TemplateProcessing") == 0)
         return read_template(tk, json, what, err);
     if (strcmp(type, "RobertaProcessing") == 0 || strcmp(type, "BertProcessing") == 0) {
@@ -334,7 +290,7 @@ static int read_post(struct srq_tokenizer *tk, const json_t *json, const char *w
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, what, "%s: post-processor \"%s\" is not one that srq has", what,
                               srq_st_show(type, shown, sizeof(shown)));
     for (size_t i = 0; rc == 0 && i < json_array_size(list); i++)
-        rc = read_post(tk, json_array_get(list, i), what, err);
+        rc = read_post(tk, json_array_get(list, i), around, what, err);
     return rc;
 }
 
@@ -357,25 +313,28 @@ static int read_version(const json_t *root, const char *what, struct srq_error *
     return rc;
 }
 
-static int read_json_tokenizer(struct srq_tokenizer *tk, const json_t *root, const char *what, struct srq_error *err)
+static int read_json_tokenizer(struct srq_tokenizer *tk, const json_t *root, const struct srq_tokenizer_config *c,
+                               const char *what, struct srq_error *err)
 {
+    bool around = false;
     int rc = read_version(root, what, err);
 
     if (rc == 0)
         rc = srq_normalizer_read(json_object_get(root, "normalizer"), what, &tk->normalizer, err);
     if (rc == 0)
         rc = srq_pretokenizer_read(json_object_get(root, "pre_tokenizer"), what, &tk->pretokenizer, err);
-    if (rc == 0 && srq_pretokenizer_first_of_pieces(tk->pretokenizer, srq_normalizer_prepends(tk->normalizer)))
-        rc = srq_fail_field(err, -SRQ_EUNSUPPORTED, what,
-                            "%s: pre-tokenizer Metaspace with prepend_scheme \"first\" behind another that cuts, and "
-                            "after something was prepended, which srq does not do",
-                            what);
     if (rc == 0)
         rc = read_model(tk, json_object_get(root, "model"), what, err);
     if (rc == 0)
         rc = read_added(tk, json_object_get(root, "added_tokens"), what, err);
+    if (rc == 0)
+        rc = srq_tokenizer_config_tokens(tk, c, err);
+    if (rc == 0)
+        rc = srq_tokenizer_search_added(tk, what, err);
     count_ids(tk);
-    return rc == 0 ? read_post(tk, json_object_get(root, "post_processor"), what, err) : rc;
+    if (rc == 0)
+        rc = read_post(tk, json_object_get(root, "post_processor"), &around, what, err);
+    return rc == 0 ? srq_tokenizer_class_doubt(tk, c, root, err) : rc;
 }
 
 static int read_merges_text(struct srq_tokenizer *tk, const char *text, size_t len, const char *what,
@@ -403,52 +362,29 @@ static int read_merges_text(struct srq_tokenizer *tk, const char *text, size_t l
     return rc;
 }
 
-/* A token of tokenizer_config.json: its text, or an object that holds it. */
-static const char *config_token(const json_t *config, const char *key)
+/* "add_bos_token" puts "bos_token" before the text, where there is one. */
+static int read_end(struct srq_tokenizer *tk, const struct srq_tokenizer_config *c, const char *flag,
+                    struct srq_ids *to, struct srq_error *err)
 {
-    const json_t *t = json_object_get(config, key);
+    const char *token = srq_tokenizer_config_token(c, flag + strlen("add_"));
+    bool add = false;
+    int rc = srq_member_flag_or_null(c->root, flag, "the configuration", &add, c->path, err);
+    int32_t id = add && token != NULL ? srq_tokenizer_id_of(tk, token) : -1;
 
-    return json_string_value(json_is_object(t) ? json_object_get(t, "content") : t);
+    return rc == 0 && id >= 0 && !srq_ids_add(to, id) ? oom(c->path, err) : rc;
 }
 
-/* Special tokens of a folder without tokenizer.json, and whether the first goes before every text. */
-static int read_config(struct srq_tokenizer *tk, const char *path, struct srq_error *err)
-{
-    static const char *const keys[] = { "bos_token", "eos_token", "unk_token", "pad_token" };
-    struct srq_added_token t = { 0 };
-    json_t *config = NULL;
-    bool begins = false;
-    int rc = 0;
-
-    if (srq_path_exists(path))
-        rc = srq_json_read_reals(path, SRQ_JSON_CONFIG_MAX, &config, err);
-    if (rc == 0)
-        rc = srq_member_flag_or_null(config, "add_bos_token", "the configuration", &begins, path, err);
-    t.id = srq_vocab_find(&tk->bpe.vocab, "<|endoftext|>", 13);
-    if (rc == 0 && t.id >= 0)
-        rc = srq_added_put(&tk->raw, "<|endoftext|>", 13, &t, err);
-    for (size_t i = 0; rc == 0 && i < sizeof(keys) / sizeof(keys[0]); i++) {
-        const char *text = config_token(config, keys[i]);
-
-        t.id = text != NULL ? srq_vocab_find(&tk->bpe.vocab, text, strlen(text)) : -1;
-        if (t.id < 0)
-            continue;
-        rc = srq_added_put(&tk->raw, text, strlen(text), &t, err);
-        if (rc == 0 && i == 0 && begins && !srq_ids_add(&tk->prefix, t.id))
-            rc = oom(path, err);
-    }
-    json_decref(config);
-    return rc;
-}
-
-static int read_gpt2_files(struct srq_tokenizer *tk, const char *vocab, const char *merges, const char *config,
-                           struct srq_error *err)
+/* A folder without tokenizer.json. */
+static int read_slow_files(struct srq_tokenizer *tk, const char *vocab, const char *merges,
+                           struct srq_tokenizer_config *c, struct srq_error *err)
 {
     json_t *root = NULL;
     char *text = NULL;
     size_t len;
-    int rc = srq_json_read(vocab, SRQ_JSON_TOKENIZER_MAX, &root, err);
+    int rc = srq_tokenizer_class_build(tk, c, err);
 
+    if (rc == 0)
+        rc = srq_json_read(vocab, SRQ_JSON_TOKENIZER_MAX, &root, err);
     if (rc == 0)
         rc = read_vocab(tk, root, vocab, err);
     json_decref(root);
@@ -460,35 +396,44 @@ static int read_gpt2_files(struct srq_tokenizer *tk, const char *vocab, const ch
         rc = read_merges_text(tk, text, len, merges, err);
     srq_free(text);
     if (rc == 0)
-        rc = srq_pretokenizer_gpt2(vocab, &tk->pretokenizer, err);
+        rc = srq_tokenizer_config_tokens(tk, c, err);
+    if (rc == 0)
+        rc = srq_tokenizer_search_added(tk, c->path, err);
     count_ids(tk);
-    return rc == 0 ? read_config(tk, config, err) : rc;
+    if (rc == 0)
+        rc = read_end(tk, c, "add_bos_token", &tk->prefix, err);
+    return rc == 0 ? read_end(tk, c, "add_eos_token", &tk->suffix, err) : rc;
 }
 
 int srq_tokenizer_read(struct srq_tokenizer *tk, const char *dir, struct srq_error *err)
 {
     char *whole = srq_path_join(dir, "tokenizer.json"), *vocab = srq_path_join(dir, "vocab.json");
-    char *merges = srq_path_join(dir, "merges.txt"), *config = srq_path_join(dir, "tokenizer_config.json");
+    char *merges = srq_path_join(dir, "merges.txt");
+    struct srq_tokenizer_config config = { 0 };
     json_t *root = NULL;
-    int rc;
+    int rc = 0;
 
     tk->bpe.unk = -1;
     tk->last_added = -1;
-    if (whole == NULL || vocab == NULL || merges == NULL || config == NULL) {
+    if (whole == NULL || vocab == NULL || merges == NULL) {
         rc = oom(dir, err);
     } else if (srq_path_exists(whole)) {
         rc = srq_json_read(whole, SRQ_JSON_TOKENIZER_MAX, &root, err);
         if (rc == 0)
-            rc = read_json_tokenizer(tk, root, whole, err);
+            rc = srq_tokenizer_config_read(&config, dir, err);
+        if (rc == 0)
+            rc = read_json_tokenizer(tk, root, &config, whole, err);
         json_decref(root);
     } else if (srq_path_exists(vocab) && srq_path_exists(merges)) {
-        rc = read_gpt2_files(tk, vocab, merges, config, err);
+        rc = srq_tokenizer_config_read(&config, dir, err);
+        if (rc == 0)
+            rc = read_slow_files(tk, vocab, merges, &config, err);
     } else if ((rc = srq_refuse_dangling(whole, err)) == 0) {
         rc = srq_fail_field(err, -SRQ_ENOENT, dir, "%s holds no tokenizer.json and no vocab.json with merges.txt", dir);
     }
+    srq_tokenizer_config_fini(&config);
     srq_free(whole);
     srq_free(vocab);
     srq_free(merges);
-    srq_free(config);
     return rc;
 }

@@ -505,8 +505,10 @@ static int all_steps(struct srq_refine *r, struct srq_error *err)
         int64_t valid;
 
         rc = c->tick != NULL ? c->tick(c->ctx, r->step, r->steps) : 0;
-        if (rc != 0)
-            return srq_fail(err, rc < 0 ? rc : -SRQ_ECANCELED, "stopped before step %lld", (long long)r->step);
+        if (rc > 0)
+            return 0;
+        if (rc < 0)
+            return srq_fail(err, rc, "stopped before step %lld", (long long)r->step);
         rc = run_batch(r, samples_of(r), r->cfg.batch, true, &loss, &valid, err);
         if (rc == 0 && !isfinite(loss))
             rc = srq_fail(err, -SRQ_ENUMERIC, "the divergence at step %lld is no number", (long long)r->step);
@@ -539,7 +541,7 @@ int srq_refine_run(struct srq_refine *r, const struct srq_samples *samples, cons
         rc = held_loss(r, &r->loss_first, err);
     if (rc == 0)
         rc = all_steps(r, err);
-    *out = (struct srq_refine_outcome){ .steps = r->steps, .loss_first = r->loss_first };
+    *out = (struct srq_refine_outcome){ .steps = r->step, .loss_first = r->loss_first };
     set_scales(r, true);
     if (rc == 0)
         rc = held_loss(r, &out->loss_last, err);

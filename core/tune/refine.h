@@ -36,7 +36,8 @@ struct srq_refine_caller {
     void *ctx;
     /* The codes of a layer that is quantized: valid until those of another block are asked for. */
     int (*codes)(void *ctx, int layer, const struct srq_codes **out, struct srq_error *err);
-    /* Before every step; a non-zero return ends with that code, srq_refine_save may be called. Or NULL. */
+    /* Before every step; srq_refine_save may be called. A negative return ends with that code; a positive one ends the
+     * steps, and what they found is weighed as after the last. Or NULL. */
     int (*tick)(void *ctx, int64_t step, int64_t steps);
 };
 

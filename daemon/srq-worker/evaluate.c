@@ -136,6 +136,8 @@ static int read_samples(const struct request *r, struct measured *m, struct srq_
                     req.seqlen, positions);
         req.seqlen = positions;
     }
+    if (rc == 0 && srq_tokenizer_doubt(tk) != NULL)
+        srq_log(SRQ_LOG_WARN, "%s", srq_tokenizer_doubt(tk));
     if (rc == 0)
         rc = srq_samples_read(tk, &req, &m->samples, err);
     srq_tokenizer_free(tk);
@@ -231,6 +233,8 @@ int worker_evaluate(void)
     struct srq_error err = { 0 };
     int rc = read_request(&r, &err), code;
 
+    if (rc == 0 && r.logits != NULL)
+        rc = srq_check_replaced(r.logits, "\x93NUMPY", "array of NumPy", &err);
     if (rc == 0)
         rc = measure(&r, &m, &err);
     if (rc == -SRQ_ECANCELED)

@@ -93,8 +93,9 @@ static int make_dirs(struct worker_jobdir *d, bool create, struct srq_error *err
 
     if (ckpt == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory opening %s", d->path);
-    if (!create && !srq_path_exists(d->path))
-        rc = srq_fail_field(err, -SRQ_ENOENT, d->path, "there is no job directory %s", d->path);
+    if (!create && access(d->path, F_OK) != 0)
+        rc = errno == ENOENT ? srq_fail_field(err, -SRQ_ENOENT, d->path, "there is no job directory %s", d->path)
+                             : srq_fail_errno(err, "open job directory", d->path);
     else
         rc = srq_mkdirs(ckpt, 0755, err);
     srq_free(ckpt);

@@ -43,7 +43,7 @@ static void tell(void *ctx, const struct srq_error *why)
 /* Groups count in the machine's service alone. */
 static void check_group(const struct srqd *d, const char *key, const char *name, int *wrong)
 {
-    const char *file = d->places.config != NULL ? d->places.config : "defaults";
+    const char *file = places_config(&d->places) != NULL ? d->places.config : "defaults";
     struct srq_error why;
 
     if (!d->places.system || name[0] == '\0' || strcmp(name, "*") == 0 || getgrnam(name) != NULL)
@@ -69,7 +69,7 @@ static int check_config(struct daemon *s, const struct srqd_options *o)
         check_group(&s->d, "admin_group", s->d.config.admin_group, &wrong);
     }
     if (wrong == 0)
-        printf("%s: ok\n", places->config != NULL ? places->config : "defaults");
+        printf("%s: ok\n", places_config(places) != NULL ? places->config : "defaults");
     places_free(places);
     return wrong == 0 ? 0 : EXIT_REFUSED;
 }

@@ -26,15 +26,16 @@
 static int reload(void *ctx, struct srq_error *err)
 {
     struct srqd *d = &((struct daemon *)ctx)->d;
+    const char *file = places_config(&d->places);
     struct srqd_config fresh;
     int rc;
 
     config_defaults(&fresh);
-    rc = d->places.config != NULL ? config_read(&fresh, d->places.config, err) : 0;
+    rc = file != NULL ? config_read(&fresh, file, err) : 0;
     if (rc != 0)
         return rc;
     d->config = fresh;
-    srq_log(SRQ_LOG_INFO, "configuration %s", d->places.config != NULL ? d->places.config : "is the default");
+    srq_log(SRQ_LOG_INFO, "configuration %s", file != NULL ? file : "is the default");
     if (d->queue_event != NULL)
         queue_kick(d);
     return 0;

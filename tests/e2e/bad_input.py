@@ -296,6 +296,7 @@ signround("calibration: missing file", lambda h: [h.good(), "--calib", "nosuch.t
           ["nosuch.txt", "No such file"])
 signround("calibration: folder without text", lambda h: [h.good(), "--calib", h.plugins], ["plugins", ".txt"])
 signround("calibration: empty text", lambda h: calib(h, "empty.txt", ""), ["empty.txt is empty"])
+signround("calibration: .json", lambda h: calib(h, "rows.json", '[{"text": "one"}]'), ["rows.json", "give rows as .jsonl"])
 signround("calibration: a device", lambda h: [h.good(), "--calib", "/dev/zero"], ["/dev/zero is not a regular file"])
 
 

@@ -79,6 +79,39 @@ def another_file_behind_an_option_is_another_result():
         assert now["state"] == "done" and now["perplexity"] != first["perplexity"], (first, now)
 
 
+def another_text_in_a_folder_is_another_result_and_force_runs_again():
+    with Place() as p:
+        os.mkdir(p.path("texts"))
+        shutil.copyfile(CALIB, p.path("texts", "a.txt"))
+        at = WORDS.index(CALIB)
+        words = WORDS[:at] + [p.path("texts")] + WORDS[at + 1:-2] + ["-m", "gptq", "-s", "w3g64", "-o", p.path("cmp")]
+        first = p.ctl(*words)["rows"][0]
+        assert first["state"] == "done" and p.ctl(*words)["rows"][0]["state"] == "reused", first
+        again = p.ctl(*words, "--force")["rows"][0]
+        assert again["state"] == "done" and again["perplexity"] == first["perplexity"], again
+        with open(p.path("texts", "a.txt"), "r+b") as f:
+            f.seek(10)
+            f.write(b"x" * 390)
+        now = p.ctl(*words)["rows"][0]
+        assert now["state"] == "done" and now["perplexity"] != first["perplexity"], (first, now)
+
+
+def what_is_no_table_or_page_is_not_replaced():
+    with Place() as p:
+        text = p.path("notes.txt")
+        for option in ("--csv", "--html", "--png"):
+            with open(text, "w") as f:
+                f.write("notes")
+            said = p.run(p.env["SRQ_CTL"], *WORDS[:-2], "-m", "rtn", "-s", "w4g64", "-o", p.path("cmp"), option, text, code=1)
+            assert "notes.txt exists and is no" in said and open(text).read() == "notes", said
+        assert p.ctl("list")["jobs"] == [], "refused before any work"
+        words = [*WORDS[:-2], "-m", "rtn,again=rtn", "-s", "w4g64", "-o", p.path("cmp"), "--csv", p.path("t.csv")]
+        assert "1 jobs, 0 of them" in p.run(p.env["SRQ_CTL"], *words, "--dry-run")
+        for _ in range(2):
+            p.run(p.env["SRQ_CTL"], *words)
+        assert "original: perplexity" in p.run(p.env["SRQ_CTL"], *words) and os.path.getsize(p.path("t.csv")) > 100
+
+
 def models_are_kept_on_request():
     with Place() as p:
         got = p.ctl(*WORDS, "-m", "signround", "-s", "w4g64", "-o", p.path("cmp"), "--keep", "--format", "auto_round")
@@ -97,6 +130,7 @@ def words_that_make_no_sense_are_refused():
     with Place() as p:
         for words, part in ((["-s", "w4g64"], "--methods"), (["-m", "rtn"], "--schemes"),
                             (["-m", "signround:x", "-s", "w4g64"], "x is not KEY=VALUE"), (["-m", "=rtn", "-s", "w4g64"], "names no method"),
+                            (["-m", "a=rtn,a=hqq", "-s", "w4g64"], "two methods are called \"a\""),
                             (["-m", "rtn,signround", "-s", "w4g64", "--seeds", "0"], "seeds"),
                             (["-m", "rtn", "-s", "w4g64"], "none of the methods has a plugin signround")):
             said = p.run(p.env["SRQ_CTL"], *WORDS, *words, "-o", p.path("cmp"), code=2)
@@ -131,6 +165,8 @@ if __name__ == "__main__":
         rows_are_measured_and_found_again,
         a_row_asked_for_twice_is_run_once,
         another_file_behind_an_option_is_another_result,
+        another_text_in_a_folder_is_another_result_and_force_runs_again,
+        what_is_no_table_or_page_is_not_replaced,
         models_are_kept_on_request,
         schemes_with_activations_are_compared_like_any_other,
         words_that_make_no_sense_are_refused,

@@ -448,6 +448,24 @@ def where_systemd_runs_each_worker_has_a_scope(d):
     assert d.read_log().count("makes no scope") == 1
 
 
+@with_daemon(start=False)
+def a_configuration_that_comes_later_is_read_by_reload(d):
+    """At the usual place, where there was none when the daemon started."""
+    path = os.path.join(d.top, "config", "srq", "srqd.conf")
+    d.config, d.env["XDG_CONFIG_HOME"] = None, os.path.join(d.top, "config")
+    d.start()
+    c = d.client()
+    assert c.call("daemon.info")["config"] is None and c.call("daemon.reload")["config"] is None
+    os.makedirs(os.path.dirname(path))
+    with open(path, "w") as f:
+        f.write("[limits]\nmax_running = 5\n")
+    assert c.call("daemon.reload")["config"] == path
+    assert c.call("daemon.info")["limits"]["max_running"] == 5
+    os.remove(path)
+    assert c.call("daemon.reload")["config"] is None
+    assert c.call("daemon.info")["limits"]["max_running"] != 5
+
+
 @with_daemon()
 def a_wrong_configuration_is_not_taken_by_reload(d):
     c = d.client()

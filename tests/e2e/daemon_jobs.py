@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """srqd runs jobs: submission, progress, crashes, pauses, limits, its own death. The workers are stand-ins."""
+import json
 import os
 import select
 import signal
@@ -83,9 +84,12 @@ def a_crash_is_followed_by_a_restart_from_the_checkpoint(d):
     job = c.call("job.submit", spec=spec(d.top, steps=20, crash_at=12, checkpoint_every=5))["job"]
     got = wait_state(c, job, "done")
     assert got["restarts"] == 1, got
+    with open(os.path.join(c.call("job.get", job=job)["directory"], "journal.ndjson")) as f:
+        told = [e["data"]["iter"] for e in map(json.loads, f) if e["event"] == "tune.point" and e["data"]["block"] == 0]
+    assert told.count(11) == 2, "steps after the checkpoint at 10 run again"
+    assert told.count(9) == 1, "steps before it do not"
     points = c.call("job.series", job=job, block=0)["points"]
-    assert [p["iter"] for p in points].count(11) == 2, "steps after the checkpoint at 10 run again"
-    assert [p["iter"] for p in points].count(9) == 1, "steps before it do not"
+    assert [p["iter"] for p in points] == list(range(20)), "the curve is that of one run"
 
 
 @with_daemon()
@@ -498,6 +502,7 @@ def curves_plan_and_logs_are_paged(d):
     assert [l["text"] for l in log] == ["all done"] and log[0]["level"] == "info"
     refused(c, "invalid", "either a block or a layer", "job.series", job=job)
     refused(c, "invalid", 'has no layer "nope"; it has ', "job.series", job=job, layer="nope")
+    refused(c, "invalid", "has no block 25; it has 0 to 24", "job.series", job=job, block=25)
     refused(c, "invalid", "has no block 99; it has 0 to 24", "job.series", job=job, block=99)
 
 

@@ -290,6 +290,9 @@ def heatmap_values_are_those_of_the_journal(d):
     s.end(0)
     assert heat(c, job, "loss") == [0.1, None, None, None] and heat(c, job, "gain")[0] == 0.8
     assert heat(c, job, "saturation") == [0.03, None, None, None]
+    # Rounded plainly or left alone by now: what was known of it is of another scheme.
+    s.tell("layer.done", block=0, layer=DOWN % 0, scheme="bf16", error_first=None, error_best=None, saturation=None)
+    assert heat(c, job, "loss")[0] is None and heat(c, job, "gain")[0] is None and heat(c, job, "saturation")[0] is None
     # It begins again: its first error is another one.
     s.begin(0)
     s.error(0, 0, 0.3)
@@ -299,6 +302,29 @@ def heatmap_values_are_those_of_the_journal(d):
     assert cell["total"] == 4 and cell["next_offset"] is None and cell["cells"] == [
         {"layer": DOWN % 3, "block": 3, "module": "mlp.down_proj", "value": 4, "scheme": "w4g128", "pin": False,
          "state": "pending"}]
+
+
+@with_daemon(FAST)
+def a_curve_is_of_the_last_run(d):
+    c, job, s = told_job(d)
+
+    def points(n, first, factor):
+        for i in range(first, n):
+            s.tell("tune.point", block=0, iter=i, loss=factor * i, lr=0.1)
+
+    def curve(**page):
+        got = c.call("job.series", job=job, block=0, kind="loss", **page)
+        return [(p["iter"], p["value"]) for p in got["points"]], got["total"]
+    s.begin(0)
+    points(40, 0, 1)
+    assert curve() == ([(i, i) for i in range(40)], 40)
+    points(30, 20, 2)  # from a checkpoint
+    assert curve() == ([(i, i) for i in range(20)] + [(i, 2 * i) for i in range(20, 30)], 30)
+    s.begin(0)
+    points(10, 0, 3)
+    assert curve() == ([(i, 3 * i) for i in range(10)], 10)
+    assert curve(offset=2, limit=3) == ([(i, 3 * i) for i in range(2, 5)], 10)
+    assert curve(offset=-4) == ([(i, 3 * i) for i in range(6, 10)], 10)
 
 
 @with_daemon(FAST)

@@ -427,6 +427,23 @@ def int8_is_computed_on_integers_and_mixed_as_the_job_said():
         assert difference(mixed, other) < difference(mixed, full)
 
 
+def steps_of_high_precision_are_exported_without_training_too():
+    with Place() as p:
+        for name, more, there in (("mixed", dict(hp_first=1, hp_last=2), True), ("pure", dict(hp_first=0, hp_last=0), False),
+                                  ("unsampled", dict(samples=0), None)):
+            options = dict({"samples": 4, "sample_steps": 4, "threads": 1}, **more)
+            path = p.write_job(name, {"model": UNET, "method": "rtn", "scheme": "w8", "formats": ["int8"],
+                                      "output": p.path(name), "options": options})
+            p.run(p.env["SRQ_WORKER"], "--spec", path)
+            assert os.path.exists(p.path(name, "srq_sampling.json")) == (there is not None), name
+            assert os.path.exists(p.path(name, "high")) == bool(there), name
+        with open(p.path("mixed", "srq_sampling.json")) as f:
+            told = json.load(f)
+        assert (told["hp_first"], told["hp_last"]) == (1, 2), told
+        answer = json.loads(p.run(p.env["SRQ_CTL"], "sample", p.path("mixed"), "--steps", "4", "-n", "2", "-o", p.path("a.png"), "--json"))
+        assert answer["high"] == p.path("mixed", "high") and answer["hp_first"] == 1, answer
+
+
 def steps_of_high_precision_follow_from_what_is_measured():
     with Place() as p:
         few = dict(FEW, samples=4, sample_steps=6, diffusion_ptq__batches=2, diffusion_ptq__batch=4, hp_dtype="f32")
@@ -646,6 +663,7 @@ if __name__ == "__main__":
         an_export_is_a_diffusers_folder_on_its_grid,
         an_export_is_sampled_as_the_job_did,
         int8_is_computed_on_integers_and_mixed_as_the_job_said,
+        steps_of_high_precision_are_exported_without_training_too,
         steps_of_high_precision_follow_from_what_is_measured,
         folders_of_codes_that_lie_are_refused,
         what_does_not_fit_is_refused_in_a_sentence,

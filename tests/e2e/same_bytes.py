@@ -155,6 +155,34 @@ def finish_keeps_what_the_running_block_has_learnt_and_says_so():
         assert "partly tuned" in open(page).read() and "1 of 6 blocks are tuned" in open(page).read()
 
 
+def finish_while_scales_are_tuned_end_to_end_keeps_what_they_have_come_to():
+    """Also when the worker is killed right after it was told."""
+    with Place() as p:
+        long = demo_job("w3g64", evaluate=True, **dict(SMALL, nsamples=16, signround__iters=4, eval__windows=4, refine=200))
+        p.wait(p.submit("plain", dict(long, options=dict(long["options"], refine=0))))
+        plain = report(p.path("plain"))["eval"]["after"]["kl"]
+        for kill in (False, True):
+            name = "early%d" % kill
+            job = p.submit(name, long)
+            folder = p.job_dir(job)
+            wait_until("steps", lambda: [e for e in events(folder, "stage.progress") if e["stage"] == "refine" and e["done"] > 60])
+            pid = p.ctl("show", job)["pid"]
+            p.ctl("finish", job)
+            if kill:
+                wait_until("its end", lambda: any("told to finish" in e["text"] for e in events(folder, "log")))
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            p.wait(job)
+            r = report(p.path(name))
+            steps = r["refine"]["steps"]
+            assert r["refine"]["kept"] and 60 < steps < 200 * 15, r["refine"]
+            assert r["finish"] == {"stage": "refine", "block": None, "name": None, "iteration": None, "step": steps}, r["finish"]
+            assert r["eval"]["after"]["kl"] < plain, (r["eval"]["after"]["kl"], plain)
+            assert "told to finish at step %d of stage refine" % steps in p.run(p.env["SRQ_CTL"], "report", job)
+
+
 def half_of(source, to):
     with open(source) as f:
         text = f.read()
@@ -312,6 +340,7 @@ if __name__ == "__main__":
         a_pause_while_scales_are_tuned_end_to_end_leaves_no_trace,
         finish_exports_early_what_is_there_and_plain_rounding_for_the_rest,
         finish_keeps_what_the_running_block_has_learnt_and_says_so,
+        finish_while_scales_are_tuned_end_to_end_keeps_what_they_have_come_to,
         a_resume_is_refused_when_anything_has_changed_that_the_result_or_report_depends_on,
         accepted_drift_measures_everything_again_on_what_there_is_now,
         damaged_states_of_the_original_are_not_believed,

@@ -124,6 +124,16 @@ def a_transform_folds_into_the_size_that_was_forecast():
               options={"nsamples": 4, "seqlen": 32, "threads": 1})
 
 
+def the_time_that_scales_take_is_forecast():
+    with Place() as p:
+        said = []
+        for steps in (0, 400, 4000):
+            path = p.write_job("scales", {"model": model(p), "method": "teq,rtn", "scheme": "w4g64", "calib": [CALIB],
+                                          "output": p.path("scales"), "options": {"teq.steps": steps, "threads": 1}})
+            said.append(p.ctl("submit", "--job", path, "--dry-run")["estimate_s"])
+        assert said[1] > 2 * said[0] and 4 * said[1] < said[2] < 20 * said[1], said
+
+
 def a_budget_has_no_size_before_it_is_solved():
     with Place() as p:
         budget = {"bits": 4, "candidates": ["w2g64", "w4g64", "w8g64"]}
@@ -160,12 +170,45 @@ def the_model_for_steps_of_full_precision_counts():
             _, size = check(p, name, model=original, method="diffusion-ptq", scheme="w8a8", formats=[form], options=dict(few, **more))
             high = os.path.exists(p.path(name, "high"))
             assert high == (name not in ("none", "fake")), name
+        check(p, "rtn", model=original, scheme="w8", formats=["int8"],
+              options={k: v for k, v in dict(few, hp_first=2).items() if "." not in k})
+        assert os.path.exists(p.path("rtn", "high"))
         spec = {"model": original, "method": "diffusion-ptq", "scheme": "w8a8", "formats": ["int8"], "output": p.path("found"),
                 "options": dict(few, hp_sqnr=1)}  # no step is that bad, which is known once it is measured
         path = p.write_job("found", spec)
         forecast = p.ctl("submit", "--job", path, "--dry-run")["size"]["after_bytes"]
         p.ctl("submit", "--job", path, "--wait")
         assert report(p.path("found"))["size"]["after_bytes"] == tensor_bytes(p.path("found")) < forecast
+
+
+def a_changed_plan_of_a_waiting_job_is_counted_as_what_it_needs_now():
+    """As a job that was asked for so at once."""
+    few = [{"pattern": "*", "scheme": "bf16"}, {"pattern": "model.layers.0.self_attn.o_proj", "scheme": "w4g64"}]
+    with Place() as p:
+        def spec(name, layers):
+            return p.write_job(name, {"method": "signround", "model": model(p), "scheme": "w4g64", "formats": ["auto_gptq"],
+                                      "calib": [CALIB], "output": p.path(name), "layers": layers,
+                                      "options": {"nsamples": 4, "seqlen": 32, "batch": 2, "threads": 1, "signround.iters": 2}})
+        want = p.ctl("submit", "--job", spec("all", [{"pattern": "*", "scheme": "w8g64"}]), "--dry-run")
+        job = p.ctl("submit", "--job", spec("some", few), "--paused")["job"]
+        before = p.ctl("show", job)
+        assert before["memory_bytes"] < want["memory"]["planned_bytes"], (before["memory_bytes"], want["memory"])
+        told = p.ctl("pin", job, "*", "w8g64")
+        now = p.ctl("show", job)
+        assert told["memory"] == want["memory"] and told["disk"] == want["disk"], (told["memory"], want["memory"])
+        assert now["memory_bytes"] == want["memory"]["planned_bytes"], (now["memory_bytes"], want["memory"])
+        assert now["memory"] == want["memory"] and now["disk"] == want["disk"], (now["disk"], want["disk"])
+        assert now["after_bytes"] == want["size"]["after_bytes"] == told["size"]["after_bytes"], now
+        budget = p.ctl("submit", "--job", p.write_job("budget", {
+            "method": "deltaloss,knapsack,rtn", "model": model(p), "formats": ["auto_gptq"], "calib": [CALIB],
+            "output": p.path("budget"), "budget": {"bits": 4, "candidates": ["w2g64", "w4g64", "w8g64"]}}), "--paused")["job"]
+        assert p.ctl("show", budget)["scheme"] == "within 4 bits"
+        p.ctl("budget", budget, "5")
+        assert p.ctl("show", budget)["scheme"] == "within 5 bits"
+        p.ctl("budget", budget, "none")
+        assert "within" not in p.ctl("show", budget)["scheme"]
+        p.run(p.env["SRQ_CTL"], "daemon", "stop")
+        assert p.ctl("show", job)["memory_bytes"] == now["memory_bytes"], "the next daemon counts so too"
 
 
 def the_disk_forecast_holds_all_files_of_the_result():
@@ -188,6 +231,7 @@ def the_disk_forecast_holds_all_files_of_the_result():
 
 
 if __name__ == "__main__":
-    run_tests([every_format_is_forecast_to_the_byte, a_transform_folds_into_the_size_that_was_forecast,
+    run_tests([every_format_is_forecast_to_the_byte, the_time_that_scales_take_is_forecast, a_transform_folds_into_the_size_that_was_forecast,
                a_budget_has_no_size_before_it_is_solved, a_live_change_forecasts_what_comes_out,
+               a_changed_plan_of_a_waiting_job_is_counted_as_what_it_needs_now,
                the_model_for_steps_of_full_precision_counts, the_disk_forecast_holds_all_files_of_the_result])

@@ -345,7 +345,7 @@ with Terminal(tmp, env=ENV) as t:
     def brackets_are_off():
         t.run("clear; cat -v")
         t.paste("pasted\n")
-        seen = t.until("^pasted")
+        seen = t.until(r"pasted\s+pasted")  # what was typed, and what cat made of it
         t.keys("C-c")
         shell_is_back(t)
         return "200~" not in seen or seen

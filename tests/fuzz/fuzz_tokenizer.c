@@ -1,4 +1,5 @@
-/* Tokenizer files: what opens also encodes, within its own ids, or says why it does not. */
+/* Tokenizer files: what opens also encodes, within its own ids, or says why it does not. Behind a RS comes
+ * tokenizer_config.json, and behind another added_tokens.json. */
 #include "tests/fuzz/fuzz.h"
 
 #include "core/base/alloc.h"
@@ -33,9 +34,28 @@ const struct fuzz_seed fuzz_seeds[] = {
               "{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Digits\",\"individual_digits\":"
               "false},{\"type\":\"Split\",\"pattern\":{\"String\":\"b\"},\"behavior\":\"MergedWithPrevious\"},{"
               "\"type\":\"ByteLevel\",\"add_prefix_space\":true}]}," MODEL),
+    FUZZ_SEED("{" MODEL
+              "\x1e{\"tokenizer_class\":\"Qwen2Tokenizer\",\"added_tokens_decoder\":{\"7\":{\"content\":\"<t>\","
+              "\"lstrip\":true,\"special\":false}},\"eos_token\":\"<t>\",\"pad_token\":{\"content\":\"b\"},"
+              "\"extra_special_tokens\":[\"caf\"]}"),
+    FUZZ_SEED("{" MODEL "\x1e{\"pad_token\":\"b\",\"image_token\":\"<t>\"}\x1e{\"<t>\":7,\"ab\":2}"),
 };
 const size_t fuzz_seed_count = sizeof(fuzz_seeds) / sizeof(fuzz_seeds[0]);
 const char fuzz_name[] = "tokenizer files";
+
+static void put_files(const uint8_t *data, size_t size)
+{
+    static const char *const names[] = { "tokenizer.json", "tokenizer_config.json", "added_tokens.json" };
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const uint8_t *end = size > 0 ? memchr(data, 0x1e, size) : NULL;
+        size_t n = end != NULL && i + 1 < sizeof(names) / sizeof(names[0]) ? (size_t)(end - data) : size;
+
+        fuzz_file(names[i], i > 0 && n == 0 ? (const uint8_t *)"{}" : data, i > 0 && n == 0 ? 2 : n);
+        data += n < size ? n + 1 : n;
+        size -= n < size ? n + 1 : n;
+    }
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -45,7 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int32_t *ids;
     int64_t count;
 
-    fuzz_file("tokenizer.json", data, size);
+    put_files(data, size);
     if (srq_tokenizer_open(fuzz_folder(), &tk, &err) != 0) {
         if (err.code == 0 || tk != NULL)
             abort();

@@ -268,14 +268,20 @@ REPLACE = {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}
 PREPEND = {"type": "Prepend", "prepend": "\u2581"}
 
 
-def agree(name, tokenizer):
-    """Texts that are cut otherwise. llama.cpp does not compose characters, so where the tokenizer does, texts are."""
+def agree(name, tokenizer, beside=False):
+    """Texts that are cut otherwise. llama.cpp does not compose characters, so where the tokenizer does, texts are.
+    beside: tokenizer_config.json has the added tokens at the end, not tokenizer.json."""
     from tokenizers import Tokenizer
 
     folder = os.path.join(top, "words-" + name.replace(" ", "-"))
     shutil.copytree(tap.DEMO, folder)
+    last = [t for t in tokenizer["added_tokens"] if beside and t["id"] >= len(tokenizer["model"]["vocab"])]
     with open(os.path.join(folder, "tokenizer.json"), "w") as f:
-        json.dump(tokenizer, f)
+        json.dump(dict(tokenizer, added_tokens=[t for t in tokenizer["added_tokens"] if t not in last]), f)
+    if last:
+        with open(os.path.join(folder, "tokenizer_config.json"), "w") as f:
+            json.dump({"bos_token": "<|endoftext|>", "added_tokens_decoder":
+                       {str(t["id"]): {key: value for key, value in t.items() if key != "id"} for t in last}}, f)
     if tokenizer["model"].get("byte_fallback"):
         with open(os.path.join(folder, "tokenizer_config.json"), "w") as f:
             json.dump({"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}, f)
@@ -302,10 +308,11 @@ def tokenizers_give_the_same_ids_in_llama_cpp():
                             ("gpt-2", byte_level(pre(WORDS))),
                             ("smollm", byte_level(pre({"type": "Digits", "individual_digits": True}, WORDS))),
                             ("marks", byte_level(marks)),
+                            ("marks beside", byte_level(marks)),
                             ("gemma", pieces({"normalizer": REPLACE, "pre_tokenizer": None})),
                             ("llama 2", pieces({"normalizer": {"type": "Sequence", "normalizers": [PREPEND, REPLACE]},
                                                 "pre_tokenizer": None}))):
-        differ = agree(name, tokenizer)
+        differ = agree(name, tokenizer, name.endswith("beside"))
         for d in differ[:3]:
             print("#   %r" % (d,))
         assert not differ, (name, differ[:3])

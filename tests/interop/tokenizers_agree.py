@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """srq's ids against those of the `tokenizers` package, for many small tokenizers: patterns, sets of characters, the parts
-of tokenizer.json. Where srq refuses it is no difference; where both give ids, they are the same."""
+of tokenizer.json; and against those of `transformers`, for the files beside it. Where srq refuses it is no difference; where both give ids, they are the same."""
 import json
 import os
 import subprocess
@@ -22,11 +22,24 @@ SEED = 20240611
 def ours(requests):
     tool = os.path.join(tap.BUILD, "tests/interop/encode_tool")
     with tempfile.TemporaryDirectory() as folder:
-        lines = "".join(json.dumps({"tokenizer": t, "texts": texts}) + "\n" for t, texts in requests)
+        requests = [r if isinstance(r, dict) else {"tokenizer": r[0], "texts": r[1]} for r in requests]
+        lines = "".join(json.dumps(r) + "\n" for r in requests)
         run = subprocess.run([tool, folder], input=lines, capture_output=True, text=True, check=True)
     answers = [json.loads(line) for line in run.stdout.splitlines()]
     assert len(answers) == len(requests), run.stderr
     return answers
+
+
+def folder_ids(files, texts, specials):
+    """What AutoTokenizer gives for a model folder."""
+    from transformers import AutoTokenizer
+
+    with tempfile.TemporaryDirectory() as folder:
+        for name, contents in files.items():
+            with open(os.path.join(folder, name), "w") as f:
+                f.write(contents if isinstance(contents, str) else json.dumps(contents))
+        t = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        return [t(text, add_special_tokens=specials)["input_ids"] for text in texts]
 
 
 def theirs(tokenizer, texts):
@@ -139,6 +152,23 @@ def members_of_a_wrong_type_are_refused_by_name():
     with_member(cases.tokenizer(version="2.0"), "version", "2.0")
     for name, answer in zip(names, ours(requests)):
         assert "tokenizer.json" in answer.get("error", "") and name in answer["error"], f"{name}: {answer}"
+
+
+@tap.test
+def folders_give_the_ids_of_transformers():
+    """Tokens of tokenizer_config.json, special_tokens_map.json and added_tokens.json; vocab.json with merges.txt."""
+    tap.need("transformers")
+    named = list(cases.folders())
+    for specials in (False, True):
+        answers = ours([{"files": files, "texts": cases.FOLDER_TEXTS, "specials": specials} for _, files, _, _ in named])
+        for (name, files, refusal, other), answer in zip(named, answers):
+            if refusal is not None:
+                assert refusal in answer.get("error", ""), f"{name}: {answer}"
+                continue
+            want = folder_ids(files, cases.FOLDER_TEXTS, specials)
+            assert "ids" in answer, f"{name}: {answer}"
+            assert (answer["doubt"] is not None) == other, f"{name}: doubt {answer['doubt']}"
+            assert (answer["ids"] != want) == other, f"{name}, specials {specials}: {answer['ids']}, transformers {want}"
 
 
 tap.done()

@@ -126,8 +126,8 @@ class Daemon:
     def start(self):
         self.log = open(os.path.join(self.top, "log"), "ab")
         self.process = subprocess.Popen(
-            [self.program, "--foreground", "--socket", self.socket, "--state-dir", self.state, "--config", self.config]
-            + self.args, env=self.env, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+            [self.program, "--foreground", "--socket", self.socket, "--state-dir", self.state]
+            + (["--config", self.config] if self.config else []) + self.args, env=self.env, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         until = time.monotonic() + 20
         while True:
             try:

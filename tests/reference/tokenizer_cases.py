@@ -10,6 +10,7 @@ TEXTS = [
     " e\u0301a\u00df ss SS \u017f K\u212a k", "abcde-", "it's IT'S they'RE", "x  y\t z\u0085\u180e\u200b\u00a0 w",
     "1 12 \u0663 \u00bd\u00b2 _ab_ c-d", "漢字かなカナ \u3400", "a]b[c}d{e", "\u2460\u24b6 \u200cx\u200dy", "", "\n", "\n\n", "a",
     "foo.bar(baz)=1+2;", "\x07\x08\x1b\x0c", "  a  ", "<t> a<t>b <t><t>", "word wordy 9word word", "aWORDa Ünï u\u0308",
+    "cd", "éb c", "İb 1",
 ]
 BEHAVIORS = ["Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous"]
 
@@ -126,6 +127,22 @@ def structures():
     yield "Metaspace first behind what takes the beginning away", tokenizer(
         normalizer=sequence(replace("a", "", "String"), replace("b+", "")),
         pre_tokenizer={"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": True})
+    marks = vocabulary("▁ẞi\u0307\u0323ẹ")
+    first = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": True}
+    yield "Metaspace first behind two characters replaced by one", tokenizer(normalizer=replace("ab", "e", "String"), pre_tokenizer=first)
+    yield "Metaspace first behind a run of blanks replaced", tokenizer(normalizer=replace("\\s+", "a"), pre_tokenizer=first)
+    for prefix, then in ((" ", strip(True, False)), ("ab", replace("a", "", "String")), ("", replace("b", "", "String"))):
+        yield f"Metaspace first behind Prepend {prefix!r} and its end", tokenizer(
+            normalizer=sequence(strip(True, False), {"type": "Prepend", "prepend": prefix}, then), pre_tokenizer=first)
+    for form, at in (({"type": "NFD"}, "e"), ({"type": "NFC"}, "e"), ({"type": "NFKD"}, "1"), ({"type": "Lowercase"}, "i"),
+                     (replace("a", "bcb", "String"), "c"), (replace("^", "a"), "a"), (replace("$", "aa"), "a"),
+                     (sequence({"type": "NFD"}, replace("e", "e\u0323", "String"), {"type": "NFC"}), "\u0301"),
+                     ({"type": "Prepend", "prepend": "ab"}, "a")):
+        yield f"Metaspace first of what {form} gives, cut at {at!r}", tokenizer(
+            marks, normalizer=form,
+            pre_tokenizer={"type": "Sequence", "pretokenizers": [split(at), {"type": "Digits", "individual_digits": True}, first]},
+            added_tokens=[added(marks["b"], "b", normalized=True)])
+    yield "two Metaspace first", tokenizer(pre_tokenizer={"type": "Sequence", "pretokenizers": [first, dict(first, replacement="a")]})
     yield "no normalizer in a Sequence", tokenizer(normalizer=sequence())
     yield "no pre-tokenizer in a Sequence", tokenizer(pre_tokenizer={"type": "Sequence", "pretokenizers": []})
     yield "Prepend", tokenizer(normalizer=sequence(strip(True, True), {"type": "Prepend", "prepend": "▁"}))
@@ -138,6 +155,86 @@ def structures():
             yield f"Metaspace {scheme} {cut}", tokenizer(
                 pre_tokenizer={"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": cut},
                 added_tokens=[added(last, "<t>")], normalizer=strip(True, False))
+
+
+def byte_vocabulary(merges, more=()):
+    """(vocabulary, merges) of the byte alphabet: `merges` are pairs of texts, `more` tokens at the end."""
+    own = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [b for b in range(256) if b not in own]
+    chars = {b: chr(b) for b in own} | {b: chr(0x100 + i) for i, b in enumerate(others)}
+    mapped = [tuple("".join(chars[b] for b in part.encode()) for part in pair) for pair in merges]
+    vocab = {chars[b]: i for i, b in enumerate(range(256))}
+    for left, right in mapped:
+        vocab.setdefault(left + right, len(vocab))
+    for text in more:
+        vocab[text] = len(vocab)
+    return vocab, mapped
+
+
+FOLDER_TEXTS = ["ab 1234 it'S .ab e\u0301x\n\n ab <|im_start|>user<|endoftext|> 12 \u0435\u0301 ab", "<x> <|im_start|> <Y> <y>  e\u0301", ""]
+
+
+def folders():
+    """Model folders of which the files beside the vocabulary are in question: (what, files, what a refusal names or None,
+    whether transformers cuts otherwise than tokenizer.json says)."""
+    pairs = [("1", "2"), ("12", "3"), (" ", "a"), (" a", "b"), ("\n", "\n"), ("'", "S"), (".", "a"), ("a", "b")]
+    vocab, merges = byte_vocabulary(pairs, ["<|endoftext|>"])
+    text = "#version: 0.2\n" + "".join(f"{left} {right}\n" for left, right in merges)
+    n = len(vocab)
+    token = {"content": "<|im_start|>", "lstrip": False, "rstrip": False, "normalized": False, "single_word": False, "special": True}
+    bytes_ = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    typed = {"model_type": "llama"}
+
+    def slow(config, more=None, model=typed, **files):
+        return {"vocab.json": vocab, "merges.txt": text, "tokenizer_config.json": config, "config.json": model,
+                **({"added_tokens.json": more} if more else {}), **files}
+
+    def whole(config, more=None, model=typed, pre=bytes_, normalizer=None, known=(), **files):
+        json = tokenizer(vocab, None, merges, pre_tokenizer=pre, normalizer=normalizer, added_tokens=list(known))
+        return {"tokenizer.json": json, "tokenizer_config.json": dict({"tokenizer_class": "PreTrainedTokenizerFast"}, **config),
+                "config.json": model, **({"added_tokens.json": more} if more else {}), **files}
+
+    for name in ("GPT2Tokenizer", "Qwen2Tokenizer", "Qwen2TokenizerFast"):
+        named = {"tokenizer_class": name}
+        yield f"slow {name}", slow(named), None, False
+        yield f"slow {name} with a prefix", slow(dict(named, add_prefix_space=True)), None, False
+        yield f"slow {name}, added_tokens.json", slow(named, {"<|im_start|>": n, "<Y>": n + 1}), None, False
+        yield f"slow {name}, decoder", slow(dict(named, added_tokens_decoder={str(n + 1): dict(token, content="<Y>", normalized=True, special=False), str(n): dict(token, lstrip=True)})), None, False
+        yield f"slow {name}, ends", slow(dict(named, bos_token="<x>", eos_token=dict(token, __type="AddedToken"), add_bos_token=True, add_eos_token=True)), None, False
+        yield f"slow {name}, a gap of ids", slow(named, {"<|im_start|>": n + 7}), '"<|im_start|>" is none of the vocabulary and has the id', False
+    yield "slow, no class", slow({}, model={"model_type": "gpt2"}), None, False
+    yield "slow, Qwen2 by its type", slow({}, model={"model_type": "qwen2"}), None, False
+    yield "slow, Qwen2 by its type against the class", slow({"tokenizer_class": "GPT2Tokenizer"}, model={"model_type": "qwen2"}), None, False
+    yield "slow CLIPTokenizer", slow({"tokenizer_class": "CLIPTokenizer"}), 'tokenizer_class "CLIPTokenizer"', False
+    yield "slow, special_tokens_map.json", slow({"tokenizer_class": "GPT2Tokenizer"}, **{"special_tokens_map.json": {"bos_token": "<x>", "pad_token": dict(token, lstrip=True)}}), None, False
+    yield "specials split", whole({"split_special_tokens": True}), "split_special_tokens", False
+
+    yield "decoder", whole({"added_tokens_decoder": {str(n): token}}), None, False
+    yield "decoder of other flags", whole({"added_tokens_decoder": {str(n): dict(token, lstrip=True, rstrip=True)}}, known=[added(n, "<|im_start|>")]), None, False
+    yield "decoder that leaves one out", whole({"added_tokens_decoder": {str(n + 1): token}}, known=[added(n, "<x>", lstrip=True)]), None, False
+    yield "decoder of a token of the model", whole({"added_tokens_decoder": {str(n - 1): dict(token, content="<|endoftext|>")}}), None, False
+    yield "decoder with a gap", whole({"added_tokens_decoder": {str(n + 3): token}}), '"<|im_start|>" is none of the vocabulary', False
+    yield "decoder under a normalizer", whole({"added_tokens_decoder": {str(n): dict(token, content="<Y>", normalized=True, special=False)}}, normalizer={"type": "Lowercase"}), None, False
+    yield "decoder of two that are one", whole({"added_tokens_decoder": {str(n): dict(token, content="<Y>", normalized=True), str(n + 1): dict(token, content="<y>", normalized=True)}}, normalizer={"type": "Lowercase"}), '"<Y>" and "<y>" are the same', False
+    yield "added_tokens.json", whole({}, {"<|im_start|>": n, "<Y>": n + 1}, normalizer={"type": "Lowercase"}), None, False
+    yield "added_tokens.json, a special one", whole({"pad_token": "<Y>"}, {"<|im_start|>": n, "<Y>": n + 1}, normalizer={"type": "Lowercase"}), None, False
+    yield "added_tokens.json beside a decoder", whole({"added_tokens_decoder": {}}, {"<|im_start|>": n}), None, False
+    yield "named tokens", whole({"mask_token": "<x>", "eos_token": "<|im_start|>", "image_token": "<Y>"}), None, False
+    yield "named tokens that are objects", whole({"mask_token": dict(token, __type="AddedToken", content="<x>", lstrip=True)}), None, False
+    yield "a named token of the model", whole({"eos_token": "<|endoftext|>"}), None, False
+    yield "a named token that is there", whole({"eos_token": "<x>"}, known=[added(n, "<x>", lstrip=True)]), None, False
+    yield "a named token that is a number", whole({"eos_token": 3}), '"eos_token" is not a token', False
+    yield "additional tokens", whole({"additional_special_tokens": ["<|im_start|>", "<x>"]}), None, False
+    yield "extra tokens", whole({"extra_special_tokens": ["<x>"], "additional_special_tokens": ["<|im_start|>"]}), None, False
+    yield "extra tokens by name", whole({"extra_special_tokens": {"image_token": "<x>"}}), None, False
+    yield "special_tokens_map.json", whole({"eos_token": "<Y>"}, **{"special_tokens_map.json": {"eos_token": "<x>", "additional_special_tokens": ["<|im_start|>"]}}), None, False
+    yield "special_tokens_map.json beside a decoder", whole({"added_tokens_decoder": {str(n): token}}, **{"special_tokens_map.json": {"eos_token": "<x>"}}), None, False
+    yield "add_bos_token beside tokenizer.json", whole({"bos_token": "<x>", "add_bos_token": True}), None, False
+    yield "steps of another class", whole({"tokenizer_class": "Qwen2Tokenizer"}), None, True
+    yield "steps of another class by its type", whole({}, model={"model_type": "qwen2"}), None, True
+    yield "digits that GPT-2 has not", whole({"tokenizer_class": "GPT2Tokenizer"}, pre={"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, bytes_]}), None, True
+    yield "steps of the class", whole({"tokenizer_class": "GPT2TokenizerFast"}), None, False
+    yield "a class for bytes that is not one", whole({"tokenizer_class": "LlamaTokenizerFast"}), None, False
 
 
 def generated(seed, count):

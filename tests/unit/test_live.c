@@ -398,7 +398,7 @@ static int allocate(void *ctx, struct srq_plan *plan, const bool *fixed, double 
 {
     (void)ctx;
     if (bits < 2)
-        return srq_fail_field(err, -SRQ_EINVAL, "bits", "at least 2");
+        return srq_fail_field(err, -SRQ_EINVAL, "budget.bits", "at least 2");
     for (int i = 0; i < plan->count; i++) {
         was_fixed[i] = fixed[i];
         if (fixed[i] || i == unsuited)
@@ -409,10 +409,15 @@ static int allocate(void *ctx, struct srq_plan *plan, const bool *fixed, double 
     return 0;
 }
 
+static int choices;
+
 static cJSON *describe(void *ctx)
 {
+    cJSON *o = cJSON_CreateObject();
+
     (void)ctx;
-    return cJSON_CreateObject();
+    cJSON_AddNumberToObject(o, "choice", ++choices);
+    return o;
 }
 
 static double score(void *ctx, int layer, const struct srq_scheme *s)
@@ -425,7 +430,9 @@ static double score(void *ctx, int layer, const struct srq_scheme *s)
 static void a_budget_keeps_pins_and_what_is_finished(void **state)
 {
     const struct srq_solver solver = { NULL, allocate, describe, score };
-    cJSON *reply;
+    cJSON *reply, *other, *event;
+    struct srq_change_result r;
+    struct srq_error err = { 0 };
     const cJSON *f;
 
     (void)state;
@@ -444,6 +451,9 @@ static void a_budget_keeps_pins_and_what_is_finished(void **state)
     assert_true(cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(reply, "forecast_missing")));
     assert_string_equal(list(reply, "retunes"), "[]");
     cJSON_Delete(reply);
+    assert_refused(change("{\"op\":\"budget\",\"by\":\"t\",\"bits\":1}", &r, &other, &event, &err), -SRQ_EINVAL, &err,
+                   "8 layers of blocks that are tuned count as they are, unless they are released");
+    srq_change_result_fini(&r);
     /* every later change is solved again; released layers may change though they are finished */
     reply = apply("{\"op\":\"budget\",\"by\":\"t\",\"bits\":3,\"release\":true}", NULL);
     assert_string_equal(list(reply, "retunes"), "[0,1]");
@@ -728,6 +738,53 @@ static void any_revision_that_is_kept_can_be_had_again(void **state)
     cJSON_Delete(history);
 }
 
+static double choice(void)
+{
+    return number(bed.plan.allocation, "choice");
+}
+
+/* A revision from before the allocator chose has no choice to go back to: it chooses again. What it said of a plan
+ * comes back with the plan. */
+static void a_revision_before_the_choice_is_chosen_for_again(void **state)
+{
+    const struct srq_solver solver = { NULL, allocate, describe, score };
+    cJSON *history = cJSON_CreateObject();
+    struct srq_error err = { 0 };
+    struct srq_change change = { .op = SRQ_CHANGE_ALLOCATE, .bits = (double)NAN, .revision = -1 };
+    struct srq_change_result r;
+    double first;
+
+    (void)state;
+    cJSON_AddArrayToObject(history, "revisions");
+    bed.ctx.solver = &solver;
+    bed.plan.bits = 3;
+    remember(history, PIN("layers.3.o_proj", "w8g32", "") "}");
+    cJSON_Delete(bed.plan.allocation); /* as if scores came only now */
+    bed.plan.allocation = NULL;
+    assert_ok(srq_change_make(&bed.ctx, &change, &r, &err), &err);
+    assert_ok(srq_history_add(history, &bed.plan, &change, &r.next, 1000, &err), &err);
+    srq_live_plan_fini(&bed.plan);
+    bed.plan = r.next;
+    memset(&r.next, 0, sizeof(r.next));
+    srq_change_result_fini(&r);
+    first = choice();
+
+    remember(history, PIN("layers.2.o_proj", "w8g32", "") "}");
+    assert_true(choice() > first);
+    remember(history, "{\"op\":\"revert\",\"by\":\"t\",\"to\":2}");
+    assert_true(choice() == first);
+    assert_string_equal(now("layers.2.o_proj"), "w2g32");
+    assert_string_equal(now("layers.3.o_proj"), "w8g32");
+
+    remember(history, PIN("*.o_proj", "w4g32", "") "}");
+    remember(history, "{\"op\":\"revert\",\"by\":\"t\",\"to\":1}");
+    assert_true(choice() > first && bed.plan.bits == 3);
+    assert_string_equal(now("layers.3.o_proj"), "w8g32");
+    assert_string_equal(now("layers.3.down_proj"), "w2g32");
+    assert_int_equal(bed.plan.plan.layers[3 * PER_BLOCK].source, SRQ_SOURCE_ALLOCATOR);
+    cJSON_Delete(history);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -743,6 +800,7 @@ int main(void)
         T(what_changes_nothing_keeps_the_revision_and_says_why),
         T(a_pin_that_no_layer_can_hold_is_refused_with_the_reason),
         T(any_revision_that_is_kept_can_be_had_again),
+        T(a_revision_before_the_choice_is_chosen_for_again),
         T(a_stale_revision_is_refused_with_both),
         T(what_cannot_be_meant_is_refused),
         T(sizes_are_right_to_the_byte),

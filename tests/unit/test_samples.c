@@ -108,6 +108,25 @@ static void files_of_a_folder_are_joined_in_the_order_of_their_names(void **stat
     srq_samples_fini(&s);
 }
 
+/* The mark that some editors put before a text. */
+static void a_byte_order_mark_is_no_part_of_a_text(void **state)
+{
+    static const int32_t want[] = { 6, 7, 0, 1 };
+    struct fixture *f = *state;
+    struct srq_samples s;
+    struct srq_error err;
+    char path[512];
+
+    snprintf(path, sizeof(path), "%s/marked", f->d.path);
+    assert_int_equal(mkdir(path, 0700), 0);
+    put(f, "marked/a.txt", "\xef\xbb\xbfgh");
+    put(f, "marked/b.jsonl", "\xef\xbb\xbf{\"text\":\"ab\"}\n");
+    assert_ok(read_named(f, "marked", (struct srq_sample_request){ .seqlen = 2 }, &s, &err), &err);
+    assert_int_equal(s.count, 2);
+    assert_memory_equal(s.ids, want, sizeof(want));
+    srq_samples_fini(&s);
+}
+
 static void hash_follows_the_ids(void **state)
 {
     struct fixture *f = *state;
@@ -469,6 +488,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(windows_are_consecutive_and_the_rest_is_left, setup, teardown),
         cmocka_unit_test_setup_teardown(files_of_a_folder_are_joined_in_the_order_of_their_names, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_byte_order_mark_is_no_part_of_a_text, setup, teardown),
         cmocka_unit_test_setup_teardown(hash_follows_the_ids, setup, teardown),
         cmocka_unit_test_setup_teardown(shuffled_records_are_truncated_with_special_tokens_and_dropped_by_the_rules,
                                         setup, teardown),

@@ -328,10 +328,6 @@ static void bad_tokenizers_are_refused_with_the_reason(void **state)
         { SPLIT("\\\\2(a)"), -SRQ_EUNSUPPORTED, "\\2" },
         { SPLIT("(a\\\\1)"), -SRQ_EUNSUPPORTED, "\\1" },
         { SPLIT("\\\\C"), -SRQ_EUNSUPPORTED, "\\C" },
-        { "{\"normalizer\":{\"type\":\"Prepend\",\"prepend\":\"_\"},\"pre_tokenizer\":{\"type\":\"Sequence\","
-          "\"pretokenizers\":[{\"type\":\"Digits\"},{\"type\":\"Metaspace\",\"replacement\":\"_\","
-          "\"prepend_scheme\":\"first\"}]}," MODEL "}",
-          -SRQ_EUNSUPPORTED, "prepend_scheme \"first\" behind another" },
         { NORM("{\"type\":\"Precompiled\"}"), -SRQ_EUNSUPPORTED, "normalizer \"Precompiled\"" },
         { NORM("{\"type\":\"Replace\",\"pattern\":{},\"content\":\"\"}"), -SRQ_EFORMAT, "Regex" },
         { NORM("{\"type\":\"Prepend\"}"), -SRQ_EFORMAT, "prepend" },
@@ -376,6 +372,11 @@ static void bad_tokenizers_are_refused_with_the_reason(void **state)
         { POST("{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\"}}],\"special_tokens\":{}"
                "}"),
           -SRQ_EFORMAT, "\"<s>\" has no ids" },
+        { POST("{\"type\":\"Sequence\",\"processors\":[{\"type\":\"BertProcessing\",\"cls\":[\"a\",0],\"sep\":[\"b\","
+               "1]},{\"type\":\"ByteLevel\"},{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"A\"}}"
+               "],"
+               "\"special_tokens\":{}}]}"),
+          -SRQ_EUNSUPPORTED, "post-processor TemplateProcessing behind another" },
         { POST("{\"type\":\"RobertaProcessing\",\"cls\":[\"x\",99],\"sep\":[\"x\",0]}"), -SRQ_EFORMAT,
           "an id that no token" },
     };
@@ -390,6 +391,155 @@ static void bad_tokenizers_are_refused_with_the_reason(void **state)
         assert_refused(srq_tokenizer_open(d.path, &tk, &err), rows[i].code, &err, rows[i].names);
         assert_null(tk);
     }
+    folder_remove(&d);
+}
+
+#define VOCAB_FILE "{\"a\":0,\"b\":1,\"ab\":2,\"\xc4\xa0\":3}"
+
+/* Files of a folder; NULL: there is none. */
+struct beside {
+    const char *whole, *config, *more, *map;
+};
+
+static void write_beside(struct folder *d, const struct beside *f)
+{
+    const char *const names[] = { "tokenizer.json", "tokenizer_config.json", "added_tokens.json",
+                                  "special_tokens_map.json" };
+    const char *const texts[] = { f->whole, f->config, f->more, f->map };
+
+    folder_write(d, "vocab.json", VOCAB_FILE, strlen(VOCAB_FILE));
+    folder_write(d, "merges.txt", "a b\n", 4);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char path[1024];
+
+        snprintf(path, sizeof(path), "%s/%s", d->path, names[i]);
+        remove(path);
+        if (texts[i] != NULL)
+            folder_write(d, names[i], texts[i], strlen(texts[i]));
+    }
+}
+
+/* Ids as transformers gives them: tests/interop/tokenizers_agree.py compares more of these. */
+static void files_beside_the_vocabulary_add_tokens(void **state)
+{
+    static const struct {
+        struct beside files;
+        int32_t ids[6]; /* of "ab<x> <y>", -1: the end */
+    } rows[] = {
+        { { NULL, NULL, "{\"<x>\":4,\"<y>\":5}", NULL }, { 2, 4, 3, 5, -1 } },
+        { { NULL,
+            "{\"added_tokens_decoder\":{\"5\":{\"content\":\"<y>\",\"lstrip\":true},\"4\":{\"content\":\"<x>\"}}}",
+            "{\"ab<\":4}", NULL },
+          { 2, 4, 5, -1 } },
+        { { NULL, "{\"bos_token\":\"<y>\",\"eos_token\":\"<x>\",\"add_bos_token\":true}", NULL, NULL },
+          { 4, 2, 5, 3, 4, -1 } },
+        { { NULL, "{\"tokenizer_class\":\"Qwen2Tokenizer\",\"extra_special_tokens\":[\"<y>\",\"<x>\"]}", NULL, NULL },
+          { 2, 6, 3, 5, -1 } },
+        { { NULL, "{\"add_prefix_space\":true}", "{\"<x>\":4,\"<y>\":5}", NULL }, { 3, 2, 4, 3, 5, -1 } },
+        { { "{" MODEL "}", "{\"pad_token\":\"<y>\"}", "{\"<x>\":3}", "{\"pad_token\":\"<x> <y>\"}" }, { 2, 4, -1 } },
+        { { ADDED("{\"id\":3,\"content\":\"<x>\"}"), "{\"image_token\":\"<y>\",\"add_bos_token\":true}", NULL, NULL },
+          { 2, 3, 4, -1 } },
+    };
+    static const char text[] = "ab<x> <y>";
+    struct folder d;
+    struct srq_tokenizer *tk;
+    struct srq_error err;
+    int32_t *ids;
+    int64_t count;
+
+    (void)state;
+    folder_make(&d);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        int64_t n = 0;
+
+        write_beside(&d, &rows[i].files);
+        assert_ok(srq_tokenizer_open(d.path, &tk, &err), &err);
+        assert_ok(srq_tokenizer_encode(tk, text, sizeof(text) - 1, true, &ids, &count, &err), &err);
+        while (rows[i].ids[n] >= 0) {
+            if (n >= count || ids[n] != rows[i].ids[n])
+                fail_msg("row %zu, id %lld: %d, not %d", i, (long long)n, n < count ? ids[n] : -1, rows[i].ids[n]);
+            n++;
+        }
+        assert_int_equal(count, n);
+        srq_free(ids);
+        srq_tokenizer_free(tk);
+    }
+    folder_remove(&d);
+}
+
+static void files_beside_the_vocabulary_are_refused_by_name(void **state)
+{
+    static const struct {
+        struct beside files;
+        int code;
+        const char *names;
+    } rows[] = {
+        { { NULL, "{\"tokenizer_class\":\"CLIPTokenizer\"}", NULL, NULL },
+          -SRQ_EUNSUPPORTED,
+          "tokenizer_class \"CLIPTokenizer\"" },
+        { { NULL, "{\"add_prefix_space\":1}", NULL, NULL }, -SRQ_EFORMAT, "\"add_prefix_space\" of the configuration" },
+        { { NULL, "[]", NULL, NULL }, -SRQ_EFORMAT, "tokenizer_config.json is not a JSON object" },
+        { { "{" MODEL "}", "{\"split_special_tokens\":true}", NULL, NULL },
+          -SRQ_EUNSUPPORTED,
+          "\"split_special_tokens\"" },
+        { { "{" MODEL "}", "{\"added_tokens_decoder\":{\"7\":{\"content\":\"<x>\"}}}", NULL, NULL },
+          -SRQ_EFORMAT,
+          "tokenizer_config.json: token \"<x>\" is none of the vocabulary and has the id 7; the next new one is 3" },
+        { { "{" MODEL "}", "{\"added_tokens_decoder\":{\"x\":{\"content\":\"<x>\"}}}", NULL, NULL },
+          -SRQ_EFORMAT,
+          "\"x\" is not an id" },
+        { { "{" MODEL "}", "{\"added_tokens_decoder\":{\"3\":\"<x>\"}}", NULL, NULL },
+          -SRQ_EFORMAT,
+          "their \"content\"" },
+        { { "{" MODEL "}", "{\"added_tokens_decoder\":[]}", NULL, NULL },
+          -SRQ_EFORMAT,
+          "\"added_tokens_decoder\" is not an object" },
+        { { "{" MODEL "}", "{\"eos_token\":3}", NULL, NULL }, -SRQ_EFORMAT, "\"eos_token\" is not a token" },
+        { { "{" MODEL "}", "{\"extra_special_tokens\":\"<x>\"}", NULL, NULL },
+          -SRQ_EFORMAT,
+          "\"extra_special_tokens\" is not a list" },
+        { { "{" MODEL "}", NULL, "{\"<x>\":\"3\"}", NULL },
+          -SRQ_EFORMAT,
+          "added_tokens.json: \"<x>\" is not of an integer id" },
+        { { "{" MODEL "}", NULL, "{\"<x>\":5}", NULL },
+          -SRQ_EFORMAT,
+          "added_tokens.json: token \"<x>\" is none of the vocabulary" },
+        { { "{\"normalizer\":{\"type\":\"Lowercase\"}," MODEL "}", NULL, "{\"<X>\":3,\"<x>\":4}", NULL },
+          -SRQ_EUNSUPPORTED,
+          "added tokens \"<X>\" and \"<x>\" are the same to the normalizer" },
+    };
+    struct folder d;
+    struct srq_tokenizer *tk;
+    struct srq_error err;
+
+    (void)state;
+    folder_make(&d);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        write_beside(&d, &rows[i].files);
+        assert_refused(srq_tokenizer_open(d.path, &tk, &err), rows[i].code, &err, rows[i].names);
+    }
+    folder_remove(&d);
+}
+
+static void steps_that_transformers_does_not_use_are_doubted(void **state)
+{
+    static const struct beside plain = { "{" MODEL "}", "{\"tokenizer_class\":\"Qwen2TokenizerFast\"}", NULL, NULL };
+    static const struct beside same = { PRE("{\"type\":\"ByteLevel\",\"add_prefix_space\":false}"),
+                                        "{\"tokenizer_class\":\"GPT2Tokenizer\"}", NULL, NULL };
+    struct folder d;
+    struct srq_tokenizer *tk;
+    struct srq_error err;
+
+    (void)state;
+    folder_make(&d);
+    write_beside(&d, &plain);
+    assert_ok(srq_tokenizer_open(d.path, &tk, &err), &err);
+    assert_non_null(strstr(srq_tokenizer_doubt(tk), "class Qwen2Tokenizer"));
+    srq_tokenizer_free(tk);
+    write_beside(&d, &same);
+    assert_ok(srq_tokenizer_open(d.path, &tk, &err), &err);
+    assert_null(srq_tokenizer_doubt(tk));
+    srq_tokenizer_free(tk);
     folder_remove(&d);
 }
 
@@ -487,6 +637,9 @@ static void every_failed_allocation_is_reported(void **state)
         "{\"String\":\" \"},\"content\":\"_\"}]},\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":"
         "\"Split\",\"pattern\":{\"Regex\":\"_\"},\"behavior\":\"MergedWithNext\"},{\"type\":\"ByteLevel\","
         "\"add_prefix_space\":true}]}," MODEL "}";
+    static const char config[] =
+        "{\"tokenizer_class\":\"GPT2Tokenizer\",\"added_tokens_decoder\":{\"5\":{\"content\":\"<x>\"}},"
+        "\"pad_token\":\"<y>\",\"extra_special_tokens\":[\"<z>\"]}";
     struct folder d;
     struct srq_error err;
     int failures = 0;
@@ -494,6 +647,7 @@ static void every_failed_allocation_is_reported(void **state)
     (void)state;
     folder_make(&d);
     folder_write(&d, "tokenizer.json", json, sizeof(json) - 1);
+    folder_write(&d, "tokenizer_config.json", config, sizeof(config) - 1);
     for (;; failures++) {
         struct nth n = { failures };
         int rc;
@@ -536,6 +690,9 @@ int main(void)
         cmocka_unit_test(a_whole_document_as_one_word_is_encoded),
         cmocka_unit_test(threads_share_a_tokenizer),
         cmocka_unit_test(bad_tokenizers_are_refused_with_the_reason),
+        cmocka_unit_test(files_beside_the_vocabulary_add_tokens),
+        cmocka_unit_test(files_beside_the_vocabulary_are_refused_by_name),
+        cmocka_unit_test(steps_that_transformers_does_not_use_are_doubted),
         cmocka_unit_test(a_folder_without_tokenizer_is_refused),
         cmocka_unit_test(a_pattern_that_explodes_is_stopped),
         cmocka_unit_test(white_space_of_patterns_is_that_of_unicode),

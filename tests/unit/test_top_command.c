@@ -135,6 +135,42 @@ static void edits_become_one_request_with_the_revision_seen(void **state)
     cJSON_Delete(p);
 }
 
+/* Fused layers go along with an edit, unless it is committed untied or a pin took them out before. */
+static void fused_layers_go_along_unless_untied(void **state)
+{
+    const struct top_edit_options plain = { 0 }, untied = { .untied = true };
+    struct top_layer *q = top_job_layer(job, "m.0.q_proj"), *k = top_job_layer(job, "m.1.q_proj");
+    int block = k->block;
+    cJSON *p;
+
+    (void)state;
+    top_set_text((char **)(uintptr_t)&q->tie, "0");
+    top_set_text((char **)(uintptr_t)&k->tie, "0");
+    k->block = q->block;
+    assert_true(top_edit_scheme(job, q, "w8g128"));
+    assert_string_equal(k->edit, "w8g128");
+    p = top_edits_params(job, &plain, true);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(p, "pins")), 2);
+    cJSON_Delete(p);
+    p = top_edits_params(job, &untied, true);
+    assert_json(p, "{'job':'7f3a90c1','revision':5,'dry_run':true,'pins':[{'pattern':'m.0.q_proj','scheme':'w8g128',"
+                   "'untied':true}]}");
+    cJSON_Delete(p);
+    top_edits_drop(job);
+    k->untied = true;
+    assert_true(top_edit_scheme(job, q, "w3g64"));
+    assert_string_equal(k->edit, "");
+    top_edits_drop(job);
+    assert_true(top_edit_scheme(job, k, "w3g64"));
+    assert_string_equal(q->edit, "");
+    p = top_edits_params(job, &plain, true);
+    assert_json(p, "{'job':'7f3a90c1','revision':5,'dry_run':true,'pins':[{'pattern':'m.1.q_proj','scheme':'w3g64',"
+                   "'untied':true}]}");
+    cJSON_Delete(p);
+    top_edits_drop(job);
+    k->block = block;
+}
+
 static void a_dry_run_becomes_a_preview(void **state)
 {
     cJSON *r =
@@ -558,6 +594,8 @@ static void undo_goes_back_behind_the_last_own_change_that_stands(void **state)
         { ROW("1", ME, "pin", "a=w8") ROW("2", OTHER, "pin", "b=w8") ROW("3", OTHER, "revert", "1"), 0, NULL },
         { ROW("1", "null", "allocate", "") ROW("2", ME, "pin", "a=w8"), 1, NULL },
         { ROW("1", OTHER, "pin", "a=w8"), 0, "no change of yours" },
+        { ROW("1", ME, "pin", "a=w8") ROW("2", ME, "retune", "*"), 0, NULL },
+        { ROW("1", ME, "pin", "a=w8") ROW("2", OTHER, "retune", "*"), 0, NULL },
     };
 
     (void)state;
@@ -602,6 +640,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(other_bits_keep_the_group_and_take_the_tied_layers_along, setup, teardown),
         cmocka_unit_test_setup_teardown(edits_become_one_request_with_the_revision_seen, setup, teardown),
+        cmocka_unit_test_setup_teardown(fused_layers_go_along_unless_untied, setup, teardown),
         cmocka_unit_test(a_dry_run_becomes_a_preview),
         cmocka_unit_test(only_a_stale_revision_is_one),
         cmocka_unit_test(previews_are_asked_for_five_times_a_second_at_most_and_the_newest_edit_wins),

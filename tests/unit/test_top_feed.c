@@ -494,6 +494,12 @@ static void the_end_of_a_layer_brings_errors_and_saturation(void **state)
           "{'job':'a','seq':1,'time':1,'block':1,'layer':'m.1.down','scheme':'mxfp8','error_first':0.2,'error_best':0."
           "1,'saturation':0.03}");
     assert_true(l->error_first.v == 0.2 && l->error_best.v == 0.1 && l->saturation.v == 0.03);
+    /* left alone now: nothing of what it was before is true of it */
+    event(
+        &m, "layer.done",
+        "{'job':'a','seq':2,'time':1,'block':1,'layer':'m.1.down','scheme':'bf16','error_first':null,'error_best':null,"
+        "'saturation':null}");
+    assert_false(l->error_first.known || l->error_best.known || l->error_last.known || l->saturation.known);
     top_model_fini(&m);
 }
 

@@ -21,8 +21,8 @@ int ctl_cmd_budget(struct ctl *ctl)
     double bits = strtod(text, &end);
     cJSON *p;
 
-    if (strcmp(text, "none") != 0 && (end == text || *end != '\0' || !(bits > 0 && bits <= 64))) {
-        srq_fail_field(&err, SRQ_EINVAL, "bits", "%s is neither a number of bits above 0, at most 64, nor none", text);
+    if (strcmp(text, "none") != 0 && (end == text || *end != '\0' || !(bits > 0 && bits <= 32))) {
+        srq_fail_field(&err, SRQ_EINVAL, "bits", "%s is neither a number of bits above 0, at most 32, nor none", text);
         return ctl_complain(ctl, CTL_USAGE, &err);
     }
     p = ctl_job_params(ctl->args.positional[0]);

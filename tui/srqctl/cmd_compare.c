@@ -4,6 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
 #include "tui/srqctl/compare.h"
+#include "tui/srqctl/report_html.h"
 #include "tui/srqctl/follow.h"
 #include "tui/srqctl/jobspec.h"
 
@@ -98,8 +99,9 @@ static int submit(struct ctl *ctl, struct ctl_compare_run *run)
     return CTL_OK;
 }
 
-/* One before it that is submitted and will give the same result. */
-static const struct ctl_compare_run *twin_of(const struct ctl_compare *c, const struct ctl_compare_run *run)
+/* One before it that will give the same result; `submitted`: of those that are. */
+static const struct ctl_compare_run *twin_of(const struct ctl_compare *c, const struct ctl_compare_run *run,
+                                             bool submitted)
 {
     for (int i = 0; i < c->count; i++) {
         for (int k = 0; k < c->rows[i].count; k++) {
@@ -107,7 +109,7 @@ static const struct ctl_compare_run *twin_of(const struct ctl_compare *c, const 
 
             if (other == run)
                 return NULL;
-            if (other->job != NULL && strcmp(other->key, run->key) == 0)
+            if ((!submitted || other->job != NULL) && strcmp(other->key, run->key) == 0)
                 return other;
         }
     }
@@ -124,7 +126,7 @@ static int submit_all(struct ctl *ctl, struct ctl_compare *c, int *queued)
         for (int k = 0; k < c->rows[i].count && rc == CTL_OK; k++) {
             struct ctl_compare_run *run = &c->rows[i].runs[k];
 
-            run->twin = twin_of(c, run);
+            run->twin = twin_of(c, run, true);
             if (run->twin != NULL) {
                 run->state = CTL_RUN_STOPPED;
                 continue;
@@ -281,8 +283,10 @@ static int dry_run(struct ctl *ctl, struct ctl_compare *c)
             struct ctl_compare_run *run = &c->rows[i].runs[k];
 
             take_report(run);
-            there += run->report != NULL;
-            jobs++;
+            if (twin_of(c, run, false) == NULL) {
+                there += run->report != NULL;
+                jobs++;
+            }
             if (!ctl->json)
                 printf("%s %s, seed %lld: %s\n", c->rows[i].label, c->rows[i].scheme, (long long)run->seed,
                        run->report != NULL ? "there already" : "to be run");
@@ -293,6 +297,22 @@ static int dry_run(struct ctl *ctl, struct ctl_compare *c)
         return ctl_print_json(ctl_compare_json(c));
     printf("%d jobs, %d of them there already\n", jobs, there);
     return ctl_flush(ctl);
+}
+
+/* What the files would take the place of, before hours of work for them. */
+static int check_files(const struct ctl_args *a, struct srq_error *err)
+{
+    static const struct {
+        const char *option, *begin, *kind;
+    } files[] = { { "csv", "label,", "table of srqctl compare" },
+                  { "html", CTL_PAGE_BEGIN, "page of HTML" },
+                  { "png", "\x89PNG", "PNG picture" } };
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < sizeof(files) / sizeof(files[0]); i++)
+        if (ctl_value(a, files[i].option) != NULL)
+            rc = srq_check_replaced(ctl_value(a, files[i].option), files[i].begin, files[i].kind, err);
+    return rc;
 }
 
 int ctl_cmd_compare(struct ctl *ctl)
@@ -306,6 +326,8 @@ int ctl_cmd_compare(struct ctl *ctl)
 
     if (rc == 0)
         rc = srq_make_absolute(dir != NULL ? dir : "srq-compare", &folder, &err);
+    if (rc == 0)
+        rc = check_files(&ctl->args, &err);
     if (rc == 0 && ctl_get(base, "eval") == NULL)
         rc = srq_fail_field(&err, -SRQ_EINVAL, "eval", "compare needs --eval FILE, the text to measure on");
     if (rc == 0)

@@ -122,7 +122,11 @@ static int write_page(struct ctl *ctl, const char *path, const cJSON *job, const
     };
     struct srq_error err = { 0 };
     struct srq_buf page;
-    int rc = fetch_series(ctl, ctl_str(job, "job"), parts.blocks, &parts.probe);
+    int rc = srq_check_replaced(path, CTL_PAGE_BEGIN, "page of HTML", &err);
+
+    if (rc != 0)
+        return ctl_complain(ctl, CTL_REFUSED, &err);
+    rc = fetch_series(ctl, ctl_str(job, "job"), parts.blocks, &parts.probe);
 
     if (rc == CTL_OK)
         rc = fetch_heat(ctl, ctl_str(job, "job"), parts.heat);

@@ -22,6 +22,7 @@ struct ctl_compare_run {
 /* One method under one scheme. */
 struct ctl_compare_row {
     char *label, *method, *scheme;
+    bool named; /* the label was given */
     struct ctl_compare_run *runs;
     int count;
 };

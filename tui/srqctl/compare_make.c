@@ -23,6 +23,7 @@ static int no_memory(struct srq_error *err)
 
 struct method {
     char *label, *plugins;
+    bool named; /* the label was given */
     cJSON *options;
 };
 
@@ -63,6 +64,7 @@ static int parse_method(const char *flag, const char *text, size_t len, struct m
     m->label = srq_strndup(text, sign < head ? sign : len);
     m->plugins = whole == NULL ? NULL : srq_strdup(sign < head ? whole + sign + 1 : whole);
     srq_free(whole);
+    m->named = sign < head;
     if (m->options == NULL || m->label == NULL || m->plugins == NULL)
         return no_memory(err);
     if (m->label[0] == '\0' || m->plugins[0] == '\0')
@@ -93,6 +95,32 @@ static void add_file(struct srq_hash *h, const char *path)
     snprintf(text, sizeof(text), "%lld %lld.%09ld", (long long)st.st_size, (long long)st.st_mtim.tv_sec,
              st.st_mtim.tv_nsec);
     srq_hash_add_text(h, text);
+}
+
+static int is_named(const struct dirent *e)
+{
+    return e->d_name[0] != '.';
+}
+
+/* A file, or what a folder has in it. */
+static void add_texts(struct srq_hash *h, const char *path)
+{
+    struct dirent **found = NULL;
+    int n = scandir(path, &found, is_named, alphasort);
+
+    if (n < 0)
+        add_file(h, path);
+    else
+        srq_hash_add_text(h, path);
+    for (int i = 0; i < n; i++) {
+        char *inside = srq_path_join(path, found[i]->d_name);
+
+        if (inside != NULL)
+            add_file(h, inside);
+        srq_free(inside);
+        free(found[i]);
+    }
+    free(found);
 }
 
 static int is_of_model(const struct dirent *e)
@@ -140,7 +168,7 @@ static int take_key(const cJSON *spec, char key[33], struct srq_error *err)
     for (size_t i = 0; i < 2; i++) {
         const cJSON *list = ctl_get(spec, lists[i]), *item;
 
-        cJSON_ArrayForEach(item, list) if (cJSON_IsString(item)) add_file(h, item->valuestring);
+        cJSON_ArrayForEach(item, list) if (cJSON_IsString(item)) add_texts(h, item->valuestring);
     }
     cJSON_ArrayForEach(option, ctl_get(spec, "options")) if (cJSON_IsString(option)) add_file(h, option->valuestring);
     srq_hash_hex(h, key);
@@ -226,6 +254,7 @@ static int make_run(struct ctl_compare_run *run, const cJSON *base, const struct
     cJSON_DeleteItemFromObjectCaseSensitive(options, "seed");
     cJSON_AddNumberToObject(options, "seed", (double)seed);
     cJSON_DeleteItemFromObjectCaseSensitive(run->spec, "output");
+    cJSON_DeleteItemFromObjectCaseSensitive(run->spec, "force"); /* no part of what comes out */
     if (!srq_put_text(run->spec, "method", m->plugins) || !srq_put_text(run->spec, "scheme", scheme))
         return no_memory(err);
     if (ctl_get(run->spec, "formats") == NULL)
@@ -255,6 +284,7 @@ static int make_row(struct ctl_compare *c, const cJSON *base, const struct metho
     *row = (struct ctl_compare_row){ .label = srq_strdup(m->label),
                                      .method = srq_strdup(m->plugins),
                                      .scheme = srq_strdup(scheme),
+                                     .named = m->named,
                                      .runs = srq_calloc((size_t)seeds, sizeof(*row->runs)) };
     if (row->label == NULL || row->method == NULL || row->scheme == NULL || row->runs == NULL)
         return no_memory(err);
@@ -302,6 +332,9 @@ int ctl_compare_make(const struct ctl_args *a, const cJSON *base, const char *fo
         struct method m;
 
         rc = parse_method(flag, text, n, &m, err);
+        for (int i = 0; rc == 0 && i < out->count; i++)
+            if ((m.named || out->rows[i].named) && strcmp(out->rows[i].label, m.label) == 0)
+                rc = srq_fail_field(err, -SRQ_EINVAL, "methods", "%s: two methods are called \"%s\"", flag, m.label);
         if (rc == 0)
             rc = each_scheme(out, a, base, &m, (int)seeds, folder, err);
         method_fini(&m);

@@ -1,5 +1,6 @@
 /* A comparison as a table, JSON, CSV, a page and a picture. */
 #include "tui/srqctl/compare.h"
+#include "tui/srqctl/report_html.h"
 
 #include "core/base/alloc.h"
 #include "core/proto/members.h"
@@ -11,6 +12,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+#define MIB 1048576.0
 
 static const char *const state_names[] = { "done", "reused", "refused", "failed", "stopped" };
 
@@ -84,14 +87,15 @@ void ctl_compare_table(const struct ctl_compare *c)
     struct ctl_table *t = ctl_table_create("METHOD|SCHEME|>PERPLEXITY|>95 %|>SEEDS "
                                            "±|>KL|>TOP-1|>BITS|>SIZE|>TIME|>MEMORY|TO ROUNDING");
     const cJSON *any = some_report(c);
+    char size[CTL_HUMAN];
 
     if (t == NULL)
         return;
     for (int i = 0; i < c->count; i++)
         add_row(t, &c->rows[i]);
     if (any != NULL)
-        printf("original: perplexity %.4f, %.4g MB\n", ctl_num(any, "eval.before.perplexity"),
-               ctl_num(any, "size.before_bytes") / 1e6);
+        printf("original: perplexity %.4f, %s\n", ctl_num(any, "eval.before.perplexity"),
+               ctl_human_bytes(ctl_num(any, "size.before_bytes"), size));
     ctl_table_print(t);
     for (int i = 0; i < c->count; i++) {
         const char *reason;
@@ -221,12 +225,12 @@ static int make_curves(const struct ctl_compare *c, struct ctl_curve **out)
             ctl_compare_figures(&c->rows[k], &f);
             if (isnan(f.perplexity) || isnan(f.bytes))
                 continue;
-            while (at > 0 && x[at - 1] > f.bytes / 1e6) {
+            while (at > 0 && x[at - 1] > f.bytes / MIB) {
                 x[at] = x[at - 1];
                 y[at] = y[at - 1];
                 at--;
             }
-            x[at] = f.bytes / 1e6;
+            x[at] = f.bytes / MIB;
             y[at] = f.perplexity;
             rows++;
         }
@@ -250,7 +254,7 @@ static void draw(const struct ctl_compare *c, struct ctl_picture *p)
     int n = make_curves(c, &curves);
 
     ctl_picture_init(p, 1000, 600);
-    ctl_chart_curves(p, "quality against size", "MB", "perplexity", curves, n, true);
+    ctl_chart_curves(p, "quality against size", "MiB", "perplexity", curves, n, true);
     fini_curves(curves, n);
 }
 
@@ -304,10 +308,10 @@ void ctl_compare_html(const struct ctl_compare *c, const char *model, struct srq
     static const char *const heads[] = { "method", "scheme", "perplexity", "95 %", "seeds ±", "KL",
                                          "top-1",  "bits",   "size",       "time", "memory",  "to plain rounding" };
     const cJSON *any = some_report(c);
+    char size[CTL_HUMAN];
     struct ctl_picture p;
 
-    srq_buf_puts(out,
-                 "<!DOCTYPE html>\n"
+    srq_buf_puts(out, CTL_PAGE_BEGIN
                  "<html lang='en'><head><meta charset='utf-8'><meta name='viewport' "
                  "content='width=device-width,initial-scale=1'><title>Comparison</title><style>body{font:15px/1.45 "
                  "system-ui,sans-serif;margin:2em auto;max-width:80em;padding:0 "
@@ -319,9 +323,10 @@ void ctl_compare_html(const struct ctl_compare *c, const char *model, struct srq
     srq_buf_puts(out, "</h1>\n");
     if (any != NULL)
         srq_buf_printf(out,
-                       "<p>Original: perplexity %.4f, %.4g MB. Intervals are over windows of the text; the last "
+                       "<p>Original: perplexity %.4f, %s. Intervals are over windows of the text; the last "
                        "column compares each window with plain rounding of the same scheme.</p>\n",
-                       ctl_num(any, "eval.before.perplexity"), ctl_num(any, "size.before_bytes") / 1e6);
+                       ctl_num(any, "eval.before.perplexity"),
+                       ctl_human_bytes(ctl_num(any, "size.before_bytes"), size));
     srq_buf_puts(out, "<table><tr>");
     for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++)
         srq_buf_printf(out, "<th>%s</th>", heads[i]);

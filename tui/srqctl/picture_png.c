@@ -113,7 +113,10 @@ int ctl_picture_png(const struct ctl_picture *p, const char *path, struct srq_er
     png_alloc_size_t size = 0;
     struct pixels px = { 0 };
     void *file = NULL;
-    int rc = draw(p, &px, err);
+    int rc = srq_check_replaced(path, "\x89PNG", "PNG picture", err);
+
+    if (rc == 0)
+        rc = draw(p, &px, err);
 
     if (rc != 0)
         return rc;

@@ -44,8 +44,8 @@ static void fact(struct srq_buf *b, const char *name, const char *value)
 
 static void head(struct srq_buf *b, const char *title)
 {
-    srq_buf_puts(b, "<!DOCTYPE html>\n<html lang='en'><head><meta charset='utf-8'>"
-                    "<meta name='viewport' content='width=device-width,initial-scale=1'><title>");
+    srq_buf_puts(b, CTL_PAGE_BEGIN "<html lang='en'><head><meta charset='utf-8'>"
+                                   "<meta name='viewport' content='width=device-width,initial-scale=1'><title>");
     ctl_xml_text(b, title);
     srq_buf_printf(b, "</title><style>%s</style></head>\n<body><h1>", style);
     ctl_xml_text(b, title);

@@ -6,6 +6,8 @@
 
 #include <cjson/cJSON.h>
 
+#define CTL_PAGE_BEGIN "<!DOCTYPE html>\n" /* of every page that srqctl writes */
+
 /* What the page is made of; any but `report` may be NULL. */
 struct ctl_report_parts {
     const cJSON *job;     /* reply of job.get */

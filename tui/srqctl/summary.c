@@ -50,6 +50,11 @@ void ctl_finish_text(const cJSON *report, struct srq_buf *out)
 
     if (!cJSON_IsObject(finish))
         return;
+    if (!cJSON_IsString(ctl_get(finish, "name"))) {
+        srq_buf_printf(out, "told to finish at step %.0f of stage %s", ctl_num(finish, "step"),
+                       ctl_str(finish, "stage"));
+        return;
+    }
     srq_buf_printf(out, "told to finish at %s", srq_escape_control(ctl_str(finish, "name"), name, sizeof(name)));
     if (iteration > 0)
         srq_buf_printf(out, ", iteration %.0f", iteration);

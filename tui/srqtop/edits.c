@@ -15,25 +15,31 @@ static const char *wanted_scheme(const struct top_layer *l)
     return l->edit[0] != '\0' ? l->edit : l->scheme;
 }
 
-static void set_edit(struct top_layer *l, const char *scheme)
+static void set_edit(struct top_layer *l, const char *scheme, bool along)
 {
+    l->along = along;
     if (scheme == NULL || strcmp(scheme, l->scheme) == 0)
         l->edit[0] = '\0';
     else
         snprintf(l->edit, sizeof(l->edit), "%s", scheme);
 }
 
+/* Whether a change of `l` is one of `t` too: not where a pin took either out of the tie. */
+static bool goes_along(const struct top_layer *l, const struct top_layer *t)
+{
+    return t != l && t->block == l->block && l->tie != NULL && t->tie != NULL && strcmp(t->tie, l->tie) == 0 &&
+           !l->untied && !t->untied;
+}
+
 bool top_edit_scheme(struct top_job *j, struct top_layer *l, const char *scheme)
 {
     if (scheme != NULL && strlen(scheme) >= sizeof(l->edit))
         return false;
-    set_edit(l, scheme != NULL && scheme[0] != '\0' ? scheme : NULL);
-    for (int i = 0; l->tie != NULL && i < j->layer_count; i++) {
-        struct top_layer *t = &j->layers[i];
-
-        if (t != l && t->block == l->block && t->tie != NULL && strcmp(t->tie, l->tie) == 0)
-            set_edit(t, scheme != NULL && scheme[0] != '\0' ? scheme : NULL);
-    }
+    scheme = scheme != NULL && scheme[0] != '\0' ? scheme : NULL;
+    set_edit(l, scheme, false);
+    for (int i = 0; i < j->layer_count; i++)
+        if (goes_along(l, &j->layers[i]))
+            set_edit(&j->layers[i], scheme, true);
     return true;
 }
 
@@ -73,11 +79,10 @@ bool top_edit_can_hold(const struct top_job *j, const struct top_layer *l, int b
     if (bits == 16)
         return true;
     if ((l->widths != 0 ? l->widths : usual) >> bits & 1) {
-        for (int i = 0; l->tie != NULL && i < j->layer_count; i++) {
+        for (int i = 0; i < j->layer_count; i++) {
             const struct top_layer *t = &j->layers[i];
 
-            if (t->block == l->block && t->tie != NULL && strcmp(t->tie, l->tie) == 0 && t->widths != 0 &&
-                (t->widths >> bits & 1) == 0)
+            if (goes_along(l, t) && t->widths != 0 && (t->widths >> bits & 1) == 0)
                 return false;
         }
         return true;
@@ -120,7 +125,7 @@ cJSON *top_edits_params(const struct top_job *j, const struct top_edit_options *
     for (int i = 0; pins != NULL && i < j->layer_count; i++) {
         const struct top_layer *l = &j->layers[i];
 
-        if (l->edit[0] == '\0')
+        if (l->edit[0] == '\0' || (options->untied && l->along))
             continue;
         pin = cJSON_CreateObject();
         if (pin == NULL || !cJSON_AddItemToArray(pins, pin)) {
@@ -129,7 +134,7 @@ cJSON *top_edits_params(const struct top_job *j, const struct top_edit_options *
         }
         cJSON_AddStringToObject(pin, "pattern", l->name);
         cJSON_AddStringToObject(pin, "scheme", l->edit);
-        if (options->untied)
+        if (options->untied || l->untied)
             cJSON_AddTrueToObject(pin, "untied");
     }
     if (cJSON_GetArraySize(pins) == 0) {

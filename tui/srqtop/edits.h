@@ -28,7 +28,8 @@ struct top_edit_options {
     bool untied, propagate, after; /* after: a running block ends first */
 };
 
-/* Parameters of job.pin for all edits: {job, pins, revision, dry_run, …}. NULL: no edits, or no memory. */
+/* Parameters of job.pin for all edits: {job, pins, revision, dry_run, …}; untied: but for those that only go along with
+ * another. NULL: no edits, or no memory. */
 cJSON *top_edits_params(const struct top_job *j, const struct top_edit_options *options, bool dry_run);
 
 /* Reply of a plan change (dry or not) → the preview; with `result` NULL, why it was refused. */

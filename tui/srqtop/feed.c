@@ -334,15 +334,12 @@ static void layer_error(struct top_job *j, const cJSON *e)
 static void layer_done(struct top_job *j, const cJSON *e)
 {
     struct top_layer *l = layer_of(j, e);
-    struct metric first = feed_metric(e, "error_first"), best = feed_metric(e, "error_best");
 
     if (l == NULL)
         return;
     l->saturation = feed_metric(e, "saturation");
-    if (first.known)
-        l->error_first = first;
-    if (best.known)
-        l->error_best = best;
+    l->error_first = feed_metric(e, "error_first");
+    l->error_best = l->error_last = feed_metric(e, "error_best");
 }
 
 static void keep_score(struct top_layer *l, const char *scheme, struct metric score)

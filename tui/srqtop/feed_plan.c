@@ -80,6 +80,7 @@ static void take_row(struct top_layer *l, const cJSON *row)
         l->bits = bits.v;
     if (cJSON_IsBool(pin))
         l->pin = cJSON_IsTrue(pin);
+    l->untied = srq_member_true(row, "untied");
     l->score = feed_metric(row, "score");
     l->state = (enum srq_work_state)feed_word(row, "state", srq_work_state_words, (int)l->state);
 }
@@ -166,6 +167,7 @@ static void carry_over(struct top_layer *to, struct top_layer *from)
     to->bits = fresh.bits;
     to->source = fresh.source;
     to->pin = fresh.pin;
+    to->untied = fresh.untied;
     to->score = fresh.score;
     to->state = fresh.state;
     if (strcmp(to->edit, to->scheme) == 0)

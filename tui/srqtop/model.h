@@ -44,8 +44,8 @@ struct top_layer {
     double bits;     /* of that scheme, without scales; 16 for bf16; 0: not known */
     unsigned widths; /* bits 2 … 8 that it can be stored in, as 1 << bits; 0: not known */
     enum srq_decider source;
-    bool pin;
-    const char *tie; /* layers of one block with the same text change together; NULL: none */
+    bool pin, untied; /* untied: a pin took it out of its tie */
+    const char *tie;  /* layers of one block with the same text change together; NULL: none */
     enum srq_work_state state;
     struct metric score; /* of the present scheme */
     struct top_score *scored;
@@ -56,6 +56,7 @@ struct top_layer {
     /* what the user is about to ask for */
     bool tagged;
     char edit[32]; /* scheme proposed; empty: none */
+    bool along;    /* proposed for one that it is fused with, and so for this one */
 };
 
 struct top_block {

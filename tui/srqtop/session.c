@@ -33,6 +33,7 @@ struct ask {
     bool beside, typed; /* typed: by the user, who wants to see it */
     struct top_command command;
     cJSON *sent; /* pins of a commit */
+    bool untied; /* it leaves what is fused with them as it is */
 };
 
 struct top_session {
@@ -461,6 +462,7 @@ void top_session_commit(struct top_session *s, const struct top_edit_options *op
         return;
     }
     a->sent = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(p, "pins"), true);
+    a->untied = options->untied;
     srq_async_call(s->link, "job.pin", p, CALL_WAIT_S, answered, a);
 }
 
@@ -489,6 +491,9 @@ static void commit_came(struct top_session *s, struct ask *a, const cJSON *resul
         if (l != NULL && scheme != NULL && strcmp(l->edit, scheme) == 0)
             l->edit[0] = '\0'; /* edited further meanwhile: that stays */
     }
+    for (int i = 0; a->untied && i < j->layer_count; i++) /* what would have gone along with those */
+        if (j->layers[i].along)
+            j->layers[i].edit[0] = '\0';
     j->plan_stale = true;
     top_preview_reset(&s->m->preview);
     top_session_edited(s);

@@ -38,6 +38,8 @@ static int standing_changes(const cJSON *revisions, int64_t uid, struct standing
 
         if (op == NULL || !(revision > 0 && revision < 9e15))
             continue;
+        if (strcmp(op, srq_change_words[SRQ_ASK_RETUNE]) == 0)
+            continue; /* says nothing of the plan: there is nothing to go back to */
         if (strcmp(op, srq_change_words[SRQ_ASK_REVERT]) != 0) {
             all[n++] =
                 (struct standing){ (int64_t)revision, srq_member_text(r, "by"), is_by(srq_member_text(r, "by"), uid) };

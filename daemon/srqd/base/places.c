@@ -191,17 +191,17 @@ static int name_config(struct places *p, const char *given, struct srq_error *er
 {
     if (given == NULL)
         given = env("SRQ_CONFIG");
+    p->config_asked = given != NULL;
     if (given != NULL)
         return srq_make_absolute(given, &p->config, err);
     p->config =
         p->system ? srq_strdup(SRQ_SYSCONFDIR "/srq/srqd.conf") : xdg("XDG_CONFIG_HOME", ".config", "srq/srqd.conf");
-    if (p->config == NULL)
-        return srq_fail(err, -SRQ_ENOMEM, "out of memory");
-    if (!srq_path_exists(p->config)) {
-        srq_free(p->config);
-        p->config = NULL;
-    }
-    return 0;
+    return p->config != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory");
+}
+
+const char *places_config(const struct places *p)
+{
+    return p->config_asked || srq_path_exists(p->config) ? p->config : NULL;
 }
 
 /* The folder of the socket itself; what is above it is not ours to make. */

@@ -12,7 +12,8 @@ struct places {
     char *state;   /* folder of the store */
     char *jobs;    /* folder of the job directories, in it */
     char *runtime; /* folder in which workers make their control sockets; a folder for each user in it where system */
-    char *config;  /* NULL: none */
+    char *config;  /* where it is read from; see places_config */
+    bool config_asked;
     char *worker;
     char host[256];
 };
@@ -33,6 +34,8 @@ int places_look(struct places *p, const struct place_wishes *w, places_wrong wro
 int places_renew(struct places *p, struct srq_error *err);
 /* /tmp/srq-UID/srqd.sock, its folder made and ours; srq_free. NULL: it cannot be had. */
 char *places_second_socket(void);
+/* The configuration's file: one that was asked for, or the usual one where it is there now. NULL: there is none. */
+const char *places_config(const struct places *p);
 void places_free(struct places *p);
 
 #endif

@@ -7,7 +7,9 @@
 #include "core/proto/members.h"
 #include "daemon/srqd/base/capture.h"
 #include "daemon/srqd/base/launch.h"
+#include "daemon/srqd/clients/submission.h"
 #include "daemon/srqd/jobs/jobdir.h"
+#include "daemon/srqd/jobs/lifecycle.h"
 #include "daemon/srqd/jobs/queue.h"
 #include "daemon/srqd/workers/answer.h"
 #include "daemon/srqd/workers/link.h"
@@ -36,6 +38,48 @@ static void change_free(struct change *c)
     srq_free(c);
 }
 
+/* The job is queued, counted and called by what its plan is and needs now. */
+static void take_needs(struct change *c, const cJSON *result)
+{
+    static const char *const members[] = { "memory", "disk", "size" };
+    struct job *j = job_find(&c->later.all->d->jobs, c->job);
+    char *spec = NULL, *text = NULL, *scheme = NULL;
+    struct srq_error err = { 0 };
+    cJSON *planned = NULL, *asked = NULL;
+    int rc;
+
+    if (j == NULL || !cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(result, "memory")))
+        return; /* no layer moved */
+    rc = store_texts(j->d->store, j->id, &spec, &text, &err);
+    if (rc == 0)
+        rc = srq_json_parse(spec, strlen(spec), SRQ_DEPTH_MAX, &asked, &err);
+    if (rc == 0)
+        rc = srq_json_parse(text, strlen(text), SRQ_DEPTH_MAX, &planned, &err);
+    if (rc == 0)
+        rc = submission_take_scheme(asked, srq_member_number(result, "budget_bits"), &scheme, &err);
+    if (scheme != NULL) {
+        srq_free(j->scheme);
+        j->scheme = scheme;
+    }
+    submission_take_needs(j, result);
+    job_save(j);
+    for (size_t i = 0; rc == 0 && i < sizeof(members) / sizeof(members[0]); i++) {
+        cJSON_DeleteItemFromObjectCaseSensitive(planned, members[i]);
+        if (!srq_put_member(planned, members[i], result))
+            rc = rpc_no_memory(&err);
+    }
+    srq_free(text);
+    text = rc == 0 ? cJSON_PrintUnformatted(planned) : NULL;
+    if (rc == 0)
+        rc = text != NULL ? store_planned(j->d->store, j->id, text, &err) : rpc_no_memory(&err);
+    if (rc != 0)
+        srq_log(SRQ_LOG_WARN, "job %s: what its changed plan needs could not be kept: %s", j->id, err.text);
+    cJSON_free(text);
+    srq_free(spec);
+    cJSON_Delete(planned);
+    cJSON_Delete(asked);
+}
+
 /* Tells the client and forgets the change. `result` is consumed; the job's id in it is ours to say. */
 static void answer(struct change *c, int rc, cJSON *result, const struct srq_error *err)
 {
@@ -45,6 +89,8 @@ static void answer(struct change *c, int rc, cJSON *result, const struct srq_err
         cJSON_DeleteItemFromObjectCaseSensitive(result, "job");
         cJSON_AddStringToObject(result, "job", c->job);
     }
+    if (rc == 0 && cJSON_IsTrue(applied))
+        take_needs(c, result);
     if (rc == 0 && cJSON_IsTrue(applied))
         srq_log(SRQ_LOG_INFO, "job %s: plan changed (%s) by %s", c->job, c->later.method->name,
                 cJSON_GetObjectItemCaseSensitive(c->params, "by")->valuestring);

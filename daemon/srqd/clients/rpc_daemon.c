@@ -79,7 +79,7 @@ static int info(const struct request *r, cJSON **result, struct srq_error *err)
         !srq_put_number(o, "uid", (double)geteuid()) ||
         !srq_put_text(o, "mode", d->places.system ? "system" : "user") ||
         !srq_put_text(o, "socket", d->places.socket) || !srq_put_text(o, "state_dir", d->places.state) ||
-        !srq_put_text(o, "config", d->places.config) || !srq_put_text(o, "worker", d->places.worker) ||
+        !srq_put_text(o, "config", places_config(&d->places)) || !srq_put_text(o, "worker", d->places.worker) ||
         !srq_put_number(o, "started", all->started) || !srq_put_number(o, "uptime_s", srq_wall_s() - all->started) ||
         cJSON_AddBoolToObject(o, "draining", d->draining) == NULL ||
         !srq_put_text(o, "refusing", all->refusing[0] != '\0' ? all->refusing : NULL) ||
@@ -96,7 +96,7 @@ static int reload(const struct request *r, cJSON **result, struct srq_error *err
     if (rc != 0)
         return rc;
     *result = cJSON_CreateObject();
-    return srq_put_text(*result, "config", r->d->places.config) ? 0 : rpc_no_memory(err);
+    return srq_put_text(*result, "config", places_config(&r->d->places)) ? 0 : rpc_no_memory(err);
 }
 
 static int drain(const struct request *r, cJSON **result, struct srq_error *err)

@@ -216,6 +216,8 @@ struct gather {
     bool count_only;
     int64_t total, kept;
     size_t bytes;
+    double *iters; /* of all points so far, which never fall */
+    size_t iters_cap;
     cJSON *out;
     bool failed;
 };
@@ -236,6 +238,28 @@ static void keep(struct gather *g, cJSON *item)
         g->kept++;
 }
 
+/* A block that begins again, or goes on from a checkpoint, has its points anew from there on: those of the run before
+ * are no part of the curve. */
+static bool follow_curve(struct gather *g, double iter)
+{
+    if (g->total > 0 && iter < g->iters[g->total - 1])
+        while (g->total > 0 && !(g->iters[g->total - 1] < iter))
+            g->total--;
+    for (; g->kept > 0 && g->page.offset + g->kept > g->total; g->kept--)
+        cJSON_DeleteItemFromArray(g->out, (int)g->kept - 1);
+    if ((size_t)g->total == g->iters_cap) {
+        size_t cap = g->iters_cap > 0 ? 2 * g->iters_cap : 256;
+        double *more = srq_reallocarray(g->iters, cap, sizeof(*more));
+
+        if (more == NULL)
+            return false;
+        g->iters = more;
+        g->iters_cap = cap;
+    }
+    g->iters[g->total] = iter;
+    return true;
+}
+
 static bool gather_point(const struct journal_entry *e, void *ctx)
 {
     struct gather *g = ctx;
@@ -246,6 +270,10 @@ static bool gather_point(const struct journal_entry *e, void *ctx)
         return true;
     if (g->layer != NULL && (!cJSON_IsString(layer) || strcmp(layer->valuestring, g->layer) != 0))
         return true;
+    if (!follow_curve(g, srq_member_number(e->params, "iter"))) {
+        g->failed = true;
+        return false;
+    }
     if (!wanted(g))
         return true;
     o = cJSON_CreateObject();
@@ -283,6 +311,7 @@ static void gather_free(struct gather *g)
     journal_close(g->journal);
     cJSON_Delete(g->params);
     cJSON_Delete(g->reply);
+    srq_free(g->iters);
     srq_free(g);
 }
 
@@ -383,7 +412,8 @@ static int check_place(const struct request *r, const char *layer, double block,
         return srq_fail_field(err, -SRQ_EINVAL, "layer", "job %s has no layer \"%.300s\"; it has %.150s to %.150s",
                               r->job->id, layer, n > 0 ? layer_view_name(v, 0) : "none",
                               n > 0 ? layer_view_name(v, n - 1) : "none");
-    if (layer == NULL && block > (double)layer_view_blocks(v)) /* what is outside the blocks comes behind them */
+    /* what is outside the blocks comes behind them */
+    if (layer == NULL && block >= (double)layer_view_blocks(v) + layer_view_outside(v))
         return srq_fail_field(err, -SRQ_EINVAL, "block", "job %s has no block %.0f; it has 0 to %.0f", r->job->id,
                               block, (double)layer_view_blocks(v) - 1);
     return 0;

@@ -111,12 +111,9 @@ static double number_in(const cJSON *o, const char *a, const char *b)
     return cJSON_IsNumber(v) && v->valuedouble >= 0 ? v->valuedouble : -1;
 }
 
-/* The scheme of its layers, or what their schemes are chosen within. */
-static int take_scheme(const cJSON *spec, char **out, struct srq_error *err)
+int submission_take_scheme(const cJSON *spec, double bits, char **out, struct srq_error *err)
 {
-    double bits = number_in(spec, "budget", "bits");
-
-    if (bits < 0)
+    if (!(bits > 0))
         return take_text(spec, "scheme", true, out, err);
     *out = srq_asprintf("within %.6g bits", bits);
     return *out != NULL ? 0 : rpc_no_memory(err);
@@ -139,6 +136,17 @@ static int64_t folder_bytes(const cJSON *answer)
     return sum < 1e18 ? (int64_t)sum : 0;
 }
 
+void submission_take_needs(struct job *j, const cJSON *answer)
+{
+    double memory = number_in(answer, "memory", "planned_bytes");
+
+    j->memory_bytes = memory > 0 && memory < 1e18 ? (int64_t)memory : 0;
+    j->disk_bytes = folder_bytes(answer);
+    j->before_bytes = number_in(answer, "size", "before_bytes");
+    j->after_bytes = number_in(answer, "size", "after_bytes");
+    j->average_bits = number_in(answer, "size", "average_bits");
+}
+
 /* The suffix of an archive is its kind, as the option spells it. */
 static int take_archive(const cJSON *spec, struct job *j, struct srq_error *err)
 {
@@ -154,7 +162,7 @@ static int fill_job(struct job *j, const struct submission *s, const cJSON *answ
 {
     const cJSON *spec = cJSON_GetObjectItemCaseSensitive(answer, "spec");
     const cJSON *priority = cJSON_GetObjectItemCaseSensitive(spec, "priority");
-    double threads = number_in(answer, "threads", NULL), memory = number_in(answer, "memory", "planned_bytes");
+    double threads = number_in(answer, "threads", NULL);
     double limit = number_in(spec, "time_limit_s", NULL);
     char owner[256];
     int rc;
@@ -165,19 +173,15 @@ static int fill_job(struct job *j, const struct submission *s, const cJSON *answ
     j->owner = srq_strdup(owner);
     j->submitted = srq_wall_s();
     j->threads = threads > 0 && threads < 1e6 ? (int)threads : 0;
-    j->memory_bytes = memory > 0 && memory < 1e18 ? (int64_t)memory : 0;
-    j->disk_bytes = folder_bytes(answer);
+    submission_take_needs(j, answer);
     j->time_limit_s = limit > 0 && limit < 1e9 ? limit : 0;
-    j->before_bytes = number_in(answer, "size", "before_bytes");
-    j->after_bytes = number_in(answer, "size", "after_bytes");
-    j->average_bits = number_in(answer, "size", "average_bits");
     if (cJSON_IsNumber(priority) && priority->valuedouble >= -1000 && priority->valuedouble <= 1000)
         j->priority = (int)priority->valuedouble;
     rc = j->owner == NULL ? rpc_no_memory(err) : take_text(spec, "model", true, &j->model, err);
     if (rc == 0)
         rc = take_text(spec, "method", true, &j->method, err);
     if (rc == 0)
-        rc = take_scheme(spec, &j->scheme, err);
+        rc = submission_take_scheme(spec, number_in(spec, "budget", "bits"), &j->scheme, err);
     if (rc == 0)
         rc = take_text(spec, "output", true, &j->output, err);
     if (rc == 0)

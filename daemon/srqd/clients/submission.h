@@ -9,6 +9,12 @@ int submission_begin(const struct request *r, struct srq_error *err);
 /* Forgets the plan that is kept with a client. */
 void submission_drop_client(struct client *c);
 
+/* Of the answer to a plan or to a change of one: what the job needs, and how large it is. */
+void submission_take_needs(struct job *j, const cJSON *answer);
+
+/* The scheme of its layers, or, with a budget (`bits` above 0), what their schemes are chosen within. */
+int submission_take_scheme(const cJSON *spec, double bits, char **out, struct srq_error *err);
+
 /* 0, or why the daemon takes no job now; keeps all->refusing. */
 int submission_allowed(struct clients *all, struct srq_error *err);
 

@@ -92,6 +92,9 @@ int store_update(struct srq_store *s, const struct job *j, bool transition, int6
     sqlite3_bind_double(q, 21, j->done);
     sqlite3_bind_double(q, 22, j->total);
     sqlite3_bind_double(q, 23, j->eta_s);
+    sqlite3_bind_int64(q, 24, j->memory_bytes);
+    sqlite3_bind_int64(q, 25, j->disk_bytes);
+    store_bind_text(q, 26, j->scheme);
     rc = store_step(s, q, "write", err);
     if (rc == 0 && transition)
         rc = add_transition(s, j, by_uid, err);

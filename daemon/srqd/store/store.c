@@ -50,7 +50,7 @@ static const char *const statements[STORE_STATEMENTS] = {
     "UPDATE jobs SET state=?2, reason=?3, wish=?4, priority=?5, started=?6, ended=?7, restarts=?8, deaths=?9,"
     " progress_seq=?10, last_seq=?11, exit_code=?12, exit_signal=?13, pid=?14, pid_start=?15,"
     " after_bytes=?16, average_bits=?17, on_end_failure=?18, stage=?19, unit=?20, done=?21, total=?22,"
-    " eta_s=?23 WHERE id=?1",
+    " eta_s=?23, memory_bytes=?24, disk_bytes=?25, scheme=?26 WHERE id=?1",
     [STORE_TRANSITION] = "INSERT INTO transitions VALUES(?1, ?2, ?3, ?4, ?5)",
     [STORE_LOAD] =
     "SELECT id, number, uid, gid, owner, name, model, method, scheme, output, on_end, submitted, threads,"
@@ -59,6 +59,7 @@ static const char *const statements[STORE_STATEMENTS] = {
     " stage, unit, done, total, eta_s, archive FROM jobs ORDER BY number",
     [STORE_REMOVE] = "DELETE FROM jobs WHERE id=?1",
     [STORE_TEXTS] = "SELECT spec, planned FROM jobs WHERE id=?1",
+    [STORE_PLANNED] = "UPDATE jobs SET planned=?2 WHERE id=?1",
 };
 /* clang-format on */
 
@@ -227,4 +228,13 @@ int store_texts(struct srq_store *s, const char *id, char **spec, char **planned
     sqlite3_reset(q);
     sqlite3_clear_bindings(q);
     return rc;
+}
+
+int store_planned(struct srq_store *s, const char *id, const char *planned, struct srq_error *err)
+{
+    sqlite3_stmt *q = s->statements[STORE_PLANNED];
+
+    store_bind_text(q, 1, id);
+    store_bind_text(q, 2, planned);
+    return store_step(s, q, "write", err);
 }

@@ -17,6 +17,7 @@ enum store_statement {
     STORE_LOAD,       /* every job in the order of submission */
     STORE_REMOVE,
     STORE_TEXTS,
+    STORE_PLANNED, /* what was planned, anew */
     STORE_STATEMENTS
 };
 
@@ -39,5 +40,6 @@ int store_fail(struct srq_store *s, const char *doing, struct srq_error *err);
 int store_delete(struct srq_store *s, const char *id, struct srq_error *err);
 /* The texts that a job was added with; srq_free both. */
 int store_texts(struct srq_store *s, const char *id, char **spec, char **planned, struct srq_error *err);
+int store_planned(struct srq_store *s, const char *id, const char *planned, struct srq_error *err);
 
 #endif

@@ -149,7 +149,7 @@ static void on_done(struct layer_view *v, const cJSON *params)
         return;
     l->facts = (struct layer_facts){ .error_first = srq_member_number(params, "error_first"),
                                      .error_best = best,
-                                     .error_last = isnan(best) ? l->facts.error_last : best,
+                                     .error_last = best,
                                      .saturation = srq_member_number(params, "saturation") };
     l->began = false;
 }
@@ -580,6 +580,14 @@ const char *layer_view_name(const struct layer_view *v, size_t layer)
 size_t layer_view_blocks(const struct layer_view *v)
 {
     return v->block_count - 1;
+}
+
+bool layer_view_outside(const struct layer_view *v)
+{
+    for (size_t i = v->table->count; i > 0; i--)
+        if (v->table->layers[i - 1].block == (double)v->block_count - 1)
+            return true;
+    return false;
 }
 
 struct layer_facts layer_view_facts(const struct layer_view *v, size_t layer)

@@ -26,6 +26,7 @@ bool layer_view_has(const struct layer_view *v, const char *layer);
 size_t layer_view_count(const struct layer_view *v);
 const char *layer_view_name(const struct layer_view *v, size_t layer); /* "" where the plan has none */
 size_t layer_view_blocks(const struct layer_view *v);
+bool layer_view_outside(const struct layer_view *v); /* whether there is a layer outside the blocks */
 
 /* By the layer's place in the plan. */
 struct layer_facts layer_view_facts(const struct layer_view *v, size_t layer);
