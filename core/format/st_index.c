@@ -117,7 +117,7 @@ int srq_st_index_parse(const char *data, size_t len, const char *what, struct sr
     if (rc != 0)
         return rc;
     total = json_object_get(json_object_get(root, "metadata"), "total_size");
-    out->total_size = json_is_number(total) ? json_number_value(total) : (double)NAN;
+    out->total_size = json_is_number(total) ? json_number_value(total) : total == NULL ? (double)NAN : -1;
     map = json_object_get(root, "weight_map");
     if (!json_is_object(map))
         rc = srq_fail_field(err, -SRQ_EFORMAT, what, "%s has no weight_map", what);

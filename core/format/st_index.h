@@ -17,7 +17,7 @@ struct srq_st_index {
     int64_t count;
     char **files; /* base names, sorted */
     int file_count;
-    double total_size; /* bytes of all tensors, by its metadata; NaN: it does not say */
+    double total_size; /* bytes of all tensors, by its metadata; NaN: it does not say; below 0: no number of them */
 };
 
 /* Parses `len` bytes of model.safetensors.index.json; `what` names it in errors. Every file is a plain base name.

@@ -17,7 +17,7 @@
 
 #define SHOW 160
 #define COPY_ALIGN 64
-#define NOTES_MAX 2
+#define NOTES_MAX 4
 #define HASH_CHUNK ((size_t)8 << 20)
 
 struct item {
@@ -148,6 +148,49 @@ static int open_single(struct srq_tensors *ts, const char *path, struct srq_erro
     return rc != 0 ? rc : open_file(ts, 0, path, NULL, err);
 }
 
+static bool ends_with(const char *s, const char *end)
+{
+    size_t n = strlen(s), m = strlen(end);
+
+    return n >= m && strcmp(s + n - m, end) == 0;
+}
+
+/* A shard by its name, and none that the index has; NULL: there is no index. */
+static bool is_stray(const char *name, const struct srq_st_index *index)
+{
+    bool shard = strncmp(name, "model-", 6) == 0 || strncmp(name, "diffusion_pytorch_model-", 24) == 0;
+
+    for (int f = 0; index != NULL && f < index->file_count; f++)
+        if (strcmp(index->files[f], name) == 0)
+            return false;
+    return shard && strstr(name, "-of-") != NULL && ends_with(name, ".safetensors");
+}
+
+/* Shards beside the weights: of another model, or left behind by a download or a conversion. */
+static int note_strays(struct srq_tensors *ts, const char *dir, const struct srq_st_index *index, struct srq_error *err)
+{
+    char first[256] = "", more[48] = "";
+    DIR *d = opendir(dir);
+    int count = 0;
+
+    for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) { /* the first by name, whatever the order on disk */
+        if (!is_stray(e->d_name, index))
+            continue;
+        if (count++ == 0 || strcmp(e->d_name, first) < 0)
+            snprintf(first, sizeof(first), "%s", e->d_name);
+    }
+    if (d != NULL)
+        closedir(d);
+    if (count == 0)
+        return 0;
+    if (count > 1)
+        snprintf(more, sizeof(more), " and %d more", count - 1);
+    return add_note(ts,
+                    srq_asprintf("%s%s beside the weights that are used %s no part of them: not read", first, more,
+                                 count > 1 ? "are" : "is"),
+                    dir, err);
+}
+
 static int open_shards(struct srq_tensors *ts, const char *dir, const char *path, const struct srq_st_index *index,
                        struct srq_error *err)
 {
@@ -171,13 +214,18 @@ static int open_shards(struct srq_tensors *ts, const char *dir, const char *path
                                   "%s puts tensor \"%s\" in %s, which does not hold it", path, shown,
                                   index->files[index->places[i].file]);
     }
-    if (!isnan(index->total_size) && index->total_size != (double)ts->bytes)
+    rc = note_strays(ts, dir, index, err);
+    if (rc == 0 && index->total_size < 0)
+        return add_note(
+            ts, srq_asprintf("%s: metadata.total_size is no number of bytes: what the files hold is used", path), path,
+            err);
+    if (rc == 0 && !isnan(index->total_size) && index->total_size != (double)ts->bytes)
         return add_note(ts,
                         srq_asprintf("%s says that its tensors have %.0f bytes (metadata.total_size), but the files "
                                      "hold %" PRIu64 ": what they hold is used",
                                      path, index->total_size, ts->bytes),
                         path, err);
-    return 0;
+    return rc;
 }
 
 static int open_index(struct srq_tensors *ts, const char *path, struct srq_error *err)
@@ -202,13 +250,6 @@ static int open_index(struct srq_tensors *ts, const char *path, struct srq_error
     }
     srq_free(dir);
     return rc;
-}
-
-static bool ends_with(const char *s, const char *end)
-{
-    size_t n = strlen(s), m = strlen(end);
-
-    return n >= m && strcmp(s + n - m, end) == 0;
 }
 
 /* The names that a folder's weights go by, the first that is there counts: so the full ones before a variant in half
@@ -306,6 +347,8 @@ static int open_folder(struct srq_tensors *ts, const char *dir, struct srq_error
             rc = ends_with(path, ".json") ? open_index(ts, path, err) : open_single(ts, path, err);
         if (there && rc == 0 && !ends_with(path, ".json"))
             rc = note_index(ts, path, err);
+        if (there && rc == 0 && !ends_with(path, ".json"))
+            rc = note_strays(ts, dir, NULL, err);
         srq_free(path);
         if (there)
             return rc;

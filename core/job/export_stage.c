@@ -152,20 +152,16 @@ static int write_sheet(struct srq_run *run, const char *dir, struct srq_error *e
     return rc;
 }
 
-/* As sampling has settled it; without samples, as the job says. */
-static struct srq_high_rule high_rule(const struct srq_run *run)
+struct srq_high_steps srq_run_high_steps(const struct srq_run *run)
 {
-    const struct srq_high_steps asked = srq_job_high_steps(run->job, run->option, NULL);
     cJSON *fact = srq_fact_read(run->ckpt, SRQ_SAMPLES_FACT);
     double first = srq_member_number(fact, "hp_first"), last = srq_member_number(fact, "hp_last");
-    struct srq_high_rule rule = { asked.first, asked.last, srq_job_high_dtype(run->job) };
+    struct srq_high_steps steps = srq_job_high_steps(run->job, run->option, NULL);
 
-    if (!isnan(first) && !isnan(last)) {
-        rule.first = (int)first;
-        rule.last = (int)last;
-    }
+    if (!isnan(first) && !isnan(last))
+        steps = (struct srq_high_steps){ (int)first, (int)last };
     cJSON_Delete(fact);
-    return rule;
+    return steps;
 }
 
 /* The model that computes the first and last steps, as it was before all training. */
@@ -197,7 +193,8 @@ static int write_high(struct srq_run *run, const struct srq_high_rule *rule, con
 static int write_sampling(struct srq_run *run, const char *format, const char *dir, struct srq_error *err)
 {
     struct srq_layer_roundings *all = srq_calloc((size_t)run->job->layer_count + 1, sizeof(*all));
-    const struct srq_high_rule rule = high_rule(run);
+    const struct srq_high_steps steps = srq_run_high_steps(run);
+    const struct srq_high_rule rule = { steps.first, steps.last, srq_job_high_dtype(run->job) };
     bool rounds = srq_spec_trainer(&run->job->spec) != NULL;
     int rc = all != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory exporting");
 

@@ -444,13 +444,12 @@ static uint64_t beside_bytes(const struct srq_resolved *r)
 /* The whole model once more, which a format for srq's own sampler has for the steps of full precision. */
 static uint64_t high_bytes(const struct srq_resolved *r)
 {
-    const struct srq_job_options *o = &r->job.spec.opt;
-    bool narrow = srq_job_high_dtype(&r->job) == SRQ_BF16;
-    uint64_t bytes = narrow ? 2 * (uint64_t)r->job.info->parameters : r->job.info->bytes;
+    const struct srq_high_steps steps = srq_job_high_forecast(&r->job);
 
     for (int i = 0; i < r->job.spec.format_count; i++) {
-        if (srq_job_mixes_steps(&r->job) && strcmp(r->job.spec.formats[i], "int8") == 0 &&
-            (o->hp_first != 0 || o->hp_last != 0))
+        uint64_t bytes = srq_job_high_bytes(&r->job, r->job.spec.formats[i], steps);
+
+        if (bytes > 0)
             return bytes + srq_export_carried_bytes(r->job.model);
     }
     return 0;

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 
 static int chosen(double changed, int64_t submitted, int rule)
 {
@@ -29,6 +30,32 @@ struct srq_high_steps srq_job_high_steps(const struct srq_job *job, const double
 bool srq_job_mixes_steps(const struct srq_job *job)
 {
     return srq_spec_trainer(&job->spec) != NULL || (job->info->pictures && job->spec.opt.samples > 0);
+}
+
+struct srq_high_steps srq_job_high_forecast(const struct srq_job *job)
+{
+    const struct srq_job_options *o = &job->spec.opt;
+    double none[SRQ_LIVE_OPTIONS];
+    struct srq_high_steps k;
+
+    for (int i = 0; i < SRQ_LIVE_OPTIONS; i++)
+        none[i] = NAN;
+    k = srq_job_high_steps(job, none, NULL);
+    if (o->hp_sqnr > 0)
+        k = (struct srq_high_steps){ o->hp_first < 0 ? 1 : k.first, o->hp_last < 0 ? 1 : k.last };
+    return k;
+}
+
+uint64_t srq_job_high_bytes(const struct srq_job *job, const char *format, struct srq_high_steps steps)
+{
+    uint64_t bytes = job->info->bytes;
+
+    if (!srq_job_mixes_steps(job) || strcmp(format, "int8") != 0 || steps.first + steps.last <= 0)
+        return 0;
+    for (int i = 0; srq_job_high_dtype(job) == SRQ_BF16 && i < job->layer_count; i++)
+        if (job->layers[i]->dtype == SRQ_F32)
+            bytes -= (uint64_t)(job->layers[i]->out * job->layers[i]->in) * (sizeof(float) - sizeof(uint16_t));
+    return bytes;
 }
 
 enum srq_dtype srq_job_high_dtype(const struct srq_job *job)

@@ -15,6 +15,10 @@ struct srq_high_steps {
 struct srq_high_steps srq_job_high_steps(const struct srq_job *job, const double *option, const double *sqnr);
 /* Whether there is a mix at all: of a diffusion model that is trained or sampled. */
 bool srq_job_mixes_steps(const struct srq_job *job);
+/* Before sampling settles them; with options.hp_sqnr some, wherever it may find any. */
+struct srq_high_steps srq_job_high_forecast(const struct srq_job *job);
+/* Tensors of the model that `format`, where it is for srq's own sampler, has beside its own for such steps. */
+uint64_t srq_job_high_bytes(const struct srq_job *job, const char *format, struct srq_high_steps steps);
 enum srq_dtype srq_job_high_dtype(const struct srq_job *job); /* what they are computed in */
 /* Whether a change of options (SRQ_CHANGE_SET) is one that this job can obey; else -SRQ_EINVAL naming the option. */
 int srq_job_check_live(const struct srq_job *job, const struct srq_change *change, struct srq_error *err);

@@ -29,7 +29,7 @@ core_libsrq_la_SOURCES += \
 	core/job/quantize.c core/job/refine.c core/job/refine.h core/job/refine_stage.c \
 	core/job/resample.c core/job/resample.h core/job/resample_stage.c \
 	core/job/report.c \
-	core/job/resolve.c core/job/resolve.h core/job/resolved.c core/job/resolved.h \
+	core/job/resolve.c core/job/resolve.h core/job/resolved.c core/job/resolved.h core/job/size.c core/job/size.h \
 	core/job/run.h \
 	core/job/scale_cache.c core/job/scale_cache.h \
 	core/job/score.c core/job/score_cache.c \

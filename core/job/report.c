@@ -4,6 +4,7 @@
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/job/plan_json.h"
+#include "core/job/size.h"
 #include "core/job/tasks.h"
 #include "core/math/gemm.h"
 
@@ -190,11 +191,11 @@ static bool add_diffusion(struct srq_run *run, cJSON *root)
 static bool add_size(const struct srq_run *run, cJSON *root)
 {
     cJSON *size = cJSON_AddObjectToObject(root, "size");
+    uint64_t made = srq_resolved_size_made(&run->resolved, srq_run_high_steps(run));
     uint64_t schemes = srq_plan_size(&run->resolved.choice.plan, run->resolved.job.info->bytes).after_bytes;
 
     return size != NULL && srq_put_number(size, "before_bytes", (double)run->resolved.choice.size.before_bytes) &&
-           srq_put_number(size, "after_bytes", (double)run->resolved.choice.size.after_bytes) &&
-           srq_put_number(size, "scheme_bytes", (double)schemes) &&
+           srq_put_number(size, "after_bytes", (double)made) && srq_put_number(size, "scheme_bytes", (double)schemes) &&
            srq_put_number(size, "average_bits", run->resolved.choice.size.average_bits);
 }
 

@@ -10,6 +10,7 @@
 #include "core/job/footprint.h"
 #include "core/job/plan_json.h"
 #include "core/job/resample.h"
+#include "core/job/size.h"
 #include "core/job/train.h"
 #include "core/job/transform.h"
 #include "core/job/usage.h"

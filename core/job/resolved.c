@@ -1,4 +1,4 @@
-/* Questions about a concrete job: what formats and quantizer say to its plan, how large the export is. */
+/* Questions about a concrete job: what formats and quantizer say to its plan. */
 #include "core/job/resolved.h"
 
 #include "core/base/alloc.h"
@@ -90,28 +90,4 @@ int srq_resolved_accepts(const struct srq_resolved *r, struct srq_error *err)
     int rc = accepted_by(r, quantizer, r->job.self, err);
 
     return rc == 0 && trainer != NULL && trainer != quantizer ? accepted_by(r, trainer, r->job.trainer_self, err) : rc;
-}
-
-uint64_t srq_resolved_stored(void *resolved, const struct srq_plan *plan)
-{
-    const struct srq_resolved *r = resolved;
-    const struct srq_format *f = r->job.spec.format_count > 0 ? srq_format_find(r->job.spec.formats[0], NULL) : NULL;
-    struct srq_scheme *schemes = srq_calloc((size_t)plan->count + 1, sizeof(*schemes));
-    uint64_t bytes = 0;
-
-    for (int i = 0; schemes != NULL && i < plan->count; i++)
-        schemes[i] = plan->layers[i].scheme;
-    if (f == NULL || schemes == NULL || srq_export_bytes(f, r->job.model, schemes, &bytes, NULL) != 0)
-        bytes = 0;
-    srq_free(schemes);
-    return bytes;
-}
-
-void srq_resolved_take_size(struct srq_resolved *r)
-{
-    uint64_t stored = srq_resolved_stored(r, &r->choice.plan);
-
-    r->choice.size = srq_plan_size(&r->choice.plan, r->job.info->bytes);
-    if (stored > 0)
-        r->choice.size.after_bytes = stored;
 }

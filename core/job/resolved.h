@@ -72,10 +72,6 @@ void srq_resolved_note(struct srq_resolved *r, const char *fmt, ...) __attribute
 /* The export formats' word on a plan: an srq_plan_formats, `resolved` a struct srq_resolved. */
 int srq_resolved_formats(void *resolved, const struct srq_scheme *schemes, char (*reason)[SRQ_PLAN_REASON_MAX],
                          struct srq_error *err);
-/* Bytes of all tensors of the export under a plan, in the first format; 0: they cannot be told. `resolved` likewise. */
-uint64_t srq_resolved_stored(void *resolved, const struct srq_plan *plan);
-/* Takes the size of r->plan. */
-void srq_resolved_take_size(struct srq_resolved *r);
 /* Whether the plan has layers whose inputs are rounded, for evaluation. */
 bool srq_resolved_rounds_inputs(const struct srq_resolved *r);
 /* The word of quantizer and trainer on every layer. */

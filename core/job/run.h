@@ -7,6 +7,7 @@
 #include "core/eval/evaluator.h"
 #include "core/job/checkpoint.h"
 #include "core/job/events.h"
+#include "core/job/high_steps.h"
 #include "core/job/noisy_pictures.h"
 #include "core/job/plain.h"
 #include "core/job/resolved.h"
@@ -152,6 +153,9 @@ int srq_run_tell_result(struct srq_run *run, int unit, const struct srq_block_re
 
 /* Whether the output is there already, published by this very job before it was killed. */
 bool srq_run_published(const struct srq_run *run);
+
+/* Steps of full precision as sampling has settled them; without samples, as the job says. */
+struct srq_high_steps srq_run_high_steps(const struct srq_run *run);
 
 /* The report (design 10), for OUT and for the job directory. */
 cJSON *srq_report_json(struct srq_run *run, struct srq_error *err);

@@ -14,6 +14,7 @@
 #include "core/job/plan_file.h"
 #include "core/job/run.h"
 #include "core/job/scores_json.h"
+#include "core/job/size.h"
 #include "core/job/train.h"
 
 #include <inttypes.h>

@@ -124,6 +124,7 @@ static int read_activation(const struct srq_fields *f, const struct srq_family *
 static int read_details(const struct srq_fields *f, const struct srq_family *family, struct srq_config *c,
                         struct srq_error *err)
 {
+    bool causal = true;
     int rc;
 
     c->eps = 1e-6;
@@ -131,15 +132,18 @@ static int read_details(const struct srq_fields *f, const struct srq_family *fam
     if ((rc = srq_field_number(f, "rms_norm_eps", false, 0, 0.1, &c->eps, err)) != 0 ||
         (rc = srq_field_bool(f, "tie_word_embeddings", &c->tied, err)) != 0 ||
         (rc = srq_field_bool(f, "attention_bias", &c->attention_bias, err)) != 0 ||
-        (rc = srq_field_bool(f, "mlp_bias", &c->mlp_bias, err)) != 0 || (rc = read_activation(f, family, err)) != 0)
+        (rc = srq_field_bool(f, "mlp_bias", &c->mlp_bias, err)) != 0 ||
+        (rc = srq_field_bool(f, "is_causal", &causal, err)) != 0 || (rc = read_activation(f, family, err)) != 0)
         return rc;
+    if (!causal)
+        return srq_field_fail(f, "is_causal", err, "false, but srq's %s sees no later tokens", family->model_type);
     if (!(c->eps > 0))
         return srq_field_fail(f, "rms_norm_eps", err, "%g is not above 0", c->eps);
     return family->check != NULL ? family->check(f, err) : 0;
 }
 
-int srq_config_layer_types(const struct srq_fields *f, struct srq_config *c, int64_t window, bool *given,
-                           struct srq_error *err)
+int srq_config_layer_types(const struct srq_fields *f, struct srq_config *c, int64_t window, const char *why,
+                           bool *given, struct srq_error *err)
 {
     const json_t *v = srq_field(f, "layer_types");
 
@@ -158,8 +162,7 @@ int srq_config_layer_types(const struct srq_fields *f, struct srq_config *c, int
             return srq_field_fail(f, "layer_types", err, "element %lld is neither full_attention nor sliding_attention",
                                   (long long)i);
         if (window == 0)
-            return srq_field_fail(f, "layer_types", err, "layer %lld slides, but there is no sliding_window",
-                                  (long long)i);
+            return srq_field_fail(f, "layer_types", err, "layer %lld slides, but %s", (long long)i, why);
         c->window[i] = window;
     }
     return 0;
@@ -168,6 +171,7 @@ int srq_config_layer_types(const struct srq_fields *f, struct srq_config *c, int
 static int read_windows(const struct srq_fields *f, const struct srq_family *family, struct srq_config *c,
                         struct srq_error *err)
 {
+    char why[64];
     bool given;
 
     c->window = srq_calloc((size_t)c->layers, sizeof(*c->window));
@@ -175,7 +179,8 @@ static int read_windows(const struct srq_fields *f, const struct srq_family *fam
         return srq_fail(err, -SRQ_ENOMEM, "out of memory reading config.json");
     if (family->windows != NULL)
         return family->windows(f, c, err);
-    return srq_config_layer_types(f, c, 0, &given, err);
+    snprintf(why, sizeof(why), "%s has no windows", family->model_type);
+    return srq_config_layer_types(f, c, 0, why, &given, err);
 }
 
 static int read_architecture(const struct srq_fields *f, struct srq_config *c, struct srq_error *err)

@@ -1,5 +1,6 @@
 /* quantization_config of each format (spec formats 4.4) and the config.json that carries it. */
 #include "core/model/export_parts.h"
+#include "core/model/internal.h"
 
 #include "core/base/alloc.h"
 #include "core/base/buf.h"
@@ -264,6 +265,12 @@ static int set_dtype(json_t *config, const char *dtype)
     return found ? rc : json_object_set_new(config, "torch_dtype", json_string(dtype));
 }
 
+/* A head that is not stored is the embedding, whatever the source's configuration says of it. */
+static int set_tie(json_t *config, const struct srq_model *m)
+{
+    return m->info.tied_head && !m->config.tied ? json_object_set_new(config, "tie_word_embeddings", json_true()) : 0;
+}
+
 int srq_export_config(const struct srq_export_plan *p, json_t *quantization, json_t **out, struct srq_error *err)
 {
     char *path = srq_path_join(srq_model_info(p->model)->network, "config.json");
@@ -278,7 +285,7 @@ int srq_export_config(const struct srq_export_plan *p, json_t *quantization, jso
     if (rc != 0)
         return rc;
     if ((quantization != NULL && json_object_set(config, "quantization_config", quantization) != 0) ||
-        (p->format->f16 && set_dtype(config, "float16") != 0)) {
+        (p->format->f16 && set_dtype(config, "float16") != 0) || set_tie(config, p->model) != 0) {
         json_decref(config);
         return srq_fail(err, -SRQ_ENOMEM, "out of memory making a configuration");
     }

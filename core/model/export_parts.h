@@ -100,8 +100,8 @@ void srq_export_plain_drop(struct srq_export_layer *l);
 
 /* The object of config.json; NULL in `*out` for formats that have none. The caller releases it. */
 int srq_export_quantization_config(const struct srq_export_plan *p, json_t **out, struct srq_error *err);
-/* The source's config.json with that object put in and its dtype key set where the format demands F16. Takes its own
- * reference to `quantization`, which may be NULL. */
+/* The source's config.json with that object put in, its dtype key set where the format demands F16, and the head tied
+ * where none is stored. Takes its own reference to `quantization`, which may be NULL. */
 int srq_export_config(const struct srq_export_plan *p, json_t *quantization, json_t **out, struct srq_error *err);
 
 int srq_export_tensors(const struct srq_export_plan *p, const struct srq_export_request *r, const char *dir,
@@ -111,6 +111,9 @@ int srq_export_plane_count(const struct srq_export_plan *p, int layer); /* tenso
 enum srq_dtype srq_export_dtype(const struct srq_export_plan *p, const char *tensor, enum srq_dtype source);
 /* Index of the quantized layer whose ".weight" (or with `bias` ".bias") this tensor is, or -1. */
 int srq_export_layer_of(const struct srq_export_plan *p, const char *tensor, bool bias);
+/* Whether it is a head that is stored though tied: the model computes with the embedding, and loaders that find both
+ * might take the other one. */
+bool srq_export_left_out(const struct srq_export_plan *p, const char *tensor);
 
 int srq_export_verify(const struct srq_export_plan *p, const struct srq_export_request *r, const char *dir,
                       struct srq_error *err);

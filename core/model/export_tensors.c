@@ -27,6 +27,15 @@ int srq_export_layer_of(const struct srq_export_plan *p, const char *tensor, boo
     return -1;
 }
 
+bool srq_export_left_out(const struct srq_export_plan *p, const char *tensor)
+{
+    const char *head = p->model->family->head;
+    size_t len = head != NULL ? strlen(head) : 0;
+
+    return p->model->info.tied_head && len > 0 && strncmp(tensor, head, len) == 0 &&
+           strcmp(tensor + len, ".weight") == 0;
+}
+
 static bool is_weight(const struct srq_export_plan *p, const char *tensor)
 {
     size_t len = strlen(tensor), tail = strlen(".weight");
@@ -95,6 +104,8 @@ static int each_tensor(const struct srq_export_plan *p,
                 rc = each_plane(&l, fn, ctx, err);
             continue;
         }
+        if (srq_export_left_out(p, name))
+            continue;
         if (!srq_tensors_describe(ts, name, &t))
             return srq_fail_field(err, -SRQ_EFORMAT, name, "tensor %s disappeared", name);
         t.dtype = srq_export_dtype(p, name, t.dtype);
@@ -251,7 +262,8 @@ static int put_all(const struct srq_export_plan *p, const struct srq_export_requ
     int rc = 0;
 
     for (int64_t i = 0; i < srq_tensors_count(ts) && rc == 0; i++)
-        if (srq_export_layer_of(p, srq_tensors_name(ts, i), false) < 0)
+        if (srq_export_layer_of(p, srq_tensors_name(ts, i), false) < 0 &&
+            !srq_export_left_out(p, srq_tensors_name(ts, i)))
             rc = put_copy(p, srq_tensors_name(ts, i), w, err);
     for (int i = 0; i < p->layers && rc == 0; i++) {
         const struct srq_codes *c;

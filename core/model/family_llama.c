@@ -116,7 +116,7 @@ static int mistral_windows(const struct srq_fields *f, struct srq_config *c, str
     int rc = srq_field_int(f, "sliding_window", false, 1, WINDOW_MAX, &window, err);
 
     if (rc == 0)
-        rc = srq_config_layer_types(f, c, window, &given, err);
+        rc = srq_config_layer_types(f, c, window, "sliding_window is null", &given, err);
     for (int64_t i = 0; rc == 0 && !given && i < c->layers; i++)
         c->window[i] = window;
     return rc;
@@ -135,7 +135,8 @@ static int qwen_windows(const struct srq_fields *f, struct srq_config *c, struct
         return rc;
     if (!use)
         window = 0;
-    rc = srq_config_layer_types(f, c, window, &given, err);
+    rc = srq_config_layer_types(f, c, window, use ? "sliding_window is null" : "use_sliding_window is not true", &given,
+                                err);
     for (int64_t i = first; rc == 0 && !given && i < c->layers; i++)
         c->window[i] = window;
     return rc;

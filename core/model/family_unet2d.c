@@ -95,7 +95,7 @@ FORWARD(run_attention)
         .full = true,
         .scale = (float)(1 / sqrt((double)s->head_dim)),
     };
-    struct srq_var *h = norm_of(b, t, in[0], 0, batch);
+    struct srq_var *h = s->groups > 0 ? norm_of(b, t, in[0], 0, batch) : in[0];
     struct srq_var *q = srq_op_linear(t, h, &b->linears[Q]);
     struct srq_var *k = srq_op_linear(t, h, &b->linears[K]);
     struct srq_var *v = srq_op_linear(t, h, &b->linears[V]);
@@ -304,6 +304,7 @@ static void resnet(struct plan *p, const char *name, int64_t out, double scale, 
     add(p, name, name, part, p->time, from);
 }
 
+/* groups 0: without a norm. */
 static void attention(struct plan *p, const char *name, int64_t groups, double scale)
 {
     struct srq_unet_part *part = new_part(p, p->channels);
@@ -320,7 +321,8 @@ static void attention(struct plan *p, const char *name, int64_t groups, double s
     linear(part, "to_k", inner, c, 0, "key");
     linear(part, "to_v", inner, c, 0, "value");
     linear(part, "to_out.0", c, inner, 0, "proj_attn");
-    norm(part, "group_norm", c);
+    if (groups > 0)
+        norm(part, "group_norm", c);
     part->kind.forward = run_attention;
     add(p, name, name, part, -1, -1);
 }

@@ -364,17 +364,21 @@ static int folded_vector(const struct srq_model *m, int layer, int pair, const s
                          struct srq_error *err)
 {
     float *wide;
+    int rc;
 
     if (pair >= 0)
         return srq_convert(m->fold->norm[pair], SRQ_F32, dst, t->dtype, t->shape[0]);
     wide = srq_malloc((size_t)t->shape[0] * sizeof(*wide));
     if (wide == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory for the bias of %s", m->layers[layer].info.name);
-    (void)srq_convert(t->data, t->dtype, wide, SRQ_F32, t->shape[0]);
+    rc = srq_convert(t->data, t->dtype, wide, SRQ_F32, t->shape[0]);
     srq_fold_bias(m, layer, wide);
-    (void)srq_convert(wide, SRQ_F32, dst, t->dtype, t->shape[0]);
+    if (rc == 0)
+        rc = srq_convert(wide, SRQ_F32, dst, t->dtype, t->shape[0]);
     srq_free(wide);
-    return 0;
+    return rc == 0 ? 0
+                   : srq_fail_field(err, rc, m->layers[layer].info.name, "the bias of %s cannot be scaled as %s",
+                                    m->layers[layer].info.name, srq_dtype_name(t->dtype));
 }
 
 /* A tensor that took the stored one's place, in the dtype and shape of that one. */
@@ -383,12 +387,19 @@ static int replaced_tensor(const struct srq_model *m, const char *name, struct s
 {
     struct srq_tensor now;
     size_t bytes;
+    int rc;
 
     if (m->replaced == NULL || !srq_tensors_get(m->replaced, name, &now))
         return 0;
     if (!srq_tensor_bytes(out, &bytes) || (*owned = srq_malloc(bytes)) == NULL)
         return srq_fail_field(err, -SRQ_ENOMEM, name, "out of memory for the trained tensor %s", name);
-    (void)srq_convert(now.data, now.dtype, *owned, out->dtype, srq_tensor_count(out));
+    rc = srq_convert(now.data, now.dtype, *owned, out->dtype, srq_tensor_count(out));
+    if (rc != 0) {
+        srq_free(*owned);
+        *owned = NULL;
+        return srq_fail_field(err, rc, name, "the trained tensor %s cannot be stored as %s", name,
+                              srq_dtype_name(out->dtype));
+    }
     out->data = *owned;
     return 0;
 }

@@ -112,7 +112,13 @@ int srq_head_create(const struct srq_model *m, struct srq_head **out, struct srq
     h->norm = h->memory;
     h->tokens = h->norm + m->info.hidden;
     h->panel = h->tokens + TOKENS_AT_ONCE * m->info.hidden;
-    (void)srq_convert(norm.data, norm.dtype, h->norm, SRQ_F32, m->info.hidden);
+    if (srq_convert(norm.data, norm.dtype, h->norm, SRQ_F32, m->info.hidden) != 0) {
+        srq_head_free(h);
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, m->family->norm,
+                              "tensor %s.weight is %s; weights must be F32, F16 "
+                              "or BF16",
+                              m->family->norm, srq_dtype_name(norm.dtype));
+    }
     srq_model_vector_use(m, m->unit_count - 1, 0, h->norm, m->info.hidden);
     *out = h;
     return 0;
@@ -130,6 +136,8 @@ void srq_head_free(struct srq_head *h)
     srq_pages_free(h->memory, h->bytes);
     if (srq_model_head_tensor(h->model, &weight))
         srq_tensors_release(h->model->tensors, &weight);
+    else if (h->layer >= 0 && h->model->layers[h->layer].packed)
+        srq_quantized_release(h->model->quantized, h->linear.name);
     srq_free(h);
 }
 
@@ -188,10 +196,9 @@ int srq_head_rows(const struct srq_head *h, int64_t row, int64_t rows, const flo
     if (src == NULL)
         return srq_model_read_rows(h->model, h->layer, row, rows, h->panel, SRQ_F32, err);
     src += (size_t)row * (size_t)h->linear.in * srq_dtype_size(w->dtype);
-    if (w->dtype == SRQ_F32)
-        *out = (const float *)(const void *)src;
-    else
-        srq_convert_parallel(src, w->dtype, h->panel, SRQ_F32, rows * h->linear.in);
+    if (w->dtype != SRQ_F32)
+        return srq_convert_parallel(src, w->dtype, h->panel, SRQ_F32, rows * h->linear.in, err);
+    *out = (const float *)(const void *)src;
     return 0;
 }
 

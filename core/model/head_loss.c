@@ -304,7 +304,7 @@ static int panel_of(const struct job *j, const struct srq_head *h, const void **
     rc = srq_head_rows(h, j->row, j->rows, &rows, err);
     *out = rows;
     if (rc == 0 && j->type == SRQ_BF16) {
-        srq_convert_parallel(rows, SRQ_F32, j->l->panel, SRQ_BF16, j->rows * h->linear.in);
+        rc = srq_convert_parallel(rows, SRQ_F32, j->l->panel, SRQ_BF16, j->rows * h->linear.in, err);
         *out = j->l->panel;
     }
     return rc;

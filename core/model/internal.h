@@ -144,10 +144,11 @@ int srq_config_read(const json_t *json, const struct srq_family **family, struct
 void srq_config_fini(struct srq_config *c);
 int64_t srq_config_dim(const struct srq_config *c, int64_t width);
 bool srq_config_bias(const struct srq_config *c, enum srq_bias bias);
-/* Windows by `layer_types`, where given: "sliding_attention" gets `window` (0: there is none, which is an error).
+/* Windows by `layer_types`, where given: "sliding_attention" gets `window` (0: there is none, which is an error:
+ * `why`).
  * `*given` says whether the key was there. */
-int srq_config_layer_types(const struct srq_fields *f, struct srq_config *c, int64_t window, bool *given,
-                           struct srq_error *err);
+int srq_config_layer_types(const struct srq_fields *f, struct srq_config *c, int64_t window, const char *why,
+                           bool *given, struct srq_error *err);
 
 /* ---- model ------------------------------------------------------------------------------------------------------- */
 
@@ -207,7 +208,7 @@ int srq_unet_condition_read(const struct srq_fields *f, struct srq_config *c, st
 void srq_unet_free(struct srq_unet *u);
 
 /* notes.c: what of the folder does not fit together */
-int srq_model_take_notes(struct srq_model *m, struct srq_error *err);
+int srq_model_take_notes(struct srq_model *m, const json_t *config, struct srq_error *err);
 void srq_model_drop_notes(struct srq_model *m);
 
 /* UNIT.module.suffix; a suffix of "" is left out with its dot, and so is a unit whose modules stand alone. */
@@ -233,8 +234,9 @@ int srq_model_read_linear(const struct srq_model *m, int layer, void *dst, enum 
 float srq_model_vector_offset(const struct srq_model *m, int unit, int vector);
 /* A unit's vector as it is stored, in F32, becomes the one that the unit computes with: folded, with its offset. */
 void srq_model_vector_use(const struct srq_model *m, int unit, int vector, float *value, int64_t n);
-/* srq_convert over the team. Both sides F32, F16 or BF16. */
-void srq_convert_parallel(const void *src, enum srq_dtype from, void *dst, enum srq_dtype to, int64_t n);
+/* srq_convert over the team. Both sides F32, F16 or BF16: -SRQ_EUNSUPPORTED names others. */
+int srq_convert_parallel(const void *src, enum srq_dtype from, void *dst, enum srq_dtype to, int64_t n,
+                         struct srq_error *err);
 
 /* ---- pairs and folding ------------------------------------------------------------------------------------------- */
 

@@ -74,7 +74,9 @@ bool srq_model_module_tensor(const struct srq_model *m, const char *module, stru
 
 bool srq_model_head_tensor(const struct srq_model *m, struct srq_tensor *out)
 {
-    return srq_model_module_tensor(m, m->info.tied_head ? m->family->embed : m->family->head, out);
+    if (m->info.tied_head)
+        return srq_model_module_tensor(m, m->family->embed, out);
+    return !m->layers[m->layer_count - 1].packed && srq_model_module_tensor(m, m->family->head, out);
 }
 
 /* Fills the entry's storage: a packed weight where the folder is quantized and has one, else a plain tensor. */
@@ -373,7 +375,7 @@ int srq_model_open(const char *path, bool plain_only, struct srq_model **out, st
         (rc = open_quantized(m, config, plain_only, err)) != 0 ||
         (m->info.pictures = m->family->head == NULL, rc = build_table(m, err)) != 0 || (rc = fill_info(m, err)) != 0 ||
         (rc = srq_unet_check_classes(m, err)) != 0 || (rc = srq_pairs_build(m, err)) != 0 ||
-        (rc = srq_model_take_notes(m, err)) != 0) {
+        (rc = srq_model_take_notes(m, config, err)) != 0) {
         srq_model_close(m);
         m = NULL;
     }

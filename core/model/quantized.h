@@ -32,6 +32,8 @@ int srq_quantized_decode(const struct srq_quantized *q, const char *layer, int64
 /* The codes of a layer where they are stored [out, in], a signed byte each, with one scale a row [out]; both are
  * mapped. False: the layer is stored in another way, or its scales are not finite. */
 bool srq_quantized_int8(const struct srq_quantized *q, const char *layer, const int8_t **codes, const float **scales);
+/* What stands behind the dot in names of a packed layer's tensors; NULL past the end. */
+const char *srq_quantized_suffix(const struct srq_quantized *q, int i);
 void srq_quantized_release(const struct srq_quantized *q, const char *layer); /* drops the mapped pages */
 
 #endif

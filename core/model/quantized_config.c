@@ -1,6 +1,7 @@
 /* Reading quantization_config of the auto-round, gptq and awq kinds. The zero-point convention comes from
  * packing_format or checkpoint_format alone and is never guessed from the data (spec formats 4.2, 4.4, 7). */
 #include "core/model/quantized_config.h"
+#include "core/model/quantized_reader.h"
 
 #include "core/base/alloc.h"
 
@@ -97,9 +98,28 @@ static int want_text(const json_t *config, const char *key, const char *value, s
     return strcmp(got, value) == 0 ? 0 : unknown(err, key, got);
 }
 
+/* Inputs are not rounded in these layouts: 16 bits and more, or nothing. */
+static int want_no_act_bits(const json_t *object, const char *of, struct srq_error *err)
+{
+    const json_t *v = json_object_get(object, "act_bits");
+
+    if (v == NULL || json_is_null(v) || (json_is_integer(v) && json_integer_value(v) >= 16))
+        return 0;
+    return srq_fail_field(err, -SRQ_EUNSUPPORTED, "act_bits",
+                          "\"act_bits\" of %.200s asks for rounded inputs, which srq does not compute in this layout",
+                          of);
+}
+
+/* Rotated inputs; keys, values and queries that are rounded. */
+static const char *const auto_round_computes[] = { "rotation_config",        "rotation_configs",
+                                                   "hadamard_config",        "spinquant_config",
+                                                   "transform_config",       "static_kv_dtype",
+                                                   "static_attention_dtype", NULL };
+
 static int read_auto_round(struct srq_quantized_config *c, const json_t *config, struct srq_error *err)
 {
     const char *packing = text_of(config, "packing_format", "missing");
+    int rc;
 
     c->method = "auto-round";
     if (strcmp(packing, "auto_round:auto_gptq") == 0 || strcmp(packing, "auto_round:gptq") == 0)
@@ -110,7 +130,10 @@ static int read_auto_round(struct srq_quantized_config *c, const json_t *config,
         c->layout = SRQ_PACK_GPTQ_V2;
     else
         return unknown(err, "packing_format", packing);
-    return want_text(config, "data_type", "int", err);
+    rc = want_text(config, "data_type", "int", err);
+    if (rc == 0)
+        rc = want_no_act_bits(config, "quantization_config", err);
+    return rc == 0 ? srq_quantized_refuse_keys(config, auto_round_computes, err) : rc;
 }
 
 /* A folder older than the key checkpoint_format has v1 zeros by that format's own definition. */
@@ -119,6 +142,7 @@ static int read_gptq(struct srq_quantized_config *c, const json_t *config, struc
     const char *kind = text_of(config, "checkpoint_format", "gptq");
 
     c->method = "gptq";
+    c->base.indexed = json_is_true(json_object_get(config, "desc_act"));
     if (strcmp(kind, "gptq") == 0)
         c->layout = SRQ_PACK_GPTQ_V1;
     else if (strcmp(kind, "gptq_v2") == 0)
@@ -197,7 +221,7 @@ static int read_rule_fields(struct srq_quantized_config *c, struct rule *r, cons
     if (!r->skip && kind != NULL && (!json_is_string(kind) || strcmp(json_string_value(kind), "int") != 0))
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, r->name, "\"%.200s\" has a data_type that cannot be decoded",
                               r->name);
-    return 0;
+    return r->skip ? 0 : want_no_act_bits(value, r->name, err);
 }
 
 /* extra_config: a full layer name, else a pattern that matches anywhere in a name. dynamic: "+:" or "-:" and a pattern

@@ -12,6 +12,7 @@ struct srq_quantized_config; /* owns copies of all it needs */
 struct srq_quantized_scheme {
     bool plain; /* the configuration says that this layer is not quantized */
     int bits, group;
+    bool indexed; /* columns may be of any group: where there is more than one, a layer has an index of them */
 };
 
 /* Refuses methods, layouts and values that srq does not decode; `tensors` tells exact layer names from patterns. */

@@ -166,7 +166,7 @@ static int read_scheme(const json_t *w, const json_t *in, const char *format, st
     json_int_t size = json_integer_value(json_object_get(w, "group_size"));
     bool sym = !json_is_false(json_object_get(w, "symmetric")), channel = strcmp(strategy, "channel") == 0;
     bool grouped = strcmp(strategy, "group") == 0;
-    const json_t *order = json_object_get(w, "actorder");
+    const json_t *order = json_object_get(w, "actorder"), *dynamic = json_object_get(w, "dynamic");
     int rc;
     struct srq_scheme s = { .size = sizeof(s),
                             .bits = (int)bits,
@@ -177,7 +177,8 @@ static int read_scheme(const json_t *w, const json_t *in, const char *format, st
     rc = read_inputs(in, &s, err);
     if (rc != 0)
         return rc;
-    if (order != NULL && !json_is_null(order))
+    if ((order != NULL && !json_is_null(order)) ||
+        (dynamic != NULL && !json_is_null(dynamic) && !json_is_false(dynamic)))
         return refuse_weights(err, w, format);
     if (strcmp(type, "int") == 0 && (bits == 4 || bits == 8) && (channel || (grouped && size > 0 && size <= 1 << 24)))
         s.grid = sym ? SRQ_GRID_INT_SYM : SRQ_GRID_INT_ASYM;
@@ -214,6 +215,64 @@ static int read_group(struct group *g, const json_t *o, const char *format, stru
     return rc == 0 ? names_read(&g->targets, json_object_get(o, "targets"), "targets", err) : rc;
 }
 
+static const struct group *group_of(const struct compressed *q, const char *target, size_t groups)
+{
+    for (size_t g = 0; g < groups; g++)
+        for (size_t i = 0; i < q->groups[g].targets.count; i++)
+            if (strcmp(q->groups[g].targets.text[i], target) == 0)
+                return &q->groups[g];
+    return NULL;
+}
+
+/* A target in two groups must mean one scheme. */
+static int check_targets(const struct compressed *q, struct srq_error *err)
+{
+    for (size_t g = 1; g < q->count; g++)
+        for (size_t i = 0; i < q->groups[g].targets.count; i++) {
+            const char *target = q->groups[g].targets.text[i];
+            const struct group *other = group_of(q, target, g);
+
+            if (other != NULL && !srq_scheme_equal(&other->scheme, &q->groups[g].scheme))
+                return srq_fail_field(err, -SRQ_EFORMAT, "config_groups",
+                                      "config_groups has \"%.200s\" in two groups with different schemes", target);
+        }
+    return 0;
+}
+
+/* Transforms of weights alone are in the stored weights; others are computed. */
+static int check_transforms(const json_t *config, struct srq_error *err)
+{
+    static const char *const key[] = { "transform_config", NULL };
+    const json_t *o = json_object_get(config, key[0]), *groups = json_object_get(o, "config_groups"), *group, *apply;
+    bool stored = json_is_object(groups) && json_object_size(o) == 1;
+    const char *name;
+    size_t i;
+
+    json_object_foreach((json_t *)(uintptr_t)groups, name, group)
+    {
+        const json_t *all = json_object_get(group, "apply");
+
+        stored = stored && json_is_array(all);
+        json_array_foreach(all, i, apply)
+        {
+            const char *at = text_in(apply, "location");
+
+            stored = stored && (strcmp(at, "weight_input") == 0 || strcmp(at, "weight_output") == 0);
+        }
+    }
+    return stored ? 0 : srq_quantized_refuse_keys(config, key, err);
+}
+
+static int check_computes(const json_t *config, struct srq_error *err)
+{
+    static const char *const cache[] = { "kv_cache_scheme", NULL }, *const sparse[] = { "sparsity_config", NULL };
+    int rc = srq_quantized_refuse_keys(config, cache, err);
+
+    if (rc == 0 && strcmp(text_in(json_object_get(config, sparse[0]), "format"), "dense") != 0)
+        rc = srq_quantized_refuse_keys(config, sparse, err);
+    return rc == 0 ? check_transforms(config, err) : rc;
+}
+
 static int read_config(struct compressed *q, const json_t *config, struct srq_error *err)
 {
     json_t *groups = json_object_get(config, "config_groups");
@@ -230,6 +289,10 @@ static int read_config(struct compressed *q, const json_t *config, struct srq_er
         return no_memory(err);
     for (void *it = json_object_iter(groups); it != NULL && rc == 0; it = json_object_iter_next(groups, it))
         rc = read_group(&q->groups[q->count++], json_object_iter_value(it), format, err);
+    if (rc == 0)
+        rc = check_targets(q, err);
+    if (rc == 0)
+        rc = check_computes(config, err);
     return rc == 0 ? names_read(&q->ignore, json_object_get(config, "ignore"), "ignore", err) : rc;
 }
 
@@ -323,11 +386,12 @@ static int get_part(const struct compressed *q, const char *layer, struct srq_pl
 static int get_layer(const struct compressed *q, const char *layer, int64_t out, int64_t in, bool data,
                      struct srq_ct *p, struct srq_error *err)
 {
+    struct srq_error why = { 0 };
     struct srq_scheme s;
     int rc = scheme_of(q, layer, &s, err);
 
-    if (rc == 0)
-        rc = srq_ct_init(p, &s, out, in, err);
+    if (rc == 0 && (rc = srq_ct_init(p, &s, out, in, &why)) != 0)
+        rc = srq_fail_field(err, rc, layer, "%s: %s", layer, why.text);
     for (int i = 0; rc == 0 && i < p->count; i++)
         rc = get_part(q, layer, &p->part[i], data, err);
     if (rc == 0 && data && p->part[0].t.dtype == SRQ_I32) {
@@ -434,7 +498,9 @@ static int inputs_of_layer(const struct srq_quantized *base, const char *layer, 
     return scheme_of(compressed_of(base), layer, out, err);
 }
 
-static const char *const suffixes[] = { "weight_packed", "weight", "weight_scale", "weight_zero_point", NULL };
+static const char *const suffixes[] = {
+    "weight_packed", "weight", "weight_scale", "weight_zero_point", "weight_shape", "weight_global_scale", NULL
+};
 
 const struct srq_quantized_reader srq_quantized_ct = {
     "compressed-tensors", open_folder, close_folder,    method_of, has_layer,

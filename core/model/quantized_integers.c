@@ -73,15 +73,16 @@ static int get_parts(const struct srq_quantized *q, const char *layer, int64_t o
 {
     struct srq_quantized_scheme s;
     struct srq_packed *k = &p->packed;
+    struct srq_error why = { 0 };
     int rc = srq_quantized_config_scheme(config_of(q), layer, &s, err);
 
     if (rc != 0)
         return rc;
     if (s.plain)
         return srq_fail_field(err, -SRQ_EFORMAT, layer, "%s is packed but its configuration says it is not", layer);
-    rc = srq_packed_init(k, srq_quantized_config_layout(config_of(q)), s.bits, s.group, out, in, err);
+    rc = srq_packed_init(k, srq_quantized_config_layout(config_of(q)), s.bits, s.group, out, in, &why);
     if (rc != 0)
-        return rc;
+        return srq_fail_field(err, rc, layer, "%s: %s", layer, why.text);
     p->qweight = srq_tensor_make(NULL, SRQ_I32, 2, k->qweight_shape);
     p->qzeros = srq_tensor_make(NULL, SRQ_I32, 2, k->qzeros_shape);
     p->scales = srq_tensor_2d(NULL, SRQ_F16, k->groups, out);
@@ -96,6 +97,10 @@ static int get_parts(const struct srq_quantized *q, const char *layer, int64_t o
         p->index = srq_tensor_make(NULL, SRQ_I32, 1, &in);
         rc = want_part(q, layer, "g_idx", data, &p->index, err);
         p->g_idx = p->index.data;
+    } else if (rc == 0 && s.indexed && k->groups > 1) {
+        return srq_fail_field(err, -SRQ_EFORMAT, layer,
+                              "packed layer %s has no tensor %s.g_idx, which \"desc_act\" of quantization_config means",
+                              layer, layer);
     }
     if (rc != 0)
         return rc;

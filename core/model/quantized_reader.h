@@ -27,6 +27,10 @@ struct srq_quantized {
     const struct srq_tensors *tensors;
 };
 
+/* Refuses, by its name, the first of these keys (NULL behind the last) that says something: they ask for a computation
+ * that no row has. null, false and what is empty say nothing. */
+int srq_quantized_refuse_keys(const json_t *config, const char *const *keys, struct srq_error *err);
+
 /* The tensor LAYER.SUFFIX, with its data or only described. */
 bool srq_quantized_part(const struct srq_quantized *q, const char *layer, const char *suffix, bool data,
                         struct srq_tensor *out);

@@ -58,6 +58,29 @@ bool srq_quantized_int8(const struct srq_quantized *q, const char *layer, const 
     return q->reader->int8 != NULL && q->reader->int8(q, layer, codes, scales);
 }
 
+static bool says_something(const json_t *v)
+{
+    if (json_is_object(v))
+        return json_object_size(v) > 0;
+    if (json_is_array(v))
+        return json_array_size(v) > 0;
+    if (json_is_string(v))
+        return json_string_length(v) > 0;
+    return v != NULL && !json_is_null(v) && !json_is_false(v);
+}
+
+int srq_quantized_refuse_keys(const json_t *config, const char *const *keys, struct srq_error *err)
+{
+    for (; *keys != NULL; keys++)
+        if (says_something(json_object_get(config, *keys)))
+            return srq_fail_field(
+                err, -SRQ_EUNSUPPORTED, *keys,
+                "quantization_config has a \"%s\", which changes what the model computes: srq does not "
+                "compute that",
+                *keys);
+    return 0;
+}
+
 bool srq_quantized_part(const struct srq_quantized *q, const char *layer, const char *suffix, bool data,
                         struct srq_tensor *out)
 {
@@ -66,6 +89,15 @@ bool srq_quantized_part(const struct srq_quantized *q, const char *layer, const 
     if ((size_t)snprintf(name, sizeof(name), "%s.%s", layer, suffix) >= sizeof(name))
         return false;
     return data ? srq_tensors_get(q->tensors, name, out) : srq_tensors_describe(q->tensors, name, out);
+}
+
+const char *srq_quantized_suffix(const struct srq_quantized *q, int i)
+{
+    const char *const *s = q->reader->suffixes;
+
+    for (int k = 0; k < i && *s != NULL; k++)
+        s++;
+    return *s;
 }
 
 void srq_quantized_release(const struct srq_quantized *q, const char *layer)

@@ -22,11 +22,16 @@ static void convert_share(void *ctx, int64_t begin, int64_t end)
     (void)srq_convert(j->src + (size_t)begin * from, j->from, j->dst + (size_t)begin * to, j->to, end - begin);
 }
 
-void srq_convert_parallel(const void *src, enum srq_dtype from, void *dst, enum srq_dtype to, int64_t n)
+int srq_convert_parallel(const void *src, enum srq_dtype from, void *dst, enum srq_dtype to, int64_t n,
+                         struct srq_error *err)
 {
     struct convert_job job = { .src = src, .dst = dst, .from = from, .to = to };
+    int rc = srq_convert(src, from, dst, to, 0); /* what it can do depends on the dtypes alone */
 
+    if (rc != 0)
+        return srq_fail(err, rc, "%s is not read as %s", srq_dtype_name(from), srq_dtype_name(to));
     srq_parallel(n, CONVERT_GRAIN, convert_share, &job);
+    return 0;
 }
 
 float srq_model_vector_offset(const struct srq_model *m, int unit, int vector)
@@ -114,8 +119,7 @@ int srq_model_read_rows(const struct srq_model *m, int layer, int64_t row, int64
         srq_fold_rows(m, layer, row, rows, &part, dst, dtype);
         return 0;
     }
-    srq_convert_parallel(src, w.dtype, dst, dtype, rows * e->info.in);
-    return 0;
+    return srq_convert_parallel(src, w.dtype, dst, dtype, rows * e->info.in, err);
 }
 
 bool srq_model_int8(const struct srq_model *m, int layer, struct srq_int8_codes *out)

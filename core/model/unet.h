@@ -19,7 +19,7 @@ struct srq_unet {
     char unknown[160];              /* keys of config.json that nobody reads, the first of them; "": there are none */
     int64_t heads[SRQ_UNET_LEVELS]; /* of a level, in a model that is told something */
     bool flat;                      /* proj_in and proj_out are stored as linears, not as 1x1 convolutions */
-    int64_t groups, mid_groups;
+    int64_t groups, mid_groups;     /* mid_groups: of the middle's attention; 0: it has no norm */
     double eps, mid_scale;
     int64_t time_width; /* of the time embedding */
     double freq_shift;

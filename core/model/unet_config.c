@@ -190,6 +190,8 @@ static int read_time(const struct srq_fields *f, struct srq_unet *u, struct srq_
         (rc = srq_field_string(f, "resnet_time_scale_shift", &shift, err)) != 0)
         return rc;
     u->scale_shift = strcmp(shift, "scale_shift") == 0;
+    if (u->scale_shift && srq_field(f, "attn_norm_num_groups") == NULL)
+        u->mid_groups = 0; /* as diffusers makes it */
     if (!u->scale_shift && strcmp(shift, "default") != 0)
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, "resnet_time_scale_shift",
                               "config.json: resnet_time_scale_shift \"%.60s\" is not one that srq knows (default, "

@@ -155,7 +155,7 @@ static const struct srq_field amounts[] = {
 };
 const struct srq_field srq_size_fields[] = {
     F_NUL("before_bytes", SRQ_T_NUMBER, "weights as they are"),
-    F_NUL("after_bytes", SRQ_T_NUMBER, "tensors of the export, in its first format; null: not chosen yet"),
+    F_NUL("after_bytes", SRQ_T_NUMBER, "all tensors of the export, in its first format; null: not chosen yet"),
     F_NUL("average_bits", SRQ_T_NUMBER, "bits that a quantized weight takes, scales and zero-points included"),
     F_END
 };

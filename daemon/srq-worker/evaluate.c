@@ -156,6 +156,20 @@ static int open_model(const char *path, struct srq_model **out, struct srq_error
     return rc;
 }
 
+/* Of a model whose logits are not finite: the tensor that is not, where one is. */
+static int find_cause(const struct srq_model *m, int rc, struct srq_error *err)
+{
+    struct srq_error why = { 0 };
+
+    for (int u = 0; rc == -SRQ_ENUMERIC && u < srq_model_unit_count(m); u++) {
+        if (srq_model_check_finite(m, u, &why) == -SRQ_ENUMERIC) {
+            *err = why;
+            break;
+        }
+    }
+    return rc;
+}
+
 static int measure(const struct request *r, struct measured *m, struct srq_error *err)
 {
     struct srq_eval_config cfg = { .windows = r->opt.eval_windows };
@@ -177,9 +191,9 @@ static int measure(const struct request *r, struct measured *m, struct srq_error
     if (rc == 0)
         rc = srq_eval_create(m->model, m->reference, &m->samples, &cfg, &m->eval, err);
     if (rc == 0 && m->reference != NULL)
-        rc = srq_eval_reference(m->eval, &events, &m->base, err);
+        rc = find_cause(m->reference, srq_eval_reference(m->eval, &events, &m->base, err), err);
     if (rc == 0)
-        rc = srq_eval_run(m->eval, NULL, r->logits, &events, &m->result, err);
+        rc = find_cause(m->model, srq_eval_run(m->eval, NULL, r->logits, &events, &m->result, err), err);
     return rc;
 }
 

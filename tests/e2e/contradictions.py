@@ -44,26 +44,91 @@ def remade(place, change):
     return make_model(place, change)
 
 
-def a_stored_head_that_the_tie_flag_contradicts_is_told():
-    def other(tensors, config):
-        config["tie_word_embeddings"] = True
-        tensors["lm_head.weight"] = ["BF16", [VOCAB, HIDDEN], bytearray(bf16(0.5) * VOCAB * HIDDEN)]
+def header(folder):
+    with open(os.path.join(folder, "model.safetensors"), "rb") as f:
+        tensors = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
+    tensors.pop("__metadata__", None)
+    return tensors
 
+
+def config_of(folder):
+    with open(os.path.join(folder, "config.json")) as f:
+        return json.load(f)
+
+
+def another_head(tensors, config):
+    config["tie_word_embeddings"] = True
+    tensors["lm_head.weight"] = ["BF16", [VOCAB, HIDDEN], bytearray(bf16(0.5) * VOCAB * HIDDEN)]
+
+
+def no_head(tensors, config):
+    config["tie_word_embeddings"] = False
+    tensors.pop("lm_head.weight", None)
+
+
+def a_stored_head_that_the_tie_flag_contradicts_is_told():
     def same(tensors, config):
         config["tie_word_embeddings"] = True
         tensors["lm_head.weight"] = list(tensors["model.embed_tokens.weight"])
 
-    def none(tensors, config):
-        config["tie_word_embeddings"] = False
-        tensors.pop("lm_head.weight", None)
-
     with Place() as p:
-        said = warnings(p, remade(p, other))
+        said = warnings(p, remade(p, another_head))
         assert any("lm_head.weight has other values than model.embed_tokens.weight" in w and "tie_word_embeddings" in w and
                    "stored head is not used" in w for w in said), said
         assert warnings(p, remade(p, same)) == []
-        said = warnings(p, remade(p, none))
+        said = warnings(p, remade(p, no_head))
         assert any("there is no lm_head.weight" in w and "model.embed_tokens.weight is used" in w for w in said), said
+
+
+def an_export_has_the_head_that_was_evaluated():
+    """Loaders that find a head which config.json ties, or find none where it says untied, do not agree on what it is."""
+    formats = ["fake", "auto_round", "auto_gptq", "compressed-tensors"]
+    with Place() as p:
+        for name, change in (("other", another_head), ("none", no_head)):
+            p.ctl("submit", "--job", p.write_job(name, {"model": remade(p, change), "method": "rtn", "scheme": "w4g32",
+                                                        "formats": formats, "output": p.path(name)}), "--wait")
+            for form in formats:
+                out = p.path(name, form)
+                assert config_of(out)["tie_word_embeddings"] is True, (name, form)
+                assert "lm_head.weight" not in header(out), (name, form)
+                assert p.ctl("inspect", out)["warnings"] == [], (name, form)
+            size = report(p.path(name))["size"]["after_bytes"]
+            assert size == max(t["data_offsets"][1] for t in header(p.path(name, "fake")).values()), size
+
+
+def keys_that_say_the_same_thing_twice_are_told_with_the_one_that_is_used():
+    linear = {"rope_type": "linear", "factor": 2.0, "rope_theta": 10000.0}
+    yarn = {"rope_type": "yarn", "factor": 2.0, "original_max_position_embeddings": 64}
+    language = "config.json has model_type llama and architectures \"%s\": it is computed as llama's language model"
+    cases = [
+        ({"rope_theta": 500.0, "rope_parameters": dict(linear)},
+         "config.json has rope_theta 500 and rope_parameters.rope_theta 10000: the latter is used"),
+        ({"rope_theta": 10000, "rope_parameters": dict(linear)}, None),
+        ({"rope_scaling": {"rope_type": "linear", "factor": 4.0}, "rope_parameters": linear},
+         "config.json has a rope_scaling and another rope_parameters: rope_scaling is used"),
+        ({"rope_scaling": linear, "rope_parameters": linear}, None),
+        ({"rope_parameters": dict(linear, type="dynamic")},
+         'config.json has rope_parameters.rope_type "linear" and rope_parameters.type "dynamic": the former is used'),
+        ({"rope_parameters": dict(linear, type="linear")}, None),
+        ({"original_max_position_embeddings": 128, "rope_parameters": yarn},
+         "config.json has original_max_position_embeddings 128 and rope_parameters.original_max_position_embeddings 64: the "
+         "former is used"),
+        ({"dtype": "bfloat16", "torch_dtype": "float16"}, 'config.json has dtype "bfloat16" and torch_dtype "float16": neither'),
+        ({"dtype": "bfloat16", "torch_dtype": "bfloat16"}, None),
+        ({"architectures": ["Qwen2ForCausalLM"]}, language % "Qwen2ForCausalLM"),
+        ({"architectures": ["LlamaForSequenceClassification"]}, language % "LlamaForSequenceClassification"),
+        ({"architectures": ["LlamaForCausalLM"]}, None),
+        ({"_class_name": "UNet2DModel"}, 'config.json has model_type llama and _class_name "UNet2DModel": the former is used'),
+    ]
+    with Place() as p:
+        for keys, words in cases:
+            def change(tensors, config):
+                for key in "rope_theta", "rope_scaling", "rope_parameters", "dtype", "torch_dtype":
+                    config.pop(key, None)
+                config.update(keys)
+
+            said = p.ctl("inspect", remade(p, change))["warnings"]
+            assert (said == [] if words is None else len(said) == 1 and said[0].startswith(words)), (keys, said)
 
 
 def tensors_that_the_family_does_not_have_are_named():
@@ -217,6 +282,38 @@ def surplus_input_is_told_with_what_is_done():
         assert done.returncode == 0 and "eval.seqlen 99999 is more than the 512 positions" in done.stderr, done
 
 
+def weights_that_are_not_read_are_told():
+    with Place() as p:
+        model = make_model(p, lambda tensors, config: None)
+        weights, index = (os.path.join(model, n) for n in ("model.safetensors", "model.safetensors.index.json"))
+
+        def beside(*names):
+            for name in names:
+                shutil.copy(p.path("weights"), os.path.join(model, name))
+            said = warnings(p, model)
+            for name in names:
+                os.remove(os.path.join(model, name))
+            return said
+
+        shutil.copy(weights, p.path("weights"))
+        stray = "%s beside the weights that are used %s no part of them: not read"
+        adapter = "%s beside the weights is not read: the model is computed without that adapter"
+        assert beside("adapter_config.json", "adapter_model.safetensors") == [adapter % "adapter_config.json"]
+        assert beside("adapter_model.safetensors") == [adapter % "adapter_model.safetensors"]
+        assert beside("pytorch_model.bin", "model.fp16.safetensors", "consolidated.safetensors") == []
+        assert beside("model-00001-of-00002.safetensors") == [stray % ("model-00001-of-00002.safetensors", "is")]
+        names, part = header(model), "model-00001-of-00001.safetensors"
+        os.rename(weights, os.path.join(model, part))
+        for total, words in ((None, []), ("12", ["%s: metadata.total_size is no number of bytes: what the files hold is used" % index])):
+            with open(index, "w") as f:
+                json.dump({"metadata": {"total_size": total} if total else {}, "weight_map": {n: part for n in names}}, f)
+            assert warnings(p, model) == words
+        with open(index, "w") as f:
+            json.dump({"weight_map": {n: part for n in names}}, f)
+        assert beside("model-00003-of-00003.safetensors", "model-00002-of-00003.safetensors") == [
+            stray % ("model-00002-of-00003.safetensors and 1 more", "are")]
+
+
 def an_output_that_holds_an_input_is_not_replaced():
     with Place() as p:
         model = make_model(p, lambda tensors, config: None)
@@ -251,9 +348,10 @@ def the_environment_chooses_what_the_job_leaves_open_and_a_name_that_is_none_is_
 
 
 if __name__ == "__main__":
-    run_tests([a_stored_head_that_the_tie_flag_contradicts_is_told, tensors_that_the_family_does_not_have_are_named,
+    run_tests([a_stored_head_that_the_tie_flag_contradicts_is_told, an_export_has_the_head_that_was_evaluated,
+               keys_that_say_the_same_thing_twice_are_told_with_the_one_that_is_used, tensors_that_the_family_does_not_have_are_named,
                text_that_no_part_of_the_method_reads_is_told,
                features_that_nothing_uses_are_told, fewer_tokens_than_inputs_are_told_where_a_method_inverts_their_second_moment, a_git_lfs_pointer_is_called_that,
                a_file_that_cannot_be_carried_along_is_refused_before_any_work, a_link_to_nothing_is_named,
-               surplus_input_is_told_with_what_is_done, an_output_that_holds_an_input_is_not_replaced,
+               surplus_input_is_told_with_what_is_done, weights_that_are_not_read_are_told, an_output_that_holds_an_input_is_not_replaced,
                the_environment_chooses_what_the_job_leaves_open_and_a_name_that_is_none_is_told])

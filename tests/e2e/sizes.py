@@ -61,14 +61,14 @@ def gguf_bytes(path):
 
 
 def tensor_bytes(folder):
-    """Bytes of all tensors of an exported folder, from the headers of its files."""
+    """Bytes of all tensors of an exported folder and those in it, from the headers of their files."""
     total = 0
-    for name in os.listdir(folder):
-        if name.endswith(".gguf"):
-            total += gguf_bytes(os.path.join(folder, name))
-        if not name.endswith(".safetensors"):
+    for path in (os.path.join(at, name) for at, _, names in os.walk(folder) for name in names):
+        if path.endswith(".gguf"):
+            total += gguf_bytes(path)
+        if not path.endswith(".safetensors") or os.path.basename(path).startswith("srq_"):
             continue
-        with open(os.path.join(folder, name), "rb") as f:
+        with open(path, "rb") as f:
             header = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
         header.pop("__metadata__", None)
         for t in header.values():
@@ -159,6 +159,28 @@ def a_live_change_forecasts_what_comes_out():
         assert tensor_bytes(p.path("live")) == said["after_bytes"] == report(p.path("live"))["size"]["after_bytes"]
 
 
+def the_model_for_steps_of_full_precision_counts():
+    few = {"samples": 2, "preview": 0, "sample_steps": 4, "nsamples": 4, "threads": 1, "diffusion-ptq.batches": 1,
+           "diffusion-ptq.batch": 2}
+    original = os.path.join(SOURCE, "share/models/demo-ddpm")
+    with Place() as p:
+        for name, form, more in (("none", "int8", {"hp_first": 0}), ("bf16", "int8", {"hp_first": 2}),
+                                 ("f32", "int8", {"hp_first": 2, "hp_dtype": "f32"}), ("rule", "int8", {"sample_steps": 6}),
+                                 ("fake", "fake", {"hp_first": 2})):
+            _, size = check(p, name, model=original, method="diffusion-ptq", scheme="w8a8", formats=[form], options=dict(few, **more))
+            high = os.path.exists(p.path(name, "high"))
+            assert high == (name not in ("none", "fake")), name
+        check(p, "rtn", model=original, scheme="w8", formats=["int8"],
+              options={k: v for k, v in dict(few, hp_first=2).items() if "." not in k})
+        assert os.path.exists(p.path("rtn", "high"))
+        spec = {"model": original, "method": "diffusion-ptq", "scheme": "w8a8", "formats": ["int8"], "output": p.path("found"),
+                "options": dict(few, hp_sqnr=1)}  # no step is that bad, which is known once it is measured
+        path = p.write_job("found", spec)
+        forecast = p.ctl("submit", "--job", path, "--dry-run")["size"]["after_bytes"]
+        p.ctl("submit", "--job", path, "--wait")
+        assert report(p.path("found"))["size"]["after_bytes"] == tensor_bytes(p.path("found")) < forecast
+
+
 def a_changed_plan_of_a_waiting_job_is_counted_as_what_it_needs_now():
     """As a job that was asked for so at once."""
     few = [{"pattern": "*", "scheme": "bf16"}, {"pattern": "model.layers.0.self_attn.o_proj", "scheme": "w4g64"}]
@@ -212,4 +234,4 @@ if __name__ == "__main__":
     run_tests([every_format_is_forecast_to_the_byte, the_time_that_scales_take_is_forecast, a_transform_folds_into_the_size_that_was_forecast,
                a_budget_has_no_size_before_it_is_solved, a_live_change_forecasts_what_comes_out,
                a_changed_plan_of_a_waiting_job_is_counted_as_what_it_needs_now,
-               the_disk_forecast_holds_all_files_of_the_result])
+               the_model_for_steps_of_full_precision_counts, the_disk_forecast_holds_all_files_of_the_result])

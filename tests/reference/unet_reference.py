@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes tests/reference/unets: tiny UNet2DModel folders as diffusers writes them, and what diffusers says they compute.
 
-Run with a Python that has torch and diffusers:  python tests/reference/unet_reference.py
+Run with a Python that has torch and diffusers:  python tests/reference/unet_reference.py [MODEL ...]
 Every folder has the network (F16) and reference.safetensors: x [2, C, H, W], t [2] and y [2, C', H, W] of the network in
 F32; the DDIM trajectory of its scheduler from `start`, 10 steps, eta 0, is `end`. Pictures 0 and 1 are of the classes 0
 and 1, where there are any.
@@ -9,6 +9,7 @@ and 1, where there are any.
 import json
 import pathlib
 import shutil
+import sys
 
 import torch
 from diffusers import DDIMPipeline, DDIMScheduler, DDPMPipeline, DDPMScheduler, UNet2DModel
@@ -26,6 +27,8 @@ MODELS = {
     "shifted": dict(PLAIN, sample_size=(4, 8), resnet_time_scale_shift="scale_shift", mid_block_scale_factor=1.5,
                     center_input_sample=True, flip_sin_to_cos=False, freq_shift=1, attn_norm_num_groups=4,
                     block_out_channels=(8, 8), layers_per_block=2),
+    # no norm before the middle's attention
+    "bare": dict(PLAIN, resnet_time_scale_shift="scale_shift"),
     "headless": dict(PLAIN, attention_head_dim=None, add_attention=False),
     # is told one of three classes
     "classes": dict(PLAIN, num_class_embeds=3),
@@ -78,6 +81,6 @@ def make(name, config):
 
 
 if __name__ == "__main__":
-    for name, config in MODELS.items():
+    for name, config in ((n, c) for n, c in MODELS.items() if n in sys.argv[1:] or len(sys.argv) == 1):
         shutil.rmtree(OUT / name, ignore_errors=True)
         make(name, config)

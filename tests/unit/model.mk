@@ -68,6 +68,9 @@ reference_unets = tests/reference/condition_reference.py \
 	tests/reference/unets/told_flat/model_index.json tests/reference/unets/told_flat/reference.safetensors \
 	tests/reference/unets/told_flat/scheduler/scheduler_config.json tests/reference/unets/told_flat/unet/config.json \
 	tests/reference/unets/told_flat/unet/diffusion_pytorch_model.safetensors \
+	tests/reference/unets/bare/model_index.json tests/reference/unets/bare/reference.safetensors \
+	tests/reference/unets/bare/scheduler/scheduler_config.json tests/reference/unets/bare/unet/config.json \
+	tests/reference/unets/bare/unet/diffusion_pytorch_model.safetensors \
 	tests/reference/unets/classes/model_index.json tests/reference/unets/classes/reference.safetensors \
 	tests/reference/unets/classes/scheduler/scheduler_config.json tests/reference/unets/classes/unet/config.json \
 	tests/reference/unets/classes/unet/diffusion_pytorch_model.safetensors \

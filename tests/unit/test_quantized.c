@@ -101,6 +101,15 @@ static void packed_fini(struct packed *p)
 }
 
 #define GPTQ(more) "{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":32,\"desc_act\":false" more "}"
+#define V1 ",\"packing_format\":\"auto_round:auto_gptq\""
+#define WEIGHTS(more) "{\"num_bits\":4,\"type\":\"int\",\"strategy\":\"group\",\"group_size\":32" more "}"
+#define COMPRESSED(weights, more)                                                                                    \
+    "{\"quant_method\":\"compressed-tensors\",\"format\":\"pack-quantized\","                                        \
+    "\"quantization_status\":\"compressed\",\"config_groups\":{\"a\":{\"targets\":[\"Linear\"],\"weights\":" weights \
+    "}" more "}"
+#define GROUP(weights) ",\"b\":{\"targets\":[\"re:.*up\",\"Linear\"],\"weights\":" weights "}"
+#define ONLINE(at) \
+    ",\"transform_config\":{\"config_groups\":{\"u\":{\"type\":\"hadamard\",\"apply\":[{\"location\":\"" at "\"}]}}}"
 #define ROUND(more) "{\"quant_method\":\"auto-round\",\"bits\":4,\"group_size\":32,\"sym\":true" more "}"
 
 static void zero_points_mean_what_the_configuration_says(void **state)
@@ -174,6 +183,98 @@ static void configurations_that_cannot_be_decoded_are_refused(void **state)
         assert_refused(packed_open(&p, row[i].config, &err), row[i].code, &err, row[i].part);
     }
     packed_fini(&p);
+}
+
+/* What a loader computes beside the weights is refused by its key; what says nothing, as writers leave it, is not. */
+static void keys_that_change_the_computation_are_refused(void **state)
+{
+    static const struct {
+        const char *config, *key; /* NULL: accepted */
+    } row[] = {
+        { ROUND(V1 ",\"act_bits\":8,\"act_data_type\":\"int\",\"act_dynamic\":true"), "act_bits" },
+        { ROUND(V1 ",\"extra_config\":{\"mlp\":{\"bits\":8,\"act_bits\":8}}"), "act_bits" },
+        { ROUND(V1 ",\"rotation_config\":{\"type\":\"hadamard\"}"), "rotation_config" },
+        { ROUND(V1 ",\"spinquant_config\":{\"r1\":true}"), "spinquant_config" },
+        { ROUND(V1 ",\"static_kv_dtype\":\"fp8\""), "static_kv_dtype" },
+        { ROUND(V1 ",\"act_bits\":16,\"extra_config\":{\"mlp\":{\"act_bits\":16}}"), NULL },
+        { ROUND(V1 ",\"act_bits\":null,\"rotation_config\":{},\"static_kv_dtype\":null"), NULL },
+        { COMPRESSED(WEIGHTS(), "}" ONLINE("input")), "transform_config" },
+        { COMPRESSED(WEIGHTS(), "},\"transform_config\":{\"other\":1}"), "transform_config" },
+        { COMPRESSED(WEIGHTS(), "}" ONLINE("weight_output")), NULL },
+        { COMPRESSED(WEIGHTS(), "},\"sparsity_config\":{\"format\":\"sparse-24-bitmask\"}"), "sparsity_config" },
+        { COMPRESSED(WEIGHTS(), "},\"sparsity_config\":{\"format\":\"dense\",\"sparsity_structure\":\"0:0\"}"), NULL },
+        { COMPRESSED(WEIGHTS(), "},\"kv_cache_scheme\":{\"num_bits\":8,\"type\":\"float\"}"), "kv_cache_scheme" },
+        { COMPRESSED(WEIGHTS(), "},\"kv_cache_scheme\":null,\"sparsity_config\":{},\"transform_config\":{}"), NULL },
+        { COMPRESSED(WEIGHTS(",\"dynamic\":true"), "}"), "weights" },
+        { COMPRESSED(WEIGHTS(",\"dynamic\":false"), "}"), NULL },
+        { COMPRESSED(WEIGHTS(), GROUP(WEIGHTS(",\"symmetric\":false")) "}"), "config_groups" },
+        { COMPRESSED(WEIGHTS(), GROUP(WEIGHTS()) "}"), NULL },
+    };
+    struct packed p;
+
+    (void)state;
+    packed_init(&p);
+    packed_write(&p);
+    for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+        struct srq_error err = { 0 };
+        int rc = packed_open(&p, row[i].config, &err);
+
+        if (row[i].key == NULL) {
+            assert_ok(rc, &err);
+            srq_quantized_close(p.q);
+            p.q = NULL;
+            continue;
+        }
+        assert_true(rc < 0);
+        assert_string_equal(err.field, row[i].key);
+        assert_non_null(strstr(err.text, row[i].key));
+    }
+    packed_fini(&p);
+}
+
+/* desc_act: columns are of any group, and which one only the index says. */
+static void an_index_that_the_configuration_means_is_not_done_without(void **state)
+{
+    for (int with = 0; with < 2; with++) {
+        struct srq_error err = { 0 };
+        struct packed p;
+
+        (void)state;
+        packed_init(&p);
+        p.with_index = with == 1;
+        packed_write(&p);
+        assert_ok(packed_open(&p, "{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":32,\"desc_act\":true}", &err),
+                  &err);
+        if (with == 1)
+            assert_int_equal(srq_quantized_has(p.q, LAYER, OUT, IN, &err), 1);
+        else
+            assert_refused(srq_quantized_has(p.q, LAYER, OUT, IN, &err), -SRQ_EFORMAT, &err,
+                           LAYER " has no tensor " LAYER ".g_idx, which \"desc_act\"");
+        packed_fini(&p);
+    }
+}
+
+/* In both kinds of layout the sentence has the layer, and so has the field. */
+static void a_group_that_does_not_divide_the_rows_is_refused_by_layer(void **state)
+{
+    static const char *const config[] = { "{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":48}",
+                                          COMPRESSED("{\"num_bits\":4,\"type\":\"int\",\"strategy\":\"group\","
+                                                     "\"group_size\":48}",
+                                                     "}") };
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct srq_error err = { 0 };
+        struct packed p;
+
+        packed_init(&p);
+        packed_write(&p);
+        assert_ok(packed_open(&p, config[i], &err), &err);
+        assert_refused(srq_quantized_has(p.q, LAYER, OUT, IN, &err), -SRQ_EUNSUPPORTED, &err,
+                       LAYER ": group 48 does not divide rows of 64");
+        assert_string_equal(err.field, LAYER);
+        packed_fini(&p);
+    }
 }
 
 static void tensors_that_disagree_with_the_configuration_are_refused(void **state)
@@ -302,6 +403,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(zero_points_mean_what_the_configuration_says),
         cmocka_unit_test(configurations_that_cannot_be_decoded_are_refused),
+        cmocka_unit_test(keys_that_change_the_computation_are_refused),
+        cmocka_unit_test(an_index_that_the_configuration_means_is_not_done_without),
+        cmocka_unit_test(a_group_that_does_not_divide_the_rows_is_refused_by_layer),
         cmocka_unit_test(tensors_that_disagree_with_the_configuration_are_refused),
         cmocka_unit_test(first_matching_row_wins),
         cmocka_unit_test(a_pattern_that_takes_too_long_is_refused),

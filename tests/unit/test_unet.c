@@ -90,6 +90,7 @@ static void forward_agrees(const char *name)
 AGREES(plain)
 AGREES(narrow)
 AGREES(shifted)
+AGREES(bare)
 AGREES(headless)
 AGREES(classes)
 
@@ -173,7 +174,7 @@ static double apart(const struct sampled *a, const struct sampled *b)
  * (test_integer_layers.c). */
 static void a_model_on_integers_gives_what_its_simulation_gives(void **state)
 {
-    static const char *const names[] = { "plain", "shifted", "headless", "classes" };
+    static const char *const names[] = { "plain", "shifted", "bare", "headless", "classes" };
 
     (void)state;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -231,6 +232,7 @@ int main(void)
         cmocka_unit_test(plain_agrees),
         cmocka_unit_test(narrow_agrees),
         cmocka_unit_test(shifted_agrees),
+        cmocka_unit_test(bare_agrees),
         cmocka_unit_test(headless_agrees),
         cmocka_unit_test(classes_agrees),
         cmocka_unit_test(the_table_has_units_and_skips),
