@@ -80,7 +80,10 @@ static const struct srq_job_option table[] = {
       AT(keep_checkpoints) },
     { "sampling", SRQ_JOB_CHOICE, NULL, 0, 0, "windows,shuffled", "windows",
       "how calibration text becomes samples: consecutive windows, or shuffled records", AT(sampling) },
-    { "gemm", SRQ_JOB_CHOICE, NULL, 0, 0, "auto,openblas,onednn,plain", "auto", "who computes matrix products",
+    { "gemm", SRQ_JOB_CHOICE, NULL, 0, 0, "auto,amx,avx512_bf16,avx512,avx2,openblas,onednn,plain", "auto",
+      "who computes matrix products; where both AVX512-BF16 and widened BF16 run, a job that is submitted with auto "
+      "keeps "
+      "to the one that was faster then",
       AT(gemm) },
     { "compute", SRQ_JOB_CHOICE, NULL, 0, 0, "auto,f32,bf16", "auto", "element type in which blocks are tuned",
       AT(compute) },
@@ -132,6 +135,16 @@ static int choice_index(const char *choices, const char *word)
             return -1;
         p = comma + 1;
     }
+}
+
+int64_t srq_job_option_place(const char *name, const char *word)
+{
+    char choice[32];
+
+    for (int64_t k = 0; srq_job_option_choice(name, k, choice, sizeof(choice))[0] != '\0'; k++)
+        if (strcmp(choice, word) == 0)
+            return k;
+    return -1;
 }
 
 const char *srq_job_option_choice(const char *name, int64_t value, char *out, size_t cap)

@@ -30,6 +30,9 @@ struct srq_job_option {
 
 enum srq_choice_dtype { SRQ_CHOICE_AUTO, SRQ_CHOICE_F32, SRQ_CHOICE_BF16 };
 
+/* The place of a word among the choices of an option; -1: there is none. */
+int64_t srq_job_option_place(const char *name, const char *word);
+
 /* Values. Integers, sizes, choices and truths are int64_t, floats double. */
 struct srq_job_options {
     int64_t nsamples, seqlen, batch, seed, threads;
@@ -67,7 +70,7 @@ bool srq_job_options_json(const struct srq_job_options *o, cJSON *object);
 cJSON *srq_job_options_describe(void);
 /* One row like them, of a plugin's table; its type as it is called. */
 cJSON *srq_option_json(const struct srq_option *r, const char *type);
-/* The word behind a choice value, e.g. ("gemm", 1) → "openblas", written into out. */
+/* The word behind a choice value, e.g. ("gemm", 1) → "amx", written into out. */
 const char *srq_job_option_choice(const char *name, int64_t value, char *out, size_t cap);
 
 /* "8G", "512M", "1.5g", "4096" → bytes. */

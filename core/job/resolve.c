@@ -26,7 +26,7 @@
 static int start_math(struct srq_resolved *r, struct srq_error *err)
 {
     struct srq_job_options *o = &r->job.spec.opt;
-    char gemm[32];
+    char gemm[32] = "";
     int rc;
 
     if (o->threads == 0)
@@ -36,8 +36,12 @@ static int start_math(struct srq_resolved *r, struct srq_error *err)
         rc = srq_team_bindable(err);
     if (rc == 0)
         rc = srq_gemm_start(srq_job_option_choice("gemm", o->gemm, gemm, sizeof(gemm)), err);
+    if (rc != 0 && r->job.spec.accept_drift && strncmp(gemm, "avx512", 6) == 0) /* settled on another machine */
+        rc = srq_gemm_start("auto", err);
     if (rc != 0)
         return rc;
+    if (srq_gemm_timed()) /* the next process of the job may not find the same */
+        o->gemm = srq_job_option_place("gemm", srq_gemm_backend(SRQ_BF16));
     if (o->compute == SRQ_CHOICE_AUTO)
         o->compute = srq_gemm_preferred() == SRQ_BF16 ? SRQ_CHOICE_BF16 : SRQ_CHOICE_F32;
     if (o->cache == SRQ_CHOICE_AUTO)

@@ -57,6 +57,9 @@ void srq_gemm_rehearse(void);
  * double; a wrong answer disables that backend with a warning. Error when the one asked for is unknown, not built in,
  * or wrong. Starts products of codes too (int8.h). */
 int srq_gemm_start(const char *backend, struct srq_error *err);
+/* Whether who computes BF16 was found by timing, on a processor where both run: another start may find otherwise, so
+ * who needs the same again asks for srq_gemm_backend(SRQ_BF16) by name. */
+bool srq_gemm_timed(void);
 /* Frees caches of primitives, and what was expected. */
 void srq_gemm_stop(void);
 /* "openblas", "onednn", …: who computes products of this dtype. */

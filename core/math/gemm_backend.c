@@ -28,6 +28,7 @@ static const struct srq_gemm_engine *const engines[] = {
 /* Who computes F32 and BF16; plain where nothing was started. */
 static const struct srq_gemm_engine *for_f32 = &srq_gemm_plain, *for_bf16 = &srq_gemm_plain;
 static bool has_bf16; /* instructions that multiply BF16, used or not */
+static bool timed;
 static char description[512] = "not started";
 
 /* ---- products ---- */
@@ -187,7 +188,8 @@ static void find_own(const char *backend, bool automatic, const struct srq_gemm_
 static bool is_slow(const struct srq_gemm_engine *bf16, const struct srq_gemm_engine *f32)
 {
 #ifdef SRQ_PANEL_KERNELS
-    return bf16 == &srq_gemm_avx512_bf16 && f32 == &srq_gemm_avx512 && srq_panels_avx512_slow();
+    timed = bf16 == &srq_gemm_avx512_bf16 && f32 == &srq_gemm_avx512;
+    return timed && srq_panels_avx512_slow();
 #else
     (void)bf16;
     (void)f32;
@@ -234,6 +236,7 @@ int srq_gemm_start(const char *backend, struct srq_error *err)
                               backend);
     for_f32 = f32 != NULL ? f32 : blas != NULL ? blas : dnnl != NULL ? dnnl : plain;
     has_bf16 = panels != NULL;
+    timed = false;
     if (automatic && is_slow(panels, f32))
         panels = NULL;
     for_bf16 = panels != NULL                           ? panels
@@ -270,6 +273,11 @@ const struct srq_panel_kernel *srq_panels(enum srq_dtype dtype)
     const struct srq_gemm_engine *e = srq_gemm_engine_for(dtype);
 
     return e->panels != NULL ? e->panels(dtype) : NULL;
+}
+
+bool srq_gemm_timed(void)
+{
+    return timed;
 }
 
 const char *srq_gemm_describe(void)

@@ -86,7 +86,7 @@ static bool usable(void)
 
 #define SUMS 24 /* that do not wait for each other */
 #define ROUNDS 500
-#define TRIES 8
+#define TRIES 40 /* a millisecond in all */
 
 #define LOOP(name, flops, type, x, instruction)                                           \
     double name(int64_t rounds, float *keep)                                              \

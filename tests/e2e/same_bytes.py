@@ -43,6 +43,29 @@ def two_runs_with_one_seed_are_identical_and_another_seed_differs():
         assert report(p.path("other"))["seed"] == 8
 
 
+def what_was_found_by_timing_is_kept():
+    """Where two kernels for BF16 run, which is the faster is measured; a run that goes on has to have the same."""
+    with open("/proc/cpuinfo") as f:
+        flags = f.read().split()
+    if "avx512_bf16" not in flags or "amx_bf16" in flags or os.environ.get("SRQ_GEMM") or os.environ.get("SRQ_KERNELS"):
+        return "nothing is timed on this machine"
+    with Place() as p:
+        job = p.submit("out", demo_job("w3g64", compute="bf16", **dict(SHORT, signround__iters=2)))
+        p.wait(job)
+        with open(os.path.join(p.job_dir(job), "spec.json")) as f:
+            kept = json.load(f)["options"]["gemm"]
+        assert kept in ("avx512", "avx512_bf16"), kept
+        assert kept in report(p.path("out"))["gemm_backend"], (kept, report(p.path("out"))["gemm_backend"])
+        with open(os.path.join(p.job_dir(job), "fingerprint.json")) as f:
+            ran = json.load(f)["gemm"]
+        for other in ("avx512", "avx512_bf16"):
+            again = p.submit(other, demo_job("w3g64", gemm=other, compute="bf16", **dict(SHORT, signround__iters=2)))
+            p.wait(again)
+            with open(os.path.join(p.job_dir(again), "fingerprint.json")) as f:
+                assert (json.load(f)["gemm"] == ran) == (other == kept), other
+        assert not differing(p.path("out"), p.path(kept)), differing(p.path("out"), p.path(kept))
+
+
 def binding_threads_changes_no_byte_and_is_refused_with_too_few_processors():
     allowed = sorted(os.sched_getaffinity(0))
     threads = min(2, len(allowed))
@@ -339,6 +362,7 @@ def a_damaged_journal_is_the_reason_and_not_what_was_said_before():
 if __name__ == "__main__":
     run_tests([
         two_runs_with_one_seed_are_identical_and_another_seed_differs,
+        what_was_found_by_timing_is_kept,
         binding_threads_changes_no_byte_and_is_refused_with_too_few_processors,
         a_pause_and_a_resume_leave_no_trace,
         a_pause_and_a_resume_leave_no_trace_on_searched_scales,

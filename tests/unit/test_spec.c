@@ -106,7 +106,7 @@ static const struct {
     { ",\"options\":{\"nsamples\":[1]}", "options", "nsamples" },
     { ",\"options\":{\"max_memory\":\"8X\"}", "options.max_memory", "8G" },
     { ",\"options\":{\"max_memory\":\"-1\"}", "options.max_memory", "size" },
-    { ",\"options\":{\"gemm\":\"mkl\"}", "options.gemm", "auto,openblas,onednn,plain" },
+    { ",\"options\":{\"gemm\":\"mkl\"}", "options.gemm", "auto,amx,avx512_bf16,avx512,avx2,openblas,onednn,plain" },
     { ",\"options\":{\"signround.iters\":-1}", "options.signround.iters", "iters" },
     { ",\"options\":{\"signround.itters\":10}", "options.signround.itters", "itters" },
     { ",\"options\":{\"rtn.iters\":10}", "options.rtn.iters", "rtn.iters" },
