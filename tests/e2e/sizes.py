@@ -195,9 +195,12 @@ def a_changed_plan_of_a_waiting_job_is_counted_as_what_it_needs_now():
         assert before["memory_bytes"] < want["memory"]["planned_bytes"], (before["memory_bytes"], want["memory"])
         told = p.ctl("pin", job, "*", "w8g64")
         now = p.ctl("show", job)
-        assert told["memory"] == want["memory"] and told["disk"] == want["disk"], (told["memory"], want["memory"])
-        assert now["memory_bytes"] == want["memory"]["planned_bytes"], (now["memory_bytes"], want["memory"])
-        assert now["memory"] == want["memory"] and now["disk"] == want["disk"], (now["disk"], want["disk"])
+        def planned(memory):
+            """All but what is measured anew each time."""
+            return [r for r in memory["rows"] if not r["name"].startswith("libraries")]
+        assert planned(told["memory"]) == planned(want["memory"]) and told["disk"] == want["disk"], (told, want)
+        assert now["memory_bytes"] == told["memory"]["planned_bytes"], (now["memory_bytes"], told["memory"])
+        assert now["memory"] == told["memory"] and now["disk"] == want["disk"], (now["disk"], want["disk"])
         assert now["after_bytes"] == want["size"]["after_bytes"] == told["size"]["after_bytes"], now
         budget = p.ctl("submit", "--job", p.write_job("budget", {
             "method": "deltaloss,knapsack,rtn", "model": model(p), "formats": ["auto_gptq"], "calib": [CALIB],
