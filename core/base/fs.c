@@ -133,6 +133,35 @@ int srq_write_all(int fd, const void *data, size_t len)
     return 0;
 }
 
+int srq_write_at(int fd, const void *data, size_t len, uint64_t at)
+{
+    const char *p = data;
+
+    while (len > 0) {
+        ssize_t n = pwrite(fd, p, len, (off_t)at);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            return -ENOSPC;
+        p += n;
+        len -= (size_t)n;
+        at += (uint64_t)n;
+    }
+    return 0;
+}
+
+int srq_reserve(int fd, uint64_t bytes)
+{
+    if (fallocate(fd, 0, 0, (off_t)bytes) == 0)
+        return 0;
+    if (errno != EOPNOTSUPP && errno != ENOSYS)
+        return -errno;
+    return ftruncate(fd, (off_t)bytes) == 0 ? 0 : -errno;
+}
+
 int srq_fsync_dir(const char *path, struct srq_error *err)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

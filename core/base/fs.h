@@ -29,7 +29,10 @@ int srq_write_parts_durable(const char *path, const char *temporary, const struc
                             mode_t mode, struct srq_error *err);
 int srq_fsync_dir(const char *path, struct srq_error *err);
 
-int srq_write_all(int fd, const void *data, size_t len);              /* 0 or -errno */
+int srq_write_all(int fd, const void *data, size_t len);             /* 0 or -errno */
+int srq_write_at(int fd, const void *data, size_t len, uint64_t at); /* the same at a place; threads may at once */
+/* Gives an empty file its full size, with room on the disk where the file system can reserve it: 0 or -errno. */
+int srq_reserve(int fd, uint64_t bytes);
 int srq_mkdirs(const char *path, mode_t mode, struct srq_error *err); /* like mkdir -p */
 int srq_remove_tree(const char *path, struct srq_error *err);         /* like rm -rf, does not follow links out */
 bool srq_path_exists(const char *path);

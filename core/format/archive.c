@@ -171,22 +171,6 @@ static int check_entry(struct unpacking *u, struct archive_entry *e, char name[S
     return rc;
 }
 
-static int write_at(int fd, const char *data, size_t len, int64_t at)
-{
-    while (len > 0) {
-        ssize_t n = pwrite(fd, data, len, (off_t)at);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -1;
-        data += n;
-        at += n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
-
 /* Holes of a sparse file stay holes; else all bytes have to come. */
 static int write_data(const struct unpacking *u, struct archive_entry *e, int fd, const char *file,
                       struct srq_error *err)
@@ -199,7 +183,8 @@ static int write_data(const struct unpacking *u, struct archive_entry *e, int fd
     while ((rc = archive_read_data_block(u->archive, &data, &len, &at)) == ARCHIVE_OK) {
         if (at < end || at > size || (int64_t)len > size - at)
             return refuse(u, -SRQ_EFORMAT, "holds more bytes than it declares", err);
-        if (write_at(fd, data, len, at) != 0)
+        errno = -srq_write_at(fd, data, len, (uint64_t)at);
+        if (errno != 0)
             return srq_fail_errno(err, "write", file);
         end = at + (int64_t)len;
         written += (int64_t)len;

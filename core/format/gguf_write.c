@@ -237,7 +237,6 @@ const struct srq_buf *srq_gguf_head(const struct srq_gguf_writer *w)
 
 int srq_gguf_begin(struct srq_gguf_writer *w, const char *path, struct srq_error *err)
 {
-    off_t size;
     int rc = make_head(w, err), e;
 
     if (rc != 0)
@@ -248,13 +247,10 @@ int srq_gguf_begin(struct srq_gguf_writer *w, const char *path, struct srq_error
     w->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (w->fd < 0)
         return srq_fail_errno(err, "create", path);
-    size = (off_t)(w->head.len + w->data_bytes);
-    e = fallocate(w->fd, 0, 0, size) == 0 ? 0 : errno;
-    if (e == EOPNOTSUPP || e == ENOSYS) /* a file system that cannot reserve */
-        e = ftruncate(w->fd, size) == 0 ? 0 : errno;
+    e = srq_reserve(w->fd, w->head.len + w->data_bytes);
     if (e == 0)
-        e = -srq_write_all(w->fd, w->head.data, w->head.len);
-    errno = e;
+        e = srq_write_all(w->fd, w->head.data, w->head.len);
+    errno = -e;
     return e == 0 ? 0 : srq_fail_errno(err, "write", path);
 }
 
@@ -264,8 +260,7 @@ int srq_gguf_put(struct srq_gguf_writer *w, int64_t i, uint64_t offset, const vo
                  struct srq_error *err)
 {
     struct slot *s = &w->slots[i];
-    const char *p = data;
-    uint64_t at = w->head.len + s->begin + offset;
+    int e;
 
     if (offset > s->bytes || bytes > s->bytes - offset)
         return srq_fail_field(err, -SRQ_EINVAL, s->name,
@@ -273,20 +268,9 @@ int srq_gguf_put(struct srq_gguf_writer *w, int64_t i, uint64_t offset, const vo
                               s->bytes, s->name);
     if (atomic_fetch_add(&s->filled, bytes) + bytes > s->bytes)
         return srq_fail_field(err, -SRQ_ESTATE, s->name, "tensor %s was filled more than once", s->name);
-    for (size_t left = bytes; left > 0;) {
-        ssize_t n = pwrite(w->fd, p, left, (off_t)at);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n == 0)
-            errno = ENOSPC;
-        if (n <= 0)
-            return srq_fail_errno(err, "write", w->path);
-        p += n;
-        at += (uint64_t)n;
-        left -= (size_t)n;
-    }
-    return 0;
+    e = srq_write_at(w->fd, data, bytes, w->head.len + s->begin + offset);
+    errno = -e;
+    return e == 0 ? 0 : srq_fail_errno(err, "write", w->path);
 }
 
 int srq_gguf_finish(struct srq_gguf_writer *w, struct srq_error *err)

@@ -257,21 +257,15 @@ static int make_header(const struct srq_tensor_writer *w, struct slot *const *sl
 /* Creates the temporary file of a shard, at its full size so that a full disk shows now. */
 static int create_shard(struct shard *s, const struct srq_buf *header, struct srq_error *err)
 {
-    off_t size = (off_t)(header->len + s->data_bytes);
     int e;
 
     (void)unlink(s->tmp); /* of a crashed process with our id */
     s->fd = open(s->tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (s->fd < 0)
         return srq_fail_errno(err, "create", s->tmp);
-    e = fallocate(s->fd, 0, 0, size) == 0 ? 0 : errno;
-    if (e == EOPNOTSUPP || e == ENOSYS) /* a file system that cannot reserve */
-        e = ftruncate(s->fd, size) == 0 ? 0 : errno;
-    if (e != 0) {
-        errno = e;
-        return srq_fail_errno(err, "write", s->path);
-    }
-    e = srq_write_all(s->fd, header->data, header->len);
+    e = srq_reserve(s->fd, header->len + s->data_bytes);
+    if (e == 0)
+        e = srq_write_all(s->fd, header->data, header->len);
     if (e != 0) {
         errno = -e;
         return srq_fail_errno(err, "write", s->path);
@@ -359,24 +353,6 @@ int srq_writer_begin(struct srq_tensor_writer *w, struct srq_error *err)
 
 /* ---- filling and finishing --------------------------------------------------------------------------------------- */
 
-static int write_at(int fd, const char *p, size_t len, uint64_t at)
-{
-    while (len > 0) {
-        ssize_t n = pwrite(fd, p, len, (off_t)at);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            return -ENOSPC;
-        p += n;
-        len -= (size_t)n;
-        at += (uint64_t)n;
-    }
-    return 0;
-}
-
 int srq_writer_put(struct srq_tensor_writer *w, const char *name, uint64_t offset, const void *data, size_t bytes,
                    struct srq_error *err)
 {
@@ -397,7 +373,7 @@ int srq_writer_put(struct srq_tensor_writer *w, const char *name, uint64_t offse
                               offset, s->bytes, shown);
     if (atomic_fetch_add(&s->filled, bytes) + bytes > s->bytes)
         return srq_fail_field(err, -SRQ_ESTATE, shown, "tensor \"%s\" was filled more than once", shown);
-    e = write_at(w->shards[s->shard].fd, data, bytes, s->at + offset);
+    e = srq_write_at(w->shards[s->shard].fd, data, bytes, s->at + offset);
     if (e != 0) {
         give_up(w);
         errno = -e;
