@@ -8,6 +8,7 @@
 #include "core/format/json.h"
 #include "core/format/st_header.h"
 #include "core/text/chat_source.h"
+#include "core/text/steps.h"
 #include "core/text/tokenizer.h"
 
 #include <inttypes.h>
@@ -16,7 +17,7 @@
 
 #define SHOW 120
 #define SPACE "\xe2\x96\x81" /* U+2581, which stands for a blank in pieces */
-#define STEPS_MAX 8
+#define DEPTH_MAX 2          /* of Sequences */
 
 enum type { NORMAL = 1, UNKNOWN, CONTROL, USER, UNUSED, BYTE };
 
@@ -56,35 +57,11 @@ static int no_memory(struct srq_error *err)
 
 /* ---- which kind -------------------------------------------------------------------------------------------------- */
 
-/* The steps of a normalizer or pre-tokenizer, sequences laid out flat. */
-struct steps {
-    const json_t *step[STEPS_MAX];
-    int count;
-};
-
 static bool is(const json_t *step, const char *type)
 {
     const char *own = json_string_value(json_object_get(step, "type"));
 
     return own != NULL && strcmp(own, type) == 0;
-}
-
-static bool flatten(const json_t *value, const char *members, struct steps *out, int depth)
-{
-    const json_t *list = json_object_get(value, members);
-
-    if (value == NULL || json_is_null(value))
-        return true;
-    if (!is(value, "Sequence")) {
-        if (out->count == STEPS_MAX)
-            return false;
-        out->step[out->count++] = value;
-        return true;
-    }
-    for (size_t i = 0; i < json_array_size(list); i++)
-        if (depth == 0 || !flatten(json_array_get(list, i), members, out, depth - 1))
-            return false;
-    return true;
 }
 
 static bool flag(const json_t *step, const char *key, bool absent)
@@ -107,32 +84,27 @@ static bool isolates(const json_t *step, const char *regex)
            strcmp(text_of(step, "behavior"), "Isolated") == 0 && !flag(step, "invert", false);
 }
 
-#define CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-#define AROUND_DIGITS(digits)                             \
-    CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits \
-                 "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-
 /* llama.cpp's name for what cuts words before byte-level BPE; NULL: it has none. */
-static const char *pattern_of(const struct steps *s, bool whole_words)
+static const char *pattern_of(const struct srq_steps *s, bool whole_words)
 {
     const json_t *last = s->count > 0 ? s->step[s->count - 1] : NULL, *first = s->step[0];
     bool own = flag(last, "use_regex", true);
 
     if (last == NULL || !is(last, "ByteLevel") || flag(last, "add_prefix_space", true) || s->count > 2)
         return NULL;
-    if (s->count == 2 && !own && isolates(first, AROUND_DIGITS("\\p{N}{1,3}")))
+    if (s->count == 2 && !own && isolates(first, SRQ_PATTERN_AROUND_DIGITS("\\p{N}{1,3}")))
         return whole_words ? "llama-bpe" : "dbrx";
     if (whole_words)
         return NULL;
     if (s->count == 1)
         return own ? "gpt-2" : NULL;
-    if (!own && isolates(first, AROUND_DIGITS("\\p{N}")))
+    if (!own && isolates(first, SRQ_PATTERN_AROUND_DIGITS("\\p{N}")))
         return "qwen2";
     return own && is(first, "Digits") && flag(first, "individual_digits", false) ? "smollm" : NULL;
 }
 
 /* Whether a normalizer's step is nothing to a text of composed characters, which llama.cpp takes as it is. */
-static bool composes(const struct steps *s)
+static bool composes(const struct srq_steps *s)
 {
     return s->count == 0 || (s->count == 1 && is(s->step[0], "NFC"));
 }
@@ -144,7 +116,7 @@ static bool blanks_become(const json_t *step)
 }
 
 /* Whether these make SentencePiece's text of a text; *prefix: with a blank before it. */
-static bool of_pieces(const struct steps *normal, const struct steps *cut, bool *prefix)
+static bool of_pieces(const struct srq_steps *normal, const struct srq_steps *cut, bool *prefix)
 {
     const json_t *const *n = normal->step, *only = cut->count == 1 ? cut->step[0] : NULL;
 
@@ -167,10 +139,10 @@ static bool of_pieces(const struct steps *normal, const struct steps *cut, bool 
 
 static int find_kind(struct words *t, struct srq_error *err)
 {
-    struct steps normal = { .count = 0 }, cut = { .count = 0 };
+    struct srq_steps normal = { .count = 0 }, cut = { .count = 0 };
 
-    if (!flatten(json_object_get(t->root, "normalizer"), "normalizers", &normal, 2) ||
-        !flatten(json_object_get(t->root, "pre_tokenizer"), "pretokenizers", &cut, 2))
+    if (!srq_steps_flatten(json_object_get(t->root, "normalizer"), "normalizers", DEPTH_MAX, &normal) ||
+        !srq_steps_flatten(json_object_get(t->root, "pre_tokenizer"), "pretokenizers", DEPTH_MAX, &cut))
         return refuse(t, err, "so many steps before its merges");
     if (text_of(t->model, "continuing_subword_prefix")[0] != '\0' || text_of(t->model, "end_of_word_suffix")[0] != '\0')
         return refuse(t, err, "marks at the ends of pieces");

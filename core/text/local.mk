@@ -6,7 +6,7 @@ core_libsrq_la_SOURCES += \
 	core/text/normalize.c core/text/normalize.h \
 	core/text/regex.c core/text/regex.h core/text/regex_class.c \
 	core/text/regex_names.c core/text/regex_parts.h core/text/regex_translate.c \
-	core/text/samples.c core/text/samples.h \
+	core/text/samples.c core/text/samples.h core/text/steps.c core/text/steps.h \
 	core/text/pretokenize.c core/text/pretokenize.h \
 	core/text/template.h core/text/template_parts.h core/text/template_read.h core/text/template_run.h \
 	core/text/template_arena.c core/text/template_lex.c core/text/template_read.c core/text/template_expression.c \

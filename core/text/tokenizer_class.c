@@ -4,9 +4,9 @@
 #include "core/base/alloc.h"
 #include "core/format/st_header.h"
 #include "core/text/members.h"
+#include "core/text/steps.h"
 
 #define SHOW 120
-#define STEPS_MAX 8
 #define END "<|endoftext|>"
 
 struct srq_tokenizer_class {
@@ -20,8 +20,7 @@ static const struct srq_tokenizer_class classes[] = {
     { .name = "GPT2Tokenizer", .ends = { "bos_token", "eos_token", "unk_token" } },
     { .name = "Qwen2Tokenizer",
       .normalizer = "NFC",
-      .pattern = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
-                 "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+      .pattern = SRQ_PATTERN_AROUND_DIGITS("\\p{N}"),
       .ends = { "eos_token", "unk_token", "pad_token" } },
 };
 
@@ -130,23 +129,6 @@ int srq_tokenizer_class_build(struct srq_tokenizer *tk, struct srq_tokenizer_con
 
 /* ---- doubt ------------------------------------------------------------------------------------------------------- */
 
-struct steps {
-    const json_t *step[STEPS_MAX];
-    int count; /* beyond STEPS_MAX: more than there is room for */
-};
-
-static void flatten(const json_t *value, const char *members, struct steps *out)
-{
-    const json_t *list = json_object_get(value, members);
-
-    if (value == NULL || json_is_null(value))
-        return;
-    for (size_t i = 0; i < json_array_size(list); i++)
-        flatten(json_array_get(list, i), members, out);
-    if (list == NULL && out->count++ < STEPS_MAX)
-        out->step[out->count - 1] = value;
-}
-
 /* Whether `step` says what every member of `wanted` does; absent flags are what they are when absent. */
 static bool same_step(const json_t *step, json_t *wanted)
 {
@@ -166,12 +148,10 @@ static bool same_step(const json_t *step, json_t *wanted)
 
 static bool same_steps(const json_t *own, const json_t *wanted, const char *members)
 {
-    struct steps a = { .count = 0 }, b = { .count = 0 };
-    bool same;
+    struct srq_steps a = { .count = 0 }, b = { .count = 0 };
+    bool same = srq_steps_flatten(own, members, JSON_PARSER_MAX_DEPTH, &a) &&
+                srq_steps_flatten(wanted, members, JSON_PARSER_MAX_DEPTH, &b) && a.count == b.count;
 
-    flatten(own, members, &a);
-    flatten(wanted, members, &b);
-    same = a.count == b.count;
     for (int i = 0; same && i < b.count; i++)
         same = same_step(a.step[i], (json_t *)b.step[i]);
     return same;
