@@ -102,27 +102,6 @@ static int is_named(const struct dirent *e)
     return e->d_name[0] != '.';
 }
 
-/* A file, or what a folder has in it. */
-static void add_texts(struct srq_hash *h, const char *path)
-{
-    struct dirent **found = NULL;
-    int n = scandir(path, &found, is_named, alphasort);
-
-    if (n < 0)
-        add_file(h, path);
-    else
-        srq_hash_add_text(h, path);
-    for (int i = 0; i < n; i++) {
-        char *inside = srq_path_join(path, found[i]->d_name);
-
-        if (inside != NULL)
-            add_file(h, inside);
-        srq_free(inside);
-        free(found[i]);
-    }
-    free(found);
-}
-
 static int is_of_model(const struct dirent *e)
 {
     const char *end = strrchr(e->d_name, '.');
@@ -130,19 +109,22 @@ static int is_of_model(const struct dirent *e)
     return end != NULL && (strcmp(end, ".safetensors") == 0 || strcmp(end, ".json") == 0);
 }
 
-static void add_model(struct srq_hash *h, const char *folder)
+/* What `takes` takes of a folder, `itself`: and its own name; or a file. */
+static void add_files(struct srq_hash *h, const char *path, int (*takes)(const struct dirent *), bool itself)
 {
     struct dirent **found = NULL;
-    int n = scandir(folder, &found, is_of_model, alphasort);
+    int n = scandir(path, &found, takes, alphasort);
 
     if (n < 0)
-        add_file(h, folder); /* an archive */
+        add_file(h, path);
+    else if (itself)
+        srq_hash_add_text(h, path);
     for (int i = 0; i < n; i++) {
-        char *path = srq_path_join(folder, found[i]->d_name);
+        char *inside = srq_path_join(path, found[i]->d_name);
 
-        if (path != NULL)
-            add_file(h, path);
-        srq_free(path);
+        if (inside != NULL)
+            add_file(h, inside);
+        srq_free(inside);
         free(found[i]);
     }
     free(found);
@@ -164,11 +146,11 @@ static int take_key(const cJSON *spec, char key[33], struct srq_error *err)
     }
     srq_hash_add_text(h, PACKAGE_VERSION);
     srq_hash_add_text(h, text);
-    add_model(h, ctl_str(spec, "model"));
+    add_files(h, ctl_str(spec, "model"), is_of_model, false); /* or an archive */
     for (size_t i = 0; i < 2; i++) {
         const cJSON *list = ctl_get(spec, lists[i]), *item;
 
-        cJSON_ArrayForEach(item, list) if (cJSON_IsString(item)) add_texts(h, item->valuestring);
+        cJSON_ArrayForEach(item, list) if (cJSON_IsString(item)) add_files(h, item->valuestring, is_named, true);
     }
     cJSON_ArrayForEach(option, ctl_get(spec, "options")) if (cJSON_IsString(option)) add_file(h, option->valuestring);
     srq_hash_hex(h, key);
