@@ -34,10 +34,23 @@ void srq_plan_note(cJSON *notes, const char *fmt, ...)
     cJSON_AddItemToArray(notes, cJSON_CreateString(text));
 }
 
+/* Instead of k-quants, where rows are no whole super-blocks: what llama.cpp's own tool takes then. */
+static struct srq_scheme instead_of_k(const struct srq_scheme *k)
+{
+    return (struct srq_scheme){ .size = sizeof(*k),
+                                .grid = SRQ_GRID_INT_SYM,
+                                .bits = k->bits <= 3   ? 4
+                                        : k->bits <= 5 ? 5
+                                                       : 8,
+                                .group = 32 };
+}
+
 struct srq_scheme srq_plan_default(const struct srq_layer_info *info, const struct srq_scheme *scheme)
 {
     struct srq_scheme s = *scheme;
 
+    if (s.grid == SRQ_GRID_K && srq_scheme_refuses(&s, info->out, info->in) != NULL)
+        return instead_of_k(&s);
     if (!info->edge || (s.grid != SRQ_GRID_INT_SYM && s.grid != SRQ_GRID_INT_ASYM))
         return s;
     s.bits = s.bits < 8 ? 8 : s.bits;
@@ -272,9 +285,10 @@ static int fit_formats(struct srq_plan *p, const struct srq_plan_request *req, s
     return rc;
 }
 
-static bool is_integer(const struct srq_scheme *s)
+/* Whether its grid comes in widths. */
+static bool has_widths(const struct srq_scheme *s)
 {
-    return s->grid == SRQ_GRID_INT_SYM || s->grid == SRQ_GRID_INT_ASYM;
+    return s->grid == SRQ_GRID_INT_SYM || s->grid == SRQ_GRID_INT_ASYM || s->grid == SRQ_GRID_K;
 }
 
 /* Which widths every layer could have with its own grouping, all layers having that width. */
@@ -285,22 +299,22 @@ static int find_widths(struct srq_plan *p, const struct srq_plan_request *req, s
     char(*reason)[SRQ_PLAN_REASON_MAX] = srq_calloc((size_t)p->count + 1, sizeof(*reason));
     int rc = schemes != NULL && reason != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory for the plan");
 
-    for (int i = p->count - 1; i >= 0; i--) { /* what has no integer grid yet is taken for the first that has one */
-        if (is_integer(&p->layers[i].asked))
+    for (int i = p->count - 1; i >= 0; i--) { /* what has no grid with widths yet is taken for the first that has one */
+        if (has_widths(&p->layers[i].asked))
             like = p->layers[i].asked;
     }
     for (int bits = 2; rc >= 0 && bits <= 8; bits++) {
         for (int i = 0; i < p->count; i++) {
-            schemes[i] = is_integer(&p->layers[i].asked) ? p->layers[i].asked : like;
-            schemes[i].bits = bits;
             reason[i][0] = '\0';
+            if (!srq_scheme_widen(has_widths(&p->layers[i].asked) ? &p->layers[i].asked : &like, bits, &schemes[i]))
+                schemes[i] = untouched;
         }
         if (req->formats != NULL)
             rc = req->formats(req->formats_ctx, schemes, reason, err);
         for (int i = 0; rc >= 0 && i < p->count; i++) {
             struct srq_plan_layer *l = &p->layers[i];
 
-            if (reason[i][0] == '\0' && refuses(&schemes[i], l->info) == NULL)
+            if (schemes[i].grid != SRQ_GRID_NONE && reason[i][0] == '\0' && refuses(&schemes[i], l->info) == NULL)
                 l->widths |= 1u << bits;
         }
     }
@@ -326,6 +340,27 @@ int srq_plan_fit(struct srq_plan *p, const struct srq_plan_request *req, struct 
     mark_fused(p);
     leave_marked(p);
     return req->formats != NULL ? fit_formats(p, req, err) : 0;
+}
+
+/* Layers that have another scheme by default than the one that was asked for. */
+static void note_instead(const struct srq_plan *p, const struct srq_plan_request *req, cJSON *notes)
+{
+    const struct srq_plan_layer *first = NULL;
+    char text[32];
+    int more = -1;
+
+    for (int i = 0; i < p->count && req->scheme.grid == SRQ_GRID_K; i++) {
+        const struct srq_plan_layer *l = &p->layers[i];
+
+        if (l->source != SRQ_SOURCE_DEFAULT || l->scheme.grid != SRQ_GRID_INT_SYM)
+            continue;
+        first = first != NULL ? first : l;
+        more++;
+    }
+    if (first != NULL)
+        srq_plan_note(notes, "%s and %d more have rows of %lld weights and the like, not of whole 256, and become %s",
+                      first->info->name, more, (long long)first->info->in,
+                      srq_scheme_text(&first->scheme, text, sizeof(text)));
 }
 
 static void note_widened(const struct srq_plan_request *req, const int *widened, cJSON *notes)
@@ -398,6 +433,8 @@ int srq_plan_make(const struct srq_layer_info *const *layers, int count, const s
         note_untied(out, req, notes);
         rc = srq_plan_fit(out, req, err);
     }
+    if (rc == 0)
+        note_instead(out, req, notes);
     if (rc != 0)
         srq_plan_fini(out);
     srq_free(widened);

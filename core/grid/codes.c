@@ -1,5 +1,5 @@
 /* Codes, scales and zero-points of a layer: memory, decoding, and the host's check of what a plugin gave. */
-#include "core/grid/grid.h"
+#include "core/grid/k_quants.h"
 
 #include "core/base/alloc.h"
 #include "core/base/simd.h"
@@ -9,20 +9,35 @@
 
 #define SEGMENT 512 /* elements converted at a time through a buffer on the stack */
 
-enum { CODES, SCALE, ZERO, TENSOR_SCALE = SRQ_CODES_ARRAYS };
+enum { CODES, SCALE, ZERO, EXTRA }; /* the last: super or tensor_scale */
+
+struct srq_result srq_codes_result(const struct srq_codes *c)
+{
+    return (struct srq_result){
+        .size = sizeof(struct srq_result), .codes = c->codes, .scale = c->scale, .zero = c->zero, .super = c->super
+    };
+}
+
+int srq_codes_arrays(const struct srq_codes *c)
+{
+    return c->scheme.grid == SRQ_GRID_K ? EXTRA + 1 : EXTRA;
+}
 
 int srq_codes_planes(const struct srq_codes *c, struct srq_plane out[SRQ_PLANES])
 {
-    const int64_t one = 1;
+    const int64_t one = 1, supers[2] = { c->groups.out * c->groups.in / K_SUPER, 2 };
 
     out[CODES] = (struct srq_plane){ "codes", srq_tensor_2d(c->codes, SRQ_U8, c->groups.out, c->groups.in) };
     out[SCALE] = (struct srq_plane){ "scale", srq_tensor_make(c->scale, SRQ_F32, 1, &c->groups.count) };
     out[ZERO] = (struct srq_plane){ "zero", srq_tensor_make(c->zero, SRQ_U8, 1, &c->groups.count) };
-    if (c->scheme.grid != SRQ_GRID_NVFP4)
-        return TENSOR_SCALE;
-    out[TENSOR_SCALE] =
-        (struct srq_plane){ "tensor_scale", srq_tensor_make((void *)(uintptr_t)&c->tensor_scale, SRQ_F32, 1, &one) };
-    return TENSOR_SCALE + 1;
+    if (c->scheme.grid == SRQ_GRID_K)
+        out[EXTRA] = (struct srq_plane){ "super", srq_tensor_make(c->super, SRQ_F32, 2, supers) };
+    else if (c->scheme.grid == SRQ_GRID_NVFP4)
+        out[EXTRA] = (struct srq_plane){ "tensor_scale",
+                                         srq_tensor_make((void *)(uintptr_t)&c->tensor_scale, SRQ_F32, 1, &one) };
+    else
+        return EXTRA;
+    return EXTRA + 1;
 }
 
 void srq_codes_set_plane(struct srq_codes *c, int k, void *data)
@@ -38,7 +53,10 @@ void srq_codes_set_plane(struct srq_codes *c, int k, void *data)
         c->zero = data;
         break;
     default:
-        memcpy(&c->tensor_scale, data, sizeof(c->tensor_scale));
+        if (c->scheme.grid == SRQ_GRID_K)
+            c->super = data;
+        else
+            memcpy(&c->tensor_scale, data, sizeof(c->tensor_scale));
     }
 }
 
@@ -63,7 +81,7 @@ int srq_codes_alloc(int64_t out, int64_t in, const struct srq_scheme *s, struct 
     if (out <= 0 || in <= 0 || !srq_mul_size((size_t)out, (size_t)in, &n))
         return srq_fail(err, -SRQ_EINVAL, "codes for a weight of %lld x %lld", (long long)out, (long long)in);
     srq_codes_planes(c, plane);
-    for (int k = 0; k < SRQ_CODES_ARRAYS; k++) {
+    for (int k = 0; k < srq_codes_arrays(c); k++) {
         void *data = srq_tensor_bytes(&plane[k].t, &n) ? srq_calloc(n, 1) : NULL;
 
         srq_codes_set_plane(c, k, data);
@@ -81,6 +99,8 @@ void srq_codes_fini(struct srq_codes *c)
     srq_free(c->codes);
     srq_free(c->scale);
     srq_free(c->zero);
+    srq_free(c->super);
+    c->super = NULL;
     c->codes = NULL;
     c->scale = NULL;
     c->zero = NULL;
@@ -92,6 +112,12 @@ SRQ_SIMD static void decode_run(const uint8_t *codes, float scale, float zero, f
         dst[i] = scale * ((float)codes[i] - zero);
 }
 
+SRQ_SIMD static void decode_above(const uint8_t *codes, float scale, float minimum, float *dst, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        dst[i] = scale * (float)codes[i] - minimum;
+}
+
 SRQ_SIMD static void look_up_run(const uint8_t *codes, float scale, const float *element, float *dst, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
@@ -101,6 +127,17 @@ SRQ_SIMD static void look_up_run(const uint8_t *codes, float scale, const float 
 static bool is_integer(const struct srq_scheme *s)
 {
     return s->grid == SRQ_GRID_INT_SYM || s->grid == SRQ_GRID_INT_ASYM;
+}
+
+static bool has_minima(const struct srq_scheme *s)
+{
+    return s->grid == SRQ_GRID_K && k_type_of(s->bits)->minima;
+}
+
+/* Whether codes are evenly spaced. */
+static bool is_even(const struct srq_scheme *s)
+{
+    return is_integer(s) || s->grid == SRQ_GRID_K;
 }
 
 float srq_nvfp4_tensor_scale(float top)
@@ -135,7 +172,10 @@ static void decode_rows(void *ctx, int64_t begin, int64_t end)
 
             n = n < SEGMENT ? n : SEGMENT;
             f = d->dtype == SRQ_F32 ? to : part;
-            if (is_integer(&d->c->scheme))
+            if (has_minima(&d->c->scheme))
+                decode_above(d->c->codes + r * g->in + i, d->c->scale[group],
+                             d->c->super[(r * g->in + i) / K_SUPER * 2 + 1] * d->c->zero[group], f, n);
+            else if (is_even(&d->c->scheme))
                 decode_run(d->c->codes + r * g->in + i, d->c->scale[group], d->c->zero[group], f, n);
             else
                 look_up_run(d->c->codes + r * g->in + i, d->c->scale[group] / d->c->tensor_scale, d->element, f, n);
@@ -150,7 +190,7 @@ static struct decode decode_of(const struct srq_codes *c, int64_t first, void *d
 {
     struct decode d = { .c = c, .dst = dst, .first = first, .dtype = dtype };
 
-    for (int i = 0; !is_integer(&c->scheme) && i < 256; i++)
+    for (int i = 0; !is_even(&c->scheme) && i < 256; i++)
         d.element[i] = c->scheme.bits == 4 ? srq_e2m1_to_f32((uint8_t)(i & 15)) : srq_e4m3_to_f32((uint8_t)i);
     return d;
 }
@@ -188,9 +228,37 @@ static const char *scale_fault(const struct srq_codes *c, float s)
         return srq_e8m0_to_f32(srq_f32_to_e8m0(s)) != s ? "not a power of two of E8M0" : NULL;
     case SRQ_GRID_NVFP4:
         return s < 0 || srq_e4m3_to_f32(srq_f32_to_e4m3(s)) != s ? "not a positive number of E4M3" : NULL;
+    case SRQ_GRID_K:
+        return NULL; /* see check_super */
     default:
         return s < 0 ? "negative" : NULL;
     }
+}
+
+/* k-quants: what is shared by 256 weights, and how often each group has it. */
+static int check_super(const struct srq_codes *c, const char *layer, struct srq_error *err)
+{
+    const struct k_type *t = k_type_of(c->scheme.bits);
+
+    for (int64_t g = 0; g < c->groups.count; g++) {
+        const float *super = c->super + g / t->groups * 2;
+        float times = c->scale[g] / super[0];
+
+        if (super[0] == 0 || !isfinite(super[0]) || srq_round_f16(super[0]) != super[0] ||
+            !(super[1] >= 0 && srq_round_f16(super[1]) == super[1] && isfinite(super[1])))
+            return srq_fail_field(err, -SRQ_ENUMERIC, layer,
+                                  "the scales %g and %g of super-block %lld of %s are no half-precision numbers",
+                                  (double)super[0], (double)super[1], (long long)(g / t->groups), layer);
+        if (!(times >= (float)t->least && times <= (float)t->most) || times != rintf(times) || times == 0)
+            return srq_fail_field(err, -SRQ_ENUMERIC, layer,
+                                  "scale %g of group %lld of %s is %g times %g, which is not "
+                                  "stored",
+                                  (double)c->scale[g], (long long)g, layer, (double)times, (double)super[0]);
+        if (t->minima ? c->zero[g] > t->most : c->zero[g] != 1 << (t->bits - 1))
+            return srq_fail_field(err, -SRQ_ENUMERIC, layer, "minimum %d of group %lld of %s is not stored", c->zero[g],
+                                  (long long)g, layer);
+    }
+    return 0;
 }
 
 static int check_codes(const struct srq_codes *c, const char *layer, struct srq_error *err)
@@ -211,7 +279,7 @@ static int check_codes(const struct srq_codes *c, const char *layer, struct srq_
 
 int srq_codes_check(const struct srq_codes *c, const char *layer, struct srq_error *err)
 {
-    int most = is_integer(&c->scheme) ? (1 << c->scheme.bits) - 1 : 0;
+    int most = is_integer(&c->scheme) ? (1 << c->scheme.bits) - 1 : c->scheme.grid == SRQ_GRID_K ? UINT8_MAX : 0, rc;
 
     if (c->scheme.grid == SRQ_GRID_NVFP4 && !(isfinite(c->tensor_scale) && c->tensor_scale > 0))
         return srq_fail_field(err, -SRQ_ENUMERIC, layer, "the tensor scale %g of %s is not a positive number",
@@ -226,7 +294,8 @@ int srq_codes_check(const struct srq_codes *c, const char *layer, struct srq_err
             return srq_fail_field(err, -SRQ_ENUMERIC, layer, "zero-point %d of group %lld of %s passes %d", c->zero[g],
                                   (long long)g, layer, most);
     }
-    return check_codes(c, layer, err);
+    rc = c->scheme.grid == SRQ_GRID_K ? check_super(c, layer, err) : 0;
+    return rc == 0 ? check_codes(c, layer, err) : rc;
 }
 
 double srq_codes_saturation(const struct srq_codes *c)
@@ -234,7 +303,7 @@ double srq_codes_saturation(const struct srq_codes *c)
     int64_t n = c->groups.out * c->groups.in, ends = 0;
     uint8_t low = 0, high = (uint8_t)((1 << c->scheme.bits) - 1), mask = 0xff;
 
-    if (!is_integer(&c->scheme)) { /* both signs of the largest magnitude; E4M3's is below its NaN */
+    if (!is_even(&c->scheme)) { /* both signs of the largest magnitude; E4M3's is below its NaN */
         low = high = c->scheme.bits == 4 ? 0x07 : 0x7e;
         mask = c->scheme.bits == 4 ? 0x07 : 0x7f;
     }

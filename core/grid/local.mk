@@ -7,4 +7,5 @@ core_libsrq_la_SOURCES += \
 	core/grid/int_asym.c \
 	core/grid/ops.h core/grid/rows.h core/grid/weights_of_error.c core/grid/weights_of_error.h \
 	core/grid/float_rows.h core/grid/mx_scale.h \
-	core/grid/mxfp4.c core/grid/mxfp8.c core/grid/nvfp4.c core/grid/fp8.c
+	core/grid/mxfp4.c core/grid/mxfp8.c core/grid/nvfp4.c core/grid/fp8.c \
+	core/grid/k_quants.c core/grid/k_quants.h core/grid/k_search.c

@@ -16,6 +16,8 @@ const struct srq_grid_ops *srq_grid(enum srq_grid_kind kind)
         return &nvfp4_ops;
     case SRQ_GRID_FP8:
         return &fp8_ops;
+    case SRQ_GRID_K:
+        return &k_ops;
     default:
         return NULL;
     }

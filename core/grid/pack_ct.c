@@ -104,7 +104,7 @@ int srq_ct_init(struct srq_ct *p, const struct srq_scheme *s, int64_t out, int64
             add(p, "weight_scale", SRQ_F32, 2, out, g.per_row);
         return 0;
     default:
-        return srq_fail(err, -SRQ_EUNSUPPORTED, "compressed-tensors does not hold this grid");
+        return srq_fail(err, -SRQ_EUNSUPPORTED, "compressed-tensors does not hold this grid, gguf does");
     }
 }
 

@@ -1,10 +1,28 @@
-/* Blocks of GGUF: 32 elements, what they share first, then their codes. */
+/* Blocks of GGUF: 32 elements, what they share first, then their codes; or the super-blocks of k-quants. */
 #include "core/grid/pack_gguf.h"
+
+#include "core/grid/pack_k.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 #define BLOCK 32
+
+/* The type of k-quants of so many bits, and the other way; NULL: none. */
+static const struct srq_gguf_type *type_of_k(const struct k_type *t)
+{
+    static const uint32_t ids[] = {
+        [2] = SRQ_GGUF_Q2_K, [3] = SRQ_GGUF_Q3_K, [4] = SRQ_GGUF_Q4_K, [5] = SRQ_GGUF_Q5_K, [6] = SRQ_GGUF_Q6_K
+    };
+
+    return srq_gguf_type(ids[t->bits]);
+}
+
+static const struct k_type *k_of_type(const struct srq_gguf_type *type)
+{
+    return type->id >= SRQ_GGUF_Q2_K && type->id <= SRQ_GGUF_Q6_K ? k_type_of((int)(type->id - SRQ_GGUF_Q2_K) + 2)
+                                                                  : NULL;
+}
 
 const struct srq_gguf_type *srq_gguf_type_for(const struct srq_scheme *s, int64_t in, struct srq_error *err)
 {
@@ -18,9 +36,13 @@ const struct srq_gguf_type *srq_gguf_type_for(const struct srq_scheme *s, int64_
     }
     if (s->grid == SRQ_GRID_MXFP4 && in % BLOCK == 0)
         return srq_gguf_type(SRQ_GGUF_MXFP4);
+    if (s->grid == SRQ_GRID_K && in % K_SUPER == 0)
+        return type_of_k(k_type_of(s->bits));
     if (s->grid != SRQ_GRID_INT_SYM || (s->bits != 4 && s->bits != 5 && s->bits != 8)) {
-        srq_fail(err, -SRQ_EUNSUPPORTED,
-                 "no type of gguf holds %s as it is: there are symmetric integers of 4, 5 and 8 bits, and mxfp4", text);
+        srq_fail(
+            err, -SRQ_EUNSUPPORTED,
+            "no type of gguf holds %s as it is: there are symmetric integers of 4, 5 and 8 bits, k-quants and mxfp4",
+            text);
         return NULL;
     }
     if (in % BLOCK != 0 || len % BLOCK != 0) {
@@ -63,7 +85,11 @@ void srq_gguf_pack_row(const struct srq_codes *c, const struct srq_gguf_type *ty
     const struct srq_groups *g = &c->groups;
     const uint8_t *q = c->codes + row * g->in;
 
-    for (int64_t i = 0; i < g->in; i += BLOCK, q += BLOCK, dst += type->bytes) {
+    const bool super = k_of_type(type) != NULL;
+
+    for (int64_t i = 0; super && i < g->in; i += K_SUPER, dst += type->bytes)
+        k_pack(c, (row * g->in + i) / K_SUPER, dst);
+    for (int64_t i = 0; !super && i < g->in; i += BLOCK, q += BLOCK, dst += type->bytes) {
         float scale = c->scale[g->count == 1 ? 0 : row * g->per_row + i / g->len];
         uint8_t *p = dst;
 
@@ -102,7 +128,11 @@ static int nibble(const uint8_t *src, int e)
 
 void srq_gguf_unpack(const struct srq_gguf_type *type, const uint8_t *src, int64_t n, float *dst)
 {
-    for (int64_t i = 0; i < n; i += BLOCK, src += type->bytes, dst += BLOCK) {
+    const struct k_type *k = k_of_type(type);
+
+    for (int64_t i = 0; k != NULL && i < n; i += K_SUPER, src += type->bytes)
+        k_unpack(k, src, dst + i);
+    for (int64_t i = 0; k == NULL && i < n; i += BLOCK, src += type->bytes, dst += BLOCK) {
         for (int e = 0; e < BLOCK; e++) {
             switch (type->id) {
             case SRQ_GGUF_Q4_0:

@@ -1,6 +1,6 @@
 /* Codes as blocks of GGUF, for the schemes that one of its types holds to the bit (spec formats 5.4): symmetric
  * integers of 4, 5 and 8 bits in groups of whole blocks (Q4_0, Q5_0, Q8_0), whose scale every block of a group repeats,
- * and mxfp4 (MXFP4). */
+ * k-quants (Q2_K … Q6_K) and mxfp4 (MXFP4). */
 #ifndef SRQ_GRID_PACK_GGUF_H
 #define SRQ_GRID_PACK_GGUF_H
 

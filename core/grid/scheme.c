@@ -1,5 +1,5 @@
 /* Scheme spelling, group layout and the size of what a scheme stores. */
-#include "core/grid/grid.h"
+#include "core/grid/k_quants.h"
 
 #include <stdio.h>
 #include <strings.h>
@@ -11,17 +11,22 @@
     }
 
 static const char accepted[] = "w2 … w8 with an optional group (w4g128, w4gt), z for zero-points (w4g128z) and a2 … a8 "
-                               "for activations (w8a8), mxfp4, mxfp8, nvfp4, fp8, fp8t, presets W2A16 … W8A16, or bf16";
+                               "for activations (w8a8), mxfp4, mxfp8, nvfp4, fp8, fp8t, q2_k … q6_k, presets W2A16 … "
+                               "W8A16, or bf16";
 
 /* Schemes that are one word. The presets of the same names elsewhere quantize activations too: here they do not. */
 static const struct {
     const char *name;
     struct srq_scheme scheme;
 } words[] = {
-    { "bf16", SCHEME(SRQ_GRID_NONE, 16, 0) },   { "mxfp4", SCHEME(SRQ_GRID_MXFP4, 4, 32) },
-    { "mxfp8", SCHEME(SRQ_GRID_MXFP8, 8, 32) }, { "nvfp4", SCHEME(SRQ_GRID_NVFP4, 4, 16) },
-    { "fp8", SCHEME(SRQ_GRID_FP8, 8, -1) },     { "fp8t", SCHEME(SRQ_GRID_FP8, 8, 0) },
-    { "fpw8a16", SCHEME(SRQ_GRID_FP8, 8, 0) },  { NULL, SCHEME(SRQ_GRID_NONE, 0, 0) },
+    { "bf16", SCHEME(SRQ_GRID_NONE, 16, 0) },    { "mxfp4", SCHEME(SRQ_GRID_MXFP4, 4, 32) },
+    { "mxfp8", SCHEME(SRQ_GRID_MXFP8, 8, 32) },  { "nvfp4", SCHEME(SRQ_GRID_NVFP4, 4, 16) },
+    { "fp8", SCHEME(SRQ_GRID_FP8, 8, -1) },      { "fp8t", SCHEME(SRQ_GRID_FP8, 8, 0) },
+    { "fpw8a16", SCHEME(SRQ_GRID_FP8, 8, 0) },   { "q2_k", SCHEME(SRQ_GRID_K, 2, 16) },
+    { "q3_k", SCHEME(SRQ_GRID_K, 3, 16) },       { "q4_k", SCHEME(SRQ_GRID_K, 4, 32) },
+    { "q5_k", SCHEME(SRQ_GRID_K, 5, 32) },       { "q6_k", SCHEME(SRQ_GRID_K, 6, 16) },
+    { "q4_0", SCHEME(SRQ_GRID_INT_SYM, 4, 32) }, { "q5_0", SCHEME(SRQ_GRID_INT_SYM, 5, 32) },
+    { "q8_0", SCHEME(SRQ_GRID_INT_SYM, 8, 32) }, { NULL, SCHEME(SRQ_GRID_NONE, 0, 0) },
 };
 
 struct srq_scheme srq_scheme_none(void)
@@ -98,15 +103,20 @@ static bool read_act(const char **p, struct srq_scheme *s, bool *a16)
 
 static bool is_known_elsewhere(const char *text)
 {
-    static const char *const names[] = { "mxfp6", "mxint4", "mxint8", "fp8_static", "fp8_block", "int4",
-                                         "int8",  "q2_k",   "q3_k",   "q4_k",       "q5_k",      "q6_k",
-                                         "q4_0",  "q4_1",   "q5_0",   "q5_1",       "q8_0" };
+    static const char *const names[] = { "mxfp6", "mxint4", "mxint8", "fp8_static", "fp8_block",
+                                         "int4",  "int8",   "q4_1",   "q5_1" };
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (strcasecmp(text, names[i]) == 0)
             return true;
     }
     return false;
+}
+
+/* "q4_k_m" and the like: what llama.cpp's tool makes of several types by fixed rules. */
+static bool is_mix(const char *text)
+{
+    return (text[0] == 'q' || text[0] == 'Q') && is_digit(text[1]) && strncasecmp(text + 2, "_k_", 3) == 0;
 }
 
 /* One of the words, or one with activations ("nvfp4a4"): -SRQ_ENOENT when it is neither. */
@@ -178,6 +188,12 @@ int srq_scheme_parse(const char *text, struct srq_scheme *out, struct srq_error 
     if (is_known_elsewhere(text))
         return srq_fail(err, -SRQ_EUNSUPPORTED, "scheme \"%.64s\" is not in this build; accepted are %s", text,
                         accepted);
+    if (is_mix(text))
+        return srq_fail(
+            err, -SRQ_EUNSUPPORTED,
+            "\"%.64s\" is a fixed mix of schemes, which is not in this build: a budget of bits chooses among "
+            "candidates (q4_k,q5_k,q6_k) by measured sensitivity",
+            text);
     if (text[0] != 'w' && text[0] != 'W')
         return srq_fail(err, -SRQ_EINVAL, "unknown scheme \"%.64s\"; accepted are %s", text, accepted);
     rc = parse_int(text, &s, err);
@@ -203,7 +219,8 @@ char *srq_scheme_text(const struct srq_scheme *s, char *out, size_t cap)
         break;
     default:
         for (size_t i = 0; words[i].name != NULL; i++) {
-            if (words[i].scheme.grid == s->grid && words[i].scheme.group == s->group) {
+            if (words[i].scheme.grid == s->grid && words[i].scheme.group == s->group &&
+                words[i].scheme.bits == s->bits) {
                 snprintf(out, cap, "%s", words[i].name);
                 return out;
             }
@@ -218,6 +235,18 @@ bool srq_scheme_equal(const struct srq_scheme *a, const struct srq_scheme *b)
 {
     return a->grid == b->grid && a->bits == b->bits && a->group == b->group && a->act_bits == b->act_bits &&
            a->act_group == b->act_group;
+}
+
+bool srq_scheme_widen(const struct srq_scheme *s, int bits, struct srq_scheme *out)
+{
+    const struct k_type *k = s->grid == SRQ_GRID_K ? k_type_of(bits) : NULL;
+
+    if (k == NULL && s->grid != SRQ_GRID_INT_SYM && s->grid != SRQ_GRID_INT_ASYM)
+        return false;
+    *out = *s;
+    out->bits = bits;
+    out->group = k != NULL ? k->len : s->group;
+    return true;
 }
 
 bool srq_scheme_has_act(const struct srq_scheme *s)
@@ -241,6 +270,8 @@ const char *srq_scheme_refuses(const struct srq_scheme *s, int64_t out, int64_t 
         return in % 16 != 0 ? "nvfp4 needs rows that are a multiple of 16 long" : NULL;
     case SRQ_GRID_FP8:
         return NULL;
+    case SRQ_GRID_K:
+        return in % K_SUPER != 0 ? "k-quants need rows that are a multiple of 256 long" : NULL;
     default:
         return out % 32 != 0 || in % 32 != 0 ? "integer schemes need both dimensions to be multiples of 32" : NULL;
     }
@@ -261,6 +292,8 @@ uint64_t srq_scheme_bits(const struct srq_scheme *s, int64_t out, int64_t in)
         return numel + (uint64_t)g.count * 8;
     case SRQ_GRID_FP8:
         return numel + (uint64_t)g.count * 16;
+    case SRQ_GRID_K:
+        return numel + (uint64_t)g.count * (uint64_t)k_type_of(s->bits)->stored;
     default:
         return numel + (uint64_t)g.count * (16 + (uint64_t)s->bits);
     }

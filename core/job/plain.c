@@ -10,12 +10,6 @@ struct encode {
     struct srq_result result;
 };
 
-static struct srq_result result_of(struct srq_codes *c)
-{
-    return (
-        struct srq_result){ .size = sizeof(struct srq_result), .codes = c->codes, .scale = c->scale, .zero = c->zero };
-}
-
 static void encode_rows(void *ctx, int64_t begin, int64_t end)
 {
     struct encode *e = ctx;
@@ -25,7 +19,7 @@ static void encode_rows(void *ctx, int64_t begin, int64_t end)
 
 int srq_round_plain(const struct srq_tensor *weight, const char *layer, struct srq_codes *out, struct srq_error *err)
 {
-    struct encode e = { .grid = srq_grid(out->scheme.grid), .result = result_of(out) };
+    struct encode e = { .grid = srq_grid(out->scheme.grid), .result = srq_codes_result(out) };
     float *range = srq_malloc(2 * (size_t)out->groups.count * sizeof(*range));
     int rc;
 
@@ -55,7 +49,7 @@ int srq_round_plain(const struct srq_tensor *weight, const char *layer, struct s
 int srq_round_oneshot(const struct srq_plugin *p, void *self, struct srq_layer *layer, struct srq_codes *out,
                       struct srq_error *err)
 {
-    struct srq_result result = result_of(out);
+    struct srq_result result = srq_codes_result(out);
     int rc;
 
     layer->scheme = &out->scheme;

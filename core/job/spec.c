@@ -752,11 +752,21 @@ static int check_candidates(struct parse *p)
     return 0;
 }
 
+static bool wants_k(const struct srq_spec *s)
+{
+    bool any = s->scheme.grid == SRQ_GRID_K;
+
+    for (int i = 0; i < s->candidate_count; i++)
+        any = any || s->candidates[i].grid == SRQ_GRID_K;
+    return any;
+}
+
 /* What is written where nobody said: the layout that can hold the scheme. */
 static const char *default_format(const struct srq_spec *s)
 {
     return !srq_spec_quantizes(s) || s->trainer >= 0 ? "fake"
            : srq_scheme_has_act(&s->scheme)          ? "compressed-tensors"
+           : wants_k(s)                              ? "gguf"
                                                      : "auto_round";
 }
 

@@ -27,7 +27,8 @@ static int word_object(const char *type, bool have_bits, double bits, bool have_
         return rc;
     if (s.grid == SRQ_GRID_INT_SYM || s.grid == SRQ_GRID_INT_ASYM)
         return srq_fail_field(err, -SRQ_EINVAL, field,
-                              "data_type \"%.60s\" is none; there are int, mxfp4, mxfp8, nvfp4 and fp8", type);
+                              "data_type \"%.60s\" is none; there are int, mxfp4, mxfp8, nvfp4, fp8 and q2_k to q6_k",
+                              type);
     if ((have_bits && bits != s.bits) || (have_group && group != s.group))
         return srq_fail_field(err, -SRQ_EINVAL, field, "%.60s has %d bits and group_size %d", type, s.bits, s.group);
     *out = s;

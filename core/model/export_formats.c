@@ -18,7 +18,8 @@ static int integers_accept(const struct srq_format *f, enum srq_pack_layout layo
 
     if (s->grid != SRQ_GRID_INT_SYM && s->grid != SRQ_GRID_INT_ASYM)
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, layer->name,
-                              "%s: %s holds integer grids only; compressed-tensors holds mxfp4, mxfp8, nvfp4 and fp8",
+                              "%s: %s holds integer grids only; compressed-tensors holds mxfp4, mxfp8, nvfp4 and fp8, "
+                              "gguf k-quants and mxfp4",
                               layer->name, f->name);
     if (srq_scheme_has_act(s))
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, layer->name,
@@ -133,7 +134,7 @@ static const struct srq_format formats[] = {
     },
     {
         .name = "gguf",
-        .summary = "one file for llama.cpp and what is built on it: Q4_0, Q5_0, Q8_0 and MXFP4",
+        .summary = "one file for llama.cpp and what is built on it: Q4_0, Q5_0, Q8_0, Q2_K to Q6_K and MXFP4",
         .accepts = srq_gguf_accepts,
         .holds = srq_gguf_holds,
         .bytes = srq_gguf_bytes,

@@ -28,26 +28,10 @@ struct layer_check {
     int *result;             /* per run of ROWS rows */
 };
 
-/* Rows [row, row+rows) of a layer's codes as codes of their own. */
-static struct srq_codes codes_of_rows(const struct srq_codes *c, int64_t row, int64_t rows)
-{
-    struct srq_codes s = *c;
-
-    s.codes += row * c->groups.in;
-    s.groups.out = rows;
-    if (c->scheme.group != 0) {
-        s.scale += row * c->groups.per_row;
-        s.zero += row * c->groups.per_row;
-        s.groups.count = rows * c->groups.per_row;
-    }
-    return s;
-}
-
 static int compare_rows(const struct layer_check *k, int64_t row, int64_t rows, struct srq_error *err)
 {
     const struct srq_layer_info *l = k->layer;
     enum srq_dtype dtype = k->check->quantized != NULL ? SRQ_F32 : l->dtype;
-    struct srq_codes want = codes_of_rows(k->codes, row, rows);
     size_t bytes = (size_t)(rows * l->in) * srq_dtype_size(dtype);
     void *a = srq_malloc(bytes), *b = srq_malloc(bytes);
     int rc = 0;
@@ -55,7 +39,7 @@ static int compare_rows(const struct layer_check *k, int64_t row, int64_t rows, 
     if (a == NULL || b == NULL)
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory checking %s", l->name);
     if (rc == 0)
-        rc = srq_codes_decode(&want, a, dtype, err);
+        srq_codes_decode_rows(k->codes, row, rows, a, dtype);
     if (rc == 0 && k->check->quantized != NULL)
         rc = srq_quantized_decode(k->check->quantized, l->name, row, rows, b, dtype, err);
     else if (rc == 0)

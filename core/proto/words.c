@@ -109,7 +109,8 @@ double srq_scheme_look_bits(const char *scheme, int64_t out, int64_t in)
     static const struct {
         const char *name;
         int group, scale_bits;
-    } floats[] = { { "mxfp4", 32, 8 }, { "mxfp8", 32, 8 }, { "nvfp4", 16, 8 }, { "fp8", -1, 16 }, { "fp8t", 0, 16 } };
+    } floats[] = { { "mxfp4", 32, 8 }, { "mxfp8", 32, 8 }, { "nvfp4", 16, 8 }, { "fp8", -1, 16 },  { "fp8t", 0, 16 },
+                   { "q2_k", 16, 10 }, { "q3_k", 16, 7 },  { "q4_k", 32, 16 }, { "q5_k", 32, 16 }, { "q6_k", 16, 9 } };
     struct srq_scheme_look look = srq_scheme_look(scheme);
     double numel = (double)out * (double)in;
 
@@ -126,7 +127,12 @@ double srq_scheme_look_bits(const char *scheme, int64_t out, int64_t in)
 
 bool srq_scheme_with_bits(const char *scheme, int bits, char *out, size_t cap)
 {
-    int n = is_integer(scheme) ? snprintf(out, cap, "w%d%s", bits, scheme + 1 + strspn(scheme + 1, "0123456789")) : 0;
+    int n = 0;
+
+    if (is_integer(scheme))
+        n = snprintf(out, cap, "w%d%s", bits, scheme + 1 + strspn(scheme + 1, "0123456789"));
+    else if (scheme[0] == 'q' && strcmp(scheme + 1 + strspn(scheme + 1, "0123456789"), "_k") == 0)
+        n = snprintf(out, cap, "q%d_k", bits);
 
     return n > 0 && (size_t)n < cap;
 }

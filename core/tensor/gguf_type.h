@@ -12,6 +12,11 @@ enum {
     SRQ_GGUF_Q4_0 = 2,
     SRQ_GGUF_Q5_0 = 6,
     SRQ_GGUF_Q8_0 = 8,
+    SRQ_GGUF_Q2_K = 10,
+    SRQ_GGUF_Q3_K = 11,
+    SRQ_GGUF_Q4_K = 12,
+    SRQ_GGUF_Q5_K = 13,
+    SRQ_GGUF_Q6_K = 14,
     SRQ_GGUF_BF16 = 30,
     SRQ_GGUF_MXFP4 = 39,
 };

@@ -252,12 +252,9 @@ static void take_gradient(void *ctx, int64_t row, int64_t rows, float *grad)
 /* With fewer bits everywhere the model has no words left, and its gradients say nothing. */
 struct srq_scheme srq_scoring_point(const struct srq_scheme *candidate)
 {
-    struct srq_scheme s = *candidate;
-    bool integer = s.grid == SRQ_GRID_INT_SYM || s.grid == SRQ_GRID_INT_ASYM;
+    struct srq_scheme s;
 
-    if (integer && s.bits < SRQ_SCORING_BITS)
-        s.bits = SRQ_SCORING_BITS;
-    return s;
+    return candidate->bits < SRQ_SCORING_BITS && srq_scheme_widen(candidate, SRQ_SCORING_BITS, &s) ? s : *candidate;
 }
 
 /* nvfp4 has one scale for the tensors that runtimes fuse: of the largest magnitude among them (spec signround 9.2). */

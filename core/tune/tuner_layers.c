@@ -44,7 +44,7 @@ static int place_layer(struct srq_tuner *t, struct tuned_layer *l, struct srq_er
         mix(&t->layout, (uint64_t)d->kind);
     }
     srq_codes_planes(&l->codes, plane);
-    for (int k = 0; k < SRQ_CODES_ARRAYS; k++) {
+    for (int k = 0; k < srq_codes_arrays(&l->codes); k++) {
         size_t bytes;
 
         if (!srq_tensor_bytes(&plane[k].t, &bytes))
@@ -373,9 +373,7 @@ int unit_finish(struct srq_tuner *t, struct srq_error *err)
 {
     for (int i = 0; i < t->count; i++) {
         struct tuned_layer *l = &t->layers[i];
-        struct srq_result r = {
-            .size = sizeof(r), .codes = l->codes.codes, .scale = l->codes.scale, .zero = l->codes.zero
-        };
+        struct srq_result r = srq_codes_result(&l->codes);
         int rc;
 
         if (!l->active)

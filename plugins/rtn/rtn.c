@@ -2,8 +2,8 @@
  *
  * Plain: the scale of every group comes from its extrema; needs no data. With the option "opt" it comes from a search
  * for the least sum of squared errors, weighted by the importance of the inputs where calibration data gives it:
- * symmetric integers of less than 8 bits and nvfp4. The mx formats, whose scales are powers of two, are searched
- * without weights; asymmetric integers, 8 bits and fp8 are rounded plainly in any case. */
+ * symmetric integers of less than 8 bits, nvfp4 and k-quants. The mx formats, whose scales are powers of two, are
+ * searched without weights; asymmetric integers, 8 bits and fp8 are rounded plainly in any case. */
 #include <srq/plugin.h>
 
 #include <string.h>
@@ -96,7 +96,7 @@ static int rtn_quantize(const struct srq_host *h, void *self, struct srq_layer *
 
     if (j.grid == NULL)
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, layer->name, "the grid of %s is not in this build", layer->name);
-    range = h->alloc(3 * (size_t)n * sizeof(*range));
+    range = h->alloc(4 * (size_t)n * sizeof(*range));
     if (range == NULL)
         return srq_fail_field(err, -SRQ_ENOMEM, layer->name, "no memory for the ranges of %s", layer->name);
     j.args = (struct srq_grid_args){
@@ -106,6 +106,7 @@ static int rtn_quantize(const struct srq_host *h, void *self, struct srq_layer *
         .groups = layer->groups,
         .lo = range,
         .hi = range + n,
+        .start_min = range + 3 * n,
         .tensor_scale = layer->tensor_scale,
     };
     j.start = range + 2 * n;

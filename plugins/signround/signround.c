@@ -6,7 +6,8 @@
  * With alg_ext (version 2, arXiv 2512.04746; spec signround 8) a group's scale starts from a search that weighs errors
  * by the importance of the inputs, one factor beta in [0, 2] moves it from there, and for 2 and 3 bits the largest
  * errors of a block's output stay out of the loss. For grids that have such a search; layers on others are tuned as
- * without it.
+ * without it. The scales of k-quants, which share what they are multiples of, stay as they were found unless a pace
+ * says otherwise: moving them measured worse.
  *
  * The recipe "published" has the values of the first paper. The defaults differ where measurements say so: alg_ext,
  * with ranges that move slowly once they were searched for; steps that shrink by a cosine; more samples where there are
@@ -20,7 +21,7 @@
 /* Arrays of a layer, in the order in which declare() asks for them; -1 where a layer needs none. */
 struct slots {
     int v, lo, hi;
-    int start; /* version 2 */
+    int start, start_min; /* version 2; the second of k-quants */
     int alpha, beta, galpha, gbeta;
     int v_buf, alpha_buf, beta_buf; /* momentum */
     int v_grad;                     /* sum over micro-batches */
@@ -33,21 +34,27 @@ struct signround {
     int decay;
     bool minmax, keep_best, alg_ext;
     bool asked, plain_told; /* for alg_ext by the user; that a layer is tuned without */
-    struct slots at[2];     /* of layers tuned by version 1 and 2 */
+    struct slots at[3];     /* of layers tuned by version 1 and 2, and of k-quants by version 2 */
 };
 
+enum { FIRST, SECOND, SECOND_K };
+
 /* The arrays of one version, numbered. */
-static void number_slots(const struct signround *s, bool second, struct slots *at)
+static void number_slots(const struct signround *s, int version, struct slots *at)
 {
+    bool second = version != FIRST;
+    bool ranges = s->minmax && (version != SECOND_K || s->range_pace > 0 || s->minmax_lr > 0);
     int n = 0;
 
-    *at = (struct slots){ -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0 };
+    *at = (struct slots){ -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0 };
     at->v = n++;
     at->lo = n++;
     at->hi = n++;
     if (second)
         at->start = n++;
-    if (s->minmax) {
+    if (version == SECOND_K)
+        at->start_min = n++;
+    if (ranges) {
         at->alpha = second ? -1 : n++;
         at->beta = n++;
         at->galpha = n++;
@@ -55,8 +62,8 @@ static void number_slots(const struct signround *s, bool second, struct slots *a
     }
     if (s->momentum > 0) {
         at->v_buf = n++;
-        at->alpha_buf = s->minmax && !second ? n++ : -1;
-        at->beta_buf = s->minmax ? n++ : -1;
+        at->alpha_buf = ranges && !second ? n++ : -1;
+        at->beta_buf = ranges ? n++ : -1;
     }
     if (s->accum > 1)
         at->v_grad = n++;
@@ -73,7 +80,7 @@ static bool is_second(const struct srq_host *h, const struct signround *s, const
 
 static const struct slots *slots_of(const struct srq_host *h, const struct signround *s, const struct srq_layer *layer)
 {
-    return &s->at[is_second(h, s, layer)];
+    return &s->at[!is_second(h, s, layer) ? FIRST : layer->scheme->grid == SRQ_GRID_K ? SECOND_K : SECOND];
 }
 
 static int create(const struct srq_host *h, const struct srq_options *o, void **self, struct srq_error *err)
@@ -94,8 +101,8 @@ static int create(const struct srq_host *h, const struct srq_options *o, void **
     s->keep_best = h->opt_bool(o, "keep_best");
     s->alg_ext = h->opt_bool(o, "alg_ext");
     s->asked = h->opt_set(o, "alg_ext");
-    number_slots(s, false, &s->at[0]);
-    number_slots(s, true, &s->at[1]);
+    for (int version = FIRST; version <= SECOND_K; version++)
+        number_slots(s, version, &s->at[version]);
     *self = s;
     return 0;
 }
@@ -182,6 +189,7 @@ static int declare(const struct srq_host *h, void *self, const struct srq_layer 
         { at->lo, "lo", groups, 0, SRQ_PARAM_SCRATCH },
         { at->hi, "hi", groups, 0, SRQ_PARAM_SCRATCH },
         { at->start, "start", groups, 1, SRQ_PARAM_SCRATCH },
+        { at->start_min, "start_min", groups, 0, SRQ_PARAM_SCRATCH },
         { at->alpha, "alpha", groups, 1, SRQ_PARAM_TUNED },
         { at->beta, "beta", groups, 1, SRQ_PARAM_TUNED },
         { at->galpha, "galpha", range_grads(layer), 0, SRQ_PARAM_SCRATCH },
@@ -224,6 +232,7 @@ static struct srq_grid_args grid_args(const struct slots *at, const struct srq_l
         .alpha = array(layer, at->alpha),
         .beta = array(layer, at->beta),
         .start = array(layer, at->start),
+        .start_min = array(layer, at->start_min),
         .tensor_scale = layer->tensor_scale,
     };
 }
@@ -425,7 +434,7 @@ static const struct srq_option options[] = {
                .help = "Step of the range factors; 0: range_pace times that of the rounding offsets."),
     SRQ_OPTION(.name = "range_pace", .type = SRQ_OPT_FLOAT, .max = 10, .value = "0",
                .help = "Pace of the range factors, as a share of the offsets'; 0: a quarter where scales start from a "
-                       "search, else the same."),
+                       "search (k-quants: they stay), else the same."),
     SRQ_OPTION(.name = "decay", .type = SRQ_OPT_CHOICE, .choices = "linear,cosine", .value = "cosine",
                .help = "How the steps shrink to nothing over the iterations; linear is the published method."),
     SRQ_OPTION(.name = "minmax", .type = SRQ_OPT_BOOL, .value = "true", .help = "Tune the range of every group too."),

@@ -341,7 +341,8 @@ refused("option: bad size", GOOD("--set", "max_memory=lots"), ["max_memory", "lo
 refused("option: no value", GOOD("--set", "seed"), ["KEY=VALUE"], code=USAGE)
 refused("scheme: nonsense", GOOD(), ["four bits", "w4g128"], scheme="four bits")
 refused("scheme: too many bits", GOOD(), ["w9g32", "9 bits"], scheme="w9g32")
-refused("scheme: not in this build", GOOD(), ["q4_k", "not in this build"], scheme="q4_k")
+refused("scheme: not in this build", GOOD(), ["q4_1", "not in this build"], scheme="q4_1")
+refused("scheme: a mix", GOOD(), ["q4_k_m", "mix", "budget"], scheme="q4_k_m")
 refused("scheme: not for the format", GOOD(), ["mxfp4", "auto_round", "no layer could be quantized"], scheme="mxfp4")
 refused("scheme: activations beside floating point", GOOD(), ["nvfp4a4", "activations"], scheme="nvfp4a4")
 refused("scheme: quantized activations in a layout without them", GOOD("-F", "auto_gptq"),

@@ -46,6 +46,7 @@ KINDS = {
     "tuned to fp8": job("signround", "fp8", ["compressed-tensors"], **TUNE),
     "tuned to mxfp4": job("signround", "mxfp4", ["compressed-tensors"], **TUNE),
     "tuned to nvfp4": job("signround", "nvfp4", ["compressed-tensors"], **TUNE),
+    "tuned to q4_k": job("signround", "q4_k", ["gguf"], **TUNE),
     "exported in four formats": job("signround", "w4g64", ["auto_round", "auto_gptq", "compressed-tensors", "fake"], **TUNE),
     "exported as gguf": job("signround", "w4g32", ["gguf"], **TUNE),
     "rounded to gguf": job("rtn", "w4g32", ["gguf"], threads=2),

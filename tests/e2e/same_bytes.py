@@ -109,7 +109,8 @@ def a_pause_and_a_resume_leave_no_trace():
 
 
 def a_pause_and_a_resume_leave_no_trace_on_searched_scales():
-    check_pauses(demo_job("w2g64", **dict(SMALL, signround__iters=60, signround__alg_ext=True)))
+    check_pauses(dict(demo_job("w2g64", ["fake"], **dict(SMALL, signround__iters=60, signround__alg_ext=True)),
+                      layers=[{"pattern": "*.mlp.*", "scheme": "q3_k"}, {"pattern": "*.o_proj", "scheme": "q4_k"}]))
 
 
 def a_pause_while_scales_are_tuned_end_to_end_leaves_no_trace():

@@ -14,7 +14,8 @@ Q = "model.layers.0.self_attn.q_proj"
 SIDES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2}
 
 
-BLOCKS = {0: (1, 4), 1: (1, 2), 2: (32, 18), 6: (32, 22), 8: (32, 34), 30: (1, 2), 39: (32, 17)}  # elements, bytes
+BLOCKS = {0: (1, 4), 1: (1, 2), 2: (32, 18), 6: (32, 22), 8: (32, 34), 30: (1, 2), 39: (32, 17), 10: (256, 84), 11: (256, 110),
+          12: (256, 144), 13: (256, 176), 14: (256, 210)}  # elements, bytes
 
 
 def gguf_bytes(path):
@@ -108,11 +109,15 @@ def check(place, name, **spec):
 def every_format_is_forecast_to_the_byte():
     with Place() as p:
         for form, schemes in (("auto_round", ("w4g64", "w3g64", "w2g32z", "w8")), ("auto_gptq", ("w4g64", "w3g64")),
-                              ("auto_awq", ("w4g64z",)), ("gguf", ("w4g64", "w5g32", "w8", "mxfp4")), ("fake", ("w4g64", "w2g32")),
+                              ("auto_awq", ("w4g64z",)), ("gguf", ("w4g64", "w5g32", "w8", "mxfp4", "q4_k")),
+                              ("fake", ("w4g64", "w2g32")),
                               ("compressed-tensors", ("w4g64", "w8", "mxfp4", "mxfp8", "nvfp4", "fp8", "fp8t"))):
             for scheme in schemes:
                 forecast, _ = check(p, form + scheme, formats=[form], scheme=scheme)
                 assert forecast["after_bytes"] is not None
+        wide = model(p, "--hidden", "256", "--mlp", "512")
+        for scheme in ("q2_k", "q3_k", "q4_k", "q5_k", "q6_k"):
+            check(p, "wide" + scheme, model=wide, scheme=scheme, formats=["gguf"])
         check(p, "two", formats=["auto_gptq", "fake"], scheme="w4g64")
         check(p, "kept", formats=["auto_gptq"], scheme="w4g64", layers=[{"pattern": "*.mlp.down_proj", "scheme": "bf16"}])
         check(p, "untied", model=model(p, "--untied"), formats=["auto_gptq"], scheme="w4g64", quant_lm_head=True)

@@ -86,7 +86,9 @@ def blocks_decode_to_what_the_plain_weights_hold():
     heads = {"attn_q": 8, "attn_k": 2}
     pins = [{"pattern": "*.1.mlp.*", "scheme": "w8g64"}, {"pattern": "*.2.self_attn.*", "scheme": "w5g32"},
             {"pattern": "*.3.*", "scheme": "mxfp4"}, {"pattern": "*.4.mlp.up_proj", "scheme": "bf16"},
-            {"pattern": "*.5.*", "scheme": "w4"}]
+            {"pattern": "*.5.*", "scheme": "w4"}, {"pattern": "*.0.self_attn.*", "scheme": "q2_k"},
+            {"pattern": "*.0.mlp.*", "scheme": "q3_k"}, {"pattern": "*.1.self_attn.*", "scheme": "q4_k"},
+            {"pattern": "*.2.mlp.*", "scheme": "q5_k"}, {"pattern": "*.4.self_attn.*", "scheme": "q6_k"}]
     out = job(tap.DEMO, "w4g32", ("gguf", "fake"), layers=pins)
     plain, seen = load_file(os.path.join(out, "fake/model.safetensors")), {}
     for t in GGUFReader(os.path.join(out, "gguf/model.gguf")).tensors:
@@ -102,7 +104,8 @@ def blocks_decode_to_what_the_plain_weights_hold():
         seen.setdefault(t.tensor_type.name, []).append(t.name)
     print("# %s" % {k: len(v) for k, v in seen.items()})
     # gate and up go together, as runtimes fuse them
-    assert {k: len(v) for k, v in seen.items()} == {"Q4_0": 26, "Q8_0": 3, "Q5_0": 4, "MXFP4": 7, "BF16": 2}, seen
+    assert {k: len(v) for k, v in seen.items()} == {"Q4_0": 8, "Q8_0": 3, "Q5_0": 4, "MXFP4": 7, "BF16": 2, "Q2_K": 4,
+                                                         "Q3_K": 3, "Q4_K": 4, "Q5_K": 3, "Q6_K": 4}, seen
 
 
 def random_models():
@@ -175,7 +178,7 @@ def a_quantized_model_says_in_llama_cpp_what_its_plain_weights_say():
         top_ = logits - logits.max(-1, keepdims=True)
         return top_ - np.log(np.exp(top_).sum(-1, keepdims=True))
 
-    for scheme in ("w4g32", "w5g64", "w8g32", "mxfp4"):
+    for scheme in ("w4g32", "w5g64", "w8g32", "mxfp4", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k"):
         out = job(tap.DEMO, scheme, ("gguf", "fake"))
         got = logp(llama(os.path.join(out, "gguf/model.gguf"), ids)[0].astype(np.float64))
         want = logp(transformers_logits(os.path.join(out, "fake"), ids).astype(np.float64))

@@ -1,14 +1,10 @@
 /* Integer grids and schemes: published vectors, a torch dump differentiated operator by operator, and identities. */
-#include "tests/unit/test.h"
+#include "tests/unit/reference_text.h"
 
-#include "core/base/alloc.h"
-#include "core/base/fs.h"
 #include "core/base/rng.h"
 #include "core/grid/grid.h"
 #include "core/math/team.h"
 #include "core/proto/words.h"
-
-#include <math.h>
 
 /* ---- the hand-checkable vectors of the specification (one group of 8) -------------------------------------------- */
 
@@ -111,47 +107,6 @@ static void published_gradients_are_reproduced(void **state)
 /* ---- the torch dump ---------------------------------------------------------------------------------------------- */
 
 #define REF_MAX 128
-struct reader {
-    char *text, *at;
-};
-
-static const char *word(struct reader *r)
-{
-    char *w;
-
-    r->at += strspn(r->at, " \n");
-    while (*r->at == '#') {
-        r->at += strcspn(r->at, "\n");
-        r->at += strspn(r->at, " \n");
-    }
-    w = r->at;
-    r->at += strcspn(r->at, " \n");
-    if (*r->at != '\0')
-        *r->at++ = '\0';
-    return w;
-}
-
-static int array(struct reader *r, const char *name, float *out)
-{
-    int n;
-
-    assert_string_equal(word(r), name);
-    n = (int)strtol(word(r), NULL, 10);
-    assert_in_range(n, 1, REF_MAX);
-    for (int i = 0; i < n; i++)
-        out[i] = strtof(word(r), NULL);
-    return n;
-}
-
-static void assert_near(const char *what, const float *got, const float *want, int n, double tolerance)
-{
-    for (int i = 0; i < n; i++) {
-        double d = fabs((double)got[i] - (double)want[i]);
-
-        if (!(d <= tolerance * (1 + fabs((double)want[i]))))
-            fail_msg("%s[%d] is %.9g, torch gave %.9g", what, i, (double)got[i], (double)want[i]);
-    }
-}
 
 struct reference {
     float w[REF_MAX], v[REF_MAX], g[REF_MAX], alpha[REF_MAX], beta[REF_MAX], fake[REF_MAX], codes[REF_MAX];
@@ -176,13 +131,13 @@ static void check_case(const struct reference *f, const struct srq_scheme *s, co
     a.alpha = f->alpha;
     a.beta = f->beta;
     ops->fake(&a, 0, 3, got, SRQ_F32, 21);
-    assert_near("fake", got, f->fake, 63, 0);
+    reference_near("int", "fake", got, f->fake, 63, 0);
     memcpy(got, f->g, 63 * sizeof(float));
     for (int row = 0; row < 3; row++)
         ops->grad(&a, row, 1, got + 21 * row, ga, gb);
-    assert_near("gv", got, f->gv, 63, 1e-7);
-    assert_near("galpha", ga, f->ga, (int)groups.count, 2e-5);
-    assert_near("gbeta", gb, f->gb, (int)groups.count, 2e-5);
+    reference_near("int", "gv", got, f->gv, 63, 1e-7);
+    reference_near("int", "galpha", ga, f->ga, (int)groups.count, 2e-5);
+    reference_near("int", "gbeta", gb, f->gb, (int)groups.count, 2e-5);
 
     assert_ok(srq_codes_alloc(3, 21, s, &c, &err), &err);
     r.codes = c.codes;
@@ -197,50 +152,43 @@ static void check_case(const struct reference *f, const struct srq_scheme *s, co
         assert_int_equal(c.zero[i], (int)f->zero[i]);
     }
     assert_ok(srq_codes_decode(&c, got, SRQ_F32, &err), &err);
-    assert_near("decoded", got, f->fake, 63, 0);
+    reference_near("int", "decoded", got, f->fake, 63, 0);
     srq_codes_fini(&c);
 }
 
 static void gradients_agree_with_torch_operator_by_operator(void **state)
 {
-    const char *top = getenv("top_srcdir");
-    char *path = srq_asprintf("%s/tests/reference/grid_reference.txt", top != NULL ? top : ".");
-    struct reader r = { 0 };
+    struct reference_text r = reference_open("grid_reference.txt");
     struct reference f;
-    struct srq_error err = { 0 };
     uint16_t bf[REF_MAX];
-    size_t len;
     int cases = 0;
 
     (void)state;
-    assert_ok(srq_read_file(path, 1 << 20, &r.text, &len, &err), &err);
-    r.at = r.text;
-    assert_int_equal(array(&r, "weight", f.w), 63);
-    array(&r, "v", f.v);
-    array(&r, "grad", f.g);
+    assert_int_equal(reference_array(&r, "weight", f.w, REF_MAX), 63);
+    reference_array(&r, "v", f.v, REF_MAX);
+    reference_array(&r, "grad", f.g, REF_MAX);
     assert_int_equal(srq_convert(f.w, SRQ_F32, bf, SRQ_BF16, 63), 0);
-    while (strcmp(word(&r), "case") == 0) {
+    while (strcmp(reference_word(&r), "case") == 0) {
         struct srq_scheme s = { .size = sizeof(s) };
 
-        s.bits = (int)strtol(word(&r), NULL, 10);
-        s.grid = strtol(word(&r), NULL, 10) ? SRQ_GRID_INT_SYM : SRQ_GRID_INT_ASYM;
-        s.group = (int)strtol(word(&r), NULL, 10);
-        array(&r, "alpha", f.alpha);
-        array(&r, "beta", f.beta);
-        array(&r, "fake", f.fake);
-        array(&r, "codes", f.codes);
-        array(&r, "scale", f.scale);
-        array(&r, "zero", f.zero);
-        array(&r, "gv", f.gv);
-        array(&r, "ga", f.ga);
-        array(&r, "gb", f.gb);
+        s.bits = (int)strtol(reference_word(&r), NULL, 10);
+        s.grid = strtol(reference_word(&r), NULL, 10) ? SRQ_GRID_INT_SYM : SRQ_GRID_INT_ASYM;
+        s.group = (int)strtol(reference_word(&r), NULL, 10);
+        reference_array(&r, "alpha", f.alpha, REF_MAX);
+        reference_array(&r, "beta", f.beta, REF_MAX);
+        reference_array(&r, "fake", f.fake, REF_MAX);
+        reference_array(&r, "codes", f.codes, REF_MAX);
+        reference_array(&r, "scale", f.scale, REF_MAX);
+        reference_array(&r, "zero", f.zero, REF_MAX);
+        reference_array(&r, "gv", f.gv, REF_MAX);
+        reference_array(&r, "ga", f.ga, REF_MAX);
+        reference_array(&r, "gb", f.gb, REF_MAX);
         check_case(&f, &s, f.w, SRQ_F32);
         check_case(&f, &s, bf, SRQ_BF16);
         cases++;
     }
     assert_int_equal(cases, 22);
     srq_free(r.text);
-    srq_free(path);
 }
 
 /* ---- identities -------------------------------------------------------------------------------------------------- */
@@ -434,7 +382,8 @@ static void what_is_no_scheme_is_refused(void **state)
         "w4a9",    "w4a8g32", "w4a8z",  "w4gtt",    "q4",    "w99999999999", "w4g99999999999",
         "mxfp4x",  "fp8t8",   "nvfp4a", "mxfp4a99", "bf16a8"
     };
-    static const char *const elsewhere[] = { "mxfp4a4", "NVFP4A4", "fp8a8", "mxfp6", "q4_k", "fp8_block", "INT8" };
+    static const char *const elsewhere[] = { "mxfp4a4", "NVFP4A4", "fp8a8",     "mxfp6",
+                                             "q4_1",    "q4_k_m",  "fp8_block", "INT8" };
     struct srq_error err = { 0 };
     struct srq_scheme s;
 

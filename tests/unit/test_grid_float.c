@@ -1,15 +1,12 @@
 /* Floating-point grids and searched scales: published vectors, a torch dump differentiated operator by operator, the
  * tables of the element formats, and identities. */
-#include "tests/unit/test.h"
+#include "tests/unit/reference_text.h"
 
-#include "core/base/alloc.h"
-#include "core/base/fs.h"
 #include "core/base/rng.h"
 #include "core/grid/grid.h"
 #include "core/math/team.h"
 
 #include <float.h>
-#include <math.h>
 
 #define MOST 512 /* elements of a case */
 
@@ -143,48 +140,6 @@ static void published_searches_are_reproduced(void **state)
 /* ---- the torch dump ---------------------------------------------------------------------------------------------- */
 
 enum { REF_OUT = 3, REF_IN = 64, REF_ALL = REF_OUT * REF_IN };
-struct reader {
-    char *text, *at;
-};
-
-static const char *word(struct reader *r)
-{
-    char *w;
-
-    r->at += strspn(r->at, " \n");
-    while (*r->at == '#') {
-        r->at += strcspn(r->at, "\n");
-        r->at += strspn(r->at, " \n");
-    }
-    w = r->at;
-    r->at += strcspn(r->at, " \n");
-    if (*r->at != '\0')
-        *r->at++ = '\0';
-    return w;
-}
-
-static int array(struct reader *r, const char *name, float *out)
-{
-    int n;
-
-    assert_string_equal(word(r), name);
-    n = (int)strtol(word(r), NULL, 10);
-    assert_in_range(n, 1, REF_ALL);
-    for (int i = 0; i < n; i++)
-        out[i] = strtof(word(r), NULL);
-    return n;
-}
-
-static void assert_near(const char *grid, const char *what, const float *got, const float *want, int n,
-                        double tolerance)
-{
-    for (int i = 0; i < n; i++) {
-        double d = fabs((double)got[i] - (double)want[i]);
-
-        if (!(d <= tolerance * (1 + fabs((double)want[i]))))
-            fail_msg("%s: %s[%d] is %.9g, torch gave %.9g", grid, what, i, (double)got[i], (double)want[i]);
-    }
-}
 
 struct reference {
     float w[REF_ALL], v[REF_ALL], g[REF_ALL];
@@ -206,17 +161,17 @@ static void check_case(const char *name, const struct reference *f, const void *
     l.args.start = f->searched ? f->start : NULL;
     l.args.tensor_scale = f->tensor_scale;
     l.ops->fake(&l.args, 0, REF_OUT, got, SRQ_F32, REF_IN);
-    assert_near(name, "fake", got, f->fake, REF_ALL, 0);
+    reference_near(name, "fake", got, f->fake, REF_ALL, 0);
     memcpy(got, f->g, sizeof(got));
     for (int row = 0; row < REF_OUT; row++)
         l.ops->grad(&l.args, row, 1, got + REF_IN * row, ga, gb);
-    assert_near(name, "gv", got, f->gv, REF_ALL, 1e-6);
-    assert_near(name, "gbeta", gb, f->gb, (int)l.groups.count, 1e-5);
+    reference_near(name, "gv", got, f->gv, REF_ALL, 1e-6);
+    reference_near(name, "gbeta", gb, f->gb, (int)l.groups.count, 1e-5);
     for (int64_t i = 0; i < l.groups.count; i++)
         assert_true(ga[i] == 0);
     memcpy(got, f->g, sizeof(got));
     l.ops->grad(&l.args, 0, REF_OUT, got, NULL, NULL);
-    assert_near(name, "gv", got, f->gv, REF_ALL, 1e-6);
+    reference_near(name, "gv", got, f->gv, REF_ALL, 1e-6);
 
     layer_encode(&l);
     for (int i = 0; i < REF_ALL; i++)
@@ -224,46 +179,40 @@ static void check_case(const char *name, const struct reference *f, const void *
     for (int64_t i = 0; i < l.groups.count; i++)
         assert_true(l.codes.scale[i] == f->scale[i]);
     assert_ok(srq_codes_decode(&l.codes, got, SRQ_F32, &err), &err);
-    assert_near(name, "decoded", got, f->fake, REF_ALL, 0);
+    reference_near(name, "decoded", got, f->fake, REF_ALL, 0);
     srq_codes_fini(&l.codes);
 }
 
 static void gradients_agree_with_torch_operator_by_operator(void **state)
 {
-    const char *top = getenv("top_srcdir");
-    char *path = srq_asprintf("%s/tests/reference/float_grid_reference.txt", top != NULL ? top : "."), name[32];
-    struct reader r = { 0 };
+    char name[32];
+    struct reference_text r = reference_open("float_grid_reference.txt");
     struct reference f;
-    struct srq_error err = { 0 };
     uint16_t bf[REF_ALL];
-    size_t len;
     int cases = 0;
 
     (void)state;
-    assert_ok(srq_read_file(path, 1 << 20, &r.text, &len, &err), &err);
-    r.at = r.text;
-    assert_int_equal(array(&r, "weight", f.w), REF_ALL);
-    array(&r, "v", f.v);
-    array(&r, "grad", f.g);
+    assert_int_equal(reference_array(&r, "weight", f.w, REF_ALL), REF_ALL);
+    reference_array(&r, "v", f.v, REF_ALL);
+    reference_array(&r, "grad", f.g, REF_ALL);
     assert_int_equal(srq_convert(f.w, SRQ_F32, bf, SRQ_BF16, REF_ALL), 0);
-    while (strcmp(word(&r), "case") == 0) {
-        snprintf(name, sizeof(name), "%s", word(&r));
-        f.tensor_scale = strtof(word(&r), NULL);
-        f.searched = strtol(word(&r), NULL, 10) != 0;
-        array(&r, "beta", f.beta);
-        array(&r, "start", f.start);
-        array(&r, "fake", f.fake);
-        array(&r, "codes", f.codes);
-        array(&r, "scale", f.scale);
-        array(&r, "gv", f.gv);
-        array(&r, "gb", f.gb);
+    while (strcmp(reference_word(&r), "case") == 0) {
+        snprintf(name, sizeof(name), "%s", reference_word(&r));
+        f.tensor_scale = strtof(reference_word(&r), NULL);
+        f.searched = strtol(reference_word(&r), NULL, 10) != 0;
+        reference_array(&r, "beta", f.beta, REF_ALL);
+        reference_array(&r, "start", f.start, REF_ALL);
+        reference_array(&r, "fake", f.fake, REF_ALL);
+        reference_array(&r, "codes", f.codes, REF_ALL);
+        reference_array(&r, "scale", f.scale, REF_ALL);
+        reference_array(&r, "gv", f.gv, REF_ALL);
+        reference_array(&r, "gb", f.gb, REF_ALL);
         check_case(name, &f, f.w, SRQ_F32);
         check_case(name, &f, bf, SRQ_BF16);
         cases++;
     }
     assert_int_equal(cases, 11);
     srq_free(r.text);
-    srq_free(path);
 }
 
 /* ---- element formats (formats 6) --------------------------------------------------------------------------------- */

@@ -15,7 +15,9 @@
 const struct ctl_option ctl_submit_options[] = {
     { "output", 'o', "OUT", CTL_C_DIR, NULL, "folder of the result (must not exist)", false },
     { "method", 'm', "NAMES", CTL_C_PLUGIN, NULL, "plugins in order, e.g. signround", false },
-    { "scheme", 's', "SCHEME", CTL_C_WORDS, "w4g128 w4g128z w4g64 w3g128 w2g64 w8 w8a8 mxfp4 mxfp8 nvfp4 fp8 fp8t bf16",
+    { "scheme", 's', "SCHEME", CTL_C_WORDS,
+      "w4g128 w4g128z w4g64 w3g128 w2g64 w8 w8a8 mxfp4 mxfp8 nvfp4 fp8 fp8t "
+      "q2_k q3_k q4_k q5_k q6_k bf16",
       "how layers are stored", false },
     { "calib", 0, "PATH", CTL_C_FILE, NULL, "calibration text, file or folder; or pictures", true },
     { "eval", 0, "FILE", CTL_C_FILE, NULL, "text to measure perplexity on; or pictures to be like", true },

@@ -16,7 +16,10 @@ struct srq_grid_args {
     const float *v;            /* [out, in] rounding offset */
     const float *alpha, *beta; /* [count] range coefficients */
     const float *start; /* [count] of search(): integers: the scale before beta, alpha is then unused; mx, nvfp4: factor
-                           on the group's largest magnitude. NULL: none */
+                           on the group's largest magnitude; k-quants: the scale before beta and before it is made a
+                           multiple. NULL: none */
+    float *start_min; /* [count] k-quants with minima, since minor version 4: beside `start`, what is subtracted from a
+                         group's values (at least 0), before alpha; search() fills it. NULL: -lo */
 };
 
 struct srq_grid_ops {

@@ -42,8 +42,12 @@ struct srq_result {
     uint8_t *codes; /* [out, in] unsigned stored codes: sym q + 2^(bits-1), asym q in 0 … 2^bits-1; mxfp4, nvfp4: the
                        four bits of E2M1 (sign highest); mxfp8, fp8: the byte of E4M3 */
     float *scale;   /* [count] of srq_groups. Integers: exactly representable in F16, sign included; mx: a power of two
-                       of E8M0; nvfp4: a value of E4M3, not yet divided by tensor_scale; fp8: any positive F32 */
-    uint8_t *zero;  /* [count] stored zero-points: 2^(bits-1) for sym; 0 for floating-point grids */
+                       of E8M0; nvfp4: a value of E4M3, not yet divided by tensor_scale; fp8: any positive F32;
+                       k-quants: what codes are multiplied by, a whole multiple of the first number of `super` */
+    uint8_t *zero;  /* [count] stored zero-points: 2^(bits-1) for sym; 0 for floating-point grids; k-quants with minima:
+                       how often a group's minimum has the second number of `super` */
+    float *super; /* [out, in/256, 2] k-quants, since minor version 4: what scales, and minima, are whole multiples of,
+                     exactly representable in F16 (no minima: the second is 0); NULL for other grids */
 };
 
 #endif

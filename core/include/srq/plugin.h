@@ -40,7 +40,7 @@
 
 #define SRQ_PLUGIN_MAGIC 0x53525121u /* "SRQ!" */
 #define SRQ_ABI_MAJOR 2
-#define SRQ_ABI_MINOR 3 /* 1: trainers; 2: their kd_layers; 3: their split_skip */
+#define SRQ_ABI_MINOR 4 /* 1: trainers; 2: their kd_layers; 3: their split_skip; 4: k-quants */
 
 /* ---- options ----------------------------------------------------------------------------------------------------- */
 

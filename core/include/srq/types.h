@@ -61,6 +61,8 @@ enum srq_grid_kind {
     SRQ_GRID_MXFP8,
     SRQ_GRID_NVFP4,
     SRQ_GRID_FP8,
+    SRQ_GRID_K, /* k-quants of GGUF: groups whose scales, and minima at 2, 4 and 5 bits, are whole multiples of two F16
+                   numbers of every 256 weights of a row (spec signround 9.5, formats 5.4) */
     SRQ_GRID_KIND_COUNT
 };
 
