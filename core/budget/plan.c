@@ -347,19 +347,18 @@ static void note_instead(const struct srq_plan *p, const struct srq_plan_request
 {
     const struct srq_plan_layer *first = NULL;
     char text[32];
-    int more = -1;
+    int count = 0;
 
     for (int i = 0; i < p->count && req->scheme.grid == SRQ_GRID_K; i++) {
         const struct srq_plan_layer *l = &p->layers[i];
 
         if (l->source != SRQ_SOURCE_DEFAULT || l->scheme.grid != SRQ_GRID_INT_SYM)
             continue;
-        first = first != NULL ? first : l;
-        more++;
+        first = count++ == 0 ? l : first;
     }
-    if (first != NULL)
-        srq_plan_note(notes, "%s and %d more have rows of %lld weights and the like, not of whole 256, and become %s",
-                      first->info->name, more, (long long)first->info->in,
+    if (count > 0)
+        srq_plan_note(notes, "%d layer%s as %s, whose rows are no whole super-blocks of 256 weights, become%s %s",
+                      count, count == 1 ? "" : "s", first->info->name, count == 1 ? "s" : "",
                       srq_scheme_text(&first->scheme, text, sizeof(text)));
 }
 

@@ -131,7 +131,8 @@ bool srq_scheme_with_bits(const char *scheme, int bits, char *out, size_t cap)
 
     if (is_integer(scheme))
         n = snprintf(out, cap, "w%d%s", bits, scheme + 1 + strspn(scheme + 1, "0123456789"));
-    else if (scheme[0] == 'q' && strcmp(scheme + 1 + strspn(scheme + 1, "0123456789"), "_k") == 0)
+    else if (bits >= 2 && bits <= 6 && scheme[0] == 'q' &&
+             strcmp(scheme + 1 + strspn(scheme + 1, "0123456789"), "_k") == 0)
         n = snprintf(out, cap, "q%d_k", bits);
 
     return n > 0 && (size_t)n < cap;

@@ -419,8 +419,8 @@ static void size_counts_scales_and_zero_points(void **state)
 /* What clients read off a scheme's name is what it means. */
 static void names_look_as_they_mean(void **state)
 {
-    static const char *const names[] = { "w2g64", "w3",    "w4gt",  "w4g128z", "w8z",  "w5g32",
-                                         "mxfp4", "mxfp8", "nvfp4", "fp8",     "fp8t", "bf16" };
+    static const char *const names[] = { "w2g64", "w3",    "w4gt", "w4g128z", "w8z",  "w5g32", "mxfp4",
+                                         "mxfp8", "nvfp4", "fp8",  "fp8t",    "bf16", "q2_k",  "q4_k" };
     char text[32];
 
     (void)state;
@@ -442,6 +442,9 @@ static void names_look_as_they_mean(void **state)
         assert_string_equal(text, srq_scheme_text(&s, (char[32]){ 0 }, 32));
     }
     assert_false(srq_scheme_with_bits("mxfp4", 6, text, sizeof(text)));
+    assert_true(srq_scheme_with_bits("q4_k", 6, text, sizeof(text)));
+    assert_string_equal(text, "q6_k");
+    assert_false(srq_scheme_with_bits("q4_k", 8, text, sizeof(text)));
     assert_int_equal(srq_scheme_look("plain").bits, 0);
 }
 

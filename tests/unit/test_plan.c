@@ -389,12 +389,39 @@ static void a_plan_in_json_reads_as_it_was(void **state)
     srq_plan_fini(&p);
 }
 
+static void k_quants_give_way_where_rows_are_no_super_blocks(void **state)
+{
+    struct srq_pin pinned = pin("*.0.mlp.down_proj", "q6_k");
+    struct srq_plan_request req = { .scheme = scheme("q4_k"), .pins = &pinned, .pin_count = 1 };
+    struct srq_error err = { 0 };
+    cJSON *notes = cJSON_CreateArray();
+    struct srq_plan p;
+
+    (void)state;
+    infos[3].in = 576; /* o_proj of block 0 */
+    infos[6].in = 576; /* its down_proj, which is pinned */
+    assert_ok(srq_plan_make(layers, LAYERS, &req, &p, notes, &err), &err);
+    infos[3].in = 256;
+    infos[6].in = 512;
+    assert_string_equal(planned(&p, "model.layers.0.self_attn.o_proj"), "w5g32");
+    assert_string_equal(planned(&p, "model.layers.0.mlp.down_proj"), "bf16");
+    assert_non_null(strstr(p.layers[6].why, "256"));
+    assert_string_equal(planned(&p, "model.layers.1.mlp.down_proj"), "q4_k");
+    assert_int_equal(p.layers[0].widths, 0x7c); /* 2 to 6 bits */
+    assert_int_equal(cJSON_GetArraySize(notes), 1);
+    assert_non_null(strstr(cJSON_GetArrayItem(notes, 0)->valuestring, "1 layer as model.layers.0.self_attn.o_proj"));
+    assert_non_null(strstr(cJSON_GetArrayItem(notes, 0)->valuestring, "becomes w5g32"));
+    cJSON_Delete(notes);
+    srq_plan_fini(&p);
+}
+
 /* What clients say of a scheme by its name is what the plan counts. */
 static void sizes_of_candidates_are_those_of_the_plan(void **state)
 {
     static const char *const schemes[] = { "w2",   "w3g64", "w4g128", "w4g128z", "w4gt", "w8a8", "w4g64a8",
-                                           "w8gt", "mxfp4", "mxfp8",  "nvfp4",   "fp8",  "fp8t", "bf16" };
-    static const int64_t shapes[][2] = { { 64, 64 }, { 5, 192 }, { 1536, 576 }, { 7, 100 } };
+                                           "w8gt", "mxfp4", "mxfp8",  "nvfp4",   "fp8",  "fp8t", "bf16",
+                                           "q2_k", "q3_k",  "q4_k",   "q5_k",    "q6_k" };
+    static const int64_t shapes[][2] = { { 64, 64 }, { 5, 192 }, { 1536, 576 }, { 7, 100 }, { 3, 512 } };
     struct srq_error err = { 0 };
 
     (void)state;
@@ -430,6 +457,7 @@ int main(void)
         cmocka_unit_test(a_plan_lists_the_widths_that_shape_and_formats_hold),
         cmocka_unit_test(what_a_format_cannot_carry_stays_with_its_fused_layers),
         cmocka_unit_test(a_shape_that_cannot_carry_the_scheme_stays_with_a_warning),
+        cmocka_unit_test(k_quants_give_way_where_rows_are_no_super_blocks),
         cmocka_unit_test(sizes_count_scales_and_zero_points),
         cmocka_unit_test(a_plan_in_json_reads_as_it_was),
     };
