@@ -343,7 +343,8 @@ with Terminal(tmp, env=ENV) as t:
     attempt("a paste outside of a prompt does nothing, inside it is text, and it answers no question", paste_is_no_key)
 
     def brackets_are_off():
-        t.run("clear; cat -v")
+        t.run("clear; echo rea''dy; cat -v")
+        t.until("ready")  # or what is echoed now would be cleared away
         t.paste("pasted\n")
         seen = t.until(r"pasted\s+pasted")  # what was typed, and what cat made of it
         t.keys("C-c")

@@ -10,6 +10,7 @@
 #include "core/eval/scores.h"
 #include "core/math/team.h"
 #include "tests/interop/round_plainly.h"
+#include "tests/unit/math_start.h"
 
 #include <math.h>
 #include <unistd.h>
@@ -473,5 +474,5 @@ int main(void)
         DEMO_TEST(want_of_memory_is_reported),
     };
 
-    return cmocka_run_group_tests_name("eval", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("eval", tests, math_start, math_stop);
 }

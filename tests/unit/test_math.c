@@ -143,7 +143,7 @@ struct product {
 };
 
 /* Element i of operand `stream`: in [-1, 1), exact in bf16. */
-static double value(int stream, int64_t i)
+REFERENCE_LOOP static double value(int stream, int64_t i)
 {
     static float table[8192];
 
@@ -174,6 +174,21 @@ static double get(const void *p, enum srq_dtype dtype, int64_t i)
     return dtype == SRQ_F32 ? ((const float *)p)[i] : srq_bf16_to_f32(((const uint16_t *)p)[i]);
 }
 
+/* Element (i, j) before alpha and beta; `size`: the sum of magnitudes. */
+REFERENCE_LOOP static double sum_of(const struct product *q, int64_t i, int64_t j, double *size)
+{
+    double sum = 0;
+
+    *size = 0;
+    for (int64_t p = 0; p < q->k; p++) {
+        double t = value(1, i * q->k + p) * value(2, p * q->n + j);
+
+        sum += t;
+        *size += fabs(t);
+    }
+    return sum;
+}
+
 static void check_product(const struct product *q)
 {
     int64_t lda = (q->ta ? q->m : q->k) + 1, ldb = (q->tb ? q->k : q->n) + 2, ldc = q->n + 1;
@@ -194,14 +209,8 @@ static void check_product(const struct product *q)
                                     .add = q->beta != 0 });
     for (int64_t i = 0; i < q->m; i++) {
         for (int64_t j = 0; j < q->n; j++) {
-            double want = 0, size = 0, got = get(c, q->c_dtype, i * ldc + j);
+            double size, want = sum_of(q, i, j, &size), got = get(c, q->c_dtype, i * ldc + j);
 
-            for (int64_t p = 0; p < q->k; p++) {
-                double t = value(1, i * q->k + p) * value(2, p * q->n + j);
-
-                want += t;
-                size += fabs(t);
-            }
             want = q->alpha * want + (q->beta != 0 ? value(3, i * q->n + j) : 0);
             if (!(fabs(got - want) <= 2e-6 * (size + 1) + (q->c_dtype == SRQ_BF16 ? 0x1p-8 * fabs(want) : 0)))
                 fail_msg("%s [%d,%d,%d] %s->%s trans %d%d beta %g at (%d,%d): %g, not %g", srq_gemm_backend(q->dtype),

@@ -42,6 +42,10 @@ static void load(const char *name, struct srq_plugin_handle *h)
 
 /* ---- loading ----------------------------------------------------------------------------------------------------- */
 
+#define TEXT_OF(x) #x
+#define TEXT(x) TEXT_OF(x)
+#define MINOR TEXT(SRQ_ABI_MINOR)
+
 static void broken_plugins_are_refused_with_their_reason(void **state)
 {
     static const struct {
@@ -49,10 +53,11 @@ static void broken_plugins_are_refused_with_their_reason(void **state)
         int code;
     } rows[] = {
         { "magic", "magic number is 0x12345678", -SRQ_EFORMAT },
-        { "major", "was built for ABI 1.3, this srq has 2.3; build it again with the headers of this srq",
+        { "major",
+          "was built for ABI 1." MINOR ", this srq has 2." MINOR "; build it again with the headers of this srq",
           -SRQ_EUNSUPPORTED },
-        { "minor", "needs ABI 2.7, newer than this srq's 2.3", -SRQ_EUNSUPPORTED },
-        { "size", "describes itself in 24 bytes where ABI 2.3 has ", -SRQ_EFORMAT },
+        { "minor", "needs ABI 2.7, newer than this srq's 2." MINOR, -SRQ_EUNSUPPORTED },
+        { "size", "describes itself in 24 bytes where ABI 2." MINOR " has ", -SRQ_EFORMAT },
         { "part", "has a part oneshot of 8 bytes where ABI 2.0 has ", -SRQ_EFORMAT },
         { "table", "has 2 rows in its table of options, which is not there", -SRQ_EFORMAT },
         { "count", "has 4294967295 rows in its table of options, which are too many", -SRQ_EFORMAT },
@@ -154,7 +159,7 @@ static void no_struct_ends_in_padding(void **state)
     ENDS(srq_scheme, act_group);
     ENDS(srq_groups, count);
     ENDS(srq_layer, tokens);
-    ENDS(srq_result, zero);
+    ENDS(srq_result, super);
     ENDS(srq_oneshot, needs);
     ENDS(srq_param, count);
     ENDS(srq_schedule, lr);
@@ -170,7 +175,7 @@ static void no_struct_ends_in_padding(void **state)
     ENDS(srq_scale_group, user);
     ENDS(srq_transform_schedule, load);
     ENDS(srq_transform, step);
-    ENDS(srq_grid_args, start);
+    ENDS(srq_grid_args, start_min);
     ENDS(srq_grid_ops, search);
     ENDS(srq_host, column_feedback);
     ENDS(srq_option, help);

@@ -174,7 +174,7 @@ static struct srq_var *build_attention(struct srq_tape *t, const int64_t *p, str
     return srq_op_attention(t, in[0], in[1], in[2], &a);
 }
 
-static void plain_head(const int64_t *p, double *const *in, double *out, int64_t b, int64_t h)
+REFERENCE_LOOP static void plain_head(const int64_t *p, double *const *in, double *out, int64_t b, int64_t h)
 {
     int64_t hd = p[4], kv = h / (p[2] / p[3]);
     double *w = malloc((size_t)p[1] * sizeof(double));
@@ -240,7 +240,7 @@ static struct srq_var *build_linear(struct srq_tape *t, const int64_t *p, struct
     return srq_op_linear(t, in[0], &layer);
 }
 
-static void plain_linear(const int64_t *p, double *const *in, double *out)
+REFERENCE_LOOP static void plain_linear(const int64_t *p, double *const *in, double *out)
 {
     for (int64_t r = 0; r < p[0]; r++) {
         for (int64_t o = 0; o < p[2]; o++) {
