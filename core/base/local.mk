@@ -5,6 +5,7 @@ core_libsrqbase_la_SOURCES += \
 	core/base/cache_dir.c core/base/cache_dir.h \
 	core/base/clock.c core/base/clock.h \
 	core/base/digits.c core/base/digits.h \
+	core/base/ends.h \
 	core/base/fs.c core/base/fs.h core/base/map.c \
 	core/base/hash.c core/base/hash.h \
 	core/base/log.c core/base/log.h \

@@ -55,7 +55,8 @@ struct srq_plan_request {
 };
 
 /* What a layer gets of a default where nobody says otherwise: the edges of a diffusion model keep 8 bits, which is
- * where fewer cost most (spec diffusion-qat 2). */
+ * where fewer cost most (spec diffusion-qat 2); rows that are no super-blocks of k-quants become w4g32, w5g32 or w8g32
+ * as with llama.cpp's own tool (spec formats 5.6). */
 struct srq_scheme srq_plan_default(const struct srq_layer_info *info, const struct srq_scheme *scheme);
 
 /* `layers` [count] in the model's order. `notes`: an array that receives sentences for people (ties that widened a

@@ -2,6 +2,7 @@
 #include "core/format/tensors.h"
 
 #include "core/base/alloc.h"
+#include "core/base/ends.h"
 #include "core/base/hash.h"
 #include "core/format/json.h"
 #include "core/format/st_header.h"
@@ -148,13 +149,6 @@ static int open_single(struct srq_tensors *ts, const char *path, struct srq_erro
     return rc != 0 ? rc : open_file(ts, 0, path, NULL, err);
 }
 
-static bool ends_with(const char *s, const char *end)
-{
-    size_t n = strlen(s), m = strlen(end);
-
-    return n >= m && strcmp(s + n - m, end) == 0;
-}
-
 /* A shard by its name, and none that the index has; NULL: there is no index. */
 static bool is_stray(const char *name, const struct srq_st_index *index)
 {
@@ -163,7 +157,7 @@ static bool is_stray(const char *name, const struct srq_st_index *index)
     for (int f = 0; index != NULL && f < index->file_count; f++)
         if (strcmp(index->files[f], name) == 0)
             return false;
-    return shard && strstr(name, "-of-") != NULL && ends_with(name, ".safetensors");
+    return shard && strstr(name, "-of-") != NULL && srq_ends_with(name, ".safetensors");
 }
 
 /* Shards beside the weights: of another model, or left behind by a download or a conversion. */
@@ -273,7 +267,7 @@ static bool unread_weights(const char *name)
     static const char *const ends[] = { ".safetensors", ".bin", ".bin.index.json", ".pt", ".pth", ".ckpt", ".msgpack" };
 
     for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
-        if (ends_with(name, ends[i]) && name[0] != '.')
+        if (srq_ends_with(name, ends[i]) && name[0] != '.')
             return true;
     return false;
 }
@@ -308,7 +302,7 @@ static int refuse_folder(const char *dir, struct srq_error *err)
         closedir(d);
     if (found[0] == '\0')
         return srq_fail_field(err, -SRQ_ENOENT, dir, "%s holds no %s and no %s", dir, folder_names[0], folder_names[1]);
-    if (ends_with(found, ".safetensors"))
+    if (srq_ends_with(found, ".safetensors"))
         return srq_fail_field(err, -SRQ_ENOENT, dir,
                               "%s holds %s, a name that srq does not take for the model's weights: give a folder where "
                               "they are called %s or %s",
@@ -344,10 +338,10 @@ static int open_folder(struct srq_tensors *ts, const char *dir, struct srq_error
             return srq_fail_field(err, -SRQ_ENOMEM, dir, "out of memory opening %s", dir);
         there = srq_path_exists(path);
         if (there)
-            rc = ends_with(path, ".json") ? open_index(ts, path, err) : open_single(ts, path, err);
-        if (there && rc == 0 && !ends_with(path, ".json"))
+            rc = srq_ends_with(path, ".json") ? open_index(ts, path, err) : open_single(ts, path, err);
+        if (there && rc == 0 && !srq_ends_with(path, ".json"))
             rc = note_index(ts, path, err);
-        if (there && rc == 0 && !ends_with(path, ".json"))
+        if (there && rc == 0 && !srq_ends_with(path, ".json"))
             rc = note_strays(ts, dir, NULL, err);
         srq_free(path);
         if (there)
@@ -395,7 +389,7 @@ int srq_tensors_open(const char *path, struct srq_tensors **out, struct srq_erro
     pthread_mutex_init(ts->lock, NULL);
     if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
         rc = open_folder(ts, path, err);
-    else if (ends_with(path, ".json"))
+    else if (srq_ends_with(path, ".json"))
         rc = open_index(ts, path, err);
     else
         rc = open_single(ts, path, err);

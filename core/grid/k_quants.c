@@ -310,6 +310,8 @@ INLINE void encode_rows(const struct k_type *t, const struct srq_grid_args *a, i
                 out->scale[group + j] = u.s;
                 out->zero[group + j] = (uint8_t)(t->minima ? k.minimum[j] : 1 << (t->bits - 1));
             }
+            if (out->super == NULL) /* somebody who knows of no k-quants */
+                continue;
             out->super[2 * super] = k.d;
             out->super[2 * super + 1] = k.dmin;
         }

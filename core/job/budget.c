@@ -125,6 +125,40 @@ static void keep_reason(char *kept, const char *layer, const char *reason)
         snprintf(kept, SRQ_PLAN_REASON_MAX, "%.100s%s%.130s", named ? "" : layer, named ? "" : ": ", reason);
 }
 
+/* The candidates of the specification; behind them, for layers whose rows are no super-blocks, what k-quants become
+ * there by default. Returns how many. */
+static int list_candidates(const struct srq_resolved *r, struct srq_scheme list[SRQ_CANDIDATES_MAX])
+{
+    const struct srq_spec *spec = &r->job.spec;
+    int count = spec->candidate_count;
+
+    memcpy(list, spec->candidates, (size_t)count * sizeof(*list));
+    for (int c = 0; c < spec->candidate_count; c++) {
+        for (int i = 0; i < r->job.layer_count && list[c].grid == SRQ_GRID_K; i++) {
+            struct srq_scheme instead = srq_plan_default(r->job.layers[i], &list[c]);
+            bool there = r->job.layers[i]->block < 0;
+
+            for (int k = 0; k < count; k++)
+                there = there || srq_scheme_equal(&list[k], &instead);
+            if (!there && count < SRQ_CANDIDATES_MAX)
+                list[count++] = instead;
+        }
+    }
+    return count;
+}
+
+/* Whether a layer that could have one of the k-quants is offered what stands in for them. */
+static bool is_needless(const struct srq_resolved *r, int layer, int candidate)
+{
+    const struct srq_layer_info *info = r->job.layers[layer];
+    bool holds = false;
+
+    for (int c = 0; c < r->job.spec.candidate_count; c++)
+        holds = holds || (r->job.candidates.scheme[c].grid == SRQ_GRID_K &&
+                          srq_scheme_refuses(&r->job.candidates.scheme[c], info->out, info->in) == NULL);
+    return holds && candidate >= r->job.spec.candidate_count;
+}
+
 static void ask_shapes(struct srq_resolved *r, reason_text *against)
 {
     for (int i = 0; i < r->job.layer_count; i++) {
@@ -132,7 +166,7 @@ static void ask_shapes(struct srq_resolved *r, reason_text *against)
             struct srq_error words = { 0 };
             const char *why = refuses(r, i, &r->job.candidates.scheme[c], &words);
 
-            *allowed(r, i, c) = r->job.layers[i]->block >= 0 && why == NULL;
+            *allowed(r, i, c) = r->job.layers[i]->block >= 0 && why == NULL && !is_needless(r, i, c);
             if (r->job.layers[i]->block >= 0 && why != NULL)
                 keep_reason(against[c], r->job.layers[i]->name, why);
         }
@@ -352,6 +386,7 @@ int srq_budget_settle(struct srq_resolved *r, struct srq_error *err)
 {
     size_t n = (size_t)r->job.layer_count + 1;
     struct srq_scheme *schemes;
+    struct srq_scheme list[SRQ_CANDIDATES_MAX];
     reason_text *reason, *against;
     bool *flags;
     int rc;
@@ -362,8 +397,7 @@ int srq_budget_settle(struct srq_resolved *r, struct srq_error *err)
     reason = srq_calloc(n, sizeof(*reason));
     against = srq_calloc(SRQ_CANDIDATES_MAX, sizeof(*against));
     flags = srq_calloc(n, sizeof(*flags));
-    rc = srq_candidates_init(&r->job.candidates, r->job.spec.candidates, r->job.spec.candidate_count,
-                             r->job.layer_count, err);
+    rc = srq_candidates_init(&r->job.candidates, list, list_candidates(r, list), r->job.layer_count, err);
     if (rc == 0 && (schemes == NULL || reason == NULL || against == NULL || flags == NULL))
         rc = srq_fail(err, -SRQ_ENOMEM, "out of memory looking at candidates");
     if (rc == 0) {

@@ -3,6 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/buf.h"
+#include "core/base/ends.h"
 #include "core/base/fs.h"
 #include "core/base/hash.h"
 
@@ -395,13 +396,6 @@ void srq_running_remove(const char *ckpt)
 
 /* ---- the end of a job -------------------------------------------------------------------------------------------- */
 
-static bool ends_with(const char *name, const char *end)
-{
-    size_t n = strlen(name), m = strlen(end);
-
-    return n >= m && strcmp(name + n - m, end) == 0;
-}
-
 int srq_ckpt_clear(const char *ckpt, struct srq_error *err)
 {
     DIR *dir = opendir(ckpt);
@@ -413,8 +407,8 @@ int srq_ckpt_clear(const char *ckpt, struct srq_error *err)
     while ((e = readdir(dir)) != NULL) {
         char *path;
 
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || ends_with(e->d_name, ".json") ||
-            ends_with(e->d_name, ".png"))
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || srq_ends_with(e->d_name, ".json") ||
+            srq_ends_with(e->d_name, ".png"))
             continue;
         path = srq_path_join(ckpt, e->d_name);
         if (path == NULL) {

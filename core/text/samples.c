@@ -2,6 +2,7 @@
 #include "core/text/samples.h"
 
 #include "core/base/alloc.h"
+#include "core/base/ends.h"
 #include "core/base/fs.h"
 #include "core/base/hash.h"
 #include "core/base/rng.h"
@@ -61,13 +62,6 @@ static int add_path(struct paths *p, char *path, struct srq_error *err)
     return 0;
 }
 
-static bool ends_with(const char *s, const char *end)
-{
-    size_t n = strlen(s), m = strlen(end);
-
-    return n > m && strcmp(s + n - m, end) == 0;
-}
-
 static int by_name(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
@@ -82,7 +76,9 @@ static int add_folder(struct paths *p, const char *folder, struct srq_error *err
     if (dir == NULL)
         return srq_fail_errno(err, "open", folder);
     for (struct dirent *e; rc == 0 && (e = readdir(dir)) != NULL;) {
-        if (ends_with(e->d_name, ".txt") || ends_with(e->d_name, ".jsonl"))
+        bool hidden = e->d_name[0] == '.';
+
+        if (!hidden && (srq_ends_with(e->d_name, ".txt") || srq_ends_with(e->d_name, ".jsonl")))
             rc = add_path(p, srq_path_join(folder, e->d_name), err);
     }
     closedir(dir);
@@ -141,7 +137,7 @@ int64_t srq_samples_memory(const char *const *files, int file_count, enum srq_sa
     for (size_t i = 0; i < p.count; i++) {
         struct stat st;
         int64_t bytes = stat(p.data[i], &st) == 0 && S_ISREG(st.st_mode) ? (int64_t)st.st_size : 0;
-        bool rows = ends_with(p.data[i], ".jsonl");
+        bool rows = srq_ends_with(p.data[i], ".jsonl");
         int64_t at_once = rows && bytes > ROW_BYTES ? ROW_BYTES : bytes;
         int64_t held;
 
@@ -293,7 +289,7 @@ static int for_records(struct reading *r, const struct paths *p, struct srq_erro
             rc = srq_fail_field(err, -SRQ_EFORMAT, path, SRQ_LFS_SENTENCE, path);
         else if (good != len)
             rc = srq_fail_field(err, -SRQ_EFORMAT, path, "%s is not UTF-8 text at byte %zu", path, good);
-        else if (ends_with(path, ".jsonl"))
+        else if (srq_ends_with(path, ".jsonl"))
             rc = read_rows(r, path, data + mark, len - mark, err);
         else
             rc = r->fn(r->ctx, &(struct piece){ .where = path, .text = data + mark, .len = len - mark }, err);
@@ -359,7 +355,7 @@ int srq_samples_check(const char *const *files, int file_count, const char *mode
     for (size_t i = 0; rc == 0 && i < p.count; i++) { /* a device or a FIFO would not end */
         rc = srq_file_check(p.data[i], FILE_BYTES_MAX, &bytes, err);
         all += bytes;
-        if (rc == 0 && ends_with(p.data[i], ".json"))
+        if (rc == 0 && srq_ends_with(p.data[i], ".json"))
             rc = srq_fail_field(err, -SRQ_EUNSUPPORTED, p.data[i],
                                 "%s would be taken for plain text with all its marks: give rows as .jsonl, an object "
                                 "with \"text\" or \"messages\" on each line",
@@ -369,7 +365,7 @@ int srq_samples_check(const char *const *files, int file_count, const char *mode
         rc = srq_fail_field(err, -SRQ_EINVAL, files[0], file_count > 1 ? "%s and the others are empty" : "%s is empty",
                             files[0]);
     for (size_t i = 0; rc == 0 && i < p.count; i++) {
-        if (ends_with(p.data[i], ".jsonl"))
+        if (srq_ends_with(p.data[i], ".jsonl"))
             rc = check_first_row(&reading, p.data[i], err);
     }
     reading_end(&reading);

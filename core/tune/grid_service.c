@@ -64,9 +64,11 @@ static void any_grad(const struct srq_grid_args *a, int64_t row, int64_t rows, f
 
 static void any_encode(const struct srq_grid_args *a, int64_t row, int64_t rows, struct srq_result *out)
 {
+    struct srq_result result = { .size = sizeof(result) };
     struct whole whole;
 
-    ops_of(a)->encode(complete(a, &whole), row, rows, out);
+    srq_copy_known(&result, out);
+    ops_of(a)->encode(complete(a, &whole), row, rows, &result);
 }
 
 static void any_search(const struct srq_grid_args *a, const float *importance, int64_t row, int64_t rows, float *start)

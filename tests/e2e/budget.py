@@ -309,9 +309,26 @@ def changes_before_layers_are_scored_are_held_against_the_budget():
         assert told["average_bits"] == report(p.path("out"))["size"]["average_bits"] <= 4.5, told
 
 
+def k_quants_have_stand_ins_where_rows_are_no_super_blocks():
+    """Rows of down_proj are super-blocks, those of the others have 64 weights."""
+    with Place() as p:
+        use_cache(p, "cache")
+        made = job(p, "k", 5.6, model=tiny_model(p, 256), budget={"bits": 5.6, "candidates": ["q3_k", "q4_k", "q6_k"]})
+        planned = plan(p, made)
+        assert planned["spec"]["formats"] == ["gguf"] and "error" not in planned, planned
+        run(p, "k", made)
+        told = report(p.path("k"))
+        assert told["allocation"]["candidates"] == ["q3_k", "q4_k", "q6_k", "w4g32", "w5g32", "w8g32"]
+        assert told["size"]["average_bits"] <= 5.6 and os.path.exists(os.path.join(p.path("k"), "model.gguf"))
+        for l in told["layers"]:
+            assert l["source"] == "allocator", l
+            assert (l["scheme"][0] == "q") == ("down_proj" in l["name"]), l
+
+
 if __name__ == "__main__":
     run_tests([a_budget_is_kept_and_what_was_chosen_is_exported, a_pin_is_a_constraint,
                layers_that_stay_in_16_bits_count_against_the_budget, a_kill_while_layers_are_scored_leaves_no_trace, another_budget_takes_its_scores_from_the_cache,
                what_cannot_be_is_refused_when_planned, only_what_no_candidate_suits_is_announced_to_stay,
-               candidates_that_no_layer_can_hold_are_named_and_not_scored, bounds_that_are_told_are_possible,
+               candidates_that_no_layer_can_hold_are_named_and_not_scored,
+               k_quants_have_stand_ins_where_rows_are_no_super_blocks, bounds_that_are_told_are_possible,
                changes_before_layers_are_scored_are_held_against_the_budget])

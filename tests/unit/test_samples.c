@@ -102,6 +102,7 @@ static void files_of_a_folder_are_joined_in_the_order_of_their_names(void **stat
     put(f, "texts/b.jsonl", "{\"text\":\"a\"}\n\n{\"text\":\"b\", \"messages\":[]}\r\n");
     put(f, "texts/a.txt", "gh");
     put(f, "texts/z.md", "hhhh");
+    put(f, "texts/._a.txt", "\xff\xfe");
     assert_ok(read_named(f, "texts", (struct srq_sample_request){ .seqlen = 2 }, &s, &err), &err);
     assert_int_equal(s.count, 3);
     assert_memory_equal(s.ids, want, sizeof(want));

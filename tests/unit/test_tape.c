@@ -626,7 +626,7 @@ static void full_attention_agrees_with_double(void **state)
                         { 1, 1, 1, 1, 1, 0, true },
                         { 2, 61, 2, 1, 40, 0, true },
                         { 1, 300, 1, 1, 7, 0, true },
-                        { 1, 784, 1, 1, 3, 0, true } });
+                        { 1, 420, 1, 1, 3, 0, true } });
 }
 
 /* The same attention by every way that there is, and the products beside it: by panels in plain C with the largest

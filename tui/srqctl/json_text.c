@@ -2,6 +2,7 @@
 #include "tui/srqctl/json_text.h"
 
 #include "core/base/alloc.h"
+#include "core/base/ends.h"
 #include "core/base/log.h"
 #include "tui/client/human.h"
 #include "tui/srqctl/table.h"
@@ -12,20 +13,13 @@
 
 #define COLUMNS_MAX 12
 
-static bool ends_with(const char *name, const char *end)
-{
-    size_t n = strlen(name), m = strlen(end);
-
-    return n >= m && strcmp(name + n - m, end) == 0;
-}
-
 static void number_text(const char *name, double v, char *out, size_t cap)
 {
     char n[CTL_HUMAN];
 
-    if (ends_with(name, "_bytes") || strcmp(name, "bytes") == 0)
+    if (srq_ends_with(name, "_bytes") || strcmp(name, "bytes") == 0)
         snprintf(out, cap, "%s", ctl_human_bytes(v, n));
-    else if (ends_with(name, "_s"))
+    else if (srq_ends_with(name, "_s"))
         snprintf(out, cap, "%s", ctl_human_seconds(v, n));
     else if (v == floor(v) && fabs(v) < 1e15)
         snprintf(out, cap, "%.0f", v);
@@ -59,9 +53,9 @@ static void heading(const char *name, char *out, size_t cap)
 
     snprintf(out, cap, "%s", name);
     n = strlen(out);
-    if (ends_with(out, "_bytes"))
+    if (srq_ends_with(out, "_bytes"))
         out[n - 6] = '\0';
-    else if (ends_with(out, "_s"))
+    else if (srq_ends_with(out, "_s"))
         out[n - 2] = '\0';
     for (char *p = out; *p != '\0'; p++)
         if (*p == '_' || *p == '|')
