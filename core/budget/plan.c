@@ -357,8 +357,9 @@ static void note_instead(const struct srq_plan *p, const struct srq_plan_request
         first = count++ == 0 ? l : first;
     }
     if (count > 0)
-        srq_plan_note(notes, "%d layer%s as %s, whose rows are no whole super-blocks of 256 weights, become%s %s",
-                      count, count == 1 ? "" : "s", first->info->name, count == 1 ? "s" : "",
+        srq_plan_note(notes,
+                      "%d layer%s as %s, whose rows are no whole super-blocks of 256 weights, ha%s %s by default",
+                      count, count == 1 ? "" : "s", first->info->name, count == 1 ? "s" : "ve",
                       srq_scheme_text(&first->scheme, text, sizeof(text)));
 }
 
