@@ -64,6 +64,14 @@ def training_lowers_the_loss_on_samples_held_out():
         assert probes[-1]["spread_max"] > probes[0]["spread_max"] == 0
 
 
+def training_lowers_the_loss_of_k_quants_too():
+    """Their ranges follow the scales as those of integers do; without that no step is better than none."""
+    with Place() as p:
+        worker(p, "out", job("teq,rtn", "q3_k", formats=("fake",), **dict(TEQ, teq__steps=30)))
+        t = report(p.path("out"))["transform"]
+        assert t["best_step"] > 0 and t["loss_best"] < t["loss_first"] and t["scale_min"] < 1 < t["scale_max"], t
+
+
 def a_thousand_steps_end_below_plain_rounding():
     """Spec teq 14.6, in full: on text held out, and never worse than the start where the best is kept."""
     with Place() as p:
@@ -246,6 +254,7 @@ if __name__ == "__main__":
         gptq_hqq_and_awq_lose_less_than_plain_rounding,
         scales_of_one_leave_the_codes_of_plain_rounding,
         training_lowers_the_loss_on_samples_held_out,
+        training_lowers_the_loss_of_k_quants_too,
         a_thousand_steps_end_below_plain_rounding,
         kills_leave_no_trace_on_trained_scales,
         kills_leave_no_trace_on_feedback,
