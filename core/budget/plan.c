@@ -51,7 +51,7 @@ struct srq_scheme srq_plan_default(const struct srq_layer_info *info, const stru
 
     if (s.grid == SRQ_GRID_K && srq_scheme_refuses(&s, info->out, info->in) != NULL)
         return instead_of_k(&s);
-    if (!info->edge || (s.grid != SRQ_GRID_INT_SYM && s.grid != SRQ_GRID_INT_ASYM))
+    if (!info->edge || !srq_scheme_is_integer(&s))
         return s;
     s.bits = s.bits < 8 ? 8 : s.bits;
     s.act_bits = s.act_bits > 0 && s.act_bits < 8 ? 8 : s.act_bits;
@@ -163,7 +163,7 @@ static int refuse(const struct srq_plan_layer *l, const char *why, struct srq_er
  */
 static const char *refuses(const struct srq_scheme *s, const struct srq_layer_info *info)
 {
-    bool whole = info->picture && (s->grid == SRQ_GRID_INT_SYM || s->grid == SRQ_GRID_INT_ASYM);
+    bool whole = info->picture && srq_scheme_is_integer(s);
 
     return srq_scheme_refuses(s, whole ? 32 : info->out, whole ? 32 : info->in);
 }
@@ -285,12 +285,6 @@ static int fit_formats(struct srq_plan *p, const struct srq_plan_request *req, s
     return rc;
 }
 
-/* Whether its grid comes in widths. */
-static bool has_widths(const struct srq_scheme *s)
-{
-    return s->grid == SRQ_GRID_INT_SYM || s->grid == SRQ_GRID_INT_ASYM || s->grid == SRQ_GRID_K;
-}
-
 /* Which widths every layer could have with its own grouping, all layers having that width. */
 static int find_widths(struct srq_plan *p, const struct srq_plan_request *req, struct srq_error *err)
 {
@@ -300,13 +294,14 @@ static int find_widths(struct srq_plan *p, const struct srq_plan_request *req, s
     int rc = schemes != NULL && reason != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory for the plan");
 
     for (int i = p->count - 1; i >= 0; i--) { /* what has no grid with widths yet is taken for the first that has one */
-        if (has_widths(&p->layers[i].asked))
+        if (srq_scheme_is_even(&p->layers[i].asked))
             like = p->layers[i].asked;
     }
     for (int bits = 2; rc >= 0 && bits <= 8; bits++) {
         for (int i = 0; i < p->count; i++) {
             reason[i][0] = '\0';
-            if (!srq_scheme_widen(has_widths(&p->layers[i].asked) ? &p->layers[i].asked : &like, bits, &schemes[i]))
+            if (!srq_scheme_widen(srq_scheme_is_even(&p->layers[i].asked) ? &p->layers[i].asked : &like, bits,
+                                  &schemes[i]))
                 schemes[i] = untouched;
         }
         if (req->formats != NULL)

@@ -25,7 +25,7 @@ static bool sign_row(const uint8_t *codes, int zero, int64_t n, int8_t *out)
 
 static int take_codes(const struct srq_codes *c, int kernel, struct srq_int8_weight **out, struct srq_error *err)
 {
-    bool integer = c->scheme.grid == SRQ_GRID_INT_SYM || c->scheme.grid == SRQ_GRID_INT_ASYM;
+    bool integer = srq_scheme_is_integer(&c->scheme);
     int64_t n = c->groups.out, k = c->groups.in;
     bool fits = integer && c->scheme.group != 0 && c->groups.per_row == 1 && k <= SRQ_INT8_K_MAX;
     int8_t *bytes;

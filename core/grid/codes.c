@@ -124,20 +124,9 @@ SRQ_SIMD static void look_up_run(const uint8_t *codes, float scale, const float 
         dst[i] = scale * element[codes[i]];
 }
 
-static bool is_integer(const struct srq_scheme *s)
-{
-    return s->grid == SRQ_GRID_INT_SYM || s->grid == SRQ_GRID_INT_ASYM;
-}
-
 static bool has_minima(const struct srq_scheme *s)
 {
     return s->grid == SRQ_GRID_K && k_type_of(s->bits)->minima;
-}
-
-/* Whether codes are evenly spaced. */
-static bool is_even(const struct srq_scheme *s)
-{
-    return is_integer(s) || s->grid == SRQ_GRID_K;
 }
 
 float srq_nvfp4_tensor_scale(float top)
@@ -175,7 +164,7 @@ static void decode_rows(void *ctx, int64_t begin, int64_t end)
             if (has_minima(&d->c->scheme))
                 decode_above(d->c->codes + r * g->in + i, d->c->scale[group],
                              d->c->super[(r * g->in + i) / K_SUPER * 2 + 1] * d->c->zero[group], f, n);
-            else if (is_even(&d->c->scheme))
+            else if (srq_scheme_is_even(&d->c->scheme))
                 decode_run(d->c->codes + r * g->in + i, d->c->scale[group], d->c->zero[group], f, n);
             else
                 look_up_run(d->c->codes + r * g->in + i, d->c->scale[group] / d->c->tensor_scale, d->element, f, n);
@@ -190,7 +179,7 @@ static struct decode decode_of(const struct srq_codes *c, int64_t first, void *d
 {
     struct decode d = { .c = c, .dst = dst, .first = first, .dtype = dtype };
 
-    for (int i = 0; !is_even(&c->scheme) && i < 256; i++)
+    for (int i = 0; !srq_scheme_is_even(&c->scheme) && i < 256; i++)
         d.element[i] = c->scheme.bits == 4 ? srq_e2m1_to_f32((uint8_t)(i & 15)) : srq_e4m3_to_f32((uint8_t)i);
     return d;
 }
@@ -228,8 +217,6 @@ static const char *scale_fault(const struct srq_codes *c, float s)
         return srq_e8m0_to_f32(srq_f32_to_e8m0(s)) != s ? "not a power of two of E8M0" : NULL;
     case SRQ_GRID_NVFP4:
         return s < 0 || srq_e4m3_to_f32(srq_f32_to_e4m3(s)) != s ? "not a positive number of E4M3" : NULL;
-    case SRQ_GRID_K:
-        return NULL; /* see check_super */
     default:
         return s < 0 ? "negative" : NULL;
     }
@@ -251,10 +238,9 @@ static int check_super(const struct srq_codes *c, const char *layer, struct srq_
                                   (double)super[0], (double)super[1], (long long)(g / t->groups), layer);
         if (!(times >= (float)t->least && times <= (float)t->most) || times != rintf(times) || times == 0)
             return srq_fail_field(err, -SRQ_ENUMERIC, layer,
-                                  "scale %g of group %lld of %s is %g times %g, which is not "
-                                  "stored",
+                                  "scale %g of group %lld of %s is %g times %g, which is not stored",
                                   (double)c->scale[g], (long long)g, layer, (double)times, (double)super[0]);
-        if (t->minima ? c->zero[g] > t->most : c->zero[g] != 1 << (t->bits - 1))
+        if (t->minima ? c->zero[g] > t->most : c->zero[g] != -t->lo)
             return srq_fail_field(err, -SRQ_ENUMERIC, layer, "minimum %d of group %lld of %s is not stored", c->zero[g],
                                   (long long)g, layer);
     }
@@ -277,13 +263,11 @@ static int check_codes(const struct srq_codes *c, const char *layer, struct srq_
     return 0;
 }
 
-int srq_codes_check(const struct srq_codes *c, const char *layer, struct srq_error *err)
+/* The scales and zero-points of other grids. */
+static int check_groups(const struct srq_codes *c, const char *layer, struct srq_error *err)
 {
-    int most = is_integer(&c->scheme) ? (1 << c->scheme.bits) - 1 : c->scheme.grid == SRQ_GRID_K ? UINT8_MAX : 0, rc;
+    int most = srq_scheme_is_integer(&c->scheme) ? (1 << c->scheme.bits) - 1 : 0;
 
-    if (c->scheme.grid == SRQ_GRID_NVFP4 && !(isfinite(c->tensor_scale) && c->tensor_scale > 0))
-        return srq_fail_field(err, -SRQ_ENUMERIC, layer, "the tensor scale %g of %s is not a positive number",
-                              (double)c->tensor_scale, layer);
     for (int64_t g = 0; g < c->groups.count; g++) {
         const char *fault = scale_fault(c, c->scale[g]);
 
@@ -294,7 +278,17 @@ int srq_codes_check(const struct srq_codes *c, const char *layer, struct srq_err
             return srq_fail_field(err, -SRQ_ENUMERIC, layer, "zero-point %d of group %lld of %s passes %d", c->zero[g],
                                   (long long)g, layer, most);
     }
-    rc = c->scheme.grid == SRQ_GRID_K ? check_super(c, layer, err) : 0;
+    return 0;
+}
+
+int srq_codes_check(const struct srq_codes *c, const char *layer, struct srq_error *err)
+{
+    int rc;
+
+    if (c->scheme.grid == SRQ_GRID_NVFP4 && !(isfinite(c->tensor_scale) && c->tensor_scale > 0))
+        return srq_fail_field(err, -SRQ_ENUMERIC, layer, "the tensor scale %g of %s is not a positive number",
+                              (double)c->tensor_scale, layer);
+    rc = c->scheme.grid == SRQ_GRID_K ? check_super(c, layer, err) : check_groups(c, layer, err);
     return rc == 0 ? check_codes(c, layer, err) : rc;
 }
 
@@ -303,7 +297,7 @@ double srq_codes_saturation(const struct srq_codes *c)
     int64_t n = c->groups.out * c->groups.in, ends = 0;
     uint8_t low = 0, high = (uint8_t)((1 << c->scheme.bits) - 1), mask = 0xff;
 
-    if (!is_even(&c->scheme)) { /* both signs of the largest magnitude; E4M3's is below its NaN */
+    if (!srq_scheme_is_even(&c->scheme)) { /* both signs of the largest magnitude; E4M3's is below its NaN */
         low = high = c->scheme.bits == 4 ? 0x07 : 0x7e;
         mask = c->scheme.bits == 4 ? 0x07 : 0x7f;
     }

@@ -23,7 +23,10 @@ int srq_scheme_parse(const char *text, struct srq_scheme *out, struct srq_error 
 char *srq_scheme_text(const struct srq_scheme *s, char *out, size_t cap); /* canonical spelling; returns out */
 /* By what they say; `size` is how long a struct is and no part of it. */
 bool srq_scheme_equal(const struct srq_scheme *a, const struct srq_scheme *b);
-struct srq_scheme srq_scheme_none(void); /* "bf16" */
+struct srq_scheme srq_scheme_none(void);                /* "bf16" */
+bool srq_scheme_is_integer(const struct srq_scheme *s); /* symmetric or asymmetric integers */
+/* Integers and k-quants: their codes are evenly spaced between the ends of a range, and there are several widths. */
+bool srq_scheme_is_even(const struct srq_scheme *s);
 /* The same with other bits, 2 … 8: false where the grid has no such width. */
 bool srq_scheme_widen(const struct srq_scheme *s, int bits, struct srq_scheme *out);
 bool srq_scheme_has_act(const struct srq_scheme *s);

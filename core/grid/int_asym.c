@@ -4,6 +4,8 @@
  * it one past the end; there it is held at the end, so that what is tuned is what can be stored. */
 #include "core/grid/int_rows.h"
 
+#include "core/grid/rows.h"
+
 #include <math.h>
 
 static float low_end(const struct srq_grid_args *a, int64_t group)
@@ -20,7 +22,7 @@ static void asym_unit(const struct srq_grid_args *a, int64_t group, struct int_u
     u->floored = s < floor;
     if (u->floored)
         s = floor;
-    z = (-ma / s + 0x1.8p23f) - 0x1.8p23f;
+    z = nearest_whole(-ma / s);
     z = z < 0 ? 0 : z > most ? most : z;
     u->s = s;
     u->lo = -z;

@@ -111,7 +111,7 @@ INLINE float rounded(float x, float v, const struct int_unit *u)
 
     r = r < lo ? lo : r;
     r = r > hi ? hi : r;
-    return (r + 0x1.8p23f) - 0x1.8p23f;
+    return nearest_whole(r);
 }
 
 INLINE float clamped_to(float r, const struct int_unit *u)

@@ -125,7 +125,7 @@ SRQ_SIMD static void add_errors(const float *w, const float *h, int64_t n, float
 
             q = q < least ? least : q;
             q = q > most ? most : q;
-            q = (q + 0x1.8p23f) - 0x1.8p23f;
+            q = nearest_whole(q);
             d = c->s[k] * q - x;
             c->error[k] += weight * (d * d);
         }

@@ -11,11 +11,10 @@
 
 #include <math.h>
 
-#define LEAST_HALF 0x1p-24f /* above zero */
-
 static const struct k_type types[] = {
-    { 2, 16, 16, true, 1, 15, 10 }, { 3, 16, 16, false, -32, 31, 7 },   { 4, 32, 8, true, 1, 63, 16 },
-    { 5, 32, 8, true, 1, 63, 16 },  { 6, 16, 16, false, -128, 127, 9 }, { 0 },
+    { 2, 16, 16, true, 0, 3, 1, 15, 10 },        { 3, 16, 16, false, -4, 3, -32, 31, 7 },
+    { 4, 32, 8, true, 0, 15, 1, 63, 16 },        { 5, 32, 8, true, 0, 31, 1, 63, 16 },
+    { 6, 16, 16, false, -32, 31, -128, 127, 9 }, { 0 },
 };
 
 const struct k_type *k_type_of(int bits)
@@ -26,17 +25,12 @@ const struct k_type *k_type_of(int bits)
     return NULL;
 }
 
-static float nearest(float x)
-{
-    return (x + 0x1.8p23f) - 0x1.8p23f;
-}
-
 /* ---- scales and minima ------------------------------------------------------------------------------------------- */
 
 static float whole_multiple(const struct k_type *t, float s, float d)
 {
     float least = (float)t->least, most = (float)t->most, x = s / d;
-    float whole = nearest(x < least ? least : x > most ? most : x);
+    float whole = nearest_whole(x < least ? least : x > most ? most : x);
 
     return whole == 0 ? (x < 0 ? -1.0f : 1.0f) : whole;
 }
@@ -49,7 +43,7 @@ static void round_minima(const struct k_type *t, const float *m, struct k_super 
         top = m[j] > top ? m[j] : top;
     out->dmin = round_half(top / most);
     for (int j = 0; j < t->groups; j++) {
-        float whole = out->dmin > 0 ? nearest(m[j] / out->dmin) : 0;
+        float whole = out->dmin > 0 ? nearest_whole(m[j] / out->dmin) : 0;
 
         whole = whole > most ? most : whole;
         out->minimum[j] = (int)whole;
@@ -64,8 +58,8 @@ void k_super_round(const struct k_type *t, const float *s, const float *m, struc
     for (int j = 0; j < t->groups; j++)
         top = fabsf(s[j]) > fabsf(top) ? s[j] : top;
     out->d = round_half(top / (float)(t->minima ? t->most : t->least));
-    if (fabsf(out->d) < LEAST_HALF)
-        out->d = LEAST_HALF;
+    if (fabsf(out->d) < K_LEAST)
+        out->d = K_LEAST;
     for (int j = 0; j < t->groups; j++)
         out->s[j] = out->d * whole_multiple(t, s[j], out->d);
     if (m != NULL) {
@@ -91,8 +85,8 @@ static float wanted(const struct k_type *t, const struct srq_grid_args *a, int64
     if (a->start != NULL)
         return a->start[group] * factor(a->beta, group);
     if (t->minima)
-        return (high - low) / (float)((1 << t->bits) - 1);
-    return (high < -low ? -low : -high) / (float)(1 << (t->bits - 1));
+        return (high - low) / (float)t->hi;
+    return (high < -low ? -low : -high) / (float)-t->lo;
 }
 
 /* Super-block `b` of row r. */
@@ -116,11 +110,9 @@ struct unit {
 
 INLINE struct unit unit_of(const struct k_type *t, const struct k_super *k, int j)
 {
-    struct unit u = { .s = k->s[j], .inv = 1 / k->s[j], .m = k->m[j] };
+    struct unit u = { k->s[j], 1 / k->s[j], k->m[j], .lo = (float)t->lo, .hi = (float)t->hi };
 
     u.shift = u.m * u.inv;
-    u.lo = t->minima ? 0 : -(float)(1 << (t->bits - 1));
-    u.hi = t->minima ? (float)((1 << t->bits) - 1) : -u.lo - 1;
     return u;
 }
 
@@ -134,7 +126,7 @@ INLINE float rounded(float x, const struct unit *u)
 {
     x = x < u->lo - 1 ? u->lo - 1 : x;
     x = x > u->hi + 1 ? u->hi + 1 : x;
-    return (x + 0x1.8p23f) - 0x1.8p23f;
+    return nearest_whole(x);
 }
 
 INLINE float clamped_to(float r, const struct unit *u)
@@ -235,12 +227,12 @@ static void fold(const struct k_type *t, const struct srq_grid_args *a, int64_t 
         *gbeta = sums->inner * a->start[group];
         *galpha = a->start_min != NULL ? -sums->clamped * a->start_min[group] : 0;
     } else if (t->minima) {
-        float most = (float)((1 << t->bits) - 1);
+        float most = (float)t->hi;
 
         *galpha = sums->inner * (-m / most) + sums->clamped * m;
         *gbeta = sums->inner * (top / most);
     } else { /* only the side that dominates is tuned; a tie gives half to each */
-        float half = (float)(1 << (t->bits - 1));
+        float half = (float)-t->lo;
 
         *galpha = n < p ? sums->inner * (-m / half) : n > p ? 0 : sums->inner * (m / (2 * half));
         *gbeta = n < p ? 0 : n > p ? sums->inner * (-top / half) : sums->inner * (-top / (2 * half));
@@ -308,7 +300,7 @@ INLINE void encode_rows(const struct k_type *t, const struct srq_grid_args *a, i
 
                 encode_run(&u, v + j * len, len, w + j * len, out->codes + r * in + i + j * len);
                 out->scale[group + j] = u.s;
-                out->zero[group + j] = (uint8_t)(t->minima ? k.minimum[j] : 1 << (t->bits - 1));
+                out->zero[group + j] = (uint8_t)(t->minima ? k.minimum[j] : -t->lo);
             }
             if (out->super == NULL) /* somebody who knows of no k-quants */
                 continue;

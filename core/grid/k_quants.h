@@ -9,11 +9,13 @@
 
 #define K_SUPER 256      /* weights of a super-block */
 #define K_GROUPS_MOST 16 /* groups of one */
+#define K_LEAST 0x1p-24f /* what a scale is at least: above zero the first number of half precision */
 
 /* One of q2_k … q6_k. */
 struct k_type {
     int bits, len, groups; /* of a code; weights of a group; groups of a super-block */
     bool minima;
+    int lo, hi;      /* least and greatest e; 0 … 2^bits - 1 with minima, else as symmetric integers */
     int least, most; /* multiples that a scale can be, 0 left out; a minimum is 0 … most times dmin */
     int stored;      /* bits a group beside its codes: its multiples, and its part of d and dmin */
 };

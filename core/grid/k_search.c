@@ -28,7 +28,7 @@ INLINE float coded(float x, float lo, float hi)
 {
     x = x < lo ? lo : x;
     x = x > hi ? hi : x;
-    return (x + 0x1.8p23f) - 0x1.8p23f;
+    return nearest_whole(x);
 }
 
 /* sum of h (Ŵ - W)^2 of every candidate: the loop over these is the one that is vectorized. */
@@ -98,7 +98,7 @@ static int best_of(const struct tries *t)
 /* The ranges that are tried first, the nominal one at place 0 again and again where there are fewer. */
 static void list_ranges(const struct k_type *type, const struct group *g, struct tries *t)
 {
-    float least = 0, most = 0, codes = (float)((1 << type->bits) - 1), half = (float)(1 << (type->bits - 1));
+    float least = 0, most = 0;
 
     for (int i = 0; i < g->n; i++) {
         least = fminf(least, g->w[i]);
@@ -108,10 +108,10 @@ static void list_ranges(const struct k_type *type, const struct group *g, struct
         float step = k < 37 ? (float)(k == 0 ? 0 : k <= 18 ? -k : k - 18) : 0; /* 0, -1 … -18, 1 … 18 */
 
         t->m[k] = type->minima ? -least : 0;
-        t->s[k] = type->minima ? (most - least) / (codes + 0.05f * step)
-                               : (most < -least ? -least : -most) / (half * (1 + 0.02f * step));
+        t->s[k] = type->minima ? (most - least) / ((float)type->hi + 0.05f * step)
+                               : (most < -least ? -least : -most) / ((float)-type->lo * (1 + 0.02f * step));
         if (t->s[k] == 0)
-            t->s[k] = 0x1p-24f;
+            t->s[k] = K_LEAST;
     }
 }
 
@@ -157,8 +157,7 @@ static void refine_group(const struct k_type *type, const struct group *g, float
 /* One super-block from weights and the weights of their errors. */
 static void search_super(const struct k_type *type, const float *w, const float *h, struct k_super *out)
 {
-    float s[K_GROUPS_MOST], m[K_GROUPS_MOST], half = (float)(1 << (type->bits - 1));
-    float lo = type->minima ? 0 : -half, hi = type->minima ? 2 * half - 1 : half - 1;
+    float s[K_GROUPS_MOST], m[K_GROUPS_MOST], lo = (float)type->lo, hi = (float)type->hi;
 
     for (int j = 0; j < type->groups; j++) {
         struct group g = { w + j * type->len, h + j * type->len, type->len };
@@ -191,7 +190,7 @@ void k_search(const struct srq_grid_args *a, const float *importance, int64_t ro
 
     if (type->minima && a->start_min == NULL) { /* one number a group says nothing of a minimum: plainly */
         for (int64_t g = row * per_row; g < (row + rows) * per_row; g++)
-            start[g] = (a->hi[g] - a->lo[g]) / (float)((1 << type->bits) - 1);
+            start[g] = (a->hi[g] - a->lo[g]) / (float)type->hi;
         return;
     }
     for (int64_t r = row; r < row + rows; r++) {

@@ -7,11 +7,6 @@
 
 #include <inttypes.h>
 
-static bool is_integer(const struct srq_scheme *s)
-{
-    return s->grid == SRQ_GRID_INT_SYM || s->grid == SRQ_GRID_INT_ASYM;
-}
-
 const char *srq_ct_format(const struct srq_scheme *s)
 {
     if (srq_scheme_has_act(s))
@@ -79,7 +74,7 @@ int srq_ct_init(struct srq_ct *p, const struct srq_scheme *s, int64_t out, int64
     p->groups = g = srq_groups_of(out, in, s->group);
     if (s->group != 0 && in % g.len != 0)
         return srq_fail(err, -SRQ_EUNSUPPORTED, "group %d does not divide rows of %" PRId64 " elements", s->group, in);
-    if (is_integer(s))
+    if (srq_scheme_is_integer(s))
         return init_integer(p, err);
     if ((s->grid == SRQ_GRID_MXFP4 || s->grid == SRQ_GRID_MXFP8 || s->grid == SRQ_GRID_NVFP4) && g.len != s->group)
         return srq_fail(err, -SRQ_EUNSUPPORTED, "rows of %" PRId64 " elements are shorter than a group of %d", in,
@@ -180,7 +175,7 @@ static void pack_rows(void *ctx, int64_t begin, int64_t end)
 
         if (k->p->part[0].t.dtype == SRQ_I8)
             pack_signed(codes, in, bits, (int8_t *)to + r * in);
-        else if (is_integer(&k->c->scheme))
+        else if (srq_scheme_is_integer(&k->c->scheme))
             pack_words(codes, 1, bits, in * bits / 32, 1, (uint32_t *)to + r * (in * bits / 32));
         else if (bits == 4)
             pack_nibbles(codes, in / 2, (uint8_t *)to + r * (in / 2));

@@ -82,7 +82,7 @@ static void read_zeros(const struct srq_ct *p, int64_t row, int64_t rows, uint8_
 static int check_values(const struct srq_ct *p, int64_t row, int64_t rows, const uint8_t *codes, const float *scale,
                         int64_t scales, float tensor_scale, struct srq_error *err)
 {
-    bool integer = p->scheme.grid == SRQ_GRID_INT_SYM || p->scheme.grid == SRQ_GRID_INT_ASYM;
+    bool integer = srq_scheme_is_integer(&p->scheme);
 
     for (int64_t i = 0; i < scales; i++)
         if (!isfinite(scale[i]) || (!integer && scale[i] < 0))

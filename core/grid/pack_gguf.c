@@ -1,6 +1,7 @@
 /* Blocks of GGUF: 32 elements, what they share first, then their codes; or the super-blocks of k-quants. */
 #include "core/grid/pack_gguf.h"
 
+#include "core/grid/pack_f16.h"
 #include "core/grid/pack_k.h"
 
 #include <inttypes.h>
@@ -8,20 +9,16 @@
 
 #define BLOCK 32
 
-/* The type of k-quants of so many bits, and the other way; NULL: none. */
+/* Types of k-quants follow one another, by bits. */
 static const struct srq_gguf_type *type_of_k(const struct k_type *t)
 {
-    static const uint32_t ids[] = {
-        [2] = SRQ_GGUF_Q2_K, [3] = SRQ_GGUF_Q3_K, [4] = SRQ_GGUF_Q4_K, [5] = SRQ_GGUF_Q5_K, [6] = SRQ_GGUF_Q6_K
-    };
-
-    return srq_gguf_type(ids[t->bits]);
+    return srq_gguf_type(SRQ_GGUF_Q2_K + (uint32_t)t->bits - 2);
 }
 
+/* NULL: it is none of them. */
 static const struct k_type *k_of_type(const struct srq_gguf_type *type)
 {
-    return type->id >= SRQ_GGUF_Q2_K && type->id <= SRQ_GGUF_Q6_K ? k_type_of((int)(type->id - SRQ_GGUF_Q2_K) + 2)
-                                                                  : NULL;
+    return type->id < SRQ_GGUF_Q2_K ? NULL : k_type_of((int)(type->id - SRQ_GGUF_Q2_K) + 2);
 }
 
 const struct srq_gguf_type *srq_gguf_type_for(const struct srq_scheme *s, int64_t in, struct srq_error *err)
@@ -57,15 +54,6 @@ const struct srq_gguf_type *srq_gguf_type_for(const struct srq_scheme *s, int64_
 
 /* ---- packing ----------------------------------------------------------------------------------------------------- */
 
-static uint8_t *put_half(uint8_t *dst, float scale)
-{
-    uint16_t half = srq_f32_to_f16(scale);
-
-    dst[0] = (uint8_t)half;
-    dst[1] = (uint8_t)(half >> 8);
-    return dst + 2;
-}
-
 /* The low four bits of elements j and j + 16 share a byte. */
 static void put_nibbles(uint8_t *dst, const uint8_t *q)
 {
@@ -80,73 +68,74 @@ static void put_fifth_bits(uint8_t *dst, const uint8_t *q)
         dst[e / 8] |= (uint8_t)((q[e] >> 4 & 1) << e % 8);
 }
 
+/* One block of integers or mxfp4. */
+static void pack_block(const struct srq_gguf_type *type, const uint8_t *q, float scale, uint8_t *dst)
+{
+    switch (type->id) {
+    case SRQ_GGUF_Q4_0:
+        put_f16(dst, scale);
+        put_nibbles(dst + 2, q);
+        break;
+    case SRQ_GGUF_Q5_0:
+        put_f16(dst, scale);
+        put_fifth_bits(dst + 2, q);
+        put_nibbles(dst + 2 + BLOCK / 8, q);
+        break;
+    case SRQ_GGUF_Q8_0:
+        put_f16(dst, scale);
+        for (int e = 0; e < BLOCK; e++)
+            dst[2 + e] = q[e] ^ 0x80; /* less 128, as a signed byte */
+        break;
+    default:
+        dst[0] = srq_f32_to_e8m0(scale);
+        put_nibbles(dst + 1, q);
+    }
+}
+
 void srq_gguf_pack_row(const struct srq_codes *c, const struct srq_gguf_type *type, int64_t row, uint8_t *dst)
 {
     const struct srq_groups *g = &c->groups;
-    const uint8_t *q = c->codes + row * g->in;
-
     const bool super = k_of_type(type) != NULL;
 
-    for (int64_t i = 0; super && i < g->in; i += K_SUPER, dst += type->bytes)
-        k_pack(c, (row * g->in + i) / K_SUPER, dst);
-    for (int64_t i = 0; !super && i < g->in; i += BLOCK, q += BLOCK, dst += type->bytes) {
-        float scale = c->scale[g->count == 1 ? 0 : row * g->per_row + i / g->len];
-        uint8_t *p = dst;
-
-        switch (type->id) {
-        case SRQ_GGUF_Q4_0:
-            put_nibbles(put_half(p, scale), q);
-            break;
-        case SRQ_GGUF_Q5_0:
-            p = put_half(p, scale);
-            put_fifth_bits(p, q);
-            put_nibbles(p + BLOCK / 8, q);
-            break;
-        case SRQ_GGUF_Q8_0:
-            p = put_half(p, scale);
-            for (int e = 0; e < BLOCK; e++)
-                p[e] = q[e] ^ 0x80; /* less 128, as a signed byte */
-            break;
-        default:
-            p[0] = srq_f32_to_e8m0(scale);
-            put_nibbles(p + 1, q);
-        }
+    for (int64_t i = 0; i < g->in; i += type->block, dst += type->bytes) {
+        if (super)
+            k_pack(c, (row * g->in + i) / K_SUPER, dst);
+        else
+            pack_block(type, c->codes + row * g->in + i, c->scale[g->count == 1 ? 0 : row * g->per_row + i / g->len],
+                       dst);
     }
 }
 
 /* ---- unpacking --------------------------------------------------------------------------------------------------- */
-
-static float take_half(const uint8_t *src)
-{
-    return srq_f16_to_f32((uint16_t)(src[0] | src[1] << 8));
-}
 
 static int nibble(const uint8_t *src, int e)
 {
     return e < BLOCK / 2 ? src[e] & 15 : src[e - BLOCK / 2] >> 4;
 }
 
+/* Element e of a block of integers or mxfp4. */
+static float element(const struct srq_gguf_type *type, const uint8_t *src, int e)
+{
+    switch (type->id) {
+    case SRQ_GGUF_Q4_0:
+        return get_f16(src) * (float)(nibble(src + 2, e) - 8);
+    case SRQ_GGUF_Q5_0:
+        return get_f16(src) * (float)((nibble(src + 6, e) | (src[2 + e / 8] >> e % 8 & 1) << 4) - 16);
+    case SRQ_GGUF_Q8_0:
+        return get_f16(src) * (float)(int8_t)src[2 + e];
+    default:
+        return srq_e8m0_to_f32(src[0]) * srq_e2m1_to_f32((uint8_t)nibble(src + 1, e));
+    }
+}
+
 void srq_gguf_unpack(const struct srq_gguf_type *type, const uint8_t *src, int64_t n, float *dst)
 {
     const struct k_type *k = k_of_type(type);
 
-    for (int64_t i = 0; k != NULL && i < n; i += K_SUPER, src += type->bytes)
-        k_unpack(k, src, dst + i);
-    for (int64_t i = 0; k == NULL && i < n; i += BLOCK, src += type->bytes, dst += BLOCK) {
-        for (int e = 0; e < BLOCK; e++) {
-            switch (type->id) {
-            case SRQ_GGUF_Q4_0:
-                dst[e] = take_half(src) * (float)(nibble(src + 2, e) - 8);
-                break;
-            case SRQ_GGUF_Q5_0:
-                dst[e] = take_half(src) * (float)((nibble(src + 6, e) | (src[2 + e / 8] >> e % 8 & 1) << 4) - 16);
-                break;
-            case SRQ_GGUF_Q8_0:
-                dst[e] = take_half(src) * (float)(int8_t)src[2 + e];
-                break;
-            default:
-                dst[e] = srq_e8m0_to_f32(src[0]) * srq_e2m1_to_f32((uint8_t)nibble(src + 1, e));
-            }
-        }
+    for (int64_t i = 0; i < n; i += type->block, src += type->bytes) {
+        if (k != NULL)
+            k_unpack(k, src, dst + i);
+        for (int e = 0; k == NULL && e < BLOCK; e++)
+            dst[i + e] = element(type, src, e);
     }
 }

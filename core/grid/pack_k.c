@@ -1,6 +1,8 @@
 /* Super-blocks of k-quants: one table says where the parts of each type lie, so that writing and reading agree. */
 #include "core/grid/pack_k.h"
 
+#include "core/grid/pack_f16.h"
+
 #include <string.h>
 
 /* Bytes from the beginning of a super-block; -1: it has none. */
@@ -61,33 +63,39 @@ static int get(const uint8_t *src, struct bits b)
 
 /* ---- multiples --------------------------------------------------------------------------------------------------- */
 
-/* Six bits each, in twelve bytes: j of 0 … 15, of which the types with minima have those at 8 and up. */
-static void put_six(const struct k_type *t, uint8_t *dst, int j, int value)
+/* Six bits each, in twelve bytes: j of 0 … 15, of which the types with minima have those at 8 and up. The lower bits,
+ * and those above them; none there where the first has all. */
+static void six_bits(const struct k_type *t, int j, struct bits out[2])
 {
-    int of = j % 8;
+    int of = j % 8, half = j / 8;
 
     if (!t->minima) {
-        put(dst, (struct bits){ of, j < 8 ? 0 : 4, 4 }, value);
-        put(dst, (struct bits){ 8 + j % 4, 2 * (j / 4), 2 }, value >> 4);
+        out[0] = (struct bits){ of, 4 * half, 4 };
+        out[1] = (struct bits){ 8 + j % 4, 2 * (j / 4), 2 };
     } else if (of < 4) {
-        put(dst, (struct bits){ of + (j < 8 ? 0 : 4), 0, 6 }, value);
+        out[0] = (struct bits){ of + 4 * half, 0, 6 };
+        out[1] = (struct bits){ 0, 0, 0 };
     } else {
-        put(dst, (struct bits){ of + 4, j < 8 ? 0 : 4, 4 }, value);
-        put(dst, (struct bits){ of - 4 + (j < 8 ? 0 : 4), 6, 2 }, value >> 4);
+        out[0] = (struct bits){ of + 4, 4 * half, 4 };
+        out[1] = (struct bits){ of - 4 + 4 * half, 6, 2 };
     }
+}
+
+static void put_six(const struct k_type *t, uint8_t *dst, int j, int value)
+{
+    struct bits b[2];
+
+    six_bits(t, j, b);
+    put(dst, b[0], value);
+    put(dst, b[1], value >> b[0].wide);
 }
 
 static int get_six(const struct k_type *t, const uint8_t *src, int j)
 {
-    int of = j % 8;
+    struct bits b[2];
 
-    if (!t->minima)
-        return get(src, (struct bits){ of, j < 8 ? 0 : 4, 4 }) | get(src, (struct bits){ 8 + j % 4, 2 * (j / 4), 2 })
-                                                                     << 4;
-    if (of < 4)
-        return get(src, (struct bits){ of + (j < 8 ? 0 : 4), 0, 6 });
-    return get(src, (struct bits){ of + 4, j < 8 ? 0 : 4, 4 }) |
-           get(src, (struct bits){ of - 4 + (j < 8 ? 0 : 4), 6, 2 }) << 4;
+    six_bits(t, j, b);
+    return get(src, b[0]) | get(src, b[1]) << b[0].wide;
 }
 
 /* Those of group j: `m` has a meaning where there are minima. */
@@ -123,19 +131,6 @@ static void get_multiples(const struct k_type *t, const uint8_t *src, int j, int
 
 /* ---- super-blocks ------------------------------------------------------------------------------------------------ */
 
-static void put_half(uint8_t *dst, float x)
-{
-    uint16_t half = srq_f32_to_f16(x);
-
-    dst[0] = (uint8_t)half;
-    dst[1] = (uint8_t)(half >> 8);
-}
-
-static float get_half(const uint8_t *src)
-{
-    return srq_f16_to_f32((uint16_t)(src[0] | src[1] << 8));
-}
-
 void k_pack(const struct srq_codes *c, int64_t at, uint8_t *dst)
 {
     const struct k_type *t = k_type_of(c->scheme.bits);
@@ -156,16 +151,15 @@ void k_pack(const struct srq_codes *c, int64_t at, uint8_t *dst)
 
         put_multiples(t, dst + p.multiples, j, (int)(c->scale[group] / super[0]), c->zero[group]);
     }
-    put_half(dst + p.d, super[0]);
+    put_f16(dst + p.d, super[0]);
     if (p.dmin >= 0)
-        put_half(dst + p.dmin, super[1]);
+        put_f16(dst + p.dmin, super[1]);
 }
 
 void k_unpack(const struct k_type *t, const uint8_t *src, float dst[K_SUPER])
 {
     const struct places p = places_of(t);
-    float d = get_half(src + p.d), dmin = p.dmin >= 0 ? get_half(src + p.dmin) : 0;
-    int zero = t->minima ? 0 : 1 << (t->bits - 1);
+    float d = get_f16(src + p.d), dmin = p.dmin >= 0 ? get_f16(src + p.dmin) : 0;
 
     for (int j = 0; j < t->groups; j++) {
         int s, m;
@@ -177,7 +171,7 @@ void k_unpack(const struct k_type *t, const uint8_t *src, float dst[K_SUPER])
 
             if (p.high >= 0)
                 code |= get(src + p.high, high_bits(t, e)) << low.wide;
-            dst[e] = d * (float)s * (float)(code - zero) - dmin * (float)m;
+            dst[e] = d * (float)s * (float)(code + t->lo) - dmin * (float)m;
         }
     }
 }

@@ -109,6 +109,12 @@ INLINE float total(float *x, int64_t n)
 
 /* ---- rounding ---------------------------------------------------------------------------------------------------- */
 
+/* The nearest whole number, ties to even: the sum with 1.5 * 2^23 has just that unit in its last place. |x| < 2^22. */
+INLINE float nearest_whole(float x)
+{
+    return (x + 0x1.8p23f) - 0x1.8p23f;
+}
+
 /* 2^floor(log2 |t|), not below `least`: from the bits, so that it is exact. */
 INLINE float binade(float t, float least)
 {

@@ -237,11 +237,21 @@ bool srq_scheme_equal(const struct srq_scheme *a, const struct srq_scheme *b)
            a->act_group == b->act_group;
 }
 
+bool srq_scheme_is_integer(const struct srq_scheme *s)
+{
+    return s->grid == SRQ_GRID_INT_SYM || s->grid == SRQ_GRID_INT_ASYM;
+}
+
+bool srq_scheme_is_even(const struct srq_scheme *s)
+{
+    return srq_scheme_is_integer(s) || s->grid == SRQ_GRID_K;
+}
+
 bool srq_scheme_widen(const struct srq_scheme *s, int bits, struct srq_scheme *out)
 {
     const struct k_type *k = s->grid == SRQ_GRID_K ? k_type_of(bits) : NULL;
 
-    if (k == NULL && s->grid != SRQ_GRID_INT_SYM && s->grid != SRQ_GRID_INT_ASYM)
+    if (k == NULL && !srq_scheme_is_integer(s))
         return false;
     *out = *s;
     out->bits = bits;

@@ -25,7 +25,7 @@ static int word_object(const char *type, bool have_bits, double bits, bool have_
     rc = srq_scheme_parse(type, &s, err);
     if (rc != 0)
         return rc;
-    if (s.grid == SRQ_GRID_INT_SYM || s.grid == SRQ_GRID_INT_ASYM)
+    if (srq_scheme_is_integer(&s))
         return srq_fail_field(err, -SRQ_EINVAL, field,
                               "data_type \"%.60s\" is none; there are int, mxfp4, mxfp8, nvfp4, fp8 and q2_k to q6_k",
                               type);

@@ -22,7 +22,7 @@ static struct srq_scheme stored_scheme(const struct srq_export_plan *p, int laye
 static json_t *weights_of(const struct srq_scheme *s)
 {
     bool mx = s->grid == SRQ_GRID_MXFP4 || s->grid == SRQ_GRID_MXFP8;
-    bool integer = s->grid == SRQ_GRID_INT_SYM || s->grid == SRQ_GRID_INT_ASYM;
+    bool integer = srq_scheme_is_integer(s);
     const char *strategy = s->grid == SRQ_GRID_NVFP4 ? "tensor_group"
                            : s->group > 0            ? "group"
                            : s->group == 0           ? "tensor"

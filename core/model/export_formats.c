@@ -16,7 +16,7 @@ static int integers_accept(const struct srq_format *f, enum srq_pack_layout layo
     struct srq_error why = { 0 };
     struct srq_packed p;
 
-    if (s->grid != SRQ_GRID_INT_SYM && s->grid != SRQ_GRID_INT_ASYM)
+    if (!srq_scheme_is_integer(s))
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, layer->name,
                               "%s: %s holds integer grids only; compressed-tensors holds mxfp4, mxfp8, nvfp4 and fp8, "
                               "gguf k-quants and mxfp4",

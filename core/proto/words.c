@@ -109,8 +109,8 @@ double srq_scheme_look_bits(const char *scheme, int64_t out, int64_t in)
     static const struct {
         const char *name;
         int group, scale_bits;
-    } floats[] = { { "mxfp4", 32, 8 }, { "mxfp8", 32, 8 }, { "nvfp4", 16, 8 }, { "fp8", -1, 16 },  { "fp8t", 0, 16 },
-                   { "q2_k", 16, 10 }, { "q3_k", 16, 7 },  { "q4_k", 32, 16 }, { "q5_k", 32, 16 }, { "q6_k", 16, 9 } };
+    } named[] = { { "mxfp4", 32, 8 }, { "mxfp8", 32, 8 }, { "nvfp4", 16, 8 }, { "fp8", -1, 16 },  { "fp8t", 0, 16 },
+                  { "q2_k", 16, 10 }, { "q3_k", 16, 7 },  { "q4_k", 32, 16 }, { "q5_k", 32, 16 }, { "q6_k", 16, 9 } };
     struct srq_scheme_look look = srq_scheme_look(scheme);
     double numel = (double)out * (double)in;
 
@@ -118,9 +118,9 @@ double srq_scheme_look_bits(const char *scheme, int64_t out, int64_t in)
         return 16 * numel;
     if (look.integer)
         return look.bits * numel + groups_of(out, in, look.group) * (16 + look.bits);
-    for (size_t i = 0; i < sizeof(floats) / sizeof(floats[0]); i++) {
-        if (strcmp(scheme, floats[i].name) == 0)
-            return look.bits * numel + groups_of(out, in, floats[i].group) * floats[i].scale_bits;
+    for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++) {
+        if (strcmp(scheme, named[i].name) == 0)
+            return look.bits * numel + groups_of(out, in, named[i].group) * named[i].scale_bits;
     }
     return 0;
 }

@@ -62,8 +62,7 @@ struct srq_refine {
 
 bool srq_refine_tunes(const struct srq_layer_info *layer, const struct srq_scheme *scheme)
 {
-    return layer->block >= 0 && (scheme->grid == SRQ_GRID_INT_SYM || scheme->grid == SRQ_GRID_INT_ASYM) &&
-           scheme->group != 0;
+    return layer->block >= 0 && srq_scheme_is_integer(scheme) && scheme->group != 0;
 }
 
 static size_t groups_of(const struct srq_model *m, const struct srq_scheme *schemes, int layer)

@@ -341,8 +341,7 @@ static void add_ranges(const struct srq_effective_layer *l, int64_t rows, const 
 static bool follows_ranges(const struct srq_effective_layer *l)
 {
     return l->t->schedule.ranges && l->scheme.group != 0 &&
-           2 * srq_groups_of(1, l->info->in, l->scheme.group).per_row <= l->info->in &&
-           (l->scheme.grid == SRQ_GRID_INT_SYM || l->scheme.grid == SRQ_GRID_INT_ASYM || l->scheme.grid == SRQ_GRID_K);
+           2 * srq_groups_of(1, l->info->in, l->scheme.group).per_row <= l->info->in && srq_scheme_is_even(&l->scheme);
 }
 
 /* Rows of G = dL/dW_eff of one layer, on one thread of several: with E = W - W_eff formed in F32 from what was
