@@ -8,22 +8,11 @@ are found among the list of all of them, not by arithmetic on exponents. Run wit
 """
 import torch
 
+from straight import rne, through, to_half
+
 torch.manual_seed(11)
 TAU = torch.tensor(1e-5).half().float()
 OUT, WIDTH = 3, 64
-
-
-def through(function):
-    """A function whose derivative is taken to be 1."""
-    class Through(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, x):
-            return function(x)
-
-        @staticmethod
-        def backward(ctx, g):
-            return g
-    return Through.apply
 
 
 E2M1 = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6])
@@ -47,9 +36,7 @@ def element(t, table):
 
 
 floor = through(torch.floor)
-half = through(lambda x: x.half().float())
 e4m3 = through(lambda x: x.to(torch.float8_e4m3fn).float())
-rne = through(torch.round)
 
 
 def mx(w, v, beta, start, bits):
@@ -89,7 +76,7 @@ def fp8(w, v, beta, start):
 
 def int_sym(w, v, beta, start, bits):
     most = 2 ** (bits - 1)
-    s = half(start * beta)
+    s = to_half(start * beta)
     s = torch.where(s < 0, torch.clamp(s, max=-TAU), torch.clamp(s, min=TAU))
     q = torch.clamp(rne(w / s[:, None] + v), -most, most - 1)
     return s[:, None] * q, q + most, s

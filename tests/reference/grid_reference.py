@@ -7,28 +7,10 @@ the closed forms in core/grid are compared with something they were not derived 
 """
 import torch
 
+from straight import rne, to_half
+
 torch.manual_seed(7)
 TAU = torch.tensor(1e-5).half().float()
-
-
-class Round(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x):
-        return torch.round(x)
-
-    @staticmethod
-    def backward(ctx, g):
-        return g
-
-
-class Half(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x):
-        return x.half().float()
-
-    @staticmethod
-    def backward(ctx, g):
-        return g
 
 
 def grouped(x, group):
@@ -53,15 +35,15 @@ def fake(w, v, alpha, beta, bits, sym, group):
         half = 2 ** (bits - 1)
         p, n = -(m * alpha), top * beta
         r = torch.where(n < p, 1.0, -1.0) * torch.max(p, n)
-        s = Half.apply(r / half)
+        s = to_half(r / half)
         s = torch.where(s < 0, torch.clamp(s, max=-TAU), torch.clamp(s, min=TAU))
-        q = torch.clamp(Round.apply(wg / s[:, None] + vg), -half, half - 1)
+        q = torch.clamp(rne(wg / s[:, None] + vg), -half, half - 1)
         stored, zero, deq = q + half, torch.full_like(s, half), s[:, None] * q
     else:
         most = 2 ** bits - 1
-        s = torch.clamp(Half.apply((top * beta - m * alpha) / most), min=TAU)
-        z = Round.apply(-(m * alpha) / s)
-        q = torch.clamp(Round.apply(wg / s[:, None] + vg) + z[:, None], 0, most)
+        s = torch.clamp(to_half((top * beta - m * alpha) / most), min=TAU)
+        z = rne(-(m * alpha) / s)
+        q = torch.clamp(rne(wg / s[:, None] + vg) + z[:, None], 0, most)
         stored, zero, deq = q, z, s[:, None] * (q - z[:, None])
     return ungrouped(deq, *w.shape), ungrouped(stored, *w.shape), s, zero
 

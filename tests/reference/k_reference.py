@@ -8,28 +8,14 @@ import gguf
 import numpy as np
 import torch
 
+from straight import rne
+
 torch.manual_seed(5)
 ROWS, WIDTH = 2, 256
 #        bits: group, minima, multiples of scales, of minima
 TYPES = {2: (16, True, (1, 15), 15), 3: (16, False, (-32, 31), 0), 4: (32, True, (1, 63), 63),
          5: (32, True, (1, 63), 63), 6: (16, False, (-128, 127), 0)}
 PLACES = {2: (80, 82), 3: (108,), 4: (0, 2), 5: (0, 2), 6: (208,)}  # of the numbers of half precision
-
-
-def through(function):
-    """A function whose derivative is taken to be 1."""
-    class Through(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, x):
-            return function(x)
-
-        @staticmethod
-        def backward(ctx, g):
-            return g
-    return Through.apply
-
-
-rne = through(torch.round)
 
 
 def multiples(x, base, least, most):

@@ -9,39 +9,21 @@ Run with a Python that has torch:
 """
 import torch
 
+from straight import rne, to_half
+
 torch.manual_seed(11)
 OUT, IN, GROUP, STEPS, LR = 4, 32, 16, 30, 1 / 30
 TAU = torch.tensor(1e-5).half().float()
 
 
-class Round(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x):
-        return torch.round(x)
-
-    @staticmethod
-    def backward(ctx, g):
-        return g
-
-
-class Half(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x):
-        return x.half().float()
-
-    @staticmethod
-    def backward(ctx, g):
-        return g
-
-
 def int_scale(s0, beta):
-    s = Half.apply(s0 * beta)
+    s = to_half(s0 * beta)
     return torch.where(s < 0, torch.clamp(s, max=-TAU), torch.clamp(s, min=TAU))
 
 
 def int_fake(w, v, s, bits):
     half = 2 ** (bits - 1)
-    q = torch.clamp(Round.apply(w / s[:, None] + v), -half, half - 1)
+    q = torch.clamp(rne(w / s[:, None] + v), -half, half - 1)
     return s[:, None] * q, q + half
 
 

@@ -1,6 +1,6 @@
 /* k-quants: super-blocks as the package gguf reads them, a torch dump differentiated operator by operator, and
  * properties of rounding, search and packing. */
-#include "tests/unit/reference_text.h"
+#include "tests/unit/grid_layer.h"
 
 #include "core/base/rng.h"
 #include "core/grid/k_quants.h"
@@ -11,35 +11,13 @@ enum { OUT = 2, IN = 256, ALL = OUT * IN, GROUPS = ALL / 16 };
 
 static const int widths[] = { 2, 3, 4, 5, 6 };
 
-/* A layer on one of the grids. */
-struct layer {
-    struct srq_grid_args args;
-    struct srq_tensor weight;
-    struct srq_scheme scheme;
-    struct srq_groups groups;
-    const struct srq_grid_ops *ops;
-    struct srq_codes codes;
-    float lo[GROUPS], hi[GROUPS], start[GROUPS], start_min[GROUPS];
-};
-
-static void layer_init(struct layer *l, const void *w, enum srq_dtype dtype, const char *scheme)
+static void k_layer_init(struct layer *l, const void *w, enum srq_dtype dtype, const char *scheme)
 {
     struct srq_error err = { 0 };
+    struct srq_scheme s;
 
-    memset(l, 0, sizeof(*l));
-    assert_ok(srq_scheme_parse(scheme, &l->scheme, &err), &err);
-    l->weight = srq_tensor_2d((void *)(uintptr_t)w, dtype, OUT, IN);
-    l->groups = srq_groups_of(OUT, IN, l->scheme.group);
-    l->args = (struct srq_grid_args){ .size = sizeof(l->args),
-                                      .tensor_scale = 1,
-                                      .weight = &l->weight,
-                                      .scheme = &l->scheme,
-                                      .groups = &l->groups,
-                                      .lo = l->lo,
-                                      .hi = l->hi };
-    l->ops = srq_grid(l->scheme.grid);
-    assert_int_equal(l->ops->extrema(&l->args, l->lo, l->hi), 0);
-    assert_ok(srq_codes_alloc(OUT, IN, &l->scheme, &l->codes, &err), &err);
+    assert_ok(srq_scheme_parse(scheme, &s, &err), &err);
+    layer_init(l, w, dtype, OUT, IN, &s);
 }
 
 static void layer_search(struct layer *l, const float *importance)
@@ -48,15 +26,6 @@ static void layer_search(struct layer *l, const float *importance)
     l->args.start_min = l->start_min;
     l->ops->search(&l->args, importance, 0, OUT, l->start);
     l->args.start = l->start;
-}
-
-static void layer_encode(struct layer *l)
-{
-    struct srq_result r = srq_codes_result(&l->codes);
-    struct srq_error err = { 0 };
-
-    l->ops->encode(&l->args, 0, OUT, &r);
-    assert_ok(srq_codes_check(&l->codes, "layer", &err), &err);
 }
 
 static char *scheme_name(int bits)
@@ -101,49 +70,30 @@ static void check_blocks(struct reference_text *r)
 }
 
 struct reference {
-    float w[ALL], v[ALL], g[ALL], alpha[GROUPS], beta[GROUPS], start[GROUPS], start_min[GROUPS];
-    float fake[ALL], codes[ALL], scale[GROUPS], gv[ALL], ga[GROUPS], gb[GROUPS];
+    struct layer_reference of;
+    float w[ALL], v[ALL], alpha[GROUPS], beta[GROUPS], start[GROUPS], start_min[GROUPS];
     bool searched;
 };
 
 static void check_case(const char *name, const struct reference *f, const void *w, enum srq_dtype dtype)
 {
-    float got[ALL], ga[GROUPS] = { 0 }, gb[GROUPS] = { 0 };
-    struct srq_error err = { 0 };
     struct layer l;
 
-    layer_init(&l, w, dtype, name);
+    k_layer_init(&l, w, dtype, name);
     l.args.v = f->v;
     l.args.alpha = f->alpha;
     l.args.beta = f->beta;
     l.args.start = f->searched ? f->start : NULL;
-    memcpy(l.start_min, f->start_min, sizeof(l.start_min));
+    memcpy(l.start_min, f->start_min, sizeof(f->start_min));
     l.args.start_min = f->searched ? l.start_min : NULL;
-    l.ops->fake(&l.args, 0, OUT, got, SRQ_F32, IN);
-    reference_near(name, "fake", got, f->fake, ALL, 0);
-    memcpy(got, f->g, sizeof(got));
-    for (int row = 0; row < OUT; row++)
-        l.ops->grad(&l.args, row, 1, got + IN * row, ga, gb);
-    reference_near(name, "gv", got, f->gv, ALL, 1e-6);
-    reference_near(name, "galpha", ga, f->ga, (int)l.groups.count, 2e-5);
-    reference_near(name, "gbeta", gb, f->gb, (int)l.groups.count, 2e-5);
-    memcpy(got, f->g, sizeof(got));
-    l.ops->grad(&l.args, 0, OUT, got, NULL, NULL);
-    reference_near(name, "gv", got, f->gv, ALL, 1e-6);
-
-    layer_encode(&l);
-    for (int i = 0; i < ALL; i++)
-        assert_int_equal(l.codes.codes[i], (int)f->codes[i]);
-    reference_near(name, "scale", l.codes.scale, f->scale, (int)l.groups.count, 0);
-    assert_ok(srq_codes_decode(&l.codes, got, SRQ_F32, &err), &err);
-    reference_near(name, "decoded", got, f->fake, ALL, 0);
+    layer_agrees(&l, name, &f->of);
     srq_codes_fini(&l.codes);
 }
 
 static void blocks_and_gradients_agree_with_others(void **state)
 {
     struct reference_text r = reference_open("k_reference.txt");
-    static struct reference f;
+    static struct reference f = { .of = { .ga_within = 2e-5, .gb_within = 2e-5 } };
     uint16_t bf[ALL];
     char name[8];
     int cases = 0;
@@ -155,7 +105,7 @@ static void blocks_and_gradients_agree_with_others(void **state)
     }
     assert_int_equal(reference_array(&r, "weight", f.w, ALL), ALL);
     reference_array(&r, "v", f.v, ALL);
-    reference_array(&r, "grad", f.g, ALL);
+    reference_array(&r, "grad", f.of.g, ALL);
     assert_int_equal(srq_convert(f.w, SRQ_F32, bf, SRQ_BF16, ALL), 0);
     while (strcmp(reference_word(&r), "case") == 0) {
         snprintf(name, sizeof(name), "%s", reference_word(&r));
@@ -164,12 +114,12 @@ static void blocks_and_gradients_agree_with_others(void **state)
         reference_array(&r, "beta", f.beta, GROUPS);
         reference_array(&r, "start", f.start, GROUPS);
         reference_array(&r, "start_min", f.start_min, GROUPS);
-        reference_array(&r, "fake", f.fake, ALL);
-        reference_array(&r, "codes", f.codes, ALL);
-        reference_array(&r, "scale", f.scale, GROUPS);
-        reference_array(&r, "gv", f.gv, ALL);
-        reference_array(&r, "ga", f.ga, GROUPS);
-        reference_array(&r, "gb", f.gb, GROUPS);
+        reference_array(&r, "fake", f.of.fake, ALL);
+        reference_array(&r, "codes", f.of.codes, ALL);
+        reference_array(&r, "scale", f.of.scale, GROUPS);
+        reference_array(&r, "gv", f.of.gv, ALL);
+        reference_array(&r, "ga", f.of.ga, GROUPS);
+        reference_array(&r, "gb", f.of.gb, GROUPS);
         check_case(name, &f, f.w, SRQ_F32);
         check_case(name, &f, bf, SRQ_BF16);
         cases++;
@@ -217,7 +167,7 @@ static void a_search_rounds_better_and_is_stored_as_found(void **state)
         double plain, searched;
 
         draw(w, i, i % 3 == 0 ? 1 : 0.02f);
-        layer_init(&l, w, SRQ_F32, scheme_name(widths[i / 3]));
+        k_layer_init(&l, w, SRQ_F32, scheme_name(widths[i / 3]));
         plain = error_of(&l, w, importance);
         layer_search(&l, importance);
         searched = error_of(&l, w, importance);
@@ -248,7 +198,7 @@ static void what_is_stored_is_what_was_tuned(void **state)
         draw(w, 77 + i, sizes[i % 4]);
         for (int k = 0; k < ALL; k++)
             v[k] = (float)srq_rng_uniform(3, 0, (uint64_t)k) - 0.5f;
-        layer_init(&l, w, SRQ_F32, scheme_name(widths[i / 4]));
+        k_layer_init(&l, w, SRQ_F32, scheme_name(widths[i / 4]));
         l.args.v = v;
         l.ops->fake(&l.args, 0, OUT, fake, SRQ_F32, IN);
         layer_encode(&l);
@@ -272,7 +222,7 @@ static void values_without_a_minimum_lose_little(void **state)
 
         for (int k = 0; k < ALL; k++)
             w[k] = 0.5f * (float)srq_rng_uniform(21, 0, (uint64_t)k);
-        layer_init(&l, w, SRQ_F32, scheme_name(widths[i]));
+        k_layer_init(&l, w, SRQ_F32, scheme_name(widths[i]));
         l.ops->fake(&l.args, 0, OUT, fake, SRQ_F32, IN);
         for (int k = 0; k < ALL; k++)
             assert_true(fabsf(fake[k] - w[k]) <= 0.5f / (float)((1 << (widths[i] - 1)) - 1));
@@ -288,7 +238,7 @@ static void a_search_without_minima_is_plain(void **state)
 
     (void)state;
     draw(w, 5, 1);
-    layer_init(&l, w, SRQ_F32, "q4_k");
+    k_layer_init(&l, w, SRQ_F32, "q4_k");
     l.ops->fake(&l.args, 0, OUT, plain, SRQ_F32, IN);
     l.ops->search(&l.args, NULL, 0, OUT, l.start);
     l.args.start = l.start;
@@ -312,7 +262,7 @@ static void results_that_cannot_be_stored_are_refused(void **state)
 
     (void)state;
     draw(w, 5, 1);
-    layer_init(&l, w, SRQ_F32, "q4_k");
+    k_layer_init(&l, w, SRQ_F32, "q4_k");
     layer_encode(&l);
     l.codes.scale[3] *= 1.01f;
     assert_unstorable(&l, "group 3");
@@ -335,7 +285,7 @@ static void results_that_cannot_be_stored_are_refused(void **state)
 
     for (int i = 0; i < ALL; i++)
         w[i] *= 1e9f;
-    layer_init(&l, w, SRQ_F32, "q6_k"); /* beyond half precision */
+    k_layer_init(&l, w, SRQ_F32, "q6_k"); /* beyond half precision */
     struct srq_result r = srq_codes_result(&l.codes);
 
     l.ops->encode(&l.args, 0, OUT, &r);

@@ -8,14 +8,14 @@ tests_unit_test_grid_LDADD = $(unit_ldadd)
 EXTRA_DIST += tests/reference/float_grid_reference.py tests/reference/float_grid_reference.txt
 
 unit_tests += tests/unit/test_grid_float
-tests_unit_test_grid_float_SOURCES = tests/unit/test_grid_float.c tests/unit/reference_text.h
+tests_unit_test_grid_float_SOURCES = tests/unit/test_grid_float.c tests/unit/grid_layer.h tests/unit/reference_text.h
 tests_unit_test_grid_float_CFLAGS = $(unit_cflags)
 tests_unit_test_grid_float_LDADD = $(unit_ldadd)
 
-EXTRA_DIST += tests/reference/k_reference.py tests/reference/k_reference.txt
+EXTRA_DIST += tests/reference/k_reference.py tests/reference/k_reference.txt tests/reference/straight.py
 
 unit_tests += tests/unit/test_k_quants
-tests_unit_test_k_quants_SOURCES = tests/unit/test_k_quants.c tests/unit/reference_text.h
+tests_unit_test_k_quants_SOURCES = tests/unit/test_k_quants.c tests/unit/grid_layer.h tests/unit/reference_text.h
 tests_unit_test_k_quants_CFLAGS = $(unit_cflags)
 tests_unit_test_k_quants_LDADD = $(unit_ldadd)
 
