@@ -296,11 +296,16 @@ static void results_that_cannot_be_stored_are_refused(void **state)
 static void schemes_have_names_sizes_and_widths(void **state)
 {
     static const double bits[] = { 2.625, 3.4375, 4.5, 5.5, 6.5625 };
+    static const char *const others[][2] = { { "q4_0", "w4g32" }, { "Q5_0", "w5g32" }, { "q8_0", "w8g32" } };
     struct srq_scheme s, other;
     struct srq_error err = { 0 };
     char text[16];
 
     (void)state;
+    for (size_t i = 0; i < 3; i++) { /* GGUF's names of integers */
+        assert_ok(srq_scheme_parse(others[i][0], &s, &err), &err);
+        assert_string_equal(srq_scheme_text(&s, text, sizeof(text)), others[i][1]);
+    }
     for (size_t i = 0; i < sizeof(widths) / sizeof(widths[0]); i++) {
         assert_ok(srq_scheme_parse(scheme_name(widths[i]), &s, &err), &err);
         assert_string_equal(srq_scheme_text(&s, text, sizeof(text)), scheme_name(widths[i]));
