@@ -21,6 +21,7 @@ enum srq_gguf_value {
     SRQ_GGUF_FLOAT = 6,
     SRQ_GGUF_BOOL = 7,
     SRQ_GGUF_TEXT = 8,
+    SRQ_GGUF_ARRAY = 9,
 };
 
 /* ---- writing ---- */
@@ -74,9 +75,47 @@ struct srq_gguf_tensor {
 int srq_gguf_open(const char *path, struct srq_gguf **out, struct srq_error *err);
 void srq_gguf_close(struct srq_gguf *g);
 int64_t srq_gguf_count(const struct srq_gguf *g);
-const struct srq_gguf_tensor *srq_gguf_tensor(const struct srq_gguf *g, int64_t i); /* in the order of the file */
-const uint8_t *srq_gguf_head_read(const struct srq_gguf *g, size_t *len);           /* as srq_gguf_head */
-void srq_gguf_release(const struct srq_gguf *g, const struct srq_gguf_tensor *t);   /* drops its pages from memory */
-int srq_gguf_check(const struct srq_gguf *g, struct srq_error *err);                /* it did not shrink meanwhile */
+const struct srq_gguf_tensor *srq_gguf_tensor(const struct srq_gguf *g, int64_t i);  /* in the order of the file */
+const uint8_t *srq_gguf_head_read(const struct srq_gguf *g, size_t *len);            /* as srq_gguf_head */
+uint64_t srq_gguf_offset(const struct srq_gguf *g, const struct srq_gguf_tensor *t); /* of its data in the file */
+void srq_gguf_release(const struct srq_gguf *g, const struct srq_gguf_tensor *t);    /* drops its pages from memory */
+int srq_gguf_check(const struct srq_gguf *g, struct srq_error *err);                 /* it did not shrink meanwhile */
+
+/* ---- keys of a file that was opened ---- */
+
+int64_t srq_gguf_key_count(const struct srq_gguf *g);
+/* The name of key i, in no order that means anything; of *len bytes, without a NUL. */
+const char *srq_gguf_key_name(const struct srq_gguf *g, int64_t i, size_t *len);
+bool srq_gguf_has(const struct srq_gguf *g, const char *key);
+
+/* Each: a key that is absent leaves `*out` alone, or is -SRQ_EFORMAT with `required`; so is one of another type. */
+int srq_gguf_read_int(const struct srq_gguf *g, const char *key, bool required, int64_t *out,
+                      struct srq_error *err); /* of any type of integer */
+int srq_gguf_read_float(const struct srq_gguf *g, const char *key, bool required, double *out, struct srq_error *err);
+int srq_gguf_read_bool(const struct srq_gguf *g, const char *key, bool required, bool *out, struct srq_error *err);
+
+/* A text in the map: UTF-8 without a NUL in it, and without one behind it. */
+struct srq_gguf_text {
+    const char *text; /* NULL: there is none */
+    size_t len;
+};
+int srq_gguf_read_text(const struct srq_gguf *g, const char *key, bool required, struct srq_gguf_text *out,
+                       struct srq_error *err);
+
+/* An array, whose elements are taken one after the other. */
+struct srq_gguf_array {
+    const struct srq_gguf *g;
+    const char *key;
+    uint32_t type; /* enum srq_gguf_value of the elements */
+    uint64_t count, taken;
+    const uint8_t *at;
+};
+/* `type`: of the elements. Absent: count 0. */
+int srq_gguf_read_array(const struct srq_gguf *g, const char *key, bool required, enum srq_gguf_value type,
+                        struct srq_gguf_array *out, struct srq_error *err);
+/* The next element, of which there must be one more. */
+int32_t srq_gguf_take_i32(struct srq_gguf_array *a);
+float srq_gguf_take_float(struct srq_gguf_array *a);
+int srq_gguf_take_text(struct srq_gguf_array *a, struct srq_gguf_text *out, struct srq_error *err); /* -SRQ_EFORMAT */
 
 #endif

@@ -16,8 +16,6 @@
 #define ALIGNMENT 32
 #define ALIGNMENT_MAX (1u << 20)
 #define SHOW 160
-#define TEXT 8
-#define ARRAY 9
 #define LEAST_KEY (8 + 1 + 4 + 1)             /* bytes that a key takes at least */
 #define LEAST_TENSOR (8 + 1 + 4 + 8 + 4 + 8u) /* the same of a tensor */
 
@@ -25,8 +23,19 @@
 static const uint8_t value_bytes[] = { 1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8 };
 #define VALUE_TYPES (sizeof(value_bytes) / sizeof(value_bytes[0]))
 
+/* A key with its value, in the map. */
+struct key {
+    const char *text;
+    size_t len;
+    uint32_t type, element; /* of an array: that of its elements */
+    uint64_t count;         /* of an array's elements, of a text's bytes */
+    const uint8_t *value;
+};
+
 struct srq_gguf {
     struct srq_map map;
+    struct key *keys; /* by text */
+    int64_t key_count;
     struct srq_gguf_tensor *tensors;
     int64_t count;
     size_t data_at;
@@ -73,17 +82,19 @@ static int take_text(struct cursor *c, const char **text, size_t *len, const cha
 
 /* ---- keys -------------------------------------------------------------------------------------------------------- */
 
-struct key {
-    const char *text;
-    size_t len;
-};
-
 static int by_text(const void *a, const void *b)
 {
     const struct key *x = a, *y = b;
     int order = memcmp(x->text, y->text, x->len < y->len ? x->len : y->len);
 
     return order != 0 ? order : x->len < y->len ? -1 : x->len > y->len;
+}
+
+static const struct key *find_key(const struct srq_gguf *g, const char *text)
+{
+    const struct key k = { .text = text, .len = strlen(text) };
+
+    return bsearch(&k, g->keys, (size_t)g->key_count, sizeof(k), by_text);
 }
 
 static char *show_key(const struct key *k, char out[SHOW])
@@ -94,17 +105,20 @@ static char *show_key(const struct key *k, char out[SHOW])
     return srq_st_show(text, out, SHOW);
 }
 
-static int skip_array(struct cursor *c, const char *shown, struct srq_error *err)
+static int skip_array(struct cursor *c, struct key *k, const char *shown, struct srq_error *err)
 {
     uint64_t type, count, bytes;
     int rc;
 
     if ((rc = take_number(c, 4, &type, shown, err)) != 0 || (rc = take_number(c, 8, &count, shown, err)) != 0)
         return rc;
-    if (type >= VALUE_TYPES || type == ARRAY)
+    k->element = (uint32_t)type;
+    k->count = count;
+    k->value = c->data + c->at;
+    if (type >= VALUE_TYPES || type == SRQ_GGUF_ARRAY)
         return srq_fail_field(err, -SRQ_EFORMAT, shown, "%s: key %s is an array of type %" PRIu64, c->file, shown,
                               type);
-    if (type == TEXT) {
+    if (type == SRQ_GGUF_TEXT) {
         for (uint64_t i = 0; rc == 0 && i < count; i++) {
             const char *text;
             size_t len;
@@ -140,9 +154,9 @@ static int take_key(struct cursor *c, struct key *k, uint32_t *alignment, struct
 {
     static const char special[] = "general.alignment";
     char shown[SHOW];
-    const char *text;
+    const char *text = NULL;
     uint64_t type;
-    size_t len;
+    size_t len = 0;
     int rc = take_text(c, &k->text, &k->len, "a key", err);
 
     if (rc != 0)
@@ -158,17 +172,23 @@ static int take_key(struct cursor *c, struct key *k, uint32_t *alignment, struct
     if (k->len == sizeof(special) - 1 && memcmp(k->text, special, k->len) == 0 &&
         (rc = take_alignment(c, type, alignment, err)) != 0)
         return rc;
-    if (type == ARRAY)
-        return skip_array(c, shown, err);
-    if (type == TEXT)
-        return take_text(c, &text, &len, shown, err);
+    k->type = (uint32_t)type;
+    k->value = c->data + c->at;
+    if (type == SRQ_GGUF_ARRAY)
+        return skip_array(c, k, shown, err);
+    if (type == SRQ_GGUF_TEXT) {
+        rc = take_text(c, &text, &len, shown, err);
+        k->value = (const uint8_t *)text;
+        k->count = len;
+        return rc;
+    }
     if (c->size - c->at < value_bytes[type])
         return cut_short(c, shown, err);
     c->at += value_bytes[type];
     return 0;
 }
 
-static int take_keys(struct cursor *c, uint64_t count, uint32_t *alignment, struct srq_error *err)
+static int take_keys(struct srq_gguf *g, struct cursor *c, uint64_t count, uint32_t *alignment, struct srq_error *err)
 {
     struct key *keys = srq_calloc((size_t)count + 1, sizeof(*keys));
     char shown[SHOW];
@@ -176,6 +196,8 @@ static int take_keys(struct cursor *c, uint64_t count, uint32_t *alignment, stru
 
     if (keys == NULL)
         return srq_fail(err, -SRQ_ENOMEM, "out of memory reading %s", c->file);
+    g->keys = keys;
+    g->key_count = (int64_t)count;
     for (uint64_t i = 0; rc == 0 && i < count; i++)
         rc = take_key(c, &keys[i], alignment, err);
     if (rc == 0)
@@ -184,7 +206,6 @@ static int take_keys(struct cursor *c, uint64_t count, uint32_t *alignment, stru
         if (by_text(&keys[i - 1], &keys[i]) == 0)
             rc = srq_fail_field(err, -SRQ_EFORMAT, show_key(&keys[i], shown), "%s: key %s is there twice", c->file,
                                 shown);
-    srq_free(keys);
     return rc;
 }
 
@@ -342,7 +363,7 @@ static int read_head(struct srq_gguf *g, struct srq_error *err)
     int rc = read_begin(&c, &tensors, &keys, err);
 
     if (rc == 0)
-        rc = take_keys(&c, keys, &alignment, err);
+        rc = take_keys(g, &c, keys, &alignment, err);
     if (rc != 0)
         return rc;
     g->tensors = srq_calloc((size_t)tensors + 1, sizeof(*g->tensors));
@@ -385,6 +406,7 @@ void srq_gguf_close(struct srq_gguf *g)
     if (g == NULL)
         return;
     srq_map_close(&g->map);
+    srq_free(g->keys);
     srq_free(g->tensors);
     srq_free(g);
 }
@@ -405,6 +427,11 @@ const uint8_t *srq_gguf_head_read(const struct srq_gguf *g, size_t *len)
     return g->map.data;
 }
 
+uint64_t srq_gguf_offset(const struct srq_gguf *g, const struct srq_gguf_tensor *t)
+{
+    return (uint64_t)(t->data - g->map.data);
+}
+
 void srq_gguf_release(const struct srq_gguf *g, const struct srq_gguf_tensor *t)
 {
     srq_map_release(&g->map, t->data, (size_t)t->bytes);
@@ -413,4 +440,180 @@ void srq_gguf_release(const struct srq_gguf *g, const struct srq_gguf_tensor *t)
 int srq_gguf_check(const struct srq_gguf *g, struct srq_error *err)
 {
     return srq_map_check(&g->map, err);
+}
+
+/* ---- values of keys ---------------------------------------------------------------------------------------------- */
+
+int64_t srq_gguf_key_count(const struct srq_gguf *g)
+{
+    return g->key_count;
+}
+
+const char *srq_gguf_key_name(const struct srq_gguf *g, int64_t i, size_t *len)
+{
+    *len = g->keys[i].len;
+    return g->keys[i].text;
+}
+
+bool srq_gguf_has(const struct srq_gguf *g, const char *key)
+{
+    return find_key(g, key) != NULL;
+}
+
+static int wrong_type(const struct srq_gguf *g, const char *key, const char *due, struct srq_error *err)
+{
+    return srq_fail_field(err, -SRQ_EFORMAT, key, "%s: key %s is not %s", g->map.path, key, due);
+}
+
+/* The key, or NULL with 0 where it is absent and may be. */
+static int want_key(const struct srq_gguf *g, const char *key, bool required, const struct key **out,
+                    struct srq_error *err)
+{
+    *out = find_key(g, key);
+    return *out != NULL || !required
+               ? 0
+               : srq_fail_field(err, -SRQ_EFORMAT, key, "%s: key %s is missing", g->map.path, key);
+}
+
+static uint64_t number_at(const uint8_t *p, int bytes)
+{
+    uint64_t value = 0;
+
+    for (int i = 0; i < bytes; i++)
+        value |= (uint64_t)p[i] << (8 * i);
+    return value;
+}
+
+int srq_gguf_read_int(const struct srq_gguf *g, const char *key, bool required, int64_t *out, struct srq_error *err)
+{
+    enum { U8, I8, U16, I16, U32, I32, U64 = 10, I64 };
+    const struct key *k;
+    uint64_t value;
+    int bits, rc = want_key(g, key, required, &k, err);
+
+    if (rc != 0 || k == NULL)
+        return rc;
+    if (k->type > I32 && k->type != U64 && k->type != I64)
+        return wrong_type(g, key, "an integer", err);
+    bits = 8 * value_bytes[k->type];
+    value = number_at(k->value, bits / 8);
+    if (k->type == U64 && value > INT64_MAX)
+        return wrong_type(g, key, "an integer within 63 bits", err);
+    if ((k->type == I8 || k->type == I16 || k->type == I32) && (value >> (bits - 1) & 1) != 0)
+        value |= UINT64_MAX << bits;
+    *out = (int64_t)value;
+    return 0;
+}
+
+static float float_at(const uint8_t *p)
+{
+    uint32_t bits = (uint32_t)number_at(p, 4);
+    float value;
+
+    memcpy(&value, &bits, sizeof(value));
+    return value;
+}
+
+int srq_gguf_read_float(const struct srq_gguf *g, const char *key, bool required, double *out, struct srq_error *err)
+{
+    enum { DOUBLE = 12 };
+    const struct key *k;
+    int rc = want_key(g, key, required, &k, err);
+
+    if (rc != 0 || k == NULL)
+        return rc;
+    if (k->type == SRQ_GGUF_FLOAT) {
+        *out = (double)float_at(k->value);
+    } else if (k->type == DOUBLE) {
+        uint64_t bits = number_at(k->value, 8);
+
+        memcpy(out, &bits, sizeof(*out));
+    } else {
+        return wrong_type(g, key, "a floating-point number", err);
+    }
+    return 0;
+}
+
+int srq_gguf_read_bool(const struct srq_gguf *g, const char *key, bool required, bool *out, struct srq_error *err)
+{
+    const struct key *k;
+    int rc = want_key(g, key, required, &k, err);
+
+    if (rc != 0 || k == NULL)
+        return rc;
+    if (k->type != SRQ_GGUF_BOOL || k->value[0] > 1)
+        return wrong_type(g, key, "true or false", err);
+    *out = k->value[0] == 1;
+    return 0;
+}
+
+static bool is_text(const struct srq_gguf_text *t)
+{
+    return srq_utf8_check(t->text, t->len) == t->len && memchr(t->text, '\0', t->len) == NULL;
+}
+
+int srq_gguf_read_text(const struct srq_gguf *g, const char *key, bool required, struct srq_gguf_text *out,
+                       struct srq_error *err)
+{
+    struct srq_gguf_text found;
+    const struct key *k;
+    int rc = want_key(g, key, required, &k, err);
+
+    if (rc != 0 || k == NULL)
+        return rc;
+    found = (struct srq_gguf_text){ (const char *)k->value, (size_t)k->count };
+    if (k->type != SRQ_GGUF_TEXT || !is_text(&found))
+        return wrong_type(g, key, "a text in UTF-8", err);
+    *out = found;
+    return 0;
+}
+
+int srq_gguf_read_array(const struct srq_gguf *g, const char *key, bool required, enum srq_gguf_value type,
+                        struct srq_gguf_array *out, struct srq_error *err)
+{
+    const struct key *k;
+    int rc = want_key(g, key, required, &k, err);
+
+    *out = (struct srq_gguf_array){ .g = g, .key = key, .type = type };
+    if (rc != 0 || k == NULL)
+        return rc;
+    if (k->type != SRQ_GGUF_ARRAY || k->element != (uint32_t)type)
+        return wrong_type(g, key,
+                          type == SRQ_GGUF_TEXT  ? "an array of texts"
+                          : type == SRQ_GGUF_I32 ? "an array of integers"
+                                                 : "an array of numbers",
+                          err);
+    out->count = k->count;
+    out->at = k->value;
+    return 0;
+}
+
+int32_t srq_gguf_take_i32(struct srq_gguf_array *a)
+{
+    uint32_t bits = (uint32_t)number_at(a->at, 4);
+
+    a->at += 4;
+    a->taken++;
+    return (int32_t)bits;
+}
+
+float srq_gguf_take_float(struct srq_gguf_array *a)
+{
+    float value = float_at(a->at);
+
+    a->at += 4;
+    a->taken++;
+    return value;
+}
+
+int srq_gguf_take_text(struct srq_gguf_array *a, struct srq_gguf_text *out, struct srq_error *err)
+{
+    out->len = (size_t)number_at(a->at, 8); /* opening has checked that it is there */
+    out->text = (const char *)a->at + 8;
+    a->at += 8 + out->len;
+    if (!is_text(out))
+        return srq_fail_field(err, -SRQ_EFORMAT, a->key, "%s: element %" PRIu64 " of key %s is not a text in UTF-8",
+                              a->g->map.path, a->taken, a->key);
+    a->taken++;
+    return 0;
 }

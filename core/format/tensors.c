@@ -71,20 +71,29 @@ static struct item *find(const struct srq_tensors *ts, const char *name)
     return ts->count > 0 ? bsearch(&key, ts->items, (size_t)ts->count, sizeof(key), by_name) : NULL;
 }
 
+static int more_items(struct srq_tensors *ts, int64_t more, const char *path, struct srq_error *err)
+{
+    int64_t cap = ts->count + more + ts->cap / 2;
+    struct item *items;
+
+    if (ts->count + more <= ts->cap)
+        return 0;
+    items = srq_reallocarray(ts->items, (size_t)(cap > 0 ? cap : 1), sizeof(*items));
+    if (items == NULL)
+        return srq_fail_field(err, -SRQ_ENOMEM, path, "out of memory reading %s", path);
+    ts->items = items;
+    ts->cap = cap;
+    return 0;
+}
+
 /* Makes the tensors of file `f` items of the set; their names move over. */
 static int take_entries(struct srq_tensors *ts, int f, struct srq_st_header *h, struct srq_error *err)
 {
     const struct srq_map *map = &ts->files[f];
+    int rc = more_items(ts, h->count, map->path, err);
 
-    if (ts->count + h->count > ts->cap) {
-        int64_t cap = ts->count + h->count + ts->cap / 2;
-        struct item *items = srq_reallocarray(ts->items, (size_t)(cap > 0 ? cap : 1), sizeof(*items));
-
-        if (items == NULL)
-            return srq_fail_field(err, -SRQ_ENOMEM, map->path, "out of memory reading %s", map->path);
-        ts->items = items;
-        ts->cap = cap;
-    }
+    if (rc != 0)
+        return rc;
     for (int64_t i = 0; i < h->count; i++) {
         struct srq_st_entry *e = &h->entries[i];
         struct item *it = &ts->items[ts->count++];
@@ -403,6 +412,59 @@ int srq_tensors_open(const char *path, struct srq_tensors **out, struct srq_erro
     }
     *out = ts;
     return 0;
+}
+
+static int add_place(struct srq_tensors *ts, const struct srq_tensors_place *p, struct srq_error *err)
+{
+    const struct srq_map *map = &ts->files[ts->file_count - 1];
+    struct srq_tensor t = srq_tensor_make(NULL, p->dtype, p->rank, p->shape);
+    struct item *it = &ts->items[ts->count];
+    int64_t n = srq_tensor_count(&t);
+    uint64_t bytes;
+    char shown[SHOW];
+
+    srq_st_show(p->name, shown, sizeof(shown));
+    if (n < 0 || __builtin_mul_overflow((uint64_t)n, (uint64_t)srq_dtype_size(p->dtype), &bytes) ||
+        p->begin > map->size || bytes > map->size - p->begin || p->begin % srq_dtype_size(p->dtype) != 0)
+        return srq_fail_field(err, -SRQ_EFORMAT, shown, "%s does not hold tensor \"%s\"", map->path, shown);
+    *it = (struct item){ .name = srq_strdup(p->name),
+                         .dtype = p->dtype,
+                         .rank = p->rank,
+                         .file = ts->file_count - 1,
+                         .data = map->data + p->begin,
+                         .bytes = (size_t)bytes };
+    if (it->name == NULL)
+        return srq_fail_field(err, -SRQ_ENOMEM, map->path, "out of memory reading %s", map->path);
+    memcpy(it->shape, p->shape, sizeof(it->shape));
+    ts->count++;
+    ts->bytes += bytes;
+    return 0;
+}
+
+int srq_tensors_add(struct srq_tensors *ts, const char *path, const struct srq_tensors_place *places, int64_t count,
+                    struct srq_error *err)
+{
+    struct srq_map *files = srq_reallocarray(ts->files, (size_t)ts->file_count + 1, sizeof(*files));
+    char shown[SHOW];
+    int rc;
+
+    if (files == NULL)
+        return srq_fail_field(err, -SRQ_ENOMEM, path, "out of memory opening %s", path);
+    ts->files = files;
+    rc = srq_map_open(path, &ts->files[ts->file_count], err);
+    if (rc != 0)
+        return rc;
+    ts->file_count++;
+    rc = more_items(ts, count, path, err);
+    for (int64_t i = 0; rc == 0 && i < count; i++)
+        rc = add_place(ts, &places[i], err);
+    if (ts->count > 0)
+        qsort(ts->items, (size_t)ts->count, sizeof(*ts->items), by_name);
+    for (int64_t i = 1; rc == 0 && i < ts->count; i++)
+        if (strcmp(ts->items[i - 1].name, ts->items[i].name) == 0)
+            rc = srq_fail_field(err, -SRQ_EFORMAT, srq_st_show(ts->items[i].name, shown, sizeof(shown)),
+                                "%s: tensor \"%s\" is there twice", path, shown);
+    return rc;
 }
 
 void srq_tensors_close(struct srq_tensors *ts)

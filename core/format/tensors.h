@@ -14,6 +14,19 @@ struct srq_tensors; /* an opened set of tensors: one file, or the shards of an i
  * mapped. */
 int srq_tensors_open(const char *path, struct srq_tensors **out, struct srq_error *err);
 void srq_tensors_close(struct srq_tensors *ts);
+/* Tensors that lie in a file of another kind, under names of the caller's choice. Each begins at a multiple of its
+ * element size. */
+struct srq_tensors_place {
+    const char *name;
+    enum srq_dtype dtype;
+    int rank;
+    int64_t shape[SRQ_MAX_RANK];
+    uint64_t begin; /* byte in the file */
+};
+/* Maps the file and adds them to the set: -SRQ_EFORMAT naming one that the file does not hold, or whose name the set
+ * has. After an error nothing can be done with the set but to close it. */
+int srq_tensors_add(struct srq_tensors *ts, const char *path, const struct srq_tensors_place *places, int64_t count,
+                    struct srq_error *err);
 
 int64_t srq_tensors_count(const struct srq_tensors *ts);
 const char *srq_tensors_name(const struct srq_tensors *ts, int64_t i); /* sorted by name */

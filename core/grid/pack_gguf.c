@@ -113,14 +113,38 @@ static int nibble(const uint8_t *src, int e)
     return e < BLOCK / 2 ? src[e] & 15 : src[e - BLOCK / 2] >> 4;
 }
 
+static int fifth_bit(const uint8_t *src, int e)
+{
+    return (src[e / 8] >> e % 8 & 1) << 4;
+}
+
+bool srq_gguf_unpacks(const struct srq_gguf_type *type)
+{
+    switch (type->id) {
+    case SRQ_GGUF_Q4_0:
+    case SRQ_GGUF_Q4_1:
+    case SRQ_GGUF_Q5_0:
+    case SRQ_GGUF_Q5_1:
+    case SRQ_GGUF_Q8_0:
+    case SRQ_GGUF_MXFP4:
+        return true;
+    default:
+        return k_of_type(type) != NULL;
+    }
+}
+
 /* Element e of a block of integers or mxfp4. */
 static float element(const struct srq_gguf_type *type, const uint8_t *src, int e)
 {
     switch (type->id) {
     case SRQ_GGUF_Q4_0:
         return get_f16(src) * (float)(nibble(src + 2, e) - 8);
+    case SRQ_GGUF_Q4_1: /* the least value follows the scale */
+        return get_f16(src) * (float)nibble(src + 4, e) + get_f16(src + 2);
     case SRQ_GGUF_Q5_0:
-        return get_f16(src) * (float)((nibble(src + 6, e) | (src[2 + e / 8] >> e % 8 & 1) << 4) - 16);
+        return get_f16(src) * (float)((nibble(src + 6, e) | fifth_bit(src + 2, e)) - 16);
+    case SRQ_GGUF_Q5_1:
+        return get_f16(src) * (float)(nibble(src + 8, e) | fifth_bit(src + 4, e)) + get_f16(src + 2);
     case SRQ_GGUF_Q8_0:
         return get_f16(src) * (float)(int8_t)src[2 + e];
     default:

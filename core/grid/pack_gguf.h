@@ -12,7 +12,9 @@ const struct srq_gguf_type *srq_gguf_type_for(const struct srq_scheme *s, int64_
 
 /* Row `row` of a layer's codes into dst, in / block * bytes of that type. One thread. */
 void srq_gguf_pack_row(const struct srq_codes *c, const struct srq_gguf_type *type, int64_t row, uint8_t *dst);
-/* The other way: n elements, whole blocks of one of these types, as F32. One thread. */
+/* The other way: n elements, whole blocks of a type that srq_gguf_unpacks (these, and Q4_1 and Q5_1), as F32. One
+ * thread. */
+bool srq_gguf_unpacks(const struct srq_gguf_type *type);
 void srq_gguf_unpack(const struct srq_gguf_type *type, const uint8_t *src, int64_t n, float *dst);
 
 #endif

@@ -2,6 +2,7 @@
 #include "core/job/spec.h"
 
 #include "core/base/alloc.h"
+#include "core/base/ends.h"
 #include "core/base/fs.h"
 #include "core/base/nearest.h"
 #include "core/proto/proto.h"
@@ -761,13 +762,13 @@ static bool wants_k(const struct srq_spec *s)
     return any;
 }
 
-/* What is written where nobody said: the layout that can hold the scheme. */
+/* What is written where nobody said: the layout that can hold the scheme, or that the model has. */
 static const char *default_format(const struct srq_spec *s)
 {
-    return !srq_spec_quantizes(s) || s->trainer >= 0 ? "fake"
-           : srq_scheme_has_act(&s->scheme)          ? "compressed-tensors"
-           : wants_k(s)                              ? "gguf"
-                                                     : "auto_round";
+    return !srq_spec_quantizes(s) || s->trainer >= 0        ? "fake"
+           : srq_scheme_has_act(&s->scheme)                 ? "compressed-tensors"
+           : wants_k(s) || srq_ends_with(s->model, ".gguf") ? "gguf"
+                                                            : "auto_round";
 }
 
 /* What only makes sense once all keys are known. */

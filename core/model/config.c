@@ -6,7 +6,7 @@
 
 #define WIDTH_MAX ((int64_t)1 << 24) /* hidden, intermediate, vocabulary */
 #define LAYERS_MAX 1024
-#define HEAD_DIM_MAX 1024
+#define HEAD_DIM_MAX SRQ_ROPE_DIM_MAX
 #define POSITIONS_MAX ((int64_t)1 << 31)
 
 int64_t srq_config_dim(const struct srq_config *c, int64_t width)

@@ -35,28 +35,6 @@ struct items {
 
 /* ---- which there are --------------------------------------------------------------------------------------------- */
 
-static const char *part_of(const char *module)
-{
-    static const char *const parts[][2] = {
-        { "self_attn.q_proj", "attn_q" },
-        { "self_attn.k_proj", "attn_k" },
-        { "self_attn.v_proj", "attn_v" },
-        { "self_attn.o_proj", "attn_output" },
-        { "mlp.gate_proj", "ffn_gate" },
-        { "mlp.up_proj", "ffn_up" },
-        { "mlp.down_proj", "ffn_down" },
-        { "input_layernorm", "attn_norm" },
-        { "self_attn.q_norm", "attn_q_norm" },
-        { "self_attn.k_norm", "attn_k_norm" },
-        { "post_attention_layernorm", "ffn_norm" },
-    };
-
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-        if (strcmp(parts[i][0], module) == 0)
-            return parts[i][1];
-    return NULL;
-}
-
 /* NULL: out of memory, which `err` says. */
 static struct item *new_item(struct items *s, struct srq_error *err)
 {
@@ -120,21 +98,11 @@ static int add(struct items *s, const char *name, const char *source, int layer,
     return 0;
 }
 
-/* Heads whose rows change places; 0: none's. */
-static int64_t heads_of(const struct items *s, const char *part)
-{
-    const struct srq_model_info *info = srq_model_info(s->plan->model);
-
-    if (!s->arch->permute)
-        return 0;
-    return strcmp(part, "attn_q") == 0 ? info->heads : strcmp(part, "attn_k") == 0 ? info->kv_heads : 0;
-}
-
 static int add_linear(struct items *s, int unit, int i, struct srq_error *err)
 {
     const struct srq_model *m = s->plan->model;
     const struct srq_linear_row *row = &m->family->block->linears[i];
-    const char *part = part_of(row->module);
+    const char *part = srq_gguf_part(row->module);
     char name[SRQ_GGUF_NAME_MAX + 1], source[SRQ_NAME_CAP];
     struct item *it = NULL;
     int rc = 0;
@@ -148,7 +116,7 @@ static int add_linear(struct items *s, int unit, int i, struct srq_error *err)
         srq_model_block_name(m, unit, row->module, suffix, source);
         rc = add(s, name, source, bias ? -1 : m->units[unit].info.first + i, &it, err);
         if (rc == 0)
-            it->heads = heads_of(s, part);
+            it->heads = srq_gguf_moved_heads(s->arch, row->module, m->info.heads, m->info.kv_heads);
     }
     return rc;
 }
@@ -156,7 +124,7 @@ static int add_linear(struct items *s, int unit, int i, struct srq_error *err)
 static int add_vector(struct items *s, int unit, int i, struct srq_error *err)
 {
     const struct srq_vector_row *row = &s->plan->model->family->block->vectors[i];
-    const char *part = part_of(row->module);
+    const char *part = srq_gguf_part(row->module);
     char name[SRQ_GGUF_NAME_MAX + 1], source[SRQ_NAME_CAP];
     struct item *it = NULL;
     int rc;
@@ -182,7 +150,7 @@ static int add_frequencies(struct items *s, struct srq_error *err)
     it = new_item(s, err);
     if (it == NULL)
         return -SRQ_ENOMEM;
-    snprintf(it->name, sizeof(it->name), "rope_freqs.weight");
+    snprintf(it->name, sizeof(it->name), SRQ_GGUF_DIVISORS);
     it->type = srq_gguf_type(SRQ_GGUF_F32);
     it->rank = 1;
     it->shape[0] = r->dim / 2;
@@ -209,7 +177,7 @@ static int list_items(struct items *s, struct srq_error *err)
     const struct srq_model *m = s->plan->model;
     const struct srq_family *f = m->family;
     int last = srq_model_layer_count(m) - 1; /* the head, where it is not tied */
-    int rc = add_outside(s, "token_embd.weight", f->embed, -1, 0, err);
+    int rc = add_outside(s, SRQ_GGUF_EMBED ".weight", f->embed, -1, 0, err);
 
     if (rc == 0)
         rc = add_frequencies(s, err);
@@ -220,15 +188,15 @@ static int list_items(struct items *s, struct srq_error *err)
             rc = add_linear(s, u, i, err);
     }
     if (rc == 0)
-        rc = add_outside(s, "output_norm.weight", f->norm, -1, f->norm_offset, err);
+        rc = add_outside(s, SRQ_GGUF_NORM ".weight", f->norm, -1, f->norm_offset, err);
     if (rc == 0 && !m->info.tied_head)
-        rc = add_outside(s, "output.weight", f->head, last, 0, err);
+        rc = add_outside(s, SRQ_GGUF_HEAD ".weight", f->head, last, 0, err);
     return rc;
 }
 
 static int items_make(struct items *s, const struct srq_export_plan *p, struct srq_error *err)
 {
-    *s = (struct items){ .plan = p, .arch = srq_gguf_arch(p->model) };
+    *s = (struct items){ .plan = p, .arch = srq_gguf_arch_of(srq_model_info(p->model)->family) };
     return s->arch != NULL ? list_items(s, err) : srq_gguf_holds(p->model, err);
 }
 
@@ -244,17 +212,10 @@ static int64_t rows_of(const struct item *it)
 
 /* ---- rows -------------------------------------------------------------------------------------------------------- */
 
-/* The model's row (of a vector: element) that is at place `row`: of the halves of a head, one after the other. */
+/* The model's row (of a vector: element) that is at place `row`. */
 static int64_t source_row(const struct item *it, int64_t row)
 {
-    int64_t dim, head, at;
-
-    if (it->heads == 0)
-        return row;
-    dim = it->shape[0] / it->heads;
-    head = row / dim;
-    at = row % dim;
-    return head * dim + at % 2 * (dim / 2) + at / 2;
+    return srq_gguf_model_row(it->heads, it->shape[0], row);
 }
 
 /* What an item's bytes are made of. */
@@ -332,19 +293,6 @@ static int each_chunk(const struct item *it, const struct content *from,
     return rc;
 }
 
-/* What divides each frequency. */
-static void rope_divisors(const struct srq_rope *scaled, float *divisor)
-{
-    struct srq_rope plain = *scaled;
-    float freq[512]; /* head_dim is at most 1024 */
-
-    plain.kind = SRQ_ROPE_DEFAULT;
-    srq_rope_frequencies(&plain, scaled->original, divisor);
-    srq_rope_frequencies(scaled, scaled->original, freq);
-    for (int64_t i = 0; i < scaled->dim / 2; i++)
-        divisor[i] /= freq[i];
-}
-
 /* The same for any item: finds what it is made of. */
 static int each_chunk_of(const struct items *s, const struct srq_export_request *r, const struct item *it,
                          int (*use)(void *ctx, uint64_t offset, const uint8_t *bytes, size_t len,
@@ -365,7 +313,7 @@ static int each_chunk_of(const struct items *s, const struct srq_export_request 
 
         if (divisors == NULL)
             return srq_fail(err, -SRQ_ENOMEM, "out of memory writing %s", it->name);
-        rope_divisors(&m->config.rope, divisors);
+        srq_rope_divisors(&m->config.rope, divisors);
         from.frequencies = divisors;
         rc = each_chunk(it, &from, use, ctx, err);
         srq_free(owned);

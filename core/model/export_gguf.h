@@ -4,14 +4,7 @@
 
 #include "core/format/gguf.h"
 #include "core/model/export_parts.h"
-
-/* What the file says of a family: its architecture by llama.cpp's name (spec formats 5.2). */
-struct srq_gguf_arch {
-    const char *family, *name;
-    bool permute; /* neighbouring rows of q and k are rotated there, not the halves of a head */
-    bool biases;  /* linears may have biases where the family does not always give them one */
-};
-const struct srq_gguf_arch *srq_gguf_arch(const struct srq_model *m); /* NULL: there is none */
+#include "core/model/gguf_names.h"
 
 /* export_gguf_keys.c: all keys of the model but those of its words. -SRQ_EUNSUPPORTED where llama.cpp's architecture
  * does not compute what the configuration asks for. */

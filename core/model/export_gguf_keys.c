@@ -6,22 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-static const struct srq_gguf_arch arches[] = {
-    { .family = "llama", .name = "llama", .permute = true, .biases = true },
-    { .family = "mistral", .name = "llama", .permute = true, .biases = true },
-    { .family = "qwen2", .name = "qwen2" },
-    { .family = "qwen3", .name = "qwen3" },
-    { .family = "gemma", .name = "gemma" },
-};
-
-const struct srq_gguf_arch *srq_gguf_arch(const struct srq_model *m)
-{
-    for (size_t i = 0; i < sizeof(arches) / sizeof(arches[0]); i++)
-        if (strcmp(arches[i].family, srq_model_info(m)->family) == 0)
-            return &arches[i];
-    return NULL;
-}
-
 /* ---- what there are no words for --------------------------------------------------------------------------------- */
 
 static int refuse(struct srq_error *err, const char *key, const char *what)
@@ -120,7 +104,7 @@ static void put_rope(struct keys *k, const struct srq_rope *r)
 
 int srq_gguf_model_keys(const struct srq_model *m, int file_type, struct srq_gguf_writer *w, struct srq_error *err)
 {
-    const struct srq_gguf_arch *a = srq_gguf_arch(m);
+    const struct srq_gguf_arch *a = srq_gguf_arch_of(srq_model_info(m)->family);
     const struct srq_config *c = &m->config;
     struct keys k = { .w = w };
     int rc;

@@ -172,8 +172,9 @@ struct srq_fold; /* the scales that are folded in */
 
 struct srq_model {
     struct srq_model_info info;
-    char *unpacked; /* the folder that an archive became; NULL: info.path is one */
-    char *weights;  /* the folder of the network inside a diffusers folder; NULL: info.folder */
+    struct srq_unpacked unpacked;
+    char *gguf_note; /* about a GGUF file's keys; or NULL */
+    char *weights;   /* the folder of the network inside a diffusers folder; NULL: info.folder */
     const struct srq_family *family;
     struct srq_config config;
     struct srq_tensors *tensors;
@@ -197,6 +198,8 @@ struct srq_model {
 int srq_units_build(struct srq_model *m, struct srq_error *err);
 void srq_units_compare(struct srq_model *m);
 void srq_units_fini(struct srq_model *m);
+
+bool srq_model_has_config(const char *dir); /* open.c: config.json or model_index.json */
 
 /* diffusers.c: of a folder with a model_index.json the one that holds the network, `*out` the caller's; NULL where the
  * folder itself does, as those of old hubs and those without such an index do. */

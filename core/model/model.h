@@ -63,7 +63,7 @@ struct srq_unit_info {
 
 struct srq_model_info {
     const char *path, *family, *architecture;
-    const char *folder;  /* of the model's files: `path`, or what the archive there was unpacked into */
+    const char *folder;  /* of the model's files: `path`, or what the file there was unpacked into */
     const char *network; /* the folder of configuration and weights: `folder`, or one in it (diffusers) */
     bool pictures;       /* a diffusion model (pictures.h): no words, no head, and no widths but its layers' */
     int blocks;
@@ -77,16 +77,22 @@ struct srq_model_info {
     bool rounds_inputs;    /* such a folder says that inputs of some layers are to be rounded */
 };
 
-/* The folder of an archive's model, `*out` the caller's: it is unpacked into the user's cache folder (kind "models",
- * core/base/cache_dir.h) unless its content was before; what is not opened for 30 days is taken away when another one
- * is unpacked. `*out` is NULL where `path` is no archive. Errors as of core/format/archive.h; -SRQ_EFORMAT where it
- * holds no model, or several; -SRQ_ESTATE where there is no cache folder. */
-int srq_model_unpack(const char *path, char **out, struct srq_error *err);
+/* What a model that is one file became. */
+struct srq_unpacked {
+    char *folder; /* NULL: the model is a folder */
+    char *gguf;   /* where weights are read that the folder does not hold; NULL: it holds all */
+};
 
-/* Opens a folder, or the archive of one, which is unpacked first where it was not before (srq_model_unpack). Headers
- * and configuration only; every expected tensor is checked for presence and exact shape. A quantized folder that srq
- * can decode (its own exports) is opened too, with weights decoded as blocks are loaded; `plain_only` refuses those by
- * name. */
+/* The folder of an archive's model, or of a GGUF file, or of an archive of one: made in the user's cache folder (kind
+ * "models", core/base/cache_dir.h) unless that was done before for the same content; what is not opened for 30 days is
+ * taken away when another one is made. Errors as of core/format/archive.h and gguf.h; -SRQ_EFORMAT where an archive
+ * holds no model, or several; -SRQ_ESTATE where there is no cache folder. */
+int srq_model_unpack(const char *path, struct srq_unpacked *out, struct srq_error *err);
+void srq_unpacked_fini(struct srq_unpacked *u);
+
+/* Opens a folder, or what srq_model_unpack makes one of. Headers and configuration only; every expected tensor is
+ * checked for presence and exact shape. A quantized folder or GGUF file that srq can decode is opened too, with weights
+ * decoded as blocks are loaded; `plain_only` refuses those by name. */
 int srq_model_open(const char *path, bool plain_only, struct srq_model **out, struct srq_error *err);
 void srq_model_close(struct srq_model *m);
 const struct srq_model_info *srq_model_info(const struct srq_model *m);

@@ -320,6 +320,8 @@ int srq_model_take_notes(struct srq_model *m, const json_t *config, struct srq_e
 
     for (int i = 0; rc == 0 && (said = srq_tensors_note(m->tensors, i)) != NULL; i++)
         rc = add(m, err, "%s", said);
+    if (rc == 0 && m->gguf_note != NULL)
+        rc = add(m, err, "%s", m->gguf_note);
     if (rc == 0)
         rc = m->info.pictures ? look_at_keys(m, err) : look_at_config(m, config, err);
     if (rc == 0 && !m->info.pictures)

@@ -1,4 +1,5 @@
 /* Opening a model folder: configuration, layer table, every expected tensor checked for presence, dtype and shape. */
+#include "core/model/import_gguf.h"
 #include "core/model/internal.h"
 #include "core/model/unet.h"
 
@@ -276,22 +277,18 @@ static int fill_info(struct srq_model *m, struct srq_error *err)
     return 0;
 }
 
-/* A file of that name, or a folder that an export made of one. */
-static bool is_gguf(const char *path, bool folder)
+bool srq_model_has_config(const char *dir)
 {
-    static const char ending[] = ".gguf";
-    size_t len = strlen(path), tail = sizeof(ending) - 1;
-    char *config, *file;
-    bool yes;
+    static const char *const marks[] = { "config.json", "model_index.json" };
+    bool found = false;
 
-    if (!folder)
-        return len > tail && strcmp(path + len - tail, ending) == 0;
-    config = srq_path_join(path, "config.json");
-    file = srq_path_join(path, "model.gguf");
-    yes = config != NULL && file != NULL && !srq_path_exists(config) && srq_path_exists(file);
-    srq_free(config);
-    srq_free(file);
-    return yes;
+    for (size_t i = 0; !found && i < sizeof(marks) / sizeof(marks[0]); i++) {
+        char *file = srq_path_join(dir, marks[i]);
+
+        found = file != NULL && srq_path_exists(file);
+        srq_free(file);
+    }
+    return found;
 }
 
 /* config.json, with the folder's own kind of error where there is none; of a diffusers folder that of its network,
@@ -310,15 +307,9 @@ static int read_json(const char *path, char **weights, json_t **out, struct srq_
         return srq_fail_field(err, -SRQ_ENOENT, "model", "there is no model folder %s", path);
     if (srq_file_is_lfs_pointer(path))
         return srq_fail_field(err, -SRQ_EFORMAT, "model", SRQ_LFS_SENTENCE, path);
-    if (is_gguf(path, S_ISDIR(st.st_mode)))
-        return srq_fail_field(
-            err, -SRQ_EUNSUPPORTED, "model",
-            "%s %s a GGUF file, which srq writes but does not read: give the folder of the model that "
-            "it was made of",
-            path, S_ISDIR(st.st_mode) ? "holds" : "is");
     if (!S_ISDIR(st.st_mode))
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, "model",
-                              "%s is not a folder with a config.json, nor an archive of "
+                              "%s is not a folder with a config.json, nor a GGUF file, nor an archive of "
                               "one (.tar, .tar.gz, .tar.zst, .zip)",
                               path);
     name = srq_path_join(path, "config.json");
@@ -333,6 +324,15 @@ static int read_json(const char *path, char **weights, json_t **out, struct srq_
         rc = srq_json_read(name, SRQ_JSON_CONFIG_MAX, out, err);
     srq_free(name);
     return rc;
+}
+
+/* The tensors of the folder, and of the file that it was made of. */
+static int open_tensors(struct srq_model *m, struct srq_error *err)
+{
+    int rc = srq_tensors_open(m->weights != NULL ? m->weights : m->info.folder, &m->tensors, err);
+
+    return rc == 0 && m->unpacked.gguf != NULL ? srq_gguf_add_tensors(m->unpacked.gguf, m->tensors, &m->gguf_note, err)
+                                               : rc;
 }
 
 static int open_quantized(struct srq_model *m, const json_t *config, bool plain_only, struct srq_error *err)
@@ -368,10 +368,9 @@ int srq_model_open(const char *path, bool plain_only, struct srq_model **out, st
         return no_memory(path, err);
     }
     if ((rc = srq_model_unpack(path, &m->unpacked, err)) != 0 ||
-        (m->info.folder = path = m->unpacked != NULL ? m->unpacked : m->info.path,
-         rc = read_json(path, &m->weights, &config, err)) != 0 ||
-        (rc = srq_config_read(config, &m->family, &m->config, err)) != 0 ||
-        (rc = srq_tensors_open(m->weights != NULL ? m->weights : path, &m->tensors, err)) != 0 ||
+        (m->info.folder = m->unpacked.folder != NULL ? m->unpacked.folder : m->info.path,
+         rc = read_json(m->info.folder, &m->weights, &config, err)) != 0 ||
+        (rc = srq_config_read(config, &m->family, &m->config, err)) != 0 || (rc = open_tensors(m, err)) != 0 ||
         (rc = open_quantized(m, config, plain_only, err)) != 0 ||
         (m->info.pictures = m->family->head == NULL, rc = build_table(m, err)) != 0 || (rc = fill_info(m, err)) != 0 ||
         (rc = srq_unet_check_classes(m, err)) != 0 || (rc = srq_pairs_build(m, err)) != 0 ||
@@ -422,7 +421,8 @@ void srq_model_close(struct srq_model *m)
     srq_tensors_close(m->replaced);
     srq_config_fini(&m->config);
     srq_free(m->weights);
-    srq_free(m->unpacked);
+    srq_unpacked_fini(&m->unpacked);
+    srq_free(m->gguf_note);
     srq_free((char *)(uintptr_t)m->info.path);
     srq_free(m);
 }

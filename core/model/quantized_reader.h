@@ -19,7 +19,8 @@ struct srq_quantized_reader {
     bool (*int8)(const struct srq_quantized *q, const char *layer, const int8_t **codes, const float **scales);
 };
 
-extern const struct srq_quantized_reader srq_quantized_integers, srq_quantized_ct, srq_quantized_int8_folder;
+extern const struct srq_quantized_reader srq_quantized_integers, srq_quantized_ct, srq_quantized_int8_folder,
+    srq_quantized_gguf;
 
 /* What every kind's own struct begins with. */
 struct srq_quantized {

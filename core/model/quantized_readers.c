@@ -4,7 +4,7 @@
 #include <string.h>
 
 static const struct srq_quantized_reader *const readers[] = { &srq_quantized_ct, &srq_quantized_int8_folder,
-                                                              &srq_quantized_integers };
+                                                              &srq_quantized_gguf, &srq_quantized_integers };
 
 int srq_quantized_open(const json_t *config, const struct srq_tensors *tensors, struct srq_quantized **out,
                        struct srq_error *err)

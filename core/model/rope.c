@@ -285,10 +285,22 @@ void srq_rope_frequencies(const struct srq_rope *r, int64_t seq, float *freq)
         yarn_frequencies(r, freq);
 }
 
+void srq_rope_divisors(const struct srq_rope *r, float *divisor)
+{
+    struct srq_rope plain = *r;
+    float freq[SRQ_ROPE_DIM_MAX / 2];
+
+    plain.kind = SRQ_ROPE_DEFAULT;
+    srq_rope_frequencies(&plain, r->original, divisor);
+    srq_rope_frequencies(r, r->original, freq);
+    for (int64_t i = 0; i < r->dim / 2; i++)
+        divisor[i] /= freq[i];
+}
+
 void srq_rope_tables(const struct srq_rope *r, int64_t seq, float *cosines, float *sines)
 {
     int64_t half = r->dim / 2;
-    float freq[512]; /* head_dim is at most 1024 */
+    float freq[SRQ_ROPE_DIM_MAX / 2];
 
     srq_rope_frequencies(r, seq, freq);
     for (int64_t p = 0; p < seq; p++) {

@@ -13,6 +13,8 @@ enum srq_rope_kind {
     SRQ_ROPE_LONGROPE
 };
 
+#define SRQ_ROPE_DIM_MAX 1024 /* as of head_dim */
+
 struct srq_rope {
     enum srq_rope_kind kind;
     int64_t dim;           /* rotated dims of each head, even; the rest pass through */
@@ -32,6 +34,8 @@ int srq_rope_read(const struct srq_fields *config, int64_t head_dim, int64_t max
 void srq_rope_fini(struct srq_rope *r);
 /* Frequencies [dim/2] for sequences of `seq` positions (dynamic and longrope depend on it). */
 void srq_rope_frequencies(const struct srq_rope *r, int64_t seq, float *freq);
+/* What each of them [dim/2] was divided by for the positions of pre-training. */
+void srq_rope_divisors(const struct srq_rope *r, float *divisor);
 /* cos and sin of positions 0 … seq-1, [seq, dim/2] each, amplitude included. */
 void srq_rope_tables(const struct srq_rope *r, int64_t seq, float *cosines, float *sines);
 

@@ -1,7 +1,7 @@
-/* Archives of model folders: unpacked once into the user's cache folder, under the hash of their content, and found
- * there from then on. Unpacking happens in a folder of this process's own, which is renamed when it is complete; so
- * what a kill leaves is never taken for a model, and of two who unpack the same archive the second takes what the first
- * has made. */
+/* Archives of model folders, and what is made of GGUF files: unpacked once into the user's cache folder, under the hash
+ * of their content, and found there from then on. Unpacking happens in a folder of this process's own, which is renamed
+ * when it is complete; so what a kill leaves is never taken for a model, and of two who unpack the same archive the
+ * second takes what the first has made. */
 #include "core/model/internal.h"
 
 #include "core/base/alloc.h"
@@ -9,6 +9,7 @@
 #include "core/base/hash.h"
 #include "core/base/log.h"
 #include "core/format/archive.h"
+#include "core/model/import_gguf.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -20,13 +21,20 @@
 #include <unistd.h>
 
 #define KIND "models"
-#define FOLDER "archive-" /* and the hash of the content */
-#define MEMO "known-"     /* and the hash of what the file system says of an archive: holds that of its content */
-#define PART "part-"      /* host, process: a folder that is being filled */
+#define MEMO "known-" /* and the hash of what the file system says of a file: holds that of its content */
+#define PART "part-"  /* host, process: a folder that is being filled */
 #define HASH_STEP ((size_t)64 << 20)
 
+/* What becomes a folder. */
+struct kind {
+    const char *prefix; /* of its folder's name, before the hash of the content */
+    const char *word;   /* what the file is */
+    int (*fill)(const char *file, const char *dir, struct srq_error *err); /* makes `dir` */
+};
+
 struct unpacked {
-    const char *path; /* the archive */
+    const struct kind *kind;
+    const char *path; /* the file */
     char *cache;      /* the folder that all of them are in */
     char content[SRQ_HASH_HEX], memo[SRQ_HASH_HEX];
     char *folder, *part;
@@ -141,13 +149,28 @@ static bool abandoned(const char *name)
     return pid > 0 && pid != (long)getpid() && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
 }
 
+static int fill_of_gguf(const char *file, const char *dir, struct srq_error *err)
+{
+    int rc = srq_mkdirs(dir, 0700, err);
+
+    return rc == 0 ? srq_gguf_make_folder(file, dir, err) : rc;
+}
+
+static const struct kind archive = { "archive-", "an archive", srq_archive_unpack };
+static const struct kind gguf = { "gguf-", "a GGUF file", fill_of_gguf };
+
+static bool is_filled(const char *name)
+{
+    return starts(name, archive.prefix) || starts(name, gguf.prefix);
+}
+
 /* Takes away what nobody will use: what a process left that was killed, and models that were not opened for long. */
 static void tidy(const struct unpacked *u)
 {
     DIR *d = opendir(u->cache);
 
     for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
-        bool old = starts(e->d_name, FOLDER) || starts(e->d_name, MEMO);
+        bool old = is_filled(e->d_name) || starts(e->d_name, MEMO);
         char *path = old || starts(e->d_name, PART) ? srq_path_join(u->cache, e->d_name) : NULL;
         struct stat st;
 
@@ -162,15 +185,10 @@ static void tidy(const struct unpacked *u)
 
 static bool holds_model(const char *dir)
 {
-    static const char *const marks[] = { "config.json", "model_index.json" };
-    bool found = false;
+    char *file = NULL;
+    bool found = srq_model_has_config(dir) || (srq_gguf_find(dir, &file, NULL) == 0 && file != NULL);
 
-    for (size_t i = 0; !found && i < sizeof(marks) / sizeof(marks[0]); i++) {
-        char *file = srq_path_join(dir, marks[i]);
-
-        found = file != NULL && srq_path_exists(file);
-        srq_free(file);
-    }
+    srq_free(file);
     return found;
 }
 
@@ -207,15 +225,15 @@ static int fill(const struct unpacked *u, struct srq_error *err)
 
     (void)srq_remove_tree(u->part, NULL); /* of a process that had our number before us */
     srq_log(SRQ_LOG_INFO, "unpacking %s into %s", u->path, u->cache);
-    rc = srq_archive_unpack(u->path, u->part, err);
+    rc = u->kind->fill(u->path, u->part, err);
     if (rc == 0) {
         int found = find_root(u->part, &root);
 
         if (root == NULL || !holds_model(root))
             rc = srq_fail_field(err, -SRQ_EFORMAT, "model",
                                 found > 1 ? "%s holds several models: give it one"
-                                          : "%s holds no model: no config.json and no model_index.json, neither at its "
-                                            "top nor in a folder there",
+                                          : "%s holds no model: no config.json, no model_index.json and no GGUF file, "
+                                            "neither at its top nor in a folder there",
                                 u->path);
     }
     srq_free(root);
@@ -230,7 +248,7 @@ static int names(struct unpacked *u, struct srq_error *err)
     char host[HOST_NAME_MAX + 1];
 
     host_name(host);
-    u->folder = srq_asprintf("%s/" FOLDER "%s", u->cache, u->content);
+    u->folder = srq_asprintf("%s/%s%s", u->cache, u->kind->prefix, u->content);
     u->part = srq_asprintf("%s/" PART "%s-%ld", u->cache, host, (long)getpid());
     return u->folder != NULL && u->part != NULL ? 0 : no_memory(u->path, err);
 }
@@ -264,25 +282,48 @@ static int unpack(struct unpacked *u, char **out, struct srq_error *err)
     return *out != NULL ? 0 : no_memory(u->path, err);
 }
 
-int srq_model_unpack(const char *path, char **out, struct srq_error *err)
+/* The folder of one file. */
+static int unpack_file(const char *path, const struct kind *kind, char **out, struct srq_error *err)
 {
-    struct unpacked u = { .path = path };
+    struct unpacked u = { .path = path, .kind = kind, .cache = srq_cache_dir(KIND) };
     int rc;
 
     *out = NULL;
-    if (!srq_archive_is(path))
-        return 0;
-    u.cache = srq_cache_dir(KIND);
     if (u.cache == NULL)
         return srq_fail_field(err, -SRQ_ESTATE, "model",
-                              "%s is an archive, and there is no cache folder to unpack it into (SRQ_CACHE_DIR, "
-                              "XDG_CACHE_HOME, HOME): unpack it and give the folder",
-                              path);
+                              "%s is %s, and there is no cache folder to unpack it into (SRQ_CACHE_DIR, "
+                              "XDG_CACHE_HOME, HOME)",
+                              path, kind->word);
     rc = unpack(&u, out, err);
-    if (rc != 0 && err != NULL)
-        snprintf(err->field, sizeof(err->field), "model");
     srq_free(u.folder);
     srq_free(u.part);
     srq_free(u.cache);
     return rc;
+}
+
+int srq_model_unpack(const char *path, struct srq_unpacked *out, struct srq_error *err)
+{
+    int rc = 0;
+
+    *out = (struct srq_unpacked){ 0 };
+    if (srq_archive_is(path))
+        rc = unpack_file(path, &archive, &out->folder, err);
+    if (rc == 0)
+        rc = srq_gguf_find(out->folder != NULL ? out->folder : path, &out->gguf, err);
+    if (rc == 0 && out->gguf != NULL) {
+        srq_free(out->folder);
+        rc = unpack_file(out->gguf, &gguf, &out->folder, err);
+    }
+    if (rc != 0 && err != NULL)
+        snprintf(err->field, sizeof(err->field), "model");
+    if (rc != 0)
+        srq_unpacked_fini(out);
+    return rc;
+}
+
+void srq_unpacked_fini(struct srq_unpacked *u)
+{
+    srq_free(u->folder);
+    srq_free(u->gguf);
+    *u = (struct srq_unpacked){ 0 };
 }

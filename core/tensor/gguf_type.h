@@ -5,12 +5,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Those that srq writes, by their numbers in a file. */
+/* Those that srq writes or decodes, by their numbers in a file. */
 enum {
     SRQ_GGUF_F32 = 0,
     SRQ_GGUF_F16 = 1,
     SRQ_GGUF_Q4_0 = 2,
+    SRQ_GGUF_Q4_1 = 3,
     SRQ_GGUF_Q5_0 = 6,
+    SRQ_GGUF_Q5_1 = 7,
     SRQ_GGUF_Q8_0 = 8,
     SRQ_GGUF_Q2_K = 10,
     SRQ_GGUF_Q3_K = 11,

@@ -173,15 +173,15 @@ static cJSON *model_json(const struct srq_model *m)
 int worker_unpack(const char *path)
 {
     struct srq_error err = { 0 };
-    char *folder = NULL;
+    struct srq_unpacked made;
     cJSON *answer;
 
-    if (srq_model_unpack(path, &folder, &err) != 0)
+    if (srq_model_unpack(path, &made, &err) != 0)
         return worker_refuse(&err);
     answer = cJSON_CreateObject();
     if (answer != NULL)
-        srq_put_text(answer, "folder", folder != NULL ? folder : path);
-    srq_free(folder);
+        srq_put_text(answer, "folder", made.folder != NULL ? made.folder : path);
+    srq_unpacked_fini(&made);
     return worker_answer(answer);
 }
 

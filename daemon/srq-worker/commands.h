@@ -34,7 +34,7 @@ int worker_describe(const char *name); /* NULL: all plugins */
 int worker_machine(void);
 int worker_plan(void); /* specification on standard input */
 int worker_inspect(const char *model);
-int worker_unpack(const char *model); /* an archive into the cache; says in which folder the model is */
+int worker_unpack(const char *model); /* an archive or a GGUF file into the cache; says in which folder the model is */
 int worker_evaluate(void);            /* request on standard input */
 int worker_sample(void);              /* request on standard input */
 int worker_job(const char *dir);      /* spec.json is there */

@@ -125,14 +125,16 @@ compared() { # as the page says, on the small model
 ok "methods are compared as the page says" compared
 
 # ---- README.md ----
-# Commands run as they stand, in a home of their own: ~/models/SmolLM2-135M-Instruct is the small model there, calib.txt
-# and eval.txt are the shipped texts, and job.json is the job above.
+# Commands run as they stand, in a home of their own: ~/models/SmolLM2-135M-Instruct is the small model there, its GGUF
+# file ~/models/SmolLM2-F16.gguf, calib.txt and eval.txt are the shipped texts, and job.json is the job above.
 HOME=$SRQ_TEST_DIR/home
 export HOME
 mkdir "$HOME/models"
 make_model "$HOME/models/SmolLM2-135M-Instruct" --blocks 1 --hidden 64 --heads 1 --kv 1 --mlp 64
 cp -R "$top_srcdir/share/models/demo-ddpm" "$HOME/models/demo-ddpm"
 chmod -R u+w "$HOME/models/demo-ddpm"
+srqctl submit "$HOME/models/SmolLM2-135M-Instruct" -m rtn -s bf16 -F gguf -o "$HOME/plain" --wait >/dev/null 2>&1
+mv "$HOME/plain/model.gguf" "$HOME/models/SmolLM2-F16.gguf"
 cp "$top_srcdir/share/text/demo-calib.txt" "$HOME/calib.txt"
 cp "$top_srcdir/share/text/demo-eval.txt" "$HOME/eval.txt"
 sed -e "s#$SRQ_TEST_DIR/tiny#$HOME/models/SmolLM2-135M-Instruct#" -e "s#$SRQ_TEST_DIR/page-out#$HOME/from-file#" job.json \
@@ -148,5 +150,6 @@ while read -r command; do
     ok "README.md: $command" sh -c "$command" </dev/null
 done <commands
 ok "the first job's result is there" test -s "$HOME/models/SmolLM2-w4g64/report.json"
+ok "and that of a GGUF file is one" test -s "$HOME/models/SmolLM2-q4_k/model.gguf"
 ok "and that of the run without a daemon" test -s "$HOME/from-file/report.json"
 cd / && done_testing

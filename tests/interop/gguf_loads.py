@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """GGUF files read by others: blocks by the gguf package, whole models and their tokenizers by llama.cpp, and by
-transformers. What is not installed is skipped by name."""
+transformers; and files of llama.cpp read by srq. What is not installed is skipped by name."""
+import glob
 import json
 import os
 import shutil
@@ -203,6 +204,63 @@ def transformers_loads_the_file():
     assert same > 0.99 and np.abs(got - want).max() < 0.05 * np.abs(want).max(), same
 
 
+# ---- files of others as models ----
+
+def perplexity(model):
+    request = {"model": model, "eval": [TEXT], "options": {"eval.windows": 4, "eval.seqlen": 64, "compute": "f32", "threads": 1}}
+    p = subprocess.run([WORKER, "--eval"], input=json.dumps(request), env=ENV, capture_output=True, text=True, timeout=300)
+    assert p.returncode == 0, p.stderr[-2000:]
+    return json.loads(p.stdout.splitlines()[-1])["perplexity"]
+
+
+def folder_of(file):
+    """What the gguf package and the rules of names make of a file of the demo model: a folder in F32."""
+    from gguf import GGUFReader, dequantize
+    from safetensors.numpy import save_file
+
+    outside = {"token_embd": "model.embed_tokens", "output_norm": "model.norm"}
+    parts = {"attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
+             "attn_output": "self_attn.o_proj", "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj",
+             "attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm"}
+    tensors, types = {}, set()
+    for t in GGUFReader(file).tensors:
+        w, part = dequantize(t.data, t.tensor_type), t.name.split(".")
+        types.add(t.tensor_type.name)
+        n = {"attn_q": 8, "attn_k": 2}.get(part[2] if part[0] == "blk" else "")
+        if n:
+            w = w.reshape(n, -1, 2, w.shape[1]).swapaxes(1, 2).reshape(w.shape)
+        name = outside.get(part[0]) or "model.layers.%s.%s" % (part[1], parts[part[2]])
+        tensors[name + ".weight"] = w.astype("float32").copy()
+    folder = file + "-folder"
+    shutil.copytree(tap.DEMO, folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    save_file(tensors, os.path.join(folder, "model.safetensors"), metadata={"format": "pt"})
+    return folder, types
+
+
+@tap.test
+def files_that_llama_cpp_quantized_are_what_gguf_decodes():
+    """Its own types and mixes, the embedding included."""
+    tap.need("cyllama")
+    tap.need("gguf")
+    tap.need("safetensors")
+    import cyllama.llama.llama_cpp as llama_cpp
+
+    plain, seen = os.path.join(job(tap.DEMO, "bf16"), "model.gguf"), set()
+    for kind in (2, 3, 8, 9, 7, 10, 12, 15, 17, 18):  # Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K_M Q4_K_M Q5_K_M Q6_K
+        params, file = llama_cpp.LlamaModelQuantizeParams(), os.path.join(top, "theirs%d.gguf" % kind)
+        params.ftype = kind
+        try:
+            llama_cpp.model_quantize(plain, file, params)
+        except Exception as e:  # its binding takes the 0 of success for a failure
+            print("# %s" % e)
+        folder, types = folder_of(file)
+        got, want = perplexity(file), perplexity(folder)
+        print("# %s: perplexity %.6f, of the decoded weights %.6f" % (sorted(types), got, want))
+        assert abs(got - want) <= 1e-6 * want, (types, got, want)
+        seen |= types
+    assert {"Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"} <= seen, seen
+
+
 # ---- tokenizers ----
 
 def byte_level(change=lambda t: None):
@@ -271,6 +329,17 @@ REPLACE = {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}
 PREPEND = {"type": "Prepend", "prepend": "\u2581"}
 
 
+def read_back(file):
+    """The tokenizer that srq makes of a file."""
+    from tokenizers import Tokenizer
+
+    cache = os.path.join(top, "read-back")
+    shutil.rmtree(cache, ignore_errors=True)
+    p = subprocess.run([WORKER, "--inspect", file], env=dict(ENV, SRQ_CACHE_DIR=cache), capture_output=True, text=True)
+    assert p.returncode == 0, p.stderr[-2000:]
+    return Tokenizer.from_file(glob.glob(os.path.join(cache, "gguf-*", "tokenizer.json"))[0])
+
+
 def agree(name, tokenizer, beside=False):
     """Texts that are cut otherwise. llama.cpp does not compose characters, so where the tokenizer does, texts are.
     beside: tokenizer_config.json has the added tokens at the end, not tokenizer.json."""
@@ -294,8 +363,14 @@ def agree(name, tokenizer, beside=False):
     texts = [t for t in cases.TEXTS if t and "\0" not in t] + ["a<|im_start|>user <think> b"] + [text[i:i + 700] for i in range(0, 70000, 700)]
     if tokenizer["normalizer"] == {"type": "NFC"}:
         texts = [unicodedata.normalize("NFC", t) for t in texts]
-    _, tokens = llama(os.path.join(job(folder, "w4g32"), "model.gguf"), texts=texts)
+    file = os.path.join(job(folder, "w4g32"), "model.gguf")
+    _, tokens = llama(file, texts=texts)
     differ = [(t, a, theirs.encode(t).ids) for t, a in zip(texts, tokens) if a != theirs.encode(t).ids]
+    again = read_back(file)
+    for t, a in zip(texts, tokens):
+        composed = again.normalizer.normalize_str(t) == t if type(again.normalizer).__name__ == "NFC" else True
+        if composed and a != again.encode(t).ids:  # llama.cpp does not compose, whatever the file was made of
+            differ.append((t, a, again.encode(t).ids))
     print("# %s: %d texts, %d cut otherwise" % (name, len(texts), len(differ)))
     return differ
 

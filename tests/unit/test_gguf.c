@@ -88,6 +88,26 @@ static void every_type_decodes_to_what_the_codes_stand_for(void **state)
     }
 }
 
+/* Types that are read alone, with a least value beside the scale: d = 0.5, m = -2, code e of element e (spec formats
+ * 5.4). */
+static void types_with_a_least_value_are_decoded(void **state)
+{
+    uint8_t q4[20] = { 0x00, 0x38, 0x00, 0xc0 }, q5[24] = { 0x00, 0x38, 0x00, 0xc0, 0x00, 0x00, 0xff, 0xff };
+    float got[32];
+
+    (void)state;
+    for (int e = 0; e < 16; e++)
+        q4[4 + e] = q5[8 + e] = (uint8_t)(e | e << 4);
+    assert_true(srq_gguf_unpacks(srq_gguf_type(SRQ_GGUF_Q4_1)) && srq_gguf_unpacks(srq_gguf_type(SRQ_GGUF_Q5_1)));
+    assert_false(srq_gguf_unpacks(srq_gguf_type(SRQ_GGUF_BF16)));
+    srq_gguf_unpack(srq_gguf_type(SRQ_GGUF_Q4_1), q4, 32, got);
+    for (int e = 0; e < 32; e++)
+        assert_true(got[e] == 0.5f * (float)(e % 16) - 2);
+    srq_gguf_unpack(srq_gguf_type(SRQ_GGUF_Q5_1), q5, 32, got);
+    for (int e = 0; e < 32; e++)
+        assert_true(got[e] == 0.5f * (float)e - 2);
+}
+
 static void schemes_that_no_type_holds_are_refused_with_the_reason(void **state)
 {
     static const struct {
@@ -190,6 +210,87 @@ static void what_is_written_is_read_back(void **state)
     assert_memory_equal(srq_gguf_head_read(g, &head), "GGUF\3\0\0\0", 8);
     assert_int_equal(head % 32, 0);
     assert_ok(srq_gguf_check(g, &err), &err);
+    srq_gguf_close(g);
+}
+
+/* Every type of a value as it is, and no other. */
+static void keys_are_read_by_their_type(void **state)
+{
+    const int64_t vector[] = { 1 };
+    struct srq_error err = { 0 };
+    struct srq_gguf_writer *w;
+    struct srq_gguf_array a;
+    struct srq_gguf_text text = { "as it was", 9 };
+    struct srq_gguf *g;
+    int64_t n = -7;
+    double x = 0;
+    bool yes = true;
+    size_t len;
+
+    (void)state;
+    unlink(path);
+    assert_ok(srq_gguf_writer_create(&w, &err), &err);
+    srq_gguf_key_text(w, "text", "one \xc3\xa4");
+    srq_gguf_key_text(w, "damaged", "\xc3");
+    srq_gguf_key_u32(w, "number", 4000000000u);
+    srq_gguf_key_float(w, "float", -0.5f);
+    srq_gguf_key_bool(w, "no", false);
+    srq_gguf_key_array(w, "texts", SRQ_GGUF_TEXT, 3);
+    srq_gguf_add_text(w, "one", 3);
+    srq_gguf_add_text(w, "", 0);
+    srq_gguf_add_text(w, "\0", 1);
+    srq_gguf_key_array(w, "integers", SRQ_GGUF_I32, 2);
+    srq_gguf_add_i32(w, -5);
+    srq_gguf_add_i32(w, INT32_MAX);
+    srq_gguf_key_array(w, "floats", SRQ_GGUF_FLOAT, 1);
+    srq_gguf_add_float(w, 0.25f);
+    assert_ok(srq_gguf_declare(w, "v", SRQ_GGUF_F32, 1, vector, &err), &err);
+    assert_ok(srq_gguf_begin(w, path, &err), &err);
+    assert_ok(srq_gguf_put(w, 0, 0, &(float){ 1 }, 4, &err), &err);
+    assert_ok(srq_gguf_finish(w, &err), &err);
+    srq_gguf_writer_free(w);
+
+    assert_ok(srq_gguf_open(path, &g, &err), &err);
+    assert_int_equal(srq_gguf_key_count(g), 8);
+    assert_non_null(srq_gguf_key_name(g, 7, &len));
+    assert_true(srq_gguf_has(g, "no") && !srq_gguf_has(g, "n") && !srq_gguf_has(g, "none"));
+    assert_ok(srq_gguf_read_int(g, "absent", false, &n, &err), &err);
+    assert_int_equal(n, -7);
+    assert_refused(srq_gguf_read_int(g, "absent", true, &n, &err), -SRQ_EFORMAT, &err, "key absent is missing");
+    assert_ok(srq_gguf_read_int(g, "number", true, &n, &err), &err);
+    assert_int_equal(n, 4000000000);
+    assert_refused(srq_gguf_read_int(g, "float", true, &n, &err), -SRQ_EFORMAT, &err, "key float is not an integer");
+    assert_ok(srq_gguf_read_float(g, "float", true, &x, &err), &err);
+    assert_true(x == -0.5);
+    assert_refused(srq_gguf_read_float(g, "number", true, &x, &err), -SRQ_EFORMAT, &err, "not a floating-point");
+    assert_ok(srq_gguf_read_bool(g, "no", true, &yes, &err), &err);
+    assert_false(yes);
+    assert_refused(srq_gguf_read_bool(g, "text", true, &yes, &err), -SRQ_EFORMAT, &err, "not true or false");
+    assert_refused(srq_gguf_read_text(g, "damaged", true, &text, &err), -SRQ_EFORMAT, &err,
+                   "key damaged is not a text");
+    assert_ok(srq_gguf_read_text(g, "absent", false, &text, &err), &err);
+    assert_int_equal(text.len, 9);
+    assert_ok(srq_gguf_read_text(g, "text", true, &text, &err), &err);
+    assert_int_equal(text.len, 6);
+    assert_memory_equal(text.text, "one \xc3\xa4", 6);
+    assert_refused(srq_gguf_read_array(g, "texts", true, SRQ_GGUF_I32, &a, &err), -SRQ_EFORMAT, &err,
+                   "key texts is not an array of integers");
+    assert_refused(srq_gguf_read_array(g, "text", true, SRQ_GGUF_TEXT, &a, &err), -SRQ_EFORMAT, &err,
+                   "key text is not an array of texts");
+    assert_ok(srq_gguf_read_array(g, "absent", false, SRQ_GGUF_TEXT, &a, &err), &err);
+    assert_int_equal(a.count, 0);
+    assert_ok(srq_gguf_read_array(g, "texts", true, SRQ_GGUF_TEXT, &a, &err), &err);
+    assert_int_equal(a.count, 3);
+    assert_ok(srq_gguf_take_text(&a, &text, &err), &err);
+    assert_memory_equal(text.text, "one", 3);
+    assert_ok(srq_gguf_take_text(&a, &text, &err), &err);
+    assert_int_equal(text.len, 0);
+    assert_refused(srq_gguf_take_text(&a, &text, &err), -SRQ_EFORMAT, &err, "element 2 of key texts");
+    assert_ok(srq_gguf_read_array(g, "integers", true, SRQ_GGUF_I32, &a, &err), &err);
+    assert_int_equal(srq_gguf_take_i32(&a), -5);
+    assert_int_equal(srq_gguf_take_i32(&a), INT32_MAX);
+    assert_ok(srq_gguf_read_array(g, "floats", true, SRQ_GGUF_FLOAT, &a, &err), &err);
+    assert_true(srq_gguf_take_float(&a) == 0.25f);
     srq_gguf_close(g);
 }
 
@@ -329,8 +430,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_have_their_published_bytes),
         cmocka_unit_test(every_type_decodes_to_what_the_codes_stand_for),
+        cmocka_unit_test(types_with_a_least_value_are_decoded),
         cmocka_unit_test(schemes_that_no_type_holds_are_refused_with_the_reason),
         cmocka_unit_test(what_is_written_is_read_back),
+        cmocka_unit_test(keys_are_read_by_their_type),
         cmocka_unit_test(a_file_cut_anywhere_is_refused),
         cmocka_unit_test(fields_that_cannot_be_are_refused_by_name),
         cmocka_unit_test(a_key_that_is_there_twice_is_refused),

@@ -452,6 +452,57 @@ static void what_is_not_a_model_is_refused_by_name(void **state)
     folder_remove(&d);
 }
 
+/* Tensors of a file of any kind stand among those of the set, and have to lie in it. */
+static void a_set_takes_tensors_of_another_file(void **state)
+{
+    static const struct srq_tensors_place fine[] = {
+        { .name = "c", .dtype = SRQ_F16, .rank = 2, .shape = { 2, 1 }, .begin = 4 },
+        { .name = "aa", .dtype = SRQ_U8, .rank = 1, .shape = { 3 }, .begin = 13 },
+    };
+    static const struct {
+        struct srq_tensors_place place;
+        const char *says;
+    } wrong[] = {
+        { { .name = "x", .dtype = SRQ_U8, .rank = 1, .shape = { 5 }, .begin = 12 }, "does not hold tensor \"x\"" },
+        { { .name = "x", .dtype = SRQ_U8, .rank = 1, .shape = { 1 }, .begin = UINT64_MAX },
+          "does not hold tensor \"x\"" },
+        { { .name = "x", .dtype = SRQ_F64, .rank = 2, .shape = { INT64_MAX, 4 } }, "does not hold tensor \"x\"" },
+        { { .name = "x", .dtype = SRQ_F32, .rank = 1, .shape = { 1 }, .begin = 2 }, "does not hold tensor \"x\"" },
+        { { .name = "b", .dtype = SRQ_F32, .rank = 1, .shape = { 1 } }, "tensor \"b\" is there twice" },
+    };
+    struct folder d;
+    struct srq_tensors *ts;
+    struct srq_tensor t;
+    struct srq_error err;
+    char other[256];
+
+    (void)state;
+    folder_make(&d);
+    write_image(&d, "model.safetensors", good, 32);
+    snprintf(other, sizeof(other), "%s/other", d.path);
+    assert_ok(srq_write_file_durable(other, "0123456789abcdef", 16, 0600, &err), &err);
+    assert_ok(srq_tensors_open(d.path, &ts, &err), &err);
+    assert_ok(srq_tensors_add(ts, other, fine, 2, &err), &err);
+    assert_int_equal(srq_tensors_count(ts), 6);
+    assert_string_equal(srq_tensors_name(ts, 1), "aa");
+    assert_int_equal(srq_tensors_bytes(ts), 32 + 4 + 3);
+    assert_true(srq_tensors_get(ts, "c", &t));
+    assert_int_equal(t.dtype, SRQ_F16);
+    assert_memory_equal(t.data, "4567", 4);
+    assert_true(srq_tensors_get(ts, "aa", &t));
+    assert_memory_equal(t.data, "def", 3);
+    assert_true(srq_tensors_get(ts, "b", &t));
+    assert_int_equal(((const uint8_t *)t.data)[23], 23);
+    assert_ok(srq_tensors_check(ts, &err), &err);
+    srq_tensors_close(ts);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        assert_ok(srq_tensors_open(d.path, &ts, &err), &err);
+        assert_refused(srq_tensors_add(ts, other, &wrong[i].place, 1, &err), -SRQ_EFORMAT, &err, wrong[i].says);
+        srq_tensors_close(ts);
+    }
+    folder_remove(&d);
+}
+
 static void hash_sees_data_names_shapes_and_types(void **state)
 {
     static const char *const headers[] = {
@@ -543,6 +594,7 @@ int main(void)
         cmocka_unit_test(index_and_shards_that_disagree_are_refused),
         cmocka_unit_test(tensor_in_two_shards_is_refused),
         cmocka_unit_test(what_is_not_a_model_is_refused_by_name),
+        cmocka_unit_test(a_set_takes_tensors_of_another_file),
         cmocka_unit_test(hash_sees_data_names_shapes_and_types),
         cmocka_unit_test(every_failed_allocation_is_reported),
     };
