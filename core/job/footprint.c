@@ -77,7 +77,7 @@ static uint64_t largest_feedback(const struct srq_resolved *r)
 }
 
 /* A vocabulary with its merges as tables, while the file is read also as a tree: so many bytes for one of the file. */
-#define TOKENIZER_BYTES_A_BYTE 6
+#define TOKENIZER_BYTES_A_BYTE 7
 
 static uint64_t file_bytes(const struct srq_resolved *r, const char *name)
 {

@@ -23,31 +23,27 @@ enum type { NORMAL = 1, UNKNOWN, CONTROL, USER, UNUSED, BYTE };
 
 struct word {
     const char *text; /* NULL: no token has this id */
-    char pad[32];     /* text of an id that has none */
     enum type type;
     float score;
 };
 
 struct words {
     const char *file; /* tokenizer.json */
-    json_t *root;
-    const json_t *model, *vocab, *merges;
-    struct srq_tokenizer *tk; /* with the added tokens of all files */
-    struct word *word;        /* [rows] */
-    int64_t rows;             /* of the embedding */
-    bool pieces;              /* SentencePiece's */
-    bool prefix;              /* these begin a text with a blank */
+    json_t *root;     /* of it, without what is long in it */
+    const json_t *model;
+    struct srq_tokenizer *tk;       /* with the added tokens of all files */
+    const struct srq_vocab *vocab;  /* its own */
+    struct srq_vocab_merge *merges; /* by rank; [vocab->merge_count] */
+    struct word *word;              /* [rows] */
+    int64_t rows;                   /* of the embedding */
+    bool pieces;                    /* SentencePiece's */
+    bool prefix;                    /* these begin a text with a blank */
     const char *pattern;
 };
 
 static int refuse(const struct words *t, struct srq_error *err, const char *what)
 {
     return srq_fail_field(err, -SRQ_EUNSUPPORTED, t->file, "%s: gguf has no word for %s", t->file, what);
-}
-
-static int damaged(const struct words *t, struct srq_error *err, const char *what)
-{
-    return srq_fail_field(err, -SRQ_EFORMAT, t->file, "%s: %s", t->file, what);
 }
 
 static int no_memory(struct srq_error *err)
@@ -187,16 +183,11 @@ static enum type type_of_piece(const struct words *t, const char *text)
 static int take_tokens(struct words *t, struct srq_error *err)
 {
     struct srq_tokenizer_added added;
-    const char *text;
-    json_t *id;
     int rc = 0;
 
-    json_object_foreach((json_t *)t->vocab, text, id)
-    {
-        rc = put_word(t, json_is_integer(id) ? json_integer_value(id) : -1, text, type_of_piece(t, text), err);
-        if (rc != 0)
-            return rc;
-    }
+    for (int32_t id = 0; rc == 0 && id < t->vocab->size; id++)
+        if (t->vocab->tokens[id].text != NULL)
+            rc = put_word(t, id, t->vocab->tokens[id].text, type_of_piece(t, t->vocab->tokens[id].text), err);
     for (int32_t i = 0; rc == 0 && srq_tokenizer_added(t->tk, i, &added); i++) {
         enum type type = added.special ? CONTROL : USER;
 
@@ -204,52 +195,10 @@ static int take_tokens(struct words *t, struct srq_error *err)
             type = UNKNOWN;
         rc = put_word(t, added.id, added.text, type, err);
     }
-    for (int64_t i = 0; i < t->rows; i++) {
-        struct word *w = &t->word[i];
-
-        if (w->text != NULL)
-            continue;
-        snprintf(w->pad, sizeof(w->pad), "[PAD%" PRId64 "]", i);
-        w->text = w->pad;
-        w->type = UNUSED;
-    }
+    for (int64_t i = 0; i < t->rows; i++)
+        if (t->word[i].text == NULL)
+            t->word[i].type = UNUSED;
     return rc;
-}
-
-/* The two parts of a merge, from either spelling; `joined` has room for both and the blank. */
-static bool parts_of(const json_t *merge, const char **left, size_t *left_len, const char **right)
-{
-    const char *text = json_string_value(merge), *blank;
-
-    if (text == NULL) {
-        *left = json_string_value(json_array_get(merge, 0));
-        *right = json_string_value(json_array_get(merge, 1));
-        *left_len = *left != NULL ? strlen(*left) : 0;
-        return *left != NULL && *right != NULL && json_array_size(merge) == 2;
-    }
-    blank = strchr(text, ' ');
-    if (blank == NULL)
-        return false;
-    *left = text;
-    *left_len = (size_t)(blank - text);
-    *right = blank + 1;
-    return true;
-}
-
-/* "left right" or, with `join`, both as one, in `out`. */
-static int spell(const struct words *t, size_t i, bool join, struct srq_buf *out, struct srq_error *err)
-{
-    const char *left, *right;
-    size_t len;
-
-    if (!parts_of(json_array_get(t->merges, i), &left, &len, &right))
-        return damaged(t, err, "a merge is no pair");
-    srq_buf_clear(out);
-    srq_buf_add(out, left, len);
-    if (!join)
-        srq_buf_puts(out, " ");
-    srq_buf_puts(out, right);
-    return out->failed ? no_memory(err) : 0;
 }
 
 static bool is_character(const char *text)
@@ -261,38 +210,56 @@ static bool is_character(const char *text)
 
 /* Pieces are merged by score: that of the first merge that makes a piece, less for each one before it. What no merge
  * makes comes after all of them; single characters are there from the beginning. */
-static int take_scores(struct words *t, struct srq_buf *out, struct srq_error *err)
+static void take_scores(struct words *t)
 {
-    const size_t merges = json_array_size(t->merges);
-    int rc = 0;
+    const size_t merges = t->vocab->merge_count;
 
     for (int64_t i = 0; i < t->rows; i++)
         t->word[i].score = t->word[i].type == NORMAL && !is_character(t->word[i].text) ? -(float)merges - 1 : 0;
-    for (size_t i = merges; i > 0 && rc == 0; i--) {
-        const json_t *id;
-
-        rc = spell(t, i - 1, true, out, err);
-        id = rc == 0 ? json_object_get(t->vocab, out->data) : NULL;
-        if (rc == 0 && id == NULL)
-            rc = damaged(t, err, "a merge makes no token");
-        if (rc == 0)
-            t->word[json_integer_value(id)].score = -(float)i;
-    }
-    return rc;
+    for (size_t i = merges; i > 0; i--)
+        t->word[t->merges[i - 1].id].score = -(float)i;
 }
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
-static int put_tokens(const struct words *t, struct srq_gguf_writer *w, struct srq_buf *out, struct srq_error *err)
+/* "left right" */
+static int put_merges(const struct words *t, struct srq_gguf_writer *w, struct srq_error *err)
 {
-    const size_t merges = json_array_size(t->merges);
-    int rc = 0;
+    const struct srq_vocab_token *token = t->vocab->tokens;
+    struct srq_buf text;
+    bool whole = true;
 
+    srq_buf_init(&text, 2 * SRQ_VOCAB_TOKEN_MAX + 2);
+    srq_gguf_key_array(w, "tokenizer.ggml.merges", SRQ_GGUF_TEXT, t->vocab->merge_count);
+    for (size_t i = 0; i < t->vocab->merge_count && whole; i++) {
+        uint64_t pair = t->merges[i].pair;
+
+        srq_buf_clear(&text);
+        srq_buf_printf(&text, "%s %s", token[pair >> 32].text, token[pair & UINT32_MAX].text);
+        whole = !text.failed;
+        if (whole)
+            srq_gguf_add_text(w, text.data, text.len);
+    }
+    srq_buf_fini(&text);
+    return whole ? 0 : no_memory(err);
+}
+
+/* An id without a token has a text too. */
+static void put_text(const struct word *word, int64_t id, struct srq_gguf_writer *w)
+{
+    char pad[32];
+
+    snprintf(pad, sizeof(pad), "[PAD%" PRId64 "]", id);
+    srq_gguf_add_text(w, word->text != NULL ? word->text : pad, strlen(word->text != NULL ? word->text : pad));
+}
+
+static int put_tokens(const struct words *t, struct srq_gguf_writer *w, struct srq_error *err)
+{
     srq_gguf_key_text(w, "tokenizer.ggml.model", t->pieces ? "llama" : "gpt2");
     srq_gguf_key_text(w, "tokenizer.ggml.pre", t->pieces ? "default" : t->pattern);
     srq_gguf_key_array(w, "tokenizer.ggml.tokens", SRQ_GGUF_TEXT, (uint64_t)t->rows);
     for (int64_t i = 0; i < t->rows; i++)
-        srq_gguf_add_text(w, t->word[i].text, strlen(t->word[i].text));
+        put_text(&t->word[i], i, w);
     srq_gguf_key_array(w, "tokenizer.ggml.token_type", SRQ_GGUF_I32, (uint64_t)t->rows);
     for (int64_t i = 0; i < t->rows; i++)
         srq_gguf_add_i32(w, (int32_t)t->word[i].type);
@@ -303,19 +270,13 @@ static int put_tokens(const struct words *t, struct srq_gguf_writer *w, struct s
         srq_gguf_key_bool(w, "tokenizer.ggml.add_space_prefix", t->prefix);
         return 0;
     }
-    srq_gguf_key_array(w, "tokenizer.ggml.merges", SRQ_GGUF_TEXT, merges);
-    for (size_t i = 0; i < merges && rc == 0; i++) {
-        rc = spell(t, i, false, out, err);
-        if (rc == 0)
-            srq_gguf_add_text(w, out->data, out->len);
-    }
-    return rc;
+    return put_merges(t, w, err);
 }
 
 static int64_t id_of(const struct words *t, const char *text)
 {
     for (int64_t i = 0; text != NULL && i < t->rows; i++)
-        if (strcmp(t->word[i].text, text) == 0)
+        if (t->word[i].text != NULL && strcmp(t->word[i].text, text) == 0)
             return i;
     return -1;
 }
@@ -394,19 +355,31 @@ static int put_specials(const struct words *t, const char *folder, struct srq_gg
     return rc;
 }
 
+/* The file, of which the long parts are dropped: they are in the tokenizer's tables. */
 static int take_file(struct words *t, struct srq_error *err)
 {
     int rc = srq_json_read(t->file, SRQ_JSON_TOKENIZER_MAX, &t->root, err);
+    json_t *model = json_object_get(t->root, "model");
 
     if (rc != 0)
         return rc;
-    t->model = json_object_get(t->root, "model");
-    t->vocab = json_object_get(t->model, "vocab");
-    t->merges = json_object_get(t->model, "merges");
-    if (!json_is_object(t->vocab) || !json_is_array(t->merges))
-        return damaged(t, err, "its model has no vocab with merges");
+    t->model = model;
+    (void)json_object_del(model, "vocab");
+    (void)json_object_del(model, "merges");
+    (void)json_object_del(t->root, "added_tokens");
+    return 0;
+}
+
+static int take_tables(struct words *t, const char *folder, struct srq_error *err)
+{
+    int rc = srq_tokenizer_open(folder, &t->tk, err);
+
+    if (rc != 0)
+        return rc;
+    t->vocab = &srq_tokenizer_model(t->tk)->vocab;
+    t->merges = srq_vocab_merges_by_rank(t->vocab);
     t->word = srq_calloc((size_t)t->rows, sizeof(*t->word));
-    return t->word != NULL ? 0 : no_memory(err);
+    return t->merges != NULL && t->word != NULL ? 0 : no_memory(err);
 }
 
 int srq_gguf_words_keys(const struct srq_model *m, struct srq_gguf_writer *w, struct srq_error *err)
@@ -414,27 +387,25 @@ int srq_gguf_words_keys(const struct srq_model *m, struct srq_gguf_writer *w, st
     const struct srq_model_info *info = srq_model_info(m);
     char *path = srq_path_join(info->folder, "tokenizer.json");
     struct words t = { .file = path, .rows = info->vocab };
-    struct srq_buf text;
     int rc = path == NULL ? no_memory(err)
              : srq_path_exists(path)
                  ? take_file(&t, err)
                  : srq_fail_field(err, -SRQ_ENOENT, "model", "gguf has the tokenizer in it, and there is no %s", path);
 
-    srq_buf_init(&text, SRQ_JSON_TOKENIZER_MAX);
     if (rc == 0)
         rc = find_kind(&t, err);
     if (rc == 0)
-        rc = srq_tokenizer_open(info->folder, &t.tk, err);
+        rc = take_tables(&t, info->folder, err);
     if (rc == 0)
         rc = take_tokens(&t, err);
     if (rc == 0 && t.pieces)
-        rc = take_scores(&t, &text, err);
+        take_scores(&t);
     if (rc == 0)
-        rc = put_tokens(&t, w, &text, err);
+        rc = put_tokens(&t, w, err);
     if (rc == 0)
         rc = put_specials(&t, info->folder, w, err);
-    srq_buf_fini(&text);
     srq_free(t.word);
+    srq_free(t.merges);
     srq_tokenizer_free(t.tk);
     json_decref(t.root);
     srq_free(path);

@@ -3,6 +3,8 @@
 #ifndef SRQ_TEXT_TOKENIZER_H
 #define SRQ_TEXT_TOKENIZER_H
 
+#include "core/text/bpe.h"
+
 #include <srq/error.h>
 
 #include <stdbool.h>
@@ -14,6 +16,8 @@ struct srq_tokenizer;
  * tokenizer_config.json, special_tokens_map.json or added_tokens.json have are added as transformers does. */
 int srq_tokenizer_open(const char *dir, struct srq_tokenizer **out, struct srq_error *err);
 void srq_tokenizer_free(struct srq_tokenizer *tk);
+/* What words are encoded by. */
+const struct srq_bpe *srq_tokenizer_model(const struct srq_tokenizer *tk);
 int64_t srq_tokenizer_size(const struct srq_tokenizer *tk); /* highest id + 1 */
 
 /* Encodes UTF-8 text. specials: add what the post-processor adds. Added tokens in the text become their ids; truncation
@@ -29,7 +33,7 @@ struct srq_tokenizer_added {
 bool srq_tokenizer_added(const struct srq_tokenizer *tk, int32_t i, struct srq_tokenizer_added *out);
 /* What transformers does otherwise than the file says, which srq follows; NULL: nothing that srq knows of. */
 const char *srq_tokenizer_doubt(const struct srq_tokenizer *tk);
-/* Bytes of one id as text for people; NULL when out of range. */
+/* A token as its file spells it, words in the alphabet of bytes; NULL: there is none. */
 const char *srq_tokenizer_token(const struct srq_tokenizer *tk, int32_t id);
 
 #endif

@@ -279,69 +279,6 @@ int srq_tokenizer_encode(const struct srq_tokenizer *tk, const char *text, size_
     return rc;
 }
 
-/* The token of an id: of the model, or an added one. NULL where there is none. */
-static const struct srq_vocab_token *token_of(const struct srq_tokenizer *tk, int32_t id, bool *added)
-{
-    const struct srq_vocab *v = &tk->bpe.vocab;
-
-    *added = id >= v->size || v->tokens[id].text == NULL;
-    if (*added)
-        v = &tk->added;
-    return id < v->size && v->tokens[id].text != NULL ? &v->tokens[id] : NULL;
-}
-
-/* The bytes that a token stands for, printable: what is no UTF-8 of its own as <0xHH>. */
-static char *show_token(const struct srq_tokenizer *tk, int32_t id)
-{
-    bool added, byte_level;
-    const struct srq_vocab_token *t = token_of(tk, id, &added);
-    struct srq_buf bytes, out;
-
-    if (t == NULL)
-        return srq_strdup("");
-    byte_level = !added && srq_pretokenizer_byte_level(tk->pretokenizer);
-    srq_buf_init(&bytes, SRQ_VOCAB_TOKEN_MAX);
-    srq_buf_init(&out, (size_t)SRQ_VOCAB_TOKEN_MAX * 6);
-    srq_buf_add(&bytes, "", 0);
-    for (size_t at = 0; byte_level && at < t->len;) {
-        uint32_t code;
-        int b;
-
-        at += (size_t)srq_utf8_next(t->text + at, &code);
-        b = srq_char_to_byte(code);
-        byte_level = b >= 0;
-        srq_buf_add(&bytes, &(char){ (char)b }, 1);
-    }
-    if (!byte_level) { /* also an added token of the model's vocabulary, whose text is not mapped */
-        srq_buf_clear(&bytes);
-        srq_buf_add(&bytes, t->text, t->len);
-    }
-    srq_buf_puts(&out, "");
-    for (size_t at = 0; !bytes.failed && at < bytes.len;) {
-        size_t n = srq_utf8_check(bytes.data + at, bytes.len - at), zero = strnlen(bytes.data + at, n);
-
-        srq_buf_add(&out, bytes.data + at, zero);
-        at += zero;
-        if (at < bytes.len)
-            srq_buf_printf(&out, "<0x%02X>", (unsigned char)bytes.data[at++]);
-    }
-    out.failed |= bytes.failed;
-    srq_buf_fini(&bytes);
-    return srq_buf_take(&out);
-}
-
-static int show_all(struct srq_tokenizer *tk, const char *dir, struct srq_error *err)
-{
-    tk->shown = srq_calloc((size_t)tk->size, sizeof(*tk->shown));
-    for (int32_t i = 0; tk->shown != NULL && i < tk->size; i++) {
-        tk->shown[i] = show_token(tk, i);
-        if (tk->shown[i] == NULL)
-            return srq_fail_field(err, -SRQ_ENOMEM, dir, "out of memory reading the tokenizer of %s", dir);
-    }
-    return tk->shown != NULL ? 0
-                             : srq_fail_field(err, -SRQ_ENOMEM, dir, "out of memory reading the tokenizer of %s", dir);
-}
-
 int srq_tokenizer_open(const char *dir, struct srq_tokenizer **out, struct srq_error *err)
 {
     struct srq_tokenizer *tk = srq_calloc(1, sizeof(*tk));
@@ -362,8 +299,6 @@ int srq_tokenizer_open(const char *dir, struct srq_tokenizer **out, struct srq_e
         rc = srq_fail_field(err, -SRQ_ENOMEM, dir, "out of memory reading the tokenizer of %s", dir);
     else
         rc = srq_tokenizer_read(tk, dir, err);
-    if (rc == 0)
-        rc = show_all(tk, dir, err);
     if (rc != 0) {
         srq_tokenizer_free(tk);
         return rc;
@@ -382,9 +317,6 @@ void srq_tokenizer_free(struct srq_tokenizer *tk)
         *tk->idle = e->next;
         encoder_free(e);
     }
-    for (int32_t i = 0; tk->shown != NULL && i < tk->size; i++)
-        srq_free(tk->shown[i]);
-    srq_free(tk->shown);
     srq_free(tk->idle);
     if (tk->lock != NULL)
         pthread_mutex_destroy(tk->lock);
@@ -403,6 +335,11 @@ void srq_tokenizer_free(struct srq_tokenizer *tk)
     srq_free(tk);
 }
 
+const struct srq_bpe *srq_tokenizer_model(const struct srq_tokenizer *tk)
+{
+    return &tk->bpe;
+}
+
 int64_t srq_tokenizer_size(const struct srq_tokenizer *tk)
 {
     return tk->size;
@@ -415,5 +352,11 @@ const char *srq_tokenizer_doubt(const struct srq_tokenizer *tk)
 
 const char *srq_tokenizer_token(const struct srq_tokenizer *tk, int32_t id)
 {
-    return id >= 0 && id < tk->size ? tk->shown[id] : NULL;
+    const struct srq_vocab *v = &tk->bpe.vocab;
+
+    if (id < 0 || id >= tk->size)
+        return NULL;
+    if (id >= v->size || v->tokens[id].text == NULL)
+        v = &tk->added;
+    return id < v->size ? v->tokens[id].text : NULL;
 }

@@ -42,7 +42,6 @@ struct srq_tokenizer {
     struct srq_pretokenizer *pretokenizer;
     struct srq_ids prefix, suffix; /* what the post-processor puts around the text */
     char *doubt;                   /* or NULL */
-    char **shown;                  /* by id: text for people */
     int32_t size;                  /* highest id of both vocabularies + 1 */
     pthread_mutex_t *lock;         /* of the list of idle encoders */
     struct srq_encoder **idle;

@@ -5,6 +5,8 @@
 #include "core/base/hash.h"
 #include "core/format/st_header.h"
 
+#include <stdlib.h>
+
 #define SHOW 120
 #define FREE_PAIR UINT64_MAX
 
@@ -233,4 +235,24 @@ const struct srq_vocab_merge *srq_vocab_pair(const struct srq_vocab *v, int32_t 
         return NULL;
     m = pair_slot(v, (uint64_t)(uint32_t)left << 32 | (uint32_t)right);
     return m->pair != FREE_PAIR ? m : NULL;
+}
+
+static int by_rank(const void *a, const void *b)
+{
+    const struct srq_vocab_merge *x = a, *y = b;
+
+    return (x->rank > y->rank) - (x->rank < y->rank);
+}
+
+struct srq_vocab_merge *srq_vocab_merges_by_rank(const struct srq_vocab *v)
+{
+    struct srq_vocab_merge *out = srq_calloc(v->merge_count + 1, sizeof(*out));
+    size_t n = 0;
+
+    for (size_t i = 0; out != NULL && i < v->merge_slots; i++)
+        if (v->merges[i].pair != FREE_PAIR)
+            out[n++] = v->merges[i];
+    if (n > 0)
+        qsort(out, n, sizeof(*out), by_rank);
+    return out;
 }

@@ -45,6 +45,8 @@ int32_t srq_vocab_find(const struct srq_vocab *v, const char *text, size_t len);
 /* Adds the merge of rank `rank`: both parts and the result must be tokens. A pair given twice keeps its last rank. */
 int srq_vocab_merge(struct srq_vocab *v, const char *left, size_t left_len, const char *right, size_t right_len,
                     int32_t rank, const char *what, struct srq_error *err);
+/* All merges by rank, merge_count of them; NULL: out of memory. srq_free. */
+struct srq_vocab_merge *srq_vocab_merges_by_rank(const struct srq_vocab *v);
 const struct srq_vocab_merge *srq_vocab_pair(const struct srq_vocab *v, int32_t left, int32_t right); /* NULL: none */
 
 #endif
