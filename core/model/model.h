@@ -71,7 +71,7 @@ struct srq_model_info {
     bool tied_head;
     double rms_eps;
     enum srq_dtype dtype;  /* of the checkpoint's weights */
-    int64_t parameters;    /* elements of all tensors */
+    int64_t parameters;    /* elements of all tensors, of packed layers those that their codes stand for */
     uint64_t bytes;        /* of all tensors */
     const char *quantized; /* quant_method when the folder is an srq-readable quantized one, else NULL */
     bool rounds_inputs;    /* such a folder says that inputs of some layers are to be rounded */

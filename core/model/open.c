@@ -248,6 +248,39 @@ static int build_table(struct srq_model *m, struct srq_error *err)
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
 
+static bool add_elements(int64_t *sum, int64_t n)
+{
+    return n >= 0 && !__builtin_add_overflow(*sum, n, sum);
+}
+
+/* Elements of all tensors; of packed layers those that their codes stand for. */
+static bool count_parameters(const struct srq_model *m, int64_t *sum)
+{
+    const char *suffix;
+    struct srq_tensor t;
+    bool ok = true;
+
+    *sum = 0;
+    for (int64_t i = 0; ok && i < srq_tensors_count(m->tensors); i++)
+        ok = srq_tensors_describe(m->tensors, srq_tensors_name(m->tensors, i), &t) &&
+             add_elements(sum, srq_tensor_count(&t));
+    for (int l = 0; ok && l < m->layer_count; l++) {
+        const struct srq_layer_info *info = &m->layers[l].info;
+
+        if (!m->layers[l].packed)
+            continue;
+        for (int k = 0; (suffix = srq_quantized_suffix(m->quantized, k)) != NULL; k++) {
+            char name[SRQ_NAME_CAP];
+
+            snprintf(name, sizeof(name), "%s.%s", info->name, suffix);
+            if (srq_tensors_describe(m->tensors, name, &t))
+                *sum -= srq_tensor_count(&t);
+        }
+        ok = add_elements(sum, info->out * info->in);
+    }
+    return ok;
+}
+
 static int fill_info(struct srq_model *m, struct srq_error *err)
 {
     const struct srq_config *c = &m->config;
@@ -266,15 +299,9 @@ static int fill_info(struct srq_model *m, struct srq_error *err)
     info->rms_eps = c->eps;
     info->dtype = m->layers[0].info.dtype;
     info->bytes = srq_tensors_bytes(m->tensors);
-    for (int64_t i = 0; i < srq_tensors_count(m->tensors); i++) {
-        struct srq_tensor t;
-        int64_t n;
-
-        if (!srq_tensors_describe(m->tensors, srq_tensors_name(m->tensors, i), &t) || (n = srq_tensor_count(&t)) < 0 ||
-            __builtin_add_overflow(info->parameters, n, &info->parameters))
-            return srq_fail(err, -SRQ_EFORMAT, "%s: the number of parameters overflows", info->path);
-    }
-    return 0;
+    return count_parameters(m, &info->parameters)
+               ? 0
+               : srq_fail(err, -SRQ_EFORMAT, "%s: the number of parameters overflows", info->path);
 }
 
 bool srq_model_has_config(const char *dir)

@@ -119,11 +119,12 @@ def the_demo_model_is_tuned_from_its_file():
 
 def blocks_are_what_their_codes_stand_for():
     with Place() as p:
+        parameters = p.ctl("inspect", MODEL)["parameters"]
         for scheme in ("w4g32", "w5g32", "w8g32", "mxfp4", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k"):
             worker(p, scheme, MODEL, scheme, ("gguf", "fake"))
             file, fake = p.path(scheme, "gguf/model.gguf"), p.path(scheme, "fake")
             about = p.ctl("inspect", file)
-            assert about["quantized"] == "gguf", about["quantized"]
+            assert about["quantized"] == "gguf" and about["parameters"] == parameters, about
             words = ["--eval", EVAL, *QUICK, "--set", "compute=f32"]
             got, want = (p.ctl("eval", m, *words)["perplexity"] for m in (file, fake))
             assert abs(got - want) < 2e-3 * want, (scheme, got, want)  # fake weights are rounded to bf16

@@ -98,13 +98,15 @@ def what_does_not_fit_together_is_told_of_packed_folders_too():
     formats = ["auto_round", "auto_gptq", "compressed-tensors"]
     with Place() as p:
         model = untied(p)
+        parameters = p.ctl("inspect", model)["parameters"]
         for name, more in (("plain", {}), ("head", {"quant_lm_head": True})):
             p.ctl("submit", "--job", p.write_job(name, dict({"model": model, "method": "rtn", "scheme": "w4g32", "formats": formats,
                                                              "output": p.path(name)}, **more)), "--wait")
         for scheme in ("nvfp4", "fp8t", "w8g32z"):
             p.ctl("submit", "--job", p.write_job(scheme, {"model": model, "method": "rtn", "scheme": scheme, "output": p.path(scheme),
                                                           "formats": ["compressed-tensors"], "quant_lm_head": True}), "--wait")
-            assert p.ctl("inspect", p.path(scheme))["warnings"] == [], scheme
+            about = p.ctl("inspect", p.path(scheme))
+            assert about["warnings"] == [] and about["parameters"] == parameters, (scheme, about)
         for form in formats:
             out, packed = p.path("plain", form), p.path("head", form)
             assert p.ctl("inspect", out)["warnings"] == p.ctl("inspect", packed)["warnings"] == [], form
