@@ -1,6 +1,6 @@
 core_libsrq_la_SOURCES += \
 	core/grid/grid.h core/grid/ops.c \
-	core/grid/scheme.c \
+	core/grid/scheme.c core/grid/round_plain.c core/grid/round_plain.h \
 	core/grid/codes.c \
 	core/grid/int_rows.c core/grid/int_rows.h \
 	core/grid/int_sym.c \

@@ -27,6 +27,7 @@ void srq_cache_add_plugin(struct srq_hash *h, const struct srq_spec_plugin *p)
 void srq_cache_add_machine(struct srq_hash *h, const struct srq_job *job, enum srq_dtype compute)
 {
     int64_t threads = job->spec.opt.threads;
+    char scheme[64];
 
     srq_hash_add_text(h, PACKAGE_VERSION);
     (void)srq_hash_add_file(h, "/proc/self/exe", NULL);
@@ -34,4 +35,6 @@ void srq_cache_add_machine(struct srq_hash *h, const struct srq_job *job, enum s
     srq_hash_add_text(h, srq_gemm_describe());
     srq_hash_add_text(h, srq_simd_name());
     srq_hash_add(h, &threads, sizeof(threads));
+    if (srq_model_embedding(job->model) != NULL)
+        srq_hash_add_text(h, srq_scheme_text(srq_model_embedding(job->model), scheme, sizeof(scheme)));
 }

@@ -10,7 +10,7 @@
 /* Adds a plugin's name, version and file, and all its options' values. */
 void srq_cache_add_plugin(struct srq_hash *h, const struct srq_spec_plugin *p);
 /* Adds what numbers depend on whatever the plugin: srq's version and file, element type, products, instruction set,
- * threads. */
+ * threads, and the scheme of an embedding that is rounded. */
 void srq_cache_add_machine(struct srq_hash *h, const struct srq_job *job, enum srq_dtype compute);
 
 #endif

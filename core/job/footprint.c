@@ -314,6 +314,8 @@ static int memory_rows(const struct srq_resolved *r, int64_t nsamples, int64_t w
         rc = srq_job_train_needs(r, memory, err);
     if (rc == 0 && r->job.spec.eval_count > 0 && !r->job.info->pictures)
         rc = add_evaluation(r, windows, memory, err);
+    if (srq_model_embedding(r->job.model) != NULL)
+        srq_needs_add(memory, "load", "rows of the embedding", srq_model_embedding_bytes(r->job.model));
     srq_needs_add(memory, "export", "packing of the largest layer", 3 * layer);
     if (holds_words(r))
         srq_needs_add(memory, "export", "tokenizer", TOKENIZER_BYTES_A_BYTE * tokenizer_bytes(r));
@@ -469,6 +471,9 @@ static int disk_rows(struct srq_resolved *r, int64_t nsamples, struct srq_error 
     if (r->job.spec.opt.archive != SRQ_ARCHIVE_NONE)
         srq_needs_add(&r->footprint.disk, "output", "output, packed", output + high + beside);
     srq_needs_add(&r->footprint.disk, "job", "results of all blocks", codes);
+    if (srq_model_embedding(r->job.model) != NULL)
+        srq_needs_add(&r->footprint.disk, "job", "embedding, rounded",
+                      (uint64_t)(r->job.info->vocab * r->job.info->hidden) * sizeof(float));
     if (r->job.tunes) {
         /* Rounding offsets in F32, kept twice (running and best). */
         srq_needs_add(&r->footprint.disk, "job", "checkpoint of the running block",

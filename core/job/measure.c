@@ -234,12 +234,32 @@ static int measure(struct srq_run *run, struct srq_eval *e, enum srq_measured w,
     return rc == 0 ? remember(run, w, e, &result, err) : rc;
 }
 
-static int open_eval(struct srq_run *run, struct srq_eval **e, struct srq_error *err)
+/* An evaluation, and the model that it compares with, where that is not the job's own as it is stored. */
+struct evaluation {
+    struct srq_eval *e;
+    struct srq_model *original;
+};
+
+static void close_eval(struct evaluation *v)
+{
+    srq_eval_free(v->e);
+    srq_model_close(v->original);
+}
+
+static int open_eval(struct srq_run *run, struct evaluation *v, struct srq_error *err)
 {
     struct srq_eval_config cfg = { .windows = run->job->spec.opt.eval_windows,
                                    .inputs = srq_resolved_rounds_inputs(&run->resolved) };
+    int rc = 0;
 
-    return srq_eval_create(run->job->model, NULL, &run->eval, &cfg, e, err);
+    *v = (struct evaluation){ NULL, NULL };
+    if (srq_model_embedding(run->job->model) != NULL) /* whose place the rounded one has taken */
+        rc = srq_model_open(run->job->spec.model, true, &v->original, err);
+    if (rc == 0)
+        rc = srq_eval_create(run->job->model, v->original, &run->eval, &cfg, &v->e, err);
+    if (rc != 0)
+        close_eval(v);
+    return rc;
 }
 
 /* Brings the original's states into `e`; tells its result where it is new. */
@@ -257,20 +277,21 @@ static int reference(struct srq_run *run, struct srq_eval *e, struct srq_error *
 
 static int evaluate(struct srq_run *run, enum srq_measured w, struct srq_error *err)
 {
-    struct srq_eval *e = NULL;
+    struct evaluation v;
     int rc;
 
     if (run->eval.count == 0 || (known(run, SRQ_MEASURED_BEFORE) && known(run, SRQ_MEASURED_RTN) &&
                                  (w == SRQ_MEASURED_RTN || known(run, SRQ_MEASURED_AFTER))))
         return 0;
-    rc = open_eval(run, &e, err);
-    if (rc == 0)
-        rc = reference(run, e, err);
+    rc = open_eval(run, &v, err);
+    if (rc != 0)
+        return rc;
+    rc = reference(run, v.e, err);
     if (rc == 0 && !known(run, SRQ_MEASURED_RTN)) /* again where the plan changed since: the two are to be compared */
-        rc = measure(run, e, SRQ_MEASURED_RTN, err);
+        rc = measure(run, v.e, SRQ_MEASURED_RTN, err);
     if (rc == 0 && w == SRQ_MEASURED_AFTER && !known(run, SRQ_MEASURED_AFTER))
-        rc = measure(run, e, SRQ_MEASURED_AFTER, err);
-    srq_eval_free(e);
+        rc = measure(run, v.e, SRQ_MEASURED_AFTER, err);
+    close_eval(&v);
     return rc == 0 ? srq_events_check(&run->events, err) : rc;
 }
 

@@ -65,6 +65,33 @@ static int choose_format(struct srq_spec *s, struct srq_error *err)
     return 0;
 }
 
+/* The embedding under the scheme that was asked for, or what stands in for a k-quant where rows are no super-blocks, as
+ * with layers. */
+static int round_embedding(struct srq_resolved *r, struct srq_error *err)
+{
+    const struct srq_spec *s = &r->job.spec;
+    const struct srq_layer_info info = { .out = r->job.info->vocab, .in = r->job.info->hidden };
+    struct srq_scheme scheme;
+    char asked[64], got[64];
+
+    if (s->embedding.grid == SRQ_GRID_NONE)
+        return 0;
+    for (int i = 0; i < s->format_count; i++) {
+        const struct srq_format *f = srq_format_find(s->formats[i], NULL);
+
+        if (f != NULL && !srq_format_rounds_embedding(f))
+            return srq_fail_field(err, -SRQ_EUNSUPPORTED, "embedding",
+                                  "%s stores an embedding as it is: of the formats gguf alone can have it rounded",
+                                  s->formats[i]);
+    }
+    scheme = r->job.info->pictures ? s->embedding : srq_plan_default(&info, &s->embedding);
+    if (!srq_scheme_equal(&scheme, &s->embedding))
+        srq_resolved_note(r, "embedding: rows of %" PRId64 " are no whole super-blocks of %s, so it gets %s", info.in,
+                          srq_scheme_text(&s->embedding, asked, sizeof(asked)),
+                          srq_scheme_text(&scheme, got, sizeof(got)));
+    return srq_model_round_embedding(r->job.model, &scheme, err);
+}
+
 static int open_model(struct srq_resolved *r, struct srq_error *err)
 {
     int rc = srq_model_open(r->job.spec.model, true, &r->job.model, err);
@@ -94,7 +121,7 @@ static int open_model(struct srq_resolved *r, struct srq_error *err)
         return srq_fail_field(err, -SRQ_EUNSUPPORTED, "quant_lm_head",
                               "lm_head of %s is tied to the embedding and cannot be quantized alone",
                               r->job.info->path);
-    return 0;
+    return round_embedding(r, err);
 }
 
 /* Told only where it matters to the job. */

@@ -417,6 +417,11 @@ static int key_scheme(struct parse *p, const char *key, const cJSON *value)
     return srq_scheme_from_json(value, key, &p->spec->scheme, p->err);
 }
 
+static int key_embedding(struct parse *p, const char *key, const cJSON *value)
+{
+    return srq_scheme_from_json(value, key, &p->spec->embedding, p->err);
+}
+
 static int take_pin(struct parse *p, const char *key, const cJSON *row, struct srq_pin *pin)
 {
     const cJSON *item;
@@ -644,6 +649,7 @@ static const struct {
     { "scheme", key_scheme, true },
     { "output", key_output, true },
     { "layers", key_layers, false },
+    { "embedding", key_embedding, false },
     { "calib", key_calib, false },
     { "eval", key_eval, false },
     { "formats", key_formats, false },

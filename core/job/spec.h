@@ -29,6 +29,7 @@ struct srq_spec {
     struct srq_scheme candidates[SRQ_CANDIDATES_MAX];
     int candidate_count;
     struct srq_scheme scheme;
+    struct srq_scheme embedding; /* grid SRQ_GRID_NONE: it stays as it is */
     struct srq_pin *pins;
     int pin_count;
     char **calib, **eval, **formats; /* absolute names; export formats */

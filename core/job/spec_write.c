@@ -195,6 +195,7 @@ cJSON *srq_spec_json(const struct srq_spec *s)
               cJSON_AddBoolToObject(root, "force", s->force) != NULL && srq_put_text(root, "name", s->name) &&
               srq_put_number(root, "priority", (double)s->priority) && srq_put_text(root, "on_end", s->on_end) &&
               (s->time_limit_s <= 0 || srq_put_number(root, "time_limit_s", s->time_limit_s)) &&
+              (s->embedding.grid == SRQ_GRID_NONE || srq_put_scheme(root, "embedding", &s->embedding)) &&
               (s->features == NULL || srq_put_text(root, "features", s->features)) &&
               srq_put_text(root, "incompatible", s->refuse_incompatible ? "refuse" : "keep") &&
               cJSON_AddBoolToObject(root, "quant_lm_head", s->quant_lm_head) != NULL &&

@@ -123,6 +123,8 @@ int srq_stage_load(struct srq_run *run, struct srq_error *err)
             rc = srq_fact_write(run->ckpt, "weights", looked, err);
     }
     cJSON_Delete(looked);
+    if (rc == 0 && srq_model_embedding(run->job->model) != NULL)
+        rc = srq_model_make_embedding(run->job->model, run->ckpt, err);
     return rc;
 }
 

@@ -31,7 +31,8 @@ const struct srq_format *srq_format_find(const char *name, struct srq_error *err
 /* Whether a format has words for what a model is, whatever its schemes: -SRQ_EUNSUPPORTED with the reason. Reads the
  * tokenizer where the format holds it, which is asked once, before any work. */
 int srq_format_holds(const struct srq_format *f, const struct srq_model *m, struct srq_error *err);
-bool srq_format_has_words(const struct srq_format *f); /* it holds the tokenizer */
+bool srq_format_has_words(const struct srq_format *f);        /* it holds the tokenizer */
+bool srq_format_rounds_embedding(const struct srq_format *f); /* it can hold the embedding under a scheme */
 
 /* Whether a format can carry one layer under a scheme; "bf16" always. -SRQ_EUNSUPPORTED with the layer and the
  * reason. */

@@ -135,6 +135,7 @@ static const struct srq_format formats[] = {
     {
         .name = "gguf",
         .summary = "one file for llama.cpp and what is built on it: Q4_0, Q5_0, Q8_0, Q2_K to Q6_K and MXFP4",
+        .rounds_embedding = true,
         .accepts = srq_gguf_accepts,
         .holds = srq_gguf_holds,
         .bytes = srq_gguf_bytes,
@@ -195,6 +196,11 @@ const struct srq_format *srq_format_find(const char *name, struct srq_error *err
 int srq_format_holds(const struct srq_format *f, const struct srq_model *m, struct srq_error *err)
 {
     return f->holds != NULL ? f->holds(m, err) : 0;
+}
+
+bool srq_format_rounds_embedding(const struct srq_format *f)
+{
+    return f->rounds_embedding;
 }
 
 bool srq_format_has_words(const struct srq_format *f)

@@ -22,8 +22,9 @@ struct item {
     int rank;
     int64_t shape[2];
     uint64_t row_bytes;
-    int64_t heads; /* whose rows change places; 0: they stay */
-    float offset;  /* is added to what the model's tensor holds */
+    int64_t heads;  /* whose rows change places; 0: they stay */
+    bool embedding; /* under a scheme of its own */
+    float offset;   /* is added to what the model's tensor holds */
 };
 
 struct items {
@@ -172,12 +173,33 @@ static int add_outside(struct items *s, const char *name, const char *module, in
     return rc;
 }
 
+/* The table of words: first in the file, as llama.cpp's own have it. */
+static int add_embedding(struct items *s, struct srq_error *err)
+{
+    const struct srq_model *m = s->plan->model;
+    const struct srq_scheme *scheme = srq_model_embedding(m);
+    struct item *it;
+    int rc = add_outside(s, SRQ_GGUF_EMBED ".weight", m->family->embed, -1, 0, err);
+
+    if (rc != 0 || scheme == NULL)
+        return rc;
+    it = &s->item[s->count - 1];
+    it->embedding = true;
+    it->type = srq_gguf_type_for(scheme, m->info.hidden, err);
+    if (it->type == NULL || !srq_gguf_row_bytes(it->type, m->info.hidden, &it->row_bytes)) {
+        if (err != NULL)
+            snprintf(err->field, sizeof(err->field), "embedding");
+        return -SRQ_EUNSUPPORTED;
+    }
+    return 0;
+}
+
 static int list_items(struct items *s, struct srq_error *err)
 {
     const struct srq_model *m = s->plan->model;
     const struct srq_family *f = m->family;
     int last = srq_model_layer_count(m) - 1; /* the head, where it is not tied */
-    int rc = add_outside(s, SRQ_GGUF_EMBED ".weight", f->embed, -1, 0, err);
+    int rc = add_embedding(s, err);
 
     if (rc == 0)
         rc = add_frequencies(s, err);
@@ -220,7 +242,8 @@ static int64_t source_row(const struct item *it, int64_t row)
 
 /* What an item's bytes are made of. */
 struct content {
-    const struct srq_codes *codes; /* of a quantized layer */
+    const struct srq_codes *codes; /* of a quantized layer, or of rows of the embedding */
+    int64_t first;                 /* row of the item that is the first of the codes */
     struct srq_tensor t;           /* else */
     const float *frequencies;      /* of an item without a source */
 };
@@ -257,7 +280,7 @@ static void make_rows(void *ctx, int64_t begin, int64_t end)
         uint8_t *dst = k->dst + (size_t)i * it->row_bytes;
 
         if (k->from->codes != NULL)
-            srq_gguf_pack_row(k->from->codes, it->type, row, dst);
+            srq_gguf_pack_row(k->from->codes, it->type, row - k->from->first, dst);
         else if (it->rank == 1)
             make_vector(it, k->from, (float *)(void *)dst);
         else
@@ -270,8 +293,29 @@ static void make_rows(void *ctx, int64_t begin, int64_t end)
     }
 }
 
+/* Makes some rows; those of an embedding are rounded for it. */
+static int make_some(const struct srq_model *m, struct making *k, int64_t rows, struct srq_error *err)
+{
+    struct srq_codes codes;
+    struct content from;
+    int rc;
+
+    if (!k->it->embedding) {
+        srq_parallel(rows, 16, make_rows, k);
+        return 0;
+    }
+    rc = srq_model_embedding_codes(m, k->first, rows, &codes, err);
+    if (rc != 0)
+        return rc;
+    from = (struct content){ .codes = &codes, .first = k->first };
+    k->from = &from;
+    srq_parallel(rows, 16, make_rows, k);
+    srq_codes_fini(&codes);
+    return 0;
+}
+
 /* Calls `use` with the bytes of an item, some whole rows at a time, from byte `offset` on. */
-static int each_chunk(const struct item *it, const struct content *from,
+static int each_chunk(const struct items *s, const struct item *it, const struct content *from,
                       int (*use)(void *ctx, uint64_t offset, const uint8_t *bytes, size_t len, struct srq_error *err),
                       void *ctx, struct srq_error *err)
 {
@@ -286,8 +330,9 @@ static int each_chunk(const struct item *it, const struct content *from,
     for (k.first = 0; k.first < rows && rc == 0; k.first += step) {
         int64_t n = rows - k.first < step ? rows - k.first : step;
 
-        srq_parallel(n, 16, make_rows, &k);
-        rc = use(ctx, (uint64_t)k.first * it->row_bytes, k.dst, (size_t)n * it->row_bytes, err);
+        rc = make_some(s->plan->model, &k, n, err);
+        if (rc == 0)
+            rc = use(ctx, (uint64_t)k.first * it->row_bytes, k.dst, (size_t)n * it->row_bytes, err);
     }
     srq_free(k.dst);
     return rc;
@@ -306,7 +351,7 @@ static int each_chunk_of(const struct items *s, const struct srq_export_request 
 
     if (it->layer >= 0) {
         rc = r->codes(r->codes_ctx, it->layer, &from.codes, err);
-        return rc == 0 ? each_chunk(it, &from, use, ctx, err) : rc;
+        return rc == 0 ? each_chunk(s, it, &from, use, ctx, err) : rc;
     }
     if (it->source[0] == '\0') {
         float *divisors = owned = srq_malloc((size_t)it->shape[0] * sizeof(float));
@@ -315,14 +360,16 @@ static int each_chunk_of(const struct items *s, const struct srq_export_request 
             return srq_fail(err, -SRQ_ENOMEM, "out of memory writing %s", it->name);
         srq_rope_divisors(&m->config.rope, divisors);
         from.frequencies = divisors;
-        rc = each_chunk(it, &from, use, ctx, err);
+        rc = each_chunk(s, it, &from, use, ctx, err);
         srq_free(owned);
         return rc;
     }
+    if (it->embedding)
+        return each_chunk(s, it, &from, use, ctx, err);
     rc = srq_model_tensor(m, it->source, &from.t, &owned, err);
     if (rc != 0)
         return rc;
-    rc = each_chunk(it, &from, use, ctx, err);
+    rc = each_chunk(s, it, &from, use, ctx, err);
     srq_tensors_release(srq_model_tensors(m), &from.t);
     srq_free(owned);
     return rc;

@@ -30,6 +30,7 @@ struct srq_format {
     bool uniform;            /* one scheme for all layers that it quantizes */
     bool f16;                /* its runtimes compute in F16: everything else is stored as F16 too */
     bool f16_bias;           /* biases of packed layers are, even so */
+    bool rounds_embedding;   /* it can hold the embedding under a scheme */
     const char *config_copy; /* file beside config.json that holds the quantization_config again; NULL: none */
     /* Whether it can hold one quantized layer, or the reason why not. */
     int (*accepts)(const struct srq_format *f, const struct srq_scheme *s, const struct srq_layer_info *layer,

@@ -187,6 +187,7 @@ struct srq_model {
     struct srq_port_info *ports;
     int port_count;
     enum srq_dtype embed_dtype;
+    struct srq_scheme embedding; /* its table's, in exports; grid SRQ_GRID_NONE: as it is stored */
     struct srq_pair_info *pairs; /* unit by unit; E, where there is one, is the head's */
     int pair_count;
     struct srq_fold *fold; /* NULL: the weights are the stored ones */
@@ -217,6 +218,10 @@ void srq_model_drop_notes(struct srq_model *m);
 /* UNIT.module.suffix; a suffix of "" is left out with its dot, and so is a unit whose modules stand alone. */
 void srq_model_block_name(const struct srq_model *m, int unit, const char *module, const char *suffix,
                           char name[SRQ_NAME_CAP]);
+
+/* embedding.c: codes of rows of the stored embedding under m->embedding, allocated here. */
+int srq_model_embedding_codes(const struct srq_model *m, int64_t row, int64_t rows, struct srq_codes *out,
+                              struct srq_error *err);
 
 /* A tensor as the model has it now: stored, or one that took its place. */
 bool srq_model_find(const struct srq_model *m, const char *name, struct srq_tensor *out);

@@ -9,6 +9,7 @@ core_libsrq_la_SOURCES += \
 	core/model/unpacked.c \
 	core/model/fields.c core/model/fields.h \
 	core/model/fold.c core/model/pairs.c core/model/scale_pairs.h \
+	core/model/embedding.c \
 	core/model/head.c core/model/head_loss.c \
 	core/model/read.c \
 	core/model/rope.c core/model/rope.h

@@ -111,6 +111,14 @@ const struct srq_port_info *srq_model_port(const struct srq_model *m, int p);
 /* Tensors of a file by the names of some of the model's own, of the same number of elements, take the place of those
  * from now on: what training made of them. An error leaves the model as it was. */
 int srq_model_replace(struct srq_model *m, const char *path, struct srq_error *err);
+/* An embedding under a scheme, each row rounded to the nearest; it is the head as well where that is tied. From now on
+ * exports that can (srq_format_rounds_embedding) store it so: -SRQ_EUNSUPPORTED with the reason where its rows cannot.
+ * Then, before anything is computed with it, the rounded values in F32 take the place of the stored ones: they are
+ * written to DIR/embedding.safetensors, which is mapped. NULL: it is as it is stored. */
+int srq_model_round_embedding(struct srq_model *m, const struct srq_scheme *s, struct srq_error *err);
+const struct srq_scheme *srq_model_embedding(const struct srq_model *m);
+int srq_model_make_embedding(struct srq_model *m, const char *dir, struct srq_error *err);
+uint64_t srq_model_embedding_bytes(const struct srq_model *m); /* of memory that this takes meanwhile */
 /* Most layers that a unit has. */
 int srq_model_unit_layers(const struct srq_model *m);
 const struct srq_tensors *srq_model_tensors(const struct srq_model *m);

@@ -394,6 +394,7 @@ int srq_model_open(const char *path, bool plain_only, struct srq_model **out, st
         srq_free(m);
         return no_memory(path, err);
     }
+    m->embedding = srq_scheme_none();
     if ((rc = srq_model_unpack(path, &m->unpacked, err)) != 0 ||
         (m->info.folder = m->unpacked.folder != NULL ? m->unpacked.folder : m->info.path,
          rc = read_json(m->info.folder, &m->weights, &config, err)) != 0 ||

@@ -14,7 +14,7 @@ import zipfile
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
 import gguf_file as gg  # noqa: E402
 from real_jobs import CALIB, EVAL, MODEL, SOURCE, Place  # noqa: E402
-from srqd_client import run_tests  # noqa: E402
+from srqd_client import run_tests, wait_until  # noqa: E402
 
 SHORT = {"eval.windows": 2, "eval.seqlen": 32, "threads": 2}
 QUICK = [w for k, v in SHORT.items() if k != "threads" for w in ("--set", "%s=%s" % (k, v))]
@@ -143,6 +143,52 @@ def blocks_are_what_their_codes_stand_for():
         file = gg.write(p.path("embedded.gguf"), values, dict(tensors, **{"token_embd.weight": [8, shape, packed]}))
         got, want = perplexity(p, file), perplexity(p, p.path("w8g32/gguf/model.gguf"))
         assert got != want and abs(got - want) < 0.01 * want, (got, want)
+
+
+def an_embedding_in_blocks_is_what_was_measured():
+    """In the file it is of its type, and whoever reads it has the perplexity of the report; so has a job that was killed."""
+    f32 = dict(SHORT, compute="f32")
+    words = ["--eval", EVAL, *QUICK, "--set", "compute=f32"]
+    with Place() as p:
+        gemma = random_model(p, "gemma", "--family", "gemma", "--hidden", "256", "--dtype", "F32")
+        untied = random_model(p, "untied", "--untied")
+        for name, model, embedding, kind in (("demo", MODEL, "q6_k", 14), ("demo4", MODEL, "q4_k", 12), ("gemma", gemma, "q8_0", 8),
+                                             ("untied", untied, "q4_k", 6)):  # rows of 64 are no super-blocks
+            worker(p, name + "-out", model, "w8g32", embedding=embedding, options=f32)
+            file = p.path(name + "-out", "model.gguf")
+            tensors = gg.read(file)[1]
+            assert tensors["token_embd.weight"][0] == kind, tensors["token_embd.weight"][0]
+            assert ("output.weight" in tensors) == (model == untied)
+            with open(p.path(name + "-out", "report.json")) as f:
+                measured = json.load(f)["eval"]
+            assert measured["before"]["perplexity"] == p.ctl("eval", model, *words)["perplexity"], name
+            got = p.ctl("eval", file, *words, "--reference", model)
+            want = measured["after"]
+            assert abs(got["perplexity"] - want["perplexity"]) < 1e-9 * want["perplexity"], (name, got, want)
+            assert abs(got["kl"] - want["kl"]) < 1e-9 and got["kl"] > 0 and got["top1"] == want["top1"], (name, got, want)
+        said = p.run(p.env["SRQ_CTL"], "submit", untied, "-m", "rtn", "-s", "w8g32", "-F", "gguf", "--embedding", "q4_k", "-o",
+                     p.path("x"), "--dry-run")
+        assert "embedding: rows of 64 are no whole super-blocks of q4_k, so it gets w5g32" in said, said
+        # tuned on it, killed in the midst, to the same bytes
+        tuned = dict(method="signround", calib=[CALIB], embedding="q6_k", options=dict(f32, **{
+            "nsamples": 4, "seqlen": 64, "signround.iters": 30, "refine": 1}))
+        worker(p, "whole", MODEL, "q4_k", **tuned)
+        spec = p.write_job("killed", dict(tuned, model=MODEL, scheme="q4_k", formats=["gguf"], output=p.path("killed"), eval=[EVAL]))
+        words = [p.env["SRQ_WORKER"], "--spec", spec]
+        run = subprocess.Popen(words, env=p.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until("a block is tuned", lambda: glob.glob(p.path("killed.srq-job", "ckpt", "block-*")) or run.poll() is not None)
+        run.kill()
+        assert run.wait() == -9
+        p.run(*words)
+        assert same_file(p.path("whole/model.gguf"), p.path("killed/model.gguf"))
+        # what cannot be
+        for more, says in (({"embedding": "q6_k", "formats": ["auto_round"]}, "auto_round stores an embedding as it is"),
+                           ({"embedding": "q6_k", "formats": ["gguf", "fake"]}, "fake stores an embedding as it is"),
+                           ({"embedding": "w3g32"}, "no type of gguf holds w3g32"),
+                           ({"embedding": "w8a8"}, "an embedding is looked up"), ({"embedding": "w8g48"}, "in rows of 64"),
+                           ({"embedding": "q9"}, 'unknown scheme "q9"')):
+            said = worker(p, "no", untied, "w4g32", code=1, **dict({"formats": ["gguf"]}, **more))
+            assert says in said, (says, said)
 
 
 def a_file_is_found_where_a_folder_or_an_archive_has_one():
@@ -286,6 +332,7 @@ if __name__ == "__main__":
         every_family_gives_the_same_bytes_as_its_folder,
         the_demo_model_is_tuned_from_its_file,
         blocks_are_what_their_codes_stand_for,
+        an_embedding_in_blocks_is_what_was_measured,
         a_file_is_found_where_a_folder_or_an_archive_has_one,
         what_the_file_says_otherwise_is_computed_or_told,
         what_is_wrong_is_named,

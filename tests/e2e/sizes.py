@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
+import gguf_file  # noqa: E402
 from real_jobs import CALIB, SOURCE, Place, report  # noqa: E402
 from srqd_client import run_tests  # noqa: E402
 
@@ -14,59 +15,12 @@ Q = "model.layers.0.self_attn.q_proj"
 SIDES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2}
 
 
-BLOCKS = {0: (1, 4), 1: (1, 2), 2: (32, 18), 6: (32, 22), 8: (32, 34), 30: (1, 2), 39: (32, 17), 10: (256, 84), 11: (256, 110),
-          12: (256, 144), 13: (256, 176), 14: (256, 210)}  # elements, bytes
-
-
-def gguf_bytes(path):
-    """The same of a GGUF file."""
-    with open(path, "rb") as f:
-        data = f.read()
-    at, total = 24, 0
-
-    def number(kind):
-        nonlocal at
-        at += struct.calcsize(kind)
-        return struct.unpack_from("<" + kind, data, at - struct.calcsize(kind))[0]
-
-    def text():
-        nonlocal at
-        n = number("Q")
-        at += n
-        return data[at - n:at]
-
-    def skip(kind):
-        if kind == 8:
-            text()
-        elif kind == 9:
-            kind, n = number("I"), number("Q")
-            for _ in range(n):
-                skip(kind)
-        else:
-            number("BbHhIifB..QqdI"[kind])
-
-    tensors, keys = struct.unpack_from("<QQ", data, 8)
-    for _ in range(keys):
-        text()
-        skip(number("I"))
-    for _ in range(tensors):
-        text()
-        shape = [number("Q") for _ in range(number("I"))]
-        block, size = BLOCKS[number("I")]
-        number("Q")
-        n = size
-        for side in shape:
-            n *= side
-        total += n // block
-    return total
-
-
 def tensor_bytes(folder):
     """Bytes of all tensors of an exported folder and those in it, from the headers of their files."""
     total = 0
     for path in (os.path.join(at, name) for at, _, names in os.walk(folder) for name in names):
         if path.endswith(".gguf"):
-            total += gguf_bytes(path)
+            total += sum(len(data) for _, _, data in gguf_file.read(path)[1].values())
         if not path.endswith(".safetensors") or os.path.basename(path).startswith("srq_"):
             continue
         with open(path, "rb") as f:
@@ -118,6 +72,8 @@ def every_format_is_forecast_to_the_byte():
         wide = model(p, "--hidden", "256", "--mlp", "512")
         for scheme in ("q2_k", "q3_k", "q4_k", "q5_k", "q6_k"):
             check(p, "wide" + scheme, model=wide, scheme=scheme, formats=["gguf"])
+            check(p, "words" + scheme, model=wide, scheme=scheme, formats=["gguf"], embedding=scheme)
+        check(p, "words", formats=["gguf"], scheme="w4g64", embedding="q6_k")  # rows of 128: w8g32
         check(p, "two", formats=["auto_gptq", "fake"], scheme="w4g64")
         check(p, "kept", formats=["auto_gptq"], scheme="w4g64", layers=[{"pattern": "*.mlp.down_proj", "scheme": "bf16"}])
         check(p, "untied", model=model(p, "--untied"), formats=["auto_gptq"], scheme="w4g64", quant_lm_head=True)

@@ -312,6 +312,50 @@ static void gradients_of_a_gemma_block_agree(void **state)
 
 /* ---- the ends ---------------------------------------------------------------------------------------------------- */
 
+/* Each group of 32 has one scale, of which no value is off by more than half, unless it is beyond its shorter end. */
+static void an_embedding_is_rounded_row_by_row(void **state)
+{
+    enum { VOCAB = 64, HIDDEN = 32 };
+    char *folder = folder_of("llama-tied");
+    struct srq_scheme scheme;
+    struct srq_model *m;
+    struct srq_error err = { 0 };
+    int32_t ids[VOCAB];
+    float before[VOCAB * HIDDEN], after[VOCAB * HIDDEN];
+    int64_t changed = 0;
+
+    (void)state;
+    assert_ok(srq_model_open(folder, true, &m, &err), &err);
+    for (int i = 0; i < VOCAB; i++)
+        ids[i] = i;
+    assert_ok(srq_model_embed(m, ids, VOCAB, before, SRQ_F32, &err), &err);
+    assert_null(srq_model_embedding(m));
+    assert_ok(srq_scheme_parse("q6_k", &scheme, &err), &err);
+    assert_refused(srq_model_round_embedding(m, &scheme, &err), -SRQ_EUNSUPPORTED, &err, "q6_k in rows of 32");
+    assert_ok(srq_scheme_parse("w4g32", &scheme, &err), &err);
+    assert_ok(srq_model_round_embedding(m, &scheme, &err), &err);
+    assert_true(srq_scheme_equal(srq_model_embedding(m), &scheme));
+    assert_ok(srq_model_make_embedding(m, folder, &err), &err);
+    assert_ok(srq_model_embed(m, ids, VOCAB, after, SRQ_F32, &err), &err);
+    for (int r = 0; r < VOCAB; r++) {
+        float top = 0, step;
+
+        for (int i = 0; i < HIDDEN; i++)
+            top = fmaxf(top, fabsf(before[r * HIDDEN + i]));
+        step = top / 8;
+        for (int i = 0; i < HIDDEN; i++) {
+            float x = before[r * HIDDEN + i], y = after[r * HIDDEN + i];
+
+            assert_true(fabsf(x - y) <= 0.501f * step || fabsf(fabsf(y) - 7 * step) < 0.01f * step); /* cut off */
+            assert_true(fabsf(y / step - rintf(y / step)) < 0.01f);
+            changed += x != y;
+        }
+    }
+    assert_true(changed > VOCAB * HIDDEN / 2);
+    srq_model_close(m);
+    folder_remove(folder);
+}
+
 static void ids_outside_the_vocabulary_are_refused(void **state)
 {
     const int32_t ids[2][3] = { { 0, 63, 64 }, { 5, -1, 0 } };
@@ -488,6 +532,7 @@ int main(void)
         cmocka_unit_test(gradients_of_a_qwen3_block_agree),
         cmocka_unit_test(gradients_of_a_gemma_block_agree),
         cmocka_unit_test(embeddings_are_multiplied_in_the_type_of_the_states),
+        cmocka_unit_test(an_embedding_is_rounded_row_by_row),
         cmocka_unit_test(ids_outside_the_vocabulary_are_refused),
         cmocka_unit_test(long_inputs_of_the_head_go_in_parts),
         cmocka_unit_test(logits_follow_the_weight_of_the_head),

@@ -25,6 +25,7 @@ const struct ctl_option ctl_submit_options[] = {
     { "layer", 'l', "PATTERN=SCHEME", CTL_C_NONE, NULL, "another scheme for some layers", true },
     { "budget", 'b', "BITS", CTL_C_NONE, NULL, "average bits a weight; schemes by measured sensitivity", false },
     { "candidates", 0, "LIST", CTL_C_NONE, NULL, "what --budget chooses from, e.g. w2g64,w4g64,w8", true },
+    { "embedding", 0, "SCHEME", CTL_C_WORDS, "q8_0 q6_k q5_k q4_k", "how gguf stores the embedding (as it is)", false },
     { "untied", 0, NULL, CTL_C_NONE, NULL, "let --layer split q/k/v or gate/up, which runtimes fuse", false },
     { "set", 0, "KEY=VALUE", CTL_C_SET, NULL, "an option of the job or PLUGIN.OPTION", true },
     { "format", 'F', "NAME", CTL_C_WORDS, "auto_round auto_gptq auto_awq compressed-tensors gguf fake int8",

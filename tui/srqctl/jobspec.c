@@ -245,11 +245,8 @@ static int put_plain(cJSON *spec, const struct ctl_args *a, struct srq_error *er
 {
     static const struct {
         const char *option, *key;
-    } texts[] = { { "method", "method" },
-                  { "scheme", "scheme" },
-                  { "name", "name" },
-                  { "on-end", "on_end" },
-                  { "incompatible", "incompatible" } },
+    } texts[] = { { "method", "method" }, { "scheme", "scheme" }, { "embedding", "embedding" },
+                  { "name", "name" },     { "on-end", "on_end" }, { "incompatible", "incompatible" } },
       flags[] = { { "force", "force" }, { "lm-head", "quant_lm_head" }, { "accept-drift", "accept_drift" } };
     double priority = 0, limit = 0;
     int rc;
