@@ -240,12 +240,15 @@ static bool add_memory(struct srq_run *run, cJSON *root)
 static bool add_head(struct srq_run *run, cJSON *root)
 {
     const struct srq_spec *s = &run->job->spec;
+    const struct srq_scheme *embedding = srq_model_embedding(run->job->model);
     char *method = srq_spec_method(s);
     cJSON *formats = cJSON_CreateStringArray((const char *const *)s->formats, s->format_count);
     bool ok = method != NULL && formats != NULL && srq_put_text(root, "job", run->id) &&
               srq_put_text(root, "name", s->name) && srq_put_number(root, "created", run->created) &&
               srq_put_text(root, "model", s->model) && srq_put_text(root, "method", method) &&
-              srq_put_scheme(root, "scheme", &s->scheme) && cJSON_AddItemToObject(root, "formats", formats);
+              srq_put_scheme(root, "scheme", &s->scheme) &&
+              (embedding == NULL || srq_put_scheme(root, "embedding", embedding)) &&
+              cJSON_AddItemToObject(root, "formats", formats);
 
     srq_free(method);
     return ok;

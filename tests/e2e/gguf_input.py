@@ -160,7 +160,9 @@ def an_embedding_in_blocks_is_what_was_measured():
             assert tensors["token_embd.weight"][0] == kind, tensors["token_embd.weight"][0]
             assert ("output.weight" in tensors) == (model == untied)
             with open(p.path(name + "-out", "report.json")) as f:
-                measured = json.load(f)["eval"]
+                report = json.load(f)
+            assert report["embedding"] == {"q4_k": "w5g32" if model == untied else "q4_k", "q8_0": "w8g32"}.get(embedding, embedding)
+            measured = report["eval"]
             assert measured["before"]["perplexity"] == p.ctl("eval", model, *words)["perplexity"], name
             got = p.ctl("eval", file, *words, "--reference", model)
             want = measured["after"]

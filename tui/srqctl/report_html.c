@@ -112,6 +112,8 @@ static void settings(struct srq_buf *b, const struct ctl_report_parts *parts)
     srq_buf_puts(b, "<h2>Settings</h2><table>\n");
     for (size_t i = 0; parts->job != NULL && i < sizeof(named) / sizeof(named[0]); i++)
         fact(b, named[i][0], ctl_str(parts->job, named[i][1]));
+    if (ctl_str(r, "embedding")[0] != '\0')
+        fact(b, "embedding", ctl_str(r, "embedding"));
     fact(b, "time", ctl_human_seconds(ctl_num(r, "timing.total_s"), a));
     snprintf(line, sizeof(line), "%s planned, %s at most", ctl_human_bytes(ctl_num(r, "memory.planned_bytes"), a),
              ctl_human_bytes(ctl_num(r, "memory.peak_rss_bytes"), c));
