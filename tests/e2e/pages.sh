@@ -126,12 +126,13 @@ ok "methods are compared as the page says" compared
 
 # ---- README.md ----
 # Commands run as they stand, in a home of their own: ~/models/SmolLM2-135M-Instruct is the small model there, its GGUF
-# file ~/models/SmolLM2-F16.gguf, calib.txt and eval.txt are the shipped texts, and job.json is the job above.
+# file ~/models/SmolLM2-F16.gguf, ~/models/demo-ddpm a small diffusion model (demo.sh has the shipped one trained),
+# calib.txt and eval.txt are the shipped texts, and job.json is the job above.
 HOME=$SRQ_TEST_DIR/home
 export HOME
 mkdir "$HOME/models"
 make_model "$HOME/models/SmolLM2-135M-Instruct" --blocks 1 --hidden 64 --heads 1 --kv 1 --mlp 64
-cp -R "$top_srcdir/share/models/demo-ddpm" "$HOME/models/demo-ddpm"
+cp -R "$top_srcdir/tests/reference/unets/plain" "$HOME/models/demo-ddpm"
 chmod -R u+w "$HOME/models/demo-ddpm"
 srqctl submit "$HOME/models/SmolLM2-135M-Instruct" -m rtn -s bf16 -F gguf -o "$HOME/plain" --wait >/dev/null 2>&1
 mv "$HOME/plain/model.gguf" "$HOME/models/SmolLM2-F16.gguf"

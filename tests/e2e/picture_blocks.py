@@ -91,7 +91,7 @@ def activations_are_rounded_within_ranges_that_were_observed():
     """diffusion-ptq before it: blocks are tuned on rounded inputs, and kills leave no trace here either."""
     j = job("w4a8", "diffusion-ptq,signround", samples=32, checkpoint_s=0, signround__iters=40, formats=["fake", "int8"],
             **{"diffusion-ptq__batches": 8, "diffusion-ptq__batch": 16})
-    few = {"samples": 128, "diffusion-ptq__batches": 8, "diffusion-ptq__batch": 8}
+    few = {"samples": 48, "diffusion-ptq__batches": 8, "diffusion-ptq__batch": 8}
 
     def ready(folder, n):
         return len(events(folder, "checkpoint")) >= 60 * n

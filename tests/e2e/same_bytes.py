@@ -13,7 +13,7 @@ from real_jobs import CALIB, EVAL, MODEL, Place, demo_job, differing, events, re
 from srqd_client import run_tests  # noqa: E402
 
 SMALL = dict(nsamples=8, seqlen=64, batch=4, threads=2, checkpoint_s=0.1, probe_samples=4)
-SHORT = dict(SMALL, signround__iters=20)
+SHORT = dict(SMALL, signround__iters=8)
 WEIGHTS = "model.safetensors"
 
 
@@ -105,20 +105,20 @@ def check_pauses(long):
 
 
 def a_pause_and_a_resume_leave_no_trace():
-    check_pauses(demo_job("w3g64", evaluate=True, **dict(SMALL, signround__iters=60, eval__windows=4)))
+    check_pauses(demo_job("w3g64", evaluate=True, **dict(SMALL, signround__iters=40, eval__windows=4)))
 
 
 def a_pause_and_a_resume_leave_no_trace_on_searched_scales():
-    check_pauses(dict(demo_job("w2g64", ["fake"], **dict(SMALL, signround__iters=60, signround__alg_ext=True)),
+    check_pauses(dict(demo_job("w2g64", ["fake"], **dict(SMALL, signround__iters=40, signround__alg_ext=True)),
                       layers=[{"pattern": "*.mlp.*", "scheme": "q3_k"}, {"pattern": "*.o_proj", "scheme": "q4_k"}]))
 
 
 def a_pause_while_scales_are_tuned_end_to_end_leaves_no_trace():
-    long = demo_job("w3g64", evaluate=True, **dict(SMALL, nsamples=16, signround__iters=4, eval__windows=4, refine=6))
+    long = demo_job("w3g64", evaluate=True, **dict(SMALL, nsamples=16, signround__iters=4, eval__windows=4, refine=3))
     with Place() as p:
         p.wait(p.submit("calm", long))
         told = report(p.path("calm"))["refine"]
-        assert told["kept"] and told["steps"] == 6 * 15 and told["loss_last"] < told["loss_first"], told
+        assert told["kept"] and told["steps"] == 3 * 15 and told["loss_last"] < told["loss_first"], told
         plain = dict(long, options=dict(long["options"], refine=0))
         p.wait(p.submit("plain", plain))
         assert report(p.path("plain"))["refine"] is None
@@ -191,7 +191,7 @@ def finish_while_scales_are_tuned_end_to_end_keeps_what_they_have_come_to():
             name = "early%d" % kill
             job = p.submit(name, long)
             folder = p.job_dir(job)
-            wait_until("steps", lambda: [e for e in events(folder, "stage.progress") if e["stage"] == "refine" and e["done"] > 60])
+            wait_until("steps", lambda: [e for e in events(folder, "stage.progress") if e["stage"] == "refine" and e["done"] > 20])
             pid = p.ctl("show", job)["pid"]
             p.ctl("finish", job)
             if kill:
@@ -203,7 +203,7 @@ def finish_while_scales_are_tuned_end_to_end_keeps_what_they_have_come_to():
             p.wait(job)
             r = report(p.path(name))
             steps = r["refine"]["steps"]
-            assert r["refine"]["kept"] and 60 < steps < 200 * 15, r["refine"]
+            assert r["refine"]["kept"] and 20 < steps < 200 * 15, r["refine"]
             assert r["finish"] == {"stage": "refine", "block": None, "name": None, "iteration": None, "step": steps}, r["finish"]
             assert r["eval"]["after"]["kl"] < plain, (r["eval"]["after"]["kl"], plain)
             assert "told to finish at step %d of stage refine" % steps in p.run(p.env["SRQ_CTL"], "report", job)
@@ -238,7 +238,7 @@ class Inputs:
         self.env = dict(place.env, SRQ_PLUGIN_PATH=self.plugins)
 
     def spec(self, **more):
-        return dict(demo_job("w3g64", evaluate=True, **dict(SMALL, signround__iters=60, eval__windows=4)), model=self.model,
+        return dict(demo_job("w3g64", evaluate=True, **dict(SMALL, signround__iters=30, eval__windows=4)), model=self.model,
                     calib=[self.calib], eval=[self.eval], output=self.output, **more)
 
     def pause_inside(self, folder, **more):

@@ -17,11 +17,13 @@ count=0
 ok() { count=$((count + 1)); echo "ok $count - $1"; }
 not_ok() { count=$((count + 1)); echo "not ok $count - $1"; failed=1; }
 
-# A job that takes well under a second: six blocks, two iterations, a checkpoint at each, two windows of evaluation.
-base=$SRQ_TEST_DIR/base
+# A job that takes a fraction of a second, as it is run twice for each moment: three small blocks (a first, a middle and a
+# last one), three iterations, a checkpoint at each, a window of evaluation.
+base=$SRQ_TEST_DIR/base model=$SRQ_TEST_DIR/model
+"${SRQ_PYTHON:-python3}" "$top_srcdir/tests/lib/make_model.py" "$model" --blocks 3 || exit 1
 spec=$SRQ_TEST_DIR/job.json
 cat > "$spec" <<JSON
-{"model": "$share/models/demo-lm", "method": "signround", "scheme": "w4g64", "output": "out", "formats": ["auto_round"],
+{"model": "$model", "method": "signround", "scheme": "w4g64", "output": "out", "formats": ["auto_round"],
  "calib": ["$share/text/demo-calib.txt"], "eval": ["$share/text/demo-eval.txt"],
  "options": {"nsamples": 2, "seqlen": 16, "batch": 1, "threads": 1, "probe_every": 2, "probe_samples": 1,
              "checkpoint_s": 0, "eval.windows": 1, "eval.seqlen": 16, "signround.iters": 3}}

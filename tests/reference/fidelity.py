@@ -2,7 +2,7 @@
 """Compares srq's perplexities with the anchor figures of another implementation, row by row (TAP).
 
 usage: fidelity.py [--model demo-lm|smollm2] [--scheme NAME] [--version 1|2] [--seeds N] [--bound X] [--slack X]
-                   [--iters N] [--set KEY=VALUE]... [--keep DIR]
+                   [--iters N] [--set KEY=VALUE]... [--keep DIR] [--jobs N]
 
 Runs `srq-worker --spec` with each row's settings and token files, once for every seed (42, 43, ...). A row passes when
   full precision   is within 0.1 % of the row's,
@@ -13,6 +13,7 @@ Needs $SRQ_WORKER, $SRQ_PLUGIN_PATH, the shared assets ($SRQ_SHARED), and $SRQ_S
 `make fidelity` gives all that; MODEL=, SCHEME=, VERSION=, SEEDS=, ITERS=, SET= and FIDELITY_BOUND= choose there.
 """
 import argparse
+import concurrent.futures
 import json
 import math
 import os
@@ -33,10 +34,12 @@ p.add_argument("--iters", type=int, help="override the row's iterations (for a q
 p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
                help="an option beside the row's, as for srqctl submit (signround.decay=linear)")
 p.add_argument("--keep", help="keep outputs in this folder")
+p.add_argument("--jobs", type=int, help="jobs at a time, which share the processors (one for each processor where all rows "
+               "are of the demo model, whose products are too small for a team; else 1, as others take gigabytes)")
 a = p.parse_args()
 a.set = [pair for text in a.set for pair in text.split()]  # make passes several in one word
-if a.seeds < 1:
-    p.error("--seeds must be 1 or more")
+if a.seeds < 1 or (a.jobs is not None and a.jobs < 1):
+    p.error("--seeds and --jobs must be 1 or more")
 
 # (model, scheme): KL to the original model that a row must not exceed, 1.15 times what seed 42 gave.
 KL_MOST = {
@@ -76,7 +79,9 @@ if not rows:
     sys.exit("fidelity.py: no anchor row is of this model, scheme and version")
 print(f"1..{len(rows) * len(PARTS)}", flush=True)
 n = failed = 0
-done = {}  # eval tables by job: rows of both versions may ask for the same one
+jobs = {}  # what is run, by its specification: rows of both versions may ask for the same one
+told = set()
+processors = len(os.sched_getaffinity(0))
 
 
 def result(good, what, skip=None):
@@ -86,35 +91,53 @@ def result(good, what, skip=None):
     print(f"{'ok' if good else 'not ok'} {n} - {what}{f' # SKIP {skip}' if skip else ''}", flush=True)
 
 
-def run_row(r, model, seed, tmp):
-    """The eval table of one job with the row's settings, or None after printing why not."""
-    out = os.path.join(a.keep or tmp, f"{r['model']}-{r['scheme']}-{2 if r['alg_ext'] else 1}-{seed}")
+def spec_of(r, model, seed):
+    """The job with a row's settings, without its output."""
     text = os.path.join(shared, "assets", "text")
     spec = {
         "model": model, "method": "signround", "scheme": r["scheme"], "calib": [os.path.join(text, r["calib"])],
-        "eval": [os.path.join(text, r["eval"])], "formats": ["fake"], "output": out, "force": True,
+        "eval": [os.path.join(text, r["eval"])], "formats": ["fake"], "force": True,
         "options": {"nsamples": r["nsamples"], "seqlen": r["seqlen"], "batch": r["batch"], "seed": seed,
                     "eval.windows": r["eval_windows"], "signround.iters": a.iters or r["iters"]},
     }
     if r["alg_ext"] and any(pair.startswith("signround.recipe=") for pair in a.set):
         spec["options"]["signround.alg_ext"] = True  # which the default recipe has anyway
     spec["options"].update(pair.split("=", 1) for pair in a.set)
-    key = json.dumps(dict(spec, output=None), sort_keys=True)
-    if key in done:
-        print("# as measured above")
-        return done[key]
-    path = os.path.join(tmp, "job.json")
-    with open(path, "w") as f:
-        json.dump(spec, f)
-    run = subprocess.run([os.environ["SRQ_WORKER"], "--spec", path, "--dir", os.path.join(tmp, "job")],
-                         env=dict(os.environ, SRQ_CACHE_DIR=os.path.join(tmp, "cache"), OMP_WAIT_POLICY="passive"),
-                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if run.returncode != 0:
-        print("# " + "\n# ".join(run.stdout.splitlines()[-15:]))
-        return None
-    with open(os.path.join(out, "report.json")) as f:
-        done[key] = json.load(f)["eval"]
-    return done[key]
+    return spec
+
+
+def run_job(spec, name, threads):
+    """(eval table of a job, or None where it failed; its last words; seconds). No result depends on the threads."""
+    spec = dict(spec, options=dict({"threads": threads}, **spec["options"]))
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="srq-fidelity-") as tmp:
+        out = os.path.join(a.keep or tmp, name)
+        path = os.path.join(tmp, "job.json")
+        with open(path, "w") as f:
+            json.dump(dict(spec, output=out), f)
+        run = subprocess.run([os.environ["SRQ_WORKER"], "--spec", path, "--dir", os.path.join(tmp, "job")],
+                             env=dict(os.environ, SRQ_CACHE_DIR=os.path.join(tmp, "cache"), OMP_WAIT_POLICY="passive"),
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        evals = None
+        if run.returncode == 0:
+            with open(os.path.join(out, "report.json")) as f:
+                evals = json.load(f)["eval"]
+    return evals, run.stdout.splitlines()[-15:], time.monotonic() - began
+
+
+def job_of(r, model, seed):
+    """The key in `jobs` of a row's job."""
+    spec = spec_of(r, model, seed)
+    key = json.dumps(spec, sort_keys=True)
+    jobs.setdefault(key, (spec, f"{r['model']}-{r['scheme']}-{2 if r['alg_ext'] else 1}-{seed}"))
+    return key
+
+
+def begin_all(pool, at_once):
+    """Futures of all jobs, which share the processors; those that are left for the last round share them among fewer."""
+    rest = len(jobs) % at_once
+    return {key: pool.submit(run_job, *job, max(1, processors // (at_once if i < len(jobs) - rest else rest)))
+            for i, (key, job) in enumerate(jobs.items())}
 
 
 def excess(tuned, full):
@@ -154,29 +177,44 @@ def check_row(r, label, evals):
         result(bool(a.iters) or statistics.mean(kl) <= most, f"{what}, at most {most:.5f}", overridden)
 
 
-for r in rows:
-    model = os.path.join(shared, "assets", "demo-lm") if r["model"] == "demo-lm" else os.environ.get("SRQ_SMOLLM2", "")
-    label = f"{r['model']} {r['scheme']} SignRoundV{2 if r['alg_ext'] else 1} {a.iters or r['iters']} iterations"
-    if not os.path.isdir(model):
-        for what in PARTS:
-            result(True, f"{label}: {what}", f"no folder of {r['model']} (SRQ_SMOLLM2)")
-        continue
+def model_of(r):
+    """The folder of a row's model; "" where it is not on this machine."""
+    folder = os.path.join(shared, "assets", "demo-lm") if r["model"] == "demo-lm" else os.environ.get("SRQ_SMOLLM2", "")
+    return folder if os.path.isdir(folder) else ""
+
+
+def show_row(r, label, measured):
+    """Waits for a row's jobs, (key, future) for each seed, and holds them against its bounds."""
     evals = []
-    with tempfile.TemporaryDirectory(prefix="srq-fidelity-") as tmp:
-        for seed in range(42, 42 + a.seeds):
-            began = time.monotonic()
-            with tempfile.TemporaryDirectory(dir=tmp) as own:
-                ev = run_row(r, model, seed, own)
-            if ev is None:
-                break
-            tuned = ev["after"]
-            print(f"# {label}, seed {seed}: perplexity {tuned['perplexity']:.4f} (anchor {r['ppl_tuned']:.4f}), excess "
-                  f"{excess(tuned['perplexity'], ev['before']['perplexity']):.5f}, KL {tuned['kl']:.5f}, "
-                  f"{time.monotonic() - began:.0f} s", flush=True)
-            evals.append(ev)
+    for seed, (key, future) in enumerate(measured, 42):
+        ev, said, seconds = future.result()
+        if ev is None:
+            print("# " + "\n# ".join(said))
+            break
+        if key in told:
+            print("# as measured above")
+        told.add(key)
+        print(f"# {label}, seed {seed}: perplexity {ev['after']['perplexity']:.4f} (anchor {r['ppl_tuned']:.4f}), excess "
+              f"{excess(ev['after']['perplexity'], ev['before']['perplexity']):.5f}, KL {ev['after']['kl']:.5f}, "
+              f"{seconds:.0f} s", flush=True)
+        evals.append(ev)
     if len(evals) == a.seeds:
         check_row(r, label, evals)
     else:
         for what in PARTS:
             result(False, f"{label}: {what}")
+
+
+keys = [[job_of(r, model_of(r), seed) for seed in range(42, 42 + a.seeds)] if model_of(r) else [] for r in rows]
+demo_alone = all(r["model"] == "demo-lm" for r in rows)
+at_once = max(1, min(a.jobs or (processors if demo_alone else 1), len(jobs)))
+with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+    futures = begin_all(pool, at_once)
+    for r, own in zip(rows, keys):
+        label = f"{r['model']} {r['scheme']} SignRoundV{2 if r['alg_ext'] else 1} {a.iters or r['iters']} iterations"
+        if own:
+            show_row(r, label, [(key, futures[key]) for key in own])
+        else:
+            for what in PARTS:
+                result(True, f"{label}: {what}", f"no folder of {r['model']} (SRQ_SMOLLM2)")
 sys.exit(1 if failed else 0)

@@ -474,7 +474,7 @@ static void a_set_takes_tensors_of_another_file(void **state)
     struct srq_tensors *ts;
     struct srq_tensor t;
     struct srq_error err;
-    char other[256];
+    char other[sizeof(d.path) + 8];
 
     (void)state;
     folder_make(&d);
