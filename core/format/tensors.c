@@ -64,6 +64,12 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct item *)a)->name, ((const struct item *)b)->name);
 }
 
+static void sort(struct srq_tensors *ts)
+{
+    if (ts->count > 0)
+        qsort(ts->items, (size_t)ts->count, sizeof(*ts->items), by_name);
+}
+
 static struct item *find(const struct srq_tensors *ts, const char *name)
 {
     struct item key = { .name = (char *)(uintptr_t)name };
@@ -210,7 +216,7 @@ static int open_shards(struct srq_tensors *ts, const char *dir, const char *path
     }
     if (rc != 0)
         return rc;
-    qsort(ts->items, (size_t)ts->count, sizeof(*ts->items), by_name);
+    sort(ts);
     for (int64_t i = 0; i < index->count; i++) { /* nothing in the shards is unlisted, so only listed ones can lack */
         if (find(ts, index->places[i].name) == NULL)
             return srq_fail_field(err, -SRQ_EFORMAT, srq_st_show(index->places[i].name, shown, sizeof(shown)),
@@ -403,7 +409,7 @@ int srq_tensors_open(const char *path, struct srq_tensors **out, struct srq_erro
     else
         rc = open_single(ts, path, err);
     if (rc == 0) {
-        qsort(ts->items, (size_t)ts->count, sizeof(*ts->items), by_name);
+        sort(ts);
         rc = reserve_copies(ts, path, err);
     }
     if (rc != 0) {
@@ -458,8 +464,7 @@ int srq_tensors_add(struct srq_tensors *ts, const char *path, const struct srq_t
     rc = more_items(ts, count, path, err);
     for (int64_t i = 0; rc == 0 && i < count; i++)
         rc = add_place(ts, &places[i], err);
-    if (ts->count > 0)
-        qsort(ts->items, (size_t)ts->count, sizeof(*ts->items), by_name);
+    sort(ts);
     for (int64_t i = 1; rc == 0 && i < ts->count; i++)
         if (strcmp(ts->items[i - 1].name, ts->items[i].name) == 0)
             rc = srq_fail_field(err, -SRQ_EFORMAT, srq_st_show(ts->items[i].name, shown, sizeof(shown)),

@@ -5,6 +5,7 @@
 #include "tests/unit/model_folder.h"
 
 #include "core/base/alloc.h"
+#include "core/grid/grid.h"
 #include "core/model/model.h"
 
 #include <math.h>
