@@ -77,7 +77,7 @@ check $? "nor is it run anew"
 
 # Stored activations on disk give the same bytes as in memory.
 job roomy signround '' ', "signround.iters": 2'
-sed -i 's/"nsamples": 4, "seqlen": 32/"nsamples": 64, "seqlen": 128/' roomy.json
+sed -i 's/"nsamples": 4, "seqlen": 32/"nsamples": 32, "seqlen": 128/' roomy.json
 needed=$("$SRQ_WORKER" --plan <roomy.json | sed 's/.*"memory":{.*"planned_bytes":\([0-9]*\)},"disk".*/\1/')
 sed "s,/roomy\",/tight\",; s/\"batch\"/\"max_memory\": $((needed - 1000000)), &/" roomy.json >tight.json
 "$SRQ_WORKER" --spec roomy.json >words 2>&1 && "$SRQ_WORKER" --spec tight.json >words 2>&1

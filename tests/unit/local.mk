@@ -27,14 +27,18 @@ TESTS += $(unit_tests)
 dist_check_SCRIPTS += tests/unit/layers.py tests/unit/form.py
 TESTS += tests/unit/layers.py tests/unit/form.py
 
+# Unit tests and what they load alone are built: it is how the tree with AddressSanitizer is run, where the benchmark, the
+# fuzz targets and the tools of other tests would be compiled for nothing.
 check-unit:
-	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(unit_tests)'
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(unit_tests)' check_PROGRAMS='$(unit_tests)'
 
 # What runs on several threads, in a tree that was configured with --enable-tsan: the team, products, walks and whole jobs,
-# changes of a plan while it runs, tokenizers, the worker's control. Without the other programs; and without addresses
-# drawn at random where that can be had, of which older versions of ThreadSanitizer bear few.
-thread_tests = tests/unit/test_math tests/unit/test_tokenizer tests/unit/test_units tests/unit/test_job tests/unit/test_worker
-check-tsan: all
+# changes of a plan while it runs, tokenizers, the worker's control. Without any program but them: what they load are the
+# plugins, and of the daemon and the clients nothing is compiled. And without addresses drawn at random where that can be
+# had, of which older versions of ThreadSanitizer bear few. The longest come first.
+thread_tests = tests/unit/test_job tests/unit/test_units tests/unit/test_math tests/unit/test_tokenizer tests/unit/test_worker
+check-tsan: $(BUILT_SOURCES)
+	$(MAKE) $(AM_MAKEFLAGS) $(plugin_LTLIBRARIES) $(thread_tests)
 	if setarch -R true 2>/dev/null; then alone='setarch -R'; else alone=; fi; \
 	$$alone $(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(thread_tests)' check_PROGRAMS='$(thread_tests)' \
 	  check_LTLIBRARIES= check_SCRIPTS= dist_check_SCRIPTS=

@@ -112,7 +112,7 @@ static void searched_scales_end_with_a_smaller_loss(void **state)
     (void)state;
     for (int k = 0; k < 2; k++) {
         struct bed *b =
-            bed_open("w2g64", (const char *const[]){ "iters", "50", "alg_ext", k == 0 ? "no" : "yes", NULL });
+            bed_open("w2g64", (const char *const[]){ "iters", "30", "alg_ext", k == 0 ? "no" : "yes", NULL });
 
         assert_ok(tune(b, &out, &err), &err);
         all[k] = loss_of_block(b);
@@ -319,9 +319,9 @@ static void check_resume(const char *scheme, const char *const *settings, int64_
 static void resumed_equals_undisturbed(void **state)
 {
     (void)state;
-    check_resume("w2g64", (const char *const[]){ "iters", "20", NULL }, 7);
-    check_resume("w2g64", (const char *const[]){ "iters", "20", NULL }, 10);
-    check_resume("w2g64", (const char *const[]){ "iters", "20", NULL }, 0);
+    check_resume("w2g64", (const char *const[]){ "iters", "12", NULL }, 7);
+    check_resume("w2g64", (const char *const[]){ "iters", "12", NULL }, 10);
+    check_resume("w2g64", (const char *const[]){ "iters", "12", NULL }, 0);
 }
 
 static void resumed_equals_undisturbed_with_momentum_and_accumulation(void **state)
@@ -334,7 +334,7 @@ static void resumed_equals_undisturbed_with_momentum_and_accumulation(void **sta
 static void resumed_equals_undisturbed_with_searched_scales(void **state)
 {
     (void)state;
-    check_resume("w2g64", (const char *const[]){ "iters", "14", "alg_ext", "yes", NULL }, 7);
+    check_resume("w2g64", (const char *const[]){ "iters", "11", "alg_ext", "yes", NULL }, 7);
     check_resume("w3gt", (const char *const[]){ "iters", "6", "alg_ext", "yes", "momentum", "0.9", "accum", "2", NULL },
                  3);
 }

@@ -127,7 +127,7 @@ static double kl_of(const char *name)
 
 #define OPTIONS                                                                                                        \
     "\"nsamples\":8,\"seqlen\":32,\"batch\":4,\"threads\":2,\"probe_every\":5,\"probe_samples\":4,\"eval.windows\":6," \
-    "\"eval.seqlen\":32,\"resample\":512"
+    "\"eval.seqlen\":32,\"resample\":128"
 
 static void every_kind_of_job_runs_on_unlike_units(void **state)
 {
@@ -135,7 +135,7 @@ static void every_kind_of_job_runs_on_unlike_units(void **state)
         const char *name, *method, *more;
     } jobs[] = {
         { "rtn", "rtn", ",\"scheme\":\"w2g32\",\"options\":{" OPTIONS "}" },
-        { "signround", "signround", ",\"scheme\":\"w2g32\",\"options\":{" OPTIONS ",\"signround.iters\":60}" },
+        { "signround", "signround", ",\"scheme\":\"w2g32\",\"options\":{" OPTIONS ",\"signround.iters\":30}" },
         { "gptq", "gptq", ",\"scheme\":\"w2g32\",\"options\":{" OPTIONS "}" },
         { "awq", "awq,rtn", ",\"scheme\":\"w2g32\",\"options\":{" OPTIONS "}" },
         { "teq", "teq,rtn",
@@ -175,9 +175,9 @@ static int iterations(const char *name)
 static void a_killed_job_gives_the_same_bytes(void **state)
 {
     static const char more[] =
-        ",\"scheme\":\"w3g32\",\"options\":{" OPTIONS ",\"signround.iters\":40,\"checkpoint_s\":0.001}";
+        ",\"scheme\":\"w3g32\",\"options\":{" OPTIONS ",\"signround.iters\":20,\"checkpoint_s\":0.001}";
     const struct timespec moment = { 0, 2000000 };
-    static const int at[] = { 15, 55, 95, 140 }; /* in every unit */
+    static const int at[] = { 8, 28, 48, 70 }; /* in every unit */
     size_t n[2];
     char *whole, *resumed;
 
