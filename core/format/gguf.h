@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define SRQ_GGUF_RANK_MAX 4
 #define SRQ_GGUF_NAME_MAX 63 /* bytes of a tensor's name */
@@ -99,6 +100,10 @@ struct srq_gguf_text {
     const char *text; /* NULL: there is none */
     size_t len;
 };
+static inline bool srq_gguf_text_is(const struct srq_gguf_text *t, const char *word)
+{
+    return t->len == strlen(word) && memcmp(t->text, word, t->len) == 0;
+}
 int srq_gguf_read_text(const struct srq_gguf *g, const char *key, bool required, struct srq_gguf_text *out,
                        struct srq_error *err);
 

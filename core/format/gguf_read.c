@@ -53,13 +53,22 @@ static int cut_short(const struct cursor *c, const char *what, struct srq_error 
     return srq_fail_field(err, -SRQ_EFORMAT, c->file, "%s ends at byte %zu, inside %s", c->file, c->size, what);
 }
 
+/* Little-endian, whatever the machine is. */
+static uint64_t number_at(const uint8_t *p, int bytes)
+{
+    uint64_t value = 0;
+
+    for (int i = 0; i < bytes; i++)
+        value |= (uint64_t)p[i] << (8 * i);
+    return value;
+}
+
 static int take_number(struct cursor *c, int bytes, uint64_t *value, const char *what, struct srq_error *err)
 {
     *value = 0;
     if (c->size - c->at < (size_t)bytes)
         return cut_short(c, what, err);
-    for (int i = 0; i < bytes; i++)
-        *value |= (uint64_t)c->data[c->at + (size_t)i] << (8 * i);
+    *value = number_at(c->data + c->at, bytes);
     c->at += (size_t)bytes;
     return 0;
 }
@@ -473,15 +482,6 @@ static int want_key(const struct srq_gguf *g, const char *key, bool required, co
     return *out != NULL || !required
                ? 0
                : srq_fail_field(err, -SRQ_EFORMAT, key, "%s: key %s is missing", g->map.path, key);
-}
-
-static uint64_t number_at(const uint8_t *p, int bytes)
-{
-    uint64_t value = 0;
-
-    for (int i = 0; i < bytes; i++)
-        value |= (uint64_t)p[i] << (8 * i);
-    return value;
 }
 
 int srq_gguf_read_int(const struct srq_gguf *g, const char *key, bool required, int64_t *out, struct srq_error *err)

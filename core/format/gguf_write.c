@@ -14,7 +14,6 @@
 #define GGUF_VERSION 3
 #define ALIGNMENT 32
 #define HEAD_MAX ((size_t)1 << 30)
-#define ARRAY 9
 
 struct slot {
     char name[SRQ_GGUF_NAME_MAX + 1];
@@ -128,7 +127,7 @@ void srq_gguf_key_text(struct srq_gguf_writer *w, const char *key, const char *t
 
 void srq_gguf_key_array(struct srq_gguf_writer *w, const char *key, enum srq_gguf_value type, uint64_t count)
 {
-    begin_key(w, key, ARRAY);
+    begin_key(w, key, SRQ_GGUF_ARRAY);
     add_number(&w->keys, type, 4);
     add_number(&w->keys, count, 8);
 }

@@ -3,7 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
-#include "core/job/plain.h"
+#include "core/grid/round_plain.h"
 #include "core/job/plan_json.h"
 #include "core/job/tasks.h"
 #include "core/tune/tensor_scale.h"
@@ -118,6 +118,23 @@ int srq_run_tell_result(struct srq_run *run, int unit, const struct srq_block_re
 
 /* ---- rounding ---------------------------------------------------------------------------------------------------- */
 
+/* By a one-shot plugin, its result checked. `layer` has its name, place, weight, and what is known of its inputs;
+ * scheme, groups and tensor scale are set here, to those of `out`. */
+static int round_oneshot(const struct srq_plugin *p, void *self, struct srq_layer *layer, struct srq_codes *out,
+                         struct srq_error *err)
+{
+    struct srq_result result = srq_codes_result(out);
+    int rc;
+
+    layer->scheme = &out->scheme;
+    layer->groups = &out->groups;
+    layer->tensor_scale = out->tensor_scale;
+    rc = p->oneshot->quantize(srq_host_services(), self, layer, &result, err);
+    if (rc != 0)
+        return rc < 0 ? rc : -SRQ_EINVAL;
+    return srq_codes_check(out, layer->name, err);
+}
+
 /* `l`: its place in its unit and what is known of its inputs. */
 static int round_layer(struct srq_run *run, int layer, const struct srq_scheme *scheme, struct srq_layer *l,
                        struct srq_codes *out, struct srq_error *err)
@@ -137,7 +154,7 @@ static int round_layer(struct srq_run *run, int layer, const struct srq_scheme *
     l->block = info->block;
     l->weight = &weight;
     if (p->oneshot != NULL && !run->job->tunes && !run->finish)
-        rc = srq_round_oneshot(p, run->job->self, l, out, err);
+        rc = round_oneshot(p, run->job->self, l, out, err);
     else
         rc = srq_round_plain(&weight, info->name, out, err);
     srq_tensors_release(srq_model_tensors(run->job->model), &weight);

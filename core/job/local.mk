@@ -23,7 +23,6 @@ core_libsrq_la_SOURCES += \
 	core/job/show.c core/job/show.h \
 	core/job/options.c core/job/overuse.c core/job/options.h \
 	core/job/pace.c core/job/pace.h \
-	core/job/plain.c core/job/plain.h \
 	core/job/plan_file.c core/job/plan_file.h \
 	core/job/plan_json.c core/job/plan_json.h \
 	core/job/quantize.c core/job/refine.c core/job/refine.h core/job/refine_stage.c \

@@ -5,7 +5,7 @@
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/fs.h"
-#include "core/job/plain.h"
+#include "core/grid/round_plain.h"
 #include "core/job/tasks.h"
 #include "core/model/scale_pairs.h"
 #include "core/tune/tensor_scale.h"

@@ -9,7 +9,6 @@
 #include "core/job/events.h"
 #include "core/job/high_steps.h"
 #include "core/job/noisy_pictures.h"
-#include "core/job/plain.h"
 #include "core/job/resolved.h"
 #include "core/job/usage.h"
 #include "core/tune/scales.h"

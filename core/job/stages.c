@@ -5,6 +5,7 @@
 #include "core/base/clock.h"
 #include "core/base/digits.h"
 #include "core/base/fs.h"
+#include "core/grid/round_plain.h"
 #include "core/job/fingerprint.h"
 #include "core/job/footprint.h"
 #include "core/job/resample.h"

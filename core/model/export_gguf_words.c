@@ -7,6 +7,7 @@
 #include "core/base/utf8.h"
 #include "core/format/json.h"
 #include "core/format/st_header.h"
+#include "core/model/gguf_words.h"
 #include "core/text/chat_source.h"
 #include "core/text/steps.h"
 #include "core/text/tokenizer.h"
@@ -16,14 +17,11 @@
 #include <string.h>
 
 #define SHOW 120
-#define SPACE "\xe2\x96\x81" /* U+2581, which stands for a blank in pieces */
-#define DEPTH_MAX 2          /* of Sequences */
-
-enum type { NORMAL = 1, UNKNOWN, CONTROL, USER, UNUSED, BYTE };
+#define DEPTH_MAX 2 /* of Sequences */
 
 struct word {
     const char *text; /* NULL: no token has this id */
-    enum type type;
+    enum srq_gguf_word type;
     float score;
 };
 
@@ -80,23 +78,31 @@ static bool isolates(const json_t *step, const char *regex)
            strcmp(text_of(step, "behavior"), "Isolated") == 0 && !flag(step, "invert", false);
 }
 
+/* Whether these steps, of which the last is ByteLevel, cut as a pattern does. */
+static bool cuts_so(const struct srq_steps *s, const struct srq_gguf_pattern *p)
+{
+    const json_t *first = s->step[0];
+    bool own = flag(s->step[s->count - 1], "use_regex", true);
+
+    if (p->regex != NULL)
+        return s->count == 2 && !own && isolates(first, p->regex);
+    if (p->digits)
+        return s->count == 2 && own && is(first, "Digits") && flag(first, "individual_digits", false);
+    return s->count == 1 && own;
+}
+
 /* llama.cpp's name for what cuts words before byte-level BPE; NULL: it has none. */
 static const char *pattern_of(const struct srq_steps *s, bool whole_words)
 {
-    const json_t *last = s->count > 0 ? s->step[s->count - 1] : NULL, *first = s->step[0];
-    bool own = flag(last, "use_regex", true);
+    const json_t *last = s->count > 0 ? s->step[s->count - 1] : NULL;
+    const struct srq_gguf_pattern *p;
 
-    if (last == NULL || !is(last, "ByteLevel") || flag(last, "add_prefix_space", true) || s->count > 2)
+    if (last == NULL || !is(last, "ByteLevel") || flag(last, "add_prefix_space", true))
         return NULL;
-    if (s->count == 2 && !own && isolates(first, SRQ_PATTERN_AROUND_DIGITS("\\p{N}{1,3}")))
-        return whole_words ? "llama-bpe" : "dbrx";
-    if (whole_words)
-        return NULL;
-    if (s->count == 1)
-        return own ? "gpt-2" : NULL;
-    if (!own && isolates(first, SRQ_PATTERN_AROUND_DIGITS("\\p{N}")))
-        return "qwen2";
-    return own && is(first, "Digits") && flag(first, "individual_digits", false) ? "smollm" : NULL;
+    for (int i = 0; (p = srq_gguf_pattern(i)) != NULL; i++)
+        if (p->whole_words == whole_words && cuts_so(s, p))
+            return p->names[0];
+    return NULL;
 }
 
 /* Whether a normalizer's step is nothing to a text of composed characters, which llama.cpp takes as it is. */
@@ -108,7 +114,7 @@ static bool composes(const struct srq_steps *s)
 static bool blanks_become(const json_t *step)
 {
     return is(step, "Replace") && strcmp(text_of(json_object_get(step, "pattern"), "String"), " ") == 0 &&
-           strcmp(text_of(step, "content"), SPACE) == 0;
+           strcmp(text_of(step, "content"), SRQ_GGUF_SPACE) == 0;
 }
 
 /* Whether these make SentencePiece's text of a text; *prefix: with a blank before it. */
@@ -117,7 +123,7 @@ static bool of_pieces(const struct srq_steps *normal, const struct srq_steps *cu
     const json_t *const *n = normal->step, *only = cut->count == 1 ? cut->step[0] : NULL;
 
     if (normal->count == 0 && only != NULL && is(only, "Metaspace") && !flag(only, "split", true) &&
-        strcmp(text_of(only, "replacement"), SPACE) == 0) {
+        strcmp(text_of(only, "replacement"), SRQ_GGUF_SPACE) == 0) {
         const char *scheme = text_of(only, "prepend_scheme");
 
         *prefix = scheme[0] != '\0' ? strcmp(scheme, "never") != 0 : flag(only, "add_prefix_space", true);
@@ -129,7 +135,7 @@ static bool of_pieces(const struct srq_steps *normal, const struct srq_steps *cu
         return false;
     *prefix = normal->count == 2;
     return (normal->count == 1 && blanks_become(n[0])) ||
-           (normal->count == 2 && is(n[0], "Prepend") && strcmp(text_of(n[0], "prepend"), SPACE) == 0 &&
+           (normal->count == 2 && is(n[0], "Prepend") && strcmp(text_of(n[0], "prepend"), SRQ_GGUF_SPACE) == 0 &&
             blanks_become(n[1]));
 }
 
@@ -157,7 +163,7 @@ static int find_kind(struct words *t, struct srq_error *err)
 
 /* ---- tokens ------------------------------------------------------------------------------------------------------ */
 
-static int put_word(struct words *t, int64_t at, const char *text, enum type type, struct srq_error *err)
+static int put_word(struct words *t, int64_t at, const char *text, enum srq_gguf_word type, struct srq_error *err)
 {
     char shown[SHOW];
 
@@ -171,13 +177,13 @@ static int put_word(struct words *t, int64_t at, const char *text, enum type typ
     return 0;
 }
 
-static enum type type_of_piece(const struct words *t, const char *text)
+static enum srq_gguf_word type_of_piece(const struct words *t, const char *text)
 {
     if (!t->pieces)
-        return NORMAL;
+        return SRQ_GGUF_NORMAL;
     if (strcmp(text, text_of(t->model, "unk_token")) == 0)
-        return UNKNOWN;
-    return strlen(text) == 6 && memcmp(text, "<0x", 3) == 0 && text[5] == '>' ? BYTE : NORMAL;
+        return SRQ_GGUF_UNKNOWN;
+    return strlen(text) == 6 && memcmp(text, "<0x", 3) == 0 && text[5] == '>' ? SRQ_GGUF_BYTE : SRQ_GGUF_NORMAL;
 }
 
 static int take_tokens(struct words *t, struct srq_error *err)
@@ -189,15 +195,15 @@ static int take_tokens(struct words *t, struct srq_error *err)
         if (t->vocab->tokens[id].text != NULL)
             rc = put_word(t, id, t->vocab->tokens[id].text, type_of_piece(t, t->vocab->tokens[id].text), err);
     for (int32_t i = 0; rc == 0 && srq_tokenizer_added(t->tk, i, &added); i++) {
-        enum type type = added.special ? CONTROL : USER;
+        enum srq_gguf_word type = added.special ? SRQ_GGUF_CONTROL : SRQ_GGUF_USER;
 
-        if (type == CONTROL && strcmp(added.text, text_of(t->model, "unk_token")) == 0 && t->pieces)
-            type = UNKNOWN;
+        if (type == SRQ_GGUF_CONTROL && strcmp(added.text, text_of(t->model, "unk_token")) == 0 && t->pieces)
+            type = SRQ_GGUF_UNKNOWN;
         rc = put_word(t, added.id, added.text, type, err);
     }
     for (int64_t i = 0; i < t->rows; i++)
         if (t->word[i].text == NULL)
-            t->word[i].type = UNUSED;
+            t->word[i].type = SRQ_GGUF_UNUSED;
     return rc;
 }
 
@@ -215,7 +221,8 @@ static void take_scores(struct words *t)
     const size_t merges = t->vocab->merge_count;
 
     for (int64_t i = 0; i < t->rows; i++)
-        t->word[i].score = t->word[i].type == NORMAL && !is_character(t->word[i].text) ? -(float)merges - 1 : 0;
+        t->word[i].score =
+            t->word[i].type == SRQ_GGUF_NORMAL && !is_character(t->word[i].text) ? -(float)merges - 1 : 0;
     for (size_t i = merges; i > 0; i--)
         t->word[t->merges[i - 1].id].score = -(float)i;
 }
@@ -230,7 +237,7 @@ static int put_merges(const struct words *t, struct srq_gguf_writer *w, struct s
     bool whole = true;
 
     srq_buf_init(&text, 2 * SRQ_VOCAB_TOKEN_MAX + 2);
-    srq_gguf_key_array(w, "tokenizer.ggml.merges", SRQ_GGUF_TEXT, t->vocab->merge_count);
+    srq_gguf_key_array(w, SRQ_GGUF_WORDS_MERGES, SRQ_GGUF_TEXT, t->vocab->merge_count);
     for (size_t i = 0; i < t->vocab->merge_count && whole; i++) {
         uint64_t pair = t->merges[i].pair;
 
@@ -255,19 +262,19 @@ static void put_text(const struct word *word, int64_t id, struct srq_gguf_writer
 
 static int put_tokens(const struct words *t, struct srq_gguf_writer *w, struct srq_error *err)
 {
-    srq_gguf_key_text(w, "tokenizer.ggml.model", t->pieces ? "llama" : "gpt2");
-    srq_gguf_key_text(w, "tokenizer.ggml.pre", t->pieces ? "default" : t->pattern);
-    srq_gguf_key_array(w, "tokenizer.ggml.tokens", SRQ_GGUF_TEXT, (uint64_t)t->rows);
+    srq_gguf_key_text(w, SRQ_GGUF_WORDS_MODEL, t->pieces ? "llama" : "gpt2");
+    srq_gguf_key_text(w, SRQ_GGUF_WORDS_PATTERN, t->pieces ? "default" : t->pattern);
+    srq_gguf_key_array(w, SRQ_GGUF_WORDS_TOKENS, SRQ_GGUF_TEXT, (uint64_t)t->rows);
     for (int64_t i = 0; i < t->rows; i++)
         put_text(&t->word[i], i, w);
-    srq_gguf_key_array(w, "tokenizer.ggml.token_type", SRQ_GGUF_I32, (uint64_t)t->rows);
+    srq_gguf_key_array(w, SRQ_GGUF_WORDS_TYPES, SRQ_GGUF_I32, (uint64_t)t->rows);
     for (int64_t i = 0; i < t->rows; i++)
         srq_gguf_add_i32(w, (int32_t)t->word[i].type);
     if (t->pieces) {
-        srq_gguf_key_array(w, "tokenizer.ggml.scores", SRQ_GGUF_FLOAT, (uint64_t)t->rows);
+        srq_gguf_key_array(w, SRQ_GGUF_WORDS_SCORES, SRQ_GGUF_FLOAT, (uint64_t)t->rows);
         for (int64_t i = 0; i < t->rows; i++)
             srq_gguf_add_float(w, t->word[i].score);
-        srq_gguf_key_bool(w, "tokenizer.ggml.add_space_prefix", t->prefix);
+        srq_gguf_key_bool(w, SRQ_GGUF_WORDS_PREFIX, t->prefix);
         return 0;
     }
     return put_merges(t, w, err);
@@ -315,40 +322,31 @@ static int put_ends(const struct words *t, int64_t begin, int64_t end, struct sr
     at += ends;
     if (rc == 0 && at != count)
         rc = refuse(t, err, "what its post-processor puts around a text");
-    srq_gguf_key_bool(w, "tokenizer.ggml.add_bos_token", begins);
-    srq_gguf_key_bool(w, "tokenizer.ggml.add_eos_token", ends);
+    srq_gguf_key_bool(w, SRQ_GGUF_WORDS_BEGINS, begins);
+    srq_gguf_key_bool(w, SRQ_GGUF_WORDS_ENDS, ends);
     srq_free(ids);
     return rc;
 }
 
 static int put_specials(const struct words *t, const char *folder, struct srq_gguf_writer *w, struct srq_error *err)
 {
-    static const struct {
-        const char *name, *key;
-    } kinds[] = {
-        { "bos", "tokenizer.ggml.bos_token_id" },
-        { "eos", "tokenizer.ggml.eos_token_id" },
-        { "unk", "tokenizer.ggml.unknown_token_id" },
-        { "pad", "tokenizer.ggml.padding_token_id" },
-    };
-    enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
     struct srq_chat_source chat;
     char *path = srq_path_join(folder, "config.json");
     json_t *config = NULL;
-    int64_t id[KINDS];
+    int64_t id[SRQ_GGUF_SPECIALS];
     int rc = srq_chat_source_find(folder, &chat, err);
 
     if (rc == 0)
         rc = path != NULL ? srq_json_read(path, SRQ_JSON_CONFIG_MAX, &config, err) : no_memory(err);
-    for (int i = 0; i < KINDS && rc == 0; i++) {
-        id[i] = special_of(t, chat.specials, config, kinds[i].name);
+    for (int i = 0; i < SRQ_GGUF_SPECIALS && rc == 0; i++) {
+        id[i] = special_of(t, chat.specials, config, srq_gguf_specials[i].name);
         if (id[i] >= 0)
-            srq_gguf_key_u32(w, kinds[i].key, (uint32_t)id[i]);
+            srq_gguf_key_u32(w, srq_gguf_specials[i].key, (uint32_t)id[i]);
     }
     if (rc == 0)
-        rc = put_ends(t, id[0], id[1], w, err);
+        rc = put_ends(t, id[SRQ_GGUF_BOS], id[SRQ_GGUF_EOS], w, err);
     if (rc == 0 && chat.text != NULL)
-        srq_gguf_key_text(w, "tokenizer.chat_template", chat.text);
+        srq_gguf_key_text(w, SRQ_GGUF_WORDS_CHAT, chat.text);
     srq_chat_source_fini(&chat);
     json_decref(config);
     srq_free(path);

@@ -144,9 +144,16 @@ struct place {
     bool decode;                      /* its blocks */
 };
 
+/* Whether it becomes F32, with other values than are stored. */
+static bool is_computed(const struct place *p)
+{
+    return p->offset != 0 || p->decode;
+}
+
+/* Whether it cannot be mapped. */
 static bool is_made(const struct place *p)
 {
-    return p->heads > 0 || p->offset != 0 || p->decode;
+    return p->heads > 0 || is_computed(p);
 }
 
 static enum srq_dtype dtype_of(const struct srq_gguf_type *type)
@@ -265,7 +272,7 @@ static int place_of(const struct srq_gguf_import *m, const struct srq_gguf_tenso
     rc = known ? check_place(m, p, err) : 0;
     if (rc != 0)
         return rc;
-    if (p->decode || p->offset != 0)
+    if (is_computed(p))
         p->dtype = SRQ_F32;
     if (p->dtype == SRQ_U8) {
         uint64_t bytes = 0;
@@ -364,7 +371,7 @@ static int write_place(const struct srq_gguf_import *m, const struct place *p, s
     const bool elements = t->rank == 1 && p->heads > 0;
     const int64_t rows = elements || t->rank == 2 ? t->shape[0] : 1, cols = elements ? 1 : t->shape[t->rank - 1];
     const size_t from = (size_t)(t->bytes / (uint64_t)rows);
-    const size_t to = p->decode || p->offset != 0 ? (size_t)cols * sizeof(float) : from;
+    const size_t to = is_computed(p) ? (size_t)cols * sizeof(float) : from;
     float *values = srq_malloc((size_t)cols * sizeof(*values));
     int rc = values != NULL ? 0 : srq_fail(err, -SRQ_ENOMEM, "out of memory reading %s", m->file);
 
@@ -372,10 +379,11 @@ static int write_place(const struct srq_gguf_import *m, const struct place *p, s
         const uint8_t *src = t->data + (size_t)r * from;
         int64_t at = srq_gguf_model_row(p->heads, rows, r);
 
-        if (p->decode || p->offset != 0)
+        if (is_computed(p)) {
             row_values(p, src, cols, values);
-        rc = srq_writer_put(w, p->name, (uint64_t)at * to, p->decode || p->offset != 0 ? (const void *)values : src, to,
-                            err);
+            src = (const uint8_t *)values;
+        }
+        rc = srq_writer_put(w, p->name, (uint64_t)at * to, src, to, err);
     }
     srq_gguf_release(m->g, t);
     srq_free(values);

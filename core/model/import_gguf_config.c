@@ -2,6 +2,7 @@
 #include "core/model/import_gguf_parts.h"
 
 #include "core/base/alloc.h"
+#include "core/model/gguf_words.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -34,6 +35,65 @@ static json_t *real_of(double value)
     return json_real(strtod(text, NULL));
 }
 
+/* ---- keys ---------------------------------------------------------------------------------------------------------
+ */
+
+/* By their names behind the architecture's. */
+static const struct {
+    const char *member, *name;
+    bool required;
+} shapes[] = {
+    { "num_hidden_layers", "block_count", true },
+    { "hidden_size", "embedding_length", true },
+    { "intermediate_size", "feed_forward_length", true },
+    { "num_attention_heads", "attention.head_count", true },
+    { "num_key_value_heads", "attention.head_count_kv", false },
+    { "head_dim", "attention.key_length", false },
+    { "max_position_embeddings", "context_length", true },
+};
+#define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
+
+/* Those that ask for another computation unless they are 0. */
+struct other {
+    const char *name, *what;
+};
+static const struct other integers[] = {
+    { "expert_count", "experts" },
+    { "attention.sliding_window", "attention in a window" },
+};
+static const struct other reals[] = {
+    { "rope.scale_linear", "scaled positions" },
+    { "attention.scale", "scores of another scale" },
+    { "attn_logit_softcapping", "bounded scores" },
+    { "final_logit_softcapping", "bounded logits" },
+    { "logit_scale", "scaled logits" },
+    { "attention.clamp_kqv", "bounded inputs of attention" },
+    { "attention.max_alibi_bias", "biases of distance" },
+    { "residual_scale", "scaled residuals" },
+    { "embedding_scale", "scaled embeddings" },
+};
+#define INTEGERS (sizeof(integers) / sizeof(integers[0]))
+#define REALS (sizeof(reals) / sizeof(reals[0]))
+
+/* The others that are read, and those that say what is known otherwise. */
+static const char *const others[] = {
+    "attention.layer_norm_rms_epsilon",
+    "attention.causal",
+    "rope.dimension_count",
+    "rope.freq_base",
+    "rope.scaling.type",
+    "rope.scaling.factor",
+    "rope.scaling.original_context_length",
+    "rope.scaling.yarn_beta_fast",
+    "rope.scaling.yarn_beta_slow",
+    "rope.scaling.finetuned",
+    "vocab_size",
+    "attention.value_length",
+    "expert_used_count",
+    "tensor_data_layout",
+};
+#define OTHERS (sizeof(others) / sizeof(others[0]))
+
 /* ---- numbers ----------------------------------------------------------------------------------------------------- */
 
 static int put_int(struct srq_gguf_import *m, json_t *to, const char *member, const char *name, bool required,
@@ -62,22 +122,10 @@ static int put_float(struct srq_gguf_import *m, json_t *to, const char *member, 
 
 static int put_shapes(struct srq_gguf_import *m, json_t *c, struct srq_error *err)
 {
-    static const struct {
-        const char *member, *name;
-        bool required;
-    } rows[] = {
-        { "num_hidden_layers", "block_count", true },
-        { "hidden_size", "embedding_length", true },
-        { "intermediate_size", "feed_forward_length", true },
-        { "num_attention_heads", "attention.head_count", true },
-        { "num_key_value_heads", "attention.head_count_kv", false },
-        { "head_dim", "attention.key_length", false },
-        { "max_position_embeddings", "context_length", true },
-    };
     int rc = 0;
 
-    for (size_t i = 0; rc == 0 && i < sizeof(rows) / sizeof(rows[0]); i++)
-        rc = put_int(m, c, rows[i].member, rows[i].name, rows[i].required, err);
+    for (size_t i = 0; rc == 0 && i < SHAPES; i++)
+        rc = put_int(m, c, shapes[i].member, shapes[i].name, shapes[i].required, err);
     return rc == 0 ? put_float(m, c, "rms_norm_eps", "attention.layer_norm_rms_epsilon", true, err) : rc;
 }
 
@@ -122,11 +170,11 @@ static int put_scaling(struct srq_gguf_import *m, json_t *c, struct srq_error *e
     struct srq_gguf_text kind = { "none", 4 };
     json_t *s = NULL;
     int rc = srq_gguf_read_text(m->g, srq_gguf_arch_key(m, "rope.scaling.type"), false, &kind, err);
-    bool yarn = kind.len == 4 && memcmp(kind.text, "yarn", 4) == 0;
+    bool yarn = srq_gguf_text_is(&kind, "yarn");
 
-    if (rc != 0 || (kind.len == 4 && memcmp(kind.text, "none", 4) == 0))
+    if (rc != 0 || srq_gguf_text_is(&kind, "none"))
         return rc;
-    if (!yarn && !(kind.len == 6 && memcmp(kind.text, "linear", 6) == 0))
+    if (!yarn && !srq_gguf_text_is(&kind, "linear"))
         return refuse(m, m->key, "frequencies that are neither plain, linear nor of yarn", err);
     s = json_pack("{s:s#}", "rope_type", kind.text, (int)kind.len);
     if (s == NULL || json_object_set_new(c, "rope_scaling", s) != 0)
@@ -177,38 +225,19 @@ static int put_rope(struct srq_gguf_import *m, json_t *c, struct srq_error *err)
 
 static int check_keys(struct srq_gguf_import *m, struct srq_error *err)
 {
-    static const struct {
-        const char *name, *what;
-    } numbers[] = {
-        { "expert_count", "experts" },
-        { "attention.sliding_window", "attention in a window" },
-    };
-    static const struct {
-        const char *name, *what;
-    } reals[] = {
-        { "rope.scale_linear", "scaled positions" },
-        { "attention.scale", "scores of another scale" },
-        { "attn_logit_softcapping", "bounded scores" },
-        { "final_logit_softcapping", "bounded logits" },
-        { "logit_scale", "scaled logits" },
-        { "attention.clamp_kqv", "bounded inputs of attention" },
-        { "attention.max_alibi_bias", "biases of distance" },
-        { "residual_scale", "scaled residuals" },
-        { "embedding_scale", "scaled embeddings" },
-    };
     bool causal = true;
     int rc = srq_gguf_read_bool(m->g, srq_gguf_arch_key(m, "attention.causal"), false, &causal, err);
 
     if (rc == 0 && !causal)
         return refuse(m, m->key, "attention to later tokens", err);
-    for (size_t i = 0; rc == 0 && i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+    for (size_t i = 0; rc == 0 && i < INTEGERS; i++) {
         int64_t value = 0;
 
-        rc = srq_gguf_read_int(m->g, srq_gguf_arch_key(m, numbers[i].name), false, &value, err);
+        rc = srq_gguf_read_int(m->g, srq_gguf_arch_key(m, integers[i].name), false, &value, err);
         if (rc == 0 && value != 0)
-            rc = refuse(m, m->key, numbers[i].what, err);
+            rc = refuse(m, m->key, integers[i].what, err);
     }
-    for (size_t i = 0; rc == 0 && i < sizeof(reals) / sizeof(reals[0]); i++) {
+    for (size_t i = 0; rc == 0 && i < REALS; i++) {
         double value = 0;
 
         rc = srq_gguf_read_float(m->g, srq_gguf_arch_key(m, reals[i].name), false, &value, err);
@@ -260,17 +289,15 @@ static int put_from_tensors(struct srq_gguf_import *m, json_t *c, struct srq_err
 
 static int put_ends(struct srq_gguf_import *m, json_t *c, struct srq_error *err)
 {
-    static const char *const ends[][2] = {
-        { "bos_token_id", "tokenizer.ggml.bos_token_id" },
-        { "eos_token_id", "tokenizer.ggml.eos_token_id" },
-    };
     int rc = 0;
 
-    for (int i = 0; rc == 0 && i < 2; i++) {
+    for (int i = SRQ_GGUF_BOS; rc == 0 && i <= SRQ_GGUF_EOS; i++) {
+        char member[32];
         int64_t id = -1;
 
-        rc = srq_gguf_read_int(m->g, ends[i][1], false, &id, err);
-        if (rc == 0 && id >= 0 && json_object_set_new(c, ends[i][0], json_integer(id)) != 0)
+        snprintf(member, sizeof(member), "%s_token_id", srq_gguf_specials[i].name);
+        rc = srq_gguf_read_int(m->g, srq_gguf_specials[i].key, false, &id, err);
+        if (rc == 0 && id >= 0 && json_object_set_new(c, member, json_integer(id)) != 0)
             rc = no_memory(m, err);
     }
     return rc;
@@ -299,48 +326,19 @@ int srq_gguf_config(struct srq_gguf_import *m, json_t **out, struct srq_error *e
 
 /* ---- what is not looked at --------------------------------------------------------------------------------------- */
 
-/* Keys of the architecture that are read, or that say what is known otherwise. */
-static bool is_known(const char *name, size_t len)
+static bool is_known(const struct srq_gguf_text *name)
 {
-    static const char *const known[] = {
-        "block_count",
-        "embedding_length",
-        "feed_forward_length",
-        "context_length",
-        "vocab_size",
-        "attention.head_count",
-        "attention.head_count_kv",
-        "attention.key_length",
-        "attention.value_length",
-        "attention.layer_norm_rms_epsilon",
-        "attention.causal",
-        "attention.sliding_window",
-        "attention.scale",
-        "attention.clamp_kqv",
-        "attention.max_alibi_bias",
-        "attn_logit_softcapping",
-        "final_logit_softcapping",
-        "logit_scale",
-        "residual_scale",
-        "embedding_scale",
-        "expert_count",
-        "expert_used_count",
-        "rope.dimension_count",
-        "rope.freq_base",
-        "rope.scale_linear",
-        "rope.scaling.type",
-        "rope.scaling.factor",
-        "rope.scaling.original_context_length",
-        "rope.scaling.yarn_beta_fast",
-        "rope.scaling.yarn_beta_slow",
-        "rope.scaling.finetuned",
-        "tensor_data_layout",
-    };
+    bool known = false;
 
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-        if (strlen(known[i]) == len && memcmp(known[i], name, len) == 0)
-            return true;
-    return false;
+    for (size_t i = 0; !known && i < SHAPES; i++)
+        known = srq_gguf_text_is(name, shapes[i].name);
+    for (size_t i = 0; !known && i < INTEGERS; i++)
+        known = srq_gguf_text_is(name, integers[i].name);
+    for (size_t i = 0; !known && i < REALS; i++)
+        known = srq_gguf_text_is(name, reals[i].name);
+    for (size_t i = 0; !known && i < OTHERS; i++)
+        known = srq_gguf_text_is(name, others[i]);
+    return known;
 }
 
 int srq_gguf_unknown_keys(const struct srq_gguf_import *m, char **out, struct srq_error *err)
@@ -356,7 +354,7 @@ int srq_gguf_unknown_keys(const struct srq_gguf_import *m, char **out, struct sr
         const char *name = srq_gguf_key_name(m->g, i, &len);
 
         if (len <= arch + 1 || memcmp(name, m->arch->name, arch) != 0 || name[arch] != '.' ||
-            is_known(name + arch + 1, len - arch - 1))
+            is_known(&(struct srq_gguf_text){ name + arch + 1, len - arch - 1 }))
             continue;
         more += first != NULL;
         if (first == NULL) {

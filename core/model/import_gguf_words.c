@@ -5,7 +5,7 @@
 #include "core/base/alloc.h"
 #include "core/base/utf8.h"
 #include "core/format/st_header.h"
-#include "core/text/steps.h"
+#include "core/model/gguf_words.h"
 #include "core/text/vocab.h"
 
 #include <inttypes.h>
@@ -13,38 +13,10 @@
 #include <string.h>
 
 #define SHOW 120
-#define SPACE "\xe2\x96\x81" /* U+2581, which stands for a blank in pieces */
-#define TOKENS "tokenizer.ggml.tokens"
-#define TYPES "tokenizer.ggml.token_type"
-#define SCORES "tokenizer.ggml.scores"
-#define MERGES "tokenizer.ggml.merges"
-#define PATTERN "tokenizer.ggml.pre"
-
-enum type { NORMAL = 1, UNKNOWN, CONTROL, USER, UNUSED, BYTE };
-
-/* What cuts words before byte-level BPE, by llama.cpp's names. */
-struct pattern {
-    const char *name;
-    const char *regex; /* NULL: ByteLevel's own */
-    bool digits;       /* each digit is a word, before that */
-    bool composed;     /* text is composed first (NFC) */
-    bool whole_words;  /* a word that is a token is not cut */
-    bool begins;       /* texts begin with a token, unless the file says otherwise */
-};
-
-static const struct pattern patterns[] = {
-    { .name = "gpt-2" },
-    { .name = "smollm", .digits = true },
-    { .name = "qwen2", .regex = SRQ_PATTERN_AROUND_DIGITS("\\p{N}"), .composed = true },
-    { .name = "llama-bpe", .regex = SRQ_PATTERN_AROUND_DIGITS("\\p{N}{1,3}"), .whole_words = true, .begins = true },
-    { .name = "llama3", .regex = SRQ_PATTERN_AROUND_DIGITS("\\p{N}{1,3}"), .whole_words = true, .begins = true },
-    { .name = "llama-v3", .regex = SRQ_PATTERN_AROUND_DIGITS("\\p{N}{1,3}"), .whole_words = true, .begins = true },
-    { .name = "dbrx", .regex = SRQ_PATTERN_AROUND_DIGITS("\\p{N}{1,3}") },
-};
 
 struct word {
     char *text;
-    enum type type;
+    enum srq_gguf_word type;
     float score;
 };
 
@@ -55,19 +27,14 @@ struct words {
     int64_t count;
     bool pieces; /* SentencePiece's */
     bool prefix; /* these begin a text with a blank */
-    const struct pattern *pattern;
-    int64_t begin, end, unknown, pad; /* ids; -1: there is none */
+    const struct srq_gguf_pattern *pattern;
+    int64_t special[SRQ_GGUF_SPECIALS]; /* ids; -1: there is none */
     bool adds_begin, adds_end;
 };
 
 static int no_memory(const struct words *t, struct srq_error *err)
 {
     return srq_fail(err, -SRQ_ENOMEM, "out of memory reading the tokenizer of %s", t->file);
-}
-
-static bool is(const struct srq_gguf_text *text, const char *word)
-{
-    return text->len == strlen(word) && memcmp(text->text, word, text->len) == 0;
 }
 
 /* Puts `v`, which it takes over and which may be NULL for want of memory. */
@@ -81,30 +48,34 @@ static bool put(json_t *to, const char *member, json_t *v)
 static int read_kind(struct words *t, struct srq_error *err)
 {
     struct srq_gguf_text model = { "", 0 }, name = { "", 0 };
+    const struct srq_gguf_pattern *p;
     char known[160] = "";
     size_t len = 0;
-    int rc = srq_gguf_read_text(t->g, "tokenizer.ggml.model", true, &model, err);
+    int rc = srq_gguf_read_text(t->g, SRQ_GGUF_WORDS_MODEL, true, &model, err);
 
     if (rc != 0)
         return rc;
-    t->pieces = is(&model, "llama");
+    t->pieces = srq_gguf_text_is(&model, "llama");
     if (t->pieces) {
         t->prefix = true;
-        return srq_gguf_read_bool(t->g, "tokenizer.ggml.add_space_prefix", false, &t->prefix, err);
+        return srq_gguf_read_bool(t->g, SRQ_GGUF_WORDS_PREFIX, false, &t->prefix, err);
     }
-    if (!is(&model, "gpt2"))
-        return srq_fail_field(err, -SRQ_EUNSUPPORTED, "tokenizer.ggml.model",
-                              "%s: tokenizer.ggml.model \"%.*s\" is not one that srq knows (gpt2, llama)", t->file,
+    if (!srq_gguf_text_is(&model, "gpt2"))
+        return srq_fail_field(err, -SRQ_EUNSUPPORTED, SRQ_GGUF_WORDS_MODEL,
+                              "%s: " SRQ_GGUF_WORDS_MODEL " \"%.*s\" is not one that srq knows (gpt2, llama)", t->file,
                               (int)(model.len < 60 ? model.len : 60), model.text);
-    rc = srq_gguf_read_text(t->g, PATTERN, true, &name, err);
-    for (size_t i = 0; rc == 0 && i < sizeof(patterns) / sizeof(patterns[0]); i++) {
-        if (is(&name, patterns[i].name))
-            t->pattern = &patterns[i];
-        len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s", i > 0 ? ", " : "", patterns[i].name);
+    rc = srq_gguf_read_text(t->g, SRQ_GGUF_WORDS_PATTERN, true, &name, err);
+    for (int i = 0; rc == 0 && (p = srq_gguf_pattern(i)) != NULL; i++) {
+        for (int k = 0; k < SRQ_GGUF_PATTERN_NAMES && p->names[k] != NULL; k++) {
+            if (srq_gguf_text_is(&name, p->names[k]))
+                t->pattern = p;
+            len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s", len > 0 ? ", " : "", p->names[k]);
+        }
     }
     if (rc == 0 && t->pattern == NULL)
-        rc = srq_fail_field(err, -SRQ_EUNSUPPORTED, PATTERN, "%s: " PATTERN " \"%.*s\" is not one that srq knows (%s)",
-                            t->file, (int)(name.len < 60 ? name.len : 60), name.text, known);
+        rc = srq_fail_field(err, -SRQ_EUNSUPPORTED, SRQ_GGUF_WORDS_PATTERN,
+                            "%s: " SRQ_GGUF_WORDS_PATTERN " \"%.*s\" is not one that srq knows (%s)", t->file,
+                            (int)(name.len < 60 ? name.len : 60), name.text, known);
     return rc;
 }
 
@@ -118,21 +89,21 @@ static int wrong_count(const struct words *t, const char *key, uint64_t count, c
 static int read_words(struct words *t, int64_t rows, struct srq_error *err)
 {
     struct srq_gguf_array tokens, types, scores;
-    int rc = srq_gguf_read_array(t->g, TOKENS, true, SRQ_GGUF_TEXT, &tokens, err);
+    int rc = srq_gguf_read_array(t->g, SRQ_GGUF_WORDS_TOKENS, true, SRQ_GGUF_TEXT, &tokens, err);
 
     if (rc == 0)
-        rc = srq_gguf_read_array(t->g, TYPES, true, SRQ_GGUF_I32, &types, err);
+        rc = srq_gguf_read_array(t->g, SRQ_GGUF_WORDS_TYPES, true, SRQ_GGUF_I32, &types, err);
     if (rc == 0)
-        rc = srq_gguf_read_array(t->g, SCORES, t->pieces, SRQ_GGUF_FLOAT, &scores, err);
+        rc = srq_gguf_read_array(t->g, SRQ_GGUF_WORDS_SCORES, t->pieces, SRQ_GGUF_FLOAT, &scores, err);
     if (rc != 0)
         return rc;
     if (tokens.count > (uint64_t)rows || tokens.count == 0)
-        return wrong_count(t, TOKENS, tokens.count, "the embedding rows", rows, err);
+        return wrong_count(t, SRQ_GGUF_WORDS_TOKENS, tokens.count, "the embedding rows", rows, err);
     t->count = (int64_t)tokens.count;
     if (types.count != tokens.count)
-        return wrong_count(t, TYPES, types.count, TOKENS, t->count, err);
+        return wrong_count(t, SRQ_GGUF_WORDS_TYPES, types.count, SRQ_GGUF_WORDS_TOKENS, t->count, err);
     if (t->pieces && scores.count != tokens.count)
-        return wrong_count(t, SCORES, scores.count, TOKENS, t->count, err);
+        return wrong_count(t, SRQ_GGUF_WORDS_SCORES, scores.count, SRQ_GGUF_WORDS_TOKENS, t->count, err);
     t->word = srq_calloc(tokens.count, sizeof(*t->word));
     if (t->word == NULL)
         return no_memory(t, err);
@@ -145,48 +116,42 @@ static int read_words(struct words *t, int64_t rows, struct srq_error *err)
         if (rc != 0)
             return rc;
         w->text = srq_strndup(text.text, text.len);
-        w->type = (enum type)type;
+        w->type = (enum srq_gguf_word)type;
         w->score = t->pieces ? srq_gguf_take_float(&scores) : 0;
         if (w->text == NULL)
             return no_memory(t, err);
-        if (type < NORMAL || type > BYTE)
-            return srq_fail_field(err, -SRQ_EFORMAT, TYPES, "%s: element %" PRId64 " of key " TYPES " is %" PRId32,
-                                  t->file, i, type);
+        if (type < SRQ_GGUF_NORMAL || type > SRQ_GGUF_BYTE)
+            return srq_fail_field(err, -SRQ_EFORMAT, SRQ_GGUF_WORDS_TYPES,
+                                  "%s: element %" PRId64 " of key " SRQ_GGUF_WORDS_TYPES " is %" PRId32, t->file, i,
+                                  type);
     }
     return 0;
 }
 
 static int read_specials(struct words *t, struct srq_error *err)
 {
-    const struct {
-        const char *key;
-        int64_t *id;
-    } ids[] = {
-        { "tokenizer.ggml.bos_token_id", &t->begin },
-        { "tokenizer.ggml.eos_token_id", &t->end },
-        { "tokenizer.ggml.unknown_token_id", &t->unknown },
-        { "tokenizer.ggml.padding_token_id", &t->pad },
-    };
     int rc = 0;
 
-    for (size_t i = 0; rc == 0 && i < sizeof(ids) / sizeof(ids[0]); i++) {
-        *ids[i].id = -1;
-        rc = srq_gguf_read_int(t->g, ids[i].key, false, ids[i].id, err);
-        if (rc == 0 && (*ids[i].id < -1 || *ids[i].id >= t->count))
-            rc =
-                srq_fail_field(err, -SRQ_EFORMAT, ids[i].key, "%s: %s is %" PRId64 ", and there are %" PRId64 " tokens",
-                               t->file, ids[i].key, *ids[i].id, t->count);
+    for (int i = 0; rc == 0 && i < SRQ_GGUF_SPECIALS; i++) {
+        const char *key = srq_gguf_specials[i].key;
+        int64_t *id = &t->special[i];
+
+        *id = -1;
+        rc = srq_gguf_read_int(t->g, key, false, id, err);
+        if (rc == 0 && (*id < -1 || *id >= t->count))
+            rc = srq_fail_field(err, -SRQ_EFORMAT, key, "%s: %s is %" PRId64 ", and there are %" PRId64 " tokens",
+                                t->file, key, *id, t->count);
     }
-    for (int64_t i = 0; t->pieces && t->unknown < 0 && i < t->count; i++)
-        if (t->word[i].type == UNKNOWN)
-            t->unknown = i;
+    for (int64_t i = 0; t->pieces && t->special[SRQ_GGUF_UNK] < 0 && i < t->count; i++)
+        if (t->word[i].type == SRQ_GGUF_UNKNOWN)
+            t->special[SRQ_GGUF_UNK] = i;
     t->adds_begin = t->pieces || t->pattern->begins;
     if (rc == 0)
-        rc = srq_gguf_read_bool(t->g, "tokenizer.ggml.add_bos_token", false, &t->adds_begin, err);
+        rc = srq_gguf_read_bool(t->g, SRQ_GGUF_WORDS_BEGINS, false, &t->adds_begin, err);
     if (rc == 0)
-        rc = srq_gguf_read_bool(t->g, "tokenizer.ggml.add_eos_token", false, &t->adds_end, err);
-    t->adds_begin = t->adds_begin && t->begin >= 0;
-    t->adds_end = t->adds_end && t->end >= 0;
+        rc = srq_gguf_read_bool(t->g, SRQ_GGUF_WORDS_ENDS, false, &t->adds_end, err);
+    t->adds_begin = t->adds_begin && t->special[SRQ_GGUF_BOS] >= 0;
+    t->adds_end = t->adds_end && t->special[SRQ_GGUF_EOS] >= 0;
     return rc;
 }
 
@@ -195,7 +160,7 @@ static int read_specials(struct words *t, struct srq_error *err)
 /* Whether text becomes this token by the model; added tokens are in its vocabulary too, for the sake of their ids. */
 static bool in_vocabulary(const struct word *w)
 {
-    return w->type != UNUSED;
+    return w->type != SRQ_GGUF_UNUSED;
 }
 
 static int put_vocabulary(const struct words *t, json_t *model, struct srq_error *err)
@@ -211,7 +176,7 @@ static int put_vocabulary(const struct words *t, json_t *model, struct srq_error
         if (!in_vocabulary(w))
             continue;
         if (json_object_get(vocab, w->text) != NULL)
-            return srq_fail_field(err, -SRQ_EFORMAT, TOKENS, "%s: token \"%s\" is there twice", t->file,
+            return srq_fail_field(err, -SRQ_EFORMAT, SRQ_GGUF_WORDS_TOKENS, "%s: token \"%s\" is there twice", t->file,
                                   srq_st_show(w->text, shown, sizeof(shown)));
         if (!put(vocab, w->text, json_integer(i)))
             return no_memory(t, err);
@@ -224,7 +189,7 @@ static int put_stored_merges(const struct words *t, json_t *model, struct srq_er
 {
     json_t *merges = json_array();
     struct srq_gguf_array stored;
-    int rc = srq_gguf_read_array(t->g, MERGES, true, SRQ_GGUF_TEXT, &stored, err);
+    int rc = srq_gguf_read_array(t->g, SRQ_GGUF_WORDS_MERGES, true, SRQ_GGUF_TEXT, &stored, err);
 
     if (!put(model, "merges", merges))
         return no_memory(t, err);
@@ -278,8 +243,8 @@ static int add_join(const struct words *t, struct joins *j, const struct join *o
     j->list[j->count++] = *one;
     return j->count <= SRQ_VOCAB_MERGES_MAX
                ? 0
-               : srq_fail_field(err, -SRQ_ELIMIT, TOKENS, "%s: its pieces are more than %d merges", t->file,
-                                SRQ_VOCAB_MERGES_MAX);
+               : srq_fail_field(err, -SRQ_ELIMIT, SRQ_GGUF_WORDS_TOKENS, "%s: its pieces are more than %d merges",
+                                t->file, SRQ_VOCAB_MERGES_MAX);
 }
 
 /* All ways in which two pieces make the piece `at`. */
@@ -314,10 +279,10 @@ static int put_merges_of_scores(const struct words *t, json_t *model, struct srq
 
     srq_vocab_init(&vocab);
     for (int64_t i = 0; rc == 0 && i < t->count; i++)
-        if (t->word[i].type == NORMAL && t->word[i].text[0] != '\0')
+        if (t->word[i].type == SRQ_GGUF_NORMAL && t->word[i].text[0] != '\0')
             rc = srq_vocab_add(&vocab, t->word[i].text, strlen(t->word[i].text), i, t->file, err);
     for (int64_t i = 0; rc == 0 && i < t->count; i++)
-        if (t->word[i].type == NORMAL && t->word[i].text[0] != '\0')
+        if (t->word[i].type == SRQ_GGUF_NORMAL && t->word[i].text[0] != '\0')
             rc = add_joins(t, &vocab, i, &j, err);
     if (rc == 0 && j.count > 0)
         qsort(j.list, j.count, sizeof(*j.list), by_score);
@@ -339,7 +304,8 @@ static int make_model(const struct words *t, json_t *root, struct srq_error *err
                               t->pieces, "ignore_merges", !t->pieces && t->pattern->whole_words);
     int rc = put(root, "model", model) ? 0 : no_memory(t, err);
 
-    if (rc == 0 && t->pieces && t->unknown >= 0 && !put(model, "unk_token", json_string(t->word[t->unknown].text)))
+    if (rc == 0 && t->pieces && t->special[SRQ_GGUF_UNK] >= 0 &&
+        !put(model, "unk_token", json_string(t->word[t->special[SRQ_GGUF_UNK]].text)))
         rc = no_memory(t, err);
     if (rc == 0)
         rc = put_vocabulary(t, model, err);
@@ -358,9 +324,9 @@ static int put_added(const struct words *t, json_t *root, struct srq_error *err)
         return no_memory(t, err);
     for (int64_t i = 0; i < t->count; i++) {
         const struct word *w = &t->word[i];
-        bool special = w->type == CONTROL || w->type == UNKNOWN;
+        bool special = w->type == SRQ_GGUF_CONTROL || w->type == SRQ_GGUF_UNKNOWN;
 
-        if (special || w->type == USER) {
+        if (special || w->type == SRQ_GGUF_USER) {
             json_t *one =
                 json_pack("{s:I, s:s, s:b, s:b, s:b, s:b, s:b}", "id", (json_int_t)i, "content", w->text, "single_word",
                           false, "lstrip", false, "rstrip", false, "normalized", false, "special", special);
@@ -378,7 +344,7 @@ static json_t *byte_level(bool regex)
                      "use_regex", regex);
 }
 
-static json_t *cutting(const struct pattern *p)
+static json_t *cutting(const struct srq_gguf_pattern *p)
 {
     if (p->digits)
         return json_pack("{s:s, s:[{s:s, s:b}, o]}", "type", "Sequence", "pretokenizers", "type", "Digits",
@@ -397,16 +363,16 @@ static json_t *blanks(const char *from, const char *to)
 static json_t *normalizer_of_pieces(bool prefix)
 {
     return prefix ? json_pack("{s:s, s:[{s:s, s:s}, o]}", "type", "Sequence", "normalizers", "type", "Prepend",
-                              "prepend", SPACE, blanks(" ", SPACE))
-                  : blanks(" ", SPACE);
+                              "prepend", SRQ_GGUF_SPACE, blanks(" ", SRQ_GGUF_SPACE))
+                  : blanks(" ", SRQ_GGUF_SPACE);
 }
 
 static json_t *decoder_of_pieces(bool prefix)
 {
     json_t *strip = prefix ? json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content", " ", "start", 1, "stop", 0)
                            : json_null();
-    json_t *all = json_pack("{s:s, s:[o, {s:s}, {s:s}]}", "type", "Sequence", "decoders", blanks(SPACE, " "), "type",
-                            "ByteFallback", "type", "Fuse");
+    json_t *all = json_pack("{s:s, s:[o, {s:s}, {s:s}]}", "type", "Sequence", "decoders", blanks(SRQ_GGUF_SPACE, " "),
+                            "type", "ByteFallback", "type", "Fuse");
 
     if (!prefix)
         return all;
@@ -441,8 +407,9 @@ static bool append_part(const struct words *t, json_t *to, int64_t id, const cha
 
 static bool append_text(const struct words *t, json_t *to, const char *text, int type)
 {
-    return (!t->adds_begin || append_part(t, to, t->begin, NULL, type)) && append_part(t, to, -1, text, type) &&
-           (!t->adds_end || append_part(t, to, t->end, NULL, type));
+    return (!t->adds_begin || append_part(t, to, t->special[SRQ_GGUF_BOS], NULL, type)) &&
+           append_part(t, to, -1, text, type) &&
+           (!t->adds_end || append_part(t, to, t->special[SRQ_GGUF_EOS], NULL, type));
 }
 
 static bool put_special(const struct words *t, json_t *to, int64_t id)
@@ -466,8 +433,9 @@ static int put_ends(const struct words *t, json_t *root, struct srq_error *err)
     p = json_pack("{s:s, s:o, s:o, s:o}", "type", "TemplateProcessing", "single", single, "pair", pair,
                   "special_tokens", tokens);
     return put(root, "post_processor", p) && append_text(t, single, "A", 0) && append_text(t, pair, "A", 0) &&
-                   append_text(t, pair, "B", 1) && (!t->adds_begin || put_special(t, tokens, t->begin)) &&
-                   (!t->adds_end || put_special(t, tokens, t->end))
+                   append_text(t, pair, "B", 1) &&
+                   (!t->adds_begin || put_special(t, tokens, t->special[SRQ_GGUF_BOS])) &&
+                   (!t->adds_end || put_special(t, tokens, t->special[SRQ_GGUF_EOS]))
                ? 0
                : no_memory(t, err);
 }
@@ -489,21 +457,19 @@ static int make_tokenizer(const struct words *t, json_t **out, struct srq_error 
 
 static int make_config(const struct words *t, json_t **out, struct srq_error *err)
 {
-    const struct {
-        const char *member;
-        int64_t id;
-    } named[] = {
-        { "bos_token", t->begin }, { "eos_token", t->end }, { "unk_token", t->unknown }, { "pad_token", t->pad }
-    };
     struct srq_gguf_text chat = { NULL, 0 };
     json_t *c =
         json_pack("{s:s, s:b}", "tokenizer_class", "PreTrainedTokenizerFast", "clean_up_tokenization_spaces", false);
-    int rc = c != NULL ? srq_gguf_read_text(t->g, "tokenizer.chat_template", false, &chat, err) : no_memory(t, err);
+    int rc = c != NULL ? srq_gguf_read_text(t->g, SRQ_GGUF_WORDS_CHAT, false, &chat, err) : no_memory(t, err);
 
     *out = c;
-    for (size_t i = 0; rc == 0 && i < sizeof(named) / sizeof(named[0]); i++)
-        if (named[i].id >= 0 && !put(c, named[i].member, json_string(t->word[named[i].id].text)))
+    for (int i = 0; rc == 0 && i < SRQ_GGUF_SPECIALS; i++) {
+        char member[32];
+
+        snprintf(member, sizeof(member), "%s_token", srq_gguf_specials[i].name);
+        if (t->special[i] >= 0 && !put(c, member, json_string(t->word[t->special[i]].text)))
             rc = no_memory(t, err);
+    }
     if (rc == 0 && chat.text != NULL && !put(c, "chat_template", json_stringn(chat.text, chat.len)))
         rc = no_memory(t, err);
     return rc;

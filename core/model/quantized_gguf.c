@@ -9,16 +9,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-static const struct {
-    const char *suffix;
-    uint32_t type;
-} kinds[] = {
-    { "q4_0", SRQ_GGUF_Q4_0 }, { "q4_1", SRQ_GGUF_Q4_1 }, { "q5_0", SRQ_GGUF_Q5_0 },   { "q5_1", SRQ_GGUF_Q5_1 },
-    { "q8_0", SRQ_GGUF_Q8_0 }, { "q2_k", SRQ_GGUF_Q2_K }, { "q3_k", SRQ_GGUF_Q3_K },   { "q4_k", SRQ_GGUF_Q4_K },
-    { "q5_k", SRQ_GGUF_Q5_K }, { "q6_k", SRQ_GGUF_Q6_K }, { "mxfp4", SRQ_GGUF_MXFP4 },
-};
-#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
-
+/* Types by their names, as import_gguf.c has them. */
 static const char *const suffixes[] = { "q4_0", "q4_1", "q5_0", "q5_1", "q8_0",  "q2_k",
                                         "q3_k", "q4_k", "q5_k", "q6_k", "mxfp4", NULL };
 
@@ -50,9 +41,9 @@ static const char *method_of(const struct srq_quantized *q)
 static const struct srq_gguf_type *blocks_of(const struct srq_quantized *q, const char *layer, bool data,
                                              struct srq_tensor *out)
 {
-    for (size_t i = 0; i < KINDS; i++)
-        if (srq_quantized_part(q, layer, kinds[i].suffix, data, out))
-            return srq_gguf_type(kinds[i].type);
+    for (const char *const *s = suffixes; *s != NULL; s++)
+        if (srq_quantized_part(q, layer, *s, data, out))
+            return srq_gguf_type_named(*s);
     return NULL;
 }
 

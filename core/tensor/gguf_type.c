@@ -2,6 +2,7 @@
 #include "core/tensor/gguf_type.h"
 
 #include <stddef.h>
+#include <strings.h>
 
 static const struct srq_gguf_type types[] = {
     { SRQ_GGUF_F32, "F32", 1, 4, 0 },
@@ -30,6 +31,14 @@ const struct srq_gguf_type *srq_gguf_type(uint32_t id)
 {
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
         if (types[i].id == id)
+            return &types[i];
+    return NULL;
+}
+
+const struct srq_gguf_type *srq_gguf_type_named(const char *name)
+{
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        if (strcasecmp(types[i].name, name) == 0)
             return &types[i];
     return NULL;
 }

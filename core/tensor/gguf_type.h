@@ -32,6 +32,7 @@ struct srq_gguf_type {
 
 /* NULL: no type of a file's tensors has this number. */
 const struct srq_gguf_type *srq_gguf_type(uint32_t id);
+const struct srq_gguf_type *srq_gguf_type_named(const char *name); /* "Q4_0", in either case; NULL: there is none */
 /* Bytes of a row of `cols` elements, or of any number of whole rows; false: it does not end with a block, or is too
  * long. */
 bool srq_gguf_row_bytes(const struct srq_gguf_type *type, int64_t cols, uint64_t *bytes);

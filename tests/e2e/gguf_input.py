@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
 import gguf_file as gg  # noqa: E402
 from real_jobs import CALIB, EVAL, MODEL, SOURCE, Place  # noqa: E402
 from srqd_client import run_tests, wait_until  # noqa: E402
+from tensor_folder import read_folder, write_folder  # noqa: E402
 
 SHORT = {"eval.windows": 2, "eval.seqlen": 32, "threads": 2}
 QUICK = [w for k, v in SHORT.items() if k != "threads" for w in ("--set", "%s=%s" % (k, v))]
@@ -38,22 +39,11 @@ def random_model(p, name, *words, config=None, more=None):
     """A small model; `more`: {tensor: elements} that it has beside those of llama, in F32."""
     folder = p.path(name)
     subprocess.run([sys.executable, os.path.join(SOURCE, "tests/lib/make_model.py"), folder, *words], check=True)
-    with open(os.path.join(folder, "config.json")) as f:
-        said = json.load(f)
-    said.update(config or {})
-    with open(os.path.join(folder, "config.json"), "w") as f:
-        json.dump(said, f)
-    with open(os.path.join(folder, "model.safetensors"), "rb") as f:
-        data = f.read()
-    n, = struct.unpack("<Q", data[:8])
-    header, body, rng = json.loads(data[8:8 + n]), data[8 + n:], random.Random(7)
+    tensors, said = read_folder(folder)
+    rng = random.Random(7)
     for tensor, count in (more or {}).items():
-        header[tensor] = {"dtype": "F32", "shape": [count], "data_offsets": [len(body), len(body) + 4 * count]}
-        body += struct.pack("<%df" % count, *[rng.uniform(0.5, 1.5) for _ in range(count)])
-    head = json.dumps(header).encode()
-    head += b" " * (-len(head) % 8)
-    with open(os.path.join(folder, "model.safetensors"), "wb") as f:
-        f.write(struct.pack("<Q", len(head)) + head + body)
+        tensors[tensor] = ["F32", [count], struct.pack("<%df" % count, *[rng.uniform(0.5, 1.5) for _ in range(count)])]
+    write_folder(folder, tensors, dict(said, **(config or {})))
     return folder
 
 

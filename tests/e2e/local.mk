@@ -38,7 +38,7 @@ job_e2e = tests/e2e/budget.py tests/e2e/live.py tests/e2e/live_methods.py tests/
 	tests/e2e/methods.py tests/e2e/compare.py tests/e2e/scales.py tests/e2e/sizes.py tests/e2e/unstorable.py tests/e2e/contradictions.py tests/e2e/quantized_input.py tests/e2e/gguf_input.py tests/e2e/diffusion.py tests/e2e/picture_blocks.py \
 	tests/e2e/archives.py tests/e2e/told.py tests/e2e/disk.py tests/e2e/admin.py tests/e2e/chat.py
 TESTS += $(job_e2e)
-dist_check_SCRIPTS += $(job_e2e) tests/lib/real_jobs.py tests/lib/gguf_file.py tests/lib/make_stable_diffusion.py
+dist_check_SCRIPTS += $(job_e2e) tests/lib/real_jobs.py tests/lib/gguf_file.py tests/lib/tensor_folder.py tests/lib/make_stable_diffusion.py
 
 # under a batch system; with a real Slurm where it is installed
 TESTS += tests/e2e/slurm.py

@@ -1,42 +1,16 @@
 #!/usr/bin/env python3
 """Folders that are quantized already: what eval computes of them, and what is told of them."""
-import json
 import os
 import shutil
-import struct
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
 from real_jobs import EVAL, MODEL, Failed, Place, report  # noqa: E402
 from srqd_client import run_tests  # noqa: E402
+from tensor_folder import read_folder, write_folder  # noqa: E402
 
 SHORT = {"eval.windows": 2, "eval.seqlen": 64}
 QUICK = [word for key, value in dict(SHORT, compute="f32").items() for word in ("--set", "%s=%s" % (key, value))]
-
-
-def read_folder(folder):
-    """({name: [dtype, shape, bytes]}, config)"""
-    with open(os.path.join(folder, "model.safetensors"), "rb") as f:
-        data = f.read()
-    n = struct.unpack("<Q", data[:8])[0]
-    tensors = json.loads(data[8:8 + n])
-    tensors.pop("__metadata__", None)
-    with open(os.path.join(folder, "config.json")) as f:
-        config = json.load(f)
-    return {name: [t["dtype"], t["shape"], data[8 + n + t["data_offsets"][0]:8 + n + t["data_offsets"][1]]]
-            for name, t in tensors.items()}, config
-
-
-def write_folder(folder, tensors, config):
-    header, blob = {}, b""
-    for name, (dtype, shape, content) in tensors.items():
-        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(blob), len(blob) + len(content)]}
-        blob += bytes(content)
-    text = json.dumps(header).encode()
-    with open(os.path.join(folder, "model.safetensors"), "wb") as f:
-        f.write(struct.pack("<Q", len(text)) + text + blob)
-    with open(os.path.join(folder, "config.json"), "w") as f:
-        json.dump(config, f)
 
 
 def changed(place, folder, change):

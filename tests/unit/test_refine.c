@@ -6,7 +6,7 @@
 #include "core/base/alloc.h"
 #include "core/base/rng.h"
 #include "core/eval/evaluator.h"
-#include "core/job/plain.h"
+#include "core/grid/round_plain.h"
 #include "core/tune/refine.h"
 
 #include <math.h>

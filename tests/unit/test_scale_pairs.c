@@ -8,7 +8,7 @@
 #include "core/base/fs.h"
 #include "core/base/rng.h"
 #include "core/grid/grid.h"
-#include "core/job/plain.h"
+#include "core/grid/round_plain.h"
 #include "core/model/export.h"
 #include "core/model/scale_pairs.h"
 #include "core/tune/fold_error.h"

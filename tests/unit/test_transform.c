@@ -9,7 +9,7 @@
 #include "core/base/alloc.h"
 #include "core/base/fs.h"
 #include "core/base/rng.h"
-#include "core/job/plain.h"
+#include "core/grid/round_plain.h"
 #include "core/tune/transform.h"
 
 #include <math.h>
