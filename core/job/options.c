@@ -80,10 +80,9 @@ static const struct srq_job_option table[] = {
       AT(keep_checkpoints) },
     { "sampling", SRQ_JOB_CHOICE, NULL, 0, 0, "windows,shuffled", "windows",
       "how calibration text becomes samples: consecutive windows, or shuffled records", AT(sampling) },
-    { "gemm", SRQ_JOB_CHOICE, NULL, 0, 0, "auto,amx,avx512_bf16,avx512,avx2,openblas,onednn,plain", "auto",
-      "who computes matrix products; where both AVX512-BF16 and widened BF16 run, a job that is submitted with auto "
-      "keeps "
-      "to the one that was faster then",
+    { "gemm", SRQ_JOB_CHOICE, NULL, 0, 0, "auto,amx,avx512_fp16,avx512_bf16,avx512,avx2,openblas,onednn,plain", "auto",
+      "who computes matrix products; where both AVX512-BF16 and widened BF16 run, and AVX512-FP16 does not, a job that "
+      "is submitted with auto keeps to the one that was faster then",
       AT(gemm) },
     { "compute", SRQ_JOB_CHOICE, NULL, 0, 0, "auto,f32,bf16", "auto", "element type in which blocks are tuned",
       AT(compute) },

@@ -1,4 +1,6 @@
-/* Matrix products behind one call, with the backend chosen at run time. F32 accumulation always. */
+/* Matrix products behind one call, with the backend chosen at run time. Sums are F32; only "avx512_fp16" sums 32
+ * products at a time in F16 before, of factors scaled to its range: an error of about 2^-10 of a sum of independent
+ * terms, less than half of what their being BF16 makes. */
 #ifndef SRQ_MATH_GEMM_H
 #define SRQ_MATH_GEMM_H
 
@@ -49,13 +51,13 @@ void srq_gemm_expect(const struct srq_product *p);
  * so that it can be measured before the work; in well under a second for shapes of any size. */
 void srq_gemm_rehearse(void);
 
-/* What is asked for: "amx", "avx512_bf16" (srq's own kernels for BF16, beside the fastest for F32), "avx512", "avx2"
- * (own ones for F32, and for BF16 widened to it), "openblas", "onednn", "plain", "panels" (the own kernels' way in
- * plain C, for tests). NULL or "auto": $SRQ_GEMM, else the fastest that run here and are no wider than the other
- * kernels (kernels.h); where AVX512-BF16 multiplies more slowly than FMA, BF16 is widened. Runs the self-test of every
- * backend that is to be used over all three products, odd shapes and each dtype used, against a naive product in
- * double; a wrong answer disables that backend with a warning. Error when the one asked for is unknown, not built in,
- * or wrong. Starts products of codes too (int8.h). */
+/* What is asked for: "amx", "avx512_fp16", "avx512_bf16" (srq's own kernels for BF16, beside the fastest for F32),
+ * "avx512", "avx2" (own ones for F32, and for BF16 widened to it), "openblas", "onednn", "plain", "panels" (the own
+ * kernels' way in plain C, for tests). NULL or "auto": $SRQ_GEMM, else the fastest that run here and are no wider than
+ * the other kernels (kernels.h); where AVX512-BF16 multiplies more slowly than FMA, BF16 is widened. Runs the self-test
+ * of every backend that is to be used over all three products, odd shapes and each dtype used, against a naive product
+ * in double; a wrong answer disables that backend with a warning. Error when the one asked for is unknown, not built
+ * in, or wrong. Starts products of codes too (int8.h). */
 int srq_gemm_start(const char *backend, struct srq_error *err);
 /* Whether who computes BF16 was found by timing, on a processor where both run: another start may find otherwise, so
  * who needs the same again asks for srq_gemm_backend(SRQ_BF16) by name. */

@@ -13,15 +13,18 @@
 
 static const struct srq_gemm_engine *const engines[] = {
 #ifdef SRQ_PANEL_KERNELS
-    &srq_gemm_amx,      &srq_gemm_avx512_bf16,
+    &srq_gemm_amx,         &srq_gemm_avx512_bf16,
+#endif
+#ifdef SRQ_FP16_KERNEL
+    &srq_gemm_avx512_fp16,
 #endif
 #ifdef SRQ_X86_KERNELS
-    &srq_gemm_avx512,   &srq_gemm_avx2,
+    &srq_gemm_avx512,      &srq_gemm_avx2,
 #endif
 #ifdef HAVE_DNNL
     &srq_gemm_onednn,
 #endif
-    &srq_gemm_openblas, &srq_gemm_panels,      &srq_gemm_plain,
+    &srq_gemm_openblas,    &srq_gemm_panels,      &srq_gemm_plain,
 };
 #define ENGINES ((int)(sizeof(engines) / sizeof(engines[0])))
 
@@ -144,7 +147,7 @@ static bool known(const char *name)
 }
 
 /* Kernels of our own, the fastest first. Plain panels are for whoever asks for them. */
-static const char *const own_bf16[] = { "amx", "avx512_bf16", "panels", NULL };
+static const char *const own_bf16[] = { "amx", "avx512_fp16", "avx512_bf16", "panels", NULL };
 static const char *const own_f32[] = { "avx512", "avx2", NULL };
 
 /* The one of these that was asked for. */
@@ -272,7 +275,9 @@ const struct srq_panel_kernel *srq_panels(enum srq_dtype dtype)
 {
     const struct srq_gemm_engine *e = srq_gemm_engine_for(dtype);
 
-    return e->panels != NULL ? e->panels(dtype) : NULL;
+    const struct srq_panel_kernel *k = e->panels != NULL ? e->panels(dtype) : NULL;
+
+    return k != NULL && k->packed == SRQ_F16 ? k->in_f32 : k;
 }
 
 bool srq_gemm_timed(void)

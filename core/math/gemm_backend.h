@@ -23,7 +23,8 @@ struct srq_gemm_engine {
     bool (*run)(const struct srq_product *p);
     /* Its kernel of panels.h for operands of this dtype; NULL: it has none, of any or of this one. */
     const struct srq_panel_kernel *(*panels)(enum srq_dtype dtype);
-    bool takers; /* it gives rows to a taker itself; else `run` gets no product that has one */
+    double error; /* of a sum, as a share of the sum of its terms' magnitudes, at most; 0: F32's */
+    bool takers;  /* it gives rows to a taker itself; else `run` gets no product that has one */
     /* Makes the library take the memory that this product will need, its data pointers being NULL, in little time
      * however large the product is. NULL: the engine takes none that it does not hold from the start. */
     void (*rehearse)(const struct srq_product *p);
@@ -35,6 +36,9 @@ struct srq_gemm_engine {
 extern const struct srq_gemm_engine srq_gemm_openblas, srq_gemm_plain, srq_gemm_panels;
 #ifdef SRQ_PANEL_KERNELS
 extern const struct srq_gemm_engine srq_gemm_amx, srq_gemm_avx512_bf16;
+#endif
+#ifdef SRQ_FP16_KERNEL
+extern const struct srq_gemm_engine srq_gemm_avx512_fp16;
 #endif
 #ifdef SRQ_X86_KERNELS
 extern const struct srq_gemm_engine srq_gemm_avx512, srq_gemm_avx2;

@@ -67,7 +67,7 @@ static void add_up(const int64_t shape[3], const struct operands *o)
     }
 }
 
-static int compare(const struct srq_product *p, const struct operands *o, struct srq_error *err)
+static int compare(const struct srq_product *p, const struct operands *o, double error, struct srq_error *err)
 {
     double slack = p->c.dtype == SRQ_BF16 ? 0x1p-8 : 0;
 
@@ -77,7 +77,7 @@ static int compare(const struct srq_product *p, const struct operands *o, struct
             double want = srq_product_factor(p) * o->sum[i * p->n + j] + (p->add ? o->c[i * p->n + j] : 0);
             double size = srq_product_factor(p) * o->size[i * p->n + j] + fabs(want);
 
-            if (!(fabs(got - want) <= 4e-6 * size + slack * fabs(want) + 1e-30))
+            if (!(fabs(got - want) <= error * size + slack * fabs(want) + 1e-30))
                 return srq_fail(err, -SRQ_ENUMERIC, "%s product [%lld, %lld, %lld] (%d%d%s) gives %g where %g is right",
                                 srq_dtype_name(p->a.dtype), (long long)p->m, (long long)p->n, (long long)p->k,
                                 p->a.trans, p->b.trans, p->add ? ", added" : "", got, want);
@@ -102,7 +102,7 @@ static int check_one(const struct srq_gemm_engine *e, struct srq_product *p, str
             if (load(o->sc, p->c.dtype, i * p->c.ld + j) != 0.5f)
                 return srq_fail(err, -SRQ_ENUMERIC, "a product [%lld, %lld, %lld] writes beside its rows",
                                 (long long)p->m, (long long)p->n, (long long)p->k);
-    return compare(p, o, err);
+    return compare(p, o, e->error > 0 ? e->error : 4e-6, err);
 }
 
 /* y = x Wᵀ, dx = dy W, dW = dyᵀ x; each overwriting, added, and scaled. */

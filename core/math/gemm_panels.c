@@ -37,6 +37,7 @@ struct work {
     const struct srq_panel_kernel *kernel;
     const struct srq_product *p;
     int64_t steps, panels; /* of a panel; of B, at a time */
+    int64_t cols;          /* of a panel */
     int64_t stretch;       /* steps at a time */
     int64_t size, stored;  /* of an element of what is laid out; of an operand */
     int64_t first;         /* panel of B */
@@ -59,26 +60,28 @@ static bool reads_as_it_is(const struct srq_panel_kernel *k, const struct srq_pr
 
 static size_t panel_bytes(const struct work *w)
 {
-    return (size_t)(w->steps * SRQ_PANEL_COLS) * STEP;
+    const size_t scales = w->kernel->packed == SRQ_F16 ? (size_t)w->cols * sizeof(float) : 0;
+
+    return (size_t)(w->steps * SRQ_PANEL_COLS) * STEP + scales;
 }
 
 /* Whether the sums are C itself: nothing is beside a tile's elements, and nothing is done to them. */
 static bool is_direct(const struct srq_panel_kernel *k, const struct srq_product *p)
 {
     return p->taker == NULL && p->c.dtype == SRQ_F32 && !p->add && srq_product_factor(p) == 1 &&
-           p->n % SRQ_PANEL_COLS == 0 && p->m % k->row_step == 0;
+           p->n % srq_panel_cols(k) == 0 && p->m % k->row_step == 0;
 }
 
 /* How many panels there are at a time, and how many a block has. A taker gets whole rows: all panels at once. */
 static void plan_panels(struct work *w)
 {
-    const int64_t all = (w->p->n + SRQ_PANEL_COLS - 1) / SRQ_PANEL_COLS;
+    const int64_t all = (w->p->n + w->cols - 1) / w->cols;
     const int64_t fit = PANELS_BYTES / (int64_t)panel_bytes(w) > 0 ? PANELS_BYTES / (int64_t)panel_bytes(w) : 1;
 
     w->panels = w->p->taker != NULL || all < fit ? all : fit;
     w->kept = w->p->taker != NULL ? all : w->steps > w->stretch ? ACROSS : 1;
     w->direct = is_direct(w->kernel, w->p);
-    w->ld = w->direct ? w->p->c.ld : w->kept * SRQ_PANEL_COLS;
+    w->ld = w->direct ? w->p->c.ld : w->kept * w->cols;
 }
 
 /* Row stride of copies. */
@@ -121,14 +124,17 @@ static int64_t even_stretch(int64_t steps, int64_t most)
 
 static void plan(struct work *w, const struct srq_panel_kernel *k, const struct srq_product *p)
 {
+    const int64_t scale = k->packed == SRQ_F16 ? (int64_t)sizeof(float) : 0; /* of a row */
+
     *w = (struct work){ .kernel = k, .p = p };
-    w->size = (int64_t)srq_dtype_size(k->packed);
+    w->size = srq_row_element_bytes(k->packed);
+    w->cols = srq_panel_cols(k);
     w->stored = (int64_t)srq_dtype_size(k->dtype);
     w->steps = srq_round_up(p->k, k->k_step) / srq_step_elements(k->packed);
     w->stretch = even_stretch(w->steps, k->stretch);
     plan_panels(w);
     plan_rows(w);
-    w->sums_at = w->copies ? (size_t)srq_round_up(w->rows * w->lda * w->size, PAGE) : 0;
+    w->sums_at = w->copies ? (size_t)srq_round_up(w->rows * (w->lda * w->size + scale), PAGE) : 0;
     w->room = w->sums_at + (w->direct ? 0 : (size_t)srq_round_up(w->rows * w->ld * (int64_t)sizeof(float), PAGE));
 }
 
@@ -161,7 +167,7 @@ static void pack_item(void *ctx, int64_t item, int thread)
     const struct srq_panel_source s = { b->data, b->ld, !b->trans };
 
     (void)thread;
-    w->kernel->pack_panel(&s, (w->first + item) * SRQ_PANEL_COLS, w->p->n, w->p->k, w->steps, panel(w, item));
+    w->kernel->pack_panel(&s, (w->first + item) * w->cols, w->p->n, w->p->k, w->steps, panel(w, item));
 }
 
 /* ---- C ---- */
@@ -171,7 +177,8 @@ struct block {
     int64_t row, rows; /* of C; rows of it */
     const char *a;
     int64_t lda;
-    void *room; /* for copies of them */
+    void *room;          /* for copies of them */
+    const float *scales; /* of the copies */
     float *sums;
 };
 
@@ -192,7 +199,8 @@ static void copy_rows(const struct block *b, int64_t at, int64_t steps)
 static void add_up(const struct block *b, int64_t first, int64_t count)
 {
     const struct srq_panel_kernel *kernel = b->w->kernel;
-    const int64_t stretch = b->w->stretch, padded = srq_round_up(b->rows, kernel->row_step);
+    const int64_t stretch = b->w->stretch, padded = srq_round_up(b->rows, kernel->row_step), cols = b->w->cols;
+    const bool scaled = kernel->packed == SRQ_F16;
 
     for (int64_t at = 0; at < b->w->steps; at += stretch) {
         int64_t steps = b->w->steps - at < stretch ? b->w->steps - at : stretch;
@@ -201,13 +209,16 @@ static void add_up(const struct block *b, int64_t first, int64_t count)
             copy_rows(b, at, steps);
         for (int64_t j = 0; j < count; j++) {
             const char *a = b->w->pieces ? b->a : b->a + at * STEP;
-            struct srq_panel_tile t = { steps,
-                                        a,
-                                        b->lda,
-                                        panel(b->w, first + j) + at * STEP * SRQ_PANEL_COLS,
-                                        b->sums + j * SRQ_PANEL_COLS,
-                                        b->w->ld,
-                                        at > 0 };
+            const char *near = panel(b->w, first + j), *scales = near + b->w->steps * STEP * SRQ_PANEL_COLS;
+            struct srq_panel_tile t = { .steps = steps,
+                                        .a = a,
+                                        .lda = b->lda,
+                                        .b = near + at * STEP * SRQ_PANEL_COLS,
+                                        .c = b->sums + j * cols,
+                                        .ldc = b->w->ld,
+                                        .add = at > 0,
+                                        .a_scale = scaled ? b->scales : NULL,
+                                        .b_scale = scaled ? (const float *)(const void *)scales : NULL };
 
             for (int64_t i = 0; i < padded; i += kernel->rows) {
                 int64_t n = padded - i < kernel->rows ? padded - i : kernel->rows;
@@ -215,6 +226,7 @@ static void add_up(const struct block *b, int64_t first, int64_t count)
                 kernel->tile(&t, (int)n);
                 t.a = a += n * t.lda * b->w->size;
                 t.c += n * t.ldc;
+                t.a_scale += scaled ? n : 0;
             }
         }
     }
@@ -226,11 +238,11 @@ static void store(const struct block *b, int64_t first, int64_t count)
     const int64_t size = p->c.dtype == SRQ_F32 ? 4 : 2;
 
     for (int64_t j = 0; j < count; j++) {
-        int64_t col = (b->w->first + first + j) * SRQ_PANEL_COLS;
-        const struct srq_panel_out o = { .sums = b->sums + j * SRQ_PANEL_COLS,
+        int64_t col = (b->w->first + first + j) * b->w->cols;
+        const struct srq_panel_out o = { .sums = b->sums + j * b->w->cols,
                                          .ld = b->w->ld,
                                          .rows = b->rows,
-                                         .cols = p->n - col < SRQ_PANEL_COLS ? p->n - col : SRQ_PANEL_COLS,
+                                         .cols = p->n - col < b->w->cols ? p->n - col : b->w->cols,
                                          .alpha = srq_product_factor(p),
                                          .add = p->add,
                                          .dtype = p->c.dtype,
@@ -271,6 +283,7 @@ static void make_block(const struct work *w, int64_t row, int64_t row_end, int64
             copy_rows(&b, 0, w->steps);
         b.a = room;
         b.lda = w->lda;
+        b.scales = (const float *)(const void *)(room + srq_round_up(b.rows, w->kernel->row_step) * w->lda * w->size);
     }
     if (w->kernel->enter != NULL)
         w->kernel->enter();
@@ -278,7 +291,7 @@ static void make_block(const struct work *w, int64_t row, int64_t row_end, int64
         int64_t count = end - j < w->kept ? end - j : w->kept;
 
         if (w->direct)
-            b.sums = (float *)p->c.data + row * p->c.ld + (w->first + j) * SRQ_PANEL_COLS;
+            b.sums = (float *)p->c.data + row * p->c.ld + (w->first + j) * w->cols;
         add_up(&b, j, count);
         if (p->taker != NULL)
             give(&b);
@@ -324,7 +337,7 @@ static bool run_with(const struct srq_panel_kernel *k, const struct srq_product 
     pthread_mutex_lock(&lock);
     plan(&w, k, p);
     ok = hold_all(&w);
-    for (int64_t left = (p->n + SRQ_PANEL_COLS - 1) / SRQ_PANEL_COLS; ok && left > 0; left -= w.panels) {
+    for (int64_t left = (p->n + srq_panel_cols(k) - 1) / srq_panel_cols(k); ok && left > 0; left -= w.panels) {
         w.panels = left < w.panels ? left : w.panels;
         srq_parallel_items(w.panels, pack_item, &w);
         if (p->taker != NULL)
@@ -373,8 +386,10 @@ static void stop(void)
     started = 0;
 }
 
+#define F16_ERROR 2e-3 /* 2^-11 for each of the sums of a chunk at worst, which cancel out */
+
 /* One engine for each instruction set: the kernel for operands of its own dtype, and one for others, or NULL. */
-#define ENGINE(engine, kernel, other, called)                                                              \
+#define ENGINE(engine, kernel, other, called, most_error)                                                  \
     static const struct srq_panel_kernel *of_##kernel(enum srq_dtype dtype)                                \
     {                                                                                                      \
         const struct srq_panel_kernel *second = other;                                                     \
@@ -414,18 +429,22 @@ static void stop(void)
         .native = native_##kernel,                                                                         \
         .run = run_##kernel,                                                                               \
         .panels = of_##kernel,                                                                             \
+        .error = most_error,                                                                               \
         .takers = true,                                                                                    \
         .rehearse = rehearse_##kernel,                                                                     \
         .forget = forget,                                                                                  \
         .describe = describe_##kernel,                                                                     \
     }
 
-ENGINE(srq_gemm_panels, srq_panels_plain, NULL, "panels");
+ENGINE(srq_gemm_panels, srq_panels_plain, NULL, "panels", 0);
 #ifdef SRQ_PANEL_KERNELS
-ENGINE(srq_gemm_amx, srq_panels_amx, NULL, "amx");
-ENGINE(srq_gemm_avx512_bf16, srq_panels_avx512, NULL, "avx512_bf16");
+ENGINE(srq_gemm_amx, srq_panels_amx, NULL, "amx", 0);
+ENGINE(srq_gemm_avx512_bf16, srq_panels_avx512, NULL, "avx512_bf16", 0);
+#endif
+#ifdef SRQ_FP16_KERNEL
+ENGINE(srq_gemm_avx512_fp16, srq_panels_fp16, NULL, "avx512_fp16", F16_ERROR);
 #endif
 #ifdef SRQ_X86_KERNELS
-ENGINE(srq_gemm_avx512, srq_panels_f32_avx512, &srq_panels_wide_avx512, "avx512");
-ENGINE(srq_gemm_avx2, srq_panels_f32_avx2, &srq_panels_wide_avx2, "avx2");
+ENGINE(srq_gemm_avx512, srq_panels_f32_avx512, &srq_panels_wide_avx512, "avx512", 0);
+ENGINE(srq_gemm_avx2, srq_panels_f32_avx2, &srq_panels_wide_avx2, "avx2", 0);
 #endif

@@ -35,6 +35,12 @@ core_math_libpanels_avx512_la_CFLAGS = $(AM_CFLAGS) -mavx2 -mfma -mavx512f -mavx
 core_math_libpanels_amx_la_SOURCES = core/math/panels_amx.c
 core_math_libpanels_amx_la_CFLAGS = $(AM_CFLAGS) -mamx-tile -mamx-bf16
 endif
+if X86_FP16
+kernel_libs += core/math/libpanels_fp16.la
+noinst_LTLIBRARIES += core/math/libpanels_fp16.la
+core_math_libpanels_fp16_la_SOURCES = core/math/panels_fp16.c
+core_math_libpanels_fp16_la_CFLAGS = $(AM_CFLAGS) -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512fp16
+endif
 core_math_libint8_avx2_la_SOURCES = core/math/int8_isa.c
 core_math_libint8_avx2_la_CPPFLAGS = $(AM_CPPFLAGS) -DSRQ_INT8_ENGINE=srq_int8_avx2
 core_math_libint8_avx2_la_CFLAGS = $(AM_CFLAGS) -mavx2

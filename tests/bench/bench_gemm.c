@@ -8,7 +8,8 @@
 
 const char *const bench_product_names[BENCH_PRODUCTS] = { "y = x W'", "dx = dy W", "dW = dy' x" };
 
-static const char *const backends[] = { "amx", "avx512_bf16", "avx512", "avx2", "openblas", "onednn", "plain" };
+static const char *const backends[] = { "amx",  "avx512_fp16", "avx512_bf16", "avx512",
+                                        "avx2", "openblas",    "onednn",      "plain" };
 
 /* A layer with its tokens, and the room of all its operands. */
 struct operands {

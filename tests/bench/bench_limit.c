@@ -72,12 +72,23 @@ AMX_TARGET static double tiles_bf16(float *keep)
     return 4.0 * 2 * 16 * 16 * 32 * (LOOPS / 8);
 }
 
+static double halves(float *keep)
+{
+#ifdef SRQ_FP16_KERNEL
+    return srq_loop_of_halves(LOOPS, keep);
+#else
+    (void)keep;
+    return 0;
+#endif
+}
+
 static const struct {
     const char *name;
     enum srq_dtype dtype;
     double (*run)(float *keep);
 } loops[] = { { "TDPBF16PS", SRQ_BF16, tiles_bf16 },
               { "VDPBF16PS", SRQ_BF16, dot_bf16 },
+              { "VFMADDPH", SRQ_F16, halves },
               { "FMA, 512 bits", SRQ_F32, fma_512 },
               { "FMA, 256 bits", SRQ_F32, fma_256 } };
 
@@ -90,6 +101,12 @@ static bool runs_here(int i)
     case 1:
         return srq_panels_avx512.usable();
     case 2:
+#ifdef SRQ_FP16_KERNEL
+        return srq_panels_fp16.usable();
+#else
+        return false;
+#endif
+    case 3:
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     default:
@@ -226,9 +243,12 @@ double bench_limit(const struct bench_limits *l, enum srq_dtype dtype)
 {
     double best = 0;
 
-    for (int i = 0; i < l->count; i++)
-        if ((l->dtype[i] == dtype || l->dtype[i] == SRQ_F32) && l->flops[i] > best) /* BF16 can be widened */
+    for (int i = 0; i < l->count; i++) {
+        const bool fits = l->dtype[i] == dtype || l->dtype[i] == SRQ_F32 || dtype == SRQ_BF16; /* widened, or scaled */
+
+        if (fits && l->flops[i] > best)
             best = l->flops[i];
+    }
     return best;
 }
 

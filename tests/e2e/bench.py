@@ -113,7 +113,7 @@ def the_demo_block_has_the_shapes_of_the_shipped_model():
 def limits_and_teams_are_told():
     limits, scaling = measured()["limits"], measured()["scaling"]
     assert limits["memory_bytes_a_s"] > 0 and limits["region_s"] > 0, limits
-    assert all(i["gflops"] > 0 and i["dtype"] in ("F32", "BF16") for i in limits["instructions"]), limits
+    assert all(i["gflops"] > 0 and i["dtype"] in ("F32", "BF16", "F16") for i in limits["instructions"]), limits
     teams = [t["threads"] for t in scaling["teams"]]
     assert teams == sorted(set(teams)) and teams[0] == 1 and teams[-1] == measured()["threads"], scaling
     assert all(t[k] > 0 for t in scaling["teams"] for k in ("median_s", "fastest_s", "speed_up", "region_s")), scaling

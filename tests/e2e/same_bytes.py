@@ -47,7 +47,7 @@ def what_was_found_by_timing_is_kept():
     """Where two kernels for BF16 run, which is the faster is measured; a run that goes on has to have the same."""
     with open("/proc/cpuinfo") as f:
         flags = f.read().split()
-    if "avx512_bf16" not in flags or "amx_bf16" in flags or os.environ.get("SRQ_GEMM") or os.environ.get("SRQ_KERNELS"):
+    if "avx512_bf16" not in flags or "amx_bf16" in flags or "avx512_fp16" in flags or os.environ.get("SRQ_GEMM") or os.environ.get("SRQ_KERNELS"):
         return "nothing is timed on this machine"
     with Place() as p:
         job = p.submit("out", demo_job("w3g64", compute="bf16", **dict(SHORT, signround__iters=2)))

@@ -40,6 +40,7 @@ static void plain_panels_hold_pairs_and_zeros(void **state)
 SKIPPABLE(vectors_pack_what_plain_c_packs);
 SKIPPABLE(an_avx512_tile_is_the_sum_of_products);
 SKIPPABLE(an_amx_tile_is_the_sum_of_products);
+SKIPPABLE(f16_tiles_are_sums_of_scaled_products);
 
 /* Every number of rows that a kernel takes, sums begun and gone on with, beside rows that are not its own. */
 static void check_tile(const struct srq_panel_kernel *kernel, int rows, int64_t k, bool add)
@@ -391,6 +392,122 @@ static void check_f32(const struct srq_panel_kernel *kernel)
 #define CHECK_F32(test, isa) skip_because(test, "this build has no such kernels")
 #endif
 
+#ifdef SRQ_FP16_KERNEL
+
+/* Elements whose rows and columns have sizes of their own: `spread` 0 makes all of them -1, 0 or 1, whose sums F16
+ * holds exactly; else powers of two between 2^-spread and 2^spread are before them. */
+static float of_size(uint64_t stream, int64_t line, int64_t i, int spread)
+{
+    const double x = 2 * srq_rng_uniform(7, stream, (uint64_t)(line * 1000 + i)) - 1;
+    const int size = (int)(srq_rng_uniform(8, stream, (uint64_t)line) * (2 * spread + 1)) - spread;
+
+    return spread == 0 ? (float)lrint(1.4 * x) : srq_bf16_to_f32(srq_f32_to_bf16(ldexpf((float)x, size)));
+}
+
+/* Element i of row or column `line` of what lies along or across. */
+static void lay_out(uint16_t *to, int64_t lines, int64_t k, bool across, uint64_t stream, int spread)
+{
+    for (int64_t line = 0; line < lines; line++)
+        for (int64_t i = 0; i < k; i++)
+            to[across ? i * (lines + 3) + line : line * (k + 3) + i] =
+                srq_f32_to_bf16(of_size(stream, line, i, spread));
+}
+
+/* [rows, k] by [k, cols], packed and multiplied, in two stretches where k allows it. */
+static void check_halves(int rows, int64_t cols, int64_t k, const bool across[2], int spread)
+{
+    enum { COLS = 2 * SRQ_PANEL_COLS };
+    const int64_t lda = (k + 15) / 16 * 16, first = k > 40 ? 40 : k;
+    const struct srq_panel_kernel *kernel = &srq_panels_fp16;
+    uint16_t a[ROWS_MAX * (K_MAX + 16)], b[COLS * (K_MAX + 16)];
+    float rows_of_a[ROWS_MAX * (K_MAX + 16) + ROWS_MAX + 1], panel[K_MAX * SRQ_PANEL_COLS + COLS + 1];
+    float c[ROWS_MAX * COLS];
+    const struct srq_panel_source along_a = { a, across[0] ? rows + 3 : k + 3, across[0] };
+    const struct srq_panel_source along_b = { b, across[1] ? cols + 3 : k + 3, across[1] };
+    struct srq_panel_tile t = {
+        first, rows_of_a, lda, panel, c, COLS, false, rows_of_a + rows * lda, panel + k * SRQ_PANEL_COLS
+    };
+
+    lay_out(a, rows, k, across[0], 1, spread);
+    lay_out(b, cols, k, across[1], 2, spread);
+    rows_of_a[rows * lda + rows] = panel[k * SRQ_PANEL_COLS + COLS] = 7;
+    kernel->pack_rows(&along_a, 0, rows, rows, k, rows_of_a, lda);
+    kernel->pack_panel(&along_b, 0, cols, k, k, panel);
+    assert_true(rows_of_a[rows * lda + rows] == 7 && panel[k * SRQ_PANEL_COLS + COLS] == 7);
+    kernel->tile(&t, rows);
+    t.a = rows_of_a + first;
+    t.b = panel + first * SRQ_PANEL_COLS;
+    t.steps = k - first;
+    t.add = true;
+    kernel->tile(&t, rows);
+    for (int r = 0; r < rows; r++) {
+        for (int64_t j = 0; j < COLS; j++) {
+            double sum = 0, size = 0;
+
+            for (int64_t i = 0; j < cols && i < k; i++) {
+                const double term = (double)of_size(1, r, i, spread) * of_size(2, j, i, spread);
+
+                sum += term;
+                size += fabs(term);
+            }
+            assert_true(fabs(c[r * COLS + j] - sum) <= (spread == 0 ? 0 : 2e-3) * size);
+        }
+    }
+}
+
+/* A number that is none makes its own row of sums none, and no other. */
+static void check_special(uint16_t bits, bool in_a)
+{
+    enum { COLS = 2 * SRQ_PANEL_COLS, K = 33, LDA = 48 };
+    uint16_t a[4 * K], b[COLS * K];
+    float rows_of_a[4 * LDA + 4], panel[K * SRQ_PANEL_COLS + COLS], c[4 * COLS];
+    const struct srq_panel_source along_a = { a, K, false }, along_b = { b, K, false };
+    const struct srq_panel_tile t = {
+        K, rows_of_a, LDA, panel, c, COLS, false, rows_of_a + 4 * LDA, panel + K * SRQ_PANEL_COLS
+    };
+
+    for (int i = 0; i < 4 * K; i++)
+        a[i] = srq_f32_to_bf16(0.5f);
+    for (int i = 0; i < COLS * K; i++)
+        b[i] = srq_f32_to_bf16(0.25f);
+    (in_a ? a : b)[2 * K + 5] = bits;
+    srq_panels_fp16.pack_rows(&along_a, 0, 4, 4, K, rows_of_a, LDA);
+    srq_panels_fp16.pack_panel(&along_b, 0, COLS, K, K, panel);
+    srq_panels_fp16.tile(&t, 4);
+    for (int r = 0; r < 4; r++)
+        for (int j = 0; j < COLS; j++)
+            assert_true((in_a ? r : j) == 2 ? !isfinite(c[r * COLS + j]) : c[r * COLS + j] == 0.125f * K);
+}
+
+static void f16_tiles_are_sums_of_scaled_products(void **state)
+{
+    (void)state;
+    if (!srq_panels_fp16.usable()) {
+        skip_because(f16_tiles_are_sums_of_scaled_products, "this processor has no AVX512-FP16");
+        return;
+    }
+    for (size_t s = 0; s < SHAPES; s++) {
+        for (int way = 0; way < 4; way++) {
+            for (int rows = 1; rows <= ROWS_MAX; rows += 4) {
+                check_halves(rows, 2 * shapes[s][0] - 2 + rows % 2, shapes[s][1], (const bool[]){ way & 1, way & 2 },
+                             0);
+                check_halves(rows, shapes[s][0], shapes[s][1], (const bool[]){ way & 1, way & 2 }, 60);
+            }
+        }
+    }
+    for (int i = 0; i < 6; i++)
+        check_special((const uint16_t[]){ 0x7f80, 0xff80, 0x7fc1 }[i / 2], i % 2 != 0);
+    check_halves(5, 40, 64, (const bool[]){ false, true }, 1);
+}
+
+#else
+static void f16_tiles_are_sums_of_scaled_products(void **state)
+{
+    (void)state;
+    skip_because(f16_tiles_are_sums_of_scaled_products, "this build has no such kernel");
+}
+#endif
+
 static void f32_tiles_by_avx512_are_sums_of_products(void **state)
 {
     (void)state;
@@ -413,6 +530,7 @@ int main(void)
         skippable_unit_test(f32_tiles_by_avx512_are_sums_of_products),
         skippable_unit_test(f32_tiles_by_avx2_are_sums_of_products),
         skippable_unit_test(an_amx_tile_is_the_sum_of_products),
+        skippable_unit_test(f16_tiles_are_sums_of_scaled_products),
     };
 
     return cmocka_run_group_tests_name("panels", tests, NULL, NULL);

@@ -652,7 +652,7 @@ static void by_backend(const char *backend)
 
 static void attention_by_every_backend_agrees_with_double(void **state)
 {
-    static const char *const backends[] = { "panels", "amx", "avx512_bf16", "avx512", "avx2", "plain" };
+    static const char *const backends[] = { "panels", "amx", "avx512_fp16", "avx512_bf16", "avx512", "avx2", "plain" };
 
     (void)state;
     for (size_t i = 0; i < sizeof(backends) / sizeof(backends[0]); i++)

@@ -103,7 +103,7 @@ static bool has_word(const char *words, const char *word)
 
 static void read_instructions(const char *root, struct ctl_machine *m)
 {
-    static const char *const wanted[] = { "avx2",     "fma",      "f16c",  "avx512f", "avx512_bf16",
+    static const char *const wanted[] = { "avx2",     "fma",      "f16c",  "avx512f", "avx512_bf16", "avx512_fp16",
                                           "amx_bf16", "amx_int8", "asimd", "sve",     "bf16" };
     FILE *f = open_at(root, "/proc/cpuinfo");
     char *line = NULL;
