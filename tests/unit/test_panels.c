@@ -48,7 +48,7 @@ static void check_tile(const struct srq_panel_kernel *kernel, int rows, int64_t 
     const int64_t padded = (k + kernel->k_step - 1) / kernel->k_step * kernel->k_step, lda = padded + 8, ldc = 40;
     uint16_t a[ROWS_MAX * (K_MAX + 40)], b[(K_MAX + 32) * SRQ_PANEL_COLS];
     float c[ROWS_MAX * 40];
-    const struct srq_panel_tile t = { padded / 2, a, lda, b, c, ldc, add };
+    const struct srq_panel_tile t = { padded / 2, a, lda, b, c, ldc, add, NULL, NULL };
 
     for (int64_t i = 0; i < rows * lda; i++)
         a[i] = i % lda < k ? element(2, i) : 0;
@@ -272,7 +272,7 @@ static void check_f32_tile(const struct srq_panel_kernel *kernel, int rows, int6
 {
     const int64_t lda = k + 3, ldc = 40;
     float a[ROWS_MAX * (K_MAX + 3)], b[K_MAX * SRQ_PANEL_COLS], c[ROWS_MAX * 40];
-    const struct srq_panel_tile t = { k, a, lda, b, c, ldc, add };
+    const struct srq_panel_tile t = { k, a, lda, b, c, ldc, add, NULL, NULL };
 
     for (int64_t i = 0; i < rows * lda; i++)
         a[i] = value(2, i);
