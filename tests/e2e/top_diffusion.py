@@ -57,7 +57,9 @@ with Place() as place:
     with Terminal(place.top, 120, 36, env=env) as t:
         try:
             t.run("clear; COLORTERM=truecolor %s --job %s --panel diffusion" % (TOP, job))
-            seen = t.until(r"student, step \d+", 60)
+            t.until(r"student, step \d+", 60)
+            t.until(r"[●▲■] kd ", 60)  # a screen that is read while it is drawn has not all of it
+            seen = t.until("scores come when the result is sampled", 60)
             check("teacher and student are there while it is trained, in half blocks",
                   "teacher" in seen and seen.count("▀") >= 2 * 8 * 4, seen)
             check("with the rule, the error of each step and the parts of the loss",
