@@ -274,7 +274,6 @@ const char *srq_gemm_backend(enum srq_dtype dtype)
 const struct srq_panel_kernel *srq_panels(enum srq_dtype dtype)
 {
     const struct srq_gemm_engine *e = srq_gemm_engine_for(dtype);
-
     const struct srq_panel_kernel *k = e->panels != NULL ? e->panels(dtype) : NULL;
 
     return k != NULL && k->packed == SRQ_F16 ? k->in_f32 : k;

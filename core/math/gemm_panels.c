@@ -60,9 +60,7 @@ static bool reads_as_it_is(const struct srq_panel_kernel *k, const struct srq_pr
 
 static size_t panel_bytes(const struct work *w)
 {
-    const size_t scales = w->kernel->packed == SRQ_F16 ? (size_t)w->cols * sizeof(float) : 0;
-
-    return (size_t)(w->steps * SRQ_PANEL_COLS) * STEP + scales;
+    return (size_t)(w->steps * SRQ_PANEL_COLS * STEP + w->cols * srq_scale_bytes(w->kernel));
 }
 
 /* Whether the sums are C itself: nothing is beside a tile's elements, and nothing is done to them. */
@@ -124,8 +122,6 @@ static int64_t even_stretch(int64_t steps, int64_t most)
 
 static void plan(struct work *w, const struct srq_panel_kernel *k, const struct srq_product *p)
 {
-    const int64_t scale = k->packed == SRQ_F16 ? (int64_t)sizeof(float) : 0; /* of a row */
-
     *w = (struct work){ .kernel = k, .p = p };
     w->size = srq_row_element_bytes(k->packed);
     w->cols = srq_panel_cols(k);
@@ -134,7 +130,7 @@ static void plan(struct work *w, const struct srq_panel_kernel *k, const struct 
     w->stretch = even_stretch(w->steps, k->stretch);
     plan_panels(w);
     plan_rows(w);
-    w->sums_at = w->copies ? (size_t)srq_round_up(w->rows * (w->lda * w->size + scale), PAGE) : 0;
+    w->sums_at = w->copies ? (size_t)srq_round_up(w->rows * (w->lda * w->size + srq_scale_bytes(k)), PAGE) : 0;
     w->room = w->sums_at + (w->direct ? 0 : (size_t)srq_round_up(w->rows * w->ld * (int64_t)sizeof(float), PAGE));
 }
 
@@ -200,7 +196,7 @@ static void add_up(const struct block *b, int64_t first, int64_t count)
 {
     const struct srq_panel_kernel *kernel = b->w->kernel;
     const int64_t stretch = b->w->stretch, padded = srq_round_up(b->rows, kernel->row_step), cols = b->w->cols;
-    const bool scaled = kernel->packed == SRQ_F16;
+    const bool scaled = srq_scale_bytes(kernel) > 0;
 
     for (int64_t at = 0; at < b->w->steps; at += stretch) {
         int64_t steps = b->w->steps - at < stretch ? b->w->steps - at : stretch;

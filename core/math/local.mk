@@ -3,7 +3,7 @@ core_libsrq_la_SOURCES += core/math/team.c core/math/team.h core/math/gemm_backe
 	core/math/gemm_plain.c core/math/gemm_rehearse.c core/math/kernels.c core/math/kernels.h core/math/lanes.h core/math/vec.h \
 	core/math/symmetric.c core/math/symmetric.h core/math/int8_backend.c core/math/int8.h core/math/int8_backend.h \
 	core/math/int8_check.c core/math/int8_onednn.c core/math/int8_plain.c \
-	core/math/gemm_panels.c core/math/panels.h core/math/panels_plain.c
+	core/math/gemm_panels.c core/math/panels.h core/math/panels_avx512.h core/math/panels_plain.c
 core_libsrq_la_LIBADD += $(kernel_libs)
 
 # The kernels once per instruction set, picked at run time. Products and sums are contracted where the set has FMA.

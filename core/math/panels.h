@@ -90,6 +90,12 @@ struct srq_panel_kernel {
     const struct srq_panel_kernel *in_f32;    /* F16: the one for who lays out operands himself, and needs F32's sums */
 };
 
+/* Bytes of the scale of a row or column, 0 where there is none. */
+static inline int64_t srq_scale_bytes(const struct srq_panel_kernel *k)
+{
+    return k->packed == SRQ_F16 ? (int64_t)sizeof(float) : 0;
+}
+
 static inline int64_t srq_panel_cols(const struct srq_panel_kernel *k)
 {
     return k->packed == SRQ_F16 ? 2 * SRQ_PANEL_COLS : SRQ_PANEL_COLS;

@@ -1,12 +1,12 @@
 /* Tiles by VDPBF16PS: 14 rows by two vectors of columns, 28 sums in registers. */
 #include "core/math/panels.h"
+#include "core/math/panels_avx512.h"
 
 #include "core/base/clock.h"
 
 #include <immintrin.h>
 #include <math.h>
 
-#define INLINE static inline __attribute__((always_inline))
 #define ROWS 14
 #define AHEAD 32 /* rows */
 
@@ -222,14 +222,6 @@ INLINE void transpose(__m512i r[16])
 #pragma GCC unroll 16
     for (int i = 0; i < 16; i++)
         r[i] = t[i];
-}
-
-/* The first `n` of 32 elements; the rest 0. */
-INLINE __m512i some(const uint16_t *p, int64_t n)
-{
-    return n >= 32 ? _mm512_loadu_si512(p)
-           : n > 0 ? _mm512_maskz_loadu_epi16((__mmask32)(((uint64_t)1 << n) - 1), p)
-                   : _mm512_setzero_si512();
 }
 
 /* Rows `i` and `i + 1` of the source, 32 elements from `at` on, element by element: pairs of columns at … and at + 16 …

@@ -6,11 +6,11 @@
  * error, about 2^-10 of a sum of independent terms, is less than half of what rounding its terms' factors to BF16 was.
  */
 #include "core/math/panels.h"
+#include "core/math/panels_avx512.h"
 
 #include <cpuid.h>
 #include <immintrin.h>
 
-#define INLINE static inline __attribute__((always_inline))
 #define ROWS 14
 #define CHUNK 32
 #define COLS (2 * SRQ_PANEL_COLS)
@@ -154,14 +154,6 @@ double srq_loop_of_halves(int64_t rounds, float *keep)
 }
 
 /* ---- scales ---- */
-
-/* The first `n` of 32 elements; the rest 0. */
-INLINE __m512i some(const uint16_t *p, int64_t n)
-{
-    return n >= 32 ? _mm512_loadu_si512(p)
-           : n > 0 ? _mm512_maskz_loadu_epi16((__mmask32)(((uint64_t)1 << n) - 1), p)
-                   : _mm512_setzero_si512();
-}
 
 INLINE __m512i larger(__m512i most, __m512i x)
 {

@@ -276,7 +276,7 @@ static void check_taker(enum srq_dtype dtype, int64_t m, int64_t n, int64_t k, b
     for (int64_t i = 0; i < m; i++)
         assert_int_equal(t.calls[i], 1);
     for (int64_t i = 0; i < m * n; i++)
-        assert_true(fabs((double)t.c[i] - want[i]) <= most_error(dtype) * (double)k);
+        assert_true(fabsf(t.c[i] - want[i]) <= 2e-6f * (float)k);
     free(a);
     free(b);
     free(want);
