@@ -39,13 +39,16 @@ struct srq_noise_schedule {
     double threshold_ratio;  /* the quantile of |x_0|, 0 … 1 */
     double threshold_max;    /* sample_max_value, above 0 */
     const double *alpha_bar; /* [times], descending, each an F32 value in (0, 1); the last one may be 0 */
+    char unknown[160];       /* keys of the file that nobody reads, the first of them; "": there are none */
 };
 
 /* Reads scheduler_config.json, `len` bytes at `text` (NULL: the folder has none, -SRQ_ENOENT). Keys that are not of
- * spec 8 are ignored; null counts as absent; defaults are diffusers' own. -SRQ_EFORMAT or -SRQ_EUNSUPPORTED naming key
- * and value: a value of the wrong type or out of range; a class, schedule, prediction, spacing or variance that is not
- * known; learned, learned_range and fixed_large_log variance; zero terminal SNR where the model predicts epsilon; a
- * schedule that leaves no noise at time 0 or no picture before the last. The caller frees `*out`. */
+ * spec 8 change nothing and are named in `unknown`, unless their names begin with _; null counts as absent; defaults
+ * are diffusers' own. -SRQ_EFORMAT or -SRQ_EUNSUPPORTED naming key and value: a value of the wrong type or out of
+ * range; a class, schedule, prediction, spacing or variance that is not known; learned, learned_range and
+ * fixed_large_log variance; zero terminal SNR where the model predicts epsilon; a schedule that leaves no noise at time
+ * 0 or no picture before the last. The caller frees `*out`. */
+#define SRQ_SCHEDULE_UNKNOWN "scheduler_config.json: nothing is known of \"%s\", which was not looked at"
 int srq_schedule_read(const char *text, size_t len, struct srq_noise_schedule **out, struct srq_error *err);
 void srq_schedule_free(struct srq_noise_schedule *s); /* NULL is fine */
 

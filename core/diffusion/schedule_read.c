@@ -16,6 +16,7 @@
 /* What is being read, before it is a schedule. */
 struct reading {
     const json_t *object;
+    json_t *left; /* members that nobody has asked for yet */
     struct srq_noise_schedule *s;
     double beta_start, beta_end;
     const char *beta_schedule;
@@ -34,6 +35,7 @@ static const json_t *value(const struct reading *r, const char *key)
 {
     const json_t *v = json_object_get(r->object, key);
 
+    (void)json_object_del(r->left, key);
     return json_is_null(v) ? NULL : v;
 }
 
@@ -306,6 +308,23 @@ static int make_alphas(const struct reading *r)
 
 /* ---- all --------------------------------------------------------------------------------------------------------- */
 
+static void take_unknown(const struct reading *r)
+{
+    char shown[SHOWN], *out = r->s->unknown;
+    size_t at = 0, cap = sizeof(r->s->unknown);
+    const char *key;
+    json_t *v;
+
+    out[0] = '\0';
+    json_object_foreach(r->left, key, v)
+    {
+        const char *name = srq_st_show(key, shown, sizeof(shown));
+
+        if (!json_is_null(v) && key[0] != '_' && at + strlen(name) + 3 <= cap)
+            at += (size_t)snprintf(out + at, cap - at, "%s%s", at > 0 ? ", " : "", name);
+    }
+}
+
 static int read_all(struct reading *r)
 {
     int rc;
@@ -317,7 +336,11 @@ static int read_all(struct reading *r)
         rc = read_limits(r);
     if (rc == 0)
         rc = read_times(r);
-    return rc == 0 ? make_alphas(r) : rc;
+    if (rc == 0)
+        rc = make_alphas(r);
+    if (rc == 0)
+        take_unknown(r);
+    return rc;
 }
 
 int srq_schedule_read(const char *text, size_t len, struct srq_noise_schedule **out, struct srq_error *err)
@@ -339,13 +362,15 @@ int srq_schedule_read(const char *text, size_t len, struct srq_noise_schedule **
     if (rc != 0)
         return rc;
     r.object = json;
-    r.s = srq_malloc(sizeof(*r.s));
-    if (r.s == NULL) {
-        json_decref(json);
-        return srq_fail(err, -SRQ_ENOMEM, "out of memory reading " FILE_NAME);
+    r.left = json_is_object(json) ? json_copy(json) : json_object();
+    r.s = srq_calloc(1, sizeof(*r.s));
+    if (r.s == NULL || r.left == NULL)
+        rc = srq_fail(err, -SRQ_ENOMEM, "out of memory reading " FILE_NAME);
+    if (rc == 0) {
+        *r.s = defaults;
+        rc = read_all(&r);
     }
-    *r.s = defaults;
-    rc = read_all(&r);
+    json_decref(r.left);
     json_decref(json);
     if (rc != 0)
         srq_schedule_free(r.s);

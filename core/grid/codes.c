@@ -1,4 +1,5 @@
 /* Codes, scales and zero-points of a layer: memory, decoding, and the host's check of what a plugin gave. */
+#include "core/grid/int_rows.h"
 #include "core/grid/k_quants.h"
 
 #include "core/base/alloc.h"
@@ -290,6 +291,53 @@ int srq_codes_check(const struct srq_codes *c, const char *layer, struct srq_err
                               (double)c->tensor_scale, layer);
     rc = c->scheme.grid == SRQ_GRID_K ? check_super(c, layer, err) : check_groups(c, layer, err);
     return rc == 0 ? check_codes(c, layer, err) : rc;
+}
+
+/* Of the group's elements in row r: their weights' largest magnitude, or -1 where a code stands for more than zero. */
+static float largest_at_zero(const struct srq_codes *c, const struct srq_tensor *weight, int64_t r, int64_t group)
+{
+    const struct srq_groups *g = &c->groups;
+    int64_t begin = group % g->per_row * g->len, end = begin + g->len;
+    const uint8_t *codes = c->codes + r * g->in;
+    float part[SEGMENT], most = 0;
+
+    end = end < g->in ? end : g->in;
+    for (int64_t i = begin; i < end; i++)
+        if (codes[i] != c->zero[group])
+            return -1;
+    for (int64_t i = begin; i < end; i += SEGMENT) {
+        int64_t n = end - i < SEGMENT ? end - i : SEGMENT;
+
+        (void)srq_convert((const char *)weight->data + (size_t)(r * g->in + i) * srq_dtype_size(weight->dtype),
+                          weight->dtype, part, SRQ_F32, n);
+        for (int64_t k = 0; k < n; k++)
+            most = fmaxf(most, fabsf(part[k]));
+    }
+    return most;
+}
+
+int64_t srq_codes_erased(const struct srq_codes *c, const struct srq_tensor *weight, float *most)
+{
+    const struct srq_groups *g = &c->groups;
+    int64_t erased = 0, rows = g->count > 0 ? g->out * g->per_row / g->count : 0;
+
+    if (!srq_scheme_is_integer(&c->scheme))
+        return 0;
+    for (int64_t group = 0; group < g->count; group++) {
+        float largest = 0, row = 0;
+
+        if (fabsf(c->scale[group]) > int_scale_floor())
+            continue;
+        for (int64_t r = 0; row >= 0 && r < rows; r++) {
+            row = largest_at_zero(c, weight, group / g->per_row + r, group);
+            largest = fmaxf(largest, row);
+        }
+        if (row >= 0 && largest > 0) {
+            *most = fmaxf(*most, largest);
+            erased++;
+        }
+    }
+    return erased;
 }
 
 double srq_codes_saturation(const struct srq_codes *c)

@@ -73,6 +73,10 @@ void srq_codes_decode_rows(const struct srq_codes *c, int64_t row, int64_t rows,
  * 2^bits. Floating-point grids: scales positive and of the kind that is stored (struct srq_result), no code that is no
  * number. k-quants: scales and minima that are multiples as they are stored. */
 int srq_codes_check(const struct srq_codes *c, const char *layer, struct srq_error *err);
+/* Groups of integers all of whose codes stand for zero though the weights [out, in] that they come from do not: the
+ * least scale that is stored, 1e-5, is more than twice their largest magnitude. `*most`: the largest of those, not less
+ * than it was. 0 for other grids. One thread. */
+int64_t srq_codes_erased(const struct srq_codes *c, const struct srq_tensor *weight, float *most);
 /* Share of codes at the ends of the grid's range: values that it may have cut off. */
 double srq_codes_saturation(const struct srq_codes *c);
 

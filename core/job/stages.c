@@ -24,14 +24,23 @@ int srq_run_check(struct srq_run *run, struct srq_error *err)
     return srq_events_check(&run->events, err);
 }
 
+/* Groups of weights too small for the least scale: plain rounding makes zeros of them. */
+struct erased {
+    int layers, first;        /* how many have such groups, and which is the first */
+    int64_t groups, of_layer; /* of all, and of the layer at hand with the scheme that erases most */
+    float most;               /* the largest magnitude among them */
+};
+
 /* The scales of a layer, rounded plainly: what its values cannot be stored in is known at once. */
-static int check_scales(struct srq_run *run, int layer, const struct srq_scheme *scheme, struct srq_error *err)
+static int check_scales(struct srq_run *run, int layer, const struct srq_scheme *scheme, struct erased *erased,
+                        struct srq_error *err)
 {
     const struct srq_resolved *r = &run->resolved;
     const struct srq_layer_info *info = r->job.layers[layer];
     struct srq_codes codes = { 0 };
     struct srq_error why = { 0 };
     struct srq_tensor weight;
+    int64_t groups;
     char text[32];
     int rc = srq_model_weight(r->job.model, layer, &weight, err);
 
@@ -46,31 +55,50 @@ static int check_scales(struct srq_run *run, int layer, const struct srq_scheme 
                                 "%s; it cannot be stored as %s: give it another scheme, such as bf16", why.text,
                                 srq_scheme_text(scheme, text, sizeof(text)));
     }
+    if (rc == 0 && (groups = srq_codes_erased(&codes, &weight, &erased->most)) > erased->of_layer)
+        erased->of_layer = groups;
     srq_codes_fini(&codes);
     srq_tensors_release(srq_model_tensors(r->job.model), &weight);
     return rc;
 }
 
 /* All schemes that the layer may get: its own, or those that an allocator chooses from. */
-static int check_layer(struct srq_run *run, int layer, struct srq_error *err)
+static int check_layer(struct srq_run *run, int layer, struct erased *erased, struct srq_error *err)
 {
     const struct srq_resolved *r = &run->resolved;
     bool chosen = srq_spec_has_budget(&r->job.spec) && !r->choice.allocated && r->job.layers[layer]->block >= 0 &&
                   r->choice.plan.layers[layer].source != SRQ_SOURCE_PIN;
     int rc = 0;
 
-    if (!chosen)
-        return r->choice.schemes[layer].grid != SRQ_GRID_NONE ? check_scales(run, layer, &r->choice.schemes[layer], err)
-                                                              : 0;
-    for (int c = 0; rc == 0 && c < r->job.candidates.count; c++) {
+    erased->of_layer = 0;
+    if (!chosen && r->choice.schemes[layer].grid != SRQ_GRID_NONE)
+        rc = check_scales(run, layer, &r->choice.schemes[layer], erased, err);
+    for (int c = 0; rc == 0 && chosen && c < r->job.candidates.count; c++) {
         if (r->job.candidates.allowed[(size_t)layer * (size_t)r->job.candidates.count + (size_t)c] &&
             r->job.candidates.scheme[c].grid != SRQ_GRID_NONE)
-            rc = check_scales(run, layer, &r->job.candidates.scheme[c], err);
+            rc = check_scales(run, layer, &r->job.candidates.scheme[c], erased, err);
     }
+    if (erased->of_layer > 0 && erased->layers++ == 0)
+        erased->first = layer;
+    erased->groups += erased->of_layer;
     return rc;
 }
 
-static int check_unit(struct srq_run *run, int unit, struct srq_error *err)
+static void tell_erased(struct srq_run *run, const struct erased *e)
+{
+    const char *first = run->job->layers[e->first]->name;
+    char more[32] = "";
+
+    if (e->layers > 1)
+        snprintf(more, sizeof(more), " and %d more", e->layers - 1);
+    if (e->layers > 0)
+        srq_event_log(&run->events, SRQ_LOG_WARN,
+                      "%" PRId64 " groups of %s%s are all zero once rounded: their weights, of at most %.3g, are too "
+                      "small for the least scale, 1e-5; keep such layers in 16 bits (bf16)",
+                      e->groups, first, more, (double)e->most);
+}
+
+static int check_unit(struct srq_run *run, int unit, struct erased *erased, struct srq_error *err)
 {
     const struct srq_unit_info *u = srq_run_unit(run, unit);
     int rc = srq_run_check(run, err);
@@ -78,7 +106,7 @@ static int check_unit(struct srq_run *run, int unit, struct srq_error *err)
     if (rc == 0)
         rc = srq_model_check_finite(run->job->model, unit, err);
     for (int i = 0; rc == 0 && i < u->count && srq_spec_quantizes(&run->job->spec); i++)
-        rc = check_layer(run, u->first + i, err);
+        rc = check_layer(run, u->first + i, erased, err);
     return rc;
 }
 
@@ -103,6 +131,7 @@ int srq_stage_load(struct srq_run *run, struct srq_error *err)
     int units = srq_model_unit_count(run->job->model), rc = srq_tasks_sync(run->tasks, err);
     cJSON *looked = srq_fact_read(run->ckpt, "weights");
     const char *of = srq_member_text(looked, "plan");
+    struct erased erased = { 0 };
     char plan[24];
     bool known;
 
@@ -110,9 +139,10 @@ int srq_stage_load(struct srq_run *run, struct srq_error *err)
     known = of != NULL && strcmp(of, plan) == 0;
     srq_event_stage(&run->events, SRQ_STAGE_LOAD, 0, units, "blocks");
     for (int k = 0; rc == 0 && k < units && !known; k++) {
-        rc = check_unit(run, (units - 1 + k) % units, err); /* the outside first: it is read most */
+        rc = check_unit(run, (units - 1 + k) % units, &erased, err); /* the outside first: it is read most */
         srq_event_progress(&run->events, k + 1, units, "blocks", NULL);
     }
+    tell_erased(run, &erased);
     if (rc == 0 && !known)
         rc = check_formats(run, err);
     if (rc == 0 && !known) {

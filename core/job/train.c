@@ -71,6 +71,8 @@ static int open_schedule(struct srq_resolved *r, struct srq_error *err)
     if (rc == 0)
         rc = srq_schedule_read(text, len, &r->job.noise, err);
     srq_free(text);
+    if (rc == 0 && r->job.noise->unknown[0] != '\0')
+        srq_resolved_note(r, SRQ_SCHEDULE_UNKNOWN, r->job.noise->unknown);
     if (rc == 0 && p.out_channels != p.channels)
         rc =
             not_for(&r->job, "model", "it says a variance beside the noise (learned_range), which is not sampled", err);

@@ -4,8 +4,10 @@
 
 #include "core/base/alloc.h"
 #include "core/grid/round_plain.h"
+#include "core/math/team.h"
 
 #define AT_ONCE ((int64_t)1 << 20) /* elements that are rounded at a time, or one row */
+#define COLUMNS 64                 /* whose squares are summed at a time */
 
 int srq_model_round_embedding(struct srq_model *m, const struct srq_scheme *s, struct srq_error *err)
 {
@@ -53,10 +55,51 @@ int srq_model_embedding_codes(const struct srq_model *m, int64_t row, int64_t ro
     rc = srq_codes_alloc(rows, m->info.hidden, &m->embedding, out, err);
     if (rc != 0)
         return rc;
-    rc = srq_round_plain(&part, name, out, err);
+    rc = srq_round_searched(&part, name, m->embedding_weights, out, err);
     if (rc != 0)
         srq_codes_fini(out);
     return rc;
+}
+
+struct columns {
+    const struct srq_tensor *table;
+    float *mean; /* [hidden] of squares */
+};
+
+static void weigh_columns(void *ctx, int64_t begin, int64_t end)
+{
+    const struct columns *c = ctx;
+    const int64_t rows = c->table->shape[0], hidden = c->table->shape[1];
+    const size_t size = srq_dtype_size(c->table->dtype);
+
+    for (int64_t first = begin; first < end; first += COLUMNS) {
+        const int64_t n = end - first < COLUMNS ? end - first : COLUMNS;
+        double sum[COLUMNS] = { 0 };
+        float part[COLUMNS];
+
+        for (int64_t r = 0; r < rows; r++) {
+            (void)srq_convert((const uint8_t *)c->table->data + (size_t)(r * hidden + first) * size, c->table->dtype,
+                              part, SRQ_F32, n);
+            for (int64_t k = 0; k < n; k++)
+                sum[k] += (double)part[k] * part[k];
+        }
+        for (int64_t k = 0; k < n; k++)
+            c->mean[first + k] = (float)(sum[k] / (double)rows);
+    }
+}
+
+/* Some columns of an embedding are far larger than the others, and what is computed from it hangs on them: errors count
+ * as the mean square of their column. Alike, they make a search clip the large ones, which is worse than no search. */
+static int weigh(struct srq_model *m, const struct srq_tensor *table, struct srq_error *err)
+{
+    struct columns c = { table, srq_calloc((size_t)m->info.hidden, sizeof(*c.mean)) };
+
+    srq_free(m->embedding_weights);
+    m->embedding_weights = c.mean;
+    if (c.mean == NULL)
+        return srq_fail(err, -SRQ_ENOMEM, "out of memory rounding the embedding");
+    srq_parallel(m->info.hidden, COLUMNS, weigh_columns, &c);
+    return 0;
 }
 
 static int64_t rows_at_once(const struct srq_model *m)
@@ -106,6 +149,8 @@ int srq_model_make_embedding(struct srq_model *m, const char *dir, struct srq_er
                  ? srq_writer_create(dir, "embedding", 0, &w, err)
                  : srq_fail_field(err, -SRQ_ENOENT, name, "tensor %s is missing from %s", name, m->info.path);
 
+    if (rc == 0)
+        rc = weigh(m, &table, err);
     if (rc == 0)
         rc = srq_writer_declare(w, name, SRQ_F32, 2, shape, err);
     if (rc == 0)

@@ -343,7 +343,7 @@ int srq_gguf_add_tensors(const char *file, struct srq_tensors *ts, char **note, 
     if (rc == 0)
         rc = srq_tensors_add(ts, file, mapped, count, err);
     if (rc == 0)
-        rc = srq_gguf_unknown_keys(&m, note, err);
+        rc = srq_gguf_keys_note(&m, note, err);
     srq_free(mapped);
     places_fini(&s);
     import_close(&m);

@@ -20,7 +20,7 @@ int srq_gguf_make_folder(const char *file, const char *dir, struct srq_error *er
 
 /* Adds the tensors that lie in the file to those of such a folder, under the names that folders have: F32, F16 and BF16
  * ones as they are, those in blocks as bytes [out, bytes of a row] called LAYER.q4_0 and so on. *note (srq_free)
- * becomes a sentence about keys that were not looked at, or NULL. */
+ * becomes a sentence about keys that tensors contradict or that were not looked at, or NULL. */
 int srq_gguf_add_tensors(const char *file, struct srq_tensors *ts, char **note, struct srq_error *err);
 
 #endif

@@ -196,17 +196,21 @@ static int64_t member_int(const json_t *c, const char *name)
 static int put_rope(struct srq_gguf_import *m, json_t *c, struct srq_error *err)
 {
     const struct srq_gguf_tensor *divisors = srq_gguf_tensor_named(m->g, SRQ_GGUF_DIVISORS);
-    int64_t heads = member_int(c, "num_attention_heads"), dim = member_int(c, "head_dim"), turned;
+    int64_t heads = member_int(c, "num_attention_heads"), dim = member_int(c, "head_dim"), turned, wide;
     json_t *scaling = NULL;
     int rc = put_float(m, c, "rope_theta", "rope.freq_base", false, err);
 
     if (rc == 0 && dim == 0 && heads > 0)
         dim = member_int(c, "hidden_size") / heads;
-    turned = dim;
+    turned = wide = dim;
     if (rc == 0)
         rc = srq_gguf_read_int(m->g, srq_gguf_arch_key(m, "rope.dimension_count"), false, &turned, err);
     if (rc == 0 && turned != dim)
         rc = refuse(m, m->key, "positions in a part of each head", err);
+    if (rc == 0)
+        rc = srq_gguf_read_int(m->g, srq_gguf_arch_key(m, "attention.value_length"), false, &wide, err);
+    if (rc == 0 && wide != dim)
+        rc = refuse(m, m->key, "values of another length than keys", err);
     if (rc == 0)
         rc = put_scaling(m, c, err);
     if (rc != 0 || divisors == NULL)
@@ -341,7 +345,7 @@ static bool is_known(const struct srq_gguf_text *name)
     return known;
 }
 
-int srq_gguf_unknown_keys(const struct srq_gguf_import *m, char **out, struct srq_error *err)
+static int unknown_keys(const struct srq_gguf_import *m, char **out, struct srq_error *err)
 {
     const size_t arch = strlen(m->arch->name);
     const char *first = NULL;
@@ -370,4 +374,46 @@ int srq_gguf_unknown_keys(const struct srq_gguf_import *m, char **out, struct sr
                                     "looked at",
                                     (int)first_len, first, more);
     return *out != NULL ? 0 : no_memory(m, err);
+}
+
+/* The length of the vocabulary is told by a key, and by the embedding. */
+static int other_vocabulary(struct srq_gguf_import *m, char **out, struct srq_error *err)
+{
+    const struct srq_gguf_tensor *embed = srq_gguf_tensor_named(m->g, SRQ_GGUF_EMBED ".weight");
+    int64_t rows = embed != NULL ? embed->shape[0] : 0, said = rows;
+    int rc = srq_gguf_read_int(m->g, srq_gguf_arch_key(m, "vocab_size"), false, &said, err);
+
+    *out = NULL;
+    if (rc != 0 || said == rows)
+        return rc;
+    *out = srq_asprintf("the key %s of the GGUF file is %lld, and " SRQ_GGUF_EMBED ".weight has %lld rows: the latter "
+                        "counts",
+                        m->key, (long long)said, (long long)rows);
+    return *out != NULL ? 0 : no_memory(m, err);
+}
+
+int srq_gguf_keys_note(struct srq_gguf_import *m, char **out, struct srq_error *err)
+{
+    char *unknown = NULL, *other = NULL;
+    int rc = unknown_keys(m, &unknown, err);
+
+    if (rc == 0)
+        rc = other_vocabulary(m, &other, err);
+    if (rc == 0 && unknown != NULL && other != NULL) {
+        char *both = srq_asprintf("%s; %s", other, unknown);
+
+        srq_free(other);
+        other = both;
+        rc = both != NULL ? 0 : no_memory(m, err);
+    } else if (other == NULL) {
+        other = unknown;
+        unknown = NULL;
+    }
+    srq_free(unknown);
+    if (rc != 0) {
+        srq_free(other);
+        other = NULL;
+    }
+    *out = other;
+    return rc;
 }

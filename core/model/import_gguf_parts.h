@@ -22,7 +22,7 @@ const struct srq_gguf_tensor *srq_gguf_tensor_named(const struct srq_gguf *g, co
 /* import_gguf_config.c */
 int srq_gguf_config(struct srq_gguf_import *m, json_t **out, struct srq_error *err); /* config.json */
 /* The sentence of srq_gguf_add_tensors, or NULL with 0. */
-int srq_gguf_unknown_keys(const struct srq_gguf_import *m, char **out, struct srq_error *err);
+int srq_gguf_keys_note(struct srq_gguf_import *m, char **out, struct srq_error *err);
 
 /* import_gguf_words.c: tokenizer.json and tokenizer_config.json. `rows`: of the embedding. */
 int srq_gguf_words(const struct srq_gguf_import *m, int64_t rows, json_t **tokenizer, json_t **config,

@@ -188,6 +188,7 @@ struct srq_model {
     int port_count;
     enum srq_dtype embed_dtype;
     struct srq_scheme embedding; /* its table's, in exports; grid SRQ_GRID_NONE: as it is stored */
+    float *embedding_weights;    /* [hidden] what an error in a column of it counts; NULL until it is made */
     struct srq_pair_info *pairs; /* unit by unit; E, where there is one, is the head's */
     int pair_count;
     struct srq_fold *fold; /* NULL: the weights are the stored ones */
@@ -219,7 +220,8 @@ void srq_model_drop_notes(struct srq_model *m);
 void srq_model_block_name(const struct srq_model *m, int unit, const char *module, const char *suffix,
                           char name[SRQ_NAME_CAP]);
 
-/* embedding.c: codes of rows of the stored embedding under m->embedding, allocated here. */
+/* embedding.c: codes of rows of the stored embedding under m->embedding, allocated here; after
+ * srq_model_make_embedding. */
 int srq_model_embedding_codes(const struct srq_model *m, int64_t row, int64_t rows, struct srq_codes *out,
                               struct srq_error *err);
 

@@ -111,10 +111,11 @@ const struct srq_port_info *srq_model_port(const struct srq_model *m, int p);
 /* Tensors of a file by the names of some of the model's own, of the same number of elements, take the place of those
  * from now on: what training made of them. An error leaves the model as it was. */
 int srq_model_replace(struct srq_model *m, const char *path, struct srq_error *err);
-/* An embedding under a scheme, each row rounded to the nearest; it is the head as well where that is tied. From now on
- * exports that can (srq_format_rounds_embedding) store it so: -SRQ_EUNSUPPORTED with the reason where its rows cannot.
- * Then, before anything is computed with it, the rounded values in F32 take the place of the stored ones: they are
- * written to DIR/embedding.safetensors, which is mapped. NULL: it is as it is stored. */
+/* An embedding under a scheme, each row as by srq_round_searched, errors weighed by the mean square of their column; it
+ * is the head as well where that is tied. From now on exports that can (srq_format_rounds_embedding) store it so:
+ * -SRQ_EUNSUPPORTED with the reason where its rows cannot. Then, before anything is computed with it, the rounded
+ * values in F32 take the place of the stored ones: they are written to DIR/embedding.safetensors, which is mapped.
+ * NULL: it is as it is stored. */
 int srq_model_round_embedding(struct srq_model *m, const struct srq_scheme *s, struct srq_error *err);
 const struct srq_scheme *srq_model_embedding(const struct srq_model *m);
 int srq_model_make_embedding(struct srq_model *m, const char *dir, struct srq_error *err);

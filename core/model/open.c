@@ -451,6 +451,7 @@ void srq_model_close(struct srq_model *m)
     srq_free(m->weights);
     srq_unpacked_fini(&m->unpacked);
     srq_free(m->gguf_note);
+    srq_free(m->embedding_weights);
     srq_free((char *)(uintptr_t)m->info.path);
     srq_free(m);
 }

@@ -327,7 +327,12 @@ static int open_generator(const struct request *r, struct made *m, struct srq_er
         .class = (int64_t)r->class,
     };
 
-    return srq_generator_create(&cfg, &m->generator, err);
+    int rc = srq_generator_create(&cfg, &m->generator, err);
+    const struct srq_noise_schedule *s = rc == 0 ? srq_generator_schedule(m->generator) : NULL;
+
+    if (s != NULL && s->unknown[0] != '\0')
+        srq_log(SRQ_LOG_WARN, SRQ_SCHEDULE_UNKNOWN, s->unknown);
+    return rc;
 }
 
 static int prepare(struct request *r, struct made *m, struct srq_error *err)

@@ -13,7 +13,8 @@ median with its spread is printed. The median may be at most
   0.85  times where it computes in BF16 without that,
   0.95  times elsewhere.
 --whole runs both once more with so many iterations: srq's whole job, from its start to the exported model, may take at
-most 0.45 times what the peer takes to quantize, its compilation included, in at most 0.2 times its memory.
+most 0.45 times what the peer takes to quantize, its compilation included (nothing compiled before is kept for it), in at
+most 0.2 times its memory.
 The peer is a command like tools/autoround-run of the shared assets ($SRQ_SHARED), which prints
 `RESULT {"quantize_s": ..., "blocks": ...}`, run by $SRQ_PYTHON; MODEL_DIR is $SRQ_SMOLLM2 where none is named.
 Needs $SRQ_WORKER and $SRQ_PLUGIN_PATH. `make peer` gives all that; PEER_ARGS= are further arguments.
@@ -96,14 +97,16 @@ def run_srq(iters):
             "by": (report["gemm_backend"], report["compute"])}
 
 
-def run_peer(iters, mode):
+def run_peer(iters, mode, compiled):
+    """`compiled`: where what was compiled is kept."""
     bits, group, asym = re.fullmatch(r"w(\d)g(\d+)(z?)", a.scheme).groups()
     cmd = shlex.split(a.peer) + [a.model, "--bits", bits, "--group", group, "--iters", str(iters), "--nsamples",
                                  str(a.nsamples), "--seqlen", str(a.seqlen), "--batch", str(a.batch), "--calib", a.calib,
                                  "--eval", a.calib, "--time-only", "--threads", str(a.threads)]
     cmd += ["--asym"] if asym else []
     cmd += ["--compile"] if mode == "compiled" else []
-    run = subprocess.run(cmd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    run = subprocess.run(cmd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                         env=dict(os.environ, TORCHINDUCTOR_CACHE_DIR=compiled))
     found = re.search(r"^RESULT (\{.*\})$", run.stdout, re.M)
     if run.returncode != 0 or not found:
         sys.exit(run.stdout)
@@ -121,7 +124,7 @@ if why:
     print("1..0 # SKIP " + why)
     sys.exit(0)
 print(f"1..{len(modes) * (3 if a.whole else 1)}", flush=True)
-rounds = []
+rounds, kept = [], tempfile.TemporaryDirectory(prefix="srq-peer-")
 for k in range(a.rounds):
     s, ours = slope(run_srq)
     backend, compute = ours["by"]
@@ -129,7 +132,9 @@ for k in range(a.rounds):
     print(f"# round {k + 1}: srq {s:.4f} s per block-iteration ({backend} in {compute}, {ours['mib']:.0f} MiB)",
           flush=True)
     for mode in modes:
-        q, theirs = slope(lambda iters: run_peer(iters, mode))
+        if mode == "compiled" and k == 0:  # else the first run compiles, and the second takes its code
+            run_peer(counts[0], mode, kept.name)
+        q, theirs = slope(lambda iters: run_peer(iters, mode, kept.name))
         row[mode] = {"peer_s": q, "peer_peak_mib": theirs["mib"], "ratio": s / q}
         print(f"# round {k + 1}: peer {mode} {q:.4f} s ({theirs['mib']:.0f} MiB), ratio {s / q:.3f}", flush=True)
     rounds.append(row)
@@ -159,7 +164,8 @@ if a.whole:
     ours = run_srq(a.whole)
     print(f"# {a.whole} iterations: srq's job {ours['whole_s']:.1f} s, {ours['mib']:.0f} MiB", flush=True)
     for mode in modes:
-        theirs = run_peer(a.whole, mode)
+        with tempfile.TemporaryDirectory(prefix="srq-peer-") as empty:
+            theirs = run_peer(a.whole, mode, empty)
         print(f"# {a.whole} iterations: peer {mode} {theirs['whole_s']:.1f} s, {theirs['mib']:.0f} MiB", flush=True)
         summary[mode]["whole"] = {"iters": a.whole, "srq_s": ours["whole_s"], "peer_s": theirs["whole_s"],
                                   "srq_peak_mib": ours["mib"], "peer_peak_mib": theirs["mib"]}

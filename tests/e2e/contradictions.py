@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import struct
 import subprocess
 import sys
 
@@ -11,6 +10,7 @@ sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/e2e"))
 from real_jobs import CALIB, SOURCE, Failed, Place, report  # noqa: E402
 from srqd_client import run_tests  # noqa: E402
+from tensor_folder import read_tensors  # noqa: E402
 from unstorable import bf16, make_model  # noqa: E402
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "ab" * 32 + "\nsize 538090408\n"
@@ -44,11 +44,8 @@ def remade(place, change):
     return make_model(place, change)
 
 
-def header(folder):
-    with open(os.path.join(folder, "model.safetensors"), "rb") as f:
-        tensors = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
-    tensors.pop("__metadata__", None)
-    return tensors
+def stored(folder):
+    return read_tensors(os.path.join(folder, "model.safetensors"))
 
 
 def config_of(folder):
@@ -90,10 +87,10 @@ def an_export_has_the_head_that_was_evaluated():
             for form in formats:
                 out = p.path(name, form)
                 assert config_of(out)["tie_word_embeddings"] is True, (name, form)
-                assert "lm_head.weight" not in header(out), (name, form)
+                assert "lm_head.weight" not in stored(out), (name, form)
                 assert p.ctl("inspect", out)["warnings"] == [], (name, form)
             size = report(p.path(name))["size"]["after_bytes"]
-            assert size == max(t["data_offsets"][1] for t in header(p.path(name, "fake")).values()), size
+            assert size == sum(len(t[2]) for t in stored(p.path(name, "fake")).values()), size
 
 
 def keys_that_say_the_same_thing_twice_are_told_with_the_one_that_is_used():
@@ -252,10 +249,8 @@ def surplus_input_is_told_with_what_is_done():
         weights, index = (os.path.join(model, n) for n in ("model.safetensors", "model.safetensors.index.json"))
 
         def write_index(total):
-            with open(weights, "rb") as f:
-                names = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
-            names.pop("__metadata__", None)
-            size = max(t["data_offsets"][1] for t in names.values())
+            names = read_tensors(weights)
+            size = sum(len(t[2]) for t in names.values())
             with open(index, "w") as f:
                 json.dump({"metadata": {"total_size": size + total}, "weight_map": {n: "part.safetensors" for n in names}}, f)
             return size
@@ -302,7 +297,7 @@ def weights_that_are_not_read_are_told():
         assert beside("adapter_model.safetensors") == [adapter % "adapter_model.safetensors"]
         assert beside("pytorch_model.bin", "model.fp16.safetensors", "consolidated.safetensors") == []
         assert beside("model-00001-of-00002.safetensors") == [stray % ("model-00001-of-00002.safetensors", "is")]
-        names, part = header(model), "model-00001-of-00001.safetensors"
+        names, part = stored(model), "model-00001-of-00001.safetensors"
         os.rename(weights, os.path.join(model, part))
         for total, words in ((None, []), ("12", ["%s: metadata.total_size is no number of bytes: what the files hold is used" % index])):
             with open(index, "w") as f:
@@ -312,6 +307,24 @@ def weights_that_are_not_read_are_told():
             json.dump({"weight_map": {n: part for n in names}}, f)
         assert beside("model-00003-of-00003.safetensors", "model-00002-of-00003.safetensors") == [
             stray % ("model-00002-of-00003.safetensors and 1 more", "are")]
+
+
+def keys_of_a_scheduler_that_nobody_reads_are_told():
+    """Of a job, and of sampling without one."""
+    with Place() as p:
+        model = p.path("pictures")
+        shutil.copytree(os.path.join(SOURCE, "share/models/demo-ddpm"), model)
+        config = os.path.join(model, "scheduler/scheduler_config.json")
+        words = 'scheduler_config.json: nothing is known of "use_karras_sigmas", which was not looked at'
+        with open(config) as f:
+            said = json.load(f)
+        assert p.ctl("submit", model, "-m", "diffusion-ptq", "-s", "w8", "-o", p.path("out"), "--dry-run")["warnings"] == []
+        with open(config, "w") as f:
+            json.dump(dict(said, use_karras_sigmas=True, lambda_min_clipped=None, _name_or_path="x"), f)
+        assert p.ctl("submit", model, "-m", "diffusion-ptq", "-s", "w8", "-o", p.path("out"), "--dry-run")["warnings"] == [words]
+        run = subprocess.run([p.env["SRQ_CTL"], "sample", model, "-o", p.path("grid.png"), "-n", "1", "--steps", "2"],
+                             env=p.env, capture_output=True, text=True)
+        assert run.returncode == 0 and words in run.stderr, run.stderr
 
 
 def an_output_that_holds_an_input_is_not_replaced():
@@ -353,5 +366,6 @@ if __name__ == "__main__":
                text_that_no_part_of_the_method_reads_is_told,
                features_that_nothing_uses_are_told, fewer_tokens_than_inputs_are_told_where_a_method_inverts_their_second_moment, a_git_lfs_pointer_is_called_that,
                a_file_that_cannot_be_carried_along_is_refused_before_any_work, a_link_to_nothing_is_named,
-               surplus_input_is_told_with_what_is_done, weights_that_are_not_read_are_told, an_output_that_holds_an_input_is_not_replaced,
+               surplus_input_is_told_with_what_is_done, weights_that_are_not_read_are_told,
+               keys_of_a_scheduler_that_nobody_reads_are_told, an_output_that_holds_an_input_is_not_replaced,
                the_environment_chooses_what_the_job_leaves_open_and_a_name_that_is_none_is_told])

@@ -12,6 +12,7 @@ import sys
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
 from real_jobs import CALIB, MODEL, Failed, Place, differing, events, report, results_of, wait_until  # noqa: E402
 from srqd_client import run_tests  # noqa: E402
+from tensor_folder import read_tensors, write_tensors  # noqa: E402
 
 UNETS = os.path.join(os.path.abspath(os.environ.get("top_srcdir", ".")), "tests/reference/unets")
 UNET = os.path.join(UNETS, "plain")  # small, and never trained: for what is right whatever the pictures are
@@ -246,10 +247,9 @@ def a_layer_that_gets_activation_bits_late_was_observed():
         folder = paused(p, "out", j, lambda d: os.path.exists(d + "/ckpt/trained.safetensors"))
         change(p, folder, op="pin", pins=[{"pattern": "mid_block.resnets.0.conv1", "scheme": "w8a8"}])
         p.run(p.env["SRQ_WORKER"], "--job", folder)
-        with open(p.path("out/unet/srq_activations.safetensors") if os.path.exists(p.path("out/unet/srq_activations.safetensors"))
-                  else p.path("out/srq_activations.safetensors"), "rb") as f:
-            head = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
-        assert [n for n in head if n != "__metadata__"] == ["mid_block.resnets.0.conv1.input"], head
+        name = next(os.path.join(d, f) for d, _, files in os.walk(p.path("out")) for f in files
+                    if f.startswith("srq_activations"))
+        assert list(read_tensors(name)) == ["mid_block.resnets.0.conv1.input"], list(read_tensors(name))
         assert report(p.path("out"))["diffusion"]["integer_layers"] == 1
 
 
@@ -264,18 +264,18 @@ def what_a_skip_brings_has_a_range_of_its_own():
         assert two["integer_layers"] < one["integer_layers"], (one, two)
         name = next(os.path.join(d, f) for d, _, files in os.walk(p.path("two")) for f in files
                     if f.startswith("srq_activations"))
-        grids = st_read(name)
+        grids = read_tensors(name)
         rest = [n for n in grids if n.endswith(".input_rest")]
         assert rest and all(n.startswith("up_blocks.") for n in rest), list(grids)
-        split = {n: struct.unpack("<4f", grids[n][1])[3] for n in rest}
+        split = {n: struct.unpack("<4f", grids[n][2])[3] for n in rest}
         assert split["up_blocks.0.resnets.0.conv1.input_rest"] > 0, split
         full, _ = sampled(p, "full", DEMO)
         a, _ = sampled(p, "a", p.path("two"))
         b, _ = sampled(p, "b", p.path("one"))
         assert difference(a, full) < difference(b, full)
         n = rest[0]
-        grids[n] = (grids[n][0], struct.pack("<4f", *struct.unpack("<4f", grids[n][1])[:3], split[n] + 1))
-        st_write(name, grids)
+        grids[n][2] = struct.pack("<4f", *struct.unpack("<4f", grids[n][2])[:3], split[n] + 1)
+        write_tensors(name, grids)
         said = p.run(p.env["SRQ_CTL"], "sample", p.path("two"), "-o", p.path("x.png"), code=1)
         assert n in said and "no second part" in said, said
 
@@ -367,9 +367,7 @@ def an_export_is_a_diffusers_folder_on_its_grid():
                         "unet/diffusion_pytorch_model.safetensors"], have
         about = json.loads(p.run(p.env["SRQ_WORKER"], "--inspect", out))
         assert about["family"] == "UNet2DModel"
-        with open(os.path.join(out, "srq_activations.safetensors"), "rb") as f:
-            n, = struct.unpack("<Q", f.read(8))
-            names = set(json.loads(f.read(n))) - {"__metadata__"}
+        names = list(read_tensors(os.path.join(out, "srq_activations.safetensors")))
         assert "conv_in.input" in names and "conv_out.input" not in names and not any(x.endswith(".output") for x in names)
         # what comes out is on its grid already: rounding it again changes nothing
         worker(p, "again", job("diffusion-ptq", "w4a8", model=out, layers=[("conv_out", "bf16")], **few))
@@ -469,27 +467,24 @@ def folders_of_codes_that_lie_are_refused():
         few = dict(SMALL, samples=0, diffusion_ptq__batches=2, diffusion_ptq__batch=4)
         worker(p, "out", job("diffusion-ptq", "w8a8", formats=("int8",), **few))
         weights = p.path("out/unet/diffusion_pytorch_model.safetensors")
-        with open(weights, "rb") as f:
-            size, = struct.unpack("<Q", f.read(8))
-            head, data = f.read(size), bytearray(f.read())
-        about = json.loads(head)
+        stored = read_tensors(weights)
 
-        def refused(part, new_head=head, new_data=data, path=None, text=None):
-            with open(path or weights, "wb") as f:
-                f.write(text.encode() if text else struct.pack("<Q", len(new_head)) + new_head + bytes(new_data))
+        def refused(part, tensors=stored, path=None, text=None):
+            write_tensors(weights, tensors)
+            if path:
+                with open(path, "w") as f:
+                    f.write(text)
             said = p.run(p.env["SRQ_CTL"], "sample", p.path("out"), "-o", p.path("x.png"), "--steps", "4", code=1)
             assert part in said and not os.path.exists(p.path("x.png")), (part, said)
 
-        begin = about["conv_in.weight_scale"]["data_offsets"][0]
-        refused("conv_in.weight_scale", new_data=data[:begin] + struct.pack("<f", float("nan")) + data[begin + 4:])
-        bent = dict(about, **{"conv_in.weight_scale": dict(about["conv_in.weight_scale"], dtype="I32")})
-        refused("conv_in.weight_scale is not F32", new_head=json.dumps(bent).encode())
-        bent = {k.replace("conv_in.weight_scale", "conv_in.other"): v for k, v in about.items()}
-        refused("no tensor conv_in.weight_scale", new_head=json.dumps(bent).encode())
+        dtype, shape, scales = stored["conv_in.weight_scale"]
+        for other, says in (([dtype, shape, struct.pack("<f", float("nan")) + scales[4:]], "conv_in.weight_scale"),
+                            (["I32", shape, scales], "conv_in.weight_scale is not F32")):
+            refused(says, dict(stored, **{"conv_in.weight_scale": other}))
+        refused("no tensor conv_in.weight_scale",
+                {k.replace("conv_in.weight_scale", "conv_in.other"): v for k, v in stored.items()})
         refused("version", path=p.path("out/unet/config.json"), text=json.dumps(dict(
             json.load(open(p.path("out/unet/config.json"))), quantization_config={"quant_method": "srq-int8", "version": 9})))
-        with open(weights, "wb") as f:
-            f.write(struct.pack("<Q", len(head)) + head + bytes(data))
         for text, part in (("[]", "not an object"), ('{"hp_first": -1}', "hp_first"), ('{"hp_first": 1, "hp_last": 1e99}', "hp_last"),
                            ('{"hp_first": 1, "hp_last": 1, "hp_dtype": "f8"}', "hp_dtype")):
             refused(part, path=p.path("out/srq_sampling.json"), text=text)
@@ -516,27 +511,6 @@ def what_does_not_fit_is_refused_in_a_sentence():
             assert not os.path.exists(p.path("no"))
 
 
-def st_read(path):
-    """{name: (entry, bytes)} of a safetensors file."""
-    with open(path, "rb") as f:
-        data = f.read()
-    n, = struct.unpack("<Q", data[:8])
-    head = json.loads(data[8:8 + n])
-    head.pop("__metadata__", None)
-    return {k: (v, data[8 + n + v["data_offsets"][0]:8 + n + v["data_offsets"][1]]) for k, v in head.items()}
-
-
-def st_write(path, tensors):
-    head, at = {}, 0
-    for name, (entry, data) in tensors.items():
-        head[name] = dict(entry, data_offsets=[at, at + len(data)])
-        at += len(data)
-    text = json.dumps(head).encode()
-    text += b" " * (-len(text) % 8)
-    with open(path, "wb") as f:
-        f.write(struct.pack("<Q", len(text)) + text + b"".join(data for _, data in tensors.values()))
-
-
 def every_form_of_a_folder_is_the_same_model():
     """As diffusers and hubs have written them: variants, shards, everything at the root."""
     full = "diffusion_pytorch_model.safetensors"
@@ -546,13 +520,13 @@ def every_form_of_a_folder_is_the_same_model():
 
     def shards(index):
         def apply(unet, folder):
-            tensors = st_read(os.path.join(unet, full))
+            tensors = read_tensors(os.path.join(unet, full))
             os.remove(os.path.join(unet, full))
             names = sorted(tensors)
             places = {}
             for i, part in enumerate((names[::2], names[1::2])):
                 file = "diffusion_pytorch_model-%05d-of-00002.safetensors" % (i + 1)
-                st_write(os.path.join(unet, file), {n: tensors[n] for n in part})
+                write_tensors(os.path.join(unet, file), {n: tensors[n] for n in part})
                 places.update({n: file for n in part})
             with open(os.path.join(unet, index), "w") as f:
                 json.dump({"metadata": {}, "weight_map": places}, f)
@@ -566,8 +540,9 @@ def every_form_of_a_folder_is_the_same_model():
         os.rmdir(os.path.join(folder, "scheduler"))
 
     def beside(unet, folder):  # the variant says other things: it is not what counts
-        tensors = {n: (e, bytes(len(d))) for n, (e, d) in st_read(os.path.join(unet, full)).items()}
-        st_write(os.path.join(unet, "diffusion_pytorch_model.fp16.safetensors"), tensors)
+        tensors = {n: [dtype, shape, bytes(len(data))]
+                   for n, (dtype, shape, data) in read_tensors(os.path.join(unet, full)).items()}
+        write_tensors(os.path.join(unet, "diffusion_pytorch_model.fp16.safetensors"), tensors)
 
     forms = [rename("diffusion_pytorch_model.fp16.safetensors"), rename("diffusion_pytorch_model.bf16.safetensors"),
              shards(full + ".index.json"), shards("diffusion_pytorch_model.safetensors.index.fp16.json"),
@@ -575,13 +550,13 @@ def every_form_of_a_folder_is_the_same_model():
     few = dict(samples=2, sample_steps=4, nsamples=4, threads=2, diffusion_ptq__batches=2, diffusion_ptq__batch=4)
     with Place() as p:
         worker(p, "want", job("diffusion-ptq", "w8a8", **few))
-        want = st_read(p.path("want", "unet", full))
+        want = read_tensors(p.path("want", "unet", full))
         for i, apply in enumerate(forms):
             folder = p.path("model%d" % i)
             shutil.copytree(UNET, folder)
             apply(os.path.join(folder, "unet"), folder)
             worker(p, "out%d" % i, job("diffusion-ptq", "w8a8", model=folder, **few))
-            assert st_read(p.path("out%d" % i, "" if apply is to_root else "unet", full)) == want, i
+            assert read_tensors(p.path("out%d" % i, "" if apply is to_root else "unet", full)) == want, i
 
 
 def broken_folders_are_refused_by_name():

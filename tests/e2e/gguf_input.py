@@ -229,6 +229,14 @@ def what_the_file_says_otherwise_is_computed_or_told():
         assert any("nothing is known of the keys llama.another and 1 more of the GGUF file" in s for s in said), said
         assert any("tensor extra.weight is nothing that a llama model" in s for s in said), said
         assert perplexity(p, folder) == perplexity(p, file)
+        shown = tensors["token_embd.weight"][1][0]
+        other = dict(values, **{"llama.vocab_size": (gg.U32, shown + 5), "llama.attention.value_length": (gg.U32, 16)})
+        said = p.ctl("inspect", gg.write(p.path("other.gguf"), other, tensors))["warnings"]
+        assert any("llama.vocab_size of the GGUF file is %d, and token_embd.weight has %d rows: the latter counts; nothing"
+                   % (shown + 5, shown) in s for s in said), said
+        other["llama.attention.value_length"] = (gg.U32, 8)
+        said = p.run(p.env["SRQ_CTL"], "inspect", gg.write(p.path("other.gguf"), other, tensors), code=1)
+        assert "llama.attention.value_length asks for values of another length than keys" in said, said
         # what is put before a text, and the template of chats
         values["tokenizer.ggml.bos_token_id"] = (gg.U32, 5)
         values["tokenizer.ggml.add_bos_token"] = (gg.BOOL, True)

@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import time
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
 from real_jobs import CALIB, EVAL, SOURCE, Failed, Journal, Place, alive, differing, events, wait_until  # noqa: E402
 from srqd_client import run_tests  # noqa: E402
+from tensor_folder import read_tensors  # noqa: E402
 
 BLOCKS = 5
 ITERS = int(os.environ.get("SRQ_LIVE_ITERS", "150"))
@@ -241,13 +241,8 @@ def tensors(folder):
     for file in sorted(os.listdir(folder)):
         if not file.endswith(".safetensors"):
             continue
-        with open(os.path.join(folder, file), "rb") as f:
-            data = f.read()
-        n = struct.unpack("<Q", data[:8])[0]
-        for key, t in json.loads(data[8:8 + n]).items():
-            if key != "__metadata__":
-                begin, end = t["data_offsets"]
-                found[key] = (t["dtype"], t["shape"], end - begin)
+        found.update({key: (dtype, shape, len(data))
+                      for key, (dtype, shape, data) in read_tensors(os.path.join(folder, file)).items()})
     return found
 
 

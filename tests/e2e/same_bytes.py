@@ -4,28 +4,17 @@ import json
 import os
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
 from real_jobs import CALIB, EVAL, MODEL, Place, demo_job, differing, events, report, results_of, wait_until  # noqa: E402
 from srqd_client import run_tests  # noqa: E402
+from tensor_folder import read_tensors  # noqa: E402
 
 SMALL = dict(nsamples=8, seqlen=64, batch=4, threads=2, checkpoint_s=0.1, probe_samples=4)
 SHORT = dict(SMALL, signround__iters=8)
 WEIGHTS = "model.safetensors"
-
-
-def tensors_of(path):
-    """{name: (type and shape, bytes)} of a safetensors file."""
-    with open(path, "rb") as f:
-        data = f.read()
-    size = struct.unpack("<Q", data[:8])[0]
-    header = json.loads(data[8:8 + size])
-    header.pop("__metadata__", None)
-    return {name: ((t["dtype"], t["shape"]), data[8 + size + t["data_offsets"][0]:8 + size + t["data_offsets"][1]])
-            for name, t in header.items()}
 
 
 def in_blocks(folder):
@@ -152,8 +141,8 @@ def finish_exports_early_what_is_there_and_plain_rounding_for_the_rest():
         wait_until("a block", lambda: events(p.job_dir(job), "block.end"))
         p.ctl("finish", job)
         p.wait(job)
-        early, plain = (tensors_of(p.path(name, WEIGHTS)) for name in ("early", "plain"))
-        assert early.keys() == plain.keys() and all(early[k][0] == plain[k][0] for k in early), "types and shapes"
+        early, plain = (read_tensors(p.path(name, WEIGHTS)) for name in ("early", "plain"))
+        assert early.keys() == plain.keys() and all(early[k][:2] == plain[k][:2] for k in early), "types and shapes"
         tuned = {k.split(".layers.")[1][0] for k in early if early[k] != plain[k]}
         assert "0" in tuned and "5" not in tuned, "blocks that are not plainly rounded: %s" % tuned
         assert p.ctl("eval", p.path("early"), "--eval", EVAL, "--set", "eval.windows=2", "--set",

@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """The size that is forecast is the size that comes out: for every format, by plan, by live change, and in the report."""
-import json
+import math
 import os
-import struct
 import subprocess
 import sys
 
@@ -10,6 +9,7 @@ sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
 import gguf_file  # noqa: E402
 from real_jobs import CALIB, SOURCE, Place, report  # noqa: E402
 from srqd_client import run_tests  # noqa: E402
+from tensor_folder import read_tensors  # noqa: E402
 
 Q = "model.layers.0.self_attn.q_proj"
 SIDES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2}
@@ -23,15 +23,9 @@ def tensor_bytes(folder):
             total += sum(len(data) for _, _, data in gguf_file.read(path)[1].values())
         if not path.endswith(".safetensors") or os.path.basename(path).startswith("srq_"):
             continue
-        with open(path, "rb") as f:
-            header = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
-        header.pop("__metadata__", None)
-        for t in header.values():
-            n = SIDES.get(t["dtype"], 1)
-            for side in t["shape"]:
-                n *= side
-            assert t["data_offsets"][1] - t["data_offsets"][0] == n, t
-            total += n
+        for name, (dtype, shape, data) in read_tensors(path).items():
+            assert len(data) == SIDES.get(dtype, 1) * math.prod(shape), name
+            total += len(data)
     return total
 
 

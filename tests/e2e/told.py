@@ -4,13 +4,13 @@ opened and planned; what needs a text encoder is refused, and what does not is d
 import json
 import os
 import shutil
-import struct
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
 from make_stable_diffusion import make, shapes  # noqa: E402
 from real_jobs import SOURCE, Place, report  # noqa: E402
 from srqd_client import run_tests  # noqa: E402
+from tensor_folder import read_tensors  # noqa: E402
 
 TOLD = os.path.join(SOURCE, "tests/reference/unets/told")
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
@@ -71,15 +71,7 @@ def weights_are_rounded_without_one():
         assert p.ctl("inspect", p.path("out"))["family"] == "UNet2DConditionModel"
         assert report(p.path("out"))["size"]["average_bits"] < 9
 
-        def tensors(folder):
-            with open(os.path.join(folder, WEIGHTS), "rb") as f:
-                data = f.read()
-            n, = struct.unpack("<Q", data[:8])
-            head = json.loads(data[8:8 + n])
-            head.pop("__metadata__", None)
-            return {k: data[8 + n + v["data_offsets"][0]:8 + n + v["data_offsets"][1]] for k, v in head.items()}
-
-        was, now = tensors(TOLD), tensors(p.path("out"))
+        was, now = (read_tensors(os.path.join(folder, WEIGHTS)) for folder in (TOLD, p.path("out")))
         assert was.keys() == now.keys()
         name = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight"
         assert was[name] != now[name] and was["conv_norm_out.weight"] == now["conv_norm_out.weight"]

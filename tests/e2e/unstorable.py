@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
 """What a format cannot hold is found before the first block, named by its own layer and reason, and a pin lets the job go on."""
-import json
 import os
 import struct
 import subprocess
@@ -9,6 +8,7 @@ import sys
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
 from real_jobs import CALIB, SOURCE, Failed, Place, events, report, wait_until  # noqa: E402
 from srqd_client import run_tests  # noqa: E402
+from tensor_folder import read_folder, write_folder  # noqa: E402
 
 UP = "model.layers.2.mlp.up_proj"
 K = "model.layers.1.self_attn.k_proj"
@@ -23,25 +23,11 @@ def make_model(place, change):
     """A small model after change(tensors, config); tensors: {name: [dtype, shape, bytearray]}."""
     folder = place.path("model")
     subprocess.run([sys.executable, os.path.join(SOURCE, "tests/lib/make_model.py"), folder, "--blocks", "3"], check=True)
-    path, config_path = os.path.join(folder, "model.safetensors"), os.path.join(folder, "config.json")
-    with open(path, "rb") as f:
-        data = f.read()
-    n = struct.unpack("<Q", data[:8])[0]
-    header = json.loads(data[8:8 + n])
-    header.pop("__metadata__", None)
-    tensors = {name: [t["dtype"], t["shape"], bytearray(data[8 + n + t["data_offsets"][0]:8 + n + t["data_offsets"][1]])]
-               for name, t in header.items()}
-    config = json.load(open(config_path))
+    tensors, config = read_folder(folder)
+    for t in tensors.values():
+        t[2] = bytearray(t[2])
     change(tensors, config)
-    header, blob = {}, b""
-    for name, (dtype, shape, content) in tensors.items():
-        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(blob), len(blob) + len(content)]}
-        blob += bytes(content)
-    text = json.dumps(header).encode()
-    with open(path, "wb") as f:
-        f.write(struct.pack("<Q", len(text)) + text + blob)
-    with open(config_path, "w") as f:
-        json.dump(config, f)
+    write_folder(folder, tensors, config)
     return folder
 
 
@@ -88,6 +74,28 @@ def a_scale_that_overflows_is_named_by_its_layer_before_any_work():
             assert "of " + UP + " is not finite" in said and "such as bf16" in said, (name, said)
 
 
+def tiny_rows(tensors, config):
+    """Two rows of up and one of k whose scale would be below the least that is stored."""
+    for module, rows in ((UP, (3, 4)), (K, (0,))):
+        for row in rows:
+            for i in range(HIDDEN):
+                at = 2 * (row * HIDDEN + i)
+                tensors[module + ".weight"][2][at:at + 2] = bf16((-1) ** i * 4e-6)
+
+
+def weights_that_rounding_would_erase_are_told():
+    with Place() as p:
+        model = make_model(p, tiny_rows)
+        for name, scheme, groups in (("rows", "w4", 3), ("groups", "w4g32", 3 * HIDDEN // 32), ("floats", "mxfp4", 0)):
+            spec = {"model": model, "method": "rtn", "scheme": scheme, "output": p.path(name),
+                    "formats": ["fake"], "options": {"threads": 1}}
+            job = p.ctl("submit", "--job", p.write_job(name, spec), "--wait")["job"]
+            told = [e["text"] for e in events(p.job_dir(job), "log") if "all zero once rounded" in e["text"]]
+            assert len(told) == (1 if groups else 0), told
+            for words in ("%d groups of " % groups, " and 1 more", "at most 3.99e-06", "(bf16)") if groups else ():
+                assert words in told[0], (words, told)
+
+
 def a_failed_job_takes_a_pin_and_goes_on():
     with Place() as p:
         model = make_model(p, huge_row)
@@ -127,5 +135,6 @@ def a_reason_is_never_a_neighbours():
 
 
 if __name__ == "__main__":
-    run_tests([a_scale_that_overflows_is_named_by_its_layer_before_any_work, a_failed_job_takes_a_pin_and_goes_on,
+    run_tests([a_scale_that_overflows_is_named_by_its_layer_before_any_work, weights_that_rounding_would_erase_are_told,
+               a_failed_job_takes_a_pin_and_goes_on,
                a_bias_that_the_layout_cannot_hold_is_found_before_any_work, a_reason_is_never_a_neighbours])

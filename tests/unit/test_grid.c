@@ -2,7 +2,7 @@
 #include "tests/unit/reference_text.h"
 
 #include "core/base/rng.h"
-#include "core/grid/grid.h"
+#include "core/grid/round_plain.h"
 #include "core/math/team.h"
 #include "core/proto/words.h"
 
@@ -306,6 +306,92 @@ static void bad_results_are_refused(void **state)
 
 /* ---- schemes ----------------------------------------------------------------------------------------------------- */
 
+/* Rows of 96: groups of 32, 32 and 32. Too small for the least scale, large enough, all zero, and one large weight. */
+static void groups_that_rounding_erases_are_counted(void **state)
+{
+    static const struct {
+        const char *scheme;
+        int64_t erased;
+        float most;
+    } cases[] = {
+        { "w4g32", 2, 4e-6f }, { "w4g32z", 2, 4e-6f }, { "w4", 1, 4e-6f }, { "w4gt", 0, 0 }, { "mxfp8", 0, 0 },
+    };
+    float *w = calloc(2 * 96, sizeof(*w));
+
+    (void)state;
+    assert_non_null(w);
+    for (int i = 0; i < 32; i++) {
+        w[i] = 3e-6f;
+        w[64 + i] = -4e-6f;
+        w[96 + i] = 0.5f;
+    }
+    for (size_t k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
+        struct srq_tensor t = srq_tensor_2d(w, SRQ_F32, 2, 96);
+        struct srq_error err = { 0 };
+        struct srq_scheme s;
+        struct srq_codes c;
+        float most = 0;
+
+        assert_ok(srq_scheme_parse(cases[k].scheme, &s, &err), &err);
+        assert_ok(srq_codes_alloc(2, 96, &s, &c, &err), &err);
+        assert_ok(srq_round_plain(&t, "a.b", &c, &err), &err);
+        assert_int_equal(srq_codes_erased(&c, &t, &most), cases[k].erased);
+        assert_true(most == cases[k].most);
+        srq_codes_fini(&c);
+    }
+    free(w);
+}
+
+static double squared_error(const struct srq_tensor *w, const struct srq_codes *c)
+{
+    int64_t n = w->shape[0] * w->shape[1];
+    float *q = calloc((size_t)n, sizeof(*q));
+    struct srq_error err = { 0 };
+    double sum = 0;
+
+    assert_non_null(q);
+    assert_ok(srq_codes_decode(c, q, SRQ_F32, &err), &err);
+    for (int64_t i = 0; i < n; i++)
+        sum += ((double)q[i] - ((const float *)w->data)[i]) * ((double)q[i] - ((const float *)w->data)[i]);
+    free(q);
+    return sum;
+}
+
+static void a_search_leaves_less_error_where_it_is_worth_it(void **state)
+{
+    static const struct {
+        const char *scheme;
+        bool less;
+    } cases[] = { { "w2g32", true },  { "w4g64", true }, { "w3gt", true },  { "w4g32z", false },
+                  { "w8g32", false }, { "mxfp4", true }, { "nvfp4", true }, { "fp8", false },
+                  { "q2_k", true },   { "q4_k", true },  { "q6_k", true } };
+    enum { ROWS = 64, COLS = 256 };
+    float *w = calloc(ROWS * COLS, sizeof(*w));
+    struct srq_tensor t = srq_tensor_2d(w, SRQ_F32, ROWS, COLS);
+
+    (void)state;
+    assert_non_null(w);
+    random_weight(w, ROWS * COLS, 77);
+    for (size_t k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
+        struct srq_error err = { 0 };
+        struct srq_scheme s;
+        struct srq_codes c;
+        double plain;
+
+        assert_ok(srq_scheme_parse(cases[k].scheme, &s, &err), &err);
+        assert_ok(srq_codes_alloc(ROWS, COLS, &s, &c, &err), &err);
+        if (s.grid == SRQ_GRID_NVFP4)
+            c.tensor_scale = srq_nvfp4_tensor_scale(1);
+        assert_ok(srq_round_plain(&t, "a.b", &c, &err), &err);
+        plain = squared_error(&t, &c);
+        assert_ok(srq_round_searched(&t, "a.b", NULL, &c, &err), &err);
+        if (cases[k].less ? !(squared_error(&t, &c) < plain) : squared_error(&t, &c) != plain)
+            fail_msg("%s: %.9g searched, %.9g plain", cases[k].scheme, squared_error(&t, &c), plain);
+        srq_codes_fini(&c);
+    }
+    free(w);
+}
+
 static void every_spelling_is_read(void **state)
 {
     static const struct {
@@ -486,6 +572,8 @@ int main(void)
         cmocka_unit_test(fake_agrees_for_every_weight_and_output_dtype),
         cmocka_unit_test(zero_point_stays_storable),
         cmocka_unit_test(bad_results_are_refused),
+        cmocka_unit_test(groups_that_rounding_erases_are_counted),
+        cmocka_unit_test(a_search_leaves_less_error_where_it_is_worth_it),
         cmocka_unit_test(every_spelling_is_read),
         cmocka_unit_test(schemes_with_activations_keep_their_spelling),
         cmocka_unit_test(what_is_no_scheme_is_refused),

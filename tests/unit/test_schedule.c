@@ -194,6 +194,23 @@ static void what_cannot_be_read_is_refused_by_name(void **state)
     }
 }
 
+static void keys_that_nobody_reads_are_named(void **state)
+{
+    struct srq_noise_schedule *s = read_schedule(
+        "{\"_class_name\":\"DDIMScheduler\",\"_diffusers_version\":\"0.30\",\"skip_prk_steps\":true,\"interpolation\":"
+        "null,\"trained_betas\":null,\"steps_offset\":1,\"use\\tkarras\":false}");
+    char long_key[400];
+
+    (void)state;
+    assert_string_equal(s->unknown, "skip_prk_steps, use\\x09karras");
+    srq_schedule_free(s);
+    snprintf(long_key, sizeof(long_key), "{\"_class_name\":\"DDPMScheduler\",\"%0300d\":1,\"eta\":0}", 0);
+    s = read_schedule(long_key);
+    assert_true(strlen(s->unknown) < sizeof(s->unknown));
+    assert_non_null(strstr(s->unknown, "eta"));
+    srq_schedule_free(s);
+}
+
 static void a_text_that_is_absent_or_no_object_is_refused(void **state)
 {
     struct srq_noise_schedule *s;
@@ -342,6 +359,7 @@ int main(void)
         cmocka_unit_test(schedules_and_steps_are_those_of_diffusers),
         cmocka_unit_test(defaults_are_those_of_the_format),
         cmocka_unit_test(what_cannot_be_read_is_refused_by_name),
+        cmocka_unit_test(keys_that_nobody_reads_are_named),
         cmocka_unit_test(a_text_that_is_absent_or_no_object_is_refused),
         cmocka_unit_test(running_out_of_memory_is_an_error),
         cmocka_unit_test(times_descend_and_stay_inside),
