@@ -6,10 +6,10 @@
 #include "core/base/utf8.h"
 #include "core/format/json.h"
 #include "core/text/template.h"
+#include "core/text/tokenizer_parts.h"
 
 #include <string.h>
 
-#define CONFIG "tokenizer_config.json"
 #define OLDER "chat_template.json"
 
 static int no_memory(const char *what, struct srq_error *err)
@@ -85,14 +85,26 @@ static int read_specials(const char *path, const json_t *root, struct srq_chat_s
     return 0;
 }
 
-static int read_json(const char *path, bool specials, struct srq_chat_source *s, struct srq_error *err)
+/* tokenizer_config.json, with what special_tokens_map.json adds. */
+static int read_config(const char *dir, struct srq_chat_source *s, struct srq_error *err)
+{
+    struct srq_tokenizer_config config;
+    int rc = srq_tokenizer_config_read(&config, dir, err);
+
+    if (rc == 0)
+        rc = read_specials(config.path, config.root, s, err);
+    if (rc == 0 && s->text == NULL)
+        rc = read_member(config.path, config.root, s, err);
+    srq_tokenizer_config_fini(&config);
+    return rc;
+}
+
+static int read_older(const char *path, struct srq_chat_source *s, struct srq_error *err)
 {
     json_t *root = NULL;
     int rc = srq_json_read_reals(path, SRQ_JSON_CONFIG_MAX, &root, err);
 
-    if (rc == 0 && specials)
-        rc = read_specials(path, root, s, err);
-    if (rc == 0 && s->text == NULL)
+    if (rc == 0)
         rc = read_member(path, root, s, err);
     json_decref(root);
     return rc;
@@ -100,21 +112,19 @@ static int read_json(const char *path, bool specials, struct srq_chat_source *s,
 
 int srq_chat_source_find(const char *dir, struct srq_chat_source *s, struct srq_error *err)
 {
-    char *own = srq_path_join(dir, "chat_template.jinja"), *config = srq_path_join(dir, CONFIG);
-    char *older = srq_path_join(dir, OLDER);
+    char *own = srq_path_join(dir, "chat_template.jinja"), *older = srq_path_join(dir, OLDER);
     int rc = 0;
 
     *s = (struct srq_chat_source){ .specials = json_object() };
-    if (own == NULL || config == NULL || older == NULL || s->specials == NULL)
+    if (own == NULL || older == NULL || s->specials == NULL)
         rc = no_memory(dir, err);
     if (rc == 0 && srq_path_exists(own))
         rc = read_file(own, s, err);
-    if (rc == 0 && srq_path_exists(config))
-        rc = read_json(config, true, s, err);
+    if (rc == 0)
+        rc = read_config(dir, s, err);
     if (rc == 0 && s->text == NULL && srq_path_exists(older))
-        rc = read_json(older, false, s, err);
+        rc = read_older(older, s, err);
     srq_free(own);
-    srq_free(config);
     srq_free(older);
     return rc;
 }

@@ -11,7 +11,8 @@ struct srq_chat_source {
     char *text; /* NULL: there is no template */
     size_t len;
     char *what;       /* names its place in errors */
-    json_t *specials; /* members of tokenizer_config.json whose names end in "_token", as texts */
+    json_t *specials; /* members of tokenizer_config.json (or special_tokens_map.json, where that
+                         counts) whose names end in "_token", as texts */
 };
 
 /* `dir`: a model folder; the places of a template are those of chat.h. Given back with srq_chat_source_fini, also after

@@ -316,6 +316,23 @@ static void rendered_rows_get_no_second_special_tokens(void **state)
     check_ids(f, "m.jsonl", SRQ_SAMPLING_SHUFFLED, want, 4);
 }
 
+/* As tokens are: from special_tokens_map.json where the configuration has no decoder, and as the class has them. */
+static void special_tokens_come_from_where_the_tokenizer_has_them(void **state)
+{
+    static const int32_t mapped[] = { 8, 0 }, decoded[] = { 0 }, of_class[] = { 1 };
+    struct fixture *f = *state;
+
+    put(f, "m.jsonl", "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}\n");
+    put(f, "chat_template.jinja", "{{ bos_token }}{{ messages[0].content }}");
+    put(f, "special_tokens_map.json", "{\"bos_token\":{\"content\":\"<s>\"}}");
+    check_ids(f, "m.jsonl", SRQ_SAMPLING_WINDOWS, mapped, 2);
+    put(f, "tokenizer_config.json", "{\"added_tokens_decoder\":{\"8\":{\"content\":\"<s>\",\"special\":true}}}");
+    check_ids(f, "m.jsonl", SRQ_SAMPLING_WINDOWS, decoded, 1);
+    put(f, "tokenizer_config.json", "{\"tokenizer_class\":\"GPT2TokenizerFast\"}");
+    put(f, "chat_template.jinja", "{{ 'b' if eos_token == '<|endoftext|>' else 'c' }}");
+    check_ids(f, "m.jsonl", SRQ_SAMPLING_WINDOWS, of_class, 1);
+}
+
 static void the_template_is_found_where_models_keep_it(void **state)
 {
     static const int32_t own[] = { 0 }, config[] = { 1 }, named[] = { 2 }, older[] = { 3 };
@@ -499,6 +516,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_empty_folder_is_refused_by_name, setup, teardown),
         cmocka_unit_test_setup_teardown(rows_of_messages_go_through_the_chat_template, setup, teardown),
         cmocka_unit_test_setup_teardown(rendered_rows_get_no_second_special_tokens, setup, teardown),
+        cmocka_unit_test_setup_teardown(special_tokens_come_from_where_the_tokenizer_has_them, setup, teardown),
         cmocka_unit_test_setup_teardown(the_template_is_found_where_models_keep_it, setup, teardown),
         cmocka_unit_test_setup_teardown(tools_reach_the_template_and_null_members_do_not, setup, teardown),
         cmocka_unit_test_setup_teardown(what_a_template_does_not_take_is_refused_with_row_and_line, setup, teardown),
