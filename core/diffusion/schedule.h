@@ -42,13 +42,15 @@ struct srq_noise_schedule {
     char unknown[160];       /* keys of the file that nobody reads, the first of them; "": there are none */
 };
 
+/* What is said of keys that are unknown. */
+#define SRQ_SCHEDULE_UNKNOWN "scheduler_config.json: nothing is known of \"%s\", which was not looked at"
+
 /* Reads scheduler_config.json, `len` bytes at `text` (NULL: the folder has none, -SRQ_ENOENT). Keys that are not of
  * spec 8 change nothing and are named in `unknown`, unless their names begin with _; null counts as absent; defaults
  * are diffusers' own. -SRQ_EFORMAT or -SRQ_EUNSUPPORTED naming key and value: a value of the wrong type or out of
  * range; a class, schedule, prediction, spacing or variance that is not known; learned, learned_range and
  * fixed_large_log variance; zero terminal SNR where the model predicts epsilon; a schedule that leaves no noise at time
  * 0 or no picture before the last. The caller frees `*out`. */
-#define SRQ_SCHEDULE_UNKNOWN "scheduler_config.json: nothing is known of \"%s\", which was not looked at"
 int srq_schedule_read(const char *text, size_t len, struct srq_noise_schedule **out, struct srq_error *err);
 void srq_schedule_free(struct srq_noise_schedule *s); /* NULL is fine */
 

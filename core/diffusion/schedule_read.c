@@ -310,18 +310,13 @@ static int make_alphas(const struct reading *r)
 
 static void take_unknown(const struct reading *r)
 {
-    char shown[SHOWN], *out = r->s->unknown;
-    size_t at = 0, cap = sizeof(r->s->unknown);
     const char *key;
     json_t *v;
 
-    out[0] = '\0';
     json_object_foreach(r->left, key, v)
     {
-        const char *name = srq_st_show(key, shown, sizeof(shown));
-
-        if (!json_is_null(v) && key[0] != '_' && at + strlen(name) + 3 <= cap)
-            at += (size_t)snprintf(out + at, cap - at, "%s%s", at > 0 ? ", " : "", name);
+        if (!json_is_null(v) && key[0] != '_')
+            srq_st_list(key, r->s->unknown, sizeof(r->s->unknown));
     }
 }
 

@@ -28,6 +28,15 @@ char *srq_st_show(const char *name, char *out, size_t cap)
     return out;
 }
 
+void srq_st_list(const char *name, char *list, size_t cap)
+{
+    char shown[64];
+    size_t at = strlen(list), n = strlen(srq_st_show(name, shown, sizeof(shown)));
+
+    if (at + n + 3 <= cap)
+        snprintf(list + at, cap - at, "%s%s", at > 0 ? ", " : "", shown);
+}
+
 static uint64_t load_le64(const uint8_t *p)
 {
     uint64_t v = 0;

@@ -31,5 +31,8 @@ void srq_st_header_fini(struct srq_st_header *h);
 
 /* A tensor's name fit for an error sentence: control characters escaped, cut at `cap`. Returns out. */
 char *srq_st_show(const char *name, char *out, size_t cap);
+/* Adds a name, as that shows it in 64 bytes, behind a comma to those in `list` ("": none) where there is room for it.
+ */
+void srq_st_list(const char *name, char *list, size_t cap);
 
 #endif

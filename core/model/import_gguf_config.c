@@ -397,23 +397,15 @@ int srq_gguf_keys_note(struct srq_gguf_import *m, char **out, struct srq_error *
     char *unknown = NULL, *other = NULL;
     int rc = unknown_keys(m, &unknown, err);
 
+    *out = NULL;
     if (rc == 0)
         rc = other_vocabulary(m, &other, err);
-    if (rc == 0 && unknown != NULL && other != NULL) {
-        char *both = srq_asprintf("%s; %s", other, unknown);
-
-        srq_free(other);
-        other = both;
-        rc = both != NULL ? 0 : no_memory(m, err);
-    } else if (other == NULL) {
-        other = unknown;
-        unknown = NULL;
+    if (rc == 0 && (unknown != NULL || other != NULL)) {
+        *out = srq_asprintf("%s%s%s", other != NULL ? other : "", other != NULL && unknown != NULL ? "; " : "",
+                            unknown != NULL ? unknown : "");
+        rc = *out != NULL ? 0 : no_memory(m, err);
     }
     srq_free(unknown);
-    if (rc != 0) {
-        srq_free(other);
-        other = NULL;
-    }
-    *out = other;
+    srq_free(other);
     return rc;
 }

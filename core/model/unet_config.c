@@ -3,6 +3,7 @@
 #include "core/model/unet.h"
 
 #include "core/base/alloc.h"
+#include "core/format/st_header.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -308,13 +309,11 @@ static void take_unknown(const struct srq_fields *f, struct srq_unet *u)
 {
     const char *key;
     json_t *value;
-    size_t at = 0;
 
     json_object_foreach((json_t *)(uintptr_t)f->object, key, value)
     {
-        if (json_is_null(value) || is_known(key) || is_part(key) || at + strlen(key) + 3 > sizeof(u->unknown))
-            continue;
-        at += (size_t)snprintf(u->unknown + at, sizeof(u->unknown) - at, "%s%s", at > 0 ? ", " : "", key);
+        if (!json_is_null(value) && !is_known(key) && !is_part(key))
+            srq_st_list(key, u->unknown, sizeof(u->unknown));
     }
 }
 
